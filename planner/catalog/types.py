@@ -1,0 +1,85 @@
+"""What the catalog holds, as plain values: accelerators, nodes, offers, and the hardware that a prediction sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """One accelerator. Peaks are dense; the link rate is one direction, per GPU."""
+
+    id: str
+    name: str
+    vendor: str
+    form_factor: str
+    family: str  # volta | ampere | ada | hopper | blackwell | cdna3 | cdna4 | gaudi | tpu | trainium | ...
+    memory_gib: float  # what software sees (what clouds report; else the data sheet's GB converted)
+    memory_bw_gbyte_per_s: float
+    peak_dense_tflops: Mapping[str, float]  # by format: bf16 fp16 fp8 fp4 tf32
+    matmul_tflops: Mapping[str, float]  # best measured, by format; empty where nobody measured
+    link_gbyte_per_s: float | None
+    scale_up_domain: int  # GPUs that the fast link joins
+    tdp_w: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node type, of a cloud or on premises."""
+
+    id: str
+    cloud: str
+    instance: str
+    gpu: str
+    gpus_per_node: int
+    link_gbyte_per_s: float | None  # one direction, per GPU
+    scale_up_domain: int
+    network: str  # the fabric's name as printed, "" if none is
+    network_gbit_per_s: float | None  # per node, one direction; None: unknown
+    power_kw: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """All that a prediction needs to know of a cluster's nodes; offers with equal hardware run equally fast."""
+
+    gpu: str
+    gpus_per_node: int
+    scale_up_domain: int  # GPUs joined by the fast link (72 for NVL72, else at most gpus_per_node; 1: PCIe only)
+    link_gbyte_per_s: float | None
+    network_gbit_per_s: float | None  # per node, one direction; None: unknown (one node only)
+    fabric: str  # infiniband | roce | efa | tcpx | ethernet | unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Something that one could order: (cloud, instance, region, pricing) with its price, date and source."""
+
+    cloud: str
+    instance: str
+    region: str
+    pricing: str  # on_demand | spot | reserved | owned
+    gpu: str
+    hardware: Hardware
+    usd_per_gpu_hour: float
+    usd_per_gpu_hour_range: tuple[float, float] | None  # spot: least and most over zones
+    as_of_earliest: date | None
+    as_of_latest: date | None
+    date_kind: str  # exact | month | half_year_estimate | year_estimate | user
+    as_of: str  # as the source prints it
+    source: str
+    quality: str  # A | B | C | user
+    flags: tuple[str, ...] = ()
+    max_nodes: int | None = None  # None: what the scenario's max_gpus allows
+    max_nodes_basis: str = ""  # quota | momentary availability | unknown fabric | own machines | assumption
+    extras: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return "/".join((self.cloud, self.instance, self.region, self.pricing))
+
+    @property
+    def gpus_per_node(self) -> int:
+        return self.hardware.gpus_per_node

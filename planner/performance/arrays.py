@@ -1,0 +1,90 @@
+"""The values that flow through predictions: one setting, many layouts as a struct of arrays, and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.catalog.types import Accelerator, Hardware
+from planner.workload.model import ModelSpec
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+
+RECOMPUTE = ("none", "selective", "full")  # the codes 0, 1, 2 in Layouts.recompute
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """All that is equal for the layouts predicted together."""
+
+    model: ModelSpec
+    seq_length: int
+    precision: str  # bf16 | fp16 | fp8 | mxfp8 | nvfp4
+    framework: str  # gpt-neox | megatron | fsdp
+    release: str  # "" or "latest": the newest known; else a release of the framework
+    accelerator: Accelerator
+    hardware: Hardware
+
+
+@dataclass(frozen=True, slots=True)
+class Layouts:
+    """Parallel layouts, one entry each. Every field is an array of one shape (n,); counts, except where said.
+
+    gpus = tp x pp x cp x dp; ep divides dp x cp x tp / expert-tensor-parallel(1) as the framework lays experts out.
+    grad_accum is m, the micro-batches a pipeline runs in one step: global batch = micro_batch x dp x grad_accum sequences.
+    """
+
+    tp: IntArray
+    pp: IntArray
+    vpp: IntArray
+    dp: IntArray
+    cp: IntArray
+    ep: IntArray
+    zero_stage: IntArray  # 0-3
+    sequence_parallel: BoolArray
+    recompute: IntArray  # index into RECOMPUTE
+    micro_batch: IntArray  # sequences
+    grad_accum: IntArray
+
+    @property
+    def gpus(self) -> IntArray:
+        return self.tp * self.pp * self.cp * self.dp
+
+    @property
+    def global_batch(self) -> IntArray:
+        return self.micro_batch * self.dp * self.grad_accum
+
+    def __len__(self) -> int:
+        return len(self.tp)
+
+    def take(self, index: IntArray | BoolArray) -> Layouts:
+        """The entries that `index` selects, in its order."""
+        return Layouts(*(getattr(self, f.name)[index] for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """Seconds of one step, (n,), and the named terms that add up to it, each (n,), none negative."""
+
+    total_s: FloatArray
+    terms_s: Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes on the fullest GPU, in GiB, each (n,)."""
+
+    weights: FloatArray
+    gradients: FloatArray
+    optimizer: FloatArray
+    activations: FloatArray
+    other: FloatArray
+
+    @property
+    def total(self) -> FloatArray:
+        return self.weights + self.gradients + self.optimizer + self.activations + self.other

@@ -1,0 +1,63 @@
+"""What a decoder-only transformer is made of: the shape from which every count, byte and FLOP follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class MoESpec:
+    """Routed experts that replace the MLP in some layers. Widths are of one expert."""
+
+    experts: int
+    top_k: int
+    expert_ffn: int
+    shared_experts: int = 0
+    shared_ffn: int = 0  # width of one shared expert
+    first_dense_layers: int = 0  # leading layers that keep the dense MLP
+    every: int = 1  # every n-th layer after them is MoE
+
+
+@dataclass(frozen=True, slots=True)
+class MLASpec:
+    """Multi-head latent attention (DeepSeek-V2): low-rank projections of queries and of keys and values."""
+
+    q_lora_rank: int  # 0: queries are projected directly
+    kv_lora_rank: int
+    qk_nope_head_dim: int
+    qk_rope_head_dim: int
+    v_head_dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """The shape of a decoder. Widths are elements, counts are per model unless said otherwise."""
+
+    name: str
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn: int  # width of the dense MLP
+    vocab: int  # rows of the embedding before padding
+    gated_mlp: bool = False
+    tied_embeddings: bool = False
+    parallel_residual: bool = False
+    norm: str = "layernorm"  # layernorm (weight and bias) | layernorm_nobias | rmsnorm (weight)
+    qk_norm: bool = False
+    attention_bias: bool = False  # on the q, k, v projections
+    attention_output_bias: bool = False
+    mlp_bias: bool = False
+    head_bias: bool = False
+    learned_positions: int = 0  # rows of a learned position embedding, 0: none
+    vocab_multiple: int = 128  # the trained vocabulary is padded to a multiple of this x tp
+    max_seq_length: int | None = None
+    sliding_window: int | None = None  # keys a query sees in windowed layers
+    full_attention_every: int = 0  # 0: every layer is windowed (if a window is given); n: each n-th layer sees everything
+    attention_sinks: bool = False
+    mtp_layers: int = 0  # extra multi-token-prediction layers
+    moe: MoESpec | None = None
+    mla: MLASpec | None = None
+    published_params: int | None = None  # what its authors print, for checks
+    source: str = ""
