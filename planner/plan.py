@@ -1,0 +1,334 @@
+"""What planner answers with: plans, the proof that one is best, frontiers and comparisons; field for field its JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Self
+
+from planner import plan_json
+from planner.units import PlannerError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """A quantity that is not sure: its 10th, 50th and 90th percentile."""
+
+    p10: float
+    p50: float
+    p90: float
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRef:
+    """The offer of a plan. `as_of` is the price's date as its source prints it; the two dates bound it."""
+
+    id: str  # cloud/instance/region/pricing
+    cloud: str
+    region: str
+    instance: str
+    gpu: str
+    pricing: str  # on_demand | spot | reserved | owned
+    usd_per_gpu_hour: float
+    as_of: str
+    max_nodes: int | None
+    max_nodes_basis: str = ""
+    gpus_per_node: int | None = None
+    network_gbit_per_s: float | None = None  # per node, one direction
+    as_of_earliest: date | None = None
+    as_of_latest: date | None = None
+    date_kind: str = ""
+    source: str = ""
+    quality: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How model and batch are cut up: gpus = tp x pp x dp x cp, global_batch = micro_batch x dp x grad_accum."""
+
+    tp: int
+    pp: int
+    vpp: int
+    dp: int
+    cp: int
+    ep: int
+    zero_stage: int
+    sequence_parallel: bool
+    recompute: str  # none | selective | full
+    micro_batch: int  # sequences
+    grad_accum: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryGiB:
+    """Memory of the fullest GPU and what such a GPU has for use, in GiB (2^30 bytes)."""
+
+    weights: float
+    gradients: float
+    optimizer: float
+    activations: float
+    other: float
+    total: float
+    capacity: float
+
+
+@dataclass(frozen=True, slots=True)
+class EpochSchedule:
+    """One pass over the data: its iterations (first and last, counted from 1) and when it starts and ends (p50)."""
+
+    epoch: int  # from 1; the last one may be part of a pass
+    first_iteration: int
+    last_iteration: int
+    start_s: float
+    finish_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plausibility:
+    """What a reader checks a prediction against by hand. Rates are TFLOP/s of one GPU in the run's precision."""
+
+    peak_tflops: float | None  # dense, of the data sheet
+    measured_peak_tflops: float | None  # the best matrix multiply that anybody measured
+    utilization_of_measured_peak: float | None  # hardware TFLOP/s per GPU over that
+    memory_share: float  # total over capacity
+    six_nd_time_s: float | None  # 6 x parameters x tokens at the plan's model TFLOP/s: the back of the envelope
+    six_nd_parameters: int | None  # the parameters counted there (active ones of a mixture of experts)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A cluster that someone could order, the run on it, and what that takes."""
+
+    offer: OfferRef
+    framework: str
+    gpus: int
+    nodes: int
+    layout: Layout
+    global_batch: int  # sequences
+    seq_length: int
+    iterations_per_epoch: int | None  # full batches of one pass (floor); None if the run is given in iterations alone
+    iterations: int  # of the run: at least the epochs asked for (ceiling)
+    tokens: int  # iterations x global_batch x seq_length
+    step_time_s: Quantiles
+    step_breakdown_s: Mapping[str, float]  # terms of the p50 step
+    tokens_per_s_per_gpu: Quantiles
+    model_tflops_per_gpu: float
+    hardware_tflops_per_gpu: float  # recompute counted
+    mfu: float
+    hfu: float
+    memory_gib: MemoryGiB
+    time_s: Quantiles
+    cost_usd: Quantiles
+    p_within_time: float | None
+    p_within_cost: float | None
+    p_within_both: float | None
+    critical_batch: float | None  # sequences
+    basis: str  # user | measured | interpolated | modelled
+    measurements: tuple[str, ...]
+    # What the contract does not name, for the people who read a plan.
+    framework_release: str = ""
+    precision: str = ""
+    epochs: float | None = None
+    leftover_samples: int | None = None  # samples of one pass that fill no batch
+    confidence: float | None = None  # that the budgets were held at
+    objective_value: float | None = None  # in the certificate's unit
+    within_budget: bool | None = None  # None: no budget was given
+    throughput_basis: str = ""  # a sentence: what the prediction stands on
+    probability_basis: str = ""  # a sentence: where p_within_* come from
+    flops_convention: str = ""  # a sentence: what model TFLOP/s count
+    critical_batch_remark: str = ""
+    plausibility: Plausibility | None = None
+    schedule: tuple[EpochSchedule, ...] = ()
+    evaluation_time_s: float | None = None
+    energy_kwh: float | None = None
+    co2_kg: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another plan, and what a person might prefer it for. In JSON the plan's keys stand beside `why`."""
+
+    why: str
+    plan: Plan = field(metadata=plan_json.FLAT)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Why no better plan is in the space: `evaluated` + all `pruned` = `space`. Proves the optimum of this model only."""
+
+    space: int
+    evaluated: int
+    pruned: Mapping[str, int]  # rule -> candidates
+    best: float | None
+    bound: float | None
+    gap: float | None  # 1 - bound / best; None if infeasible
+    unit: str = "USD"  # of best and bound: USD | s
+    statement: str = ""  # the space and what is proved, in a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A limit that the plan sits on."""
+
+    key: str  # of the scenario or the offer: budget.time, training.global_batch.max, offer.max_nodes, ...
+    text: str  # a sentence: what binds and what that costs
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The smallest change of one thing that would make a scenario feasible."""
+
+    key: str  # the scenario's key
+    present: str  # as a person writes it
+    needed: str
+    text: str  # a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Infeasible:
+    """Why nothing does, what the least time and the least cost are, and what would have to give."""
+
+    reason: str
+    least_time_s: float | None  # at the confidence asked for, whatever it costs
+    least_cost_usd: float | None  # at the confidence asked for, however long it takes
+    fastest: Plan | None
+    cheapest: Plan | None
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """A value that the scenario did not give, and what was taken."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What was asked: the objective and the budgets."""
+
+    objective: str  # cost | time | usd_per_day
+    usd_per_day: float | None = None
+    time_s: float | None = None
+    cost_usd: float | None = None
+    confidence: float | None = None
+    start: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What an answer was made from. Digests are sha256 in hex; nothing here tells a machine or a clock."""
+
+    planner: str  # version
+    scenario: str  # its name
+    scenario_digest: str
+    catalog_digest: str
+    calibration_digest: str
+    offers: int | None = None  # eligible
+    offers_left_out: Mapping[str, int] = field(default_factory=dict)  # reason -> offers
+
+
+class _Document:
+    """A result that is saved as one JSON document."""
+
+    __slots__ = ()
+
+    def to_json(self) -> str:
+        """The document as text, ending in a newline; equal results give equal bytes."""
+        return plan_json.dumps(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The result that `text` holds.
+
+        Raises
+        ------
+        PlannerError
+            If `text` is no such document, or one of a newer schema.
+        """
+        kind = cls.__name__.lower()
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise PlannerError(f"not a saved {kind}: {error}") from error
+        if not isinstance(data, dict):
+            raise PlannerError(f"not a saved {kind}: an object is expected, not {type(data).__name__}")
+        version = data.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise PlannerError(
+                f"not a saved {kind} that this planner reads: schema_version is {version}, not {SCHEMA_VERSION}"
+            )
+        try:
+            return plan_json.decode(cls, data, kind)
+        except ValueError as error:
+            raise PlannerError(f"not a saved {kind}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimization(_Document):
+    """The answer of `planner optimize`."""
+
+    schema_version: int = SCHEMA_VERSION
+    status: str  # optimal | infeasible
+    plan: Plan | None
+    alternatives: tuple[Alternative, ...]
+    certificate: Certificate
+    binding: tuple[Binding, ...]
+    infeasibility: Infeasible | None
+    defaults: tuple[Default, ...]
+    warnings: tuple[str, ...]
+    provenance: Provenance
+    goal: Goal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frontier(_Document):
+    """The answer of `planner frontier`: every non-dominated (time, cost) plan by p50, fastest first."""
+
+    schema_version: int = SCHEMA_VERSION
+    status: str  # optimal | infeasible
+    plans: tuple[Plan, ...]
+    certificate: Certificate | None
+    defaults: tuple[Default, ...]
+    warnings: tuple[str, ...]
+    provenance: Provenance
+    goal: Goal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One column of a comparison; without a plan it is infeasible, and `reason` says why."""
+
+    label: str
+    status: str  # optimal | infeasible
+    plan: Plan | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What differs between the sides of a comparison, and why."""
+
+    key: str
+    values: tuple[str, ...]  # one a side, as a person reads it
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison(_Document):
+    """The answer of `planner compare`: scenarios, saved plans or one scenario's options side by side."""
+
+    schema_version: int = SCHEMA_VERSION
+    by: str | None  # offer | gpu | cloud | gpus; None: the sides were named
+    sides: tuple[Side, ...]
+    differences: tuple[Difference, ...]
+    warnings: tuple[str, ...]
+    provenance: tuple[Provenance, ...]

@@ -1,0 +1,133 @@
+"""Results to JSON and back: one fixed key order, the same bytes for the same values, nothing that JSON lacks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from collections.abc import Hashable, Mapping
+from datetime import date
+from functools import cache
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+FLAT = {"flat": True}  # metadata of a dataclass field whose keys are written into its owner's object
+
+
+def encode(value: Any) -> Any:
+    """`value` as what `json` writes: a dataclass becomes an object in field order, a date ISO text.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite: what is not known is None, never NaN or infinity.
+    TypeError
+        If a value has no JSON form.
+    """
+    if value is None or isinstance(value, str | bool):
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _encode_fields(value)
+    if isinstance(value, Mapping):
+        return {str(key): encode(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [encode(entry) for entry in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    if hasattr(value, "item"):  # numpy's scalars; importing numpy to ask would cost more than the answer
+        return encode(value.item())
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is not a number that a result may hold: what is not known is None")
+        return value
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def dumps(value: Any) -> str:
+    """`value` as JSON text, indented, ending in a newline; the same value always gives the same bytes."""
+    return json.dumps(encode(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def decode(kind: type[T], data: Any, where: str = "") -> T:
+    """`data`, as `json` reads it, as a `kind`. Unknown keys are left aside: a newer planner may have written them.
+
+    Raises
+    ------
+    ValueError
+        If something is missing or of the wrong type, naming its place.
+    """
+    return typing.cast("T", _decode(kind, data, where or kind.__name__))
+
+
+def _encode_fields(value: Any) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for field in dataclasses.fields(value):
+        entry = encode(getattr(value, field.name))
+        if type(entry) is int and _hints(type(value))[field.name] in (float, float | None):
+            entry = float(entry)  # so that a result read back writes the same bytes
+        if field.metadata.get("flat"):
+            out.update(entry)
+        else:
+            out[field.name] = entry
+    return out
+
+
+@cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    return typing.get_type_hints(typing.cast("type", kind))
+
+
+def _decode_fields(kind: Any, data: Any, where: str) -> Any:
+    if not isinstance(data, dict):
+        raise ValueError(f"{where}: an object is expected, not {type(data).__name__}")
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        hint = _hints(kind)[field.name]
+        place = f"{where}.{field.name}"
+        if field.metadata.get("flat"):
+            values[field.name] = _decode(hint, data, where)
+        elif field.name in data:
+            values[field.name] = _decode(hint, data[field.name], place)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{place} is missing")
+    return kind(**values)
+
+
+def _decode(hint: Any, data: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        if data is None and type(None) in typing.get_args(hint):
+            return None
+        (inner,) = (arg for arg in typing.get_args(hint) if arg is not type(None))
+        return _decode(inner, data, where)
+    if origin is tuple:
+        if not isinstance(data, list):
+            raise ValueError(f"{where}: a list is expected, not {type(data).__name__}")
+        return tuple(_decode(typing.get_args(hint)[0], entry, f"{where}[{i}]") for i, entry in enumerate(data))
+    if origin is Mapping:
+        if not isinstance(data, dict):
+            raise ValueError(f"{where}: an object is expected, not {type(data).__name__}")
+        return {key: _decode(typing.get_args(hint)[1], entry, f"{where}.{key}") for key, entry in data.items()}
+    if dataclasses.is_dataclass(hint):
+        return _decode_fields(hint, data, where)
+    return _decode_scalar(hint, data, where)
+
+
+def _decode_scalar(hint: Any, data: Any, where: str) -> Any:
+    if hint is date and isinstance(data, str):
+        try:
+            return date.fromisoformat(data)
+        except ValueError:
+            raise ValueError(f"{where}: {data!r} is not a date (YYYY-MM-DD)") from None
+    if hint is float and isinstance(data, int | float) and not isinstance(data, bool):
+        return float(data)
+    if hint is int and isinstance(data, bool):
+        raise ValueError(f"{where}: a whole number is expected, not {data!r}")
+    if isinstance(hint, type) and isinstance(data, hint):
+        return data
+    raise ValueError(f"{where}: {getattr(hint, '__name__', hint)} is expected, not {data!r}")

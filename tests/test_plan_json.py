@@ -1,0 +1,166 @@
+"""Results to JSON and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+
+from planner import plan as results
+from planner import plan_json
+from planner.units import PlannerError
+
+LAYOUT = results.Layout(2, 4, 1, 12, 1, 1, 1, False, "full", 4, 32)
+OFFER = results.OfferRef(
+    id="lambda/gpu_8x_h100_sxm5/us/on_demand",
+    cloud="lambda",
+    region="us",
+    instance="gpu_8x_h100_sxm5",
+    gpu="h100-sxm5-80gb",
+    pricing="on_demand",
+    usd_per_gpu_hour=2.99,
+    as_of="2026-10",
+    max_nodes=None,
+    as_of_earliest=date(2026, 10, 1),
+    as_of_latest=date(2026, 10, 31),
+)
+PLAN = results.Plan(
+    offer=OFFER,
+    framework="gpt-neox",
+    gpus=96,
+    nodes=12,
+    layout=LAYOUT,
+    global_batch=1536,
+    seq_length=2048,
+    iterations_per_epoch=20356,
+    iterations=81425,
+    tokens=81425 * 1536 * 2048,
+    step_time_s=results.Quantiles(10.0, 11.0, 12.5),
+    step_breakdown_s={"matmul": 8.0, "attention": 2.0, "bubble": 1.0},
+    tokens_per_s_per_gpu=results.Quantiles(2000.0, 2200.0, 2400.0),
+    model_tflops_per_gpu=280.0,
+    hardware_tflops_per_gpu=370.0,
+    mfu=0.28,
+    hfu=0.37,
+    memory_gib=results.MemoryGiB(10.0, 10.0, 5.0, 20.0, 2.0, 47.0, 79.1),
+    time_s=results.Quantiles(9e5, 1e6, 1.1e6),
+    cost_usd=results.Quantiles(6e4, 6.5e4, 7e4),
+    p_within_time=0.97,
+    p_within_cost=None,
+    p_within_both=0.97,
+    critical_batch=1800.0,
+    basis="modelled",
+    measurements=("llm-foundry:12",),
+    schedule=(results.EpochSchedule(1, 1, 20356, 0.0, 2.5e5),),
+    plausibility=results.Plausibility(989.0, 750.0, 0.49, 0.59, 1.1e6, 20_554_567_680),
+)
+PROVENANCE = results.Provenance("0.1.0", "neox20b", "a" * 64, "b" * 64, "c" * 64, 12, {"fabric unknown": 3})
+OPTIMIZATION = results.Optimization(
+    status="optimal",
+    plan=PLAN,
+    alternatives=(results.Alternative("fastest", replace(PLAN, gpus=192)),),
+    certificate=results.Certificate(1000, 400, {"memory": 600}, 6.5e4, 6.5e4, 0.0),
+    binding=(results.Binding("training.global_batch.max", "the batch sits on its bound", 1536, 1536, "sequences"),),
+    infeasibility=None,
+    defaults=(results.Default("training.precision", "bf16"),),
+    warnings=("the price is 40 days old",),
+    provenance=PROVENANCE,
+    goal=results.Goal("cost", time_s=1209600.0, confidence=0.8, start=date(2027, 2, 1)),
+)
+FRONTIER = results.Frontier(
+    status="optimal", plans=(PLAN,), certificate=None, defaults=(), warnings=(), provenance=PROVENANCE
+)
+COMPARISON = results.Comparison(
+    by="gpu",
+    sides=(results.Side("h100", "optimal", PLAN), results.Side("v100", "infeasible", None, "memory")),
+    differences=(results.Difference("gpu", ("h100", "v100"), "asked"),),
+    warnings=(),
+    provenance=(PROVENANCE,),
+)
+
+
+@pytest.mark.parametrize("document", [OPTIMIZATION, FRONTIER, COMPARISON], ids=lambda d: type(d).__name__)
+def test_a_result_survives_json_and_writes_the_same_bytes_again(document):
+    text = document.to_json()
+    again = type(document).from_json(text)
+    assert again == document
+    assert again.to_json() == text
+
+
+def test_keys_of_optimize_are_those_of_the_contract():
+    data = json.loads(OPTIMIZATION.to_json())
+    contract = "schema_version status plan alternatives certificate binding infeasibility defaults warnings provenance"
+    assert list(data)[:10] == contract.split()
+    plan_keys = """offer framework gpus nodes layout global_batch seq_length iterations_per_epoch iterations tokens
+        step_time_s step_breakdown_s tokens_per_s_per_gpu model_tflops_per_gpu hardware_tflops_per_gpu mfu hfu
+        memory_gib time_s cost_usd p_within_time p_within_cost p_within_both critical_batch basis measurements"""
+    assert list(data["plan"])[:26] == plan_keys.split()
+    offer = "id cloud region instance gpu pricing usd_per_gpu_hour as_of max_nodes"
+    assert list(data["plan"]["offer"])[:9] == offer.split()
+    layout = "tp pp vpp dp cp ep zero_stage sequence_parallel recompute micro_batch grad_accum"
+    assert list(data["plan"]["layout"]) == layout.split()
+    assert list(data["certificate"])[:6] == "space evaluated pruned best bound gap".split()
+
+
+def test_an_alternative_is_a_plan_with_a_why():
+    first = json.loads(OPTIMIZATION.to_json())["alternatives"][0]
+    assert first["why"] == "fastest"
+    assert first["gpus"] == 192
+
+
+def test_what_is_not_known_is_null_and_never_nan():
+    assert json.loads(OPTIMIZATION.to_json())["plan"]["p_within_cost"] is None
+    with pytest.raises(ValueError, match="not a number"):
+        replace(OPTIMIZATION, plan=replace(PLAN, mfu=float("nan"))).to_json()
+
+
+def test_numpy_scalars_are_written_as_plain_numbers():
+    layout = replace(LAYOUT, sequence_parallel=np.bool_(False))
+    plan = replace(PLAN, gpus=np.int64(96), mfu=np.float64(0.28), layout=layout)
+    assert plan_json.dumps(plan) == plan_json.dumps(PLAN)
+
+
+def test_keys_that_a_newer_planner_added_are_left_aside():
+    data = json.loads(OPTIMIZATION.to_json())
+    data["plan"]["colour"] = "blue"
+    assert results.Optimization.from_json(json.dumps(data)) == OPTIMIZATION
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda d: d.update(schema_version=2), "schema_version is 2"),
+        (lambda d: d["plan"].pop("gpus"), r"plan\.gpus is missing"),
+        (lambda d: d["plan"].update(gpus="many"), r"plan\.gpus: int is expected, not 'many'"),
+        (lambda d: d["plan"].update(gpus=True), r"plan\.gpus: a whole number"),
+        (lambda d: d["plan"]["offer"].update(as_of_latest="soon"), "not a date"),
+        (lambda d: d.update(warnings="none"), "a list is expected"),
+        (lambda d: d["plan"].update(layout=[]), "an object is expected"),
+        (lambda d: d["certificate"].update(pruned=[]), "an object is expected"),
+    ],
+)
+def test_a_damaged_file_is_named_in_one_sentence(damage, sentence):
+    data = json.loads(OPTIMIZATION.to_json())
+    damage(data)
+    with pytest.raises(PlannerError, match=sentence):
+        results.Optimization.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 100_000, "nonsense"])
+def test_what_is_no_document_is_refused(text):
+    with pytest.raises(PlannerError, match="not a saved optimization"):
+        results.Optimization.from_json(text)
+
+
+def test_a_whole_number_in_a_fractional_field_reads_back_as_the_same_bytes():
+    text = replace(OPTIMIZATION, plan=replace(PLAN, mfu=1, p_within_time=1)).to_json()
+    assert results.Optimization.from_json(text).to_json() == text
+
+
+def test_results_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        PLAN.gpus = 1
