@@ -16,6 +16,7 @@ class MoESpec:
     shared_ffn: int = 0  # width of one shared expert
     first_dense_layers: int = 0  # leading layers that keep the dense MLP
     every: int = 1  # every n-th layer after them is MoE
+    router_bias: bool = False  # one number an expert: a bias, or DeepSeek-V3's score correction
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,18 @@ class ModelSpec:
     mlp_bias: bool = False
     head_bias: bool = False
     learned_positions: int = 0  # rows of a learned position embedding, 0: none
+    positions_follow_sequence: bool = False  # that table has as many rows as the training sequence is long (MPT)
+    norms_per_layer: int = 2  # of width hidden
     vocab_multiple: int = 128  # the trained vocabulary is padded to a multiple of this x tp
     max_seq_length: int | None = None
     sliding_window: int | None = None  # keys a query sees in windowed layers
-    full_attention_every: int = 0  # 0: every layer is windowed (if a window is given); n: each n-th layer sees everything
+    full_attention_every: int = (
+        0  # 0: every layer is windowed (if a window is given); n: each n-th layer sees everything
+    )
     attention_sinks: bool = False
     mtp_layers: int = 0  # extra multi-token-prediction layers
     moe: MoESpec | None = None
     mla: MLASpec | None = None
     published_params: int | None = None  # what its authors print, for checks
+    aliases: tuple[str, ...] = ()  # other names it is found by
     source: str = ""

@@ -1,0 +1,190 @@
+"""Where model shapes come from: `catalogs/models/*.yaml`, directories of the user's own, or a mapping.
+
+One file a model, named by it; keys are those of `ModelSpec`, with `moe:` and `mla:` nested.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, Field, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from planner.units import PlannerError
+from planner.workload.model import MLASpec, ModelSpec, MoESpec
+
+_Part = TypeVar("_Part", MoESpec, MLASpec)
+_NORMS = ("layernorm", "layernorm_nobias", "rmsnorm")
+_MAY_BE_ZERO = {
+    "learned_positions", "full_attention_every", "mtp_layers", "shared_experts", "shared_ffn", "first_dense_layers",
+    "q_lora_rank", "ffn",
+}  # fmt: skip
+
+
+def models_dir() -> Path:
+    """The shipped models: package data of an installed wheel, else the checkout's `catalogs/models`."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "_catalogs" / "models"
+    return inside if inside.is_dir() else package.parent / "catalogs" / "models"
+
+
+def model_names(extra_dirs: Iterable[Path] = ()) -> list[str]:
+    """Names that `load_model` knows, sorted, aliases left out."""
+    return sorted({path.stem for directory in _directories(extra_dirs) for path in directory.glob("*.yaml")})
+
+
+def load_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec:
+    """The model called `name` (or by one of its aliases); directories of `extra_dirs` win over the shipped ones.
+
+    Raises PlannerError naming the nearest spellings when there is none.
+    """
+    wanted = _key(name)
+    directories = _directories(extra_dirs)
+    for directory in directories:
+        path = directory / f"{wanted}.yaml"
+        if _plain(wanted) and path.is_file():
+            return read_model(path)
+    for directory in directories:
+        found = _aliases(directory).get(wanted)
+        if found is not None:
+            return read_model(found)
+    known = sorted({*model_names(extra_dirs), *(alias for d in directories for alias in _aliases(d))})
+    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+    hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
+    raise PlannerError(f"model: no model is called {name!r}; {hint} (or give its shape inline).")
+
+
+def read_model(path: Path) -> ModelSpec:
+    """One model file. Raises PlannerError with the file's name for whatever is wrong in it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlannerError(f"{path.name}: cannot be read as a model file ({error}).") from error
+    return model_from_mapping(_parse(text, path.name), name=path.stem, where=path.name)
+
+
+def model_from_mapping(values: Mapping[str, Any], name: str = "custom", where: str = "model") -> ModelSpec:
+    """A ModelSpec from plain values, defaults filled in: kv_heads = heads, head_dim = hidden / heads, ffn = 4 hidden.
+
+    Raises PlannerError for unknown keys, wrong types and shapes that cannot be.
+    """
+    given = {str(key): value for key, value in values.items() if value is not None}
+    given.setdefault("name", name)
+    for key in ("layers", "hidden", "heads", "vocab"):
+        if key not in given:
+            raise PlannerError(f"{where}: a model needs {key!r}.")
+    moe = _nested(MoESpec, given.pop("moe", None), f"{where}: moe")
+    mla = _nested(MLASpec, given.pop("mla", None), f"{where}: mla")
+    heads, hidden = _integer(given, "heads", where), _integer(given, "hidden", where)
+    given.setdefault("kv_heads", heads)
+    given.setdefault("ffn", 4 * hidden)
+    if "head_dim" not in given:
+        if mla is not None:
+            given["head_dim"] = mla.qk_nope_head_dim + mla.qk_rope_head_dim
+        elif hidden % heads:
+            raise PlannerError(f"{where}: hidden {hidden} does not divide by heads {heads}; give head_dim.")
+        else:
+            given["head_dim"] = hidden // heads
+    if isinstance(given.get("aliases"), (list, tuple)):
+        given["aliases"] = tuple(str(alias) for alias in given["aliases"])
+    spec = ModelSpec(**_checked(ModelSpec, given, where), moe=moe, mla=mla)
+    _check_shape(spec, where)
+    return spec
+
+
+def _check_shape(spec: ModelSpec, where: str) -> None:
+    if spec.norm not in _NORMS:
+        raise PlannerError(f"{where}: norm is {spec.norm!r}; it may be {', '.join(_NORMS)}.")
+    if spec.heads % spec.kv_heads:
+        raise PlannerError(f"{where}: heads {spec.heads} is not a multiple of kv_heads {spec.kv_heads}.")
+    if spec.moe is not None and spec.moe.top_k > spec.moe.experts:
+        raise PlannerError(f"{where}: moe.top_k {spec.moe.top_k} is more than its {spec.moe.experts} experts.")
+    if spec.moe is not None and spec.moe.first_dense_layers > spec.layers:
+        raise PlannerError(f"{where}: moe.first_dense_layers is more than the {spec.layers} layers.")
+    if spec.moe is None and spec.ffn == 0:
+        raise PlannerError(f"{where}: ffn is 0 in a model without experts.")
+
+
+def _nested(kind: type[_Part], value: object, where: str) -> _Part | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise PlannerError(f"{where} is {value!r}; it is a map of {', '.join(f.name for f in fields(kind))}.")
+    return kind(**_checked(kind, {str(k): v for k, v in value.items()}, where))
+
+
+def _checked(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`values` if each is a field of `kind` and of its type, else a sentence."""
+    known: dict[str, Field[Any]] = {f.name: f for f in fields(kind) if f.name not in ("moe", "mla")}
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            raise PlannerError(f"{where}: unknown key {key!r}{f'; did you mean {near[0]!r}' if near else ''}.")
+        wanted = str(known[key].type)
+        if wanted.startswith("int"):
+            _integer(values, key, where)
+        elif wanted == "bool" and not isinstance(value, bool):
+            raise PlannerError(f"{where}: {key} is {value!r}; it is true or false.")
+        elif wanted == "str" and not isinstance(value, str):
+            raise PlannerError(f"{where}: {key} is {value!r}; it is a text.")
+        elif wanted.startswith("tuple") and not isinstance(value, tuple):
+            raise PlannerError(f"{where}: {key} is {value!r}; it is a list of names.")
+    for key, spec in known.items():
+        if key not in values and spec.default is MISSING and spec.default_factory is MISSING:
+            raise PlannerError(f"{where}: needs {key!r}.")
+    return dict(values)
+
+
+def _integer(values: Mapping[str, Any], key: str, where: str) -> int:
+    value = values[key]
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise PlannerError(f"{where}: {key} is {value!r}; it is a whole number.")
+    if not (0 if key in _MAY_BE_ZERO else 1) <= value < 2**53:
+        raise PlannerError(f"{where}: {key} is {value}; it is {'zero or more' if key in _MAY_BE_ZERO else 'positive'}.")
+    return value
+
+
+def _directories(extra: Iterable[Path]) -> list[Path]:
+    """Overlays first; each may be a directory of models or hold one called `models`."""
+    overlays = [d for path in extra for d in (Path(path) / "models", Path(path)) if d.is_dir()]
+    return [*overlays, models_dir()]
+
+
+@lru_cache(maxsize=16)
+def _aliases(directory: Path) -> dict[str, Path]:
+    """Alias -> file, for one directory; files that do not parse have none here and complain when they are asked for."""
+    found: dict[str, Path] = {}
+    for path in sorted(directory.glob("*.yaml")):
+        try:
+            names = _parse(path.read_text(encoding="utf-8"), path.name).get("aliases")
+        except (PlannerError, OSError, UnicodeDecodeError):
+            continue
+        for alias in names if isinstance(names, list) else ():
+            found.setdefault(_key(str(alias)), path)
+    return found
+
+
+def _key(name: str) -> str:
+    return name.strip().lower().replace("_", "-")
+
+
+def _plain(name: str) -> bool:
+    """Whether a name can be a file's: no path may hide in it."""
+    return bool(name) and not any(c in name for c in "/\\:\0") and not name.startswith(".")
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    if "&" in text or "*" in text.replace("**", ""):
+        raise PlannerError(f"{where}: YAML anchors and aliases are not used in model files.")
+    try:
+        value = yaml.load(text, Loader=loader)  # noqa: S506  (safe loaders both)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise PlannerError(f"{where}: is not valid YAML ({str(error).splitlines()[0]}).") from error
+    if not isinstance(value, dict):
+        raise PlannerError(f"{where}: a model file is a map of keys and values.")
+    return value
