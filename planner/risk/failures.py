@@ -1,0 +1,119 @@
+"""What interrupts a run on given machines, and what an interruption costs: published rates under the user's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.catalog.risk_facts import InterruptionRate, RiskFacts
+from planner.performance.arrays import FloatArray, IntArray
+from planner.risk.checkpoint import optimal_interval
+from planner.risk.completion import Hazard
+
+DAY_S = 86_400.0
+GB = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class RiskSettings:
+    """What the user knows better than the catalog; None: the catalog's value. Times in seconds, rates as named."""
+
+    interruptions_per_1000_node_days: float | None = None  # of a node of eight GPUs; 0: nothing ever fails
+    detection_s: float | None = None
+    restart_s: float | None = None
+    spare_nodes: int | None = None  # standing by (and paid); None: a cloud replaces the node at once
+    replacement_s: float | None = None
+    checkpoint_interval_s: float | None = None  # None: the optimal one
+    asynchronous_checkpoints: bool = False
+    storage_gbyte_per_s: float | None = None  # of the whole cluster; None: by node
+    spot_preemptions_per_1000_node_days: float | None = None
+    spot_refill_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interruptions:
+    """Where the rate of one hazard comes from."""
+
+    per_1000_node_days: float
+    source: str
+    kind: str
+
+
+def interruption_rate(facts: RiskFacts, family: str, provider: str, settings: RiskSettings) -> Interruptions:
+    """The rate for an accelerator family at a provider: the user's, the provider's, the family's, or any."""
+    own = settings.interruptions_per_1000_node_days
+    if own is not None:
+        return Interruptions(own, "the scenario's risk.interruptions_per_1000_node_days", "user")
+    for kin in (family, "other"):
+        rows = [r for r in facts.rates if r.family == kin and r.provider in (provider, "any")]
+        named: list[InterruptionRate] = [r for r in rows if r.provider == provider] or rows
+        if named:
+            return Interruptions(
+                sum(r.value * 8 / r.gpus_per_node for r in named), "; ".join(r.source for r in named), named[0].kind
+            )
+    raise ValueError("catalogs/risk/interruptions.csv has no row of family `other`")
+
+
+def checkpoint_bytes(parameters: int, facts: RiskFacts) -> float:
+    """Bytes of one full training state: weights, master weights and optimizer moments."""
+    return parameters * facts.recovery["checkpoint_bytes_per_parameter"].value
+
+
+def hazards(
+    facts: RiskFacts,
+    settings: RiskSettings,
+    *,
+    rate: Interruptions,
+    spot: bool,
+    parameters: int,
+    gpus: IntArray,
+    gpus_per_node: int,
+) -> Hazard:
+    """What threatens runs of one model on `gpus` accelerators of one kind, (n,).
+
+    A job of n nodes is interrupted n times as often as one node. A synchronous checkpoint stops training while the
+    state is written at the storage's bandwidth; an asynchronous one only while it is copied to host memory, but what is
+    not yet written is lost with the node, which lengthens the restart by the write. Spot adds preemptions, each with an
+    exponential wait for the node to come back.
+    """
+    count = np.asarray(gpus, float)
+    nodes = np.ceil(count / gpus_per_node)
+    known = facts.recovery
+
+    def value(own: float | None, name: str) -> float:
+        return known[name].value if own is None else own
+
+    per_day = rate.per_1000_node_days / 1000.0 * count / 8.0
+    recover = value(settings.detection_s, "detection_s") + value(settings.restart_s, "restart_s")
+    if settings.spare_nodes == 0:
+        recover += value(settings.replacement_s, "replacement_s")
+    preempted = (
+        value(settings.spot_preemptions_per_1000_node_days, "spot_preemptions_per_1000_node_days") / 1000.0 * nodes
+        if spot
+        else np.zeros_like(nodes)
+    )
+    refill = value(settings.spot_refill_s, "spot_refill_s")
+    total = per_day + preempted
+    share = np.divide(preempted, total, out=np.zeros_like(total), where=total > 0)
+    state = checkpoint_bytes(parameters, facts)
+    bandwidth: FloatArray = (
+        np.full_like(count, settings.storage_gbyte_per_s)
+        if settings.storage_gbyte_per_s is not None
+        else nodes * known["storage_gbyte_per_s_per_node"].value
+    )
+    write = state / (bandwidth * GB)
+    pause = write
+    restart = recover + share * refill
+    if settings.asynchronous_checkpoints:
+        pause = state / (count * known["snapshot_gbyte_per_s_per_gpu"].value * GB)
+        restart = restart + write
+    # Variance of a mixture: a share of the restarts wait an exponential time more.
+    restart_var = share * 2.0 * refill**2 - (share * refill) ** 2
+    rate_per_s = total / DAY_S
+    interval = (
+        np.full_like(count, settings.checkpoint_interval_s)
+        if settings.checkpoint_interval_s is not None
+        else optimal_interval(pause, rate_per_s)
+    )
+    return Hazard(rate_per_s, restart, restart_var, pause, interval)
