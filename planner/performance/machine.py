@@ -1,0 +1,109 @@
+"""What the hardware gives: achieved ceilings, memory and link rates, and how collectives fill the links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.catalog.types import Accelerator, Hardware
+from planner.performance.arrays import FloatArray
+from planner.performance.shapes import Number
+
+FIRST_LOG2_BYTES = 15  # the measured curves start at 32 KiB; below it a collective takes as long as there
+LAST_LOG2_BYTES = 34
+GRID = LAST_LOG2_BYTES - FIRST_LOG2_BYTES + 1
+FORMATS = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "mxfp8": "fp8", "nvfp4": "fp4"}
+
+
+@dataclass(frozen=True, slots=True)
+class MachineNumbers:
+    """Rates of one GPU and its links, in units a second; curves are shares of the link's rate by log2 message bytes."""
+
+    ceiling: Number  # FLOP/s of the layers' matmuls: best measured, in the recipe's format
+    ceiling_16: Number  # the same for 16-bit matmuls (head, attention)
+    operand_bytes: Number  # of one element read by the layers' matmuls
+    hbm: Number  # bytes/s
+    link: Number  # bytes/s, one direction
+    network: Number  # bytes/s of one GPU's share of its node's network; 0: unknown
+    domain: Number  # GPUs joined by the link
+    node: Number  # GPUs a node
+    up_reduce: FloatArray  # (GRID,) or (n, GRID): all-reduce inside the domain
+    up_gather: FloatArray  # all-gather and reduce-scatter
+    out: FloatArray  # across domains
+
+
+def matmul_ceiling(accelerator: Accelerator, form: str, shares: Mapping[str, Mapping[str, float]]) -> float:
+    """FLOP/s of the best matmul: measured where somebody did, else the data sheet's peak x its family's usual share."""
+    measured = accelerator.matmul_tflops.get(form)
+    if measured:
+        return measured * 1e12
+    peak = accelerator.peak_dense_tflops.get(form)
+    if form == "bf16" and not peak:
+        peak = accelerator.peak_dense_tflops.get("fp16")
+    if not peak:  # no such units: the work runs in the widest format below
+        return matmul_ceiling(accelerator, {"fp4": "fp8", "fp8": "bf16"}[form], shares) if form != "bf16" else 0.0
+    family = shares.get(accelerator.family, shares["other"])
+    return peak * 1e12 * family.get(form, family.get("fp8", family["bf16"]))
+
+
+def machine_numbers(
+    accelerator: Accelerator,
+    hardware: Hardware,
+    precision: str,
+    shares: Mapping[str, Mapping[str, float]],
+    curves: Mapping[str, FloatArray],
+) -> MachineNumbers:
+    """The figures of one kind of node. `curves` maps `reduce:FAMILY`, `gather:FAMILY`, `out:FABRIC` to (GRID,) arrays."""
+    form = FORMATS[precision]
+    has_format = bool(accelerator.peak_dense_tflops.get(form)) or form == "bf16"
+    network = (hardware.network_gbit_per_s or 0.0) * 1e9 / 8 / max(1, hardware.gpus_per_node)
+    link = (hardware.link_gbyte_per_s or accelerator.link_gbyte_per_s or 25.0) * 1e9
+    up = accelerator.family if f"reduce:{accelerator.family}" in curves else "other"
+    out = hardware.fabric if f"out:{hardware.fabric}" in curves else "unknown"
+    return MachineNumbers(
+        ceiling=matmul_ceiling(accelerator, form, shares),
+        ceiling_16=matmul_ceiling(accelerator, "bf16", shares),
+        operand_bytes={"bf16": 2.0, "fp8": 1.5, "fp4": 1.25}[form if has_format else "bf16"],
+        hbm=accelerator.memory_bw_gbyte_per_s * 1e9,
+        link=link,
+        network=network,
+        domain=float(max(1, hardware.scale_up_domain)),
+        node=float(hardware.gpus_per_node),
+        up_reduce=curves[f"reduce:{up}"],
+        up_gather=curves[f"gather:{up}"],
+        out=curves[f"out:{out}"],
+    )
+
+
+def link_share(curve: FloatArray, size_bytes: Number) -> Number:
+    """Share of the link's rate that a message of this size reaches; linear in log2 of the size between grid points.
+
+    `curve` is (GRID,), or (n, GRID) with `size_bytes` (n,): one curve a row.
+    """
+    place = np.clip(np.log2(np.maximum(size_bytes, 1.0)) - FIRST_LOG2_BYTES, 0.0, GRID - 1.001)
+    below = place.astype(np.int64)
+    weight = place - below
+    if curve.ndim == 2:
+        below = below + np.arange(curve.shape[0]) * curve.shape[1]
+        curve = curve.ravel()
+    low = curve[below]
+    return low + weight * (curve[below + 1] - low)  # type: ignore[no-any-return]
+
+
+def ring_time(machine: MachineNumbers, curve: FloatArray, size_bytes: Number, ranks: Number, local: Number) -> Number:
+    """Seconds in which a ring passes `size_bytes` once round `ranks` GPUs, of which `local` share a fast-link domain.
+
+    This is all-gather or reduce-scatter of `size_bytes`: (n-1)/n of it at the bus bandwidth. Across domains each of
+    the group's local ranks brings its network port, up to the link's own rate. Curves were measured on 16 ranks;
+    what counts is bytes a rank, so more ranks need a larger message for the same share of the rate.
+
+    Source: the conversions in catalogs/fabrics (bus bandwidth of nccl-tests; rings are bounded by the slower port).
+    """
+    size = np.maximum(size_bytes, 2.0**FIRST_LOG2_BYTES)
+    inside = 1.0 / (machine.link * link_share(curve, size))
+    ports = np.minimum(machine.network * local, machine.link)
+    across = 1.0 / np.maximum(ports * link_share(machine.out, size * (16.0 / np.maximum(ranks, 16.0))), 1.0)
+    slowest = np.where(ranks > local, np.maximum(inside, across), inside)
+    return size * (ranks - 1.0) / ranks * slowest  # type: ignore[no-any-return]

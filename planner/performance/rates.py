@@ -1,0 +1,119 @@
+"""The model's constants: what each is called, and how one is put together for a stack, a GPU family and a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from planner.performance.arrays import FloatArray
+from planner.performance.shapes import Number
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The constants of the step-time model, each a number, an array of rows, or (parameter sets, rows)."""
+
+    matmul: Number  # share of the measured ceiling that large matmuls reach
+    expert: Number  # the same for grouped expert matmuls, imbalance included
+    attention: Number  # share of the 16-bit ceiling, forward; the backward pass does 2.5 times the work
+    traffic: Number  # operand bytes moved / counted
+    pointwise: Number  # bytes moved by memory-bound operations / counted
+    routing: Number  # the same for permuting tokens to experts and back
+    loss: Number  # the same for logits and loss
+    host_layer: Number  # s of host work a layer and micro-batch, forward and backward
+    host_moe: Number  # s more for a MoE layer
+    host_expert: Number  # s more for each local expert
+    micro_batch: Number  # s a micro-batch
+    step: Number  # s a step
+    tensor: Number  # exposed share of tensor-parallel traffic
+    context: Number  # of the context-parallel ring
+    expert_exchange: Number  # of the expert all-to-all
+    pipeline: Number  # of stage-to-stage messages
+    data: Number  # of gradient and weight traffic once a step
+    shard: Number  # of per-micro-batch weight traffic (FSDP, ZeRO-3)
+    optimizer: Number  # bytes moved by the optimizer / counted
+
+
+RATE_NAMES = tuple(f.name for f in fields(Rates))
+Context = Mapping[str, str | float]  # what a row is: labels (stack, family, ...) and numbers (age, ...)
+
+
+@dataclass(frozen=True, slots=True)
+class RateRule:
+    """How a rate is made: prior x exp(sum of parameters), one parameter for each combination of labels in `by`.
+
+    A combination is written "family+format"; "stack*age" is the stack's parameter times the row's number `age`.
+    `sigma` is the prior spread (log) of each parameter.
+    """
+
+    prior: float
+    by: tuple[str, ...]
+    sigma: tuple[float, ...]
+    at_most: float | None = None
+
+
+def parameter_keys(rate: str, rule: RateRule, context: Context) -> list[tuple[str, float, float]]:
+    """(name, weight, sigma) of the parameters that enter `rate` for a row with this context."""
+    found = []
+    for by, sigma in zip(rule.by, rule.sigma, strict=True):
+        labels, *numbers = by.split("*")
+        names = labels.split("+")
+        if any(context.get(n, "") == "" for n in names):
+            continue
+        weight = float(np.prod([float(context[n]) for n in numbers])) if numbers else 1.0
+        if weight:
+            key = ",".join(f"{n}={context[n]}" for n in names)
+            found.append((f"{rate}[{'*'.join([key, *numbers])}]", weight, sigma))
+    return found
+
+
+def resolve(rules: Mapping[str, RateRule], values: Mapping[str, float], context: Context) -> Rates:
+    """The rates of one setting; a parameter without a fitted value stays at its prior."""
+    out = {}
+    for name in RATE_NAMES:
+        rule = rules[name]
+        log = sum(values.get(key, 0.0) * weight for key, weight, _ in parameter_keys(name, rule, context))
+        out[name] = _bounded(rule, rule.prior * float(np.exp(log)))
+    return Rates(**out)
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Rates of many rows as functions of one parameter vector: log rate = log prior + matrix @ parameters."""
+
+    names: tuple[str, ...]
+    sigma: FloatArray  # (p,)
+    matrices: Mapping[str, FloatArray]  # rate -> (n, p)
+    rules: Mapping[str, RateRule]
+
+    def rates(self, parameters: FloatArray) -> Rates:
+        """The rows' rates, (n,) for parameters (p,), (k, n) for (k, p)."""
+        return Rates(
+            **{
+                name: _bounded(self.rules[name], self.rules[name].prior * np.exp(parameters @ matrix.T))
+                for name, matrix in self.matrices.items()
+            }
+        )
+
+
+def design(rules: Mapping[str, RateRule], contexts: Sequence[Context]) -> Design:
+    """The parameters that these rows call for, in a fixed order, and where each enters."""
+    entries = [
+        (name, row, *found)
+        for name in RATE_NAMES
+        for row, context in enumerate(contexts)
+        for found in parameter_keys(name, rules[name], context)
+    ]
+    sigma = {key: s for _, _, key, _, s in entries}
+    names = tuple(sorted(sigma))
+    column = {key: i for i, key in enumerate(names)}
+    matrices = {name: np.zeros((len(contexts), len(names))) for name in RATE_NAMES}
+    for name, row, key, weight, _ in entries:
+        matrices[name][row, column[key]] += weight
+    return Design(names, np.asarray([sigma[n] for n in names]), matrices, dict(rules))
+
+
+def _bounded(rule: RateRule, value: Number) -> Number:
+    return value if rule.at_most is None else np.minimum(value, rule.at_most)
