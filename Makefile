@@ -1,0 +1,60 @@
+# A machine with Python 3.11 or newer and make needs nothing else: `make plan`, `make test`.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+# One process a core, tests in random order (pytest-randomly prints the seed; repeat with TESTS='-p randomly_seed=...').
+TESTS ?= -n auto
+
+.PHONY: help setup plan test lint style types layers docs bench check lock clean
+
+help: ## what the targets do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## .venv with the locked packages and planner itself, at .venv/bin/planner
+
+$(READY): pyproject.toml requirements-dev.lock
+	@test -n "$(PYTHON)" || { echo "planner needs Python 3.11 or newer; install it, or name it: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+plan: $(READY) ## the main job: the best plan for GPT-NeoX-20B, four passes
+	$(BIN)/planner optimize scenarios/neox20b.yaml
+
+test: $(READY) ## all tests, on all cores, in random order
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: style types layers ## style, types and import layers
+
+style: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY)
+	$(BIN)/mypy
+
+layers: $(READY)
+	$(BIN)/lint-imports
+
+docs: $(READY) ## the examples of README and docs/, run and compared with what they print
+	$(BIN)/python -m pytest -q -p no:randomly tests/test_docs_examples.py
+
+bench: $(READY) ## speed, as ratios to the import of scipy and pandas
+	$(BIN)/python benchmarks/speed.py
+
+check: ## all that CI runs
+	.ci/run
+
+lock: ## new versions into the lock files (needs uv)
+	uv pip compile pyproject.toml --extra charts $(LOCK) -o requirements.lock
+	uv pip compile pyproject.toml --extra charts --group dev -c requirements.lock $(LOCK) -o requirements-dev.lock
+
+LOCK := --no-config --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-strip-markers --custom-compile-command "make lock" --upgrade --quiet
+
+clean: ## remove what setup, tests and builds left
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

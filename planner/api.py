@@ -1,0 +1,79 @@
+"""The Python interface: what the commands do, as functions of files and values.
+
+>>> import planner
+>>> answer = planner.optimize(planner.load_scenario("scenarios/neox20b.yaml"))  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from planner.catalog import Catalog
+    from planner.performance.calibration import Calibration
+    from planner.plan import Comparison, Frontier, Optimization
+    from planner.scenario import Scenario
+
+
+def load_scenario(path: str | Path, overrides: Sequence[str] = ()) -> Scenario:
+    """The scenario in the file `path`, with `overrides` ("key.path=value") applied and the files it names read.
+
+    Raises
+    ------
+    PlannerError
+        If the file or an override is wrong, naming file, line and key.
+    """
+    from planner import scenario
+    from planner.interop import resolve
+
+    return resolve(scenario.load_scenario(Path(path), overrides))
+
+
+def load_facts(overlays: Sequence[Path] = ()) -> tuple[Catalog, Calibration]:
+    """The shipped catalog and calibration, with the folders of `overlays` laid over them, the last one on top.
+
+    Raises
+    ------
+    PlannerError
+        If an overlay is missing or wrong, naming file and row.
+    """
+    from planner.catalog import load_catalog
+    from planner.performance.calibration import load_calibration
+
+    return load_catalog(overlays), load_calibration(overlays)
+
+
+def optimize(scenario: Scenario, overlays: Sequence[Path] = (), *, exhaustive: bool = False) -> Optimization:
+    """The best plan of `scenario`, or what would have to give; with the certificate that proves it.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        From `load_scenario`.
+    overlays : folders
+        Catalogs laid over the shipped one.
+    exhaustive : bool
+        Evaluate every candidate instead of ruling out by proved bounds; the answer is the same.
+    """
+    from planner import search
+
+    catalog, calibration = load_facts(overlays)
+    return search.optimize(scenario, catalog, calibration, exhaustive=exhaustive)
+
+
+def frontier(scenario: Scenario, overlays: Sequence[Path] = (), **options: Any) -> Frontier:
+    """Every plan of `scenario` that no other beats in both time and cost (p50), fastest first."""
+    from planner import search
+
+    catalog, calibration = load_facts(overlays)
+    return search.frontier(scenario, catalog, calibration, **options)
+
+
+def compare(scenarios: Sequence[Scenario], overlays: Sequence[Path] = (), **options: Any) -> Comparison:
+    """The best plans of `scenarios` side by side, and why they differ."""
+    from planner import search
+
+    catalog, calibration = load_facts(overlays)
+    return search.compare(scenarios, catalog, calibration, **options)

@@ -1,0 +1,75 @@
+"""What a command prints and saves: results on standard output, words on standard error, files whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from planner.files import write_atomically
+
+NARROWEST, WIDEST = 60, 120
+
+
+def complain(sentence: str) -> None:
+    """One line on standard error."""
+    _write(sys.stderr, f"planner: {' '.join(sentence.split())}\n")
+
+
+def say(text: str, *, quiet: bool = False) -> None:
+    """A message for the person at the terminal, on standard error, unless they asked for quiet."""
+    if not quiet:
+        _write(sys.stderr, text if text.endswith("\n") else text + "\n")
+
+
+def emit(text: str) -> None:
+    """A result, on standard output. A reader who has gone away (`| head`) ends the writing, not the command."""
+    _write(sys.stdout, text if text.endswith("\n") else text + "\n")
+
+
+def deliver(document: str, table: str, *, as_json: bool, output: Path | None, quiet: bool) -> None:
+    """Save the JSON `document` where asked, and print it or the table for people.
+
+    With `output` the document is saved; `--json` prints it too; `--quiet` prints nothing but what `--json` asks for.
+    """
+    if output is not None:
+        write_atomically(output, document)
+    if as_json:
+        emit(document)
+    elif not quiet:
+        emit(table)
+    if output is not None:
+        say(f"saved to {output}", quiet=quiet)
+
+
+def width() -> int:
+    """Columns to lay a table out for: the terminal's (or COLUMNS), within what reads well; 80 where there is none."""
+    return max(NARROWEST, min(WIDEST, shutil.get_terminal_size((80, 24)).columns))
+
+
+def colour(stream: TextIO | None = None) -> bool:
+    """Whether to colour: only on a terminal, never with NO_COLOR set or a dumb terminal."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    target = stream or sys.stdout
+    return target.isatty()
+
+
+def close_standard_output() -> None:
+    """Point standard output at nothing, so that the interpreter's last flush does not fail on a closed pipe."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        close_standard_output()
+    except UnicodeEncodeError:  # a terminal without UTF-8 still gets its answer
+        encoding = stream.encoding or "ascii"
+        stream.write(text.encode(encoding, "replace").decode(encoding))
+        stream.flush()

@@ -1,0 +1,57 @@
+"""How a command starts and ends: exit codes, one sentence for a mistake, quiet when a reader goes away or Ctrl-C comes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from planner.cli.output import complain, close_standard_output
+from planner.units import PlannerError
+
+BAD_INPUT = 2
+INFEASIBLE = 3
+OUR_FAULT = 1
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run `planner` with `arguments` (this process's own if None) and return its exit code."""
+    from planner.cli.app import app
+
+    try:
+        code = app(args=None if arguments is None else list(arguments), prog_name="planner", standalone_mode=False)
+        sys.stdout.flush()
+    except PlannerError as error:
+        complain(str(error))
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        close_standard_output()
+        return 0
+    except SystemExit as end:  # shell completion, and click's answer to a closed pipe
+        return end.code if isinstance(end.code, int) else 0
+    except Exception as error:  # noqa: BLE001 - the one place that turns a fault into a sentence
+        return _ended(error)
+    return code if isinstance(code, int) else 0
+
+
+def _ended(error: Exception) -> int:
+    """The exit code of what is no PlannerError: a wrong command line, a file that cannot be read, or our own fault."""
+    message = getattr(error, "format_message", None)
+    if callable(message):  # typer's usage errors, whichever click it brings
+        context = getattr(error, "ctx", None)
+        place = getattr(context, "command_path", "planner")
+        complain(f"{message().rstrip('.')}; see `{place} --help`")
+        return BAD_INPUT
+    if type(error).__name__ == "Abort":
+        return INTERRUPTED
+    if os.environ.get("PLANNER_DEBUG"):
+        raise error
+    reason = " ".join(str(error).split())
+    complain(
+        f"a fault of planner's, not of your input ({type(error).__name__}: {reason}); "
+        "set PLANNER_DEBUG=1 to see where, and please report it"
+    )
+    return OUR_FAULT
