@@ -23,6 +23,7 @@ class Accelerator:
     link_gbyte_per_s: float | None
     scale_up_domain: int  # GPUs that the fast link joins
     tdp_w: float | None
+    recalled: bool = False  # no source was seen for any number: for machines of one's own only, never offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +68,15 @@ class Offer:
     usd_per_gpu_hour_range: tuple[float, float] | None  # spot: least and most over zones
     as_of_earliest: date | None
     as_of_latest: date | None
-    date_kind: str  # exact | month | half_year_estimate | year_estimate | user
+    date_kind: str  # exact | file | month | half_year_estimate | year_estimate | undated | user
     as_of: str  # as the source prints it
     source: str
     quality: str  # A | B | C | user
     flags: tuple[str, ...] = ()
     max_nodes: int | None = None  # None: what the scenario's max_gpus allows
-    max_nodes_basis: str = ""  # quota | momentary availability | unknown fabric | own machines | assumption
+    max_nodes_basis: str = (
+        ""  # quota | momentary availability | unknown fabric | single-GPU machine | own machines | assumption
+    )
     extras: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -1,0 +1,262 @@
+"""The catalog as values: accelerators, nodes, fabrics, prices and curves, read lazily from layers of folders."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+from planner.catalog.curves import Curve, Width, read_curves, read_table, read_widths
+from planner.catalog.facts import ACCELERATOR, FABRIC, NODE, Layer, Record, Records, read_mapping
+from planner.catalog.paths import data_dir
+from planner.catalog.prices import PriceRow, read_prices, snapshot_files
+from planner.catalog.types import Accelerator, Node
+from planner.units import PlannerError
+
+SHIPPED = "shipped"
+MIB = 2**20
+GIB = 2**30
+_DIGESTED = ("accelerators", "nodes", "fabrics", "matmul", "attention", "energy", "costs")
+
+
+class Accelerators(Mapping[str, Accelerator]):
+    """Accelerators by id; a file is read when its accelerator is asked for."""
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+        self._made: dict[str, Accelerator] = {}
+
+    def __getitem__(self, key: str) -> Accelerator:
+        if key not in self._made:
+            self._made[key] = accelerator_from(self.records[key])
+        return self._made[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.records
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+class Nodes(Mapping[str, Node]):
+    """Node types by id; a file is read when its node is asked for."""
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+        self._made: dict[str, Node] = {}
+
+    def __getitem__(self, key: str) -> Node:
+        if key not in self._made:
+            self._made[key] = node_from(self.records[key])
+        return self._made[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.records
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+class Catalog:
+    """Everything that is known of hardware and prices, from one shipped folder and the user's overlays.
+
+    `snapshot` names a price snapshot by its date; None takes the newest of each layer. Nothing is read on construction.
+    """
+
+    def __init__(self, layers: Sequence[Layer], snapshot: str | None = None) -> None:
+        self.layers = tuple(layers)
+        self.snapshot = snapshot
+        self.accelerators = Accelerators(Records(ACCELERATOR, self.layers))
+        self.nodes = Nodes(Records(NODE, self.layers))
+        self.fabrics: Mapping[str, Record] = Records(FABRIC, self.layers)
+
+    def accelerator(self, name: str) -> Accelerator:
+        """The accelerator with this id.
+
+        Raises
+        ------
+        PlannerError
+            If there is none, with the nearest ids, or all that a short name such as `a100` could mean.
+        """
+        return self.accelerators[self.accelerator_id(name)]
+
+    def accelerator_id(self, name: str) -> str:
+        """The catalog's id for a name as a person writes it (case does not matter). Raises as `accelerator`."""
+        key = name.strip().lower()
+        if key in self.accelerators:
+            return key
+        meant = [each for each in self.accelerators if each.startswith(key)] if key else []
+        if len(meant) > 1:
+            raise PlannerError(f"{name!r} is ambiguous: {', '.join(meant)}")
+        close = meant or difflib.get_close_matches(key, list(self.accelerators), n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(close)}" if close else f"known are {', '.join(self.accelerators)}"
+        raise PlannerError(f"accelerator {name!r} is not in the catalog; {hint}{'?' if close else ''}")
+
+    @cached_property
+    def prices(self) -> tuple[PriceRow, ...]:
+        """The chosen snapshot's rows, one for each machine, region and pricing, and those that only history keeps.
+
+        A later layer's row takes the place of an earlier one; within one layer the newer date does, and the older row
+        is kept with the flag `superseded`.
+        """
+        current: dict[tuple[str, str, str, str], PriceRow] = {}
+        kept: list[PriceRow] = []
+        for layer, path in snapshot_files(self.layers, self.snapshot):
+            for row in read_prices(path, layer.name):
+                earlier = current.get(row.key)
+                if "superseded" in row.flags or "index" in row.flags or row.quality == "X":
+                    kept.append(row)
+                elif earlier is None or earlier.layer != row.layer:
+                    current[row.key] = row
+                elif earlier.as_of_latest == row.as_of_latest:
+                    raise PlannerError(
+                        f"{path}: {'/'.join(row.key)} is priced twice; keep one row, or flag the older `superseded`"
+                    )
+                else:
+                    older, newer = sorted((earlier, row), key=lambda each: each.as_of_latest or date.min)
+                    kept.append(older._replace(flags=(*older.flags, "superseded")))
+                    current[row.key] = newer
+        return (*current.values(), *kept)
+
+    def offers(self, gpu: str | None = None) -> tuple[PriceRow, ...]:
+        """The price rows, of one accelerator if it is named. What may be planned with is `eligible_offers`' answer."""
+        if gpu is None:
+            return self.prices
+        wanted = self.accelerator_id(gpu)
+        return tuple(row for row in self.prices if row.gpu == wanted)
+
+    @cached_property
+    def curves(self) -> dict[str, Curve]:
+        """Measured collectives by name."""
+        return read_curves(self.layers)
+
+    @cached_property
+    def widths(self) -> tuple[Width, ...]:
+        """Measured collectives inside one node by the number of GPUs that take part."""
+        return read_widths(self.layers)
+
+    @cached_property
+    def sources(self) -> dict[str, dict[str, str]]:
+        """Source keys to their title and date."""
+        merged: dict[str, dict[str, str]] = {}
+        for layer in self.layers:
+            path = layer.path / "sources.yaml"
+            if path.is_file():
+                merged.update(read_mapping(path))
+        return merged
+
+    def table(self, path: str) -> list[dict[str, str]]:
+        """The rows of one CSV (`energy/pue.csv`, ...) of all layers, later layers last; `layer` names where from."""
+        return [{**row, "layer": layer.name} for layer in self.layers for row in read_table(layer, path)]
+
+    @property
+    def energy(self) -> Energy:
+        """Carbon intensity, electricity prices and PUE."""
+        return Energy(self)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over the files that this catalog stands on, in the order of their paths within each layer.
+
+        Hardware, costs, energy and the chosen prices enter; what nobody selected, such as older snapshots, does not.
+        """
+        total = hashlib.sha256()
+        prices = {path for _, path in snapshot_files(self.layers, self.snapshot)}
+        for number, layer in enumerate(self.layers):
+            files = [path for folder in _DIGESTED for path in (layer.path / folder).glob("*.*")]
+            files += [path for path in prices if path.is_relative_to(layer.path)]
+            files += [path for path in (layer.path / "sources.yaml",) if path.is_file()]
+            for path in sorted(files, key=lambda path: path.relative_to(layer.path).as_posix()):
+                content = path.read_bytes()
+                total.update(f"{number}/{path.relative_to(layer.path).as_posix()}\0{len(content)}\0".encode())
+                total.update(content)
+        return total.hexdigest()
+
+
+class Energy:
+    """Tables of `energy/` by what they answer."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        return self._catalog.table(f"energy/{name}.csv")
+
+
+def load_catalog(overlays: Sequence[Path] = (), *, snapshot: str | None = None) -> Catalog:
+    """The shipped catalog with the user's folders over it, the last one winning. Reads nothing yet.
+
+    Raises
+    ------
+    PlannerError
+        If an overlay is not a folder.
+    """
+    layers = [Layer(SHIPPED, data_dir())]
+    for path in overlays:
+        if not path.is_dir():
+            raise PlannerError(f"catalog overlay {str(path)!r} is not a folder")
+        name = path.name or "overlay"
+        taken = {layer.name for layer in layers}
+        layers.append(Layer(name if name not in taken else f"{name} ({len(layers)})", path))
+    return Catalog(layers, snapshot)
+
+
+def supports(accelerator: Accelerator, precision: str) -> bool:
+    """Whether the accelerator has tensor units for a precision: a format, or a recipe such as mxfp8 or nvfp4."""
+    return format_of(precision) in accelerator.peak_dense_tflops
+
+
+def format_of(precision: str) -> str:
+    """The number format that a precision or recipe computes its matmuls in."""
+    name = precision.lower()
+    for known in ("fp8", "fp4", "bf16", "fp16", "tf32"):
+        if known in name:
+            return known
+    return name
+
+
+def accelerator_from(record: Record) -> Accelerator:
+    """An accelerator from its facts; memory is what software sees, else the data sheet's GB."""
+    reported = record.number("memory_reported_mib")
+    link = record.number("link_one_way_gbyte_per_s")
+    domain = record.number("scale_up_domain")
+    return Accelerator(
+        id=record.id,
+        name=record.text("name", record.id),
+        vendor=record.text("vendor"),
+        form_factor=record.text("form_factor"),
+        family=record.text("family"),
+        memory_gib=reported * MIB / GIB if reported is not None else record.required("memory_gb") * 1e9 / GIB,
+        memory_bw_gbyte_per_s=record.required("memory_bw_gbyte_per_s"),
+        peak_dense_tflops=record.group("peak_dense_tflops"),
+        matmul_tflops=record.group("matmul_tflops"),
+        link_gbyte_per_s=link,
+        scale_up_domain=int(domain) if domain is not None else 1,
+        tdp_w=record.number("tdp_w"),
+        recalled=record.text("status") == "recalled",
+    )
+
+
+def node_from(record: Record) -> Node:
+    """A node type from its facts."""
+    return Node(
+        id=record.id,
+        cloud=record.text("cloud"),
+        instance=record.text("instance"),
+        gpu=record.text("accelerator"),
+        gpus_per_node=int(record.required("gpus_per_node")),
+        link_gbyte_per_s=record.number("link_one_way_gbyte_per_s_per_gpu"),
+        scale_up_domain=int(record.number("scale_up_domain") or 1),
+        network=record.text("network"),
+        network_gbit_per_s=record.number("network_one_way_gbit_per_s_per_node"),
+        power_kw=record.number("node_power_kw"),
+    )

@@ -1,0 +1,260 @@
+"""Facts as they lie in files: every number with its value, kind, source and date, merged field by field over layers.
+
+A layer is a folder with the form of `catalogs/`. Later layers win, one field at a time; a file is read only when
+something asks for it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from planner.units import PlannerError
+
+KINDS = ("datasheet", "measured", "derived", "recalled", "user")
+
+# Plain text: no YAML 1.1 guesses (`no`, `1e9`, `12:30`), and several times faster than the safe loader.
+_Base: type[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One field: a number with its provenance, or a text (kind ""). `layer` is the folder's name."""
+
+    value: float | str
+    kind: str
+    source: tuple[str, ...]
+    as_of: str
+    note: str
+    layer: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One catalog folder and the name it is called by in reports."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One accelerator, node or fabric as its layers give it: field name (groups joined by a dot) to fact."""
+
+    id: str
+    facts: Mapping[str, Fact]
+    files: tuple[Path, ...]
+
+    def number(self, field: str) -> float | None:
+        fact = self.facts.get(field)
+        return None if fact is None or isinstance(fact.value, str) else fact.value
+
+    def required(self, field: str) -> float:
+        value = self.number(field)
+        if value is None:
+            raise PlannerError(f"{self.files[-1]}: {field} is missing; give it a number with kind, source and as_of")
+        return value
+
+    def text(self, field: str, default: str = "") -> str:
+        fact = self.facts.get(field)
+        return default if fact is None else str(fact.value)
+
+    def group(self, name: str) -> dict[str, float]:
+        """The numbers of a group, such as `peak_dense_tflops`, by their names within it."""
+        start = len(name) + 1
+        return {
+            key[start:]: fact.value
+            for key, fact in self.facts.items()
+            if key.startswith(name + ".") and not isinstance(fact.value, str)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Which fields a kind of file may have: texts, lists of text, numbers, and groups of numbers."""
+
+    folder: str
+    texts: frozenset[str]
+    numbers: frozenset[str]
+    groups: Mapping[str, frozenset[str]]
+
+
+FORMATS = frozenset({"bf16", "fp16", "fp8", "fp4", "tf32"})
+ACCELERATOR = Form(
+    "accelerators",
+    frozenset({"id", "name", "vendor", "family", "form_factor", "status", "notes"}),
+    frozenset(
+        {
+            "launch_year",
+            "memory_gb",
+            "memory_reported_mib",
+            "memory_bw_gbyte_per_s",
+            "link_one_way_gbyte_per_s",
+            "scale_up_domain",
+            "tdp_w",
+        }
+    ),
+    {"peak_dense_tflops": FORMATS, "matmul_tflops": FORMATS},
+)
+NODE = Form(
+    "nodes",
+    frozenset({"id", "cloud", "instance", "accelerator", "link", "network", "notes"}),
+    frozenset(
+        {
+            "gpus_per_node",
+            "link_one_way_gbyte_per_s_per_gpu",
+            "scale_up_domain",
+            "network_one_way_gbit_per_s_per_node",
+            "vcpus",
+            "ram_gib",
+            "local_nvme_gb",
+            "node_power_kw",
+        }
+    ),
+    {},
+)
+FABRIC = Form(
+    "fabrics",
+    frozenset({"id", "name", "used_for", "curves", "notes"}),
+    frozenset(
+        {
+            "all_reduce_busbw_gbyte_per_s",
+            "ring_busbw_gbyte_per_s",
+            "point_to_point_one_way_gbyte_per_s",
+            "inter_node_efficiency",
+            "two_node_latency_us",
+        }
+    ),
+    {},
+)
+
+
+class Records(Mapping[str, Record]):
+    """All records of one form, read when asked for. Keys come from file names, so that listing reads nothing."""
+
+    def __init__(self, form: Form, layers: Sequence[Layer]) -> None:
+        self._form = form
+        self._layers = tuple(layers)
+        self._read: dict[str, Record] = {}
+
+    @cached_property
+    def _files(self) -> dict[str, list[tuple[Layer, Path]]]:
+        files: dict[str, list[tuple[Layer, Path]]] = {}
+        for layer in self._layers:
+            folder = layer.path / self._form.folder
+            if folder.is_dir():
+                for path in sorted(folder.glob("*.yaml")):
+                    files.setdefault(path.stem, []).append((layer, path))
+        return dict(sorted(files.items()))
+
+    def __getitem__(self, key: str) -> Record:
+        if key not in self._read:
+            files = self._files[key]
+            facts: dict[str, Fact] = {}
+            for layer, path in files:
+                facts.update(read_facts(path, self._form, layer.name))
+            facts.setdefault("id", Fact(key, "", (), "", "", files[0][0].name))
+            if facts["id"].value != key:
+                raise PlannerError(f"{files[-1][1]}: id is {facts['id'].value!r}, but the file is named {key!r}")
+            self._read[key] = Record(key, facts, tuple(path for _, path in files))
+        return self._read[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._files
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def read_facts(path: Path, form: Form, layer: str) -> dict[str, Fact]:
+    """The fields of one YAML file. A bare number is allowed and counts as the user's own.
+
+    Raises
+    ------
+    PlannerError
+        On a field that the form does not have, a value that is not a number, or a kind that does not exist.
+    """
+    facts: dict[str, Fact] = {}
+    for field, raw in read_mapping(path).items():
+        if field in form.texts:
+            text = ", ".join(map(str, raw)) if isinstance(raw, list) else str(raw)
+            facts[field] = Fact(text, "", (), "", "", layer)
+        elif field in form.numbers:
+            facts[field] = _fact(path, field, raw, layer)
+        elif field in form.groups:
+            if not isinstance(raw, dict):
+                raise PlannerError(f"{path}: {field} must be a group such as {{bf16: 312}}, found {raw!r}")
+            for name, value in raw.items():
+                if name not in form.groups[field]:
+                    raise PlannerError(f"{path}: {field}.{name} is not known{_nearest(name, form.groups[field])}")
+                facts[f"{field}.{name}"] = _fact(path, f"{field}.{name}", value, layer)
+        else:
+            known = form.texts | form.numbers | set(form.groups)
+            raise PlannerError(f"{path}: field {field!r} is not known{_nearest(field, known)}")
+    return facts
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A YAML file that holds one mapping, every scalar as the text that stands there."""
+    try:
+        # A loader of plain text builds no objects: tags run nothing.
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Base)  # noqa: S506
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or "unreadable"
+        raise PlannerError(f"{path}{where}: not valid YAML ({problem})") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlannerError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(data, dict):
+        raise PlannerError(f"{path}: a mapping of fields was expected")
+    return data
+
+
+def _fact(path: Path, field: str, raw: object, layer: str) -> Fact:
+    if not isinstance(raw, dict):
+        return Fact(_float(path, field, raw), "user", (), "", "", layer)
+    unknown = set(raw) - {"value", "kind", "source", "as_of", "note", "low", "high"}
+    if unknown or "value" not in raw:
+        problem = f"has {min(unknown)!r}" if unknown else "has no value"
+        raise PlannerError(f"{path}: {field} {problem}; write {{value, kind, source, as_of}}")
+    kind = raw.get("kind", "user")
+    if kind not in KINDS:
+        raise PlannerError(f"{path}: {field}: kind {kind!r} is not one of {', '.join(KINDS)}")
+    source = raw.get("source", ())
+    return Fact(
+        _float(path, field, raw["value"]),
+        kind,
+        tuple(source) if isinstance(source, list) else ((source,) if source else ()),
+        raw.get("as_of", ""),
+        raw.get("note", ""),
+        layer,
+        _float(path, field, raw["low"]) if "low" in raw else None,
+        _float(path, field, raw["high"]) if "high" in raw else None,
+    )
+
+
+def _float(path: Path, field: str, raw: object) -> float:
+    try:
+        number = float(str(raw).replace("_", ""))
+    except ValueError:
+        number = float("nan")
+    if not 0 <= number < float("inf"):
+        raise PlannerError(f"{path}: {field} must be a number of at least 0, found {raw!r}")
+    return number
+
+
+def _nearest(word: str, known: Iterator[str] | frozenset[str] | set[str]) -> str:
+    close = difflib.get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"

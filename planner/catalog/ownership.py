@@ -1,0 +1,220 @@
+"""What an hour of one's own accelerator costs when nobody states a price: total cost of ownership.
+
+Every part that the user does not state comes from the ranges in `costs/` and `energy/`: the middle is used, the ends
+give the range, and each such assumption is listed so that it can be printed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from planner.catalog.catalog import Catalog
+from planner.units import PlannerError
+
+HOURS_PER_YEAR = 8760.0
+_WHOLESALE_KW = 1000.0
+
+
+class OwnedLike(Protocol):
+    @property
+    def gpu(self) -> str: ...
+    @property
+    def gpus_per_node(self) -> int: ...
+    @property
+    def nodes(self) -> int: ...
+    @property
+    def ownership(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A cost with the ends of what is plausible; all three equal when the user stated it."""
+
+    low: float
+    middle: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedCost:
+    """USD per GPU-hour of use, its parts (they add up), its range, and the assumptions behind what was not stated."""
+
+    usd_per_gpu_hour: float
+    low: float
+    high: float
+    parts: Mapping[str, float]
+    assumptions: tuple[str, ...]
+
+
+# Key of `cluster.own[].ownership`: what it is. Fractions are of one.
+KEYS: Mapping[str, str] = {
+    "capex_usd_per_node": "price of a node with its share of the network",
+    "amortisation_years": "years over which the node is written off",
+    "residual_fraction": "resale value at the end, share of the price",
+    "maintenance_fraction_per_year": "maintenance contract, share of the price a year",
+    "node_power_kw": "power of a node under load",
+    "pue": "power usage effectiveness of the site",
+    "electricity_usd_per_kwh": "electricity price",
+    "colocation_usd_per_kw_month": "space and cooling",
+    "staff_usd_per_node_year": "share of the staff",
+    "utilisation": "share of the hours in which the node does paid work",
+}
+
+
+def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnedLike, key: str = "cluster.own") -> OwnedCost:
+    """Total cost of ownership per GPU-hour of use.
+
+    (capex (1 - residual) / years + maintenance x capex + staff + 12 x colocation x kW + 8760 x kW x PUE x electricity)
+    / (8760 x utilisation x GPUs of the node). Power is paid in idle hours too, which errs on the dear side.
+
+    Parameters
+    ----------
+    key : str
+        Where the cluster stands in the scenario, for error messages.
+
+    Raises
+    ------
+    PlannerError
+        On an unknown key, a value out of range, or an accelerator whose price is in no table (with the key to fill).
+    """
+    stated = {name: float(value) for name, value in own.ownership.items()}
+    for name in stated:
+        if name not in KEYS:
+            raise PlannerError(f"{key}.ownership.{name} is not known; known are {', '.join(KEYS)}")
+    assumptions: list[str] = []
+
+    def part(name: str, default: Range, why: str) -> Range:
+        if name in stated:
+            return Range(stated[name], stated[name], stated[name])
+        assumptions.append(f"{name} {default.middle:g} ({default.low:g} to {default.high:g}): {why}")
+        return default
+
+    capex = part("capex_usd_per_node", *_capex(catalog, own, f"{key}.ownership", "capex_usd_per_node" in stated))
+    years = part("amortisation_years", *_table(catalog, "costs/amortization.csv", "planning horizon"))
+    months = 12 * years.middle
+    residual = part("residual_fraction", *_residual(catalog, months))
+    upkeep = part("maintenance_fraction_per_year", *_percent(_table(catalog, "costs/opex.csv", "maintenance contract")))
+    power = part("node_power_kw", *_node_power(catalog, own, f"{key}.ownership", "node_power_kw" in stated))
+    pue = part("pue", *_table(catalog, "energy/pue.csv", "typical modern AI site"))
+    electricity = part("electricity_usd_per_kwh", *_table(catalog, "energy/electricity.csv", "US average", "region"))
+    site = "wholesale" if power.middle * own.nodes >= _WHOLESALE_KW else "private cage"
+    space = part("colocation_usd_per_kw_month", *_table(catalog, "costs/opex.csv", site))
+    people = _scaled(_table(catalog, "costs/opex.csv", "staff share"), own.gpus_per_node / 8)
+    staff = part("staff_usd_per_node_year", *people)
+    use = part("utilisation", Range(1.0, 1.0, 1.0), "the node is paid for by this run alone while it runs")
+    if not 0 < use.middle <= 1 or years.middle <= 0 or not 0 <= residual.middle < 1 or pue.middle < 1:
+        raise PlannerError(
+            f"{key}.ownership: utilisation must be above 0 and at most 1, amortisation_years above 0, "
+            "residual_fraction from 0 to below 1, pue at least 1"
+        )
+    hours = HOURS_PER_YEAR * use.middle * own.gpus_per_node
+
+    def cost(end: Callable[[Range], float], other: Callable[[Range], float]) -> dict[str, float]:
+        # A long write-off and a high resale make it cheap: those two enter from the other end.
+        return {
+            "amortisation": end(capex) * (1 - other(residual)) / other(years) / hours,
+            "maintenance": end(capex) * end(upkeep) / hours,
+            "staff": end(staff) / hours,
+            "colocation": 12 * end(space) * end(power) / hours,
+            "electricity": HOURS_PER_YEAR * end(power) * end(pue) * end(electricity) / hours,
+        }
+
+    middle = cost(lambda each: each.middle, lambda each: each.middle)
+    low = cost(lambda each: each.low, lambda each: each.high)
+    high = cost(lambda each: each.high, lambda each: each.low)
+    return OwnedCost(sum(middle.values()), sum(low.values()), sum(high.values()), middle, tuple(assumptions))
+
+
+def _capex(catalog: Catalog, own: OwnedLike, key: str, stated: bool) -> tuple[Range, str]:
+    """Price of a node with network: a server's price where one is known, else GPUs and the other parts."""
+    rows = catalog.table("costs/capex.csv")
+    gpu = catalog.accelerator_id(own.gpu)
+    servers = [row for row in rows if row["gpu"] == gpu and row["scope"] == "server"]
+    cards = [row for row in rows if row["gpu"] == gpu and row["scope"] == "gpu"]
+    network = next((row for row in rows if row["scope"] == "network"), None)
+    parts = next((row for row in rows if row["scope"] == "server parts"), None)
+    share = own.gpus_per_node / 8
+    chosen: list[tuple[dict[str, str], float]] = []
+    if servers:
+        chosen = [(servers[-1], own.gpus_per_node / float(servers[-1]["gpus"]))]
+    elif cards and parts:
+        chosen = [(cards[-1], float(own.gpus_per_node)), (parts, share)]
+    if not chosen:
+        if stated:
+            return Range(0, 0, 0), ""
+        raise PlannerError(
+            f"no purchase price of {gpu} is known; give {key}.capex_usd_per_node, or the cluster's usd_per_gpu_hour"
+        )
+    # The street price of an H100 server counts its network in already; the other rows do not say so.
+    if network and "network" not in chosen[0][0]["note"]:
+        chosen.append((network, share))
+    total = Range(0.0, 0.0, 0.0)
+    for row, times in chosen:
+        each = _range(row)
+        total = Range(total.low + times * each.low, total.middle + times * each.middle, total.high + times * each.high)
+    return total, " + ".join(f"{row['item']} ({row['as_of']}, quality {row['quality']})" for row, _ in chosen)
+
+
+def _node_power(catalog: Catalog, own: OwnedLike, key: str, stated: bool) -> tuple[Range, str]:
+    """Power of a node: of an on-premises node type with these accelerators, else theirs and the host's."""
+    gpu = catalog.accelerator_id(own.gpu)
+    for name in catalog.nodes:
+        if name.startswith(("dgx-", "gb", "hgx-", "hls-")):
+            node = catalog.nodes[name]
+            if node.gpu == gpu and node.gpus_per_node == own.gpus_per_node and node.power_kw is not None:
+                return Range(node.power_kw, node.power_kw, node.power_kw), f"node type {name}"
+    tdp = catalog.accelerators[gpu].tdp_w
+    if tdp is None:
+        if stated:
+            return Range(0, 0, 0), ""
+        raise PlannerError(f"the power of {gpu} is not known; give {key}.node_power_kw")
+    overhead, why = _table(catalog, "energy/node_power.csv", "server overhead")
+    kw = own.gpus_per_node * tdp / 1000 + overhead.middle * own.gpus_per_node / 8
+    return Range(kw, kw, kw), f"{own.gpus_per_node} x {tdp:g} W and {why}"
+
+
+def _residual(catalog: Catalog, months: float) -> tuple[Range, str]:
+    """Resale value after so many months, read between the table's rows."""
+    points = []
+    for row in catalog.table("costs/residual_value.csv"):
+        each = _range(row)
+        points.append((float(row["item"].split()[-2]), each.low / 100, each.middle / 100, each.high / 100))
+    points.sort()
+
+    def read(column: int) -> float:
+        if months <= points[0][0]:
+            return points[0][column]
+        for (x0, *y0), (x1, *y1) in itertools.pairwise(points):
+            if x0 <= months <= x1:
+                return y0[column - 1] + (y1[column - 1] - y0[column - 1]) * (months - x0) / (x1 - x0)
+        return points[-1][column]
+
+    return Range(read(1), read(2), read(3)), f"GPU resale after {months:g} months"
+
+
+def _table(catalog: Catalog, path: str, word: str, column: str = "item") -> tuple[Range, str]:
+    """The range of the row whose item has `word` in it; the last layer's row wins."""
+    rows: Sequence[dict[str, str]] = [row for row in catalog.table(path) if word in row[column]]
+    if not rows:
+        raise PlannerError(f"{path}: no row about {word!r}; add one with value, or low and high")
+    row = rows[-1]
+    return _range(row), f"{row['item']} {row['region']}".strip() + f" ({row['as_of']}, quality {row['quality']})"
+
+
+def _range(row: Mapping[str, str]) -> Range:
+    """A row's value with its ends; the middle of the ends where there is no value."""
+    low, high = row["low"], row["high"]
+    middle = float(row["value"]) if row["value"] else (float(low) + float(high)) / 2
+    return Range(float(low) if low else middle, middle, float(high) if high else middle)
+
+
+def _percent(answer: tuple[Range, str]) -> tuple[Range, str]:
+    return _scaled(answer, 0.01)
+
+
+def _scaled(answer: tuple[Range, str], times: float) -> tuple[Range, str]:
+    each, why = answer
+    return Range(each.low * times, each.middle * times, each.high * times), why

@@ -1,0 +1,219 @@
+"""Dated price snapshots: `prices/<date>/*.csv`, one row for one machine in one region on one set of terms.
+
+The price stands for the machine as the row counts it (`gpus` of them), so that it compares with the cloud's page.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+from planner.catalog.facts import Layer
+from planner.units import PlannerError
+
+COLUMNS = (
+    "cloud",
+    "instance",
+    "node",
+    "region",
+    "gpu",
+    "gpus",
+    "pricing",
+    "usd_per_machine_hour_low",
+    "usd_per_machine_hour_high",
+    "currency",
+    "term_hours",
+    "billing_s",
+    "minimum_nodes",
+    "as_of",
+    "as_of_earliest",
+    "as_of_latest",
+    "date_kind",
+    "source",
+    "quality",
+    "flags",
+    "note",
+)
+REQUIRED = frozenset({"cloud", "instance", "gpu", "gpus", "pricing", "usd_per_machine_hour_low"})
+PRICINGS = ("on_demand", "spot", "reserved_1y", "reserved_3y")
+QUALITIES = ("A", "B", "C", "X", "user")
+DATE_KINDS = ("exact", "file", "month", "half_year_estimate", "year_estimate", "undated", "user")
+FLAGS = frozenset(
+    {
+        "superseded",  # kept as history
+        "gpu_part_only",  # the host's price is missing
+        "momentary_availability",  # the list shows what was free at that moment
+        "market_price",  # one seller's machine
+        "index",  # a published average, nothing that one can order
+        "placeholder_spot",  # the least spot price is exactly 10 % of on-demand
+        "spot_equals_on_demand_in_some_zones",
+        "no_spot_market",
+        "old_snapshot",
+        "age_unknown",
+        "undated",
+        "unconfirmed",
+        "hand_kept",
+        "global_list_price",
+        "host_extra",  # memory and processors are priced beside
+        "inferred",
+        "derived",
+        "suspect",  # an import check found something; see the note
+    }
+)
+
+
+class PriceRow(NamedTuple):
+    """One row: USD an hour for the machine of `gpus` accelerators; spot has the least and the most over zones."""
+
+    cloud: str
+    instance: str
+    node: str
+    region: str
+    gpu: str
+    gpus: int
+    pricing: str
+    low: float
+    high: float
+    currency: str
+    term_hours: float | None
+    billing_s: float | None
+    minimum_nodes: int | None
+    as_of: str
+    as_of_earliest: date | None
+    as_of_latest: date | None
+    date_kind: str
+    source: str
+    quality: str
+    flags: tuple[str, ...]
+    note: str
+    layer: str
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        return (self.cloud, self.instance, self.region, self.pricing)
+
+
+def snapshots(layer: Layer) -> tuple[str, ...]:
+    """The dates of a layer's price snapshots, oldest first. Opens nothing."""
+    folder = layer.path / "prices"
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
+
+
+def snapshot_files(layers: Sequence[Layer], snapshot: str | None = None) -> list[tuple[Layer, Path]]:
+    """The files of the newest snapshot of each layer, or of the one asked for.
+
+    Raises
+    ------
+    PlannerError
+        If the snapshot asked for is in no layer.
+    """
+    files: list[tuple[Layer, Path]] = []
+    known: set[str] = set()
+    for layer in layers:
+        names = snapshots(layer)
+        known.update(names)
+        chosen = names[-1:] if snapshot is None else tuple(name for name in names if name == snapshot)
+        for name in chosen:
+            files.extend((layer, path) for path in sorted((layer.path / "prices" / name).glob("*.csv")))
+    if snapshot is not None and snapshot not in known:
+        raise PlannerError(f"there is no price snapshot {snapshot!r}; there are {', '.join(sorted(known)) or 'none'}")
+    return files
+
+
+def read_prices(path: Path, layer: str = "") -> list[PriceRow]:
+    """The rows of one file, columns found by name; columns that are not required may be missing.
+
+    Raises
+    ------
+    PlannerError
+        On a missing or unknown column, or a cell that is not what its column holds, with the line.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.reader(file)
+        head = next(reader, [])
+        unknown = [name for name in head if name not in COLUMNS]
+        missing = sorted(REQUIRED.difference(head))
+        if unknown or missing:
+            problem = f"column {unknown[0]!r} is not known" if unknown else f"column {missing[0]!r} is missing"
+            raise PlannerError(f"{path}, line 1: {problem}; the columns are {', '.join(COLUMNS)}")
+        place = [head.index(name) if name in head else -1 for name in COLUMNS]
+        rows = []
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(head):
+                raise PlannerError(f"{path}, line {reader.line_num}: {len(cells)} cells, the header has {len(head)}")
+            try:
+                rows.append(_row([cells[i] if i >= 0 else "" for i in place], layer))
+            except ValueError as error:
+                raise PlannerError(f"{path}, line {reader.line_num}: {error}") from None
+    return rows
+
+
+def _row(cell: list[str], layer: str) -> PriceRow:
+    low = _number(cell[7], "usd_per_machine_hour_low")
+    high = _number(cell[8], "usd_per_machine_hour_high") if cell[8] else low
+    if high < low:
+        raise ValueError(f"usd_per_machine_hour_high {cell[8]} is below usd_per_machine_hour_low {cell[7]}")
+    gpus = int(_number(cell[5], "gpus"))
+    if gpus < 1:
+        raise ValueError(f"gpus must be at least 1, found {cell[5]!r}")
+    flags = tuple(cell[19].split(";")) if cell[19] else ()
+    _member(cell[6], PRICINGS, "pricing")
+    _member(cell[18] or "user", QUALITIES, "quality")
+    _member(cell[16] or "user", DATE_KINDS, "date_kind")
+    for flag in flags:
+        _member(flag, FLAGS, "flags")
+    return PriceRow(
+        cell[0],
+        cell[1],
+        cell[2],
+        cell[3] or "all",
+        cell[4],
+        gpus,
+        cell[6],
+        low,
+        high,
+        cell[9] or "USD",
+        _number(cell[10], "term_hours") if cell[10] else None,
+        _number(cell[11], "billing_s") if cell[11] else None,
+        int(_number(cell[12], "minimum_nodes")) if cell[12] else None,
+        cell[13],
+        _date(cell[14], "as_of_earliest"),
+        _date(cell[15], "as_of_latest"),
+        cell[16] or "user",
+        cell[17],
+        cell[18] or "user",
+        flags,
+        cell[20],
+        layer,
+    )
+
+
+def _member(word: str, allowed: Sequence[str] | frozenset[str], column: str) -> None:
+    if word not in allowed:
+        raise ValueError(f"{column} {word!r} is not one of {', '.join(sorted(allowed))}")
+
+
+def _number(text: str, column: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not 0 <= number < float("inf"):
+        raise ValueError(f"{column} must be a number of at least 0, found {text!r}")
+    return number
+
+
+def _date(text: str, column: str) -> date | None:
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{column} must be a date like 2026-11-24, found {text!r}") from None
