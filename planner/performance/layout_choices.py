@@ -1,0 +1,272 @@
+"""Every layout of a GPU count that a framework runs, as arrays: the layout part of the space that the search covers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from planner.catalog.types import Hardware
+from planner.performance.arrays import RECOMPUTE, BoolArray, IntArray, Layouts
+from planner.performance.frameworks import Framework, framework, rules
+from planner.performance.stages import even
+from planner.scenario import IntChoice, LayoutBounds
+from planner.workload.model import ModelSpec
+
+#: A context-parallel rank keeps at least this many tokens of a sequence (a rule of the space, not of a framework).
+LEAST_TOKENS_A_RANK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutAxes:
+    """The values that each dimension may take before the rules that tie dimensions together (`frameworks.legal`,
+    `interleaves`)."""
+
+    tp: tuple[int, ...]
+    pp: tuple[int, ...]
+    vpp: tuple[int, ...]
+    cp: tuple[int, ...]
+    ep: tuple[int, ...]
+    zero_stage: tuple[int, ...]
+    sequence_parallel: tuple[bool, ...]
+    recompute: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutChoices:
+    """Layouts without their batch, one entry each, (n,): ordered by gpus, then tp, pp, vpp, cp, ep, zero_stage, sequence
+    parallel, recompute. An entry with vpp > 1 wants grad_accum divisible by pp."""
+
+    gpus: IntArray
+    tp: IntArray
+    pp: IntArray
+    vpp: IntArray
+    dp: IntArray
+    cp: IntArray
+    ep: IntArray
+    zero_stage: IntArray
+    sequence_parallel: BoolArray
+    recompute: IntArray
+
+    def __len__(self) -> int:
+        return len(self.gpus)
+
+    def take(self, index: IntArray | BoolArray) -> LayoutChoices:
+        """The entries that `index` selects, in its order."""
+        return LayoutChoices(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    def layouts(self, micro_batch: IntArray, grad_accum: IntArray) -> Layouts:
+        """Whole layouts, once each entry has its batch, (n,)."""
+        x = self
+        return Layouts(
+            x.tp, x.pp, x.vpp, x.dp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute, micro_batch, grad_accum
+        )
+
+
+def layout_choices(
+    name: str,
+    model: ModelSpec,
+    seq_length: int,
+    hardware: Hardware,
+    gpus: Iterable[int],
+    bounds: LayoutBounds | None = None,
+    release: str = "",
+) -> LayoutChoices:
+    """Every layout of each GPU count that the framework runs and the stated space holds (`space_text`).
+
+    Parameters
+    ----------
+    name : framework, by name or alias
+    gpus : GPU counts, each at least 1
+    bounds : what the user pinned or bounded; a value the user lists for tp or cp is taken even where the space's own
+        rule (inside the fast link; tokens a rank) would leave it out
+
+    Returns
+    -------
+    LayoutChoices with dp = gpus / (tp pp cp). ZeRO stages that mean the same (one rank in the group) appear once.
+    """
+    row = framework(name)
+    wanted = bounds or LayoutBounds()
+    counts = np.unique(np.fromiter(gpus, dtype=np.int64))
+    most = int(counts[-1]) if len(counts) else 0
+    axes = layout_axes(name, model, seq_length, hardware, most, wanted, release)
+    skeleton = _skeleton(row, model, seq_length, axes, most, release)
+    return _spread_over(row, skeleton, counts, wanted, axes)
+
+
+def layout_axes(
+    name: str,
+    model: ModelSpec,
+    seq_length: int,
+    hardware: Hardware,
+    most: int,
+    bounds: LayoutBounds | None = None,
+    release: str = "",
+) -> LayoutAxes:
+    """What each dimension may be with at most `most` GPUs; parameters as for `layout_choices`."""
+    row, wanted = framework(name), bounds or LayoutBounds()
+    experts = model.moe.experts if model.moe is not None and row.expert_parallel != "none" else 1
+    has_sp = row.sequence_parallel != "never" and row.release(release).sequence_parallel
+    return LayoutAxes(
+        tp=_allowed(_tensor_sizes(row, model, hardware, wanted.tp, most), wanted.tp),
+        pp=_allowed(range(1, min(model.layers, most) + 1) if row.pipeline_parallel else [1], wanted.pp),
+        vpp=_allowed(_virtual_sizes(row, model), wanted.vpp),
+        cp=_allowed(_context_sizes(row, seq_length, wanted.cp, most), wanted.cp),
+        ep=_allowed(_divisors(experts, most), wanted.ep),
+        zero_stage=_allowed(row.zero_stages, wanted.zero_stage),
+        sequence_parallel=tuple(v for v in (False, True)[: 1 + has_sp] if wanted.sequence_parallel in (None, v)),
+        recompute=tuple(
+            RECOMPUTE.index(kind) for kind in row.recompute if not wanted.recompute or kind in wanted.recompute
+        ),
+    )
+
+
+def interleaves(row: Framework, model: ModelSpec, pp: IntArray, vpp: IntArray) -> BoolArray:
+    """Whether the space holds a pipeline of pp stages with vpp chunks each: equal chunks, counting embedding and loss as
+    layers where the framework may, or no interleaving at all."""
+    equal = even(model.layers + model.mtp_layers, pp, vpp, row.units_beside_layers)
+    return (vpp == 1) | ((pp > 1) & equal)
+
+
+def space_text(name: str, model: ModelSpec, hardware: Hardware) -> str:
+    """One sentence that states the layouts searched for a framework, as it is printed with a plan."""
+    row = framework(name)
+    parts = []
+    if row.tensor_parallel:
+        parts.append(f"tp dividing heads and widths, inside the fast link (up to {_fast_link(hardware)} GPUs)")
+    if row.pipeline_parallel:
+        parts.append("pp up to the layers" + (", uneven stages" if row.uneven_stages else " that it divides"))
+    if row.interleaving:
+        parts.append("vpp in equal chunks (embedding and loss may count as layers)")
+    if row.context_parallel:
+        parts.append(f"cp in powers of two with at least {LEAST_TOKENS_A_RANK:,} tokens a rank")
+    if model.moe is not None and row.expert_parallel != "none":
+        parts.append("ep dividing the experts and tp x cp x dp" if row.expert_parallel == "any" else "ep equal to tp")
+    parts.append("ZeRO " + ", ".join(map(str, row.zero_stages)))
+    if row.zero_stages_with_pipeline and row.zero_stages_with_pipeline != row.zero_stages:
+        parts[-1] += f" ({', '.join(map(str, row.zero_stages_with_pipeline))} with pipeline)"
+    if row.sequence_parallel != "never":
+        parts.append("with and without sequence parallel")
+    parts.append("recompute " + ", ".join(row.recompute))
+    return f"{row.title}: " + "; ".join(parts)
+
+
+# The skeleton: what does not depend on the GPU count ------------------------------------------------------------------
+
+
+def _skeleton(
+    row: Framework, model: ModelSpec, seq_length: int, axes: LayoutAxes, most: int, release: str
+) -> LayoutChoices:
+    # Pairs first: most of the product of pp and vpp is no interleaving of this model.
+    pairs = _grid(axes.pp, axes.vpp)
+    pairs = pairs[:, interleaves(row, model, pairs[0], pairs[1])]
+    x = _product(axes, pairs)
+    x = x.take(x.tp * x.pp * x.cp <= most)
+    return x.take(_framework_allows(row, model, x, seq_length, release))
+
+
+def _framework_allows(row: Framework, model: ModelSpec, x: LayoutChoices, seq_length: int, release: str) -> BoolArray:
+    # Rules on the batch and on dp hold by construction here: grad_accum = pp, dp = ep.
+    one = np.ones(len(x), dtype=np.int64)
+    probe = Layouts(x.tp, x.pp, x.vpp, x.ep, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute, one, x.pp)
+    ok = np.ones(len(x), dtype=bool)
+    for broken, _ in rules(row, model, probe, seq_length, release):
+        ok &= ~broken
+    return ok
+
+
+def _product(axes: LayoutAxes, pairs: IntArray) -> LayoutChoices:
+    index = np.arange(pairs.shape[1])
+    parallel = np.asarray(axes.sequence_parallel, dtype=bool)
+    values = (axes.tp, index, axes.cp, axes.ep, axes.zero_stage, parallel, axes.recompute)
+    t, k, c, e, z, s, r = (axis.ravel() for axis in np.meshgrid(*values, indexing="ij"))
+    t, k, c, e, z, r = (axis.astype(np.int64) for axis in (t, k, c, e, z, r))
+    unknown = np.zeros(len(t), dtype=np.int64)
+    return LayoutChoices(unknown, t, pairs[0][k], pairs[1][k], unknown, c, e, z, s.astype(bool), r)
+
+
+def _grid(first: tuple[int, ...], second: tuple[int, ...]) -> IntArray:
+    a, b = np.meshgrid(np.asarray(first, dtype=np.int64), np.asarray(second, dtype=np.int64), indexing="ij")
+    return np.stack([a.ravel(), b.ravel()])
+
+
+def _allowed(sizes: Iterable[int], choice: IntChoice) -> tuple[int, ...]:
+    return tuple(size for size in sizes if choice.allows(size))
+
+
+def _tensor_sizes(row: Framework, model: ModelSpec, hardware: Hardware, choice: IntChoice, most: int) -> list[int]:
+    if not row.tensor_parallel:
+        return [1]
+    sizes = [size for size in _divisors(model.heads, most) if _inside_fast_link(size, hardware)]
+    return sorted(set(sizes) | set(choice.values))
+
+
+def _context_sizes(row: Framework, seq_length: int, choice: IntChoice, most: int) -> list[int]:
+    if not row.context_parallel:
+        return [1]
+    sizes = [1]
+    while sizes[-1] * 2 <= most and seq_length // (sizes[-1] * 2) >= LEAST_TOKENS_A_RANK:
+        sizes.append(sizes[-1] * 2)
+    return sorted(set(sizes) | set(choice.values))
+
+
+def _virtual_sizes(row: Framework, model: ModelSpec) -> list[int]:
+    if not row.interleaving:
+        return [1]
+    return list(range(1, (model.layers + model.mtp_layers + row.units_beside_layers) // 2 + 1))
+
+
+def _divisors(n: int, most: int) -> list[int]:
+    return [d for d in range(1, min(n, most) + 1) if n % d == 0]
+
+
+def _fast_link(hardware: Hardware) -> int:
+    return max(hardware.scale_up_domain, hardware.gpus_per_node)
+
+
+def _inside_fast_link(size: int, hardware: Hardware) -> bool:
+    # A group that does not divide the node (or the domain) would straddle two of them somewhere in the cluster.
+    return hardware.gpus_per_node % size == 0 or (
+        hardware.scale_up_domain > hardware.gpus_per_node and hardware.scale_up_domain % size == 0
+    )
+
+
+# Over GPU counts ------------------------------------------------------------------------------------------------------
+
+
+def _spread_over(
+    row: Framework, skeleton: LayoutChoices, counts: IntArray, wanted: LayoutBounds, axes: LayoutAxes
+) -> LayoutChoices:
+    width = skeleton.tp * skeleton.pp * skeleton.cp
+    which, gpus = _pairs(width, counts)
+    x = skeleton.take(which)
+    dp = gpus // width[which]
+    # With one rank in the group every ZeRO stage keeps everything: the least stands for all.
+    ranks = dp * x.cp if row.zero_shards_over_context else dp
+    least = min(axes.zero_stage, default=0)
+    ok = ((ranks > 1) | (x.zero_stage == least)) & ((x.tp * x.cp * dp) % x.ep == 0) & _allowed_mask(dp, wanted.dp)
+    return LayoutChoices(gpus, x.tp, x.pp, x.vpp, dp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute).take(
+        ok
+    )
+
+
+def _allowed_mask(values: IntArray, choice: IntChoice) -> BoolArray:
+    distinct, inverse = np.unique(values, return_inverse=True)
+    return np.asarray([choice.allows(int(v)) for v in distinct], dtype=bool)[inverse]
+
+
+def _pairs(width: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
+    """(skeleton index, GPU count) of every pair in which the width divides the count, ordered by count, then index."""
+    widths, inverse = np.unique(width, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    starts = np.searchsorted(inverse[order], np.arange(len(widths) + 1))
+    which, gpus = [], []
+    for count in counts:
+        rows = [order[starts[i] : starts[i + 1]] for i in np.flatnonzero(count % widths == 0)]
+        here = np.sort(np.concatenate(rows)) if rows else np.empty(0, dtype=np.int64)
+        which.append(here)
+        gpus.append(np.full(len(here), count, dtype=np.int64))
+    if not which:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    return np.concatenate(which), np.concatenate(gpus)

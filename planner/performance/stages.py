@@ -1,0 +1,76 @@
+"""How a framework cuts a model's layers into pipeline stages, for the time and the memory of the fullest one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.performance.arrays import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class StageLayers:
+    """Layers on the stages that can be the fullest, each (n,) counts.
+
+    `first` carries the embedding, `last` the output head and the loss; `fullest` is the most that any stage holds.
+    """
+
+    first: IntArray
+    middle: IntArray
+    last: IntArray
+
+    @property
+    def fullest(self) -> IntArray:
+        return self.first
+
+
+def stage_layers(layers: int, pp: IntArray) -> StageLayers:
+    """Layers of the first, a middle and the last stage.
+
+    Stages differ by at most one layer; where pp does not divide, the last stage, which also computes the logits, is
+    one of those with fewer. Interleaving deals the same layers out in vpp chunks and changes no stage's sum.
+
+    Parameters
+    ----------
+    layers : transformer layers of the model
+    pp : int array (n,), pipeline stages, at most `layers`
+
+    Source: DeepSpeed `partition_balanced` (GPT-NeoX's pipe_partition_method) and Megatron-LM
+    `pipeline_model_parallel_layout`; both reach a fullest stage of ceil(layers / pp).
+    """
+    full = -(-layers // pp)
+    return StageLayers(first=full, middle=full, last=layers // pp)
+
+
+def in_flight(pp: FloatArray, vpp: FloatArray, micro_batches: FloatArray, stage: int) -> FloatArray:
+    """Micro-batches whose activations a stage holds at once, in units of that stage's whole activations.
+
+    1F1B: stage i holds min(m, p - i). Interleaved: 2 (p - i - 1) + (v - 1) p warm-up chunks and the one being run,
+    of v chunks a micro-batch; at i = 0 this is p (1 + (p - 1) / (p v)).
+    Non-decreasing in m, and constant from m = 2 p on.
+
+    Parameters
+    ----------
+    pp, vpp, micro_batches : float arrays (n,), stages p, chunks a stage v, micro-batches a step m
+    stage : i counted from the first stage; -1 is the last
+
+    Source: Narayanan et al. 2021, section 2.2; Korthikanti et al. 2022, section 4.2.3; megatron/core/
+    pipeline_parallel/schedules.py get_pp_rank_microbatches.
+    """
+    before_last = np.zeros_like(pp) if stage < 0 else np.maximum(pp - (stage + 1), 0.0)
+    plain = before_last + 1.0
+    interleaved = (2.0 * before_last + (vpp - 1.0) * pp + 1.0) / vpp
+    return np.minimum(np.where(vpp > 1.0, interleaved, plain), micro_batches)
+
+
+def even(layers: int, pp: IntArray, vpp: IntArray, beside: int = 0) -> BoolArray:
+    """Whether pp x vpp equal chunks hold the layers, counting up to `beside` further units (embedding, loss) as layers.
+
+    Source: megatron/training/arguments.py account_for_embedding_in_pipeline_split, account_for_loss_in_pipeline_split.
+    """
+    chunks = pp * vpp
+    fits = np.zeros(chunks.shape, dtype=bool)
+    for extra in range(beside + 1):
+        fits |= (layers + extra) % chunks == 0
+    return fits
