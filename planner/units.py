@@ -82,12 +82,14 @@ def parse_duration(text: Written) -> float:
     if re.fullmatch(r"\d+:\d\d(:\d\d)?", said):
         raise PlannerError(f"`{said}` could be hours or minutes; write it with units, such as `12 h 30 min`")
     total = Decimal(0)
-    for part in re.findall(r"[^A-Za-z]*[A-Za-z]*", said.replace(" and ", " "))[:-1]:
-        match = re.fullmatch(rf",?\s*({_NUMBER})\s*([A-Za-z]*)\s*", part)
-        if not match:
+    rest = said.replace(" and ", " ")
+    while rest:
+        match = re.match(rf",?\s*({_NUMBER})\s*([A-Za-z]*)\s*", rest)
+        if not match or not match.group():
             raise PlannerError(f"`{said}` is not {wanted}")
         number, unit = match.groups()
         total += _decimal(number, wanted, said) * _seconds(unit, number, said)
+        rest = rest[match.end() :]
     return _finite(_not_negative(total, said), text)
 
 
@@ -267,7 +269,7 @@ def nearest(found: str, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def did_you_mean(found: str, names: Iterable[str]) -> str:
-    """"; did you mean `x`?", or nothing when nothing is near."""
+    """The end of a sentence: "; did you mean `x`?", or nothing when nothing is near."""
     near = nearest(found, names)
     return f"; did you mean {' or '.join(f'`{name}`' for name in near[:3])}?" if near else ""
 

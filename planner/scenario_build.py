@@ -1,0 +1,381 @@
+"""From the checked keys of a scenario file to a Scenario: dependent defaults, and checks across sections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from planner import units
+from planner.scenario_fields import Reading, fail, with_place
+from planner.scenario_types import (
+    BatchRamp,
+    Budget,
+    Cluster,
+    DataSource,
+    Egress,
+    IntChoice,
+    LayoutBounds,
+    MeasuredThroughput,
+    Objective,
+    OwnCluster,
+    Quota,
+    QuotedPrice,
+    Risk,
+    Scenario,
+    Storage,
+    Terms,
+    Training,
+)
+from planner.scenario_yaml import Node
+from planner.workload.model import ModelSpec
+
+Values = dict[str, Any]
+Models = Callable[[str], ModelSpec]
+ModelFromShape = Callable[[Values, str], ModelSpec]
+
+_MODEL_FILES = (".json", ".yml", ".yaml")
+_DAY_S = 86400.0
+
+
+class Builder:
+    """Turns one file's values into a Scenario; keeps the tree for the places of its errors."""
+
+    def __init__(
+        self, root: Node, values: Values, reading: Reading, models: Models, from_shape: ModelFromShape, file: Path
+    ) -> None:
+        self.root = root
+        self.values = values
+        self.reading = reading
+        self.models = models
+        self.from_shape = from_shape
+        self.file = file
+
+    def scenario(self, digest: str) -> Scenario:
+        """The whole scenario."""
+        name = self.values["name"] or self._default("name", self.file.stem)
+        model, model_file = self._model(name)
+        data, seq_length = self._data()
+        training = self._training(seq_length)
+        budget = self._budget()
+        return Scenario(
+            name=name,
+            model=model,
+            model_file=model_file,
+            data=data,
+            seq_length=seq_length,
+            training=training,
+            layout=self._layout(),
+            throughput=tuple(MeasuredThroughput(**row) for row in self.values["throughput"] or ()),
+            budget=budget,
+            objective=self._objective(budget),
+            cluster=self._cluster(),
+            storage=self._storage(),
+            egress=self._egress(),
+            terms=self._terms(),
+            risk=self._risk(),
+            defaults=tuple(self.reading.defaults),
+            source=self.file.name,
+            digest=digest,
+            folder=str(self.file.parent),
+        )
+
+    # --- sections ------------------------------------------------------------------------------------------------
+
+    def _model(self, name: str) -> tuple[ModelSpec, str]:
+        given = self.values["model"]
+        node = self._node("model")
+        if isinstance(given, dict):
+            shape = {key: value for key, value in given.items() if value is not None}
+            for key in ("moe", "mla"):
+                if key in shape:
+                    shape[key] = {k: v for k, v in shape[key].items() if v is not None}
+            shape.setdefault("name", name)
+            for key, value in self._shape_defaults(shape):
+                self._default(f"model.{key}", value)
+            return with_place(node, "model", lambda: self.from_shape(shape, name)), ""
+        if given.endswith(_MODEL_FILES) or "/" in given or "\\" in given:
+            return ModelSpec(Path(given).stem, 0, 0, 0, 0, 0, 0, 0), given
+        return with_place(node, "model", lambda: self.models(given)), ""
+
+    @staticmethod
+    def _shape_defaults(shape: Values) -> list[tuple[str, str]]:
+        used = []
+        if "kv_heads" not in shape:
+            used.append(("kv_heads", f"{shape['heads']} (as many as heads)"))
+        if "head_dim" not in shape and "mla" not in shape:
+            used.append(("head_dim", "hidden / heads"))
+        if "ffn" not in shape:
+            used.append(("ffn", "4 x hidden"))
+        return used
+
+    def _data(self) -> tuple[tuple[DataSource, ...], int]:
+        given = self.values["data"]
+        rows, many = (given, True) if isinstance(given, list) else ([given], False)
+        lengths: dict[int, str] = {}
+        sources: list[DataSource] = []
+        for i, row in enumerate(rows):
+            path = f"data.{i}" if many else "data"
+            if row["seq_length"] is not None:
+                lengths.setdefault(row["seq_length"], f"{path}.seq_length")
+            if many and len(rows) > 1 and row["weight"] is None:
+                self._default(f"{path}.weight", "1")
+            if row["split"] is not None and row["index"] is None:
+                raise self._fail(
+                    f"{path}.split", "a split is of an `index`; samples and tokens are those of training alone"
+                )
+            weight = 1.0 if row["weight"] is None else row["weight"]
+            keep = {key: row[key] for key in ("samples", "tokens", "index", "log")}
+            sources.append(
+                DataSource(
+                    name=row["name"] or (f"data {i + 1}" if many else "data"),
+                    weight=weight,
+                    split=row["split"] or "",
+                    **keep,
+                )
+            )
+        if len(lengths) > 1:
+            path = list(lengths.values())[1]
+            raise self._fail(path, f"datasets of one run share one seq_length; found {' and '.join(map(str, lengths))}")
+        if not lengths and any(source.log is None for source in sources):
+            raise self._fail(
+                "data", "the key `seq_length` is missing (tokens of one sequence); write it, such as `seq_length: 2048`"
+            )
+        return tuple(sources), next(iter(lengths), 0)
+
+    def _training(self, seq_length: int) -> Training:
+        given = dict(self.values["training"])
+        ramp, evaluation = given.pop("batch_ramp"), given.pop("evaluation") or {}
+        if given["target"] == "equal_loss" and given["reference_batch"] is None:
+            raise self._fail(
+                "training.target",
+                "`equal_loss` needs `training.reference_batch`, the batch whose loss is to be reached",
+            )
+        if given["reference_batch"] is not None and given["target"] != "equal_loss":
+            raise self._fail("training.reference_batch", "it is of use only with `target: equal_loss`; write that too")
+        reference = self._batch("training.reference_batch", given.pop("reference_batch"), seq_length, "round")
+        return Training(
+            epochs=given["epochs"],
+            iterations=given["iterations"],
+            global_batch=self._global_batch(given["global_batch"], seq_length),
+            batch_ramp=BatchRamp(**ramp) if ramp else None,
+            precision=given["precision"],
+            framework=given["framework"],
+            framework_release=given["framework_release"],
+            evaluation_interval=evaluation.get("interval"),
+            evaluation_iterations=evaluation.get("iterations"),
+            target=given["target"] or "epochs",
+            reference_batch=reference,
+            critical_batch=self._critical(given["critical_batch"], seq_length),
+        )
+
+    def _critical(self, given: tuple[int, str] | None, seq_length: int) -> float | None:
+        if given is None:
+            return None
+        self._need_length("training.critical_batch", given, seq_length)
+        return given[0] / seq_length if given[1] else float(given[0])
+
+    def _global_batch(self, given: Any, seq_length: int) -> IntChoice | None:
+        path = "training.global_batch"
+        if given is None:
+            return None
+        if isinstance(given, dict):
+            least = self._batch(f"{path}.min", given["min"], seq_length, "up")
+            most = self._batch(f"{path}.max", given["max"], seq_length, "down")
+            step = self._batch(f"{path}.multiple_of", given["multiple_of"], seq_length, "round")
+            return self._range(path, least, most, step)
+        if isinstance(given, list):
+            values = [self._batch(f"{path}.{i}", size, seq_length, "round") for i, size in enumerate(given)]
+            return IntChoice(values=tuple(sorted({value for value in values if value is not None})))
+        value = self._batch(path, given, seq_length, "round")
+        return None if value is None else IntChoice(values=(value,))
+
+    def _batch(self, path: str, given: tuple[int, str] | None, seq_length: int, rounding: str) -> int | None:
+        """Sequences of a batch that was given in sequences or in tokens; a reading that is not exact is recorded."""
+        if given is None:
+            return None
+        amount, tokens_text = given
+        if not tokens_text:
+            return amount
+        self._need_length(path, given, seq_length)
+        whole, rest = divmod(amount, seq_length)
+        if rounding == "round":
+            sequences = (
+                amount // seq_length if not rest and not _abbreviated(tokens_text) else round_batch(amount / seq_length)
+            )
+        else:
+            sequences = whole + (1 if rest and rounding == "up" else 0)
+        if sequences < 1:
+            raise self._fail(path, f"{units.shown(tokens_text)} is less than one sequence of {seq_length:,} tokens")
+        if sequences * seq_length != amount:
+            self._default(path, f"{tokens_text} read as {sequences:,} sequences ({sequences * seq_length:,} tokens)")
+        return sequences
+
+    def _need_length(self, path: str, given: tuple[int, str], seq_length: int) -> None:
+        if given[1] and not seq_length:
+            raise self._fail(
+                path, "tokens need `data.seq_length` to become sequences; write it, or write the batch in sequences"
+            )
+
+    def _layout(self) -> LayoutBounds:
+        given = dict(self.values["layout"] or {})
+        recompute = tuple(dict.fromkeys(given.pop("recompute", None) or ()))
+        parallel = given.pop("sequence_parallel", None)
+        choices = {key: self._int_choice(f"layout.{key}", value) for key, value in given.items() if value is not None}
+        return LayoutBounds(sequence_parallel=parallel, recompute=recompute, **choices)
+
+    def _int_choice(self, path: str, given: Any) -> IntChoice:
+        if isinstance(given, dict):
+            return self._range(path, given["min"], given["max"], given["multiple_of"])
+        return IntChoice(values=tuple(sorted(set(given)) if isinstance(given, list) else (given,)))
+
+    def _range(self, path: str, least: int | None, most: int | None, step: int | None) -> IntChoice:
+        if least is None and most is None and step is None:
+            raise self._fail(path, "an empty range; write `min`, `max` or `multiple_of`, or leave the key out")
+        if least is not None and most is not None and least > most:
+            raise self._fail(f"{path}.min", f"min {least:,} is above max {most:,}")
+        if step is not None and most is not None and most // step * step < max(least or 1, 1):
+            raise self._fail(
+                f"{path}.multiple_of", f"no multiple of {step:,} lies from {max(least or 1, 1):,} to {most:,}"
+            )
+        return IntChoice(least, most, step)
+
+    def _budget(self) -> Budget:
+        given = self.values["budget"]
+        start, deadline, time_s = given["start"], given["deadline"], given["time"]
+        if deadline is not None:
+            if start is None:
+                raise self._fail(
+                    "budget.deadline",
+                    "a deadline needs `budget.start`, the day on which the run starts, such as `start: 2027-02-01`",
+                )
+            time_s = (deadline - start).days * _DAY_S
+            if time_s <= 0:
+                raise self._fail("budget.deadline", f"the deadline {deadline} is not after the start {start}")
+        return Budget(time_s, given["cost"], given["confidence"], start, deadline)
+
+    def _objective(self, budget: Budget) -> Objective:
+        given = self.values["objective"]
+        if given is None:
+            given = self._default("objective", "cost" if budget.time_s is not None else "time")
+        if isinstance(given, dict):
+            return Objective("usd_per_day", given["usd_per_day"])
+        return Objective(given)
+
+    def _cluster(self) -> Cluster:
+        given = self.values["cluster"]
+        own = tuple(self._own(i, row) for i, row in enumerate(given["own"] or ()))
+        names = [cluster.name for cluster in own]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                raise self._fail(
+                    f"cluster.own.{i}.name", f"two clusters are called {units.shown(name)}; give each its own name"
+                )
+        if given["own_only"] and not own:
+            raise self._fail("cluster.own_only", "`own_only: true` needs clusters under `cluster.own`")
+        if own and given["own_only"] is None:
+            self._default("cluster.own_only", "false (cloud offers compete with own machines)")
+        rate, per_gpu = given["assume_network"] or (None, False)
+        return Cluster(
+            gpus=_unique(given["gpus"]),
+            clouds=_unique(given["clouds"]),
+            regions=_unique(given["regions"]),
+            pricing=_unique(given["pricing"]),
+            quality=_unique(given["quality"]),
+            max_gpus=given["max_gpus"],
+            assume_network_gbit_per_s=None if per_gpu else rate,
+            assume_network_per_gpu_gbit_per_s=rate if per_gpu else None,
+            own=own,
+            own_only=bool(given["own_only"]),
+            quotas=tuple(Quota(**row) for row in given["quotas"] or ()),
+            prices=tuple(self._price(row) for row in given["prices"] or ()),
+        )
+
+    def _own(self, i: int, row: Values) -> OwnCluster:
+        if "/" in row["name"]:
+            raise self._fail(f"cluster.own.{i}.name", "the name becomes part of an offer's id; write it without `/`")
+        rate, per_gpu = row["network"] or (None, False)
+        ownership = row["ownership"] or {}
+        return OwnCluster(
+            name=row["name"],
+            gpu=row["gpu"],
+            gpus_per_node=row["gpus_per_node"],
+            nodes=row["nodes"],
+            network_gbit_per_s=rate * row["gpus_per_node"] if per_gpu else rate,
+            usd_per_gpu_hour=row["usd_per_gpu_hour"],
+            network=self._node(f"cluster.own.{i}.network").text.strip() if rate is not None else "",
+            ownership={key: value for key, value in ownership.items() if value is not None},
+            fabric=row["fabric"] or "unknown",
+        )
+
+    @staticmethod
+    def _price(row: Values) -> QuotedPrice:
+        rest = {key: value for key, value in row.items() if key != "block"}
+        return QuotedPrice(**rest, block_s=row["block"])
+
+    def _storage(self) -> Storage | None:
+        given = self.values["storage"]
+        return Storage(given["size"], given["usd_per_gb_month"]) if given else None
+
+    def _egress(self) -> Egress | None:
+        given = self.values["egress"]
+        return Egress(given["size"], given["usd_per_gb"]) if given else None
+
+    def _terms(self) -> Terms | None:
+        given = self.values["terms"]
+        return Terms(given["billing_step"], given["minimum_time"], given["minimum_gpus"]) if given else None
+
+    def _risk(self) -> Risk | None:
+        given = self.values["risk"]
+        if given is None:
+            return None
+        seconds = {field.name.removesuffix("_s"): field.name for field in fields(Risk) if field.name.endswith("_s")}
+        rate = given["storage"]
+        plain = {seconds.get(key, key): value for key, value in given.items() if key != "storage"}
+        plain["asynchronous_checkpoints"] = bool(plain["asynchronous_checkpoints"])
+        return Risk(**plain, storage_gbyte_per_s=rate[0] / 8 if rate else None)
+
+    # --- places and defaults -------------------------------------------------------------------------------------
+
+    def _default(self, path: str, value: str) -> str:
+        self.reading.defaults.append((path, value))
+        return value
+
+    def _node(self, path: str) -> Node:
+        """The node at a path, or the nearest above it."""
+        node = self.root
+        for part in path.split("."):
+            inner = (node.fields or {}).get(part)
+            if inner is None and node.items is not None and part.isdecimal():
+                inner = node.items[int(part)]
+            if inner is None:
+                return node
+            node = inner
+        return node
+
+    def _fail(self, path: str, message: str) -> units.PlannerError:
+        return fail(self._node(path).where, path, message)
+
+
+def round_batch(sequences: float) -> int:
+    """The batch that "4M tokens" means: the whole number within 5 % that has the most factors of two, nearest first.
+
+    Published batches of "4M", "2M", "0.5M" or "3.2M" tokens at 2,048 a sequence are 2,048, 1,024, 256 and 1,536
+    sequences; 1,953 (4,000,000 / 2,048) is a batch that no data-parallel cluster can cut up.
+    """
+    step = 1 << 40
+    while step > 1:
+        near = round(sequences / step) * step
+        if near and abs(near / sequences - 1) <= 0.05:
+            return near
+        step //= 2
+    return max(1, round(sequences))
+
+
+def _abbreviated(tokens_text: str) -> bool:
+    return any(c.isalpha() for c in tokens_text.lower().replace("tokens", "").replace("token", ""))
+
+
+def _unique(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
