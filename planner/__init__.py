@@ -1,4 +1,4 @@
-"""Plans the training of language models: which cluster, how many GPUs, which batch and layout, within time and money."""
+"""Plans the training of language models: which cluster, how many GPUs, which batch and layout, in time and money."""
 
 from __future__ import annotations
 

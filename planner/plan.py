@@ -158,7 +158,7 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Why no better plan is in the space: `evaluated` + all `pruned` = `space`. Proves the optimum of this model only."""
+    """Why no better plan is in the space: evaluated + all pruned = space. It proves the optimum of this model only."""
 
     space: int
     evaluated: int

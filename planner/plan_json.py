@@ -66,9 +66,10 @@ def decode(kind: type[T], data: Any, where: str = "") -> T:
 
 def _encode_fields(value: Any) -> dict[str, Any]:
     out: dict[str, Any] = {}
+    hints = _hints(value.__class__)
     for field in dataclasses.fields(value):
         entry = encode(getattr(value, field.name))
-        if type(entry) is int and _hints(type(value))[field.name] in (float, float | None):
+        if type(entry) is int and hints[field.name] in (float, float | None):
             entry = float(entry)  # so that a result read back writes the same bytes
         if field.metadata.get("flat"):
             out.update(entry)

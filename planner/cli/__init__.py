@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def main() -> int:
-    """Run the command line of this process and return its exit code: 0 found, 2 bad input, 3 infeasible, 1 our fault."""
+    """Run this process's command line and return its exit code: 0 found, 2 bad input, 3 infeasible, 1 our fault."""
     from planner.cli.run import run
 
     return run()

@@ -1,4 +1,4 @@
-"""How a command starts and ends: exit codes, one sentence for a mistake, quiet when a reader goes away or Ctrl-C comes."""
+"""How a command starts and ends: exit codes, a sentence for a mistake, quiet when a reader leaves or Ctrl-C comes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from planner.cli.output import complain, close_standard_output
+from planner.cli.output import close_standard_output, complain
 from planner.units import PlannerError
 
 BAD_INPUT = 2

@@ -1,0 +1,49 @@
+"""`planner import`: a scenario from other programs' files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.cli.options import Json, Quiet
+from planner.cli.output import emit, say
+
+
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="GPT-NeoX configs, a config.json, or a Megatron-LM script.")],
+    gpus: Annotated[int | None, typer.Option("--gpus", help="GPUs of the run, where no file says.")] = None,
+    vocab: Annotated[int | None, typer.Option("--vocab", help="Entries of the tokenizer, where no file says.")] = None,
+    samples: Annotated[int | None, typer.Option("--samples", help="Sequences of one epoch of the data.")] = None,
+    tokens: Annotated[int | None, typer.Option("--tokens", help="Tokens of one epoch of the data.")] = None,
+    as_json: Json = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the scenario to FILE.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write a scenario from GPT-NeoX configs, a Hugging Face config.json or Megatron-LM arguments.
+
+    What GPT-NeoX or Megatron-LM would refuse is refused in its words; every value says where it came from.
+
+    Example: planner import configs/20B.yml --gpus 96 -o 20b.yaml
+    """
+    from planner.files import write_atomically
+    from planner.interop.imported import imported_json, scenario_yaml
+    from planner.interop.importing import import_files
+
+    found = import_files(files, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
+    text = scenario_yaml(found)
+    if output is not None:
+        write_atomically(output, text)
+    if as_json:
+        emit(imported_json(found))
+    elif output is None:
+        emit(text)
+    for remark in found.remarks:
+        say(f"note: {remark}", quiet=quiet)
+    if found.missing:
+        say(f"the scenario still needs: {', '.join(found.missing)}", quiet=quiet)
+    if output is not None:
+        say(f"saved to {output}", quiet=quiet)

@@ -1,0 +1,85 @@
+"""How numbers read in reports: one unit a row, three digits, chances that never claim certainty, ages of prices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from planner.plan import OfferRef
+from planner.units import format_number, format_percent
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A unit that a row of one quantity is written in."""
+
+    unit: str
+    size: float
+
+    def figure(self, value: float | None) -> str:
+        """The value in this unit, three digits, without the unit; nothing where it is not known."""
+        return "" if value is None else three_digits(value / self.size)
+
+    def text(self, value: float) -> str:
+        """The value with its unit."""
+        return f"{format_number(value / self.size, 3)} {self.unit}"
+
+
+def three_digits(value: float) -> str:
+    """Three digits, zeros kept, so that columns of figures line up: 65 -> "65.0", 1234.5 -> "1,234"."""
+    if value == 0:
+        return "0"
+    exponent = int(f"{abs(value):.2e}".split("e")[1])
+    return f"{value:,.{max(0, 2 - exponent)}f}"
+
+
+_TIMES = (Scale("days", 86400.0), Scale("hours", 3600.0), Scale("min", 60.0))
+_MONEY = (Scale("M USD", 1e6), Scale("k USD", 1e3))
+
+
+def time_scale(seconds: float) -> Scale:
+    """The largest unit of time that leaves at least two."""
+    return next((scale for scale in _TIMES if seconds >= 2 * scale.size), Scale("s", 1.0))
+
+
+def money_scale(usd: float) -> Scale:
+    """Millions from ten of them, thousands from ten of those, else dollars."""
+    return next((scale for scale in _MONEY if usd >= 10 * scale.size), Scale("USD", 1.0))
+
+
+def time_text(seconds: float) -> str:
+    """1209600 -> "14 days"."""
+    return time_scale(seconds).text(seconds)
+
+
+def money_text(usd: float) -> str:
+    """65100 -> "65.1 k USD"."""
+    return money_scale(usd).text(usd)
+
+
+def chance(probability: float | None) -> str:
+    """A probability for a person: no figure says that something is certain."""
+    if probability is None:
+        return "not known"
+    if probability > 0.999:
+        return "> 99.9 %"
+    return "< 0.1 %" if probability < 0.001 else format_percent(probability)
+
+
+def range_text(low: float, high: float, digits: int = 3) -> str:
+    """10.04, 12.5 -> "10 to 12.5"."""
+    return f"{format_number(low, digits)} to {format_number(high, digits)}"
+
+
+def age(offer: OfferRef, today: date) -> str:
+    """How old a price is: "25 days old", or the range where its date is one."""
+    first, last = offer.as_of_earliest or offer.as_of_latest, offer.as_of_latest or offer.as_of_earliest
+    if first is None or last is None:
+        return "undated"
+    oldest, newest = (today - first).days, (today - last).days
+    if oldest < 0:
+        return f"dated after {today.isoformat()}"
+    newest = max(newest, 0)
+    if oldest == newest:
+        return "of today" if oldest == 0 else f"{oldest} day{'s' if oldest > 1 else ''} old"
+    return f"{newest} to {oldest} days old"

@@ -1,0 +1,119 @@
+"""Laying words and numbers out on a terminal: wrapping, columns, bars and the few colours that carry a meaning."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_STYLES = {"bold": "1", "dim": "2", "bad": "31", "good": "32", "warn": "33"}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is written on: columns wide, and with colour or without."""
+
+    width: int
+    colour: bool = False
+
+    def styled(self, text: str, style: str) -> str:
+        """`text` in a style (bold, dim, good, warn, bad), or as it is on a page without colour."""
+        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.colour and style and text else text
+
+    def heading(self, text: str) -> str:
+        return self.styled(text, "bold")
+
+
+def clean(text: str) -> str:
+    """`text` on one line and without control characters: names come from files that anybody may have written."""
+    return "".join(char for char in " ".join(text.split()) if char.isprintable())
+
+
+def display_width(text: str) -> int:
+    """Terminal columns of `text`: wide characters take two, combining marks none."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """`text` in lines of at most `width` columns, broken at spaces, and inside a word only where it is longer."""
+    lines: list[str] = []
+    line = ""
+    for word in clean(text).split(" "):
+        joined = f"{line} {word}" if line else word
+        if display_width(joined) <= width:
+            line = joined
+            continue
+        if line:
+            lines.append(line)
+        *full, line = _pieces(word, width)
+        lines.extend(full)
+    return [*lines, line] if line or not lines else lines
+
+
+def hanging(label: str, text: str, page: Page, indent: int = 2, label_width: int = 16) -> list[str]:
+    """A label in its own column and `text` wrapped beside it."""
+    left = indent + label_width
+    lines = wrap(text, page.width - left)
+    first = " " * indent + label.ljust(label_width - 1) + " " + lines[0]
+    return [first, *(" " * left + line for line in lines[1:])]
+
+
+def bullets(texts: Iterable[str], page: Page, style: str = "") -> list[str]:
+    """One item a line, wrapped behind its dash."""
+    out: list[str] = []
+    for text in texts:
+        lines = wrap(text, page.width - 4)
+        marked = ["  - " + lines[0], *("    " + line for line in lines[1:])]
+        out.extend(page.styled(line, style) for line in marked)
+    return out
+
+
+def columns(
+    rows: Sequence[Sequence[str]], align: str, page: Page, *, header: bool = True, flexible: int | None = None
+) -> list[str]:
+    """Rows as aligned columns, two spaces apart and two from the edge.
+
+    Parameters
+    ----------
+    rows : sequences of one length
+        The first is the header when `header`.
+    align : str
+        `l` or `r` a column.
+    flexible : int, optional
+        The column that is wrapped into what the others leave.
+    """
+    cells = [[clean(cell) for cell in row] for row in rows]
+    widths = [max(display_width(row[i]) for row in cells) for i in range(len(align))]
+    if flexible is not None:
+        others = sum(widths) - widths[flexible] + 2 * len(align)
+        widths[flexible] = max(8, min(widths[flexible], page.width - others))
+    out: list[str] = []
+    for number, row in enumerate(cells):
+        wrapped = [wrap(cell, widths[i]) if i == flexible else [cell] for i, cell in enumerate(row)]
+        for part in range(max(len(lines) for lines in wrapped)):
+            texts = (lines[part] if part < len(lines) else "" for lines in wrapped)
+            line = "  " + "  ".join(_pad(text, widths[i], align[i]) for i, text in enumerate(texts))
+            out.append(page.styled(line.rstrip(), "dim" if header and number == 0 else ""))
+    return out
+
+
+def bar(share: float, width: int) -> str:
+    """A bar `width` columns long, filled to `share` (0 to 1; more is full)."""
+    filled = round(max(0.0, min(1.0, share)) * width)
+    return "█" * filled + "░" * (width - filled)
+
+
+def _pad(text: str, width: int, align: str) -> str:
+    space = " " * (width - display_width(text))
+    return space + text if align == "r" else text + space
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    pieces = [""]
+    for char in word:
+        if pieces[-1] and display_width(pieces[-1] + char) > width:
+            pieces.append("")
+        pieces[-1] += char
+    return pieces

@@ -1,0 +1,127 @@
+"""The answer of `planner optimize` as a person reads it on a terminal, from the plan down to its proof."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from planner.plan import Infeasible, Optimization, Plan
+from planner.report import plan_sections
+from planner.report.figures import chance, money_scale, money_text, time_scale, time_text
+from planner.report.layout import Page, bullets, columns, hanging, wrap
+from planner.units import format_count, format_number
+
+Section = tuple[str, list[str]]
+
+
+def optimization_table(answer: Optimization, *, today: date, width: int = 80, colour: bool = False) -> str:
+    """The whole answer, ending in a newline.
+
+    Parameters
+    ----------
+    answer : Optimization
+    today : date
+        What ages of prices are relative to.
+    width : int
+        Columns; no line is longer, names that cannot be broken excepted.
+    colour : bool
+        Mark headings and what is within or beyond the budgets with ANSI colours.
+    """
+    page = Page(width, colour)
+    blocks: list[list[str]] = []
+    if answer.plan is not None:
+        blocks.append(plan_sections.headline(answer.plan, answer, page))
+        sections = plan_sections.sections(answer.plan, answer, today, page)
+    else:
+        blocks.append(_refusal(answer, page))
+        sections = []
+    if answer.infeasibility is not None:
+        sections += _infeasible(answer.infeasibility, page)
+    sections += [
+        ("What binds", bullets((binding.text for binding in answer.binding), page)),
+        ("Alternatives", _alternatives(answer, page)),
+        ("Defaults used", _defaults(answer, page)),
+        ("Proof", _proof(answer, page)),
+        ("Warnings", bullets(answer.warnings, page, "warn")),
+    ]
+    blocks += [[page.heading(title), *lines] for title, lines in sections if lines]
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _refusal(answer: Optimization, page: Page) -> list[str]:
+    goal = answer.goal
+    limits = [] if goal is None else plan_sections.limits(goal)
+    asked = f" ({', '.join(limits)})" if limits else ""
+    return [page.styled(line, "bad") for line in wrap(f"Infeasible: no plan meets what was asked{asked}.", page.width)]
+
+
+def _infeasible(found: Infeasible, page: Page) -> list[Section]:
+    ends = [("fastest", found.fastest), ("cheapest", found.cheapest)]
+    least = []
+    if found.least_time_s is not None:
+        least.append(f"least time, whatever it costs: {time_text(found.least_time_s)}")
+    if found.least_cost_usd is not None:
+        least.append(f"least cost, however long it takes: {money_text(found.least_cost_usd)}")
+    return [
+        ("Why", bullets([found.reason], page)),
+        ("What would have to give: any one of", bullets((change.text for change in found.changes), page)),
+        ("The least there is, at the confidence asked for", bullets(least, page)),
+        ("The plans at those ends", _in_short([(why, plan) for why, plan in ends if plan is not None], page)),
+    ]
+
+
+def cluster(plan: Plan) -> str:
+    """GPUs, kind and place in a few words."""
+    return f"{format_count(plan.gpus)} × {plan.offer.gpu}, {plan.offer.cloud}"
+
+
+def _alternatives(answer: Optimization, page: Page) -> list[str]:
+    if answer.plan is None or not answer.alternatives:
+        return []
+    return _in_short([("this plan", answer.plan), *((other.why, other.plan) for other in answer.alternatives)], page)
+
+
+def _in_short(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
+    """Plans under one another, in the units of the first (p50)."""
+    if not plans:
+        return []
+    time, cost = time_scale(plans[0][1].time_s.p50), money_scale(plans[0][1].cost_usd.p50)
+    rows = [("", "cluster", "batch", time.unit, cost.unit, "in time", "in cost")]
+    rows += [
+        (
+            why,
+            cluster(plan),
+            format_count(plan.global_batch),
+            time.figure(plan.time_s.p50),
+            cost.figure(plan.cost_usd.p50),
+            "" if plan.p_within_time is None else chance(plan.p_within_time),
+            "" if plan.p_within_cost is None else chance(plan.p_within_cost),
+        )
+        for why, plan in plans
+    ]
+    kept = [i for i in range(len(rows[0])) if i < 5 or any(row[i] for row in rows[1:])]
+    return columns([[row[i] for i in kept] for row in rows], "".join("llrrrrr"[i] for i in kept), page, flexible=0)
+
+
+def _defaults(answer: Optimization, page: Page) -> list[str]:
+    rows = [(default.key, default.value) for default in answer.defaults]
+    return columns(rows, "ll", page, header=False, flexible=1) if rows else []
+
+
+def _proof(answer: Optimization, page: Page) -> list[str]:
+    found = answer.certificate
+    pruned = ", ".join(f"{rule} {format_count(count)}" for rule, count in found.pruned.items() if count)
+    lines = hanging(
+        "candidates",
+        f"{format_count(found.space)} = {format_count(found.evaluated)} evaluated"
+        + (f" + {format_count(sum(found.pruned.values()))} ruled out ({pruned})" if pruned else ""),
+        page,
+    )
+    if found.best is not None and found.bound is not None and found.gap is not None:
+        proved = "proved best" if found.gap == 0 else f"gap {format_number(found.gap * 100, 3)} %"
+        show = money_text if found.unit == "USD" else time_text
+        text = f"{show(found.best)}; nothing can be below {show(found.bound)}: {proved}"
+        lines += hanging("objective", text, page)
+    if found.statement:
+        lines += hanging("of what", found.statement, page)
+    return lines
