@@ -1,0 +1,224 @@
+"""Other programs' small text files, read without trusting them: size, encoding, nesting and numbers are checked first.
+
+Every problem is a PlannerError of one sentence that names the file; nothing read here is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from planner.units import PlannerError
+
+MAX_CONFIG_BYTES = 2 << 20  # the largest published config is some 20 kB
+MAX_DEPTH = 64
+MAX_COMMAS = 16  # missing commas put right in one file
+_LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def shown(text: object, limit: int = 60) -> str:
+    """A value on one line, control characters replaced and cut at `limit`, fit for a sentence or a comment."""
+    line = re.sub(r"\s+", " ", _CONTROL.sub("?", str(text)))
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def read_text(path: Path, limit: int = MAX_CONFIG_BYTES) -> str:
+    """The text of a small file.
+
+    Raises
+    ------
+    PlannerError
+        If it cannot be read, is larger than `limit` bytes, or is not text in UTF-8.
+    """
+    name = shown(path, 200)
+    try:
+        with Path(path).open("rb") as handle:
+            data = handle.read(limit + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a file name"
+        raise PlannerError(f"{name} cannot be read: {reason}.") from None
+    if len(data) > limit:
+        raise PlannerError(f"{name} is larger than {limit >> 20} MiB, which no configuration is; is it the right file?")
+    if b"\x00" in data:
+        raise PlannerError(f"{name} holds NUL bytes: it is a binary file, not a configuration.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PlannerError(f"{name} is not UTF-8 text (byte {error.start}).") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One parsed file: its values, the line of each top-level key, and what had to be put right to read it."""
+
+    path: Path
+    values: Mapping[str, Any]
+    lines: Mapping[str, int]
+    repairs: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return shown(self.path.name, 80)
+
+    def where(self, key: str) -> str:
+        """`20B.yml:21` for a top-level key."""
+        line = self.lines.get(key)
+        return self.name if line is None else f"{self.name}:{line}"
+
+
+def read_json(path: Path) -> Document:
+    """A JSON object. Lines are those where a key first stands."""
+    text = read_text(path)
+    name = shown(path, 200)
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise PlannerError(f"{name} is not valid JSON: line {error.lineno}: {error.msg}.") from None
+    except (RecursionError, ValueError) as error:
+        raise PlannerError(f"{name} is not a configuration: {_reason(error)}.") from None
+    if not isinstance(values, dict):
+        raise PlannerError(f"{name} holds no JSON object; a config.json is one {{…}} of keys and values.")
+    lines = {key: _line_of(text, key) for key in values}
+    return Document(path, values, {key: line for key, line in lines.items() if line})
+
+
+def _line_of(text: str, key: str) -> int:
+    at = text.find(f'"{key}"')
+    return 0 if at < 0 else text.count("\n", 0, at) + 1
+
+
+def read_yaml(path: Path) -> Document:
+    """A YAML mapping (JSON-like flow mappings with comments and trailing commas included).
+
+    A comma that is missing between two entries of a flow mapping (a published Pythia config lacks one) is put in, and
+    said.
+    """
+    text = read_text(path)
+    name = shown(path, 200)
+    repairs: list[str] = []
+    while True:
+        try:
+            return _load_yaml(path, text, tuple(repairs))
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark
+            if len(repairs) < MAX_COMMAS and mark is not None and "expected ',' or" in str(error.problem):
+                at = _offset(text, mark.line, mark.column)
+                text = text[:at] + "," + text[at:]
+                repairs.append(f"{shown(path.name, 80)}:{mark.line + 1}: a comma is missing before this entry")
+                continue
+            place = "" if mark is None else f" line {mark.line + 1}:"
+            raise PlannerError(f"{name} is not valid YAML:{place} {shown(error.problem or error, 120)}.") from None
+        except yaml.YAMLError as error:
+            raise PlannerError(f"{name} is not valid YAML: {shown(error, 120)}.") from None
+        except (ValueError, OverflowError, RecursionError, TypeError, AttributeError, KeyError, IndexError) as error:
+            if isinstance(error, PlannerError):
+                raise
+            raise PlannerError(f"{name} is not a configuration: {_reason(error)}.") from None
+
+
+def _offset(text: str, line: int, column: int) -> int:
+    start = 0
+    for _ in range(line):
+        start = text.index("\n", start) + 1
+    return min(start + column, len(text))
+
+
+def _load_yaml(path: Path, text: str, repairs: tuple[str, ...]) -> Document:
+    _check_depth(path, text)
+    loader = _LOADER(text)
+    try:
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise PlannerError(f"{shown(path, 200)} holds no keys and values; a GPT-NeoX config is one {{…}} of them.")
+        lines = {
+            key.value: key.start_mark.line + 1
+            for key, _ in node.value
+            if isinstance(key, yaml.ScalarNode) and isinstance(key.value, str)
+        }
+        values: Mapping[Hashable, Any] = loader.construct_document(node)
+    finally:
+        loader.dispose()
+    return Document(path, {str(key): value for key, value in values.items()}, lines, repairs)
+
+
+def _check_depth(path: Path, text: str) -> None:
+    """Refuse deep nesting before anything recursive sees it; parsing to events needs no recursion."""
+    if _bracket_depth(text) > 8 * MAX_DEPTH:
+        raise PlannerError(f"{shown(path, 200)} is nested more than {MAX_DEPTH} levels deep; no configuration is.")
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise PlannerError(
+                    f"{shown(path, 200)} is nested more than {MAX_DEPTH} levels deep; no configuration is."
+                )
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _bracket_depth(text: str) -> int:
+    """An upper bound of flow nesting, brackets within strings and comments included."""
+    depth = deepest = 0
+    for bracket in re.findall(r"[\[\]{}]", text):
+        depth = depth + 1 if bracket in "[{" else max(0, depth - 1)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return f"it is nested more than {MAX_DEPTH} levels deep"
+    return shown(error, 120).rstrip(".") or "its values make no sense"
+
+
+def whole(value: object, what: str, least: int = 1, most: int = 10**15) -> int:
+    """An integer within bounds; floats and strings that are whole numbers are taken.
+
+    Raises
+    ------
+    PlannerError
+        Naming `what`, if the value is no whole number within [least, most].
+    """
+    number: int | None = None
+    if isinstance(value, bool):
+        number = None
+    elif isinstance(value, int):
+        number = value
+    elif (
+        isinstance(value, float)
+        and value.is_integer()
+        or isinstance(value, str)
+        and re.fullmatch(r"\s*[+-]?\d{1,30}(?:_\d+)*\s*", value)
+    ):
+        number = int(value)
+    if number is None:
+        raise PlannerError(f"{what} is {shown(value)!r}, where a whole number is needed.")
+    if not least <= number <= most:
+        big = number if abs(number) < 10**20 else "a number of more than 20 digits"
+        raise PlannerError(f"{what} is {big}, outside what is possible ({least:,} to {most:,}).")
+    return number
+
+
+def truth(value: object, what: str) -> bool:
+    """A truth value; "true", "True", "false" and 0/1 are taken.
+
+    Raises
+    ------
+    PlannerError
+        Naming `what`, otherwise.
+    """
+    if isinstance(value, bool):
+        return value
+    if value in (0, 1):
+        return bool(value)
+    if isinstance(value, str) and value.strip().lower() in ("true", "false", "yes", "no"):
+        return value.strip().lower() in ("true", "yes")
+    raise PlannerError(f"{what} is {shown(value)!r}, where true or false is needed.")

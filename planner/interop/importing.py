@@ -1,0 +1,67 @@
+"""`planner import`: which tool's files these are, and the scenario they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from planner.interop.files import read_text, shown
+from planner.interop.huggingface import import_huggingface
+from planner.interop.imported import Imported
+from planner.interop.megatron import import_megatron
+from planner.interop.neox import import_neox
+from planner.units import PlannerError
+
+TOOLS = ("gpt-neox", "huggingface", "megatron")
+
+
+def tool_of(path: Path) -> str:
+    """Which tool a file is for, by what is in it.
+
+    Raises
+    ------
+    PlannerError
+        If it cannot be read.
+    """
+    text = read_text(path)
+    if re.search(r"--(?:num-layers|hidden-size|micro-batch-size)\b", text):
+        return "megatron"
+    if re.search(r'"(?:model_type|architectures)"\s*:', text):
+        return "huggingface"
+    return "gpt-neox"
+
+
+def import_files(
+    paths: Sequence[Path],
+    *,
+    gpus: int | None = None,
+    vocab: int | None = None,
+    samples: int | None = None,
+    tokens: int | None = None,
+) -> Imported:
+    """What other programs' files say of a run.
+
+    Parameters
+    ----------
+    paths : GPT-NeoX configs (several are merged in order), one Hugging Face config.json, or one Megatron-LM script
+    gpus, vocab, samples, tokens : what such files often leave out: the world size, the tokenizer's entries, the data of
+        one epoch
+
+    Raises
+    ------
+    PlannerError
+        For files that contradict themselves in their tool's own terms, mixtures of tools, or what is missing.
+    """
+    if not paths:
+        raise PlannerError("There is nothing to import: name a config, a config.json or a launch script.")
+    tools = [tool_of(path) for path in paths]
+    kinds = set(tools)
+    if kinds == {"gpt-neox"}:
+        return import_neox(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
+    if len(paths) > 1:
+        listed = ", ".join(f"{shown(p.name)} ({t})" for p, t in zip(paths, tools, strict=True))
+        raise PlannerError(f"Only GPT-NeoX configs are merged; import these one by one: {listed}.")
+    if kinds == {"huggingface"}:
+        return import_huggingface(paths[0])
+    return import_megatron(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)

@@ -1,0 +1,203 @@
+"""Other programs' configs become the right shapes, layouts and batches, and say where each value came from."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from planner.interop.imported import scenario_yaml
+from planner.interop.importing import import_files
+from planner.units import PlannerError
+from planner.workload.counts import parameter_counts
+from planner.workload.zoo import model_from_mapping
+
+FIXTURES = Path(__file__).parent / "fixtures" / "interop"
+NEOX_20B = [FIXTURES / "neox" / "20B.yml", FIXTURES / "neox" / "20B_data.yml"]
+
+# Biderman et al. 2023, table 1 and the model cards; 20B: Black et al. 2022, with the vocabulary padded to 50,432.
+PYTHIA = {
+    "70m": (70_426_624, 32, 1024), "160m": (162_322_944, 32, 1024), "410m": (405_334_016, 32, 1024),
+    "1b": (1_011_781_632, 64, 1024), "1.4b": (1_414_647_808, 64, 1024), "2.8b": (2_775_208_960, 64, 1024),
+    "6.9b": (6_857_302_016, 128, 1024), "12b": (11_846_072_320, 256, 1024),
+}  # fmt: skip
+# Counts of the published checkpoints (Hugging Face), vocabulary as published, multi-token prediction left out.
+PUBLISHED = {
+    "llama-3.1-8b": 8_030_261_248, "mistral-7b-v0.1": 7_241_732_096, "mixtral-8x7b": 46_702_792_704,
+    "qwen2-7b": 7_615_616_512, "qwen3-8b": 8_190_735_360, "qwen3-30b-a3b": 30_532_122_624,
+    "deepseek-v2": 235_741_434_880, "deepseek-v3": 671_026_419_200, "gpt2": 124_439_808, "gpt-j-6b": 6_050_882_784,
+    "mpt-7b": 6_649_286_656, "gpt-oss-20b": 20_914_757_184, "gpt-neox-20b": 20_554_567_680,
+}  # fmt: skip
+
+
+def test_the_20b_config_is_the_run_that_was_published():
+    found = import_files(NEOX_20B, gpus=96)
+    assert parameter_counts(found.model, tp=2).total == 20_554_567_680
+    layout = {k: found.value(f"layout.{k}") for k in ("tp", "pp", "dp", "micro_batch", "zero_stage", "recompute")}
+    assert layout == {"tp": 2, "pp": 4, "dp": 12, "micro_batch": 4, "zero_stage": 1, "recompute": "full"}
+    assert found.value("training.global_batch") == 1536
+    assert found.value("training.iterations") == 150_000
+    assert found.value("training.precision") == "fp16"
+    assert found.model.parallel_residual
+    assert not found.model.tied_embeddings
+
+
+@pytest.mark.parametrize("name", PYTHIA)
+def test_pythia_configs_have_the_published_counts_and_batches(name):
+    params, gpus, batch = PYTHIA[name]
+    found = import_files([FIXTURES / "neox" / f"pythia-{name}.yml"], gpus=gpus)
+    assert parameter_counts(found.model, tp=found.value("layout.tp")).total == params
+    assert found.value("training.global_batch") == batch  # 2M tokens, as published
+
+
+def test_the_comma_that_a_published_config_lacks_is_put_in_and_said():
+    found = import_files([FIXTURES / "neox" / "pythia-12b.yml"], gpus=256)
+    assert any("pythia-12b.yml:8: a comma is missing" in remark for remark in found.remarks)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_hugging_face_configs_have_the_published_counts(name):
+    found = import_files([FIXTURES / "hf" / f"{name}.json"])
+    assert parameter_counts(found.model, padded=False).total == PUBLISHED[name]
+
+
+def test_a_megatron_script_is_read_without_running_it():
+    found = import_files([FIXTURES / "megatron" / "mixtral.sh"])
+    assert parameter_counts(found.model).total == PUBLISHED["mixtral-8x7b"]
+    keys = ("tp", "pp", "vpp", "dp", "ep", "micro_batch", "zero_stage", "recompute", "sequence_parallel")
+    assert [found.value(f"layout.{k}") for k in keys] == [1, 4, 4, 32, 8, 1, 1, "selective", False]
+    assert found.value("training.global_batch") == 256
+    assert "--tokenizer-model" in found.unused
+
+
+@pytest.mark.parametrize(
+    "files",
+    [NEOX_20B, [FIXTURES / "hf" / "deepseek-v3.json"], [FIXTURES / "megatron" / "mixtral.sh"]],
+    ids=["neox", "hf", "megatron"],
+)
+def test_the_written_model_is_the_read_model_and_every_value_says_its_origin(files):
+    found = import_files(files, gpus=None if files[0].suffix == ".sh" else 96)
+    text = scenario_yaml(found)
+    tree = yaml.safe_load(text)
+    read = model_from_mapping(tree["model"])
+    assert parameter_counts(read) == parameter_counts(found.model)
+    assert all(taken.origin for taken in found.taken if taken.key != "name")
+    assert text == scenario_yaml(import_files(files, gpus=None if files[0].suffix == ".sh" else 96))
+
+
+def config(tmp_path, name="a.yml", **changes):
+    values = {
+        "num_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "seq_length": 128, "pos_emb": "rotary",
+        "max_position_embeddings": 128, "train_micro_batch_size_per_gpu": 4, "train_iters": 10,
+        "precision": "bfloat16", **changes,
+    }  # fmt: skip
+    path = tmp_path / name
+    path.write_text(json.dumps({k: v for k, v in values.items() if v is not ...}))
+    return path
+
+
+def test_unknown_keys_are_listed_once_and_never_stop_the_import(tmp_path):
+    found = import_files([config(tmp_path, frobnicate={"a": [1]}, **{"dashed-key": None})], gpus=4)
+    assert [k for k in found.unused if k in ("frobnicate", "dashed_key")] == ["dashed_key", "frobnicate"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"hidden_size": 65}, "hidden_size must be divisible by num_attention_heads: 65 % 4"),
+        ({"num_kv_heads": 3}, "num_kv_heads must evenly divide num_attention_heads"),
+        ({"model_parallel_size": 3}, "not divisible by 3"),
+        ({"model_parallel_size": 4, "num_kv_heads": 2}, "Number of KV heads must be at least model_parallel_size"),
+        ({"train_batch_size": 100}, "100 != 4 * 1 * 8"),
+        ({"attention_config": [[["global"], 3]]}, "Length of attention config list must equal num_layers: 3 != 2"),
+        ({"max_position_embeddings": 64}, "must be bigger or equal seq_length"),
+        ({"precision": "fp16", "bf16": {"enabled": True}}, "DeepSpeed bf16 field was set but precision conflicts"),
+        ({"moe_num_experts": 4, "zero_optimization": {"stage": 2}}, "MoE is not compatible with zero stages 2 and 3"),
+        ({"intermediate_size": 128, "expansion_factor": 2}, "either the absolute intermediate size"),
+        ({"num_layers": None}, "num_layers is in none of the files"),
+        ({"num_layers": "many"}, "num_layers (a.yml:1) is 'many', where a whole number is needed"),
+        ({"num_layers": 10**40}, "outside what is possible"),
+        ({"zero_optimization": {"stage": 7}}, "outside what is possible (0 to 3)"),
+        ({"zero_optimization": 3}, "where a map is needed"),
+    ],
+)
+def test_conflicts_are_said_in_the_tools_own_terms(tmp_path, changes, sentence):
+    with pytest.raises(PlannerError) as error:
+        import_files([config(tmp_path, **changes)], gpus=8)
+    assert sentence in str(error.value)
+
+
+def test_a_key_in_two_files_is_refused_as_neox_refuses_it(tmp_path):
+    with pytest.raises(PlannerError, match="duplicate keys with previously loaded file: num_layers"):
+        import_files([config(tmp_path), config(tmp_path, "b.yml")], gpus=8)
+
+
+def test_a_dashed_key_slips_past_that_check_and_wins_as_in_neox(tmp_path):
+    second = tmp_path / "b.yml"
+    second.write_text('{"train-iters": 20}')
+    found = import_files([config(tmp_path), second], gpus=8)
+    assert found.value("training.iterations") == 20
+    assert any("train-iters (b.yml:1) replaces train_iters" in remark for remark in found.remarks)
+
+
+def test_a_world_that_only_one_number_of_gpus_satisfies_is_found(tmp_path):
+    found = import_files([config(tmp_path, train_batch_size=96)])
+    assert found.value("layout.dp") == 24
+    assert any("24 GPUs only" in remark for remark in found.remarks)
+
+
+def test_a_gated_mlp_is_a_third_of_what_is_stated(tmp_path):
+    found = import_files([config(tmp_path, activation="swiglu", intermediate_size=86016)], gpus=8)
+    assert (found.model.ffn, found.model.gated_mlp) == (28672, True)
+    odd = import_files([config(tmp_path, "b.yml", activation="swiglu", intermediate_size=14336)], gpus=8)
+    assert any("GPT-NeoX stops at the first step" in remark for remark in odd.remarks)
+
+
+def test_files_of_different_tools_are_not_merged():
+    with pytest.raises(PlannerError, match="one by one"):
+        import_files([NEOX_20B[0], FIXTURES / "hf" / "gpt2.json"])
+
+
+def test_an_unknown_family_names_the_known_ones(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"model_type": "newest", "hidden_size": 8}')
+    with pytest.raises(PlannerError, match="known are deepseek_v2"):
+        import_files([path])
+
+
+SCRIPT = "torchrun --nproc_per_node 8 --nnodes {nodes} pretrain_gpt.py --num-layers 4 --hidden-size {hidden} {rest}"
+
+
+@pytest.mark.parametrize(
+    ("hidden", "rest", "sentence"),
+    [
+        (64, "--global-batch-size 100", "global batch size (100) is not divisible by micro batch size (2)"),
+        (65, "", "--hidden-size 65 is not divisible"),
+        (64, "--tensor-model-parallel-size 8", "--num-attention-heads 4 is not divisible"),
+        (64, "--pipeline-model-parallel-size 3", "world size (16) is not divisible by total_model_size"),
+        (64, "--train-samples 5 --train-iters 5", "either --train-iters or --train-samples"),
+        (64, "--rampup-batch-size 32 32", "expected the following format: --rampup-batch-size"),
+        (64, "--num-experts 8 --moe-layer-freq '([0]*3+[1]*2)'", "has 5 entries, where --num-layers is 4"),
+        (64, "--seq-length $SEQ", "--seq-length is $SEQ, which only running the script would tell"),
+    ],
+)
+def test_megatron_conflicts_are_said_in_its_terms(tmp_path, hidden, rest, sentence):
+    path = tmp_path / "run.sh"
+    common = "--num-attention-heads 4 --micro-batch-size 2 --seq-length 128 --vocab-size 1000 --bf16"
+    path.write_text(SCRIPT.format(nodes=2, hidden=hidden, rest=f"{common} {rest}"))
+    with pytest.raises(PlannerError) as error:
+        import_files([path])
+    assert sentence in str(error.value)
+
+
+def test_leading_dense_layers_and_ramps_are_read(tmp_path):
+    path = tmp_path / "run.sh"
+    rest = (
+        "--num-attention-heads 4 --micro-batch-size 2 --seq-length 128 --vocab-size 1000 --bf16 --global-batch-size 64 "
+        "--rampup-batch-size 32 32 6400 --num-experts 8 --moe-layer-freq '([0]*1+[1]*3)' --train-samples 64000"
+    )
+    path.write_text(SCRIPT.format(nodes=2, hidden=64, rest=rest))
+    found = import_files([path])
+    assert found.model.moe.first_dense_layers == 1
+    assert [found.value(f"training.batch_ramp.{k}") for k in ("start", "increment", "samples")] == [32, 32, 6400]
+    assert found.value("training.iterations") == 1000
