@@ -7,83 +7,22 @@ never; a cluster of more than one node needs a known network, or one that the us
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.fabrics import fabric_of
-from planner.catalog.ownership import owned_usd_per_gpu_hour
+from planner.catalog.own import assume_network, owned_offers
+from planner.catalog.ownership import reserved_discount
 from planner.catalog.prices import PriceRow
 from planner.catalog.types import Hardware, Offer
+from planner.catalog.wishes import ClusterLike, QuoteLike
 from planner.units import PlannerError
 
 # A price within this of a tenth of on-demand is that tenth, as the feeds round to four decimals.
 _SAME = 1e-4
 NEVER = frozenset({"superseded", "index"})
 MOMENTARY = frozenset({"momentary_availability", "market_price"})
-
-
-class OwnClusterLike(Protocol):
-    """The scenario's own machines (`planner.scenario.OwnCluster`)."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def gpu(self) -> str: ...
-    @property
-    def gpus_per_node(self) -> int: ...
-    @property
-    def nodes(self) -> int: ...
-    @property
-    def network_gbit_per_s(self) -> float | None: ...
-    @property
-    def usd_per_gpu_hour(self) -> float | None: ...
-    @property
-    def network(self) -> str: ...
-    @property
-    def ownership(self) -> Mapping[str, Any]: ...
-
-
-class QuotaLike(Protocol):
-    @property
-    def gpus(self) -> int: ...
-    @property
-    def cloud(self) -> str | None: ...
-    @property
-    def region(self) -> str | None: ...
-    @property
-    def gpu(self) -> str | None: ...
-
-
-class ClusterLike(Protocol):
-    """What of a scenario's `cluster` decides which offers count (`planner.scenario.Cluster`).
-
-    Two further attributes are read where present: `reserved`, quotes with usd_per_gpu_hour or discount.
-    """
-
-    @property
-    def gpus(self) -> Sequence[str]: ...
-    @property
-    def clouds(self) -> Sequence[str]: ...
-    @property
-    def regions(self) -> Sequence[str]: ...
-    @property
-    def pricing(self) -> Sequence[str]: ...
-    @property
-    def quality(self) -> Sequence[str]: ...
-    @property
-    def max_gpus(self) -> int: ...
-    @property
-    def assume_network_gbit_per_s(self) -> float | None: ...
-    @property
-    def assume_network_per_gpu_gbit_per_s(self) -> float | None: ...
-    @property
-    def own(self) -> Sequence[OwnClusterLike]: ...
-    @property
-    def own_only(self) -> bool: ...
-    @property
-    def quotas(self) -> Sequence[QuotaLike]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +36,9 @@ class Eligible:
 def eligible_offers(catalog: Catalog, cluster: ClusterLike, *, max_gpus: int | None = None) -> Eligible:
     """The offers of the catalog and the scenario's own machines that a plan may use.
 
+    A quote of the user's (`cluster.prices`) makes an offer of every machine that it matches, whatever the catalog's own
+    price of that machine is worth; the offer then takes the place of the catalog's with the same id.
+
     Parameters
     ----------
     max_gpus : int, optional
@@ -105,32 +47,94 @@ def eligible_offers(catalog: Catalog, cluster: ClusterLike, *, max_gpus: int | N
     Raises
     ------
     PlannerError
-        If an accelerator named by the cluster is not in the catalog, or reserved pricing has no price.
+        If an accelerator named by the cluster is not in the catalog, a quote matches no machine, or reserved pricing is
+        asked for and has no price.
     """
     most = cluster.max_gpus if max_gpus is None else max_gpus
     wanted = frozenset(catalog.accelerator_id(name) for name in cluster.gpus)
     left_out: Counter[str] = Counter()
-    offers: list[Offer] = []
-    listed = (row for row in catalog.prices if row.pricing == "on_demand" and not NEVER & set(row.flags))
+    offers: dict[str, Offer] = {}
+    rows = () if cluster.own_only else catalog.prices
+    listed = (row for row in rows if row.pricing == "on_demand" and not NEVER & set(row.flags))
     on_demand = {row.key[:3]: row for row in listed}
+    quoted = {offer.id: offer for offer in _quoted_offers(rows, catalog, cluster, wanted)}
+    for row in rows:
+        reason = _unwanted(row, cluster, wanted, catalog)
+        if reason:
+            left_out[reason] += 1
+            continue
+        if "/".join((*row.key[:3], _pricing(row))) in quoted:
+            left_out["your own price takes its place"] += 1
+            continue
+        reason = _not_sold(row, cluster.quality)
+        offer = reason or _offer(row, on_demand.get(row.key[:3]), catalog, cluster)
+        if isinstance(offer, str):
+            left_out[offer] += 1
+        else:
+            offers[offer.id] = offer
+    offers.update(quoted)
+    for name, offer in list(offers.items()):
+        reason = _too_big(offer, most)
+        if reason:
+            left_out[reason] += 1
+            del offers[name]
     if not cluster.own_only:
-        for row in catalog.prices:
-            reason = _unwanted(row, cluster, wanted, catalog) or _not_sold(row, cluster.quality)
-            if reason:
-                left_out[reason] += 1
-                continue
-            offer = _offer(row, on_demand.get(row.key[:3]), catalog, cluster)
-            if isinstance(offer, str):
-                left_out[offer] += 1
-            elif offer.gpus_per_node > most:
-                left_out["one node has more GPUs than max_gpus"] += 1
-            elif offer.max_nodes == 0:
-                left_out["quota is smaller than one node"] += 1
-            else:
-                offers.append(offer)
-    offers.extend(owned_offers(catalog, cluster, wanted))
-    offers.sort(key=lambda offer: offer.id)
-    return Eligible(tuple(offers), dict(sorted(left_out.items())))
+        _require_reserved(catalog, cluster, offers)
+    offers.update((offer.id, offer) for offer in owned_offers(catalog, cluster, wanted))
+    return Eligible(tuple(offers[name] for name in sorted(offers)), dict(sorted(left_out.items())))
+
+
+def _too_big(offer: Offer, max_gpus: int) -> str:
+    if offer.gpus_per_node > max_gpus:
+        return "one node has more GPUs than max_gpus"
+    return "quota is smaller than one node" if offer.max_nodes == 0 else ""
+
+
+def _quoted_offers(
+    rows: Sequence[PriceRow], catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str]
+) -> Iterator[Offer]:
+    """The offers that the user's own prices make, of the machines that the catalog lists."""
+    for number, quote in enumerate(cluster.prices):
+        if quote.pricing not in cluster.pricing or cluster.own_only:
+            continue
+        machines: dict[tuple[str, str, str], PriceRow] = {}
+        for row in rows:
+            if _matches(quote, row) and not NEVER & set(row.flags) and row.gpu in catalog.accelerators:
+                machines.setdefault(row.key[:3], row)
+        if not machines:
+            raise PlannerError(
+                f"cluster.prices[{number}] matches no machine of the catalog; see `planner catalog list` for cloud, "
+                "instance, region and gpu, or describe the machines under cluster.own"
+            )
+        for row in machines.values():
+            as_quoted = row._replace(
+                pricing=quote.pricing,
+                low=quote.usd_per_gpu_hour * row.gpus,
+                high=quote.usd_per_gpu_hour * row.gpus,
+                currency="USD",
+                term_hours=None if quote.block_s is None else quote.block_s / 3600,
+                as_of="",
+                as_of_earliest=None,
+                as_of_latest=None,
+                date_kind="user",
+                source="scenario",
+                quality="user",
+                flags=(),
+                note="",
+            )
+            if not _unwanted(as_quoted, cluster, wanted, catalog):
+                offer = _offer(as_quoted, None, catalog, cluster)
+                if isinstance(offer, Offer):
+                    yield offer
+
+
+def _matches(quote: QuoteLike, row: PriceRow) -> bool:
+    return (
+        quote.cloud in (None, row.cloud)
+        and quote.instance in (None, row.instance)
+        and (quote.region in (None, row.region) or row.region == "all")
+        and quote.gpu in (None, row.gpu)
+    )
 
 
 def _unwanted(row: PriceRow, cluster: ClusterLike, wanted: frozenset[str], catalog: Catalog) -> str:
@@ -246,20 +250,8 @@ def _hardware(row: PriceRow, catalog: Catalog, cluster: ClusterLike) -> tuple[Ha
         domain = max(1, min(accelerator.scale_up_domain, row.gpus))
         hardware = Hardware(row.gpu, row.gpus, domain, accelerator.link_gbyte_per_s, None, "unknown")
         flags = ()
-    assumed = _assumed(hardware, cluster)
+    assumed = assume_network(hardware, cluster)
     return (assumed, (*flags, "network_assumed")) if assumed is not hardware else (hardware, flags)
-
-
-def _assumed(hardware: Hardware, cluster: ClusterLike) -> Hardware:
-    """The hardware with the network that the user assumes where none is known; single-GPU machines are not joined."""
-    if hardware.network_gbit_per_s is not None or hardware.gpus_per_node == 1:
-        return hardware
-    if cluster.assume_network_gbit_per_s is not None:
-        return replace(hardware, network_gbit_per_s=cluster.assume_network_gbit_per_s)
-    if cluster.assume_network_per_gpu_gbit_per_s is not None:
-        per_node = cluster.assume_network_per_gpu_gbit_per_s * hardware.gpus_per_node
-        return replace(hardware, network_gbit_per_s=per_node)
-    return hardware
 
 
 def _max_nodes(row: PriceRow, hardware: Hardware, cluster: ClusterLike) -> tuple[int | None, str]:
@@ -286,70 +278,21 @@ def _max_nodes(row: PriceRow, hardware: Hardware, cluster: ClusterLike) -> tuple
 
 def terms_of(row: PriceRow) -> dict[str, float]:
     """The terms of a row as numbers; a term that the source does not state is not there."""
-    terms = {"term_hours": row.term_hours, "billing_s": row.billing_s, "minimum_nodes": row.minimum_nodes}
+    terms = {
+        "block_s": None if row.term_hours is None else row.term_hours * 3600,
+        "billing_step_s": row.billing_step_s,
+        "minimum_gpus": row.minimum_gpus,
+    }
     return {name: float(value) for name, value in terms.items() if value is not None}
 
 
-def owned_offers(catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str] = frozenset()) -> list[Offer]:
-    """The scenario's own machines as offers, at the stated price or at their cost of ownership."""
-    offers = []
-    for number, own in enumerate(cluster.own):
-        accelerator = catalog.accelerator(own.gpu)
-        if wanted and accelerator.id not in wanted:
-            continue
-        domain = accelerator.scale_up_domain
-        domain = domain if domain > 8 else max(1, min(domain, own.gpus_per_node))
-        rate = own.network_gbit_per_s
-        hardware = Hardware(
-            accelerator.id,
-            own.gpus_per_node,
-            domain,
-            accelerator.link_gbyte_per_s,
-            rate,
-            fabric_of(own.network) if rate is not None else "unknown",
-        )
-        hardware = _assumed(hardware, cluster)
-        joined = hardware.network_gbit_per_s is not None
-        price = own.usd_per_gpu_hour
-        extras: dict[str, float] = {}
-        if price is None:
-            owned = owned_usd_per_gpu_hour(catalog, own, f"cluster.own[{number}]")
-            price, extras = owned.usd_per_gpu_hour, dict(owned.parts)
-        offers.append(
-            Offer(
-                cloud="own",
-                instance=own.name,
-                region="local",
-                pricing="owned",
-                gpu=accelerator.id,
-                hardware=hardware,
-                usd_per_gpu_hour=price,
-                usd_per_gpu_hour_range=None,
-                as_of_earliest=None,
-                as_of_latest=None,
-                date_kind="user",
-                as_of="",
-                source="scenario",
-                quality="user",
-                flags=() if own.usd_per_gpu_hour is not None else ("cost_of_ownership",),
-                max_nodes=own.nodes if joined else min(own.nodes, 1),
-                max_nodes_basis="own machines" if joined else "unknown fabric",
-                extras=extras,
-            )
-        )
-    return offers
-
-
-def require_reserved(offers: Sequence[Offer], cluster: ClusterLike) -> None:
-    """Reserved pricing was asked for: there must be a price for it.
-
-    Raises
-    ------
-    PlannerError
-        If no offer is reserved, naming the key to fill.
-    """
-    if "reserved" in cluster.pricing and not any(offer.pricing == "reserved" for offer in offers):
-        raise PlannerError(
-            "cluster.pricing asks for reserved, but neither the catalog nor the scenario has such a price; "
-            "give cluster.reserved a quote: {cloud: aws, gpu: h100-sxm5-80gb, usd_per_gpu_hour: 4.10, term: 1 year}"
-        )
+def _require_reserved(catalog: Catalog, cluster: ClusterLike, offers: Mapping[str, Offer]) -> None:
+    """Reserved pricing that was asked for must have a price; raises PlannerError with the key to fill if it has not."""
+    if "reserved" not in cluster.pricing or any(offer.pricing == "reserved" for offer in offers.values()):
+        return
+    usual = reserved_discount(catalog, 1)
+    raise PlannerError(
+        "cluster.pricing asks for reserved, but neither the catalog nor the scenario has such a price; write the "
+        "quote under cluster.prices: {pricing: reserved, gpu: h100-sxm5-80gb, usd_per_gpu_hour: 4.10, block: 365 days} "
+        f"(one year usually costs {usual.low:.0%} to {usual.high:.0%} less than on-demand)"
+    )

@@ -51,11 +51,11 @@ class OwnedCost:
 
 # Key of `cluster.own[].ownership`: what it is. Fractions are of one.
 KEYS: Mapping[str, str] = {
-    "capex_usd_per_node": "price of a node with its share of the network",
+    "capex_usd_per_gpu": "purchase price, node and network included",
     "amortisation_years": "years over which the node is written off",
     "residual_fraction": "resale value at the end, share of the price",
     "maintenance_fraction_per_year": "maintenance contract, share of the price a year",
-    "node_power_kw": "power of a node under load",
+    "power_kw_per_node": "power of a node under load",
     "pue": "power usage effectiveness of the site",
     "electricity_usd_per_kwh": "electricity price",
     "colocation_usd_per_kw_month": "space and cooling",
@@ -68,7 +68,7 @@ def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnedLike, key: str = "cluster
     """Total cost of ownership per GPU-hour of use.
 
     (capex (1 - residual) / years + maintenance x capex + staff + 12 x colocation x kW + 8760 x kW x PUE x electricity)
-    / (8760 x utilisation x GPUs of the node). Power is paid in idle hours too, which errs on the dear side.
+    / (8760 x utilisation), a GPU's share of each. Power is paid in idle hours too, which errs on the dear side.
 
     Parameters
     ----------
@@ -92,12 +92,12 @@ def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnedLike, key: str = "cluster
         assumptions.append(f"{name} {default.middle:g} ({default.low:g} to {default.high:g}): {why}")
         return default
 
-    capex = part("capex_usd_per_node", *_capex(catalog, own, f"{key}.ownership", "capex_usd_per_node" in stated))
+    capex = part("capex_usd_per_gpu", *_capex(catalog, own, f"{key}.ownership", "capex_usd_per_gpu" in stated))
     years = part("amortisation_years", *_table(catalog, "costs/amortization.csv", "planning horizon"))
     months = 12 * years.middle
     residual = part("residual_fraction", *_residual(catalog, months))
     upkeep = part("maintenance_fraction_per_year", *_percent(_table(catalog, "costs/opex.csv", "maintenance contract")))
-    power = part("node_power_kw", *_node_power(catalog, own, f"{key}.ownership", "node_power_kw" in stated))
+    power = part("power_kw_per_node", *_node_power(catalog, own, f"{key}.ownership", "power_kw_per_node" in stated))
     pue = part("pue", *_table(catalog, "energy/pue.csv", "typical modern AI site"))
     electricity = part("electricity_usd_per_kwh", *_table(catalog, "energy/electricity.csv", "US average", "region"))
     site = "wholesale" if power.middle * own.nodes >= _WHOLESALE_KW else "private cage"
@@ -110,13 +110,14 @@ def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnedLike, key: str = "cluster
             f"{key}.ownership: utilisation must be above 0 and at most 1, amortisation_years above 0, "
             "residual_fraction from 0 to below 1, pue at least 1"
         )
-    hours = HOURS_PER_YEAR * use.middle * own.gpus_per_node
+    used = HOURS_PER_YEAR * use.middle
+    hours = used * own.gpus_per_node
 
     def cost(end: Callable[[Range], float], other: Callable[[Range], float]) -> dict[str, float]:
         # A long write-off and a high resale make it cheap: those two enter from the other end.
         return {
-            "amortisation": end(capex) * (1 - other(residual)) / other(years) / hours,
-            "maintenance": end(capex) * end(upkeep) / hours,
+            "amortisation": end(capex) * (1 - other(residual)) / other(years) / used,
+            "maintenance": end(capex) * end(upkeep) / used,
             "staff": end(staff) / hours,
             "colocation": 12 * end(space) * end(power) / hours,
             "electricity": HOURS_PER_YEAR * end(power) * end(pue) * end(electricity) / hours,
@@ -128,25 +129,31 @@ def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnedLike, key: str = "cluster
     return OwnedCost(sum(middle.values()), sum(low.values()), sum(high.values()), middle, tuple(assumptions))
 
 
+def reserved_discount(catalog: Catalog, years: int) -> Range:
+    """What a commitment of 1 or 3 years usually takes off on-demand, as fractions: a range to show, never a price."""
+    discount, _ = _percent(_table(catalog, "costs/discounts.csv", f"reserved_discount: {years}-year"))
+    return discount
+
+
 def _capex(catalog: Catalog, own: OwnedLike, key: str, stated: bool) -> tuple[Range, str]:
-    """Price of a node with network: a server's price where one is known, else GPUs and the other parts."""
+    """Price of a GPU with its share of server and network: a server's price if one is known, else that of the parts."""
     rows = catalog.table("costs/capex.csv")
     gpu = catalog.accelerator_id(own.gpu)
     servers = [row for row in rows if row["gpu"] == gpu and row["scope"] == "server"]
     cards = [row for row in rows if row["gpu"] == gpu and row["scope"] == "gpu"]
     network = next((row for row in rows if row["scope"] == "network"), None)
     parts = next((row for row in rows if row["scope"] == "server parts"), None)
-    share = own.gpus_per_node / 8
+    share = 1 / 8
     chosen: list[tuple[dict[str, str], float]] = []
     if servers:
-        chosen = [(servers[-1], own.gpus_per_node / float(servers[-1]["gpus"]))]
+        chosen = [(servers[-1], 1 / float(servers[-1]["gpus"]))]
     elif cards and parts:
-        chosen = [(cards[-1], float(own.gpus_per_node)), (parts, share)]
+        chosen = [(cards[-1], 1.0), (parts, share)]
     if not chosen:
         if stated:
             return Range(0, 0, 0), ""
         raise PlannerError(
-            f"no purchase price of {gpu} is known; give {key}.capex_usd_per_node, or the cluster's usd_per_gpu_hour"
+            f"no purchase price of {gpu} is known; give {key}.capex_usd_per_gpu, or the cluster's usd_per_gpu_hour"
         )
     # The street price of an H100 server counts its network in already; the other rows do not say so.
     if network and "network" not in chosen[0][0]["note"]:
@@ -170,7 +177,7 @@ def _node_power(catalog: Catalog, own: OwnedLike, key: str, stated: bool) -> tup
     if tdp is None:
         if stated:
             return Range(0, 0, 0), ""
-        raise PlannerError(f"the power of {gpu} is not known; give {key}.node_power_kw")
+        raise PlannerError(f"the power of {gpu} is not known; give {key}.power_kw_per_node")
     overhead, why = _table(catalog, "energy/node_power.csv", "server overhead")
     kw = own.gpus_per_node * tdp / 1000 + overhead.middle * own.gpus_per_node / 8
     return Range(kw, kw, kw), f"{own.gpus_per_node} x {tdp:g} W and {why}"

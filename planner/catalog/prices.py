@@ -26,8 +26,8 @@ COLUMNS = (
     "usd_per_machine_hour_high",
     "currency",
     "term_hours",
-    "billing_s",
-    "minimum_nodes",
+    "billing_step_s",
+    "minimum_gpus",
     "as_of",
     "as_of_earliest",
     "as_of_latest",
@@ -79,8 +79,8 @@ class PriceRow(NamedTuple):
     high: float
     currency: str
     term_hours: float | None
-    billing_s: float | None
-    minimum_nodes: int | None
+    billing_step_s: float | None
+    minimum_gpus: int | None
     as_of: str
     as_of_earliest: date | None
     as_of_latest: date | None
@@ -181,8 +181,8 @@ def _row(cell: list[str], layer: str) -> PriceRow:
         high,
         cell[9] or "USD",
         _number(cell[10], "term_hours") if cell[10] else None,
-        _number(cell[11], "billing_s") if cell[11] else None,
-        int(_number(cell[12], "minimum_nodes")) if cell[12] else None,
+        _number(cell[11], "billing_step_s") if cell[11] else None,
+        int(_number(cell[12], "minimum_gpus")) if cell[12] else None,
         cell[13],
         _date(cell[14], "as_of_earliest"),
         _date(cell[15], "as_of_latest"),

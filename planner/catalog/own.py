@@ -1,0 +1,72 @@
+"""Machines of one's own as offers, and the network that a user assumes where none is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from planner.catalog.catalog import Catalog
+from planner.catalog.ownership import owned_usd_per_gpu_hour
+from planner.catalog.types import Hardware, Offer
+from planner.catalog.wishes import ClusterLike
+
+
+def owned_offers(catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str] = frozenset()) -> list[Offer]:
+    """The scenario's own machines as offers, at the stated price or at their cost of ownership."""
+    offers = []
+    for number, own in enumerate(cluster.own):
+        accelerator = catalog.accelerator(own.gpu)
+        if wanted and accelerator.id not in wanted:
+            continue
+        domain = accelerator.scale_up_domain
+        domain = domain if domain > 8 else max(1, min(domain, own.gpus_per_node))
+        rate = own.network_gbit_per_s
+        hardware = Hardware(
+            accelerator.id,
+            own.gpus_per_node,
+            domain,
+            accelerator.link_gbyte_per_s,
+            rate,
+            own.fabric if rate is not None else "unknown",
+        )
+        hardware = assume_network(hardware, cluster)
+        joined = hardware.network_gbit_per_s is not None
+        price = own.usd_per_gpu_hour
+        extras: dict[str, float] = {}
+        if price is None:
+            owned = owned_usd_per_gpu_hour(catalog, own, f"cluster.own[{number}]")
+            price, extras = owned.usd_per_gpu_hour, dict(owned.parts)
+        offers.append(
+            Offer(
+                cloud="own",
+                instance=own.name,
+                region="local",
+                pricing="owned",
+                gpu=accelerator.id,
+                hardware=hardware,
+                usd_per_gpu_hour=price,
+                usd_per_gpu_hour_range=None,
+                as_of_earliest=None,
+                as_of_latest=None,
+                date_kind="user",
+                as_of="",
+                source="scenario",
+                quality="user",
+                flags=() if own.usd_per_gpu_hour is not None else ("cost_of_ownership",),
+                max_nodes=own.nodes if joined else min(own.nodes, 1),
+                max_nodes_basis="own machines" if joined else "unknown fabric",
+                extras=extras,
+            )
+        )
+    return offers
+
+
+def assume_network(hardware: Hardware, cluster: ClusterLike) -> Hardware:
+    """The hardware with the network that the user assumes where none is known; single-GPU machines are not joined."""
+    if hardware.network_gbit_per_s is not None or hardware.gpus_per_node == 1:
+        return hardware
+    if cluster.assume_network_gbit_per_s is not None:
+        return replace(hardware, network_gbit_per_s=cluster.assume_network_gbit_per_s)
+    if cluster.assume_network_per_gpu_gbit_per_s is not None:
+        per_node = cluster.assume_network_per_gpu_gbit_per_s * hardware.gpus_per_node
+        return replace(hardware, network_gbit_per_s=per_node)
+    return hardware

@@ -1,0 +1,229 @@
+"""Which offers can be had: the rules of the catalog, checked against a plain reading of the shipped price rows."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from planner.catalog import eligible_offers, load_catalog, supports
+from planner.catalog.catalog import Catalog
+from planner.catalog.paths import data_dir
+from planner.catalog.types import Offer
+from planner.scenario import Cluster, OwnCluster, Quota
+from planner.scenario_types import QuotedPrice
+from planner.units import PlannerError
+
+SNAPSHOT = "2026-11-24"
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return load_catalog()
+
+
+def shipped_rows() -> Iterator[dict[str, str]]:
+    for path in sorted((data_dir() / "prices" / SNAPSHOT).glob("*.csv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            yield from csv.DictReader(file)
+
+
+@functools.cache
+def node(name: str) -> dict[str, object]:
+    return yaml.safe_load((data_dir() / "nodes" / f"{name}.yaml").read_text())
+
+
+def by_hand(cluster: Cluster) -> dict[str, int | None]:
+    """Offer ids and their most nodes by the issue's sentences, one after the other."""
+    answer: dict[str, int | None] = {}
+    for row in shipped_rows():
+        flags = row["flags"].split(";")
+        quality = "C" if "gpu_part_only" in flags else row["quality"]
+        if quality == "X" or quality not in cluster.quality or "superseded" in flags or "index" in flags:
+            continue
+        if row["pricing"] not in cluster.pricing:
+            continue
+        known = row["node"] and (data_dir() / "nodes" / f"{row['node']}.yaml").is_file()
+        facts = node(row["node"]) if known else {}
+        gpus = facts["gpus_per_node"]["value"] if known else int(row["gpus"])
+        fabric = bool(known and "network_one_way_gbit_per_s_per_node" in facts)
+        assumed = cluster.assume_network_gbit_per_s or cluster.assume_network_per_gpu_gbit_per_s
+        quotas = [
+            q.gpus // gpus
+            for q in cluster.quotas
+            if q.cloud in (None, row["cloud"]) and q.region in (None, row["region"]) and q.gpu in (None, row["gpu"])
+        ]
+        if gpus > cluster.max_gpus or (quotas and min(quotas) == 0):
+            continue
+        if gpus == 1 or not (fabric or assumed):
+            most: int | None = 1
+        elif quotas:
+            most = min(quotas)
+        else:
+            most = 1 if "momentary_availability" in flags or "market_price" in flags else None
+        answer["/".join((row["cloud"], row["instance"], row["region"], row["pricing"]))] = most
+    return answer
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        Cluster(),
+        Cluster(quality=("A", "B", "C")),
+        Cluster(quality=("A",)),
+        Cluster(assume_network_gbit_per_s=3200),
+        Cluster(assume_network_per_gpu_gbit_per_s=400, quality=("A", "B", "C")),
+        Cluster(max_gpus=4),
+        Cluster(max_gpus=10_000, quotas=(Quota(256, cloud="aws"), Quota(4, gpu="a100-sxm4-80gb"))),
+        Cluster(quotas=(Quota(64, cloud="aws", region="us-east-1", gpu="h100-sxm5-80gb"),)),
+    ],
+    ids=lambda cluster: str(hash(cluster)),
+)
+def test_the_eligible_offers_are_those_of_the_rules(catalog: Catalog, cluster: Cluster) -> None:
+    answer = eligible_offers(catalog, cluster)
+    assert {offer.id: offer.max_nodes for offer in answer.offers} == by_hand(cluster)
+
+
+def test_every_row_is_either_offered_or_counted_with_a_reason(catalog: Catalog) -> None:
+    for pricing in (("on_demand",), ("spot",), ("on_demand", "spot")):
+        answer = eligible_offers(catalog, Cluster(pricing=pricing, quality=("A", "B", "C")))
+        assert len(answer.offers) + sum(answer.left_out.values()) == len(list(shipped_rows()))
+
+
+def test_what_is_known_to_be_wrong_is_not_even_shipped_and_never_offered(tmp_path: Path) -> None:
+    assert not [row for row in shipped_rows() if row["quality"] == "X"]
+    folder = tmp_path / "prices" / SNAPSHOT
+    folder.mkdir(parents=True)
+    shutil.copy(Path(__file__).parent / "fixtures/catalog/known_bad_prices.csv", folder / "bad.csv")
+    answer = eligible_offers(load_catalog([tmp_path]), Cluster(pricing=("on_demand", "spot"), quality=("A", "B", "C")))
+    assert answer.left_out["quality X: known to be wrong"] == 10
+    assert not [offer for offer in answer.offers if offer.quality == "X"]
+
+
+def test_price_and_hardware_are_those_of_one_gpu_and_one_node(catalog: Catalog) -> None:
+    offers = {offer.id: offer for offer in eligible_offers(catalog, Cluster()).offers}
+    p5 = offers["aws/p5.48xlarge/us-east-1/on_demand"]
+    assert p5.usd_per_gpu_hour == 55.04 / 8
+    assert (p5.hardware.gpus_per_node, p5.hardware.network_gbit_per_s, p5.hardware.fabric) == (8, 3200, "efa")
+    per_gpu = offers["crusoe/H100-SXM-80GB (per GPU)/all/on_demand"]  # priced by the GPU, sold as nodes of eight
+    assert per_gpu.usd_per_gpu_hour == 3.9
+    assert per_gpu.gpus_per_node == 8
+    assert (p5.as_of, str(p5.as_of_earliest), p5.date_kind) == ("2026-H2 est.", "2026-07-01", "half_year_estimate")
+
+
+def spot(catalog: Catalog, offer: str) -> Offer | None:
+    offers = eligible_offers(catalog, Cluster(pricing=("spot",))).offers
+    return next((each for each in offers if each.id == f"{offer}/spot"), None)
+
+
+def test_spot_is_the_middle_of_its_zones_with_the_range_kept(catalog: Catalog) -> None:
+    offer = spot(catalog, "aws/p5.48xlarge/us-east-2")
+    assert offer is not None
+    assert offer.usd_per_gpu_hour_range == (13.4628 / 8, 15.4417 / 8)
+    assert offer.usd_per_gpu_hour == pytest.approx((13.4628 + 15.4417) / 16)
+
+
+def test_spot_that_repeats_on_demand_is_no_market(catalog: Catalog) -> None:
+    assert spot(catalog, "aws/p4d.24xlarge/ap-south-1") is None
+
+
+def test_a_tenth_of_on_demand_is_a_placeholder(catalog: Catalog) -> None:
+    assert spot(catalog, "aws/trn1.32xlarge/us-east-2") is None
+    b200 = spot(catalog, "aws/p6-b200.48xlarge/us-east-2")  # 11.3933 is a tenth of 113.9328; another zone has a price
+    assert b200 is not None
+    assert b200.usd_per_gpu_hour_range == (28.7577 / 8, 28.7577 / 8)
+
+
+def test_the_newer_of_two_rows_for_one_offer_is_used(catalog: Catalog) -> None:
+    offer = spot(catalog, "azure/Standard_ND96asr_v4/westus2")
+    assert offer is not None
+    assert offer.as_of == "2026-03-16"
+
+
+def test_reserved_needs_a_quote_and_says_which_key_to_fill(catalog: Catalog) -> None:
+    with pytest.raises(PlannerError, match=r"cluster\.prices.*30% to 40%"):
+        eligible_offers(catalog, Cluster(pricing=("reserved",)))
+    quote = QuotedPrice("reserved", 4.1, cloud="aws", gpu="h100-sxm5-80gb", block_s=365 * 86400)
+    offers = eligible_offers(catalog, Cluster(pricing=("reserved",), prices=(quote,))).offers
+    assert {offer.usd_per_gpu_hour for offer in offers} == {4.1}
+    assert {offer.extras["block_s"] for offer in offers} == {365 * 86400}
+    assert {offer.instance for offer in offers} == {"p5.48xlarge", "p5.4xlarge"}
+
+
+def test_a_quote_takes_the_place_of_the_catalogs_price(catalog: Catalog) -> None:
+    quote = QuotedPrice("on_demand", 2.0, cloud="coreweave", gpu="h100-sxm5-80gb")
+    cluster = Cluster(gpus=("h100-sxm5-80gb",), clouds=("coreweave",), prices=(quote,))
+    (offer,) = eligible_offers(catalog, cluster).offers  # the catalog's own price there is quality C
+    assert (offer.usd_per_gpu_hour, offer.quality, offer.max_nodes) == (2.0, "user", None)
+    with pytest.raises(PlannerError, match=r"cluster\.prices\[0\] matches no machine"):
+        eligible_offers(catalog, Cluster(prices=(QuotedPrice("on_demand", 2.0, cloud="nowhere"),)))
+
+
+def test_own_machines_are_offered_at_their_price_and_size(catalog: Catalog) -> None:
+    own = OwnCluster("lab", "a100-sxm4-40gb", 8, 12, 1600, 1.10, fabric="infiniband")
+    (offer,) = eligible_offers(catalog, Cluster(own=(own,), own_only=True)).offers
+    assert offer.id == "own/lab/local/owned"
+    assert (offer.max_nodes, offer.max_nodes_basis, offer.usd_per_gpu_hour) == (12, "own machines", 1.10)
+    assert offer.hardware.fabric == "infiniband"
+    alone = dataclasses.replace(own, network_gbit_per_s=None)
+    (offer,) = eligible_offers(catalog, Cluster(own=(alone,), own_only=True)).offers
+    assert (offer.max_nodes, offer.max_nodes_basis) == (1, "unknown fabric")
+
+
+def test_own_machines_without_a_price_cost_what_they_cost(catalog: Catalog) -> None:
+    own = OwnCluster("lab", "h100-sxm5-80gb", 8, 12, 3200, None)
+    (offer,) = eligible_offers(catalog, Cluster(own=(own,), own_only=True)).offers
+    assert offer.usd_per_gpu_hour == pytest.approx(sum(offer.extras.values()))
+    assert "cost_of_ownership" in offer.flags
+
+
+def test_accelerators_known_from_memory_alone_are_for_own_machines_only(tmp_path: Path, catalog: Catalog) -> None:
+    folder = tmp_path / "prices" / "2026-12-01"
+    folder.mkdir(parents=True)
+    (folder / "x.csv").write_text(
+        "cloud,instance,gpu,gpus,pricing,usd_per_machine_hour_low\nx,h800x8,h800-sxm5-80gb,8,on_demand,16\n"
+    )
+    answer = eligible_offers(load_catalog([tmp_path]), Cluster(gpus=("h800-sxm5-80gb",)))
+    assert not answer.offers
+    assert answer.left_out["accelerator known from memory only"] == 1
+    own = OwnCluster("lab", "h800-sxm5-80gb", 8, 2, 3200, 2.0)
+    assert len(eligible_offers(catalog, Cluster(own=(own,), own_only=True)).offers) == 1
+
+
+def test_wrong_accelerator_names_are_answered_with_the_right_ones(catalog: Catalog) -> None:
+    with pytest.raises(PlannerError, match=r"'a100' is ambiguous: a100-pcie-40gb, .*a100-sxm4-80gb"):
+        eligible_offers(catalog, Cluster(gpus=("a100",)))
+    with pytest.raises(PlannerError, match="did you mean h100-sxm5-80gb"):
+        catalog.accelerator("h100-sxm-80gb")
+
+
+def test_formats_that_an_accelerator_lacks(catalog: Catalog) -> None:
+    assert not supports(catalog.accelerator("v100-sxm2-32gb"), "bf16")
+    assert not supports(catalog.accelerator("a100-sxm4-80gb"), "fp8")
+    assert supports(catalog.accelerator("h100-sxm5-80gb"), "fp8")
+    assert supports(catalog.accelerator("gb200-nvl72"), "nvfp4")
+
+
+def test_order_of_files_and_rows_changes_nothing(
+    tmp_path: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turned = tmp_path / "catalogs"
+    shutil.copytree(data_dir(), turned, ignore=shutil.ignore_patterns("models", "measured"))
+    for path in (turned / "prices" / SNAPSHOT).glob("*.csv"):
+        head, *rows = path.read_text().splitlines()
+        path.write_text("\n".join([head, *reversed(rows)]) + "\n")
+    monkeypatch.setattr("planner.catalog.catalog.data_dir", lambda: turned)
+    cluster = Cluster(pricing=("on_demand", "spot"))
+    assert eligible_offers(load_catalog(), cluster) == eligible_offers(catalog, cluster)
+
+
+def test_reasons_are_few_and_readable(catalog: Catalog) -> None:
+    reasons: Counter[str] = Counter(eligible_offers(catalog, Cluster()).left_out)
+    assert reasons == {"kept as history": 7, "other pricing": 149, "quality C: not asked for": 25}
