@@ -15,8 +15,9 @@ def import_(
     files: Annotated[list[Path], typer.Argument(help="GPT-NeoX configs, a config.json, or a Megatron-LM script.")],
     gpus: Annotated[int | None, typer.Option("--gpus", help="GPUs of the run, where no file says.")] = None,
     vocab: Annotated[int | None, typer.Option("--vocab", help="Entries of the tokenizer, where no file says.")] = None,
-    samples: Annotated[int | None, typer.Option("--samples", help="Sequences of one epoch of the data.")] = None,
-    tokens: Annotated[int | None, typer.Option("--tokens", help="Tokens of one epoch of the data.")] = None,
+    samples: Annotated[str | None, typer.Option("--samples", help="Sequences of one epoch of the data.")] = None,
+    tokens: Annotated[str | None, typer.Option("--tokens", help="Tokens of one epoch of the data, as 64B.")] = None,
+    epochs: Annotated[float | None, typer.Option("--epochs", help="Epochs to train, where no file says.")] = None,
     as_json: Json = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the scenario to FILE.")
@@ -32,8 +33,16 @@ def import_(
     from planner.files import write_atomically
     from planner.interop.imported import imported_json, scenario_yaml
     from planner.interop.importing import import_files
+    from planner.units import parse_count
 
-    found = import_files(files, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
+    found = import_files(
+        files,
+        gpus=gpus,
+        vocab=vocab,
+        samples=None if samples is None else parse_count(samples),
+        tokens=None if tokens is None else parse_count(tokens),
+        epochs=epochs,
+    )
     text = scenario_yaml(found)
     if output is not None:
         write_atomically(output, text)

@@ -108,8 +108,9 @@ def read_yaml(path: Path) -> Document:
             return _load_yaml(path, text, tuple(repairs))
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
-            if len(repairs) < MAX_COMMAS and mark is not None and "expected ',' or" in str(error.problem):
-                at = _offset(text, mark.line, mark.column)
+            missing = mark is not None and "expected ',' or" in str(error.problem)
+            at = _offset(text, mark.line, mark.column) if missing else None
+            if at is not None and len(repairs) < MAX_COMMAS:
                 text = text[:at] + "," + text[at:]
                 repairs.append(f"{shown(path.name, 80)}:{mark.line + 1}: a comma is missing before this entry")
                 continue
@@ -123,11 +124,11 @@ def read_yaml(path: Path) -> Document:
             raise PlannerError(f"{name} is not a configuration: {_reason(error)}.") from None
 
 
-def _offset(text: str, line: int, column: int) -> int:
-    start = 0
-    for _ in range(line):
-        start = text.index("\n", start) + 1
-    return min(start + column, len(text))
+def _offset(text: str, line: int, column: int) -> int | None:
+    """Where a YAML mark stands in the text; None past its end, where there is no next entry."""
+    starts = [0, *(match.end() for match in re.finditer("\r\n|[\n\r\x85\u2028\u2029]", text))]
+    at = starts[line] + column if line < len(starts) else len(text)
+    return at if at < len(text) else None
 
 
 def _load_yaml(path: Path, text: str, repairs: tuple[str, ...]) -> Document:

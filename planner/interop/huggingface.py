@@ -97,9 +97,7 @@ def import_huggingface(path: Path) -> Imported:
             Taken("data.seq_length", min(spec.max_seq_length, 4096), "4,096 or the model's limit; not in a config.json")
         )
     unused = tuple(sorted(str(k) for k in values if k not in keys.used))
-    return Imported(
-        "huggingface", (document.name,), spec, tuple(taken), unused, (*remarks, *keys.remarks), ("data", "training")
-    )
+    return Imported("huggingface", (document.name,), spec, tuple(taken), unused, (*remarks, *keys.remarks))
 
 
 def _name(document: Document, values: Mapping[str, Any]) -> str:

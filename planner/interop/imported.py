@@ -84,6 +84,7 @@ def scenario_yaml(found: Imported) -> str:
             lines += _written(section, tree[section], 0)
         elif section == "budget":
             lines.append(_aligned("# budget: {time: 30 days}", "no such file says it: give time, cost, or both"))
+    lines += [_aligned(f"# {key}:", "the scenario needs this, and no file says it") for key in found.missing]
     if found.unused:
         lines.append("# Read and not needed for planning:")
         lines += _wrapped(found.unused)

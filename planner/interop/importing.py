@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from planner.interop.files import read_text, shown
 from planner.interop.huggingface import import_huggingface
-from planner.interop.imported import Imported
+from planner.interop.imported import Imported, Taken
 from planner.interop.megatron import import_megatron
 from planner.interop.neox import import_neox
 from planner.units import PlannerError
@@ -39,14 +40,15 @@ def import_files(
     vocab: int | None = None,
     samples: int | None = None,
     tokens: int | None = None,
+    epochs: float | None = None,
 ) -> Imported:
     """What other programs' files say of a run.
 
     Parameters
     ----------
     paths : GPT-NeoX configs (several are merged in order), one Hugging Face config.json, or one Megatron-LM script
-    gpus, vocab, samples, tokens : what such files often leave out: the world size, the tokenizer's entries, the data of
-        one epoch
+    gpus, vocab, samples, tokens, epochs : what such files often leave out: the world size, the tokenizer's entries, the
+        data of one epoch, and how many epochs to train; what a file does say wins over `epochs`
 
     Raises
     ------
@@ -58,10 +60,30 @@ def import_files(
     tools = [tool_of(path) for path in paths]
     kinds = set(tools)
     if kinds == {"gpt-neox"}:
-        return import_neox(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
+        found = import_neox(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
+        return _completed(found, samples, tokens, epochs)
     if len(paths) > 1:
         listed = ", ".join(f"{shown(p.name)} ({t})" for p, t in zip(paths, tools, strict=True))
         raise PlannerError(f"Only GPT-NeoX configs are merged; import these one by one: {listed}.")
     if kinds == {"huggingface"}:
-        return import_huggingface(paths[0])
-    return import_megatron(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
+        return _completed(import_huggingface(paths[0]), samples, tokens, epochs)
+    found = import_megatron(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
+    return _completed(found, samples, tokens, epochs)
+
+
+def _completed(found: Imported, samples: int | None, tokens: int | None, epochs: float | None) -> Imported:
+    """The findings with what the caller knows put where the files are silent, and what is still missing named."""
+    keys = {taken.key for taken in found.taken}
+    added: list[Taken] = []
+    if not keys & {"data.samples", "data.tokens", "data.index"}:
+        stated = ("samples", samples) if samples is not None else ("tokens", tokens)
+        if stated[1] is not None:
+            added.append(Taken(f"data.{stated[0]}", stated[1], f"--{stated[0]}"))
+    if epochs is not None and not keys & {"training.epochs", "training.iterations"}:
+        added.append(Taken("training.epochs", epochs, "--epochs"))
+    keys |= {taken.key for taken in added}
+    missing = (
+        *(("data.tokens",) if not keys & {"data.samples", "data.tokens", "data.index"} else ()),
+        *(("training.epochs",) if not keys & {"training.epochs", "training.iterations"} else ()),
+    )
+    return replace(found, taken=(*found.taken, *added), missing=missing)

@@ -90,10 +90,7 @@ def import_megatron(
     taken += _data(arguments, samples, tokens)
     taken += _training(arguments)
     taken += layout
-    if not any(t.key in ("data.samples", "data.tokens", "data.index") for t in taken):
-        arguments.remarks.append("how much data there is cannot be read from the script: give --samples or --tokens")
     unused = tuple(sorted(f"--{n}" for n in arguments.values if n not in arguments.used))
-    missing = () if any(t.key in ("data.samples", "data.tokens", "data.index") for t in taken) else ("data",)
     return Imported(
         tool="megatron",
         files=(path.name,),
@@ -101,7 +98,6 @@ def import_megatron(
         taken=tuple(taken),
         unused=unused,
         remarks=tuple(dict.fromkeys(arguments.remarks)),
-        missing=missing,
         extras={"world": world},
     )
 
@@ -379,7 +375,7 @@ def _data(a: Arguments, samples: int | None, tokens: int | None) -> list[Taken]:
     a.used |= {"data-path", "train-data-path"} & set(a.values)
     prefixes = [p for p in paths if not re.fullmatch(r"[\d.]+", p)]
     if len(prefixes) == 1 and "\x00" not in prefixes[0] and Path(prefixes[0] + ".idx").is_file():
-        return [Taken("data.index", prefixes[0], a.origin("data-path")), length]
+        return [Taken("data.index", str(Path(prefixes[0]).absolute()), a.origin("data-path")), length]
     needed = _samples_needed(a)
     if needed is None:
         return [length]

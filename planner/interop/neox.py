@@ -144,7 +144,6 @@ def import_neox(
     taken += _training(config, batch)
     taken += _layout(config, world, batch)
     unused = tuple(sorted(key for key in config.values if key not in config.used))
-    missing = () if any(t.key.startswith("data.") and t.key != "data.seq_length" for t in taken) else ("data",)
     return Imported(
         tool="gpt-neox",
         files=tuple(d.name for d in documents),
@@ -152,7 +151,6 @@ def import_neox(
         taken=tuple(taken),
         unused=unused,
         remarks=tuple(dict.fromkeys(config.remarks)),
-        missing=missing,
         extras={"world": world, "batch": batch},
     )
 
@@ -410,7 +408,7 @@ def _data(config: Config, batch: Batch | None, samples: int | None, tokens: int 
     prefix = config.raw("data_path", listed)
     if isinstance(prefix, str) and "\x00" not in prefix and _exists(prefix + ".idx"):
         key = "data_path" if config.has("data_path") else "train_data_paths"
-        return [Taken("data.index", prefix, config.origin(key)), length]
+        return [Taken("data.index", str(Path(prefix).absolute()), config.origin(key)), length]
     if iterations and batch is not None:
         config.remarks.append(
             "the data set's index is not at hand: samples are those that train_iters x train_batch_size reads, "
