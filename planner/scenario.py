@@ -8,9 +8,9 @@ from pathlib import Path
 
 from planner.scenario_build import Builder
 from planner.scenario_fields import Reading
-from planner.scenario_names import catalog_names
+from planner.scenario_names import catalog_names, named_model
 from planner.scenario_overrides import apply_overrides
-from planner.scenario_schema import scenario_schema
+from planner.scenario_schema import scenario_schema, sections_with
 from planner.scenario_sections import SCENARIO
 from planner.scenario_types import (
     BatchRamp,
@@ -33,7 +33,7 @@ from planner.scenario_types import (
 )
 from planner.scenario_yaml import MAX_BYTES, read_yaml
 from planner.units import PlannerError
-from planner.workload import load_model, model_from_mapping
+from planner.workload import model_from_mapping
 
 __all__ = [
     "BatchRamp",
@@ -88,14 +88,14 @@ def parse_scenario(
     root = read_yaml(content, str(file))
     if root.fields is not None:
         apply_overrides(root, overrides)
-    reading = Reading(catalog_names(overlays))
+    reading = Reading(catalog_names(overlays), sections_with)
     values = SCENARIO.read(root, "", reading)
     digest = hashlib.sha256("\0".join([content.hex(), *overrides]).encode("utf-8", "surrogateescape")).hexdigest()
     builder = Builder(
         root,
         values,
         reading,
-        lambda name: load_model(name, overlays),
+        lambda name: named_model(name, overlays),
         lambda shape, name: model_from_mapping(shape, name, "the shape"),
         file,
     )

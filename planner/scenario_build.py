@@ -9,6 +9,7 @@ from typing import Any
 
 from planner import units
 from planner.scenario_fields import Reading, fail, with_place
+from planner.scenario_sections import SCENARIO
 from planner.scenario_types import (
     BatchRamp,
     Budget,
@@ -37,6 +38,7 @@ ModelFromShape = Callable[[Values, str], ModelSpec]
 
 _MODEL_FILES = (".json", ".yml", ".yaml")
 _DAY_S = 86400.0
+_OF_CLOUDS = ("cluster.clouds", "cluster.regions", "cluster.pricing", "cluster.quality")
 
 
 class Builder:
@@ -58,6 +60,7 @@ class Builder:
         model, model_file = self._model(name)
         data, seq_length = self._data()
         training = self._training(seq_length)
+        self._check_size(data, seq_length, training)
         budget = self._budget()
         return Scenario(
             name=name,
@@ -75,7 +78,7 @@ class Builder:
             egress=self._egress(),
             terms=self._terms(),
             risk=self._risk(),
-            defaults=tuple(self.reading.defaults),
+            defaults=self._defaults(),
             source=self.file.name,
             digest=digest,
             folder=str(self.file.parent),
@@ -154,7 +157,7 @@ class Builder:
             )
         if given["reference_batch"] is not None and given["target"] != "equal_loss":
             raise self._fail("training.reference_batch", "it is of use only with `target: equal_loss`; write that too")
-        reference = self._batch("training.reference_batch", given.pop("reference_batch"), seq_length, "round")
+        reference = self._batch("training.reference_batch", given.pop("reference_batch"), seq_length, "exact")
         return Training(
             epochs=given["epochs"],
             iterations=given["iterations"],
@@ -170,6 +173,15 @@ class Builder:
             critical_batch=self._critical(given["critical_batch"], seq_length),
         )
 
+    def _check_size(self, data: Sequence[DataSource], seq_length: int, training: Training) -> None:
+        """Every product of the run's counts must stay a 64-bit number."""
+        epoch = sum((source.samples or 0) * seq_length + (source.tokens or 0) for source in data)
+        if epoch * (training.epochs or 1) > units.MAX_COUNT:
+            raise self._fail("data", "more than 10^18 tokens in all, the most that planner counts")
+        largest = max((n for n in (_largest(training.global_batch), 1) if n is not None))
+        if (training.iterations or 0) * largest * max(seq_length, 1) > units.MAX_COUNT:
+            raise self._fail("training.iterations", "more than 10^18 tokens in all, the most that planner counts")
+
     def _critical(self, given: tuple[int, str] | None, seq_length: int) -> float | None:
         if given is None:
             return None
@@ -183,12 +195,12 @@ class Builder:
         if isinstance(given, dict):
             least = self._batch(f"{path}.min", given["min"], seq_length, "up")
             most = self._batch(f"{path}.max", given["max"], seq_length, "down")
-            step = self._batch(f"{path}.multiple_of", given["multiple_of"], seq_length, "round")
+            step = self._batch(f"{path}.multiple_of", given["multiple_of"], seq_length, "exact")
             return self._range(path, least, most, step)
         if isinstance(given, list):
-            values = [self._batch(f"{path}.{i}", size, seq_length, "round") for i, size in enumerate(given)]
+            values = [self._batch(f"{path}.{i}", size, seq_length, "exact") for i, size in enumerate(given)]
             return IntChoice(values=tuple(sorted({value for value in values if value is not None})))
-        value = self._batch(path, given, seq_length, "round")
+        value = self._batch(path, given, seq_length, "exact")
         return None if value is None else IntChoice(values=(value,))
 
     def _batch(self, path: str, given: tuple[int, str] | None, seq_length: int, rounding: str) -> int | None:
@@ -199,13 +211,17 @@ class Builder:
         if not tokens_text:
             return amount
         self._need_length(path, given, seq_length)
-        whole, rest = divmod(amount, seq_length)
-        if rounding == "round":
-            sequences = (
-                amount // seq_length if not rest and not _abbreviated(tokens_text) else round_batch(amount / seq_length)
-            )
+        if _abbreviated(tokens_text):
+            sequences = round_batch(amount / seq_length)
         else:
-            sequences = whole + (1 if rest and rounding == "up" else 0)
+            sequences, rest = divmod(amount, seq_length)
+            sequences += 1 if rest and rounding == "up" else 0
+            if rest and rounding == "exact":
+                raise self._fail(
+                    path,
+                    f"{units.shown(tokens_text)} is not a whole number of sequences of {seq_length:,} tokens; "
+                    f"{sequences * seq_length:,} and {(sequences + 1) * seq_length:,} are",
+                )
         if sequences < 1:
             raise self._fail(path, f"{units.shown(tokens_text)} is less than one sequence of {seq_length:,} tokens")
         if sequences * seq_length != amount:
@@ -338,6 +354,13 @@ class Builder:
 
     # --- places and defaults -------------------------------------------------------------------------------------
 
+    def _defaults(self) -> tuple[tuple[str, str], ...]:
+        """In the order of the sections; those of cloud offers only where cloud offers are looked at."""
+        order = [key.name for key in SCENARIO.keys]
+        used = sorted(self.reading.defaults, key=lambda entry: order.index(entry[0].split(".")[0]))
+        hidden = _OF_CLOUDS if self.values["cluster"]["own_only"] else ()
+        return tuple(entry for entry in used if entry[0] not in hidden)
+
     def _default(self, path: str, value: str) -> str:
         self.reading.defaults.append((path, value))
         return value
@@ -371,6 +394,10 @@ def round_batch(sequences: float) -> int:
             return near
         step //= 2
     return max(1, round(sequences))
+
+
+def _largest(choice: IntChoice | None) -> int | None:
+    return None if choice is None else max(choice.values, default=choice.maximum)
 
 
 def _abbreviated(tokens_text: str) -> bool:

@@ -26,6 +26,7 @@ class Reading:
     """What a reading knows besides the file: the names that exist, and the defaults it met on the way."""
 
     names: Mapping[str, Callable[[], Sequence[str]]] = field(default_factory=dict)  # "accelerator" -> its ids
+    homes: Callable[[str], Sequence[str]] = lambda _: ()  # the sections that a key of this name belongs to
     defaults: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -79,12 +80,13 @@ class Word:
     """One of a few words."""
 
     words: tuple[str, ...]
+    also: str = ""  # what else its key takes, for the sentence
 
     def schema(self) -> Json:
         return {"enum": list(self.words)}
 
     def read(self, node: Node, path: str, _: Reading) -> str:
-        allowed = _listed(self.words)
+        allowed = _listed(self.words) + self.also
         text = _scalar(node, path, f"one of {allowed}")
         if text not in self.words:
             raise fail(node.where, path, f"{shown(text)} is not one of {allowed}{did_you_mean(text, self.words)}")
@@ -198,9 +200,12 @@ def whole(least: int = 1, most: int = 10**15, unit: str = "") -> Quantity:
 
 def real(*, least: float | None = None, above: float | None = None, most: float | None = None) -> Quantity:
     """A bare number."""
+    limits = (("at least", least), ("above", above), ("at most", most))
+    said = [f"{word} {units.format_number(limit)}" for word, limit in limits if limit is not None]
+    wanted = f"a number {' and '.join(said)}".rstrip()
     return Quantity(
-        units.parse_number,
-        "a number",
+        lambda text: units.parse_number(text, wanted),
+        wanted,
         _NUMBER,
         least=least,
         above=above,
@@ -342,7 +347,7 @@ class Table:
         given = node.fields
         if given is None:
             raise fail(node.where, path, f"found {node.kind}, where {self.wanted} with {self._names()} belongs")
-        self._refuse_unknown(node, path)
+        self._refuse_unknown(node, path, reading)
         values = {key.name: self._value(key, node, path, reading) for key in self.keys}
         self._check_groups(node, path)
         return values
@@ -353,11 +358,13 @@ class Table:
     def _names(self) -> str:
         return _listed(tuple(key.name for key in self.keys), "and")
 
-    def _refuse_unknown(self, node: Node, path: str) -> None:
+    def _refuse_unknown(self, node: Node, path: str, reading: Reading) -> None:
         names = [key.name for key in self.keys]
         for name, where in node.key_where.items():
             if name not in names:
-                near = did_you_mean(name, names) or f"; allowed: {', '.join(names)}"
+                homes = [home for home in reading.homes(name) if home != path]
+                near = f"; it belongs under {_listed(tuple(homes))}" if homes else did_you_mean(name, names)
+                near = near or f"; allowed: {', '.join(names)}"
                 raise fail(where, path, f"there is no key {shown(name)} here{near}")
 
     def _value(self, key: Key, node: Node, path: str, reading: Reading) -> Any:

@@ -20,7 +20,7 @@ def apply_overrides(root: Node, overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         path, equals, text = override.partition("=")
-        where = f"--set {override if len(override) <= 80 else override[:79] + '…'}"
+        where = f"--set {shown(override).strip('`')}"
         parts = path.strip().split(".")
         if not equals or not all(parts):
             raise PlannerError(f"{where}: write it as key.path=value, such as `--set budget.time=10 days`")
@@ -28,9 +28,9 @@ def apply_overrides(root: Node, overrides: Sequence[str]) -> None:
 
 
 def _value(path: str, text: str, where: str) -> Node:
-    if isinstance(kind_at(path), Text) or not text.lstrip().startswith(("{", "[")):
-        return scalar_node(text, where)
-    return read_flow(text, where)
+    if isinstance(kind_at(path), Text):
+        return Node(where, text, text)
+    return read_flow(text, where) if text.lstrip().startswith(("{", "[")) else scalar_node(text, where)
 
 
 def _put(root: Node, parts: Sequence[str], value: Node, where: str) -> None:
@@ -48,7 +48,7 @@ def _put(root: Node, parts: Sequence[str], value: Node, where: str) -> None:
                 node.items[int(part)] = value
             node = node.items[int(part)]
         elif node.fields is not None:
-            if last and value.value is None and not value.text.strip().strip("~") and value.kind == "nothing":
+            if last and value.kind == "nothing" and value.text.strip():
                 _take_away(node, part)
             elif last:
                 _set(node, part, value, where)

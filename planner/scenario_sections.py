@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
 from planner import units
+from planner.catalog.ownership import KEYS as OWNERSHIP_KEYS
 from planner.scenario_fields import (
     AnyOr,
     Flag,
@@ -99,7 +100,10 @@ _SHARE = Quantity(
     most=1,
     bare="number",
 )
+_SHARE_ABOVE_0 = replace(_SHARE, least=None, above=0)
 _GPU = Name("accelerator")
+_CLOUD = Name("cloud")
+_REGION = Name("region")
 
 
 def _shape_keys(spec: type, nested: dict[str, Kind]) -> tuple[Key, ...]:
@@ -253,26 +257,22 @@ BUDGET = Table(
 )
 OBJECTIVE = Shape(
     "`cost`, `time` or `{usd_per_day: 5000}`",
-    Word(("cost", "time")),
+    Word(("cost", "time"), ", nor a map such as `{usd_per_day: 5000}`"),
     None,
     Table(
         (Key("usd_per_day", money(above=None, least=0), "what a day is worth", True, examples=(5000,)),),
         wanted="a map",
     ),
 )
-_OWNERSHIP = Table(
-    (
-        Key("capex_usd_per_gpu", real(above=0), "purchase price, node and network included", examples=(45000,)),
-        Key("amortisation_years", real(above=0, most=100), "straight-line life", examples=(4,)),
-        Key("power_kw_per_node", real(above=0, most=1e6), "a node's draw under load", examples=(10.2,)),
-        Key("pue", real(least=1, most=10), "facility power over machine power", examples=(1.3,)),
-        Key("electricity_usd_per_kwh", real(least=0, most=100), "price of electricity", examples=(0.09,)),
-        Key("colocation_usd_per_kw_month", real(least=0, most=1e6), "space and cooling", examples=(150,)),
-        Key("staff_usd_per_node_year", real(least=0, most=1e9), "staff and maintenance", examples=(8000,)),
-        Key("utilisation", _SURE, "share of its life in which it does paid work", examples=(0.7,)),
-    ),
-    wanted="a map",
-)
+
+
+def _ownership_key(name: str, meaning: str) -> Key:
+    if name == "utilisation":
+        return Key(name, _SHARE_ABOVE_0, meaning, examples=(0.7,))
+    return Key(name, _SHARE if "fraction" in name else real(above=0) if "years" in name else real(least=0), meaning)
+
+
+_OWNERSHIP = Table(tuple(_ownership_key(name, meaning) for name, meaning in OWNERSHIP_KEYS.items()), wanted="a map")
 _OWN = Table(
     (
         Key("name", Text("a name", 100), "what it is called", True, examples=("lab",)),
@@ -291,9 +291,9 @@ _PRICE = Table(
     (
         Key("pricing", Word(PRICING), "kind of price", True, examples=("reserved",)),
         Key("usd_per_gpu_hour", money(), "the price you were quoted", True, examples=(2.10,)),
-        Key("cloud", Name("cloud"), "cloud it holds for", examples=("aws",)),
+        Key("cloud", _CLOUD, "cloud it holds for", examples=("aws",)),
         Key("instance", Text(), "instance type it holds for", examples=("p5.48xlarge",)),
-        Key("region", Text(), "region it holds for", examples=("us-east-1",)),
+        Key("region", _REGION, "region it holds for", examples=("us-east-1",)),
         Key("gpu", _GPU, "accelerator it holds for", examples=("h100-sxm5-80gb",)),
         Key("block", duration(), "a block that is paid whole, used or not", examples=("365 days",)),
     ),
@@ -302,8 +302,8 @@ _PRICE = Table(
 _QUOTA = Table(
     (
         Key("gpus", whole(0, 10**9), "GPUs one may have", True, examples=(256,)),
-        Key("cloud", Text(), "cloud (or own cluster) it holds for", examples=("aws",)),
-        Key("region", Text(), "region it holds for", examples=("us-east-1",)),
+        Key("cloud", _CLOUD, "cloud it holds for", examples=("aws",)),
+        Key("region", _REGION, "region it holds for", examples=("us-east-1",)),
         Key("gpu", _GPU, "accelerator it holds for", examples=("h100-sxm5-80gb",)),
     ),
     wanted="a quota",
@@ -321,12 +321,12 @@ CLUSTER = Table(
         ),
         Key(
             "clouds",
-            AnyOr(Name("cloud"), "names"),
+            AnyOr(_CLOUD, "names"),
             "clouds",
             default="any",
             examples=("any", ["aws"]),
         ),
-        Key("regions", AnyOr(Text("a region"), "names"), "regions", default="any", examples=("any", ["us-east-1"])),
+        Key("regions", AnyOr(_REGION, "names"), "regions", default="any", examples=("any", ["us-east-1"])),
         Key(
             "pricing",
             Many(Word(PRICING), "a list", single=True),

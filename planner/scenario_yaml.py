@@ -6,6 +6,7 @@ file into a large tree. The events come from PyYAML (libyaml where it is there),
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -79,7 +80,7 @@ def read_flow(text: str, name: str) -> Node:
 
 def scalar_node(text: str, where: str) -> Node:
     """A scalar of an override: its text verbatim, and the value that YAML 1.2 would give it unquoted."""
-    return Node(where, _resolve(text.strip(), where), text)
+    return Node(where, _resolve(text.strip()), text)
 
 
 # --- construction ------------------------------------------------------------------------------------------------
@@ -140,7 +141,7 @@ class _Builder:
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
             plain = event.style is None or event.style == ""
-            node = Node(where, _resolve(event.value, where) if plain else event.value, event.value)
+            node = Node(where, _resolve(event.value) if plain else event.value, event.value)
         elif isinstance(event, yaml.SequenceStartEvent):
             node = self._sequence(where, depth)
         else:
@@ -179,7 +180,8 @@ class _Builder:
             key = self._key(event, key_where)
             value = self._node(self._next(), depth + 1)
             if key in fields:
-                raise PlannerError(f"{key_where}: the key {shown(key)} stands twice; {node.key_where[key]} has it too")
+                first = node.key_where[key].removeprefix(f"{self._name}, ")
+                raise PlannerError(f"{key_where}: the key {shown(key)} stands twice, first at {first}; keep one")
             fields[key] = value
             node.key_where[key] = key_where
             node.size += value.size + 1
@@ -197,8 +199,8 @@ class _Builder:
         return str(event.value)
 
 
-def _resolve(text: str, where: str) -> Scalar:
-    """The value of an unquoted scalar: YAML 1.2.2, section 10.3.2 (core schema); .nan and .inf are left as text."""
+def _resolve(text: str) -> Scalar:
+    """The value of an unquoted scalar: YAML 1.2.2, section 10.3.2 (core schema), but nothing that is not finite."""
     if _NULL.fullmatch(text):
         return None
     if _TRUE.fullmatch(text):
@@ -213,9 +215,7 @@ def _resolve(text: str, where: str) -> Scalar:
         return int(text, 0)
     if _FLOAT.fullmatch(text):
         number = float(text)
-        if number in (float("inf"), float("-inf")):
-            raise PlannerError(f"{where}: {shown(text)} is too large a number")
-        return number
+        return number if math.isfinite(number) else text
     return text
 
 

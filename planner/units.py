@@ -257,12 +257,12 @@ def format_bytes(count: float) -> str:
 
 
 def nearest(found: str, names: Iterable[str]) -> tuple[str, ...]:
-    """The names one may have meant, best first: those that hold every part of `found`, else the closest spellings."""
-    names = sorted(set(names))
-    parts = re.findall(r"[a-z]+|\d+", found.lower())
-    holding = [name for name in names if parts and all(part in name.lower() for part in parts)]
-    if holding:
-        return tuple(sorted(holding, key=lambda name: (not name.lower().startswith(found.lower()), len(name), name)))
+    """The names one may have meant: those that a short form such as `a100` stands for, else the closest spelling."""
+    names = tuple(dict.fromkeys(names))
+    short = _words(found)
+    meant = [name for name in names if short and _stands_for(short, _words(name))]
+    if meant:
+        return tuple(meant)
     lowered = {name.lower(): name for name in names}
     close = difflib.get_close_matches(found.lower()[:100], lowered, n=1, cutoff=0.6)
     return tuple(lowered[name] for name in close)
@@ -282,11 +282,20 @@ def check_name(found: str, names: Iterable[str], what: str) -> str:
     near = nearest(found, names)
     if len(near) > 1:
         listed = ", ".join(near[:6]) + (", …" if len(near) > 6 else "")
-        raise PlannerError(f"`{found}` is ambiguous: {listed}")
-    raise PlannerError(f"there is no {what} `{found}`{did_you_mean(found, names)}")
+        raise PlannerError(f"{shown(found)} is ambiguous: {listed}")
+    raise PlannerError(f"there is no {what} {shown(found)}{did_you_mean(found, names)}")
 
 
 # --- helpers -----------------------------------------------------------------------------------------------------
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[^a-z0-9.]+", name.lower()) if word]
+
+
+def _stands_for(short: list[str], words: list[str]) -> bool:
+    """Whether each part of a short form begins a word of the name: `h100-80gb` stands for h100-sxm5-80gb."""
+    return all(any(word.startswith(part) for word in words) for part in short) and max(map(len, short)) > 1
 
 
 def _text(value: Written, wanted: str) -> str:
