@@ -10,6 +10,7 @@ from typing import Self
 
 from planner import plan_json
 from planner.units import PlannerError
+from planner.workload.model import ModelSpec
 
 SCHEMA_VERSION = 1
 
@@ -236,6 +237,19 @@ class Provenance:
     offers_left_out: Mapping[str, int] = field(default_factory=dict)  # reason -> offers
 
 
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What is trained, so that a saved answer can be exported, simulated and tracked without its scenario."""
+
+    model: ModelSpec
+    data_index: tuple[str, ...] = ()  # path prefixes of Megatron/NeoX indices, as the scenario wrote them
+    data_weights: tuple[float, ...] = ()
+    data_split: str = ""  # train, validation and test by documents: "995,4,1"
+    batch_ramp: tuple[int, ...] = ()  # start, increment (sequences), samples; empty: none
+    evaluation_interval: int | None = None  # iterations
+    evaluation_iterations: int | None = None
+
+
 class _Document:
     """A result that is saved as one JSON document."""
 
@@ -287,6 +301,7 @@ class Optimization(_Document):
     warnings: tuple[str, ...]
     provenance: Provenance
     goal: Goal | None = None
+    trained: Trained | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
