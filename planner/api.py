@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from planner.scenario import Scenario
 
 
-def load_scenario(path: str | Path, overrides: Sequence[str] = ()) -> Scenario:
+def load_scenario(path: str | Path, overrides: Sequence[str] = (), overlays: Sequence[Path] = ()) -> Scenario:
     """The scenario in the file `path`, with `overrides` ("key.path=value") applied and the files it names read.
+
+    `overlays` are catalogs laid over the shipped one; they may name models and accelerators of their own.
 
     Raises
     ------
@@ -26,9 +28,10 @@ def load_scenario(path: str | Path, overrides: Sequence[str] = ()) -> Scenario:
         If the file or an override is wrong, naming file, line and key.
     """
     from planner import scenario
-    from planner.interop import resolve
+    from planner.interop.resolve import resolve
 
-    return resolve(scenario.load_scenario(Path(path), overrides))
+    found = scenario.load_scenario(Path(path), overrides, overlays=overlays)
+    return resolve(found)
 
 
 def load_facts(overlays: Sequence[Path] = ()) -> tuple[Catalog, Calibration]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli import optimize, schema
+from planner.cli import import_, iterations, optimize, schema
 
 app = typer.Typer(
     name="planner",
@@ -37,5 +37,12 @@ def _planner(
     pass
 
 
-app.command("optimize")(optimize.optimize)
-app.command("schema")(schema.schema)
+# In the order in which a person meets them; the short sentences are what `planner --help` lists.
+_COMMANDS = (
+    ("optimize", optimize.optimize, "The best plan: cluster, batch, layout, time, cost, and its proof."),
+    ("iterations", iterations.iterations, "Iterations of a run from samples, tokens, an index or a log."),
+    ("import", import_.import_, "A scenario from other programs' files."),
+    ("schema", schema.schema, "The JSON Schema of scenarios."),
+)
+for _name, _function, _short in _COMMANDS:
+    app.command(_name, short_help=_short)(_function)

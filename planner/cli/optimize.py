@@ -34,7 +34,8 @@ def optimize(
     from planner.cli.run import INFEASIBLE
     from planner.report.terminal import optimization_table
 
-    answer = api.optimize(api.load_scenario(scenario, set_ or ()), catalog or (), exhaustive=exhaustive)
+    overlays = catalog or ()
+    answer = api.optimize(api.load_scenario(scenario, set_ or (), overlays), overlays, exhaustive=exhaustive)
     table = ""
     if not (as_json or quiet):
         today = date.date() if date else calendar.today()  # noqa: DTZ011 - the reader's own day

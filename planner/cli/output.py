@@ -38,7 +38,7 @@ def deliver(document: str, table: str, *, as_json: bool, output: Path | None, qu
         write_atomically(output, document)
     if as_json:
         emit(document)
-    elif not quiet:
+    elif table and not quiet:
         emit(table)
     if output is not None:
         say(f"saved to {output}", quiet=quiet)

@@ -15,4 +15,4 @@ def schema(output: Output = None) -> None:
     from planner.scenario import scenario_schema
 
     text = dumps(scenario_schema())
-    deliver(text, text, as_json=output is None, output=output, quiet=False)
+    deliver(text, "", as_json=output is None, output=output, quiet=False)

@@ -1,0 +1,78 @@
+"""The answer of `planner iterations`: how long a run is, counted, and what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from planner.plan_json import dumps
+from planner.report.layout import Page, bullets, columns, wrap
+from planner.units import format_count, format_number
+from planner.workload.dataset import RunLength
+from planner.workload.iterations import Ramp, iterations_for, leftover_remarks, per_epoch, samples_consumed
+
+
+@dataclass(frozen=True, slots=True)
+class IterationCount:
+    """Counts of one run at one batch. Keys of the JSON are these fields, in this order."""
+
+    tokens_per_epoch: int
+    samples_per_epoch: int
+    iterations_per_epoch: int  # full batches of one pass: floor(N / B)
+    leftover_samples: int  # N mod B
+    iterations: int  # covers the epochs: ceil(E N / B)
+    epochs: float | None  # None: the iterations were given
+    basis: str
+    remarks: tuple[str, ...]
+    seq_length: int
+    global_batch: int
+    tokens: int  # that those iterations read
+
+
+def count_iterations(
+    run: RunLength, global_batch: int, ramp: Ramp | None = None, remarks: Sequence[str] = ()
+) -> IterationCount:
+    """The counts of `run` at `global_batch` sequences; `remarks` go before those of the run itself."""
+    full, leftover = per_epoch(run, global_batch)
+    said = (*remarks, *run.remarks, *(leftover_remarks(run, global_batch, ramp)))
+    return IterationCount(
+        tokens_per_epoch=run.tokens_per_epoch,
+        samples_per_epoch=run.samples_per_epoch,
+        iterations_per_epoch=int(full),
+        leftover_samples=int(leftover),
+        iterations=int(iterations_for(run, global_batch, ramp)),
+        epochs=None if run.epochs is None else float(run.epochs),
+        basis=run.basis,
+        remarks=said,
+        seq_length=run.seq_length,
+        global_batch=global_batch,
+        tokens=int(samples_consumed(run, global_batch, ramp)) * run.seq_length,
+    )
+
+
+def iterations_json(count: IterationCount) -> str:
+    """The counts as one JSON document."""
+    return dumps(count)
+
+
+def iterations_table(count: IterationCount, width: int) -> str:
+    """The counts for a person."""
+    page = Page(width)
+    rows = [
+        ("tokens an epoch", format_count(count.tokens_per_epoch)),
+        ("samples an epoch", f"{format_count(count.samples_per_epoch)} of {format_count(count.seq_length)} tokens"),
+        (
+            "iterations an epoch",
+            f"{format_count(count.iterations_per_epoch)} full batches of {format_count(count.global_batch)}, "
+            f"{format_count(count.leftover_samples)} sequences left over",
+        ),
+    ]
+    whole = f"{format_count(count.iterations)} iterations, {format_count(count.tokens)} tokens"
+    if count.epochs is None:
+        rows.append(("as given", whole))
+    else:
+        passes = f"{format_number(count.epochs)} epoch{'' if count.epochs == 1 else 's'}"
+        rows.append((f"to cover {passes}", whole))
+    lines = columns(rows, "ll", page, header=False, flexible=1)
+    basis = [f"  {line}" for line in wrap(f"Counted from: {count.basis}.", page.width - 2)]
+    return "\n".join([*lines, "", *basis, *bullets(count.remarks, page)]) + "\n"
