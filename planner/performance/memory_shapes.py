@@ -1,0 +1,167 @@
+"""What one layer keeps for the backward pass, per token, before any parallelism: the coefficients behind `memory`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from planner.performance.frameworks import MemoryConstants, framework
+from planner.workload.counts import parameter_counts
+from planner.workload.model import ModelSpec
+
+HALF = 2.0  # bytes of a 16-bit activation: they stay 16-bit under fp8 recipes too
+
+
+@dataclass(frozen=True, slots=True)
+class LayerBytes:
+    """Bytes a token that one layer saves, by what divides them.
+
+    `spread`: divided by tp under sequence parallelism, else whole on every rank. `split`: always divided by tp.
+    `scores`: divided by tp, times the sequence length (attention without a flash kernel).
+    `routed`: like `spread`, of the tokens that the rank's experts receive.
+    """
+
+    spread: float
+    split: float
+    scores: float
+    routed: float
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryShapes:
+    """Per-token activation bytes and per-layer parameters of one model under one framework."""
+
+    hidden: float
+    dense: LayerBytes  # everything kept
+    moe: LayerBytes
+    dense_selective: LayerBytes
+    moe_selective: LayerBytes
+    transient: LayerBytes  # gradients and buffers alive while one layer runs backward
+    input_bytes: float  # a layer's checkpoint: its input
+    dense_split: float  # parameters of a dense layer that tp divides
+    dense_whole: float  # and those that every rank holds
+    moe_split: float
+    moe_whole: float
+    routed: float  # parameters of all routed experts of a layer: divided by ep
+    vocab_rows: float  # before padding
+    vocab_multiple: float
+    outside: float  # parameters beside the layers on the last stage: final norm, head bias; positions are on the first
+    positions: float
+    tied: bool
+    layers: int  # multi-token prediction included
+    first_dense: int
+    every: int  # n-th layers after them are MoE; 0: none
+    heads_that_repeat_logits: float  # 1 + multi-token prediction layers
+
+
+@lru_cache(maxsize=256)
+def memory_shapes(model: ModelSpec, seq_length: int, name: str, flash: bool) -> MemoryShapes:
+    """The coefficients of one model.
+
+    Source: Korthikanti et al. 2022, section 4 (10 + 24/t + 5as/(ht), of which dropout masks, 2, are left out since no
+    recipe here drops), with the MLP, the heads and the experts written out instead of their 4h and a = k.
+    """
+    constants = framework(name).memory
+    counts = parameter_counts(model, seq_length=seq_length)
+    drops = constants.selective_drops if flash or "attention_scores" in constants.selective_drops else ()
+    scores = 0.0 if flash else constants.attention_scores_bytes * model.heads
+    kept, lean = _attention(model, scores, ()), _attention(model, scores, drops)
+    mlp, moe = _mlp(model, model.ffn, ()), _experts(model, constants, ())
+    gates = 2 if model.gated_mlp else 1
+    replicated = _latent_weights(model)
+    first_dense, every = (model.moe.first_dense_layers, model.moe.every) if model.moe else (0, 0)
+    return MemoryShapes(
+        hidden=float(model.hidden),
+        dense=_sum(kept, mlp),
+        moe=_sum(kept, moe),
+        dense_selective=_sum(lean, _mlp(model, model.ffn, drops)),
+        moe_selective=_sum(lean, _experts(model, constants, drops)),
+        transient=_transient(model, constants, gates),
+        input_bytes=HALF * model.hidden,
+        dense_split=float(counts.attention - replicated + counts.mlp),
+        dense_whole=float(counts.norms + replicated),
+        moe_split=float(counts.attention - replicated + counts.shared),
+        moe_whole=float(counts.norms + replicated + counts.router),
+        routed=float(counts.routed),
+        vocab_rows=float(model.vocab),
+        vocab_multiple=float(model.vocab_multiple),
+        outside=float(counts.final_norm),
+        positions=float(counts.positions),
+        tied=model.tied_embeddings,
+        layers=model.layers + model.mtp_layers,
+        first_dense=first_dense,
+        every=every,
+        heads_that_repeat_logits=1.0 + model.mtp_layers,
+    )
+
+
+def _sum(*parts: LayerBytes) -> LayerBytes:
+    return LayerBytes(
+        spread=sum(p.spread for p in parts),
+        split=sum(p.split for p in parts),
+        scores=sum(p.scores for p in parts),
+        routed=sum(p.routed for p in parts),
+    )
+
+
+def _attention(model: ModelSpec, scores: float, drops: tuple[str, ...]) -> LayerBytes:
+    """Norm input and output, queries, keys, values and the attention output (what a flash kernel saves)."""
+    norm = HALF * model.hidden * (1.0 if "norm_outputs" in drops else 2.0)
+    scores = 0.0 if "attention_scores" in drops else scores
+    if model.mla is not None:
+        mla = model.mla
+        query = model.heads * (mla.qk_nope_head_dim + mla.qk_rope_head_dim)
+        value = model.heads * mla.v_head_dim
+        # Compressed vectors before and after their norm; the rotary key has none.
+        latent = HALF * (2 * mla.q_lora_rank + 2 * mla.kv_lora_rank + mla.qk_rope_head_dim)
+        up = 0.0 if "mla_up_projections" in drops else HALF * (2 * query + value)
+        return LayerBytes(spread=norm + latent, split=up + HALF * value, scores=scores, routed=0.0)
+    queries, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
+    before_norm = queries + keys if model.qk_norm and "norm_outputs" not in drops else 0
+    return LayerBytes(spread=norm, split=HALF * (2 * queries + 2 * keys + before_norm), scores=scores, routed=0.0)
+
+
+def _mlp(model: ModelSpec, width: int, drops: tuple[str, ...]) -> LayerBytes:
+    """Norm input and output, the inner activations before and (one width) after the non-linearity.
+
+    With a parallel residual both norms read the same tensor, which is kept once.
+    """
+    inputs = 0.0 if model.parallel_residual else 1.0
+    norm = HALF * model.hidden * (inputs + (0.0 if "norm_outputs" in drops else 1.0))
+    inner = (2 if model.gated_mlp else 1) * width
+    return LayerBytes(spread=norm, split=HALF * (inner + width), scores=0.0, routed=0.0)
+
+
+def _experts(model: ModelSpec, constants: MemoryConstants, drops: tuple[str, ...]) -> LayerBytes:
+    """Router logits (fp32, with their softmax and mask), top-k permuted inputs, inner activations; shared experts.
+
+    The combining probabilities are applied between the experts' matmuls (Megatron-Core), so outputs are not kept.
+    """
+    if model.moe is None:
+        return LayerBytes(0.0, 0.0, 0.0, 0.0)
+    moe = model.moe
+    inner = 2 if model.gated_mlp else 1
+    after = 0.0 if "expert_activation" in drops else 1.0
+    shared = _mlp(model, moe.shared_experts * moe.shared_ffn, drops)
+    router = 3 * 4.0 * moe.experts
+    routed = constants.moe_imbalance * moe.top_k * HALF * (model.hidden + (inner + after) * moe.expert_ffn)
+    return LayerBytes(spread=shared.spread + router, split=shared.split, scores=0.0, routed=routed)
+
+
+def _transient(model: ModelSpec, constants: MemoryConstants, gates: int) -> LayerBytes:
+    """Gradients of the widest inner activations and of the layer's input; all-to-all send and receive buffers."""
+    inner = HALF * (gates + 1) * model.ffn if model.moe is None or model.moe.first_dense_layers else 0.0
+    routed = 0.0
+    if model.moe is not None:
+        moe = model.moe
+        inner = max(inner, HALF * (gates + 1) * moe.shared_experts * moe.shared_ffn)
+        expert = HALF * ((gates + 1) * moe.expert_ffn + 2 * model.hidden)
+        routed = constants.moe_imbalance * moe.top_k * expert
+    return LayerBytes(spread=HALF * model.hidden, split=inner, scores=0.0, routed=routed)
+
+
+def _latent_weights(model: ModelSpec) -> int:
+    """Down projections of latent attention, which tensor parallelism does not divide."""
+    if model.mla is None:
+        return 0
+    return model.hidden * (model.mla.q_lora_rank + model.mla.kv_lora_rank + model.mla.qk_rope_head_dim)
