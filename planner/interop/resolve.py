@@ -1,0 +1,156 @@
+"""Turns what a scenario refers to, indices and logs, into numbers, and says what was read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from planner.interop.datasets import (
+    epochs_of_map,
+    read_index,
+    read_index_map,
+    share_text,
+    split_documents,
+)
+from planner.interop.neox_logs import LogDataset, explain, read_data_log
+from planner.scenario import DataSource, Scenario
+from planner.units import PlannerError, format_count
+from planner.workload.dataset import tokens_from_samples
+from planner.workload.model import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """One dataset once it was read. `seq_length` is the log's own, where one said it."""
+
+    source: DataSource
+    seq_length: int | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def resolve(scenario: Scenario, folder: Path | None = None) -> Scenario:
+    """The scenario with every `index:`, `log:` and model file read: tokens of one epoch, sequence length, shape.
+
+    Relative paths begin in `folder`, by default the scenario's own.
+
+    Raises PlannerError for files that cannot be read, are damaged or do not say what is wanted of them.
+    """
+    path_of = scenario.path_of if folder is None else folder.joinpath
+    model = _model_of(path_of(scenario.model_file)) if "model" in scenario.unresolved else scenario.model
+    seq_length: int | None = scenario.seq_length or None
+    sources = []
+    for source in scenario.data:
+        read = resolve_source(source, seq_length, path_of)
+        seq_length = seq_length or read.seq_length
+        basis = "; ".join((read.source.basis, *read.remarks)) if read.remarks else read.source.basis
+        sources.append(replace(read.source, basis=basis))
+    if not seq_length:
+        raise PlannerError("data: no file says the sequence length; write `seq_length`")
+    return replace(scenario, model=model, data=tuple(sources), seq_length=seq_length)
+
+
+def resolve_source(source: DataSource, seq_length: int | None, path_of: Callable[[str], Path] = Path) -> Resolved:
+    """One dataset with its numbers. Its `index` or `log` gives way to `tokens`; `basis` says what was read."""
+    if source.index is not None:
+        return _from_index(source, path_of(source.index), seq_length)
+    if source.log is not None:
+        return _from_log(source, path_of(source.log), seq_length)
+    return Resolved(source)
+
+
+def _model_of(path: Path) -> ModelSpec:
+    """The shape in a file: planner's own model file, or a config of another program."""
+    from planner.interop.importing import import_files
+    from planner.workload.zoo import read_model
+
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(1 << 20)
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlannerError(
+            f"model: {path.name} cannot be read ({getattr(error, 'strerror', None) or error})"
+        ) from error
+    own = all(re.search(rf"^{key}:", text, re.MULTILINE) for key in ("layers", "hidden", "heads"))
+    return read_model(path) if own else import_files([path]).model
+
+
+def _from_index(source: DataSource, prefix: Path, seq_length: int | None) -> Resolved:
+    split = source.split or None
+    if prefix.suffix == ".npy":
+        return _from_map(source, prefix, seq_length)
+    index = read_index(prefix)
+    stop = index.sequences if split is None else split_documents(split, index.sequences)[1]
+    tokens = index.tokens(0, stop)
+    if tokens < 2:
+        raise PlannerError(f"data.index: {index.path.name} leaves {tokens} tokens to train on")
+    basis = f"{index.path.name}: {format_count(tokens)} tokens in {format_count(stop)} sequences"
+    if split is not None:
+        total = format_count(index.sequences)
+        basis += f" (split {split}: {share_text(stop, index.sequences)} of {total})"
+    elif index.documents != index.sequences:
+        basis += f" of {format_count(index.documents)} documents"
+    return Resolved(replace(source, index=None, tokens=tokens, basis=basis))
+
+
+def _from_map(source: DataSource, path: Path, seq_length: int | None) -> Resolved:
+    """A saved sample or shuffle index; how many epochs it covers stands in the document index beside it."""
+    found = read_index_map(path)
+    if found.samples is None:
+        raise PlannerError(f"data.index: {path.name} lists documents; give the sample_idx.npy beside it")
+    beside = path.with_name(
+        path.name.replace(f"{found.kind}_idx", "doc_idx").replace(f"{found.kind}_index", "document_index")
+    )
+    epochs = epochs_of_map(read_index_map(beside))
+    length = _length_in_name(path.name) or seq_length
+    if length is None:
+        raise PlannerError(f"data.index: {path.name} does not say its sequence length; give seq_length")
+    low, high = tokens_from_samples(found.samples, epochs, length)
+    basis = (
+        f"{path.name}: {format_count(found.samples)} samples of {format_count(length)} tokens in {epochs} epochs, so "
+        f"{format_count(low)} to {format_count(high)} tokens an epoch (the larger is planned for)"
+    )
+    return Resolved(replace(source, index=None, tokens=high, basis=basis), length)
+
+
+def _from_log(source: DataSource, path: Path, seq_length: int | None) -> Resolved:
+    """The training set of a log, as tokens of one epoch: the most that its count allows, so a plan covers it."""
+    train = read_data_log(path).of("train")
+    length = next((dataset.seq_length for dataset in train if dataset.seq_length), None) or seq_length
+    if length is None:
+        raise PlannerError(f"data.log: {path.name} does not say its sequence length; give seq_length")
+    ranges = [dataset.tokens_per_epoch(dataset.seq_length or length) for dataset in train]
+    low, high = sum(low for low, _ in ranges), sum(high for _, high in ranges)
+    if high < 2:
+        raise PlannerError(f"data.log: {path.name} speaks of less than one sample an epoch")
+    said = "; ".join(explain(dataset) for dataset in train)
+    basis = (
+        f"{path.name}: {said}; {format_count(low)} to {format_count(high)} tokens an epoch (the larger is planned for)"
+    )
+    return Resolved(replace(source, log=None, tokens=high, basis=basis), length, _log_remarks(train, length))
+
+
+def _log_remarks(train: Sequence[LogDataset], length: int) -> tuple[str, ...]:
+    """Why an epoch is less than the number that the log prints."""
+    remarks = []
+    for dataset in train:
+        seq_length = dataset.seq_length or length
+        one = (dataset.tokens_per_epoch(seq_length)[1] - 1) // seq_length
+        if dataset.epochs > 1:
+            asked = format_count(dataset.requested) if dataset.requested else "more"
+            share = "half" if dataset.epochs == 2 else f"1/{dataset.epochs}"
+            remarks.append(
+                f"the log's {format_count(dataset.printed)} counts {dataset.epochs} epochs ({asked} samples were asked "
+                f"for, and one epoch was too few): one epoch is {format_count(one)} samples, {share} of that number"
+            )
+        elif dataset.line == "loading":
+            remarks.append(
+                f"the {format_count(dataset.printed)} that the log prints on loading is one more than there are samples"
+            )
+    return tuple(remarks)
+
+
+def _length_in_name(name: str) -> int | None:
+    match = re.search(r"_(\d{1,12})sl_", name)
+    return int(match.group(1)) if match and int(match.group(1)) > 0 else None

@@ -1,0 +1,213 @@
+"""How much data a run is: tokens, samples and epochs of one dataset or of a weighted mixture.
+
+Everything is exact: epochs are fractions, counts are integers, and no float decides a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+from planner.units import MAX_COUNT, PlannerError, format_count
+
+#: NeoX builds each dataset of a mixture half a per cent too large, so that blending never runs dry.
+BLENDING_RESERVE = Fraction(1005, 1000)
+
+
+class Source(Protocol):
+    """What `run_length` asks of a dataset; a scenario's DataSource is one. One of samples and tokens is given."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def samples(self) -> int | None: ...
+    @property
+    def tokens(self) -> int | None: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def basis(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEpochs:
+    """What one dataset gives to the run."""
+
+    name: str
+    samples_per_epoch: int
+    share: Fraction  # of the samples drawn
+    epochs: Fraction  # passes over this dataset in the whole run; 0 when only iterations are given
+    neox_index_epochs: int  # whole epochs GPT-NeoX builds its index for; 0 when not a mixture
+
+
+@dataclass(frozen=True, slots=True)
+class RunLength:
+    """A run's data. Samples are sequences of `seq_length` tokens. One of `epochs` and `fixed_iterations` is given."""
+
+    seq_length: int
+    tokens_per_epoch: int
+    samples_per_epoch: int
+    total_samples: int  # sequences that the run must cover; 0 when iterations are given
+    epochs: Fraction | None
+    fixed_iterations: int | None
+    sources: tuple[SourceEpochs, ...]
+    basis: str
+    remarks: tuple[str, ...] = ()
+
+
+def exact(number: float | int | str | Fraction) -> Fraction:
+    """The number as it is written: 1.1 is 11/10, not the nearest binary float."""
+    try:
+        return number if isinstance(number, Fraction) else Fraction(str(number))
+    except ValueError as error:
+        raise PlannerError(f"{number!r} is not a number") from error
+
+
+def packed_samples(tokens_per_epoch: int, seq_length: int, epochs: Fraction | int = 1) -> int:
+    """Samples that E epochs of T tokens give: floor((E T - 1) / S), never below 0.
+
+    A sample is S + 1 tokens, neighbours share one, documents run on across epochs, so a remainder carries over.
+    Source: GPT-NeoX megatron/data/gpt2_dataset.py, `_num_epochs`; Megatron-LM's GPT dataset alike.
+    """
+    total = Fraction(epochs) * tokens_per_epoch
+    return max((total.numerator - total.denominator) // (total.denominator * seq_length), 0)
+
+
+def epochs_for_samples(tokens_per_epoch: int, seq_length: int, samples: int) -> int:
+    """Whole epochs GPT-NeoX builds for `samples`: the smallest E >= 1 with floor((E T - 1) / S) >= samples.
+
+    Raises PlannerError when the dataset has no tokens.
+    """
+    if tokens_per_epoch < 1:
+        raise PlannerError("a dataset without tokens has no epochs; give one that holds some")
+    return max(-(-(samples * seq_length + 1) // tokens_per_epoch), 1)
+
+
+def tokens_from_samples(samples: int, epochs: int, seq_length: int) -> tuple[int, int]:
+    """Fewest and most tokens an epoch may have if E epochs gave `samples`: the inverse of `packed_samples`."""
+    least = samples * seq_length + 1
+    most = (samples + 1) * seq_length
+    return -(-least // epochs), most // epochs
+
+
+def run_length(
+    data: Sequence[Source], seq_length: int, epochs: float | Fraction | None = None, iterations: int | None = None
+) -> RunLength:
+    """Tokens and samples of one epoch, and how many samples the whole run covers.
+
+    Parameters
+    ----------
+    data : one dataset, or several whose weights say how they are mixed. Each gives `samples` (sequences of one epoch:
+        E epochs are E x N, rounded up to a whole sequence) or `tokens` (E epochs are floor((E T - 1) / S) samples).
+    epochs, iterations : exactly one; epochs may be fractional.
+
+    Raises PlannerError for empty data, lengths that are not positive, both or neither of epochs and iterations.
+
+    An epoch of a mixture is as many samples as its datasets hold together; GPT-NeoX's blended dataset has that length
+    (megatron/data/blendable_dataset.py) and draws each dataset by its normalised weight, so a dataset may be seen more
+    or less than once in it. Each one's own epochs are in `sources`.
+    """
+    if (epochs is None) == (iterations is None):
+        raise PlannerError("training: give either `epochs` or `iterations`")
+    if seq_length < 1:
+        raise PlannerError(f"data.seq_length is {seq_length}; it must be at least 1")
+    if iterations is not None and not 0 < iterations <= MAX_COUNT:
+        raise PlannerError(f"training.iterations is {iterations}; it must be at least 1")
+    passes = None if epochs is None else exact(epochs)
+    if passes is not None and passes <= 0:
+        raise PlannerError(f"training.epochs is {epochs}; it must be above 0")
+    if not data:
+        raise PlannerError("data: no dataset is given")
+    sizes = [_epoch_of(source, seq_length) for source in data]
+    shares = _shares(data)
+    tokens, samples = sum(t for t, _ in sizes), sum(n for _, n in sizes)
+    total = _total_samples(data, tokens, samples, seq_length, passes)
+    if total > MAX_COUNT or (passes is not None and total < 1):
+        amount = "more than 10^18 sequences" if total > MAX_COUNT else "not one sequence"
+        raise PlannerError(f"data and epochs make {amount} of {format_count(seq_length)} tokens")
+    mixture = len(data) > 1
+    drawn = [_Drawn(source.name, t, n, share) for source, (t, n), share in zip(data, sizes, shares, strict=True)]
+    sources = tuple(d.epochs(total, seq_length, mixture) for d in drawn)
+    return RunLength(
+        seq_length=seq_length,
+        tokens_per_epoch=tokens,
+        samples_per_epoch=samples,
+        total_samples=total,
+        epochs=passes,
+        fixed_iterations=iterations,
+        sources=sources,
+        basis="; ".join(_basis(source, mixture) for source in data),
+        remarks=_mixture_remarks(sources, passes) if mixture else (),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    name: str
+    tokens: int
+    samples: int
+    share: Fraction
+
+    def epochs(self, total: int, seq_length: int, mixture: bool) -> SourceEpochs:
+        """Passes over this dataset when `total` samples are drawn, and the epochs NeoX sizes its index for."""
+        if not mixture:
+            return SourceEpochs(self.name, self.samples, self.share, Fraction(total, self.samples or 1), 0)
+        asked = -((-total * self.share * BLENDING_RESERVE) // 1)  # NeoX: ceil(samples x weight x 1.005)
+        index = epochs_for_samples(self.tokens, seq_length, int(asked)) if total else 0
+        return SourceEpochs(self.name, self.samples, self.share, total * self.share / (self.samples or 1), index)
+
+
+def _epoch_of(source: Source, seq_length: int) -> tuple[int, int]:
+    """Tokens and samples of one epoch of one dataset."""
+    if (source.samples is None) == (source.tokens is None):
+        raise PlannerError(f"data: `{source.name}` needs either samples or tokens (an index or a log once it is read)")
+    if source.samples is not None:
+        if not 0 < source.samples <= MAX_COUNT:
+            raise PlannerError(f"data: samples of `{source.name}` is {source.samples}; it must be at least 1")
+        return source.samples * seq_length, source.samples
+    tokens = source.tokens or 0
+    if not 1 < tokens <= MAX_COUNT:
+        raise PlannerError(f"data: tokens of `{source.name}` is {tokens}; it must be at least 2")
+    return tokens, packed_samples(tokens, seq_length)
+
+
+def _shares(data: Sequence[Source]) -> list[Fraction]:
+    """Weights divided by their sum, as NeoX normalises them."""
+    weights = [exact(source.weight) for source in data]
+    for source, weight in zip(data, weights, strict=True):
+        if weight <= 0:
+            raise PlannerError(f"data: weight of `{source.name}` is {source.weight}; it must be above 0")
+    return [weight / sum(weights) for weight in weights]
+
+
+def _total_samples(data: Sequence[Source], tokens: int, samples: int, seq_length: int, epochs: Fraction | None) -> int:
+    if epochs is None:
+        return 0
+    if len(data) == 1 and data[0].tokens is not None:
+        return packed_samples(tokens, seq_length, epochs)
+    return -(-(epochs.numerator * samples) // epochs.denominator)
+
+
+def _basis(source: Source, mixture: bool) -> str:
+    if source.basis:
+        said = source.basis
+    elif source.samples is not None:
+        said = f"{format_count(source.samples)} samples given, counted as one epoch"
+    else:
+        said = f"{format_count(source.tokens or 0)} tokens given; floor((E x tokens - 1) / seq_length) samples"
+    return f"{source.name}: {said}" if mixture else said
+
+
+def _mixture_remarks(sources: Sequence[SourceEpochs], epochs: Fraction | None) -> tuple[str, ...]:
+    together = format_count(sum(source.samples_per_epoch for source in sources))
+    remarks = [f"an epoch of the mixture is the {together} samples its datasets hold together, drawn by weight"]
+    if epochs is None:
+        return tuple(remarks)
+    remarks += [
+        f"{source.name}: {float(source.share):.4g} of the samples, {float(source.epochs):.4g} epochs of its own "
+        f"(GPT-NeoX builds its index for {source.neox_index_epochs})"
+        for source in sources
+    ]
+    return tuple(remarks)

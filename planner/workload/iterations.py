@@ -1,0 +1,232 @@
+"""How many iterations a run takes at each global batch: plain, with a batch ramp, and as GPT-NeoX would count.
+
+Arrays in, arrays out, in exact integers: the search asks for every batch at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.units import PlannerError, format_count
+from planner.workload.dataset import RunLength
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+#: Longest ramp that is followed: every increment is a step of the count, and k x samples must stay an int64.
+MAX_INCREMENTS = 100_000
+MAX_RAMP_SAMPLES = 10**13
+
+
+class Ramp(Protocol):
+    """A batch ramp, in sequences; a scenario's BatchRamp is one."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def increment(self) -> int: ...
+    @property
+    def samples(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RampPhase:
+    """Consecutive iterations of one batch."""
+
+    global_batch: int
+    iterations: int
+
+
+def iterations_for(run: RunLength, global_batch: IntArray | int, ramp: Ramp | None = None) -> IntArray:
+    """Iterations that cover the run: ceil(total samples / batch), or the number the scenario fixes.
+
+    Parameters
+    ----------
+    global_batch : int array of any shape, sequences. The final batch when there is a ramp.
+    ramp : Megatron's `--rampup-batch-size START INCREMENT SAMPLES`.
+
+    Returns
+    -------
+    int array of the same shape.
+
+    Raises PlannerError for batches below 1 and for those a ramp cannot reach (see `ramp_allows`).
+    """
+    batch = np.asarray(global_batch, dtype=np.int64)
+    if batch.size and int(batch.min()) < 1:
+        raise PlannerError(f"the global batch is {int(batch.min())}; it must be at least 1")
+    if run.fixed_iterations is not None:
+        return np.full(batch.shape, run.fixed_iterations, dtype=np.int64)
+    if ramp is None:
+        return -(-run.total_samples // batch)
+    return _sum(count for _, count in ramp_stages(ramp, batch, total=run.total_samples))
+
+
+def samples_consumed(run: RunLength, global_batch: IntArray | int, ramp: Ramp | None = None) -> IntArray:
+    """Sequences that those iterations read: at least what the run must cover. Same shapes and errors."""
+    batch = np.asarray(global_batch, dtype=np.int64)
+    if ramp is None:
+        return iterations_for(run, batch) * batch
+    return _sum(size * count for size, count in _stages(run, batch, ramp))
+
+
+def ramp_allows(ramp: Ramp, global_batch: IntArray | int) -> BoolArray:
+    """Which final batches a ramp can reach: not below its start, and a whole number of increments above it.
+
+    Source: Megatron-LM megatron/core/num_microbatches_calculator.py, which stops otherwise.
+    """
+    batch = np.asarray(global_batch, dtype=np.int64)
+    allowed: BoolArray = (batch >= ramp.start) & ((batch - ramp.start) % ramp.increment == 0)
+    return allowed
+
+
+def ramp_schedule(run: RunLength, global_batch: int, ramp: Ramp | None = None) -> tuple[RampPhase, ...]:
+    """Batches and their iterations in order, none empty; together they are `iterations_for`."""
+    if ramp is None:
+        return (RampPhase(global_batch, int(iterations_for(run, global_batch))),)
+    stages = _stages(run, np.asarray(global_batch, dtype=np.int64), ramp)
+    return tuple(RampPhase(int(size), int(count)) for size, count in stages if int(count))
+
+
+def per_epoch(run: RunLength, global_batch: IntArray | int) -> tuple[IntArray, IntArray]:
+    """Full batches in one pass, floor(N / B), and the samples left over, N mod B."""
+    batch = np.asarray(global_batch, dtype=np.int64)
+    return run.samples_per_epoch // batch, run.samples_per_epoch % batch
+
+
+def evaluation_iterations(
+    iterations: IntArray | int, interval: int | None, each: int | None, final_test: bool = True
+) -> IntArray:
+    """Forward-only iterations of evaluation: `each` every `interval`, once more at the end, and as many for the test.
+
+    Source: GPT-NeoX megatron/training.py and its sizing (train_iters // eval_interval + 1) x eval_iters for validation,
+    eval_iters for test; Megatron-LM alike. Without an interval or a count: 0.
+    """
+    count = np.asarray(iterations, dtype=np.int64)
+    if not interval or not each:
+        return np.zeros_like(count)
+    return (count // interval + 1 + (1 if final_test else 0)) * each
+
+
+def neox_iterations(run: RunLength, global_batch: IntArray | int) -> IntArray:
+    """What GPT-NeoX makes of it, dropping the last partial batch: floor(E N / B), epochs carried over."""
+    if run.fixed_iterations is not None:
+        return iterations_for(run, global_batch)
+    return run.total_samples // np.asarray(global_batch, dtype=np.int64)
+
+
+def neox_train_epochs_iterations(
+    samples: int, epochs: int, micro_batch: int, data_parallel: int, gradient_accumulation: int
+) -> int:
+    """`train_iters` that GPT-NeoX derives from `train_epochs`, so that each sample is seen at most that often.
+
+    `samples` is the true number in one epoch (the line printed while the index is built); the dataset's own length is
+    one less. floor(floor((samples - 1) / (micro x dp)) x E / accumulation).
+
+    Source: GPT-NeoX megatron/training.py `update_iterations`, megatron/data/samplers.py, gpt2_dataset.py `__len__`.
+    """
+    loader = loader_length(dataset_length(samples), micro_batch, data_parallel)
+    return loader * epochs // gradient_accumulation
+
+
+def dataset_length(samples: int) -> int:
+    """`len()` of GPT-NeoX's dataset: one less than the samples its index holds."""
+    return max(samples - 1, 0)
+
+
+def loader_length(length: int, micro_batch: int, data_parallel: int) -> int:
+    """Micro-batches of one pass of GPT-NeoX's loader, last partial one dropped."""
+    return length // (micro_batch * data_parallel)
+
+
+def _stages(run: RunLength, batch: IntArray, ramp: Ramp) -> list[tuple[IntArray, IntArray]]:
+    if run.fixed_iterations is not None:
+        return ramp_stages(ramp, batch, steps=run.fixed_iterations)
+    return ramp_stages(ramp, batch, total=run.total_samples)
+
+
+def _sum(parts: Iterable[IntArray]) -> IntArray:
+    total: IntArray = sum(parts, start=np.zeros((), dtype=np.int64))
+    return np.asarray(total, dtype=np.int64)
+
+
+def ramp_stages(
+    ramp: Ramp, global_batch: IntArray | int, total: int | None = None, steps: int | None = None
+) -> list[tuple[IntArray, IntArray]]:
+    """(batch, iterations) of each stage of a ramp and of the rest, both of the shape of `global_batch`.
+
+    Parameters
+    ----------
+    global_batch : int array, the final batches; each must be one that `ramp_allows`.
+    total, steps : exactly one: go on until that many samples are covered, or that many iterations are done.
+
+    Megatron looks at the samples consumed before each iteration: the batch is start + k x increment, where
+    k = int(consumed / (ramp samples / increments)) as floats, and the final batch past the ramp's samples.
+
+    Source: Megatron-LM megatron/core/num_microbatches_calculator.py, `RampupBatchsizeNumMicroBatchesCalculator`.
+    """
+    batch = np.asarray(global_batch, dtype=np.int64)
+    increments = _increments(ramp, batch)
+    consumed, done = np.zeros_like(batch), np.zeros_like(batch)
+    stages: list[tuple[IntArray, IntArray]] = []
+    for k in range(int(increments.max(initial=0)) + 1):
+        last = k >= increments
+        size = np.where(last, batch, ramp.start + k * ramp.increment)
+        left = steps - done if steps is not None else -(-np.maximum((total or 0) - consumed, 0) // size)
+        until = _phase_end(ramp.samples, increments, k)
+        count = np.where(last, left, np.minimum(left, -(-np.maximum(until - consumed, 0) // size)))
+        count = np.where(k <= increments, count, 0)
+        consumed, done = consumed + count * size, done + count
+        stages.append((size, count))
+    return stages
+
+
+def _increments(ramp: Ramp, batch: IntArray) -> IntArray:
+    allowed = ramp_allows(ramp, batch)
+    if not bool(np.all(allowed)):
+        wrong = int(np.ravel(batch)[~np.ravel(allowed)][0])
+        raise PlannerError(
+            f"training.batch_ramp: from {ramp.start} in steps of {ramp.increment} it never reaches a batch of {wrong}"
+        )
+    increments: IntArray = (batch - ramp.start) // ramp.increment
+    if int(increments.max(initial=0)) > MAX_INCREMENTS or ramp.samples > MAX_RAMP_SAMPLES:
+        raise PlannerError(
+            f"training.batch_ramp: more than {MAX_INCREMENTS:,} increments or {MAX_RAMP_SAMPLES:,} samples; "
+            "take a larger increment or fewer samples"
+        )
+    return increments
+
+
+def _phase_end(ramp_samples: int, increments: IntArray, k: int) -> IntArray:
+    """The smallest count of consumed samples that ends phase k, exactly as Megatron's float division has it."""
+    safe = np.maximum(increments, 1)
+    each = ramp_samples / safe
+    guess = -(-(k + 1) * ramp_samples // safe)
+    if ramp_samples == 0:
+        return np.zeros_like(guess)
+    early = (guess > 0) & ((guess - 1) / each >= k + 1)
+    late = guess / each < k + 1
+    return np.where(early, guess - 1, np.where(late, guess + 1, guess))
+
+
+def leftover_remarks(run: RunLength, global_batch: int, ramp: Ramp | None = None) -> tuple[str, ...]:
+    """What GPT-NeoX would count instead, where that differs."""
+    ours, theirs = int(iterations_for(run, global_batch)), int(neox_iterations(run, global_batch))
+    if ours == theirs or run.epochs is None or ramp is not None:
+        return ()
+    rest = run.total_samples - theirs * global_batch
+    passes = "one pass" if run.epochs == 1 else f"{_epochs_text(run.epochs)} epochs"
+    said = (
+        f"GPT-NeoX drops the last partial batch: {format_count(theirs)} iterations for {passes}, "
+        f"leaving {format_count(rest)} sequences unread; {format_count(ours)} cover them"
+    )
+    return (said,)
+
+
+def _epochs_text(epochs: Fraction) -> str:
+    return str(epochs.numerator) if epochs.denominator == 1 else f"{float(epochs):g}"
