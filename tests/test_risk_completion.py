@@ -8,8 +8,9 @@ import pytest
 from planner.catalog.risk_facts import load_risk_facts
 from planner.risk.checkpoint import optimal_interval
 from planner.risk.completion import Hazard, completion
-from planner.risk.failures import RiskSettings, hazards, interruption_rate
+from planner.risk.failures import hazards, interruption_rate
 from planner.risk.simulation import SimulatedRun, simulate
+from planner.scenario import Risk
 
 DAY = 86_400.0
 FACTS = load_risk_facts()
@@ -84,7 +85,7 @@ def test_more_work_never_ends_sooner():
         assert np.all(more > first)
 
 
-def hopper_hazard(gpus: int, parameters: int, settings: RiskSettings) -> Hazard:
+def hopper_hazard(gpus: int, parameters: int, settings: Risk) -> Hazard:
     rate = interruption_rate(FACTS, "hopper", "any", settings)
     return hazards(
         FACTS, settings, rate=rate, spot=False, parameters=parameters, gpus=np.array([gpus]), gpus_per_node=8
@@ -92,7 +93,7 @@ def hopper_hazard(gpus: int, parameters: int, settings: RiskSettings) -> Hazard:
 
 
 def test_llama_3_405b_is_interrupted_about_466_times_in_54_days_and_over_90_percent_effective():
-    hazard = hopper_hazard(16_384, 405_853_388_800, RiskSettings())
+    hazard = hopper_hazard(16_384, 405_853_388_800, Risk())
     zero = np.zeros(1)
     work = np.array([0.95 * 54 * DAY])
     runs = completion(work, zero, zero, hazard)
@@ -104,16 +105,16 @@ def test_llama_3_405b_is_interrupted_about_466_times_in_54_days_and_over_90_perc
 @pytest.mark.parametrize(("gpus", "published_hours"), [(1_024, 29.0), (16_384, 1.8)])
 def test_mean_time_to_failure_falls_with_job_size_as_meta_projects(gpus, published_hours):
     # Kokolis et al. 2024, the worse of their clusters: 6.50 per 1,000 node-days, so 1.8 h at 16,384 GPUs.
-    rate = RiskSettings(interruptions_per_1000_node_days=6.50)
+    rate = Risk(interruptions_per_1000_node_days=6.50)
     assert 1 / hopper_hazard(gpus, 1, rate).rate_per_s[0] / 3600 == pytest.approx(published_hours, rel=0.03)
 
 
 def test_spot_adds_preemptions_and_their_waiting_and_asynchronous_saving_shortens_the_pause():
-    rate = interruption_rate(FACTS, "hopper", "aws", RiskSettings())
+    rate = interruption_rate(FACTS, "hopper", "aws", Risk())
     common = {"rate": rate, "parameters": 10**10, "gpus": np.array([64]), "gpus_per_node": 8}
-    firm = hazards(FACTS, RiskSettings(), spot=False, **common)
-    spot = hazards(FACTS, RiskSettings(), spot=True, **common)
-    behind = hazards(FACTS, RiskSettings(asynchronous_checkpoints=True), spot=False, **common)
+    firm = hazards(FACTS, Risk(), spot=False, **common)
+    spot = hazards(FACTS, Risk(), spot=True, **common)
+    behind = hazards(FACTS, Risk(asynchronous_checkpoints=True), spot=False, **common)
     assert spot.rate_per_s[0] > firm.rate_per_s[0]
     assert spot.restart_s[0] > firm.restart_s[0]
     assert behind.checkpoint_s[0] < firm.checkpoint_s[0]

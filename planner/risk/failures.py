@@ -10,25 +10,10 @@ from planner.catalog.risk_facts import InterruptionRate, RiskFacts
 from planner.performance.arrays import FloatArray, IntArray
 from planner.risk.checkpoint import optimal_interval
 from planner.risk.completion import Hazard
+from planner.scenario import Risk
 
 DAY_S = 86_400.0
 GB = 1e9
-
-
-@dataclass(frozen=True, slots=True)
-class RiskSettings:
-    """What the user knows better than the catalog; None: the catalog's value. Times in seconds, rates as named."""
-
-    interruptions_per_1000_node_days: float | None = None  # of a node of eight GPUs; 0: nothing ever fails
-    detection_s: float | None = None
-    restart_s: float | None = None
-    spare_nodes: int | None = None  # standing by (and paid); None: a cloud replaces the node at once
-    replacement_s: float | None = None
-    checkpoint_interval_s: float | None = None  # None: the optimal one
-    asynchronous_checkpoints: bool = False
-    storage_gbyte_per_s: float | None = None  # of the whole cluster; None: by node
-    spot_preemptions_per_1000_node_days: float | None = None
-    spot_refill_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +25,7 @@ class Interruptions:
     kind: str
 
 
-def interruption_rate(facts: RiskFacts, family: str, provider: str, settings: RiskSettings) -> Interruptions:
+def interruption_rate(facts: RiskFacts, family: str, provider: str, settings: Risk) -> Interruptions:
     """The rate for an accelerator family at a provider: the user's, the provider's, the family's, or any."""
     own = settings.interruptions_per_1000_node_days
     if own is not None:
@@ -62,7 +47,7 @@ def checkpoint_bytes(parameters: int, facts: RiskFacts) -> float:
 
 def hazards(
     facts: RiskFacts,
-    settings: RiskSettings,
+    settings: Risk,
     *,
     rate: Interruptions,
     spot: bool,
