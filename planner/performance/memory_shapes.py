@@ -51,7 +51,11 @@ class MemoryShapes:
     layers: int  # multi-token prediction included
     first_dense: int
     every: int  # n-th layers after them are MoE; 0: none
-    heads_that_repeat_logits: float  # 1 + multi-token prediction layers
+    logits_copies: float  # one, and one a multi-token prediction layer
+
+    @property
+    def has_dense(self) -> bool:
+        return self.every != 1 or self.first_dense > 0
 
 
 @lru_cache(maxsize=256)
@@ -91,7 +95,7 @@ def memory_shapes(model: ModelSpec, seq_length: int, name: str, flash: bool) -> 
         layers=model.layers + model.mtp_layers,
         first_dense=first_dense,
         every=every,
-        heads_that_repeat_logits=1.0 + model.mtp_layers,
+        logits_copies=1.0 + model.mtp_layers,
     )
 
 

@@ -11,13 +11,12 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True, slots=True)
 class StageLayers:
-    """Layers on the stages that can be the fullest, each (n,) counts.
+    """Layers on the stages at either end, each (n,) counts.
 
     `first` carries the embedding, `last` the output head and the loss; `fullest` is the most that any stage holds.
     """
 
     first: IntArray
-    middle: IntArray
     last: IntArray
 
     @property
@@ -26,7 +25,7 @@ class StageLayers:
 
 
 def stage_layers(layers: int, pp: IntArray) -> StageLayers:
-    """Layers of the first, a middle and the last stage.
+    """Layers of the first and the last stage; none between holds more than the first.
 
     Stages differ by at most one layer; where pp does not divide, the last stage, which also computes the logits, is
     one of those with fewer. Interleaving deals the same layers out in vpp chunks and changes no stage's sum.
@@ -39,29 +38,26 @@ def stage_layers(layers: int, pp: IntArray) -> StageLayers:
     Source: DeepSpeed `partition_balanced` (GPT-NeoX's pipe_partition_method) and Megatron-LM
     `pipeline_model_parallel_layout`; both reach a fullest stage of ceil(layers / pp).
     """
-    full = -(-layers // pp)
-    return StageLayers(first=full, middle=full, last=layers // pp)
+    return StageLayers(first=-(-layers // pp), last=layers // pp)
 
 
-def in_flight(pp: FloatArray, vpp: FloatArray, micro_batches: FloatArray, stage: int) -> FloatArray:
-    """Micro-batches whose activations a stage holds at once, in units of that stage's whole activations.
+def in_flight_limit(pp: FloatArray, vpp: FloatArray, stage: int) -> FloatArray:
+    """Most micro-batches whose activations a stage holds at once, in units of that stage's whole activations, (n,).
 
-    1F1B: stage i holds min(m, p - i). Interleaved: 2 (p - i - 1) + (v - 1) p warm-up chunks and the one being run,
-    of v chunks a micro-batch; at i = 0 this is p (1 + (p - 1) / (p v)).
-    Non-decreasing in m, and constant from m = 2 p on.
+    With m micro-batches a step it holds min(m, this). 1F1B: p - i. Interleaved: 2 (p - i - 1) + (v - 1) p warm-up
+    chunks and the one being run, of v chunks a micro-batch; at i = 0 this is p (1 + (p - 1) / (p v)), below 2 p.
 
     Parameters
     ----------
-    pp, vpp, micro_batches : float arrays (n,), stages p, chunks a stage v, micro-batches a step m
+    pp, vpp : float arrays (n,), stages p, chunks a stage v
     stage : i counted from the first stage; -1 is the last
 
     Source: Narayanan et al. 2021, section 2.2; Korthikanti et al. 2022, section 4.2.3; megatron/core/
     pipeline_parallel/schedules.py get_pp_rank_microbatches.
     """
-    before_last = np.zeros_like(pp) if stage < 0 else np.maximum(pp - (stage + 1), 0.0)
-    plain = before_last + 1.0
-    interleaved = (2.0 * before_last + (vpp - 1.0) * pp + 1.0) / vpp
-    return np.minimum(np.where(vpp > 1.0, interleaved, plain), micro_batches)
+    after = np.zeros_like(pp) if stage < 0 else np.maximum(pp - (stage + 1.0), 0.0)
+    interleaved = (2.0 * after + (vpp - 1.0) * pp + 1.0) / vpp
+    return np.where(vpp > 1.0, interleaved, after + 1.0)
 
 
 def even(layers: int, pp: IntArray, vpp: IntArray, beside: int = 0) -> BoolArray:

@@ -1,0 +1,253 @@
+"""The part of a layout's memory that neither its data-parallel ranks nor its micro-batches change, and how they enter.
+
+The search computes it once a layout and asks `at` for millions of (dp, grad_accum) pairs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
+from planner.performance.frameworks import Framework, KindBytes, framework
+from planner.performance.memory_shapes import LayerBytes, MemoryShapes, memory_shapes
+from planner.performance.stages import in_flight_limit, stage_layers
+
+GIB = float(2**30)
+
+
+@dataclass(frozen=True, slots=True)
+class StageActivations:
+    """Activations of one sequence on one stage, GiB (n,): held x each + once, held = min(limit, micro-batches)."""
+
+    limit: FloatArray  # micro-batches in flight, in whole-stage units
+    each: FloatArray
+    once: FloatArray  # of the layer being run, or the logits
+    plain_each: FloatArray  # the same without full recompute: what it never exceeds
+    plain_once: FloatArray
+
+    def at(self, micro_batches: FloatArray, any_full: bool) -> FloatArray:
+        held = np.minimum(self.limit, micro_batches)
+        kept = held * self.each + self.once
+        if not any_full:
+            return kept
+        # One layer in flight is all that full recompute would rebuild: then it saves nothing.
+        return np.minimum(kept, held * self.plain_each + self.plain_once)
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutMemory:
+    """Memory of layouts before dp and grad_accum are known, (n,) each."""
+
+    whole: FloatArray  # parameters of the fullest rank
+    shard: FloatArray  # of those, the share of one of dp ranks times dp
+    zero_stage: IntArray
+    fixed_gib: FloatArray  # states kept whole, overhead
+    divided_gib: FloatArray  # states that dp divides
+    shared_gib: FloatArray  # more overhead and buckets, once dp is above 1
+    gather: FloatArray  # parameters gathered at once under ZeRO 3, in bytes
+    reduce: FloatArray  # gradients not yet scattered under ZeRO 2 and 3, in bytes
+    stages: tuple[StageActivations, ...]
+    overhead_gib: FloatArray
+    gather_full_bytes: float
+    reduce_full_bytes: float
+    any_full: bool
+    any_sharded: bool
+
+    def at(self, dp: IntArray | FloatArray, grad_accum: IntArray | FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(GiB without activations, GiB of activations a sequence of the micro-batch), (n,)."""
+        ranks = np.asarray(dp, dtype=np.float64)
+        base = self.fixed_gib + self.divided_gib / ranks + np.where(ranks > 1.0, self.shared_gib, 0.0)
+        if self.any_sharded:
+            gathered, reduced = self.buffers(ranks)
+            base = base + (gathered + reduced) / GIB
+        return base, self.activations(np.asarray(grad_accum, dtype=np.float64))
+
+    def activations(self, micro_batches: FloatArray) -> FloatArray:
+        """GiB a sequence of the micro-batch on the stage that holds the most, (n,); non-decreasing in micro_batches."""
+        most = self.stages[0].at(micro_batches, self.any_full)
+        for stage in self.stages[1:]:
+            most = np.maximum(most, stage.at(micro_batches, self.any_full))
+        return most
+
+    def buffers(self, ranks: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Bytes of gathered weights and unscattered gradients; never more than keeping all would take."""
+        rest = self.whole - self.shard / ranks
+        return np.minimum(self.gather, self.gather_full_bytes * rest), np.minimum(
+            self.reduce, self.reduce_full_bytes * rest
+        )
+
+    def take(self, index: Any) -> LayoutMemory:
+        """The entries that `index` selects, in its order."""
+        return LayoutMemory(**{f.name: _taken(getattr(self, f.name), index) for f in fields(self)})
+
+
+def _taken(value: Any, index: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(StageActivations(*(getattr(s, f.name)[index] for f in fields(s))) for s in value)
+    return value[index] if isinstance(value, np.ndarray) else value
+
+
+def layout_memory(
+    setting: Setting,
+    tp: IntArray,
+    pp: IntArray,
+    vpp: IntArray,
+    cp: IntArray,
+    ep: IntArray,
+    zero_stage: IntArray,
+    sequence_parallel: BoolArray,
+    recompute: IntArray,
+) -> LayoutMemory:
+    """What does not depend on dp and grad_accum; arguments as the fields of Layouts, (n,) each."""
+    row = framework(setting.framework)
+    constants = row.memory
+    shapes = memory_shapes(setting.model, setting.seq_length, row.name, row.release(setting.release).flash_attention)
+    t, p, v, c, e = (axis.astype(np.float64) for axis in (tp, pp, vpp, cp, ep))
+    cut = _cut(shapes, pp, t, e)
+    state = row.state_bytes(setting.precision)
+    kinds = (state.weights, state.gradients, state.optimizer)
+    whole = cut.dense + cut.experts
+    shard = cut.dense / c if row.zero_shards_over_context else cut.dense
+    if shapes.every:
+        # Experts are divided over their own data-parallel group, t c D / e.
+        shard = shard + cut.experts * e / (t * c)
+    groups = (tp > 1).astype(np.float64) + (pp > 1) + (cp > 1) + (ep > 1)
+    overhead = constants.overhead_gib + constants.overhead_per_group_gib * groups
+    bucket = np.minimum(constants.bucket_bytes, 2.0 * whole) / GIB
+    # The root unit (embedding, head) stays gathered beside the layers, and so does its gradient.
+    root = 2.0 * constants.gather_bytes * cut.vocab * shapes.hidden
+    return LayoutMemory(
+        whole=whole,
+        shard=shard,
+        zero_stage=zero_stage,
+        fixed_gib=overhead + whole * by_stage(kinds, "full", zero_stage) / GIB,
+        divided_gib=shard * by_stage(kinds, "shard", zero_stage) / GIB,
+        shared_gib=constants.overhead_per_group_gib + bucket,
+        gather=np.where(zero_stage >= 3, constants.gather_layers * constants.gather_bytes * cut.layer + root, 0.0),
+        reduce=np.where(zero_stage >= 2, constants.reduce_bytes * cut.layer, 0.0),
+        stages=_stage_activations(setting, row, shapes, cut, sequence_parallel, recompute, t, p, v, c),
+        overhead_gib=overhead,
+        gather_full_bytes=state.weights.full[2],
+        reduce_full_bytes=state.gradients.full[1],
+        any_full=bool((recompute == 2).any()),
+        any_sharded=bool((zero_stage >= 2).any()),
+    )
+
+
+def by_stage(kinds: tuple[KindBytes, ...], part: str, zero_stage: IntArray) -> FloatArray:
+    """Bytes a parameter of some kinds of state (`part`: full or shard) at each ZeRO stage, (n,)."""
+    table = np.sum([getattr(kind, part) for kind in kinds], axis=0)
+    return np.asarray(table, dtype=np.float64)[zero_stage]
+
+
+# Parameters -----------------------------------------------------------------------------------------------------------
+
+Kinds = tuple[FloatArray, FloatArray]  # (dense, MoE) layers of a stage
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """Layers of each stage that can be the fullest, and parameters of the fullest rank, (n,)."""
+
+    first: Kinds
+    middle: Kinds
+    last: Kinds
+    dense: FloatArray  # parameters outside routed experts
+    experts: FloatArray  # of routed experts
+    layer: FloatArray  # of the largest layer, its experts included
+    vocab: FloatArray  # rows of the vocabulary
+
+
+def _cut(shapes: MemoryShapes, pp: IntArray, t: FloatArray, e: FloatArray) -> _Cut:
+    cut = stage_layers(shapes.layers, pp)
+    full = cut.fullest.astype(np.float64)
+    first, middle = _kinds(shapes, full, shapes.first_dense), _kinds(shapes, full, 0)
+    last = _kinds(shapes, cut.last.astype(np.float64), 0)
+    rows = np.ceil(shapes.vocab_rows / (shapes.vocab_multiple * t)) * shapes.vocab_multiple
+    table = rows * shapes.hidden
+    dense_layer = shapes.dense_split / t + shapes.dense_whole
+    moe_layer = shapes.moe_split / t + shapes.moe_whole
+    routed = shapes.routed / e
+
+    def parameters(kinds: Kinds) -> FloatArray:
+        return kinds[0] * dense_layer + kinds[1] * moe_layer if shapes.every else kinds[0] * dense_layer
+
+    # Tied weights are one table without a pipeline, and a copy at either end with one.
+    alone = np.where(pp == 1, (0.0 if shapes.tied else table) + shapes.outside, 0.0)
+    dense = np.maximum(parameters(first) + table + shapes.positions + alone, parameters(last) + table + shapes.outside)
+    most = first[1]
+    if shapes.first_dense:
+        # Stages after the first have no dense layers: fewer other parameters, more experts. The most of each is taken.
+        split = pp > 1
+        dense = np.where(split, np.maximum(dense, parameters(middle)), dense)
+        most = np.where(split, middle[1], most)
+    layer = moe_layer + routed if shapes.every else dense_layer
+    return _Cut(first, middle, last, dense, most * routed, layer, rows)
+
+
+def _kinds(shapes: MemoryShapes, layers: FloatArray, first_dense: int) -> Kinds:
+    if not shapes.every:
+        return layers, np.zeros_like(layers)
+    moe = np.ceil(np.maximum(layers - first_dense, 0.0) / shapes.every)
+    return layers - moe, moe
+
+
+# Activations ----------------------------------------------------------------------------------------------------------
+
+
+def _stage_activations(
+    setting: Setting,
+    row: Framework,
+    shapes: MemoryShapes,
+    cut: _Cut,
+    sequence_parallel: BoolArray,
+    recompute: IntArray,
+    t: FloatArray,
+    p: FloatArray,
+    v: FloatArray,
+    c: FloatArray,
+) -> tuple[StageActivations, ...]:
+    """The stages that can hold the most: the first, the last, and the second where the first has dense layers.
+
+    Source: Korthikanti et al. 2022, sections 4 and 5.
+    """
+    inverse = 1.0 / t
+    spread = np.where(sequence_parallel, inverse, 1.0)
+    gib_a_byte = setting.seq_length * (1.0 + row.memory.fragmentation) / GIB / c
+
+    def size(layer: LayerBytes) -> FloatArray:
+        split = layer.split + layer.scores * setting.seq_length
+        return (layer.spread + layer.routed) * spread + split * inverse
+
+    def leaned(kept: LayerBytes, lean: LayerBytes) -> tuple[FloatArray, FloatArray]:
+        everything = size(kept)
+        return everything, everything if lean == kept else np.where(recompute >= 1, size(lean), everything)
+
+    none = (np.zeros_like(t), np.zeros_like(t))
+    dense, lean_dense = leaned(shapes.dense, shapes.dense_selective) if shapes.has_dense else none
+    moe, lean_moe = leaned(shapes.moe, shapes.moe_selective) if shapes.every else none
+    checkpoint = shapes.input_bytes * spread
+    working = np.maximum(dense, moe) - checkpoint
+    transient = size(shapes.transient)
+    logits = row.memory.logits_bytes * shapes.logits_copies * cut.vocab
+    full = recompute == 2
+
+    def stage(kinds: Kinds, limit: FloatArray, at_end: FloatArray) -> StageActivations:
+        plain_each = kinds[0] * lean_dense + kinds[1] * lean_moe
+        plain_once = np.maximum(transient, at_end)
+        each = np.where(full, (kinds[0] + kinds[1]) * checkpoint, plain_each)
+        once = np.where(full, np.maximum(transient + working, at_end), plain_once)
+        return StageActivations(limit, *(x * gib_a_byte for x in (each, once, plain_each, plain_once)))
+
+    out = [
+        stage(cut.first, in_flight_limit(p, v, 0), np.where(p == 1.0, logits, 0.0)),
+        stage(cut.last, in_flight_limit(p, v, -1), logits),
+    ]
+    if shapes.first_dense:
+        # With one stage there is no second; the first is repeated.
+        second = np.where(p > 1.0, cut.middle[0], cut.first[0]), np.where(p > 1.0, cut.middle[1], cut.first[1])
+        out.append(stage(second, in_flight_limit(p, v, 1), np.zeros_like(t)))
+    return tuple(out)
