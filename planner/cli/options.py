@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 ScenarioFile = Annotated[
-    Path, typer.Argument(help="Scenario file (YAML); `-` reads standard input.", metavar="SCENARIO")
+    Path, typer.Argument(help="Scenario file (YAML).", metavar="SCENARIO")
 ]
 Set = Annotated[
     list[str] | None,

@@ -63,8 +63,10 @@ def iterations_table(count: IterationCount, width: int) -> str:
         ("samples an epoch", f"{format_count(count.samples_per_epoch)} of {format_count(count.seq_length)} tokens"),
         (
             "iterations an epoch",
-            f"{format_count(count.iterations_per_epoch)} full batches of {format_count(count.global_batch)}, "
-            f"{format_count(count.leftover_samples)} sequences left over",
+            (
+                f"{format_count(count.iterations_per_epoch)} full batches of {format_count(count.global_batch)}, "
+                f"{format_count(count.leftover_samples)} sequences left over"
+            ),
         ),
     ]
     whole = f"{format_count(count.iterations)} iterations, {format_count(count.tokens)} tokens"

@@ -85,18 +85,26 @@ def columns(
         The column that is wrapped into what the others leave.
     """
     cells = [[clean(cell) for cell in row] for row in rows]
-    widths = [max(display_width(row[i]) for row in cells) for i in range(len(align))]
-    if flexible is not None:
-        others = sum(widths) - widths[flexible] + 2 * len(align)
-        widths[flexible] = max(8, min(widths[flexible], page.width - others))
+    natural = [max(display_width(row[i]) for row in cells) for i in range(len(align))]
+    widths = _fitted(natural, page.width - 2 * len(align), flexible)
     out: list[str] = []
     for number, row in enumerate(cells):
-        wrapped = [wrap(cell, widths[i]) if i == flexible else [cell] for i, cell in enumerate(row)]
+        wrapped = [wrap(cell, widths[i]) for i, cell in enumerate(row)]
         for part in range(max(len(lines) for lines in wrapped)):
             texts = (lines[part] if part < len(lines) else "" for lines in wrapped)
             line = "  " + "  ".join(_pad(text, widths[i], align[i]) for i, text in enumerate(texts))
             out.append(page.styled(line.rstrip(), "dim" if header and number == 0 else ""))
     return out
+
+
+def _fitted(natural: Sequence[int], room: int, flexible: int | None) -> list[int]:
+    """Column widths that fit: the flexible column gives way first, down to eight, then whichever is widest."""
+    widths = list(natural)
+    if flexible is not None:
+        widths[flexible] = max(min(8, natural[flexible]), min(natural[flexible], room - sum(widths) + widths[flexible]))
+    while sum(widths) > room and max(widths) > 1:
+        widths[widths.index(max(widths))] -= 1
+    return widths
 
 
 def bar(share: float, width: int) -> str:

@@ -1,0 +1,74 @@
+"""Every command in README and docs/ is run, and prints what the page says. `make refresh` writes the pages anew."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from planner.cli.app import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"(?<=^```console\n)(\$ .*?)(?=^```$)", re.DOTALL | re.MULTILINE)
+
+
+def examples(text: str) -> list[tuple[str, str]]:
+    """(command, output) pairs of one console block; a command line may go on after a backslash."""
+    parts = re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]
+    pairs = []
+    for part in parts:
+        command, _, output = re.sub(r"\\\n\s*", " ", part).partition("\n")
+        pairs.append((command, output))
+    return pairs
+
+
+def run_block(block: str, planner) -> str:
+    """The block as it ought to be."""
+    written = []
+    for shown, (command, _) in zip(re.split(r"^\$ ", block, flags=re.MULTILINE)[1:], examples(block), strict=True):
+        lines = shown.split("\n")
+        end = next(i for i, line in enumerate(lines) if not line.endswith("\\"))
+        name, *arguments = shlex.split(command)
+        assert name == "planner", f"docs show another program than planner: {command}"
+        ran = planner(*arguments)
+        assert ran.code in (0, 3), f"{command}: {ran.err}"
+        written.append("$ " + "\n".join(lines[: end + 1]) + "\n" + ran.out)
+    return "".join(written)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_examples_of_a_page_print_what_it_says(page, planner, tmp_path, monkeypatch):
+    for folder in ("scenarios", "catalogs"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    monkeypatch.chdir(tmp_path)
+    text = page.read_text(encoding="utf-8")
+    fresh = BLOCK.sub(lambda match: run_block(match.group(1), planner), text)
+    if os.environ.get("PLANNER_REFRESH_DOCS"):
+        page.write_text(fresh, encoding="utf-8")
+    assert fresh == page.read_text(encoding="utf-8"), (
+        f"{page.name} is out of date: run `make refresh` and read the change"
+    )
+
+
+def test_the_reference_has_every_command():
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    commands = [info.name for info in app.registered_commands] + [group.name for group in app.registered_groups]
+    missing = [name for name in commands if f"$ planner {name}" not in text]
+    assert commands
+    assert not missing, f"docs/cli.md lacks {missing}: add a console block for each and run `make refresh`"
+
+
+def test_links_between_pages_lead_somewhere():
+    links = {page: re.findall(r"\]\((?!https?://|#)([^)#\s]+)", page.read_text(encoding="utf-8")) for page in PAGES}
+    assert any(links.values())
+    assert not [(page.name, link) for page in PAGES for link in links[page] if not (page.parent / link).exists()]
+
+
+def test_first_screen_gives_the_two_commands():
+    first = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:24]
+    assert any("make plan" in line for line in first)
+    assert any("make test" in line for line in first)

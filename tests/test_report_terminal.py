@@ -1,0 +1,138 @@
+"""The table that `planner optimize` prints."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_plan_json import OFFER, OPTIMIZATION, PLAN
+
+from planner.plan import Change, EpochSchedule, Infeasible, Optimization
+from planner.report import figures, layout
+from planner.report.terminal import optimization_table
+
+TODAY = date(2026, 11, 24)
+INFEASIBLE = replace(
+    OPTIMIZATION,
+    status="infeasible",
+    plan=None,
+    alternatives=(),
+    infeasibility=Infeasible(
+        reason="the cheapest plan within 14 days costs more than there is",
+        least_time_s=8e5,
+        least_cost_usd=5.5e4,
+        fastest=PLAN,
+        cheapest=PLAN,
+        changes=(Change("budget.cost", "30k USD", "58k USD", "a budget of 58k USD would do"),),
+    ),
+)
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def table(answer: Optimization = OPTIMIZATION, width: int = 80, colour: bool = False) -> str:
+    return optimization_table(answer, today=TODAY, width=width, colour=colour)
+
+
+@pytest.mark.parametrize("answer", [OPTIMIZATION, INFEASIBLE], ids=["optimal", "infeasible"])
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_no_line_is_wider_than_the_terminal(answer, width):
+    wide = [line for line in table(answer, width).splitlines() if layout.display_width(line) > width]
+    assert not wide
+
+
+def test_colour_changes_nothing_but_colour():
+    coloured = table(colour=True)
+    assert "\x1b[" in coloured
+    assert ANSI.sub("", coloured) == table()
+    assert "\x1b" not in table()
+
+
+def test_a_plan_says_what_to_order_when_it_ends_and_what_it_costs():
+    text = table()
+    assert "96 × h100-sxm5-80gb (12 nodes) of lambda for 11.6 days and 65 k USD" in text
+    assert re.search(r"time, days +10\.4 +11\.6 +12\.7 +14\.0 +97 %", text)
+    assert re.search(r"cost, k USD +60\.0 +65\.0 +70\.0", text)
+    assert "2.99 USD a GPU-hour (on demand), as of 2026-10, 24 to 54 days old" in " ".join(text.split())
+    assert "tp 2, pp 4, dp 12, ZeRO 1, recompute full" in text
+    assert "47 of 79.1 GiB (59.4 %)" in text
+    assert "400 evaluated + 600 ruled out (memory 600)" in text
+    assert "the batch sits on its bound" in text
+    assert re.search(r"training\.precision +bf16", text)
+
+
+def test_an_infeasible_answer_says_what_would_have_to_give():
+    text = table(INFEASIBLE)
+    assert text.startswith("Infeasible: no plan meets what was asked (14 days, each with 80 % confidence).")
+    assert "a budget of 58k USD would do" in text
+    assert "least time, whatever it costs: 9.26 days" in text
+    assert "least cost, however long it takes: 55 k USD" in text
+
+
+def test_what_is_beyond_a_check_is_marked_to_be_looked_at():
+    checks = replace(PLAN.plausibility, utilization_of_measured_peak=1.2, memory_share=1.1, six_nd_time_s=1e5)
+    text = table(replace(OPTIMIZATION, plan=replace(PLAN, plausibility=checks)))
+    assert text.count("look: ") == 3
+    assert "look: " not in table()
+
+
+def test_a_long_schedule_is_shortened_in_its_middle():
+    schedule = tuple(EpochSchedule(n, 10 * n - 9, 10 * n, 1e5 * (n - 1), 1e5 * n) for n in range(1, 31))
+    text = table(replace(OPTIMIZATION, plan=replace(PLAN, schedule=schedule)))
+    shown = [int(found) for found in re.findall(r"^ +(\d+) +\d+ to \d+ ", text, re.MULTILINE)]
+    assert shown == [1, 2, 3, 4, 28, 29, 30]
+
+
+def test_a_schedule_has_dates_only_where_a_start_was_given():
+    assert "2027-02-01" in table()
+    without = replace(OPTIMIZATION, goal=replace(OPTIMIZATION.goal, start=None))
+    assert "2027-02" not in table(without)
+
+
+@given(st.text(max_size=300), st.integers(60, 120))
+def test_names_from_files_can_neither_break_the_layout_nor_control_the_terminal(name, width):
+    plan = replace(PLAN, offer=replace(OFFER, id=name, cloud=name), throughput_basis=name)
+    answer = replace(
+        OPTIMIZATION, plan=plan, warnings=(name,), provenance=replace(OPTIMIZATION.provenance, scenario=name)
+    )
+    text = table(answer, width)
+    assert all(char.isprintable() for char in text.replace("\n", ""))
+    assert max(layout.display_width(line) for line in text.splitlines()) <= width
+
+
+@given(st.text(max_size=200), st.integers(1, 40))
+def test_wrapping_loses_no_word(text, width):
+    lines = layout.wrap(text, width)
+    assert "".join("".join(lines).split()) == "".join(layout.clean(text).split())
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "said"),
+    [
+        (date(2026, 11, 24), date(2026, 11, 24), "of today"),
+        (date(2026, 11, 23), date(2026, 11, 23), "1 day old"),
+        (date(2026, 10, 1), date(2026, 10, 31), "24 to 54 days old"),
+        (date(2026, 10, 1), None, "54 days old"),
+        (None, None, "undated"),
+        (date(2026, 11, 1), date(2026, 11, 30), "0 to 23 days old"),
+        (date(2027, 1, 1), date(2027, 1, 1), "dated after 2026-11-24"),
+    ],
+)
+def test_the_age_of_a_price(first, last, said):
+    assert figures.age(replace(OFFER, as_of_earliest=first, as_of_latest=last), TODAY) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0"), (65, "65.0"), (9.996, "10.0"), (0.01234, "0.0123"), (1234.5, "1,234"), (999.6, "1,000")],
+)
+def test_figures_keep_three_digits(value, shown):
+    assert figures.three_digits(value) == shown
+
+
+@pytest.mark.parametrize(("p", "shown"), [(1.0, "> 99.9 %"), (0.0, "< 0.1 %"), (0.812, "81.2 %"), (None, "not known")])
+def test_no_chance_is_called_certain(p, shown):
+    assert figures.chance(p) == shown
