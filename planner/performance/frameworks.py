@@ -1,178 +1,25 @@
-"""What GPT-NeoX, Megatron-Core and FSDP can run: which layouts are legal for a model, and why one is not.
+"""Which layouts of a model GPT-NeoX, Megatron-Core and FSDP run, and why one does not.
 
 The rules and their sources are data (`catalogs/frameworks/*.yaml`); here they are applied to layouts as arrays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-import yaml
 
-from planner.catalog.paths import data_dir
 from planner.performance.arrays import RECOMPUTE, BoolArray, IntArray, Layouts
-from planner.units import PlannerError
+from planner.performance.framework_table import Framework, framework, frameworks, load_frameworks
 from planner.workload.model import ModelSpec
 
-_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+__all__ = ["Framework", "framework", "frameworks", "legal", "load_frameworks", "rules", "why_illegal"]
+
+#: Which layouts break a rule (a scalar: all or none), and the sentence that says so, to be filled in with `_words`.
+Rule = tuple[BoolArray | bool, str]
+
 STAGES = 4  # ZeRO stages 0-3
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """One state of a framework's code."""
-
-    name: str
-    flash_attention: bool
-    sequence_parallel: bool
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class KindBytes:
-    """Bytes a parameter of one kind of state by ZeRO stage: kept whole by every rank, and divided over the group."""
-
-    full: tuple[float, ...]
-    shard: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StateBytes:
-    """Bytes a parameter that training keeps, by kind."""
-
-    weights: KindBytes
-    gradients: KindBytes
-    optimizer: KindBytes
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryConstants:
-    """What a framework keeps in memory. Sizes in bytes unless named otherwise; sources in the framework's table."""
-
-    bytes_per_parameter: Mapping[str, StateBytes]  # by precision
-    logits_bytes: float  # a logit
-    attention_scores_bytes: float  # a score, without flash attention
-    gather_layers: float  # layers whose full weights are there at once under ZeRO 3
-    gather_bytes: float  # a gathered weight
-    reduce_bytes: float  # a gradient before it is reduced and scattered
-    bucket_bytes: float
-    overhead_gib: float
-    overhead_per_group_gib: float
-    fragmentation: float  # share of activations
-    moe_imbalance: float  # busiest rank's tokens over the mean
-    selective_drops: tuple[str, ...]  # what selective recompute does not keep
-
-
-@dataclass(frozen=True, slots=True)
-class Framework:
-    """One row of the table: the layouts a framework runs, and the source of each rule (`sources`, by field name)."""
-
-    name: str
-    title: str
-    aliases: tuple[str, ...]
-    tensor_parallel: bool
-    kv_heads_per_rank: str  # divide | divide_or_replicate
-    sequence_parallel: str  # never | optional
-    pipeline_parallel: bool
-    interleaving: bool
-    uneven_stages: bool
-    units_beside_layers: int  # embedding and loss that may fill a stage or chunk of their own
-    context_parallel: bool
-    expert_parallel: str  # none | tensor_group | any
-    zero_stages: tuple[int, ...]
-    zero_stages_with_pipeline: tuple[int, ...]
-    zero_stages_with_tensor: tuple[int, ...]
-    zero_stages_with_experts: tuple[int, ...]
-    zero_shards_over_context: bool
-    recompute: tuple[str, ...]
-    moe_needs_sequence_parallel: bool
-    mla: bool
-    precisions: tuple[str, ...]
-    releases: tuple[Release, ...]  # newest last
-    memory: MemoryConstants
-    sources: Mapping[str, str] = field(default_factory=dict)
-
-    def release(self, name: str) -> Release:
-        """The release called `name`; the newest for "", "latest" and names that the table does not hold."""
-        return next((r for r in self.releases if r.name == name), self.releases[-1])
-
-    def state_bytes(self, precision: str) -> StateBytes:
-        """Bytes a parameter at a precision.
-
-        Raises
-        ------
-        PlannerError
-            If the framework does not train at that precision.
-        """
-        try:
-            return self.memory.bytes_per_parameter[precision]
-        except KeyError:
-            can = ", ".join(self.precisions)
-            raise PlannerError(f"{self.title} does not train in {precision}: choose one of {can}") from None
-
-
-def frameworks() -> Mapping[str, Framework]:
-    """The table, by name: gpt-neox, megatron, fsdp."""
-    return _load(data_dir() / "frameworks")
-
-
-def framework(name: str) -> Framework:
-    """One row by its name or one of its aliases.
-
-    Raises
-    ------
-    PlannerError
-        If no framework is called that.
-    """
-    table = frameworks()
-    for row in table.values():
-        if name == row.name or name in row.aliases:
-            return row
-    raise PlannerError(f"framework {name!r} is not known: choose one of {', '.join(table)}")
-
-
-def load_frameworks(folder: Path | None = None) -> Mapping[str, Framework]:
-    """The table read from a folder of YAML files; from the shipped one when none is given."""
-    return _load(folder) if folder is not None else frameworks()
-
-
-@cache
-def _load(folder: Path) -> Mapping[str, Framework]:
-    rows = (_row(yaml.load(path.read_text("utf-8"), Loader=_YAML_LOADER)) for path in sorted(folder.glob("*.yaml")))
-    return {row.name: row for row in rows}
-
-
-def _row(data: Mapping[str, Any]) -> Framework:
-    layout = {key: _frozen(entry["value"]) for key, entry in data["layout"].items()}
-    memory = {key: _frozen(entry["value"]) for key, entry in data["memory"].items() if key != "bytes_per_parameter"}
-    state = {
-        precision: StateBytes(**{kind: KindBytes(tuple(b["full"]), tuple(b["shard"])) for kind, b in kinds.items()})
-        for precision, kinds in data["memory"]["bytes_per_parameter"]["value"].items()
-    }
-    return Framework(
-        name=data["name"],
-        title=data["title"],
-        aliases=tuple(data["aliases"]),
-        releases=tuple(Release(**release) for release in data["releases"]),
-        memory=MemoryConstants(bytes_per_parameter=state, **memory),
-        sources={key: entry["source"] for part in ("layout", "memory") for key, entry in data[part].items()},
-        **layout,
-    )
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-# What is legal -------------------------------------------------------------------------------------------------------
-
-Broken = BoolArray
-Sentence = Callable[[Mapping[str, int]], str]
+SIZES = ("tp", "pp", "vpp", "dp", "cp", "ep", "micro_batch", "grad_accum")
 
 
 def legal(name: str, model: ModelSpec, layouts: Layouts, seq_length: int, release: str = "") -> BoolArray:
@@ -190,171 +37,153 @@ def legal(name: str, model: ModelSpec, layouts: Layouts, seq_length: int, releas
     """
     ok = np.ones(len(layouts), dtype=bool)
     for broken, _ in rules(framework(name), model, layouts, seq_length, release):
-        ok &= ~broken
+        ok &= np.logical_not(broken)
     return ok
 
 
 def why_illegal(name: str, model: ModelSpec, layout: Layouts, seq_length: int, release: str = "") -> str:
     """One sentence on the first rule that a single layout (arrays of length one) breaks; "" when it is legal."""
-    values = {key: int(getattr(layout, key)[0]) for key in Layouts.__slots__}
-    for broken, sentence in rules(framework(name), model, layout, seq_length, release):
-        if broken[0]:
-            return sentence(values)
+    row = framework(name)
+    for broken, sentence in rules(row, model, layout, seq_length, release):
+        if np.any(broken):
+            return sentence.format_map(_words(row, model, layout, seq_length, release))
     return ""
 
 
-def rules(
-    row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release: str = ""
-) -> list[tuple[Broken, Sentence]]:
-    """Every rule as (which layouts break it, the sentence that says so), in the order a person would check them."""
-    heads, kv = model.heads, model.kv_heads
-    experts = model.moe.experts if model.moe else 0
-    title, when = row.title, row.release(release)
-    out: list[tuple[Broken, Sentence]] = []
-
-    def rule(broken: Any, sentence: Sentence) -> None:
-        out.append((np.broadcast_to(np.asarray(broken, dtype=bool), x.tp.shape), sentence))
-
-    for key in ("tp", "pp", "vpp", "dp", "cp", "ep", "micro_batch", "grad_accum"):
-        rule(getattr(x, key) < 1, lambda v, key=key: f"{key} is {v[key]}, but it must be at least 1")  # type: ignore[misc]
+def rules(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release: str = "") -> Iterator[Rule]:
+    """Every rule, in the order a person would check them: which of the layouts break it, and the sentence for it."""
+    for key in SIZES:
+        yield getattr(x, key) < 1, f"{key} is {{{key}}}, but it must be at least 1"
     if model.mla is not None and not row.mla:
-        rule(True, lambda v: f"{title} has no multi-head latent attention, which {model.name} needs")
-    rule(
-        (x.tp > 1) & (not row.tensor_parallel),
-        lambda v: f"{title} has no tensor parallelism: tp must be 1, not {v['tp']}",
+        yield True, "{title} has no multi-head latent attention, which {model} needs"
+    yield from _tensor_rules(row, model, x)
+    yield from _sequence_rules(row, x, seq_length, release)
+    yield from _pipeline_rules(row, model, x)
+    yield from _expert_rules(row, model, x)
+    yield from _zero_rules(row, model, x)
+    known = np.asarray([kind in row.recompute for kind in RECOMPUTE] + [False])
+    in_range = (x.recompute >= 0) & (x.recompute < len(RECOMPUTE))
+    yield ~known[np.where(in_range, x.recompute, -1)], "{title} recomputes {can_recompute}, not {recomputes}"
+
+
+def _tensor_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule]:
+    if not row.tensor_parallel:
+        yield x.tp > 1, "{title} has no tensor parallelism: tp must be 1, not {tp}"
+    tp = np.maximum(x.tp, 1)
+    yield model.heads % tp != 0, "tp {tp} does not divide the {heads} attention heads of {model}"
+    if model.mla is None:
+        broken = model.kv_heads % tp != 0
+        if row.kv_heads_per_rank == "divide_or_replicate":
+            broken &= tp % model.kv_heads != 0
+        yield broken, "tp {tp} does not divide the {kv_heads} key-value heads of {model}, as {title} requires"
+    yield (
+        (model.hidden % tp != 0) | (model.ffn % tp != 0),
+        "tp {tp} does not divide the widths of {model} (hidden {hidden}, MLP {ffn})",
     )
-    rule(heads % x.tp != 0, lambda v: f"tp {v['tp']} does not divide the {heads} attention heads of {model.name}")
-    replicates = row.kv_heads_per_rank == "divide_or_replicate"
-    rule(
-        (kv % x.tp != 0) & ~(replicates & (x.tp % kv == 0)),
-        lambda v: f"tp {v['tp']} does not divide the {kv} key-value heads of {model.name}, as {title} requires",
+
+
+def _sequence_rules(row: Framework, x: Layouts, seq_length: int, release: str) -> Iterator[Rule]:
+    if row.sequence_parallel == "never" or not row.release(release).sequence_parallel:
+        yield x.sequence_parallel, "{title} {release} has no sequence parallelism"
+    yield x.sequence_parallel & (x.tp == 1), "sequence parallelism needs tensor parallelism, but tp is 1"
+    yield (
+        x.sequence_parallel & (seq_length % np.maximum(x.tp * x.cp, 1) != 0),
+        "sequence parallelism needs tp x cp = {tp_cp} to divide the sequence of {seq_length}",
     )
-    rule(
-        (model.ffn % x.tp != 0) | (model.hidden % x.tp != 0),
-        lambda v: f"tp {v['tp']} does not divide the widths of {model.name} (hidden {model.hidden}, MLP {model.ffn})",
+    if not row.context_parallel:
+        yield x.cp > 1, "{title} has no context parallelism: cp must be 1, not {cp}"
+    yield (
+        (x.cp > 1) & (seq_length % np.maximum(2 * x.cp, 1) != 0),
+        "context parallelism needs 2 x cp = {twice_cp} to divide the sequence of {seq_length}",
     )
-    has_sp = row.sequence_parallel != "never" and when.sequence_parallel
-    rule(
-        x.sequence_parallel & (not has_sp),
-        lambda v: f"{title} {release} has no sequence parallelism".replace("  ", " "),
-    )
-    rule(x.sequence_parallel & (x.tp == 1), lambda v: "sequence parallelism needs tensor parallelism: tp is 1")
-    rule(
-        x.sequence_parallel & (seq_length % (x.tp * x.cp) != 0),
-        lambda v: f"sequence parallelism needs tp x cp = {v['tp'] * v['cp']} to divide the sequence of {seq_length}",
-    )
-    rule(
-        (x.cp > 1) & (not row.context_parallel),
-        lambda v: f"{title} has no context parallelism: cp must be 1, not {v['cp']}",
-    )
-    rule(
-        (x.cp > 1) & (seq_length % (2 * x.cp) != 0),
-        lambda v: f"context parallelism needs 2 x cp = {2 * v['cp']} to divide the sequence of {seq_length}",
-    )
-    rule(
-        (x.pp > 1) & (not row.pipeline_parallel),
-        lambda v: f"{title} has no pipeline parallelism: pp must be 1, not {v['pp']}",
-    )
-    rule(x.pp > model.layers, lambda v: f"pp {v['pp']} is more than the {model.layers} layers of {model.name}")
+
+
+def _pipeline_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule]:
+    pp = np.maximum(x.pp, 1)
+    if not row.pipeline_parallel:
+        yield x.pp > 1, "{title} has no pipeline parallelism: pp must be 1, not {pp}"
+    yield x.pp > model.layers, "pp {pp} is more than the {layers} layers of {model}"
     if not row.uneven_stages:
-        rule(
-            model.layers % x.pp != 0,
-            lambda v: f"pp {v['pp']} does not divide the {model.layers} layers, as {title} requires",
-        )
-    rule(
-        (x.vpp > 1) & (not row.interleaving),
-        lambda v: f"{title} has no interleaved pipeline: vpp must be 1, not {v['vpp']}",
+        yield model.layers % pp != 0, "pp {pp} does not divide the {layers} layers of {model}, as {title} requires"
+    if not row.interleaving:
+        yield x.vpp > 1, "{title} has no interleaved pipeline: vpp must be 1, not {vpp}"
+    yield (x.vpp > 1) & (x.pp == 1), "an interleaved pipeline (vpp {vpp}) needs pp of at least 2"
+    units = model.layers + model.mtp_layers + row.units_beside_layers
+    yield (
+        (x.vpp > 1) & (x.pp * x.vpp > units),
+        "pp {pp} x vpp {vpp} makes more chunks than the {layers} layers of {model} can fill",
     )
-    rule((x.vpp > 1) & (x.pp == 1), lambda v: f"an interleaved pipeline (vpp {v['vpp']}) needs pp of at least 2")
-    chunks = model.layers + model.mtp_layers + row.units_beside_layers
-    rule(
-        (x.vpp > 1) & (x.pp * x.vpp > chunks),
-        lambda v: f"pp {v['pp']} x vpp {v['vpp']} is more than {model.name}'s {model.layers} layers can fill",
+    yield (
+        (x.vpp > 1) & (x.grad_accum % pp != 0),
+        "an interleaved pipeline needs pp {pp} to divide the {grad_accum} micro-batches of a step",
     )
-    rule(
-        (x.vpp > 1) & (x.grad_accum % np.maximum(x.pp, 1) != 0),
-        lambda v: f"an interleaved pipeline needs pp {v['pp']} to divide the {v['grad_accum']} micro-batches of a step",
-    )
-    rule((x.ep > 1) & (experts == 0), lambda v: f"{model.name} has no experts: ep must be 1, not {v['ep']}")
-    if experts:
-        out.extend(_expert_rules(row, model, x))
-    out.extend(_zero_rules(row, model, x))
-    known = [name in row.recompute for name in RECOMPUTE]
-    rule(
-        ~np.asarray(known)[np.clip(x.recompute, 0, 2)] | (x.recompute < 0) | (x.recompute > 2),
-        lambda v: f"{title} recomputes {' or '.join(row.recompute)}, not {_recompute_name(v['recompute'])}",
-    )
-    return out
 
 
-def _recompute_name(code: int) -> str:
-    return RECOMPUTE[code] if 0 <= code < len(RECOMPUTE) else str(code)
-
-
-def _expert_rules(row: Framework, model: ModelSpec, x: Layouts) -> list[tuple[Broken, Sentence]]:
-    assert model.moe is not None
-    experts, title = model.moe.experts, row.title
-    group = x.tp * x.cp * x.dp
-    out: list[tuple[Broken, Sentence]] = [
-        (experts % x.ep != 0, lambda v: f"ep {v['ep']} does not divide the {experts} experts of {model.name}"),
-        (
-            group % x.ep != 0,
-            lambda v: (
-                f"ep {v['ep']} does not divide tp x cp x dp = {v['tp'] * v['cp'] * v['dp']}, over which experts lie"
-            ),
-        ),
-    ]
+def _expert_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule]:
+    if model.moe is None:
+        yield x.ep > 1, "{model} has no experts: ep must be 1, not {ep}"
+        return
+    ep = np.maximum(x.ep, 1)
+    yield model.moe.experts % ep != 0, "ep {ep} does not divide the {experts} experts of {model}"
+    yield (
+        (x.tp * x.cp * x.dp) % ep != 0,
+        "ep {ep} does not divide tp x cp x dp = {group}, the ranks that experts lie over",
+    )
     if row.expert_parallel == "none":
-        out.append((x.ep > 1, lambda v: f"{title} has no expert parallelism: ep must be 1, not {v['ep']}"))
+        yield x.ep > 1, "{title} has no expert parallelism: ep must be 1, not {ep}"
     if row.expert_parallel == "tensor_group":
-        out.append(
-            (x.ep != x.tp, lambda v: f"{title} lays experts over the tensor-parallel ranks: ep must be tp = {v['tp']}")
-        )
+        yield x.ep != x.tp, "{title} lays experts over the tensor-parallel ranks: ep must be tp = {tp}, not {ep}"
     if row.moe_needs_sequence_parallel:
-        out.append(
-            (
-                (x.tp > 1) & ~x.sequence_parallel,
-                lambda v: f"{title} needs sequence parallelism for experts with tp above 1",
-            )
+        yield (
+            (x.tp > 1) & ~x.sequence_parallel,
+            "{title} runs experts with tp above 1 under sequence parallelism only",
         )
-    return out
 
 
-def _zero_rules(row: Framework, model: ModelSpec, x: Layouts) -> list[tuple[Broken, Sentence]]:
-    title = row.title
-    allowed = _member(x.zero_stage, row.zero_stages)
-    out: list[tuple[Broken, Sentence]] = [
-        (~allowed, lambda v: f"{title} has ZeRO stages {_listed(row.zero_stages)}, not {v['zero_stage']}"),
-        (
-            (x.pp > 1) & ~_member(x.zero_stage, row.zero_stages_with_pipeline),
-            lambda v: (
-                f"{title} runs ZeRO {v['zero_stage']} without pipeline parallelism only: pp must be 1, not {v['pp']}"
-            ),
-        ),
-        (
-            (x.tp > 1) & ~_member(x.zero_stage, row.zero_stages_with_tensor),
-            lambda v: (
-                f"{title} runs ZeRO {v['zero_stage']} without tensor parallelism only: tp must be 1, not {v['tp']}"
-            ),
-        ),
-    ]
+def _zero_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule]:
+    stage = x.zero_stage
+    yield ~_member(stage, row.zero_stages), "{title} has ZeRO stages {zero_stages}, not {zero_stage}"
+    yield (
+        (x.pp > 1) & ~_member(stage, row.zero_stages_with_pipeline),
+        "{title} runs ZeRO {zero_stage} without pipeline parallelism only: pp must be 1, not {pp}",
+    )
+    yield (
+        (x.tp > 1) & ~_member(stage, row.zero_stages_with_tensor),
+        "{title} runs ZeRO {zero_stage} without tensor parallelism only: tp must be 1, not {tp}",
+    )
     if model.moe is not None:
-        out.append(
-            (
-                ~_member(x.zero_stage, row.zero_stages_with_experts),
-                lambda v: (
-                    f"{title} runs experts with ZeRO {_listed(row.zero_stages_with_experts)}, not {v['zero_stage']}"
-                ),
-            )
+        yield (
+            ~_member(stage, row.zero_stages_with_experts),
+            "{title} does not run experts with ZeRO {zero_stage}",
         )
-    return out
 
 
-def _member(values: IntArray, allowed: tuple[int, ...]) -> BoolArray:
-    table = np.zeros(STAGES + 2, dtype=bool)
+def _member(values: IntArray, allowed: Iterable[int]) -> BoolArray:
+    table = np.zeros(STAGES + 1, dtype=bool)
     table[list(allowed)] = True
     return table[np.where((values >= 0) & (values < STAGES), values, STAGES)]
 
 
-def _listed(values: tuple[int, ...]) -> str:
-    return ", ".join(map(str, values))
+def _words(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release: str) -> dict[str, object]:
+    """What the rules' sentences are filled in with, of a single layout."""
+    v = {key: int(getattr(x, key)[0]) for key in Layouts.__slots__}
+    recompute = v.pop("recompute")
+    return {
+        **v,
+        "title": row.title,
+        "release": row.release(release).name,
+        "model": model.name,
+        "layers": model.layers,
+        "heads": model.heads,
+        "kv_heads": model.kv_heads,
+        "hidden": model.hidden,
+        "ffn": model.ffn,
+        "experts": model.moe.experts if model.moe else 0,
+        "seq_length": seq_length,
+        "tp_cp": v["tp"] * v["cp"],
+        "twice_cp": 2 * v["cp"],
+        "group": v["tp"] * v["cp"] * v["dp"],
+        "zero_stages": ", ".join(map(str, row.zero_stages)),
+        "can_recompute": " or ".join(row.recompute),
+        "recomputes": RECOMPUTE[recompute] if 0 <= recompute < len(RECOMPUTE) else recompute,
+    }

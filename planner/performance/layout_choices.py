@@ -20,8 +20,7 @@ LEAST_TOKENS_A_RANK = 1024
 
 @dataclass(frozen=True, slots=True)
 class LayoutAxes:
-    """The values that each dimension may take before the rules that tie dimensions together (`frameworks.legal`,
-    `interleaves`)."""
+    """The values that each dimension may take before the rules that tie them together (`legal`, `interleaves`)."""
 
     tp: tuple[int, ...]
     pp: tuple[int, ...]
@@ -35,8 +34,10 @@ class LayoutAxes:
 
 @dataclass(frozen=True, slots=True)
 class LayoutChoices:
-    """Layouts without their batch, one entry each, (n,): ordered by gpus, then tp, pp, vpp, cp, ep, zero_stage, sequence
-    parallel, recompute. An entry with vpp > 1 wants grad_accum divisible by pp."""
+    """Layouts without their batch, one entry each, (n,); one with vpp > 1 wants grad_accum divisible by pp.
+
+    Ordered by gpus, tp, pp, vpp, cp, ep, zero_stage, sequence_parallel, recompute.
+    """
 
     gpus: IntArray
     tp: IntArray
@@ -123,10 +124,13 @@ def layout_axes(
 
 
 def interleaves(row: Framework, model: ModelSpec, pp: IntArray, vpp: IntArray) -> BoolArray:
-    """Whether the space holds a pipeline of pp stages with vpp chunks each: equal chunks, counting embedding and loss as
-    layers where the framework may, or no interleaving at all."""
+    """Whether the space holds a pipeline of pp stages with vpp chunks each.
+
+    Without interleaving always; with it, when the chunks are equal, embedding and loss counting as layers where the
+    framework may count them.
+    """
     equal = even(model.layers + model.mtp_layers, pp, vpp, row.units_beside_layers)
-    return (vpp == 1) | ((pp > 1) & equal)
+    return np.asarray((vpp == 1) | ((pp > 1) & equal))
 
 
 def space_text(name: str, model: ModelSpec, hardware: Hardware) -> str:
@@ -172,7 +176,7 @@ def _framework_allows(row: Framework, model: ModelSpec, x: LayoutChoices, seq_le
     probe = Layouts(x.tp, x.pp, x.vpp, x.ep, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute, one, x.pp)
     ok = np.ones(len(x), dtype=bool)
     for broken, _ in rules(row, model, probe, seq_length, release):
-        ok &= ~broken
+        ok &= np.logical_not(broken)
     return ok
 
 

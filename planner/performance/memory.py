@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner.performance.arrays import RECOMPUTE, BoolArray, FloatArray, IntArray, Layouts, Memory, Setting
-from planner.performance.frameworks import framework
+from planner.performance.framework_table import framework
 from planner.performance.memory_layout import GIB, LayoutMemory, by_stage, layout_memory
 
 #: Share of the memory that clouds report which driver and ECC keep: CUDA offers 39.59 GiB of an A100's 40, 79.15 to

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
-from planner.performance.frameworks import Framework, KindBytes, framework
+from planner.performance.framework_table import Framework, KindBytes, framework
 from planner.performance.memory_shapes import LayerBytes, MemoryShapes, memory_shapes
 from planner.performance.stages import in_flight_limit, stage_layers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from planner.performance.frameworks import MemoryConstants, framework
+from planner.performance.framework_table import MemoryConstants, framework
 from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec
 

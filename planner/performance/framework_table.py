@@ -1,0 +1,165 @@
+"""The table of frameworks: what each can run and keeps in memory, read from `catalogs/frameworks`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from planner.catalog.paths import data_dir
+from planner.units import PlannerError
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # both are safe; the C one is ten times as fast
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One state of a framework's code."""
+
+    name: str
+    flash_attention: bool
+    sequence_parallel: bool
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class KindBytes:
+    """Bytes a parameter of one kind of state by ZeRO stage: kept whole by every rank, and divided over the group."""
+
+    full: tuple[float, ...]
+    shard: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StateBytes:
+    """Bytes a parameter that training keeps, by kind."""
+
+    weights: KindBytes
+    gradients: KindBytes
+    optimizer: KindBytes
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryConstants:
+    """What a framework keeps in memory. Sizes in bytes unless named otherwise; sources in the framework's table."""
+
+    bytes_per_parameter: Mapping[str, StateBytes]  # by precision
+    logits_bytes: float  # a logit
+    attention_scores_bytes: float  # a score, without flash attention
+    gather_layers: float  # layers whose full weights are there at once under ZeRO 3
+    gather_bytes: float  # a gathered weight
+    reduce_bytes: float  # a gradient before it is reduced and scattered
+    bucket_bytes: float
+    overhead_gib: float
+    overhead_per_group_gib: float
+    fragmentation: float  # share of activations
+    moe_imbalance: float  # busiest rank's tokens over the mean
+    selective_drops: tuple[str, ...]  # what selective recompute does not keep
+
+
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """One row of the table: the layouts a framework runs, and the source of each rule (`sources`, by field name)."""
+
+    name: str
+    title: str
+    aliases: tuple[str, ...]
+    tensor_parallel: bool
+    kv_heads_per_rank: str  # divide | divide_or_replicate
+    sequence_parallel: str  # never | optional
+    pipeline_parallel: bool
+    interleaving: bool
+    uneven_stages: bool
+    units_beside_layers: int  # embedding and loss that may fill a stage or chunk of their own
+    context_parallel: bool
+    expert_parallel: str  # none | tensor_group | any
+    zero_stages: tuple[int, ...]
+    zero_stages_with_pipeline: tuple[int, ...]
+    zero_stages_with_tensor: tuple[int, ...]
+    zero_stages_with_experts: tuple[int, ...]
+    zero_shards_over_context: bool
+    recompute: tuple[str, ...]
+    moe_needs_sequence_parallel: bool
+    mla: bool
+    precisions: tuple[str, ...]
+    releases: tuple[Release, ...]  # newest last
+    memory: MemoryConstants
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def release(self, name: str) -> Release:
+        """The release called `name`; the newest for "", "latest" and names that the table does not hold."""
+        return next((r for r in self.releases if r.name == name), self.releases[-1])
+
+    def state_bytes(self, precision: str) -> StateBytes:
+        """Bytes a parameter at a precision.
+
+        Raises
+        ------
+        PlannerError
+            If the framework does not train at that precision.
+        """
+        try:
+            return self.memory.bytes_per_parameter[precision]
+        except KeyError:
+            can = ", ".join(self.precisions)
+            raise PlannerError(f"{self.title} does not train in {precision}: choose one of {can}") from None
+
+
+def frameworks() -> Mapping[str, Framework]:
+    """The table, by name: gpt-neox, megatron, fsdp."""
+    return _load(data_dir() / "frameworks")
+
+
+def framework(name: str) -> Framework:
+    """One row by its name or one of its aliases.
+
+    Raises
+    ------
+    PlannerError
+        If no framework is called that.
+    """
+    table = frameworks()
+    for row in table.values():
+        if name == row.name or name in row.aliases:
+            return row
+    raise PlannerError(f"framework {name!r} is not known: choose one of {', '.join(table)}")
+
+
+def load_frameworks(folder: Path | None = None) -> Mapping[str, Framework]:
+    """The table read from a folder of YAML files; from the shipped one when none is given."""
+    return _load(folder) if folder is not None else frameworks()
+
+
+@cache
+def _load(folder: Path) -> Mapping[str, Framework]:
+    table = {}
+    for path in sorted(folder.glob("*.yaml")):
+        row = _row(yaml.load(path.read_text("utf-8"), Loader=_LOADER))  # noqa: S506
+        table[row.name] = row
+    return table
+
+
+def _row(data: Mapping[str, Any]) -> Framework:
+    layout = {key: _frozen(entry["value"]) for key, entry in data["layout"].items()}
+    memory = {key: _frozen(entry["value"]) for key, entry in data["memory"].items() if key != "bytes_per_parameter"}
+    state = {
+        precision: StateBytes(**{kind: KindBytes(tuple(b["full"]), tuple(b["shard"])) for kind, b in kinds.items()})
+        for precision, kinds in data["memory"]["bytes_per_parameter"]["value"].items()
+    }
+    return Framework(
+        name=data["name"],
+        title=data["title"],
+        aliases=tuple(data["aliases"]),
+        releases=tuple(Release(**release) for release in data["releases"]),
+        memory=MemoryConstants(bytes_per_parameter=state, **memory),
+        sources={key: entry["source"] for part in ("layout", "memory") for key, entry in data[part].items()},
+        **layout,
+    )
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
