@@ -168,6 +168,8 @@ def _not_sold(row: PriceRow, qualities: Sequence[str]) -> str:
         return "quality X: known to be wrong"
     if "superseded" in row.flags:
         return "kept as history"
+    if "suspect" in row.flags:
+        return "an import check doubts it"
     if "index" in row.flags:
         return "an index, not an offer"
     if quality == "C" and "C" not in qualities:

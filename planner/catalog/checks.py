@@ -1,0 +1,36 @@
+"""All checks of a catalog in one answer: what `planner catalog check` prints."""
+
+from __future__ import annotations
+
+from planner.catalog.catalog import SHIPPED, Catalog
+from planner.catalog.checks_hardware import Finding, check_hardware
+from planner.catalog.checks_prices import check_prices, findings_of, prices_table
+from planner.catalog.prices import read_prices, snapshot_files
+
+
+def check_catalog(catalog: Catalog) -> list[Finding]:
+    """Every finding on hardware, prices and provenance.
+
+    Raises
+    ------
+    PlannerError
+        If a file cannot be read at all: a form error has a line and is not a finding.
+    """
+    findings = check_hardware(catalog)
+    rows = [
+        row for layer, path in snapshot_files(catalog.layers, catalog.snapshot) for row in read_prices(path, layer.name)
+    ]
+    table = prices_table([row for row in rows if row.quality != "X"])
+    findings.extend(findings_of(table, check_prices(table, catalog)))
+    findings.extend(
+        Finding("quality", "/".join(row.key), f"quality X: {row.note or 'known to be wrong'}; leave the row out")
+        for row in rows
+        if row.quality == "X"
+    )
+    for row in rows:
+        unknown = [key for key in row.source.split("+") if key not in catalog.sources]
+        if row.layer == SHIPPED and unknown:
+            findings.append(Finding("provenance", "/".join(row.key), f"source {unknown[0]!r} is not in sources.yaml"))
+        if row.node and row.node not in catalog.nodes:
+            findings.append(Finding("node", "/".join(row.key), f"node {row.node!r} is not in the catalog"))
+    return findings

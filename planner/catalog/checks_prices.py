@@ -1,0 +1,277 @@
+"""Checks of price rows: each would have caught an error met in a public feed.
+
+They run on tables (pandas), so that a snapshot of half a million rows takes seconds; the columns are those of `prices`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from planner.catalog.catalog import Catalog
+from planner.catalog.checks_hardware import Finding
+from planner.catalog.prices import PriceRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SAME = 1e-4
+REGION_SPREAD = 0.6  # a price below this share of the dearest region's is no regional difference
+TWO_SOURCES = 0.30
+FLOOR = 0.6  # of the cheapest other cloud
+CLOUDS_TO_COMPARE = 4
+SPOT_FLOOR = 0.1  # of the cheapest on-demand anywhere
+# Rows that say of themselves why they are cheap, or that nobody uses.
+_OUT = ("superseded", "index")
+_CHEAP = ("market_price", "momentary_availability")
+# What a finding does to the row on import: the row goes, or stays with a flag that keeps it from being used or shows.
+REJECTS, SUSPECT, DIFFERS = "left out", "kept, not used", "kept, shown"
+
+
+@dataclass(frozen=True, slots=True)
+class PriceFindings:
+    """Findings by row: parallel to the table's index labels in `rows`."""
+
+    rows: tuple[int, ...]
+    check: str
+    messages: tuple[str, ...]
+    action: str
+
+
+def check_prices(table: pd.DataFrame, catalog: Catalog, reference: pd.DataFrame | None = None) -> list[PriceFindings]:
+    """All findings on the rows of `table`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns of a price snapshot (`prices.COLUMNS`); numbers as numbers, flags as text.
+    reference : DataFrame, optional
+        Rows that are known already, for the checks that compare sources; by default the table itself.
+
+    Returns
+    -------
+    One `PriceFindings` for each check that found something, in the order in which the checks run.
+    """
+    live = table[~_has(table, *_OUT) & (table["quality"] != "X")]
+    known = live if reference is None else reference[~_has(reference, *_OUT) & (reference["quality"] != "X")]
+    found = [
+        _accelerator_known(table, catalog),
+        _no_price(table),
+        _gpu_count(table, catalog),
+        _right_variant(table, catalog),
+        _unit_of_count(table),
+        _spot_above_on_demand(table),
+        _spot_equals_on_demand(table),
+        _spot_placeholder(table),
+        _spread_over_regions(live),
+        _below_floor(live, known, catalog),
+        *_two_sources(live, known),
+    ]
+    return [each for each in found if each.rows]
+
+
+def prices_table(rows: Sequence[PriceRow]) -> pd.DataFrame:
+    """Price rows as the table that the checks work on."""
+    import pandas as pd
+
+    names = {"low": "usd_per_machine_hour_low", "high": "usd_per_machine_hour_high"}
+    table = pd.DataFrame(list(rows), columns=list(PriceRow._fields)).rename(columns=names)
+    return table.assign(flags=[";".join(row.flags) for row in rows])
+
+
+def findings_of(table: pd.DataFrame, found: list[PriceFindings]) -> list[Finding]:
+    """Price findings as sentences about rows."""
+    names = table[["cloud", "instance", "region", "pricing"]].astype(str).agg("/".join, axis=1)
+    return [
+        Finding(each.check, str(names.loc[row]), message, each.action == REJECTS)
+        for each in found
+        for row, message in zip(each.rows, each.messages, strict=True)
+    ]
+
+
+def _has(table: pd.DataFrame, *flags: str) -> pd.Series[bool]:
+    return table["flags"].str.contains("|".join(flags), regex=True)
+
+
+def _findings(check: str, rows: pd.DataFrame, message: pd.Series[str] | str, action: str) -> PriceFindings:
+    text = (message,) * len(rows) if isinstance(message, str) else tuple(message)
+    return PriceFindings(tuple(rows.index), check, text, action)
+
+
+def _accelerator_known(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
+    """A name that is not an accelerator's here: A10 is not A10G, and guessing is how 125 TFLOP/s became 70."""
+    rows = table[~table["gpu"].isin(list(catalog.accelerators))]
+    return _findings("accelerator_known", rows, "accelerator " + rows["gpu"] + " is not in the catalog", REJECTS)
+
+
+def _no_price(table: pd.DataFrame) -> PriceFindings:
+    low = table["usd_per_machine_hour_low"]
+    rows = table[low.isna() | (low <= 0)]
+    return _findings("price_present", rows, "no price", REJECTS)
+
+
+def _node_facts(catalog: Catalog) -> Mapping[tuple[str, str], tuple[str, int]]:
+    nodes = (catalog.nodes[name] for name in catalog.nodes)
+    return {(node.cloud, node.instance): (node.gpu, node.gpus_per_node) for node in nodes}
+
+
+def _against_nodes(table: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
+    """The rows whose cloud and instance a node file describes, with that node's accelerator and count."""
+    import pandas as pd
+
+    facts = _node_facts(catalog)
+    nodes = pd.DataFrame(
+        [(cloud, instance, gpu, count) for (cloud, instance), (gpu, count) in facts.items()],
+        columns=["cloud", "instance", "node_gpu", "node_gpus"],
+    )
+    joined = table[["cloud", "instance", "gpu", "gpus"]].merge(nodes, on=["cloud", "instance"], how="left")
+    return joined.set_index(table.index).dropna(subset=["node_gpu"])
+
+
+def _gpu_count(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
+    """GPUs of the row against the node's file: one feed lists ND96isr_H100_v5 with 12."""
+    rows = _against_nodes(table, catalog)
+    rows = rows[rows["gpus"] != rows["node_gpus"]]
+    message = _text(rows["gpus"], "d") + " GPUs, the machine has " + _text(rows["node_gpus"], ".0f")
+    return _findings("gpu_count", rows, message, REJECTS)
+
+
+def _right_variant(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
+    rows = _against_nodes(table, catalog)
+    rows = rows[rows["gpu"] != rows["node_gpu"]]
+    return _findings("right_variant", rows, rows["gpu"] + ", the machine has " + rows["node_gpu"], REJECTS)
+
+
+def _unit_of_count(table: pd.DataFrame) -> PriceFindings:
+    """TPU names count cores up to v4 and in v5p (two a chip), chips in v5e and v6e; `gpus` counts chips."""
+    rows = table[table["gpu"].str.startswith("tpu-")]
+    if rows.empty:
+        return _findings("unit_of_count", rows, "", REJECTS)
+    name = rows["instance"].str.extract(r"(?i)v(\d+[a-z]*|5litepod)-(\d+)")
+    rows = rows[name[1].notna()]
+    name = name.dropna()
+    per_chip = name[0].str.lower().isin(["2", "3", "4", "5p"]).map({True: 2, False: 1})
+    chips = (name[1].astype(int) // per_chip).clip(lower=1)
+    wrong = rows["gpus"] != chips
+    message = _text(rows["gpus"], "d") + " counted, the slice has " + _text(chips, "d") + " chips"
+    return _findings("unit_of_count", rows[wrong], message[wrong], REJECTS)
+
+
+def _spot_beside_on_demand(table: pd.DataFrame) -> pd.DataFrame:
+    """Spot rows with the on-demand price of the same machine in the same region."""
+    key = ["cloud", "instance", "region"]
+    live = table[~_has(table, *_OUT)]
+    spot = live[live["pricing"] == "spot"]
+    listed = live.loc[live["pricing"] == "on_demand", [*key, "usd_per_machine_hour_low"]].drop_duplicates(key)
+    listed = listed.rename(columns={"usd_per_machine_hour_low": "full"})
+    joined: pd.DataFrame = spot.merge(listed, on=key, how="left").set_index(spot.index).dropna(subset=["full"])
+    return joined
+
+
+def _spot_above_on_demand(table: pd.DataFrame) -> PriceFindings:
+    """Spot above on-demand: the "on-demand" row is another product's (GCP H100 in us-central1, 4.20 against 5.34).
+
+    Both rows are found: one of the two prices is wrong, and nobody can tell which.
+    """
+    import pandas as pd
+
+    rows = _spot_beside_on_demand(table)
+    rows = rows[rows["usd_per_machine_hour_low"] > rows["full"] * (1 + _SAME)]
+    spot, full = _text(rows["usd_per_machine_hour_low"], "g"), _text(rows["full"], "g")
+    message = "spot " + spot + " above on-demand " + full
+    key = ["cloud", "instance", "region"]
+    listed = table[table["pricing"] == "on_demand"]
+    pair = listed.merge(rows.assign(message=message)[[*key, "message"]], on=key, how="left").set_index(listed.index)
+    pair = pair.dropna(subset=["message"])
+    both = pd.concat([message, pair["message"]])
+    return PriceFindings(tuple(both.index), "spot_above_on_demand", tuple(both), REJECTS)
+
+
+def _spot_equals_on_demand(table: pd.DataFrame) -> PriceFindings:
+    """A spot price that repeats on-demand is no market: every Azure H100 row, many AWS zones."""
+    rows = _spot_beside_on_demand(table)
+    same = (rows["usd_per_machine_hour_low"] / rows["full"] - 1).abs() <= _SAME
+    rows = rows[same & ~_has(rows, "no_spot_market", "spot_equals_on_demand_in_some_zones")]
+    return _findings("spot_equals_on_demand", rows, "spot equals on-demand: no spot market there", REJECTS)
+
+
+def _spot_placeholder(table: pd.DataFrame) -> PriceFindings:
+    """A least spot price of exactly a tenth of on-demand is a placeholder that AWS rows carry."""
+    rows = _spot_beside_on_demand(table)
+    tenth = (rows["usd_per_machine_hour_low"] / (0.1 * rows["full"]) - 1).abs() <= _SAME
+    rows = rows[tenth & ~_has(rows, "placeholder_spot")]
+    return _findings("spot_placeholder", rows, "spot is exactly a tenth of on-demand: a placeholder", REJECTS)
+
+
+def _text(numbers: pd.Series[float], form: str) -> pd.Series[str]:
+    """Numbers as text; a column of no rows stays one of text."""
+    import pandas as pd
+
+    return pd.Series([format(number, form) for number in numbers], index=numbers.index, dtype=object)
+
+
+def _per_gpu(table: pd.DataFrame) -> pd.Series[float]:
+    return table["usd_per_machine_hour_low"] / table["gpus"]
+
+
+def _spread_over_regions(table: pd.DataFrame) -> PriceFindings:
+    """One accelerator of one cloud far cheaper in one region: another product (A100 in europe-west4 at half price).
+
+    Regions do differ, by up to 40 % in the feeds; below `REGION_SPREAD` of the dearest it is two products.
+    """
+    rows = table[(table["pricing"] == "on_demand") & ~_has(table, *_CHEAP)]
+    per_gpu = _per_gpu(rows)
+    dearest = per_gpu.groupby([rows["cloud"], rows["gpu"]]).transform("max")
+    low = per_gpu < REGION_SPREAD * dearest
+    usd, most = _text(per_gpu, ".2f"), _text(dearest, ".2f")
+    message = usd + " USD per GPU-hour, elsewhere on this cloud " + most
+    return _findings("spread_over_regions", rows[low], message[low], SUSPECT)
+
+
+def _below_floor(table: pd.DataFrame, known: pd.DataFrame, catalog: Catalog) -> PriceFindings:
+    """Far below every other cloud: an auction's floor (Mithril, 1.00 an H100), or a part of the price."""
+    import pandas as pd
+
+    listed = known[known["pricing"] == "on_demand"]
+    listed = listed[listed["gpu"].isin(list(catalog.accelerators))]
+    cheapest = pd.DataFrame({"cloud": listed["cloud"], "gpu": listed["gpu"], "usd": _per_gpu(listed)})
+    cheapest = cheapest[cheapest["usd"] > 0].groupby(["gpu", "cloud"])["usd"].min().reset_index()
+    # With few clouds to compare, five times cheaper is nothing unusual.
+    cheapest = cheapest[cheapest.groupby("gpu")["cloud"].transform("size") >= CLOUDS_TO_COMPARE]
+    if cheapest.empty:
+        return PriceFindings((), "price_floor", (), SUSPECT)
+    ranked = cheapest.sort_values("usd")
+    first = ranked.groupby("gpu").nth(0).set_index("gpu")
+    second = ranked.groupby("gpu").nth(1).set_index("gpu")["usd"]
+    rows = table[~_has(table, *_CHEAP) & ~table["pricing"].str.startswith("reserved")]
+    lowest, cloud = rows["gpu"].map(first["usd"]), rows["gpu"].map(first["cloud"])
+    # The cheapest price of the other clouds: the second one for rows of the cheapest cloud itself.
+    other = lowest.where(rows["cloud"] != cloud, rows["gpu"].map(second))
+    floor = other.where(rows["pricing"] == "spot", other * FLOOR)
+    floor = floor.where(rows["pricing"] != "spot", lowest * SPOT_FLOOR)
+    per_gpu = _per_gpu(rows)
+    low = (per_gpu > 0) & (per_gpu < floor)
+    message = _text(per_gpu, ".2f") + " USD per GPU-hour is below the floor " + _text(floor, ".2f")
+    return _findings("price_floor", rows[low], message[low], SUSPECT)
+
+
+def _two_sources(table: pd.DataFrame, known: pd.DataFrame) -> list[PriceFindings]:
+    """Two prices of one machine, region and pricing that differ by more than 30 %.
+
+    More than a factor of two apart, one of them is another kind of price (spot printed as on-demand) and is not used.
+    """
+    key = ["cloud", "instance", "region", "pricing"]
+    pair = table[key].assign(usd=_per_gpu(table)).reset_index(names="row")
+    other = known[key].assign(usd_known=_per_gpu(known)).reset_index(names="other")
+    both = pair.merge(other, on=key)
+    if table is known:
+        both = both[both["row"] != both["other"]]
+    both = both.assign(ratio=both["usd"] / both["usd_known"]).drop_duplicates("row")
+    both = both[(both["ratio"] > 1 + TWO_SOURCES) | (both["ratio"] < 1 / (1 + TWO_SOURCES))].set_index("row")
+    far = (both["ratio"] > 2) | (both["ratio"] < 0.5)
+    message = _text(both["ratio"], ".2f") + " times the other price of this machine"
+    return [
+        _findings("two_sources", both[far], message[far], SUSPECT),
+        _findings("two_sources", both[~far], message[~far], DIFFERS),
+    ]
