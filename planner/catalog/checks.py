@@ -5,7 +5,6 @@ from __future__ import annotations
 from planner.catalog.catalog import SHIPPED, Catalog
 from planner.catalog.checks_hardware import Finding, check_hardware
 from planner.catalog.checks_prices import check_prices, findings_of, prices_table
-from planner.catalog.prices import read_prices, snapshot_files
 
 
 def check_catalog(catalog: Catalog) -> list[Finding]:
@@ -17,9 +16,7 @@ def check_catalog(catalog: Catalog) -> list[Finding]:
         If a file cannot be read at all: a form error has a line and is not a finding.
     """
     findings = check_hardware(catalog)
-    rows = [
-        row for layer, path in snapshot_files(catalog.layers, catalog.snapshot) for row in read_prices(path, layer.name)
-    ]
+    rows = catalog.prices
     table = prices_table([row for row in rows if row.quality != "X"])
     findings.extend(findings_of(table, check_prices(table, catalog)))
     findings.extend(
