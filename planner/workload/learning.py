@@ -1,0 +1,245 @@
+"""What batch size and repeated data do to learning: published laws, each with its definition, constants and range.
+
+A critical batch is not one quantity. McCandlish's is where tokens (and steps) double against their minimum; Zhang's is
+where steps exceed linear scaling by 20 %. Both are kept apart here and converted by the curve both are read from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from planner.units import PlannerError, format_count, format_number, format_percent, format_short
+from planner.workload.dataset import RunLength
+
+FloatArray = NDArray[np.float64]
+
+#: The smallest default batch, tokens: GPT-3's for its smallest models (Brown et al. 2020, table 2.1: 0.5M).
+DEFAULT_BATCH_TOKENS = 524_288
+
+# Zhang et al. 2024, "How Does Critical Batch Size Scale in Pre-training?" (arXiv 2410.21676): B* = 22.91 D^0.47, B* in
+# sequences of 512 tokens, D in millions of tokens. Checked against the authors' notebook (plots/chinchilla.ipynb of
+# hlzhang109/critical-batch-size): it fits 93.1968 N^0.46828, N in millions at D = 20 N; 93.1968 / 20^0.46828 is 22.92.
+ZHANG_COEFFICIENT, ZHANG_EXPONENT = 22.91, 0.47
+_ZHANG_SEQUENCE = 512
+_ZHANG_REFERENCE_TOKENS = 256 * _ZHANG_SEQUENCE  # linear scaling is measured from a batch of 256
+_ZHANG_OVERHEAD = 0.2
+_ZHANG_RANGE = (1.7e9, 24.6e9)  # tokens of the fitted runs: 85M to 1.2B parameters on C4
+
+# Kaplan et al. 2020, equation 1.4: B_crit(L) = 2e8 tokens / L^(1 / 0.21), McCandlish's definition.
+_KAPLAN_BATCH, _KAPLAN_EXPONENT = 2e8, 1 / 0.21
+
+#: Muennighoff et al. 2023, equation 5 and table of fits: half-life constant of repeated data.
+REPEAT_HALF_LIFE = 15.39
+
+
+@dataclass(frozen=True, slots=True)
+class CriticalBatch:
+    """A critical batch in tokens, by its law's own definition and by McCandlish's."""
+
+    tokens: float  # by `definition`
+    doubling_tokens: float  # McCandlish's: tokens to the same loss double
+    definition: str
+    law: str  # formula with its constants
+    source: str
+    extrapolated: bool = False
+
+    def sequences(self, seq_length: int) -> float:
+        """By the law's own definition."""
+        return self.tokens / seq_length
+
+    def doubling_sequences(self, seq_length: int) -> float:
+        """By McCandlish's definition."""
+        return self.doubling_tokens / seq_length
+
+
+@dataclass(frozen=True, slots=True)
+class LossLaw:
+    """L(N, D) = E + A / N^alpha + B / D^beta: parameters N, tokens D, nats a token."""
+
+    name: str
+    irreducible: float
+    a: float
+    b: float
+    alpha: float
+    beta: float
+
+    def loss(self, parameters: float, tokens: float) -> float:
+        return float(self.irreducible + self.a / parameters**self.alpha + self.b / tokens**self.beta)
+
+    def optimum(self, flops: float) -> tuple[float, float]:
+        """Parameters and tokens of least loss for C = 6 N D FLOPs (Hoffmann et al. 2022, equation 4)."""
+        exponent = self.alpha + self.beta
+        ratio = (self.alpha * self.a / (self.beta * self.b)) ** (1 / exponent)
+        return ratio * (flops / 6) ** (self.beta / exponent), (flops / 6) ** (self.alpha / exponent) / ratio
+
+
+CHINCHILLA = LossLaw("Hoffmann et al. 2022", 1.69, 406.4, 410.7, 0.34, 0.28)
+BESIROGLU = LossLaw("Besiroglu et al. 2024", 1.8172, 482.01, 2085.43, 0.3478, 0.3658)
+
+
+def critical_batch(tokens: float) -> CriticalBatch:
+    """The critical batch of a run of `tokens` by Zhang et al. 2024: the default for batch ranges and for remarks.
+
+    Its definition: the batch whose steps to the same loss are 20 % more than linear scaling from a batch of 256
+    sequences of 512 tokens would take. Steps there follow S(B) = a + b / B, McCandlish's hyperbola, so
+    B* = b / (5 a) + 1.2 x 256 and McCandlish's B_crit = b / a = 5 (B* - 1.2 x 256) (their plots/chinchilla.ipynb).
+
+    Range: 85M to 1.2B parameters, 1.7B to 24.6B tokens (C4, Adam); outside it `extrapolated` is True. They find no
+    dependence on model size at given tokens; nor do Bergsma et al. 2025, whose exponent is close (0.46 to 0.47).
+
+    Raises PlannerError for tokens that are not positive.
+    """
+    if not tokens > 0:
+        raise PlannerError(f"a critical batch needs the tokens of the run; {tokens} were given")
+    own = ZHANG_COEFFICIENT * (tokens / 1e6) ** ZHANG_EXPONENT * _ZHANG_SEQUENCE
+    reference = (1 + _ZHANG_OVERHEAD) * _ZHANG_REFERENCE_TOKENS
+    return CriticalBatch(
+        tokens=own,
+        # Below the reference batch their definition says nothing of the hyperbola; the law's own value bounds it.
+        doubling_tokens=max((own - reference) / _ZHANG_OVERHEAD, own),
+        definition="20 % more steps than linear scaling",
+        law=f"{ZHANG_COEFFICIENT} x (D / 10^6)^{ZHANG_EXPONENT} sequences of {_ZHANG_SEQUENCE} tokens",
+        source="Zhang et al. 2024, fitted from 1.7B to 24.6B tokens",
+        extrapolated=not _ZHANG_RANGE[0] <= tokens <= _ZHANG_RANGE[1],
+    )
+
+
+def kaplan_critical_batch(loss: float) -> CriticalBatch:
+    """B_crit = 2 x 10^8 / L^4.76 tokens at loss L (nats a token; WebText2): Kaplan et al. 2020, equation 1.4."""
+    if not loss > 0:
+        raise PlannerError(f"a critical batch needs a positive loss; {loss} was given")
+    tokens = _KAPLAN_BATCH / loss**_KAPLAN_EXPONENT
+    return CriticalBatch(
+        tokens, tokens, "tokens to the same loss double", "2 x 10^8 / L^(1/0.21) tokens", "Kaplan et al. 2020"
+    )
+
+
+def measured_critical_batch(sequences: float, seq_length: int) -> CriticalBatch:
+    """The user's own: their gradient-noise scale in sequences, taken for McCandlish's critical batch."""
+    if not sequences > 0:
+        raise PlannerError(f"training.critical_batch is {sequences}; it must be above 0")
+    tokens = sequences * seq_length
+    return CriticalBatch(tokens, tokens, "tokens to the same loss double", "gradient-noise scale", "given by the user")
+
+
+def gradient_noise_scale(small: float, big: float, small_norm2: float, big_norm2: float) -> float:
+    """B_simple = tr(Sigma) / |G|^2 from squared gradient norms at two batches, in the unit of the batches.
+
+    Source: McCandlish et al. 2018, appendix A.1. Both norms should be averages over many steps.
+
+    Raises PlannerError when the two cannot be told apart.
+    """
+    if not 0 < small < big:
+        raise PlannerError(
+            f"the gradient-noise scale needs two batches, the second larger; {small} and {big} were given"
+        )
+    gradient2 = (big * big_norm2 - small * small_norm2) / (big - small)
+    noise = (small_norm2 - big_norm2) / (1 / small - 1 / big)
+    if gradient2 <= 0 or noise < 0:
+        raise PlannerError("these gradient norms give no noise scale: average them over more steps")
+    return noise / gradient2
+
+
+def token_multiplier(batch: ArrayLike, critical: float) -> FloatArray:
+    """Tokens to the same loss over the fewest possible: 1 + B / B_crit, (n,) for batches (n,).
+
+    `batch` and `critical` (McCandlish's, `doubling_tokens`) in one unit. Source: McCandlish et al. 2018, equation 2.7.
+    """
+    return np.asarray(1 + np.asarray(batch, dtype=np.float64) / critical, dtype=np.float64)
+
+
+def tokens_to_equal_loss(tokens: float, batch: ArrayLike, reference_batch: float, critical: float) -> FloatArray:
+    """Tokens at `batch` that reach the loss of `tokens` at `reference_batch`: the ratio of their multipliers."""
+    ratio = token_multiplier(batch, critical) / token_multiplier(reference_batch, critical)
+    return np.asarray(tokens * ratio, dtype=np.float64)
+
+
+def default_global_batch(total_tokens: float, seq_length: int) -> tuple[int, int, str]:
+    """The range of global batches where a scenario gives none, in sequences, and the sentence that explains it.
+
+    From 524,288 tokens up to the larger of that and the critical batch of the run's tokens (Zhang et al. 2024).
+    """
+    critical = critical_batch(total_tokens)
+    least = max(-(-DEFAULT_BATCH_TOKENS // seq_length), 1)
+    most = max(least, int(critical.tokens // seq_length))
+    text = (
+        f"{format_count(least)} to {format_count(most)} sequences: {format_count(DEFAULT_BATCH_TOKENS)} tokens up to "
+        f"the critical batch of {format_short(total_tokens)} tokens, {critical.law} = {format_short(critical.tokens)} "
+        f"tokens ({_of(critical)})"
+    )
+    return least, most, text
+
+
+def default_batch_range(run: RunLength) -> tuple[int, int, str]:
+    """`default_global_batch` of a run. Where iterations are fixed, tokens grow with the batch: the range ends where the
+    batch is the critical one of the tokens that it reads itself.
+    """
+    if run.fixed_iterations is None:
+        return default_global_batch(run.total_samples * run.seq_length, run.seq_length)
+    # B = k (I B / 10^6)^0.47 with k = 22.91 x 512
+    scale = ZHANG_COEFFICIENT * _ZHANG_SEQUENCE * (run.fixed_iterations / 1e6) ** ZHANG_EXPONENT
+    batch = scale ** (1 / (1 - ZHANG_EXPONENT))
+    return default_global_batch(max(batch, DEFAULT_BATCH_TOKENS) * run.fixed_iterations, run.seq_length)
+
+
+def effective_tokens(unique_tokens: float, epochs: float) -> float:
+    """Fresh tokens that E passes over U are worth: U + U R* (1 - exp(-R / R*)), R = E - 1, R* = 15.39.
+
+    At most one epoch repeats nothing: U x E. Source: Muennighoff et al. 2023, equation 5
+    (fitted on runs of up to 900B tokens and 9B parameters).
+    """
+    if epochs <= 1:
+        return unique_tokens * epochs
+    repeats = epochs - 1
+    return unique_tokens * (1 + REPEAT_HALF_LIFE * (1 - float(np.exp(-repeats / REPEAT_HALF_LIFE))))
+
+
+def epoch_value(epoch: int) -> float:
+    """What the n-th pass adds, as a share of a pass over fresh data: 0.80 for the 5th, 0.61 for the 9th."""
+    return effective_tokens(1.0, epoch) - effective_tokens(1.0, epoch - 1)
+
+
+def repetition_remark(unique_tokens: float, epochs: float) -> str | None:
+    """What the repeated passes are worth, in a sentence; None for at most one epoch."""
+    if epochs <= 1:
+        return None
+    worth = effective_tokens(unique_tokens, epochs)
+    share = worth / (unique_tokens * epochs)
+    last = epoch_value(int(np.ceil(epochs)))
+    return (
+        f"{format_number(epochs)} epochs of {format_short(unique_tokens)} tokens are worth {format_short(worth)} fresh "
+        f"tokens ({format_percent(share)}); the last epoch {format_percent(last)} of one (Muennighoff et al. 2023)"
+    )
+
+
+def optimality_remark(parameters: float, tokens: float, effective: float | None = None) -> str:
+    """Where a run stands against compute-optimal ones by Chinchilla and its refit, in a sentence.
+
+    `parameters` are those a token passes through (active ones), `effective` the fresh tokens repeated data is worth.
+    """
+    flops = 6 * parameters * tokens
+    parts = []
+    for law in (CHINCHILLA, BESIROGLU):
+        best_parameters, best_tokens = law.optimum(flops)
+        excess = law.loss(parameters, effective or tokens) - law.loss(best_parameters, best_tokens)
+        best = f"{format_short(best_parameters)} parameters on {format_short(best_tokens)} tokens"
+        parts.append(f"{best}, {max(excess, 0):.3f} nats better ({law.name})")
+    ratio = format_number(tokens / parameters, 3)
+    return f"{ratio} tokens a parameter; the same compute is best spent on {' or '.join(parts)}"
+
+
+def batch_remark(batch_tokens: float, critical: CriticalBatch) -> str:
+    """What a batch costs in tokens to the same loss, in a sentence."""
+    extra = float(token_multiplier(batch_tokens, critical.doubling_tokens)) - 1
+    return (
+        f"a batch of {format_short(batch_tokens)} tokens takes {format_percent(extra)} more tokens to the same loss "
+        f"than a very small one (critical batch {format_short(critical.tokens)} tokens: {_of(critical)}; tokens double at "
+        f"{format_short(critical.doubling_tokens)})"
+    )
+
+
+def _of(critical: CriticalBatch) -> str:
+    return f"{critical.definition}, {critical.source}{', extrapolated' if critical.extrapolated else ''}"
