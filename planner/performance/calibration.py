@@ -24,6 +24,7 @@ STACKS = {
     "megatron": "megatron",
     "fsdp": "fsdp",
 }
+UNFUSED = frozenset({"megatron-deepspeed"})  # stacks of before FlashAttention: fused softmax, scores in memory
 NEWEST = {"megatron": "26.08", "fsdp": "HEAD", "megatron-deepspeed": "f8dda84"}
 REFERENCE_RELEASE = 2026 + 3 / 12  # 26.04
 
@@ -45,6 +46,10 @@ class Calibration:
 
     def machine_numbers(self, setting: Setting) -> MachineNumbers:
         return machine_numbers(setting.accelerator, setting.hardware, setting.precision, self.shares, self.curves)
+
+    def unfused(self, setting: Setting) -> float:
+        """1 where the stack's attention writes its scores to memory, else 0."""
+        return float(stack_of(setting.framework, setting.release) in UNFUSED)
 
     def rates(self, setting: Setting) -> Rates:
         return resolve(self.rules, self.values, context_of(setting))
@@ -81,11 +86,13 @@ def context_of(setting: Setting) -> Context:
         form = "16"
     superchip = setting.accelerator.form_factor.startswith(("NVL", "Super"))
     return {
+        "all": "1",
         "stack": stack,
         "family": setting.accelerator.family,
+        "gpu": setting.accelerator.id,
         "format": form,
         "kind": "moe" if setting.model.moe else "dense",
-        "attention": "mla" if setting.model.mla else "",
+        "attention": "mla" if setting.model.mla else "sinks" if setting.model.attention_sinks else "",
         "host": "grace" if superchip else "x86",
         "drop": "yes" if "drop" in release else "",
         "age": 0.0 if year is None else year - REFERENCE_RELEASE,

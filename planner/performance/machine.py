@@ -24,6 +24,7 @@ class MachineNumbers:
     ceiling: Number  # FLOP/s of the layers' matmuls: best measured, in the recipe's format
     ceiling_16: Number  # the same for 16-bit matmuls (head, attention)
     operand_bytes: Number  # of one element read by the layers' matmuls
+    gradient_bytes: Number  # of one gradient as it is reduced: fp32, or fp16 in fp16 runs (DeepSpeed, NeoX)
     hbm: Number  # bytes/s
     link: Number  # bytes/s, one direction
     network: Number  # bytes/s of one GPU's share of its node's network; 0: unknown
@@ -66,6 +67,7 @@ def machine_numbers(
         ceiling=matmul_ceiling(accelerator, form, shares),
         ceiling_16=matmul_ceiling(accelerator, "bf16", shares),
         operand_bytes={"bf16": 2.0, "fp8": 1.5, "fp4": 1.25}[form if has_format else "bf16"],
+        gradient_bytes=2.0 if precision == "fp16" else 4.0,
         hbm=accelerator.memory_bw_gbyte_per_s * 1e9,
         link=link,
         network=network,

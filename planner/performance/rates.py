@@ -18,6 +18,7 @@ class Rates:
     matmul: Number  # share of the measured ceiling that large matmuls reach
     expert: Number  # the same for grouped expert matmuls, imbalance included
     attention: Number  # share of the 16-bit ceiling, forward; the backward pass does 2.5 times the work
+    scores: Number  # bytes moved / counted by attention that writes its scores to memory
     traffic: Number  # operand bytes moved / counted
     pointwise: Number  # bytes moved by memory-bound operations / counted
     routing: Number  # the same for permuting tokens to experts and back
@@ -27,6 +28,7 @@ class Rates:
     host_expert: Number  # s more for each local expert
     micro_batch: Number  # s a micro-batch
     step: Number  # s a step
+    recompute: Number  # of a forward pass that full recomputation repeats (it may stop before the last matmul)
     tensor: Number  # exposed share of tensor-parallel traffic
     context: Number  # of the context-parallel ring
     expert_exchange: Number  # of the expert all-to-all
@@ -89,13 +91,27 @@ class Design:
     rules: Mapping[str, RateRule]
 
     def rates(self, parameters: FloatArray) -> Rates:
-        """The rows' rates, (n,) for parameters (p,), (k, n) for (k, p)."""
+        """The rows' rates at these parameters (p,), each (n,)."""
         return Rates(
             **{
-                name: _bounded(self.rules[name], self.rules[name].prior * np.exp(parameters @ matrix.T))
+                name: _bounded(self.rules[name], self.rules[name].prior * np.exp(matrix @ parameters))
                 for name, matrix in self.matrices.items()
             }
         )
+
+    def moved(self, rates: Rates, step: float) -> Rates:
+        """Each rate raised by `step` (of its logarithm) in its own copy of the rows: (rates + 1, n), the first as is."""
+        out = {}
+        for i, name in enumerate(RATE_NAMES):
+            copies = np.tile(getattr(rates, name), (len(RATE_NAMES) + 1, 1))
+            copies[i + 1] = _bounded(self.rules[name], copies[i + 1] * np.exp(step))
+            out[name] = copies
+        return Rates(**out)
+
+    def chain(self, by_rate: FloatArray) -> FloatArray:
+        """Derivatives by parameter, (n, p), from those by the logarithm of each rate, (rates, n)."""
+        parts = (g[:, None] * self.matrices[name] for g, name in zip(by_rate, RATE_NAMES, strict=True))
+        return np.asarray(sum(parts))
 
 
 def design(rules: Mapping[str, RateRule], contexts: Sequence[Context]) -> Design:

@@ -25,6 +25,7 @@ class ModelNumbers:
     layers: Number
     moe_layers: Number  # of those, with routed experts
     hidden: Number
+    heads: Number
     attention_weights: Number
     attention_full: Number
     attention_split: Number
@@ -84,6 +85,7 @@ def model_numbers(model: ModelSpec) -> ModelNumbers:
         layers=float(model.layers),
         moe_layers=float(expert_layers),
         hidden=float(h),
+        heads=float(a),
         attention_weights=float(weights),
         attention_full=float(full),
         attention_split=float(split),

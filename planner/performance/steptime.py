@@ -20,9 +20,9 @@ from planner.performance.rates import Rates
 from planner.performance.shapes import ModelNumbers, Number, visible_keys
 
 BACKWARD_ATTENTION = 2.5  # five matmuls where the forward pass has two: FlashAttention recomputes the scores
+SCORE_BYTES = 13.0  # a score, unfused, forward: written, masked and softmaxed, dropped out (with mask), read: 2 + 4 + 5 + 2
 HOST_SMOOTHNESS = 4.0  # device and host time join as (d^k + h^k)^(1/k): the longer one rules, ties cost a little
 BUCKET_BYTES = 160e6  # gradients travel in buckets of 40 M fp32 values (Megatron-LM's default)
-GRADIENT_BYTES = 4.0  # reduced in fp32
 WEIGHT_BYTES = 2.0
 
 
@@ -34,7 +34,7 @@ class Scope:
     machine: MachineNumbers
     rates: Rates
     seq_length: Number
-    factor: Number = 1.0  # the smooth residual correction, on every term
+    unfused: Number = 0.0  # 1 where attention writes its scores to memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ class KernelTimes:
     stage_bytes: FloatArray  # passed on at a stage boundary, one direction
     dense_weights: FloatArray  # elements a GPU would hold without pipeline and ZeRO: attention, dense and shared MLPs
     expert_weights: FloatArray  # the same for routed experts
-    width: IntArray  # tp x cp: GPUs that share a sequence
+    tp: IntArray
+    cp: IntArray
     ep: IntArray
     parts_s: Mapping[str, FloatArray]
 
@@ -68,6 +69,7 @@ def scope(setting: Setting, calibration: Calibration) -> Scope:
         machine=calibration.machine_numbers(setting),
         rates=calibration.rates(setting),
         seq_length=float(setting.seq_length),
+        unfused=calibration.unfused(setting),
     )
 
 
@@ -121,7 +123,7 @@ def assemble(
 ) -> StepTime:
     """The step that these micro-batches add up to, (n,)."""
     s = scope(setting, calibration)
-    gpus = kernels.width * pp * dp
+    gpus = kernels.tp * kernels.cp * pp * dp
     return step_of(s, kernels, pp, vpp, dp, zero_stage, grad_accum, calibration.correction(setting, gpus))
 
 
@@ -141,7 +143,8 @@ def kernels_of(
     tokens = micro_batch * s.seq_length / cp  # of one micro-batch on one GPU
     spread_tokens = tokens / np.where(sequence_parallel, tp, 1)
     full = recompute == 2
-    passes = 3.0 + full  # forward, twice that backward, forward again
+    again = full * rates.recompute
+    passes = 3.0 + again  # forward, twice that backward, forward again
     moe, dense = model.moe_layers, model.layers - model.moe_layers
     extra = model.extra_layers
     extra_moe = extra * (model.moe_layers > 0)
@@ -166,11 +169,13 @@ def kernels_of(
     expert = passes * (expert_flops / (machine.ceiling * rates.expert) + expert_operands * per_operand)
     expert = expert + passes * 2.0 * spread_tokens * model.hidden * model.experts * routed / machine.ceiling_16
 
-    keys = visible_keys(model, s.seq_length)
-    score_flops = 2.0 * tokens * keys * model.score_width / tp * layers
-    attention_passes = 1.0 + BACKWARD_ATTENTION + (recompute > 0)
-    attention_forward = score_flops / (machine.ceiling_16 * rates.attention)
-    attention = attention_passes * attention_forward
+    score_flops = 2.0 * tokens * visible_keys(model, s.seq_length) * model.score_width / tp * layers
+    fused = score_flops / (machine.ceiling_16 * rates.attention)
+    scores = tokens * s.seq_length * model.heads / tp * layers  # the whole square: masked, not skipped
+    unfused = 2.0 * fused + SCORE_BYTES * scores * rates.scores / machine.hbm
+    again_attention = 1.0 * (recompute > 0)
+    attention = (1.0 - s.unfused) * fused * (1.0 + BACKWARD_ATTENTION + again_attention)
+    attention = attention + s.unfused * unfused * (3.0 + again_attention)
 
     elements = spread_tokens * 10.0 * model.hidden * layers
     elements = elements + tokens / tp * (
@@ -189,16 +194,16 @@ def kernels_of(
     )
     forward_rings = 2.0 * (layers - routed) * (2.0 - model.parallel_residual) + 2.0 * routed
     backward_rings = 4.0 * (layers - routed) + 2.0 * routed
-    tensor = np.where(tp > 1, ring * (forward_rings * (1.0 + full) + backward_rings), 0.0) * rates.tensor
+    tensor = np.where(tp > 1, ring * (forward_rings * (1.0 + again) + backward_rings), 0.0) * rates.tensor
 
     kv_bytes = 2.0 * tokens * model.kv_width / tp * cp
     context_local = np.clip(machine.domain / tp, 1.0, cp)
-    context = ring_time(machine, machine.up_gather, kv_bytes, cp, context_local) * layers * (passes + 0.0)
+    context = ring_time(machine, machine.up_gather, kv_bytes, cp, context_local) * layers * passes
     hidden_by = attention * 0.5
     context = np.where(cp > 1, rates.context * context + np.maximum(context - hidden_by, 0.0), 0.0)
 
     exchange = (
-        _exchange_time(machine, 2.0 * rows * model.hidden, ep) * 2.0 * routed * (2.0 + full) * rates.expert_exchange
+        _exchange_time(machine, 2.0 * rows * model.hidden, ep) * 2.0 * routed * (2.0 + again) * rates.expert_exchange
     )
 
     host = rates.host_layer * layers + (rates.host_moe + rates.host_expert * local) * routed
@@ -236,7 +241,8 @@ def kernels_of(
         stage_bytes=_full(2.0 * spread_tokens * model.hidden, shape),
         dense_weights=_full((weights + embedding) / tp, shape),
         expert_weights=_full(routed * model.experts * model.expert_weights / ep, shape),
-        width=np.broadcast_to(np.asarray(tp * cp, dtype=np.int64), shape),
+        tp=np.broadcast_to(np.asarray(tp, dtype=np.int64), shape),
+        cp=np.broadcast_to(np.asarray(cp, dtype=np.int64), shape),
         ep=np.broadcast_to(np.asarray(ep, dtype=np.int64), shape),
         parts_s={name: _full(value, shape) for name, value in named.items()},
     )
@@ -258,32 +264,33 @@ def step_of(
     busy = grad_accum * slow
     bubble = np.maximum(k.busy_s + pp * rates.micro_batch - slow, 0.0) / vpp
 
-    block = k.width * dp
+    ranks = k.cp * dp  # gradients are shared by data and context parallel
+    block = k.tp * ranks
     port = np.where(block * pp > machine.domain, np.maximum(machine.network, 1.0), machine.link)
     message = k.stage_bytes / port * rates.pipeline
     pipeline = np.where(pp > 1, 2.0 * message * (vpp * grad_accum + pp - 1.0), 0.0)
 
     dense, experts = k.dense_weights / pp, k.expert_weights / pp
-    local = np.clip(machine.domain / k.width, 1.0, dp)
+    local = np.clip(machine.domain / k.tp, 1.0, ranks)
     unit = layers / pp
     sharded, repeated = zero_stage >= 3, zero_stage >= 2
-    size = np.where(sharded, WEIGHT_BYTES * dense / unit, np.minimum(GRADIENT_BYTES * dense, BUCKET_BYTES))
-    round_trip = ring_time(machine, machine.up_gather, size, dp, local) / np.maximum(size, 1.0)
+    size = np.where(sharded, WEIGHT_BYTES * dense / unit, np.minimum(machine.gradient_bytes * dense, BUCKET_BYTES))
+    round_trip = ring_time(machine, machine.up_gather, size, ranks, local) / np.maximum(size, 1.0)
     data = dense * round_trip
     if np.any(k.expert_weights):
-        replicas = np.maximum(dp * k.width / k.ep, 1.0)
+        replicas = np.maximum(block / k.ep, 1.0)
         near = np.clip(machine.domain / k.ep, 1.0, replicas)
         data = data + experts * ring_time(machine, machine.up_gather, size, replicas, near) / np.maximum(size, 1.0)
     gather = WEIGHT_BYTES * data
-    scatter = GRADIENT_BYTES * data
+    scatter = machine.gradient_bytes * data
     once = np.where(zero_stage == 0, 2.0 * scatter, gather + np.where(repeated, 0.0, scatter))
     each = np.where(sharded, 2.0 * gather, 0.0) + np.where(repeated, scatter, 0.0)
     once = np.where(sharded, 0.0, once)
     exposed_once = rates.data * once + np.maximum(once - slow, 0.0)
     exposed_each = grad_accum * (rates.shard * each + np.maximum(each - slow, 0.0))
-    traffic = np.where(dp > 1, exposed_once + exposed_each, 0.0)
+    traffic = np.where(ranks > 1, exposed_once + exposed_each, 0.0)
 
-    shard = np.where(zero_stage > 0, dp, 1)
+    shard = np.where(zero_stage > 0, ranks, 1)
     states = (dense + experts) * (4.0 + WEIGHT_BYTES + 24.0 / shard)
     optimizer = states * rates.optimizer / machine.hbm
     terms = {"bubble": bubble, "pipeline_parallel": pipeline, "data_parallel": traffic, "optimizer": optimizer}

@@ -1,0 +1,96 @@
+"""The fit: log parameters of the step-time model from measured runs, robust and shrunk to their priors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.performance.arrays import FloatArray
+from planner.performance.calibration import Calibration, context_of
+from planner.performance.machine import machine_numbers
+from planner.performance.rates import Design, Rates, design
+from planner.performance.rows import LayoutArrays, Run, layout_arrays
+from planner.performance.shapes import model_numbers, stacked
+from planner.performance.steptime import Scope, kernels_of, step_of
+
+NOISE = 0.05  # log error at which a residual counts as one standard deviation; beyond it the loss turns linear
+STEP = 1e-4  # of the finite differences, in log parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Runs of any models and machines, ready to be predicted in one call."""
+
+    scope: Scope  # with placeholder rates
+    layouts: LayoutArrays
+    measured_s: FloatArray
+
+    def predict(self, rates: Rates) -> FloatArray:
+        """Seconds of a step, (n,), or (k, n) for k sets of rates; without the residual correction."""
+        a = self.layouts
+        scope = replace(self.scope, rates=rates)
+        kernels = kernels_of(scope, a.tp, a.cp, a.ep, a.sequence_parallel, a.recompute, a.micro_batch)
+        return step_of(scope, kernels, a.pp, a.vpp, a.dp, a.zero_stage, a.grad_accum, 1.0).total_s
+
+
+def batch_of(runs: Sequence[Run], calibration: Calibration) -> Batch:
+    """The runs as arrays; equal models and machines are worked out once."""
+    models, machines = {}, {}
+    for r in runs:
+        s = r.setting
+        models.setdefault(s.model, model_numbers(s.model))
+        key = (s.accelerator.id, s.hardware, s.precision)
+        if key not in machines:
+            machines[key] = machine_numbers(s.accelerator, s.hardware, s.precision, calibration.shares, calibration.curves)
+    model_at = {m: i for i, m in enumerate(models)}
+    machine_at = {m: i for i, m in enumerate(machines)}
+    scope = Scope(
+        model=stacked(list(models.values()), [model_at[r.setting.model] for r in runs]),
+        machine=stacked(
+            list(machines.values()),
+            [machine_at[(r.setting.accelerator.id, r.setting.hardware, r.setting.precision)] for r in runs],
+        ),
+        rates=Rates(*([1.0] * len(Rates.__slots__))),
+        seq_length=np.asarray([float(r.setting.seq_length) for r in runs]),
+        unfused=np.asarray([calibration.unfused(r.setting) for r in runs]),
+    )
+    return Batch(scope, layout_arrays(runs), np.asarray([r.step_s for r in runs]))
+
+
+def source_weights(runs: Sequence[Run], power: float = 0.5) -> FloatArray:
+    """(n,) weights of the squared residuals: a source of n rows counts n^(1 - power), so that none drowns another."""
+    counts: dict[str, int] = {}
+    for r in runs:
+        counts[r.source] = counts.get(r.source, 0) + 1
+    mean = len(runs) / len(counts)
+    return np.asarray([(mean / counts[r.source]) ** power for r in runs])
+
+
+def fit(runs: Sequence[Run], calibration: Calibration, start: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Parameter values by name that explain these runs best.
+
+    Minimises sum of soft-L1 losses of weighted log ratios plus squared parameters over their prior spread.
+    """
+    from scipy.optimize import least_squares  # noqa: PLC0415 - kept off the path of commands that do not fit
+
+    batch = batch_of(runs, calibration)
+    plan: Design = design(calibration.rules, [context_of(r.setting) for r in runs])
+    target = np.log(batch.measured_s)
+    scale = np.sqrt(source_weights(runs)) / NOISE
+
+    def pull(seconds: FloatArray) -> FloatArray:
+        z = (np.log(seconds) - target) * scale
+        return np.sign(z) * np.sqrt(2.0 * (np.sqrt(1.0 + z * z) - 1.0))  # soft L1 as a residual
+
+    def residuals(values: FloatArray) -> FloatArray:
+        return np.concatenate([pull(batch.predict(plan.rates(values))), values / plan.sigma])
+
+    def jacobian(values: FloatArray) -> FloatArray:
+        pulls = pull(batch.predict(plan.moved(plan.rates(values), STEP)))
+        return np.vstack([plan.chain((pulls[1:] - pulls[0]) / STEP), np.diag(1.0 / plan.sigma)])
+
+    first = np.asarray([(start or {}).get(name, 0.0) for name in plan.names])
+    found = least_squares(residuals, first, jac=jacobian, method="trf", xtol=1e-6, ftol=1e-6)
+    return {name: float(value) for name, value in zip(plan.names, found.x, strict=True)}

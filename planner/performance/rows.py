@@ -1,0 +1,292 @@
+"""Rows of measured runs (or of runs to predict): a table's columns into settings and layouts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from planner.catalog.types import Accelerator, Hardware
+from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts, Setting
+from planner.units import PlannerError
+from planner.workload.model import ModelSpec, MoESpec
+from planner.workload.zoo import load_model
+
+PRECISIONS = {
+    "bf16": "bf16", "fp16": "fp16", "16-bit": "bf16", "fp8": "fp8", "fp8-cs": "fp8", "fp8-ds": "fp8",
+    "fp8-mx": "mxfp8", "mxfp8": "mxfp8", "nvfp4": "nvfp4",
+}  # fmt: skip
+ZERO = {
+    "": 0, "none": 0, "distributed-optimizer": 1, "zero-1": 1, "zero1": 1, "zero-2": 2, "zero2": 2, "zero-3": 3,
+    "zero3": 3, "fsdp-grad-op": 2, "fsdp-full": 3, "fsdp": 3, "fsdp2": 3, "hsdp": 3, "0": 0, "1": 1, "2": 2, "3": 3,
+}  # fmt: skip
+RECIPES = ("tokendrop", "dropless", "w/o mtp")  # words that the published model names carry
+
+
+class Parts(Protocol):
+    """What rows need of a catalog: parts by id."""
+
+    def accelerator(self, name: str) -> Accelerator: ...
+
+    @property
+    def nodes(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: what ran where, how it was laid out, and how fast it was (None: to be predicted)."""
+
+    id: str
+    source: str
+    model_name: str  # as printed, recipe words included
+    setting: Setting
+    tp: int
+    pp: int
+    vpp: int
+    dp: int
+    cp: int
+    ep: int
+    zero_stage: int
+    sequence_parallel: bool
+    recompute: int
+    micro_batch: int
+    grad_accum: float  # global batch / (micro-batch x dp): not a whole number where micro-batches are uneven
+    tokens_per_s_per_gpu: float | None
+
+    @property
+    def gpus(self) -> int:
+        return self.tp * self.pp * self.cp * self.dp
+
+    @property
+    def step_s(self) -> float:
+        """Seconds of one step as measured; nan where nothing was."""
+        if not self.tokens_per_s_per_gpu:
+            return float("nan")
+        return self.step_tokens / self.gpus / self.tokens_per_s_per_gpu
+
+    @property
+    def step_tokens(self) -> float:
+        return self.micro_batch * self.dp * self.grad_accum * self.setting.seq_length
+
+    @property
+    def configuration(self) -> tuple[object, ...]:
+        """What stays equal when only the software's release changes."""
+        s = self.setting
+        layout = (self.tp, self.pp, self.vpp, self.dp, self.cp, self.ep, self.zero_stage, self.recompute)
+        return (s.model.name, s.accelerator.id, s.precision, s.seq_length, *layout, self.micro_batch, self.grad_accum)
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        return (self.setting.model.name, self.setting.accelerator.id, self.setting.precision)
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutArrays:
+    """The runs' layouts as arrays, (n,); like Layouts, but accumulation may be fractional."""
+
+    tp: IntArray
+    pp: IntArray
+    vpp: IntArray
+    dp: IntArray
+    cp: IntArray
+    ep: IntArray
+    zero_stage: IntArray
+    sequence_parallel: BoolArray
+    recompute: IntArray
+    micro_batch: IntArray
+    grad_accum: FloatArray
+
+    @property
+    def gpus(self) -> IntArray:
+        return self.tp * self.pp * self.cp * self.dp
+
+
+def layout_arrays(runs: Sequence[Run]) -> LayoutArrays:
+    """The layouts of these runs, in their order."""
+    return LayoutArrays(*(np.asarray([getattr(r, name) for r in runs]) for name in LayoutArrays.__slots__))
+
+
+def layouts_of(runs: Sequence[Run]) -> Layouts:
+    """The same as Layouts, accumulation rounded up."""
+    a = layout_arrays(runs)
+    values = {name: getattr(a, name) for name in LayoutArrays.__slots__}
+    return Layouts(**(values | {"grad_accum": np.ceil(a.grad_accum).astype(np.int64)}))
+
+
+def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
+    """The run that a row states. Columns are those of the measured tables; empty means "not stated".
+
+    Raises
+    ------
+    PlannerError
+        Where a number is not one, or the row cannot be placed at all (no model shape, unknown accelerator, a batch
+        that does not divide); the message starts with `place`.
+    """
+    cell = _Cells(row, place)
+    accelerator = _accelerator(row, parts, place)
+    name = cell.text("model")
+    model = _model(cell, name)
+    framework = cell.text("framework") or "any"
+    tp, pp, cp = (cell.integer(key, 1) for key in ("tp", "pp", "cp"))
+    gpus = cell.integer("gpus", 0)
+    dp = cell.integer("dp", 0)
+    if not gpus and not dp:
+        raise PlannerError(f"{place}: states neither gpus nor dp; give one of them")
+    if not dp:
+        dp, left = divmod(gpus, tp * pp * cp)
+        if left or not dp:
+            raise PlannerError(f"{place}: tp {tp} x pp {pp} x cp {cp} does not divide {gpus} GPUs")
+    elif gpus and gpus != tp * pp * cp * dp:
+        raise PlannerError(f"{place}: tp {tp} x pp {pp} x cp {cp} x dp {dp} is not {gpus} GPUs")
+    micro = cell.integer("micro_batch", 1)
+    batch = cell.integer("global_batch_samples", 0)
+    accumulation = float(cell.integer("grad_accum", 1)) if not batch else batch / (micro * dp)
+    if accumulation < 1:
+        raise PlannerError(f"{place}: a global batch of {batch} is less than micro-batch {micro} x dp {dp}")
+    gpus_per_node = cell.integer("gpus_per_node", 0) or min(8, accelerator.scale_up_domain or 8)
+    recipe = " ".join(w for w in RECIPES if w in name.lower())
+    release = " ".join(w for w in (cell.text("version_or_date"), "tokendrop" if "tokendrop" in recipe else "") if w)
+    precision = cell.text("precision").lower() or "bf16"
+    if precision not in PRECISIONS:
+        raise PlannerError(f"{place}: precision '{precision}' is none of {', '.join(PRECISIONS)}")
+    setting = Setting(
+        model=model,
+        seq_length=cell.integer("seq_len", 0) or _missing(place, "seq_len"),
+        precision=PRECISIONS[precision],
+        framework=framework,
+        release=release,
+        accelerator=accelerator,
+        hardware=_hardware(accelerator, gpus_per_node, cell.text("interconnect"), parts),
+    )
+    zero = cell.text("zero_or_fsdp").lower()
+    if zero not in ZERO:
+        raise PlannerError(f"{place}: zero_or_fsdp '{zero}' is none of {', '.join(k for k in ZERO if k)}")
+    recompute = {"": 0, "none": 0, "selective": 1, "full": 2}.get(cell.text("recompute").lower(), 0)
+    return Run(
+        id=place,
+        source=cell.text("source_id") or place.split(":", maxsplit=1)[0],
+        model_name=name,
+        setting=setting,
+        tp=tp,
+        pp=pp,
+        vpp=cell.integer("vpp", 1),
+        dp=dp,
+        cp=cp,
+        ep=cell.integer("ep", 1),
+        zero_stage=_stage_that_fits(ZERO[zero], framework, model, accelerator, tp, pp, dp, cp, cell.integer("ep", 1)),
+        sequence_parallel=framework == "megatron" and tp > 1,
+        recompute=recompute,
+        micro_batch=micro,
+        grad_accum=accumulation,
+        tokens_per_s_per_gpu=cell.number("tokens_per_s_per_gpu"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    row: Mapping[str, str]
+    place: str
+
+    def text(self, key: str) -> str:
+        value = self.row.get(key)
+        return "" if value is None else str(value).strip()
+
+    def number(self, key: str) -> float | None:
+        text = self.text(key)
+        if not text or text.lower() == "nan":
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            raise PlannerError(f"{self.place}: {key} '{text}' is not a number") from None
+        if not np.isfinite(value) or value < 0:
+            raise PlannerError(f"{self.place}: {key} '{text}' must be a finite number, zero or more")
+        return value
+
+    def integer(self, key: str, default: int) -> int:
+        value = self.number(key)
+        if value is None:
+            return default
+        if value != int(value):
+            raise PlannerError(f"{self.place}: {key} '{self.text(key)}' must be a whole number")
+        return int(value)
+
+
+def _missing(place: str, key: str) -> int:
+    raise PlannerError(f"{place}: {key} is empty; a prediction needs it")
+
+
+def _accelerator(row: Mapping[str, str], parts: Parts, place: str) -> Accelerator:
+    name = str(row.get("gpu") or "").strip()
+    try:
+        return parts.accelerator(name)
+    except PlannerError as error:
+        raise PlannerError(f"{place}: {error}") from None
+
+
+def _model(cell: _Cells, name: str) -> ModelSpec:
+    """The catalog's model of this name, else the shape that the columns state."""
+    base = name
+    for word in RECIPES:
+        base = re.sub(re.escape(word), "", base, flags=re.IGNORECASE).strip()
+    try:
+        model = load_model(base)
+    except PlannerError:
+        return _model_from_columns(cell, base)
+    return replace(model, mtp_layers=0) if "w/o mtp" in name.lower() else model
+
+
+def _model_from_columns(cell: _Cells, name: str) -> ModelSpec:
+    layers, hidden, heads = (cell.integer(key, 0) for key in ("n_layers", "hidden", "n_heads"))
+    if not (layers and hidden and heads):
+        raise PlannerError(f"{cell.place}: model '{name}' is not in the catalog and n_layers, hidden, n_heads are not all stated")
+    gated = cell.text("gated_ffn") in ("1", "1.0", "true", "True")
+    ffn = cell.integer("ffn", 0) or (8 * hidden // 3 if gated else 4 * hidden)
+    experts, top_k = cell.integer("experts", 0), cell.integer("top_k", 0)
+    return ModelSpec(
+        name=name or "unnamed",
+        layers=layers,
+        hidden=hidden,
+        heads=heads,
+        kv_heads=cell.integer("n_kv_heads", 0) or heads,
+        head_dim=cell.integer("head_dim", 0) or hidden // heads,
+        ffn=ffn,
+        vocab=cell.integer("vocab", 0) or 50304,
+        gated_mlp=gated,
+        moe=MoESpec(experts=experts, top_k=max(1, top_k), expert_ffn=ffn) if experts else None,
+    )
+
+
+def _hardware(accelerator: Accelerator, gpus_per_node: int, interconnect: str, parts: Parts) -> Hardware:
+    """The node: its network as the row states it, else that of the maker's own machine with this GPU."""
+    own = next((n for n in parts.nodes.values() if n.cloud == "onprem" and n.gpu == accelerator.id), None)
+    stated = re.search(r"([\d.]+)\s*Gb(?:it|ps|/s)", interconnect)
+    network = float(stated[1]) if stated else (own.network_gbit_per_s if own else None)
+    lower = interconnect.lower()
+    fabric = "roce" if "roce" in lower else "efa" if "efa" in lower else "infiniband"
+    domain = accelerator.scale_up_domain
+    return Hardware(
+        gpu=accelerator.id,
+        gpus_per_node=gpus_per_node,
+        scale_up_domain=domain if domain > gpus_per_node else min(domain, gpus_per_node),
+        link_gbyte_per_s=accelerator.link_gbyte_per_s,
+        network_gbit_per_s=3200.0 if network is None else network,
+        fabric=fabric,
+    )
+
+
+def _stage_that_fits(
+    stage: int, framework: str, model: ModelSpec, accelerator: Accelerator, tp: int, pp: int, dp: int, cp: int, ep: int
+) -> int:
+    """ZeRO 3 where a distributed optimizer alone cannot be: published Megatron rows name FSDP runs so, too."""
+    if stage != 1 or framework != "megatron" or model.moe or pp > 1 or dp == 1:
+        return stage
+    weights = model.layers * (
+        model.hidden * model.head_dim * (2 * model.heads + 2 * model.kv_heads)
+        + (3 if model.gated_mlp else 2) * model.hidden * model.ffn
+    )
+    resident = weights / tp * (2 + 2 + 12 / (dp * cp)) / 2**30
+    return 3 if resident > 0.9 * accelerator.memory_gib else stage
