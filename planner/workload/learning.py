@@ -174,8 +174,10 @@ def default_global_batch(total_tokens: float, seq_length: int) -> tuple[int, int
 
 
 def default_batch_range(run: RunLength) -> tuple[int, int, str]:
-    """`default_global_batch` of a run. Where iterations are fixed, tokens grow with the batch: the range ends where the
-    batch is the critical one of the tokens that it reads itself.
+    """`default_global_batch` of a run.
+
+    Where iterations are fixed, tokens grow with the batch: the range ends where the batch is the critical one of the
+    tokens that it reads itself.
     """
     if run.fixed_iterations is None:
         return default_global_batch(run.total_samples * run.seq_length, run.seq_length)
@@ -236,8 +238,8 @@ def batch_remark(batch_tokens: float, critical: CriticalBatch) -> str:
     extra = float(token_multiplier(batch_tokens, critical.doubling_tokens)) - 1
     return (
         f"a batch of {format_short(batch_tokens)} tokens takes {format_percent(extra)} more tokens to the same loss "
-        f"than a very small one (critical batch {format_short(critical.tokens)} tokens: {_of(critical)}; tokens double at "
-        f"{format_short(critical.doubling_tokens)})"
+        f"than a very small one (critical batch {format_short(critical.tokens)} tokens: {_of(critical)}; tokens double "
+        f"at {format_short(critical.doubling_tokens)})"
     )
 
 
