@@ -44,7 +44,8 @@ def main(runs: int = 7) -> None:
     width = max(map(len, CASES))
     for name, times in taken.items():
         middle = statistics.median(times)
-        print(f"{name:<{width}}  {middle:6.3f} s  {middle / unit:5.2f} ×  (least {min(times):.3f}, most {max(times):.3f})")
+        spread = f"least {min(times):.3f}, most {max(times):.3f}"
+        print(f"{name:<{width}}  {middle:6.3f} s  {middle / unit:5.2f} ×  ({spread})")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli import import_, iterations, optimize, schema
+from planner.cli import catalog, import_, iterations, optimize, schema
 
 app = typer.Typer(
     name="planner",
@@ -46,3 +46,4 @@ _COMMANDS = (
 )
 for _name, _function, _short in _COMMANDS:
     app.command(_name, short_help=_short)(_function)
+app.add_typer(catalog.app, name="catalog", help="What is in the catalog, its provenance and age.")

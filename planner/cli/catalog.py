@@ -51,3 +51,24 @@ def show(
     record = found_part(load_catalog(catalog or ()), name)
     document = dumps({"id": record.id, "fields": part_rows(record)})
     deliver(document, part_table(record, width()), as_json=as_json, output=output, quiet=False)
+
+
+@app.command("check", short_help="Errors that public price and hardware feeds are known to make.")
+def check(catalog: Catalog = None, as_json: Json = False, output: Output = None) -> None:
+    """Look for what cannot be right: peaks, units, counts, prices, and numbers without a source.
+
+    Exit code 0: nothing found; 2: findings.
+
+    Example: planner catalog check --catalog my-prices
+    """
+    from planner.catalog import load_catalog
+    from planner.catalog.checks import check_catalog
+    from planner.cli.run import BAD_INPUT
+    from planner.plan_json import dumps
+    from planner.report.catalog import findings_table
+
+    findings = check_catalog(load_catalog(catalog or ()))
+    document = dumps({"findings": findings})
+    deliver(document, findings_table(findings, width()), as_json=as_json, output=output, quiet=False)
+    if findings:
+        raise typer.Exit(BAD_INPUT)

@@ -8,9 +8,7 @@ from typing import Annotated
 
 import typer
 
-ScenarioFile = Annotated[
-    Path, typer.Argument(help="Scenario file (YAML).", metavar="SCENARIO")
-]
+ScenarioFile = Annotated[Path, typer.Argument(help="Scenario file (YAML).", metavar="SCENARIO")]
 Set = Annotated[
     list[str] | None,
     typer.Option(

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from planner.cli.output import close_standard_output, complain
+from planner.cli.output import close_standard_output, complain, say
 from planner.units import PlannerError
 
 BAD_INPUT = 2
@@ -40,6 +40,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _ended(error: Exception) -> int:
     """The exit code of what is no PlannerError: a wrong command line, a file that cannot be read, or our own fault."""
     message = getattr(error, "format_message", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        say(str(message()) if callable(message) else "")
+        return BAD_INPUT
     if callable(message):  # typer's usage errors, whichever click it brings
         context = getattr(error, "ctx", None)
         place = getattr(context, "command_path", "planner")

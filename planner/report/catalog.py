@@ -1,0 +1,245 @@
+"""What is in the catalog, as tables: lists of parts and prices, and one part with where each number comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from planner.catalog.catalog import Catalog
+from planner.catalog.checks_hardware import Finding
+from planner.catalog.facts import Record
+from planner.report.layout import Page, bullets, columns, hanging
+from planner.units import PlannerError, did_you_mean, format_number
+from planner.workload.zoo import load_model, model_names
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A kind of things the catalog holds: how to read its rows, and the columns that people see, by their headings."""
+
+    rows: Callable[[Catalog], Iterable[Row]]
+    shown: Mapping[str, str]
+    flexible: str
+
+
+def _accelerators(catalog: Catalog) -> Iterable[Row]:
+    for part in catalog.accelerators.values():
+        yield {
+            "id": part.id,
+            "name": part.name,
+            "vendor": part.vendor,
+            "family": part.family,
+            "memory_gib": part.memory_gib,
+            "memory_bw_gbyte_per_s": part.memory_bw_gbyte_per_s,
+            "bf16_tflops": part.peak_dense_tflops.get("bf16"),
+            "measured_bf16_tflops": part.matmul_tflops.get("bf16"),
+            "link_gbyte_per_s": part.link_gbyte_per_s,
+            "tdp_w": part.tdp_w,
+        }
+
+
+def _nodes(catalog: Catalog) -> Iterable[Row]:
+    for node in catalog.nodes.values():
+        yield {
+            "id": node.id,
+            "cloud": node.cloud,
+            "instance": node.instance,
+            "gpu": node.gpu,
+            "gpus_per_node": node.gpus_per_node,
+            "network": node.network,
+            "network_gbit_per_s": node.network_gbit_per_s,
+        }
+
+
+def _prices(catalog: Catalog) -> Iterable[Row]:
+    for row in sorted(catalog.prices, key=lambda row: (row.gpu, row.high / row.gpus, row.key, row.as_of)):
+        yield {
+            "gpu": row.gpu,
+            "usd_per_gpu_hour": row.high / row.gpus,
+            "usd_per_gpu_hour_least": row.low / row.gpus,
+            "cloud": row.cloud,
+            "instance": row.instance,
+            "region": row.region,
+            "pricing": row.pricing,
+            "gpus": row.gpus,
+            "as_of": row.as_of,
+            "quality": row.quality,
+            "flags": ", ".join(row.flags),
+            "source": row.source,
+            "layer": row.layer,
+        }
+
+
+def _models(catalog: Catalog) -> Iterable[Row]:
+    from planner.workload.counts import parameter_counts
+
+    folders = [layer.path for layer in catalog.layers[1:]]
+    for name in model_names(folders):
+        model = load_model(name, folders)
+        counts = parameter_counts(model)
+        yield {
+            "id": name,
+            "parameters": counts.total,
+            "active": counts.active,
+            "layers": model.layers,
+            "hidden": model.hidden,
+        }
+
+
+def _sources(catalog: Catalog) -> Iterable[Row]:
+    for key, source in sorted(catalog.sources.items()):
+        yield {"id": key, **source}
+
+
+KINDS: Mapping[str, Listing] = {
+    "gpus": Listing(
+        _accelerators,
+        {
+            "id": "id",
+            "name": "name",
+            "memory_gib": "GiB",
+            "bf16_tflops": "bf16 TFLOP/s",
+            "measured_bf16_tflops": "measured at best",
+            "link_gbyte_per_s": "link GB/s",
+        },
+        "name",
+    ),
+    "nodes": Listing(
+        _nodes,
+        {"id": "id", "gpu": "gpu", "gpus_per_node": "GPUs", "network": "network", "network_gbit_per_s": "Gbit/s"},
+        "network",
+    ),
+    "prices": Listing(
+        _prices,
+        {
+            "gpu": "gpu",
+            "usd_per_gpu_hour": "USD a GPU-hour",
+            "cloud": "cloud",
+            "instance": "instance",
+            "region": "region",
+            "pricing": "pricing",
+            "as_of": "as of",
+            "quality": "quality",
+        },
+        "instance",
+    ),
+    "models": Listing(
+        _models,
+        {"id": "id", "parameters": "parameters", "active": "active", "layers": "layers", "hidden": "hidden"},
+        "id",
+    ),
+    "sources": Listing(_sources, {"id": "id", "title": "title"}, "title"),
+}
+
+
+def listed(catalog: Catalog, kind: str, *, gpu: str | None = None, cloud: str | None = None) -> list[Row]:
+    """The rows of one kind (see KINDS), of one GPU and one cloud where those are named.
+
+    Raises
+    ------
+    PlannerError
+        If the kind, the GPU or the cloud is not known, or the kind has no such column.
+    """
+    if kind not in KINDS:
+        raise PlannerError(f"the catalog has no `{kind}`; it lists {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
+    rows = list(KINDS[kind].rows(catalog))
+    wanted = {"gpu": None if gpu is None else catalog.accelerator_id(gpu), "cloud": cloud}
+    for column, value in wanted.items():
+        if value is None:
+            continue
+        if rows and column not in rows[0]:
+            raise PlannerError(f"{kind} have no {column} to choose by; prices and nodes have")
+        known = {str(row[column]) for row in rows}
+        rows = [row for row in rows if row[column] == value]
+        if not rows and column == "cloud":
+            raise PlannerError(f"no cloud `{value}` is among these {kind}{did_you_mean(value, known)}")
+    return rows
+
+
+def listing_table(kind: str, rows: Sequence[Row], width: int) -> str:
+    """The columns that people see; one that says the same everywhere is left out."""
+    headings = {
+        name: heading
+        for name, heading in KINDS[kind].shown.items()
+        if name == "id" or len(rows) < 2 or len({row.get(name) for row in rows}) > 1
+    }
+    cells = [[*headings.values()], *([_cell(row.get(name)) for name in headings] for row in rows)]
+    align = "".join("r" if any(isinstance(row.get(name), int | float) for row in rows) else "l" for name in headings)
+    names = list(headings)
+    flexible = names.index(KINDS[kind].flexible) if KINDS[kind].flexible in names else None
+    return "\n".join(columns(cells, align, Page(width), flexible=flexible)) + "\n"
+
+
+def found_part(catalog: Catalog, name: str) -> Record:
+    """The accelerator, node type or fabric called `name`.
+
+    Raises
+    ------
+    PlannerError
+        If there is none, with the nearest names.
+    """
+    if name in catalog.nodes:
+        return catalog.nodes.records[name]
+    if name in catalog.fabrics:
+        return catalog.fabrics[name]
+    if name.lower() not in catalog.accelerators:
+        near = did_you_mean(name, [*catalog.accelerators, *catalog.nodes, *catalog.fabrics])
+        raise PlannerError(f"the catalog has no GPU, node type or fabric `{name}`{near}")
+    return catalog.accelerators.records[name.lower()]
+
+
+def part_rows(record: Record) -> list[Row]:
+    """Every field of a part with its value and where that comes from."""
+    return [
+        {
+            "field": field,
+            "value": fact.value,
+            "low": fact.low,
+            "high": fact.high,
+            "kind": fact.kind or None,
+            "source": ", ".join(fact.source) or None,
+            "as_of": fact.as_of or None,
+            "note": fact.note or None,
+            "layer": fact.layer,
+        }
+        for field, fact in record.facts.items()
+    ]
+
+
+def part_table(record: Record, width: int) -> str:
+    """A part's words, then its numbers with their provenance."""
+    page = Page(width)
+    facts = part_rows(record)
+    lines = [line for fact in facts if fact["kind"] is None for line in hanging(fact["field"], fact["value"], page)]
+    rows = [["field", "value", "kind", "as of", "source"]]
+    rows += [
+        [fact["field"], _number(fact), fact["kind"], _cell(fact["as_of"]), _cell(fact["source"])]
+        for fact in facts
+        if fact["kind"] is not None
+    ]
+    return "\n".join([*lines, "", *columns(rows, "lrlll", page, flexible=4)]) + "\n"
+
+
+def _number(fact: Row) -> str:
+    return str(int(fact["value"])) if fact["field"].endswith("_year") else _cell(fact["value"])
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return format_number(value) if isinstance(value, int | float) else str(value)
+
+
+def findings_table(findings: Sequence[Finding], width: int) -> str:
+    """What a check found, grouped by the check."""
+    if not findings:
+        return "No findings.\n"
+    page = Page(width)
+    lines = [f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"]
+    for check in dict.fromkeys(finding.check for finding in findings):
+        lines += ["", check]
+        lines += bullets((f"{found.subject}: {found.message}" for found in findings if found.check == check), page)
+    return "\n".join(lines) + "\n"
