@@ -20,7 +20,7 @@ from planner.units import PlannerError, format_count
 
 MAGIC = b"MMIDIDX\x00\x00"
 _HEADER = struct.Struct("<9sQBQQ")  # magic, version, dtype code, sequences, document boundaries
-_CHUNK = 1 << 22  # sizes summed at a time: 16 MiB
+_CHUNK = 1 << 18  # sizes summed at a time: 1 MiB, which stays in the cache for its second pass
 #: Codes of the token type and their bytes; code 6 is float32 in Megatron-LM and float64 in some older dialects.
 DTYPES = {1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float32", 7: "float64", 8: "uint16"}
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 4, 7: 8, 8: 2}

@@ -9,16 +9,19 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from planner.units import PlannerError, format_count
 from planner.workload.dataset import tokens_from_samples
 
 _ANSI = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
-#: Most lines of a log are of training steps; only those that may say something of the data are looked at closer.
-_WANTED = re.compile(
-    rb"total number of|number of (?:documents|epochs):|sequence length:|_indexmap_|loaded indexed file|document indices"
-    rb"|Dataset (?:train|valid|test) ind|(?:train|validation|valid|test):"
-)
+#: Most of a log is training steps; only blocks that hold one of these may say something of the data.
+_WANTED = (
+    b"total number of ", b"number of documents:", b"number of epochs:", b"sequence length:", b"_indexmap_",
+    b"loaded indexed file", b"document indices", b"Dataset train ind", b"Dataset valid ind", b"Dataset test ind",
+    b"train:", b"validation:", b"valid:", b"test:",
+)  # fmt: skip
+_BLOCK = 1 << 18
 _MAX_LINE = 1 << 16  # a longer line is no log line of these programs; what is beyond is skipped
 _NUMBER = r"\s*([\d,]{1,25})\s*$"
 _TOTAL = re.compile(r"(>\s*)?total number of samples:" + _NUMBER)
@@ -209,13 +212,26 @@ def explain(dataset: LogDataset) -> str:
     return f"{count}, of {epochs}"
 
 
-def _lines(file: Iterable[bytes]) -> Iterator[str]:
-    """Lines without colour codes, each bounded, carriage returns taken as line ends."""
-    read = getattr(file, "readline")  # noqa: B009
-    while chunk := read(_MAX_LINE):
-        if _WANTED.search(chunk) is not None:
-            for part in _ANSI.sub(b"", chunk).split(b"\r"):
-                yield part.decode("utf-8", "replace").rstrip("\n")
+def _lines(file: BinaryIO) -> Iterator[str]:
+    """Lines of the blocks that may say something of the data, without colour codes.
+
+    Each is at most `_MAX_LINE` long: what is beyond is skipped. Carriage returns end a line too.
+    """
+    rest = b""
+    while block := file.read(_BLOCK):
+        block = rest + block
+        cut = max(block.rfind(b"\n"), block.rfind(b"\r")) + 1
+        whole, rest = block[:cut], block[cut:]
+        if len(rest) > _MAX_LINE:
+            whole, rest = whole + rest[:_MAX_LINE] + b"\n", b""
+        yield from _wanted_lines(whole)
+    yield from _wanted_lines(rest)
+
+
+def _wanted_lines(block: bytes) -> Iterator[str]:
+    if any(wanted in block for wanted in _WANTED):
+        for line in _ANSI.sub(b"", block).splitlines():
+            yield line[:_MAX_LINE].decode("utf-8", "replace")
 
 
 def _int(text: str) -> int | None:
