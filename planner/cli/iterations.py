@@ -25,6 +25,9 @@ def iterations(
     tokens: Annotated[str | None, typer.Option(metavar="N", help="Tokens of one epoch: 64B, 300e9, ...")] = None,
     index: Annotated[str | None, typer.Option(metavar="PREFIX", help="A Megatron or GPT-NeoX index.")] = None,
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="A log of GPT-NeoX or Megatron-LM.")] = None,
+    split: Annotated[
+        str, typer.Option(metavar="A,B,C", help="Train, validation and test shares of an index; default: all of it.")
+    ] = "",
     seq_length: Annotated[str | None, typer.Option(metavar="S", help="Tokens of a sequence.")] = None,
     global_batch: Annotated[str | None, typer.Option(metavar="B", help="Sequences of an iteration.")] = None,
     epochs: Annotated[str | None, typer.Option(metavar="E", help="Passes over the data; default: 1.")] = None,
@@ -44,6 +47,8 @@ def iterations(
     if len(named) != 1:
         found = f"{' and '.join(named)} were given" if named else "none was given"
         raise PlannerError(f"give exactly one of {', '.join(given)}: {found}")
+    if split and index is None:
+        raise PlannerError("--split is of an --index; samples and tokens are those of training alone")
     batch = None if global_batch is None else _count(global_batch, "--global-batch", "sequences")
     length = None if seq_length is None else _count(seq_length, "--seq-length", "tokens")
     if scenario is not None:
@@ -51,7 +56,7 @@ def iterations(
     elif set_:
         raise PlannerError("--set changes a scenario, and none was given")
     else:
-        count = _of_options(samples, tokens, index, log, length, batch, epochs)
+        count = _of_options(samples, tokens, index, log, split, length, batch, epochs)
     table = "" if as_json or quiet else iterations_table(count, width())
     deliver(iterations_json(count), table, as_json=as_json, output=output, quiet=quiet)
 
@@ -61,6 +66,7 @@ def _of_options(
     tokens: str | None,
     index: str | None,
     log: Path | None,
+    split: str,
     length: int | None,
     batch: int | None,
     epochs: str | None,
@@ -76,6 +82,7 @@ def _of_options(
         tokens=None if tokens is None else _count(tokens, "--tokens", "tokens"),
         index=index,
         log=None if log is None else str(log),
+        split=split,
     )
     read = resolve_source(source, length)
     # A log says its own sequence length; one that is given overrules it, as it does in a scenario.
@@ -83,7 +90,24 @@ def _of_options(
     if length is None:
         raise PlannerError("--seq-length is missing: how many tokens has a sequence?")
     run = run_length((read.source,), length, epochs=_epochs(epochs))
-    return count_iterations(run, _needed(batch), remarks=read.remarks)
+    remarks = [*read.remarks, *_bare_number(source.samples), *_other_length(length, read.seq_length)]
+    return count_iterations(run, _needed(batch), remarks=remarks)
+
+
+def _bare_number(samples: int | None) -> list[str]:
+    """A number of samples is often copied from a log, where it may mean something else."""
+    said = (
+        "taken for the sequences of one epoch; a number from a GPT-NeoX log may count several epochs and be one too "
+        "many: give the log itself (--log), and it is read with its epochs"
+    )
+    return [] if samples is None else [said]
+
+
+def _other_length(length: int, read: int | None) -> list[str]:
+    """Sequences of another length than those that the log or the index counted."""
+    if read is None or read == length:
+        return []
+    return [f"counted anew for sequences of {length:,} tokens; what was read counted sequences of {read:,}"]
 
 
 def _of_scenario(
