@@ -90,8 +90,8 @@ def _of_options(
     if length is None:
         raise PlannerError("--seq-length is missing: how many tokens has a sequence?")
     run = run_length((read.source,), length, epochs=_epochs(epochs))
-    remarks = [*read.remarks, *_bare_number(source.samples), *_other_length(length, read.seq_length)]
-    return count_iterations(run, _needed(batch), remarks=remarks)
+    count = count_iterations(run, _needed(batch), remarks=[*read.remarks, *_other_length(length, read.seq_length)])
+    return replace(count, remarks=(*count.remarks, *_bare_number(source.samples)))
 
 
 def _bare_number(samples: int | None) -> list[str]:
