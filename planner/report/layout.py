@@ -85,8 +85,8 @@ def columns(
         The column that is wrapped into what the others leave.
     """
     cells = [[clean(cell) for cell in row] for row in rows]
-    if header:  # a heading is wrapped at its spaces, so that it never makes a column wider than what stands in it
-        words = [max(map(display_width, cell.split(" "))) for cell in cells[0]]
+    if header:  # a long heading is wrapped at its spaces, so that what stands in a column decides how wide it is
+        words = [max([min(display_width(cell), 8), *map(display_width, cell.split(" "))]) for cell in cells[0]]
         natural = [max([words[i], *(display_width(row[i]) for row in cells[1:])]) for i in range(len(align))]
     else:
         natural = [max(display_width(row[i]) for row in cells) for i in range(len(align))]

@@ -1,0 +1,78 @@
+"""Many plans at a glance: the frontier between time and cost, and plans side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from planner.plan import Comparison, Frontier, Layout, Plan
+from planner.report.figures import chance, money_scale, time_scale
+from planner.report.layout import Page, bullets, columns, wrap
+from planner.units import format_count
+
+
+def layout_words(layout: Layout) -> str:
+    """A layout in one short line: "tp2 pp4 dp12 zero1 full mb4"."""
+    parts = [f"tp{layout.tp}", f"pp{layout.pp}" + (f"×{layout.vpp}" if layout.vpp > 1 else ""), f"dp{layout.dp}"]
+    parts += [f"cp{layout.cp}"] if layout.cp > 1 else []
+    parts += [f"ep{layout.ep}"] if layout.ep > 1 else []
+    parts += [f"zero{layout.zero_stage}"]
+    parts += [f"recompute {layout.recompute}"] if layout.recompute != "none" else []
+    return " ".join([*parts, f"mb{layout.micro_batch}"])
+
+
+def frontier_table(frontier: Frontier, width: int = 80, colour: bool = False) -> str:
+    """The plans that no other beats in both time and cost, fastest first, ending in a newline."""
+    page = Page(width, colour)
+    name = frontier.provenance.scenario
+    if not frontier.plans:
+        return "\n".join(wrap(f"{name}: nothing is feasible.", width)) + "\n"
+    count = f"{len(frontier.plans)} plan{'' if len(frontier.plans) == 1 else 's'}"
+    title = f"{name}: {count} that no other beats in both time and cost (p50)"
+    lines = [*map(page.heading, wrap(title, width)), ""]
+    lines += plans_table([("", plan) for plan in frontier.plans], page)
+    if any(plan.within_budget is False for plan in frontier.plans):
+        lines += ["", *bullets(["plans marked `over` are outside the budgets"], page)]
+    if frontier.warnings:
+        lines += ["", page.heading("Warnings"), *bullets(frontier.warnings, page, "warn")]
+    return "\n".join(lines) + "\n"
+
+
+def comparison_table(comparison: Comparison, width: int = 80, colour: bool = False) -> str:
+    """Plans side by side, what differs between them and why, ending in a newline."""
+    page = Page(width, colour)
+    lines = plans_table([(side.label, side.plan) for side in comparison.sides if side.plan is not None], page)
+    refused = [f"{side.label}: infeasible; {side.reason}" for side in comparison.sides if side.plan is None]
+    if refused:
+        lines += ["", page.heading("Infeasible"), *bullets(refused, page)]
+    if comparison.differences:
+        rows = [["", *(side.label for side in comparison.sides), "why"]]
+        rows += [[difference.key, *difference.values, difference.why] for difference in comparison.differences]
+        align = "l" * len(rows[0])
+        lines += ["", page.heading("What differs"), *columns(rows, align, page, flexible=len(align) - 1)]
+    if comparison.warnings:
+        lines += ["", page.heading("Warnings"), *bullets(comparison.warnings, page, "warn")]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def plans_table(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
+    """One plan a line, under the units of the first; columns that say nothing are left out."""
+    if not plans:
+        return []
+    time, cost = time_scale(plans[0][1].time_s.p50), money_scale(plans[0][1].cost_usd.p50)
+    rows = [["", time.unit, cost.unit, "cluster", "batch", "layout", "chance", ""]]
+    rows += [
+        [
+            label,
+            time.figure(plan.time_s.p50),
+            cost.figure(plan.cost_usd.p50),
+            f"{format_count(plan.gpus)} × {plan.offer.gpu}, {plan.offer.cloud}",
+            format_count(plan.global_batch),
+            layout_words(plan.layout),
+            "" if plan.p_within_both is None else chance(plan.p_within_both),
+            "over" if plan.within_budget is False else "",
+        ]
+        for label, plan in plans
+    ]
+    kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
+    align = "".join("lrrlrlrl"[i] for i in kept)
+    return columns([[row[i] for i in kept] for row in rows], align, page, flexible=kept.index(5))
