@@ -19,7 +19,7 @@ from planner.units import PlannerError
 SHIPPED = "shipped"
 MIB = 2**20
 GIB = 2**30
-_DIGESTED = ("accelerators", "nodes", "fabrics", "matmul", "attention", "energy", "costs")
+_DIGESTED = ("accelerators", "nodes", "fabrics", "matmul", "attention", "energy", "costs", "risk")
 
 
 class Accelerators(Mapping[str, Accelerator]):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from planner.catalog.catalog import Catalog
+from planner.catalog.energy import node_power_kw
 from planner.units import PlannerError
 
 HOURS_PER_YEAR = 8760.0
@@ -166,21 +167,10 @@ def _capex(catalog: Catalog, own: OwnedLike, key: str, stated: bool) -> tuple[Ra
 
 
 def _node_power(catalog: Catalog, own: OwnedLike, key: str, stated: bool) -> tuple[Range, str]:
-    """Power of a node: of an on-premises node type with these accelerators, else theirs and the host's."""
-    gpu = catalog.accelerator_id(own.gpu)
-    for name in catalog.nodes:
-        if name.startswith(("dgx-", "gb", "hgx-", "hls-")):
-            node = catalog.nodes[name]
-            if node.gpu == gpu and node.gpus_per_node == own.gpus_per_node and node.power_kw is not None:
-                return Range(node.power_kw, node.power_kw, node.power_kw), f"node type {name}"
-    tdp = catalog.accelerators[gpu].tdp_w
-    if tdp is None:
-        if stated:
-            return Range(0, 0, 0), ""
-        raise PlannerError(f"the power of {gpu} is not known; give {key}.power_kw_per_node")
-    overhead, why = _table(catalog, "energy/node_power.csv", "server overhead")
-    kw = own.gpus_per_node * tdp / 1000 + overhead.middle * own.gpus_per_node / 8
-    return Range(kw, kw, kw), f"{own.gpus_per_node} x {tdp:g} W and {why}"
+    kw, why = node_power_kw(catalog, catalog.accelerator_id(own.gpu), own.gpus_per_node)
+    if kw is None and not stated:
+        raise PlannerError(f"{why}; give {key}.power_kw_per_node")
+    return Range(kw or 0.0, kw or 0.0, kw or 0.0), why
 
 
 def _residual(catalog: Catalog, months: float) -> tuple[Range, str]:

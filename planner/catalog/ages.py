@@ -1,0 +1,70 @@
+"""How old a price is, on a given day: counted from the earliest day that its source allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+SAY_AFTER_DAYS = 30
+MARK_AFTER_DAYS = 90
+
+
+class Dated(Protocol):
+    """Anything with the dates of a price: an `Offer` or a `PriceRow`."""
+
+    @property
+    def as_of(self) -> str: ...
+    @property
+    def as_of_earliest(self) -> date | None: ...
+    @property
+    def as_of_latest(self) -> date | None: ...
+    @property
+    def date_kind(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PriceAge:
+    """Days since the price was last known to hold. `at_least`: the source gives no earliest day, it may be older."""
+
+    days: int | None  # None: the user's own price, which has no age
+    at_least: bool
+    as_of: str
+
+    @property
+    def level(self) -> str:
+        """One of fresh, old (said with the plan) and stale (the plan is marked)."""
+        if self.days is None:
+            return "fresh"
+        if self.days > MARK_AFTER_DAYS or self.at_least:
+            return "stale"
+        return "old" if self.days > SAY_AFTER_DAYS else "fresh"
+
+    @property
+    def sentence(self) -> str:
+        """What to say of it, "" for a fresh price."""
+        if self.level == "fresh":
+            return ""
+        qualifier = "at least " if self.at_least else "up to " if self.as_of.endswith("est.") else ""
+        advice = "ask for a new quote" if self.level == "stale" else "check it before you decide"
+        return f"price as of {self.as_of}, {qualifier}{self.days} days old: {advice}"
+
+
+def price_age(price: Dated, on: date) -> PriceAge:
+    """The age of a price on a day. A price from after that day has age 0."""
+    if price.date_kind == "user" and price.as_of_earliest is None and price.as_of_latest is None:
+        return PriceAge(None, False, price.as_of)
+    if price.as_of_earliest is not None:
+        return PriceAge(
+            max(0, (on - price.as_of_earliest).days), False, price.as_of or price.as_of_earliest.isoformat()
+        )
+    if price.as_of_latest is not None:
+        return PriceAge(max(0, (on - price.as_of_latest).days), True, price.as_of or price.as_of_latest.isoformat())
+    return PriceAge(0, True, price.as_of or "an unknown day")
+
+
+def oldest(prices: Iterable[Dated], on: date) -> PriceAge | None:
+    """The oldest of several prices; None if there is none."""
+    ages = [price_age(price, on) for price in prices]
+    return max(ages, key=lambda age: (age.at_least, age.days or 0), default=None)

@@ -1,0 +1,75 @@
+"""What changed between two price snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from planner.catalog.prices import PriceRow
+
+
+@dataclass(frozen=True, slots=True)
+class PriceChange:
+    """One offer in two snapshots, USD per GPU-hour; None where a snapshot does not have it."""
+
+    cloud: str
+    instance: str
+    region: str
+    pricing: str
+    gpu: str
+    before: float | None
+    after: float | None
+    as_of_before: str
+    as_of_after: str
+
+    @property
+    def id(self) -> str:
+        return "/".join((self.cloud, self.instance, self.region, self.pricing))
+
+    @property
+    def change(self) -> float | None:
+        """The change of price as a fraction; None for an offer that came or went."""
+        return None if self.before is None or self.after is None or self.before == 0 else self.after / self.before - 1
+
+    @property
+    def what(self) -> str:
+        """One of new, gone, dearer and cheaper."""
+        if self.before is None:
+            return "new"
+        if self.after is None:
+            return "gone"
+        return "dearer" if self.after > self.before else "cheaper"
+
+
+def price_changes(before: Iterable[PriceRow], after: Iterable[PriceRow]) -> list[PriceChange]:
+    """The offers whose price differs, and those that came or went; largest change first, then by id.
+
+    Rows kept as history and rows of quality X do not count. Spot is compared by the middle of its range.
+    """
+    old, new = _current(before), _current(after)
+    changes = []
+    for key in {*old, *new}:
+        was, now = old.get(key), new.get(key)
+        row = now or was
+        if row is None or (was is not None and now is not None and usd_per_gpu_hour(was) == usd_per_gpu_hour(now)):
+            continue
+        changes.append(
+            PriceChange(
+                *key,
+                gpu=row.gpu,
+                before=None if was is None else usd_per_gpu_hour(was),
+                after=None if now is None else usd_per_gpu_hour(now),
+                as_of_before="" if was is None else was.as_of,
+                as_of_after="" if now is None else now.as_of,
+            )
+        )
+    return sorted(changes, key=lambda each: (each.change is None, -abs(each.change or 0), each.id))
+
+
+def usd_per_gpu_hour(row: PriceRow) -> float:
+    """A row's price of one accelerator, the middle of its range."""
+    return (row.low + row.high) / 2 / row.gpus
+
+
+def _current(rows: Iterable[PriceRow]) -> dict[tuple[str, str, str, str], PriceRow]:
+    return {row.key: row for row in rows if not {"superseded", "index"} & set(row.flags) and row.quality != "X"}

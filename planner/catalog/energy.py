@@ -1,0 +1,107 @@
+"""Electricity and CO2 of a plan: power of the nodes, the site's overhead, and the carbon intensity of where it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from planner.catalog.catalog import Catalog
+from planner.catalog.types import Offer
+
+_FLEET = {"gcp": "google", "azure": "microsoft", "aws": "aws", "oci": "oracle", "coreweave": "coreweave"}
+# Of two figures for one place: Google's own region page and the national average of 2023 before figures of 2016-2021.
+_OLD = "prefer the country row"
+
+
+@dataclass(frozen=True, slots=True)
+class CarbonIntensity:
+    """Grams of CO2 equivalent per kWh of electricity, and what the figure is of."""
+
+    g_per_kwh: float
+    place: str
+    basis: str  # region | country | world
+    source: str
+    as_of: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyUse:
+    """Electricity at the meter and its CO2, with what each stands on."""
+
+    kwh: float
+    co2_kg: float
+    node_kw: float
+    pue: float
+    intensity: CarbonIntensity
+    assumptions: tuple[str, ...]
+
+
+def carbon_intensity(catalog: Catalog, cloud: str, region: str, country: str | None = None) -> CarbonIntensity:
+    """The figure of the cloud's region, else of its country, else the world's average. One source a place, never a mix.
+
+    Parameters
+    ----------
+    country : str, optional
+        ISO 3166 alpha-3 code, for machines of one's own.
+    """
+    rows = catalog.table("energy/carbon_intensity.csv")[::-1]  # the last layer first
+    if country is None:
+        places = catalog.table("energy/regions.csv")[::-1]
+        country = next((p["country"] for p in places if p["cloud"] == cloud and p["region"] == region), None)
+    here = [row for row in rows if row["region"] == f"{cloud}:{region}"]
+    ranked = [("region", row) for row in here if _OLD not in row["note"]]
+    ranked += [("country", row) for row in rows if row["region"] == country]
+    ranked += [("region", row) for row in here]
+    ranked += [("world", r) for r in catalog.table("energy/carbon_by_source.csv") if r["item"] == "world average"]
+    basis, row = ranked[0]
+    return CarbonIntensity(float(row["value"]), row["item"], basis, row["source"], row["as_of"])
+
+
+def node_power_kw(catalog: Catalog, gpu: str, gpus_per_node: int) -> tuple[float | None, str]:
+    """Power of one node under load, and what the figure stands on; None where no one printed a TDP.
+
+    That of a node type on premises with these accelerators, else their TDP and the rest of a server: an upper estimate,
+    as training seldom draws the full TDP.
+    """
+    for name in catalog.nodes:
+        if name.startswith(("dgx-", "gb200-", "gb300-", "hgx-", "hls-")):
+            node = catalog.nodes[name]
+            if (node.gpu, node.gpus_per_node) == (gpu, gpus_per_node) and node.power_kw is not None:
+                return node.power_kw, f"node type {name}"
+    tdp = catalog.accelerators[gpu].tdp_w
+    if tdp is None:
+        return None, f"the power of {gpu} is not known"
+    overhead = next(row for row in catalog.table("energy/node_power.csv") if row["item"].startswith("server overhead"))
+    rest = float(overhead["value"]) * gpus_per_node / 8
+    kw = gpus_per_node * tdp / 1000 + rest
+    return kw, f"{gpus_per_node} x {tdp:g} W and {rest:g} kW for the rest of the server"
+
+
+def site_pue(catalog: Catalog, cloud: str) -> tuple[float, str]:
+    """Power usage effectiveness of a cloud's sites, else of a typical modern one."""
+    rows = catalog.table("energy/pue.csv")
+    word = f"{_FLEET[cloud]} fleet" if cloud in _FLEET else "typical modern AI site"
+    row = [row for row in rows if row["item"].startswith(word)][-1]
+    return float(row["value"]), f"{row['item']} ({row['as_of']}, quality {row['quality']})"
+
+
+def energy_use(
+    catalog: Catalog, offer: Offer, nodes: int, hours: float, *, country: str | None = None, pue: float | None = None
+) -> EnergyUse | None:
+    """Electricity and CO2 of `nodes` nodes of an offer over `hours`: nodes x kW x PUE x hours x intensity.
+
+    Returns
+    -------
+    None where the power of the accelerator is not known.
+    """
+    kw, why_power = node_power_kw(catalog, offer.gpu, offer.gpus_per_node)
+    if kw is None:
+        return None
+    factor, why_pue = site_pue(catalog, offer.cloud) if pue is None else (pue, "stated")
+    intensity = carbon_intensity(catalog, offer.cloud, offer.region, country)
+    kwh = nodes * kw * factor * hours
+    assumptions = (
+        f"node power {kw:g} kW: {why_power}",
+        f"PUE {factor:g}: {why_pue}",
+        f"{intensity.g_per_kwh:g} g CO2e per kWh: {intensity.place} ({intensity.as_of or 'undated'})",
+    )
+    return EnergyUse(kwh, kwh * intensity.g_per_kwh / 1000, kw, factor, intensity, assumptions)

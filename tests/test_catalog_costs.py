@@ -1,0 +1,161 @@
+"""Ownership, terms, transfer, energy and ages: each against arithmetic done by hand."""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.catalog import eligible_offers, load_catalog
+from planner.catalog.ages import price_age
+from planner.catalog.bill import egress_usd, paid_gpu_hours, storage_usd
+from planner.catalog.diff import price_changes
+from planner.catalog.energy import carbon_intensity, energy_use
+from planner.catalog.ownership import owned_usd_per_gpu_hour, reserved_discount
+from planner.scenario import Cluster, OwnCluster
+from planner.units import PlannerError
+
+CATALOG = load_catalog()
+STATED = {
+    "capex_usd_per_gpu": 50_000.0,
+    "amortisation_years": 4.0,
+    "residual_fraction": 0.2,
+    "maintenance_fraction_per_year": 0.015,
+    "power_kw_per_node": 10.2,
+    "pue": 1.3,
+    "electricity_usd_per_kwh": 0.09,
+    "colocation_usd_per_kw_month": 150.0,
+    "staff_usd_per_node_year": 8_000.0,
+    "utilisation": 0.7,
+}
+
+
+def lab(gpu: str = "h100-sxm5-80gb", **ownership: float) -> OwnCluster:
+    return OwnCluster("lab", gpu, 8, 12, 3200, None, ownership=ownership)
+
+
+def test_cost_of_ownership_adds_up_as_on_paper() -> None:
+    cost = owned_usd_per_gpu_hour(CATALOG, lab(**STATED))
+    a_year = 50_000 * 0.8 / 4 + 50_000 * 0.015 + (8_000 + 12 * 150 * 10.2 + 8760 * 10.2 * 1.3 * 0.09) / 8
+    assert cost.usd_per_gpu_hour == pytest.approx(a_year / (8760 * 0.7))
+    assert cost.low == cost.high == cost.usd_per_gpu_hour
+    assert cost.assumptions == ()
+
+
+def test_what_is_not_stated_is_assumed_within_a_range_and_said() -> None:
+    cost = owned_usd_per_gpu_hour(CATALOG, lab())
+    assert cost.low < cost.usd_per_gpu_hour < cost.high
+    assert len(cost.assumptions) == len(STATED)
+    assert any("8x H100 SXM server" in each for each in cost.assumptions)
+
+
+@given(
+    key=st.sampled_from(["capex_usd_per_gpu", "pue", "electricity_usd_per_kwh", "staff_usd_per_node_year"]),
+    factor=st.floats(1.01, 3),
+)
+def test_dearer_parts_never_make_it_cheaper(key: str, factor: float) -> None:
+    base = owned_usd_per_gpu_hour(CATALOG, lab(**STATED)).usd_per_gpu_hour
+    assert owned_usd_per_gpu_hour(CATALOG, lab(**{**STATED, key: STATED[key] * factor})).usd_per_gpu_hour > base
+
+
+@pytest.mark.parametrize(
+    ("own", "complaint"),
+    [
+        (lab("a100-sxm4-40gb"), r"cluster\.own\.ownership\.capex_usd_per_gpu"),
+        (lab(price=1.0), r"ownership\.price is not known"),
+        (lab(utilisation=0.0), "utilisation must be above 0"),
+    ],
+)
+def test_ownership_mistakes_name_the_key(own: OwnCluster, complaint: str) -> None:
+    with pytest.raises(PlannerError, match=complaint):
+        owned_usd_per_gpu_hour(CATALOG, own)
+
+
+def test_reserved_discounts_are_a_range() -> None:
+    assert (reserved_discount(CATALOG, 1).low, reserved_discount(CATALOG, 1).high) == (0.30, 0.40)
+    assert (reserved_discount(CATALOG, 3).low, reserved_discount(CATALOG, 3).high) == (0.45, 0.55)
+
+
+@pytest.mark.parametrize(
+    ("terms", "gpus", "hours", "paid"),
+    [
+        ({}, 64, 10.3, 64 * 10.3),
+        ({"billing_step_s": 3600}, 64, 10.3, 64 * 11),
+        ({"billing_step_s": 3600}, 64, 11.0, 64 * 11),
+        ({"minimum_gpus": 128}, 64, 10, 1280),
+        ({"minimum_time_s": 86400}, 8, 10, 8 * 24),
+        ({"block_s": 365 * 86400}, 8, 10, 8 * 8760),  # a reserved block is paid whole
+        ({"block_s": 365 * 86400}, 8, 9000, 8 * 2 * 8760),
+    ],
+)
+def test_what_is_on_the_bill(terms: dict[str, float], gpus: int, hours: float, paid: float) -> None:
+    assert paid_gpu_hours(terms, gpus, hours) == pytest.approx(paid)
+
+
+def test_egress_goes_through_its_tiers() -> None:
+    assert egress_usd(CATALOG, "aws", 5_000) == pytest.approx(450)
+    assert egress_usd(CATALOG, "aws", 20_000) == pytest.approx(10_000 * 0.09 + 10_000 * 0.085)
+    assert egress_usd(CATALOG, "oci", 12_000) == pytest.approx(2_000 * 0.0085)
+    assert egress_usd(CATALOG, "gcp", 1_000, to="region") == pytest.approx(20)
+    with pytest.raises(PlannerError, match="leaves nebius is not known"):
+        egress_usd(CATALOG, "nebius", 1)
+
+
+@given(st.floats(0, 1e5), st.floats(0, 1e5))
+def test_more_egress_never_costs_less(some: float, more: float) -> None:
+    assert egress_usd(CATALOG, "azure", some + more) >= egress_usd(CATALOG, "azure", some) - 1e-6
+
+
+def test_checkpoints_in_object_storage() -> None:
+    assert storage_usd(CATALOG, 10_000, 720) == pytest.approx(230)
+
+
+@pytest.mark.parametrize(
+    ("cloud", "region", "basis", "value"),
+    [
+        ("gcp", "us-central1", "region", 430),
+        ("aws", "us-east-1", "country", 369.5),  # the old regional figure gives way to the national one of 2023
+        ("nebius", "eu-north1", "country", 79.2),
+        ("coreweave", "US East LGA1", "region", 282.75),
+        ("lambda", "all", "world", 475),
+    ],
+)
+def test_carbon_intensity_of_a_place(cloud: str, region: str, basis: str, value: float) -> None:
+    intensity = carbon_intensity(CATALOG, cloud, region)
+    assert (intensity.basis, intensity.g_per_kwh) == (basis, value)
+
+
+def test_energy_and_co2_of_a_plan() -> None:
+    offers = {offer.id: offer for offer in eligible_offers(CATALOG, Cluster()).offers}
+    nebius = offers["nebius/gpu-h100-sxm_8gpu-128vcpu-1600gb/eu-north1/on_demand"]
+    use = energy_use(CATALOG, nebius, nodes=10, hours=100)
+    assert use is not None
+    assert use.kwh == pytest.approx(10 * 10.2 * 1.2 * 100)
+    assert use.co2_kg == pytest.approx(use.kwh * 79.2 / 1000)
+    assert len(use.assumptions) == 3
+    tpu = next(offer for offer in offers.values() if offer.gpu == "tpu-v5e")
+    assert energy_use(CATALOG, tpu, 1, 1) is None
+
+
+def test_ages_count_from_the_earliest_day() -> None:
+    rows = {row.key: row for row in CATALOG.prices if "superseded" not in row.flags}
+    lambda_now = rows["lambda", "gpu_8x_h100_sxm5", "all", "on_demand"]
+    age = price_age(lambda_now, date(2026, 11, 24))
+    assert (age.days, age.level) == (146, "stale")  # "2026-H2 est." may be of 1 July
+    assert "up to 146 days old" in age.sentence
+    assert price_age(lambda_now, date(2026, 7, 21)).level == "fresh"
+    assert price_age(lambda_now, date(2026, 8, 15)).level == "old"
+    undated = rows["gcp", "TPU v5p (1 chip)", "us-east5", "on_demand"]
+    assert "at least 97 days" in price_age(undated, date(2026, 11, 24)).sentence
+
+
+def test_what_changed_between_two_snapshots() -> None:
+    before = [row for row in CATALOG.prices if row.cloud == "nebius"]
+    after = [row._replace(low=row.low * 1.1, high=row.high * 1.1) for row in before[1:]]
+    changes = price_changes(before, after)
+    assert {change.what for change in changes} == {"gone", "dearer"}
+    assert all(math.isclose(change.change, 0.1) for change in changes if change.change is not None)
+    assert price_changes(before, list(reversed(before))) == []
