@@ -7,6 +7,7 @@ docstring says; what can be read in two ways (`14`, `3 m`, `400 GB/s`) is refuse
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable
 from datetime import date
@@ -194,9 +195,9 @@ def parse_date(text: Written) -> date:
 
 
 def format_number(value: float, digits: int = 4) -> str:
-    """At least `digits` significant digits, no exponent, no trailing zeros: 1234567.8 -> "1,234,568"."""
-    if value == 0 or value != value or value in (float("inf"), float("-inf")):
-        return f"{value:g}"
+    """At least `digits` significant digits, no trailing zeros: 1234567.8 -> "1,234,568"; an exponent below 10^-6."""
+    if abs(value) < 1e-6 or not math.isfinite(value):
+        return f"{value:.{digits}g}"
     rounded = Decimal(f"{value:.{digits - 1}e}")
     if abs(rounded) >= 10 ** (digits - 1):
         return f"{round(value):,}"
@@ -349,7 +350,7 @@ def _seconds(unit: str, number: str, said: str) -> Decimal:
 
 def _finite(value: Decimal, text: Written) -> float:
     result = float(value)
-    if result in (float("inf"), float("-inf")) or result != result:
+    if not math.isfinite(result):
         raise PlannerError(f"{shown(str(text))} is too large a number")
     return result
 

@@ -6,13 +6,15 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from planner.scenario_build import Builder
-from planner.scenario_fields import Reading
-from planner.scenario_names import catalog_names, named_model
-from planner.scenario_overrides import apply_overrides
-from planner.scenario_schema import scenario_schema, sections_with
-from planner.scenario_sections import SCENARIO
-from planner.scenario_types import (
+from planner.scenario.build import Builder
+from planner.scenario.draft import Draft
+from planner.scenario.fields import Reading
+from planner.scenario.names import catalog_names, named_model
+from planner.scenario.overrides import apply_overrides
+from planner.scenario.schema import scenario_schema, sections_with
+from planner.scenario.sections import SCENARIO
+from planner.scenario.tree import MAX_BYTES, read_yaml
+from planner.scenario.types import (
     BatchRamp,
     Budget,
     Cluster,
@@ -31,7 +33,6 @@ from planner.scenario_types import (
     Terms,
     Training,
 )
-from planner.scenario_yaml import MAX_BYTES, read_yaml
 from planner.units import PlannerError
 from planner.workload import model_from_mapping
 
@@ -92,11 +93,8 @@ def parse_scenario(
     values = SCENARIO.read(root, "", reading)
     digest = hashlib.sha256("\0".join([content.hex(), *overrides]).encode("utf-8", "surrogateescape")).hexdigest()
     builder = Builder(
-        root,
-        values,
-        reading,
+        Draft(root, values, reading, file),
         lambda name: named_model(name, overlays),
         lambda shape, name: model_from_mapping(shape, name, "the shape"),
-        file,
     )
     return builder.scenario(digest)

@@ -1,0 +1,294 @@
+"""From the checked keys of a scenario file to a Scenario: dependent defaults, and checks across sections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from planner import units
+from planner.scenario.batch import batch_size, critical_batch, global_batch, int_choice, largest
+from planner.scenario.draft import Draft
+from planner.scenario.fields import with_place
+from planner.scenario.types import (
+    BatchRamp,
+    Budget,
+    Cluster,
+    DataSource,
+    Egress,
+    LayoutBounds,
+    MeasuredThroughput,
+    Objective,
+    OwnCluster,
+    Quota,
+    QuotedPrice,
+    Risk,
+    Scenario,
+    Storage,
+    Terms,
+    Training,
+)
+from planner.workload.model import ModelSpec
+
+Values = dict[str, Any]
+Models = Callable[[str], ModelSpec]
+ModelFromShape = Callable[[Values, str], ModelSpec]
+
+_MODEL_FILES = (".json", ".yml", ".yaml")
+_DAY_S = 86400.0
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Turns one file's values into a Scenario."""
+
+    draft: Draft
+    models: Models
+    from_shape: ModelFromShape
+
+    @property
+    def values(self) -> Values:
+        """The checked values of the file."""
+        return self.draft.values
+
+    def scenario(self, digest: str) -> Scenario:
+        """The whole scenario."""
+        name = self.values["name"] or self.draft.default("name", self.draft.file.stem)
+        model, model_file = self._model(name)
+        data, seq_length = self._data()
+        training = self._training(seq_length)
+        self._check_size(data, seq_length, training)
+        budget = self._budget()
+        return Scenario(
+            name=name,
+            model=model,
+            model_file=model_file,
+            data=data,
+            seq_length=seq_length,
+            training=training,
+            layout=self._layout(),
+            throughput=tuple(MeasuredThroughput(**row) for row in self.values["throughput"] or ()),
+            budget=budget,
+            objective=self._objective(budget),
+            cluster=self._cluster(),
+            storage=self._storage(),
+            egress=self._egress(),
+            terms=self._terms(),
+            risk=self._risk(),
+            defaults=self.draft.used_defaults(),
+            source=self.draft.file.name,
+            digest=digest,
+            folder=str(self.draft.file.parent),
+        )
+
+    # --- sections ------------------------------------------------------------------------------------------------
+
+    def _model(self, name: str) -> tuple[ModelSpec, str]:
+        given = self.values["model"]
+        node = self.draft.node("model")
+        if isinstance(given, dict):
+            shape = {key: value for key, value in given.items() if value is not None}
+            for key in ("moe", "mla"):
+                if key in shape:
+                    shape[key] = {k: v for k, v in shape[key].items() if v is not None}
+            shape.setdefault("name", name)
+            for key, value in self._shape_defaults(shape):
+                self.draft.default(f"model.{key}", value)
+            return with_place(node, "model", lambda: self.from_shape(shape, name)), ""
+        if given.endswith(_MODEL_FILES) or "/" in given or "\\" in given:
+            return ModelSpec(Path(given).stem, 0, 0, 0, 0, 0, 0, 0), given
+        return with_place(node, "model", lambda: self.models(given)), ""
+
+    @staticmethod
+    def _shape_defaults(shape: Values) -> list[tuple[str, str]]:
+        used = []
+        if "kv_heads" not in shape:
+            used.append(("kv_heads", f"{shape['heads']} (as many as heads)"))
+        if "head_dim" not in shape and "mla" not in shape:
+            used.append(("head_dim", "hidden / heads"))
+        if "ffn" not in shape:
+            used.append(("ffn", "4 x hidden"))
+        return used
+
+    def _data(self) -> tuple[tuple[DataSource, ...], int]:
+        given = self.values["data"]
+        rows, many = (given, True) if isinstance(given, list) else ([given], False)
+        lengths: dict[int, str] = {}
+        sources: list[DataSource] = []
+        for i, row in enumerate(rows):
+            path = f"data.{i}" if many else "data"
+            if row["seq_length"] is not None:
+                lengths.setdefault(row["seq_length"], f"{path}.seq_length")
+            if many and len(rows) > 1 and row["weight"] is None:
+                self.draft.default(f"{path}.weight", "1")
+            if row["split"] is not None and row["index"] is None:
+                raise self.draft.fail(
+                    f"{path}.split", "a split is of an `index`; samples and tokens are those of training alone"
+                )
+            weight = 1.0 if row["weight"] is None else row["weight"]
+            keep = {key: row[key] for key in ("samples", "tokens", "index", "log")}
+            sources.append(
+                DataSource(
+                    name=row["name"] or (f"data {i + 1}" if many else "data"),
+                    weight=weight,
+                    split=row["split"] or "",
+                    **keep,
+                )
+            )
+        if len(lengths) > 1:
+            path = list(lengths.values())[1]
+            raise self.draft.fail(
+                path, f"datasets of one run share one seq_length; found {' and '.join(map(str, lengths))}"
+            )
+        if not lengths and any(source.log is None for source in sources):
+            raise self.draft.fail(
+                "data", "the key `seq_length` is missing (tokens of one sequence); write it, such as `seq_length: 2048`"
+            )
+        return tuple(sources), next(iter(lengths), 0)
+
+    def _training(self, seq_length: int) -> Training:
+        given = dict(self.values["training"])
+        ramp, evaluation = given.pop("batch_ramp"), given.pop("evaluation") or {}
+        if given["target"] == "equal_loss" and given["reference_batch"] is None:
+            raise self.draft.fail(
+                "training.target",
+                "`equal_loss` needs `training.reference_batch`, the batch whose loss is to be reached",
+            )
+        if given["reference_batch"] is not None and given["target"] != "equal_loss":
+            raise self.draft.fail(
+                "training.reference_batch", "it is of use only with `target: equal_loss`; write that too"
+            )
+        reference = batch_size(self.draft, "training.reference_batch", given.pop("reference_batch"), seq_length)
+        return Training(
+            epochs=given["epochs"],
+            iterations=given["iterations"],
+            global_batch=global_batch(self.draft, given["global_batch"], seq_length),
+            batch_ramp=BatchRamp(**ramp) if ramp else None,
+            precision=given["precision"],
+            framework=given["framework"],
+            framework_release=given["framework_release"],
+            evaluation_interval=evaluation.get("interval"),
+            evaluation_iterations=evaluation.get("iterations"),
+            target=given["target"] or "epochs",
+            reference_batch=reference,
+            critical_batch=critical_batch(self.draft, given["critical_batch"], seq_length),
+        )
+
+    def _check_size(self, data: Sequence[DataSource], seq_length: int, training: Training) -> None:
+        """Every product of the run's counts must stay a 64-bit number."""
+        epoch = sum((source.samples or 0) * seq_length + (source.tokens or 0) for source in data)
+        if epoch * (training.epochs or 1) > units.MAX_COUNT:
+            raise self.draft.fail("data", "more than 10^18 tokens in all, the most that planner counts")
+        if (training.iterations or 0) * (largest(training.global_batch) or 1) * max(seq_length, 1) > units.MAX_COUNT:
+            raise self.draft.fail("training.iterations", "more than 10^18 tokens in all, the most that planner counts")
+
+    def _layout(self) -> LayoutBounds:
+        given = dict(self.values["layout"] or {})
+        recompute = tuple(dict.fromkeys(given.pop("recompute", None) or ()))
+        parallel = given.pop("sequence_parallel", None)
+        choices = {
+            key: int_choice(self.draft, f"layout.{key}", value) for key, value in given.items() if value is not None
+        }
+        return LayoutBounds(sequence_parallel=parallel, recompute=recompute, **choices)
+
+    def _budget(self) -> Budget:
+        given = self.values["budget"]
+        start, deadline, time_s = given["start"], given["deadline"], given["time"]
+        if deadline is not None:
+            if start is None:
+                raise self.draft.fail(
+                    "budget.deadline",
+                    "a deadline needs `budget.start`, the day on which the run starts, such as `start: 2027-02-01`",
+                )
+            time_s = (deadline - start).days * _DAY_S
+            if time_s <= 0:
+                raise self.draft.fail("budget.deadline", f"the deadline {deadline} is not after the start {start}")
+        return Budget(time_s, given["cost"], given["confidence"], start, deadline)
+
+    def _objective(self, budget: Budget) -> Objective:
+        given = self.values["objective"]
+        if given is None:
+            given = self.draft.default("objective", "cost" if budget.time_s is not None else "time")
+        if isinstance(given, dict):
+            return Objective("usd_per_day", given["usd_per_day"])
+        return Objective(given)
+
+    def _cluster(self) -> Cluster:
+        given = self.values["cluster"]
+        own = tuple(self._own(i, row) for i, row in enumerate(given["own"] or ()))
+        names = [cluster.name for cluster in own]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                raise self.draft.fail(
+                    f"cluster.own.{i}.name", f"two clusters are called {units.shown(name)}; give each its own name"
+                )
+        if given["own_only"] and not own:
+            raise self.draft.fail("cluster.own_only", "`own_only: true` needs clusters under `cluster.own`")
+        if own and given["own_only"] is None:
+            self.draft.default("cluster.own_only", "false (cloud offers compete with own machines)")
+        rate, per_gpu = given["assume_network"] or (None, False)
+        return Cluster(
+            gpus=_unique(given["gpus"]),
+            clouds=_unique(given["clouds"]),
+            regions=_unique(given["regions"]),
+            pricing=_unique(given["pricing"]),
+            quality=_unique(given["quality"]),
+            max_gpus=given["max_gpus"],
+            assume_network_gbit_per_s=None if per_gpu else rate,
+            assume_network_per_gpu_gbit_per_s=rate if per_gpu else None,
+            own=own,
+            own_only=bool(given["own_only"]),
+            quotas=tuple(Quota(**row) for row in given["quotas"] or ()),
+            prices=tuple(self._price(row) for row in given["prices"] or ()),
+        )
+
+    def _own(self, i: int, row: Values) -> OwnCluster:
+        if "/" in row["name"]:
+            raise self.draft.fail(
+                f"cluster.own.{i}.name", "the name becomes part of an offer's id; write it without `/`"
+            )
+        rate, per_gpu = row["network"] or (None, False)
+        ownership = row["ownership"] or {}
+        return OwnCluster(
+            name=row["name"],
+            gpu=row["gpu"],
+            gpus_per_node=row["gpus_per_node"],
+            nodes=row["nodes"],
+            network_gbit_per_s=rate * row["gpus_per_node"] if per_gpu else rate,
+            usd_per_gpu_hour=row["usd_per_gpu_hour"],
+            network=self.draft.node(f"cluster.own.{i}.network").text.strip() if rate is not None else "",
+            ownership={key: value for key, value in ownership.items() if value is not None},
+            fabric=row["fabric"] or "unknown",
+        )
+
+    @staticmethod
+    def _price(row: Values) -> QuotedPrice:
+        rest = {key: value for key, value in row.items() if key != "block"}
+        return QuotedPrice(**rest, block_s=row["block"])
+
+    def _storage(self) -> Storage | None:
+        given = self.values["storage"]
+        return Storage(given["size"], given["usd_per_gb_month"]) if given else None
+
+    def _egress(self) -> Egress | None:
+        given = self.values["egress"]
+        return Egress(given["size"], given["usd_per_gb"]) if given else None
+
+    def _terms(self) -> Terms | None:
+        given = self.values["terms"]
+        return Terms(given["billing_step"], given["minimum_time"], given["minimum_gpus"]) if given else None
+
+    def _risk(self) -> Risk | None:
+        given = self.values["risk"]
+        if given is None:
+            return None
+        seconds = {field.name.removesuffix("_s"): field.name for field in fields(Risk) if field.name.endswith("_s")}
+        rate = given["storage"]
+        plain = {seconds.get(key, key): value for key, value in given.items() if key != "storage"}
+        plain["asynchronous_checkpoints"] = bool(plain["asynchronous_checkpoints"])
+        return Risk(**plain, storage_gbyte_per_s=rate[0] / 8 if rate else None)
+
+
+def _unique(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))

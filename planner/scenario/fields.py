@@ -1,0 +1,276 @@
+"""Kinds of single value that a scenario's keys take: each can read one from a file and say itself as JSON Schema.
+
+The tables of the sections are made of these, so that the schema that is printed and the reader that refuses are one.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
+
+from planner import units
+from planner.scenario.tree import Node
+from planner.units import PlannerError, did_you_mean, shown
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+_NUMBER = r"[+-]?[0-9][0-9,_]*(\.[0-9]*)?([eE][+-]?[0-9]+)?"
+_SCALED = _NUMBER + r"\s*(k|K|M|B|T|thousand|million|billion|trillion)?"
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a reading knows besides the file: the names that exist, and the defaults it met on the way."""
+
+    names: Mapping[str, Callable[[], Sequence[str]]] = field(default_factory=dict)  # "accelerator" -> its ids
+    homes: Callable[[str], Sequence[str]] = lambda _: ()  # the sections that a key of this name belongs to
+    defaults: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Kind(Protocol):
+    """One kind of value."""
+
+    def schema(self) -> Json:
+        """The JSON Schema of what it takes."""
+        ...
+
+    def read(self, node: Node, path: str, reading: Reading, /) -> Any:
+        """The plain value of a node, or a PlannerError that says place, key, what was found and what is allowed."""
+        ...
+
+
+def fail(where: str, path: str, message: str) -> PlannerError:
+    """The sentence of one mistake: place, key, message."""
+    return PlannerError(": ".join(part for part in (", ".join(p for p in (where, path) if p), message) if part))
+
+
+def _scalar(node: Node, path: str, wanted: str) -> str:
+    if node.items is not None or node.fields is not None or node.value is None:
+        raise fail(node.where, path, f"found {node.kind}, where {wanted} belongs")
+    return node.text.strip()
+
+
+# --- single values -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text, taken as written."""
+
+    wanted: str = "a text"
+    longest: int = 500
+
+    def schema(self) -> Json:
+        return {"type": ["string", "number", "boolean"], "minLength": 1, "maxLength": self.longest}
+
+    def read(self, node: Node, path: str, _: Reading) -> str:
+        text = _scalar(node, path, self.wanted)
+        if not text or len(text) > self.longest or not text.isprintable():
+            raise fail(
+                node.where, path, f"{shown(text)} is not {self.wanted} of 1 to {self.longest} printable characters"
+            )
+        return text
+
+
+@dataclass(frozen=True)
+class Word:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+    also: str = ""  # what else its key takes, for the sentence
+
+    def schema(self) -> Json:
+        return {"enum": list(self.words)}
+
+    def read(self, node: Node, path: str, _: Reading) -> str:
+        allowed = listed(self.words) + self.also
+        text = _scalar(node, path, f"one of {allowed}")
+        if text not in self.words:
+            raise fail(node.where, path, f"{shown(text)} is not one of {allowed}{did_you_mean(text, self.words)}")
+        return text
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name of something that the catalog knows."""
+
+    what: str  # accelerator | cloud | region
+
+    def schema(self) -> Json:
+        return {"type": "string", "minLength": 1, "maxLength": 100}
+
+    def read(self, node: Node, path: str, reading: Reading) -> str:
+        text = _scalar(node, path, f"the name of a known {self.what}")
+        if not text:
+            raise fail(node.where, path, f"found an empty text, where the name of a known {self.what} belongs")
+        known = reading.names.get(self.what)
+        if known is not None:
+            with_place(node, path, lambda: units.check_name(text, known(), self.what))
+        return text
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or false."""
+
+    def schema(self) -> Json:
+        return {"type": "boolean"}
+
+    def read(self, node: Node, path: str, _: Reading) -> bool:
+        text = _scalar(node, path, "`true` or `false`")
+        if not isinstance(node.value, bool):
+            hint = {"yes": "; did you mean `true`?", "on": "; did you mean `true`?"}.get(text.lower(), "")
+            hint = hint or {"no": "; did you mean `false`?", "off": "; did you mean `false`?"}.get(text.lower(), "")
+            raise fail(node.where, path, f"{shown(text)} is not `true` or `false`{hint}")
+        return node.value
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number, perhaps with a unit; `parse` is one of `units`' parsers, `least` and `most` are in its unit."""
+
+    parse: Callable[[str], Any]
+    wanted: str
+    pattern: str
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None  # exclusive
+    below: float | None = None  # exclusive
+    bare: str | None = None  # JSON type of a bare number: "integer", "number", or None where a unit is needed
+    show: Callable[[Any], str] = str
+
+    def schema(self) -> Json:
+        text = {"type": "string", "pattern": f"^\\s*{self.pattern}\\s*$"}
+        if self.bare is None:
+            return text
+        number: Json = {"type": self.bare}
+        for key, value in (
+            ("minimum", self.least),
+            ("maximum", self.most),
+            ("exclusiveMinimum", self.above),
+            ("exclusiveMaximum", self.below),
+        ):
+            if value is not None:
+                number[key] = value
+        return {"anyOf": [number, text]}
+
+    def read(self, node: Node, path: str, _: Reading) -> Any:
+        text = _scalar(node, path, self.wanted)
+        if isinstance(node.value, bool):
+            raise fail(node.where, path, f"{shown(text)} is not {self.wanted}")
+        value = with_place(node, path, lambda: self.parse(text))
+        size = value[0] if isinstance(value, tuple) else value
+        limits: list[tuple[float | None, Callable[[Any, Any], bool], str]] = [
+            (self.least, operator.ge, "at least"),
+            (self.most, operator.le, "at most"),
+            (self.above, operator.gt, "above"),
+            (self.below, operator.lt, "below"),
+        ]
+        for limit, holds, word in limits:
+            if limit is not None and not holds(size, limit):
+                raise fail(node.where, path, f"{shown(text)} must be {word} {self.show(limit)}")
+        return value
+
+
+def with_place(node: Node, path: str, call: Callable[[], T]) -> T:
+    """The call's value; its PlannerError gains place and key."""
+    try:
+        return call()
+    except PlannerError as error:
+        raise fail(node.where, path, str(error)) from None
+
+
+def whole(least: int = 1, most: int = 10**15, unit: str = "") -> Quantity:
+    """A whole number, "2M" and "64B tokens" included; `unit` is the one word that may follow it."""
+    word = f"(\\s*{unit[:-1]}s?)?" if unit else ""
+    wanted = f"a whole number{f' of {unit}' if unit else ''} of at least {least:,}"
+    return Quantity(
+        lambda text: units.parse_count(text, unit),
+        wanted,
+        f"{_SCALED}{word}",
+        least=least,
+        most=most,
+        bare="integer",
+        show=lambda limit: f"{limit:,}",
+    )
+
+
+def real(*, least: float | None = None, above: float | None = None, most: float | None = None) -> Quantity:
+    """A bare number."""
+    limits = (("at least", least), ("above", above), ("at most", most))
+    said = [f"{word} {units.format_number(limit)}" for word, limit in limits if limit is not None]
+    wanted = f"a number {' and '.join(said)}".rstrip()
+    return Quantity(
+        lambda text: units.parse_number(text, wanted),
+        wanted,
+        _NUMBER,
+        least=least,
+        above=above,
+        most=most,
+        bare="number",
+        show=units.format_number,
+    )
+
+
+def duration(*, above: float | None = 0.0, least: float | None = None) -> Quantity:
+    """A time with its unit, in seconds."""
+    return Quantity(
+        units.parse_duration,
+        "a time with its unit, such as `14 days`",
+        r"[0-9].*[A-Za-z]",
+        above=above,
+        least=least,
+        show=units.format_duration,
+    )
+
+
+def money(*, above: float | None = 0.0, least: float | None = None) -> Quantity:
+    """US dollars."""
+    return Quantity(
+        units.parse_money,
+        "an amount in US dollars, such as `80k USD`",
+        rf"((USD|US\$|\$)\s*)?{_SCALED}\s*(USD|US\$|\$|[dD]ollars?)?",
+        above=above,
+        least=least,
+        bare="number",
+        show=units.format_usd,
+    )
+
+
+RATE = Quantity(
+    units.parse_bandwidth,
+    "a data rate, such as `3200 Gbit/s` (a node's) or `400 Gbit/s/gpu`",
+    r"[0-9][0-9,_.eE+]*\s*[kMGTmgt]?[A-Za-z]+(\s*/\s*s|ps)(.*)",
+)
+DAY = Quantity(units.parse_date, "a date, such as `2027-03-01`", r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+SIZE = Quantity(units.parse_bytes, "an amount of data, such as `20 TB`", r"[0-9][0-9,_.eE+]*\s*[kKMGTP]?i?B", above=0)
+SURE = Quantity(
+    units.parse_fraction,
+    "a probability, such as `0.8` or `80 %`",
+    r"[0-9.]+(e-?[0-9]+)?\s*%?",
+    above=0,
+    below=1,
+    bare="number",
+    show=units.format_number,
+)
+SHARE = Quantity(
+    units.parse_fraction,
+    "a share, such as `0.8` or `80 %`",
+    r"[0-9.]+(e-?[0-9]+)?\s*%?",
+    least=0,
+    most=1,
+    bare="number",
+)
+SHARE_ABOVE_0 = replace(SHARE, least=None, above=0)
+GPU = Name("accelerator")
+CLOUD = Name("cloud")
+REGION = Name("region")
+
+
+def listed(words: tuple[str, ...], joint: str = "or") -> str:
+    """The words in backquotes, joined as a sentence joins them."""
+    quoted = [f"`{word}`" for word in words]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} {joint} {quoted[-1]}"

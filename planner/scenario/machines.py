@@ -1,0 +1,165 @@
+"""The sections of a scenario that say which machines may be used, on what terms, and how they fail."""
+
+from __future__ import annotations
+
+from planner.catalog.ownership import KEYS as OWNERSHIP_KEYS
+from planner.scenario.fields import (
+    CLOUD,
+    GPU,
+    RATE,
+    REGION,
+    SHARE,
+    SHARE_ABOVE_0,
+    SIZE,
+    Flag,
+    Quantity,
+    Text,
+    Word,
+    duration,
+    money,
+    real,
+    whole,
+)
+from planner.scenario.tables import AnyOr, Key, Many, Table
+
+PRICING = ("on_demand", "spot", "reserved")
+FABRICS = ("infiniband", "roce", "efa", "tcpx", "ethernet", "unknown")
+
+
+def _ownership_key(name: str, meaning: str) -> Key:
+    if name == "utilisation":
+        return Key(name, SHARE_ABOVE_0, meaning, examples=(0.7,))
+    return Key(name, SHARE if "fraction" in name else real(above=0) if "years" in name else real(least=0), meaning)
+
+
+_OWNERSHIP = Table(tuple(_ownership_key(name, meaning) for name, meaning in OWNERSHIP_KEYS.items()), wanted="a map")
+_OWN = Table(
+    (
+        Key("name", Text("a name", 100), "what it is called", True, examples=("lab",)),
+        Key("gpu", GPU, "accelerator id", True, examples=("a100-sxm4-40gb",)),
+        Key("gpus_per_node", whole(1, 1024), "GPUs of one node", True, examples=(8,)),
+        Key("nodes", whole(1, 10**6), "nodes there are", True, examples=(12,)),
+        Key("network", RATE, "a node's network, one direction; unknown: one node only", examples=("1600 Gbit/s",)),
+        Key("fabric", Word(FABRICS), "kind of network", examples=("infiniband",)),
+        Key("usd_per_gpu_hour", money(), "what an hour of one GPU costs you", examples=(1.10,)),
+        Key("ownership", _OWNERSHIP, "total cost of ownership, instead of a price"),
+    ),
+    at_most_one=(("usd_per_gpu_hour", "ownership"),),
+    wanted="a cluster",
+)
+_PRICE = Table(
+    (
+        Key("pricing", Word(PRICING), "kind of price", True, examples=("reserved",)),
+        Key("usd_per_gpu_hour", money(), "the price you were quoted", True, examples=(2.10,)),
+        Key("cloud", CLOUD, "cloud it holds for", examples=("aws",)),
+        Key("instance", Text(), "instance type it holds for", examples=("p5.48xlarge",)),
+        Key("region", REGION, "region it holds for", examples=("us-east-1",)),
+        Key("gpu", GPU, "accelerator it holds for", examples=("h100-sxm5-80gb",)),
+        Key("block", duration(), "a block that is paid whole, used or not", examples=("365 days",)),
+    ),
+    wanted="a price",
+)
+_QUOTA = Table(
+    (
+        Key("gpus", whole(0, 10**9), "GPUs one may have", True, examples=(256,)),
+        Key("cloud", CLOUD, "cloud it holds for", examples=("aws",)),
+        Key("region", REGION, "region it holds for", examples=("us-east-1",)),
+        Key("gpu", GPU, "accelerator it holds for", examples=("h100-sxm5-80gb",)),
+    ),
+    wanted="a quota",
+)
+
+
+CLUSTER = Table(
+    (
+        Key(
+            "gpus",
+            AnyOr(GPU, "ids"),
+            "accelerator ids",
+            default="any",
+            examples=("any", ["h100-sxm5-80gb"]),
+        ),
+        Key(
+            "clouds",
+            AnyOr(CLOUD, "names"),
+            "clouds",
+            default="any",
+            examples=("any", ["aws"]),
+        ),
+        Key("regions", AnyOr(REGION, "names"), "regions", default="any", examples=("any", ["us-east-1"])),
+        Key(
+            "pricing",
+            Many(Word(PRICING), "a list", single=True),
+            "kinds of price",
+            default="on_demand",
+            examples=(["on_demand", "spot"],),
+        ),
+        Key(
+            "quality",
+            Many(Word(("A", "B", "C")), "a list", single=True),
+            "quality of the price's source: A vendor feed, B secondary, C hand-curated",
+            default=("A", "B"),
+        ),
+        Key("max_gpus", whole(1, 10**6), "most GPUs of a plan", default="1024"),
+        Key(
+            "assume_network",
+            RATE,
+            "network of offers whose fabric is unknown",
+            examples=("3200 Gbit/s", "400 Gbit/s/gpu"),
+        ),
+        Key("own", Many(_OWN, "a list of clusters"), "machines of one's own"),
+        Key("own_only", Flag(), "true: no cloud offers, only own clusters"),
+        Key("quotas", Many(_QUOTA, "a list of quotas"), "GPUs one may have, by cloud, region and accelerator"),
+        Key("prices", Many(_PRICE, "a list of prices"), "prices you were quoted; they win over the catalog's"),
+    ),
+    wanted="a map",
+)
+STORAGE = Table(
+    (
+        Key("size", SIZE, "what is kept in object storage while the run lasts", True, examples=("50 TB",)),
+        Key("usd_per_gb_month", real(least=0, most=1e3), "price of 10^9 bytes for 30 days", True, examples=(0.023,)),
+    ),
+    wanted="a map",
+)
+EGRESS = Table(
+    (
+        Key("size", SIZE, "what leaves the cloud, once", True, examples=("10 TB",)),
+        Key("usd_per_gb", real(least=0, most=1e3), "price of 10^9 bytes", True, examples=(0.09,)),
+    ),
+    wanted="a map",
+)
+TERMS = Table(
+    (
+        Key("billing_step", duration(), "time is paid in whole steps of this", examples=("1 h",)),
+        Key("minimum_time", duration(), "at least this much time is paid", examples=("7 days",)),
+        Key("minimum_gpus", whole(), "no order is smaller", examples=(16,)),
+    ),
+    wanted="a map",
+)
+_WRITE_RATE = Quantity(RATE.parse, "a data rate, such as `20 GByte/s`", RATE.pattern)
+_PER_1000 = real(least=0, most=1e6)
+RISK = Table(
+    (
+        Key(
+            "interruptions_per_1000_node_days",
+            _PER_1000,
+            "interruptions of nodes of eight GPUs; 0: none",
+            examples=(3.8,),
+        ),
+        Key("detection", duration(above=None, least=0), "until an interruption is noticed", examples=("5 min",)),
+        Key(
+            "restart",
+            duration(above=None, least=0),
+            "until training goes on from the last checkpoint",
+            examples=("20 min",),
+        ),
+        Key("spare_nodes", whole(0, 10**6), "nodes standing by, paid", examples=(2,)),
+        Key("replacement", duration(above=None, least=0), "until a failed node is replaced", examples=("2 h",)),
+        Key("checkpoint_interval", duration(), "work between checkpoints; default: the optimal one", examples=("1 h",)),
+        Key("asynchronous_checkpoints", Flag(), "true: training goes on while a checkpoint is written"),
+        Key("storage", _WRITE_RATE, "write rate of the whole cluster's storage", examples=("20 GByte/s",)),
+        Key("spot_preemptions_per_1000_node_days", _PER_1000, "preemptions of spot nodes", examples=(50,)),
+        Key("spot_refill", duration(above=None, least=0), "until a preempted node is back", examples=("30 min",)),
+    ),
+    wanted="a map",
+)

@@ -1,0 +1,44 @@
+"""Names that a scenario may use: accelerators, clouds and regions of the catalog and of its overlays, and models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner.units import PlannerError, did_you_mean, shown
+from planner.workload import load_model, model_names
+from planner.workload.model import ModelSpec
+
+if TYPE_CHECKING:
+    from planner.catalog import Catalog
+
+
+def catalog_names(overlays: Sequence[Path]) -> dict[str, Callable[[], Sequence[str]]]:
+    """How to list what exists, by what it is. Nothing is read before a scenario names something."""
+
+    @cache
+    def catalog() -> Catalog:
+        from planner.catalog import load_catalog
+
+        return load_catalog(overlays)
+
+    return {
+        # Those that clusters are built of come first, so that a list that is cut keeps them.
+        "accelerator": lambda: sorted(catalog().accelerators, key=lambda name: ("-sxm" not in name, name)),
+        "cloud": lambda: sorted({row.cloud for row in catalog().prices}),
+        "region": lambda: sorted({row.region for row in catalog().prices}),
+    }
+
+
+def named_model(name: str, overlays: Sequence[Path]) -> ModelSpec:
+    """The catalog's model of that name, or a PlannerError that says what else one could write."""
+    try:
+        return load_model(name, overlays)
+    except PlannerError:
+        names = model_names(overlays)
+        if name in names:  # it is there, and what is wrong with its file is the news
+            raise
+    hint = did_you_mean(name, names) or "; write one of its names, a config file (.json, .yml) or the shape inline"
+    raise PlannerError(f"there is no model {shown(name)} in the catalog{hint}")

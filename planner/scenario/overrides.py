@@ -1,0 +1,70 @@
+"""`--set key.path=value`: one value of a scenario replaced before it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from planner.scenario.fields import Text
+from planner.scenario.schema import kind_at
+from planner.scenario.tree import Node, read_flow, scalar_node
+from planner.units import PlannerError, shown
+
+
+def apply_overrides(root: Node, overrides: Sequence[str]) -> None:
+    """Changes the tree in place, one override after the other; `null` takes a key away.
+
+    Raises
+    ------
+    PlannerError
+        That names the override, when it has no `=` or leads nowhere.
+    """
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        where = f"--set {shown(override).strip('`')}"
+        parts = path.strip().split(".")
+        if not equals or not all(parts):
+            raise PlannerError(f"{where}: write it as key.path=value, such as `--set budget.time=10 days`")
+        _put(root, parts, _value(".".join(parts), text, where), where)
+
+
+def _value(path: str, text: str, where: str) -> Node:
+    if isinstance(kind_at(path), Text):
+        return Node(where, text, text)
+    return read_flow(text, where) if text.lstrip().startswith(("{", "[")) else scalar_node(text, where)
+
+
+def _put(root: Node, parts: Sequence[str], value: Node, where: str) -> None:
+    node = root
+    for depth, part in enumerate(parts):
+        so_far = ".".join(parts[:depth]) or "the scenario"
+        last = depth == len(parts) - 1
+        if node.items is not None:
+            if not part.isdecimal() or int(part) >= len(node.items):
+                raise PlannerError(
+                    f"{where}: {so_far} is a list of {len(node.items)}; write an index from 0 to {len(node.items) - 1} "
+                    f"where {shown(part)} stands"
+                )
+            if last:
+                node.items[int(part)] = value
+            node = node.items[int(part)]
+        elif node.fields is not None:
+            if last and value.kind == "nothing" and value.text.strip():
+                _take_away(node, part)
+            elif last:
+                _set(node, part, value, where)
+            elif part not in node.fields:
+                _set(node, part, Node(where, fields={}), where)
+            node = node.fields.get(part, value)
+        else:
+            raise PlannerError(f"{where}: {so_far} is {node.kind}, which has no key {shown(part)}")
+
+
+def _set(node: Node, key: str, value: Node, where: str) -> None:
+    if node.fields is not None:
+        node.fields[key] = value
+        node.key_where[key] = where
+
+
+def _take_away(node: Node, key: str) -> None:
+    (node.fields or {}).pop(key, None)
+    node.key_where.pop(key, None)

@@ -1,0 +1,255 @@
+"""The sections of a scenario that say what is trained and for how much; and the table of the whole file."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+from planner import units
+from planner.scenario.fields import DAY, GPU, SURE, Flag, Kind, Quantity, Text, Word, duration, money, real, whole
+from planner.scenario.machines import CLUSTER, EGRESS, RISK, STORAGE, TERMS
+from planner.scenario.tables import Key, Many, Shape, Table
+from planner.workload.model import MLASpec, ModelSpec, MoESpec
+
+FRAMEWORKS = ("gpt-neox", "megatron", "fsdp")
+PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
+RECOMPUTE = ("none", "selective", "full")
+DEFAULT_BATCH = "524,288 tokens up to the larger of that and the critical batch"
+
+# --- pieces ------------------------------------------------------------------------------------------------------
+
+
+def _choice(least: int = 1, most: int = 10**9) -> Shape:
+    number = whole(least, most)
+    bounds = Table(
+        (
+            Key("min", number, "least value"),
+            Key("max", number, "largest value"),
+            Key("multiple_of", whole(1, most), "only multiples of this"),
+        ),
+        wanted="a range",
+    )
+    return Shape("a number, a list of numbers or a range", number, Many(number, "a list of numbers"), bounds)
+
+
+_BATCH_UNITS = r"(\s*(tokens?|sequences?|samples?))?"
+
+
+def _batch_size(text: str) -> tuple[int, str]:
+    number, unit = units.split_count(text)
+    if unit not in ("", "tokens", "sequences", "samples"):
+        raise units.PlannerError(f"`{text}` counts {unit}; a batch is a number of sequences or of tokens")
+    return number, text.strip() if unit == "tokens" else ""
+
+
+_BATCH = Quantity(
+    _batch_size,
+    "a number of sequences, or of tokens such as `4M tokens`",
+    r"[0-9][0-9,_.eE+]*\s*(k|K|M|B|T|thousand|million|billion|trillion)?" + _BATCH_UNITS,
+    least=1,
+    most=10**12,
+    bare="integer",
+    show=lambda limit: f"{limit:,}",
+)
+_BATCH_RANGE = Table(
+    (
+        Key("min", _BATCH, "least global batch"),
+        Key("max", _BATCH, "largest global batch"),
+        Key("multiple_of", _BATCH, "only multiples of this many sequences"),
+    ),
+    wanted="a range",
+)
+
+
+def _shape_keys(spec: type, nested: dict[str, Kind]) -> tuple[Key, ...]:
+    """The keys of a model's shape, straight from the dataclass that the rest of planner computes with."""
+    keys = []
+    for part in fields(spec):
+        kind = nested.get(part.name)
+        if kind is None:
+            declared = str(part.type)
+            if declared.startswith("tuple"):
+                kind = Many(Text(), "a list of names", single=True)
+            else:
+                kind = Flag() if declared == "bool" else Text() if declared.startswith("str") else whole(0, 2**53 - 1)
+        required = part.name in ("layers", "hidden", "heads", "vocab") or (spec is not ModelSpec and _bare(part))
+        example = {"layers": 44, "hidden": 6144, "heads": 64, "vocab": 50257}.get(part.name)
+        help_text = f"{part.name.replace('_', ' ')} of the model"
+        keys.append(Key(part.name, kind, help_text, required, examples=(example,) if example else ()))
+    return tuple(keys)
+
+
+def _bare(part: Field[Any]) -> bool:
+    return part.default is MISSING and part.default_factory is MISSING
+
+
+MODEL_SHAPE = Table(
+    _shape_keys(
+        ModelSpec,
+        {
+            "moe": Table(_shape_keys(MoESpec, {}), wanted="a map"),
+            "mla": Table(_shape_keys(MLASpec, {}), wanted="a map"),
+            "norm": Word(("layernorm", "layernorm_nobias", "rmsnorm")),
+        },
+    ),
+    wanted="a model's shape",
+)
+
+# --- sections ----------------------------------------------------------------------------------------------------
+
+SOURCES = ("samples", "tokens", "index", "log")
+DATASET = Table(
+    (
+        Key("name", Text(), "what the dataset is called", examples=("the-pile",)),
+        Key("samples", whole(1, 10**15, "samples"), "sequences of one epoch", examples=(31267487,)),
+        Key("tokens", whole(1, 10**18, "tokens"), "tokens of one epoch", examples=("64B tokens",)),
+        Key(
+            "index", Text("a path prefix"), "path prefix of a Megatron or GPT-NeoX .idx file", examples=("data/corpus",)
+        ),
+        Key("log", Text("a path"), "a training log that printed its sample count", examples=("train.log",)),
+        Key("seq_length", whole(1, 10**8), "tokens of one sequence", examples=(2048,)),
+        Key("weight", real(above=0, most=1e9), "share in a mixture, relative to the others", examples=(0.7,)),
+        Key(
+            "split",
+            Text("a split such as `995,4,1`"),
+            "shares of train, validation and test, by documents",
+            examples=("995,4,1",),
+        ),
+    ),
+    one_of=SOURCES,
+    wanted="a dataset",
+)
+TRAINING = Table(
+    (
+        Key("epochs", real(above=0, most=1e6), "passes over the data; may be fractional", examples=(4,)),
+        Key("iterations", whole(1, 10**12), "optimizer steps, instead of epochs", examples=(150000,)),
+        Key(
+            "global_batch",
+            Shape("a number, a list or a range", _BATCH, Many(_BATCH, "a list of batch sizes"), _BATCH_RANGE),
+            "sequences an iteration: a range, a number, a list, or tokens",
+            implied=DEFAULT_BATCH,
+            examples=({"min": 512, "max": 2048}, 1024, "4M tokens"),
+        ),
+        Key(
+            "batch_ramp",
+            Table(
+                (
+                    Key("start", whole(), "sequences of the first iterations", True, examples=(32,)),
+                    Key("increment", whole(), "sequences added at each step of the ramp", True, examples=(32,)),
+                    Key("samples", whole(unit="samples"), "samples over which the ramp climbs", True, examples=("2M",)),
+                ),
+                wanted="a ramp",
+            ),
+            "the batch grows from `start` to the global batch over `samples`",
+        ),
+        Key("precision", Word(PRECISIONS), "number format of the matmuls", default="bf16"),
+        Key(
+            "framework", Word((*FRAMEWORKS, "any")), "which layouts are legal, whose measurements count", default="any"
+        ),
+        Key("framework_release", Text(), "the software release", default="latest", examples=("25.11",)),
+        Key(
+            "evaluation",
+            Table(
+                (
+                    Key("interval", whole(), "iterations between evaluations", True, examples=(1000,)),
+                    Key("iterations", whole(), "forward iterations of one evaluation", True, examples=(10,)),
+                ),
+                wanted="a map",
+            ),
+            "evaluation during the run",
+        ),
+        Key(
+            "target",
+            Word(("epochs", "equal_loss")),
+            "`epochs`: as asked for; `equal_loss`: as many tokens as the batch needs to match the reference batch",
+        ),
+        Key("reference_batch", _BATCH, "the batch whose loss `target: equal_loss` must reach", examples=(1024,)),
+        Key("critical_batch", _BATCH, "your own measurement of the critical batch", examples=("2M tokens",)),
+    ),
+    one_of=("epochs", "iterations"),
+    wanted="a map",
+)
+LAYOUT = Table(
+    (
+        Key("tp", _choice(), "tensor parallel", examples=(2,)),
+        Key("pp", _choice(), "pipeline parallel", examples=(4,)),
+        Key("vpp", _choice(), "virtual pipeline stages a GPU"),
+        Key("dp", _choice(), "data parallel"),
+        Key("cp", _choice(), "context parallel"),
+        Key("ep", _choice(), "expert parallel"),
+        Key("zero_stage", _choice(0, 3), "ZeRO stage (FSDP is 3)", examples=(1,)),
+        Key("micro_batch", _choice(), "sequences of a micro-batch", examples=({"max": 8},)),
+        Key("sequence_parallel", Flag(), "sequence parallel beside tensor parallel"),
+        Key("recompute", Many(Word(RECOMPUTE), "a list", single=True), "activation recompute", examples=("full",)),
+    ),
+    wanted="a map",
+)
+_MEASURED = Table(
+    (
+        Key("gpu", GPU, "accelerator id", True, examples=("h100-sxm5-80gb",)),
+        Key("tokens_per_s_per_gpu", real(above=0, most=1e9), "what was measured", True, examples=(3100,)),
+        Key("gpus", whole(), "GPUs of the run", examples=(64,)),
+        *(Key(name, whole(), f"{name} of the run") for name in ("tp", "pp", "vpp", "dp", "cp", "ep")),
+        Key("zero_stage", whole(0, 3), "ZeRO stage of the run"),
+        Key("sequence_parallel", Flag(), "sequence parallel of the run"),
+        Key("recompute", Word(RECOMPUTE), "recompute of the run"),
+        Key("micro_batch", whole(), "micro-batch of the run"),
+        Key("global_batch", whole(), "global batch of the run, sequences"),
+        Key("framework", Word(FRAMEWORKS), "framework of the run"),
+    ),
+    wanted="a measurement",
+)
+BUDGET = Table(
+    (
+        Key("time", duration(), "how long the run may take", examples=("14 days",)),
+        Key("deadline", DAY, "the day by whose beginning it must be done, instead of time", examples=("2027-03-01",)),
+        Key("start", DAY, "the day on whose beginning it starts", examples=("2027-02-01",)),
+        Key("cost", money(), "what it may cost", examples=("80k USD",)),
+        Key("confidence", SURE, "each budget, by itself, is met with at least this probability", default="0.8"),
+    ),
+    at_most_one=(("time", "deadline"),),
+    wanted="a map",
+)
+OBJECTIVE = Shape(
+    "`cost`, `time` or `{usd_per_day: 5000}`",
+    Word(("cost", "time"), ", nor a map such as `{usd_per_day: 5000}`"),
+    None,
+    Table(
+        (Key("usd_per_day", money(above=None, least=0), "what a day is worth", True, examples=(5000,)),),
+        wanted="a map",
+    ),
+)
+
+
+SCENARIO = Table(
+    (
+        Key("name", Text("a name", 200), "what the run is called", examples=("GPT-NeoX-20B, four passes",)),
+        Key(
+            "model",
+            Shape("a model's name, a config file, or a map with the shape", Text("a model's name"), None, MODEL_SHAPE),
+            "a name in catalogs/models, a config file (.json, .yml), or the shape inline",
+            True,
+            examples=("gpt-neox-20b",),
+        ),
+        Key(
+            "data",
+            Shape("a dataset (a map) or a list of datasets", None, Many(DATASET, "a list of datasets"), DATASET),
+            "what it is trained on: one dataset, or several with weights",
+            True,
+            examples=({"samples": 31267487, "seq_length": 2048},),
+        ),
+        Key(
+            "training", TRAINING, "for how long, in which batches, with which software", True, examples=({"epochs": 4},)
+        ),
+        Key("layout", LAYOUT, "pins and bounds of the parallel layout", implied="any that the framework runs"),
+        Key("throughput", Many(_MEASURED, "a list of measurements"), "what you measured; wins for what it matches"),
+        Key("budget", BUDGET, "time and money", fill=True, examples=({"time": "14 days"},)),
+        Key("objective", OBJECTIVE, "what the best plan has least of", examples=("cost", {"usd_per_day": 5000})),
+        Key("cluster", CLUSTER, "which machines may be used", fill=True),
+        Key("storage", STORAGE, "object storage, added to the cost"),
+        Key("egress", EGRESS, "data leaving the cloud, added to the cost"),
+        Key("terms", TERMS, "terms of payment and order"),
+        Key("risk", RISK, "failures and checkpoints, where you know better than the catalog"),
+    ),
+    wanted="a scenario",
+)

@@ -1,0 +1,174 @@
+"""Lists, maps and values of several shapes, made of the single values of `fields`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from planner.scenario.fields import Json, Kind, Reading, fail, listed
+from planner.scenario.tree import Node, scalar_node
+from planner.units import did_you_mean, shown
+
+
+@dataclass(frozen=True)
+class Many:
+    """A list of one kind; a single value stands for a list of one where `single` allows it."""
+
+    item: Kind
+    wanted: str
+    single: bool = False
+    most: int = 1000
+
+    def schema(self) -> Json:
+        many: Json = {"type": "array", "items": self.item.schema(), "minItems": 1, "maxItems": self.most}
+        return {"anyOf": [self.item.schema(), many]} if self.single else many
+
+    def read(self, node: Node, path: str, reading: Reading) -> list[Any]:
+        if node.items is None:
+            if self.single and node.value is not None:
+                return [self.item.read(node, path, reading)]
+            raise fail(node.where, path, f"found {node.kind}, where {self.wanted} belongs")
+        if not node.items or len(node.items) > self.most:
+            raise fail(node.where, path, f"found {len(node.items):,} entries, where 1 to {self.most:,} belong")
+        return [self.item.read(item, f"{path}.{i}", reading) for i, item in enumerate(node.items)]
+
+
+@dataclass(frozen=True)
+class AnyOr:
+    """The word `any` (read as an empty list), one name, or a list of names."""
+
+    item: Kind
+    wanted: str
+
+    def schema(self) -> Json:
+        return {"anyOf": [{"const": "any"}, *Many(self.item, self.wanted, single=True).schema()["anyOf"]]}
+
+    def read(self, node: Node, path: str, reading: Reading) -> list[Any]:
+        if node.text.strip() == "any":
+            return []
+        return Many(self.item, f"`any` or a list of {self.wanted}", single=True).read(node, path, reading)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A value whose shape (scalar, list, map) says which kind it is of."""
+
+    wanted: str
+    scalar: Kind | None = None
+    many: Kind | None = None
+    table: Kind | None = None
+
+    def schema(self) -> Json:
+        return {"anyOf": [kind.schema() for kind in (self.scalar, self.many, self.table) if kind is not None]}
+
+    def read(self, node: Node, path: str, reading: Reading) -> Any:
+        kind = self.table if node.fields is not None else self.many if node.items is not None else self.scalar
+        if kind is None or node.kind == "nothing":
+            raise fail(node.where, path, f"found {node.kind}, where {self.wanted} belongs")
+        return kind.read(node, path, reading)
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of a map. `default`: a text that its kind reads; `implied`: prose for one that is worked out later."""
+
+    name: str
+    kind: Kind
+    help: str
+    required: bool = False
+    default: str | tuple[str, ...] | None = None
+    implied: str | None = None
+    examples: tuple[Any, ...] = ()
+    fill: bool = False  # a map whose keys' defaults count even when it is absent
+
+
+@dataclass(frozen=True)
+class Table:
+    """A map with known keys. `one_of`: exactly one of them is given; `at_most_one`: no more than one."""
+
+    keys: tuple[Key, ...]
+    one_of: tuple[str, ...] = ()
+    at_most_one: tuple[tuple[str, ...], ...] = ()
+    wanted: str = "a map"
+
+    def schema(self) -> Json:
+        properties = {}
+        for key in self.keys:
+            entry = key.kind.schema()
+            entry["description"] = key.help
+            if key.default is not None:
+                entry["default"] = list(key.default) if isinstance(key.default, tuple) else key.default
+            if key.examples:
+                entry["examples"] = list(key.examples)
+            properties[key.name] = entry
+        result: Json = {"type": "object", "properties": properties, "additionalProperties": False}
+        if required := [key.name for key in self.keys if key.required]:
+            result["required"] = required
+        if self.one_of:
+            result["oneOf"] = [{"required": [name]} for name in self.one_of]
+        if self.at_most_one:
+            result["allOf"] = [{"not": {"required": list(names)}} for names in self.at_most_one]
+        return result
+
+    def read(self, node: Node, path: str, reading: Reading) -> dict[str, Any]:
+        given = node.fields
+        if given is None:
+            raise fail(node.where, path, f"found {node.kind}, where {self.wanted} with {self._names()} belongs")
+        self._refuse_unknown(node, path, reading)
+        values = {key.name: self._value(key, node, path, reading) for key in self.keys}
+        self._check_groups(node, path)
+        return values
+
+    def key(self, name: str) -> Key | None:
+        return next((key for key in self.keys if key.name == name), None)
+
+    def _names(self) -> str:
+        return listed(tuple(key.name for key in self.keys), "and")
+
+    def _refuse_unknown(self, node: Node, path: str, reading: Reading) -> None:
+        names = [key.name for key in self.keys]
+        for name, where in node.key_where.items():
+            if name not in names:
+                homes = [home for home in reading.homes(name) if home != path]
+                near = f"; it belongs under {listed(tuple(homes))}" if homes else did_you_mean(name, names)
+                near = near or f"; allowed: {', '.join(names)}"
+                raise fail(where, path, f"there is no key {shown(name)} here{near}")
+
+    def _value(self, key: Key, node: Node, path: str, reading: Reading) -> Any:
+        inner = f"{path}.{key.name}" if path else key.name
+        child = (node.fields or {}).get(key.name)
+        if child is not None:
+            return key.kind.read(child, inner, reading)
+        if key.required:
+            example = f", such as `{key.name}: {key.examples[0]}`" if key.examples else ""
+            raise fail(node.where, path, f"the key `{key.name}` is missing ({key.help}); write it{example}")
+        if key.fill:
+            return key.kind.read(Node(node.where, fields={}), inner, reading)
+        if key.default is not None:
+            words = (key.default,) if isinstance(key.default, str) else key.default
+            reading.defaults.append((inner, ", ".join(words)))
+            nodes = [scalar_node(word, "default") for word in words]
+            default = nodes[0] if isinstance(key.default, str) else Node("default", items=nodes)
+            return key.kind.read(default, inner, reading)
+        if key.implied is not None:
+            reading.defaults.append((inner, key.implied))
+        return None
+
+    def _check_groups(self, node: Node, path: str) -> None:
+        given = node.fields or {}
+        if self.one_of:
+            have = [name for name in self.one_of if name in given]
+            if not have:
+                raise fail(node.where, path, f"one of the keys {listed(self.one_of)} is missing; write one of them")
+            if len(have) > 1:
+                raise fail(
+                    node.key_where[have[1]], path, f"{listed(tuple(have), 'and')} exclude each other; keep one of them"
+                )
+        for names in self.at_most_one:
+            have = [name for name in names if name in given]
+            if len(have) > 1:
+                raise fail(
+                    node.key_where[have[-1]],
+                    path,
+                    f"{listed(tuple(have), 'and')} exclude each other; keep one of them",
+                )

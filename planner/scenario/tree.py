@@ -1,0 +1,235 @@
+"""YAML as a scenario means it: a tree of values that know their line, by the rules of YAML 1.2's core schema.
+
+`no`, `on` and `12:30` are texts, `1e9` is a number; a key may stand once; tags run nothing; anchors cannot grow a small
+file into a large tree. The events come from PyYAML (libyaml where it is there), the construction is ours.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from planner.units import PlannerError, shown
+
+MAX_BYTES = 1_000_000
+MAX_NODES = 20_000
+MAX_DEPTH = 20
+MAX_DIGITS = 40
+
+_NULL = re.compile(r"null|Null|NULL|~|")
+_TRUE = re.compile(r"true|True|TRUE")
+_FALSE = re.compile(r"false|False|FALSE")
+_INT = re.compile(r"[-+]?[0-9]+")
+_OCTAL_OR_HEX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+
+Scalar = None | bool | int | float | str
+
+
+@dataclass(slots=True)
+class Node:
+    """A value and where it stands. `text` is a scalar as written: a field of text takes `1e9` or `no` verbatim."""
+
+    where: str
+    value: Scalar = None
+    text: str = ""
+    items: list[Node] | None = None
+    fields: dict[str, Node] | None = None
+    key_where: dict[str, str] = field(default_factory=dict)  # where each key of `fields` stands
+    size: int = 1  # nodes in it, aliases counted each time
+
+    @property
+    def kind(self) -> str:
+        if self.fields is not None:
+            return "a map"
+        if self.items is not None:
+            return "a list"
+        return "nothing" if self.value is None else shown(self.text)
+
+
+def read_yaml(content: bytes, name: str) -> Node:
+    """The tree of one document.
+
+    Raises
+    ------
+    PlannerError
+        With file and line, for whatever is not one plain YAML document of a reasonable size.
+    """
+    if len(content) > MAX_BYTES:
+        raise PlannerError(f"{name}: more than {MAX_BYTES:,} bytes, which no scenario needs; is it the right file?")
+    if b"\0" in content:
+        line = content[: content.index(b"\0")].count(b"\n") + 1
+        raise PlannerError(f"{name}, line {line}: a zero byte; a scenario is a text file in UTF-8")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise PlannerError(f"{name}, line {line}: not UTF-8 text (byte 0x{content[error.start]:02x})") from None
+    return _document(text, name, by_line=True)
+
+
+def read_flow(text: str, name: str) -> Node:
+    """The tree of a map, list or number of an override; every node says `name` for its place."""
+    return _document(text, name, by_line=False)
+
+
+def scalar_node(text: str, where: str) -> Node:
+    """A scalar of an override: its text verbatim, and the value that YAML 1.2 would give it unquoted."""
+    return Node(where, _resolve(text.strip()), text)
+
+
+# --- construction ------------------------------------------------------------------------------------------------
+
+
+def _document(text: str, name: str, *, by_line: bool) -> Node:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    events = yaml.parse(text, Loader=loader)
+    builder = _Builder(events, name, by_line)
+    try:
+        return builder.document()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = builder.place(mark) if mark else name
+        raise PlannerError(f"{place}: not valid YAML: {_reason(error)}") from None
+    except yaml.YAMLError as error:
+        raise PlannerError(f"{_unreadable(text, name)}: {_first_line(str(error))}") from None
+
+
+class _Builder:
+    """Events in, one tree out; counts nodes and depth as it goes."""
+
+    def __init__(self, events: Iterator[Any], name: str, by_line: bool) -> None:
+        self._events = events
+        self._name = name
+        self._by_line = by_line
+        self._anchors: dict[str, Node | None] = {}
+        self._nodes = 0
+
+    def place(self, mark: Any) -> str:
+        return f"{self._name}, line {mark.line + 1}" if self._by_line else self._name
+
+    def document(self) -> Node:
+        event = self._next()
+        while isinstance(event, yaml.StreamStartEvent | yaml.DocumentStartEvent):
+            event = self._next()
+        if isinstance(event, yaml.StreamEndEvent):
+            raise PlannerError(f"{self._name}: the file is empty; the smallest scenario has model, data and training")
+        root = self._node(event, 1)
+        self._next()
+        after = self._next()
+        if isinstance(after, yaml.DocumentStartEvent):
+            raise PlannerError(f"{self.place(after.start_mark)}: a second document; one file holds one scenario")
+        return root
+
+    def _next(self) -> Any:
+        return next(self._events)
+
+    def _node(self, event: Any, depth: int) -> Node:
+        where = self.place(event.start_mark)
+        if isinstance(event, yaml.AliasEvent):
+            return self._count(self._alias(event.anchor, where), where)
+        if getattr(event, "tag", None):
+            raise PlannerError(f"{where}: the tag {shown(event.tag)} is not read; write the plain value")
+        if depth > MAX_DEPTH:
+            raise PlannerError(f"{where}: nested more than {MAX_DEPTH} deep")
+        if event.anchor:
+            self._anchors[event.anchor] = None
+        if isinstance(event, yaml.ScalarEvent):
+            plain = event.style is None or event.style == ""
+            node = Node(where, _resolve(event.value) if plain else event.value, event.value)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self._sequence(where, depth)
+        else:
+            node = self._mapping(where, depth)
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        return self._count(node, where)
+
+    def _alias(self, anchor: str, where: str) -> Node:
+        node = self._anchors.get(anchor)
+        if node is None:
+            reason = "stands inside itself" if anchor in self._anchors else "is not defined above"
+            raise PlannerError(f"{where}: the alias {shown('*' + anchor)} {reason}")
+        return node
+
+    def _count(self, node: Node, where: str) -> Node:
+        if node.size > MAX_NODES:
+            raise PlannerError(f"{where}: more than {MAX_NODES:,} values, which no scenario needs")
+        return node
+
+    def _sequence(self, where: str, depth: int) -> Node:
+        node, items = Node(where), list[Node]()
+        node.items = items
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            item = self._node(event, depth + 1)
+            items.append(item)
+            node.size += item.size
+            self._count(node, item.where)
+        return node
+
+    def _mapping(self, where: str, depth: int) -> Node:
+        node, fields = Node(where), dict[str, Node]()
+        node.fields = fields
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            key_where = self.place(event.start_mark)
+            key = self._key(event, key_where)
+            value = self._node(self._next(), depth + 1)
+            if key in fields:
+                first = node.key_where[key].removeprefix(f"{self._name}, ")
+                raise PlannerError(f"{key_where}: the key {shown(key)} stands twice, first at {first}; keep one")
+            fields[key] = value
+            node.key_where[key] = key_where
+            node.size += value.size + 1
+            self._count(node, key_where)
+        return node
+
+    @staticmethod
+    def _key(event: Any, where: str) -> str:
+        if not isinstance(event, yaml.ScalarEvent):
+            raise PlannerError(f"{where}: a key must be a word")
+        if event.tag or event.anchor:
+            raise PlannerError(f"{where}: the key {shown(event.value)} has a tag or an anchor; write the plain word")
+        if event.value == "<<":
+            raise PlannerError(f"{where}: merge keys (`<<`) are not part of YAML 1.2; write the keys out")
+        return str(event.value)
+
+
+def _resolve(text: str) -> Scalar:
+    """The value of an unquoted scalar: YAML 1.2.2, section 10.3.2 (core schema), but nothing that is not finite."""
+    if _NULL.fullmatch(text):
+        return None
+    if _TRUE.fullmatch(text):
+        return True
+    if _FALSE.fullmatch(text):
+        return False
+    if len(text) > MAX_DIGITS:
+        return text
+    if _INT.fullmatch(text):
+        return int(text)
+    if _OCTAL_OR_HEX.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text):
+        number = float(text)
+        return number if math.isfinite(number) else text
+    return text
+
+
+def _reason(error: yaml.MarkedYAMLError) -> str:
+    parts = [part for part in (error.context, error.problem) if part]
+    return _first_line(", ".join(parts))
+
+
+def _first_line(text: str) -> str:
+    return " ".join(text.split("\n")[0].split())[:200] or "unreadable"
+
+
+def _unreadable(text: str, name: str) -> str:
+    """Place of the first character that YAML does not allow."""
+    allowed = re.compile("[\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+    match = allowed.match(text)
+    return f"{name}, line {text[: match.end() if match else 0].count(chr(10)) + 1}"

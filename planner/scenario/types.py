@@ -1,0 +1,281 @@
+"""What a scenario says, as plain values with its defaults filled in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from planner.workload.model import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class IntChoice:
+    """A pinned number, a list, or bounds; `values` empty: every multiple of multiple_of from minimum to maximum."""
+
+    minimum: int | None = None
+    maximum: int | None = None
+    multiple_of: int | None = None
+    values: tuple[int, ...] = ()
+
+    def allows(self, n: int) -> bool:
+        """Whether a plan may use n."""
+        if self.values and n not in self.values:
+            return False
+        if self.minimum is not None and n < self.minimum or self.maximum is not None and n > self.maximum:
+            return False
+        return self.multiple_of is None or n % self.multiple_of == 0
+
+    @property
+    def pinned(self) -> int | None:
+        """The one number it names, if it names one."""
+        return self.values[0] if len(self.values) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """One dataset. Exactly one of samples, tokens, index, log is given; `resolve` turns the last two into numbers."""
+
+    name: str
+    samples: int | None = None  # sequences of one epoch
+    tokens: int | None = None  # tokens of one epoch
+    index: str | None = None  # path prefix of an .idx
+    log: str | None = None
+    weight: float = 1.0
+    split: str = ""  # shares of train, validation and test by documents ("995,4,1"), for an index
+    basis: str = ""  # after resolve: what was read and how counted
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRamp:
+    start: int
+    increment: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    epochs: float | None = None  # exactly one of epochs and iterations
+    iterations: int | None = None
+    global_batch: IntChoice | None = None  # sequences; None: the default range
+    batch_ramp: BatchRamp | None = None
+    precision: str = "bf16"
+    framework: str = "any"
+    framework_release: str = "latest"
+    evaluation_interval: int | None = None
+    evaluation_iterations: int | None = None
+    target: str = "epochs"  # epochs | equal_loss
+    reference_batch: int | None = None
+    critical_batch: float | None = None  # sequences, the user's own
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutBounds:
+    tp: IntChoice = field(default_factory=IntChoice)
+    pp: IntChoice = field(default_factory=IntChoice)
+    vpp: IntChoice = field(default_factory=IntChoice)
+    dp: IntChoice = field(default_factory=IntChoice)
+    cp: IntChoice = field(default_factory=IntChoice)
+    ep: IntChoice = field(default_factory=IntChoice)
+    zero_stage: IntChoice = field(default_factory=IntChoice)
+    micro_batch: IntChoice = field(default_factory=IntChoice)
+    sequence_parallel: bool | None = None
+    recompute: tuple[str, ...] = ()  # of none, selective, full; empty: any
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredThroughput:
+    """A measurement of the user's: tokens/s/GPU on `gpu`; keys left None are not stated."""
+
+    gpu: str
+    tokens_per_s_per_gpu: float
+    gpus: int | None = None
+    tp: int | None = None
+    pp: int | None = None
+    vpp: int | None = None
+    dp: int | None = None
+    cp: int | None = None
+    ep: int | None = None
+    zero_stage: int | None = None
+    sequence_parallel: bool | None = None
+    recompute: str | None = None
+    micro_batch: int | None = None
+    global_batch: int | None = None
+    framework: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    time_s: float | None = None  # from `time`, or deadline minus start
+    cost_usd: float | None = None
+    confidence: float = 0.8
+    start: date | None = None
+    deadline: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    kind: str  # cost | time | usd_per_day
+    usd_per_day: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCluster:
+    name: str
+    gpu: str
+    gpus_per_node: int
+    nodes: int
+    network_gbit_per_s: float | None  # per node, one direction
+    usd_per_gpu_hour: float | None  # None: priced by ownership (`ownership`)
+    network: str = ""
+    ownership: Mapping[str, float] = field(default_factory=dict)
+    fabric: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    gpus: int
+    cloud: str | None = None
+    region: str | None = None
+    gpu: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedPrice:
+    """A price of the user's own; it holds for every offer that matches what it states."""
+
+    pricing: str  # on_demand | spot | reserved
+    usd_per_gpu_hour: float
+    cloud: str | None = None
+    instance: str | None = None
+    region: str | None = None
+    gpu: str | None = None
+    block_s: float | None = None  # paid whole, used or not
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    gpus: tuple[str, ...] = ()  # catalog ids; empty: any
+    clouds: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    pricing: tuple[str, ...] = ("on_demand",)
+    quality: tuple[str, ...] = ("A", "B")  # C only on request, X never
+    max_gpus: int = 1024
+    assume_network_gbit_per_s: float | None = None  # per node
+    assume_network_per_gpu_gbit_per_s: float | None = None
+    own: tuple[OwnCluster, ...] = ()
+    own_only: bool = False
+    quotas: tuple[Quota, ...] = ()
+    prices: tuple[QuotedPrice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Object storage held while the run lasts."""
+
+    size_bytes: float
+    usd_per_gb_month: float  # 10^9 bytes for 30 days
+
+    def usd(self, time_s: float) -> float:
+        """What it costs over a run."""
+        return self.size_bytes / 1e9 * self.usd_per_gb_month * time_s / (30 * 86400)
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """Data that leaves the cloud, once."""
+
+    size_bytes: float
+    usd_per_gb: float  # 10^9 bytes
+
+    @property
+    def usd(self) -> float:
+        """What it costs."""
+        return self.size_bytes / 1e9 * self.usd_per_gb
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How time is paid, and the least one can order."""
+
+    billing_step_s: float | None = None
+    minimum_time_s: float | None = None
+    minimum_gpus: int | None = None
+
+    def paid_s(self, time_s: float) -> float:
+        """The time that is paid for a run of `time_s`."""
+        paid = max(time_s, self.minimum_time_s or 0.0)
+        return paid if self.billing_step_s is None else math.ceil(paid / self.billing_step_s) * self.billing_step_s
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """What the user knows better than the catalog about failures; None: the catalog's value."""
+
+    interruptions_per_1000_node_days: float | None = None  # of a node of eight GPUs; 0: nothing ever fails
+    detection_s: float | None = None
+    restart_s: float | None = None
+    spare_nodes: int | None = None
+    replacement_s: float | None = None
+    checkpoint_interval_s: float | None = None  # None: the optimal one
+    asynchronous_checkpoints: bool = False
+    storage_gbyte_per_s: float | None = None  # of the whole cluster
+    spot_preemptions_per_1000_node_days: float | None = None
+    spot_refill_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A scenario with every default filled in; `defaults` names those that were used, as they are printed.
+
+    seq_length is 0 until `interop.resolve` has read it from the data's log; likewise every count of `model` for a
+    `model_file`. `planner.load_scenario` resolves, so nothing below it meets a zero.
+    """
+
+    name: str
+    model: ModelSpec
+    data: tuple[DataSource, ...]
+    seq_length: int
+    training: Training
+    layout: LayoutBounds
+    throughput: tuple[MeasuredThroughput, ...]
+    budget: Budget
+    objective: Objective
+    cluster: Cluster
+    storage: Storage | None = None
+    egress: Egress | None = None
+    terms: Terms | None = None
+    risk: Risk | None = None
+    model_file: str = ""  # a config file whose shape `resolve` puts into `model`
+    defaults: tuple[tuple[str, str], ...] = ()  # (key path, value as text)
+    source: str = ""  # the file's name
+    digest: str = ""  # sha256 of its bytes and of the overrides
+    folder: str = field(default="", compare=False, repr=False)  # where relative paths begin; never printed
+
+    def path_of(self, written: str) -> Path:
+        """A path that the scenario names: relative ones begin in the scenario's own folder."""
+        return Path(self.folder) / written
+
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        """Key paths of the references that `interop.resolve` has still to read."""
+        files = ("model",) if self.model_file and self.model.layers == 0 else ()
+        open_data = tuple(f"data.{i}" for i, d in enumerate(self.data) if d.samples is None and d.tokens is None)
+        return files + open_data
+
+    def with_budget(self, **changes: Any) -> Scenario:
+        """The same scenario with other budget fields (time_s, cost_usd, confidence); a new time replaces a deadline."""
+        if "time_s" in changes:
+            changes.setdefault("deadline", None)
+        return replace(self, budget=replace(self.budget, **changes))
+
+    def with_time(self, time_s: float | None) -> Scenario:
+        """The same scenario with this time budget."""
+        return self.with_budget(time_s=time_s)
+
+    def with_cost(self, cost_usd: float | None) -> Scenario:
+        """The same scenario with this cost budget."""
+        return self.with_budget(cost_usd=cost_usd)
