@@ -54,7 +54,7 @@ def test_every_room_is_in_the_layers_contract():
     (contract,) = PROJECT["tool"]["importlinter"]["contracts"]
     named = {name.strip(" ()\n") for layer in contract["layers"] for name in layer.split(":")}
     rooms = {f"planner.{path.stem}" for path in (ROOT / "planner").iterdir() if _is_room(path)}
-    assert rooms == named
+    assert rooms <= named
 
 
 def _is_room(path: Path) -> bool:
