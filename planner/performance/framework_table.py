@@ -48,6 +48,7 @@ class MemoryConstants:
     """What a framework keeps in memory. Sizes in bytes unless named otherwise; sources in the framework's table."""
 
     bytes_per_parameter: Mapping[str, StateBytes]  # by precision
+    linear_input_bytes: Mapping[str, float]  # an element that a matmul saves as its input, by precision
     logits_bytes: float  # a logit
     attention_scores_bytes: float  # a score, without flash attention
     gather_layers: float  # layers whose full weights are there at once under ZeRO 3

@@ -6,7 +6,7 @@ The search computes it once a layout and asks `at` for millions of (dp, grad_acc
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from planner.performance.memory_shapes import LayerBytes, MemoryShapes, memory_s
 from planner.performance.stages import in_flight_limit, stage_layers
 
 GIB = float(2**30)
+NONE = np.zeros(())  # of what a model has not: as an array of no dimension it costs nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +105,11 @@ def layout_memory(
     """What does not depend on dp and grad_accum; arguments as the fields of Layouts, (n,) each."""
     row = framework(setting.framework)
     constants = row.memory
-    shapes = memory_shapes(setting.model, setting.seq_length, row.name, row.release(setting.release).flash_attention)
+    shapes = memory_shapes(
+        setting.model, setting.seq_length, setting.precision, row.name, row.release(setting.release).flash_attention
+    )
     t, p, v, c, e = (axis.astype(np.float64) for axis in (tp, pp, vpp, cp, ep))
-    cut = _cut(shapes, pp, t, e)
+    cut = _cut(shapes, pp, t, e, row.units_beside_layers > 0)
     state = row.state_bytes(setting.precision)
     kinds = (state.weights, state.gradients, state.optimizer)
     whole = cut.dense + cut.experts
@@ -145,7 +148,12 @@ def by_stage(kinds: tuple[KindBytes, ...], part: str, zero_stage: IntArray) -> F
 
 # Parameters -----------------------------------------------------------------------------------------------------------
 
-Kinds = tuple[FloatArray, FloatArray]  # (dense, MoE) layers of a stage
+
+class Kinds(NamedTuple):
+    """Layers of a stage by kind, (n,); of a kind that the model has not, one zero for all."""
+
+    dense: FloatArray
+    moe: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +161,7 @@ class _Cut:
     """Layers of each stage that can be the fullest, and parameters of the fullest rank, (n,)."""
 
     first: Kinds
-    middle: Kinds
+    second: Kinds
     last: Kinds
     dense: FloatArray  # parameters outside routed experts
     experts: FloatArray  # of routed experts
@@ -161,38 +169,39 @@ class _Cut:
     vocab: FloatArray  # rows of the vocabulary
 
 
-def _cut(shapes: MemoryShapes, pp: IntArray, t: FloatArray, e: FloatArray) -> _Cut:
-    cut = stage_layers(shapes.layers, pp)
-    full = cut.fullest.astype(np.float64)
-    first, middle = _kinds(shapes, full, shapes.first_dense), _kinds(shapes, full, 0)
-    last = _kinds(shapes, cut.last.astype(np.float64), 0)
+def _cut(shapes: MemoryShapes, pp: IntArray, t: FloatArray, e: FloatArray, chosen: bool) -> _Cut:
+    cut = stage_layers(shapes.layers, pp, chosen)
+    first = _kinds(shapes, cut.first.astype(np.float64), shapes.first_dense)
+    # With one stage there is no other: the first stands for all.
+    single = pp == 1
+    second, last = (_kinds(shapes, layers.astype(np.float64), 0) for layers in (cut.fullest, cut.last))
+    if shapes.first_dense:
+        second, last = (Kinds(*(np.where(single, a, b) for a, b in zip(first, x, strict=True))) for x in (second, last))
     rows = np.ceil(shapes.vocab_rows / (shapes.vocab_multiple * t)) * shapes.vocab_multiple
     table = rows * shapes.hidden
-    dense_layer = shapes.dense_split / t + shapes.dense_whole
-    moe_layer = shapes.moe_split / t + shapes.moe_whole
+    dense_layer = shapes.dense_split / t + shapes.dense_whole if shapes.has_dense else NONE
+    moe_layer = shapes.moe_split / t + shapes.moe_whole if shapes.every else NONE
     routed = shapes.routed / e
 
     def parameters(kinds: Kinds) -> FloatArray:
-        return kinds[0] * dense_layer + kinds[1] * moe_layer if shapes.every else kinds[0] * dense_layer
+        return kinds.dense * dense_layer + kinds.moe * moe_layer
 
     # Tied weights are one table without a pipeline, and a copy at either end with one.
-    alone = np.where(pp == 1, (0.0 if shapes.tied else table) + shapes.outside, 0.0)
-    dense = np.maximum(parameters(first) + table + shapes.positions + alone, parameters(last) + table + shapes.outside)
-    most = first[1]
-    if shapes.first_dense:
-        # Stages after the first have no dense layers: fewer other parameters, more experts. The most of each is taken.
-        split = pp > 1
-        dense = np.where(split, np.maximum(dense, parameters(middle)), dense)
-        most = np.where(split, middle[1], most)
+    alone = np.where(single, (0.0 if shapes.tied else table) + shapes.outside, 0.0)
+    at_first = parameters(first) + table + shapes.positions + alone
+    dense = np.maximum(at_first, parameters(last) + np.where(single, 0.0, table + shapes.outside))
+    # A stage between has no table, but may have a layer more, or more experts: the most of each is taken.
+    dense = np.maximum(dense, parameters(second))
+    most = np.maximum(np.maximum(first.moe, second.moe), last.moe)
     layer = moe_layer + routed if shapes.every else dense_layer
-    return _Cut(first, middle, last, dense, most * routed, layer, rows)
+    return _Cut(first, second, last, dense, most * routed, layer, rows)
 
 
 def _kinds(shapes: MemoryShapes, layers: FloatArray, first_dense: int) -> Kinds:
     if not shapes.every:
-        return layers, np.zeros_like(layers)
+        return Kinds(layers, NONE)
     moe = np.ceil(np.maximum(layers - first_dense, 0.0) / shapes.every)
-    return layers - moe, moe
+    return Kinds(layers - moe if shapes.has_dense else NONE, moe)
 
 
 # Activations ----------------------------------------------------------------------------------------------------------
@@ -210,7 +219,7 @@ def _stage_activations(
     v: FloatArray,
     c: FloatArray,
 ) -> tuple[StageActivations, ...]:
-    """The stages that can hold the most: the first, the last, and the second where the first has dense layers.
+    """The stages that can hold the most: first, last, and the second where the first has fewer layers of a kind.
 
     Source: Korthikanti et al. 2022, sections 4 and 5.
     """
@@ -226,9 +235,8 @@ def _stage_activations(
         everything = size(kept)
         return everything, everything if lean == kept else np.where(recompute >= 1, size(lean), everything)
 
-    none = (np.zeros_like(t), np.zeros_like(t))
-    dense, lean_dense = leaned(shapes.dense, shapes.dense_selective) if shapes.has_dense else none
-    moe, lean_moe = leaned(shapes.moe, shapes.moe_selective) if shapes.every else none
+    dense, lean_dense = leaned(shapes.dense, shapes.dense_selective) if shapes.has_dense else (NONE, NONE)
+    moe, lean_moe = leaned(shapes.moe, shapes.moe_selective) if shapes.every else (NONE, NONE)
     checkpoint = shapes.input_bytes * spread
     working = np.maximum(dense, moe) - checkpoint
     transient = size(shapes.transient)
@@ -236,9 +244,9 @@ def _stage_activations(
     full = recompute == 2
 
     def stage(kinds: Kinds, limit: FloatArray, at_end: FloatArray) -> StageActivations:
-        plain_each = kinds[0] * lean_dense + kinds[1] * lean_moe
+        plain_each = kinds.dense * lean_dense + kinds.moe * lean_moe
         plain_once = np.maximum(transient, at_end)
-        each = np.where(full, (kinds[0] + kinds[1]) * checkpoint, plain_each)
+        each = np.where(full, (kinds.dense + kinds.moe) * checkpoint, plain_each)
         once = np.where(full, np.maximum(transient + working, at_end), plain_once)
         return StageActivations(limit, *(x * gib_a_byte for x in (each, once, plain_each, plain_once)))
 
@@ -246,8 +254,6 @@ def _stage_activations(
         stage(cut.first, in_flight_limit(p, v, 0), np.where(p == 1.0, logits, 0.0)),
         stage(cut.last, in_flight_limit(p, v, -1), logits),
     ]
-    if shapes.first_dense:
-        # With one stage there is no second; the first is repeated.
-        second = np.where(p > 1.0, cut.middle[0], cut.first[0]), np.where(p > 1.0, cut.middle[1], cut.first[1])
-        out.append(stage(second, in_flight_limit(p, v, 1), np.zeros_like(t)))
+    if any(bool((a < b).any()) for a, b in zip(cut.first, cut.second, strict=True)):
+        out.append(stage(cut.second, in_flight_limit(p, v, 1), np.zeros_like(t)))
     return tuple(out)

@@ -9,7 +9,7 @@ from planner.performance.framework_table import MemoryConstants, framework
 from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec
 
-HALF = 2.0  # bytes of a 16-bit activation: they stay 16-bit under fp8 recipes too
+HALF = 2.0  # bytes of a 16-bit activation; under 8- and 4-bit recipes only the inputs of matmuls are smaller
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class MemoryShapes:
 
 
 @lru_cache(maxsize=256)
-def memory_shapes(model: ModelSpec, seq_length: int, name: str, flash: bool) -> MemoryShapes:
+def memory_shapes(model: ModelSpec, seq_length: int, precision: str, name: str, flash: bool) -> MemoryShapes:
     """The coefficients of one model.
 
     Source: Korthikanti et al. 2022, section 4 (10 + 24/t + 5as/(ht), of which dropout masks, 2, are left out since no
@@ -69,8 +69,9 @@ def memory_shapes(model: ModelSpec, seq_length: int, name: str, flash: bool) -> 
     counts = parameter_counts(model, seq_length=seq_length)
     drops = constants.selective_drops if flash or "attention_scores" in constants.selective_drops else ()
     scores = 0.0 if flash else constants.attention_scores_bytes * model.heads
-    kept, lean = _attention(model, scores, ()), _attention(model, scores, drops)
-    mlp, moe = _mlp(model, model.ffn, ()), _experts(model, constants, ())
+    fed = constants.linear_input_bytes[precision]
+    kept, lean = _attention(model, scores, fed, ()), _attention(model, scores, fed, drops)
+    mlp, moe = _mlp(model, model.ffn, fed, ()), _experts(model, constants, fed, ())
     gates = 2 if model.gated_mlp else 1
     replicated = _latent_weights(model)
     first_dense, every = (model.moe.first_dense_layers, model.moe.every) if model.moe else (0, 0)
@@ -78,8 +79,8 @@ def memory_shapes(model: ModelSpec, seq_length: int, name: str, flash: bool) -> 
         hidden=float(model.hidden),
         dense=_sum(kept, mlp),
         moe=_sum(kept, moe),
-        dense_selective=_sum(lean, _mlp(model, model.ffn, drops)),
-        moe_selective=_sum(lean, _experts(model, constants, drops)),
+        dense_selective=_sum(lean, _mlp(model, model.ffn, fed, drops)),
+        moe_selective=_sum(lean, _experts(model, constants, fed, drops)),
         transient=_transient(model, constants, gates),
         input_bytes=HALF * model.hidden,
         dense_split=float(counts.attention - replicated + counts.mlp),
@@ -108,35 +109,43 @@ def _sum(*parts: LayerBytes) -> LayerBytes:
     )
 
 
-def _attention(model: ModelSpec, scores: float, drops: tuple[str, ...]) -> LayerBytes:
-    """Norm input and output, queries, keys, values and the attention output (what a flash kernel saves)."""
-    norm = HALF * model.hidden * (1.0 if "norm_outputs" in drops else 2.0)
+def _attention(model: ModelSpec, scores: float, fed: float, drops: tuple[str, ...]) -> LayerBytes:
+    """Norm input, matmul inputs, queries, keys, values and the attention output (what a flash kernel saves).
+
+    `fed` is the bytes of an element that a matmul saves as its input. The attention output is kept in 16 bits for
+    attention and, when that is smaller, again as the projection's input.
+    """
+    fed_norm = 0.0 if "norm_outputs" in drops else fed
+    norm = (HALF + fed_norm) * model.hidden
+    output = HALF + (fed if fed < HALF else 0.0)
     scores = 0.0 if "attention_scores" in drops else scores
     if model.mla is not None:
         mla = model.mla
         query = model.heads * (mla.qk_nope_head_dim + mla.qk_rope_head_dim)
         value = model.heads * mla.v_head_dim
         # Compressed vectors before and after their norm; the rotary key has none.
-        latent = HALF * (2 * mla.q_lora_rank + 2 * mla.kv_lora_rank + mla.qk_rope_head_dim)
+        compressed = mla.q_lora_rank + mla.kv_lora_rank
+        latent = (HALF + fed) * compressed + HALF * mla.qk_rope_head_dim
         up = 0.0 if "mla_up_projections" in drops else HALF * (2 * query + value)
-        return LayerBytes(spread=norm + latent, split=up + HALF * value, scores=scores, routed=0.0)
+        return LayerBytes(spread=norm + latent, split=up + output * value, scores=scores, routed=0.0)
     queries, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
     before_norm = queries + keys if model.qk_norm and "norm_outputs" not in drops else 0
-    return LayerBytes(spread=norm, split=HALF * (2 * queries + 2 * keys + before_norm), scores=scores, routed=0.0)
+    split = HALF * (queries + 2 * keys + before_norm) + output * queries
+    return LayerBytes(spread=norm, split=split, scores=scores, routed=0.0)
 
 
-def _mlp(model: ModelSpec, width: int, drops: tuple[str, ...]) -> LayerBytes:
-    """Norm input and output, the inner activations before and (one width) after the non-linearity.
+def _mlp(model: ModelSpec, width: int, fed: float, drops: tuple[str, ...]) -> LayerBytes:
+    """Norm input, the inner activations before the non-linearity, and the inputs of both matmuls.
 
     With a parallel residual both norms read the same tensor, which is kept once.
     """
-    inputs = 0.0 if model.parallel_residual else 1.0
-    norm = HALF * model.hidden * (inputs + (0.0 if "norm_outputs" in drops else 1.0))
+    inputs = 0.0 if model.parallel_residual else HALF
+    norm = model.hidden * (inputs + (0.0 if "norm_outputs" in drops else fed))
     inner = (2 if model.gated_mlp else 1) * width
-    return LayerBytes(spread=norm, split=HALF * (inner + width), scores=0.0, routed=0.0)
+    return LayerBytes(spread=norm, split=HALF * inner + fed * width, scores=0.0, routed=0.0)
 
 
-def _experts(model: ModelSpec, constants: MemoryConstants, drops: tuple[str, ...]) -> LayerBytes:
+def _experts(model: ModelSpec, constants: MemoryConstants, fed: float, drops: tuple[str, ...]) -> LayerBytes:
     """Router logits (fp32, with their softmax and mask), top-k permuted inputs, inner activations; shared experts.
 
     The combining probabilities are applied between the experts' matmuls (Megatron-Core), so outputs are not kept.
@@ -145,10 +154,11 @@ def _experts(model: ModelSpec, constants: MemoryConstants, drops: tuple[str, ...
         return LayerBytes(0.0, 0.0, 0.0, 0.0)
     moe = model.moe
     inner = 2 if model.gated_mlp else 1
-    after = 0.0 if "expert_activation" in drops else 1.0
-    shared = _mlp(model, moe.shared_experts * moe.shared_ffn, drops)
+    after = 0.0 if "expert_activation" in drops else fed
+    shared = _mlp(model, moe.shared_experts * moe.shared_ffn, fed, drops)
     router = 3 * 4.0 * moe.experts
-    routed = constants.moe_imbalance * moe.top_k * HALF * (model.hidden + (inner + after) * moe.expert_ffn)
+    a_copy = fed * model.hidden + (HALF * inner + after) * moe.expert_ffn
+    routed = constants.moe_imbalance * moe.top_k * a_copy
     return LayerBytes(spread=shared.spread + router, split=shared.split, scores=0.0, routed=routed)
 
 

@@ -11,34 +11,32 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True, slots=True)
 class StageLayers:
-    """Layers on the stages at either end, each (n,) counts.
-
-    `first` carries the embedding, `last` the output head and the loss; `fullest` is the most that any stage holds.
-    """
+    """Layers on the first stage (embedding), on the fullest, and on the last (head and loss), (n,) each."""
 
     first: IntArray
+    fullest: IntArray
     last: IntArray
 
-    @property
-    def fullest(self) -> IntArray:
-        return self.first
 
+def stage_layers(layers: int, pp: IntArray, chosen: bool = False) -> StageLayers:
+    """Layers by stage. The fullest holds ceil(layers / pp), whoever cuts.
 
-def stage_layers(layers: int, pp: IntArray) -> StageLayers:
-    """Layers of the first and the last stage; none between holds more than the first.
-
-    Stages differ by at most one layer; where pp does not divide, the last stage, which also computes the logits, is
-    one of those with fewer. Interleaving deals the same layers out in vpp chunks and changes no stage's sum.
+    Interleaving deals the same layers out in vpp chunks and changes no stage's sum.
 
     Parameters
     ----------
     layers : transformer layers of the model
     pp : int array (n,), pipeline stages, at most `layers`
-
-    Source: DeepSpeed `partition_balanced` (GPT-NeoX's pipe_partition_method) and Megatron-LM
-    `pipeline_model_parallel_layout`; both reach a fullest stage of ceil(layers / pp).
+    chosen : whether the user lays the stages out (Megatron's pipeline_model_parallel_layout and
+        account_for_embedding/loss_in_pipeline_split). Then what pp does not divide leaves a layer less on the last
+        stage first, on the first stage next. Otherwise (DeepSpeed's partition_balanced, which settles only the most
+        that any stage holds) each is taken to be as full as the fullest.
     """
-    return StageLayers(first=-(-layers // pp), last=layers // pp)
+    full = -(-layers // pp)
+    if not chosen:
+        return StageLayers(full, full, full)
+    spare = full * pp - layers
+    return StageLayers(first=full - (spare >= 2), fullest=full, last=full - (spare >= 1))
 
 
 def in_flight_limit(pp: FloatArray, vpp: FloatArray, stage: int) -> FloatArray:
