@@ -17,8 +17,7 @@ from planner.catalog import eligible_offers, load_catalog, supports
 from planner.catalog.catalog import Catalog
 from planner.catalog.paths import data_dir
 from planner.catalog.types import Offer
-from planner.scenario import Cluster, OwnCluster, Quota
-from planner.scenario_types import QuotedPrice
+from planner.scenario import Cluster, OwnCluster, Quota, QuotedPrice
 from planner.units import PlannerError
 
 SNAPSHOT = "2026-11-24"
