@@ -1,0 +1,106 @@
+"""What a plan sits on: budgets, bounds and limits that would change it if they gave way; and what to be wary of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from planner.plan import Binding, Plan
+from planner.search.goals import View, find
+from planner.search.plans import critical_of, fastest_of, make_plan
+from planner.search.problem import Problem
+from planner.units import format_count, format_duration, format_percent, format_usd
+from planner.workload.learning import token_multiplier
+
+
+def bindings(problem: Problem, view: View, best: int, plan: Plan) -> tuple[Binding, ...]:
+    """The limits that hold this plan back, each with what it costs."""
+    out = [b for key in ("time_s", "cost_usd") if (b := _budget(problem, view, best, key)) is not None]
+    out += _batch(problem, plan)
+    out += _nodes(problem, plan)
+    return tuple(out)
+
+
+def _budget(problem: Problem, view: View, best: int, key: str) -> Binding | None:
+    """A budget binds if the plan would be another without it."""
+    limit = getattr(view.goal, key)
+    if limit is None:
+        return None
+    free = View(problem, replace(view.goal, **{key: None}))
+    other = find(free)
+    if other is None or (other == best and free.offer[other] == view.offer[best]):
+        return None
+    plan = make_plan(problem, fastest_of(problem, other), problem.offers[int(free.offer[other])])
+    instead = (
+        f"{format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud} would do it in"
+        f" {format_duration(plan.time_s.p50)} for {format_usd(plan.cost_usd.p50)}"
+    )
+    if key == "time_s":
+        text, unit = f"The time budget of {format_duration(limit)} binds: without it {instead}.", "s"
+        value = float(problem.best_s[best] * view.sure[best])
+    else:
+        text, unit = f"The cost budget of {format_usd(limit)} binds: without it {instead}.", "USD"
+        value = float(problem.costs.usd(view.usd_per_hour[[best]], problem.best_s[[best]] * view.sure[[best]])[0])
+    return Binding("budget.time" if key == "time_s" else "budget.cost", text, value, limit, unit)
+
+
+def _batch(problem: Problem, plan: Plan) -> list[Binding]:
+    """A batch at the end of its range is said, with what it costs in tokens to the same loss."""
+    low, high = problem.batches.low, problem.batches.high
+    largest = high // (plan.layout.micro_batch * plan.layout.dp) * plan.layout.micro_batch * plan.layout.dp
+    if low == high or plan.global_batch not in (low, high, largest):
+        return []
+    end = "min" if plan.global_batch == low else "max"
+    critical = critical_of(problem, plan.tokens).doubling_sequences(plan.seq_length)
+    share = float(token_multiplier(plan.global_batch, critical) / token_multiplier(low, critical)) - 1.0
+    text = (
+        f"The global batch of {format_count(plan.global_batch)} sequences sits on the {end}imum of its range"
+        f" ({format_count(low)} to {format_count(high)})"
+    )
+    if end == "max":
+        text += (
+            f": to the same loss it takes {format_percent(share)} more tokens than the smallest would, by a critical"
+            f" batch of {format_count(round(critical))} sequences (McCandlish et al. 2018); the plan trains on the"
+            " tokens that were asked for"
+        )
+    limit = float(high if end == "max" else low)
+    return [Binding(f"training.global_batch.{end}", text + ".", float(plan.global_batch), limit, "sequences")]
+
+
+def _nodes(problem: Problem, plan: Plan) -> list[Binding]:
+    """A plan at the most GPUs there are."""
+    offer, most = plan.offer, problem.scenario.cluster.max_gpus
+    size = plan.gpus // plan.nodes
+    if offer.max_nodes is not None and plan.nodes >= offer.max_nodes:
+        text = (
+            f"{offer.id} sells at most {format_count(offer.max_nodes)} nodes ({offer.max_nodes_basis}): all are used."
+        )
+        return [Binding("offer.max_nodes", text, float(plan.nodes), float(offer.max_nodes), "nodes")]
+    if plan.gpus + size > most:
+        text = f"cluster.max_gpus of {format_count(most)} is used up: one node more would pass it."
+        return [Binding("cluster.max_gpus", text, float(plan.gpus), float(most), "GPUs")]
+    return []
+
+
+def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
+    """What a reader should know before signing."""
+    out = list(problem.length.remarks)
+    if not problem.offers:
+        out.append("No offer of the catalog fits what `cluster` asks for.")
+    if plan is None:
+        return tuple(out)
+    offer = plan.offer
+    flags = next(o.flags for o in problem.offers if o.id == offer.id)
+    if offer.max_nodes is None and offer.pricing != "owned":
+        out.append(
+            f"That {offer.id} sells {format_count(plan.nodes)} nodes at once is an assumption: no limit is known."
+            " Ask, or state it under cluster.quotas."
+        )
+    if "network_assumed" in flags:
+        out.append(f"The network of {offer.instance} is your assumption (cluster.assume_network).")
+    if "network_recalled" in flags:
+        out.append(f"The network rate of {offer.instance} is from memory, not from a source: check it.")
+    if offer.date_kind not in ("exact", "user", ""):
+        out.append(f"The price of {offer.id} is dated by {offer.date_kind.replace('_', ' ')} only ({offer.as_of}).")
+    if plan.basis == "modelled":
+        out.append("Nobody's measurement stands near this plan: the throughput is the model's alone.")
+    return tuple(out)

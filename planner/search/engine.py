@@ -1,0 +1,510 @@
+"""The fastest run on each GPU count of one kind of machine, exact, by branch and bound in arrays.
+
+Step time depends on hardware and framework, never on price, and a prediction's spread never on the layout. So the
+fastest layout of a cell (hardware, framework, GPU count) is its best at every quantile, for every offer and objective.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts
+from planner.scenario import IntChoice
+from planner.search.batches import BatchSpace
+from planner.search.layouts import LayoutTable
+from planner.search.run import Run
+
+SLACK = 1.0 + 1e-9  # a bound must exceed a cut by this factor to prune: rounding never prunes a tie
+UNLIMITED_MICRO_BATCHES = 1 << 20  # as grad_accum: every pipeline is full
+SLICE = 40_000  # rows evaluated together: their arrays stay in cache
+SEEDS = 2  # intervals a cell that are looked at first, for a good incumbent
+
+OBJECTIVE, TIME, COST, MEMORY = "objective", "time budget", "cost budget", "memory"
+
+
+class Kernels(Protocol):
+    """Micro-batch times of distinct kernels."""
+
+    @property
+    def busy_s(self) -> FloatArray: ...
+
+    def take(self, index: Any) -> Any: ...
+
+
+class Physics(Protocol):
+    """What the search asks of the performance model, for one model on one hardware and framework.
+
+    Its bounds rest on: busy seconds a sequence do not rise with the micro-batch; a step of m micro-batches takes at
+    least factor x busy / pp x (m + (pp - 1) / vpp), and per micro-batch not more with larger m; memory is a line in
+    the micro-batch that rises with m only until the pipeline is full (m = pp; 2 pp where chunks interleave).
+    """
+
+    @property
+    def capacity_gib(self) -> float: ...
+
+    def factor(self, gpus: IntArray) -> FloatArray: ...
+
+    def kernels(
+        self, tp: IntArray, cp: IntArray, ep: IntArray, sp: BoolArray, recompute: IntArray, micro: IntArray
+    ) -> Kernels: ...
+
+    def step_s(
+        self, kernels: Any, pp: IntArray, vpp: IntArray, dp: IntArray, zero_stage: IntArray, grad_accum: IntArray
+    ) -> FloatArray: ...
+
+    def memory_line(self, layouts: Layouts) -> tuple[FloatArray, FloatArray]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Evaluated candidates, one entry each, (n,): table row, dp, micro-batch, global batch, seconds of the run."""
+
+    cell: IntArray
+    row: IntArray
+    dp: IntArray
+    micro: IntArray
+    batch: IntArray
+    step_s: FloatArray
+    seconds: FloatArray
+
+    def take(self, index: IntArray | BoolArray) -> Found:
+        return Found(*(getattr(self, name)[index] for name in self.__slots__))
+
+    @staticmethod
+    def join(parts: list[Found]) -> Found:
+        return Found(*(np.concatenate([getattr(p, name) for p in parts]) for name in Found.__slots__))
+
+
+@dataclass(slots=True)
+class Limits:
+    """What a cell's run may take, seconds at p50, (cells,): by each budget, and by what is already found."""
+
+    time_s: FloatArray
+    cost_s: FloatArray
+    objective_s: FloatArray
+
+    @property
+    def least_s(self) -> FloatArray:
+        return np.minimum(np.minimum(self.time_s, self.cost_s), self.objective_s) * SLACK
+
+
+@dataclass(slots=True)
+class Tally:
+    """Candidates by what became of them, each (cells,)."""
+
+    evaluated: FloatArray
+    pruned: dict[str, FloatArray] = field(default_factory=dict)
+
+    @staticmethod
+    def of(cells: int) -> Tally:
+        return Tally(np.zeros(cells), {rule: np.zeros(cells) for rule in (MEMORY, TIME, COST, OBJECTIVE)})
+
+    def add(self, rule: str, cell: IntArray, count: IntArray) -> None:
+        target = self.evaluated if rule == "evaluated" else self.pruned[rule]
+        target += np.bincount(cell, weights=count, minlength=len(target))
+
+    def slow(self, cell: IntArray, bound_s: FloatArray, count: IntArray, limits: Limits) -> None:
+        """Counts candidates whose bound passes a limit, under the first rule of time, cost, objective it passes."""
+        over_time = bound_s > limits.time_s[cell] * SLACK
+        over_cost = ~over_time & (bound_s > limits.cost_s[cell] * SLACK)
+        for rule, which in ((TIME, over_time), (COST, over_cost), (OBJECTIVE, ~over_time & ~over_cost)):
+            if which.any():
+                self.add(rule, cell[which], count[which])
+
+
+Tighten = Callable[[FloatArray], FloatArray]  # seconds of each cell's best so far -> new objective limits
+
+
+@dataclass
+class Site:
+    """One model on one kind of machine with one framework: physics, its layouts, the batches and the run."""
+
+    physics: Physics
+    table: LayoutTable
+    batches: BatchSpace
+    run: Run
+    dp: IntChoice = field(default_factory=IntChoice)
+
+    def __post_init__(self) -> None:
+        self.starts, self.ends = _intervals(self.batches)
+        table, rows = self.table, self.table.kernel_row
+        kernels, intervals = len(rows), len(self.ends)
+        which = np.repeat(rows, intervals)
+        micro = np.tile(self.ends, kernels)
+        self.per_sequence = np.zeros((kernels, intervals))
+        if kernels:
+            busy = self._kernels(which, micro).busy_s.reshape(kernels, intervals)
+            self.per_sequence = busy / self.ends
+        # Rows are first held against the least over all micro-batches, looked up by bubble share a sequence.
+        self.grid = np.concatenate([[0.0], 2.0 ** np.arange(-16, 8, 0.25)])
+        cost = self.per_sequence[:, :, None] * (1.0 + self.starts[:, None] * self.grid)
+        self.least = cost.min(axis=1) if intervals else np.full((kernels, len(self.grid)), np.inf)
+        widths = table.tp * table.cp
+        self.floor = float((self.least[table.kernel, 0] * widths).min()) if len(table) and intervals else np.inf
+
+    def floor_s(self, gpus: IntArray) -> FloatArray:
+        """Seconds that no run on so many GPUs undercuts, (n,)."""
+        n, batch = self.run.least(self.batches.low, self.batches.high)
+        return n * batch * self.floor * self.physics.factor(gpus) / gpus
+
+    def space(self, gpus: IntArray) -> IntArray:
+        """Candidates on each GPU count, (n,)."""
+        return self.table.space(gpus, self.dp, self.batches)
+
+    def solve(self, gpus: IntArray, limits: Limits, tighten: Tighten) -> tuple[Found, Tally]:
+        """The fastest candidate of each cell within its limits, ties by the total order; not every cell has one."""
+        branch = _Branch(self, gpus, limits, tighten)
+        return branch.run(), branch.tally
+
+    def everything(self, gpus: int) -> Found:
+        """Every candidate on `gpus` that fits in memory, evaluated; in the order of the table."""
+        row, dp = self.table.on(gpus, self.dp, self.batches)
+        parts = [_nothing()]
+        for at in range(0, len(row), 1024):
+            parts += self._cut_every_way(row[at : at + 1024], dp[at : at + 1024])
+        return Found.join(parts)
+
+    def _cut_every_way(self, row: IntArray, dp: IntArray) -> list[Found]:
+        unit = dp * self.table.group[row]
+        most = self.batches.high // unit
+        which = np.repeat(np.arange(len(row)), most)
+        micro = np.arange(len(which)) - np.repeat(np.cumsum(most) - most, most) + 1
+        keep = self.batches.allows_micro(micro)
+        which, micro = which[keep], micro[keep]
+        cut = micro * unit[which]
+        batch = self.batches.edge(cut, smallest=False)
+        parts = []
+        while len(which):
+            alive = batch > 0
+            which, micro, cut, batch = which[alive], micro[alive], cut[alive], batch[alive]
+            for at in range(0, len(which), SLICE):
+                s = slice(at, at + SLICE)
+                r, d, b, m = row[which[s]], dp[which[s]], batch[s], micro[s]
+                base, slope = self.memory_line(r, d, b // (m * d))
+                fits = base + slope * m <= self.physics.capacity_gib
+                parts.append(
+                    self.evaluate(np.zeros(int(fits.sum()), dtype=np.int64), r[fits], d[fits], m[fits], b[fits])
+                )
+            batch = self.batches.next(cut, batch)
+        return parts
+
+    def memory_line(self, row: IntArray, dp: IntArray, grad_accum: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Memory of these rows in GiB = first + second x micro_batch, each (n,)."""
+        return self.physics.memory_line(self.layouts(row, dp, np.ones_like(row), grad_accum))
+
+    def layouts(self, row: IntArray, dp: IntArray, micro: IntArray, grad_accum: IntArray) -> Layouts:
+        """These candidates as the performance room takes them."""
+        t = self.table
+        return Layouts(
+            t.tp[row],
+            t.pp[row],
+            t.vpp[row],
+            dp,
+            t.cp[row],
+            t.ep[row],
+            t.zero_stage[row],
+            t.sequence_parallel[row],
+            t.recompute[row],
+            micro,
+            grad_accum,
+        )
+
+    def evaluate(self, cell: IntArray, row: IntArray, dp: IntArray, micro: IntArray, batch: IntArray) -> Found:
+        """Steps and runs of these candidates, in full."""
+        kernels = self._distinct_kernels(row, micro)
+        t = self.table
+        pp, vpp, zero = t.pp[row], t.vpp[row], t.zero_stage[row]
+
+        def step_at(size: IntArray) -> FloatArray:
+            return self.physics.step_s(kernels, pp, vpp, dp, zero, size // (micro * dp))
+
+        step_s = step_at(batch)
+        return Found(cell, row, dp, micro, batch, step_s, self.run.seconds(batch, step_s, step_at))
+
+    def _kernels(self, row: IntArray, micro: IntArray) -> Kernels:
+        t = self.table
+        return self.physics.kernels(t.tp[row], t.cp[row], t.ep[row], t.sequence_parallel[row], t.recompute[row], micro)
+
+    def _distinct_kernels(self, row: IntArray, micro: IntArray) -> Any:
+        """Kernel times of these candidates, each distinct kernel computed once."""
+        if not len(row):
+            return self._kernels(row, micro)
+        most = int(micro.max()) + 1
+        code = self.table.kernel[row] * most + micro
+        seen = np.zeros(len(self.table.kernel_row) * most, dtype=bool)
+        seen[code] = True
+        codes = np.flatnonzero(seen)
+        place = np.cumsum(seen) - 1
+        kernels = self._kernels(self.table.kernel_row[codes // most], codes % most)
+        return kernels.take(place[code])
+
+
+class _Branch:
+    """One pass of branch and bound over some cells of a site."""
+
+    def __init__(self, site: Site, gpus: IntArray, limits: Limits, tighten: Tighten) -> None:
+        self.site, self.gpus, self.limits, self.tighten = site, gpus, limits, tighten
+        self.tally = Tally.of(len(gpus))
+        self.best_s = np.full(len(gpus), np.inf)
+        self.found = _nothing()
+
+    def run(self) -> Found:
+        """Rows, intervals of micro-batches, micro-batches, batches: each level is bounded before the next."""
+        row, dp, cell = self._rows()
+        n, reference = self.site.run.least(self.site.batches.low, self.site.batches.high)
+        t = self.site.table
+        self.row, self.dp, self.cell = row, dp, cell
+        self.unit = dp * t.group[row]
+        factor = self.site.physics.factor(self.gpus)
+        self.scale = n * reference * factor[cell] / (t.pp[row] * dp)
+        self.bubble = (t.pp[row] - 1) / t.vpp[row]
+        self.bubble_share = self.bubble * dp / reference  # a sequence of micro-batch
+        self._prune_rows()
+        self._fit_memory()
+        pair, interval, bound = self._intervals()
+        self._visit(pair, interval, bound)
+        return self.found
+
+    def _rows(self) -> tuple[IntArray, IntArray, IntArray]:
+        site = self.site
+        parts = [site.table.on(int(g), site.dp, site.batches) for g in self.gpus]
+        row = np.concatenate([p[0] for p in parts])
+        dp = np.concatenate([p[1] for p in parts])
+        cell = np.repeat(np.arange(len(self.gpus)), [len(p[0]) for p in parts])
+        return row, dp, cell
+
+    def _keep(self, keep: BoolArray) -> None:
+        for name in ("row", "dp", "cell", "unit", "scale", "bubble", "bubble_share", "ways"):
+            setattr(self, name, getattr(self, name)[keep])
+
+    def _prune_rows(self) -> None:
+        site = self.site
+        self.ways = site.batches.ways(self.unit)
+        self._keep(self.ways > 0)
+        place = np.searchsorted(site.grid, self.bubble_share, side="right") - 1
+        bound = self.scale * site.least[site.table.kernel[self.row], place]
+        slow = bound > self.limits.least_s[self.cell]
+        self.tally.slow(self.cell[slow], bound[slow], self.ways[slow], self.limits)
+        self._keep(~slow)
+
+    def _fit_memory(self) -> None:
+        """The largest micro-batches that fit with full pipelines (strict) and with the fewest micro-batches (loose)."""
+        site, t = self.site, self.site.table
+        self.strict = self._largest(np.full_like(self.row, UNLIMITED_MICRO_BATCHES))
+        self.loose = self.strict.copy()
+        piped = np.flatnonzero(t.pp[self.row] > 1)
+        self.loose[piped] = self._largest(t.group[self.row[piped]], piped)
+        self.loose = np.maximum(self.loose, self.strict)
+        fitting = site.batches.ways(self.unit, self.loose)
+        self.tally.add(MEMORY, self.cell, self.ways - fitting)
+        keep = fitting > 0
+        self.strict, self.loose = self.strict[keep], self.loose[keep]
+        self._keep(keep)
+
+    def _largest(self, grad_accum: IntArray, at: IntArray | None = None) -> IntArray:
+        row, dp = (self.row, self.dp) if at is None else (self.row[at], self.dp[at])
+        base, slope = self.site.memory_line(row, dp, grad_accum)
+        room = self.site.physics.capacity_gib - base
+        with np.errstate(divide="ignore", invalid="ignore"):
+            most = np.where(slope > 0, np.floor(room / slope * (1.0 + 1e-12) + 1e-9), np.where(room >= 0, np.inf, 0))
+        most = np.clip(most, 0, self.site.batches.high).astype(np.int64)
+        return most - (base + slope * most > self.site.physics.capacity_gib)
+
+    def _intervals(self) -> tuple[IntArray, IntArray, FloatArray]:
+        """(row, interval) pairs whose bound is within the limits, and the bounds."""
+        site, t = self.site, self.site.table
+        limit = self.limits.least_s[self.cell]
+        kernel = t.kernel[self.row]
+        # Micro-batches beyond `strict` fit only while the pipeline is not full.
+        most = np.where(t.vpp[self.row] > 1, t.pp[self.row], np.maximum(t.pp[self.row] - 1, 1))
+        unfilled = self.bubble / most
+        pairs, intervals, bounds = [], [], []
+        for i, (start, end) in enumerate(zip(self.site.starts.tolist(), self.site.ends.tolist(), strict=True)):
+            at = np.flatnonzero(self.loose >= start)
+            idle = start * self.bubble_share[at]
+            idle = np.where(start > self.strict[at], np.maximum(idle, unfilled[at]), idle)
+            bound = self.scale[at] * site.per_sequence[kernel[at], i] * (1.0 + idle)
+            slow = bound > limit[at]
+            if slow.any():
+                out = at[slow]
+                count = self._ways_between(out, start, end)
+                self.tally.slow(self.cell[out], bound[slow], count, self.limits)
+            pairs.append(at[~slow])
+            intervals.append(np.full(len(pairs[-1]), i))
+            bounds.append(bound[~slow])
+        return _concatenate(pairs), _concatenate(intervals), np.concatenate([*bounds, np.zeros(0)])
+
+    def _ways_between(self, at: IntArray, start: int | IntArray, end: int | IntArray) -> IntArray:
+        ways, unit = self.site.batches.ways, self.unit[at]
+        last = np.minimum(end, self.loose[at])
+        return ways(unit, last) - ways(unit, np.broadcast_to(start, last.shape) - 1)
+
+    def _visit(self, pair: IntArray, interval: IntArray, bound: FloatArray) -> None:
+        """Evaluates pairs, each cell's most promising first, so that its incumbent prunes the rest."""
+        for _ in range(SEEDS):
+            least = np.full(len(self.gpus), np.inf)
+            np.minimum.at(least, self.cell[pair], bound)
+            first = bound == least[self.cell[pair]]
+            self._visit_slice(pair[first], interval[first])
+            pair, interval, bound = self._still(pair[~first], interval[~first], bound[~first])
+        order = np.argsort(bound, kind="stable")
+        pair, interval, bound = pair[order], interval[order], bound[order]
+        size = np.cumsum(np.minimum(self.site.ends[interval], self.loose[pair]) - self.site.starts[interval] + 1)
+        begin = 0
+        while begin < len(pair):
+            done = size[begin - 1] if begin else 0
+            end = max(begin + 1, int(np.searchsorted(size, done + SLICE)))
+            s = slice(begin, end)
+            kept = self._still(pair[s], interval[s], bound[s])
+            self._visit_slice(kept[0], kept[1])
+            begin = end
+
+    def _still(self, pair: IntArray, interval: IntArray, bound: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
+        """The pairs whose bound is within the limits as they are now; the others are counted."""
+        slow = bound > self.limits.least_s[self.cell[pair]]
+        if not slow.any():
+            return pair, interval, bound
+        out, i = pair[slow], interval[slow]
+        count = self._ways_between(out, self.site.starts[i], self.site.ends[i])
+        self.tally.slow(self.cell[out], bound[slow], count, self.limits)
+        return pair[~slow], interval[~slow], bound[~slow]
+
+    def _visit_slice(self, pair: IntArray, interval: IntArray) -> None:
+        start = self.site.starts[interval]
+        length = np.minimum(self.site.ends[interval], self.loose[pair]) - start + 1
+        at = np.repeat(pair, length)
+        micro = np.arange(len(at)) - np.repeat(np.cumsum(length) - length, length) + np.repeat(start, length)
+        keep = self.site.batches.allows_micro(micro)
+        self._batches(at[keep], micro[keep])
+
+    def _batches(self, at: IntArray, micro: IntArray) -> None:
+        """From the best batch of each (row, micro-batch) on, until the bound on all further ones passes the limit."""
+        site = self.site
+        cut = micro * self.unit[at]
+        batch = self._first_batch(at, micro, cut)
+        while True:
+            alive = batch > 0
+            at, micro, cut, batch = at[alive], micro[alive], cut[alive], batch[alive]
+            if not len(at):
+                return
+            cell = self.cell[at]
+            found = site.evaluate(cell, self.row[at], self.dp[at], micro, batch)
+            self.tally.add("evaluated", cell, np.ones_like(cell))
+            self._improve(found)
+            bound = site.run.further_least(batch, found.step_s, found.seconds)
+            if site.run.fixed:
+                rest = site.batches.count(cut, batch, np.full_like(batch, site.batches.high + 1))
+                fits = np.zeros(len(at), dtype=bool)
+            else:
+                rest = site.batches.count(cut, np.zeros_like(batch), batch)
+                fits = bound <= self.limits.least_s[cell]
+            self.tally.slow(cell[~fits], bound[~fits], rest[~fits], self.limits)
+            at, micro, cut = at[fits], micro[fits], cut[fits]
+            batch = site.batches.next(cut, batch[fits])
+
+    def _first_batch(self, at: IntArray, micro: IntArray, cut: IntArray) -> IntArray:
+        """The batch to begin with, 0 where none is allowed; those that do not fit in memory are counted."""
+        site, t = self.site, self.site.table
+        batch = site.batches.edge(cut, smallest=site.run.fixed)
+        tight = np.flatnonzero((micro > self.strict[at]) & (batch > 0))
+        if not len(tight):
+            return batch
+        pair, size, cut = at[tight], micro[tight], cut[tight]
+        dp = self.dp[pair]
+        unfilled = np.where(t.vpp[self.row[pair]] > 1, t.pp[self.row[pair]], t.pp[self.row[pair]] - 1)
+        allowed = batch[tight]
+        high = np.full_like(cut, site.batches.high + 1)
+        if site.run.fixed:
+            fits = self._fits(pair, size, allowed)
+            rest = site.batches.count(cut, allowed - 1, high)
+            self.tally.add(MEMORY, self.cell[pair], np.where(fits, 0, rest))
+            batch[tight] = np.where(fits, allowed, 0)
+            return batch
+        allowed = site.batches.edge(cut, False, size * dp * unfilled)
+        while True:
+            fits = (allowed == 0) | self._fits(pair, size, np.maximum(allowed, size * dp))
+            if fits.all():
+                break
+            allowed = np.where(fits, allowed, site.batches.next(cut, allowed))
+        self.tally.add(MEMORY, self.cell[pair], site.batches.count(cut, allowed, high))
+        batch[tight] = allowed
+        return batch
+
+    def _fits(self, pair: IntArray, micro: IntArray, batch: IntArray) -> BoolArray:
+        dp = self.dp[pair]
+        base, slope = self.site.memory_line(self.row[pair], dp, batch // (micro * dp))
+        return np.asarray(base + slope * micro <= self.site.physics.capacity_gib)
+
+    def _improve(self, found: Found) -> None:
+        least = self.best_s.copy()
+        np.minimum.at(least, found.cell, found.seconds)
+        within = found.seconds <= np.minimum(least, self.limits.least_s)[found.cell]
+        if not within.any():
+            return
+        merged = Found.join([self.found, found.take(within)])
+        self.found = merged.take(first_of_each(merged, self.site.table))
+        self.best_s[self.found.cell] = self.found.seconds
+        self.limits.objective_s = np.minimum(self.limits.objective_s, self.best_s)
+        self.limits.objective_s = np.minimum(self.limits.objective_s, self.tighten(self.best_s))
+
+
+def first_of_each(found: Found, table: LayoutTable) -> IntArray:
+    """Index of each cell's first candidate: least time, then the total order (batch, simpler layout, its numbers)."""
+    t, row = table, found.row
+    keys = (
+        found.micro,
+        t.recompute[row],
+        t.sequence_parallel[row],
+        t.zero_stage[row],
+        t.ep[row],
+        t.cp[row],
+        t.vpp[row],
+        t.pp[row],
+        t.tp[row],
+        complexity(table, row),
+        found.batch,
+        found.seconds,
+        found.cell,
+    )
+    order = np.lexsort(keys)
+    cells = found.cell[order]
+    head = np.ones(len(order), dtype=bool)
+    head[1:] = cells[1:] != cells[:-1]
+    return order[head]
+
+
+def complexity(table: LayoutTable, row: IntArray) -> IntArray:
+    """How far from plain data parallelism: dimensions in use, plus ZeRO stage, recompute, sequence parallel."""
+    used = sum(np.asarray(d[row] > 1, dtype=np.int64) for d in (table.tp, table.pp, table.vpp, table.cp, table.ep))
+    return np.asarray(
+        used + table.zero_stage[row] + table.recompute[row] + table.sequence_parallel[row], dtype=np.int64
+    )
+
+
+def _intervals(batches: BatchSpace) -> tuple[IntArray, IntArray]:
+    """First and last micro-batch of intervals that cover all allowed ones: singly at first, then wider."""
+    low, high = batches.micro_low, batches.micro_high
+    if batches.micro_values:
+        ends = sorted(m for m in batches.micro_values if low <= m <= high)
+        return np.array(ends, dtype=np.int64), np.array(ends, dtype=np.int64)
+    ends, width = [], 1
+    at = low
+    while at <= high:
+        width = max(1, at // 4)
+        ends.append(min(high, at + width - 1))
+        at = ends[-1] + 1
+    starts = [low, *(e + 1 for e in ends[:-1])] if ends else []
+    return np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64)
+
+
+def _concatenate(parts: list[IntArray]) -> IntArray:
+    return np.concatenate([*parts, np.zeros(0, dtype=np.int64)])
+
+
+def _nothing() -> Found:
+    none = np.zeros(0, dtype=np.int64)
+    return Found(none, none, none, none, none, np.zeros(0), np.zeros(0))

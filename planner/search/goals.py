@@ -1,0 +1,248 @@
+"""What is looked for: a quantity to make small, over some offers, within some budgets; and the search for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from planner.performance.arrays import BoolArray, FloatArray, IntArray
+from planner.search.engine import COST, MEMORY, OBJECTIVE, SLACK, TIME, Limits, Tally, complexity
+from planner.search.layouts import LayoutTable
+from planner.search.problem import CELLS_TOGETHER, Problem
+
+DAY_S = 86400.0
+DEARER = "dearer offer of the same machines"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Least usd_per_second x time + usd x cost (+ gpus x GPUs), each at its quantile `at` (None: p50).
+
+    Budgets hold at `confidence`. `offers` (over problem.offers) leaves offers out; so does `cells` cells.
+    """
+
+    per_second: float = 0.0
+    per_usd: float = 0.0
+    per_gpu: float = 0.0
+    at: float | None = None
+    time_s: float | None = None
+    cost_usd: float | None = None
+    confidence: float = 0.8
+    offers: BoolArray | None = None
+    cells: BoolArray | None = None
+
+
+def objective_goal(kind: str, usd_per_day: float = 0.0, **budget: object) -> Goal:
+    """The goal of a scenario's objective: cost (USD), time (s) or usd_per_day (USD)."""
+    weights = {"cost": (0.0, 1.0), "time": (1.0, 0.0), "usd_per_day": (usd_per_day / DAY_S, 1.0)}
+    per_second, per_usd = weights[kind]
+    return Goal(per_second=per_second, per_usd=per_usd, **budget)  # type: ignore[arg-type]
+
+
+@dataclass
+class View:
+    """A goal's numbers for every cell of a problem, (cells,) each: what its best offer costs, and its quantiles."""
+
+    problem: Problem
+    goal: Goal
+    usd_per_hour: FloatArray = field(init=False)
+    offer: IntArray = field(init=False)
+
+    def __post_init__(self) -> None:
+        p, g = self.problem, self.goal
+        price, self.offer = p.cheapest(g.offers)
+        self.usd_per_hour = price * p.gpus
+        self.allowed = np.isfinite(price)
+        if g.cells is not None:
+            self.allowed &= g.cells
+        self.median = p.quantile(0.5)
+        self.sure = p.quantile(g.confidence)
+        self.factor = self.median if g.at is None else p.quantile(g.at)
+
+    def value(self, seconds: FloatArray, cells: IntArray) -> FloatArray:
+        """The goal's quantity were these cells' runs to take `seconds` as predicted; rises with them."""
+        g, p = self.goal, self.problem
+        time = seconds * self.factor[cells]
+        total = g.per_gpu * p.gpus[cells] + g.per_second * time
+        if g.per_usd:
+            total = total + g.per_usd * p.costs.usd(self.usd_per_hour[cells], time)
+        return np.asarray(total, dtype=np.float64)
+
+    def longest_s(self, value: float, cells: IntArray) -> FloatArray:
+        """Predicted seconds beyond which a cell's quantity surely exceeds `value`."""
+        g, p = self.goal, self.problem
+        if not np.isfinite(value):
+            return np.full(len(cells), np.inf)
+        left = value - g.per_gpu * p.gpus[cells]
+        limit = np.full(len(cells), np.inf)
+        if g.per_usd and g.per_second:
+            egress = p.costs.egress.usd if p.costs.egress is not None else 0.0
+            storage = p.costs.storage.usd(1.0) if p.costs.storage is not None else 0.0
+            rate = g.per_second + g.per_usd * (self.usd_per_hour[cells] / 3600.0 + storage)
+            limit = (left - g.per_usd * egress) / rate
+        elif g.per_usd:
+            limit = p.costs.longest_s(self.usd_per_hour[cells], left / g.per_usd)
+        elif g.per_second:
+            limit = left / g.per_second
+        limit = np.where(left >= 0, np.maximum(limit, -1.0), -1.0)
+        return np.asarray(limit / self.factor[cells], dtype=np.float64)
+
+    def budget_limits(self, cells: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Predicted seconds beyond which the time budget, and the cost budget, is surely broken."""
+        g = self.goal
+        none = np.full(len(cells), np.inf)
+        time = none if g.time_s is None else g.time_s / self.sure[cells]
+        cost = none
+        if g.cost_usd is not None:
+            cost = self.problem.costs.longest_s(self.usd_per_hour[cells], g.cost_usd) / self.sure[cells]
+        return time, cost
+
+    def feasible(self, cells: IntArray) -> BoolArray:
+        """Whether these cells' fastest known runs keep the budgets: decided by the figures that are printed."""
+        p, g = self.problem, self.goal
+        time = p.best_s[cells] * self.sure[cells]
+        ok = np.isfinite(time)
+        if g.time_s is not None:
+            ok &= time <= g.time_s
+        if g.cost_usd is not None:
+            ok &= p.costs.usd(self.usd_per_hour[cells], time) <= g.cost_usd
+        return np.asarray(ok, dtype=bool)
+
+
+def find(view: View, tally: Tally | None = None) -> int | None:
+    """The cell whose fastest run is best for the goal, None if no run keeps the budgets.
+
+    Afterwards every cell is exact or its bound proves that it holds nothing better. Ties by `order`.
+    """
+    p = view.problem
+    cells = np.flatnonzero(view.allowed)
+    lower = np.maximum(p.floor_s, p.bound_s)
+    time, cost = view.budget_limits(cells)
+    limit = np.minimum(time, cost) * SLACK
+    bound = view.value(lower[cells], cells)
+    possible = lower[cells] <= limit
+    best = _best_known(view, cells)
+    incumbent = np.inf if best is None else float(view.value(p.best_s[[best]], np.array([best]))[0])
+    queue = cells[possible]
+    order = np.lexsort((queue, p.pool[queue], p.gpus[queue], bound[possible]))
+    queue, bound = queue[order], bound[possible][order]
+    open_ = ~p.exact[queue]
+    queue, bound = queue[open_], bound[open_]
+    size = 4
+    while len(queue) and bound[0] <= incumbent * SLACK:
+        batch = _next_batch(p, queue, bound, incumbent, size)
+        size = min(2 * size, CELLS_TOGETHER)
+        at = queue[batch]
+        time, cost = view.budget_limits(at)
+        state = _Incumbent(view, at, incumbent)
+        p.refine(at, Limits(time, cost, view.longest_s(incumbent, at)), state.tighten, tally)
+        best = _best_known(view, np.append(at, best) if best is not None else at)
+        if best is not None:
+            incumbent = float(view.value(p.best_s[[best]], np.array([best]))[0])
+        keep = np.ones(len(queue), dtype=bool)
+        keep[batch] = False
+        queue, bound = queue[keep], bound[keep]
+    if tally is not None:
+        _tally_unvisited(view, tally, incumbent, lower)
+    return best
+
+
+def order_keys(view: View, cells: IntArray) -> tuple[object, ...]:
+    """Sort keys of cells' fastest runs, most significant first: the goal, then cost, time, and the total order.
+
+    That order is: fewer GPUs, smaller batch, simpler layout, then offer id, framework, tp, pp, vpp, cp, ep,
+    zero_stage, recompute, micro_batch.
+    """
+    p = view.problem
+    seconds = p.best_s[cells]
+    time = seconds * view.median[cells]
+    layout = np.array([_layout_key(p, int(c)) for c in cells], dtype=np.int64).reshape(len(cells), -1)
+    names = sorted({pool.setting.framework for pool in p.pools})
+    framework = np.array([names.index(p.pools[int(p.pool[c])].setting.framework) for c in cells], dtype=np.int64)
+    return (
+        view.value(seconds, cells),
+        p.costs.usd(view.usd_per_hour[cells], time),
+        time,
+        p.gpus[cells],
+        p.batch[cells],
+        layout[:, 0],
+        view.offer[cells],
+        framework,
+        *layout[:, 1:].T,
+    )
+
+
+def _layout_key(p: Problem, cell: int) -> tuple[int, ...]:
+    table: LayoutTable = p.site(int(p.pool[cell])).table
+    row = p.row[cell]
+    one = np.array([row])
+    return (
+        int(complexity(table, one)[0]),
+        int(table.tp[row]),
+        int(table.pp[row]),
+        int(table.vpp[row]),
+        int(table.cp[row]),
+        int(table.ep[row]),
+        int(table.zero_stage[row]),
+        int(table.recompute[row]),
+        int(p.micro[cell]),
+    )
+
+
+def _best_known(view: View, cells: IntArray) -> int | None:
+    """The best of the cells that are exact and keep the budgets."""
+    p = view.problem
+    cells = cells[p.exact[cells] & view.allowed[cells]]
+    cells = cells[view.feasible(cells)]
+    if not len(cells):
+        return None
+    value = view.value(p.best_s[cells], cells)
+    cells = cells[value == value.min()]
+    keys = order_keys(view, cells)
+    return int(cells[np.lexsort(keys[::-1])[0]])
+
+
+def _next_batch(p: Problem, queue: IntArray, bound: FloatArray, incumbent: float, size: int) -> IntArray:
+    """Positions in the queue of the next cells: the most promising one and its pool's next ones still worth a look."""
+    mates = np.flatnonzero((p.pool[queue] == p.pool[queue[0]]) & (bound <= incumbent * SLACK))
+    return mates[:size]
+
+
+class _Incumbent:
+    """Carries the best value found so far from one cell of a pass to the limits of the others."""
+
+    def __init__(self, view: View, cells: IntArray, value: float) -> None:
+        self.view, self.cells, self.value = view, cells, value
+        self.sure = view.sure[cells]
+
+    def tighten(self, best_s: FloatArray) -> FloatArray:
+        view, cells = self.view, self.cells
+        known = np.flatnonzero(np.isfinite(best_s))
+        if len(known):
+            g, costs = view.goal, view.problem.costs
+            time = best_s[known] * self.sure[known]
+            ok = np.ones(len(known), dtype=bool)
+            if g.time_s is not None:
+                ok &= time <= g.time_s
+            if g.cost_usd is not None:
+                ok &= costs.usd(view.usd_per_hour[cells[known]], time) <= g.cost_usd
+            if ok.any():
+                self.value = min(self.value, float(view.value(best_s[known][ok], cells[known][ok]).min()))
+        return view.longest_s(self.value, cells)
+
+
+def _tally_unvisited(view: View, tally: Tally, incumbent: float, lower: FloatArray) -> None:
+    """Counts the candidates of cells that were never searched, under the bound that rules them out."""
+    p = view.problem
+    cells = np.arange(len(p))
+    counted = tally.evaluated + sum(tally.pruned.values())
+    rest = np.flatnonzero((counted == 0) & (p.space > 0))
+    time, cost = view.budget_limits(rest)
+    limits = Limits(np.full(len(p), np.inf), np.full(len(p), np.inf), np.full(len(p), np.inf))
+    limits.time_s[rest], limits.cost_s[rest] = time, cost
+    limits.objective_s[rest] = view.longest_s(incumbent, rest)
+    tally.slow(cells[rest], lower[rest], p.space[rest], limits)
+
+
+RULES = (MEMORY, TIME, COST, OBJECTIVE, DEARER)

@@ -1,0 +1,240 @@
+"""Why nothing does, what the least time and cost are, and the smallest changes that would do; each is re-solved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from planner.plan import Change, Infeasible
+from planner.scenario import Scenario
+from planner.search.goals import Goal, View, find
+from planner.search.plans import fastest_of, make_plan
+from planner.search.problem import Problem, build
+from planner.units import format_count, format_duration, format_percent, format_usd
+
+MORE_GPUS = (2, 4, 8, 16)  # times cluster.max_gpus that are tried
+
+
+def what_would_do(problem: Problem) -> Infeasible:
+    """The ends of what there is, and single changes of the scenario that make it feasible."""
+    budget = problem.scenario.budget
+    base = Goal(confidence=budget.confidence, at=budget.confidence)
+    fastest, cheapest = View(problem, replace(base, per_second=1.0)), View(problem, replace(base, per_usd=1.0))
+    quick, cheap = find(fastest), find(cheapest)
+    least_time = None if quick is None else _value(fastest, quick)
+    least_cost = None if cheap is None else _value(cheapest, cheap)
+    return Infeasible(
+        reason=_reason(problem, least_time, least_cost),
+        least_time_s=least_time,
+        least_cost_usd=least_cost,
+        fastest=None
+        if quick is None
+        else make_plan(problem, fastest_of(problem, quick), problem.offers[int(fastest.offer[quick])]),
+        cheapest=None
+        if cheap is None
+        else make_plan(problem, fastest_of(problem, cheap), problem.offers[int(cheapest.offer[cheap])]),
+        changes=tuple(change for find_change in CHANGES if (change := find_change(problem)) is not None),
+    )
+
+
+def _reason(problem: Problem, least_time: float | None, least_cost: float | None) -> str:
+    budget = problem.scenario.budget
+    if not problem.offers:
+        return "No offer fits what cluster asks for."
+    if least_time is None or least_cost is None:
+        return "No layout fits into the memory of any machine that is offered."
+    sure = format_percent(budget.confidence)
+    if budget.time_s is not None and least_time > budget.time_s:
+        return (
+            f"No plan is done in {format_duration(budget.time_s)} with a probability of {sure}:"
+            f" the fastest takes {format_duration(least_time)}."
+        )
+    if budget.cost_usd is not None and least_cost > budget.cost_usd:
+        return (
+            f"No plan costs at most {format_usd(budget.cost_usd)} with a probability of {sure}:"
+            f" the cheapest costs {format_usd(least_cost)}."
+        )
+    return "Plans within the time cost too much, and plans within the cost take too long."
+
+
+def _value(view: View, cell: int) -> float:
+    return float(view.value(view.problem.best_s[[cell]], view.problem.gpus[[cell]] * 0 + cell)[0])
+
+
+def budget_goal(scenario: Scenario, **changes: object) -> Goal:
+    """Any plan within the scenario's budgets, some of them changed."""
+    b = scenario.budget
+    base = {"time_s": b.time_s, "cost_usd": b.cost_usd, "confidence": b.confidence}
+    return Goal(**(base | changes))  # type: ignore[arg-type]
+
+
+def _longer(problem: Problem) -> Change | None:
+    budget = problem.scenario.budget
+    if budget.time_s is None:
+        return None
+    view = View(problem, budget_goal(problem.scenario, time_s=None, per_second=1.0, at=budget.confidence))
+    cell = find(view)
+    if cell is None:
+        return None
+    needed = _rounded_up(_value(view, cell))
+    if find(View(problem, budget_goal(problem.scenario, time_s=needed, per_usd=1.0))) is None:
+        return None
+    present, text = format_duration(budget.time_s), format_duration(needed)
+    return Change("budget.time", present, text, f"A time of {text} instead of {present} would do.")
+
+
+def _dearer(problem: Problem) -> Change | None:
+    budget = problem.scenario.budget
+    if budget.cost_usd is None:
+        return None
+    view = View(problem, budget_goal(problem.scenario, cost_usd=None, per_usd=1.0, at=budget.confidence))
+    cell = find(view)
+    if cell is None:
+        return None
+    needed = _rounded_up(_value(view, cell))
+    if find(View(problem, budget_goal(problem.scenario, cost_usd=needed, per_usd=1.0))) is None:
+        return None
+    present, text = format_usd(budget.cost_usd), format_usd(needed)
+    return Change("budget.cost", present, text, f"A cost of {text} instead of {present} would do.")
+
+
+def _both(problem: Problem) -> Change | None:
+    """Both budgets by the same factor, where both are given."""
+    budget = problem.scenario.budget
+    if budget.time_s is None or budget.cost_usd is None:
+        return None
+    time, cost = budget.time_s, budget.cost_usd
+
+    def does(factor: float) -> bool:
+        goal = budget_goal(problem.scenario, time_s=time * factor, cost_usd=cost * factor, per_usd=1.0)
+        return find(View(problem, goal)) is not None
+
+    factor = _least(does, 1.0, 1024.0, 1e-3)
+    if factor is None:
+        return None
+    share = format_percent(factor - 1.0)
+    needed = f"{format_duration(time * factor)} and {format_usd(cost * factor)}"
+    present = f"{format_duration(time)} and {format_usd(cost)}"
+    return Change("budget", present, needed, f"Time and cost both {share} larger ({needed}) would do.")
+
+
+def _less_sure(problem: Problem) -> Change | None:
+    confidence = problem.scenario.budget.confidence
+
+    def does(p: float) -> bool:
+        return find(View(problem, budget_goal(problem.scenario, confidence=p, per_usd=1.0))) is not None
+
+    low, high = 0.0, confidence
+    if not does(0.01):
+        return None
+    low = 0.01
+    while high - low > 0.004:
+        middle = (low + high) / 2
+        low, high = (middle, high) if does(middle) else (low, middle)
+    needed = math.floor(low * 100) / 100
+    present, text = format_percent(confidence), format_percent(needed)
+    return Change(
+        "budget.confidence", f"{confidence:g}", f"{needed:g}", f"A confidence of {text} instead of {present} would do."
+    )
+
+
+def _more_gpus(problem: Problem) -> Change | None:
+    scenario = problem.scenario
+    for times in MORE_GPUS:
+        wider = _with_cluster(scenario, max_gpus=scenario.cluster.max_gpus * times)
+        larger = build(wider, problem.catalog, problem.calibration)
+        if len(larger) == len(problem):
+            return None
+        view = View(larger, budget_goal(wider, per_gpu=1.0))
+        cell = find(view)
+        if cell is not None:
+            needed, present = int(larger.gpus[cell]), scenario.cluster.max_gpus
+            return Change(
+                "cluster.max_gpus",
+                f"{present}",
+                f"{needed}",
+                f"{format_count(needed)} GPUs instead of at most {format_count(present)} would do.",
+            )
+    return None
+
+
+def _wider(
+    key: str, changes: dict[str, object], present: str, needed: str, words: str
+) -> Callable[[Problem], Change | None]:
+    def find_change(problem: Problem) -> Change | None:
+        cluster = problem.scenario.cluster
+        if all(getattr(cluster, name) == value for name, value in changes.items()) or cluster.own_only:
+            return None
+        wider = _with_cluster(problem.scenario, **changes)
+        view = View(build(wider, problem.catalog, problem.calibration), budget_goal(wider, per_usd=1.0))
+        cell = find(view)
+        if cell is None:
+            return None
+        p = view.problem
+        plan = make_plan(p, fastest_of(p, cell), p.offers[int(view.offer[cell])])
+        now = ", ".join(getattr(cluster, present)) if present else "unset"
+        return Change(
+            f"cluster.{key}",
+            now,
+            needed,
+            f"{words} would do: {format_count(plan.gpus)} x {plan.offer.gpu} of {plan.offer.id},"
+            f" {format_duration(plan.time_s.p50)}, {format_usd(plan.cost_usd.p50)}.",
+        )
+
+    return find_change
+
+
+def _with_cluster(scenario: Scenario, **changes: object) -> Scenario:
+    return replace(scenario, cluster=replace(scenario.cluster, **changes))  # type: ignore[arg-type]
+
+
+def _fewer_epochs(problem: Problem) -> Change | None:
+    """Less training: the most epochs that fit, to two decimals."""
+    scenario = problem.scenario
+    epochs = scenario.training.epochs
+    if epochs is None:
+        return None
+
+    def does(share: float) -> bool:
+        shorter = replace(scenario, training=replace(scenario.training, epochs=round(epochs * share, 4)))
+        p = build(shorter, problem.catalog, problem.calibration)
+        return find(View(p, budget_goal(shorter, per_usd=1.0))) is not None
+
+    low, high = 0.0, 1.0
+    for _ in range(9):
+        middle = (low + high) / 2
+        low, high = (middle, high) if does(middle) else (low, middle)
+    needed = math.floor(low * epochs * 100) / 100
+    if needed <= 0 or not does(needed / epochs):
+        return None
+    return Change("training.epochs", f"{epochs:g}", f"{needed:g}", f"{needed:g} epochs instead of {epochs:g} would do.")
+
+
+def _rounded_up(value: float) -> float:
+    """To three significant digits, upwards."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return float(math.ceil(value / unit) * unit)
+
+
+def _least(does: Callable[[float], bool], low: float, high: float, within: float) -> float | None:
+    """The least factor that does, to `within`, upwards."""
+    if not does(high):
+        return None
+    while high / low > 1.0 + within:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if does(middle) else (middle, high)
+    return math.ceil(high * 1000) / 1000
+
+
+CHANGES: tuple[Callable[[Problem], Change | None], ...] = (
+    _longer,
+    _dearer,
+    _both,
+    _less_sure,
+    _more_gpus,
+    _wider("gpus", {"gpus": ()}, "gpus", "any", "Any accelerator of the catalog"),
+    _wider("clouds", {"clouds": ()}, "clouds", "any", "Any cloud of the catalog"),
+    _wider("pricing", {"pricing": ("on_demand", "spot")}, "pricing", "[on_demand, spot]", "Spot prices too"),
+    _fewer_epochs,
+)

@@ -1,0 +1,279 @@
+"""`optimize`: the best plan of a scenario with its proof, what binds, and what else a person might prefer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from planner.catalog import Catalog
+from planner.performance.arrays import BoolArray
+from planner.performance.calibration import Calibration
+from planner.plan import Alternative, Certificate, Default, Optimization, Provenance
+from planner.plan import Goal as Asked
+from planner.scenario import Scenario
+from planner.search.binding import bindings, warnings_of
+from planner.search.choose import choose, undominated
+from planner.search.engine import MEMORY, Tally, first_of_each
+from planner.search.goals import DEARER, Goal, View, find, objective_goal, order_keys
+from planner.search.infeasible import what_would_do
+from planner.search.layouts import table_of
+from planner.search.plans import Pick, fastest_of, make_plan
+from planner.search.problem import Problem, build
+from planner.units import PlannerError, format_count
+
+Answer = tuple[int, Pick]  # index of an offer, candidate
+
+
+def optimize(
+    scenario: Scenario, catalog: Catalog, calibration: Calibration, *, exhaustive: bool = False
+) -> Optimization:
+    """The best plan of a scenario, or what would have to give.
+
+    Parameters
+    ----------
+    exhaustive : evaluate every candidate instead of ruling out by proved bounds; the answer is the same
+
+    Raises
+    ------
+    PlannerError
+        If the scenario has no budget, allows no batch, or names what the catalog does not have.
+    """
+    budget = scenario.budget
+    if budget.time_s is None and budget.cost_usd is None:
+        raise PlannerError(
+            "budget: give a time (or a deadline) or a cost to optimize within; without one, `planner frontier` shows"
+            " every plan that is best in time and cost"
+        )
+    problem = build(scenario, catalog, calibration)
+    goal = scenario_goal(scenario)
+    tally = Tally.of(len(problem))
+    if exhaustive:
+        evaluate_everything(problem, tally)
+    view = View(problem, goal)
+    best = find(view, tally)
+    if best is not None:
+        best = chosen(view, best)
+    certificate = certify(problem, view, tally, best)
+    common = {
+        "certificate": certificate,
+        "defaults": defaults_of(problem),
+        "provenance": provenance_of(problem),
+        "goal": asked(scenario),
+    }
+    if best is None:
+        return Optimization(
+            status="infeasible",
+            plan=None,
+            alternatives=(),
+            binding=(),
+            infeasibility=what_would_do(problem),
+            warnings=warnings_of(problem, None),
+            **common,  # type: ignore[arg-type]
+        )
+    offer = problem.offers[int(view.offer[best])]
+    plan = make_plan(problem, fastest_of(problem, best), offer)
+    return Optimization(
+        status="optimal",
+        plan=replace(plan, objective_value=certificate.best),
+        alternatives=alternatives(problem, view, best),
+        binding=bindings(problem, view, best, plan),
+        infeasibility=None,
+        warnings=warnings_of(problem, plan),
+        **common,  # type: ignore[arg-type]
+    )
+
+
+def scenario_goal(scenario: Scenario) -> Goal:
+    """What the scenario asks for."""
+    budget, objective = scenario.budget, scenario.objective
+    return objective_goal(
+        objective.kind,
+        objective.usd_per_day,
+        time_s=budget.time_s,
+        cost_usd=budget.cost_usd,
+        confidence=budget.confidence,
+    )
+
+
+def evaluate_everything(problem: Problem, tally: Tally) -> None:
+    """Every candidate of every cell, without a bound: afterwards each cell's best is exact."""
+    for cell in range(len(problem)):
+        site = problem.site(int(problem.pool[cell]))
+        found = site.everything(int(problem.gpus[cell]))
+        tally.evaluated[cell] = len(found.row)
+        tally.pruned[MEMORY][cell] = problem.space[cell] - len(found.row)
+        if len(found.row):
+            problem.keep(np.array([cell]), found.take(first_of_each(found, site.table)), np.array([np.inf]))
+        problem.bound_s[cell] = problem.best_s[cell]
+        problem.exact[cell] = True
+
+
+def chosen(view: View, best: int) -> int:
+    """The cell that the MILP picks among all exact ones that keep the budgets and are not dominated."""
+    p = view.problem
+    cells = np.flatnonzero(p.exact & view.allowed)
+    cells = cells[view.feasible(cells)]
+    cells = cells[np.lexsort(order_keys(view, cells)[::-1])]
+    time = p.best_s[cells] * view.median[cells]
+    cost = p.costs.usd(view.usd_per_hour[cells], time)
+    keys = [_quota_key(p, int(view.offer[c])) for c in cells]
+    cells = cells[undominated((view.value(p.best_s[cells], cells), time, cost, p.gpus[cells]), keys)]
+    picked = choose([view.value(p.best_s[cells], cells)])
+    if picked is None or int(cells[picked[0]]) != best:
+        raise AssertionError("the search and the MILP disagree on the best plan")
+    return best
+
+
+def certify(problem: Problem, view: View, tally: Tally, best: int | None) -> Certificate:
+    """Candidates by what became of them, over all offers, and the bound that proves the best."""
+    sellers = problem.sellers
+    space = int((problem.space * sellers).sum())
+    once = np.minimum(sellers, 1)
+    pruned = {rule: int((values * once).sum()) for rule, values in tally.pruned.items()}
+    pruned[DEARER] = int((problem.space * np.maximum(sellers - 1, 0)).sum())
+    value = None if best is None else float(view.value(problem.best_s[[best]], np.array([best]))[0])
+    frameworks = sorted({pool.setting.framework for pool in problem.pools})
+    return Certificate(
+        space=space,
+        evaluated=int((tally.evaluated * once).sum()),
+        pruned={rule: count for rule, count in pruned.items() if count},
+        best=value,
+        bound=value,
+        gap=None if value is None else 0.0,
+        unit="s" if problem.scenario.objective.kind == "time" else "USD",
+        statement=_statement(problem, frameworks),
+    )
+
+
+def _statement(problem: Problem, frameworks: list[str]) -> str:
+    b = problem.batches
+    batches = f"{b.low:,} to {b.high:,} sequences" if b.high > b.low else f"of {b.high:,} sequences"
+    return (
+        f"{format_count(len(problem.offers))} offers x every whole number of nodes up to"
+        f" {format_count(problem.scenario.cluster.max_gpus)} GPUs x every layout that {' or '.join(frameworks)} can run"
+        f" (tp, pp, vpp, cp, ep, ZeRO, sequence parallel, recompute) x every micro-batch x every global batch"
+        f" {batches} that it divides. The proof is of the optimum of this model, not of the world."
+    )
+
+
+def alternatives(problem: Problem, view: View, best: int) -> tuple[Alternative, ...]:
+    """Other plans within the budgets that a person might prefer: each differs from the best and from each other."""
+    goal, main = view.goal, problem.offers[int(view.offer[best])]
+    other_cloud = np.array([o.cloud != main.cloud for o in problem.offers], dtype=bool)
+    other_gpu = np.array([o.gpu != main.gpu for o in problem.offers], dtype=bool)
+    plain = {"per_second": 0.0, "per_usd": 0.0, "per_gpu": 0.0}
+    wanted: list[tuple[str, Goal]] = [
+        ("cheapest", replace(goal, **(plain | {"per_usd": 1.0}))),
+        ("fastest", replace(goal, **(plain | {"per_second": 1.0}))),
+        ("fewest GPUs", replace(goal, **(plain | {"per_gpu": 1.0}))),
+        ("other cloud", replace(goal, offers=other_cloud)),
+        ("other GPU", replace(goal, offers=other_gpu)),
+    ]
+    found: dict[Answer, list[str]] = {}
+    for why, each in wanted:
+        other = View(problem, each)
+        cell = find(other)
+        if cell is not None:
+            found.setdefault((int(other.offer[cell]), fastest_of(problem, cell)), []).append(why)
+    simple = simplest(problem, view, best)
+    if simple is not None:
+        found.setdefault((int(view.offer[best]), simple), []).append("simplest that cannot be told from the best")
+    found.pop((int(view.offer[best]), fastest_of(problem, best)), None)
+    return tuple(
+        Alternative(", ".join(why), make_plan(problem, pick, problem.offers[offer]))
+        for (offer, pick), why in found.items()
+    )
+
+
+def simplest(problem: Problem, view: View, best: int) -> Pick | None:
+    """The simplest layout on the best plan's machines whose predicted time is within its 80 % interval, if simpler."""
+    from planner.search.engine import Limits, Site, complexity
+
+    pool = int(problem.pool[best])
+    site = problem.site(pool)
+    most = int(complexity(site.table, np.array([problem.row[best]]))[0])
+    rows = np.arange(len(site.table))
+    level = complexity(site.table, rows)
+    ratio = problem.quantile(0.9)[best] / view.median[best]
+    time, cost = view.budget_limits(np.array([best]))
+    limit = np.minimum(np.minimum(time, cost), problem.best_s[best] * ratio)
+    for allowed in range(most):
+        keep = np.flatnonzero(level <= allowed)
+        if not len(keep):
+            continue
+        t = site.table
+        columns = (
+            t.tp,
+            t.pp,
+            t.vpp,
+            t.cp,
+            t.ep,
+            t.zero_stage,
+            t.sequence_parallel,
+            t.recompute,
+            t.dp_multiple,
+            t.alone,
+        )
+        smaller = Site(site.physics, table_of(*(c[keep] for c in columns)), site.batches, site.run, site.dp)
+        nothing = np.array([np.inf])
+        found, _ = smaller.solve(problem.gpus[[best]], Limits(limit.copy(), nothing, nothing.copy()), lambda s: s)
+        if len(found.row) and found.seconds[0] <= limit[0]:
+            f = found
+            return Pick(
+                best,
+                int(keep[f.row[0]]),
+                int(f.dp[0]),
+                int(f.micro[0]),
+                int(f.batch[0]),
+                float(f.step_s[0]),
+                float(f.seconds[0]),
+            )
+    return None
+
+
+def asked(scenario: Scenario) -> Asked:
+    """Objective and budgets, to be printed beside the answer."""
+    budget, objective = scenario.budget, scenario.objective
+    return Asked(
+        objective=objective.kind,
+        usd_per_day=objective.usd_per_day if objective.kind == "usd_per_day" else None,
+        time_s=budget.time_s,
+        cost_usd=budget.cost_usd,
+        confidence=budget.confidence,
+        start=budget.start,
+    )
+
+
+def defaults_of(problem: Problem) -> tuple[Default, ...]:
+    """The defaults that were used, with what the search made of them."""
+    out = []
+    for key, value in problem.scenario.defaults:
+        out.append(Default(key, problem.batch_text if key == "training.global_batch" and problem.batch_text else value))
+    return tuple(out)
+
+
+def provenance_of(problem: Problem) -> Provenance:
+    """What the answer was made from."""
+    from planner import __version__
+
+    scenario = problem.scenario
+    return Provenance(
+        planner=__version__,
+        scenario=scenario.name,
+        scenario_digest=scenario.digest,
+        catalog_digest=problem.catalog.digest,
+        calibration_digest=problem.calibration.digest,
+        offers=len(problem.offers),
+        offers_left_out=problem.left_out,
+    )
+
+
+def _quota_key(problem: Problem, offer: int) -> tuple[str, str, str, str]:
+    o = problem.offers[offer]
+    return (o.cloud, o.region, o.gpu, o.pricing)
+
+
+def offers_where(problem: Problem, test) -> BoolArray:  # type: ignore[no-untyped-def]
+    """Over the problem's offers: which pass a test."""
+    return np.array([bool(test(o)) for o in problem.offers], dtype=bool)

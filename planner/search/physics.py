@@ -1,0 +1,67 @@
+"""The performance room as the search sees it: one setting, its kernels, steps and memory, looked up once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts, Setting
+from planner.performance.calibration import Calibration
+from planner.performance.memory import capacity_gib, memory_affine
+from planner.performance.steptime import KernelTimes, Scope, kernels_of, scope, step_of
+
+
+@dataclass
+class SettingPhysics:
+    """Predictions of one model on one hardware with one framework, under a calibration."""
+
+    setting: Setting
+    calibration: Calibration
+    scope: Scope = field(init=False)
+    capacity_gib: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.scope = scope(self.setting, self.calibration)
+        self.capacity_gib = capacity_gib(self.setting)
+
+    def factor(self, gpus: IntArray) -> FloatArray:
+        """What the calibration multiplies step times on so many GPUs by, (n,)."""
+        return np.broadcast_to(
+            np.asarray(self.calibration.correction(self.setting, gpus), dtype=np.float64), gpus.shape
+        )
+
+    def kernels(
+        self, tp: IntArray, cp: IntArray, ep: IntArray, sp: BoolArray, recompute: IntArray, micro: IntArray
+    ) -> KernelTimes:
+        """Times of one micro-batch each, (n,)."""
+        return kernels_of(self.scope, tp, cp, ep, sp, recompute, micro)
+
+    def step_s(
+        self,
+        kernels: KernelTimes,
+        pp: IntArray,
+        vpp: IntArray,
+        dp: IntArray,
+        zero_stage: IntArray,
+        grad_accum: IntArray,
+    ) -> FloatArray:
+        """Seconds of a step, (n,)."""
+        factor = self.factor(kernels.tp * kernels.cp * pp * dp)
+        return step_of(self.scope, kernels, pp, vpp, dp, zero_stage, grad_accum, factor).total_s
+
+    def memory_line(self, x: Layouts) -> tuple[FloatArray, FloatArray]:
+        """GiB of each layout = first + second x micro_batch, (n,)."""
+        return memory_affine(
+            self.setting,
+            x.tp,
+            x.pp,
+            x.vpp,
+            x.cp,
+            x.ep,
+            x.zero_stage,
+            x.sequence_parallel,
+            x.recompute,
+            x.dp,
+            x.grad_accum,
+        )

@@ -1,0 +1,275 @@
+"""From a cell of the search to a plan that a person reads: the only place where candidates become objects."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+import numpy as np
+
+from planner.catalog.catalog import format_of
+from planner.catalog.types import Offer
+from planner.performance.arrays import RECOMPUTE, FloatArray, Layouts, Setting
+from planner.performance.intervals import basis
+from planner.performance.memory import capacity_gib, memory
+from planner.performance.steptime import step_time
+from planner.plan import EpochSchedule, Layout, MemoryGiB, OfferRef, Plan, Plausibility, Quantiles
+from planner.search.problem import Problem
+from planner.search.run import FORWARD_SHARE
+from planner.units import format_count, format_percent
+from planner.workload.counts import parameter_counts
+from planner.workload.flops import flops_per_token
+from planner.workload.iterations import per_epoch, samples_consumed
+from planner.workload.learning import CriticalBatch, critical_batch, measured_critical_batch
+
+SPREAD_ONLY = (
+    "A log-normal through the 10th, 50th and 90th percentile of the prediction, one draw shared by time and cost; "
+    "failures and restarts are not in it."
+)
+FLOPS_CONVENTION = (
+    "Matrix multiplications only, two FLOPs a multiply-add, attention over the keys a causal mask leaves, backward"
+    " twice forward; hardware TFLOP/s add what recompute repeats."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One candidate: a cell, a row of its layout table, how the batch is cut, and what the model predicts."""
+
+    cell: int
+    row: int
+    dp: int
+    micro: int
+    batch: int
+    step_s: float
+    seconds: float
+
+
+def fastest_of(problem: Problem, cell: int) -> Pick:
+    """The fastest candidate of a cell that has been searched."""
+    p = problem
+    return Pick(
+        cell,
+        int(p.row[cell]),
+        int(p.dp[cell]),
+        int(p.micro[cell]),
+        int(p.batch[cell]),
+        float(p.step_s[cell]),
+        float(p.best_s[cell]),
+    )
+
+
+def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
+    """A candidate on one offer, as a plan."""
+    cell = pick.cell
+    pool = problem.pools[int(problem.pool[cell])]
+    setting = pool.setting
+    layouts = _layouts(problem, pick)
+    step = step_time(setting, layouts, problem.calibration)
+    q10, q50, q90 = (float(problem.quantile(p)[cell]) for p in (0.1, 0.5, 0.9))
+    seconds, step_s = pick.seconds, pick.step_s
+    gpus, batch = int(problem.gpus[cell]), pick.batch
+    time = Quantiles(seconds * q10, seconds * q50, seconds * q90)
+    rate = np.array([offer.usd_per_gpu_hour * gpus])
+    cost = Quantiles(*(float(problem.costs.usd(rate, np.array([t]))[0]) for t in (time.p10, time.p50, time.p90)))
+    tokens_a_step = batch * setting.seq_length / gpus
+    scale = float(step.total_s[0])
+    budget = problem.scenario.budget
+    p_time = _within(budget.time_s, time)
+    p_cost = _within(budget.cost_usd, cost)
+    steps = problem.run.steps(np.array([batch]))
+    iterations = int(steps[0])
+    stands_on, ids = basis(setting, gpus, problem.calibration)
+    flops = flops_per_token(setting.model, setting.seq_length)
+    again = {"none": 0.0, "selective": flops.scores, "full": flops.forward - flops.logits}
+    kind = RECOMPUTE[int(layouts.recompute[0])]
+    per_gpu = tokens_a_step / (step_s * q50)
+    model_tflops = per_gpu * flops.training / 1e12
+    hardware_tflops = per_gpu * (flops.training + again[kind]) / 1e12
+    form = format_of(setting.precision)
+    peak = setting.accelerator.peak_dense_tflops.get(form) or math.nan
+    by_epoch = problem.length.samples_per_epoch and problem.length.fixed_iterations is None
+    full, left = per_epoch(problem.length, np.array([batch])) if by_epoch else (None, None)
+    evaluation = float(problem.run.evaluations(steps)[0]) * FORWARD_SHARE * step_s * q50
+    used = _memory(setting, layouts)
+    critical = critical_of(problem, _tokens(problem, iterations, batch))
+    plan = Plan(
+        offer=_offer_ref(offer),
+        framework=setting.framework,
+        gpus=gpus,
+        nodes=int(problem.nodes[cell]),
+        layout=_layout(layouts),
+        global_batch=batch,
+        seq_length=setting.seq_length,
+        iterations_per_epoch=None if full is None else int(full[0]),
+        iterations=iterations,
+        tokens=_tokens(problem, iterations, batch),
+        step_time_s=Quantiles(step_s * q10, step_s * q50, step_s * q90),
+        step_breakdown_s={name: float(value[0]) * step_s * q50 / scale for name, value in step.terms_s.items()},
+        tokens_per_s_per_gpu=Quantiles(*(tokens_a_step / (step_s * q) for q in (q90, q50, q10))),
+        model_tflops_per_gpu=model_tflops,
+        hardware_tflops_per_gpu=hardware_tflops,
+        mfu=model_tflops / peak,
+        hfu=hardware_tflops / peak,
+        memory_gib=used,
+        time_s=time,
+        cost_usd=cost,
+        p_within_time=p_time,
+        p_within_cost=p_cost,
+        p_within_both=_both(p_time, p_cost),
+        critical_batch=critical.sequences(setting.seq_length),
+        basis=stands_on,
+        measurements=tuple(ids),
+        framework_release=setting.release,
+        precision=setting.precision,
+        epochs=None if problem.length.epochs is None else float(problem.length.epochs),
+        leftover_samples=None if left is None else int(left[0]),
+        confidence=budget.confidence,
+        within_budget=within_budget(problem, pick, rate),
+        probability_basis=SPREAD_ONLY if budget.time_s is not None or budget.cost_usd is not None else "",
+        flops_convention=FLOPS_CONVENTION,
+        critical_batch_remark=_critical_remark(critical, batch, setting.seq_length),
+        evaluation_time_s=evaluation,
+    )
+    return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(problem, plan, evaluation))
+
+
+def within_budget(problem: Problem, pick: Pick, usd_per_hour: FloatArray) -> bool | None:
+    """Whether a candidate keeps the scenario's budgets at its confidence; None without a budget."""
+    budget = problem.scenario.budget
+    if budget.time_s is None and budget.cost_usd is None:
+        return None
+    time = pick.seconds * problem.quantile(budget.confidence)[[pick.cell]]
+    ok = budget.time_s is None or bool(time[0] <= budget.time_s)
+    return ok and (budget.cost_usd is None or bool(problem.costs.usd(usd_per_hour, time)[0] <= budget.cost_usd))
+
+
+def _layouts(problem: Problem, pick: Pick) -> Layouts:
+    site = problem.site(int(problem.pool[pick.cell]))
+    row, dp, micro, grad_accum = (
+        np.array([n]) for n in (pick.row, pick.dp, pick.micro, pick.batch // (pick.micro * pick.dp))
+    )
+    return site.layouts(row, dp, micro, grad_accum)
+
+
+def _layout(x: Layouts) -> Layout:
+    return Layout(
+        tp=int(x.tp[0]),
+        pp=int(x.pp[0]),
+        vpp=int(x.vpp[0]),
+        dp=int(x.dp[0]),
+        cp=int(x.cp[0]),
+        ep=int(x.ep[0]),
+        zero_stage=int(x.zero_stage[0]),
+        sequence_parallel=bool(x.sequence_parallel[0]),
+        recompute=RECOMPUTE[int(x.recompute[0])],
+        micro_batch=int(x.micro_batch[0]),
+        grad_accum=int(x.grad_accum[0]),
+    )
+
+
+def _memory(setting: Setting, layouts: Layouts) -> MemoryGiB:
+    m = memory(setting, layouts)
+    return MemoryGiB(
+        weights=float(m.weights[0]),
+        gradients=float(m.gradients[0]),
+        optimizer=float(m.optimizer[0]),
+        activations=float(m.activations[0]),
+        other=float(m.other[0]),
+        total=float(m.total[0]),
+        capacity=capacity_gib(setting),
+    )
+
+
+def _offer_ref(offer: Offer) -> OfferRef:
+    return OfferRef(
+        id=offer.id,
+        cloud=offer.cloud,
+        region=offer.region,
+        instance=offer.instance,
+        gpu=offer.gpu,
+        pricing=offer.pricing,
+        usd_per_gpu_hour=offer.usd_per_gpu_hour,
+        as_of=offer.as_of,
+        max_nodes=offer.max_nodes,
+        max_nodes_basis=offer.max_nodes_basis,
+        gpus_per_node=offer.gpus_per_node,
+        network_gbit_per_s=offer.hardware.network_gbit_per_s,
+        as_of_earliest=offer.as_of_earliest,
+        as_of_latest=offer.as_of_latest,
+        date_kind=offer.date_kind,
+        source=offer.source,
+        quality=offer.quality,
+    )
+
+
+def _tokens(problem: Problem, iterations: int, batch: int) -> int:
+    if problem.run.ramp is None:
+        return iterations * batch * problem.length.seq_length
+    return int(samples_consumed(problem.length, batch, problem.run.ramp)) * problem.length.seq_length
+
+
+def _within(budget: float | None, quantity: Quantiles) -> float | None:
+    """Probability that a log-normal with these percentiles is at most `budget`."""
+    if budget is None:
+        return None
+    end = quantity.p90 if budget >= quantity.p50 else quantity.p10
+    z = NormalDist().inv_cdf(0.9)
+    sigma = abs(math.log(end / quantity.p50)) / z
+    if sigma == 0:
+        return float(budget >= quantity.p50)
+    return NormalDist().cdf(math.log(budget / quantity.p50) / sigma)
+
+
+def critical_of(problem: Problem, tokens: int) -> CriticalBatch:
+    """The critical batch of a run of `tokens`: the user's own if given, else by the law the default range uses."""
+    own = problem.scenario.training.critical_batch
+    if own is not None:
+        return measured_critical_batch(own, problem.scenario.seq_length)
+    return critical_batch(float(tokens))
+
+
+def _critical_remark(critical: CriticalBatch, batch: int, seq_length: int) -> str:
+    return (
+        f"{format_count(round(critical.sequences(seq_length)))} sequences ({critical.definition}; {critical.law};"
+        f" {critical.source}{', extrapolated' if critical.extrapolated else ''}); the plan's batch is"
+        f" {format_percent(batch / critical.sequences(seq_length))} of it"
+    )
+
+
+def _both(p_time: float | None, p_cost: float | None) -> float | None:
+    """One draw decides both: the likelier limit holds whenever the less likely one does."""
+    given = [p for p in (p_time, p_cost) if p is not None]
+    return min(given) if given else None
+
+
+def _plausibility(setting: Setting, plan: Plan) -> Plausibility:
+    form = format_of(setting.precision)
+    peak = setting.accelerator.peak_dense_tflops.get(form)
+    measured = setting.accelerator.matmul_tflops.get(form)
+    counts = parameter_counts(setting.model)
+    six_nd = 6.0 * counts.active * plan.tokens / (plan.model_tflops_per_gpu * 1e12 * plan.gpus)
+    return Plausibility(
+        peak_tflops=peak,
+        measured_peak_tflops=measured,
+        utilization_of_measured_peak=plan.hardware_tflops_per_gpu / measured if measured else None,
+        memory_share=plan.memory_gib.total / plan.memory_gib.capacity,
+        six_nd_time_s=six_nd,
+        six_nd_parameters=counts.active,
+    )
+
+
+def _schedule(problem: Problem, plan: Plan, evaluation_s: float) -> tuple[EpochSchedule, ...]:
+    """When each pass over the data starts and ends at p50, evaluation spread evenly; nothing where batches ramp up."""
+    epochs = problem.length.epochs
+    if epochs is None or problem.run.ramp is not None or epochs > 64:
+        return ()
+    each = (plan.time_s.p50 - evaluation_s) / plan.iterations + evaluation_s / plan.iterations
+    out, first = [], 1
+    for epoch in range(1, math.ceil(epochs) + 1):
+        seen = min(epochs, epoch) * problem.length.samples_per_epoch
+        last = plan.iterations if epoch >= epochs else min(math.ceil(seen / plan.global_batch), plan.iterations)
+        out.append(EpochSchedule(epoch, first, last, (first - 1) * each, last * each))
+        first = last + 1
+    return tuple(out)

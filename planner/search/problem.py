@@ -1,0 +1,271 @@
+"""A scenario as the search sees it: offers grouped by what runs equally fast, and every cell that could be a plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from planner.catalog import Catalog, eligible_offers, supports
+from planner.catalog.types import Hardware, Offer
+from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
+from planner.performance.calibration import Calibration
+from planner.performance.frameworks import frameworks
+from planner.performance.intervals import spread
+from planner.scenario import IntChoice, Scenario
+from planner.search.batches import BatchSpace, batch_space
+from planner.search.engine import Found, Limits, Site, Tally
+from planner.search.layouts import layout_table
+from planner.search.money import Costs
+from planner.search.physics import SettingPhysics
+from planner.search.run import Run
+from planner.units import PlannerError
+from planner.workload.dataset import RunLength, run_length
+from planner.workload.learning import default_batch_range
+
+CELLS_TOGETHER = 32  # GPU counts of one site that are searched in one pass
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Offers whose nodes are alike, with one framework: one speed, several prices."""
+
+    setting: Setting
+    offers: tuple[Offer, ...]  # cheapest first, then by id
+
+
+@dataclass
+class Problem:
+    """Everything that is searched: pools of offers, and their cells (pool, node count) as arrays over all pools."""
+
+    scenario: Scenario
+    catalog: Catalog
+    calibration: Calibration
+    length: RunLength
+    run: Run
+    batches: BatchSpace
+    pools: tuple[Pool, ...]
+    left_out: Mapping[str, int]
+    costs: Costs
+    batch_text: str  # the default range of batches in words, "" where the scenario gives one
+    pool: IntArray  # (cells,) index into pools
+    nodes: IntArray
+    gpus: IntArray
+    _sites: dict[int, Site] = field(default_factory=dict)
+    _tables: dict[object, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        cells = len(self.gpus)
+        self.best_s = np.full(cells, np.inf)  # seconds of the run (the model's own, before its spread), where found
+        self.exact = np.zeros(cells, dtype=bool)  # whether best_s is the cell's least
+        self.bound_s = np.zeros(cells)  # seconds that the cell does not undercut
+        self.row, self.dp, self.micro, self.batch = (np.zeros(cells, dtype=np.int64) for _ in range(4))
+        self.step_s = np.zeros(cells)
+
+    def __len__(self) -> int:
+        return len(self.gpus)
+
+    def site(self, pool: int) -> Site:
+        """The search space of a pool, built when first asked for."""
+        if pool not in self._sites:
+            setting = self.pools[pool].setting
+            self._sites[pool] = Site(
+                SettingPhysics(setting, self.calibration),
+                self._table(setting),
+                self.batches,
+                self.run,
+                self.scenario.layout.dp,
+            )
+        return self._sites[pool]
+
+    def _table(self, setting: Setting):  # type: ignore[no-untyped-def]
+        hardware = setting.hardware
+        key = (setting.framework, hardware.gpus_per_node, hardware.scale_up_domain)
+        if key not in self._tables:
+            self._tables[key] = layout_table(
+                setting.framework,
+                setting.model,
+                setting.seq_length,
+                hardware,
+                self.scenario.cluster.max_gpus,
+                self.scenario.layout,
+                setting.release,
+            )
+        return self._tables[key]
+
+    @cached_property
+    def floor_s(self) -> FloatArray:
+        """Seconds that no run of the cell undercuts, by its kernels alone, (cells,)."""
+        return self._by_pool(lambda pool, gpus: self.site(pool).floor_s(gpus))
+
+    @cached_property
+    def space(self) -> IntArray:
+        """Candidates of one offer of each cell, (cells,)."""
+        return self._by_pool(lambda pool, gpus: self.site(pool).space(gpus)).astype(np.int64)
+
+    def quantile(self, p: float) -> FloatArray:
+        """Factor from the predicted time to the time that the run stays below with probability p, (cells,)."""
+        return self._by_pool(lambda pool, gpus: spread(self.pools[pool].setting, gpus, self.calibration).quantile(p))
+
+    def _by_pool(self, value) -> FloatArray:  # type: ignore[no-untyped-def]
+        out = np.zeros(len(self))
+        for pool in range(len(self.pools)):
+            at = self.pool == pool
+            out[at] = value(pool, self.gpus[at])
+        return out
+
+    def cheapest(self, allowed: BoolArray | None = None) -> tuple[FloatArray, IntArray]:
+        """Least price of each cell among the allowed offers (USD per GPU-hour; inf: none), and which offer it is.
+
+        `allowed` is over `self.offers`; the index is into it too. Equal prices go to the first id.
+        """
+        price = np.full(len(self), np.inf)
+        which = np.full(len(self), -1, dtype=np.int64)
+        for offer_at in range(len(self.offers) - 1, -1, -1):
+            offer = self.offers[offer_at]
+            if allowed is not None and not allowed[offer_at]:
+                continue
+            at = self.sold[offer_at]
+            better = offer.usd_per_gpu_hour <= price[at]
+            price[at[better]] = offer.usd_per_gpu_hour
+            which[at[better]] = offer_at
+        return price, which
+
+    @cached_property
+    def offers(self) -> tuple[Offer, ...]:
+        """Every offer once, by id."""
+        return tuple(sorted({o.id: o for pool in self.pools for o in pool.offers}.values(), key=lambda o: o.id))
+
+    @cached_property
+    def sold(self) -> tuple[IntArray, ...]:
+        """For each of `offers`, the cells that it could be ordered as."""
+        pools_of: dict[str, list[int]] = {}
+        for i, pool in enumerate(self.pools):
+            for offer in pool.offers:
+                pools_of.setdefault(offer.id, []).append(i)
+        starts = np.searchsorted(self.pool, np.arange(len(self.pools) + 1))
+        out = []
+        for offer in self.offers:
+            low, high = node_range(offer, self.scenario)
+            parts = []
+            for pool in pools_of[offer.id]:
+                nodes = self.nodes[starts[pool] : starts[pool + 1]]
+                parts.append(starts[pool] + np.flatnonzero((nodes >= low) & (nodes <= high)))
+            out.append(np.concatenate(parts))
+        return tuple(out)
+
+    @cached_property
+    def sellers(self) -> IntArray:
+        """How many offers could be ordered as each cell, (cells,)."""
+        count = np.zeros(len(self), dtype=np.int64)
+        for cells in self.sold:
+            count[cells] += 1
+        return count
+
+    def refine(self, cells: IntArray, limits: Limits, tighten, tally: Tally | None = None) -> None:  # type: ignore[no-untyped-def]
+        """Searches cells of one pool within limits (both in the order of `cells`), and keeps what is learnt."""
+        pool = int(self.pool[cells[0]])
+        found, count = self.site(pool).solve(self.gpus[cells], limits, tighten)
+        least = limits.least_s
+        self.bound_s[cells] = np.maximum(self.bound_s[cells], least)
+        self.keep(cells, found, least)
+        if tally is not None:
+            tally.evaluated[cells] += count.evaluated
+            for rule, values in count.pruned.items():
+                tally.pruned[rule][cells] += values
+
+    def keep(self, cells: IntArray, found: Found, least: FloatArray) -> None:
+        at = cells[found.cell]
+        known = found.seconds <= least[found.cell]
+        at, found = at[known], found.take(known)
+        self.exact[at] = True
+        self.best_s[at] = self.bound_s[at] = found.seconds
+        self.step_s[at] = found.step_s
+        self.row[at], self.dp[at] = found.row, found.dp
+        self.micro[at], self.batch[at] = found.micro, found.batch
+
+
+def node_range(offer: Offer, scenario: Scenario) -> tuple[int, int]:
+    """Least and most nodes of an offer that a plan may take."""
+    size = offer.hardware.gpus_per_node
+    most = scenario.cluster.max_gpus // size
+    if offer.max_nodes is not None:
+        most = min(most, offer.max_nodes)
+    least = int(offer.extras.get("minimum_nodes", 1))
+    if scenario.terms is not None and scenario.terms.minimum_gpus:
+        least = max(least, -(-scenario.terms.minimum_gpus // size))
+    return max(least, 1), most
+
+
+def build(scenario: Scenario, catalog: Catalog, calibration: Calibration) -> Problem:
+    """The problem of a scenario. Nothing is evaluated yet.
+
+    Raises
+    ------
+    PlannerError
+        If the scenario allows no batch, or names what the catalog does not have.
+    """
+    training = scenario.training
+    length = run_length(scenario.data, scenario.seq_length, training.epochs, training.iterations)
+    low, high, batch_text = default_batch_range(length)
+    batches = batch_space(
+        training.global_batch or IntChoice(low, high), scenario.layout.micro_batch, training.batch_ramp
+    )
+    run = Run(length, training.batch_ramp, training.evaluation_interval, training.evaluation_iterations)
+    eligible = eligible_offers(catalog, scenario.cluster)
+    left_out = Counter(eligible.left_out)
+    groups: dict[tuple[str, Hardware], list[Offer]] = {}
+    for offer in eligible.offers:
+        low, high = node_range(offer, scenario)
+        if low > high:
+            left_out["sells more nodes at least than the scenario allows"] += 1
+        elif not supports(catalog.accelerator(offer.gpu), training.precision):
+            left_out[f"accelerator has no {training.precision}"] += 1
+        else:
+            groups.setdefault((offer.gpu, offer.hardware), []).append(offer)
+    names = [name for name, row in frameworks().items() if training.framework in ("any", name)]
+    names = [name for name in names if training.precision in frameworks()[name].precisions]
+    if not names:
+        raise PlannerError(
+            f"training.framework {training.framework} does not train in {training.precision}; change training.precision"
+        )
+    pools, nodes = [], []
+    for (gpu, hardware), offers in sorted(groups.items(), key=lambda item: repr(item[0])):
+        ranges = [node_range(offer, scenario) for offer in offers]
+        counts = np.arange(min(low for low, _ in ranges), max(high for _, high in ranges) + 1, dtype=np.int64)
+        ordered = tuple(sorted(offers, key=lambda o: (o.usd_per_gpu_hour, o.id)))
+        for name in names:
+            release = training.framework_release if training.framework != "any" else "latest"
+            setting = Setting(
+                scenario.model,
+                scenario.seq_length,
+                training.precision,
+                name,
+                release,
+                catalog.accelerator(gpu),
+                hardware,
+            )
+            pools.append(Pool(setting, ordered))
+            nodes.append(counts)
+    sizes = np.array([len(n) for n in nodes], dtype=np.int64)
+    pool = np.repeat(np.arange(len(pools)), sizes)
+    every = np.concatenate([*nodes, np.zeros(0, dtype=np.int64)])
+    per_node = np.array([p.setting.hardware.gpus_per_node for p in pools], dtype=np.int64)
+    return Problem(
+        scenario=scenario,
+        catalog=catalog,
+        calibration=calibration,
+        length=length,
+        run=run,
+        batches=batches,
+        pools=tuple(pools),
+        left_out=dict(sorted(left_out.items())),
+        costs=Costs(scenario.storage, scenario.egress, scenario.terms),
+        batch_text=batch_text if training.global_batch is None else "",
+        pool=pool,
+        nodes=every,
+        gpus=every * per_node[pool] if len(pools) else every,
+    )
