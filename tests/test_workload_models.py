@@ -93,7 +93,18 @@ def test_the_split_adds_up() -> None:
             assert counts.active == counts.total
 
 
-def test_every_measured_name_and_alias_resolves() -> None:
+MEASURED = (
+    "mpt-125m mpt-350m mpt-760m mpt-1b mpt-3b mpt-7b mpt-13b mpt-30b mpt-70b deepseekv3 gpt-oss-120b kimi-k2 "
+    "llama3-8b llama3-70b llama3.1-405b qwen3-235b-a22b qwen3-30b-a3b gpt-18.4b gpt-3.6b"
+)
+
+
+@pytest.mark.parametrize("name", MEASURED.split())
+def test_every_measured_model_is_in_the_zoo(name: str) -> None:
+    assert load_model(name).name == name
+
+
+def test_names_are_found_by_alias_and_in_any_case() -> None:
     assert load_model("llama-3.1-405b").name == "llama3.1-405b"
     assert load_model("DeepSeek_V3").name == "deepseekv3"
     assert load_model("gpt3-175b").hidden == 12_288
@@ -144,7 +155,23 @@ def test_defaults_of_an_inline_shape() -> None:
     assert (model.kv_heads, model.head_dim, model.ffn) == (4, 16, 256)
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "a: &x 1", "a: [", "layers: !!python/object/apply:os.system [ls]", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1, 2]",
+        "a: &x 1",
+        "a: [",
+        "layers: !!python/object/apply:os.system [ls]",
+        "layers: !model 2",
+        "",
+        "layers: 2\nlayers: 3",
+        "layers: 12:30\nhidden: 64\nheads: 4\nvocab: 10",
+        "layers: 1e1\nhidden: 64\nheads: 4\nvocab: 10",
+        "layers: 2\nhidden: 64\nheads: 4\nvocab: 10\ngated_mlp: yes",
+        "layers: " + "[" * 50_000,
+        "? {a: 1}\n: 2",
+    ],
+)
 def test_a_hostile_model_file_is_one_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "bad.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(PlannerError, match=r"bad\.yaml"):

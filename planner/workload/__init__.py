@@ -1,4 +1,8 @@
-"""What is to be trained: model shapes, data, iterations, counts of parameters and FLOPs, what batch size costs."""
+"""What is to be trained: model shapes, data, iterations, counts of parameters and FLOPs, what batch size costs.
+
+Names that need numpy are imported from their modules (`dataset`, `iterations`, `learning`), so that reading a scenario
+does not pay for it.
+"""
 
 from planner.workload.counts import ParameterCounts, padded_vocab, parameter_counts
 from planner.workload.flops import Flops, flops_per_token, neox_logged_flops

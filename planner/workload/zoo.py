@@ -6,6 +6,7 @@ One file a model, named by it; keys are those of `ModelSpec`, with `moe:` and `m
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from functools import lru_cache
@@ -16,6 +17,9 @@ from planner.units import PlannerError
 from planner.workload.model import MLASpec, ModelSpec, MoESpec
 
 _Part = TypeVar("_Part", MoESpec, MLASpec)
+_MOST_BYTES = 1 << 16
+_MOST_NESTING = 100
+_WHOLE = re.compile(r"[+-]?\d{1,3}(_?\d{1,3}){0,6}")
 _NORMS = ("layernorm", "layernorm_nobias", "rmsnorm")
 _MAY_BE_ZERO = {
     "learned_positions", "full_attention_every", "mtp_layers", "shared_experts", "shared_ffn", "first_dense_layers",
@@ -59,7 +63,8 @@ def load_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec:
 def read_model(path: Path) -> ModelSpec:
     """One model file. Raises PlannerError with the file's name for whatever is wrong in it."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         raise PlannerError(f"{path.name}: cannot be read as a model file ({error}).") from error
     return model_from_mapping(_parse(text, path.name), name=path.stem, where=path.name)
@@ -176,15 +181,54 @@ def _plain(name: str) -> bool:
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
+    """The YAML of one model file as plain values, read strictly.
+
+    Whole numbers, true and false are what they look like; every other scalar is text (no `12:30`, no `1e3`, no `no`).
+    """
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    if "&" in text or "*" in text.replace("**", ""):
-        raise PlannerError(f"{where}: YAML anchors and aliases are not used in model files.")
     try:
-        value = yaml.load(text, Loader=loader)  # noqa: S506  (safe loaders both)
+        if text.count("[") + text.count("{") > _MOST_NESTING:
+            raise PlannerError(f"{where}: holds more lists and maps than a model file needs.")
+        if "&" in text or "*" in text:
+            _refuse_anchors(text, where)
+        node = yaml.compose(text, Loader=loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, PlannerError):
+            raise
         raise PlannerError(f"{where}: is not valid YAML ({str(error).splitlines()[0]}).") from error
+    value = None if node is None else _plain_value(node, where)
     if not isinstance(value, dict):
         raise PlannerError(f"{where}: a model file is a map of keys and values.")
     return value
+
+
+def _refuse_anchors(text: str, where: str) -> None:
+    import yaml
+
+    if any(isinstance(token, (yaml.AnchorToken, yaml.AliasToken)) for token in yaml.scan(text)):
+        raise PlannerError(f"{where}: YAML anchors and aliases are not used in model files.")
+
+
+def _plain_value(node: Any, where: str) -> Any:
+    import yaml
+
+    line = f"{where}: line {node.start_mark.line + 1}"
+    if isinstance(node, yaml.MappingNode):
+        values: dict[str, Any] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.value in values:
+                raise PlannerError(f"{line}: the key {getattr(key, 'value', '?')!r} is written twice or no text.")
+            values[key.value] = _plain_value(value, where)
+        return values
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain_value(value, where) for value in node.value]
+    if node.tag.startswith("!"):
+        raise PlannerError(f"{line}: YAML tags are not used in model files.")
+    text = str(node.value)
+    if node.style:  # quoted
+        return text
+    if _WHOLE.fullmatch(text):
+        return int(text.replace("_", ""))
+    return {"true": True, "false": False, "null": None, "~": None, "": None}.get(text, text)
