@@ -49,6 +49,11 @@ class LogDataset:
     number: str = ""  # of several weighted datasets
 
     @property
+    def loading_line(self) -> int:
+        """The number that GPT-NeoX prints for it on loading: one more than its samples."""
+        return self.samples + 1
+
+    @property
     def dataset_length(self) -> int:
         """`len()` of the dataset in GPT-NeoX: one less than its samples."""
         return self.samples - 1

@@ -134,6 +134,10 @@ def _from_log(source: DataSource, path: Path, seq_length: int | None) -> Resolve
 def _log_remarks(train: Sequence[LogDataset], length: int) -> tuple[str, ...]:
     """Why an epoch is less than the number that the log prints."""
     remarks = []
+    if len(train) > 1:
+        remarks.append(
+            f"the log's {len(train)} datasets are counted together; their weights are not in it, give them as a list"
+        )
     for dataset in train:
         seq_length = dataset.seq_length or length
         one = (dataset.tokens_per_epoch(seq_length)[1] - 1) // seq_length

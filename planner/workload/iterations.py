@@ -215,17 +215,27 @@ def _phase_end(ramp_samples: int, increments: IntArray, k: int) -> IntArray:
 
 
 def leftover_remarks(run: RunLength, global_batch: int, ramp: Ramp | None = None) -> tuple[str, ...]:
-    """What GPT-NeoX would count instead, where that differs."""
+    """What GPT-NeoX would count instead, where that differs, and what asking it for the last iteration does.
+
+    Its index covers whole epochs and is shuffled as one (megatron/data/gpt2_dataset.py, `_build_index_mappings`).
+    """
     ours, theirs = int(iterations_for(run, global_batch)), int(neox_iterations(run, global_batch))
     if ours == theirs or run.epochs is None or ramp is not None:
         return ()
     rest = run.total_samples - theirs * global_batch
     passes = "one pass" if run.epochs == 1 else f"{_epochs_text(run.epochs)} epochs"
-    said = (
+    dropped = (
         f"GPT-NeoX drops the last partial batch: {format_count(theirs)} iterations for {passes}, "
         f"leaving {format_count(rest)} sequences unread; {format_count(ours)} cover them"
     )
-    return (said,)
+    if len(run.sources) > 1 or run.epochs.denominator > 1:
+        return (dropped,)
+    more = run.epochs.numerator + 1
+    shuffled = (
+        f"train_iters: {ours} makes GPT-NeoX build {more} epochs and shuffle them together, so that it reads a part of "
+        f"{'both' if more == 2 else 'each'}; train_iters: {theirs} stays within {passes}"
+    )
+    return dropped, shuffled
 
 
 def _epochs_text(epochs: Fraction) -> str:
