@@ -94,6 +94,8 @@ def test_the_loading_lines_of_the_real_log_say_one_more() -> None:
     kept = [line for line in loading if "number of documents" not in line]
     (train,) = parse_data_log(kept).of("train")
     assert (train.line, train.printed, train.samples, train.epochs) == ("loading", 796, 795, 1)
+    (built,) = parse_data_log(text).of("train")
+    assert (built.printed, built.samples, built.loading_line, built.dataset_length) == (795, 795, 796, 794)
 
 
 def test_megatron_core_prints_the_true_number() -> None:
@@ -108,6 +110,19 @@ def test_megatron_core_prints_the_true_number() -> None:
         ]
     )
     assert [(d.part, d.samples, d.epochs) for d in log.datasets] == [("train", 795, 1), ("valid", 196, 17)]
+
+
+def test_weighted_datasets_of_a_log_are_counted_together() -> None:
+    lines = []
+    for number, samples in (("0", 101), ("1", 301)):
+        lines += [
+            f" > loading sample-idx mapping from a_train_{number}_indexmap_90ns_8sl_1s_packedpi_ac_sample_idx.npy",
+            "    loaded indexed file in 0.013 seconds",
+            f"    total number of samples: {samples}",
+            "    total number of epochs: 1",
+        ]
+    log = parse_data_log(lines)
+    assert [(d.number, d.samples) for d in log.of("train")] == [("0", 100), ("1", 300)]
 
 
 def test_prefixes_colours_and_other_ranks_do_not_disturb(tmp_path: Path) -> None:

@@ -41,8 +41,11 @@ def test_the_known_example_given_as_a_number() -> None:
     full, rest = per_epoch(run, 1024)
     assert run.tokens_per_epoch == 64_035_813_376
     assert (int(full), int(rest), int(iterations_for(run, 1024))) == (30_534, 671, 30_535)
-    (remark,) = leftover_remarks(run, 1024)
-    assert all(number in remark for number in ("30,534", "671", "30,535"))
+    dropped, shuffled = leftover_remarks(run, 1024)
+    assert all(number in dropped for number in ("30,534", "671", "30,535"))
+    assert "2 epochs" in shuffled
+    assert epochs_for_samples(31_267_487 * 2048 + 1, 2048, 30_535 * 1024) == 2
+    assert epochs_for_samples(31_267_487 * 2048 + 1, 2048, 30_534 * 1024) == 1
 
 
 def test_four_passes_carry_the_remainder_over() -> None:
@@ -192,6 +195,19 @@ def test_a_mixture_is_drawn_by_weight_and_each_has_epochs_of_its_own() -> None:
     # NeoX asks each dataset for ceil(samples x weight x 1.005) and builds whole epochs of it (N x S tokens each).
     assert [source.neox_index_epochs for source in run.sources] == [16, 1]
     assert any("books" in remark and "15 epochs" in remark for remark in run.remarks)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(1, 400), st.sampled_from([0.1, 0.3, 1.0, 2.5, 7.0])), min_size=2, max_size=4))
+def test_neoxs_blending_draws_an_epoch_as_we_say(parts: list[tuple[int, float]]) -> None:
+    data = [DataSource(f"d{i}", samples=n, weight=w) for i, (n, w) in enumerate(parts)]
+    run = run_length(data, 16, epochs=1)
+    weights = np.array([w for _, w in parts]) / sum(w for _, w in parts)
+    drawn = np.zeros(len(parts))
+    for i in range(run.total_samples):  # GPT-NeoX megatron/data/helpers.cpp, build_blending_indices
+        drawn[int(np.argmax(weights * max(i, 1) - drawn))] += 1
+    for source, count in zip(run.sources, drawn, strict=True):
+        assert abs(float(source.epochs) * source.samples_per_epoch - count) <= len(parts)
 
 
 def test_a_mixture_of_tokens_and_samples_adds_their_samples() -> None:
