@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,6 +18,7 @@ from planner.scenario.types import (
     Cluster,
     DataSource,
     Egress,
+    IntChoice,
     LayoutBounds,
     MeasuredThroughput,
     Objective,
@@ -68,7 +70,7 @@ class Builder:
             seq_length=seq_length,
             training=training,
             layout=self._layout(),
-            throughput=tuple(MeasuredThroughput(**row) for row in self.values["throughput"] or ()),
+            throughput=tuple(self._measured(i, row) for i, row in enumerate(self.values["throughput"] or ())),
             budget=budget,
             objective=self._objective(budget),
             cluster=self._cluster(),
@@ -160,11 +162,12 @@ class Builder:
                 "training.reference_batch", "it is of use only with `target: equal_loss`; write that too"
             )
         reference = batch_size(self.draft, "training.reference_batch", given.pop("reference_batch"), seq_length)
+        batch = global_batch(self.draft, given["global_batch"], seq_length)
         return Training(
             epochs=given["epochs"],
             iterations=given["iterations"],
-            global_batch=global_batch(self.draft, given["global_batch"], seq_length),
-            batch_ramp=BatchRamp(**ramp) if ramp else None,
+            global_batch=batch,
+            batch_ramp=self._ramp(ramp, batch),
             precision=given["precision"],
             framework=given["framework"],
             framework_release=given["framework_release"],
@@ -174,6 +177,16 @@ class Builder:
             reference_batch=reference,
             critical_batch=critical_batch(self.draft, given["critical_batch"], seq_length),
         )
+
+    def _ramp(self, given: Values | None, batch: IntChoice | None) -> BatchRamp | None:
+        if given is None:
+            return None
+        most = largest(batch)
+        if most is not None and given["start"] > most:
+            raise self.draft.fail(
+                "training.batch_ramp.start", f"the ramp starts at {given['start']:,}, above the largest batch, {most:,}"
+            )
+        return BatchRamp(**given)
 
     def _check_size(self, data: Sequence[DataSource], seq_length: int, training: Training) -> None:
         """Every product of the run's counts must stay a 64-bit number."""
@@ -191,6 +204,24 @@ class Builder:
             key: int_choice(self.draft, f"layout.{key}", value) for key, value in given.items() if value is not None
         }
         return LayoutBounds(sequence_parallel=parallel, recompute=recompute, **choices)
+
+    def _measured(self, i: int, row: Values) -> MeasuredThroughput:
+        """A measurement whose own numbers contradict each other would match nothing, and nobody would know."""
+        parts = [row[key] or 1 for key in ("tp", "pp", "cp", "dp")]
+        product = math.prod(parts)
+        if row["gpus"] is not None and (row["gpus"] % product or (row["dp"] is not None and product != row["gpus"])):
+            raise self.draft.fail(
+                f"throughput.{i}.gpus",
+                f"tp x pp x cp x dp is {' x '.join(map(str, parts))} = {product:,}, which is not a layout of "
+                f"{row['gpus']:,} GPUs",
+            )
+        share = (row["micro_batch"] or 1) * (row["dp"] or 1)
+        if row["global_batch"] is not None and row["global_batch"] % share:
+            raise self.draft.fail(
+                f"throughput.{i}.global_batch",
+                f"{row['global_batch']:,} does not divide by micro_batch x dp = {share:,}",
+            )
+        return MeasuredThroughput(**row)
 
     def _budget(self) -> Budget:
         given = self.values["budget"]

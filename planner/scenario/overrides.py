@@ -19,8 +19,10 @@ def apply_overrides(root: Node, overrides: Sequence[str]) -> None:
         That names the override, when it has no `=` or leads nowhere.
     """
     for override in overrides:
-        path, equals, text = override.partition("=")
         where = f"--set {shown(override).strip('`')}"
+        if any(0xD800 <= ord(c) < 0xE000 for c in override):
+            raise PlannerError(f"{where}: not UTF-8 text")
+        path, equals, text = override.partition("=")
         parts = path.strip().split(".")
         if not equals or not all(parts):
             raise PlannerError(f"{where}: write it as key.path=value, such as `--set budget.time=10 days`")

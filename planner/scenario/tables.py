@@ -97,7 +97,7 @@ class Table:
             entry = key.kind.schema()
             entry["description"] = key.help
             if key.default is not None:
-                entry["default"] = list(key.default) if isinstance(key.default, tuple) else key.default
+                entry["default"] = _as_json(key.default)
             if key.examples:
                 entry["examples"] = list(key.examples)
             properties[key.name] = entry
@@ -172,3 +172,11 @@ class Table:
                     path,
                     f"{listed(tuple(have), 'and')} exclude each other; keep one of them",
                 )
+
+
+def _as_json(default: str | tuple[str, ...]) -> Any:
+    """A default as an editor would write it: numbers as numbers."""
+    if isinstance(default, tuple):
+        return [_as_json(word) for word in default]
+    value = scalar_node(default, "").value
+    return default if value is None else value
