@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +62,11 @@ def optimize(scenario: Scenario, overlays: Sequence[Path] = (), *, exhaustive: b
         Evaluate every candidate instead of ruling out by proved bounds; the answer is the same.
     """
     from planner import search
+    from planner.interop.plans import trained_of
 
     catalog, calibration = load_facts(overlays)
-    return search.optimize(scenario, catalog, calibration, exhaustive=exhaustive)
+    answer = search.optimize(scenario, catalog, calibration, exhaustive=exhaustive)
+    return replace(answer, trained=trained_of(scenario))
 
 
 def frontier(scenario: Scenario, overlays: Sequence[Path] = (), **options: Any) -> Frontier:

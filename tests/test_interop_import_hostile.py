@@ -39,7 +39,7 @@ HOSTILE = {
     "shell array bomb": b"A=(a a a a a a)\n"
     + b"A=(${A[@]} ${A[@]} ${A[@]} ${A[@]})\n" * 30
     + b"x --num-layers ${A[@]}",
-    "shell arithmetic": b"x --num-layers $((9999999999*9999999999*9999999999)) --hidden-size $((1/0)) --swiglu $((9**9**9))",
+    "shell arithmetic": b"x --num-layers $((9999999999*9999999999)) --hidden-size $((1/0)) --swiglu $((9**9**9))",
     "no values": b"x --num-layers --hidden-size --num-attention-heads --micro-batch-size",
     "quotes": b"x --num-layers '1 --hidden-size \"2",
 }

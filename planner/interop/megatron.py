@@ -176,6 +176,7 @@ def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpe
         max_seq_length=positions,
         sliding_window=_window(a),
         full_attention_every=a.number("window-attn-skip-freq", 0) if a.flag("window-attn-skip-freq") else 0,
+        attention_sinks=a.text("softmax-type", "vanilla") == "learnable",
         mtp_layers=a.number("mtp-num-layers", 0, 0),
         moe=_moe(a, ffn, layers),
         mla=mla,
@@ -190,7 +191,8 @@ def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpe
     origins = {spec_field: a.origin(key) for spec_field, key in names.items()}
     for spec_field, key in (
         ("max_seq_length", "max-position-embeddings"), ("learned_positions", "position-embedding-type"),
-        ("sliding_window", "window-size"), ("qk_norm", "qk-layernorm"), ("mtp_layers", "mtp-num-layers"),
+        ("sliding_window", "window-size"), ("qk_norm", "qk-layernorm"),
+        ("attention_sinks", "softmax-type"), ("mtp_layers", "mtp-num-layers"),
         ("moe", "num-experts"), ("mla", "multi-latent-attention"),
     ):  # fmt: skip
         if getattr(spec, spec_field):
@@ -247,6 +249,7 @@ def _moe(a: Arguments, ffn: int, layers: int) -> MoESpec | None:
         shared_ffn=shared,
         first_dense_layers=first,
         every=every,
+        router_bias=a.flag("moe-router-enable-expert-bias") or not a.flag("disable-bias-linear"),
     )
 
 
@@ -436,11 +439,10 @@ def _precision(a: Arguments) -> tuple[str, str]:
 
 
 def arguments_of(values: Mapping[str, Any]) -> Sequence[str]:
-    """Arguments as words: `--key` for True, nothing for False or None, `--key value` otherwise."""
+    """Arguments as words: `--key` for True, nothing for False or None, `--key value …` otherwise."""
     words: list[str] = []
     for key, value in values.items():
-        if value is True:
+        if value is not None and value is not False:
             words.append(f"--{key}")
-        elif value is not None and value is not False:
-            words += [f"--{key}", str(value)]
+            words += [] if value is True else map(str, value) if isinstance(value, list) else [str(value)]
     return words

@@ -1,0 +1,40 @@
+"""`planner export`: the launch-ready files of a saved plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.cli.options import Quiet
+from planner.cli.output import emit, say
+
+
+def export(
+    plan: Annotated[Path, typer.Argument(help="A saved `planner optimize --json` document.", metavar="PLAN")],
+    to: Annotated[str, typer.Option("--to", metavar="TARGET", help="neox, megatron, slurm or skypilot.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write the files into.")],
+    scenario: Annotated[
+        Path | None, typer.Option("--scenario", help="The plan's scenario, where the document does not hold the model.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write the files that start the planned run: complete, commented, all of them or none.
+
+    Example: planner export plan.json --to slurm -o launch
+    """
+    from planner.interop.exporting import export_files, write_files
+    from planner.interop.plans import read_plan, trained_of
+
+    answer = read_plan(plan)
+    trained = None
+    if scenario is not None:
+        from planner.api import load_scenario
+
+        trained = trained_of(load_scenario(scenario))
+    files, notes = export_files(answer, to, trained)
+    for path in write_files(output, files):
+        emit(str(path))
+    for note in notes:
+        say(f"note: {note}", quiet=quiet)

@@ -1,0 +1,97 @@
+"""What every export starts from: the plan, what it trains, and the words that head its files."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+
+from planner.plan import Optimization, Plan, Trained
+from planner.units import PlannerError, format_count, format_duration, format_usd
+from planner.workload.counts import parameter_counts
+from planner.workload.model import ModelSpec
+
+# Peak learning rates of GPT-3 by size: Brown et al. 2020, table 2.1 (parameters, rate).
+LEARNING_RATES = (
+    (125e6, 6.0e-4), (350e6, 3.0e-4), (760e6, 2.5e-4), (1.3e9, 2.0e-4), (2.7e9, 1.6e-4), (6.7e9, 1.2e-4),
+    (13e9, 1.0e-4), (175e9, 0.6e-4),
+)  # fmt: skip
+
+
+@dataclass
+class Export:
+    """One plan on its way into files; `notes` collects what a user should know."""
+
+    plan: Plan
+    trained: Trained
+    scenario: str
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def model(self) -> ModelSpec:
+        return self.trained.model
+
+    @property
+    def name(self) -> str:
+        """The scenario's name as a file and job name: letters, digits and dashes."""
+        return re.sub(r"[^a-z0-9]+", "-", self.scenario.lower()).strip("-")[:40].strip("-") or "run"
+
+    @property
+    def gpus_per_node(self) -> int:
+        return max(1, -(-self.plan.gpus // max(1, self.plan.nodes)))
+
+    @property
+    def learning_rate(self) -> float:
+        """GPT-3's rate for the nearest size by ratio; a place to start, not a part of the plan."""
+        size = parameter_counts(self.model).active
+        return min(LEARNING_RATES, key=lambda row: abs(math.log(row[0] / size)))[1]
+
+    @property
+    def save_every(self) -> int:
+        """Iterations between checkpoints: about an hour of training."""
+        return max(1, min(self.plan.iterations, round(3600 / self.plan.step_time_s.p50)))
+
+    def header(self, what: str) -> list[str]:
+        """Lines (without a comment sign) that say what the file is and what it was made from."""
+        plan, layout = self.plan, self.plan.layout
+        cluster = f"{plan.nodes} x {self.gpus_per_node} {plan.offer.gpu}, {plan.offer.id}"
+        time = [format_duration(seconds) for seconds in (plan.time_s.p50, plan.time_s.p10, plan.time_s.p90)]
+        length = f"{format_count(plan.iterations)} iterations of {format_count(plan.global_batch)} sequences"
+        return [
+            f"{what}, written by `planner export`.",
+            f"Plan: {plan.gpus} GPUs ({cluster}),",
+            f"tp {layout.tp} x pp {layout.pp} x dp {layout.dp} x cp {layout.cp}; {plan.step_time_s.p50:.3g} s a step;",
+            f"{length} of {format_count(plan.seq_length)} tokens;",
+            f"{time[0]} ({time[1]} to {time[2]}), {format_usd(plan.cost_usd.p50)}.",
+        ]
+
+
+def export_of(answer: Optimization, trained: Trained | None = None) -> Export:
+    """The plan of a saved answer, ready to be written.
+
+    Raises
+    ------
+    PlannerError
+        If the answer has no plan, or says nothing of the model and nobody else does.
+    """
+    if answer.plan is None:
+        raise PlannerError("the saved answer holds no plan (it was infeasible), so there is nothing to export.")
+    what = answer.trained or trained
+    if what is None:
+        raise PlannerError(
+            "the saved answer does not say which model it trains: give its scenario with --scenario FILE."
+        )
+    return Export(answer.plan, what, answer.provenance.scenario)
+
+
+def commented(lines: list[str], sign: str = "#") -> list[str]:
+    """Lines behind a comment sign; control characters cannot end the comment."""
+    return [f"{sign} {re.sub('[^ -~À-￿]', '?', line)}".rstrip() for line in lines]
+
+
+def shell_word(text: object) -> str:
+    """A value as one word of a shell, quoted where needed."""
+    word = str(text)
+    if re.fullmatch(r"[A-Za-z0-9_./:=,@%+-]+", word):
+        return word
+    return "'" + word.replace("'", "'\"'\"'") + "'"

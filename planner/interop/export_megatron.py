@@ -1,0 +1,303 @@
+"""Files for Megatron-LM: one script with the run's arguments, for torchrun on every node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.interop.export_common import Export, commented, shell_word
+from planner.interop.megatron import arguments_of
+from planner.units import PlannerError
+from planner.workload.model import ModelSpec
+
+TRAIN = "train.sh"
+
+
+def megatron_files(export: Export) -> dict[str, str]:
+    """train.sh, to be started once on every node.
+
+    Raises
+    ------
+    PlannerError
+        If Megatron-LM cannot train the model as planned, naming what it lacks.
+    """
+    lacking = _lacking(export)
+    if lacking:
+        raise PlannerError(
+            f"Megatron-LM cannot train this model as planned: it has no {lacking[0]}; try export --to neox."
+        )
+    return {TRAIN: _script(export)}
+
+
+def _lacking(export: Export) -> list[str]:
+    model, plan = export.model, export.plan
+    moe = model.moe
+    biases = (model.attention_bias, model.attention_output_bias, model.mlp_bias)
+    known_biases = {(True, True, True), (False, False, False), (True, False, False)}
+    checks = [
+        (model.parallel_residual, "parallel residual"),
+        (model.norms_per_layer != 2, "layer with a single norm"),
+        (model.head_bias, "bias on the output layer"),
+        (model.norm == "layernorm_nobias", "LayerNorm without biases"),
+        (biases not in known_biases, "such a choice of biases"),
+        (moe is not None and moe.shared_experts > 0 and moe.shared_ffn == 0, "shared experts of no width"),
+        (plan.precision not in ("", "bf16", "fp16", "fp8", "mxfp8", "nvfp4"), f"training in {plan.precision}"),
+    ]
+    return [words for missing, words in checks if missing]
+
+
+def _script(export: Export) -> str:
+    plan, layout = export.plan, export.plan.layout
+    groups = [
+        (f"Layout: {plan.gpus} GPUs", "PARALLEL_ARGS", _parallel(export)),
+        (f"Batch: {layout.micro_batch} x {layout.grad_accum} x data {layout.dp}", "BATCH_ARGS", _batch(export)),
+        ("Model", "MODEL_ARGS", _model(export)),
+        ("Precision", "PRECISION_ARGS", _precision(plan.precision)),
+        ("Length and evaluation", "LENGTH_ARGS", _length(export)),
+        (
+            "Not planned: GPT-3's learning rate for this size (Brown et al. 2020, table 2.1); set your own",
+            "OPTIMIZER_ARGS",
+            {
+                "lr": export.learning_rate,
+                "min-lr": export.learning_rate / 10,
+                "lr-decay-style": "cosine",
+                "lr-warmup-fraction": 0.01,
+                "weight-decay": 0.1,
+                "clip-grad": 1.0,
+                "adam-beta1": 0.9,
+                "adam-beta2": 0.95,
+                "init-method-std": 0.02,
+            },
+        ),
+        (
+            "About one checkpoint an hour; log lines that `planner track` reads",
+            "LOG_ARGS",
+            {"save-interval": export.save_every, "log-interval": 10, "log-throughput": True},
+        ),
+    ]
+    lines = [
+        "#!/usr/bin/env bash",
+        *commented(export.header("Launch script of Megatron-LM")),
+        *commented(
+            [
+                "Run it on every node, in a checkout of NVIDIA/Megatron-LM (or set MEGATRON_DIR to one), with:",
+                "  DATA_PATH        prefix of the .bin and .idx files",
+                "  TOKENIZER_MODEL  tokenizer of the data (a Hugging Face name or folder)",
+                "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
+                "  MASTER_ADDR, NODE_RANK   the first node, and which node this is (0 to NNODES - 1)",
+            ]
+        ),
+        "set -euo pipefail",
+        f'NNODES="${{NNODES:-{plan.nodes}}}"',
+        f"GPUS_PER_NODE={export.gpus_per_node}",
+        *_defaults(export),
+        "export CUDA_DEVICE_MAX_CONNECTIONS=1",
+        "",
+        "DISTRIBUTED_ARGS=(",
+        '  --nproc-per-node "$GPUS_PER_NODE"',
+        '  --nnodes "$NNODES"',
+        '  --node-rank "${NODE_RANK:-0}"',
+        '  --master-addr "${MASTER_ADDR:-localhost}"',
+        '  --master-port "${MASTER_PORT:-29500}"',
+        ")",
+    ]
+    for title, name, values in groups:
+        lines += ["", *commented([title]), f"{name}=(", *_argument_lines(values), ")"]
+    lines += [
+        "",
+        'cd "${MEGATRON_DIR:-.}"',
+        'exec torchrun "${DISTRIBUTED_ARGS[@]}" pretrain_gpt.py \\',
+        *(f'  "${{{name}[@]}}" \\' for _, name, _ in groups),
+        '  --tokenizer-type HuggingFaceTokenizer --tokenizer-model "$TOKENIZER_MODEL" \\',
+        f"  --data-path {_data_words(export)} --split {export.trained.data_split or '995,4,1'} \\",
+        '  --save "$CHECKPOINTS" --load "$CHECKPOINTS" "$@"',
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _defaults(export: Export) -> list[str]:
+    indices = export.trained.data_index
+    lines = [] if indices else [': "${DATA_PATH:?set it to the prefix of the .bin and .idx files}"']
+    if not indices:
+        export.notes.append(f"{TRAIN}: the plan has no data index; set DATA_PATH")
+    return [
+        *lines,
+        ': "${TOKENIZER_MODEL:?set it to the tokenizer of the data}"',
+        ': "${CHECKPOINTS:?set it to a folder that all nodes see}"',
+    ]
+
+
+def _data_words(export: Export) -> str:
+    indices, weights = export.trained.data_index, export.trained.data_weights
+    if not indices:
+        return '"$DATA_PATH"'
+    if len(indices) == 1:
+        return shell_word(indices[0])
+    shares = weights if len(weights) == len(indices) else (1.0,) * len(indices)
+    return " ".join(f"{share:g} {shell_word(index)}" for share, index in zip(shares, indices, strict=True))
+
+
+def _argument_lines(values: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for word in arguments_of(values):
+        if word.startswith("--"):
+            lines.append(f"  {word}")
+        else:
+            lines[-1] += f" {shell_word(word)}"
+    return lines
+
+
+def _parallel(export: Export) -> dict[str, Any]:
+    layout, model = export.plan.layout, export.model
+    stages = layout.pp * layout.vpp
+    values: dict[str, Any] = {
+        "tensor-model-parallel-size": layout.tp,
+        "pipeline-model-parallel-size": layout.pp,
+    }
+    if model.layers % stages:
+        values["pipeline-model-parallel-layout"] = pipeline_layout(model.layers, stages, model.mtp_layers)
+        export.notes.append(f"{TRAIN}: {model.layers} layers over {stages} stages are uneven; see the pipeline layout")
+    if layout.vpp > 1:
+        values["num-virtual-stages-per-pipeline-rank"] = layout.vpp
+    if layout.zero_stage >= 2:
+        values["use-megatron-fsdp"] = True
+        values["data-parallel-sharding-strategy"] = {2: "optim_grads", 3: "optim_grads_params"}[layout.zero_stage]
+    granularity: dict[str, dict[str, Any]] = {
+        "full": {"recompute-granularity": "full", "recompute-method": "uniform", "recompute-num-layers": 1},
+        "selective": {"recompute-granularity": "selective"},
+    }
+    return {
+        **values,
+        "context-parallel-size": layout.cp,
+        **({"expert-model-parallel-size": layout.ep} if model.moe is not None else {}),
+        "sequence-parallel": layout.sequence_parallel,
+        "use-distributed-optimizer": layout.zero_stage >= 1,
+        **({"overlap-grad-reduce": True, "overlap-param-gather": True} if layout.zero_stage >= 1 else {}),
+        **granularity.get(layout.recompute, {}),
+    }
+
+
+def pipeline_layout(layers: int, stages: int, mtp_layers: int = 0) -> str:
+    """`--pipeline-model-parallel-layout` of stages that differ by one layer at most: `E,t*6|t*6|t*5,L`."""
+    each, more = divmod(layers, stages)
+    parts = [f"t*{each + (stage < more)}" if each + (stage < more) else "" for stage in range(stages)]
+    last = ",".join([p for p in [parts[-1]] if p] + ["m"] * mtp_layers + ["L"])
+    if stages == 1:
+        return f"E,{last}"
+    return "|".join([",".join(p for p in ("E", parts[0]) if p), *parts[1:-1], last])
+
+
+def _batch(export: Export) -> dict[str, Any]:
+    plan, ramp = export.plan, export.trained.batch_ramp
+    values: dict[str, Any] = {"micro-batch-size": plan.layout.micro_batch, "global-batch-size": plan.global_batch}
+    if len(ramp) == 3:
+        values["rampup-batch-size"] = list(ramp)
+    return values
+
+
+def _model(export: Export) -> dict[str, Any]:
+    model, plan = export.model, export.plan
+    learned = model.learned_positions > 0
+    biases = _biased(model)
+    values: dict[str, Any] = {
+        "num-layers": model.layers,
+        "hidden-size": model.hidden,
+        "ffn-hidden-size": model.ffn,
+        "num-attention-heads": model.heads,
+        "group-query-attention": model.kv_heads != model.heads,
+        "num-query-groups": model.kv_heads if model.kv_heads != model.heads else None,
+        "kv-channels": model.head_dim if model.head_dim * model.heads != model.hidden and model.mla is None else None,
+        "seq-length": plan.seq_length,
+        "max-position-embeddings": max(plan.seq_length, model.max_seq_length or 0, model.learned_positions),
+        "position-embedding-type": "learned_absolute" if learned else "rope",
+        "normalization": "RMSNorm" if model.norm == "rmsnorm" else "LayerNorm",
+        "swiglu": model.gated_mlp,
+        "disable-bias-linear": not biases,
+        "add-qkv-bias": model.attention_bias and not biases,
+        "untie-embeddings-and-output-weights": not model.tied_embeddings,
+        "qk-layernorm": model.qk_norm,
+        "vocab-size": model.vocab,
+        "make-vocab-size-divisible-by": model.vocab_multiple,
+        "window-size": f"{model.sliding_window - 1},0" if model.sliding_window else None,
+        "window-attn-skip-freq": model.full_attention_every or None,
+        "softmax-type": "learnable" if model.attention_sinks else None,
+        "mtp-num-layers": model.mtp_layers or None,
+        "attention-backend": "auto",
+    }
+    return {**values, **_mla(export), **_moe(export)}
+
+
+def _biased(model: ModelSpec) -> bool:
+    return model.attention_bias and model.attention_output_bias and model.mlp_bias
+
+
+def _mla(export: Export) -> dict[str, Any]:
+    mla = export.model.mla
+    if mla is None:
+        return {}
+    return {
+        "multi-latent-attention": True,
+        "q-lora-rank": mla.q_lora_rank or None,
+        "kv-lora-rank": mla.kv_lora_rank,
+        "qk-head-dim": mla.qk_nope_head_dim,
+        "qk-pos-emb-head-dim": mla.qk_rope_head_dim,
+        "v-head-dim": mla.v_head_dim,
+    }
+
+
+def _moe(export: Export) -> dict[str, Any]:
+    moe, layers = export.model.moe, export.model.layers
+    if moe is None:
+        return {}
+    pattern = str(moe.every)
+    expert_bias: dict[str, Any] = {}
+    if moe.router_bias and not _biased(
+        export.model
+    ):  # DeepSeek-V3's score correction; a biased model's router has a bias
+        expert_bias = {"moe-router-score-function": "sigmoid", "moe-router-enable-expert-bias": True}
+    if moe.first_dense_layers:
+        rest = layers - moe.first_dense_layers
+        pattern = (
+            f"([0]*{moe.first_dense_layers}+[1]*{rest})"
+            if moe.every == 1
+            else _listed(moe.first_dense_layers, rest, moe.every)
+        )
+    return {
+        "num-experts": moe.experts,
+        "moe-router-topk": moe.top_k,
+        "moe-ffn-hidden-size": moe.expert_ffn,
+        "moe-layer-freq": pattern,
+        "moe-shared-expert-intermediate-size": moe.shared_experts * moe.shared_ffn or None,
+        "moe-grouped-gemm": True,
+        **expert_bias,
+        "moe-token-dispatcher-type": "alltoall",
+        "moe-router-load-balancing-type": "aux_loss",
+    }
+
+
+def _listed(dense: int, rest: int, every: int) -> str:
+    bits = [0] * dense + [int(i % every == 0) for i in range(rest)]
+    return "([" + ",".join(map(str, bits)) + "])"
+
+
+def _precision(precision: str) -> dict[str, Any]:
+    match precision:
+        case "fp16":
+            return {"fp16": True}
+        case "fp8":
+            return {"bf16": True, "fp8-format": "hybrid"}
+        case "mxfp8":
+            return {"bf16": True, "fp8-format": "e4m3", "fp8-recipe": "mxfp8"}
+        case "nvfp4":
+            return {"bf16": True, "fp4-format": "e2m1"}
+    return {"bf16": True}
+
+
+def _length(export: Export) -> dict[str, Any]:
+    plan, trained = export.plan, export.trained
+    length: dict[str, Any] = {"train-iters": plan.iterations, "lr-decay-iters": plan.iterations}
+    if trained.batch_ramp:  # Megatron-LM ramps by samples, and then wants the length in samples too
+        length = {"train-samples": plan.tokens // plan.seq_length, "lr-decay-samples": plan.tokens // plan.seq_length}
+    if trained.evaluation_interval and trained.evaluation_iterations:
+        return {**length, "eval-interval": trained.evaluation_interval, "eval-iters": trained.evaluation_iterations}
+    return {**length, "eval-interval": plan.iterations, "eval-iters": 0}

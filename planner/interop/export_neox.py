@@ -1,0 +1,290 @@
+"""Files for GPT-NeoX: the run's config, the paths that only you know, a host list and the launch script."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from planner.interop.export_common import Export, commented
+from planner.units import PlannerError
+from planner.workload.counts import padded_vocab
+
+PRECISIONS = {"bf16": "bfloat16", "fp16": "fp16"}
+RUN, PATHS, HOSTS, LAUNCH = "run.yml", "paths.yml", "hosts", "launch.sh"
+
+
+def neox_files(export: Export) -> dict[str, str]:
+    """run.yml, paths.yml, hosts and launch.sh.
+
+    Raises
+    ------
+    PlannerError
+        If GPT-NeoX cannot run the plan, naming what it lacks.
+    """
+    return {**neox_configs(export), HOSTS: _hosts(export), LAUNCH: _launch(export)}
+
+
+def neox_configs(export: Export) -> dict[str, str]:
+    """run.yml (the plan) and paths.yml (data, tokenizer, checkpoints)."""
+    lacking = _lacking(export)
+    if lacking:
+        raise PlannerError(
+            f"GPT-NeoX cannot run this plan: it has no {lacking[0]}; plan with training.framework: gpt-neox, "
+            "or export --to megatron."
+        )
+    return {RUN: _run(export), PATHS: _paths(export)}
+
+
+def _lacking(export: Export) -> list[str]:
+    """What the plan or its model needs and GPT-NeoX has not (megatron/neox_arguments, megatron/model)."""
+    plan, layout, model = export.plan, export.plan.layout, export.model
+    moe = model.moe
+    checks = [
+        (layout.vpp > 1, f"interleaved pipeline (vpp {layout.vpp})"),
+        (layout.cp > 1, f"context parallel size (cp {layout.cp})"),
+        (layout.recompute == "selective", "selective recomputation"),
+        (plan.precision not in ("", *PRECISIONS), f"training in {plan.precision}"),
+        (layout.pp > 1 and layout.zero_stage > 1, f"pipeline together with ZeRO {layout.zero_stage}"),
+        (bool(export.trained.batch_ramp), "batch ramp"),
+        (model.mla is not None, "multi-head latent attention"),
+        (model.head_dim * model.heads != model.hidden, f"head width of its own ({model.head_dim})"),
+        (model.attention_bias != model.attention_output_bias, "separate biases for q, k, v and for the output"),
+        (model.attention_sinks, "attention sinks"),
+        (model.full_attention_every > 0, "layers that alternate windowed and full attention"),
+        (model.head_bias, "bias on the output layer"),
+        (model.norms_per_layer != 2, "layer with a single norm"),
+        (model.mtp_layers > 0, "multi-token prediction"),
+        (not model.gated_mlp and model.ffn % 2 == 1, f"MLP of odd width ({model.ffn})"),
+        (moe is not None and model.gated_mlp, "gated experts"),
+        (moe is not None and moe.shared_experts > 0, "shared experts"),
+        (moe is not None and moe.first_dense_layers > 0, "leading dense layers before experts"),
+        (moe is not None and layout.zero_stage >= 2, "mixture of experts with ZeRO 2 or 3"),
+        (model.kv_heads % layout.tp > 0, f"way to split {model.kv_heads} key heads over tp {layout.tp}"),
+    ]
+    return [words for missing, words in checks if missing]
+
+
+def _run(export: Export) -> str:
+    plan, layout = export.plan, export.plan.layout
+    lines = commented(
+        [*export.header("GPT-NeoX config of the planned run"), f"Start it with {LAUNCH}; your paths are in {PATHS}."]
+    )
+    sections: list[tuple[str, dict[str, Any]]] = [
+        (
+            f"Layout: {plan.gpus} GPUs = pipe {layout.pp} x model {layout.tp} x data {layout.dp}",
+            {
+                "pipe_parallel_size": layout.pp if layout.pp > 1 or layout.zero_stage < 2 else 0,
+                "model_parallel_size": layout.tp,
+                **({"sequence_parallel": True} if layout.sequence_parallel else {}),
+                "global_num_gpus": plan.gpus,
+            },
+        ),
+        (
+            f"Batch: {layout.micro_batch} x {layout.grad_accum} x data {layout.dp} = {plan.global_batch} sequences",
+            {
+                "train_batch_size": plan.global_batch,
+                "train_micro_batch_size_per_gpu": layout.micro_batch,
+                "gradient_accumulation_steps": layout.grad_accum,
+            },
+        ),
+        ("Model", _model(export)),
+        ("Precision and memory", _memory(export)),
+        (
+            f"Length: {plan.iterations_per_epoch or 'unknown'} full iterations a pass; evaluation as planned",
+            {"train_iters": plan.iterations, "lr_decay_iters": plan.iterations, **_evaluation(export)},
+        ),
+        (
+            "Not planned: a learning rate of GPT-3's for this size (Brown et al. 2020, table 2.1); set your own",
+            {
+                "optimizer": {
+                    "type": "Adam",
+                    "params": {"lr": export.learning_rate, "betas": [0.9, 0.95], "eps": 1.0e-8},
+                },
+                "min_lr": export.learning_rate / 10,
+                "lr_decay_style": "cosine",
+                "warmup": 0.01,
+                "weight_decay": 0.1,
+                "gradient_clipping": 1.0,
+                "hidden_dropout": 0.0,
+                "attention_dropout": 0.0,
+                "init_method": "small_init",
+                "output_layer_init_method": "wang_init",
+            },
+        ),
+        (
+            "About one checkpoint an hour; a log line that `planner track` reads every ten iterations",
+            {
+                "checkpoint_factor": export.save_every,
+                "log_interval": 10,
+                "steps_per_print": 10,
+                "wall_clock_breakdown": False,
+            },
+        ),
+    ]
+    lines.append("{")
+    for title, values in sections:
+        lines.append("")
+        lines += [f"  {line}" for line in commented([title])]
+        lines += [f"  {json.dumps(key)}: {_value(value)}," for key, value in values.items()]
+    return "\n".join([*lines, "}", ""])
+
+
+def _model(export: Export) -> dict[str, Any]:
+    model, plan = export.model, export.plan
+    rotary = model.learned_positions == 0
+    values: dict[str, Any] = {
+        "num_layers": model.layers,
+        "hidden_size": model.hidden,
+        "num_attention_heads": model.heads,
+        **({"num_kv_heads": model.kv_heads} if model.kv_heads != model.heads else {}),
+        "seq_length": plan.seq_length,
+        "max_position_embeddings": max(plan.seq_length, model.max_seq_length or 0, model.learned_positions),
+        "pos_emb": "rotary" if rotary else "learned",
+        "no_weight_tying": not model.tied_embeddings,
+        "gpt_j_residual": model.parallel_residual,
+        "norm": "rmsnorm" if model.norm == "rmsnorm" else "layernorm",
+        **({"use_bias_in_norms": False} if model.norm == "layernorm_nobias" else {}),
+        "use_qk_layernorm": model.qk_norm,
+        "use_bias_in_attn_linear": model.attention_bias,
+        "use_bias_in_mlp": model.mlp_bias or model.moe is not None,
+        "activation": "swiglu" if model.gated_mlp else "gelu",
+        "attention_config": [[["flash"], model.layers]],
+        **({"sliding_window_width": model.sliding_window} if model.sliding_window else {}),
+        "make_vocab_size_divisible_by": model.vocab_multiple,
+        "padded_vocab_size": padded_vocab(model.vocab, model.vocab_multiple, plan.layout.tp),
+    }
+    if model.moe is not None:
+        values |= {
+            "intermediate_size": model.moe.expert_ffn,
+            "moe_num_experts": model.moe.experts,
+            "moe_top_k": model.moe.top_k,
+            "moe_expert_interval": model.moe.every,
+            "moe_router_type": "topk",
+        }
+    elif model.gated_mlp:
+        values["intermediate_size"] = 3 * model.ffn  # a gated MLP's width in GPT-NeoX is a third of this
+    elif model.ffn != 4 * model.hidden:
+        values["intermediate_size"] = model.ffn
+    if model.qk_norm:
+        export.notes.append("use_qk_layernorm of GPT-NeoX and the model's own query-key norm may differ in detail")
+    return values
+
+
+def _memory(export: Export) -> dict[str, Any]:
+    layout = export.plan.layout
+    precision = PRECISIONS.get(export.plan.precision, "bfloat16")
+    full = layout.recompute == "full"
+    values: dict[str, Any] = {
+        "precision": precision,
+        # fp32 gradients with bf16: DeepSpeed's issue 1835, of which GPT-NeoX warns
+        **({"data_types": {"grad_accum_dtype": "fp32"}} if precision == "bfloat16" else {}),
+        **(
+            {
+                "fp16": {
+                    "enabled": True,
+                    "loss_scale": 0,
+                    "loss_scale_window": 1000,
+                    "hysteresis": 2,
+                    "min_loss_scale": 1,
+                }
+            }
+            if precision == "fp16"
+            else {}
+        ),
+        "zero_optimization": {
+            "stage": layout.zero_stage,
+            "allgather_partitions": True,
+            "allgather_bucket_size": 500000000,
+            "overlap_comm": True,
+            "reduce_scatter": True,
+            "reduce_bucket_size": 500000000,
+            "contiguous_gradients": True,
+        },
+        "checkpoint_activations": full,
+        **({"checkpoint_num_layers": 1} if full else {}),
+        "scaled_upper_triang_masked_softmax_fusion": False,
+        "distributed_backend": "nccl",
+    }
+    return values
+
+
+def _evaluation(export: Export) -> dict[str, Any]:
+    interval, iterations = export.trained.evaluation_interval, export.trained.evaluation_iterations
+    if not interval or not iterations:
+        return {"eval_interval": export.plan.iterations, "eval_iters": 0}
+    return {"eval_interval": interval, "eval_iters": iterations}
+
+
+def _paths(export: Export) -> str:
+    trained = export.trained
+    indices = list(trained.data_index)
+    lines = commented(
+        [
+            "Paths of yours: data, tokenizer, checkpoints, logs. Merged with run.yml; no key may stand in both.",
+            "data_path is the prefix of the .bin and .idx files that tools/datasets/preprocess_data.py writes.",
+        ]
+    )
+    values: dict[str, Any] = {}
+    if len(indices) == 1:
+        values["data_path"] = indices[0]
+    elif indices:
+        for split in ("train", "valid", "test"):
+            values[f"{split}_data_paths"] = indices
+            values[f"{split}_data_weights"] = list(trained.data_weights) or [1.0] * len(indices)
+    else:
+        values["data_path"] = "data/my_text_document"
+        export.notes.append(f"{PATHS}: data_path is a placeholder, the plan has no index; put yours there")
+    values |= {
+        "data_impl": "mmap",
+        "split": trained.data_split or "995,4,1",
+        "tokenizer_type": "HFTokenizer",
+        "vocab_file": "data/tokenizer.json",
+        "save": "checkpoints",
+        "load": "checkpoints",
+        "log_dir": "logs",
+        "tensorboard_dir": "tensorboard",
+    }
+    export.notes.append(
+        f"{PATHS}: vocab_file must be the tokenizer of {export.model.vocab:,} entries that was planned for"
+    )
+    return "\n".join([*lines, "{", *(f"  {json.dumps(k)}: {_value(v)}," for k, v in values.items()), "}", ""])
+
+
+def _value(value: Any) -> str:
+    """JSON that YAML 1.1 reads alike: floats keep a decimal point (1e-08 would be a text)."""
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, float):
+        text = repr(value)
+        return text if "." in text or "e" not in text else text.replace("e", ".0e")
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)}: {_value(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_value(v) for v in value) + "]"
+    return str(value)
+
+
+def _hosts(export: Export) -> str:
+    nodes, each = export.plan.nodes, export.gpus_per_node
+    lines = commented([f"DeepSpeed host file: one line a node, {nodes} of them; put your host names here."])
+    return "\n".join([*lines, *(f"node-{i + 1:03d} slots={each}" for i in range(nodes)), ""])
+
+
+def _launch(export: Export) -> str:
+    lines = [
+        "#!/usr/bin/env bash",
+        *commented(export.header("Launch script of GPT-NeoX")),
+        *commented(["Run it on the first node, in a checkout of EleutherAI/gpt-neox (or set NEOX_DIR to one)."]),
+        "set -euo pipefail",
+        'here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"',
+        'cd "${NEOX_DIR:-.}"',
+        f'export DLTS_HOSTFILE="${{DLTS_HOSTFILE:-$here/{HOSTS}}}"',
+        'slots="$(awk -F "slots=" \'NF > 1 { sum += $2 } END { print sum + 0 }\' "$DLTS_HOSTFILE")"',
+        f'if [ "$slots" -ne {export.plan.gpus} ]; then',
+        f'  echo "$DLTS_HOSTFILE offers $slots GPUs, the plan needs {export.plan.gpus}" >&2',
+        "  exit 1",
+        "fi",
+        f'exec python deepy.py train.py "$here/{RUN}" "$here/{PATHS}" "$@"',
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,155 @@
+"""Files for SkyPilot: a task that asks for the planned cluster and starts the planned run on it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from planner.interop.export_common import Export, commented
+from planner.interop.export_megatron import TRAIN, megatron_files
+from planner.interop.export_neox import PATHS, RUN, neox_configs
+from planner.interop.export_slurm import torchrun_lines
+
+TASK = "task.yaml"
+# SkyPilot's names of clouds that differ from the catalog's; those it does not know run on Kubernetes or by SSH.
+CLOUDS = {
+    name: name
+    for name in (
+        "aws azure gcp oci lambda runpod nebius fluidstack paperspace cudo vast verda hyperbolic primeintellect".split()
+    )
+}
+WITH_INSTANCES = ("aws", "azure", "gcp", "oci")  # where the catalog's instance names are the provider's own
+# SkyPilot's accelerator names (`sky gpus list`) by catalog id.
+ACCELERATORS = {
+    "a100-sxm4-40gb": "A100", "a100-pcie-40gb": "A100", "a100-sxm4-80gb": "A100-80GB", "a100-pcie-80gb": "A100-80GB",
+    "h100-sxm5-80gb": "H100", "h100-pcie-80gb": "H100", "h100-nvl-94gb": "H100-NVL", "h200-sxm5-141gb": "H200",
+    "b200-sxm6-180gb": "B200", "b300-sxm6-288gb": "B300", "gh200-96gb": "GH200", "gb200-nvl72": "GB200",
+    "l4-24gb": "L4", "l40s-48gb": "L40S", "a10g-24gb": "A10G", "v100-sxm2-16gb": "V100", "v100-sxm2-32gb": "V100-32GB",
+    "v100-pcie-16gb": "V100", "v100-pcie-32gb": "V100-32GB", "rtx-4090-24gb": "RTX4090", "rtx-3090-24gb": "RTX3090",
+    "rtx-a6000-48gb": "RTXA6000", "mi300x-192gb": "MI300X", "mi325x-256gb": "MI325X",
+}  # fmt: skip
+
+
+def skypilot_files(export: Export) -> dict[str, str]:
+    """task.yaml and the launch files of the framework, which SkyPilot copies to every node as the working folder.
+
+    Raises
+    ------
+    PlannerError
+        If the framework cannot run the plan.
+    """
+    framework = export.plan.framework
+    if framework == "gpt-neox":
+        return {TASK: _task(export, _neox_setup(), _neox_run(export)), **neox_configs(export)}
+    if framework == "megatron":
+        return {TASK: _task(export, _megatron_setup(), _megatron_run()), **megatron_files(export)}
+    run = [*_first_node(), *torchrun_lines(export, "sky")]
+    return {TASK: _task(export, [], run)}
+
+
+def _task(export: Export, setup: list[str], run: list[str]) -> str:
+    task: dict[str, Any] = {
+        "name": export.name,
+        "num_nodes": export.plan.nodes,
+        "resources": resources(export),
+        "workdir": ".",
+        **({"setup": _block(["set -e", *setup])} if setup else {}),
+        "run": _block(["set -e", *run]),
+    }
+    head = commented(
+        [
+            *export.header("SkyPilot task of the planned run"),
+            "Start it with: sky launch task.yaml, or, to outlive lost nodes: sky jobs launch task.yaml",
+        ]
+    )
+    body: str = yaml.dump(task, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+    return "\n".join([*head, body])
+
+
+def resources(export: Export) -> dict[str, Any]:
+    """What each node has: cloud, region, instance, accelerators, spot or not."""
+    offer = export.plan.offer
+    accelerator = ACCELERATORS.get(offer.gpu, offer.gpu.split("-")[0].upper())
+    values: dict[str, Any] = {}
+    cloud = CLOUDS.get(offer.cloud.lower())
+    if cloud is None or offer.pricing == "owned":
+        export.notes.append(
+            f"{TASK}: SkyPilot has no cloud {offer.cloud!r}; add `infra:` for your Kubernetes or SSH nodes"
+        )
+    else:
+        region = offer.region if re.fullmatch(r"[A-Za-z0-9-]+", offer.region) and offer.region.lower() != "any" else ""
+        values["infra"] = f"{cloud}/{region}" if region else cloud
+        if cloud in WITH_INSTANCES and re.fullmatch(r"[\w.-]+", offer.instance):
+            values["instance_type"] = offer.instance
+    values["accelerators"] = f"{accelerator}:{export.gpus_per_node}"
+    values["use_spot"] = offer.pricing == "spot"
+    if offer.pricing == "spot":
+        values["job_recovery"] = {"strategy": "FAILOVER", "max_restarts_on_errors": 3}
+    if export.plan.nodes > 1:
+        values["network_tier"] = "best"
+    values["disk_size"] = 512
+    return values
+
+
+def _neox_setup() -> list[str]:
+    return [
+        "if [ ! -d ~/gpt-neox ]; then git clone --depth 1 https://github.com/EleutherAI/gpt-neox ~/gpt-neox; fi",
+        "cd ~/gpt-neox",
+        "pip install -r requirements/requirements.txt -r requirements/requirements-flashattention.txt",
+    ]
+
+
+def _first_node() -> list[str]:
+    return ['MASTER_ADDR="$(echo "$SKYPILOT_NODE_IPS" | head -n 1)"', "export MASTER_ADDR"]
+
+
+def _neox_run(export: Export) -> list[str]:
+    return [
+        *commented(["GPT-NeoX starts all nodes from the first; the others wait for the task to end."]),
+        'if [ "$SKYPILOT_NODE_RANK" -ne 0 ]; then sleep infinity; fi',
+        'here="$PWD"',
+        *_first_node(),
+        'export DLTS_HOSTFILE="$here/hosts"',
+        f'echo "$SKYPILOT_NODE_IPS" | sed "s/$/ slots={export.gpus_per_node}/" > "$DLTS_HOSTFILE"',
+        "cd ~/gpt-neox",
+        f'python deepy.py train.py "$here/{RUN}" "$here/{PATHS}"',
+    ]
+
+
+def _megatron_setup() -> list[str]:
+    return [
+        "if [ ! -d ~/Megatron-LM ]; then git clone --depth 1 https://github.com/NVIDIA/Megatron-LM ~/Megatron-LM; fi",
+        "cd ~/Megatron-LM",
+        "pip install -e .",
+    ]
+
+
+def _megatron_run() -> list[str]:
+    return [
+        *_first_node(),
+        'export NNODES="$SKYPILOT_NUM_NODES" NODE_RANK="$SKYPILOT_NODE_RANK" MEGATRON_DIR=~/Megatron-LM',
+        f"bash {TRAIN}",
+    ]
+
+
+class _Block(str):
+    """A text of several lines, written as a block."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
+    """Safe YAML with blocks for scripts."""
+
+
+def _as_block(dumper: yaml.SafeDumper, text: str) -> Any:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
+
+
+_Dumper.add_representer(_Block, _as_block)
+
+
+def _block(lines: list[str]) -> _Block:
+    return _Block("\n".join(lines) + "\n")

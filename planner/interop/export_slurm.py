@@ -1,0 +1,118 @@
+"""Files for Slurm: an sbatch script around the launch files of the framework that was planned."""
+
+from __future__ import annotations
+
+import math
+
+from planner.interop.export_common import Export, commented
+from planner.interop.export_megatron import TRAIN, megatron_files
+from planner.interop.export_neox import PATHS, RUN, neox_configs
+
+SBATCH, SLURM_CONFIG = "train.sbatch", "slurm.yml"
+
+
+def slurm_files(export: Export) -> dict[str, str]:
+    """train.sbatch and what it starts.
+
+    Raises
+    ------
+    PlannerError
+        If the framework cannot run the plan.
+    """
+    framework = export.plan.framework
+    if framework == "gpt-neox":
+        config = '{\n  "launcher": "slurm",\n  "deepspeed_slurm": true,\n  "no_ssh_check": true,\n}\n'
+        head = "\n".join(commented(["What GPT-NeoX needs to start through srun; merged with the other two."]))
+        return {SBATCH: _sbatch(export, _neox_lines()), SLURM_CONFIG: f"{head}\n{config}", **neox_configs(export)}
+    if framework == "megatron":
+        return {SBATCH: _sbatch(export, _megatron_lines()), **megatron_files(export)}
+    return {SBATCH: _sbatch(export, torchrun_lines(export))}
+
+
+def time_limit(seconds: float) -> str:
+    """Slurm's days-hours:minutes:seconds, rounded up to a whole hour."""
+    hours = max(1, math.ceil(seconds / 3600))
+    return f"{hours // 24}-{hours % 24:02d}:00:00"
+
+
+def _sbatch(export: Export, body: list[str]) -> str:
+    plan = export.plan
+    lines = [
+        "#!/usr/bin/env bash",
+        *commented(export.header("Slurm job of the planned run")),
+        *commented(
+            [
+                "Submit it with: sbatch train.sbatch (from this folder). Add your account and partition below.",
+                "The time limit is the plan's slow case (p90). Where the partition allows less, the job ends and",
+                "is queued again; it goes on from its last checkpoint.",
+            ]
+        ),
+        f"#SBATCH --job-name={export.name}",
+        f"#SBATCH --nodes={plan.nodes}",
+        "#SBATCH --ntasks-per-node=1",
+        f"#SBATCH --gpus-per-node={export.gpus_per_node}",
+        f"#SBATCH --time={time_limit(plan.time_s.p90)}",
+        "#SBATCH --exclusive",
+        "#SBATCH --requeue",
+        "#SBATCH --open-mode=append",
+        f"#SBATCH --output={export.name}-%j.log",
+        "##SBATCH --account=YOURS",
+        "##SBATCH --partition=YOURS",
+        "set -euo pipefail",
+        "",
+        *body,
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _neox_lines() -> list[str]:
+    return [
+        *commented(["DeepSpeed counts the GPUs in a host file; the launch itself goes through srun."]),
+        'here="${SLURM_SUBMIT_DIR:-$PWD}"',
+        'export DLTS_HOSTFILE="$here/hosts-$SLURM_JOB_ID"',
+        'scontrol show hostnames "$SLURM_JOB_NODELIST" | sed "s/$/ slots=$SLURM_GPUS_ON_NODE/" > "$DLTS_HOSTFILE"',
+        'MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
+        "export MASTER_ADDR",
+        'cd "${NEOX_DIR:?set it to your checkout of EleutherAI/gpt-neox}"',
+        f'python deepy.py train.py "$here/{RUN}" "$here/{PATHS}" "$here/{SLURM_CONFIG}"',
+    ]
+
+
+def _megatron_lines() -> list[str]:
+    return [
+        'MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
+        'here="${SLURM_SUBMIT_DIR:-$PWD}"',
+        'NNODES="$SLURM_JOB_NUM_NODES"',
+        "export MASTER_ADDR NNODES",
+        f'srun --kill-on-bad-exit=1 bash -c \'NODE_RANK="$SLURM_NODEID" exec bash "$1/{TRAIN}"\' planner "$here"',
+    ]
+
+
+def torchrun_lines(export: Export, ranks: str = "slurm") -> list[str]:
+    """Torchrun around a training script of the user's own, which finds the plan in its environment."""
+    plan, layout = export.plan, export.plan.layout
+    export.notes.append(
+        f"{plan.framework} has no launch script of its own: set TRAIN_SCRIPT; the plan is in PLAN_… variables"
+    )
+    values = {
+        "MICRO_BATCH": layout.micro_batch, "GRAD_ACCUM": layout.grad_accum, "GLOBAL_BATCH": plan.global_batch,
+        "SEQ_LENGTH": plan.seq_length, "ITERATIONS": plan.iterations, "ZERO_STAGE": layout.zero_stage,
+        "RECOMPUTE": layout.recompute, "PRECISION": plan.precision or "bf16", "TP": layout.tp, "CP": layout.cp,
+    }  # fmt: skip
+    exports = [f"export PLAN_{key}={value}" for key, value in values.items()]
+    train = '"${TRAIN_SCRIPT:?set it to your training script}"'
+    if ranks == "sky":
+        return [
+            *exports,
+            f'torchrun --nnodes "$SKYPILOT_NUM_NODES" --nproc-per-node {export.gpus_per_node} \\',
+            f'  --node-rank "$SKYPILOT_NODE_RANK" --master-addr "$MASTER_ADDR" --master-port 29500 {train}',
+        ]
+    return [
+        'MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
+        "export MASTER_ADDR",
+        *exports,
+        f": {train}",
+        f'srun torchrun --nnodes "$SLURM_JOB_NUM_NODES" --nproc-per-node {export.gpus_per_node} \\',
+        '  --rdzv-id "$SLURM_JOB_ID" --rdzv-backend c10d --rdzv-endpoint "$MASTER_ADDR:29500" "$TRAIN_SCRIPT"',
+    ]

@@ -1,0 +1,81 @@
+"""`planner export`: the launch-ready files of a saved plan, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from planner.interop.export_common import Export, export_of
+from planner.interop.export_megatron import megatron_files
+from planner.interop.export_neox import neox_files
+from planner.interop.export_skypilot import skypilot_files
+from planner.interop.export_slurm import slurm_files
+from planner.plan import Optimization, Trained
+from planner.units import PlannerError
+
+TARGETS: Mapping[str, Callable[[Export], dict[str, str]]] = {
+    "neox": neox_files,
+    "megatron": megatron_files,
+    "slurm": slurm_files,
+    "skypilot": skypilot_files,
+}
+
+
+def export_files(answer: Optimization, target: str, trained: Trained | None = None) -> tuple[dict[str, str], list[str]]:
+    """The files of a plan for `target`, by name, and what a user should know of them.
+
+    Parameters
+    ----------
+    answer : a saved `optimize --json` document
+    target : neox | megatron | slurm | skypilot
+    trained : what is trained, for documents that do not hold it
+
+    Raises
+    ------
+    PlannerError
+        If there is no plan, the target is unknown, or the target cannot run what was planned, saying what it lacks.
+    """
+    if target not in TARGETS:
+        raise PlannerError(f"--to {target!r} is unknown; it may be {', '.join(TARGETS)}.")
+    export = export_of(answer, trained)
+    files = TARGETS[target](export)
+    return files, export.notes
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> list[Path]:
+    """Write all files into `folder`, or none: each is staged beside its place first, then renamed over it.
+
+    Scripts (`.sh`, `.sbatch`) are made executable.
+
+    Raises
+    ------
+    PlannerError
+        If the folder or a file in it cannot be written; what was there is then untouched.
+    """
+    staged: list[tuple[str, Path]] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            target = folder / name
+            if target.is_dir():
+                raise PlannerError(f"cannot write {target}: there is a folder of that name.")
+            handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+            staged.append((temporary, target))
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o755 if target.suffix in (".sh", ".sbatch") else 0o644)
+        for temporary, target in staged:
+            Path(temporary).replace(target)
+    except (OSError, ValueError) as error:
+        for temporary, _ in staged:
+            with suppress(OSError):
+                Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, PlannerError):
+            raise
+        raise PlannerError(f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}") from None
+    return [target for _, target in staged]

@@ -1,0 +1,89 @@
+"""Saved answers for the interop tests: plans of several models and frameworks, made without a search."""
+
+from dataclasses import replace
+
+from planner.plan import (
+    Certificate,
+    Goal,
+    Layout,
+    MemoryGiB,
+    OfferRef,
+    Optimization,
+    Plan,
+    Provenance,
+    Quantiles,
+    Trained,
+)
+from planner.workload.zoo import load_model
+
+
+def answer(
+    model="gpt-neox-20b",
+    framework="gpt-neox",
+    gpu="a100-sxm4-40gb",
+    offer="aws/p4d.24xlarge/us-east-1/on_demand",
+    iterations=150_000,
+    step=47.66,
+    spread=1.1,
+    goal=None,
+    trained=None,
+    **layout,
+):
+    parts = Layout(
+        **{
+            "tp": 2, "pp": 4, "vpp": 1, "dp": 12, "cp": 1, "ep": 1, "zero_stage": 1, "sequence_parallel": False,
+            "recompute": "full", "micro_batch": 4, "grad_accum": 32, **layout,
+        }
+    )  # fmt: skip
+    gpus = parts.tp * parts.pp * parts.dp * parts.cp
+    batch = parts.micro_batch * parts.dp * parts.grad_accum
+    cloud, instance, region, pricing = offer.split("/")
+    rate = 2.0
+    seconds = step * iterations
+    plan = Plan(
+        offer=OfferRef(offer, cloud, region, instance, gpu, pricing, rate, "2026-11", None, gpus_per_node=8),
+        framework=framework,
+        gpus=gpus,
+        nodes=gpus // 8,
+        layout=parts,
+        global_batch=batch,
+        seq_length=2048,
+        iterations_per_epoch=iterations // 2,
+        iterations=iterations,
+        tokens=iterations * batch * 2048,
+        step_time_s=Quantiles(step / spread, step, step * spread),
+        step_breakdown_s={"compute": step},
+        tokens_per_s_per_gpu=Quantiles(*(batch * 2048 / gpus / step * f for f in (1 / spread, 1, spread))),
+        model_tflops_per_gpu=90.0,
+        hardware_tflops_per_gpu=117.0,
+        mfu=0.29,
+        hfu=0.375,
+        memory_gib=MemoryGiB(10, 10, 10, 5, 1, 36, 39.4),
+        time_s=Quantiles(seconds / spread, seconds, seconds * spread),
+        cost_usd=Quantiles(*(seconds / 3600 * gpus * rate * f for f in (1 / spread, 1, spread))),
+        p_within_time=0.9,
+        p_within_cost=None,
+        p_within_both=0.9,
+        critical_batch=2000.0,
+        basis="measured",
+        measurements=(),
+        precision="fp16" if framework == "gpt-neox" else "bf16",
+        epochs=2.0,
+    )
+    return Optimization(
+        status="optimal",
+        plan=plan,
+        alternatives=(),
+        certificate=Certificate(1, 1, {}, 1.0, 1.0, 0.0),
+        binding=(),
+        infeasibility=None,
+        defaults=(),
+        warnings=(),
+        provenance=Provenance("0", "The known example", "s", "c", "k"),
+        goal=goal or Goal("cost", None, 100 * 86400.0, None, 0.8),
+        trained=trained or Trained(load_model(model), evaluation_interval=1000, evaluation_iterations=10),
+    )
+
+
+def without_plan(saved):
+    return replace(saved, status="infeasible", plan=None)

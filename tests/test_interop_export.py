@@ -1,0 +1,249 @@
+"""Exported files are whole, are what their tools take, and import again as the plan they came from."""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from planner.interop.export_megatron import pipeline_layout
+from planner.interop.export_slurm import time_limit
+from planner.interop.exporting import TARGETS, export_files, write_files
+from planner.interop.importing import import_files
+from planner.interop.plans import read_plan
+from planner.plan import Trained
+from planner.units import PlannerError
+from planner.workload.counts import parameter_counts
+from planner.workload.zoo import load_model
+from tests.interop_plans import answer, without_plan
+
+FIXTURES = Path(__file__).parent / "fixtures" / "interop"
+MEGATRON_MODELS = {
+    "llama3-8b": {"tp": 4, "pp": 2, "vpp": 2, "dp": 4, "cp": 2, "sequence_parallel": True, "recompute": "selective"},
+    "deepseekv3": {"tp": 1, "pp": 4, "dp": 64, "ep": 8, "zero_stage": 1, "recompute": "full"},
+    "mixtral-8x7b": {"tp": 1, "pp": 4, "vpp": 4, "dp": 32, "ep": 8, "recompute": "none"},
+    "qwen3-30b-a3b": {"tp": 2, "pp": 1, "dp": 8, "ep": 8, "sequence_parallel": True, "recompute": "none"},
+    "gpt3-13b": {"tp": 2, "pp": 2, "dp": 16, "zero_stage": 0},
+    "gpt-oss-20b": {"tp": 1, "pp": 2, "dp": 8, "ep": 4, "recompute": "none"},
+}
+NEOX_MODELS = {
+    "gpt-neox-20b": {},
+    "pythia-6.9b": {"tp": 2, "pp": 1, "dp": 16, "zero_stage": 1, "recompute": "none"},
+    "pythia-1.4b": {"tp": 1, "pp": 1, "dp": 16, "zero_stage": 2},
+    "llama2-7b": {"tp": 1, "pp": 1, "dp": 8, "zero_stage": 3},
+    "llama3-70b": {"tp": 8, "pp": 4, "dp": 8, "zero_stage": 1, "sequence_parallel": True},
+}
+LAYOUT = ("tp", "pp", "dp", "micro_batch", "zero_stage", "sequence_parallel", "recompute")
+
+
+def written(tmp_path, saved, target):
+    files, _ = export_files(saved, target)
+    write_files(tmp_path, files)
+    return files
+
+
+def same_run(found, saved, keys):
+    plan = saved.plan
+    assert {k: found.value(f"layout.{k}") for k in keys} == {k: getattr(plan.layout, k) for k in keys}
+    assert found.value("training.global_batch") == plan.global_batch
+    assert found.value("training.iterations") == plan.iterations
+    assert found.value("training.precision") == plan.precision
+    assert found.value("data.seq_length") == plan.seq_length
+    assert found.value("training.evaluation.interval") == 1000
+    tp = plan.layout.tp
+    assert parameter_counts(found.model, tp=tp) == parameter_counts(saved.trained.model, tp=tp)
+
+
+@pytest.mark.parametrize("model", NEOX_MODELS)
+def test_a_neox_export_imports_as_the_same_run(tmp_path, model):
+    saved = answer(model, **NEOX_MODELS[model])
+    written(tmp_path, saved, "neox")
+    found = import_files([tmp_path / "run.yml", tmp_path / "paths.yml"])
+    same_run(found, saved, LAYOUT)
+
+
+@pytest.mark.parametrize("model", NEOX_MODELS)
+def test_every_exported_key_is_one_that_neox_knows_with_its_type(tmp_path, model):
+    known = json.loads((FIXTURES / "neox" / "keys.json").read_text())["keys"]
+    written(tmp_path, answer(model, **NEOX_MODELS[model]), "neox")
+    types = {"int": int, "bool": bool, "str": str, "list": list, "dict": dict}
+    seen = set()
+    for name in ("run.yml", "paths.yml"):
+        for key, value in yaml.load((tmp_path / name).read_text(), Loader=yaml.SafeLoader).items():
+            assert key in known
+            assert key not in seen, "GPT-NeoX refuses a key that stands in both files"
+            seen.add(key)
+            kind = known[key]
+            if kind == "float":
+                assert isinstance(value, int | float)
+            elif kind in types:
+                assert type(value) is types[kind], key
+            elif kind.startswith("Literal"):
+                assert str(value).lower() in [v.lower() for v in re.findall(r"'([^']*)'", kind)], key
+    assert {"num_layers", "hidden_size", "num_attention_heads", "max_position_embeddings", "optimizer"} <= seen
+
+
+def test_floats_of_a_config_are_floats_to_yaml(tmp_path):
+    written(tmp_path, answer(), "neox")
+    config = yaml.safe_load((tmp_path / "run.yml").read_text())
+    assert isinstance(config["optimizer"]["params"]["eps"], float)
+    assert isinstance(config["min_lr"], float)
+
+
+@pytest.mark.parametrize("model", MEGATRON_MODELS)
+def test_a_megatron_export_imports_as_the_same_run(tmp_path, model):
+    saved = answer(model, "megatron", **MEGATRON_MODELS[model])
+    written(tmp_path, saved, "megatron")
+    found = import_files([tmp_path / "train.sh"])
+    same_run(found, saved, (*LAYOUT, "vpp", "cp", *(["ep"] if saved.trained.model.moe else [])))
+
+
+@pytest.mark.parametrize("model", MEGATRON_MODELS)
+def test_every_exported_argument_is_one_that_megatron_knows(tmp_path, model):
+    known = json.loads((FIXTURES / "megatron" / "options.json").read_text())["options"]
+    files = written(tmp_path, answer(model, "megatron", **MEGATRON_MODELS[model]), "megatron")
+    arrays = re.findall(r"^(\w+_ARGS)=\((.*?)^\)", files["train.sh"], re.MULTILINE | re.DOTALL)
+    options = [
+        line.split() for name, body in arrays if name != "DISTRIBUTED_ARGS" for line in body.strip().splitlines()
+    ]
+    assert len(options) > 30
+    for name, *values in options:
+        assert known.get(name[2:]) == ("value" if values else "flag"), name
+
+
+def test_ramps_and_weighted_data_reach_megatron(tmp_path):
+    trained = Trained(load_model("gpt3-13b"), ("a/x", "b y"), (0.3, 0.7), "9,1,0", (32, 32, 6400), 1000, 10)
+    files = written(tmp_path, answer("gpt3-13b", "megatron", trained=trained), "megatron")
+    assert "--data-path 0.3 a/x 0.7 'b y' --split 9,1,0" in files["train.sh"]
+    assert "--rampup-batch-size 32 32 6400" in files["train.sh"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "stages", "mtp", "layout"),
+    [(32, 1, 0, "E,t*32,L"), (61, 4, 1, "E,t*16|t*15|t*15|t*15,m,L"), (5, 4, 0, "E,t*2|t*1|t*1|t*1,L")],
+)
+def test_uneven_stages_are_laid_out_in_megatrons_notation(layers, stages, mtp, layout):
+    assert pipeline_layout(layers, stages, mtp) == layout
+
+
+@pytest.mark.parametrize(
+    ("model", "framework", "target", "layout", "sentence"),
+    [
+        ("llama3-8b", "megatron", "neox", {"vpp": 2}, "no interleaved pipeline (vpp 2)"),
+        ("llama3-8b", "megatron", "neox", {"cp": 2}, "no context parallel size"),
+        ("deepseekv3", "megatron", "neox", {}, "no multi-head latent attention"),
+        ("gpt-neox-20b", "gpt-neox", "neox", {"zero_stage": 3}, "no pipeline together with ZeRO 3"),
+        ("gpt-neox-20b", "megatron", "megatron", {}, "no parallel residual"),
+    ],
+)
+def test_what_a_tool_cannot_run_is_refused_and_named(model, framework, target, layout, sentence):
+    with pytest.raises(PlannerError) as error:
+        export_files(answer(model, framework, **layout), target)
+    assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("framework", ["gpt-neox", "megatron", "fsdp"])
+def test_scripts_pass_the_shells_own_check_and_shellcheck(tmp_path, target, framework):
+    if target == "neox" and framework != "gpt-neox" or target == "megatron" and framework != "megatron":
+        pytest.skip("the plan is for another framework")
+    model = "gpt-neox-20b" if framework == "gpt-neox" else "llama3-8b"
+    files = written(tmp_path, answer(model, framework), target)
+    scripts = {tmp_path / name for name in files if name.endswith((".sh", ".sbatch"))}
+    for name, content in files.items():
+        if name.endswith("task.yaml"):
+            for key in ("setup", "run"):
+                block = tmp_path / f"{key}.sh"
+                block.write_text("#!/usr/bin/env bash\n" + yaml.safe_load(content).get(key, ""))
+                scripts.add(block)
+    assert scripts
+    for script in scripts:
+        subprocess.run(["bash", "-n", script], check=True)
+        if shutil.which("shellcheck"):
+            result = subprocess.run(
+                ["shellcheck", "-S", "warning", script], capture_output=True, text=True, check=False
+            )
+            assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("framework", ["gpt-neox", "megatron", "fsdp"])
+def test_a_slurm_job_asks_for_the_planned_cluster(tmp_path, framework):
+    model = "gpt-neox-20b" if framework == "gpt-neox" else "llama3-8b"
+    script = written(tmp_path, answer(model, framework), "slurm")["train.sbatch"]
+    directives = dict(re.findall(r"^#SBATCH --([\w-]+)=(\S+)", script, re.MULTILINE))
+    assert (directives["nodes"], directives["gpus-per-node"]) == ("12", "8")
+    assert directives["time"] == time_limit(47.66 * 150_000 * 1.1)
+
+
+@pytest.mark.parametrize(("seconds", "limit"), [(1, "0-01:00:00"), (3600, "0-01:00:00"), (90_001, "1-02:00:00")])
+def test_slurm_limits_are_whole_hours_rounded_up(seconds, limit):
+    assert time_limit(seconds) == limit
+
+
+# Keys of SkyPilot 0.14 tasks (sky/utils/schemas.py: get_task_schema, get_resources_schema).
+TASK_KEYS = {"name", "num_nodes", "resources", "workdir", "setup", "run"}
+RESOURCE_KEYS = {"infra", "instance_type", "accelerators", "use_spot", "job_recovery", "network_tier", "disk_size"}
+
+
+@pytest.mark.parametrize(
+    ("offer", "gpu", "infra", "accelerators"),
+    [
+        ("aws/p4d.24xlarge/us-east-1/on_demand", "a100-sxm4-40gb", "aws/us-east-1", "A100:8"),
+        ("gcp/a3-highgpu-8g/us-central1/spot", "h100-sxm5-80gb", "gcp/us-central1", "H100:8"),
+        ("lambda/gpu_8x_h100_sxm5/any/on_demand", "h100-sxm5-80gb", "lambda", "H100:8"),
+        ("coreweave/hgx/us/on_demand", "h200-sxm5-141gb", None, "H200:8"),
+        ("own/lab/here/owned", "a100-sxm4-80gb", None, "A100-80GB:8"),
+    ],
+)
+def test_a_skypilot_task_asks_for_the_planned_cluster(tmp_path, offer, gpu, infra, accelerators):
+    saved = answer(offer=offer, gpu=gpu)
+    task = yaml.safe_load(written(tmp_path, saved, "skypilot")["task.yaml"])
+    assert set(task) <= TASK_KEYS
+    assert set(task["resources"]) <= RESOURCE_KEYS
+    assert (task["num_nodes"], task["resources"].get("infra")) == (12, infra)
+    assert task["resources"]["accelerators"] == accelerators
+    assert task["resources"]["use_spot"] is offer.endswith("spot")
+
+
+def test_equal_plans_give_equal_bytes():
+    for target in TARGETS:
+        saved = answer("llama2-7b", "megatron" if target == "megatron" else "gpt-neox", tp=1, pp=1)
+        assert export_files(saved, target) == export_files(saved, target)
+
+
+def test_hostile_names_cannot_leave_their_comment_or_word(tmp_path):
+    saved = answer(trained=Trained(load_model("gpt3-13b"), ("$(touch x)'\n",)), framework="megatron")
+    saved = replace(saved, provenance=replace(saved.provenance, scenario="a\n#SBATCH --nodes=9\n$(x)"))
+    for target in ("megatron", "slurm", "skypilot"):
+        for text in export_files(saved, target)[0].values():
+            assert "\n#SBATCH --nodes=9" not in text
+            assert "\n$(" not in text
+
+
+def test_nothing_is_written_when_something_cannot_be(tmp_path):
+    (tmp_path / "run.yml").write_text("old")
+    (tmp_path / "paths.yml").mkdir()
+    with pytest.raises(PlannerError, match="there is a folder of that name"):
+        write_files(tmp_path, export_files(answer(), "neox")[0])
+    assert (tmp_path / "run.yml").read_text() == "old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["paths.yml", "run.yml"]
+
+
+def test_saved_plans_are_read_back_whole(tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text(answer().to_json())
+    assert read_plan(path) == answer()
+    path.write_text(without_plan(answer()).to_json())
+    with pytest.raises(PlannerError, match="holds no plan"):
+        read_plan(path)
+
+
+def test_a_plan_that_does_not_say_its_model_asks_for_the_scenario():
+    saved = replace(answer(), trained=None)
+    with pytest.raises(PlannerError, match="--scenario FILE"):
+        export_files(saved, "neox")
+    assert export_files(saved, "neox", answer().trained) == export_files(answer(), "neox")
