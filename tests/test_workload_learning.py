@@ -111,6 +111,18 @@ def test_more_epochs_never_lose_and_never_beat_fresh_data(epochs: float, more: f
     assert after <= 1 + learning.REPEAT_HALF_LIFE
 
 
+def test_remarks_of_a_run_value_each_dataset_by_itself() -> None:
+    once = run_length([DataSource("data", samples=10**6)], 2048, epochs=1)
+    four = run_length([DataSource("data", samples=10**6)], 2048, epochs=4)
+    assert len(learning.learning_remarks(10**9, once, 2048 * 10**6)) == 1
+    repeated, optimality = learning.learning_remarks(10**9, four, 4 * 2048 * 10**6)
+    assert "93.1 %" in repeated
+    assert "Besiroglu" in optimality
+    mixed = run_length([DataSource("a", samples=100), DataSource("b", samples=900)], 64, epochs=1)
+    assert learning.fresh_tokens(mixed, 64_000) == pytest.approx(64 * (100 * learning.effective_tokens(1, 5) + 500))
+    assert "mixture" in learning.learning_remarks(10**6, mixed, 64_000)[0]
+
+
 @pytest.mark.parametrize("law", [learning.CHINCHILLA, learning.BESIROGLU])
 def test_the_optimum_is_the_least_loss_of_its_compute(law: learning.LossLaw) -> None:
     flops = 5.76e23  # Chinchilla's and Gopher's

@@ -210,7 +210,7 @@ def repetition_remark(unique_tokens: float, epochs: float) -> str | None:
         return None
     worth = effective_tokens(unique_tokens, epochs)
     share = worth / (unique_tokens * epochs)
-    last = epoch_value(int(np.ceil(epochs)))
+    last = epoch_value(round(epochs)) if abs(epochs - round(epochs)) < 0.01 else epoch_value(int(np.ceil(epochs)))
     return (
         f"{format_number(epochs)} epochs of {format_short(unique_tokens)} tokens are worth {format_short(worth)} fresh "
         f"tokens ({format_percent(share)}); the last epoch {format_percent(last)} of one (Muennighoff et al. 2023)"
@@ -231,6 +231,30 @@ def optimality_remark(parameters: float, tokens: float, effective: float | None 
         parts.append(f"{best}, {max(excess, 0):.3f} nats better ({law.name})")
     ratio = format_number(tokens / parameters, 3)
     return f"{ratio} tokens a parameter; the same compute is best spent on {' or '.join(parts)}"
+
+
+def fresh_tokens(run: RunLength, tokens: float) -> float:
+    """What `tokens` drawn from a run's datasets are worth in fresh ones, each dataset's repeats valued by itself."""
+    worth = 0.0
+    for source in run.sources:
+        unique = source.samples_per_epoch * run.seq_length
+        drawn = tokens * float(source.share)
+        worth += effective_tokens(unique, drawn / unique) if unique else 0.0
+    return worth
+
+
+def learning_remarks(active_parameters: int, run: RunLength, tokens: int) -> tuple[str, ...]:
+    """Sentences on a run of `tokens`: what its repeated data is worth, how far from compute-optimal it is."""
+    worth = fresh_tokens(run, tokens)
+    if len(run.sources) == 1:
+        repeated = repetition_remark(run.tokens_per_epoch, tokens / run.tokens_per_epoch)
+    elif worth < 0.999 * tokens:
+        share = format_percent(worth / tokens)
+        repeated = f"repeats in the mixture make its tokens worth {share} of fresh ones (Muennighoff et al. 2023)"
+    else:
+        repeated = None
+    optimality = optimality_remark(active_parameters, tokens, worth)
+    return (optimality,) if repeated is None else (repeated, optimality)
 
 
 def batch_remark(batch_tokens: float, critical: CriticalBatch) -> str:
