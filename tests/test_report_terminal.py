@@ -53,7 +53,7 @@ def test_colour_changes_nothing_but_colour():
 
 def test_a_plan_says_what_to_order_when_it_ends_and_what_it_costs():
     text = table()
-    assert "96 × h100-sxm5-80gb (12 nodes) of lambda for 11.6 days and 65 k USD" in text
+    assert "96 × h100-sxm5-80gb (12 nodes) at lambda for 11.6 days and 65 k USD" in text
     assert re.search(r"time, days +10\.4 +11\.6 +12\.7 +14\.0 +97 %", text)
     assert re.search(r"cost, k USD +60\.0 +65\.0 +70\.0", text)
     assert "2.99 USD a GPU-hour (on demand), as of 2026-10, 24 to 54 days old" in " ".join(text.split())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from planner.plan import Comparison, Frontier, Layout, Plan
 from planner.report.figures import chance, money_scale, time_scale
 from planner.report.layout import Page, bullets, columns, wrap
+from planner.report.plan_sections import place
 from planner.units import format_count
 
 
@@ -65,7 +66,7 @@ def plans_table(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
             label,
             time.figure(plan.time_s.p50),
             cost.figure(plan.cost_usd.p50),
-            f"{format_count(plan.gpus)} × {plan.offer.gpu}, {plan.offer.cloud}",
+            f"{format_count(plan.gpus)} × {plan.offer.gpu}, {place(plan.offer)}",
             format_count(plan.global_batch),
             layout_words(plan.layout),
             "" if plan.p_within_both is None else chance(plan.p_within_both),

@@ -40,7 +40,7 @@ def wrap(text: str, width: int) -> list[str]:
     """`text` in lines of at most `width` columns, broken at spaces, and inside a word only where it is longer."""
     lines: list[str] = []
     line = ""
-    for word in clean(text).split(" "):
+    for word in _words(clean(text)):
         joined = f"{line} {word}" if line else word
         if display_width(joined) <= width:
             line = joined
@@ -50,6 +50,17 @@ def wrap(text: str, width: int) -> list[str]:
         *full, line = _pieces(word, width)
         lines.extend(full)
     return [*lines, line] if line or not lines else lines
+
+
+def _words(text: str) -> list[str]:
+    """Words, a sign of percent kept with its number."""
+    words: list[str] = []
+    for word in text.split(" "):
+        if word.startswith("%") and words:
+            words[-1] += f" {word}"
+        else:
+            words.append(word)
+    return words
 
 
 def hanging(label: str, text: str, page: Page, indent: int = 2, label_width: int = 16) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from planner.plan import EpochSchedule, Goal, Optimization, Plan, Plausibility, Quantiles
+from planner.plan import EpochSchedule, Goal, OfferRef, Optimization, Plan, Plausibility, Quantiles
 from planner.report.figures import Scale, age, chance, money_scale, money_text, range_text, time_scale, time_text
 from planner.report.layout import Page, bar, columns, hanging, wrap
 from planner.units import format_bandwidth, format_count, format_number, format_percent, format_short, format_usd
@@ -13,18 +13,29 @@ Section = tuple[str, list[str]]
 SMALL_TERM = 0.005  # of a step: smaller terms are printed as one
 
 
-def sections(plan: Plan, answer: Optimization, today: date, page: Page) -> list[Section]:
-    """Title and lines of every section about the plan itself, in reading order."""
+def decision(plan: Plan, answer: Optimization, today: date, page: Page) -> list[Section]:
+    """What one decides on: title and lines of outcome, cluster, run and schedule."""
     return [
         ("Time and cost", _outcome(plan, answer.goal, page)),
         ("Cluster", _cluster(plan, today, page)),
         ("Run", _run(plan, page)),
         ("Schedule", _schedule(plan, answer.goal, page)),
+    ]
+
+
+def evidence(plan: Plan, page: Page) -> list[Section]:
+    """Why to believe it: title and lines of the step, memory, basis and plausibility."""
+    return [
         ("Step", _step(plan, page)),
         ("Memory", _memory(plan, page)),
         ("What the prediction stands on", _basis(plan, page)),
         ("Plausibility", _plausibility(plan, page)),
     ]
+
+
+def place(offer: OfferRef) -> str:
+    """Where the machines are: the cloud's name, or that they are the user's own."""
+    return "your own" if offer.pricing == "owned" else offer.cloud
 
 
 def limits(goal: Goal) -> list[str]:
@@ -42,9 +53,10 @@ def limits(goal: Goal) -> list[str]:
 def headline(plan: Plan, answer: Optimization, page: Page) -> list[str]:
     """The plan in one sentence, and what it was chosen for in another."""
     epochs = "" if plan.epochs is None else f", {format_number(plan.epochs)} epoch{'' if plan.epochs == 1 else 's'}"
+    where = f"{'of' if plan.offer.pricing == 'owned' else 'at'} {place(plan.offer)}"
     text = (
-        f"{answer.provenance.scenario}: {format_count(plan.gpus)} × {plan.offer.gpu} ({_nodes(plan)}) "
-        f"of {plan.offer.cloud} for {time_text(plan.time_s.p50)} and {money_text(plan.cost_usd.p50)}"
+        f"{answer.provenance.scenario}: {format_count(plan.gpus)} × {plan.offer.gpu} ({_nodes(plan.nodes)}) "
+        f"{where} for {time_text(plan.time_s.p50)} and {money_text(plan.cost_usd.p50)}"
         f"{epochs} with a batch of {format_count(plan.global_batch)}."
     )
     out = [page.heading(line) for line in wrap(text, page.width)]
@@ -63,8 +75,8 @@ def _chosen(goal: Goal) -> str:
     return f"{aim} within {', '.join(within)}." if within else f"{aim}; no budget was given."
 
 
-def _nodes(plan: Plan) -> str:
-    return f"{format_count(plan.nodes)} node{'' if plan.nodes == 1 else 's'}"
+def _nodes(count: int) -> str:
+    return f"{format_count(count)} node{'' if count == 1 else 's'}"
 
 
 def _outcome(plan: Plan, goal: Goal | None, page: Page) -> list[str]:
@@ -101,7 +113,7 @@ def _outcome_row(
 
 def _cluster(plan: Plan, today: date, page: Page) -> list[str]:
     offer = plan.offer
-    shape = f"{_nodes(plan)} of {offer.gpus_per_node or plan.gpus // plan.nodes} {offer.gpu}"
+    shape = f"{_nodes(plan.nodes)} of {offer.gpus_per_node or plan.gpus // plan.nodes} {offer.gpu}"
     if offer.network_gbit_per_s is not None:
         shape += f", {format_bandwidth(offer.network_gbit_per_s)} a node"
     price = f"{format_usd(offer.usd_per_gpu_hour)} a GPU-hour ({offer.pricing.replace('_', ' ')})"
@@ -111,8 +123,9 @@ def _cluster(plan: Plan, today: date, page: Page) -> list[str]:
         price += f"; {offer.source}" + (f", quality {offer.quality}" if offer.quality else "")
     lines = hanging("offer", offer.id, page) + hanging("machines", shape, page) + hanging("price", price, page)
     if offer.max_nodes is not None or offer.max_nodes_basis:
-        most = "" if offer.max_nodes is None else f"{format_count(offer.max_nodes)} nodes"
-        lines += hanging("at most", "; ".join(part for part in (most, offer.max_nodes_basis) if part), page)
+        most = "no limit is known" if offer.max_nodes is None else _nodes(offer.max_nodes)
+        why = f" ({offer.max_nodes_basis})" if offer.max_nodes_basis else ""
+        lines += hanging("at most", most + why, page)
     if plan.energy_kwh is not None:
         carbon = "" if plan.co2_kg is None else f", {format_number(plan.co2_kg / 1000, 3)} t of CO2"
         lines += hanging("energy", f"{format_number(plan.energy_kwh / 1000, 3)} MWh{carbon}", page)

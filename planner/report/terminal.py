@@ -8,10 +8,12 @@ from datetime import date
 from planner.plan import Infeasible, Optimization, Plan
 from planner.report import plan_sections
 from planner.report.figures import chance, money_scale, money_text, time_scale, time_text
+from planner.report.frontier import layout_words
 from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.units import format_count, format_number
 
 Section = tuple[str, list[str]]
+WIDE = 110  # columns from which tables of plans also show batch and layout
 
 
 def optimization_table(answer: Optimization, *, today: date, width: int = 80, colour: bool = False) -> str:
@@ -28,23 +30,23 @@ def optimization_table(answer: Optimization, *, today: date, width: int = 80, co
         Mark headings and what is within or beyond the budgets with ANSI colours.
     """
     page = Page(width, colour)
-    blocks: list[list[str]] = []
     if answer.plan is not None:
-        blocks.append(plan_sections.headline(answer.plan, answer, page))
-        sections = plan_sections.sections(answer.plan, answer, today, page)
+        opening = plan_sections.headline(answer.plan, answer, page)
+        decision = plan_sections.decision(answer.plan, answer, today, page)
+        evidence = plan_sections.evidence(answer.plan, page)
     else:
-        blocks.append(_refusal(answer, page))
-        sections = []
-    if answer.infeasibility is not None:
-        sections += _infeasible(answer.infeasibility, page)
-    sections += [
+        opening, decision, evidence = _refusal(answer, page), [], []
+    sections = [
+        *decision,
+        *([] if answer.infeasibility is None else _infeasible(answer.infeasibility, page)),
         ("What binds", bullets((binding.text for binding in answer.binding), page)),
         ("Alternatives", _alternatives(answer, page)),
+        *evidence,
+        ("Warnings", bullets(answer.warnings, page, "warn")),
         ("Defaults used", _defaults(answer, page)),
         ("Proof", _proof(answer, page)),
-        ("Warnings", bullets(answer.warnings, page, "warn")),
     ]
-    blocks += [[page.heading(title), *lines] for title, lines in sections if lines]
+    blocks = [opening, *([page.heading(title), *lines] for title, lines in sections if lines)]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
@@ -72,7 +74,7 @@ def _infeasible(found: Infeasible, page: Page) -> list[Section]:
 
 def cluster(plan: Plan) -> str:
     """GPUs, kind and place in a few words."""
-    return f"{format_count(plan.gpus)} × {plan.offer.gpu}, {plan.offer.cloud}"
+    return f"{format_count(plan.gpus)} × {plan.offer.gpu}, {plan_sections.place(plan.offer)}"
 
 
 def _alternatives(answer: Optimization, page: Page) -> list[str]:
@@ -82,25 +84,27 @@ def _alternatives(answer: Optimization, page: Page) -> list[str]:
 
 
 def _in_short(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
-    """Plans under one another, in the units of the first (p50)."""
+    """Plans under one another, in the units of the first (p50); a wide page has room for batch and layout."""
     if not plans:
         return []
     time, cost = time_scale(plans[0][1].time_s.p50), money_scale(plans[0][1].cost_usd.p50)
-    rows = [("", "cluster", "batch", time.unit, cost.unit, "in time", "in cost")]
+    rows = [["", "cluster", time.unit, cost.unit, "chance", "batch", "layout"]]
     rows += [
-        (
+        [
             why,
             cluster(plan),
-            format_count(plan.global_batch),
             time.figure(plan.time_s.p50),
             cost.figure(plan.cost_usd.p50),
-            "" if plan.p_within_time is None else chance(plan.p_within_time),
-            "" if plan.p_within_cost is None else chance(plan.p_within_cost),
-        )
+            "" if plan.p_within_both is None else chance(plan.p_within_both),
+            format_count(plan.global_batch),
+            layout_words(plan.layout),
+        ]
         for why, plan in plans
     ]
-    kept = [i for i in range(len(rows[0])) if i < 5 or any(row[i] for row in rows[1:])]
-    return columns([[row[i] for i in kept] for row in rows], "".join("llrrrrr"[i] for i in kept), page, flexible=0)
+    kept = [0, 1, 2, 3]
+    kept += [4] if any(row[4] for row in rows[1:]) else []
+    kept += [5, 6] if page.width >= WIDE else []
+    return columns([[row[i] for i in kept] for row in rows], "".join("llrrrrl"[i] for i in kept), page, flexible=0)
 
 
 def _defaults(answer: Optimization, page: Page) -> list[str]:
