@@ -111,7 +111,7 @@ def test_the_wheel_runs_a_scenario_from_another_folder(wheel, tmp_path):
     zipfile.ZipFile(wheel).extractall(site)
     elsewhere.mkdir()
     scenario = elsewhere / "mine.yaml"
-    scenario.write_bytes((ROOT / "scenarios" / "smallest.yaml").read_bytes())
+    scenario.write_bytes((ROOT / "scenarios" / "neox20b-as-trained.yaml").read_bytes())
     environment = {**os.environ, "PYTHONPATH": str(site)}
     ran = subprocess.run(
         [sys.executable, "-m", "planner", "optimize", "mine.yaml", "--json"],
