@@ -116,7 +116,7 @@ sizes = st.sampled_from([-1, 0, 1, 2, 3, 4, 6, 8, 16, 64, 200])
     name=st.sampled_from(["gpt-neox", "megatron", "fsdp"]),
     model=st.sampled_from(["gpt-neox-20b", "llama3-8b", "mixtral-8x7b", "deepseekv3"]),
     values=st.fixed_dictionaries(
-        {key: sizes for key in ("tp", "pp", "vpp", "dp", "cp", "ep", "micro_batch", "grad_accum")}
+        dict.fromkeys(("tp", "pp", "vpp", "dp", "cp", "ep", "micro_batch", "grad_accum"), sizes)
         | {"zero_stage": st.integers(-1, 5), "recompute": st.integers(-1, 4), "sequence_parallel": st.booleans()}
     ),
 )

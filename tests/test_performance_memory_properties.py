@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -102,7 +103,7 @@ def test_more_micro_batches_never_need_less_and_from_twice_the_stages_on_the_sam
 def test_a_higher_zero_stage_never_needs_more(case):
     chosen, x = case
     found = [total(chosen, changed(x, zero_stage=z)) for z in framework(chosen.framework).zero_stages]
-    assert all(b <= a * (1 + 1e-12) for a, b in zip(found, found[1:], strict=False)), found
+    assert all(b <= a * (1 + 1e-12) for a, b in pairwise(found)), found
 
 
 @settings(max_examples=50)
@@ -130,7 +131,7 @@ def test_memory_never_rises_with_data_parallel_once_there_are_two_ranks(case):
     found = [total(chosen, changed(x, dp=8 * d)) for d in (2, 4, 16, 256)]
     # Gathered weights and unscattered gradients are bounded by what sharding saves, which grows with the ranks.
     if x.zero_stage.item() < 2:
-        assert all(b <= a for a, b in zip(found, found[1:], strict=False))
+        assert all(b <= a for a, b in pairwise(found))
     assert found[-1] <= found[0] * 1.5
 
 
