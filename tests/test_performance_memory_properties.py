@@ -171,7 +171,7 @@ def test_layouts_do_not_see_each_other(drawn, name):
     x = together
     known = layout_memory(chosen, x.tp, x.pp, x.vpp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute)
     order = np.arange(len(x))[::-1]
-    base, each = known.take(order).at(x.dp[order], x.grad_accum[order])
+    base, each = known.at(x.dp[order], x.grad_accum[order], order)
     np.testing.assert_allclose(base + each * x.micro_batch[order], alone[::-1], rtol=1e-13)
 
 

@@ -1,12 +1,12 @@
 """The part of a layout's memory that neither its data-parallel ranks nor its micro-batches change, and how they enter.
 
-The search computes it once a layout and asks `at` for millions of (dp, grad_accum) pairs.
+Computed once a layout, asked with `at` for millions of (dp, grad_accum) pairs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from planner.performance.memory_shapes import LayerBytes, MemoryShapes, memory_s
 from planner.performance.stages import in_flight_limit, stage_layers
 
 GIB = float(2**30)
+Rows = IntArray | slice
+EVERY = slice(None)
 NONE = np.zeros(())  # of what a model has not: as an array of no dimension it costs nothing
 
 
@@ -29,13 +31,13 @@ class StageActivations:
     plain_each: FloatArray  # the same without full recompute: what it never exceeds
     plain_once: FloatArray
 
-    def at(self, micro_batches: FloatArray, any_full: bool) -> FloatArray:
-        held = np.minimum(self.limit, micro_batches)
-        kept = held * self.each + self.once
+    def at(self, micro_batches: FloatArray, any_full: bool, rows: Rows) -> FloatArray:
+        held = np.minimum(self.limit[rows], micro_batches)
+        kept = held * self.each[rows] + self.once[rows]
         if not any_full:
             return kept
         # One layer in flight is all that full recompute would rebuild: then it saves nothing.
-        return np.minimum(kept, held * self.plain_each + self.plain_once)
+        return np.minimum(kept, held * self.plain_each[rows] + self.plain_once[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +59,35 @@ class LayoutMemory:
     any_full: bool
     any_sharded: bool
 
-    def at(self, dp: IntArray | FloatArray, grad_accum: IntArray | FloatArray) -> tuple[FloatArray, FloatArray]:
-        """(GiB without activations, GiB of activations a sequence of the micro-batch), (n,)."""
-        ranks = np.asarray(dp, dtype=np.float64)
-        base = self.fixed_gib + self.divided_gib / ranks + np.where(ranks > 1.0, self.shared_gib, 0.0)
-        if self.any_sharded:
-            gathered, reduced = self.buffers(ranks)
-            base = base + (gathered + reduced) / GIB
-        return base, self.activations(np.asarray(grad_accum, dtype=np.float64))
+    def at(
+        self, dp: IntArray | FloatArray, grad_accum: IntArray | FloatArray, rows: Rows = EVERY
+    ) -> tuple[FloatArray, FloatArray]:
+        """(GiB without activations, GiB of activations a sequence of the micro-batch), (n,).
 
-    def activations(self, micro_batches: FloatArray) -> FloatArray:
+        `rows` names the layout of each pair of dp and grad_accum, as an index into these; without it, pairs and
+        layouts go together.
+        """
+        ranks = np.asarray(dp, dtype=np.float64)
+        base = self.fixed_gib[rows] + self.divided_gib[rows] / ranks + np.where(ranks > 1.0, self.shared_gib[rows], 0.0)
+        if self.any_sharded:
+            gathered, reduced = self.buffers(ranks, rows)
+            base = base + (gathered + reduced) / GIB
+        return base, self.activations(np.asarray(grad_accum, dtype=np.float64), rows)
+
+    def activations(self, micro_batches: FloatArray, rows: Rows = EVERY) -> FloatArray:
         """GiB a sequence of the micro-batch on the stage that holds the most, (n,); non-decreasing in micro_batches."""
-        most = self.stages[0].at(micro_batches, self.any_full)
+        most = self.stages[0].at(micro_batches, self.any_full, rows)
         for stage in self.stages[1:]:
-            most = np.maximum(most, stage.at(micro_batches, self.any_full))
+            most = np.maximum(most, stage.at(micro_batches, self.any_full, rows))
         return most
 
-    def buffers(self, ranks: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def buffers(self, ranks: FloatArray, rows: Rows = EVERY) -> tuple[FloatArray, FloatArray]:
         """Bytes of gathered weights and unscattered gradients; never more than keeping all would take."""
-        rest = self.whole - self.shard / ranks
-        return np.minimum(self.gather, self.gather_full_bytes * rest), np.minimum(
-            self.reduce, self.reduce_full_bytes * rest
+        rest = self.whole[rows] - self.shard[rows] / ranks
+        return (
+            np.minimum(self.gather[rows], self.gather_full_bytes * rest),
+            np.minimum(self.reduce[rows], self.reduce_full_bytes * rest),
         )
-
-    def take(self, index: Any) -> LayoutMemory:
-        """The entries that `index` selects, in its order."""
-        return LayoutMemory(**{f.name: _taken(getattr(self, f.name), index) for f in fields(self)})
-
-
-def _taken(value: Any, index: Any) -> Any:
-    if isinstance(value, tuple):
-        return tuple(StageActivations(*(getattr(s, f.name)[index] for f in fields(s))) for s in value)
-    return value[index] if isinstance(value, np.ndarray) else value
 
 
 def layout_memory(
