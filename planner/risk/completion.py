@@ -15,7 +15,8 @@ from planner.risk.checkpoint import segment_moments
 
 _NODES = 48  # points that stand for the distribution of the delay
 _FEW = 12.0  # expected failures below which they are counted one by one
-_STEPS = 60  # bisection of a quantile: to 2^-60 of its bracket
+_STEPS = 80  # at most, to find a quantile
+_ROOT_TWO_PI = float(np.sqrt(2 * np.pi))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class Completion:
     log_high: FloatArray  # and above
     failures: FloatArray  # expected number of interruptions
     checkpoints: FloatArray  # expected number of checkpoints
+
+    def take(self, index: IntArray | BoolArray) -> Completion:
+        """The runs that `index` selects."""
+        return Completion(*(getattr(self, f.name)[index] for f in fields(self)))
 
     @property
     def mean_s(self) -> FloatArray:
@@ -123,7 +128,7 @@ def _delay_nodes(
     found = values.mean(axis=1)
     calm_nodes = values <= 0.0
     scale = np.where(found > 0, mean / np.where(found > 0, found, 1.0), 1.0)
-    return np.asarray(np.where(calm_nodes, 0.0, values * scale[:, None]))
+    return np.sort(np.where(calm_nodes, 0.0, values * scale[:, None]), axis=1)
 
 
 def _few_failures(
@@ -149,18 +154,28 @@ def _few_failures(
 
 def _chance(runs: Completion, time_s: FloatArray) -> FloatArray:
     """P(T <= time_s): the spread of the step time is integrated exactly, the delay by its nodes."""
+    return _chance_and_density(runs, time_s)[0]
+
+
+def _chance_and_density(runs: Completion, time_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """P(T <= time_s) and its derivative (0 where the step time is certain), (n,) each."""
     from scipy.special import ndtr
 
-    whole = runs.undisturbed_s + runs.delay_mean_s
-    ratio = (time_s[:, None] - (runs.delay_s - runs.delay_mean_s[:, None])) / whole[:, None]
+    whole = (runs.undisturbed_s + runs.delay_mean_s)[:, None]
+    ratio = (time_s[:, None] - (runs.delay_s - runs.delay_mean_s[:, None])) / whole
     log = np.log(np.maximum(ratio, 1e-300))
     sigma = np.where(log < 0, runs.log_low[:, None], runs.log_high[:, None])
-    certain = np.where(ratio >= 1.0, 1.0, 0.0)
-    z = log / np.where(sigma > 0, sigma, 1.0)
-    return np.asarray(np.where(sigma > 0, ndtr(z), certain).mean(axis=1))
+    uncertain = sigma > 0
+    z = log / np.where(uncertain, sigma, 1.0)
+    chance = np.where(uncertain, ndtr(z), ratio >= 1.0)
+    density = np.where(
+        uncertain, np.exp(-0.5 * z * z) / (_ROOT_TWO_PI * np.where(uncertain, sigma, 1.0) * ratio * whole), 0.0
+    )
+    return chance.mean(axis=1), np.where(ratio > 0, density, 0.0).mean(axis=1)
 
 
 def _quantile(runs: Completion, p: float) -> FloatArray:
+    """Newton's steps inside a bracket that bisection shrinks; each run by itself, whatever others stand beside it."""
     from scipy.special import ndtri
 
     if not 0.0 < p < 1.0:
@@ -169,13 +184,24 @@ def _quantile(runs: Completion, p: float) -> FloatArray:
     factor = np.exp(z * np.where(z < 0, runs.log_low, runs.log_high))
     whole = runs.undisturbed_s + runs.delay_mean_s
     quiet = runs.delay_s[:, -1] <= 0.0  # no delay: the factor alone decides, exactly
+    answer = factor * whole - np.where(quiet, runs.delay_mean_s, 0.0)
     # Between the least and the largest delay the quantile of the sum is bracketed by the sum of the extremes.
     low = factor * whole + (runs.delay_s[:, 0] - runs.delay_mean_s)
     high = factor * whole + (runs.delay_s[:, -1] - runs.delay_mean_s)
+    open_ = np.flatnonzero(~quiet)
+    guess = answer.copy()
     for _ in range(_STEPS):
-        middle = 0.5 * (low + high)
-        short = _chance(runs, middle) < p
-        low, high = np.where(short, middle, low), np.where(short, high, middle)
-        if np.all(high - low <= 1e-12 * high):
+        if not open_.size:
             break
-    return np.where(quiet, factor * whole - runs.delay_mean_s, high)
+        chance, density = _chance_and_density(runs.take(open_), guess[open_])
+        short = chance < p
+        low[open_] = np.where(short, guess[open_], low[open_])
+        high[open_] = np.where(short, high[open_], guess[open_])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = guess[open_] - (chance - p) / density
+        inside = (step > low[open_]) & (step < high[open_])
+        step = np.where(inside, step, 0.5 * (low[open_] + high[open_]))
+        done = (np.abs(step - guess[open_]) <= 1e-13 * step) | (high[open_] - low[open_] <= 1e-13 * high[open_])
+        guess[open_] = step
+        open_ = open_[~done]
+    return np.where(quiet, answer, guess)
