@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from planner.cli.options import Output
-from planner.cli.output import deliver
+from planner.cli.output import deliver, emit, width
 
 
-def schema(output: Output = None) -> None:
+def schema(
+    keys: Annotated[bool, typer.Option("--keys", help="List the keys for people instead.")] = False,
+    output: Output = None,
+) -> None:
     """Print the JSON Schema of scenarios, with descriptions; editors use it to complete and to check.
 
     Example: planner schema -o scenario.schema.json
     """
     from planner.plan_json import dumps
+    from planner.report.schema import keys_table
     from planner.scenario import scenario_schema
 
-    text = dumps(scenario_schema())
-    deliver(text, "", as_json=output is None, output=output, quiet=False)
+    found = scenario_schema()
+    if keys:
+        emit(keys_table(found, width()))
+    if output is not None or not keys:
+        deliver(dumps(found), "", as_json=output is None, output=output, quiet=False)
