@@ -54,8 +54,8 @@ class LayoutMemory:
     reduce: FloatArray  # gradients not yet scattered under ZeRO 2 and 3, in bytes
     stages: tuple[StageActivations, ...]
     overhead_gib: FloatArray
-    gather_full_bytes: float
-    reduce_full_bytes: float
+    # What sharding weights (ZeRO 3) and gradients (ZeRO 2) saves: bytes a whole parameter, less bytes a sharded one.
+    saved_bytes: tuple[tuple[float, float], tuple[float, float]]
     any_full: bool
     any_sharded: bool
 
@@ -83,10 +83,11 @@ class LayoutMemory:
 
     def buffers(self, ranks: FloatArray, rows: Rows = EVERY) -> tuple[FloatArray, FloatArray]:
         """Bytes of gathered weights and unscattered gradients; never more than keeping all would take."""
-        rest = self.whole[rows] - self.shard[rows] / ranks
+        whole, shard = self.whole[rows], self.shard[rows] / ranks
+        (full, part), (full_gradients, part_gradients) = self.saved_bytes
         return (
-            np.minimum(self.gather[rows], self.gather_full_bytes * rest),
-            np.minimum(self.reduce[rows], self.reduce_full_bytes * rest),
+            np.minimum(self.gather[rows], full * whole - part * shard),
+            np.minimum(self.reduce[rows], full_gradients * whole - part_gradients * shard),
         )
 
 
@@ -132,11 +133,14 @@ def layout_memory(
         reduce=np.where(zero_stage >= 2, constants.reduce_bytes * cut.layer, 0.0),
         stages=_stage_activations(setting, row, shapes, cut, sequence_parallel, recompute, t, p, v, c),
         overhead_gib=overhead,
-        gather_full_bytes=state.weights.full[2],
-        reduce_full_bytes=state.gradients.full[1],
+        saved_bytes=(_saved(state.weights, 3), _saved(state.gradients, 2)),
         any_full=bool((recompute == 2).any()),
         any_sharded=bool((zero_stage >= 2).any()),
     )
+
+
+def _saved(kind: KindBytes, stage: int) -> tuple[float, float]:
+    return kind.full[stage - 1] - kind.full[stage], kind.shard[stage] - kind.shard[stage - 1]
 
 
 def by_stage(kinds: tuple[KindBytes, ...], part: str, zero_stage: IntArray) -> FloatArray:
