@@ -110,6 +110,7 @@ class Framework:
             raise PlannerError(f"{self.title} does not train in {precision}: choose one of {can}") from None
 
 
+@cache
 def frameworks() -> Mapping[str, Framework]:
     """The table, by name: gpt-neox, megatron, fsdp."""
     return _load(data_dir() / "frameworks")
