@@ -543,3 +543,26 @@ def test_any_edit_of_a_good_scenario_is_read_or_answered_with_a_sentence(where: 
         said = "x.yaml"
     assert said.startswith("x.yaml")
     assert "\n" not in said
+
+
+OVERRIDDEN = (
+    "budget.time",
+    "data",
+    "data.samples",
+    "model",
+    "training.global_batch.min",
+    "cluster.gpus",
+    "layout.tp",
+    "x.y",
+)
+
+
+@given(st.sampled_from(OVERRIDDEN), st.text(max_size=12))
+def test_any_override_is_read_or_answered_with_a_sentence(path: str, text: str) -> None:
+    said = "--set"
+    try:
+        parse_scenario(SMALLEST.encode(), Path("x.yaml"), [f"{path}={text}"])
+    except PlannerError as error:
+        said = str(error)
+    assert said.startswith(("--set", "x.yaml"))
+    assert "\n" not in said
