@@ -125,7 +125,7 @@ class Catalog:
                     older, newer = sorted((earlier, row), key=lambda each: each.as_of_latest or date.min)
                     kept.append(older._replace(flags=(*older.flags, "superseded")))
                     current[row.key] = newer
-        return (*current.values(), *kept)
+        return (*_without_covered(current, [layer.name for layer in self.layers]), *kept)
 
     def offers(self, gpu: str | None = None) -> tuple[PriceRow, ...]:
         """The price rows, of one accelerator if it is named. What may be planned with is `eligible_offers`' answer."""
@@ -180,6 +180,22 @@ class Catalog:
                 total.update(f"{number}/{path.relative_to(layer.path).as_posix()}\0{len(content)}\0".encode())
                 total.update(content)
         return total.hexdigest()
+
+
+def _without_covered(rows: Mapping[tuple[str, str, str, str], PriceRow], layers: Sequence[str]) -> Iterator[PriceRow]:
+    """The rows, those superseded that a later layer prices for every region, or for regions where they said `all`."""
+    rank = {name: number for number, name in enumerate(layers)}
+    newest: dict[tuple[str, str, str], int] = {}
+    everywhere: dict[tuple[str, str, str], int] = {}
+    for row in rows.values():
+        machine = (row.cloud, row.instance, row.pricing)
+        newest[machine] = max(newest.get(machine, 0), rank[row.layer])
+        if row.region == "all":
+            everywhere[machine] = max(everywhere.get(machine, 0), rank[row.layer])
+    for row in rows.values():
+        machine = (row.cloud, row.instance, row.pricing)
+        later = newest[machine] if row.region == "all" else everywhere.get(machine, 0)
+        yield row._replace(flags=(*row.flags, "superseded")) if later > rank[row.layer] else row
 
 
 class Energy:

@@ -21,6 +21,7 @@ REGION_SPREAD = 0.6  # a price below this share of the dearest region's is no re
 TWO_SOURCES = 0.30
 FLOOR = 0.6  # of the cheapest other cloud
 CLOUDS_TO_COMPARE = 4
+CEILING = 5.0  # times the median of the accelerator
 SPOT_FLOOR = 0.1  # of the cheapest on-demand anywhere
 # Rows that say of themselves why they are cheap, or that nobody uses.
 _OUT = ("superseded", "index")
@@ -45,30 +46,48 @@ def check_prices(table: pd.DataFrame, catalog: Catalog, reference: pd.DataFrame 
     Parameters
     ----------
     table : DataFrame
-        Columns of a price snapshot (`prices.COLUMNS`); numbers as numbers, flags as text.
+        Columns of a price snapshot (`prices.COLUMNS`); numbers as numbers, flags as text; index 0, 1, 2, ...
     reference : DataFrame, optional
-        Rows that are known already, for the checks that compare sources; by default the table itself.
+        Rows that are known already, for the checks that compare; by default the table alone.
 
     Returns
     -------
     One `PriceFindings` for each check that found something, in the order in which the checks run.
     """
-    live = table[~_has(table, *_OUT) & (table["quality"] != "X")]
-    known = live if reference is None else reference[~_has(reference, *_OUT) & (reference["quality"] != "X")]
+    import pandas as pd
+
+    known = table.iloc[:0] if reference is None else reference
+    together = pd.concat([table, known], ignore_index=True)
+    # Strings are compared once: every later join is on whole numbers.
+    names = together["cloud"] + "\0" + together["instance"] + "\0" + together["region"]
+    together = together.assign(machine=pd.factorize(names)[0])
+    live = together[~_has(together, *_OUT) & (together["quality"] != "X")]
+    beyond = _within(_above_ceiling(live), len(table))
+    # A placeholder of 700 USD would make every honest region look too cheap: it does not take part in what follows.
+    live = live.drop(index=list(beyond.rows))
+    mine, rest = live[live.index < len(table)], live[live.index >= len(table)]
+    rows = together.iloc[: len(table)]
     found = [
-        _accelerator_known(table, catalog),
-        _no_price(table),
-        _gpu_count(table, catalog),
-        _right_variant(table, catalog),
-        _unit_of_count(table),
-        _spot_above_on_demand(table),
-        _spot_equals_on_demand(table),
-        _spot_placeholder(table),
-        _spread_over_regions(live),
-        _below_floor(live, known, catalog),
-        *_two_sources(live, known),
+        beyond,
+        _accelerator_known(rows, catalog),
+        _no_price(rows),
+        _gpu_count(rows, catalog),
+        _right_variant(rows, catalog),
+        _unit_of_count(rows),
+        _spot_above_on_demand(mine),
+        _spot_equals_on_demand(mine),
+        _spot_placeholder(mine),
+        _spread_over_regions(mine),
+        _below_floor(mine, live, catalog),
+        *_two_sources(mine, mine if reference is None else rest),
     ]
-    return [each for each in found if each.rows]
+    return [_within(each, len(table)) for each in found if any(row < len(table) for row in each.rows)]
+
+
+def _within(found: PriceFindings, rows: int) -> PriceFindings:
+    """The findings on the table's own rows, without those on the reference."""
+    pairs = [(row, text) for row, text in zip(found.rows, found.messages, strict=True) if row < rows]
+    return PriceFindings(tuple(row for row, _ in pairs), found.check, tuple(text for _, text in pairs), found.action)
 
 
 def prices_table(rows: Sequence[PriceRow]) -> pd.DataFrame:
@@ -91,7 +110,9 @@ def findings_of(table: pd.DataFrame, found: list[PriceFindings]) -> list[Finding
 
 
 def _has(table: pd.DataFrame, *flags: str) -> pd.Series[bool]:
-    return table["flags"].str.contains("|".join(flags), regex=True)
+    """Which rows carry one of the flags; the few distinct texts are looked at once."""
+    marked = [text for text in table["flags"].unique() if set(flags) & set(str(text).split(";"))]
+    return table["flags"].isin(marked)
 
 
 def _findings(check: str, rows: pd.DataFrame, message: pd.Series[str] | str, action: str) -> PriceFindings:
@@ -111,6 +132,16 @@ def _no_price(table: pd.DataFrame) -> PriceFindings:
     return _findings("price_present", rows, "no price", REJECTS)
 
 
+def _above_ceiling(table: pd.DataFrame) -> PriceFindings:
+    """Far above the usual price of the accelerator: GCP lists TPU slices of any size at 700.00 where none is sold."""
+    per_gpu = _per_gpu(table)
+    typical = per_gpu.groupby([table["gpu"], table["pricing"]]).transform("median")
+    high = per_gpu > CEILING * typical
+    usd, usual = _text(per_gpu[high], ".2f"), _text(typical[high], ".2f")
+    message = usd + " USD per GPU-hour, usual are " + usual + ": a placeholder, or another unit"
+    return _findings("price_ceiling", table[high], message, REJECTS)
+
+
 def _node_facts(catalog: Catalog) -> Mapping[tuple[str, str], tuple[str, int]]:
     nodes = (catalog.nodes[name] for name in catalog.nodes)
     return {(node.cloud, node.instance): (node.gpu, node.gpus_per_node) for node in nodes}
@@ -118,22 +149,18 @@ def _node_facts(catalog: Catalog) -> Mapping[tuple[str, str], tuple[str, int]]:
 
 def _against_nodes(table: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     """The rows whose cloud and instance a node file describes, with that node's accelerator and count."""
-    import pandas as pd
-
     facts = _node_facts(catalog)
-    nodes = pd.DataFrame(
-        [(cloud, instance, gpu, count) for (cloud, instance), (gpu, count) in facts.items()],
-        columns=["cloud", "instance", "node_gpu", "node_gpus"],
-    )
-    joined = table[["cloud", "instance", "gpu", "gpus"]].merge(nodes, on=["cloud", "instance"], how="left")
-    return joined.set_index(table.index).dropna(subset=["node_gpu"])
+    rows = table[table["instance"].isin({instance for _, instance in facts})]
+    found = [facts.get(pair, ("", 0)) for pair in zip(rows["cloud"], rows["instance"], strict=True)]
+    rows = rows.assign(node_gpu=[gpu for gpu, _ in found], node_gpus=[count for _, count in found])
+    return rows[rows["node_gpus"] > 0]
 
 
 def _gpu_count(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
     """GPUs of the row against the node's file: one feed lists ND96isr_H100_v5 with 12."""
     rows = _against_nodes(table, catalog)
     rows = rows[rows["gpus"] != rows["node_gpus"]]
-    message = _text(rows["gpus"], "d") + " GPUs, the machine has " + _text(rows["node_gpus"], ".0f")
+    message = _text(rows["gpus"], "d") + " GPUs, the machine has " + _text(rows["node_gpus"], "d")
     return _findings("gpu_count", rows, message, REJECTS)
 
 
@@ -159,14 +186,11 @@ def _unit_of_count(table: pd.DataFrame) -> PriceFindings:
 
 
 def _spot_beside_on_demand(table: pd.DataFrame) -> pd.DataFrame:
-    """Spot rows with the on-demand price of the same machine in the same region."""
-    key = ["cloud", "instance", "region"]
-    live = table[~_has(table, *_OUT)]
-    spot = live[live["pricing"] == "spot"]
-    listed = live.loc[live["pricing"] == "on_demand", [*key, "usd_per_machine_hour_low"]].drop_duplicates(key)
-    listed = listed.rename(columns={"usd_per_machine_hour_low": "full"})
-    joined: pd.DataFrame = spot.merge(listed, on=key, how="left").set_index(spot.index).dropna(subset=["full"])
-    return joined
+    """Spot rows with the on-demand price of the same machine in the same region as `full`."""
+    listed = table.loc[table["pricing"] == "on_demand", ["machine", "usd_per_machine_hour_low"]]
+    full = listed.drop_duplicates("machine").set_index("machine")["usd_per_machine_hour_low"]
+    spot = table[table["pricing"] == "spot"]
+    return spot.assign(full=spot["machine"].map(full)).dropna(subset=["full"])
 
 
 def _spot_above_on_demand(table: pd.DataFrame) -> PriceFindings:
@@ -178,13 +202,10 @@ def _spot_above_on_demand(table: pd.DataFrame) -> PriceFindings:
 
     rows = _spot_beside_on_demand(table)
     rows = rows[rows["usd_per_machine_hour_low"] > rows["full"] * (1 + _SAME)]
-    spot, full = _text(rows["usd_per_machine_hour_low"], "g"), _text(rows["full"], "g")
-    message = "spot " + spot + " above on-demand " + full
-    key = ["cloud", "instance", "region"]
-    listed = table[table["pricing"] == "on_demand"]
-    pair = listed.merge(rows.assign(message=message)[[*key, "message"]], on=key, how="left").set_index(listed.index)
-    pair = pair.dropna(subset=["message"])
-    both = pd.concat([message, pair["message"]])
+    message = "spot " + _text(rows["usd_per_machine_hour_low"], "g") + " above on-demand " + _text(rows["full"], "g")
+    by_machine = pd.Series(message.to_numpy(), index=rows["machine"]).groupby(level=0).first()
+    listed = table[(table["pricing"] == "on_demand") & table["machine"].isin(by_machine.index)]
+    both = pd.concat([message, listed["machine"].map(by_machine)])
     return PriceFindings(tuple(both.index), "spot_above_on_demand", tuple(both), REJECTS)
 
 
@@ -224,9 +245,8 @@ def _spread_over_regions(table: pd.DataFrame) -> PriceFindings:
     per_gpu = _per_gpu(rows)
     dearest = per_gpu.groupby([rows["cloud"], rows["gpu"]]).transform("max")
     low = per_gpu < REGION_SPREAD * dearest
-    usd, most = _text(per_gpu, ".2f"), _text(dearest, ".2f")
-    message = usd + " USD per GPU-hour, elsewhere on this cloud " + most
-    return _findings("spread_over_regions", rows[low], message[low], SUSPECT)
+    message = _text(per_gpu[low], ".2f") + " USD per GPU-hour, elsewhere on this cloud " + _text(dearest[low], ".2f")
+    return _findings("spread_over_regions", rows[low], message, SUSPECT)
 
 
 def _below_floor(table: pd.DataFrame, known: pd.DataFrame, catalog: Catalog) -> PriceFindings:
@@ -252,23 +272,27 @@ def _below_floor(table: pd.DataFrame, known: pd.DataFrame, catalog: Catalog) -> 
     floor = floor.where(rows["pricing"] != "spot", lowest * SPOT_FLOOR)
     per_gpu = _per_gpu(rows)
     low = (per_gpu > 0) & (per_gpu < floor)
-    message = _text(per_gpu, ".2f") + " USD per GPU-hour is below the floor " + _text(floor, ".2f")
-    return _findings("price_floor", rows[low], message[low], SUSPECT)
+    message = _text(per_gpu[low], ".2f") + " USD per GPU-hour is below the floor " + _text(floor[low], ".2f")
+    return _findings("price_floor", rows[low], message, SUSPECT)
 
 
 def _two_sources(table: pd.DataFrame, known: pd.DataFrame) -> list[PriceFindings]:
-    """Two prices of one machine, region and pricing that differ by more than 30 %.
+    """Two list prices of one machine and region that differ by more than 30 %; spot prices do so every week.
 
     More than a factor of two apart, one of them is another kind of price (spot printed as on-demand) and is not used.
     """
-    key = ["cloud", "instance", "region", "pricing"]
-    pair = table[key].assign(usd=_per_gpu(table)).reset_index(names="row")
-    other = known[key].assign(usd_known=_per_gpu(known)).reset_index(names="other")
-    both = pair.merge(other, on=key)
+    key = ["machine", "pricing"]
+    listed, other = table[table["pricing"] != "spot"], known[known["pricing"] != "spot"]
     if table is known:
-        both = both[both["row"] != both["other"]]
-    both = both.assign(ratio=both["usd"] / both["usd_known"]).drop_duplicates("row")
-    both = both[(both["ratio"] > 1 + TWO_SOURCES) | (both["ratio"] < 1 / (1 + TWO_SOURCES))].set_index("row")
+        listed = listed[listed.duplicated(key, keep=False)]
+        other = listed
+    else:
+        listed = listed[listed["machine"].isin(other["machine"])]
+    pair = listed[key].assign(usd=_per_gpu(listed)).reset_index(names="row")
+    both = pair.merge(other[key].assign(usd_known=_per_gpu(other)).reset_index(names="other"), on=key)
+    both = both[both["row"] != both["other"]].drop_duplicates("row")
+    both = both.assign(ratio=both["usd"] / both["usd_known"]).set_index("row")
+    both = both[(both["ratio"] > 1 + TWO_SOURCES) | (both["ratio"] < 1 / (1 + TWO_SOURCES))]
     far = (both["ratio"] > 2) | (both["ratio"] < 0.5)
     message = _text(both["ratio"], ".2f") + " times the other price of this machine"
     return [

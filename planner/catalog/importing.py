@@ -1,0 +1,169 @@
+"""From a table of other people's prices to a snapshot of one's own: checks, what becomes of each row, the files.
+
+Nothing is overwritten and nothing is used silently: a row that fails a check is left out, or kept with a flag that says
+so, and each is reported with its reason.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner.catalog.catalog import Catalog
+from planner.catalog.checks_prices import DIFFERS, REJECTS, SUSPECT, PriceFindings, check_prices, prices_table
+from planner.catalog.prices import COLUMNS
+from planner.files import write_atomically
+from planner.units import PlannerError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REPORT_COLUMNS = ("file", "line", "cloud", "instance", "region", "pricing", "what", "check", "reason")
+_FLAG = {SUSPECT: "suspect", DIFFERS: "differs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an importer made of its files: candidate rows, and the rows that it could not read as a price.
+
+    `rows` has the columns of a snapshot, and `file` and `line` of where each came from. `rejected` has REPORT_COLUMNS.
+    `other` counts rows that are no accelerator's (processors alone), by what they are.
+    """
+
+    rows: pd.DataFrame
+    rejected: pd.DataFrame
+    other: Mapping[str, int]
+    lines_read: int
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """The outcome: rows to keep, and every row that was left out or flagged, with its reason."""
+
+    rows: pd.DataFrame
+    report: pd.DataFrame
+    other: Mapping[str, int]
+    lines_read: int
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many rows each reason met, as `check: what became of it`."""
+        pairs = zip(self.report["check"], self.report["what"], strict=True)
+        return dict(sorted(Counter(f"{check}: {what}" for check, what in pairs).items()))
+
+
+def checked(reading: Reading, catalog: Catalog) -> Import:
+    """The rows of a reading after all price checks, beside the prices that the catalog has."""
+    import pandas as pd
+
+    table = reading.rows.reset_index(drop=True)
+    again = table.duplicated(["cloud", "instance", "region", "pricing"])
+    twice = PriceFindings(
+        tuple(table.index[again]),
+        "priced_once",
+        ("the same machine, region and pricing again",) * int(again.sum()),
+        REJECTS,
+    )
+    reference = prices_table(catalog.prices)
+    rejected: set[int] = set()
+    flags: dict[int, list[str]] = {}
+    reports = [reading.rejected]
+    for found in [twice, *check_prices(table, catalog, reference)]:
+        reports.append(_report(table, found))
+        if found.action == REJECTS:
+            rejected.update(found.rows)
+        else:
+            for row in found.rows:
+                flags.setdefault(row, []).append(_FLAG[found.action])
+    if flags:
+        joined = table["flags"].to_dict()
+        for row, names in flags.items():
+            joined[row] = ";".join(dict.fromkeys([*filter(None, str(joined[row]).split(";")), *names]))
+        table = table.assign(flags=pd.Series(joined))
+    kept = table.drop(index=sorted(rejected))
+    report = pd.concat([part for part in reports if len(part)] or [reading.rejected], ignore_index=True)
+    return Import(kept, report, reading.other, reading.lines_read)
+
+
+def _report(table: pd.DataFrame, found: PriceFindings) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = table.loc[list(found.rows), ["file", "line", "cloud", "instance", "region", "pricing"]]
+    return pd.DataFrame(rows).assign(what=found.action, check=found.check, reason=list(found.messages))
+
+
+def node_ids(catalog: Catalog) -> dict[tuple[str, str], str]:
+    """Node ids by cloud and instance: the feeds have no network column, so the node's file is joined."""
+    return {(catalog.nodes[name].cloud, catalog.nodes[name].instance): name for name in catalog.nodes}
+
+
+def dated(as_of: date) -> dict[str, str]:
+    """The date columns of prices that are known to have held on one day."""
+    day = as_of.isoformat()
+    return {"as_of": day, "as_of_earliest": day, "as_of_latest": day, "date_kind": "exact"}
+
+
+def write_snapshot(outcome: Import, folder: Path, snapshot: str, name: str, *, replace: bool = False) -> list[Path]:
+    """Write the kept rows to `folder/prices/SNAPSHOT/NAME-CLOUD.csv`, and the report to `folder/imports/`.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    PlannerError
+        If a file is there already and would change: what a user has edited is never overwritten unless `replace`.
+    """
+    try:
+        date.fromisoformat(snapshot)
+    except ValueError:
+        raise PlannerError(f"a snapshot is named by its date, such as 2026-11-24; found {snapshot!r}") from None
+    written: dict[Path, str] = {}
+    # A column that says nothing but its default is left out, as a person would leave it out.
+    silent = {"currency": "USD", "flags": "", "note": "", "node": ""}
+    present = [column for column in COLUMNS if column in outcome.rows]
+    columns = [name for name in present if not (name in silent and (outcome.rows[name] == silent[name]).all())]
+    for cloud, rows in outcome.rows.groupby("cloud", sort=True):
+        written[folder / "prices" / snapshot / f"{name}-{cloud}.csv"] = _as_csv(rows, columns)
+    report = outcome.report
+    written[folder / "imports" / f"{snapshot}-{name}.csv"] = _as_csv(report, list(report.columns), sort=False)
+    if not replace:
+        changed = [path for path, text in written.items() if path.is_file() and path.read_text("utf-8") != text]
+        if changed:
+            raise PlannerError(
+                f"{changed[0]} is there already and differs; --replace overwrites it, or use another --to"
+            )
+    for path, text in written.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text)
+    return list(written)
+
+
+def _as_csv(table: pd.DataFrame, columns: Sequence[str], *, sort: bool = True) -> str:
+    """A table as CSV text, in the order of accelerator, instance, region and pricing."""
+    import numpy as np
+    import pandas as pd
+
+    if sort:
+        keys = [pd.factorize(table[name], sort=True)[0] for name in ("pricing", "region", "instance", "gpu")]
+        table = table.iloc[np.lexsort(keys)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    lists = [["" if value != value else value for value in table[name].tolist()] for name in columns]
+    writer.writerows(zip(*lists, strict=True))
+    return text.getvalue()
+
+
+def empty_report(rows: Sequence[Sequence[object]] = ()) -> pd.DataFrame:
+    """A report of rows that an importer rejects itself."""
+    import pandas as pd
+
+    return pd.DataFrame([list(row) for row in rows], columns=list(REPORT_COLUMNS))
