@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli import catalog, import_, iterations, optimize, schema
+from planner.cli import catalog, export, import_, iterations, optimize, schema
 
 app = typer.Typer(
     name="planner",
@@ -42,6 +42,7 @@ _COMMANDS = (
     ("optimize", optimize.optimize, "The best plan: cluster, batch, layout, time, cost, and its proof."),
     ("iterations", iterations.iterations, "Iterations of a run from samples, tokens, an index or a log."),
     ("import", import_.import_, "A scenario from other programs' files."),
+    ("export", export.export, "Launch-ready files of a saved plan."),
     ("schema", schema.schema, "The JSON Schema of scenarios."),
 )
 for _name, _function, _short in _COMMANDS:
