@@ -83,7 +83,6 @@ def by_hand(cluster: Cluster) -> dict[str, int | None]:
         Cluster(max_gpus=10_000, quotas=(Quota(256, cloud="aws"), Quota(4, gpu="a100-sxm4-80gb"))),
         Cluster(quotas=(Quota(64, cloud="aws", region="us-east-1", gpu="h100-sxm5-80gb"),)),
     ],
-    ids=lambda cluster: str(hash(cluster)),
 )
 def test_the_eligible_offers_are_those_of_the_rules(catalog: Catalog, cluster: Cluster) -> None:
     answer = eligible_offers(catalog, cluster)
