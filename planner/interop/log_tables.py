@@ -1,0 +1,227 @@
+"""Logs that are tables, CSV with a header or JSON lines, and DeepSpeed's own lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+
+from planner.performance.arrays import FloatArray, IntArray
+
+STEP_NAMES = ("iteration", "step", "global_step", "iter", "_step", "train/global_step", "trainer/global_step", "steps")
+SECONDS_NAMES = (
+    "step_time_s", "step_time", "iteration_time", "iteration_time_s", "time_per_iteration_s", "time_per_step",
+    "seconds_per_step", "runtime/iteration_time", "step_seconds", "iter_time", "iteration-time",
+)  # fmt: skip
+MILLISECONDS_NAMES = (
+    "step_time_ms",
+    "elapsed_ms",
+    "time_ms",
+    "iteration_time_ms",
+    "elapsed time per iteration (ms)",
+    "ms",
+)
+CLOCK_NAMES = ("timestamp", "_timestamp", "time", "wall_time", "date", "datetime", "walltime")
+TOTAL_NAMES = ("total_iterations", "train_iters", "total_steps", "max_steps")
+BATCH_NAMES = ("global_batch", "global_batch_size", "train_batch_size", "batch_size")
+_LONGEST = 1 << 16  # bytes of a line that is looked at
+_PIPE = re.compile(rb"steps: {0,8}(\d{1,15}) [^\n]{0,200}?iter time \(s\): {0,8}(\d{1,9}\.\d{1,9})[ ,]")
+_RATE = re.compile(rb"(?:global_step|step)=(\d{1,15}),[^\n]{0,200}?CurrSamplesPerSec=(\d{1,12}(?:\.\d{1,18})?),")
+_TIME = re.compile(rb"(20\d\d)-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a table; arrays of one shape (n,). wall_s is NaN where the table tells no time."""
+
+    iteration: IntArray
+    step_s: FloatArray
+    wall_s: FloatArray
+    total: int | None = None
+    batch: int | None = None
+
+
+@dataclass
+class Table:
+    """A CSV or JSON-lines log: which columns tell what, and the last row's clock."""
+
+    header: tuple[str, ...] = ()  # CSV; empty for JSON lines
+    refused: int = 0  # lines that were no row
+    started: bool = False
+    _clock: float = float("nan")
+    _step: int = 0
+    _columns: dict[str, str | None] = field(default_factory=dict)
+
+    def rows(self, data: bytes, *, whole: bool = True) -> Rows:
+        """The rows of some whole lines; with `whole` false a last line without its end is left out unless it parses."""
+        iteration: list[int] = []
+        seconds: list[float] = []
+        wall: list[float] = []
+        total = batch = None
+        for row in self._mappings(data, whole):
+            number = _number(self._get(row, "step", STEP_NAMES))
+            if number is None or not 0 < number < 1e15:
+                self.refused += 1
+                continue
+            clock = _clock(self._get(row, "clock", CLOCK_NAMES))
+            step_s = self._seconds(row, int(number), clock)
+            if math.isfinite(clock):
+                self._clock = clock
+            advanced, self._step = int(number) > self._step, int(number)
+            if step_s is None or not advanced and iteration and iteration[-1] == int(number):
+                continue
+            iteration.append(int(number))
+            seconds.append(step_s)
+            wall.append(clock)
+            total = _number(self._get(row, "total", TOTAL_NAMES)) or total
+            batch = _number(self._get(row, "batch", BATCH_NAMES)) or batch
+        return Rows(
+            np.array(iteration, dtype=np.int64),
+            np.array(seconds, dtype=np.float64),
+            np.array(wall, dtype=np.float64),
+            int(total) if total and 0 < total < 1e15 else None,
+            int(batch) if batch and 0 < batch < 1e9 else None,
+        )
+
+    def _seconds(self, row: Mapping[str, object], number: int, clock: float) -> float | None:
+        """Seconds of a step: a column that tells it, or the time since the row before."""
+        seconds = _number(self._get(row, "seconds", SECONDS_NAMES))
+        milliseconds = _number(self._get(row, "milliseconds", MILLISECONDS_NAMES)) if seconds is None else None
+        if milliseconds is not None:
+            seconds = milliseconds / 1e3
+        if seconds is None and math.isfinite(clock) and math.isfinite(self._clock) and number > self._step:
+            seconds = (clock - self._clock) / (number - self._step)
+        return seconds if seconds is not None and 0 < seconds < 1e7 else None
+
+    def _get(self, row: Mapping[str, object], what: str, names: tuple[str, ...]) -> object:
+        known = self._columns.get(what)
+        if known is not None and known in row:
+            return row[known]
+        for name in names:
+            if name in row:
+                self._columns[what] = name
+                return row[name]
+        return None
+
+    def _mappings(self, data: bytes, whole: bool) -> Iterator[Mapping[str, object]]:
+        lines = data.split(b"\n")
+        if self.header:
+            text = (line[:_LONGEST].decode("utf-8", "replace").replace("\0", "") for line in lines)
+            yield from self._csv(text, whole or data.endswith(b"\n"), len(lines))
+            return
+        for line in lines:
+            row = _json_object(line)
+            if row is not None:
+                yield row
+            elif line.strip():
+                self.refused += 1
+
+    def _csv(self, lines: Iterable[str], whole: bool, count: int) -> Iterator[Mapping[str, object]]:
+        for at, line in enumerate(lines):
+            if not line.strip() or (at == count - 1 and not whole):
+                continue  # a cut last line may end within a number
+            try:
+                cells = next(csv.reader([line]), [])
+            except csv.Error:
+                cells = []
+            if not self.started:
+                self.started = True
+                continue
+            if len(cells) != len(self.header):
+                self.refused += 1
+                continue
+            yield dict(zip(self.header, cells, strict=True))
+
+
+def open_table(data: bytes) -> Table | None:
+    """The table that a log's first lines begin, or None if they are no header and no JSON object with a step."""
+    for raw in data[:_LONGEST].lstrip(b"\xef\xbb\xbf").split(b"\n")[:50]:
+        line = raw.strip()
+        if not line or line.startswith(b"#"):
+            continue
+        row = _json_object(line)
+        if row is not None:
+            return Table() if any(name in row for name in STEP_NAMES) else None
+        try:
+            cells = [cell.strip() for cell in next(csv.reader([line.decode("utf-8", "replace").replace("\0", "")]), [])]
+        except csv.Error:
+            return None
+        lowered = tuple(cell.lower() for cell in cells)
+        known = any(name in lowered for name in (*SECONDS_NAMES, *MILLISECONDS_NAMES, *CLOCK_NAMES))
+        return Table(lowered) if known and any(name in lowered for name in STEP_NAMES) else None
+    return None
+
+
+def deepspeed_rows(data: bytes, batch: int | None) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Iterations, seconds of a step and times of DeepSpeed's lines, in order.
+
+    `steps: N … iter time (s): T` (pipeline engine) tells the step itself; `global_step=N, … CurrSamplesPerSec=R` tells
+    it with the batch, and is left aside without one.
+    """
+    rows: list[tuple[int, float, float]] = []
+    if b"iter time (s)" in data:
+        found = [(m.start(), int(m[1]), float(m[2])) for m in _PIPE.finditer(data)]
+    elif batch and b"CurrSamplesPerSec=" in data:
+        rates = [(m.start(), int(m[1]), float(m[2])) for m in _RATE.finditer(data)]
+        found = [(at, step, batch / rate) for at, step, rate in rates if rate > 0]
+    else:
+        found = []
+    last = None
+    for at, step, seconds in found:
+        if step != last and 0 < seconds < 1e7:
+            rows.append((step, seconds, _line_time(data, at)))
+            last = step
+    return (
+        np.array([r[0] for r in rows], dtype=np.int64),
+        np.array([r[1] for r in rows], dtype=np.float64),
+        np.array([r[2] for r in rows], dtype=np.float64),
+    )
+
+
+def _line_time(data: bytes, at: int) -> float:
+    found = _TIME.search(data, max(data.rfind(b"\n", 0, at) + 1, at - 512), at)
+    return float("nan") if found is None else _moment(found[0].decode())
+
+
+def _json_object(line: bytes) -> Mapping[str, object] | None:
+    text = line.strip()
+    if not text.startswith(b"{") or len(text) > _LONGEST:
+        return None
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return {str(key).lower(): value for key, value in row.items()} if isinstance(row, dict) else None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float | str):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            return None
+        return number if math.isfinite(number) else None
+    return None
+
+
+def _clock(value: object) -> float:
+    number = _number(value)
+    if number is not None:
+        return number / 1e3 if number > 1e11 else number  # milliseconds since 1970
+    return _moment(value) if isinstance(value, str) else float("nan")
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return float("nan")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
