@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from planner.catalog.prices import PriceRow
+from planner.catalog.catalog import Catalog, load_catalog
+from planner.catalog.facts import Layer
+from planner.catalog.prices import PriceRow, read_prices, snapshots
+from planner.units import PlannerError
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,26 @@ def price_changes(before: Iterable[PriceRow], after: Iterable[PriceRow]) -> list
             )
         )
     return sorted(changes, key=lambda each: (each.change is None, -abs(each.change or 0), each.id))
+
+
+def snapshot_prices(name: str, overlays: Sequence[Path] = ()) -> tuple[PriceRow, ...]:
+    """The price rows that a name stands for: a snapshot's date, a catalog folder (its newest), or a folder of CSVs.
+
+    Raises
+    ------
+    PlannerError
+        If it is none of these.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        return load_catalog(overlays, snapshot=name).prices
+    layer = Layer(folder.name, folder)
+    if snapshots(layer):
+        return Catalog([layer]).prices
+    files = sorted(folder.glob("*.csv"))
+    if not files:
+        raise PlannerError(f"{folder} holds neither a folder `prices` nor price files (CSV)")
+    return tuple(row for path in files for row in read_prices(path, layer.name))
 
 
 def usd_per_gpu_hour(row: PriceRow) -> float:

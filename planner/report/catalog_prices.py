@@ -1,0 +1,124 @@
+"""Prices as tables: a choice of them, what changed between two snapshots, and what an import did with each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from planner.catalog.ages import MARK_AFTER_DAYS, SAY_AFTER_DAYS, price_age
+from planner.catalog.catalog import Catalog
+from planner.catalog.diff import PriceChange
+from planner.catalog.importing import Import
+from planner.report.layout import Page, bullets, columns, wrap
+from planner.units import PlannerError, did_you_mean, format_number
+
+Row = Mapping[str, Any]
+_EXAMPLES = 10
+
+
+def chosen(rows: Sequence[Row], *, gpu: str | None = None, sort: str | None = None, **equal: str | None) -> list[Row]:
+    """The rows of an accelerator (an id, or how ids begin: `h100`) and with the columns named, sorted by a column.
+
+    `sort` with a minus in front turns the order round. Rows without a value come last.
+
+    Raises
+    ------
+    PlannerError
+        If a column is not there, or nothing has the value asked for, with the nearest that something has.
+    """
+    names = list(rows[0]) if rows else []
+    wanted = {**equal, "gpu": gpu}
+    for column, value in wanted.items():
+        if value is None or not rows:
+            continue
+        column = column if column in names else "id" if column == "gpu" and "bf16_tflops" in names else column
+        if column not in names:
+            raise PlannerError(f"these have no {column} to choose by; they have {', '.join(names)}")
+        known = sorted({str(row[column]) for row in rows})
+        begins = column in ("gpu", "id")
+        rows = [row for row in rows if row[column] == value or (begins and str(row[column]).startswith(value.lower()))]
+        if not rows:
+            raise PlannerError(
+                f"no {column} here is {value!r}{did_you_mean(value, known)}; there are {', '.join(known)}"
+            )
+    if sort is not None:
+        key = sort.removeprefix("-")
+        if names and key not in names:
+            raise PlannerError(
+                f"there is no column {key!r} to sort by{did_you_mean(key, names)}; there are {', '.join(names)}"
+            )
+        with_value = [row for row in rows if row[key] is not None]
+        with_value.sort(key=lambda row: row[key], reverse=sort.startswith("-"))
+        rows = [*with_value, *(row for row in rows if row[key] is None)]
+    return list(rows)
+
+
+def ages_line(catalog: Catalog, on: date, width: int) -> str:
+    """One sentence on how old the prices of a catalog are."""
+    ages = [price_age(row, on) for row in catalog.prices if "superseded" not in row.flags]
+    stale = sum(age.level == "stale" for age in ages)
+    old = sum(age.level == "old" for age in ages)
+    text = (
+        f"On {on}: {stale} of {len(ages)} prices may be over {MARK_AFTER_DAYS} days old (counted from the earliest day "
+        f"that their source allows), {old} over {SAY_AFTER_DAYS} days; see as_of, and ask for a quote before you order."
+    )
+    return "\n".join(wrap(text, width)) + "\n"
+
+
+def changes_rows(changes: Sequence[PriceChange]) -> list[Row]:
+    """Changes as plain values."""
+    return [
+        {
+            "id": each.id,
+            "gpu": each.gpu,
+            "what": each.what,
+            "usd_per_gpu_hour_before": each.before,
+            "usd_per_gpu_hour_after": each.after,
+            "change": each.change,
+            "as_of_before": each.as_of_before,
+            "as_of_after": each.as_of_after,
+        }
+        for each in changes
+    ]
+
+
+def changes_table(changes: Sequence[PriceChange], width: int) -> str:
+    """What changed, the largest change first."""
+    if not changes:
+        return "No price differs.\n"
+    rows = [["offer", "gpu", "before", "after", "change"]]
+    for each in changes:
+        change = each.what if each.change is None else f"{each.change:+.0%}"
+        rows.append([each.id, each.gpu, _usd(each.before), _usd(each.after), change])
+    counts = {what: sum(each.what == what for each in changes) for what in ("dearer", "cheaper", "new", "gone")}
+    total = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return "\n".join([*columns(rows, "llrrr", Page(width), flexible=0), "", f"USD per GPU-hour; {total}."]) + "\n"
+
+
+def import_table(outcome: Import, files: Sequence[str], width: int) -> str:
+    """What an import kept, and every reason for which it did not, with examples."""
+    page = Page(width)
+    lines = [f"{outcome.lines_read:,} rows read, {len(outcome.rows):,} prices kept"]
+    lines += bullets(
+        (f"{count:,} rows: {what}, not counted further" for what, count in outcome.other.items() if count), page
+    )
+    for (check, what), rows in outcome.report.groupby(["check", "what"], sort=True):
+        lines += ["", f"{check}: {len(rows):,} {what}"]
+        shown = rows.head(_EXAMPLES)
+        lines += bullets(
+            (
+                f"{row.file} line {row.line}, {row.cloud} {row.instance} {row.region} {row.pricing}: {row.reason}"
+                for row in shown.itertuples()
+            ),
+            page,
+        )
+        if len(rows) > _EXAMPLES:
+            lines += bullets([f"and {len(rows) - _EXAMPLES:,} more, all in the report"], page)
+    if files:
+        lines += ["", "Written:", *bullets(files, page)]
+    return "\n".join(lines) + "\n"
+
+
+def _usd(value: float | None) -> str:
+    return "" if value is None else format_number(value)
