@@ -211,7 +211,7 @@ def _offer(row: PriceRow, list_price: PriceRow | None, catalog: Catalog, cluster
         flags=row.flags + flags,
         max_nodes=max_nodes,
         max_nodes_basis=basis,
-        extras=terms_of(row),
+        extras=terms_of(row, hardware.gpus_per_node),
     )
 
 
@@ -278,14 +278,17 @@ def _max_nodes(row: PriceRow, hardware: Hardware, cluster: ClusterLike) -> tuple
     return None, "assumption"
 
 
-def terms_of(row: PriceRow) -> dict[str, float]:
-    """The terms of a row as numbers; a term that the source does not state is not there."""
-    terms = {
-        "block_s": None if row.term_hours is None else row.term_hours * 3600,
-        "billing_step_s": row.billing_step_s,
-        "minimum_gpus": row.minimum_gpus,
-    }
-    return {name: float(value) for name, value in terms.items() if value is not None}
+def terms_of(row: PriceRow, gpus_per_node: int) -> dict[str, float]:
+    """The terms of a row as numbers, as `bill.paid_gpu_hours` reads them; what the source does not state is not there."""
+    terms: dict[str, float] = {}
+    if row.term_hours is not None:
+        terms["block_s"] = row.term_hours * 3600
+    if row.billing_step_s is not None:
+        terms["billing_step_s"] = row.billing_step_s
+    if row.minimum_gpus is not None:
+        terms["minimum_gpus"] = row.minimum_gpus
+        terms["minimum_nodes"] = -(-row.minimum_gpus // gpus_per_node)
+    return terms
 
 
 def _require_reserved(catalog: Catalog, cluster: ClusterLike, offers: Mapping[str, Offer]) -> None:
