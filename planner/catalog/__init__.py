@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from planner.catalog.catalog import Catalog as Catalog
+    from planner.catalog.catalog import is_gpu as is_gpu
     from planner.catalog.catalog import load_catalog as load_catalog
     from planner.catalog.catalog import supports as supports
     from planner.catalog.eligible import Eligible as Eligible
@@ -27,6 +28,7 @@ _WHERE = {
     "Node": "types",
     "Offer": "types",
     "eligible_offers": "eligible",
+    "is_gpu": "catalog",
     "load_catalog": "catalog",
     "supports": "catalog",
 }

@@ -19,6 +19,7 @@ from planner.units import PlannerError
 SHIPPED = "shipped"
 MIB = 2**20
 GIB = 2**30
+_NOT_GPUS = frozenset({"tpu", "trainium", "gaudi"})
 _DIGESTED = ("accelerators", "nodes", "fabrics", "matmul", "attention", "energy", "costs", "risk")
 
 
@@ -229,6 +230,11 @@ def load_catalog(overlays: Sequence[Path] = (), *, snapshot: str | None = None) 
 def supports(accelerator: Accelerator, precision: str) -> bool:
     """Whether the accelerator has tensor units for a precision: a format, or a recipe such as mxfp8 or nvfp4."""
     return format_of(precision) in accelerator.peak_dense_tflops
+
+
+def is_gpu(accelerator: Accelerator) -> bool:
+    """Whether frameworks written for CUDA or ROCm run on it; TPU, Trainium and Gaudi need ports of their own."""
+    return accelerator.family not in _NOT_GPUS
 
 
 def format_of(precision: str) -> str:

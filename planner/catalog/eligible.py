@@ -279,7 +279,7 @@ def _max_nodes(row: PriceRow, hardware: Hardware, cluster: ClusterLike) -> tuple
 
 
 def terms_of(row: PriceRow, gpus_per_node: int) -> dict[str, float]:
-    """The terms of a row as numbers, as `bill.paid_gpu_hours` reads them; what the source does not state is not there."""
+    """The terms of a row as `bill.paid_gpu_hours` reads them; what the source does not state is not there."""
     terms: dict[str, float] = {}
     if row.term_hours is not None:
         terms["block_s"] = row.term_hours * 3600
