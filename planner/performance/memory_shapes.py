@@ -45,7 +45,7 @@ class MemoryShapes:
     routed: float  # parameters of all routed experts of a layer: divided by ep
     vocab_rows: float  # before padding
     vocab_multiple: float
-    outside: float  # parameters beside the layers on the last stage: final norm, head bias; positions are on the first
+    outside: float  # parameters beside the layers on the last stage; positions are on the first
     positions: float
     tied: bool
     layers: int  # multi-token prediction included
@@ -90,7 +90,8 @@ def memory_shapes(model: ModelSpec, seq_length: int, precision: str, name: str, 
         routed=float(counts.routed),
         vocab_rows=float(model.vocab),
         vocab_multiple=float(model.vocab_multiple),
-        outside=float(counts.final_norm),
+        # DeepSeek-V3, section 2.2: each multi-token prediction layer first projects two vectors to one.
+        outside=float(counts.final_norm + model.mtp_layers * 2 * model.hidden**2),
         positions=float(counts.positions),
         tied=model.tied_embeddings,
         layers=model.layers + model.mtp_layers,
