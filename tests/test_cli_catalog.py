@@ -65,7 +65,7 @@ def test_findings_are_exit_2(planner, tmp_path):
         (("list", "prises"), "did you mean `prices`"),
         (("list", "prices", "--cloud", "asw"), "did you mean `aws`"),
         (("list", "models", "--cloud", "aws"), "no cloud"),
-        (("list", "prices", "--gpu", "h100"), "h100-sxm5-80gb"),
+        (("list", "prices", "--gpu", "h1000"), "h100-sxm5-80gb"),
         (("show", "h100"), "h100-sxm5-80gb"),
         (("list", "gpus", "--catalog", "no-such-folder"), "no-such-folder"),
     ],
