@@ -6,9 +6,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from planner.search.frontiers import frontier as frontier
     from planner.search.optimum import optimize as optimize
 
-_WHERE = {"optimize": "optimum"}
+_WHERE = {"frontier": "frontiers", "optimize": "optimum"}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from planner.plan import Binding, Plan
 from planner.search.goals import View, find
 from planner.search.plans import critical_of, fastest_of, make_plan
@@ -25,7 +27,7 @@ def _budget(problem: Problem, view: View, best: int, key: str) -> Binding | None
     limit = getattr(view.goal, key)
     if limit is None:
         return None
-    free = View(problem, replace(view.goal, **{key: None}))
+    free = View(problem, replace(view.goal, time_s=None) if key == "time_s" else replace(view.goal, cost_usd=None))
     other = find(free)
     if other is None or (other == best and free.offer[other] == view.offer[best]):
         return None
@@ -34,12 +36,13 @@ def _budget(problem: Problem, view: View, best: int, key: str) -> Binding | None
         f"{format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud} would do it in"
         f" {format_duration(plan.time_s.p50)} for {format_usd(plan.cost_usd.p50)}"
     )
+    sure = float(problem.clock.time_s(view.goal.confidence, problem.best_s[[best]], np.array([best]))[0])
     if key == "time_s":
         text, unit = f"The time budget of {format_duration(limit)} binds: without it {instead}.", "s"
-        value = float(problem.best_s[best] * view.sure[best])
+        value = sure
     else:
         text, unit = f"The cost budget of {format_usd(limit)} binds: without it {instead}.", "USD"
-        value = float(problem.costs.usd(view.usd_per_hour[[best]], problem.best_s[[best]] * view.sure[[best]])[0])
+        value = float(problem.costs.usd(view.usd_per_hour[[best]], np.array([sure]))[0])
     return Binding("budget.time" if key == "time_s" else "budget.cost", text, value, limit, unit)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.search.engine import COST, MEMORY, OBJECTIVE, SLACK, TIME, Limits, Tally, complexity
+from planner.search.engine import SLACK, Limits, Tally, complexity
 from planner.search.layouts import LayoutTable
 from planner.search.problem import CELLS_TOGETHER, Problem
 
@@ -40,6 +41,11 @@ def objective_goal(kind: str, usd_per_day: float = 0.0, **budget: object) -> Goa
     return Goal(per_second=per_second, per_usd=per_usd, **budget)  # type: ignore[arg-type]
 
 
+def aiming_at(goal: Goal, per_second: float = 0.0, per_usd: float = 0.0, per_gpu: float = 0.0) -> Goal:
+    """The same offers and budgets with another quantity to make small."""
+    return replace(goal, per_second=per_second, per_usd=per_usd, per_gpu=per_gpu)
+
+
 @dataclass
 class View:
     """A goal's numbers for every cell of a problem, (cells,) each: what its best offer costs, and its quantiles."""
@@ -53,18 +59,28 @@ class View:
         p, g = self.problem, self.goal
         price, self.offer = p.cheapest(g.offers)
         self.usd_per_hour = price * p.gpus
-        self.allowed = np.isfinite(price)
+        self.allowed = np.isfinite(price) & np.isfinite(p.floor_s) & (p.space > 0)
         if g.cells is not None:
             self.allowed &= g.cells
-        self.median = p.quantile(0.5)
-        self.sure = p.quantile(g.confidence)
-        self.factor = self.median if g.at is None else p.quantile(g.at)
+        self.at = 0.5 if g.at is None else g.at
+        self.slope = p.clock.slope(self.at)
+        self.sure_slope = p.clock.slope(g.confidence)
 
     def value(self, seconds: FloatArray, cells: IntArray) -> FloatArray:
-        """The goal's quantity were these cells' runs to take `seconds` as predicted; rises with them."""
+        """The goal's quantity were these cells' runs predicted to train for `seconds`; rises with them."""
+        if not (self.goal.per_second or self.goal.per_usd):
+            return self._quantity(seconds, cells)
+        return self._quantity(self.problem.clock.time_s(self.at, seconds, cells), cells)
+
+    def floor(self, seconds: FloatArray, cells: IntArray) -> FloatArray:
+        """A quantity that `value` is never below."""
+        return self._quantity(seconds * self.slope[cells], cells)
+
+    def _quantity(self, time: FloatArray, cells: IntArray) -> FloatArray:
         g, p = self.goal, self.problem
-        time = seconds * self.factor[cells]
-        total = g.per_gpu * p.gpus[cells] + g.per_second * time
+        total = g.per_gpu * p.gpus[cells]
+        if g.per_second:
+            total = total + g.per_second * time
         if g.per_usd:
             total = total + g.per_usd * p.costs.usd(self.usd_per_hour[cells], time)
         return np.asarray(total, dtype=np.float64)
@@ -82,26 +98,32 @@ class View:
             rate = g.per_second + g.per_usd * (self.usd_per_hour[cells] / 3600.0 + storage)
             limit = (left - g.per_usd * egress) / rate
         elif g.per_usd:
-            limit = p.costs.longest_s(self.usd_per_hour[cells], left / g.per_usd)
+            limit = p.costs.longest_s(self.usd_per_hour[cells], np.asarray(left / g.per_usd, dtype=np.float64))
         elif g.per_second:
             limit = left / g.per_second
         limit = np.where(left >= 0, np.maximum(limit, -1.0), -1.0)
-        return np.asarray(limit / self.factor[cells], dtype=np.float64)
+        return np.asarray(limit / self.slope[cells], dtype=np.float64)
 
     def budget_limits(self, cells: IntArray) -> tuple[FloatArray, FloatArray]:
         """Predicted seconds beyond which the time budget, and the cost budget, is surely broken."""
         g = self.goal
         none = np.full(len(cells), np.inf)
-        time = none if g.time_s is None else g.time_s / self.sure[cells]
+        time = none if g.time_s is None else g.time_s / self.sure_slope[cells]
         cost = none
         if g.cost_usd is not None:
-            cost = self.problem.costs.longest_s(self.usd_per_hour[cells], g.cost_usd) / self.sure[cells]
+            cost = self.problem.costs.longest_s(self.usd_per_hour[cells], g.cost_usd) / self.sure_slope[cells]
         return time, cost
 
     def feasible(self, cells: IntArray) -> BoolArray:
         """Whether these cells' fastest known runs keep the budgets: decided by the figures that are printed."""
+        return self.keeps(self.problem.best_s[cells], cells)
+
+    def keeps(self, seconds: FloatArray, cells: IntArray) -> BoolArray:
+        """Whether runs predicted to train for `seconds` on these cells keep the budgets."""
         p, g = self.problem, self.goal
-        time = p.best_s[cells] * self.sure[cells]
+        if g.time_s is None and g.cost_usd is None:
+            return np.isfinite(seconds)
+        time = p.clock.time_s(g.confidence, seconds, cells)
         ok = np.isfinite(time)
         if g.time_s is not None:
             ok &= time <= g.time_s
@@ -120,7 +142,7 @@ def find(view: View, tally: Tally | None = None) -> int | None:
     lower = np.maximum(p.floor_s, p.bound_s)
     time, cost = view.budget_limits(cells)
     limit = np.minimum(time, cost) * SLACK
-    bound = view.value(lower[cells], cells)
+    bound = view.floor(lower[cells], cells)
     possible = lower[cells] <= limit
     best = _best_known(view, cells)
     incumbent = np.inf if best is None else float(view.value(p.best_s[[best]], np.array([best]))[0])
@@ -144,11 +166,11 @@ def find(view: View, tally: Tally | None = None) -> int | None:
         keep[batch] = False
         queue, bound = queue[keep], bound[keep]
     if tally is not None:
-        _tally_unvisited(view, tally, incumbent, lower)
+        tally_unvisited(view, tally, lambda rest: view.longest_s(incumbent, rest))
     return best
 
 
-def order_keys(view: View, cells: IntArray) -> tuple[object, ...]:
+def order_keys(view: View, cells: IntArray) -> tuple[FloatArray | IntArray, ...]:
     """Sort keys of cells' fastest runs, most significant first: the goal, then cost, time, and the total order.
 
     That order is: fewer GPUs, smaller batch, simpler layout, then offer id, framework, tp, pp, vpp, cp, ep,
@@ -156,7 +178,7 @@ def order_keys(view: View, cells: IntArray) -> tuple[object, ...]:
     """
     p = view.problem
     seconds = p.best_s[cells]
-    time = seconds * view.median[cells]
+    time = p.clock.time_s(0.5, seconds, cells)
     layout = np.array([_layout_key(p, int(c)) for c in cells], dtype=np.int64).reshape(len(cells), -1)
     names = sorted({pool.setting.framework for pool in p.pools})
     framework = np.array([names.index(p.pools[int(p.pool[c])].setting.framework) for c in cells], dtype=np.int64)
@@ -214,26 +236,22 @@ class _Incumbent:
 
     def __init__(self, view: View, cells: IntArray, value: float) -> None:
         self.view, self.cells, self.value = view, cells, value
-        self.sure = view.sure[cells]
 
     def tighten(self, best_s: FloatArray) -> FloatArray:
         view, cells = self.view, self.cells
         known = np.flatnonzero(np.isfinite(best_s))
         if len(known):
-            g, costs = view.goal, view.problem.costs
-            time = best_s[known] * self.sure[known]
-            ok = np.ones(len(known), dtype=bool)
-            if g.time_s is not None:
-                ok &= time <= g.time_s
-            if g.cost_usd is not None:
-                ok &= costs.usd(view.usd_per_hour[cells[known]], time) <= g.cost_usd
+            ok = view.keeps(best_s[known], cells[known])
             if ok.any():
                 self.value = min(self.value, float(view.value(best_s[known][ok], cells[known][ok]).min()))
         return view.longest_s(self.value, cells)
 
 
-def _tally_unvisited(view: View, tally: Tally, incumbent: float, lower: FloatArray) -> None:
-    """Counts the candidates of cells that were never searched, under the bound that rules them out."""
+def tally_unvisited(view: View, tally: Tally, longest_s: Callable[[IntArray], FloatArray]) -> None:
+    """Counts the candidates of cells that were never searched, under the bound that rules them out.
+
+    `longest_s` gives the predicted seconds beyond which a cell is of no interest.
+    """
     p = view.problem
     cells = np.arange(len(p))
     counted = tally.evaluated + sum(tally.pruned.values())
@@ -241,8 +259,6 @@ def _tally_unvisited(view: View, tally: Tally, incumbent: float, lower: FloatArr
     time, cost = view.budget_limits(rest)
     limits = Limits(np.full(len(p), np.inf), np.full(len(p), np.inf), np.full(len(p), np.inf))
     limits.time_s[rest], limits.cost_s[rest] = time, cost
-    limits.objective_s[rest] = view.longest_s(incumbent, rest)
+    limits.objective_s[rest] = longest_s(rest)
+    lower = np.maximum(p.floor_s, p.bound_s)
     tally.slow(cells[rest], lower[rest], p.space[rest], limits)
-
-
-RULES = (MEMORY, TIME, COST, OBJECTIVE, DEARER)

@@ -10,7 +10,7 @@ from planner.plan import Change, Infeasible
 from planner.scenario import Scenario
 from planner.search.goals import Goal, View, find
 from planner.search.plans import fastest_of, make_plan
-from planner.search.problem import Problem, build
+from planner.search.problem import Problem
 from planner.units import format_count, format_duration, format_percent, format_usd
 
 MORE_GPUS = (2, 4, 8, 16)  # times cluster.max_gpus that are tried
@@ -143,7 +143,7 @@ def _more_gpus(problem: Problem) -> Change | None:
     scenario = problem.scenario
     for times in MORE_GPUS:
         wider = _with_cluster(scenario, max_gpus=scenario.cluster.max_gpus * times)
-        larger = build(wider, problem.catalog, problem.calibration)
+        larger = problem.of(wider)
         if len(larger) == len(problem):
             return None
         view = View(larger, budget_goal(wider, per_gpu=1.0))
@@ -166,8 +166,10 @@ def _wider(
         cluster = problem.scenario.cluster
         if all(getattr(cluster, name) == value for name, value in changes.items()) or cluster.own_only:
             return None
+        if problem.given is not None:
+            return None
         wider = _with_cluster(problem.scenario, **changes)
-        view = View(build(wider, problem.catalog, problem.calibration), budget_goal(wider, per_usd=1.0))
+        view = View(problem.of(wider), budget_goal(wider, per_usd=1.0))
         cell = find(view)
         if cell is None:
             return None
@@ -198,7 +200,7 @@ def _fewer_epochs(problem: Problem) -> Change | None:
 
     def does(share: float) -> bool:
         shorter = replace(scenario, training=replace(scenario.training, epochs=round(epochs * share, 4)))
-        p = build(shorter, problem.catalog, problem.calibration)
+        p = problem.of(shorter)
         return find(View(p, budget_goal(shorter, per_usd=1.0))) is not None
 
     low, high = 0.0, 1.0

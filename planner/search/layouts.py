@@ -42,6 +42,21 @@ class LayoutTable:
     def __len__(self) -> int:
         return len(self.tp)
 
+    def only(self, rows: IntArray) -> LayoutTable:
+        """The table of these rows alone."""
+        return table_of(
+            self.tp[rows],
+            self.pp[rows],
+            self.vpp[rows],
+            self.cp[rows],
+            self.ep[rows],
+            self.zero_stage[rows],
+            self.sequence_parallel[rows].astype(np.int64),
+            self.recompute[rows],
+            self.dp_multiple[rows],
+            self.alone[rows],
+        )
+
     def on(self, gpus: int, dp: IntChoice, batches: BatchSpace) -> tuple[IntArray, IntArray]:
         """Rows that fit `gpus` exactly, with an allowed batch, and their dp."""
         rows = np.flatnonzero(gpus % self.width == 0)

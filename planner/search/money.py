@@ -34,6 +34,17 @@ class Costs:
             total = total + self.egress.usd
         return np.asarray(total, dtype=np.float64)
 
+    def affordable_s(self, usd_per_hour: float, usd: float) -> float:
+        """The longest run that costs at most `usd`, seconds; 0 where none does."""
+
+        def costs(time_s: float) -> float:
+            return float(self.usd(np.array([usd_per_hour]), np.array([time_s]))[0])
+
+        longest = float(self.longest_s(np.array([usd_per_hour]), usd)[0])
+        if longest > 0 and self.terms is not None and self.terms.billing_step_s and costs(longest) > usd:
+            longest = longest // self.terms.billing_step_s * self.terms.billing_step_s
+        return longest if longest > 0 and costs(longest) <= usd * (1 + 1e-12) else 0.0
+
     def longest_s(self, usd_per_hour: FloatArray, usd: FloatArray | float) -> FloatArray:
         """The longest run that costs at most `usd`, or a little more (never less): what a bound may be held against."""
         money = np.asarray(usd - (self.egress.usd if self.egress is not None else 0.0), dtype=np.float64)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from planner.catalog import Catalog
-from planner.performance.arrays import BoolArray
+from planner.catalog.types import Offer
 from planner.performance.calibration import Calibration
 from planner.plan import Alternative, Certificate, Default, Optimization, Provenance
 from planner.plan import Goal as Asked
 from planner.scenario import Scenario
 from planner.search.binding import bindings, warnings_of
 from planner.search.choose import choose, undominated
-from planner.search.engine import MEMORY, Tally, first_of_each
-from planner.search.goals import DEARER, Goal, View, find, objective_goal, order_keys
+from planner.search.clock import DECILE
+from planner.search.engine import MEMORY, Limits, Site, Tally, complexity, first_of_each
+from planner.search.goals import DEARER, Goal, View, aiming_at, find, objective_goal, order_keys
 from planner.search.infeasible import what_would_do
-from planner.search.layouts import table_of
 from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.problem import Problem, build
 from planner.units import PlannerError, format_count
@@ -26,13 +27,19 @@ Answer = tuple[int, Pick]  # index of an offer, candidate
 
 
 def optimize(
-    scenario: Scenario, catalog: Catalog, calibration: Calibration, *, exhaustive: bool = False
+    scenario: Scenario,
+    catalog: Catalog,
+    calibration: Calibration,
+    *,
+    exhaustive: bool = False,
+    offers: Sequence[Offer] | None = None,
 ) -> Optimization:
     """The best plan of a scenario, or what would have to give.
 
     Parameters
     ----------
     exhaustive : evaluate every candidate instead of ruling out by proved bounds; the answer is the same
+    offers : plan with these instead of the catalog's eligible ones
 
     Raises
     ------
@@ -45,16 +52,8 @@ def optimize(
             "budget: give a time (or a deadline) or a cost to optimize within; without one, `planner frontier` shows"
             " every plan that is best in time and cost"
         )
-    problem = build(scenario, catalog, calibration)
-    goal = scenario_goal(scenario)
-    tally = Tally.of(len(problem))
-    if exhaustive:
-        evaluate_everything(problem, tally)
-    view = View(problem, goal)
-    best = find(view, tally)
-    if best is not None:
-        best = chosen(view, best)
-    certificate = certify(problem, view, tally, best)
+    problem = build(scenario, catalog, calibration, offers)
+    view, best, certificate = solve(problem, exhaustive=exhaustive)
     common = {
         "certificate": certificate,
         "defaults": defaults_of(problem),
@@ -84,6 +83,18 @@ def optimize(
     )
 
 
+def solve(problem: Problem, *, exhaustive: bool = False) -> tuple[View, int | None, Certificate]:
+    """The best cell of a problem (None: infeasible), the numbers it was judged by, and the proof."""
+    tally = Tally.of(len(problem))
+    if exhaustive:
+        evaluate_everything(problem, tally)
+    view = View(problem, scenario_goal(problem.scenario))
+    best = find(view, tally)
+    if best is not None:
+        best = chosen(view, best)
+    return view, best, certify(problem, view, tally, best)
+
+
 def scenario_goal(scenario: Scenario) -> Goal:
     """What the scenario asks for."""
     budget, objective = scenario.budget, scenario.objective
@@ -102,7 +113,7 @@ def evaluate_everything(problem: Problem, tally: Tally) -> None:
         site = problem.site(int(problem.pool[cell]))
         found = site.everything(int(problem.gpus[cell]))
         tally.evaluated[cell] = len(found.row)
-        tally.pruned[MEMORY][cell] = problem.space[cell] - len(found.row)
+        tally.pruned[MEMORY][cell] = int(problem.space[cell]) - len(found.row)
         if len(found.row):
             problem.keep(np.array([cell]), found.take(first_of_each(found, site.table)), np.array([np.inf]))
         problem.bound_s[cell] = problem.best_s[cell]
@@ -115,10 +126,10 @@ def chosen(view: View, best: int) -> int:
     cells = np.flatnonzero(p.exact & view.allowed)
     cells = cells[view.feasible(cells)]
     cells = cells[np.lexsort(order_keys(view, cells)[::-1])]
-    time = p.best_s[cells] * view.median[cells]
+    time = p.clock.time_s(0.5, p.best_s[cells], cells)
     cost = p.costs.usd(view.usd_per_hour[cells], time)
     keys = [_quota_key(p, int(view.offer[c])) for c in cells]
-    cells = cells[undominated((view.value(p.best_s[cells], cells), time, cost, p.gpus[cells]), keys)]
+    cells = cells[undominated((view.value(p.best_s[cells], cells), time, cost, p.gpus[cells].astype(np.float64)), keys)]
     picked = choose([view.value(p.best_s[cells], cells)])
     if picked is None or int(cells[picked[0]]) != best:
         raise AssertionError("the search and the MILP disagree on the best plan")
@@ -162,11 +173,10 @@ def alternatives(problem: Problem, view: View, best: int) -> tuple[Alternative, 
     goal, main = view.goal, problem.offers[int(view.offer[best])]
     other_cloud = np.array([o.cloud != main.cloud for o in problem.offers], dtype=bool)
     other_gpu = np.array([o.gpu != main.gpu for o in problem.offers], dtype=bool)
-    plain = {"per_second": 0.0, "per_usd": 0.0, "per_gpu": 0.0}
     wanted: list[tuple[str, Goal]] = [
-        ("cheapest", replace(goal, **(plain | {"per_usd": 1.0}))),
-        ("fastest", replace(goal, **(plain | {"per_second": 1.0}))),
-        ("fewest GPUs", replace(goal, **(plain | {"per_gpu": 1.0}))),
+        ("cheapest", aiming_at(goal, per_usd=1.0)),
+        ("fastest", aiming_at(goal, per_second=1.0)),
+        ("fewest GPUs", aiming_at(goal, per_gpu=1.0)),
         ("other cloud", replace(goal, offers=other_cloud)),
         ("other GPU", replace(goal, offers=other_gpu)),
     ]
@@ -188,34 +198,19 @@ def alternatives(problem: Problem, view: View, best: int) -> tuple[Alternative, 
 
 def simplest(problem: Problem, view: View, best: int) -> Pick | None:
     """The simplest layout on the best plan's machines whose predicted time is within its 80 % interval, if simpler."""
-    from planner.search.engine import Limits, Site, complexity
-
     pool = int(problem.pool[best])
     site = problem.site(pool)
     most = int(complexity(site.table, np.array([problem.row[best]]))[0])
     rows = np.arange(len(site.table))
     level = complexity(site.table, rows)
-    ratio = problem.quantile(0.9)[best] / view.median[best]
+    ratio = float(np.exp(DECILE * problem.clock.log_high[best]))
     time, cost = view.budget_limits(np.array([best]))
     limit = np.minimum(np.minimum(time, cost), problem.best_s[best] * ratio)
     for allowed in range(most):
         keep = np.flatnonzero(level <= allowed)
         if not len(keep):
             continue
-        t = site.table
-        columns = (
-            t.tp,
-            t.pp,
-            t.vpp,
-            t.cp,
-            t.ep,
-            t.zero_stage,
-            t.sequence_parallel,
-            t.recompute,
-            t.dp_multiple,
-            t.alone,
-        )
-        smaller = Site(site.physics, table_of(*(c[keep] for c in columns)), site.batches, site.run, site.dp)
+        smaller = Site(site.physics, site.table.only(keep), site.batches, site.run, site.dp)
         nothing = np.array([np.inf])
         found, _ = smaller.solve(problem.gpus[[best]], Limits(limit.copy(), nothing, nothing.copy()), lambda s: s)
         if len(found.row) and found.seconds[0] <= limit[0]:
@@ -272,8 +267,3 @@ def provenance_of(problem: Problem) -> Provenance:
 def _quota_key(problem: Problem, offer: int) -> tuple[str, str, str, str]:
     o = problem.offers[offer]
     return (o.cloud, o.region, o.gpu, o.pricing)
-
-
-def offers_where(problem: Problem, test) -> BoolArray:  # type: ignore[no-untyped-def]
-    """Over the problem's offers: which pass a test."""
-    return np.array([bool(test(o)) for o in problem.offers], dtype=bool)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 
 import numpy as np
 
@@ -15,7 +14,9 @@ from planner.performance.intervals import basis
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.steptime import step_time
 from planner.plan import EpochSchedule, Layout, MemoryGiB, OfferRef, Plan, Plausibility, Quantiles
+from planner.search.clock import DECILE
 from planner.search.problem import Problem
+from planner.search.reliability import reliability
 from planner.search.run import FORWARD_SHARE
 from planner.units import format_count, format_percent
 from planner.workload.counts import parameter_counts
@@ -23,9 +24,9 @@ from planner.workload.flops import flops_per_token
 from planner.workload.iterations import per_epoch, samples_consumed
 from planner.workload.learning import CriticalBatch, critical_batch, measured_critical_batch
 
-SPREAD_ONLY = (
-    "A log-normal through the 10th, 50th and 90th percentile of the prediction, one draw shared by time and cost; "
-    "failures and restarts are not in it."
+PROBABILITY_BASIS = (
+    "Step time by the spread of the prediction, one draw a run; interruptions, restarts and checkpoints as a renewal"
+    " process; one outcome decides time and cost."
 )
 FLOPS_CONVENTION = (
     "Matrix multiplications only, two FLOPs a multiply-add, attention over the keys a causal mask leaves, backward"
@@ -67,17 +68,21 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
     setting = pool.setting
     layouts = _layouts(problem, pick)
     step = step_time(setting, layouts, problem.calibration)
-    q10, q50, q90 = (float(problem.quantile(p)[cell]) for p in (0.1, 0.5, 0.9))
-    seconds, step_s = pick.seconds, pick.step_s
+    watch, seconds, step_s = problem.clock, pick.seconds, pick.step_s
+    q50 = float(watch.median[cell])
+    q10 = q50 * math.exp(-DECILE * float(watch.log_low[cell]))
+    q90 = q50 * math.exp(DECILE * float(watch.log_high[cell]))
+    runs = watch.completion(np.array([seconds]), np.array([cell]))
     gpus, batch = int(problem.gpus[cell]), pick.batch
-    time = Quantiles(seconds * q10, seconds * q50, seconds * q90)
+    time = Quantiles(*(float(runs.quantile(p)[0]) for p in (0.1, 0.5, 0.9)))
     rate = np.array([offer.usd_per_gpu_hour * gpus])
     cost = Quantiles(*(float(problem.costs.usd(rate, np.array([t]))[0]) for t in (time.p10, time.p50, time.p90)))
     tokens_a_step = batch * setting.seq_length / gpus
     scale = float(step.total_s[0])
     budget = problem.scenario.budget
-    p_time = _within(budget.time_s, time)
-    p_cost = _within(budget.cost_usd, cost)
+    p_time = None if budget.time_s is None else float(runs.probability(budget.time_s)[0])
+    affordable = None if budget.cost_usd is None else problem.costs.affordable_s(float(rate[0]), budget.cost_usd)
+    p_cost = None if affordable is None else float(runs.probability(affordable)[0])
     steps = problem.run.steps(np.array([batch]))
     iterations = int(steps[0])
     stands_on, ids = basis(setting, gpus, problem.calibration)
@@ -127,12 +132,13 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         leftover_samples=None if left is None else int(left[0]),
         confidence=budget.confidence,
         within_budget=within_budget(problem, pick, rate),
-        probability_basis=SPREAD_ONLY if budget.time_s is not None or budget.cost_usd is not None else "",
+        probability_basis=PROBABILITY_BASIS if budget.time_s is not None or budget.cost_usd is not None else "",
         flops_convention=FLOPS_CONVENTION,
         critical_batch_remark=_critical_remark(critical, batch, setting.seq_length),
         evaluation_time_s=evaluation,
+        reliability=reliability(problem, pick, runs, time, cost),
     )
-    return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(problem, plan, evaluation))
+    return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(problem, plan))
 
 
 def within_budget(problem: Problem, pick: Pick, usd_per_hour: FloatArray) -> bool | None:
@@ -140,7 +146,7 @@ def within_budget(problem: Problem, pick: Pick, usd_per_hour: FloatArray) -> boo
     budget = problem.scenario.budget
     if budget.time_s is None and budget.cost_usd is None:
         return None
-    time = pick.seconds * problem.quantile(budget.confidence)[[pick.cell]]
+    time = problem.clock.time_s(budget.confidence, np.array([pick.seconds]), np.array([pick.cell]))
     ok = budget.time_s is None or bool(time[0] <= budget.time_s)
     return ok and (budget.cost_usd is None or bool(problem.costs.usd(usd_per_hour, time)[0] <= budget.cost_usd))
 
@@ -210,18 +216,6 @@ def _tokens(problem: Problem, iterations: int, batch: int) -> int:
     return int(samples_consumed(problem.length, batch, problem.run.ramp)) * problem.length.seq_length
 
 
-def _within(budget: float | None, quantity: Quantiles) -> float | None:
-    """Probability that a log-normal with these percentiles is at most `budget`."""
-    if budget is None:
-        return None
-    end = quantity.p90 if budget >= quantity.p50 else quantity.p10
-    z = NormalDist().inv_cdf(0.9)
-    sigma = abs(math.log(end / quantity.p50)) / z
-    if sigma == 0:
-        return float(budget >= quantity.p50)
-    return NormalDist().cdf(math.log(budget / quantity.p50) / sigma)
-
-
 def critical_of(problem: Problem, tokens: int) -> CriticalBatch:
     """The critical batch of a run of `tokens`: the user's own if given, else by the law the default range uses."""
     own = problem.scenario.training.critical_batch
@@ -260,16 +254,16 @@ def _plausibility(setting: Setting, plan: Plan) -> Plausibility:
     )
 
 
-def _schedule(problem: Problem, plan: Plan, evaluation_s: float) -> tuple[EpochSchedule, ...]:
-    """When each pass over the data starts and ends at p50, evaluation spread evenly; nothing where batches ramp up."""
+def _schedule(problem: Problem, plan: Plan) -> tuple[EpochSchedule, ...]:
+    """When each pass starts and ends at p50, what is not training spread evenly; () where batches ramp."""
     epochs = problem.length.epochs
     if epochs is None or problem.run.ramp is not None or epochs > 64:
         return ()
-    each = (plan.time_s.p50 - evaluation_s) / plan.iterations + evaluation_s / plan.iterations
+    each = plan.time_s.p50 / plan.iterations
     out, first = [], 1
     for epoch in range(1, math.ceil(epochs) + 1):
-        seen = min(epochs, epoch) * problem.length.samples_per_epoch
-        last = plan.iterations if epoch >= epochs else min(math.ceil(seen / plan.global_batch), plan.iterations)
+        seen = epoch * problem.length.samples_per_epoch
+        last = plan.iterations if epoch >= epochs else min(-(-seen // plan.global_batch), plan.iterations)
         out.append(EpochSchedule(epoch, first, last, (first - 1) * each, last * each))
         first = last + 1
     return tuple(out)

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from planner.catalog import Catalog, eligible_offers, supports
+from planner.catalog import Catalog, Eligible, eligible_offers, is_gpu, supports
+from planner.catalog.risk_facts import RiskFacts, load_risk_facts
 from planner.catalog.types import Hardware, Offer
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
 from planner.performance.frameworks import frameworks
 from planner.performance.intervals import spread
-from planner.scenario import IntChoice, Scenario
+from planner.risk.completion import Hazard
+from planner.risk.failures import Interruptions, hazards, interruption_rate
+from planner.scenario import IntChoice, Risk, Scenario
 from planner.search.batches import BatchSpace, batch_space
-from planner.search.engine import Found, Limits, Site, Tally
-from planner.search.layouts import layout_table
+from planner.search.clock import Clock, clock
+from planner.search.engine import Found, Limits, Site, Tally, Tighten
+from planner.search.layouts import LayoutTable, layout_table
 from planner.search.money import Costs
 from planner.search.physics import SettingPhysics
 from planner.search.run import Run
 from planner.units import PlannerError
+from planner.workload.counts import parameter_counts
 from planner.workload.dataset import RunLength, run_length
 from planner.workload.learning import default_batch_range
 
@@ -31,10 +36,12 @@ CELLS_TOGETHER = 32  # GPU counts of one site that are searched in one pass
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Offers whose nodes are alike, with one framework: one speed, several prices."""
+    """Offers whose nodes are alike and fail alike, with one framework: one speed, several prices."""
 
     setting: Setting
     offers: tuple[Offer, ...]  # cheapest first, then by id
+    interruptions: Interruptions
+    spot: bool
 
 
 @dataclass
@@ -50,16 +57,18 @@ class Problem:
     pools: tuple[Pool, ...]
     left_out: Mapping[str, int]
     costs: Costs
+    given: tuple[Offer, ...] | None  # offers that stand for the catalog's
     batch_text: str  # the default range of batches in words, "" where the scenario gives one
+    risk_facts: RiskFacts
     pool: IntArray  # (cells,) index into pools
     nodes: IntArray
     gpus: IntArray
     _sites: dict[int, Site] = field(default_factory=dict)
-    _tables: dict[object, object] = field(default_factory=dict)
+    _tables: dict[tuple[str, int, int], LayoutTable] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         cells = len(self.gpus)
-        self.best_s = np.full(cells, np.inf)  # seconds of the run (the model's own, before its spread), where found
+        self.best_s = np.full(cells, np.inf)  # undisturbed seconds of the run, as predicted, where found
         self.exact = np.zeros(cells, dtype=bool)  # whether best_s is the cell's least
         self.bound_s = np.zeros(cells)  # seconds that the cell does not undercut
         self.row, self.dp, self.micro, self.batch = (np.zeros(cells, dtype=np.int64) for _ in range(4))
@@ -67,6 +76,10 @@ class Problem:
 
     def __len__(self) -> int:
         return len(self.gpus)
+
+    def of(self, scenario: Scenario) -> Problem:
+        """The problem of another scenario on the same facts."""
+        return build(scenario, self.catalog, self.calibration, self.given)
 
     def site(self, pool: int) -> Site:
         """The search space of a pool, built when first asked for."""
@@ -81,7 +94,7 @@ class Problem:
             )
         return self._sites[pool]
 
-    def _table(self, setting: Setting):  # type: ignore[no-untyped-def]
+    def _table(self, setting: Setting) -> LayoutTable:
         hardware = setting.hardware
         key = (setting.framework, hardware.gpus_per_node, hardware.scale_up_domain)
         if key not in self._tables:
@@ -106,11 +119,35 @@ class Problem:
         """Candidates of one offer of each cell, (cells,)."""
         return self._by_pool(lambda pool, gpus: self.site(pool).space(gpus)).astype(np.int64)
 
-    def quantile(self, p: float) -> FloatArray:
-        """Factor from the predicted time to the time that the run stays below with probability p, (cells,)."""
-        return self._by_pool(lambda pool, gpus: spread(self.pools[pool].setting, gpus, self.calibration).quantile(p))
+    @cached_property
+    def clock(self) -> Clock:
+        """How long the runs of each cell take, with what probability."""
 
-    def _by_pool(self, value) -> FloatArray:  # type: ignore[no-untyped-def]
+        def factor(p: float) -> FloatArray:
+            return self._by_pool(
+                lambda pool, gpus: spread(self.pools[pool].setting, gpus, self.calibration).quantile(p)
+            )
+
+        return clock((factor(0.1), factor(0.5), factor(0.9)), self._hazard(), self.floor_s)
+
+    def _hazard(self) -> Hazard:
+        risk = self.scenario.risk or Risk()
+        parameters = parameter_counts(self.scenario.model).total
+        parts = [
+            hazards(
+                self.risk_facts,
+                risk,
+                rate=pool.interruptions,
+                spot=pool.spot,
+                parameters=parameters,
+                gpus=self.gpus[self.pool == i],
+                gpus_per_node=pool.setting.hardware.gpus_per_node,
+            )
+            for i, pool in enumerate(self.pools)
+        ]
+        return Hazard.join(parts)
+
+    def _by_pool(self, value: Callable[[int, IntArray], FloatArray | IntArray]) -> FloatArray:
         out = np.zeros(len(self))
         for pool in range(len(self.pools)):
             at = self.pool == pool
@@ -143,8 +180,8 @@ class Problem:
     def sold(self) -> tuple[IntArray, ...]:
         """For each of `offers`, the cells that it could be ordered as."""
         pools_of: dict[str, list[int]] = {}
-        for i, pool in enumerate(self.pools):
-            for offer in pool.offers:
+        for i, each in enumerate(self.pools):
+            for offer in each.offers:
                 pools_of.setdefault(offer.id, []).append(i)
         starts = np.searchsorted(self.pool, np.arange(len(self.pools) + 1))
         out = []
@@ -165,19 +202,20 @@ class Problem:
             count[cells] += 1
         return count
 
-    def refine(self, cells: IntArray, limits: Limits, tighten, tally: Tally | None = None) -> None:  # type: ignore[no-untyped-def]
+    def refine(self, cells: IntArray, limits: Limits, tighten: Tighten, tally: Tally | None = None) -> None:
         """Searches cells of one pool within limits (both in the order of `cells`), and keeps what is learnt."""
         pool = int(self.pool[cells[0]])
         found, count = self.site(pool).solve(self.gpus[cells], limits, tighten)
         least = limits.least_s
         self.bound_s[cells] = np.maximum(self.bound_s[cells], least)
         self.keep(cells, found, least)
-        if tally is not None:
-            tally.evaluated[cells] += count.evaluated
+        if tally is not None:  # the last pass over a cell decides anew on all its candidates
+            tally.evaluated[cells] = count.evaluated
             for rule, values in count.pruned.items():
-                tally.pruned[rule][cells] += values
+                tally.pruned[rule][cells] = values
 
     def keep(self, cells: IntArray, found: Found, least: FloatArray) -> None:
+        """Notes each cell's best, (found.cell indexes `cells`), if it is within the seconds searched, `least`."""
         at = cells[found.cell]
         known = found.seconds <= least[found.cell]
         at, found = at[known], found.take(known)
@@ -200,8 +238,14 @@ def node_range(offer: Offer, scenario: Scenario) -> tuple[int, int]:
     return max(least, 1), most
 
 
-def build(scenario: Scenario, catalog: Catalog, calibration: Calibration) -> Problem:
+def build(
+    scenario: Scenario, catalog: Catalog, calibration: Calibration, offers: Sequence[Offer] | None = None
+) -> Problem:
     """The problem of a scenario. Nothing is evaluated yet.
+
+    Parameters
+    ----------
+    offers : plan with these instead of the catalog's eligible ones
 
     Raises
     ------
@@ -215,17 +259,22 @@ def build(scenario: Scenario, catalog: Catalog, calibration: Calibration) -> Pro
         training.global_batch or IntChoice(low, high), scenario.layout.micro_batch, training.batch_ramp
     )
     run = Run(length, training.batch_ramp, training.evaluation_interval, training.evaluation_iterations)
-    eligible = eligible_offers(catalog, scenario.cluster)
+    eligible = eligible_offers(catalog, scenario.cluster) if offers is None else Eligible(tuple(offers), {})
     left_out = Counter(eligible.left_out)
-    groups: dict[tuple[str, Hardware], list[Offer]] = {}
+    facts, risk = load_risk_facts(), scenario.risk or Risk()
+    groups: dict[tuple[str, Hardware, Interruptions, bool], list[Offer]] = {}
     for offer in eligible.offers:
         low, high = node_range(offer, scenario)
         if low > high:
             left_out["sells more nodes at least than the scenario allows"] += 1
         elif not supports(catalog.accelerator(offer.gpu), training.precision):
             left_out[f"accelerator has no {training.precision}"] += 1
+        elif not is_gpu(catalog.accelerator(offer.gpu)):
+            left_out["no framework here runs on this kind of accelerator"] += 1
         else:
-            groups.setdefault((offer.gpu, offer.hardware), []).append(offer)
+            family = catalog.accelerator(offer.gpu).family
+            rate = interruption_rate(facts, family, offer.cloud, risk)
+            groups.setdefault((offer.gpu, offer.hardware, rate, offer.pricing == "spot"), []).append(offer)
     names = [name for name, row in frameworks().items() if training.framework in ("any", name)]
     names = [name for name in names if training.precision in frameworks()[name].precisions]
     if not names:
@@ -233,10 +282,10 @@ def build(scenario: Scenario, catalog: Catalog, calibration: Calibration) -> Pro
             f"training.framework {training.framework} does not train in {training.precision}; change training.precision"
         )
     pools, nodes = [], []
-    for (gpu, hardware), offers in sorted(groups.items(), key=lambda item: repr(item[0])):
-        ranges = [node_range(offer, scenario) for offer in offers]
+    for (gpu, hardware, rate, spot), sold in sorted(groups.items(), key=lambda item: repr(item[0])):
+        ranges = [node_range(offer, scenario) for offer in sold]
         counts = np.arange(min(low for low, _ in ranges), max(high for _, high in ranges) + 1, dtype=np.int64)
-        ordered = tuple(sorted(offers, key=lambda o: (o.usd_per_gpu_hour, o.id)))
+        ordered = tuple(sorted(sold, key=lambda o: (o.usd_per_gpu_hour, o.id)))
         for name in names:
             release = training.framework_release if training.framework != "any" else "latest"
             setting = Setting(
@@ -248,7 +297,7 @@ def build(scenario: Scenario, catalog: Catalog, calibration: Calibration) -> Pro
                 catalog.accelerator(gpu),
                 hardware,
             )
-            pools.append(Pool(setting, ordered))
+            pools.append(Pool(setting, ordered, rate, spot))
             nodes.append(counts)
     sizes = np.array([len(n) for n in nodes], dtype=np.int64)
     pool = np.repeat(np.arange(len(pools)), sizes)
@@ -264,7 +313,9 @@ def build(scenario: Scenario, catalog: Catalog, calibration: Calibration) -> Pro
         pools=tuple(pools),
         left_out=dict(sorted(left_out.items())),
         costs=Costs(scenario.storage, scenario.egress, scenario.terms),
+        given=None if offers is None else tuple(offers),
         batch_text=batch_text if training.global_batch is None else "",
+        risk_facts=facts,
         pool=pool,
         nodes=every,
         gpus=every * per_node[pool] if len(pools) else every,

@@ -1,0 +1,269 @@
+"""The best plan by plain nested loops: no bound, no dominance, no code of `planner.search`.
+
+Every candidate of a scenario is listed and looked at. It asks the performance room the same questions through its
+public functions, and nothing else is shared with the search that it checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import ceil
+
+import numpy as np
+
+from planner.catalog.risk_facts import load_risk_facts
+from planner.catalog.types import Offer
+from planner.performance.arrays import Layouts, Setting
+from planner.performance.calibration import Calibration
+from planner.performance.intervals import spread
+from planner.performance.layout_choices import layout_choices
+from planner.performance.memory import capacity_gib, memory
+from planner.performance.steptime import step_time
+from planner.risk.completion import Hazard, completion
+from planner.risk.failures import hazards, interruption_rate
+from planner.scenario import BatchRamp, IntChoice, Risk, Scenario
+from planner.workload import parameter_counts
+
+FRAMEWORKS = ("fsdp", "gpt-neox", "megatron")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    offer: str
+    framework: str
+    gpus: int
+    tp: int
+    pp: int
+    vpp: int
+    dp: int
+    cp: int
+    ep: int
+    zero_stage: int
+    sequence_parallel: bool
+    recompute: int
+    micro_batch: int
+    batch: int
+    fits: bool
+    time_s: float  # p50
+    cost_usd: float
+    sure_time_s: float  # at the budget's confidence
+    sure_cost_usd: float
+
+    @property
+    def complexity(self) -> int:
+        used = sum(n > 1 for n in (self.tp, self.pp, self.vpp, self.cp, self.ep))
+        return used + self.zero_stage + self.recompute + self.sequence_parallel
+
+    def value(self, scenario: Scenario) -> float:
+        kind, rate = scenario.objective.kind, scenario.objective.usd_per_day / 86400.0
+        if kind == "cost":
+            return self.cost_usd
+        return self.time_s if kind == "time" else rate * self.time_s + self.cost_usd
+
+    def within(self, scenario: Scenario) -> bool:
+        budget = scenario.budget
+        in_time = budget.time_s is None or self.sure_time_s <= budget.time_s
+        in_cost = budget.cost_usd is None or self.sure_cost_usd <= budget.cost_usd
+        return self.fits and in_time and in_cost
+
+    def order(self, scenario: Scenario) -> tuple[object, ...]:
+        return (
+            self.value(scenario),
+            self.cost_usd,
+            self.time_s,
+            self.gpus,
+            self.batch,
+            self.complexity,
+            self.offer,
+            self.framework,
+            self.tp,
+            self.pp,
+            self.vpp,
+            self.cp,
+            self.ep,
+            self.zero_stage,
+            self.recompute,
+            self.micro_batch,
+        )
+
+
+def enumerate_candidates(
+    scenario: Scenario, offers: Iterable[Offer], catalog: object, calibration: Calibration
+) -> list[Candidate]:
+    """Every candidate of the scenario's space, those that do not fit in memory among them."""
+    out: list[Candidate] = []
+    wanted = scenario.training.framework
+    for offer in offers:
+        for framework in FRAMEWORKS if wanted == "any" else (wanted,):
+            setting = Setting(
+                scenario.model,
+                scenario.seq_length,
+                scenario.training.precision,
+                framework,
+                "latest" if wanted == "any" else scenario.training.framework_release,
+                catalog.accelerator(offer.gpu),  # type: ignore[attr-defined]
+                offer.hardware,
+            )
+            size = offer.hardware.gpus_per_node
+            most = scenario.cluster.max_gpus // size
+            if offer.max_nodes is not None:
+                most = min(most, offer.max_nodes)
+            for nodes in range(1, most + 1):
+                rows = list(_cut(scenario, setting, nodes * size))
+                if rows:
+                    out += _judge(scenario, offer, setting, nodes * size, rows, calibration)
+    return out
+
+
+def best_of(scenario: Scenario, candidates: Iterable[Candidate]) -> Candidate | None:
+    """The first of the candidates within the budgets by the total order."""
+    return min((c for c in candidates if c.within(scenario)), key=lambda c: c.order(scenario), default=None)
+
+
+Row = tuple[int, int, int, int, int, int, int, bool, int, int, int]
+
+
+def _cut(scenario: Scenario, setting: Setting, gpus: int) -> Iterator[Row]:
+    choices = layout_choices(
+        setting.framework, setting.model, setting.seq_length, setting.hardware, [gpus], scenario.layout, setting.release
+    )
+    batches = _batches(scenario.training.global_batch)
+    for i in range(len(choices)):
+        tp, pp, vpp, dp, cp, ep = (int(getattr(choices, k)[i]) for k in ("tp", "pp", "vpp", "dp", "cp", "ep"))
+        zero, sp, rc = int(choices.zero_stage[i]), bool(choices.sequence_parallel[i]), int(choices.recompute[i])
+        for batch in batches:
+            if batch % dp:
+                continue
+            for micro in range(1, batch // dp + 1):
+                if (batch // dp) % micro or not scenario.layout.micro_batch.allows(micro):
+                    continue
+                grad_accum = batch // dp // micro
+                if vpp > 1 and grad_accum % pp:
+                    continue
+                if not _ramp_allows(scenario, batch, micro * dp * (pp if vpp > 1 else 1)):
+                    continue
+                yield tp, pp, vpp, dp, cp, ep, zero, sp, rc, micro, grad_accum
+
+
+def _batches(choice: IntChoice | None) -> list[int]:
+    assert choice is not None
+    if choice.values:
+        return sorted(v for v in set(choice.values) if choice.allows(v))
+    assert choice.maximum is not None
+    return [n for n in range(choice.minimum or 1, choice.maximum + 1) if choice.allows(n)]
+
+
+def _ramp_allows(scenario: Scenario, batch: int, cut: int) -> bool:
+    ramp = scenario.training.batch_ramp
+    if ramp is None:
+        return True
+    reaches = batch >= ramp.start and (batch - ramp.start) % ramp.increment == 0
+    return reaches and ramp.start % cut == 0 and ramp.increment % cut == 0
+
+
+def _judge(
+    scenario: Scenario, offer: Offer, setting: Setting, gpus: int, rows: list[Row], calibration: Calibration
+) -> list[Candidate]:
+    columns = [np.array(c) for c in zip(*rows, strict=True)]
+    layouts = Layouts(*columns)
+    steps = step_time(setting, layouts, calibration).total_s
+    fits = memory(setting, layouts).total <= capacity_gib(setting)
+    at = np.array([gpus])
+    spread_ = spread(setting, at, calibration)
+    low, median, high = (float(spread_.quantile(p)[0]) for p in (0.1, 0.5, 0.9))
+    deciles = 1.2815515655446004
+    sigmas = np.array([np.log(median / low) / deciles]), np.array([np.log(high / median) / deciles])
+    hazard = _hazard(scenario, offer, setting, at)
+    batches = [row[3] * row[9] * row[10] for row in rows]
+    at_size = _steps_at_ramp_sizes(scenario, setting, layouts, calibration)
+    seconds = [
+        _run_seconds(scenario, float(step_s), batch, {size: float(s[i]) for size, s in at_size.items()})
+        for i, (step_s, batch) in enumerate(zip(steps, batches, strict=True))
+    ]
+    every = np.zeros(len(rows), dtype=np.int64)
+    runs = completion(np.array(seconds) * median, sigmas[0][every], sigmas[1][every], hazard.take(every))
+    likely, sure = runs.quantile(0.5), runs.quantile(scenario.budget.confidence)
+    rate = offer.usd_per_gpu_hour * gpus
+    return [
+        Candidate(
+            offer.id,
+            setting.framework,
+            gpus,
+            *row[:10],
+            batch,
+            bool(fits[i]),
+            float(likely[i]),
+            rate * (float(likely[i]) / 3600.0),
+            float(sure[i]),
+            rate * (float(sure[i]) / 3600.0),
+        )
+        for i, (row, batch) in enumerate(zip(rows, batches, strict=True))
+    ]
+
+
+def _hazard(scenario: Scenario, offer: Offer, setting: Setting, gpus: np.ndarray) -> Hazard:
+    facts, risk = load_risk_facts(), scenario.risk or Risk()
+    return hazards(
+        facts,
+        risk,
+        rate=interruption_rate(facts, setting.accelerator.family, offer.cloud, risk),
+        spot=offer.pricing == "spot",
+        parameters=parameter_counts(setting.model).total,
+        gpus=gpus,
+        gpus_per_node=offer.hardware.gpus_per_node,
+    )
+
+
+def _steps_at_ramp_sizes(
+    scenario: Scenario, setting: Setting, layouts: Layouts, calibration: Calibration
+) -> dict[int, np.ndarray]:
+    """Seconds of a step of each layout at every batch of the ramp."""
+    ramp = scenario.training.batch_ramp
+    if ramp is None:
+        return {}
+    cut = layouts.micro_batch * layouts.dp
+    sizes = range(ramp.start, int((cut * layouts.grad_accum).max()) + 1, ramp.increment)
+    return {
+        size: step_time(setting, replace(layouts, grad_accum=np.maximum(size // cut, 1)), calibration).total_s
+        for size in sizes
+    }
+
+
+def _run_seconds(scenario: Scenario, step_s: float, batch: int, at_size: dict[int, float]) -> float:
+    """Steps one after another; a ramp is walked step by step as Megatron does it."""
+    training, ramp = scenario.training, scenario.training.batch_ramp
+    samples = ceil(scenario.data[0].samples * training.epochs) if training.epochs else None
+    if ramp is None:
+        steps = training.iterations if samples is None else ceil(samples / batch)
+        return (steps + _evaluations(training, steps) * (1.0 / 3.0)) * step_s
+    steps, counts = _walk(samples, training.iterations, batch, ramp)
+    total = _evaluations(training, steps) * (1.0 / 3.0) * step_s
+    for size, count in counts:
+        total += count * (step_s if size == batch else at_size[size])
+    return total
+
+
+@lru_cache(maxsize=4096)
+def _walk(
+    samples: int | None, iterations: int | None, batch: int, ramp: BatchRamp
+) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """Steps of a ramped run, and how many there are of each batch, one after another."""
+    stages = max((batch - ramp.start) // ramp.increment, 0)
+    counts: dict[int, int] = {}
+    seen = steps = 0
+    while (samples is not None and seen < samples) or (samples is None and steps < (iterations or 0)):
+        size = batch
+        if stages and seen < ramp.samples:
+            size = min(batch, ramp.start + int(seen / (ramp.samples / stages)) * ramp.increment)
+        counts[size] = counts.get(size, 0) + 1
+        seen += size
+        steps += 1
+    return steps, tuple(counts.items())
+
+
+def _evaluations(training, steps: int) -> int:
+    if not training.evaluation_interval or not training.evaluation_iterations:
+        return 0
+    return (steps // training.evaluation_interval + 2) * training.evaluation_iterations
