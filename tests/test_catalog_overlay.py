@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from planner.catalog import eligible_offers, load_catalog
+from planner.catalog.checks import check_catalog
 from planner.catalog.overlay import config_catalog, overlay_dirs
 from planner.cli.run import run
 from planner.scenario import Cluster
@@ -48,6 +50,19 @@ def test_a_new_accelerator_and_a_price_take_five_lines_each(mine: Path) -> None:
     assert offers["acme/x8/here/on_demand"].usd_per_gpu_hour == 2
     ours = offers["nebius/gpu-h100-sxm_8gpu-128vcpu-1600gb/eu-north1/on_demand"]
     assert (ours.usd_per_gpu_hour, ours.quality) == (2.6, "user")
+
+
+def test_the_examples_of_the_page_are_a_catalog(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "catalog.md").read_text("utf-8")
+    blocks = dict(re.findall(r"### Add a (GPU|node|price)\n.*?```(?:yaml|csv)\n(.*?)```", page, re.DOTALL))
+    places = {"GPU": "accelerators/n100.yaml", "node": "nodes/acme-8x-n100.yaml", "price": "prices/2026-12-01/acme.csv"}
+    for name, place in places.items():
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).write_text(blocks[name])
+    catalog = load_catalog([tmp_path])
+    assert check_catalog(catalog) == []
+    (offer,) = eligible_offers(catalog, Cluster(gpus=("n100",))).offers
+    assert (offer.usd_per_gpu_hour, offer.max_nodes, offer.hardware.fabric) == (2.2, None, "infiniband")
 
 
 def test_the_last_folder_is_the_strongest(mine: Path, tmp_path: Path) -> None:
@@ -100,6 +115,9 @@ def test_show_says_which_folder_a_value_came_from(mine: Path, capsys: pytest.Cap
     assert (fields["tdp_w"]["layer"], fields["tdp_w"]["kind"]) == ("mine", "user")
     assert fields["matmul_tflops.bf16"]["note"] == "our own run"
     assert (fields["memory_gb"]["layer"], fields["memory_gb"]["as_of"]) == ("shipped", "2026-07-30")
+    assert run(["catalog", "show", "h100-sxm5-80gb", "--catalog", str(mine)]) == 0
+    lines = {line.split()[0]: line.split()[-1] for line in capsys.readouterr().out.splitlines() if line.strip()}
+    assert (lines["tdp_w"], lines["memory_gb"]) == ("mine", "shipped")
 
 
 @pytest.mark.usefixtures("alone")
