@@ -214,13 +214,22 @@ def part_table(record: Record, width: int) -> str:
     page = Page(width)
     facts = part_rows(record)
     lines = [line for fact in facts if fact["kind"] is None for line in hanging(fact["field"], fact["value"], page)]
-    rows = [["field", "value", "kind", "as of", "source"]]
+    # Which folder a number comes from is a question only where more than one has a say.
+    layered = len({fact["layer"] for fact in facts}) > 1
+    rows = [["field", "value", "kind", "as of", "source", *(["from"] if layered else [])]]
     rows += [
-        [fact["field"], _number(fact), fact["kind"], _cell(fact["as_of"]), _cell(fact["source"])]
+        [
+            fact["field"],
+            _number(fact),
+            fact["kind"],
+            _cell(fact["as_of"]),
+            _cell(fact["source"]),
+            *([fact["layer"]] if layered else []),
+        ]
         for fact in facts
         if fact["kind"] is not None
     ]
-    return "\n".join([*lines, "", *columns(rows, "lrlll", page, flexible=4)]) + "\n"
+    return "\n".join([*lines, "", *columns(rows, "lrlll" + "l" * layered, page, flexible=4)]) + "\n"
 
 
 def _number(fact: Row) -> str:
