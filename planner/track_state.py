@@ -213,8 +213,7 @@ class TrackState:
 
 def bin_centres() -> FloatArray:
     """Step times that the histogram's bins stand for, seconds."""
-    centres: FloatArray = _LEAST_S * _RATIO ** (np.arange(_BINS) + 0.5)
-    return centres
+    return np.asarray(_LEAST_S * _RATIO ** (np.arange(_BINS) + 0.5), dtype=np.float64)
 
 
 def _bin(step_s: FloatArray) -> IntArray:

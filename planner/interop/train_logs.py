@@ -31,11 +31,9 @@ _BATCH = re.compile(rb"global batch size: {0,20}(\d{1,12})")
 _TFLOPS = re.compile(
     rb"(?:approx flops per GPU: {0,20}(\d{1,6}(?:\.\d+)?)TFLOPS|TFLOP/s/GPU\): {0,20}(\d{1,6}(?:\.\d+)?))"
 )
-# What the programs print when they start or resume, and only then.
-_MARKS = (
-    b"oading checkpoint", b"successfully loaded", b"initializing torch distributed", b"building GPT2 model",
-    b"building GPT model", b"starting from iteration", b"training ...", b"setting random seeds", b"> initialized ",
-)  # fmt: skip
+# What both programs print when they start or resume, and only then.
+_MARKS = (b"oading checkpoint", b"training ...", b"using world size", b"building GPT")
+_START_BYTES = 1024  # from one record to the next, when a start lies between
 _LABEL = re.compile(rb"^\W{0,3}(?:rank|default|node|worker|host)?[ _-]{0,2}(\d{1,6})(?:\]|: )", re.IGNORECASE)
 
 
@@ -154,9 +152,14 @@ class LogReader:
         if bool((steps > 0).all()) and self._last >= 0:
             if n > 1:
                 self._interval = max(1, int(np.median(steps[1:])))
+            restart = np.zeros(n, dtype=bool)
+            before = np.concatenate([[begin], position[:-1]])
+            for i in np.flatnonzero((position - before > _START_BYTES) | (before == begin)):
+                restart[i] = self._mark_in(data, int(before[i]), int(position[i]))
+            restart[0] |= self._marked
             self._last = int(iteration[-1])
             self._marked = self._mark_in(data, int(position[-1]), end)
-            return np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
+            return np.ones(n, dtype=bool), restart
         return self._order_one_by_one(data, begin, end, position, iteration)
 
     def _order_one_by_one(
@@ -178,8 +181,7 @@ class LogReader:
                 self._label = label
             elif label is not None and self._label is not None and label != self._label:
                 continue
-            if not first and number <= self._last:
-                restart[i] = marked or self._last - number > 2 * self._interval
+            restart[i] = marked or number <= self._last and self._last - number > 2 * self._interval
             keep[i] = first or number > self._last or restart[i]
             restart[i] |= first
             if keep[i]:

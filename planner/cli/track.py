@@ -1,0 +1,88 @@
+"""`planner track`: a run against its plan."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from planner.cli.options import Catalog, Json, Output, Quiet
+from planner.cli.output import colour, deliver, emit, width
+
+if TYPE_CHECKING:
+    from planner.plan import Optimization
+    from planner.track import Progress
+    from planner.track_replan import Continuation
+
+
+def track(
+    plan: Annotated[Path, typer.Argument(help="A saved `planner optimize --json` document.", metavar="PLAN")],
+    log: Annotated[
+        Path, typer.Option("--log", metavar="FILE", help="The run's training log: text, CSV or JSON lines.")
+    ],
+    follow: Annotated[bool, typer.Option("--follow", help="Keep looking as the log grows; Ctrl-C ends.")] = False,
+    replan: Annotated[
+        Path | None,
+        typer.Option("--replan", metavar="SCENARIO", help="Also find the best plan of what is left of this scenario."),
+    ] = None,
+    catalog: Catalog = None,
+    as_json: Json = False,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show where a run stands: done, pace, losses, end and cost with ranges, and when a budget will be missed.
+
+    Example: planner track plan.json --log train.log --follow
+    """
+    from planner.interop.plans import read_plan
+    from planner.interop.tracking import track_log
+    from planner.track import progress
+    from planner.track_view import continuation_view, view
+
+    answer = read_plan(plan)
+    assert answer.plan is not None  # noqa: S101 - read_plan has seen to it
+    if follow:
+        _follow(answer, log, as_json)
+        return
+    now = progress(track_log(log, answer.plan), answer.plan, answer.goal)
+    document, text = now.to_json(), view(now, width(), colour())
+    if replan is not None:
+        found = _continuation(answer, now, replan, catalog or [])
+        document = f'{{"progress": {document.rstrip()},\n"continuation": {found.to_json().rstrip()}}}\n'
+        text += continuation_view(found, width())
+    deliver(document, text, as_json=as_json, output=output, quiet=quiet)
+
+
+def _continuation(answer: Optimization, now: Progress, scenario: Path, overlays: list[Path]) -> Continuation:
+    from planner import api
+    from planner.track_replan import continuation, remaining_scenario
+
+    assert answer.plan is not None  # noqa: S101
+    rest = remaining_scenario(api.load_scenario(scenario), answer.plan, now)
+    return continuation(rest, now, api.optimize(rest, overlays))
+
+
+def _follow(answer: Optimization, log: Path, as_json: bool) -> None:
+    """Draw over the last view on a terminal; else print one line of JSON, or one view, each time the log grows."""
+    from planner.interop.tracking import follow_log
+    from planner.track import progress
+    from planner.track_view import view
+
+    assert answer.plan is not None  # noqa: S101
+    drawn = 0
+    for state in follow_log(log, answer.plan):
+        now = progress(state, answer.plan, answer.goal)
+        if as_json:
+            import json
+
+            emit(json.dumps(json.loads(now.to_json())))
+        else:
+            text = view(now, width(), colour())
+            if drawn and sys.stdout.isatty():
+                text = f"\x1b[{drawn}A\x1b[J{text}"
+            emit(text)
+            drawn = text.count("\n")
+        if now.status == "finished":
+            return

@@ -1,0 +1,96 @@
+"""A tracked run as one row of measurements, for the user's own overlay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from planner.interop.tracking import track_log
+from planner.plan import Optimization
+from planner.units import PlannerError
+from planner.workload.counts import parameter_counts
+
+LEAST_RECORDS = 10  # after warm-up; fewer say little of a steady step
+COLUMNS = (
+    "source_id", "project", "page_or_path", "framework", "version_or_date", "model", "params_total", "params_active",
+    "n_layers", "hidden", "n_heads", "n_kv_heads", "head_dim", "ffn", "gated_ffn", "vocab", "experts", "top_k",
+    "seq_len", "gpu", "gpu_mem_gb", "gpus_per_node", "interconnect", "gpus", "precision", "tp", "pp", "vpp", "dp",
+    "cp", "ep", "zero_or_fsdp", "recompute", "micro_batch", "grad_accum", "global_batch_samples", "global_batch_tokens",
+    "tokens_per_s_per_gpu", "tokens_per_s_total", "step_time_s", "model_tflops_per_gpu", "mfu_pct", "notes", "derived",
+)  # fmt: skip
+
+
+def training_log_measurement(log: Path, answer: Optimization) -> dict[str, str]:
+    """What a run measured, in the columns of the shipped measurement files; empty cells are not stated.
+
+    The step is the median without warm-up; layout, model and GPUs are those of the plan that the run follows.
+
+    Parameters
+    ----------
+    log : the run's training log
+    answer : the saved plan that it follows
+
+    Raises
+    ------
+    PlannerError
+        If the log has too few steps, or its batch or the plan's model is not what the other says.
+    """
+    plan, trained = answer.plan, answer.trained
+    if plan is None or trained is None:
+        raise PlannerError("the saved answer holds no plan with its model, so a log says nothing of a known layout.")
+    state = track_log(log, plan)
+    steady = state.steady_step_s()
+    if steady is None or state.records < LEAST_RECORDS + 2:
+        raise PlannerError(
+            f"{log} has {state.records} training steps; at least {LEAST_RECORDS + 2} are needed to measure."
+        )
+    if state.batch is not None and abs(state.batch / plan.global_batch - 1) > 0.01:
+        raise PlannerError(
+            f"{log} is of a run with a batch of {state.batch:,} sequences, and the plan has {plan.global_batch:,}: "
+            "give the plan that this run follows."
+        )
+    model, layout = trained.model, plan.layout
+    counts = parameter_counts(model, tp=layout.tp)
+    tokens = plan.global_batch * plan.seq_length
+    rate = tokens / steady
+    zero = {0: "none", 1: "zero-1", 2: "zero-2", 3: "zero-3"}[layout.zero_stage]
+    values: dict[str, object] = {
+        "source_id": "own-run",
+        "project": "own run",
+        "page_or_path": log.name,
+        "framework": plan.framework,
+        "version_or_date": plan.framework_release,
+        "model": model.name,
+        "params_total": counts.total,
+        "params_active": counts.active if model.moe else "",
+        "n_layers": model.layers,
+        "hidden": model.hidden,
+        "n_heads": model.heads,
+        "n_kv_heads": model.kv_heads,
+        "head_dim": model.head_dim,
+        "ffn": model.moe.expert_ffn if model.moe else model.ffn,
+        "gated_ffn": int(model.gated_mlp),
+        "vocab": model.vocab,
+        "experts": model.moe.experts if model.moe else "",
+        "top_k": model.moe.top_k if model.moe else "",
+        "seq_len": plan.seq_length,
+        "gpu": plan.offer.gpu,
+        "gpus_per_node": plan.offer.gpus_per_node or -(-plan.gpus // plan.nodes),
+        "interconnect": f"{plan.offer.network_gbit_per_s:g} Gb/s per node" if plan.offer.network_gbit_per_s else "",
+        "gpus": plan.gpus,
+        "precision": plan.precision or "bf16",
+        **{key: getattr(layout, key) for key in ("tp", "pp", "vpp", "dp", "cp", "ep")},
+        "zero_or_fsdp": {2: "fsdp-grad-op", 3: "fsdp-full"}.get(layout.zero_stage, zero)
+        if plan.framework == "fsdp"
+        else zero,
+        "recompute": layout.recompute,
+        "micro_batch": layout.micro_batch,
+        "grad_accum": layout.grad_accum,
+        "global_batch_samples": plan.global_batch,
+        "global_batch_tokens": tokens,
+        "tokens_per_s_per_gpu": f"{rate / plan.gpus:.6g}",
+        "tokens_per_s_total": f"{rate:.6g}",
+        "step_time_s": f"{steady:.6g}",
+        "notes": f"median of {state.records} logged steps, warm-up left out",
+        "derived": "tokens_per_s_per_gpu,tokens_per_s_total",
+    }
+    return {column: str(values.get(column, "")) for column in COLUMNS}

@@ -1,0 +1,103 @@
+"""A log file into the state of its run: once, or for as long as it grows."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from io import FileIO
+from pathlib import Path
+
+from planner.interop.files import shown
+from planner.interop.train_logs import LogReader, read_log
+from planner.plan import Plan
+from planner.track_state import TrackState
+from planner.units import PlannerError
+
+
+def track_log(path: Path, plan: Plan | None = None, heard: Callable[[int], None] | None = None) -> TrackState:
+    """The state of the run whose log is `path`, as it is now. `heard` is told how many bytes have been read.
+
+    Raises
+    ------
+    PlannerError
+        If the file cannot be read.
+    """
+    state = TrackState()
+    reset = False
+    for reader, records in read_log(path, plan.global_batch if plan else None, heard):
+        if reader.replaced and not reset:
+            state, reset = TrackState(), True
+        state.add(records)
+    return state
+
+
+def follow_log(
+    path: Path,
+    plan: Plan | None = None,
+    *,
+    interval_s: float = 1.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[TrackState]:
+    """The state of a run each time its log has grown, and once at the beginning; it ends when the caller stops asking.
+
+    A log that is cut short or replaced by another file of its name goes on as a new start of the same run.
+
+    Raises
+    ------
+    PlannerError
+        If the file cannot be read, or cannot be read any longer.
+    """
+    state, reader, first = TrackState(), LogReader(plan.global_batch if plan else None), True
+    stream = _open(path)
+    try:
+        while True:
+            grown, state = _drain(reader, stream, state)
+            if grown or first:
+                first = False
+                yield state
+            sleep(interval_s)
+            fresh = _replaced(path, stream)
+            if fresh is not None:
+                _, state = _finish(reader, state)
+                stream.close()
+                stream = fresh
+    finally:
+        stream.close()
+
+
+def _drain(reader: LogReader, stream: FileIO, state: TrackState) -> tuple[bool, TrackState]:
+    grown = False
+    while (found := reader.read_from(stream)) is not None:
+        for records in found:
+            if reader.replaced:
+                state, reader.replaced = TrackState(), False
+            state.add(records)
+            grown = True
+    return grown, state
+
+
+def _finish(reader: LogReader, state: TrackState) -> tuple[bool, TrackState]:
+    found = reader.feed(b"", end=True)
+    for records in found:
+        state.add(records)
+    return bool(found), state
+
+
+def _replaced(path: Path, stream: FileIO) -> FileIO | None:
+    """The file anew if its name stands for another one now, or it has become shorter than what was read."""
+    try:
+        now, then = path.stat(), os.fstat(stream.fileno())
+        if (now.st_ino, now.st_dev) != (then.st_ino, then.st_dev) or now.st_size < stream.tell():
+            return _open(path)
+    except OSError:
+        return None  # between two files: the next look will tell
+    return None
+
+
+def _open(path: Path) -> FileIO:
+    try:
+        return FileIO(path, "rb")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a file name"
+        raise PlannerError(f"{shown(path, 200)} cannot be read: {reason}.") from None

@@ -1,0 +1,330 @@
+"""A run against its plan: what is done, how fast, how much is lost, when it will end and what it will cost.
+
+Ranges join the plan's own spread with what the log has shown, each by its precision, so that they narrow as it goes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from planner import plan_json
+from planner.plan import Goal, Plan, Quantiles
+from planner.track_state import WARMUP_RECORDS, TrackState
+
+Z90 = 1.2815515655446004  # standard normal quantile of 0.9
+LEAST_SPREAD = 0.01  # relative: a pace that has been steady for long may still drift by so much
+_BLOCKS = 12  # of the recent records, whose means tell how far a mean may be off
+_TIMES_IN_LOG = "times in the log"
+_STEPS_ONLY = "step times alone, the log has no clock: time between starts is not seen"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds of an iteration.
+
+    `steady` is the median without warm-up, `recent` the mean of late, evaluations and stalls counted, with its relative
+    standard error, `planned` the plan's.
+    """
+
+    steady_s: float | None
+    recent_s: float | None
+    recent_error: float | None
+    p90_s: float | None
+    planned_s: Quantiles
+    against_plan: float | None  # steady over the planned median, minus 1
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Where time went beside steady training. `goodput` is the steady time of kept iterations over all elapsed time."""
+
+    goodput: float | None
+    warmup_iterations: int
+    warmup_s: float  # beyond steady steps
+    stalled_iterations: float
+    stalled_s: float  # beyond steady steps
+    restarts: int
+    lost_iterations: int
+    lost_s: float
+    down_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetOutlook:
+    """One budget: its limit, what the run is heading for, and where it stands when the limit is reached."""
+
+    budget: str  # time | cost
+    limit: float  # s | USD
+    projected: Quantiles
+    p_within: float
+    missed: bool  # the median outcome is beyond it
+    reached_after_s: float | None  # elapsed seconds of the run when the limit is reached, if it will be
+    reached_at_iteration: int | None
+    reached_at: str | None  # by the log's own clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """The state of a run. Times in seconds, money in USD, shares as fractions."""
+
+    schema_version: int = 1
+    status: str  # waiting | training | finished
+    iteration: int
+    iterations: int  # of the whole run, as the log says or else the plan
+    share_done: float
+    epochs_done: float | None
+    epochs: float | None
+    pace: Pace
+    tokens_per_s_per_gpu: float | None
+    losses: Losses
+    elapsed_s: float
+    elapsed_basis: str
+    cost_so_far_usd: float
+    remaining_s: Quantiles
+    time_s: Quantiles
+    cost_usd: Quantiles
+    finishes: tuple[str, ...] | None  # p10, p50, p90 by the log's clock
+    time_against_plan: float  # p50 over the plan's p50, minus 1
+    cost_against_plan: float
+    budgets: tuple[BudgetOutlook, ...]
+    remarks: tuple[str, ...]
+    chart_iterations: int  # a bucket of the chart
+    chart_step_s: tuple[float | None, ...]
+
+    def to_json(self) -> str:
+        """One JSON document; equal logs and plans give equal bytes."""
+        return plan_json.dumps(self)
+
+
+def progress(state: TrackState, plan: Plan, goal: Goal | None = None) -> Progress:
+    """Where a run stands.
+
+    Parameters
+    ----------
+    state : what its log said
+    plan : what it was planned to be
+    goal : the budgets it was planned within
+
+    Sources: a normal prior and normal data on the log of the pace (Gelman et al. 2013, section 2.5); starts after the
+    first come as a Poisson process whose rate and cost are those seen.
+    """
+    total = state.total or plan.iterations
+    left = max(0, total - state.iteration)
+    elapsed, basis = elapsed_seconds(state)
+    pace = _pace(state, plan)
+    remaining = remaining_seconds(state, plan, left)
+    usd_per_s = plan.cost_usd.p50 / plan.time_s.p50
+    time = _plus(remaining, elapsed)
+    cost = Quantiles(time.p10 * usd_per_s, time.p50 * usd_per_s, time.p90 * usd_per_s)
+    batch = state.batch or plan.global_batch
+    per_epoch = plan.tokens / plan.epochs if plan.epochs else None
+    epochs_done = state.iteration * batch * plan.seq_length / per_epoch if per_epoch else None
+    finishes: tuple[str, ...] | None = None
+    if math.isfinite(state.last_wall_s):
+        ends = [moment(state.last_wall_s + s) for s in (remaining.p10, remaining.p50, remaining.p90)]
+        finishes = tuple(end for end in ends if end is not None)
+        finishes = finishes if len(finishes) == len(ends) else None
+    steady = pace.steady_s
+    return Progress(
+        status="waiting" if not state.records else "finished" if left == 0 else "training",
+        iteration=state.iteration,
+        iterations=total,
+        share_done=min(1.0, state.iteration / total),
+        epochs_done=epochs_done,
+        epochs=plan.epochs,
+        pace=pace,
+        tokens_per_s_per_gpu=batch * plan.seq_length / steady / plan.gpus if steady else None,
+        losses=_losses(state, elapsed),
+        elapsed_s=elapsed,
+        elapsed_basis=basis,
+        cost_so_far_usd=elapsed * usd_per_s,
+        remaining_s=remaining,
+        time_s=time,
+        cost_usd=cost,
+        finishes=finishes,
+        time_against_plan=time.p50 / plan.time_s.p50 - 1,
+        cost_against_plan=cost.p50 / plan.cost_usd.p50 - 1,
+        budgets=_outlooks(state, goal, elapsed, left, remaining, usd_per_s),
+        remarks=_remarks(state, plan, total),
+        chart_iterations=state.chart_width,
+        chart_step_s=tuple(None if math.isnan(v) else float(v) for v in state.chart[: _used_buckets(state)]),
+    )
+
+
+def elapsed_seconds(state: TrackState) -> tuple[float, str]:
+    """Seconds since the run began, and what tells them. Iterations before the log's first count at the mean pace."""
+    if not state.records:
+        return 0.0, _STEPS_ONLY
+    trained = max(1, state.iteration + state.lost_iterations - (state.first_iteration or 0))
+    before = (state.first_iteration or 0) * state.logged_s / trained
+    counted = state.logged_s + state.down_s
+    if math.isfinite(state.first_wall_s) and math.isfinite(state.last_wall_s):
+        wall = state.last_wall_s - state.first_wall_s
+        if wall > 0.5 * counted:
+            return before + max(wall, 0.0), _TIMES_IN_LOG
+    return before + counted, _STEPS_ONLY
+
+
+def recent_pace(state: TrackState) -> tuple[float, float] | None:
+    """Mean seconds of an iteration over the recent half of the records (256 at least), and its relative standard error.
+
+    The error is that of the mean of block means, so that evaluations and checkpoints that come every so often count
+    once a period and not as noise.
+    """
+    count = min(state.recent - 1, state.records - WARMUP_RECORDS, max(256, state.records // 2))
+    if count < 1:
+        return None
+    weight = np.diff(state.recent_iteration[-count - 1 :]).astype(np.float64)
+    seconds = state.recent_step_s[-count:] * weight
+    mean = float(seconds.sum() / weight.sum())
+    blocks = min(_BLOCKS, max(3, count // 12), count)
+    if blocks < 2:
+        return mean, 0.2
+    cuts = np.linspace(0, count, blocks + 1).astype(np.int64)[:-1]
+    means = np.add.reduceat(seconds, cuts) / np.add.reduceat(weight, cuts)
+    return mean, float(means.std(ddof=1) / math.sqrt(blocks) / mean)
+
+
+def remaining_seconds(state: TrackState, plan: Plan, left: int) -> Quantiles:
+    """Seconds that `left` iterations will take, starts that still come included."""
+    prior = plan.time_s.p50 / plan.iterations
+    prior_spread = max(LEAST_SPREAD, math.log(plan.time_s.p90 / plan.time_s.p10) / (2 * Z90))
+    seen = recent_pace(state)
+    log_mean, variance = math.log(prior), prior_spread**2
+    if seen is not None:
+        seen_variance = seen[1] ** 2 + LEAST_SPREAD**2
+        share = variance / (seen_variance + variance)
+        log_mean = share * math.log(seen[0]) + (1 - share) * log_mean
+        variance = seen_variance * variance / (seen_variance + variance)
+    overhead, overhead_variance = _overhead(state)
+    log_mean, variance = log_mean + math.log1p(overhead), variance + overhead_variance
+    middle, spread = left * math.exp(log_mean), math.exp(Z90 * math.sqrt(variance))
+    return Quantiles(middle / spread, middle, middle * spread)
+
+
+def _overhead(state: TrackState) -> tuple[float, float]:
+    """What restarts have cost over what was logged for kept work, and the variance that so few of them leave."""
+    kept = state.logged_s - state.lost_s
+    if not state.restarts or kept <= 0:
+        return 0.0, 0.0
+    share = (state.lost_s + state.down_s) / kept
+    return share, (share / (1 + share)) ** 2 / state.restarts
+
+
+def _pace(state: TrackState, plan: Plan) -> Pace:
+    steady, seen = state.steady_step_s(), recent_pace(state)
+    return Pace(
+        steady,
+        seen[0] if seen else None,
+        seen[1] if seen else None,
+        state.step_quantile(0.9),
+        plan.step_time_s,
+        steady / plan.step_time_s.p50 - 1 if steady else None,
+    )
+
+
+def _losses(state: TrackState, elapsed: float) -> Losses:
+    steady = state.steady_step_s() or 0.0
+    stalled, stalled_s = state.stalls()
+    kept = state.kept_iterations + (state.first_iteration or 0)
+    return Losses(
+        min(1.0, steady * kept / elapsed) if elapsed > 0 else None,
+        state.warmup_iterations,
+        max(0.0, state.warmup_s - steady * state.warmup_iterations),
+        stalled,
+        stalled_s,
+        state.restarts,
+        state.lost_iterations,
+        state.lost_s,
+        state.down_s,
+    )
+
+
+def _plus(remaining: Quantiles, elapsed: float) -> Quantiles:
+    return Quantiles(elapsed + remaining.p10, elapsed + remaining.p50, elapsed + remaining.p90)
+
+
+def _outlooks(
+    state: TrackState, goal: Goal | None, elapsed: float, left: int, remaining: Quantiles, usd_per_s: float
+) -> tuple[BudgetOutlook, ...]:
+    if goal is None:
+        return ()
+    limits = (("time", goal.time_s, 1.0), ("cost", goal.cost_usd, usd_per_s))
+    return tuple(
+        _outlook(state, name, limit, rate, elapsed, left, remaining)
+        for name, limit, rate in limits
+        if limit is not None
+    )
+
+
+def _outlook(
+    state: TrackState, name: str, limit: float, rate: float, elapsed: float, left: int, remaining: Quantiles
+) -> BudgetOutlook:
+    """When the limit (in its own unit, reached at `rate` a second) is met, and where the run is then."""
+    until = limit / rate - elapsed
+    missed = remaining.p50 > until
+    at = None
+    if missed and left:
+        share = max(0.0, until) / remaining.p50
+        at = state.iteration + int(share * left)
+    by_clock = moment(state.last_wall_s + until) if missed and math.isfinite(state.last_wall_s) else None
+    total = _plus(remaining, elapsed)
+    return BudgetOutlook(
+        name,
+        limit,
+        Quantiles(total.p10 * rate, total.p50 * rate, total.p90 * rate),
+        _chance(remaining, until),
+        missed,
+        elapsed + until if missed else None,
+        at,
+        by_clock,
+    )
+
+
+def _chance(remaining: Quantiles, within: float) -> float:
+    """Probability that what remains takes no more than `within` seconds."""
+    if remaining.p50 <= 0:
+        return 1.0 if within >= 0 else 0.0
+    if within <= 0:
+        return 0.0
+    spread = math.log(remaining.p90 / remaining.p50) / Z90
+    if spread <= 0:
+        return 1.0 if within >= remaining.p50 else 0.0
+    return 0.5 * math.erfc(-math.log(within / remaining.p50) / spread / math.sqrt(2))
+
+
+def moment(seconds: float) -> str | None:
+    """A time of the log's clock as text; logs do not tell their zone. None beyond what a calendar holds."""
+    try:
+        return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _used_buckets(state: TrackState) -> int:
+    filled = np.flatnonzero(state.chart_weight > 0)
+    return int(filled[-1]) + 1 if len(filled) else 0
+
+
+def _remarks(state: TrackState, plan: Plan, total: int) -> tuple[str, ...]:
+    remarks = []
+    if not state.records:
+        remarks.append("the log has no training step yet; what is shown is the plan")
+    if state.batch is not None and abs(state.batch / plan.global_batch - 1) > 0.01:
+        remarks.append(f"the run has a batch of {state.batch:,} sequences, the plan one of {plan.global_batch:,}")
+    if total != plan.iterations:
+        remarks.append(f"the run is to have {total:,} iterations, the plan {plan.iterations:,}")
+    if state.first_iteration:
+        remarks.append(
+            f"the log begins after iteration {state.first_iteration:,}; what was before counts at the mean pace"
+        )
+    if state.restarts == 0 and state.records:
+        remarks.append("no restart was seen, and none is expected in what is left")
+    steady = state.steady_step_s()
+    if steady and steady > plan.step_time_s.p90:
+        remarks.append("steps are slower than nine in ten that the plan held possible")
+    return tuple(remarks)

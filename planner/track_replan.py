@@ -1,0 +1,66 @@
+"""The best continuation of a run from where it is: the same question for what is left, beside staying on course."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from planner import plan_json
+from planner.plan import Optimization, Plan, Quantiles
+from planner.scenario import DataSource, Scenario
+from planner.track import Progress
+from planner.units import PlannerError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation:
+    """What is left, what staying means, and the best plan for the rest within what is left of the budgets."""
+
+    schema_version: int = 1
+    samples_left: int
+    time_left_s: float | None
+    cost_left_usd: float | None
+    stay_time_s: Quantiles
+    stay_cost_usd: Quantiles
+    answer: Optimization
+
+    def to_json(self) -> str:
+        return plan_json.dumps(self)
+
+
+def remaining_scenario(scenario: Scenario, plan: Plan, now: Progress) -> Scenario:
+    """The scenario of what is left: its samples once, within what is left of each budget.
+
+    Raises
+    ------
+    PlannerError
+        If nothing is left of the run, or of a budget.
+    """
+    left = now.iterations - now.iteration
+    if left <= 0:
+        raise PlannerError("the run is finished; there is nothing to plan again.")
+    budget = scenario.budget
+    time_left = None if budget.time_s is None else budget.time_s - now.elapsed_s
+    cost_left = None if budget.cost_usd is None else budget.cost_usd - now.cost_so_far_usd
+    for name, rest in (("time", time_left), ("cost", cost_left)):
+        if rest is not None and rest <= 0:
+            raise PlannerError(
+                f"nothing is left of the {name} budget; plan again with --set budget.{name}=… that is more."
+            )
+    training = replace(scenario.training, epochs=1.0, iterations=None, batch_ramp=None)
+    data = DataSource("what is left", samples=left * plan.global_batch, basis="iterations left x global batch")
+    budget = replace(budget, time_s=time_left, cost_usd=cost_left, start=None, deadline=None)
+    return replace(scenario, data=(data,), seq_length=plan.seq_length, training=training, budget=budget)
+
+
+def continuation(scenario: Scenario, now: Progress, answer: Optimization) -> Continuation:
+    """Staying on course beside `answer`, the best plan of the remaining scenario."""
+    rate = now.cost_usd.p50 / now.time_s.p50
+    stay = now.remaining_s
+    return Continuation(
+        samples_left=scenario.data[0].samples or 0,
+        time_left_s=scenario.budget.time_s,
+        cost_left_usd=scenario.budget.cost_usd,
+        stay_time_s=stay,
+        stay_cost_usd=Quantiles(stay.p10 * rate, stay.p50 * rate, stay.p90 * rate),
+        answer=answer,
+    )

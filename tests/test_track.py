@@ -1,0 +1,279 @@
+"""A tracked run: what is done, where time went, when it ends, and when a budget will be missed."""
+
+import json
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from interop_plans import answer
+
+from planner.interop.measurement import COLUMNS, training_log_measurement
+from planner.interop.tracking import follow_log, track_log
+from planner.plan import Goal, Trained
+from planner.track import progress
+from planner.track_replan import continuation, remaining_scenario
+from planner.track_view import continuation_view, sparkline, view
+from planner.units import PlannerError
+from planner.workload.zoo import load_model
+
+LAYOUT = {"tp": 1, "pp": 1, "dp": 8, "micro_batch": 4, "grad_accum": 8, "recompute": "none"}  # batch 256 on 8 GPUs
+
+
+def plan_of(iterations=1000, step=10.0, goal=None, **options):
+    return answer(
+        "pythia-1.4b",
+        iterations=iterations,
+        step=step,
+        goal=goal or Goal("cost", None, 12_000.0, 60.0, 0.8),
+        **{**LAYOUT, **options},
+    )
+
+
+def line(iteration, seconds, total=1000, batch=256, clock=None):
+    head = f" [{clock}]" if clock else ""
+    return (
+        f"{head} samples/sec: {batch / seconds:.3f} | iteration {iteration:8d}/{total:8d} "
+        f"| elapsed time per iteration (ms): {seconds * 1000:.1f} | learning rate: 1.0E-04 "
+        "| approx flops per GPU: 90.0TFLOPS | lm_loss: 2.1E+00 |\n"
+    )
+
+
+def written(tmp_path, lines, name="train.log"):
+    path = tmp_path / name
+    path.write_text("".join(lines))
+    return path
+
+
+def run(upto=500, every=10, seconds=10.0, noise=0.01, seed=1, **options):
+    rng = random.Random(seed)  # noqa: S311
+    return [line(i, seconds * math.exp(rng.gauss(0, noise)), **options) for i in range(every, upto + 1, every)]
+
+
+def tracked(tmp_path, lines, saved):
+    return progress(track_log(written(tmp_path, lines), saved.plan), saved.plan, saved.goal)
+
+
+def test_a_run_on_plan_ends_on_plan(tmp_path):
+    now = tracked(tmp_path, run(), plan_of())
+    assert (now.status, now.iteration, now.iterations, now.share_done) == ("training", 500, 1000, 0.5)
+    assert now.epochs_done == pytest.approx(1.0)
+    assert now.time_s.p50 == pytest.approx(10_000, rel=0.01)
+    assert now.time_s.p10 < now.time_s.p50 < now.time_s.p90
+    assert now.cost_usd.p50 == pytest.approx(10_000 / 3600 * 8 * 2, rel=0.01)
+    assert now.tokens_per_s_per_gpu == pytest.approx(256 * 2048 / 10 / 8, rel=0.01)
+    assert now.losses.goodput == pytest.approx(1.0, abs=0.02)
+    assert not any(budget.missed for budget in now.budgets)
+    assert all(budget.p_within > 0.99 for budget in now.budgets)
+
+
+def test_ranges_narrow_as_the_run_goes(tmp_path):
+    widths = []
+    for upto in (0, 50, 200, 500, 900, 1000):
+        now = tracked(tmp_path, run(upto), plan_of(spread=1.3))
+        widths.append(now.time_s.p90 - now.time_s.p10)
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] == 0
+
+
+def test_before_the_first_step_the_plan_is_what_is_known(tmp_path):
+    saved = plan_of()
+    now = tracked(tmp_path, ["starting\n"], saved)
+    assert now.status == "waiting"
+    assert now.time_s.p50 == pytest.approx(saved.plan.time_s.p50)
+    assert now.time_s.p90 == pytest.approx(saved.plan.time_s.p90, rel=1e-6)
+
+
+def test_warm_up_and_stalls_do_not_move_the_steady_step(tmp_path):
+    lines = run(noise=0)
+    lines[0], lines[1] = line(10, 60.0), line(20, 30.0)
+    for k in range(9, 50, 10):
+        lines[k] = line(10 * (k + 1), 25.0)  # an evaluation or a checkpoint every hundred iterations
+    now = tracked(tmp_path, lines, plan_of())
+    assert now.pace.steady_s == pytest.approx(10.0, rel=0.003)
+    assert (now.losses.warmup_iterations, now.losses.stalled_iterations) == (20, 50)
+    assert now.losses.warmup_s == pytest.approx(500 + 200, rel=0.01)
+    assert now.losses.stalled_s == pytest.approx(50 * 15, rel=0.01)
+    assert now.losses.goodput == pytest.approx(5000 / (5000 + 700 + 750), rel=0.01)
+    assert now.remaining_s.p50 == pytest.approx(500 * 11.5, rel=0.03)  # stalls go on, warm-up does not
+
+
+def test_a_slow_run_says_when_each_budget_will_be_gone(tmp_path):
+    now = tracked(tmp_path, run(seconds=15.0), plan_of(goal=Goal("cost", None, 12_000.0, 50.0, 0.8)))
+    time, cost = now.budgets
+    assert time.missed
+    assert time.p_within < 0.01
+    assert time.reached_after_s == pytest.approx(12_000)
+    assert time.reached_at_iteration == pytest.approx(500 + 4500 / 15, rel=0.02)
+    assert cost.missed
+    assert cost.reached_after_s == pytest.approx(50 / 16 * 3600, rel=0.01)
+    assert now.pace.against_plan == pytest.approx(0.5, rel=0.02)
+    assert any("slower than nine in ten" in remark for remark in now.remarks)
+
+
+def test_a_budget_that_is_gone_already_has_no_chance(tmp_path):
+    now = tracked(tmp_path, run(seconds=40.0), plan_of())
+    assert now.budgets[0].p_within == 0.0
+    assert now.budgets[0].reached_at_iteration == 500
+
+
+def test_restarts_cost_what_they_lost_and_widen_the_range(tmp_path):
+    smooth = tracked(tmp_path, run(), plan_of())
+    lines = [*run(250), "Loading checkpoint and starting from iteration 200\n", *run(500)[20:]]
+    now = tracked(tmp_path, lines, plan_of())
+    assert (now.losses.restarts, now.losses.lost_iterations) == (1, 50)
+    assert now.losses.goodput == pytest.approx(5000 / 5500, rel=0.02)
+    assert now.remaining_s.p50 > smooth.remaining_s.p50
+    assert now.remaining_s.p90 / now.remaining_s.p50 > smooth.remaining_s.p90 / smooth.remaining_s.p50
+
+
+def test_the_logs_clock_counts_time_between_starts(tmp_path):
+    def clock(seconds):
+        return f"2026-11-24 {10 + int(seconds) // 3600:02d}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"
+
+    lines = [line(i, 10.0, clock=clock(10 * i)) for i in range(10, 201, 10)]
+    lines += ["training ...\n"] + [line(i, 10.0, clock=clock(10 * i + 3600)) for i in range(210, 401, 10)]
+    now = tracked(tmp_path, lines, plan_of())
+    assert now.elapsed_s == pytest.approx(7600)
+    assert now.losses.goodput == pytest.approx(4000 / 7600, rel=0.01)
+    assert now.finishes[1] > "2026-11-24 15:00"  # such hours are expected again
+
+
+def test_what_differs_from_the_plan_is_said(tmp_path):
+    now = tracked(tmp_path, [line(i, 10.0, total=2000, batch=512) for i in range(110, 300, 10)], plan_of())
+    said = " ".join(now.remarks)
+    assert "batch of 512 sequences, the plan one of 256" in said
+    assert "2,000 iterations, the plan 1,000" in said
+    assert "begins after iteration 100" in said
+
+
+def test_a_finished_run_has_no_range_left(tmp_path):
+    now = tracked(tmp_path, run(1000), plan_of())
+    assert now.status == "finished"
+    assert now.remaining_s.p90 == 0
+    assert now.time_s.p10 == now.time_s.p90
+
+
+@given(st.lists(st.tuples(st.integers(1, 1200), st.floats(0.1, 1e4)), max_size=60), st.integers(0, 3))
+def test_any_run_has_ordered_ranges_and_chances(rows, budgets):
+    from planner.interop.train_logs import LogReader
+    from planner.track_state import TrackState
+
+    goal = Goal("cost", None, 12_000.0 if budgets & 1 else None, 60.0 if budgets & 2 else None, 0.8)
+    saved, reader, state = plan_of(goal=goal), LogReader(), TrackState()
+    for records in reader.feed("".join(line(i, s) for i, s in rows).encode()):
+        state.add(records)
+    now = progress(state, saved.plan, goal)
+    for quantiles in (now.remaining_s, now.time_s, now.cost_usd):
+        assert 0 <= quantiles.p10 <= quantiles.p50 <= quantiles.p90
+    assert all(0 <= b.p_within <= 1 for b in now.budgets)
+    assert now.losses.goodput is None or 0 < now.losses.goodput <= 1
+    json.loads(now.to_json())
+    assert view(now, 80)
+
+
+def test_the_view_tells_it_all_in_eighty_columns(tmp_path):
+    now = tracked(tmp_path, run(seconds=15.0), plan_of())
+    text = view(now, 80)
+    assert max(map(len, text.splitlines())) <= 80
+    for words in ("500 of 1,000", "epochs 1 of 2", "+50", "time budget", "used up after", "goodput"):
+        assert words in text
+    assert "\x1b" not in text
+    assert "\x1b[31m" in view(now, 80, colour=True)
+
+
+def test_equal_logs_give_equal_bytes(tmp_path):
+    saved = plan_of()
+    assert tracked(tmp_path, run(), saved).to_json() == tracked(tmp_path, run(), saved).to_json()
+
+
+@pytest.mark.parametrize(
+    ("values", "bars"),
+    [([], ""), ([None, None], ""), ([2.0, 2.0], "▄▄"), ([1.0, None, 2.0], "▁ █"), ([1, 1, 1, 1, 2, 2, 2, 2], "▁▁██")],
+)
+def test_sparklines_go_from_least_to_most(values, bars):
+    assert sparkline(values, 4) == bars
+
+
+def test_following_hears_what_is_added_and_survives_a_new_file(tmp_path):
+    lines = run(noise=0)
+    path = written(tmp_path, lines[:5])
+    heard = []
+
+    def more(_):
+        step = len(heard)
+        if step == 1:
+            with path.open("a") as file:
+                file.write("".join(lines[5:10]))
+        elif step == 2:
+            path.rename(tmp_path / "old.log")
+            written(tmp_path, ["training ...\n", *lines[8:15]])
+
+    for state in follow_log(path, sleep=more):
+        heard.append((state.iteration, state.restarts))
+        if len(heard) == 3:
+            break
+    assert heard == [(50, 0), (100, 0), (150, 1)]
+
+
+def test_the_rest_of_a_run_is_planned_within_what_is_left(tmp_path):
+    from planner.scenario import load_scenario
+
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "model: pythia-1.4b\ndata: {samples: 128000, seq_length: 2048}\ntraining: {epochs: 2, global_batch: 256}\n"
+        "budget: {time: 12000 s, cost: 60 USD}\n"
+    )
+    saved = plan_of()
+    now = tracked(tmp_path, run(), saved)
+    rest = remaining_scenario(load_scenario(path), saved.plan, now)
+    assert rest.data[0].samples == 500 * 256
+    assert (rest.training.epochs, rest.training.iterations) == (1.0, None)
+    assert rest.budget.time_s == pytest.approx(12_000 - now.elapsed_s)
+    assert rest.budget.cost_usd == pytest.approx(60 - now.cost_so_far_usd)
+    found = continuation(rest, now, saved)
+    assert "stay" in continuation_view(found)
+    assert json.loads(found.to_json())["samples_left"] == 128_000
+    with pytest.raises(PlannerError, match="nothing is left of the time budget"):
+        remaining_scenario(load_scenario(path, ["budget.time=1 h"]), saved.plan, now)
+    with pytest.raises(PlannerError, match="finished"):
+        remaining_scenario(load_scenario(path), saved.plan, tracked(tmp_path, run(1000), saved))
+
+
+def test_a_tracked_run_is_a_measurement(tmp_path):
+    saved = plan_of()
+    row = training_log_measurement(written(tmp_path, run(noise=0)), saved)
+    assert tuple(row) == COLUMNS
+    assert float(row["step_time_s"]) == pytest.approx(10.0, rel=0.003)
+    assert float(row["tokens_per_s_per_gpu"]) == pytest.approx(256 * 2048 / 10 / 8, rel=0.003)
+    assert (row["gpus"], row["tp"], row["zero_or_fsdp"], row["model"]) == ("8", "1", "zero-1", "pythia-1.4b")
+
+
+@pytest.mark.parametrize(
+    ("lines", "saved", "sentence"),
+    [
+        (lambda: run(60), plan_of, "has 6 training steps; at least 12"),
+        (lambda: run(batch=512), plan_of, "batch of 512 sequences, and the plan has 256"),
+    ],
+)
+def test_what_is_no_measurement_is_refused(tmp_path, lines, saved, sentence):
+    with pytest.raises(PlannerError) as error:
+        training_log_measurement(written(tmp_path, lines()), saved())
+    assert sentence in str(error.value)
+
+
+def test_track_and_export_and_import_are_commands(tmp_path, planner):
+    saved = tmp_path / "plan.json"
+    trained = Trained(load_model("pythia-1.4b"))
+    saved.write_text(plan_of(trained=trained).to_json())
+    log = written(tmp_path, run())
+    told = planner("track", str(saved), "--log", str(log), "--json")
+    assert json.loads(told.out)["iteration"] == 500
+    assert "500 of 1,000" in planner("track", str(saved), "--log", str(log)).out
+    done = planner("export", str(saved), "--to", "neox", "-o", str(tmp_path / "out"))
+    assert done.code == 0
+    back = planner("import", str(tmp_path / "out" / "run.yml"), str(tmp_path / "out" / "paths.yml"), "--json")
+    values = {v["key"]: v["value"] for v in json.loads(back.out)["values"]}
+    assert (values["layout.dp"], values["training.global_batch"]) == (8, 256)
+    assert planner("track", str(log), "--log", str(log)).code == 2
