@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.interop.train_logs import BLOCK, LogReader, read_log
-from planner.track_state import TrackState
+from planner.track.state import TrackState
 from planner.units import PlannerError
 
 

@@ -12,9 +12,9 @@ from interop_plans import answer
 from planner.interop.measurement import COLUMNS, training_log_measurement
 from planner.interop.tracking import follow_log, track_log
 from planner.plan import Goal, Trained
-from planner.track import progress
-from planner.track_replan import continuation, remaining_scenario
-from planner.track_view import continuation_view, sparkline, view
+from planner.track.progress import progress
+from planner.track.replan import continuation, remaining_scenario
+from planner.track.view import continuation_view, sparkline, view
 from planner.units import PlannerError
 from planner.workload.zoo import load_model
 
@@ -158,7 +158,7 @@ def test_a_finished_run_has_no_range_left(tmp_path):
 @given(st.lists(st.tuples(st.integers(1, 1200), st.floats(0.1, 1e4)), max_size=60), st.integers(0, 3))
 def test_any_run_has_ordered_ranges_and_chances(rows, budgets):
     from planner.interop.train_logs import LogReader
-    from planner.track_state import TrackState
+    from planner.track.state import TrackState
 
     goal = Goal("cost", None, 12_000.0 if budgets & 1 else None, 60.0 if budgets & 2 else None, 0.8)
     saved, reader, state = plan_of(goal=goal), LogReader(), TrackState()

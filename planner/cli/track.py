@@ -13,8 +13,8 @@ from planner.cli.output import colour, deliver, emit, width
 
 if TYPE_CHECKING:
     from planner.plan import Optimization
-    from planner.track import Progress
-    from planner.track_replan import Continuation
+    from planner.track.progress import Progress
+    from planner.track.replan import Continuation
 
 
 def track(
@@ -38,8 +38,8 @@ def track(
     """
     from planner.interop.plans import read_plan
     from planner.interop.tracking import track_log
-    from planner.track import progress
-    from planner.track_view import continuation_view, view
+    from planner.track.progress import progress
+    from planner.track.view import continuation_view, view
 
     answer = read_plan(plan)
     assert answer.plan is not None  # noqa: S101 - read_plan has seen to it
@@ -57,7 +57,7 @@ def track(
 
 def _continuation(answer: Optimization, now: Progress, scenario: Path, overlays: list[Path]) -> Continuation:
     from planner import api
-    from planner.track_replan import continuation, remaining_scenario
+    from planner.track.replan import continuation, remaining_scenario
 
     assert answer.plan is not None  # noqa: S101
     rest = remaining_scenario(api.load_scenario(scenario), answer.plan, now)
@@ -67,8 +67,8 @@ def _continuation(answer: Optimization, now: Progress, scenario: Path, overlays:
 def _follow(answer: Optimization, log: Path, as_json: bool) -> None:
     """Draw over the last view on a terminal; else print one line of JSON, or one view, each time the log grows."""
     from planner.interop.tracking import follow_log
-    from planner.track import progress
-    from planner.track_view import view
+    from planner.track.progress import progress
+    from planner.track.view import view
 
     assert answer.plan is not None  # noqa: S101
     drawn = 0

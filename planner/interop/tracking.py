@@ -11,7 +11,7 @@ from pathlib import Path
 from planner.interop.files import shown
 from planner.interop.train_logs import LogReader, read_log
 from planner.plan import Plan
-from planner.track_state import TrackState
+from planner.track.state import TrackState
 from planner.units import PlannerError
 
 

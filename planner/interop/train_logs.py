@@ -19,7 +19,7 @@ from planner.interop.files import shown
 from planner.interop.log_lines import PAD, REACH, find_records
 from planner.interop.log_tables import Table, deepspeed_rows, open_table
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.track_state import Records
+from planner.track.state import Records
 from planner.units import PlannerError
 
 BLOCK = 2 << 20

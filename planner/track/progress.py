@@ -13,7 +13,7 @@ import numpy as np
 
 from planner import plan_json
 from planner.plan import Goal, Plan, Quantiles
-from planner.track_state import WARMUP_RECORDS, TrackState
+from planner.track.state import WARMUP_RECORDS, TrackState
 
 Z90 = 1.2815515655446004  # standard normal quantile of 0.9
 LEAST_SPREAD = 0.01  # relative: a pace that has been steady for long may still drift by so much
