@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -13,6 +14,7 @@ from planner.interop.export_neox import PATHS, RUN, neox_configs
 from planner.interop.export_slurm import torchrun_lines
 
 TASK = "task.yaml"
+MEGATRON_ENVS = ("DATA_PATH", "TOKENIZER_MODEL", "CHECKPOINTS")  # to be filled in, or given with --env
 # SkyPilot's names of clouds that differ from the catalog's; those it does not know run on Kubernetes or by SSH.
 CLOUDS = {
     name: name
@@ -44,17 +46,18 @@ def skypilot_files(export: Export) -> dict[str, str]:
     if framework == "gpt-neox":
         return {TASK: _task(export, _neox_setup(), _neox_run(export)), **neox_configs(export)}
     if framework == "megatron":
-        return {TASK: _task(export, _megatron_setup(), _megatron_run()), **megatron_files(export)}
+        return {TASK: _task(export, _megatron_setup(), _megatron_run(), MEGATRON_ENVS), **megatron_files(export)}
     run = [*_first_node(), *torchrun_lines(export, "sky")]
-    return {TASK: _task(export, [], run)}
+    return {TASK: _task(export, [], run, ("TRAIN_SCRIPT",))}
 
 
-def _task(export: Export, setup: list[str], run: list[str]) -> str:
+def _task(export: Export, setup: list[str], run: list[str], envs: Sequence[str] = ()) -> str:
     task: dict[str, Any] = {
         "name": export.name,
         "num_nodes": export.plan.nodes,
         "resources": resources(export),
         "workdir": ".",
+        **({"envs": dict.fromkeys(envs, "")} if envs else {}),
         **({"setup": _block(["set -e", *setup])} if setup else {}),
         "run": _block(["set -e", *run]),
     }
