@@ -46,7 +46,7 @@ def load_facts(overlays: Sequence[Path] = ()) -> tuple[Catalog, Calibration]:
     from planner.catalog import load_catalog
     from planner.performance.calibration import load_calibration
 
-    return load_catalog(overlays), load_calibration(overlays)
+    return load_catalog(overlays), load_calibration(tuple(overlays))
 
 
 def optimize(scenario: Scenario, overlays: Sequence[Path] = (), *, exhaustive: bool = False) -> Optimization:

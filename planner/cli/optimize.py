@@ -31,10 +31,11 @@ def optimize(
     from datetime import date as calendar
 
     from planner import api
+    from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.report.terminal import optimization_table
 
-    overlays = catalog or ()
+    overlays = overlay_dirs(catalog or ())
     answer = api.optimize(api.load_scenario(scenario, set_ or (), overlays), overlays, exhaustive=exhaustive)
     table = ""
     if not (as_json or quiet):
