@@ -159,7 +159,7 @@ def find(view: View, tally: Tally | None = None) -> int | None:
         time, cost = view.budget_limits(at)
         state = _Incumbent(view, at, incumbent)
         p.refine(at, Limits(time, cost, view.longest_s(incumbent, at)), state.tighten, tally)
-        best = _best_known(view, np.append(at, best) if best is not None else at)
+        best = _best_known(view, np.append(at, best) if best is not None else at, incumbent)
         if best is not None:
             incumbent = float(view.value(p.best_s[[best]], np.array([best]))[0])
         keep = np.ones(len(queue), dtype=bool)
@@ -212,15 +212,20 @@ def _layout_key(p: Problem, cell: int) -> tuple[int, ...]:
     )
 
 
-def _best_known(view: View, cells: IntArray) -> int | None:
-    """The best of the cells that are exact and keep the budgets."""
+def _best_known(view: View, cells: IntArray, at_most: float = np.inf) -> int | None:
+    """The best of the cells that are exact and keep the budgets, among those that may be as good as `at_most`."""
     p = view.problem
     cells = cells[p.exact[cells] & view.allowed[cells]]
+    cells = cells[view.floor(p.best_s[cells], cells) <= at_most * SLACK]
+    time, cost = view.budget_limits(cells)
+    cells = cells[p.best_s[cells] <= np.minimum(time, cost) * SLACK]
     cells = cells[view.feasible(cells)]
     if not len(cells):
         return None
     value = view.value(p.best_s[cells], cells)
     cells = cells[value == value.min()]
+    if len(cells) == 1:
+        return int(cells[0])
     keys = order_keys(view, cells)
     return int(cells[np.lexsort(keys[::-1])[0]])
 
@@ -236,10 +241,13 @@ class _Incumbent:
 
     def __init__(self, view: View, cells: IntArray, value: float) -> None:
         self.view, self.cells, self.value = view, cells, value
+        self.seen = np.full(len(cells), np.inf)
 
     def tighten(self, best_s: FloatArray) -> FloatArray:
         view, cells = self.view, self.cells
-        known = np.flatnonzero(np.isfinite(best_s))
+        known = np.flatnonzero(np.isfinite(best_s) & (best_s < self.seen))
+        self.seen = np.minimum(self.seen, best_s)
+        known = known[view.floor(best_s[known], cells[known]) < self.value]
         if len(known):
             ok = view.keeps(best_s[known], cells[known])
             if ok.any():

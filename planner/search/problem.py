@@ -63,7 +63,7 @@ class Problem:
     pool: IntArray  # (cells,) index into pools
     nodes: IntArray
     gpus: IntArray
-    _sites: dict[int, Site] = field(default_factory=dict)
+    _sites: dict[tuple[str, Hardware], Site] = field(default_factory=dict)
     _tables: dict[tuple[str, int, int], LayoutTable] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -82,17 +82,13 @@ class Problem:
         return build(scenario, self.catalog, self.calibration, self.given)
 
     def site(self, pool: int) -> Site:
-        """The search space of a pool, built when first asked for."""
-        if pool not in self._sites:
-            setting = self.pools[pool].setting
-            self._sites[pool] = Site(
-                SettingPhysics(setting, self.calibration),
-                self._table(setting),
-                self.batches,
-                self.run,
-                self.scenario.layout.dp,
-            )
-        return self._sites[pool]
+        """The search space of a pool, built when first asked for; pools that differ in their cloud alone share it."""
+        setting = self.pools[pool].setting
+        key = (setting.framework, setting.hardware)
+        if key not in self._sites:
+            physics = SettingPhysics(setting, self.calibration)
+            self._sites[key] = Site(physics, self._table(setting), self.batches, self.run, self.scenario.layout.dp)
+        return self._sites[key]
 
     def _table(self, setting: Setting) -> LayoutTable:
         hardware = setting.hardware
@@ -117,7 +113,16 @@ class Problem:
     @cached_property
     def space(self) -> IntArray:
         """Candidates of one offer of each cell, (cells,)."""
-        return self._by_pool(lambda pool, gpus: self.site(pool).space(gpus)).astype(np.int64)
+        known: dict[tuple[int, bytes], IntArray] = {}
+
+        def count(pool: int, gpus: IntArray) -> IntArray:
+            site = self.site(pool)
+            key = (id(site.table), gpus.tobytes())
+            if key not in known:
+                known[key] = site.space(gpus)
+            return known[key]
+
+        return self._by_pool(count).astype(np.int64)
 
     @cached_property
     def clock(self) -> Clock:
