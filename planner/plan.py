@@ -101,6 +101,24 @@ class Plausibility:
 
 
 @dataclass(frozen=True, slots=True)
+class Reliability:
+    """What interruptions do to a run, expected over it, and the reserve that lifts the chance from 50 to 90 %."""
+
+    interruptions: float  # expected number
+    mean_time_between_s: float | None  # of the whole job; None: nothing fails
+    restart_s: float  # mean, from the interruption until training goes on
+    checkpoint_gb: float
+    checkpoint_s: float  # training stands still for one checkpoint
+    checkpoint_interval_s: float | None  # None: none is written
+    checkpoint_interval_iterations: int | None
+    goodput: float  # undisturbed training time over expected wall-clock time, at the median step time
+    reserve_s: float  # p90 - p50 of the time
+    reserve_usd: float
+    reserve_by_cause: Mapping[str, float]  # shares of the reserve: step_time, failures
+    source: str  # where the rate of interruptions comes from
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A cluster that someone could order, the run on it, and what that takes."""
 
@@ -145,6 +163,7 @@ class Plan:
     plausibility: Plausibility | None = None
     schedule: tuple[EpochSchedule, ...] = ()
     evaluation_time_s: float | None = None
+    reliability: Reliability | None = None
     energy_kwh: float | None = None
     co2_kg: float | None = None
 

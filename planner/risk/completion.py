@@ -6,6 +6,7 @@ draw, it does not average out), and failures strike many times (many draws, they
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -32,6 +33,11 @@ class Hazard:
     def take(self, index: IntArray | BoolArray) -> Hazard:
         """The entries that `index` selects."""
         return Hazard(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    @staticmethod
+    def join(parts: Sequence[Hazard]) -> Hazard:
+        """Those of one part after those of another."""
+        return Hazard(*(np.concatenate([np.zeros(0), *(getattr(p, f.name) for p in parts)]) for f in fields(Hazard)))
 
 
 @dataclass(frozen=True, slots=True)
