@@ -37,6 +37,15 @@ def test_a_frontier_shows_time_against_cost_and_what_is_over_the_budgets():
     assert [line.split()[-1] for line in text.splitlines() if "a100" in line] == ["over"]
 
 
+def test_a_long_frontier_is_shown_by_plans_spread_over_it():
+    many = tuple(replace(PLAN, gpus=8 * n) for n in range(100, 0, -1))
+    text = frontier_table(replace(FRONTIER, plans=many), 120)
+    shown = [line for line in text.splitlines() if "h100" in line]
+    assert "800 ×" in shown[0]
+    assert "  8 ×" in shown[-1]
+    assert f"{len(shown)} of 100 are shown" in text
+
+
 def test_an_empty_frontier_is_told_so():
     assert "nothing is feasible" in frontier_table(replace(FRONTIER, status="infeasible", plans=()))
 

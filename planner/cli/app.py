@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli import catalog, export, import_, iterations, optimize, schema, track
+from planner.cli import catalog, export, frontier, import_, iterations, optimize, schema, track
 
 app = typer.Typer(
     name="planner",
@@ -40,6 +40,7 @@ def _planner(
 # In the order in which a person meets them; the short sentences are what `planner --help` lists.
 _COMMANDS = (
     ("optimize", optimize.optimize, "The best plan: cluster, batch, layout, time, cost, and its proof."),
+    ("frontier", frontier.frontier, "Every plan that no other beats in both time and cost."),
     ("iterations", iterations.iterations, "Iterations of a run from samples, tokens, an index or a log."),
     ("import", import_.import_, "A scenario from other programs' files."),
     ("export", export.export, "Launch-ready files of a saved plan."),

@@ -20,6 +20,9 @@ KINDS = ("svg", "png", "html")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # told apart by everybody
 
 
+_BUDGET: dict[str, Any] = {"color": "#444444", "linestyle": "--", "linewidth": 0.8}
+
+
 def chart_kind(path: Path) -> str:
     """The kind of chart that a file's name asks for.
 
@@ -66,9 +69,9 @@ def _points(axes: Any, frontier: Frontier) -> None:
     axes.step(x, y, where="post", color="#999999", linewidth=0.8, zorder=2)
     goal = frontier.goal
     if goal is not None and goal.time_s is not None:
-        axes.axvline(goal.time_s / time.size, color="#444444", linestyle="--", linewidth=0.8)
+        axes.axvline(goal.time_s / time.size, **_BUDGET, label="budget")
     if goal is not None and goal.cost_usd is not None:
-        axes.axhline(goal.cost_usd / cost.size, color="#444444", linestyle="--", linewidth=0.8)
+        axes.axhline(goal.cost_usd / cost.size, **_BUDGET, label=None if goal.time_s is not None else "budget")
     axes.set_xlabel(f"time, {time.unit} (p50)")
     axes.set_ylabel(f"cost, {cost.unit} (p50)")
     axes.legend(frameon=False)

@@ -10,6 +10,9 @@ from planner.report.layout import Page, bullets, columns, wrap
 from planner.report.plan_sections import place
 from planner.units import format_count
 
+MOST_ROWS = 24  # a screen
+WIDE = 100  # columns from which a table of plans also shows their layouts
+
 
 def layout_words(layout: Layout) -> str:
     """A layout in one short line: "tp2 pp4 dp12 zero1 full mb4"."""
@@ -30,12 +33,22 @@ def frontier_table(frontier: Frontier, width: int = 80, colour: bool = False) ->
     count = f"{len(frontier.plans)} plan{'' if len(frontier.plans) == 1 else 's'}"
     title = f"{name}: {count} that no other beats in both time and cost (p50)"
     lines = [*map(page.heading, wrap(title, width)), ""]
-    lines += plans_table([("", plan) for plan in frontier.plans], page)
+    shown = spread_out(frontier.plans, MOST_ROWS)
+    lines += plans_table([("", plan) for plan in shown], page)
+    if len(shown) < len(frontier.plans):
+        lines += ["", *bullets([f"{len(shown)} of {len(frontier.plans)} are shown; --json and -o have them all"], page)]
     if any(plan.within_budget is False for plan in frontier.plans):
         lines += ["", *bullets(["plans marked `over` are outside the budgets"], page)]
     if frontier.warnings:
         lines += ["", page.heading("Warnings"), *bullets(frontier.warnings, page, "warn")]
     return "\n".join(lines) + "\n"
+
+
+def spread_out(plans: Sequence[Plan], most: int) -> list[Plan]:
+    """At most `most` of the plans: both ends, and between them evenly spaced ones."""
+    if len(plans) <= most:
+        return list(plans)
+    return [plans[round(i * (len(plans) - 1) / (most - 1))] for i in range(most)]
 
 
 def comparison_table(comparison: Comparison, width: int = 80, colour: bool = False) -> str:
@@ -56,10 +69,11 @@ def comparison_table(comparison: Comparison, width: int = 80, colour: bool = Fal
 
 
 def plans_table(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
-    """One plan a line, under the units of the first; columns that say nothing are left out."""
+    """One plan a line, in the units of the largest; columns that say nothing are left out."""
     if not plans:
         return []
-    time, cost = time_scale(plans[0][1].time_s.p50), money_scale(plans[0][1].cost_usd.p50)
+    time = time_scale(max(plan.time_s.p50 for _, plan in plans))
+    cost = money_scale(max(plan.cost_usd.p50 for _, plan in plans))
     rows = [["", time.unit, cost.unit, "cluster", "batch", "layout", "chance", ""]]
     rows += [
         [
@@ -68,7 +82,7 @@ def plans_table(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
             cost.figure(plan.cost_usd.p50),
             f"{format_count(plan.gpus)} × {plan.offer.gpu}, {place(plan.offer)}",
             format_count(plan.global_batch),
-            layout_words(plan.layout),
+            layout_words(plan.layout) if page.width >= WIDE else "",
             "" if plan.p_within_both is None else chance(plan.p_within_both),
             "over" if plan.within_budget is False else "",
         ]
@@ -76,4 +90,5 @@ def plans_table(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
     ]
     kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
     align = "".join("lrrlrlrl"[i] for i in kept)
-    return columns([[row[i] for i in kept] for row in rows], align, page, flexible=kept.index(5))
+    flexible = kept.index(5 if 5 in kept else 3)
+    return columns([[row[i] for i in kept] for row in rows], align, page, flexible=flexible)

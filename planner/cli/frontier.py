@@ -1,0 +1,49 @@
+"""`planner frontier`: every plan that no other beats in both time and cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.cli.options import Catalog, Json, Output, Quiet, ScenarioFile, Set
+from planner.cli.output import colour, deliver, say, width
+
+
+def frontier(
+    scenario: ScenarioFile,
+    set_: Set = None,
+    catalog: Catalog = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also the plans outside the budgets.")] = False,
+    chart: Annotated[
+        Path | None, typer.Option("--chart", metavar="FILE", help="Draw it into FILE: .svg, .png or .html.")
+    ] = None,
+    as_json: Json = False,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show every plan within the budgets that no other beats in both time and cost (p50). Needs no budget.
+
+    Exit code 3: nothing is feasible.
+
+    Example: planner frontier scenarios/neox20b.yaml --chart frontier.svg
+    """
+    from planner import api
+    from planner.catalog.overlay import overlay_dirs
+    from planner.cli.run import INFEASIBLE
+    from planner.report.frontier import frontier_table
+
+    if chart is not None:
+        from planner.report.charts import chart_kind, frontier_chart
+
+        chart_kind(chart)  # a wrong name is told before the search, not after it
+    overlays = overlay_dirs(catalog or ())
+    found = api.frontier(api.load_scenario(scenario, set_ or (), overlays), overlays, everything=everything)
+    table = "" if as_json or quiet else frontier_table(found, width(), colour())
+    deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
+    if chart is not None:
+        frontier_chart(found, chart)
+        say(f"drawn into {chart}", quiet=quiet)
+    if found.status != "optimal":
+        raise typer.Exit(INFEASIBLE)

@@ -1,0 +1,56 @@
+"""`planner frontier`: what no other plan beats."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from planner.plan import Frontier
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_plans_get_slower_and_cheaper_one_after_the_other(planner, tmp_path):
+    saved, chart = tmp_path / "frontier.json", tmp_path / "frontier.svg"
+    ran = planner("frontier", ROOT / "scenarios" / "pythia-12b.yaml", "-o", saved, "--chart", chart)
+    assert ran.code == 0, ran.err
+    plans = Frontier.from_json(saved.read_text()).plans
+    assert len(plans) >= 5
+    assert all(a.time_s.p50 < b.time_s.p50 and a.cost_usd.p50 > b.cost_usd.p50 for a, b in pairwise(plans))
+    assert all(plan.within_budget for plan in plans)
+    assert chart.read_text().startswith("<?xml")
+    assert max(map(len, ran.out.splitlines())) <= 80
+
+
+def test_all_marks_the_plans_outside_the_budgets(planner, tmp_path):
+    saved = tmp_path / "frontier.json"
+    planner("frontier", ROOT / "scenarios" / "pythia-12b.yaml", "--all", "--quiet", "-o", saved)
+    assert {plan.within_budget for plan in Frontier.from_json(saved.read_text()).plans} == {True, False}
+
+
+def test_no_budget_is_needed(planner, tmp_path):
+    free = tmp_path / "free.yaml"
+    free.write_text(
+        "model: pythia-1.4b\ndata: {samples: 100000, seq_length: 2048}\ntraining: {epochs: 1, framework: gpt-neox}\n"
+        "cluster: {gpus: [h100-sxm5-80gb], max_gpus: 32}\n"
+    )
+    assert planner("frontier", free, "--quiet").code == 0
+
+
+def test_nothing_feasible_is_exit_3(planner):
+    ran = planner("frontier", ROOT / "scenarios" / "neox20b-as-trained.yaml", "--set", "budget.time=1 h")
+    assert ran.code == 3
+    assert "nothing is feasible" in ran.out
+
+
+def test_a_chart_of_an_unknown_kind_is_refused_before_the_search(planner):
+    ran = planner("frontier", "no-such-scenario.yaml", "--chart", "frontier.gif")
+    assert ran.code == 2
+    assert ".svg" in ran.err
+
+
+@pytest.mark.parametrize("option", ["--all", "--chart"])
+def test_help_tells_every_option(planner, option):
+    assert option in planner("frontier", "--help").out
