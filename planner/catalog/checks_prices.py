@@ -151,7 +151,7 @@ def _against_nodes(table: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     """The rows whose cloud and instance a node file describes, with that node's accelerator and count."""
     facts = _node_facts(catalog)
     rows = table[table["instance"].isin({instance for _, instance in facts})]
-    found = [facts.get(pair, ("", 0)) for pair in zip(rows["cloud"], rows["instance"], strict=True)]
+    found = [facts.get(pair, ("", 0)) for pair in zip(rows["cloud"].tolist(), rows["instance"].tolist(), strict=True)]
     rows = rows.assign(node_gpu=[gpu for gpu, _ in found], node_gpus=[count for _, count in found])
     return rows[rows["node_gpus"] > 0]
 
@@ -172,7 +172,7 @@ def _right_variant(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
 
 def _unit_of_count(table: pd.DataFrame) -> PriceFindings:
     """TPU names count cores up to v4 and in v5p (two a chip), chips in v5e and v6e; `gpus` counts chips."""
-    rows = table[table["gpu"].str.startswith("tpu-")]
+    rows = table[table["gpu"].isin([gpu for gpu in table["gpu"].unique() if str(gpu).startswith("tpu-")])]
     if rows.empty:
         return _findings("unit_of_count", rows, "", REJECTS)
     name = rows["instance"].str.extract(r"(?i)v(\d+[a-z]*|5litepod)-(\d+)")
@@ -264,7 +264,7 @@ def _below_floor(table: pd.DataFrame, known: pd.DataFrame, catalog: Catalog) -> 
     ranked = cheapest.sort_values("usd")
     first = ranked.groupby("gpu").nth(0).set_index("gpu")
     second = ranked.groupby("gpu").nth(1).set_index("gpu")["usd"]
-    rows = table[~_has(table, *_CHEAP) & ~table["pricing"].str.startswith("reserved")]
+    rows = table[~_has(table, *_CHEAP) & table["pricing"].isin(["on_demand", "spot"])]
     lowest, cloud = rows["gpu"].map(first["usd"]), rows["gpu"].map(first["cloud"])
     # The cheapest price of the other clouds: the second one for rows of the cheapest cloud itself.
     other = lowest.where(rows["cloud"] != cloud, rows["gpu"].map(second))

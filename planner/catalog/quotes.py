@@ -56,7 +56,8 @@ def read_quotes(path: Path, catalog: Catalog, as_of: date) -> Reading:
     table["date_kind"] = table["date_kind"].where(table["date_kind"] != "", "exact")
     nodes = node_ids(catalog)
     found = pd.Series(
-        [nodes.get(pair, "") for pair in zip(table["cloud"], table["instance"], strict=True)], table.index
+        [nodes.get(pair, "") for pair in zip(table["cloud"].tolist(), table["instance"].tolist(), strict=True)],
+        table.index,
     )
     table["node"] = table["node"].where(table["node"] != "", found)
     table["gpu"] = table["gpu"].str.strip().str.lower()

@@ -231,7 +231,7 @@ def _by_region(good: pd.DataFrame, nodes: Mapping[tuple[str, str], str], as_of: 
         line=("line", "first"),
     ).reset_index()
     return table.assign(
-        node=[nodes.get(pair, "") for pair in zip(table["cloud"], table["instance"], strict=True)],
+        node=[nodes.get(pair, "") for pair in zip(table["cloud"].tolist(), table["instance"].tolist(), strict=True)],
         currency="USD",
         source="skypilot",
         quality="A",
