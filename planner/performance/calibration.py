@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,14 @@ class Calibration:
         return model_numbers(setting.model)
 
     def machine_numbers(self, setting: Setting) -> MachineNumbers:
-        return machine_numbers(setting.accelerator, setting.hardware, setting.precision, self.shares, self.curves)
+        return machine_numbers(
+            setting.accelerator,
+            setting.hardware,
+            setting.precision,
+            self.shares,
+            self.curves,
+            half_gradients="pure" in setting.release,
+        )
 
     def unfused(self, setting: Setting) -> float:
         """1 where the stack's attention writes its scores to memory, else 0."""
@@ -87,6 +95,7 @@ def context_of(setting: Setting) -> Context:
     superchip = setting.accelerator.form_factor.startswith(("NVL", "Super"))
     return {
         "all": "1",
+        "framework": setting.framework,
         "stack": stack,
         "family": setting.accelerator.family,
         "gpu": setting.accelerator.id,
@@ -94,6 +103,7 @@ def context_of(setting: Setting) -> Context:
         "kind": "moe" if setting.model.moe else "dense",
         "attention": "mla" if setting.model.mla else "sinks" if setting.model.attention_sinks else "",
         "host": "grace" if superchip else "x86",
+        "biased": "yes" if setting.model.moe and setting.model.mlp_bias else "",
         "drop": "yes" if "drop" in release else "",
         "age": 0.0 if year is None else year - REFERENCE_RELEASE,
         "late": float(year is not None and year >= 2026 + 5 / 12),
@@ -124,12 +134,12 @@ def read_calibration(path: Path) -> Calibration:
     )
 
 
-def _rule(stored: Mapping[str, object]) -> RateRule:
-    by, sigma = stored["by"], stored["sigma"]
-    assert isinstance(by, list) and isinstance(sigma, list)
+def _rule(stored: Mapping[str, Any]) -> RateRule:
     at_most = stored.get("at_most")
-    prior = stored["prior"]
-    assert isinstance(prior, int | float) and (at_most is None or isinstance(at_most, int | float))
     return RateRule(
-        float(prior), tuple(by), tuple(float(s) for s in sigma), None if at_most is None else float(at_most)
+        prior=float(stored["prior"]),
+        by=tuple(stored["by"]),
+        sigma=tuple(float(s) for s in stored["sigma"]),
+        at_most=None if at_most is None else float(at_most),
+        means={key: float(mean) for key, mean in stored.get("means", {}).items()},
     )

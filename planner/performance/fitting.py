@@ -9,11 +9,12 @@ import numpy as np
 
 from planner.performance.arrays import FloatArray
 from planner.performance.calibration import Calibration, context_of
-from planner.performance.machine import machine_numbers
+from planner.performance.machine import MachineNumbers
 from planner.performance.rates import Design, Rates, design
 from planner.performance.rows import LayoutArrays, Run, layout_arrays
-from planner.performance.shapes import model_numbers, stacked
+from planner.performance.shapes import ModelNumbers, stacked
 from planner.performance.steptime import Scope, kernels_of, step_of
+from planner.workload.model import ModelSpec
 
 NOISE = 0.05  # log error at which a residual counts as one standard deviation; beyond it the loss turns linear
 STEP = 1e-4  # of the finite differences, in log parameters
@@ -37,21 +38,22 @@ class Batch:
 
 def batch_of(runs: Sequence[Run], calibration: Calibration) -> Batch:
     """The runs as arrays; equal models and machines are worked out once."""
-    models, machines = {}, {}
+    models: dict[ModelSpec, ModelNumbers] = {}
+    machines: dict[tuple[object, ...], MachineNumbers] = {}
+    keys = []
     for r in runs:
         s = r.setting
-        models.setdefault(s.model, model_numbers(s.model))
-        key = (s.accelerator.id, s.hardware, s.precision)
+        if s.model not in models:
+            models[s.model] = calibration.model_numbers(s)
+        key = (s.accelerator.id, s.hardware, s.precision, "pure" in s.release)
         if key not in machines:
-            machines[key] = machine_numbers(s.accelerator, s.hardware, s.precision, calibration.shares, calibration.curves)
+            machines[key] = calibration.machine_numbers(s)
+        keys.append(key)
     model_at = {m: i for i, m in enumerate(models)}
     machine_at = {m: i for i, m in enumerate(machines)}
     scope = Scope(
         model=stacked(list(models.values()), [model_at[r.setting.model] for r in runs]),
-        machine=stacked(
-            list(machines.values()),
-            [machine_at[(r.setting.accelerator.id, r.setting.hardware, r.setting.precision)] for r in runs],
-        ),
+        machine=stacked(list(machines.values()), [machine_at[key] for key in keys]),
         rates=Rates(*([1.0] * len(Rates.__slots__))),
         seq_length=np.asarray([float(r.setting.seq_length) for r in runs]),
         unfused=np.asarray([calibration.unfused(r.setting) for r in runs]),
@@ -73,7 +75,7 @@ def fit(runs: Sequence[Run], calibration: Calibration, start: Mapping[str, float
 
     Minimises sum of soft-L1 losses of weighted log ratios plus squared parameters over their prior spread.
     """
-    from scipy.optimize import least_squares  # noqa: PLC0415 - kept off the path of commands that do not fit
+    from scipy.optimize import least_squares
 
     batch = batch_of(runs, calibration)
     plan: Design = design(calibration.rules, [context_of(r.setting) for r in runs])
@@ -85,12 +87,12 @@ def fit(runs: Sequence[Run], calibration: Calibration, start: Mapping[str, float
         return np.sign(z) * np.sqrt(2.0 * (np.sqrt(1.0 + z * z) - 1.0))  # soft L1 as a residual
 
     def residuals(values: FloatArray) -> FloatArray:
-        return np.concatenate([pull(batch.predict(plan.rates(values))), values / plan.sigma])
+        return np.concatenate([pull(batch.predict(plan.rates(values))), (values - plan.mean) / plan.sigma])
 
     def jacobian(values: FloatArray) -> FloatArray:
-        pulls = pull(batch.predict(plan.moved(plan.rates(values), STEP)))
+        pulls = pull(batch.predict(plan.moved(values, STEP)))
         return np.vstack([plan.chain((pulls[1:] - pulls[0]) / STEP), np.diag(1.0 / plan.sigma)])
 
-    first = np.asarray([(start or {}).get(name, 0.0) for name in plan.names])
+    first = np.asarray([(start or {}).get(name, mean) for name, mean in zip(plan.names, plan.mean, strict=True)])
     found = least_squares(residuals, first, jac=jacobian, method="trf", xtol=1e-6, ftol=1e-6)
     return {name: float(value) for name, value in zip(plan.names, found.x, strict=True)}

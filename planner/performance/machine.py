@@ -55,6 +55,8 @@ def machine_numbers(
     precision: str,
     shares: Mapping[str, Mapping[str, float]],
     curves: Mapping[str, FloatArray],
+    *,
+    half_gradients: bool = False,
 ) -> MachineNumbers:
     """The figures of one kind of node. `curves` maps `reduce:FAMILY`, `gather:FAMILY`, `out:FABRIC` to (GRID,) arrays."""
     form = FORMATS[precision]
@@ -67,7 +69,7 @@ def machine_numbers(
         ceiling=matmul_ceiling(accelerator, form, shares),
         ceiling_16=matmul_ceiling(accelerator, "bf16", shares),
         operand_bytes={"bf16": 2.0, "fp8": 1.5, "fp4": 1.25}[form if has_format else "bf16"],
-        gradient_bytes=2.0 if precision == "fp16" else 4.0,
+        gradient_bytes=2.0 if precision == "fp16" or half_gradients else 4.0,
         hbm=accelerator.memory_bw_gbyte_per_s * 1e9,
         link=link,
         network=network,
@@ -94,18 +96,23 @@ def link_share(curve: FloatArray, size_bytes: Number) -> Number:
     return low + weight * (curve[below + 1] - low)  # type: ignore[no-any-return]
 
 
-def ring_time(machine: MachineNumbers, curve: FloatArray, size_bytes: Number, ranks: Number, local: Number) -> Number:
-    """Seconds in which a ring passes `size_bytes` once round `ranks` GPUs, of which `local` share a fast-link domain.
+def ring_time(
+    machine: MachineNumbers, curve: FloatArray, size_bytes: Number, ranks: Number, local: Number, *, reduce: bool = False
+) -> Number:
+    """Seconds in which a collective passes `size_bytes` once round `ranks` GPUs, `local` of them in one link domain.
 
-    This is all-gather or reduce-scatter of `size_bytes`: (n-1)/n of it at the bus bandwidth. Across domains each of
-    the group's local ranks brings its network port, up to the link's own rate. Curves were measured on 16 ranks;
-    what counts is bytes a rank, so more ranks need a larger message for the same share of the rate.
+    This is an all-gather or reduce-scatter of `size_bytes`, or with `reduce` half an all-reduce: (n-1)/n of it at the
+    bus bandwidth. Across domains each of the group's local ranks brings its network port, up to the link's own rate;
+    an all-reduce sums inside the domain first, so that only (n-local)/(n-1) of its ring crosses. Curves were measured
+    on 16 ranks; what counts is bytes a rank, so more ranks need a larger message for the same share of the rate.
 
-    Source: the conversions in catalogs/fabrics (bus bandwidth of nccl-tests; rings are bounded by the slower port).
+    Source: the conversions in catalogs/fabrics (bus bandwidth of nccl-tests and what it says of ports).
     """
     size = np.maximum(size_bytes, 2.0**FIRST_LOG2_BYTES)
     inside = 1.0 / (machine.link * link_share(curve, size))
     ports = np.minimum(machine.network * local, machine.link)
     across = 1.0 / np.maximum(ports * link_share(machine.out, size * (16.0 / np.maximum(ranks, 16.0))), 1.0)
+    if reduce:
+        across = across * (ranks - local) / np.maximum(ranks - 1.0, 1.0)
     slowest = np.where(ranks > local, np.maximum(inside, across), inside)
-    return size * (ranks - 1.0) / ranks * slowest  # type: ignore[no-any-return]
+    return size * (ranks - 1.0) / ranks * slowest

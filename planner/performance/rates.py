@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Rates:
     optimizer: Number  # bytes moved by the optimizer / counted
 
 
+BOUND_SHARPNESS = 16.0
 RATE_NAMES = tuple(f.name for f in fields(Rates))
 Context = Mapping[str, str | float]  # what a row is: labels (stack, family, ...) and numbers (age, ...)
 
@@ -47,13 +48,14 @@ class RateRule:
     """How a rate is made: prior x exp(sum of parameters), one parameter for each combination of labels in `by`.
 
     A combination is written "family+format"; "stack*age" is the stack's parameter times the row's number `age`.
-    `sigma` is the prior spread (log) of each parameter.
+    `sigma` is the prior spread (log) of each parameter, `means` their prior means by name where not zero.
     """
 
     prior: float
     by: tuple[str, ...]
     sigma: tuple[float, ...]
     at_most: float | None = None
+    means: Mapping[str, float] = field(default_factory=dict)
 
 
 def parameter_keys(rate: str, rule: RateRule, context: Context) -> list[tuple[str, float, float]]:
@@ -76,7 +78,8 @@ def resolve(rules: Mapping[str, RateRule], values: Mapping[str, float], context:
     out = {}
     for name in RATE_NAMES:
         rule = rules[name]
-        log = sum(values.get(key, 0.0) * weight for key, weight, _ in parameter_keys(name, rule, context))
+        keys = parameter_keys(name, rule, context)
+        log = sum(values.get(key, rule.means.get(key, 0.0)) * weight for key, weight, _ in keys)
         out[name] = _bounded(rule, rule.prior * float(np.exp(log)))
     return Rates(**out)
 
@@ -86,7 +89,8 @@ class Design:
     """Rates of many rows as functions of one parameter vector: log rate = log prior + matrix @ parameters."""
 
     names: tuple[str, ...]
-    sigma: FloatArray  # (p,)
+    mean: FloatArray  # (p,), prior
+    sigma: FloatArray  # (p,), prior
     matrices: Mapping[str, FloatArray]  # rate -> (n, p)
     rules: Mapping[str, RateRule]
 
@@ -99,13 +103,14 @@ class Design:
             }
         )
 
-    def moved(self, rates: Rates, step: float) -> Rates:
+    def moved(self, parameters: FloatArray, step: float) -> Rates:
         """Each rate raised by `step` (of its logarithm) in its own copy of the rows: (rates + 1, n), the first as is."""
         out = {}
         for i, name in enumerate(RATE_NAMES):
-            copies = np.tile(getattr(rates, name), (len(RATE_NAMES) + 1, 1))
-            copies[i + 1] = _bounded(self.rules[name], copies[i + 1] * np.exp(step))
-            out[name] = copies
+            raised = np.zeros((len(RATE_NAMES) + 1, 1))
+            raised[i + 1] = step
+            rule = self.rules[name]
+            out[name] = _bounded(rule, rule.prior * np.exp(self.matrices[name] @ parameters + raised))
         return Rates(**out)
 
     def chain(self, by_rate: FloatArray) -> FloatArray:
@@ -116,11 +121,15 @@ class Design:
 
 def design(rules: Mapping[str, RateRule], contexts: Sequence[Context]) -> Design:
     """The parameters that these rows call for, in a fixed order, and where each enters."""
+    kinds = {tuple(sorted(context.items())): context for context in contexts}
+    found = {
+        kind: [(name, *hit) for name in RATE_NAMES for hit in parameter_keys(name, rules[name], context)]
+        for kind, context in kinds.items()
+    }
     entries = [
-        (name, row, *found)
-        for name in RATE_NAMES
+        (name, row, key, weight, sigma)
         for row, context in enumerate(contexts)
-        for found in parameter_keys(name, rules[name], context)
+        for name, key, weight, sigma in found[tuple(sorted(context.items()))]
     ]
     sigma = {key: s for _, _, key, _, s in entries}
     names = tuple(sorted(sigma))
@@ -128,8 +137,13 @@ def design(rules: Mapping[str, RateRule], contexts: Sequence[Context]) -> Design
     matrices = {name: np.zeros((len(contexts), len(names))) for name in RATE_NAMES}
     for name, row, key, weight, _ in entries:
         matrices[name][row, column[key]] += weight
-    return Design(names, np.asarray([sigma[n] for n in names]), matrices, dict(rules))
+    means = {key: mean for rule in rules.values() for key, mean in rule.means.items()}
+    mean = np.asarray([means.get(n, 0.0) for n in names])
+    return Design(names, mean, np.asarray([sigma[n] for n in names]), matrices, dict(rules))
 
 
 def _bounded(rule: RateRule, value: Number) -> Number:
-    return value if rule.at_most is None else np.minimum(value, rule.at_most)
+    """The value itself well below the bound, the bound far above it, smooth between, so that a fit can feel its way."""
+    if rule.at_most is None:
+        return value
+    return value * (1.0 + (value / rule.at_most) ** BOUND_SHARPNESS) ** (-1.0 / BOUND_SHARPNESS)

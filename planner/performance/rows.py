@@ -147,8 +147,9 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
     if accumulation < 1:
         raise PlannerError(f"{place}: a global batch of {batch} is less than micro-batch {micro} x dp {dp}")
     gpus_per_node = cell.integer("gpus_per_node", 0) or min(8, accelerator.scale_up_domain or 8)
-    recipe = " ".join(w for w in RECIPES if w in name.lower())
-    release = " ".join(w for w in (cell.text("version_or_date"), "tokendrop" if "tokendrop" in recipe else "") if w)
+    recipe = "tokendrop" if "tokendrop" in name.lower() else ""
+    words = (cell.text("version_or_date"), recipe if "drop" in recipe else "", "pure" if "MP mode PURE" in cell.text("notes") else "")
+    release = " ".join(w for w in words if w)
     precision = cell.text("precision").lower() or "bf16"
     if precision not in PRECISIONS:
         raise PlannerError(f"{place}: precision '{precision}' is none of {', '.join(PRECISIONS)}")
@@ -242,7 +243,9 @@ def _model(cell: _Cells, name: str) -> ModelSpec:
 def _model_from_columns(cell: _Cells, name: str) -> ModelSpec:
     layers, hidden, heads = (cell.integer(key, 0) for key in ("n_layers", "hidden", "n_heads"))
     if not (layers and hidden and heads):
-        raise PlannerError(f"{cell.place}: model '{name}' is not in the catalog and n_layers, hidden, n_heads are not all stated")
+        raise PlannerError(
+            f"{cell.place}: model '{name}' is not in the catalog and n_layers, hidden, n_heads are not all stated"
+        )
     gated = cell.text("gated_ffn") in ("1", "1.0", "true", "True")
     ffn = cell.integer("ffn", 0) or (8 * hidden // 3 if gated else 4 * hidden)
     experts, top_k = cell.integer("experts", 0), cell.integer("top_k", 0)

@@ -48,6 +48,7 @@ class ModelNumbers:
     vocab: Number  # padded
     embeddings: Number  # weight matrices of vocab x hidden: 1 tied, 2 untied
     parallel_residual: Number  # 0 or 1
+    rotary: Number  # 0 or 1: no learned positions
     extra_layers: Number  # multi-token prediction, each with the head's work again
 
 
@@ -108,6 +109,7 @@ def model_numbers(model: ModelSpec) -> ModelNumbers:
         vocab=float(-(-model.vocab // multiple) * multiple),
         embeddings=1.0 if model.tied_embeddings else 2.0,
         parallel_residual=1.0 if model.parallel_residual else 0.0,
+        rotary=0.0 if model.learned_positions else 1.0,
         extra_layers=float(model.mtp_layers),
     )
 

@@ -20,7 +20,9 @@ from planner.performance.rates import Rates
 from planner.performance.shapes import ModelNumbers, Number, visible_keys
 
 BACKWARD_ATTENTION = 2.5  # five matmuls where the forward pass has two: FlashAttention recomputes the scores
-SCORE_BYTES = 13.0  # a score, unfused, forward: written, masked and softmaxed, dropped out (with mask), read: 2 + 4 + 5 + 2
+SCORE_BYTES = (
+    13.0  # a score, unfused, forward: written, masked and softmaxed, dropped out (with mask), read: 2 + 4 + 5 + 2
+)
 HOST_SMOOTHNESS = 4.0  # device and host time join as (d^k + h^k)^(1/k): the longer one rules, ties cost a little
 BUCKET_BYTES = 160e6  # gradients travel in buckets of 40 M fp32 values (Megatron-LM's default)
 WEIGHT_BYTES = 2.0
@@ -182,6 +184,7 @@ def kernels_of(
         layers * model.attention_split + (dense + extra - extra_moe) * model.mlp_hidden
     )
     elements = elements + (moe + extra_moe) * tokens / tp * model.shared_split
+    elements = elements + s.unfused * layers * tokens / tp * (1.0 + 2.0 * model.rotary) * model.attention_split  # heads copied, rotated by parts
     pointwise = passes * 2.0 * elements * rates.pointwise / machine.hbm
     routing = passes * 2.0 * routed * rows * (model.expert_hidden + 6.0 * model.hidden) * rates.routing / machine.hbm
 
@@ -190,7 +193,7 @@ def kernels_of(
     ring = np.where(
         sequence_parallel,
         ring_time(machine, machine.up_gather, reduce_bytes, tp, tensor_local),
-        ring_time(machine, machine.up_reduce, reduce_bytes, tp, tensor_local),
+        ring_time(machine, machine.up_reduce, reduce_bytes, tp, tensor_local, reduce=True),
     )
     forward_rings = 2.0 * (layers - routed) * (2.0 - model.parallel_residual) + 2.0 * routed
     backward_rings = 4.0 * (layers - routed) + 2.0 * routed
@@ -291,7 +294,7 @@ def step_of(
     traffic = np.where(ranks > 1, exposed_once + exposed_each, 0.0)
 
     shard = np.where(zero_stage > 0, ranks, 1)
-    states = (dense + experts) * (4.0 + WEIGHT_BYTES + 24.0 / shard)
+    states = (dense + experts) * (6.0 / np.where(sharded, ranks, 1) + 24.0 / shard)  # master copy, moments: in and out
     optimizer = states * rates.optimizer / machine.hbm
     terms = {"bubble": bubble, "pipeline_parallel": pipeline, "data_parallel": traffic, "optimizer": optimizer}
     terms["constant"] = rates.step + 0.0 * optimizer
