@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_plan_json import OFFER, OPTIMIZATION, PLAN
 
-from planner.plan import Change, EpochSchedule, Infeasible, Optimization
+from planner.plan import Change, EpochSchedule, Infeasible, Optimization, Reliability
 from planner.report import figures, layout
 from planner.report.terminal import optimization_table
 
@@ -77,6 +77,27 @@ def test_what_is_beyond_a_check_is_marked_to_be_looked_at():
     text = table(replace(OPTIMIZATION, plan=replace(PLAN, plausibility=checks)))
     assert text.count("look: ") == 3
     assert "look: " not in table()
+
+
+def test_interruptions_say_how_often_what_is_saved_and_what_reserve_that_takes():
+    reliability = Reliability(
+        interruptions=0.58,
+        mean_time_between_s=1.86e6,
+        restart_s=900.0,
+        checkpoint_gb=287.7,
+        checkpoint_s=26.2,
+        checkpoint_interval_s=9858.0,
+        checkpoint_interval_iterations=648,
+        goodput=0.994,
+        reserve_s=133_000.0,
+        reserve_usd=9590.0,
+        reserve_by_cause={"failures": 0.074, "step_time": 0.926},
+        source="a paper",
+    )
+    text = " ".join(table(replace(OPTIMIZATION, plan=replace(PLAN, reliability=reliability))).split())
+    assert "0.58 in the run, one in 21.5 days" in text
+    assert "every 2.74 hours (648 iterations)" in text
+    assert "36.9 hours and 9,590 USD between p50 and p90 (92.6 % step time, 7.4 % failures)" in text
 
 
 def test_a_long_schedule_is_shortened_in_its_middle():

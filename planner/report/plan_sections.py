@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from planner.plan import EpochSchedule, Goal, OfferRef, Optimization, Plan, Plausibility, Quantiles
-from planner.report.figures import Scale, age, chance, money_scale, money_text, range_text, time_scale, time_text
-from planner.report.layout import Page, bar, columns, hanging, wrap
+from planner.plan import EpochSchedule, Goal, OfferRef, Optimization, Plan, Quantiles, Reliability
+from planner.report.figures import Scale, age, chance, money_scale, money_text, time_scale, time_text
+from planner.report.layout import Page, columns, hanging, wrap
 from planner.units import format_bandwidth, format_count, format_number, format_percent, format_short, format_usd
 
 Section = tuple[str, list[str]]
-SMALL_TERM = 0.005  # of a step: smaller terms are printed as one
 
 
 def decision(plan: Plan, answer: Optimization, today: date, page: Page) -> list[Section]:
@@ -20,16 +19,7 @@ def decision(plan: Plan, answer: Optimization, today: date, page: Page) -> list[
         ("Cluster", _cluster(plan, today, page)),
         ("Run", _run(plan, page)),
         ("Schedule", _schedule(plan, answer.goal, page)),
-    ]
-
-
-def evidence(plan: Plan, page: Page) -> list[Section]:
-    """Why to believe it: title and lines of the step, memory, basis and plausibility."""
-    return [
-        ("Step", _step(plan, page)),
-        ("Memory", _memory(plan, page)),
-        ("What the prediction stands on", _basis(plan, page)),
-        ("Plausibility", _plausibility(plan, page)),
+        ("Interruptions", [] if plan.reliability is None else _reliability(plan.reliability, page)),
     ]
 
 
@@ -184,97 +174,23 @@ def _epoch(part: EpochSchedule, scale: Scale, start: date | None) -> tuple[str, 
     return str(part.epoch), span, scale.text(part.start_s), scale.text(part.finish_s)
 
 
-def _step(plan: Plan, page: Page) -> list[str]:
-    step, rate = plan.step_time_s, plan.tokens_per_s_per_gpu
-    text = (
-        f"{format_number(step.p50)} s ({range_text(step.p10, step.p90)}); "
-        f"{format_number(rate.p50)} tokens/s a GPU ({range_text(rate.p10, rate.p90)})"
+def _reliability(found: Reliability, page: Page) -> list[str]:
+    if found.mean_time_between_s is None:
+        return hanging("expected", "none", page)
+    expected = f"{format_number(found.interruptions, 2)} in the run, one in {time_text(found.mean_time_between_s)}; "
+    expected += f"{time_text(found.restart_s)} until training goes on"
+    lines = hanging("expected", expected, page)
+    if found.checkpoint_interval_s is not None:
+        every = f"every {time_text(found.checkpoint_interval_s)}"
+        if found.checkpoint_interval_iterations is not None:
+            every += f" ({format_count(found.checkpoint_interval_iterations)} iterations)"
+        size = f"{format_number(found.checkpoint_gb, 3)} GB, training stands still for {time_text(found.checkpoint_s)}"
+        lines += hanging("checkpoints", f"{every}; {size}", page)
+    lines += hanging("goodput", f"{format_percent(found.goodput)} of the time is training that is kept", page)
+    causes = ", ".join(
+        f"{format_percent(share)} {name.replace('_', ' ')}"
+        for name, share in sorted(found.reserve_by_cause.items(), key=lambda cause: (-cause[1], cause[0]))
+        if share > 0
     )
-    terms = sorted(plan.step_breakdown_s.items(), key=lambda term: (-term[1], term[0]))
-    total = sum(plan.step_breakdown_s.values())
-    if not total > 0:
-        return hanging("a step", text, page)
-    large = [(name, value) for name, value in terms if value >= SMALL_TERM * total]
-    rest = total - sum(value for _, value in large)
-    if rest > 0:
-        large.append(("all else", rest))
-    rows = [
-        (name.replace("_", " "), f"{format_number(value, 3)} s", format_percent(value / total), bar(value / total, 20))
-        for name, value in large
-    ]
-    return hanging("a step", text, page) + columns(rows, "lrrl", page, header=False)
-
-
-def _memory(plan: Plan, page: Page) -> list[str]:
-    memory = plan.memory_gib
-    share = memory.total / memory.capacity
-    text = f"{format_number(memory.total, 3)} of {format_number(memory.capacity, 3)} GiB ({format_percent(share)})"
-    parts = ("weights", "gradients", "optimizer", "activations", "other")
-    listed = ", ".join(f"{part} {format_number(getattr(memory, part), 3)}" for part in parts)
-    drawn = page.styled(bar(share, 30), "bad" if share > 1 else "good")
-    return [f"  {drawn}  {text}", *hanging("fullest GPU", listed, page)]
-
-
-def _basis(plan: Plan, page: Page) -> list[str]:
-    said = {
-        "user": "your own measurement",
-        "measured": "a measurement of this configuration",
-        "interpolated": "measurements nearby, carried over by the model",
-        "modelled": "the model alone: nobody measured near this",
-    }.get(plan.basis, plan.basis)
-    lines = hanging("basis", f"{plan.basis}: {said}", page)
-    if plan.throughput_basis:
-        lines += hanging("in detail", plan.throughput_basis, page)
-    if plan.measurements:
-        shown = list(plan.measurements[:6])
-        more = len(plan.measurements) - len(shown)
-        lines += hanging("measurements", ", ".join(shown) + (f" and {more} more" if more else ""), page)
-    return lines
-
-
-def _plausibility(plan: Plan, page: Page) -> list[str]:
-    found = plan.plausibility
-    model = f"{format_number(plan.model_tflops_per_gpu, 3)} TFLOP/s a GPU (MFU {format_percent(plan.mfu)})"
-    hardware = f"{format_number(plan.hardware_tflops_per_gpu, 3)} with recompute (HFU {format_percent(plan.hfu)})"
-    lines = hanging("model FLOPs", f"{model}; {hardware}", page)
-    if plan.flops_convention:
-        lines += hanging("counted as", plan.flops_convention, page)
-    if found is None:
-        return lines
-    return lines + _checks(plan, found, page)
-
-
-def _checks(plan: Plan, found: Plausibility, page: Page) -> list[str]:
-    lines: list[str] = []
-    share = found.utilization_of_measured_peak
-    if share is not None and found.measured_peak_tflops is not None:
-        text = (
-            f"{_verdict(share <= 1)}: {format_percent(share)} of {format_number(found.measured_peak_tflops, 3)} "
-            "TFLOP/s, the best matrix multiply measured"
-        )
-        lines += _check("under the peak", text, share <= 1, page)
-    lines += _check(
-        "memory fits",
-        f"{_verdict(found.memory_share <= 1)}: {format_percent(found.memory_share)} of what a GPU has",
-        found.memory_share <= 1,
-        page,
-    )
-    if found.six_nd_time_s is not None and found.six_nd_parameters is not None:
-        ratio = plan.time_s.p50 / found.six_nd_time_s
-        near = 0.75 <= ratio <= 1.33
-        text = (
-            f"{_verdict(near)}: 6 × {format_short(found.six_nd_parameters)} parameters × "
-            f"{format_short(plan.tokens)} tokens at that rate take {time_text(found.six_nd_time_s)}; "
-            f"the plan takes {format_number(ratio, 3)} times that"
-        )
-        lines += _check("6ND", text, near, page)
-    return lines
-
-
-def _verdict(holds: bool) -> str:
-    return "yes" if holds else "look"
-
-
-def _check(label: str, text: str, holds: bool, page: Page) -> list[str]:
-    lines = hanging(label, text, page)
-    return lines if holds else [page.styled(line, "warn") for line in lines]
+    reserve = f"{time_text(found.reserve_s)} and {money_text(found.reserve_usd)} between p50 and p90"
+    return lines + hanging("reserve", reserve + (f" ({causes})" if causes else ""), page)

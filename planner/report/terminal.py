@@ -7,6 +7,7 @@ from datetime import date
 
 from planner.plan import Infeasible, Optimization, Plan
 from planner.report import plan_sections
+from planner.report.evidence import evidence as evidence_sections
 from planner.report.figures import chance, money_scale, money_text, time_scale, time_text
 from planner.report.frontier import layout_words
 from planner.report.layout import Page, bullets, columns, hanging, wrap
@@ -33,7 +34,7 @@ def optimization_table(answer: Optimization, *, today: date, width: int = 80, co
     if answer.plan is not None:
         opening = plan_sections.headline(answer.plan, answer, page)
         decision = plan_sections.decision(answer.plan, answer, today, page)
-        evidence = plan_sections.evidence(answer.plan, page)
+        evidence = evidence_sections(answer.plan, page)
     else:
         opening, decision, evidence = _refusal(answer, page), [], []
     sections = [

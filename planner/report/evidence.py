@@ -1,0 +1,117 @@
+"""Why to believe a plan: its step and memory term by term, what the prediction stands on, and checks done by hand."""
+
+from __future__ import annotations
+
+from planner.plan import Plan, Plausibility
+from planner.report.figures import range_text, time_text
+from planner.report.layout import Page, bar, columns, hanging
+from planner.units import format_number, format_percent, format_short
+
+Section = tuple[str, list[str]]
+SMALL_TERM = 0.005  # of a step: smaller terms are printed as one
+
+
+def evidence(plan: Plan, page: Page) -> list[Section]:
+    """Why to believe it: title and lines of the step, memory, basis and plausibility."""
+    return [
+        ("Step", _step(plan, page)),
+        ("Memory", _memory(plan, page)),
+        ("What the prediction stands on", _basis(plan, page)),
+        ("Plausibility", _plausibility(plan, page)),
+    ]
+
+
+def _step(plan: Plan, page: Page) -> list[str]:
+    step, rate = plan.step_time_s, plan.tokens_per_s_per_gpu
+    text = (
+        f"{format_number(step.p50)} s ({range_text(step.p10, step.p90)}); "
+        f"{format_number(rate.p50)} tokens/s a GPU ({range_text(rate.p10, rate.p90)})"
+    )
+    terms = sorted(plan.step_breakdown_s.items(), key=lambda term: (-term[1], term[0]))
+    total = sum(plan.step_breakdown_s.values())
+    if not total > 0:
+        return hanging("a step", text, page)
+    large = [(name, value) for name, value in terms if value >= SMALL_TERM * total]
+    rest = total - sum(value for _, value in large)
+    if rest > 0:
+        large.append(("all else", rest))
+    rows = [
+        (name.replace("_", " "), f"{format_number(value, 3)} s", format_percent(value / total), bar(value / total, 20))
+        for name, value in large
+    ]
+    return hanging("a step", text, page) + columns(rows, "lrrl", page, header=False)
+
+
+def _memory(plan: Plan, page: Page) -> list[str]:
+    memory = plan.memory_gib
+    share = memory.total / memory.capacity
+    text = f"{format_number(memory.total, 3)} of {format_number(memory.capacity, 3)} GiB ({format_percent(share)})"
+    parts = ("weights", "gradients", "optimizer", "activations", "other")
+    listed = ", ".join(f"{part} {format_number(getattr(memory, part), 3)}" for part in parts)
+    drawn = page.styled(bar(share, 30), "bad" if share > 1 else "good")
+    return [f"  {drawn}  {text}", *hanging("fullest GPU", listed, page)]
+
+
+def _basis(plan: Plan, page: Page) -> list[str]:
+    said = {
+        "user": "your own measurement",
+        "measured": "a measurement of this configuration",
+        "interpolated": "measurements nearby, carried over by the model",
+        "modelled": "the model alone: nobody measured near this",
+    }.get(plan.basis, plan.basis)
+    lines = hanging("basis", f"{plan.basis}: {said}", page)
+    if plan.throughput_basis:
+        lines += hanging("in detail", plan.throughput_basis, page)
+    if plan.measurements:
+        shown = list(plan.measurements[:6])
+        more = len(plan.measurements) - len(shown)
+        lines += hanging("measurements", ", ".join(shown) + (f" and {more} more" if more else ""), page)
+    return lines
+
+
+def _plausibility(plan: Plan, page: Page) -> list[str]:
+    found = plan.plausibility
+    model = f"{format_number(plan.model_tflops_per_gpu, 3)} TFLOP/s a GPU (MFU {format_percent(plan.mfu)})"
+    hardware = f"{format_number(plan.hardware_tflops_per_gpu, 3)} with recompute (HFU {format_percent(plan.hfu)})"
+    lines = hanging("model FLOPs", f"{model}; {hardware}", page)
+    if plan.flops_convention:
+        lines += hanging("counted as", plan.flops_convention, page)
+    if found is None:
+        return lines
+    return lines + _checks(plan, found, page)
+
+
+def _checks(plan: Plan, found: Plausibility, page: Page) -> list[str]:
+    lines: list[str] = []
+    share = found.utilization_of_measured_peak
+    if share is not None and found.measured_peak_tflops is not None:
+        text = (
+            f"{_verdict(share <= 1)}: {format_percent(share)} of {format_number(found.measured_peak_tflops, 3)} "
+            "TFLOP/s, the best matrix multiply measured"
+        )
+        lines += _check("under the peak", text, share <= 1, page)
+    lines += _check(
+        "memory fits",
+        f"{_verdict(found.memory_share <= 1)}: {format_percent(found.memory_share)} of what a GPU has",
+        found.memory_share <= 1,
+        page,
+    )
+    if found.six_nd_time_s is not None and found.six_nd_parameters is not None:
+        ratio = plan.time_s.p50 / found.six_nd_time_s
+        near = 0.75 <= ratio <= 1.33
+        text = (
+            f"{_verdict(near)}: 6 × {format_short(found.six_nd_parameters)} parameters × "
+            f"{format_short(plan.tokens)} tokens at that rate take {time_text(found.six_nd_time_s)}; "
+            f"the plan takes {format_number(ratio, 3)} times that"
+        )
+        lines += _check("6ND", text, near, page)
+    return lines
+
+
+def _verdict(holds: bool) -> str:
+    return "yes" if holds else "look"
+
+
+def _check(label: str, text: str, holds: bool, page: Page) -> list[str]:
+    lines = hanging(label, text, page)
+    return lines if holds else [page.styled(line, "warn") for line in lines]
