@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli import catalog, export, frontier, import_, iterations, optimize, schema, track
+from planner.cli import catalog, export, frontier, import_, iterations, optimize, propose, schema, track
 
 app = typer.Typer(
     name="planner",
@@ -44,6 +44,7 @@ _COMMANDS = (
     ("iterations", iterations.iterations, "Iterations of a run from samples, tokens, an index or a log."),
     ("import", import_.import_, "A scenario from other programs' files."),
     ("export", export.export, "Launch-ready files of a saved plan."),
+    ("propose", propose.propose, "The budget proposal: HTML, PDF, XLSX, Markdown."),
     ("track", track.track, "A run against its plan: progress, end, cost, budgets."),
     ("schema", schema.schema, "The JSON Schema of scenarios."),
 )

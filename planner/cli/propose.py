@@ -1,0 +1,77 @@
+"""`planner propose`: the budget proposal of one or more scenarios, in the formats asked for."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.cli.options import Catalog, Quiet, Set
+from planner.cli.options import Date as DateOption
+from planner.cli.output import emit, say
+
+
+def propose(
+    scenarios: Annotated[list[Path], typer.Argument(help="Scenario files (YAML).", metavar="SCENARIO…")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write the documents into.")],
+    format_: Annotated[
+        str, typer.Option("--format", metavar="LIST", help="Some of html, pdf, xlsx, md, separated by commas.")
+    ] = "html,pdf,xlsx,md",
+    date: DateOption = None,
+    lang: Annotated[str, typer.Option("--lang", metavar="en|zh", help="Language of the documents.")] = "en",
+    set_: Set = None,
+    catalog: Catalog = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write a budget proposal that people sign: the ask, options, frontier, costs, schedule, risks, method.
+
+    All formats hold the same content; the same inputs and --date give the same bytes. Nothing is written where a
+    scenario is infeasible (exit code 3).
+
+    Example: planner propose scenarios/neox20b.yaml --format html,pdf -o proposal --date 2026-11-24
+    """
+    from datetime import date as calendar
+
+    from planner import api, search
+    from planner.cli.run import INFEASIBLE
+    from planner.report.proposal.content import build_proposal
+    from planner.report.proposal.locale import locale
+    from planner.report.proposal.writing import formats_of, rendered, write_proposal
+
+    formats = formats_of(format_)
+    locale(lang)  # a wrong language is said before the search
+    day = date.date() if date else calendar.today()  # noqa: DTZ011 - the author's own day
+    overlays = catalog or ()
+    loaded = [api.load_scenario(path, set_ or (), overlays) for path in scenarios]
+    facts = api.load_facts(overlays)
+    outcomes = [search.optimize(scenario, *facts) for scenario in loaded]
+    for scenario, outcome in zip(loaded, outcomes, strict=True):
+        if outcome.infeasibility is not None:
+            say(f"{scenario.name}: infeasible; {outcome.infeasibility.reason}")
+    if any(outcome.plan is None for outcome in outcomes):
+        raise typer.Exit(INFEASIBLE)
+    command = _command(scenarios, format_, day.isoformat(), lang, set_ or (), overlays)
+    proposal = build_proposal(loaded, outcomes, *facts, day=day, language=lang, command=command)
+    for path in write_proposal(output, rendered(proposal, formats)):
+        emit(str(path))
+    say(f"proposal of {day.isoformat()}, {len(proposal.sections)} sections", quiet=quiet)
+
+
+def _command(
+    scenarios: list[Path],
+    formats: str,
+    day: str,
+    lang: str,
+    overrides: list[str] | tuple[str, ...],
+    overlays: list[Path] | tuple[Path, ...],
+) -> str:
+    """What makes the documents again, without a machine's folders: files by their names."""
+    words = ["planner", "propose", *(path.name for path in scenarios), "--format", formats, "--date", day]
+    words += ["--lang", lang] if lang != "en" else []
+    for override in overrides:
+        words += ["--set", override]
+    for overlay in overlays:
+        words += ["--catalog", overlay.name]
+    return shlex.join([*words, "-o", "proposal"])

@@ -1,0 +1,230 @@
+"""The ask, the plan, and where the money goes."""
+
+from __future__ import annotations
+
+from planner.plan import Plan
+from planner.report.proposal.case import Case
+from planner.report.proposal.charts import Axes, Bar, Point, bar_chart, chance_chart
+from planner.report.proposal.locale import DAY_S
+from planner.report.proposal.model import Block, Cell, Facts, Figure, Paragraph, Section, Table
+
+HOUR_S = 3600.0
+
+
+def ask_section(case: Case) -> Section:
+    """How much, by when, how sure: in one sentence, then as figures."""
+    w, plan, choice, terms = case.words, case.plan, case.choice, case.terms
+    sure = w.percent(terms.confidence)
+    sentence = w.say(
+        "ask",
+        money=w.money(choice.cost_sure_usd),
+        model=case.scenario.model.name,
+        tokens=w.big(plan.tokens),
+        passes=passes(case),
+        date=w.date(case.ends(choice.time_sure_s)),
+        sure=sure,
+    )
+    reserve = choice.cost_sure_usd - plan.cost_usd.p50
+    approve = w.say(
+        "f_approve_text",
+        money=w.money(choice.cost_sure_usd),
+        median=w.money(plan.cost_usd.p50),
+        reserve=w.money(reserve),
+    )
+    ready = w.say(
+        "f_ready_text",
+        date=w.date(case.ends(choice.time_sure_s)),
+        time=w.time(choice.time_sure_s),
+        start=start_text(case),
+    )
+    rows = [
+        (w.say("f_approve"), Cell(approve)),
+        (w.say("f_ready"), Cell(ready)),
+        (w.say("f_sure"), Cell(w.say("f_sure_text", sure=sure))),
+        (w.say("f_cluster"), Cell(case.cluster(plan))),
+    ]
+    limits = []
+    if terms.time_s is not None:
+        limits.append(w.say("limit_line_time", limit=w.time(terms.time_s), chance=w.chance(plan.p_within_time)))
+    if terms.cost_usd is not None:
+        limits.append(w.say("limit_line_cost", limit=w.money(terms.cost_usd), chance=w.chance(plan.p_within_cost)))
+    rows.append((w.say("f_limits"), Cell(w.say("clause_joiner").join(limits))))
+    return Section(f"ask-{case.number}", w.say("s_ask"), (Paragraph(sentence, lead=True), Facts(tuple(rows))))
+
+
+def passes(case: Case) -> str:
+    """(4 passes over the data), or the number of iterations."""
+    w, plan = case.words, case.plan
+    if plan.epochs is None:
+        return w.say("passes_iterations", count=w.count(plan.iterations))
+    return w.say("passes_one" if plan.epochs == 1 else "passes", count=w.number(plan.epochs, 4))
+
+
+def start_text(case: Case) -> str:
+    """The first day, and whether it is assumed."""
+    return case.words.say("start_assumed" if case.start_assumed else "start_given", date=case.words.date(case.start))
+
+
+def plan_section(case: Case) -> Section:
+    """What is ordered and run, how long it takes and what it costs."""
+    w, plan, offer = case.words, case.plan, case.plan.offer
+    sentence = w.say(
+        "plan_owned" if offer.pricing == "owned" else "plan_rented",
+        gpus=w.count(plan.gpus),
+        gpu=case.gpu(plan),
+        nodes=w.count(plan.nodes),
+        place=case.place(offer),
+        region=offer.region,
+        time=w.time(plan.time_s.p50),
+        batch=w.count(plan.global_batch),
+        seq=w.count(plan.seq_length),
+        iterations=w.count(plan.iterations),
+    )
+    price = w.say(
+        "price_text",
+        price=w.price(offer.usd_per_gpu_hour),
+        pricing=pricing(case, plan),
+        as_of=offer.as_of or w.say("undated"),
+    )
+    network = (
+        w.say("not_known")
+        if offer.network_gbit_per_s is None
+        else w.say("network_text", rate=w.number(offer.network_gbit_per_s, 4))
+    )
+    rows = [
+        (w.say("f_offer"), Cell(offer.id)),
+        (w.say("f_price"), Cell(price)),
+        (w.say("f_network"), Cell(network)),
+        (w.say("f_software"), Cell(w.say("software_text", framework=plan.framework, precision=plan.precision))),
+        (w.say("f_rate"), Cell(_rate(case))),
+        (w.say("f_basis"), Cell(w.known(f"basis_{plan.basis}") or plan.basis)),
+    ]  # fmt: skip
+    return Section(
+        f"plan-{case.number}",
+        w.say("s_plan"),
+        (Paragraph(sentence), Facts(tuple(rows)), _outcome(case), _chances(case)),
+    )
+
+
+def _rate(case: Case) -> str:
+    w, rate = case.words, case.plan.tokens_per_s_per_gpu
+    low, mid, high = (w.number(value) for value in (rate.p10, rate.p50, rate.p90))
+    return w.say("rate_text", low=low, mid=mid, high=high, mfu=w.percent(case.plan.mfu))
+
+
+def pricing(case: Case, plan: Plan) -> str:
+    """How the machines are paid: on demand, reserved, spot, or one's own."""
+    return case.words.known(f"pricing_{plan.offer.pricing}") or plan.offer.pricing
+
+
+def _outcome(case: Case) -> Table:
+    w, plan, choice, terms = case.words, case.plan, case.choice, case.terms
+    sure = w.percent(terms.confidence)
+    header = tuple(
+        w.say(k, sure=sure) for k in ("h_quantity", "h_p10", "h_p50", "h_sure", "h_p90", "h_limit", "h_chance")
+    )
+    time, cost = plan.time_s, plan.cost_usd
+    rows = (
+        (
+            Cell(w.say("row_time")), w.days_cell(time.p10), w.days_cell(time.p50), w.days_cell(choice.time_sure_s),
+            w.days_cell(time.p90), w.days_cell(terms.time_s), w.chance_cell(plan.p_within_time),
+        ),
+        (
+            Cell(w.say("row_cost")), w.money_cell(cost.p10), w.money_cell(cost.p50), w.money_cell(choice.cost_sure_usd),
+            w.money_cell(cost.p90), w.money_cell(terms.cost_usd), w.chance_cell(plan.p_within_cost),
+        ),
+    )  # fmt: skip
+    return Table(w.say("outcome_caption"), header, rows)
+
+
+def _chances(case: Case) -> Figure:
+    w, terms = case.words, case.terms
+    curve = [(seconds / DAY_S, chance) for seconds, chance in case.curve]
+    points = ((case.plan.time_s.p50, 0.5), (case.choice.time_sure_s, terms.confidence))
+    marks = [
+        Point(seconds / DAY_S, p, group, w.say("mark", chance=w.percent(p), time=w.time(seconds)))
+        for group, (seconds, p) in enumerate(points)
+    ]
+    if terms.confidence == 0.5:
+        marks = marks[1:]
+    title = w.say("fig_chance")
+    described = w.say("list_joiner").join(mark.label for mark in marks)
+    limit = None if terms.time_s is None else terms.time_s / DAY_S
+    if limit is not None and limit > 3 * curve[-1][0]:
+        limit = None
+    text = "" if terms.time_s is None else w.say("limit_time", limit=w.time(terms.time_s))
+    axes = Axes(title, described, w.say("axis_days"), w.say("axis_chance"), limit, None, text)
+    return Figure(f"fig-chance-{case.number}", title, described, chance_chart(curve, marks, axes))
+
+
+def money_parts(case: Case) -> list[tuple[str, float]]:
+    """(key, USD) of what the ask is made of; they add up to the cost at the confidence.
+
+    Compute is undisturbed training at the median speed; interruptions are what checkpoints, lost work and restarts add
+    to the median time; rounding is what billing steps and minimum times add; the reserve lifts 50 % to the confidence.
+    """
+    p, plan, choice = case.study.problem, case.plan, case.choice
+    rate = plan.offer.usd_per_gpu_hour * plan.gpus / HOUR_S
+    work = float(p.clock.median[choice.cell] * p.best_s[choice.cell])
+    storage = p.costs.storage.usd(plan.time_s.p50) if p.costs.storage is not None else 0.0
+    egress = p.costs.egress.usd if p.costs.egress is not None else 0.0
+    compute, failures = rate * work, rate * (plan.time_s.p50 - work)
+    rounding = plan.cost_usd.p50 - compute - failures - storage - egress
+    return [
+        ("compute", compute),
+        ("failures", failures),
+        ("rounding", rounding if abs(rounding) >= 0.005 else 0.0),
+        ("storage", storage),
+        ("egress", egress),
+        ("reserve", choice.cost_sure_usd - plan.cost_usd.p50),
+    ]
+
+
+def money_section(case: Case) -> Section:
+    """Where the money goes: a table that adds up, and the same as bars."""
+    w, total = case.words, case.choice.cost_sure_usd
+    parts = [(key, usd) for key, usd in money_parts(case) if usd or key in ("compute", "failures", "reserve")]
+    sure = w.percent(case.confidence)
+    rows = [
+        (
+            Cell(w.say(f"money_{key}", sure=sure)),
+            w.money_cell(usd),
+            w.percent_cell(usd / total),
+            Cell(_money_why(case, key)),
+        )
+        for key, usd in parts
+    ]
+    rows.append((Cell(w.say("money_total", sure=sure)), w.money_cell(total), w.percent_cell(1.0), Cell("")))
+    header = tuple(w.say(k) for k in ("h_item", "h_usd_plain", "h_share", "h_why"))
+    table = Table(w.say("money_caption"), header, tuple(rows), frozenset({len(rows) - 1}))
+    bars = [Bar(w.say(f"money_{key}", sure=sure), usd, w.money(usd), i) for i, (key, usd) in enumerate(parts)]
+    title = w.say("fig_money")
+    described = w.say("list_joiner").join(f"{bar.label}: {bar.text}" for bar in bars)
+    figure = Figure(
+        f"fig-money-{case.number}", title, described, bar_chart(bars, Axes(title, described, w.say("axis_usd"), ""))
+    )
+    blocks: list[Block] = [Paragraph(w.say("money_intro")), figure, table]
+    missing = [w.say(f"money_{key}") for key in ("storage", "egress") if key not in dict(parts)]
+    if missing:
+        blocks.append(Paragraph(w.say("money_missing", items=w.listed(missing))))
+    return Section(f"money-{case.number}", w.say("s_money"), tuple(blocks))
+
+
+def _money_why(case: Case, key: str) -> str:
+    w, plan, choice = case.words, case.plan, case.choice
+    sure = w.percent(case.confidence)
+    if key == "compute":
+        problem = case.study.problem
+        hours = float(problem.clock.median[choice.cell] * problem.best_s[choice.cell]) / HOUR_S
+        return w.say(
+            "why_compute", gpus=w.count(plan.gpus), hours=w.number(hours, 4), price=w.price(plan.offer.usd_per_gpu_hour)
+        )
+    if key == "failures" and plan.reliability is not None:
+        return w.say("why_failures", count=w.number(plan.reliability.interruptions, 2))
+    if key == "storage" and case.scenario.storage is not None:
+        s = case.scenario.storage
+        return w.say("why_storage", size=w.number(s.size_bytes / 1e12, 4), price=w.price(s.usd_per_gb_month))
+    if key == "egress" and case.scenario.egress is not None:
+        e = case.scenario.egress
+        return w.say("why_egress", size=w.number(e.size_bytes / 1e12, 4), price=w.price(e.usd_per_gb))
+    return w.known(f"why_{key}") and w.say(f"why_{key}", sure=sure) or ""

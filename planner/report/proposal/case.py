@@ -1,0 +1,136 @@
+"""One run of a proposal with all that its sections share: the study, the plan asked for, words, days and money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cached_property
+
+from planner.catalog import Catalog
+from planner.plan import OfferRef, Optimization, Plan
+from planner.report.proposal.locale import Locale, day_after
+from planner.report.proposal.study import Choice, Study, Terms, time_at
+from planner.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A plan that one might choose instead, or why there is none."""
+
+    label: str
+    plan: Plan | None
+    choice: Choice | None
+    within: bool
+    remark: str = ""
+
+
+@dataclass
+class Case:
+    """A run under proposal. `number` counts runs from 0."""
+
+    number: int
+    study: Study
+    catalog: Catalog
+    words: Locale
+    day: date
+
+    @property
+    def scenario(self) -> Scenario:
+        return self.study.scenario
+
+    @property
+    def outcome(self) -> Optimization:
+        return self.study.outcome
+
+    @property
+    def plan(self) -> Plan:
+        """The plan asked for: what `optimize` answers."""
+        assert self.outcome.plan is not None  # noqa: S101 - no case is made of an infeasible scenario
+        return self.outcome.plan
+
+    @property
+    def terms(self) -> Terms:
+        return self.study.terms
+
+    @property
+    def confidence(self) -> float:
+        return self.terms.confidence
+
+    @cached_property
+    def choice(self) -> Choice:
+        """The plan asked for, as a choice of the study.
+
+        Raises
+        ------
+        AssertionError
+            If the study and `optimize` disagree: then no figure of the document could be trusted.
+        """
+        best = self.study.best(self.terms)
+        if best is None or best.time_p50_s != self.plan.time_s.p50 or best.cost_p50_usd != self.plan.cost_usd.p50:
+            raise AssertionError("the proposal's study and optimize disagree on the best plan")
+        return best
+
+    @property
+    def start(self) -> date:
+        """The first day of the run: the scenario's, else the day of the proposal (said where dates are used)."""
+        return self.scenario.budget.start or self.day
+
+    @property
+    def start_assumed(self) -> bool:
+        return self.scenario.budget.start is None
+
+    def ends(self, seconds: float) -> date:
+        """The day on which a run of so many seconds ends."""
+        return day_after(self.start, seconds)
+
+    def gpu(self, plan: Plan | str) -> str:
+        """An accelerator's name as people write it."""
+        key = plan if isinstance(plan, str) else plan.offer.gpu
+        found = self.catalog.accelerators.get(key)
+        return found.name if found is not None else key
+
+    @cached_property
+    def gpus(self) -> list[str]:
+        """The accelerators that any plan of the study uses, by name: their order numbers their colours."""
+        p = self.study.problem
+        used = {int(p.pool[cell]) for cell in self.study.cells.tolist()}
+        return sorted({self.gpu(p.pools[pool].setting.accelerator.id) for pool in used})
+
+    def place(self, offer: OfferRef) -> str:
+        """The cloud, or that the machines are one's own."""
+        return self.words.say("own_place", name=offer.instance) if offer.pricing == "owned" else offer.cloud
+
+    def cluster(self, plan: Plan) -> str:
+        """80 × H100, nebius."""
+        return self.words.say(
+            "cluster", gpus=self.words.count(plan.gpus), gpu=self.gpu(plan), place=self.place(plan.offer)
+        )
+
+    def cluster_of(self, choice: Choice) -> str:
+        """The same of a choice."""
+        offer = self.study.offer(choice)
+        place = self.words.say("own_place", name=offer.instance) if offer.pricing == "owned" else offer.cloud
+        return self.words.say(
+            "cluster", gpus=self.words.count(self.study.gpus(choice)), gpu=self.gpu(offer.gpu), place=place
+        )
+
+    @cached_property
+    def curve(self) -> list[tuple[float, float]]:
+        """(seconds, chance of being done by then) of the plan asked for."""
+        import numpy as np
+
+        problem, cell = self.study.problem, np.array([self.choice.cell])
+        levels = [0.01, 0.02, 0.05, *(n / 20 for n in range(2, 19)), 0.95, 0.98, 0.99]
+        return [(float(time_at(problem, p, problem.best_s[cell], cell)[0]), p) for p in levels]
+
+    @cached_property
+    def frontier(self) -> list[Choice]:
+        """What no other plan beats in median time and cost, whatever the budgets, fastest first."""
+        return self.study.frontier(replace(self.terms, time_s=None, cost_usd=None))
+
+    @cached_property
+    def options(self) -> tuple[Option, ...]:
+        """The plans compared: the one asked for, cheapest, fastest, balanced, each cloud, own machines."""
+        from planner.report.proposal.options import options_of
+
+        return options_of(self)

@@ -1,0 +1,259 @@
+"""The proposal's charts, in one visual language: labels beside what they name, units on axes, the plan in bold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from planner.report.proposal.svg import FONT, WIDTH, Drawing, fitted, hue, log_ticks, text_width, ticks
+from planner.units import format_number
+
+ROW = 22.0  # height of a bar and the room around it
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A plan in the plane of time and cost, in the axes' units; `group` numbers its colour."""
+
+    x: float
+    y: float
+    group: int
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A row of a range chart: low, middle and high, in the axis' unit."""
+
+    label: str
+    low: float
+    middle: float
+    high: float
+    text: str
+    strong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    label: str
+    value: float
+    text: str
+    group: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """Words and limits of a chart of two axes."""
+
+    title: str
+    description: str
+    x: str
+    y: str
+    x_limit: float | None = None
+    y_limit: float | None = None
+    x_limit_text: str = ""
+    y_limit_text: str = ""
+
+
+def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str], axes: Axes) -> str:
+    """Time (logarithmic) against cost of the plans that no other beats, the one asked for marked."""
+    height, left, right, top, bottom = 300.0, 58.0, 14.0, 40.0, 42.0
+    d = Drawing(height, axes.title, axes.description)
+    everything = [*points, asked]
+    low = min(p.x for p in everything) * 0.85
+    high = max([p.x for p in everything] + ([axes.x_limit] if axes.x_limit else [])) * 1.12
+    tallest = max([p.y for p in everything] + ([axes.y_limit] if axes.y_limit else [])) * 1.08
+    lowest = min(p.y for p in everything) * 0.94
+    lowest = 0.0 if lowest < 0.35 * tallest else lowest  # points, not bars: an axis need not start at 0
+
+    def x(value: float) -> float:
+        return left + (WIDTH - left - right) * math.log(value / low) / math.log(high / low)
+
+    def y(value: float) -> float:
+        return height - bottom - (height - top - bottom) * (value - lowest) / (tallest - lowest)
+
+    for tick in [t for t in ticks(tallest, 5 if lowest == 0 else 12) if t >= lowest]:
+        d.line([(left, y(tick)), (WIDTH - right, y(tick))], "grid")
+        d.text(left - 6, y(tick) + 4, format_number(tick, 3), "soft", "end")
+    for tick in _apart(log_ticks(low, high), x, 34):
+        d.line([(x(tick), height - bottom), (x(tick), height - bottom + 4)], "soft")
+        d.text(x(tick), height - bottom + 17, format_number(tick, 3), "soft", "middle")
+    d.text(WIDTH - right, height - 6, axes.x, "ink", "end")
+    d.text(4, 13, axes.y, "ink")
+    if axes.x_limit and axes.x_limit < high:
+        d.line([(x(axes.x_limit), top - 8), (x(axes.x_limit), height - bottom)], "limit", 1, "5 3")
+        d.text(x(axes.x_limit) - 5, top + 4, axes.x_limit_text, "ink", "end")
+    if axes.y_limit and axes.y_limit < tallest:
+        d.line([(left, y(axes.y_limit)), (WIDTH - right, y(axes.y_limit))], "limit", 1, "5 3")
+        d.text(WIDTH - right, y(axes.y_limit) - 5, axes.y_limit_text, "ink", "end")
+    steps: list[tuple[float, float]] = []
+    for one in points:
+        if steps:
+            steps.append((x(one.x), steps[-1][1]))
+        steps.append((x(one.x), y(one.y)))
+    if len(steps) > 1:
+        d.line(steps, "soft", 1)
+    for one in points:
+        d.dot(x(one.x), y(one.y), hue(one.group), 2.6)
+    _group_labels(d, points, groups)
+    d.dot(x(asked.x), y(asked.y), "ink", 6.5, hollow=True)
+    d.dot(x(asked.x), y(asked.y), hue(asked.group), 4)
+    anchor = "end" if x(asked.x) > WIDTH * 0.6 else "start"
+    shift = -10 if anchor == "end" else 10
+    d.text(x(asked.x) + shift, y(asked.y) + 20, asked.label, "ink", anchor, bold=True)
+    return d.svg()
+
+
+def _group_labels(d: Drawing, points: Sequence[Point], groups: Sequence[str]) -> None:
+    """Each colour in use and its name, in a row over the plot."""
+    at = WIDTH - 14.0
+    present = [n for n in range(len(groups)) if any(p.group == n for p in points)]
+    for number in reversed(present):
+        text = groups[number]
+        at -= text_width(text)
+        d.text(at, 13, text, "ink")
+        d.dot(at - 9, 9, hue(number), 4)
+        at -= 26
+
+
+def range_chart(rows: Sequence[Interval], axes: Axes) -> str:
+    """One line a row: low to high, the middle as a dot; the limit dashed through all."""
+    label = min(max([text_width(r.label) for r in rows] + [60]) + 12, WIDTH * 0.42)
+    value = max([text_width(r.text) for r in rows] + [20]) + 8
+    top, bottom = 24.0, 36.0
+    height = top + ROW * len(rows) + bottom
+    d = Drawing(height, axes.title, axes.description)
+    left, right = label, WIDTH - value
+    high = max([r.high for r in rows] + ([axes.x_limit] if axes.x_limit else [])) * 1.04
+
+    def x(at: float) -> float:
+        return left + (right - left) * at / high
+
+    for tick in _apart(ticks(high, 6), x, 40):
+        d.line([(x(tick), top), (x(tick), height - bottom)], "grid")
+        d.text(x(tick), height - bottom + 15, format_number(tick, 3), "soft", "middle")
+    d.text(right, height - 4, axes.x, "ink", "end")
+    if axes.x_limit:
+        d.line([(x(axes.x_limit), top - 6), (x(axes.x_limit), height - bottom)], "limit", 1, "5 3")
+        anchor = "end" if x(axes.x_limit) > WIDTH / 2 else "start"
+        d.text(x(axes.x_limit) + (-4 if anchor == "end" else 4), top - 10, axes.x_limit_text, "ink", anchor)
+    for number, row in enumerate(rows):
+        y = top + ROW * (number + 0.5)
+        role = "c1" if row.strong else "c0"
+        d.text(0, y + 4, fitted(row.label, label - 8), "ink", bold=row.strong)
+        d.line([(x(row.low), y), (x(row.high), y)], role, 5 if row.strong else 4)
+        d.dot(x(row.middle), y, "ink", 4)
+        d.text(WIDTH, y + 4, row.text, "ink", "end", bold=row.strong)
+    return d.svg()
+
+
+def bar_chart(rows: Sequence[Bar], axes: Axes) -> str:
+    """Bars from zero, longest label to the left, value at the end."""
+    label = min(max([text_width(r.label) for r in rows] + [60]) + 12, WIDTH * 0.45)
+    value = max([text_width(r.text) for r in rows] + [20]) + 10
+    height = 8 + ROW * len(rows) + 24
+    d = Drawing(height, axes.title, axes.description)
+    high = max([r.value for r in rows] + [1e-300])
+    for number, row in enumerate(rows):
+        y = 8 + ROW * number
+        long = (WIDTH - label - value) * row.value / high
+        d.text(0, y + 15, fitted(row.label, label - 8), "ink")
+        d.rect(label, y + 3, max(long, 1.0), ROW - 7, hue(row.group))
+        d.text(label + max(long, 1.0) + 6, y + 15, row.text, "ink")
+    d.line([(label, 6), (label, 8 + ROW * len(rows))], "soft")
+    d.text(label, height - 4, axes.x, "soft")
+    return d.svg()
+
+
+def stacked_chart(parts: Sequence[Bar], capacity: float, capacity_text: str, axes: Axes) -> str:
+    """One bar of parts against a capacity, each part named below in its colour."""
+    names = [f"{part.label} {part.text}" for part in parts]
+    rows: list[list[int]] = [[]]
+    used = 0.0
+    for number, name in enumerate(names):
+        wide = text_width(name) + 30
+        if rows[-1] and used + wide > WIDTH:
+            rows.append([])
+            used = 0.0
+        rows[-1].append(number)
+        used += wide
+    height = 58 + 20 * len(rows) + 18
+    d = Drawing(height, axes.title, axes.description)
+    scale = (WIDTH - 6) / max(capacity, sum(part.value for part in parts))
+    at = 0.0
+    for number, part in enumerate(parts):
+        d.rect(at, 20, part.value * scale, 26, hue(number))
+        at += part.value * scale
+    d.line([(capacity * scale, 12), (capacity * scale, 52)], "limit", 1.5, "5 3")
+    d.text(capacity * scale, 10, capacity_text, "ink", "end")
+    for line, row in enumerate(rows):
+        at = 0.0
+        for number in row:
+            d.rect(at, 60 + 20 * line, 10, 10, hue(number))
+            d.text(at + 15, 69 + 20 * line, names[number], "ink")
+            at += text_width(names[number]) + 30
+    d.text(0, height - 3, axes.x, "soft")
+    return d.svg()
+
+
+def chance_chart(curve: Sequence[tuple[float, float]], marks: Sequence[Point], axes: Axes) -> str:
+    """Chance (0 to 1) of being done by a time; marks are points on it with their words."""
+    height, left, right, top, bottom = 250.0, 48.0, 16.0, 30.0, 42.0
+    d = Drawing(height, axes.title, axes.description)
+    low = min(p[0] for p in curve)
+    high = max([p[0] for p in curve] + ([axes.x_limit] if axes.x_limit else []))
+    low, high = low - 0.05 * (high - low), high + 0.05 * (high - low)
+
+    def x(value: float) -> float:
+        return left + (WIDTH - left - right) * (value - low) / (high - low or 1.0)
+
+    def y(value: float) -> float:
+        return height - bottom - (height - top - bottom) * value
+
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        d.line([(left, y(tick)), (WIDTH - right, y(tick))], "grid")
+        d.text(left - 6, y(tick) + 4, f"{tick * 100:.0f}%", "soft", "end")
+    for tick in _apart([t for t in ticks(high, 8) if t >= low], x, 34):
+        d.line([(x(tick), height - bottom), (x(tick), height - bottom + 4)], "soft")
+        d.text(x(tick), height - bottom + 17, format_number(tick, 3), "soft", "middle")
+    d.text(WIDTH - right, height - 6, axes.x, "ink", "end")
+    d.text(4, 13, axes.y, "ink")
+    if axes.x_limit:
+        d.line([(x(axes.x_limit), top), (x(axes.x_limit), height - bottom)], "limit", 1, "5 3")
+        d.text(x(axes.x_limit) - 5, height - bottom - 8, axes.x_limit_text, "ink", "end")
+    d.line([(x(a), y(b)) for a, b in curve], "c0", 2.2)
+    for mark in marks:
+        d.dot(x(mark.x), y(mark.y), hue(mark.group), 4.5)
+        anchor = "end" if x(mark.x) > WIDTH * 0.5 else "start"
+        d.text(
+            x(mark.x) + (-9 if anchor == "end" else 9),
+            y(mark.y) + (2 if anchor == "end" else 14),
+            mark.label,
+            "ink",
+            anchor,
+        )
+    return d.svg()
+
+
+def _apart(values: Sequence[float], place, room: float) -> list[float]:  # type: ignore[no-untyped-def]
+    """The values whose labels do not run into the one before."""
+    out: list[float] = []
+    for value in values:
+        if not out or place(value) - place(out[-1]) >= room:
+            out.append(value)
+    return out
+
+
+__all__ = [
+    "FONT",
+    "Axes",
+    "Bar",
+    "Interval",
+    "Point",
+    "bar_chart",
+    "chance_chart",
+    "frontier_chart",
+    "range_chart",
+    "stacked_chart",
+]

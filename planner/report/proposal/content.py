@@ -1,0 +1,127 @@
+"""`build_proposal`: scenarios and their answers to one document, in one language, that every format then writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from planner.catalog import Catalog
+from planner.performance.calibration import Calibration
+from planner.plan import Optimization
+from planner.report.proposal.ask import ask_section, money_section, plan_section
+from planner.report.proposal.case import Case
+from planner.report.proposal.embedded import explorer_data, ledger_of
+from planner.report.proposal.evidence import appendix_section, assumptions_section, method_section
+from planner.report.proposal.locale import Locale, locale
+from planner.report.proposal.model import Cell, Paragraph, Proposal, Section, Table
+from planner.report.proposal.options import frontier_section, options_section, sensitivity_section
+from planner.report.proposal.outlook import risks_section, schedule_section
+from planner.report.proposal.study import study
+from planner.scenario import Scenario
+
+_SECTIONS = (
+    ask_section,
+    plan_section,
+    options_section,
+    frontier_section,
+    money_section,
+    schedule_section,
+    risks_section,
+    sensitivity_section,
+    assumptions_section,
+    method_section,
+    appendix_section,
+)
+
+
+def build_proposal(
+    scenarios: Sequence[Scenario],
+    outcomes: Sequence[Optimization],
+    catalog: Catalog,
+    calibration: Calibration,
+    *,
+    day: date,
+    language: str = "en",
+    command: str = "",
+) -> Proposal:
+    """The proposal of one or more runs, each with the plan that `optimize` answers.
+
+    Parameters
+    ----------
+    outcomes : one feasible answer a scenario, in order
+    day : the day it is made: ages of prices are told as of it, and runs without a start begin on it
+    command : what rebuilds the document
+
+    Raises
+    ------
+    PlannerError
+        If the language is not known.
+    """
+    words = locale(language)
+    cases = [
+        Case(number, study(scenario, outcome, catalog, calibration), catalog, words, day)
+        for number, (scenario, outcome) in enumerate(zip(scenarios, outcomes, strict=True))
+    ]
+    many = len(cases) > 1
+    sections: list[Section] = [_together(cases, words)] if many else []
+    for case in cases:
+        if many:
+            sections.append(Section(f"run-{case.number}", case.scenario.name, ()))
+        for build in _SECTIONS:
+            section = build(case)
+            sections.append(Section(section.id, section.title, section.blocks, 3) if many else section)
+    names = words.listed([case.scenario.name for case in cases])
+    return Proposal(
+        language=language,
+        title=words.say("title", name=names),
+        day=day,
+        day_text=words.date(day),
+        sections=tuple(sections),
+        colophon=_colophon(cases, words, command),
+        words={key: text for key, text in words.sentences.items() if key.startswith("ui_")},
+        explorers=tuple(explorer_data(case) for case in cases),
+        ledgers=tuple(ledger_of(case) for case in cases),
+    )
+
+
+def _together(cases: Sequence[Case], words: Locale) -> Section:
+    """Several runs: what each asks, and the sum."""
+    total = sum(case.choice.cost_sure_usd for case in cases)
+    latest = max(case.ends(case.choice.time_sure_s) for case in cases)
+    rows = [
+        (
+            Cell(case.scenario.name),
+            Cell(case.cluster(case.plan)),
+            words.money_cell(case.plan.cost_usd.p50),
+            words.money_cell(case.choice.cost_sure_usd),
+            Cell(words.date(case.ends(case.choice.time_sure_s))),
+            words.percent_cell(case.confidence),
+        )
+        for case in cases
+    ]
+    rows.append(
+        (
+            Cell(words.say("money_total_runs")), Cell(""),
+            words.money_cell(sum(case.plan.cost_usd.p50 for case in cases)),
+            words.money_cell(total), Cell(words.date(latest)), Cell(""),
+        )
+    )  # fmt: skip
+    header = tuple(words.say(k) for k in ("h_run", "h_cluster", "h_usd", "h_usd_asked", "h_ready", "h_confidence"))
+    table = Table(words.say("together_caption"), header, tuple(rows), frozenset({len(rows) - 1}))
+    text = words.say("together", money=words.money(total), count=words.count(len(cases)), date=words.date(latest))
+    return Section(
+        "together", words.say("s_ask"), (Paragraph(text, lead=True), table, Paragraph(words.say("together_note")))
+    )
+
+
+def _colophon(cases: Sequence[Case], words: Locale, command: str) -> tuple[tuple[str, str], ...]:
+    first = cases[0].outcome.provenance
+    rows = [(words.say("c_version"), f"planner {first.planner}")]
+    rows += [
+        (words.say("c_scenario", name=case.scenario.name), case.outcome.provenance.scenario_digest) for case in cases
+    ]
+    rows.append((words.say("c_catalog"), first.catalog_digest))
+    rows.append((words.say("c_calibration"), first.calibration_digest))
+    if command:
+        rows.append((words.say("c_command"), command))
+    return tuple(rows)

@@ -1,0 +1,134 @@
+"""What travels inside the documents: every run worth a look for the page's controls, and plans for the workbook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from planner.performance.arrays import RECOMPUTE
+from planner.report.proposal.case import Case
+from planner.report.proposal.model import Ledger, PlanRow
+from planner.report.proposal.options import spaced, window
+from planner.report.proposal.study import Choice
+from planner.search.problem import node_range
+
+LEDGER_PLANS = 60
+
+
+def explorer_data(case: Case) -> Mapping[str, Any]:
+    """Per-offer frontiers at three confidences, as numbers that a script turns into the search's own answers.
+
+    `pools[i].cells` rows: nodes, GPUs, global batch, layout text, median seconds, seconds at each of `levels`.
+    `offers` rows say which pools they sell, their price, and least and most nodes.
+    """
+    study, p = case.study, case.study.problem
+    times = [study.times(0.5), *(study.times(level) for level in study.levels)]
+    pools: list[dict[str, Any]] = [
+        {"gpu": case.gpu(pool.setting.accelerator.id), "framework": pool.setting.framework, "cells": []}
+        for pool in p.pools
+    ]
+    for i, cell in enumerate(study.cells.tolist()):
+        pools[int(p.pool[cell])]["cells"].append(
+            [
+                int(p.nodes[cell]),
+                int(p.gpus[cell]),
+                int(p.batch[cell]),
+                _layout_text(case, cell),
+                *(float(t[i]) for t in times),
+            ]
+        )
+    offers = []
+    for offer in p.offers:
+        low, high = node_range(offer, case.scenario)
+        sold = [n for n, pool in enumerate(p.pools) if any(o.id == offer.id for o in pool.offers) and pools[n]["cells"]]
+        if sold:
+            offers.append(
+                {
+                    "id": offer.id,
+                    "cloud": offer.cloud,
+                    "own": offer.pricing == "owned",
+                    "price": offer.usd_per_gpu_hour,
+                    "pools": sold,
+                    "low": low,
+                    "high": high,
+                }
+            )
+    terms, costs = case.terms, p.costs
+    return {
+        "name": case.scenario.name,
+        "gpus": case.gpus,
+        "objective": terms.objective,
+        "usd_per_day": terms.usd_per_day,
+        "levels": list(study.levels),
+        "confidence": terms.confidence,
+        "time_s": terms.time_s,
+        "cost_usd": terms.cost_usd,
+        "reach_time_s": study.reach_time_s,
+        "reach_cost_usd": study.reach_cost_usd,
+        "asked": {"time_s": case.choice.time_p50_s, "cost_usd": case.choice.cost_p50_usd},
+        "storage_usd_per_s": costs.storage.usd(1.0) if costs.storage is not None else 0.0,
+        "egress_usd": costs.egress.usd if costs.egress is not None else 0.0,
+        "billing_step_s": costs.terms.billing_step_s if costs.terms is not None else None,
+        "minimum_time_s": costs.terms.minimum_time_s if costs.terms is not None else None,
+        "pools": pools,
+        "offers": offers,
+    }
+
+
+def _layout_text(case: Case, cell: int) -> str:
+    p = case.study.problem
+    t, row = p.site(int(p.pool[cell])).table, int(p.row[cell])
+    parts = [f"tp{t.tp[row]}", f"pp{t.pp[row]}" + (f"×{t.vpp[row]}" if t.vpp[row] > 1 else ""), f"dp{p.dp[cell]}"]
+    parts += [f"cp{t.cp[row]}"] if t.cp[row] > 1 else []
+    parts += [f"ep{t.ep[row]}"] if t.ep[row] > 1 else []
+    parts.append(f"zero{t.zero_stage[row]}")
+    recompute = RECOMPUTE[int(t.recompute[row])]
+    parts += [f"recompute {recompute}"] if recompute != "none" else []
+    return " ".join([*parts, f"mb{p.micro[cell]}"])
+
+
+def ledger_of(case: Case) -> Ledger:
+    """The workbook's plans: the options, then the frontier around the budgets."""
+    options = [(o.label, o.choice) for o in case.options if o.choice is not None]
+    seen = {choice.key for _, choice in options}
+    rows = [_row(case, label, choice) for label, choice in options]
+    line = spaced(case, window(case), LEDGER_PLANS)
+    rows += [_row(case, "", choice) for choice in line if choice.key not in seen]
+    terms, costs = case.terms, case.study.problem.costs
+    return Ledger(
+        name=case.scenario.name,
+        confidence=terms.confidence,
+        start=case.start,
+        start_assumed=case.start_assumed,
+        time_budget_s=terms.time_s,
+        cost_budget_usd=terms.cost_usd,
+        storage_usd_per_s=costs.storage.usd(1.0) if costs.storage is not None else 0.0,
+        egress_usd=costs.egress.usd if costs.egress is not None else 0.0,
+        billing_step_s=costs.terms.billing_step_s if costs.terms is not None else None,
+        minimum_time_s=costs.terms.minimum_time_s if costs.terms is not None else None,
+        plans=tuple(rows),
+    )
+
+
+def _row(case: Case, label: str, choice: Choice) -> PlanRow:
+    p, w, offer = case.study.problem, case.words, case.study.offer(choice)
+    cluster = case.cluster_of(choice)
+    name = w.say("plan_name", label=label, cluster=cluster) if label else cluster
+    return PlanRow(
+        label=name,
+        cluster=cluster,
+        offer=offer.id,
+        gpu=case.gpu(offer.gpu),
+        cloud=offer.cloud,
+        gpus=case.study.gpus(choice),
+        usd_per_gpu_hour=offer.usd_per_gpu_hour,
+        time_p50_s=choice.time_p50_s,
+        time_confidence_s=choice.time_sure_s,
+        cost_p50_usd=choice.cost_p50_usd,
+        cost_confidence_usd=choice.cost_sure_usd,
+        work_s=float(np.float64(p.clock.median[choice.cell]) * p.best_s[choice.cell]),
+        batch=int(p.batch[choice.cell]),
+        layout=_layout_text(case, choice.cell),
+    )

@@ -1,0 +1,215 @@
+"""For the one who checks: assumptions and sources, the method in half a page, layout, memory and step of the plan."""
+
+from __future__ import annotations
+
+from planner.report.figures import age
+from planner.report.frontier import layout_words
+from planner.report.proposal.case import Case
+from planner.report.proposal.charts import Axes, Bar, bar_chart, stacked_chart
+from planner.report.proposal.model import Cell, Facts, Figure, Paragraph, Section, Table
+from planner.report.proposal.sentences import translated
+
+SMALL_TERM = 0.005  # of a step: smaller terms are drawn as one
+MEMORY = ("weights", "gradients", "optimizer", "activations", "other")
+
+
+def assumptions_section(case: Case) -> Section:
+    """Prices with their dates and sources, and every default that was used."""
+    w = case.words
+    seen, rows = set(), []
+    for option in case.options:
+        if option.plan is None or option.plan.offer.id in seen:
+            continue
+        offer = option.plan.offer
+        seen.add(offer.id)
+        rows.append(
+            (
+                Cell(offer.id),
+                w.number_cell(offer.usd_per_gpu_hour, 4),
+                Cell(offer.as_of or w.say("undated")),
+                Cell(_age(case, option.plan.offer)),
+                Cell(offer.source + (f" ({offer.quality})" if offer.quality else "")),
+            )
+        )
+    prices = Table(
+        w.say("prices_caption"),
+        tuple(w.say(k) for k in ("h_offer", "h_usd_hour", "h_as_of", "h_age", "h_source")),
+        tuple(rows),
+    )
+    blocks: list[Paragraph | Table | Facts] = [Paragraph(w.say("assumptions_intro", date=w.date(case.day))), prices]
+    given = [(Cell(default.key), Cell(translated(w, default.value))) for default in case.outcome.defaults]
+    if case.start_assumed:
+        given.append((Cell("budget.start"), Cell(w.say("default_start", date=w.date(case.day)))))
+    if given:
+        blocks.append(Table(w.say("defaults_caption"), tuple(w.say(k) for k in ("h_key", "h_taken")), tuple(given)))
+    return Section(f"assumptions-{case.number}", w.say("s_assumptions"), tuple(blocks))
+
+
+def _age(case: Case, offer) -> str:  # type: ignore[no-untyped-def]
+    """How old a price is on the day of the proposal."""
+    text = age(offer, case.day)
+    if case.words.language == "en":
+        return text
+    first, last = offer.as_of_earliest or offer.as_of_latest, offer.as_of_latest or offer.as_of_earliest
+    if first is None or last is None:
+        return case.words.say("undated")
+    oldest, newest = (case.day - first).days, max((case.day - last).days, 0)
+    if oldest < 0:
+        return case.words.say("age_after")
+    return case.words.say("age_days", days=f"{oldest}" if oldest == newest else f"{newest}–{oldest}")
+
+
+def method_section(case: Case) -> Section:
+    """How the figures came about, in half a page."""
+    w, c = case.words, case.outcome.certificate
+    pruned = w.count(sum(c.pruned.values()))
+    first = w.say(
+        "method_1",
+        space=w.count(c.space),
+        offers=w.count(case.outcome.provenance.offers or 0),
+        pruned=pruned,
+        evaluated=w.count(c.evaluated),
+    )
+    rest = (w.say("method_2"), w.say("method_3", sure=w.percent(case.confidence)), w.say("method_4"))
+    blocks = [Paragraph(text) for text in (first, *rest)]
+    return Section(f"method-{case.number}", w.say("s_method"), tuple(blocks))
+
+
+def appendix_section(case: Case) -> Section:
+    """Layout, memory and step-time breakdown, and what one can check by hand."""
+    return Section(
+        f"appendix-{case.number}",
+        case.words.say("s_appendix"),
+        (_layout(case), _memory(case), _step_figure(case), _step(case), _checks(case)),
+    )
+
+
+def _layout(case: Case) -> Facts:
+    w, plan, layout = case.words, case.plan, case.plan.layout
+    cut = w.say(
+        "batch_cut",
+        batch=w.count(plan.global_batch),
+        micro=w.count(layout.micro_batch),
+        dp=w.count(layout.dp),
+        accum=w.count(layout.grad_accum),
+    )
+    rows = [
+        (w.say("f_layout"), Cell(layout_words(layout) + (" sp" if layout.sequence_parallel else ""))),
+        (w.say("f_tp"), w.count_cell(layout.tp)),
+        (w.say("f_pp"), Cell(w.count(layout.pp) + (f" × {layout.vpp}" if layout.vpp > 1 else ""))),
+        (w.say("f_dp"), w.count_cell(layout.dp)),
+        (w.say("f_cp_ep"), Cell(f"{layout.cp} / {layout.ep}")),
+        (w.say("f_zero"), Cell(str(layout.zero_stage))),
+        (w.say("f_recompute"), Cell(w.known(f"recompute_{layout.recompute}") or layout.recompute)),
+        (w.say("f_batch"), Cell(cut)),
+        (
+            w.say("f_iterations"),
+            Cell(w.say("iterations_text", iterations=w.count(plan.iterations), tokens=w.big(plan.tokens))),
+        ),
+    ]
+    if plan.iterations_per_epoch is not None:
+        rows.append(
+            (
+                w.say("f_per_epoch"),
+                Cell(
+                    w.say(
+                        "per_epoch_text",
+                        full=w.count(plan.iterations_per_epoch),
+                        left=w.count(plan.leftover_samples or 0),
+                    )
+                ),
+            )
+        )
+    return Facts(tuple(rows))
+
+
+def _memory(case: Case) -> Figure:
+    w, memory = case.words, case.plan.memory_gib
+    parts = [Bar(w.say(f"memory_{part}"), getattr(memory, part), w.number(getattr(memory, part))) for part in MEMORY]
+    title = w.say("fig_memory")
+    capacity = w.say("memory_capacity", total=w.number(memory.total), capacity=w.number(memory.capacity))
+    described = f"{w.say('list_joiner').join(f'{p.label} {p.text}' for p in parts)}. {capacity}"
+    axes = Axes(title, described, w.say("axis_gib"), "")
+    return Figure(f"fig-memory-{case.number}", title, described, stacked_chart(parts, memory.capacity, capacity, axes))
+
+
+def _terms(case: Case) -> list[tuple[str, float]]:
+    w = case.words
+    items = sorted(case.plan.step_breakdown_s.items(), key=lambda item: (-item[1], item[0]))
+    total = sum(value for _, value in items)
+    large = [
+        (w.known(f"term_{key}") or key.replace("_", " "), value) for key, value in items if value >= SMALL_TERM * total
+    ]
+    rest = total - sum(value for _, value in large)
+    return [*large, (w.say("term_rest"), rest)] if rest > 0 else large
+
+
+def _step_figure(case: Case) -> Figure:
+    w = case.words
+    bars = [Bar(label, value, w.say("seconds", value=w.number(value))) for label, value in _terms(case)]
+    title = w.say("fig_step", step=w.number(case.plan.step_time_s.p50, 4))
+    described = w.say("list_joiner").join(f"{bar.label}: {bar.text}" for bar in bars)
+    return Figure(
+        f"fig-step-{case.number}", title, described, bar_chart(bars, Axes(title, described, w.say("axis_seconds"), ""))
+    )
+
+
+def _step(case: Case) -> Table:
+    w = case.words
+    total = sum(case.plan.step_breakdown_s.values())
+    rows = tuple((Cell(label), w.number_cell(value, 4), w.percent_cell(value / total)) for label, value in _terms(case))
+    return Table(w.say("step_caption"), tuple(w.say(k) for k in ("h_term", "h_seconds", "h_share")), rows)
+
+
+def _checks(case: Case) -> Facts:
+    w, plan = case.words, case.plan
+    rows = [
+        (
+            w.say("f_mfu"),
+            Cell(
+                w.say(
+                    "mfu_text",
+                    tflops=w.number(plan.model_tflops_per_gpu),
+                    mfu=w.percent(plan.mfu),
+                    hfu=w.percent(plan.hfu),
+                )
+            ),
+        )
+    ]
+    found = plan.plausibility
+    if found is not None:
+        if found.measured_peak_tflops is not None and found.utilization_of_measured_peak is not None:
+            rows.append(
+                (
+                    w.say("f_peak"),
+                    Cell(
+                        w.say(
+                            "peak_text",
+                            share=w.percent(found.utilization_of_measured_peak),
+                            peak=w.number(found.measured_peak_tflops),
+                        )
+                    ),
+                )
+            )
+        if found.six_nd_time_s is not None and found.six_nd_parameters is not None:
+            text = w.say(
+                "six_nd_text",
+                parameters=w.big(found.six_nd_parameters),
+                tokens=w.big(plan.tokens),
+                time=w.time(found.six_nd_time_s),
+                plan=w.time(plan.time_s.p50),
+            )
+            rows.append((w.say("f_six_nd"), Cell(text)))
+    c = case.outcome.certificate
+    if c.best is not None:
+        gap = w.percent(c.gap or 0.0)
+        rows.append(
+            (
+                w.say("f_proof"),
+                Cell(w.say("proof_text", space=w.count(c.space), evaluated=w.count(c.evaluated), gap=gap)),
+            )
+        )
+    if plan.energy_kwh is not None:
+        carbon = "" if plan.co2_kg is None else w.say("co2_text", tonnes=w.number(plan.co2_kg / 1000))
+        rows.append((w.say("f_energy"), Cell(w.say("energy_text", mwh=w.number(plan.energy_kwh / 1000)) + carbon)))
+    return Facts(tuple(rows))

@@ -1,0 +1,69 @@
+"""The proposal as Markdown (GitHub's). Text is escaped: a name with markup in it reads as it is written."""
+
+from __future__ import annotations
+
+import re
+
+from planner.report.proposal.model import Bullets, Cell, Explorer, Facts, Figure, Paragraph, Proposal, Section, Table
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$])")
+_LINE_START = re.compile(r"^(\s*)([-+=]|\d+[.)])(?=\s|$|[-=])")
+
+
+def markdown(proposal: Proposal) -> str:
+    """The document, ending in a newline; figures become their descriptions."""
+    lines = [f"# {escaped(proposal.title)}", "", escaped(proposal.words["ui_date"].format(date=proposal.day_text)), ""]
+    for section in proposal.sections:
+        lines += _section(section)
+    lines += [f"## {escaped(proposal.words['ui_colophon'])}", ""]
+    lines += [f"- {escaped(label)}: {_code(value)}" for label, value in proposal.colophon]
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    flat = " ".join(text.split())
+    return _LINE_START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", flat.replace("&", "&amp;")))
+
+
+def _code(text: str) -> str:
+    """A span of code with fences that the text does not hold."""
+    flat = " ".join(text.split())
+    runs = [len(run) for run in re.findall(r"`+", flat)]
+    fence = "`" * (max(runs, default=0) + 1)
+    pad = " " if flat.startswith("`") or flat.endswith("`") else ""
+    return f"{fence}{pad}{flat}{pad}{fence}"
+
+
+def _section(section: Section) -> list[str]:
+    lines = [f"{'#' * section.level} {escaped(section.title)}", ""]
+    for block in section.blocks:
+        if isinstance(block, Paragraph):
+            lines += [f"**{escaped(block.text)}**" if block.lead else escaped(block.text), ""]
+        elif isinstance(block, Bullets):
+            lines += [*(f"- {escaped(item)}" for item in block.items), ""]
+        elif isinstance(block, Facts):
+            lines += [*(f"- **{escaped(label)}**: {escaped(cell.text)}" for label, cell in block.rows), ""]
+        elif isinstance(block, Table):
+            lines += [*_table(block), ""]
+        elif isinstance(block, Figure):
+            lines += [f"*{escaped(block.caption)}.* {escaped(block.description)}", ""]
+        elif not isinstance(block, Explorer):
+            raise TypeError(f"{type(block).__name__} has no Markdown form")
+    return lines
+
+
+def _table(table: Table) -> list[str]:
+    columns = range(len(table.header))
+    rule = "|" + "|".join("---:" if table.right(i) else "---" for i in columns) + "|"
+    rows = [_row([_text(cell, number in table.emphasis) for cell in row]) for number, row in enumerate(table.rows)]
+    return [f"*{escaped(table.caption)}*", "", _row([escaped(h) for h in table.header]), rule, *rows]
+
+
+def _text(cell: Cell, strong: bool) -> str:
+    text = escaped(cell.text)
+    return f"**{text}**" if strong and text else text
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

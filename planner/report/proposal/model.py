@@ -1,0 +1,137 @@
+"""A proposal as plain values: sections of sentences, facts, tables and figures. Renderers add nothing but form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+TEXT, MONEY, DAYS, COUNT, PERCENT, NUMBER = "text", "money", "days", "count", "percent", "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a reader sees, and the value behind it: USD, seconds, a count, a fraction (None: text alone)."""
+
+    text: str
+    kind: str = TEXT
+    value: float | None = None
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it is set flush right."""
+        return self.kind != TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    text: str
+    lead: bool = False  # the sentence that a hurried reader reads
+
+
+@dataclass(frozen=True, slots=True)
+class Bullets:
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Labels and what they are, one a line."""
+
+    rows: tuple[tuple[str, Cell], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`emphasis` numbers the rows that matter most; numeric columns are those whose first filled cell is numeric."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    emphasis: frozenset[int] = frozenset()
+
+    def right(self, column: int) -> bool:
+        """Whether a column holds numbers."""
+        cells = [row[column] for row in self.rows if row[column].text]
+        return bool(cells) and all(cell.numeric for cell in cells)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A drawing (SVG), what it shows, and the same in words for who cannot see it."""
+
+    id: str
+    caption: str
+    description: str
+    svg: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explorer:
+    """Where HTML has its controls; paper shows the figures around it instead. `run` numbers the run from 0."""
+
+    run: int
+
+
+Block = Paragraph | Bullets | Facts | Table | Figure | Explorer
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    id: str
+    title: str
+    blocks: tuple[Block, ...]
+    level: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """One precomputed plan of the workbook. Times in seconds, money in USD; `confidence_*` at the run's confidence."""
+
+    label: str
+    cluster: str
+    offer: str
+    gpu: str
+    cloud: str
+    gpus: int
+    usd_per_gpu_hour: float
+    time_p50_s: float
+    time_confidence_s: float
+    cost_p50_usd: float
+    cost_confidence_usd: float
+    work_s: float  # undisturbed training at the median
+    batch: int
+    layout: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What the workbook computes with, for one run."""
+
+    name: str
+    confidence: float
+    start: date
+    start_assumed: bool
+    time_budget_s: float | None
+    cost_budget_usd: float | None
+    storage_usd_per_s: float
+    egress_usd: float
+    billing_step_s: float | None
+    minimum_time_s: float | None
+    plans: tuple[PlanRow, ...]  # the first is the one asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The whole document, in one language."""
+
+    language: str
+    title: str
+    day: date
+    day_text: str
+    sections: tuple[Section, ...]
+    colophon: tuple[tuple[str, str], ...]  # digests, version, command
+    words: Mapping[str, str]  # the renderers' own labels
+    explorers: tuple[Mapping[str, Any], ...] = ()
+    ledgers: tuple[Ledger, ...] = field(default=())

@@ -1,0 +1,334 @@
+"""Options compared: cheapest, fastest, balanced, each cloud, own machines; the frontier; what if things change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from planner.catalog.types import Offer
+from planner.report.proposal.case import Case, Option
+from planner.report.proposal.charts import Axes, Interval, Point, frontier_chart, range_chart
+from planner.report.proposal.locale import DAY_S
+from planner.report.proposal.model import Block, Bullets, Cell, Explorer, Figure, Paragraph, Section, Table
+from planner.report.proposal.study import Choice, Terms
+
+SHOWN = 8  # frontier plans in the table
+DRAWN = 120  # and in the chart
+
+
+def options_of(case: Case) -> tuple[Option, ...]:
+    """The options of a case, each plan once: a second name for a plan joins the first."""
+    w, study, terms = case.words, case.study, case.terms
+    found: list[tuple[str, Choice | None, str]] = [(w.say("option_asked"), case.choice, "")]
+    cheapest = study.best(replace(terms, objective="cost"))
+    fastest = study.best(replace(terms, objective="time"))
+    found += [(w.say("option_cheapest"), cheapest, ""), (w.say("option_fastest"), fastest, "")]
+    if cheapest is not None and fastest is not None:
+        found.append((w.say("option_balanced"), balanced(case, cheapest, fastest), ""))
+    for cloud in sorted({o.cloud for o in study.problem.offers if o.pricing != "owned"}):
+        found.append((cloud, *_best_of(case, lambda o, cloud=cloud: o.cloud == cloud and o.pricing != "owned")))  # type: ignore[misc]
+    if any(o.pricing == "owned" for o in study.problem.offers):
+        found.append((w.say("option_own"), *_best_of(case, lambda o: o.pricing == "owned")))
+    return tuple(_merged(case, found))
+
+
+def _best_of(case: Case, allowed: Callable[[Offer], bool]) -> tuple[Choice | None, str]:
+    """The best of some offers within the budgets; else their nearest miss, with what it lacks."""
+    w, terms = case.words, case.terms
+    best = case.study.best(terms, allowed)
+    if best is not None:
+        return best, ""
+    near = None
+    if terms.time_s is not None:
+        near = case.study.best(replace(terms, objective="cost", cost_usd=None), allowed)
+        if near is not None and terms.cost_usd is not None:
+            return near, w.say("over_cost", over=w.money_short(near.cost_sure_usd - terms.cost_usd))
+    if near is None:
+        near = case.study.best(replace(terms, objective="time", time_s=None), allowed)
+        if near is not None and terms.time_s is not None:
+            return near, w.say("over_time", over=w.time(near.time_sure_s - terms.time_s))
+    study = case.study
+    return None, w.say("cannot", time=w.time(study.reach_time_s), cost=w.money_short(study.reach_cost_usd))
+
+
+def balanced(case: Case, cheapest: Choice, fastest: Choice) -> Choice:
+    """The plan within the budgets nearest to both the least cost and the least time, each counted in its own range."""
+    time = max(cheapest.time_p50_s - fastest.time_p50_s, 1e-9)
+    cost = max(fastest.cost_p50_usd - cheapest.cost_p50_usd, 1e-9)
+
+    def loss(c: Choice) -> tuple[float, float]:
+        parts = ((c.time_p50_s - fastest.time_p50_s) / time, (c.cost_p50_usd - cheapest.cost_p50_usd) / cost)
+        return max(parts), sum(parts)
+
+    return min(case.study.choices(case.terms), key=loss)
+
+
+def _merged(case: Case, found: list[tuple[str, Choice | None, str]]) -> list[Option]:
+    names: dict[tuple[int, int], list[str]] = {}
+    order: list[tuple[str, Choice | None, str]] = []
+    without = [label for label, choice, _ in found if choice is None]
+    for label, choice, remark in found:
+        if choice is None:
+            if label == without[0]:  # one row for all that cannot
+                order.append((case.words.say("label_joiner").join(without), None, remark))
+        elif choice.key in names:
+            names[choice.key].append(label)
+        else:
+            names[choice.key] = [label]
+            order.append((label, choice, remark))
+    out = []
+    for label, choice, remark in order:
+        if choice is None:
+            out.append(Option(label, None, None, False, remark))
+            continue
+        joined = case.words.say("label_joiner").join(names[choice.key])
+        plan = case.plan if choice.key == case.choice.key else case.study.plan(choice)
+        out.append(Option(joined, plan, choice, not remark, remark))
+    return out
+
+
+def options_section(case: Case) -> Section:
+    """The options side by side: what each costs and what speaks against it."""
+    w, options = case.words, case.options
+    rows, emphasis = [], set()
+    for number, option in enumerate(options):
+        if option.plan is None or option.choice is None:
+            rows.append((Cell(option.label), *(Cell("") for _ in range(6)), Cell(option.remark)))
+            continue
+        if option.choice.key == case.choice.key:
+            emphasis.add(number)
+        rows.append(
+            (
+                Cell(option.label),
+                Cell(f"{w.count(option.plan.gpus)} × {case.gpu(option.plan)}"),
+                w.days_cell(option.choice.time_p50_s),
+                w.days_cell(option.choice.time_sure_s),
+                w.money_cell(option.choice.cost_p50_usd),
+                w.money_cell(option.choice.cost_sure_usd),
+                w.chance_cell(option.plan.p_within_both),
+                Cell(option.remark or against(case, option)),
+            )
+        )
+    sure = w.percent(case.confidence)
+    header = tuple(
+        w.say(k, sure=sure)
+        for k in ("h_option", "h_cluster", "h_days", "h_days_sure", "h_usd", "h_usd_sure", "h_chance", "h_against")
+    )
+    table = Table(w.say("options_caption", sure=sure), header, tuple(rows), frozenset(emphasis))
+    blocks = (Paragraph(w.say("options_intro", sure=sure)), _options_figure(case, options), table)
+    return Section(f"options-{case.number}", w.say("s_options"), blocks)
+
+
+def against(case: Case, option: Option) -> str:
+    """What speaks against an option, in figures; for the plan asked for, its largest risk."""
+    w, plan, choice = case.words, option.plan, option.choice
+    if plan is None or choice is None:
+        return option.remark
+    if choice.key == case.choice.key:
+        worst = [p for p in (plan.p_within_time, plan.p_within_cost) if p is not None]
+        missed = 1 - min(worst) if worst else None
+        if missed is None or missed < 0.0005:
+            return w.say("against_none")
+        kind = "time" if plan.p_within_time is not None and plan.p_within_time == min(worst) else "cost"
+        return w.say(f"against_{kind}", chance=w.percent(missed, 2))
+    more = choice.cost_p50_usd - case.choice.cost_p50_usd
+    longer = choice.time_p50_s - case.choice.time_p50_s
+    parts = []
+    if more:
+        parts.append(w.say("costs_more" if more > 0 else "costs_less", usd=w.money_short(abs(more))))
+    if abs(longer) > 0.005 * case.choice.time_p50_s:
+        parts.append(w.say("takes_longer" if longer > 0 else "takes_less", time=w.time(abs(longer))))
+    return w.say("list_joiner").join(parts)
+
+
+def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
+    w, rows = case.words, []
+    for option in options:
+        if option.plan is None or option.choice is None:
+            continue
+        cost = option.plan.cost_usd
+        rows.append(
+            Interval(
+                option.label, cost.p10 / 1e3, cost.p50 / 1e3, cost.p90 / 1e3, w.time(option.choice.time_p50_s),
+                strong=option.choice.key == case.choice.key,
+            )
+        )  # fmt: skip
+    title = w.say("fig_options")
+    described = w.say("list_joiner").join(f"{r.label}: {w.money(r.middle * 1e3)}, {r.text}" for r in rows)
+    limit = case.terms.cost_usd
+    axes = Axes(
+        title, described, w.say("axis_kusd_range"), "",
+        None if limit is None else limit / 1e3, None,
+        "" if limit is None else w.say("limit_money", limit=w.money_short(limit)),
+    )  # fmt: skip
+    return Figure(f"fig-options-{case.number}", title, described, range_chart(rows, axes))
+
+
+def frontier_section(case: Case) -> Section:
+    """Time against cost, with the controls where the page has them."""
+    w = case.words
+    shown = spaced(case, window(case), SHOWN)
+    rows = [
+        (
+            Cell(case.cluster_of(choice)),
+            w.days_cell(choice.time_p50_s),
+            w.days_cell(choice.time_sure_s),
+            w.money_cell(choice.cost_p50_usd),
+            w.money_cell(choice.cost_sure_usd),
+            Cell(_within(case, choice)),
+        )
+        for choice in shown
+    ]
+    sure = w.percent(case.confidence)
+    header = tuple(
+        w.say(k, sure=sure) for k in ("h_cluster", "h_days", "h_days_sure", "h_usd", "h_usd_sure", "h_limits")
+    )
+    emphasis = frozenset(i for i, c in enumerate(shown) if c.key == case.choice.key)
+    table = Table(w.say("frontier_caption"), header, tuple(rows), emphasis)
+    intro = Paragraph(w.say("frontier_intro", count=w.count(len(case.frontier))))
+    return Section(
+        f"frontier-{case.number}", w.say("s_frontier"), (intro, _frontier_figure(case), Explorer(case.number), table)
+    )
+
+
+def _within(case: Case, choice: Choice) -> str:
+    terms, w = case.terms, case.words
+    late = terms.time_s is not None and choice.time_sure_s > terms.time_s
+    dear = terms.cost_usd is not None and choice.cost_sure_usd > terms.cost_usd
+    if late and dear:
+        return w.say("too_late_and_dear")
+    return w.say("too_late") if late else w.say("too_dear") if dear else w.say("within")
+
+
+def window(case: Case) -> list[Choice]:
+    """The part of the frontier that is worth drawing: around budgets and plan."""
+    terms = case.terms
+    time = 3.0 * max(terms.time_s or 0.0, case.choice.time_p50_s)
+    cost = 1.6 * max(terms.cost_usd or 0.0, case.choice.cost_p50_usd)
+    return [c for c in case.frontier if c.time_p50_s <= time and c.cost_p50_usd <= cost]
+
+
+def spaced(case: Case, choices: list[Choice], count: int) -> list[Choice]:
+    """At most `count` choices evenly over the (logarithmic) range of times, the ends and the plan among them."""
+    import math
+
+    if not choices:
+        return [case.choice]
+    low, high = math.log(choices[0].time_p50_s), math.log(choices[-1].time_p50_s)
+    wanted = [low + (high - low) * i / max(count - 2, 1) for i in range(count - 1)]
+    picked = {min(range(len(choices)), key=lambda i: abs(math.log(choices[i].time_p50_s) - at)) for at in wanted}
+    out = {choices[i].key: choices[i] for i in picked} | {case.choice.key: case.choice}
+    return sorted(out.values(), key=lambda c: c.time_p50_s)
+
+
+def _frontier_figure(case: Case) -> Figure:
+    w, terms = case.words, case.terms
+    drawn = spaced(case, window(case), DRAWN)
+    gpus = sorted({case.study.offer(c).gpu for c in drawn})
+    points = [
+        Point(c.time_p50_s / DAY_S, c.cost_p50_usd / 1e3, gpus.index(case.study.offer(c).gpu))
+        for c in drawn
+        if c.key != case.choice.key
+    ]
+    asked = Point(
+        case.choice.time_p50_s / DAY_S, case.choice.cost_p50_usd / 1e3, gpus.index(case.study.offer(case.choice).gpu),
+        w.say("asked_point", gpus=w.count(case.plan.gpus)),
+    )  # fmt: skip
+    title = w.say("fig_frontier")
+    described = w.say(
+        "fig_frontier_words",
+        fastest=w.time(drawn[0].time_p50_s), dear=w.money(drawn[0].cost_p50_usd),
+        slowest=w.time(drawn[-1].time_p50_s), cheap=w.money(drawn[-1].cost_p50_usd),
+        time=w.time(case.choice.time_p50_s), cost=w.money(case.choice.cost_p50_usd),
+    )  # fmt: skip
+    axes = Axes(
+        title, described, w.say("axis_days_log"), w.say("axis_kusd"),
+        None if terms.time_s is None else terms.time_s / DAY_S,
+        None if terms.cost_usd is None else terms.cost_usd / 1e3,
+        "" if terms.time_s is None else w.say("limit_time", limit=w.time(terms.time_s)),
+        "" if terms.cost_usd is None else w.say("limit_money", limit=w.money_short(terms.cost_usd)),
+    )  # fmt: skip
+    points = sorted([*points, replace(asked, label="")], key=lambda p: p.x)
+    return Figure(
+        f"fig-frontier-{case.number}",
+        title,
+        described,
+        frontier_chart(points, asked, case.gpus, axes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    label: str
+    terms: Terms
+
+
+def sensitivity_section(case: Case) -> Section:
+    """The best plan after one change at a time, chosen anew under it."""
+    w, terms = case.words, case.terms
+    rows = []
+    for change in _changes(case):
+        best = case.study.best(change.terms)
+        if best is None:
+            rows.append((Cell(change.label), Cell(w.say("nothing_does")), *(Cell("") for _ in range(4))))
+            continue
+        rows.append(
+            (
+                Cell(change.label),
+                Cell(case.cluster_of(best)),
+                w.days_cell(best.time_p50_s),
+                w.money_cell(best.cost_p50_usd),
+                w.money_cell(best.cost_sure_usd),
+                _difference(case, best.cost_p50_usd - case.choice.cost_p50_usd),
+            )
+        )
+    sure = w.percent(terms.confidence)
+    header = tuple(
+        w.say(k, sure=sure) for k in ("h_change", "h_best_then", "h_days", "h_usd", "h_usd_sure", "h_difference")
+    )
+    blocks: list[Block] = [
+        Paragraph(w.say("sensitivity_intro")),
+        Table(w.say("sensitivity_caption"), header, tuple(rows), frozenset({0})),
+    ]
+    said = tuple(b for b in (_binding(case)) if b)
+    if said:
+        blocks.append(Bullets(said))
+    return Section(f"sensitivity-{case.number}", w.say("s_sensitivity"), tuple(blocks))
+
+
+def _difference(case: Case, usd: float) -> Cell:
+    cell = case.words.money_cell(abs(usd))
+    return replace(cell, text=("±0" if abs(usd) < 0.5 else ("+" if usd > 0 else "−") + cell.text), value=usd)
+
+
+def _changes(case: Case) -> list[_Change]:
+    w, terms = case.words, case.terms
+    out = [_Change(w.say("change_none"), terms)]
+    if terms.time_s is not None:
+        for factor in (0.5, 0.75, 1.5, 2.0):
+            label = w.say("change_time", time=w.time(terms.time_s * factor))
+            out.append(_Change(label, replace(terms, time_s=terms.time_s * factor)))
+    if terms.cost_usd is not None:
+        for factor in (0.75, 1.25):
+            label = w.say("change_cost", cost=w.money(terms.cost_usd * factor))
+            out.append(_Change(label, replace(terms, cost_usd=terms.cost_usd * factor)))
+    out += [
+        _Change(w.say("change_price", change=w.signed_percent(factor - 1)), replace(terms, price=factor))
+        for factor in (0.8, 1.2)
+    ]
+    out += [
+        _Change(w.say("change_speed", change=w.percent(factor - 1)), replace(terms, slower=factor))
+        for factor in (1.1, 1.25)
+    ]
+    out += [
+        _Change(w.say("change_confidence", level=w.percent(level)), replace(terms, confidence=level))
+        for level in case.study.levels
+        if level != terms.confidence
+    ]
+    return out
+
+
+def _binding(case: Case) -> list[str]:
+    from planner.report.proposal.sentences import translated
+
+    return [translated(case.words, binding.text) for binding in case.outcome.binding]

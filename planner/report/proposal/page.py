@@ -1,0 +1,77 @@
+"""The proposal as one HTML file: no network, controls that answer from what the page holds, print, dark and light."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from planner.report.proposal.model import Bullets, Explorer, Facts, Figure, Paragraph, Proposal, Table
+from planner.report.proposal.svg import PALETTE
+from planner.units import PlannerError
+
+
+def page(proposal: Proposal) -> str:
+    """The document.
+
+    Raises
+    ------
+    PlannerError
+        If Jinja2 is not there.
+    """
+    return str(
+        _template().render(
+            proposal=proposal,
+            words=proposal.words,
+            kind=_kind,
+            style=_asset("proposal.css"),
+            script=_asset("explorer.js"),
+            data=_embedded(proposal),
+            language={"zh": "zh-Hans"}.get(proposal.language, proposal.language),
+        )
+    )
+
+
+def _kind(block: object) -> str:
+    """What the template asks a block for."""
+    for name, of in (
+        ("paragraph", Paragraph),
+        ("bullets", Bullets),
+        ("facts", Facts),
+        ("table", Table),
+        ("figure", Figure),
+    ):
+        if isinstance(block, of):
+            return name
+    if isinstance(block, Explorer):
+        return "explorer"
+    raise TypeError(f"{type(block).__name__} has no HTML form")
+
+
+def _embedded(proposal: Proposal) -> str:
+    """Data for the script as JSON that no text in it can leave: `<`, `>` and `&` are written as escapes."""
+    data = {
+        "language": proposal.language,
+        "palette": PALETTE,
+        "words": {k: v for k, v in proposal.words.items() if not k.startswith("ui_x_")},
+        "runs": list(proposal.explorers),
+    }
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _asset(name: str) -> str:
+    return files("planner.report.proposal").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> Any:
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise PlannerError("HTML proposals need Jinja2: pip install 'planner[proposals]'") from None
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_asset("proposal.html.j2"))

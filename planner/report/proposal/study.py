@@ -1,0 +1,222 @@
+"""What a proposal asks the search: the fastest run on every GPU count, and which of them is best under any terms.
+
+The fastest layout of a cell (machines, framework, GPU count) is its best at every price and quantile, so these few
+hundred runs answer every "what if" about deadline, budget, prices and confidence exactly; no candidate is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from planner.catalog import Catalog
+from planner.catalog.types import Offer
+from planner.performance.arrays import BoolArray, FloatArray, IntArray
+from planner.performance.calibration import Calibration
+from planner.plan import Optimization, Plan
+from planner.scenario import Scenario
+from planner.search.engine import SLACK, Limits
+from planner.search.plans import fastest_of, make_plan
+from planner.search.problem import Problem, build, node_range
+
+DAY_S = 86_400.0
+REACH = 3.0  # the controls reach to so many times a budget, or beyond what the plan takes
+CHUNK = 16  # GPU counts searched in one pass
+_LEVELS = (0.5, 0.8, 0.95, 0.9)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a choice is made under; None: no such limit. `price` and `slower` scale every price and every step."""
+
+    objective: str
+    usd_per_day: float = 0.0
+    time_s: float | None = None
+    cost_usd: float | None = None
+    confidence: float = 0.8
+    price: float = 1.0
+    slower: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A cell on an offer, with time (s) and cost (USD) at the median and at the confidence."""
+
+    cell: int
+    offer: int
+    time_p50_s: float
+    time_sure_s: float
+    cost_p50_usd: float
+    cost_sure_usd: float
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.cell, self.offer
+
+
+@dataclass
+class Study:
+    """One run: its scenario, the answer, and every cell worth a look (`cells`, indices into the problem's)."""
+
+    scenario: Scenario
+    outcome: Optimization
+    problem: Problem
+    cells: IntArray
+    levels: tuple[float, float, float]  # confidences, ascending; the scenario's is one of them
+    reach_time_s: float  # beyond these two the cells are not complete
+    reach_cost_usd: float
+    _times: dict[tuple[float, float], FloatArray] = field(default_factory=dict)
+
+    @property
+    def terms(self) -> Terms:
+        """What the scenario asks."""
+        budget, objective = self.scenario.budget, self.scenario.objective
+        return Terms(objective.kind, objective.usd_per_day, budget.time_s, budget.cost_usd, budget.confidence)
+
+    def times(self, p: float, slower: float = 1.0) -> FloatArray:
+        """Time that each of `cells` stays below with probability p, seconds, (cells,)."""
+        if (p, slower) not in self._times:
+            self._times[p, slower] = time_at(self.problem, p, self.problem.best_s[self.cells] * slower, self.cells)
+        return self._times[p, slower]
+
+    def forget(self) -> None:
+        """Times belong to `cells`: to be called when those change."""
+        self._times.clear()
+
+    def choices(self, terms: Terms, allowed: Callable[[Offer], bool] | None = None) -> list[Choice]:
+        """Every cell of `cells` on its cheapest allowed offer that keeps the budgets, best first."""
+        p = self.problem
+        mask = None if allowed is None else np.array([allowed(o) for o in p.offers], dtype=bool)
+        price, offer = p.cheapest(mask)
+        sold = np.isfinite(price[self.cells])
+        cells = self.cells[sold]
+        rate = price[cells] * terms.price * p.gpus[cells]
+        median = self.times(0.5, terms.slower)[sold]
+        sure = self.times(terms.confidence, terms.slower)[sold]
+        cost, sure_cost = p.costs.usd(rate, median), p.costs.usd(rate, sure)
+        keep = np.isfinite(sure)
+        if terms.time_s is not None:
+            keep &= sure <= terms.time_s
+        if terms.cost_usd is not None:
+            keep &= sure_cost <= terms.cost_usd
+        value = _value(terms, median, cost)
+        at = np.flatnonzero(keep)
+        order = np.lexsort((offer[cells[at]], p.batch[cells[at]], p.gpus[cells[at]], median[at], cost[at], value[at]))
+        return [
+            Choice(
+                int(cells[i]),
+                int(offer[cells[i]]),
+                float(median[i]),
+                float(sure[i]),
+                float(cost[i]),
+                float(sure_cost[i]),
+            )
+            for i in at[order]
+        ]
+
+    def best(self, terms: Terms, allowed: Callable[[Offer], bool] | None = None) -> Choice | None:
+        """The plan that `optimize` would choose under these terms, None if nothing keeps the budgets."""
+        found = self.choices(terms, allowed)
+        return found[0] if found else None
+
+    def frontier(self, terms: Terms) -> list[Choice]:
+        """The choices that no other beats in both median time and median cost, fastest first."""
+        out: list[Choice] = []
+        for choice in sorted(self.choices(terms), key=lambda c: (c.time_p50_s, c.cost_p50_usd)):
+            if not out or choice.cost_p50_usd < out[-1].cost_p50_usd:
+                out.append(choice)
+        return out
+
+    def plan(self, choice: Choice) -> Plan:
+        """A choice as a plan, at the catalog's prices."""
+        return make_plan(self.problem, fastest_of(self.problem, choice.cell), self.problem.offers[choice.offer])
+
+    def offer(self, choice: Choice) -> Offer:
+        """The offer of a choice."""
+        return self.problem.offers[choice.offer]
+
+    def gpus(self, choice: Choice) -> int:
+        """How many GPUs a choice takes."""
+        return int(self.problem.gpus[choice.cell])
+
+
+def study(scenario: Scenario, outcome: Optimization, catalog: Catalog, calibration: Calibration) -> Study:
+    """Searches the fastest run of every cell within reach of the controls. `outcome` has a plan."""
+    problem = build(scenario, catalog, calibration)
+    plan = outcome.plan
+    assert plan is not None  # noqa: S101 - the caller has told an infeasible scenario apart
+    budget = scenario.budget
+    reach_time = REACH * max(budget.time_s or 0.0, plan.time_s.p90)
+    reach_cost = REACH * max(budget.cost_usd or 0.0, plan.cost_usd.p90)
+    chosen = sorted(_three(budget.confidence))
+    levels = (chosen[0], chosen[1], chosen[2])
+    _search(problem, tuple(sorted({0.5, *levels})), reach_time, reach_cost)
+    cells = np.flatnonzero(problem.exact)
+    found = Study(scenario, outcome, problem, cells, levels, reach_time, reach_cost)
+    found.cells = cells[_worth(found)]
+    found.forget()
+    return found
+
+
+def time_at(problem: Problem, p: float, seconds: FloatArray, cells: IntArray) -> FloatArray:
+    """The time that runs predicted to train `seconds` stay below with probability p, (n,)."""
+    return problem.clock.time_s(p, seconds, cells)
+
+
+def _three(confidence: float) -> list[float]:
+    others = [level for level in _LEVELS if level != confidence]
+    return [confidence, *others[:2]]
+
+
+def _value(terms: Terms, time: FloatArray, cost: FloatArray) -> FloatArray:
+    if terms.objective == "time":
+        return time
+    if terms.objective == "usd_per_day":
+        return np.asarray(terms.usd_per_day / DAY_S * time + cost)
+    return cost
+
+
+def _search(problem: Problem, levels: tuple[float, ...], reach_time_s: float, reach_cost_usd: float) -> None:
+    """Makes every cell exact that is within reach and that no smaller cluster of the same machines surely beats."""
+    price, _ = problem.cheapest()
+    longest = np.minimum(reach_time_s, problem.costs.longest_s(price * problem.gpus, reach_cost_usd))
+    longest /= problem.clock.slope(0.5)
+    possible = np.isfinite(price) & (problem.space > 0) & (problem.floor_s <= longest)
+    slopes = {p: problem.clock.slope(p) for p in levels}
+    for pool in range(len(problem.pools)):
+        cells = np.flatnonzero(possible & (problem.pool == pool))
+        fewest = fewest_of_all(problem, pool)
+        fastest = dict.fromkeys(levels, np.inf)  # of the smaller clusters that every offer sells
+        for at in range(0, len(cells), CHUNK):
+            some = cells[at : at + CHUNK]
+            beaten = np.max([fastest[p] / slopes[p][some] for p in levels], axis=0) * SLACK
+            none = np.full(len(some), np.inf)
+            limits = Limits(np.minimum(longest[some], beaten), none, none.copy())
+            problem.refine(some, limits, lambda best_s: np.full(len(best_s), np.inf))
+            known = some[problem.exact[some] & (problem.nodes[some] >= fewest)]
+            for p in levels if len(known) else ():
+                fastest[p] = min(fastest[p], float(time_at(problem, p, problem.best_s[known], known).min()))
+
+
+def _worth(found: Study) -> BoolArray:
+    """Which of the study's cells no smaller cell of their pool beats at every confidence."""
+    p = found.problem
+    times = np.stack([found.times(level) for level in sorted({0.5, *found.levels})])
+    fewest = [fewest_of_all(p, pool) for pool in range(len(p.pools))]
+    keep = np.ones(len(found.cells), dtype=bool)
+    fastest: dict[int, FloatArray] = {}
+    for i in np.lexsort((p.gpus[found.cells], p.pool[found.cells])).tolist():
+        cell, pool = int(found.cells[i]), int(p.pool[found.cells[i]])
+        rival = fastest.get(pool)
+        if rival is not None and bool(np.all(rival <= times[:, i])):
+            keep[i] = False
+        elif p.nodes[cell] >= fewest[pool] and (rival is None or bool(np.all(times[:, i] <= rival))):
+            fastest[pool] = times[:, i]
+    return keep
+
+
+def fewest_of_all(problem: Problem, pool: int) -> int:
+    """The fewest nodes that every offer of a pool sells: a smaller cluster cannot stand for all of them."""
+    return max(node_range(offer, problem.scenario)[0] for offer in problem.pools[pool].offers)

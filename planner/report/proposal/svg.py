@@ -1,0 +1,117 @@
+"""Drawing in SVG: shapes with a role each, so that a page may recolour them for the dark and paper takes them as is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from xml.sax.saxutils import escape, quoteattr
+
+WIDTH = 480.0
+FONT = 12.0
+FAMILY = "Noto Sans CJK SC, system-ui, -apple-system, Segoe UI, Roboto, PingFang SC, Microsoft YaHei, sans-serif"
+# Okabe and Ito 2008: told apart by everybody; the yellow is left out, too pale for lines on white.
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_INK = {"ink": "#1a1a1a", "soft": "#5c5c5c", "grid": "#dedede", "limit": "#1a1a1a"}
+
+
+def hue(number: int) -> str:
+    """The role of the n-th category: c0, c1 and so on."""
+    return f"c{number % len(PALETTE)}"
+
+
+def colour(role: str) -> str:
+    """The colour of a role on white."""
+    return _INK.get(role) or PALETTE[int(role[1:])]
+
+
+class Drawing:
+    """A drawing under construction. Coordinates from the top left; sizes in units of which `WIDTH` fill the width."""
+
+    def __init__(self, height: float, title: str, description: str) -> None:
+        self.height, self.title, self.description = height, title, description
+        self._parts: list[str] = []
+
+    def rect(self, x: float, y: float, width: float, height: float, role: str, opacity: float = 1.0) -> None:
+        """A filled rectangle."""
+        faint = "" if opacity == 1 else f' fill-opacity="{_n(opacity)}"'
+        self._parts.append(
+            f'<rect class="{role}" x="{_n(x)}" y="{_n(y)}" width="{_n(max(width, 0.0))}" height="{_n(height)}"'
+            f' fill="{colour(role)}"{faint}/>'
+        )
+
+    def line(self, points: Sequence[tuple[float, float]], role: str, width: float = 1.0, dashes: str = "") -> None:
+        """A line through points."""
+        path = " ".join(f"{'M' if i == 0 else 'L'}{_n(x)} {_n(y)}" for i, (x, y) in enumerate(points))
+        dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+        self._parts.append(
+            f'<path class="{role}-line" d="{path}" fill="none" stroke="{colour(role)}"'
+            f' stroke-width="{_n(width)}"{dashed}/>'
+        )
+
+    def dot(self, x: float, y: float, role: str, radius: float = 3.0, *, hollow: bool = False) -> None:
+        """A round mark; hollow ones have an outline only."""
+        look = f'fill="none" stroke="{colour(role)}" stroke-width="2"' if hollow else f'fill="{colour(role)}"'
+        name = f"{role}-line" if hollow else role
+        self._parts.append(f'<circle class="{name}" cx="{_n(x)}" cy="{_n(y)}" r="{_n(radius)}" {look}/>')
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        role: str = "ink",
+        anchor: str = "start",
+        *,
+        bold: bool = False,
+        size: float = FONT,
+    ) -> None:
+        """Text on a baseline; `anchor` start, middle or end."""
+        self._parts.append(
+            f'<text class="{role}" x="{_n(x)}" y="{_n(y)}" fill="{colour(role)}" text-anchor="{anchor}"'
+            f' font-size="{_n(size)}" font-weight="{700 if bold else 400}">{escape(text)}</text>'
+        )
+
+    def svg(self) -> str:
+        """The document."""
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(WIDTH)} {_n(self.height)}" role="img"'
+            f" aria-label={quoteattr(self.title + '. ' + self.description)} font-family={quoteattr(FAMILY)}"
+            f' font-weight="400">' + "".join(self._parts) + "</svg>"
+        )
+
+
+def text_width(text: str, size: float = FONT) -> float:
+    """About how wide text is set: a Chinese character is square, others near half that."""
+    return sum(1.0 if ord(c) > 0x2E80 else 0.56 for c in text) * size
+
+
+def fitted(text: str, width: float, size: float = FONT) -> str:
+    """Text cut to a width, with an ellipsis."""
+    if text_width(text, size) <= width:
+        return text
+    while text and text_width(text + "…", size) > width:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def ticks(high: float, most: int = 6) -> list[float]:
+    """Round values from 0 to `high`, at most so many steps."""
+    if high <= 0:
+        return [0.0]
+    raw = high / most
+    unit = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * unit for m in (1, 2, 2.5, 5, 10) if m * unit >= raw * (1 - 1e-9))
+    return [step * i for i in range(int(high / step + 1e-9) + 1)]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2, 5 times powers of ten between the ends."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    values = [m * 10.0**e for e in range(first, last + 1) for m in (1, 2, 5)]
+    return [v for v in values if low * (1 - 1e-9) <= v <= high * (1 + 1e-9)]
+
+
+def _n(value: float) -> str:
+    """A coordinate to a hundredth, without idle zeros."""
+    text = f"{value:.2f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text

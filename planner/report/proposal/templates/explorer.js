@@ -1,0 +1,200 @@
+"use strict";
+// The search's own choice, on the runs that the page holds: the same sums in the same order, so the same figures.
+(function () {
+  const data = JSON.parse(document.getElementById("plans").textContent);
+  const words = data.words, zh = data.language === "zh";
+  const DAY = 86400, HOUR = 3600;
+
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (all, key) => key in values ? String(values[key]) : all);
+  const group = (x, digits) => x.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const days = seconds => { const d = seconds / DAY; return group(d, d >= 100 ? 0 : d >= 10 ? 1 : 2); };
+  const usd = x => group(x, Math.abs(x) >= 100 ? 0 : 2);
+  const percent = x => (Math.round(x * 1000) / 10) + (zh ? "%" : " %");
+  const signed = (x, text) => (x > 0 ? "+" : x < 0 ? "−" : "±") + text;
+
+  function paid(run, seconds) {
+    let time = Math.max(seconds, run.minimum_time_s || 0);
+    if (run.billing_step_s !== null) time = Math.ceil(time / run.billing_step_s) * run.billing_step_s;
+    return time;
+  }
+  function cost(run, usdPerHour, seconds) {
+    let total = usdPerHour * (paid(run, seconds) / HOUR);
+    if (run.storage_usd_per_s) total += run.storage_usd_per_s * seconds;
+    if (run.egress_usd) total += run.egress_usd;
+    return total;
+  }
+  function value(run, time, money) {
+    if (run.objective === "time") return time;
+    if (run.objective === "usd_per_day") return run.usd_per_day / DAY * time + money;
+    return money;
+  }
+  function before(a, b) {
+    for (const key of ["value", "cost", "time", "gpus", "batch"]) if (a[key] !== b[key]) return a[key] < b[key];
+    return a.offer.id < b.offer.id;
+  }
+  // Every run on every offer under these terms; `visit` sees each with whether it keeps the limits.
+  function each(run, terms, visit) {
+    const level = 5 + run.levels.indexOf(terms.confidence);
+    for (const offer of run.offers) {
+      for (const number of offer.pools) {
+        const pool = run.pools[number];
+        for (const cell of pool.cells) {
+          if (cell[0] < offer.low || cell[0] > offer.high) continue;
+          const rate = offer.price * terms.price * cell[1], time = cell[4], sure = cell[level];
+          const plan = { offer, pool, gpus: cell[1], batch: cell[2], layout: cell[3], time, sure, cost: cost(run, rate, time), sureCost: cost(run, rate, sure) };
+          plan.value = value(run, time, plan.cost);
+          plan.late = terms.time_s !== null && sure > terms.time_s;
+          plan.dear = terms.cost_usd !== null && plan.sureCost > terms.cost_usd;
+          visit(plan);
+        }
+      }
+    }
+  }
+  function best(run, terms) {
+    let found = null, near = null, miss = Infinity;
+    each(run, terms, plan => {
+      if (!plan.late && !plan.dear) { if (found === null || before(plan, found)) found = plan; return; }
+      const over = Math.max(terms.time_s === null ? 0 : plan.sure / terms.time_s, terms.cost_usd === null ? 0 : plan.sureCost / terms.cost_usd);
+      if (over < miss) { miss = over; near = plan; }
+    });
+    return { plan: found, near };
+  }
+  const cluster = plan => group(plan.gpus, 0) + " × " + plan.pool.gpu + (zh ? "，" : ", ") + (plan.offer.own ? plan.offer.id.split("/")[1] : plan.offer.cloud);
+
+  // Drawing.
+  const NS = "http://www.w3.org/2000/svg", W = 480, H = 290, L = 58, R = 14, T = 26, B = 42;
+  function el(parent, name, attributes, text) {
+    const e = document.createElementNS(NS, name);
+    for (const key in attributes) e.setAttribute(key, attributes[key]);
+    if (text !== undefined) e.textContent = text;
+    parent.appendChild(e);
+    return e;
+  }
+  function steps(high, most) {
+    const raw = high / most, unit = Math.pow(10, Math.floor(Math.log10(raw)));
+    const step = [1, 2, 2.5, 5, 10].map(m => m * unit).find(s => s >= raw * (1 - 1e-9));
+    const out = []; for (let i = 0; i * step <= high * (1 + 1e-9); i++) out.push(i * step);
+    return out;
+  }
+  function draw(svg, run, terms, answer) {
+    while (svg.firstChild) svg.removeChild(svg.firstChild);
+    const all = [];
+    each(run, terms, plan => all.push(plan));
+    all.sort((a, b) => a.time - b.time || a.cost - b.cost);
+    const line = []; let least = Infinity;
+    for (const plan of all) if (plan.cost < least) { line.push(plan); least = plan.cost; }
+    const main = answer.plan || answer.near || line[0];
+    if (!main) return;
+    const far = 2.5 * Math.max(terms.time_s || 0, main.time, run.asked.time_s), tall = 1.5 * Math.max(terms.cost_usd || 0, main.cost, run.asked.cost_usd);
+    const shown = line.filter(p => p.time <= far && p.cost <= tall);
+    const low = Math.min(main.time, ...shown.map(p => p.time)) * 0.85, high = far;
+    const top = Math.min(tall, 1.1 * Math.max(main.cost, terms.cost_usd || 0, ...shown.map(p => p.cost)));
+    const x = t => L + (W - L - R) * Math.log(t / low) / Math.log(high / low), floor = 0.94 * Math.min(main.cost, ...shown.map(p => p.cost)), bottom = floor < 0.35 * top ? 0 : floor, y = c => H - B - (H - T - B) * (c - bottom) / (top - bottom);
+    for (const c of steps(top / 1000, bottom ? 12 : 5)) {
+      if (c * 1000 < bottom) continue;
+      el(svg, "path", { class: "grid-line", d: `M${L} ${y(c * 1000)}L${W - R} ${y(c * 1000)}`, fill: "none" });
+      el(svg, "text", { class: "soft", x: L - 6, y: y(c * 1000) + 4, "text-anchor": "end", "font-size": 12 }, group(c, c < 10 && c % 1 ? 1 : 0));
+    }
+    let last = -99;
+    for (let e = -2; e < 5; e++) for (const m of [1, 2, 5]) {
+      const d = m * Math.pow(10, e), at = x(d * DAY);
+      if (d * DAY < low || d * DAY > high || at - last < 34) continue;
+      last = at;
+      el(svg, "path", { class: "soft-line", d: `M${at} ${H - B}v4`, fill: "none" });
+      el(svg, "text", { class: "soft", x: at, y: H - B + 17, "text-anchor": "middle", "font-size": 12 }, String(+d.toPrecision(3)));
+    }
+    el(svg, "text", { class: "ink", x: W - R, y: H - 6, "text-anchor": "end", "font-size": 12 }, words.ui_axis_days);
+    el(svg, "text", { class: "ink", x: 4, y: 13, "font-size": 12 }, words.ui_axis_usd);
+    if (terms.time_s !== null && terms.time_s > low && terms.time_s < high) el(svg, "path", { class: "limit-line", d: `M${x(terms.time_s)} ${T}V${H - B}`, "stroke-dasharray": "5 3", fill: "none" });
+    if (terms.cost_usd !== null && terms.cost_usd < top) el(svg, "path", { class: "limit-line", d: `M${L} ${y(terms.cost_usd)}H${W - R}`, "stroke-dasharray": "5 3", fill: "none" });
+    let path = "";
+    for (const p of shown) path += path ? `H${x(p.time)}V${y(p.cost)}` : `M${x(p.time)} ${y(p.cost)}`;
+    el(svg, "path", { class: "soft-line", d: path, fill: "none" });
+    const gpus = run.gpus;
+    for (const p of shown) {
+      const dot = el(svg, "circle", { class: "c" + gpus.indexOf(p.pool.gpu) % data.palette.length, cx: x(p.time), cy: y(p.cost), r: 2.6, opacity: p.late || p.dear ? 0.35 : 1 });
+      el(dot, "title", {}, cluster(p));
+    }
+    let legend = W - R;
+    for (const gpu of [...new Set(shown.map(p => p.pool.gpu))].sort().reverse()) {
+      const label = el(svg, "text", { class: "ink", x: legend, y: 13, "text-anchor": "end", "font-size": 12 }, gpu);
+      legend -= label.getComputedTextLength() + 9;
+      el(svg, "circle", { class: "c" + gpus.indexOf(gpu) % data.palette.length, cx: legend, cy: 9, r: 4 });
+      legend -= 16;
+    }
+    el(svg, "circle", { class: "ink-line", cx: x(main.time), cy: y(main.cost), r: 7, fill: "none", "stroke-width": 2, "stroke-dasharray": answer.plan ? "none" : "2 2" });
+  }
+
+  // Controls.
+  function control(box, run, name, label, low, high, step, start, allowNone) {
+    const id = `what-if-${name}-${run.number}`;
+    const wrap = document.createElement("div"); wrap.className = "control";
+    const caption = document.createElement("label"); caption.htmlFor = id; caption.textContent = label;
+    const number = document.createElement("input");
+    number.type = "number"; number.id = id; number.min = low; number.step = "any"; number.inputMode = "decimal";
+    if (start !== null) number.value = start;
+    if (allowNone) number.placeholder = words.ui_none;
+    const slider = document.createElement("input");
+    slider.type = "range"; slider.min = low; slider.max = high; slider.step = step; slider.value = start === null ? high : start;
+    slider.setAttribute("aria-label", label);
+    wrap.append(caption, number, slider); box.append(wrap);
+    return {
+      read() { const v = parseFloat(number.value); return number.value === "" || !isFinite(v) ? null : v; },
+      reset() { number.value = start === null ? "" : start; slider.value = start === null ? high : start; },
+      listen(change) {
+        number.addEventListener("input", () => { if (number.value !== "") slider.value = number.value; change(); });
+        slider.addEventListener("input", () => { number.value = slider.value; change(); });
+      },
+    };
+  }
+  const tidy = x => +x.toPrecision(12);
+  function build(place) {
+    const run = data.runs[+place.dataset.run]; run.number = +place.dataset.run;
+    const add = (name, text, kind) => { const e = document.createElement(name); if (text) e.textContent = text; if (kind) e.className = kind; place.append(e); return e; };
+    const count = run.pools.reduce((sum, pool) => sum + pool.cells.length, 0);
+    add("h3", words.ui_explore);
+    add("p", fill(words.ui_explore_intro, { cells: group(count, 0) }), "quiet");
+    const box = add("div", "", "controls");
+    const time = control(box, run, "time", words.ui_deadline, 0.5, tidy(Math.ceil(run.reach_time_s / DAY / 2)), 0.5, run.time_s === null ? null : tidy(run.time_s / DAY), true);
+    const budget = control(box, run, "cost", words.ui_budget, 1000, tidy(Math.ceil(run.reach_cost_usd / 2000) * 1000), 1000, run.cost_usd, true);
+    const price = control(box, run, "price", words.ui_price + (zh ? "，%" : ", %"), -50, 100, 5, 0, false);
+    const wrap = document.createElement("div"); wrap.className = "control";
+    const set = document.createElement("fieldset"), legend = document.createElement("legend"); legend.textContent = words.ui_confidence; set.append(legend);
+    const radios = run.levels.map(level => {
+      const label = document.createElement("label"), radio = document.createElement("input");
+      radio.type = "radio"; radio.name = "what-if-confidence-" + run.number; radio.value = level; radio.checked = level === run.confidence;
+      label.append(radio, percent(level)); set.append(label);
+      return radio;
+    });
+    wrap.append(set); box.append(wrap);
+    const svg = document.createElementNS(NS, "svg");
+    svg.setAttribute("viewBox", `0 0 ${W} ${H}`); svg.setAttribute("role", "img"); svg.setAttribute("aria-label", words.ui_chart);
+    const answer = add("p", "", "answer"); answer.setAttribute("role", "status"); answer.setAttribute("aria-live", "polite");
+    const detail = add("p", "", "quiet"), against = add("p", "", "quiet");
+    place.append(svg);
+    add("p", words.ui_chart, "quiet");
+    add("p", fill(words.ui_beyond, { days: days(run.reach_time_s), usd: usd(run.reach_cost_usd) }), "quiet");
+    const reset = add("button", words.ui_reset); reset.type = "button";
+    function update() {
+      const t = time.read(), c = budget.read(), p = price.read();
+      const terms = { time_s: t === null ? null : t * DAY, cost_usd: c, price: 1 + (p === null ? 0 : p) / 100, confidence: +radios.find(r => r.checked).value };
+      const found = best(run, terms), plan = found.plan;
+      answer.dataset.offer = plan ? plan.offer.id : ""; answer.dataset.gpus = plan ? plan.gpus : ""; answer.dataset.time = plan ? plan.time : ""; answer.dataset.cost = plan ? plan.cost : "";
+      if (plan) {
+        answer.textContent = fill(words.ui_answer, { cluster: cluster(plan), days: days(plan.time), usd: usd(plan.cost), days_sure: days(plan.sure), usd_sure: usd(plan.sureCost), sure: percent(terms.confidence) });
+        detail.textContent = fill(words.ui_layout, { offer: plan.offer.id, batch: group(plan.batch, 0), layout: plan.layout });
+        const dt = plan.time - run.asked.time_s, dc = plan.cost - run.asked.cost_usd;
+        against.textContent = fill(words.ui_difference, { days: signed(Math.abs(dt) < 43 ? 0 : dt, days(Math.abs(dt))), usd: signed(Math.abs(dc) < 0.005 ? 0 : dc, usd(Math.abs(dc))) });
+      } else {
+        answer.textContent = found.near ? fill(words.ui_nothing, { cluster: cluster(found.near), days: days(found.near.sure), usd: usd(found.near.sureCost) }) : words.ui_nothing_at_all;
+        detail.textContent = against.textContent = "";
+      }
+      draw(svg, run, terms, found);
+    }
+    [time, budget, price].forEach(c => c.listen(update));
+    radios.forEach(r => r.addEventListener("change", update));
+    reset.addEventListener("click", () => { [time, budget, price].forEach(c => c.reset()); radios.forEach(r => { r.checked = +r.value === run.confidence; }); update(); });
+    update();
+  }
+  document.querySelectorAll(".explorer").forEach(build);
+})();
