@@ -54,12 +54,23 @@ def test_the_examples_of_a_page_print_what_it_says(page, planner, tmp_path, monk
     )
 
 
+def commands() -> list[str]:
+    """Every command and command of a command, as they are typed."""
+    names = [str(info.name) for info in app.registered_commands]
+    for group in app.registered_groups:
+        inner = group.typer_instance.registered_commands if group.typer_instance else []
+        names += [str(group.name), *(f"{group.name} {info.name}" for info in inner)]
+    return names
+
+
 def test_the_reference_has_every_command():
-    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-    commands = [info.name for info in app.registered_commands] + [group.name for group in app.registered_groups]
-    missing = [name for name in commands if f"$ planner {name}" not in text]
-    assert commands
-    assert not missing, f"docs/cli.md lacks {missing}: add a console block for each and run `make refresh`"
+    page = ROOT / "docs" / "cli.md"
+    text = page.read_text(encoding="utf-8")
+    missing = [name for name in commands() if f"$ planner {name} --help" not in text]
+    if missing and os.environ.get("PLANNER_REFRESH_DOCS"):
+        blocks = "".join(f"## {name}\n\n```console\n$ planner {name} --help\n```\n\n" for name in missing)
+        page.write_text(text.replace("## Completion in", f"{blocks}## Completion in"), encoding="utf-8")
+    assert not missing, f"docs/cli.md lacks {missing}: run `make refresh`, twice"
 
 
 def test_links_between_pages_lead_somewhere():
