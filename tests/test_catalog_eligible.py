@@ -17,7 +17,7 @@ from planner.catalog import eligible_offers, load_catalog, supports
 from planner.catalog.catalog import Catalog
 from planner.catalog.paths import data_dir
 from planner.catalog.types import Offer
-from planner.scenario import Cluster, OwnCluster, Quota, QuotedPrice
+from planner.scenario import Cluster, OwnCluster, Quota, QuotedPrice, load_scenario
 from planner.units import PlannerError
 
 SNAPSHOT = "2026-11-24"
@@ -153,6 +153,32 @@ def test_reserved_needs_a_quote_and_says_which_key_to_fill(catalog: Catalog) -> 
     assert {offer.usd_per_gpu_hour for offer in offers} == {4.1}
     assert {offer.extras["block_s"] for offer in offers} == {365 * 86400}
     assert {offer.instance for offer in offers} == {"p5.48xlarge", "p5.4xlarge"}
+
+
+def test_reserved_by_a_discount_comes_off_on_demand_and_keeps_its_range(catalog: Catalog) -> None:
+    off = QuotedPrice("reserved", None, gpu="h100-sxm5-80gb", block_s=365 * 86400, discount=(0.30, 0.40))
+    cluster = Cluster(pricing=("reserved",), prices=(off,))
+    offers = {offer.id: offer for offer in eligible_offers(catalog, cluster).offers}
+    p5 = offers["aws/p5.48xlarge/us-east-1/reserved"]
+    assert p5.usd_per_gpu_hour == pytest.approx(6.88 * 0.65)
+    assert p5.usd_per_gpu_hour_range == pytest.approx((6.88 * 0.60, 6.88 * 0.70))
+    assert "assumed_discount" in p5.flags
+    assert p5.as_of == "2026-H2 est."
+    assert not [name for name in offers if name.startswith("coreweave/")]  # quality C: no price to take it off
+    with pytest.raises(PlannerError, match="matches no on-demand price"):
+        eligible_offers(catalog, Cluster(pricing=("reserved",), prices=(dataclasses.replace(off, cloud="market"),)))
+
+
+def test_a_discount_is_read_from_a_scenario(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    text = "model: pythia-1b\ndata: {samples: 1000, seq_length: 2048}\ntraining: {epochs: 1}\nbudget: {time: 1 day}\n"
+    for written, read in (("35 %", (0.35, 0.35)), ("{min: 30 %, max: 40 %}", (0.30, 0.40))):
+        path.write_text(f"{text}cluster:\n  prices: [{{pricing: reserved, cloud: aws, discount: {written}}}]\n")
+        (quote,) = load_scenario(path).cluster.prices
+        assert (quote.usd_per_gpu_hour, quote.discount) == (None, read)
+    path.write_text(f"{text}cluster:\n  prices: [{{pricing: reserved, discount: {{min: 40 %, max: 30 %}}}}]\n")
+    with pytest.raises(PlannerError, match="min is at most max"):
+        load_scenario(path)
 
 
 def test_a_quote_takes_the_place_of_the_catalogs_price(catalog: Catalog) -> None:

@@ -99,33 +99,44 @@ def _quoted_offers(
             continue
         machines: dict[tuple[str, str, str], PriceRow] = {}
         for row in rows:
-            if _matches(quote, row) and not NEVER & set(row.flags) and row.gpu in catalog.accelerators:
+            listed = quote.discount is None or (row.pricing == "on_demand" and not _not_sold(row, cluster.quality))
+            if listed and _matches(quote, row) and not NEVER & set(row.flags) and row.gpu in catalog.accelerators:
                 machines.setdefault(row.key[:3], row)
         if not machines:
+            what = "machine" if quote.discount is None else "on-demand price"
             raise PlannerError(
-                f"cluster.prices[{number}] matches no machine of the catalog; see `planner catalog list` for cloud, "
+                f"cluster.prices[{number}] matches no {what} of the catalog; see `planner catalog list` for cloud, "
                 "instance, region and gpu, or describe the machines under cluster.own"
             )
         for row in machines.values():
-            as_quoted = row._replace(
-                pricing=quote.pricing,
-                low=quote.usd_per_gpu_hour * row.gpus,
-                high=quote.usd_per_gpu_hour * row.gpus,
-                currency="USD",
-                term_hours=None if quote.block_s is None else quote.block_s / 3600,
-                as_of="",
-                as_of_earliest=None,
-                as_of_latest=None,
-                date_kind="user",
-                source="scenario",
-                quality="user",
-                flags=(),
-                note="",
-            )
+            as_quoted = _as_quoted(row, quote)
             if not _unwanted(as_quoted, cluster, wanted, catalog):
                 offer = _offer(as_quoted, None, catalog, cluster)
                 if isinstance(offer, Offer):
                     yield offer
+
+
+def _as_quoted(row: PriceRow, quote: QuoteLike) -> PriceRow:
+    """A machine's row at the user's price; a discount keeps the date and source of the price it comes off."""
+    row = row._replace(pricing=quote.pricing, term_hours=None if quote.block_s is None else quote.block_s / 3600)
+    if quote.discount is not None:
+        least, most = quote.discount
+        flags = (*row.flags, "assumed_discount")
+        return row._replace(low=row.low * (1 - most), high=row.high * (1 - least), flags=flags)
+    price = (quote.usd_per_gpu_hour or 0.0) * row.gpus
+    return row._replace(
+        low=price,
+        high=price,
+        currency="USD",
+        as_of="",
+        as_of_earliest=None,
+        as_of_latest=None,
+        date_kind="user",
+        source="scenario",
+        quality="user",
+        flags=(),
+        note="",
+    )
 
 
 def _matches(quote: QuoteLike, row: PriceRow) -> bool:
@@ -201,7 +212,7 @@ def _offer(row: PriceRow, list_price: PriceRow | None, catalog: Catalog, cluster
         gpu=row.gpu,
         hardware=hardware,
         usd_per_gpu_hour=(per_gpu[0] + per_gpu[1]) / 2,
-        usd_per_gpu_hour_range=(per_gpu[0], per_gpu[1]) if row.pricing == "spot" else None,
+        usd_per_gpu_hour_range=(per_gpu[0], per_gpu[1]) if row.pricing == "spot" or per_gpu[0] < per_gpu[1] else None,
         as_of_earliest=row.as_of_earliest,
         as_of_latest=row.as_of_latest,
         date_kind=row.date_kind,
@@ -299,5 +310,5 @@ def _require_reserved(catalog: Catalog, cluster: ClusterLike, offers: Mapping[st
     raise PlannerError(
         "cluster.pricing asks for reserved, but neither the catalog nor the scenario has such a price; write the "
         "quote under cluster.prices: {pricing: reserved, gpu: h100-sxm5-80gb, usd_per_gpu_hour: 4.10, block: 365 days} "
-        f"(one year usually costs {usual.low:.0%} to {usual.high:.0%} less than on-demand)"
+        f"(one year usually costs {usual.low:.0%} to {usual.high:.0%} less than on-demand: give `discount`)"
     )
