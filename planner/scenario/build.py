@@ -271,7 +271,7 @@ class Builder:
             own=own,
             own_only=bool(given["own_only"]),
             quotas=tuple(Quota(**row) for row in given["quotas"] or ()),
-            prices=tuple(self._price(row) for row in given["prices"] or ()),
+            prices=tuple(self._price(i, row) for i, row in enumerate(given["prices"] or ())),
         )
 
     def _own(self, i: int, row: Values) -> OwnCluster:
@@ -293,10 +293,13 @@ class Builder:
             fabric=row["fabric"] or "unknown",
         )
 
-    @staticmethod
-    def _price(row: Values) -> QuotedPrice:
-        rest = {key: value for key, value in row.items() if key != "block"}
-        return QuotedPrice(**rest, block_s=row["block"])
+    def _price(self, i: int, row: Values) -> QuotedPrice:
+        rest = {key: value for key, value in row.items() if key not in ("block", "discount")}
+        off = row["discount"]
+        span = None if off is None else (off["min"], off["max"]) if isinstance(off, dict) else (off, off)
+        if span is not None and not 0 <= span[0] <= span[1] < 1:
+            raise self.draft.fail(f"cluster.prices.{i}.discount", "a discount is below 1, and min is at most max")
+        return QuotedPrice(**rest, block_s=row["block"], discount=span)
 
     def _storage(self) -> Storage | None:
         given = self.values["storage"]

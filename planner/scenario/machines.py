@@ -20,7 +20,7 @@ from planner.scenario.fields import (
     real,
     whole,
 )
-from planner.scenario.tables import AnyOr, Key, Many, Table
+from planner.scenario.tables import AnyOr, Key, Many, Shape, Table
 
 PRICING = ("on_demand", "spot", "reserved")
 FABRICS = ("infiniband", "roce", "efa", "tcpx", "ethernet", "unknown")
@@ -47,16 +47,30 @@ _OWN = Table(
     at_most_one=(("usd_per_gpu_hour", "ownership"),),
     wanted="a cluster",
 )
+_DISCOUNT = Shape(
+    "a share or a range of shares",
+    SHARE,
+    None,
+    Table(
+        (
+            Key("min", SHARE, "least share that comes off", True, examples=(0.30,)),
+            Key("max", SHARE, "largest share that comes off", True, examples=(0.40,)),
+        ),
+        wanted="a range of shares",
+    ),
+)
 _PRICE = Table(
     (
         Key("pricing", Word(PRICING), "kind of price", True, examples=("reserved",)),
-        Key("usd_per_gpu_hour", money(), "the price you were quoted", True, examples=(2.10,)),
+        Key("usd_per_gpu_hour", money(), "the price you were quoted", examples=(2.10,)),
+        Key("discount", _DISCOUNT, "instead of a price: what comes off the catalog's on-demand price"),
         Key("cloud", CLOUD, "cloud it holds for", examples=("aws",)),
         Key("instance", Text(), "instance type it holds for", examples=("p5.48xlarge",)),
         Key("region", REGION, "region it holds for", examples=("us-east-1",)),
         Key("gpu", GPU, "accelerator it holds for", examples=("h100-sxm5-80gb",)),
         Key("block", duration(), "a block that is paid whole, used or not", examples=("365 days",)),
     ),
+    one_of=("usd_per_gpu_hour", "discount"),
     wanted="a price",
 )
 _QUOTA = Table(

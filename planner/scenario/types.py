@@ -148,12 +148,13 @@ class QuotedPrice:
     """A price of the user's own; it holds for every offer that matches what it states."""
 
     pricing: str  # on_demand | spot | reserved
-    usd_per_gpu_hour: float
+    usd_per_gpu_hour: float | None  # None: `discount` off the catalog's on-demand price
     cloud: str | None = None
     instance: str | None = None
     region: str | None = None
     gpu: str | None = None
     block_s: float | None = None  # paid whole, used or not
+    discount: tuple[float, float] | None = None  # least and most, as fractions of the on-demand price
 
 
 @dataclass(frozen=True, slots=True)
