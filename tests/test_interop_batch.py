@@ -86,3 +86,12 @@ def test_equal_weights_are_no_reason_to_refuse_train_epochs(tmp_path):
     path = tmp_path / "a.yml"
     path.write_text(BASE % '"train_epochs": 2, "train_data_weights": [1.0, 1.0]')
     assert import_neox([path], samples=1000).value("training.epochs") == 2
+
+
+def test_neoxs_own_number_of_iterations_is_said_where_it_differs(tmp_path):
+    path = tmp_path / "a.yml"
+    path.write_text(BASE % '"train_epochs": 3, "gradient_accumulation_steps": 2')
+    found = import_neox([path], samples=794)
+    assert any("train 36 iterations" in remark and "38 cover" in remark for remark in found.remarks)
+    exact = import_neox([path], samples=640)
+    assert not any("cover" in remark for remark in exact.remarks)

@@ -8,6 +8,7 @@ import yaml
 
 from planner.interop.imported import scenario_yaml
 from planner.interop.importing import import_files
+from planner.scenario import load_scenario
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
 from planner.workload.zoo import model_from_mapping
@@ -201,3 +202,37 @@ def test_leading_dense_layers_and_ramps_are_read(tmp_path):
     assert found.model.moe.first_dense_layers == 1
     assert [found.value(f"training.batch_ramp.{k}") for k in ("start", "increment", "samples")] == [32, 32, 6400]
     assert found.value("training.iterations") == 1000
+
+
+def test_an_index_at_hand_is_the_data(tmp_path):
+    (tmp_path / "corpus.idx").write_bytes(b"")
+    found = import_files([config(tmp_path, data_path=str(tmp_path / "corpus"))], gpus=8)
+    assert found.value("data.index") == str(tmp_path / "corpus")
+    assert found.value("data.samples") is None
+
+
+def test_what_files_never_tell_can_be_given():
+    found = import_files([FIXTURES / "hf" / "llama-3.1-8b.json"], tokens=300_000_000_000, epochs=1.5)
+    assert (found.value("data.tokens"), found.value("training.epochs"), found.missing) == (300_000_000_000, 1.5, ())
+    bare = import_files([FIXTURES / "hf" / "llama-3.1-8b.json"])
+    assert bare.missing == ("data.tokens", "training.epochs")
+
+
+@pytest.mark.parametrize(
+    ("files", "options"),
+    [
+        (NEOX_20B, {"gpus": 96}),
+        ([FIXTURES / "neox" / "pythia-12b.yml"], {"gpus": 256}),
+        ([FIXTURES / "hf" / "deepseek-v3.json"], {"tokens": 10**12, "epochs": 1}),
+        ([FIXTURES / "megatron" / "mixtral.sh"], {}),
+    ],
+    ids=["20b", "pythia", "deepseek", "mixtral"],
+)
+def test_the_scenario_is_one_that_planner_reads(tmp_path, files, options):
+    found = import_files(files, **options)
+    path = tmp_path / "imported.yaml"
+    path.write_text(scenario_yaml(found))
+    scenario = load_scenario(path)
+    assert parameter_counts(scenario.model) == parameter_counts(found.model)
+    assert scenario.layout.tp.pinned == found.value("layout.tp")
+    assert scenario.training.iterations == found.value("training.iterations")

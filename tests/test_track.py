@@ -263,6 +263,20 @@ def test_what_is_no_measurement_is_refused(tmp_path, lines, saved, sentence):
     assert sentence in str(error.value)
 
 
+@pytest.mark.parametrize("upto", [0, 10, 500, 1000])
+def test_the_chart_goes_from_the_start_to_where_the_run_is(tmp_path, upto):
+    from planner.report.track_chart import course, track_chart
+
+    now = tracked(tmp_path, run(upto), plan_of())
+    iterations, seconds = course(now)
+    assert (iterations[0], seconds[0]) == (0, 0)
+    assert (iterations[-1], seconds[-1]) == (upto, pytest.approx(now.elapsed_s))
+    charts = [tmp_path / "a.svg", tmp_path / "b.svg"]
+    for chart in charts:
+        track_chart(now, chart, "a run")
+    assert charts[0].read_bytes() == charts[1].read_bytes()
+
+
 def test_track_and_export_and_import_are_commands(tmp_path, planner):
     saved = tmp_path / "plan.json"
     trained = Trained(load_model("pythia-1.4b"))

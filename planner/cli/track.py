@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,9 @@ def track(
         typer.Option("--replan", metavar="SCENARIO", help="Also find the best plan of what is left of this scenario."),
     ] = None,
     catalog: Catalog = None,
+    chart: Annotated[
+        Path | None, typer.Option("--chart", metavar="FILE", help="Draw it into FILE (svg, png or html).")
+    ] = None,
     as_json: Json = False,
     output: Output = None,
     quiet: Quiet = False,
@@ -46,13 +50,34 @@ def track(
     if follow:
         _follow(answer, log, as_json)
         return
-    now = progress(track_log(log, answer.plan), answer.plan, answer.goal)
+    now = progress(track_log(log, answer.plan, _reading(log, quiet)), answer.plan, answer.goal)
+    if chart is not None:
+        from planner.report.track_chart import track_chart
+
+        track_chart(now, chart, f"{answer.provenance.scenario}: iteration {now.iteration:,} of {now.iterations:,}")
     document, text = now.to_json(), view(now, width(), colour())
     if replan is not None:
         found = _continuation(answer, now, replan, catalog or [])
         document = f'{{"progress": {document.rstrip()},\n"continuation": {found.to_json().rstrip()}}}\n'
         text += continuation_view(found, width())
     deliver(document, text, as_json=as_json, output=output, quiet=quiet)
+
+
+def _reading(log: Path, quiet: bool) -> Callable[[int], None] | None:
+    """Tells a person at a terminal how far reading has come, once it has taken two seconds."""
+    if quiet or not sys.stderr.isatty():
+        return None
+    from time import monotonic
+
+    size = max(1, log.stat().st_size) if log.is_file() else 1
+    started = monotonic()
+
+    def heard(count: int) -> None:
+        if monotonic() - started > 2:
+            end = "\r\x1b[K" if count >= size else ""
+            sys.stderr.write(f"\rreading {log.name}: {min(1.0, count / size):4.0%}{end}")
+
+    return heard
 
 
 def _continuation(answer: Optimization, now: Progress, scenario: Path, overlays: list[Path]) -> Continuation:

@@ -12,7 +12,13 @@ from typing import Any
 
 from planner.interop.files import Document, read_yaml, shown, truth, whole
 from planner.interop.imported import Imported, Taken, model_taken
-from planner.interop.neox_batch import DEFAULT_GRADIENT_ACCUMULATION, Batch, smallest_world, solve_batch
+from planner.interop.neox_batch import (
+    DEFAULT_GRADIENT_ACCUMULATION,
+    Batch,
+    smallest_world,
+    solve_batch,
+    train_iterations,
+)
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec, MoESpec
 
@@ -143,6 +149,7 @@ def import_neox(
     taken += _data(config, batch, samples, tokens)
     taken += _training(config, batch)
     taken += _layout(config, world, batch)
+    _say_own_length(config, batch, samples)
     unused = tuple(sorted(key for key in config.values if key not in config.used))
     return Imported(
         tool="gpt-neox",
@@ -460,6 +467,19 @@ def _duration(config: Config) -> Taken | None:
         return Taken("training.iterations", iterations, config.origin("train_iters"))
     config.remarks.append("Must specify either train_epochs or train_iters")
     return None
+
+
+def _say_own_length(config: Config, batch: Batch | None, samples: int | None) -> None:
+    """A remark where GPT-NeoX's own number of iterations is not that of the epochs asked for."""
+    epochs = config.optional("train_epochs")
+    if not epochs or batch is None or samples is None:
+        return
+    own, covering = train_iterations(samples, epochs, batch), -(-samples * epochs // batch.train_batch_size)
+    if own != covering:
+        config.remarks.append(
+            f"train_epochs {epochs} makes GPT-NeoX train {own:,} iterations (whole micro-batches of an epoch only); "
+            f"{covering:,} cover the samples, and that is what planner plans"
+        )
 
 
 def _check_epochs(config: Config) -> None:

@@ -34,6 +34,7 @@ _TFLOPS = re.compile(
 # What both programs print when they start or resume, and only then.
 _MARKS = (b"oading checkpoint", b"training ...", b"using world size", b"building GPT")
 _START_BYTES = 1024  # from one record to the next, when a start lies between
+_FAR = 64 << 10  # bytes between records that are always looked into
 _LABEL = re.compile(rb"^\W{0,3}(?:rank|default|node|worker|host)?[ _-]{0,2}(\d{1,6})(?:\]|: )", re.IGNORECASE)
 
 
@@ -154,7 +155,9 @@ class LogReader:
                 self._interval = max(1, int(np.median(steps[1:])))
             restart = np.zeros(n, dtype=bool)
             before = np.concatenate([[begin], position[:-1]])
-            for i in np.flatnonzero((position - before > _START_BYTES) | (before == begin)):
+            gap = position - before
+            unusual = (gap > _FAR) | ((gap > _START_BYTES) & (gap > 4 * np.median(gap))) | (before == begin)
+            for i in np.flatnonzero(unusual):
                 restart[i] = self._mark_in(data, int(before[i]), int(position[i]))
             restart[0] |= self._marked
             self._last = int(iteration[-1])

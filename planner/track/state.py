@@ -159,6 +159,8 @@ class TrackState:
 
     def _draw(self, iteration: IntArray, weight: FloatArray, seconds: FloatArray) -> None:
         """Add to the chart's buckets, which double in width when the run outgrows them."""
+        if not self.chart_weight.any():
+            self.chart_width = self.interval  # narrower buckets would be empty in turn
         while int(iteration.max()) >= _BUCKETS * self.chart_width:
             for series in (self.chart_time_s, self.chart_weight):
                 series[: _BUCKETS // 2] = series.reshape(-1, 2).sum(axis=1)

@@ -106,7 +106,7 @@ def _goodput(now: Progress) -> str:
     parts = [format_percent(losses.goodput)]
     if losses.stalled_s > 0:
         parts.append(f"stalls {format_duration(losses.stalled_s)}")
-    if losses.warmup_s > 0:
+    if losses.warmup_s > (now.pace.steady_s or 0.0):
         parts.append(f"warm-up {format_duration(losses.warmup_s)}")
     if losses.restarts:
         lost = f"{format_count(losses.lost_iterations)} iterations lost ({format_duration(losses.lost_s)})"
@@ -118,7 +118,7 @@ def _goodput(now: Progress) -> str:
 
 def _budget(outlook: BudgetOutlook) -> str:
     form = format_duration if outlook.budget == "time" else format_usd
-    text = f"{form(outlook.limit)}, met with {format_percent(outlook.p_within)}"
+    text = f"{form(outlook.limit)}, {_likely(outlook.p_within)} likely to be met"
     if not outlook.missed:
         return text
     where = (
@@ -127,6 +127,12 @@ def _budget(outlook: BudgetOutlook) -> str:
     when = "" if outlook.reached_at is None else f", {outlook.reached_at}"
     after = "" if outlook.reached_after_s is None else f" after {format_duration(max(0.0, outlook.reached_after_s))}"
     return f"{text}: used up{after}{where}{when}"
+
+
+def _likely(chance: float) -> str:
+    if chance < 0.001:
+        return "less than 0.1 %"
+    return "more than 99.9 %" if chance > 0.999 else format_percent(chance)
 
 
 def _range(values: Quantiles, form: Callable[[float], str]) -> str:

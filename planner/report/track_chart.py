@@ -1,0 +1,79 @@
+"""A run's progress as a chart: iterations over time with the plan and the range of what is left, and its step times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from planner.performance.arrays import FloatArray
+from planner.report.charts import _figure, _save, chart_kind
+from planner.report.figures import time_scale
+from planner.track.progress import Progress
+
+_BLUE, _GREY, _RED = "#0072b2", "#666666", "#d55e00"
+
+
+def track_chart(now: Progress, path: Path, title: str) -> None:
+    """Draw where a run stands into `path` (svg, png or html).
+
+    Raises
+    ------
+    PlannerError
+        If the name has another ending, matplotlib is not there, or the file cannot be written.
+    """
+    kind = chart_kind(path)
+    figure = _figure()
+    upper, lower = figure.subplots(2, 1, height_ratios=(3, 1))
+    _course(upper, now)
+    _steps(lower, now)
+    upper.set_title(title, loc="left")
+    for axes in (upper, lower):
+        axes.grid(color="#dddddd", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    _save(figure, path, kind, title)
+
+
+def course(now: Progress) -> tuple[FloatArray, FloatArray]:
+    """Iterations, and the elapsed seconds at which each was reached; the last point is the present one."""
+    steps = np.array([np.nan if value is None else value for value in now.chart_step_s])
+    known = np.isfinite(steps)
+    seconds = np.cumsum(np.where(known, steps, np.nanmean(steps) if known.any() else 0.0) * now.chart_iterations)
+    iterations = np.minimum((np.arange(len(steps)) + 1.0) * now.chart_iterations, now.iteration)
+    scale = now.elapsed_s / seconds[-1] if len(seconds) and seconds[-1] > 0 else 0.0
+    return np.concatenate([[0.0], iterations]), np.concatenate([[0.0], seconds * scale])
+
+
+def _course(axes: Any, now: Progress) -> None:
+    iterations, seconds = course(now)
+    limit = next((budget.limit for budget in now.budgets if budget.budget == "time"), None)
+    planned = now.time_s.p50 / (1 + now.time_against_plan)
+    unit = time_scale(max(now.time_s.p90, planned, limit or 0.0))
+    axes.plot([0, planned / unit.size], [0, now.iterations], color=_GREY, linestyle=":", label="plan")
+    axes.plot(seconds / unit.size, iterations, color=_BLUE, linewidth=2, label="run")
+    start = now.elapsed_s / unit.size
+    ends = [value / unit.size for value in (now.time_s.p10, now.time_s.p50, now.time_s.p90)]
+    axes.fill(
+        [start, ends[0], ends[2]], [now.iteration, now.iterations, now.iterations], color=_BLUE, alpha=0.2, linewidth=0
+    )
+    axes.plot(
+        [start, ends[1]], [now.iteration, now.iterations], color=_BLUE, linestyle="--", linewidth=1, label="p10 to p90"
+    )
+    if limit is not None:
+        axes.axvline(limit / unit.size, color=_RED, linewidth=1, label="time budget")
+    axes.set_xlabel(f"elapsed, {unit.unit}")
+    axes.set_ylabel("iterations")
+    axes.set_xlim(left=0)
+    axes.set_ylim(0, now.iterations * 1.05)
+    axes.legend(frameon=False)
+
+
+def _steps(axes: Any, now: Progress) -> None:
+    known = [(at * now.chart_iterations, value) for at, value in enumerate(now.chart_step_s) if value is not None]
+    axes.plot([at for at, _ in known], [value for _, value in known], color=_BLUE, linewidth=1)
+    axes.axhline(now.pace.planned_s.p50, color=_GREY, linestyle=":")
+    axes.axhspan(now.pace.planned_s.p10, now.pace.planned_s.p90, color=_GREY, alpha=0.15, linewidth=0)
+    axes.set_xlabel("iteration")
+    axes.set_ylabel("step, s")
+    axes.set_xlim(0, max(now.iterations, 1))
