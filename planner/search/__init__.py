@@ -6,10 +6,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from planner.search.comparing import compare as compare
     from planner.search.frontiers import frontier as frontier
     from planner.search.optimum import optimize as optimize
 
-_WHERE = {"frontier": "frontiers", "optimize": "optimum"}
+_WHERE = {"compare": "comparing", "frontier": "frontiers", "optimize": "optimum"}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from planner.plan import Binding, Plan
 from planner.search.goals import View, find
-from planner.search.plans import critical_of, fastest_of, make_plan
+from planner.search.plans import fastest_of, make_plan
 from planner.search.problem import Problem
 from planner.units import format_count, format_duration, format_percent, format_usd
 from planner.workload.learning import token_multiplier
@@ -36,7 +36,7 @@ def _budget(problem: Problem, view: View, best: int, key: str) -> Binding | None
         f"{format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud} would do it in"
         f" {format_duration(plan.time_s.p50)} for {format_usd(plan.cost_usd.p50)}"
     )
-    sure = float(problem.clock.time_s(view.goal.confidence, problem.best_s[[best]], np.array([best]))[0])
+    sure = float(problem.time_s(view.goal.confidence, problem.best_s[[best]], np.array([best]))[0])
     if key == "time_s":
         text, unit = f"The time budget of {format_duration(limit)} binds: without it {instead}.", "s"
         value = sure
@@ -53,7 +53,7 @@ def _batch(problem: Problem, plan: Plan) -> list[Binding]:
     if low == high or plan.global_batch not in (low, high, largest):
         return []
     end = "min" if plan.global_batch == low else "max"
-    critical = critical_of(problem, plan.tokens).doubling_sequences(plan.seq_length)
+    critical = problem.critical(plan.tokens).doubling_sequences(plan.seq_length)
     share = float(token_multiplier(plan.global_batch, critical) / token_multiplier(low, critical)) - 1.0
     text = (
         f"The global batch of {format_count(plan.global_batch)} sequences sits on the {end}imum of its range"
@@ -63,7 +63,7 @@ def _batch(problem: Problem, plan: Plan) -> list[Binding]:
         text += (
             f": to the same loss it takes {format_percent(share)} more tokens than the smallest would, by a critical"
             f" batch of {format_count(round(critical))} sequences (McCandlish et al. 2018); the plan trains on the"
-            " tokens that were asked for"
+            f" tokens that {'were asked for' if problem.run.loss is None else 'this takes'}"
         )
     limit = float(high if end == "max" else low)
     return [Binding(f"training.global_batch.{end}", text + ".", float(plan.global_batch), limit, "sequences")]

@@ -68,7 +68,7 @@ def undominated_cells(view: View, gpus: bool = False, tally: Tally | None = None
     p = view.problem
     for goal in (aiming_at(view.goal, per_usd=1.0), aiming_at(view.goal, per_second=1.0)):
         find(View(p, goal), tally)  # the two ends: good incumbents to begin with
-    slope = p.clock.slope(0.5)
+    slope = p.slope(0.5)
     queue = np.flatnonzero(view.allowed & ~p.exact)
     size = 8
     while len(queue):
@@ -96,7 +96,7 @@ def undominated_cells(view: View, gpus: bool = False, tally: Tally | None = None
 def points(view: View, cells: IntArray) -> tuple[FloatArray, FloatArray]:
     """Time and cost at p50 of these cells' fastest runs on their cheapest offers, (n,) each."""
     p = view.problem
-    time = p.clock.time_s(0.5, p.best_s[cells], cells)
+    time = p.time_s(0.5, p.best_s[cells], cells)
     return time, p.costs.usd(view.usd_per_hour[cells], time)
 
 

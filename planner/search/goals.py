@@ -21,6 +21,7 @@ class Goal:
     """Least usd_per_second x time + usd x cost (+ gpus x GPUs), each at its quantile `at` (None: p50).
 
     Budgets hold at `confidence`. `offers` (over problem.offers) leaves offers out; so does `cells` cells.
+    What if: `price` multiplies every price, `speed` every throughput.
     """
 
     per_second: float = 0.0
@@ -32,6 +33,8 @@ class Goal:
     confidence: float = 0.8
     offers: BoolArray | None = None
     cells: BoolArray | None = None
+    price: float = 1.0
+    speed: float = 1.0
 
 
 def objective_goal(kind: str, usd_per_day: float = 0.0, **budget: object) -> Goal:
@@ -58,19 +61,19 @@ class View:
     def __post_init__(self) -> None:
         p, g = self.problem, self.goal
         price, self.offer = p.cheapest(g.offers)
-        self.usd_per_hour = price * p.gpus
+        self.usd_per_hour = price * g.price * p.gpus
         self.allowed = np.isfinite(price) & np.isfinite(p.floor_s) & (p.space > 0)
         if g.cells is not None:
             self.allowed &= g.cells
         self.at = 0.5 if g.at is None else g.at
-        self.slope = p.clock.slope(self.at)
-        self.sure_slope = p.clock.slope(g.confidence)
+        self.slope = p.slope(self.at, g.speed)
+        self.sure_slope = p.slope(g.confidence, g.speed)
 
     def value(self, seconds: FloatArray, cells: IntArray) -> FloatArray:
         """The goal's quantity were these cells' runs predicted to train for `seconds`; rises with them."""
         if not (self.goal.per_second or self.goal.per_usd):
             return self._quantity(seconds, cells)
-        return self._quantity(self.problem.clock.time_s(self.at, seconds, cells), cells)
+        return self._quantity(self.problem.time_s(self.at, seconds, cells, self.goal.speed), cells)
 
     def floor(self, seconds: FloatArray, cells: IntArray) -> FloatArray:
         """A quantity that `value` is never below."""
@@ -123,7 +126,7 @@ class View:
         p, g = self.problem, self.goal
         if g.time_s is None and g.cost_usd is None:
             return np.isfinite(seconds)
-        time = p.clock.time_s(g.confidence, seconds, cells)
+        time = p.time_s(g.confidence, seconds, cells, g.speed)
         ok = np.isfinite(time)
         if g.time_s is not None:
             ok &= time <= g.time_s
@@ -138,8 +141,8 @@ def find(view: View, tally: Tally | None = None) -> int | None:
     Afterwards every cell is exact or its bound proves that it holds nothing better. Ties by `order`.
     """
     p = view.problem
-    cells = np.flatnonzero(view.allowed)
     lower = np.maximum(p.floor_s, p.bound_s)
+    cells = np.flatnonzero(view.allowed & np.isfinite(lower))
     time, cost = view.budget_limits(cells)
     limit = np.minimum(time, cost) * SLACK
     bound = view.floor(lower[cells], cells)
@@ -157,8 +160,11 @@ def find(view: View, tally: Tally | None = None) -> int | None:
         size = min(2 * size, CELLS_TOGETHER)
         at = queue[batch]
         time, cost = view.budget_limits(at)
-        state = _Incumbent(view, at, incumbent)
-        p.refine(at, Limits(time, cost, view.longest_s(incumbent, at)), state.tighten, tally)
+        # A cell that comes up a second time is searched to its end: it will be asked for again.
+        whole = p.visited[at]
+        state = _Incumbent(view, at, incumbent, whole)
+        limit = np.where(whole, np.inf, view.longest_s(incumbent, at))
+        p.refine(at, Limits(time, cost, limit), state.tighten, tally)
         best = _best_known(view, np.append(at, best) if best is not None else at, incumbent)
         if best is not None:
             incumbent = float(view.value(p.best_s[[best]], np.array([best]))[0])
@@ -178,7 +184,7 @@ def order_keys(view: View, cells: IntArray) -> tuple[FloatArray | IntArray, ...]
     """
     p = view.problem
     seconds = p.best_s[cells]
-    time = p.clock.time_s(0.5, seconds, cells)
+    time = p.time_s(0.5, seconds, cells)
     layout = np.array([_layout_key(p, int(c)) for c in cells], dtype=np.int64).reshape(len(cells), -1)
     names = sorted({pool.setting.framework for pool in p.pools})
     framework = np.array([names.index(p.pools[int(p.pool[c])].setting.framework) for c in cells], dtype=np.int64)
@@ -239,8 +245,8 @@ def _next_batch(p: Problem, queue: IntArray, bound: FloatArray, incumbent: float
 class _Incumbent:
     """Carries the best value found so far from one cell of a pass to the limits of the others."""
 
-    def __init__(self, view: View, cells: IntArray, value: float) -> None:
-        self.view, self.cells, self.value = view, cells, value
+    def __init__(self, view: View, cells: IntArray, value: float, whole: BoolArray) -> None:
+        self.view, self.cells, self.value, self.whole = view, cells, value, whole
         self.seen = np.full(len(cells), np.inf)
 
     def tighten(self, best_s: FloatArray) -> FloatArray:
@@ -252,7 +258,7 @@ class _Incumbent:
             ok = view.keeps(best_s[known], cells[known])
             if ok.any():
                 self.value = min(self.value, float(view.value(best_s[known][ok], cells[known][ok]).min()))
-        return view.longest_s(self.value, cells)
+        return np.where(self.whole, np.inf, view.longest_s(self.value, cells))
 
 
 def tally_unvisited(view: View, tally: Tally, longest_s: Callable[[IntArray], FloatArray]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from planner.plan import Change, Infeasible
 from planner.scenario import Scenario
-from planner.search.goals import Goal, View, find
+from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.plans import fastest_of, make_plan
 from planner.search.problem import Problem
 from planner.units import format_count, format_duration, format_percent, format_usd
@@ -25,7 +25,7 @@ def what_would_do(problem: Problem) -> Infeasible:
     least_time = None if quick is None else _value(fastest, quick)
     least_cost = None if cheap is None else _value(cheapest, cheap)
     return Infeasible(
-        reason=_reason(problem, least_time, least_cost),
+        reason=_reason(problem, budget_goal(problem.scenario), least_time, least_cost),
         least_time_s=least_time,
         least_cost_usd=least_cost,
         fastest=None
@@ -38,21 +38,30 @@ def what_would_do(problem: Problem) -> Infeasible:
     )
 
 
-def _reason(problem: Problem, least_time: float | None, least_cost: float | None) -> str:
-    budget = problem.scenario.budget
+def reason_of(problem: Problem, goal: Goal) -> str:
+    """Why no plan keeps a goal's budgets, in a sentence."""
+    ends = []
+    for wanted in ({"per_second": 1.0}, {"per_usd": 1.0}):
+        view = View(problem, aiming_at(replace(goal, time_s=None, cost_usd=None, at=goal.confidence), **wanted))
+        cell = find(view)
+        ends.append(None if cell is None else _value(view, cell))
+    return _reason(problem, goal, *ends)
+
+
+def _reason(problem: Problem, goal: Goal, least_time: float | None, least_cost: float | None) -> str:
     if not problem.offers:
         return "No offer fits what cluster asks for."
     if least_time is None or least_cost is None:
         return "No layout fits into the memory of any machine that is offered."
-    sure = format_percent(budget.confidence)
-    if budget.time_s is not None and least_time > budget.time_s:
+    sure = format_percent(goal.confidence)
+    if goal.time_s is not None and least_time > goal.time_s:
         return (
-            f"No plan is done in {format_duration(budget.time_s)} with a probability of {sure}:"
+            f"No plan is done in {format_duration(goal.time_s)} with a probability of {sure}:"
             f" the fastest takes {format_duration(least_time)}."
         )
-    if budget.cost_usd is not None and least_cost > budget.cost_usd:
+    if goal.cost_usd is not None and least_cost > goal.cost_usd:
         return (
-            f"No plan costs at most {format_usd(budget.cost_usd)} with a probability of {sure}:"
+            f"No plan costs at most {format_usd(goal.cost_usd)} with a probability of {sure}:"
             f" the cheapest costs {format_usd(least_cost)}."
         )
     return "Plans within the time cost too much, and plans within the cost take too long."

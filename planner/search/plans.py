@@ -22,7 +22,7 @@ from planner.units import format_count, format_percent
 from planner.workload.counts import parameter_counts
 from planner.workload.flops import flops_per_token
 from planner.workload.iterations import per_epoch, samples_consumed
-from planner.workload.learning import CriticalBatch, critical_batch, measured_critical_batch
+from planner.workload.learning import CriticalBatch, batch_remark, learning_remarks
 
 PROBABILITY_BASIS = (
     "Step time by the spread of the prediction, one draw a run; interruptions, restarts and checkpoints as a renewal"
@@ -98,7 +98,8 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
     full, left = per_epoch(problem.length, np.array([batch])) if by_epoch else (None, None)
     evaluation = float(problem.run.evaluations(steps)[0]) * FORWARD_SHARE * step_s * q50
     used = _memory(setting, layouts)
-    critical = critical_of(problem, _tokens(problem, iterations, batch))
+    tokens = _tokens(problem, iterations, batch)
+    critical = problem.critical(tokens)
     plan = Plan(
         offer=_offer_ref(offer),
         framework=setting.framework,
@@ -109,7 +110,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         seq_length=setting.seq_length,
         iterations_per_epoch=None if full is None else int(full[0]),
         iterations=iterations,
-        tokens=_tokens(problem, iterations, batch),
+        tokens=tokens,
         step_time_s=Quantiles(step_s * q10, step_s * q50, step_s * q90),
         step_breakdown_s={name: float(value[0]) * step_s * q50 / scale for name, value in step.terms_s.items()},
         tokens_per_s_per_gpu=Quantiles(*(tokens_a_step / (step_s * q) for q in (q90, q50, q10))),
@@ -128,13 +129,17 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         measurements=tuple(ids),
         framework_release=setting.release,
         precision=setting.precision,
-        epochs=None if problem.length.epochs is None else float(problem.length.epochs),
+        epochs=_epochs(problem, batch),
         leftover_samples=None if left is None else int(left[0]),
         confidence=budget.confidence,
         within_budget=within_budget(problem, pick, rate),
         probability_basis=PROBABILITY_BASIS if budget.time_s is not None or budget.cost_usd is not None else "",
         flops_convention=FLOPS_CONVENTION,
         critical_batch_remark=_critical_remark(critical, batch, setting.seq_length),
+        learning=(
+            batch_remark(float(batch * setting.seq_length), critical),
+            *learning_remarks(parameter_counts(setting.model).active, problem.length, tokens),
+        ),
         evaluation_time_s=evaluation,
         reliability=reliability(problem, pick, runs, time, cost),
     )
@@ -210,18 +215,20 @@ def _offer_ref(offer: Offer) -> OfferRef:
     )
 
 
+def _epochs(problem: Problem, batch: int) -> float | None:
+    """Passes over the data: those asked for, or what the batch needs to the reference batch's loss."""
+    if problem.length.epochs is None:
+        return None
+    if problem.run.loss is None:
+        return float(problem.length.epochs)
+    total = problem.length.total_samples
+    return float(problem.length.epochs) * int(problem.run.loss.samples(total, batch)) / total
+
+
 def _tokens(problem: Problem, iterations: int, batch: int) -> int:
     if problem.run.ramp is None:
         return iterations * batch * problem.length.seq_length
     return int(samples_consumed(problem.length, batch, problem.run.ramp)) * problem.length.seq_length
-
-
-def critical_of(problem: Problem, tokens: int) -> CriticalBatch:
-    """The critical batch of a run of `tokens`: the user's own if given, else by the law the default range uses."""
-    own = problem.scenario.training.critical_batch
-    if own is not None:
-        return measured_critical_batch(own, problem.scenario.seq_length)
-    return critical_batch(float(tokens))
 
 
 def _critical_remark(critical: CriticalBatch, batch: int, seq_length: int) -> str:
@@ -256,14 +263,14 @@ def _plausibility(setting: Setting, plan: Plan) -> Plausibility:
 
 def _schedule(problem: Problem, plan: Plan) -> tuple[EpochSchedule, ...]:
     """When each pass starts and ends at p50, what is not training spread evenly; () where batches ramp."""
-    epochs = problem.length.epochs
+    epochs = problem.length.epochs if problem.run.loss is None else plan.epochs
     if epochs is None or problem.run.ramp is not None or epochs > 64:
         return ()
     each = plan.time_s.p50 / plan.iterations
     out, first = [], 1
-    for epoch in range(1, math.ceil(epochs) + 1):
+    for epoch in range(1, math.ceil(float(epochs)) + 1):
         seen = epoch * problem.length.samples_per_epoch
-        last = plan.iterations if epoch >= epochs else min(-(-seen // plan.global_batch), plan.iterations)
+        last = plan.iterations if epoch >= float(epochs) else min(-(-seen // plan.global_batch), plan.iterations)
         out.append(EpochSchedule(epoch, first, last, (first - 1) * each, last * each))
         first = last + 1
     return tuple(out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,11 +25,11 @@ from planner.search.engine import Found, Limits, Site, Tally, Tighten
 from planner.search.layouts import LayoutTable, layout_table
 from planner.search.money import Costs
 from planner.search.physics import SettingPhysics
-from planner.search.run import Run
+from planner.search.run import EqualLoss, Run
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
 from planner.workload.dataset import RunLength, run_length
-from planner.workload.learning import default_batch_range
+from planner.workload.learning import CriticalBatch, critical_batch, default_batch_range, measured_critical_batch
 
 CELLS_TOGETHER = 32  # GPU counts of one site that are searched in one pass
 
@@ -66,11 +66,16 @@ class Problem:
     _sites: dict[tuple[str, Hardware], Site] = field(default_factory=dict)
     _tables: dict[tuple[str, int, int], LayoutTable] = field(default_factory=dict)
 
+    _times: dict[tuple[float, float], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+    _slopes: dict[tuple[float, float], FloatArray] = field(default_factory=dict)
+    _cheapest: dict[bytes, tuple[FloatArray, IntArray]] = field(default_factory=dict)
+
     def __post_init__(self) -> None:
         cells = len(self.gpus)
         self.best_s = np.full(cells, np.inf)  # undisturbed seconds of the run, as predicted, where found
         self.exact = np.zeros(cells, dtype=bool)  # whether best_s is the cell's least
         self.bound_s = np.zeros(cells)  # seconds that the cell does not undercut
+        self.visited = np.zeros(cells, dtype=bool)  # whether the cell has been searched at all
         self.row, self.dp, self.micro, self.batch = (np.zeros(cells, dtype=np.int64) for _ in range(4))
         self.step_s = np.zeros(cells)
 
@@ -124,6 +129,11 @@ class Problem:
 
         return self._by_pool(count).astype(np.int64)
 
+    def critical(self, tokens: int) -> CriticalBatch:
+        """The critical batch of a run of `tokens`; at equal loss, of the run at the reference batch."""
+        asked = self.length.total_samples * self.length.seq_length
+        return critical_of(self.scenario, tokens if self.run.loss is None else asked)
+
     @cached_property
     def clock(self) -> Clock:
         """How long the runs of each cell take, with what probability."""
@@ -159,11 +169,39 @@ class Problem:
             out[at] = value(pool, self.gpus[at])
         return out
 
+    def time_s(self, p: float, seconds: FloatArray, cells: IntArray, speed: float = 1.0) -> FloatArray:
+        """The time that runs predicted to train for `seconds` stay below with probability p, were all `speed` as fast.
+
+        What was asked last of each cell is kept: it is asked again and again of the best ones.
+        """
+        if (p, speed) not in self._times:
+            self._times[p, speed] = (np.full(len(self), np.nan), np.full(len(self), np.nan))
+        asked, told = self._times[p, speed]
+        new = asked[cells] != seconds
+        if new.any():
+            at = cells[new]
+            told[at] = self.clock.time_s(p, seconds[new] / speed, at)
+            asked[at] = seconds[new]
+        return told[cells]
+
+    def slope(self, p: float, speed: float = 1.0) -> FloatArray:
+        """Factor on predicted seconds that the time at probability p is never below, were all `speed` times as fast."""
+        if (p, speed) not in self._slopes:
+            watch = replace(self.clock, least_s=self.floor_s / speed) if speed != 1.0 else self.clock
+            self._slopes[p, speed] = watch.slope(p) / speed
+        return self._slopes[p, speed]
+
     def cheapest(self, allowed: BoolArray | None = None) -> tuple[FloatArray, IntArray]:
         """Least price of each cell among the allowed offers (USD per GPU-hour; inf: none), and which offer it is.
 
         `allowed` is over `self.offers`; the index is into it too. Equal prices go to the first id.
         """
+        key = b"" if allowed is None else allowed.tobytes()
+        if key not in self._cheapest:
+            self._cheapest[key] = self._find_cheapest(allowed)
+        return self._cheapest[key]
+
+    def _find_cheapest(self, allowed: BoolArray | None) -> tuple[FloatArray, IntArray]:
         price = np.full(len(self), np.inf)
         which = np.full(len(self), -1, dtype=np.int64)
         for offer_at in range(len(self.offers) - 1, -1, -1):
@@ -212,6 +250,7 @@ class Problem:
         pool = int(self.pool[cells[0]])
         found, count = self.site(pool).solve(self.gpus[cells], limits, tighten)
         least = limits.least_s
+        self.visited[cells] = True
         self.bound_s[cells] = np.maximum(self.bound_s[cells], least)
         self.keep(cells, found, least)
         if tally is not None:  # the last pass over a cell decides anew on all its candidates
@@ -243,6 +282,29 @@ def node_range(offer: Offer, scenario: Scenario) -> tuple[int, int]:
     return max(least, 1), most
 
 
+def _equal_loss(scenario: Scenario, length: RunLength) -> EqualLoss | None:
+    """How tokens depend on the batch where the scenario asks for equal loss."""
+    training = scenario.training
+    if training.target != "equal_loss" or training.reference_batch is None:
+        return None
+    if length.fixed_iterations is not None or training.batch_ramp is not None:
+        what = "iterations" if length.fixed_iterations is not None else "batch_ramp"
+        raise PlannerError(
+            f"training.{what}: `target: equal_loss` changes the tokens with the batch, so it goes with epochs and one"
+            " batch; remove one of the two"
+        )
+    tokens = length.total_samples * length.seq_length
+    return EqualLoss(training.reference_batch, critical_of(scenario, tokens).doubling_sequences(length.seq_length))
+
+
+def critical_of(scenario: Scenario, tokens: int) -> CriticalBatch:
+    """The critical batch of a run of `tokens`: the user's own if given, else by the law the default range uses."""
+    own = scenario.training.critical_batch
+    if own is not None:
+        return measured_critical_batch(own, scenario.seq_length)
+    return critical_batch(float(tokens))
+
+
 def build(
     scenario: Scenario, catalog: Catalog, calibration: Calibration, offers: Sequence[Offer] | None = None
 ) -> Problem:
@@ -263,7 +325,8 @@ def build(
     batches = batch_space(
         training.global_batch or IntChoice(low, high), scenario.layout.micro_batch, training.batch_ramp
     )
-    run = Run(length, training.batch_ramp, training.evaluation_interval, training.evaluation_iterations)
+    loss = _equal_loss(scenario, length)
+    run = Run(length, training.batch_ramp, training.evaluation_interval, training.evaluation_iterations, loss)
     eligible = eligible_offers(catalog, scenario.cluster) if offers is None else Eligible(tuple(offers), {})
     left_out = Counter(eligible.left_out)
     facts, risk = load_risk_facts(), scenario.risk or Risk()

@@ -11,8 +11,25 @@ from planner.performance.arrays import FloatArray, IntArray
 from planner.scenario import BatchRamp
 from planner.workload.dataset import RunLength
 from planner.workload.iterations import evaluation_iterations, iterations_for, ramp_schedule
+from planner.workload.learning import tokens_to_equal_loss
 
 FORWARD_SHARE = 1.0 / 3.0  # an evaluation step is a training step's forward pass: 2 of 6 FLOPs a parameter and token
+
+
+@dataclass(frozen=True, slots=True)
+class EqualLoss:
+    """Batches trade steps for tokens to one loss: B sequences take (1 + B/C) / (1 + R/C) of the tokens that R takes.
+
+    Source: McCandlish et al. 2018; C is the batch at which tokens double.
+    """
+
+    reference_batch: int  # R, sequences
+    critical_batch: float  # C, sequences
+
+    def samples(self, total: int, batch: IntArray | int) -> IntArray:
+        """Samples that reach the loss of `total` samples at the reference batch, rounded up, of batch's shape."""
+        share = tokens_to_equal_loss(float(total), batch, self.reference_batch, self.critical_batch)
+        return np.ceil(share * (1.0 - 1e-15)).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +40,7 @@ class Run:
     ramp: BatchRamp | None = None
     evaluation_interval: int | None = None
     evaluation_iterations: int | None = None
+    loss: EqualLoss | None = None
 
     @property
     def fixed(self) -> bool:
@@ -31,6 +49,8 @@ class Run:
 
     def steps(self, batch: IntArray) -> IntArray:
         """Training iterations at these global batches (sequences), any shape: the ceiling, ramp included."""
+        if self.loss is not None:
+            return np.asarray(-(-self.loss.samples(self.length.total_samples, batch) // batch), dtype=np.int64)
         return iterations_for(self.length, batch, self.ramp)
 
     def evaluations(self, steps: IntArray) -> IntArray:
@@ -58,7 +78,7 @@ class Run:
         """(n, b): seconds >= n x b x (seconds a sequence of any step) for every batch in [low, high]."""
         if self.length.fixed_iterations is not None:
             return float(self.length.fixed_iterations), low if self.ramp is None else self.ramp.start
-        return self.length.total_samples / high, high
+        return self._fewest(low) / high, high
 
     def further_least(self, batch: IntArray, step_s: FloatArray, seconds: FloatArray) -> FloatArray:
         """Seconds that the batches beyond `batch` (smaller; larger if `fixed`) do not undercut, (n,)."""
@@ -66,7 +86,12 @@ class Run:
             return seconds
         if self.length.fixed_iterations is not None:
             return np.zeros_like(seconds)
-        return self.length.total_samples / batch * step_s
+        return self._fewest(1) / batch * step_s
+
+    def _fewest(self, batch: int) -> int:
+        """Samples that a run at this batch or a larger one needs at least."""
+        total = self.length.total_samples
+        return total if self.loss is None else int(self.loss.samples(total, batch))
 
     def _phases(self, batch: IntArray) -> list[tuple[IntArray, IntArray]]:
         """(batch, iterations) of each phase of the ramp and of the rest, (n,) each; 0 iterations: no such phase."""
