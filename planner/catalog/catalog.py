@@ -79,6 +79,7 @@ class Catalog:
         self.accelerators = Accelerators(Records(ACCELERATOR, self.layers))
         self.nodes = Nodes(Records(NODE, self.layers))
         self.fabrics: Mapping[str, Record] = Records(FABRIC, self.layers)
+        self._tables: dict[str, list[dict[str, str]]] = {}
 
     def accelerator(self, name: str) -> Accelerator:
         """The accelerator with this id.
@@ -156,8 +157,15 @@ class Catalog:
         return merged
 
     def table(self, path: str) -> list[dict[str, str]]:
-        """The rows of one CSV (`energy/pue.csv`, ...) of all layers, later layers last; `layer` names where from."""
-        return [{**row, "layer": layer.name} for layer in self.layers for row in read_table(layer, path)]
+        """The rows of one CSV (`energy/pue.csv`, ...) of all layers, later layers last; `layer` names where from.
+
+        Read once, and not to be changed.
+        """
+        if path not in self._tables:
+            self._tables[path] = [
+                {**row, "layer": layer.name} for layer in self.layers for row in read_table(layer, path)
+            ]
+        return self._tables[path]
 
     @property
     def energy(self) -> Energy:
