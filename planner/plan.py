@@ -160,6 +160,7 @@ class Plan:
     probability_basis: str = ""  # a sentence: where p_within_* come from
     flops_convention: str = ""  # a sentence: what model TFLOP/s count
     critical_batch_remark: str = ""
+    learning: tuple[str, ...] = ()  # sentences: what the batch and repeated data do to the tokens
     plausibility: Plausibility | None = None
     schedule: tuple[EpochSchedule, ...] = ()
     evaluation_time_s: float | None = None
