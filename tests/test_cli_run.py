@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,10 @@ def test_a_reader_that_goes_away_is_no_fault():
 
 
 def test_help_imports_neither_scipy_nor_pandas_nor_numpy():
-    code = "import sys; from planner.cli.run import run; run(['--help']); print([m for m in sys.modules if m in sys.argv[1:]])"
+    code = (
+        "import sys; from planner.cli.run import run; run(['--help']); "
+        "print([name for name in sys.modules if name in sys.argv[1:]])"
+    )
     heavy = ["numpy", "scipy", "pandas", "matplotlib", "yaml", "rich"]
     ran = subprocess.run(
         [sys.executable, "-c", code, *heavy], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
@@ -176,3 +180,19 @@ def test_no_colour_without_a_terminal_nor_with_no_color(monkeypatch):
     assert output.colour(Terminal())
     monkeypatch.setenv("NO_COLOR", "1")
     assert not output.colour(Terminal())
+
+
+def test_a_long_search_tells_the_time_on_a_terminal_only(monkeypatch, capsys):
+    monkeypatch.setattr(output, "PATIENCE_S", 0.01)
+    with output.working("searching"):
+        time.sleep(0.7)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(output.sys.stderr, "isatty", lambda: True)
+    with output.working("searching"):
+        time.sleep(0.7)
+    said = capsys.readouterr().err
+    assert "searching: " in said
+    assert said.endswith("\r\x1b[2K")
+    with output.working("searching", quiet=True):
+        time.sleep(0.05)
+    assert capsys.readouterr().err == ""

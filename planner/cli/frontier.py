@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.options import Catalog, Json, Output, Quiet, ScenarioFile, Set
-from planner.cli.output import colour, deliver, say, width
+from planner.cli.output import colour, deliver, say, width, working
 
 
 def frontier(
@@ -39,7 +39,9 @@ def frontier(
 
         chart_kind(chart)  # a wrong name is told before the search, not after it
     overlays = overlay_dirs(catalog or ())
-    found = api.frontier(api.load_scenario(scenario, set_ or (), overlays), overlays, everything=everything)
+    asked = api.load_scenario(scenario, set_ or (), overlays)
+    with working("searching", quiet=quiet):
+        found = api.frontier(asked, overlays, everything=everything)
     table = "" if as_json or quiet else frontier_table(found, width(), colour())
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
     if chart is not None:

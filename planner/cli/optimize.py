@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.options import Catalog, Date, Json, Output, Quiet, ScenarioFile, Set
-from planner.cli.output import colour, deliver, width
+from planner.cli.output import colour, deliver, width, working
 
 
 def optimize(
@@ -36,7 +36,9 @@ def optimize(
     from planner.report.terminal import optimization_table
 
     overlays = overlay_dirs(catalog or ())
-    answer = api.optimize(api.load_scenario(scenario, set_ or (), overlays), overlays, exhaustive=exhaustive)
+    asked = api.load_scenario(scenario, set_ or (), overlays)
+    with working("searching", quiet=quiet):
+        answer = api.optimize(asked, overlays, exhaustive=exhaustive)
     table = ""
     if not (as_json or quiet):
         today = date.date() if date else calendar.today()  # noqa: DTZ011 - the reader's own day

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from planner.files import write_atomically
 
 NARROWEST, WIDEST = 60, 120
+PATIENCE_S = 2.0  # a person waits this long without a word
 
 
 def complain(sentence: str) -> None:
@@ -42,6 +47,31 @@ def deliver(document: str, table: str, *, as_json: bool, output: Path | None, qu
         emit(table)
     if output is not None:
         say(f"saved to {output}", quiet=quiet)
+
+
+@contextmanager
+def working(on: str, *, quiet: bool = False) -> Iterator[None]:
+    """While the block runs: from the third second on, what it is `on` and for how long, on a terminal only."""
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    done = threading.Event()
+    clock = threading.Thread(target=_tick, args=(on, done), daemon=True)
+    clock.start()
+    try:
+        yield
+    finally:
+        done.set()
+        clock.join()
+
+
+def _tick(on: str, done: threading.Event) -> None:
+    start = time.monotonic()
+    if done.wait(PATIENCE_S):
+        return
+    while not done.wait(0.5):
+        _write(sys.stderr, f"\r{on}: {time.monotonic() - start:.0f} s")
+    _write(sys.stderr, "\r\x1b[2K")
 
 
 def width() -> int:

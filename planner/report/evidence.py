@@ -8,6 +8,7 @@ from planner.report.layout import Page, bar, columns, hanging
 from planner.units import format_number, format_percent, format_short
 
 Section = tuple[str, list[str]]
+TIGHT = 0.95  # of a GPU's memory: beyond it a bad guess about fragmentation decides
 SMALL_TERM = 0.005  # of a step: smaller terms are printed as one
 
 
@@ -48,7 +49,7 @@ def _memory(plan: Plan, page: Page) -> list[str]:
     text = f"{format_number(memory.total, 3)} of {format_number(memory.capacity, 3)} GiB ({format_percent(share)})"
     parts = ("weights", "gradients", "optimizer", "activations", "other")
     listed = ", ".join(f"{part} {format_number(getattr(memory, part), 3)}" for part in parts)
-    drawn = page.styled(bar(share, 30), "bad" if share > 1 else "good")
+    drawn = page.styled(bar(share, 30), "bad" if share > 1 else "warn" if share > TIGHT else "good")
     return [f"  {drawn}  {text}", *hanging("fullest GPU", listed, page)]
 
 
@@ -71,9 +72,10 @@ def _basis(plan: Plan, page: Page) -> list[str]:
 
 def _plausibility(plan: Plan, page: Page) -> list[str]:
     found = plan.plausibility
-    model = f"{format_number(plan.model_tflops_per_gpu, 3)} TFLOP/s a GPU (MFU {format_percent(plan.mfu)})"
-    hardware = f"{format_number(plan.hardware_tflops_per_gpu, 3)} with recompute (HFU {format_percent(plan.hfu)})"
-    lines = hanging("model FLOPs", f"{model}; {hardware}", page)
+    text = f"{format_number(plan.model_tflops_per_gpu, 3)} TFLOP/s a GPU (MFU {format_percent(plan.mfu)})"
+    if plan.hardware_tflops_per_gpu > plan.model_tflops_per_gpu:
+        text += f"; {format_number(plan.hardware_tflops_per_gpu, 3)} with recompute (HFU {format_percent(plan.hfu)})"
+    lines = hanging("model FLOPs", text, page)
     if plan.flops_convention:
         lines += hanging("counted as", plan.flops_convention, page)
     if found is None:
