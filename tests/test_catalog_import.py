@@ -208,6 +208,44 @@ def test_quotes_with_the_wrong_columns_are_refused(tmp_path: Path, head: str, co
         quotes(tmp_path, head + "\n")
 
 
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "column 'cloud' is missing"),
+        (b"\xff\xfe\x00", "cannot be read as a CSV in UTF-8"),
+        (b"cloud,instance,gpu,gpus,pricing,usd_per_machine_hour_low\na,b,c\n", "line 2: 3 cells, the header has 6"),
+        (
+            b"cloud,instance,gpu,gpus,pricing,usd_per_machine_hour_low\na,b,c,8,hourly,1\n",
+            "pricing 'hourly' is not one of",
+        ),
+        (b"cloud,instance,gpu,gpus,pricing,usd_per_machine_hour_low\na,b,c,0,spot,1\n", "gpus must be at least 1"),
+        (b"cloud,instance,gpu,gpus,pricing,usd_per_machine_hour_low\na,b,c,8,spot,-1\n", "a number of at least 0"),
+        (
+            b"cloud,instance,gpu,gpus,pricing,usd_per_machine_hour_low,flags\na,b,c,8,spot,1,x\n",
+            "flags 'x' is not one of",
+        ),
+    ],
+)
+def test_broken_price_files_say_where_and_what(tmp_path: Path, content: bytes, complaint: str) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_bytes(content)
+    with pytest.raises(PlannerError, match=complaint):
+        read_prices(path)
+    path.write_bytes(b"\xef\xbb\xbfcloud,instance,gpu,gpus,pricing,usd_per_machine_hour_low\na,b,c,8,spot,1\n")
+    assert read_prices(path)[0].low == 1  # with the byte order mark of a spreadsheet
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"\x00\x01", b'"'])
+def test_broken_files_of_others_are_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "aws").mkdir()
+    for path in (tmp_path / "aws" / "vms.csv", tmp_path / "quotes.csv"):
+        path.write_bytes(content)
+    with pytest.raises(PlannerError, match=r"vms\.csv"):
+        read_skypilot(tmp_path, CATALOG, DAY)
+    with pytest.raises(PlannerError, match=r"quotes\.csv"):
+        read_quotes(tmp_path / "quotes.csv", CATALOG, DAY)
+
+
 def test_snapshots_that_are_not_chosen_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "prices" / "2026-01-01").mkdir(parents=True)
     (tmp_path / "prices" / "2026-01-01" / "old.csv").write_text("this would not parse\n")

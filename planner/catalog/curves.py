@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.catalog.facts import Layer
+from planner.units import PlannerError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,5 +94,8 @@ def read_table(layer: Layer, path: str) -> list[dict[str, str]]:
     file = layer.path / path
     if not file.is_file():
         return []
-    with file.open(newline="", encoding="utf-8") as handle:
-        return list(csv.DictReader(handle))
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as handle:
+            return list(csv.DictReader(handle))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise PlannerError(f"{file}: cannot be read as a CSV in UTF-8 ({error})") from None
