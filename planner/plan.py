@@ -106,11 +106,14 @@ class Reliability:
 
     interruptions: float  # expected number
     mean_time_between_s: float | None  # of the whole job; None: nothing fails
-    restart_s: float  # mean, from the interruption until training goes on
+    restart_s: float  # mean, from the interruption until training goes on, the wait for a node included
+    wait_share: float  # of the interruptions that wait for a node (spot)
+    wait_s: float  # mean of that wait
     checkpoint_gb: float
     checkpoint_s: float  # training stands still for one checkpoint
     checkpoint_interval_s: float | None  # None: none is written
     checkpoint_interval_iterations: int | None
+    undisturbed_s: float  # training time if nothing is saved or lost, at the median step time
     goodput: float  # undisturbed training time over expected wall-clock time, at the median step time
     reserve_s: float  # p90 - p50 of the time
     reserve_usd: float

@@ -26,7 +26,8 @@ def random_plans(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     restart = rng.uniform(300, 2400, count)
     low = rng.choice([0.02, 0.05, 0.1, 0.2], count)
     high = low * rng.uniform(0.8, 1.5, count)
-    hazard = Hazard(rate, restart, np.zeros(count), pause, optimal_interval(pause, rate))
+    none = np.zeros(count)
+    hazard = Hazard(rate, restart, none, none, pause, optimal_interval(pause, rate))
     return work, low, high, hazard
 
 
@@ -44,6 +45,7 @@ def test_quantiles_and_probabilities_agree_with_the_simulation_on_500_random_pla
                 high[i],
                 hazard.rate_per_s[i],
                 hazard.restart_s[i],
+                0.0,
                 0.0,
                 hazard.checkpoint_s[i],
                 hazard.interval_s[i],
@@ -63,7 +65,7 @@ def test_quantiles_and_probabilities_agree_with_the_simulation_on_500_random_pla
 def test_no_failures_and_no_uncertainty_give_back_the_work_to_the_last_digit():
     work = np.array([123_456.789, 9_876_543.21])
     zero = np.zeros(2)
-    runs = completion(work, zero, zero, Hazard(zero, zero, zero, zero + 60, np.full(2, np.inf)))
+    runs = completion(work, zero, zero, Hazard(zero, zero, zero, zero, zero + 60, np.full(2, np.inf)))
     for p in (0.1, 0.5, 0.9):
         assert np.array_equal(runs.quantile(p), work)
     assert np.array_equal(runs.probability(work), [1.0, 1.0])
@@ -122,14 +124,14 @@ def test_spot_adds_preemptions_and_their_waiting_and_asynchronous_saving_shorten
 
 
 def test_the_same_seed_draws_the_same_worlds():
-    run = SimulatedRun(10 * DAY, 0.05, 0.05, 1e-5, 600, 1800, 60, 7200)
+    run = SimulatedRun(10 * DAY, 0.05, 0.05, 1e-5, 600, 0.5, 1800, 60, 7200)
     first, again = simulate(run, 500, 7), simulate(run, 500, 7)
     assert np.array_equal(first.time_s, again.time_s)
     assert not np.array_equal(first.time_s, simulate(run, 500, 8).time_s)
 
 
 def test_every_second_of_a_simulated_run_is_accounted_for():
-    run = SimulatedRun(10 * DAY, 0.0, 0.0, 1e-5, 600, 0, 60, 7200)
+    run = SimulatedRun(10 * DAY, 0.0, 0.0, 1e-5, 600, 0, 0, 60, 7200)
     drawn = simulate(run, 300, 1)
     checkpoints = 10 * DAY / 7200 * 60
     assert drawn.time_s == pytest.approx(10 * DAY + checkpoints + drawn.lost_s + drawn.waiting_s, rel=1e-9)
@@ -140,7 +142,7 @@ def test_stated_90_percent_is_met_in_90_percent_of_worlds():
     work, low, high, hazard = random_plans(100, 21)
     promised = completion(work, low, high, hazard).quantile(0.9)
     for i in range(100):
-        args = (hazard.rate_per_s[i], hazard.restart_s[i], 0.0, hazard.checkpoint_s[i], hazard.interval_s[i])
+        args = (hazard.rate_per_s[i], hazard.restart_s[i], 0.0, 0.0, hazard.checkpoint_s[i], hazard.interval_s[i])
         drawn = simulate(SimulatedRun(work[i], low[i], high[i], *args), 200, 1000 + i)
         met += int(np.sum(drawn.time_s <= promised[i]))
     assert met / 20_000 == pytest.approx(0.9, abs=0.015)

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from planner.cli import catalog, export, frontier, import_, iterations, optimize, propose, schema, track
+from planner.cli import (
+    catalog,
+    compare,
+    export,
+    frontier,
+    import_,
+    iterations,
+    optimize,
+    propose,
+    schema,
+    simulate,
+    track,
+)
 
 app = typer.Typer(
     name="planner",
@@ -41,11 +53,13 @@ def _planner(
 _COMMANDS = (
     ("optimize", optimize.optimize, "The best plan: cluster, batch, layout, time, cost, and its proof."),
     ("frontier", frontier.frontier, "Every plan that no other beats in both time and cost."),
+    ("compare", compare.compare, "Scenarios, saved plans or options side by side."),
     ("iterations", iterations.iterations, "Iterations of a run from samples, tokens, an index or a log."),
     ("import", import_.import_, "A scenario from other programs' files."),
     ("export", export.export, "Launch-ready files of a saved plan."),
     ("propose", propose.propose, "The budget proposal: HTML, PDF, XLSX, Markdown."),
     ("track", track.track, "A run against its plan: progress, end, cost, budgets."),
+    ("simulate", simulate.simulate, "A plan lived through event by event, and in worse worlds."),
     ("schema", schema.schema, "The JSON Schema of scenarios."),
 )
 for _name, _function, _short in _COMMANDS:

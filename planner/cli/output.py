@@ -7,7 +7,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -63,6 +63,29 @@ def working(on: str, *, quiet: bool = False) -> Iterator[None]:
     finally:
         done.set()
         clock.join()
+
+
+@contextmanager
+def progress(on: str, *, quiet: bool = False) -> Iterator[Callable[[float], None] | None]:
+    """While the block runs: a bar for the finished share it is told, from the third second on, on a terminal only."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    start = time.monotonic()
+    shown = False
+
+    def tick(share: float) -> None:
+        nonlocal shown
+        if time.monotonic() - start > PATIENCE_S:
+            filled = round(30 * share)
+            _write(sys.stderr, f"\r{on} {'█' * filled}{'░' * (30 - filled)} {share:.0%}")
+            shown = True
+
+    try:
+        yield tick
+    finally:
+        if shown:
+            _write(sys.stderr, "\r\x1b[2K")
 
 
 def _tick(on: str, done: threading.Event) -> None:

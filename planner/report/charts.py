@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from planner.files import write_atomically
-from planner.plan import Frontier, Plan
-from planner.report.figures import money_scale, time_scale
+from planner.plan import Comparison, Frontier, Goal, Plan, Quantiles
+from planner.report.figures import Scale, money_scale, time_scale
+from planner.risk.replay import Replay, cost_of
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -56,6 +59,86 @@ def frontier_chart(frontier: Frontier, path: Path) -> None:
     _save(figure, path, kind, frontier.provenance.scenario)
 
 
+def comparison_chart(comparison: Comparison, path: Path) -> None:
+    """Draw time and cost of each side into `path`: the median, and the range from p10 to p90.
+
+    Raises
+    ------
+    PlannerError
+        If matplotlib is not there or the file cannot be written.
+    """
+    kind = chart_kind(path)
+    sides = [(side.label, side.plan) for side in comparison.sides if side.plan is not None][::-1]
+    figure = _figure(height=max(2.5, 1.2 + 0.32 * len(sides)))
+    if sides:
+        left, right = figure.subplots(1, 2, sharey=True)
+        labels = [label for label, _ in sides]
+        time = time_scale(max(plan.time_s.p50 for _, plan in sides))
+        cost = money_scale(max(plan.cost_usd.p50 for _, plan in sides))
+        _ranges(left, labels, [plan.time_s for _, plan in sides], time, "time")
+        _ranges(right, labels, [plan.cost_usd for _, plan in sides], cost, "cost")
+    _save(figure, path, kind, "comparison")
+
+
+def distribution_chart(plan: Plan, found: Replay, goal: Goal | None, name: str, path: Path) -> None:
+    """Draw how long the simulated runs took and what they cost, with the stated quantiles and the budgets.
+
+    Raises
+    ------
+    PlannerError
+        If matplotlib is not there or the file cannot be written.
+    """
+    kind = chart_kind(path)
+    figure = _figure(height=4.0)
+    left, right = figure.subplots(1, 2, sharey=True)
+    edges = [edge for edge, _ in found.simulated.histogram]
+    shares = [100 * count / found.worlds for _, count in found.simulated.histogram]
+    budgets = (None, None) if goal is None else (goal.time_s, goal.cost_usd)
+    time, cost = time_scale(plan.time_s.p50), money_scale(plan.cost_usd.p50)
+    _spread(left, edges, shares, plan.time_s, budgets[0], time, "time")
+    _spread(right, list(cost_of(plan, np.array(edges))), shares, plan.cost_usd, budgets[1], cost, "cost")
+    left.set_ylabel("share of the runs, %")
+    left.set_title(f"{name}: {found.worlds:,} simulated runs", loc="left")
+    _save(figure, path, kind, name)
+
+
+def _spread(
+    axes: Any,
+    edges: Sequence[float],
+    shares: Sequence[float],
+    stated: Quantiles,
+    budget: float | None,
+    scale: Scale,
+    name: str,
+) -> None:
+    width = (edges[-1] - edges[0]) / (len(edges) - 1) / scale.size
+    left = [edge / scale.size - width for edge in edges]
+    axes.bar(left, shares, width=width, align="edge", color=_COLOURS[5], edgecolor="white", linewidth=0.3)
+    top = max(shares)
+    for label, value in (("p10", stated.p10), ("p50", stated.p50), ("p90", stated.p90)):
+        axes.axvline(value / scale.size, color=_COLOURS[0], linewidth=1.0)
+        axes.text(value / scale.size, 1.04 * top, label, color=_COLOURS[0], ha="center", fontsize=9)
+    if budget is not None:
+        axes.axvline(budget / scale.size, **_BUDGET)
+        axes.text(budget / scale.size, 1.12 * top, "budget", color="#444444", ha="center", fontsize=9)
+    axes.set_ylim(0, 1.2 * top)
+    axes.set_xlabel(f"{name}, {scale.unit} (lines: as stated)")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _ranges(axes: Any, labels: Sequence[str], values: Sequence[Quantiles], scale: Scale, name: str) -> None:
+    middle = [value.p50 / scale.size for value in values]
+    below = [(value.p50 - value.p10) / scale.size for value in values]
+    above = [(value.p90 - value.p50) / scale.size for value in values]
+    rows = list(range(len(labels)))
+    axes.errorbar(middle, rows, xerr=[below, above], fmt="o", color=_COLOURS[0], capsize=3)
+    axes.set_yticks(rows, labels)
+    axes.set_xlim(left=0)
+    axes.set_xlabel(f"{name}, {scale.unit} (p50, p10 to p90)")
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
 def _points(axes: Any, frontier: Frontier) -> None:
     plans = frontier.plans
     time = time_scale(max(plan.time_s.p50 for plan in plans))
@@ -81,12 +164,12 @@ def _values(plans: Sequence[Plan], time: float, cost: float) -> tuple[list[float
     return [plan.time_s.p50 / time for plan in plans], [plan.cost_usd.p50 / cost for plan in plans]
 
 
-def _figure() -> Figure:
+def _figure(height: float = 5.0) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise PlannerError("charts need matplotlib: pip install 'planner[charts]'") from None
-    return Figure(figsize=(8, 5), layout="constrained")
+    return Figure(figsize=(8, height), layout="constrained")
 
 
 def _save(figure: Figure, path: Path, kind: str, title: str) -> None:

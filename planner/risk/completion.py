@@ -25,10 +25,21 @@ class Hazard:
     """What interrupts a run and what each interruption costs; arrays of one shape (n,), seconds."""
 
     rate_per_s: FloatArray  # interruptions of the whole job
-    restart_s: FloatArray  # mean time from the interruption until training goes on from the last checkpoint
-    restart_var_s2: FloatArray  # variance of that time (waiting for a spot node varies)
+    recover_s: FloatArray  # from the interruption until training goes on from the last checkpoint, with a node at hand
+    wait_share: FloatArray  # share of the interruptions that first wait for a node (spot), exponentially distributed
+    wait_s: FloatArray  # mean of that wait
     checkpoint_s: FloatArray  # training stands still for this long at each checkpoint
     interval_s: FloatArray  # work between checkpoints; inf: none are written
+
+    @property
+    def restart_s(self) -> FloatArray:
+        """Mean time from an interruption until training goes on."""
+        return self.recover_s + self.wait_share * self.wait_s
+
+    @property
+    def restart_var_s2(self) -> FloatArray:
+        """Variance of that time: a share of the interruptions wait an exponential time more."""
+        return self.wait_share * 2.0 * self.wait_s**2 - (self.wait_share * self.wait_s) ** 2
 
     def take(self, index: IntArray | BoolArray) -> Hazard:
         """The entries that `index` selects."""

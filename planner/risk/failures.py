@@ -89,16 +89,14 @@ def hazards(
     )
     write = state / (bandwidth * GB)
     pause = write
-    restart = recover + share * refill
+    restart = np.full_like(count, recover)
     if settings.asynchronous_checkpoints:
         pause = state / (count * known["snapshot_gbyte_per_s_per_gpu"].value * GB)
         restart = restart + write
-    # Variance of a mixture: a share of the restarts wait an exponential time more.
-    restart_var = share * 2.0 * refill**2 - (share * refill) ** 2
     rate_per_s = total / DAY_S
     interval = (
         np.full_like(count, settings.checkpoint_interval_s)
         if settings.checkpoint_interval_s is not None
         else optimal_interval(pause, rate_per_s)
     )
-    return Hazard(rate_per_s, restart, restart_var, pause, interval)
+    return Hazard(rate_per_s, restart, share, np.full_like(count, refill), pause, interval)

@@ -18,8 +18,9 @@ class SimulatedRun:
     log_low: float
     log_high: float
     rate_per_s: float
-    restart_s: float
-    restart_exponential_s: float  # mean of an exponential wait added to each restart (spot refill); 0: none
+    recover_s: float
+    wait_share: float  # of the interruptions that first wait for a node (spot)
+    wait_s: float  # mean of that wait, exponential
     checkpoint_s: float
     interval_s: float
     burst: float = 1.0  # mean failures a burst; 1: a Poisson process
@@ -79,9 +80,10 @@ def simulate(run: SimulatedRun, worlds: int, seed: int, tick: Callable[[float], 
         kept = np.floor(trained / stride[struck]) * gain[struck]
         done[struck] += kept
         lost[struck] += trained - kept * (stride / gain)[struck]
-        pending[struck] = run.restart_s
-        if run.restart_exponential_s > 0:
-            pending[struck] += rng.exponential(run.restart_exponential_s, struck.size)
+        pending[struck] = run.recover_s
+        if run.wait_share > 0:
+            waits = rng.random(struck.size) < run.wait_share
+            pending[struck] += np.where(waits, rng.exponential(run.wait_s, struck.size), 0.0)
         active = struck
         if tick is not None:
             tick(1.0 - active.size / worlds)

@@ -1,0 +1,71 @@
+"""`planner simulate`: a plan lived through event by event, the check on every probability it states."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.cli.options import Catalog, Json, Output, Quiet, Set
+from planner.cli.output import colour, deliver, progress, say, width, working
+
+
+def simulate(
+    source: Annotated[Path, typer.Argument(help="Scenario (YAML), or a saved plan (JSON).", metavar="SCENARIO|PLAN")],
+    set_: Set = None,
+    catalog: Catalog = None,
+    worlds: Annotated[int, typer.Option(min=100, max=10_000_000, help="How often the run is lived through.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same worlds.")] = 1,
+    chart: Annotated[
+        Path | None, typer.Option("--chart", metavar="FILE", help="Draw both distributions: .svg, .png or .html.")
+    ] = None,
+    as_json: Json = False,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Live a plan through many times, failure by failure, and hold its stated probabilities against what happened.
+
+    Also in worlds that the plan did not reckon with: more failures, bursts of them, slower steps, longer restarts.
+
+    Example: planner simulate scenarios/neox20b.yaml --worlds 50000
+    """
+    from planner import api
+    from planner.catalog.overlay import overlay_dirs
+    from planner.cli.run import INFEASIBLE
+    from planner.interop.plans import read_plan
+    from planner.report.simulation import simulation_table
+    from planner.risk.replay import replay
+    from planner.units import PlannerError
+
+    if chart is not None:
+        from planner.report.charts import chart_kind, distribution_chart
+
+        chart_kind(chart)
+    if source.suffix.lower() == ".json":
+        if set_:
+            raise PlannerError("--set: a saved plan cannot be changed; give the scenario instead")
+        answer = read_plan(source)
+    else:
+        overlays = overlay_dirs(catalog or ())
+        asked = api.load_scenario(source, set_ or (), overlays)
+        with working("searching", quiet=quiet):
+            answer = api.optimize(asked, overlays)
+    if answer.plan is None:
+        say("no plan meets the budgets, so there is nothing to live through; `planner optimize` says why", quiet=quiet)
+        raise typer.Exit(INFEASIBLE)
+    goal = answer.goal
+    with progress("simulating", quiet=quiet) as tick:
+        found = replay(
+            answer.plan,
+            worlds,
+            seed,
+            time_budget_s=None if goal is None else goal.time_s,
+            cost_budget_usd=None if goal is None else goal.cost_usd,
+            tick=tick,
+        )
+    table = "" if as_json or quiet else simulation_table(found, answer.provenance.scenario, width(), colour())
+    deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
+    if chart is not None:
+        distribution_chart(answer.plan, found, goal, answer.provenance.scenario, chart)
+        say(f"drawn into {chart}", quiet=quiet)

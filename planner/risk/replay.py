@@ -1,0 +1,194 @@
+"""A plan lived through many times: what its stated probabilities are worth, in its own world and in worse ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner import plan_json
+from planner.performance.arrays import FloatArray
+from planner.plan import Plan, Quantiles, Reliability
+from planner.risk.simulation import SimulatedRun, Simulation, simulate
+from planner.units import PlannerError
+
+DECILE = 1.2815515655446004  # standard deviations between the median and the 90th percentile
+
+# What else might be true: name -> change of the run. Each is a world that the plan did not reckon with.
+OTHER_WORLDS: tuple[tuple[str, Callable[[SimulatedRun], SimulatedRun]], ...] = (
+    ("failures twice as often", lambda run: replace(run, rate_per_s=2.0 * run.rate_per_s)),
+    ("steps 5 % longer than the median", lambda run: replace(run, work_s=1.05 * run.work_s)),
+    ("failures in bursts of four", lambda run: replace(run, burst=4.0)),
+    ("restarts three times as long", lambda run: replace(run, recover_s=3.0 * run.recover_s)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One kind of world, drawn many times. Probabilities are None where no such budget was given."""
+
+    name: str
+    time_s: Quantiles
+    cost_usd: Quantiles
+    p_within_time: float | None
+    p_within_cost: float | None
+    p_within_both: float | None
+    interruptions: float  # mean
+    lost_s: float  # mean: work done twice
+    waiting_s: float  # mean: detection, restart, waiting for nodes
+    histogram: tuple[tuple[float, int], ...] = ()  # (upper edge in seconds, worlds up to there since the last edge)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What `planner simulate` answers with."""
+
+    worlds: int
+    seed: int
+    stated: World  # the plan's own closed form
+    simulated: World
+    largest_quantile_error: float  # |simulated / stated - 1|, over p10, p50, p90 of the time
+    largest_probability_error: float | None
+    other_worlds: tuple[World, ...]
+
+    def to_json(self) -> str:
+        """The document, ending in a newline."""
+        return plan_json.dumps(self)
+
+
+def run_of(plan: Plan) -> SimulatedRun:
+    """The run that a plan describes.
+
+    Raises
+    ------
+    PlannerError
+        If the plan was saved by a planner that did not know of failures.
+    """
+    known = plan.reliability
+    if known is None:
+        raise PlannerError(
+            "this plan says nothing of failures: an older planner saved it; run `planner optimize` again"
+        )
+    step = plan.step_time_s
+    return SimulatedRun(
+        work_s=known.undisturbed_s,
+        log_low=math.log(step.p50 / step.p10) / DECILE,
+        log_high=math.log(step.p90 / step.p50) / DECILE,
+        rate_per_s=1.0 / known.mean_time_between_s if known.mean_time_between_s else 0.0,
+        recover_s=known.restart_s - known.wait_share * known.wait_s,
+        wait_share=known.wait_share,
+        wait_s=known.wait_s,
+        checkpoint_s=known.checkpoint_s,
+        interval_s=known.checkpoint_interval_s or math.inf,
+    )
+
+
+def reliability_of(plan: Plan) -> Reliability:
+    """What a plan says of failures; PlannerError as in `run_of`."""
+    if plan.reliability is None:
+        raise PlannerError(
+            "this plan, saved by an older planner, says nothing of failures; run `planner optimize` again"
+        )
+    return plan.reliability
+
+
+def replay(
+    plan: Plan,
+    worlds: int,
+    seed: int,
+    *,
+    time_budget_s: float | None,
+    cost_budget_usd: float | None,
+    tick: Callable[[float], None] | None = None,
+) -> Replay:
+    """Draw `worlds` histories of a plan, and as many of each world that is worse than it reckons with.
+
+    Cost follows time as in the plan: in proportion between its stated quantiles. `tick` is told the finished share.
+    """
+    run = run_of(plan)
+    budgets = (time_budget_s, cost_budget_usd)
+    total = 1 + len(OTHER_WORLDS)
+
+    def draw(at: int, which: SimulatedRun) -> Simulation:
+        progress = None if tick is None else (lambda share: tick((at + share) / total))
+        return simulate(which, worlds, seed + at, progress)
+
+    usual = _world("as the plan reckons", draw(0, run), plan, budgets, histogram=True)
+    others = tuple(
+        _world(name, draw(i, change(run)), plan, budgets) for i, (name, change) in enumerate(OTHER_WORLDS, 1)
+    )
+    stated = _stated(plan)
+    return Replay(
+        worlds=worlds,
+        seed=seed,
+        stated=stated,
+        simulated=usual,
+        largest_quantile_error=max(
+            abs(getattr(usual.time_s, p) / getattr(stated.time_s, p) - 1.0) for p in ("p10", "p50", "p90")
+        ),
+        largest_probability_error=_largest_difference(stated, usual),
+        other_worlds=others,
+    )
+
+
+def _stated(plan: Plan) -> World:
+    known = reliability_of(plan)
+    return World(
+        "stated",
+        plan.time_s,
+        plan.cost_usd,
+        plan.p_within_time,
+        plan.p_within_cost,
+        plan.p_within_both,
+        known.interruptions,
+        max(known.undisturbed_s / known.goodput - known.undisturbed_s - known.interruptions * known.restart_s, 0.0),
+        known.interruptions * known.restart_s,
+    )
+
+
+def _world(
+    name: str,
+    drawn: Simulation,
+    plan: Plan,
+    budgets: tuple[float | None, float | None],
+    *,
+    histogram: bool = False,
+) -> World:
+    cost = cost_of(plan, drawn.time_s)
+    in_time = None if budgets[0] is None else drawn.time_s <= budgets[0]
+    in_cost = None if budgets[1] is None else cost <= budgets[1]
+    given = [met for met in (in_time, in_cost) if met is not None]
+    levels = (0.1, 0.5, 0.9)
+    bars: tuple[tuple[float, int], ...] = ()
+    if histogram:
+        low, high = (float(np.quantile(drawn.time_s, p)) for p in (0.001, 0.999))
+        edges = np.linspace(low, max(high, low * (1 + 1e-9)), 41)
+        counts, _ = np.histogram(np.clip(drawn.time_s, edges[0], edges[-1]), edges)
+        bars = tuple((float(edge), int(count)) for edge, count in zip(edges[1:], counts, strict=True))
+    return World(
+        name,
+        Quantiles(*(drawn.quantile(p) for p in levels)),
+        Quantiles(*(float(np.quantile(cost, p)) for p in levels)),
+        None if in_time is None else float(in_time.mean()),
+        None if in_cost is None else float(in_cost.mean()),
+        float(np.logical_and.reduce(given).mean()) if given else None,
+        float(drawn.failures.mean()),
+        float(drawn.lost_s.mean()),
+        float(drawn.waiting_s.mean()),
+        bars,
+    )
+
+
+def cost_of(plan: Plan, time_s: FloatArray) -> FloatArray:
+    """USD of runs of these lengths: a line through the plan's own p10 and p90 (machines by the hour, a part fixed)."""
+    t, c = plan.time_s, plan.cost_usd
+    slope = (c.p90 - c.p10) / (t.p90 - t.p10) if t.p90 > t.p10 else c.p50 / t.p50
+    return np.asarray(c.p50 + slope * (time_s - t.p50), dtype=np.float64)
+
+
+def _largest_difference(stated: World, found: World) -> float | None:
+    pairs = [(getattr(stated, k), getattr(found, k)) for k in ("p_within_time", "p_within_cost", "p_within_both")]
+    known = [abs(a - b) for a, b in pairs if a is not None and b is not None]
+    return max(known) if known else None
