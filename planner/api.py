@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
@@ -69,17 +69,25 @@ def optimize(scenario: Scenario, overlays: Sequence[Path] = (), *, exhaustive: b
     return replace(answer, trained=trained_of(scenario))
 
 
-def frontier(scenario: Scenario, overlays: Sequence[Path] = (), **options: Any) -> Frontier:
-    """Every plan of `scenario` that no other beats in both time and cost (p50), fastest first."""
+def frontier(scenario: Scenario, overlays: Sequence[Path] = (), *, everything: bool = False) -> Frontier:
+    """Every plan of `scenario` that no other beats in both time and cost (p50), fastest first.
+
+    `everything` adds those outside the budgets; their `within_budget` is False.
+    """
     from planner import search
 
     catalog, calibration = load_facts(overlays)
-    return search.frontier(scenario, catalog, calibration, **options)
+    return search.frontier(scenario, catalog, calibration, everything=everything)
 
 
-def compare(scenarios: Sequence[Scenario], overlays: Sequence[Path] = (), **options: Any) -> Comparison:
-    """The best plans of `scenarios` side by side, and why they differ."""
+def compare(
+    sides: Sequence[Scenario | Optimization], overlays: Sequence[Path] = (), *, by: str | None = None
+) -> Comparison:
+    """The best plans of scenarios and saved answers side by side, and why they differ.
+
+    `by` (offer, gpu, cloud, gpus) compares the options of one scenario instead.
+    """
     from planner import search
 
     catalog, calibration = load_facts(overlays)
-    return search.compare(scenarios, catalog, calibration, **options)
+    return search.compare(sides, catalog, calibration, by=by)

@@ -257,7 +257,7 @@ class Provenance:
     catalog_digest: str
     calibration_digest: str
     offers: int | None = None  # eligible
-    offers_left_out: Mapping[str, int] = field(default_factory=dict)  # reason -> offers
+    offers_left_out: Mapping[str, int] = field(default_factory=dict, hash=False)  # reason -> offers
 
 
 @dataclass(frozen=True, slots=True)

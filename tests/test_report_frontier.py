@@ -9,7 +9,8 @@ from test_plan_json import COMPARISON, FRONTIER, OFFER, PLAN
 
 from planner.plan import Goal, Quantiles
 from planner.report.charts import frontier_chart
-from planner.report.frontier import comparison_table, frontier_table
+from planner.report.comparison import comparison_table
+from planner.report.frontier import frontier_table
 from planner.report.layout import display_width
 from planner.units import PlannerError
 
@@ -52,7 +53,7 @@ def test_an_empty_frontier_is_told_so():
 
 def test_a_comparison_shows_an_infeasible_side_as_such():
     text = comparison_table(COMPARISON)
-    assert "v100: infeasible; memory" in text
+    assert "Infeasible\n  - v100: memory" in text
 
 
 @pytest.mark.parametrize("name", ["f.svg", "f.png", "f.html"])

@@ -1,10 +1,10 @@
-"""Many plans at a glance: the frontier between time and cost, and plans side by side."""
+"""Many plans at a glance: one a line, and the frontier between time and cost."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from planner.plan import Comparison, Frontier, Layout, Plan
+from planner.plan import Frontier, Layout, Plan
 from planner.report.figures import chance, money_scale, time_scale
 from planner.report.layout import Page, bullets, columns, wrap
 from planner.report.plan_sections import place
@@ -49,23 +49,6 @@ def spread_out(plans: Sequence[Plan], most: int) -> list[Plan]:
     if len(plans) <= most:
         return list(plans)
     return [plans[round(i * (len(plans) - 1) / (most - 1))] for i in range(most)]
-
-
-def comparison_table(comparison: Comparison, width: int = 80, colour: bool = False) -> str:
-    """Plans side by side, what differs between them and why, ending in a newline."""
-    page = Page(width, colour)
-    lines = plans_table([(side.label, side.plan) for side in comparison.sides if side.plan is not None], page)
-    refused = [f"{side.label}: infeasible; {side.reason}" for side in comparison.sides if side.plan is None]
-    if refused:
-        lines += ["", page.heading("Infeasible"), *bullets(refused, page)]
-    if comparison.differences:
-        rows = [["", *(side.label for side in comparison.sides), "why"]]
-        rows += [[difference.key, *difference.values, difference.why] for difference in comparison.differences]
-        align = "l" * len(rows[0])
-        lines += ["", page.heading("What differs"), *columns(rows, align, page, flexible=len(align) - 1)]
-    if comparison.warnings:
-        lines += ["", page.heading("Warnings"), *bullets(comparison.warnings, page, "warn")]
-    return "\n".join(lines).lstrip("\n") + "\n"
 
 
 def plans_table(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:

@@ -1,0 +1,70 @@
+"""`planner compare`: options, scenarios and saved plans side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from planner.plan import Comparison
+
+ROOT = Path(__file__).parents[1]
+PINNED = ROOT / "scenarios" / "neox20b-as-trained.yaml"
+PYTHIA = ROOT / "scenarios" / "pythia-12b.yaml"
+
+
+def test_one_scenarios_options_are_compared_best_first(planner, tmp_path):
+    saved, chart = tmp_path / "c.json", tmp_path / "c.svg"
+    ran = planner("compare", PYTHIA, "--by", "gpu", "-o", saved, "--chart", chart)
+    assert ran.code == 0, ran.err
+    found = Comparison.from_json(saved.read_text())
+    costs = [side.plan.objective_value for side in found.sides if side.plan is not None]
+    assert len(costs) >= 2
+    assert costs == sorted(costs)
+    assert all(len(difference.values) == len(found.sides) for difference in found.differences)
+    assert chart.stat().st_size > 2000
+    assert max(map(len, ran.out.splitlines())) <= 80
+
+
+def test_saved_plans_and_scenarios_stand_side_by_side(planner, tmp_path):
+    saved = tmp_path / "plan.json"
+    planner("optimize", PINNED, "--quiet", "-o", saved)
+    ran = planner("compare", saved, PINNED)
+    assert ran.code == 0, ran.err
+    assert "GPT-NeoX-20B as trained (2)" in " ".join(ran.out.split())
+
+
+def test_an_infeasible_side_is_shown_as_such(planner, tmp_path):
+    short = tmp_path / "short.yaml"
+    short.write_text(PINNED.read_text().replace("time: 120 days", "time: 1 day"))
+    ran = planner("compare", PINNED, short)
+    assert ran.code == 0, ran.err
+    assert "Infeasible" in ran.out
+
+
+def test_all_infeasible_is_exit_3(planner):
+    assert planner("compare", PINNED, PINNED, "--set", "budget.time=1 h").code == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((PINNED,), "--by"),
+        ((PINNED, "--by", "colour"), "offer, gpu, cloud, gpus"),
+        ((PINNED, PINNED, "--by", "gpu"), "one scenario"),
+        ((PINNED, "no-such.yaml"), "no-such.yaml"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_in_one_sentence(planner, arguments, said):
+    ran = planner("compare", *arguments)
+    assert ran.code == 2
+    assert said in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_damaged_saved_plan_is_named(planner, tmp_path):
+    saved = tmp_path / "plan.json"
+    saved.write_text('{"schema_version": 1, "status": "optimal"}')
+    ran = planner("compare", saved, PINNED)
+    assert ran.code == 2
+    assert "plan.json" in ran.err
