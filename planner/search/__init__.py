@@ -7,10 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from planner.search.comparing import compare as compare
+    from planner.search.explaining import explain as explain
+    from planner.search.fleets import Fleet as Fleet
+    from planner.search.fleets import optimize_fleet as optimize_fleet
     from planner.search.frontiers import frontier as frontier
     from planner.search.optimum import optimize as optimize
 
-_WHERE = {"compare": "comparing", "frontier": "frontiers", "optimize": "optimum"}
+_WHERE = {
+    "Fleet": "fleets",
+    "optimize_fleet": "fleets",
+    "explain": "explaining",
+    "compare": "comparing",
+    "frontier": "frontiers",
+    "optimize": "optimum",
+}
 
 
 def __getattr__(name: str) -> Any:

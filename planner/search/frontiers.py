@@ -43,11 +43,12 @@ def frontier(
     bounded = Goal(per_usd=1.0, time_s=budget.time_s, cost_usd=budget.cost_usd, confidence=budget.confidence)
     tally = Tally.of(len(problem))
     view = View(problem, bounded)
-    cells = undominated_cells(view, gpus, tally)
+    axes = time_and_cost(view)
+    cells = undominated_cells(axes, gpus, tally)
     if everything and (budget.time_s is not None or budget.cost_usd is not None):
-        beyond = undominated_cells(View(problem, replace(bounded, time_s=None, cost_usd=None)), gpus)
+        beyond = undominated_cells(time_and_cost(View(problem, replace(bounded, time_s=None, cost_usd=None))), gpus)
         cells = np.union1d(cells, beyond)
-    time, cost = points(view, cells)
+    time, cost = (axis.value(problem.best_s[cells], cells) for axis in axes)
     cells = cells[np.lexsort((problem.gpus[cells], cost, time))]
     return Frontier(
         status="optimal" if len(cells) else "infeasible",
@@ -60,22 +61,32 @@ def frontier(
     )
 
 
-def undominated_cells(view: View, gpus: bool = False, tally: Tally | None = None) -> IntArray:
+def time_and_cost(view: View) -> tuple[View, View]:
+    """The axes of a frontier: time and cost at p50, with the view's offers and budgets."""
+    goal = replace(view.goal, at=None)
+    return View(view.problem, aiming_at(goal, per_second=1.0)), View(view.problem, aiming_at(goal, per_usd=1.0))
+
+
+def undominated_cells(axes: tuple[View, View], gpus: bool = False, tally: Tally | None = None) -> IntArray:
     """The cells whose fastest run on their cheapest offer is within the budgets and beaten by no other such run.
 
-    Exact: every cell is searched, or a bound proves that its runs break a budget or are beaten.
+    One run beats another if it is no worse on both axes (and, with `gpus`, on no more GPUs). Exact: every cell is
+    searched, or a bound proves that its runs break a budget or are beaten.
+
+    Parameters
+    ----------
+    axes : two goals over the same offers and budgets
     """
-    p = view.problem
-    for goal in (aiming_at(view.goal, per_usd=1.0), aiming_at(view.goal, per_second=1.0)):
-        find(View(p, goal), tally)  # the two ends: good incumbents to begin with
-    slope = p.slope(0.5)
+    view, p = axes[0], axes[0].problem
+    for axis in axes:
+        find(axis, tally)  # the two ends: good incumbents to begin with
     queue = np.flatnonzero(view.allowed & ~p.exact)
     size = 8
     while len(queue):
         lower = np.maximum(p.floor_s, p.bound_s)[queue]
         time, cost = view.budget_limits(queue)
-        room = _beaten_beyond(view, _front(view, gpus), queue, gpus) / slope[queue]
-        possible = lower <= np.minimum(np.minimum(time, cost), room) * SLACK
+        room = _beaten_beyond(axes, _front(axes, gpus), queue, gpus)
+        possible = (lower <= np.minimum(np.minimum(time, cost), room) * SLACK) & np.isfinite(lower)
         queue, lower, room = queue[possible], lower[possible], room[possible]
         if not len(queue):
             break
@@ -87,63 +98,60 @@ def undominated_cells(view: View, gpus: bool = False, tally: Tally | None = None
         time, cost = view.budget_limits(at)
         p.refine(at, Limits(time, cost, room[mates]), lambda best_s: np.full(len(best_s), np.inf), tally)
         queue = np.delete(queue, mates)
-    front = _front(view, gpus)
+    front = _front(axes, gpus)
     if tally is not None:
-        tally_unvisited(view, tally, lambda rest: _beaten_beyond(view, front, rest, gpus) / slope[rest])
+        tally_unvisited(view, tally, lambda rest: _beaten_beyond(axes, front, rest, gpus))
     return front
 
 
-def points(view: View, cells: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Time and cost at p50 of these cells' fastest runs on their cheapest offers, (n,) each."""
-    p = view.problem
-    time = p.time_s(0.5, p.best_s[cells], cells)
-    return time, p.costs.usd(view.usd_per_hour[cells], time)
-
-
-def _front(view: View, gpus: bool) -> IntArray:
+def _front(axes: tuple[View, View], gpus: bool) -> IntArray:
     """The non-dominated of the cells searched so far that keep the budgets; of equals the first by the total order."""
-    p = view.problem
+    view, p = axes[0], axes[0].problem
     cells = np.flatnonzero(p.exact & view.allowed & np.isfinite(p.best_s))
     cells = cells[view.feasible(cells)]
-    time, cost = points(view, cells)
-    order = np.lexsort((cells, p.gpus[cells], cost, time))
-    cells, time, cost = cells[order], time[order], cost[order]
+    first, second = (axis.value(p.best_s[cells], cells) for axis in axes)
+    order = np.lexsort((cells, p.gpus[cells], second, first))
+    cells, first, second = cells[order], first[order], second[order]
     if not gpus:
-        before = np.concatenate([[np.inf], np.minimum.accumulate(cost)[:-1]]) if len(cells) else cost
-        kept = cells[cost < before]
+        before = np.concatenate([[np.inf], np.minimum.accumulate(second)[:-1]]) if len(cells) else second
+        kept = np.flatnonzero(second < before)
     else:
-        keep: list[int] = []
-        for i in range(len(cells)):
-            if not any(cost[k] <= cost[i] and p.gpus[cells[k]] <= p.gpus[cells[i]] for k in keep):
-                keep.append(i)
-        kept = cells[keep]
-    return _first_of_equals(view, kept, cells, time, cost, gpus)
+        kept = _undominated_with_gpus(second, p.gpus[cells])
+    return _first_of_equals(view, kept, cells, first, second, gpus)
+
+
+def _undominated_with_gpus(second: FloatArray, gpus: IntArray) -> IntArray:
+    """Of entries sorted by a first axis: those that no earlier one equals or beats in the second and in GPUs."""
+    keep: list[int] = []
+    for i in range(len(second)):
+        before = np.array(keep, dtype=np.int64)
+        if not np.any((second[before] <= second[i]) & (gpus[before] <= gpus[i])):
+            keep.append(i)
+    return np.array(keep, dtype=np.int64)
 
 
 def _first_of_equals(
-    view: View, kept: IntArray, cells: IntArray, time: FloatArray, cost: FloatArray, gpus: bool
+    view: View, kept: IntArray, cells: IntArray, first: FloatArray, second: FloatArray, gpus: bool
 ) -> IntArray:
-    """For each kept cell the first, by the total order, of those with its time, cost (and GPUs)."""
+    """For each kept entry the first cell, by the total order, of those that equal it on every axis."""
     p = view.problem
-    at = {int(c): (float(t), float(u)) for c, t, u in zip(cells, time, cost, strict=True)}
     out = []
-    for cell in kept.tolist():
-        same = np.flatnonzero((time == at[cell][0]) & (cost == at[cell][1]))
+    for i in kept.tolist():
+        same = (first == first[i]) & (second == second[i])
         if gpus:
-            same = same[p.gpus[cells[same]] == p.gpus[cell]]
+            same &= p.gpus[cells] == p.gpus[cells[i]]
         twins = cells[same]
-        out.append(int(twins[np.lexsort(order_keys(view, twins)[::-1])[0]]) if len(twins) > 1 else cell)
+        out.append(int(twins[np.lexsort(order_keys(view, twins)[::-1])[0]]) if len(twins) > 1 else int(cells[i]))
     return np.array(out, dtype=np.int64)
 
 
-def _beaten_beyond(view: View, front: IntArray, cells: IntArray, gpus: bool) -> FloatArray:
-    """The p50 time beyond which a plan of the front surely beats each cell: least max(its time, affordable time)."""
-    p = view.problem
+def _beaten_beyond(axes: tuple[View, View], front: IntArray, cells: IntArray, gpus: bool) -> FloatArray:
+    """The predicted seconds beyond which some cell of the front surely beats each of `cells`, (n,)."""
+    p = axes[0].problem
     out = np.full(len(cells), np.inf)
-    time, cost = points(view, front)
+    values = [axis.value(p.best_s[front], front) for axis in axes]
     for i, cell in enumerate(front.tolist()):
-        affordable = p.costs.longest_s(view.usd_per_hour[cells], float(cost[i]))
-        beaten = np.maximum(affordable, time[i])
+        beaten = np.maximum(*(axis.longest_s(float(v[i]), cells) for axis, v in zip(axes, values, strict=True)))
         if gpus:
             beaten = np.where(p.gpus[cells] >= p.gpus[cell], beaten, np.inf)
         out = np.minimum(out, beaten)

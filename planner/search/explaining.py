@@ -1,0 +1,183 @@
+"""`explain`: what binds, what a little more is worth, how wrong a prediction may be, why a named alternative loses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from planner.catalog import Catalog
+from planner.catalog.types import Offer
+from planner.performance.calibration import Calibration
+from planner.plan import Plan
+from planner.scenario import Scenario
+from planner.search.binding import bindings
+from planner.search.clock import DECILE
+from planner.search.explanation import Explanation, Near, Tolerance, Worth
+from planner.search.goals import Goal, View, find
+from planner.search.infeasible import what_would_do
+from planner.search.optimum import asked, provenance_of, scenario_goal, simplest, solve
+from planner.search.plans import fastest_of, make_plan
+from planner.search.problem import Problem, build
+from planner.search.whatif import best_value, break_even_speed, value_at
+from planner.search.whynot import why_not as answer_why_not
+from planner.units import format_count, format_duration, format_number, format_percent, format_usd
+
+DAY_S = 86400.0
+MORE_USD = 1000.0
+
+
+def explain(
+    scenario: Scenario,
+    catalog: Catalog,
+    calibration: Calibration,
+    *,
+    why_not: Sequence[str] = (),
+    offers: Sequence[Offer] | None = None,
+) -> Explanation:
+    """Why the plan of a scenario is what it is.
+
+    Parameters
+    ----------
+    why_not : alternatives to account for, each as "key=value,..." (`planner.search.whynot.KEYS`)
+    offers : plan with these instead of the catalog's eligible ones
+    """
+    problem = build(scenario, catalog, calibration, offers)
+    view, best, certificate = solve(problem)
+    plan = None if best is None else _plan(problem, view, best)
+    simple = None if best is None else simplest(problem, view, best)
+    return Explanation(
+        status="infeasible" if plan is None else "optimal",
+        plan=plan,
+        unit=certificate.unit,
+        binding=() if plan is None or best is None else bindings(problem, view, best, plan),
+        worth=tuple(worth_of(problem, view.goal)),
+        tolerances=() if plan is None else tuple(tolerances(problem, view.goal, plan)),
+        near=() if best is None else tuple(near(problem, view, best)),
+        simplest=None
+        if simple is None or best is None
+        else make_plan(problem, simple, problem.offers[int(view.offer[best])]),
+        why_not=tuple(answer_why_not(problem, text, certificate.best) for text in why_not),
+        infeasibility=what_would_do(problem) if plan is None else None,
+        certificate=certificate,
+        provenance=provenance_of(problem),
+        goal=asked(scenario),
+    )
+
+
+def worth_of(problem: Problem, goal: Goal) -> list[Worth]:
+    """One more day, 1,000 USD, one more node of GPUs, and of each quota: each solved again."""
+    scenario = problem.scenario
+    before = View(problem, goal)
+    now = find(before)
+    out = []
+    if goal.time_s is not None:
+        more = replace(goal, time_s=goal.time_s + DAY_S)
+        out.append(_worth("budget.time", "1 day", before, now, View(problem, more)))
+    if goal.cost_usd is not None:
+        more = replace(goal, cost_usd=goal.cost_usd + MORE_USD)
+        out.append(_worth("budget.cost", format_usd(MORE_USD), before, now, View(problem, more)))
+    size = 8 if now is None else problem.pools[int(problem.pool[now])].setting.hardware.gpus_per_node
+    cluster = scenario.cluster
+    wider = replace(scenario, cluster=replace(cluster, max_gpus=cluster.max_gpus + size))
+    out.append(_again("cluster.max_gpus", f"{size} GPUs", before, now, problem, wider))
+    for i, quota in enumerate(cluster.quotas):
+        quotas = tuple(replace(q, gpus=q.gpus + size) if q is quota else q for q in cluster.quotas)
+        wider = replace(scenario, cluster=replace(cluster, quotas=quotas))
+        out.append(_again(f"cluster.quotas[{i}]", f"{size} GPUs", before, now, problem, wider))
+    return out
+
+
+def _again(key: str, more: str, before: View, now: int | None, problem: Problem, wider: Scenario) -> Worth:
+    return _worth(key, more, before, now, View(problem.of(wider), scenario_goal(wider)))
+
+
+def _worth(key: str, more: str, before: View, now: int | None, after: View) -> Worth:
+    cell = find(after)
+    if cell is None:
+        return Worth(key, more, None, f"{more} more of {key} would still allow no plan.", None)
+    plan = _plan(after.problem, after, cell)
+    if now is None:
+        return Worth(key, more, None, f"{more} more of {key} would make it feasible: {_short(plan)}.", plan)
+    change = value_at(after, cell) - value_at(before, now)
+    if change == 0.0:
+        return Worth(key, more, 0.0, f"{more} more of {key} would change nothing.", None)
+    unit = _amount(before, abs(change))
+    return Worth(key, more, change, f"{more} more of {key} would save {unit}: {_short(plan)}.", plan)
+
+
+def tolerances(problem: Problem, goal: Goal, plan: Plan) -> list[Tolerance]:
+    """How much slower the plan's GPU may be before another is chosen, and before no plan is left."""
+    gpu = plan.offer.gpu
+    same = np.array([o.gpu == gpu for o in problem.offers], dtype=bool)
+    out = []
+    own, others = replace(goal, offers=same), replace(goal, offers=~same)
+    rival = View(problem, others)
+    cell = find(rival)
+    if cell is not None:
+        target, value = value_at(rival, cell), best_value(problem, own)
+        near_ = 1.0 if value is None else min(max(value / target, 0.02), 50.0)
+        factor = break_even_speed(problem, own, target, near_)
+        if factor is not None:
+            other = problem.offers[int(rival.offer[cell])].gpu
+            text = (
+                f"Were every {gpu} slower than {format_percent(factor)} of what is predicted, {other} would be chosen."
+            )
+            out.append(Tolerance(gpu, factor, text))
+    last = _slowest_feasible(problem, own)
+    if last is not None:
+        text = (
+            f"Below {format_percent(last)} of the predicted throughput of {gpu}, none of its plans keeps the budgets."
+        )
+        out.append(Tolerance(gpu, last, text))
+    return out
+
+
+def _slowest_feasible(problem: Problem, goal: Goal) -> float | None:
+    """The least factor on throughput with which some plan keeps the budgets, to 0.1 %; None without budgets."""
+    if goal.time_s is None and goal.cost_usd is None:
+        return None
+    low, high = 0.05, 1.0
+    if best_value(problem, replace(goal, speed=low)) is not None:
+        return None
+    while high - low > 1e-3:
+        middle = (low + high) / 2
+        if best_value(problem, replace(goal, speed=middle)) is None:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def near(problem: Problem, view: View, best: int) -> list[Near]:
+    """The best plan of each other cloud and GPU whose objective is within the best's 80 % interval."""
+    ratio = float(np.exp(DECILE * problem.clock.log_high[best]))
+    value = value_at(view, best)
+    chosen = problem.offers[int(view.offer[best])]
+    kinds = sorted({(o.cloud, o.gpu) for o in problem.offers} - {(chosen.cloud, chosen.gpu)})
+    out = []
+    for kind in kinds:
+        mask = np.array([(o.cloud, o.gpu) == kind for o in problem.offers], dtype=bool)
+        other = View(problem, replace(view.goal, offers=mask))
+        cell = find(other)
+        if cell is not None and value_at(other, cell) <= value * ratio:
+            out.append(Near(value_at(other, cell) - value, _plan(problem, other, cell)))
+    return sorted(out, key=lambda n: n.objective_change)
+
+
+def _plan(problem: Problem, view: View, cell: int) -> Plan:
+    return make_plan(problem, fastest_of(problem, cell), problem.offers[int(view.offer[cell])])
+
+
+def _short(plan: Plan) -> str:
+    return (
+        f"{format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud},"
+        f" {format_duration(plan.time_s.p50)}, {format_usd(plan.cost_usd.p50)}"
+    )
+
+
+def _amount(view: View, value: float) -> str:
+    if view.goal.per_usd:
+        return format_usd(value)
+    return format_duration(value) if value >= 60 else f"{format_number(value)} s"

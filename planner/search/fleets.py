@@ -1,0 +1,296 @@
+"""Several runs together: shared quotas, one budget, one plan a run, chosen by the MILP and checked exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from planner.catalog import Catalog
+from planner.catalog.types import Offer
+from planner.performance.arrays import FloatArray, IntArray
+from planner.performance.calibration import Calibration
+from planner.plan import SCHEMA_VERSION, Plan, Provenance, _Document
+from planner.scenario import Quota, Scenario
+from planner.search.choose import SharedLimit, choose
+from planner.search.frontiers import undominated_cells
+from planner.search.goals import Goal, View, aiming_at
+from planner.search.infeasible import reason_of
+from planner.search.optimum import provenance_of, scenario_goal
+from planner.search.plans import fastest_of, make_plan
+from planner.search.problem import Problem, build
+from planner.units import PlannerError, format_count, format_usd
+
+DRAWS = 20_000
+SEED = 20261124
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What several runs share. Runs go at the same time; a quota that does not name a key holds for all of it."""
+
+    quotas: tuple[Quota, ...] = ()
+    cost_usd: float | None = None  # for all runs together, at `confidence`
+    confidence: float = 0.8
+    priorities: Mapping[str, float] = field(default_factory=dict)  # run -> weight of its objective, 1 by default
+    times_s: Mapping[str, float] = field(default_factory=dict)  # run -> its time budget, in place of its scenario's
+
+
+@dataclass(frozen=True, slots=True)
+class FleetRun:
+    """What one run gets."""
+
+    name: str
+    priority: float
+    objective_value: float | None
+    plan: Plan | None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedUse:
+    """A shared limit, how much of it is used, and what a little more would save (by solving again)."""
+
+    key: str  # fleet.quotas[0] | fleet.cost
+    limit: float
+    used: float
+    more: float  # the step that was tried
+    saves: float | None  # of the weighted objective; None: it would still be infeasible
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetAnswer(_Document):
+    """The answer of `planner optimize A B ... --fleet`."""
+
+    schema_version: int = SCHEMA_VERSION
+    status: str  # optimal | infeasible
+    reason: str  # why infeasible, "" if not
+    objective: float | None  # weighted sum over the runs
+    unit: str
+    runs: tuple[FleetRun, ...]
+    shared: tuple[SharedUse, ...]
+    cost_usd_p50: float | None
+    p_within_cost_together: float | None  # if costs move together, as one error of the model would move them
+    p_within_cost_independent: float | None  # if they are independent, by simulation
+    basis: str
+    provenance: tuple[Provenance, ...]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The plans that a run may get, in the total order: cells of its problem on one offer each."""
+
+    problem: Problem
+    goal: Goal
+    cells: IntArray
+    offers: IntArray
+    value: FloatArray
+    sure_usd: FloatArray
+    gpus: FloatArray
+
+
+def optimize_fleet(
+    scenarios: Sequence[Scenario],
+    fleet: Fleet,
+    catalog: Catalog,
+    calibration: Calibration,
+    *,
+    offers: Sequence[Offer] | None = None,
+) -> FleetAnswer:
+    """One plan a run, together within the fleet's quotas and budget, of least weighted objective.
+
+    The shared budget's row sums each run's cost at the confidence: exact if costs move together, an approximation
+    otherwise; the probability of the sum is given for both.
+
+    Raises
+    ------
+    PlannerError
+        If runs have objectives in different units, equal names, or the fleet names a run that is not there.
+    """
+    names = [s.name for s in scenarios]
+    units = {"s" if s.objective.kind == "time" else "USD" for s in scenarios}
+    if len(units) != 1:
+        raise PlannerError("a fleet's runs need objectives in one unit: all time, or all cost or usd_per_day")
+    if len(set(names)) != len(names):
+        raise PlannerError("a fleet's runs need different names: give each scenario its own `name`")
+    for name in (*fleet.priorities, *fleet.times_s):
+        if name not in names:
+            raise PlannerError(f"the fleet names the run {name!r}; the scenarios are {', '.join(names)}")
+    columns = [_columns(_own(s, fleet), fleet, catalog, calibration, offers) for s in scenarios]
+    weights = [fleet.priorities.get(name, 1.0) for name in names]
+    picked = _choose(columns, weights, fleet)
+    common = {
+        "unit": units.pop(),
+        "basis": "Costs at the confidence are summed: exact if they move together, else an approximation.",
+        "provenance": tuple(provenance_of(c.problem) for c in columns),
+    }
+    if picked is None:
+        return FleetAnswer(
+            status="infeasible",
+            reason=_reason(names, columns, weights, fleet),
+            objective=None,
+            runs=tuple(FleetRun(n, w, None, None) for n, w in zip(names, weights, strict=True)),
+            shared=(),
+            cost_usd_p50=None,
+            p_within_cost_together=None,
+            p_within_cost_independent=None,
+            **common,  # type: ignore[arg-type]
+        )
+    runs = tuple(
+        FleetRun(n, w, float(c.value[i]), _plan(c, i))
+        for n, w, c, i in zip(names, weights, columns, picked, strict=True)
+    )
+    together, independent = _chances(columns, picked, fleet)
+    return FleetAnswer(
+        status="optimal",
+        reason="",
+        objective=_total(columns, weights, picked),
+        runs=runs,
+        shared=_shared(columns, weights, picked, fleet),
+        cost_usd_p50=sum(run.plan.cost_usd.p50 for run in runs if run.plan is not None),
+        p_within_cost_together=together,
+        p_within_cost_independent=independent,
+        **common,  # type: ignore[arg-type]
+    )
+
+
+def quota_key(offer: Offer, quotas: Sequence[Quota]) -> tuple[int, ...]:
+    """Which of the quotas an offer counts against."""
+    return tuple(
+        i
+        for i, q in enumerate(quotas)
+        if q.cloud in (None, offer.cloud) and q.region in (None, offer.region) and q.gpu in (None, offer.gpu)
+    )
+
+
+def _own(scenario: Scenario, fleet: Fleet) -> Scenario:
+    time_s = fleet.times_s.get(scenario.name)
+    return scenario if time_s is None else replace(scenario, budget=replace(scenario.budget, time_s=time_s))
+
+
+def _columns(
+    scenario: Scenario,
+    fleet: Fleet,
+    catalog: Catalog,
+    calibration: Calibration,
+    offers: Sequence[Offer] | None,
+) -> _Columns:
+    """Every plan of a run that no other under the same quotas beats in objective, sure cost and GPUs."""
+    problem = build(scenario, catalog, calibration, offers)
+    goal = scenario_goal(scenario)
+    keys = [quota_key(offer, fleet.quotas) for offer in problem.offers]
+    cells, chosen = [], []
+    for key in sorted(set(keys)):
+        mask = np.array([k == key for k in keys], dtype=bool)
+        within = replace(goal, offers=mask)
+        sure = replace(aiming_at(within, per_usd=1.0), at=fleet.confidence)
+        view = View(problem, within)
+        found = undominated_cells((view, View(problem, sure)), gpus=True)
+        cells.append(found)
+        chosen.append(view.offer[found])
+    every = np.concatenate([*cells, np.zeros(0, dtype=np.int64)])
+    sold = np.concatenate([*chosen, np.zeros(0, dtype=np.int64)])
+    rate = np.array([o.usd_per_gpu_hour for o in problem.offers])[sold] * problem.gpus[every]
+    seconds = problem.best_s[every]
+    median, sure_s = problem.time_s(0.5, seconds, every), problem.time_s(fleet.confidence, seconds, every)
+    cost = problem.costs.usd(rate, median)
+    value = goal.per_second * median + goal.per_usd * cost
+    order = np.lexsort((sold, problem.gpus[every], value))
+    return _Columns(
+        problem,
+        goal,
+        every[order],
+        sold[order],
+        value[order],
+        problem.costs.usd(rate, sure_s)[order],
+        problem.gpus[every][order].astype(np.float64),
+    )
+
+
+def _limits(columns: Sequence[_Columns], fleet: Fleet) -> list[SharedLimit]:
+    limits = []
+    for i, quota in enumerate(fleet.quotas):
+        amounts = tuple(
+            np.array(
+                [
+                    g if i in quota_key(c.problem.offers[o], fleet.quotas) else 0.0
+                    for g, o in zip(c.gpus, c.offers, strict=True)
+                ]
+            )
+            for c in columns
+        )
+        limits.append(SharedLimit(f"fleet.quotas[{i}]", float(quota.gpus), amounts))
+    if fleet.cost_usd is not None:
+        limits.append(SharedLimit("fleet.cost", fleet.cost_usd, tuple(c.sure_usd for c in columns)))
+    return limits
+
+
+def _choose(columns: Sequence[_Columns], weights: Sequence[float], fleet: Fleet) -> list[int] | None:
+    return choose([w * c.value for w, c in zip(weights, columns, strict=True)], _limits(columns, fleet))
+
+
+def _total(columns: Sequence[_Columns], weights: Sequence[float], picked: Sequence[int]) -> float:
+    return float(sum(w * c.value[i] for w, c, i in zip(weights, columns, picked, strict=True)))
+
+
+def _shared(
+    columns: Sequence[_Columns], weights: Sequence[float], picked: list[int], fleet: Fleet
+) -> tuple[SharedUse, ...]:
+    """Use and shadow price of each shared limit; a quota grows by a node of eight, the budget by one per cent."""
+    now = _total(columns, weights, picked)
+    out = []
+    for limit in _limits(columns, fleet):
+        used = float(sum(a[i] for a, i in zip(limit.amounts, picked, strict=True)))
+        if limit.name == "fleet.cost":
+            more = limit.limit * 0.01
+            wider = replace(fleet, cost_usd=limit.limit + more)
+            said = f"{format_usd(more)} more"
+        else:
+            more = 8.0
+            quotas = tuple(
+                replace(q, gpus=q.gpus + 8) if f"fleet.quotas[{i}]" == limit.name else q
+                for i, q in enumerate(fleet.quotas)
+            )
+            wider = replace(fleet, quotas=quotas)
+            said = "8 GPUs more"
+        again = _choose(columns, weights, wider)
+        saves = None if again is None else now - _total(columns, weights, again)
+        told = "would change nothing" if not saves else f"would save {saves:,.0f} of the objective"
+        out.append(SharedUse(limit.name, limit.limit, used, more, saves, f"{said} of {limit.name} {told}."))
+    return tuple(out)
+
+
+def _reason(names: Sequence[str], columns: Sequence[_Columns], weights: Sequence[float], fleet: Fleet) -> str:
+    for name, c in zip(names, columns, strict=True):
+        if not len(c.cells):
+            return f"{name}: {reason_of(c.problem, c.goal)}"
+    if _choose(columns, weights, replace(fleet, cost_usd=None)) is not None and fleet.cost_usd is not None:
+        return f"Together the runs cost more than {format_usd(fleet.cost_usd)}."
+    for i, quota in enumerate(fleet.quotas):
+        others = tuple(replace(q, gpus=10**9) if q is quota else q for q in fleet.quotas)
+        if _choose(columns, weights, replace(fleet, quotas=others)) is not None:
+            return f"Together the runs need more than the {format_count(quota.gpus)} GPUs of fleet.quotas[{i}]."
+    return "The runs fit neither the quotas nor the budget together."
+
+
+def _plan(columns: _Columns, at: int) -> Plan:
+    p = columns.problem
+    return make_plan(p, fastest_of(p, int(columns.cells[at])), p.offers[int(columns.offers[at])])
+
+
+def _chances(columns: Sequence[_Columns], picked: Sequence[int], fleet: Fleet) -> tuple[float | None, float | None]:
+    """Probability that the sum of costs keeps the budget: costs moving together, and independent."""
+    if fleet.cost_usd is None:
+        return None, None
+    grid = (np.arange(200) + 0.5) / 200
+    costs = []
+    for c, i in zip(columns, picked, strict=True):
+        p, cell = c.problem, c.cells[[i]]
+        runs = p.clock.completion(p.best_s[cell], cell)
+        rate = np.array([p.offers[int(c.offers[i])].usd_per_gpu_hour * c.gpus[i]])
+        costs.append(np.array([float(p.costs.usd(rate, runs.quantile(float(q)))[0]) for q in grid]))
+    together = float(np.mean(np.sum(costs, axis=0) <= fleet.cost_usd))
+    draw = np.random.default_rng(SEED)
+    total = np.sum([cost[draw.integers(0, len(grid), DRAWS)] for cost in costs], axis=0)
+    return together, float(np.mean(total <= fleet.cost_usd))

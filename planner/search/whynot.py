@@ -1,0 +1,189 @@
+"""Why a named alternative is not the plan: the constraint that rules it out, or the amount by which it loses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from planner.catalog.types import Offer
+from planner.performance.arrays import RECOMPUTE, BoolArray
+from planner.plan import Plan
+from planner.scenario import IntChoice, Scenario
+from planner.search.explanation import WhyNot
+from planner.search.goals import Goal, View, aiming_at, find
+from planner.search.optimum import scenario_goal
+from planner.search.plans import fastest_of, make_plan
+from planner.search.problem import Problem
+from planner.search.whatif import value_at
+from planner.units import PlannerError, format_count, format_duration, format_percent, format_usd
+
+OF_OFFERS: Mapping[str, Callable[[Offer], str]] = {
+    "gpu": lambda o: o.gpu,
+    "cloud": lambda o: o.cloud,
+    "region": lambda o: o.region,
+    "instance": lambda o: o.instance,
+    "pricing": lambda o: o.pricing,
+    "offer": lambda o: o.id,
+}
+OF_LAYOUTS = ("tp", "pp", "vpp", "dp", "cp", "ep", "zero_stage", "micro_batch")
+KEYS = (*OF_OFFERS, "gpus", "nodes", "framework", "global_batch", "recompute", "sequence_parallel", *OF_LAYOUTS)
+
+
+def why_not(problem: Problem, text: str, best: float | None) -> WhyNot:
+    """The account of one alternative; `best` is the plan's objective.
+
+    Raises
+    ------
+    PlannerError
+        If the text names a key that is not known, or a number is none.
+    """
+    wanted = parse(text)
+    scenario = _pinned(problem.scenario, wanted)
+    inside = problem if scenario == problem.scenario else problem.of(scenario)
+    goal = _goal(inside, scenario, wanted)
+    if goal is None:
+        return _not_offered(problem, text, wanted)
+    view = View(inside, goal)
+    cell = find(view)
+    if cell is not None:
+        return _loses(text, view, cell, best)
+    return _ruled_out(text, inside, goal)
+
+
+def parse(text: str) -> dict[str, str]:
+    """The keys and values of a text such as gpu=h100-sxm5-80gb,gpus=256. Raises PlannerError as `why_not`."""
+    out: dict[str, str] = {}
+    for part in text.split(","):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or key not in KEYS or not value:
+            raise PlannerError(f"--why-not {text}: {part.strip()!r} is no key=value with a key of {', '.join(KEYS)}")
+        out[key] = value
+    return out
+
+
+def _pinned(scenario: Scenario, wanted: Mapping[str, str]) -> Scenario:
+    """The scenario with what was asked of layout, batch and framework pinned."""
+    layout, training = scenario.layout, scenario.training
+    for key in OF_LAYOUTS:
+        if key in wanted:
+            layout = replace(layout, **{key: IntChoice(values=(_whole(key, wanted[key]),))})  # type: ignore[arg-type]
+    if "recompute" in wanted:
+        if wanted["recompute"] not in RECOMPUTE:
+            raise PlannerError(f"--why-not recompute={wanted['recompute']}: choose one of {', '.join(RECOMPUTE)}")
+        layout = replace(layout, recompute=(wanted["recompute"],))
+    if "sequence_parallel" in wanted:
+        if wanted["sequence_parallel"] not in ("true", "false"):
+            raise PlannerError(f"--why-not sequence_parallel={wanted['sequence_parallel']}: choose true or false")
+        layout = replace(layout, sequence_parallel=wanted["sequence_parallel"] == "true")
+    if "global_batch" in wanted:
+        training = replace(training, global_batch=IntChoice(values=(_whole("global_batch", wanted["global_batch"]),)))
+    if "framework" in wanted:
+        training = replace(training, framework=wanted["framework"])
+    return replace(scenario, layout=layout, training=training)
+
+
+def _goal(problem: Problem, scenario: Scenario, wanted: Mapping[str, str]) -> Goal | None:
+    """The scenario's goal over what was asked for; None if no offer of the problem is that."""
+    offers: BoolArray = np.ones(len(problem.offers), dtype=bool)
+    for key, read in OF_OFFERS.items():
+        if key in wanted:
+            offers &= np.array([read(o) == wanted[key] for o in problem.offers], dtype=bool)
+    cells = np.ones(len(problem), dtype=bool)
+    if "gpus" in wanted:
+        cells &= problem.gpus == _whole("gpus", wanted["gpus"])
+    if "nodes" in wanted:
+        cells &= problem.nodes == _whole("nodes", wanted["nodes"])
+    if not offers.any():
+        return None
+    return replace(scenario_goal(scenario), offers=offers, cells=cells)
+
+
+def _loses(text: str, view: View, cell: int, best: float | None) -> WhyNot:
+    plan = _plan(view, cell)
+    value = value_at(view, cell)
+    machines = f"{format_count(plan.gpus)} x {plan.offer.gpu}"
+    short = f"{machines}, {format_duration(plan.time_s.p50)}, {format_usd(plan.cost_usd.p50)}"
+    if best is None or value < best:
+        return WhyNot(
+            text, "best", None, f"It keeps the budgets that the scenario's own choices do not: {short}.", plan
+        )
+    if value == best:
+        return WhyNot(text, "best", 0.0, f"It is the plan, or as good: {short}.", plan)
+    more = format_usd(value - best) if view.goal.per_usd else format_duration(value - best)
+    return WhyNot(
+        text,
+        "loses",
+        value - best,
+        f"It loses by {more} ({format_percent(value / best - 1.0)}): at best {short}.",
+        plan,
+    )
+
+
+def _ruled_out(text: str, problem: Problem, goal: Goal) -> WhyNot:
+    """Which budget, or memory, leaves nothing."""
+    free = replace(goal, time_s=None, cost_usd=None, at=goal.confidence)
+    quick, cheap = View(problem, aiming_at(free, per_second=1.0)), View(problem, aiming_at(free, per_usd=1.0))
+    fastest, cheapest = find(quick), find(cheap)
+    if fastest is None or cheapest is None:
+        any_cell = bool(quick.allowed.any())
+        reason = "no layout of it fits into memory" if any_cell else "no layout and count of it is in the space"
+        return WhyNot(text, "does not fit", None, f"Ruled out: {reason}.", None)
+    time, cost = value_at(quick, fastest), value_at(cheap, cheapest)
+    sure = format_percent(goal.confidence)
+    if goal.time_s is not None and time > goal.time_s:
+        told = f"budget.time: at {sure} the fastest takes {format_duration(time)}, not {format_duration(goal.time_s)}"
+        return WhyNot(text, "over budget", None, f"Ruled out by {told}.", _plan(quick, fastest))
+    if goal.cost_usd is not None and cost > goal.cost_usd:
+        told = f"budget.cost: at {sure} the cheapest costs {format_usd(cost)}, not {format_usd(goal.cost_usd)}"
+        return WhyNot(text, "over budget", None, f"Ruled out by {told}.", _plan(cheap, cheapest))
+    told = "the two budgets together: what is fast enough costs too much, and what is cheap enough takes too long"
+    return WhyNot(text, "over budget", None, f"Ruled out by {told}.", _plan(cheap, cheapest))
+
+
+def _not_offered(problem: Problem, text: str, wanted: Mapping[str, str]) -> WhyNot:
+    """Which choice of `cluster` leaves the alternative out, by widening them one after another."""
+    cluster = problem.scenario.cluster
+    pricing = (wanted["pricing"],) if wanted.get("pricing") in ("on_demand", "spot") else cluster.pricing
+    steps: tuple[tuple[str, dict[str, object]], ...] = (
+        ("cluster.gpus", {"gpus": ()}),
+        ("cluster.clouds", {"clouds": ()}),
+        ("cluster.regions", {"regions": ()}),
+        ("cluster.pricing", {"pricing": pricing}),
+        ("cluster.quality", {"quality": ("A", "B", "C")}),
+    )
+    wider, keys = cluster, []
+    for key, change in steps:
+        if all(getattr(wider, name) == value for name, value in change.items()) or problem.given is not None:
+            continue
+        wider = replace(wider, **change)  # type: ignore[arg-type]
+        keys.append(key)
+        scenario = replace(problem.scenario, cluster=wider)
+        larger = problem.of(scenario)
+        goal = _goal(larger, scenario, wanted)
+        if goal is None:
+            continue
+        view = View(larger, goal)
+        cell = find(view)
+        told = "" if cell is None else f"; with it the best would be {format_usd(_plan(view, cell).cost_usd.p50)}"
+        return WhyNot(
+            text,
+            "not offered",
+            None,
+            f"Ruled out by {' and '.join(keys)}, which leave it out{told}.",
+            None if cell is None else _plan(view, cell),
+        )
+    return WhyNot(text, "not offered", None, "The catalog has no such offer that one could order.", None)
+
+
+def _plan(view: View, cell: int) -> Plan:
+    p = view.problem
+    return make_plan(p, fastest_of(p, cell), p.offers[int(view.offer[cell])])
+
+
+def _whole(key: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise PlannerError(f"--why-not {key}={text}: a whole number is expected") from None
