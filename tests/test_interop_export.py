@@ -1,14 +1,17 @@
 """Exported files are whole, are what their tools take, and import again as the plan they came from."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from interop_plans import answer, without_plan
 
 from planner.interop.export_megatron import pipeline_layout
 from planner.interop.export_slurm import time_limit
@@ -19,8 +22,8 @@ from planner.plan import Trained
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
 from planner.workload.zoo import load_model
-from tests.interop_plans import answer, without_plan
 
+SHELLCHECK = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
 FIXTURES = Path(__file__).parent / "fixtures" / "interop"
 MEGATRON_MODELS = {
     "llama3-8b": {"tp": 4, "pp": 2, "vpp": 2, "dp": 4, "cp": 2, "sequence_parallel": True, "recompute": "selective"},
@@ -28,6 +31,8 @@ MEGATRON_MODELS = {
     "mixtral-8x7b": {"tp": 1, "pp": 4, "vpp": 4, "dp": 32, "ep": 8, "recompute": "none"},
     "qwen3-30b-a3b": {"tp": 2, "pp": 1, "dp": 8, "ep": 8, "sequence_parallel": True, "recompute": "none"},
     "gpt3-13b": {"tp": 2, "pp": 2, "dp": 16, "zero_stage": 0},
+    "llama2-70b": {"tp": 4, "pp": 4, "vpp": 3, "dp": 2},  # 80 layers over twelve stages
+    "llama3-70b": {"tp": 1, "pp": 1, "dp": 64, "zero_stage": 3, "recompute": "full"},
     "gpt-oss-20b": {"tp": 1, "pp": 2, "dp": 8, "ep": 4, "recompute": "none"},
 }
 NEOX_MODELS = {
@@ -130,6 +135,31 @@ def test_uneven_stages_are_laid_out_in_megatrons_notation(layers, stages, mtp, l
     assert pipeline_layout(layers, stages, mtp) == layout
 
 
+def test_what_megatrons_own_checks_demand_is_there():
+    """Found by running validate_args of NVIDIA/Megatron-LM d98e8a6 on these files."""
+    uneven = export_files(answer("llama2-70b", "megatron", **MEGATRON_MODELS["llama2-70b"]), "megatron")[0]["train.sh"]
+    assert "--pipeline-model-parallel-layout" in uneven
+    assert "--num-virtual-stages-per-pipeline-rank" not in uneven  # the two exclude each other
+    saved = answer("llama3-70b", "megatron", **MEGATRON_MODELS["llama3-70b"])
+    sharded = export_files(saved, "megatron")[0]["train.sh"]
+    assert "--ckpt-format fsdp_dtensor" in sharded
+    assert "export CUDA_DEVICE_MAX_CONNECTIONS" not in sharded  # its FSDP refuses one connection
+
+
+@pytest.mark.parametrize(
+    ("layout", "pp", "sentence"),
+    [("E,t*2|t*2,L", 3, "has 2 stages"), ("E|(t|)*3,L", 1, "with 3 layers"), ("((t*99)*99)*99", 1, "stages with")],
+)
+def test_a_pipeline_layout_that_does_not_fit_is_said(tmp_path, layout, pp, sentence):
+    path = tmp_path / "run.sh"
+    path.write_text(
+        "x --num-layers 4 --hidden-size 64 --num-attention-heads 4 --seq-length 8 --micro-batch-size 1 "
+        f"--vocab-size 99 --pipeline-model-parallel-size {pp} --pipeline-model-parallel-layout '{layout}'"
+    )
+    with pytest.raises(PlannerError, match=sentence):
+        import_files([path])
+
+
 @pytest.mark.parametrize(
     ("model", "framework", "target", "layout", "sentence"),
     [
@@ -163,10 +193,8 @@ def test_scripts_pass_the_shells_own_check_and_shellcheck(tmp_path, target, fram
     assert scripts
     for script in scripts:
         subprocess.run(["bash", "-n", script], check=True)
-        if shutil.which("shellcheck"):
-            result = subprocess.run(
-                ["shellcheck", "-S", "warning", script], capture_output=True, text=True, check=False
-            )
+        if SHELLCHECK:
+            result = subprocess.run([SHELLCHECK, "-S", "warning", script], capture_output=True, text=True, check=False)
             assert result.returncode == 0, result.stdout
 
 
@@ -185,7 +213,7 @@ def test_slurm_limits_are_whole_hours_rounded_up(seconds, limit):
 
 
 # Keys of SkyPilot 0.14 tasks (sky/utils/schemas.py: get_task_schema, get_resources_schema).
-TASK_KEYS = {"name", "num_nodes", "resources", "workdir", "setup", "run"}
+TASK_KEYS = {"name", "num_nodes", "envs", "resources", "workdir", "setup", "run"}
 RESOURCE_KEYS = {"infra", "instance_type", "accelerators", "use_spot", "job_recovery", "network_tier", "disk_size"}
 
 

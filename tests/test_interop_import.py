@@ -111,6 +111,7 @@ def test_unknown_keys_are_listed_once_and_never_stop_the_import(tmp_path):
         ({"model_parallel_size": 4, "num_kv_heads": 2}, "Number of KV heads must be at least model_parallel_size"),
         ({"train_batch_size": 100}, "100 != 4 * 1 * 8"),
         ({"attention_config": [[["global"], 3]]}, "Length of attention config list must equal num_layers: 3 != 2"),
+        ({"attention_config": [[["mamba"], 2]]}, "has mamba layers, and planner plans transformers only"),
         ({"max_position_embeddings": 64}, "must be bigger or equal seq_length"),
         ({"precision": "fp16", "bf16": {"enabled": True}}, "DeepSpeed bf16 field was set but precision conflicts"),
         ({"moe_num_experts": 4, "zero_optimization": {"stage": 2}}, "MoE is not compatible with zero stages 2 and 3"),
@@ -152,6 +153,15 @@ def test_a_gated_mlp_is_a_third_of_what_is_stated(tmp_path):
     assert (found.model.ffn, found.model.gated_mlp) == (28672, True)
     odd = import_files([config(tmp_path, "b.yml", activation="swiglu", intermediate_size=14336)], gpus=8)
     assert any("GPT-NeoX stops at the first step" in remark for remark in odd.remarks)
+
+
+def test_a_file_of_arguments_alone_is_read(tmp_path):
+    path = tmp_path / "model.sh"
+    path.write_text(
+        'MODEL_ARGS=" \\\n    --num-layers 4 \\\n    --hidden-size 64 --num-attention-heads 4 \\\n'
+        '    --micro-batch-size 1 --seq-length 8 --vocab-size 99 --bf16"\n'
+    )
+    assert import_files([path]).model.layers == 4
 
 
 def test_files_of_different_tools_are_not_merged():

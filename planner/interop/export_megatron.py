@@ -90,7 +90,7 @@ def _script(export: Export) -> str:
         f'NNODES="${{NNODES:-{plan.nodes}}}"',
         f"GPUS_PER_NODE={export.gpus_per_node}",
         *_defaults(export),
-        "export CUDA_DEVICE_MAX_CONNECTIONS=1",
+        _connections(export),
         "",
         "DISTRIBUTED_ARGS=(",
         '  --nproc-per-node "$GPUS_PER_NODE"',
@@ -113,6 +113,12 @@ def _script(export: Export) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _connections(export: Export) -> str:
+    """What Megatron-LM demands: one connection for its overlaps, more for its FSDP (arguments.py, validate_args)."""
+    fsdp = export.plan.layout.zero_stage >= 2
+    return "unset CUDA_DEVICE_MAX_CONNECTIONS" if fsdp else "export CUDA_DEVICE_MAX_CONNECTIONS=1"
 
 
 def _defaults(export: Export) -> list[str]:
@@ -157,10 +163,11 @@ def _parallel(export: Export) -> dict[str, Any]:
     if model.layers % stages:
         values["pipeline-model-parallel-layout"] = pipeline_layout(model.layers, stages, model.mtp_layers)
         export.notes.append(f"{TRAIN}: {model.layers} layers over {stages} stages are uneven; see the pipeline layout")
-    if layout.vpp > 1:
+    elif layout.vpp > 1:
         values["num-virtual-stages-per-pipeline-rank"] = layout.vpp
     if layout.zero_stage >= 2:
         values["use-megatron-fsdp"] = True
+        values["ckpt-format"] = "fsdp_dtensor"  # the one that its FSDP can write
         values["data-parallel-sharding-strategy"] = {2: "optim_grads", 3: "optim_grads_params"}[layout.zero_stage]
     granularity: dict[str, dict[str, Any]] = {
         "full": {"recompute-granularity": "full", "recompute-method": "uniform", "recompute-num-layers": 1},

@@ -26,6 +26,8 @@ def tool_of(path: Path) -> str:
         If it cannot be read.
     """
     text = read_text(path)
+    if text.startswith("#!") or path.suffix in (".sh", ".sbatch", ".slurm", ".bash"):
+        return "megatron"
     if re.search(r"--(?:num-layers|hidden-size|micro-batch-size)\b", text):
         return "megatron"
     if re.search(r'"(?:model_type|architectures)"\s*:', text):

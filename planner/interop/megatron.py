@@ -112,10 +112,9 @@ def read_arguments(text: str, name: str) -> Arguments:
     """
     script = read_script(text, shown(name, 80))
     found = Arguments(shown(name, 80))
-    candidates = [words for words in script.commands if any(w.startswith("--") for w in words)]
-    if not candidates:
-        candidates = [value for value in script.variables.values() if any(w.startswith("--") for w in value)]
-    words = max(candidates, key=lambda c: sum(w.startswith("--") for w in c), default=[])
+    # Commands first; then variables, for scripts that start a command kept in one, or that hold arguments alone.
+    values = [[word for part in value for word in part.split()] for value in script.variables.values()]
+    words = max([*script.commands, *values], key=lambda c: sum(w.startswith("--") for w in c), default=[])
     if not any(w.split("=")[0] in ("--num-layers", "--hidden-size", "--micro-batch-size") for w in words):
         raise PlannerError(
             f"{found.name} has no command with Megatron-LM's arguments (--num-layers, --hidden-size, …)."
@@ -335,6 +334,8 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
 
 def _virtual(a: Arguments, model: ModelSpec, pp: int) -> int:
     stages = a.optional("num-virtual-stages-per-pipeline-rank")
+    if a.flag("pipeline-model-parallel-layout"):
+        return _laid_out(a, model.layers, pp)
     each = a.optional("num-layers-per-virtual-pipeline-stage")
     if stages is not None or each is None:
         return stages or 1
@@ -344,6 +345,21 @@ def _virtual(a: Arguments, model: ModelSpec, pp: int) -> int:
             f"{model.layers} / {pp} by {each}."
         )
     return model.layers // pp // each
+
+
+def _laid_out(a: Arguments, layers: int, pp: int) -> int:
+    """Virtual stages of `--pipeline-model-parallel-layout`: `|` ends a stage, t is a layer, `*n` repeats."""
+    text = a.text("pipeline-model-parallel-layout", "").replace(" ", "").replace(",", "")
+    for pattern in (r"\(([^()]{1,2000})\)\*(\d{1,4})", r"([A-Za-z|])\*(\d{1,4})"):
+        while (found := re.search(pattern, text)) and len(text) < 20_000:
+            text = text[: found.start()] + found[1] * int(found[2]) + text[found.end() :]
+    stages = text.count("|") + 1
+    if stages % pp or text.count("t") != layers:
+        raise PlannerError(
+            f"--pipeline-model-parallel-layout has {stages} stages with {text.count('t')} layers, where "
+            f"--num-layers is {layers} and --pipeline-model-parallel-size {pp}."
+        )
+    return stages // pp
 
 
 def _zero(a: Arguments) -> tuple[int, str]:

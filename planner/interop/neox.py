@@ -339,6 +339,9 @@ def _check_attention(config: Config, layers: int) -> None:
             length += 1
     if length != layers:
         raise PlannerError(f"Length of attention config list must equal num_layers: {length} != {layers}.")
+    other = sorted(kinds & {"mamba", "rwkv", "gmlp", "amlp"})
+    if other:
+        raise PlannerError(f"attention_config has {', '.join(other)} layers, and planner plans transformers only.")
     odd = sorted(kinds - {"global", "flash", "local"})
     if odd:
         config.remarks.append(f"attention of the kind {', '.join(shown(k) for k in odd)} is priced as full attention")
