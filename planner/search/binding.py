@@ -42,7 +42,7 @@ def _budget(problem: Problem, view: View, best: int, key: str) -> Binding | None
         value = sure
     else:
         text, unit = f"The cost budget of {format_usd(limit)} binds: without it {instead}.", "USD"
-        value = float(problem.costs.usd(view.usd_per_hour[[best]], np.array([sure]))[0])
+        value = float(problem.costs.usd(view.usd_per_hour[[best]], np.array([sure]), np.array([best]))[0])
     return Binding("budget.time" if key == "time_s" else "budget.cost", text, value, limit, unit)
 
 
@@ -55,18 +55,25 @@ def _batch(problem: Problem, plan: Plan) -> list[Binding]:
     end = "min" if plan.global_batch == low else "max"
     critical = problem.critical(plan.tokens).doubling_sequences(plan.seq_length)
     share = float(token_multiplier(plan.global_batch, critical) / token_multiplier(low, critical)) - 1.0
-    text = (
-        f"The global batch of {format_count(plan.global_batch)} sequences sits on the {end}imum of its range"
-        f" ({format_count(low)} to {format_count(high)})"
-    )
+    range_text = f"its range of {format_count(low)} to {format_count(high)}"
+    size = format_count(plan.global_batch)
+    if plan.global_batch == limit_of(end, low, high):
+        text = f"The global batch of {size} sequences is the {end}imum of {range_text}"
+    else:
+        text = f"The global batch of {size} sequences is the largest multiple of micro-batch x dp in {range_text}"
     if end == "max":
         text += (
             f": to the same loss it takes {format_percent(share)} more tokens than the smallest would, by a critical"
             f" batch of {format_count(round(critical))} sequences (McCandlish et al. 2018); the plan trains on the"
             f" tokens that {'were asked for' if problem.run.loss is None else 'this takes'}"
         )
-    limit = float(high if end == "max" else low)
+    limit = float(limit_of(end, low, high))
     return [Binding(f"training.global_batch.{end}", text + ".", float(plan.global_batch), limit, "sequences")]
+
+
+def limit_of(end: str, low: int, high: int) -> int:
+    """The end of a range by its name, min or max."""
+    return low if end == "min" else high
 
 
 def _nodes(problem: Problem, plan: Plan) -> list[Binding]:

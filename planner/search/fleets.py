@@ -194,7 +194,7 @@ def _columns(
     rate = np.array([o.usd_per_gpu_hour for o in problem.offers])[sold] * problem.gpus[every]
     seconds = problem.best_s[every]
     median, sure_s = problem.time_s(0.5, seconds, every), problem.time_s(fleet.confidence, seconds, every)
-    cost = problem.costs.usd(rate, median)
+    cost = problem.costs.usd(rate, median, every)
     value = goal.per_second * median + goal.per_usd * cost
     order = np.lexsort((sold, problem.gpus[every], value))
     return _Columns(
@@ -203,7 +203,7 @@ def _columns(
         every[order],
         sold[order],
         value[order],
-        problem.costs.usd(rate, sure_s)[order],
+        problem.costs.usd(rate, sure_s, every)[order],
         problem.gpus[every][order].astype(np.float64),
     )
 
@@ -289,7 +289,7 @@ def _chances(columns: Sequence[_Columns], picked: Sequence[int], fleet: Fleet) -
         p, cell = c.problem, c.cells[[i]]
         runs = p.clock.completion(p.best_s[cell], cell)
         rate = np.array([p.offers[int(c.offers[i])].usd_per_gpu_hour * c.gpus[i]])
-        costs.append(np.array([float(p.costs.usd(rate, runs.quantile(float(q)))[0]) for q in grid]))
+        costs.append(np.array([float(p.costs.usd(rate, runs.quantile(float(q)), cell)[0]) for q in grid]))
     together = float(np.mean(np.sum(costs, axis=0) <= fleet.cost_usd))
     draw = np.random.default_rng(SEED)
     total = np.sum([cost[draw.integers(0, len(grid), DRAWS)] for cost in costs], axis=0)

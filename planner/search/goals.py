@@ -85,7 +85,7 @@ class View:
         if g.per_second:
             total = total + g.per_second * time
         if g.per_usd:
-            total = total + g.per_usd * p.costs.usd(self.usd_per_hour[cells], time)
+            total = total + g.per_usd * p.costs.usd(self.usd_per_hour[cells], time, cells)
         return np.asarray(total, dtype=np.float64)
 
     def longest_s(self, value: float, cells: IntArray) -> FloatArray:
@@ -131,7 +131,7 @@ class View:
         if g.time_s is not None:
             ok &= time <= g.time_s
         if g.cost_usd is not None:
-            ok &= p.costs.usd(self.usd_per_hour[cells], time) <= g.cost_usd
+            ok &= p.costs.usd(self.usd_per_hour[cells], time, cells) <= g.cost_usd
         return np.asarray(ok, dtype=bool)
 
 
@@ -190,7 +190,7 @@ def order_keys(view: View, cells: IntArray) -> tuple[FloatArray | IntArray, ...]
     framework = np.array([names.index(p.pools[int(p.pool[c])].setting.framework) for c in cells], dtype=np.int64)
     return (
         view.value(seconds, cells),
-        p.costs.usd(view.usd_per_hour[cells], time),
+        p.costs.usd(view.usd_per_hour[cells], time, cells),
         time,
         p.gpus[cells],
         p.batch[cells],

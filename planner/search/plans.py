@@ -75,13 +75,13 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
     runs = watch.completion(np.array([seconds]), np.array([cell]))
     gpus, batch = int(problem.gpus[cell]), pick.batch
     time = Quantiles(*(float(runs.quantile(p)[0]) for p in (0.1, 0.5, 0.9)))
-    rate = np.array([offer.usd_per_gpu_hour * gpus])
-    cost = Quantiles(*(float(problem.costs.usd(rate, np.array([t]))[0]) for t in (time.p10, time.p50, time.p90)))
+    rate, at = np.array([offer.usd_per_gpu_hour * gpus]), np.array([cell])
+    cost = Quantiles(*(float(problem.costs.usd(rate, np.array([t]), at)[0]) for t in (time.p10, time.p50, time.p90)))
     tokens_a_step = batch * setting.seq_length / gpus
     scale = float(step.total_s[0])
     budget = problem.scenario.budget
     p_time = None if budget.time_s is None else float(runs.probability(budget.time_s)[0])
-    affordable = None if budget.cost_usd is None else problem.costs.affordable_s(float(rate[0]), budget.cost_usd)
+    affordable = None if budget.cost_usd is None else problem.costs.affordable_s(float(rate[0]), budget.cost_usd, cell)
     p_cost = None if affordable is None else float(runs.probability(affordable)[0])
     steps = problem.run.steps(np.array([batch]))
     iterations = int(steps[0])
@@ -151,9 +151,10 @@ def within_budget(problem: Problem, pick: Pick, usd_per_hour: FloatArray) -> boo
     budget = problem.scenario.budget
     if budget.time_s is None and budget.cost_usd is None:
         return None
-    time = problem.clock.time_s(budget.confidence, np.array([pick.seconds]), np.array([pick.cell]))
+    cell = np.array([pick.cell])
+    time = problem.clock.time_s(budget.confidence, np.array([pick.seconds]), cell)
     ok = budget.time_s is None or bool(time[0] <= budget.time_s)
-    return ok and (budget.cost_usd is None or bool(problem.costs.usd(usd_per_hour, time)[0] <= budget.cost_usd))
+    return ok and (budget.cost_usd is None or bool(problem.costs.usd(usd_per_hour, time, cell)[0] <= budget.cost_usd))
 
 
 def _layouts(problem: Problem, pick: Pick) -> Layouts:

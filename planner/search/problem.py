@@ -23,7 +23,7 @@ from planner.search.batches import BatchSpace, batch_space
 from planner.search.clock import Clock, clock
 from planner.search.engine import Found, Limits, Site, Tally, Tighten
 from planner.search.layouts import LayoutTable, layout_table
-from planner.search.money import Costs
+from planner.search.money import Costs, PaidTime, paid_time
 from planner.search.physics import SettingPhysics
 from planner.search.run import EqualLoss, Run
 from planner.units import PlannerError
@@ -36,12 +36,13 @@ CELLS_TOGETHER = 32  # GPU counts of one site that are searched in one pass
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Offers whose nodes are alike and fail alike, with one framework: one speed, several prices."""
+    """Offers whose nodes are alike, fail alike and are paid for alike, with one framework: several prices."""
 
     setting: Setting
     offers: tuple[Offer, ...]  # cheapest first, then by id
     interruptions: Interruptions
     spot: bool
+    paid: PaidTime
 
 
 @dataclass
@@ -330,7 +331,7 @@ def build(
     eligible = eligible_offers(catalog, scenario.cluster) if offers is None else Eligible(tuple(offers), {})
     left_out = Counter(eligible.left_out)
     facts, risk = load_risk_facts(), scenario.risk or Risk()
-    groups: dict[tuple[str, Hardware, Interruptions, bool], list[Offer]] = {}
+    groups: dict[tuple[str, Hardware, Interruptions, bool, PaidTime], list[Offer]] = {}
     for offer in eligible.offers:
         low, high = node_range(offer, scenario)
         if low > high:
@@ -342,7 +343,8 @@ def build(
         else:
             family = catalog.accelerator(offer.gpu).family
             rate = interruption_rate(facts, family, offer.cloud, risk)
-            groups.setdefault((offer.gpu, offer.hardware, rate, offer.pricing == "spot"), []).append(offer)
+            paid = paid_time(scenario.terms, offer.extras)
+            groups.setdefault((offer.gpu, offer.hardware, rate, offer.pricing == "spot", paid), []).append(offer)
     names = [name for name, row in frameworks().items() if training.framework in ("any", name)]
     names = [name for name in names if training.precision in frameworks()[name].precisions]
     if not names:
@@ -350,7 +352,7 @@ def build(
             f"training.framework {training.framework} does not train in {training.precision}; change training.precision"
         )
     pools, nodes = [], []
-    for (gpu, hardware, rate, spot), sold in sorted(groups.items(), key=lambda item: repr(item[0])):
+    for (gpu, hardware, rate, spot, paid), sold in sorted(groups.items(), key=lambda item: repr(item[0])):
         ranges = [node_range(offer, scenario) for offer in sold]
         counts = np.arange(min(low for low, _ in ranges), max(high for _, high in ranges) + 1, dtype=np.int64)
         ordered = tuple(sorted(sold, key=lambda o: (o.usd_per_gpu_hour, o.id)))
@@ -365,10 +367,12 @@ def build(
                 catalog.accelerator(gpu),
                 hardware,
             )
-            pools.append(Pool(setting, ordered, rate, spot))
+            pools.append(Pool(setting, ordered, rate, spot, paid))
             nodes.append(counts)
     sizes = np.array([len(n) for n in nodes], dtype=np.int64)
     pool = np.repeat(np.arange(len(pools)), sizes)
+    kinds = tuple(dict.fromkeys(p.paid for p in pools))
+    kind_of_pool = np.array([kinds.index(p.paid) for p in pools], dtype=np.int64)
     every = np.concatenate([*nodes, np.zeros(0, dtype=np.int64)])
     per_node = np.array([p.setting.hardware.gpus_per_node for p in pools], dtype=np.int64)
     return Problem(
@@ -380,7 +384,7 @@ def build(
         batches=batches,
         pools=tuple(pools),
         left_out=dict(sorted(left_out.items())),
-        costs=Costs(scenario.storage, scenario.egress, scenario.terms),
+        costs=Costs(scenario.storage, scenario.egress, kinds, kind_of_pool[pool]),
         given=None if offers is None else tuple(offers),
         batch_text=batch_text if training.global_batch is None else "",
         risk_facts=facts,

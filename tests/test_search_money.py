@@ -1,0 +1,48 @@
+"""What is paid: steps, least times, blocks, storage and egress, and the longest run that money buys."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.catalog.bill import paid_gpu_hours
+from planner.scenario import Terms
+from planner.search.money import Costs, PaidTime, paid_time
+
+CELL = np.array([0])
+spans = st.sampled_from([0.0, 60.0, 3600.0, 86_400.0])
+
+
+def costs(paid: PaidTime) -> Costs:
+    return Costs(None, None, (paid,), CELL)
+
+
+@given(st.floats(1, 1e7), spans, spans, spans)
+def test_a_run_is_paid_as_the_bill_of_the_catalog_says(time_s, minimum, step, block):
+    terms = {"minimum_time_s": minimum, "billing_step_s": step, "block_s": block}
+    hours = paid_gpu_hours(terms, 1, time_s / 3600)
+    assert paid_time(None, terms).paid_s(np.array([time_s]))[0] == pytest.approx(hours * 3600, rel=1e-9)
+
+
+@given(st.floats(1e3, 1e7), st.floats(0.5, 50), spans, spans, spans)
+def test_money_buys_the_longest_run_that_it_pays_for(usd, usd_per_hour, minimum, step, block):
+    paid = costs(PaidTime(minimum, step, block))
+    longest = paid.affordable_s(usd_per_hour, usd, 0)
+    rate = np.array([usd_per_hour])
+    if longest:
+        assert paid.usd(rate, np.array([longest]), CELL)[0] <= usd * (1 + 1e-8)
+    longer = max(longest, minimum) + max(step, block, longest * 1e-6, 1.0)
+    assert paid.usd(rate, np.array([longer]), CELL)[0] > usd * (1 - 1e-8)
+
+
+def test_a_reserved_block_is_paid_whole():
+    month = costs(PaidTime(block_s=30 * 86_400.0))
+    assert month.usd(np.array([10.0]), np.array([86_400.0]), CELL)[0] == pytest.approx(7_200)
+
+
+def test_an_offers_own_terms_come_before_the_scenarios():
+    terms = Terms(billing_step_s=3600.0, minimum_time_s=7200.0)
+    assert paid_time(terms, {"billing_step_s": 1.0}) == PaidTime(7200.0, 1.0, 0.0)
+    assert paid_time(terms, {}) == PaidTime(7200.0, 3600.0, 0.0)
