@@ -1,12 +1,10 @@
-"""What measurements taught: the model's rates for a setting, the residual correction, and how far off it may be."""
+"""What measurements taught, as values: the rates of a setting, the residual correction, and the spreads."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +13,45 @@ import numpy as np
 from planner.catalog.paths import data_dir
 from planner.performance.arrays import FloatArray, IntArray, Setting
 from planner.performance.machine import MachineNumbers, machine_numbers
-from planner.performance.rates import Context, RateRule, Rates, resolve
-from planner.performance.shapes import ModelNumbers, Number, model_numbers
+from planner.performance.rates import RateRule, Rates, resolve
+from planner.performance.residual import Place, ResidualField
+from planner.performance.shapes import ModelNumbers, model_numbers
+from planner.performance.stacks import context_of, is_unfused, place_of
 from planner.units import PlannerError
 
-STACKS = {
-    "gpt-neox": "megatron-deepspeed",
-    "megatron-deepspeed": "megatron-deepspeed",
-    "megatron": "megatron",
-    "fsdp": "fsdp",
-}
-UNFUSED = frozenset({"megatron-deepspeed"})  # stacks of before FlashAttention: fused softmax, scores in memory
-NEWEST = {"megatron": "26.08", "fsdp": "HEAD", "megatron-deepspeed": "f8dda84"}
-REFERENCE_RELEASE = 2026 + 3 / 12  # 26.04
+
+@dataclass(frozen=True, slots=True)
+class UserPoint:
+    """A run of the user's own: on this GPU, at this size (None: any), steps took `factor` times what is predicted."""
+
+    gpu: str
+    gpus: int | None
+    factor: float
+    id: str = "user"
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Fitted values and what they were fitted on. Immutable; `planner.performance.calibration.load_calibration` reads it."""
+    """Fitted values and what they were fitted on. `load_calibration` reads the shipped one; nothing changes it."""
 
     rules: Mapping[str, RateRule]
     values: Mapping[str, float]
-    shares: Mapping[str, Mapping[str, float]]
+    shares: Mapping[str, Mapping[str, float]]  # best matmul / peak, by family and format
     curves: Mapping[str, FloatArray]
-    stacks: frozenset[str] = frozenset()
-    digest: str = ""
-    spreads: Mapping[str, float] = field(default_factory=dict)
+    field: ResidualField
+    spreads: Mapping[str, Mapping[str, float]]  # "configuration" | "group": by stack/kind; "stack": by kind
+    digest: str  # of the rows and priors it was fitted on
+    points: tuple[UserPoint, ...] = field(default=())
+
+    @property
+    def stacks(self) -> frozenset[str]:
+        """Software stacks that were measured."""
+        return frozenset(p.stack for p in self.field.places)
+
+    @property
+    def frameworks(self) -> frozenset[str]:
+        """Frameworks that were measured themselves."""
+        return frozenset(s.split(" ")[0] for s in self.stacks)
 
     def model_numbers(self, setting: Setting) -> ModelNumbers:
         return model_numbers(setting.model)
@@ -56,85 +67,112 @@ class Calibration:
         )
 
     def unfused(self, setting: Setting) -> float:
-        """1 where the stack's attention writes its scores to memory, else 0."""
-        return float(stack_of(setting.framework, setting.release) in UNFUSED)
+        """1 where the framework's attention writes its scores to memory, else 0."""
+        return float(is_unfused(setting))
 
     def rates(self, setting: Setting) -> Rates:
         return resolve(self.rules, self.values, context_of(setting))
 
-    def correction(self, setting: Setting, gpus: IntArray) -> Number:
-        """Factor on step time, smooth in the run's size, never of its layout; a number or (n,)."""
-        return 1.0
+    def correction(self, setting: Setting, gpus: IntArray) -> FloatArray:
+        """Factor on step time, (n,): smooth in the run's size, never of its layout; a user's own run has the last word."""
+        sizes, back = np.unique(np.atleast_1d(gpus), return_inverse=True)
+        ln_gpus = np.log(sizes.astype(np.float64))
+        log_factor = self.field.log_ratio(place_of(setting), ln_gpus)
+        return np.asarray(np.exp(log_factor + self._own(setting, ln_gpus))[back].reshape(np.shape(gpus)))
+
+    def _own(self, setting: Setting, ln_gpus: FloatArray) -> FloatArray:
+        """ln of the user's own factors on this GPU: theirs at their sizes, interpolated between, constant outside."""
+        own = [p for p in self.points if p.gpu == setting.accelerator.id]
+        sized = sorted({p.gpus: float(np.log(p.factor)) for p in own if p.gpus}.items())
+        anywhere = [float(np.log(p.factor)) for p in own if not p.gpus]
+        if sized:
+            return np.interp(ln_gpus, np.log([g for g, _ in sized]), [f for _, f in sized])
+        return np.full(len(ln_gpus), anywhere[-1] if anywhere else 0.0)
 
 
-def release_year(release: str) -> float | None:
-    """The date of a YY.MM(.PP) container release as a year, None if the text has none."""
-    found = re.match(r"(\d\d)\.(\d\d)(?:\.(\d+))?(?:\D|$)", release)
-    if not found:
-        return None
-    year, month, patch = int(found[1]), int(found[2]), int(found[3] or 0)
-    return 2000 + year + (month - 1) / 12 + 0.02 * patch
+def with_user_measurements(calibration: Calibration, points: Sequence[UserPoint]) -> Calibration:
+    """The calibration as the user's own runs bend it.
+
+    Each factor is measured / predicted step time (or predicted / measured tokens/s) under `calibration` itself, at the
+    stated layout or at the best legal one. It rescales every candidate on that GPU; at its own size it holds exactly.
+
+    Raises
+    ------
+    PlannerError
+        If a factor is not a finite number above zero.
+    """
+    for point in points:
+        if not (np.isfinite(point.factor) and point.factor > 0):
+            raise PlannerError(f"throughput: the measurement on {point.gpu} must be a finite number above 0")
+    return replace(calibration, points=calibration.points + tuple(points))
 
 
-def stack_of(framework: str, release: str) -> str:
-    """The software stack whose measurements speak for this framework and release; "" where none does."""
-    stack = STACKS.get(framework, "")
-    if stack == "megatron" and release not in ("", "latest") and release_year(release) is None:
-        return ""
-    return stack
+_LOADED: dict[tuple[Path, ...], Calibration] = {}
 
 
-def context_of(setting: Setting) -> Context:
-    """The labels and numbers by which rates are looked up."""
-    stack = stack_of(setting.framework, setting.release)
-    release = setting.release if setting.release not in ("", "latest") else NEWEST.get(stack, "")
-    year = release_year(release)
-    form = {"bf16": "16", "fp16": "16", "fp8": "fp8", "mxfp8": "mxfp8", "nvfp4": "fp4"}[setting.precision]
-    if not setting.accelerator.peak_dense_tflops.get("fp8"):
-        form = "16"
-    superchip = setting.accelerator.form_factor.startswith(("NVL", "Super"))
-    return {
-        "all": "1",
-        "framework": setting.framework,
-        "stack": stack,
-        "family": setting.accelerator.family,
-        "gpu": setting.accelerator.id,
-        "format": form,
-        "kind": "moe" if setting.model.moe else "dense",
-        "attention": "mla" if setting.model.mla else "sinks" if setting.model.attention_sinks else "",
-        "host": "grace" if superchip else "x86",
-        "biased": "yes" if setting.model.moe and setting.model.mlp_bias else "",
-        "drop": "yes" if "drop" in release else "",
-        "age": 0.0 if year is None else year - REFERENCE_RELEASE,
-        "late": float(year is not None and year >= 2026 + 5 / 12),
-    }
-
-
-@lru_cache(maxsize=4)
 def load_calibration(overlays: Sequence[Path] = ()) -> Calibration:
-    """The shipped calibration; overlays' own runs sharpen it (`planner.performance.fitting`)."""
-    return read_calibration(data_dir() / "calibration" / "fit.json")
+    """The shipped calibration; runs under an overlay's `measured/` are learnt from, too."""
+    key = tuple(Path(o) for o in overlays)
+    if key not in _LOADED:
+        shipped = read_calibration(data_dir() / "calibration" / "fit.json")
+        if any((folder / "measured").is_dir() for folder in key):
+            from planner.performance.learning import with_overlays  # noqa: PLC0415 - fits, so it needs scipy
+
+            shipped = with_overlays(shipped, key)
+        _LOADED[key] = shipped
+    return _LOADED[key]
 
 
 def read_calibration(path: Path) -> Calibration:
-    """A calibration from its JSON file."""
+    """A calibration from its JSON file.
+
+    Raises
+    ------
+    PlannerError
+        If the file is missing or not one.
+    """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+        return calibration_from_json(stored)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise PlannerError(
             f"{path}: not a calibration file ({error}); write it with `planner calibrate --rebuild`"
         ) from None
+
+
+def calibration_from_json(stored: Mapping[str, Any]) -> Calibration:
+    """A calibration from what `to_json` wrote."""
+    places = tuple(Place(*row[:6], coordinates=tuple(row[6:9])) for row in stored["field"])
     return Calibration(
-        rules={name: _rule(rule) for name, rule in stored["rates"].items()},
+        rules={name: rule_from(rule) for name, rule in stored["rates"].items()},
         values=stored["values"],
         shares=stored["ceiling_shares"],
         curves={name: np.asarray(values) for name, values in stored["curves"].items()},
-        digest=stored.get("digest", ""),
-        spreads=stored.get("spreads", {}),
+        field=ResidualField(places, np.asarray([row[9] for row in stored["field"]])),
+        spreads=stored["spreads"],
+        digest=stored["digest"],
     )
 
 
-def _rule(stored: Mapping[str, Any]) -> RateRule:
+def to_json(calibration: Calibration) -> dict[str, Any]:
+    """Plain values, rounded so that machines that differ in the last digits write the same file."""
+    field_rows = [
+        [p.id, p.stack, p.kind, p.model, p.gpu, p.format, *(round(c, 5) for c in p.coordinates), round(float(w), 3)]
+        for p, w in zip(calibration.field.places, calibration.field.weights, strict=True)
+    ]
+    return {
+        "digest": calibration.digest,
+        "rates": {name: rule_to(rule) for name, rule in calibration.rules.items()},
+        "values": {name: round(value, 3) for name, value in sorted(calibration.values.items())},
+        "ceiling_shares": {family: dict(shares) for family, shares in calibration.shares.items()},
+        "curves": {name: [round(float(x), 5) for x in curve] for name, curve in calibration.curves.items()},
+        "spreads": {kind: {label: round(s, 3) for label, s in by.items()} for kind, by in calibration.spreads.items()},
+        "field": field_rows,
+    }
+
+
+def rule_from(stored: Mapping[str, Any]) -> RateRule:
+    """A rate's rule from its entry in the priors or in a stored fit."""
     at_most = stored.get("at_most")
     return RateRule(
         prior=float(stored["prior"]),
@@ -143,3 +181,13 @@ def _rule(stored: Mapping[str, Any]) -> RateRule:
         at_most=None if at_most is None else float(at_most),
         means={key: float(mean) for key, mean in stored.get("means", {}).items()},
     )
+
+
+def rule_to(rule: RateRule) -> dict[str, Any]:
+    """The entry that `rule_from` reads."""
+    entry: dict[str, Any] = {"prior": rule.prior, "by": list(rule.by), "sigma": list(rule.sigma)}
+    if rule.at_most is not None:
+        entry["at_most"] = rule.at_most
+    if rule.means:
+        entry["means"] = dict(rule.means)
+    return entry

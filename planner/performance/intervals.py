@@ -8,9 +8,12 @@ from statistics import NormalDist
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray, Setting
-from planner.performance.calibration import Calibration, stack_of
+from planner.performance.calibration import Calibration
+from planner.performance.stacks import place_of
+from planner.performance.residual import LENGTHS
 
-UNSEEN_STACK = 0.25  # log spread where no run of the software stack was measured (STEPTIME's finding)
+NEAR_USER = 0.03  # log spread at a point that the user measured
+BORROWED_STACK = 0.10  # log spread of a framework that borrows another's measurements, besides theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +24,59 @@ class Spread:
 
     def quantile(self, p: float) -> FloatArray:
         """Factor on the predicted step time that the true one stays below with probability p, (n,)."""
-        return np.exp(self.sigma * NormalDist().inv_cdf(p))
+        return np.asarray(np.exp(self.sigma * NormalDist().inv_cdf(p)))
 
 
 def spread(setting: Setting, gpus: IntArray, calibration: Calibration) -> Spread:
-    """The spread of predictions of this setting at these sizes, (n,)."""
-    stack = stack_of(setting.framework, setting.release)
-    sigma = calibration.spreads.get(stack, UNSEEN_STACK)
-    return Spread(np.full(np.shape(gpus), sigma))
+    """The spread of predictions of this setting at these sizes, (n,).
+
+    Near runs of the same model, GPU and format it is that of configurations left out of the fit; far from them that of
+    such groups left out; for a software stack never measured that of whole sources left out. A point of the user's own
+    narrows it nearby.
+    """
+    sizes, back = np.unique(np.atleast_1d(gpus), return_inverse=True)
+    ln_gpus = np.log(sizes.astype(np.float64))
+    place = place_of(setting)
+    known = calibration.spreads
+    if place.stack not in calibration.stacks:
+        sigma = np.full(len(sizes), known["stack"][place.kind])
+    else:
+        label = f"{place.stack}/{place.kind}"
+        far = known["group"].get(label, known["stack"][place.kind])
+        close = min(far, known["configuration"].get(label, far))
+        if setting.framework not in calibration.frameworks:
+            far = close = float(np.hypot(far, BORROWED_STACK))
+        away = _distance(place.group, place.coordinates[1], ln_gpus, calibration)
+        sigma = np.sqrt(close**2 + (far**2 - close**2) * (1.0 - np.exp(-0.5 * away**2)))
+    own = [p for p in calibration.points if p.gpu == setting.accelerator.id]
+    if own:
+        apart = np.min([np.abs(ln_gpus - np.log(p.gpus)) if p.gpus else np.zeros(len(sizes)) for p in own], axis=0)
+        sigma = np.minimum(sigma, np.hypot(NEAR_USER, 0.5 * sigma * (1.0 - np.exp(-apart))))
+    return Spread(sigma[back].reshape(np.shape(gpus)))
 
 
 def basis(setting: Setting, gpus: int, calibration: Calibration) -> tuple[str, list[str]]:
-    """("measured" | "interpolated" | "modelled", ids of the measurements it stands on)."""
-    return "modelled", []
+    """("user" | "measured" | "interpolated" | "modelled", ids of the measurements it stands on, nearest first)."""
+    if any(p.gpu == setting.accelerator.id for p in calibration.points):
+        return "user", [p.id for p in calibration.points if p.gpu == setting.accelerator.id]
+    place = place_of(setting)
+    alike = [p for p in calibration.field.places if p.group == place.group]
+    if not alike or setting.framework not in calibration.frameworks:
+        return "modelled", []
+    here = np.array([place.coordinates[1], np.log(gpus)])
+    apart = [float(np.hypot(*((np.array(p.coordinates[1:]) - here) / LENGTHS[1:]))) for p in alike]
+    order = sorted(range(len(alike)), key=lambda i: (apart[i], alike[i].id))
+    ids = [alike[i].id for i in order[:3]]
+    return ("measured" if apart[order[0]] < 1e-9 else "interpolated"), ids
+
+
+def _distance(
+    group: tuple[str, str, str, str], ln_sequence: float, ln_gpus: FloatArray, calibration: Calibration
+) -> FloatArray:
+    """Distance to the nearest run of the group, in correlation lengths of sequence and scale, (n,); inf without one."""
+    runs = np.array([p.coordinates[1:] for p in calibration.field.places if p.group == group]).reshape(-1, 2)
+    if not len(runs):
+        return np.full(len(ln_gpus), np.inf)
+    sequence = (runs[:, 0] - ln_sequence) / LENGTHS[1]
+    scale = (runs[:, 1][:, None] - ln_gpus) / LENGTHS[2]
+    return np.asarray(np.sqrt(sequence[:, None] ** 2 + scale**2).min(axis=0))

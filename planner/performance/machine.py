@@ -97,7 +97,13 @@ def link_share(curve: FloatArray, size_bytes: Number) -> Number:
 
 
 def ring_time(
-    machine: MachineNumbers, curve: FloatArray, size_bytes: Number, ranks: Number, local: Number, *, reduce: bool = False
+    machine: MachineNumbers,
+    curve: FloatArray,
+    size_bytes: Number,
+    ranks: Number,
+    local: Number,
+    *,
+    reduce: bool = False,
 ) -> Number:
     """Seconds in which a collective passes `size_bytes` once round `ranks` GPUs, `local` of them in one link domain.
 

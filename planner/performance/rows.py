@@ -23,6 +23,7 @@ ZERO = {
     "": 0, "none": 0, "distributed-optimizer": 1, "zero-1": 1, "zero1": 1, "zero-2": 2, "zero2": 2, "zero-3": 3,
     "zero3": 3, "fsdp-grad-op": 2, "fsdp-full": 3, "fsdp": 3, "fsdp2": 3, "hsdp": 3, "0": 0, "1": 1, "2": 2, "3": 3,
 }  # fmt: skip
+SPELLINGS = {"b300-sxm": "b300-sxm6-288gb"}  # accelerators as the published tables write them
 RECIPES = ("tokendrop", "dropless", "w/o mtp")  # words that the published model names carry
 
 
@@ -148,7 +149,11 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         raise PlannerError(f"{place}: a global batch of {batch} is less than micro-batch {micro} x dp {dp}")
     gpus_per_node = cell.integer("gpus_per_node", 0) or min(8, accelerator.scale_up_domain or 8)
     recipe = "tokendrop" if "tokendrop" in name.lower() else ""
-    words = (cell.text("version_or_date"), recipe if "drop" in recipe else "", "pure" if "MP mode PURE" in cell.text("notes") else "")
+    words = (
+        cell.text("version_or_date"),
+        recipe if "drop" in recipe else "",
+        "pure" if "MP mode PURE" in cell.text("notes") else "",
+    )
     release = " ".join(w for w in words if w)
     precision = cell.text("precision").lower() or "bf16"
     if precision not in PRECISIONS:
@@ -223,7 +228,7 @@ def _missing(place: str, key: str) -> int:
 def _accelerator(row: Mapping[str, str], parts: Parts, place: str) -> Accelerator:
     name = str(row.get("gpu") or "").strip()
     try:
-        return parts.accelerator(name)
+        return parts.accelerator(SPELLINGS.get(name, name))
     except PlannerError as error:
         raise PlannerError(f"{place}: {error}") from None
 

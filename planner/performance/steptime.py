@@ -184,7 +184,9 @@ def kernels_of(
         layers * model.attention_split + (dense + extra - extra_moe) * model.mlp_hidden
     )
     elements = elements + (moe + extra_moe) * tokens / tp * model.shared_split
-    elements = elements + s.unfused * layers * tokens / tp * (1.0 + 2.0 * model.rotary) * model.attention_split  # heads copied, rotated by parts
+    elements = (
+        elements + s.unfused * layers * tokens / tp * (1.0 + 2.0 * model.rotary) * model.attention_split
+    )  # heads copied, rotated by parts
     pointwise = passes * 2.0 * elements * rates.pointwise / machine.hbm
     routing = passes * 2.0 * routed * rows * (model.expert_hidden + 6.0 * model.hidden) * rates.routing / machine.hbm
 

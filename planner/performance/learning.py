@@ -1,0 +1,233 @@
+"""From measured rows to a calibration: which rows, the fit, the residual field, and spreads from rows left out."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from planner.catalog import load_catalog
+from planner.catalog.curves import Curve
+from planner.catalog.paths import data_dir
+from planner.performance.arrays import FloatArray
+from planner.performance.calibration import Calibration, calibration_from_json, rule_from, to_json
+from planner.performance.fitting import batch_of, fit
+from planner.performance.machine import FIRST_LOG2_BYTES, GRID
+from planner.performance.rates import design
+from planner.performance.residual import ResidualField, fit_field
+from planner.performance.rows import Run, read_run
+from planner.performance.stacks import context_of, kind_of, place_of, stack_of
+
+FOLDS = 8  # groups left out together for the fit that the groups' own fits start from
+COVERAGE_Z = 1.2816  # of a normal's central 80 %
+UNSEEN = {"dense": 0.20, "moe": 0.28}  # log spread of a stack never measured, before any source was left out
+NEW_STACK_ROWS = 6.0  # rows of a new stack that halve the variance of its spread
+Key = Callable[[Run], Hashable]
+
+
+def priors() -> dict[str, Any]:
+    """The shipped priors file."""
+    text = (data_dir() / "calibration" / "priors.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+def uncalibrated(curves: Mapping[str, Curve]) -> Calibration:
+    """The priors alone, on the catalog's measured link curves."""
+    stored = priors()
+    tables: dict[str, FloatArray] = {}
+    for family, entry in stored["links"].items():
+        shares = _on_grid(curves[entry["curve"]], entry["nominal_gbyte_per_s"])
+        tables[f"reduce:{family}"] = shares
+        tables[f"gather:{family}"] = shares * entry["gather"]
+    for fabric, entry in stored["networks"].items():
+        shape = _on_grid(curves[entry["curve"]], 1.0)
+        tables[f"out:{fabric}"] = shape / shape.max() * entry["peak"]
+    return Calibration(
+        rules={name: rule_from(rule) for name, rule in stored["rates"].items()},
+        values={},
+        shares=stored["ceiling_shares"],
+        curves=tables,
+        field=ResidualField((), np.zeros(0)),
+        spreads={"configuration": {}, "group": {}, "stack": dict(UNSEEN)},
+        digest="",
+    )
+
+
+def measured_files(overlays: Iterable[Path] = ()) -> list[Path]:
+    """The shipped tables and those of the overlays, in order of name within each folder."""
+    folders = [data_dir() / "measured", *(Path(o) / "measured" for o in overlays)]
+    return [path for folder in folders for path in sorted(folder.glob("*.csv"))]
+
+
+def read_runs(paths: Sequence[Path], overlays: Sequence[Path] = ()) -> list[Run]:
+    """The runs of these tables that state a throughput; ids are FILE:ROW, rows counted from 1 below the header.
+
+    Raises
+    ------
+    PlannerError
+        If a row cannot be read, naming file and row.
+    """
+    catalog = load_catalog(tuple(overlays))
+    runs = []
+    for path in paths:
+        with path.open(newline="", encoding="utf-8") as file:
+            for number, row in enumerate(csv.DictReader(file), 1):
+                run = read_run(row, catalog, f"{path.stem}:{number}")
+                if run.tokens_per_s_per_gpu:
+                    runs.append(run)
+    return runs
+
+
+def learn(runs: Sequence[Run], prior: Calibration, start: Mapping[str, float] | None = None) -> Calibration:
+    """The calibration that these runs call for: rates, then the smooth residual. Spreads are the prior's."""
+    values = fit(runs, prior, start)
+    fitted = replace(prior, values=values)
+    residuals = -log_errors(runs, fitted, corrected=False)
+    places = [place_of(r.setting, r.gpus, r.id) for r in runs]
+    return replace(fitted, field=fit_field(places, residuals))
+
+
+def log_errors(runs: Sequence[Run], calibration: Calibration, *, corrected: bool = True) -> FloatArray:
+    """ln(predicted / measured step time) of these runs, (n,)."""
+    batch = batch_of(runs, calibration)
+    plan = design(calibration.rules, [context_of(r.setting) for r in runs])
+    found = np.asarray([calibration.values.get(n, m) for n, m in zip(plan.names, plan.mean, strict=True)])
+    factor = np.ones(len(runs))
+    if corrected:
+        factor = np.asarray([calibration.correction(r.setting, np.asarray([r.gpus]))[0] for r in runs])
+    return np.asarray(np.log(batch.predict(plan.rates(found)) * factor / batch.measured_s))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Predictions of rows by calibrations that never saw them."""
+
+    errors: FloatArray  # ln(predicted / measured), (n,)
+    calibrations: Mapping[Hashable, Calibration]  # by what was left out
+    keys: tuple[Hashable, ...]  # what was left out for each row
+
+
+def held_out(runs: Sequence[Run], prior: Calibration, key: Key, ask: Sequence[Run] | None = None) -> HeldOut:
+    """Every set of runs with one key, predicted by what the others teach; everything is refitted.
+
+    Fits start from one that left out a whole fold of keys, so that nothing of a row is in its starting point either.
+    `ask`: the runs to predict (default: all); runs of the same key are left out with them.
+    """
+    asked = list(runs if ask is None else ask)
+    keys = tuple(key(r) for r in asked)
+    order = sorted({*keys}, key=repr)
+    errors = np.zeros(len(asked))
+    calibrations: dict[Hashable, Calibration] = {}
+    for fold in range(min(FOLDS, len(order))):
+        mine = order[fold::FOLDS]
+        out = set(mine)
+        first = learn([r for r in runs if key(r) not in out], prior)
+        for k in mine:
+            own = first if len(mine) == 1 else learn([r for r in runs if key(r) != k], prior, first.values)
+            calibrations[k] = own
+            rows = [i for i, other in enumerate(keys) if other == k]
+            errors[rows] = log_errors([asked[i] for i in rows], own)
+    return HeldOut(errors, calibrations, keys)
+
+
+def by_configuration(run: Run) -> Hashable:
+    return run.configuration
+
+
+def by_group(run: Run) -> Hashable:
+    return run.group
+
+
+def by_source(run: Run) -> Hashable:
+    return run.source
+
+
+def spread_of(errors: FloatArray) -> float:
+    """The log spread whose central 80 % holds 80 % of these errors (a split-conformal quantile of their size)."""
+    n = len(errors)
+    level = min(1.0, np.ceil((n + 1) * 0.8) / n)
+    return float(np.quantile(np.abs(errors), level)) / COVERAGE_Z
+
+
+def spreads(runs: Sequence[Run], configuration: FloatArray, group: FloatArray, source: FloatArray) -> dict[str, Any]:
+    """Spreads by stack and kind, from errors with the configuration, the group and the source left out, (n,) each."""
+    labels = np.asarray([spread_label(r) for r in runs])
+    kinds = np.asarray([kind_of(r.setting.model) for r in runs])
+    near, far = (
+        {str(label): spread_of(errors[labels == label]) for label in sorted(set(labels))}
+        for errors in (configuration, group)
+    )
+    unseen = {str(kind): spread_of(source[kinds == kind]) for kind in sorted(set(kinds))}
+    return {"configuration": near, "group": far, "stack": UNSEEN | unseen}
+
+
+def spread_label(run: Run) -> str:
+    """Stack and kind, by which spreads are kept."""
+    return f"{stack_of(run.setting.framework, run.setting.release)}/{kind_of(run.setting.model)}"
+
+
+def rebuild() -> dict[str, Any]:
+    """The shipped calibration from the shipped rows, as its JSON document. Takes a few minutes: it leaves out each
+    configuration, group and source in turn."""
+    paths = measured_files()
+    runs = read_runs(paths)
+    prior = uncalibrated(load_catalog().curves)
+    found = [held_out(runs, prior, key).errors for key in (by_configuration, by_group, by_source)]
+    fitted = replace(learn(runs, prior), spreads=spreads(runs, *found), digest=digest(paths))
+    return to_json(fitted)
+
+
+def digest(paths: Sequence[Path]) -> str:
+    """sha256 over the priors and the tables' contents."""
+    total = hashlib.sha256((data_dir() / "calibration" / "priors.yaml").read_bytes())
+    for path in paths:
+        total.update(path.name.encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
+
+
+def with_overlays(shipped: Calibration, overlays: Sequence[Path]) -> Calibration:
+    """The shipped calibration and the runs in these folders together: one fit, started from the shipped one.
+
+    A folder that holds the fit of just these rows (`calibration/fit.json`) is taken at its word.
+    """
+    paths = measured_files(overlays)
+    mark = digest(paths)
+    for folder in overlays:
+        stored = Path(folder) / "calibration" / "fit.json"
+        if stored.is_file():
+            known = json.loads(stored.read_text(encoding="utf-8"))
+            if known.get("digest") == mark:
+                return calibration_from_json(known)
+    runs = read_runs(paths, overlays)
+    fitted = learn(runs, shipped, shipped.values)
+    return replace(fitted, spreads=with_new_stacks(shipped.spreads, runs), digest=mark)
+
+
+def with_new_stacks(known: Mapping[str, Mapping[str, float]], runs: Sequence[Run]) -> dict[str, dict[str, float]]:
+    """Spreads that narrow with each row of a stack that is not among the known ones."""
+    out = {kind: dict(by) for kind, by in known.items()}
+    counts: dict[str, int] = {}
+    for run in runs:
+        counts[spread_label(run)] = counts.get(spread_label(run), 0) + 1
+    for label, n in counts.items():
+        if label not in out["group"]:
+            unseen = out["stack"][label.rsplit("/", 1)[1]]
+            out["group"][label] = unseen / np.sqrt(1.0 + n / NEW_STACK_ROWS)
+            out["configuration"][label] = out["group"][label]
+    return out
+
+
+def _on_grid(curve: Curve, nominal_gbyte_per_s: float) -> FloatArray:
+    """The curve's share of the nominal rate at whole log2 sizes; below its first size a collective takes as long."""
+    grid = FIRST_LOG2_BYTES + np.arange(GRID)
+    sizes, share = np.log2(curve.sizes_bytes), np.log2(curve.busbw_gbyte_per_s / nominal_gbyte_per_s)
+    inside = np.interp(grid, sizes, share)
+    return np.asarray(2.0 ** np.where(grid < sizes[0], share[0] + grid - sizes[0], inside))

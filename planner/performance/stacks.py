@@ -1,0 +1,104 @@
+"""Which software stack a framework and release are, and by which labels its measurements are looked up."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from planner.performance.arrays import Setting
+from planner.performance.rates import Context
+from planner.performance.residual import Place
+from planner.workload.counts import parameter_counts
+from planner.workload.model import ModelSpec
+
+#: Frameworks that share kernels and engine, so that measurements of one speak for the other.
+FAMILIES = {"gpt-neox": "megatron-deepspeed"}
+#: Attention that writes its scores to memory (fused softmax, before FlashAttention).
+UNFUSED = frozenset({"megatron-deepspeed"})
+#: The newest release measured, and the pattern of releases that belong to the measured stack.
+MEASURED_RELEASES = {
+    "megatron": ("26.08", re.compile(r"\d\d\.\d\d")),
+    "fsdp": ("HEAD", re.compile(r"HEAD")),
+    "megatron-deepspeed": ("f8dda84", re.compile(r"")),
+}
+FORMATS = {"bf16": "16", "fp16": "16", "fp8": "fp8", "mxfp8": "mxfp8", "nvfp4": "fp4"}
+REFERENCE_YEAR = 2026 + 3 / 12  # ages count from release 26.04
+LATE_YEAR = 2026 + 5 / 12  # 26.06, when most of Megatron-Bridge's MoE models gained a quarter at once
+
+
+def stack_of(framework: str, release: str) -> str:
+    """The stack's name: the framework's family, with the release where that is not one of the measured stack."""
+    family = FAMILIES.get(framework, framework)
+    if release in ("", "latest"):
+        return family
+    pattern = MEASURED_RELEASES.get(family)
+    return family if pattern and pattern[1].match(release) else f"{family} {release}"
+
+
+def release_of(setting: Setting) -> str:
+    """The release as stated, or the newest one measured."""
+    if setting.release not in ("", "latest"):
+        return setting.release
+    family = FAMILIES.get(setting.framework, setting.framework)
+    return MEASURED_RELEASES[family][0] if family in MEASURED_RELEASES else ""
+
+
+def release_year(release: str) -> float | None:
+    """The date of a YY.MM(.PP) container release as a year, None if the text has none."""
+    found = re.match(r"(\d\d)\.(\d\d)(?:\.(\d+))?(?:\D|$)", release)
+    if not found:
+        return None
+    year, month, patch = int(found[1]), int(found[2]), int(found[3] or 0)
+    return 2000 + year + (month - 1) / 12 + 0.02 * patch
+
+
+def is_unfused(setting: Setting) -> bool:
+    """Whether the framework's attention writes its scores to memory."""
+    return FAMILIES.get(setting.framework, setting.framework) in UNFUSED
+
+
+def format_of(setting: Setting) -> str:
+    """The matmuls' format; 16 bits where the accelerator has nothing narrower."""
+    return FORMATS[setting.precision] if setting.accelerator.peak_dense_tflops.get("fp8") else "16"
+
+
+def context_of(setting: Setting) -> Context:
+    """The labels and numbers by which rates are looked up; an empty label applies to nothing."""
+    release = release_of(setting)
+    year = release_year(release)
+    model = setting.model
+    superchip = setting.accelerator.form_factor.startswith(("NVL", "Super"))
+    return {
+        "all": "1",
+        "framework": setting.framework,
+        "stack": stack_of(setting.framework, setting.release),
+        "family": setting.accelerator.family,
+        "gpu": setting.accelerator.id,
+        "format": format_of(setting),
+        "kind": kind_of(model),
+        "attention": "mla" if model.mla else "sinks" if model.attention_sinks else "",
+        "biased": "yes" if model.moe and model.mlp_bias else "",
+        "host": "grace" if superchip else "x86",
+        "drop": "yes" if "tokendrop" in release else "",
+        "age": 0.0 if year is None else year - REFERENCE_YEAR,
+        "late": float(year is not None and year >= LATE_YEAR),
+    }
+
+
+def place_of(setting: Setting, gpus: float = 1.0, name: str = "") -> Place:
+    """Where the setting stands among measured runs."""
+    active = parameter_counts(setting.model).active
+    return Place(
+        id=name,
+        stack=stack_of(setting.framework, setting.release),
+        kind=kind_of(setting.model),
+        model=setting.model.name,
+        gpu=setting.accelerator.id,
+        format=format_of(setting),
+        coordinates=(float(np.log(active)), float(np.log(setting.seq_length)), float(np.log(gpus))),
+    )
+
+
+def kind_of(model: ModelSpec) -> str:
+    return "moe" if model.moe else "dense"
