@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.catalog.catalog import format_of
+from planner.catalog.energy import energy_use
 from planner.catalog.types import Offer
 from planner.performance.arrays import RECOMPUTE, FloatArray, Layouts, Setting
 from planner.performance.intervals import basis
@@ -99,6 +100,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
     evaluation = float(problem.run.evaluations(steps)[0]) * FORWARD_SHARE * step_s * q50
     used = _memory(setting, layouts)
     tokens = _tokens(problem, iterations, batch)
+    energy = energy_use(problem.catalog, offer, int(problem.nodes[cell]), time.p50 / 3600.0)
     critical = problem.critical(tokens)
     plan = Plan(
         offer=_offer_ref(offer),
@@ -141,6 +143,9 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
             *learning_remarks(parameter_counts(setting.model).active, problem.length, tokens),
         ),
         evaluation_time_s=evaluation,
+        energy_kwh=None if energy is None else energy.kwh,
+        co2_kg=None if energy is None else energy.co2_kg,
+        energy_basis=() if energy is None else energy.assumptions,
         reliability=reliability(problem, pick, runs, time, cost),
     )
     return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(problem, plan))
