@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from planner.api import compare, frontier, load_scenario, optimize, predict
+    from planner.api import compare, explain, frontier, load_scenario, optimize
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "compare", "frontier", "load_scenario", "optimize", "predict"]
+__all__ = ["__version__", "compare", "explain", "frontier", "load_scenario", "optimize"]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from planner.performance.calibration import Calibration
     from planner.plan import Comparison, Frontier, Optimization
     from planner.scenario import Scenario
+    from planner.search.explanation import Explanation
 
 
 def load_scenario(path: str | Path, overrides: Sequence[str] = (), overlays: Sequence[Path] = ()) -> Scenario:
@@ -91,3 +92,17 @@ def compare(
 
     catalog, calibration = load_facts(overlays)
     return search.compare(sides, catalog, calibration, by=by)
+
+
+def explain(scenario: Scenario, overlays: Sequence[Path] = (), *, why_not: Sequence[str] = ()) -> Explanation:
+    """What binds the plan of `scenario`, what a little more is worth, why each of `why_not` ("key=value,...") loses.
+
+    Raises
+    ------
+    PlannerError
+        If an alternative names a key that is not known.
+    """
+    from planner import search
+
+    catalog, calibration = load_facts(overlays)
+    return search.explain(scenario, catalog, calibration, why_not=why_not)

@@ -93,6 +93,9 @@ def test_interruptions_say_how_often_what_is_saved_and_what_reserve_that_takes()
         reserve_usd=9590.0,
         reserve_by_cause={"failures": 0.074, "step_time": 0.926},
         source="a paper",
+        wait_share=0.0,
+        wait_s=0.0,
+        undisturbed_s=1e6,
     )
     text = " ".join(table(replace(OPTIMIZATION, plan=replace(PLAN, reliability=reliability))).split())
     assert "0.58 in the run, one in 21.5 days" in text

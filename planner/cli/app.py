@@ -9,6 +9,7 @@ import typer
 from planner.cli import (
     catalog,
     compare,
+    explain,
     export,
     frontier,
     import_,
@@ -54,6 +55,7 @@ _COMMANDS = (
     ("optimize", optimize.optimize, "The best plan: cluster, batch, layout, time, cost, and its proof."),
     ("frontier", frontier.frontier, "Every plan that no other beats in both time and cost."),
     ("compare", compare.compare, "Scenarios, saved plans or options side by side."),
+    ("explain", explain.explain, "What binds, what more is worth, why another plan loses."),
     ("iterations", iterations.iterations, "Iterations of a run from samples, tokens, an index or a log."),
     ("import", import_.import_, "A scenario from other programs' files."),
     ("export", export.export, "Launch-ready files of a saved plan."),

@@ -39,7 +39,7 @@ def optimization_table(answer: Optimization, *, today: date, width: int = 80, co
         opening, decision, evidence = _refusal(answer, page), [], []
     sections = [
         *decision,
-        *([] if answer.infeasibility is None else _infeasible(answer.infeasibility, page)),
+        *([] if answer.infeasibility is None else infeasible_sections(answer.infeasibility, page)),
         ("What binds", bullets((binding.text for binding in answer.binding), page)),
         ("Alternatives", _alternatives(answer, page)),
         *evidence,
@@ -58,7 +58,8 @@ def _refusal(answer: Optimization, page: Page) -> list[str]:
     return [page.styled(line, "bad") for line in wrap(f"Infeasible: no plan meets what was asked{asked}.", page.width)]
 
 
-def _infeasible(found: Infeasible, page: Page) -> list[Section]:
+def infeasible_sections(found: Infeasible, page: Page) -> list[Section]:
+    """Why nothing does, what would have to give, and the least that there is."""
     ends = [("fastest", found.fastest), ("cheapest", found.cheapest)]
     least = []
     if found.least_time_s is not None:

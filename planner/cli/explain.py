@@ -1,0 +1,43 @@
+"""`planner explain`: why the plan is what it is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from planner.cli.options import Catalog, Json, Output, Quiet, ScenarioFile, Set
+from planner.cli.output import colour, deliver, width, working
+
+
+def explain(
+    scenario: ScenarioFile,
+    why_not: Annotated[
+        list[str] | None,
+        typer.Option("--why-not", metavar="KEY=VALUE,...", help="Account for this alternative; repeatable."),
+    ] = None,
+    set_: Set = None,
+    catalog: Catalog = None,
+    as_json: Json = False,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Tell what binds, what one more day, dollar or GPU is worth, and why an alternative loses.
+
+    Exit code 3: nothing is feasible; what would have to give is told.
+
+    Example: planner explain scenarios/neox20b.yaml --why-not gpu=a100-sxm4-80gb,gpus=256
+    """
+    from planner import api
+    from planner.catalog.overlay import overlay_dirs
+    from planner.cli.run import INFEASIBLE
+    from planner.report.explanation import explanation_table
+
+    overlays = overlay_dirs(catalog or ())
+    asked = api.load_scenario(scenario, set_ or (), overlays)
+    with working("searching", quiet=quiet):
+        found = api.explain(asked, overlays, why_not=why_not or ())
+    table = "" if as_json or quiet else explanation_table(found, width(), colour())
+    deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
+    if found.status != "optimal":
+        raise typer.Exit(INFEASIBLE)

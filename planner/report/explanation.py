@@ -1,0 +1,71 @@
+"""Why the plan is what it is: what binds, what a little more is worth, what would change the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from planner.plan import Plan
+from planner.report.figures import Scale, money_scale, time_scale
+from planner.report.frontier import layout_words, plans_table
+from planner.report.layout import Page, bullets, wrap
+from planner.report.plan_sections import place
+from planner.report.terminal import infeasible_sections
+from planner.search.explanation import Explanation
+from planner.units import format_count
+
+MOST_NEAR = 8  # plans that cannot be told from the best; --json has all
+
+
+def explanation_table(found: Explanation, width: int = 80, colour: bool = False) -> str:
+    """The whole explanation, ending in a newline."""
+    page = Page(width, colour)
+    sections: list[tuple[str, list[str]]] = []
+    if found.infeasibility is not None:
+        sections += infeasible_sections(found.infeasibility, page)
+    sections += [
+        ("What binds", bullets((binding.text for binding in found.binding), page)),
+        ("What a little more is worth", bullets((worth.text for worth in found.worth), page)),
+        ("What would change the decision", bullets((each.text for each in found.tolerances), page)),
+        ("Why not", bullets((f"{each.asked}: {each.text}" for each in found.why_not), page)),
+        ("Cannot be told from it, within the prediction's spread", _near(found, page)),
+    ]
+    opening = [page.heading(line) for line in wrap(_opening(found), width)]
+    blocks = [opening, *([page.heading(title), *lines] for title, lines in sections if lines)]
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _opening(found: Explanation) -> str:
+    plan = found.plan
+    name = found.provenance.scenario
+    if plan is None:
+        return f"{name}: infeasible"
+    return (
+        f"{name}: {format_count(plan.gpus)} × {plan.offer.gpu}, {place(plan.offer)}, {layout_words(plan.layout)}, "
+        f"batch {format_count(plan.global_batch)}: {_amounts(plan)}"
+    )
+
+
+def _amounts(plan: Plan) -> str:
+    time, cost = time_scale(plan.time_s.p50), money_scale(plan.cost_usd.p50)
+    return f"{time.text(plan.time_s.p50)}, {cost.text(plan.cost_usd.p50)}"
+
+
+def _near(found: Explanation, page: Page) -> list[str]:
+    """Plans within the spread, by how much worse their objective is, and the simplest layout of them."""
+    if found.plan is None:
+        return []
+    changes = [near.objective_change for near in found.near[:MOST_NEAR]]
+    scale = _scale(found.unit, changes)
+    rows = [(f"+{scale.text(near.objective_change)}", near.plan) for near in found.near[:MOST_NEAR]]
+    lines = plans_table([("this plan", found.plan), *rows], page) if rows else []
+    if len(found.near) > MOST_NEAR:
+        lines += bullets([f"and {len(found.near) - MOST_NEAR} more, in --json"], page)
+    if found.simplest is not None:
+        text = f"the simplest layout of them on the same machines: {layout_words(found.simplest.layout)}"
+        lines += bullets([f"{text}; {_amounts(found.simplest)}"], page)
+    return lines
+
+
+def _scale(unit: str, changes: Sequence[float]) -> Scale:
+    largest = max(changes, default=0.0)
+    return time_scale(largest) if unit == "s" else money_scale(largest)
