@@ -170,6 +170,7 @@ class Plan:
     reliability: Reliability | None = None
     energy_kwh: float | None = None
     co2_kg: float | None = None
+    energy_basis: tuple[str, ...] = ()  # what energy and CO2 assume
 
 
 @dataclass(frozen=True, slots=True)

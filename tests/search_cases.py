@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from planner.catalog.types import Accelerator, Hardware, Offer
+from planner.catalog import load_catalog
+from planner.catalog.types import Accelerator, Hardware, Node, Offer
 from planner.performance.arrays import FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration, load_calibration
 from planner.scenario import (
@@ -32,9 +33,13 @@ class MadeUpCatalog:
 
     accelerators: dict[str, Accelerator]
     digest: str = "made up"
+    nodes: dict[str, Node] = field(default_factory=dict)
 
     def accelerator(self, name: str) -> Accelerator:
         return self.accelerators[name]
+
+    def table(self, path: str) -> list[dict[str, str]]:
+        return load_catalog().table(path)
 
 
 class Wavy(Calibration):
