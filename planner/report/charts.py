@@ -23,6 +23,7 @@ KINDS = ("svg", "png", "html")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # told apart by everybody
 
 
+_PAPER: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # behind a label that crosses a line
 _BUDGET: dict[str, Any] = {"color": "#444444", "linestyle": "--", "linewidth": 0.8}
 
 
@@ -117,10 +118,10 @@ def _spread(
     top = max(shares)
     for label, value in (("p10", stated.p10), ("p50", stated.p50), ("p90", stated.p90)):
         axes.axvline(value / scale.size, color=_COLOURS[0], linewidth=1.0)
-        axes.text(value / scale.size, 1.04 * top, label, color=_COLOURS[0], ha="center", fontsize=9)
+        axes.text(value / scale.size, 1.04 * top, label, color=_COLOURS[0], ha="center", fontsize=9, bbox=_PAPER)
     if budget is not None:
         axes.axvline(budget / scale.size, **_BUDGET)
-        axes.text(budget / scale.size, 1.12 * top, "budget", color="#444444", ha="center", fontsize=9)
+        axes.text(budget / scale.size, 1.12 * top, "budget", color="#444444", ha="center", fontsize=9, bbox=_PAPER)
     axes.set_ylim(0, 1.2 * top)
     axes.set_xlabel(f"{name}, {scale.unit} (lines: as stated)")
     axes.spines[["top", "right"]].set_visible(False)

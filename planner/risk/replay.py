@@ -165,7 +165,7 @@ def _world(
     if histogram:
         low, high = (float(np.quantile(drawn.time_s, p)) for p in (0.001, 0.999))
         edges = np.linspace(low, max(high, low * (1 + 1e-9)), 41)
-        counts, _ = np.histogram(np.clip(drawn.time_s, edges[0], edges[-1]), edges)
+        counts, _ = np.histogram(drawn.time_s, edges)  # the last thousandth at either end is not drawn
         bars = tuple((float(edge), int(count)) for edge, count in zip(edges[1:], counts, strict=True))
     return World(
         name,

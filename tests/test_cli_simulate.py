@@ -1,0 +1,80 @@
+"""`planner simulate`: stated against drawn, from a scenario and from a saved plan, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from planner.cli.run import run
+
+SCENARIO = Path(__file__).parents[1] / "scenarios" / "neox20b.yaml"
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("plans") / "plan.json"
+    assert run(["optimize", str(SCENARIO), "--quiet", "-o", str(path)]) == 0
+    return path
+
+
+def test_a_saved_plan_holds_what_it_states(saved, capsys):
+    assert run(["simulate", str(saved), "--worlds", "20000", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["largest_quantile_error"] < 0.02
+    assert found["largest_probability_error"] < 0.02
+    plan = json.loads(saved.read_text())["plan"]
+    assert found["stated"]["time_s"] == plan["time_s"]
+    worse = {world["name"]: world for world in found["other_worlds"]}
+    assert worse["steps 5 % longer than the median"]["p_within_time"] < found["simulated"]["p_within_time"]
+
+
+def test_the_same_seed_gives_the_same_bytes_and_the_scenario_the_same_as_its_plan(saved, capsys):
+    for source in (saved, saved, SCENARIO):
+        assert run(["simulate", str(source), "--worlds", "500", "--seed", "3", "--json"]) == 0
+    documents = capsys.readouterr().out.split("\n}\n{")
+    assert len(documents) == 3
+    assert len({text.strip("{}\n ") for text in documents}) == 1
+
+
+def test_the_table_fits_80_columns(saved, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["simulate", str(saved), "--worlds", "500"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any("failures twice as often" in line for line in lines)
+
+
+def test_both_distributions_are_drawn(saved, tmp_path):
+    for name in ("spread.svg", "spread.png"):
+        assert run(["simulate", str(saved), "--worlds", "500", "--quiet", "--chart", str(tmp_path / name)]) == 0
+        assert (tmp_path / name).stat().st_size > 5_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--set", "budget.time=3 days"], "--set"),
+        (["--chart", "spread.gif"], "a chart is a file ending in"),
+        (["--worlds", "5"], "worlds"),
+    ],
+)
+def test_a_mistake_gets_one_sentence(saved, arguments, said, capsys):
+    assert run(["simulate", str(saved), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_plan_of_an_older_planner_is_refused(saved, tmp_path, capsys):
+    document = json.loads(saved.read_text())
+    document["plan"]["reliability"] = None
+    (tmp_path / "old.json").write_text(json.dumps(document))
+    assert run(["simulate", str(tmp_path / "old.json")]) == 2
+    assert "run `planner optimize`" in capsys.readouterr().err
+
+
+def test_what_is_infeasible_is_not_simulated(capsys):
+    assert run(["simulate", str(SCENARIO), "--set", "budget.time=1 hour"]) == 3
+    assert "nothing to live through" in capsys.readouterr().err
