@@ -146,14 +146,10 @@ class Site:
         widths = table.tp * table.cp
         self.floor = float((self.least[table.kernel, 0] * widths).min()) if len(table) and intervals else np.inf
 
-    def floor_s(self, gpus: IntArray) -> FloatArray:
-        """Seconds that no run on so many GPUs undercuts, (n,)."""
+    def floor_s(self, gpus: IntArray, factor: FloatArray) -> FloatArray:
+        """Seconds that no run on so many GPUs undercuts, (n,); `factor` is the calibration's there."""
         n, batch = self.run.least(self.batches.low, self.batches.high)
-        return n * batch * self.floor * self.physics.factor(gpus) / gpus
-
-    def space(self, gpus: IntArray) -> IntArray:
-        """Candidates on each GPU count, (n,)."""
-        return self.table.space(gpus, self.dp, self.batches)
+        return np.asarray(n * batch * self.floor * factor / gpus, dtype=np.float64)
 
     def solve(self, gpus: IntArray, limits: Limits, tighten: Tighten) -> tuple[Found, Tally]:
         """The fastest candidate of each cell within its limits, ties by the total order; not every cell has one."""

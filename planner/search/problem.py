@@ -113,22 +113,36 @@ class Problem:
 
     @cached_property
     def floor_s(self) -> FloatArray:
-        """Seconds that no run of the cell undercuts, by its kernels alone, (cells,)."""
-        return self._by_pool(lambda pool, gpus: self.site(pool).floor_s(gpus))
+        """Seconds that no run of the cell undercuts, by its kernels alone, (cells,).
+
+        Of machines that differ in their network's rate alone, the fastest network stands for all: kernels do not get
+        faster on a slower one.
+        """
+        fastest: dict[tuple[object, ...], int] = {}
+        for i, pool in enumerate(self.pools):
+            key = _but_network(pool.setting)
+            known = fastest.setdefault(key, i)
+            if _network(pool.setting) > _network(self.pools[known].setting):
+                fastest[key] = i
+
+        def floor(pool: int, gpus: IntArray) -> FloatArray:
+            setting = self.pools[pool].setting
+            factor = np.asarray(self.calibration.correction(setting, gpus), dtype=np.float64)
+            return self.site(fastest[_but_network(setting)]).floor_s(gpus, factor)
+
+        return self._by_pool(floor)
 
     @cached_property
     def space(self) -> IntArray:
         """Candidates of one offer of each cell, (cells,)."""
-        known: dict[tuple[int, bytes], IntArray] = {}
-
-        def count(pool: int, gpus: IntArray) -> IntArray:
-            site = self.site(pool)
-            key = (id(site.table), gpus.tobytes())
-            if key not in known:
-                known[key] = site.space(gpus)
-            return known[key]
-
-        return self._by_pool(count).astype(np.int64)
+        out = np.zeros(len(self), dtype=np.int64)
+        tables = [self._table(pool.setting) for pool in self.pools]
+        for table in {id(t): t for t in tables}.values():
+            same = np.array([t is table for t in tables], dtype=bool)
+            at = np.flatnonzero(same[self.pool])
+            counts, back = np.unique(self.gpus[at], return_inverse=True)
+            out[at] = table.space(counts, self.scenario.layout.dp, self.batches)[back]
+        return out
 
     def critical(self, tokens: int) -> CriticalBatch:
         """The critical batch of a run of `tokens`; at equal loss, of the run at the reference batch."""
@@ -138,29 +152,32 @@ class Problem:
     @cached_property
     def clock(self) -> Clock:
         """How long the runs of each cell take, with what probability."""
-
-        def factor(p: float) -> FloatArray:
-            return self._by_pool(
-                lambda pool, gpus: spread(self.pools[pool].setting, gpus, self.calibration).quantile(p)
-            )
-
-        return clock((factor(0.1), factor(0.5), factor(0.9)), self._hazard(), self.floor_s)
+        low, median, high = (np.ones(len(self)) for _ in range(3))
+        for i, pool in enumerate(self.pools):
+            at = self.pool == i
+            factors = spread(pool.setting, self.gpus[at], self.calibration)
+            low[at], median[at], high[at] = (factors.quantile(p) for p in (0.1, 0.5, 0.9))
+        return clock((low, median, high), self._hazard(), self.floor_s)
 
     def _hazard(self) -> Hazard:
         risk = self.scenario.risk or Risk()
         parameters = parameter_counts(self.scenario.model).total
-        parts = [
-            hazards(
-                self.risk_facts,
-                risk,
-                rate=pool.interruptions,
-                spot=pool.spot,
-                parameters=parameters,
-                gpus=self.gpus[self.pool == i],
-                gpus_per_node=pool.setting.hardware.gpus_per_node,
-            )
-            for i, pool in enumerate(self.pools)
-        ]
+        known: dict[tuple[object, ...], Hazard] = {}
+        parts = []
+        for i, pool in enumerate(self.pools):
+            gpus, size = self.gpus[self.pool == i], pool.setting.hardware.gpus_per_node
+            key = (pool.interruptions, pool.spot, size, gpus.tobytes())
+            if key not in known:
+                known[key] = hazards(
+                    self.risk_facts,
+                    risk,
+                    rate=pool.interruptions,
+                    spot=pool.spot,
+                    parameters=parameters,
+                    gpus=gpus,
+                    gpus_per_node=size,
+                )
+            parts.append(known[key])
         return Hazard.join(parts)
 
     def _by_pool(self, value: Callable[[int, IntArray], FloatArray | IntArray]) -> FloatArray:
@@ -269,6 +286,17 @@ class Problem:
         self.step_s[at] = found.step_s
         self.row[at], self.dp[at] = found.row, found.dp
         self.micro[at], self.batch[at] = found.micro, found.batch
+
+
+def _but_network(setting: Setting) -> tuple[object, ...]:
+    """All that tells the settings of one problem apart, but the rate of a known network."""
+    h = setting.hardware
+    known = h.network_gbit_per_s is not None
+    return (setting.framework, h.gpu, h.gpus_per_node, h.scale_up_domain, h.link_gbyte_per_s, h.fabric, known)
+
+
+def _network(setting: Setting) -> float:
+    return setting.hardware.network_gbit_per_s or 0.0
 
 
 def node_range(offer: Offer, scenario: Scenario) -> tuple[int, int]:
