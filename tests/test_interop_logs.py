@@ -225,8 +225,24 @@ def test_deepspeeds_rates_need_the_batch_and_use_it():
     )
     log = "".join(line.format(i) for i in range(10, 60, 10))
     assert track(log).records == 0
-    state = track(log, batch_hint=32)
+    older = "".join(
+        f"[INFO] [timer.py:189:stop] 0/{i}, SamplesPerSec=8.0, MemAllocated=1GB\n" for i in range(10, 60, 10)
+    )
+    for said in (log, older):
+        state = track(said, batch_hint=32)
+        assert (state.iteration, state.records) == (50, 5)
+        assert state.steady_step_s() == pytest.approx(4.0, rel=0.003)
+
+
+def test_deepspeeds_step_lines_are_timed_by_their_clock():
+    line = (
+        "[2026-11-24 12:{m:02d}:{s:02d},985] [INFO] [logging.py:96:log_dist] [Rank 0] step={i}, skipped=2, lr=[5e-05]\n"
+    )
+    log = "".join(line.format(i=i, m=i * 4 // 60, s=i * 4 % 60) for i in range(10, 210, 10))
+    state = track(log, pieces=[700, 1500])
+    assert (state.iteration, state.records) == (200, 19)  # the first line has none before it
     assert state.steady_step_s() == pytest.approx(4.0, rel=0.003)
+    assert state.last_wall_s - state.first_wall_s == pytest.approx(800, abs=41)
 
 
 def test_neox_lines_win_over_the_deepspeed_lines_beside_them():

@@ -230,6 +230,9 @@ def test_the_rest_of_a_run_is_planned_within_what_is_left(tmp_path):
     rest = remaining_scenario(load_scenario(path), saved.plan, now)
     assert rest.data[0].samples == 500 * 256
     assert (rest.training.epochs, rest.training.iterations) == (1.0, None)
+    assert (
+        rest.throughput[-1].tokens_per_s_per_gpu == now.tokens_per_s_per_gpu
+    )  # what was seen counts, not what was hoped
     assert rest.budget.time_s == pytest.approx(12_000 - now.elapsed_s)
     assert rest.budget.cost_usd == pytest.approx(60 - now.cost_so_far_usd)
     found = continuation(rest, now, saved)
@@ -248,6 +251,19 @@ def test_a_tracked_run_is_a_measurement(tmp_path):
     assert float(row["step_time_s"]) == pytest.approx(10.0, rel=0.003)
     assert float(row["tokens_per_s_per_gpu"]) == pytest.approx(256 * 2048 / 10 / 8, rel=0.003)
     assert (row["gpus"], row["tp"], row["zero_or_fsdp"], row["model"]) == ("8", "1", "zero-1", "pythia-1.4b")
+
+
+def test_such_a_measurement_is_a_row_that_calibration_reads(tmp_path):
+    from planner.catalog import load_catalog
+    from planner.performance.rows import read_run
+
+    saved = plan_of()
+    row = training_log_measurement(written(tmp_path, run(noise=0)), saved)
+    read = read_run(row, load_catalog(), "row")
+    layout = saved.plan.layout
+    assert (read.tp, read.pp, read.dp, read.micro_batch, read.zero_stage) == (1, 1, 8, 4, layout.zero_stage)
+    assert read.grad_accum == layout.grad_accum
+    assert read.tokens_per_s_per_gpu == pytest.approx(256 * 2048 / 10 / 8, rel=0.003)
 
 
 @pytest.mark.parametrize(

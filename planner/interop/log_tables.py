@@ -32,7 +32,10 @@ TOTAL_NAMES = ("total_iterations", "train_iters", "total_steps", "max_steps")
 BATCH_NAMES = ("global_batch", "global_batch_size", "train_batch_size", "batch_size")
 _LONGEST = 1 << 16  # bytes of a line that is looked at
 _PIPE = re.compile(rb"steps: {0,8}(\d{1,15}) [^\n]{0,200}?iter time \(s\): {0,8}(\d{1,9}\.\d{1,9})[ ,]")
-_RATE = re.compile(rb"(?:global_step|step)=(\d{1,15}),[^\n]{0,200}?CurrSamplesPerSec=(\d{1,12}(?:\.\d{1,18})?),")
+_RATE = re.compile(
+    rb"(?:global_step=|\] {1,4}\d{1,9}/)(\d{1,15}),[^\n]{0,200}?(?:Curr| )SamplesPerSec=(\d{1,12}(?:\.\d{1,18})?),"
+)
+_STEP = re.compile(rb"\[(20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d)[^\n\]]{0,12}\][^\n]{0,120}?\bstep=(\d{1,15}), skipped=")
 _TIME = re.compile(rb"(20\d\d)-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)")
 
 
@@ -158,30 +161,54 @@ def open_table(data: bytes) -> Table | None:
     return None
 
 
-def deepspeed_rows(data: bytes, batch: int | None) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Iterations, seconds of a step and times of DeepSpeed's lines, in order.
+@dataclass
+class DeepSpeedLines:
+    """DeepSpeed's own lines. The kind that a log has first, in this order, is the one that counts.
 
-    `steps: N … iter time (s): T` (pipeline engine) tells the step itself; `global_step=N, … CurrSamplesPerSec=R` tells
-    it with the batch, and is left aside without one.
+    - `steps: N … iter time (s): T` of the pipeline engine tells the step;
+    - `…global_step=N, … CurrSamplesPerSec=R` (older: `E/N, SamplesPerSec=R`) tells it with the batch;
+    - `[TIME] … step=N, skipped=…` tells it by the clock, from one such line to the next.
     """
-    rows: list[tuple[int, float, float]] = []
-    if b"iter time (s)" in data:
-        found = [(m.start(), int(m[1]), float(m[2])) for m in _PIPE.finditer(data)]
-    elif batch and b"CurrSamplesPerSec=" in data:
-        rates = [(m.start(), int(m[1]), float(m[2])) for m in _RATE.finditer(data)]
-        found = [(at, step, batch / rate) for at, step, rate in rates if rate > 0]
-    else:
-        found = []
-    last = None
-    for at, step, seconds in found:
-        if step != last and 0 < seconds < 1e7:
-            rows.append((step, seconds, _line_time(data, at)))
-            last = step
-    return (
-        np.array([r[0] for r in rows], dtype=np.int64),
-        np.array([r[1] for r in rows], dtype=np.float64),
-        np.array([r[2] for r in rows], dtype=np.float64),
-    )
+
+    batch: int | None = None  # sequences an iteration
+    kind: str = ""
+    _step: int = 0
+    _clock: float = float("nan")
+
+    def rows(self, data: bytes) -> Rows:
+        """The rows of some whole lines, in order; a line that repeats the step before it says nothing new."""
+        if not self.kind:
+            self.kind = self._kind_of(data)
+        rows: list[tuple[int, float, float]] = []
+        for step, seconds, clock in self._found(data):
+            if step != self._step and 0 < seconds < 1e7:
+                rows.append((step, seconds, clock))
+            self._step, self._clock = step, clock
+        return Rows(
+            np.array([r[0] for r in rows], dtype=np.int64),
+            np.array([r[1] for r in rows], dtype=np.float64),
+            np.array([r[2] for r in rows], dtype=np.float64),
+        )
+
+    def _kind_of(self, data: bytes) -> str:
+        if b"iter time (s)" in data and _PIPE.search(data):
+            return "pipeline"
+        if self.batch and b"SamplesPerSec=" in data and _RATE.search(data):
+            return "rate"
+        return "clock" if b"step=" in data and _STEP.search(data) else ""
+
+    def _found(self, data: bytes) -> Iterator[tuple[int, float, float]]:
+        if self.kind == "pipeline":
+            for found in _PIPE.finditer(data):
+                yield int(found[1]), float(found[2]), _line_time(data, found.start())
+        elif self.kind == "rate" and self.batch:
+            for found in _RATE.finditer(data):
+                rate = float(found[2])
+                yield int(found[1]), self.batch / rate if rate > 0 else math.nan, _line_time(data, found.start())
+        elif self.kind == "clock":
+            for found in _STEP.finditer(data):
+                step, clock = int(found[2]), _moment(found[1].decode())
+                yield step, (clock - self._clock) / (step - self._step) if step > self._step else math.nan, clock
 
 
 def _line_time(data: bytes, at: int) -> float:

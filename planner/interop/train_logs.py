@@ -17,7 +17,7 @@ import numpy as np
 
 from planner.interop.files import shown
 from planner.interop.log_lines import PAD, REACH, find_records
-from planner.interop.log_tables import Table, deepspeed_rows, open_table
+from planner.interop.log_tables import DeepSpeedLines, Table, open_table
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.track.state import Records
 from planner.units import PlannerError
@@ -53,6 +53,7 @@ class LogReader:
     _buffer: bytearray = field(default_factory=lambda: bytearray(b"\n") * (PAD + _CARRY + BLOCK + PAD))
     _held: int = 0  # bytes of a line that has not ended, after PAD
     _table: Table | None = None
+    _deepspeed: DeepSpeedLines | None = None
     _last: int = -1  # iteration of the newest record; -1: none yet
     _interval: int = 1
     _marked: bool = True
@@ -109,10 +110,11 @@ class LogReader:
             return self._neox(data, begin, end)
         self._marked = self._marked or self._mark_in(data, begin, end)
         if self.dialect != "neox":
-            iteration, step_s, wall_s = deepspeed_rows(bytes(data[begin:end]), self.batch_hint)
-            if len(iteration):
+            self._deepspeed = self._deepspeed or DeepSpeedLines(self.batch_hint)
+            rows = self._deepspeed.rows(bytes(data[begin:end]))
+            if len(rows.iteration):
                 self.dialect = "deepspeed"
-                return self._resumed(iteration, step_s, wall_s, None, None)
+                return self._resumed(rows.iteration, rows.step_s, rows.wall_s, None, None)
         return _nothing()
 
     def _neox(self, data: bytearray, begin: int, end: int) -> Records:

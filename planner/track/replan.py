@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from planner import plan_json
 from planner.plan import Optimization, Plan, Quantiles
-from planner.scenario import DataSource, Scenario
+from planner.scenario import DataSource, MeasuredThroughput, Scenario
 from planner.track.progress import Progress
 from planner.units import PlannerError
 
@@ -28,7 +28,9 @@ class Continuation:
 
 
 def remaining_scenario(scenario: Scenario, plan: Plan, now: Progress) -> Scenario:
-    """The scenario of what is left: its samples once, within what is left of each budget.
+    """The scenario of what is left: its samples once, within what is left of each budget, at the pace that was seen.
+
+    The run's own throughput goes in as a measurement, so that the present cluster is not held to be faster than it is.
 
     Raises
     ------
@@ -49,7 +51,40 @@ def remaining_scenario(scenario: Scenario, plan: Plan, now: Progress) -> Scenari
     training = replace(scenario.training, epochs=1.0, iterations=None, batch_ramp=None)
     data = DataSource("what is left", samples=left * plan.global_batch, basis="iterations left x global batch")
     budget = replace(budget, time_s=time_left, cost_usd=cost_left, start=None, deadline=None)
-    return replace(scenario, data=(data,), seq_length=plan.seq_length, training=training, budget=budget)
+    return replace(
+        scenario,
+        data=(data,),
+        seq_length=plan.seq_length,
+        training=training,
+        budget=budget,
+        throughput=(*scenario.throughput, *_measured(plan, now)),
+    )
+
+
+def _measured(plan: Plan, now: Progress) -> tuple[MeasuredThroughput, ...]:
+    """What the run has shown at its own layout."""
+    if now.tokens_per_s_per_gpu is None:
+        return ()
+    layout = plan.layout
+    return (
+        MeasuredThroughput(
+            gpu=plan.offer.gpu,
+            tokens_per_s_per_gpu=now.tokens_per_s_per_gpu,
+            gpus=plan.gpus,
+            tp=layout.tp,
+            pp=layout.pp,
+            vpp=layout.vpp,
+            dp=layout.dp,
+            cp=layout.cp,
+            ep=layout.ep,
+            zero_stage=layout.zero_stage,
+            sequence_parallel=layout.sequence_parallel,
+            recompute=layout.recompute,
+            micro_batch=layout.micro_batch,
+            global_batch=plan.global_batch,
+            framework=plan.framework,
+        ),
+    )
 
 
 def continuation(scenario: Scenario, now: Progress, answer: Optimization) -> Continuation:
