@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from planner.plan import Comparison, Frontier, Optimization
     from planner.scenario import Scenario
     from planner.search.explanation import Explanation
+    from planner.search.fleets import Fleet, FleetAnswer
 
 
 def load_scenario(path: str | Path, overrides: Sequence[str] = (), overlays: Sequence[Path] = ()) -> Scenario:
@@ -106,3 +107,11 @@ def explain(scenario: Scenario, overlays: Sequence[Path] = (), *, why_not: Seque
 
     catalog, calibration = load_facts(overlays)
     return search.explain(scenario, catalog, calibration, why_not=why_not)
+
+
+def optimize_fleet(scenarios: Sequence[Scenario], fleet: Fleet, overlays: Sequence[Path] = ()) -> FleetAnswer:
+    """One plan a run, together within the quotas and the budget that `fleet` says they share."""
+    from planner import search
+
+    catalog, calibration = load_facts(overlays)
+    return search.optimize_fleet(scenarios, fleet, catalog, calibration)

@@ -73,5 +73,5 @@ def plans_table(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
     ]
     kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
     align = "".join("lrrlrlrl"[i] for i in kept)
-    flexible = kept.index(5 if 5 in kept else 3)
+    flexible = kept.index(next(i for i in (5, 0, 3) if i in kept))  # the layout gives way first, then the label
     return columns([[row[i] for i in kept] for row in rows], align, page, flexible=flexible)

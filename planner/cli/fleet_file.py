@@ -1,0 +1,85 @@
+"""The file of `planner optimize A B --fleet FLEET`: quotas and a budget that runs share, their priorities and times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.scenario.fields import SURE, Reading, Text, duration, money, real
+from planner.scenario.machines import CLUSTER
+from planner.scenario.names import catalog_names
+from planner.scenario.tables import Key, Many, Table
+from planner.scenario.tree import MAX_BYTES, read_yaml
+from planner.units import PlannerError, did_you_mean
+
+if TYPE_CHECKING:
+    from planner.scenario import Scenario
+    from planner.search import Fleet
+
+_RUN = Table(
+    (
+        Key("name", Text(), "the scenario's name, or its file's without the ending", True, examples=("pythia-12b",)),
+        Key("priority", real(above=0, most=1e6), "weight of its objective; 1 where it is left out", examples=(2,)),
+        Key("time", duration(above=0), "its time budget, instead of its scenario's", examples=("20 days",)),
+    ),
+    wanted="a run",
+)
+_BUDGET = Table(
+    (
+        Key("cost", money(), "what all runs together may cost", True, examples=("200k USD",)),
+        Key("confidence", SURE, "with at least this probability", default="0.8"),
+    ),
+    wanted="a map",
+)
+
+
+def _fleet_table() -> Table:
+    quotas = CLUSTER.key("quotas")
+    assert quotas is not None  # noqa: S101 - a fleet's quotas are read as a scenario's are
+    return Table(
+        (
+            quotas,
+            Key("budget", _BUDGET, "one budget for all runs", examples=({"cost": "200k USD"},)),
+            Key("runs", Many(_RUN, "a list of runs"), "what differs for single runs"),
+        ),
+        wanted="a fleet",
+    )
+
+
+def read_fleet(path: Path, scenarios: Sequence[Scenario], overlays: Sequence[Path] = ()) -> Fleet:
+    """What the runs of `scenarios` share, from the file `path`.
+
+    Raises
+    ------
+    PlannerError
+        If the file is wrong or names a run that is none of the scenarios, naming file, line and key.
+    """
+    from planner.scenario import Quota
+    from planner.search import Fleet
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise PlannerError(f"{path}: cannot be read ({error.strerror})") from None
+    values = _fleet_table().read(read_yaml(content, str(path)), "", Reading(catalog_names(overlays)))
+    runs = {_name(run["name"], scenarios, path): run for run in values["runs"] or ()}
+    budget: dict[str, Any] = values["budget"] or {}
+    return Fleet(
+        quotas=tuple(Quota(**row) for row in values["quotas"] or ()),
+        cost_usd=budget.get("cost"),
+        confidence=budget.get("confidence", 0.8),
+        priorities={name: run["priority"] for name, run in runs.items() if run["priority"] is not None},
+        times_s={name: run["time"] for name, run in runs.items() if run["time"] is not None},
+    )
+
+
+def _name(written: str, scenarios: Sequence[Scenario], path: Path) -> str:
+    """The name of the scenario that a run means, by its name or its file's."""
+    for scenario in scenarios:
+        if written in (scenario.name, scenario.source, Path(scenario.source).stem):
+            return scenario.name
+    known = [Path(scenario.source).stem for scenario in scenarios]
+    there = f"there are {', '.join(known)}{did_you_mean(written, known)}"
+    raise PlannerError(f"{path}: runs: no scenario is called `{written}`; {there}")
