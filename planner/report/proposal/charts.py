@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planner.report.proposal.svg import FONT, WIDTH, Drawing, fitted, hue, log_ticks, text_width, ticks
+from planner.report.proposal.svg import WIDTH, Drawing, Picture, fitted, hue, log_ticks, text_width, ticks
 from planner.units import format_number
 
 ROW = 22.0  # height of a bar and the room around it
@@ -56,9 +56,9 @@ class Axes:
     y_limit_text: str = ""
 
 
-def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str], axes: Axes) -> str:
+def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str], axes: Axes) -> Picture:
     """Time (logarithmic) against cost of the plans that no other beats, the one asked for marked."""
-    height, left, right, top, bottom = 300.0, 58.0, 14.0, 40.0, 42.0
+    height, left, right, top, bottom = 264.0, 58.0, 14.0, 40.0, 42.0
     d = Drawing(height, axes.title, axes.description)
     everything = [*points, asked]
     low = min(p.x for p in everything) * 0.85
@@ -86,7 +86,9 @@ def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str],
         d.text(x(axes.x_limit) - 5, top + 4, axes.x_limit_text, "ink", "end")
     if axes.y_limit and axes.y_limit < tallest:
         d.line([(left, y(axes.y_limit)), (WIDTH - right, y(axes.y_limit))], "limit", 1, "5 3")
-        d.text(WIDTH - right, y(axes.y_limit) - 5, axes.y_limit_text, "ink", "end")
+        beside = axes.x_limit is not None and x(axes.x_limit) > WIDTH / 2  # not across the other limit's line
+        end = x(axes.x_limit) - 5 if beside and axes.x_limit is not None else WIDTH - right
+        d.text(end, y(axes.y_limit) - 5, axes.y_limit_text, "ink", "end")
     steps: list[tuple[float, float]] = []
     for one in points:
         if steps:
@@ -102,7 +104,7 @@ def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str],
     anchor = "end" if x(asked.x) > WIDTH * 0.6 else "start"
     shift = -10 if anchor == "end" else 10
     d.text(x(asked.x) + shift, y(asked.y) + 20, asked.label, "ink", anchor, bold=True)
-    return d.svg()
+    return d.picture()
 
 
 def _group_labels(d: Drawing, points: Sequence[Point], groups: Sequence[str]) -> None:
@@ -117,7 +119,7 @@ def _group_labels(d: Drawing, points: Sequence[Point], groups: Sequence[str]) ->
         at -= 26
 
 
-def range_chart(rows: Sequence[Interval], axes: Axes) -> str:
+def range_chart(rows: Sequence[Interval], axes: Axes) -> Picture:
     """One line a row: low to high, the middle as a dot; the limit dashed through all."""
     label = min(max([text_width(r.label) for r in rows] + [60]) + 12, WIDTH * 0.42)
     value = max([text_width(r.text) for r in rows] + [20]) + 8
@@ -145,10 +147,10 @@ def range_chart(rows: Sequence[Interval], axes: Axes) -> str:
         d.line([(x(row.low), y), (x(row.high), y)], role, 5 if row.strong else 4)
         d.dot(x(row.middle), y, "ink", 4)
         d.text(WIDTH, y + 4, row.text, "ink", "end", bold=row.strong)
-    return d.svg()
+    return d.picture()
 
 
-def bar_chart(rows: Sequence[Bar], axes: Axes) -> str:
+def bar_chart(rows: Sequence[Bar], axes: Axes) -> Picture:
     """Bars from zero, longest label to the left, value at the end."""
     label = min(max([text_width(r.label) for r in rows] + [60]) + 12, WIDTH * 0.45)
     value = max([text_width(r.text) for r in rows] + [20]) + 10
@@ -163,10 +165,10 @@ def bar_chart(rows: Sequence[Bar], axes: Axes) -> str:
         d.text(label + max(long, 1.0) + 6, y + 15, row.text, "ink")
     d.line([(label, 6), (label, 8 + ROW * len(rows))], "soft")
     d.text(label, height - 4, axes.x, "soft")
-    return d.svg()
+    return d.picture()
 
 
-def stacked_chart(parts: Sequence[Bar], capacity: float, capacity_text: str, axes: Axes) -> str:
+def stacked_chart(parts: Sequence[Bar], capacity: float, capacity_text: str, axes: Axes) -> Picture:
     """One bar of parts against a capacity, each part named below in its colour."""
     names = [f"{part.label} {part.text}" for part in parts]
     rows: list[list[int]] = [[]]
@@ -194,10 +196,10 @@ def stacked_chart(parts: Sequence[Bar], capacity: float, capacity_text: str, axe
             d.text(at + 15, 69 + 20 * line, names[number], "ink")
             at += text_width(names[number]) + 30
     d.text(0, height - 3, axes.x, "soft")
-    return d.svg()
+    return d.picture()
 
 
-def chance_chart(curve: Sequence[tuple[float, float]], marks: Sequence[Point], axes: Axes) -> str:
+def chance_chart(curve: Sequence[tuple[float, float]], marks: Sequence[Point], axes: Axes) -> Picture:
     """Chance (0 to 1) of being done by a time; marks are points on it with their words."""
     height, left, right, top, bottom = 250.0, 48.0, 16.0, 30.0, 42.0
     d = Drawing(height, axes.title, axes.description)
@@ -225,15 +227,8 @@ def chance_chart(curve: Sequence[tuple[float, float]], marks: Sequence[Point], a
     d.line([(x(a), y(b)) for a, b in curve], "c0", 2.2)
     for mark in marks:
         d.dot(x(mark.x), y(mark.y), hue(mark.group), 4.5)
-        anchor = "end" if x(mark.x) > WIDTH * 0.5 else "start"
-        d.text(
-            x(mark.x) + (-9 if anchor == "end" else 9),
-            y(mark.y) + (2 if anchor == "end" else 14),
-            mark.label,
-            "ink",
-            anchor,
-        )
-    return d.svg()
+        d.text(x(mark.x) - 9, y(mark.y) + 2, mark.label, "ink", "end")  # left of a rising curve nothing is drawn
+    return d.picture()
 
 
 def _apart(values: Sequence[float], place, room: float) -> list[float]:  # type: ignore[no-untyped-def]
@@ -243,17 +238,3 @@ def _apart(values: Sequence[float], place, room: float) -> list[float]:  # type:
         if not out or place(value) - place(out[-1]) >= room:
             out.append(value)
     return out
-
-
-__all__ = [
-    "FONT",
-    "Axes",
-    "Bar",
-    "Interval",
-    "Point",
-    "bar_chart",
-    "chance_chart",
-    "frontier_chart",
-    "range_chart",
-    "stacked_chart",
-]

@@ -121,7 +121,8 @@ def _colophon(cases: Sequence[Case], words: Locale, command: str) -> tuple[tuple
         (words.say("c_scenario", name=case.scenario.name), case.outcome.provenance.scenario_digest) for case in cases
     ]
     rows.append((words.say("c_catalog"), first.catalog_digest))
-    rows.append((words.say("c_calibration"), first.calibration_digest))
+    if first.calibration_digest:
+        rows.append((words.say("c_calibration"), first.calibration_digest))
     if command:
         rows.append((words.say("c_command"), command))
     return tuple(rows)

@@ -26,7 +26,12 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
     study, p = case.study, case.study.problem
     times = [study.times(0.5), *(study.times(level) for level in study.levels)]
     pools: list[dict[str, Any]] = [
-        {"gpu": case.gpu(pool.setting.accelerator.id), "framework": pool.setting.framework, "cells": []}
+        {
+            "gpu": case.gpu(pool.setting.accelerator.id),
+            "framework": pool.setting.framework,
+            "paid": [pool.paid.minimum_s, pool.paid.step_s, pool.paid.block_s],
+            "cells": [],
+        }
         for pool in p.pools
     ]
     for i, cell in enumerate(study.cells.tolist()):
@@ -70,8 +75,6 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
         "asked": {"time_s": case.choice.time_p50_s, "cost_usd": case.choice.cost_p50_usd},
         "storage_usd_per_s": costs.storage.usd(1.0) if costs.storage is not None else 0.0,
         "egress_usd": costs.egress.usd if costs.egress is not None else 0.0,
-        "billing_step_s": costs.terms.billing_step_s if costs.terms is not None else None,
-        "minimum_time_s": costs.terms.minimum_time_s if costs.terms is not None else None,
         "pools": pools,
         "offers": offers,
     }
@@ -91,11 +94,10 @@ def _layout_text(case: Case, cell: int) -> str:
 
 def ledger_of(case: Case) -> Ledger:
     """The workbook's plans: the options, then the frontier around the budgets."""
-    options = [(o.label, o.choice) for o in case.options if o.choice is not None]
-    seen = {choice.key for _, choice in options}
-    rows = [_row(case, label, choice) for label, choice in options]
-    line = spaced(case, window(case), LEDGER_PLANS)
-    rows += [_row(case, "", choice) for choice in line if choice.key not in seen]
+    named = [(o.label, o.choice) for o in case.options if o.choice is not None]
+    seen = {choice.key for _, choice in named}
+    named += [("", choice) for choice in spaced(case, window(case), LEDGER_PLANS) if choice.key not in seen]
+    rows = [_row(case, number, label, choice) for number, (label, choice) in enumerate(named, 1)]
     terms, costs = case.terms, case.study.problem.costs
     return Ledger(
         name=case.scenario.name,
@@ -106,18 +108,17 @@ def ledger_of(case: Case) -> Ledger:
         cost_budget_usd=terms.cost_usd,
         storage_usd_per_s=costs.storage.usd(1.0) if costs.storage is not None else 0.0,
         egress_usd=costs.egress.usd if costs.egress is not None else 0.0,
-        billing_step_s=costs.terms.billing_step_s if costs.terms is not None else None,
-        minimum_time_s=costs.terms.minimum_time_s if costs.terms is not None else None,
         plans=tuple(rows),
     )
 
 
-def _row(case: Case, label: str, choice: Choice) -> PlanRow:
+def _row(case: Case, number: int, label: str, choice: Choice) -> PlanRow:
     p, w, offer = case.study.problem, case.words, case.study.offer(choice)
     cluster = case.cluster_of(choice)
     name = w.say("plan_name", label=label, cluster=cluster) if label else cluster
+    paid = p.pools[int(p.pool[choice.cell])].paid
     return PlanRow(
-        label=name,
+        label=f"{number}. {name}",
         cluster=cluster,
         offer=offer.id,
         gpu=case.gpu(offer.gpu),
@@ -131,4 +132,7 @@ def _row(case: Case, label: str, choice: Choice) -> PlanRow:
         work_s=float(np.float64(p.clock.median[choice.cell]) * p.best_s[choice.cell]),
         batch=int(p.batch[choice.cell]),
         layout=_layout_text(case, choice.cell),
+        minimum_s=paid.minimum_s,
+        step_s=paid.step_s,
+        block_s=paid.block_s,
     )

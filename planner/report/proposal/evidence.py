@@ -25,7 +25,7 @@ def assumptions_section(case: Case) -> Section:
         rows.append(
             (
                 Cell(offer.id),
-                w.number_cell(offer.usd_per_gpu_hour, 4),
+                w.price_cell(offer.usd_per_gpu_hour),
                 Cell(offer.as_of or w.say("undated")),
                 Cell(_age(case, option.plan.offer)),
                 Cell(offer.source + (f" ({offer.quality})" if offer.quality else "")),

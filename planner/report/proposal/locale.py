@@ -57,7 +57,7 @@ class Locale:
 
     def price(self, usd: float) -> str:
         """A price of an hour, to its last digit: "2.95 USD"."""
-        return f"{format_number(usd, 4)}{NBSP}{'美元' if self.language == 'zh' else 'USD'}"
+        return f"{price_figure(usd)}{NBSP}{'美元' if self.language == 'zh' else 'USD'}"
 
     def time(self, seconds: float) -> str:
         """1027594 -> "11.9 days"; days from the first on, then hours and so on from two of them."""
@@ -135,6 +135,9 @@ class Locale:
     def count_cell(self, number: int | None) -> Cell:
         return Cell("") if number is None else Cell(self.count(number), COUNT, number)
 
+    def price_cell(self, usd: float) -> Cell:
+        return Cell(price_figure(usd), NUMBER, usd)
+
     def percent_cell(self, fraction: float | None) -> Cell:
         return Cell("") if fraction is None else Cell(self.percent(fraction), PERCENT, fraction)
 
@@ -143,6 +146,13 @@ class Locale:
 
     def number_cell(self, value: float, digits: int = 3) -> Cell:
         return Cell(self.number(value, digits), NUMBER, value)
+
+
+def price_figure(usd: float) -> str:
+    """Cents at least, and every digit that a price has: 3.4 -> "3.40", 2.949 -> "2.949"."""
+    text = format_number(usd, 4)
+    whole, _, cents = text.partition(".")
+    return text if "e" in text else f"{whole}.{cents.ljust(2, '0')}"
 
 
 def locale(language: str) -> Locale:

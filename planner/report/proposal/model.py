@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from planner.report.proposal.svg import Picture
+
 TEXT, MONEY, DAYS, COUNT, PERCENT, NUMBER = "text", "money", "days", "count", "percent", "number"
 
 
@@ -59,12 +61,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A drawing (SVG), what it shows, and the same in words for who cannot see it."""
+    """A drawing, what it shows, and the same in words for who cannot see it."""
 
     id: str
     caption: str
     description: str
-    svg: str
+    picture: Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Section:
 class PlanRow:
     """One precomputed plan of the workbook. Times in seconds, money in USD; `confidence_*` at the run's confidence."""
 
-    label: str
+    label: str  # begins with its number, which the workbook finds it by
     cluster: str
     offer: str
     gpu: str
@@ -103,6 +105,9 @@ class PlanRow:
     work_s: float  # undisturbed training at the median
     batch: int
     layout: str
+    minimum_s: float = 0.0  # least time that is paid
+    step_s: float = 0.0  # time is paid in whole steps; 0: as used
+    block_s: float = 0.0  # and in whole reserved blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +122,6 @@ class Ledger:
     cost_budget_usd: float | None
     storage_usd_per_s: float
     egress_usd: float
-    billing_step_s: float | None
-    minimum_time_s: float | None
     plans: tuple[PlanRow, ...]  # the first is the one asked for
 
 

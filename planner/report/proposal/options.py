@@ -224,14 +224,12 @@ def spaced(case: Case, choices: list[Choice], count: int) -> list[Choice]:
 def _frontier_figure(case: Case) -> Figure:
     w, terms = case.words, case.terms
     drawn = spaced(case, window(case), DRAWN)
-    gpus = sorted({case.study.offer(c).gpu for c in drawn})
+    group = {c.key: case.gpus.index(case.gpu(case.study.offer(c).gpu)) for c in drawn}
     points = [
-        Point(c.time_p50_s / DAY_S, c.cost_p50_usd / 1e3, gpus.index(case.study.offer(c).gpu))
-        for c in drawn
-        if c.key != case.choice.key
+        Point(c.time_p50_s / DAY_S, c.cost_p50_usd / 1e3, group[c.key]) for c in drawn if c.key != case.choice.key
     ]
     asked = Point(
-        case.choice.time_p50_s / DAY_S, case.choice.cost_p50_usd / 1e3, gpus.index(case.study.offer(case.choice).gpu),
+        case.choice.time_p50_s / DAY_S, case.choice.cost_p50_usd / 1e3, group[case.choice.key],
         w.say("asked_point", gpus=w.count(case.plan.gpus)),
     )  # fmt: skip
     title = w.say("fig_frontier")

@@ -15,8 +15,17 @@ def translated(words: Locale, sentence: str) -> str:
     for pattern, template in _patterns():
         found = pattern.fullmatch(sentence)
         if found:
-            return template.format(**found.groupdict())
+            return template.format(**{key: _units(text or "") for key, text in found.groupdict().items()})
     return sentence
+
+
+def _units(text: str) -> str:
+    """A quantity in an English sentence, its unit in Chinese: "14 days" -> "14 天"."""
+    found = re.fullmatch(r"([\d.,]+) (days?|h|hours?|min|s|USD)", text)
+    if found is None:
+        return text
+    unit = {"d": "天", "h": "小时", "m": "分钟", "s": "秒", "U": "美元"}[found.group(2)[0]]
+    return f"{found.group(1)} {unit}"
 
 
 @cache

@@ -95,7 +95,7 @@ class Study:
         rate = price[cells] * terms.price * p.gpus[cells]
         median = self.times(0.5, terms.slower)[sold]
         sure = self.times(terms.confidence, terms.slower)[sold]
-        cost, sure_cost = p.costs.usd(rate, median), p.costs.usd(rate, sure)
+        cost, sure_cost = p.costs.usd(rate, median, cells), p.costs.usd(rate, sure, cells)
         keep = np.isfinite(sure)
         if terms.time_s is not None:
             keep &= sure <= terms.time_s

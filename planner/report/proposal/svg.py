@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 WIDTH = 480.0
@@ -24,12 +25,47 @@ def colour(role: str) -> str:
     return _INK.get(role) or PALETTE[int(role[1:])]
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Text in a drawing: its baseline's place, its role, and where it is held (start, middle, end)."""
+
+    x: float
+    y: float
+    text: str
+    role: str
+    anchor: str
+    bold: bool
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A finished drawing: shapes as SVG, text apart, so that a typesetter may set it in its own fonts."""
+
+    height: float
+    title: str
+    description: str
+    shapes: str
+    labels: tuple[Label, ...]
+
+    def svg(self, *, text: bool = True) -> str:
+        """The SVG document, with its text or without."""
+        parts = [self.shapes, *(_label(label) for label in self.labels)] if text else [self.shapes]
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(WIDTH)} {_n(self.height)}" role="img"'
+            f" aria-label={quoteattr(self.title + '. ' + self.description)} font-family={quoteattr(FAMILY)}>"
+            + "".join(parts)
+            + "</svg>"
+        )
+
+
 class Drawing:
     """A drawing under construction. Coordinates from the top left; sizes in units of which `WIDTH` fill the width."""
 
     def __init__(self, height: float, title: str, description: str) -> None:
         self.height, self.title, self.description = height, title, description
         self._parts: list[str] = []
+        self._labels: list[Label] = []
 
     def rect(self, x: float, y: float, width: float, height: float, role: str, opacity: float = 1.0) -> None:
         """A filled rectangle."""
@@ -66,18 +102,19 @@ class Drawing:
         size: float = FONT,
     ) -> None:
         """Text on a baseline; `anchor` start, middle or end."""
-        self._parts.append(
-            f'<text class="{role}" x="{_n(x)}" y="{_n(y)}" fill="{colour(role)}" text-anchor="{anchor}"'
-            f' font-size="{_n(size)}" font-weight="{700 if bold else 400}">{escape(text)}</text>'
-        )
+        self._labels.append(Label(x, y, text, role, anchor, bold, size))
 
-    def svg(self) -> str:
-        """The document."""
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(WIDTH)} {_n(self.height)}" role="img"'
-            f" aria-label={quoteattr(self.title + '. ' + self.description)} font-family={quoteattr(FAMILY)}"
-            f' font-weight="400">' + "".join(self._parts) + "</svg>"
-        )
+    def picture(self) -> Picture:
+        """The drawing, done."""
+        return Picture(self.height, self.title, self.description, "".join(self._parts), tuple(self._labels))
+
+
+def _label(label: Label) -> str:
+    return (
+        f'<text class="{label.role}" x="{_n(label.x)}" y="{_n(label.y)}" fill="{colour(label.role)}"'
+        f' text-anchor="{label.anchor}" font-size="{_n(label.size)}" font-weight="{700 if label.bold else 400}">'
+        f"{escape(label.text)}</text>"
+    )
 
 
 def text_width(text: str, size: float = FONT) -> float:

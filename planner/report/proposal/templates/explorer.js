@@ -12,13 +12,13 @@
   const percent = x => (Math.round(x * 1000) / 10) + (zh ? "%" : " %");
   const signed = (x, text) => (x > 0 ? "+" : x < 0 ? "−" : "±") + text;
 
-  function paid(run, seconds) {
-    let time = Math.max(seconds, run.minimum_time_s || 0);
-    if (run.billing_step_s !== null) time = Math.ceil(time / run.billing_step_s) * run.billing_step_s;
+  function paid(pool, seconds) {
+    let time = Math.max(seconds, pool.paid[0]);
+    for (const size of [pool.paid[1], pool.paid[2]]) if (size) time = Math.max(Math.ceil(time / size - 1e-9), 1) * size;
     return time;
   }
-  function cost(run, usdPerHour, seconds) {
-    let total = usdPerHour * (paid(run, seconds) / HOUR);
+  function cost(run, pool, usdPerHour, seconds) {
+    let total = usdPerHour * (paid(pool, seconds) / HOUR);
     if (run.storage_usd_per_s) total += run.storage_usd_per_s * seconds;
     if (run.egress_usd) total += run.egress_usd;
     return total;
@@ -41,7 +41,7 @@
         for (const cell of pool.cells) {
           if (cell[0] < offer.low || cell[0] > offer.high) continue;
           const rate = offer.price * terms.price * cell[1], time = cell[4], sure = cell[level];
-          const plan = { offer, pool, gpus: cell[1], batch: cell[2], layout: cell[3], time, sure, cost: cost(run, rate, time), sureCost: cost(run, rate, sure) };
+          const plan = { offer, pool, gpus: cell[1], batch: cell[2], layout: cell[3], time, sure, cost: cost(run, pool, rate, time), sureCost: cost(run, pool, rate, sure) };
           plan.value = value(run, time, plan.cost);
           plan.late = terms.time_s !== null && sure > terms.time_s;
           plan.dear = terms.cost_usd !== null && plan.sureCost > terms.cost_usd;

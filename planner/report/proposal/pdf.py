@@ -1,0 +1,121 @@
+"""The proposal as PDF, set by typst. All text travels as data, so nothing in a name is markup; fonts are embedded."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from planner.report.proposal.model import Bullets, Explorer, Facts, Figure, Paragraph, Proposal, Section, Table
+from planner.report.proposal.svg import WIDTH, colour
+from planner.units import PlannerError
+
+FONT = "Noto Sans CJK SC"
+
+
+def pdf(proposal: Proposal) -> bytes:
+    """The document; the same proposal gives the same bytes.
+
+    Raises
+    ------
+    PlannerError
+        If typst or the font is not there.
+    """
+    typst, fonts = _typesetter()
+    day = proposal.day
+    data = {
+        "language": proposal.language,
+        "font": FONT,
+        "title": proposal.title,
+        "day": [day.year, day.month, day.day],
+        "date": proposal.words["ui_date"].format(date=proposal.day_text),
+        "page": proposal.words["ui_page"],
+        "sections": [_section(section) for section in proposal.sections],
+        "colophon_title": proposal.words["ui_colophon"],
+        "colophon": [list(row) for row in proposal.colophon],
+        "width": WIDTH,
+    }
+    template = files("planner.report.proposal").joinpath("templates", "proposal.typ").read_bytes()
+    made = typst.compile(
+        template,
+        font_paths=fonts,
+        sys_inputs={"data": json.dumps(data, ensure_ascii=False, allow_nan=False)},
+        timestamp=datetime(day.year, day.month, day.day, tzinfo=UTC),
+    )
+    return bytes(made)
+
+
+@cache
+def _typesetter() -> tuple[Any, Any]:
+    """Typst and the fonts that it may use: its own and one for Chinese; never the system's, which differ."""
+    try:
+        import manimgx_fonts_cjk
+        import typst
+    except ImportError:
+        raise PlannerError("PDF proposals need typst and a font: pip install 'planner[proposals]'") from None
+    folder = Path(manimgx_fonts_cjk.__file__).parent
+    return typst, typst.Fonts(include_system_fonts=False, include_embedded_fonts=True, font_paths=[str(folder)])
+
+
+def _section(section: Section) -> dict[str, Any]:
+    blocks = [_block(block) for block in section.blocks if not isinstance(block, Explorer)]
+    return {"title": section.title, "level": section.level - 1, "blocks": blocks}
+
+
+def _block(block: object) -> dict[str, Any]:
+    if isinstance(block, Paragraph):
+        return {"kind": "lead" if block.lead else "paragraph", "text": block.text}
+    if isinstance(block, Bullets):
+        return {"kind": "bullets", "items": list(block.items)}
+    if isinstance(block, Facts):
+        return {"kind": "facts", "rows": [[label, cell.text] for label, cell in block.rows]}
+    if isinstance(block, Figure):
+        return _figure(block)
+    if isinstance(block, Table):
+        return _table(block)
+    raise TypeError(f"{type(block).__name__} has no PDF form")
+
+
+def _figure(figure: Figure) -> dict[str, Any]:
+    picture = figure.picture
+    labels = [
+        {
+            "x": label.x,
+            "y": label.y,
+            "text": label.text,
+            "fill": colour(label.role),
+            "anchor": label.anchor,
+            "bold": label.bold,
+            "size": label.size,
+        }
+        for label in picture.labels
+    ]
+    return {
+        "kind": "figure",
+        "svg": picture.svg(text=False),
+        "height": picture.height,
+        "labels": labels,
+        "caption": figure.caption,
+        "description": figure.description,
+    }
+
+
+def _table(table: Table) -> dict[str, Any]:
+    """Columns of numbers are as wide as they are; columns of words share the rest by how much they hold."""
+    columns = []
+    for i in range(len(table.header)):
+        lengths = [len(row[i].text) for row in table.rows if row[i].text] or [6]
+        mean = sum(lengths) / len(lengths)
+        share = min(max(mean + (max(lengths) - mean) / 4, 8.0), 44.0)
+        columns.append({"right": table.right(i), "share": 0.0 if table.right(i) else share})
+    return {
+        "kind": "table",
+        "caption": table.caption,
+        "header": list(table.header),
+        "columns": columns,
+        "rows": [[cell.text for cell in row] for row in table.rows],
+        "strong": sorted(table.emphasis),
+    }

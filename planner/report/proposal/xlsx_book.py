@@ -1,0 +1,97 @@
+"""A workbook under construction: formats, texts that stay texts, formulas that carry their values, addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from planner.report.proposal.ledger import NOISE, sums
+from planner.report.proposal.model import Proposal
+
+MONEY, NUMBER, HOURS, DATE, PERCENT, PRICE = "#,##0.00", "#,##0", "#,##0.00", "yyyy-mm-dd", "0.0%", "#,##0.00##"
+SHEETS = ("inputs", "proposal", "options", "cash", "plans", "assumptions")
+PLAN_COLUMNS = (
+    "name", "offer", "gpu", "gpus", "price", "p50", "sure", "work", "minimum", "step", "block", "batch", "layout",
+)  # fmt: skip
+
+
+class Book:
+    """Sheets with one column a run; rows are found by their keys."""
+
+    def __init__(self, proposal: Proposal, book: Any) -> None:
+        self.proposal, self.book, self.runs = proposal, book, proposal.ledgers
+        self.words = {key[5:]: text for key, text in proposal.words.items() if key.startswith("ui_x_")}
+        self.chosen = [sums(ledger, ledger.plans[0]) for ledger in self.runs]
+        self.sheets = {name: book.add_worksheet(self.words[name]) for name in SHEETS}
+        self.formats: dict[tuple[str, ...], Any] = {}
+        self.rows: dict[str, dict[str, int]] = {name: {} for name in SHEETS}
+        self.first_plan: list[int] = []
+
+    def format(self, number: str = "", *look: str) -> Any:
+        """A format by its number form and look: bold, head, input, top, wrap."""
+        key = (number, *look)
+        if key not in self.formats:
+            made = {"font_name": "Calibri" if self.proposal.language == "en" else "Microsoft YaHei", "font_size": 11}
+            made |= {"num_format": number} if number else {}
+            made |= {"bold": True} if "bold" in look or "head" in look else {}
+            made |= (
+                {"font_color": "#5c5c5c", "text_wrap": True, "valign": "bottom", "bottom": 1} if "head" in look else {}
+            )
+            made |= {"font_color": "#0033cc", "bg_color": "#eef4fb", "locked": False} if "input" in look else {}
+            made |= {"top": 1} if "top" in look else {}
+            made |= {"text_wrap": True, "valign": "top"} if "wrap" in look else {}
+            made |= {"align": "right"} if "right" in look else {}
+            made |= {"font_size": 15} if "title" in look else {}
+            self.formats[key] = self.book.add_format(made)
+        return self.formats[key]
+
+    def text(self, sheet: str, row: int, column: int, text: str, *look: str) -> None:
+        self.sheets[sheet].write_string(row, column, text, self.format("", *look))
+
+    def formula(
+        self, sheet: str, row: int, column: int, formula: str, number: str, value: float | str, *look: str
+    ) -> None:
+        self.sheets[sheet].write_formula(row, column, formula, self.format(number, *look), value)
+
+    def at(self, sheet: str, key: str, run: int) -> str:
+        """The address of a run's value, usable from any sheet."""
+        name = self.words[sheet].replace("'", "''")
+        return f"'{name}'!${letter(run + 1)}${self.rows[sheet][key] + 1}"
+
+    def heading(self, sheet: str, row: int, label: str) -> None:
+        self.text(sheet, row, 0, label, "head")
+        for run, ledger in enumerate(self.runs):
+            self.text(sheet, row, run + 1, ledger.name, "head")
+        if len(self.runs) > 1:
+            self.text(sheet, row, len(self.runs) + 1, self.words["total"], "head")
+
+    def range(self, run: int, column: str) -> str:
+        """A run's column of the plans' sheet."""
+        at = letter(PLAN_COLUMNS.index(column))
+        first = self.first_plan[run] + 1
+        name = self.words["plans"].replace("'", "''")
+        return f"'{name}'!${at}${first}:${at}${first + len(self.runs[run].plans) - 1}"
+
+    def paid(self, hours: str, found: Callable[[str], str]) -> str:
+        """Hours that are paid: the least at least, whole billing steps, whole reserved blocks; as `paid_seconds`."""
+        paid = f"MAX({hours},{found('minimum')}/3600)"
+        for name in ("step", "block"):
+            size = f"({found(name)}/3600)"
+            paid = f"IF({found(name)}>0,MAX(ROUNDUP({paid}/{size}-{NOISE:.0E},0),1)*{size},{paid})"
+        return paid
+
+
+def letter(column: int) -> str:
+    """0 -> "A"; sheets here have fewer than 26 columns, more runs than that go on with two letters."""
+    return chr(65 + column) if column < 26 else letter(column // 26 - 1) + letter(column % 26)
+
+
+def serial(day: date) -> float:
+    """A day as spreadsheets count them."""
+    return float((day - date(1899, 12, 30)).days)
+
+
+def quoted(text: str) -> str:
+    """Text inside a formula."""
+    return '"' + text.replace('"', '""') + '"'

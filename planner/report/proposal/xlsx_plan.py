@@ -1,0 +1,218 @@
+"""The workbook's sheets of inputs, of the plan chosen and of the plans to choose from."""
+
+from __future__ import annotations
+
+from planner.report.proposal.ledger import DAY_S, HOUR_S, Sums
+from planner.report.proposal.model import Ledger
+from planner.report.proposal.xlsx_book import (
+    DATE,
+    HOURS,
+    MONEY,
+    NUMBER,
+    PERCENT,
+    PLAN_COLUMNS,
+    PRICE,
+    Book,
+    letter,
+    quoted,
+    serial,
+)
+
+
+def plans(book: Book) -> None:
+    """The precomputed plans of every run, below each other; times in seconds, as planner has them."""
+    w, sheet = book.words, book.sheets["plans"]
+    keys = {"price": "price", "p50": "s_p50", "sure": "s_sure", "work": "s_work"} | {
+        name: f"s_{name}" for name in ("minimum", "step", "block")
+    }
+    head = [w[keys.get(name, name)] for name in PLAN_COLUMNS]
+    row = 0
+    for ledger in book.runs:
+        book.text("plans", row, 0, ledger.name, "bold")
+        for column, text in enumerate(head):
+            book.text("plans", row + 1, column, text, "head")
+        row += 2
+        book.first_plan.append(row)
+        for plan in ledger.plans:
+            values = (
+                plan.label, plan.offer, plan.gpu, plan.gpus, plan.usd_per_gpu_hour, plan.time_p50_s,
+                plan.time_confidence_s, plan.work_s, plan.minimum_s, plan.step_s, plan.block_s, plan.batch, plan.layout,
+            )  # fmt: skip
+            for column, value in enumerate(values):
+                if isinstance(value, str):
+                    book.text("plans", row, column, value)
+                else:
+                    form = PRICE if PLAN_COLUMNS[column] == "price" else NUMBER if isinstance(value, int) else HOURS
+                    sheet.write_number(row, column, value, book.format(form))
+            row += 1
+        row += 1
+    for column, wide in enumerate((56, 58, 18, 8, 12, 16, 16, 16, 14, 14, 14, 10, 34)):
+        sheet.set_column(column, column, wide)
+    sheet.freeze_panes(2, 1)
+
+
+def inputs(book: Book) -> None:
+    """What a reader may change: the plan, its price, the start, limits, storage and egress."""
+    w, sheet = book.words, book.sheets["inputs"]
+    book.text("inputs", 0, 0, book.proposal.title, "bold", "title")
+    book.text("inputs", 1, 0, w["hint"])
+    book.heading("inputs", 3, w["run"])
+    keys = (
+        "plan",
+        "price_change",
+        "start",
+        "confidence",
+        "time_limit",
+        "cost_limit",
+        "storage",
+        "egress",
+    )
+    for number, key in enumerate(keys):
+        book.rows["inputs"][key] = 4 + number
+        book.text("inputs", 4 + number, 0, w[key])
+    for run, ledger in enumerate(book.runs):
+        column = run + 1
+        place = book.rows["inputs"]
+        sheet.write_string(place["plan"], column, ledger.plans[0].label, book.format("", "input", "wrap"))
+        sheet.data_validation(
+            place["plan"],
+            column,
+            place["plan"],
+            column,
+            {"validate": "list", "source": "=" + book.range(run, "name")},
+        )
+        sheet.write_number(place["price_change"], column, 0.0, book.format(PERCENT, "input"))
+        sheet.write_number(place["start"], column, serial(ledger.start), book.format(DATE, "input"))
+        sheet.write_number(place["confidence"], column, ledger.confidence, book.format(PERCENT))
+        _optional(
+            book,
+            place["time_limit"],
+            column,
+            None if ledger.time_budget_s is None else ledger.time_budget_s / DAY_S,
+            HOURS,
+        )
+        _optional(book, place["cost_limit"], column, ledger.cost_budget_usd, MONEY)
+        sheet.write_number(
+            place["storage"], column, ledger.storage_usd_per_s * HOUR_S, book.format("#,##0.0000", "input")
+        )
+        sheet.write_number(place["egress"], column, ledger.egress_usd, book.format(MONEY, "input"))
+    sheet.set_column(0, 0, 34)
+    sheet.set_column(1, max(len(book.runs), 1), 44)
+    sheet.set_row(book.rows["inputs"]["plan"], 45)
+
+
+def _optional(book: Book, row: int, column: int, value: float | None, form: str) -> None:
+    """An input that may be empty: then it does not count."""
+    sheet = book.sheets["inputs"]
+    if value is None:
+        sheet.write_blank(row, column, None, book.format(form, "input"))
+    else:
+        sheet.write_number(row, column, value, book.format(form, "input"))
+
+
+def chosen_plan(book: Book) -> None:
+    """The chosen plan of every run: hours, each part of the money, dates and limits, all as formulas."""
+    w, sheet = book.words, book.sheets["proposal"]
+    book.text("proposal", 0, 0, book.proposal.title, "bold", "title")
+    book.text("proposal", 1, 0, book.proposal.words["ui_date"].format(date=book.proposal.day_text))
+    book.heading("proposal", 3, w["run"])
+    keys = (
+        "plan",
+        "offer",
+        "gpus",
+        "price",
+        "price_used",
+        "hours",
+        "hours_sure",
+        "work_hours",
+        "paid",
+        "paid_sure",
+    )
+    money = ("compute", "failures", "rounding", "storage_usd", "egress_usd", "total_p50", "reserve", "total_sure")
+    ends = ("end", "end_sure", "keeps_time", "keeps_cost")
+    for number, key in enumerate((*keys, *money, *ends)):
+        book.rows["proposal"][key] = 4 + number
+        look = ("bold", "top") if key in ("total_p50", "total_sure") else ()
+        book.text("proposal", 4 + number, 0, w[key], *look)
+    for run, ledger in enumerate(book.runs):
+        _run_column(book, run, ledger, book.chosen[run])
+    if len(book.runs) > 1:
+        last = letter(len(book.runs))
+        for key in money:
+            row = book.rows["proposal"][key]
+            value = sum(_money(total)[key] for total in book.chosen)
+            look = ("bold", "top") if key in ("total_p50", "total_sure") else ()
+            book.formula("proposal", row, len(book.runs) + 1, f"=SUM(B{row + 1}:{last}{row + 1})", MONEY, value, *look)
+    sheet.set_column(0, 0, 36)
+    sheet.set_column(1, len(book.runs) + 1, 44 if len(book.runs) == 1 else 30)
+    sheet.set_row(4, 45)
+    sheet.freeze_panes(4, 1)
+
+
+def _run_column(book: Book, run: int, ledger: Ledger, total: Sums) -> None:
+    """One run's formulas, each with planner's value."""
+    plan, column = ledger.plans[0], run + 1
+
+    def at(key: str) -> str:
+        return f"{letter(column)}{book.rows['proposal'][key] + 1}"
+
+    def given(key: str) -> str:
+        return book.at("inputs", key, run)
+
+    def looked_up(name: str) -> str:
+        # By the number that a label begins with: a search for the label would take its * and ? as wild cards.
+        return f'INDEX({book.range(run, name)},VALUE(LEFT({given("plan")},FIND(".",{given("plan")})-1)))'
+
+    def put(key: str, formula: str, form: str, value: float | str, *look: str) -> None:
+        book.formula("proposal", book.rows["proposal"][key], column, "=" + formula, form, value, *look)
+
+    put("plan", given("plan"), "", plan.label, "wrap")
+    put("offer", looked_up("offer"), "", plan.offer, "wrap")
+    put("gpus", looked_up("gpus"), NUMBER, plan.gpus)
+    put("price", looked_up("price"), PRICE, plan.usd_per_gpu_hour)
+    put("price_used", f"{at('price')}*(1+{given('price_change')})", PRICE, plan.usd_per_gpu_hour)
+    put("hours", f"{looked_up('p50')}/3600", HOURS, plan.time_p50_s / HOUR_S)
+    put("hours_sure", f"{looked_up('sure')}/3600", HOURS, plan.time_confidence_s / HOUR_S)
+    put("work_hours", f"{looked_up('work')}/3600", HOURS, plan.work_s / HOUR_S)
+    put("paid", book.paid(at("hours"), looked_up), HOURS, total.paid_s / HOUR_S)
+    put("paid_sure", book.paid(at("hours_sure"), looked_up), HOURS, total.paid_sure_s / HOUR_S)
+    rate = f"{at('price_used')}*{at('gpus')}"
+    put("compute", f"{rate}*{at('work_hours')}", MONEY, total.compute)
+    put("failures", f"{rate}*({at('hours')}-{at('work_hours')})", MONEY, total.failures)
+    put("rounding", f"{rate}*({at('paid')}-{at('hours')})", MONEY, total.rounding)
+    put("storage_usd", f"{given('storage')}*{at('hours')}", MONEY, total.storage)
+    put("egress_usd", given("egress"), MONEY, total.egress)
+    put("total_p50", f"SUM({at('compute')}:{at('egress_usd')})", MONEY, total.total, "bold", "top")
+    put("reserve", f"{at('total_sure')}-{at('total_p50')}", MONEY, total.reserve)
+    sure = f"{rate}*{at('paid_sure')}+{given('storage')}*{at('hours_sure')}+{given('egress')}"
+    put("total_sure", sure, MONEY, total.total_sure, "bold", "top")
+    start = serial(ledger.start)
+    put("end", f"{given('start')}+{at('hours')}/24", DATE, start + plan.time_p50_s / DAY_S)
+    put("end_sure", f"{given('start')}+{at('hours_sure')}/24", DATE, start + plan.time_confidence_s / DAY_S)
+    yes, no, none = (quoted(book.words[key]) for key in ("yes", "no", "no_limit"))
+    for key, limit, value, found, most in (
+        (
+            "keeps_time",
+            "time_limit",
+            f"{at('hours_sure')}/24",
+            plan.time_confidence_s / DAY_S,
+            None if ledger.time_budget_s is None else ledger.time_budget_s / DAY_S,
+        ),
+        ("keeps_cost", "cost_limit", at("total_sure"), total.total_sure, ledger.cost_budget_usd),
+    ):
+        text = book.words["no_limit"] if most is None else book.words["yes" if found <= most else "no"]
+        put(key, f'IF({given(limit)}="",{none},IF({value}<={given(limit)},{yes},{no}))', "", text)
+
+
+def _money(total: Sums) -> dict[str, float]:
+    """The rows of the proposal's sheet that are added up over runs."""
+    return {
+        "compute": total.compute,
+        "failures": total.failures,
+        "rounding": total.rounding,
+        "storage_usd": total.storage,
+        "egress_usd": total.egress,
+        "total_p50": total.total,
+        "reserve": total.reserve,
+        "total_sure": total.total_sure,
+    }
