@@ -1,0 +1,1 @@
+"""`planner sweep`: a grid of variations of one scenario in one table."""

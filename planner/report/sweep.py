@@ -1,0 +1,1 @@
+"""A sweep's table as a person reads it, as files (CSV, JSON, Parquet) and as a chart."""
