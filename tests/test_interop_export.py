@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from interop_plans import answer, without_plan
 
 from planner.interop.export_megatron import pipeline_layout
@@ -275,3 +277,47 @@ def test_a_plan_that_does_not_say_its_model_asks_for_the_scenario():
     with pytest.raises(PlannerError, match="--scenario FILE"):
         export_files(saved, "neox")
     assert export_files(saved, "neox", answer().trained) == export_files(answer(), "neox")
+
+
+DIVISORS = st.sampled_from([1, 2, 4])
+
+
+@settings(max_examples=60)
+@given(
+    model=st.sampled_from(["gpt3-13b", "llama2-7b", "llama3-8b", "pythia-2.8b"]),
+    tp=DIVISORS,
+    pp=DIVISORS,
+    dp=st.sampled_from([8, 16, 24]),
+    micro_batch=st.integers(1, 8),
+    grad_accum=st.integers(1, 64),
+    zero_stage=st.integers(0, 3),
+    recompute=st.sampled_from(["none", "full"]),
+    target=st.sampled_from(["neox", "megatron"]),
+    vpp=DIVISORS,
+    cp=DIVISORS,
+)
+def test_any_plan_is_exported_as_itself_or_refused(tmp_path_factory, model, target, vpp, cp, **layout):
+    """Either the tool cannot run it, and that is said, or the files mean the plan."""
+    if target == "megatron":
+        layout |= {"vpp": vpp if layout["pp"] > 1 else 1, "cp": cp}
+    saved = answer(model, {"neox": "gpt-neox"}.get(target, target), **layout)
+    try:
+        files, _ = export_files(saved, target)
+    except PlannerError as error:
+        if "has no" in str(error):
+            return
+        raise
+    folder = tmp_path_factory.mktemp("out")
+    write_files(folder, files)
+    names = ["train.sh"] if target == "megatron" else ["run.yml", "paths.yml"]
+    same_run(import_files([folder / name for name in names]), saved, tuple(layout.keys() - {"grad_accum"}))
+
+
+@pytest.mark.parametrize("framework", ["gpt-neox", "megatron", "fsdp"])
+def test_skypilot_itself_takes_the_task(tmp_path, framework, monkeypatch):
+    sky = pytest.importorskip("sky", reason="SkyPilot is too heavy to be installed for every test run")
+    written(tmp_path, answer("gpt-neox-20b" if framework == "gpt-neox" else "llama3-8b", framework), "skypilot")
+    monkeypatch.chdir(tmp_path)
+    task = sky.Task.from_yaml("task.yaml")
+    (resources,) = task.resources
+    assert (task.num_nodes, resources.accelerators) == (12, {"A100": 8})

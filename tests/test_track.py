@@ -148,6 +148,14 @@ def test_what_differs_from_the_plan_is_said(tmp_path):
     assert "begins after iteration 100" in said
 
 
+def test_epochs_count_the_samples_that_the_log_says(tmp_path):
+    ramped = [
+        text.replace("| elapsed", f"| consumed samples: {n * 1280:12d} | elapsed")
+        for n, text in enumerate(run(), start=1)
+    ]
+    assert tracked(tmp_path, ramped, plan_of()).epochs_done == pytest.approx(0.5)  # a ramp has seen half as many
+
+
 def test_a_finished_run_has_no_range_left(tmp_path):
     now = tracked(tmp_path, run(1000), plan_of())
     assert now.status == "finished"
@@ -277,6 +285,16 @@ def test_what_is_no_measurement_is_refused(tmp_path, lines, saved, sentence):
     with pytest.raises(PlannerError) as error:
         training_log_measurement(written(tmp_path, lines()), saved())
     assert sentence in str(error.value)
+
+
+def test_following_ends_with_the_run(tmp_path, planner):
+    saved = tmp_path / "plan.json"
+    saved.write_text(plan_of().to_json())
+    log = written(tmp_path, run(1000))
+    assert "(finished)" in planner("track", saved, "--log", log, "--follow").out
+    told = planner("track", saved, "--log", log, "--follow", "--json").out
+    assert [json.loads(text)["status"] for text in told.splitlines()] == ["finished"]
+    assert planner("track", saved, "--log", tmp_path / "none.log", "--follow").code == 2
 
 
 @pytest.mark.parametrize("upto", [0, 10, 500, 1000])

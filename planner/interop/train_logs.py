@@ -28,6 +28,7 @@ _ANSI = re.compile(rb"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,25
 _TIME = re.compile(rb"(20\d\d)-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6}))?")
 _SAMPLES_PER_S = re.compile(rb"samples/sec: {0,20}(\d{1,12}(?:\.\d{1,9})?)")
 _BATCH = re.compile(rb"global batch size: {0,20}(\d{1,12})")
+_CONSUMED = re.compile(rb"consumed samples: {0,20}(\d{1,15}) ")
 _TFLOPS = re.compile(
     rb"(?:approx flops per GPU: {0,20}(\d{1,6}(?:\.\d+)?)TFLOPS|TFLOP/s/GPU\): {0,20}(\d{1,6}(?:\.\d+)?))"
 )
@@ -144,6 +145,7 @@ class LogReader:
             total=int(found.total[keep][-1]),
             batch=_batch_of(last, float(steps[-1])),
             tflops=_first_number(_TFLOPS, last),
+            samples=_whole(_first_number(_CONSUMED, last)),
         )
 
     def _order(
@@ -282,6 +284,10 @@ def _batch_of(line: bytes, step_s: float) -> int | None:
     rate = _first_number(_SAMPLES_PER_S, line)
     batch = round(rate * step_s) if rate else 0
     return batch if 0 < batch < 10**9 else None
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else int(number)
 
 
 def _first_number(pattern: re.Pattern[bytes], line: bytes) -> float | None:

@@ -122,7 +122,8 @@ def progress(state: TrackState, plan: Plan, goal: Goal | None = None) -> Progres
     cost = Quantiles(time.p10 * usd_per_s, time.p50 * usd_per_s, time.p90 * usd_per_s)
     batch = state.batch or plan.global_batch
     per_epoch = plan.tokens / plan.epochs if plan.epochs else None
-    epochs_done = state.iteration * batch * plan.seq_length / per_epoch if per_epoch else None
+    seen = state.samples if state.samples is not None else state.iteration * batch
+    epochs_done = seen * plan.seq_length / per_epoch if per_epoch else None
     finishes: tuple[str, ...] | None = None
     if math.isfinite(state.last_wall_s):
         ends = [moment(state.last_wall_s + s) for s in (remaining.p10, remaining.p50, remaining.p90)]

@@ -34,6 +34,7 @@ class Records:
     total: int | None = None  # iterations of the run, as the log says
     batch: int | None = None  # sequences an iteration, as the log says
     tflops: float | None = None  # TFLOP/s per GPU, as the log says
+    samples: int | None = None  # sequences seen after the last record, as the log says
 
     def __len__(self) -> int:
         return len(self.iteration)
@@ -52,6 +53,7 @@ class TrackState:
     total: int | None = None
     batch: int | None = None
     tflops: float | None = None
+    samples: int | None = None
     records: int = 0
     starts: int = 0
     lost_iterations: int = 0
@@ -78,6 +80,7 @@ class TrackState:
         self.total = records.total if records.total is not None else self.total
         self.batch = records.batch if records.batch is not None else self.batch
         self.tflops = records.tflops if records.tflops is not None else self.tflops
+        self.samples = records.samples if len(records) else self.samples
         cuts = np.flatnonzero(records.restart)
         edges = [0, *cuts[cuts > 0].tolist(), len(records)]
         for begin, end in pairwise(edges):
