@@ -45,6 +45,7 @@ class OfferRef:
     date_kind: str = ""
     source: str = ""
     quality: str = ""
+    usd_per_gpu_hour_range: tuple[float, float] | None = None  # spot: least and most over zones
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.catalog.bill import paid_gpu_hours
+from planner.catalog.types import Hardware, Offer
+from planner.risk.completion import Hazard, completion
+from planner.risk.simulation import SimulatedRun, simulate
 from planner.scenario import Terms
 from planner.search.money import Costs, PaidTime, paid_time
+from planner.search.prices import plan_cost
 
 CELL = np.array([0])
 spans = st.sampled_from([0.0, 60.0, 3600.0, 86_400.0])
@@ -46,3 +50,23 @@ def test_an_offers_own_terms_come_before_the_scenarios():
     terms = Terms(billing_step_s=3600.0, minimum_time_s=7200.0)
     assert paid_time(terms, {"billing_step_s": 1.0}) == PaidTime(7200.0, 1.0, 0.0)
     assert paid_time(terms, {}) == PaidTime(7200.0, 3600.0, 0.0)
+
+
+def spot(low: float, high: float) -> Offer:
+    hardware = Hardware("g", 8, 8, 450.0, 3200.0, "infiniband")
+    return Offer("c", "i", "r", "spot", "g", hardware, (low + high) / 2, (low, high), None, None, "exact", "", "", "A")
+
+
+def test_a_spot_plan_costs_what_drawing_time_and_zone_says():
+    low, high = np.array([0.05]), np.array([0.08])
+    none = np.zeros(1)
+    hazard = Hazard(np.array([2e-6]), np.array([900.0]), none, none, np.array([60.0]), np.array([7200.0]))
+    runs = completion(np.array([5e5]), low, high, hazard)
+    price = plan_cost(costs(PaidTime()), runs, 0, spot(1.0, 2.0), 64)
+    drawn = simulate(SimulatedRun(5e5, 0.05, 0.08, 2e-6, 900.0, 0.0, 0.0, 60.0, 7200.0), 100_000, 1).time_s
+    paid = drawn / 3600 * 64 * np.random.default_rng(2).uniform(1.0, 2.0, len(drawn))
+    for p in (0.1, 0.5, 0.9):
+        assert price.quantile(p) == pytest.approx(np.quantile(paid, p), rel=0.01)
+    usd, time_s = float(np.quantile(paid, 0.7)), float(np.quantile(drawn, 0.6))
+    assert price.probability(usd) == pytest.approx(0.7, abs=0.01)
+    assert price.probability(usd, time_s) == pytest.approx(np.mean((paid <= usd) & (drawn <= time_s)), abs=0.01)

@@ -15,7 +15,9 @@ from planner.performance.intervals import basis
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.steptime import step_time
 from planner.plan import EpochSchedule, Layout, MemoryGiB, OfferRef, Plan, Plausibility, Quantiles
+from planner.scenario import Budget
 from planner.search.clock import DECILE
+from planner.search.prices import PlanCost, plan_cost
 from planner.search.problem import Problem
 from planner.search.reliability import reliability
 from planner.search.run import FORWARD_SHARE
@@ -28,6 +30,10 @@ from planner.workload.learning import CriticalBatch, batch_remark, learning_rema
 PROBABILITY_BASIS = (
     "Step time by the spread of the prediction, one draw a run; interruptions, restarts and checkpoints as a renewal"
     " process; one outcome decides time and cost."
+)
+PRICE_BASIS = (
+    " The spot price is spread evenly over its zones in this plan's cost; the search took their middle, and preemptions"
+    " and the wait for a node by their means."
 )
 FLOPS_CONVENTION = (
     "Matrix multiplications only, two FLOPs a multiply-add, attention over the keys a causal mask leaves, backward"
@@ -76,14 +82,15 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
     runs = watch.completion(np.array([seconds]), np.array([cell]))
     gpus, batch = int(problem.gpus[cell]), pick.batch
     time = Quantiles(*(float(runs.quantile(p)[0]) for p in (0.1, 0.5, 0.9)))
-    rate, at = np.array([offer.usd_per_gpu_hour * gpus]), np.array([cell])
-    cost = Quantiles(*(float(problem.costs.usd(rate, np.array([t]), at)[0]) for t in (time.p10, time.p50, time.p90)))
+    rate = np.array([offer.usd_per_gpu_hour * gpus])
+    price = plan_cost(problem.costs, runs, cell, offer, gpus)
+    cost = price.quantiles()
     tokens_a_step = batch * setting.seq_length / gpus
     scale = float(step.total_s[0])
     budget = problem.scenario.budget
     p_time = None if budget.time_s is None else float(runs.probability(budget.time_s)[0])
-    affordable = None if budget.cost_usd is None else problem.costs.affordable_s(float(rate[0]), budget.cost_usd, cell)
-    p_cost = None if affordable is None else float(runs.probability(affordable)[0])
+    p_cost = None if budget.cost_usd is None else price.probability(budget.cost_usd)
+    p_both = p_time if budget.cost_usd is None else price.probability(budget.cost_usd, budget.time_s or math.inf)
     steps = problem.run.steps(np.array([batch]))
     iterations = int(steps[0])
     stands_on, ids = basis(setting, gpus, problem.calibration)
@@ -125,7 +132,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         cost_usd=cost,
         p_within_time=p_time,
         p_within_cost=p_cost,
-        p_within_both=_both(p_time, p_cost),
+        p_within_both=p_both,
         critical_batch=critical.sequences(setting.seq_length),
         basis=stands_on,
         measurements=tuple(ids),
@@ -135,7 +142,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         leftover_samples=None if left is None else int(left[0]),
         confidence=budget.confidence,
         within_budget=within_budget(problem, pick, rate),
-        probability_basis=PROBABILITY_BASIS if budget.time_s is not None or budget.cost_usd is not None else "",
+        probability_basis=_probability_basis(budget, price),
         flops_convention=FLOPS_CONVENTION,
         critical_batch_remark=_critical_remark(critical, batch, setting.seq_length),
         learning=(
@@ -149,6 +156,12 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         reliability=reliability(problem, pick, runs, time, cost),
     )
     return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(problem, plan))
+
+
+def _probability_basis(budget: Budget, price: PlanCost) -> str:
+    if budget.time_s is None and budget.cost_usd is None:
+        return ""
+    return PROBABILITY_BASIS + (PRICE_BASIS if price.spread else "")
 
 
 def within_budget(problem: Problem, pick: Pick, usd_per_hour: FloatArray) -> bool | None:
@@ -218,6 +231,7 @@ def _offer_ref(offer: Offer) -> OfferRef:
         date_kind=offer.date_kind,
         source=offer.source,
         quality=offer.quality,
+        usd_per_gpu_hour_range=offer.usd_per_gpu_hour_range,
     )
 
 
@@ -243,12 +257,6 @@ def _critical_remark(critical: CriticalBatch, batch: int, seq_length: int) -> st
         f" {critical.source}{', extrapolated' if critical.extrapolated else ''}); the plan's batch is"
         f" {format_percent(batch / critical.sequences(seq_length))} of it"
     )
-
-
-def _both(p_time: float | None, p_cost: float | None) -> float | None:
-    """One draw decides both: the likelier limit holds whenever the less likely one does."""
-    given = [p for p in (p_time, p_cost) if p is not None]
-    return min(given) if given else None
 
 
 def _plausibility(setting: Setting, plan: Plan) -> Plausibility:
