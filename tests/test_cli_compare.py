@@ -31,7 +31,7 @@ def test_saved_plans_and_scenarios_stand_side_by_side(planner, tmp_path):
     planner("optimize", PINNED, "--quiet", "-o", saved)
     ran = planner("compare", saved, PINNED)
     assert ran.code == 0, ran.err
-    assert "GPT-NeoX-20B as trained (2)" in " ".join(ran.out.split())
+    assert "trained (2)" in " ".join(ran.out.split())
 
 
 def test_an_infeasible_side_is_shown_as_such(planner, tmp_path):
