@@ -65,6 +65,22 @@ class BatchSpace:
             found = np.maximum((below - 1) // step - above // step, 0)
         return np.where(self._divides(cut), found, 0)
 
+    def all(self, cut: IntArray) -> tuple[IntArray, IntArray]:
+        """Every allowed batch that each `cut` divides: (index into `cut`, batch), by index, then batch."""
+        if self.values:
+            ok = self._divides(cut)
+            pairs = [(np.flatnonzero(ok & (value % cut == 0)), value) for value in reversed(self.values)]
+            which = np.concatenate([at for at, _ in pairs])
+            batch = np.concatenate([np.full(len(at), value) for at, value in pairs])
+            order = np.argsort(which, kind="stable")
+            return which[order], batch[order]
+        step = np.lcm(cut, self.multiple_of)
+        first = -(-self.low // step) * step
+        count = np.where(self._divides(cut), np.maximum((self.high - first) // step + 1, 0), 0)
+        which = np.repeat(np.arange(len(cut)), count)
+        nth = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
+        return which, first[which] + nth * step[which]
+
     def _divides(self, cut: IntArray) -> BoolArray:
         if not self.must_divide:
             return np.ones(cut.shape, dtype=bool)

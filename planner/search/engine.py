@@ -6,7 +6,7 @@ fastest layout of a cell (hardware, framework, GPU count) is its best at every q
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -142,9 +142,9 @@ class Site:
         # Rows are first held against the least over all micro-batches, looked up by bubble share a sequence.
         self.grid = np.concatenate([[0.0], 2.0 ** np.arange(-16, 8, 0.25)])
         cost = self.per_sequence[:, :, None] * (1.0 + self.starts[:, None] * self.grid)
-        self.least = cost.min(axis=1) if intervals else np.full((kernels, len(self.grid)), np.inf)
+        self.least = np.minimum.accumulate(cost, axis=1)  # entry i: over the intervals up to i
         widths = table.tp * table.cp
-        self.floor = float((self.least[table.kernel, 0] * widths).min()) if len(table) and intervals else np.inf
+        self.floor = float((self.least[table.kernel, -1, 0] * widths).min()) if len(table) and intervals else np.inf
 
     def floor_s(self, gpus: IntArray, factor: FloatArray) -> FloatArray:
         """Seconds that no run on so many GPUs undercuts, (n,); `factor` is the calibration's there."""
@@ -156,37 +156,32 @@ class Site:
         branch = _Branch(self, gpus, limits, tighten)
         return branch.run(), branch.tally
 
-    def everything(self, gpus: int) -> Found:
-        """Every candidate on `gpus` that fits in memory, evaluated; in the order of the table."""
+    def everything(self, gpus: int) -> Iterator[Found]:
+        """Every candidate on `gpus` that fits in memory, evaluated, in parts that stay in cache."""
         row, dp = self.table.on(gpus, self.dp, self.batches)
-        parts = [_nothing()]
-        for at in range(0, len(row), 1024):
-            parts += self._cut_every_way(row[at : at + 1024], dp[at : at + 1024])
-        return Found.join(parts)
-
-    def _cut_every_way(self, row: IntArray, dp: IntArray) -> list[Found]:
         unit = dp * self.table.group[row]
+        ways = np.cumsum(self.batches.ways(unit))
+        begin = 0
+        while begin < len(row):
+            done = ways[begin - 1] if begin else 0
+            end = max(begin + 1, int(np.searchsorted(ways, done + SLICE)))
+            yield from self._cut_every_way(row[begin:end], dp[begin:end], unit[begin:end])
+            begin = end
+
+    def _cut_every_way(self, row: IntArray, dp: IntArray, unit: IntArray) -> Iterator[Found]:
+        """These rows with every micro-batch and every batch, those that fit, evaluated."""
         most = self.batches.high // unit
         which = np.repeat(np.arange(len(row)), most)
         micro = np.arange(len(which)) - np.repeat(np.cumsum(most) - most, most) + 1
         keep = self.batches.allows_micro(micro)
         which, micro = which[keep], micro[keep]
-        cut = micro * unit[which]
-        batch = self.batches.edge(cut, smallest=False)
-        parts = []
-        while len(which):
-            alive = batch > 0
-            which, micro, cut, batch = which[alive], micro[alive], cut[alive], batch[alive]
-            for at in range(0, len(which), SLICE):
-                s = slice(at, at + SLICE)
-                r, d, b, m = row[which[s]], dp[which[s]], batch[s], micro[s]
-                base, slope = self.memory_line(r, d, b // (m * d))
-                fits = base + slope * m <= self.physics.capacity_gib
-                parts.append(
-                    self.evaluate(np.zeros(int(fits.sum()), dtype=np.int64), r[fits], d[fits], m[fits], b[fits])
-                )
-            batch = self.batches.next(cut, batch)
-        return parts
+        pair, batch = self.batches.all(micro * unit[which])
+        for at in range(0, len(pair), SLICE):
+            s = pair[at : at + SLICE]
+            r, d, m, b = row[which[s]], dp[which[s]], micro[s], batch[at : at + SLICE]
+            base, slope = self.memory_line(r, d, b // (m * d))
+            fits = base + slope * m <= self.physics.capacity_gib
+            yield self.evaluate(np.zeros(int(fits.sum()), dtype=np.int64), r[fits], d[fits], m[fits], b[fits])
 
     def memory_line(self, row: IntArray, dp: IntArray, grad_accum: IntArray) -> tuple[FloatArray, FloatArray]:
         """Memory of these rows in GiB = first + second x micro_batch, each (n,)."""
@@ -282,7 +277,8 @@ class _Branch:
         self.ways = site.batches.ways(self.unit)
         self._keep(self.ways > 0)
         place = np.searchsorted(site.grid, self.bubble_share, side="right") - 1
-        bound = self.scale * site.least[site.table.kernel[self.row], place]
+        last = np.searchsorted(site.starts, site.batches.high // self.unit, side="right") - 1
+        bound = self.scale * site.least[site.table.kernel[self.row], last, place]
         slow = bound > self.limits.least_s[self.cell]
         self.tally.slow(self.cell[slow], bound[slow], self.ways[slow], self.limits)
         self._keep(~slow)
@@ -307,7 +303,8 @@ class _Branch:
         room = self.site.physics.capacity_gib - base
         with np.errstate(divide="ignore", invalid="ignore"):
             most = np.where(slope > 0, np.floor(room / slope * (1.0 + 1e-12) + 1e-9), np.where(room >= 0, np.inf, 0))
-        most = np.clip(most, 0, self.site.batches.high).astype(np.int64)
+        unit = self.unit if at is None else self.unit[at]
+        most = np.clip(most, 0, self.site.batches.high // unit).astype(np.int64)
         return most - (base + slope * most > self.site.physics.capacity_gib)
 
     def _intervals(self) -> tuple[IntArray, IntArray, FloatArray]:

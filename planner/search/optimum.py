@@ -16,7 +16,7 @@ from planner.scenario import Scenario
 from planner.search.binding import bindings, warnings_of
 from planner.search.choose import choose, undominated
 from planner.search.clock import DECILE
-from planner.search.engine import MEMORY, Limits, Site, Tally, complexity, first_of_each
+from planner.search.engine import MEMORY, Found, Limits, Site, Tally, complexity, first_of_each
 from planner.search.goals import DEARER, Goal, View, aiming_at, find, objective_goal, order_keys
 from planner.search.infeasible import what_would_do
 from planner.search.plans import Pick, fastest_of, make_plan
@@ -111,11 +111,16 @@ def evaluate_everything(problem: Problem, tally: Tally) -> None:
     """Every candidate of every cell, without a bound: afterwards each cell's best is exact."""
     for cell in range(len(problem)):
         site = problem.site(int(problem.pool[cell]))
-        found = site.everything(int(problem.gpus[cell]))
-        tally.evaluated[cell] = len(found.row)
-        tally.pruned[MEMORY][cell] = int(problem.space[cell]) - len(found.row)
-        if len(found.row):
-            problem.keep(np.array([cell]), found.take(first_of_each(found, site.table)), np.array([np.inf]))
+        best: Found | None = None
+        count = 0
+        for found in site.everything(int(problem.gpus[cell])):
+            count += len(found.row)
+            known = found if best is None else Found.join([best, found.take(found.seconds <= best.seconds.min())])
+            best = known.take(first_of_each(known, site.table)) if len(known.row) else best
+        tally.evaluated[cell] = count
+        tally.pruned[MEMORY][cell] = int(problem.space[cell]) - count
+        if best is not None:
+            problem.keep(np.array([cell]), best, np.array([np.inf]))
         problem.bound_s[cell] = problem.best_s[cell]
         problem.exact[cell] = True
 
