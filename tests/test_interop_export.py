@@ -282,7 +282,7 @@ def test_a_plan_that_does_not_say_its_model_asks_for_the_scenario():
 DIVISORS = st.sampled_from([1, 2, 4])
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     model=st.sampled_from(["gpt3-13b", "llama2-7b", "llama3-8b", "pythia-2.8b"]),
     tp=DIVISORS,

@@ -177,7 +177,7 @@ def reference(data):
     return rows
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.lists(PIECES, max_size=12), st.integers(0, 400))
 def test_array_reading_finds_what_plain_reading_finds(pieces, distance):
     from planner.interop.log_lines import PAD, find_records
@@ -199,7 +199,7 @@ def test_any_log_in_any_pieces_is_read_without_a_fault(pieces, cuts):
     assert np.isfinite(state.logged_s)
 
 
-@settings(max_examples=100)
+@settings(max_examples=80)
 @given(
     st.binary(max_size=400),
     st.sampled_from([b"", b"step,time\n", b'{"step": 1, "time": 5}\n', b"iteration,step_time_s\n1,2\n"]),

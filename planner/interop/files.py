@@ -16,7 +16,7 @@ import yaml
 
 from planner.units import PlannerError
 
-MAX_CONFIG_BYTES = 2 << 20  # the largest published config is some 20 kB
+MAX_CONFIG_BYTES = 512 << 10  # the largest published config is some 20 kB
 MAX_DEPTH = 64
 MAX_COMMAS = 16  # missing commas put right in one file
 _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -45,7 +45,9 @@ def read_text(path: Path, limit: int = MAX_CONFIG_BYTES) -> str:
         reason = getattr(error, "strerror", None) or "not a file name"
         raise PlannerError(f"{name} cannot be read: {reason}.") from None
     if len(data) > limit:
-        raise PlannerError(f"{name} is larger than {limit >> 20} MiB, which no configuration is; is it the right file?")
+        raise PlannerError(
+            f"{name} is larger than {limit >> 10:,} KiB, which no configuration is; is it the right file?"
+        )
     if b"\x00" in data:
         raise PlannerError(f"{name} holds NUL bytes: it is a binary file, not a configuration.")
     try:
@@ -56,12 +58,16 @@ def read_text(path: Path, limit: int = MAX_CONFIG_BYTES) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One parsed file: its values, the line of each top-level key, and what had to be put right to read it."""
+    """One parsed file: its values, the line of each top-level key, and what had to be put right to read it.
+
+    With `text`, a key that `lines` lacks is looked for where its name first stands.
+    """
 
     path: Path
     values: Mapping[str, Any]
     lines: Mapping[str, int]
     repairs: tuple[str, ...] = ()
+    text: str = ""
 
     @property
     def name(self) -> str:
@@ -70,11 +76,14 @@ class Document:
     def where(self, key: str) -> str:
         """`20B.yml:21` for a top-level key."""
         line = self.lines.get(key)
+        at = self.text.find(f'"{key}"') if line is None else -1
+        if at >= 0:
+            line = self.text.count("\n", 0, at) + 1
         return self.name if line is None else f"{self.name}:{line}"
 
 
 def read_json(path: Path) -> Document:
-    """A JSON object. Lines are those where a key first stands."""
+    """A JSON object."""
     text = read_text(path)
     name = shown(path, 200)
     try:
@@ -85,13 +94,7 @@ def read_json(path: Path) -> Document:
         raise PlannerError(f"{name} is not a configuration: {_reason(error)}.") from None
     if not isinstance(values, dict):
         raise PlannerError(f"{name} holds no JSON object; a config.json is one {{…}} of keys and values.")
-    lines = {key: _line_of(text, key) for key in values}
-    return Document(path, values, {key: line for key, line in lines.items() if line})
-
-
-def _line_of(text: str, key: str) -> int:
-    at = text.find(f'"{key}"')
-    return 0 if at < 0 else text.count("\n", 0, at) + 1
+    return Document(path, values, {}, text=text)
 
 
 def read_yaml(path: Path) -> Document:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -113,21 +114,20 @@ class Table:
         return None
 
     def _mappings(self, data: bytes, whole: bool) -> Iterator[Mapping[str, object]]:
-        lines = data.split(b"\n")
         if self.header:
-            text = (line[:_LONGEST].decode("utf-8", "replace").replace("\0", "") for line in lines)
-            yield from self._csv(text, whole or data.endswith(b"\n"), len(lines))
+            yield from self._csv(data, whole)
             return
-        for line in lines:
+        for line in io.BytesIO(data):
             row = _json_object(line)
             if row is not None:
                 yield row
             elif line.strip():
                 self.refused += 1
 
-    def _csv(self, lines: Iterable[str], whole: bool, count: int) -> Iterator[Mapping[str, object]]:
-        for at, line in enumerate(lines):
-            if not line.strip() or (at == count - 1 and not whole):
+    def _csv(self, data: bytes, whole: bool) -> Iterator[Mapping[str, object]]:
+        for raw in io.BytesIO(data):
+            line = raw[:_LONGEST].decode("utf-8", "replace").replace("\0", "").rstrip("\r\n")
+            if not line.strip() or not (whole or raw.endswith(b"\n")):
                 continue  # a cut last line may end within a number
             try:
                 cells = next(csv.reader([line]), [])

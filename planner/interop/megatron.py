@@ -351,7 +351,7 @@ def _laid_out(a: Arguments, layers: int, pp: int) -> int:
     """Virtual stages of `--pipeline-model-parallel-layout`: `|` ends a stage, t is a layer, `*n` repeats."""
     text = a.text("pipeline-model-parallel-layout", "").replace(" ", "").replace(",", "")
     for pattern in (r"\(([^()]{1,2000})\)\*(\d{1,4})", r"([A-Za-z|])\*(\d{1,4})"):
-        while (found := re.search(pattern, text)) and len(text) < 20_000:
+        while (found := re.search(pattern, text)) and len(found[1]) * int(found[2]) + len(text) < 20_000:
             text = text[: found.start()] + found[1] * int(found[2]) + text[found.end() :]
     stages = text.count("|") + 1
     if stages % pp or text.count("t") != layers:

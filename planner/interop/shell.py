@@ -13,17 +13,23 @@ from dataclasses import dataclass, field
 
 from planner.units import PlannerError
 
+# Every repetition that could fail far away is bounded, so that reading stays linear in the text.
 _TOKEN = re.compile(
     r"""(?P<space>[ \t]+)|(?P<join>\\\n)|(?P<end>[\n;&|]+)|(?P<open>[()])|(?P<redirect>[<>]+)"""
-    r"""|(?P<word>(?:\$\(\([^\n]*?\)\)|\$\([^()\n]*\)|`[^`]*`|\$\{[^}\n]*\}|'[^']*'|"(?:\\.|[^"\\])*"|\\[^\n]|[^\s'"\\;&|()<>`])+)"""
+    r"""|(?P<word>(?:\$\(\([^\n]{0,200}?\)\)|\$\([^()\n]{0,200}\)|`[^`\n]{0,200}`|\$\{[^}\n]{0,200}\}"""
+    r"""|'[^']*'|"(?:\\.|[^"\\])*"|\\[^\n]|[^\s'"\\;&|()<>`])+)"""
     r"""|(?P<other>.)""",
     re.DOTALL,
 )
 _ASSIGN = re.compile(r"([A-Za-z_]\w*)(\+?)=(.*)", re.DOTALL)
-_NAME = re.compile(r"\$\{([A-Za-z_]\w*)(?:\[[@*]\])?(?::?[-=](.*?))?\}|\$([A-Za-z_]\w*)", re.DOTALL)
-_ARITHMETIC = re.compile(r"\$\(\((.*?)\)\)", re.DOTALL)
-_PIECE = re.compile(r"""\$\{[^}]*\}|\$\(\(.*?\)\)|'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^'"\\]+|['"\\]""", re.DOTALL)
+_NAME = re.compile(r"\$\{([A-Za-z_]\w*)(?:\[[@*]\])?(?::?[-=]([^}]{0,200}))?\}|\$([A-Za-z_]\w*)")
+_ARITHMETIC = re.compile(r"\$\(\((.{0,200}?)\)\)", re.DOTALL)
+_PIECE = re.compile(
+    r"""\$\{[^}]{0,200}\}|\$\(\(.{0,200}?\)\)|'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^'"\\$]+|['"\\$]""", re.DOTALL
+)
+_DECLARING = ("export", "local", "readonly", "declare")
 _MAX_VALUE = 100_000  # characters of one variable: `A=$A$A` repeated must not grow
+_MAX_TOTAL = 4_000_000  # characters of all values and words together
 _MAX_WORDS = 20_000
 
 
@@ -34,6 +40,7 @@ class Script:
     commands: list[list[str]] = field(default_factory=list)
     variables: dict[str, list[str]] = field(default_factory=dict)
     words: int = 0
+    characters: int = 0
 
 
 def read_script(text: str, name: str) -> Script:
@@ -47,21 +54,26 @@ def read_script(text: str, name: str) -> Script:
     script = Script()
     for command in _commands(text):
         words: list[str] = []
-        for position, (word, array) in enumerate(command):
-            found = _ASSIGN.fullmatch(word)
-            leading = all(
-                _ASSIGN.fullmatch(w) or w in ("export", "local", "readonly", "declare") for w, _ in command[:position]
-            )
-            if found and leading:
+        leading = True  # assignments stand before the command's own words
+        for word, array in command:
+            found = _ASSIGN.fullmatch(word) if leading else None
+            if found:
                 _assign(script, found[1], bool(found[2]), found[3], array, name)
             else:
-                words += _expand(script, word, name)
-        script.words += len(words)
-        if script.words > _MAX_WORDS:
-            raise PlannerError(f"{name} has more than {_MAX_WORDS:,} words; is it a launch script?")
+                leading = leading and word in _DECLARING
+                new = _expand(script, word, name)
+                words += new
+                _count(script, new, name)
         if words:
             script.commands.append(words)
     return script
+
+
+def _count(script: Script, words: list[str], name: str) -> None:
+    script.words += len(words)
+    script.characters += sum(map(len, words))
+    if script.words > _MAX_WORDS or script.characters > _MAX_TOTAL:
+        raise PlannerError(f"{name} has more than {_MAX_WORDS:,} words; is it a launch script?")
 
 
 def _commands(text: str) -> Iterator[list[tuple[str, list[str] | None]]]:
@@ -105,6 +117,9 @@ def _assign(script: Script, name: str, more: bool, value: str, array: list[str] 
     new = [*old, *words] if array is not None or not old else [*old[:-1], old[-1] + words[0]]
     if sum(map(len, new)) > _MAX_VALUE or len(new) > _MAX_WORDS:
         raise PlannerError(f"{where}: the variable {name} grows beyond {_MAX_VALUE:,} characters.")
+    script.characters += sum(map(len, new))
+    if script.characters > _MAX_TOTAL:
+        raise PlannerError(f"{where}: its variables grow beyond {_MAX_TOTAL:,} characters.")
     script.variables[name] = new
 
 

@@ -35,6 +35,7 @@ _TFLOPS = re.compile(
 # What both programs print when they start or resume, and only then.
 _MARKS = (b"oading checkpoint", b"training ...", b"using world size", b"building GPT")
 _START_BYTES = 1024  # from one record to the next, when a start lies between
+_MOST_CLOCKS = 256  # times looked for in one block
 _FAR = 64 << 10  # bytes between records that are always looked into
 _LABEL = re.compile(rb"^\W{0,3}(?:rank|default|node|worker|host)?[ _-]{0,2}(\d{1,6})(?:\]|: )", re.IGNORECASE)
 
@@ -134,7 +135,7 @@ class LogReader:
         wall = np.full(len(position), np.nan)
         edges = {0, len(position) - 1} | set(np.flatnonzero(restart).tolist())
         edges |= {i - 1 for i in edges if i > 0}
-        for i in sorted(edges)[:4096]:
+        for i in sorted(edges)[:_MOST_CLOCKS]:
             wall[i] = _time_before(data, begin, int(position[i]))
         last = _line(data, begin, end, int(position[-1]))
         return Records(
