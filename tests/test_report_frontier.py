@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import replace
 
 import pytest
 from test_plan_json import COMPARISON, FRONTIER, OFFER, PLAN
 
 from planner.plan import Goal, Quantiles
-from planner.report.charts import frontier_chart
+from planner.report.charts import best_of, frontier_chart
 from planner.report.comparison import comparison_table
-from planner.report.frontier import frontier_table
+from planner.report.frontier import frontier_csv, frontier_table
 from planner.report.layout import display_width
 from planner.units import PlannerError
 
@@ -70,6 +72,24 @@ def test_a_chart_names_its_axes_and_gpus(tmp_path):
     frontier_chart(TWO, tmp_path / "f.svg")
     text = (tmp_path / "f.svg").read_text()
     assert all(word in text for word in ("time, days (p50)", "cost, k USD (p50)", "h100-sxm5-80gb", "a100-sxm4-80gb"))
+
+
+def test_a_chart_marks_the_plan_that_would_be_chosen():
+    assert best_of(TWO) is PLAN
+    slow = replace(SLOW, within_budget=True)
+    assert best_of(replace(TWO, plans=(PLAN, slow))) is slow
+    assert best_of(replace(TWO, plans=(PLAN, slow), goal=Goal("time"))) is PLAN
+    assert best_of(replace(TWO, plans=(PLAN, slow), goal=Goal("usd_per_day", usd_per_day=1e5))) is PLAN
+    assert best_of(replace(TWO, plans=())) is None
+
+
+def test_a_spreadsheet_has_one_plan_a_row():
+    rows = list(csv.DictReader(io.StringIO(frontier_csv(TWO))))
+    assert [(float(row["time_s_p50"]), int(row["gpus"]), int(row["tp"])) for row in rows] == [
+        (1e6, 96, 2),
+        (1.5e6, 64, 2),
+    ]
+    assert rows[1]["within_budget"] == "False"
 
 
 def test_an_unknown_kind_of_chart_is_the_users_mistake(tmp_path):

@@ -25,6 +25,8 @@ def frontier(
 ) -> None:
     """Show every plan within the budgets that no other beats in both time and cost (p50). Needs no budget.
 
+    -o FILE.csv saves a table, any other name the JSON document.
+
     Exit code 3: nothing is feasible.
 
     Example: planner frontier scenarios/neox20b.yaml --chart frontier.svg
@@ -32,7 +34,8 @@ def frontier(
     from planner import api
     from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
-    from planner.report.frontier import frontier_table
+    from planner.files import write_atomically
+    from planner.report.frontier import frontier_csv, frontier_table
 
     if chart is not None:
         from planner.report.charts import chart_kind, frontier_chart
@@ -43,7 +46,12 @@ def frontier(
     with working("searching", quiet=quiet):
         found = api.frontier(asked, overlays, everything=everything)
     table = "" if as_json or quiet else frontier_table(found, width(), colour())
-    deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
+    document = found.to_json()
+    if output is not None and output.suffix.lower() == ".csv":
+        write_atomically(output, frontier_csv(found))
+        say(f"saved to {output}", quiet=quiet)
+        output = None
+    deliver(document, table, as_json=as_json, output=output, quiet=quiet)
     if chart is not None:
         frontier_chart(found, chart)
         say(f"drawn into {chart}", quiet=quiet)

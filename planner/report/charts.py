@@ -19,6 +19,7 @@ from planner.units import PlannerError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+DECADE = 10.0  # a wider range than this is drawn on a log axis
 KINDS = ("svg", "png", "html")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # told apart by everybody
 
@@ -140,6 +141,21 @@ def _ranges(axes: Any, labels: Sequence[str], values: Sequence[Quantiles], scale
     axes.spines[["top", "right"]].set_visible(False)
 
 
+_AIM = {"time": "time", "usd_per_day": "cost and days"}
+
+
+def best_of(frontier: Frontier) -> Plan | None:
+    """The plan that `optimize` would choose of these: of least objective within the budgets."""
+    goal = frontier.goal
+    plans = [plan for plan in frontier.plans if plan.within_budget is not False]
+    if goal is None or not plans:
+        return None
+    day = {"time": 0.0, "cost": 0.0}.get(goal.objective, goal.usd_per_day or 0.0)
+    if goal.objective == "time":
+        return min(plans, key=lambda plan: plan.time_s.p50)
+    return min(plans, key=lambda plan: plan.cost_usd.p50 + day * plan.time_s.p50 / 86400)
+
+
 def _points(axes: Any, frontier: Frontier) -> None:
     plans = frontier.plans
     time = time_scale(max(plan.time_s.p50 for plan in plans))
@@ -149,6 +165,12 @@ def _points(axes: Any, frontier: Frontier) -> None:
         colour = _COLOURS[number % len(_COLOURS)]
         x, y = _values(mine, time.size, cost.size)
         axes.scatter(x, y, color=colour, label=gpu, zorder=3)
+    chosen = best_of(frontier)
+    if chosen is not None:
+        x, y = _values([chosen], time.size, cost.size)
+        aim = _AIM.get(frontier.goal.objective if frontier.goal else "", "cost")
+        label = f"{chosen.gpus} GPUs, the plan of least {aim}"
+        axes.scatter(x, y, s=160, facecolors="none", edgecolors="#000000", zorder=4, label=label)
     x, y = _values(plans, time.size, cost.size)
     axes.step(x, y, where="post", color="#999999", linewidth=0.8, zorder=2)
     goal = frontier.goal
@@ -156,6 +178,10 @@ def _points(axes: Any, frontier: Frontier) -> None:
         axes.axvline(goal.time_s / time.size, **_BUDGET, label="budget")
     if goal is not None and goal.cost_usd is not None:
         axes.axhline(goal.cost_usd / cost.size, **_BUDGET, label=None if goal.time_s is not None else "budget")
+    if max(plan.time_s.p50 for plan in plans) > DECADE * min(plan.time_s.p50 for plan in plans):
+        axes.set_xscale("log")
+    if max(plan.cost_usd.p50 for plan in plans) > DECADE * min(plan.cost_usd.p50 for plan in plans):
+        axes.set_yscale("log")
     axes.set_xlabel(f"time, {time.unit} (p50)")
     axes.set_ylabel(f"cost, {cost.unit} (p50)")
     axes.legend(frameon=False)

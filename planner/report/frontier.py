@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 
 from planner.plan import Frontier, Layout, Plan
 from planner.report.figures import chance, money_scale, time_scale
@@ -10,6 +13,29 @@ from planner.report.layout import Page, bullets, columns, wrap
 from planner.report.plan_sections import place
 from planner.units import format_count
 
+
+def _of_layout(name: str) -> Callable[[Plan], object]:
+    return lambda plan: getattr(plan.layout, name)
+
+
+CSV_COLUMNS: tuple[tuple[str, Callable[[Plan], object]], ...] = (
+    ("time_s_p10", lambda plan: plan.time_s.p10),
+    ("time_s_p50", lambda plan: plan.time_s.p50),
+    ("time_s_p90", lambda plan: plan.time_s.p90),
+    ("cost_usd_p10", lambda plan: plan.cost_usd.p10),
+    ("cost_usd_p50", lambda plan: plan.cost_usd.p50),
+    ("cost_usd_p90", lambda plan: plan.cost_usd.p90),
+    ("offer", lambda plan: plan.offer.id),
+    ("gpu", lambda plan: plan.offer.gpu),
+    ("gpus", lambda plan: plan.gpus),
+    ("nodes", lambda plan: plan.nodes),
+    ("global_batch", lambda plan: plan.global_batch),
+    ("framework", lambda plan: plan.framework),
+    *((name, _of_layout(name)) for name in (field.name for field in fields(Layout))),
+    ("p_within_time", lambda plan: plan.p_within_time),
+    ("p_within_cost", lambda plan: plan.p_within_cost),
+    ("within_budget", lambda plan: plan.within_budget),
+)
 MOST_ROWS = 24  # a screen
 WIDE = 100  # columns from which a table of plans also shows their layouts
 
@@ -42,6 +68,14 @@ def frontier_table(frontier: Frontier, width: int = 80, colour: bool = False) ->
     if frontier.warnings:
         lines += ["", page.heading("Warnings"), *bullets(frontier.warnings, page, "warn")]
     return "\n".join(lines) + "\n"
+
+
+def frontier_csv(frontier: Frontier) -> str:
+    """One plan a row, for spreadsheets: seconds, USD, counts and shares as in the JSON."""
+    rows = [[read(plan) for _, read in CSV_COLUMNS] for plan in frontier.plans]
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([[name for name, _ in CSV_COLUMNS], *rows])
+    return buffer.getvalue()
 
 
 def spread_out(plans: Sequence[Plan], most: int) -> list[Plan]:
