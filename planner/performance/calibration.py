@@ -41,6 +41,8 @@ class Calibration:
     field: ResidualField
     spreads: Mapping[str, Mapping[str, float]]  # "configuration" | "group": by stack/kind; "stack": by kind
     digest: str  # of the rows and priors it was fitted on
+    left_out: Mapping[str, FloatArray] = field(default_factory=dict)  # "configuration" | "group" | "source": ln(predicted
+    # / measured) of each place of the field, by fits without it
     points: tuple[UserPoint, ...] = field(default=())
 
     @property
@@ -74,14 +76,14 @@ class Calibration:
         return resolve(self.rules, self.values, context_of(setting))
 
     def correction(self, setting: Setting, gpus: IntArray) -> FloatArray:
-        """Factor on step time, (n,): smooth in the run's size, never of its layout; a user's own run has the last word."""
+        """Factor on step time, (n,): smooth in the run's size, never of its layout; the user's runs have the last word."""
         sizes, back = np.unique(np.atleast_1d(gpus), return_inverse=True)
         ln_gpus = np.log(sizes.astype(np.float64))
         log_factor = self.field.log_ratio(place_of(setting), ln_gpus)
         return np.asarray(np.exp(log_factor + self._own(setting, ln_gpus))[back].reshape(np.shape(gpus)))
 
     def _own(self, setting: Setting, ln_gpus: FloatArray) -> FloatArray:
-        """ln of the user's own factors on this GPU: theirs at their sizes, interpolated between, constant outside."""
+        """The user's own factors on this GPU as logarithms: theirs at their sizes, interpolated between, constant outside."""
         own = [p for p in self.points if p.gpu == setting.accelerator.id]
         sized = sorted({p.gpus: float(np.log(p.factor)) for p in own if p.gpus}.items())
         anywhere = [float(np.log(p.factor)) for p in own if not p.gpus]
@@ -116,7 +118,7 @@ def load_calibration(overlays: Sequence[Path] = ()) -> Calibration:
     if key not in _LOADED:
         shipped = read_calibration(data_dir() / "calibration" / "fit.json")
         if any((folder / "measured").is_dir() for folder in key):
-            from planner.performance.learning import with_overlays  # noqa: PLC0415 - fits, so it needs scipy
+            from planner.performance.learning import with_overlays
 
             shipped = with_overlays(shipped, key)
         _LOADED[key] = shipped
@@ -151,6 +153,7 @@ def calibration_from_json(stored: Mapping[str, Any]) -> Calibration:
         field=ResidualField(places, np.asarray([row[9] for row in stored["field"]])),
         spreads=stored["spreads"],
         digest=stored["digest"],
+        left_out={key: np.asarray(errors) for key, errors in stored["left_out"].items()},
     )
 
 
@@ -167,6 +170,7 @@ def to_json(calibration: Calibration) -> dict[str, Any]:
         "ceiling_shares": {family: dict(shares) for family, shares in calibration.shares.items()},
         "curves": {name: [round(float(x), 5) for x in curve] for name, curve in calibration.curves.items()},
         "spreads": {kind: {label: round(s, 3) for label, s in by.items()} for kind, by in calibration.spreads.items()},
+        "left_out": {key: [round(float(e), 3) for e in errors] for key, errors in calibration.left_out.items()},
         "field": field_rows,
     }
 

@@ -9,11 +9,16 @@ import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
-from planner.performance.stacks import place_of
+from planner.performance.stacks import MEASURED_RELEASES, place_of
 from planner.performance.residual import LENGTHS
 
 NEAR_USER = 0.03  # log spread at a point that the user measured
-BORROWED_STACK = 0.10  # log spread of a framework that borrows another's measurements, besides theirs
+# Log spreads that add (in squares) where something was never measured. The stack's is what is left when not even the
+# kernels are known: errors of whole sources left out were about twice that before the priors knew theirs.
+BORROWED_STACK = 0.10  # a framework that borrows another's measurements
+STRANGE_STACK = 0.12
+STRANGE_GPU = 0.06  # its family was measured
+STRANGE_FAMILY = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ def spread(setting: Setting, gpus: IntArray, calibration: Calibration) -> Spread
             far = close = float(np.hypot(far, BORROWED_STACK))
         away = _distance(place.group, place.coordinates[1], ln_gpus, calibration)
         sigma = np.sqrt(close**2 + (far**2 - close**2) * (1.0 - np.exp(-0.5 * away**2)))
+    sigma = np.hypot(sigma, _strangeness(setting, place.stack, calibration))
     own = [p for p in calibration.points if p.gpu == setting.accelerator.id]
     if own:
         apart = np.min([np.abs(ln_gpus - np.log(p.gpus)) if p.gpus else np.zeros(len(sizes)) for p in own], axis=0)
@@ -68,6 +74,16 @@ def basis(setting: Setting, gpus: int, calibration: Calibration) -> tuple[str, l
     order = sorted(range(len(alike)), key=lambda i: (apart[i], alike[i].id))
     ids = [alike[i].id for i in order[:3]]
     return ("measured" if apart[order[0]] < 1e-9 else "interpolated"), ids
+
+
+def _strangeness(setting: Setting, stack: str, calibration: Calibration) -> float:
+    """The log spread that comes with a stack, GPU or family that no measurement speaks for."""
+    part = setting.accelerator
+    total = 0.0 if stack in MEASURED_RELEASES or stack in calibration.stacks else STRANGE_STACK
+    if f"matmul[gpu={part.id}]" not in calibration.values:
+        seen = any(name.startswith(f"matmul[family={part.family},") for name in calibration.values)
+        total = float(np.hypot(total, STRANGE_GPU if seen else STRANGE_FAMILY))
+    return total
 
 
 def _distance(

@@ -21,9 +21,9 @@ from planner.performance.calibration import Calibration, calibration_from_json, 
 from planner.performance.fitting import batch_of, fit
 from planner.performance.machine import FIRST_LOG2_BYTES, GRID
 from planner.performance.rates import design
-from planner.performance.residual import ResidualField, fit_field
+from planner.performance.residual import Place, ResidualField, fit_field
 from planner.performance.rows import Run, read_run
-from planner.performance.stacks import context_of, kind_of, place_of, stack_of
+from planner.performance.stacks import context_of, place_of
 
 FOLDS = 8  # groups left out together for the fit that the groups' own fits start from
 COVERAGE_Z = 1.2816  # of a normal's central 80 %
@@ -123,9 +123,17 @@ def held_out(runs: Sequence[Run], prior: Calibration, key: Key, ask: Sequence[Ru
     """
     asked = list(runs if ask is None else ask)
     keys = tuple(key(r) for r in asked)
-    order = sorted({*keys}, key=repr)
+    known = {key(r) for r in runs}
+    order = sorted({*keys} & known, key=repr)
     errors = np.zeros(len(asked))
     calibrations: dict[Hashable, Calibration] = {}
+    strange = sorted({*keys} - known, key=repr)
+    if strange:  # nothing of theirs was ever seen: one fit of everything serves them all
+        everything = learn(runs, prior)
+        for k in strange:
+            calibrations[k] = everything
+            rows = [i for i, other in enumerate(keys) if other == k]
+            errors[rows] = log_errors([asked[i] for i in rows], everything)
     for fold in range(min(FOLDS, len(order))):
         mine = order[fold::FOLDS]
         out = set(mine)
@@ -139,14 +147,17 @@ def held_out(runs: Sequence[Run], prior: Calibration, key: Key, ask: Sequence[Ru
 
 
 def by_configuration(run: Run) -> Hashable:
+    """Leave out the configuration in all its releases."""
     return run.configuration
 
 
 def by_group(run: Run) -> Hashable:
+    """Leave out the model on that accelerator in that precision."""
     return run.group
 
 
 def by_source(run: Run) -> Hashable:
+    """Leave out all that its source published."""
     return run.source
 
 
@@ -157,32 +168,44 @@ def spread_of(errors: FloatArray) -> float:
     return float(np.quantile(np.abs(errors), level)) / COVERAGE_Z
 
 
-def spreads(runs: Sequence[Run], configuration: FloatArray, group: FloatArray, source: FloatArray) -> dict[str, Any]:
-    """Spreads by stack and kind, from errors with the configuration, the group and the source left out, (n,) each."""
-    labels = np.asarray([spread_label(r) for r in runs])
-    kinds = np.asarray([kind_of(r.setting.model) for r in runs])
+def spreads(places: Sequence[Place], left_out: Mapping[str, FloatArray]) -> dict[str, dict[str, float]]:
+    """Spreads by stack and kind from errors with the configuration and the group left out, by kind with the source."""
+    labels = np.asarray([f"{p.stack}/{p.kind}" for p in places])
+    kinds = np.asarray([p.kind for p in places])
     near, far = (
-        {str(label): spread_of(errors[labels == label]) for label in sorted(set(labels))}
-        for errors in (configuration, group)
+        {str(label): spread_of(left_out[what][labels == label]) for label in sorted(set(labels))}
+        for what in ("configuration", "group")
     )
-    unseen = {str(kind): spread_of(source[kinds == kind]) for kind in sorted(set(kinds))}
+    unseen = {str(kind): spread_of(left_out["source"][kinds == kind]) for kind in sorted(set(kinds))}
     return {"configuration": near, "group": far, "stack": UNSEEN | unseen}
 
 
-def spread_label(run: Run) -> str:
-    """Stack and kind, by which spreads are kept."""
-    return f"{stack_of(run.setting.framework, run.setting.release)}/{kind_of(run.setting.model)}"
+def without(calibration: Calibration, shipped: Calibration, ids: Iterable[str]) -> Calibration:
+    """The calibration with spreads from which the rows `ids` are left out, too; shipped errors of the other rows stay."""
+    out = set(ids)
+    keep = np.asarray([p.id not in out for p in shipped.field.places])
+    places = [p for p, kept in zip(shipped.field.places, keep, strict=True) if kept]
+    left = {what: errors[keep] for what, errors in shipped.left_out.items()}
+    return replace(calibration, spreads=spreads(places, left))
 
 
-def rebuild() -> dict[str, Any]:
-    """The shipped calibration from the shipped rows, as its JSON document. Takes a few minutes: it leaves out each
-    configuration, group and source in turn."""
+def rebuild(progress: Callable[[float], None] | None = None) -> dict[str, Any]:
+    """The shipped calibration from the shipped rows, as its JSON document.
+
+    Takes minutes: it leaves out each configuration, group and source in turn and refits.
+    """
     paths = measured_files()
     runs = read_runs(paths)
     prior = uncalibrated(load_catalog().curves)
-    found = [held_out(runs, prior, key).errors for key in (by_configuration, by_group, by_source)]
-    fitted = replace(learn(runs, prior), spreads=spreads(runs, *found), digest=digest(paths))
-    return to_json(fitted)
+    keys = {"configuration": by_configuration, "group": by_group, "source": by_source}
+    left = {}
+    for done, (name, key) in enumerate(keys.items(), 1):
+        left[name] = held_out(runs, prior, key).errors
+        if progress:
+            progress(done / len(keys))
+    fitted = learn(runs, prior)
+    found = spreads(fitted.field.places, left)
+    return to_json(replace(fitted, spreads=found, left_out=left, digest=digest(paths)))
 
 
 def digest(paths: Sequence[Path]) -> str:
@@ -216,7 +239,7 @@ def with_new_stacks(known: Mapping[str, Mapping[str, float]], runs: Sequence[Run
     out = {kind: dict(by) for kind, by in known.items()}
     counts: dict[str, int] = {}
     for run in runs:
-        counts[spread_label(run)] = counts.get(spread_label(run), 0) + 1
+        counts[_label(run)] = counts.get(_label(run), 0) + 1
     for label, n in counts.items():
         if label not in out["group"]:
             unseen = out["stack"][label.rsplit("/", 1)[1]]
@@ -231,3 +254,9 @@ def _on_grid(curve: Curve, nominal_gbyte_per_s: float) -> FloatArray:
     sizes, share = np.log2(curve.sizes_bytes), np.log2(curve.busbw_gbyte_per_s / nominal_gbyte_per_s)
     inside = np.interp(grid, sizes, share)
     return np.asarray(2.0 ** np.where(grid < sizes[0], share[0] + grid - sizes[0], inside))
+
+
+def _label(run: Run) -> str:
+    """Stack and kind, by which spreads are kept."""
+    place = place_of(run.setting)
+    return f"{place.stack}/{place.kind}"
