@@ -214,11 +214,33 @@ def test_leading_dense_layers_and_ramps_are_read(tmp_path):
     assert found.value("training.iterations") == 1000
 
 
-def test_an_index_at_hand_is_the_data(tmp_path):
-    (tmp_path / "corpus.idx").write_bytes(b"")
-    found = import_files([config(tmp_path, data_path=str(tmp_path / "corpus"))], gpus=8)
-    assert found.value("data.index") == str(tmp_path / "corpus")
+CORPORA = FIXTURES.parent / "neox"
+
+
+def test_an_index_at_hand_is_the_data_with_its_split(tmp_path):
+    found = import_files([config(tmp_path, data_path=str(CORPORA / "uneven_u16"), split="995, 4,1")], gpus=8)
+    assert found.value("data.index") == str(CORPORA / "uneven_u16")
+    assert found.value("data.split") == "995,4,1"
     assert found.value("data.samples") is None
+    plain = import_files([config(tmp_path, "b.yml", data_path=str(CORPORA / "uneven_u16"))], gpus=8)
+    assert plain.value("data.split") == "969,30,1"  # GPT-NeoX's own
+
+
+def test_weighted_indices_are_a_mixture(tmp_path):
+    paths = [str(CORPORA / name) for name in ("uneven_u16", "exact_u16")]
+    found = import_files([config(tmp_path, train_data_paths=paths, train_data_weights=[0.3, 0.7])], gpus=8)
+    assert [(d["index"], d["weight"], d["seq_length"]) for d in found.value("data")] == [
+        (paths[0], 0.3, 128),
+        (paths[1], 0.7, 128),
+    ]
+    (tmp_path / "scenario.yaml").write_text(scenario_yaml(found))
+    assert [d.weight for d in load_scenario(tmp_path / "scenario.yaml").data] == [0.3, 0.7]
+    script = tmp_path / "run.sh"
+    rest = "--num-attention-heads 4 --micro-batch-size 2 --seq-length 128 --vocab-size 99 --bf16 --train-iters 5"
+    script.write_text(
+        SCRIPT.format(nodes=1, hidden=64, rest=f"{rest} --split 9,1,0 --data-path 1 {paths[0]} 3 {paths[1]}")
+    )
+    assert [(d["weight"], d["split"]) for d in import_files([script]).value("data")] == [(1.0, "9,1,0"), (3.0, "9,1,0")]
 
 
 def test_what_files_never_tell_can_be_given():

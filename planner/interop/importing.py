@@ -14,6 +14,7 @@ from planner.interop.megatron import import_megatron
 from planner.interop.neox import import_neox
 from planner.units import PlannerError
 
+_DATA = {"data", "data.samples", "data.tokens", "data.index"}
 TOOLS = ("gpt-neox", "huggingface", "megatron")
 
 
@@ -77,7 +78,7 @@ def _completed(found: Imported, samples: int | None, tokens: int | None, epochs:
     """The findings with what the caller knows put where the files are silent, and what is still missing named."""
     keys = {taken.key for taken in found.taken}
     added: list[Taken] = []
-    if not keys & {"data.samples", "data.tokens", "data.index"}:
+    if not keys & _DATA:
         stated = ("samples", samples) if samples is not None else ("tokens", tokens)
         if stated[1] is not None:
             added.append(Taken(f"data.{stated[0]}", stated[1], f"--{stated[0]}"))
@@ -85,7 +86,7 @@ def _completed(found: Imported, samples: int | None, tokens: int | None, epochs:
         added.append(Taken("training.epochs", epochs, "--epochs"))
     keys |= {taken.key for taken in added}
     missing = (
-        *(("data.tokens",) if not keys & {"data.samples", "data.tokens", "data.index"} else ()),
+        *(("data.tokens",) if not keys & _DATA else ()),
         *(("training.epochs",) if not keys & {"training.epochs", "training.iterations"} else ()),
     )
     return replace(found, taken=(*found.taken, *added), missing=missing)

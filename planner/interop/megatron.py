@@ -13,6 +13,7 @@ from typing import Any
 
 from planner.interop.files import read_text, shown, whole
 from planner.interop.imported import Imported, Taken, model_taken
+from planner.interop.indexed import indexed_data
 from planner.interop.shell import read_script
 from planner.units import PlannerError
 from planner.workload.model import MLASpec, ModelSpec, MoESpec
@@ -392,9 +393,12 @@ def _data(a: Arguments, samples: int | None, tokens: int | None) -> list[Taken]:
         return [Taken("data.tokens", whole(tokens, "--tokens"), "--tokens"), length]
     paths = a.values.get("data-path") or a.values.get("train-data-path") or []
     a.used |= {"data-path", "train-data-path"} & set(a.values)
-    prefixes = [p for p in paths if not re.fullmatch(r"[\d.]+", p)]
-    if len(prefixes) == 1 and "\x00" not in prefixes[0] and Path(prefixes[0] + ".idx").is_file():
-        return [Taken("data.index", str(Path(prefixes[0]).absolute()), a.origin("data-path")), length]
+    shares = [p for p in paths if re.fullmatch(r"[\d.]+", p)]
+    prefixes = [p for p in paths if p not in shares]
+    split = a.text("split", "") if a.values.get("data-path") else ""
+    found = indexed_data(prefixes, shares, split, length, a.origin("data-path"))
+    if found is not None:
+        return found
     needed = _samples_needed(a)
     if needed is None:
         return [length]

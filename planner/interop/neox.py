@@ -12,6 +12,7 @@ from typing import Any
 
 from planner.interop.files import Document, read_yaml, shown, truth, whole
 from planner.interop.imported import Imported, Taken, model_taken
+from planner.interop.indexed import indexed_data
 from planner.interop.neox_batch import (
     DEFAULT_GRADIENT_ACCUMULATION,
     Batch,
@@ -413,12 +414,9 @@ def _data(config: Config, batch: Batch | None, samples: int | None, tokens: int 
     if tokens is not None:
         return [Taken("data.tokens", whole(tokens, "--tokens"), "--tokens"), length]
     iterations = config.optional("train_iters")
-    paths = config.raw("train_data_paths")
-    listed = paths[0] if isinstance(paths, list) and len(paths) == 1 else None
-    prefix = config.raw("data_path", listed)
-    if isinstance(prefix, str) and "\x00" not in prefix and _exists(prefix + ".idx"):
-        key = "data_path" if config.has("data_path") else "train_data_paths"
-        return [Taken("data.index", str(Path(prefix).absolute()), config.origin(key)), length]
+    found = _indices(config, length)
+    if found is not None:
+        return found
     if iterations and batch is not None:
         config.remarks.append(
             "the data set's index is not at hand: samples are those that train_iters x train_batch_size reads, "
@@ -435,11 +433,16 @@ def _data(config: Config, batch: Batch | None, samples: int | None, tokens: int 
     return [length]
 
 
-def _exists(path: str) -> bool:
-    try:
-        return Path(path).is_file()
-    except (OSError, ValueError):
-        return False
+def _indices(config: Config, length: Taken) -> list[Taken] | None:
+    """The indices that the config names: data_path with its split, or train_data_paths, whose documents all train."""
+    paths, weights = config.raw("train_data_paths"), config.raw("train_data_weights")
+    split = str(config.raw("split", "969, 30, 1"))
+    if config.has("data_path"):
+        return indexed_data([config.raw("data_path")], (), split, length, config.origin("data_path"))
+    if not isinstance(paths, list):
+        return None
+    shares = weights if isinstance(weights, list) else ()
+    return indexed_data(paths, shares, "", length, config.origin("train_data_paths"))
 
 
 def _training(config: Config, batch: Batch | None) -> list[Taken]:

@@ -1,0 +1,57 @@
+"""Dataset indices that a config names, as the data of a scenario, where they are at hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from planner.interop.imported import Taken
+
+MOST = 1000  # datasets of one mixture
+
+
+def indexed_data(
+    prefixes: Sequence[object], weights: Sequence[object], split: str, length: Taken, origin: str
+) -> list[Taken] | None:
+    """The scenario's `data` from index prefixes, or None if one of their .idx files is not here.
+
+    Parameters
+    ----------
+    prefixes, weights : as the tool has them; no or other weights than prefixes: equal ones
+    split : shares of train, validation and test by documents; "": all documents train
+    length : the sequence length, already taken
+    origin : where the prefixes stand
+    """
+    paths = [p for p in prefixes[:MOST] if isinstance(p, str) and p and "\0" not in p]
+    if not paths or len(paths) != len(prefixes) or not all(_is_file(f"{path}.idx") for path in paths):
+        return None
+    absolute = [str(Path(path).absolute()) for path in paths]
+    shares = split.replace(" ", "")
+    stated = shares if re.fullmatch(r"\d+(?:\.\d+)?(?:,\d+(?:\.\d+)?){0,2}", shares) else ""
+    if len(absolute) == 1:
+        rows = [Taken("data.index", absolute[0], origin)]
+        return [*rows, *([Taken("data.split", stated, "split")] if stated else []), length]
+    numbers = [float(w) if isinstance(w, int | float | str) and _is_number(w) else 1.0 for w in weights]
+    if len(numbers) != len(absolute):
+        numbers = [1.0] * len(absolute)
+    entries: list[dict[str, Any]] = [
+        {"index": path, "weight": weight, **({"split": stated} if stated else {}), "seq_length": length.value}
+        for path, weight in zip(absolute, numbers, strict=True)
+    ]
+    return [Taken("data", entries, origin)]
+
+
+def _is_number(value: float | str) -> bool:
+    try:
+        return 0 < float(value) < 1e9
+    except ValueError:
+        return False
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
