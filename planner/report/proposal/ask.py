@@ -84,7 +84,7 @@ def plan_section(case: Case) -> Section:
         "price_text",
         price=w.price(offer.usd_per_gpu_hour),
         pricing=pricing(case, plan),
-        as_of=offer.as_of or w.say("undated"),
+        as_of=case.as_of(offer),
     )
     network = (
         w.say("not_known")

@@ -114,6 +114,12 @@ class Case:
             "cluster", gpus=self.words.count(self.study.gpus(choice)), gpu=self.gpu(offer.gpu), place=place
         )
 
+    def as_of(self, offer: OfferRef) -> str:
+        """The date of a price as its source prints it, or where else it comes from."""
+        if offer.pricing == "owned" or offer.date_kind == "user":
+            return self.words.say("stated")
+        return offer.as_of or self.words.say("undated")
+
     @cached_property
     def curve(self) -> list[tuple[float, float]]:
         """(seconds, chance of being done by then) of the plan asked for."""

@@ -26,7 +26,7 @@ def assumptions_section(case: Case) -> Section:
             (
                 Cell(offer.id),
                 w.price_cell(offer.usd_per_gpu_hour),
-                Cell(offer.as_of or w.say("undated")),
+                Cell(case.as_of(offer)),
                 Cell(_age(case, option.plan.offer)),
                 Cell(offer.source + (f" ({offer.quality})" if offer.quality else "")),
             )
@@ -47,6 +47,8 @@ def assumptions_section(case: Case) -> Section:
 
 def _age(case: Case, offer) -> str:  # type: ignore[no-untyped-def]
     """How old a price is on the day of the proposal."""
+    if case.as_of(offer) == case.words.say("stated"):
+        return ""
     text = age(offer, case.day)
     if case.words.language == "en":
         return text

@@ -65,6 +65,10 @@ class Locale:
         size, unit = next((t for t in units if seconds >= (1 if t is units[0] else 2) * t[0]), units[-1])
         return f"{format_number(seconds / size, 3)}{NBSP}{unit}"
 
+    def days_text(self, seconds: float) -> str:
+        """Days whatever the time: "0.721 days"."""
+        return f"{format_number(seconds / DAY_S, 3)}{NBSP}{_TIMES[self.language][0][1]}"
+
     def days(self, seconds: float) -> str:
         """Days to three digits, without the unit."""
         return three_digits(seconds / DAY_S)

@@ -7,7 +7,7 @@ import re
 from planner.report.proposal.model import Bullets, Cell, Explorer, Facts, Figure, Paragraph, Proposal, Section, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$])")
-_LINE_START = re.compile(r"^(\s*)([-+=]|\d+[.)])(?=\s|$|[-=])")
+_LIST_START = re.compile(r"^(\d*)([-+=.)])(?=\s|$|[-=])")
 
 
 def markdown(proposal: Proposal) -> str:
@@ -23,7 +23,7 @@ def markdown(proposal: Proposal) -> str:
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
     flat = " ".join(text.split())
-    return _LINE_START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", flat.replace("&", "&amp;")))
+    return _LIST_START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", flat.replace("&", "&amp;")))
 
 
 def _code(text: str) -> str:

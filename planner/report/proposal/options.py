@@ -149,7 +149,7 @@ def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
         cost = option.plan.cost_usd
         rows.append(
             Interval(
-                option.label, cost.p10 / 1e3, cost.p50 / 1e3, cost.p90 / 1e3, w.time(option.choice.time_p50_s),
+                option.label, cost.p10 / 1e3, cost.p50 / 1e3, cost.p90 / 1e3, w.days_text(option.choice.time_p50_s),
                 strong=option.choice.key == case.choice.key,
             )
         )  # fmt: skip

@@ -115,7 +115,7 @@ def _risks(case: Case) -> list[tuple[str, str, str]]:
     out.append(
         (
             w.say("risk_price"),
-            w.say("risk_price_figure", more=w.money(tenth), as_of=plan.offer.as_of or w.say("undated")),
+            w.say("risk_price_figure", more=w.money(tenth), as_of=case.as_of(plan.offer)),
             w.say("risk_price_answer"),
         )
     )

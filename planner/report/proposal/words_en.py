@@ -21,6 +21,7 @@ SENTENCES: Mapping[str, str] = {
     # Small words
     "not_known": "not known",
     "undated": "undated",
+    "stated": "stated in the scenario",
     "list_joiner": "; ",
     "clause_joiner": "; ",
     "label_joiner": ", ",
@@ -157,7 +158,7 @@ SENTENCES: Mapping[str, str] = {
     "h_usd_plain": "USD",
     "h_share": "share",
     "h_why": "how it is reckoned",
-    "fig_money": "Where the money goes",
+    "fig_money": "Parts of the sum asked for",
     "axis_usd": "USD",
     # Schedule
     "schedule_start": "The run starts on {start}.",

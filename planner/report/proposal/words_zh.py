@@ -21,6 +21,7 @@ SENTENCES: Mapping[str, str] = {
     # Small words
     "not_known": "未知",
     "undated": "无日期",
+    "stated": "情景文件所给",
     "list_joiner": "；",
     "clause_joiner": "；",
     "label_joiner": "、",
@@ -157,7 +158,7 @@ SENTENCES: Mapping[str, str] = {
     "h_usd_plain": "美元",
     "h_share": "占比",
     "h_why": "计算方式",
-    "fig_money": "资金去向",
+    "fig_money": "申请金额的构成",
     "axis_usd": "美元",
     # Schedule
     "schedule_start": "运行自 {start} 开始。",
@@ -443,9 +444,9 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (
         (
             r"The global batch of (?P<b>[\d,]+) sequences (?:sits on the maximum of|is the largest .* in) its range"
-            r"(?: of | \()(?P<l>[\d,]+) to (?P<h>[\d,]+)\)?: to the same loss it takes (?P<p>.+?) more tokens than the smallest"
-            r" would, by a critical batch of (?P<k>[\d,]+) sequences \(McCandlish et al\. 2018\); the plan trains on the tokens"
-            r" that were asked for\."
+            r"(?: of | \()(?P<l>[\d,]+) to (?P<h>[\d,]+)\)?: to the same loss it takes (?P<p>.+?) more tokens than the"
+            r" smallest would, by a critical batch of (?P<k>[\d,]+) sequences \(McCandlish et al\. 2018\); the plan"
+            r" trains on the tokens that were asked for\."
         ),
         (
             "全局批量 {b} 个序列位于其范围（{l} 至 {h}）的上端：按临界批量 {k} 个序列（McCandlish 等 2018），"

@@ -196,5 +196,6 @@
     reset.addEventListener("click", () => { [time, budget, price].forEach(c => c.reset()); radios.forEach(r => { r.checked = +r.value === run.confidence; }); update(); });
     update();
   }
+  document.documentElement.classList.add("js");
   document.querySelectorAll(".explorer").forEach(build);
 })();

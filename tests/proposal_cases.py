@@ -1,0 +1,98 @@
+"""Small scenarios for the proposals' tests, each built once a process, and programs that look at documents."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import zipfile
+from dataclasses import replace
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+from planner import api, search
+from planner.report.proposal.content import build_proposal
+from planner.report.proposal.model import Proposal
+from planner.report.proposal.study import study
+from planner.scenario import Egress, Scenario, Storage, Terms
+
+ROOT = Path(__file__).parents[1]
+DAY = date(2026, 11, 24)
+COMMAND = "planner propose neox20b.yaml --date 2026-11-24 -o proposal"
+# What HTML, templates, typst, spreadsheets and Markdown would each take for their own.
+HOSTILE = "=1+1 <script>alert(1)</script> {{7*7}} #strong[x] $x^2$ **b** `c` |d| \\e & 'f\" </style> @SUM(A1) -->"
+
+
+@cache
+def facts():
+    return api.load_facts()
+
+
+@cache
+def scenario(kind: str = "plain") -> Scenario:
+    found = api.load_scenario(
+        ROOT / "scenarios/neox20b.yaml",
+        [
+            "cluster.gpus=[h100-sxm5-80gb]",
+            "cluster.clouds=[nebius, crusoe]",
+            "cluster.max_gpus=128",
+            "budget.cost=120k USD",
+        ],
+    )
+    if kind == "billed":
+        return replace(
+            found,
+            storage=Storage(40e12, 0.02),
+            egress=Egress(3e12, 0.05),
+            terms=Terms(billing_step_s=3600.0, minimum_time_s=13 * 86400.0),
+        )
+    if kind == "hostile":
+        return replace(found, name=HOSTILE, model=replace(found.model, name=HOSTILE))
+    return found
+
+
+@cache
+def outcome(kind: str = "plain"):
+    return search.optimize(scenario(kind), *facts())
+
+
+@cache
+def studied(kind: str = "plain"):
+    return study(scenario(kind), outcome(kind), *facts())
+
+
+@cache
+def proposal(kind: str = "plain", language: str = "en") -> Proposal:
+    kinds = kind.split("+")
+    return build_proposal(
+        [scenario(k) for k in kinds],
+        [outcome(k) for k in kinds],
+        *facts(),
+        day=DAY,
+        language=language,
+        command=HOSTILE if "hostile" in kinds else COMMAND,
+    )
+
+
+def program(*names: str) -> str | None:
+    """The first of these programs that is installed."""
+    return next((found for found in map(shutil.which, names) if found), None)
+
+
+def recalculated(content: bytes, folder: Path) -> Path:
+    """A workbook calculated anew by LibreOffice: planner's own values are taken out of every formula first."""
+    bare, made = folder / "bare.xlsx", folder / "made"
+    (folder / "in.xlsx").write_bytes(content)
+    with zipfile.ZipFile(folder / "in.xlsx") as source, zipfile.ZipFile(bare, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            if name.startswith("xl/worksheets/sheet"):
+                data = re.sub(rb"(</f>)<v>[^<]*</v>", rb"\1", data).replace(b' t="str"', b"")
+            target.writestr(name, data)
+    office = program("soffice", "libreoffice")
+    assert office is not None
+    command = [office, f"-env:UserInstallation=file://{folder}/profile", "--headless", "--convert-to"]
+    command += ["xlsx:Calc MS Excel 2007 XML", "--outdir", str(made), str(bare)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    return made / "bare.xlsx"

@@ -1,0 +1,181 @@
+"""One content for every format: it adds up, it is optimize's, it is whole in both languages."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from proposal_cases import COMMAND, HOSTILE, ROOT, outcome, proposal, scenario
+
+from planner.report.proposal.ledger import sums
+from planner.report.proposal.locale import locale
+from planner.report.proposal.markdown import escaped, markdown
+from planner.report.proposal.model import Facts, Figure, Paragraph, Table
+from planner.report.proposal.sentences import translated
+from planner.report.proposal.words_en import SENTENCES as ENGLISH
+from planner.report.proposal.words_zh import PATTERNS
+from planner.report.proposal.words_zh import SENTENCES as CHINESE
+from planner.report.proposal.writing import formats_of, write_proposal
+from planner.units import PlannerError
+
+
+def section(document, name):
+    return next(s for s in document.sections if s.id == f"{name}-0")
+
+
+def tables(document, name):
+    return [block for block in section(document, name).blocks if isinstance(block, Table)]
+
+
+@pytest.mark.parametrize("kind", ["plain", "billed"])
+def test_where_the_money_goes_adds_up_to_what_is_asked(kind):
+    (table,) = tables(proposal(kind), "money")
+    *parts, total = [row[1].value for row in table.rows]
+    assert sum(parts) == pytest.approx(total, abs=0.01)
+    assert sums(proposal(kind).ledgers[0], proposal(kind).ledgers[0].plans[0]).total_sure == pytest.approx(total)
+    labels = [row[0].text for row in table.rows]
+    assert (ENGLISH["money_storage"] in labels) == (kind == "billed")
+
+
+def test_the_plan_is_what_optimize_answers():
+    document, plan = proposal(), outcome().plan
+    (table,) = tables(document, "plan")
+    time, cost = table.rows
+    assert [cell.value for cell in time[1:3]] == [plan.time_s.p10, plan.time_s.p50]
+    assert [cell.value for cell in cost[1:3]] == [plan.cost_usd.p10, plan.cost_usd.p50]
+    assert (time[-1].value, cost[-1].value) == (plan.p_within_time, plan.p_within_cost)
+    lead = next(b for b in section(document, "ask").blocks if isinstance(b, Paragraph))
+    assert f"{cost[3].value:,.0f}" in lead.text
+    assert "80\u00a0%" in lead.text
+
+
+def test_the_probability_of_what_is_asked_is_the_confidence():
+    document, plan = proposal(), outcome().plan
+    row = document.ledgers[0].plans[0]
+    assert plan.time_s.p50 < row.time_confidence_s < plan.time_s.p90
+    assert row.cost_confidence_usd == pytest.approx(row.gpus * row.usd_per_gpu_hour * row.time_confidence_s / 3600)
+
+
+def test_both_languages_say_everything_with_the_same_places():
+    assert ENGLISH.keys() == CHINESE.keys()
+    for key, text in ENGLISH.items():
+        assert sorted(re.findall(r"\{(\w+)\}", text)) == sorted(re.findall(r"\{(\w+)\}", CHINESE[key])), key
+
+
+def test_a_chinese_document_has_the_same_parts_and_no_english_sentences_of_its_own():
+    english, chinese = proposal(), proposal(language="zh")
+    assert [s.id for s in english.sections] == [s.id for s in chinese.sections]
+    for one, other in zip(english.sections, chinese.sections, strict=True):
+        assert [type(block) for block in one.blocks] == [type(block) for block in other.blocks]
+    for part in chinese.sections:
+        for block in part.blocks:
+            if isinstance(block, Paragraph):
+                assert re.search("[一-鿿]", block.text), block.text
+    assert "万美元" in locale("zh").money_short(84_719)
+
+
+def test_the_searchs_sentences_are_translated_with_their_numbers():
+    words = locale("zh")
+    for sentence in (*outcome().warnings, *(binding.text for binding in outcome().binding)):
+        said = translated(words, sentence)
+        assert re.search("[一-鿿]", said), sentence
+        for number in re.findall(r"(?<![\w-])\d[\d,]*\d(?![\w-])", said):
+            assert number in sentence or number == "2018"
+    assert translated(words, "an unheard-of sentence") == "an unheard-of sentence"
+    for pattern, template in PATTERNS:
+        assert set(re.findall(r"\{(\w+)\}", template)) <= set(re.compile(pattern).groupindex)
+
+
+def test_digests_and_the_command_stand_at_the_end():
+    values = [value for _, value in proposal().colophon]
+    assert {outcome().provenance.scenario_digest, outcome().provenance.catalog_digest, COMMAND} <= set(values)
+
+
+def test_every_figure_says_in_words_what_it_shows():
+    for part in proposal().sections:
+        for block in part.blocks:
+            if isinstance(block, Figure):
+                assert block.caption
+                assert re.search(r"\d", block.description)
+                assert block.picture.svg().startswith("<svg")
+
+
+def test_dates_follow_the_scenarios_start_or_are_said_to_be_assumed():
+    facts = next(b for b in section(proposal(), "ask").blocks if isinstance(b, Facts))
+    assert any("assumed" in cell.text for _, cell in facts.rows)
+    assert scenario().budget.start is None
+
+
+def test_several_runs_are_added_up():
+    both = proposal("plain+billed")
+    asked = sum(ledger.plans[0].cost_confidence_usd for ledger in both.ledgers)
+    table = next(block for block in both.sections[0].blocks if isinstance(block, Table))
+    assert table.rows[-1][3].value == pytest.approx(asked)
+    assert len(both.explorers) == 2
+
+
+def test_markdown_shows_hostile_names_as_text():
+    text = markdown(proposal("hostile"))
+    outside_code = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", re.sub(r"\\`", "", text))
+    assert "script" in outside_code
+    assert not re.search(r"(?<!\\)<script", outside_code)
+    for line in text.splitlines():
+        if line.startswith("| ") and "pass" not in line:
+            assert len(re.findall(r"(?<!\\)\|", line)) >= 3
+    assert escaped("1. a") == "1\\. a"
+    assert escaped("# a\n- b") == "\\# a - b"
+    assert escaped("- a") == "\\- a"
+    assert HOSTILE.split()[0] in text
+
+
+def test_markdown_tables_have_as_many_cells_in_every_row():
+    widths = []
+    for line in markdown(proposal("hostile")).splitlines():
+        if line.startswith("|"):
+            widths.append(len(re.findall(r"(?<!\\)\|", line)))
+        elif widths:
+            assert len(set(widths)) == 1
+            widths = []
+
+
+def test_formats_are_checked_before_anything_is_done():
+    assert formats_of("pdf, HTML,pdf") == ("pdf", "html")
+    with pytest.raises(PlannerError, match="html, pdf, xlsx, md"):
+        formats_of("docx")
+
+
+def test_all_formats_are_written_or_none(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b").mkdir()
+    (tmp_path / "out" / "a").write_text("old")
+    with pytest.raises(PlannerError, match="cannot write"):
+        write_proposal(tmp_path / "out", {"a": b"new", "b": b"new"})
+    assert (tmp_path / "out" / "a").read_text() == "old"
+    assert write_proposal(tmp_path / "new" / "er", {"a": b"1"})[0].read_bytes() == b"1"
+
+
+def test_the_command_writes_every_format(planner, tmp_path):
+    arguments = [ROOT / "scenarios/neox20b.yaml", "--set", "cluster.clouds=[nebius]", "--set", "cluster.max_gpus=96"]
+    ran = planner("propose", *arguments, "--date", "2026-11-24", "-o", tmp_path / "p", "--lang", "zh")
+    assert ran.code == 0, ran.err
+    assert sorted(path.name for path in (tmp_path / "p").iterdir()) == [
+        f"proposal.{x}" for x in ("html", "md", "pdf", "xlsx")
+    ]
+    page = (tmp_path / "p" / "proposal.html").read_text()
+    assert str(tmp_path) not in page
+    assert json.loads(re.search(r'id="plans">(.*?)</script>', page, re.DOTALL)[1])["language"] == "zh"
+
+
+def test_an_infeasible_scenario_writes_nothing(planner, tmp_path):
+    small = ["--set", "cluster.clouds=[nebius]", "--set", "cluster.max_gpus=16", "--set", "budget.cost=900 USD"]
+    ran = planner("propose", ROOT / "scenarios/neox20b.yaml", *small, "-o", tmp_path / "p")
+    assert (ran.code, (tmp_path / "p").exists()) == (3, False)
+    assert "infeasible" in ran.err
+
+
+def test_a_wrong_language_or_format_is_a_sentence(planner, tmp_path):
+    for extra in (["--lang", "fr"], ["--format", "docx"]):
+        ran = planner("propose", ROOT / "scenarios/neox20b.yaml", "-o", tmp_path, *extra)
+        assert ran.code == 2
+        assert "Traceback" not in ran.err

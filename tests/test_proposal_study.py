@@ -1,0 +1,67 @@
+"""What a proposal says of other deadlines, budgets, prices and confidences is what `optimize` would answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from proposal_cases import facts, scenario, studied
+
+from planner import search
+from planner.search.problem import build
+
+CHANGES = {
+    "as asked": {},
+    "sooner": {"time_s": 6 * 86400.0},
+    "later": {"time_s": 40 * 86400.0},
+    "tight money": {"cost_usd": 90_000.0},
+    "surer": {"confidence": 0.95},
+    "even odds": {"confidence": 0.5},
+    "nothing does": {"time_s": 86400.0 / 2, "cost_usd": 50_000.0},
+}
+
+
+def same(found, kind, case):
+    choice = found.best(kind)
+    assert (choice is None) == (case.plan is None)
+    if choice is not None:
+        assert found.offer(choice).id == case.plan.offer.id
+        assert found.gpus(choice) == case.plan.gpus
+        assert choice.time_p50_s == case.plan.time_s.p50
+        assert choice.cost_p50_usd == pytest.approx(case.plan.cost_usd.p50, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "objective"), [*((change, "cost") for change in CHANGES), ("tight money", "time"), ("surer", "time")]
+)
+def test_the_study_chooses_what_optimize_chooses(change, objective):
+    found = studied()
+    asked = scenario().with_budget(**CHANGES[change])
+    asked = replace(asked, objective=replace(asked.objective, kind=objective))
+    terms = replace(found.terms, objective=objective, **CHANGES[change])
+    same(found, terms, search.optimize(asked, *facts()))
+
+
+def test_billing_steps_storage_and_egress_are_in_the_choice():
+    found = studied("billed")
+    for budget in ({}, {"time_s": 8 * 86400.0}):
+        asked = scenario("billed").with_budget(**budget)
+        same(found, replace(found.terms, **budget), search.optimize(asked, *facts()))
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.3])
+def test_a_change_of_all_prices_is_that_of_every_offer(factor):
+    found = studied()
+    dearer = [replace(o, usd_per_gpu_hour=o.usd_per_gpu_hour * factor) for o in build(scenario(), *facts()).offers]
+    same(found, replace(found.terms, price=factor), search.optimize(scenario(), *facts(), offers=dearer))
+
+
+def test_no_frontier_plan_is_beaten_and_the_ask_is_not_better_than_it():
+    found = studied()
+    line = found.frontier(replace(found.terms, time_s=None, cost_usd=None))
+    assert len(line) > 5
+    assert all(a.time_p50_s < b.time_p50_s and a.cost_p50_usd > b.cost_p50_usd for a, b in pairwise(line))
+    asked = found.best(found.terms)
+    assert asked is not None
+    assert any(p.time_p50_s <= asked.time_p50_s and p.cost_p50_usd <= asked.cost_p50_usd for p in line)

@@ -1,0 +1,113 @@
+"""The workbook: formulas come to planner's values when LibreOffice recalculates them, and no text is a formula."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from datetime import datetime
+
+import pytest
+from proposal_cases import HOSTILE, program, proposal, recalculated
+
+from planner.report.proposal.ledger import sums
+from planner.report.proposal.workbook import workbook
+
+openpyxl = pytest.importorskip("openpyxl")
+office = pytest.mark.skipif(program("soffice", "libreoffice") is None, reason="LibreOffice is not installed")
+
+
+def load(content: bytes, *, values: bool):
+    return openpyxl.load_workbook(io.BytesIO(content), data_only=values)
+
+
+def cells(book):
+    return {(sheet.title, cell.coordinate): cell for sheet in book for row in sheet.iter_rows() for cell in row}
+
+
+def near(one, other) -> bool:
+    if isinstance(one, datetime) and isinstance(other, datetime):
+        return abs((one - other).total_seconds()) < 2
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return abs(one - other) < 0.005  # to the cent
+    return one == other
+
+
+@office
+def test_a_recalculation_gives_planners_values_to_the_cent(tmp_path):
+    content = workbook(proposal("plain+billed", "zh"))
+    ours = cells(load(content, values=True))
+    theirs = cells(openpyxl.load_workbook(recalculated(content, tmp_path), data_only=True))
+    formulas = [key for key, cell in cells(load(content, values=False)).items() if cell.data_type == "f"]
+    assert len(formulas) > 100
+    for key in formulas:
+        assert near(ours[key].value, theirs[key].value), (key, ours[key].value, theirs[key].value)
+
+
+@office
+def test_another_plan_and_price_give_what_planner_says(tmp_path):
+    document = proposal("billed")
+    ledger, words = document.ledgers[0], document.words
+    book = load(workbook(document), values=False)
+    sheet = book[words["ui_x_inputs"]]
+    rows = {sheet.cell(row, 1).value: row for row in range(1, sheet.max_row + 1)}
+    chosen = ledger.plans[-1]
+    sheet.cell(rows[words["ui_x_plan"]], 2).value = chosen.label
+    sheet.cell(rows[words["ui_x_price_change"]], 2).value = 0.25
+    buffer = io.BytesIO()
+    book.save(buffer)
+    made = openpyxl.load_workbook(recalculated(buffer.getvalue(), tmp_path), data_only=True)
+    found = {row[0].value: row[1].value for row in made[words["ui_x_proposal"]].iter_rows(min_row=4)}
+    expected = sums(ledger, chosen, 1.25)
+    for key, value in (
+        ("compute", expected.compute),
+        ("failures", expected.failures),
+        ("rounding", expected.rounding),
+        ("storage_usd", expected.storage),
+        ("egress_usd", expected.egress),
+        ("total_p50", expected.total),
+        ("reserve", expected.reserve),
+        ("total_sure", expected.total_sure),
+    ):
+        assert found[words[f"ui_x_{key}"]] == pytest.approx(value, abs=0.005), key
+    cash = made[words["ui_x_cash"]]
+    totals = [row for row in cash.iter_rows(values_only=True) if row[0] == words["ui_x_total"]]
+    assert totals[0][4] == pytest.approx(expected.total_sure, abs=0.005)
+
+
+def test_the_values_in_the_file_are_planners():
+    for kind in ("plain", "billed"):
+        document = proposal(kind)
+        ledger = document.ledgers[0]
+        for row in ledger.plans:
+            found = sums(ledger, row)
+            assert found.total == pytest.approx(row.cost_p50_usd, abs=0.005)
+            assert found.total_sure == pytest.approx(row.cost_confidence_usd, abs=0.005)
+
+
+def test_no_name_becomes_a_formula_or_a_link():
+    content = workbook(proposal("hostile"))
+    for cell in cells(load(content, values=False)).values():
+        if cell.data_type == "f":
+            assert "script" not in str(cell.value)
+            assert "cmd" not in str(cell.value)
+        assert cell.hyperlink is None
+    texts = [cell.value for cell in cells(load(content, values=True)).values() if isinstance(cell.value, str)]
+    assert HOSTILE in texts
+
+
+def test_the_plan_is_chosen_from_a_list_of_all_plans():
+    document = proposal()
+    sheet = load(workbook(document), values=False)[document.words["ui_x_inputs"]]
+    (rule,) = sheet.data_validations.dataValidation
+    assert rule.type == "list"
+    count = len(document.ledgers[0].plans)
+    first, last = (int(part.rsplit("$", 1)[1]) for part in rule.formula1.split(":"))
+    assert last - first + 1 == count > 5
+    assert [plan.label.split(".")[0] for plan in document.ledgers[0].plans] == [str(n + 1) for n in range(count)]
+
+
+def test_the_file_holds_no_clock():
+    with zipfile.ZipFile(io.BytesIO(workbook(proposal()))) as book:
+        assert {entry.date_time for entry in book.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        core = book.read("docProps/core.xml").decode()
+    assert "2026-11-24T00:00:00Z" in core
