@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.interop.export_common import Export, commented, shell_word
-from planner.interop.megatron import arguments_of
+from planner.interop.megatron_arguments import arguments_of
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec
 

@@ -1,4 +1,4 @@
-"""Megatron-LM command lines: the arguments of `pretrain_gpt.py` in a launch script, into a scenario.
+"""Megatron-LM launch scripts into a scenario: layout, batch, data and length.
 
 Names and defaults are those of Megatron-LM's megatron/training/arguments.py.
 """
@@ -6,64 +6,15 @@ Names and defaults are those of Megatron-LM's megatron/training/arguments.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from planner.interop.files import read_text, shown, whole
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.indexed import indexed_data
-from planner.interop.shell import read_script
+from planner.interop.megatron_arguments import Arguments, read_arguments
+from planner.interop.megatron_model import megatron_model
 from planner.units import PlannerError
-from planner.workload.model import MLASpec, ModelSpec, MoESpec
-
-LAUNCHERS = {  # torchrun's and srun's names for nodes and processes a node
-    "nproc_per_node": "nproc-per-node",
-    "nproc-per-node": "nproc-per-node",
-    "nnodes": "nnodes",
-}
-
-
-@dataclass
-class Arguments:
-    """Arguments by name without dashes; a flag has no values. Later ones win, as in argparse."""
-
-    name: str
-    values: dict[str, list[str]] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
-    remarks: list[str] = field(default_factory=list)
-
-    def flag(self, name: str) -> bool:
-        self.used.add(name)
-        return name in self.values
-
-    def text(self, name: str, default: str) -> str:
-        self.used.add(name)
-        values = self.values.get(name)
-        return values[0] if values else default
-
-    def number(self, name: str, default: int | None = None, least: int = 1) -> int:
-        self.used.add(name)
-        values = self.values.get(name)
-        if not values:
-            if default is None:
-                raise PlannerError(f"{self.name} has no --{name}, which Megatron-LM requires.")
-            return default
-        if "$" in values[0] or "`" in values[0]:
-            raise PlannerError(
-                f"{self.name}: --{name} is {shown(values[0])}, which only running the script would tell; "
-                "write the number."
-            )
-        return whole(values[0], f"--{name} ({self.name})", least)
-
-    def optional(self, name: str, least: int = 1) -> int | None:
-        return self.number(name, least=least) if self.values.get(name) else None
-
-    def origin(self, *names: str) -> str:
-        return ", ".join(
-            f"--{name}, {self.name}" if name in self.values else f"default of --{name} in Megatron-LM" for name in names
-        )
+from planner.workload.model import ModelSpec
 
 
 def import_megatron(
@@ -101,180 +52,6 @@ def import_megatron(
         remarks=tuple(dict.fromkeys(arguments.remarks)),
         extras={"world": world},
     )
-
-
-def read_arguments(text: str, name: str) -> Arguments:
-    """The arguments of the command that has most of them; torchrun's own are kept beside them.
-
-    Raises
-    ------
-    PlannerError
-        If no command of the script has Megatron-LM's arguments.
-    """
-    script = read_script(text, shown(name, 80))
-    found = Arguments(shown(name, 80))
-    # Commands first; then variables, for scripts that start a command kept in one, or that hold arguments alone.
-    values = [[word for part in value for word in part.split()] for value in script.variables.values()]
-    words = max([*script.commands, *values], key=lambda c: sum(w.startswith("--") for w in c), default=[])
-    if not any(w.split("=")[0] in ("--num-layers", "--hidden-size", "--micro-batch-size") for w in words):
-        raise PlannerError(
-            f"{found.name} has no command with Megatron-LM's arguments (--num-layers, --hidden-size, …)."
-        )
-    current: str | None = None
-    for word in words:
-        if re.match(r"--?[A-Za-z]", word) and word.startswith("--"):
-            key, equals, value = word[2:].partition("=")
-            current = LAUNCHERS.get(key, key.replace("_", "-"))
-            found.values[current] = [value] if equals else []
-        elif current is not None:
-            found.values[current].append(word)
-    return found
-
-
-def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpec, dict[str, str]]:
-    """The model of the arguments, and the origin of each field."""
-    layers, hidden, heads = a.number("num-layers"), a.number("hidden-size"), a.number("num-attention-heads")
-    head_dim = a.optional("kv-channels")
-    if head_dim is None:
-        if hidden % heads:
-            raise PlannerError(f"--hidden-size {hidden} is not divisible by --num-attention-heads {heads}.")
-        head_dim = hidden // heads
-    kv_heads = a.number("num-query-groups", 1) if a.flag("group-query-attention") else heads
-    a.used.add("num-query-groups")
-    if heads % kv_heads:
-        raise PlannerError(f"--num-attention-heads {heads} is not divisible by --num-query-groups {kv_heads}.")
-    gated = a.flag("swiglu")
-    ffn = a.optional("ffn-hidden-size")
-    if ffn is None:  # arguments.py: 4 h, or with swiglu 64 x int(4 h x 2/3 / 64), to keep the number of parameters
-        ffn = int((4 * hidden * 2 / 3) / 64) * 64 if gated else 4 * hidden
-    bias = not a.flag("disable-bias-linear")
-    rows, vocab_origin = _vocabulary(a, vocab)
-    positions = a.optional("max-position-embeddings")
-    embedding = a.text("position-embedding-type", "learned_absolute")
-    if a.flag("use-rotary-position-embeddings"):
-        embedding = "rope"
-    mla = _mla(a)
-    norm = a.text("normalization", "LayerNorm").lower()
-    spec = ModelSpec(
-        name=shown(name, 80),
-        layers=layers,
-        hidden=hidden,
-        heads=heads,
-        kv_heads=heads if mla else kv_heads,
-        head_dim=mla.qk_nope_head_dim + mla.qk_rope_head_dim if mla else head_dim,
-        ffn=ffn,
-        vocab=rows,
-        gated_mlp=gated,
-        tied_embeddings=not a.flag("untie-embeddings-and-output-weights"),
-        norm="rmsnorm" if norm == "rmsnorm" else "layernorm",
-        qk_norm=a.flag("qk-layernorm"),
-        attention_bias=a.flag("add-qkv-bias") or bias,
-        attention_output_bias=bias,
-        mlp_bias=bias,
-        learned_positions=(positions or 0) if embedding == "learned_absolute" else 0,
-        vocab_multiple=a.number("make-vocab-size-divisible-by", 128),
-        max_seq_length=positions,
-        sliding_window=_window(a),
-        full_attention_every=a.number("window-attn-skip-freq", 0) if a.flag("window-attn-skip-freq") else 0,
-        attention_sinks=a.text("softmax-type", "vanilla") == "learnable",
-        mtp_layers=a.number("mtp-num-layers", 0, 0),
-        moe=_moe(a, ffn, layers),
-        mla=mla,
-    )
-    names = {
-        "layers": "num-layers", "hidden": "hidden-size", "heads": "num-attention-heads", "kv_heads": "num-query-groups",
-        "head_dim": "kv-channels", "ffn": "ffn-hidden-size", "gated_mlp": "swiglu", "norm": "normalization",
-        "tied_embeddings": "untie-embeddings-and-output-weights", "attention_bias": "disable-bias-linear",
-        "attention_output_bias": "disable-bias-linear", "mlp_bias": "disable-bias-linear",
-        "vocab_multiple": "make-vocab-size-divisible-by",
-    }  # fmt: skip
-    origins = {spec_field: a.origin(key) for spec_field, key in names.items()}
-    for spec_field, key in (
-        ("max_seq_length", "max-position-embeddings"), ("learned_positions", "position-embedding-type"),
-        ("sliding_window", "window-size"), ("qk_norm", "qk-layernorm"),
-        ("attention_sinks", "softmax-type"), ("mtp_layers", "mtp-num-layers"),
-        ("moe", "num-experts"), ("mla", "multi-latent-attention"),
-    ):  # fmt: skip
-        if getattr(spec, spec_field):
-            origins[spec_field] = a.origin(key)
-    return spec, {**origins, "name": "the script's name", "vocab": vocab_origin}
-
-
-def _vocabulary(a: Arguments, stated: int | None) -> tuple[int, str]:
-    tokenizer = a.text("tokenizer-type", "").lower()
-    if stated is not None:
-        return whole(stated, "--vocab"), "--vocab"
-    for name in ("vocab-size", "padded-vocab-size"):
-        if a.values.get(name):
-            return a.number(name), a.origin(name)
-    if tokenizer == "gpt2bpetokenizer":
-        return 50257, a.origin("tokenizer-type")
-    raise PlannerError(
-        f"{a.name} has no --vocab-size, and --tokenizer-type {shown(tokenizer or 'none')} does not say it: "
-        "add --vocab N."
-    )
-
-
-def _window(a: Arguments) -> int | None:
-    """`--window-size L R` (older releases write "L,R"): keys a query sees to its left; itself is one more."""
-    a.used.add("window-size")
-    stated = a.values.get("window-size") or []
-    digits = re.findall(r"-?\d{1,12}", " ".join(stated))
-    return int(digits[0]) + 1 if digits and int(digits[0]) > 0 else None
-
-
-def _mla(a: Arguments) -> MLASpec | None:
-    if not a.flag("multi-latent-attention"):
-        return None
-    return MLASpec(
-        q_lora_rank=a.number("q-lora-rank", 0, 0),
-        kv_lora_rank=a.number("kv-lora-rank", 32),
-        qk_nope_head_dim=a.number("qk-head-dim", 128),
-        qk_rope_head_dim=a.number("qk-pos-emb-head-dim", 64),
-        v_head_dim=a.number("v-head-dim", 128),
-    )
-
-
-def _moe(a: Arguments, ffn: int, layers: int) -> MoESpec | None:
-    experts = a.optional("num-experts")
-    if experts is None:
-        return None
-    shared = a.number("moe-shared-expert-intermediate-size", 0, 0)
-    first, every = _moe_frequency(a, layers)
-    return MoESpec(
-        experts=experts,
-        top_k=a.number("moe-router-topk", 2),
-        expert_ffn=a.number("moe-ffn-hidden-size", ffn),
-        shared_experts=1 if shared else 0,
-        shared_ffn=shared,
-        first_dense_layers=first,
-        every=every,
-        router_bias=a.flag("moe-router-enable-expert-bias") or not a.flag("disable-bias-linear"),
-    )
-
-
-def _moe_frequency(a: Arguments, layers: int) -> tuple[int, int]:
-    """`--moe-layer-freq N`, or a Python list such as ([0]*3+[1]*58): leading dense layers, then every n-th."""
-    text = a.text("moe-layer-freq", "1").strip()
-    if text.isdigit() and len(text) < 7:
-        return 0, max(1, int(text))
-    compact = re.sub(r"\s", "", text).strip("()")
-    pattern: list[int] = []
-    for part in compact.split("+"):
-        found = re.fullmatch(r"\(?\[([01](?:,[01])*),?\]\)?(?:\*(\d{1,5}))?", part)
-        if not found or len(pattern) > 10_000:
-            a.remarks.append(f"--moe-layer-freq {shown(text)} is not understood; experts are taken for every layer")
-            return 0, 1
-        pattern += [int(c) for c in found[1].split(",")] * min(int(found[2] or 1), 10_000)
-    if len(pattern) != layers:
-        raise PlannerError(f"--moe-layer-freq has {len(pattern)} entries, where --num-layers is {layers}.")
-    first = pattern.index(1) if 1 in pattern else layers
-    if all(pattern[first:]):
-        return first, 1
-    every = pattern.index(1, first + 1) - first if pattern.count(1) > 1 else 1
-    if any(bit != ((i % every) == 0) for i, bit in enumerate(pattern[first:])):
-        a.remarks.append(f"--moe-layer-freq {shown(text)} repeats no fixed pattern; every {every}th layer is taken")
-    return first, every
 
 
 def _world(a: Arguments, gpus: int | None) -> int | None:
@@ -456,13 +233,3 @@ def _precision(a: Arguments) -> tuple[str, str]:
         return "fp16", a.origin("fp16")
     a.remarks.append("Megatron-LM would train this in fp32, which planner does not price: bf16 is written instead")
     return "bf16", "assumed; the script says neither --bf16 nor --fp16"
-
-
-def arguments_of(values: Mapping[str, Any]) -> Sequence[str]:
-    """Arguments as words: `--key` for True, nothing for False or None, `--key value …` otherwise."""
-    words: list[str] = []
-    for key, value in values.items():
-        if value is not None and value is not False:
-            words.append(f"--{key}")
-            words += [] if value is True else map(str, value) if isinstance(value, list) else [str(value)]
-    return words

@@ -1,16 +1,14 @@
-"""GPT-NeoX configs: the merged YAML that `deepy.py` takes, read as GPT-NeoX reads it, into a scenario.
+"""GPT-NeoX configs into a scenario: layout, batch, data and length as GPT-NeoX solves them.
 
-Source of every default and rule: EleutherAI/gpt-neox ea7aefd, megatron/neox_arguments and megatron/model.
+Source of every default and rule: EleutherAI/gpt-neox ea7aefd, megatron/neox_arguments and megatron/data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from planner.interop.files import Document, read_yaml, shown, truth, whole
+from planner.interop.files import read_yaml, shown, truth, whole
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.indexed import indexed_data
 from planner.interop.neox_batch import (
@@ -20,103 +18,9 @@ from planner.interop.neox_batch import (
     solve_batch,
     train_iterations,
 )
+from planner.interop.neox_config import Config, merge, zero_stage
+from planner.interop.neox_model import neox_model
 from planner.units import PlannerError
-from planner.workload.model import ModelSpec, MoESpec
-
-GATED = ("geglu", "reglu", "bilinear", "swiglu", "glu")  # megatron/model/activations.py
-NORMS = {"layernorm": "layernorm", "te_layernorm": "layernorm", "rmsnorm": "rmsnorm", "te_rmsnorm": "rmsnorm"}
-# Entries of the tokenizers that GPT-NeoX names: GPT-2's BPE, the character-level one (megatron/tokenizer), and the
-# GPT-NeoX-20B tokenizer with its added tokens.
-VOCABULARIES = {"gpt2bpetokenizer": 50257, "hfgpt2tokenizer": 50257, "charleveltokenizer": 512}
-NEOX_20B_VOCABULARY = 50277
-MODEL_KEYS = ("num_layers", "hidden_size", "num_attention_heads")
-
-
-@dataclass
-class Config:
-    """Merged keys of several files, with where each came from and which were looked at."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
-    used: set[str] = field(default_factory=set)
-
-    def has(self, key: str) -> bool:
-        return self.values.get(key) is not None
-
-    def raw(self, key: str, default: Any = None) -> Any:
-        self.used.add(key)
-        value = self.values.get(key)
-        return default if value is None else value
-
-    def integer(self, key: str, default: int | None = None, least: int = 0) -> int:
-        value = self.raw(key, default)
-        if value is None:
-            raise PlannerError(f"{key} is in none of the files; GPT-NeoX requires it: add the file that holds it.")
-        return whole(value, self.what(key), least)
-
-    def optional(self, key: str, least: int = 0) -> int | None:
-        return self.integer(key, least=least) if self.has(key) else None
-
-    def flag(self, key: str, default: bool) -> bool:
-        return truth(self.raw(key, default), self.what(key))
-
-    def text(self, key: str, default: str) -> str:
-        return str(self.raw(key, default)).strip().lower()
-
-    def section(self, key: str) -> Mapping[str, Any]:
-        value = self.raw(key, {})
-        if not isinstance(value, Mapping):
-            raise PlannerError(f"{self.what(key)} is {shown(value)!r}, where a map is needed.")
-        return {str(k).replace("-", "_"): v for k, v in value.items()}
-
-    def what(self, key: str) -> str:
-        return f"{key} ({self.origins[key]})" if key in self.origins else key
-
-    def origin(self, *keys: str) -> str:
-        """Words for a scenario's comment: the keys and where they stand; defaults are said to be defaults."""
-        return ", ".join(
-            f"{key}, {self.origins[key]}" if self.has(key) else f"default of {key} in GPT-NeoX" for key in keys
-        )
-
-
-def merge(documents: Sequence[Document]) -> Config:
-    """Several files as GPT-NeoX merges them: `-` is `_`, and a key of an earlier file may not return.
-
-    Its check looks for the key as written: one that returns with `-` where the first stood with `_` is not seen, and
-    the later value wins (arguments.py, from_ymls); planner does the same and says so.
-
-    Raises
-    ------
-    PlannerError
-        For a key that GPT-NeoX refuses as a duplicate.
-    """
-    config = Config()
-    names: set[str] = set()
-    for document in documents:
-        config.remarks += [
-            f"{repair}; it was read as if it were there, GPT-NeoX itself stops" for repair in document.repairs
-        ]
-        if document.name in names:
-            config.remarks.append(f"GPT-NeoX refuses two files of one name ({document.name})")
-        names.add(document.name)
-        for key, value in document.values.items():
-            if key in config.values:
-                if key in config.origins and config.origins[key].startswith(f"{document.name}:"):
-                    config.remarks.append(f"{key} stands twice in {document.name}; the later value wins")
-                else:
-                    raise PlannerError(
-                        f"Conf file {document.name} has the following duplicate keys with previously loaded file: "
-                        f"{shown(key)} (also in {config.origins.get(key, 'an earlier file')}); leave one out."
-                    )
-            name = key.replace("-", "_")
-            if name in config.values and name != key:
-                config.remarks.append(
-                    f"{shown(key)} ({document.where(key)}) replaces {name} ({config.origins.get(name)}), as in GPT-NeoX"
-                )
-            config.values[name] = value
-            config.origins[name] = document.where(key)
-    return config
 
 
 def import_neox(
@@ -161,196 +65,6 @@ def import_neox(
         remarks=tuple(dict.fromkeys(config.remarks)),
         extras={"world": world, "batch": batch},
     )
-
-
-def neox_model(config: Config, name: str, vocab: int | None = None) -> tuple[ModelSpec, dict[str, str]]:
-    """The model of a merged config, and the origin of each of its fields."""
-    layers, hidden, heads = (config.integer(key, least=1) for key in MODEL_KEYS)
-    if hidden % heads:
-        raise PlannerError(
-            f"hidden_size must be divisible by num_attention_heads: {hidden} % {heads} = {hidden % heads}."
-        )
-    kv_heads = config.optional("num_kv_heads", least=1) or heads
-    if heads % kv_heads:
-        raise PlannerError(
-            "num_kv_heads must evenly divide num_attention_heads and be no greater than it: "
-            f"{heads} % {kv_heads} = {heads % kv_heads}."
-        )
-    mp = max(1, config.integer("model_parallel_size", 1))
-    _check_model_parallel(hidden, heads, kv_heads, mp)
-    _check_attention(config, layers)
-    activation = config.text("activation", "gelu")
-    gated = activation in GATED
-    ffn = feed_forward(config, hidden, gated)
-    moe = _moe(config, hidden)
-    rows, vocab_origin, multiple = _vocabulary(config, vocab, mp)
-    positions = config.optional("max_position_embeddings", least=1)
-    spec = ModelSpec(
-        name=name,
-        layers=layers,
-        hidden=hidden,
-        heads=heads,
-        kv_heads=kv_heads,
-        head_dim=hidden // heads,
-        ffn=ffn,
-        vocab=rows,
-        gated_mlp=gated and moe is None,
-        tied_embeddings=not config.flag("no_weight_tying", False),
-        parallel_residual=config.flag("gpt_j_residual", False),
-        norm=_norm(config),
-        qk_norm=config.flag("use_qk_layernorm", False),
-        attention_bias=config.flag("use_bias_in_attn_linear", True),
-        attention_output_bias=config.flag("use_bias_in_attn_linear", True),
-        mlp_bias=config.flag("use_bias_in_mlp", True) and (moe is None or moe.every > 1),
-        learned_positions=(positions or 0) if config.text("pos_emb", "learned") == "learned" else 0,
-        vocab_multiple=multiple,
-        max_seq_length=positions,
-        sliding_window=config.optional("sliding_window_width", least=1),
-        moe=moe,
-    )
-    origins = {
-        "name": "the first file's name",
-        "layers": config.origin("num_layers"),
-        "hidden": config.origin("hidden_size"),
-        "heads": config.origin("num_attention_heads"),
-        "kv_heads": config.origin("num_kv_heads") if config.has("num_kv_heads") else "as many as num_attention_heads",
-        "head_dim": "hidden_size / num_attention_heads",
-        "ffn": _ffn_origin(config, gated),
-        "vocab": vocab_origin,
-        "vocab_multiple": config.origin("make_vocab_size_divisible_by"),
-        "gated_mlp": config.origin("activation"),
-        "tied_embeddings": config.origin("no_weight_tying"),
-        "parallel_residual": config.origin("gpt_j_residual"),
-        "norm": config.origin("norm"),
-        "attention_bias": config.origin("use_bias_in_attn_linear"),
-        "attention_output_bias": config.origin("use_bias_in_attn_linear"),
-        "mlp_bias": config.origin("use_bias_in_mlp"),
-    }
-    for spec_field, key in (
-        ("max_seq_length", "max_position_embeddings"),
-        ("sliding_window", "sliding_window_width"),
-        ("learned_positions", "max_position_embeddings"),
-        ("qk_norm", "use_qk_layernorm"),
-    ):
-        if getattr(spec, spec_field):
-            origins[spec_field] = config.origin(key)
-    if moe is not None:
-        origins["moe"] = config.origin("moe_num_experts")
-    return spec, origins
-
-
-def feed_forward(config: Config, hidden: int, gated: bool) -> int:
-    """Width of the MLP as ParallelMLP builds it (megatron/model/transformer.py).
-
-    With a gated activation two thirds of the stated width are shared by gate and input, so that each is a third.
-    """
-    stated = config.optional("intermediate_size", least=1)
-    factor = config.raw("expansion_factor")
-    if stated and factor:
-        raise PlannerError(
-            "Must pass either the absolute intermediate size or the relative expansion factor, not both."
-        )
-    if factor is not None and not isinstance(factor, int | float):
-        raise PlannerError(f"{config.what('expansion_factor')} is {shown(factor)!r}, where a number is needed.")
-    width = stated or (whole(int(factor * hidden), "expansion_factor x hidden_size") if factor else 4 * hidden)
-    multiple = config.integer("mlp_multiple_of", 1, least=1)
-    inner = width
-    if gated:
-        width = int(width * 2 / 3)
-        inner = width // 2
-    width = 2 * multiple * -(-width // (2 * multiple))
-    inner = multiple * -(-inner // multiple)
-    if (width // 2 if gated else width) != inner:
-        config.remarks.append(
-            f"linear1 gives {width // 2 if gated else width} columns and linear2 takes {inner}: GPT-NeoX stops at the "
-            "first step; set intermediate_size (three times the wanted width when gated) and mlp_multiple_of to agree"
-        )
-    return inner
-
-
-def _ffn_origin(config: Config, gated: bool) -> str:
-    key = "expansion_factor" if config.has("expansion_factor") else "intermediate_size"
-    width = config.origin(key) if config.has(key) else "4 x hidden_size, GPT-NeoX's default"
-    return f"a third of {width}: a gated MLP shares two thirds" if gated else width
-
-
-def _norm(config: Config) -> str:
-    named = config.text("norm", "layernorm")
-    norm = NORMS.get(named)
-    if norm is None:
-        config.remarks.append(f"norm {shown(named)} is counted as rmsnorm (its weights are no more than that)")
-        norm = "rmsnorm"
-    return "layernorm_nobias" if norm == "layernorm" and not config.flag("use_bias_in_norms", True) else norm
-
-
-def _moe(config: Config, hidden: int) -> MoESpec | None:
-    """Routed experts: not gated, no bias, 4h wide unless stated, in layers 0, n, 2n, … (megatron/model/moe_mlp.py)."""
-    experts = config.integer("moe_num_experts", 1)
-    every = config.integer("moe_expert_interval", 1, least=1)
-    top_k = config.integer("moe_top_k", 1, least=1)
-    if experts <= 1:
-        return None
-    if int(_zero_stage(config)) >= 2:
-        raise PlannerError("MoE is not compatible with zero stages 2 and 3.")
-    width = config.optional("intermediate_size", least=1) or 256 * -(-4 * hidden // 256)
-    return MoESpec(experts=experts, top_k=top_k, expert_ffn=width, every=every)
-
-
-def _vocabulary(config: Config, stated: int | None, mp: int) -> tuple[int, str, int]:
-    multiple = config.integer("make_vocab_size_divisible_by", 128, least=1)
-    tokenizer = config.text("tokenizer_type", "GPT2BPETokenizer")
-    vocab_file = config.text("vocab_file", "")
-    if stated is not None:
-        return whole(stated, "--vocab"), "--vocab", multiple
-    if config.has("padded_vocab_size"):
-        rows = config.integer("padded_vocab_size", least=1)
-        return rows, config.origin("padded_vocab_size"), 1 if rows % (multiple * mp) else multiple
-    if tokenizer == "hftokenizer" and "20b_tokenizer" in vocab_file:
-        return NEOX_20B_VOCABULARY, f"the GPT-NeoX-20B tokenizer ({config.origin('vocab_file')})", multiple
-    if tokenizer in VOCABULARIES:
-        return VOCABULARIES[tokenizer], config.origin("tokenizer_type"), multiple
-    raise PlannerError(
-        f"tokenizer_type {shown(config.raw('tokenizer_type'))} does not say how many tokens it has, "
-        "and GPT-NeoX reads that from the tokenizer itself: add --vocab N (its size before padding)."
-    )
-
-
-def _check_model_parallel(hidden: int, heads: int, kv_heads: int, mp: int) -> None:
-    for key, number in (("num_attention_heads", heads), ("hidden_size", hidden)):
-        if number % mp:
-            raise PlannerError(f"{number} is not divisible by {mp}: {key} must be divisible by model_parallel_size.")
-    if kv_heads < heads and kv_heads % mp:
-        raise PlannerError(f"Number of KV heads must be at least model_parallel_size for now: {kv_heads} % {mp} != 0.")
-
-
-def _check_attention(config: Config, layers: int) -> None:
-    stated = config.raw("attention_config")
-    if not isinstance(stated, list):
-        return
-    length, kinds = 0, set()
-    for item in stated[:10_000]:
-        if isinstance(item, list) and len(item) == 2 and isinstance(item[0], list):
-            names = [str(n) for n in item[0][:100]]
-            kinds.update(names)
-            repeats = item[1]
-            count = layers if repeats == "all" else whole(repeats, config.what("attention_config"), 0)
-            length += len(names) * count if repeats != "all" else layers
-        else:
-            kinds.add(str(item))
-            length += 1
-    if length != layers:
-        raise PlannerError(f"Length of attention config list must equal num_layers: {length} != {layers}.")
-    other = sorted(kinds & {"mamba", "rwkv", "gmlp", "amlp"})
-    if other:
-        raise PlannerError(f"attention_config has {', '.join(other)} layers, and planner plans transformers only.")
-    odd = sorted(kinds - {"global", "flash", "local"})
-    if odd:
-        config.remarks.append(f"attention of the kind {', '.join(shown(k) for k in odd)} is priced as full attention")
-
-
-def _zero_stage(config: Config) -> int:
-    stage = config.section("zero_optimization").get("stage", 0)
-    return whole(stage, f"stage of {config.what('zero_optimization')}", 0, 3)
 
 
 def world_size(config: Config, gpus: int | None) -> int | None:
@@ -530,7 +244,7 @@ def _layout(config: Config, world: int | None, batch: Batch | None) -> list[Take
     elif config.has("train_micro_batch_size_per_gpu"):
         micro = config.integer("train_micro_batch_size_per_gpu", least=1)
         rows.append(Taken("layout.micro_batch", micro, config.origin("train_micro_batch_size_per_gpu")))
-    rows.append(Taken("layout.zero_stage", _zero_stage(config), config.origin("zero_optimization")))
+    rows.append(Taken("layout.zero_stage", zero_stage(config), config.origin("zero_optimization")))
     recompute = "full" if config.flag("checkpoint_activations", False) else "none"
     every = config.integer("checkpoint_num_layers", 1, least=1)
     if recompute == "full" and every > 1:

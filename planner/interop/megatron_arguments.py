@@ -1,0 +1,100 @@
+"""Megatron-LM arguments: out of a launch script, and back into words.
+
+Names are those of Megatron-LM's megatron/training/arguments.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from planner.interop.files import shown, whole
+from planner.interop.shell import read_script
+from planner.units import PlannerError
+
+LAUNCHERS = {  # torchrun's and srun's names for nodes and processes a node
+    "nproc_per_node": "nproc-per-node",
+    "nproc-per-node": "nproc-per-node",
+    "nnodes": "nnodes",
+}
+
+
+@dataclass
+class Arguments:
+    """Arguments by name without dashes; a flag has no values. Later ones win, as in argparse."""
+
+    name: str
+    values: dict[str, list[str]] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    remarks: list[str] = field(default_factory=list)
+
+    def flag(self, name: str) -> bool:
+        self.used.add(name)
+        return name in self.values
+
+    def text(self, name: str, default: str) -> str:
+        self.used.add(name)
+        values = self.values.get(name)
+        return values[0] if values else default
+
+    def number(self, name: str, default: int | None = None, least: int = 1) -> int:
+        self.used.add(name)
+        values = self.values.get(name)
+        if not values:
+            if default is None:
+                raise PlannerError(f"{self.name} has no --{name}, which Megatron-LM requires.")
+            return default
+        if "$" in values[0] or "`" in values[0]:
+            raise PlannerError(
+                f"{self.name}: --{name} is {shown(values[0])}, which only running the script would tell; "
+                "write the number."
+            )
+        return whole(values[0], f"--{name} ({self.name})", least)
+
+    def optional(self, name: str, least: int = 1) -> int | None:
+        return self.number(name, least=least) if self.values.get(name) else None
+
+    def origin(self, *names: str) -> str:
+        return ", ".join(
+            f"--{name}, {self.name}" if name in self.values else f"default of --{name} in Megatron-LM" for name in names
+        )
+
+
+def read_arguments(text: str, name: str) -> Arguments:
+    """The arguments of the command that has most of them; torchrun's own are kept beside them.
+
+    Raises
+    ------
+    PlannerError
+        If no command of the script has Megatron-LM's arguments.
+    """
+    script = read_script(text, shown(name, 80))
+    found = Arguments(shown(name, 80))
+    # Commands first; then variables, for scripts that start a command kept in one, or that hold arguments alone.
+    values = [[word for part in value for word in part.split()] for value in script.variables.values()]
+    words = max([*script.commands, *values], key=lambda c: sum(w.startswith("--") for w in c), default=[])
+    if not any(w.split("=")[0] in ("--num-layers", "--hidden-size", "--micro-batch-size") for w in words):
+        raise PlannerError(
+            f"{found.name} has no command with Megatron-LM's arguments (--num-layers, --hidden-size, …)."
+        )
+    current: str | None = None
+    for word in words:
+        if re.match(r"--?[A-Za-z]", word) and word.startswith("--"):
+            key, equals, value = word[2:].partition("=")
+            current = LAUNCHERS.get(key, key.replace("_", "-"))
+            found.values[current] = [value] if equals else []
+        elif current is not None:
+            found.values[current].append(word)
+    return found
+
+
+def arguments_of(values: Mapping[str, Any]) -> Sequence[str]:
+    """Arguments as words: `--key` for True, nothing for False or None, `--key value …` otherwise."""
+    words: list[str] = []
+    for key, value in values.items():
+        if value is not None and value is not False:
+            words.append(f"--{key}")
+            words += [] if value is True else map(str, value) if isinstance(value, list) else [str(value)]
+    return words
