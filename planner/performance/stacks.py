@@ -7,15 +7,25 @@ import re
 import numpy as np
 
 from planner.performance.arrays import Setting
+from planner.performance.framework_table import frameworks
 from planner.performance.rates import Context
 from planner.performance.residual import Place
 from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec
 
 #: Frameworks that share kernels and engine, so that measurements of one speak for the other.
-FAMILIES = {"gpt-neox": "megatron-deepspeed"}
-#: Attention that writes its scores to memory (fused softmax, before FlashAttention).
-UNFUSED = frozenset({"megatron-deepspeed"})
+FAMILIES = {
+    "gpt-neox": "megatron-deepspeed",
+    "neox": "megatron-deepspeed",
+    "gptneox": "megatron-deepspeed",
+    "llm-foundry": "fsdp",
+    "torch-fsdp": "fsdp",
+    "composer": "fsdp",
+    "megatron-bridge": "megatron",
+    "megatron-lm": "megatron",
+    "megatron-core": "megatron",
+    "nemo": "megatron",
+}
 #: The newest release measured, and the pattern of releases that belong to the measured stack.
 MEASURED_RELEASES = {
     "megatron": ("26.08", re.compile(r"\d\d\.\d\d")),
@@ -54,8 +64,10 @@ def release_year(release: str) -> float | None:
 
 
 def is_unfused(setting: Setting) -> bool:
-    """Whether the framework's attention writes its scores to memory."""
-    return FAMILIES.get(setting.framework, setting.framework) in UNFUSED
+    """Whether the framework's attention, in that release, writes its scores to memory: no flash attention."""
+    table = frameworks()
+    name = next((n for n, row in table.items() if setting.framework in (n, *row.aliases)), None)
+    return name is not None and not table[name].release(setting.release).flash_attention
 
 
 def format_of(setting: Setting) -> str:
