@@ -41,7 +41,9 @@ class Calibration:
     field: ResidualField
     spreads: Mapping[str, Mapping[str, float]]  # "configuration" | "group": by stack/kind; "stack": by kind
     digest: str  # of the rows and priors it was fitted on
-    left_out: Mapping[str, FloatArray] = field(default_factory=dict)  # "configuration" | "group" | "source": ln(predicted
+    left_out: Mapping[str, FloatArray] = field(
+        default_factory=dict
+    )  # "configuration" | "group" | "source": ln(predicted
     # / measured) of each place of the field, by fits without it
     points: tuple[UserPoint, ...] = field(default=())
 
@@ -173,6 +175,20 @@ def to_json(calibration: Calibration) -> dict[str, Any]:
         "left_out": {key: [round(float(e), 3) for e in errors] for key, errors in calibration.left_out.items()},
         "field": field_rows,
     }
+
+
+def dumps(document: Mapping[str, Any]) -> str:
+    """A calibration's document as text: a line an entry, so that a refit reads as a diff."""
+    parts = []
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            rows = [f"  {json.dumps(name)}: {json.dumps(entry, sort_keys=True)}" for name, entry in value.items()]
+            parts.append(f"{json.dumps(key)}: {{\n" + ",\n".join(rows) + "\n}")
+        elif isinstance(value, list):
+            parts.append(f"{json.dumps(key)}: [\n" + ",\n".join(f"  {json.dumps(row)}" for row in value) + "\n]")
+        else:
+            parts.append(f"{json.dumps(key)}: {json.dumps(value)}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def rule_from(stored: Mapping[str, Any]) -> RateRule:

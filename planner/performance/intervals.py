@@ -73,7 +73,7 @@ def basis(setting: Setting, gpus: int, calibration: Calibration) -> tuple[str, l
     apart = [float(np.hypot(*((np.array(p.coordinates[1:]) - here) / LENGTHS[1:]))) for p in alike]
     order = sorted(range(len(alike)), key=lambda i: (apart[i], alike[i].id))
     ids = [alike[i].id for i in order[:3]]
-    return ("measured" if apart[order[0]] < 1e-9 else "interpolated"), ids
+    return ("measured" if apart[order[0]] < 1e-4 else "interpolated"), ids
 
 
 def _strangeness(setting: Setting, stack: str, calibration: Calibration) -> float:

@@ -183,8 +183,9 @@ def spreads(places: Sequence[Place], left_out: Mapping[str, FloatArray]) -> dict
 def without(calibration: Calibration, shipped: Calibration, ids: Iterable[str]) -> Calibration:
     """The calibration with spreads from which the rows `ids` are left out, too; shipped errors of the other rows stay."""
     out = set(ids)
-    keep = np.asarray([p.id not in out for p in shipped.field.places])
-    places = [p for p, kept in zip(shipped.field.places, keep, strict=True) if kept]
+    judged = shipped.field.places[: len(shipped.left_out["group"])]  # a user's own rows come behind
+    keep = np.asarray([p.id not in out for p in judged])
+    places = [p for p, kept in zip(judged, keep, strict=True) if kept]
     left = {what: errors[keep] for what, errors in shipped.left_out.items()}
     return replace(calibration, spreads=spreads(places, left))
 

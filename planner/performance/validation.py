@@ -171,9 +171,7 @@ def subset(judged: Judged, rows: Iterable[int]) -> Judged:
 
 
 def _sigma(runs: Sequence[Run], calibrations: Sequence[Calibration]) -> FloatArray:
-    found = [
-        spread(r.setting, np.asarray([r.gpus]), c).sigma[0] for r, c in zip(runs, calibrations, strict=True)
-    ]
+    found = [spread(r.setting, np.asarray([r.gpus]), c).sigma[0] for r, c in zip(runs, calibrations, strict=True)]
     return np.asarray(found)
 
 
