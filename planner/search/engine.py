@@ -43,8 +43,7 @@ class Physics(Protocol):
     the micro-batch that rises with m only until the pipeline is full (m = pp; 2 pp where chunks interleave).
     """
 
-    @property
-    def capacity_gib(self) -> float: ...
+    capacity_gib: float
 
     def factor(self, gpus: IntArray) -> FloatArray: ...
 

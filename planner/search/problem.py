@@ -1,48 +1,36 @@
-"""A scenario as the search sees it: offers grouped by what runs equally fast, and every cell that could be a plan."""
+"""A scenario as the search sees it: every cell (pool of offers, node count) that could be a plan, and what is known."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from planner.catalog import Catalog, Eligible, eligible_offers, is_gpu, supports
+from planner.catalog import Catalog, Eligible, eligible_offers
 from planner.catalog.risk_facts import RiskFacts, load_risk_facts
 from planner.catalog.types import Hardware, Offer
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
-from planner.performance.frameworks import frameworks
 from planner.performance.intervals import spread
 from planner.risk.completion import Hazard
-from planner.risk.failures import Interruptions, hazards, interruption_rate
-from planner.scenario import IntChoice, Risk, Scenario
-from planner.search.batches import BatchSpace, batch_space
+from planner.risk.failures import hazards
+from planner.scenario import Risk, Scenario
+from planner.search.batches import BatchSpace
 from planner.search.clock import Clock, clock
 from planner.search.engine import Found, Limits, Site, Tally, Tighten
 from planner.search.layouts import LayoutTable, layout_table
-from planner.search.money import Costs, PaidTime, paid_time
+from planner.search.money import Costs
 from planner.search.physics import SettingPhysics
-from planner.search.run import EqualLoss, Run
-from planner.units import PlannerError
+from planner.search.pools import Pool, gather
+from planner.search.pools import node_range as node_range  # other rooms ask for it here
+from planner.search.run import Run, critical_of, run_of
 from planner.workload.counts import parameter_counts
-from planner.workload.dataset import RunLength, run_length
-from planner.workload.learning import CriticalBatch, critical_batch, default_batch_range, measured_critical_batch
+from planner.workload.dataset import RunLength
+from planner.workload.learning import CriticalBatch
 
 CELLS_TOGETHER = 32  # GPU counts of one site that are searched in one pass
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """Offers whose nodes are alike, fail alike and are paid for alike, with one framework: several prices."""
-
-    setting: Setting
-    offers: tuple[Offer, ...]  # cheapest first, then by id
-    interruptions: Interruptions
-    spot: bool
-    paid: PaidTime
 
 
 @dataclass
@@ -51,7 +39,8 @@ class Problem:
 
     scenario: Scenario
     catalog: Catalog
-    calibration: Calibration
+    facts: Calibration  # without the user's own measurements
+    calibration: Calibration  # with them
     length: RunLength
     run: Run
     batches: BatchSpace
@@ -66,7 +55,6 @@ class Problem:
     gpus: IntArray
     _sites: dict[tuple[str, Hardware], Site] = field(default_factory=dict)
     _tables: dict[tuple[str, int, int], LayoutTable] = field(default_factory=dict)
-
     _times: dict[tuple[float, float], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     _slopes: dict[tuple[float, float], FloatArray] = field(default_factory=dict)
     _cheapest: dict[bytes, tuple[FloatArray, IntArray]] = field(default_factory=dict)
@@ -85,7 +73,13 @@ class Problem:
 
     def of(self, scenario: Scenario) -> Problem:
         """The problem of another scenario on the same facts."""
-        return build(scenario, self.catalog, self.calibration, self.given)
+        bent = self.calibration if scenario.throughput == self.scenario.throughput else None
+        return build(scenario, self.catalog, self.facts, self.given, bent)
+
+    def forget(self) -> None:
+        """Drops what was learnt of the cells, so that they are searched anew."""
+        self.best_s[:], self.bound_s[:] = np.inf, 0.0
+        self.exact[:] = self.visited[:] = False
 
     def site(self, pool: int) -> Site:
         """The search space of a pool, built when first asked for; pools that differ in their cloud alone share it."""
@@ -299,106 +293,34 @@ def _network(setting: Setting) -> float:
     return setting.hardware.network_gbit_per_s or 0.0
 
 
-def node_range(offer: Offer, scenario: Scenario) -> tuple[int, int]:
-    """Least and most nodes of an offer that a plan may take."""
-    size = offer.hardware.gpus_per_node
-    most = scenario.cluster.max_gpus // size
-    if offer.max_nodes is not None:
-        most = min(most, offer.max_nodes)
-    least = int(offer.extras.get("minimum_nodes", 1))
-    if scenario.terms is not None and scenario.terms.minimum_gpus:
-        least = max(least, -(-scenario.terms.minimum_gpus // size))
-    return max(least, 1), most
-
-
-def _equal_loss(scenario: Scenario, length: RunLength) -> EqualLoss | None:
-    """How tokens depend on the batch where the scenario asks for equal loss."""
-    training = scenario.training
-    if training.target != "equal_loss" or training.reference_batch is None:
-        return None
-    if length.fixed_iterations is not None or training.batch_ramp is not None:
-        what = "iterations" if length.fixed_iterations is not None else "batch_ramp"
-        raise PlannerError(
-            f"training.{what}: `target: equal_loss` changes the tokens with the batch, so it goes with epochs and one"
-            " batch; remove one of the two"
-        )
-    tokens = length.total_samples * length.seq_length
-    return EqualLoss(training.reference_batch, critical_of(scenario, tokens).doubling_sequences(length.seq_length))
-
-
-def critical_of(scenario: Scenario, tokens: int) -> CriticalBatch:
-    """The critical batch of a run of `tokens`: the user's own if given, else by the law the default range uses."""
-    own = scenario.training.critical_batch
-    if own is not None:
-        return measured_critical_batch(own, scenario.seq_length)
-    return critical_batch(float(tokens))
-
-
 def build(
-    scenario: Scenario, catalog: Catalog, calibration: Calibration, offers: Sequence[Offer] | None = None
+    scenario: Scenario,
+    catalog: Catalog,
+    calibration: Calibration,
+    offers: Sequence[Offer] | None = None,
+    bent: Calibration | None = None,
 ) -> Problem:
-    """The problem of a scenario. Nothing is evaluated yet.
+    """The problem of a scenario. Nothing is evaluated yet, but what the user's own measurements ask for.
 
     Parameters
     ----------
     offers : plan with these instead of the catalog's eligible ones
+    bent : the calibration with the user's own measurements in it, where it is known already
 
     Raises
     ------
     PlannerError
-        If the scenario allows no batch, or names what the catalog does not have.
+        If the scenario allows no batch, names what the catalog lacks, or states a throughput of what cannot run.
     """
-    training = scenario.training
-    length = run_length(scenario.data, scenario.seq_length, training.epochs, training.iterations)
-    low, high, batch_text = default_batch_range(length)
-    batches = batch_space(
-        training.global_batch or IntChoice(low, high), scenario.layout.micro_batch, training.batch_ramp
-    )
-    loss = _equal_loss(scenario, length)
-    run = Run(length, training.batch_ramp, training.evaluation_interval, training.evaluation_iterations, loss)
+    length, run, batches, batch_text = run_of(scenario)
+    if bent is None and scenario.throughput:
+        from planner.search.own_runs import bent_by
+
+        bent = bent_by(scenario, catalog, calibration, lambda s, o: build(s, catalog, calibration, o))
     eligible = eligible_offers(catalog, scenario.cluster) if offers is None else Eligible(tuple(offers), {})
-    left_out = Counter(eligible.left_out)
-    facts, risk = load_risk_facts(), scenario.risk or Risk()
-    groups: dict[tuple[str, Hardware, Interruptions, bool, PaidTime], list[Offer]] = {}
-    for offer in eligible.offers:
-        low, high = node_range(offer, scenario)
-        if low > high:
-            left_out["sells more nodes at least than the scenario allows"] += 1
-        elif not supports(catalog.accelerator(offer.gpu), training.precision):
-            left_out[f"accelerator has no {training.precision}"] += 1
-        elif not is_gpu(catalog.accelerator(offer.gpu)):
-            left_out["no framework here runs on this kind of accelerator"] += 1
-        else:
-            family = catalog.accelerator(offer.gpu).family
-            rate = interruption_rate(facts, family, offer.cloud, risk)
-            paid = paid_time(scenario.terms, offer.extras)
-            groups.setdefault((offer.gpu, offer.hardware, rate, offer.pricing == "spot", paid), []).append(offer)
-    names = [name for name, row in frameworks().items() if training.framework in ("any", name)]
-    names = [name for name in names if training.precision in frameworks()[name].precisions]
-    if not names:
-        raise PlannerError(
-            f"training.framework {training.framework} does not train in {training.precision}; change training.precision"
-        )
-    pools, nodes = [], []
-    for (gpu, hardware, rate, spot, paid), sold in sorted(groups.items(), key=lambda item: repr(item[0])):
-        ranges = [node_range(offer, scenario) for offer in sold]
-        counts = np.arange(min(low for low, _ in ranges), max(high for _, high in ranges) + 1, dtype=np.int64)
-        ordered = tuple(sorted(sold, key=lambda o: (o.usd_per_gpu_hour, o.id)))
-        for name in names:
-            release = training.framework_release if training.framework != "any" else "latest"
-            setting = Setting(
-                scenario.model,
-                scenario.seq_length,
-                training.precision,
-                name,
-                release,
-                catalog.accelerator(gpu),
-                hardware,
-            )
-            pools.append(Pool(setting, ordered, rate, spot, paid))
-            nodes.append(counts)
-    sizes = np.array([len(n) for n in nodes], dtype=np.int64)
-    pool = np.repeat(np.arange(len(pools)), sizes)
+    facts = load_risk_facts()
+    pools, nodes, left_out = gather(scenario, catalog, eligible, facts)
+    pool = np.repeat(np.arange(len(pools)), np.array([len(n) for n in nodes], dtype=np.int64))
     kinds = tuple(dict.fromkeys(p.paid for p in pools))
     kind_of_pool = np.array([kinds.index(p.paid) for p in pools], dtype=np.int64)
     every = np.concatenate([*nodes, np.zeros(0, dtype=np.int64)])
@@ -406,15 +328,16 @@ def build(
     return Problem(
         scenario=scenario,
         catalog=catalog,
-        calibration=calibration,
+        facts=calibration,
+        calibration=bent or calibration,
         length=length,
         run=run,
         batches=batches,
         pools=tuple(pools),
-        left_out=dict(sorted(left_out.items())),
+        left_out=left_out,
         costs=Costs(scenario.storage, scenario.egress, kinds, kind_of_pool[pool]),
         given=None if offers is None else tuple(offers),
-        batch_text=batch_text if training.global_batch is None else "",
+        batch_text=batch_text,
         risk_facts=facts,
         pool=pool,
         nodes=every,

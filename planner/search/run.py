@@ -8,10 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
-from planner.scenario import BatchRamp
-from planner.workload.dataset import RunLength
+from planner.scenario import BatchRamp, IntChoice, Scenario
+from planner.search.batches import BatchSpace, batch_space
+from planner.units import PlannerError
+from planner.workload.dataset import RunLength, run_length
 from planner.workload.iterations import evaluation_iterations, iterations_for, ramp_schedule
-from planner.workload.learning import tokens_to_equal_loss
+from planner.workload.learning import (
+    CriticalBatch,
+    critical_batch,
+    default_batch_range,
+    measured_critical_batch,
+    tokens_to_equal_loss,
+)
 
 FORWARD_SHARE = 1.0 / 3.0  # an evaluation step is a training step's forward pass: 2 of 6 FLOPs a parameter and token
 
@@ -106,3 +114,45 @@ class Run:
             count = np.array([p.iterations if p else 0 for p in at], dtype=np.int64)
             phases.append((size[inverse], count[inverse]))
         return phases
+
+
+def run_of(scenario: Scenario) -> tuple[RunLength, Run, BatchSpace, str]:
+    """The run of a scenario, its batches, and in words the default range of them ("" where the scenario gives one).
+
+    Raises
+    ------
+    PlannerError
+        If no batch is allowed, or what is asked for excludes itself.
+    """
+    training = scenario.training
+    length = run_length(scenario.data, scenario.seq_length, training.epochs, training.iterations)
+    low, high, text = default_batch_range(length)
+    batches = batch_space(
+        training.global_batch or IntChoice(low, high), scenario.layout.micro_batch, training.batch_ramp
+    )
+    loss = _equal_loss(scenario, length)
+    run = Run(length, training.batch_ramp, training.evaluation_interval, training.evaluation_iterations, loss)
+    return length, run, batches, text if training.global_batch is None else ""
+
+
+def _equal_loss(scenario: Scenario, length: RunLength) -> EqualLoss | None:
+    """How tokens depend on the batch where the scenario asks for equal loss."""
+    training = scenario.training
+    if training.target != "equal_loss" or training.reference_batch is None:
+        return None
+    if length.fixed_iterations is not None or training.batch_ramp is not None:
+        what = "iterations" if length.fixed_iterations is not None else "batch_ramp"
+        raise PlannerError(
+            f"training.{what}: `target: equal_loss` changes the tokens with the batch, so it goes with epochs and one"
+            " batch; remove one of the two"
+        )
+    tokens = length.total_samples * length.seq_length
+    return EqualLoss(training.reference_batch, critical_of(scenario, tokens).doubling_sequences(length.seq_length))
+
+
+def critical_of(scenario: Scenario, tokens: int) -> CriticalBatch:
+    """The critical batch of a run of `tokens`: the user's own if given, else by the law the default range uses."""
+    own = scenario.training.critical_batch
+    if own is not None:
+        return measured_critical_batch(own, scenario.seq_length)
+    return critical_batch(float(tokens))

@@ -1,0 +1,108 @@
+"""Offers grouped by what runs equally fast, fails alike and is paid for alike: only price tells a pool's apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.catalog import Catalog, Eligible, is_gpu, supports
+from planner.catalog.risk_facts import RiskFacts
+from planner.catalog.types import Hardware, Offer
+from planner.performance.arrays import IntArray, Setting
+from planner.performance.frameworks import frameworks
+from planner.risk.failures import Interruptions, interruption_rate
+from planner.scenario import Risk, Scenario
+from planner.search.money import PaidTime, paid_time
+from planner.units import PlannerError
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Offers whose nodes are alike, fail alike and are paid for alike, with one framework: several prices."""
+
+    setting: Setting
+    offers: tuple[Offer, ...]  # cheapest first, then by id
+    interruptions: Interruptions
+    spot: bool
+    paid: PaidTime
+
+
+def node_range(offer: Offer, scenario: Scenario) -> tuple[int, int]:
+    """Least and most nodes of an offer that a plan may take."""
+    size = offer.hardware.gpus_per_node
+    most = scenario.cluster.max_gpus // size
+    if offer.max_nodes is not None:
+        most = min(most, offer.max_nodes)
+    least = int(offer.extras.get("minimum_nodes", 1))
+    if scenario.terms is not None and scenario.terms.minimum_gpus:
+        least = max(least, -(-scenario.terms.minimum_gpus // size))
+    return max(least, 1), most
+
+
+def gather(
+    scenario: Scenario, catalog: Catalog, eligible: Eligible, facts: RiskFacts
+) -> tuple[list[Pool], list[IntArray], Mapping[str, int]]:
+    """The pools of the eligible offers with every framework, their node counts, and what was left out and why.
+
+    Raises
+    ------
+    PlannerError
+        If the framework does not train in the precision.
+    """
+    names = _frameworks(scenario)
+    left_out = Counter(eligible.left_out)
+    groups: dict[tuple[str, Hardware, Interruptions, bool, PaidTime], list[Offer]] = {}
+    for offer in eligible.offers:
+        reason = _unfit(offer, scenario, catalog)
+        if reason:
+            left_out[reason] += 1
+            continue
+        family = catalog.accelerator(offer.gpu).family
+        rate = interruption_rate(facts, family, offer.cloud, scenario.risk or Risk())
+        paid = paid_time(scenario.terms, offer.extras)
+        groups.setdefault((offer.gpu, offer.hardware, rate, offer.pricing == "spot", paid), []).append(offer)
+    pools, nodes = [], []
+    release = scenario.training.framework_release if scenario.training.framework != "any" else "latest"
+    for (gpu, hardware, rate, spot, paid), sold in sorted(groups.items(), key=lambda item: repr(item[0])):
+        ranges = [node_range(offer, scenario) for offer in sold]
+        counts = np.arange(min(low for low, _ in ranges), max(high for _, high in ranges) + 1, dtype=np.int64)
+        ordered = tuple(sorted(sold, key=lambda o: (o.usd_per_gpu_hour, o.id)))
+        for name in names:
+            setting = Setting(
+                scenario.model,
+                scenario.seq_length,
+                scenario.training.precision,
+                name,
+                release,
+                catalog.accelerator(gpu),
+                hardware,
+            )
+            pools.append(Pool(setting, ordered, rate, spot, paid))
+            nodes.append(counts)
+    return pools, nodes, dict(sorted(left_out.items()))
+
+
+def _unfit(offer: Offer, scenario: Scenario, catalog: Catalog) -> str:
+    """Why an eligible offer is of no use to this scenario, "" if it is."""
+    low, high = node_range(offer, scenario)
+    if low > high:
+        return "sells more nodes at least than the scenario allows"
+    if not supports(catalog.accelerator(offer.gpu), scenario.training.precision):
+        return f"accelerator has no {scenario.training.precision}"
+    if not is_gpu(catalog.accelerator(offer.gpu)):
+        return "no framework here runs on this kind of accelerator"
+    return ""
+
+
+def _frameworks(scenario: Scenario) -> list[str]:
+    training = scenario.training
+    names = [name for name in frameworks() if training.framework in ("any", name)]
+    names = [name for name in names if training.precision in frameworks()[name].precisions]
+    if not names:
+        raise PlannerError(
+            f"training.framework {training.framework} does not train in {training.precision}; change training.precision"
+        )
+    return names
