@@ -1,0 +1,145 @@
+"""Predictions of runs as tables state them: throughput with its range, memory, whether it fits, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.performance.arrays import FloatArray, Layouts
+from planner.performance.calibration import Calibration
+from planner.performance.framework_table import framework
+from planner.performance.frameworks import why_illegal
+from planner.performance.intervals import basis, spread
+from planner.performance.memory import capacity_gib, least_recompute, memory
+from planner.performance.rows import Parts, Run, layout_arrays, layouts_of, read_run
+from planner.performance.steptime import StepTime, kernels_of, scope, step_of
+from planner.units import PlannerError
+
+COLUMNS = ("pred_tokens_per_s_per_gpu", "pred_lo", "pred_hi", "pred_memory_gib", "fits", "basis", "why")
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What is predicted of one run. Throughput is tokens a second and GPU, low and high bound its 80 % interval."""
+
+    run: Run
+    step: StepTime
+    tokens_per_s_per_gpu: float
+    low: float
+    high: float
+    memory_gib: float | None
+    capacity_gib: float
+    basis: str
+    measurements: tuple[str, ...]
+    why: str  # what would stop it, "" if nothing is known to
+
+    @property
+    def fits(self) -> bool | None:
+        return None if self.memory_gib is None else self.memory_gib <= self.capacity_gib
+
+
+def predict_run(run: Run, calibration: Calibration, *, stated_recompute: bool = True) -> Prediction:
+    """Throughput and memory of one run; a recompute that is not stated is the least with which it fits.
+
+    Raises
+    ------
+    PlannerError
+        If the accelerator cannot run it at all.
+    """
+    setting = run.setting
+    if not setting.accelerator.peak_dense_tflops:
+        raise PlannerError(f"{run.id}: no matmul rate of {setting.accelerator.id} is known")
+    gpus = np.asarray([run.gpus])
+    a = layout_arrays([run])
+    s = scope(setting, calibration)
+    kernels = kernels_of(s, a.tp, a.cp, a.ep, a.sequence_parallel, a.recompute, a.micro_batch, parts=True)
+    factor = calibration.correction(setting, gpus)
+    step = step_of(s, kernels, a.pp, a.vpp, a.dp, a.zero_stage, a.grad_accum, factor)
+    seconds = float(step.total_s[0])
+    tokens = run.step_tokens / run.gpus / seconds
+    bounds = spread(setting, gpus, calibration)
+    stands_on, ids = basis(setting, run.gpus, calibration)
+    needed, why = _memory_and_objections(run, stated_recompute=stated_recompute)
+    return Prediction(
+        run=run,
+        step=step,
+        tokens_per_s_per_gpu=tokens,
+        low=tokens / float(bounds.quantile(0.9)[0]),
+        high=tokens / float(bounds.quantile(0.1)[0]),
+        memory_gib=needed,
+        capacity_gib=capacity_gib(setting),
+        basis=stands_on,
+        measurements=tuple(ids),
+        why=why,
+    )
+
+
+def predict_rows(
+    rows: Iterable[Mapping[str, str]], parts: Parts, calibration: Calibration, name: str = "row"
+) -> list[dict[str, str]]:
+    """The rows with `COLUMNS` added, in their order; what cannot be predicted has its reason in `why`."""
+    out = []
+    for number, row in enumerate(rows, 1):
+        place = f"{name}:{number}"
+        cells = dict.fromkeys(COLUMNS, "")
+        try:
+            run = read_run(row, parts, place)
+            uneven = _uneven(run)
+            if uneven:
+                raise PlannerError(f"{place}: {uneven}")
+            found = predict_run(run, calibration, stated_recompute=bool((row.get("recompute") or "").strip()))
+        except PlannerError as error:
+            cells["why"] = str(error)
+        else:
+            cells |= {
+                "pred_tokens_per_s_per_gpu": _number(found.tokens_per_s_per_gpu),
+                "pred_lo": _number(found.low),
+                "pred_hi": _number(found.high),
+                "pred_memory_gib": "" if found.memory_gib is None else f"{found.memory_gib:.2f}",
+                "fits": "" if found.fits is None else str(found.fits).lower(),
+                "basis": found.basis,
+                "why": found.why,
+            }
+        out.append(dict(row) | cells)
+    return out
+
+
+def breakdown(predictions: Sequence[Prediction]) -> list[dict[str, float]]:
+    """Seconds of a step by term, one map a prediction."""
+    return [{name: float(term[0]) for name, term in p.step.terms_s.items()} for p in predictions]
+
+
+def _memory_and_objections(run: Run, *, stated_recompute: bool) -> tuple[float | None, str]:
+    """GiB on the fullest GPU, and the first thing that speaks against the run: the framework's rules, then memory."""
+    setting = run.setting
+    try:
+        table = framework(setting.framework).name
+    except PlannerError:
+        return None, ""
+    layouts: Layouts = layouts_of([run])
+    if not stated_recompute:
+        layouts = replace(layouts, recompute=least_recompute(setting, layouts))
+    try:
+        needed: FloatArray = memory(setting, layouts).total
+    except PlannerError as error:
+        return None, str(error)
+    why = why_illegal(table, setting.model, layouts, setting.seq_length, setting.release)
+    limit = capacity_gib(setting)
+    if needed[0] > limit:
+        why = f"does not fit: {needed[0]:.1f} GiB on the fullest GPU of {limit:.1f}"
+    return float(needed[0]), why
+
+
+def _uneven(run: Run) -> str:
+    """Why the batch cannot be cut so; FSDP trainers cut the last micro-batch short, others refuse."""
+    whole = abs(run.grad_accum - round(run.grad_accum)) < 1e-9
+    if whole or run.setting.framework == "fsdp":
+        return ""
+    batch = round(run.grad_accum * run.micro_batch * run.dp)
+    return f"a global batch of {batch} does not divide into micro-batches of {run.micro_batch} on {run.dp} ranks"
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"
