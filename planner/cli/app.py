@@ -15,9 +15,11 @@ from planner.cli import (
     import_,
     iterations,
     optimize,
+    predict,
     propose,
     schema,
     simulate,
+    sweep,
     track,
 )
 
@@ -56,6 +58,8 @@ _COMMANDS = (
     ("frontier", frontier.frontier, "Every plan that no other beats in both time and cost."),
     ("compare", compare.compare, "Scenarios, saved plans or options side by side."),
     ("explain", explain.explain, "What binds, what more is worth, why another plan loses."),
+    ("predict", predict.predict, "Throughput, step and memory of given layouts."),
+    ("sweep", sweep.sweep, "A grid of variations in one table, on all cores or Dask."),
     ("iterations", iterations.iterations, "Iterations of a run from samples, tokens, an index or a log."),
     ("import", import_.import_, "A scenario from other programs' files."),
     ("export", export.export, "Launch-ready files of a saved plan."),

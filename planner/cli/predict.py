@@ -1,0 +1,156 @@
+"""`planner predict`: throughput, step and memory of layouts that somebody names, from options or from a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from planner.cli.options import Catalog, Json, Quiet
+from planner.cli.output import emit, say, width
+from planner.units import PlannerError
+
+if TYPE_CHECKING:
+    from planner.catalog import Catalog as Facts
+    from planner.performance.calibration import Calibration
+
+MAX_BYTES = 256 << 20
+_OPTIONS = {
+    "model": "--model",
+    "gpu": "--gpu",
+    "gpus": "--gpus",
+    "seq_len": "--seq-length",
+    "global_batch_samples": "--global-batch",
+}
+MEMORY = ("weights", "gradients", "optimizer", "activations", "other", "total")
+
+
+def _text(metavar: str, meaning: str) -> object:
+    return typer.Option(metavar=metavar, help=meaning)
+
+
+def predict(
+    rows: Annotated[Path | None, typer.Option("--rows", metavar="CSV", help="A table of runs to predict.")] = None,
+    model: Annotated[str | None, _text("NAME", "A model of the catalog.")] = None,
+    gpu: Annotated[str | None, _text("ID", "An accelerator of the catalog.")] = None,
+    gpus: Annotated[int | None, _text("N", "GPUs of the run.")] = None,
+    seq_length: Annotated[int | None, _text("S", "Tokens of a sequence.")] = None,
+    global_batch: Annotated[int | None, _text("B", "Sequences of an iteration.")] = None,
+    micro_batch: Annotated[int, _text("N", "Sequences of a micro-batch.")] = 1,
+    tp: Annotated[int, _text("N", "Tensor parallel.")] = 1,
+    pp: Annotated[int, _text("N", "Pipeline parallel.")] = 1,
+    vpp: Annotated[int, _text("N", "Model chunks a pipeline stage.")] = 1,
+    cp: Annotated[int, _text("N", "Context parallel.")] = 1,
+    ep: Annotated[int, _text("N", "Expert parallel.")] = 1,
+    zero_stage: Annotated[int, _text("0-3", "ZeRO stage; FSDP is 3.")] = 1,
+    recompute: Annotated[str, _text("KIND", "none, selective or full.")] = "none",
+    precision: Annotated[str, _text("FORMAT", "bf16, fp16, fp8, mxfp8 or nvfp4.")] = "bf16",
+    framework: Annotated[str, _text("NAME", "gpt-neox, megatron or fsdp.")] = "megatron",
+    catalog: Catalog = None,
+    as_json: Json = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save: CSV with --rows, else JSON.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Predict throughput with its 80 % interval, the step's terms and memory of given layouts.
+
+    Columns of --rows are those of catalogs/measured; rows keep their order, and one that cannot be predicted says why.
+
+    Example: planner predict --model gpt-neox-20b --gpu a100-sxm4-40gb --gpus 96 --seq-length 2048 --global-batch 1536
+    --micro-batch 4 --tp 2 --pp 4 --framework gpt-neox --precision fp16 --recompute full
+    """
+    from planner.api import load_facts
+    from planner.catalog.overlay import overlay_dirs
+    from planner.files import write_atomically
+
+    facts, calibration = load_facts(overlay_dirs(catalog or ()))
+    if rows is not None:
+        if model or gpu or gpus:
+            raise PlannerError("give either --rows or one run by options, not both")
+        document, saved, shown = _table(rows, facts, calibration)
+    else:
+        row = {
+            "model": model, "gpu": gpu, "gpus": gpus, "seq_len": seq_length, "global_batch_samples": global_batch,
+            "micro_batch": micro_batch, "tp": tp, "pp": pp, "vpp": vpp, "cp": cp, "ep": ep,
+            "zero_or_fsdp": zero_stage, "recompute": recompute, "precision": precision, "framework": framework,
+        }  # fmt: skip
+        if missing := [_OPTIONS[name] for name in _OPTIONS if row[name] is None]:
+            raise PlannerError(f"{', '.join(missing)} must be given, or a table with --rows")
+        document, shown = _one(row, facts, calibration)
+        saved = document
+    if output is not None:
+        write_atomically(output, saved)
+        say(f"saved to {output}", quiet=quiet)
+    if as_json:
+        emit(document)
+    elif not quiet and (output is None or rows is None):
+        emit(shown)
+
+
+def _table(path: Path, facts: Facts, calibration: Calibration) -> tuple[str, str, str]:
+    """A table's predictions as JSON, as CSV and for people."""
+    from planner.performance.predict import predict_rows
+    from planner.plan_json import dumps
+    from planner.report.predictions import rows_csv, rows_table
+
+    header, rows = _read(path)
+    found = predict_rows(rows, facts, calibration, path.stem)
+    return dumps({"schema_version": 1, "rows": found}), rows_csv(header, found), rows_table(found, width())
+
+
+def _one(row: Mapping[str, object], facts: Facts, calibration: Calibration) -> tuple[str, str]:
+    """One run's prediction as JSON and for people."""
+    from planner.performance.memory import memory
+    from planner.performance.predict import breakdown, predict_rows, predict_run
+    from planner.performance.rows import layouts_of, read_run
+    from planner.plan_json import dumps
+    from planner.report.predictions import detail_table
+
+    cells = {key: str(value) for key, value in row.items()}
+    (checked,) = predict_rows([cells], facts, calibration, "run")
+    if not checked["pred_tokens_per_s_per_gpu"]:
+        raise PlannerError(checked["why"].removeprefix("run:1: "))
+    run = read_run(cells, facts, "run")
+    found = predict_run(run, calibration)
+    parts = None if found.memory_gib is None else memory(run.setting, layouts_of([run]))
+    document = {
+        "schema_version": 1,
+        **row,
+        "pred_tokens_per_s_per_gpu": found.tokens_per_s_per_gpu,
+        "pred_lo": found.low,
+        "pred_hi": found.high,
+        "pred_memory_gib": found.memory_gib,
+        "fits": found.fits,
+        "basis": found.basis,
+        "why": found.why or None,
+        "measurements": found.measurements,
+        "step_time_s": float(found.step.total_s[0]),
+        "step_breakdown_s": breakdown([found])[0],
+        "memory_gib": None if parts is None else {name: float(getattr(parts, name)[0]) for name in MEMORY},
+        "capacity_gib": found.capacity_gib,
+    }
+    return dumps(document), detail_table(found, parts, width())
+
+
+def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Header and rows of a CSV file."""
+    import csv
+
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise PlannerError(f"{path}: larger than {MAX_BYTES >> 20} MiB; split it")
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
+            header = list(reader.fieldnames or ())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PlannerError(f"{path}: cannot be read as CSV ({reason})") from None
+    if "model" not in header or "gpu" not in header:
+        raise PlannerError(
+            f"{path}: needs columns such as model, gpu, gpus, seq_len; found {', '.join(header[:8]) or 'none'}"
+        )
+    return header, rows

@@ -1,0 +1,78 @@
+"""`planner predict`: given layouts, from options and from tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+RUN = (
+    "predict --model gpt-neox-20b --gpu a100-sxm4-40gb --gpus 96 --seq-length 2048 --global-batch 1536 --micro-batch 4 "
+    "--tp 2 --pp 4 --framework gpt-neox --precision fp16 --recompute full"
+).split()
+HEADER = "note,model,gpu,gpus,seq_len,global_batch_samples,micro_batch,tp,pp,framework,recompute,zero_or_fsdp"
+ROWS = f"""{HEADER}
+fits,gpt-neox-20b,a100-sxm4-40gb,96,2048,1536,4,2,4,gpt-neox,full,zero-1
+no model,my-own,a100-sxm4-40gb,96,2048,1536,4,2,4,gpt-neox,full,zero-1
+too large,gpt-neox-20b,a100-sxm4-40gb,8,2048,8,1,1,1,gpt-neox,none,zero-1
+uneven,gpt-neox-20b,a100-sxm4-40gb,96,2048,1537,4,2,4,gpt-neox,full,zero-1
+"""
+
+
+def test_one_run_is_predicted_with_its_terms_and_memory(planner):
+    found = json.loads(planner(*RUN, "--json").out)
+    assert found["pred_lo"] < found["pred_tokens_per_s_per_gpu"] < found["pred_hi"]
+    assert found["fits"] is True
+    assert found["pred_memory_gib"] == pytest.approx(found["memory_gib"]["total"])
+    assert sum(found["step_breakdown_s"].values()) == pytest.approx(found["step_time_s"])
+    tokens = 1536 * 2048 / found["step_time_s"] / 96
+    assert tokens == pytest.approx(found["pred_tokens_per_s_per_gpu"])
+
+
+def test_people_see_the_terms_largest_first(planner):
+    said = planner(*RUN).out
+    assert said.index("matmul") < said.index("optimizer ")
+    assert "80 % interval" in said
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_a_table_keeps_its_rows_and_says_why_not(planner, tmp_path):
+    source, target = tmp_path / "rows.csv", tmp_path / "out.csv"
+    source.write_text(ROWS)
+    ran = planner("predict", "--rows", source, "-o", target)
+    assert ran.code == 0, ran.err
+    rows = list(csv.DictReader(io.StringIO(target.read_text())))
+    assert [row["note"] for row in rows] == ["fits", "no model", "too large", "uneven"]
+    assert (rows[0]["fits"], rows[0]["why"]) == ("true", "")
+    assert rows[1]["pred_tokens_per_s_per_gpu"] == ""
+    assert "my-own" in rows[1]["why"]
+    assert rows[2]["fits"] == "false"
+    assert "does not divide" in rows[3]["why"]
+
+
+def test_a_table_is_one_json_document_too(planner, tmp_path):
+    source = tmp_path / "rows.csv"
+    source.write_text(ROWS)
+    assert len(json.loads(planner("predict", "--rows", source, "--json").out)["rows"]) == 4
+    assert max(map(len, planner("predict", "--rows", source).out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("predict",), "--model"),
+        (("predict", "--model", "gpt-neox-20b"), "--gpu"),
+        ((*RUN, "--rows", "rows.csv"), "not both"),
+        ((*RUN, "--gpu", "a100"), "ambiguous"),
+        ((*RUN, "--global-batch", 1537), "does not divide"),
+        (("predict", "--rows", "no-such.csv"), "no-such.csv"),
+        (("predict", "--rows", "README.md"), "needs columns"),
+    ],
+)
+def test_what_cannot_be_predicted_is_said_in_one_sentence(planner, arguments, said):
+    ran = planner(*arguments)
+    assert ran.code == 2
+    assert said in ran.err
+    assert ran.err.count("\n") == 1
