@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from planner.api import compare, explain, frontier, load_scenario, optimize
+    from planner.api import compare, explain, frontier, load_scenario, optimize, predict
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "compare", "explain", "frontier", "load_scenario", "optimize"]
+__all__ = ["__version__", "compare", "explain", "frontier", "load_scenario", "optimize", "predict"]
 
 
 def __getattr__(name: str) -> Any:

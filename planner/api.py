@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,3 +115,14 @@ def optimize_fleet(scenarios: Sequence[Scenario], fleet: Fleet, overlays: Sequen
 
     catalog, calibration = load_facts(overlays)
     return search.optimize_fleet(scenarios, fleet, catalog, calibration)
+
+
+def predict(rows: Iterable[Mapping[str, str]], overlays: Sequence[Path] = ()) -> list[dict[str, str]]:
+    """The runs that `rows` state (columns as in catalogs/measured), with throughput, its 80 % interval and memory added.
+
+    A row that cannot be predicted says why; rows keep their order.
+    """
+    from planner.performance.predict import predict_rows
+
+    catalog, calibration = load_facts(overlays)
+    return predict_rows(rows, catalog, calibration)
