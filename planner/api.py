@@ -118,7 +118,7 @@ def optimize_fleet(scenarios: Sequence[Scenario], fleet: Fleet, overlays: Sequen
 
 
 def predict(rows: Iterable[Mapping[str, str]], overlays: Sequence[Path] = ()) -> list[dict[str, str]]:
-    """The runs that `rows` state (columns as in catalogs/measured), with throughput, its 80 % interval and memory added.
+    """The runs that `rows` state (columns as in catalogs/measured), with throughput, 80 % interval and memory added.
 
     A row that cannot be predicted says why; rows keep their order.
     """
