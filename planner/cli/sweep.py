@@ -1,1 +1,134 @@
 """`planner sweep`: a grid of variations of one scenario in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from planner.cli.options import Catalog, Json, Quiet, ScenarioFile, Set
+from planner.cli.output import colour, emit, progress, say, width, working
+from planner.units import PlannerError
+
+if TYPE_CHECKING:
+    from planner.sweep.journal import Journal
+    from planner.sweep.run import Asked
+    from planner.sweep.table import Sweep
+
+
+def sweep(
+    scenario: ScenarioFile,
+    over: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--over",
+            metavar="KEY=VALUES",
+            help="A key and its values, a,b,c or LOW..HIGH:COUNT (:log for even ratios); repeatable.",
+        ),
+    ] = None,
+    set_: Set = None,
+    catalog: Catalog = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, max=1024, metavar="N", help="Processes; default: one a core.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Solve on the Dask cluster of this scheduler instead.")
+    ] = None,
+    chart: Annotated[
+        Path | None, typer.Option("--chart", metavar="FILE", help="Draw it into FILE: .svg, .png or .html.")
+    ] = None,
+    as_json: Json = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the table: .csv, .json or .parquet.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Solve a grid of variations of a scenario into one table, on all cores or a Dask cluster.
+
+    With -o, what is solved is kept in FILE.journal as it comes: the same command continues an interrupted sweep.
+
+    Exit code 3: no variation is feasible; an infeasible one among others is a row that says so.
+
+    Example: planner sweep scenarios/neox20b.yaml --over budget.time=7..60d:8 --over training.epochs=1,2,4 -o grid.csv
+    """
+    from planner.catalog.overlay import overlay_dirs
+    from planner.cli.run import INFEASIBLE
+    from planner.report.sweep import save_table, sweep_table, table_kind
+    from planner.sweep.run import ask
+
+    if scheduler is not None and jobs is not None:
+        raise PlannerError("--jobs counts processes of this machine and --scheduler names another; give one of them")
+    if output is not None:
+        table_kind(output)
+    if chart is not None:
+        from planner.report.charts import chart_kind
+        from planner.report.sweep_chart import sweep_chart
+
+        chart_kind(chart)
+    with working("reading", quiet=quiet):
+        asked = ask(scenario, over or (), set_ or (), overlay_dirs(catalog or ()))
+    found = _swept(asked, output, jobs, scheduler, quiet)
+    if output is not None:
+        save_table(found, output)
+    if as_json:
+        emit(found.to_json())
+    elif not quiet:
+        emit(sweep_table(found, width(), colour()))
+    if output is not None:
+        say(f"saved to {output}", quiet=quiet)
+    if chart is not None:
+        sweep_chart(found, chart)
+        say(f"drawn into {chart}", quiet=quiet)
+    if all(row["status"] != "optimal" for row in found.rows):
+        raise typer.Exit(INFEASIBLE)
+
+
+def _swept(asked: Asked, output: Path | None, jobs: int | None, scheduler: str | None, quiet: bool) -> Sweep:
+    """The sweep, from where its journal left it; Ctrl-C says how to go on."""
+    from planner.sweep.journal import Journal, journal_path
+    from planner.sweep.run import run
+
+    keeper = nullcontext() if output is None else Journal(journal_path(output))
+    with keeper as journal:
+        known = {} if journal is None else {key: journal.known[key] for key in asked.keys if key in journal.known}
+        missing = len(set(asked.keys)) - len(known)
+        if known and missing:
+            say(f"{len(known):,} of {len(set(asked.keys)):,} variations are there already", quiet=quiet)
+        try:
+            with _executor(missing, jobs, scheduler) as executor, progress("sweeping", quiet=quiet) as tick:
+                found = run(asked, executor, known=known, heard=None if journal is None else journal.add, tick=tick)
+        except KeyboardInterrupt:
+            say(_how_to_go_on(asked, journal), quiet=quiet)
+            raise
+        if journal is not None:
+            journal.compact(asked.keys)
+    return found
+
+
+@contextmanager
+def _executor(missing: int, jobs: int | None, scheduler: str | None) -> Iterator[Executor | None]:
+    """Where to solve; nothing is started for what one process does sooner."""
+    from planner.sweep.executors import dask, processes, usable_cores
+
+    if scheduler is not None and missing:
+        with dask(scheduler) as cluster:
+            yield cluster
+        return
+    wanted = min(jobs or usable_cores(), missing)
+    if wanted < 2:
+        yield None
+        return
+    with processes(wanted) as pool:
+        yield pool
+
+
+def _how_to_go_on(asked: Asked, journal: Journal | None) -> str:
+    if journal is None:
+        return "stopped; nothing is kept without -o"
+    kept = sum(key in journal.known for key in set(asked.keys))
+    total = len(set(asked.keys))
+    return f"stopped; {kept:,} of {total:,} variations are kept in {journal.path}, and the same command continues"

@@ -1,1 +1,146 @@
-"""A sweep's table as a person reads it, as files (CSV, JSON, Parquet) and as a chart."""
+"""A sweep's table as a person reads it on a terminal, and as files: CSV, JSON, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+from planner.files import write_atomically
+from planner.report.figures import Scale, chance, money_scale, money_text, time_scale, time_text
+from planner.report.layout import Page, bullets, columns
+from planner.sweep.table import COLUMNS, Row, Sweep, Value
+from planner.units import PlannerError, format_count, format_number
+
+KINDS = ("csv", "json", "parquet")
+MOST_ROWS = 60  # on a terminal
+MOST_REASONS = 4
+WIDE = 100  # columns from which the batch is shown
+
+
+def table_kind(path: Path) -> str:
+    """The kind of table that a file's name asks for, before anything is solved.
+
+    Raises
+    ------
+    PlannerError
+        If it is none of csv, json and parquet, or what writes it is not installed.
+    """
+    kind = path.suffix.lower().lstrip(".")
+    if kind not in KINDS:
+        raise PlannerError(f"-o {path}: a sweep is saved as a file ending in {', '.join('.' + kind for kind in KINDS)}")
+    if kind == "parquet" and not (find_spec("pyarrow") or find_spec("fastparquet")):
+        raise PlannerError(f"-o {path}: pandas writes Parquet with pyarrow: pip install pyarrow, or name a .csv file")
+    return kind
+
+
+def save_table(sweep: Sweep, path: Path) -> None:
+    """Write the rows into `path`, whole or not at all; equal sweeps give equal files.
+
+    Raises
+    ------
+    PlannerError
+        As `table_kind`, or if the file cannot be written.
+    """
+    kind = table_kind(path)
+    content: str | bytes = sweep.to_json() if kind == "json" else csv_text(sweep) if kind == "csv" else _parquet(sweep)
+    write_atomically(path, content)
+
+
+def csv_text(sweep: Sweep) -> str:
+    """The rows as CSV under one header; what is not known is empty."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    names = list(sweep.rows[0])
+    writer.writerow(names)
+    writer.writerows([_cell(row[name]) for name in names] for row in sweep.rows)
+    return buffer.getvalue()
+
+
+def sweep_table(sweep: Sweep, width: int = 80, colour: bool = False) -> str:
+    """One variation a line, in the units of the largest, and why some have no plan; ends in a newline."""
+    page = Page(width, colour)
+    rows = sweep.rows[:MOST_ROWS]
+    time = time_scale(max(_known(rows, "time_s_p50"), default=0.0))
+    cost = money_scale(max(_known(rows, "cost_usd_p50"), default=0.0))
+    keys = [over.key for over in sweep.over]
+    head = [*(key.replace(".", ". ") for key in keys), time.unit, cost.unit, "chance", "cluster", "batch"]
+    body = [[*(_shown(row[key]) for key in keys), *_plan_cells(row, time, cost)] for row in rows]
+    align = "".join("r" if all(_is_figure(row[key]) for row in rows) else "l" for key in keys) + "rrrlr"
+    kept = list(range(len(head) if page.width >= WIDE else len(head) - 1))
+    table = [[row[i] for i in kept] for row in (head, *body)]
+    lines = columns(table, "".join(align[i] for i in kept), page, flexible=len(keys) + 3)
+    if len(rows) < len(sweep.rows):
+        lines += ["", *bullets([f"{len(rows)} of {format_count(len(sweep.rows))} are shown; -o has them all"], page)]
+    for title, status in (("Infeasible", "infeasible"), ("Cannot be planned", "bad_input")):
+        reasons = list(dict.fromkeys(str(row["reason"]) for row in sweep.rows if row["status"] == status))
+        if reasons:
+            more = [f"and {len(reasons) - MOST_REASONS} more"] if len(reasons) > MOST_REASONS else []
+            lines += ["", page.heading(title), *bullets([*reasons[:MOST_REASONS], *more], page)]
+    return "\n".join(lines) + "\n"
+
+
+def _plan_cells(row: Row, time: Scale, cost: Scale) -> list[str]:
+    if row["status"] != "optimal":
+        return ["", "", "", _refusal(row), ""]
+    return [
+        time.figure(_number(row["time_s_p50"])),
+        cost.figure(_number(row["cost_usd_p50"])),
+        "" if row["p_within_both"] is None else chance(_number(row["p_within_both"])),
+        f"{_shown(row['gpus'])} × {row['gpu']}, {_place(row)}",
+        _shown(row["global_batch"]),
+    ]
+
+
+def _place(row: Row) -> str:
+    return str(row["cloud"]) if row["region"] in (None, "", "all") else f"{row['cloud']} {row['region']}"
+
+
+def _refusal(row: Row) -> str:
+    if row["status"] == "bad_input":
+        return "cannot be planned"
+    least = [
+        said(value)
+        for key, said in (("least_time_s", time_text), ("least_cost_usd", money_text))
+        if (value := _number(row[key])) is not None
+    ]
+    return f"infeasible (at least {' or '.join(least)})" if least else "infeasible"
+
+
+def _known(rows: Iterable[Row], name: str) -> list[float]:
+    return [value for row in rows if (value := _number(row[name])) is not None]
+
+
+def _number(value: Value) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _is_figure(value: Value) -> bool:
+    """Whether it reads as a number with or without a unit, and so lines up on the right."""
+    return _number(value) is not None or (isinstance(value, str) and value[:1].isdigit())
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return format_count(value)
+    return format_number(value, 6) if isinstance(value, float) else str(value)
+
+
+def _cell(value: Value) -> Value:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _parquet(sweep: Sweep) -> bytes:
+    import pandas as pd
+
+    types = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
+    table = pd.DataFrame([dict(row) for row in sweep.rows])
+    kinds = {name: types[COLUMNS.get(name, str)] for name in table.columns}
+    for name in table.columns:
+        if name not in COLUMNS and all(_number(row[name]) is not None for row in sweep.rows):
+            kinds[name] = "Float64"
+    buffer = io.BytesIO()
+    table.astype(kinds).to_parquet(buffer, index=False)
+    return buffer.getvalue()

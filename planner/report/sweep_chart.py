@@ -1,0 +1,130 @@
+"""A sweep as a chart: cost, time and GPUs over the key that takes the most values, a line for each of the others'."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+from planner.report.charts import _COLOURS, _figure, _save, chart_kind
+from planner.report.figures import Scale, money_scale, time_scale
+from planner.sweep.table import Row, Sweep
+
+_STYLES = ("-", "--", ":", "-.")
+_MOST_NAMED = 14  # lines in the legend
+_LOG_FROM = 20.0  # the largest value over the smallest from which the axis is logarithmic
+_UNITS = ("_s", "_usd", "_bytes", "")
+
+
+def sweep_chart(sweep: Sweep, path: Path) -> None:
+    """Draw a sweep into `path` (svg, png or html): medians, the range from p10 to p90, crosses for no plan.
+
+    Raises
+    ------
+    PlannerError
+        If the name has another ending, matplotlib is not there or the file cannot be written.
+    """
+    kind = chart_kind(path)
+    key, suffix = _across(sweep)
+    others = [over.key for over in sweep.over if over.key != key]
+    lines: dict[str, list[Row]] = {}
+    for row in sweep.rows:
+        lines.setdefault(", ".join(f"{other} {row[other]}" for other in others), []).append(row)
+    figure = _figure(height=7.5)
+    panels = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2))
+    cost = money_scale(max(_known(sweep.rows, "cost_usd_p50"), default=0.0))
+    time = time_scale(max(_known(sweep.rows, "time_s_p50"), default=0.0))
+    across = _Across(sweep, key, suffix)
+    drawn = ((panels[0], "cost_usd", cost), (panels[1], "time_s", time), (panels[2], "gpus", Scale("", 1.0)))
+    for axes, name, scale in drawn:
+        for number, (label, rows) in enumerate(lines.items()):
+            look = {"color": _COLOURS[number % len(_COLOURS)], "linestyle": _STYLES[number // len(_COLOURS) % 4]}
+            _line(axes, across, rows, name, scale, look, label if number < _MOST_NAMED else "")
+        axes.set_ylabel(f"{name.split('_')[0]} (p50), {scale.unit}" if scale.unit else "GPUs")
+        axes.set_ylim(bottom=0)
+        axes.grid(color="#dddddd", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    across.dress(panels[2])
+    title = f"{sweep.provenance.scenario}: the best plan over {' and '.join(over.key for over in sweep.over)}"
+    figure.suptitle("\n".join(wrap(title, 90)), x=0.01, ha="left", fontsize=11)
+    if others:
+        named, labels = panels[0].get_legend_handles_labels()
+        more = f"the first {len(named)} of {len(lines)}" if len(named) < len(lines) else None
+        figure.legend(named, labels, loc="outside lower center", ncols=_beside(labels), frameon=False, title=more)
+    _save(figure, path, kind, title)
+
+
+class _Across:
+    """The horizontal axis: numbers in a unit that reads well, or places one after the other."""
+
+    def __init__(self, sweep: Sweep, key: str, suffix: str | None) -> None:
+        self.key = key
+        self.column = None if suffix is None else f"{key}{suffix}"
+        self.names = [str(value) for value in dict.fromkeys(row[key] for row in sweep.rows)]
+        self.gaps = any(row["status"] != "optimal" for row in sweep.rows)
+        self.values = [] if self.column is None else _known(sweep.rows, self.column)
+        scales = {"_s": time_scale, "_usd": money_scale}
+        scale = scales.get(suffix or "")
+        self.scale = scale(max(self.values)) if scale else Scale("bytes" if suffix == "_bytes" else "", 1.0)
+
+    def place(self, row: Row) -> float:
+        if self.column is None:
+            return float(self.names.index(str(row[self.key])))
+        return _number(row, self.column) / self.scale.size
+
+    def dress(self, axes: Any) -> None:
+        name = f"{self.key}, {self.scale.unit}" if self.scale.unit else self.key
+        axes.set_xlabel(f"{name} (bars: p10 to p90{'; crosses: no plan' if self.gaps else ''})")
+        if self.column is None:
+            axes.set_xticks(range(len(self.names)), self.names, rotation=30 if len(self.names) > 4 else 0)
+        elif min(self.values) > 0 and max(self.values) / min(self.values) >= _LOG_FROM:
+            axes.set_xscale("log")
+
+
+def _beside(labels: Sequence[str]) -> int:
+    """How many names of this length a line of the legend takes."""
+    return max(1, min(len(labels), 100 // (6 + max(map(len, labels)))))
+
+
+def _across(sweep: Sweep) -> tuple[str, str | None]:
+    """The key to draw over and the suffix of its numbers' column: of the keys that are numbers, that of most values."""
+    row = sweep.rows[0]
+    numeric = [
+        (len(over.values), over.key, suffix)
+        for over in sweep.over
+        for suffix in _UNITS
+        if isinstance(row.get(f"{over.key}{suffix}"), int | float)
+    ]
+    if numeric:
+        _, key, suffix = max(numeric, key=lambda entry: entry[0])
+        return key, suffix
+    return max(sweep.over, key=lambda over: len(over.values)).key, None
+
+
+def _line(
+    axes: Any, across: _Across, rows: Sequence[Row], name: str, scale: Scale, look: dict[str, str], label: str
+) -> None:
+    ordered = sorted(rows, key=across.place)
+    planned = [row for row in ordered if row["status"] == "optimal"]
+    column = name if name == "gpus" else f"{name}_p50"
+    # a gap in the line where there is no plan
+    heights = [_number(row, column) / scale.size if row["status"] == "optimal" else float("nan") for row in ordered]
+    axes.plot([across.place(row) for row in ordered], heights, marker="o", markersize=4, label=label or None, **look)
+    if name != "gpus" and planned:
+        low, high = ([_number(row, f"{name}_{p}") / scale.size for row in planned] for p in ("p10", "p90"))
+        axes.vlines([across.place(row) for row in planned], low, high, color=look["color"], linewidth=1, alpha=0.5)
+    none = [across.place(row) for row in ordered if row["status"] != "optimal"]
+    if none:
+        axes.plot(
+            none, [0.03] * len(none), "x", color=look["color"], transform=axes.get_xaxis_transform(), clip_on=False
+        )
+
+
+def _known(rows: Sequence[Row], name: str) -> list[float]:
+    return [_number(row, name) for row in rows if row[name] is not None]
+
+
+def _number(row: Row, name: str) -> float:
+    value = row[name]
+    return float(value) if isinstance(value, int | float) else float("nan")

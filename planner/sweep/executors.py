@@ -1,0 +1,111 @@
+"""Where a sweep's variations are solved: processes of this machine, or a Dask cluster; both are ordinary executors."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+
+from planner.units import PlannerError
+
+_PATIENCE = "10s"  # for a scheduler to answer
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def processes(jobs: int) -> Iterator[Executor]:
+    """`jobs` processes of this machine. An exception in the block, Ctrl-C among them, ends them at once.
+
+    Raises
+    ------
+    PlannerError
+        If the system ends one of them, for want of memory as a rule.
+    """
+    others = set(multiprocessing.active_children())
+    # Started afresh, not forked: the same on every system, and nothing of this process' threads comes along.
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_begin)
+    try:
+        with _interrupts_held():
+            for _ in range(jobs):
+                pool.submit(_started)
+        yield pool
+        pool.shutdown()
+    except BrokenExecutor:
+        raise PlannerError(
+            "a process of the sweep was ended by the system, for want of memory as a rule; try fewer --jobs"
+        ) from None
+    finally:
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def dask(address: str) -> Iterator[Executor]:
+    """The workers of the Dask cluster whose scheduler listens at `address`, such as `tcp://10.0.0.5:8786`.
+
+    Raises
+    ------
+    PlannerError
+        If Dask is not installed, nobody answers, or the cluster goes away.
+    """
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError:
+        raise PlannerError("--scheduler needs Dask: pip install 'planner[dask]'") from None
+    try:
+        client = Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise PlannerError(f"--scheduler {address}: no Dask scheduler answers there ({reason})") from None
+    with client:
+        executor = client.get_executor()
+        try:
+            yield executor
+        except (KilledWorker, CancelledError, BrokenExecutor) as error:
+            reason = type(error).__name__
+            raise PlannerError(f"--scheduler {address}: the cluster lost workers or went away ({reason})") from None
+        finally:
+            executor.shutdown(wait=False)
+
+
+def _started() -> None:
+    """The first thing that a process is given."""
+
+
+def _begin() -> None:
+    """Ctrl-C reaches every process of a terminal; the parent alone answers it. Where it goes, its processes go."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Processes that start in the block begin with Ctrl-C held back, until they know what to do with it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,239 @@
+"""What `--over` says: the values that each varied key takes, and the grid that they span."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import product
+from math import prod
+
+from planner import units
+from planner.scenario.fields import Kind, Quantity
+from planner.scenario.schema import kind_at
+from planner.scenario.tables import Shape
+from planner.scenario.tree import scalar_node
+from planner.units import PlannerError, shown
+
+MOST = 100_000  # variations of one sweep
+_DIGITS = 6  # of a value between the ends of a range
+
+_NUMBER = r"[+-]?(?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+_END = rf"(?P<sign{{0}}>US\$|\$|USD\s+)?(?P<number{{0}}>{_NUMBER})\s*(?P<unit{{0}}>[A-Za-z%$][A-Za-z%$/ ]*?)??"
+_RANGE = re.compile(rf"\s*{_END.format(1)}\s*\.\.\s*{_END.format(2)}\s*(?::(?P<rest>.*))?", re.DOTALL)
+_DAY = r"\d{4}-\d\d-\d\d"
+_DAYS = re.compile(rf"\s*(?P<first>{_DAY})\s*\.\.\s*(?P<last>{_DAY})\s*(?::(?P<rest>.*))?", re.DOTALL)
+_SUFFIXES: dict[object, str] = {
+    units.parse_duration: "_s",
+    units.parse_money: "_usd",
+    units.parse_bytes: "_bytes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One varied key and its values as `--set` would be given them. `numbers`: the same as numbers, where they are."""
+
+    key: str
+    values: tuple[str, ...]
+    numbers: tuple[float, ...] | None = None
+    suffix: str = ""  # "_s", "_usd", "_bytes": the unit of `numbers`; "": a bare number
+
+    def override(self, index: int) -> str:
+        """The value at `index` as an override, "key=value"."""
+        return f"{self.key}={self.values[index]}"
+
+
+def read_axes(overs: Sequence[str], fixed: Sequence[str] = ()) -> tuple[Axis, ...]:
+    """The axes of a grid, one for each of `overs` ("key=a,b,c" or "key=7..60d:8"); `fixed`: the `--set` beside them.
+
+    Raises
+    ------
+    PlannerError
+        If one cannot be read, a key stands twice, or the grid is larger than a sweep may be.
+    """
+    if not overs:
+        raise PlannerError("a sweep needs at least one --over, such as `--over budget.time=7..60d:8`")
+    axes = tuple(read_axis(over) for over in overs)
+    keys = [axis.key for axis in axes]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise PlannerError(f"--over {key}: stands twice; write all its values in one, separated by commas")
+        if any(text.partition("=")[0].strip() == key for text in fixed):
+            raise PlannerError(f"--over {key}: is also given by --set; keep one of the two")
+    size = prod(len(axis.values) for axis in axes)
+    if size > MOST:
+        raise PlannerError(f"--over: the grid has {size:,} variations; a sweep takes at most {MOST:,}")
+    return axes
+
+
+def read_axis(text: str) -> Axis:
+    """One `--over`.
+
+    Raises
+    ------
+    PlannerError
+        That names it and says what to write.
+    """
+    where = f"--over {shown(text).strip('`')}"
+    key, equals, said = text.partition("=")
+    key = key.strip()
+    if not equals or not key or not said.strip():
+        raise PlannerError(f"{where}: write it as key=a,b,c or key=LOW..HIGH:COUNT, such as `budget.time=7..60d:8`")
+    whole = _is_whole(key)
+    values = [value for part in split_list(said) for value in _values(part, where, whole)]
+    if any(not value.strip() for value in values):
+        raise PlannerError(f"{where}: an empty value between two commas; write a value, or `null` for none")
+    if twice := next((value for value in values if values.count(value) > 1), None):
+        raise PlannerError(f"{where}: {shown(twice)} stands twice; write each value once")
+    if len(values) > MOST:
+        raise PlannerError(f"{where}: {len(values):,} values; a sweep takes at most {MOST:,} variations")
+    numbers, suffix = _numbers(key, values)
+    return Axis(key, tuple(values), numbers, suffix)
+
+
+def cells(axes: Sequence[Axis]) -> Iterator[tuple[int, ...]]:
+    """The grid: an index into each axis' values, the last axis fastest."""
+    return product(*(range(len(axis.values)) for axis in axes))
+
+
+def split_list(text: str) -> list[str]:
+    """`text` at its commas, those inside brackets, braces and quotes left alone."""
+    parts, depth, quote = [""], 0, ""
+    for char in text:
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "\"'" and depth:
+            quote = char
+        else:
+            depth += (char in "[{") - (char in "]}")
+        if char == "," and depth == 0 and not quote:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return [part.strip() for part in parts]
+
+
+# --- ranges ------------------------------------------------------------------------------------------------------
+
+
+def _values(text: str, where: str, whole: bool) -> list[str]:
+    """The values of one part of a list: a range's, or the text itself."""
+    if match := _DAYS.fullmatch(text):
+        return _days(match, where)
+    match = _RANGE.fullmatch(text)
+    if not match:
+        return [text]
+    count, logarithmic = _spacing(match["rest"], text, where)
+    if match["unit1"] and match["unit1"].strip() != (match["unit2"] or "").strip():
+        raise PlannerError(f"{where}: both ends in one unit, please, written once, such as `7..60d:8`")
+    low, high = (Decimal(match[f"number{i}"].replace("_", "")) for i in (1, 2))
+    if not low < high or (logarithmic and low <= 0):
+        raise PlannerError(f"{where}: a range runs from a smaller to a larger number{', above 0' * logarithmic}")
+    before = match["sign1"] or match["sign2"] or ""
+    unit = (match["unit2"] or "").strip()
+    after = f" {unit}" if unit and unit != "%" else unit
+    numbers = spaced(low, high, count, logarithmic, whole and not unit)
+    if len(set(numbers)) < count:
+        raise PlannerError(f"{where}: there are no {count} different whole numbers in that range; ask for fewer")
+    return [f"{before}{number}{after}" for number in numbers]
+
+
+def spaced(low: Decimal, high: Decimal, count: int, logarithmic: bool = False, whole: bool = False) -> list[str]:
+    """`count` (at least 2) numbers from `low` to `high`, both ends exact, those between rounded to six digits.
+
+    Evenly spaced, or in even ratios where `logarithmic`; to whole numbers where `whole`.
+    """
+    found = []
+    for i in range(count):
+        share = Decimal(i) / (count - 1)
+        if i in (0, count - 1):
+            value = high if i else low
+        elif logarithmic:
+            value = Decimal(math.exp(math.log(low) + float(share) * (math.log(high) - math.log(low))))
+        else:
+            value = low + (high - low) * share
+        if whole and i not in (0, count - 1):
+            value = Decimal(round(value))
+        elif i not in (0, count - 1):
+            value = Decimal(f"{value:.{_DIGITS - 1}e}")
+        plain = f"{value:f}"
+        found.append(plain.rstrip("0").rstrip(".") if "." in plain else plain)
+    return found
+
+
+def _spacing(rest: str | None, text: str, where: str) -> tuple[int, bool]:
+    """How many values, and whether in even ratios: what stands after a range's colon, "8" or "8:log"."""
+    match = re.fullmatch(r"\s*(\d{1,6})\s*(?::\s*(log|linear)\s*)?", rest or "")
+    if not match or int(match[1]) < 2:
+        said = text.partition(":")[0].strip()
+        raise PlannerError(
+            f"{where}: say how many values the range has, two at least, such as `{said}:8`, or `{said}:8:log` for even "
+            "ratios"
+        )
+    if int(match[1]) > MOST:
+        raise PlannerError(f"{where}: a sweep takes at most {MOST:,} variations")
+    return int(match[1]), match[2] == "log"
+
+
+def _days(match: re.Match[str], where: str) -> list[str]:
+    count, logarithmic = _spacing(match["rest"], match.group(), where)
+    first, last = units.parse_date(match["first"]), units.parse_date(match["last"])
+    length = (last - first).days
+    if logarithmic or count > length + 1:
+        raise PlannerError(f"{where}: days are evenly spaced, and there are {max(0, length + 1):,} of them")
+    return [_day(first, round(i * length / (count - 1))) for i in range(count)]
+
+
+def _day(first: date, later: int) -> str:
+    return (first + timedelta(days=later)).isoformat()
+
+
+# --- what a value is as a number ----------------------------------------------------------------------------------
+
+
+def _quantity(key: str) -> Quantity | None:
+    kind: Kind | None = kind_at(key)
+    while isinstance(kind, Shape):
+        kind = kind.scalar
+    return kind if isinstance(kind, Quantity) else None
+
+
+def _is_whole(key: str) -> bool:
+    """Whether the key counts something, so that values between the ends are rounded to whole numbers."""
+    quantity = _quantity(key)
+    return quantity is not None and quantity.bare == "integer"
+
+
+def _numbers(key: str, values: Sequence[str]) -> tuple[tuple[float, ...] | None, str]:
+    """All values as numbers and the suffix of their unit, or None where one of them is no number."""
+    quantity = _quantity(key)
+    suffix = "" if quantity is None else _SUFFIXES.get(quantity.parse, "")
+    parse = quantity.parse if quantity is not None and (suffix or quantity.bare) else _bare
+    numbers = _all(parse, values)
+    return numbers, suffix if numbers is not None else ""
+
+
+def _all(parse: Callable[[str], object], values: Sequence[str]) -> tuple[float, ...] | None:
+    found = []
+    for value in values:
+        try:
+            number = parse(value)
+        except PlannerError:  # told, with its place, when the variation is read
+            return None
+        if isinstance(number, tuple) and not number[1]:  # a batch as a bare number of sequences
+            number = number[0]
+        if isinstance(written := scalar_node(value, "").value, int) and number == written:
+            number = written  # 2, not 2.0
+        if not isinstance(number, int | float):
+            return None
+        found.append(number)
+    return tuple(found)
+
+
+def _bare(text: str) -> float | None:
+    value = scalar_node(text, "").value
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

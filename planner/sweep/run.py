@@ -1,0 +1,115 @@
+"""A sweep from its words to its table: every variation read first, then solved where asked, each told as it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from planner.interop.resolve import resolve
+from planner.scenario import load_scenario
+from planner.sweep.grid import Axis, cells, read_axes
+from planner.sweep.solving import Facts, Task, facts_of, solve
+from planner.sweep.table import Origin, Over, Row, Sweep, Value, varied
+
+Heard = Callable[[str, Row], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A sweep that can be run: its axes, and a task for each cell of their grid, the last axis fastest."""
+
+    axes: tuple[Axis, ...]
+    tasks: tuple[Task, ...]
+    keys: tuple[str, ...]  # of the tasks
+    facts: Facts
+    name: str  # the scenario's
+
+
+def ask(path: Path, overs: Sequence[str], overrides: Sequence[str] = (), overlays: Sequence[Path] = ()) -> Asked:
+    """Read the scenario in every variation, so that a wrong one is told before anything is solved.
+
+    Parameters
+    ----------
+    path : Path
+        The scenario.
+    overs : sequence of str
+        "key=a,b,c" or "key=7..60d:8", one a varied key.
+    overrides, overlays : sequences
+        As for `planner.load_scenario`; they hold in every variation.
+
+    Raises
+    ------
+    PlannerError
+        If the scenario, an override or a value of an axis is wrong.
+    """
+    axes = read_axes(overs, overrides)
+    folders = tuple(overlays)
+    facts = facts_of(folders)
+    tasks = []
+    for cell in cells(axes):
+        changed = [axis.override(index) for axis, index in zip(axes, cell, strict=True)]
+        scenario = resolve(load_scenario(path, [*overrides, *changed], overlays=folders))
+        tasks.append(Task(scenario, folders, facts))
+    return Asked(axes, tuple(tasks), tuple(task.key for task in tasks), facts, tasks[0].scenario.name)
+
+
+def run(
+    asked: Asked,
+    executor: Executor | None = None,
+    *,
+    known: Mapping[str, Row] | None = None,
+    heard: Heard | None = None,
+    tick: Callable[[float], None] | None = None,
+) -> Sweep:
+    """Solve what is not `known`, and lay everything out as one table; the same whatever the executor.
+
+    Parameters
+    ----------
+    asked : Asked
+        From `ask`.
+    executor : Executor, optional
+        Any of `concurrent.futures`'s kind; None: one after the other, here.
+    known : mapping, optional
+        Columns by task key, from an earlier run.
+    heard : callable, optional
+        Told key and columns of each variation as soon as it is solved, in whatever order that happens.
+    tick : callable, optional
+        Told the finished share.
+    """
+    found = {key: dict(known[key]) for key in asked.keys if known and key in known}
+    waiting = {key: task for key, task in zip(asked.keys, asked.tasks, strict=True) if key not in found}
+    total = len(found) + len(waiting)
+    for key, columns in _solved(waiting, executor):
+        found[key] = columns
+        if heard is not None:
+            heard(key, columns)
+        if tick is not None:
+            tick(len(found) / total)
+    rows = []
+    for cell, key in zip(cells(asked.axes), asked.keys, strict=True):
+        row: dict[str, Value] = {}
+        for axis, index in zip(asked.axes, cell, strict=True):
+            row.update(varied(axis, index))
+        rows.append({**row, **found[key]})
+    facts = asked.facts
+    return Sweep(
+        over=tuple(Over(axis.key, axis.values) for axis in asked.axes),
+        rows=tuple(rows),
+        provenance=Origin(facts.planner, asked.name, facts.catalog_digest, facts.calibration_digest),
+    )
+
+
+def _solved(waiting: Mapping[str, Task], executor: Executor | None) -> Iterator[tuple[str, dict[str, Value]]]:
+    if executor is None:
+        for key, task in waiting.items():
+            yield key, solve(task)
+        return
+    futures = {executor.submit(solve, task): key for key, task in waiting.items()}
+    try:
+        for future in as_completed(futures):
+            yield futures.pop(future), future.result()
+    finally:
+        for future in futures:
+            future.cancel()

@@ -1,0 +1,83 @@
+"""One variation solved, wherever that happens, here, in another process or on Dask: a task in, its columns out."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from planner import __version__
+from planner.catalog import Catalog, load_catalog
+from planner.performance.calibration import Calibration, load_calibration
+from planner.scenario import Scenario
+from planner.sweep.table import Value, bad_input, figures
+from planner.units import PlannerError
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an answer stands on besides its scenario. Where a task is solved, all of it must be the same."""
+
+    planner: str  # version
+    catalog_digest: str
+    calibration_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A variation to be solved: the scenario with every file that it names read, and the facts that it is meant for."""
+
+    scenario: Scenario
+    overlays: tuple[Path, ...]
+    facts: Facts
+
+    @property
+    def key(self) -> str:
+        """sha256 of everything that decides the answer."""
+        facts = (self.facts.planner, self.facts.catalog_digest, self.facts.calibration_digest)
+        return hashlib.sha256("\0".join((*facts, repr(self.scenario))).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class OtherFactsError(PlannerError):
+    """Whoever was to solve a task has another planner, catalog or calibration than the one who asks."""
+
+
+def facts_of(overlays: tuple[Path, ...]) -> Facts:
+    """The facts that this process would plan with."""
+    catalog, calibration = load_catalog(overlays), load_calibration(overlays)
+    return Facts(__version__, catalog.digest, calibration.digest)
+
+
+def solve(task: Task) -> dict[str, Value]:
+    """The columns of the task's best plan, or of why there is none.
+
+    Raises
+    ------
+    OtherFactsError
+        If this process plans with other facts than those of the task.
+    """
+    from planner import search
+
+    catalog, calibration = _loaded(task.overlays, task.facts)
+    try:
+        return figures(search.optimize(task.scenario, catalog, calibration))
+    except PlannerError as error:
+        return bad_input(str(error))
+
+
+@lru_cache(maxsize=2)  # a process solves many tasks of one sweep; a changed catalog comes with other facts
+def _loaded(overlays: tuple[Path, ...], wanted: Facts) -> tuple[Catalog, Calibration]:
+    catalog, calibration = load_catalog(overlays), load_calibration(overlays)
+    present = Facts(__version__, catalog.digest, calibration.digest)
+    for what, here, there in (
+        ("planner", present.planner, wanted.planner),
+        ("catalog", present.catalog_digest, wanted.catalog_digest),
+        ("calibration", present.calibration_digest, wanted.calibration_digest),
+    ):
+        if here != there:
+            raise OtherFactsError(
+                f"a worker has another {what} ({here[:12]}) than this machine ({there[:12]}); install the same planner "
+                "and overlays on every worker, and let no catalog change during a sweep"
+            )
+    return catalog, calibration
