@@ -53,8 +53,8 @@ class Problem:
     pool: IntArray  # (cells,) index into pools
     nodes: IntArray
     gpus: IntArray
-    _sites: dict[tuple[str, Hardware], Site] = field(default_factory=dict)
-    _tables: dict[tuple[str, int, int], LayoutTable] = field(default_factory=dict)
+    sites: dict[tuple[str, Hardware], Site] = field(default_factory=dict)
+    tables: dict[tuple[str, int, int, int], LayoutTable] = field(default_factory=dict)
     _times: dict[tuple[float, float], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     _slopes: dict[tuple[float, float], FloatArray] = field(default_factory=dict)
     _cheapest: dict[bytes, tuple[FloatArray, IntArray]] = field(default_factory=dict)
@@ -74,7 +74,13 @@ class Problem:
     def of(self, scenario: Scenario) -> Problem:
         """The problem of another scenario on the same facts."""
         bent = self.calibration if scenario.throughput == self.scenario.throughput else None
-        return build(scenario, self.catalog, self.facts, self.given, bent)
+        other = build(scenario, self.catalog, self.facts, self.given, bent)
+        alike = ("model", "data", "seq_length", "training", "layout", "throughput")
+        if all(getattr(scenario, name) == getattr(self.scenario, name) for name in alike):
+            other.tables = self.tables
+            if scenario.cluster.max_gpus == self.scenario.cluster.max_gpus:
+                other.sites = self.sites
+        return other
 
     def forget(self) -> None:
         """Drops what was learnt of the cells, so that they are searched anew."""
@@ -85,16 +91,16 @@ class Problem:
         """The search space of a pool, built when first asked for; pools that differ in their cloud alone share it."""
         setting = self.pools[pool].setting
         key = (setting.framework, setting.hardware)
-        if key not in self._sites:
+        if key not in self.sites:
             physics = SettingPhysics(setting, self.calibration)
-            self._sites[key] = Site(physics, self._table(setting), self.batches, self.run, self.scenario.layout.dp)
-        return self._sites[key]
+            self.sites[key] = Site(physics, self._table(setting), self.batches, self.run, self.scenario.layout.dp)
+        return self.sites[key]
 
     def _table(self, setting: Setting) -> LayoutTable:
         hardware = setting.hardware
-        key = (setting.framework, hardware.gpus_per_node, hardware.scale_up_domain)
-        if key not in self._tables:
-            self._tables[key] = layout_table(
+        key = (setting.framework, hardware.gpus_per_node, hardware.scale_up_domain, self.scenario.cluster.max_gpus)
+        if key not in self.tables:
+            self.tables[key] = layout_table(
                 setting.framework,
                 setting.model,
                 setting.seq_length,
@@ -103,7 +109,7 @@ class Problem:
                 self.scenario.layout,
                 setting.release,
             )
-        return self._tables[key]
+        return self.tables[key]
 
     @cached_property
     def floor_s(self) -> FloatArray:

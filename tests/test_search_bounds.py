@@ -1,0 +1,173 @@
+"""What the search's bounds rest on, held against the real performance room, catalog and frameworks."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from planner.catalog import load_catalog
+from planner.catalog.types import Hardware
+from planner.performance.arrays import Layouts, Setting
+from planner.performance.calibration import load_calibration
+from planner.performance.memory import memory
+from planner.performance.steptime import step_time
+from planner.scenario import BatchRamp, DataSource, IntChoice, LayoutBounds
+from planner.search.batches import batch_space
+from planner.search.engine import Site
+from planner.search.layouts import layout_table
+from planner.search.physics import SettingPhysics
+from planner.search.run import Run
+from planner.units import PlannerError
+from planner.workload import load_model
+from planner.workload.dataset import run_length
+
+CASES = [
+    ("gpt-neox-20b", "gpt-neox", "a100-sxm4-40gb", 1600.0, "infiniband"),
+    ("gpt-neox-20b", "megatron", "h100-sxm5-80gb", 3200.0, "efa"),
+    ("llama3-8b", "fsdp", "h100-sxm5-80gb", None, "unknown"),
+    ("mixtral-8x7b", "megatron", "h200-sxm5-141gb", 3200.0, "roce"),
+    ("pythia-410m", "megatron", "a100-sxm4-80gb", 200.0, "ethernet"),
+]
+ROUNDING = 1.0 + 1e-9
+
+
+def site_of(model: str, framework: str, gpu: str, network: float | None, fabric: str) -> Site:
+    accelerator = load_catalog().accelerator(gpu)
+    hardware = Hardware(gpu, 8, 8, accelerator.link_gbyte_per_s, network, fabric)
+    spec = load_model(model)
+    setting = Setting(spec, 2048, "bf16", framework, "latest", accelerator, hardware)
+    table = layout_table(framework, spec, 2048, hardware, 512, LayoutBounds(), "latest")
+    length = run_length([DataSource("data", samples=10**6)], 2048, epochs=1)
+    batches = batch_space(IntChoice(64, 1024), IntChoice(), None)
+    return Site(SettingPhysics(setting, load_calibration()), table, batches, Run(length))
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(map(str, case[:3])))
+def site(request: pytest.FixtureRequest) -> Site:
+    return site_of(*request.param)
+
+
+def some_layouts(site: Site, count: int = 4000) -> tuple[np.ndarray, Layouts]:
+    rng = np.random.default_rng(7)
+    row = rng.integers(0, len(site.table), count)
+    dp = site.table.dp_multiple[row] * rng.integers(1, 9, count)
+    micro = rng.integers(1, 17, count)
+    grad_accum = np.where(site.table.group[row] > 1, site.table.group[row] * rng.integers(1, 5, count), 0)
+    grad_accum = np.where(grad_accum > 0, grad_accum, rng.integers(1, 65, count))
+    return row, site.layouts(row, dp, micro, grad_accum)
+
+
+def seconds(site: Site, x: Layouts) -> np.ndarray:
+    kernels = site.physics.kernels(x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch)
+    return np.asarray(site.physics.step_s(kernels, x.pp, x.vpp, x.dp, x.zero_stage, x.grad_accum))
+
+
+def with_(x: Layouts, **changes: np.ndarray) -> Layouts:
+    return Layouts(**({name: getattr(x, name) for name in Layouts.__slots__} | changes))
+
+
+def test_a_kernel_is_never_slower_a_sequence_in_a_larger_micro_batch(site: Site) -> None:
+    _, x = some_layouts(site)
+    busy = [
+        site.physics.kernels(x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, size).busy_s / size
+        for size in (x.micro_batch, x.micro_batch + 1, 2 * x.micro_batch, 5 * x.micro_batch)
+    ]
+    for smaller, larger in itertools.pairwise(busy):
+        assert np.all(larger <= smaller * ROUNDING)
+
+
+def test_a_step_is_never_shorter_than_its_bound(site: Site) -> None:
+    _, x = some_layouts(site)
+    busy = site.physics.kernels(x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch).busy_s
+    bound = site.physics.factor(x.gpus) * busy / x.pp * (x.grad_accum + (x.pp - 1) / x.vpp)
+    assert np.all(seconds(site, x) * ROUNDING >= bound)
+
+
+def test_more_micro_batches_make_a_step_longer_and_each_of_them_no_dearer(site: Site) -> None:
+    _, x = some_layouts(site)
+    more = with_(x, grad_accum=2 * x.grad_accum)
+    step, longer = seconds(site, x), seconds(site, more)
+    assert np.all(longer >= step)
+    assert np.all(longer / more.grad_accum <= step / x.grad_accum * ROUNDING)
+
+
+def test_a_slower_network_never_makes_a_kernel_faster(site: Site) -> None:
+    _, x = some_layouts(site, 1000)
+    physics = site.physics
+    assert isinstance(physics, SettingPhysics)
+    hardware = physics.setting.hardware
+    if hardware.network_gbit_per_s is None:
+        return
+    faster = site_of(
+        physics.setting.model.name,
+        physics.setting.framework,
+        hardware.gpu,
+        hardware.network_gbit_per_s * 2,
+        hardware.fabric,
+    ).physics
+    arguments = (x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch)
+    assert np.all(faster.kernels(*arguments).busy_s <= physics.kernels(*arguments).busy_s * ROUNDING)
+
+
+def test_memory_is_the_line_that_the_search_takes_it_for(site: Site) -> None:
+    _, x = some_layouts(site)
+    base, each = site.physics.memory_line(x)
+    physics = site.physics
+    assert isinstance(physics, SettingPhysics)
+    total = memory(physics.setting, x).total
+    assert np.allclose(base + each * x.micro_batch, total, rtol=1e-12)
+    full = np.where(x.vpp > 1, 2 * x.pp, x.pp)
+    at_full, beyond = (site.physics.memory_line(with_(x, grad_accum=m)) for m in (full, 7 * full))
+    assert np.array_equal(at_full[1], beyond[1])
+    assert np.array_equal(at_full[0], beyond[0])
+    fewer = site.physics.memory_line(with_(x, grad_accum=np.maximum(x.grad_accum // 2, 1)))
+    assert np.all(fewer[1] <= each * ROUNDING)
+
+
+def test_the_search_evaluates_what_predict_would(site: Site) -> None:
+    _, x = some_layouts(site, 500)
+    physics = site.physics
+    assert isinstance(physics, SettingPhysics)
+    assert np.allclose(seconds(site, x), step_time(physics.setting, x, load_calibration()).total_s, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("batch", "micro", "ramp"),
+    [
+        (IntChoice(5, 60), IntChoice(), None),
+        (IntChoice(8, 96, multiple_of=12), IntChoice(maximum=6), None),
+        (IntChoice(values=(24, 36, 50)), IntChoice(values=(1, 3, 5)), None),
+        (IntChoice(16, 64), IntChoice(multiple_of=2), BatchRamp(16, 8, 1000)),
+    ],
+)
+def test_ways_to_cut_a_batch_are_counted_in_closed_form(
+    batch: IntChoice, micro: IntChoice, ramp: BatchRamp | None
+) -> None:
+    space = batch_space(batch, micro, ramp)
+    top = space.high
+    for unit in (1, 2, 3, 4, 6, 8, 16, 40, 200):
+        known = [
+            (m, total)
+            for m in range(1, top + 1)
+            for total in range(1, top + 1)
+            if total % (m * unit) == 0
+            and (batch.allows(total) and total >= space.low)
+            and micro.allows(m)
+            and (ramp is None or (total - ramp.start) % ramp.increment == 0 and total >= ramp.start)
+            and (ramp is None or (ramp.start % (m * unit) == 0 and ramp.increment % (m * unit) == 0))
+        ]
+        assert int(space.ways(np.array([unit]))[0]) == len(known)
+        for most in (0, 1, 3, top):
+            assert int(space.ways(np.array([unit]), np.array([most]))[0]) == sum(m <= most for m, _ in known)
+        sizes = np.arange(1, top + 1)[space.allows_micro(np.arange(1, top + 1))]
+        which, every = space.all(sizes * unit)
+        assert sorted(zip(sizes[which].tolist(), every.tolist(), strict=True)) == sorted(known)
+
+
+def test_a_batch_that_nothing_allows_is_one_sentence() -> None:
+    with pytest.raises(PlannerError, match="global_batch"):
+        batch_space(IntChoice(10, 11, multiple_of=7), IntChoice(), None)
+    with pytest.raises(PlannerError, match="batch_ramp"):
+        batch_space(IntChoice(10, 20), IntChoice(), BatchRamp(32, 32, 1000))
