@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 import numpy as np
 
 from planner import plan_json
+from planner.performance.arrays import FloatArray
 from planner.plan import Goal, Plan, Quantiles
 from planner.track.state import WARMUP_RECORDS, TrackState
 
 Z90 = 1.2815515655446004  # standard normal quantile of 0.9
-LEAST_SPREAD = 0.01  # relative: a pace that has been steady for long may still drift by so much
-_BLOCKS = 12  # of the recent records, whose means tell how far a mean may be off
+LEAST_SPREAD = 0.005  # relative: a pace that has been steady for long may still be off by so much
+_BLOCKS = 24  # of the recent records, whose means tell noise from drift
 _TIMES_IN_LOG = "times in the log"
 _STEPS_ONLY = "step times alone, the log has no clock: time between starts is not seen"
 
@@ -26,8 +27,8 @@ _STEPS_ONLY = "step times alone, the log has no clock: time between starts is no
 class Pace:
     """Seconds of an iteration.
 
-    `steady` is the median without warm-up, `recent` the mean of late, evaluations and stalls counted, with its relative
-    standard error, `planned` the plan's.
+    `steady` is the median without warm-up, `recent` the present pace with stalls as often as they have been, with its
+    relative standard error, `planned` the plan's.
     """
 
     steady_s: float | None
@@ -109,8 +110,8 @@ def progress(state: TrackState, plan: Plan, goal: Goal | None = None) -> Progres
     plan : what it was planned to be
     goal : the budgets it was planned within
 
-    Sources: a normal prior and normal data on the log of the pace (Gelman et al. 2013, section 2.5); starts after the
-    first come as a Poisson process whose rate and cost are those seen.
+    Source: a normal prior and normal data on the log of the pace (Gelman et al. 2013, section 2.5); see
+    `present_pace` and `remaining_seconds`.
     """
     total = state.total or plan.iterations
     left = max(0, total - state.iteration)
@@ -170,58 +171,129 @@ def elapsed_seconds(state: TrackState) -> tuple[float, str]:
     return before + counted, _STEPS_ONLY
 
 
-def recent_pace(state: TrackState) -> tuple[float, float] | None:
-    """Mean seconds of an iteration over the recent half of the records (256 at least), and its relative standard error.
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The present pace without stalls; `error` is relative, `drift` the variance of its log that an iteration adds."""
 
-    The error is that of the mean of block means, so that evaluations and checkpoints that come every so often count
-    once a period and not as noise.
+    step_s: float
+    error: float
+    drift: float
+
+
+def present_pace(state: TrackState) -> Level | None:
+    """Seconds of an iteration now, stalls left out, and how they wander.
+
+    Medians over blocks of the recent records follow a local level model: noise a block, and a level that walks at
+    random. Both variances are those that squared differences of blocks at growing lags show; the level is filtered.
+
+    Source: Durbin and Koopman 2012, section 2.2 (local level model and its filter).
     """
-    count = min(state.recent - 1, state.records - WARMUP_RECORDS, max(256, state.records // 2))
-    if count < 1:
-        return None
-    weight = np.diff(state.recent_iteration[-count - 1 :]).astype(np.float64)
-    seconds = state.recent_step_s[-count:] * weight
-    mean = float(seconds.sum() / weight.sum())
-    blocks = min(_BLOCKS, max(3, count // 12), count)
-    if blocks < 2:
-        return mean, 0.2
-    cuts = np.linspace(0, count, blocks + 1).astype(np.int64)[:-1]
-    means = np.add.reduceat(seconds, cuts) / np.add.reduceat(weight, cuts)
-    return mean, float(means.std(ddof=1) / math.sqrt(blocks) / mean)
+    count = min(state.recent, state.records - WARMUP_RECORDS, max(256, state.records // 2))
+    if count < 2:
+        steady = state.steady_step_s()
+        return None if steady is None else Level(steady, 0.2, 0.0)
+    steps = np.log(np.maximum(state.recent_steps[-count:], 1e-9))
+    blocks = max(2, min(_BLOCKS, count // 8))
+    middles = np.array([np.median(block) for block in np.array_split(steps, blocks)])
+    noise, walk = _variances(middles)
+    level, variance = float(middles[0]), noise
+    for value in middles[1:]:
+        variance += walk
+        gain = variance / (variance + noise) if variance + noise > 0 else 0.0
+        level += gain * (float(value) - level)
+        variance *= 1 - gain
+    iterations = state.recent_iteration[-1] - state.recent_iteration[-count]
+    few = 1 + 1 / (blocks - 1)  # near the ratio of Student's to the normal 90 % quantile: noise is itself estimated
+    return Level(math.exp(level), few * math.sqrt(variance), walk * blocks / max(1.0, float(iterations)))
+
+
+def stall_share(state: TrackState, plan: Plan) -> tuple[float, float]:
+    """Seconds that evaluations, checkpoints and other stalls add to a steady second, and the variance of that.
+
+    The plan's own share counts as one stall, those seen as many as they are.
+    """
+    planned = _planned_pace(plan) / plan.step_time_s.p50 - 1
+    steady, counted = state.steady_step_s(), float(state.histogram.sum())
+    if not steady or counted <= 0:
+        return planned, planned**2
+    iterations, seconds = state.stalls()
+    events = iterations / state.interval
+    seen = seconds / (steady * counted)
+    share = (planned + events * seen) / (1 + events)
+    return share, share**2 / (1 + events)
+
+
+def _variances(means: FloatArray) -> tuple[float, float]:
+    """Variances of noise and walk of a local level, by least squares: E (y[i+L] - y[i])^2 = 2 noise + L walk."""
+    lags = np.arange(1, max(2, len(means) // 2 + 1))
+    squares = np.array([np.mean((means[lag:] - means[:-lag]) ** 2) for lag in lags])
+    if len(lags) < 3:
+        return float(squares.mean() / 2), 0.0
+    walk = max(0.0, float(np.polyfit(lags, squares, 1)[0]))
+    return max(0.0, float((squares - walk * lags).mean() / 2)), walk
 
 
 def remaining_seconds(state: TrackState, plan: Plan, left: int) -> Quantiles:
-    """Seconds that `left` iterations will take, starts that still come included."""
-    prior = plan.time_s.p50 / plan.iterations
-    prior_spread = max(LEAST_SPREAD, math.log(plan.time_s.p90 / plan.time_s.p10) / (2 * Z90))
-    seen = recent_pace(state)
-    log_mean, variance = math.log(prior), prior_spread**2
-    if seen is not None:
-        seen_variance = seen[1] ** 2 + LEAST_SPREAD**2
-        share = variance / (seen_variance + variance)
-        log_mean = share * math.log(seen[0]) + (1 - share) * log_mean
-        variance = seen_variance * variance / (seen_variance + variance)
-    overhead, overhead_variance = _overhead(state)
-    log_mean, variance = log_mean + math.log1p(overhead), variance + overhead_variance
-    middle, spread = left * math.exp(log_mean), math.exp(Z90 * math.sqrt(variance))
-    return Quantiles(middle / spread, middle, middle * spread)
+    """Seconds that `left` iterations will take, starts that still come included.
+
+    The pace joins the plan's and the log's by their precision; interruptions are a Poisson process whose rate joins the
+    plan's, as of one interruption, with those seen, and each costs what such have cost.
+    """
+    now = present_pace(state)
+    if now is None:
+        share = left / plan.iterations
+        return Quantiles(plan.time_s.p10 * share, plan.time_s.p50 * share, plan.time_s.p90 * share)
+    seen = now.error**2 + LEAST_SPREAD**2
+    prior = max(LEAST_SPREAD, math.log(plan.step_time_s.p90 / plan.step_time_s.p10) / (2 * Z90)) ** 2
+    share = prior / (seen + prior)
+    pace = math.exp(share * math.log(now.step_s) + (1 - share) * math.log(plan.step_time_s.p50))
+    stalls, stall_variance = stall_share(state, plan)
+    training = left * pace * (1 + stalls)
+    variance = seen * prior / (seen + prior) + stall_variance / (1 + stalls) ** 2
+    variance += now.drift * left / 3  # the mean of a random walk over the rest has a third of its last variance
+    lost, lost_variance = _interruptions(state, plan, training)
+    mean = training + lost
+    spread = math.log1p((training**2 * variance + lost_variance) / mean**2) if mean > 0 else 0.0
+    middle = mean * math.exp(-spread / 2)
+    factor = math.exp(Z90 * math.sqrt(spread))
+    return Quantiles(middle / factor, middle, middle * factor)
 
 
-def _overhead(state: TrackState) -> tuple[float, float]:
-    """What restarts have cost over what was logged for kept work, and the variance that so few of them leave."""
-    kept = state.logged_s - state.lost_s
-    if not state.restarts or kept <= 0:
+def _planned_pace(plan: Plan) -> float:
+    """Seconds of an iteration as planned, evaluations and checkpoints counted."""
+    step = plan.step_time_s.p50 + (plan.evaluation_time_s or 0.0) / plan.iterations
+    kept = plan.reliability
+    if kept is not None and kept.checkpoint_interval_s:
+        step *= 1 + kept.checkpoint_s / kept.checkpoint_interval_s
+    return step
+
+
+def _interruptions(state: TrackState, plan: Plan, training_s: float) -> tuple[float, float]:
+    """Expected seconds that interruptions of the rest cost, and their variance.
+
+    Gamma prior and Poisson counts (Gelman et al. 2013, section 2.6); the cost of one is exponential around its mean.
+    """
+    known = plan.reliability
+    events, exposure = float(state.restarts), max(state.logged_s, 1e-9)
+    cost_s, costs = state.lost_s + state.down_s, float(state.restarts)
+    if known is not None and known.mean_time_between_s:
+        events, exposure = events + 1, exposure + known.mean_time_between_s
+        cost_s += known.restart_s + (known.checkpoint_interval_s or 0.0) / 2
+        costs += 1
+    if events == 0:
         return 0.0, 0.0
-    share = (state.lost_s + state.down_s) / kept
-    return share, (share / (1 + share)) ** 2 / state.restarts
+    each = cost_s / costs
+    count = events / exposure * training_s
+    return count * each, each**2 * count * (2 + training_s / exposure) + (count * each) ** 2 / costs
 
 
 def _pace(state: TrackState, plan: Plan) -> Pace:
-    steady, seen = state.steady_step_s(), recent_pace(state)
+    steady, seen = state.steady_step_s(), present_pace(state)
+    stalls = stall_share(state, plan)[0]
     return Pace(
         steady,
-        seen[0] if seen else None,
-        seen[1] if seen else None,
+        seen.step_s * (1 + stalls) if seen else None,
+        seen.error if seen else None,
         state.step_quantile(0.9),
         plan.step_time_s,
         steady / plan.step_time_s.p50 - 1 if steady else None,
@@ -323,7 +395,7 @@ def _remarks(state: TrackState, plan: Plan, total: int) -> tuple[str, ...]:
         remarks.append(
             f"the log begins after iteration {state.first_iteration:,}; what was before counts at the mean pace"
         )
-    if state.restarts == 0 and state.records:
+    if state.restarts == 0 and state.records and plan.reliability is None:
         remarks.append("no restart was seen, and none is expected in what is left")
     steady = state.steady_step_s()
     if steady and steady > plan.step_time_s.p90:
