@@ -225,6 +225,8 @@ RESOURCE_KEYS = {"infra", "instance_type", "accelerators", "use_spot", "job_reco
         ("aws/p4d.24xlarge/us-east-1/on_demand", "a100-sxm4-40gb", "aws/us-east-1", "A100:8"),
         ("gcp/a3-highgpu-8g/us-central1/spot", "h100-sxm5-80gb", "gcp/us-central1", "H100:8"),
         ("lambda/gpu_8x_h100_sxm5/any/on_demand", "h100-sxm5-80gb", "lambda", "H100:8"),
+        ("vast/A100 SXM (per GPU)/market/on_demand", "a100-sxm4-80gb", "vast", "A100-80GB:8"),
+        ("oci/BM.GPU.H100.8/all/on_demand", "h100-sxm5-80gb", "oci", "H100:8"),
         ("coreweave/hgx/us/on_demand", "h200-sxm5-141gb", None, "H200:8"),
         ("own/lab/here/owned", "a100-sxm4-80gb", None, "A100-80GB:8"),
     ],

@@ -22,6 +22,8 @@ CLOUDS = {
         "aws azure gcp oci lambda runpod nebius fluidstack paperspace cudo vast verda hyperbolic primeintellect".split()
     )
 }
+NO_REGIONS = ("all", "any", "market", "global")  # how price lists write that the region does not matter
+WITHOUT_REGIONS = ("verda",)  # whose regions the price lists do not name as the provider does
 WITH_INSTANCES = ("aws", "azure", "gcp", "oci")  # where the catalog's instance names are the provider's own
 # SkyPilot's accelerator names (`sky gpus list`) by catalog id.
 ACCELERATORS = {
@@ -82,7 +84,8 @@ def resources(export: Export) -> dict[str, Any]:
             f"{TASK}: SkyPilot has no cloud {offer.cloud!r}; add `infra:` for your Kubernetes or SSH nodes"
         )
     else:
-        region = offer.region if re.fullmatch(r"[A-Za-z0-9-]+", offer.region) and offer.region.lower() != "any" else ""
+        named = re.fullmatch(r"[A-Za-z0-9-]+", offer.region) and offer.region.lower() not in NO_REGIONS
+        region = offer.region if named and cloud not in WITHOUT_REGIONS else ""
         values["infra"] = f"{cloud}/{region}" if region else cloud
         if cloud in WITH_INSTANCES and re.fullmatch(r"[\w.-]+", offer.instance):
             values["instance_type"] = offer.instance
