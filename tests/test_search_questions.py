@@ -39,7 +39,7 @@ def priced(seed: int, slack: float = 1.4) -> Case:
 
 
 @pytest.mark.parametrize("by", ["offer", "gpu", "cloud", "gpus"])
-@pytest.mark.parametrize("seed", SEEDS[:4])
+@pytest.mark.parametrize("seed", SEEDS[:2])
 def test_the_best_side_of_a_comparison_is_the_optimum(seed: int, by: str) -> None:
     given = priced(seed)
     answer = compare([given.scenario], given.catalog, load_calibration(), by=by, offers=given.offers)
@@ -55,7 +55,7 @@ def test_the_best_side_of_a_comparison_is_the_optimum(seed: int, by: str) -> Non
     assert Comparison.from_json(answer.to_json()) == answer
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:4])
 def test_at_the_break_even_the_values_are_equal(seed: int) -> None:
     given = priced(seed)
     problem = build(given.scenario, given.catalog, load_calibration(), given.offers)
@@ -75,7 +75,7 @@ def test_at_the_break_even_the_values_are_equal(seed: int) -> None:
     assert slower is None or slower >= value * 0.8 * 0.99
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:4])
 def test_shadow_values_are_differences_of_two_solutions(seed: int) -> None:
     given = priced(seed)
     answer = explain(given.scenario, given.catalog, load_calibration(), offers=given.offers)
@@ -148,7 +148,7 @@ def test_two_saved_answers_say_what_changed_in_money_and_days() -> None:
     assert by_key["change in time"][1] == "+0.00 days"
 
 
-@pytest.mark.parametrize("seed", SEEDS[:5])
+@pytest.mark.parametrize("seed", SEEDS[:3])
 def test_every_change_that_would_do_does(seed: int) -> None:
     given = priced(seed, slack=0.3)
     answer = optimize(given.scenario, given.catalog, load_calibration(), offers=given.offers)

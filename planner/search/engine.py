@@ -118,6 +118,19 @@ class Tally:
 Tighten = Callable[[FloatArray], FloatArray]  # seconds of each cell's best so far -> new objective limits
 
 
+def floor_s(physics: Physics, table: LayoutTable, batches: BatchSpace, run: Run) -> float:
+    """Seconds x GPUs / factor that no run undercuts: every kernel at the largest micro-batch, nothing beside it."""
+    rows = table.kernel_row
+    if not len(rows):
+        return float("inf")
+    size = np.full(len(rows), batches.micro_high)
+    kernels = physics.kernels(
+        table.tp[rows], table.cp[rows], table.ep[rows], table.sequence_parallel[rows], table.recompute[rows], size
+    )
+    n, batch = run.least(batches.low, batches.high)
+    return n * batch * float((kernels.busy_s * table.tp[rows] * table.cp[rows]).min()) / batches.micro_high
+
+
 @dataclass
 class Site:
     """One model on one kind of machine with one framework: physics, its layouts, the batches and the run."""
@@ -130,7 +143,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.starts, self.ends = _intervals(self.batches)
-        table, rows = self.table, self.table.kernel_row
+        rows = self.table.kernel_row
         kernels, intervals = len(rows), len(self.ends)
         which = np.repeat(rows, intervals)
         micro = np.tile(self.ends, kernels)
@@ -142,13 +155,6 @@ class Site:
         self.grid = np.concatenate([[0.0], 2.0 ** np.arange(-16, 8, 0.25)])
         cost = self.per_sequence[:, :, None] * (1.0 + self.starts[:, None] * self.grid)
         self.least = np.minimum.accumulate(cost, axis=1)  # entry i: over the intervals up to i
-        widths = table.tp * table.cp
-        self.floor = float((self.least[table.kernel, -1, 0] * widths).min()) if len(table) and intervals else np.inf
-
-    def floor_s(self, gpus: IntArray, factor: FloatArray) -> FloatArray:
-        """Seconds that no run on so many GPUs undercuts, (n,); `factor` is the calibration's there."""
-        n, batch = self.run.least(self.batches.low, self.batches.high)
-        return np.asarray(n * batch * self.floor * factor / gpus, dtype=np.float64)
 
     def solve(self, gpus: IntArray, limits: Limits, tighten: Tighten) -> tuple[Found, Tally]:
         """The fastest candidate of each cell within its limits, ties by the total order; not every cell has one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,18 +18,30 @@ class SettingPhysics:
 
     setting: Setting
     calibration: Calibration
+    like: SettingPhysics | None = None  # one that differs in its hardware alone, on the same accelerator
     scope: Scope = field(init=False)
     capacity_gib: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.scope = scope(self.setting, self.calibration)
+        if self.like is None:
+            self.scope = scope(self.setting, self.calibration)
+        else:  # a calibration's rates are of model, stack and accelerator
+            self.scope = replace(self.like.scope, machine=self.calibration.machine_numbers(self.setting))
         self.capacity_gib = capacity_gib(self.setting)
+        self._factors = np.full(1, np.nan)  # by GPU count, as far as they were asked for
 
     def factor(self, gpus: IntArray) -> FloatArray:
         """What the calibration multiplies step times on so many GPUs by, (n,)."""
-        return np.broadcast_to(
-            np.asarray(self.calibration.correction(self.setting, gpus), dtype=np.float64), gpus.shape
-        )
+        most = int(gpus.max(initial=0))
+        if most >= len(self._factors):
+            self._factors = np.concatenate([self._factors, np.full(most + 1 - len(self._factors), np.nan)])
+        found = self._factors[gpus]
+        new = np.isnan(found)
+        if new.any():
+            counts = np.unique(gpus[new])
+            self._factors[counts] = self.calibration.correction(self.setting, counts)
+            found = self._factors[gpus]
+        return found
 
     def kernels(
         self, tp: IntArray, cp: IntArray, ep: IntArray, sp: BoolArray, recompute: IntArray, micro: IntArray

@@ -19,7 +19,7 @@ from planner.risk.failures import hazards
 from planner.scenario import Risk, Scenario
 from planner.search.batches import BatchSpace
 from planner.search.clock import Clock, clock
-from planner.search.engine import Found, Limits, Site, Tally, Tighten
+from planner.search.engine import Found, Limits, Site, Tally, Tighten, floor_s
 from planner.search.layouts import LayoutTable, layout_table
 from planner.search.money import Costs
 from planner.search.physics import SettingPhysics
@@ -54,6 +54,7 @@ class Problem:
     nodes: IntArray
     gpus: IntArray
     sites: dict[tuple[str, Hardware], Site] = field(default_factory=dict)
+    physics: dict[tuple[str, str], SettingPhysics] = field(default_factory=dict)
     tables: dict[tuple[str, int, int, int], LayoutTable] = field(default_factory=dict)
     _times: dict[tuple[float, float], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     _slopes: dict[tuple[float, float], FloatArray] = field(default_factory=dict)
@@ -92,9 +93,15 @@ class Problem:
         setting = self.pools[pool].setting
         key = (setting.framework, setting.hardware)
         if key not in self.sites:
-            physics = SettingPhysics(setting, self.calibration)
+            physics = self._physics(setting)
             self.sites[key] = Site(physics, self._table(setting), self.batches, self.run, self.scenario.layout.dp)
         return self.sites[key]
+
+    def _physics(self, setting: Setting) -> SettingPhysics:
+        key = (setting.framework, setting.hardware.gpu)
+        made = SettingPhysics(setting, self.calibration, self.physics.get(key))
+        self.physics.setdefault(key, made)
+        return made
 
     def _table(self, setting: Setting) -> LayoutTable:
         hardware = setting.hardware
@@ -125,10 +132,16 @@ class Problem:
             if _network(pool.setting) > _network(self.pools[known].setting):
                 fastest[key] = i
 
+        floors: dict[int, float] = {}
+
         def floor(pool: int, gpus: IntArray) -> FloatArray:
             setting = self.pools[pool].setting
+            best = fastest[_but_network(setting)]
+            if best not in floors:
+                swift = self.pools[best].setting
+                floors[best] = floor_s(self._physics(swift), self._table(swift), self.batches, self.run)
             factor = np.asarray(self.calibration.correction(setting, gpus), dtype=np.float64)
-            return self.site(fastest[_but_network(setting)]).floor_s(gpus, factor)
+            return np.asarray(floors[best] * factor / gpus, dtype=np.float64)
 
         return self._by_pool(floor)
 
