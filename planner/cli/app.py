@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from planner.cli import (
+    calibrate,
     catalog,
     compare,
     explain,
@@ -21,6 +22,7 @@ from planner.cli import (
     simulate,
     sweep,
     track,
+    validate,
 )
 
 app = typer.Typer(
@@ -59,6 +61,8 @@ _COMMANDS = (
     ("compare", compare.compare, "Scenarios, saved plans or options side by side."),
     ("explain", explain.explain, "What binds, what more is worth, why another plan loses."),
     ("predict", predict.predict, "Throughput, step and memory of given layouts."),
+    ("validate", validate.validate, "Predicted against measured, each row left out of the fit."),
+    ("calibrate", calibrate.calibrate, "Your own measured runs into your overlay; or the shipped fit anew."),
     ("sweep", sweep.sweep, "A grid of variations in one table, on all cores or Dask."),
     ("iterations", iterations.iterations, "Iterations of a run from samples, tokens, an index or a log."),
     ("import", import_.import_, "A scenario from other programs' files."),
