@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -61,8 +62,12 @@ def dask(address: str) -> Iterator[Executor]:
     """
     try:
         from distributed import Client, KilledWorker
+        from distributed.comm.registry import backends
     except ImportError:
         raise PlannerError("--scheduler needs Dask: pip install 'planner[dask]'") from None
+    scheme, has_scheme, rest = address.rpartition("://")
+    if not re.fullmatch(r"[^\s/]+:\d{1,5}", rest) or (has_scheme and scheme not in backends):
+        raise PlannerError(f"--scheduler {address}: write the scheduler's address as tcp://HOST:PORT")
     try:
         client = Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
@@ -100,12 +105,18 @@ def _end_with_the_parent() -> None:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Processes that start in the block begin with Ctrl-C held back, until they know what to do with it."""
-    if not hasattr(signal, "pthread_sigmask"):
+    """Ctrl-C waits for the end of the block, and processes that start in it are deaf to it until they are set up."""
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    came: list[int] = []
+    # The mask is what the new processes inherit; here another thread may still take the signal, so it is noted as well.
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        raise KeyboardInterrupt

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.interop.resolve import resolve
-from planner.scenario import load_scenario
+from planner.scenario import Scenario, load_scenario
 from planner.sweep.grid import Axis, cells, read_axes
 from planner.sweep.solving import Facts, Task, facts_of, solve
 from planner.sweep.table import Origin, Over, Row, Sweep, Value, varied
+from planner.units import PlannerError, shown
 
 Heard = Callable[[str, Row], None]
 
@@ -50,8 +51,7 @@ def ask(path: Path, overs: Sequence[str], overrides: Sequence[str] = (), overlay
     tasks = []
     for cell in cells(axes):
         changed = [axis.override(index) for axis, index in zip(axes, cell, strict=True)]
-        scenario = resolve(load_scenario(path, [*overrides, *changed], overlays=folders))
-        tasks.append(Task(scenario, folders, facts))
+        tasks.append(Task(_read(path, overrides, changed, folders), folders, facts))
     return Asked(axes, tuple(tasks), tuple(task.key for task in tasks), facts, tasks[0].scenario.name)
 
 
@@ -70,7 +70,8 @@ def run(
     asked : Asked
         From `ask`.
     executor : Executor, optional
-        Any of `concurrent.futures`'s kind; None: one after the other, here.
+        Any of `concurrent.futures`'s kind; None: one after the other, here. What waits when an exception leaves, Ctrl-C
+        among them, is for its owner to cancel, as the context managers of `planner.sweep.executors` do.
     known : mapping, optional
         Columns by task key, from an earlier run.
     heard : callable, optional
@@ -101,15 +102,22 @@ def run(
     )
 
 
+def _read(path: Path, overrides: Sequence[str], changed: Sequence[str], overlays: tuple[Path, ...]) -> Scenario:
+    try:
+        return resolve(load_scenario(path, [*overrides, *changed], overlays=overlays))
+    except PlannerError as error:
+        said = str(error)
+        for override in changed:  # the reader knows overrides by the name that they have elsewhere
+            place = shown(override).strip("`")
+            said = said.replace(f"--set {place}", f"--over {place}")
+        raise PlannerError(said) from None
+
+
 def _solved(waiting: Mapping[str, Task], executor: Executor | None) -> Iterator[tuple[str, dict[str, Value]]]:
     if executor is None:
         for key, task in waiting.items():
             yield key, solve(task)
         return
     futures = {executor.submit(solve, task): key for key, task in waiting.items()}
-    try:
-        for future in as_completed(futures):
-            yield futures.pop(future), future.result()
-    finally:
-        for future in futures:
-            future.cancel()
+    for future in as_completed(futures):
+        yield futures.pop(future), future.result()
