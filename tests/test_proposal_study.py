@@ -28,7 +28,7 @@ def same(found, kind, case):
     if choice is not None:
         assert found.offer(choice).id == case.plan.offer.id
         assert found.gpus(choice) == case.plan.gpus
-        assert choice.time_p50_s == case.plan.time_s.p50
+        assert choice.time_p50_s == pytest.approx(case.plan.time_s.p50, rel=1e-12)
         assert choice.cost_p50_usd == pytest.approx(case.plan.cost_usd.p50, rel=1e-12)
 
 

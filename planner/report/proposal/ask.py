@@ -150,8 +150,6 @@ def _chances(case: Case) -> Figure:
     title = w.say("fig_chance")
     described = w.say("list_joiner").join(mark.label for mark in marks)
     limit = None if terms.time_s is None else terms.time_s / DAY_S
-    if limit is not None and limit > 3 * curve[-1][0]:
-        limit = None
     text = "" if terms.time_s is None else w.say("limit_time", limit=w.time(terms.time_s))
     axes = Axes(title, described, w.say("axis_days"), w.say("axis_chance"), limit, None, text)
     return Figure(f"fig-chance-{case.number}", title, described, chance_chart(curve, marks, axes))

@@ -62,8 +62,12 @@ def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str],
     d = Drawing(height, axes.title, axes.description)
     everything = [*points, asked]
     low = min(p.x for p in everything) * 0.85
-    high = max([p.x for p in everything] + ([axes.x_limit] if axes.x_limit else [])) * 1.12
-    tallest = max([p.y for p in everything] + ([axes.y_limit] if axes.y_limit else [])) * 1.08
+    # A limit far beyond all plans would press them into a corner: it is named at the edge instead.
+    furthest, dearest = max(p.x for p in everything), max(p.y for p in everything)
+    x_limit = axes.x_limit if axes.x_limit and axes.x_limit <= 4 * furthest else None
+    y_limit = axes.y_limit if axes.y_limit and axes.y_limit <= 2 * dearest else None
+    high = max(furthest, x_limit or 0.0) * 1.12
+    tallest = max(dearest, y_limit or 0.0) * 1.08
     lowest = min(p.y for p in everything) * 0.94
     lowest = 0.0 if lowest < 0.35 * tallest else lowest  # points, not bars: an axis need not start at 0
 
@@ -73,7 +77,7 @@ def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str],
     def y(value: float) -> float:
         return height - bottom - (height - top - bottom) * (value - lowest) / (tallest - lowest)
 
-    for tick in [t for t in ticks(tallest, 5 if lowest == 0 else 12) if t >= lowest]:
+    for tick in ticks(tallest, 5, lowest):
         d.line([(left, y(tick)), (WIDTH - right, y(tick))], "grid")
         d.text(left - 6, y(tick) + 4, format_number(tick, 3), "soft", "end")
     for tick in _apart(log_ticks(low, high), x, 34):
@@ -81,14 +85,13 @@ def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str],
         d.text(x(tick), height - bottom + 17, format_number(tick, 3), "soft", "middle")
     d.text(WIDTH - right, height - 6, axes.x, "ink", "end")
     d.text(4, 13, axes.y, "ink")
-    if axes.x_limit and axes.x_limit < high:
-        d.line([(x(axes.x_limit), top - 8), (x(axes.x_limit), height - bottom)], "limit", 1, "5 3")
-        d.text(x(axes.x_limit) - 5, top + 4, axes.x_limit_text, "ink", "end")
-    if axes.y_limit and axes.y_limit < tallest:
-        d.line([(left, y(axes.y_limit)), (WIDTH - right, y(axes.y_limit))], "limit", 1, "5 3")
-        beside = axes.x_limit is not None and x(axes.x_limit) > WIDTH / 2  # not across the other limit's line
-        end = x(axes.x_limit) - 5 if beside and axes.x_limit is not None else WIDTH - right
-        d.text(end, y(axes.y_limit) - 5, axes.y_limit_text, "ink", "end")
+    _limit_lines(
+        d,
+        None if x_limit is None else x(x_limit),
+        None if y_limit is None else y(y_limit),
+        axes,
+        (left, top, WIDTH - right, height - bottom),
+    )
     steps: list[tuple[float, float]] = []
     for one in points:
         if steps:
@@ -105,6 +108,22 @@ def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str],
     shift = -10 if anchor == "end" else 10
     d.text(x(asked.x) + shift, y(asked.y) + 20, asked.label, "ink", anchor, bold=True)
     return d.picture()
+
+
+def _limit_lines(
+    d: Drawing, x: float | None, y: float | None, axes: Axes, plot: tuple[float, float, float, float]
+) -> None:
+    """The limits as dashed lines at `x` and `y`; one that lies beyond the plot (None) is named at its edge."""
+    left, top, right, bottom = plot
+    if x is not None:
+        d.line([(x, top - 8), (x, bottom)], "limit", 1, "5 3")
+    if axes.x_limit:
+        d.text(right if x is None else x - 5, top - 9, axes.x_limit_text + (" →" if x is None else ""), "ink", "end")
+    if y is not None:
+        d.line([(left, y), (right, y)], "limit", 1, "5 3")
+    if axes.y_limit:
+        end = x - 5 if x is not None and x > WIDTH / 2 else right  # not across the other limit's line
+        d.text(end, top + 6 if y is None else y - 5, axes.y_limit_text + (" ↑" if y is None else ""), "ink", "end")
 
 
 def _group_labels(d: Drawing, points: Sequence[Point], groups: Sequence[str]) -> None:
@@ -127,7 +146,9 @@ def range_chart(rows: Sequence[Interval], axes: Axes) -> Picture:
     height = top + ROW * len(rows) + bottom
     d = Drawing(height, axes.title, axes.description)
     left, right = label, WIDTH - value
-    high = max([r.high for r in rows] + ([axes.x_limit] if axes.x_limit else [])) * 1.04
+    dearest = max(r.high for r in rows)
+    limit = axes.x_limit if axes.x_limit and axes.x_limit <= 1.6 * dearest else None
+    high = max(dearest, limit or 0.0) * 1.04
 
     def x(at: float) -> float:
         return left + (right - left) * at / high
@@ -136,10 +157,12 @@ def range_chart(rows: Sequence[Interval], axes: Axes) -> Picture:
         d.line([(x(tick), top), (x(tick), height - bottom)], "grid")
         d.text(x(tick), height - bottom + 15, format_number(tick, 3), "soft", "middle")
     d.text(right, height - 4, axes.x, "ink", "end")
-    if axes.x_limit:
-        d.line([(x(axes.x_limit), top - 6), (x(axes.x_limit), height - bottom)], "limit", 1, "5 3")
-        anchor = "end" if x(axes.x_limit) > WIDTH / 2 else "start"
-        d.text(x(axes.x_limit) + (-4 if anchor == "end" else 4), top - 10, axes.x_limit_text, "ink", anchor)
+    if limit:
+        d.line([(x(limit), top - 6), (x(limit), height - bottom)], "limit", 1, "5 3")
+        anchor = "end" if x(limit) > WIDTH / 2 else "start"
+        d.text(x(limit) + (-4 if anchor == "end" else 4), top - 10, axes.x_limit_text, "ink", anchor)
+    elif axes.x_limit:
+        d.text(right, top - 10, axes.x_limit_text + " →", "ink", "end")
     for number, row in enumerate(rows):
         y = top + ROW * (number + 0.5)
         role = "c1" if row.strong else "c0"
@@ -204,7 +227,9 @@ def chance_chart(curve: Sequence[tuple[float, float]], marks: Sequence[Point], a
     height, left, right, top, bottom = 250.0, 48.0, 16.0, 30.0, 42.0
     d = Drawing(height, axes.title, axes.description)
     low = min(p[0] for p in curve)
-    high = max([p[0] for p in curve] + ([axes.x_limit] if axes.x_limit else []))
+    last = max(p[0] for p in curve)
+    limit = axes.x_limit if axes.x_limit and axes.x_limit <= last + 0.6 * (last - low) else None
+    high = max(last, limit or 0.0)
     low, high = low - 0.05 * (high - low), high + 0.05 * (high - low)
 
     def x(value: float) -> float:
@@ -216,14 +241,16 @@ def chance_chart(curve: Sequence[tuple[float, float]], marks: Sequence[Point], a
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         d.line([(left, y(tick)), (WIDTH - right, y(tick))], "grid")
         d.text(left - 6, y(tick) + 4, f"{tick * 100:.0f}%", "soft", "end")
-    for tick in _apart([t for t in ticks(high, 8) if t >= low], x, 34):
+    for tick in _apart(ticks(high, 7, low), x, 34):
         d.line([(x(tick), height - bottom), (x(tick), height - bottom + 4)], "soft")
         d.text(x(tick), height - bottom + 17, format_number(tick, 3), "soft", "middle")
     d.text(WIDTH - right, height - 6, axes.x, "ink", "end")
     d.text(4, 13, axes.y, "ink")
+    if limit:
+        d.line([(x(limit), top), (x(limit), height - bottom)], "limit", 1, "5 3")
     if axes.x_limit:
-        d.line([(x(axes.x_limit), top), (x(axes.x_limit), height - bottom)], "limit", 1, "5 3")
-        d.text(x(axes.x_limit) - 5, height - bottom - 8, axes.x_limit_text, "ink", "end")
+        end, arrow = (x(limit) - 5, "") if limit else (WIDTH - right, " →")
+        d.text(end, height - bottom - 8, axes.x_limit_text + arrow, "ink", "end")
     d.line([(x(a), y(b)) for a, b in curve], "c0", 2.2)
     for mark in marks:
         d.dot(x(mark.x), y(mark.y), hue(mark.group), 4.5)

@@ -82,7 +82,7 @@ def appendix_section(case: Case) -> Section:
     return Section(
         f"appendix-{case.number}",
         case.words.say("s_appendix"),
-        (_layout(case), _memory(case), _step_figure(case), _step(case), _checks(case)),
+        (_layout(case), _memory(case), _step_figure(case), _checks(case)),
     )
 
 
@@ -148,19 +148,17 @@ def _terms(case: Case) -> list[tuple[str, float]]:
 
 def _step_figure(case: Case) -> Figure:
     w = case.words
-    bars = [Bar(label, value, w.say("seconds", value=w.number(value))) for label, value in _terms(case)]
+    terms = _terms(case)
+    total = sum(value for _, value in terms)
+    bars = [
+        Bar(label, value, w.say("seconds", value=w.number(value), share=w.percent(value / total)))
+        for label, value in terms
+    ]
     title = w.say("fig_step", step=w.number(case.plan.step_time_s.p50, 4))
     described = w.say("list_joiner").join(f"{bar.label}: {bar.text}" for bar in bars)
     return Figure(
         f"fig-step-{case.number}", title, described, bar_chart(bars, Axes(title, described, w.say("axis_seconds"), ""))
     )
-
-
-def _step(case: Case) -> Table:
-    w = case.words
-    total = sum(case.plan.step_breakdown_s.values())
-    rows = tuple((Cell(label), w.number_cell(value, 4), w.percent_cell(value / total)) for label, value in _terms(case))
-    return Table(w.say("step_caption"), tuple(w.say(k) for k in ("h_term", "h_seconds", "h_share")), rows)
 
 
 def _checks(case: Case) -> Facts:

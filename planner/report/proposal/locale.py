@@ -49,10 +49,10 @@ class Locale:
     def money_short(self, usd: float) -> str:
         """Three digits: "67.4k USD", "6.74 万美元"."""
         if self.language == "zh":
-            return f"{three_digits(usd / 1e4)}{NBSP}万美元" if abs(usd) >= 1e4 else self.money(usd)
+            return f"{format_number(usd / 1e4, 3)}{NBSP}万美元" if abs(usd) >= 1e4 else self.money(usd)
         for size, suffix in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
             if abs(usd) >= 10 * size or (size > 1e3 and abs(usd) >= size):
-                return f"{three_digits(usd / size)}{suffix}{NBSP}USD"
+                return f"{format_number(usd / size, 3)}{suffix}{NBSP}USD"
         return self.money(usd)
 
     def price(self, usd: float) -> str:
@@ -146,7 +146,7 @@ class Locale:
         return Cell("") if fraction is None else Cell(self.percent(fraction), PERCENT, fraction)
 
     def chance_cell(self, fraction: float | None) -> Cell:
-        return Cell("–") if fraction is None else Cell(self.chance(fraction), PERCENT, fraction)
+        return Cell("–", PERCENT) if fraction is None else Cell(self.chance(fraction), PERCENT, fraction)
 
     def number_cell(self, value: float, digits: int = 3) -> Cell:
         return Cell(self.number(value, digits), NUMBER, value)

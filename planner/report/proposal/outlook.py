@@ -111,15 +111,10 @@ def _risks(case: Case) -> list[tuple[str, str, str]]:
             "risk_fail_figure", count=w.number(r.interruptions, 2), between=between, lost=w.percent(1 - r.goodput, 2)
         )
         out.append((w.say("risk_fail"), figure, w.say("risk_fail_answer", restart=w.time(r.restart_s))))
-    tenth = plan.offer.usd_per_gpu_hour * plan.gpus * plan.time_s.p50 / 36_000.0
-    out.append(
-        (
-            w.say("risk_price"),
-            w.say("risk_price_figure", more=w.money(tenth), as_of=case.as_of(plan.offer)),
-            w.say("risk_price_answer"),
-        )
-    )
     if plan.offer.pricing != "owned":
+        tenth = plan.offer.usd_per_gpu_hour * plan.gpus * plan.time_s.p50 / 36_000.0
+        figure = w.say("risk_price_figure", more=w.money(tenth), as_of=case.as_of(plan.offer))
+        out.append((w.say("risk_price"), figure, w.say("risk_price_answer")))
         out.append((w.say("risk_stock"), _stock(case), _elsewhere(case)))
     if plan.critical_batch is not None and plan.global_batch > plan.critical_batch:
         figure = w.say(

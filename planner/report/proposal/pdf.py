@@ -109,7 +109,7 @@ def _table(table: Table) -> dict[str, Any]:
     for i in range(len(table.header)):
         lengths = [len(row[i].text) for row in table.rows if row[i].text] or [6]
         mean = sum(lengths) / len(lengths)
-        share = min(max(mean + (max(lengths) - mean) / 4, 8.0), 44.0)
+        share = min(max(mean + (max(lengths) - mean) / 4, min(max(lengths), 19.0), 8.0), 40.0)
         columns.append({"right": table.right(i), "share": 0.0 if table.right(i) else share})
     return {
         "kind": "table",

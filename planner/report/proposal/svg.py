@@ -131,14 +131,14 @@ def fitted(text: str, width: float, size: float = FONT) -> str:
     return text.rstrip() + "…"
 
 
-def ticks(high: float, most: int = 6) -> list[float]:
-    """Round values from 0 to `high`, at most so many steps."""
-    if high <= 0:
-        return [0.0]
-    raw = high / most
+def ticks(high: float, most: int = 6, low: float = 0.0) -> list[float]:
+    """Round values from `low` to `high`, at most so many steps."""
+    if high <= low:
+        return [low]
+    raw = (high - low) / most
     unit = 10.0 ** math.floor(math.log10(raw))
     step = next(m * unit for m in (1, 2, 2.5, 5, 10) if m * unit >= raw * (1 - 1e-9))
-    return [step * i for i in range(int(high / step + 1e-9) + 1)]
+    return [step * i for i in range(math.ceil(low / step - 1e-9), int(high / step + 1e-9) + 1)]
 
 
 def log_ticks(low: float, high: float) -> list[float]:

@@ -54,7 +54,7 @@ SENTENCES: Mapping[str, str] = {
         "steps of {batch} sequences of {seq} tokens."
     ),
     "plan_owned": (
-        "Use {gpus} × {gpu} ({nodes} machines) of your own, {place}, for about {time} and run {iterations} steps "
+        "Use {gpus} × {gpu}, {nodes} of your {place}, for about {time} and run {iterations} steps "
         "of {batch} sequences of {seq} tokens."
     ),
     "f_offer": "Offer",
@@ -109,7 +109,7 @@ SENTENCES: Mapping[str, str] = {
     "over_cost": "{over} over the cost limit",
     "over_time": "{over} over the time limit",
     "cannot": "no run within {time} and {cost}",
-    "against_none": "nothing in the limits",
+    "against_none": "keeps every limit almost surely",
     "against_time": "{chance} chance to be late",
     "against_cost": "{chance} chance to cost more",
     "costs_more": "{usd} dearer",
@@ -289,11 +289,8 @@ SENTENCES: Mapping[str, str] = {
     "memory_capacity": "{total} of {capacity} GiB used",
     "axis_gib": "GiB (2^30 bytes)",
     "fig_step": "Where a step of {step} s goes",
-    "step_caption": "A step, term by term.",
     "axis_seconds": "seconds of the median step",
-    "seconds": "{value} s",
-    "h_term": "term",
-    "h_seconds": "seconds",
+    "seconds": "{value} s, {share}",
     "term_matmul": "matrix multiplications",
     "term_experts": "experts",
     "term_attention": "attention",
@@ -346,14 +343,12 @@ SENTENCES: Mapping[str, str] = {
     "ui_explore_intro": (
         "Move a control: the best plan is chosen anew, exactly, from all {cells} plans embedded in this page."
     ),
-    "ui_run": "run",
     "ui_deadline": "Time limit, days",
     "ui_budget": "Cost limit, USD",
     "ui_price": "Change of all prices",
     "ui_confidence": "Confidence",
     "ui_none": "no limit",
     "ui_reset": "Back to the ask",
-    "ui_best": "Best plan",
     "ui_nothing": "No plan keeps these limits. The nearest: {cluster}, {days} days and {usd} USD at this confidence.",
     "ui_nothing_at_all": "No plan keeps these limits.",
     "ui_answer": (
@@ -362,13 +357,10 @@ SENTENCES: Mapping[str, str] = {
     "ui_difference": "Against the ask: {days} days, {usd} USD.",
     "ui_layout": "Offer {offer}; batch {batch}; layout {layout}.",
     "ui_beyond": "Beyond {days} days or {usd} USD this page holds no plans.",
-    "ui_days": "days",
-    "ui_usd": "USD",
     "ui_chart": "Plans by days and thousand USD; the ring marks the best one under these limits",
     "ui_axis_days": "days (p50, logarithmic)",
     "ui_axis_usd": "thousand USD (p50)",
     "ui_noscript": "With scripts allowed, controls stand here; the figures around them hold without.",
-    "ui_theme": "Light or dark",
     # The workbook
     "ui_x_inputs": "Inputs",
     "ui_x_proposal": "Proposal",

@@ -109,7 +109,7 @@ SENTENCES: Mapping[str, str] = {
     "over_cost": "超出费用上限 {over}",
     "over_time": "超出时间上限 {over}",
     "cannot": "{time}、{cost} 以内无法完成",
-    "against_none": "在限制内无明显不利",
+    "against_none": "几乎必定满足各项限制",
     "against_time": "有 {chance} 的概率逾期",
     "against_cost": "有 {chance} 的概率超支",
     "costs_more": "贵 {usd}",
@@ -274,11 +274,8 @@ SENTENCES: Mapping[str, str] = {
     "memory_capacity": "共用 {total} / {capacity} GiB",
     "axis_gib": "GiB（2^30 字节）",
     "fig_step": "一步 {step} 秒用在何处",
-    "step_caption": "一步的逐项时间。",
     "axis_seconds": "中位步时，秒",
-    "seconds": "{value} 秒",
-    "h_term": "项",
-    "h_seconds": "秒",
+    "seconds": "{value} 秒，{share}",
     "term_matmul": "矩阵乘法",
     "term_experts": "专家",
     "term_attention": "注意力",
@@ -327,27 +324,22 @@ SENTENCES: Mapping[str, str] = {
     "ui_page": "页",
     "ui_explore": "如果……",
     "ui_explore_intro": "移动控件：即从本页内嵌的全部 {cells} 个方案中精确地重新选出最优者。",
-    "ui_run": "运行",
     "ui_deadline": "时间上限，天",
     "ui_budget": "费用上限，美元",
     "ui_price": "所有价格的变化",
     "ui_confidence": "把握",
     "ui_none": "无上限",
     "ui_reset": "恢复为本提案",
-    "ui_best": "最优方案",
     "ui_nothing": "没有方案满足这些限制。最接近的是：{cluster}，在此把握下 {days} 天、{usd} 美元。",
     "ui_nothing_at_all": "没有方案满足这些限制。",
     "ui_answer": "{cluster}：最可能 {days} 天、{usd} 美元；在 {sure} 把握下 {days_sure} 天、{usd_sure} 美元。",
     "ui_difference": "与本提案相比：{days} 天，{usd} 美元。",
     "ui_layout": "报价项 {offer}；批量 {batch}；布局 {layout}。",
     "ui_beyond": "超过 {days} 天或 {usd} 美元的方案不在本页内。",
-    "ui_days": "天",
-    "ui_usd": "美元",
     "ui_chart": "各方案的天数与千美元；圆圈为这些限制下的最优方案",
     "ui_axis_days": "天（p50，对数刻度）",
     "ui_axis_usd": "千美元（p50）",
     "ui_noscript": "允许脚本时此处有控件；其余数字不依赖脚本。",
-    "ui_theme": "明暗",
     # The workbook
     "ui_x_inputs": "输入",
     "ui_x_proposal": "提案",
@@ -443,20 +435,20 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         (
-            r"The global batch of (?P<b>[\d,]+) sequences (?:sits on the maximum of|is the largest .* in) its range"
-            r"(?: of | \()(?P<l>[\d,]+) to (?P<h>[\d,]+)\)?: to the same loss it takes (?P<p>.+?) more tokens than the"
-            r" smallest would, by a critical batch of (?P<k>[\d,]+) sequences \(McCandlish et al\. 2018\); the plan"
-            r" trains on the tokens that were asked for\."
+            r"The global batch of (?P<b>[\d,]+) sequences is the (?:maximum of|largest .* in) its range of"
+            r" (?P<l>[\d,]+) to (?P<h>[\d,]+): to the same loss it takes (?P<p>.+?) more tokens than the smallest"
+            r" would, by a critical batch of (?P<k>[\d,]+) sequences \(McCandlish et al\. 2018\); the plan trains on"
+            r" the tokens that .*\."
         ),
         (
             "全局批量 {b} 个序列位于其范围（{l} 至 {h}）的上端：按临界批量 {k} 个序列（McCandlish 等 2018），"
-            "达到相同损失要比最小批量多用 {p} 的词元；本方案按所要求的词元数训练。"
+            "达到相同损失要比最小批量多用 {p} 的词元；本方案按给定的词元数训练。"
         ),
     ),
     (
         (
-            r"The global batch of (?P<b>[\d,]+) sequences sits on the minimum of its range"
-            r" \((?P<l>[\d,]+) to (?P<h>[\d,]+)\)\."
+            r"The global batch of (?P<b>[\d,]+) sequences is the minimum of its range of"
+            r" (?P<l>[\d,]+) to (?P<h>[\d,]+)\."
         ),
         "全局批量 {b} 个序列位于其范围（{l} 至 {h}）的下端。",
     ),
@@ -467,6 +459,17 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (
         r"cluster\.max_gpus of (?P<n>[\d,]+) is used up: one node more would pass it\.",
         "cluster.max_gpus（{n}）已用尽：再加一台即超出。",
+    ),
+    (
+        r"an epoch of the mixture is the (?P<n>[\d,]+) samples its datasets hold together, drawn by weight",
+        "混合数据的一遍为各数据集合计的 {n} 个样本，按权重抽取。",
+    ),
+    (
+        (
+            r"(?P<d>.+): (?P<s>[\d.]+) of the samples, (?P<e>[\d.]+) epochs of its own"
+            r" \(GPT-NeoX builds its index for (?P<i>\d+)\)"
+        ),
+        "{d}：占样本的 {s}，自身遍历 {e} 遍（GPT-NeoX 按 {i} 遍建立索引）。",
     ),
     (r"any that the framework runs", "框架可运行的任意布局"),
     (r"any", "任意"),

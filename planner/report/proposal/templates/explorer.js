@@ -70,10 +70,10 @@
     parent.appendChild(e);
     return e;
   }
-  function steps(high, most) {
-    const raw = high / most, unit = Math.pow(10, Math.floor(Math.log10(raw)));
+  function steps(low, high, most) {
+    const raw = (high - low) / most, unit = Math.pow(10, Math.floor(Math.log10(raw)));
     const step = [1, 2, 2.5, 5, 10].map(m => m * unit).find(s => s >= raw * (1 - 1e-9));
-    const out = []; for (let i = 0; i * step <= high * (1 + 1e-9); i++) out.push(i * step);
+    const out = []; for (let i = Math.ceil(low / step - 1e-9); i * step <= high * (1 + 1e-9); i++) out.push(i * step);
     return out;
   }
   function draw(svg, run, terms, answer) {
@@ -90,8 +90,7 @@
     const low = Math.min(main.time, ...shown.map(p => p.time)) * 0.85, high = far;
     const top = Math.min(tall, 1.1 * Math.max(main.cost, terms.cost_usd || 0, ...shown.map(p => p.cost)));
     const x = t => L + (W - L - R) * Math.log(t / low) / Math.log(high / low), floor = 0.94 * Math.min(main.cost, ...shown.map(p => p.cost)), bottom = floor < 0.35 * top ? 0 : floor, y = c => H - B - (H - T - B) * (c - bottom) / (top - bottom);
-    for (const c of steps(top / 1000, bottom ? 12 : 5)) {
-      if (c * 1000 < bottom) continue;
+    for (const c of steps(bottom / 1000, top / 1000, 5)) {
       el(svg, "path", { class: "grid-line", d: `M${L} ${y(c * 1000)}L${W - R} ${y(c * 1000)}`, fill: "none" });
       el(svg, "text", { class: "soft", x: L - 6, y: y(c * 1000) + 4, "text-anchor": "end", "font-size": 12 }, group(c, c < 10 && c % 1 ? 1 : 0));
     }
