@@ -26,6 +26,7 @@ FAMILIES = {
     "megatron-core": "megatron",
     "nemo": "megatron",
 }
+NEOX = ("gpt-neox", "neox", "gptneox")
 #: The newest release measured, and the pattern of releases that belong to the measured stack.
 MEASURED_RELEASES = {
     "megatron": ("26.08", re.compile(r"\d\d\.\d\d")),
@@ -83,7 +84,7 @@ def context_of(setting: Setting) -> Context:
     superchip = setting.accelerator.form_factor.startswith(("NVL", "Super"))
     return {
         "all": "1",
-        "framework": setting.framework,
+        "kernels": "2022" if setting.release == "1.0" and setting.framework in NEOX else "",
         "stack": stack_of(setting.framework, setting.release),
         "family": setting.accelerator.family,
         "gpu": setting.accelerator.id,

@@ -50,6 +50,7 @@ class KernelTimes:
     busy_s: FloatArray
     first_s: FloatArray
     last_s: FloatArray
+    least_s: FloatArray  # matmuls and attention alone, at the best rates anybody measured
     stage_bytes: FloatArray  # passed on at a stage boundary, one direction
     dense_weights: FloatArray  # elements a GPU would hold without pipeline and ZeRO: attention, dense and shared MLPs
     expert_weights: FloatArray  # the same for routed experts
@@ -224,6 +225,8 @@ def kernels_of(
     last = logits + loss
     first = 3.0 * 2.0 * 3.0 * spread_tokens * model.hidden * rates.pointwise / machine.hbm
     busy = trunk + first + last
+    least = passes * (matmul_flops + expert_flops) / machine.ceiling
+    least = least + (head_flops + score_flops * (1.0 + BACKWARD_ATTENTION + again_attention)) / machine.ceiling_16
     shape = np.broadcast_shapes(np.shape(busy), np.shape(tp))
     named = {}
     if parts:
@@ -243,6 +246,7 @@ def kernels_of(
         busy_s=_full(busy, shape),
         first_s=_full(first, shape),
         last_s=_full(last, shape),
+        least_s=_full(least, shape),
         stage_bytes=_full(2.0 * spread_tokens * model.hidden, shape),
         dense_weights=_full((weights + embedding) / tp, shape),
         expert_weights=_full(routed * model.experts * model.expert_weights / ep, shape),
@@ -301,6 +305,8 @@ def step_of(
     terms = {"bubble": bubble, "pipeline_parallel": pipeline, "data_parallel": traffic, "optimizer": optimizer}
     terms["constant"] = rates.step + 0.0 * optimizer
     total = busy + bubble + pipeline + traffic + optimizer + rates.step
+    # A correction may speed a step up only to where its multiplications alone would fill it at measured ceilings.
+    factor = np.where(factor < 1.0, np.maximum(factor, np.minimum(grad_accum * k.least_s / (pp * total), 1.0)), factor)
     if k.parts_s:
         share = (busy - grad_accum * rates.micro_batch) / k.busy_s
         terms = {name: part * share for name, part in k.parts_s.items()} | terms
