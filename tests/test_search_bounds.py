@@ -15,10 +15,10 @@ from planner.performance.memory import memory
 from planner.performance.steptime import step_time
 from planner.scenario import BatchRamp, DataSource, IntChoice, LayoutBounds
 from planner.search.batches import batch_space
-from planner.search.engine import Site
 from planner.search.layouts import layout_table
 from planner.search.physics import SettingPhysics
 from planner.search.run import Run
+from planner.search.site import Site
 from planner.units import PlannerError
 from planner.workload import load_model
 from planner.workload.dataset import run_length

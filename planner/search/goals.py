@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.search.engine import SLACK, Limits, Tally, complexity
+from planner.search.engine import SLACK, Limits, Tally
 from planner.search.layouts import LayoutTable
 from planner.search.problem import CELLS_TOGETHER, Problem
+from planner.search.site import complexity
 
 DAY_S = 86400.0
 DEARER = "dearer offer of the same machines"

@@ -52,7 +52,11 @@ def _reason(problem: Problem, goal: Goal, least_time: float | None, least_cost: 
     if not problem.offers:
         return "No offer fits what cluster asks for."
     if least_time is None or least_cost is None:
-        return "No layout fits into the memory of any machine that is offered."
+        free = format_percent(problem.scenario.layout.memory_headroom)
+        return (
+            f"No layout fits into the memory of any machine that is offered, {free} of it kept free"
+            " (layout.memory_headroom)."
+        )
     sure = format_percent(goal.confidence)
     if goal.time_s is not None and least_time > goal.time_s:
         return (

@@ -13,14 +13,16 @@ from planner.performance.calibration import Calibration
 from planner.plan import Alternative, Certificate, Default, Optimization, Provenance
 from planner.plan import Goal as Asked
 from planner.scenario import Scenario
+from planner.search import engine
 from planner.search.binding import bindings, warnings_of
 from planner.search.choose import choose, undominated
 from planner.search.clock import DECILE
-from planner.search.engine import MEMORY, Found, Limits, Site, Tally, complexity, first_of_each
+from planner.search.engine import MEMORY, Limits, Tally
 from planner.search.goals import DEARER, Goal, View, aiming_at, find, objective_goal, order_keys
 from planner.search.infeasible import what_would_do
 from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.problem import Problem, build
+from planner.search.site import Found, Site, complexity, first_of_each
 from planner.units import PlannerError, format_count
 
 Answer = tuple[int, Pick]  # index of an offer, candidate
@@ -217,7 +219,9 @@ def simplest(problem: Problem, view: View, best: int) -> Pick | None:
             continue
         smaller = Site(site.physics, site.table.only(keep), site.batches, site.run, site.dp)
         nothing = np.array([np.inf])
-        found, _ = smaller.solve(problem.gpus[[best]], Limits(limit.copy(), nothing, nothing.copy()), lambda s: s)
+        found, _ = engine.solve(
+            smaller, problem.gpus[[best]], Limits(limit.copy(), nothing, nothing.copy()), lambda s: s
+        )
         if len(found.row) and found.seconds[0] <= limit[0]:
             f = found
             return Pick(

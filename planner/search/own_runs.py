@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -73,11 +73,13 @@ def _predicted(
 
 def _pinned(entry: MeasuredThroughput, gpu: str, scenario: Scenario) -> Scenario:
     """The scenario with the entry's keys pinned and nothing else asked for."""
-    layout = LayoutBounds(
-        **{name: IntChoice(values=(getattr(entry, name),)) for name in PINS if getattr(entry, name) is not None},
-        sequence_parallel=entry.sequence_parallel,
-        recompute=() if entry.recompute is None else (entry.recompute,),
+    pinned: dict[str, Any] = {
+        name: IntChoice(values=(getattr(entry, name),)) for name in PINS if getattr(entry, name) is not None
+    }
+    plain = LayoutBounds(
+        sequence_parallel=entry.sequence_parallel, recompute=() if entry.recompute is None else (entry.recompute,)
     )
+    layout = replace(plain, **pinned)
     training = replace(scenario.training, batch_ramp=None)
     if entry.global_batch is not None:
         training = replace(training, global_batch=IntChoice(values=(entry.global_batch,)))

@@ -18,6 +18,7 @@ class SettingPhysics:
 
     setting: Setting
     calibration: Calibration
+    headroom: float = 0.0  # share of the memory that is left free
     like: SettingPhysics | None = None  # one that differs in its hardware alone, on the same accelerator
     scope: Scope = field(init=False)
     capacity_gib: float = field(init=False)
@@ -27,7 +28,7 @@ class SettingPhysics:
             self.scope = scope(self.setting, self.calibration)
         else:  # a calibration's rates are of model, stack and accelerator
             self.scope = replace(self.like.scope, machine=self.calibration.machine_numbers(self.setting))
-        self.capacity_gib = capacity_gib(self.setting)
+        self.capacity_gib = capacity_gib(self.setting) * (1.0 - self.headroom)
         self._factors = np.full(1, np.nan)  # by GPU count, as far as they were asked for
 
     def factor(self, gpus: IntArray) -> FloatArray:

@@ -19,13 +19,14 @@ from planner.risk.failures import hazards
 from planner.scenario import Risk, Scenario
 from planner.search.batches import BatchSpace
 from planner.search.clock import Clock, clock
-from planner.search.engine import Found, Limits, Site, Tally, Tighten, floor_s
+from planner.search.engine import Limits, Tally, Tighten, solve
 from planner.search.layouts import LayoutTable, layout_table
 from planner.search.money import Costs
 from planner.search.physics import SettingPhysics
 from planner.search.pools import Pool, gather
 from planner.search.pools import node_range as node_range  # other rooms ask for it here
 from planner.search.run import Run, critical_of, run_of
+from planner.search.site import Found, Site, floor_s
 from planner.workload.counts import parameter_counts
 from planner.workload.dataset import RunLength
 from planner.workload.learning import CriticalBatch
@@ -99,7 +100,7 @@ class Problem:
 
     def _physics(self, setting: Setting) -> SettingPhysics:
         key = (setting.framework, setting.hardware.gpu)
-        made = SettingPhysics(setting, self.calibration, self.physics.get(key))
+        made = SettingPhysics(setting, self.calibration, self.scenario.layout.memory_headroom, self.physics.get(key))
         self.physics.setdefault(key, made)
         return made
 
@@ -279,7 +280,7 @@ class Problem:
     def refine(self, cells: IntArray, limits: Limits, tighten: Tighten, tally: Tally | None = None) -> None:
         """Searches cells of one pool within limits (both in the order of `cells`), and keeps what is learnt."""
         pool = int(self.pool[cells[0]])
-        found, count = self.site(pool).solve(self.gpus[cells], limits, tighten)
+        found, count = solve(self.site(pool), self.gpus[cells], limits, tighten)
         least = limits.least_s
         self.visited[cells] = True
         self.bound_s[cells] = np.maximum(self.bound_s[cells], least)

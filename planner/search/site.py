@@ -1,0 +1,240 @@
+"""One kind of machine with one framework: its layouts, what each candidate takes, and how candidates are ordered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts
+from planner.scenario import IntChoice
+from planner.search.batches import BatchSpace
+from planner.search.layouts import LayoutTable
+from planner.search.run import Run
+
+SLICE = 40_000  # rows evaluated together: their arrays stay in cache
+
+
+class Kernels(Protocol):
+    """Micro-batch times of distinct kernels."""
+
+    @property
+    def busy_s(self) -> FloatArray: ...
+
+    def take(self, index: Any) -> Any: ...
+
+
+class Physics(Protocol):
+    """What the search asks of the performance model, for one model on one hardware and framework.
+
+    Its bounds rest on: busy seconds a sequence do not rise with the micro-batch; a step of m micro-batches takes at
+    least factor x busy / pp x (m + (pp - 1) / vpp), and per micro-batch not more with larger m; memory is a line in
+    the micro-batch that rises with m only until the pipeline is full (m = pp; 2 pp where chunks interleave).
+    """
+
+    capacity_gib: float
+
+    def factor(self, gpus: IntArray) -> FloatArray: ...
+
+    def kernels(
+        self, tp: IntArray, cp: IntArray, ep: IntArray, sp: BoolArray, recompute: IntArray, micro: IntArray
+    ) -> Kernels: ...
+
+    def step_s(
+        self, kernels: Any, pp: IntArray, vpp: IntArray, dp: IntArray, zero_stage: IntArray, grad_accum: IntArray
+    ) -> FloatArray: ...
+
+    def memory_line(self, layouts: Layouts) -> tuple[FloatArray, FloatArray]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Evaluated candidates, one entry each, (n,): table row, dp, micro-batch, global batch, seconds of the run."""
+
+    cell: IntArray
+    row: IntArray
+    dp: IntArray
+    micro: IntArray
+    batch: IntArray
+    step_s: FloatArray
+    seconds: FloatArray
+
+    def take(self, index: IntArray | BoolArray) -> Found:
+        return Found(*(getattr(self, name)[index] for name in self.__slots__))
+
+    @staticmethod
+    def join(parts: list[Found]) -> Found:
+        return Found(*(np.concatenate([getattr(p, name) for p in parts]) for name in Found.__slots__))
+
+
+def floor_s(physics: Physics, table: LayoutTable, batches: BatchSpace, run: Run) -> float:
+    """Seconds x GPUs / factor that no run undercuts: every kernel at the largest micro-batch, nothing beside it."""
+    rows = table.kernel_row
+    if not len(rows):
+        return float("inf")
+    size = np.full(len(rows), batches.micro_high)
+    kernels = physics.kernels(
+        table.tp[rows], table.cp[rows], table.ep[rows], table.sequence_parallel[rows], table.recompute[rows], size
+    )
+    n, batch = run.least(batches.low, batches.high)
+    return n * batch * float((kernels.busy_s * table.tp[rows] * table.cp[rows]).min()) / batches.micro_high
+
+
+@dataclass
+class Site:
+    """One model on one kind of machine with one framework: physics, its layouts, the batches and the run."""
+
+    physics: Physics
+    table: LayoutTable
+    batches: BatchSpace
+    run: Run
+    dp: IntChoice = field(default_factory=IntChoice)
+
+    def __post_init__(self) -> None:
+        self.starts, self.ends = _intervals(self.batches)
+        rows = self.table.kernel_row
+        kernels, intervals = len(rows), len(self.ends)
+        which = np.repeat(rows, intervals)
+        micro = np.tile(self.ends, kernels)
+        self.per_sequence = np.zeros((kernels, intervals))
+        if kernels:
+            busy = self._kernels(which, micro).busy_s.reshape(kernels, intervals)
+            self.per_sequence = busy / self.ends
+        # Rows are first held against the least over all micro-batches, looked up by bubble share a sequence.
+        self.grid = np.concatenate([[0.0], 2.0 ** np.arange(-16, 8, 0.25)])
+        cost = self.per_sequence[:, :, None] * (1.0 + self.starts[:, None] * self.grid)
+        self.least = np.minimum.accumulate(cost, axis=1)  # entry i: over the intervals up to i
+
+    def everything(self, gpus: int) -> Iterator[Found]:
+        """Every candidate on `gpus` that fits in memory, evaluated, in parts that stay in cache."""
+        row, dp = self.table.on(gpus, self.dp, self.batches)
+        unit = dp * self.table.group[row]
+        ways = np.cumsum(self.batches.ways(unit))
+        begin = 0
+        while begin < len(row):
+            done = ways[begin - 1] if begin else 0
+            end = max(begin + 1, int(np.searchsorted(ways, done + SLICE)))
+            yield from self._cut_every_way(row[begin:end], dp[begin:end], unit[begin:end])
+            begin = end
+
+    def _cut_every_way(self, row: IntArray, dp: IntArray, unit: IntArray) -> Iterator[Found]:
+        """These rows with every micro-batch and every batch, those that fit, evaluated."""
+        most = self.batches.high // unit
+        which = np.repeat(np.arange(len(row)), most)
+        micro = np.arange(len(which)) - np.repeat(np.cumsum(most) - most, most) + 1
+        keep = self.batches.allows_micro(micro)
+        which, micro = which[keep], micro[keep]
+        pair, batch = self.batches.all(micro * unit[which])
+        for at in range(0, len(pair), SLICE):
+            s = pair[at : at + SLICE]
+            r, d, m, b = row[which[s]], dp[which[s]], micro[s], batch[at : at + SLICE]
+            base, slope = self.memory_line(r, d, b // (m * d))
+            fits = base + slope * m <= self.physics.capacity_gib
+            yield self.evaluate(np.zeros(int(fits.sum()), dtype=np.int64), r[fits], d[fits], m[fits], b[fits])
+
+    def memory_line(self, row: IntArray, dp: IntArray, grad_accum: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Memory of these rows in GiB = first + second x micro_batch, each (n,)."""
+        return self.physics.memory_line(self.layouts(row, dp, np.ones_like(row), grad_accum))
+
+    def layouts(self, row: IntArray, dp: IntArray, micro: IntArray, grad_accum: IntArray) -> Layouts:
+        """These candidates as the performance room takes them."""
+        t = self.table
+        return Layouts(
+            t.tp[row],
+            t.pp[row],
+            t.vpp[row],
+            dp,
+            t.cp[row],
+            t.ep[row],
+            t.zero_stage[row],
+            t.sequence_parallel[row],
+            t.recompute[row],
+            micro,
+            grad_accum,
+        )
+
+    def evaluate(self, cell: IntArray, row: IntArray, dp: IntArray, micro: IntArray, batch: IntArray) -> Found:
+        """Steps and runs of these candidates, in full."""
+        kernels = self._distinct_kernels(row, micro)
+        t = self.table
+        pp, vpp, zero = t.pp[row], t.vpp[row], t.zero_stage[row]
+
+        def step_at(size: IntArray) -> FloatArray:
+            return self.physics.step_s(kernels, pp, vpp, dp, zero, size // (micro * dp))
+
+        step_s = step_at(batch)
+        return Found(cell, row, dp, micro, batch, step_s, self.run.seconds(batch, step_s, step_at))
+
+    def _kernels(self, row: IntArray, micro: IntArray) -> Kernels:
+        t = self.table
+        return self.physics.kernels(t.tp[row], t.cp[row], t.ep[row], t.sequence_parallel[row], t.recompute[row], micro)
+
+    def _distinct_kernels(self, row: IntArray, micro: IntArray) -> Any:
+        """Kernel times of these candidates, each distinct kernel computed once."""
+        if not len(row):
+            return self._kernels(row, micro)
+        most = int(micro.max()) + 1
+        code = self.table.kernel[row] * most + micro
+        seen = np.zeros(len(self.table.kernel_row) * most, dtype=bool)
+        seen[code] = True
+        codes = np.flatnonzero(seen)
+        place = np.cumsum(seen) - 1
+        kernels = self._kernels(self.table.kernel_row[codes // most], codes % most)
+        return kernels.take(place[code])
+
+
+def first_of_each(found: Found, table: LayoutTable) -> IntArray:
+    """Index of each cell's first candidate: least time, then the total order (batch, simpler layout, its numbers)."""
+    t, row = table, found.row
+    keys = (
+        found.micro,
+        t.recompute[row],
+        t.sequence_parallel[row],
+        t.zero_stage[row],
+        t.ep[row],
+        t.cp[row],
+        t.vpp[row],
+        t.pp[row],
+        t.tp[row],
+        complexity(table, row),
+        found.batch,
+        found.seconds,
+        found.cell,
+    )
+    order = np.lexsort(keys)
+    cells = found.cell[order]
+    head = np.ones(len(order), dtype=bool)
+    head[1:] = cells[1:] != cells[:-1]
+    return order[head]
+
+
+def complexity(table: LayoutTable, row: IntArray) -> IntArray:
+    """How far from plain data parallelism: dimensions in use, plus ZeRO stage, recompute, sequence parallel."""
+    used = sum(np.asarray(d[row] > 1, dtype=np.int64) for d in (table.tp, table.pp, table.vpp, table.cp, table.ep))
+    return np.asarray(
+        used + table.zero_stage[row] + table.recompute[row] + table.sequence_parallel[row], dtype=np.int64
+    )
+
+
+def _intervals(batches: BatchSpace) -> tuple[IntArray, IntArray]:
+    """First and last micro-batch of intervals that cover all allowed ones: singly at first, then wider."""
+    low, high = batches.micro_low, batches.micro_high
+    if batches.micro_values:
+        ends = sorted(m for m in batches.micro_values if low <= m <= high)
+        return np.array(ends, dtype=np.int64), np.array(ends, dtype=np.int64)
+    ends, width = [], 1
+    at = low
+    while at <= high:
+        width = max(1, at // 4)
+        ends.append(min(high, at + width - 1))
+        at = ends[-1] + 1
+    starts = [low, *(e + 1 for e in ends[:-1])] if ends else []
+    return np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64)
+
+
+def nothing() -> Found:
+    """No candidate at all."""
+    none = np.zeros(0, dtype=np.int64)
+    return Found(none, none, none, none, none, np.zeros(0), np.zeros(0))
