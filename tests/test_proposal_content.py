@@ -78,8 +78,8 @@ def test_a_chinese_document_has_the_same_parts_and_no_english_sentences_of_its_o
 SAID = (
     "The time budget of 14 days binds: without it 8 x h100-sxm5-80gb at cudo would do it in 141 days for 51 USD.",
     (
-        "The global batch of 1,920 sequences is the largest multiple of micro-batch x dp in its range of 512 to 2,048: to"
-        " the same loss it takes 13.9 % more tokens than the smallest would, by a critical batch of 9,591 sequences"
+        "The global batch of 1,920 sequences is the largest multiple of micro-batch x dp in its range of 512 to 2,048:"
+        " to the same loss it takes 13.9 % more tokens than the smallest would, by a critical batch of 9,591 sequences"
         " (McCandlish et al. 2018); the plan trains on the tokens that were asked for."
     ),
     (

@@ -32,7 +32,8 @@ class Book:
         """A format by its number form and look: bold, head, input, top, wrap."""
         key = (number, *look)
         if key not in self.formats:
-            made = {"font_name": "Calibri" if self.proposal.language == "en" else "Microsoft YaHei", "font_size": 11}
+            font = "Calibri" if self.proposal.language == "en" else "Microsoft YaHei"
+            made: dict[str, Any] = {"font_name": font, "font_size": 11, "valign": "top"}
             made |= {"num_format": number} if number else {}
             made |= {"bold": True} if "bold" in look or "head" in look else {}
             made |= (
@@ -40,18 +41,22 @@ class Book:
             )
             made |= {"font_color": "#0033cc", "bg_color": "#eef4fb", "locked": False} if "input" in look else {}
             made |= {"top": 1} if "top" in look else {}
-            made |= {"text_wrap": True, "valign": "top"} if "wrap" in look else {}
+            made |= {"text_wrap": True} if "wrap" in look else {}
             made |= {"align": "right"} if "right" in look else {}
             made |= {"font_size": 15} if "title" in look else {}
             self.formats[key] = self.book.add_format(made)
         return self.formats[key]
 
     def text(self, sheet: str, row: int, column: int, text: str, *look: str) -> None:
+        """Writes a text, whatever it begins with; nothing where it is empty."""
+        if not text and not look:
+            return
         self.sheets[sheet].write_string(row, column, text, self.format("", *look))
 
     def formula(
         self, sheet: str, row: int, column: int, formula: str, number: str, value: float | str, *look: str
     ) -> None:
+        """Writes a formula with its number format and planner's own value."""
         self.sheets[sheet].write_formula(row, column, formula, self.format(number, *look), value)
 
     def at(self, sheet: str, key: str, run: int) -> str:
@@ -60,6 +65,7 @@ class Book:
         return f"'{name}'!${letter(run + 1)}${self.rows[sheet][key] + 1}"
 
     def heading(self, sheet: str, row: int, label: str) -> None:
+        """The runs' names over their columns."""
         self.text(sheet, row, 0, label, "head")
         for run, ledger in enumerate(self.runs):
             self.text(sheet, row, run + 1, ledger.name, "head")

@@ -145,7 +145,8 @@ def chosen_plan(book: Book) -> None:
             book.formula("proposal", row, len(book.runs) + 1, f"=SUM(B{row + 1}:{last}{row + 1})", MONEY, value, *look)
     sheet.set_column(0, 0, 36)
     sheet.set_column(1, len(book.runs) + 1, 44 if len(book.runs) == 1 else 30)
-    sheet.set_row(4, 45)
+    for key in ("plan", "offer"):
+        sheet.set_row(book.rows["proposal"][key], 45)
     sheet.freeze_panes(4, 1)
 
 
@@ -201,7 +202,7 @@ def _run_column(book: Book, run: int, ledger: Ledger, total: Sums) -> None:
         ("keeps_cost", "cost_limit", at("total_sure"), total.total_sure, ledger.cost_budget_usd),
     ):
         text = book.words["no_limit"] if most is None else book.words["yes" if found <= most else "no"]
-        put(key, f'IF({given(limit)}="",{none},IF({value}<={given(limit)},{yes},{no}))', "", text)
+        put(key, f'IF({given(limit)}="",{none},IF({value}<={given(limit)},{yes},{no}))', "", text, "right")
 
 
 def _money(total: Sums) -> dict[str, float]:

@@ -69,7 +69,9 @@ def _option(book: Book, run: int, row: int, source: int, total: Sums, ledger: Le
     ):
         limit = book.at("inputs", key, run)
         text = book.words["no_limit"] if most is None else book.words["yes" if found <= most else "no"]
-        book.formula("options", row, column, f'=IF({limit}="",{none},IF({name}<={limit},{yes},{no}))', "", text)
+        book.formula(
+            "options", row, column, f'=IF({limit}="",{none},IF({name}<={limit},{yes},{no}))', "", text, "right"
+        )
 
 
 def cash(book: Book) -> None:
