@@ -169,7 +169,7 @@ def _judge(
     columns = [np.array(c) for c in zip(*rows, strict=True)]
     layouts = Layouts(*columns)
     steps = step_time(setting, layouts, calibration).total_s
-    fits = memory(setting, layouts).total <= capacity_gib(setting)
+    fits = memory(setting, layouts).total <= capacity_gib(setting) * (1.0 - scenario.layout.memory_headroom)
     at = np.array([gpus])
     spread_ = spread(setting, at, calibration)
     low, median, high = (float(spread_.quantile(p)[0]) for p in (0.1, 0.5, 0.9))

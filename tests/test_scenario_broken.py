@@ -61,6 +61,7 @@ FULL: list[dict[str, Any]] = [
             "zero_stage": 1,
             "micro_batch": {"max": 8},
             "sequence_parallel": True,
+            "memory_headroom": "5 %",
             "recompute": "full",
         },
         "throughput": [

@@ -13,6 +13,7 @@ from planner.scenario.batch import batch_size, critical_batch, global_batch, int
 from planner.scenario.draft import Draft
 from planner.scenario.fields import with_place
 from planner.scenario.types import (
+    MEMORY_HEADROOM,
     BatchRamp,
     Budget,
     Cluster,
@@ -200,10 +201,12 @@ class Builder:
         given = dict(self.values["layout"] or {})
         recompute = tuple(dict.fromkeys(given.pop("recompute", None) or ()))
         parallel = given.pop("sequence_parallel", None)
+        free = given.pop("memory_headroom", None)
         choices = {
             key: int_choice(self.draft, f"layout.{key}", value) for key, value in given.items() if value is not None
         }
-        return LayoutBounds(sequence_parallel=parallel, recompute=recompute, **choices)
+        headroom = MEMORY_HEADROOM if free is None else free
+        return LayoutBounds(sequence_parallel=parallel, recompute=recompute, memory_headroom=headroom, **choices)
 
     def _measured(self, i: int, row: Values) -> MeasuredThroughput:
         """A measurement whose own numbers contradict each other would match nothing, and nobody would know."""

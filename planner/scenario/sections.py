@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
 from planner import units
-from planner.scenario.fields import DAY, GPU, SURE, Flag, Kind, Quantity, Text, Word, duration, money, real, whole
+from planner.scenario.fields import (
+    DAY,
+    GPU,
+    SHARE,
+    SURE,
+    Flag,
+    Kind,
+    Quantity,
+    Text,
+    Word,
+    duration,
+    money,
+    real,
+    whole,
+)
 from planner.scenario.machines import CLUSTER, EGRESS, RISK, STORAGE, TERMS
 from planner.scenario.tables import Key, Many, Shape, Table
+from planner.scenario.types import MEMORY_HEADROOM
 from planner.workload.model import MLASpec, ModelSpec, MoESpec
 
 FRAMEWORKS = ("gpt-neox", "megatron", "fsdp")
@@ -169,6 +184,9 @@ TRAINING = Table(
     one_of=("epochs", "iterations"),
     wanted="a map",
 )
+FREE = replace(SHARE, most=0.9)
+HEADROOM = units.format_percent(MEMORY_HEADROOM)
+ANY_LAYOUT = f"any that the framework runs in {units.format_percent(1 - MEMORY_HEADROOM)} of the memory"
 LAYOUT = Table(
     (
         Key("tp", _choice(), "tensor parallel", examples=(2,)),
@@ -181,6 +199,7 @@ LAYOUT = Table(
         Key("micro_batch", _choice(), "sequences of a micro-batch", examples=({"max": 8},)),
         Key("sequence_parallel", Flag(), "sequence parallel beside tensor parallel"),
         Key("recompute", Many(Word(RECOMPUTE), "a list", single=True), "activation recompute", examples=("full",)),
+        Key("memory_headroom", FREE, "share of a GPU's memory that a plan leaves free", default=HEADROOM),
     ),
     wanted="a map",
 )
@@ -241,7 +260,12 @@ SCENARIO = Table(
         Key(
             "training", TRAINING, "for how long, in which batches, with which software", True, examples=({"epochs": 4},)
         ),
-        Key("layout", LAYOUT, "pins and bounds of the parallel layout", implied="any that the framework runs"),
+        Key(
+            "layout",
+            LAYOUT,
+            "pins and bounds of the parallel layout",
+            implied=ANY_LAYOUT,
+        ),
         Key("throughput", Many(_MEASURED, "a list of measurements"), "what you measured; wins for what it matches"),
         Key("budget", BUDGET, "time and money", fill=True, examples=({"time": "14 days"},)),
         Key("objective", OBJECTIVE, "what the best plan has least of", examples=("cost", {"usd_per_day": 5000})),

@@ -72,6 +72,9 @@ class Training:
     critical_batch: float | None = None  # sequences, the user's own
 
 
+MEMORY_HEADROOM = 0.05  # share of the memory that a plan leaves free: predictions of memory are not exact either
+
+
 @dataclass(frozen=True, slots=True)
 class LayoutBounds:
     tp: IntChoice = field(default_factory=IntChoice)
@@ -84,6 +87,7 @@ class LayoutBounds:
     micro_batch: IntChoice = field(default_factory=IntChoice)
     sequence_parallel: bool | None = None
     recompute: tuple[str, ...] = ()  # of none, selective, full; empty: any
+    memory_headroom: float = MEMORY_HEADROOM
 
 
 @dataclass(frozen=True, slots=True)
