@@ -54,7 +54,7 @@ class Candidate:
     @property
     def complexity(self) -> int:
         used = sum(n > 1 for n in (self.tp, self.pp, self.vpp, self.cp, self.ep))
-        return used + self.zero_stage + self.recompute + self.sequence_parallel
+        return used + max(self.zero_stage - 1, 0) + self.recompute + self.sequence_parallel
 
     def value(self, scenario: Scenario) -> float:
         kind, rate = scenario.objective.kind, scenario.objective.usd_per_day / 86400.0

@@ -211,11 +211,13 @@ def first_of_each(found: Found, table: LayoutTable) -> IntArray:
 
 
 def complexity(table: LayoutTable, row: IntArray) -> IntArray:
-    """How far from plain data parallelism: dimensions in use, plus ZeRO stage, recompute, sequence parallel."""
+    """How far from plain data parallelism: dimensions in use, ZeRO beyond stage 1, recompute, sequence parallel.
+
+    ZeRO 1 counts as plain: it divides the optimizer and changes nothing else.
+    """
     used = sum(np.asarray(d[row] > 1, dtype=np.int64) for d in (table.tp, table.pp, table.vpp, table.cp, table.ep))
-    return np.asarray(
-        used + table.zero_stage[row] + table.recompute[row] + table.sequence_parallel[row], dtype=np.int64
-    )
+    zero = np.maximum(table.zero_stage[row] - 1, 0)
+    return np.asarray(used + zero + table.recompute[row] + table.sequence_parallel[row], dtype=np.int64)
 
 
 def _intervals(batches: BatchSpace) -> tuple[IntArray, IntArray]:
