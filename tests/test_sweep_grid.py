@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.sweep.grid import cells, read_axes, read_axis, spaced, split_list
@@ -63,6 +63,27 @@ def test_what_cannot_be_read_is_said_in_one_sentence(over, said):
     assert str(refused.value).startswith("--over ")
 
 
+@pytest.mark.parametrize(
+    ("over", "numbers", "suffix"),
+    [
+        ("training.epochs=1,2,4", (1, 2, 4), ""),
+        ("training.epochs=0.5,1", (0.5, 1.0), ""),
+        ("training.global_batch=512,1024", (512, 1024), ""),
+        ("data.samples=1M,2M", (1_000_000, 2_000_000), ""),
+        ("budget.confidence=50..90%:3", (0.5, 0.7, 0.9), ""),
+        ("budget.time=1 day 12 h,2 days", (129600.0, 172800.0), "_s"),
+        ("budget.cost=80000,90k USD", (80000.0, 90000.0), "_usd"),
+        ("budget.cost=null,90k USD", None, ""),
+        ("cluster.gpus=h100-sxm5-80gb,a100-sxm4-40gb", None, ""),
+        ("layout.sequence_parallel=true,false", None, ""),
+    ],
+)
+def test_values_that_are_numbers_are_numbers_of_one_type(over, numbers, suffix):
+    axis = read_axis(over)
+    assert (axis.numbers, axis.suffix) == (numbers, suffix)
+    assert len({type(number) for number in axis.numbers or ()}) <= 1
+
+
 finite = st.decimals(-(10**9), 10**9, places=3)
 
 
@@ -93,6 +114,7 @@ def test_a_units_range_reads_as_the_numbers_in_between(first, more, count):
     assert list(axis.numbers) == sorted(axis.numbers)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.recursive(st.text("ab1 .", min_size=1), lambda inner: st.lists(inner, max_size=3)), min_size=1))
 def test_a_list_is_cut_at_its_own_commas_only(values):
     written = [value if isinstance(value, str) else str(value) for value in values]

@@ -160,12 +160,15 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(planner, monkeypatch, tmp
     assert journal.read_bytes() == whole
 
 
-def test_what_decides_an_answer_decides_its_key():
+def test_what_decides_an_answer_decides_its_key(tmp_path):
     (task,) = ask(PINNED, ["budget.time=120 days"]).tasks
     (same,) = ask(PINNED, ["budget.time=120 days"]).tasks
     (other,) = ask(PINNED, ["budget.time=121 days"]).tasks
+    moved = tmp_path / "moved.yaml"
+    moved.write_text("# a comment\n" + PINNED.read_text())
+    (commented,) = ask(moved, ["budget.time=120 days"]).tasks
     newer = replace(task, facts=replace(task.facts, catalog_digest="0" * 64))
-    assert task.key == same.key
+    assert task.key == same.key == commented.key
     assert len({task.key, other.key, newer.key}) == 3
 
 

@@ -137,10 +137,7 @@ def _parquet(sweep: Sweep) -> bytes:
 
     types = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
     table = pd.DataFrame([dict(row) for row in sweep.rows])
-    kinds = {name: types[COLUMNS.get(name, str)] for name in table.columns}
-    for name in table.columns:
-        if name not in COLUMNS and all(_number(row[name]) is not None for row in sweep.rows):
-            kinds[name] = "Float64"
+    kinds = {name: types[COLUMNS.get(name) or type(sweep.rows[0][name])] for name in table.columns}
     buffer = io.BytesIO()
     table.astype(kinds).to_parquet(buffer, index=False)
     return buffer.getvalue()

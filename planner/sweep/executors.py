@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import re
@@ -43,7 +44,8 @@ def processes(jobs: int) -> Iterator[Executor]:
         pool.shutdown()
     except BrokenExecutor:
         raise PlannerError(
-            "a process of the sweep was ended by the system, for want of memory as a rule; try fewer --jobs"
+            "a process of the sweep was ended by the system, for want of memory as a rule; give fewer --jobs, and with -o "
+            "the same command goes on where it stopped"
         ) from None
     finally:
         for child in set(multiprocessing.active_children()) - others:
@@ -73,15 +75,22 @@ def dask(address: str) -> Iterator[Executor]:
     except (OSError, ValueError, TimeoutError) as error:
         reason = " ".join(str(error).split())[:200]
         raise PlannerError(f"--scheduler {address}: no Dask scheduler answers there ({reason})") from None
+    log = logging.getLogger("distributed.client")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # a cluster that goes away is told in a sentence below
     with client:
         executor = client.get_executor()
         try:
             yield executor
         except (KilledWorker, CancelledError, BrokenExecutor) as error:
             reason = type(error).__name__
-            raise PlannerError(f"--scheduler {address}: the cluster lost workers or went away ({reason})") from None
+            raise PlannerError(
+                f"--scheduler {address}: the cluster lost workers or went away ({reason}); with -o, the same command goes "
+                "on where it stopped"
+            ) from None
         finally:
             executor.shutdown(wait=False)
+            log.setLevel(level)
 
 
 def _started() -> None:

@@ -213,25 +213,23 @@ def _numbers(key: str, values: Sequence[str]) -> tuple[tuple[float, ...] | None,
     quantity = _quantity(key)
     suffix = "" if quantity is None else _SUFFIXES.get(quantity.parse, "")
     parse = quantity.parse if quantity is not None and (suffix or quantity.bare) else _bare
-    numbers = _all(parse, values)
-    return numbers, suffix if numbers is not None else ""
+    numbers = [_number(parse, value) for value in values]
+    if None in numbers:
+        return None, ""
+    found = tuple(float(number) for number in numbers if number is not None)
+    if not suffix and all(number.is_integer() and abs(number) < 2**53 for number in found):
+        return tuple(int(number) for number in found), ""  # epochs are 1, 2, 4, not 1.0, 2.0, 4.0
+    return found, suffix
 
 
-def _all(parse: Callable[[str], object], values: Sequence[str]) -> tuple[float, ...] | None:
-    found = []
-    for value in values:
-        try:
-            number = parse(value)
-        except PlannerError:  # told, with its place, when the variation is read
-            return None
-        if isinstance(number, tuple) and not number[1]:  # a batch as a bare number of sequences
-            number = number[0]
-        if isinstance(written := scalar_node(value, "").value, int) and number == written:
-            number = written  # 2, not 2.0
-        if not isinstance(number, int | float):
-            return None
-        found.append(number)
-    return tuple(found)
+def _number(parse: Callable[[str], object], value: str) -> float | None:
+    try:
+        number = parse(value)
+    except PlannerError:  # told, with its place, when the variation is read
+        return None
+    if isinstance(number, tuple) and not number[1]:  # a batch as a bare number of sequences
+        number = number[0]
+    return number if isinstance(number, int | float) else None
 
 
 def _bare(text: str) -> float | None:

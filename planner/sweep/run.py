@@ -46,7 +46,7 @@ def ask(path: Path, overs: Sequence[str], overrides: Sequence[str] = (), overlay
         If the scenario, an override or a value of an axis is wrong.
     """
     axes = read_axes(overs, overrides)
-    folders = tuple(overlays)
+    folders = tuple(folder.absolute() for folder in overlays)  # workers may run elsewhere
     facts = facts_of(folders)
     tasks = []
     for cell in cells(axes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -34,9 +34,10 @@ class Task:
 
     @property
     def key(self) -> str:
-        """sha256 of everything that decides the answer."""
+        """sha256 of everything that decides the answer: what the scenario says, not how or where it is written."""
+        said = replace(self.scenario, name="", source="", digest="", defaults=())
         facts = (self.facts.planner, self.facts.catalog_digest, self.facts.calibration_digest)
-        return hashlib.sha256("\0".join((*facts, repr(self.scenario))).encode("utf-8", "surrogatepass")).hexdigest()
+        return hashlib.sha256("\0".join((*facts, repr(said))).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class OtherFactsError(PlannerError):
