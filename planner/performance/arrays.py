@@ -36,7 +36,7 @@ class Layouts:
     """Parallel layouts, one entry each. Every field is an array of one shape (n,); counts, except where said.
 
     gpus = tp x pp x cp x dp; ep divides dp x cp x tp / expert-tensor-parallel(1) as the framework lays experts out.
-    grad_accum is m, the micro-batches a pipeline runs in one step: global batch = micro_batch x dp x grad_accum sequences.
+    grad_accum is m, the micro-batches a pipeline runs in one step; global batch = micro_batch x dp x grad_accum.
     """
 
     tp: IntArray

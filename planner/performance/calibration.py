@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from dataclasses import field as by_default
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,9 @@ class Calibration:
     field: ResidualField
     spreads: Mapping[str, Mapping[str, float]]  # "configuration" | "group": by stack/kind; "stack": by kind
     digest: str  # of the rows and priors it was fitted on
-    left_out: Mapping[str, FloatArray] = field(
-        default_factory=dict
-    )  # "configuration" | "group" | "source": ln(predicted
-    # / measured) of each place of the field, by fits without it
-    points: tuple[UserPoint, ...] = field(default=())
+    # ln(predicted / measured) of the field's first places by fits without their "configuration" | "group" | "source"
+    left_out: Mapping[str, FloatArray] = by_default(default_factory=dict)
+    points: tuple[UserPoint, ...] = ()
 
     @property
     def stacks(self) -> frozenset[str]:
@@ -78,14 +77,14 @@ class Calibration:
         return resolve(self.rules, self.values, context_of(setting))
 
     def correction(self, setting: Setting, gpus: IntArray) -> FloatArray:
-        """Factor on step time, (n,): smooth in the run's size, never of its layout; the user's runs have the last word."""
+        """Factor on step time, (n,): smooth in the run's size, never of its layout; own runs have the last word."""
         sizes, back = np.unique(np.atleast_1d(gpus), return_inverse=True)
         ln_gpus = np.log(sizes.astype(np.float64))
         log_factor = self.field.log_ratio(place_of(setting), ln_gpus)
         return np.asarray(np.exp(log_factor + self._own(setting, ln_gpus))[back].reshape(np.shape(gpus)))
 
     def _own(self, setting: Setting, ln_gpus: FloatArray) -> FloatArray:
-        """The user's own factors on this GPU as logarithms: theirs at their sizes, interpolated between, constant outside."""
+        """Logarithms of the user's factors on this GPU: exact at their sizes, interpolated, constant outside."""
         own = [p for p in self.points if p.gpu == setting.accelerator.id]
         sized = sorted({p.gpus: float(np.log(p.factor)) for p in own if p.gpus}.items())
         anywhere = [float(np.log(p.factor)) for p in own if not p.gpus]
@@ -146,7 +145,10 @@ def read_calibration(path: Path) -> Calibration:
 
 def calibration_from_json(stored: Mapping[str, Any]) -> Calibration:
     """A calibration from what `to_json` wrote."""
-    places = tuple(Place(*row[:6], coordinates=tuple(row[6:9])) for row in stored["field"])
+    places = tuple(
+        Place(id=r[0], stack=r[1], kind=r[2], model=r[3], gpu=r[4], format=r[5], coordinates=(r[6], r[7], r[8]))
+        for r in stored["field"]
+    )
     return Calibration(
         rules={name: rule_from(rule) for name, rule in stored["rates"].items()},
         values=stored["values"],

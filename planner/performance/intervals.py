@@ -9,8 +9,8 @@ import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
-from planner.performance.stacks import MEASURED_RELEASES, place_of
 from planner.performance.residual import LENGTHS
+from planner.performance.stacks import MEASURED_RELEASES, place_of
 
 NEAR_USER = 0.03  # log spread at a point that the user measured
 # Log spreads that add (in squares) where something was never measured. The stack's is what is left when not even the

@@ -181,7 +181,7 @@ def spreads(places: Sequence[Place], left_out: Mapping[str, FloatArray]) -> dict
 
 
 def without(calibration: Calibration, shipped: Calibration, ids: Iterable[str]) -> Calibration:
-    """The calibration with spreads from which the rows `ids` are left out, too; shipped errors of the other rows stay."""
+    """The calibration with spreads that leave out the rows `ids`, too; the other rows' shipped errors stay."""
     out = set(ids)
     judged = shipped.field.places[: len(shipped.left_out["group"])]  # a user's own rows come behind
     keep = np.asarray([p.id not in out for p in judged])

@@ -58,7 +58,7 @@ def machine_numbers(
     *,
     half_gradients: bool = False,
 ) -> MachineNumbers:
-    """The figures of one kind of node. `curves` maps `reduce:FAMILY`, `gather:FAMILY`, `out:FABRIC` to (GRID,) arrays."""
+    """The figures of one kind of node. `curves`: `reduce:FAMILY`, `gather:FAMILY`, `out:FABRIC` to (GRID,) arrays."""
     form = FORMATS[precision]
     has_format = bool(accelerator.peak_dense_tflops.get(form)) or form == "bf16"
     network = (hardware.network_gbit_per_s or 0.0) * 1e9 / 8 / max(1, hardware.gpus_per_node)
@@ -93,7 +93,7 @@ def link_share(curve: FloatArray, size_bytes: Number) -> Number:
         below = below + np.arange(curve.shape[0]) * curve.shape[1]
         curve = curve.ravel()
     low = curve[below]
-    return low + weight * (curve[below + 1] - low)  # type: ignore[no-any-return]
+    return low + weight * (curve[below + 1] - low)
 
 
 def ring_time(

@@ -104,7 +104,7 @@ class Design:
         )
 
     def moved(self, parameters: FloatArray, step: float) -> Rates:
-        """Each rate raised by `step` (of its logarithm) in its own copy of the rows: (rates + 1, n), the first as is."""
+        """Each rate raised by `step` (of its logarithm) in its own copy: (rates + 1, n), the first as is."""
         out = {}
         for i, name in enumerate(RATE_NAMES):
             raised = np.zeros((len(RATE_NAMES) + 1, 1))

@@ -64,7 +64,7 @@ class ResidualField:
             return np.zeros(len(ln_gpus))
         points = np.column_stack([np.broadcast_to(place.coordinates[:2], (len(ln_gpus), 2)), ln_gpus])
         kernel = _kernel(points, self.coordinates[near], same["model"][near], same["gpu"][near])
-        return np.clip(kernel @ self.weights[near], -LIMIT, LIMIT)
+        return np.asarray(np.clip(kernel @ self.weights[near], -LIMIT, LIMIT))
 
 
 def fit_field(places: Sequence[Place], log_ratios: FloatArray) -> ResidualField:

@@ -182,7 +182,7 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         dp=dp,
         cp=cp,
         ep=cell.integer("ep", 1),
-        zero_stage=_stage_that_fits(ZERO[zero], framework, model, accelerator, tp, pp, dp, cp, cell.integer("ep", 1)),
+        zero_stage=_stage_that_fits(ZERO[zero], framework, model, accelerator, tp, pp, dp, cp),
         sequence_parallel=framework == "megatron" and tp > 1,
         recompute=recompute,
         micro_batch=micro,
@@ -287,7 +287,7 @@ def _hardware(accelerator: Accelerator, gpus_per_node: int, interconnect: str, p
 
 
 def _stage_that_fits(
-    stage: int, framework: str, model: ModelSpec, accelerator: Accelerator, tp: int, pp: int, dp: int, cp: int, ep: int
+    stage: int, framework: str, model: ModelSpec, accelerator: Accelerator, tp: int, pp: int, dp: int, cp: int
 ) -> int:
     """ZeRO 3 where a distributed optimizer alone cannot be: published Megatron rows name FSDP runs so, too."""
     if stage != 1 or framework != "megatron" or model.moe or pp > 1 or dp == 1:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from planner.performance.arrays import FloatArray
 from planner.workload.model import ModelSpec
 
-Number = float | FloatArray  # one value for every layout, or one a row
+# A float or a float array: one value for every layout, or one a row; numpy types mixed sums no closer than this.
+Number: TypeAlias = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def visible_keys(model: ModelNumbers, seq_length: Number) -> Number:
     """Mean keys a query attends to, causal: s/2, and w - w²/(2s) in layers with a window of w < s; (n,) or a number."""
     w = np.minimum(np.maximum(model.window, 1.0), seq_length)
     windowed = w - w * w / (2.0 * seq_length)
-    return model.windowed_share * windowed + (1.0 - model.windowed_share) * seq_length / 2.0  # type: ignore[no-any-return]
+    return model.windowed_share * windowed + (1.0 - model.windowed_share) * seq_length / 2.0
 
 
 def forward_flops(model: ModelNumbers, seq_length: Number) -> Number:

@@ -114,4 +114,5 @@ def place_of(setting: Setting, gpus: float = 1.0, name: str = "") -> Place:
 
 
 def kind_of(model: ModelSpec) -> str:
+    """Experts or not: the two behave so differently that neither corrects the other."""
     return "moe" if model.moe else "dense"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -61,8 +62,8 @@ class KernelTimes:
 
     def take(self, index: IntArray | BoolArray) -> KernelTimes:
         """The entries that `index` selects, without their parts."""
-        arrays = (getattr(self, f.name)[index] for f in fields(self) if f.name != "parts_s")
-        return KernelTimes(*arrays, parts_s={})
+        arrays: dict[str, Any] = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "parts_s"}
+        return KernelTimes(**arrays, parts_s={})
 
 
 def scope(setting: Setting, calibration: Calibration) -> Scope:
@@ -295,7 +296,8 @@ def step_of(
     once = np.where(zero_stage == 0, 2.0 * scatter, gather + np.where(repeated, 0.0, scatter))
     each = np.where(sharded, 2.0 * gather, 0.0) + np.where(repeated, scatter, 0.0)
     once = np.where(sharded, 0.0, once)
-    exposed_once = rates.data * once + np.maximum(once - slow, 0.0)
+    # What is reduced once hides behind the last backward pass, unless reductions of every micro-batch fill that already.
+    exposed_once = rates.data * once + np.maximum(once - np.where(repeated, 0.0, slow), 0.0)
     exposed_each = grad_accum * (rates.shard * each + np.maximum(each - slow, 0.0))
     traffic = np.where(ranks > 1, exposed_once + exposed_each, 0.0)
 

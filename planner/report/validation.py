@@ -40,24 +40,22 @@ def validation_table(found: Mapping[str, Any], width: int) -> str:
     rows = [["by", "", "rows", "median", "90 %", "bias", "in 80 %"]]
     for entry in found["by"]:
         figures = (format_percent(entry[key]) for key in ("mdape", "p90_ape"))
-        rows.append(
-            [entry["by"], entry["group"], str(entry["rows"]), *figures, _signed(entry["bias"])]
-            + [format_percent(entry["coverage80"])]
-        )
+        named = (entry["by"], entry["group"], str(entry["rows"]))
+        rows.append([*named, *figures, _signed(entry["bias"]), format_percent(entry["coverage80"])])
     lines += ["", *columns(rows, "llrrrrr", page, flexible=1), "", page.heading("Worst")]
     worst = [["row", "model", "GPUs", "release", "measured", "predicted", "error"]]
-    for entry in found["worst"]:
-        worst.append(
-            [
-                entry["id"],
-                entry["model"],
-                f"{entry['gpus']} {entry['gpu'].split('-')[0]}",
-                entry["release"],
-                f"{entry['measured_tokens_per_s_per_gpu']:,.0f}",
-                f"{entry['predicted_tokens_per_s_per_gpu']:,.0f}",
-                _signed(entry["error"]),
-            ]
-        )
+    worst += [
+        [
+            entry["id"],
+            entry["model"],
+            f"{entry['gpus']} {entry['gpu'].split('-')[0]}",
+            entry["release"],
+            f"{entry['measured_tokens_per_s_per_gpu']:,.0f}",
+            f"{entry['predicted_tokens_per_s_per_gpu']:,.0f}",
+            _signed(entry["error"]),
+        ]
+        for entry in found["worst"]
+    ]
     return "\n".join([*lines, *columns(worst, "lllllrr", page, flexible=3)]) + "\n"
 
 
