@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from pathlib import Path
 
 import pytest
 from proposal_cases import COMMAND, HOSTILE, ROOT, outcome, proposal, scenario
@@ -175,8 +177,12 @@ def test_all_formats_are_written_or_none(tmp_path):
 
 def test_the_command_writes_every_format(planner, tmp_path):
     arguments = [ROOT / "scenarios/neox20b.yaml", "--set", "cluster.clouds=[nebius]", "--set", "cluster.max_gpus=96"]
-    ran = planner("propose", *arguments, "--date", "2026-11-24", "-o", tmp_path / "p", "--lang", "zh")
+    ran = planner("propose", *arguments, "--date", "2026-11-24", "-o", tmp_path / "p", "--lang", "zh", "--json")
     assert ran.code == 0, ran.err
+    told = json.loads(ran.out)
+    assert told["asks"][0]["confidence"] == 0.8
+    for file in told["files"]:
+        assert hashlib.sha256(Path(file["path"]).read_bytes()).hexdigest() == file["sha256"]
     assert sorted(path.name for path in (tmp_path / "p").iterdir()) == [
         f"proposal.{x}" for x in ("html", "md", "pdf", "xlsx")
     ]

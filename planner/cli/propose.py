@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Quiet, Set
+from planner.cli.options import Catalog, Json, Quiet, Set
 from planner.cli.options import Date as DateOption
 from planner.cli.output import emit, say
 
@@ -23,6 +23,7 @@ def propose(
     lang: Annotated[str, typer.Option("--lang", metavar="en|zh", help="Language of the documents.")] = "en",
     set_: Set = None,
     catalog: Catalog = None,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Write a budget proposal that people sign: the ask, options, frontier, costs, schedule, risks, method.
@@ -36,9 +37,10 @@ def propose(
 
     from planner import api, search
     from planner.cli.run import INFEASIBLE
+    from planner.plan_json import dumps
     from planner.report.proposal.content import build_proposal
     from planner.report.proposal.locale import locale
-    from planner.report.proposal.writing import formats_of, rendered, write_proposal
+    from planner.report.proposal.writing import formats_of, rendered, summary, write_proposal
 
     formats = formats_of(format_)
     locale(lang)  # a wrong language is said before the search
@@ -49,13 +51,15 @@ def propose(
     outcomes = [search.optimize(scenario, *facts) for scenario in loaded]
     for scenario, outcome in zip(loaded, outcomes, strict=True):
         if outcome.infeasibility is not None:
-            say(f"{scenario.name}: infeasible; {outcome.infeasibility.reason}")
+            changes = (f"\n  - {change.text}" for change in outcome.infeasibility.changes)
+            say(f"{scenario.name}: infeasible; {outcome.infeasibility.reason}" + "".join(changes))
     if any(outcome.plan is None for outcome in outcomes):
         raise typer.Exit(INFEASIBLE)
     command = _command(scenarios, format_, day.isoformat(), lang, set_ or (), overlays)
     proposal = build_proposal(loaded, outcomes, *facts, day=day, language=lang, command=command)
-    for path in write_proposal(output, rendered(proposal, formats)):
-        emit(str(path))
+    files = rendered(proposal, formats)
+    paths = write_proposal(output, files)
+    emit(dumps(summary(proposal, paths, files)) if as_json else "\n".join(map(str, paths)))
     say(f"proposal of {day.isoformat()}, {len(proposal.sections)} sections", quiet=quiet)
 
 

@@ -86,6 +86,9 @@ def plan_section(case: Case) -> Section:
         pricing=pricing(case, plan),
         as_of=case.as_of(offer),
     )
+    if offer.usd_per_gpu_hour_range is not None:
+        low, high = (w.price(usd) for usd in offer.usd_per_gpu_hour_range)
+        price += w.say("price_range", low=low, high=high)
     network = (
         w.say("not_known")
         if offer.network_gbit_per_s is None
@@ -215,7 +218,7 @@ def _money_why(case: Case, key: str) -> str:
         problem = case.study.problem
         hours = float(problem.clock.median[choice.cell] * problem.best_s[choice.cell]) / HOUR_S
         return w.say(
-            "why_compute", gpus=w.count(plan.gpus), hours=w.number(hours, 4), price=w.price(plan.offer.usd_per_gpu_hour)
+            "why_compute", gpus=w.count(plan.gpus), hours=w.number(hours, 6), price=w.price(plan.offer.usd_per_gpu_hour)
         )
     if key == "failures" and plan.reliability is not None:
         return w.say("why_failures", count=w.number(plan.reliability.interruptions, 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from planner.report.evidence import TIGHT
 from planner.report.proposal.ask import start_text
 from planner.report.proposal.case import Case
 from planner.report.proposal.model import Block, Bullets, Cell, Paragraph, Section, Table
@@ -116,6 +117,15 @@ def _risks(case: Case) -> list[tuple[str, str, str]]:
         figure = w.say("risk_price_figure", more=w.money(tenth), as_of=case.as_of(plan.offer))
         out.append((w.say("risk_price"), figure, w.say("risk_price_answer")))
         out.append((w.say("risk_stock"), _stock(case), _elsewhere(case)))
+    share = plan.memory_gib.total / plan.memory_gib.capacity
+    if share > TIGHT:
+        figure = w.say(
+            "risk_memory_figure",
+            share=w.percent(share),
+            total=w.number(plan.memory_gib.total),
+            capacity=w.number(plan.memory_gib.capacity),
+        )
+        out.append((w.say("risk_memory"), figure, w.say("risk_memory_answer")))
     if plan.critical_batch is not None and plan.global_batch > plan.critical_batch:
         figure = w.say(
             "risk_batch_figure", batch=w.count(plan.global_batch), critical=w.count(round(plan.critical_batch))

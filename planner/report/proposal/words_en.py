@@ -54,12 +54,13 @@ SENTENCES: Mapping[str, str] = {
         "steps of {batch} sequences of {seq} tokens."
     ),
     "plan_owned": (
-        "Use {gpus} × {gpu}, {nodes} of your {place}, for about {time} and run {iterations} steps "
-        "of {batch} sequences of {seq} tokens."
+        "Use {gpus} × {gpu}, {nodes} of your {place}, for about {time} and run {iterations} steps of {batch} "
+        "sequences of {seq} tokens."
     ),
     "f_offer": "Offer",
     "f_price": "Price",
     "price_text": "{price} a GPU-hour, {pricing}, as of {as_of}",
+    "price_range": "; {low} to {high} over its zones",
     "pricing_on_demand": "on demand",
     "pricing_reserved": "reserved",
     "pricing_spot": "spot",
@@ -206,6 +207,11 @@ SENTENCES: Mapping[str, str] = {
     "risk_stock_known": "{nodes} of at most {most} at once",
     "risk_stock_answer": "next best: {cluster}, {time}, {more}",
     "risk_stock_none": "no other cloud keeps the limits",
+    "risk_memory": "The memory does not suffice",
+    "risk_memory_figure": "{share} of a GPU's memory is planned for: {total} of {capacity} GiB",
+    "risk_memory_answer": (
+        "the same 100 steps show it; a smaller micro-batch or recomputation frees memory and costs time"
+    ),
     "risk_batch": "The batch is large",
     "risk_batch_figure": "{batch} sequences are more than the critical batch of {critical}",
     "risk_batch_answer": "watch the loss against a run of smaller batch",

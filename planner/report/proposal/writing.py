@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from planner.files import write_atomically
 from planner.report.proposal.model import Proposal
@@ -59,6 +61,29 @@ def _render(proposal: Proposal, name: str) -> bytes:
     from planner.report.proposal.markdown import markdown
 
     return markdown(proposal).encode()
+
+
+def summary(proposal: Proposal, paths: Sequence[Path], files: Mapping[str, bytes]) -> dict[str, Any]:
+    """What was asked and written, for a script: JSON's values."""
+    return {
+        "schema_version": 1,
+        "date": proposal.day.isoformat(),
+        "language": proposal.language,
+        "asks": [
+            {
+                "scenario": ledger.name,
+                "cost_usd": ledger.plans[0].cost_confidence_usd,
+                "time_s": ledger.plans[0].time_confidence_s,
+                "confidence": ledger.confidence,
+                "start": ledger.start.isoformat(),
+            }
+            for ledger in proposal.ledgers
+        ],
+        "files": [
+            {"path": str(path), "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for path, content in zip(paths, files.values(), strict=True)
+        ],
+    }
 
 
 def write_proposal(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
