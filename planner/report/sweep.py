@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from planner.files import write_atomically
-from planner.report.figures import Scale, chance, money_scale, money_text, time_scale, time_text
-from planner.report.layout import Page, bullets, columns
+from planner.report.figures import Scale, chance, money_scale, time_scale
+from planner.report.layout import Page, bullets, columns, display_width
 from planner.sweep.table import COLUMNS, Row, Sweep, Value
 from planner.units import PlannerError, format_count, format_number
 
 KINDS = ("csv", "json", "parquet")
 MOST_ROWS = 60  # on a terminal
-MOST_REASONS = 4
-WIDE = 100  # columns from which the batch is shown
+MOST_REASONS = 5
 
 
 def table_kind(path: Path) -> str:
@@ -63,50 +62,53 @@ def sweep_table(sweep: Sweep, width: int = 80, colour: bool = False) -> str:
     """One variation a line, in the units of the largest, and why some have no plan; ends in a newline."""
     page = Page(width, colour)
     rows = sweep.rows[:MOST_ROWS]
-    time = time_scale(max(_known(rows, "time_s_p50"), default=0.0))
-    cost = money_scale(max(_known(rows, "cost_usd_p50"), default=0.0))
+    time = time_scale(max([*_known(rows, "time_s_p50"), *_known(rows, "least_time_s")], default=0.0))
+    cost = money_scale(max([*_known(rows, "cost_usd_p50"), *_known(rows, "least_cost_usd")], default=0.0))
     keys = [over.key for over in sweep.over]
     head = [*(key.replace(".", ". ") for key in keys), time.unit, cost.unit, "chance", "cluster", "batch"]
     body = [[*(_shown(row[key]) for key in keys), *_plan_cells(row, time, cost)] for row in rows]
     align = "".join("r" if all(_is_figure(row[key]) for row in rows) else "l" for key in keys) + "rrrlr"
-    kept = list(range(len(head) if page.width >= WIDE else len(head) - 1))
+    kept = _fitting([head, *body], len(keys), page.width)
     table = [[row[i] for i in kept] for row in (head, *body)]
-    lines = columns(table, "".join(align[i] for i in kept), page, flexible=len(keys) + 3)
+    lines = columns(table, "".join(align[i] for i in kept), page, flexible=kept.index(len(keys) + 3))
     if len(rows) < len(sweep.rows):
         lines += ["", *bullets([f"{len(rows)} of {format_count(len(sweep.rows))} are shown; -o has them all"], page)]
     for title, status in (("Infeasible", "infeasible"), ("Cannot be planned", "bad_input")):
         reasons = list(dict.fromkeys(str(row["reason"]) for row in sweep.rows if row["status"] == status))
         if reasons:
+            if status == "infeasible" and any(row["least_time_s"] is not None for row in rows):
+                reasons.insert(0, "≥ is the least time and the least cost that there is, each by itself")
             more = [f"and {len(reasons) - MOST_REASONS} more"] if len(reasons) > MOST_REASONS else []
             lines += ["", page.heading(title), *bullets([*reasons[:MOST_REASONS], *more], page)]
     return "\n".join(lines) + "\n"
 
 
+def _fitting(table: Sequence[Sequence[str]], keys: int, width: int) -> list[int]:
+    """The columns that have room: on a narrow page the batch gives way first, then the chance."""
+    chance_at, batch_at = keys + 2, keys + 4
+    widths = [max(display_width(row[i]) if n else 8 for n, row in enumerate(table)) + 2 for i in range(batch_at + 1)]
+    kept = list(range(batch_at + 1))
+    for least in (batch_at, chance_at):
+        if sum(widths[i] for i in kept) > width:
+            kept.remove(least)
+    return kept
+
+
 def _plan_cells(row: Row, time: Scale, cost: Scale) -> list[str]:
     if row["status"] != "optimal":
-        return ["", "", "", _refusal(row), ""]
+        what = "infeasible" if row["status"] == "infeasible" else "cannot be planned"
+        return [_at_least(time, row["least_time_s"]), _at_least(cost, row["least_cost_usd"]), "", what, ""]
     return [
         time.figure(_number(row["time_s_p50"])),
         cost.figure(_number(row["cost_usd_p50"])),
         "" if row["p_within_both"] is None else chance(_number(row["p_within_both"])),
-        f"{_shown(row['gpus'])} × {row['gpu']}, {_place(row)}",
+        f"{_shown(row['gpus'])} × {row['gpu']}, {row['cloud']}",
         _shown(row["global_batch"]),
     ]
 
 
-def _place(row: Row) -> str:
-    return str(row["cloud"]) if row["region"] in (None, "", "all") else f"{row['cloud']} {row['region']}"
-
-
-def _refusal(row: Row) -> str:
-    if row["status"] == "bad_input":
-        return "cannot be planned"
-    least = [
-        said(value)
-        for key, said in (("least_time_s", time_text), ("least_cost_usd", money_text))
-        if (value := _number(row[key])) is not None
-    ]
-    return f"infeasible (at least {' or '.join(least)})" if least else "infeasible"
+def _at_least(scale: Scale, value: Value) -> str:
+    return "" if value is None else f"≥ {scale.figure(_number(value))}"
 
 
 def _known(rows: Iterable[Row], name: str) -> list[float]:

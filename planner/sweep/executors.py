@@ -44,7 +44,7 @@ def processes(jobs: int) -> Iterator[Executor]:
         pool.shutdown()
     except BrokenExecutor:
         raise PlannerError(
-            "a process of the sweep was ended by the system, for want of memory as a rule; give fewer --jobs, and with -o "
+            "a process of the sweep was ended by the system, for want of memory as a rule; give fewer --jobs; with -o, "
             "the same command goes on where it stopped"
         ) from None
     finally:
@@ -85,8 +85,8 @@ def dask(address: str) -> Iterator[Executor]:
         except (KilledWorker, CancelledError, BrokenExecutor) as error:
             reason = type(error).__name__
             raise PlannerError(
-                f"--scheduler {address}: the cluster lost workers or went away ({reason}); with -o, the same command goes "
-                "on where it stopped"
+                f"--scheduler {address}: the cluster lost workers or went away ({reason}); with -o, the same command "
+                "goes on where it stopped"
             ) from None
         finally:
             executor.shutdown(wait=False)
