@@ -475,6 +475,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         ),
         "{d}：占样本的 {s}，自身遍历 {e} 遍（GPT-NeoX 按 {i} 遍建立索引）。",
     ),
+    (r"any that the framework runs in (?P<p>.+) of the memory", "框架在 {p} 的显存内可运行的任意布局"),
     (r"any that the framework runs", "框架可运行的任意布局"),
     (r"any", "任意"),
     (r"latest", "最新"),

@@ -189,6 +189,7 @@
         detail.textContent = against.textContent = "";
       }
       draw(svg, run, terms, found);
+      svg.setAttribute("aria-label", words.ui_chart + " " + answer.textContent);
     }
     [time, budget, price].forEach(c => c.listen(update));
     radios.forEach(r => r.addEventListener("change", update));
