@@ -85,6 +85,16 @@ def test_a_step_is_never_shorter_than_its_bound(site: Site) -> None:
     assert np.all(seconds(site, x) * ROUNDING >= bound)
 
 
+def test_data_parallelism_adds_at_least_its_bound(site: Site) -> None:
+    _, x = some_layouts(site)
+    arguments = (x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute)
+    busy = site.physics.kernels(*arguments, x.micro_batch).busy_s
+    bound = site.physics.factor(x.gpus) * busy / x.pp * (x.grad_accum + (x.pp - 1) / x.vpp)
+    for larger in (x.micro_batch, 4 * x.micro_batch):
+        beside = site.physics.beside_s(site.physics.kernels(*arguments, larger), x.pp, x.vpp, x.dp, x.zero_stage)
+        assert np.all(seconds(site, x) * ROUNDING >= bound + site.physics.factor(x.gpus) * beside)
+
+
 def test_more_micro_batches_make_a_step_longer_and_each_of_them_no_dearer(site: Site) -> None:
     _, x = some_layouts(site)
     more = with_(x, grad_accum=2 * x.grad_accum)

@@ -93,6 +93,7 @@ class _Branch:
         self.scale = n * reference * factor[cell] / (t.pp[row] * dp)
         self.bubble = (t.pp[row] - 1) / t.vpp[row]
         self.bubble_share = self.bubble * dp / reference  # a sequence of micro-batch
+        self.beside = np.zeros(len(row))
         self._prune_rows()
         self._fit_memory()
         pair, interval, bound = self._intervals()
@@ -108,7 +109,7 @@ class _Branch:
         return row, dp, cell
 
     def _keep(self, keep: BoolArray) -> None:
-        for name in ("row", "dp", "cell", "unit", "scale", "bubble", "bubble_share", "ways"):
+        for name in ("row", "dp", "cell", "unit", "scale", "bubble", "bubble_share", "ways", "beside"):
             setattr(self, name, getattr(self, name)[keep])
 
     def _prune_rows(self) -> None:
@@ -118,9 +119,26 @@ class _Branch:
         place = np.searchsorted(site.grid, self.bubble_share, side="right") - 1
         last = np.searchsorted(site.starts, site.batches.high // self.unit, side="right") - 1
         bound = self.scale * site.least[site.table.kernel[self.row], last, place]
+        within = self._drop_slow(bound)
+        bound = bound[within] + self._beside(last[within])
+        self._drop_slow(bound)
+
+    def _drop_slow(self, bound: FloatArray) -> BoolArray:
+        """Drops the rows whose bound passes their limits; which were kept."""
         slow = bound > self.limits.least_s[self.cell]
         self.tally.slow(self.cell[slow], bound[slow], self.ways[slow], self.limits)
         self._keep(~slow)
+        return ~slow
+
+    def _beside(self, last: IntArray) -> FloatArray:
+        """Seconds of the run that data parallelism adds at least, (rows,); `last`: the largest micro-batch's interval."""
+        site, t = self.site, self.site.table
+        at = t.kernel[self.row] * len(site.ends) + last
+        row = self.row
+        each = site.physics.beside_s(site.at_ends.take(at), t.pp[row], t.vpp[row], self.dp, t.zero_stage[row])
+        n, _ = site.run.least(site.batches.low, site.batches.high)
+        self.beside = n * site.physics.factor(self.gpus)[self.cell] * each
+        return self.beside
 
     def _fit_memory(self) -> None:
         """The largest micro-batches that fit with full pipelines (strict) and with the fewest micro-batches (loose)."""
@@ -159,7 +177,7 @@ class _Branch:
             at = np.flatnonzero(self.loose >= start)
             idle = start * self.bubble_share[at]
             idle = np.where(start > self.strict[at], np.maximum(idle, unfilled[at]), idle)
-            bound = self.scale[at] * site.per_sequence[kernel[at], i] * (1.0 + idle)
+            bound = self.scale[at] * site.per_sequence[kernel[at], i] * (1.0 + idle) + self.beside[at]
             slow = bound > limit[at]
             if slow.any():
                 out = at[slow]

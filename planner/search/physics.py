@@ -63,6 +63,19 @@ class SettingPhysics:
         factor = self.factor(kernels.tp * kernels.cp * pp * dp)
         return step_of(self.scope, kernels, pp, vpp, dp, zero_stage, grad_accum, factor).total_s
 
+    def beside_s(
+        self, kernels: KernelTimes, pp: IntArray, vpp: IntArray, dp: IntArray, zero_stage: IntArray
+    ) -> FloatArray:
+        """Seconds a step that data parallelism adds at least, whatever the micro-batch up to the kernels' own, (n,).
+
+        What dp ranks take more than one, less what sharding the optimizer saves; a larger micro-batch hides more of it.
+        """
+        none = np.zeros_like(kernels.busy_s)
+        alone = replace(kernels, stage_bytes=none)
+        once = np.ones_like(pp)
+        many, one = (step_of(self.scope, alone, pp, vpp, n, zero_stage, once, 1.0).total_s for n in (dp, once))
+        return np.maximum(many - one, 0.0)
+
     def memory_line(self, x: Layouts) -> tuple[FloatArray, FloatArray]:
         """GiB of each layout = first + second x micro_batch, (n,)."""
         return memory_affine(

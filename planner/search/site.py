@@ -31,7 +31,8 @@ class Physics(Protocol):
 
     Its bounds rest on: busy seconds a sequence do not rise with the micro-batch; a step of m micro-batches takes at
     least factor x busy / pp x (m + (pp - 1) / vpp), and per micro-batch not more with larger m; memory is a line in
-    the micro-batch that rises with m only until the pipeline is full (m = pp; 2 pp where chunks interleave).
+    the micro-batch that rises with m only until the pipeline is full (m = pp; 2 pp where chunks interleave). A step
+    takes `beside_s` more than that, at micro-batches up to the one of the kernels given there.
     """
 
     capacity_gib: float
@@ -45,6 +46,8 @@ class Physics(Protocol):
     def step_s(
         self, kernels: Any, pp: IntArray, vpp: IntArray, dp: IntArray, zero_stage: IntArray, grad_accum: IntArray
     ) -> FloatArray: ...
+
+    def beside_s(self, kernels: Any, pp: IntArray, vpp: IntArray, dp: IntArray, zero_stage: IntArray) -> FloatArray: ...
 
     def memory_line(self, layouts: Layouts) -> tuple[FloatArray, FloatArray]: ...
 
@@ -98,10 +101,8 @@ class Site:
         kernels, intervals = len(rows), len(self.ends)
         which = np.repeat(rows, intervals)
         micro = np.tile(self.ends, kernels)
-        self.per_sequence = np.zeros((kernels, intervals))
-        if kernels:
-            busy = self._kernels(which, micro).busy_s.reshape(kernels, intervals)
-            self.per_sequence = busy / self.ends
+        self.at_ends = self._kernels(which, micro)  # entry kernel x intervals + interval
+        self.per_sequence = self.at_ends.busy_s.reshape(kernels, intervals) / self.ends
         # Rows are first held against the least over all micro-batches, looked up by bubble share a sequence.
         self.grid = np.concatenate([[0.0], 2.0 ** np.arange(-16, 8, 0.25)])
         cost = self.per_sequence[:, :, None] * (1.0 + self.starts[:, None] * self.grid)
