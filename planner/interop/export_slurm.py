@@ -85,6 +85,7 @@ def _megatron_lines() -> list[str]:
         'here="${SLURM_SUBMIT_DIR:-$PWD}"',
         'NNODES="$SLURM_JOB_NUM_NODES"',
         "export MASTER_ADDR NNODES",
+        "# shellcheck disable=SC2016  # each node's own shell fills these in",
         f'srun --kill-on-bad-exit=1 bash -c \'NODE_RANK="$SLURM_NODEID" exec bash "$1/{TRAIN}"\' planner "$here"',
     ]
 
