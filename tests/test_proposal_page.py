@@ -11,7 +11,7 @@ import pytest
 from proposal_cases import HOSTILE, program, proposal
 
 from planner.report.proposal.page import page
-from planner.report.proposal.pdf import pdf
+from planner.report.proposal.pdf import breakable, pdf
 from planner.report.proposal.workbook import workbook
 
 
@@ -100,6 +100,12 @@ def test_a_hostile_name_is_text_in_the_pdf_and_every_font_is_embedded(language, 
         assert re.search(r" yes yes (yes|no) +\d+ +\d+$", row), row
     if language == "zh":
         assert "申请事项" in text
+
+
+def test_long_names_may_break_and_digests_stay_whole():
+    assert breakable("a" * 40).count("\u200b") == 3
+    assert breakable("short words, all of them") == "short words, all of them"
+    assert breakable("f" * 64, re.compile(r"\S{90,}")) == "f" * 64
 
 
 def test_the_pdf_carries_the_day_and_not_the_clock():

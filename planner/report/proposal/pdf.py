@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -14,6 +15,8 @@ from planner.report.proposal.svg import WIDTH, colour
 from planner.units import PlannerError
 
 FONT = "Noto Sans CJK SC"
+ZERO_WIDTH_SPACE = "\u200b"
+_LONG, _VERY_LONG = re.compile(r"[^\s/]{36,}"), re.compile(r"\S{90,}")  # the latter leaves digests whole
 
 
 def pdf(proposal: Proposal) -> bytes:
@@ -29,13 +32,14 @@ def pdf(proposal: Proposal) -> bytes:
     data = {
         "language": proposal.language,
         "font": FONT,
-        "title": proposal.title,
+        "name": proposal.title,
+        "title": breakable(proposal.title),
         "day": [day.year, day.month, day.day],
         "date": proposal.words["ui_date"].format(date=proposal.day_text),
         "page": proposal.words["ui_page"],
         "sections": [_section(section) for section in proposal.sections],
         "colophon_title": proposal.words["ui_colophon"],
-        "colophon": [list(row) for row in proposal.colophon],
+        "colophon": [[breakable(label), breakable(value, _VERY_LONG)] for label, value in proposal.colophon],
         "width": WIDTH,
     }
     template = files("planner.report.proposal").joinpath("templates", "proposal.typ").read_bytes()
@@ -60,18 +64,23 @@ def _typesetter() -> tuple[Any, Any]:
     return typst, typst.Fonts(include_system_fonts=False, include_embedded_fonts=True, font_paths=[str(folder)])
 
 
+def breakable(text: str, words: re.Pattern[str] = _LONG) -> str:
+    """Text whose long words may break: a typesetter would else run a long path or name over the margin."""
+    return words.sub(lambda word: ZERO_WIDTH_SPACE.join(re.findall(r".{1,12}", word.group())), text)
+
+
 def _section(section: Section) -> dict[str, Any]:
     blocks = [_block(block) for block in section.blocks if not isinstance(block, Explorer)]
-    return {"title": section.title, "level": section.level - 1, "blocks": blocks}
+    return {"title": breakable(section.title), "level": section.level - 1, "blocks": blocks}
 
 
 def _block(block: object) -> dict[str, Any]:
     if isinstance(block, Paragraph):
-        return {"kind": "lead" if block.lead else "paragraph", "text": block.text}
+        return {"kind": "lead" if block.lead else "paragraph", "text": breakable(block.text)}
     if isinstance(block, Bullets):
-        return {"kind": "bullets", "items": list(block.items)}
+        return {"kind": "bullets", "items": [breakable(item) for item in block.items]}
     if isinstance(block, Facts):
-        return {"kind": "facts", "rows": [[label, cell.text] for label, cell in block.rows]}
+        return {"kind": "facts", "rows": [[breakable(label), breakable(cell.text)] for label, cell in block.rows]}
     if isinstance(block, Figure):
         return _figure(block)
     if isinstance(block, Table):
@@ -116,6 +125,6 @@ def _table(table: Table) -> dict[str, Any]:
         "caption": table.caption,
         "header": list(table.header),
         "columns": columns,
-        "rows": [[cell.text for cell in row] for row in table.rows],
+        "rows": [[breakable(cell.text) for cell in row] for row in table.rows],
         "strong": sorted(table.emphasis),
     }
