@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 # One process a core, tests in random order (pytest-randomly prints the seed; repeat with TESTS='-p randomly_seed=...').
 TESTS ?= -n auto
 
-.PHONY: help setup plan test lint style types layers docs refresh bench check lock clean
+.PHONY: help setup plan test lint style types layers docs refresh accuracy bench check lock clean
 
 help: ## what the targets do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,12 @@ docs: $(READY) ## the examples of README and docs/, run and compared with what t
 refresh: $(READY) ## the examples of README and docs/, written anew
 	PLANNER_REFRESH_DOCS=1 $(BIN)/python -m pytest -q -p no:randomly tests/test_docs_examples.py
 
+accuracy: $(READY) ## the tables of docs/accuracy.md, from the stored fit
+	$(BIN)/python benchmarks/accuracy.py
+
 bench: $(READY) ## speed, as ratios to the import of scipy and pandas
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/steptime.py
 
 check: ## all that CI runs
 	.ci/run

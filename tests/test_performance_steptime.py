@@ -144,6 +144,14 @@ def test_curves_are_read_between_their_points() -> None:
     assert np.all(np.diff(link_share(rising, 2.0 ** np.linspace(15, 33, 50))) >= 0)
 
 
+def test_two_gpus_of_a_mesh_share_one_wire_and_eight_share_all() -> None:
+    """MI300X: 47.7 GB/s of all-reduce bus bandwidth for 2 GPUs, 312.9 for 8 (catalogs/fabrics/in_box_widths.csv)."""
+    s = setting("llama3-8b", "mi300x-192gb", ("megatron", "26.04"))
+    terms = step_time(s, layouts(tp=[2, 8], sequence_parallel=True), CALIBRATION).terms_s["tensor_parallel"]
+    per_byte = terms / np.asarray([1 / 2, 7 / 8])
+    assert 4 < per_byte[0] / per_byte[1] <= 7.5
+
+
 def test_larger_messages_and_fewer_hops_are_never_slower_per_byte() -> None:
     s = setting("llama3-8b", "h100-sxm5-80gb", ("megatron", "26.04"))
     near = replace(s, hardware=replace(s.hardware, scale_up_domain=64, gpus_per_node=64))

@@ -51,11 +51,6 @@ class Calibration:
         """Software stacks that were measured."""
         return frozenset(p.stack for p in self.field.places)
 
-    @property
-    def frameworks(self) -> frozenset[str]:
-        """Frameworks that were measured themselves."""
-        return frozenset(s.split(" ")[0] for s in self.stacks)
-
     def model_numbers(self, setting: Setting) -> ModelNumbers:
         return model_numbers(setting.model)
 

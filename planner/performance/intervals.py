@@ -10,7 +10,7 @@ import numpy as np
 from planner.performance.arrays import FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
 from planner.performance.residual import LENGTHS
-from planner.performance.stacks import MEASURED_RELEASES, place_of
+from planner.performance.stacks import MEASURED_RELEASES, NEOX, place_of
 
 NEAR_USER = 0.03  # log spread at a point that the user measured
 # Log spreads that add (in squares) where something was never measured. The stack's is what is left when not even the
@@ -49,8 +49,8 @@ def spread(setting: Setting, gpus: IntArray, calibration: Calibration) -> Spread
         label = f"{place.stack}/{place.kind}"
         far = known["group"].get(label, known["stack"][place.kind])
         close = min(far, known["configuration"].get(label, far))
-        if setting.framework not in calibration.frameworks:
-            far = close = float(np.hypot(far, BORROWED_STACK))
+        if setting.framework in NEOX:
+            far = float(np.hypot(far, BORROWED_STACK))
         away = _distance(place.group, place.coordinates[1], ln_gpus, calibration)
         sigma = np.sqrt(close**2 + (far**2 - close**2) * (1.0 - np.exp(-0.5 * away**2)))
     sigma = np.hypot(sigma, _strangeness(setting, place.stack, calibration))
@@ -67,7 +67,7 @@ def basis(setting: Setting, gpus: int, calibration: Calibration) -> tuple[str, l
         return "user", [p.id for p in calibration.points if p.gpu == setting.accelerator.id]
     place = place_of(setting)
     alike = [p for p in calibration.field.places if p.group == place.group]
-    if not alike or setting.framework not in calibration.frameworks:
+    if not alike:
         return "modelled", []
     here = np.array([place.coordinates[1], np.log(gpus)])
     apart = [float(np.hypot(*((np.array(p.coordinates[1:]) - here) / LENGTHS[1:]))) for p in alike]

@@ -14,6 +14,8 @@ from planner.performance.shapes import Number
 FIRST_LOG2_BYTES = 15  # the measured curves start at 32 KiB; below it a collective takes as long as there
 LAST_LOG2_BYTES = 34
 GRID = LAST_LOG2_BYTES - FIRST_LOG2_BYTES + 1
+PCIE4_GBYTE_PER_S, PCIE5_GBYTE_PER_S = 31.0, 63.0  # sixteen lanes, nominal, one direction
+MESHES = ("amd", "intel")  # MI300X: 48 GB/s for 2 GPUs, 313 for 8 (in_box_widths.csv); Gaudi wires every peer alike
 FORMATS = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "mxfp8": "fp8", "nvfp4": "fp4"}
 
 
@@ -27,8 +29,9 @@ class MachineNumbers:
     gradient_bytes: Number  # of one gradient as it is reduced: fp32, or fp16 in fp16 runs (DeepSpeed, NeoX)
     hbm: Number  # bytes/s
     link: Number  # bytes/s, one direction
+    pair: Number  # of that, what one pair of GPUs gets: all behind a switch, a share where every peer has its own wire
     network: Number  # bytes/s of one GPU's share of its node's network; 0: unknown
-    domain: Number  # GPUs joined by the link
+    domain: Number  # GPUs joined by the link, be it PCIe
     node: Number  # GPUs a node
     up_reduce: FloatArray  # (GRID,) or (n, GRID): all-reduce inside the domain
     up_gather: FloatArray  # all-gather and reduce-scatter
@@ -62,7 +65,13 @@ def machine_numbers(
     form = FORMATS[precision]
     has_format = bool(accelerator.peak_dense_tflops.get(form)) or form == "bf16"
     network = (hardware.network_gbit_per_s or 0.0) * 1e9 / 8 / max(1, hardware.gpus_per_node)
-    link = (hardware.link_gbyte_per_s or accelerator.link_gbyte_per_s or 25.0) * 1e9
+    link = (hardware.link_gbyte_per_s or accelerator.link_gbyte_per_s or PCIE4_GBYTE_PER_S) * 1e9
+    domain = max(1, hardware.scale_up_domain)
+    if domain < hardware.gpus_per_node:  # GPUs, or bridged pairs of them, that meet over PCIe
+        domain = hardware.gpus_per_node
+        pcie = PCIE5_GBYTE_PER_S if accelerator.form_factor.startswith("PCIe5") else PCIE4_GBYTE_PER_S
+        link = min(link, pcie * 1e9)
+    mesh = accelerator.vendor.lower() in MESHES and domain > 1
     up = accelerator.family if f"reduce:{accelerator.family}" in curves else "other"
     out = hardware.fabric if f"out:{hardware.fabric}" in curves else "unknown"
     return MachineNumbers(
@@ -73,7 +82,8 @@ def machine_numbers(
         hbm=accelerator.memory_bw_gbyte_per_s * 1e9,
         link=link,
         network=network,
-        domain=float(max(1, hardware.scale_up_domain)),
+        pair=link / (domain - 1) if mesh else link,
+        domain=float(domain),
         node=float(hardware.gpus_per_node),
         up_reduce=curves[f"reduce:{up}"],
         up_gather=curves[f"gather:{up}"],
@@ -115,7 +125,8 @@ def ring_time(
     Source: the conversions in catalogs/fabrics (bus bandwidth of nccl-tests and what it says of ports).
     """
     size = np.maximum(size_bytes, 2.0**FIRST_LOG2_BYTES)
-    inside = 1.0 / (machine.link * link_share(curve, size))
+    wires = np.minimum(machine.link, machine.pair * np.maximum(ranks - 1.0, 1.0))
+    inside = 1.0 / (wires * link_share(curve, size))
     ports = np.minimum(machine.network * local, machine.link)
     across = 1.0 / np.maximum(ports * link_share(machine.out, size * (16.0 / np.maximum(ranks, 16.0))), 1.0)
     if reduce:

@@ -16,13 +16,16 @@ from planner.workload.model import ModelSpec, MoESpec
 from planner.workload.zoo import load_model
 
 PRECISIONS = {
-    "bf16": "bf16", "fp16": "fp16", "16-bit": "bf16", "fp8": "fp8", "fp8-cs": "fp8", "fp8-ds": "fp8",
-    "fp8-mx": "mxfp8", "mxfp8": "mxfp8", "nvfp4": "nvfp4",
+    "bf16": "bf16", "bfloat16": "bf16", "fp16": "fp16", "float16": "fp16", "16-bit": "bf16", "fp8": "fp8",
+    "fp8-cs": "fp8", "fp8-ds": "fp8", "fp8-sc": "fp8", "fp8-mx": "mxfp8", "mxfp8": "mxfp8", "nvfp4": "nvfp4",
 }  # fmt: skip
-ZERO = {
-    "": 0, "none": 0, "distributed-optimizer": 1, "zero-1": 1, "zero1": 1, "zero-2": 2, "zero2": 2, "zero-3": 3,
-    "zero3": 3, "fsdp-grad-op": 2, "fsdp-full": 3, "fsdp": 3, "fsdp2": 3, "hsdp": 3, "0": 0, "1": 1, "2": 2, "3": 3,
-}  # fmt: skip
+ZERO = (  # first match wins; published tables write these in many ways
+    (re.compile(r"grad-op|zero[- _]?2|stage[- _]?2|^2$"), 2),
+    (re.compile(r"fsdp|zero[- _]?3|stage[- _]?3|full-shard|^3$"), 3),
+    (re.compile(r"zero[- _]?1|stage[- _]?1|distributed|^1$"), 1),
+    (re.compile(r"none|zero[- _]?0|stage[- _]?0|^0$|^ddp$|^no$"), 0),
+)
+RECOMPUTED = {"": 0, "none": 0, "no": 0, "false": 0, "0": 0, "selective": 1, "full": 2, "true": 2, "yes": 2, "1": 2}
 SPELLINGS = {"b300-sxm": "b300-sxm6-288gb"}  # accelerators as the published tables write them
 RECIPES = ("tokendrop", "dropless", "w/o mtp")  # words that the published model names carry
 
@@ -142,8 +145,8 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
             raise PlannerError(f"{place}: tp {tp} x pp {pp} x cp {cp} does not divide {gpus} GPUs")
     elif gpus and gpus != tp * pp * cp * dp:
         raise PlannerError(f"{place}: tp {tp} x pp {pp} x cp {cp} x dp {dp} is not {gpus} GPUs")
-    micro = cell.integer("micro_batch", 1)
     batch = cell.integer("global_batch_samples", 0)
+    micro = cell.integer("micro_batch", 0) or max(1, batch // (dp * cell.integer("grad_accum", max(1, batch // dp))))
     accumulation = float(cell.integer("grad_accum", 1)) if not batch else batch / (micro * dp)
     if accumulation < 1:
         raise PlannerError(f"{place}: a global batch of {batch} is less than micro-batch {micro} x dp {dp}")
@@ -167,10 +170,10 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         accelerator=accelerator,
         hardware=_hardware(accelerator, gpus_per_node, cell.text("interconnect"), parts),
     )
-    zero = cell.text("zero_or_fsdp").lower()
-    if zero not in ZERO:
-        raise PlannerError(f"{place}: zero_or_fsdp '{zero}' is none of {', '.join(k for k in ZERO if k)}")
-    recompute = {"": 0, "none": 0, "selective": 1, "full": 2}.get(cell.text("recompute").lower(), 0)
+    stage = _zero_stage(cell, framework)
+    recompute = cell.text("recompute").lower()
+    if recompute not in RECOMPUTED:
+        raise PlannerError(f"{place}: recompute '{recompute}' is none of none, selective, full")
     return Run(
         id=place,
         source=cell.text("source_id") or place.split(":", maxsplit=1)[0],
@@ -182,9 +185,9 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         dp=dp,
         cp=cp,
         ep=cell.integer("ep", 1),
-        zero_stage=_stage_that_fits(ZERO[zero], framework, model, accelerator, tp, pp, dp, cp),
+        zero_stage=_stage_that_fits(stage, framework, model, accelerator, tp, pp, dp, cp),
         sequence_parallel=framework == "megatron" and tp > 1,
-        recompute=recompute,
+        recompute=RECOMPUTED[recompute],
         micro_batch=micro,
         grad_accum=accumulation,
         tokens_per_s_per_gpu=cell.number("tokens_per_s_per_gpu"),
@@ -219,6 +222,19 @@ class _Cells:
         if value != int(value):
             raise PlannerError(f"{self.place}: {key} '{self.text(key)}' must be a whole number")
         return int(value)
+
+
+def _zero_stage(cell: _Cells, framework: str) -> int:
+    """The ZeRO stage stated; unstated: what FSDP is, and what the others mostly run with."""
+    text = cell.text("zero_or_fsdp").lower()
+    if not text:
+        return 3 if framework == "fsdp" else 1
+    for pattern, stage in ZERO:
+        if pattern.search(text):
+            return stage
+    raise PlannerError(
+        f"{cell.place}: zero_or_fsdp '{text}' is not understood; write none, zero-1, zero-2, zero-3 or fsdp"
+    )
 
 
 def _missing(place: str, key: str) -> int:

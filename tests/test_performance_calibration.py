@@ -1,0 +1,221 @@
+"""Calibration: the stored fit is what the rows say, nothing predicts itself, own runs have the last word."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from planner.catalog import load_catalog
+from planner.catalog.paths import data_dir
+from planner.performance.arrays import Setting
+from planner.performance.calibration import (
+    UserPoint,
+    load_calibration,
+    read_calibration,
+    to_json,
+    with_user_measurements,
+)
+from planner.performance.intervals import basis, spread
+from planner.performance.learning import (
+    by_configuration,
+    digest,
+    held_out,
+    learn,
+    log_errors,
+    measured_files,
+    read_runs,
+    uncalibrated,
+    without,
+)
+from planner.performance.overlays import add_rows, read_rows, refit
+from planner.performance.predict import predict_rows
+from planner.performance.rows import Run
+from planner.units import PlannerError
+
+SHIPPED = load_calibration()
+RUNS = read_runs(measured_files())
+GPUS = np.asarray([8, 64, 256])
+
+
+def like(run: Run, **changes: Any) -> Setting:
+    return replace(run.setting, **changes)
+
+
+def test_the_stored_fit_is_what_the_stored_rows_give() -> None:
+    """`planner calibrate --rebuild` writes it. Started from the stored values, the fit must not move."""
+    assert SHIPPED.digest == digest(measured_files()), "rows or priors changed: run `planner calibrate --rebuild`"
+    prior = uncalibrated(load_catalog().curves)
+    assert set(prior.curves) == set(SHIPPED.curves)
+    assert all(np.allclose(prior.curves[name], curve, atol=1e-4) for name, curve in SHIPPED.curves.items())
+    again = learn(RUNS, prior, SHIPPED.values)
+    assert set(again.values) == set(SHIPPED.values)
+    moved = np.abs(log_errors(RUNS, again) - log_errors(RUNS, SHIPPED))
+    assert np.quantile(moved, 0.99) < 0.01
+
+
+def test_a_calibration_survives_its_file(tmp_path: Path) -> None:
+    from planner.performance.calibration import dumps
+
+    (tmp_path / "fit.json").write_text(dumps(to_json(SHIPPED)))
+    again = read_calibration(tmp_path / "fit.json")
+    assert to_json(again) == to_json(SHIPPED)
+
+
+def test_a_row_left_out_is_predicted_as_if_it_had_never_been_measured() -> None:
+    """Whatever its measured value: the prediction of a left-out row must not move with it."""
+    runs = [r for r in RUNS if r.source == "vtrain-multi"]
+    prior = uncalibrated(load_catalog().curves)
+    target = runs[0]
+    tokens = target.tokens_per_s_per_gpu
+    assert tokens is not None
+    doctored = [replace(r, tokens_per_s_per_gpu=3 * tokens) if r is target else r for r in runs]
+    honest = held_out(runs, prior, by_configuration, [target]).errors[0] + np.log(target.step_s)
+    fooled = held_out(doctored, prior, by_configuration, [doctored[0]]).errors[0] + np.log(doctored[0].step_s)
+    assert fooled == pytest.approx(honest, abs=1e-3)
+
+
+def test_configurations_in_other_releases_are_left_out_together() -> None:
+    pair = [r for r in RUNS if r.setting.model.name == "kimi-k2"]
+    assert len({r.setting.release for r in pair}) > 1
+    assert len({by_configuration(r) for r in pair}) == 1
+
+
+def test_the_users_own_run_holds_exactly_at_its_size_and_rescales_its_gpu() -> None:
+    s = RUNS[-1].setting
+    own = with_user_measurements(SHIPPED, [UserPoint(s.accelerator.id, 64, 1.25)])
+    assert own.correction(s, GPUS) == pytest.approx(1.25 * SHIPPED.correction(s, GPUS))
+    other = like(RUNS[0])
+    assert other.accelerator.id != s.accelerator.id
+    assert own.correction(other, GPUS) == pytest.approx(SHIPPED.correction(other, GPUS))
+    assert basis(s, 64, own)[0] == "user"
+    wide, narrow = spread(s, GPUS, SHIPPED).sigma, spread(s, GPUS, own).sigma
+    assert np.all(narrow < wide)
+    assert narrow[1] == narrow.min()
+
+
+def test_between_two_own_runs_the_factor_is_between_theirs() -> None:
+    s = RUNS[-1].setting
+    points = [UserPoint(s.accelerator.id, 8, 1.0), UserPoint(s.accelerator.id, 128, 1.5)]
+    own = with_user_measurements(SHIPPED, points)
+    factors = own.correction(s, np.asarray([4, 8, 32, 128, 512])) / SHIPPED.correction(
+        s, np.asarray([4, 8, 32, 128, 512])
+    )
+    assert factors[[0, 1, 3, 4]] == pytest.approx([1.0, 1.0, 1.5, 1.5])
+    assert 1.0 < factors[2] < 1.5
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_senseless_own_run_is_refused(factor: float) -> None:
+    with pytest.raises(PlannerError, match="above 0"):
+        with_user_measurements(SHIPPED, [UserPoint("h100-sxm5-80gb", 64, factor)])
+
+
+def test_spreads_widen_with_distance_from_what_was_measured() -> None:
+    run = next(r for r in RUNS if r.setting.model.name == "mpt-7b" and r.setting.accelerator.id == "h100-sxm5-80gb")
+    here = np.asarray([run.gpus])
+    seen = spread(run.setting, here, SHIPPED).sigma[0]
+    far = spread(run.setting, here * 256, SHIPPED).sigma[0]
+    new_stack = spread(like(run, release="torch 2.9"), here, SHIPPED).sigma[0]
+    part = load_catalog().accelerator("mi300x-192gb")
+    new_family = spread(like(run, accelerator=part, release="torch 2.9"), here, SHIPPED).sigma[0]
+    assert seen <= far < new_stack < new_family
+    assert new_family > 0.25
+
+
+def test_quantiles_of_a_spread_are_those_of_a_log_normal() -> None:
+    s = spread(RUNS[0].setting, GPUS, SHIPPED)
+    assert s.quantile(0.5) == pytest.approx(1.0)
+    assert s.quantile(0.9) * s.quantile(0.1) == pytest.approx(1.0)
+    assert np.all(s.quantile(0.95) > s.quantile(0.9))
+
+
+def test_spreads_of_a_row_do_not_know_its_error() -> None:
+    ids = [p.id for p in SHIPPED.field.places if p.stack == "megatron-deepspeed"][:20]
+    label = "megatron-deepspeed/dense"
+    assert without(SHIPPED, SHIPPED, ids).spreads["group"][label] != SHIPPED.spreads["group"][label]
+    assert without(SHIPPED, SHIPPED, ()).spreads["group"][label] == pytest.approx(
+        SHIPPED.spreads["group"][label], abs=2e-3
+    )
+
+
+def test_own_rows_of_a_new_stack_sharpen_predictions_of_it(tmp_path: Path) -> None:
+    with (data_dir() / "measured" / "vtrain.csv").open(newline="") as file:
+        rows = [row | {"framework": "my-trainer", "version_or_date": "7"} for row in csv.DictReader(file)]
+    kept = add_rows(rows[::4], "mine", tmp_path)
+    lines = refit(tmp_path, [tmp_path], kept)
+    assert "now by" in lines[1]
+    own = load_calibration((tmp_path,))
+    asked = read_runs([tmp_path / "measured" / "mine.csv"])
+    assert np.median(np.abs(log_errors(asked, own))) < 0.5 * np.median(np.abs(log_errors(asked, SHIPPED)))
+    size = np.asarray([asked[0].gpus])
+    assert spread(asked[0].setting, size, own).sigma[0] < spread(asked[0].setting, size, SHIPPED).sigma[0]
+    assert len(read_rows(tmp_path / "measured" / "mine.csv")) == len(add_rows(rows[::4], "mine", tmp_path))
+
+
+def test_every_measured_row_is_predicted_and_fits() -> None:
+    catalog = load_catalog()
+    for path in measured_files():
+        found = predict_rows(read_rows(path), catalog, SHIPPED, path.stem)
+        assert all(
+            float(row["pred_lo"]) < float(row["pred_tokens_per_s_per_gpu"]) < float(row["pred_hi"]) for row in found
+        )
+        assert sum(row["fits"] == "true" for row in found) >= 0.98 * len(found)
+
+
+BASE = {
+    "framework": "megatron",
+    "model": "llama3-8b",
+    "seq_len": "8192",
+    "gpu": "h100-sxm5-80gb",
+    "gpus": "16",
+    "tp": "2",
+    "pp": "1",
+    "dp": "8",
+    "micro_batch": "1",
+    "global_batch_samples": "128",
+    "precision": "bf16",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"gpu": "h9000"}, "not in the catalog"),
+        ({"gpus": "15"}, "is not 15 GPUs"),
+        ({"global_batch_samples": "130"}, "does not divide"),
+        ({"global_batch_samples": "4"}, "less than"),
+        ({"seq_len": ""}, "seq_len is empty"),
+        ({"tp": "two"}, "not a number"),
+        ({"precision": "int3"}, "precision 'int3'"),
+        ({"model": "nobody-knows"}, "n_layers"),
+    ],
+)
+def test_what_cannot_be_predicted_says_why(changes: dict[str, str], why: str) -> None:
+    (row,) = predict_rows([BASE | changes], load_catalog(), SHIPPED)
+    assert row["pred_tokens_per_s_per_gpu"] == ""
+    assert why in row["why"]
+
+
+def test_an_unknown_model_is_predicted_from_its_columns() -> None:
+    shape = {"n_layers": "32", "hidden": "4096", "n_heads": "32", "n_kv_heads": "8", "head_dim": "128"}
+    shape |= {"ffn": "14336", "gated_ffn": "1", "vocab": "128256"}
+    known, stated = predict_rows([BASE, BASE | shape | {"model": "my-8b"}], load_catalog(), SHIPPED)
+    ratio = float(stated["pred_tokens_per_s_per_gpu"]) / float(known["pred_tokens_per_s_per_gpu"])
+    assert ratio == pytest.approx(1.0, abs=0.05)
+
+
+def test_an_unknown_framework_is_predicted_with_a_wider_interval() -> None:
+    known, unknown = predict_rows([BASE, BASE | {"framework": "my-trainer"}], load_catalog(), SHIPPED)
+    width = [float(r["pred_hi"]) / float(r["pred_lo"]) for r in (known, unknown)]
+    assert width[1] > width[0]
+
+
+def test_a_run_that_does_not_fit_says_how_much_is_missing() -> None:
+    (row,) = predict_rows([BASE | {"model": "llama3-70b", "micro_batch": "8"}], load_catalog(), SHIPPED)
+    assert row["fits"] == "false"
+    assert "GiB" in row["why"]
