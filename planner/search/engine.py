@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.search.site import SLICE, Found, Site, first_of_each, nothing
+from planner.search.site import SLICE, UNLIMITED_MICRO_BATCHES, Found, Site, first_of_each, nothing
 
 SLACK = 1.0 + 1e-9  # a bound must exceed a cut by this factor to prune: rounding never prunes a tie
-UNLIMITED_MICRO_BATCHES = 1 << 20  # as grad_accum: every pipeline is full
 SEEDS = 2  # intervals a cell that are looked at first, for a good incumbent
 
 OBJECTIVE, TIME, COST, MEMORY = "objective", "time budget", "cost budget", "memory"
@@ -131,7 +130,7 @@ class _Branch:
         return ~slow
 
     def _beside(self, last: IntArray) -> FloatArray:
-        """Seconds of the run that data parallelism adds at least, (rows,); `last`: the largest micro-batch's interval."""
+        """Seconds of the run that data parallelism adds at least, (rows,); `last`: the largest cut's interval."""
         site, t = self.site, self.site.table
         at = t.kernel[self.row] * len(site.ends) + last
         row = self.row

@@ -14,6 +14,7 @@ from planner.search.batches import BatchSpace
 from planner.search.layouts import LayoutTable
 from planner.search.run import Run
 
+UNLIMITED_MICRO_BATCHES = 1 << 20  # as grad_accum: every pipeline is full
 SLICE = 40_000  # rows evaluated together: their arrays stay in cache
 
 
@@ -128,12 +129,21 @@ class Site:
         keep = self.batches.allows_micro(micro)
         which, micro = which[keep], micro[keep]
         pair, batch = self.batches.all(micro * unit[which])
+        # Memory rises with accumulation until the pipeline is full: what fits then fits before.
+        base, slope = self.memory_line(row, dp, np.full_like(row, UNLIMITED_MICRO_BATCHES))
+        full = np.where(self.table.vpp[row] > 1, 2, 1) * self.table.pp[row]
         for at in range(0, len(pair), SLICE):
             s = pair[at : at + SLICE]
-            r, d, m, b = row[which[s]], dp[which[s]], micro[s], batch[at : at + SLICE]
-            base, slope = self.memory_line(r, d, b // (m * d))
-            fits = base + slope * m <= self.physics.capacity_gib
-            yield self.evaluate(np.zeros(int(fits.sum()), dtype=np.int64), r[fits], d[fits], m[fits], b[fits])
+            i, m, b = which[s], micro[s], batch[at : at + SLICE]
+            fits = base[i] + slope[i] * m <= self.physics.capacity_gib
+            grad_accum = b // (m * dp[i])
+            rest = np.flatnonzero(~fits & (grad_accum < full[i]))
+            if len(rest):
+                j = i[rest]
+                some, each = self.memory_line(row[j], dp[j], grad_accum[rest])
+                fits[rest] = some + each * m[rest] <= self.physics.capacity_gib
+            i, m, b = i[fits], m[fits], b[fits]
+            yield self.evaluate(np.zeros_like(i), row[i], dp[i], m, b)
 
     def memory_line(self, row: IntArray, dp: IntArray, grad_accum: IntArray) -> tuple[FloatArray, FloatArray]:
         """Memory of these rows in GiB = first + second x micro_batch, each (n,)."""
