@@ -34,7 +34,7 @@ def made_up(*overs: str) -> Sweep:
         (["budget.time=7..60d:8", "training.epochs=1,2"], ["budget.time, days", "training.epochs 2", "crosses"]),
         (["budget.cost=$10k..$900k:4:log"], ["budget.cost, k USD", "cost (p50), k USD"]),
         (["cluster.gpus=b200-sxm6-180gb,h100-sxm5-80gb", "objective=cost,time"], ["h100-sxm5-80gb"]),
-        (["data.samples=1M..21M:21", "training.epochs=1..20:20"], ["the first 14 of 20", "training.epochs"]),
+        (["data.samples=1M..16M:16", "training.epochs=1..15:15"], ["the first 14 of 15", "training.epochs"]),
         (["budget.time=5 days"], ["budget.time, days"]),
     ],
 )

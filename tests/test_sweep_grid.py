@@ -87,6 +87,7 @@ def test_values_that_are_numbers_are_numbers_of_one_type(over, numbers, suffix):
 finite = st.decimals(-(10**9), 10**9, places=3)
 
 
+@settings(max_examples=50)
 @given(finite, finite, st.integers(2, 40))
 def test_a_range_has_its_ends_and_as_many_even_steps(one, other, count):
     low, high = sorted((one, other))
@@ -97,6 +98,7 @@ def test_a_range_has_its_ends_and_as_many_even_steps(one, other, count):
         assert abs(value - (low + i * step)) <= Decimal("1e-5") * max(abs(low), abs(high))
 
 
+@settings(max_examples=50)
 @given(st.decimals("0.001", 10**6, places=3), st.decimals("1.5", 1000, places=2), st.integers(2, 30))
 def test_a_logarithmic_range_has_even_ratios(low, factor, count):
     values = [float(text) for text in spaced(low, low * factor, count, logarithmic=True)]
@@ -105,6 +107,7 @@ def test_a_logarithmic_range_has_even_ratios(low, factor, count):
     assert all(b / a == pytest.approx(wanted, rel=3e-5) for a, b in pairwise(values))
 
 
+@settings(max_examples=50)
 @given(st.integers(1, 1000), st.integers(1, 1000), st.integers(2, 20))
 def test_a_units_range_reads_as_the_numbers_in_between(first, more, count):
     axis = read_axis(f"budget.time={first}..{first + more} h:{count}")
