@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
 
 from planner.plan import Binding, Plan
+from planner.search.engine import Limits, solve
 from planner.search.goals import View, find
 from planner.search.plans import fastest_of, make_plan
 from planner.search.problem import Problem
-from planner.units import format_count, format_duration, format_percent, format_usd
+from planner.units import format_count, format_duration, format_gib, format_percent, format_usd
 from planner.workload.learning import token_multiplier
+
+MORE_MEMORY = 1.25
+WORTH_SAYING = 0.005  # a gain below this is nothing to act on
 
 
 def bindings(problem: Problem, view: View, best: int, plan: Plan) -> tuple[Binding, ...]:
     """The limits that hold this plan back, each with what it costs."""
     out = [b for key in ("time_s", "cost_usd") if (b := _budget(problem, view, best, key)) is not None]
     out += _batch(problem, plan)
+    out += _memory(problem, best, plan)
     out += _nodes(problem, plan)
     return tuple(out)
 
@@ -74,6 +80,26 @@ def _batch(problem: Problem, plan: Plan) -> list[Binding]:
 def limit_of(end: str, low: int, high: int) -> int:
     """The end of a range by its name, min or max."""
     return low if end == "min" else high
+
+
+def _memory(problem: Problem, best: int, plan: Plan) -> list[Binding]:
+    """Memory binds if the same machines with a quarter more of it would be faster."""
+    site = problem.site(int(problem.pool[best]))
+    roomier = copy(site)
+    roomier.physics = copy(site.physics)
+    roomier.physics.capacity_gib = site.physics.capacity_gib * MORE_MEMORY
+    nothing = np.array([np.inf])
+    limits = Limits(nothing, nothing.copy(), problem.best_s[[best]])
+    found, _ = solve(roomier, problem.gpus[[best]], limits, lambda best_s: best_s)
+    if not len(found.seconds) or found.seconds[0] > problem.best_s[best] * (1.0 - WORTH_SAYING):
+        return []
+    faster = 1.0 - float(found.seconds[0] / problem.best_s[best])
+    used, capacity = plan.memory_gib.total, plan.memory_gib.capacity
+    text = (
+        f"Memory binds: {format_gib(used)} of {format_gib(capacity)} are used; with a quarter more the same GPUs would"
+        f" be {format_percent(faster)} faster, by another layout or micro-batch."
+    )
+    return [Binding("memory", text, used, capacity, "GiB")]
 
 
 def _nodes(problem: Problem, plan: Plan) -> list[Binding]:
