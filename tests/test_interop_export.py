@@ -253,6 +253,15 @@ def test_a_skypilot_task_asks_for_the_planned_cluster(tmp_path, offer, gpu, infr
     assert task["resources"]["use_spot"] is offer.endswith("spot")
 
 
+def test_a_finished_run_ends_a_skypilot_task():
+    """SkyPilot waits for the commands of all nodes, so that one that sleeps would keep the cluster for ever."""
+    run = yaml.safe_load(export_files(answer(), "skypilot")[0]["task.yaml"])["run"]
+    done = subprocess.run(
+        ["bash", "-c", run], env={"SKYPILOT_NODE_RANK": "3", "PATH": os.environ["PATH"]}, timeout=20, check=False
+    )
+    assert done.returncode == 0
+
+
 def test_equal_plans_give_equal_bytes():
     for target in TARGETS:
         saved = answer("llama2-7b", "megatron" if target == "megatron" else "gpt-neox", tp=1, pp=1)

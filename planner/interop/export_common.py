@@ -16,6 +16,8 @@ LEARNING_RATES = (
     (125e6, 6.0e-4), (350e6, 3.0e-4), (760e6, 2.5e-4), (1.3e9, 2.0e-4), (2.7e9, 1.6e-4), (6.7e9, 1.2e-4),
     (13e9, 1.0e-4), (175e9, 0.6e-4),
 )  # fmt: skip
+NOT_PLANNED = """Not planned: GPT-3's learning rate for this size (Brown et al. 2020, table 2.1); set your own,
+and what a plan does not hold of your model: rotary share and base, epsilon of norms"""
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.interop.export_common import Export, commented, shell_word
+from planner.interop.export_common import NOT_PLANNED, Export, commented, shell_word
 from planner.interop.megatron_arguments import arguments_of
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec
@@ -54,7 +54,7 @@ def _script(export: Export) -> str:
         ("Precision", "PRECISION_ARGS", _precision(plan.precision)),
         ("Length and evaluation", "LENGTH_ARGS", _length(export)),
         (
-            "Not planned: GPT-3's learning rate for this size (Brown et al. 2020, table 2.1); set your own",
+            NOT_PLANNED,
             "OPTIMIZER_ARGS",
             {
                 "lr": export.learning_rate,
@@ -101,7 +101,7 @@ def _script(export: Export) -> str:
         ")",
     ]
     for title, name, values in groups:
-        lines += ["", *commented([title]), f"{name}=(", *_argument_lines(values), ")"]
+        lines += ["", *commented(title.split("\n")), f"{name}=(", *_argument_lines(values), ")"]
     lines += [
         "",
         'cd "${MEGATRON_DIR:-.}"',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from planner.interop.export_common import Export, commented
+from planner.interop.export_common import NOT_PLANNED, Export, commented
 from planner.units import PlannerError
 from planner.workload.counts import padded_vocab
 
@@ -65,7 +65,7 @@ def _lacking(export: Export) -> list[str]:
 
 
 def _run(export: Export) -> str:
-    plan, layout = export.plan, export.plan.layout
+    plan, layout, model = export.plan, export.plan.layout, export.model
     lines = commented(
         [*export.header("GPT-NeoX config of the planned run"), f"Start it with {LAUNCH}; your paths are in {PATHS}."]
     )
@@ -94,8 +94,10 @@ def _run(export: Export) -> str:
             {"train_iters": plan.iterations, "lr_decay_iters": plan.iterations, **_evaluation(export)},
         ),
         (
-            "Not planned: a learning rate of GPT-3's for this size (Brown et al. 2020, table 2.1); set your own",
+            NOT_PLANNED,
             {
+                # 20B's and Pythia's configs; who has a parallel residual in GPT-NeoX descends from them
+                **({"rotary_pct": 0.25} if model.parallel_residual and not model.learned_positions else {}),
                 "optimizer": {
                     "type": "Adam",
                     "params": {"lr": export.learning_rate, "betas": [0.9, 0.95], "eps": 1.0e-8},
@@ -124,7 +126,7 @@ def _run(export: Export) -> str:
     lines.append("{")
     for title, values in sections:
         lines.append("")
-        lines += [f"  {line}" for line in commented([title])]
+        lines += [f"  {line}" for line in commented(title.split("\n"))]
         lines += [f"  {json.dumps(key)}: {_value(value)}," for key, value in values.items()]
     return "\n".join([*lines, "}", ""])
 

@@ -113,8 +113,8 @@ def _first_node() -> list[str]:
 
 def _neox_run(export: Export) -> list[str]:
     return [
-        *commented(["GPT-NeoX starts all nodes from the first; the others wait for the task to end."]),
-        'if [ "$SKYPILOT_NODE_RANK" -ne 0 ]; then sleep infinity; fi',
+        *commented(["GPT-NeoX starts all nodes from the first. The task ends when the commands of all nodes have."]),
+        'if [ "$SKYPILOT_NODE_RANK" -ne 0 ]; then exit 0; fi',
         'here="$PWD"',
         *_first_node(),
         'export DLTS_HOSTFILE="$here/hosts"',

@@ -43,8 +43,8 @@ def _sbatch(export: Export, body: list[str]) -> str:
         *commented(
             [
                 "Submit it with: sbatch train.sbatch (from this folder). Add your account and partition below.",
-                "The time limit is the plan's slow case (p90). Where the partition allows less, the job ends and",
-                "is queued again; it goes on from its last checkpoint.",
+                "The time limit is the plan's slow case (p90). Where the partition allows less, submit it again when",
+                "it ends: it goes on from its last checkpoint. Slurm itself queues it again when a node is lost.",
             ]
         ),
         f"#SBATCH --job-name={export.name}",
