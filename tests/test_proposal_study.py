@@ -9,6 +9,7 @@ import pytest
 from proposal_cases import facts, scenario, studied
 
 from planner import search
+from planner.report.proposal.study import three_levels
 from planner.search.problem import build
 
 CHANGES = {
@@ -48,6 +49,14 @@ def test_billing_steps_storage_and_egress_are_in_the_choice():
     for budget in ({}, {"time_s": 8 * 86400.0}):
         asked = scenario("billed").with_budget(**budget)
         same(found, replace(found.terms, **budget), search.optimize(asked, *facts()))
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.6, 0.8, 0.9, 0.95, 0.97, 0.99, 0.995])
+def test_there_are_three_confidences_and_the_scenarios_is_one(confidence):
+    levels = three_levels(confidence)
+    assert confidence in levels
+    assert 0.5 <= levels[0] < levels[1] < levels[2] < 1
+    assert levels[2] > confidence or confidence >= 0.99
 
 
 @pytest.mark.parametrize("factor", [0.7, 1.3])

@@ -86,7 +86,7 @@ def plan_section(case: Case) -> Section:
         pricing=pricing(case, plan),
         as_of=case.as_of(offer),
     )
-    if offer.usd_per_gpu_hour_range is not None:
+    if offer.usd_per_gpu_hour_range is not None and len(set(offer.usd_per_gpu_hour_range)) > 1:
         low, high = (w.price(usd) for usd in offer.usd_per_gpu_hour_range)
         price += w.say("price_range", low=low, high=high)
     network = (

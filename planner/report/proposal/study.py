@@ -23,7 +23,7 @@ from planner.search.problem import CELLS_TOGETHER, Problem, build, node_range
 
 DAY_S = 86_400.0
 REACH = 3.0  # the controls reach to so many times a budget, or beyond what the plan takes
-_LEVELS = (0.5, 0.8, 0.95, 0.9)
+SURER, COMMON = (0.95, 0.99), 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +149,7 @@ def study(scenario: Scenario, outcome: Optimization, catalog: Catalog, calibrati
     budget = scenario.budget
     reach_time = REACH * max(budget.time_s or 0.0, plan.time_s.p90)
     reach_cost = REACH * max(budget.cost_usd or 0.0, plan.cost_usd.p90)
-    chosen = sorted(_three(budget.confidence))
-    levels = (chosen[0], chosen[1], chosen[2])
+    levels = three_levels(budget.confidence)
     _search(problem, tuple(sorted({0.5, *levels})), reach_time, reach_cost)
     cells = np.flatnonzero(problem.exact)
     found = Study(scenario, outcome, problem, cells, levels, reach_time, reach_cost)
@@ -164,9 +163,11 @@ def time_at(problem: Problem, p: float, seconds: FloatArray, cells: IntArray) ->
     return problem.clock.time_s(p, seconds, cells)
 
 
-def _three(confidence: float) -> list[float]:
-    others = [level for level in _LEVELS if level != confidence]
-    return [confidence, *others[:2]]
+def three_levels(confidence: float) -> tuple[float, float, float]:
+    """The confidence asked for, even odds, and a surer one (or, where there is none, a common one), ascending."""
+    surer = next((level for level in SURER if level > confidence), COMMON)
+    one, two, three = sorted({confidence, 0.5, surer} if confidence != 0.5 else {0.5, COMMON, SURER[0]})
+    return one, two, three
 
 
 def _value(terms: Terms, time: FloatArray, cost: FloatArray) -> FloatArray:
