@@ -181,3 +181,5 @@ def test_a_batch_that_nothing_allows_is_one_sentence() -> None:
         batch_space(IntChoice(10, 11, multiple_of=7), IntChoice(), None)
     with pytest.raises(PlannerError, match="batch_ramp"):
         batch_space(IntChoice(10, 20), IntChoice(), BatchRamp(32, 32, 1000))
+    with pytest.raises(PlannerError, match="give a smaller max"):
+        batch_space(IntChoice(1, 10_000_000), IntChoice(), None)

@@ -11,6 +11,8 @@ from planner.performance.arrays import BoolArray, IntArray
 from planner.scenario import BatchRamp, IntChoice
 from planner.units import PlannerError
 
+LARGEST = 131_072  # sequences: larger batches than anyone trained with, and tables that still fit
+
 
 @dataclass(frozen=True)
 class BatchSpace:
@@ -156,6 +158,10 @@ def batch_space(batch: IntChoice, micro: IntChoice, ramp: BatchRamp | None) -> B
             )
     if values:
         low, high, multiple = values[-1], values[0], 1
+    if high and high > LARGEST:
+        raise PlannerError(
+            f"training.global_batch reaches {high:,} sequences; the search goes up to {LARGEST:,}: give a smaller max"
+        )
     if not high or high < low or (not values and high // multiple * multiple < low):
         raise PlannerError(f"training.global_batch allows no batch: nothing lies between {low} and {high}")
     return BatchSpace(
