@@ -9,12 +9,13 @@ import numpy as np
 
 from planner.performance.arrays import FloatArray
 from planner.performance.calibration import Calibration
+from planner.performance.kernels import Scope, kernels_of
 from planner.performance.machine import MachineNumbers
 from planner.performance.rates import Design, Rates, design
 from planner.performance.rows import LayoutArrays, Run, layout_arrays
 from planner.performance.shapes import ModelNumbers, stacked
 from planner.performance.stacks import context_of
-from planner.performance.steptime import Scope, kernels_of, step_of
+from planner.performance.steptime import step_of
 from planner.workload.model import ModelSpec
 
 NOISE = 0.05  # log error at which a residual counts as one standard deviation; beyond it the loss turns linear

@@ -12,9 +12,10 @@ from planner.performance.calibration import Calibration
 from planner.performance.framework_table import framework
 from planner.performance.frameworks import why_illegal
 from planner.performance.intervals import basis, spread
+from planner.performance.kernels import kernels_of
 from planner.performance.memory import capacity_gib, least_recompute, memory
 from planner.performance.rows import Parts, Run, layout_arrays, layouts_of, read_run
-from planner.performance.steptime import kernels_of, scope, step_of
+from planner.performance.steptime import scope, step_of
 from planner.units import PlannerError
 
 COLUMNS = ("pred_tokens_per_s_per_gpu", "pred_lo", "pred_hi", "pred_memory_gib", "fits", "basis", "why")

@@ -84,7 +84,7 @@ def context_of(setting: Setting) -> Context:
     superchip = setting.accelerator.form_factor.startswith(("NVL", "Super"))
     return {
         "all": "1",
-        "kernels": "2022" if setting.release == "1.0" and setting.framework in NEOX else "",
+        "kernels": ("2022" if setting.release == "1.0" else "neox") if setting.framework in NEOX else "",
         "stack": stack_of(setting.framework, setting.release),
         "family": setting.accelerator.family,
         "gpu": setting.accelerator.id,

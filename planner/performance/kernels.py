@@ -1,0 +1,305 @@
+"""What one micro-batch costs on the GPUs that share it, term by term, before pipeline and data parallelism.
+
+Every array broadcasts; model, machine and rates are numbers for the search (one setting, millions of layouts) and
+arrays of rows for calibration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from planner.performance.arrays import BoolArray, FloatArray, IntArray
+from planner.performance.machine import MachineNumbers, link_share, ring_time
+from planner.performance.rates import Rates
+from planner.performance.shapes import ModelNumbers, Number, visible_keys
+
+BACKWARD_ATTENTION = 2.5  # five matmuls where the forward pass has two: FlashAttention recomputes the scores
+SCORE_BYTES = 13.0  # a score unfused, forward: written 2, masked and softmaxed 4, dropped out with its mask 5, read 2
+STREAM_ELEMENTS = 10.0  # of the residual stream a layer reads and writes: two norms 4, two sums 6; times hidden
+LOSS_BYTES = 16.0  # a logit: written, read for maximum and sum in fp32, its gradient written and read
+HOST_SMOOTHNESS = 4.0  # device and host time join as (d^k + h^k)^(1/k): the longer one rules, ties cost a little
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the formulas read of a setting, or of rows of settings."""
+
+    model: ModelNumbers
+    machine: MachineNumbers
+    rates: Rates
+    seq_length: Number
+    unfused: Number = 0.0  # 1 where attention writes its scores to memory
+
+
+@dataclass(frozen=True, slots=True)
+class KernelTimes:
+    """What one micro-batch costs, (n,) each. Seconds are forward and backward.
+
+    `busy_s` is the whole model on one pipeline; `first_s` and `last_s` are the parts that only its first and last
+    stage do (embedding; logits and loss). `parts_s` splits `busy_s` by name, where asked for.
+    """
+
+    busy_s: FloatArray
+    first_s: FloatArray
+    last_s: FloatArray
+    least_s: FloatArray  # matmuls and attention alone, at the best rates anybody measured
+    stage_bytes: FloatArray  # passed on at a stage boundary, one direction
+    dense_weights: FloatArray  # elements a GPU would hold without pipeline and ZeRO: attention, dense and shared MLPs
+    expert_weights: FloatArray  # the same for routed experts
+    tp: IntArray
+    cp: IntArray
+    ep: IntArray
+    parts_s: Mapping[str, FloatArray]
+
+    def take(self, index: IntArray | BoolArray) -> KernelTimes:
+        """The entries that `index` selects, without their parts."""
+        arrays: dict[str, Any] = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "parts_s"}
+        return KernelTimes(**arrays, parts_s={})
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """One micro-batch as it lies on a GPU, and how often each part of a layer is passed through."""
+
+    tp: Number
+    cp: Number
+    ep: Number
+    tokens: Number
+    stream_tokens: Number  # of the residual stream: sequence parallel divides it, too
+    sequence_parallel: BoolArray
+    again: Number  # share of a forward pass that is repeated
+    again_attention: Number  # 0 or 1
+
+    @property
+    def passes(self) -> Number:
+        """Forward, twice that backward, forward again."""
+        return 3.0 + self.again
+
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    """The layers of a model as one: totals over all, multi-token-prediction layers included."""
+
+    layers: Number
+    routed: Number  # with experts
+    weights: Number  # of dense matmuls
+    full: Number  # operand widths that tensor parallel does not divide
+    split: Number  # and that it does
+    hidden: Number  # activations between the MLPs' matmuls
+
+
+def kernels_of(
+    s: Scope,
+    tp: Number,
+    cp: Number,
+    ep: Number,
+    sequence_parallel: BoolArray,
+    recompute: IntArray,
+    micro_batch: Number,
+    *,
+    parts: bool = False,
+) -> KernelTimes:
+    """Costs of one micro-batch, (n,).
+
+    Parameters
+    ----------
+    s : the setting's numbers, or rows of them
+    tp, cp, ep, sequence_parallel, recompute : arrays of one shape; recompute is the code of RECOMPUTE
+    micro_batch : sequences; may be fractional
+    parts : also split the time by name
+    """
+    tokens = micro_batch * s.seq_length / cp
+    cut = _Cut(
+        tp=tp,
+        cp=cp,
+        ep=ep,
+        tokens=tokens,
+        stream_tokens=tokens / np.where(sequence_parallel, tp, 1),
+        sequence_parallel=sequence_parallel,
+        again=(recompute == 2) * s.rates.recompute,
+        again_attention=1.0 * (recompute > 0),
+    )
+    stack = _stack(s.model)
+    attention = _attention(s, cut, stack)
+    terms = {
+        "matmul": _matmul(s, cut, stack),
+        "experts": _experts(s, cut, stack),
+        "attention": attention,
+        "memory_bound": _memory_bound(s, cut, stack),
+        "tensor_parallel": _tensor_parallel(s, cut, stack),
+        "context_parallel": _context_parallel(s, cut, stack, attention),
+        "expert_parallel": _expert_parallel(s, cut, stack),
+    }
+    device = sum(terms.values())
+    host = (s.rates.host_layer * stack.layers + _expert_host(s, cut) * stack.routed) * cut.passes / 3.0
+    trunk = (device**HOST_SMOOTHNESS + host**HOST_SMOOTHNESS) ** (1.0 / HOST_SMOOTHNESS)
+    first, last = _embedding(s, cut), _logits_and_loss(s, cut)
+    busy = trunk + first + last
+    shape = np.broadcast_shapes(np.shape(busy), np.shape(tp))
+    named = {}
+    if parts:
+        named = terms | {"memory_bound": terms["memory_bound"] + first, "logits_loss": last, "host": trunk - device}
+    embedding = s.model.embeddings * s.model.vocab * s.model.hidden
+    return KernelTimes(
+        busy_s=_full(busy, shape),
+        first_s=_full(first, shape),
+        last_s=_full(last, shape),
+        least_s=_full(_least(s, cut, stack), shape),
+        stage_bytes=_full(2.0 * cut.stream_tokens * s.model.hidden, shape),
+        dense_weights=_full((stack.weights + embedding) / tp, shape),
+        expert_weights=_full(stack.routed * s.model.experts * s.model.expert_weights / ep, shape),
+        tp=_counts(tp, shape),
+        cp=_counts(cp, shape),
+        ep=_counts(ep, shape),
+        parts_s={name: _full(value, shape) for name, value in named.items()},
+    )
+
+
+def _stack(model: ModelNumbers) -> _Stack:
+    """A multi-token-prediction layer is one more layer of the trunk's kind and joins two streams: 2 h x h."""
+    extra = model.extra_layers
+    routed = model.moe_layers + extra * (model.moe_layers > 0)
+    layers = model.layers + extra
+    plain = layers - routed
+    return _Stack(
+        layers=layers,
+        routed=routed,
+        weights=layers * model.attention_weights
+        + plain * model.mlp_weights
+        + routed * model.shared_weights
+        + extra * 2.0 * model.hidden**2,
+        full=layers * model.attention_full + plain * model.mlp_full + routed * model.shared_full,
+        split=layers * model.attention_split + plain * model.mlp_split + routed * model.shared_split,
+        hidden=plain * model.mlp_hidden + routed * model.shared_split,
+    )
+
+
+def _matmul_flops(cut: _Cut, stack: _Stack) -> Number:
+    return 2.0 * cut.tokens * stack.weights / cut.tp
+
+
+def _expert_flops(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+    return 2.0 * cut.tokens * s.model.top_k / cut.tp * s.model.expert_weights * stack.routed
+
+
+def _score_flops(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+    return 2.0 * cut.tokens * visible_keys(s.model, s.seq_length) * s.model.score_width / cut.tp * stack.layers
+
+
+def _per_operand(s: Scope) -> Number:
+    """Seconds an operand element takes: what makes small matrices slow (MN + NK + MK elements a matmul)."""
+    return s.machine.operand_bytes * s.rates.traffic / s.machine.hbm
+
+
+def _matmul(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+    """Dense matmuls: FLOPs at a share of the measured ceiling, and their operands from memory."""
+    operands = cut.tokens * (stack.full + stack.split / cut.tp) + stack.weights / cut.tp
+    compute = _matmul_flops(cut, stack) / (s.machine.ceiling * s.rates.matmul)
+    return cut.passes * (compute + operands * _per_operand(s))
+
+
+def _experts(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+    """Routed experts, each GPU's share of the rows evenly over its local experts; and the router."""
+    model = s.model
+    rows = cut.tokens * model.top_k / cut.tp
+    operands = stack.routed * (rows * model.expert_width + model.experts / cut.ep * model.expert_weights)
+    compute = _expert_flops(s, cut, stack) / (s.machine.ceiling * s.rates.expert)
+    router = 2.0 * cut.stream_tokens * model.hidden * model.experts * stack.routed / s.machine.ceiling_16
+    return cut.passes * (compute + operands * _per_operand(s) + router)
+
+
+def _attention(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+    """Scores and values. Before FlashAttention the whole square is computed and goes to memory and back."""
+    fused = _score_flops(s, cut, stack) / (s.machine.ceiling_16 * s.rates.attention)
+    scores = cut.tokens * s.seq_length * s.model.heads / cut.tp * stack.layers
+    unfused = 2.0 * fused + SCORE_BYTES * scores * s.rates.scores / s.machine.hbm
+    flash = fused * (1.0 + BACKWARD_ATTENTION + cut.again_attention)
+    return (1.0 - s.unfused) * flash + s.unfused * unfused * (3.0 + cut.again_attention)
+
+
+def _memory_bound(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+    """Norms, sums, activations, rotation; rows to experts and back. Unfused attention copies its heads to the front."""
+    model = s.model
+    copied = s.unfused * (1.0 + 2.0 * model.rotary) * stack.layers * model.attention_split
+    elements = cut.stream_tokens * STREAM_ELEMENTS * model.hidden * stack.layers
+    elements = elements + cut.tokens / cut.tp * (stack.layers * model.attention_split + stack.hidden + copied)
+    rows = cut.tokens * model.top_k / cut.tp * stack.routed * (model.expert_hidden + 6.0 * model.hidden)
+    return cut.passes * 2.0 * (elements * s.rates.pointwise + rows * s.rates.routing) / s.machine.hbm
+
+
+def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+    """Rings of s·b·h a layer: two all-reduces forward and two backward, or gathers and scatters of the same volume.
+
+    A parallel residual needs one forward (GPT-NeoX). Experts are not divided by tp: their layers have attention's only.
+    Source: Korthikanti et al. 2022, section 4.2.
+    """
+    size = 2.0 * cut.tokens * s.model.hidden
+    local = np.minimum(cut.tp, s.machine.domain)
+    ring = np.where(
+        cut.sequence_parallel,
+        ring_time(s.machine, s.machine.up_gather, size, cut.tp, local),
+        ring_time(s.machine, s.machine.up_reduce, size, cut.tp, local, reduce=True),
+    )
+    plain = stack.layers - stack.routed
+    forward = 2.0 * plain * (2.0 - s.model.parallel_residual) + 2.0 * stack.routed
+    backward = 4.0 * plain + 2.0 * stack.routed
+    return np.where(cut.tp > 1, ring * (forward * (1.0 + cut.again) + backward), 0.0) * s.rates.tensor
+
+
+def _context_parallel(s: Scope, cut: _Cut, stack: _Stack, attention: Number) -> Number:
+    """The ring of keys and values: a share shows always, the rest where it outlasts half of attention."""
+    size = 2.0 * cut.tokens * s.model.kv_width / cut.tp * cut.cp
+    local = np.clip(s.machine.domain / cut.tp, 1.0, cut.cp)
+    ring = ring_time(s.machine, s.machine.up_gather, size, cut.cp, local) * stack.layers * cut.passes
+    return np.where(cut.cp > 1, s.rates.context * ring + np.maximum(ring - 0.5 * attention, 0.0), 0.0)
+
+
+def _expert_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+    """Two all-to-alls forward and two backward: what stays in the domain by link, the rest by network."""
+    machine = s.machine
+    size = 2.0 * cut.tokens * s.model.top_k / cut.tp * s.model.hidden
+    near = np.minimum(cut.ep, machine.domain)
+    inside = size * (near - 1.0) / cut.ep / (machine.link * link_share(machine.up_gather, size))
+    outside = size * (1.0 - near / cut.ep)
+    across = outside / np.maximum(machine.network * link_share(machine.out, size), 1.0)
+    one = np.where(cut.ep > 1, inside + across, 0.0)
+    return 2.0 * (2.0 + cut.again) * stack.routed * one * s.rates.expert_exchange
+
+
+def _expert_host(s: Scope, cut: _Cut) -> Number:
+    """Seconds of host work that a layer's experts add."""
+    return s.rates.host_moe + s.rates.host_expert * s.model.experts / cut.ep
+
+
+def _embedding(s: Scope, cut: _Cut) -> Number:
+    """Rows looked up, summed and given their gradients."""
+    return 18.0 * cut.stream_tokens * s.model.hidden * s.rates.pointwise / s.machine.hbm
+
+
+def _head_flops(s: Scope, cut: _Cut) -> Number:
+    return 6.0 * cut.tokens * s.model.hidden * s.model.vocab / cut.tp * (1.0 + s.model.extra_layers)
+
+
+def _logits_and_loss(s: Scope, cut: _Cut) -> Number:
+    """The output layer, in 16 bits whatever the recipe, and its softmax; again for every predicted token."""
+    logits = LOSS_BYTES * cut.tokens * s.model.vocab / cut.tp * (1.0 + s.model.extra_layers)
+    return _head_flops(s, cut) / (s.machine.ceiling_16 * s.rates.matmul) + logits * s.rates.loss / s.machine.hbm
+
+
+def _least(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+    """What no kernel measured anywhere would undercut."""
+    layers = cut.passes * (_matmul_flops(cut, stack) + _expert_flops(s, cut, stack)) / s.machine.ceiling
+    scores = _score_flops(s, cut, stack) * (1.0 + BACKWARD_ATTENTION + cut.again_attention)
+    return layers + (_head_flops(s, cut) + scores) / s.machine.ceiling_16
+
+
+def _full(value: Number, shape: tuple[int, ...]) -> FloatArray:
+    return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
+
+
+def _counts(value: Number, shape: tuple[int, ...]) -> IntArray:
+    return np.broadcast_to(np.asarray(value, dtype=np.int64), shape)
