@@ -166,9 +166,10 @@ def certify(problem: Problem, view: View, tally: Tally, best: int | None) -> Cer
 
 def _statement(problem: Problem, frameworks: list[str]) -> str:
     b = problem.batches
+    offers = "1 offer" if len(problem.offers) == 1 else f"{format_count(len(problem.offers))} offers"
     batches = f"{b.low:,} to {b.high:,} sequences" if b.high > b.low else f"of {b.high:,} sequences"
     return (
-        f"{format_count(len(problem.offers))} offers x every whole number of nodes up to"
+        f"{offers} x every whole number of nodes up to"
         f" {format_count(problem.scenario.cluster.max_gpus)} GPUs x every layout that {' or '.join(frameworks)} can run"
         f" (tp, pp, vpp, cp, ep, ZeRO, sequence parallel, recompute) x every micro-batch x every global batch"
         f" {batches} that it divides. The proof is of the optimum of this model, not of the world."
