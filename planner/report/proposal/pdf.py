@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from planner.report.proposal.model import Bullets, Explorer, Facts, Figure, Paragraph, Proposal, Section, Table
-from planner.report.proposal.svg import WIDTH, colour
+from planner.report.proposal.svg import WIDTH, colour, fitted
 from planner.units import PlannerError
 
 FONT = "Noto Sans CJK SC"
+FOOTER_WIDTH = 620.0  # of the running title, as `fitted` counts
 ZERO_WIDTH_SPACE = "\u200b"
 _LONG, _VERY_LONG = re.compile(r"[^\s/]{36,}"), re.compile(r"\S{90,}")  # the latter leaves digests whole
 
@@ -33,6 +34,7 @@ def pdf(proposal: Proposal) -> bytes:
         "language": proposal.language,
         "font": FONT,
         "name": proposal.title,
+        "running": fitted(proposal.title, FOOTER_WIDTH),
         "title": breakable(proposal.title),
         "day": [day.year, day.month, day.day],
         "date": proposal.words["ui_date"].format(date=proposal.day_text),

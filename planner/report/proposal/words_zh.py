@@ -475,6 +475,13 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         ),
         "{d}：占样本的 {s}，自身遍历 {e} 遍（GPT-NeoX 按 {i} 遍建立索引）。",
     ),
+    (
+        (
+            r"Memory binds: (?P<u>.+) of (?P<c>.+) are used; with a quarter more the same GPUs would be (?P<f>.+) faster,"
+            r" by another layout or micro-batch\."
+        ),
+        "显存起作用：已用 {u}，共 {c}；若显存多四分之一，同样的 GPU 换一种布局或微批量可快 {f}。",
+    ),
     (r"any that the framework runs in (?P<p>.+) of the memory", "框架在 {p} 的显存内可运行的任意布局"),
     (r"any that the framework runs", "框架可运行的任意布局"),
     (r"any", "任意"),
