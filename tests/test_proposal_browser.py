@@ -67,7 +67,14 @@ def driven(text: str, folder: Path, width: int) -> dict:
     path = folder / "p.html"
     drive = DRIVE.replace("TERMS", json.dumps(TERMS))
     path.write_text(text.replace("<style>", WATCH + "<style>", 1).replace("</body>", drive + "</body>"))
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile"]
+    command = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        f"--user-data-dir={folder}/profile",
+    ]
     command += ["--host-resolver-rules=MAP * ~NOTFOUND", f"--window-size={width},900", "--virtual-time-budget=4000"]
     made = subprocess.run(
         [*command, "--dump-dom", f"file://{path}"], check=True, capture_output=True, text=True, timeout=90

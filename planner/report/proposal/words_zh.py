@@ -477,8 +477,8 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         (
-            r"Memory binds: (?P<u>.+) of (?P<c>.+) are used; with a quarter more the same GPUs would be (?P<f>.+) faster,"
-            r" by another layout or micro-batch\."
+            r"Memory binds: (?P<u>.+) of (?P<c>.+) are used; with a quarter more the same GPUs would be (?P<f>.+)"
+            r" faster, by another layout or micro-batch\."
         ),
         "显存起作用：已用 {u}，共 {c}；若显存多四分之一，同样的 GPU 换一种布局或微批量可快 {f}。",
     ),
