@@ -344,3 +344,36 @@ def test_skypilot_itself_takes_the_task(tmp_path, framework, monkeypatch):
     task = sky.Task.from_yaml("task.yaml")
     (resources,) = task.resources
     assert (task.num_nodes, resources.accelerators) == (12, {"A100": 8})
+
+
+# Keys of NeoXArgsDeepspeedConfig (megatron/neox_arguments/deepspeed_args.py) that an export can hold: GPT-NeoX hands
+# them to DeepSpeed as they are, and `precision` as its block.
+DEEPSPEED_KEYS = (
+    "train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "optimizer", "fp16",
+    "zero_optimization", "gradient_clipping", "steps_per_print", "wall_clock_breakdown", "data_types",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize("model", NEOX_MODELS)
+def test_deepspeed_itself_takes_the_config(tmp_path, model, precision, monkeypatch):
+    runtime = pytest.importorskip("deepspeed.runtime.config", reason="DeepSpeed is too heavy for every test run")
+    saved = answer(model, **NEOX_MODELS[model])
+    saved = replace(saved, plan=replace(saved.plan, precision=precision))
+    written(tmp_path, saved, "neox")
+    config = yaml.safe_load((tmp_path / "run.yml").read_text())
+    handed = {key: config[key] for key in DEEPSPEED_KEYS if key in config}
+    if config["precision"] == "bfloat16":
+        handed["bf16"] = {"enabled": True}
+    layout = saved.plan.layout
+    monkeypatch.setattr(runtime.dist, "get_rank", lambda: 0)
+    monkeypatch.setattr(runtime.dist, "get_world_size", lambda: layout.dp)
+    taken = runtime.DeepSpeedConfig(handed)
+    assert taken.train_batch_size == saved.plan.global_batch
+    assert (taken.train_micro_batch_size_per_gpu, taken.gradient_accumulation_steps) == (
+        layout.micro_batch,
+        layout.grad_accum,
+    )
+    assert taken.zero_optimization_stage == layout.zero_stage
+    with pytest.raises(AssertionError, match="train_batch_size"):  # the check is a real one
+        runtime.DeepSpeedConfig({**handed, "train_batch_size": saved.plan.global_batch + 1})
