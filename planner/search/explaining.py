@@ -21,6 +21,7 @@ from planner.search.optimum import asked, provenance_of, scenario_goal, simplest
 from planner.search.plans import fastest_of, make_plan
 from planner.search.problem import Problem, build
 from planner.search.whatif import best_value, break_even_speed, value_at
+from planner.search.whynot import parse, pinned
 from planner.search.whynot import why_not as answer_why_not
 from planner.units import format_count, format_duration, format_number, format_percent, format_usd
 
@@ -42,7 +43,14 @@ def explain(
     ----------
     why_not : alternatives to account for, each as "key=value,..." (`planner.search.whynot.KEYS`)
     offers : plan with these instead of the catalog's eligible ones
+
+    Raises
+    ------
+    PlannerError
+        If `why_not` names what is no key, or no value of it.
     """
+    for text in why_not:
+        pinned(scenario, parse(text))  # what makes no sense is said before anything is searched
     problem = build(scenario, catalog, calibration, offers)
     view, best, certificate = solve(problem)
     plan = None if best is None else _plan(problem, view, best)

@@ -40,7 +40,7 @@ def why_not(problem: Problem, text: str, best: float | None) -> WhyNot:
         If the text names a key that is not known, or a number is none.
     """
     wanted = parse(text)
-    scenario = _pinned(problem.scenario, wanted)
+    scenario = pinned(problem.scenario, wanted)
     inside = problem if scenario == problem.scenario else problem.of(scenario)
     goal = _goal(inside, scenario, wanted)
     if goal is None:
@@ -63,8 +63,8 @@ def parse(text: str) -> dict[str, str]:
     return out
 
 
-def _pinned(scenario: Scenario, wanted: Mapping[str, str]) -> Scenario:
-    """The scenario with what was asked of layout, batch and framework pinned."""
+def pinned(scenario: Scenario, wanted: Mapping[str, str]) -> Scenario:
+    """The scenario with what was asked of layout, batch and framework pinned. Raises PlannerError as `why_not`."""
     layout, training = scenario.layout, scenario.training
     for key in OF_LAYOUTS:
         if key in wanted:
