@@ -46,6 +46,9 @@ def one_sentence(text: str) -> bool:
         (["optimize", "scenarios/neox20b.yaml", "--date", "soon"], "--date"),
         (["iterations", "--samples"], "--samples"),
         (["schema", "extra"], "extra"),
+        (["validate", "no/such.csv"], "no/such.csv"),
+        (["optimize", "scenarios/neox20b.yaml", "--catalog", "no/such"], "'--catalog'"),
+        (["export", "scenarios/neox20b.yaml", "--to", "neox", "-o", "out"], "neox20b.yaml: not a saved optimization"),
     ],
 )
 def test_a_wrong_command_line_is_exit_2_and_one_sentence(planner, arguments, said):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_plan_json import OFFER, OPTIMIZATION, PLAN
 
-from planner.plan import Change, EpochSchedule, Infeasible, Optimization, Reliability
+from planner.plan import Alternative, Change, EpochSchedule, Infeasible, Optimization, Quantiles, Reliability
 from planner.report import figures, layout
 from planner.report.terminal import optimization_table
 
@@ -64,6 +64,31 @@ def test_a_plan_says_what_to_order_when_it_ends_and_what_it_costs():
     assert re.search(r"training\.precision +bf16", text)
 
 
+def test_a_price_of_over_a_month_is_said_and_one_of_over_three_months_marks_the_plan():
+    young, old, stale = (
+        " ".join(optimization_table(OPTIMIZATION, today=day).split())
+        for day in (date(2026, 10, 20), TODAY, date(2026, 12, 31))
+    )
+    assert "check it before you decide" not in young
+    assert "24 to 54 days old (check it before you decide)" in old
+    assert "over 90 days old" not in young + old
+    assert stale.index("Its price may be over 90 days old: ask for a new quote") < stale.index("Time and cost")
+
+
+def test_plans_under_one_another_are_in_the_unit_of_the_longest():
+    quick = replace(PLAN, time_s=Quantiles(9e4, 1e5, 1.1e5))
+    ends = replace(INFEASIBLE.infeasibility, fastest=quick)
+    text = table(replace(INFEASIBLE, infeasibility=ends))
+    assert re.search(r"fastest .* 1\.16 ", text)
+    assert re.search(r"cheapest .* 11\.6 ", text)
+
+
+def test_a_long_layout_leaves_the_reasons_on_one_line():
+    layout_ = replace(PLAN.layout, vpp=17, cp=4, ep=8, recompute="selective", dp=256)
+    answer = replace(OPTIMIZATION, alternatives=(Alternative("other cloud", replace(PLAN, layout=layout_)),))
+    assert "  other cloud " in table(answer, width=120)
+
+
 def test_an_infeasible_answer_says_what_would_have_to_give():
     text = table(INFEASIBLE)
     assert text.startswith("Infeasible: no plan meets what was asked (14 days, each with 80 % confidence).")
@@ -100,7 +125,7 @@ def test_interruptions_say_how_often_what_is_saved_and_what_reserve_that_takes()
     text = " ".join(table(replace(OPTIMIZATION, plan=replace(PLAN, reliability=reliability))).split())
     assert "0.58 in the run, one in 21.5 days" in text
     assert "every 2.74 hours (648 iterations)" in text
-    assert "36.9 hours and 9,590 USD between p50 and p90 (92.6 % step time, 7.4 % failures)" in text
+    assert "1.54 days and 9.59 k USD between p50 and p90 (92.6 % step time, 7.4 % failures)" in text
 
 
 def test_a_long_schedule_is_shortened_in_its_middle():

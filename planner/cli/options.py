@@ -20,7 +20,12 @@ Set = Annotated[
 Catalog = Annotated[
     list[Path] | None,
     typer.Option(
-        "--catalog", metavar="DIR", help="A catalog laid over the shipped one; repeatable.", envvar="PLANNER_CATALOG"
+        "--catalog",
+        metavar="DIR",
+        help="A catalog laid over the shipped one; repeatable.",
+        envvar="PLANNER_CATALOG",
+        exists=True,
+        file_okay=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]

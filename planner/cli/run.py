@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -52,6 +53,9 @@ def _ended(error: Exception) -> int:
         return INTERRUPTED
     if os.environ.get("PLANNER_DEBUG"):
         raise error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        complain(f"the answer could not be written: {error.strerror}")
+        return OUR_FAULT
     reason = " ".join(str(error).split())
     complain(
         f"a fault of planner's, not of your input ({type(error).__name__}: {reason}); "

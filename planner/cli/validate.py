@@ -13,7 +13,10 @@ from planner.cli.output import deliver, say, width, working
 
 
 def validate(
-    rows: Annotated[list[Path], typer.Argument(metavar="ROWS.csv...", help="Tables as in catalogs/measured.")],
+    rows: Annotated[
+        list[Path],
+        typer.Argument(metavar="ROWS.csv...", help="Tables as in catalogs/measured.", exists=True, dir_okay=False),
+    ],
     leave_out: Annotated[
         str,
         typer.Option(

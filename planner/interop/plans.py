@@ -20,7 +20,11 @@ def read_plan(path: Path) -> Optimization:
     PlannerError
         If it cannot be read, is no such document, or holds no plan.
     """
-    answer = Optimization.from_json(read_text(path, MAX_PLAN_BYTES))
+    text = read_text(path, MAX_PLAN_BYTES)
+    try:
+        answer = Optimization.from_json(text)
+    except PlannerError as error:
+        raise PlannerError(f"{path}: {error}; `planner optimize SCENARIO -o FILE` saves one") from error
     if answer.plan is None:
         raise PlannerError(f"{path} holds no plan: nothing met its budgets; plan again with others first.")
     return answer

@@ -14,6 +14,7 @@ from planner.units import PlannerError, did_you_mean, format_number
 from planner.workload.zoo import load_model, model_names
 
 Row = Mapping[str, Any]
+WIDE = 110  # columns from which a price's cloud, instance, region and terms have a column each
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Listing:
     rows: Callable[[Catalog], Iterable[Row]]
     shown: Mapping[str, str]
     flexible: str
+    joined: tuple[str, ...] = ()  # columns that share one on a narrow page
 
 
 def _accelerators(catalog: Catalog) -> Iterable[Row]:
@@ -125,6 +127,7 @@ KINDS: Mapping[str, Listing] = {
             "quality": "quality",
         },
         "instance",
+        joined=("cloud", "instance", "region", "pricing"),
     ),
     "models": Listing(
         _models,
@@ -160,16 +163,24 @@ def listed(catalog: Catalog, kind: str, *, gpu: str | None = None, cloud: str | 
 
 
 def listing_table(kind: str, rows: Sequence[Row], width: int) -> str:
-    """The columns that people see; one that says the same everywhere is left out."""
+    """The columns that people see; one that says the same everywhere is left out, and narrow pages join some."""
+    listing = KINDS[kind]
     headings = {
         name: heading
-        for name, heading in KINDS[kind].shown.items()
+        for name, heading in listing.shown.items()
         if name == "id" or len(rows) < 2 or len({row.get(name) for row in rows}) > 1
     }
+    flexible_name = listing.flexible
+    joined = [name for name in headings if name in listing.joined]
+    if width < WIDE and len(joined) > 2:
+        rows = [{**row, "offer": " ".join(_cell(row.get(name)) for name in joined)} for row in rows]
+        headings = {("offer" if name == joined[0] else name): heading for name, heading in headings.items()}
+        headings = {name: heading for name, heading in headings.items() if name not in joined}
+        headings["offer"] = flexible_name = "offer"
     cells = [[*headings.values()], *([_cell(row.get(name)) for name in headings] for row in rows)]
     align = "".join("r" if any(isinstance(row.get(name), int | float) for row in rows) else "l" for name in headings)
     names = list(headings)
-    flexible = names.index(KINDS[kind].flexible) if KINDS[kind].flexible in names else None
+    flexible = names.index(flexible_name) if flexible_name in names else None
     return "\n".join(columns(cells, align, Page(width), flexible=flexible)) + "\n"
 
 

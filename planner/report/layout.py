@@ -82,7 +82,13 @@ def bullets(texts: Iterable[str], page: Page, style: str = "") -> list[str]:
 
 
 def columns(
-    rows: Sequence[Sequence[str]], align: str, page: Page, *, header: bool = True, flexible: int | None = None
+    rows: Sequence[Sequence[str]],
+    align: str,
+    page: Page,
+    *,
+    header: bool = True,
+    flexible: int | None = None,
+    least: int = 8,
 ) -> list[str]:
     """Rows as aligned columns, two spaces apart and two from the edge.
 
@@ -94,6 +100,8 @@ def columns(
         `l` or `r` a column.
     flexible : int, optional
         The column that is wrapped into what the others leave.
+    least : int
+        What the flexible column keeps; if that is not enough, the widest ones give way.
     """
     cells = [[clean(cell) for cell in row] for row in rows]
     if header:  # a long heading is wrapped at its spaces, so that what stands in a column decides how wide it is
@@ -101,7 +109,7 @@ def columns(
         natural = [max([words[i], *(display_width(row[i]) for row in cells[1:])]) for i in range(len(align))]
     else:
         natural = [max(display_width(row[i]) for row in cells) for i in range(len(align))]
-    widths = _fitted(natural, page.width - 2 * len(align), flexible)
+    widths = _fitted(natural, page.width - 2 * len(align), flexible, least)
     out: list[str] = []
     for number, row in enumerate(cells):
         wrapped = [wrap(cell, widths[i]) for i, cell in enumerate(row)]
@@ -112,11 +120,13 @@ def columns(
     return out
 
 
-def _fitted(natural: Sequence[int], room: int, flexible: int | None) -> list[int]:
-    """Column widths that fit: the flexible column gives way first, down to eight, then whichever is widest."""
+def _fitted(natural: Sequence[int], room: int, flexible: int | None, least: int) -> list[int]:
+    """Column widths that fit: the flexible column gives way first, down to `least`, then whichever is widest."""
     widths = list(natural)
     if flexible is not None:
-        widths[flexible] = max(min(8, natural[flexible]), min(natural[flexible], room - sum(widths) + widths[flexible]))
+        widths[flexible] = max(
+            min(least, natural[flexible]), min(natural[flexible], room - sum(widths) + widths[flexible])
+        )
     while sum(widths) > room and max(widths) > 1:
         widths[widths.index(max(widths))] -= 1
     return widths

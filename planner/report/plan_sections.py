@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+from planner.catalog.ages import MARK_AFTER_DAYS, price_age
 from planner.plan import EpochSchedule, Goal, OfferRef, Optimization, Plan, Quantiles, Reliability
 from planner.report.figures import Scale, age, chance, money_scale, money_text, time_scale, time_text
 from planner.report.layout import Page, columns, hanging, wrap
@@ -19,7 +20,7 @@ def decision(plan: Plan, answer: Optimization, today: date, page: Page) -> list[
         ("Cluster", _cluster(plan, today, page)),
         ("Run", _run(plan, page)),
         ("Schedule", _schedule(plan, answer.goal, page)),
-        ("Interruptions", [] if plan.reliability is None else _reliability(plan.reliability, page)),
+        ("Interruptions", [] if plan.reliability is None else _reliability(plan, plan.reliability, page)),
     ]
 
 
@@ -40,8 +41,8 @@ def limits(goal: Goal) -> list[str]:
     return found
 
 
-def headline(plan: Plan, answer: Optimization, page: Page) -> list[str]:
-    """The plan in one sentence, and what it was chosen for in another."""
+def headline(plan: Plan, answer: Optimization, today: date, page: Page) -> list[str]:
+    """The plan in one sentence, what it was chosen for in another, and a mark where its price may be stale."""
     epochs = "" if plan.epochs is None else f", {format_number(plan.epochs)} epoch{'' if plan.epochs == 1 else 's'}"
     where = f"{'of' if plan.offer.pricing == 'owned' else 'at'} {place(plan.offer)}"
     text = (
@@ -52,6 +53,9 @@ def headline(plan: Plan, answer: Optimization, page: Page) -> list[str]:
     out = [page.heading(line) for line in wrap(text, page.width)]
     if answer.goal is not None:
         out += wrap(_chosen(answer.goal), page.width)
+    if price_age(plan.offer, today).level == "stale":
+        mark = f"Its price may be over {MARK_AFTER_DAYS} days old: ask for a new quote before you order."
+        out += [page.styled(line, "warn") for line in wrap(mark, page.width)]
     return out
 
 
@@ -111,6 +115,7 @@ def _cluster(plan: Plan, today: date, page: Page) -> list[str]:
         price += f", zones from {' to '.join(map(format_usd, offer.usd_per_gpu_hour_range))}"
     if offer.as_of or offer.as_of_latest:
         price += f", as of {offer.as_of or offer.as_of_latest}, {age(offer, today)}"
+        price += " (check it before you decide)" if price_age(offer, today).level == "old" else ""
     if offer.source:
         price += f"; {offer.source}" + (f", quality {offer.quality}" if offer.quality else "")
     lines = hanging("offer", offer.id, page) + hanging("machines", shape, page) + hanging("price", price, page)
@@ -176,7 +181,7 @@ def _epoch(part: EpochSchedule, scale: Scale, start: date | None) -> tuple[str, 
     return str(part.epoch), span, scale.text(part.start_s), scale.text(part.finish_s)
 
 
-def _reliability(found: Reliability, page: Page) -> list[str]:
+def _reliability(plan: Plan, found: Reliability, page: Page) -> list[str]:
     if found.mean_time_between_s is None:
         return hanging("expected", "none", page)
     expected = f"{format_number(found.interruptions, 2)} in the run, one in {time_text(found.mean_time_between_s)}; "
@@ -194,5 +199,6 @@ def _reliability(found: Reliability, page: Page) -> list[str]:
         for name, share in sorted(found.reserve_by_cause.items(), key=lambda cause: (-cause[1], cause[0]))
         if share > 0
     )
-    reserve = f"{time_text(found.reserve_s)} and {money_text(found.reserve_usd)} between p50 and p90"
+    time, cost = time_scale(plan.time_s.p50), money_scale(plan.cost_usd.p50)
+    reserve = f"{time.text(found.reserve_s)} and {cost.text(found.reserve_usd)} between p50 and p90"
     return lines + hanging("reserve", reserve + (f" ({causes})" if causes else ""), page)

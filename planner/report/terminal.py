@@ -15,6 +15,7 @@ from planner.units import format_count, format_number
 
 Section = tuple[str, list[str]]
 WIDE = 110  # columns from which tables of plans also show batch and layout
+LABEL = 16  # columns that the reason for an alternative keeps; then layouts wrap
 
 
 def optimization_table(answer: Optimization, *, today: date, width: int = 80, colour: bool = False) -> str:
@@ -32,7 +33,7 @@ def optimization_table(answer: Optimization, *, today: date, width: int = 80, co
     """
     page = Page(width, colour)
     if answer.plan is not None:
-        opening = plan_sections.headline(answer.plan, answer, page)
+        opening = plan_sections.headline(answer.plan, answer, today, page)
         decision = plan_sections.decision(answer.plan, answer, today, page)
         evidence = evidence_sections(answer.plan, page)
     else:
@@ -86,10 +87,11 @@ def _alternatives(answer: Optimization, page: Page) -> list[str]:
 
 
 def _in_short(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
-    """Plans under one another, in the units of the first (p50); a wide page has room for batch and layout."""
+    """Plans under one another, in the units of the largest (p50); a wide page has room for batch and layout."""
     if not plans:
         return []
-    time, cost = time_scale(plans[0][1].time_s.p50), money_scale(plans[0][1].cost_usd.p50)
+    time = time_scale(max(plan.time_s.p50 for _, plan in plans))
+    cost = money_scale(max(plan.cost_usd.p50 for _, plan in plans))
     rows = [["", "cluster", time.unit, cost.unit, "chance", "batch", "layout"]]
     rows += [
         [
@@ -106,7 +108,8 @@ def _in_short(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
     kept = [0, 1, 2, 3]
     kept += [4] if any(row[4] for row in rows[1:]) else []
     kept += [5, 6] if page.width >= WIDE else []
-    return columns([[row[i] for i in kept] for row in rows], "".join("llrrrrl"[i] for i in kept), page, flexible=0)
+    align = "".join("llrrrrl"[i] for i in kept)
+    return columns([[row[i] for i in kept] for row in rows], align, page, flexible=0, least=LABEL)
 
 
 def _defaults(answer: Optimization, page: Page) -> list[str]:
