@@ -71,15 +71,19 @@ def optimize(scenario: Scenario, overlays: Sequence[Path] = (), *, exhaustive: b
     return replace(answer, trained=trained_of(scenario))
 
 
-def frontier(scenario: Scenario, overlays: Sequence[Path] = (), *, everything: bool = False) -> Frontier:
+def frontier(
+    scenario: Scenario, overlays: Sequence[Path] = (), *, everything: bool = False, gpus: bool = False
+) -> Frontier:
     """Every plan of `scenario` that no other beats in both time and cost (p50), fastest first.
 
-    `everything` adds those outside the budgets; their `within_budget` is False.
+    `everything` adds those outside the budgets; their `within_budget` is False. With `gpus` fewer GPUs are better too,
+    so that no plan returned is beaten in all three.
     """
     from planner import search
 
     catalog, calibration = load_facts(overlays)
-    return search.frontier(scenario, catalog, calibration, everything=everything)
+    found = search.frontier(scenario, catalog, calibration, everything=everything, gpus=gpus)
+    return replace(found, axes=("time", "cost", "gpus")) if gpus else found
 
 
 def compare(

@@ -331,7 +331,7 @@ class Optimization(_Document):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frontier(_Document):
-    """The answer of `planner frontier`: every non-dominated (time, cost) plan by p50, fastest first."""
+    """The answer of `planner frontier`: every plan that no other beats on all of `axes` by p50, fastest first."""
 
     schema_version: int = SCHEMA_VERSION
     status: str  # optimal | infeasible
@@ -341,6 +341,7 @@ class Frontier(_Document):
     warnings: tuple[str, ...]
     provenance: Provenance
     goal: Goal | None = None
+    axes: tuple[str, ...] = ("time", "cost")  # and "gpus", where fewer were asked to be better
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ import pytest
 from test_plan_json import COMPARISON, FRONTIER, OFFER, PLAN
 
 from planner.plan import Goal, Quantiles
-from planner.report.charts import best_of, frontier_chart
 from planner.report.comparison import comparison_table
 from planner.report.frontier import frontier_csv, frontier_table
+from planner.report.frontier_chart import frontier_chart
+from planner.report.frontier_scene import best_of
 from planner.report.layout import display_width
 from planner.units import PlannerError
 
@@ -37,13 +38,13 @@ def test_a_frontier_shows_time_against_cost_and_what_is_over_the_budgets():
     text = frontier_table(TWO, 120)
     assert "2 plans that no other beats in both time and cost" in text
     assert "11.6   65.0  96 × h100-sxm5-80gb, lambda" in text
-    assert [line.split()[-1] for line in text.splitlines() if "a100" in line] == ["over"]
+    assert [line.split()[-1] for line in text.splitlines() if "64 × a100" in line] == ["over"]
 
 
 def test_a_long_frontier_is_shown_by_plans_spread_over_it():
     many = tuple(replace(PLAN, gpus=8 * n) for n in range(100, 0, -1))
     text = frontier_table(replace(FRONTIER, plans=many), 120)
-    shown = [line for line in text.splitlines() if "h100" in line]
+    shown = [line for line in text.splitlines() if "× h100" in line]
     assert "800 ×" in shown[0]
     assert "  8 ×" in shown[-1]
     assert f"{len(shown)} of 100 are shown" in text

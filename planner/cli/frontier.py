@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.options import Catalog, Json, Output, Quiet, ScenarioFile, Set
-from planner.cli.output import colour, deliver, say, width, working
+from planner.cli.output import colour, deliver, plain, say, width, working
 
 
 def frontier(
@@ -16,6 +16,9 @@ def frontier(
     set_: Set = None,
     catalog: Catalog = None,
     everything: Annotated[bool, typer.Option("--all", help="Also the plans outside the budgets.")] = False,
+    gpus: Annotated[
+        bool, typer.Option("--gpus", help="Fewer GPUs are better too: a third axis beside time and cost.")
+    ] = False,
     chart: Annotated[
         Path | None, typer.Option("--chart", metavar="FILE", help="Draw it into FILE: .svg, .png or .html.")
     ] = None,
@@ -25,7 +28,8 @@ def frontier(
 ) -> None:
     """Show every plan within the budgets that no other beats in both time and cost (p50). Needs no budget.
 
-    -o FILE.csv saves a table, any other name the JSON document.
+    -o FILE.csv saves a table, any other name the JSON document. --chart FILE.html is a page to explore: plans to point
+    at, filters, axes to choose.
 
     Exit code 3: nothing is feasible.
 
@@ -38,14 +42,14 @@ def frontier(
     from planner.report.frontier import frontier_csv, frontier_table
 
     if chart is not None:
-        from planner.report.charts import chart_kind, frontier_chart
+        from planner.report.charts import chart_kind
 
         chart_kind(chart)  # a wrong name is told before the search, not after it
     overlays = overlay_dirs(catalog or ())
     asked = api.load_scenario(scenario, set_ or (), overlays)
     with working("searching", quiet=quiet):
-        found = api.frontier(asked, overlays, everything=everything)
-    table = "" if as_json or quiet else frontier_table(found, width(), colour())
+        found = api.frontier(asked, overlays, everything=everything, gpus=gpus)
+    table = "" if as_json or quiet else frontier_table(found, width(), colour(), plain=plain())
     document = found.to_json()
     if output is not None and output.suffix.lower() == ".csv":
         write_atomically(output, frontier_csv(found))
@@ -53,6 +57,8 @@ def frontier(
         output = None
     deliver(document, table, as_json=as_json, output=output, quiet=quiet)
     if chart is not None:
+        from planner.report.frontier_chart import frontier_chart
+
         frontier_chart(found, chart)
         say(f"drawn into {chart}", quiet=quiet)
     if found.status != "optimal":

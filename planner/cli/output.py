@@ -110,6 +110,15 @@ def colour(stream: TextIO | None = None) -> bool:
     return target.isatty()
 
 
+def plain() -> bool:
+    """Whether standard output cannot show more than ASCII."""
+    try:
+        "●⣿╎".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return True
+    return os.environ.get("TERM") == "dumb"
+
+
 def close_standard_output() -> None:
     """Point standard output at nothing, so that the interpreter's last flush does not fail on a closed pipe."""
     nothing = os.open(os.devnull, os.O_WRONLY)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.files import write_atomically
-from planner.plan import Comparison, Frontier, Goal, Plan, Quantiles
+from planner.plan import Comparison, Goal, Plan, Quantiles
 from planner.report.figures import Scale, money_scale, time_scale
 from planner.risk.replay import Replay, cost_of
 from planner.units import PlannerError
@@ -19,7 +19,6 @@ from planner.units import PlannerError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DECADE = 10.0  # a wider range than this is drawn on a log axis
 KINDS = ("svg", "png", "html")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # told apart by everybody
 
@@ -40,25 +39,6 @@ def chart_kind(path: Path) -> str:
     if kind not in KINDS:
         raise PlannerError(f"--chart {path}: a chart is a file ending in {', '.join('.' + kind for kind in KINDS)}")
     return kind
-
-
-def frontier_chart(frontier: Frontier, path: Path) -> None:
-    """Draw time against cost of a frontier's plans into `path`, one colour a GPU, the budgets as lines.
-
-    Raises
-    ------
-    PlannerError
-        If matplotlib is not there or the file cannot be written.
-    """
-    kind = chart_kind(path)
-    figure = _figure()
-    axes = figure.add_subplot()
-    if frontier.plans:
-        _points(axes, frontier)
-    axes.set_title(f"{frontier.provenance.scenario}: plans that no other beats", loc="left")
-    axes.grid(color="#dddddd", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, path, kind, frontier.provenance.scenario)
 
 
 def comparison_chart(comparison: Comparison, path: Path) -> None:
@@ -139,56 +119,6 @@ def _ranges(axes: Any, labels: Sequence[str], values: Sequence[Quantiles], scale
     axes.set_xlabel(f"{name}, {scale.unit} (p50, p10 to p90)")
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-_AIM = {"time": "time", "usd_per_day": "cost and days"}
-
-
-def best_of(frontier: Frontier) -> Plan | None:
-    """The plan that `optimize` would choose of these: of least objective within the budgets."""
-    goal = frontier.goal
-    plans = [plan for plan in frontier.plans if plan.within_budget is not False]
-    if goal is None or not plans:
-        return None
-    day = {"time": 0.0, "cost": 0.0}.get(goal.objective, goal.usd_per_day or 0.0)
-    if goal.objective == "time":
-        return min(plans, key=lambda plan: plan.time_s.p50)
-    return min(plans, key=lambda plan: plan.cost_usd.p50 + day * plan.time_s.p50 / 86400)
-
-
-def _points(axes: Any, frontier: Frontier) -> None:
-    plans = frontier.plans
-    time = time_scale(max(plan.time_s.p50 for plan in plans))
-    cost = money_scale(max(plan.cost_usd.p50 for plan in plans))
-    for number, gpu in enumerate(sorted({plan.offer.gpu for plan in plans})):
-        mine = [plan for plan in plans if plan.offer.gpu == gpu]
-        colour = _COLOURS[number % len(_COLOURS)]
-        x, y = _values(mine, time.size, cost.size)
-        axes.scatter(x, y, color=colour, label=gpu, zorder=3)
-    chosen = best_of(frontier)
-    if chosen is not None:
-        x, y = _values([chosen], time.size, cost.size)
-        aim = _AIM.get(frontier.goal.objective if frontier.goal else "", "cost")
-        label = f"{chosen.gpus} GPUs, the plan of least {aim}"
-        axes.scatter(x, y, s=160, facecolors="none", edgecolors="#000000", zorder=4, label=label)
-    x, y = _values(plans, time.size, cost.size)
-    axes.step(x, y, where="post", color="#999999", linewidth=0.8, zorder=2)
-    goal = frontier.goal
-    if goal is not None and goal.time_s is not None:
-        axes.axvline(goal.time_s / time.size, **_BUDGET, label="budget")
-    if goal is not None and goal.cost_usd is not None:
-        axes.axhline(goal.cost_usd / cost.size, **_BUDGET, label=None if goal.time_s is not None else "budget")
-    if max(plan.time_s.p50 for plan in plans) > DECADE * min(plan.time_s.p50 for plan in plans):
-        axes.set_xscale("log")
-    if max(plan.cost_usd.p50 for plan in plans) > DECADE * min(plan.cost_usd.p50 for plan in plans):
-        axes.set_yscale("log")
-    axes.set_xlabel(f"time, {time.unit} (p50)")
-    axes.set_ylabel(f"cost, {cost.unit} (p50)")
-    axes.legend(frameon=False)
-
-
-def _values(plans: Sequence[Plan], time: float, cost: float) -> tuple[list[float], list[float]]:
-    return [plan.time_s.p50 / time for plan in plans], [plan.cost_usd.p50 / cost for plan in plans]
 
 
 def _figure(height: float = 5.0) -> Figure:

@@ -7,8 +7,12 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 
+import numpy as np
+
 from planner.plan import Frontier, Layout, Plan
 from planner.report.figures import chance, money_scale, time_scale
+from planner.report.frontier_plot import frontier_plot
+from planner.report.frontier_scene import best_of
 from planner.report.layout import Page, bullets, columns, wrap
 from planner.report.plan_sections import place
 from planner.units import format_count
@@ -36,7 +40,7 @@ CSV_COLUMNS: tuple[tuple[str, Callable[[Plan], object]], ...] = (
     ("p_within_cost", lambda plan: plan.p_within_cost),
     ("within_budget", lambda plan: plan.within_budget),
 )
-MOST_ROWS = 24  # a screen
+MOST_ROWS = 16  # with the drawing, what a person reads
 WIDE = 100  # columns from which a table of plans also shows their layouts
 
 
@@ -50,17 +54,25 @@ def layout_words(layout: Layout) -> str:
     return " ".join([*parts, f"mb{layout.micro_batch}"])
 
 
-def frontier_table(frontier: Frontier, width: int = 80, colour: bool = False) -> str:
-    """The plans that no other beats in both time and cost, fastest first, ending in a newline."""
+def axes_words(frontier: Frontier) -> str:
+    """What the plans are not beaten in."""
+    return "time, cost and GPUs" if "gpus" in frontier.axes else "both time and cost"
+
+
+def frontier_table(frontier: Frontier, width: int = 80, colour: bool = False, *, plain: bool = False) -> str:
+    """The plans that no other beats, drawn and fastest first; ends in a newline. `plain`: the drawing in ASCII."""
     page = Page(width, colour)
     name = frontier.provenance.scenario
     if not frontier.plans:
         return "\n".join(wrap(f"{name}: nothing is feasible.", width)) + "\n"
     count = f"{len(frontier.plans)} plan{'' if len(frontier.plans) == 1 else 's'}"
-    title = f"{name}: {count} that no other beats in both time and cost (p50)"
+    title = f"{name}: {count} that no other beats in {axes_words(frontier)} (p50)"
     lines = [*map(page.heading, wrap(title, width)), ""]
-    shown = spread_out(frontier.plans, MOST_ROWS)
-    lines += plans_table([("", plan) for plan in shown], page)
+    drawing = frontier_plot(frontier, page, plain=plain)
+    lines += [*drawing, ""] if drawing else []
+    best = best_of(frontier)
+    shown = spread_out(frontier.plans, MOST_ROWS, best)
+    lines += plans_table([("chosen" if plan is best else "", plan) for plan in shown], page)
     if len(shown) < len(frontier.plans):
         lines += ["", *bullets([f"{len(shown)} of {len(frontier.plans)} are shown; --json and -o have them all"], page)]
     if any(plan.within_budget is False for plan in frontier.plans):
@@ -78,11 +90,25 @@ def frontier_csv(frontier: Frontier) -> str:
     return buffer.getvalue()
 
 
-def spread_out(plans: Sequence[Plan], most: int) -> list[Plan]:
-    """At most `most` of the plans: both ends, and between them evenly spaced ones."""
+def spread_out(plans: Sequence[Plan], most: int, kept: Plan | None = None) -> list[Plan]:
+    """At most `most` of the plans, the two ends and `kept` among them: those that differ most from one another.
+
+    How far two plans are apart is the sum of the logarithms of their ratios in time and in cost; time and time again
+    the plan furthest from all that were taken is taken next. The order stays.
+    """
     if len(plans) <= most:
         return list(plans)
-    return [plans[round(i * (len(plans) - 1) / (most - 1))] for i in range(most)]
+    place = np.log([[plan.time_s.p50, plan.cost_usd.p50] for plan in plans])
+    taken = [0, len(plans) - 1]
+    taken += [i for i, plan in enumerate(plans) if plan is kept and i not in taken]
+    apart = np.min([np.abs(place - place[i]).sum(axis=1) for i in taken], axis=0)
+    apart[taken] = -1.0
+    while len(taken) < most:
+        furthest = int(np.argmax(apart))
+        taken.append(furthest)
+        apart = np.minimum(apart, np.abs(place - place[furthest]).sum(axis=1))
+        apart[taken] = -1.0
+    return [plans[i] for i in sorted(taken)]
 
 
 def plans_table(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
