@@ -9,7 +9,7 @@ import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
-from planner.performance.residual import LENGTHS
+from planner.performance.residual import LENGTHS, Place
 from planner.performance.stacks import MEASURED_RELEASES, NEOX, place_of
 
 NEAR_USER = 0.03  # log spread at a point that the user measured
@@ -17,6 +17,9 @@ NEAR_USER = 0.03  # log spread at a point that the user measured
 # kernels are known: errors of whole sources left out were about twice that before the priors knew theirs.
 BORROWED_STACK = 0.10  # a framework that borrows another's measurements
 STRANGE_STACK = 0.12
+STRANGE_PAIRING = (
+    0.10  # stack, chip, format and kind of model never met in one run: about what leaving out a source adds
+)
 STRANGE_GPU = 0.06  # its family was measured
 STRANGE_FAMILY = 0.25
 
@@ -83,7 +86,14 @@ def _strangeness(setting: Setting, stack: str, calibration: Calibration) -> floa
     if f"matmul[gpu={part.id}]" not in calibration.values:
         seen = any(name.startswith(f"matmul[family={part.family},") for name in calibration.values)
         total = float(np.hypot(total, STRANGE_GPU if seen else STRANGE_FAMILY))
+    if stack in calibration.stacks and _pairing(place_of(setting)) not in map(_pairing, calibration.field.places):
+        total = float(np.hypot(total, STRANGE_PAIRING))
     return total
+
+
+def _pairing(place: Place) -> tuple[str, str, str, str]:
+    """What must have been measured together for a stack to be known; an accelerator's sizes of memory are one chip."""
+    return place.stack, place.kind, place.format, place.gpu.split("-")[0]
 
 
 def _distance(
