@@ -87,16 +87,21 @@ def frontier(
 
 
 def compare(
-    sides: Sequence[Scenario | Optimization], overlays: Sequence[Path] = (), *, by: str | None = None
+    sides: Sequence[Scenario | Optimization],
+    overlays: Sequence[Path] = (),
+    *,
+    by: str | None = None,
+    labels: Sequence[str] | None = None,
 ) -> Comparison:
     """The best plans of scenarios and saved answers side by side, and why they differ.
 
-    `by` (offer, gpu, cloud, gpus) compares the options of one scenario instead.
+    `by` (offer, gpu, cloud, gpus) compares the options of one scenario instead. `labels` is what to call the sides;
+    else the scenarios' names.
     """
     from planner import search
 
     catalog, calibration = load_facts(overlays)
-    return search.compare(sides, catalog, calibration, by=by)
+    return search.compare(sides, catalog, calibration, by=by, labels=labels)
 
 
 def explain(scenario: Scenario, overlays: Sequence[Path] = (), *, why_not: Sequence[str] = ()) -> Explanation:

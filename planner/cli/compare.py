@@ -43,20 +43,33 @@ def compare(
     from planner.report.comparison import comparison_table
 
     if chart is not None:
-        from planner.report.charts import chart_kind, comparison_chart
+        from planner.report.charts import chart_kind
 
         chart_kind(chart)
     overlays = overlay_dirs(catalog or ())
     sides = [_side(path, set_ or (), overlays) for path in files]
     with working("searching", quiet=quiet):
-        found = api.compare(sides, overlays, by=by)
+        found = api.compare(sides, overlays, by=by, labels=_labels(files, sides))
     table = "" if as_json or quiet else comparison_table(found, width(), colour())
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
     if chart is not None:
+        from planner.report.comparison_chart import comparison_chart
+
         comparison_chart(found, chart)
         say(f"drawn into {chart}", quiet=quiet)
     if all(side.plan is None for side in found.sides):
         raise typer.Exit(INFEASIBLE)
+
+
+def _labels(files: Sequence[Path], sides: Sequence[Scenario | Optimization]) -> list[str] | None:
+    """The files' names where scenarios share theirs, as the plans of two dates do; None: the scenarios' names do."""
+    names = [side.name if hasattr(side, "name") else side.provenance.scenario for side in sides]
+    if len(set(names)) == len(names):
+        return None
+    for called in ([file.stem for file in files], [file.name for file in files], [str(file) for file in files]):
+        if len(set(called)) == len(called):
+            return called
+    return None
 
 
 def _side(path: Path, overrides: Sequence[str], overlays: Sequence[Path]) -> Scenario | Optimization:

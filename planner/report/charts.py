@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.files import write_atomically
-from planner.plan import Comparison, Goal, Plan, Quantiles
+from planner.plan import Goal, Plan, Quantiles
 from planner.report.figures import Scale, money_scale, time_scale
 from planner.risk.replay import Replay, cost_of
 from planner.units import PlannerError
@@ -39,27 +39,6 @@ def chart_kind(path: Path) -> str:
     if kind not in KINDS:
         raise PlannerError(f"--chart {path}: a chart is a file ending in {', '.join('.' + kind for kind in KINDS)}")
     return kind
-
-
-def comparison_chart(comparison: Comparison, path: Path) -> None:
-    """Draw time and cost of each side into `path`: the median, and the range from p10 to p90.
-
-    Raises
-    ------
-    PlannerError
-        If matplotlib is not there or the file cannot be written.
-    """
-    kind = chart_kind(path)
-    sides = [(side.label, side.plan) for side in comparison.sides if side.plan is not None][::-1]
-    figure = _figure(height=max(2.5, 1.2 + 0.32 * len(sides)))
-    if sides:
-        left, right = figure.subplots(1, 2, sharey=True)
-        labels = [label for label, _ in sides]
-        time = time_scale(max(plan.time_s.p50 for _, plan in sides))
-        cost = money_scale(max(plan.cost_usd.p50 for _, plan in sides))
-        _ranges(left, labels, [plan.time_s for _, plan in sides], time, "time")
-        _ranges(right, labels, [plan.cost_usd for _, plan in sides], cost, "cost")
-    _save(figure, path, kind, "comparison")
 
 
 def distribution_chart(plan: Plan, found: Replay, goal: Goal | None, name: str, path: Path) -> None:
@@ -105,19 +84,6 @@ def _spread(
         axes.text(budget / scale.size, 1.12 * top, "budget", color="#444444", ha="center", fontsize=9, bbox=_PAPER)
     axes.set_ylim(0, 1.2 * top)
     axes.set_xlabel(f"{name}, {scale.unit} (lines: as stated)")
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _ranges(axes: Any, labels: Sequence[str], values: Sequence[Quantiles], scale: Scale, name: str) -> None:
-    middle = [value.p50 / scale.size for value in values]
-    below = [(value.p50 - value.p10) / scale.size for value in values]
-    above = [(value.p90 - value.p50) / scale.size for value in values]
-    rows = list(range(len(labels)))
-    axes.errorbar(middle, rows, xerr=[below, above], fmt="o", color=_COLOURS[0], capsize=3)
-    axes.set_yticks(rows, labels)
-    axes.set_xlim(left=0)
-    axes.set_xlabel(f"{name}, {scale.unit} (p50, p10 to p90)")
-    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -2,48 +2,92 @@
 
 from __future__ import annotations
 
-from planner.plan import Comparison, Difference
+from collections.abc import Sequence
+
+from planner.plan import Comparison, Difference, Side
 from planner.report.frontier import plans_table
-from planner.report.layout import Page, bullets, columns
+from planner.report.layout import Page, bullets, columns, hanging
 
 FEW = 3  # sides that fit beside one another; more are told one a line
-MOST_REFUSED = 8  # infeasible sides whose reason is told
+MOST_ROWS = 24  # sides in the table of plans; --json has all
+MOST_REFUSED = 8  # reasons why sides are infeasible that are told
+MOST_NAMED = 12  # sides named to one reason
 
 
 def comparison_table(comparison: Comparison, width: int = 80, colour: bool = False) -> str:
     """The sides' plans, those without one, and the differences; ends in a newline."""
     page = Page(width, colour)
     sides = comparison.sides
-    blocks = [plans_table([(side.label, side.plan) for side in sides if side.plan is not None], page)]
-    refused = [f"{side.label}: {side.reason}" if side.reason else side.label for side in sides if side.plan is None]
+    feasible = [(side.label, side.plan) for side in sides if side.plan is not None]
+    blocks = [plans_table(feasible[:MOST_ROWS], page)]
+    if len(feasible) > MOST_ROWS:
+        words = f"the best {MOST_ROWS} of {len(feasible)} are shown; --json and -o have them all, --chart draws them"
+        blocks.append(bullets([words], page))
+    refused = _refused(sides)
     if refused:
-        more = [f"and {len(refused) - MOST_REFUSED} more"] if len(refused) > MOST_REFUSED else []
+        more = [f"and {len(refused) - MOST_REFUSED} reasons more"] if len(refused) > MOST_REFUSED else []
         blocks.append([page.heading("Infeasible"), *bullets([*refused[:MOST_REFUSED], *more], page)])
-    if comparison.differences:
+    told = [found for found in comparison.differences if any(found.values)]
+    if told:
         few = len(sides) <= FEW
-        lines = _beside(comparison, page) if few else _beneath(comparison, page)
+        lines = _beside(sides, told, page) if few else _beneath(sides, told, page)
         blocks.append([page.heading("Side by side" if few else "What each would need"), *lines] if lines else [])
-        why = [f"{found.key}: {found.why}" for found in comparison.differences if found.why] if few else []
-        blocks.append([page.heading("Why"), *bullets(why, page)] if why else [])
+        explained = [found for found in told if not _same(found, sides) and (few or _adds(found))]
+        why = [f"{found.key}: {found.why}" for found in explained if found.why]
+        blocks.append([page.heading("Why" if few else "How to read it"), *bullets(why, page)] if why and lines else [])
     if comparison.warnings:
         blocks.append([page.heading("Warnings"), *bullets(comparison.warnings, page, "warn")])
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def _beside(comparison: Comparison, page: Page) -> list[str]:
-    """One column a side."""
-    rows = [["", *(side.label for side in comparison.sides)]]
-    rows += [[found.key, *found.values] for found in comparison.differences]
-    return columns(rows, "l" * len(rows[0]), page)
+def _refused(sides: Sequence[Side]) -> list[str]:
+    """Why sides have no plan, those of one reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for side in sides:
+        if side.plan is None:
+            by_reason.setdefault(side.reason, []).append(side.label)
+    return [f"{_named(labels)}: {reason}" if reason else _named(labels) for reason, labels in by_reason.items()]
 
 
-def _beneath(comparison: Comparison, page: Page) -> list[str]:
+def _named(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - MOST_NAMED} more" if len(labels) > MOST_NAMED else ""
+    return ", ".join(labels[:MOST_NAMED]) + more
+
+
+def _beside(sides: Sequence[Side], told: Sequence[Difference], page: Page) -> list[str]:
+    """One column a side; what is the same in all goes into one line below."""
+    same = [found for found in told if _same(found, sides)]
+    rows = [["", *(side.label for side in sides)]]
+    for number, found in enumerate(found for found in told if found not in same):
+        words = [_words(found, value) for value in found.values]
+        if number == 0:
+            words = [
+                word or ("" if side.plan is not None else "infeasible") for word, side in zip(words, sides, strict=True)
+            ]
+        rows.append([found.key, *words])
+    lines = columns(rows, "l" * len(rows[0]), page)
+    if same:
+        text = "; ".join(f"{found.key} {_words(found, found.values[0])}" for found in same)
+        lines += hanging("the same", text, page)
+    return lines
+
+
+def _same(found: Difference, sides: Sequence[Side]) -> bool:
+    return all(side.plan is not None for side in sides) and len(sides) > 1 and len(set(found.values)) == 1
+
+
+def _words(found: Difference, value: str) -> str:
+    """A value as it breaks well: an offer at its parts, not inside them."""
+    return value.replace("/", ", ") if found.key == "offer" and value.count("/") >= 3 else value
+
+
+def _beneath(sides: Sequence[Side], told: Sequence[Difference], page: Page) -> list[str]:
     """One line a side, of what the table of plans does not tell already."""
-    shown = [found for found in comparison.differences if _adds(found)]
+    shown = [found for found in told if _adds(found)]
     if not shown:
         return []
     rows = [["", *(found.key for found in shown)]]
-    rows += [[side.label, *(found.values[i] for found in shown)] for i, side in enumerate(comparison.sides)]
+    rows += [[side.label, *(found.values[i] for found in shown)] for i, side in enumerate(sides)]
     kept = [rows[0], *(row for row in rows[1:] if any(row[1:]))]
     return columns(kept, "l" * len(rows[0]), page, flexible=0)
 
