@@ -5,6 +5,7 @@ import math
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from planner.interop.measurement import COLUMNS, training_log_measurement
 from planner.interop.tracking import follow_log, track_log
 from planner.plan import Goal, Trained
 from planner.track.progress import progress
+from planner.track.ramp import course_of
 from planner.track.replan import continuation, remaining_scenario
 from planner.track.view import continuation_view, sparkline, view
 from planner.units import PlannerError
@@ -281,8 +283,11 @@ def test_the_rest_of_a_run_is_planned_within_what_is_left(tmp_path):
     )  # what was seen counts, not what was hoped
     assert rest.budget.time_s == pytest.approx(12_000 - now.elapsed_s)
     assert rest.budget.cost_usd == pytest.approx(60 - now.cost_so_far_usd)
-    found = continuation(rest, now, saved)
+    found = continuation(rest, saved.plan, now, saved)
     assert "stay" in continuation_view(found)
+    assert "nothing: this is the best plan" in continuation_view(found)
+    other = replace(saved, plan=replace(saved.plan, gpus=16))
+    assert "16 x a100-sxm4-40gb" in continuation_view(continuation(rest, saved.plan, now, other))
     assert json.loads(found.to_json())["samples_left"] == 128_000
     with pytest.raises(PlannerError, match="nothing is left of the time budget"):
         remaining_scenario(load_scenario(path, ["budget.time=1 h"]), saved.plan, now)
@@ -363,3 +368,76 @@ def test_track_and_export_and_import_are_commands(tmp_path, planner):
     values = {v["key"]: v["value"] for v in json.loads(back.out)["values"]}
     assert (values["layout.dp"], values["training.global_batch"]) == (8, 256)
     assert planner("track", str(log), "--log", str(log)).code == 2
+
+
+RAMP = (32, 32, 32_000)  # to 256 over 32,000 samples: 250 iterations or so
+
+
+def ramped(saved, upto, slower=1.0, every=10):
+    """Megatron-LM's lines of a run whose batch grows, and the seconds that all of it takes."""
+    course = course_of(saved.plan, RAMP)
+    share = np.diff(course.full_steps(np.arange(saved.plan.iterations + 1)))
+    lines = []
+    for i in range(every, upto + 1, every):
+        seconds = 10.0 * slower * share[i - every : i].mean()
+        lines.append(
+            f" iteration {i:8d}/{saved.plan.iterations:8d} | consumed samples: {course.samples_after(i):12d} "
+            f"| elapsed time per iteration (ms): {seconds * 1000:.1f} | learning rate: 1.0E-04 "
+            f"| global batch size: {course.batch_of(i):5d} | lm loss: 2.1E+00 |\n"
+        )
+    return lines, float(share.sum()) * 10.0 * slower
+
+
+def test_a_course_counts_as_megatron_does():
+    course = course_of(plan_of().plan, RAMP)
+    batches = [course.batch_of(i) for i in range(1, 1001)]
+    consumed = [0, *np.cumsum(batches).tolist()]
+    assert batches[0] == 32
+    assert batches == sorted(batches)
+    assert (max(batches), batches.count(32)) == (256, 143)  # 32,000 / 7 samples a phase
+    assert [course.samples_after(i) for i in range(1001)] == consumed
+    assert np.all(np.diff(course.full_steps(np.arange(1001))) > 0)
+    assert all(course.iteration_at(float(course.full_steps(i)) + 1e-9) == i for i in range(0, 1000, 37))
+    assert course_of(plan_of().plan, ()) is None
+
+
+@pytest.mark.parametrize("upto", [100, 200, 600])
+def test_a_run_whose_batch_still_grows_is_timed_by_its_ramp(tmp_path, upto):
+    saved = plan_of(pp=2, dp=4, grad_accum=16)
+    lines, whole = ramped(saved, upto, slower=1.5)
+    state = track_log(written(tmp_path, lines), saved.plan, course=course_of(saved.plan, RAMP))
+    now = progress(state, saved.plan, saved.goal)
+    assert now.pace.steady_s == pytest.approx(15.0, rel=0.005)
+    assert now.time_s.p50 == pytest.approx(whole, rel=0.02)
+    assert now.losses.goodput == pytest.approx(1.0, abs=0.01)
+    assert now.samples_left == course_of(saved.plan, RAMP).samples_after(1000) - state.samples
+    said = " ".join(now.remarks)
+    assert ("still growing" in said) == (upto < 600)
+    assert "the plan one of" not in said
+    blind = progress(track_log(written(tmp_path, lines), saved.plan), saved.plan, saved.goal)
+    assert abs(blind.time_s.p50 / whole - 1) > 0.02 or upto == 600
+
+
+def test_the_pace_that_was_seen_changes_the_continuation(tmp_path):
+    from planner import api
+    from planner.interop.plans import read_plan
+
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "model: pythia-1.4b\ndata: {samples: 400000, seq_length: 2048}\ntraining: {epochs: 1, global_batch: 256}\n"
+        "budget: {time: 4 days, confidence: 0.5}\n"
+        "cluster: {own_only: true, own: [{name: lab, gpu: a100-sxm4-80gb, gpus_per_node: 8, nodes: 8, "
+        "network: 1600 Gbit/s, usd_per_gpu_hour: 0.1}]}\n"
+    )
+    hours = 1.3 * api.optimize(api.load_scenario(path)).plan.time_s.p50 / 3600
+    scenario = api.load_scenario(path, [f"budget.time={hours:.2f} h"])
+    (tmp_path / "plan.json").write_text(api.optimize(scenario).to_json())
+    saved = read_plan(tmp_path / "plan.json")
+    step, total = saved.plan.step_time_s.p50, saved.plan.iterations
+    now = tracked(tmp_path, run(200, seconds=2 * step, total=total), saved)
+    assert now.budgets[0].missed
+    rest = remaining_scenario(scenario, saved.plan, now)
+    hoped, seen = (api.optimize(replace(rest, throughput=t)).plan for t in ((), rest.throughput))
+    assert hoped.gpus == saved.plan.gpus
+    assert seen.gpus > saved.plan.gpus
+    assert seen.time_s.p50 <= rest.budget.time_s

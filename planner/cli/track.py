@@ -15,6 +15,7 @@ from planner.cli.output import colour, deliver, emit, width
 if TYPE_CHECKING:
     from planner.plan import Optimization
     from planner.track.progress import Progress
+    from planner.track.ramp import Course
     from planner.track.replan import Continuation
 
 
@@ -50,7 +51,7 @@ def track(
     if follow:
         _follow(answer, log, as_json)
         return
-    now = progress(track_log(log, answer.plan, _reading(log, quiet)), answer.plan, answer.goal)
+    now = progress(track_log(log, answer.plan, _reading(log, quiet), _course(answer)), answer.plan, answer.goal)
     if chart is not None:
         from planner.report.track_chart import track_chart
 
@@ -61,6 +62,14 @@ def track(
         document = f'{{"progress": {document.rstrip()},\n"continuation": {found.to_json().rstrip()}}}\n'
         text += continuation_view(found, width())
     deliver(document, text, as_json=as_json, output=output, quiet=quiet)
+
+
+def _course(answer: Optimization) -> Course | None:
+    """How the run's batch grows, if it does."""
+    from planner.track.ramp import course_of
+
+    assert answer.plan is not None  # noqa: S101
+    return None if answer.trained is None else course_of(answer.plan, answer.trained.batch_ramp)
 
 
 def _reading(log: Path, quiet: bool) -> Callable[[int], None] | None:
@@ -86,7 +95,7 @@ def _continuation(answer: Optimization, now: Progress, scenario: Path, overlays:
 
     assert answer.plan is not None  # noqa: S101
     rest = remaining_scenario(api.load_scenario(scenario), answer.plan, now)
-    return continuation(rest, now, api.optimize(rest, overlays))
+    return continuation(rest, answer.plan, now, api.optimize(rest, overlays))
 
 
 def _follow(answer: Optimization, log: Path, as_json: bool) -> None:
@@ -97,7 +106,7 @@ def _follow(answer: Optimization, log: Path, as_json: bool) -> None:
 
     assert answer.plan is not None  # noqa: S101
     drawn = 0
-    for state in follow_log(log, answer.plan):
+    for state in follow_log(log, answer.plan, course=_course(answer)):
         now = progress(state, answer.plan, answer.goal)
         if as_json:
             import json

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from planner.interop.tracking import track_log
 from planner.plan import Optimization
+from planner.track.ramp import course_of
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
 
@@ -37,11 +38,16 @@ def training_log_measurement(log: Path, answer: Optimization) -> dict[str, str]:
     plan, trained = answer.plan, answer.trained
     if plan is None or trained is None:
         raise PlannerError("the saved answer holds no plan with its model, so a log says nothing of a known layout.")
-    state = track_log(log, plan)
+    ramp = course_of(plan, trained.batch_ramp)
+    state = track_log(log, plan, course=ramp)
     steady = state.steady_step_s()
     if steady is None or state.records < LEAST_RECORDS + 2:
         raise PlannerError(
             f"{log} has {state.records} training steps; at least {LEAST_RECORDS + 2} are needed to measure."
+        )
+    if ramp is not None and ramp.batch_of(state.iteration) < plan.global_batch:
+        raise PlannerError(
+            f"{log} ends while its batch still grows; measure once it is {plan.global_batch:,} sequences."
         )
     if state.batch is not None and abs(state.batch / plan.global_batch - 1) > 0.01:
         raise PlannerError(

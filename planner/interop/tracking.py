@@ -11,23 +11,28 @@ from pathlib import Path
 from planner.interop.files import shown
 from planner.interop.train_logs import LogReader, read_log
 from planner.plan import Plan
+from planner.track.ramp import Course
 from planner.track.state import TrackState
 from planner.units import PlannerError
 
 
-def track_log(path: Path, plan: Plan | None = None, heard: Callable[[int], None] | None = None) -> TrackState:
-    """The state of the run whose log is `path`, as it is now. `heard` is told how many bytes have been read.
+def track_log(
+    path: Path, plan: Plan | None = None, heard: Callable[[int], None] | None = None, course: Course | None = None
+) -> TrackState:
+    """The state of the run whose log is `path`, as it is now.
+
+    `heard` is told how many bytes have been read; `course` says how the batch grows.
 
     Raises
     ------
     PlannerError
         If the file cannot be read.
     """
-    state = TrackState()
+    state = TrackState(course)
     reset = False
     for reader, records in read_log(path, plan.global_batch if plan else None, heard):
         if reader.replaced and not reset:
-            state, reset = TrackState(), True
+            state, reset = TrackState(course), True
         state.add(records)
     return state
 
@@ -36,6 +41,7 @@ def follow_log(
     path: Path,
     plan: Plan | None = None,
     *,
+    course: Course | None = None,
     interval_s: float = 1.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[TrackState]:
@@ -48,7 +54,7 @@ def follow_log(
     PlannerError
         If the file cannot be read, or cannot be read any longer.
     """
-    state, reader, first = TrackState(), LogReader(plan.global_batch if plan else None), True
+    state, reader, first = TrackState(course), LogReader(plan.global_batch if plan else None), True
     stream = _open(path)
     try:
         while True:
@@ -71,7 +77,7 @@ def _drain(reader: LogReader, stream: FileIO, state: TrackState) -> tuple[bool, 
     while (found := reader.read_from(stream)) is not None:
         for records in found:
             if reader.replaced:
-                state, reader.replaced = TrackState(), False
+                state, reader.replaced = TrackState(state.course), False
             state.add(records)
             grown = True
     return grown, state

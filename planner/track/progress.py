@@ -12,13 +12,10 @@ from datetime import UTC, datetime
 import numpy as np
 
 from planner import plan_json
-from planner.performance.arrays import FloatArray
 from planner.plan import Goal, Plan, Quantiles
-from planner.track.state import WARMUP_RECORDS, TrackState
+from planner.track.remaining import Z90, present_pace, remaining_seconds, stall_share
+from planner.track.state import TrackState
 
-Z90 = 1.2815515655446004  # standard normal quantile of 0.9
-LEAST_SPREAD = 0.005  # relative: a pace that has been steady for long may still be off by so much
-_BLOCKS = 24  # of the recent records, whose means tell noise from drift
 _TIMES_IN_LOG = "times in the log"
 _STEPS_ONLY = "step times alone, the log has no clock: time between starts is not seen"
 
@@ -77,6 +74,7 @@ class Progress:
     iteration: int
     iterations: int  # of the whole run, as the log says or else the plan
     share_done: float
+    samples_left: int
     epochs_done: float | None
     epochs: float | None
     pace: Pace
@@ -114,16 +112,16 @@ def progress(state: TrackState, plan: Plan, goal: Goal | None = None) -> Progres
     `present_pace` and `remaining_seconds`.
     """
     total = state.total or plan.iterations
-    left = max(0, total - state.iteration)
+    left = max(0.0, state.full_steps(total) - state.full_steps(state.iteration))
     elapsed, basis = elapsed_seconds(state)
     pace = _pace(state, plan)
     remaining = remaining_seconds(state, plan, left)
     usd_per_s = plan.cost_usd.p50 / plan.time_s.p50
     time = _plus(remaining, elapsed)
     cost = Quantiles(time.p10 * usd_per_s, time.p50 * usd_per_s, time.p90 * usd_per_s)
-    batch = state.batch or plan.global_batch
+    batch = plan.global_batch if state.course is not None else state.batch or plan.global_batch
     per_epoch = plan.tokens / plan.epochs if plan.epochs else None
-    seen = state.samples if state.samples is not None else state.iteration * batch
+    seen = state.samples if state.samples is not None else _samples(state, state.iteration, batch)
     epochs_done = seen * plan.seq_length / per_epoch if per_epoch else None
     finishes: tuple[str, ...] | None = None
     if math.isfinite(state.last_wall_s):
@@ -136,6 +134,9 @@ def progress(state: TrackState, plan: Plan, goal: Goal | None = None) -> Progres
         iteration=state.iteration,
         iterations=total,
         share_done=min(1.0, state.iteration / total),
+        samples_left=max(
+            0, _samples(state, total, plan.global_batch) - _samples(state, state.iteration, plan.global_batch)
+        ),
         epochs_done=epochs_done,
         epochs=plan.epochs,
         pace=pace,
@@ -161,130 +162,15 @@ def elapsed_seconds(state: TrackState) -> tuple[float, str]:
     """Seconds since the run began, and what tells them. Iterations before the log's first count at the mean pace."""
     if not state.records:
         return 0.0, _STEPS_ONLY
-    trained = max(1, state.iteration + state.lost_iterations - (state.first_iteration or 0))
-    before = (state.first_iteration or 0) * state.logged_s / trained
+    first = state.full_steps(state.first_iteration or 0)
+    trained = max(1.0, state.full_steps(state.iteration) + state.lost_iterations - first)
+    before = first * state.logged_s / trained
     counted = state.logged_s + state.down_s
     if math.isfinite(state.first_wall_s) and math.isfinite(state.last_wall_s):
         wall = state.last_wall_s - state.first_wall_s
         if wall > 0.5 * counted:
             return before + max(wall, 0.0), _TIMES_IN_LOG
     return before + counted, _STEPS_ONLY
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """The present pace without stalls; `error` is relative, `drift` the variance of its log that an iteration adds."""
-
-    step_s: float
-    error: float
-    drift: float
-
-
-def present_pace(state: TrackState) -> Level | None:
-    """Seconds of an iteration now, stalls left out, and how they wander.
-
-    Medians over blocks of the recent records follow a local level model: noise a block, and a level that walks at
-    random. Both variances are those that squared differences of blocks at growing lags show; the level is filtered.
-
-    Source: Durbin and Koopman 2012, section 2.2 (local level model and its filter).
-    """
-    count = min(state.recent, state.records - WARMUP_RECORDS, max(256, state.records // 2))
-    if count < 2:
-        steady = state.steady_step_s()
-        return None if steady is None else Level(steady, 0.2, 0.0)
-    steps = np.log(np.maximum(state.recent_steps[-count:], 1e-9))
-    blocks = max(2, min(_BLOCKS, count // 8))
-    middles = np.array([np.median(block) for block in np.array_split(steps, blocks)])
-    noise, walk = _variances(middles)
-    level, variance = float(middles[0]), noise
-    for value in middles[1:]:
-        variance += walk
-        gain = variance / (variance + noise) if variance + noise > 0 else 0.0
-        level += gain * (float(value) - level)
-        variance *= 1 - gain
-    iterations = state.recent_iteration[-1] - state.recent_iteration[-count]
-    few = 1 + 1 / (blocks - 1)  # near the ratio of Student's to the normal 90 % quantile: noise is itself estimated
-    return Level(math.exp(level), few * math.sqrt(variance), walk * blocks / max(1.0, float(iterations)))
-
-
-def stall_share(state: TrackState, plan: Plan) -> tuple[float, float]:
-    """Seconds that evaluations, checkpoints and other stalls add to a steady second, and the variance of that.
-
-    The plan's own share counts as one stall, those seen as many as they are.
-    """
-    planned = _planned_pace(plan) / plan.step_time_s.p50 - 1
-    steady, counted = state.steady_step_s(), float(state.histogram.sum())
-    if not steady or counted <= 0:
-        return planned, planned**2
-    iterations, seconds = state.stalls()
-    events = iterations / state.interval
-    seen = seconds / (steady * counted)
-    share = (planned + events * seen) / (1 + events)
-    return share, share**2 / (1 + events)
-
-
-def _variances(means: FloatArray) -> tuple[float, float]:
-    """Variances of noise and walk of a local level, by least squares: E (y[i+L] - y[i])^2 = 2 noise + L walk."""
-    lags = np.arange(1, max(2, len(means) // 2 + 1))
-    squares = np.array([np.mean((means[lag:] - means[:-lag]) ** 2) for lag in lags])
-    if len(lags) < 3:
-        return float(squares.mean() / 2), 0.0
-    walk = max(0.0, float(np.polyfit(lags, squares, 1)[0]))
-    return max(0.0, float((squares - walk * lags).mean() / 2)), walk
-
-
-def remaining_seconds(state: TrackState, plan: Plan, left: int) -> Quantiles:
-    """Seconds that `left` iterations will take, starts that still come included.
-
-    The pace joins the plan's and the log's by their precision; interruptions are a Poisson process whose rate joins the
-    plan's, as of one interruption, with those seen, and each costs what such have cost.
-    """
-    now = present_pace(state)
-    if now is None:
-        share = left / plan.iterations
-        return Quantiles(plan.time_s.p10 * share, plan.time_s.p50 * share, plan.time_s.p90 * share)
-    seen = now.error**2 + LEAST_SPREAD**2
-    prior = max(LEAST_SPREAD, math.log(plan.step_time_s.p90 / plan.step_time_s.p10) / (2 * Z90)) ** 2
-    share = prior / (seen + prior)
-    pace = math.exp(share * math.log(now.step_s) + (1 - share) * math.log(plan.step_time_s.p50))
-    stalls, stall_variance = stall_share(state, plan)
-    training = left * pace * (1 + stalls)
-    variance = seen * prior / (seen + prior) + stall_variance / (1 + stalls) ** 2
-    variance += now.drift * left / 3  # the mean of a random walk over the rest has a third of its last variance
-    lost, lost_variance = _interruptions(state, plan, training)
-    mean = training + lost
-    spread = math.log1p((training**2 * variance + lost_variance) / mean**2) if mean > 0 else 0.0
-    middle = mean * math.exp(-spread / 2)
-    factor = math.exp(Z90 * math.sqrt(spread))
-    return Quantiles(middle / factor, middle, middle * factor)
-
-
-def _planned_pace(plan: Plan) -> float:
-    """Seconds of an iteration as planned, evaluations and checkpoints counted."""
-    step = plan.step_time_s.p50 + (plan.evaluation_time_s or 0.0) / plan.iterations
-    kept = plan.reliability
-    if kept is not None and kept.checkpoint_interval_s:
-        step *= 1 + kept.checkpoint_s / kept.checkpoint_interval_s
-    return step
-
-
-def _interruptions(state: TrackState, plan: Plan, training_s: float) -> tuple[float, float]:
-    """Expected seconds that interruptions of the rest cost, and their variance.
-
-    Gamma prior and Poisson counts (Gelman et al. 2013, section 2.6); the cost of one is exponential around its mean.
-    """
-    known = plan.reliability
-    events, exposure = float(state.restarts), max(state.logged_s, 1e-9)
-    cost_s, costs = state.lost_s + state.down_s, float(state.restarts)
-    if known is not None and known.mean_time_between_s:
-        events, exposure = events + 1, exposure + known.mean_time_between_s
-        cost_s += known.restart_s + (known.checkpoint_interval_s or 0.0) / 2
-        costs += 1
-    if events == 0:
-        return 0.0, 0.0
-    each = cost_s / costs
-    count = events / exposure * training_s
-    return count * each, each**2 * count * (2 + training_s / exposure) + (count * each) ** 2 / costs
 
 
 def _pace(state: TrackState, plan: Plan) -> Pace:
@@ -303,11 +189,11 @@ def _pace(state: TrackState, plan: Plan) -> Pace:
 def _losses(state: TrackState, elapsed: float) -> Losses:
     steady = state.steady_step_s() or 0.0
     stalled, stalled_s = state.stalls()
-    kept = state.kept_iterations + (state.first_iteration or 0)
+    kept = state.full_steps(state.iteration)
     return Losses(
         min(1.0, steady * kept / elapsed) if elapsed > 0 else None,
         state.warmup_iterations,
-        max(0.0, state.warmup_s - steady * state.warmup_iterations),
+        max(0.0, state.warmup_s - steady * state.warmup_steps),
         stalled,
         stalled_s,
         state.restarts,
@@ -322,7 +208,7 @@ def _plus(remaining: Quantiles, elapsed: float) -> Quantiles:
 
 
 def _outlooks(
-    state: TrackState, goal: Goal | None, elapsed: float, left: int, remaining: Quantiles, usd_per_s: float
+    state: TrackState, goal: Goal | None, elapsed: float, left: float, remaining: Quantiles, usd_per_s: float
 ) -> tuple[BudgetOutlook, ...]:
     if goal is None:
         return ()
@@ -335,7 +221,7 @@ def _outlooks(
 
 
 def _outlook(
-    state: TrackState, name: str, limit: float, rate: float, elapsed: float, left: int, remaining: Quantiles
+    state: TrackState, name: str, limit: float, rate: float, elapsed: float, left: float, remaining: Quantiles
 ) -> BudgetOutlook:
     """When the limit (in its own unit, reached at `rate` a second) is met, and where the run is then."""
     until = limit / rate - elapsed
@@ -344,6 +230,8 @@ def _outlook(
     if missed and left:
         share = max(0.0, until) / remaining.p50
         at = state.iteration + int(share * left)
+        if state.course is not None:
+            at = state.course.iteration_at(state.full_steps(state.iteration) + share * left)
     by_clock = moment(state.last_wall_s + until) if missed and math.isfinite(state.last_wall_s) else None
     total = _plus(remaining, elapsed)
     return BudgetOutlook(
@@ -378,6 +266,11 @@ def moment(seconds: float) -> str | None:
         return None
 
 
+def _samples(state: TrackState, iteration: int, batch: int) -> int:
+    """Sequences that the first `iteration` iterations read."""
+    return iteration * batch if state.course is None else state.course.samples_after(iteration)
+
+
 def _used_buckets(state: TrackState) -> int:
     filled = np.flatnonzero(state.chart_weight > 0)
     return int(filled[-1]) + 1 if len(filled) else 0
@@ -387,8 +280,14 @@ def _remarks(state: TrackState, plan: Plan, total: int) -> tuple[str, ...]:
     remarks = []
     if not state.records:
         remarks.append("the log has no training step yet; what is shown is the plan")
-    if state.batch is not None and abs(state.batch / plan.global_batch - 1) > 0.01:
-        remarks.append(f"the run has a batch of {state.batch:,} sequences, the plan one of {plan.global_batch:,}")
+    expected = plan.global_batch if state.course is None else state.course.batch_of(state.iteration)
+    if state.records and expected < plan.global_batch:
+        remarks.append(
+            f"the batch is still growing ({expected:,} of {plan.global_batch:,} sequences); steps are shown as they "
+            "would be at the full batch"
+        )
+    if state.batch is not None and abs(state.batch / expected - 1) > 0.01:
+        remarks.append(f"the run has a batch of {state.batch:,} sequences, the plan one of {expected:,}")
     if total != plan.iterations:
         remarks.append(f"the run is to have {total:,} iterations, the plan {plan.iterations:,}")
     if state.first_iteration:

@@ -21,6 +21,7 @@ class Continuation:
     cost_left_usd: float | None
     stay_time_s: Quantiles
     stay_cost_usd: Quantiles
+    unchanged: bool  # the best plan for the rest is the one that the run follows
     answer: Optimization
 
     def to_json(self) -> str:
@@ -49,7 +50,7 @@ def remaining_scenario(scenario: Scenario, plan: Plan, now: Progress) -> Scenari
                 f"nothing is left of the {name} budget; plan again with --set budget.{name}=… that is more."
             )
     training = replace(scenario.training, epochs=1.0, iterations=None, batch_ramp=None)
-    data = DataSource("what is left", samples=left * plan.global_batch, basis="iterations left x global batch")
+    data = DataSource("what is left", samples=now.samples_left, basis="iterations left x their batches")
     budget = replace(budget, time_s=time_left, cost_usd=cost_left, start=None, deadline=None)
     return replace(
         scenario,
@@ -87,8 +88,8 @@ def _measured(plan: Plan, now: Progress) -> tuple[MeasuredThroughput, ...]:
     )
 
 
-def continuation(scenario: Scenario, now: Progress, answer: Optimization) -> Continuation:
-    """Staying on course beside `answer`, the best plan of the remaining scenario."""
+def continuation(scenario: Scenario, plan: Plan, now: Progress, answer: Optimization) -> Continuation:
+    """Staying on course with `plan` beside `answer`, the best plan of the remaining scenario."""
     rate = now.cost_usd.p50 / now.time_s.p50
     stay = now.remaining_s
     return Continuation(
@@ -97,5 +98,13 @@ def continuation(scenario: Scenario, now: Progress, answer: Optimization) -> Con
         cost_left_usd=scenario.budget.cost_usd,
         stay_time_s=stay,
         stay_cost_usd=Quantiles(stay.p10 * rate, stay.p50 * rate, stay.p90 * rate),
+        unchanged=answer.plan is not None and _same_run(plan, answer.plan),
         answer=answer,
     )
+
+
+def _same_run(one: Plan, other: Plan) -> bool:
+    """Whether two plans are one cluster, layout and batch."""
+    return (one.offer.id, one.gpus, one.framework, one.layout, one.global_batch) == (
+        other.offer.id, other.gpus, other.framework, other.layout, other.global_batch,
+    )  # fmt: skip

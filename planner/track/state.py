@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
+from planner.track.ramp import Course
 
 WARMUP_RECORDS = 2  # of each start: kernels are tuned, caches are cold
 _LEAST_S, _RATIO, _BINS = 1e-5, 1.0025, 11_000  # step times to 0.25 %: 10 us to ten million seconds
@@ -46,8 +47,13 @@ def _recent(dtype: type) -> NDArray[np.generic]:
 
 @dataclass
 class TrackState:
-    """The running totals. Times are seconds, `weight` of a record is the iterations it stands for."""
+    """The running totals. Times are seconds, `weight` of a record is the iterations it stands for.
 
+    Where the batch ramps up (`course`), weights and steps of the histogram and of the recent records are those of the
+    full batch.
+    """
+
+    course: Course | None = None
     first_iteration: int | None = None  # trained before the first record
     iteration: int = 0
     total: int | None = None
@@ -60,6 +66,7 @@ class TrackState:
     lost_s: float = 0.0
     logged_s: float = 0.0  # of all records, work that was lost included
     warmup_iterations: int = 0
+    warmup_steps: float = 0.0  # the same in steps of the full batch
     warmup_s: float = 0.0
     first_wall_s: float = float("nan")
     last_wall_s: float = float("nan")
@@ -96,11 +103,16 @@ class TrackState:
         before = self.iteration
         if start:
             before = self._begin(int(iteration[0]), float(step_s[0]), float(wall_s[0]))
-        weight = np.diff(iteration, prepend=before).astype(np.float64)
-        seconds = weight * step_s
+        each = np.diff(iteration, prepend=before).astype(np.float64)
+        weight, seconds = each, each * step_s
+        if self.course is not None:
+            full = self.course.full_steps(np.concatenate([[before], iteration]))
+            weight = np.diff(full)
+            step_s = np.divide(seconds, weight, out=step_s.copy(), where=weight > 0)
         clock = self.logged_s + np.cumsum(seconds)
         warm = max(0, min(WARMUP_RECORDS - self.since_start, len(iteration)))
-        self.warmup_iterations += int(weight[:warm].sum())
+        self.warmup_iterations += int(each[:warm].sum())
+        self.warmup_steps += float(weight[:warm].sum())
         self.warmup_s += float(seconds[:warm].sum())
         self.histogram += np.bincount(_bin(step_s[warm:]), weights=weight[warm:], minlength=_BINS)
         self.since_start += len(iteration)
@@ -108,7 +120,7 @@ class TrackState:
         self.logged_s = float(clock[-1])
         self.iteration = int(iteration[-1])
         self._remember(iteration, step_s, clock)
-        self._draw(iteration, weight, seconds)
+        self._draw(iteration, each, seconds)
         known = wall_s[np.isfinite(wall_s)]
         if len(known):
             if not np.isfinite(self.first_wall_s):
@@ -173,10 +185,9 @@ class TrackState:
         self.chart_time_s += np.bincount(bucket, weights=seconds, minlength=_BUCKETS)
         self.chart_weight += np.bincount(bucket, weights=weight, minlength=_BUCKETS)
 
-    @property
-    def kept_iterations(self) -> int:
-        """Iterations of this log whose work still counts."""
-        return max(0, self.iteration - (self.first_iteration or 0))
+    def full_steps(self, iteration: int) -> float:
+        """What the first `iteration` iterations amount to in steps of the full batch."""
+        return float(iteration if self.course is None else self.course.full_steps(iteration))
 
     @property
     def restarts(self) -> int:

@@ -49,6 +49,8 @@ def continuation_view(found: Continuation, width: int = 80) -> str:
     if plan is None:
         reason = found.answer.infeasibility.reason if found.answer.infeasibility else "no plan meets what is left"
         return "\n".join([*lines, _row("change", f"nothing: {reason}", width)]) + "\n"
+    if found.unchanged:
+        return "\n".join([*lines, _row("change", "nothing: this is the best plan for the rest too", width)]) + "\n"
     layout = plan.layout
     change = (
         f"{plan.gpus} x {plan.offer.gpu} ({plan.offer.id}), tp {layout.tp} pp {layout.pp} dp {layout.dp}, "
