@@ -98,7 +98,8 @@ def child(case: dict[str, int]) -> None:
     scenario = api.load_scenario(SCENARIO, overrides)
     offers = None
     if "offers" in case:
-        some = eligible_offers(catalog, scenario.cluster).offers
+        joined = [o for o in eligible_offers(catalog, scenario.cluster).offers if o.hardware.network_gbit_per_s]
+        some = sorted(joined, key=lambda o: (o.usd_per_gpu_hour * ("h100" not in o.gpu), o.id))  # H100s first
         offers = [
             replace(
                 some[i % len(some)],
