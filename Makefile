@@ -49,9 +49,12 @@ refresh: $(READY) ## the examples of README and docs/, written anew
 accuracy: $(READY) ## the tables of docs/accuracy.md, from the stored fit
 	$(BIN)/python benchmarks/accuracy.py
 
-bench: $(READY) ## speed, as ratios to the import of scipy and pandas
+bench: $(READY) ## speed, as ratios in one run: commands, search, step time, price imports, logs
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/steptime.py
+	$(BIN)/python benchmarks/catalog_import.py
+	$(BIN)/python benchmarks/track_log.py 1
 
 check: ## all that CI runs
 	.ci/run
