@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from planner.interop import log_lines
 from planner.interop.train_logs import BLOCK, LogReader, read_log
 from planner.track.state import TrackState
 from planner.units import PlannerError
@@ -304,3 +305,19 @@ def test_a_log_that_cannot_be_read_is_said(tmp_path):
         list(read_log(tmp_path / "none.log"))
     with pytest.raises(PlannerError, match="cannot be read"):
         list(read_log(tmp_path))
+
+
+@given(
+    st.lists(
+        st.one_of(st.floats(0, 1e8).map(lambda v: f"{v:.1f}"), st.text("0123456789. |x", max_size=12)), max_size=20
+    )
+)
+def test_times_are_read_in_a_word_as_they_are_by_character(cells):
+    text = "".join(f"iteration (ms): {cell} |\n" for cell in cells).encode()
+    data = np.frombuffer(b"\n" * log_lines.PAD + text + b"\n" * log_lines.PAD, dtype=np.uint8)
+    words = np.ndarray((len(data) - 7,), dtype="<u8", buffer=data.data, strides=(1,))
+    anchors = np.flatnonzero(data == ord("("))
+    value, whole = log_lines._elapsed(data, words, anchors)
+    slow, also = log_lines._elapsed_by_character(data, anchors)
+    assert whole.tolist() == also.tolist()
+    assert value[whole] == pytest.approx(slow[whole])

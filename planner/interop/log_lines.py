@@ -26,7 +26,7 @@ def _word(text: bytes) -> np.uint64:
 
 
 _ITERATIO, _N_MS = _word(b"iteratio"), _word(b"n (ms): ")
-_ONES, _ZEROS, _NINES = (np.uint64(0x0101010101010101 * n) for n in (1, 0x30, 0x76))
+_ONES, _ZEROS, _NINES, _POINTS = (np.uint64(0x0101010101010101 * n) for n in (1, 0x30, 0x76, 0x2E))
 _HIGH, _FILL = np.uint64(0x8080808080808080), np.uint64(0x1010101010101010)
 _PAIRS, _QUADS, _HALF = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF), np.uint64(0xFFFFFFFF)
 # Row p: the weight of each character of a number whose point is at p (thousandths are more than either program prints).
@@ -64,7 +64,7 @@ def find_records(text: Bytes, begin: int, end: int, distance: int = 0) -> Found:
         anchors = anchors[(words[anchors - 2] == _N_MS) & (words[anchors - 10] == _ITERATIO)]
     if not len(anchors):
         return _none(distance)
-    milliseconds, whole = _elapsed(text, anchors)
+    milliseconds, whole = _elapsed(text, words, anchors)
     anchors, milliseconds = anchors[whole], milliseconds[whole]
     newlines = np.flatnonzero(text[begin:end] == ord("\n")) + begin
     line = np.searchsorted(newlines, anchors)
@@ -88,8 +88,30 @@ def _none(distance: int) -> Found:
     return Found(empty, empty, np.zeros(0), empty, distance)
 
 
-def _elapsed(text: Bytes, anchors: IntArray) -> tuple[FloatArray, BoolArray]:
-    """The numbers after `(ms): `, and whether each is whole: digits, at most one point, and then ` |`."""
+def _elapsed(text: Bytes, words: Words, anchors: IntArray) -> tuple[FloatArray, BoolArray]:
+    """The numbers after `(ms): `, and whether each is whole: digits, at most one point, and then ` |`.
+
+    Both programs print tenths, which are read in one word where they fit; all others are read character by character.
+    """
+    word = words[anchors + 6]
+    other = word ^ _POINTS
+    hit = (other - _ONES) & ~other & _HIGH  # its lowest bit is in the first point (Warren 2013, section 6-1)
+    point = (np.bitwise_count((hit & (~hit + np.uint64(1))) - np.uint64(1)) >> 3).astype(np.uint64)  # 8: none
+    point = np.clip(point, 1, 6)
+    bits = point << np.uint64(3)
+    before, numeric = _eight((word << (np.uint64(64) - bits)) | (_ZEROS >> bits))
+    tenths = ((word >> (bits + np.uint64(8))) & np.uint64(0xFF)) - np.uint64(48)
+    end = anchors + 7 + point.astype(np.int64)
+    easy = numeric & (tenths <= 9) & (text[end - 1] == ord("."))
+    easy &= (text[end + 1] == ord(" ")) & (text[end + 2] == ord("|"))
+    value, whole = before + tenths / 10.0, easy
+    odd = np.flatnonzero(~easy)
+    if len(odd):
+        value[odd], whole[odd] = _elapsed_by_character(text, anchors[odd])
+    return value, whole
+
+
+def _elapsed_by_character(text: Bytes, anchors: IntArray) -> tuple[FloatArray, BoolArray]:
     cells = text[(anchors + 6)[:, None] + np.arange(_WIDTH)]
     length = np.argmax(cells == ord(" "), axis=1)
     point = np.argmax(cells == ord("."), axis=1)
@@ -127,10 +149,14 @@ def _padded(words: Words, at: IntArray) -> tuple[IntArray, BoolArray]:
     All eight digits of a 64-bit word are checked and added up at once (D. Lemire 2022, "Parsing 8 digits").
     """
     raw = words[at]
-    word = raw | _FILL  # a space becomes a zero
-    numeric = (((word + _NINES - _ZEROS) | (word - _ZEROS)) & _HIGH) == 0
     last = raw >> np.uint64(56)
-    numeric &= (last >= 48) & (last <= 57)
+    value, numeric = _eight(raw | _FILL)  # a space becomes a zero
+    return value, numeric & (last >= 48) & (last <= 57)
+
+
+def _eight(word: Words) -> tuple[IntArray, BoolArray]:
+    """Numbers of eight digits, the first in the lowest byte, and whether they are such."""
+    numeric = (((word + _NINES - _ZEROS) | (word - _ZEROS)) & _HIGH) == 0
     word = word - _ZEROS
     word = (word * np.uint64(10) + (word >> np.uint64(8))) & _PAIRS
     word = (word * np.uint64(100) + (word >> np.uint64(16))) & _QUADS

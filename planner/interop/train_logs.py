@@ -155,7 +155,9 @@ class LogReader:
         """Which records count (the others repeat what another rank said), and which begin a new start."""
         n = len(iteration)
         steps = np.diff(iteration, prepend=self._last)
-        if bool((steps > 0).all()) and self._last >= 0:
+        if bool((steps > 0).all()):
+            if self._last < 0:
+                self._label, self._marked = _label_of(data, begin, end, int(position[0])), True
             if n > 1:
                 self._interval = max(1, int(np.median(steps[1:])))
             restart = np.zeros(n, dtype=bool)
