@@ -39,6 +39,20 @@ def test_no_budget_is_needed(planner, tmp_path):
     assert planner("frontier", free, "--quiet").code == 0
 
 
+def test_fewer_gpus_may_be_better_too(planner, tmp_path):
+    flat, full, page = tmp_path / "flat.json", tmp_path / "full.json", tmp_path / "full.html"
+    scenario = ROOT / "scenarios" / "pythia-12b.yaml"
+    planner("frontier", scenario, "--quiet", "-o", flat)
+    ran = planner("frontier", scenario, "--gpus", "-o", full, "--chart", page)
+    two, three = Frontier.from_json(flat.read_text()), Frontier.from_json(full.read_text())
+    assert (two.axes, three.axes) == (("time", "cost"), ("time", "cost", "gpus"))
+    corners = {(plan.time_s.p50, plan.cost_usd.p50) for plan in three.plans}
+    assert {(plan.time_s.p50, plan.cost_usd.p50) for plan in two.plans} <= corners
+    assert "in time, cost and GPUs" in " ".join(ran.out.split())
+    assert "╎" in ran.out
+    assert "in time, cost and GPUs" in page.read_text()
+
+
 def test_nothing_feasible_is_exit_3(planner):
     ran = planner("frontier", ROOT / "scenarios" / "neox20b-as-trained.yaml", "--set", "budget.time=1 h")
     assert ran.code == 3

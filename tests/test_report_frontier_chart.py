@@ -151,6 +151,21 @@ def test_a_page_shows_every_plan_without_scripts():
     assert "<figure><svg" in page
 
 
+def test_many_offers_are_named_in_a_key_and_marked_differently(tmp_path):
+    plans = tuple(plan(1 + n, 90 - n, 64, f"gpu-{n}") for n in range(12))
+    frontier_chart(replace(FIVE, plans=plans), tmp_path / "f.svg")
+    text = (tmp_path / "f.svg").read_text()
+    assert all(f">gpu-{n}, nebius<" in text for n in range(12))
+    assert '"few":5' in frontier_page(replace(FIVE, plans=plans))
+
+
+def test_what_the_chosen_plan_is_best_in_is_told():
+    assert "the cheapest within the budgets." in frontier_page(FIVE)
+    assert "the fastest within the budget." in frontier_page(replace(FIVE, goal=Goal("time", cost_usd=95e3)))
+    assert "the cheapest." in frontier_page(replace(FIVE, goal=Goal("cost")))
+    assert "by cost and days within" in frontier_page(replace(FIVE, goal=replace(GOAL, objective="usd_per_day")))
+
+
 def test_the_same_frontier_gives_the_same_page():
     assert frontier_page(FIVE) == frontier_page(replace(FIVE))
 

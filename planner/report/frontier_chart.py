@@ -11,7 +11,7 @@ from planner.plan import Frontier
 from planner.report.charts import _figure, _save, chart_kind
 from planner.report.frontier import axes_words
 from planner.report.frontier_page import frontier_page
-from planner.report.frontier_scene import Axis, Scene, aim_words, scene_of, tick_text
+from planner.report.frontier_scene import FEW_OFFERS, Axis, Scene, aim_words, scene_of, tick_text
 from planner.report.proposal.svg import PALETTE
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _MARKS = ("o", "^", "s", "D")  # told apart without colour
 _INK, _SOFT, _RULE, _TINT = "#1a1a1a", "#5c5c5c", "#dedede", "#f3f6f9"
 _LINE = 0.045  # height of a line of text, as a share of the plot
 _LETTER = 0.0091  # width of a letter of it
+_BESIDE_A_KEY = 1.42  # how much wider text is, as a share of the plot, with a key beside it
 
 
 def frontier_chart(frontier: Frontier, path: Path) -> None:
@@ -61,7 +62,7 @@ def _draw(axes: Axes, scene: Scene, aim: str, *, sized: bool) -> None:
                 [spot.x for spot in mine],
                 [spot.y for spot in mine],
                 s=[8 + 70 * spot.plan.gpus / most if sized else 26 for spot in mine],
-                marker=_MARKS[(number + number // len(PALETTE)) % len(_MARKS)],
+                marker=_mark(number),
                 facecolors="none" if over else colour,
                 edgecolors=colour,
                 linewidths=1.2 if over else 0,
@@ -70,6 +71,28 @@ def _draw(axes: Axes, scene: Scene, aim: str, *, sized: bool) -> None:
     if scene.chosen is not None:
         axes.scatter([scene.chosen.x], [scene.chosen.y], s=170, facecolors="none", edgecolors=_INK, lw=1.6, zorder=4)
     _labels(axes, scene, aim)
+    if len(scene.offers) > FEW_OFFERS:
+        _key(axes, scene)
+
+
+def _key(axes: Axes, scene: Scene) -> None:
+    """Every offer's mark and name beside the plot."""
+    from matplotlib.lines import Line2D
+
+    lines = [
+        Line2D([], [], linestyle="", marker=_mark(number), color=PALETTE[number % len(PALETTE)], label=name)
+        for number, name in enumerate(scene.offers)
+    ]
+    axes.figure.legend(handles=lines, loc="outside right upper", frameon=False, fontsize=8)
+
+
+def _letter(scene: Scene) -> float:
+    return _LETTER * (_BESIDE_A_KEY if len(scene.offers) > FEW_OFFERS else 1.0)
+
+
+def _mark(number: int) -> str:
+    """The mark of an offer: with its colour, two dozen that differ."""
+    return _MARKS[(number + number // len(PALETTE)) % len(_MARKS)]
 
 
 def _lay_out(axes: Any, scene: Scene) -> None:
@@ -105,7 +128,7 @@ def _budget(axes: Any, scene: Scene) -> None:
         axes.plot([right, right], [0, top], **dashed)
     if scene.y.drawn:
         axes.plot([0, right], [top, top], **dashed)
-    text = next((text for text in scene.budget_texts if _LETTER * len(text) + 0.02 < right), None)
+    text = next((text for text in scene.budget_texts if _letter(scene) * len(text) + 0.02 < right), None)
     if text is not None:
         y = _budget_words_at(top)
         axes.text(right - 0.008, y, text, ha="right", color=_INK, fontsize=9, transform=axes.transAxes)
@@ -130,7 +153,7 @@ def _labels(axes: Any, scene: Scene, aim: str) -> None:
     if scene.chosen is not None:
         at = scene.x.share(scene.chosen.x), scene.y.share(scene.chosen.y) + 0.03
         wanted.append((*at, f"{_chosen(scene)}\n{aim}", _INK, "bold"))
-    for number, name in enumerate(scene.offers):
+    for number, name in enumerate(scene.offers if len(scene.offers) <= FEW_OFFERS else ()):
         first = next(spot for spot in scene.spots if spot.offer == number)
         colour = PALETTE[number % len(PALETTE)]
         wanted.append((scene.x.share(first.x), scene.y.share(first.y), name, colour, "normal"))
@@ -139,7 +162,7 @@ def _labels(axes: Any, scene: Scene, aim: str) -> None:
     lines_at = [right] if scene.x.drawn else []
     for x, y, text, colour, weight in wanted:
         rows = text.split("\n")
-        wide = max(len(row) for row in rows) * _LETTER * (1.12 if weight == "bold" else 1)
+        wide = max(len(row) for row in rows) * _letter(scene) * (1.12 if weight == "bold" else 1)
         box = _free(x, y, wide, _LINE * len(rows), dots, taken, lines_at)
         box = box or _free(x, y, wide, _LINE * len(rows), dots, taken, [])
         if box is not None:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from planner.plan import Frontier, Plan, Quantiles
 from planner.report.figures import Scale, chance, money_scale, range_text, time_scale
 from planner.report.frontier import axes_words, layout_words
-from planner.report.frontier_scene import Axis, Scene, aim_words, best_of, offer_words, scene_of
+from planner.report.frontier_scene import FEW_OFFERS, Axis, Scene, aim_words, best_of, offer_words, scene_of
 from planner.report.layout import clean
 from planner.report.plan_sections import place
 from planner.report.proposal.charts import Axes, Point
@@ -145,6 +145,7 @@ def _data(frontier: Frontier, scene: Scene, title: str) -> str:
         "y": _axis(scene.y),
         "budget": scene.budget_texts,
         "offers": scene.offers,
+        "few": FEW_OFFERS,
         "plans": [
             {
                 "t": spot.x,

@@ -15,8 +15,9 @@ from planner.units import format_count, format_number, format_percent
 LOG_FROM = 5.0  # a range of so many times its least value, or more, is drawn on a logarithmic axis
 FAR = {False: 2.0, True: 6.0}  # a budget further out than so many times the furthest plan is named at the edge
 FEW_TICKS = 4
+FEW_OFFERS = 5  # so many are named beside their plans; more in a key
 NEAR = 0.35  # a linear axis starts at 0 unless its least value is more than this share of its most
-_AIM = {"time": "the fastest within the budgets", "cost": "the cheapest within the budgets"}
+_AIM = {"time": "the fastest", "cost": "the cheapest"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,12 @@ def aim_words(goal: Goal | None) -> str:
     """Why the chosen plan is the one: what it is the best in."""
     if goal is None:
         return ""
-    return _AIM.get(goal.objective, "the best within the budgets")
+    aim = _AIM.get(goal.objective, "the best by cost and days")
+    return aim if goal.time_s is None and goal.cost_usd is None else f"{aim} within the budget{'s' * _both(goal)}"
+
+
+def _both(goal: Goal) -> bool:
+    return goal.time_s is not None and goal.cost_usd is not None
 
 
 def _budget_texts(goal: Goal | None) -> tuple[str, ...]:

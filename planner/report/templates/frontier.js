@@ -10,10 +10,10 @@
   const signed = (x, unit) => (x > 0 ? "+" : x < 0 ? "−" : "±") + three(Math.abs(x)) + " " + unit;
 
   function make(parent, name, attributes, text) {
-    const e = name === "svg" || parent.namespaceURI === NS ? document.createElementNS(NS, name) : document.createElement(name);
+    const e = name === "svg" || parent && parent.namespaceURI === NS ? document.createElementNS(NS, name) : document.createElement(name);
     for (const key in attributes || {}) e.setAttribute(key, attributes[key]);
     if (text !== undefined) e.textContent = text;
-    parent.appendChild(e);
+    if (parent) parent.appendChild(e);
     return e;
   }
 
@@ -97,6 +97,15 @@
     for (let i = Math.ceil(low / step); i * step <= high; i++) out.push(+(i * step).toPrecision(9));
     return out;
   }
+  function key() {
+    const list = make(null, "ul", { class: "key" });
+    data.offers.forEach((name, offer) => {
+      const item = make(list, "li"), sample = make(item, "svg", { width: 14, height: 14, "aria-hidden": true });
+      mark(sample, { offer }, 7, 7, 4.5);
+      item.append(" " + name);
+    });
+    frame.after(list);
+  }
   function mark(parent, plan, px, py, r, attributes) {
     const kind = MARKS[Math.floor(plan.offer / 6 + plan.offer) % MARKS.length], hue = "c" + plan.offer % 6;
     const d = kind === "circle" ? `M${px - r} ${py}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`
@@ -120,7 +129,7 @@
     }
     const chosen = shown.find(p => p.chosen);
     if (chosen) put(x(chosen.t), y(chosen.c) - 8, `${group(chosen.gpus, 0)} GPUs: ${three(chosen.t)} ${data.x.unit}, ${three(chosen.c)} ${data.y.unit}`, { class: "ink", "font-weight": 700 });
-    for (const offer of new Set(shown.map(p => p.offer))) {
+    if (data.offers.length <= data.few) for (const offer of new Set(shown.map(p => p.offer))) {
       const first = shown.find(p => p.offer === offer);
       put(x(first.t), y(first.c), data.offers[offer], { class: "c" + offer % 6 + " name" });
     }
@@ -217,6 +226,7 @@
   });
   rows.forEach((row, i) => row.addEventListener("pointerenter", () => { if (shown.includes(plans[i])) select(plans[i]); }));
   document.documentElement.classList.add("js");
+  if (data.offers.length > data.few) key();
   let wide = 0;
   const again = () => { if (frame.clientWidth !== wide) { wide = frame.clientWidth; draw(); } };
   addEventListener("resize", again);
