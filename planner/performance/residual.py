@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from planner.performance.arrays import FloatArray
 
 LENGTHS = np.array([1.5, 1.0, 1.5])  # in ln(parameters), ln(sequence), ln(GPUs)
-STACK, STACK_GPU, MODEL, MODEL_GPU = 0.03, 0.03, 0.03, 0.05  # prior spread of each part
+STACK, STACK_GPU, MODEL, MODEL_GPU = 0.03, 0.05, 0.05, 0.05  # prior spread of each part
 NOISE = 0.04  # of one run about its smooth trend; releases of one configuration differ by as much
 LIMIT = 0.15  # residuals beyond it are the model's fault or a bad run, not a trend
 
