@@ -39,6 +39,7 @@ def test_a_frontier_shows_time_against_cost_and_what_is_over_the_budgets():
     assert "2 plans that no other beats in both time and cost" in text
     assert "11.6   65.0  96 × h100-sxm5-80gb, lambda" in text
     assert [line.split()[-1] for line in text.splitlines() if "64 × a100" in line] == ["over"]
+    assert [line.split()[-1] for line in text.splitlines() if "96 × h100" in line] == ["USD", "chosen"]
 
 
 def test_a_long_frontier_is_shown_by_plans_spread_over_it():

@@ -72,7 +72,7 @@ def frontier_table(frontier: Frontier, width: int = 80, colour: bool = False, *,
     lines += [*drawing, ""] if drawing else []
     best = best_of(frontier)
     shown = spread_out(frontier.plans, MOST_ROWS, best)
-    lines += plans_table([("chosen" if plan is best else "", plan) for plan in shown], page)
+    lines += plans_table([("", plan) for plan in shown], page, best)
     if len(shown) < len(frontier.plans):
         lines += ["", *bullets([f"{len(shown)} of {len(frontier.plans)} are shown; --json and -o have them all"], page)]
     if any(plan.within_budget is False for plan in frontier.plans):
@@ -111,8 +111,8 @@ def spread_out(plans: Sequence[Plan], most: int, kept: Plan | None = None) -> li
     return [plans[i] for i in sorted(taken)]
 
 
-def plans_table(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
-    """One plan a line, in the units of the largest; columns that say nothing are left out."""
+def plans_table(plans: Sequence[tuple[str, Plan]], page: Page, chosen: Plan | None = None) -> list[str]:
+    """One plan a line, in the units of the largest; columns that say nothing are left out. `chosen` is marked."""
     if not plans:
         return []
     time = time_scale(max(plan.time_s.p50 for _, plan in plans))
@@ -127,7 +127,7 @@ def plans_table(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
             format_count(plan.global_batch),
             layout_words(plan.layout) if page.width >= WIDE else "",
             "" if plan.p_within_both is None else chance(plan.p_within_both),
-            "over" if plan.within_budget is False else "",
+            "over" if plan.within_budget is False else "chosen" if plan is chosen else "",
         ]
         for label, plan in plans
     ]
