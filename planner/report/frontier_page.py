@@ -92,8 +92,8 @@ def _still(scene: Scene, title: str) -> str:
         scene.y.title,
         scene.x.budget,
         scene.y.budget,
-        "" if scene.x.budget is None else "budget",
-        "" if scene.y.budget is None else "budget",
+        "" if scene.x.budget is None else f"budget: {scene.x.scale.text(scene.x.budget * scene.x.scale.size)}",
+        "" if scene.y.budget is None else f"budget: {scene.y.scale.text(scene.y.budget * scene.y.scale.size)}",
     )
     return still(points, asked, scene.offers, axes).svg()
 
@@ -124,7 +124,7 @@ def _table(frontier: Frontier, scene: Scene) -> str:
             _chance(plan),
         ]
         first, *rest = zip(header, cells, strict=False)
-        row = f'<th scope="row">{html.escape(first[1])}</th>'
+        row = f'<th scope="row" data-label="{html.escape(first[0])}">{html.escape(first[1])}</th>'
         row += "".join(f'<td data-label="{html.escape(label)}">{html.escape(text)}</td>' for label, text in rest)
         lines.append(f"<tr{strong if plan is best else ''}>{row}</tr>")
     return "\n".join([*lines, "</tbody>", ""])

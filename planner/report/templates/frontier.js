@@ -121,8 +121,8 @@
     const free = (a, b) => a.x >= L && a.x + a.w <= W - 2 && a.y > T - 14 && !taken.some(o => a.x < o.x + o.w + 6 && o.x < a.x + a.w + 6 && Math.abs(a.y - o.y) < 15) && (b || !shown.some(p => { const dx = x(p.t), dy = y(p.c); return dx > a.x - 5 && dx < a.x + a.w + 5 && dy > a.y - 15 && dy < a.y + 6; }));
     function put(anchorX, anchorY, text, attributes) {
       const e = make(svg, "text", { "font-size": 12, ...attributes }, text), w = e.getComputedTextLength();
-      for (const loose of [false, true]) for (let k = 0; k < 10; k++) for (const left of [false, true]) {
-        const a = { x: left ? anchorX - w - 10 : anchorX + 10, y: anchorY - 6 - 15 * k, w };
+      for (const loose of [false, true]) for (let k = 0; k < 10; k++) for (const x of [anchorX + 10, anchorX - w - 10, Math.max(L + 4, Math.min(anchorX - w / 2, W - w - 4))]) {
+        const a = { x, y: anchorY - 6 - 15 * k, w };
         if (free(a, loose)) { taken.push(a); e.setAttribute("x", a.x); e.setAttribute("y", a.y); return; }
       }
       e.remove();
