@@ -69,6 +69,9 @@ def test_a_megatron_script_is_read_without_running_it():
     assert [found.value(f"layout.{k}") for k in keys] == [1, 4, 4, 32, 8, 1, 1, "selective", False]
     assert found.value("training.global_batch") == 256
     assert "--tokenizer-model" in found.unused
+    origins = {taken.key: taken.origin for taken in found.taken}
+    assert origins["model.moe.top_k"].startswith("--moe-router-topk")
+    assert origins["layout.sequence_parallel"].endswith("it does nothing at tp 1")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -71,7 +72,8 @@ def scenario_yaml(found: Imported) -> str:
         f"# Imported by `planner import` from {', '.join(shown(f, 80) for f in found.files)} ({found.tool}).",
         "# The comment beside a value says where it came from; edit freely.",
     ]
-    lines += [f"# Note: {shown(remark, 400)}" for remark in found.remarks]
+    for remark in found.remarks:
+        lines += textwrap.wrap(f"Note: {shown(remark, 400)}", 110, initial_indent="# ", subsequent_indent="#   ")
     tree: dict[str, Any] = {}
     for taken in found.taken:
         node = tree

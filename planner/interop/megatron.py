@@ -16,6 +16,13 @@ from planner.interop.megatron_model import megatron_model
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec
 
+# What says how many stages each GPU has, the first that is there.
+VIRTUAL = (
+    "pipeline-model-parallel-layout",
+    "num-virtual-stages-per-pipeline-rank",
+    "num-layers-per-virtual-pipeline-stage",
+)
+
 
 def import_megatron(
     path: Path,
@@ -76,10 +83,12 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
             f"--num-attention-heads {model.heads} is not divisible by --tensor-model-parallel-size {tp}."
         )
     vpp = _virtual(a, model, pp)
+    split = a.flag("sequence-parallel")
+    alone = "; it does nothing at tp 1" if split and tp == 1 else ""
     rows = [
         Taken("layout.tp", tp, a.origin("tensor-model-parallel-size")),
         Taken("layout.pp", pp, a.origin("pipeline-model-parallel-size")),
-        Taken("layout.vpp", vpp, a.origin("num-layers-per-virtual-pipeline-stage")),
+        Taken("layout.vpp", vpp, a.origin(next((n for n in VIRTUAL if n in a.values), VIRTUAL[-1]))),
         Taken("layout.cp", cp, a.origin("context-parallel-size")),
         Taken("layout.ep", ep, a.origin("expert-model-parallel-size")),
     ]
@@ -104,7 +113,7 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
     rows += [
         Taken("layout.micro_batch", micro, a.origin("micro-batch-size")),
         Taken("layout.zero_stage", *_zero(a)),
-        Taken("layout.sequence_parallel", a.flag("sequence-parallel") and tp > 1, a.origin("sequence-parallel")),
+        Taken("layout.sequence_parallel", split and tp > 1, f"{a.origin('sequence-parallel')}{alone}"),
         Taken("layout.recompute", *_recompute(a)),
     ]
     return rows

@@ -76,6 +76,9 @@ def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpe
     ):  # fmt: skip
         if getattr(spec, spec_field):
             origins[spec_field] = a.origin(key)
+    if spec.moe is not None:
+        width = "moe-ffn-hidden-size" if "moe-ffn-hidden-size" in a.values else "ffn-hidden-size"
+        origins |= {"moe.top_k": a.origin("moe-router-topk"), "moe.expert_ffn": a.origin(width)}
     return spec, {**origins, "name": "the script's name", "vocab": vocab_origin}
 
 

@@ -155,8 +155,10 @@ class LogReader:
         """Which records count (the others repeat what another rank said), and which begin a new start."""
         n = len(iteration)
         steps = np.diff(iteration, prepend=self._last)
-        if bool((steps > 0).all()):
-            if self._last < 0:
+        first = self._last < 0
+        # A young log is looked into as a whole: its starts may lie close together.
+        if bool((steps > 0).all()) and not (first and self._mark_in(data, int(position[0]), int(position[-1]))):
+            if first:
                 self._label, self._marked = _label_of(data, begin, end, int(position[0])), True
             if n > 1:
                 self._interval = max(1, int(np.median(steps[1:])))

@@ -22,7 +22,7 @@ def view(now: Progress, width: int = 80, colour: bool = False) -> str:
         ("iterations", _iterations(now)),
         ("step", _step(now)),
         ("goodput", _goodput(now)),
-        ("elapsed", f"{format_duration(now.elapsed_s)}, {format_usd(now.cost_so_far_usd)}  ({now.elapsed_basis})"),
+        ("elapsed", _elapsed(now)),
         ("remaining", _range(now.remaining_s, format_duration)),
         ("in all", f"{_range(now.time_s, format_duration)}; {_signed(now.time_against_plan)} against the plan"),
         ("cost", f"{_range(now.cost_usd, format_usd)}; {_signed(now.cost_against_plan)} against the plan"),
@@ -99,6 +99,12 @@ def _step(now: Progress) -> str:
     if now.tokens_per_s_per_gpu is not None:
         text += f"; {format_number(now.tokens_per_s_per_gpu)} tokens/s/GPU"
     return text
+
+
+def _elapsed(now: Progress) -> str:
+    if now.status == "waiting":
+        return ""
+    return f"{format_duration(now.elapsed_s)}, {format_usd(now.cost_so_far_usd)}  ({now.elapsed_basis})"
 
 
 def _goodput(now: Progress) -> str:
