@@ -317,6 +317,33 @@ def test_such_a_measurement_is_a_row_that_calibration_reads(tmp_path):
     assert read.tokens_per_s_per_gpu == pytest.approx(256 * 2048 / 10 / 8, rel=0.003)
 
 
+def test_a_calibrated_run_sharpens_what_is_predicted_there(tmp_path, planner):
+    plan = plan_of().plan
+    saved, mine = tmp_path / "plan.json", tmp_path / "mine"
+    saved.write_text(plan_of().to_json())
+    options = {
+        "model": "pythia-1.4b", "gpu": plan.offer.gpu, "gpus": 8, "seq-length": 2048, "global-batch": 256,
+        "micro-batch": 4, "precision": plan.precision, "framework": "gpt-neox",
+    }  # fmt: skip
+    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+
+    def predicted():
+        found = json.loads(planner("predict", *words, "--catalog", mine, "--json").out)
+        rate = found["pred_tokens_per_s_per_gpu"]
+        return rate, (found["pred_hi"] - found["pred_lo"]) / rate, found["basis"]
+
+    mine.mkdir()
+    rate, width, basis = predicted()
+    seen = 0.8 * rate
+    log = written(tmp_path, run(noise=0, seconds=256 * 2048 / 8 / seen))
+    assert planner("calibrate", log, "--plan", saved, "--catalog", mine, "--quiet").code == 0
+    after, narrower, measured = predicted()
+    assert after == pytest.approx(seen, rel=0.03)
+    assert narrower < width
+    assert (basis, measured) == ("modelled", "measured")
+    assert planner("calibrate", log, "--catalog", mine).code == 2  # a log says nothing of its layout
+
+
 @pytest.mark.parametrize(
     ("lines", "saved", "sentence"),
     [

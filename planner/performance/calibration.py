@@ -105,20 +105,28 @@ def with_user_measurements(calibration: Calibration, points: Sequence[UserPoint]
     return replace(calibration, points=calibration.points + tuple(points))
 
 
-_LOADED: dict[tuple[Path, ...], Calibration] = {}
+_LOADED: dict[tuple[tuple[Path, tuple[tuple[str, int, int], ...]], ...], Calibration] = {}
 
 
 def load_calibration(overlays: Sequence[Path] = ()) -> Calibration:
     """The shipped calibration; runs under an overlay's `measured/` are learnt from, too."""
-    key = tuple(Path(o) for o in overlays)
+    folders = tuple(Path(o) for o in overlays)
+    key = tuple((folder, _own_files(folder)) for folder in folders)  # runs may be added while this process lives
     if key not in _LOADED:
         shipped = read_calibration(data_dir() / "calibration" / "fit.json")
-        if any((folder / "measured").is_dir() for folder in key):
+        if any((folder / "measured").is_dir() for folder in folders):
             from planner.performance.learning import with_overlays
 
-            shipped = with_overlays(shipped, key)
+            shipped = with_overlays(shipped, folders)
         _LOADED[key] = shipped
     return _LOADED[key]
+
+
+def _own_files(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, time and size of an overlay's measured runs and of its fit."""
+    paths = (*folder.glob("measured/*"), *folder.glob("calibration/*"))
+    stats = ((path.name, path.stat()) for path in sorted(paths))
+    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
 
 def read_calibration(path: Path) -> Calibration:
