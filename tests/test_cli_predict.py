@@ -31,6 +31,11 @@ def test_one_run_is_predicted_with_its_terms_and_memory(planner):
     assert tokens == pytest.approx(found["pred_tokens_per_s_per_gpu"])
 
 
+def test_the_release_of_2022_is_slower_than_that_of_today(planner):
+    today, then = (json.loads(planner(*RUN, *more, "--json").out) for more in ((), ("--framework-release", "1.0")))
+    assert then["pred_tokens_per_s_per_gpu"] < 0.8 * today["pred_tokens_per_s_per_gpu"]
+
+
 def test_people_see_the_terms_largest_first(planner):
     said = planner(*RUN).out
     assert said.index("matmul") < said.index("optimizer ")
@@ -55,7 +60,10 @@ def test_a_table_keeps_its_rows_and_says_why_not(planner, tmp_path):
 def test_a_table_is_one_json_document_too(planner, tmp_path):
     source = tmp_path / "rows.csv"
     source.write_text(ROWS)
-    assert len(json.loads(planner("predict", "--rows", source, "--json").out)["rows"]) == 4
+    rows = json.loads(planner("predict", "--rows", source, "--json").out)["rows"]
+    assert [row["fits"] for row in rows] == [True, None, False, None]
+    assert rows[0]["pred_lo"] < rows[0]["pred_tokens_per_s_per_gpu"] < rows[0]["pred_hi"]
+    assert rows[1]["pred_tokens_per_s_per_gpu"] is None
     assert max(map(len, planner("predict", "--rows", source).out.splitlines())) <= 80
 
 

@@ -39,7 +39,13 @@ def test_optimize_answers_as_the_command_does(planner):
 
 def test_rows_are_predicted_as_the_command_does(planner):
     row = {"model": "gpt-neox-20b", "gpu": "a100-sxm4-40gb", "gpus": "96", "seq_len": "2048", "tp": "2", "pp": "4"}
-    row |= {"global_batch_samples": "1536", "micro_batch": "4", "framework": "gpt-neox", "recompute": "full"}
+    row |= {
+        "global_batch_samples": "1536",
+        "micro_batch": "4",
+        "framework": "gpt-neox",
+        "recompute": "full",
+        "zero_or_fsdp": "0",
+    }
     (found,) = package.predict([row])
     flags = "--gpus 96 --seq-length 2048 --tp 2 --pp 4 --global-batch 1536 --micro-batch 4 --zero-stage 0".split()
     names = "--model gpt-neox-20b --gpu a100-sxm4-40gb --framework gpt-neox --recompute full".split()

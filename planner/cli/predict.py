@@ -24,6 +24,7 @@ _OPTIONS = {
     "seq_len": "--seq-length",
     "global_batch_samples": "--global-batch",
 }
+NUMBERS = ("pred_tokens_per_s_per_gpu", "pred_lo", "pred_hi", "pred_memory_gib")
 MEMORY = ("weights", "gradients", "optimizer", "activations", "other", "total")
 
 
@@ -48,6 +49,7 @@ def predict(
     recompute: Annotated[str, _text("KIND", "none, selective or full.")] = "none",
     precision: Annotated[str, _text("FORMAT", "bf16, fp16, fp8, mxfp8 or nvfp4.")] = "bf16",
     framework: Annotated[str, _text("NAME", "gpt-neox, megatron or fsdp.")] = "megatron",
+    framework_release: Annotated[str, _text("TEXT", "The framework's release, as rows state it.")] = "latest",
     catalog: Catalog = None,
     as_json: Json = False,
     output: Annotated[
@@ -60,7 +62,7 @@ def predict(
     Columns of --rows are those of catalogs/measured; rows keep their order, and one that cannot be predicted says why.
 
     Example: planner predict --model gpt-neox-20b --gpu a100-sxm4-40gb --gpus 96 --seq-length 2048 --global-batch 1536
-    --micro-batch 4 --tp 2 --pp 4 --framework gpt-neox --precision fp16 --recompute full
+    --micro-batch 4 --tp 2 --pp 4 --framework gpt-neox --framework-release 1.0 --precision fp16 --recompute full
     """
     from planner.api import load_facts
     from planner.catalog.overlay import overlay_dirs
@@ -76,6 +78,7 @@ def predict(
             "model": model, "gpu": gpu, "gpus": gpus, "seq_len": seq_length, "global_batch_samples": global_batch,
             "micro_batch": micro_batch, "tp": tp, "pp": pp, "vpp": vpp, "cp": cp, "ep": ep,
             "zero_or_fsdp": zero_stage, "recompute": recompute, "precision": precision, "framework": framework,
+            "version_or_date": framework_release,
         }  # fmt: skip
         if missing := [_OPTIONS[name] for name in _OPTIONS if row[name] is None]:
             raise PlannerError(f"{', '.join(missing)} must be given, or a table with --rows")
@@ -98,7 +101,14 @@ def _table(path: Path, facts: Facts, calibration: Calibration) -> tuple[str, str
 
     header, rows = _read(path)
     found = predict_rows(rows, facts, calibration, path.stem)
-    return dumps({"schema_version": 1, "rows": found}), rows_csv(header, found), rows_table(found, width())
+    typed = [{**row, **_typed(row)} for row in found]
+    return dumps({"schema_version": 1, "rows": typed}), rows_csv(header, found), rows_table(found, width())
+
+
+def _typed(row: Mapping[str, str]) -> dict[str, float | bool | str | None]:
+    """What a table's row was predicted as, as JSON has it: numbers, true or false, and null for what is not known."""
+    numbers = {key: float(row[key]) if row[key] else None for key in NUMBERS}
+    return {**numbers, "fits": {"true": True, "false": False}.get(row["fits"]), "why": row["why"] or None}
 
 
 def _one(row: Mapping[str, object], facts: Facts, calibration: Calibration) -> tuple[str, str]:
