@@ -107,7 +107,10 @@ def _options(problem: Problem, by: str) -> list[_Contender]:
     goal = scenario_goal(problem.scenario)
     if by == "gpus":
         sold = np.unique(problem.gpus[problem.sellers > 0])
-        goals = [(f"{n} GPUs", replace(goal, cells=problem.gpus == n)) for n in sold.tolist()]
+        goals = [
+            (f"{format_count(n)} GPU{'' if n == 1 else 's'}", replace(goal, cells=problem.gpus == n))
+            for n in sold.tolist()
+        ]
     elif by in KINDS:
         kinds = np.array([KINDS[by](offer) for offer in problem.offers])
         goals = [(str(kind), replace(goal, offers=kinds == kind)) for kind in dict.fromkeys(kinds.tolist())]
@@ -135,10 +138,18 @@ ASKED = 24  # sides, the best first, whose break-even is looked for
 
 Reading = tuple[str, Callable[[Plan], str]]
 
+
+def _chance(probability: float | None) -> str:
+    """No figure says that something is certain."""
+    if probability is None:
+        return ""
+    return "> 99.9 %" if probability > 0.999 else "< 0.1 %" if probability < 0.001 else format_percent(probability)
+
+
 READINGS: tuple[Reading, ...] = (
     ("time", lambda p: format_duration(p.time_s.p50)),
     ("cost", lambda p: format_usd(p.cost_usd.p50)),
-    ("chance of both budgets", lambda p: "" if p.p_within_both is None else format_percent(p.p_within_both)),
+    ("chance of the budgets", lambda p: _chance(p.p_within_both)),
     ("GPUs", lambda p: f"{format_count(p.gpus)} x {p.offer.gpu}"),
     ("offer", lambda p: p.offer.id),
     ("price of a GPU-hour", lambda p: format_usd(p.offer.usd_per_gpu_hour)),
@@ -271,4 +282,4 @@ def _warnings(contenders: Sequence[_Contender], by: str | None) -> tuple[str, ..
     lost = [c.side.label for c in contenders if c.side.plan is None]
     if not lost or by is None:
         return ()
-    return (f"{format_count(len(lost))} of {format_count(len(contenders))} options keep no budget.",)
+    return (f"{format_count(len(lost))} of {format_count(len(contenders))} options have no plan within the budgets.",)

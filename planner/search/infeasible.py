@@ -11,7 +11,7 @@ from planner.scenario import Scenario
 from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.plans import fastest_of, make_plan
 from planner.search.problem import Problem
-from planner.units import format_count, format_duration, format_percent, format_usd
+from planner.units import format_count, format_duration, format_number, format_percent, format_usd
 
 MORE_GPUS = (4, 16)  # times cluster.max_gpus that are tried
 
@@ -126,10 +126,10 @@ def _both(problem: Problem) -> Change | None:
     factor = _least(does, 1.0, 1024.0, 1e-3)
     if factor is None:
         return None
-    share = format_percent(factor - 1.0)
+    how = f"{format_percent(factor - 1.0)} larger" if factor < 3.0 else f"{format_number(factor, 3)} times as large"
     needed = f"{format_duration(time * factor)} and {format_usd(cost * factor)}"
     present = f"{format_duration(time)} and {format_usd(cost)}"
-    return Change("budget", present, needed, f"Time and cost both {share} larger ({needed}) would do.")
+    return Change("budget", present, needed, f"Time and cost both {how} ({needed}) would do.")
 
 
 def _less_sure(problem: Problem) -> Change | None:
