@@ -332,9 +332,10 @@ def test_a_calibrated_run_sharpens_what_is_predicted_there(tmp_path, planner):
         rate = found["pred_tokens_per_s_per_gpu"]
         return rate, (found["pred_hi"] - found["pred_lo"]) / rate, found["basis"]
 
-    mine.mkdir()
+    mine.mkdir()  # predict wants a folder that is there; calibrate makes one
     rate, width, basis = predicted()
     seen = 0.8 * rate
+    mine.rmdir()
     log = written(tmp_path, run(noise=0, seconds=256 * 2048 / 8 / seen))
     assert planner("calibrate", log, "--plan", saved, "--catalog", mine, "--quiet").code == 0
     after, narrower, measured = predicted()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Quiet
+from planner.cli.options import Quiet
 from planner.cli.output import say, working
 from planner.units import PlannerError
 
@@ -23,7 +23,16 @@ def calibrate(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Refit the shipped calibration from the shipped rows (minutes).")
     ] = False,
-    catalog: Catalog = None,
+    catalog: Annotated[
+        list[Path] | None,  # unlike elsewhere the folder need not exist yet: the first run makes it
+        typer.Option(
+            "--catalog",
+            metavar="DIR",
+            help="A catalog laid over the shipped one; repeatable.",
+            envvar="PLANNER_CATALOG",
+            file_okay=False,
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Learn from measured runs: predictions near them sharpen.

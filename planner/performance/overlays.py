@@ -74,7 +74,7 @@ def refit(folder: Path, overlays: Sequence[Path], runs: Sequence[Run]) -> list[s
     fitted = with_overlays(shipped, overlays)
     write_atomically(folder / "calibration" / "fit.json", dumps(to_json(fitted)))
     return [
-        f"{len(runs)} runs are in {folder / 'measured'}",
+        f"{len(runs)} {'run is' if len(runs) == 1 else 'runs are'} in {folder / 'measured'}",
         f"predictions of them were off by {before:.1%} at the median, now by {_off(runs, fitted):.1%}",
     ]
 
