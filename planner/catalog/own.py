@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from planner.catalog.catalog import Catalog
-from planner.catalog.ownership import owned_usd_per_gpu_hour
+from planner.catalog.ownership import OwnedCost, owned_usd_per_gpu_hour
 from planner.catalog.types import Hardware, Offer
 from planner.catalog.wishes import ClusterLike
 
@@ -32,9 +32,11 @@ def owned_offers(catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str] 
         joined = hardware.network_gbit_per_s is not None
         price = own.usd_per_gpu_hour
         extras: dict[str, float] = {}
+        source = "scenario"
         if price is None:
             owned = owned_usd_per_gpu_hour(catalog, own, f"cluster.own[{number}]")
             price, extras = owned.usd_per_gpu_hour, dict(owned.parts)
+            source = _assumed(owned)
         offers.append(
             Offer(
                 cloud="own",
@@ -49,7 +51,7 @@ def owned_offers(catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str] 
                 as_of_latest=None,
                 date_kind="user",
                 as_of="",
-                source="scenario",
+                source=source,
                 quality="user",
                 flags=() if own.usd_per_gpu_hour is not None else ("cost_of_ownership",),
                 max_nodes=own.nodes if joined else min(own.nodes, 1),
@@ -58,6 +60,13 @@ def owned_offers(catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str] 
             )
         )
     return offers
+
+
+def _assumed(owned: OwnedCost) -> str:
+    """What a price that nobody stated is made of, and what was assumed for it: nothing of it is silent."""
+    parts = " + ".join(f"{part.replace('_', ' ')} {usd:.2f}" for part, usd in owned.parts.items() if usd)
+    assumed = f"; assumed: {', '.join(owned.assumptions)}" if owned.assumptions else ""
+    return f"cost of ownership, {owned.low:.2f} to {owned.high:.2f} USD: {parts}{assumed}"
 
 
 def assume_network(hardware: Hardware, cluster: ClusterLike) -> Hardware:
