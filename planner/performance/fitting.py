@@ -18,7 +18,7 @@ from planner.performance.stacks import context_of
 from planner.performance.steptime import step_of
 from planner.workload.model import ModelSpec
 
-NOISE = 0.05  # log error at which a residual counts as one standard deviation; beyond it the loss turns linear
+NOISE = 0.03  # log error at which a residual counts as one standard deviation; beyond it the loss turns linear
 STEP = 1e-4  # of the finite differences, in log parameters
 
 
