@@ -25,7 +25,7 @@ from planner.performance.learning import (
     without,
 )
 from planner.performance.rows import Run
-from planner.performance.stacks import kind_of
+from planner.performance.stacks import kind_of, release_year
 from planner.units import PlannerError
 
 CENTRAL = (0.1, 0.9)  # the 80 % interval
@@ -141,13 +141,20 @@ def contests(judged: Judged) -> list[list[int]]:
 
 
 def regret(judged: Judged) -> dict[str, Any]:
-    """How much slower the layout ranked first measured than the fastest one, over `contests`; and its own error."""
+    """How much slower the layout ranked first measured than the fastest one, over `contests`; and its own error.
+
+    A layout that ran in several releases counts once, in its newest: a release is nothing that one chooses.
+    """
     lost, first = [], []
     for rows in contests(judged):
-        measured = np.asarray([judged.runs[i].step_s for i in rows])
-        best = int(np.argmin(measured * np.exp(judged.errors[rows])))
+        newest: dict[tuple[object, ...], int] = {}
+        for i in sorted(rows, key=lambda i: release_year(judged.runs[i].setting.release) or 0.0):
+            newest[judged.runs[i].configuration] = i
+        choice = list(newest.values())
+        measured = np.asarray([judged.runs[i].step_s for i in choice])
+        best = int(np.argmin(measured * np.exp(judged.errors[choice])))
         lost.append(measured[best] / measured.min() - 1.0)
-        first.append(rows[best])
+        first.append(choice[best])
     if not lost:
         return {"contests": 0, "mean": None, "worst": None, "first_bias": None, "first_coverage80": None}
     return {
