@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from interop_plans import answer, without_plan
 
@@ -21,11 +21,14 @@ from planner.interop.exporting import TARGETS, export_files, write_files
 from planner.interop.importing import import_files
 from planner.interop.plans import read_plan
 from planner.plan import Trained
+from planner.track.progress import progress
+from planner.track.state import TrackState
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
 from planner.workload.zoo import load_model
 
 SHELLCHECK = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+STRANGE = [None, 0, -1, 1e308, float("nan"), float("inf"), "x", [], {}, True, 10**30, [1], 1e-320]
 FIXTURES = Path(__file__).parent / "fixtures" / "interop"
 MEGATRON_MODELS = {
     "llama3-8b": {"tp": 4, "pp": 2, "vpp": 2, "dp": 4, "cp": 2, "sequence_parallel": True, "recompute": "selective"},
@@ -293,6 +296,29 @@ def test_saved_plans_are_read_back_whole(tmp_path):
     path.write_text(without_plan(answer()).to_json())
     with pytest.raises(PlannerError, match="holds no plan"):
         read_plan(path)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_damaged_plan_is_read_whole_or_refused_in_a_sentence(tmp_path, data):
+    """Whatever is read can be tracked and exported."""
+    document = json.loads(answer().to_json())
+    part = document[data.draw(st.sampled_from(["plan", "trained", "goal"]))]
+    while isinstance(part, dict) and part:
+        inner, key = part, data.draw(st.sampled_from(sorted(part)))
+        part = inner[key]
+        inner[key] = part if isinstance(part, dict) and part else data.draw(st.sampled_from(STRANGE))
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(document)[: data.draw(st.sampled_from([None, None, None, 500]))])
+    try:
+        saved = read_plan(path)
+        progress(TrackState(), saved.plan, saved.goal).to_json()
+        export_files(saved, "neox")
+    except PlannerError as error:
+        said = str(error)
+    else:
+        said = ""
+    assert "\n" not in said
 
 
 def test_a_plan_that_does_not_say_its_model_asks_for_the_scenario():

@@ -13,7 +13,7 @@ from interop_plans import answer
 
 from planner.interop.measurement import COLUMNS, training_log_measurement
 from planner.interop.tracking import follow_log, track_log
-from planner.plan import Goal, Trained
+from planner.plan import Goal, Quantiles, Trained
 from planner.track.progress import progress
 from planner.track.ramp import course_of
 from planner.track.replan import continuation, remaining_scenario
@@ -219,6 +219,15 @@ def test_any_run_has_ordered_ranges_and_chances(rows, budgets):
     assert now.losses.goodput is None or 0 < now.losses.goodput <= 1
     json.loads(now.to_json())
     assert view(now, 80)
+
+
+def test_machines_that_cost_nothing_are_tracked_by_time_alone(tmp_path):
+    saved = plan_of()
+    free = replace(saved, plan=replace(saved.plan, cost_usd=Quantiles(0.0, 0.0, 0.0)))
+    now = tracked(tmp_path, run(), free)
+    assert (now.cost_usd.p50, now.cost_against_plan) == (0.0, None)
+    assert [budget.budget for budget in now.budgets] == ["time"]
+    assert "\ncost " not in view(now)
 
 
 def test_the_view_tells_it_all_in_eighty_columns(tmp_path):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from planner.interop.files import read_text
-from planner.plan import Optimization, Trained
+from planner.plan import Goal, Optimization, Plan, Trained
 from planner.scenario import Scenario
 from planner.units import PlannerError
 
+MOST = 1e18  # tokens, seconds or USD of any run that will ever be
 MAX_PLAN_BYTES = 64 << 20
 
 
@@ -27,7 +28,39 @@ def read_plan(path: Path) -> Optimization:
         raise PlannerError(f"{path}: {error}; `planner optimize SCENARIO -o FILE` saves one") from error
     if answer.plan is None:
         raise PlannerError(f"{path} holds no plan: nothing met its budgets; plan again with others first.")
+    wrong = _impossible(answer.plan, answer.trained, answer.goal)
+    if wrong is not None:
+        raise PlannerError(
+            f"{path}: {wrong} is no number that a plan can have; plan again rather than edit the answer."
+        )
     return answer
+
+
+def _impossible(plan: Plan, trained: Trained | None, goal: Goal | None) -> str | None:
+    """The first number of a plan that cannot be, by name: counts below 1, times that are no positive numbers."""
+    layout = plan.layout
+    counts: dict[str, float] = {
+        "gpus": plan.gpus, "nodes": plan.nodes, "global_batch": plan.global_batch, "seq_length": plan.seq_length,
+        "iterations": plan.iterations, "tokens": plan.tokens, "tp": layout.tp, "pp": layout.pp, "vpp": layout.vpp,
+        "dp": layout.dp, "cp": layout.cp, "ep": layout.ep, "micro_batch": layout.micro_batch,
+        "grad_accum": layout.grad_accum,
+    }  # fmt: skip
+    if trained is not None:
+        sizes = ("layers", "hidden", "heads", "kv_heads", "vocab", "vocab_multiple")
+        counts |= {key: getattr(trained.model, key) for key in sizes}
+    wrong = [name for name, count in counts.items() if not 1 <= count < MOST]
+    for name, kept in (("step_time_s", plan.step_time_s), ("time_s", plan.time_s), ("cost_usd", plan.cost_usd)):
+        free = name == "cost_usd" and kept.p90 == 0  # machines of one's own may cost nothing
+        ordered = 1e-9 < kept.p10 <= kept.p50 <= kept.p90 < MOST
+        wrong += [] if ordered or free else [name]
+    others = {
+        "evaluation_time_s": plan.evaluation_time_s,
+        "epochs": plan.epochs,
+        "the time budget": goal.time_s if goal else None,
+        "the cost budget": goal.cost_usd if goal else None,
+    }
+    wrong += [name for name, value in others.items() if value is not None and not 0 <= value < MOST]
+    return wrong[0] if wrong else None
 
 
 def trained_of(scenario: Scenario) -> Trained:

@@ -88,7 +88,7 @@ class Progress:
     cost_usd: Quantiles
     finishes: tuple[str, ...] | None  # p10, p50, p90 by the log's clock
     time_against_plan: float  # p50 over the plan's p50, minus 1
-    cost_against_plan: float
+    cost_against_plan: float | None  # None where the plan costs nothing
     budgets: tuple[BudgetOutlook, ...]
     remarks: tuple[str, ...]
     chart_iterations: int  # a bucket of the chart
@@ -150,7 +150,7 @@ def progress(state: TrackState, plan: Plan, goal: Goal | None = None) -> Progres
         cost_usd=cost,
         finishes=finishes,
         time_against_plan=time.p50 / plan.time_s.p50 - 1,
-        cost_against_plan=cost.p50 / plan.cost_usd.p50 - 1,
+        cost_against_plan=cost.p50 / plan.cost_usd.p50 - 1 if plan.cost_usd.p50 > 0 else None,
         budgets=_outlooks(state, goal, elapsed, left, remaining, usd_per_s),
         remarks=_remarks(state, plan, total),
         chart_iterations=state.chart_width,
@@ -216,7 +216,7 @@ def _outlooks(
     return tuple(
         _outlook(state, name, limit, rate, elapsed, left, remaining)
         for name, limit, rate in limits
-        if limit is not None
+        if limit is not None and rate > 0
     )
 
 

@@ -25,7 +25,7 @@ def view(now: Progress, width: int = 80, colour: bool = False) -> str:
         ("elapsed", _elapsed(now)),
         ("remaining", _range(now.remaining_s, format_duration)),
         ("in all", f"{_range(now.time_s, format_duration)}; {_signed(now.time_against_plan)} against the plan"),
-        ("cost", f"{_range(now.cost_usd, format_usd)}; {_signed(now.cost_against_plan)} against the plan"),
+        ("cost", _cost(now)),
     ]
     if now.finishes is not None:
         rows.append(("finishes", f"{now.finishes[1]} ({now.finishes[0]} to {now.finishes[2]}), by the log's clock"))
@@ -105,6 +105,12 @@ def _elapsed(now: Progress) -> str:
     if now.status == "waiting":
         return ""
     return f"{format_duration(now.elapsed_s)}, {format_usd(now.cost_so_far_usd)}  ({now.elapsed_basis})"
+
+
+def _cost(now: Progress) -> str:
+    if now.cost_against_plan is None:
+        return ""
+    return f"{_range(now.cost_usd, format_usd)}; {_signed(now.cost_against_plan)} against the plan"
 
 
 def _goodput(now: Progress) -> str:
