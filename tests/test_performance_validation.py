@@ -124,7 +124,7 @@ def test_the_accuracy_page_prints_what_the_stored_fit_says() -> None:
 
 
 def test_the_aims_that_are_met_stay_met() -> None:
-    """With the group left out: errors by source no worse than printed in docs/accuracy.md, bias and coverage as asked."""
+    """With the group left out: errors by source about those of docs/accuracy.md, bias and coverage as asked."""
     script = accuracy_script()
     part = script.judged(read_runs(measured_files()), SHIPPED, "group")
     for name, median, tail in (
