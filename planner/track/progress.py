@@ -255,7 +255,7 @@ def _chance(remaining: Quantiles, within: float) -> float:
     spread = math.log(remaining.p90 / remaining.p50) / Z90
     if spread <= 0:
         return 1.0 if within >= remaining.p50 else 0.0
-    return 0.5 * math.erfc(-math.log(within / remaining.p50) / spread / math.sqrt(2))
+    return 0.5 * math.erfc((math.log(remaining.p50) - math.log(within)) / spread / math.sqrt(2))
 
 
 def moment(seconds: float) -> str | None:
