@@ -120,6 +120,7 @@ class Reliability:
     reserve_usd: float
     reserve_by_cause: Mapping[str, float]  # shares of the reserve: step_time, failures
     source: str  # where the rate of interruptions comes from
+    spare_nodes: int = 0  # standing by and paid, beside the plan's nodes
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def test_half_the_time_takes_another_cluster(neox20b: Callable[..., dict[str, An
 
 
 def test_half_the_cost_is_impossible_and_what_must_give_is_said(neox20b: Callable[..., dict[str, Any]]) -> None:
-    answer = neox20b("budget.cost=42k USD")
+    answer = neox20b("budget.cost=40k USD")
     assert (answer["status"], answer["plan"]) == ("infeasible", None)
     assert answer["infeasibility"]
 

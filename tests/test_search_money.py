@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.catalog.bill import paid_gpu_hours
+from planner.catalog.paths import scenarios_dir
 from planner.catalog.types import Hardware, Offer
 from planner.risk.completion import Hazard, completion
 from planner.risk.simulation import SimulatedRun, simulate
@@ -70,3 +73,15 @@ def test_a_spot_plan_costs_what_drawing_time_and_zone_says():
     usd, time_s = float(np.quantile(paid, 0.7)), float(np.quantile(drawn, 0.6))
     assert price.probability(usd) == pytest.approx(0.7, abs=0.01)
     assert price.probability(usd, time_s) == pytest.approx(np.mean((paid <= usd) & (drawn <= time_s)), abs=0.01)
+
+
+def test_spare_nodes_are_paid_and_count_against_what_is_sold(planner):
+    scenario = scenarios_dir() / "neox20b-as-trained.yaml"
+    pinned = ("--set", "cluster.own.0.nodes=14", "--set", "cluster.max_gpus=112", "--json", "--quiet")
+    none, two, three = (
+        json.loads(planner("optimize", scenario, *pinned, "--set", f"risk.spare_nodes={n}").out) for n in (1, 2, 3)
+    )
+    assert none["plan"]["gpus"] == two["plan"]["gpus"] == 96
+    paid = [answer["plan"]["cost_usd"]["p50"] / answer["plan"]["time_s"]["p50"] for answer in (none, two)]
+    assert paid[1] / paid[0] == pytest.approx(14 / 13)
+    assert three["status"] == "infeasible"

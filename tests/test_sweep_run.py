@@ -229,7 +229,8 @@ def test_nothing_feasible_is_exit_3_and_a_chart_is_drawn_all_the_same(planner, t
 def test_ctrl_c_ends_every_process_and_keeps_what_is_solved(tmp_path):
     table = tmp_path / "grid.csv"
     journal = journal_path(table)
-    command = [sys.executable, "-m", "planner", "sweep", str(PINNED), "--over", "budget.time=80..140 days:60"]
+    whole = ROOT / "scenarios" / "neox20b.yaml"  # a search long enough for the interrupt to come in between
+    command = [sys.executable, "-m", "planner", "sweep", str(whole), "--over", "budget.time=8..67 days:60"]
     ran = subprocess.Popen(
         [*command, "-o", str(table), "--jobs", "2"], start_new_session=True, stderr=subprocess.PIPE, text=True, cwd=ROOT
     )

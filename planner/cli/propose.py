@@ -36,6 +36,7 @@ def propose(
     from datetime import date as calendar
 
     from planner import api, search
+    from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.plan_json import dumps
     from planner.report.proposal.content import build_proposal
@@ -45,7 +46,7 @@ def propose(
     formats = formats_of(format_)
     locale(lang)  # a wrong language is said before the search
     day = date.date() if date else calendar.today()  # noqa: DTZ011 - the author's own day
-    overlays = catalog or ()
+    overlays = overlay_dirs(catalog or ())
     loaded = [api.load_scenario(path, set_ or (), overlays) for path in scenarios]
     facts = api.load_facts(overlays)
     outcomes = [search.optimize(scenario, *facts) for scenario in loaded]

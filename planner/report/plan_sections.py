@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from planner.catalog.ages import MARK_AFTER_DAYS, price_age
 from planner.plan import EpochSchedule, Goal, OfferRef, Optimization, Plan, Quantiles, Reliability
 from planner.report.figures import Scale, age, chance, money_scale, money_text, time_scale, time_text
-from planner.report.layout import Page, columns, hanging, wrap
+from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.units import format_bandwidth, format_count, format_number, format_percent, format_short, format_usd
 
 Section = tuple[str, list[str]]
@@ -20,8 +20,14 @@ def decision(plan: Plan, answer: Optimization, today: date, page: Page) -> list[
         ("Cluster", _cluster(plan, today, page)),
         ("Run", _run(plan, page)),
         ("Schedule", _schedule(plan, answer.goal, page)),
+        ("Learning", bullets((sentence(text) for text in plan.learning), page)),
         ("Interruptions", [] if plan.reliability is None else _reliability(plan, plan.reliability, page)),
     ]
+
+
+def sentence(text: str) -> str:
+    """A remark with a capital and a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def place(offer: OfferRef) -> str:
@@ -193,6 +199,8 @@ def _reliability(plan: Plan, found: Reliability, page: Page) -> list[str]:
             every += f" ({format_count(found.checkpoint_interval_iterations)} iterations)"
         size = f"{format_number(found.checkpoint_gb, 3)} GB, training stands still for {time_text(found.checkpoint_s)}"
         lines += hanging("checkpoints", f"{every}; {size}", page)
+    if found.spare_nodes:
+        lines += hanging("spare", f"{_nodes(found.spare_nodes)} beside the plan's, paid in its cost", page)
     lines += hanging("goodput", f"{format_percent(found.goodput)} of the time is training that is kept", page)
     causes = ", ".join(
         f"{format_percent(share)} {name.replace('_', ' ')}"

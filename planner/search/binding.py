@@ -107,9 +107,9 @@ def _nodes(problem: Problem, plan: Plan) -> list[Binding]:
     offer, most = plan.offer, problem.scenario.cluster.max_gpus
     size = plan.gpus // plan.nodes
     if offer.max_nodes is not None and plan.nodes >= offer.max_nodes:
-        text = (
-            f"{offer.id} sells at most {format_count(offer.max_nodes)} nodes ({offer.max_nodes_basis}): all are used."
-        )
+        nodes = f"{format_count(offer.max_nodes)} node{'' if offer.max_nodes == 1 else 's'}"
+        sells = "has" if offer.pricing == "owned" else "sells at most"
+        text = f"{offer.id} {sells} {nodes} ({offer.max_nodes_basis}): all are used."
         return [Binding("offer.max_nodes", text, float(plan.nodes), float(offer.max_nodes), "nodes")]
     if plan.gpus + size > most:
         text = f"cluster.max_gpus of {format_count(most)} is used up: one node more would pass it."

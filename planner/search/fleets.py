@@ -191,7 +191,7 @@ def _columns(
         chosen.append(view.offer[found])
     every = np.concatenate([*cells, np.zeros(0, dtype=np.int64)])
     sold = np.concatenate([*chosen, np.zeros(0, dtype=np.int64)])
-    rate = np.array([o.usd_per_gpu_hour for o in problem.offers])[sold] * problem.gpus[every]
+    rate = np.array([o.usd_per_gpu_hour for o in problem.offers])[sold] * problem.paid_gpus[every]
     seconds = problem.best_s[every]
     median, sure_s = problem.time_s(0.5, seconds, every), problem.time_s(fleet.confidence, seconds, every)
     cost = problem.costs.usd(rate, median, every)
@@ -288,7 +288,7 @@ def _chances(columns: Sequence[_Columns], picked: Sequence[int], fleet: Fleet) -
     for c, i in zip(columns, picked, strict=True):
         p, cell = c.problem, c.cells[[i]]
         runs = p.clock.completion(p.best_s[cell], cell)
-        rate = np.array([p.offers[int(c.offers[i])].usd_per_gpu_hour * c.gpus[i]])
+        rate = np.array([p.offers[int(c.offers[i])].usd_per_gpu_hour * p.paid_gpus[cell[0]]])
         costs.append(np.array([float(p.costs.usd(rate, runs.quantile(float(q)), cell)[0]) for q in grid]))
     together = float(np.mean(np.sum(costs, axis=0) <= fleet.cost_usd))
     draw = np.random.default_rng(SEED)

@@ -62,7 +62,7 @@ class View:
     def __post_init__(self) -> None:
         p, g = self.problem, self.goal
         price, self.offer = p.cheapest(g.offers)
-        self.usd_per_hour = price * g.price * p.gpus
+        self.usd_per_hour = price * g.price * p.paid_gpus
         self.allowed = np.isfinite(price) & np.isfinite(p.floor_s) & (p.space > 0)
         if g.cells is not None:
             self.allowed &= g.cells

@@ -51,6 +51,11 @@ def reason_of(problem: Problem, goal: Goal) -> str:
 def _reason(problem: Problem, goal: Goal, least_time: float | None, least_cost: float | None) -> str:
     if not problem.offers:
         return "No offer fits what cluster asks for."
+    if not problem.space.any():
+        return (
+            "No framework that is allowed runs a layout as layout, training.global_batch and the model pin it"
+            " (heads, layers and batches must divide)."
+        )
     if least_time is None or least_cost is None:
         free = format_percent(problem.scenario.layout.memory_headroom)
         return (

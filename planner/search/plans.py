@@ -82,8 +82,9 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
     runs = watch.completion(np.array([seconds]), np.array([cell]))
     gpus, batch = int(problem.gpus[cell]), pick.batch
     time = Quantiles(*(float(runs.quantile(p)[0]) for p in (0.1, 0.5, 0.9)))
-    rate = np.array([offer.usd_per_gpu_hour * gpus])
-    price = plan_cost(problem.costs, runs, cell, offer, gpus)
+    paid = int(problem.paid_gpus[cell])
+    rate = np.array([offer.usd_per_gpu_hour * paid])
+    price = plan_cost(problem.costs, runs, cell, offer, paid)
     cost = price.quantiles()
     tokens_a_step = batch * setting.seq_length / gpus
     scale = float(step.total_s[0])

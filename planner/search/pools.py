@@ -30,12 +30,18 @@ class Pool:
     paid: PaidTime
 
 
+def spare_nodes(scenario: Scenario) -> int:
+    """Nodes that stand by, paid, beside those that train."""
+    return (scenario.risk.spare_nodes if scenario.risk is not None else None) or 0
+
+
 def node_range(offer: Offer, scenario: Scenario) -> tuple[int, int]:
-    """Least and most nodes of an offer that a plan may take."""
+    """Least and most nodes of an offer that may train; spare ones are bought beside them."""
     size = offer.hardware.gpus_per_node
     most = scenario.cluster.max_gpus // size
     if offer.max_nodes is not None:
         most = min(most, offer.max_nodes)
+    most -= spare_nodes(scenario)
     least = int(offer.extras.get("minimum_nodes", 1))
     if scenario.terms is not None and scenario.terms.minimum_gpus:
         least = max(least, -(-scenario.terms.minimum_gpus // size))

@@ -23,7 +23,7 @@ from planner.search.engine import Limits, Tally, Tighten, solve
 from planner.search.layouts import LayoutTable, layout_table
 from planner.search.money import Costs
 from planner.search.physics import SettingPhysics
-from planner.search.pools import Pool, gather
+from planner.search.pools import Pool, gather, spare_nodes
 from planner.search.pools import node_range as node_range  # other rooms ask for it here
 from planner.search.run import Run, critical_of, run_of
 from planner.search.site import Found, Site, floor_s
@@ -72,6 +72,12 @@ class Problem:
 
     def __len__(self) -> int:
         return len(self.gpus)
+
+    @cached_property
+    def paid_gpus(self) -> IntArray:
+        """GPUs that are paid for: those that train and those of the spare nodes, (cells,)."""
+        spare = spare_nodes(self.scenario)
+        return self.gpus + spare * (self.gpus // np.maximum(self.nodes, 1)) if spare else self.gpus
 
     def of(self, scenario: Scenario) -> Problem:
         """The problem of another scenario on the same facts."""

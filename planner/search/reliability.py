@@ -12,6 +12,7 @@ from planner.plan import Quantiles, Reliability
 from planner.risk.completion import Completion
 from planner.risk.failures import GB, checkpoint_bytes
 from planner.search.clock import DECILE
+from planner.search.pools import spare_nodes
 from planner.workload.counts import parameter_counts
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def reliability(problem: Problem, pick: Pick, runs: Completion, time_s: Quantile
         reserve_usd=cost_usd.p90 - cost_usd.p50,
         reserve_by_cause=_shares(runs),
         source=pool.interruptions.source,
+        spare_nodes=spare_nodes(problem.scenario),
     )
 
 

@@ -37,13 +37,15 @@ def why_not(problem: Problem, text: str, best: float | None) -> WhyNot:
     Raises
     ------
     PlannerError
-        If the text names a key that is not known, or a number is none.
+        If the text names a key or an accelerator that is not known, or a number is none.
     """
     wanted = parse(text)
     scenario = pinned(problem.scenario, wanted)
     inside = problem if scenario == problem.scenario else problem.of(scenario)
     goal = _goal(inside, scenario, wanted)
     if goal is None:
+        if "gpu" in wanted:
+            problem.catalog.accelerator(wanted["gpu"])  # a name that no catalog knows is told with the nearest
         return _not_offered(problem, text, wanted)
     view = View(inside, goal)
     cell = find(view)

@@ -457,7 +457,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         "全局批量 {b} 个序列位于其范围（{l} 至 {h}）的下端。",
     ),
     (
-        r"(?P<o>.+) sells at most (?P<n>[\d,]+) nodes \((?P<w>.+)\): all are used\.",
+        r"(?P<o>.+) (?:sells at most|has) (?P<n>[\d,]+) nodes? \((?P<w>.+)\): all are used\.",
         "{o} 最多提供 {n} 台机器，已全部用上。",
     ),
     (
