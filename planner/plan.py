@@ -174,6 +174,12 @@ class Plan:
     co2_kg: float | None = None
     energy_basis: tuple[str, ...] = ()  # what energy and CO2 assume
 
+    @property
+    def paid_gpus(self) -> int:
+        """GPUs that are paid for: the plan's, and those of spare nodes."""
+        spare = self.reliability.spare_nodes if self.reliability is not None else 0
+        return self.gpus + spare * (self.gpus // self.nodes)
+
 
 @dataclass(frozen=True, slots=True)
 class Alternative:

@@ -36,3 +36,11 @@ def test_an_alternative_that_cannot_be_read_is_said_in_one_sentence(planner, alt
     assert ran.code == 2
     assert alternative.split("=")[0] in ran.err
     assert ran.err.count("\n") == 1
+
+
+def test_an_accelerator_that_no_catalog_knows_is_a_mistake(planner):
+    ran = planner("explain", PYTHIA, "--why-not", "gpu=h100-sxm")
+    assert ran.code == 2
+    assert "--why-not gpu=h100-sxm" in ran.err
+    assert "h100-sxm5-80gb" in ran.err
+    assert ran.err.count("\n") == 1

@@ -9,6 +9,7 @@ import pytest
 from proposal_cases import facts, scenario, studied
 
 from planner import search
+from planner.catalog.paths import scenarios_dir
 from planner.report.proposal.study import three_levels
 from planner.search.problem import build
 
@@ -74,3 +75,9 @@ def test_no_frontier_plan_is_beaten_and_the_ask_is_not_better_than_it():
     asked = found.best(found.terms)
     assert asked is not None
     assert any(p.time_p50_s <= asked.time_p50_s and p.cost_p50_usd <= asked.cost_p50_usd for p in line)
+
+
+def test_spare_nodes_are_in_every_cost_of_a_proposal(planner, tmp_path):
+    scenario = scenarios_dir() / "neox20b.yaml"
+    ran = planner("propose", scenario, "--set", "risk.spare_nodes=2", "--format", "md,html,xlsx", "-o", tmp_path)
+    assert ran.code == 0, ran.err  # the study and the ledger hold themselves against `optimize` as they are built

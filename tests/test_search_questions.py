@@ -103,11 +103,11 @@ def test_why_not_says_what_rules_out_or_by_how_much_it_loses() -> None:
     given = priced(12)
     best = optimize(given.scenario, given.catalog, load_calibration(), offers=given.offers)
     assert best.plan is not None
-    asked = [f"offer={best.plan.offer.id}", "gpus=1", "gpu=nobody", "tp=1", "micro_batch=1,zero_stage=0"]
+    asked = [f"offer={best.plan.offer.id}", "gpus=1", "cloud=elsewhere", "tp=1", "micro_batch=1,zero_stage=0"]
     answer = explain(given.scenario, given.catalog, load_calibration(), why_not=asked, offers=given.offers)
     found = {w.asked: w for w in answer.why_not}
     assert found[asked[0]].status == "best"
-    assert found["gpu=nobody"].status == "not offered"
+    assert found["cloud=elsewhere"].status == "not offered"
     for each in answer.why_not:
         assert each.text.endswith(".")
         if each.status == "loses":

@@ -44,14 +44,22 @@ def why_not(problem: Problem, text: str, best: float | None) -> WhyNot:
     inside = problem if scenario == problem.scenario else problem.of(scenario)
     goal = _goal(inside, scenario, wanted)
     if goal is None:
-        if "gpu" in wanted:
-            problem.catalog.accelerator(wanted["gpu"])  # a name that no catalog knows is told with the nearest
+        _known_gpu(problem, wanted)
         return _not_offered(problem, text, wanted)
     view = View(inside, goal)
     cell = find(view)
     if cell is not None:
         return _loses(text, view, cell, best)
     return _ruled_out(text, inside, goal)
+
+
+def _known_gpu(problem: Problem, wanted: Mapping[str, str]) -> None:
+    """A name that no catalog knows is a mistake, told with the nearest; it is not merely unsold."""
+    if "gpu" in wanted:
+        try:
+            problem.catalog.accelerator(wanted["gpu"])
+        except PlannerError as error:
+            raise PlannerError(f"--why-not gpu={wanted['gpu']}: {error}") from None
 
 
 def parse(text: str) -> dict[str, str]:

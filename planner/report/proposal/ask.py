@@ -165,7 +165,7 @@ def money_parts(case: Case) -> list[tuple[str, float]]:
     to the median time; rounding is what billing steps and minimum times add; the reserve lifts 50 % to the confidence.
     """
     p, plan, choice = case.study.problem, case.plan, case.choice
-    rate = plan.offer.usd_per_gpu_hour * plan.gpus / HOUR_S
+    rate = plan.offer.usd_per_gpu_hour * plan.paid_gpus / HOUR_S
     work = float(p.clock.median[choice.cell] * p.best_s[choice.cell])
     storage = p.costs.storage.usd(plan.time_s.p50) if p.costs.storage is not None else 0.0
     egress = p.costs.egress.usd if p.costs.egress is not None else 0.0
@@ -218,7 +218,10 @@ def _money_why(case: Case, key: str) -> str:
         problem = case.study.problem
         hours = float(problem.clock.median[choice.cell] * problem.best_s[choice.cell]) / HOUR_S
         return w.say(
-            "why_compute", gpus=w.count(plan.gpus), hours=w.number(hours, 6), price=w.price(plan.offer.usd_per_gpu_hour)
+            "why_compute",
+            gpus=w.count(plan.paid_gpus),
+            hours=w.number(hours, 6),
+            price=w.price(plan.offer.usd_per_gpu_hour),
         )
     if key == "failures" and plan.reliability is not None:
         return w.say("why_failures", count=w.number(plan.reliability.interruptions, 2))

@@ -42,6 +42,7 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
                 int(p.batch[cell]),
                 _layout_text(case, cell),
                 *(float(t[i]) for t in times),
+                int(p.paid_gpus[cell]),
             ]
         )
     offers = []
@@ -123,7 +124,7 @@ def _row(case: Case, number: int, label: str, choice: Choice) -> PlanRow:
         offer=offer.id,
         gpu=case.gpu(offer.gpu),
         cloud=offer.cloud,
-        gpus=case.study.gpus(choice),
+        gpus=int(p.paid_gpus[choice.cell]),
         usd_per_gpu_hour=offer.usd_per_gpu_hour,
         time_p50_s=choice.time_p50_s,
         time_confidence_s=choice.time_sure_s,

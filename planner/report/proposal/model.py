@@ -96,7 +96,7 @@ class PlanRow:
     offer: str
     gpu: str
     cloud: str
-    gpus: int
+    gpus: int  # that are paid for: spare nodes included
     usd_per_gpu_hour: float
     time_p50_s: float
     time_confidence_s: float

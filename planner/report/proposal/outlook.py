@@ -113,7 +113,7 @@ def _risks(case: Case) -> list[tuple[str, str, str]]:
         )
         out.append((w.say("risk_fail"), figure, w.say("risk_fail_answer", restart=w.time(r.restart_s))))
     if plan.offer.pricing != "owned":
-        tenth = plan.offer.usd_per_gpu_hour * plan.gpus * plan.time_s.p50 / 36_000.0
+        tenth = plan.offer.usd_per_gpu_hour * plan.paid_gpus * plan.time_s.p50 / 36_000.0
         figure = w.say("risk_price_figure", more=w.money(tenth), as_of=case.as_of(plan.offer))
         out.append((w.say("risk_price"), figure, w.say("risk_price_answer")))
         out.append((w.say("risk_stock"), _stock(case), _elsewhere(case)))

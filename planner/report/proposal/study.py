@@ -91,7 +91,7 @@ class Study:
         price, offer = p.cheapest(mask)
         sold = np.isfinite(price[self.cells])
         cells = self.cells[sold]
-        rate = price[cells] * terms.price * p.gpus[cells]
+        rate = price[cells] * terms.price * p.paid_gpus[cells]
         median = self.times(0.5, terms.slower)[sold]
         sure = self.times(terms.confidence, terms.slower)[sold]
         cost, sure_cost = p.costs.usd(rate, median, cells), p.costs.usd(rate, sure, cells)
@@ -181,7 +181,7 @@ def _value(terms: Terms, time: FloatArray, cost: FloatArray) -> FloatArray:
 def _search(problem: Problem, levels: tuple[float, ...], reach_time_s: float, reach_cost_usd: float) -> None:
     """Makes every cell exact that is within reach and that no smaller cluster of the same machines surely beats."""
     price, _ = problem.cheapest()
-    longest = np.minimum(reach_time_s, problem.costs.longest_s(price * problem.gpus, reach_cost_usd))
+    longest = np.minimum(reach_time_s, problem.costs.longest_s(price * problem.paid_gpus, reach_cost_usd))
     longest /= problem.clock.slope(0.5)
     possible = np.isfinite(price) & (problem.space > 0) & (problem.floor_s <= longest)
     slopes = {p: problem.clock.slope(p) for p in levels}

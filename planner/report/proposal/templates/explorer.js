@@ -40,7 +40,7 @@
         const pool = run.pools[number];
         for (const cell of pool.cells) {
           if (cell[0] < offer.low || cell[0] > offer.high) continue;
-          const rate = offer.price * terms.price * cell[1], time = cell[4], sure = cell[level];
+          const rate = offer.price * terms.price * cell[cell.length - 1], time = cell[4], sure = cell[level];
           const plan = { offer, pool, gpus: cell[1], batch: cell[2], layout: cell[3], time, sure, cost: cost(run, pool, rate, time), sureCost: cost(run, pool, rate, sure) };
           plan.value = value(run, time, plan.cost);
           plan.late = terms.time_s !== null && sure > terms.time_s;
