@@ -22,7 +22,7 @@ from planner.performance.layout_choices import layout_choices
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.steptime import step_time
 from planner.risk.completion import Hazard, completion
-from planner.risk.failures import hazards, interruption_rate
+from planner.risk.failures import hazards, interruption_rate, preemptions_per_1000_node_days
 from planner.scenario import BatchRamp, IntChoice, Risk, Scenario
 from planner.workload import parameter_counts
 
@@ -209,7 +209,9 @@ def _hazard(scenario: Scenario, offer: Offer, setting: Setting, gpus: np.ndarray
         facts,
         risk,
         rate=interruption_rate(facts, setting.accelerator.family, offer.cloud, risk),
-        spot=offer.pricing == "spot",
+        preemptions=preemptions_per_1000_node_days(facts, setting.accelerator.family, offer.cloud, risk)
+        if offer.pricing == "spot"
+        else 0.0,
         parameters=parameter_counts(setting.model).total,
         gpus=gpus,
         gpus_per_node=offer.hardware.gpus_per_node,

@@ -8,7 +8,7 @@ import pytest
 from planner.catalog.risk_facts import load_risk_facts
 from planner.risk.checkpoint import optimal_interval
 from planner.risk.completion import Hazard, completion
-from planner.risk.failures import hazards, interruption_rate
+from planner.risk.failures import hazards, interruption_rate, preemptions_per_1000_node_days
 from planner.risk.simulation import SimulatedRun, simulate
 from planner.scenario import Risk
 
@@ -90,7 +90,7 @@ def test_more_work_never_ends_sooner():
 def hopper_hazard(gpus: int, parameters: int, settings: Risk) -> Hazard:
     rate = interruption_rate(FACTS, "hopper", "any", settings)
     return hazards(
-        FACTS, settings, rate=rate, spot=False, parameters=parameters, gpus=np.array([gpus]), gpus_per_node=8
+        FACTS, settings, rate=rate, preemptions=0.0, parameters=parameters, gpus=np.array([gpus]), gpus_per_node=8
     )
 
 
@@ -114,9 +114,9 @@ def test_mean_time_to_failure_falls_with_job_size_as_meta_projects(gpus, publish
 def test_spot_adds_preemptions_and_their_waiting_and_asynchronous_saving_shortens_the_pause():
     rate = interruption_rate(FACTS, "hopper", "aws", Risk())
     common = {"rate": rate, "parameters": 10**10, "gpus": np.array([64]), "gpus_per_node": 8}
-    firm = hazards(FACTS, Risk(), spot=False, **common)
-    spot = hazards(FACTS, Risk(), spot=True, **common)
-    behind = hazards(FACTS, Risk(asynchronous_checkpoints=True), spot=False, **common)
+    firm = hazards(FACTS, Risk(), preemptions=0.0, **common)
+    spot = hazards(FACTS, Risk(), preemptions=preemptions_per_1000_node_days(FACTS, "hopper", "aws", Risk()), **common)
+    behind = hazards(FACTS, Risk(asynchronous_checkpoints=True), preemptions=0.0, **common)
     assert spot.rate_per_s[0] > firm.rate_per_s[0]
     assert spot.restart_s[0] > firm.restart_s[0]
     assert behind.checkpoint_s[0] < firm.checkpoint_s[0]
@@ -146,3 +146,14 @@ def test_stated_90_percent_is_met_in_90_percent_of_worlds():
         drawn = simulate(SimulatedRun(work[i], low[i], high[i], *args), 200, 1000 + i)
         met += int(np.sum(drawn.time_s <= promised[i]))
     assert met / 20_000 == pytest.approx(0.9, abs=0.015)
+
+
+def test_a_market_takes_back_what_is_sought_after_more_often_unless_the_user_knows_better():
+    asked = [
+        ("hopper", Risk()),
+        ("ampere", Risk()),
+        ("cdna3", Risk()),
+        ("ampere", Risk(spot_preemptions_per_1000_node_days=9.0)),
+    ]
+    found = [preemptions_per_1000_node_days(FACTS, family, "aws", risk) for family, risk in asked]
+    assert found == [5.4, 2.6, 5.4, 9.0]

@@ -117,7 +117,7 @@ def _cluster(plan: Plan, today: date, page: Page) -> list[str]:
     if offer.network_gbit_per_s is not None:
         shape += f", {format_bandwidth(offer.network_gbit_per_s)} a node"
     price = f"{format_usd(offer.usd_per_gpu_hour)} a GPU-hour ({offer.pricing.replace('_', ' ')})"
-    if offer.usd_per_gpu_hour_range is not None:
+    if offer.usd_per_gpu_hour_range is not None and len(set(offer.usd_per_gpu_hour_range)) > 1:
         price += f", zones from {' to '.join(map(format_usd, offer.usd_per_gpu_hour_range))}"
     if offer.as_of or offer.as_of_latest:
         price += f", as of {offer.as_of or offer.as_of_latest}, {age(offer, today)}"

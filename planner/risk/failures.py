@@ -14,6 +14,7 @@ from planner.scenario import Risk
 
 DAY_S = 86_400.0
 GB = 1e9
+PREEMPTION = "preemption"  # the cause of a spot node taken back
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,27 @@ def interruption_rate(facts: RiskFacts, family: str, provider: str, settings: Ri
     if own is not None:
         return Interruptions(own, "the scenario's risk.interruptions_per_1000_node_days", "user")
     for kin in (family, "other"):
-        rows = [r for r in facts.rates if r.family == kin and r.provider in (provider, "any")]
+        rows = [r for r in facts.rates if r.family == kin and r.provider in (provider, "any") and r.cause != PREEMPTION]
         named: list[InterruptionRate] = [r for r in rows if r.provider == provider] or rows
         if named:
             return Interruptions(
                 sum(r.value * 8 / r.gpus_per_node for r in named), "; ".join(r.source for r in named), named[0].kind
             )
     raise ValueError("catalogs/risk/interruptions.csv has no row of family `other`")
+
+
+def preemptions_per_1000_node_days(facts: RiskFacts, family: str, provider: str, settings: Risk) -> float:
+    """How often the market takes a spot node back: the user's rate, else the provider's, the family's, or any."""
+    if settings.spot_preemptions_per_1000_node_days is not None:
+        return settings.spot_preemptions_per_1000_node_days
+    ranked = [
+        row.value
+        for kin in (family, "other")
+        for where in (provider, "any")
+        for row in facts.rates
+        if (row.cause, row.family, row.provider) == (PREEMPTION, kin, where)
+    ]
+    return ranked[0]
 
 
 def checkpoint_bytes(parameters: int, facts: RiskFacts) -> float:
@@ -50,7 +65,7 @@ def hazards(
     settings: Risk,
     *,
     rate: Interruptions,
-    spot: bool,
+    preemptions: float,
     parameters: int,
     gpus: IntArray,
     gpus_per_node: int,
@@ -60,7 +75,7 @@ def hazards(
     A job of n nodes is interrupted n times as often as one node. A synchronous checkpoint stops training while the
     state is written at the storage's bandwidth; an asynchronous one only while it is copied to host memory, but what is
     not yet written is lost with the node, which lengthens the restart by the write. Spot adds preemptions, each with an
-    exponential wait for the node to come back.
+    exponential wait for the node to come back: `preemptions` per 1,000 days of one node, 0 for what is not spot.
     """
     count = np.asarray(gpus, float)
     nodes = np.ceil(count / gpus_per_node)
@@ -73,11 +88,7 @@ def hazards(
     recover = value(settings.detection_s, "detection_s") + value(settings.restart_s, "restart_s")
     if settings.spare_nodes == 0:
         recover += value(settings.replacement_s, "replacement_s")
-    preempted = (
-        value(settings.spot_preemptions_per_1000_node_days, "spot_preemptions_per_1000_node_days") / 1000.0 * nodes
-        if spot
-        else np.zeros_like(nodes)
-    )
+    preempted = preemptions / 1000.0 * nodes
     refill = value(settings.spot_refill_s, "spot_refill_s")
     total = per_day + preempted
     share = np.divide(preempted, total, out=np.zeros_like(total), where=total > 0)

@@ -13,7 +13,7 @@ from planner.catalog.risk_facts import RiskFacts
 from planner.catalog.types import Hardware, Offer
 from planner.performance.arrays import IntArray, Setting
 from planner.performance.frameworks import frameworks
-from planner.risk.failures import Interruptions, interruption_rate
+from planner.risk.failures import Interruptions, interruption_rate, preemptions_per_1000_node_days
 from planner.scenario import Risk, Scenario
 from planner.search.money import PaidTime, paid_time
 from planner.units import PlannerError
@@ -26,7 +26,7 @@ class Pool:
     setting: Setting
     offers: tuple[Offer, ...]  # cheapest first, then by id
     interruptions: Interruptions
-    spot: bool
+    preemptions: float  # of spot nodes, per 1,000 days of one; 0 for what is not spot
     paid: PaidTime
 
 
@@ -60,19 +60,21 @@ def gather(
     """
     names = _frameworks(scenario)
     left_out = Counter(eligible.left_out)
-    groups: dict[tuple[str, Hardware, Interruptions, bool, PaidTime], list[Offer]] = {}
+    risk = scenario.risk or Risk()
+    groups: dict[tuple[str, Hardware, Interruptions, float, PaidTime], list[Offer]] = {}
     for offer in eligible.offers:
         reason = _unfit(offer, scenario, catalog)
         if reason:
             left_out[reason] += 1
             continue
         family = catalog.accelerator(offer.gpu).family
-        rate = interruption_rate(facts, family, offer.cloud, scenario.risk or Risk())
+        rate = interruption_rate(facts, family, offer.cloud, risk)
         paid = paid_time(scenario.terms, offer.extras)
-        groups.setdefault((offer.gpu, offer.hardware, rate, offer.pricing == "spot", paid), []).append(offer)
+        taken = preemptions_per_1000_node_days(facts, family, offer.cloud, risk) if offer.pricing == "spot" else 0.0
+        groups.setdefault((offer.gpu, offer.hardware, rate, taken, paid), []).append(offer)
     pools, nodes = [], []
     release = scenario.training.framework_release if scenario.training.framework != "any" else "latest"
-    for (gpu, hardware, rate, spot, paid), sold in sorted(groups.items(), key=lambda item: repr(item[0])):
+    for (gpu, hardware, rate, taken, paid), sold in sorted(groups.items(), key=lambda item: repr(item[0])):
         ranges = [node_range(offer, scenario) for offer in sold]
         counts = np.arange(min(low for low, _ in ranges), max(high for _, high in ranges) + 1, dtype=np.int64)
         ordered = tuple(sorted(sold, key=lambda o: (o.usd_per_gpu_hour, o.id)))
@@ -86,7 +88,7 @@ def gather(
                 catalog.accelerator(gpu),
                 hardware,
             )
-            pools.append(Pool(setting, ordered, rate, spot, paid))
+            pools.append(Pool(setting, ordered, rate, taken, paid))
             nodes.append(counts)
     return pools, nodes, dict(sorted(left_out.items()))
 

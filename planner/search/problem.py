@@ -186,13 +186,13 @@ class Problem:
         parts = []
         for i, pool in enumerate(self.pools):
             gpus, size = self.gpus[self.pool == i], pool.setting.hardware.gpus_per_node
-            key = (pool.interruptions, pool.spot, size, gpus.tobytes())
+            key = (pool.interruptions, pool.preemptions, size, gpus.tobytes())
             if key not in known:
                 known[key] = hazards(
                     self.risk_facts,
                     risk,
                     rate=pool.interruptions,
-                    spot=pool.spot,
+                    preemptions=pool.preemptions,
                     parameters=parameters,
                     gpus=gpus,
                     gpus_per_node=size,
