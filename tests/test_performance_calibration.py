@@ -146,15 +146,14 @@ def test_spreads_of_a_row_do_not_know_its_error() -> None:
 def test_own_rows_of_a_new_stack_sharpen_predictions_of_it(tmp_path: Path) -> None:
     with (data_dir() / "measured" / "vtrain.csv").open(newline="") as file:
         rows = [row | {"framework": "my-trainer", "version_or_date": "7"} for row in csv.DictReader(file)]
-    kept = add_rows(rows[::4], "mine", tmp_path)
-    lines = refit(tmp_path, [tmp_path], kept)
+    lines = refit(tmp_path, [tmp_path], add_rows(rows[::4], "mine", tmp_path))
     assert "now by" in lines[1]
     own = load_calibration((tmp_path,))
     asked = read_runs([tmp_path / "measured" / "mine.csv"])
     assert np.median(np.abs(log_errors(asked, own))) < 0.5 * np.median(np.abs(log_errors(asked, SHIPPED)))
     size = np.asarray([asked[0].gpus])
     assert spread(asked[0].setting, size, own).sigma[0] < spread(asked[0].setting, size, SHIPPED).sigma[0]
-    assert len(read_rows(tmp_path / "measured" / "mine.csv")) == len(add_rows(rows[::4], "mine", tmp_path))
+    assert len(read_rows(tmp_path / "measured" / "mine.csv")) == len(add_rows(rows[::4], "mine", tmp_path).runs)
 
 
 def test_every_measured_row_is_predicted_and_fits() -> None:

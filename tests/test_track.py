@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -352,6 +353,39 @@ def test_a_calibrated_run_sharpens_what_is_predicted_there(tmp_path, planner):
     assert narrower < width
     assert (basis, measured) == ("modelled", "measured")
     assert planner("calibrate", log, "--catalog", mine).code == 2  # a log says nothing of its layout
+
+
+def test_a_log_that_has_grown_replaces_what_it_said_before_and_nothing_else(tmp_path):
+    from planner.performance.overlays import add_rows, read_rows
+
+    def added(saved, seconds, upto, name="train.log"):
+        row = training_log_measurement(written(tmp_path, run(upto, noise=0, seconds=seconds), name), saved)
+        return add_rows([row], "train", tmp_path, of_log=True)
+
+    first = added(plan_of(), 10.0, 300)
+    assert first.replaced == ()
+    assert added(plan_of(), 10.0, 300).replaced == ()  # nothing new
+    added(plan_of(), 10.0, 300, name="other.log")  # another run, which happens to go into the same table
+    grown = added(plan_of(), 8.0, 500)
+    assert [float(rate) for rate in grown.replaced] == pytest.approx([first.runs[0].tokens_per_s_per_gpu], rel=1e-5)
+    rows = read_rows(tmp_path / "measured" / "train.csv")
+    assert [row["page_or_path"] for row in rows] == ["other.log", "train.log"]
+    assert float(rows[1]["step_time_s"]) == pytest.approx(8.0, rel=0.003)
+    table = [{**row, "remark": "", "page_or_path": "by hand", "mfu_pct": ""} for row in rows[:1]]
+    assert add_rows(table, "train", tmp_path).replaced == add_rows(table, "train", tmp_path).replaced == ()
+    assert len(read_rows(tmp_path / "measured" / "train.csv")) == 3  # a table's row is not repeated
+
+
+def test_calibrating_again_says_what_it_replaced(tmp_path, planner):
+    saved, mine = tmp_path / "plan.json", tmp_path / "mine"
+    saved.write_text(plan_of().to_json())
+    said = []
+    for upto, seconds in ((300, 10.0), (500, 9.0)):
+        log = written(tmp_path, run(upto, noise=0, seconds=seconds))
+        said.append(planner("calibrate", log, "--plan", saved, "--catalog", mine).err)
+    assert "in place of" not in said[0]
+    assert re.search(r"in place of what its log said before \(65\d\d\.\d+ tokens/s/GPU\)", said[1])
+    assert len((mine / "measured" / "train.csv").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize(

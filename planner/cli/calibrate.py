@@ -55,8 +55,8 @@ def calibrate(
     rows = read_rows(run) if plan is None else [_from_log(run, plan)]
     overlays = overlay_dirs((*(catalog or ()), folder))
     with working("fitting", quiet=quiet):
-        kept = add_rows(rows, run.stem, folder, overlays)
-        lines = refit(folder, overlays, kept)
+        added = add_rows(rows, run.stem, folder, overlays, of_log=plan is not None)
+        lines = refit(folder, overlays, added)
     for line in lines:
         say(line, quiet=quiet)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,19 @@ from planner.performance.rows import Run, read_run
 from planner.units import PlannerError
 
 MAX_BYTES = 64 << 20
+#: What tells one logged run from another: its log's name, and what ran where; not what was measured of it so far.
+RUN = (
+    "source_id", "page_or_path", "framework", "version_or_date", "model", "seq_len", "gpu", "gpus", "precision",
+    "tp", "pp", "vpp", "dp", "cp", "ep", "zero_or_fsdp", "recompute", "micro_batch", "global_batch_samples",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Runs that were given, and the throughputs (tokens/s/GPU, as written) of older rows that they stand in for."""
+
+    runs: tuple[Run, ...]
+    replaced: tuple[str, ...] = ()
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -43,8 +57,12 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def add_rows(rows: Sequence[Mapping[str, str]], name: str, folder: Path, overlays: Sequence[Path] = ()) -> list[Run]:
+def add_rows(
+    rows: Sequence[Mapping[str, str]], name: str, folder: Path, overlays: Sequence[Path] = (), *, of_log: bool = False
+) -> Added:
     """The rows into FOLDER/measured/NAME.csv, behind those that are there; a row that is there already is not repeated.
+
+    `of_log`: a row is all that a log says of its run so far, so it takes the place of older rows of that run.
 
     Returns
     -------
@@ -54,27 +72,46 @@ def add_rows(rows: Sequence[Mapping[str, str]], name: str, folder: Path, overlay
     catalog = load_catalog(tuple(o for o in overlays if Path(o).is_dir()))
     runs = [read_run(row, catalog, f"{name}:{number}") for number, row in enumerate(rows, 1)]
     old = read_rows(path) if path.is_file() else []
-    known = {tuple(sorted(row.items())) for row in old}
-    new = [dict(row) for row in rows if tuple(sorted(row.items())) not in known]
+    logged = {_run_of(row) for row in rows} if of_log else set()
+    kept = [row for row in old if _run_of(row) not in logged]
+    known = {_stated(row) for row in kept}
+    new = [dict(row) for row in rows if _stated(row) not in known]
+    now = {_stated(row) for row in rows}
+    stale = [row for row in old if _run_of(row) in logged and _stated(row) not in now]
     header = list(dict.fromkeys(key for row in (*old, *new) for key in row))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, header, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows([*old, *new])
+    writer.writerows([*kept, *new])
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, buffer.getvalue())
-    return [run for run in runs if run.tokens_per_s_per_gpu]
+    return Added(
+        tuple(run for run in runs if run.tokens_per_s_per_gpu),
+        tuple(row.get("tokens_per_s_per_gpu") or "?" for row in stale),
+    )
 
 
-def refit(folder: Path, overlays: Sequence[Path], runs: Sequence[Run]) -> list[str]:
+def _stated(row: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """What a row states; the columns that other rows of its table need stay out."""
+    return tuple(sorted((key, value.strip()) for key, value in row.items() if value.strip()))
+
+
+def _run_of(row: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple((row.get(key) or "").strip() for key in RUN)
+
+
+def refit(folder: Path, overlays: Sequence[Path], added: Added) -> list[str]:
     """Fit shipped and own rows together, store the fit in FOLDER/calibration/fit.json, and say what it changed."""
+    runs = added.runs
     shipped = read_calibration(data_dir() / "calibration" / "fit.json")
     before = _off(runs, shipped)
     (folder / "calibration").mkdir(parents=True, exist_ok=True)
     fitted = with_overlays(shipped, overlays)
     write_atomically(folder / "calibration" / "fit.json", dumps(to_json(fitted)))
+    before_that = ", ".join(added.replaced)
     return [
-        f"{len(runs)} {'run is' if len(runs) == 1 else 'runs are'} in {folder / 'measured'}",
+        f"{len(runs)} {'run is' if len(runs) == 1 else 'runs are'} in {folder / 'measured'}"
+        + (f", in place of what its log said before ({before_that} tokens/s/GPU)" if added.replaced else ""),
         f"predictions of them were off by {before:.1%} at the median, now by {_off(runs, fitted):.1%}",
     ]
 
