@@ -78,7 +78,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
 
 @pytest.mark.parametrize("name", ["missing.yml", ".", "a\x00b"])
 def test_a_file_that_is_not_there_is_said(tmp_path, name):
-    with pytest.raises(PlannerError, match="cannot be read"):
+    with pytest.raises(PlannerError, match=r"cannot be read|there is no such file"):
         import_files([tmp_path / name])
 
 

@@ -311,3 +311,28 @@ def test_as_trained_pins_the_published_layout() -> None:
 def test_what_is_no_readable_file_is_said(tmp_path: Path, name: str, says: str) -> None:
     with pytest.raises(PlannerError, match=says):
         load_scenario(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("neox2b.yaml", "did you mean `.*neox20b.yaml`"),
+        ("pythia-12b.yml", r"did you mean `[^`]*pythia-12b.yaml`\?$"),
+        ("neox20b", r"did you mean `[^`]*neox20b.yaml`\?$"),
+        ("zebra.yaml", "beside it are neox20b-as-trained.yaml, neox20b.yaml, pythia-12b.yaml$"),
+        ("nowhere/neox20b.yaml", "nor a folder"),
+    ],
+)
+def test_a_file_that_is_not_there_names_what_is(tmp_path: Path, asked: str, says: str) -> None:
+    for name in ("neox20b.yaml", "neox20b-as-trained.yaml", "pythia-12b.yaml", "zebra.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(PlannerError, match=says):
+        load_scenario(tmp_path / asked)
+
+
+def test_a_folder_of_many_files_is_not_read_out_whole(tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"q{number}\x1b.yaml").touch()
+    with pytest.raises(PlannerError, match="and 32 more") as caught:
+        load_scenario(tmp_path / "zebra.yaml")
+    assert str(caught.value).isprintable()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from planner.files import missing_file
 from planner.scenario.fields import SURE, Reading, Text, duration, money, real
 from planner.scenario.machines import CLUSTER
 from planner.scenario.names import catalog_names
@@ -61,6 +62,8 @@ def read_fleet(path: Path, scenarios: Sequence[Scenario], overlays: Sequence[Pat
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise PlannerError(missing_file(path)) from None
     except OSError as error:
         raise PlannerError(f"{path}: cannot be read ({error.strerror})") from None
     values = _fleet_table().read(read_yaml(content, str(path)), "", Reading(catalog_names(overlays)))

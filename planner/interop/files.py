@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from planner.files import missing_file
 from planner.units import PlannerError
 
 MAX_CONFIG_BYTES = 512 << 10  # the largest published config is some 20 kB
@@ -41,6 +42,8 @@ def read_text(path: Path, limit: int = MAX_CONFIG_BYTES) -> str:
     try:
         with Path(path).open("rb") as handle:
             data = handle.read(limit + 1)
+    except FileNotFoundError:
+        raise PlannerError(missing_file(Path(path), ())) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a file name"
         raise PlannerError(f"{name} cannot be read: {reason}.") from None

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from planner.files import missing_file
 from planner.scenario.build import Builder
 from planner.scenario.draft import Draft
 from planner.scenario.fields import Reading
@@ -75,7 +76,7 @@ def load_scenario(path: Path | str, overrides: Sequence[str] = (), *, overlays: 
     except IsADirectoryError:
         raise PlannerError(f"{file}: a folder, where a scenario file is wanted") from None
     except FileNotFoundError:
-        raise PlannerError(f"{file}: there is no such file") from None
+        raise PlannerError(missing_file(file)) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise PlannerError(f"{file}: cannot be read ({reason})") from None
