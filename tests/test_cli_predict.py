@@ -67,6 +67,16 @@ def test_a_table_is_one_json_document_too(planner, tmp_path):
     assert max(map(len, planner("predict", "--rows", source).out.splitlines())) <= 80
 
 
+def test_people_see_which_run_a_row_is_and_each_objection_once(planner, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    source = tmp_path / "rows.csv"
+    source.write_text(ROWS + ROWS.splitlines()[2] + "\n")
+    said = planner("predict", source).out
+    assert "gpt-neox-20b  96 a100  tp2 pp4 mb4" in said
+    assert "rows 2, 5: model 'my-own'" in said
+    assert said.count("my-own'") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -76,6 +86,8 @@ def test_a_table_is_one_json_document_too(planner, tmp_path):
         ((*RUN, "--gpu", "a100"), "ambiguous"),
         ((*RUN, "--global-batch", 1537), "does not divide"),
         (("predict", "--rows", "no-such.csv"), "no-such.csv"),
+        (("predict", "catalogs/measured/vtrian.csv"), "did you mean `catalogs/measured/vtrain.csv`"),
+        (("predict", "a.csv", "--rows", "b.csv"), "not both"),
         (("predict", "--rows", "README.md"), "needs columns"),
     ],
 )

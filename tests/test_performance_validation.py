@@ -89,6 +89,19 @@ def test_validation_of_one_file_refits_without_each_group() -> None:
     assert max(map(len, table.splitlines())) <= 100
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_rows_models_and_releases_stay_whole_on_the_page(width: int) -> None:
+    entry = {"gpu": "b300-sxm6-288gb", "gpus": 256, "release": "26.02.01 NeMo Container", "error": -0.00004}
+    rates = {"measured_tokens_per_s_per_gpu": 2644.0, "predicted_tokens_per_s_per_gpu": 13504.0}
+    worst = [{"id": f"megatron-bridge:{n}", "model": "qwen3-235b-a22b", **entry, **rates} for n in (79, 119)]
+    lines = validation_table({**report(judged(np.zeros(5))), "worst": worst}, width).splitlines()
+    assert max(map(len, lines)) <= width
+    (line,) = (line for line in lines if "megatron-bridge:119" in line)
+    assert ("26.02.01 NeMo Container" in line) == (width == 120)
+    assert line.split()[-4:] == ["2,644", "13,504", "0.0", "%"]
+    assert sum(line.startswith("  source ") for line in lines) == 1
+
+
 def test_a_leave_out_that_does_not_exist_is_refused() -> None:
     with pytest.raises(PlannerError, match="leave-out"):
         judge([VTRAIN], SHIPPED, "everything")

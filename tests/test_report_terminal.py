@@ -13,6 +13,7 @@ from test_plan_json import OFFER, OPTIMIZATION, PLAN
 
 from planner.plan import Alternative, Change, EpochSchedule, Infeasible, Optimization, Quantiles, Reliability
 from planner.report import figures, layout
+from planner.report.layout import wrap
 from planner.report.terminal import optimization_table
 
 TODAY = date(2026, 11, 24)
@@ -185,3 +186,8 @@ def test_figures_keep_three_digits(value, shown):
 @pytest.mark.parametrize(("p", "shown"), [(1.0, "> 99.9 %"), (0.0, "< 0.1 %"), (0.812, "81.2 %"), (None, "not known")])
 def test_no_chance_is_called_certain(p, shown):
     assert figures.chance(p) == shown
+
+
+def test_a_name_too_long_for_its_column_is_cut_at_a_joint():
+    assert wrap("megatron-bridge:119", 12) == ["megatron-", "bridge:119"]
+    assert wrap("h100-sxm5abcdefghijklmnop", 12) == ["h100-sxm5abc", "defghijklmno", "p"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.options import Catalog, Json, Quiet
-from planner.cli.output import emit, say, width
+from planner.cli.output import colour, emit, say, width
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ def _text(metavar: str, meaning: str) -> object:
 
 
 def predict(
+    table: Annotated[
+        Path | None, typer.Argument(metavar="[ROWS.csv]", help="A table of runs to predict, as --rows.")
+    ] = None,
     rows: Annotated[Path | None, typer.Option("--rows", metavar="CSV", help="A table of runs to predict.")] = None,
     model: Annotated[str | None, _text("NAME", "A model of the catalog.")] = None,
     gpu: Annotated[str | None, _text("ID", "An accelerator of the catalog.")] = None,
@@ -59,7 +62,7 @@ def predict(
 ) -> None:
     """Predict throughput with its 80 % interval, the step's terms and memory of given layouts.
 
-    Columns of --rows are those of catalogs/measured; rows keep their order, and one that cannot be predicted says why.
+    A table's columns are those of catalogs/measured; rows keep their order, and one that cannot be predicted says why.
 
     Example: planner predict --model gpt-neox-20b --gpu a100-sxm4-40gb --gpus 96 --seq-length 2048 --global-batch 1536
     --micro-batch 4 --tp 2 --pp 4 --framework gpt-neox --framework-release 1.0 --precision fp16 --recompute full
@@ -68,6 +71,9 @@ def predict(
     from planner.catalog.overlay import overlay_dirs
     from planner.files import write_atomically
 
+    if table is not None and rows is not None:
+        raise PlannerError("give one table: its name, or --rows, and not both")
+    rows = rows or table
     facts, calibration = load_facts(overlay_dirs(catalog or ()))
     if rows is not None:
         if model or gpu or gpus:
@@ -102,7 +108,7 @@ def _table(path: Path, facts: Facts, calibration: Calibration) -> tuple[str, str
     header, rows = _read(path)
     found = predict_rows(rows, facts, calibration, path.stem)
     typed = [{**row, **_typed(row)} for row in found]
-    return dumps({"schema_version": 1, "rows": typed}), rows_csv(header, found), rows_table(found, width())
+    return dumps({"schema_version": 1, "rows": typed}), rows_csv(header, found), rows_table(found, width(), colour())
 
 
 def _typed(row: Mapping[str, str]) -> dict[str, float | bool | str | None]:
@@ -149,6 +155,8 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Header and rows of a CSV file."""
     import csv
 
+    from planner.files import missing_file
+
     try:
         if path.stat().st_size > MAX_BYTES:
             raise PlannerError(f"{path}: larger than {MAX_BYTES >> 20} MiB; split it")
@@ -156,6 +164,8 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
             reader = csv.DictReader(file)
             rows = [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
             header = list(reader.fieldnames or ())
+    except FileNotFoundError:
+        raise PlannerError(missing_file(path, ())) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PlannerError(f"{path}: cannot be read as CSV ({reason})") from None

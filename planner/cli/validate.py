@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.options import Catalog, Json, Output, Quiet
-from planner.cli.output import deliver, say, width, working
+from planner.cli.output import colour, deliver, say, width, working
 
 
 def validate(
@@ -51,7 +51,7 @@ def validate(
     found = report(judged)
     deliver(
         dumps(found),
-        "" if as_json or quiet else validation_table(found, width()),
+        "" if as_json or quiet else validation_table(found, width(), colour()),
         as_json=as_json,
         output=output,
         quiet=quiet,

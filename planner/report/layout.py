@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _STYLES = {"bold": "1", "dim": "2", "bad": "31", "good": "32", "warn": "33"}
+_JOINTS = "-_/:.,"  # behind which a name too long for its column is cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +145,13 @@ def _pad(text: str, width: int, align: str) -> str:
 
 
 def _pieces(word: str, width: int) -> list[str]:
+    """A word in pieces of at most `width` columns, cut behind a joint such as "-" where one is in its second half."""
     pieces = [""]
     for char in word:
         if pieces[-1] and display_width(pieces[-1] + char) > width:
-            pieces.append("")
+            full = pieces.pop()
+            cut = max(full.rfind(joint) for joint in _JOINTS) + 1
+            cut = cut if 2 * cut >= len(full) else len(full)
+            pieces += [full[:cut], full[cut:]]
         pieces[-1] += char
     return pieces

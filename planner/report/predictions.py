@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 
 from planner.performance.arrays import Memory
 from planner.performance.predict import COLUMNS, Prediction
-from planner.report.layout import Page, bar, columns, hanging
+from planner.report.layout import Page, bar, bullets, columns, hanging
 from planner.units import format_number, format_percent
+
+WIDE = 105  # columns from which a table of rows also shows their layouts
+_LAYOUT = {"tp": "tp", "pp": "pp", "vpp": "vpp", "cp": "cp", "ep": "ep", "micro_batch": "mb"}
 
 
 def rows_csv(header: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
@@ -22,16 +26,42 @@ def rows_csv(header: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
     return buffer.getvalue()
 
 
-def rows_table(rows: Sequence[Mapping[str, str]], width: int) -> str:
-    """One row a line."""
-    table = [["row", "tokens/s a GPU", "80 % interval", "GiB", "fits", "basis", "why"]]
+def rows_table(rows: Sequence[Mapping[str, str]], width: int, colour: bool = False) -> str:
+    """One row a line; below them what speaks against rows, those with one objection together."""
+    page = Page(width, colour)
+    table = [["row", "model", "GPUs", "layout", "tokens/s a GPU", "80 % interval", "GiB", "fits", "basis"]]
     for number, row in enumerate(rows, 1):
         low, high = (_whole(row[name]) for name in ("pred_lo", "pred_hi"))
         between = f"{low} to {high}" if low and high else ""
         fits = {"true": "yes", "false": "no"}.get(row["fits"], "")
+        cluster = f"{row.get('gpus') or ''} {(row.get('gpu') or '').split('-')[0]}"
+        memory = f"{float(row['pred_memory_gib']):.1f}" if row["pred_memory_gib"] else ""
         rate = _whole(row["pred_tokens_per_s_per_gpu"])
-        table.append([str(number), rate, between, row["pred_memory_gib"], fits, row["basis"], row["why"]])
-    return "\n".join(columns(table, "rrrrlll", Page(width), flexible=6)) + "\n"
+        run = [str(number), row.get("model") or "", cluster, _stated_layout(row)]
+        table.append([*run, rate, between, memory, fits, row["basis"]])
+    kept = [0, 1, 2, 3, 4, 5, 6, 7, 8] if width >= WIDE else [0, 1, 2, 4, 5, 6, 7, 8]
+    align = "".join("rlllrrrll"[i] for i in kept)
+    lines = columns([[row[i] for i in kept] for row in table], align, page, flexible=1)
+    objections = _objections(rows)
+    if objections:
+        lines += ["", page.heading("What speaks against them"), *bullets(objections, page)]
+    return "\n".join(lines) + "\n"
+
+
+def _stated_layout(row: Mapping[str, str]) -> str:
+    """The layout that a row states, as short as "tp2 pp4 mb4"; what it leaves out or has as 1 is left out."""
+    stated = ((short, (row.get(key) or "").strip()) for key, short in _LAYOUT.items())
+    return " ".join(f"{short}{value}" for short, value in stated if value not in {"", "1"})
+
+
+def _objections(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Each objection once, behind the rows it is to ("rows 2, 3: why"), in the order of their first rows."""
+    found: dict[str, list[str]] = {}
+    for number, row in enumerate(rows, 1):
+        if row["why"]:
+            why = re.sub(rf"^\S*:{number}: ", "", row["why"])  # the row's place, said before it here
+            found.setdefault(why, []).append(str(number))
+    return [f"row{'' if len(which) == 1 else 's'} {', '.join(which)}: {why}" for why, which in found.items()]
 
 
 def detail_table(found: Prediction, memory: Memory | None, width: int) -> str:

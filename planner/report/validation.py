@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from planner.performance.validation import Judged
 from planner.report.charts import _figure, _save, chart_kind
-from planner.report.layout import Page, columns, hanging
+from planner.report.layout import Page, columns, hanging, wrap
 from planner.units import format_percent
 
+WIDE = 105  # columns from which a row's release has a column of its own
 LEFT_OUT = {
     "configuration": "each row's configuration left out, in all its releases",
     "row": "each row left out",
@@ -22,41 +23,48 @@ LEFT_OUT = {
 }
 
 
-def validation_table(found: Mapping[str, Any], width: int) -> str:
+def validation_table(found: Mapping[str, Any], width: int, colour: bool = False) -> str:
     """The report of `validation.report` on a page of this width, ending in a newline."""
-    page = Page(width)
+    page = Page(width, colour)
     regret = found["regret"]
+    title = f"{found['predicted']} of {found['rows']} rows, {LEFT_OUT[found['leave_out']]}"
     lines = [
-        page.heading(f"{found['predicted']} of {found['rows']} rows, {LEFT_OUT[found['leave_out']]}"),
+        *map(page.heading, wrap(title, width)),
         *hanging("median error", format_percent(found["mdape"]), page),
         *hanging("mean error", format_percent(found["mape"]), page),
         *hanging("90 % of rows", f"within {format_percent(found['p90_ape'])}", page),
-        *hanging("bias", _signed(found["bias"]), page),
+        *hanging("bias", f"{_signed(found['bias'])} (median; above 0 is predicted too fast)", page),
         *hanging("80 % intervals", f"hold {format_percent(found['coverage80'])} of the rows", page),
     ]
     if regret["contests"]:
         lost = f"{format_percent(regret['mean'])} on the mean of {regret['contests']} sets of layouts"
         lines += hanging("regret", f"{lost}, {format_percent(regret['worst'])} at worst", page)
+    worst = [page.heading("Worst, in tokens/s a GPU"), *_worst(found["worst"], page)]
+    return "\n".join([*lines, "", *_groups(found["by"], page), "", *worst]) + "\n"
+
+
+def _groups(groups: Iterable[Mapping[str, Any]], page: Page) -> list[str]:
+    """Figures by source, accelerator, model and precision, each kind named once."""
     rows = [["by", "", "rows", "median", "90 %", "bias", "in 80 %"]]
-    for entry in found["by"]:
-        figures = (format_percent(entry[key]) for key in ("mdape", "p90_ape"))
-        named = (entry["by"], entry["group"], str(entry["rows"]))
-        rows.append([*named, *figures, _signed(entry["bias"]), format_percent(entry["coverage80"])])
-    lines += ["", *columns(rows, "llrrrrr", page, flexible=1), "", page.heading("Worst")]
-    worst = [["row", "model", "GPUs", "release", "measured", "predicted", "error"]]
-    worst += [
-        [
-            entry["id"],
-            entry["model"],
-            f"{entry['gpus']} {entry['gpu'].split('-')[0]}",
-            entry["release"],
-            f"{entry['measured_tokens_per_s_per_gpu']:,.0f}",
-            f"{entry['predicted_tokens_per_s_per_gpu']:,.0f}",
-            _signed(entry["error"]),
-        ]
-        for entry in found["worst"]
-    ]
-    return "\n".join([*lines, *columns(worst, "lllllrr", page, flexible=3)]) + "\n"
+    kind = ""
+    for entry in groups:
+        named = ("" if entry["by"] == kind else entry["by"], entry["group"], f"{entry['rows']:,}")
+        figures = (_share(entry["mdape"]), _share(entry["p90_ape"]), _signed(entry["bias"]))
+        rows.append([*named, *figures, f"{entry['coverage80']:.0%}".replace("%", " %")])
+        kind = entry["by"]
+    return columns(rows, "llrrrrr", page, flexible=1)
+
+
+def _worst(entries: Sequence[Mapping[str, Any]], page: Page) -> list[str]:
+    """The rows furthest off, one a line; a narrow page leaves out the release, which the row's table states."""
+    rows = [["row", "model", "GPUs", "release", "measured", "predicted", "error"]]
+    for entry in entries:
+        row = [entry["id"], entry["model"], f"{entry['gpus']:,} {entry['gpu'].split('-')[0]}", entry["release"]]
+        row += [f"{entry[f'{kind}_tokens_per_s_per_gpu']:,.0f}" for kind in ("measured", "predicted")]
+        rows.append([*row, _signed(entry["error"])])
+    if page.width >= WIDE:
+        return columns(rows, "llllrrr", page, flexible=3)
+    return columns([[*row[:3], *row[4:]] for row in rows], "lllrrr", page, flexible=1)
 
 
 def validation_chart(judged: Judged, path: Path) -> None:
@@ -87,4 +95,9 @@ def validation_chart(judged: Judged, path: Path) -> None:
 
 
 def _signed(share: float) -> str:
-    return f"{share:+.1%}".replace("%", " %")
+    text = f"{share:+z.1%}".replace("%", " %")
+    return text.removeprefix("+") if text == "+0.0 %" else text
+
+
+def _share(share: float) -> str:
+    return f"{share:.1%}".replace("%", " %")
