@@ -68,3 +68,20 @@ def test_a_chart_of_an_unknown_kind_is_refused_before_the_search(planner):
 @pytest.mark.parametrize("option", ["--all", "--chart"])
 def test_help_tells_every_option(planner, option):
     assert option in planner("frontier", "--help").out
+
+
+@pytest.mark.parametrize("arguments", [["frontier"], ["compare", "--by", "gpus"], ["explain"]], ids=" ".join)
+def test_a_date_tells_the_ages_of_prices_and_changes_no_answer(planner, tmp_path, arguments):
+    scenario = tmp_path / "dated.yaml"
+    scenario.write_text(
+        "model: pythia-1.4b\ndata: {samples: 100000, seq_length: 2048}\ntraining: {epochs: 1, framework: gpt-neox}\n"
+        "budget: {time: 9 days}\ncluster: {gpus: [h100-sxm5-80gb], clouds: [nebius], max_gpus: 16}\n"
+    )
+    days, saved = ("2026-07-11", "2027-07-11"), (tmp_path / "a.json", tmp_path / "b.json")
+    fresh, stale = (
+        " ".join(planner(*arguments, scenario, "--date", day, "-o", path).out.split())
+        for day, path in zip(days, saved, strict=True)
+    )
+    assert "On 2026-07-11 these prices are up to 10 days old." in fresh
+    assert "375 days old: ask nebius for a new quote" in stale
+    assert saved[0].read_bytes() == saved[1].read_bytes()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Json, Output, Quiet, Set
+from planner.cli.options import Catalog, Date, Json, Output, Quiet, Set, day
 from planner.cli.output import colour, deliver, say, width, working
 from planner.units import PlannerError
 
@@ -30,6 +30,7 @@ def compare(
     as_json: Json = False,
     output: Output = None,
     quiet: Quiet = False,
+    date: Date = None,
 ) -> None:
     """Put plans side by side: what each takes, why they differ, and what the losing ones would need. Needs no budget.
 
@@ -50,7 +51,7 @@ def compare(
     sides = [_side(path, set_ or (), overlays) for path in files]
     with working("searching", quiet=quiet):
         found = api.compare(sides, overlays, by=by, labels=_labels(files, sides))
-    table = "" if as_json or quiet else comparison_table(found, width(), colour())
+    table = "" if as_json or quiet else comparison_table(found, width(), colour(), today=day(date))
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
     if chart is not None:
         from planner.report.comparison_chart import comparison_chart

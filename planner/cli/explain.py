@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Json, Output, Quiet, ScenarioFile, Set
+from planner.cli.options import Catalog, Date, Json, Output, Quiet, ScenarioFile, Set, day
 from planner.cli.output import colour, deliver, width, working
 
 
@@ -21,6 +21,7 @@ def explain(
     as_json: Json = False,
     output: Output = None,
     quiet: Quiet = False,
+    date: Date = None,
 ) -> None:
     """Tell what binds, what one more day, dollar or GPU is worth, and why an alternative loses.
 
@@ -37,7 +38,7 @@ def explain(
     asked = api.load_scenario(scenario, set_ or (), overlays)
     with working("searching", quiet=quiet):
         found = api.explain(asked, overlays, why_not=why_not or ())
-    table = "" if as_json or quiet else explanation_table(found, width(), colour())
+    table = "" if as_json or quiet else explanation_table(found, width(), colour(), today=day(date))
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
     if found.status != "optimal":
         raise typer.Exit(INFEASIBLE)

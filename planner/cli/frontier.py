@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Json, Output, Quiet, ScenarioFile, Set
+from planner.cli.options import Catalog, Date, Json, Output, Quiet, ScenarioFile, Set, day
 from planner.cli.output import colour, deliver, plain, say, width, working
 
 
@@ -25,6 +25,7 @@ def frontier(
     as_json: Json = False,
     output: Output = None,
     quiet: Quiet = False,
+    date: Date = None,
 ) -> None:
     """Show every plan within the budgets that no other beats in both time and cost (p50). Needs no budget.
 
@@ -49,7 +50,7 @@ def frontier(
     asked = api.load_scenario(scenario, set_ or (), overlays)
     with working("searching", quiet=quiet):
         found = api.frontier(asked, overlays, everything=everything, gpus=gpus)
-    table = "" if as_json or quiet else frontier_table(found, width(), colour(), plain=plain())
+    table = "" if as_json or quiet else frontier_table(found, width(), colour(), today=day(date), plain=plain())
     document = found.to_json()
     if output is not None and output.suffix.lower() == ".csv":
         write_atomically(output, frontier_csv(found))

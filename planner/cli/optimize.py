@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Date, Json, Output, Quiet, Set
+from planner.cli.options import Catalog, Date, Json, Output, Quiet, Set, day
 from planner.cli.output import colour, deliver, width, working
 from planner.units import PlannerError
 
@@ -37,8 +37,6 @@ def optimize(
 
     Example: planner optimize scenarios/neox20b.yaml --set budget.time='10 days'
     """
-    from datetime import date as calendar
-
     from planner import api
     from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
@@ -60,8 +58,7 @@ def optimize(
         if not (as_json or quiet):
             from planner.report.terminal import optimization_table
 
-            today = date.date() if date else calendar.today()  # noqa: DTZ011 - the reader's own day
-            table = optimization_table(answer, today=today, width=width(), colour=colour())
+            table = optimization_table(answer, today=day(date), width=width(), colour=colour())
     deliver(document, table, as_json=as_json, output=output, quiet=quiet)
     if status != "optimal":
         raise typer.Exit(INFEASIBLE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -37,3 +37,8 @@ Date = Annotated[
         "--date", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Tell ages of prices as of this day; default: today."
     ),
 ]
+
+
+def day(given: datetime | None) -> date:
+    """The day that ages of prices are relative to: the reader's own where `--date` gives none."""
+    return given.date() if given else date.today()  # noqa: DTZ011 - the reader's own day

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 from planner.plan import Comparison, Difference, Side
+from planner.report.figures import ages_sentence
 from planner.report.frontier import plans_table
 from planner.report.layout import Page, bullets, columns, hanging
 
@@ -14,8 +16,10 @@ MOST_REFUSED = 8  # reasons why sides are infeasible that are told
 MOST_NAMED = 12  # sides named to one reason
 
 
-def comparison_table(comparison: Comparison, width: int = 80, colour: bool = False) -> str:
-    """The sides' plans, those without one, and the differences; ends in a newline."""
+def comparison_table(
+    comparison: Comparison, width: int = 80, colour: bool = False, *, today: date | None = None
+) -> str:
+    """The sides' plans, those without one, and the differences; ends in a newline. `today`: ages of prices on it."""
     page = Page(width, colour)
     sides = comparison.sides
     feasible = [(side.label, side.plan) for side in sides if side.plan is not None]
@@ -23,6 +27,9 @@ def comparison_table(comparison: Comparison, width: int = 80, colour: bool = Fal
     if len(feasible) > MOST_ROWS:
         words = f"the best {MOST_ROWS} of {len(feasible)} are shown; --json and -o have them all, --chart draws them"
         blocks.append(bullets([words], page))
+    ages = "" if today is None else ages_sentence((plan for _, plan in feasible), today)
+    if ages:
+        blocks.append(bullets([ages], page))
     refused = _refused(sides)
     if refused:
         more = [f"and {len(refused) - MOST_REFUSED} reasons more"] if len(refused) > MOST_REFUSED else []

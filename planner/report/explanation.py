@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 from planner.plan import Plan
-from planner.report.figures import Scale, money_scale, time_scale
+from planner.report.figures import Scale, ages_sentence, money_scale, time_scale
 from planner.report.frontier import layout_words, plans_table
 from planner.report.layout import Page, bullets, wrap
 from planner.report.plan_sections import place
@@ -16,8 +17,8 @@ from planner.units import format_count
 MOST_NEAR = 8  # plans that cannot be told from the best; --json has all
 
 
-def explanation_table(found: Explanation, width: int = 80, colour: bool = False) -> str:
-    """The whole explanation, ending in a newline."""
+def explanation_table(found: Explanation, width: int = 80, colour: bool = False, *, today: date | None = None) -> str:
+    """The whole explanation, ending in a newline. `today`: what ages of prices are relative to; None tells none."""
     page = Page(width, colour)
     sections: list[tuple[str, list[str]]] = []
     if found.infeasibility is not None:
@@ -30,6 +31,9 @@ def explanation_table(found: Explanation, width: int = 80, colour: bool = False)
         ("Cannot be told from it, within the prediction's spread", _near(found, page)),
     ]
     opening = [page.heading(line) for line in wrap(_opening(found), width)]
+    if found.plan is not None and today is not None:
+        ages = ages_sentence((found.plan, *(near.plan for near in found.near[:MOST_NEAR])), today)
+        opening += wrap(ages, width) if ages else []
     blocks = [opening, *([page.heading(title), *lines] for title, lines in sections if lines)]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from planner.plan import OfferRef
+from planner.catalog.ages import oldest, price_age
+from planner.plan import OfferRef, Plan
 from planner.units import format_number, format_percent
 
 
@@ -83,3 +85,17 @@ def age(offer: OfferRef, today: date) -> str:
     if oldest == newest:
         return "of today" if oldest == 0 else f"{oldest} day{'s' if oldest > 1 else ''} old"
     return f"{newest} to {oldest} days old"
+
+
+def ages_sentence(plans: Iterable[Plan], today: date) -> str:
+    """How old the prices of several plans are on a day, and whose to ask for anew; nothing where none has a date."""
+    offers = {plan.offer.id: plan.offer for plan in plans}.values()
+    dated = [offer for offer in offers if price_age(offer, today).days is not None]
+    last = oldest(dated, today)
+    if last is None:
+        return ""
+    text = f"On {today} these prices are {'at least' if last.at_least else 'up to'} {last.days} days old"
+    stale = sorted({offer.cloud for offer in dated if price_age(offer, today).level == "stale"})
+    if stale:
+        return f"{text}: ask {', '.join(stale)} for a new quote before you order."
+    return text + (": check them before you decide." if last.level == "old" else ".")

@@ -6,11 +6,12 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from datetime import date
 
 import numpy as np
 
 from planner.plan import Frontier, Layout, Plan
-from planner.report.figures import chance, money_scale, time_scale
+from planner.report.figures import ages_sentence, chance, money_scale, time_scale
 from planner.report.frontier_plot import frontier_plot
 from planner.report.frontier_scene import best_of
 from planner.report.layout import Page, bullets, columns, wrap
@@ -59,8 +60,13 @@ def axes_words(frontier: Frontier) -> str:
     return "time, cost and GPUs" if "gpus" in frontier.axes else "both time and cost"
 
 
-def frontier_table(frontier: Frontier, width: int = 80, colour: bool = False, *, plain: bool = False) -> str:
-    """The plans that no other beats, drawn and fastest first; ends in a newline. `plain`: the drawing in ASCII."""
+def frontier_table(
+    frontier: Frontier, width: int = 80, colour: bool = False, *, plain: bool = False, today: date | None = None
+) -> str:
+    """The plans that no other beats, drawn and fastest first; ends in a newline.
+
+    `plain`: the drawing in ASCII. `today`: what ages of prices are relative to; None tells none.
+    """
     page = Page(width, colour)
     name = frontier.provenance.scenario
     if not frontier.plans:
@@ -77,6 +83,9 @@ def frontier_table(frontier: Frontier, width: int = 80, colour: bool = False, *,
         lines += ["", *bullets([f"{len(shown)} of {len(frontier.plans)} are shown; --json and -o have them all"], page)]
     if any(plan.within_budget is False for plan in frontier.plans):
         lines += ["", *bullets(["plans marked `over` are outside the budgets"], page)]
+    ages = "" if today is None else ages_sentence(frontier.plans, today)
+    if ages:
+        lines += ["", *bullets([ages], page)]
     if frontier.warnings:
         lines += ["", page.heading("Warnings"), *bullets(frontier.warnings, page, "warn")]
     return "\n".join(lines) + "\n"
