@@ -100,6 +100,12 @@ def config(tmp_path, name="a.yml", **changes):
     return path
 
 
+@pytest.mark.parametrize(("file", "named"), [("run.yml", "run"), ("20B.v2.YAML", "20B.v2"), ("site.json", "site")])
+def test_a_scenario_is_called_by_its_file_without_the_ending(tmp_path, file, named):
+    found = import_files([config(tmp_path, file)], gpus=4)
+    assert next(row.value for row in found.taken if row.key == "name") == named
+
+
 def test_unknown_keys_are_listed_once_and_never_stop_the_import(tmp_path):
     found = import_files([config(tmp_path, frobnicate={"a": [1]}, **{"dashed-key": None})], gpus=4)
     assert [k for k in found.unused if k in ("frobnicate", "dashed_key")] == ["dashed_key", "frobnicate"]

@@ -5,6 +5,7 @@ Source of every default and rule: EleutherAI/gpt-neox ea7aefd, megatron/neox_arg
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from planner.interop.neox_batch import (
 from planner.interop.neox_config import Config, merge, zero_stage
 from planner.interop.neox_model import neox_model
 from planner.units import PlannerError
+
+_ENDING = re.compile(r"\.(ya?ml|json)$", re.IGNORECASE)
 
 
 def import_neox(
@@ -48,7 +51,7 @@ def import_neox(
     documents = [read_yaml(path) for path in paths]
     config = merge(documents)
     model, origins = neox_model(config, documents[0].path.stem if documents else "imported", vocab)
-    taken = [Taken("name", " + ".join(d.name for d in documents), "")]
+    taken = [Taken("name", " + ".join(_ENDING.sub("", d.name) for d in documents), "")]
     taken += model_taken(model, origins, "GPT-NeoX's own")
     world, batch = neox_layout_batch(config, gpus)
     taken += _data(config, batch, samples, tokens)
