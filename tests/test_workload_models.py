@@ -176,3 +176,36 @@ def test_a_hostile_model_file_is_one_sentence(tmp_path: Path, text: str) -> None
     (tmp_path / "bad.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(PlannerError, match=r"bad\.yaml"):
         load_model("bad", [tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("NeoX-20B", "gpt-neox-20b"),
+        ("GPT NeoX 20B", "gpt-neox-20b"),
+        ("LLaMA_3_8B", "llama3-8b"),
+        ("Qwen3 30B-A3B", "qwen3-30b-a3b"),
+        ("Mixtral 8x7B", "mixtral-8x7b"),
+    ],
+)
+def test_a_model_is_found_however_its_name_is_punctuated(written: str, name: str) -> None:
+    assert load_model(written).name == name
+
+
+@pytest.mark.parametrize("name", ["llama-38b", "llama3-18b", "llama31-8b", "../llama3-8b", ""])
+def test_a_name_that_reads_otherwise_is_another_model(name: str) -> None:
+    with pytest.raises(PlannerError, match="no model is called"):
+        load_model(name)
+
+
+def test_no_two_shipped_models_differ_by_punctuation_alone() -> None:
+    names = [name for stem in model_names() for name in (stem, *load_model(stem).aliases)]
+    assert all(load_model(name.replace("-", " ").upper()) == load_model(name) for name in names)
+
+
+def test_the_strongest_overlay_has_the_last_word_on_a_model(tmp_path: Path) -> None:
+    for folder, layers in (("weak", 2), ("strong", 3)):
+        (tmp_path / folder / "models").mkdir(parents=True)
+        text = f"layers: {layers}\nhidden: 64\nheads: 4\nvocab: 10\n"
+        (tmp_path / folder / "models" / "mine.yaml").write_text(text, encoding="utf-8")
+    assert load_model("mine", [tmp_path / "weak", tmp_path / "strong"]).layers == 3

@@ -81,6 +81,11 @@ class Catalog:
         self.fabrics: Mapping[str, Record] = Records(FABRIC, self.layers)
         self._tables: dict[str, list[dict[str, str]]] = {}
 
+    @property
+    def overlays(self) -> tuple[Path, ...]:
+        """The user's own folders, the strongest last."""
+        return tuple(layer.path for layer in self.layers if layer.name != SHIPPED)
+
     def accelerator(self, name: str) -> Accelerator:
         """The accelerator with this id.
 

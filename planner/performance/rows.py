@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from planner.catalog.types import Accelerator, Hardware
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts, Setting
+from planner.performance.gpu_names import accelerator_written, chip_of
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec, MoESpec
-from planner.workload.zoo import load_model
+from planner.workload.zoo import load_model, plain_name
 
 PRECISIONS = {
     "bf16": "bf16", "bfloat16": "bf16", "fp16": "fp16", "float16": "fp16", "16-bit": "bf16", "fp8": "fp8",
@@ -26,7 +28,6 @@ ZERO = (  # first match wins; published tables write these in many ways
     (re.compile(r"none|zero[- _]?0|stage[- _]?0|^0$|^ddp$|^no$"), 0),
 )
 RECOMPUTED = {"": 0, "none": 0, "no": 0, "false": 0, "0": 0, "selective": 1, "full": 2, "true": 2, "yes": 2, "1": 2}
-SPELLINGS = {"b300-sxm": "b300-sxm6-288gb"}  # accelerators as the published tables write them
 RECIPES = ("tokendrop", "dropless", "w/o mtp")  # words that the published model names carry
 
 
@@ -36,7 +37,13 @@ class Parts(Protocol):
     def accelerator(self, name: str) -> Accelerator: ...
 
     @property
+    def accelerators(self) -> Mapping[str, Accelerator]: ...
+
+    @property
     def nodes(self) -> Mapping[str, Any]: ...
+
+    @property
+    def overlays(self) -> Sequence[Path]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +137,9 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         that does not divide); the message starts with `place`.
     """
     cell = _Cells(row, place)
-    accelerator = _accelerator(row, parts, place)
+    accelerator = _accelerator(cell, parts)
     name = cell.text("model")
-    model = _model(cell, name)
+    model = _model(cell, name, parts.overlays)
     framework = cell.text("framework") or "any"
     tp, pp, cp = (cell.integer(key, 1) for key in ("tp", "pp", "cp"))
     gpus = cell.integer("gpus", 0)
@@ -241,23 +248,28 @@ def _missing(place: str, key: str) -> int:
     raise PlannerError(f"{place}: {key} is empty; a prediction needs it")
 
 
-def _accelerator(row: Mapping[str, str], parts: Parts, place: str) -> Accelerator:
-    name = str(row.get("gpu") or "").strip()
+def _accelerator(cell: _Cells, parts: Parts) -> Accelerator:
+    """The part by its id in the catalog, else what the row's words and memory mean."""
+    name = cell.text("gpu")
     try:
-        return parts.accelerator(SPELLINGS.get(name, name))
+        return parts.accelerator(name)
     except PlannerError as error:
-        raise PlannerError(f"{place}: {error}") from None
+        meant = accelerator_written(name, cell.number("gpu_mem_gb"), parts.accelerators)
+        if meant is None:
+            raise PlannerError(f"{cell.place}: {error}") from None
+        return meant
 
 
-def _model(cell: _Cells, name: str) -> ModelSpec:
-    """The catalog's model of this name, else the shape that the columns state."""
+def _model(cell: _Cells, name: str, overlays: Sequence[Path]) -> ModelSpec:
+    """The model of this name in the catalog or an overlay, however it is spelled; else the shape the columns state."""
     base = name
     for word in RECIPES:
         base = re.sub(re.escape(word), "", base, flags=re.IGNORECASE).strip()
     try:
-        model = load_model(base)
+        model = load_model(base.rsplit("/", 1)[-1], overlays)  # "maker/model" is how a hub of models names it
     except PlannerError:
         return _model_from_columns(cell, base)
+    model = replace(model, name=plain_name(model.name))
     return replace(model, mtp_layers=0) if "w/o mtp" in name.lower() else model
 
 
@@ -271,7 +283,7 @@ def _model_from_columns(cell: _Cells, name: str) -> ModelSpec:
     ffn = cell.integer("ffn", 0) or (8 * hidden // 3 if gated else 4 * hidden)
     experts, top_k = cell.integer("experts", 0), cell.integer("top_k", 0)
     return ModelSpec(
-        name=name or "unnamed",
+        name=plain_name(name) or "unnamed",
         layers=layers,
         hidden=hidden,
         heads=heads,
@@ -286,7 +298,8 @@ def _model_from_columns(cell: _Cells, name: str) -> ModelSpec:
 
 def _hardware(accelerator: Accelerator, gpus_per_node: int, interconnect: str, parts: Parts) -> Hardware:
     """The node: its network as the row states it, else that of the maker's own machine with this GPU."""
-    own = next((n for n in parts.nodes.values() if n.cloud == "onprem" and n.gpu == accelerator.id), None)
+    makers = [n for n in parts.nodes.values() if n.cloud == "onprem" and chip_of(n.gpu) == chip_of(accelerator.id)]
+    own = min(makers, key=lambda n: n.gpu != accelerator.id, default=None)
     stated = re.search(r"([\d.]+)\s*Gb(?:it|ps|/s)", interconnect)
     network = float(stated[1]) if stated else (own.network_gbit_per_s if own else None)
     lower = interconnect.lower()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from planner.risk.failures import Interruptions, interruption_rate, preemptions_
 from planner.scenario import Risk, Scenario
 from planner.search.money import PaidTime, paid_time
 from planner.units import PlannerError
+from planner.workload.zoo import plain_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def gather(
         taken = preemptions_per_1000_node_days(facts, family, offer.cloud, risk) if offer.pricing == "spot" else 0.0
         groups.setdefault((offer.gpu, offer.hardware, rate, taken, paid), []).append(offer)
     pools, nodes = [], []
+    model = replace(scenario.model, name=plain_name(scenario.model.name))  # as rows of measurements call it
     release = scenario.training.framework_release if scenario.training.framework != "any" else "latest"
     for (gpu, hardware, rate, taken, paid), sold in sorted(groups.items(), key=lambda item: repr(item[0])):
         ranges = [node_range(offer, scenario) for offer in sold]
@@ -80,7 +82,7 @@ def gather(
         ordered = tuple(sorted(sold, key=lambda o: (o.usd_per_gpu_hour, o.id)))
         for name in names:
             setting = Setting(
-                scenario.model,
+                model,
                 scenario.seq_length,
                 scenario.training.precision,
                 name,

@@ -42,9 +42,11 @@ def model_names(extra_dirs: Iterable[Path] = ()) -> list[str]:
 def load_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec:
     """The model called `name` (or by one of its aliases); directories of `extra_dirs` win over the shipped ones.
 
+    Case never matters, and punctuation only between digits: "Llama 3 8B" is llama3-8b, and "llama-38b" is not.
+
     Raises PlannerError naming the nearest spellings when there is none.
     """
-    wanted = _key(name)
+    wanted = plain_name(name)
     directories = _directories(extra_dirs)
     for directory in directories:
         path = directory / f"{wanted}.yaml"
@@ -54,10 +56,19 @@ def load_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec:
         found = _aliases(directory).get(wanted)
         if found is not None:
             return read_model(found)
+    for directory in directories:
+        found = _punctuated(directory).get(_unpunctuated(name))
+        if found is not None:
+            return read_model(found)
     known = sorted({*model_names(extra_dirs), *(alias for d in directories for alias in _aliases(d))})
     near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
     hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
     raise PlannerError(f"model: no model is called {name!r}; {hint} (or give its shape inline).")
+
+
+def plain_name(name: str) -> str:
+    """A model's name without what writers differ in: case, and blanks or underscores instead of dashes."""
+    return re.sub(r"[\s_]+", "-", name.strip().lower())
 
 
 def read_model(path: Path) -> ModelSpec:
@@ -152,8 +163,8 @@ def _integer(values: Mapping[str, Any], key: str, where: str) -> int:
 
 
 def _directories(extra: Iterable[Path]) -> list[Path]:
-    """Overlays first; each may be a directory of models or hold one called `models`."""
-    overlays = [d for path in extra for d in (Path(path) / "models", Path(path)) if d.is_dir()]
+    """Overlays first, the last one on top; each may be a directory of models or hold one called `models`."""
+    overlays = [d for path in reversed(list(extra)) for d in (Path(path) / "models", Path(path)) if d.is_dir()]
     return [*overlays, models_dir()]
 
 
@@ -167,12 +178,19 @@ def _aliases(directory: Path) -> dict[str, Path]:
         except (PlannerError, OSError, UnicodeDecodeError):
             continue
         for alias in names if isinstance(names, list) else ():
-            found.setdefault(_key(str(alias)), path)
+            found.setdefault(plain_name(str(alias)), path)
     return found
 
 
-def _key(name: str) -> str:
-    return name.strip().lower().replace("_", "-")
+@lru_cache(maxsize=16)
+def _punctuated(directory: Path) -> dict[str, Path]:
+    """Name or alias without its punctuation -> file, for one directory."""
+    named = {path.stem: path for path in sorted(directory.glob("*.yaml"))} | _aliases(directory)
+    return {_unpunctuated(name): path for name, path in named.items()}
+
+
+def _unpunctuated(name: str) -> str:
+    return re.sub(r"(?<!\d)-|-(?!\d)", "", re.sub(r"[^\w.]+", "-", plain_name(name)))
 
 
 def _plain(name: str) -> bool:
