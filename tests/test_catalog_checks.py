@@ -42,6 +42,7 @@ def test_ours_is_clean(catalog: Catalog) -> None:
         ("a100-sxm4-80gb", "format_of_the_chip"),
         ("trainium2", "peaks_in_step"),
         ("gaudi2-96gb", "peaks_in_step"),
+        ("gb200-nvl72", "memory_within_data_sheet"),
     ],
 )
 def test_a_wrong_data_sheet_is_found(accelerator: str, check: str) -> None:
@@ -115,6 +116,8 @@ def test_a_wrong_price_is_found(catalog: Catalog, row: str, check: str) -> None:
         ("memory_gb", "40", "memory_in_its_unit"),
         ("memory_reported_mib", "80", "memory_in_its_unit"),
         ("memory_reported_mib", "655360", "memory_in_its_unit"),  # the node's total
+        ("memory_reported_mib", "82944", "memory_within_data_sheet"),  # 81 GiB of a card of 80
+        ("memory_reported_mib", "81559", None),  # what drivers show
         ("peak_dense_tflops", "{tf32: 989}", "peaks_in_step"),
     ],
 )

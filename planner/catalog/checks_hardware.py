@@ -125,11 +125,22 @@ def memory_in_its_unit(record: Record) -> Iterator[str]:
         yield f"memory_gb {stated:g} and memory_reported_mib {reported:g} ({as_gib:.1f} GiB, {as_gb:.1f} GB) differ"
 
 
+def memory_within_data_sheet(record: Record) -> Iterator[str]:
+    """A driver reports what the data sheet says in 2^30 bytes, or less; half a percent is the sheet's rounding.
+
+    One cloud's feed gave GB200 196,608 MiB, the 192 GB of its stacks, where drivers show 189,471 and the sheet has 186.
+    """
+    stated, reported = record.number("memory_gb"), record.number("memory_reported_mib")
+    if stated is not None and reported is not None and 1.005 * stated < reported / 1024 <= 1.04 * stated:
+        yield f"memory_reported_mib {reported:g} is {reported / 1024:.1f} GiB, above the data sheet's {stated:g}"
+
+
 ACCELERATOR_CHECKS: tuple[Callable[[Record], Iterator[str]], ...] = (
     format_of_the_chip,
     peaks_in_step,
     measured_below_peak,
     memory_in_its_unit,
+    memory_within_data_sheet,
 )
 
 
