@@ -1,0 +1,51 @@
+"""Accelerators as tables of runs write them: `A100 80GB`, `NVIDIA H100 SXM`, or a memory size that no catalog lists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
+
+from planner.catalog.types import Accelerator
+
+SERIES = ("tpu", "rtx")  # their chip is named by two words: tpu-v4, rtx-4090
+FORMS = ("sxm", "pcie", "nvl")  # the first that a chip comes in is meant where none is stated
+OTHER_MEMORY = 0.15  # of its size: a difference beyond it makes another part
+
+
+def accelerator_written(
+    name: str, memory_gb: float | None, accelerators: Mapping[str, Accelerator]
+) -> Accelerator | None:
+    """The accelerator that a table's words mean, None if no catalog knows the chip.
+
+    Of a chip's parts the stated form factor and memory decide (`memory_gb` where the name has none), else SXM and the
+    largest memory. A memory that none of them has makes a part of its own, `id` as written: nothing was measured on it.
+    """
+    words = re.findall(r"[a-z0-9]+", name.lower())
+    pairs = [a + b for a, b in pairwise(words)]
+    alike = [each for each in accelerators if chip_of(each) in (*words, *pairs)]
+    if not alike:
+        return None
+    stated = next((float(m[1]) for m in (re.fullmatch(r"(\d+)gb?", w) for w in words) if m), memory_gb)
+    form = next((f for f in FORMS if any(w.startswith(f) for w in words)), None)
+
+    def strangeness(part: str) -> tuple[bool, float, int, float]:
+        own = _memory_gb(accelerators[part])
+        forms = [i for i, f in enumerate(FORMS) if f in part]
+        return (bool(form) and form not in part, abs(own - stated) if stated else 0.0, min(forms, default=0), -own)
+
+    part = accelerators[min(alike, key=strangeness)]
+    if stated and abs(_memory_gb(part) - stated) > OTHER_MEMORY * _memory_gb(part):
+        return replace(part, id="-".join(words), memory_gib=stated * 1e9 / 2**30)
+    return part
+
+
+def chip_of(part: str) -> str:
+    """The chip of a part's id: `h100` of h100-sxm5-80gb, `tpuv4` of tpu-v4."""
+    words = part.split("-")
+    return "".join(words[:2]) if words[0] in SERIES else words[0]
+
+
+def _memory_gb(part: Accelerator) -> float:
+    return part.memory_gib * 2**30 / 1e9
