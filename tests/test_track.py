@@ -347,7 +347,12 @@ def test_a_calibrated_run_sharpens_what_is_predicted_there(tmp_path, planner):
     seen = 0.8 * rate
     mine.rmdir()
     log = written(tmp_path, run(noise=0, seconds=256 * 2048 / 8 / seen))
-    assert planner("calibrate", log, "--plan", saved, "--catalog", mine, "--quiet").code == 0
+    learnt = planner("calibrate", log, "--plan", saved, "--catalog", mine, "--json", "--quiet")
+    assert (learnt.code, learnt.err) == (0, "")
+    said = json.loads(learnt.out)
+    assert (said["schema_version"], said["rows"], said["replaced_tokens_per_s_per_gpu"]) == (1, 1, [])
+    assert said["mdape_before"] == pytest.approx(0.25, abs=0.02)  # 1 / 0.8 - 1
+    assert said["mdape_after"] < 0.03
     after, narrower, measured = predicted()
     assert after == pytest.approx(seen, rel=0.03)
     assert narrower < width
