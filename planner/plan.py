@@ -267,6 +267,7 @@ class Provenance:
     calibration_digest: str
     offers: int | None = None  # eligible
     offers_left_out: Mapping[str, int] = field(default_factory=dict, hash=False)  # reason -> offers
+    asked: Mapping[str, str] = field(default_factory=dict, hash=False)  # key of the scenario -> its value in words
 
 
 @dataclass(frozen=True, slots=True)

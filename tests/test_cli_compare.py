@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -70,3 +71,47 @@ def test_a_damaged_saved_plan_is_named(planner, tmp_path):
     ran = planner("compare", saved, PINNED)
     assert ran.code == 2
     assert "plan.json" in ran.err
+
+
+def answers(planner, tmp_path, *changes):
+    """Saved plans of one scenario, each with some keys set otherwise."""
+    files = []
+    for i, change in enumerate(changes):
+        files.append(tmp_path / f"plan{i}.json")
+        sets = [word for each in change for word in ("--set", each)]
+        assert planner("optimize", PINNED, *sets, "--quiet", "-o", files[-1]).code == 0
+    return files
+
+
+def test_saved_plans_of_different_scenarios_name_the_keys_that_differ(planner, tmp_path):
+    changes = ("budget.time=150 days", "training.iterations=140000", "layout.micro_batch={max: 4}")
+    first, second = answers(planner, tmp_path, (), changes)
+    found = Comparison.from_json(planner("compare", first, second, "--json").out)
+    asked = {d.key: d.values for d in found.differences if d.key.startswith("asked: ")}
+    assert list(asked) == ["asked: training.iterations", "asked: layout.micro_batch", "asked: budget.time"]
+    assert asked["asked: budget.time"] == ("120 days", "150 days")
+    assert asked["asked: layout.micro_batch"] == ("4", "at most 4")
+    assert not any("digest" in d.key for d in found.differences)
+    assert re.search(r"asked: budget\.time +120 days +150 days", planner("compare", first, second).out)
+
+
+def test_what_is_only_written_otherwise_is_said_to_ask_the_same(planner, tmp_path):
+    first, second = answers(planner, tmp_path, (), ("budget.time=2880 hours",))
+    found = Comparison.from_json(planner("compare", first, second, "--json").out)
+    assert not any(d.key.startswith("asked") for d in found.differences)
+    (digest,) = (d for d in found.differences if "scenario digest" in d.key)
+    assert "the same is asked" in digest.why
+
+
+def test_many_keys_are_counted_and_plans_from_before_they_were_saved_still_compare(planner, tmp_path):
+    many = [f"risk.{key}" for key in ("detection=9 min", "restart=9 min", "replacement=9 h", "storage=9 GByte/s")]
+    many += ["budget.time=150 days", "budget.confidence=0.7", "training.iterations=140000", "cluster.max_gpus=128"]
+    first, second = answers(planner, tmp_path, (), many)
+    found = Comparison.from_json(planner("compare", first, second, "--json").out)
+    assert sum(d.key.startswith("asked: ") for d in found.differences) == 6
+    assert any("2 more of their keys: risk." in warning for warning in found.warnings)
+    data = json.loads(first.read_text())
+    del data["provenance"]["asked"]
+    first.write_text(json.dumps(data))
+    old = Comparison.from_json(planner("compare", first, second, "--json").out)
+    assert [d.why for d in old.differences if "scenario digest" in d.key] == ["changed"]

@@ -100,4 +100,4 @@ def _beneath(sides: Sequence[Side], told: Sequence[Difference], page: Page) -> l
 
 
 def _adds(found: Difference) -> bool:
-    return found.key.startswith(("break-even", "change", "made from"))
+    return found.key.startswith(("break-even", "change", "made from", "asked"))

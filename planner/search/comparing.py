@@ -134,6 +134,7 @@ def _solved(problem: Problem, label: str, goal: Goal) -> _Contender:
     return _Contender(Side(label, "optimal", plan), provenance, problem, goal, value)
 
 
+MOST_ASKED = 6  # keys of the scenarios that are told apart
 ASKED = 24  # sides, the best first, whose break-even is looked for
 
 Reading = tuple[str, Callable[[Plan], str]]
@@ -183,8 +184,21 @@ def _differences(contenders: Sequence[_Contender]) -> list[Difference]:
             out.append(Difference(key, values, _why(key, first, contenders)))
     if first is not None:
         out += _needs(contenders)
+    out += [
+        Difference(f"asked: {key}", tuple(c.provenance.asked.get(key, "not set") for c in contenders))
+        for key in _asked_otherwise(contenders)[:MOST_ASKED]
+    ]
     out += _changes(contenders)
     return out
+
+
+def _asked_otherwise(contenders: Sequence[_Contender]) -> list[str]:
+    """Keys of the scenarios whose values differ between the sides, in a scenario's order; of old answers nothing."""
+    asked = [c.provenance.asked for c in contenders]
+    if not all(asked):
+        return []
+    keys = dict.fromkeys(key for side in asked for key in side)
+    return [key for key in keys if len({side.get(key) for side in asked}) > 1]
 
 
 def _why(key: str, first: Plan | None, contenders: Sequence[_Contender]) -> str:
@@ -252,8 +266,10 @@ def _changes(contenders: Sequence[_Contender]) -> list[Difference]:
     out = []
     for key in made_from:
         values = tuple(str(getattr(c.provenance, key))[:12] for c in contenders)
-        if len(set(values)) > 1:
-            out.append(Difference(f"made from: {key.replace('_', ' ')}", values, "changed"))
+        if len(set(values)) > 1 and not (key == "scenario_digest" and _asked_otherwise(contenders)):
+            only = key == "scenario_digest" and all(c.provenance.asked for c in contenders)
+            why = "changed in how it is written; the same is asked" if only else "changed"
+            out.append(Difference(f"made from: {key.replace('_', ' ')}", values, why))
     base = first.side.plan
     price: list[str] = []
     hours: list[str] = []
@@ -267,7 +283,7 @@ def _changes(contenders: Sequence[_Contender]) -> list[Difference]:
         used, used_first = (p.gpus * p.time_s.p50 / 3600 for p in (plan, base))
         price.append(_signed((plan.offer.usd_per_gpu_hour - base.offer.usd_per_gpu_hour) * used_first))
         hours.append(_signed(plan.offer.usd_per_gpu_hour * (used - used_first)))
-        days.append(f"{(plan.time_s.p50 - base.time_s.p50) / 86400:+.2f} days")
+        days.append(f"{round((plan.time_s.p50 - base.time_s.p50) / 86400, 2) + 0.0:+.2f} days")
     out.append(Difference("change by price", tuple(price), "difference in price x the first plan's GPU-hours"))
     out.append(Difference("change by GPU-hours", tuple(hours), "difference in GPU-hours x the side's price"))
     out.append(Difference("change in time", tuple(days)))
@@ -279,6 +295,10 @@ def _signed(usd: float) -> str:
 
 
 def _warnings(contenders: Sequence[_Contender], by: str | None) -> tuple[str, ...]:
+    more = _asked_otherwise(contenders)[MOST_ASKED:]
+    if more:
+        named = ", ".join(more[:MOST_ASKED]) + (", ..." if len(more) > MOST_ASKED else "")
+        return (f"The scenarios differ in {format_count(len(more))} more of their keys: {named}.",)
     lost = [c.side.label for c in contenders if c.side.plan is None]
     if not lost or by is None:
         return ()

@@ -13,6 +13,7 @@ from planner.performance.calibration import Calibration
 from planner.plan import Alternative, Certificate, Default, Optimization, Provenance
 from planner.plan import Goal as Asked
 from planner.scenario import Scenario
+from planner.scenario.asked import asked_values
 from planner.search import engine
 from planner.search.binding import bindings, warnings_of
 from planner.search.choose import choose, undominated
@@ -271,6 +272,7 @@ def provenance_of(problem: Problem) -> Provenance:
         calibration_digest=problem.calibration.digest,
         offers=len(problem.offers),
         offers_left_out=problem.left_out,
+        asked=asked_values(scenario),
     )
 
 
