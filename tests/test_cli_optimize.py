@@ -13,6 +13,7 @@ import pytest
 from planner.plan import Optimization
 from planner.report.layout import display_width
 from planner.report.terminal import optimization_table
+from planner.units import format_duration
 
 ROOT = Path(__file__).parents[1]
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
@@ -66,6 +67,19 @@ def test_what_is_saved_names_no_folder_and_no_day(planner, tmp_path):
 def test_quiet_prints_nothing_and_keeps_the_exit_code(planner):
     ran = planner("optimize", PINNED, "--quiet", "--set", "budget.time=1 h")
     assert (ran.code, ran.out, ran.err) == (3, "", "")
+
+
+def test_a_budget_that_excludes_plans_says_where_this_plan_ends(planner, tmp_path):
+    path = tmp_path / "tight.yaml"
+    path.write_text(
+        "model: pythia-1.4b\ndata: {samples: 1000000, seq_length: 2048}\ntraining: {epochs: 1, framework: gpt-neox}\n"
+        "budget: {time: 5 hours}\ncluster: {gpus: [h100-sxm5-80gb], max_gpus: 32}\n"
+    )
+    bindings = json.loads(planner("optimize", path, "--json").out)["binding"]
+    (bound,) = (each for each in bindings if each["key"] == "budget.time")
+    assert bound["value"] < bound["limit"]
+    assert "The time budget of 5 hours excludes cheaper plans: without it" in bound["text"]
+    assert f"this plan ends within {format_duration(bound['value'])} with 80 % confidence" in bound["text"]
 
 
 def test_a_value_is_overridden_from_the_command_line(planner):

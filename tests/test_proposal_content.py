@@ -78,11 +78,18 @@ def test_a_chinese_document_has_the_same_parts_and_no_english_sentences_of_its_o
 
 
 SAID = (
-    "The time budget of 14 days binds: without it 8 x h100-sxm5-80gb at cudo would do it in 141 days for 51 USD.",
+    (
+        "The time budget of 14 days excludes cheaper plans: without it 8 x h100-sxm5-80gb at cudo would do it in 141"
+        " days for 51 USD; this plan ends within 9.9 days with 80 % confidence."
+    ),
+    (
+        "The cost budget of 60,000 USD excludes faster plans: without it 680 x h100-sxm5-80gb at nebius would do it in"
+        " 1.27 days for 61,300 USD; this plan costs at most 59,900 USD with 80 % confidence."
+    ),
     (
         "The global batch of 1,920 sequences is the largest multiple of micro-batch x dp in its range of 512 to 2,048:"
-        " to the same loss it takes 13.9 % more tokens than the smallest would, by a critical batch of 9,591 sequences"
-        " (McCandlish et al. 2018); the plan trains on the tokens that were asked for."
+        " to the same loss it takes 13.9 % more tokens than the smallest would (tokens double at 9,591 sequences, by"
+        " McCandlish et al. 2018); the plan trains on the tokens that were asked for."
     ),
     (
         "That nebius/x/eu-north1/on_demand sells 12 nodes at once is an assumption: no limit is known. Ask, or state it"

@@ -92,7 +92,7 @@ def test_a_long_layout_leaves_the_reasons_on_one_line():
 
 def test_an_infeasible_answer_says_what_would_have_to_give():
     text = table(INFEASIBLE)
-    assert text.startswith("Infeasible: no plan meets what was asked (14 days, each with 80 % confidence).")
+    assert text.startswith("Infeasible: no plan meets what was asked (14 days, with 80 % confidence).")
     assert "a budget of 58k USD would do" in text
     assert "least time, whatever it costs: 9.26 days" in text
     assert "least cost, however long it takes: 55 k USD" in text
@@ -126,7 +126,10 @@ def test_interruptions_say_how_often_what_is_saved_and_what_reserve_that_takes()
     text = " ".join(table(replace(OPTIMIZATION, plan=replace(PLAN, reliability=reliability))).split())
     assert "0.58 in the run, one in 21.5 days" in text
     assert "every 2.74 hours (648 iterations)" in text
-    assert "1.54 days and 9.59 k USD between p50 and p90 (92.6 % step time, 7.4 % failures)" in text
+    assert (
+        "1.54 days and 9.59 k USD between p50 and p90 (92.6 % from the prediction's spread, 7.4 % from failures)"
+        in text
+    )
 
 
 def test_a_long_schedule_is_shortened_in_its_middle():
@@ -191,3 +194,10 @@ def test_no_chance_is_called_certain(p, shown):
 def test_a_name_too_long_for_its_column_is_cut_at_a_joint():
     assert wrap("megatron-bridge:119", 12) == ["megatron-", "bridge:119"]
     assert wrap("h100-sxm5abcdefghijklmnop", 12) == ["h100-sxm5abc", "defghijklmno", "p"]
+
+
+def test_one_budget_is_not_called_each_and_has_no_row_for_both():
+    assert "each with" not in table()
+    assert not re.search(r"^  both ", table(), re.MULTILINE)
+    two = replace(OPTIMIZATION, plan=replace(PLAN, p_within_cost=0.9, p_within_both=0.9))
+    assert re.search(r"^  both +90 %$", table(two), re.MULTILINE)

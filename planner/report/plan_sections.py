@@ -11,6 +11,7 @@ from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.units import format_bandwidth, format_count, format_number, format_percent, format_short, format_usd
 
 Section = tuple[str, list[str]]
+_CAUSES = {"step_time": "from the prediction's spread", "failures": "from failures"}  # what a reserve is for
 
 
 def decision(plan: Plan, answer: Optimization, today: date, page: Page) -> list[Section]:
@@ -43,7 +44,7 @@ def limits(goal: Goal) -> list[str]:
     if goal.cost_usd is not None:
         found.append(f"{money_text(goal.cost_usd)}")
     if found and goal.confidence is not None:
-        found.append(f"each with {format_percent(goal.confidence)} confidence")
+        found.append(f"{'each ' if len(found) > 1 else ''}with {format_percent(goal.confidence)} confidence")
     return found
 
 
@@ -87,7 +88,7 @@ def _outcome(plan: Plan, goal: Goal | None, page: Page) -> list[str]:
         _outcome_row("time", time_scale(plan.time_s.p50), plan.time_s, time_budget, plan.p_within_time),
         _outcome_row("cost", money_scale(plan.cost_usd.p50), plan.cost_usd, cost_budget, plan.p_within_cost),
     ]
-    if plan.p_within_both is not None:
+    if plan.p_within_time is not None and plan.p_within_cost is not None:
         rows.append(("both", "", "", "", "", chance(plan.p_within_both)))
     lines = columns(rows, "lrrrrr", page)
     for number, probability in ((1, plan.p_within_time), (2, plan.p_within_cost)):
@@ -203,7 +204,7 @@ def _reliability(plan: Plan, found: Reliability, page: Page) -> list[str]:
         lines += hanging("spare", f"{_nodes(found.spare_nodes)} beside the plan's, paid in its cost", page)
     lines += hanging("goodput", f"{format_percent(found.goodput)} of the time is training that is kept", page)
     causes = ", ".join(
-        f"{format_percent(share)} {name.replace('_', ' ')}"
+        f"{format_percent(share)} {_CAUSES.get(name, name.replace('_', ' '))}"
         for name, share in sorted(found.reserve_by_cause.items(), key=lambda cause: (-cause[1], cause[0]))
         if share > 0
     )

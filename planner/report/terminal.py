@@ -42,7 +42,7 @@ def optimization_table(answer: Optimization, *, today: date, width: int = 80, co
         *decision,
         *([] if answer.infeasibility is None else infeasible_sections(answer.infeasibility, page)),
         ("What binds", bullets((binding.text for binding in answer.binding), page)),
-        ("Alternatives", _alternatives(answer, page)),
+        ("Alternatives (p50)", _alternatives(answer, page)),
         *evidence,
         ("Warnings", bullets(answer.warnings, page, "warn")),
         ("Defaults used", _defaults(answer, page)),
@@ -71,7 +71,7 @@ def infeasible_sections(found: Infeasible, page: Page) -> list[Section]:
         ("Why", bullets([found.reason], page)),
         ("What would have to give: any one of", bullets((change.text for change in found.changes), page)),
         ("The least there is, at the confidence asked for", bullets(least, page)),
-        ("The plans at those ends", _in_short([(why, plan) for why, plan in ends if plan is not None], page)),
+        ("The plans at those ends (p50)", _in_short([(why, plan) for why, plan in ends if plan is not None], page)),
     ]
 
 

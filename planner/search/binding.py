@@ -16,6 +16,7 @@ from planner.units import format_count, format_duration, format_gib, format_perc
 from planner.workload.learning import token_multiplier
 
 MORE_MEMORY = 1.25
+_BETTER = {"cost": "cheaper", "time": "faster"}  # plans, by the objective
 WORTH_SAYING = 0.005  # a gain below this is nothing to act on
 
 
@@ -39,17 +40,18 @@ def _budget(problem: Problem, view: View, best: int, key: str) -> Binding | None
         return None
     plan = make_plan(problem, fastest_of(problem, other), problem.offers[int(free.offer[other])])
     instead = (
-        f"{format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud} would do it in"
+        f"without it {format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud} would do it in"
         f" {format_duration(plan.time_s.p50)} for {format_usd(plan.cost_usd.p50)}"
     )
     sure = float(problem.time_s(view.goal.confidence, problem.best_s[[best]], np.array([best]))[0])
+    confidence = f"with {format_percent(view.goal.confidence)} confidence"
+    better = _BETTER.get(problem.scenario.objective.kind, "better")
     if key == "time_s":
-        text, unit = f"The time budget of {format_duration(limit)} binds: without it {instead}.", "s"
-        value = sure
-    else:
-        text, unit = f"The cost budget of {format_usd(limit)} binds: without it {instead}.", "USD"
-        value = float(problem.costs.usd(view.usd_per_hour[[best]], np.array([sure]), np.array([best]))[0])
-    return Binding("budget.time" if key == "time_s" else "budget.cost", text, value, limit, unit)
+        text = f"The time budget of {format_duration(limit)} excludes {better} plans: {instead}; this plan ends within"
+        return Binding("budget.time", f"{text} {format_duration(sure)} {confidence}.", sure, limit, "s")
+    most = float(problem.costs.usd(view.usd_per_hour[[best]], np.array([sure]), np.array([best]))[0])
+    text = f"The cost budget of {format_usd(limit)} excludes {better} plans: {instead}; this plan costs at most"
+    return Binding("budget.cost", f"{text} {format_usd(most)} {confidence}.", most, limit, "USD")
 
 
 def _batch(problem: Problem, plan: Plan) -> list[Binding]:
@@ -69,9 +71,9 @@ def _batch(problem: Problem, plan: Plan) -> list[Binding]:
         text = f"The global batch of {size} sequences is the largest multiple of micro-batch x dp in {range_text}"
     if end == "max":
         text += (
-            f": to the same loss it takes {format_percent(share)} more tokens than the smallest would, by a critical"
-            f" batch of {format_count(round(critical))} sequences (McCandlish et al. 2018); the plan trains on the"
-            f" tokens that {'were asked for' if problem.run.loss is None else 'this takes'}"
+            f": to the same loss it takes {format_percent(share)} more tokens than the smallest would (tokens double at"
+            f" {format_count(round(critical))} sequences, by McCandlish et al. 2018); the plan trains on the tokens"
+            f" that {'were asked for' if problem.run.loss is None else 'this takes'}"
         )
     limit = float(limit_of(end, low, high))
     return [Binding(f"training.global_batch.{end}", text + ".", float(plan.global_batch), limit, "sequences")]

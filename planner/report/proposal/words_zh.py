@@ -425,28 +425,34 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         (
-            r"The time budget of (?P<t>.+) binds: without it (?P<n>[\d,]+) x (?P<g>\S+) at (?P<c>\S+) would do it in"
-            r" (?P<x>.+) for (?P<u>.+)\."
+            r"The time budget of (?P<t>.+) excludes .+ plans: without it (?P<n>[\d,]+) x (?P<g>\S+) at (?P<c>\S+) would"
+            r" do it in (?P<x>.+) for (?P<u>.+); this plan ends within (?P<e>.+) with (?P<p>.+) confidence\."
         ),
-        "时间上限（{t}）起作用：若无此限，{c} 的 {n} × {g} 可用 {x}、{u} 完成。",
+        (
+            "时间上限（{t}）排除了更优的方案：若无此限，{c} 的 {n} × {g} 可用 {x}、{u} 完成；"
+            "本方案有 {p} 的把握在 {e} 内完成。"
+        ),
     ),
     (
         (
-            r"The cost budget of (?P<t>.+) binds: without it (?P<n>[\d,]+) x (?P<g>\S+) at (?P<c>\S+) would do it in"
-            r" (?P<x>.+) for (?P<u>.+)\."
+            r"The cost budget of (?P<t>.+) excludes .+ plans: without it (?P<n>[\d,]+) x (?P<g>\S+) at (?P<c>\S+) would"
+            r" do it in (?P<x>.+) for (?P<u>.+); this plan costs at most (?P<e>.+) with (?P<p>.+) confidence\."
         ),
-        "费用上限（{t}）起作用：若无此限，{c} 的 {n} × {g} 可用 {x}、{u} 完成。",
+        (
+            "费用上限（{t}）排除了更优的方案：若无此限，{c} 的 {n} × {g} 可用 {x}、{u} 完成；"
+            "本方案有 {p} 的把握费用不超过 {e}。"
+        ),
     ),
     (
         (
             r"The global batch of (?P<b>[\d,]+) sequences is the (?:maximum of|largest .* in) its range of"
             r" (?P<l>[\d,]+) to (?P<h>[\d,]+): to the same loss it takes (?P<p>.+?) more tokens than the smallest"
-            r" would, by a critical batch of (?P<k>[\d,]+) sequences \(McCandlish et al\. 2018\); the plan trains on"
-            r" the tokens that .*\."
+            r" would \(tokens double at (?P<k>[\d,]+) sequences, by McCandlish et al\. 2018\); the plan trains on the"
+            r" tokens that .*\."
         ),
         (
-            "全局批量 {b} 个序列位于其范围（{l} 至 {h}）的上端：按临界批量 {k} 个序列（McCandlish 等 2018），"
-            "达到相同损失要比最小批量多用 {p} 的词元；本方案按给定的词元数训练。"
+            "全局批量 {b} 个序列位于其范围（{l} 至 {h}）的上端：达到相同损失要比最小批量多用 {p} 的词元（批量为 "
+            "{k} 个序列时词元用量加倍，McCandlish 等 2018）；本方案按给定的词元数训练。"
         ),
     ),
     (
