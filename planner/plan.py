@@ -169,7 +169,7 @@ class Plan:
     plausibility: Plausibility | None = None
     schedule: tuple[EpochSchedule, ...] = ()
     evaluation_time_s: float | None = None
-    reliability: Reliability | None = None
+    reliability: Reliability | None = field(default=None, metadata=plan_json.WHOLE)
     energy_kwh: float | None = None
     co2_kg: float | None = None
     energy_basis: tuple[str, ...] = ()  # what energy and CO2 assume

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 FLAT = {"flat": True}  # metadata of a dataclass field whose keys are written into its owner's object
+WHOLE = {"whole": True}  # of an object that has grown: as an older planner wrote it, with less, it is not known: None
 
 
 def encode(value: Any) -> Any:
@@ -92,11 +93,23 @@ def _decode_fields(kind: Any, data: Any, where: str) -> Any:
         place = f"{where}.{field.name}"
         if field.metadata.get("flat"):
             values[field.name] = _decode(hint, data, where)
+        elif field.metadata.get("whole") and _lacks(hint, data.get(field.name)):
+            values[field.name] = None
         elif field.name in data:
             values[field.name] = _decode(hint, data[field.name], place)
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+        elif _needed(field):
             raise ValueError(f"{place} is missing")
     return kind(**values)
+
+
+def _needed(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _lacks(hint: Any, data: Any) -> bool:
+    """Whether an object has not all the keys that a `hint` (KIND | None) needs."""
+    kind = next(arg for arg in typing.get_args(hint) if arg is not type(None))
+    return isinstance(data, dict) and any(_needed(part) and part.name not in data for part in dataclasses.fields(kind))
 
 
 def _decode(hint: Any, data: Any, where: str) -> Any:

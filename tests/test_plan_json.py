@@ -13,6 +13,7 @@ import pytest
 from planner import plan as results
 from planner import plan_json
 from planner.units import PlannerError
+from planner.workload import load_model
 
 LAYOUT = results.Layout(2, 4, 1, 12, 1, 1, 1, False, "full", 4, 32)
 OFFER = results.OfferRef(
@@ -147,6 +148,94 @@ def test_a_damaged_file_is_named_in_one_sentence(damage, sentence):
     data = json.loads(OPTIMIZATION.to_json())
     damage(data)
     with pytest.raises(PlannerError, match=sentence):
+        results.Optimization.from_json(json.dumps(data))
+
+
+# What every saved answer has had from the first: the contract's keys, and those of the objects that it leaves open. A
+# field that is added needs a default, or an owner that is plan_json.WHOLE, so that what was saved before it can be read
+# still; it does not belong here.
+FROM_THE_FIRST = {
+    "Optimization": """status plan alternatives certificate binding infeasibility defaults warnings provenance""",
+    "Frontier": "status plans certificate defaults warnings provenance",
+    "Comparison": "by sides differences warnings provenance",
+    "Plan": """offer framework gpus nodes layout global_batch seq_length iterations_per_epoch iterations tokens
+        step_time_s step_breakdown_s tokens_per_s_per_gpu model_tflops_per_gpu hardware_tflops_per_gpu mfu hfu
+        memory_gib time_s cost_usd p_within_time p_within_cost p_within_both critical_batch basis measurements""",
+    "OfferRef": "id cloud region instance gpu pricing usd_per_gpu_hour as_of max_nodes",
+    "Layout": "tp pp vpp dp cp ep zero_stage sequence_parallel recompute micro_batch grad_accum",
+    "MemoryGiB": "weights gradients optimizer activations other total capacity",
+    "Quantiles": "p10 p50 p90",
+    "EpochSchedule": "epoch first_iteration last_iteration start_s finish_s",
+    "Plausibility": """peak_tflops measured_peak_tflops utilization_of_measured_peak memory_share six_nd_time_s
+        six_nd_parameters""",
+    "Alternative": "why",
+    "Certificate": "space evaluated pruned best bound gap",
+    "Binding": "key text",
+    "Change": "key present needed text",
+    "Infeasible": "reason least_time_s least_cost_usd fastest cheapest changes",
+    "Default": "key value",
+    "Goal": "objective",
+    "Provenance": "planner scenario scenario_digest catalog_digest calibration_digest",
+    "Trained": "model",
+    "Side": "label status plan",
+    "Difference": "key values",
+    "ModelSpec": "name layers hidden heads kv_heads head_dim ffn vocab",
+    "MoESpec": "experts top_k expert_ffn",
+    "MLASpec": "q_lora_rank kv_lora_rank qk_nope_head_dim qk_rope_head_dim v_head_dim",
+}
+RELIABILITY = results.Reliability(
+    3.0, 3e5, 600.0, 0.1, 1800.0, 240.0, 20.0, 3600.0, 300, 9e5, 0.95, 4e4, 3e3, {"failures": 1.0}, "made up", 1
+)
+LONG_PLAN = replace(PLAN, reliability=RELIABILITY)
+FULL = replace(
+    OPTIMIZATION,
+    plan=LONG_PLAN,
+    infeasibility=results.Infeasible("no", 1.0, 2.0, LONG_PLAN, PLAN, (results.Change("a", "1", "2", "so"),)),
+    trained=results.Trained(load_model("deepseekv3"), data_index=("corpus",), data_weights=(1.0,)),
+)
+
+
+def keys_of(value, path=()):
+    """Every key of a result's JSON: its path there, the class it belongs to, and its name."""
+    if isinstance(value, tuple):
+        for i, entry in enumerate(value[:1]):
+            yield from keys_of(entry, (*path, i))
+    if dataclasses.is_dataclass(value):
+        for part in dataclasses.fields(value):
+            flat = part.metadata.get("flat")
+            if not flat:
+                yield (*path, part.name), type(value).__name__, part.name
+            yield from keys_of(getattr(value, part.name), path if flat else (*path, part.name))
+
+
+@pytest.mark.parametrize("document", [FULL, FRONTIER, COMPARISON], ids=lambda d: type(d).__name__)
+def test_an_answer_saved_before_a_key_was_added_is_still_read(document):
+    text = document.to_json()
+    optional = 0
+    for path, owner, key in keys_of(document):
+        if key == "schema_version":
+            continue
+        data = json.loads(text)
+        place = data
+        for step in path[:-1]:
+            place = place[step]
+        del place[path[-1]]
+        if key in FROM_THE_FIRST.get(owner, "").split():
+            with pytest.raises(PlannerError, match=rf"{key} is missing"):
+                type(document).from_json(json.dumps(data))
+        else:
+            again = type(document).from_json(json.dumps(data))
+            assert type(document).from_json(again.to_json()) == again
+            optional += 1
+    assert optional >= 20
+
+
+def test_what_an_older_planner_said_of_failures_in_less_words_is_not_known():
+    data = json.loads(FULL.to_json())
+    del data["plan"]["reliability"]["undisturbed_s"]
+    assert results.Optimization.from_json(json.dumps(data)).plan == replace(LONG_PLAN, reliability=None)
+    data["plan"]["reliability"]["undisturbed_s"] = "long"
+    with pytest.raises(PlannerError, match=r"reliability\.undisturbed_s: float is expected"):
         results.Optimization.from_json(json.dumps(data))
 
 
