@@ -33,7 +33,7 @@ def accelerator_written(
     def strangeness(part: str) -> tuple[bool, float, int, float]:
         own = _memory_gb(accelerators[part])
         forms = [i for i, f in enumerate(FORMS) if f in part]
-        return (bool(form) and form not in part, abs(own - stated) if stated else 0.0, min(forms, default=0), -own)
+        return (form is not None and form not in part, abs(own - stated) if stated else 0.0, min(forms, default=0), -own)
 
     part = accelerators[min(alike, key=strangeness)]
     if stated and abs(_memory_gb(part) - stated) > OTHER_MEMORY * _memory_gb(part):
