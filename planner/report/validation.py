@@ -45,7 +45,7 @@ def validation_table(found: Mapping[str, Any], width: int, colour: bool = False)
 
 def _groups(groups: Iterable[Mapping[str, Any]], page: Page) -> list[str]:
     """Figures by source, accelerator, model and precision, each kind named once."""
-    rows = [["by", "", "rows", "median", "90 %", "bias", "in 80 %"]]
+    rows = [["by", "", "rows", "median", "p90", "bias", "in 80 %"]]
     kind = ""
     for entry in groups:
         named = ("" if entry["by"] == kind else entry["by"], entry["group"], f"{entry['rows']:,}")
