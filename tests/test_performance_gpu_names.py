@@ -17,7 +17,8 @@ PARTS = load_catalog().accelerators
     [
         ("A100", 40, "a100-sxm4-40gb"),
         ("A100", 80, "a100-sxm4-80gb"),
-        ("A100", None, "a100-sxm4-80gb"),
+        ("A100", None, "a100"),
+        ("V100 PCIe", None, "v100-pcie"),
         ("a100-80gb", None, "a100-sxm4-80gb"),
         ("A100 PCIe 40GB", None, "a100-pcie-40gb"),
         ("NVIDIA H100 80GB HBM3", None, "h100-sxm5-80gb"),
@@ -55,9 +56,12 @@ def test_a_memory_that_no_part_has_is_a_part_of_its_own_with_a_wider_interval() 
         "framework": "megatron-deepspeed", "precision": "fp16", "gpus": "8", "tp": "1", "micro_batch": "4",
         "global_batch_samples": "64", "recompute": "full",
     }  # fmt: skip
-    known, guessed = predict_rows(
-        [row | {"gpu": "A100", "gpu_mem_gb": "80"}, row | {"gpu": "A100-SXM4-64GB"}], load_catalog(), load_calibration()
+    known, guessed, unsure = predict_rows(
+        [row | {"gpu": "A100", "gpu_mem_gb": "80"}, row | {"gpu": "A100-SXM4-64GB"}, row | {"gpu": "A100"}],
+        load_catalog(),
+        load_calibration(),
     )
-    assert known["why"] == guessed["why"] == ""
-    width = [float(r["pred_hi"]) / float(r["pred_lo"]) for r in (known, guessed)]
+    assert known["why"] == guessed["why"] == unsure["why"] == ""
+    width = [float(r["pred_hi"]) / float(r["pred_lo"]) for r in (known, guessed, unsure)]
+    assert width[1] == pytest.approx(width[2])
     assert width[1] > 1.02 * width[0]

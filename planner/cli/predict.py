@@ -125,7 +125,7 @@ def _one(row: Mapping[str, object], facts: Facts, calibration: Calibration) -> t
     from planner.plan_json import dumps
     from planner.report.predictions import detail_table
 
-    cells = {key: str(value) for key, value in row.items()}
+    cells = {key: str(value) for key, value in row.items()} | {"gpu": facts.accelerator(str(row["gpu"])).id}
     (checked,) = predict_rows([cells], facts, calibration, "run")
     if not checked["pred_tokens_per_s_per_gpu"]:
         raise PlannerError(checked["why"].removeprefix("run:1: "))

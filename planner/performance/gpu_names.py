@@ -20,7 +20,8 @@ def accelerator_written(
     """The accelerator that a table's words mean, None if no catalog knows the chip.
 
     Of a chip's parts the stated form factor and memory decide (`memory_gb` where the name has none), else SXM and the
-    largest memory. A memory that none of them has makes a part of its own, `id` as written: nothing was measured on it.
+    largest memory. Where several memories could be meant, or one that no part has, the result is a part of its own,
+    `id` as written: nothing was measured on it, and predictions are the wider for it.
     """
     words = re.findall(r"[a-z0-9]+", name.lower())
     pairs = [a + b for a, b in pairwise(words)]
@@ -33,12 +34,18 @@ def accelerator_written(
     def strangeness(part: str) -> tuple[bool, float, int, float]:
         own = _memory_gb(accelerators[part])
         forms = [i for i, f in enumerate(FORMS) if f in part]
-        return (form is not None and form not in part, abs(own - stated) if stated else 0.0, min(forms, default=0), -own)
+        return (
+            form is not None and form not in part,
+            abs(own - stated) if stated else 0.0,
+            min(forms, default=0),
+            -own,
+        )
 
     part = accelerators[min(alike, key=strangeness)]
     if stated and abs(_memory_gb(part) - stated) > OTHER_MEMORY * _memory_gb(part):
         return replace(part, id="-".join(words), memory_gib=stated * 1e9 / 2**30)
-    return part
+    sizes = {_memory_gb(accelerators[each]) for each in alike if accelerators[each].form_factor == part.form_factor}
+    return part if stated or len(sizes) == 1 else replace(part, id="-".join(words))
 
 
 def chip_of(part: str) -> str:
