@@ -27,7 +27,11 @@ ZERO = (  # first match wins; published tables write these in many ways
     (re.compile(r"zero[- _]?1|stage[- _]?1|distributed|^1$"), 1),
     (re.compile(r"none|zero[- _]?0|stage[- _]?0|^0$|^ddp$|^no$"), 0),
 )
-RECOMPUTED = {"": 0, "none": 0, "no": 0, "false": 0, "0": 0, "selective": 1, "full": 2, "true": 2, "yes": 2, "1": 2}
+RECOMPUTED = (
+    (re.compile(r"select|partial"), 1),
+    (re.compile(r"full|uniform|block|true|yes|checkpoint|^1$"), 2),
+    (re.compile(r"none|no|false|off|^0$|^$"), 0),
+)
 RECIPES = ("tokendrop", "dropless", "w/o mtp")  # words that the published model names carry
 
 
@@ -165,22 +169,16 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         "pure" if "MP mode PURE" in cell.text("notes") else "",
     )
     release = " ".join(w for w in words if w)
-    precision = cell.text("precision").lower() or "bf16"
-    if precision not in PRECISIONS:
-        raise PlannerError(f"{place}: precision '{precision}' is none of {', '.join(PRECISIONS)}")
     setting = Setting(
         model=model,
         seq_length=cell.integer("seq_len", 0) or _missing(place, "seq_len"),
-        precision=PRECISIONS[precision],
+        precision=_precision(cell),
         framework=framework,
         release=release,
         accelerator=accelerator,
         hardware=_hardware(accelerator, gpus_per_node, cell.text("interconnect"), parts),
     )
     stage = _zero_stage(cell, framework)
-    recompute = cell.text("recompute").lower()
-    if recompute not in RECOMPUTED:
-        raise PlannerError(f"{place}: recompute '{recompute}' is none of none, selective, full")
     return Run(
         id=place,
         source=cell.text("source_id") or place.split(":", maxsplit=1)[0],
@@ -194,7 +192,7 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         ep=cell.integer("ep", 1),
         zero_stage=_stage_that_fits(stage, framework, model, accelerator, tp, pp, dp, cp),
         sequence_parallel=framework == "megatron" and tp > 1,
-        recompute=RECOMPUTED[recompute],
+        recompute=_understood(cell, "recompute", RECOMPUTED, "none, selective or full"),
         micro_batch=micro,
         grad_accum=accumulation,
         tokens_per_s_per_gpu=cell.number("tokens_per_s_per_gpu"),
@@ -233,15 +231,28 @@ class _Cells:
 
 def _zero_stage(cell: _Cells, framework: str) -> int:
     """The ZeRO stage stated; unstated: what FSDP is, and what the others mostly run with."""
-    text = cell.text("zero_or_fsdp").lower()
-    if not text:
+    if not cell.text("zero_or_fsdp"):
         return 3 if framework == "fsdp" else 1
-    for pattern, stage in ZERO:
+    return _understood(cell, "zero_or_fsdp", ZERO, "none, zero-1, zero-2, zero-3 or fsdp")
+
+
+def _precision(cell: _Cells) -> str:
+    """The recipe by its name, else by the format that its words name: "BF16 mixed", "fp8 (hybrid)"."""
+    text = cell.text("precision").lower() or "bf16"
+    named = [word for word in PRECISIONS if word in text]
+    found = PRECISIONS[max(named, key=len)] if named else None
+    if found is None:
+        raise PlannerError(f"{cell.place}: precision '{text}' is none of {', '.join(PRECISIONS)}")
+    return found
+
+
+def _understood(cell: _Cells, key: str, patterns: Sequence[tuple[re.Pattern[str], int]], known: str) -> int:
+    """What the first pattern that a cell's text holds stands for."""
+    text = cell.text(key).lower()
+    for pattern, meaning in patterns:
         if pattern.search(text):
-            return stage
-    raise PlannerError(
-        f"{cell.place}: zero_or_fsdp '{text}' is not understood; write none, zero-1, zero-2, zero-3 or fsdp"
-    )
+            return meaning
+    raise PlannerError(f"{cell.place}: {key} '{text}' is not understood; write {known}")
 
 
 def _missing(place: str, key: str) -> int:

@@ -1,4 +1,4 @@
-"""Accelerators as other people's tables write them."""
+"""Accelerators, precisions and recomputation as other people's tables write them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from planner.catalog import load_catalog
 from planner.performance.calibration import load_calibration
 from planner.performance.gpu_names import accelerator_written
 from planner.performance.predict import predict_rows
+from planner.performance.rows import read_run
+from planner.units import PlannerError
 
 PARTS = load_catalog().accelerators
 
@@ -40,6 +42,36 @@ def test_a_written_name_means_a_part(written: str, memory_gb: float | None, part
     found = accelerator_written(written, memory_gb, PARTS)
     assert found is not None
     assert found.id == part
+
+
+@pytest.mark.parametrize(
+    ("column", "written", "read"),
+    [
+        ("precision", "BF16 mixed", "bf16"),
+        ("precision", "FP8 (hybrid)", "fp8"),
+        ("precision", "mxfp8 recipe", "mxfp8"),
+        ("precision", "fp8-mx", "mxfp8"),
+        ("recompute", "Selective (core attention)", 1),
+        ("recompute", "full, uniform, 1 layer", 2),
+        ("recompute", "activation checkpointing", 2),
+        ("recompute", "off", 0),
+        ("recompute", "", 0),
+        ("zero_or_fsdp", "DeepSpeed ZeRO stage 2", 2),
+    ],
+)
+def test_words_are_understood(column: str, written: str, read: str | int) -> None:
+    row = {"model": "llama3-8b", "gpu": "h100-sxm5-80gb", "gpus": "8", "seq_len": "8192", "global_batch_samples": "64"}
+    run = read_run(row | {column: written}, load_catalog(), "row")
+    assert (
+        read == {"precision": run.setting.precision, "recompute": run.recompute, "zero_or_fsdp": run.zero_stage}[column]
+    )
+
+
+@pytest.mark.parametrize("column", ["precision", "recompute", "zero_or_fsdp"])
+def test_words_that_mean_nothing_are_told(column: str) -> None:
+    row = {"model": "llama3-8b", "gpu": "h100-sxm5-80gb", "gpus": "8", "seq_len": "8192", "global_batch_samples": "64"}
+    with pytest.raises(PlannerError, match=f"row: {column} 'tuesday'"):
+        read_run(row | {column: "Tuesday"}, load_catalog(), "row")
 
 
 @pytest.mark.parametrize("written", ["", "Cerebras WSE-3", "A1000", "H1", "80GB"])
