@@ -23,6 +23,7 @@ from planner.catalog import load_catalog
 from planner.catalog.paths import data_dir
 from planner.performance.arrays import FloatArray
 from planner.performance.calibration import Calibration, load_calibration
+from planner.performance.fitting import WIDTHS
 from planner.performance.intervals import spread
 from planner.performance.learning import (
     FOLDS,
@@ -50,6 +51,7 @@ BEGIN, END = "<!-- {}: written by benchmarks/accuracy.py -->", "<!-- end -->"
 KEYS = {"configuration": by_configuration, "group": by_group, "source": by_source}
 SOURCES = ("llm-foundry dense", "megatron-bridge dense", "megatron-bridge moe", "vtrain-multi dense")
 TEN = 10
+NO_TAILS = "heavy tails (soft L1 to the end)"
 DRAWS = 5  # of ten rows of each source
 
 
@@ -192,13 +194,17 @@ def ablations(prior: Calibration) -> dict[str, Calibration]:
         no_factors = _rule(no_factors, name, by=(), sigma=(), means={})
     return {
         "nothing": prior,
+        NO_TAILS: prior,
         "releases and token-drop": _without_labels(prior, "age", "late", "drop"),
         "fitted matmul, attention, expert rates": no_factors,
         "operand traffic": _pinned(prior, "traffic", none),
         "host time": no_host,
         "memory-bound operations": _pinned(_pinned(prior, "pointwise", none), "routing", none),
+        "casts to 8 and 4 bits": _pinned(prior, "quantize", none),
         "scores in memory (old attention)": _pinned(prior, "scores", none),
         "tensor-parallel traffic": _pinned(prior, "tensor", none),
+        "what narrow groups lose": _pinned(prior, "narrow", none),
+        "a network of one's own": _rule(prior, "network", by=(), sigma=()),
         "FSDP traffic": _pinned(prior, "shard", none),
         "gradient traffic, optimizer, constants": _pinned(
             _pinned(_pinned(_pinned(prior, "data", none), "optimizer", none), "step", none), "micro_batch", none
@@ -221,7 +227,7 @@ def study(runs: list[Run], prior: Calibration, shipped: Calibration) -> dict[str
     ablation = {}
     groups = {g: i % FOLDS for i, g in enumerate(sorted({r.group for r in runs}))}
     for name, model in ablations(prior).items():
-        held = held_out(runs, model, lambda r: groups[r.group])
+        held = held_out(runs, model, lambda r: groups[r.group], widths=() if name == NO_TAILS else WIDTHS)
         ablation[name] = _medians(runs, held.errors)
         print(name, ablation[name], flush=True)
         if name == "nothing":

@@ -79,6 +79,19 @@ def test_a_row_left_out_is_predicted_as_if_it_had_never_been_measured() -> None:
     assert fooled == pytest.approx(honest, abs=1e-3)
 
 
+def test_a_run_far_off_its_like_teaches_nothing() -> None:
+    """Some published runs are up to twice as slow as equal ones: the rates and the field must not follow them."""
+    prior = uncalibrated(load_catalog().curves)
+    some = [r for r in RUNS if r.source == "vtrain-multi"]
+    odd = some[0]
+    assert odd.tokens_per_s_per_gpu
+    halved = [replace(odd, tokens_per_s_per_gpu=odd.tokens_per_s_per_gpu / 2), *some[1:]]
+    plain, moved = learn(some, prior), learn(halved, prior)
+    shift = np.abs(log_errors(some[1:], moved) - log_errors(some[1:], plain))
+    assert np.median(shift) < 0.01
+    assert abs(log_errors([odd], moved)[0] - log_errors([odd], plain)[0]) < 0.05 < np.log(2)
+
+
 def test_configurations_in_other_releases_are_left_out_together() -> None:
     pair = [r for r in RUNS if r.setting.model.name == "kimi-k2"]
     assert len({r.setting.release for r in pair}) > 1

@@ -126,3 +126,19 @@ def test_a_layout_is_legal_exactly_when_nothing_speaks_against_it(name, model, v
     why = why_illegal(name, spec, one, 4096)
     assert legal(name, spec, many, 4096).tolist() == [not why] * 3
     assert "{" not in why
+
+
+@pytest.mark.parametrize(
+    ("name", "release", "flash"),
+    [
+        ("megatron", "2021-04", False),
+        ("megatron", "v2.5 (2022)", False),
+        ("megatron", "2024-05-01", True),
+        ("megatron", "25.09 NeMo Container", True),
+        ("megatron", "", True),
+        ("gpt-neox", "1.0", False),
+        ("gpt-neox", "2.0", True),
+    ],
+)
+def test_releases_of_before_flash_attention_are_known_by_their_year(name: str, release: str, flash: bool) -> None:
+    assert frameworks()[name].release(release).flash_attention is flash

@@ -13,7 +13,7 @@ from planner.catalog import load_catalog
 from planner.catalog.types import Hardware
 from planner.performance.arrays import Layouts, Setting
 from planner.performance.calibration import load_calibration
-from planner.performance.machine import GRID, link_share, machine_numbers
+from planner.performance.machine import GRID, as_of_port, link_share, log_shares, machine_numbers
 from planner.performance.shapes import forward_flops, model_numbers
 from planner.performance.steptime import assemble, kernel_times, slowest_stage, step_time
 from planner.workload import flops_per_token, load_model
@@ -139,9 +139,21 @@ def test_flops_counted_are_those_of_the_workload(model: str) -> None:
 
 def test_curves_are_read_between_their_points() -> None:
     rising = np.linspace(0.1, 1.0, GRID)
-    assert link_share(rising, np.asarray([2.0**15, 2.0**16]))[1] == pytest.approx(rising[1])
-    assert link_share(rising, np.asarray([1.0]))[0] == pytest.approx(rising[0])
-    assert np.all(np.diff(link_share(rising, 2.0 ** np.linspace(15, 33, 50))) >= 0)
+    curve = log_shares(rising)
+    assert link_share(curve, np.asarray([2.0**15, 2.0**16]))[1] == pytest.approx(rising[1])
+    assert link_share(curve, np.asarray([1.0]))[0] == pytest.approx(rising[0])
+    assert np.all(np.diff(link_share(curve, 2.0 ** np.linspace(15, 33, 50))) >= 0)
+
+
+def test_a_larger_message_and_a_slower_port_take_no_less_time() -> None:
+    steep = log_shares(10.0 ** np.linspace(-6, 0, GRID))  # nearly twice the share for half an octave more
+    sizes = 2.0 ** np.linspace(10, 36, 400)
+    seconds = sizes / link_share(steep, sizes)
+    assert np.all(seconds[1:] >= seconds[:-1] * (1 - 1e-12))
+    ports = np.geomspace(1e9, 400e9, 400)
+    for size in (1e4, 1e6, 1e8):
+        seconds = size / (ports * link_share(steep, size * as_of_port(ports)))
+        assert np.all(seconds[1:] <= seconds[:-1] * (1 + 1e-12))
 
 
 def test_two_gpus_of_a_mesh_share_one_wire_and_eight_share_all() -> None:
@@ -150,6 +162,16 @@ def test_two_gpus_of_a_mesh_share_one_wire_and_eight_share_all() -> None:
     terms = step_time(s, layouts(tp=[2, 8], sequence_parallel=True), CALIBRATION).terms_s["tensor_parallel"]
     per_byte = terms / np.asarray([1 / 2, 7 / 8])
     assert 4 < per_byte[0] / per_byte[1] <= 7.5
+
+
+def test_small_groups_get_less_of_a_switch() -> None:
+    """All-reduces of four H200 reach 0.77 of those of eight (catalogs/fabrics/in_box_widths.csv)."""
+    s = setting("gpt-neox-20b", "h100-sxm5-80gb", ("gpt-neox", ""))
+    x = layouts(tp=[2, 4, 8], micro_batch=16, sequence_parallel=False)
+    terms = step_time(s, x, CALIBRATION).terms_s["tensor_parallel"]
+    bandwidth = np.asarray([1 / 2, 3 / 4, 7 / 8]) / terms
+    assert np.all(np.diff(bandwidth) > 0)
+    assert 0.65 < bandwidth[1] / bandwidth[2] < 0.9
 
 
 def test_larger_messages_and_fewer_hops_are_never_slower_per_byte() -> None:

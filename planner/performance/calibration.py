@@ -175,7 +175,7 @@ def to_json(calibration: Calibration) -> dict[str, Any]:
         "rates": {name: rule_to(rule) for name, rule in calibration.rules.items()},
         "values": {name: round(value, 3) for name, value in sorted(calibration.values.items())},
         "ceiling_shares": {family: dict(shares) for family, shares in calibration.shares.items()},
-        "curves": {name: [round(float(x), 5) for x in curve] for name, curve in calibration.curves.items()},
+        "curves": {name: [round(float(x), 9) for x in curve] for name, curve in calibration.curves.items()},
         "spreads": {kind: {label: round(s, 3) for label, s in by.items()} for kind, by in calibration.spreads.items()},
         "left_out": {key: [round(float(e), 3) for e in errors] for key, errors in calibration.left_out.items()},
         "field": field_rows,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from planner.catalog.paths import data_dir
 from planner.units import PlannerError
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # both are safe; the C one is ten times as fast
+
+
+FLASH_YEAR = 2023  # FlashAttention (arXiv:2205.14135) reached frameworks at the end of 2022: GPT-NeoX 2.0 on 2022-12-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +96,13 @@ class Framework:
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def release(self, name: str) -> Release:
-        """The release called `name`; the newest for "", "latest" and names that the table does not hold."""
-        return next((r for r in self.releases if r.name == name), self.releases[-1])
+        """The release called `name`; the newest for "", "latest" and names that the table does not hold.
+
+        A name that states a year before FLASH_YEAR is of a release without flash attention.
+        """
+        found = next((r for r in self.releases if r.name == name), None)
+        newest = self.releases[-1]
+        return found or (replace(newest, flash_attention=False) if before_flash(name) else newest)
 
     def state_bytes(self, precision: str) -> StateBytes:
         """Bytes a parameter at a precision.
@@ -108,6 +117,12 @@ class Framework:
         except KeyError:
             can = ", ".join(self.precisions)
             raise PlannerError(f"{self.title} does not train in {precision}: choose one of {can}") from None
+
+
+def before_flash(release: str) -> bool:
+    """Whether a release's name states a year before flash attention."""
+    year = re.search(r"(?<!\d)20[0-2]\d(?!\d)", release)
+    return year is not None and int(year[0]) < FLASH_YEAR
 
 
 @cache

@@ -13,13 +13,17 @@ from typing import Any
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.performance.machine import MachineNumbers, link_share, ring_time
+from planner.performance.machine import MachineNumbers, as_of_port, link_share, ring_time
 from planner.performance.rates import Rates
 from planner.performance.shapes import ModelNumbers, Number, visible_keys
 
-BACKWARD_ATTENTION = 2.5  # five matmuls where the forward pass has two: FlashAttention recomputes the scores
+# Backward over forward: five matmuls for two, as FlashAttention recomputes the scores, each at 5/6 of the forward rate
+# (196 and 230 TFLOP/s on A100: Dao 2023, arXiv:2307.08691); `least` takes the best of both.
+BACKWARD_ATTENTION, BACKWARD_ATTENTION_FLOPS = 3.0, 2.5
+WIDE = 8.0  # GPUs of one node, on which collectives were measured
 SCORE_BYTES = 13.0  # a score unfused, forward: written 2, masked and softmaxed 4, dropped out with its mask 5, read 2
 STREAM_ELEMENTS = 10.0  # of the residual stream a layer reads and writes: two norms 4, two sums 6; times hidden
+QUANTIZED_BYTES = 4.0  # an operand or its gradient: read in 16 bits, written in 8 by rows and again by columns
 LOSS_BYTES = 16.0  # a logit: written, read for maximum and sum in fp32, its gradient written and read
 HOST_SMOOTHNESS = 4.0  # device and host time join as (d^k + h^k)^(1/k): the longer one rules, ties cost a little
 
@@ -222,19 +226,28 @@ def _attention(s: Scope, cut: _Cut, stack: _Stack) -> Number:
 
 
 def _memory_bound(s: Scope, cut: _Cut, stack: _Stack) -> Number:
-    """Norms, sums, activations, rotation; rows to experts and back. Unfused attention copies its heads to the front."""
+    """Norms, sums, activations, rotation; rows to experts and back; casts. Unfused attention copies its heads."""
     model = s.model
     copied = s.unfused * (1.0 + 2.0 * model.rotary) * stack.layers * model.attention_split
     elements = cut.stream_tokens * STREAM_ELEMENTS * model.hidden * stack.layers
     elements = elements + cut.tokens / cut.tp * (stack.layers * model.attention_split + stack.hidden + copied)
     rows = cut.tokens * model.top_k / cut.tp * stack.routed * (model.expert_hidden + 6.0 * model.hidden)
-    return cut.passes * 2.0 * (elements * s.rates.pointwise + rows * s.rates.routing) / s.machine.hbm
+    plain = 2.0 * (elements * s.rates.pointwise + rows * s.rates.routing)
+    cast = QUANTIZED_BYTES / 3.0 * s.machine.quantized * _matmul_rows(s, cut, stack) * s.rates.quantize
+    return cut.passes * (plain + cast) / s.machine.hbm
+
+
+def _matmul_rows(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+    """Elements that go into and come out of the layers' matmuls."""
+    dense = stack.full + stack.split / cut.tp
+    return cut.tokens * (dense + s.model.top_k / cut.tp * s.model.expert_width * stack.routed)
 
 
 def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Rings of s·b·h a layer: two all-reduces forward and two backward, or gathers and scatters of the same volume.
 
     A parallel residual needs one forward (GPT-NeoX). Experts are not divided by tp: their layers have attention's only.
+    Fewer than a node's eight GPUs get less of the link each.
     Source: Korthikanti et al. 2022, section 4.2.
     """
     size = 2.0 * cut.tokens * s.model.hidden
@@ -244,6 +257,8 @@ def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
         ring_time(s.machine, s.machine.up_gather, size, cut.tp, local),
         ring_time(s.machine, s.machine.up_reduce, size, cut.tp, local, reduce=True),
     )
+    switched = s.machine.pair >= s.machine.link  # a mesh's wires are counted in the ring
+    ring = ring * np.maximum(WIDE / np.maximum(local, 1.0), 1.0) ** (s.rates.narrow * switched)
     plain = stack.layers - stack.routed
     forward = 2.0 * plain * (2.0 - s.model.parallel_residual) + 2.0 * stack.routed
     backward = 4.0 * plain + 2.0 * stack.routed
@@ -265,7 +280,8 @@ def _expert_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     near = np.minimum(cut.ep, machine.domain)
     inside = size * (near - 1.0) / cut.ep / (machine.link * link_share(machine.up_gather, size))
     outside = size * (1.0 - near / cut.ep)
-    across = outside / np.maximum(machine.network * link_share(machine.out, size), 1.0)
+    share = link_share(machine.out, size * as_of_port(machine.network))
+    across = outside / np.maximum(machine.network * share, 1.0)
     one = np.where(cut.ep > 1, inside + across, 0.0)
     return 2.0 * (2.0 + cut.again) * stack.routed * one * s.rates.expert_exchange
 
@@ -293,7 +309,7 @@ def _logits_and_loss(s: Scope, cut: _Cut) -> Number:
 def _least(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """What no kernel measured anywhere would undercut."""
     layers = cut.passes * (_matmul_flops(cut, stack) + _expert_flops(s, cut, stack)) / s.machine.ceiling
-    scores = _score_flops(s, cut, stack) * (1.0 + BACKWARD_ATTENTION + cut.again_attention)
+    scores = _score_flops(s, cut, stack) * (1.0 + BACKWARD_ATTENTION_FLOPS + cut.again_attention)
     return layers + (_head_flops(s, cut) + scores) / s.machine.ceiling_16
 
 

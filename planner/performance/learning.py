@@ -18,8 +18,8 @@ from planner.catalog.curves import Curve
 from planner.catalog.paths import data_dir
 from planner.performance.arrays import FloatArray
 from planner.performance.calibration import Calibration, calibration_from_json, rule_from, to_json
-from planner.performance.fitting import batch_of, fit
-from planner.performance.machine import FIRST_LOG2_BYTES, GRID
+from planner.performance.fitting import WIDTHS, batch_of, fit
+from planner.performance.machine import FIRST_LOG2_BYTES, GRID, PORT
 from planner.performance.rates import design
 from planner.performance.residual import Place, ResidualField, fit_field
 from planner.performance.rows import Run, read_run
@@ -48,7 +48,7 @@ def uncalibrated(curves: Mapping[str, Curve]) -> Calibration:
         tables[f"reduce:{family}"] = shares
         tables[f"gather:{family}"] = shares * entry["gather"]
     for fabric, entry in stored["networks"].items():
-        shape = _on_grid(curves[entry["curve"]], 1.0)
+        shape = _on_grid(curves[entry["curve"]], 1.0, PORT / (entry["port_gbit_per_s"] * 1e9 / 8))
         tables[f"out:{fabric}"] = shape / shape.max() * entry["peak"]
     return Calibration(
         rules={name: rule_from(rule) for name, rule in stored["rates"].items()},
@@ -86,9 +86,14 @@ def read_runs(paths: Sequence[Path], overlays: Sequence[Path] = ()) -> list[Run]
     return runs
 
 
-def learn(runs: Sequence[Run], prior: Calibration, start: Mapping[str, float] | None = None) -> Calibration:
+def learn(
+    runs: Sequence[Run],
+    prior: Calibration,
+    start: Mapping[str, float] | None = None,
+    widths: Sequence[float] = WIDTHS,
+) -> Calibration:
     """The calibration that these runs call for: rates, then the smooth residual. Spreads are the prior's."""
-    values = fit(runs, prior, start)
+    values = fit(runs, prior, start, widths)
     fitted = replace(prior, values=values)
     residuals = -log_errors(runs, fitted, corrected=False)
     places = [place_of(r.setting, r.gpus, r.id) for r in runs]
@@ -115,11 +120,17 @@ class HeldOut:
     keys: tuple[Hashable, ...]  # what was left out for each row
 
 
-def held_out(runs: Sequence[Run], prior: Calibration, key: Key, ask: Sequence[Run] | None = None) -> HeldOut:
+def held_out(
+    runs: Sequence[Run],
+    prior: Calibration,
+    key: Key,
+    ask: Sequence[Run] | None = None,
+    widths: Sequence[float] = WIDTHS,
+) -> HeldOut:
     """Every set of runs with one key, predicted by what the others teach; everything is refitted.
 
     Fits start from one that left out a whole fold of keys, so that nothing of a row is in its starting point either.
-    `ask`: the runs to predict (default: all); runs of the same key are left out with them.
+    `ask`: the runs to predict (default: all); runs of the same key are left out with them. `widths`: of the fits' loss.
     """
     asked = list(runs if ask is None else ask)
     keys = tuple(key(r) for r in asked)
@@ -129,7 +140,7 @@ def held_out(runs: Sequence[Run], prior: Calibration, key: Key, ask: Sequence[Ru
     calibrations: dict[Hashable, Calibration] = {}
     strange = sorted({*keys} - known, key=repr)
     if strange:  # nothing of theirs was ever seen: one fit of everything serves them all
-        everything = learn(runs, prior)
+        everything = learn(runs, prior, None, widths)
         for k in strange:
             calibrations[k] = everything
             rows = [i for i, other in enumerate(keys) if other == k]
@@ -137,9 +148,9 @@ def held_out(runs: Sequence[Run], prior: Calibration, key: Key, ask: Sequence[Ru
     for fold in range(min(FOLDS, len(order))):
         mine = order[fold::FOLDS]
         out = set(mine)
-        first = learn([r for r in runs if key(r) not in out], prior)
+        first = learn([r for r in runs if key(r) not in out], prior, None, widths)
         for k in mine:
-            own = first if len(mine) == 1 else learn([r for r in runs if key(r) != k], prior, first.values)
+            own = first if len(mine) == 1 else learn([r for r in runs if key(r) != k], prior, first.values, widths)
             calibrations[k] = own
             rows = [i for i, other in enumerate(keys) if other == k]
             errors[rows] = log_errors([asked[i] for i in rows], own)
@@ -169,15 +180,29 @@ def spread_of(errors: FloatArray) -> float:
 
 
 def spreads(places: Sequence[Place], left_out: Mapping[str, FloatArray]) -> dict[str, dict[str, float]]:
-    """Spreads by stack and kind from errors with the configuration and the group left out, by kind with the source."""
+    """Spreads by stack and kind from errors with the configuration and the group left out, by kind with the source.
+
+    A spread known from G groups is itself known to 1 / sqrt(2 G) only, and wider by that. Of a stack never measured it
+    is the mean over the measured ones, whatever their number of rows.
+    """
     labels = np.asarray([f"{p.stack}/{p.kind}" for p in places])
-    kinds = np.asarray([p.kind for p in places])
     near, far = (
-        {str(label): spread_of(left_out[what][labels == label]) for label in sorted(set(labels))}
+        {
+            str(label): spread_of(left_out[what][labels == label]) * np.sqrt(1.0 + 0.5 / _groups(places, str(label)))
+            for label in sorted(set(labels))
+        }
         for what in ("configuration", "group")
     )
-    unseen = {str(kind): spread_of(left_out["source"][kinds == kind]) for kind in sorted(set(kinds))}
+    alone: dict[str, list[float]] = {}
+    for label in sorted(set(labels)):
+        alone.setdefault(str(label).rsplit("/", 1)[1], []).append(spread_of(left_out["source"][labels == label]))
+    unseen = {kind: float(np.mean(each)) for kind, each in alone.items()}
     return {"configuration": near, "group": far, "stack": UNSEEN | unseen}
+
+
+def _groups(places: Sequence[Place], label: str) -> int:
+    """Models, accelerators and formats that were measured with this stack and kind."""
+    return len({p.group for p in places if f"{p.stack}/{p.kind}" == label})
 
 
 def without(calibration: Calibration, shipped: Calibration, ids: Iterable[str]) -> Calibration:
@@ -249,10 +274,13 @@ def with_new_stacks(known: Mapping[str, Mapping[str, float]], runs: Sequence[Run
     return out
 
 
-def _on_grid(curve: Curve, nominal_gbyte_per_s: float) -> FloatArray:
-    """The curve's share of the nominal rate at whole log2 sizes; below its first size a collective takes as long."""
+def _on_grid(curve: Curve, nominal_gbyte_per_s: float, stretch: float = 1.0) -> FloatArray:
+    """The curve's share of the nominal rate at whole log2 sizes; below its first size a collective takes as long.
+
+    `stretch`: sizes are multiplied by it, for the curve of a port of other speed.
+    """
     grid = FIRST_LOG2_BYTES + np.arange(GRID)
-    sizes, share = np.log2(curve.sizes_bytes), np.log2(curve.busbw_gbyte_per_s / nominal_gbyte_per_s)
+    sizes, share = np.log2(curve.sizes_bytes * stretch), np.log2(curve.busbw_gbyte_per_s / nominal_gbyte_per_s)
     inside = np.interp(grid, sizes, share)
     return np.asarray(2.0 ** np.where(grid < sizes[0], share[0] + grid - sizes[0], inside))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from planner.performance.shapes import Number
 FIRST_LOG2_BYTES = 15  # the measured curves start at 32 KiB; below it a collective takes as long as there
 LAST_LOG2_BYTES = 34
 GRID = LAST_LOG2_BYTES - FIRST_LOG2_BYTES + 1
+PORT = 50e9  # bytes/s of the network port that the tables `out:FABRIC` stand for (400 Gbit/s)
 PCIE4_GBYTE_PER_S, PCIE5_GBYTE_PER_S = 31.0, 63.0  # sixteen lanes, nominal, one direction
 MESHES = ("amd", "intel")  # MI300X: 48 GB/s for 2 GPUs, 313 for 8 (in_box_widths.csv); Gaudi wires every peer alike
 FORMATS = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "mxfp8": "fp8", "nvfp4": "fp4"}
@@ -21,21 +22,26 @@ FORMATS = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "mxfp8": "fp8", "nvfp4"
 
 @dataclass(frozen=True, slots=True)
 class MachineNumbers:
-    """Rates of one GPU and its links, in units a second; curves are shares of the link's rate by log2 message bytes."""
+    """Rates of one GPU and its links, in units a second.
+
+    Curves are log2 of the share of the link's rate that messages reach, by log2 of their bytes.
+    """
 
     ceiling: Number  # FLOP/s of the layers' matmuls: best measured, in the recipe's format
     ceiling_16: Number  # the same for 16-bit matmuls (head, attention)
+    quantized: Number  # 1 where the layers' matmuls run in 8 or 4 bits, else 0
     operand_bytes: Number  # of one element read by the layers' matmuls
     gradient_bytes: Number  # of one gradient as it is reduced: fp32, or fp16 in fp16 runs (DeepSpeed, NeoX)
     hbm: Number  # bytes/s
     link: Number  # bytes/s, one direction
     pair: Number  # of that, what one pair of GPUs gets: all behind a switch, a share where every peer has its own wire
     network: Number  # bytes/s of one GPU's share of its node's network; 0: unknown
+    reached: Number  # of that, what rings across nodes get
     domain: Number  # GPUs joined by the link, be it PCIe
     node: Number  # GPUs a node
     up_reduce: FloatArray  # (GRID,) or (n, GRID): all-reduce inside the domain
     up_gather: FloatArray  # all-gather and reduce-scatter
-    out: FloatArray  # across domains
+    out: FloatArray  # across domains, as of a port of PORT
 
 
 def matmul_ceiling(accelerator: Accelerator, form: str, shares: Mapping[str, Mapping[str, float]]) -> float:
@@ -77,24 +83,38 @@ def machine_numbers(
     return MachineNumbers(
         ceiling=matmul_ceiling(accelerator, form, shares),
         ceiling_16=matmul_ceiling(accelerator, "bf16", shares),
+        quantized=float(has_format and form != "bf16"),
         operand_bytes={"bf16": 2.0, "fp8": 1.5, "fp4": 1.25}[form if has_format else "bf16"],
         gradient_bytes=2.0 if precision == "fp16" or half_gradients else 4.0,
         hbm=accelerator.memory_bw_gbyte_per_s * 1e9,
         link=link,
         network=network,
+        reached=network,
         pair=link / (domain - 1) if mesh else link,
         domain=float(domain),
         node=float(hardware.gpus_per_node),
-        up_reduce=curves[f"reduce:{up}"],
-        up_gather=curves[f"gather:{up}"],
-        out=curves[f"out:{out}"],
+        up_reduce=log_shares(curves[f"reduce:{up}"]),
+        up_gather=log_shares(curves[f"gather:{up}"]),
+        out=log_shares(curves[f"out:{out}"]),
     )
 
 
-def link_share(curve: FloatArray, size_bytes: Number) -> Number:
-    """Share of the link's rate that a message of this size reaches; linear in log2 of the size between grid points.
+def as_reached(machine: MachineNumbers, share: Number) -> MachineNumbers:
+    """The machine with so much of its network for rings: what is reached of equal ports differs from site to site."""
+    return replace(machine, reached=machine.network * share)
 
-    `curve` is (GRID,), or (n, GRID) with `size_bytes` (n,): one curve a row.
+
+def log_shares(shares: FloatArray) -> FloatArray:
+    """Log2 of a curve's shares (GRID,), none more than twice the one before: a larger message takes no less time."""
+    octaves = np.arange(len(shares))
+    return np.asarray(np.minimum.accumulate(np.log2(shares) - octaves) + octaves)
+
+
+def link_share(curve: FloatArray, size_bytes: Number) -> Number:
+    """Share of the link's rate that a message of this size reaches; between grid points, log-log linear.
+
+    `curve` is of `log_shares`, (GRID,), or (n, GRID) with `size_bytes` (n,): one curve a row. As no message is sent
+    faster than a smaller one, none is by a slower link faster than by a fast one.
     """
     place = np.clip(np.log2(np.maximum(size_bytes, 1.0)) - FIRST_LOG2_BYTES, 0.0, GRID - 1.001)
     below = place.astype(np.int64)
@@ -103,7 +123,12 @@ def link_share(curve: FloatArray, size_bytes: Number) -> Number:
         below = below + np.arange(curve.shape[0]) * curve.shape[1]
         curve = curve.ravel()
     low = curve[below]
-    return low + weight * (curve[below + 1] - low)
+    return np.exp2(low + weight * (curve[below + 1] - low))
+
+
+def as_of_port(rate: Number) -> Number:
+    """What message sizes are multiplied by to be looked up in `out`: slower ports are full with smaller messages."""
+    return PORT / np.maximum(rate, 1e9)
 
 
 def ring_time(
@@ -120,15 +145,17 @@ def ring_time(
     This is an all-gather or reduce-scatter of `size_bytes`, or with `reduce` half an all-reduce: (n-1)/n of it at the
     bus bandwidth. Across domains each of the group's local ranks brings its network port, up to the link's own rate;
     an all-reduce sums inside the domain first, so that only (n-local)/(n-1) of its ring crosses. Curves were measured
-    on 16 ranks; what counts is bytes a rank, so more ranks need a larger message for the same share of the rate.
+    on 16 ranks; what counts is bytes a rank, so more ranks need a larger message for the same share of the rate. What
+    fills a link is its latency times its rate, so a slower network port needs a smaller one.
 
     Source: the conversions in catalogs/fabrics (bus bandwidth of nccl-tests and what it says of ports).
     """
     size = np.maximum(size_bytes, 2.0**FIRST_LOG2_BYTES)
     wires = np.minimum(machine.link, machine.pair * np.maximum(ranks - 1.0, 1.0))
     inside = 1.0 / (wires * link_share(curve, size))
-    ports = np.minimum(machine.network * local, machine.link)
-    across = 1.0 / np.maximum(ports * link_share(machine.out, size * (16.0 / np.maximum(ranks, 16.0))), 1.0)
+    ports = np.minimum(machine.reached * local, machine.link)
+    alike = size * as_of_port(np.minimum(machine.network, machine.link / local)) * (16.0 / np.maximum(ranks, 16.0))
+    across = 1.0 / np.maximum(ports * link_share(machine.out, alike), 1.0)
     if reduce:
         across = across * (ranks - local) / np.maximum(ranks - 1.0, 1.0)
     slowest = np.where(ranks > local, np.maximum(inside, across), inside)

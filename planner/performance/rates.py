@@ -17,11 +17,12 @@ class Rates:
 
     matmul: Number  # share of the measured ceiling that large matmuls reach
     expert: Number  # the same for grouped expert matmuls, imbalance included
-    attention: Number  # share of the 16-bit ceiling, forward; the backward pass does 2.5 times the work
+    attention: Number  # share of the 16-bit ceiling, forward; the backward pass takes three times as long
     scores: Number  # bytes moved / counted by attention that writes its scores to memory
     traffic: Number  # operand bytes moved / counted
     pointwise: Number  # bytes moved by memory-bound operations / counted
     routing: Number  # the same for permuting tokens to experts and back
+    quantize: Number  # the same for casting operands to 8 or 4 bits
     loss: Number  # the same for logits and loss
     host_layer: Number  # s of host work a layer and micro-batch, forward and backward
     host_moe: Number  # s more for a MoE layer
@@ -30,7 +31,9 @@ class Rates:
     step: Number  # s a step
     recompute: Number  # of a forward pass that full recomputation repeats (it may stop before the last matmul)
     tensor: Number  # exposed share of tensor-parallel traffic
-    context: Number  # of the context-parallel ring
+    narrow: Number  # power of 8 / tp that groups within a node take longer by than their bytes say
+    network: Number  # share of the network's measured rate that is reached
+    context: Number  # exposed share of the context-parallel ring
     expert_exchange: Number  # of the expert all-to-all
     pipeline: Number  # of stage-to-stage messages
     data: Number  # of gradient and weight traffic once a step

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from planner.performance.arrays import FloatArray
 
-LENGTHS = np.array([1.5, 1.0, 1.5])  # in ln(parameters), ln(sequence), ln(GPUs)
-STACK, STACK_GPU, MODEL, MODEL_GPU = 0.03, 0.05, 0.05, 0.05  # prior spread of each part
+LENGTHS = np.array([1.5, 0.7, 1.0])  # in ln(parameters), ln(sequence), ln(GPUs)
+STACK, STACK_GPU, MODEL, MODEL_GPU = 0.03, 0.08, 0.05, 0.05  # prior spread of each part
 NOISE = 0.04  # of one run about its smooth trend; releases of one configuration differ by as much
+OUTLIER = 0.08  # a run so far off has twice the noise's variance, one further off more: it is its own affair
 LIMIT = 0.15  # residuals beyond it are the model's fault or a bad run, not a trend
 
 
@@ -75,7 +76,8 @@ def fit_field(places: Sequence[Place], log_ratios: FloatArray) -> ResidualField:
     together = (labels["stack"][:, None] == labels["stack"]) & (labels["kind"][:, None] == labels["kind"])
     same_model = labels["model"][:, None] == labels["model"]
     same_gpu = labels["gpu"][:, None] == labels["gpu"]
-    kernel = together * _kernel(coordinates, coordinates, same_model, same_gpu) + NOISE**2 * np.eye(n)
+    noise = NOISE**2 * (1.0 + (log_ratios / OUTLIER) ** 2)
+    kernel = together * _kernel(coordinates, coordinates, same_model, same_gpu) + np.diag(noise)
     weights = np.linalg.solve(kernel, np.clip(log_ratios, -LIMIT, LIMIT))
     return ResidualField(field.places, weights)
 

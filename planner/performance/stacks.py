@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from planner.performance.arrays import Setting
-from planner.performance.framework_table import frameworks
+from planner.performance.framework_table import before_flash, frameworks
 from planner.performance.rates import Context
 from planner.performance.residual import Place
 from planner.workload.counts import parameter_counts
@@ -35,7 +35,8 @@ MEASURED_RELEASES = {
 }
 FORMATS = {"bf16": "16", "fp16": "16", "fp8": "fp8", "mxfp8": "mxfp8", "nvfp4": "fp4"}
 REFERENCE_YEAR = 2026 + 3 / 12  # ages count from release 26.04
-LATE_YEAR = 2026 + 5 / 12  # 26.06, when most of Megatron-Bridge's MoE models gained a quarter at once
+LATE_YEAR = 2026 + 5 / 12  # 26.06, when most of Megatron-Bridge's MoE models gained a quarter at once on Blackwell
+# (its project's MoE roadmap of that quarter names Blackwell as what it works on; Hopper's rows gained nothing)
 
 
 def stack_of(framework: str, release: str) -> str:
@@ -68,7 +69,9 @@ def is_unfused(setting: Setting) -> bool:
     """Whether the framework's attention, in that release, writes its scores to memory: no flash attention."""
     table = frameworks()
     name = next((n for n, row in table.items() if setting.framework in (n, *row.aliases)), None)
-    return name is not None and not table[name].release(setting.release).flash_attention
+    if name is None:
+        return before_flash(setting.release)
+    return not table[name].release(setting.release).flash_attention
 
 
 def format_of(setting: Setting) -> str:
@@ -95,7 +98,7 @@ def context_of(setting: Setting) -> Context:
         "host": "grace" if superchip else "x86",
         "drop": "yes" if "tokendrop" in release else "",
         "age": 0.0 if year is None else year - REFERENCE_YEAR,
-        "late": float(year is not None and year >= LATE_YEAR),
+        "late": float(year is not None and year >= LATE_YEAR and setting.accelerator.family == "blackwell"),
     }
 
 

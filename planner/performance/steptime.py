@@ -14,7 +14,7 @@ from planner.performance.calibration import Calibration
 from planner.performance.kernels import KernelTimes as KernelTimes
 from planner.performance.kernels import Scope as Scope
 from planner.performance.kernels import kernels_of as kernels_of
-from planner.performance.machine import ring_time
+from planner.performance.machine import as_reached, ring_time
 from planner.performance.shapes import Number
 
 BUCKET_BYTES = 160e6  # gradients travel in buckets of 40 M fp32 values (Megatron-LM's default)
@@ -23,10 +23,11 @@ WEIGHT_BYTES = 2.0
 
 def scope(setting: Setting, calibration: Calibration) -> Scope:
     """The numbers of one setting under a calibration."""
+    rates = calibration.rates(setting)
     return Scope(
         model=calibration.model_numbers(setting),
-        machine=calibration.machine_numbers(setting),
-        rates=calibration.rates(setting),
+        machine=as_reached(calibration.machine_numbers(setting), rates.network),
+        rates=rates,
         seq_length=float(setting.seq_length),
         unfused=calibration.unfused(setting),
     )
@@ -175,6 +176,6 @@ def _data_parallel(
     once = np.where(sharded, 0.0, once)
     each = np.where(sharded, 2.0 * gather, 0.0) + np.where(repeated, scatter, 0.0)
     # What is reduced once hides behind the last backward pass, unless every micro-batch's reductions fill that already.
-    shown = rates.data * once + np.maximum(once - np.where(repeated, 0.0, slow), 0.0)
-    shown = shown + grad_accum * (rates.shard * each + np.maximum(each - slow, 0.0))
+    shown = np.maximum(rates.data * once, once - np.where(repeated, 0.0, slow))
+    shown = shown + grad_accum * np.maximum(rates.shard * each, each - slow)
     return np.where(ranks > 1, shown, 0.0)

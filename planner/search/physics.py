@@ -8,6 +8,7 @@ import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts, Setting
 from planner.performance.calibration import Calibration
+from planner.performance.machine import as_reached
 from planner.performance.memory import capacity_gib, memory_affine
 from planner.performance.steptime import KernelTimes, Scope, kernels_of, scope, step_of
 
@@ -27,7 +28,8 @@ class SettingPhysics:
         if self.like is None:
             self.scope = scope(self.setting, self.calibration)
         else:  # a calibration's rates are of model, stack and accelerator
-            self.scope = replace(self.like.scope, machine=self.calibration.machine_numbers(self.setting))
+            machine = as_reached(self.calibration.machine_numbers(self.setting), self.like.scope.rates.network)
+            self.scope = replace(self.like.scope, machine=machine)
         self.capacity_gib = capacity_gib(self.setting) * (1.0 - self.headroom)
         self._factors = np.full(1, np.nan)  # by GPU count, as far as they were asked for
 
