@@ -234,6 +234,7 @@ class Infeasible:
     fastest: Plan | None
     cheapest: Plan | None
     changes: tuple[Change, ...]
+    between: tuple[Alternative, ...] = ()  # where both budgets are given: plans that miss the two least
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,16 @@ def test_an_infeasible_answer_says_what_would_have_to_give():
     assert "least cost, however long it takes: 55 k USD" in text
 
 
+def test_plans_that_miss_two_budgets_least_stand_between_the_ends():
+    quick, slow = (replace(PLAN, gpus=gpus) for gpus in (512, 8))
+    between = (Alternative("1.2 × time, 1.3 × cost", replace(PLAN, gpus=64)),)
+    found = replace(INFEASIBLE.infeasibility, fastest=quick, cheapest=slow, between=between)
+    text = table(replace(INFEASIBLE, infeasibility=found))
+    assert "The plans at those ends and between them (p50)" in text
+    places = [text.index(words) for words in ("fastest  ", "1.2 × time, 1.3 × cost", "cheapest  ")]
+    assert places == sorted(places)
+
+
 def test_what_is_beyond_a_check_is_marked_to_be_looked_at():
     checks = replace(PLAN.plausibility, utilization_of_measured_peak=1.2, memory_share=1.1, six_nd_time_s=1e5)
     text = table(replace(OPTIMIZATION, plan=replace(PLAN, plausibility=checks)))

@@ -9,9 +9,9 @@ import pytest
 from search_cases import Case, case, with_budget
 
 from planner.performance.calibration import load_calibration
-from planner.plan import Comparison
+from planner.plan import Comparison, Plan
 from planner.scenario import Objective
-from planner.search import compare, explain, optimize
+from planner.search import compare, explain, frontier, optimize
 from planner.search.explaining import MORE_USD
 from planner.search.explanation import Explanation
 from planner.search.goals import View, find
@@ -19,7 +19,7 @@ from planner.search.optimum import scenario_goal
 from planner.search.problem import build
 from planner.search.whatif import best_value, break_even_price, break_even_speed
 from planner.search.whynot import parse
-from planner.units import PlannerError
+from planner.units import PlannerError, format_number
 
 SEEDS = (1, 5, 10, 12, 18, 31, 35, 55)
 
@@ -169,3 +169,52 @@ def test_every_change_that_would_do_does(seed: int) -> None:
             continue
         assert find(View(problem, goal)) is not None
     assert not np.isnan(found.least_cost_usd or 0.0)
+
+
+@pytest.mark.parametrize(("missed", "shares"), [("both", (0.3, 0.9)), ("one", (1.01, 1.2))])
+def test_plans_between_the_ends_miss_two_budgets_less_than_any_other_does(
+    missed: str, shares: tuple[float, float]
+) -> None:
+    """Confidence 0.9, so that every plan's printed p90 says how far it misses."""
+    calibration, seen = load_calibration(), 0
+    for seed in (12, 35, 38, 40):
+        given = priced(seed)
+        scenario = replace(with_budget(given.scenario, 1.0, 1.0), objective=Objective("cost"))
+        scenario = scenario.with_budget(confidence=0.9)
+        ends = optimize(scenario, given.catalog, calibration, offers=given.offers).infeasibility
+        assert ends is not None
+        budget = ((ends.least_time_s or 0.0) * shares[0], (ends.least_cost_usd or 0.0) * shares[1])
+        scenario = scenario.with_budget(time_s=budget[0], cost_usd=budget[1])
+        told = optimize(scenario, given.catalog, calibration, offers=given.offers).infeasibility
+        if told is None:
+            continue
+        assert told.fastest is not None
+        assert told.cheapest is not None
+        between = [other.plan for other in told.between]
+        seen += len(between)
+        near = [_shares(plan, budget) for plan in between]
+        assert [a.why for a in told.between] == [
+            f"{format_number(t, 3)} × time, {format_number(c, 3)} × cost" for t, c in near
+        ]
+        assert between == sorted(between, key=lambda plan: plan.time_s.p50)
+        near += [_shares(plan, budget) for plan in (told.fastest, told.cheapest)]
+        everything = frontier(scenario, given.catalog, calibration, everything=True, offers=given.offers).plans
+        others = [_shares(plan, budget) for plan in everything]
+        assert min(map(max, near)) <= min(map(max, others)) * 1.002
+        if missed == "both":
+            assert min(map(sum, near)) <= min(map(sum, others)) * (1 + 1e-9)
+        else:
+            assert min(c for t, c in near if t <= 1) <= min(c for t, c in others if t <= 1) * (1 + 1e-9)
+            assert min(t for t, c in near if c <= 1) <= min(t for t, c in others if c <= 1) * (1 + 1e-9)
+    assert seen
+
+
+def _shares(plan: Plan, budget: tuple[float, float]) -> tuple[float, float]:
+    return plan.time_s.p90 / budget[0], plan.cost_usd.p90 / budget[1]
+
+
+def test_one_budget_alone_has_nothing_between_its_ends() -> None:
+    given = priced(12, slack=0.3)
+    found = optimize(given.scenario, given.catalog, load_calibration(), offers=given.offers).infeasibility
+    assert found is not None
+    assert found.between == ()

@@ -61,7 +61,8 @@ def _refusal(answer: Optimization, page: Page) -> list[str]:
 
 def infeasible_sections(found: Infeasible, page: Page) -> list[Section]:
     """Why nothing does, what would have to give, and the least that there is."""
-    ends = [("fastest", found.fastest), ("cheapest", found.cheapest)]
+    between = [(other.why, other.plan) for other in found.between]
+    ends = [("fastest", found.fastest), *between, ("cheapest", found.cheapest)]
     least = []
     if found.least_time_s is not None:
         least.append(f"least time, whatever it costs: {time_text(found.least_time_s)}")
@@ -71,7 +72,10 @@ def infeasible_sections(found: Infeasible, page: Page) -> list[Section]:
         ("Why", bullets([found.reason], page)),
         ("What would have to give: any one of", bullets((change.text for change in found.changes), page)),
         ("The least there is, at the confidence asked for", bullets(least, page)),
-        ("The plans at those ends (p50)", _in_short([(why, plan) for why, plan in ends if plan is not None], page)),
+        (
+            "The plans at those ends" + " and between them" * bool(between) + " (p50)",
+            _in_short([(why, plan) for why, plan in ends if plan is not None], page),
+        ),
     ]
 
 

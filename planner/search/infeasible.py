@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from planner.plan import Change, Infeasible
+import numpy as np
+
+from planner.plan import Alternative, Change, Infeasible
 from planner.scenario import Scenario
 from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.plans import fastest_of, make_plan
@@ -35,6 +37,7 @@ def what_would_do(problem: Problem) -> Infeasible:
         if cheap is None
         else make_plan(problem, fastest_of(problem, cheap), problem.offers[int(cheapest.offer[cheap])]),
         changes=tuple(change for find_change in CHANGES if (change := find_change(problem)) is not None),
+        between=_between(problem, {quick, cheap}),
     )
 
 
@@ -120,21 +123,100 @@ def _dearer(problem: Problem) -> Change | None:
 def _both(problem: Problem) -> Change | None:
     """Both budgets by the same factor, where both are given."""
     budget = problem.scenario.budget
-    if budget.time_s is None or budget.cost_usd is None:
+    found = _least_factor(problem)
+    if found is None or budget.time_s is None or budget.cost_usd is None:
         return None
-    time, cost = budget.time_s, budget.cost_usd
-
-    def does(factor: float) -> bool:
-        goal = budget_goal(problem.scenario, time_s=time * factor, cost_usd=cost * factor, per_usd=1.0)
-        return find(View(problem, goal)) is not None
-
-    factor = _least(does, 1.0, 1024.0, 1e-3)
-    if factor is None:
-        return None
+    factor, time, cost = found[0], budget.time_s, budget.cost_usd
     how = f"{format_percent(factor - 1.0)} larger" if factor < 3.0 else f"{format_number(factor, 3)} times as large"
     needed = f"{format_duration(time * factor)} and {format_usd(cost * factor)}"
     present = f"{format_duration(time)} and {format_usd(cost)}"
     return Change("budget", present, needed, f"Time and cost both {how} ({needed}) would do.")
+
+
+def _each(problem: Problem) -> Change | None:
+    """Each budget by a factor of its own, where neither can be kept: the two of least sum."""
+    budget = problem.scenario.budget
+    found = _least_sum(problem)
+    if found is None or budget.time_s is None or budget.cost_usd is None:
+        return None
+    time, cost = (_rounded_up(need) for need in _needs(problem, *found))
+    if find(View(problem, budget_goal(problem.scenario, time_s=time, cost_usd=cost, per_usd=1.0))) is None:
+        return None
+    needed = f"{format_duration(time)} and {format_usd(cost)}"
+    present = f"{format_duration(budget.time_s)} and {format_usd(budget.cost_usd)}"
+    text = f"A time of {format_duration(time)} with a cost of {format_usd(cost)} would do: the least in sum."
+    return Change("budget", present, needed, text)
+
+
+def _between(problem: Problem, ends: set[int | None]) -> tuple[Alternative, ...]:
+    """The plans that miss two budgets least, fastest first: one alone, both by one factor or in sum; not `ends`."""
+    budget = problem.scenario.budget
+    if budget.time_s is None or budget.cost_usd is None:
+        return ()
+    within_time = View(problem, budget_goal(problem.scenario, cost_usd=None, per_usd=1.0, at=budget.confidence))
+    within_cost = View(problem, budget_goal(problem.scenario, time_s=None, per_second=1.0, at=budget.confidence))
+    candidates = [(view, cell) for view in (within_time, within_cost) if (cell := find(view)) is not None]
+    factor = _least_factor(problem)
+    candidates += [] if factor is None else [factor[1:]]
+    in_sum = _least_sum(problem)
+    candidates += [] if in_sum is None else [in_sum]
+    out = []
+    told = set(ends)
+    for view, cell in candidates:
+        if cell in told:
+            continue
+        told.add(cell)
+        time, cost = _needs(problem, view, cell)
+        shares = f"{format_number(time / budget.time_s, 3)} × time, {format_number(cost / budget.cost_usd, 3)} × cost"
+        plan = make_plan(problem, fastest_of(problem, cell), problem.offers[int(view.offer[cell])])
+        out.append(Alternative(shares, plan))
+    return tuple(sorted(out, key=lambda other: other.plan.time_s.p50))
+
+
+def _least_factor(problem: Problem) -> tuple[float, View, int] | None:
+    """The least factor on both budgets at once that would do, and the cheapest plan within them."""
+    budget = problem.scenario.budget
+    if budget.time_s is None or budget.cost_usd is None:
+        return None
+    time, cost = budget.time_s, budget.cost_usd
+
+    def within(factor: float) -> View:
+        goal = budget_goal(problem.scenario, time_s=time * factor, cost_usd=cost * factor, per_usd=1.0)
+        return View(problem, goal)
+
+    factor = _least(lambda factor: find(within(factor)) is not None, 1.0, 1024.0, 1e-3)
+    if factor is None:
+        return None
+    view = within(factor)
+    cell = find(view)
+    return None if cell is None else (factor, view, cell)
+
+
+def _least_sum(problem: Problem) -> tuple[View, int] | None:
+    """The plan that misses two budgets by the least sum of shares, where no plan keeps either of them."""
+    budget = problem.scenario.budget
+    if not budget.time_s or not budget.cost_usd:
+        return None
+    for one in ({"cost_usd": None}, {"time_s": None}):
+        if find(View(problem, budget_goal(problem.scenario, per_usd=1.0, **one))) is not None:
+            return None
+    goal = Goal(
+        per_second=1.0 / budget.time_s,
+        per_usd=1.0 / budget.cost_usd,
+        confidence=budget.confidence,
+        at=budget.confidence,
+    )
+    view = View(problem, goal)
+    cell = find(view)
+    return None if cell is None else (view, cell)
+
+
+def _needs(problem: Problem, view: View, cell: int) -> tuple[float, float]:
+    """Time (s) and cost (USD) of a cell's fastest run at the confidence asked for."""
+    sure = problem.scenario.budget.confidence
+    cells = np.array([cell])
+    time = problem.time_s(sure, problem.best_s[cells], cells)
+    return float(time[0]), float(problem.costs.usd(view.usd_per_hour[cells], time, cells)[0])
 
 
 def _less_sure(problem: Problem) -> Change | None:
@@ -251,6 +333,7 @@ CHANGES: tuple[Callable[[Problem], Change | None], ...] = (
     _longer,
     _dearer,
     _both,
+    _each,
     _less_sure,
     _more_gpus,
     _wider("gpus", {"gpus": ()}, "gpus", "any", "Any accelerator of the catalog"),
