@@ -63,6 +63,17 @@ def test_what_is_the_same_on_all_sides_is_told_once():
     assert "never looked for" not in text
 
 
+def test_keys_that_differ_between_many_scenarios_are_told_with_who_has_which_value():
+    sides = tuple(feasible(name) for name in "abcd")
+    told = Difference("asked: budget.time", ("14 days", "28 days", "not set", "14 days"))
+    text = comparison_table(replace(COMPARISON, by=None, sides=sides, differences=(told,)))
+    assert "What the scenarios ask otherwise\n  - budget.time: 14 days (a, d); 28 days (b); not set (c)\n" in text
+    few = comparison_table(
+        replace(COMPARISON, by=None, sides=sides[:2], differences=(replace(told, values=told.values[:2]),))
+    )
+    assert re.search(r"asked: budget\.time +14 days +28 days", few)
+
+
 def test_an_infeasible_column_says_so():
     sides = (feasible("a"), refused("b"))
     found = replace(COMPARISON, by=None, sides=sides, differences=(Difference("time", ("9 days", "")),))

@@ -13,6 +13,7 @@ from planner.report.layout import Page, bullets, columns, hanging
 FEW = 3  # sides that fit beside one another; more are told one a line
 MOST_ROWS = 24  # sides in the table of plans; --json has all
 MOST_REFUSED = 8  # reasons why sides are infeasible that are told
+ASKED = "asked: "  # what differences begin with that are of the scenarios
 MOST_NAMED = 12  # sides named to one reason
 
 
@@ -39,6 +40,8 @@ def comparison_table(
         few = len(sides) <= FEW
         lines = _beside(sides, told, page) if few else _beneath(sides, told, page)
         blocks.append([page.heading("Side by side" if few else "What each would need"), *lines] if lines else [])
+        asked = [] if few else [_asked(found, sides) for found in told if found.key.startswith(ASKED)]
+        blocks.append([page.heading("What the scenarios ask otherwise"), *bullets(asked, page)] if asked else [])
         explained = [found for found in told if not _same(found, sides) and (few or _adds(found))]
         why = [f"{found.key}: {found.why}" for found in explained if found.why]
         blocks.append([page.heading("Why" if few else "How to read it"), *bullets(why, page)] if why and lines else [])
@@ -99,5 +102,14 @@ def _beneath(sides: Sequence[Side], told: Sequence[Difference], page: Page) -> l
     return columns(kept, "l" * len(rows[0]), page, flexible=0)
 
 
+def _asked(found: Difference, sides: Sequence[Side]) -> str:
+    """One key of the scenarios, and which sides have which value."""
+    by_value: dict[str, list[str]] = {}
+    for side, value in zip(sides, found.values, strict=True):
+        by_value.setdefault(value, []).append(side.label)
+    told = "; ".join(f"{value} ({_named(labels)})" for value, labels in by_value.items())
+    return f"{found.key.removeprefix(ASKED)}: {told}"
+
+
 def _adds(found: Difference) -> bool:
-    return found.key.startswith(("break-even", "change", "made from", "asked"))
+    return found.key.startswith(("break-even", "change", "made from"))

@@ -297,7 +297,7 @@ def _signed(usd: float) -> str:
 def _warnings(contenders: Sequence[_Contender], by: str | None) -> tuple[str, ...]:
     more = _asked_otherwise(contenders)[MOST_ASKED:]
     if more:
-        named = ", ".join(more[:MOST_ASKED]) + (", ..." if len(more) > MOST_ASKED else "")
+        named = ", ".join(more[:MOST_ASKED]) + (" and others" if len(more) > MOST_ASKED else "")
         return (f"The scenarios differ in {format_count(len(more))} more of their keys: {named}.",)
     lost = [c.side.label for c in contenders if c.side.plan is None]
     if not lost or by is None:
