@@ -97,3 +97,26 @@ def test_a_memory_that_no_part_has_is_a_part_of_its_own_with_a_wider_interval() 
     width = [float(r["pred_hi"]) / float(r["pred_lo"]) for r in (known, guessed, unsure)]
     assert width[1] == pytest.approx(width[2], rel=1e-3)
     assert width[1] > 1.02 * width[0]
+
+
+@pytest.mark.parametrize(
+    ("framework", "release", "sequence_parallel", "zero_stage"),
+    [
+        ("megatron", "", True, 1),
+        ("Megatron-LM", "core 0.9", True, 1),
+        ("Megatron-LM", "2021-04", False, 1),
+        ("NeMo", "24.05", True, 1),
+        ("GPT-NeoX", "", False, 1),
+        ("PyTorch FSDP", "2.1", False, 3),
+        ("torchtitan", "", False, 3),
+    ],
+)
+def test_a_framework_is_known_however_it_is_written(
+    framework: str, release: str, sequence_parallel: bool, zero_stage: int
+) -> None:
+    row = {
+        "model": "llama3-8b", "gpu": "h100-sxm5-80gb", "gpus": "16", "seq_len": "8192", "global_batch_samples": "64",
+        "tp": "2", "framework": framework, "version_or_date": release,
+    }  # fmt: skip
+    run = read_run(row, load_catalog(), "row")
+    assert (run.sequence_parallel, run.zero_stage) == (sequence_parallel, zero_stage)

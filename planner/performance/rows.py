@@ -12,26 +12,14 @@ import numpy as np
 
 from planner.catalog.types import Accelerator, Hardware
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts, Setting
+from planner.performance.cells import Cells
+from planner.performance.framework_table import before_flash
 from planner.performance.gpu_names import accelerator_written, chip_of
+from planner.performance.stacks import FAMILIES
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec, MoESpec
 from planner.workload.zoo import load_model, plain_name
 
-PRECISIONS = {
-    "bf16": "bf16", "bfloat16": "bf16", "fp16": "fp16", "float16": "fp16", "16-bit": "bf16", "fp8": "fp8",
-    "fp8-cs": "fp8", "fp8-ds": "fp8", "fp8-sc": "fp8", "fp8-mx": "mxfp8", "mxfp8": "mxfp8", "nvfp4": "nvfp4",
-}  # fmt: skip
-ZERO = (  # first match wins; published tables write these in many ways
-    (re.compile(r"grad-op|zero[- _]?2|stage[- _]?2|^2$"), 2),
-    (re.compile(r"fsdp|zero[- _]?3|stage[- _]?3|full-shard|^3$"), 3),
-    (re.compile(r"zero[- _]?1|stage[- _]?1|distributed|^1$"), 1),
-    (re.compile(r"none|zero[- _]?0|stage[- _]?0|^0$|^ddp$|^no$"), 0),
-)
-RECOMPUTED = (
-    (re.compile(r"select|partial"), 1),
-    (re.compile(r"full|uniform|block|true|yes|checkpoint|^1$"), 2),
-    (re.compile(r"none|no|false|off|^0$|^$"), 0),
-)
 RECIPES = ("tokendrop", "dropless", "w/o mtp")  # words that the published model names carry
 
 
@@ -140,11 +128,11 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         Where a number is not one, or the row cannot be placed at all (no model shape, unknown accelerator, a batch
         that does not divide); the message starts with `place`.
     """
-    cell = _Cells(row, place)
+    cell = Cells(row, place)
     accelerator = _accelerator(cell, parts)
     name = cell.text("model")
     model = _model(cell, name, parts.overlays)
-    framework = cell.text("framework") or "any"
+    framework = plain_name(cell.text("framework")) or "any"
     tp, pp, cp = (cell.integer(key, 1) for key in ("tp", "pp", "cp"))
     gpus = cell.integer("gpus", 0)
     dp = cell.integer("dp", 0)
@@ -171,14 +159,15 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
     release = " ".join(w for w in words if w)
     setting = Setting(
         model=model,
-        seq_length=cell.integer("seq_len", 0) or _missing(place, "seq_len"),
-        precision=_precision(cell),
+        seq_length=cell.needed("seq_len"),
+        precision=cell.precision,
         framework=framework,
         release=release,
         accelerator=accelerator,
         hardware=_hardware(accelerator, gpus_per_node, cell.text("interconnect"), parts),
     )
-    stage = _zero_stage(cell, framework)
+    megatron = FAMILIES.get(framework) == "megatron" or framework == "megatron"
+    stage = cell.zero_stage(framework)
     return Run(
         id=place,
         source=cell.text("source_id") or place.split(":", maxsplit=1)[0],
@@ -190,76 +179,16 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         dp=dp,
         cp=cp,
         ep=cell.integer("ep", 1),
-        zero_stage=_stage_that_fits(stage, framework, model, accelerator, tp, pp, dp, cp),
-        sequence_parallel=framework == "megatron" and tp > 1,
-        recompute=_understood(cell, "recompute", RECOMPUTED, "none, selective or full"),
+        zero_stage=_stage_that_fits(stage, model, accelerator, tp, pp, dp, cp) if megatron else stage,
+        sequence_parallel=megatron and tp > 1 and not before_flash(release),  # both came to it in 2022
+        recompute=cell.recompute,
         micro_batch=micro,
         grad_accum=accumulation,
         tokens_per_s_per_gpu=cell.number("tokens_per_s_per_gpu"),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Cells:
-    row: Mapping[str, str]
-    place: str
-
-    def text(self, key: str) -> str:
-        value = self.row.get(key)
-        return "" if value is None else str(value).strip()
-
-    def number(self, key: str) -> float | None:
-        text = self.text(key)
-        if not text or text.lower() == "nan":
-            return None
-        try:
-            value = float(text)
-        except ValueError:
-            raise PlannerError(f"{self.place}: {key} '{text}' is not a number") from None
-        if not np.isfinite(value) or value < 0:
-            raise PlannerError(f"{self.place}: {key} '{text}' must be a finite number, zero or more")
-        return value
-
-    def integer(self, key: str, default: int) -> int:
-        value = self.number(key)
-        if value is None:
-            return default
-        if value != int(value):
-            raise PlannerError(f"{self.place}: {key} '{self.text(key)}' must be a whole number")
-        return int(value)
-
-
-def _zero_stage(cell: _Cells, framework: str) -> int:
-    """The ZeRO stage stated; unstated: what FSDP is, and what the others mostly run with."""
-    if not cell.text("zero_or_fsdp"):
-        return 3 if framework == "fsdp" else 1
-    return _understood(cell, "zero_or_fsdp", ZERO, "none, zero-1, zero-2, zero-3 or fsdp")
-
-
-def _precision(cell: _Cells) -> str:
-    """The recipe by its name, else by the format that its words name: "BF16 mixed", "fp8 (hybrid)"."""
-    text = cell.text("precision").lower() or "bf16"
-    named = [word for word in PRECISIONS if word in text]
-    found = PRECISIONS[max(named, key=len)] if named else None
-    if found is None:
-        raise PlannerError(f"{cell.place}: precision '{text}' is none of {', '.join(PRECISIONS)}")
-    return found
-
-
-def _understood(cell: _Cells, key: str, patterns: Sequence[tuple[re.Pattern[str], int]], known: str) -> int:
-    """What the first pattern that a cell's text holds stands for."""
-    text = cell.text(key).lower()
-    for pattern, meaning in patterns:
-        if pattern.search(text):
-            return meaning
-    raise PlannerError(f"{cell.place}: {key} '{text}' is not understood; write {known}")
-
-
-def _missing(place: str, key: str) -> int:
-    raise PlannerError(f"{place}: {key} is empty; a prediction needs it")
-
-
-def _accelerator(cell: _Cells, parts: Parts) -> Accelerator:
+def _accelerator(cell: Cells, parts: Parts) -> Accelerator:
     """The part by its id in the catalog, else what the row's words and memory mean."""
     name = cell.text("gpu")
     try:
@@ -271,7 +200,7 @@ def _accelerator(cell: _Cells, parts: Parts) -> Accelerator:
         return meant
 
 
-def _model(cell: _Cells, name: str, overlays: Sequence[Path]) -> ModelSpec:
+def _model(cell: Cells, name: str, overlays: Sequence[Path]) -> ModelSpec:
     """The model of this name in the catalog or an overlay, however it is spelled; else the shape the columns state."""
     base = name
     for word in RECIPES:
@@ -284,7 +213,7 @@ def _model(cell: _Cells, name: str, overlays: Sequence[Path]) -> ModelSpec:
     return replace(model, mtp_layers=0) if "w/o mtp" in name.lower() else model
 
 
-def _model_from_columns(cell: _Cells, name: str) -> ModelSpec:
+def _model_from_columns(cell: Cells, name: str) -> ModelSpec:
     layers, hidden, heads = (cell.integer(key, 0) for key in ("n_layers", "hidden", "n_heads"))
     if not (layers and hidden and heads):
         raise PlannerError(
@@ -326,11 +255,9 @@ def _hardware(accelerator: Accelerator, gpus_per_node: int, interconnect: str, p
     )
 
 
-def _stage_that_fits(
-    stage: int, framework: str, model: ModelSpec, accelerator: Accelerator, tp: int, pp: int, dp: int, cp: int
-) -> int:
+def _stage_that_fits(stage: int, model: ModelSpec, accelerator: Accelerator, tp: int, pp: int, dp: int, cp: int) -> int:
     """ZeRO 3 where a distributed optimizer alone cannot be: published Megatron rows name FSDP runs so, too."""
-    if stage != 1 or framework != "megatron" or model.moe or pp > 1 or dp == 1:
+    if stage != 1 or model.moe or pp > 1 or dp == 1:
         return stage
     weights = model.layers * (
         model.hidden * model.head_dim * (2 * model.heads + 2 * model.kv_heads)
