@@ -36,6 +36,17 @@ def test_the_release_of_2022_is_slower_than_that_of_today(planner):
     assert then["pred_tokens_per_s_per_gpu"] < 0.8 * today["pred_tokens_per_s_per_gpu"]
 
 
+@pytest.mark.parametrize("written", ["v1.0", "1.0.0"])
+def test_the_release_of_2022_is_known_however_it_is_written(planner, written):
+    plain, other = (json.loads(planner(*RUN, "--framework-release", r, "--json").out) for r in ("1.0", written))
+    assert other["step_time_s"] == plain["step_time_s"]
+
+
+def test_a_gpu_may_be_named_in_words_that_mean_one_part(planner):
+    by_id, by_words = (json.loads(planner(*RUN, *more, "--json").out) for more in ((), ("--gpu", "A100 40 GB")))
+    assert by_words["step_time_s"] == by_id["step_time_s"]
+
+
 def test_people_see_the_terms_largest_first(planner):
     said = planner(*RUN).out
     assert said.index("matmul") < said.index("optimizer ")
@@ -84,7 +95,17 @@ def test_people_see_which_run_a_row_is_and_each_objection_once(planner, tmp_path
         (("predict", "--model", "gpt-neox-20b"), "--gpu"),
         ((*RUN, "--rows", "rows.csv"), "not both"),
         ((*RUN, "--gpu", "a100"), "ambiguous"),
+        ((*RUN, "--gpu", "a100 60"), "a100 60"),
         ((*RUN, "--global-batch", 1537), "does not divide"),
+        ((*RUN, "--tp", 0), "--tp '0' must be a whole number from 1"),
+        ((*RUN, "--pp", 0), "--pp '0' must be"),
+        ((*RUN, "--cp", 0), "--cp '0' must be"),
+        ((*RUN, "--vpp", 0), "--vpp '0' must be"),
+        ((*RUN, "--ep", 0), "--ep '0' must be"),
+        ((*RUN, "--micro-batch", 0), "--micro-batch '0' must be"),
+        ((*RUN, "--global-batch", 0), "--global-batch '0' must be"),
+        ((*RUN, "--seq-length", 0), "--seq-length '0' must be"),
+        ((*RUN, "--gpus", 10**15), "--gpus '1000000000000000' must be"),
         (("predict", "--rows", "no-such.csv"), "no-such.csv"),
         (("predict", "catalogs/measured/vtrian.csv"), "did you mean `catalogs/measured/vtrain.csv`"),
         (("predict", "a.csv", "--rows", "b.csv"), "not both"),

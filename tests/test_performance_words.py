@@ -36,6 +36,14 @@ PARTS = load_catalog().accelerators
         ("Gaudi 2", None, "gaudi2-96gb"),
         ("L4", None, "l4-24gb"),
         ("L40S", None, "l40s-48gb"),
+        ("A100 40 GB", None, "a100-sxm4-40gb"),
+        ("a100 40", None, "a100-sxm4-40gb"),
+        ("A100-40G", None, "a100-sxm4-40gb"),
+        ("8 x A100 80 GB", None, "a100-sxm4-80gb"),
+        ("8xH100", None, "h100-sxm5-80gb"),
+        ("8x H100", None, "h100-sxm5-80gb"),
+        ("H100x8", None, "h100-sxm5-80gb"),
+        ("8xRTX4090", None, "rtx-4090-24gb"),
     ],
 )
 def test_a_written_name_means_a_part(written: str, memory_gb: float | None, part: str) -> None:
@@ -95,8 +103,7 @@ def test_a_memory_that_no_part_has_is_a_part_of_its_own_with_a_wider_interval() 
     )
     assert known["why"] == guessed["why"] == unsure["why"] == ""
     width = [float(r["pred_hi"]) / float(r["pred_lo"]) for r in (known, guessed, unsure)]
-    assert width[1] == pytest.approx(width[2], rel=1e-3)
-    assert width[1] > 1.02 * width[0]
+    assert min(width[1:]) > 1.02 * width[0]
 
 
 @pytest.mark.parametrize(
@@ -120,3 +127,119 @@ def test_a_framework_is_known_however_it_is_written(
     }  # fmt: skip
     run = read_run(row, load_catalog(), "row")
     assert (run.sequence_parallel, run.zero_stage) == (sequence_parallel, zero_stage)
+
+
+RUN = {
+    "model": "llama3-8b", "gpu": "h100-sxm5-80gb", "gpus": "16", "seq_len": "8192", "global_batch_samples": "64",
+    "micro_batch": "1", "framework": "megatron",
+}  # fmt: skip
+SHAPED = RUN | {"model": "my-own", "n_layers": "32", "hidden": "4096", "n_heads": "32"}
+CATALOG = load_catalog()
+COUNTS = (
+    "tp", "pp", "vpp", "cp", "ep", "gpus", "dp", "gpus_per_node", "micro_batch", "grad_accum", "global_batch_samples",
+    "seq_len", "n_layers", "hidden", "n_heads",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("column", COUNTS)
+@pytest.mark.parametrize("written", ["0", "-1", "1.5", "1e15", "1e200", "inf", "many"])
+@pytest.mark.parametrize("row", [RUN, SHAPED], ids=["known", "shaped"])
+def test_a_count_is_a_whole_number_above_zero(row: dict[str, str], column: str, written: str) -> None:
+    with pytest.raises(PlannerError, match=rf"^row: {column} '{written}' must be a whole number from 1 to "):
+        read_run(row | {column: written}, CATALOG, "row")
+
+
+def test_bad_rows_say_why_and_the_others_are_predicted() -> None:
+    bad = [{c: "0"} for c in ("tp", "pp", "cp", "vpp", "ep")]
+    bad += [{"interconnect": w} for w in ("1.2.3 Gb/s", ". Gb/s", "0 Gb/s", "9e99 Gb/s", "9" * 100 + " Gb/s")]
+    bad += [{"hidden": "1000000", "ffn": "10000000", "n_layers": "100000"}, {"n_heads": "5000"}]
+    bad += [{"experts": "8", "top_k": "9"}, {"gpus": "", "dp": "1000000000", "tp": "1000000"}]
+    found = predict_rows([SHAPED, *(SHAPED | more for more in bad), SHAPED], CATALOG, load_calibration())
+    assert found[0]["pred_tokens_per_s_per_gpu"] == found[-1]["pred_tokens_per_s_per_gpu"] != ""
+    for number, (row, more) in enumerate(zip(found[1:-1], bad, strict=True), 2):
+        assert row["pred_tokens_per_s_per_gpu"] == "", more
+        assert row["why"].startswith(f"row:{number}: "), more
+        assert any(column in row["why"] for column in more), more
+
+
+def test_experts_may_be_none() -> None:
+    assert read_run(SHAPED | {"experts": "0", "top_k": "0", "ep": ""}, CATALOG, "row").setting.model.moe is None
+
+
+@pytest.mark.parametrize(
+    ("written", "gbit_per_s", "fabric"),
+    [
+        ("8 x 400 Gb/s InfiniBand", 3200, "infiniband"),
+        ("8x400G RoCE", 3200, "roce"),
+        ("400 Gb/s per GPU", 3200, "infiniband"),
+        ("8 x 200 Gb/s per GPU", 1600, "infiniband"),
+        ("400 Gbit/s/gpu", 3200, "infiniband"),
+        ("4 NICs, 4 x 200 Gb/s per NIC", 800, "infiniband"),
+        ("3,200 Gb/s", 3200, "infiniband"),
+        ("25 gbps", 25, "infiniband"),
+        ("3.2 Tb/s EFA", 3200, "efa"),
+        ("1600 Gb/s per node", 1600, "infiniband"),
+        ("800 Gb/s per node", 800, "infiniband"),
+        ("InfiniBand 1600 Gb/s (200 Gb/s per GPU)", 1600, "infiniband"),
+        ("25 Gbit/s Ethernet", 25, "ethernet"),
+        ("100GbE Ethernet", 100, "ethernet"),
+        ("GPUDirect-TCPX 4x200 Gbps", 800, "tcpx"),
+        ("50 GB/s", 400, "infiniband"),
+        ("50 GByte/s", 400, "infiniband"),
+        ("NVLink 900 GB/s", 3200, "infiniband"),
+        ("NVLink 900 GB/s, 1600 Gb/s RoCE", 1600, "roce"),
+        ("NVLink (900 GB/s) + 400 Gb/s InfiniBand", 400, "infiniband"),
+        ("not stated", 3200, "infiniband"),
+    ],
+)
+def test_an_interconnect_is_a_node_s_network(written: str, gbit_per_s: float, fabric: str) -> None:
+    hardware = read_run(RUN | {"interconnect": written}, CATALOG, "row").setting.hardware
+    assert hardware.network_gbit_per_s == pytest.approx(gbit_per_s)
+    assert hardware.fabric == fabric
+
+
+def test_no_network_is_enough_for_one_node() -> None:
+    stated = RUN | {"interconnect": "0 Gb/s"}
+    assert read_run(stated | {"gpus": "8"}, CATALOG, "row").setting.hardware.network_gbit_per_s == 0
+    with pytest.raises(PlannerError, match="row: interconnect '0 Gb/s' is no network, but 16 GPUs"):
+        read_run(stated, CATALOG, "row")
+
+
+@pytest.mark.parametrize(
+    ("gpu", "stated", "gpus_per_node", "gbit_per_s", "fabric"),
+    [
+        ("h100-sxm5-80gb", "", 8, 3200, "infiniband"),
+        ("h100-sxm5-80gb", "4", 4, 1600, "infiniband"),
+        ("gb200-nvl72", "", 4, 1600, "infiniband"),
+        ("gb200-nvl72", "8", 8, 3200, "infiniband"),
+        ("gaudi2-96gb", "", 8, 2400, "roce"),
+        ("h800-sxm5-80gb", "", 8, 3200, "infiniband"),
+        ("mi250x-128gb", "4", 4, 1600, "infiniband"),
+        ("l40s-48gb", "", 8, 200, "infiniband"),
+        ("rtx-3090-24gb", "", 2, 50, "infiniband"),
+        ("rtx-4090-24gb", "4", 4, 100, "infiniband"),
+    ],
+)
+def test_an_unstated_node_is_the_maker_s(
+    gpu: str, stated: str, gpus_per_node: int, gbit_per_s: float, fabric: str
+) -> None:
+    hardware = read_run(RUN | {"gpu": gpu, "gpus_per_node": stated}, CATALOG, "row").setting.hardware
+    assert (hardware.gpus_per_node, hardware.network_gbit_per_s) == (gpus_per_node, gbit_per_s)
+    assert hardware.fabric == fabric
+
+
+@pytest.mark.parametrize(
+    ("framework", "written", "release"),
+    [
+        ("gpt-neox", "v1.0", "1.0"),
+        ("GPT-NeoX", "1.0.0", "1.0"),
+        ("gptneox", "V2.0.0", "2.0"),
+        ("GPT NeoX", "1.0", "1.0"),
+        ("gpt-neox", "1.0.1", "1.0.1"),
+        ("megatron", "26.04.0", "26.04.0"),
+        ("megatron", "v1.0", "v1.0"),
+    ],
+)
+def test_a_release_of_neox_is_known_however_it_is_written(framework: str, written: str, release: str) -> None:
+    run = read_run(RUN | {"framework": framework, "version_or_date": written}, CATALOG, "row")
+    assert run.setting.release == release

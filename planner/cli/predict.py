@@ -24,6 +24,7 @@ _OPTIONS = {
     "seq_len": "--seq-length",
     "global_batch_samples": "--global-batch",
 }
+_OTHER_OPTIONS = {"zero_or_fsdp": "--zero-stage", "version_or_date": "--framework-release"}
 NUMBERS = ("pred_tokens_per_s_per_gpu", "pred_lo", "pred_hi", "pred_memory_gib")
 MEMORY = ("weights", "gradients", "optimizer", "activations", "other", "total")
 
@@ -125,10 +126,10 @@ def _one(row: Mapping[str, object], facts: Facts, calibration: Calibration) -> t
     from planner.plan_json import dumps
     from planner.report.predictions import detail_table
 
-    cells = {key: str(value) for key, value in row.items()} | {"gpu": facts.accelerator(str(row["gpu"])).id}
+    cells = {key: str(value) for key, value in row.items()} | {"gpu": _accelerator_id(str(row["gpu"]), facts)}
     (checked,) = predict_rows([cells], facts, calibration, "run")
     if not checked["pred_tokens_per_s_per_gpu"]:
-        raise PlannerError(checked["why"].removeprefix("run:1: "))
+        raise PlannerError(_by_option(checked["why"].removeprefix("run:1: ")))
     run = read_run(cells, facts, "run")
     found = predict_run(run, calibration)
     parts = None if found.memory_gib is None else memory(run.setting, layouts_of([run]))
@@ -149,6 +150,28 @@ def _one(row: Mapping[str, object], facts: Facts, calibration: Calibration) -> t
         "capacity_gib": found.capacity_gib,
     }
     return dumps(document), detail_table(found, parts, width())
+
+
+def _accelerator_id(name: str, facts: Facts) -> str:
+    """The catalog's id of a GPU by its id, or by words that mean one part of it ("A100 40 GB"); short forms do not."""
+    from planner.performance.gpu_names import accelerator_written
+
+    try:
+        return facts.accelerator(name).id
+    except PlannerError:
+        short = any(each.startswith(name.strip().lower()) for each in facts.accelerators)
+        meant = None if short else accelerator_written(name, None, facts.accelerators)
+        if meant is None or meant.id not in facts.accelerators:
+            raise
+        return meant.id
+
+
+def _by_option(said: str) -> str:
+    """A sentence on a table's column as one on the option that stands for it."""
+    column, blank, rest = said.partition(" ")
+    if column == "model" or not rest.startswith("'"):
+        return said
+    return f"{(_OPTIONS | _OTHER_OPTIONS).get(column, '--' + column.replace('_', '-'))}{blank}{rest}"
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from planner.catalog.fabrics import fabric_of
 from planner.units import PlannerError
 
 PRECISIONS = {
@@ -26,6 +28,28 @@ RECOMPUTED = (
     (re.compile(r"full|uniform|block|true|yes|checkpoint|^1$"), 2),
     (re.compile(r"none|no|false|off|^0$|^$"), 0),
 )
+#: The most that is believed of a count; so much of each still multiplies within an int64, or a float, where it must.
+MOST = {
+    "tp": 10**6, "pp": 10**6, "vpp": 10**6, "cp": 10**6, "ep": 10**6, "gpus_per_node": 10**6, "n_layers": 10**5,
+    "hidden": 10**6, "n_heads": 10**6, "n_kv_heads": 10**6, "head_dim": 10**6, "ffn": 10**7, "experts": 10**5,
+    "top_k": 10**5,
+}  # fmt: skip
+MOST_OF_ANYTHING = 10**9
+MOST_MEMORY_GB = 1e5
+MOST_GBIT_PER_S = 1e6
+MOST_TEXT = 200  # characters of a cell's words that are read
+_FAST_LINKS = re.compile(r"nvlink|nvswitch|xgmi|infinity fabric|pcie", re.IGNORECASE)  # they are inside the node
+_PARTS = re.compile(r";|,\s|\s[+/]\s|&|\band\b|\n", re.IGNORECASE)
+_PER_SECOND = r"(bits?|bytes?|(?-i:[bB]))(\s*/\s*s|ps|\s+per\s+s)"
+_RATE = re.compile(
+    r"(?<![\d.,])(?<!\de)(?<!^-)((?:\d{1,3}\s*[x×*]\s*(?:(?:ib|infiniband|[ehnx]dr|roce|ethernet)\s+)*)*)"
+    r"(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)\s*"
+    rf"([mgt])(?:[ie]ga|era)?-?(?:{_PER_SECOND}|(?<=g)(?-i:b(?:it)?|b?E|igE|)(?![a-z]))",  # the last are 100GbE, 400G
+    re.IGNORECASE,
+)
+_RATE_MEANT = re.compile(rf"[mgt](?:[ie]ga|era)?-?{_PER_SECOND}", re.IGNORECASE)
+_OF_EACH = re.compile(r"(?:/|\bper|\beach|\bevery|\ba)\s*(?:(gpu|accelerator|device|chip)|nic|port|rail|hca)")
+_PORTS = re.compile(r"\b(\d{1,3})\s*(?:nic|port|rail|hca)s?\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +63,7 @@ class Cells:
         value = self.row.get(key)
         return "" if value is None else str(value).strip()
 
-    def number(self, key: str) -> float | None:
+    def number(self, key: str, most: float = float("inf")) -> float | None:
         """A number of zero or more, None where not stated."""
         text = self.text(key)
         if not text or text.lower() == "nan":
@@ -47,26 +71,58 @@ class Cells:
         try:
             value = float(text)
         except ValueError:
-            raise PlannerError(f"{self.place}: {key} '{text}' is not a number") from None
+            raise PlannerError(f"{self.place}: {key} {_quoted(text)} is not a number") from None
         if not np.isfinite(value) or value < 0:
-            raise PlannerError(f"{self.place}: {key} '{text}' must be a finite number, zero or more")
+            raise PlannerError(f"{self.place}: {key} {_quoted(text)} must be a finite number, zero or more")
+        if value > most:
+            raise PlannerError(f"{self.place}: {key} {_quoted(text)} must be at most {most:,.0f}")
         return value
 
-    def integer(self, key: str, default: int) -> int:
-        """A whole number, `default` where not stated."""
-        value = self.number(key)
+    def count(self, key: str, default: int, least: int = 1) -> int:
+        """A whole number from `least` to the most believed of this column, `default` where not stated."""
+        most = MOST.get(key, MOST_OF_ANYTHING)
+        text = self.text(key)
+        try:
+            value = self.number(key)
+        except PlannerError:
+            value = -1.0
         if value is None:
             return default
-        if value != int(value):
-            raise PlannerError(f"{self.place}: {key} '{self.text(key)}' must be a whole number")
+        if value != int(value) or not least <= value <= most:
+            raise PlannerError(f"{self.place}: {key} {_quoted(text)} must be a whole number from {least} to {most:,}")
         return int(value)
 
     def needed(self, key: str) -> int:
         """A whole number above zero."""
-        found = self.integer(key, 0)
+        found = self.count(key, 0)
         if not found:
             raise PlannerError(f"{self.place}: {key} is empty; a prediction needs it")
         return found
+
+    def network_gbit_per_s(self, gpus_per_node: int) -> float | None:
+        """What `interconnect` states of a node's network, None where it states no rate.
+
+        "8 x 400 Gb/s InfiniBand", "400 Gb/s per GPU", "3.2 Tb/s", "100GbE"; links inside the node are not the network.
+        `Gb` are bits and `GB` bytes. Where ports are stated without their number, each GPU is taken to have its own.
+        """
+        text = self.text("interconnect")[:MOST_TEXT]
+        for part in _PARTS.split(text):
+            fast = bool(_FAST_LINKS.search(part))
+            if fast and fabric_of(part) == "unknown":
+                continue
+            found = next((m for m in _RATE.finditer(part) if not (fast and _is_bytes(m))), None)
+            if found is None and _RATE_MEANT.search(part) and not fast:
+                raise PlannerError(
+                    f"{self.place}: interconnect {_quoted(text)} states no rate that can be read; "
+                    "write such as `3200 Gb/s per node` or `400 Gb/s per GPU`"
+                )
+            rate = _node_gbit_per_s(found, part, gpus_per_node) if found else 0.0
+            if rate > MOST_GBIT_PER_S:
+                most = f"{MOST_GBIT_PER_S:,.0f} Gbit/s"
+                raise PlannerError(f"{self.place}: interconnect {_quoted(text)} must be at most {most} a node")
+            if found:
+                return rate
+        return None
 
     @property
     def precision(self) -> str:
@@ -82,6 +138,16 @@ class Cells:
         """The code of RECOMPUTE; 0 where not stated."""
         return self._understood("recompute", RECOMPUTED, "none, selective or full")
 
+    def release(self, framework: str) -> str:
+        """The release as stated; GPT-NeoX's as its table has it: "v1.0" and "1.0.0" are 1.0."""
+        text = self.text("version_or_date")
+        plain = (
+            re.fullmatch(r"v?(\d+\.\d+(?:\.\d+)*?)(?:\.0)*", text[:MOST_TEXT], re.IGNORECASE)
+            if "neox" in framework
+            else None
+        )
+        return plain[1] if plain else text
+
     def zero_stage(self, framework: str) -> int:
         """The ZeRO stage stated; unstated: what FSDP is, and what the others mostly run with."""
         if not self.text("zero_or_fsdp"):
@@ -95,3 +161,31 @@ class Cells:
             if pattern.search(text):
                 return meaning
         raise PlannerError(f"{self.place}: {key} '{text}' is not understood; write {known}")
+
+
+def _node_gbit_per_s(found: re.Match[str], part: str, gpus_per_node: int) -> float:
+    """A node's rate from a match of _RATE and the words up to the next."""
+    following = _RATE.search(part, found.end())
+    rest = part[found.end() : following.start() if following else None].lower()
+    times = [int(n) for n in re.findall(r"\d+", found[1])]
+    if not times and (behind := re.match(r"[^\d]*?[x×*]\s*(\d{1,3})\b", rest)):  # "400 Gb/s x 8"
+        times = [int(behind[1])]
+    rate = float(found[2].replace(",", "")) * {"m": 1e-3, "g": 1.0, "t": 1e3}[found[3].lower()]
+    rate *= math.prod(times) * (8 if _is_bytes(found) else 1)
+    each = _OF_EACH.search(rest)
+    if each is None or gpus_per_node in times or (times and not each[1]):  # "8 x 400 Gb/s per GPU" has counted them
+        return rate
+    ports = None if each[1] else _PORTS.search(part)
+    return rate * (int(ports[1]) if ports else gpus_per_node)
+
+
+def _is_bytes(found: re.Match[str]) -> bool:
+    """Whether the rate counts bytes: a capital B, unless all of it is capitals (25 GBPS)."""
+    unit = found[4] or "b"
+    return unit.lower().startswith("byte") or (unit == "B" and found[5] != "PS")
+
+
+def _quoted(text: str) -> str:
+    """A user's text in a sentence, short."""
+    clean = "".join(c if c.isprintable() else "·" for c in text[:61])
+    return f"'{clean[:60]}…'" if len(text) > 60 else f"'{clean}'"

@@ -23,12 +23,17 @@ def accelerator_written(
     largest memory. Where several memories could be meant, or one that no part has, the result is a part of its own,
     `id` as written: nothing was measured on it, and predictions are the wider for it.
     """
-    words = re.findall(r"[a-z0-9]+", name.lower())
+    words = _words(name)
     pairs = [a + b for a, b in pairwise(words)]
     alike = [each for each in accelerators if chip_of(each) in (*words, *pairs)]
     if not alike:
         return None
-    stated = next((float(m[1]) for m in (re.fullmatch(r"(\d+)gb?", w) for w in words) if m), memory_gb)
+    stated = next((float(m[1]) for m in (re.fullmatch(r"(\d{1,4})g(?:i?b)?", w) for w in words) if m), None)
+    if stated is None:  # "A100 40": a number behind the chip is a memory if a part of it has as much
+        known = [_memory_gb(accelerators[each]) for each in alike]
+        behind = words[next((i for i, w in enumerate(words) if not w.isdecimal()), 0) + 1 :]
+        numbers = [float(w) for w in behind if w.isdecimal() and len(w) < 4]
+        stated = next((n for n in numbers if any(abs(s - n) <= OTHER_MEMORY * s for s in known)), memory_gb)
     form = next((f for f in FORMS if any(w.startswith(f) for w in words)), None)
 
     def strangeness(part: str) -> tuple[bool, float, int, float]:
@@ -46,6 +51,13 @@ def accelerator_written(
         return replace(part, id="-".join(words), memory_gib=stated * 1e9 / 2**30)
     sizes = {_memory_gb(accelerators[each]) for each in alike if accelerators[each].form_factor == part.form_factor}
     return part if stated or len(sizes) == 1 else replace(part, id="-".join(words))
+
+
+def _words(name: str) -> list[str]:
+    """A name's words: `40 GB` is one of them, and how many GPUs there are ("8xH100", "H100 x 8") none."""
+    text = re.sub(r"(?<![a-z0-9])\d+\s*[x×*]\s*(?=[a-z])", "", name[:100].lower())
+    text = re.sub(r"(?:(?<=\d)|(?<=\s))\s*[x×*]\s*\d+(?![a-z0-9])", "", text)
+    return re.findall(r"[a-z0-9]+", re.sub(r"(?<=\d)[\s-]+(?=g(?:i?b)?(?![a-z0-9]))", "", text))
 
 
 def chip_of(part: str) -> str:

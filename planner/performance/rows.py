@@ -10,17 +10,23 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from planner.catalog.fabrics import fabric_of
 from planner.catalog.types import Accelerator, Hardware
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts, Setting
-from planner.performance.cells import Cells
+from planner.performance.cells import MOST_MEMORY_GB, MOST_OF_ANYTHING, Cells
 from planner.performance.framework_table import before_flash
 from planner.performance.gpu_names import accelerator_written, chip_of
 from planner.performance.stacks import FAMILIES
 from planner.units import PlannerError
+from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec, MoESpec
 from planner.workload.zoo import load_model, plain_name
 
 RECIPES = ("tokendrop", "dropless", "w/o mtp")  # words that the published model names carry
+STATED_RIGHT = ("n_layers", "hidden", "n_heads", "vpp", "ep", "micro_batch", "grad_accum")  # even if they go unused
+MOST_PARAMETERS = 10**15
+PCIE5_GBYTE_PER_S = 63.0
+FAST_PORT, PLAIN_PORT = 400.0, 25.0  # Gbit/s of a GPU's share where nobody tells: NDR, as most clusters have; Ethernet
 
 
 class Parts(Protocol):
@@ -129,13 +135,15 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         that does not divide); the message starts with `place`.
     """
     cell = Cells(row, place)
+    for key in STATED_RIGHT:
+        cell.count(key, 0)
     accelerator = _accelerator(cell, parts)
     name = cell.text("model")
     model = _model(cell, name, parts.overlays)
     framework = plain_name(cell.text("framework")) or "any"
-    tp, pp, cp = (cell.integer(key, 1) for key in ("tp", "pp", "cp"))
-    gpus = cell.integer("gpus", 0)
-    dp = cell.integer("dp", 0)
+    tp, pp, cp = (cell.count(key, 1) for key in ("tp", "pp", "cp"))
+    gpus = cell.count("gpus", 0)
+    dp = cell.count("dp", 0)
     if not gpus and not dp:
         raise PlannerError(f"{place}: states neither gpus nor dp; give one of them")
     if not dp:
@@ -144,19 +152,26 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
             raise PlannerError(f"{place}: tp {tp} x pp {pp} x cp {cp} does not divide {gpus} GPUs")
     elif gpus and gpus != tp * pp * cp * dp:
         raise PlannerError(f"{place}: tp {tp} x pp {pp} x cp {cp} x dp {dp} is not {gpus} GPUs")
-    batch = cell.integer("global_batch_samples", 0)
-    micro = cell.integer("micro_batch", 0) or max(1, batch // (dp * cell.integer("grad_accum", max(1, batch // dp))))
-    accumulation = float(cell.integer("grad_accum", 1)) if not batch else batch / (micro * dp)
+    batch = cell.count("global_batch_samples", 0)
+    micro = cell.count("micro_batch", 0) or max(1, batch // (dp * cell.count("grad_accum", max(1, batch // dp))))
+    accumulation = float(cell.count("grad_accum", 1)) if not batch else batch / (micro * dp)
     if accumulation < 1:
         raise PlannerError(f"{place}: a global batch of {batch} is less than micro-batch {micro} x dp {dp}")
-    gpus_per_node = cell.integer("gpus_per_node", 0) or min(8, accelerator.scale_up_domain or 8)
+    if tp * pp * cp * dp > MOST_OF_ANYTHING:
+        raise PlannerError(f"{place}: tp {tp} x pp {pp} x cp {cp} x dp {dp} is more than {MOST_OF_ANYTHING:,} GPUs")
     recipe = "tokendrop" if "tokendrop" in name.lower() else ""
     words = (
-        cell.text("version_or_date"),
+        cell.release(framework),
         recipe if "drop" in recipe else "",
         "pure" if "MP mode PURE" in cell.text("notes") else "",
     )
     release = " ".join(w for w in words if w)
+    hardware = _hardware(cell, accelerator, parts)
+    if hardware.network_gbit_per_s == 0 and tp * pp * cp * dp > max(hardware.gpus_per_node, hardware.scale_up_domain):
+        raise PlannerError(
+            f"{place}: interconnect '{cell.text('interconnect')}' is no network, but {tp * pp * cp * dp} GPUs are more "
+            f"than one node of {hardware.gpus_per_node}; state its rate, or leave it empty"
+        )
     setting = Setting(
         model=model,
         seq_length=cell.needed("seq_len"),
@@ -164,7 +179,7 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         framework=framework,
         release=release,
         accelerator=accelerator,
-        hardware=_hardware(accelerator, gpus_per_node, cell.text("interconnect"), parts),
+        hardware=hardware,
     )
     megatron = FAMILIES.get(framework) == "megatron" or framework == "megatron"
     stage = cell.zero_stage(framework)
@@ -175,10 +190,10 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         setting=setting,
         tp=tp,
         pp=pp,
-        vpp=cell.integer("vpp", 1),
+        vpp=cell.count("vpp", 1),
         dp=dp,
         cp=cp,
-        ep=cell.integer("ep", 1),
+        ep=cell.count("ep", 1),
         zero_stage=_stage_that_fits(stage, model, accelerator, tp, pp, dp, cp) if megatron else stage,
         sequence_parallel=megatron and tp > 1 and not before_flash(release),  # both came to it in 2022
         recompute=cell.recompute,
@@ -194,7 +209,7 @@ def _accelerator(cell: Cells, parts: Parts) -> Accelerator:
     try:
         return parts.accelerator(name)
     except PlannerError as error:
-        meant = accelerator_written(name, cell.number("gpu_mem_gb"), parts.accelerators)
+        meant = accelerator_written(name, cell.number("gpu_mem_gb", MOST_MEMORY_GB), parts.accelerators)
         if meant is None:
             raise PlannerError(f"{cell.place}: {error}") from None
         return meant
@@ -214,44 +229,64 @@ def _model(cell: Cells, name: str, overlays: Sequence[Path]) -> ModelSpec:
 
 
 def _model_from_columns(cell: Cells, name: str) -> ModelSpec:
-    layers, hidden, heads = (cell.integer(key, 0) for key in ("n_layers", "hidden", "n_heads"))
+    layers, hidden, heads = (cell.count(key, 0) for key in ("n_layers", "hidden", "n_heads"))
     if not (layers and hidden and heads):
         raise PlannerError(
             f"{cell.place}: model '{name}' is not in the catalog and n_layers, hidden, n_heads are not all stated"
         )
     gated = cell.text("gated_ffn") in ("1", "1.0", "true", "True")
-    ffn = cell.integer("ffn", 0) or (8 * hidden // 3 if gated else 4 * hidden)
-    experts, top_k = cell.integer("experts", 0), cell.integer("top_k", 0)
-    return ModelSpec(
+    for column, most, of in (("n_kv_heads", heads, "n_heads"), ("n_heads", hidden, "hidden")):
+        if cell.count(column, 1) > most:
+            raise PlannerError(f"{cell.place}: {column} '{cell.text(column)}' must be at most {of}, {most}")
+    kv_heads = cell.count("n_kv_heads", heads)
+    ffn = cell.count("ffn", 8 * hidden // 3 if gated else 4 * hidden)
+    experts, top_k = cell.count("experts", 0, least=0), cell.count("top_k", 0, least=0)
+    if experts and top_k > experts:
+        raise PlannerError(f"{cell.place}: top_k {top_k} must be at most experts, {experts}")
+    model = ModelSpec(
         name=plain_name(name) or "unnamed",
         layers=layers,
         hidden=hidden,
         heads=heads,
-        kv_heads=cell.integer("n_kv_heads", 0) or heads,
-        head_dim=cell.integer("head_dim", 0) or hidden // heads,
+        kv_heads=kv_heads,
+        head_dim=cell.count("head_dim", hidden // heads),
         ffn=ffn,
-        vocab=cell.integer("vocab", 0) or 50304,
+        vocab=cell.count("vocab", 50304),
         gated_mlp=gated,
         moe=MoESpec(experts=experts, top_k=max(1, top_k), expert_ffn=ffn) if experts else None,
     )
+    if (parameters := parameter_counts(model).total) > MOST_PARAMETERS:
+        raise PlannerError(
+            f"{cell.place}: a model of {parameters:.0e} parameters; n_layers x hidden x ffn is too large"
+        )
+    return model
 
 
-def _hardware(accelerator: Accelerator, gpus_per_node: int, interconnect: str, parts: Parts) -> Hardware:
-    """The node: its network as the row states it, else that of the maker's own machine with this GPU."""
+def _hardware(cell: Cells, accelerator: Accelerator, parts: Parts) -> Hardware:
+    """The node: its size and network as the row states them, else those of the maker's own machine with this GPU."""
     makers = [n for n in parts.nodes.values() if n.cloud == "onprem" and chip_of(n.gpu) == chip_of(accelerator.id)]
     own = min(makers, key=lambda n: n.gpu != accelerator.id, default=None)
-    stated = re.search(r"([\d.]+)\s*Gb(?:it|ps|/s)", interconnect)
-    network = float(stated[1]) if stated else (own.network_gbit_per_s if own else None)
-    lower = interconnect.lower()
-    fabric = "roce" if "roce" in lower else "efa" if "efa" in lower else "infiniband"
     domain = accelerator.scale_up_domain
+    usual = own.gpus_per_node if own else min(8, domain if domain > 1 else 8)
+    gpus_per_node = cell.count("gpus_per_node", usual)
+    network = cell.network_gbit_per_s(gpus_per_node)
+    fabric = fabric_of(cell.text("interconnect"))
+    if own and fabric == "unknown":
+        fabric = fabric_of(own.network)
+    if network is None and own and own.network_gbit_per_s:
+        network = own.network_gbit_per_s * gpus_per_node / own.gpus_per_node
+    if network is None:
+        fast = (
+            accelerator.link_gbyte_per_s or 0.0
+        ) > PCIE5_GBYTE_PER_S  # a workstation's parts have PCIe, or hardly more
+        network = gpus_per_node * (FAST_PORT if fast else PLAIN_PORT)
     return Hardware(
         gpu=accelerator.id,
         gpus_per_node=gpus_per_node,
         scale_up_domain=domain if domain > gpus_per_node else min(domain, gpus_per_node),
         link_gbyte_per_s=accelerator.link_gbyte_per_s,
-        network_gbit_per_s=3200.0 if network is None else network,
-        fabric=fabric,
+        network_gbit_per_s=network,
+        fabric="infiniband" if fabric == "unknown" else fabric,
     )
 
 
