@@ -202,7 +202,7 @@ BASE = {
         ({"global_batch_samples": "130"}, "does not divide"),
         ({"global_batch_samples": "4"}, "less than"),
         ({"seq_len": ""}, "seq_len is empty"),
-        ({"tp": "two"}, "not a number"),
+        ({"tp": "two"}, "must be a whole number"),
         ({"precision": "int3"}, "precision 'int3'"),
         ({"model": "nobody-knows"}, "n_layers"),
     ],
@@ -219,6 +219,24 @@ def test_an_unknown_model_is_predicted_from_its_columns() -> None:
     known, stated = predict_rows([BASE, BASE | shape | {"model": "my-8b"}], load_catalog(), SHIPPED)
     ratio = float(stated["pred_tokens_per_s_per_gpu"]) / float(known["pred_tokens_per_s_per_gpu"])
     assert ratio == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_format_that_the_gpu_lacks_runs_in_the_next_wider_one_and_says_so() -> None:
+    row = {"model": "llama3-8b", "gpus": "8", "seq_len": "8192", "global_batch_samples": "64", "framework": "megatron"}
+    asked = [
+        ("h100-sxm5-80gb", "fp8"),
+        ("h100-sxm5-80gb", "nvfp4"),
+        ("a100-sxm4-80gb", "fp8"),
+        ("a100-sxm4-80gb", "bf16"),
+    ]
+    cells = [row | {"gpu": gpu, "precision": precision, "zero_or_fsdp": "fsdp"} for gpu, precision in asked]
+    hopper, missing, ampere, plain = predict_rows(cells, load_catalog(), SHIPPED)
+    speed = [float(r["pred_tokens_per_s_per_gpu"]) for r in (hopper, missing, ampere, plain)]
+    assert speed[1] == pytest.approx(speed[0], rel=0.1)
+    assert speed[2] == pytest.approx(speed[3], rel=0.1)
+    assert "h100-sxm5-80gb has no nvfp4 units" in missing["why"]
+    assert "a100-sxm4-80gb has no fp8 units" in ampere["why"]
+    assert not hopper["why"]
 
 
 def test_an_unknown_framework_is_predicted_with_a_wider_interval() -> None:

@@ -27,6 +27,7 @@ CASES = [
     ("gpt-neox-20b", "gpt-neox", "a100-sxm4-40gb", 1600.0, "infiniband"),
     ("gpt-neox-20b", "megatron", "h100-sxm5-80gb", 3200.0, "efa"),
     ("llama3-8b", "fsdp", "h100-sxm5-80gb", None, "unknown"),
+    ("mpt-7b", "fsdp", "h100-sxm5-80gb", 3200.0, "infiniband"),
     ("mixtral-8x7b", "megatron", "h200-sxm5-141gb", 3200.0, "roce"),
     ("pythia-410m", "megatron", "a100-sxm4-80gb", 200.0, "ethernet"),
 ]
@@ -103,7 +104,8 @@ def test_more_micro_batches_make_a_step_longer_and_each_of_them_no_dearer(site: 
     assert np.all(longer / more.grad_accum <= step / x.grad_accum * ROUNDING)
 
 
-def test_a_slower_network_never_makes_a_kernel_faster(site: Site) -> None:
+@pytest.mark.parametrize("times", [1.05, 2.0])
+def test_a_slower_network_never_makes_a_kernel_or_a_step_faster(site: Site, times: float) -> None:
     _, x = some_layouts(site, 1000)
     physics = site.physics
     assert isinstance(physics, SettingPhysics)
@@ -114,11 +116,13 @@ def test_a_slower_network_never_makes_a_kernel_faster(site: Site) -> None:
         physics.setting.model.name,
         physics.setting.framework,
         hardware.gpu,
-        hardware.network_gbit_per_s * 2,
+        hardware.network_gbit_per_s * times,
         hardware.fabric,
-    ).physics
+    )
     arguments = (x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch)
-    assert np.all(faster.kernels(*arguments).busy_s <= physics.kernels(*arguments).busy_s * ROUNDING)
+    assert np.all(faster.physics.kernels(*arguments).busy_s <= physics.kernels(*arguments).busy_s * ROUNDING)
+    for many in (x, with_(x, dp=64 * x.dp)):
+        assert np.all(seconds(faster, many) <= seconds(site, many) * ROUNDING)
 
 
 def test_memory_is_the_line_that_the_search_takes_it_for(site: Site) -> None:

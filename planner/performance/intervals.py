@@ -17,9 +17,9 @@ NEAR_USER = 0.03  # log spread at a point that the user measured
 # kernels are known: errors of whole sources left out were about twice that before the priors knew theirs.
 BORROWED_STACK = 0.10  # a framework that borrows another's measurements
 STRANGE_STACK = 0.12
-STRANGE_PAIRING = (
-    0.10  # stack, chip, format and kind of model never met in one run: about what leaving out a source adds
-)
+STRANGE_PAIRING = 0.10  # stack, part, format and kind never met in one run: about what leaving out a source adds
+STRANGE_SIZE = 0.02  # a correlation length beyond all runs of the stack; group spreads know some of it already
+STRANGE_LINK = 0.15  # GPUs that meet over PCIe: no run of them was published
 STRANGE_GPU = 0.06  # its family was measured
 STRANGE_FAMILY = 0.25
 
@@ -40,7 +40,7 @@ def spread(setting: Setting, gpus: IntArray, calibration: Calibration) -> Spread
 
     Near runs of the same model, GPU and format it is that of configurations left out of the fit; far from them that of
     such groups left out; for a software stack never measured that of whole sources left out. A point of the user's own
-    narrows it nearby.
+    narrows it nearby. What lies beyond all runs of the stack, or was never met together, widens it.
     """
     sizes, back = np.unique(np.atleast_1d(gpus), return_inverse=True)
     ln_gpus = np.log(sizes.astype(np.float64))
@@ -52,10 +52,12 @@ def spread(setting: Setting, gpus: IntArray, calibration: Calibration) -> Spread
         label = f"{place.stack}/{place.kind}"
         far = known["group"].get(label, known["stack"][place.kind])
         close = min(far, known["configuration"].get(label, far))
-        if setting.framework in NEOX:
-            far = float(np.hypot(far, BORROWED_STACK))
         away = _distance(place.group, place.coordinates[1], ln_gpus, calibration)
         sigma = np.sqrt(close**2 + (far**2 - close**2) * (1.0 - np.exp(-0.5 * away**2)))
+        beyond = STRANGE_SIZE * _beyond(place, ln_gpus, calibration)
+        sigma = np.hypot(sigma, np.minimum(beyond, known["stack"][place.kind]))
+        if _borrowed(setting, calibration):
+            sigma = np.hypot(sigma, BORROWED_STACK)
     sigma = np.hypot(sigma, _strangeness(setting, place.stack, calibration))
     own = [p for p in calibration.points if p.gpu == setting.accelerator.id]
     if own:
@@ -76,7 +78,27 @@ def basis(setting: Setting, gpus: int, calibration: Calibration) -> tuple[str, l
     apart = [float(np.hypot(*((np.array(p.coordinates[1:]) - here) / LENGTHS[1:]))) for p in alike]
     order = sorted(range(len(alike)), key=lambda i: (apart[i], alike[i].id))
     ids = [alike[i].id for i in order[:3]]
-    return ("measured" if apart[order[0]] < 1e-4 else "interpolated"), ids
+    exact = apart[order[0]] < 1e-4 and not _borrowed(setting, calibration)
+    return ("measured" if exact else "interpolated"), ids
+
+
+def _borrowed(setting: Setting, calibration: Calibration) -> bool:
+    """Whether a GPT-NeoX setting stands on a sibling's runs alone."""
+    shipped = len(calibration.left_out.get("group", ()))  # a user's runs come behind them
+    own = calibration.field.places[shipped:]
+    return setting.framework in NEOX and place_of(setting).group not in {p.group for p in own}
+
+
+def _beyond(place: Place, ln_gpus: FloatArray, calibration: Calibration) -> FloatArray:
+    """Correlation lengths from what the stack and kind ran at, in size, sequence and GPUs, (n,)."""
+    runs = np.array(
+        [p.coordinates for p in calibration.field.places if (p.stack, p.kind) == (place.stack, place.kind)]
+    ).reshape(-1, 3)
+    if not len(runs):
+        return np.zeros(len(ln_gpus))
+    here = np.column_stack([np.broadcast_to(place.coordinates[:2], (len(ln_gpus), 2)), ln_gpus])
+    outside = np.maximum(here - runs.max(axis=0), 0.0) + np.maximum(runs.min(axis=0) - here, 0.0)
+    return np.asarray(np.sqrt(((outside / LENGTHS) ** 2).sum(axis=1)))
 
 
 def _strangeness(setting: Setting, stack: str, calibration: Calibration) -> float:
@@ -86,14 +108,16 @@ def _strangeness(setting: Setting, stack: str, calibration: Calibration) -> floa
     if f"matmul[gpu={part.id}]" not in calibration.values:
         seen = any(name.startswith(f"matmul[family={part.family},") for name in calibration.values)
         total = float(np.hypot(total, STRANGE_GPU if seen else STRANGE_FAMILY))
+    if part.form_factor.startswith("PCIe"):
+        total = float(np.hypot(total, STRANGE_LINK))
     if stack in calibration.stacks and _pairing(place_of(setting)) not in map(_pairing, calibration.field.places):
         total = float(np.hypot(total, STRANGE_PAIRING))
     return total
 
 
 def _pairing(place: Place) -> tuple[str, str, str, str]:
-    """What must have been measured together for a stack to be known; an accelerator's sizes of memory are one chip."""
-    return place.stack, place.kind, place.format, place.gpu.split("-")[0]
+    """What must have been measured together for a stack to be known; an accelerator's sizes of memory are one part."""
+    return place.stack, place.kind, place.format, place.gpu.rsplit("-", 1)[0]
 
 
 def _distance(

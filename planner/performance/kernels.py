@@ -247,7 +247,7 @@ def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Rings of s·b·h a layer: two all-reduces forward and two backward, or gathers and scatters of the same volume.
 
     A parallel residual needs one forward (GPT-NeoX). Experts are not divided by tp: their layers have attention's only.
-    Fewer than a node's eight GPUs get less of the link each.
+    All-reduces of fewer than a node's eight GPUs get less of a switch each; gathers and scatters do not.
     Source: Korthikanti et al. 2022, section 4.2.
     """
     size = 2.0 * cut.tokens * s.model.hidden
@@ -255,10 +255,9 @@ def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     ring = np.where(
         cut.sequence_parallel,
         ring_time(s.machine, s.machine.up_gather, size, cut.tp, local),
-        ring_time(s.machine, s.machine.up_reduce, size, cut.tp, local, reduce=True),
+        ring_time(s.machine, s.machine.up_reduce, size, cut.tp, local, reduce=True)
+        * np.maximum(WIDE / np.maximum(local, 1.0), 1.0) ** (s.rates.narrow * s.machine.switched),
     )
-    switched = s.machine.pair >= s.machine.link  # a mesh's wires are counted in the ring
-    ring = ring * np.maximum(WIDE / np.maximum(local, 1.0), 1.0) ** (s.rates.narrow * switched)
     plain = stack.layers - stack.routed
     forward = 2.0 * plain * (2.0 - s.model.parallel_residual) + 2.0 * stack.routed
     backward = 4.0 * plain + 2.0 * stack.routed

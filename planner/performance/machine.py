@@ -17,6 +17,7 @@ GRID = LAST_LOG2_BYTES - FIRST_LOG2_BYTES + 1
 PORT = 50e9  # bytes/s of the network port that the tables `out:FABRIC` stand for (400 Gbit/s)
 PCIE4_GBYTE_PER_S, PCIE5_GBYTE_PER_S = 31.0, 63.0  # sixteen lanes, nominal, one direction
 MESHES = ("amd", "intel")  # MI300X: 48 GB/s for 2 GPUs, 313 for 8 (in_box_widths.csv); Gaudi wires every peer alike
+WIDER = {"fp4": "fp8", "fp8": "bf16"}
 FORMATS = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "mxfp8": "fp8", "nvfp4": "fp4"}
 
 
@@ -34,6 +35,7 @@ class MachineNumbers:
     gradient_bytes: Number  # of one gradient as it is reduced: fp32, or fp16 in fp16 runs (DeepSpeed, NeoX)
     hbm: Number  # bytes/s
     link: Number  # bytes/s, one direction
+    switched: Number  # 1 where a fast switch joins the GPUs, 0 for meshes and PCIe
     pair: Number  # of that, what one pair of GPUs gets: all behind a switch, a share where every peer has its own wire
     network: Number  # bytes/s of one GPU's share of its node's network; 0: unknown
     reached: Number  # of that, what rings across nodes get
@@ -44,6 +46,14 @@ class MachineNumbers:
     out: FloatArray  # across domains, as of a port of PORT
 
 
+def format_run(accelerator: Accelerator, precision: str) -> str:
+    """The format of the layers' matmuls: the recipe's, or the next wider one that the accelerator has units for."""
+    form = FORMATS[precision]
+    while form in WIDER and not (accelerator.peak_dense_tflops.get(form) or accelerator.matmul_tflops.get(form)):
+        form = WIDER[form]
+    return form
+
+
 def matmul_ceiling(accelerator: Accelerator, form: str, shares: Mapping[str, Mapping[str, float]]) -> float:
     """FLOP/s of the best matmul: measured where somebody did, else the data sheet's peak x its family's usual share."""
     measured = accelerator.matmul_tflops.get(form)
@@ -52,8 +62,8 @@ def matmul_ceiling(accelerator: Accelerator, form: str, shares: Mapping[str, Map
     peak = accelerator.peak_dense_tflops.get(form)
     if form == "bf16" and not peak:
         peak = accelerator.peak_dense_tflops.get("fp16")
-    if not peak:  # no such units: the work runs in the widest format below
-        return matmul_ceiling(accelerator, {"fp4": "fp8", "fp8": "bf16"}[form], shares) if form != "bf16" else 0.0
+    if not peak:
+        return 0.0
     family = shares.get(accelerator.family, shares["other"])
     return peak * 1e12 * family.get(form, family.get("fp8", family["bf16"]))
 
@@ -68,8 +78,7 @@ def machine_numbers(
     half_gradients: bool = False,
 ) -> MachineNumbers:
     """The figures of one kind of node. `curves`: `reduce:FAMILY`, `gather:FAMILY`, `out:FABRIC` to (GRID,) arrays."""
-    form = FORMATS[precision]
-    has_format = bool(accelerator.peak_dense_tflops.get(form)) or form == "bf16"
+    form = format_run(accelerator, precision)
     network = (hardware.network_gbit_per_s or 0.0) * 1e9 / 8 / max(1, hardware.gpus_per_node)
     link = (hardware.link_gbyte_per_s or accelerator.link_gbyte_per_s or PCIE4_GBYTE_PER_S) * 1e9
     domain = max(1, hardware.scale_up_domain)
@@ -78,19 +87,22 @@ def machine_numbers(
         pcie = PCIE5_GBYTE_PER_S if accelerator.form_factor.startswith("PCIe5") else PCIE4_GBYTE_PER_S
         link = min(link, pcie * 1e9)
     mesh = accelerator.vendor.lower() in MESHES and domain > 1
-    up = accelerator.family if f"reduce:{accelerator.family}" in curves else "other"
+    fast = accelerator.link_gbyte_per_s is not None and link > PCIE5_GBYTE_PER_S * 1e9
+    up = "pcie" if not fast else "mesh" if mesh else accelerator.family
+    up = up if f"reduce:{up}" in curves else "other"
     out = hardware.fabric if f"out:{hardware.fabric}" in curves else "unknown"
     return MachineNumbers(
         ceiling=matmul_ceiling(accelerator, form, shares),
         ceiling_16=matmul_ceiling(accelerator, "bf16", shares),
-        quantized=float(has_format and form != "bf16"),
-        operand_bytes={"bf16": 2.0, "fp8": 1.5, "fp4": 1.25}[form if has_format else "bf16"],
+        quantized=float(form != "bf16"),
+        operand_bytes={"bf16": 2.0, "fp8": 1.5, "fp4": 1.25}[form],
         gradient_bytes=2.0 if precision == "fp16" or half_gradients else 4.0,
         hbm=accelerator.memory_bw_gbyte_per_s * 1e9,
         link=link,
         network=network,
         reached=network,
         pair=link / (domain - 1) if mesh else link,
+        switched=float(fast and not mesh),
         domain=float(domain),
         node=float(hardware.gpus_per_node),
         up_reduce=log_shares(curves[f"reduce:{up}"]),

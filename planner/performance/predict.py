@@ -13,6 +13,7 @@ from planner.performance.framework_table import framework
 from planner.performance.frameworks import why_illegal
 from planner.performance.intervals import basis, spread
 from planner.performance.kernels import kernels_of
+from planner.performance.machine import FORMATS, format_run
 from planner.performance.memory import capacity_gib, least_recompute, memory
 from planner.performance.rows import Parts, Run, layout_arrays, layouts_of, read_run
 from planner.performance.steptime import scope, step_of
@@ -115,10 +116,14 @@ def breakdown(predictions: Sequence[Prediction]) -> list[dict[str, float]]:
 def _memory_and_objections(run: Run, *, stated_recompute: bool) -> tuple[float | None, str]:
     """GiB on the fullest GPU, and the first thing that speaks against the run: the framework's rules, then memory."""
     setting = run.setting
+    runs_in = format_run(setting.accelerator, setting.precision)
+    narrower = (
+        "" if runs_in == FORMATS[setting.precision] else f"{setting.accelerator.id} has no {setting.precision} units"
+    )
     try:
         table = framework(setting.framework).name
     except PlannerError:
-        return None, ""
+        return None, narrower
     layouts: Layouts = layouts_of([run])
     if not stated_recompute:
         layouts = replace(layouts, recompute=least_recompute(setting, layouts))
@@ -127,6 +132,7 @@ def _memory_and_objections(run: Run, *, stated_recompute: bool) -> tuple[float |
     except PlannerError as error:
         return None, str(error)
     why = why_illegal(table, setting.model, layouts, setting.seq_length, setting.release)
+    why = why or narrower
     limit = capacity_gib(setting)
     if needed[0] > limit:
         why = f"does not fit: {needed[0]:.1f} GiB on the fullest GPU of {limit:.1f}"

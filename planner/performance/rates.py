@@ -31,7 +31,7 @@ class Rates:
     step: Number  # s a step
     recompute: Number  # of a forward pass that full recomputation repeats (it may stop before the last matmul)
     tensor: Number  # exposed share of tensor-parallel traffic
-    narrow: Number  # power of 8 / tp that groups within a node take longer by than their bytes say
+    narrow: Number  # power of 8 / tp by which all-reduces of a part of a node take longer than their bytes say
     network: Number  # share of the network's measured rate that is reached
     context: Number  # exposed share of the context-parallel ring
     expert_exchange: Number  # of the expert all-to-all

@@ -17,7 +17,9 @@ from planner.performance.kernels import kernels_of as kernels_of
 from planner.performance.machine import as_reached, ring_time
 from planner.performance.shapes import Number
 
-BUCKET_BYTES = 160e6  # gradients travel in buckets of 40 M fp32 values (Megatron-LM's default)
+# Gradients travel in buckets of so many values, or of a million a rank where that is more, lest latency rules
+# (megatron/core/distributed/distributed_data_parallel_config.py, bucket_size).
+BUCKET, BUCKET_A_RANK = 40e6, 1e6
 WEIGHT_BYTES = 2.0
 
 
@@ -162,7 +164,8 @@ def _data_parallel(
     local = np.clip(machine.domain / k.tp, 1.0, ranks)
     sharded, repeated = zero_stage >= 3, zero_stage >= 2
     layer = WEIGHT_BYTES * dense * pp / s.model.layers
-    size = np.where(sharded, layer, np.minimum(machine.gradient_bytes * dense, BUCKET_BYTES))
+    bucket = np.maximum(BUCKET, BUCKET_A_RANK * ranks)
+    size = np.where(sharded, layer, machine.gradient_bytes * np.minimum(dense, bucket))
     per_byte = ring_time(machine, machine.up_gather, size, ranks, local) / np.maximum(size, 1.0)
     data = dense * per_byte
     if np.any(k.expert_weights):
