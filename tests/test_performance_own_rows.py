@@ -22,7 +22,7 @@ SCENARIO = """
 model: {name: My_9B, layers: 36, hidden: 4608, heads: 36, vocab: 50304}
 data: {tokens: 20B, seq_length: 2048}
 training: {epochs: 1, global_batch: 1536, precision: fp16, framework: gpt-neox}
-layout: {tp: 2, pp: 4, micro_batch: 4, recompute: full}
+layout: {tp: 2, pp: 4, micro_batch: 4, recompute: full, sequence_parallel: false}
 budget: {cost: 10M USD}
 cluster:
   own: [{name: lab, gpu: a100-sxm4-40gb, gpus_per_node: 8, nodes: 12, network: 1600 Gbit/s, usd_per_gpu_hour: 1.10}]
