@@ -9,8 +9,9 @@ import pytest
 from planner import api
 from planner.catalog import load_catalog
 from planner.performance.calibration import load_calibration
-from planner.performance.overlays import add_rows, refit
+from planner.performance.overlays import add_rows, read_rows, refit
 from planner.performance.predict import predict_rows
+from planner.units import PlannerError
 
 RUN = {
     "framework": "gpt-neox", "seq_len": "2048", "gpu": "a100-sxm4-40gb", "gpus": "96", "tp": "2", "pp": "4",
@@ -78,3 +79,9 @@ def test_a_model_of_an_overlay_is_known_to_rows(tmp_path: Path) -> None:
     (stated,) = predict_rows([row | SHAPE], load_catalog(), load_calibration())
     assert "not in the catalog" in without["why"]
     assert found["pred_tokens_per_s_per_gpu"] == stated["pred_tokens_per_s_per_gpu"] != ""
+
+
+def test_a_table_that_is_not_there_is_told_with_what_is(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("model,gpu\n")
+    with pytest.raises(PlannerError, match=r"row\.csv: there is no such file; did you mean .*rows\.csv`\?"):
+        read_rows(tmp_path / "row.csv")

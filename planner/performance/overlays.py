@@ -12,7 +12,7 @@ import numpy as np
 
 from planner.catalog import load_catalog
 from planner.catalog.paths import data_dir
-from planner.files import write_atomically
+from planner.files import missing_file, write_atomically
 from planner.performance.calibration import Calibration, dumps, read_calibration, to_json
 from planner.performance.learning import log_errors, with_overlays
 from planner.performance.rows import Run, read_run
@@ -47,6 +47,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
             raise PlannerError(f"{path}: larger than {MAX_BYTES >> 20} MiB; split it")
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [{k: v or "" for k, v in row.items() if k is not None} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        raise PlannerError(missing_file(path, (".csv", ".log"))) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise PlannerError(f"{path}: cannot be read as a table ({error})") from None
     if not any((row.get("tokens_per_s_per_gpu") or "").strip() for row in rows):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -137,69 +137,91 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
     cell = Cells(row, place)
     for key in STATED_RIGHT:
         cell.count(key, 0)
-    accelerator = _accelerator(cell, parts)
-    name = cell.text("model")
-    model = _model(cell, name, parts.overlays)
-    framework = plain_name(cell.text("framework")) or "any"
-    tp, pp, cp = (cell.count(key, 1) for key in ("tp", "pp", "cp"))
-    gpus = cell.count("gpus", 0)
-    dp = cell.count("dp", 0)
-    if not gpus and not dp:
-        raise PlannerError(f"{place}: states neither gpus nor dp; give one of them")
-    if not dp:
-        dp, left = divmod(gpus, tp * pp * cp)
-        if left or not dp:
-            raise PlannerError(f"{place}: tp {tp} x pp {pp} x cp {cp} does not divide {gpus} GPUs")
-    elif gpus and gpus != tp * pp * cp * dp:
-        raise PlannerError(f"{place}: tp {tp} x pp {pp} x cp {cp} x dp {dp} is not {gpus} GPUs")
-    batch = cell.count("global_batch_samples", 0)
-    micro = cell.count("micro_batch", 0) or max(1, batch // (dp * cell.count("grad_accum", max(1, batch // dp))))
-    accumulation = float(cell.count("grad_accum", 1)) if not batch else batch / (micro * dp)
-    if accumulation < 1:
-        raise PlannerError(f"{place}: a global batch of {batch} is less than micro-batch {micro} x dp {dp}")
-    if tp * pp * cp * dp > MOST_OF_ANYTHING:
-        raise PlannerError(f"{place}: tp {tp} x pp {pp} x cp {cp} x dp {dp} is more than {MOST_OF_ANYTHING:,} GPUs")
-    recipe = "tokendrop" if "tokendrop" in name.lower() else ""
-    words = (
-        cell.release(framework),
-        recipe if "drop" in recipe else "",
-        "pure" if "MP mode PURE" in cell.text("notes") else "",
-    )
-    release = " ".join(w for w in words if w)
-    hardware = _hardware(cell, accelerator, parts)
-    if hardware.network_gbit_per_s == 0 and tp * pp * cp * dp > max(hardware.gpus_per_node, hardware.scale_up_domain):
-        raise PlannerError(
-            f"{place}: interconnect '{cell.text('interconnect')}' is no network, but {tp * pp * cp * dp} GPUs are more "
-            f"than one node of {hardware.gpus_per_node}; state its rate, or leave it empty"
-        )
-    setting = Setting(
-        model=model,
-        seq_length=cell.needed("seq_len"),
-        precision=cell.precision,
-        framework=framework,
-        release=release,
-        accelerator=accelerator,
-        hardware=hardware,
-    )
-    megatron = FAMILIES.get(framework) == "megatron" or framework == "megatron"
-    stage = cell.zero_stage(framework)
+    ranks = _ranks(cell)
+    setting = _setting(cell, parts, gpus=ranks.tp * ranks.pp * ranks.cp * ranks.dp)
+    micro, accumulation = _batch(cell, ranks.dp)
+    megatron = "megatron" in (setting.framework, FAMILIES.get(setting.framework))
+    stage = cell.zero_stage(setting.framework)
     return Run(
         id=place,
         source=cell.text("source_id") or place.split(":", maxsplit=1)[0],
-        model_name=name,
+        model_name=cell.text("model"),
         setting=setting,
-        tp=tp,
-        pp=pp,
+        tp=ranks.tp,
+        pp=ranks.pp,
         vpp=cell.count("vpp", 1),
-        dp=dp,
-        cp=cp,
+        dp=ranks.dp,
+        cp=ranks.cp,
         ep=cell.count("ep", 1),
-        zero_stage=_stage_that_fits(stage, model, accelerator, tp, pp, dp, cp) if megatron else stage,
-        sequence_parallel=megatron and tp > 1 and not before_flash(release),  # both came to it in 2022
+        zero_stage=_stage_that_fits(stage, setting, ranks) if megatron else stage,
+        sequence_parallel=megatron and ranks.tp > 1 and not before_flash(setting.release),  # both came in 2022
         recompute=cell.recompute,
         micro_batch=micro,
         grad_accum=accumulation,
         tokens_per_s_per_gpu=cell.number("tokens_per_s_per_gpu"),
+    )
+
+
+class _Ranks(NamedTuple):
+    tp: int
+    pp: int
+    cp: int
+    dp: int
+
+
+def _ranks(cell: Cells) -> _Ranks:
+    """The degrees of parallelism; of gpus and dp one may be left to follow from the others."""
+    tp, pp, cp = (cell.count(key, 1) for key in ("tp", "pp", "cp"))
+    gpus, dp = cell.count("gpus", 0), cell.count("dp", 0)
+    if not gpus and not dp:
+        raise PlannerError(f"{cell.place}: states neither gpus nor dp; give one of them")
+    if not dp:
+        dp, left = divmod(gpus, tp * pp * cp)
+        if left or not dp:
+            raise PlannerError(f"{cell.place}: tp {tp} x pp {pp} x cp {cp} does not divide {gpus} GPUs")
+    elif gpus and gpus != tp * pp * cp * dp:
+        raise PlannerError(f"{cell.place}: tp {tp} x pp {pp} x cp {cp} x dp {dp} is not {gpus} GPUs")
+    if tp * pp * cp * dp > MOST_OF_ANYTHING:
+        raise PlannerError(
+            f"{cell.place}: tp {tp} x pp {pp} x cp {cp} x dp {dp} is more than {MOST_OF_ANYTHING:,} GPUs"
+        )
+    return _Ranks(tp, pp, cp, dp)
+
+
+def _batch(cell: Cells, dp: int) -> tuple[int, float]:
+    """Sequences of a micro-batch, and micro-batches a step on each of `dp` ranks."""
+    batch = cell.count("global_batch_samples", 0)
+    micro = cell.count("micro_batch", 0) or max(1, batch // (dp * cell.count("grad_accum", max(1, batch // dp))))
+    accumulation = float(cell.count("grad_accum", 1)) if not batch else batch / (micro * dp)
+    if accumulation < 1:
+        raise PlannerError(f"{cell.place}: a global batch of {batch} is less than micro-batch {micro} x dp {dp}")
+    return micro, accumulation
+
+
+def _setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
+    """Model, hardware, stack and recipe. What the name and the notes say of the recipe is part of the release."""
+    accelerator = _accelerator(cell, parts)
+    name = cell.text("model")
+    framework = plain_name(cell.text("framework")) or "any"
+    words = (
+        cell.release(framework),
+        "tokendrop" if "tokendrop" in name.lower() else "",
+        "pure" if "MP mode PURE" in cell.text("notes") else "",
+    )
+    hardware = _hardware(cell, accelerator, parts)
+    if hardware.network_gbit_per_s == 0 and gpus > max(hardware.gpus_per_node, hardware.scale_up_domain):
+        raise PlannerError(
+            f"{cell.place}: interconnect '{cell.text('interconnect')}' is no network, but {gpus} GPUs are more "
+            f"than one node of {hardware.gpus_per_node}; state its rate, or leave it empty"
+        )
+    return Setting(
+        model=_model(cell, name, parts.overlays),
+        seq_length=cell.needed("seq_len"),
+        precision=cell.precision,
+        framework=framework,
+        release=" ".join(w for w in words if w),
+        accelerator=accelerator,
+        hardware=hardware,
     )
 
 
@@ -290,13 +312,14 @@ def _hardware(cell: Cells, accelerator: Accelerator, parts: Parts) -> Hardware:
     )
 
 
-def _stage_that_fits(stage: int, model: ModelSpec, accelerator: Accelerator, tp: int, pp: int, dp: int, cp: int) -> int:
+def _stage_that_fits(stage: int, setting: Setting, ranks: _Ranks) -> int:
     """ZeRO 3 where a distributed optimizer alone cannot be: published Megatron rows name FSDP runs so, too."""
-    if stage != 1 or model.moe or pp > 1 or dp == 1:
+    model = setting.model
+    if stage != 1 or model.moe or ranks.pp > 1 or ranks.dp == 1:
         return stage
     weights = model.layers * (
         model.hidden * model.head_dim * (2 * model.heads + 2 * model.kv_heads)
         + (3 if model.gated_mlp else 2) * model.hidden * model.ffn
     )
-    resident = weights / tp * (2 + 2 + 12 / (dp * cp)) / 2**30
-    return 3 if resident > 0.9 * accelerator.memory_gib else stage
+    resident = weights / ranks.tp * (2 + 2 + 12 / (ranks.dp * ranks.cp)) / 2**30
+    return 3 if resident > 0.9 * setting.accelerator.memory_gib else stage
