@@ -36,7 +36,7 @@ def scenario(kind: str = "plain") -> Scenario:
         [
             "cluster.gpus=[h100-sxm5-80gb]",
             "cluster.clouds=[nebius, crusoe]",
-            "cluster.max_gpus=128",
+            "cluster.max_gpus=256",
             "budget.cost=120k USD",
         ],
     )
