@@ -13,6 +13,7 @@ from planner.report.layout import Page, bullets, columns, hanging
 FEW = 3  # sides that fit beside one another; more are told one a line
 MOST_ROWS = 24  # sides in the table of plans; --json has all
 MOST_REFUSED = 8  # reasons why sides are infeasible that are told
+MEDIANS = ("time", "cost")  # differences that are of the plans' medians
 ASKED = "asked: "  # what differences begin with that are of the scenarios
 MOST_NAMED = 12  # sides named to one reason
 
@@ -64,6 +65,11 @@ def _named(labels: Sequence[str]) -> str:
     return ", ".join(labels[:MOST_NAMED]) + more
 
 
+def _name(found: Difference) -> str:
+    """A difference's key, with what its figures are where the key alone does not say."""
+    return f"{found.key} (p50)" if found.key in MEDIANS else found.key
+
+
 def _beside(sides: Sequence[Side], told: Sequence[Difference], page: Page) -> list[str]:
     """One column a side; what is the same in all goes into one line below."""
     same = [found for found in told if _same(found, sides)]
@@ -74,10 +80,10 @@ def _beside(sides: Sequence[Side], told: Sequence[Difference], page: Page) -> li
             words = [
                 word or ("" if side.plan is not None else "infeasible") for word, side in zip(words, sides, strict=True)
             ]
-        rows.append([found.key, *words])
+        rows.append([_name(found), *words])
     lines = columns(rows, "l" * len(rows[0]), page)
     if same:
-        text = "; ".join(f"{found.key} {_words(found, found.values[0])}" for found in same)
+        text = "; ".join(f"{_name(found)} {_words(found, found.values[0])}" for found in same)
         lines += hanging("the same", text, page)
     return lines
 
