@@ -49,7 +49,8 @@ class ResidualField:
 
     @cached_property
     def labels(self) -> Mapping[str, NDArray[np.str_]]:
-        return {name: np.array([getattr(p, name) for p in self.places]) for name in ("stack", "kind", "model", "gpu")}
+        names = ("stack", "kind", "model", "gpu")
+        return {name: np.array([getattr(p, name) for p in self.places], dtype=np.str_) for name in names}
 
     @cached_property
     def coordinates(self) -> FloatArray:
@@ -70,16 +71,17 @@ class ResidualField:
 
 def fit_field(places: Sequence[Place], log_ratios: FloatArray) -> ResidualField:
     """The field that these residuals, ln(measured / physics) (n,), call for."""
-    n = len(places)
-    field = ResidualField(tuple(places), np.zeros(n))
-    labels, coordinates = field.labels, field.coordinates
-    together = (labels["stack"][:, None] == labels["stack"]) & (labels["kind"][:, None] == labels["kind"])
-    same_model = labels["model"][:, None] == labels["model"]
-    same_gpu = labels["gpu"][:, None] == labels["gpu"]
     noise = NOISE**2 * (1.0 + (log_ratios / OUTLIER) ** 2)
-    kernel = together * _kernel(coordinates, coordinates, same_model, same_gpu) + np.diag(noise)
-    weights = np.linalg.solve(kernel, np.clip(log_ratios, -LIMIT, LIMIT))
-    return ResidualField(field.places, weights)
+    kernel = covariance(places, places) + np.diag(noise)
+    return ResidualField(tuple(places), np.asarray(np.linalg.solve(kernel, np.clip(log_ratios, -LIMIT, LIMIT))))
+
+
+def covariance(a: Sequence[Place], b: Sequence[Place]) -> FloatArray:
+    """Covariance of the field at places `a` with that at `b` before any run is known, (len(a), len(b))."""
+    one, other = (ResidualField(tuple(places), np.zeros(len(places))) for places in (a, b))
+    same = {name: column[:, None] == other.labels[name] for name, column in one.labels.items()}
+    kernel = _kernel(one.coordinates, other.coordinates, same["model"], same["gpu"])
+    return np.asarray((same["stack"] & same["kind"]) * kernel)
 
 
 def _kernel(a: FloatArray, b: FloatArray, same_model: NDArray[np.bool_], same_gpu: NDArray[np.bool_]) -> FloatArray:
