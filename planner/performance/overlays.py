@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from planner.catalog import load_catalog
 from planner.catalog.paths import data_dir
 from planner.files import missing_file, write_atomically
 from planner.performance.calibration import Calibration, dumps, read_calibration, to_json
-from planner.performance.learning import log_errors, with_overlays
+from planner.performance.learning import log_errors, measured_files, read_runs, with_overlays
 from planner.performance.rows import Run, read_run
 from planner.units import PlannerError
 
@@ -42,21 +42,52 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     PlannerError
         If the file cannot be read, is not a table, or states no throughput.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise PlannerError(f"{path}: larger than {MAX_BYTES >> 20} MiB; split it")
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [{k: v or "" for k, v in row.items() if k is not None} for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        raise PlannerError(missing_file(path, (".csv", ".log"))) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PlannerError(f"{path}: cannot be read as a table ({error})") from None
+    rows = read_table(path)
     if not any((row.get("tokens_per_s_per_gpu") or "").strip() for row in rows):
         raise PlannerError(
             f"{path}: no row states tokens_per_s_per_gpu; give a table with the columns of catalogs/measured, "
             "or a training log with --plan"
         )
     return rows
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a table, measured or not.
+
+    Raises
+    ------
+    PlannerError
+        If the file cannot be read, or is not a table.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise PlannerError(f"{path}: larger than {MAX_BYTES >> 20} MiB; split it")
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return [{k: v or "" for k, v in row.items() if k is not None} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        raise PlannerError(missing_file(path, (".csv", ".log"))) from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise PlannerError(f"{path}: cannot be read as a table ({error})") from None
+
+
+def runs_of(rows: Sequence[Mapping[str, str]], name: str, overlays: Sequence[Path] = ()) -> list[Run]:
+    """The runs that these rows state, measured or not; their ids are NAME:ROW, rows counted from 1.
+
+    Raises
+    ------
+    PlannerError
+        If a row cannot be read, naming it.
+    """
+    catalog = load_catalog(tuple(o for o in overlays if Path(o).is_dir()))
+    return [read_run(row, catalog, f"{name}:{number}") for number, row in enumerate(rows, 1)]
+
+
+def known_runs(own: Iterable[Run], overlays: Sequence[Path] = ()) -> list[Run]:
+    """The measured runs of the shipped tables and of the overlays, and those of `own` that are not among them yet."""
+    folders = [o for o in overlays if Path(o).is_dir()]
+    known = read_runs(measured_files(folders), folders)
+    there = {_measurement(run) for run in known}
+    return [*known, *(run for run in own if run.tokens_per_s_per_gpu and _measurement(run) not in there)]
 
 
 def add_rows(
@@ -71,8 +102,7 @@ def add_rows(
     The runs of these rows as they will be read. Nothing is written if one of them cannot be.
     """
     path = folder / "measured" / f"{name}.csv"
-    catalog = load_catalog(tuple(o for o in overlays if Path(o).is_dir()))
-    runs = [read_run(row, catalog, f"{name}:{number}") for number, row in enumerate(rows, 1)]
+    runs = runs_of(rows, name, overlays)
     old = read_rows(path) if path.is_file() else []
     logged = {_run_of(row) for row in rows} if of_log else set()
     kept = [row for row in old if _run_of(row) not in logged]
@@ -96,6 +126,12 @@ def add_rows(
 def _stated(row: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """What a row states; the columns that other rows of its table need stay out."""
     return tuple(sorted((key, value.strip()) for key, value in row.items() if value.strip()))
+
+
+def _measurement(run: Run) -> tuple[object, ...]:
+    """What ran and what was measured of it, whatever table says so."""
+    s = run.setting
+    return (run.configuration, s.framework, s.release, s.hardware, run.tokens_per_s_per_gpu)
 
 
 def _run_of(row: Mapping[str, str]) -> tuple[str, ...]:
