@@ -1,15 +1,16 @@
-"""`planner calibrate`: a run of the user's own into their overlay, or the shipped fit from the shipped rows."""
+"""`planner calibrate`: a run of the user's own into their overlay, which to measure, or the shipped fit anew."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from planner.cli.options import Json, Quiet
-from planner.cli.output import emit, say, working
+from planner.cli.output import colour, emit, say, width, working
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -26,6 +27,15 @@ def calibrate(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Refit the shipped calibration from the shipped rows (minutes).")
     ] = False,
+    choose: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Name the N rows without tokens_per_s_per_gpu whose measuring would sharpen predictions of such rows"
+            " most; nothing is written.",
+        ),
+    ] = None,
     catalog: Annotated[
         list[Path] | None,  # unlike elsewhere the folder need not exist yet: the first run makes it
         typer.Option(
@@ -39,14 +49,18 @@ def calibrate(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Learn from measured runs: predictions near them sharpen.
+    """Learn from measured runs: predictions near them sharpen. Or choose which to measure first.
 
     Rows go to the `measured` folder of the catalog folder that --catalog names, else of your own one, and the fit of
-    all rows together beside it.
+    all rows together beside it. With --choose, rows that state a throughput count as measured, like those shipped.
+
+    Example: planner calibrate candidates.csv --choose 3
 
     Example: planner calibrate my-runs.csv --catalog ./mine
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small fits: threads only get in each other's way
+    if choose is not None and (run is None or plan is not None or rebuild):
+        raise PlannerError("give --choose with a table of rows, and without --plan and --rebuild")
     if rebuild == (run is not None):
         raise PlannerError("give measured rows or a log, or --rebuild, and not both")
     if run is None:
@@ -56,8 +70,11 @@ def calibrate(
     from planner.performance.overlays import add_rows, read_rows, refit
 
     folder = catalog[-1] if catalog else config_catalog()
-    rows = read_rows(run) if plan is None else [_from_log(run, plan)]
     overlays = overlay_dirs((*(catalog or ()), folder))
+    if choose is not None:
+        _choose(run, choose, [o for o in overlays if o.is_dir()], as_json, quiet)
+        return
+    rows = read_rows(run) if plan is None else [_from_log(run, plan)]
     with working("fitting", quiet=quiet):
         added = add_rows(rows, run.stem, folder, overlays, of_log=plan is not None)
         lines = refit(folder, overlays, added)
@@ -87,6 +104,36 @@ def _document(added: Added, folder: Path) -> str:
             "mdape_after": after,
         }
     )
+
+
+def _choose(table: Path, count: int, overlays: Sequence[Path], as_json: bool, quiet: bool) -> None:
+    """Print which of the table's rows to measure first."""
+    from planner.performance.calibration import load_calibration
+    from planner.performance.next_runs import next_runs
+    from planner.performance.overlays import known_runs, read_table, runs_of
+    from planner.plan_json import dumps
+    from planner.report.next_runs import next_runs_document, next_runs_table
+
+    cells = read_table(table)
+    if not cells or not {"model", "gpu"} <= set(cells[0]):
+        lacks = "is no such table" if cells else "has no rows"
+        raise PlannerError(f"{table}: --choose takes a table of runs with the columns of catalogs/measured; this {lacks}")
+    with working("choosing", quiet=quiet):
+        runs = runs_of(cells, table.stem, overlays)
+        rows = [(number, run) for number, run in enumerate(runs, 1) if not run.tokens_per_s_per_gpu]
+        if not rows:
+            raise PlannerError(
+                f"{table}: every row states tokens_per_s_per_gpu; leave it empty in the rows to choose from"
+            )
+        if count > len(rows):
+            only = f"{len(rows)} row{'' if len(rows) == 1 else 's'}"
+            raise PlannerError(f"--choose {count}: {table} has only {only} without tokens_per_s_per_gpu")
+        known = known_runs(runs, overlays)
+        chosen = next_runs([run for _, run in rows], known, load_calibration(overlays), count)
+    if as_json:
+        emit(dumps(next_runs_document(chosen, rows, len(known))))
+    elif not quiet:
+        emit(next_runs_table(chosen, rows, cells, len(known), width(), colour()))
 
 
 def _rebuild(as_json: bool, quiet: bool) -> None:

@@ -37,7 +37,7 @@ def rows_table(rows: Sequence[Mapping[str, str]], width: int, colour: bool = Fal
         cluster = f"{row.get('gpus') or ''} {(row.get('gpu') or '').split('-')[0]}"
         memory = f"{float(row['pred_memory_gib']):.1f}" if row["pred_memory_gib"] else ""
         rate = _whole(row["pred_tokens_per_s_per_gpu"])
-        run = [str(number), row.get("model") or "", cluster, _stated_layout(row)]
+        run = [str(number), row.get("model") or "", cluster, stated_layout(row)]
         table.append([*run, rate, between, memory, fits, row["basis"]])
     kept = [0, 1, 2, 3, 4, 5, 6, 7, 8] if width >= WIDE else [0, 1, 2, 4, 5, 6, 7, 8]
     align = "".join("rlllrrrll"[i] for i in kept)
@@ -48,7 +48,7 @@ def rows_table(rows: Sequence[Mapping[str, str]], width: int, colour: bool = Fal
     return "\n".join(lines) + "\n"
 
 
-def _stated_layout(row: Mapping[str, str]) -> str:
+def stated_layout(row: Mapping[str, str]) -> str:
     """The layout that a row states, as short as "tp2 pp4 mb4"; what it leaves out or has as 1 is left out."""
     stated = ((short, (row.get(key) or "").strip()) for key, short in _LAYOUT.items())
     return " ".join(f"{short}{value}" for short, value in stated if value not in {"", "1"})
