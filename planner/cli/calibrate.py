@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ from planner.cli.output import colour, emit, say, width, working
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
+    from planner.performance.calibration import Calibration
     from planner.performance.overlays import Added
 
 
@@ -112,28 +113,45 @@ def _choose(table: Path, count: int, overlays: Sequence[Path], as_json: bool, qu
     from planner.performance.next_runs import next_runs
     from planner.performance.overlays import known_runs, read_table, runs_of
     from planner.plan_json import dumps
-    from planner.report.next_runs import next_runs_document, next_runs_table
+    from planner.report.next_runs import Chosen, next_runs_document, next_runs_table
 
     cells = read_table(table)
     if not cells or not {"model", "gpu"} <= set(cells[0]):
         lacks = "is no such table" if cells else "has no rows"
-        raise PlannerError(f"{table}: --choose takes a table of runs with the columns of catalogs/measured; this {lacks}")
+        raise PlannerError(
+            f"{table}: --choose takes a table of runs with the columns of catalogs/measured; this {lacks}"
+        )
     with working("choosing", quiet=quiet):
         runs = runs_of(cells, table.stem, overlays)
-        rows = [(number, run) for number, run in enumerate(runs, 1) if not run.tokens_per_s_per_gpu]
+        rows = [row for row, run in enumerate(runs) if not run.tokens_per_s_per_gpu]
         if not rows:
             raise PlannerError(
                 f"{table}: every row states tokens_per_s_per_gpu; leave it empty in the rows to choose from"
             )
         if count > len(rows):
-            only = f"{len(rows)} row{'' if len(rows) == 1 else 's'}"
+            only = f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
             raise PlannerError(f"--choose {count}: {table} has only {only} without tokens_per_s_per_gpu")
-        known = known_runs(runs, overlays)
-        chosen = next_runs([run for _, run in rows], known, load_calibration(overlays), count)
+        known, calibration = known_runs(runs, overlays), load_calibration(overlays)
+        picks = next_runs([runs[row] for row in rows], known, calibration, count)
+        order = [rows[pick.index] for pick in picks]
+        against = _objections([cells[row] for row in order], overlays, calibration)
+    chosen = [
+        Chosen(row + 1, cells[row], runs[row], pick.left, why)
+        for row, pick, why in zip(order, picks, against, strict=True)
+    ]
     if as_json:
-        emit(dumps(next_runs_document(chosen, rows, len(known))))
+        emit(dumps(next_runs_document(chosen, len(rows), len(known))))
     elif not quiet:
-        emit(next_runs_table(chosen, rows, cells, len(known), width(), colour()))
+        emit(next_runs_table(chosen, len(rows), len(known), width(), colour()))
+
+
+def _objections(rows: Sequence[Mapping[str, str]], overlays: Sequence[Path], calibration: Calibration) -> list[str]:
+    """What `planner predict` has against each row, "" if nothing."""
+    from planner.catalog import load_catalog
+    from planner.performance.predict import predict_rows
+
+    found = predict_rows(rows, load_catalog(tuple(overlays)), calibration)
+    return [row["why"].removeprefix(f"row:{number}: ") for number, row in enumerate(found, 1)]
 
 
 def _rebuild(as_json: bool, quiet: bool) -> None:

@@ -52,13 +52,16 @@ def next_runs(
     Raises
     ------
     PlannerError
-        If there are more than `MOST` runs, or one cannot be predicted.
+        If there are more than `MOST` runs, or of one's GPU no rate is known.
     """
     if len(candidates) + len(known) > MOST:
         raise PlannerError(
             f"{len(candidates):,} runs to choose from and {len(known):,} known ones are more than the {MOST:,} "
             "that can be weighed against each other; give fewer rows"
         )
+    for run in (*candidates, *known):
+        if not run.setting.accelerator.peak_dense_tflops:
+            raise PlannerError(f"{run.id}: no matmul rate of {run.setting.accelerator.id} is known")
     spread = _spread(candidates, known, calibration)
     today = float(_deviations(np.diagonal(spread)).sum())
     open_rows = np.ones(len(candidates), dtype=bool)
@@ -108,12 +111,8 @@ class _Part:
         values = np.asarray(
             [calibration.values.get(name, mean) for name, mean in zip(plan.names, plan.mean, strict=True)]
         )
-        with np.errstate(all="ignore"):  # what overflows is named below
-            seconds = np.log(batch_of(runs, calibration).predict(plan.moved(values, STEP)))
-            slopes = plan.chain((seconds[1:] - seconds[0]) / STEP) * plan.sigma
-        odd = np.flatnonzero(~np.isfinite(slopes).all(axis=1))
-        if len(odd):
-            raise PlannerError(f"{runs[odd[0]].id}: its step time cannot be predicted; are its sizes as meant?")
+        seconds = np.log(batch_of(runs, calibration).predict(plan.moved(values, STEP)))
+        slopes = plan.chain((seconds[1:] - seconds[0]) / STEP) * plan.sigma
         return cls(plan.names, slopes, tuple(place_of(run.setting, run.gpus, run.id) for run in runs))
 
     def with_part(self, other: _Part) -> FloatArray:

@@ -3,56 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from planner.performance.arrays import RECOMPUTE
-from planner.performance.next_runs import NextRun
 from planner.performance.rows import Run
-from planner.report.layout import Page, columns, wrap
+from planner.report.layout import Page, bullets, columns, wrap
 from planner.report.predictions import WIDE, stated_layout
 
 THEN = "Measure them and fill in tokens_per_s_per_gpu; `planner calibrate` learns it."
 
 
-def next_runs_document(chosen: Sequence[NextRun], rows: Sequence[tuple[int, Run]], known: int) -> dict[str, Any]:
-    """The chosen of the candidates `rows`, each with its row number in the table, as JSON has them."""
-    return {
-        "schema_version": 1,
-        "candidates": len(rows),
-        "known": known,
-        "choose": [{"row": number, **_described(run), "spread_left": left} for number, run, left in _of(chosen, rows)],
-    }
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A run to measure: which row of its table it is, and what is to be said of it."""
+
+    number: int  # of its row, from 1
+    cells: Mapping[str, str]
+    run: Run
+    left: float  # of the candidates' mean spread today, once this run and those before it are measured
+    why: str  # what speaks against the run, "" if nothing is known to
 
 
-def next_runs_table(
-    chosen: Sequence[NextRun],
-    rows: Sequence[tuple[int, Run]],
-    cells: Sequence[Mapping[str, str]],
-    known: int,
-    width: int,
-    colour: bool = False,
-) -> str:
-    """The same on a page of this width, ending in a newline; `cells`: the table's rows, measured ones too."""
+def next_runs_document(chosen: Sequence[Chosen], candidates: int, known: int) -> dict[str, Any]:
+    """The chosen of so many candidates beside so many measured runs, as JSON has them."""
+    rows = [
+        {"row": each.number, **_described(each.run), "why": each.why or None, "spread_left": each.left}
+        for each in chosen
+    ]
+    return {"schema_version": 1, "candidates": candidates, "known": known, "choose": rows}
+
+
+def next_runs_table(chosen: Sequence[Chosen], candidates: int, known: int, width: int, colour: bool = False) -> str:
+    """The same on a page of this width, ending in a newline."""
     page = Page(width, colour)
-    wide = width >= WIDE
     table = [["", "row", "model", "GPUs", "format", "framework", "layout", "spread left"]]
-    for place, (number, run, left) in enumerate(_of(chosen, rows), 1):
-        gpu = run.setting.accelerator.id
-        cluster = f"{run.gpus:,} {gpu if wide else gpu.split('-')[0]}"
-        software = f"{run.setting.framework} {run.setting.release}"
-        described = [run.model_name, cluster, run.setting.precision, software, stated_layout(cells[number - 1])]
-        table.append([str(place), str(number), *described, f"{left:.0%}".replace("%", " %")])
-    title = f"{len(chosen):,} of {len(rows):,} candidates to measure first; {known:,} runs are known"
+    for place, each in enumerate(chosen, 1):
+        s = each.run.setting
+        gpu = s.accelerator.id if width >= WIDE else s.accelerator.id.split("-")[0]
+        described = (f"{each.run.gpus:,} {gpu}", s.precision, f"{s.framework} {s.release}", stated_layout(each.cells))
+        left = f"{each.left:.0%}".replace("%", " %")
+        table.append([str(place), str(each.number), each.run.model_name, *described, left])
+    title = f"{len(chosen):,} of {candidates:,} candidates to measure first; {known:,} runs are known"
     means = (
-        f"Spread left: how far off predictions of all {len(rows):,} may be, on their mean, once this run and those "
+        f"Spread left: how far off predictions of all {candidates:,} may be, on their mean, once this run and those "
         "above it are measured; today is 100 %."
     )
-    lines = [*map(page.heading, wrap(title, width)), *columns(table, "rrlllllr", page, flexible=5), ""]
+    lines = [*map(page.heading, wrap(title, width)), *columns(table, "rrlllllr", page, flexible=5, least=9), ""]
+    against = [f"row {each.number}: {each.why}" for each in chosen if each.why]
+    if against:
+        lines += [page.heading("What speaks against them"), *bullets(against, page), ""]
     return "\n".join([*lines, *(f"  {line}" for text in (means, THEN) for line in wrap(text, width - 2))]) + "\n"
-
-
-def _of(chosen: Sequence[NextRun], rows: Sequence[tuple[int, Run]]) -> list[tuple[int, Run, float]]:
-    return [(*rows[each.index], each.left) for each in chosen]
 
 
 def _described(run: Run) -> dict[str, Any]:
