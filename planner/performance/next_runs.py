@@ -62,7 +62,7 @@ def next_runs(
     for run in (*candidates, *known):
         if not run.setting.accelerator.peak_dense_tflops:
             raise PlannerError(f"{run.id}: no matmul rate of {run.setting.accelerator.id} is known")
-    spread = _spread(candidates, known, calibration)
+    spread = posterior(candidates, known, calibration)
     today = float(_deviations(np.diagonal(spread)).sum())
     open_rows = np.ones(len(candidates), dtype=bool)
     chosen: list[NextRun] = []
@@ -75,7 +75,7 @@ def next_runs(
     return tuple(chosen)
 
 
-def _spread(candidates: Sequence[Run], known: Sequence[Run], calibration: Calibration) -> FloatArray:
+def posterior(candidates: Sequence[Run], known: Sequence[Run], calibration: Calibration) -> FloatArray:
     """Covariance of the candidates' ln(step time), (n, n), given that the known runs are measured."""
     n = len(known)
     joint = _prior([*known, *candidates], calibration)
