@@ -38,6 +38,7 @@ from planner.performance.learning import (
     uncalibrated,
     without,
 )
+from planner.performance.next_runs import next_runs
 from planner.performance.rates import RateRule
 from planner.performance.residual import ResidualField
 from planner.performance.rows import Run
@@ -51,6 +52,13 @@ BEGIN, END = "<!-- {}: written by benchmarks/accuracy.py -->", "<!-- end -->"
 KEYS = {"configuration": by_configuration, "group": by_group, "source": by_source}
 SOURCES = ("llm-foundry dense", "megatron-bridge dense", "megatron-bridge moe", "vtrain-multi dense")
 TEN = 10
+TEN_HEAD = [
+    "source",
+    "none of its rows: median %",
+    f"{TEN} of its rows: median %",
+    f"{TEN} as `--choose` picks them: median %",
+    f"1 of its rows and {TEN - 1} that `--choose` picks: median %",
+]
 NO_TAILS = "heavy tails (soft L1 to the end)"
 DRAWS = 5  # of ten rows of each source
 
@@ -135,7 +143,7 @@ def sections(runs: list[Run], shipped: Calibration, studies: Mapping[str, Any]) 
         f"{100 * chosen['worst']:.1f} % at worst; of the layouts ranked first: {first}.",
         "spreads": table(["stack and kind", "configuration left out", "group left out"], spreads),
         "ten": table(
-            ["source", "none of its rows: median %", f"{TEN} of its rows: median %"],
+            TEN_HEAD,
             [[name, *(f"{100 * x:.1f}" for x in studies["ten"][name])] for name in sorted(studies["ten"])],
         )
         if "ten" in studies
@@ -235,22 +243,36 @@ def study(runs: list[Run], prior: Calibration, shipped: Calibration) -> dict[str
             for i, (run, key) in enumerate(zip(runs, held.keys, strict=True)):
                 plain[i] = log_errors([run], held.calibrations[key], corrected=False)[0]
             ablation["residual correction"] = _medians(runs, plain)
+    return {"ten": ten_rows(runs, prior, shipped), "ablation": ablation}
+
+
+def ten_rows(runs: list[Run], prior: Calibration, shipped: Calibration) -> dict[str, list[float]]:
+    """Median errors of a source's other rows by source: with none of its rows known, and with ten, as in TEN_HEAD."""
     ten: dict[str, list[float]] = {}
     rng = np.random.default_rng(0)
     for source in sorted({r.source for r in runs}):
         mine = [i for i, r in enumerate(runs) if r.source == source]
         others = [r for r in runs if r.source != source]
-        start = learn(others, prior).values
+        start = learn(others, prior)
+        draws = [rng.choice(mine, TEN, replace=False).tolist() for _ in range(DRAWS)]
+        picks = [picked(runs, given, mine, others, start) for given in ([], *(draw[:1] for draw in draws))]
         medians = []
-        for _ in range(DRAWS):
-            known = set(rng.choice(mine, TEN, replace=False).tolist())
-            fitted = learn([*others, *(runs[i] for i in sorted(known))], prior, start)
+        for known in (*draws, *picks):
+            fitted = learn([*others, *(runs[i] for i in sorted(known))], prior, start.values)
             asked = [runs[i] for i in mine if i not in known]
             medians.append(np.median(np.abs(np.exp(-log_errors(asked, fitted)) - 1.0)))
         before = np.abs(np.exp(-shipped.left_out["source"][mine]) - 1.0)
-        ten[source] = [round(float(np.median(before)), 4), round(float(np.mean(medians)), 4)]
+        drawn, first, after_one = medians[:DRAWS], medians[DRAWS], medians[DRAWS + 1 :]
+        ten[source] = [round(float(x), 4) for x in (np.median(before), np.mean(drawn), first, np.mean(after_one))]
         print(source, ten[source], flush=True)
-    return {"ten": ten, "ablation": ablation}
+    return ten
+
+
+def picked(runs: list[Run], given: list[int], mine: list[int], others: list[Run], start: Calibration) -> list[int]:
+    """Ten rows of a source: those given, and the rest as `planner calibrate --choose` would pick them."""
+    rest = [i for i in mine if i not in given]
+    known = [*others, *(runs[i] for i in given)]
+    return given + [rest[p.index] for p in next_runs([runs[i] for i in rest], known, start, TEN - len(given))]
 
 
 def main(options: list[str]) -> None:
