@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from planner.performance.intervals import basis
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.steptime import step_time
 from planner.plan import EpochSchedule, Layout, MemoryGiB, OfferRef, Plan, Plausibility, Quantiles
+from planner.risk.completion import Completion
 from planner.scenario import Budget
 from planner.search.clock import DECILE
 from planner.search.prices import PlanCost, plan_cost
@@ -71,45 +73,28 @@ def fastest_of(problem: Problem, cell: int) -> Pick:
 def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
     """A candidate on one offer, as a plan."""
     cell = pick.cell
-    pool = problem.pools[int(problem.pool[cell])]
-    setting = pool.setting
+    setting = problem.pools[int(problem.pool[cell])].setting
     layouts = _layouts(problem, pick)
     step = step_time(setting, layouts, problem.calibration)
-    watch, seconds, step_s = problem.clock, pick.seconds, pick.step_s
-    q50 = float(watch.median[cell])
-    q10 = q50 * math.exp(-DECILE * float(watch.log_low[cell]))
-    q90 = q50 * math.exp(DECILE * float(watch.log_high[cell]))
-    runs = watch.completion(np.array([seconds]), np.array([cell]))
-    gpus, batch = int(problem.gpus[cell]), pick.batch
+    factor = _step_factors(problem, cell)
+    runs = problem.clock.completion(np.array([pick.seconds]), np.array([cell]))
     time = Quantiles(*(float(runs.quantile(p)[0]) for p in (0.1, 0.5, 0.9)))
+    gpus, batch = int(problem.gpus[cell]), pick.batch
     paid = int(problem.paid_gpus[cell])
-    rate = np.array([offer.usd_per_gpu_hour * paid])
     price = plan_cost(problem.costs, runs, cell, offer, paid)
     cost = price.quantiles()
-    tokens_a_step = batch * setting.seq_length / gpus
-    scale = float(step.total_s[0])
-    budget = problem.scenario.budget
-    p_time = None if budget.time_s is None else float(runs.probability(budget.time_s)[0])
-    p_cost = None if budget.cost_usd is None else price.probability(budget.cost_usd)
-    p_both = p_time if budget.cost_usd is None else price.probability(budget.cost_usd, budget.time_s or math.inf)
+    step_s = Quantiles(*(pick.step_s * f for f in (factor.p10, factor.p50, factor.p90)))
+    per_gpu = batch * setting.seq_length / gpus  # tokens a step
+    speed = _speed(setting, RECOMPUTE[int(layouts.recompute[0])], per_gpu / step_s.p50)
     steps = problem.run.steps(np.array([batch]))
     iterations = int(steps[0])
-    stands_on, ids = basis(setting, gpus, problem.calibration)
-    flops = flops_per_token(setting.model, setting.seq_length)
-    again = {"none": 0.0, "selective": flops.scores, "full": flops.forward - flops.logits}
-    kind = RECOMPUTE[int(layouts.recompute[0])]
-    per_gpu = tokens_a_step / (step_s * q50)
-    model_tflops = per_gpu * flops.training / 1e12
-    hardware_tflops = per_gpu * (flops.training + again[kind]) / 1e12
-    form = format_of(setting.precision)
-    peak = setting.accelerator.peak_dense_tflops.get(form) or math.nan
     by_epoch = problem.length.samples_per_epoch and problem.length.fixed_iterations is None
     full, left = per_epoch(problem.length, np.array([batch])) if by_epoch else (None, None)
-    evaluation = float(problem.run.evaluations(steps)[0]) * FORWARD_SHARE * step_s * q50
-    used = _memory(setting, layouts)
     tokens = _tokens(problem, iterations, batch)
     energy = energy_use(problem.catalog, offer, int(problem.nodes[cell]), time.p50 / 3600.0)
     critical = problem.critical(tokens)
+    stands_on, ids = basis(setting, gpus, problem.calibration)
+    budget = problem.scenario.budget
     plan = Plan(
         offer=_offer_ref(offer),
         framework=setting.framework,
@@ -121,19 +106,14 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         iterations_per_epoch=None if full is None else int(full[0]),
         iterations=iterations,
         tokens=tokens,
-        step_time_s=Quantiles(step_s * q10, step_s * q50, step_s * q90),
-        step_breakdown_s={name: float(value[0]) * step_s * q50 / scale for name, value in step.terms_s.items()},
-        tokens_per_s_per_gpu=Quantiles(*(tokens_a_step / (step_s * q) for q in (q90, q50, q10))),
-        model_tflops_per_gpu=model_tflops,
-        hardware_tflops_per_gpu=hardware_tflops,
-        mfu=model_tflops / peak,
-        hfu=hardware_tflops / peak,
-        memory_gib=used,
+        step_time_s=step_s,
+        step_breakdown_s={n: float(part[0] / step.total_s[0]) * step_s.p50 for n, part in step.terms_s.items()},
+        tokens_per_s_per_gpu=Quantiles(*(per_gpu / s for s in (step_s.p90, step_s.p50, step_s.p10))),
+        **speed,
+        memory_gib=_memory(setting, layouts),
         time_s=time,
         cost_usd=cost,
-        p_within_time=p_time,
-        p_within_cost=p_cost,
-        p_within_both=p_both,
+        **_chances(budget, runs, price),
         critical_batch=critical.sequences(setting.seq_length),
         basis=stands_on,
         measurements=tuple(ids),
@@ -142,7 +122,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         epochs=_epochs(problem, batch),
         leftover_samples=None if left is None else int(left[0]),
         confidence=budget.confidence,
-        within_budget=within_budget(problem, pick, rate),
+        within_budget=within_budget(problem, pick, np.array([offer.usd_per_gpu_hour * paid])),
         probability_basis=_probability_basis(budget, price),
         flops_convention=FLOPS_CONVENTION,
         critical_batch_remark=_critical_remark(critical, batch, setting.seq_length),
@@ -150,13 +130,56 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
             batch_remark(float(batch * setting.seq_length), critical),
             *learning_remarks(parameter_counts(setting.model).active, problem.length, tokens),
         ),
-        evaluation_time_s=evaluation,
+        evaluation_time_s=float(problem.run.evaluations(steps)[0]) * FORWARD_SHARE * step_s.p50,
         energy_kwh=None if energy is None else energy.kwh,
         co2_kg=None if energy is None else energy.co2_kg,
         energy_basis=() if energy is None else energy.assumptions,
         reliability=reliability(problem, pick, runs, time, cost),
     )
     return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(problem, plan))
+
+
+def _step_factors(problem: Problem, cell: int) -> Quantiles:
+    """Factors on the predicted step time of a cell."""
+    clock = problem.clock
+    middle = float(clock.median[cell])
+    low, high = float(clock.log_low[cell]), float(clock.log_high[cell])
+    return Quantiles(middle * math.exp(-DECILE * low), middle, middle * math.exp(DECILE * high))
+
+
+class _Speed(TypedDict):
+    model_tflops_per_gpu: float
+    hardware_tflops_per_gpu: float
+    mfu: float
+    hfu: float
+
+
+def _speed(setting: Setting, recompute: str, tokens_per_s_per_gpu: float) -> _Speed:
+    """Model and hardware TFLOP/s of a GPU, and what share of its peak they are."""
+    flops = flops_per_token(setting.model, setting.seq_length)
+    again = {"none": 0.0, "selective": flops.scores, "full": flops.forward - flops.logits}[recompute]
+    model = tokens_per_s_per_gpu * flops.training / 1e12
+    hardware = tokens_per_s_per_gpu * (flops.training + again) / 1e12
+    peak = setting.accelerator.peak_dense_tflops.get(format_of(setting.precision)) or math.nan
+    return _Speed(model_tflops_per_gpu=model, hardware_tflops_per_gpu=hardware, mfu=model / peak, hfu=hardware / peak)
+
+
+class _Chances(TypedDict):
+    p_within_time: float | None
+    p_within_cost: float | None
+    p_within_both: float | None
+
+
+def _chances(budget: Budget, runs: Completion, price: PlanCost) -> _Chances:
+    """Probabilities of keeping the budgets; None where there is none."""
+    time = None if budget.time_s is None else float(runs.probability(budget.time_s)[0])
+    if budget.cost_usd is None:
+        return _Chances(p_within_time=time, p_within_cost=None, p_within_both=time)
+    return _Chances(
+        p_within_time=time,
+        p_within_cost=price.probability(budget.cost_usd),
+        p_within_both=price.probability(budget.cost_usd, budget.time_s or math.inf),
+    )
 
 
 def _probability_basis(budget: Budget, price: PlanCost) -> str:
