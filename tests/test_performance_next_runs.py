@@ -109,6 +109,15 @@ def test_of_twins_one_is_measured_and_of_equals_the_first() -> None:
     assert gains[2:].max() < 0.2 * gains[:2].min()
 
 
+def test_of_many_copies_the_first_that_is_left_is_taken() -> None:
+    """Sums over equal rows differ in their last digits only, which must not decide."""
+    runs, copies = RUNS[:60:7], 30
+    chosen = next_runs([run for run in runs for _ in range(copies)], RUNS[5::30], SHIPPED, 40)
+    for number in range(len(runs)):
+        taken = [pick.index % copies for pick in chosen if pick.index // copies == number]
+        assert taken == list(range(len(taken)))
+
+
 def test_a_run_that_speaks_for_many_goes_before_one_that_is_unsure_by_itself() -> None:
     part = load_catalog().accelerator("mi300x-192gb")
     moe = next(run for run in RUNS if run.setting.model.moe)
