@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from planner.interop.tracking import track_log
-from planner.plan import Optimization
-from planner.track.ramp import course_of
+from planner.plan import Optimization, Plan
+from planner.track.ramp import Course, course_of
+from planner.track.state import TrackState
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
+from planner.workload.model import ModelSpec
 
 LEAST_RECORDS = 10  # after warm-up; fewer say little of a steady step
 COLUMNS = (
@@ -38,7 +40,24 @@ def training_log_measurement(log: Path, answer: Optimization) -> dict[str, str]:
     plan, trained = answer.plan, answer.trained
     if plan is None or trained is None:
         raise PlannerError("the saved answer holds no plan with its model, so a log says nothing of a known layout.")
-    ramp = course_of(plan, trained.batch_ramp)
+    state, steady = _steady(log, plan, course_of(plan, trained.batch_ramp))
+    rate = plan.global_batch * plan.seq_length / steady
+    values = {
+        "source_id": "own-run",
+        "project": "own run",
+        "page_or_path": log.name,
+        **_what_ran(trained.model, plan),
+        "tokens_per_s_per_gpu": f"{rate / plan.gpus:.6g}",
+        "tokens_per_s_total": f"{rate:.6g}",
+        "step_time_s": f"{steady:.6g}",
+        "notes": f"median of {state.records} logged steps, warm-up left out",
+        "derived": "tokens_per_s_per_gpu,tokens_per_s_total",
+    }
+    return {column: str(values.get(column, "")) for column in COLUMNS}
+
+
+def _steady(log: Path, plan: Plan, ramp: Course | None) -> tuple[TrackState, float]:
+    """What the log says of its run, and the seconds of its steady step; errors as `training_log_measurement`."""
     state = track_log(log, plan, course=ramp)
     steady = state.steady_step_s()
     if steady is None or state.records < LEAST_RECORDS + 2:
@@ -54,15 +73,15 @@ def training_log_measurement(log: Path, answer: Optimization) -> dict[str, str]:
             f"{log} is of a run with a batch of {state.batch:,} sequences, and the plan has {plan.global_batch:,}: "
             "give the plan that this run follows."
         )
-    model, layout = trained.model, plan.layout
+    return state, steady
+
+
+def _what_ran(model: ModelSpec, plan: Plan) -> dict[str, object]:
+    """The cells that say which model ran on what, and how it was laid out."""
+    layout = plan.layout
     counts = parameter_counts(model, tp=layout.tp)
-    tokens = plan.global_batch * plan.seq_length
-    rate = tokens / steady
     zero = {0: "none", 1: "zero-1", 2: "zero-2", 3: "zero-3"}[layout.zero_stage]
-    values: dict[str, object] = {
-        "source_id": "own-run",
-        "project": "own run",
-        "page_or_path": log.name,
+    return {
         "framework": plan.framework,
         "version_or_date": plan.framework_release,
         "model": model.name,
@@ -92,11 +111,5 @@ def training_log_measurement(log: Path, answer: Optimization) -> dict[str, str]:
         "micro_batch": layout.micro_batch,
         "grad_accum": layout.grad_accum,
         "global_batch_samples": plan.global_batch,
-        "global_batch_tokens": tokens,
-        "tokens_per_s_per_gpu": f"{rate / plan.gpus:.6g}",
-        "tokens_per_s_total": f"{rate:.6g}",
-        "step_time_s": f"{steady:.6g}",
-        "notes": f"median of {state.records} logged steps, warm-up left out",
-        "derived": "tokens_per_s_per_gpu,tokens_per_s_total",
+        "global_batch_tokens": plan.global_batch * plan.seq_length,
     }
-    return {column: str(values.get(column, "")) for column in COLUMNS}
