@@ -27,21 +27,19 @@ from planner.performance.fitting import WIDTHS
 from planner.performance.intervals import spread
 from planner.performance.learning import (
     FOLDS,
-    by_configuration,
-    by_group,
-    by_source,
+    KEYS,
     held_out,
     learn,
     log_errors,
     measured_files,
     read_runs,
     uncalibrated,
-    without,
 )
 from planner.performance.next_runs import next_runs
 from planner.performance.rates import RateRule
 from planner.performance.residual import ResidualField
 from planner.performance.rows import Run
+from planner.performance.spreads import without
 from planner.performance.stacks import kind_of
 from planner.performance.validation import Judged, contests, regret, subset
 
@@ -49,18 +47,18 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "accuracy.md"
 STUDIES = data_dir() / "calibration" / "studies.json"
 BEGIN, END = "<!-- {}: written by benchmarks/accuracy.py -->", "<!-- end -->"
-KEYS = {"configuration": by_configuration, "group": by_group, "source": by_source}
+LEVELS = ("configuration", "group", "model")  # by which spreads of a measured stack are kept
 SOURCES = ("llm-foundry dense", "megatron-bridge dense", "megatron-bridge moe", "vtrain-multi dense")
 TEN = 10
 TEN_HEAD = [
     "source",
-    "none of its rows: median %",
-    f"{TEN} of its rows: median %",
-    f"{TEN} as `--choose` picks them: median %",
-    f"1 of its rows and {TEN - 1} that `--choose` picks: median %",
+    "none",
+    f"{TEN} drawn",
+    f"{TEN} picked",
+    f"1 drawn, {TEN - 1} picked",
 ]
 NO_TAILS = "heavy tails (soft L1 to the end)"
-DRAWS = 5  # of ten rows of each source
+DRAWS = 10  # of ten rows of each source
 
 
 def source_of(run: Run) -> str:
@@ -128,23 +126,25 @@ def sections(runs: list[Run], shipped: Calibration, studies: Mapping[str, Any]) 
     ]
     chosen = regret(group)
     first = f"{100 * chosen['first_bias']:+.1f} % bias, {100 * chosen['first_coverage80']:.0f} % inside"
+    measured, unseen = sorted(shipped.spreads["group"]), sorted(shipped.spreads["stack"].items())
     spreads = [
-        [label, *(f"{shipped.spreads[kind].get(label, float('nan')):.3f}" for kind in ("configuration", "group"))]
-        for label in sorted(shipped.spreads["group"])
-    ] + [[f"a stack never measured, {kind}", "", f"{s:.3f}"] for kind, s in sorted(shipped.spreads["stack"].items())]
+        *([label, *(f"{shipped.spreads[level][label]:.3f}" for level in LEVELS)] for label in measured),
+        *([f"a stack never measured, {kind}", "", "", f"{sigma:.3f}"] for kind, sigma in unseen),
+    ]
     return {
         "group": table(HEAD, by(group, source_of)),
         "configuration": table(HEAD, by(parts["configuration"], source_of)),
+        "whole-model": table(HEAD, by(parts["model"], source_of)),
         "source": table(HEAD, by(parts["source"], source_of)),
         "accelerator": table(HEAD, by(group, lambda r: r.setting.accelerator.id)),
         "model": table(HEAD, by(group, lambda r: r.setting.model.name)),
         "worst": table(["row", "run", "release", "measured tokens/s", "error %"], worst),
         "regret": f"{100 * chosen['mean']:.1f} % on the mean of {len(contests(group))} sets, "
         f"{100 * chosen['worst']:.1f} % at worst; of the layouts ranked first: {first}.",
-        "spreads": table(["stack and kind", "configuration left out", "group left out"], spreads),
+        "spreads": table(["stack and kind", *(f"{level} left out" for level in LEVELS)], spreads),
         "ten": table(
             TEN_HEAD,
-            [[name, *(f"{100 * x:.1f}" for x in studies["ten"][name])] for name in sorted(studies["ten"])],
+            [[name, *map(mean_and_range, studies["ten"][name].values())] for name in sorted(studies["ten"])],
         )
         if "ten" in studies
         else "",
@@ -246,9 +246,16 @@ def study(runs: list[Run], prior: Calibration, shipped: Calibration) -> dict[str
     return {"ten": ten_rows(runs, prior, shipped), "ablation": ablation}
 
 
-def ten_rows(runs: list[Run], prior: Calibration, shipped: Calibration) -> dict[str, list[float]]:
-    """Median errors of a source's other rows by source: with none of its rows known, and with ten, as in TEN_HEAD."""
-    ten: dict[str, list[float]] = {}
+def mean_and_range(medians: list[float]) -> str:
+    """Of one median itself; of several their mean, least and most; in per cent."""
+    if len(medians) == 1:
+        return f"{100 * medians[0]:.1f}"
+    return f"{100 * np.mean(medians):.1f} ({100 * min(medians):.1f} to {100 * max(medians):.1f})"
+
+
+def ten_rows(runs: list[Run], prior: Calibration, shipped: Calibration) -> dict[str, dict[str, list[float]]]:
+    """Median errors of a source's other rows by source, as in TEN_HEAD: with none of its rows known, and with ten."""
+    ten: dict[str, dict[str, list[float]]] = {}
     rng = np.random.default_rng(0)
     for source in sorted({r.source for r in runs}):
         mine = [i for i, r in enumerate(runs) if r.source == source]
@@ -262,8 +269,13 @@ def ten_rows(runs: list[Run], prior: Calibration, shipped: Calibration) -> dict[
             asked = [runs[i] for i in mine if i not in known]
             medians.append(np.median(np.abs(np.exp(-log_errors(asked, fitted)) - 1.0)))
         before = np.abs(np.exp(-shipped.left_out["source"][mine]) - 1.0)
-        drawn, first, after_one = medians[:DRAWS], medians[DRAWS], medians[DRAWS + 1 :]
-        ten[source] = [round(float(x), 4) for x in (np.median(before), np.mean(drawn), first, np.mean(after_one))]
+        found = {
+            "none": [np.median(before)],
+            "drawn": medians[:DRAWS],
+            "picked": medians[DRAWS : DRAWS + 1],
+            "after_one": medians[DRAWS + 1 :],
+        }
+        ten[source] = {name: [round(float(x), 4) for x in each] for name, each in found.items()}
         print(source, ten[source], flush=True)
     return ten
 

@@ -22,7 +22,8 @@ from planner.performance.memory_layout import layout_memory
 from planner.performance.steptime import kernels_of, scope, step_of
 from planner.workload import load_model
 
-CHUNKS = (500_000, 50_000, 10_000)  # the largest first: freed, it teaches glibc to keep small arrays' memory for the next ones
+# The largest first: once freed, it has glibc keep the memory of small arrays for the next ones, as in any long process.
+CHUNKS = (500_000, 50_000, 10_000)
 ROWS = 2_000_000
 MODELS = ("gpt-neox-20b", "qwen3-235b-a22b")
 

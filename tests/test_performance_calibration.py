@@ -30,11 +30,11 @@ from planner.performance.learning import (
     measured_files,
     read_runs,
     uncalibrated,
-    without,
 )
 from planner.performance.overlays import add_rows, read_rows, refit
 from planner.performance.predict import predict_rows
 from planner.performance.rows import Run
+from planner.performance.spreads import spreads, without
 from planner.units import PlannerError
 
 SHIPPED = load_calibration()
@@ -140,6 +140,45 @@ def test_spreads_widen_with_distance_from_what_was_measured() -> None:
     assert new_family > 0.25
 
 
+def test_a_model_that_its_stack_never_ran_has_the_spread_of_models_left_out() -> None:
+    run = next(
+        r for r in RUNS if r.setting.model.name == "qwen3-235b-a22b" and r.setting.accelerator.id.startswith("b3")
+    )
+    met, size = run.setting, np.asarray([run.gpus])
+    unmet = like(run, precision="bf16")  # a group that has no run, of a model that has
+    strange = like(run, model=replace(met.model, name="someone-elses"))
+    sigma = [spread(s, size, SHIPPED).sigma[0] for s in (met, unmet, strange)]
+    assert sigma[0] < SHIPPED.spreads["group"]["megatron/moe"] * 1.001
+    assert SHIPPED.spreads["group"]["megatron/moe"] * 0.999 <= sigma[1] < sigma[2]
+    assert sigma[2] == pytest.approx(SHIPPED.spreads["model"]["megatron/moe"], rel=0.02)
+
+
+def test_models_count_the_same_however_many_rows_they_have() -> None:
+    """One model in ten may be far off, though most rows are its own, without a say in 80 %; three in ten may not."""
+    place = SHIPPED.field.places[0]
+    places = [replace(place, model=f"m{i}") for i in range(10) for _ in range(40 if i == 0 else 1)]
+    names = np.asarray([p.model for p in places])
+
+    def found(bad: tuple[str, ...]) -> float:
+        far = np.where(np.isin(names, bad), 0.5, 0.01)
+        near = np.full(len(names), 0.001)
+        errors = {"configuration": near, "group": near, "model": far, "source": far}
+        return spreads(places, errors)["model"][f"{place.stack}/{place.kind}"]
+
+    assert found(("m0",)) == pytest.approx(0.01 / 1.2816 * np.sqrt(1.05))
+    assert found(("m1", "m2", "m3")) == pytest.approx(0.5 / 1.2816 * np.sqrt(1.05))
+
+
+def test_a_release_newer_than_all_measured_is_less_sure() -> None:
+    run = next(r for r in RUNS if r.setting.model.moe and r.setting.release.startswith("26.08"))
+    size = np.asarray([run.gpus])
+    now, next_one, later = (
+        spread(like(run, release=r), size, SHIPPED).sigma[0] for r in (run.setting.release, "26.10", "27.04")
+    )
+    assert now < next_one < later
+    assert spread(like(run, release="25.11 NeMo Container"), size, SHIPPED).sigma[0] == pytest.approx(now)
+
+
 def test_quantiles_of_a_spread_are_those_of_a_log_normal() -> None:
     s = spread(RUNS[0].setting, GPUS, SHIPPED)
     assert s.quantile(0.5) == pytest.approx(1.0)
@@ -159,14 +198,22 @@ def test_spreads_of_a_row_do_not_know_its_error() -> None:
 def test_own_rows_of_a_new_stack_sharpen_predictions_of_it(tmp_path: Path) -> None:
     with (data_dir() / "measured" / "vtrain.csv").open(newline="") as file:
         rows = [row | {"framework": "my-trainer", "version_or_date": "7"} for row in csv.DictReader(file)]
-    lines = refit(tmp_path, [tmp_path], add_rows(rows[::4], "mine", tmp_path))
+    lines = refit(tmp_path, [tmp_path], add_rows(rows[::2], "mine", tmp_path))
     assert "now by" in lines[1]
     own = load_calibration((tmp_path,))
     asked = read_runs([tmp_path / "measured" / "mine.csv"])
     assert np.median(np.abs(log_errors(asked, own))) < 0.5 * np.median(np.abs(log_errors(asked, SHIPPED)))
     size = np.asarray([asked[0].gpus])
-    assert spread(asked[0].setting, size, own).sigma[0] < spread(asked[0].setting, size, SHIPPED).sigma[0]
-    assert len(read_rows(tmp_path / "measured" / "mine.csv")) == len(add_rows(rows[::4], "mine", tmp_path).runs)
+    here, new, unknown = (
+        spread(setting, size, calibration).sigma[0]
+        for setting, calibration in (
+            (asked[0].setting, own),
+            (like(asked[0], model=replace(asked[0].setting.model, name="another")), own),
+            (asked[0].setting, SHIPPED),
+        )
+    )
+    assert here < new < unknown
+    assert len(read_rows(tmp_path / "measured" / "mine.csv")) == len(add_rows(rows[::2], "mine", tmp_path).runs)
 
 
 def test_every_measured_row_is_predicted_and_fits() -> None:

@@ -23,7 +23,7 @@ def validate(
             "--leave-out",
             metavar="WHAT",
             help="Refit without each row's configuration (in all releases), row, group (model, accelerator and"
-            " precision) or source; none: as shipped.",
+            " precision), model or source; none: as shipped.",
         ),
     ] = "configuration",
     chart: Annotated[

@@ -40,9 +40,9 @@ class Calibration:
     shares: Mapping[str, Mapping[str, float]]  # best matmul / peak, by family and format
     curves: Mapping[str, FloatArray]
     field: ResidualField
-    spreads: Mapping[str, Mapping[str, float]]  # "configuration" | "group": by stack/kind; "stack": by kind
+    spreads: Mapping[str, Mapping[str, float]]  # "configuration" | "group" | "model": by stack/kind; "stack": by kind
     digest: str  # of the rows and priors it was fitted on
-    # ln(predicted / measured) of the field's first places by fits without their "configuration" | "group" | "source"
+    # ln(predicted / measured) of the field's first places, by fits without their configuration | group | model | source
     left_out: Mapping[str, FloatArray] = by_default(default_factory=dict)
     points: tuple[UserPoint, ...] = ()
 

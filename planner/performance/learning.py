@@ -1,4 +1,4 @@
-"""From measured rows to a calibration: which rows, the fit, the residual field, and spreads from rows left out."""
+"""From measured rows to a calibration: which rows, the fit, the residual field, and what rows left out say of it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,12 @@ from planner.performance.calibration import Calibration, calibration_from_json, 
 from planner.performance.fitting import WIDTHS, batch_of, fit
 from planner.performance.machine import FIRST_LOG2_BYTES, GRID, PORT
 from planner.performance.rates import design
-from planner.performance.residual import Place, ResidualField, fit_field
+from planner.performance.residual import ResidualField, fit_field
 from planner.performance.rows import Run, read_run
+from planner.performance.spreads import UNSEEN, spreads, with_new_stacks
 from planner.performance.stacks import context_of, place_of
 
 FOLDS = 8  # groups left out together for the fit that the groups' own fits start from
-COVERAGE_Z = 1.2816  # of a normal's central 80 %
-UNSEEN = {"dense": 0.20, "moe": 0.28}  # log spread of a stack never measured, before any source was left out
-NEW_STACK_ROWS = 6.0  # rows of a new stack that halve the variance of its spread
 Key = Callable[[Run], Hashable]
 
 
@@ -167,68 +165,38 @@ def by_group(run: Run) -> Hashable:
     return run.group
 
 
+def by_model(run: Run) -> Hashable:
+    """Leave out all that its stack ran of the model, on whichever accelerator and in whichever precision."""
+    place = place_of(run.setting)
+    return place.stack, place.model
+
+
 def by_source(run: Run) -> Hashable:
     """Leave out all that its source published."""
     return run.source
 
 
-def spread_of(errors: FloatArray) -> float:
-    """The log spread whose central 80 % holds 80 % of these errors (a split-conformal quantile of their size)."""
-    n = len(errors)
-    level = min(1.0, np.ceil((n + 1) * 0.8) / n)
-    return float(np.quantile(np.abs(errors), level)) / COVERAGE_Z
-
-
-def spreads(places: Sequence[Place], left_out: Mapping[str, FloatArray]) -> dict[str, dict[str, float]]:
-    """Spreads by stack and kind from errors with the configuration and the group left out, by kind with the source.
-
-    A spread known from G groups is itself known to 1 / sqrt(2 G) only, and wider by that. Of a stack never measured it
-    is the mean over the measured ones, whatever their number of rows.
-    """
-    labels = np.asarray([f"{p.stack}/{p.kind}" for p in places])
-    near, far = (
-        {
-            str(label): spread_of(left_out[what][labels == label]) * np.sqrt(1.0 + 0.5 / _groups(places, str(label)))
-            for label in sorted(set(labels))
-        }
-        for what in ("configuration", "group")
-    )
-    alone: dict[str, list[float]] = {}
-    for label in sorted(set(labels)):
-        alone.setdefault(str(label).rsplit("/", 1)[1], []).append(spread_of(left_out["source"][labels == label]))
-    unseen = {kind: float(np.mean(each)) for kind, each in alone.items()}
-    return {"configuration": near, "group": far, "stack": UNSEEN | unseen}
-
-
-def _groups(places: Sequence[Place], label: str) -> int:
-    """Models, accelerators and formats that were measured with this stack and kind."""
-    return len({p.group for p in places if f"{p.stack}/{p.kind}" == label})
-
-
-def without(calibration: Calibration, shipped: Calibration, ids: Iterable[str]) -> Calibration:
-    """The calibration with spreads that leave out the rows `ids`, too; the other rows' shipped errors stay."""
-    out = set(ids)
-    judged = shipped.field.places[: len(shipped.left_out["group"])]  # a user's own rows come behind
-    keep = np.asarray([p.id not in out for p in judged])
-    places = [p for p, kept in zip(judged, keep, strict=True) if kept]
-    left = {what: errors[keep] for what, errors in shipped.left_out.items()}
-    return replace(calibration, spreads=spreads(places, left))
+KEYS: Mapping[str, Key] = {
+    "configuration": by_configuration,
+    "group": by_group,
+    "model": by_model,
+    "source": by_source,
+}
 
 
 def rebuild(progress: Callable[[float], None] | None = None) -> dict[str, Any]:
     """The shipped calibration from the shipped rows, as its JSON document.
 
-    Takes minutes: it leaves out each configuration, group and source in turn and refits.
+    Takes minutes: it leaves out each configuration, group, model and source in turn and refits.
     """
     paths = measured_files()
     runs = read_runs(paths)
     prior = uncalibrated(load_catalog().curves)
-    keys = {"configuration": by_configuration, "group": by_group, "source": by_source}
     left = {}
-    for done, (name, key) in enumerate(keys.items(), 1):
+    for done, (name, key) in enumerate(KEYS.items(), 1):
         left[name] = held_out(runs, prior, key).errors
         if progress:
-            progress(done / len(keys))
+            progress(done / len(KEYS))
     fitted = learn(runs, prior)
     found = spreads(fitted.field.places, left)
     return to_json(replace(fitted, spreads=found, left_out=left, digest=digest(paths)))
@@ -260,20 +228,6 @@ def with_overlays(shipped: Calibration, overlays: Sequence[Path]) -> Calibration
     return replace(fitted, spreads=with_new_stacks(shipped.spreads, runs), digest=mark)
 
 
-def with_new_stacks(known: Mapping[str, Mapping[str, float]], runs: Sequence[Run]) -> dict[str, dict[str, float]]:
-    """Spreads that narrow with each row of a stack that is not among the known ones."""
-    out = {kind: dict(by) for kind, by in known.items()}
-    counts: dict[str, int] = {}
-    for run in runs:
-        counts[_label(run)] = counts.get(_label(run), 0) + 1
-    for label, n in counts.items():
-        if label not in out["group"]:
-            unseen = out["stack"][label.rsplit("/", 1)[1]]
-            out["group"][label] = unseen / np.sqrt(1.0 + n / NEW_STACK_ROWS)
-            out["configuration"][label] = out["group"][label]
-    return out
-
-
 def _on_grid(curve: Curve, nominal_gbyte_per_s: float, stretch: float = 1.0) -> FloatArray:
     """The curve's share of the nominal rate at whole log2 sizes; below its first size a collective takes as long.
 
@@ -283,9 +237,3 @@ def _on_grid(curve: Curve, nominal_gbyte_per_s: float, stretch: float = 1.0) -> 
     sizes, share = np.log2(curve.sizes_bytes * stretch), np.log2(curve.busbw_gbyte_per_s / nominal_gbyte_per_s)
     inside = np.interp(grid, sizes, share)
     return np.asarray(2.0 ** np.where(grid < sizes[0], share[0] + grid - sizes[0], inside))
-
-
-def _label(run: Run) -> str:
-    """Stack and kind, by which spreads are kept."""
-    place = place_of(run.setting)
-    return f"{place.stack}/{place.kind}"

@@ -14,23 +14,21 @@ from planner.performance.arrays import BoolArray, FloatArray
 from planner.performance.calibration import Calibration
 from planner.performance.intervals import spread
 from planner.performance.learning import (
-    by_configuration,
-    by_group,
-    by_source,
+    KEYS,
     held_out,
     log_errors,
     measured_files,
     read_runs,
     uncalibrated,
-    without,
 )
 from planner.performance.rows import Run
+from planner.performance.spreads import without
 from planner.performance.stacks import kind_of, release_year
 from planner.units import PlannerError
 
 CENTRAL = (0.1, 0.9)  # the 80 % interval
 WORST = 10  # rows that a report names
-LEAVE_OUT = ("configuration", "row", "group", "source", "none")
+LEAVE_OUT = ("configuration", "row", "group", "model", "source", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ def judge(
     ----------
     paths : tables of measured rows, as in catalogs/measured
     shipped : the calibration; its rows are what everything is refitted on
-    leave_out : configuration | row | group | source | none
+    leave_out : configuration | row | group | model | source | none
 
     Raises
     ------
@@ -203,12 +201,7 @@ def _row_key(run: Run) -> Hashable:
     return (run.source, run.configuration, run.setting.release, run.gpus)
 
 
-_KEYS: Mapping[str, Callable[[Run], Hashable]] = {
-    "configuration": by_configuration,
-    "row": _row_key,
-    "group": by_group,
-    "source": by_source,
-}
+_KEYS: Mapping[str, Callable[[Run], Hashable]] = {**KEYS, "row": _row_key}
 _GROUPINGS: Mapping[str, Callable[[Run], str]] = {
     "source": lambda r: f"{r.source} {kind_of(r.setting.model)}",
     "accelerator": lambda r: r.setting.accelerator.id,

@@ -18,6 +18,7 @@ LEFT_OUT = {
     "configuration": "each row's configuration left out, in all its releases",
     "row": "each row left out",
     "group": "each row's model, accelerator and precision left out",
+    "model": "each row's model left out, on whatever its stack ran it",
     "source": "each row's whole source left out",
     "none": "nothing left out: the calibration may have seen these rows",
 }

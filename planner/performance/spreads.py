@@ -1,0 +1,88 @@
+"""How wide intervals are: spreads by stack and kind, from errors of predictions by fits that left the runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from planner.performance.arrays import FloatArray
+from planner.performance.calibration import Calibration
+from planner.performance.residual import Place
+from planner.performance.rows import Run
+from planner.performance.stacks import place_of
+
+COVERAGE_Z = 1.2816  # of a normal's central 80 %
+UNSEEN = {"dense": 0.20, "moe": 0.28}  # log spread of a stack never measured, before any source was left out
+NEW_STACK_ROWS = 6.0  # rows of a new stack that halve the variance of its spread
+
+
+def spreads(places: Sequence[Place], left_out: Mapping[str, FloatArray]) -> dict[str, dict[str, float]]:
+    """Spreads by stack and kind from errors with the configuration, group and model left out; by kind, the source.
+
+    A spread known from G groups (models) is itself known to 1 / sqrt(2 G) only, and wider by that. Models count the
+    same there, however many their rows: the next one is one more of them. Of a stack never measured it is the mean over
+    the measured ones, whatever their number of rows.
+    """
+    labels = np.asarray([f"{p.stack}/{p.kind}" for p in places])
+    models = np.asarray([p.model for p in places])
+    found: dict[str, dict[str, float]] = {"configuration": {}, "group": {}, "model": {}}
+    alone: dict[str, list[float]] = {}
+    for label in map(str, sorted(set(labels))):
+        mine = labels == label
+        groups = len({p.group for p, is_mine in zip(places, mine, strict=True) if is_mine})
+        for what in ("configuration", "group"):
+            found[what][label] = _doubted(spread_of(left_out[what][mine]), groups)
+        _, model, rows = np.unique(models[mine], return_inverse=True, return_counts=True)
+        new = _doubted(spread_of(left_out["model"][mine], 1.0 / rows[model]), len(rows))
+        found["model"][label] = max(new, found["group"][label])
+        alone.setdefault(label.rsplit("/", 1)[1], []).append(spread_of(left_out["source"][mine]))
+    unseen = {kind: float(np.mean(each)) for kind, each in alone.items()}
+    return {**found, "stack": UNSEEN | unseen}
+
+
+def without(calibration: Calibration, shipped: Calibration, ids: Iterable[str]) -> Calibration:
+    """The calibration with spreads that leave out the rows `ids`, too; the other rows' shipped errors stay."""
+    out = set(ids)
+    judged = shipped.field.places[: len(shipped.left_out["group"])]  # a user's own rows come behind
+    keep = np.asarray([p.id not in out for p in judged])
+    places = [p for p, kept in zip(judged, keep, strict=True) if kept]
+    left = {what: errors[keep] for what, errors in shipped.left_out.items()}
+    return replace(calibration, spreads=spreads(places, left))
+
+
+def with_new_stacks(known: Mapping[str, Mapping[str, float]], runs: Sequence[Run]) -> dict[str, dict[str, float]]:
+    """Spreads of stacks that are not among the known ones: each row narrows them, for new models each model run."""
+    out = {kind: dict(by) for kind, by in known.items()}
+    models: dict[str, list[str]] = {}
+    for run in runs:
+        place = place_of(run.setting)
+        models.setdefault(f"{place.stack}/{place.kind}", []).append(place.model)
+    for label, ran in models.items():
+        if label not in known["group"]:
+            unseen = known["stack"][label.rsplit("/", 1)[1]]
+            near = unseen / float(np.sqrt(1.0 + len(ran) / NEW_STACK_ROWS))
+            out["configuration"][label] = out["group"][label] = near
+            out["model"][label] = max(near, unseen / float(np.sqrt(1.0 + len(set(ran)))))
+    return out
+
+
+def spread_of(errors: FloatArray, weights: FloatArray | None = None) -> float:
+    """The log spread whose central 80 % holds 80 % of these errors (a split-conformal quantile of their size).
+
+    With `weights` (n,), that of their weight.
+    """
+    size = np.abs(errors)
+    if weights is not None:
+        order = np.argsort(size)
+        reached = np.cumsum(weights[order]) / weights.sum()
+        return float(size[order][np.searchsorted(reached, 0.8 - 1e-9)]) / COVERAGE_Z
+    n = len(errors)
+    level = min(1.0, np.ceil((n + 1) * 0.8) / n)
+    return float(np.quantile(size, level)) / COVERAGE_Z
+
+
+def _doubted(sigma: float, groups: int) -> float:
+    """A spread known from so many groups, as wide as it may be by one standard error of itself (in squares)."""
+    return sigma * float(np.sqrt(1.0 + 0.5 / groups))
