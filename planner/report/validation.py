@@ -11,7 +11,7 @@ import numpy as np
 from planner.performance.validation import Judged
 from planner.report.charts import _figure, _save, chart_kind
 from planner.report.layout import Page, columns, hanging, wrap
-from planner.units import format_percent
+from planner.units import format_count, format_percent
 
 WIDE = 105  # columns from which a row's release has a column of its own
 LEFT_OUT = {
@@ -78,6 +78,8 @@ def validation_chart(judged: Judged, path: Path) -> None:
     """
     kind = chart_kind(path)
     figure = _figure(6.0)
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
     axes = figure.add_subplot()
     measured = np.asarray([r.tokens_per_s_per_gpu or np.nan for r in judged.runs])
     predicted = measured * judged.throughput_ratio
@@ -88,8 +90,12 @@ def validation_chart(judged: Judged, path: Path) -> None:
     axes.loglog(ends, ends, color="0.3", linewidth=0.8)
     for share in (0.8, 1.25):
         axes.loglog(ends, ends * share, color="0.7", linewidth=0.6, linestyle="--")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: format_count(round(value))))
     axes.set_xlabel("measured, tokens/s a GPU")
-    axes.set_ylabel("predicted, tokens/s a GPU (dashed: 25 % off)")
+    axes.set_ylabel("predicted, tokens/s a GPU (dashed: 25 % too fast, 20 % too slow)")
     axes.set_title(LEFT_OUT[judged.leave_out], fontsize=10)
     axes.legend(frameon=False)
     _save(figure, path, kind, "predicted against measured")
