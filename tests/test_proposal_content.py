@@ -15,8 +15,8 @@ from planner.report.proposal.locale import locale
 from planner.report.proposal.markdown import escaped, markdown
 from planner.report.proposal.model import Facts, Figure, Paragraph, Table
 from planner.report.proposal.sentences import translated
+from planner.report.proposal.sentences_zh import PATTERNS
 from planner.report.proposal.words_en import SENTENCES as ENGLISH
-from planner.report.proposal.words_zh import PATTERNS
 from planner.report.proposal.words_zh import SENTENCES as CHINESE
 from planner.report.proposal.writing import formats_of, write_proposal
 from planner.units import PlannerError

@@ -30,6 +30,6 @@ def _units(text: str) -> str:
 
 @cache
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
-    from planner.report.proposal.words_zh import PATTERNS
+    from planner.report.proposal.sentences_zh import PATTERNS
 
     return [(re.compile(pattern, re.DOTALL), template) for pattern, template in PATTERNS]

@@ -1,0 +1,93 @@
+"""The search's sentences: what they look like in English, and what they say in Chinese."""
+
+from __future__ import annotations
+
+PATTERNS: tuple[tuple[str, str], ...] = (
+    (
+        r"That (?P<offer>.+) sells (?P<n>[\d,]+) nodes at once is an assumption: no limit is known\..*",
+        "{offer} 能否一次提供 {n} 台机器是假设：上限未知。请询问，或写入 cluster.quotas。",
+    ),
+    (
+        r"The network of (?P<i>.+) is your assumption \(cluster\.assume_network\)\.",
+        "{i} 的网络是您的假设（cluster.assume_network）。",
+    ),
+    (
+        r"The network rate of (?P<i>.+) is from memory, not from a source: check it\.",
+        "{i} 的网络速率凭记忆而无来源：请核实。",
+    ),
+    (r"The price of (?P<o>.+) is dated by (?P<k>.+) only \((?P<d>.+)\)\.", "{o} 的价格日期只是估计（{d}）。"),
+    (
+        r"Nobody's measurement stands near this plan: the throughput is the model's alone\.",
+        "此方案附近无人实测：吞吐量仅凭模型。",
+    ),
+    (
+        (
+            r"The time budget of (?P<t>.+) excludes .+ plans: without it (?P<n>[\d,]+) x (?P<g>\S+) at (?P<c>\S+) would"
+            r" do it in (?P<x>.+) for (?P<u>.+); this plan ends within (?P<e>.+) with (?P<p>.+) confidence\."
+        ),
+        (
+            "时间上限（{t}）排除了更优的方案：若无此限，{c} 的 {n} × {g} 可用 {x}、{u} 完成；"
+            "本方案有 {p} 的把握在 {e} 内完成。"
+        ),
+    ),
+    (
+        (
+            r"The cost budget of (?P<t>.+) excludes .+ plans: without it (?P<n>[\d,]+) x (?P<g>\S+) at (?P<c>\S+) would"
+            r" do it in (?P<x>.+) for (?P<u>.+); this plan costs at most (?P<e>.+) with (?P<p>.+) confidence\."
+        ),
+        (
+            "费用上限（{t}）排除了更优的方案：若无此限，{c} 的 {n} × {g} 可用 {x}、{u} 完成；"
+            "本方案有 {p} 的把握费用不超过 {e}。"
+        ),
+    ),
+    (
+        (
+            r"The global batch of (?P<b>[\d,]+) sequences is the (?:maximum of|largest .* in) its range of"
+            r" (?P<l>[\d,]+) to (?P<h>[\d,]+): to the same loss it takes (?P<p>.+?) more tokens than the smallest"
+            r" would \(tokens double at (?P<k>[\d,]+) sequences, by McCandlish et al\. 2018\); the plan trains on the"
+            r" tokens that .*\."
+        ),
+        (
+            "全局批量 {b} 个序列位于其范围（{l} 至 {h}）的上端：达到相同损失要比最小批量多用 {p} 的词元（批量为 "
+            "{k} 个序列时词元用量加倍，McCandlish 等 2018）；本方案按给定的词元数训练。"
+        ),
+    ),
+    (
+        (
+            r"The global batch of (?P<b>[\d,]+) sequences is the minimum of its range of"
+            r" (?P<l>[\d,]+) to (?P<h>[\d,]+)\."
+        ),
+        "全局批量 {b} 个序列位于其范围（{l} 至 {h}）的下端。",
+    ),
+    (
+        r"(?P<o>.+) (?:sells at most|has) (?P<n>[\d,]+) nodes? \((?P<w>.+)\): all are used\.",
+        "{o} 最多提供 {n} 台机器，已全部用上。",
+    ),
+    (
+        r"cluster\.max_gpus of (?P<n>[\d,]+) is used up: one node more would pass it\.",
+        "cluster.max_gpus（{n}）已用尽：再加一台即超出。",
+    ),
+    (
+        r"an epoch of the mixture is the (?P<n>[\d,]+) samples its datasets hold together, drawn by weight",
+        "混合数据的一遍为各数据集合计的 {n} 个样本，按权重抽取。",
+    ),
+    (
+        (
+            r"(?P<d>.+): (?P<s>[\d.]+) of the samples, (?P<e>[\d.]+) epochs of its own"
+            r" \(GPT-NeoX builds its index for (?P<i>\d+)\)"
+        ),
+        "{d}：占样本的 {s}，自身遍历 {e} 遍（GPT-NeoX 按 {i} 遍建立索引）。",
+    ),
+    (
+        (
+            r"Memory binds: (?P<u>.+) of (?P<c>.+) are used; with a quarter more the same GPUs would be (?P<f>.+)"
+            r" faster, by another layout or micro-batch\."
+        ),
+        "显存起作用：已用 {u}，共 {c}；若显存多四分之一，同样的 GPU 换一种布局或微批量可快 {f}。",
+    ),
+    (r"any that the framework runs in (?P<p>.+) of the memory", "框架在 {p} 的显存内可运行的任意布局"),
+    (r"any that the framework runs", "框架可运行的任意布局"),
+    (r"any", "任意"),
+    (r"latest", "最新"),
+    (r"on_demand", "按需（on_demand）"),
+)
