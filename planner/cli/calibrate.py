@@ -55,7 +55,7 @@ def calibrate(
     Rows go to the `measured` folder of the catalog folder that --catalog names, else of your own one, and the fit of
     all rows together beside it. With --choose, rows that state a throughput count as measured, like those shipped.
 
-    Example: planner calibrate candidates.csv --choose 3
+    Example: planner calibrate scenarios/candidates.csv --choose 3
 
     Example: planner calibrate my-runs.csv --catalog ./mine
     """
