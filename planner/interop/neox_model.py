@@ -35,8 +35,7 @@ def neox_model(config: Config, name: str, vocab: int | None = None) -> tuple[Mod
     mp = max(1, config.integer("model_parallel_size", 1))
     _check_model_parallel(hidden, heads, kv_heads, mp)
     _check_attention(config, layers)
-    activation = config.text("activation", "gelu")
-    gated = activation in GATED
+    gated = _gated(config)
     ffn = feed_forward(config, hidden, gated)
     moe = _moe(config, hidden)
     rows, vocab_origin, multiple = _vocabulary(config, vocab, mp)
@@ -64,6 +63,11 @@ def neox_model(config: Config, name: str, vocab: int | None = None) -> tuple[Mod
         sliding_window=config.optional("sliding_window_width", least=1),
         moe=moe,
     )
+    return spec, _origins(config, spec, vocab_origin)
+
+
+def _origins(config: Config, spec: ModelSpec, vocab_origin: str) -> dict[str, str]:
+    """Where each field of the model comes from."""
     origins = {
         "name": "the first file's name",
         "layers": config.origin("num_layers"),
@@ -71,7 +75,7 @@ def neox_model(config: Config, name: str, vocab: int | None = None) -> tuple[Mod
         "heads": config.origin("num_attention_heads"),
         "kv_heads": config.origin("num_kv_heads") if config.has("num_kv_heads") else "as many as num_attention_heads",
         "head_dim": "hidden_size / num_attention_heads",
-        "ffn": _ffn_origin(config, gated),
+        "ffn": _ffn_origin(config),
         "vocab": vocab_origin,
         "vocab_multiple": config.origin("make_vocab_size_divisible_by"),
         "gated_mlp": config.origin("activation"),
@@ -90,9 +94,9 @@ def neox_model(config: Config, name: str, vocab: int | None = None) -> tuple[Mod
     ):
         if getattr(spec, spec_field):
             origins[spec_field] = config.origin(key)
-    if moe is not None:
+    if spec.moe is not None:
         origins["moe"] = config.origin("moe_num_experts")
-    return spec, origins
+    return origins
 
 
 def feed_forward(config: Config, hidden: int, gated: bool) -> int:
@@ -124,10 +128,14 @@ def feed_forward(config: Config, hidden: int, gated: bool) -> int:
     return inner
 
 
-def _ffn_origin(config: Config, gated: bool) -> str:
+def _ffn_origin(config: Config) -> str:
     key = "expansion_factor" if config.has("expansion_factor") else "intermediate_size"
     width = config.origin(key) if config.has(key) else "4 x hidden_size, GPT-NeoX's default"
-    return f"a third of {width}: a gated MLP shares two thirds" if gated else width
+    return f"a third of {width}: a gated MLP shares two thirds" if _gated(config) else width
+
+
+def _gated(config: Config) -> bool:
+    return config.text("activation", "gelu") in GATED
 
 
 def _norm(config: Config) -> str:
