@@ -36,11 +36,11 @@ from planner.performance.learning import (
     uncalibrated,
 )
 from planner.performance.next_runs import next_runs
-from planner.performance.rates import RateRule
+from planner.performance.rates import RateRule, design
 from planner.performance.residual import ResidualField
 from planner.performance.rows import Run
 from planner.performance.spreads import without
-from planner.performance.stacks import kind_of
+from planner.performance.stacks import context_of, kind_of
 from planner.performance.validation import Judged, contests, regret, subset
 
 ROOT = Path(__file__).parents[1]
@@ -76,7 +76,10 @@ def judged(runs: list[Run], shipped: Calibration, left_out: str) -> Judged:
         out = {runs[i].id for i in rows}
         kept = [i for i, p in enumerate(shipped.field.places) if p.id not in out]
         field = ResidualField(tuple(shipped.field.places[i] for i in kept), shipped.field.weights[kept])
-        blind = replace(without(shipped, shipped, out), field=field)
+        # No parameter is known that only these rows call for; the others' values do not enter a spread.
+        named = design(shipped.rules, [context_of(r.setting) for r in runs if r.id not in out]).names
+        values = {name: shipped.values[name] for name in named}
+        blind = replace(without(shipped, shipped, out), field=field, values=values)
         for i in rows:
             sigma[i] = spread(runs[i].setting, np.asarray([runs[i].gpus]), blind).sigma[0]
     return Judged(tuple(runs), shipped.left_out[left_out], sigma, left_out)

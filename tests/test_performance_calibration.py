@@ -179,6 +179,19 @@ def test_a_release_newer_than_all_measured_is_less_sure() -> None:
     assert spread(like(run, release="25.11 NeMo Container"), size, SHIPPED).sigma[0] == pytest.approx(now)
 
 
+def test_a_generation_of_a_measured_maker_is_less_strange_than_another_maker() -> None:
+    """Blackwell as it looked before any run on it, beside a measured GPU and one of another maker."""
+    run = next(r for r in RUNS if r.setting.accelerator.id == "b200-sxm6-180gb" and not r.setting.model.moe)
+    old = {name: value for name, value in SHIPPED.values.items() if "b200" not in name and "blackwell" not in name}
+    before, size = replace(SHIPPED, values=old), np.asarray([run.gpus])
+    parts = [load_catalog().accelerator(name) for name in ("h100-sxm5-80gb", "b200-sxm6-180gb", "mi300x-192gb")]
+    known, new, other = (
+        spread(like(run, accelerator=part, framework="my-trainer"), size, before).sigma[0] for part in parts
+    )
+    assert known < new < other
+    assert other**2 - known**2 > 10 * (new**2 - known**2)
+
+
 def test_quantiles_of_a_spread_are_those_of_a_log_normal() -> None:
     s = spread(RUNS[0].setting, GPUS, SHIPPED)
     assert s.quantile(0.5) == pytest.approx(1.0)

@@ -136,6 +136,18 @@ def test_the_accuracy_page_prints_what_the_stored_fit_says() -> None:
     assert script.filled(page, script.sections(runs, SHIPPED, studies)) == page, "run `make accuracy`"
 
 
+@pytest.mark.parametrize(("table", "left_out"), [("vtrain", "group"), ("megatron-bridge", "source")])
+def test_the_accuracy_page_states_the_spreads_that_validate_states(table: str, left_out: str) -> None:
+    """The page takes stored errors for speed; `judge` refits, and knows nothing of what was left out."""
+    refitted = judge([VTRAIN.with_name(f"{table}.csv")], SHIPPED, left_out)
+    everything = read_runs(measured_files())
+    at = {run.id: i for i, run in enumerate(everything)}
+    rows = [at[run.id] for run in refitted.runs]
+    quick = accuracy_script().judged(everything, SHIPPED, left_out)
+    assert np.allclose(quick.sigma[rows], refitted.sigma, atol=2e-3)
+    assert np.allclose(quick.errors[rows], refitted.errors, atol=0.05)
+
+
 def test_the_aims_that_are_met_stay_met() -> None:
     """With the group left out: errors by source about those of docs/accuracy.md, bias and coverage as asked."""
     script = accuracy_script()

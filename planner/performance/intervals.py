@@ -7,6 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from planner.catalog.types import Accelerator
 from planner.performance.arrays import FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
 from planner.performance.residual import LENGTHS, Place
@@ -24,7 +25,10 @@ STRANGE_SIZE = 0.02  # a correlation length beyond all runs of the stack; group 
 NEWER_RELEASE = {"dense": 0.04, "moe": 0.10}
 RELEASES_A_YEAR = 8.0
 STRANGE_LINK = 0.15  # GPUs that meet over PCIe: no run of them was published
-STRANGE_GPU = 0.06  # its family was measured
+# Its family was measured; or it is another generation of the maker whose others were, its matmuls timed by somebody:
+# Megatron-Bridge's rows on Blackwell lie no further than that from fits to Ampere and Hopper alone.
+STRANGE_GPU = 0.06
+MEASURED_MAKER = "nvidia"
 STRANGE_FAMILY = 0.25
 
 
@@ -112,15 +116,22 @@ def _strangeness(setting: Setting, place: Place, calibration: Calibration) -> fl
     """The log spread that comes with a stack, release, GPU or family that no measurement speaks for."""
     part, stack = setting.accelerator, place.stack
     total = 0.0 if stack in MEASURED_RELEASES or stack in calibration.stacks else STRANGE_STACK
-    if f"matmul[gpu={part.id}]" not in calibration.values:
-        seen = any(name.startswith(f"matmul[family={part.family},") for name in calibration.values)
-        total = float(np.hypot(total, STRANGE_GPU if seen else STRANGE_FAMILY))
+    total = float(np.hypot(total, _strangeness_of(part, calibration)))
     if part.form_factor.startswith("PCIe"):
         total = float(np.hypot(total, STRANGE_LINK))
     total = float(np.hypot(total, NEWER_RELEASE[place.kind] * np.sqrt(RELEASES_A_YEAR * _years_ahead(setting))))
     if stack in calibration.stacks and _pairing(place) not in map(_pairing, calibration.field.places):
         total = float(np.hypot(total, STRANGE_PAIRING))
     return total
+
+
+def _strangeness_of(part: Accelerator, calibration: Calibration) -> float:
+    """The log spread that a part adds by how near to it anything was measured."""
+    if f"matmul[gpu={part.id}]" in calibration.values:
+        return 0.0
+    seen = any(name.startswith(f"matmul[family={part.family},") for name in calibration.values)
+    sibling = part.vendor == MEASURED_MAKER and part.family in calibration.shares
+    return STRANGE_GPU if seen or sibling else STRANGE_FAMILY
 
 
 def _years_ahead(setting: Setting) -> float:
