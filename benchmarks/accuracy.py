@@ -58,7 +58,9 @@ TEN_HEAD = [
     f"1 drawn, {TEN - 1} picked",
 ]
 NO_TAILS = "heavy tails (soft L1 to the end)"
-DRAWS = 10  # of ten rows of each source
+DRAWS = 30  # of ten rows of each source
+STARTS = 10  # of those draws, whose first row is a start for picking nine more
+RECIPES = ("graphs", "dispatch", "overlap", "eager", "fused", "fp8_attention", "repeated")
 
 
 def source_of(run: Run) -> str:
@@ -152,9 +154,13 @@ def sections(runs: list[Run], shipped: Calibration, studies: Mapping[str, Any]) 
         if "ten" in studies
         else "",
         "ablation": table(
-            ["without", *(f"{s}: median / 90th %" for s in SOURCES)],
+            ["without", *(f"{s}: median / 90th %" for s in SOURCES), "ranked first: bias %"],
             [
-                [name, *(f"{100 * m:.1f} / {100 * p:.1f}" for m, p in (cells[s] for s in SOURCES))]
+                [
+                    name,
+                    *(f"{100 * m:.1f} / {100 * p:.1f}" for m, p in (cells[s] for s in SOURCES)),
+                    f"{100 * cells['first']:+.1f}",
+                ]
                 for name, cells in studies["ablation"].items()
             ],
         )
@@ -206,7 +212,8 @@ def ablations(prior: Calibration) -> dict[str, Calibration]:
     return {
         "nothing": prior,
         NO_TAILS: prior,
-        "releases and token-drop": _without_labels(prior, "age", "late", "drop"),
+        "recipes": _without_labels(prior, *RECIPES),
+        "tokens dropped by full experts": _without_labels(prior, "drop"),
         "fitted matmul, attention, expert rates": no_factors,
         "operand traffic": _pinned(prior, "traffic", none),
         "host time": no_host,
@@ -224,13 +231,16 @@ def ablations(prior: Calibration) -> dict[str, Calibration]:
     }
 
 
-def _medians(runs: list[Run], errors: FloatArray) -> dict[str, tuple[float, float]]:
+def _worth(runs: list[Run], errors: FloatArray) -> dict[str, Any]:
+    """Median and 90th percentile by source, and the bias of the layouts ranked first ("first"), as fractions."""
     ape = np.abs(np.exp(-errors) - 1.0)
     labels = np.asarray([source_of(r) for r in runs])
-    return {
+    found: dict[str, Any] = {
         s: (round(float(np.median(ape[labels == s])), 4), round(float(np.quantile(ape[labels == s], 0.9)), 4))
         for s in SOURCES
     }
+    found["first"] = regret(Judged(tuple(runs), errors, np.ones(len(runs)), "group"))["first_bias"]
+    return found
 
 
 def study(runs: list[Run], prior: Calibration, shipped: Calibration) -> dict[str, Any]:
@@ -239,13 +249,13 @@ def study(runs: list[Run], prior: Calibration, shipped: Calibration) -> dict[str
     groups = {g: i % FOLDS for i, g in enumerate(sorted({r.group for r in runs}))}
     for name, model in ablations(prior).items():
         held = held_out(runs, model, lambda r: groups[r.group], widths=() if name == NO_TAILS else WIDTHS)
-        ablation[name] = _medians(runs, held.errors)
+        ablation[name] = _worth(runs, held.errors)
         print(name, ablation[name], flush=True)
         if name == "nothing":
             plain = np.zeros(len(runs))
             for i, (run, key) in enumerate(zip(runs, held.keys, strict=True)):
                 plain[i] = log_errors([run], held.calibrations[key], corrected=False)[0]
-            ablation["residual correction"] = _medians(runs, plain)
+            ablation["residual correction"] = _worth(runs, plain)
     return {"ten": ten_rows(runs, prior, shipped), "ablation": ablation}
 
 
@@ -265,7 +275,7 @@ def ten_rows(runs: list[Run], prior: Calibration, shipped: Calibration) -> dict[
         others = [r for r in runs if r.source != source]
         start = learn(others, prior)
         draws = [rng.choice(mine, TEN, replace=False).tolist() for _ in range(DRAWS)]
-        picks = [picked(runs, given, mine, others, start) for given in ([], *(draw[:1] for draw in draws))]
+        picks = [picked(runs, given, mine, others, start) for given in ([], *(draw[:1] for draw in draws[:STARTS]))]
         medians = []
         for known in (*draws, *picks):
             fitted = learn([*others, *(runs[i] for i in sorted(known))], prior, start.values)

@@ -29,6 +29,7 @@ class Setting:
     release: str  # "" or "latest": the newest known; else a release of the framework
     accelerator: Accelerator
     hardware: Hardware
+    recipe: tuple[tuple[str, str], ...] = ()  # what is stated of it: columns of catalogs/recipes and their values
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from planner.catalog.types import Accelerator
 from planner.performance.arrays import FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
 from planner.performance.residual import LENGTHS, Place
+from planner.performance.spreads import unseen_spread
 from planner.performance.stacks import FAMILIES, MEASURED_RELEASES, NEOX, place_of, release_year
 
 NEAR_USER = 0.03  # log spread at a point that the user measured
@@ -27,7 +28,7 @@ RELEASES_A_YEAR = 8.0
 STRANGE_LINK = 0.15  # GPUs that meet over PCIe: no run of them was published
 # Its family was measured; or it is another generation of the maker whose others were, its matmuls timed by somebody:
 # Megatron-Bridge's rows on Blackwell lie no further than that from fits to Ampere and Hopper alone.
-STRANGE_GPU = 0.06
+STRANGE_GPU = 0.04
 MEASURED_MAKER = "nvidia"
 STRANGE_FAMILY = 0.25
 
@@ -55,18 +56,19 @@ def spread(setting: Setting, gpus: IntArray, calibration: Calibration) -> Spread
     ln_gpus = np.log(sizes.astype(np.float64))
     place = place_of(setting)
     known = calibration.spreads
+    unseen = unseen_spread(known, place.stack, place.kind)
     if place.stack not in calibration.stacks:
-        sigma = np.full(len(sizes), known["stack"][place.kind])
+        sigma = np.full(len(sizes), unseen)
     else:
         label = f"{place.stack}/{place.kind}"
-        far = known["group"].get(label, known["stack"][place.kind])
+        far = known["group"].get(label, unseen)
         if all((p.stack, p.kind, p.model) != (place.stack, place.kind, place.model) for p in calibration.field.places):
             far = known.get("model", {}).get(label, far)  # overlays may hold fits of before models were left out
         close = min(far, known["configuration"].get(label, far))
         away = _distance(place.group, place.coordinates[1], ln_gpus, calibration)
         sigma = np.sqrt(close**2 + (far**2 - close**2) * (1.0 - np.exp(-0.5 * away**2)))
         beyond = STRANGE_SIZE * _beyond(place, ln_gpus, calibration)
-        sigma = np.hypot(sigma, np.minimum(beyond, known["stack"][place.kind]))
+        sigma = np.hypot(sigma, np.minimum(beyond, unseen))
         if _borrowed(setting, calibration):
             sigma = np.hypot(sigma, BORROWED_STACK)
     sigma = np.hypot(sigma, _strangeness(setting, place, calibration))

@@ -21,6 +21,7 @@ from planner.performance.calibration import Calibration, calibration_from_json, 
 from planner.performance.fitting import WIDTHS, batch_of, fit
 from planner.performance.machine import FIRST_LOG2_BYTES, GRID, PORT
 from planner.performance.rates import design
+from planner.performance.recipes import recipe_files
 from planner.performance.residual import ResidualField, fit_field
 from planner.performance.rows import Run, read_run
 from planner.performance.spreads import UNSEEN, spreads, with_new_stacks
@@ -203,9 +204,9 @@ def rebuild(progress: Callable[[float], None] | None = None) -> dict[str, Any]:
 
 
 def digest(paths: Sequence[Path]) -> str:
-    """sha256 over the priors and the tables' contents."""
+    """sha256 over the priors, the recipes and the tables' contents."""
     total = hashlib.sha256((data_dir() / "calibration" / "priors.yaml").read_bytes())
-    for path in paths:
+    for path in (*recipe_files(), *paths):
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()
 

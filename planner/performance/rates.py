@@ -43,15 +43,15 @@ class Rates:
 
 BOUND_SHARPNESS = 16.0
 RATE_NAMES = tuple(f.name for f in fields(Rates))
-Context = Mapping[str, str | float]  # what a row is: labels (stack, family, ...) and numbers (age, ...)
+Context = Mapping[str, str]  # what a row is: labels (stack, family, ...); an empty one applies to nothing
 
 
 @dataclass(frozen=True, slots=True)
 class RateRule:
     """How a rate is made: prior x exp(sum of parameters), one parameter for each combination of labels in `by`.
 
-    A combination is written "family+format"; "stack*age" is the stack's parameter times the row's number `age`.
-    `sigma` is the prior spread (log) of each parameter, `means` their prior means by name where not zero.
+    A combination is written "family+format". `sigma` is the prior spread (log) of each parameter, `means` their prior
+    means by name where not zero.
     """
 
     prior: float
@@ -61,18 +61,13 @@ class RateRule:
     means: Mapping[str, float] = field(default_factory=dict)
 
 
-def parameter_keys(rate: str, rule: RateRule, context: Context) -> list[tuple[str, float, float]]:
-    """(name, weight, sigma) of the parameters that enter `rate` for a row with this context."""
+def parameter_keys(rate: str, rule: RateRule, context: Context) -> list[tuple[str, float]]:
+    """(name, sigma) of the parameters that enter `rate` for a row with this context."""
     found = []
     for by, sigma in zip(rule.by, rule.sigma, strict=True):
-        labels, *numbers = by.split("*")
-        names = labels.split("+")
-        if any(context.get(n, "") == "" for n in names):
-            continue
-        weight = float(np.prod([float(context[n]) for n in numbers])) if numbers else 1.0
-        if weight:
-            key = ",".join(f"{n}={context[n]}" for n in names)
-            found.append((f"{rate}[{'*'.join([key, *numbers])}]", weight, sigma))
+        names = by.split("+")
+        if all(context.get(n) for n in names):
+            found.append((f"{rate}[{','.join(f'{n}={context[n]}' for n in names)}]", sigma))
     return found
 
 
@@ -82,7 +77,7 @@ def resolve(rules: Mapping[str, RateRule], values: Mapping[str, float], context:
     for name in RATE_NAMES:
         rule = rules[name]
         keys = parameter_keys(name, rule, context)
-        log = sum(values.get(key, rule.means.get(key, 0.0)) * weight for key, weight, _ in keys)
+        log = sum(values.get(key, rule.means.get(key, 0.0)) for key, _ in keys)
         out[name] = _bounded(rule, rule.prior * float(np.exp(log)))
     return Rates(**out)
 
@@ -130,16 +125,16 @@ def design(rules: Mapping[str, RateRule], contexts: Sequence[Context]) -> Design
         for kind, context in kinds.items()
     }
     entries = [
-        (name, row, key, weight, sigma)
+        (name, row, key, sigma)
         for row, context in enumerate(contexts)
-        for name, key, weight, sigma in found[tuple(sorted(context.items()))]
+        for name, key, sigma in found[tuple(sorted(context.items()))]
     ]
-    sigma = {key: s for _, _, key, _, s in entries}
+    sigma = {key: s for _, _, key, s in entries}
     names = tuple(sorted(sigma))
     column = {key: i for i, key in enumerate(names)}
     matrices = {name: np.zeros((len(contexts), len(names))) for name in RATE_NAMES}
-    for name, row, key, weight, _ in entries:
-        matrices[name][row, column[key]] += weight
+    for name, row, key, _ in entries:
+        matrices[name][row, column[key]] = 1.0
     means = {key: mean for rule in rules.values() for key, mean in rule.means.items()}
     mean = np.asarray([means.get(n, 0.0) for n in names])
     return Design(names, mean, np.asarray([sigma[n] for n in names]), matrices, dict(rules))

@@ -16,6 +16,7 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts,
 from planner.performance.cells import MOST_MEMORY_GB, MOST_OF_ANYTHING, Cells
 from planner.performance.framework_table import before_flash
 from planner.performance.gpu_names import accelerator_written, chip_of
+from planner.performance.recipes import stated_recipe
 from planner.performance.stacks import FAMILIES
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
@@ -222,6 +223,7 @@ def _setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
         release=" ".join(w for w in words if w),
         accelerator=accelerator,
         hardware=hardware,
+        recipe=stated_recipe(cell.row, cell.place),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from planner.performance.arrays import Setting
 from planner.performance.framework_table import before_flash, frameworks
 from planner.performance.rates import Context
+from planner.performance.recipes import has_recipes, on_grace, recipe_of
 from planner.performance.residual import Place
 from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec
@@ -34,9 +35,6 @@ MEASURED_RELEASES = {
     "megatron-deepspeed": ("f8dda84", re.compile(r"")),
 }
 FORMATS = {"bf16": "16", "fp16": "16", "fp8": "fp8", "mxfp8": "mxfp8", "nvfp4": "fp4"}
-REFERENCE_YEAR = 2026 + 3 / 12  # ages count from release 26.04
-LATE_YEAR = 2026 + 5 / 12  # 26.06, when most of Megatron-Bridge's MoE models gained a quarter at once on Blackwell
-# (its project's MoE roadmap of that quarter names Blackwell as what it works on; Hopper's rows gained nothing)
 
 
 def stack_of(framework: str, release: str) -> str:
@@ -82,24 +80,43 @@ def format_of(setting: Setting) -> str:
 def context_of(setting: Setting) -> Context:
     """The labels and numbers by which rates are looked up; an empty label applies to nothing."""
     release = release_of(setting)
-    year = release_year(release)
     model = setting.model
-    superchip = setting.accelerator.form_factor.startswith(("NVL", "Super"))
+    stack = stack_of(setting.framework, setting.release)
+    recipe = recipe_of(setting, stack, release)
     return {
         "all": "1",
         "kernels": ("2022" if setting.release == "1.0" else "neox") if setting.framework in NEOX else "",
-        "stack": stack_of(setting.framework, setting.release),
+        "stack": stack,
         "family": setting.accelerator.family,
         "gpu": setting.accelerator.id,
         "format": format_of(setting),
         "kind": kind_of(model),
         "attention": "mla" if model.mla else "sinks" if model.attention_sinks else "",
         "biased": "yes" if model.moe and model.mlp_bias else "",
-        "host": "grace" if superchip else "x86",
+        "host": "grace" if on_grace(setting) else "x86",
         "drop": "yes" if "tokendrop" in release else "",
-        "age": 0.0 if year is None else year - REFERENCE_YEAR,
-        "late": float(year is not None and year >= LATE_YEAR and setting.accelerator.family == "blackwell"),
+        "graphs": "" if recipe.graphs == "none" else recipe.graphs,
+        "dispatch": "" if recipe.dispatch == "alltoall" else recipe.dispatch,
+        "overlap": "yes" if recipe.overlap else "",
+        "eager": "yes" if recipe.overlap and recipe.graphs == "none" else "",
+        "fused": "yes" if recipe.fused_experts else "",
+        "fp8_attention": "yes" if recipe.fp8_attention else "",
+        "repeated": "yes" if "moe_act" in recipe.recomputes else "",
+        "hidden_tp": "yes" if _hides_tensor_traffic(setting, stack) else "",
     }
+
+
+def recipe_in_words(setting: Setting) -> str:
+    """What a MoE model is taken to run with on a stack whose recipes are published, "" for anything else."""
+    stack = stack_of(setting.framework, setting.release)
+    if not setting.model.moe or not has_recipes(stack):
+        return ""
+    return recipe_of(setting, stack, release_of(setting)).in_words()
+
+
+def _hides_tensor_traffic(setting: Setting, stack: str) -> bool:
+    """Whether tensor-parallel traffic is pipelined with matmuls: Transformer Engine's userbuffers, not yet in nvfp4."""
+    return stack == "megatron" and setting.accelerator.vendor == "nvidia" and setting.precision != "nvfp4"
 
 
 def place_of(setting: Setting, gpus: float = 1.0, name: str = "") -> Place:

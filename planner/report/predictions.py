@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from planner.performance.arrays import Memory
 from planner.performance.predict import COLUMNS, Prediction
+from planner.performance.stacks import recipe_in_words
 from planner.report.layout import Page, bar, bullets, columns, hanging
 from planner.units import format_number, format_percent
 
@@ -88,6 +89,9 @@ def detail_table(found: Prediction, memory: Memory | None, width: int) -> str:
         lines += hanging("memory", used, page)
     stands = found.basis + (f": {', '.join(found.measurements)}" if found.measurements else "")
     lines += hanging("stands on", stands, page)
+    recipe = recipe_in_words(found.run.setting)
+    if recipe:
+        lines += hanging("taken to run", recipe, page)
     if found.why:
         lines += hanging("but", found.why, page)
     return "\n".join(lines) + "\n"

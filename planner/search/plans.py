@@ -14,6 +14,7 @@ from planner.catalog.types import Offer
 from planner.performance.arrays import RECOMPUTE, FloatArray, Layouts, Setting
 from planner.performance.intervals import basis
 from planner.performance.memory import capacity_gib, memory
+from planner.performance.stacks import recipe_in_words
 from planner.performance.steptime import step_time
 from planner.plan import EpochSchedule, Layout, MemoryGiB, OfferRef, Plan, Plausibility, Quantiles
 from planner.risk.completion import Completion
@@ -123,6 +124,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         leftover_samples=None if left is None else int(left[0]),
         confidence=budget.confidence,
         within_budget=within_budget(problem, pick, np.array([offer.usd_per_gpu_hour * paid])),
+        throughput_basis=_throughput_basis(setting),
         probability_basis=_probability_basis(budget, price),
         flops_convention=FLOPS_CONVENTION,
         critical_batch_remark=_critical_remark(critical, batch, setting.seq_length),
@@ -180,6 +182,11 @@ def _chances(budget: Budget, runs: Completion, price: PlanCost) -> _Chances:
         p_within_cost=price.probability(budget.cost_usd),
         p_within_both=price.probability(budget.cost_usd, budget.time_s or math.inf),
     )
+
+
+def _throughput_basis(setting: Setting) -> str:
+    recipe = recipe_in_words(setting)
+    return f"taken to run as the release's published recipes do: {recipe}" if recipe else ""
 
 
 def _probability_basis(budget: Budget, price: PlanCost) -> str:

@@ -1,0 +1,151 @@
+"""What a published recipe switched on: CUDA graphs, expert dispatch and overlap, fused experts, FP8 attention.
+
+Megatron-Bridge publishes throughput of its own recipes, and their files say what the table of throughputs does not:
+the same layout ran up to 1.8 times faster one release later because its recipe had changed. `catalogs/recipes` holds
+what each recipe set; a model, part or format without one is taken to run what most recipes of the release did there.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from planner.catalog.paths import data_dir
+from planner.performance.arrays import Setting
+from planner.units import PlannerError
+
+Release = tuple[int, ...]
+#: The columns of recipes, and what may stand in them; a row of measured runs may state them, too.
+SWITCHES = {
+    "graphs": ("none", "router", "attention", "attention+router", "full"),
+    "dispatch": ("alltoall", "deepep", "hybridep"),
+    "overlap": ("no", "yes"),
+    "fused_experts": ("no", "yes"),
+    "fp8_attention": ("no", "yes"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a run had switched on; all off is how a framework runs unless told otherwise."""
+
+    graphs: str = "none"  # none | router | attention | attention+router | full: what CUDA graphs replay
+    dispatch: str = "alltoall"  # alltoall | deepep | hybridep: how tokens reach their experts
+    overlap: bool = False  # expert exchange of one micro-batch behind the computation of another
+    fused_experts: bool = False  # an expert MLP's matmuls, activation and casts in grouped kernels
+    fp8_attention: bool = False
+    recomputes: tuple[str, ...] = ()  # parts of a layer that the backward pass computes again
+
+    def in_words(self) -> str:
+        """What is on, as a list in a sentence."""
+        graphs = {"none": "no CUDA graphs", "full": "CUDA graphs of whole iterations"}
+        on = [graphs.get(self.graphs, f"CUDA graphs of {self.graphs.replace('+', ' and ')}")]
+        on.append(f"experts reached by {_DISPATCH[self.dispatch]}" + (" behind computation" if self.overlap else ""))
+        on += ["fused experts"] * self.fused_experts + ["FP8 attention"] * self.fp8_attention
+        return ", ".join(on)
+
+
+PLAIN = Recipe()
+_DISPATCH = {"alltoall": "all-to-all", "deepep": "DeepEP", "hybridep": "HybridEP"}
+
+
+def recipe_of(setting: Setting, stack: str, release: str) -> Recipe:
+    """The recipe that a setting is taken to run: what it states, else the newest up to its release, else the oldest.
+
+    Parameters
+    ----------
+    stack : the software stack's name, as in `stacks.stack_of`
+    release : the release run, as in `stacks.release_of`; one without a date counts as the newest
+    """
+    return _switched(_published(setting, stack, release), dict(setting.recipe))
+
+
+def _published(setting: Setting, stack: str, release: str) -> Recipe:
+    table = _recipes(stack)
+    part, model = setting.accelerator, setting.model
+    host = "grace" if on_grace(setting) else "x86"
+    keys = [(model.name, part.id, setting.precision)]
+    if model.moe:
+        keys += [("", name, p) for name in (f"{part.family} {host}", "") for p in (setting.precision, "")]
+    now = _version(release)
+    for key in keys:
+        dated = table.get(key)
+        if dated:
+            known = [recipe for since, recipe in dated if not now or since <= now]
+            return known[-1] if known else dated[0][1]
+    return PLAIN
+
+
+def _switched(recipe: Recipe, stated: Mapping[str, str]) -> Recipe:
+    """The recipe with the switches that are stated."""
+
+    def on(name: str, otherwise: bool) -> bool:
+        return stated[name] == "yes" if name in stated else otherwise
+
+    return Recipe(
+        graphs=stated.get("graphs", recipe.graphs),
+        dispatch=stated.get("dispatch", recipe.dispatch),
+        overlap=on("overlap", recipe.overlap),
+        fused_experts=on("fused_experts", recipe.fused_experts),
+        fp8_attention=on("fp8_attention", recipe.fp8_attention),
+        recomputes=recipe.recomputes,
+    )
+
+
+def stated_recipe(row: Mapping[str, str], place: str) -> tuple[tuple[str, str], ...]:
+    """What a row of runs states of its recipe.
+
+    Raises
+    ------
+    PlannerError
+        If a switch has no such position; the message starts with `place`.
+    """
+    stated = {name: (row.get(name) or "").strip().lower() for name in SWITCHES}
+    for name, value in stated.items():
+        if value and value not in SWITCHES[name]:
+            raise PlannerError(f"{place}: {name} '{value[:40]}' is none of {', '.join(SWITCHES[name])}")
+    return tuple((name, value) for name, value in stated.items() if value)
+
+
+def recipe_files() -> list[Path]:
+    """The tables of recipes, one a software stack, in order of name."""
+    return sorted((data_dir() / "recipes").glob("*.csv"))
+
+
+def has_recipes(stack: str) -> bool:
+    """Whether recipes of this software stack are published."""
+    return bool(_recipes(stack))
+
+
+def on_grace(setting: Setting) -> bool:
+    """Whether the accelerator shares its board with a Grace CPU."""
+    return setting.accelerator.form_factor.startswith(("NVL", "Super"))
+
+
+def _version(release: str) -> Release:
+    """The numbers of a YY.MM(.PP) release, in order; none if it is not one."""
+    numbers: list[int] = []
+    for part in release.split(maxsplit=1)[0].split(".") if release.strip() else []:
+        if not part.isdigit():
+            return ()
+        numbers.append(int(part))
+    return tuple(numbers)
+
+
+@cache
+def _recipes(stack: str) -> Mapping[tuple[str, str, str], list[tuple[Release, Recipe]]]:
+    """Recipes of a stack by model, part and precision ("": any), oldest first."""
+    table: dict[tuple[str, str, str], list[tuple[Release, Recipe]]] = {}
+    path = {path.stem: path for path in recipe_files()}.get(stack)
+    if path is None:
+        return table
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            recipe = replace(_switched(PLAIN, row), recomputes=tuple(row["recomputes"].split()))
+            table.setdefault((row["model"], row["gpu"], row["precision"]), []).append((_version(row["since"]), recipe))
+    for dated in table.values():
+        dated.sort(key=lambda entry: entry[0])
+    return table
