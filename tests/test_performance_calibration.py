@@ -166,7 +166,7 @@ def test_models_count_the_same_however_many_rows_they_have() -> None:
         return spreads(places, errors)["model"][f"{place.stack}/{place.kind}"]
 
     assert found(("m0",)) == pytest.approx(0.01 / 1.2816 * (1.0 + 0.25 / np.sqrt(2 * 10)))
-    assert found(("m1", "m2", "m3")) == pytest.approx(0.5 / 1.2816 * np.sqrt(1.05))
+    assert found(("m1", "m2", "m3")) == pytest.approx(0.5 / 1.2816 * (1.0 + 0.25 / np.sqrt(2 * 10)))
 
 
 def test_a_release_newer_than_all_measured_is_less_sure() -> None:
