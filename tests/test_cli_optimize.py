@@ -45,6 +45,8 @@ def test_every_shipped_scenario_is_answered(path, planner, tmp_path):
     assert plan.global_batch == plan.layout.micro_batch * plan.layout.dp * plan.layout.grad_accum
     assert plan.memory_gib.total <= plan.memory_gib.capacity
     assert plan.hfu < 1
+    runs_with = plan.throughput_basis.startswith("taken to run with ")
+    assert runs_with == (path.stem == "mixtral-8x7b")  # the one MoE model, under a framework with published recipes
 
 
 def test_json_is_one_document_and_the_same_bytes_in_another_process(planner):

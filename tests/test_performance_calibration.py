@@ -34,7 +34,7 @@ from planner.performance.learning import (
 from planner.performance.overlays import add_rows, read_rows, refit
 from planner.performance.predict import predict_rows
 from planner.performance.rows import Run
-from planner.performance.spreads import spreads, without
+from planner.performance.spreads import DOUBT, spreads, without
 from planner.units import PlannerError
 
 SHIPPED = load_calibration()
@@ -165,8 +165,8 @@ def test_models_count_the_same_however_many_rows_they_have() -> None:
         errors = {"configuration": near, "group": near, "model": far, "source": far}
         return spreads(places, errors)["model"][f"{place.stack}/{place.kind}"]
 
-    assert found(("m0",)) == pytest.approx(0.01 / 1.2816 * (1.0 + 0.25 / np.sqrt(2 * 10)))
-    assert found(("m1", "m2", "m3")) == pytest.approx(0.5 / 1.2816 * (1.0 + 0.25 / np.sqrt(2 * 10)))
+    assert found(("m0",)) == pytest.approx(0.01 / 1.2816 * (1.0 + DOUBT / np.sqrt(2 * 10)))
+    assert found(("m1", "m2", "m3")) == pytest.approx(0.5 / 1.2816 * (1.0 + DOUBT / np.sqrt(2 * 10)))
 
 
 def test_a_release_newer_than_all_measured_is_less_sure() -> None:

@@ -71,11 +71,11 @@ class Cells:
         try:
             value = float(text)
         except ValueError:
-            raise PlannerError(f"{self.place}: {key} {_quoted(text)} is not a number") from None
+            raise PlannerError(f"{self.place}: {key} {quoted(text)} is not a number") from None
         if not np.isfinite(value) or value < 0:
-            raise PlannerError(f"{self.place}: {key} {_quoted(text)} must be a finite number, zero or more")
+            raise PlannerError(f"{self.place}: {key} {quoted(text)} must be a finite number, zero or more")
         if value > most:
-            raise PlannerError(f"{self.place}: {key} {_quoted(text)} must be at most {most:,.0f}")
+            raise PlannerError(f"{self.place}: {key} {quoted(text)} must be at most {most:,.0f}")
         return value
 
     def count(self, key: str, default: int, least: int = 1) -> int:
@@ -89,7 +89,7 @@ class Cells:
         if value is None:
             return default
         if value != int(value) or not least <= value <= most:
-            raise PlannerError(f"{self.place}: {key} {_quoted(text)} must be a whole number from {least} to {most:,}")
+            raise PlannerError(f"{self.place}: {key} {quoted(text)} must be a whole number from {least} to {most:,}")
         return int(value)
 
     def needed(self, key: str) -> int:
@@ -113,13 +113,13 @@ class Cells:
             found = next((m for m in _RATE.finditer(part) if not (fast and _is_bytes(m))), None)
             if found is None and _RATE_MEANT.search(part) and not fast:
                 raise PlannerError(
-                    f"{self.place}: interconnect {_quoted(text)} states no rate that can be read; "
+                    f"{self.place}: interconnect {quoted(text)} states no rate that can be read; "
                     "write such as `3200 Gb/s per node` or `400 Gb/s per GPU`"
                 )
             rate = _node_gbit_per_s(found, part, gpus_per_node) if found else 0.0
             if rate > MOST_GBIT_PER_S:
                 most = f"{MOST_GBIT_PER_S:,.0f} Gbit/s"
-                raise PlannerError(f"{self.place}: interconnect {_quoted(text)} must be at most {most} a node")
+                raise PlannerError(f"{self.place}: interconnect {quoted(text)} must be at most {most} a node")
             if found:
                 return rate
         return None
@@ -185,7 +185,7 @@ def _is_bytes(found: re.Match[str]) -> bool:
     return unit.lower().startswith("byte") or (unit == "B" and found[5] != "PS")
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A user's text in a sentence, short."""
     clean = "".join(c if c.isprintable() else "·" for c in text[:61])
     return f"'{clean[:60]}…'" if len(text) > 60 else f"'{clean}'"

@@ -63,7 +63,7 @@ def spread(setting: Setting, gpus: IntArray, calibration: Calibration) -> Spread
         label = f"{place.stack}/{place.kind}"
         far = known["group"].get(label, unseen)
         if all((p.stack, p.kind, p.model) != (place.stack, place.kind, place.model) for p in calibration.field.places):
-            far = known.get("model", {}).get(label, far)  # overlays may hold fits of before models were left out
+            far = known["model"].get(label, far)
         close = min(far, known["configuration"].get(label, far))
         away = _distance(place.group, place.coordinates[1], ln_gpus, calibration)
         sigma = np.sqrt(close**2 + (far**2 - close**2) * (1.0 - np.exp(-0.5 * away**2)))

@@ -55,7 +55,7 @@ def uncalibrated(curves: Mapping[str, Curve]) -> Calibration:
         shares=stored["ceiling_shares"],
         curves=tables,
         field=ResidualField((), np.zeros(0)),
-        spreads={"configuration": {}, "group": {}, "stack": dict(UNSEEN)},
+        spreads={"configuration": {}, "group": {}, "model": {}, "stack": dict(UNSEEN)},
         digest="",
     )
 
@@ -130,9 +130,12 @@ def held_out(
 
     Fits start from one that left out a whole fold of keys, so that nothing of a row is in its starting point either.
     `ask`: the runs to predict (default: all); runs of the same key are left out with them. `widths`: of the fits' loss.
+    Where models are left out, they are asked for without their names, by which published recipes are known.
     """
     asked = list(runs if ask is None else ask)
     keys = tuple(key(r) for r in asked)
+    if key is by_model:
+        asked = [replace(r, setting=replace(r.setting, model=replace(r.setting.model, name=""))) for r in asked]
     known = {key(r) for r in runs}
     order = sorted({*keys} & known, key=repr)
     errors = np.zeros(len(asked))

@@ -1,13 +1,14 @@
 """What a published recipe switched on: CUDA graphs, expert dispatch and overlap, fused experts, FP8 attention.
 
 Megatron-Bridge publishes throughput of its own recipes, and their files say what the table of throughputs does not:
-the same layout ran up to 1.8 times faster one release later because its recipe had changed. `catalogs/recipes` holds
-what each recipe set; a model, part or format without one is taken to run what most recipes of the release did there.
+the same layout ran up to 1.6 times faster one release later because its recipe had changed. `catalogs/recipes` holds
+what each recipe set; a MoE model without one is taken to run what most recipes of the release did on such a part.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from planner.catalog.paths import data_dir
 from planner.performance.arrays import Setting
+from planner.performance.cells import Cells, quoted
 from planner.units import PlannerError
 
 Release = tuple[int, ...]
@@ -32,8 +34,8 @@ SWITCHES = {
 class Recipe:
     """What a run had switched on; all off is how a framework runs unless told otherwise."""
 
-    graphs: str = "none"  # none | router | attention | attention+router | full: what CUDA graphs replay
-    dispatch: str = "alltoall"  # alltoall | deepep | hybridep: how tokens reach their experts
+    graphs: str = "none"  # what CUDA graphs replay
+    dispatch: str = "alltoall"  # how tokens reach their experts
     overlap: bool = False  # expert exchange of one micro-batch behind the computation of another
     fused_experts: bool = False  # an expert MLP's matmuls, activation and casts in grouped kernels
     fp8_attention: bool = False
@@ -41,7 +43,7 @@ class Recipe:
 
     def in_words(self) -> str:
         """What is on, as a list in a sentence."""
-        graphs = {"none": "no CUDA graphs", "full": "CUDA graphs of whole iterations"}
+        graphs = {"none": "no CUDA graphs", "full": "full CUDA graphs"}
         on = [graphs.get(self.graphs, f"CUDA graphs of {self.graphs.replace('+', ' and ')}")]
         on.append(f"experts reached by {_DISPATCH[self.dispatch]}" + (" behind computation" if self.overlap else ""))
         on += ["fused experts"] * self.fused_experts + ["FP8 attention"] * self.fp8_attention
@@ -49,6 +51,7 @@ class Recipe:
 
 
 PLAIN = Recipe()
+_YES_NO = {"1": "yes", "true": "yes", "0": "no", "false": "no"}  # as spreadsheets write them
 _DISPATCH = {"alltoall": "all-to-all", "deepep": "DeepEP", "hybridep": "HybridEP"}
 
 
@@ -70,13 +73,13 @@ def _published(setting: Setting, stack: str, release: str) -> Recipe:
     keys = [(model.name, part.id, setting.precision)]
     if model.moe:
         keys += [("", name, p) for name in (f"{part.family} {host}", "") for p in (setting.precision, "")]
-    now = _version(release)
+    now = release_numbers(release)
     for key in keys:
-        dated = table.get(key)
-        if dated:
-            known = [recipe for since, recipe in dated if not now or since <= now]
-            return known[-1] if known else dated[0][1]
-    return PLAIN
+        known = [recipe for since, recipe in table.get(key, ()) if not now or since <= now]
+        if known:
+            return known[-1]
+    oldest = (table[key][0][1] for key in keys if key in table)
+    return next(oldest, PLAIN) if model.moe else PLAIN  # a release from before all recipes
 
 
 def _switched(recipe: Recipe, stated: Mapping[str, str]) -> Recipe:
@@ -95,19 +98,23 @@ def _switched(recipe: Recipe, stated: Mapping[str, str]) -> Recipe:
     )
 
 
-def stated_recipe(row: Mapping[str, str], place: str) -> tuple[tuple[str, str], ...]:
+def stated_recipe(cell: Cells) -> tuple[tuple[str, str], ...]:
     """What a row of runs states of its recipe.
 
     Raises
     ------
     PlannerError
-        If a switch has no such position; the message starts with `place`.
+        If a switch has no such position, naming the row.
     """
-    stated = {name: (row.get(name) or "").strip().lower() for name in SWITCHES}
-    for name, value in stated.items():
-        if value and value not in SWITCHES[name]:
-            raise PlannerError(f"{place}: {name} '{value[:40]}' is none of {', '.join(SWITCHES[name])}")
-    return tuple((name, value) for name, value in stated.items() if value)
+    stated = []
+    for name, positions in SWITCHES.items():
+        text = cell.text(name)
+        value = _YES_NO.get(text.lower(), text.lower()) if "yes" in positions else text.lower()
+        if value and value not in positions:
+            raise PlannerError(f"{cell.place}: {name} {quoted(text)} is none of {', '.join(positions)}")
+        if value:
+            stated.append((name, value))
+    return tuple(stated)
 
 
 def recipe_files() -> list[Path]:
@@ -125,14 +132,10 @@ def on_grace(setting: Setting) -> bool:
     return setting.accelerator.form_factor.startswith(("NVL", "Super"))
 
 
-def _version(release: str) -> Release:
-    """The numbers of a YY.MM(.PP) release, in order; none if it is not one."""
-    numbers: list[int] = []
-    for part in release.split(maxsplit=1)[0].split(".") if release.strip() else []:
-        if not part.isdigit():
-            return ()
-        numbers.append(int(part))
-    return tuple(numbers)
+def release_numbers(release: str) -> Release:
+    """The numbers of a YY.MM(.PP) release, in order; none if the text does not begin with one."""
+    found = re.match(r"(\d\d)\.(\d\d)(?:\.(\d{1,2}))?(?!\d)", release, re.ASCII)
+    return tuple(int(number) for number in found.groups() if number) if found else ()
 
 
 @cache
@@ -145,7 +148,9 @@ def _recipes(stack: str) -> Mapping[tuple[str, str, str], list[tuple[Release, Re
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             recipe = replace(_switched(PLAIN, row), recomputes=tuple(row["recomputes"].split()))
-            table.setdefault((row["model"], row["gpu"], row["precision"]), []).append((_version(row["since"]), recipe))
+            table.setdefault((row["model"], row["gpu"], row["precision"]), []).append(
+                (release_numbers(row["since"]), recipe)
+            )
     for dated in table.values():
         dated.sort(key=lambda entry: entry[0])
     return table

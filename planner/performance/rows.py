@@ -223,7 +223,7 @@ def _setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
         release=" ".join(w for w in words if w),
         accelerator=accelerator,
         hardware=hardware,
-        recipe=stated_recipe(cell.row, cell.place),
+        recipe=stated_recipe(cell),
     )
 
 

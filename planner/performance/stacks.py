@@ -9,7 +9,7 @@ import numpy as np
 from planner.performance.arrays import Setting
 from planner.performance.framework_table import before_flash, frameworks
 from planner.performance.rates import Context
-from planner.performance.recipes import has_recipes, on_grace, recipe_of
+from planner.performance.recipes import has_recipes, on_grace, recipe_of, release_numbers
 from planner.performance.residual import Place
 from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec
@@ -30,7 +30,7 @@ FAMILIES = {
 NEOX = ("gpt-neox", "neox", "gptneox")
 #: The newest release measured, and the pattern of releases that belong to the measured stack.
 MEASURED_RELEASES = {
-    "megatron": ("26.08", re.compile(r"\d\d\.\d\d")),
+    "megatron": ("26.08", re.compile(r"\d\d\.\d\d", re.ASCII)),
     "fsdp": ("HEAD", re.compile(r"HEAD")),
     "megatron-deepspeed": ("f8dda84", re.compile(r"")),
 }
@@ -56,10 +56,10 @@ def release_of(setting: Setting) -> str:
 
 def release_year(release: str) -> float | None:
     """The date of a YY.MM(.PP) container release as a year, None if the text has none."""
-    found = re.match(r"(\d\d)\.(\d\d)(?:\.(\d+))?(?:\D|$)", release)
-    if not found:
+    numbers = release_numbers(release)
+    if not numbers:
         return None
-    year, month, patch = int(found[1]), int(found[2]), int(found[3] or 0)
+    year, month, patch = (*numbers, 0)[:3]
     return 2000 + year + (month - 1) / 12 + 0.02 * patch
 
 
@@ -78,7 +78,7 @@ def format_of(setting: Setting) -> str:
 
 
 def context_of(setting: Setting) -> Context:
-    """The labels and numbers by which rates are looked up; an empty label applies to nothing."""
+    """The labels by which rates are looked up; an empty label applies to nothing."""
     release = release_of(setting)
     model = setting.model
     stack = stack_of(setting.framework, setting.release)

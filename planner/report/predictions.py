@@ -91,7 +91,7 @@ def detail_table(found: Prediction, memory: Memory | None, width: int) -> str:
     lines += hanging("stands on", stands, page)
     recipe = recipe_in_words(found.run.setting)
     if recipe:
-        lines += hanging("taken to run", recipe, page)
+        lines += hanging("runs with", recipe, page)
     if found.why:
         lines += hanging("but", found.why, page)
     return "\n".join(lines) + "\n"

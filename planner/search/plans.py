@@ -186,7 +186,7 @@ def _chances(budget: Budget, runs: Completion, price: PlanCost) -> _Chances:
 
 def _throughput_basis(setting: Setting) -> str:
     recipe = recipe_in_words(setting)
-    return f"taken to run as the release's published recipes do: {recipe}" if recipe else ""
+    return f"taken to run with {recipe}" if recipe else ""
 
 
 def _probability_basis(budget: Budget, price: PlanCost) -> str:
