@@ -213,7 +213,6 @@ def ablations(prior: Calibration) -> dict[str, Calibration]:
         "nothing": prior,
         NO_TAILS: prior,
         "recipes": _without_labels(prior, *RECIPES),
-        "tokens dropped by full experts": _without_labels(prior, "drop"),
         "fitted matmul, attention, expert rates": no_factors,
         "operand traffic": _pinned(prior, "traffic", none),
         "host time": no_host,

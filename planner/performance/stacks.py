@@ -94,7 +94,6 @@ def context_of(setting: Setting) -> Context:
         "attention": "mla" if model.mla else "sinks" if model.attention_sinks else "",
         "biased": "yes" if model.moe and model.mlp_bias else "",
         "host": "grace" if on_grace(setting) else "x86",
-        "drop": "yes" if "tokendrop" in release else "",
         "graphs": "" if recipe.graphs == "none" else recipe.graphs,
         "dispatch": "" if recipe.dispatch == "alltoall" else recipe.dispatch,
         "overlap": "yes" if recipe.overlap else "",
