@@ -60,7 +60,7 @@ TEN_HEAD = [
 NO_TAILS = "heavy tails (soft L1 to the end)"
 DRAWS = 30  # of ten rows of each source
 STARTS = 10  # of those draws, whose first row is a start for picking nine more
-RECIPES = ("graphs", "dispatch", "overlap", "eager", "fused", "fp8_attention", "repeated")
+SWITCH_LABELS = ("graphs", "dispatch", "overlap", "eager", "fused", "fp8_attention", "repeated")
 
 
 def source_of(run: Run) -> str:
@@ -212,7 +212,7 @@ def ablations(prior: Calibration) -> dict[str, Calibration]:
     return {
         "nothing": prior,
         NO_TAILS: prior,
-        "recipes": _without_labels(prior, *RECIPES),
+        "recipes": _without_labels(prior, *SWITCH_LABELS),
         "fitted matmul, attention, expert rates": no_factors,
         "operand traffic": _pinned(prior, "traffic", none),
         "host time": no_host,

@@ -120,7 +120,7 @@ def test_what_a_moe_model_is_taken_to_run_is_said(changed: dict[str, str], said:
 
 
 def test_a_switch_without_such_a_position_is_told_off() -> None:
-    with pytest.raises(PlannerError, match=r"^row: graphs 'partial' is none of none, router, attention, "):
+    with pytest.raises(PlannerError, match=r"^row: graphs 'partial' must be one of none, router, attention, "):
         setting(graphs="partial")
 
 

@@ -111,7 +111,7 @@ def stated_recipe(cell: Cells) -> tuple[tuple[str, str], ...]:
         text = cell.text(name)
         value = _YES_NO.get(text.lower(), text.lower()) if "yes" in positions else text.lower()
         if value and value not in positions:
-            raise PlannerError(f"{cell.place}: {name} {quoted(text)} is none of {', '.join(positions)}")
+            raise PlannerError(f"{cell.place}: {name} {quoted(text)} must be one of {', '.join(positions)}")
         if value:
             stated.append((name, value))
     return tuple(stated)

@@ -23,7 +23,7 @@ from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec, MoESpec
 from planner.workload.zoo import load_model, plain_name
 
-RECIPES = ("tokendrop", "dropless", "w/o mtp")  # words that the published model names carry
+NAME_WORDS = ("tokendrop", "dropless", "w/o mtp")  # words that the published model names carry
 STATED_RIGHT = ("n_layers", "hidden", "n_heads", "vpp", "ep", "micro_batch", "grad_accum")  # even if they go unused
 MOST_PARAMETERS = 10**15
 PCIE5_GBYTE_PER_S = 63.0
@@ -242,7 +242,7 @@ def _accelerator(cell: Cells, parts: Parts) -> Accelerator:
 def _model(cell: Cells, name: str, overlays: Sequence[Path]) -> ModelSpec:
     """The model of this name in the catalog or an overlay, however it is spelled; else the shape the columns state."""
     base = name
-    for word in RECIPES:
+    for word in NAME_WORDS:
         base = re.sub(re.escape(word), "", base, flags=re.IGNORECASE).strip()
     try:
         model = load_model(base.rsplit("/", 1)[-1], overlays)  # "maker/model" is how a hub of models names it
