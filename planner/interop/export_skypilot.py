@@ -8,10 +8,11 @@ from typing import Any
 
 import yaml
 
-from planner.interop.export_common import Export, commented
+from planner.interop.export_common import Export
 from planner.interop.export_megatron import TRAIN, megatron_files
 from planner.interop.export_neox import PATHS, RUN, neox_configs
 from planner.interop.export_slurm import torchrun_lines
+from planner.interop.quoting import commented
 
 TASK = "task.yaml"
 MEGATRON_ENVS = ("DATA_PATH", "TOKENIZER_MODEL", "CHECKPOINTS")  # to be filled in, or given with --env
