@@ -70,7 +70,7 @@ def _task(export: Export, setup: list[str], run: list[str], envs: Sequence[str] 
             "Start it with: sky launch task.yaml, or, to outlive lost nodes: sky jobs launch task.yaml",
         ]
     )
-    body: str = yaml.dump(task, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+    body: str = yaml.dump(task, Dumper=_Dumper, sort_keys=False, width=120)
     return "\n".join([*head, body])
 
 

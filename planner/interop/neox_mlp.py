@@ -66,13 +66,12 @@ def neox_mlp(config: Config, hidden: int) -> NeoxMLP:
 def _llama_mlp(config: Config, hidden: int, function: str) -> NeoxMLP:
     """`mlp_type: llama`: gate, input and output of one width, without biases; intermediate_size is taken as it is."""
     stated = config.optional("intermediate_size", least=1)
-    made = OLD_MULTIPLE * -(-int(2 * hidden * 4 / 3) // OLD_MULTIPLE)
     config.remarks.append(
         f"{config.what('mlp_type')} is a key that GPT-NeoX had until September 2024: the MLP is read as those releases "
         "build it, and an export writes the same MLP for the present one (activation and intermediate_size)"
     )
     return NeoxMLP(
-        width=stated or made,
+        width=stated or _old_width(hidden),
         gated=True,
         activation=function,
         bias=False,
@@ -107,13 +106,24 @@ def _shared_width(config: Config, hidden: int, gated: bool, multiple: int) -> in
             f"linear1 gives {width // 2 if gated else width} columns and linear2 takes {inner}: GPT-NeoX stops at the "
             "first step; set intermediate_size (three times the wanted width when gated) and mlp_multiple_of to agree"
         )
-    if gated and stated and inner < NARROW * hidden <= stated:
-        config.remarks.append(
-            f"warning: {config.what('intermediate_size')} {stated:,} makes a gated MLP {inner:,} wide, since GPT-NeoX "
-            f"shares it out by a third; if its name or paper says {stated:,} wide (as of configs/mistral/7B.yml and "
-            f"llemma/7B.yml), write intermediate_size: {3 * stated}"
-        )
+    if gated and inner < NARROW * hidden:
+        _warn_of_a_third(config, hidden, inner, stated)
     return inner
+
+
+def _warn_of_a_third(config: Config, hidden: int, inner: int, stated: int | None) -> None:
+    """Published configs that state a width as their model's paper does train a model of a third of it."""
+    meant = stated if stated and stated >= NARROW * hidden else _old_width(hidden)
+    what = f"{config.what('intermediate_size')} {stated:,}" if stated else "the default width of 4 x hidden_size"
+    config.remarks.append(
+        f"warning: {what} makes a gated MLP {inner:,} wide, since GPT-NeoX shares it out by a third; its releases "
+        f"before September 2024 made {meant:,}: if the model's name or paper has that (as of configs/mistral/7B.yml "
+        f"and llemma/7B.yml), write intermediate_size: {3 * meant}"
+    )
+
+
+def _old_width(hidden: int) -> int:
+    return OLD_MULTIPLE * -(-int(2 * hidden * 4 / 3) // OLD_MULTIPLE)
 
 
 def _width_origin(config: Config, gated: bool) -> str:
