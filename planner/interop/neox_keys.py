@@ -73,11 +73,11 @@ KEYS = frozenset(_PRESENT.split()) | frozenset(_PAST.split())
 def misspelt(found: str, names: Iterable[str]) -> str | None:
     """The one of `names` that `found` is a slip of the pen away from, or None.
 
-    A slip is a character too many, too few, changed, or two that changed places: one of them in short names, two in
-    names of eight characters and more.
+    A slip is a character too many, too few, changed, or two that changed places: one of them in names of four
+    characters and more, two from eight on.
     """
     said = found.lower()
-    most = 1 if len(said) < 8 else 2
+    most = 2 if len(said) >= 8 else int(len(said) >= 4)
     near = [(slips(said, name, most), name) for name in names if abs(len(name) - len(said)) <= most]
     distance, name = min(near, default=(most + 1, ""))
     return name if distance <= most else None
