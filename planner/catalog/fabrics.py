@@ -14,6 +14,7 @@ _MARKS = (
     ("infiniband", "infiniband"),
     ("roce", "roce"),
     ("spectrum-x", "roce"),
+    ("slingshot", "roce"),  # Ethernet with remote memory access in its ports
     ("ethernet", "ethernet"),
     ("ena", "ethernet"),
     ("gvnic", "ethernet"),

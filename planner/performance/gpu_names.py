@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import pairwise
 
 from planner.catalog.types import Accelerator
 
-SERIES = ("tpu", "rtx")  # their chip is named by two words: tpu-v4, rtx-4090
+SERIES = ("tpu", "rtx")  # their chip is named by two words, in ids at least: tpu-v4, rtx-4090, rtx-pro6000
 FORMS = ("sxm", "pcie", "nvl")  # the first that a chip comes in is meant where none is stated
 OTHER_MEMORY = 0.15  # of its size: a difference beyond it makes another part
 
@@ -20,12 +19,13 @@ def accelerator_written(
     """The accelerator that a table's words mean, None if no catalog knows the chip.
 
     Of a chip's parts the stated form factor and memory decide (`memory_gb` where the name has none), else SXM and the
-    largest memory. Where several memories could be meant, or one that no part has, the result is a part of its own,
-    `id` as written: nothing was measured on it, and predictions are the wider for it.
+    largest memory; a variant that the catalog calls unusual is meant by its memory alone. Where several memories could
+    be meant, or one that no part has, the result is a part of its own, `id` as written: nothing was measured on it, and
+    predictions are the wider for it.
     """
     words = _words(name)
-    pairs = [a + b for a, b in pairwise(words)]
-    alike = [each for each in accelerators if chip_of(each) in (*words, *pairs)]
+    joined = ["".join(words[i : i + n]) for n in (1, 2, 3) for i in range(len(words))]
+    alike = [each for each in accelerators if chip_of(each) in joined]
     if not alike:
         return None
     stated = next((float(m[1]) for m in (re.fullmatch(r"(\d{1,4})g(?:i?b)?", w) for w in words) if m), None)
@@ -34,6 +34,8 @@ def accelerator_written(
         behind = words[next((i for i, w in enumerate(words) if not w.isdecimal()), 0) + 1 :]
         numbers = [float(w) for w in behind if w.isdecimal() and len(w) < 4]
         stated = next((n for n in numbers if any(abs(s - n) <= OTHER_MEMORY * s for s in known)), memory_gb)
+    if stated is None:
+        alike = [each for each in alike if not accelerators[each].unusual] or alike
     form = next((f for f in FORMS if any(w.startswith(f) for w in words)), None)
 
     def strangeness(part: str) -> tuple[bool, float, int, float]:
