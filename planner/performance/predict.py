@@ -128,7 +128,7 @@ def breakdown(predictions: Sequence[Prediction]) -> list[dict[str, float]]:
 
 
 def _memory_and_objections(run: Run, *, stated_recompute: bool) -> tuple[float | None, str]:
-    """GiB on the fullest GPU, and the first thing that speaks against the run: the framework's rules, then memory."""
+    """GiB on the fullest GPU, and what speaks against the run: the framework's rules or memory, and the precision."""
     setting = run.setting
     narrower = lacking(setting)
     try:
@@ -141,13 +141,16 @@ def _memory_and_objections(run: Run, *, stated_recompute: bool) -> tuple[float |
             layouts = replace(layouts, recompute=least_recompute(setting, layouts))
         needed: FloatArray = memory(setting, layouts).total
     except PlannerError as error:
-        return None, str(error)
+        return None, _joined(str(error), narrower)
     why = why_illegal(table, setting.model, layouts, setting.seq_length, setting.release)
-    why = why or narrower
     limit = capacity_gib(setting)
     if needed[0] > limit:
         why = f"does not fit: {needed[0]:.1f} GiB on the fullest GPU of {limit:.1f}"
-    return float(needed[0]), why
+    return float(needed[0]), _joined(why, narrower)
+
+
+def _joined(*sentences: str) -> str:
+    return "; ".join(sentence for sentence in sentences if sentence)
 
 
 def lacking(setting: Setting) -> str:

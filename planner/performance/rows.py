@@ -267,7 +267,7 @@ def _model_from_columns(cell: Cells, name: str) -> ModelSpec:
     layers, hidden, heads = (cell.count(key, 0) for key in ("n_layers", "hidden", "n_heads"))
     if not (layers and hidden and heads):
         raise PlannerError(
-            f"{cell.place}: model '{name}' is not in the catalog and n_layers, hidden, n_heads are not all stated"
+            f"{cell.place}: model {quoted(name)} is not in the catalog and n_layers, hidden, n_heads are not all stated"
         )
     gated = cell.text("gated_ffn") in ("1", "1.0", "true", "True")
     for column, most, of in (("n_kv_heads", heads, "n_heads"), ("n_heads", hidden, "hidden")):

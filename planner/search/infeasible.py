@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from planner.catalog import supports
+from planner.catalog import is_gpu, supports
 from planner.catalog.types import Accelerator
+from planner.performance.frameworks import frameworks
 from planner.plan import Alternative, Infeasible
 from planner.scenario.sections import PRECISIONS
 from planner.search.goals import Goal, View, aiming_at, find
@@ -87,15 +88,18 @@ def _no_offer(problem: Problem) -> str:
     said = "; ".join(f"{reason} ({format_count(n)} offer{'' if n == 1 else 's'})" for reason, n in lacks.items())
     hint = ""
     if no_units(problem.scenario.training.precision) in lacks:
-        instead = [p for p in PRECISIONS if any(supports(part, p) for part in _asked_for(problem))]
+        framework = problem.scenario.training.framework
+        known = {p for name, row in frameworks().items() if framework in ("any", name) for p in row.precisions}
+        instead = [p for p in PRECISIONS if p in known and any(supports(part, p) for part in _asked_for(problem))]
         hint = f" Set training.precision to {' or '.join(instead)}." if instead else " Change training.precision."
     return f"No offer that cluster asks for can train this: {said}.{hint}"
 
 
 def _asked_for(problem: Problem) -> list[Accelerator]:
-    """The accelerators that `cluster` names."""
+    """The accelerators that `cluster` names, those that no framework runs on left out."""
     cluster = problem.scenario.cluster
-    return [problem.catalog.accelerator(name) for name in (*cluster.gpus, *(own.gpu for own in cluster.own))]
+    named = [problem.catalog.accelerator(name) for name in (*cluster.gpus, *(own.gpu for own in cluster.own))]
+    return [part for part in named if is_gpu(part)]
 
 
 def _between(problem: Problem, ends: set[int | None]) -> tuple[Alternative, ...]:
