@@ -33,11 +33,12 @@ def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerato
 
 def _part(cell: Cells, setting: Setting, accelerators: Accelerators) -> str:
     part = setting.accelerator
-    stated = memory_written(cell.text("gpu")) or cell.number("gpu_mem_gb")
     if part.id in accelerators:
-        strange = stated and not is_memory_of(part, stated)
-        written = f"gpu {quoted(cell.text('gpu'))} with {stated:g} GB is not in the catalog: taken as {part.id}"
-        return written if strange else ""
+        stated = (memory_written(cell.text("gpu")), cell.number("gpu_mem_gb"))
+        strange = next((gb for gb in stated if gb is not None and not is_memory_of(part, gb)), None)
+        if strange is None:
+            return ""
+        return f"gpu {quoted(cell.text('gpu'))} with {strange:g} GB is not in the catalog: taken as {part.id}"
     like = next((each for each in accelerators.values() if each.name == part.name), None)
     if like is None:
         return ""
