@@ -126,7 +126,7 @@ def test_nothing_is_written(planner, table, tmp_path):
         (("train.log", "--choose", 1), "train.log: --choose takes a table of runs"),
         (("header.csv", "--choose", 1), "header.csv: --choose takes a table of runs with the columns of catalogs/mea"),
         (("wrong.csv", "--choose", 1), "wrong:2: precision 'int3' is none of"),
-        (("bytes.csv", "--choose", 1), "bytes.csv: cannot be read as a table"),
+        (("bytes.csv", "--choose", 1), "bytes:1: model '��' is not UTF-8"),
     ],
 )
 def test_what_cannot_be_chosen_is_said_in_one_sentence(planner, table, monkeypatch, arguments, said):

@@ -106,7 +106,7 @@ class Catalog:
             raise PlannerError(f"{name!r} is ambiguous: {', '.join(meant)}")
         close = meant or difflib.get_close_matches(key, list(self.accelerators), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}" if close else f"known are {', '.join(self.accelerators)}"
-        raise PlannerError(f"accelerator {name!r} is not in the catalog; {hint}{'?' if close else ''}")
+        raise PlannerError(f"accelerator {name[:60]!r} is not in the catalog; {hint}{'?' if close else ''}")
 
     @cached_property
     def prices(self) -> tuple[PriceRow, ...]:

@@ -68,14 +68,14 @@ def calibrate(
         _rebuild(as_json, quiet)
         return
     from planner.catalog.overlay import config_catalog, overlay_dirs
-    from planner.performance.overlays import add_rows, read_rows, refit
+    from planner.performance.overlays import add_rows, refit
 
     folder = catalog[-1] if catalog else config_catalog()
     overlays = overlay_dirs((*(catalog or ()), folder))
     if choose is not None:
         _choose(run, choose, [o for o in overlays if o.is_dir()], as_json, quiet)
         return
-    rows = read_rows(run) if plan is None else [_from_log(run, plan)]
+    rows = _rows(run, overlays, quiet) if plan is None else [_from_log(run, plan)]
     with working("fitting", quiet=quiet):
         added = add_rows(rows, run.stem, folder, overlays, of_log=plan is not None)
         lines = refit(folder, overlays, added)
@@ -83,6 +83,33 @@ def calibrate(
         emit(_document(added, folder))
     for line in lines:
         say(line, quiet=quiet)
+
+
+def _rows(table: Path, overlays: Sequence[Path], quiet: bool) -> list[Mapping[str, str]]:
+    """The rows of a measured table that can be read; what the others lack, and which columns go unread, is said.
+
+    Raises
+    ------
+    PlannerError
+        With what the first row lacks, if no measured one can be read.
+    """
+    from planner.performance.overlays import read_rows, readable
+
+    kept, refused = readable(read_rows(table), table.stem, overlays)
+    if refused and not any((row.get("tokens_per_s_per_gpu") or "").strip() for row in kept):
+        raise PlannerError(refused[0])
+    _remark(table, quiet)
+    for why in refused:
+        say(f"left out: {why}", quiet=quiet)
+    return kept
+
+
+def _remark(table: Path, quiet: bool) -> None:
+    """Say what of a table goes unread."""
+    from planner.performance.tables import read_table
+
+    for remark in read_table(table).remarks():
+        say(remark, quiet=quiet)
 
 
 def _document(added: Added, folder: Path) -> str:
@@ -135,6 +162,7 @@ def _choose(table: Path, count: int, overlays: Sequence[Path], as_json: bool, qu
         picks = next_runs([runs[row] for row in rows], known, calibration, count)
         order = [rows[pick.index] for pick in picks]
         against = _objections([cells[row] for row in order], overlays, calibration)
+    _remark(table, quiet)
     chosen = [
         Chosen(row + 1, cells[row], runs[row], pick.left, why)
         for row, pick, why in zip(order, picks, against, strict=True)

@@ -15,8 +15,8 @@ from planner.units import PlannerError
 if TYPE_CHECKING:
     from planner.catalog import Catalog as Facts
     from planner.performance.calibration import Calibration
+    from planner.performance.tables import Table
 
-MAX_BYTES = 256 << 20
 _OPTIONS = {
     "model": "--model",
     "gpu": "--gpu",
@@ -79,7 +79,7 @@ def predict(
     if rows is not None:
         if model or gpu or gpus:
             raise PlannerError("give either --rows or one run by options, not both")
-        document, saved, shown = _table(rows, facts, calibration)
+        document, saved, shown = _table(rows, facts, calibration, quiet)
     else:
         row = {
             "model": model, "gpu": gpu, "gpus": gpus, "seq_len": seq_length, "global_batch_samples": global_batch,
@@ -100,22 +100,33 @@ def predict(
         emit(shown)
 
 
-def _table(path: Path, facts: Facts, calibration: Calibration) -> tuple[str, str, str]:
+def _table(path: Path, facts: Facts, calibration: Calibration, quiet: bool) -> tuple[str, str, str]:
     """A table's predictions as JSON, as CSV and for people."""
     from planner.performance.predict import predict_rows
     from planner.plan_json import dumps
     from planner.report.predictions import rows_csv, rows_table
 
-    header, rows = _read(path)
-    found = predict_rows(rows, facts, calibration, path.stem)
+    table = _read(path)
+    for remark in table.remarks():
+        say(remark, quiet=quiet)
+    found = predict_rows(table.rows, facts, calibration, path.stem)
     typed = [{**row, **_typed(row)} for row in found]
-    return dumps({"schema_version": 1, "rows": typed}), rows_csv(header, found), rows_table(found, width(), colour())
+    return (
+        dumps({"schema_version": 1, "rows": typed}),
+        rows_csv(table.header, found),
+        rows_table(found, width(), colour()),
+    )
 
 
 def _typed(row: Mapping[str, str]) -> dict[str, float | bool | str | None]:
     """What a table's row was predicted as, as JSON has it: numbers, true or false, and null for what is not known."""
     numbers = {key: float(row[key]) if row[key] else None for key in NUMBERS}
-    return {**numbers, "fits": {"true": True, "false": False}.get(row["fits"]), "why": row["why"] or None}
+    return {
+        **numbers,
+        "fits": {"true": True, "false": False}.get(row["fits"]),
+        "why": row["why"] or None,
+        "assumed": row["assumed"] or None,
+    }
 
 
 def _one(row: Mapping[str, object], facts: Facts, calibration: Calibration) -> tuple[str, str]:
@@ -143,6 +154,7 @@ def _one(row: Mapping[str, object], facts: Facts, calibration: Calibration) -> t
         "fits": found.fits,
         "basis": found.basis,
         "why": found.why or None,
+        "assumed": "; ".join(run.assumed) or None,
         "measurements": found.measurements,
         "step_time_s": float(found.step.total_s[0]),
         "step_breakdown_s": breakdown([found])[0],
@@ -174,26 +186,12 @@ def _by_option(said: str) -> str:
     return f"{(_OPTIONS | _OTHER_OPTIONS).get(column, '--' + column.replace('_', '-'))}{blank}{rest}"
 
 
-def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Header and rows of a CSV file."""
-    import csv
+def _read(path: Path) -> Table:
+    """A table of runs that names a model and a GPU."""
+    from planner.performance.tables import read_table
 
-    from planner.files import missing_file
-
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise PlannerError(f"{path}: larger than {MAX_BYTES >> 20} MiB; split it")
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
-            header = list(reader.fieldnames or ())
-    except FileNotFoundError:
-        raise PlannerError(missing_file(path, ())) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PlannerError(f"{path}: cannot be read as CSV ({reason})") from None
-    if "model" not in header or "gpu" not in header:
-        raise PlannerError(
-            f"{path}: needs columns such as model, gpu, gpus, seq_len; found {', '.join(header[:8]) or 'none'}"
-        )
-    return header, rows
+    table = read_table(path, ())
+    if "model" not in table.header or "gpu" not in table.header:
+        found = ", ".join(table.header[:8]) or "none"
+        raise PlannerError(f"{path}: needs columns such as model, gpu, gpus, seq_len; found {found}")
+    return table

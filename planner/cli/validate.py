@@ -41,6 +41,7 @@ def validate(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small fits: threads only get in each other's way
     from planner.catalog.overlay import overlay_dirs
     from planner.performance.calibration import load_calibration
+    from planner.performance.tables import read_table
     from planner.performance.validation import judge, report
     from planner.plan_json import dumps
     from planner.report.validation import validation_chart, validation_table
@@ -48,6 +49,11 @@ def validate(
     overlays = overlay_dirs(catalog or ())
     with working("refitting", quiet=quiet):
         judged = judge(rows, load_calibration(overlays), leave_out, overlays)
+    for table in rows:
+        for remark in read_table(table).remarks():
+            say(f"{table}: {remark}", quiet=quiet)
+    for why in judged.unreadable.values():
+        say(f"left out: {why}", quiet=quiet)
     found = report(judged)
     deliver(
         dumps(found),

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.catalog.fabrics import fabric_of
+from planner.catalog.fabrics import BETWEEN, fabric_of
+from planner.performance.columns import ALIASES, is_read, quoted
 from planner.units import PlannerError
 
 PRECISIONS = {
@@ -17,17 +18,19 @@ PRECISIONS = {
     "fp8-cs": "fp8", "fp8-ds": "fp8", "fp8-sc": "fp8", "fp8-mx": "mxfp8", "mxfp8": "mxfp8", "nvfp4": "nvfp4",
 }  # fmt: skip
 SHARDED = ("fsdp", "llm-foundry", "composer", "torchtitan")  # trainers that shard weights, too, unless told otherwise
-ZERO = (  # first match wins; published tables write these in many ways
-    (re.compile(r"grad-op|zero[- _]?2|stage[- _]?2|^2$"), 2),
-    (re.compile(r"fsdp|zero[- _]?3|stage[- _]?3|full-shard|^3$"), 3),
-    (re.compile(r"zero[- _]?1|stage[- _]?1|distributed|^1$"), 1),
-    (re.compile(r"none|zero[- _]?0|stage[- _]?0|^0$|^ddp$|^no$"), 0),
+ZERO = (  # first match wins; published tables write these in many ways, and spreadsheets have 3.0 for 3
+    (re.compile(r"grad[- _]op|(zero|stage)[- _]?2(?!\d)|^2(\.0)?$"), 2),
+    (re.compile(r"(?<![a-z])fsdp|(zero|stage)[- _]?3(?!\d)|full[- _]shard|^3(\.0)?$"), 3),
+    (re.compile(r"(zero|stage)[- _]?1(?!\d)|(?<![a-z])distributed|^1(\.0)?$"), 1),
+    (re.compile(r"\bnone\b|(zero|stage)[- _]?0(?!\d)|^(0(\.0)?|ddp|no|no[- _]shard)$"), 0),
 )
 RECOMPUTED = (
-    (re.compile(r"select|partial"), 1),
-    (re.compile(r"full|uniform|block|true|yes|checkpoint|^1$"), 2),
-    (re.compile(r"none|no|false|off|^0$|^$"), 0),
+    (re.compile(r"^((none|no|not|without|false|off)\b|0(\.0)?$|$)"), 0),
+    (re.compile(r"(?<![a-z])(select|partial)"), 1),
+    (re.compile(r"(?<![a-z])(full|uniform|block|true|yes)|checkpoint|^1(\.0)?$"), 2),
 )
+NOT_STATED = ("", "nan", "n/a", "not stated", "unknown", "null", "-", "?")
+NOT_TEXT = "\N{REPLACEMENT CHARACTER}"  # what stands for bytes that are not UTF-8 in a table that was read
 #: The most that is believed of a count; so much of each still multiplies within an int64, or a float, where it must.
 MOST = {
     "tp": 10**6, "pp": 10**6, "vpp": 10**6, "cp": 10**6, "ep": 10**6, "gpus_per_node": 10**6, "n_layers": 10**5,
@@ -42,11 +45,14 @@ _FAST_LINKS = re.compile(r"nvlink|nvswitch|xgmi|infinity fabric|pcie", re.IGNORE
 _PARTS = re.compile(r";|,\s|\s[+/]\s|&|\band\b|\n", re.IGNORECASE)
 _PER_SECOND = r"(bits?|bytes?|(?-i:[bB]))(\s*/\s*s|ps|\s+per\s+s)"
 _RATE = re.compile(
-    r"(?<![\d.,])(?<!\de)(?<!^-)((?:\d{1,3}\s*[x×*]\s*(?:(?:ib|infiniband|[ehnx]dr|roce|ethernet)\s+)*)*)"
+    r"(?<![\d.,])(?<!\de)(?<!^-)((?:\d{1,3}\s*[x×*]\s*" + rf"(?:{BETWEEN}\s+)*)*)"
     r"(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)\s*"
     rf"([mgt])(?:[ie]ga|era)?-?(?:{_PER_SECOND}|(?<=g)(?-i:b(?:it)?|b?E|igE|)(?![a-z]))",  # the last are 100GbE, 400G
     re.IGNORECASE,
 )
+GENERATIONS = {"edr": 100, "hdr": 200, "ndr": 400, "xdr": 800}  # Gbit/s of an InfiniBand port
+_GENERATION = re.compile(r"(\d{1,3})\s*[x×*]\s*(?:(?:ib|infiniband)\s+)?(edr|hdr|ndr|xdr)(\d{3})?\b", re.IGNORECASE)
+_NO_NETWORK = re.compile(r"(none|no network)\b", re.IGNORECASE)
 _RATE_MEANT = re.compile(rf"[mgt](?:[ie]ga|era)?-?{_PER_SECOND}", re.IGNORECASE)
 _OF_EACH = re.compile(r"(?:/|\bper|\beach|\bevery|\ba)\s*(?:(gpu|accelerator|device|chip)|nic|port|rail|hca)")
 _PORTS = re.compile(r"\b(\d{1,3})\s*(?:nic|port|rail|hca)s?\b", re.IGNORECASE)
@@ -60,13 +66,43 @@ class Cells:
     place: str
 
     def text(self, key: str) -> str:
-        value = self.row.get(key)
-        return "" if value is None else str(value).strip()
+        """The cell of a column, or of another name of it; "" where that is empty or says that it is not stated.
+
+        Raises
+        ------
+        PlannerError
+            If two names of the column say different things.
+        """
+        return self.stated(key)[0]
+
+    def check_text(self) -> None:
+        """Raise PlannerError if a cell that is read held bytes that are no text."""
+        for name, value in self.row.items():
+            if is_read(name) and NOT_TEXT in str(value):
+                raise PlannerError(f"{self.place}: {name} {quoted(value)} is not UTF-8; save the table as UTF-8")
+
+    def stated(self, key: str) -> tuple[str, str]:
+        """What is stated of a column, whether it can be read or not, and under which of its names."""
+        value, under = self._own(key), key
+        for alias in ALIASES.get(key, ()):
+            other = self._own(alias)
+            if value and other and not _alike(key, value, other):
+                raise PlannerError(
+                    f"{self.place}: {under} {quoted(value)} and {alias} {quoted(other)} are one column and "
+                    "differ; keep one of them"
+                )
+            value, under = (value, under) if value or not other else (other, alias)
+        return value, under
+
+    def _own(self, name: str) -> str:
+        value = self.row.get(name)
+        text = "" if value is None else str(value).strip()
+        return "" if text.lower() in NOT_STATED else text
 
     def number(self, key: str, most: float = float("inf")) -> float | None:
         """A number of zero or more, None where not stated."""
         text = self.text(key)
-        if not text or text.lower() == "nan":
+        if not text:
             return None
         try:
             value = float(text)
@@ -106,6 +142,8 @@ class Cells:
         `Gb` are bits and `GB` bytes. Where ports are stated without their number, each GPU is taken to have its own.
         """
         text = self.text("interconnect")[:MOST_TEXT]
+        if _NO_NETWORK.match(text):
+            return 0.0
         for part in _PARTS.split(text):
             fast = bool(_FAST_LINKS.search(part))
             if fast and fabric_of(part) == "unknown":
@@ -122,16 +160,23 @@ class Cells:
                 raise PlannerError(f"{self.place}: interconnect {quoted(text)} must be at most {most} a node")
             if found:
                 return rate
+            if named := _GENERATION.search(part):  # "8x NDR", "4 x InfiniBand HDR100"
+                return int(named[1]) * float(named[3] or GENERATIONS[named[2].lower()])
         return None
 
     @property
     def precision(self) -> str:
         """The recipe by its name, else by the format that its words name: "BF16 mixed", "fp8 (hybrid)"."""
         text = self.text("precision").lower() or "bf16"
-        named = [word for word in PRECISIONS if word in text]
+        found = [word for word in PRECISIONS if re.search(rf"(?<![a-z0-9]){word}(?![a-z0-9])", text)]
+        named = {PRECISIONS[word] for word in found if not any(word in other and word != other for other in found)}
         if not named:
-            raise PlannerError(f"{self.place}: precision '{text}' is none of {', '.join(PRECISIONS)}")
-        return PRECISIONS[max(named, key=len)]
+            raise PlannerError(f"{self.place}: precision {quoted(text)} is none of {', '.join(PRECISIONS)}")
+        if len(named) > 1:
+            raise PlannerError(
+                f"{self.place}: precision {quoted(text)} is both {' and '.join(sorted(named))}; write one"
+            )
+        return named.pop()
 
     @property
     def recompute(self) -> int:
@@ -157,10 +202,27 @@ class Cells:
     def _understood(self, key: str, patterns: Sequence[tuple[re.Pattern[str], int]], known: str) -> int:
         """What the first pattern that the text holds stands for."""
         text = self.text(key).lower()
-        for pattern, meaning in patterns:
-            if pattern.search(text):
-                return meaning
-        raise PlannerError(f"{self.place}: {key} '{text}' is not understood; write {known}")
+        meaning = _meaning(text, patterns)
+        if meaning is None:
+            raise PlannerError(f"{self.place}: {key} {quoted(text)} is not understood; write {known}")
+        return meaning
+
+
+def _meaning(text: str, patterns: Sequence[tuple[re.Pattern[str], int]]) -> int | None:
+    return next((meaning for pattern, meaning in patterns if pattern.search(text)), None)
+
+
+def _alike(key: str, one: str, other: str) -> bool:
+    """Whether two texts say the same in a column: as words, as numbers, or as the ZeRO stage that they mean."""
+    if one.lower() == other.lower():
+        return True
+    if key == "zero_or_fsdp":
+        stages = [_meaning(text.lower(), ZERO) for text in (one, other)]
+        return stages[0] is not None and stages[0] == stages[1]
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return False
 
 
 def _node_gbit_per_s(found: re.Match[str], part: str, gpus_per_node: int) -> float:
@@ -183,9 +245,3 @@ def _is_bytes(found: re.Match[str]) -> bool:
     """Whether the rate counts bytes: a capital B, unless all of it is capitals (25 GBPS)."""
     unit = found[4] or "b"
     return unit.lower().startswith("byte") or (unit == "B" and found[5] != "PS")
-
-
-def quoted(text: str) -> str:
-    """A user's text in a sentence, short."""
-    clean = "".join(c if c.isprintable() else "·" for c in text[:61])
-    return f"'{clean[:60]}…'" if len(text) > 60 else f"'{clean}'"

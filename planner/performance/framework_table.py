@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from planner.catalog.paths import data_dir
 from planner.units import PlannerError
 
+_T = TypeVar("_T")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # both are safe; the C one is ten times as fast
 
 
@@ -112,8 +113,15 @@ class Framework:
         PlannerError
             If the framework does not train at that precision.
         """
+        return self._at(precision, self.memory.bytes_per_parameter)
+
+    def input_bytes(self, precision: str) -> float:
+        """Bytes of an element that a matmul saves as its input; errors as `state_bytes`."""
+        return self._at(precision, self.memory.linear_input_bytes)
+
+    def _at(self, precision: str, table: Mapping[str, _T]) -> _T:
         try:
-            return self.memory.bytes_per_parameter[precision]
+            return table[precision]
         except KeyError:
             can = ", ".join(self.precisions)
             raise PlannerError(f"{self.title} does not train in {precision}: choose one of {can}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -26,6 +25,8 @@ from planner.performance.residual import ResidualField, fit_field
 from planner.performance.rows import Run, read_run
 from planner.performance.spreads import UNSEEN, spreads, with_new_stacks
 from planner.performance.stacks import context_of, place_of
+from planner.performance.tables import read_table
+from planner.units import PlannerError
 
 FOLDS = 8  # groups left out together for the fit that the groups' own fits start from
 Key = Callable[[Run], Hashable]
@@ -74,15 +75,32 @@ def read_runs(paths: Sequence[Path], overlays: Sequence[Path] = ()) -> list[Run]
     PlannerError
         If a row cannot be read, naming file and row.
     """
-    catalog = load_catalog(tuple(overlays))
-    runs = []
-    for path in paths:
-        with path.open(newline="", encoding="utf-8") as file:
-            for number, row in enumerate(csv.DictReader(file), 1):
-                run = read_run(row, catalog, f"{path.stem}:{number}")
-                if run.tokens_per_s_per_gpu:
-                    runs.append(run)
+    runs, unreadable = sort_runs(paths, overlays)
+    if unreadable:
+        raise PlannerError(next(iter(unreadable.values())))
     return runs
+
+
+def sort_runs(paths: Sequence[Path], overlays: Sequence[Path] = ()) -> tuple[list[Run], dict[str, str]]:
+    """The runs of these tables that state a throughput, and why rows of theirs cannot be read, by FILE:ROW.
+
+    Raises
+    ------
+    PlannerError
+        If a file is no table of runs (`tables.read_table`).
+    """
+    catalog = load_catalog(tuple(overlays))
+    runs, unreadable = [], {}
+    for path in paths:
+        for number, row in enumerate(read_table(path).rows, 1):
+            place = f"{path.stem}:{number}"
+            try:
+                run = read_run(row, catalog, place)
+            except PlannerError as error:
+                unreadable[place] = str(error)
+            else:
+                runs += [run] if run.tokens_per_s_per_gpu else []
+    return runs, unreadable
 
 
 def learn(

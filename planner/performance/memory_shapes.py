@@ -69,7 +69,7 @@ def memory_shapes(model: ModelSpec, seq_length: int, precision: str, name: str, 
     counts = parameter_counts(model, seq_length=seq_length)
     drops = constants.selective_drops if flash or "attention_scores" in constants.selective_drops else ()
     scores = 0.0 if flash else constants.attention_scores_bytes * model.heads
-    fed = constants.linear_input_bytes[precision]
+    fed = framework(name).input_bytes(precision)
     kept, lean = _attention(model, scores, fed, ()), _attention(model, scores, fed, drops)
     mlp, moe = _mlp(model, model.ffn, fed, ()), _experts(model, constants, fed, ())
     gates = 2 if model.gated_mlp else 1

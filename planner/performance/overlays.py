@@ -12,13 +12,13 @@ import numpy as np
 
 from planner.catalog import load_catalog
 from planner.catalog.paths import data_dir
-from planner.files import missing_file, write_atomically
+from planner.files import write_atomically
+from planner.performance import tables
 from planner.performance.calibration import Calibration, dumps, read_calibration, to_json
 from planner.performance.learning import log_errors, measured_files, read_runs, with_overlays
 from planner.performance.rows import Run, read_run
 from planner.units import PlannerError
 
-MAX_BYTES = 64 << 20
 #: What tells one logged run from another: its log's name, and what ran where; not what was measured of it so far.
 RUN = (
     "source_id", "page_or_path", "framework", "version_or_date", "model", "seq_len", "gpu", "gpus", "precision",
@@ -52,22 +52,24 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a table, measured or not.
+    """The rows of a table, measured or not; raises as `tables.read_table`."""
+    return list(tables.read_table(path, (".csv", ".log")).rows)
 
-    Raises
-    ------
-    PlannerError
-        If the file cannot be read, or is not a table.
-    """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise PlannerError(f"{path}: larger than {MAX_BYTES >> 20} MiB; split it")
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return [{k: v or "" for k, v in row.items() if k is not None} for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        raise PlannerError(missing_file(path, (".csv", ".log"))) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PlannerError(f"{path}: cannot be read as a table ({error})") from None
+
+def readable(
+    rows: Sequence[Mapping[str, str]], name: str, overlays: Sequence[Path] = ()
+) -> tuple[list[Mapping[str, str]], list[str]]:
+    """The rows that can be read, and why the others cannot."""
+    catalog = load_catalog(tuple(o for o in overlays if Path(o).is_dir()))
+    kept, refused = [], []
+    for number, row in enumerate(rows, 1):
+        try:
+            read_run(row, catalog, f"{name}:{number}")
+        except PlannerError as error:
+            refused.append(str(error))
+        else:
+            kept.append(row)
+    return kept, refused
 
 
 def runs_of(rows: Sequence[Mapping[str, str]], name: str, overlays: Sequence[Path] = ()) -> list[Run]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.performance.arrays import FloatArray, Layouts, StepTime
+from planner.catalog import supports
+from planner.performance.arrays import FloatArray, Layouts, Setting, StepTime
 from planner.performance.calibration import Calibration
+from planner.performance.columns import TOO_MANY, unread
 from planner.performance.framework_table import framework
 from planner.performance.frameworks import why_illegal
 from planner.performance.intervals import basis, spread
@@ -19,7 +21,7 @@ from planner.performance.rows import Parts, Run, layout_arrays, layouts_of, read
 from planner.performance.steptime import scope, step_of
 from planner.units import PlannerError
 
-COLUMNS = ("pred_tokens_per_s_per_gpu", "pred_lo", "pred_hi", "pred_memory_gib", "fits", "basis", "why")
+COLUMNS = ("pred_tokens_per_s_per_gpu", "pred_lo", "pred_hi", "pred_memory_gib", "fits", "basis", "why", "assumed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,18 @@ def predict_run(run: Run, calibration: Calibration, *, stated_recompute: bool = 
 def predict_rows(
     rows: Iterable[Mapping[str, str]], parts: Parts, calibration: Calibration, name: str = "row"
 ) -> list[dict[str, str]]:
-    """The rows with `COLUMNS` added, in their order; what cannot be predicted has its reason in `why`."""
+    """The rows with `COLUMNS` added, in their order.
+
+    What cannot be predicted has its reason in `why`; what was predicted of something that no table knows has in
+    `assumed` what it was taken for.
+
+    Raises
+    ------
+    PlannerError
+        If a column is misnamed (`columns.unread`).
+    """
+    rows = list(rows)
+    unread(list(dict.fromkeys(name for row in rows for name in row)), name)
     out = []
     for number, row in enumerate(rows, 1):
         place = f"{name}:{number}"
@@ -103,8 +116,9 @@ def predict_rows(
                 "fits": "" if found.fits is None else str(found.fits).lower(),
                 "basis": found.basis,
                 "why": found.why,
+                "assumed": "; ".join(run.assumed),
             }
-        out.append(dict(row) | cells)
+        out.append({key: value for key, value in row.items() if key != TOO_MANY} | cells)
     return out
 
 
@@ -114,29 +128,40 @@ def breakdown(predictions: Sequence[Prediction]) -> list[dict[str, float]]:
 
 
 def _memory_and_objections(run: Run, *, stated_recompute: bool) -> tuple[float | None, str]:
-    """GiB on the fullest GPU, and the first thing that speaks against the run: the framework's rules, then memory."""
+    """GiB on the fullest GPU, and what speaks against the run: the framework's rules or memory, and the precision."""
     setting = run.setting
-    runs_in = format_run(setting.accelerator, setting.precision)
-    narrower = (
-        "" if runs_in == FORMATS[setting.precision] else f"{setting.accelerator.id} has no {setting.precision} units"
-    )
+    narrower = lacking(setting)
     try:
         table = framework(setting.framework).name
     except PlannerError:
         return None, narrower
     layouts: Layouts = layouts_of([run])
-    if not stated_recompute:
-        layouts = replace(layouts, recompute=least_recompute(setting, layouts))
     try:
+        if not stated_recompute:
+            layouts = replace(layouts, recompute=least_recompute(setting, layouts))
         needed: FloatArray = memory(setting, layouts).total
     except PlannerError as error:
-        return None, str(error)
+        return None, _joined(str(error), narrower)
     why = why_illegal(table, setting.model, layouts, setting.seq_length, setting.release)
-    why = why or narrower
     limit = capacity_gib(setting)
     if needed[0] > limit:
         why = f"does not fit: {needed[0]:.1f} GiB on the fullest GPU of {limit:.1f}"
-    return float(needed[0]), why
+    return float(needed[0]), _joined(why, narrower)
+
+
+def _joined(*sentences: str) -> str:
+    return "; ".join(sentence for sentence in sentences if sentence)
+
+
+def lacking(setting: Setting) -> str:
+    """That the accelerator has no units for the precision, and in what it is taken to compute instead; "" if it has."""
+    part, precision = setting.accelerator, setting.precision
+    if supports(part, precision) or FORMATS[precision] in part.matmul_tflops:
+        return ""
+    instead = format_run(part, precision)
+    if instead not in part.peak_dense_tflops:  # V100s have 16-bit units for fp16 alone
+        instead = "fp16"
+    return f"{part.id} has no {precision} units; predicted at the rate of {instead}"
 
 
 def _uneven(run: Run) -> str:

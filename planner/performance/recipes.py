@@ -16,7 +16,8 @@ from pathlib import Path
 
 from planner.catalog.paths import data_dir
 from planner.performance.arrays import Setting
-from planner.performance.cells import Cells, quoted
+from planner.performance.cells import Cells
+from planner.performance.columns import quoted
 from planner.units import PlannerError
 
 Release = tuple[int, ...]

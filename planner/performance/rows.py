@@ -10,12 +10,14 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from planner.catalog.fabrics import fabric_of
+from planner.catalog.fabrics import fabric_of, names_no_network
 from planner.catalog.types import Accelerator, Hardware
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts, Setting
+from planner.performance.assumed import ANY, assumptions
 from planner.performance.cells import MOST_MEMORY_GB, MOST_OF_ANYTHING, Cells
+from planner.performance.columns import TOO_MANY, quoted
 from planner.performance.framework_table import before_flash
-from planner.performance.gpu_names import accelerator_written, chip_of
+from planner.performance.gpu_names import accelerator_written, chip_of, parts_of_chip
 from planner.performance.recipes import stated_recipe
 from planner.performance.stacks import FAMILIES
 from planner.units import PlannerError
@@ -65,6 +67,7 @@ class Run:
     micro_batch: int
     grad_accum: float  # global batch / (micro-batch x dp): not a whole number where micro-batches are uneven
     tokens_per_s_per_gpu: float | None
+    assumed: tuple[str, ...] = ()  # what the row says that no table knows, and what it was taken for
 
     @property
     def gpus(self) -> int:
@@ -136,6 +139,11 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         that does not divide); the message starts with `place`.
     """
     cell = Cells(row, place)
+    if TOO_MANY in row:
+        raise PlannerError(
+            f"{place}: has more cells than the table has columns; put cells that hold commas into quotes"
+        )
+    cell.check_text()
     for key in STATED_RIGHT:
         cell.count(key, 0)
     ranks = _ranks(cell)
@@ -160,6 +168,7 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         micro_batch=micro,
         grad_accum=accumulation,
         tokens_per_s_per_gpu=cell.number("tokens_per_s_per_gpu"),
+        assumed=assumptions(cell, setting, ranks.tp * ranks.pp * ranks.cp * ranks.dp, stage, parts.accelerators),
     )
 
 
@@ -203,7 +212,7 @@ def _setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
     """Model, hardware, stack and recipe. What the name and the notes say of the recipe is part of the release."""
     accelerator = _accelerator(cell, parts)
     name = cell.text("model")
-    framework = plain_name(cell.text("framework")) or "any"
+    framework = plain_name(cell.text("framework")) or ANY
     words = (
         cell.release(framework),
         "tokendrop" if "tokendrop" in name.lower() else "",
@@ -235,7 +244,9 @@ def _accelerator(cell: Cells, parts: Parts) -> Accelerator:
     except PlannerError as error:
         meant = accelerator_written(name, cell.number("gpu_mem_gb", MOST_MEMORY_GB), parts.accelerators)
         if meant is None:
-            raise PlannerError(f"{cell.place}: {error}") from None
+            near = ", ".join(parts_of_chip(name, parts.accelerators))
+            why = f"gpu {quoted(name)} is not in the catalog, which of its chip has {near}" if near else str(error)
+            raise PlannerError(f"{cell.place}: {why}") from None
         return meant
 
 
@@ -256,7 +267,7 @@ def _model_from_columns(cell: Cells, name: str) -> ModelSpec:
     layers, hidden, heads = (cell.count(key, 0) for key in ("n_layers", "hidden", "n_heads"))
     if not (layers and hidden and heads):
         raise PlannerError(
-            f"{cell.place}: model '{name}' is not in the catalog and n_layers, hidden, n_heads are not all stated"
+            f"{cell.place}: model {quoted(name)} is not in the catalog and n_layers, hidden, n_heads are not all stated"
         )
     gated = cell.text("gated_ffn") in ("1", "1.0", "true", "True")
     for column, most, of in (("n_kv_heads", heads, "n_heads"), ("n_heads", hidden, "hidden")):
@@ -297,23 +308,27 @@ def _hardware(cell: Cells, accelerator: Accelerator, parts: Parts) -> Hardware:
     usual = own.gpus_per_node if own else min(8, domain if domain > 1 else 8)
     gpus_per_node = cell.count("gpus_per_node", usual)
     network = cell.network_gbit_per_s(gpus_per_node)
-    fabric = fabric_of(cell.text("interconnect"))
-    if own and fabric == "unknown":
-        fabric = fabric_of(own.network)
-    if network is None and own and own.network_gbit_per_s:
+    written = cell.text("interconnect")
+    fabric = fabric_of(written)
+    plain = fabric == "ethernet"  # nobody's Ethernet without a rate is as fast as the maker's network
+    strange = names_no_network(written)
+    if fabric == "unknown" and not strange:
+        fabric = fabric_of(own.network) if own else "unknown"
+        fabric = "infiniband" if fabric == "unknown" else fabric
+    if network is None and own and own.network_gbit_per_s and not plain:
         network = own.network_gbit_per_s * gpus_per_node / own.gpus_per_node
     if network is None:
         fast = (
             accelerator.link_gbyte_per_s or 0.0
         ) > PCIE5_GBYTE_PER_S  # a workstation's parts have PCIe, or hardly more
-        network = gpus_per_node * (FAST_PORT if fast else PLAIN_PORT)
+        network = gpus_per_node * (FAST_PORT if fast and not plain else PLAIN_PORT)
     return Hardware(
         gpu=accelerator.id,
         gpus_per_node=gpus_per_node,
         scale_up_domain=domain if domain > gpus_per_node else min(domain, gpus_per_node),
         link_gbyte_per_s=accelerator.link_gbyte_per_s,
         network_gbit_per_s=network,
-        fabric="infiniband" if fabric == "unknown" else fabric,
+        fabric=fabric,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from planner.performance.learning import (
     log_errors,
     measured_files,
     read_runs,
+    sort_runs,
     uncalibrated,
 )
 from planner.performance.rows import Run
@@ -39,6 +40,7 @@ class Judged:
     errors: FloatArray  # ln(predicted / measured step time)
     sigma: FloatArray  # the spread that was stated, log
     leave_out: str
+    unreadable: Mapping[str, str] = field(default_factory=dict)  # why, by FILE:ROW
 
     @property
     def throughput_ratio(self) -> FloatArray:
@@ -76,21 +78,25 @@ def judge(
     PlannerError
         If a table cannot be read or `leave_out` is none of these.
     """
-    asked = read_runs(paths, overlays)
+    asked, unreadable = sort_runs(paths, overlays)
+    if unreadable and not asked:
+        raise PlannerError(next(iter(unreadable.values())))
     if not asked:
         raise PlannerError(f"{', '.join(p.name for p in paths)}: no row states tokens_per_s_per_gpu to compare with")
     known = read_runs(measured_files(overlays), overlays)
     if leave_out not in LEAVE_OUT:
         raise PlannerError(f"--leave-out '{leave_out}' is none of {', '.join(LEAVE_OUT)}")
     if leave_out == "none":
-        return Judged(tuple(asked), log_errors(asked, shipped), _sigma(asked, [shipped] * len(asked)), leave_out)
+        return Judged(
+            tuple(asked), log_errors(asked, shipped), _sigma(asked, [shipped] * len(asked)), leave_out, unreadable
+        )
     key = _KEYS[leave_out]
     held = held_out(known, uncalibrated(load_catalog(tuple(overlays)).curves), key, asked)
     ids: dict[Hashable, set[str]] = {}
     for run in known:
         ids.setdefault(key(run), set()).add(run.id)
     honest = {k: without(c, shipped, ids.get(k, ())) for k, c in held.calibrations.items()}
-    return Judged(tuple(asked), held.errors, _sigma(asked, [honest[k] for k in held.keys]), leave_out)
+    return Judged(tuple(asked), held.errors, _sigma(asked, [honest[k] for k in held.keys]), leave_out, unreadable)
 
 
 def report(judged: Judged) -> dict[str, Any]:
@@ -101,6 +107,7 @@ def report(judged: Judged) -> dict[str, Any]:
         "schema_version": 1,
         "rows": len(judged.runs),
         "predicted": int(np.isfinite(ratio).sum()),
+        "unreadable": [{"id": place, "why": why} for place, why in judged.unreadable.items()],
         "leave_out": judged.leave_out,
         "mdape": _round(np.median(ape)),
         "mape": _round(ape.mean()),

@@ -43,9 +43,9 @@ def rows_table(rows: Sequence[Mapping[str, str]], width: int, colour: bool = Fal
     kept = [0, 1, 2, 3, 4, 5, 6, 7, 8] if width >= WIDE else [0, 1, 2, 4, 5, 6, 7, 8]
     align = "".join("rlllrrrll"[i] for i in kept)
     lines = columns([[row[i] for i in kept] for row in table], align, page, flexible=1)
-    objections = _objections(rows)
-    if objections:
-        lines += ["", page.heading("What speaks against them"), *bullets(objections, page)]
+    for heading, column in (("What speaks against them", "why"), ("What they were taken for", "assumed")):
+        if said := _said(rows, column):
+            lines += ["", page.heading(heading), *bullets(said, page)]
     return "\n".join(lines) + "\n"
 
 
@@ -55,12 +55,12 @@ def stated_layout(row: Mapping[str, str]) -> str:
     return " ".join(f"{short}{value}" for short, value in stated if value not in {"", "1"})
 
 
-def _objections(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """Each objection once, behind the rows it is to ("rows 2, 3: why"), in the order of their first rows."""
+def _said(rows: Sequence[Mapping[str, str]], column: str) -> list[str]:
+    """Each sentence of a column once, behind the rows it is to ("rows 2, 3: why"), in the order of their first rows."""
     found: dict[str, list[str]] = {}
     for number, row in enumerate(rows, 1):
-        if row["why"]:
-            why = re.sub(rf"^\S*:{number}: ", "", row["why"])  # the row's place, said before it here
+        if row[column]:
+            why = re.sub(rf"^.*?:{number}: ", "", row[column])  # the row's place, said before it here
             found.setdefault(why, []).append(str(number))
     return [f"row{'' if len(which) == 1 else 's'} {', '.join(which)}: {why}" for why, which in found.items()]
 
@@ -94,6 +94,8 @@ def detail_table(found: Prediction, memory: Memory | None, width: int) -> str:
         lines += hanging("runs with", recipe, page)
     if found.why:
         lines += hanging("but", found.why, page)
+    if found.run.assumed:
+        lines += hanging("assumed", "; ".join(found.run.assumed), page)
     return "\n".join(lines) + "\n"
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from planner.catalog import is_gpu, supports
+from planner.catalog.types import Accelerator
+from planner.performance.frameworks import frameworks
 from planner.plan import Alternative, Infeasible
+from planner.scenario.sections import PRECISIONS
 from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.plans import fastest_of, make_plan
+from planner.search.pools import no_units, unfit_reasons
 from planner.search.problem import Problem
 from planner.search.relaxations import CHANGES, budget_goal, least_factor, least_sum, needs_of, value_of
-from planner.units import format_duration, format_number, format_percent, format_usd
+from planner.units import format_count, format_duration, format_number, format_percent, format_usd
 
 
 def what_would_do(problem: Problem) -> Infeasible:
@@ -47,7 +52,7 @@ def reason_of(problem: Problem, goal: Goal) -> str:
 
 def _reason(problem: Problem, goal: Goal, least_time: float | None, least_cost: float | None) -> str:
     if not problem.offers:
-        return "No offer fits what cluster asks for."
+        return _no_offer(problem)
     if not problem.space.any():
         return (
             "No framework that is allowed runs a layout as layout, training.global_batch and the model pin it"
@@ -71,6 +76,30 @@ def _reason(problem: Problem, goal: Goal, least_time: float | None, least_cost: 
             f" the cheapest costs {format_usd(least_cost)}."
         )
     return "Plans within the time cost too much, and plans within the cost take too long."
+
+
+def _no_offer(problem: Problem) -> str:
+    """That there is nothing to plan with, and what the offers lack that `cluster` asks for."""
+    lacks = {
+        reason: problem.left_out[reason] for reason in unfit_reasons(problem.scenario) if reason in problem.left_out
+    }
+    if not lacks:
+        return "No offer fits what cluster asks for."
+    said = "; ".join(f"{reason} ({format_count(n)} offer{'' if n == 1 else 's'})" for reason, n in lacks.items())
+    hint = ""
+    if no_units(problem.scenario.training.precision) in lacks:
+        framework = problem.scenario.training.framework
+        known = {p for name, row in frameworks().items() if framework in ("any", name) for p in row.precisions}
+        instead = [p for p in PRECISIONS if p in known and any(supports(part, p) for part in _asked_for(problem))]
+        hint = f" Set training.precision to {' or '.join(instead)}." if instead else " Change training.precision."
+    return f"No offer that cluster asks for can train this: {said}.{hint}"
+
+
+def _asked_for(problem: Problem) -> list[Accelerator]:
+    """The accelerators that `cluster` names, those that no framework runs on left out."""
+    cluster = problem.scenario.cluster
+    named = [problem.catalog.accelerator(name) for name in (*cluster.gpus, *(own.gpu for own in cluster.own))]
+    return [part for part in named if is_gpu(part)]
 
 
 def _between(problem: Problem, ends: set[int | None]) -> tuple[Alternative, ...]:

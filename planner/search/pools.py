@@ -95,15 +95,29 @@ def gather(
     return pools, nodes, dict(sorted(left_out.items()))
 
 
+TOO_MANY_NODES = "sells more nodes at least than the scenario allows"
+NO_FRAMEWORK = "no framework here runs on this kind of accelerator"
+
+
+def no_units(precision: str) -> str:
+    """The reason of an accelerator that does not compute in a precision."""
+    return f"accelerator has no {precision}"
+
+
+def unfit_reasons(scenario: Scenario) -> tuple[str, ...]:
+    """All reasons for which an offer that the cluster asks for is of no use."""
+    return (no_units(scenario.training.precision), NO_FRAMEWORK, TOO_MANY_NODES)
+
+
 def _unfit(offer: Offer, scenario: Scenario, catalog: Catalog) -> str:
     """Why an eligible offer is of no use to this scenario, "" if it is."""
     low, high = node_range(offer, scenario)
     if low > high:
-        return "sells more nodes at least than the scenario allows"
+        return TOO_MANY_NODES
     if not supports(catalog.accelerator(offer.gpu), scenario.training.precision):
-        return f"accelerator has no {scenario.training.precision}"
+        return no_units(scenario.training.precision)
     if not is_gpu(catalog.accelerator(offer.gpu)):
-        return "no framework here runs on this kind of accelerator"
+        return NO_FRAMEWORK
     return ""
 
 

@@ -17,6 +17,7 @@ from planner.units import PlannerError
 from planner.workload.model import ACTIVATIONS, NORMS, POSITIONS, MLASpec, ModelSpec, MoESpec
 
 _Part = TypeVar("_Part", MoESpec, MLASpec)
+_LONGEST_NAME = 200  # bytes; file systems take 255 with the ending
 _MOST_BYTES = 1 << 16
 _MOST_NESTING = 100
 _WHOLE = re.compile(r"[+-]?\d{1,3}(_?\d{1,3}){0,6}")
@@ -195,8 +196,8 @@ def _unpunctuated(name: str) -> str:
 
 
 def _plain(name: str) -> bool:
-    """Whether a name can be a file's: no path may hide in it."""
-    return bool(name) and not any(c in name for c in "/\\:\0") and not name.startswith(".")
+    """Whether a name can be a file's: no path may hide in it, and file systems take it."""
+    return 0 < len(name.encode("utf-8", "replace")) <= _LONGEST_NAME and not any(c in name for c in "/\\:\0") and not name.startswith(".")
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:

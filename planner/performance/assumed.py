@@ -1,0 +1,82 @@
+"""What a row says that no table knows, and what it was taken for: a sentence each."""
+
+from __future__ import annotations
+
+from planner.catalog.fabrics import fabric_of, names_no_network
+from planner.performance.arrays import Setting
+from planner.performance.cells import Cells
+from planner.performance.columns import quoted
+from planner.performance.framework_table import framework, frameworks
+from planner.performance.gpu_names import Accelerators, is_memory_of, memory_written
+from planner.performance.stacks import FAMILIES
+from planner.units import PlannerError
+
+ANY = "any"  # the framework of rows that state none
+_UNMEASURED = {"omni-path": "Omni-Path", "slingshot": "Slingshot"}  # kinds whose collectives no catalog has
+
+
+def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerators: Accelerators) -> tuple[str, ...]:
+    """What is predicted of a row under an assumption, in the order GPU, framework, network; empty where of nothing.
+
+    Parameters
+    ----------
+    cell, setting, gpus, stage : the row, and what was read of it: its setting, number of GPUs and ZeRO stage
+    accelerators : the catalog's parts by id
+    """
+    said = (
+        _part(cell, setting, accelerators),
+        _framework(cell, setting, stage),
+        *_network(cell, setting, gpus),
+    )
+    return tuple(sentence for sentence in said if sentence)
+
+
+def _part(cell: Cells, setting: Setting, accelerators: Accelerators) -> str:
+    part = setting.accelerator
+    if part.id in accelerators:
+        stated = (memory_written(cell.text("gpu")), cell.number("gpu_mem_gb"))
+        strange = next((gb for gb in stated if gb is not None and not is_memory_of(part, gb)), None)
+        if strange is None:
+            return ""
+        return f"gpu {quoted(cell.text('gpu'))} with {strange:g} GB is not in the catalog: taken as {part.id}"
+    like = next((each for each in accelerators.values() if each.name == part.name), None)
+    if like is None:
+        return ""
+    differs = "" if like.memory_gib == part.memory_gib else f" with {part.memory_gib * 2**30 / 1e9:.0f} GB"
+    return f"gpu {quoted(cell.text('gpu'))} is not one part of the catalog: taken as {like.id}{differs}"
+
+
+def _framework(cell: Cells, setting: Setting, stage: int) -> str:
+    name = setting.framework
+    if name == ANY or name in FAMILIES:
+        return ""
+    try:
+        framework(name)
+    except PlannerError:
+        known = ", ".join(dict.fromkeys([*frameworks(), *(a for row in frameworks().values() for a in row.aliases)]))
+        sharded = "" if cell.text("zero_or_fsdp") else f", as ZeRO {stage}"
+        return (
+            f"framework {quoted(cell.text('framework'))} is not known: predicted as what runs of all frameworks have "
+            f"in common{sharded}, without its memory; known are {known}"
+        )
+    return ""
+
+
+def _network(cell: Cells, setting: Setting, gpus: int) -> tuple[str, ...]:
+    """Of a network: its kind if that is not known or was never measured, and its rate if that is not stated."""
+    text, node = cell.text("interconnect"), setting.hardware
+    if not text:
+        return ()
+    crosses = gpus > max(node.gpus_per_node, node.scale_up_domain)
+    rate = ""
+    if crosses and cell.network_gbit_per_s(node.gpus_per_node) is None:
+        rate = f"{node.network_gbit_per_s or 0.0:,.0f} Gbit/s a node"
+    if names_no_network(text):
+        known = "InfiniBand, RoCE, EFA, GPUDirect-TCPX, Omni-Path, Slingshot, Ethernet"
+        kind = f"a network of unknown kind{f' with {rate}' if rate else ''}"
+        return (f"interconnect {quoted(text)} names no network that is known ({known}): taken as {kind}",)
+    kind = _UNMEASURED.get(fabric_of(text), "") if crosses else ""
+    return (
+        f"no collectives on {kind} were measured: taken as a network of unknown kind" if kind else "",
+        f"interconnect {quoted(text)} states no rate between nodes: taken as {rate}" if rate else "",
+    )
