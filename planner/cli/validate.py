@@ -22,10 +22,14 @@ def validate(
         typer.Option(
             "--leave-out",
             metavar="WHAT",
-            help="Refit without each row's configuration (in all releases), row, group (model, accelerator and"
-            " precision), model or source; none: as shipped.",
+            help="Leave out each row's configuration (in all releases), row, group (model, accelerator and precision),"
+            " model, source, site, stack or part; none: as shipped.",
         ),
     ] = "configuration",
+    refit: Annotated[
+        bool,
+        typer.Option("--refit", help="Fit anew for each that is left out (minutes), instead of solving without it."),
+    ] = False,
     chart: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Predicted against measured: .svg, .png or .html.")
     ] = None,
@@ -48,7 +52,7 @@ def validate(
 
     overlays = overlay_dirs(catalog or ())
     with working("refitting", quiet=quiet):
-        judged = judge(rows, load_calibration(overlays), leave_out, overlays)
+        judged = judge(rows, load_calibration(overlays), leave_out, overlays, refit=refit)
     for table in rows:
         for remark in read_table(table).remarks():
             say(f"{table}: {remark}", quiet=quiet)

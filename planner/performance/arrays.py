@@ -18,6 +18,27 @@ FloatArray = NDArray[np.float64]
 RECOMPUTE = ("none", "selective", "full")  # the codes 0, 1, 2 in Layouts.recompute
 
 
+OWN_SITE = "own"  # where a user's runs take place, unless a row says otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What is stated of how a run was set up, beyond its layout; None: not stated."""
+
+    flash_attention: bool | None = None
+    flash_generation: int | None = None  # of its kernels: 2 (also PyTorch's SDPA), 3 (also cuDNN's)
+    fused: bool | None = None  # fused norms and activations, or a compiler that fuses them
+    recompute_share: float | None = None  # of the layers that full recomputation covers, 0 to 1
+    reduction_overlap: bool | None = None  # gradient reductions behind the backward pass
+    shard_group: int | None = None  # GPUs over which optimizer or weights are sharded, where not over all ranks
+    power_limit_w: float | None = None
+    site: str = OWN_SITE  # whose cluster: what its network reaches, and whatever else its runs have in common
+    tuning: str = "field"  # field | vendor: vendors run their published recipes
+
+
+STATED_NOTHING = Conditions()
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """All that is equal for the layouts predicted together."""
@@ -30,6 +51,7 @@ class Setting:
     accelerator: Accelerator
     hardware: Hardware
     recipe: tuple[tuple[str, str], ...] = ()  # what is stated of it: columns of catalogs/recipes and their values
+    conditions: Conditions = STATED_NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from planner.performance.cells import Cells
 from planner.performance.columns import quoted
 from planner.performance.framework_table import framework, frameworks
 from planner.performance.gpu_names import Accelerators, is_memory_of, memory_written
-from planner.performance.stacks import FAMILIES
+from planner.performance.stacks import stack_of
 from planner.units import PlannerError
 
 ANY = "any"  # the framework of rows that state none
@@ -48,7 +48,7 @@ def _part(cell: Cells, setting: Setting, accelerators: Accelerators) -> str:
 
 def _framework(cell: Cells, setting: Setting, stage: int) -> str:
     name = setting.framework
-    if name == ANY or name in FAMILIES:
+    if name == ANY or stack_of(name, "") != name:
         return ""
     try:
         framework(name)

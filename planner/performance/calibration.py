@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from dataclasses import field as by_default
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from planner.catalog.paths import data_dir
 from planner.performance.arrays import FloatArray, IntArray, Setting
 from planner.performance.machine import MachineNumbers, machine_numbers
 from planner.performance.rates import RateRule, Rates, resolve
-from planner.performance.residual import Place, ResidualField
+from planner.performance.residual import Levels, Place, ResidualField
 from planner.performance.shapes import ModelNumbers, model_numbers
-from planner.performance.stacks import context_of, is_unfused, place_of
+from planner.performance.stacks import context_of, place_of
 from planner.units import PlannerError
 
 
@@ -40,10 +39,9 @@ class Calibration:
     shares: Mapping[str, Mapping[str, float]]  # best matmul / peak, by family and format
     curves: Mapping[str, FloatArray]
     field: ResidualField
-    spreads: Mapping[str, Mapping[str, float]]  # "configuration" | "group" | "model": by stack/kind; "stack": by kind
+    levels: Levels
+    spreads: Mapping[str, float]  # of ln(step) by what runs have in common: `intervals.SHARED`, "noise" and "scale"
     digest: str  # of the rows and priors it was fitted on
-    # ln(predicted / measured) of the field's first places, by fits without their configuration | group | model | source
-    left_out: Mapping[str, FloatArray] = by_default(default_factory=dict)
     points: tuple[UserPoint, ...] = ()
 
     @property
@@ -62,11 +60,8 @@ class Calibration:
             self.shares,
             self.curves,
             half_gradients="pure" in setting.release,
+            power_limit_w=setting.conditions.power_limit_w,
         )
-
-    def unfused(self, setting: Setting) -> float:
-        """1 where the framework's attention writes its scores to memory, else 0."""
-        return float(is_unfused(setting))
 
     def rates(self, setting: Setting) -> Rates:
         return resolve(self.rules, self.values, context_of(setting))
@@ -148,36 +143,44 @@ def read_calibration(path: Path) -> Calibration:
 
 def calibration_from_json(stored: Mapping[str, Any]) -> Calibration:
     """A calibration from what `to_json` wrote."""
+    levels = Levels(**stored["levels"])
     places = tuple(
-        Place(id=r[0], stack=r[1], kind=r[2], model=r[3], gpu=r[4], format=r[5], coordinates=(r[6], r[7], r[8]))
+        Place(r[0], r[1], r[2], r[3], r[4], r[5], coordinates=(r[8], r[9], r[10]), site=r[6], family=r[7])
         for r in stored["field"]
     )
+    weights, noise = (np.asarray([row[column] for row in stored["field"]]) for column in (11, 12))
     return Calibration(
         rules={name: rule_from(rule) for name, rule in stored["rates"].items()},
         values=stored["values"],
         shares=stored["ceiling_shares"],
         curves={name: np.asarray(values) for name, values in stored["curves"].items()},
-        field=ResidualField(places, np.asarray([row[9] for row in stored["field"]])),
+        field=ResidualField(places, weights, noise, levels),
+        levels=levels,
         spreads=stored["spreads"],
         digest=stored["digest"],
-        left_out={key: np.asarray(errors) for key, errors in stored["left_out"].items()},
     )
 
 
 def to_json(calibration: Calibration) -> dict[str, Any]:
     """Plain values, rounded so that machines that differ in the last digits write the same file."""
+    found = calibration.field
     field_rows = [
-        [p.id, p.stack, p.kind, p.model, p.gpu, p.format, *(round(c, 5) for c in p.coordinates), round(float(w), 3)]
-        for p, w in zip(calibration.field.places, calibration.field.weights, strict=True)
+        [
+            *(p.id, p.stack, p.kind, p.model, p.gpu, p.format, p.site, p.family),
+            *(round(c, 5) for c in p.coordinates),
+            round(float(w), 3),
+            round(float(n), 6),
+        ]
+        for p, w, n in zip(found.places, found.weights, found.noise, strict=True)
     ]
     return {
         "digest": calibration.digest,
         "rates": {name: rule_to(rule) for name, rule in calibration.rules.items()},
-        "values": {name: round(value, 3) for name, value in sorted(calibration.values.items())},
+        "levels": {level.name: getattr(calibration.levels, level.name) for level in fields(Levels)},
+        "values": {name: round(value, 4) for name, value in sorted(calibration.values.items())},
         "ceiling_shares": {family: dict(shares) for family, shares in calibration.shares.items()},
         "curves": {name: [round(float(x), 9) for x in curve] for name, curve in calibration.curves.items()},
-        "spreads": {kind: {label: round(s, 3) for label, s in by.items()} for kind, by in calibration.spreads.items()},
-        "left_out": {key: [round(float(e), 3) for e in errors] for key, errors in calibration.left_out.items()},
+        "spreads": {name: round(s, 4) for name, s in calibration.spreads.items()},
         "field": field_rows,
     }
 

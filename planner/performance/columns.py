@@ -71,6 +71,7 @@ COLUMNS = (
     Column("quality"),
     Column("date"),
     Column("kind"),
+    Column("tuning"),
     *(
         Column(name, read=False)
         for name in (

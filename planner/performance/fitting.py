@@ -1,28 +1,40 @@
-"""The fit: log parameters of the step-time model from measured runs, robust and shrunk to their priors."""
+"""The fit: rates of the step-time model, a smooth field and effects of sites, together, from measured runs.
+
+ln(measured step) = ln(physics at rates theta) + field + effects of the site + noise. The logarithms of the rates, the
+field and the effects are Gaussian before anything is measured; the noise is Student's, so that few runs lie far off.
+About given rates the physics is linearised, the heavy tails are weights that follow from the residuals, and what is
+left is one Gaussian: a Gauss-Newton step solves it for all at once, in as many unknowns as there are runs.
+
+Source: Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, sections 2.2, 2.7 and 5.4.2 (leaving out by
+the inverse); Lange, Little & Taylor 1989, JASA 84, Robust Statistical Modeling Using the t Distribution (the weights).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from planner.performance.arrays import FloatArray
+from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.calibration import Calibration
+from planner.performance.conditions import condition_numbers
 from planner.performance.kernels import Scope, kernels_of
 from planner.performance.machine import MachineNumbers, as_reached
 from planner.performance.rates import Design, Rates, design
+from planner.performance.residual import Levels, Place, ResidualField, covariance
 from planner.performance.rows import LayoutArrays, Run, layout_arrays
 from planner.performance.shapes import ModelNumbers, stacked
-from planner.performance.stacks import context_of
+from planner.performance.stacks import context_of, place_of
 from planner.performance.steptime import step_of
 from planner.workload.model import ModelSpec
 
-NOISE = 0.03  # log error that counts as one standard deviation
-# The loss turns from squares to logarithms at so many of them: some published runs are 40 to 100 % off equal ones, for
-# reasons that no column states, and should not count. A fit that starts with the last width finds poor minima.
-WIDTHS = (3.0, 1.5)
 STEP = 1e-4  # of the finite differences, in log parameters
+MOST_STEPS = 40
+SETTLED = 0.01  # a fit is done when no parameter moves by more of its prior spread
+FARTHEST = 1.0  # of its prior spread, that a parameter moves in one of the first steps
+FIRST = 4  # steps that are held short
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +48,7 @@ class Batch:
     def predict(self, rates: Rates) -> FloatArray:
         """Seconds of a step, (n,), or (k, n) for k sets of rates; without the residual correction."""
         a = self.layouts
-        scope = replace(self.scope, rates=rates, machine=as_reached(self.scope.machine, rates.network))
+        scope = replace(self.scope, rates=rates, machine=as_reached(self.scope.machine, rates))
         kernels = kernels_of(scope, a.tp, a.cp, a.ep, a.sequence_parallel, a.recompute, a.micro_batch)
         return step_of(scope, kernels, a.pp, a.vpp, a.dp, a.zero_stage, a.grad_accum, 1.0).total_s
 
@@ -50,7 +62,7 @@ def batch_of(runs: Sequence[Run], calibration: Calibration) -> Batch:
         s = r.setting
         if s.model not in models:
             models[s.model] = calibration.model_numbers(s)
-        key = (s.accelerator.id, s.hardware, s.precision, "pure" in s.release)
+        key = (s.accelerator.id, s.hardware, s.precision, "pure" in s.release, s.conditions.power_limit_w)
         if key not in machines:
             machines[key] = calibration.machine_numbers(s)
         keys.append(key)
@@ -61,60 +73,99 @@ def batch_of(runs: Sequence[Run], calibration: Calibration) -> Batch:
         machine=stacked(list(machines.values()), [machine_at[key] for key in keys]),
         rates=Rates(*([1.0] * len(Rates.__slots__))),
         seq_length=np.asarray([float(r.setting.seq_length) for r in runs]),
-        unfused=np.asarray([calibration.unfused(r.setting) for r in runs]),
+        conditions=stacked([condition_numbers(r.setting) for r in runs]),
     )
     return Batch(scope, layout_arrays(runs), np.asarray([r.step_s for r in runs]))
 
 
-def source_weights(runs: Sequence[Run], power: float = 0.5) -> FloatArray:
-    """(n,) weights of the squared residuals: a source of n rows counts n^(1 - power), so that none drowns another."""
+def noise_of(runs: Sequence[Run], levels: Levels) -> FloatArray:
+    """(n,) variance of each run's noise: a source of many rows counts as `rows_a_source`, lest it drown others."""
     counts: dict[str, int] = {}
     for r in runs:
         counts[r.source] = counts.get(r.source, 0) + 1
-    mean = len(runs) / len(counts)
-    return np.asarray([(mean / counts[r.source]) ** power for r in runs])
+    share = np.asarray([max(1.0, counts[r.source] / levels.rows_a_source) for r in runs])
+    trust = np.asarray([levels.low_trust if r.low_trust else 1.0 for r in runs])
+    return np.asarray(levels.noise**2 * share * trust)
 
 
-def fit(
-    runs: Sequence[Run],
-    calibration: Calibration,
-    start: Mapping[str, float] | None = None,
-    widths: Sequence[float] = WIDTHS,
-) -> dict[str, float]:
-    """Parameter values by name that explain these runs best.
+@dataclass(frozen=True)
+class Fit:
+    """The runs about the values found: everything is one Gaussian here. n runs, p parameters."""
 
-    Minimises the sum of losses of weighted log ratios plus squared parameters over their prior spread: soft L1 first,
-    and from there Cauchy's, c² ln(1 + z²/c²), with the `widths` c one after the other.
-    """
-    from scipy.optimize import least_squares
+    runs: tuple[Run, ...]
+    places: tuple[Place, ...]
+    plan: Design
+    theta: FloatArray  # (p,)
+    slopes: FloatArray  # (n, p), of ln(step) by parameter
+    residuals: FloatArray  # (n,), ln(measured) less what the prior means give, linearised
+    noise: FloatArray  # (n,), variances, the tails' weights in
+    levels: Levels
 
-    batch = batch_of(runs, calibration)
-    plan: Design = design(calibration.rules, [context_of(r.setting) for r in runs])
-    target = np.log(batch.measured_s)
-    scale = np.sqrt(source_weights(runs)) / NOISE
+    @cached_property
+    def covariance(self) -> FloatArray:
+        """Of the runs' ln(step), (n, n), before any is measured and without their noise."""
+        by_rates = (self.slopes * self.plan.sigma**2) @ self.slopes.T
+        return np.asarray(by_rates + covariance(self.places, self.places, self.levels))
 
-    def solved(values: FloatArray, width: float | None) -> FloatArray:
-        def pull(seconds: FloatArray) -> FloatArray:
-            return _pull((np.log(seconds) - target) * scale, width)
+    @cached_property
+    def precision(self) -> FloatArray:
+        """Inverse of the runs' covariance, (n, n)."""
+        return np.asarray(np.linalg.inv(self.covariance + np.diag(self.noise)))
 
-        def residuals(values: FloatArray) -> FloatArray:
-            return np.concatenate([pull(batch.predict(plan.rates(values))), (values - plan.mean) / plan.sigma])
+    @cached_property
+    def weights(self) -> FloatArray:
+        """(n,) by which each run pulls on parameters and field."""
+        return np.asarray(self.precision @ self.residuals)
 
-        def jacobian(values: FloatArray) -> FloatArray:
-            pulls = pull(batch.predict(plan.moved(values, STEP)))
-            return np.vstack([plan.chain((pulls[1:] - pulls[0]) / STEP), np.diag(1.0 / plan.sigma)])
+    def calibration(self, prior: Calibration, out: IntArray | None = None) -> Calibration:
+        """What the runs teach, or all but those of index `out`, by the block's inverse."""
+        keep = np.ones(len(self.runs), dtype=bool)
+        weights = self.weights
+        if out is not None and len(out):
+            keep[out] = False
+            block = np.linalg.solve(self.precision[np.ix_(out, out)], self.weights[out])
+            weights = self.weights - self.precision[:, out] @ block
+        weights = weights[keep]
+        theta = self.plan.mean + self.plan.sigma**2 * (self.slopes[keep].T @ weights)
+        places = tuple(p for p, kept in zip(self.places, keep, strict=True) if kept)
+        return replace(
+            prior,
+            values=dict(zip(self.plan.names, map(float, theta), strict=True)),
+            field=ResidualField(places, weights, self.noise[keep], self.levels),
+        )
 
-        found = least_squares(residuals, values, jac=jacobian, method="trf", xtol=1e-6, ftol=1e-6)
-        return np.asarray(found.x)
 
-    values = np.asarray([(start or {}).get(name, mean) for name, mean in zip(plan.names, plan.mean, strict=True)])
-    for width in (None, *widths):
-        values = solved(values, width)
-    return {name: float(value) for name, value in zip(plan.names, values, strict=True)}
+def fit(runs: Sequence[Run], prior: Calibration, start: Mapping[str, float] | None = None) -> Fit:
+    """The values of rates, field and effects that explain these runs best; started from `start` where given."""
+    levels = prior.levels
+    batch = batch_of(runs, prior)
+    plan = design(prior.rules, [context_of(r.setting) for r in runs])
+    places = tuple(place_of(r.setting, r.gpus, r.id) for r in runs)
+    target, base = np.log(batch.measured_s), noise_of(runs, levels)
+    beyond = covariance(places, places, levels)
+    theta = np.asarray([(start or {}).get(n, m) for n, m in zip(plan.names, plan.mean, strict=True)])
+    tails = np.ones(len(runs))
 
+    def linear(theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        seconds = np.log(batch.predict(plan.moved(theta, STEP)))
+        slopes = plan.chain((seconds[1:] - seconds[0]) / STEP)
+        return slopes, target - seconds[0] + slopes @ (theta - plan.mean)
 
-def _pull(z: FloatArray, width: float | None) -> FloatArray:
-    """The residual whose square is the loss of z: soft L1 without a width, else Cauchy's."""
-    if width is None:
-        return np.asarray(np.sign(z) * np.sqrt(2.0 * (np.sqrt(1.0 + z * z) - 1.0)))
-    return np.asarray(np.sign(z) * width * np.sqrt(np.log1p((z / width) ** 2)))
+    from scipy.linalg import cho_factor, cho_solve
+
+    for step in range(MOST_STEPS):
+        slopes, residuals = linear(theta)
+        narrow = slopes * plan.sigma**2
+        noise = base / tails
+        weights = cho_solve(cho_factor(narrow @ slopes.T + beyond + np.diag(noise), lower=True), residuals)
+        moved = plan.mean + narrow.T @ weights - theta
+        far = float(np.max(np.abs(moved) / plan.sigma, initial=0.0))
+        reach = FARTHEST if step < FIRST and start is None else 2.0 * FARTHEST
+        theta = theta + moved * min(1.0, reach / max(far, 1e-12))
+        found = (levels.tails + 1.0) / (levels.tails + (noise * weights) ** 2 / base)
+        settled = far < SETTLED and float(np.max(np.abs(found - tails))) < 0.05
+        tails = 0.5 * (tails + found) if step > 1 else found
+        if settled and step >= FIRST:
+            break
+    slopes, residuals = linear(theta)
+    return Fit(tuple(runs), places, plan, theta, slopes, residuals, base / tails, levels)

@@ -1,36 +1,49 @@
-"""How far off a prediction may be, and what it stands on: by model, hardware, stack and size, never by layout."""
+"""How far off a prediction may be, and what it stands on: by model, hardware, stack, site and size, never by layout.
+
+What is known of a setting follows from which runs are known that share something with it: its stack, its GPU, its
+model, its site. ln(step) is Gaussian over these labels; measured runs narrow it, and what remains is the spread. The
+standard deviation of each label is not set but read off the fit's own model at the measured runs (`label_spreads`), so
+that intervals are as wide as that model says, without knowing a layout. Last, one factor makes 80 % intervals hold 80 %
+of sites that were left out whole (`calibrate --rebuild`).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
 
-from planner.catalog.types import Accelerator
-from planner.performance.arrays import FloatArray, IntArray, Setting
+from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
-from planner.performance.residual import LENGTHS, Place
-from planner.performance.spreads import unseen_spread
-from planner.performance.stacks import FAMILIES, MEASURED_RELEASES, NEOX, place_of, release_year
+from planner.performance.residual import LABELS, LENGTHS, Place, ResidualField, shared
+from planner.performance.stacks import NEOX, place_of
 
 NEAR_USER = 0.03  # log spread at a point that the user measured
-# Log spreads that add (in squares) where something was never measured. The stack's is what is left when not even the
-# kernels are known: errors of whole sources left out were about twice that before the priors knew theirs.
-BORROWED_STACK = 0.10  # a framework that borrows another's measurements
-STRANGE_STACK = 0.12
-STRANGE_PAIRING = 0.10  # stack, part, format and kind never met in one run: about what leaving out a source adds
-STRANGE_SIZE = 0.02  # a correlation length beyond all runs of the stack; group spreads know some of it already
-# From one Megatron-Bridge release to the next, 80 % of 27 dense configurations moved by less than 0.05 (log); 80 % of
-# 46 MoE ones, too, but the others moved up to 0.8 (rms of all 0.17).
-NEWER_RELEASE = {"dense": 0.04, "moe": 0.10}
-RELEASES_A_YEAR = 8.0
-STRANGE_LINK = 0.15  # GPUs that meet over PCIe: no run of them was published
-# Its family was measured; or it is another generation of the maker whose others were, its matmuls timed by somebody:
-# Megatron-Bridge's rows on Blackwell lie no further than that from fits to Ampere and Hopper alone.
-STRANGE_GPU = 0.04
-MEASURED_MAKER = "nvidia"
-STRANGE_FAMILY = 0.25
+#: What runs may have in common: labels of a place. "smooth" is what runs of a stack and kind share by how near they are
+#: in size, sequence and GPUs; "all" is what any two runs share.
+SHARED = (
+    "all",
+    "kind",
+    "format kind",
+    "family format kind",
+    "gpu",
+    "gpu kind",
+    "stack",
+    "stack kind",
+    "stack family",
+    "stack gpu",
+    "model",
+    "model stack",
+    "model gpu stack",
+    "site",
+    "site kind",
+    "site gpu",
+    "smooth",
+)
+CELL = np.array([0.35, 0.35, 0.7])  # ln(parameters), ln(sequence), ln(GPUs): runs no further apart are one to a spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,36 +60,123 @@ class Spread:
 def spread(setting: Setting, gpus: IntArray, calibration: Calibration) -> Spread:
     """The spread of predictions of this setting at these sizes, (n,).
 
-    Near runs of the same model, GPU and format it is that of configurations left out of the fit; far from them that of
-    such groups left out, or for a model that the stack never ran that of models left out; for a software stack never
-    measured that of whole sources left out. A point of the user's own narrows it nearby. What lies beyond all runs of
-    the stack, is newer, or was never met together, widens it.
+    Narrow where runs of the same site, model, GPU and stack are known at such sizes; as wide as stacks, parts or sites
+    differ where none is. A point of the user's own narrows it nearby.
     """
     sizes, back = np.unique(np.atleast_1d(gpus), return_inverse=True)
     ln_gpus = np.log(sizes.astype(np.float64))
-    place = place_of(setting)
-    known = calibration.spreads
-    unseen = unseen_spread(known, place.stack, place.kind)
-    if place.stack not in calibration.stacks:
-        sigma = np.full(len(sizes), unseen)
-    else:
-        label = f"{place.stack}/{place.kind}"
-        far = known["group"].get(label, unseen)
-        if all((p.stack, p.kind, p.model) != (place.stack, place.kind, place.model) for p in calibration.field.places):
-            far = known["model"].get(label, far)
-        close = min(far, known["configuration"].get(label, far))
-        away = _distance(place.group, place.coordinates[1], ln_gpus, calibration)
-        sigma = np.sqrt(close**2 + (far**2 - close**2) * (1.0 - np.exp(-0.5 * away**2)))
-        beyond = STRANGE_SIZE * _beyond(place, ln_gpus, calibration)
-        sigma = np.hypot(sigma, np.minimum(beyond, unseen))
-        if _borrowed(setting, calibration):
-            sigma = np.hypot(sigma, BORROWED_STACK)
-    sigma = np.hypot(sigma, _strangeness(setting, place, calibration))
+    sigma = known_runs_of(calibration).sigma(place_of(setting), ln_gpus)
     own = [p for p in calibration.points if p.gpu == setting.accelerator.id]
     if own:
         apart = np.min([np.abs(ln_gpus - np.log(p.gpus)) if p.gpus else np.zeros(len(sizes)) for p in own], axis=0)
         sigma = np.minimum(sigma, np.hypot(NEAR_USER, 0.5 * sigma * (1.0 - np.exp(-apart))))
     return Spread(sigma[back].reshape(np.shape(gpus)))
+
+
+@dataclass(frozen=True)
+class KnownRuns:
+    """Measured runs as a spread sees them: alike ones are one, which is the surer the more they are."""
+
+    places: tuple[Place, ...]
+    noise: FloatArray  # (n,), variance of each
+    spreads: Mapping[str, float]  # standard deviation by what is shared, "noise" of one run, "scale" of them all
+
+    @cached_property
+    def coordinates(self) -> FloatArray:
+        return np.array([p.coordinates for p in self.places]).reshape(len(self.places), 3)
+
+    @cached_property
+    def labels(self) -> Mapping[str, FloatArray]:
+        return {name: np.array([getattr(p, name) for p in self.places], dtype=np.str_) for name in LABELS}
+
+    @cached_property
+    def root(self) -> FloatArray:
+        """Inverse of the lower Cholesky factor of the runs' covariance, (n, n)."""
+        total = label_covariance(self.coordinates, self.coordinates, shared(self.places, self.places), self.spreads)
+        lower = np.linalg.cholesky(total + np.diag(self.noise))
+        from scipy.linalg import solve_triangular
+
+        return np.asarray(solve_triangular(lower, np.eye(len(lower)), lower=True))
+
+    def sigma(self, place: Place, ln_gpus: FloatArray) -> FloatArray:
+        """Standard deviation of ln(step) of one run at this place, at each size, (k,)."""
+        points = np.column_stack([np.broadcast_to(place.coordinates[:2], (len(ln_gpus), 2)), ln_gpus])
+        variance = np.full(len(ln_gpus), sum(self.spreads[name] ** 2 for name in SHARED))
+        if self.places:
+            same = {name: (self.labels[name] == getattr(place, name))[None, :] for name in LABELS}
+            with_known = label_covariance(points, self.coordinates, same, self.spreads)
+            variance = variance - ((with_known @ self.root.T) ** 2).sum(axis=1)
+        return np.asarray(self.spreads["scale"] * np.sqrt(np.maximum(variance, 0.0) + self.spreads["noise"] ** 2))
+
+
+_KNOWN: list[tuple[ResidualField, Mapping[str, float], KnownRuns]] = []  # the last few asked for
+_KEPT = 4
+
+
+def known_runs_of(calibration: Calibration) -> KnownRuns:
+    """The runs that a calibration stands on."""
+    for field, spreads, known in _KNOWN:
+        if field is calibration.field and spreads is calibration.spreads:
+            return known
+    known = known_runs(calibration.field, calibration.spreads)
+    _KNOWN.append((calibration.field, calibration.spreads, known))
+    del _KNOWN[:-_KEPT]
+    return known
+
+
+def known_runs(field: ResidualField, spreads: Mapping[str, float]) -> KnownRuns:
+    """A field's runs, those with equal labels and near each other as one at their middle."""
+    cells: dict[tuple[object, ...], list[int]] = {}
+    for i, p in enumerate(field.places):
+        near = tuple(np.round(np.asarray(p.coordinates) / CELL).astype(int))
+        cells.setdefault((*(getattr(p, name) for name in LABELS), near), []).append(i)
+    places, noise = [], []
+    for rows in cells.values():
+        size, sequence, gpus = np.mean([field.places[i].coordinates for i in rows], axis=0).tolist()
+        places.append(replace(field.places[rows[0]], coordinates=(size, sequence, gpus)))
+        noise.append(1.0 / float(np.sum(1.0 / field.noise[rows])))
+    return KnownRuns(tuple(places), np.asarray(noise), spreads)
+
+
+def label_covariance(
+    a: FloatArray, b: FloatArray, same: Mapping[str, BoolArray], spreads: Mapping[str, float]
+) -> FloatArray:
+    """Covariance of ln(step) at coordinates a (n, 3) with that at b (m, 3), by what they share, (n, m)."""
+    total = np.zeros((len(a), len(b)))
+    for name, part in _parts(a, b, same):
+        if spreads[name]:
+            total += spreads[name] ** 2 * part
+    return total
+
+
+def _parts(a: FloatArray, b: FloatArray, same: Mapping[str, BoolArray]) -> Iterable[tuple[str, FloatArray]]:
+    for name in SHARED[:-1]:
+        part = np.ones((1, 1))
+        for label in name.split() if name != "all" else ():
+            part = part * same[label]
+        yield name, part
+    apart = ((a[:, None, :] - b[None, :, :]) / LENGTHS) ** 2
+    yield "smooth", (same["stack"] & same["kind"]) * np.exp(-0.5 * apart.sum(axis=2))
+
+
+def label_spreads(places: Sequence[Place], covariance: FloatArray) -> dict[str, float]:
+    """The standard deviations by label that come nearest to this covariance of ln(step) at measured places, (n, n).
+
+    Non-negative least squares over its entries. Pairs of one site weigh as much as pairs of two: there are fewer.
+    """
+    from scipy.optimize import nnls
+
+    coordinates = np.array([p.coordinates for p in places])
+    same = shared(places, places)
+    together = same["site"]
+    weight = np.where(together, 1.0 / together.sum(), 1.0 / max(1, (~together).sum()))
+    columns = [np.broadcast_to(part, covariance.shape) for _, part in _parts(coordinates, coordinates, same)]
+    normal = np.array([[float((weight * p * q).sum()) for q in columns] for p in columns])
+    right = np.array([float((weight * p * covariance).sum()) for p in columns])
+    ridge = 1e-9 * np.trace(normal) * np.eye(len(columns))
+    root = np.linalg.cholesky(normal + ridge)
+    found, _ = nnls(root.T, np.linalg.solve(root, right))
+    return dict(zip(SHARED, map(float, np.sqrt(found)), strict=True))
 
 
 def basis(setting: Setting, gpus: int, calibration: Calibration) -> tuple[str, list[str]]:
@@ -91,70 +191,5 @@ def basis(setting: Setting, gpus: int, calibration: Calibration) -> tuple[str, l
     apart = [float(np.hypot(*((np.array(p.coordinates[1:]) - here) / LENGTHS[1:]))) for p in alike]
     order = sorted(range(len(alike)), key=lambda i: (apart[i], alike[i].id))
     ids = [alike[i].id for i in order[:3]]
-    exact = apart[order[0]] < 1e-4 and not _borrowed(setting, calibration)
+    exact = apart[order[0]] < 1e-4 and not (setting.framework in NEOX and alike[order[0]].site != place.site)
     return ("measured" if exact else "interpolated"), ids
-
-
-def _borrowed(setting: Setting, calibration: Calibration) -> bool:
-    """Whether a GPT-NeoX setting stands on a sibling's runs alone."""
-    shipped = len(calibration.left_out.get("group", ()))  # a user's runs come behind them
-    own = calibration.field.places[shipped:]
-    return setting.framework in NEOX and place_of(setting).group not in {p.group for p in own}
-
-
-def _beyond(place: Place, ln_gpus: FloatArray, calibration: Calibration) -> FloatArray:
-    """Correlation lengths from what the stack and kind ran at, in size, sequence and GPUs, (n,)."""
-    runs = np.array(
-        [p.coordinates for p in calibration.field.places if (p.stack, p.kind) == (place.stack, place.kind)]
-    ).reshape(-1, 3)
-    if not len(runs):
-        return np.zeros(len(ln_gpus))
-    here = np.column_stack([np.broadcast_to(place.coordinates[:2], (len(ln_gpus), 2)), ln_gpus])
-    outside = np.maximum(here - runs.max(axis=0), 0.0) + np.maximum(runs.min(axis=0) - here, 0.0)
-    return np.asarray(np.sqrt(((outside / LENGTHS) ** 2).sum(axis=1)))
-
-
-def _strangeness(setting: Setting, place: Place, calibration: Calibration) -> float:
-    """The log spread that comes with a stack, release, GPU or family that no measurement speaks for."""
-    part, stack = setting.accelerator, place.stack
-    total = 0.0 if stack in MEASURED_RELEASES or stack in calibration.stacks else STRANGE_STACK
-    total = float(np.hypot(total, _strangeness_of(part, calibration)))
-    if part.form_factor.startswith("PCIe"):
-        total = float(np.hypot(total, STRANGE_LINK))
-    total = float(np.hypot(total, NEWER_RELEASE[place.kind] * np.sqrt(RELEASES_A_YEAR * _years_ahead(setting))))
-    if stack in calibration.stacks and _pairing(place) not in map(_pairing, calibration.field.places):
-        total = float(np.hypot(total, STRANGE_PAIRING))
-    return total
-
-
-def _strangeness_of(part: Accelerator, calibration: Calibration) -> float:
-    """The log spread that a part adds by how near to it anything was measured."""
-    if f"matmul[gpu={part.id}]" in calibration.values:
-        return 0.0
-    seen = any(name.startswith(f"matmul[family={part.family},") for name in calibration.values)
-    sibling = part.vendor == MEASURED_MAKER and part.family in calibration.shares
-    return STRANGE_GPU if seen or sibling else STRANGE_FAMILY
-
-
-def _years_ahead(setting: Setting) -> float:
-    """By which a dated release is newer than the newest one that was measured of its stack."""
-    newest, _ = MEASURED_RELEASES.get(FAMILIES.get(setting.framework, setting.framework), ("", None))
-    stated, known = release_year(setting.release), release_year(newest)
-    return max(stated - known, 0.0) if stated and known else 0.0
-
-
-def _pairing(place: Place) -> tuple[str, str, str, str]:
-    """What must have been measured together for a stack to be known; an accelerator's sizes of memory are one part."""
-    return place.stack, place.kind, place.format, place.gpu.rsplit("-", 1)[0]
-
-
-def _distance(
-    group: tuple[str, str, str, str], ln_sequence: float, ln_gpus: FloatArray, calibration: Calibration
-) -> FloatArray:
-    """Distance to the nearest run of the group, in correlation lengths of sequence and scale, (n,); inf without one."""
-    runs = np.array([p.coordinates[1:] for p in calibration.field.places if p.group == group]).reshape(-1, 2)
-    if not len(runs):
-        return np.full(len(ln_gpus), np.inf)
-    sequence = (runs[:, 0] - ln_sequence) / LENGTHS[1]
-    scale = (runs[:, 1][:, None] - ln_gpus) / LENGTHS[2]
-    return np.asarray(np.sqrt(sequence[:, None] ** 2 + scale**2).min(axis=0))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
+from planner.performance.conditions import ConditionNumbers
 from planner.performance.machine import MachineNumbers, as_of_port, link_share, ring_time
 from planner.performance.rates import Rates
 from planner.performance.shapes import ModelNumbers, Number, visible_keys
@@ -36,7 +37,7 @@ class Scope:
     machine: MachineNumbers
     rates: Rates
     seq_length: Number
-    unfused: Number = 0.0  # 1 where attention writes its scores to memory
+    conditions: ConditionNumbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class _Cut:
     stream_tokens: Number  # of the residual stream: sequence parallel divides it, too
     sequence_parallel: BoolArray
     again: Number  # share of a forward pass that is repeated
-    again_attention: Number  # 0 or 1
+    again_attention: Number  # the same of attention
 
     @property
     def passes(self) -> Number:
@@ -117,6 +118,8 @@ def kernels_of(
     parts : also split the time by name
     """
     tokens = micro_batch * s.seq_length / cp
+    how = s.conditions
+    again = (recompute == 2) * how.full_share + (recompute == 1) * how.selective_share
     cut = _Cut(
         tp=tp,
         cp=cp,
@@ -124,8 +127,8 @@ def kernels_of(
         tokens=tokens,
         stream_tokens=tokens / np.where(sequence_parallel, tp, 1),
         sequence_parallel=sequence_parallel,
-        again=(recompute == 2) * s.rates.recompute,
-        again_attention=1.0 * (recompute > 0),
+        again=again * s.rates.recompute,
+        again_attention=(recompute == 2) * how.full_share + (recompute == 1) * how.selective_attention,
     )
     stack = _stack(s.model)
     attention = _attention(s, cut, stack)
@@ -220,15 +223,16 @@ def _attention(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Scores and values. Before FlashAttention the whole square is computed and goes to memory and back."""
     fused = _score_flops(s, cut, stack) / (s.machine.ceiling_16 * s.rates.attention)
     scores = cut.tokens * s.seq_length * s.model.heads / cut.tp * stack.layers
-    unfused = 2.0 * fused + SCORE_BYTES * scores * s.rates.scores / s.machine.hbm
+    written = 2.0 * fused + SCORE_BYTES * scores * s.rates.scores / s.machine.hbm
+    unfused = s.conditions.unfused
     flash = fused * (1.0 + BACKWARD_ATTENTION + cut.again_attention)
-    return (1.0 - s.unfused) * flash + s.unfused * unfused * (3.0 + cut.again_attention)
+    return (1.0 - unfused) * flash + unfused * written * (3.0 + cut.again_attention)
 
 
 def _memory_bound(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Norms, sums, activations, rotation; rows to experts and back; casts. Unfused attention copies its heads."""
     model = s.model
-    copied = s.unfused * (1.0 + 2.0 * model.rotary) * stack.layers * model.attention_split
+    copied = s.conditions.unfused * (1.0 + 2.0 * model.rotary) * stack.layers * model.attention_split
     elements = cut.stream_tokens * STREAM_ELEMENTS * model.hidden * stack.layers
     elements = elements + cut.tokens / cut.tp * (stack.layers * model.attention_split + stack.hidden + copied)
     rows = cut.tokens * model.top_k / cut.tp * stack.routed * (model.expert_hidden + 6.0 * model.hidden)
@@ -256,11 +260,13 @@ def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
         cut.sequence_parallel,
         ring_time(s.machine, s.machine.up_gather, size, cut.tp, local),
         ring_time(s.machine, s.machine.up_reduce, size, cut.tp, local, reduce=True)
+        * s.rates.reduction
         * np.maximum(WIDE / np.maximum(local, 1.0), 1.0) ** (s.rates.narrow * s.machine.switched),
     )
     plain = stack.layers - stack.routed
-    forward = 2.0 * plain * (2.0 - s.model.parallel_residual) + 2.0 * stack.routed
-    backward = 4.0 * plain + 2.0 * stack.routed
+    shared = stack.routed * (1.0 + (s.model.shared_weights > 0.0))  # shared experts are divided as dense layers are
+    forward = 2.0 * plain * (2.0 - s.model.parallel_residual) + 2.0 * shared
+    backward = 4.0 * plain + 2.0 * shared
     return np.where(cut.tp > 1, ring * (forward * (1.0 + cut.again) + backward), 0.0) * s.rates.tensor
 
 
@@ -268,6 +274,7 @@ def _context_parallel(s: Scope, cut: _Cut, stack: _Stack, attention: Number) -> 
     """The ring of keys and values: a share shows always, the rest where it outlasts half of attention."""
     size = 2.0 * cut.tokens * s.model.kv_width / cut.tp * cut.cp
     local = np.clip(s.machine.domain / cut.tp, 1.0, cut.cp)
+    local = np.where(cut.cp > local, 1.0, local)  # each rank sends to the next: one port carries what crosses
     ring = ring_time(s.machine, s.machine.up_gather, size, cut.cp, local) * stack.layers * cut.passes
     return np.where(cut.cp > 1, s.rates.context * ring + np.maximum(ring - 0.5 * attention, 0.0), 0.0)
 

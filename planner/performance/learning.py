@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,18 @@ from planner.catalog.curves import Curve
 from planner.catalog.paths import data_dir
 from planner.performance.arrays import FloatArray
 from planner.performance.calibration import Calibration, calibration_from_json, rule_from, to_json
-from planner.performance.fitting import WIDTHS, batch_of, fit
+from planner.performance.fitting import Fit, batch_of, fit
+from planner.performance.gpu_names import chip_of
+from planner.performance.intervals import label_spreads, spread
 from planner.performance.machine import FIRST_LOG2_BYTES, GRID, PORT
 from planner.performance.rates import design
 from planner.performance.recipes import recipe_files
-from planner.performance.residual import ResidualField, fit_field
+from planner.performance.residual import Levels, ResidualField
 from planner.performance.rows import Run, read_run
-from planner.performance.spreads import UNSEEN, spreads, with_new_stacks
 from planner.performance.stacks import context_of, place_of
 from planner.performance.tables import read_table
 from planner.units import PlannerError
 
-FOLDS = 8  # groups left out together for the fit that the groups' own fits start from
 Key = Callable[[Run], Hashable]
 
 
@@ -55,8 +56,9 @@ def uncalibrated(curves: Mapping[str, Curve]) -> Calibration:
         values={},
         shares=stored["ceiling_shares"],
         curves=tables,
-        field=ResidualField((), np.zeros(0)),
-        spreads={"configuration": {}, "group": {}, "model": {}, "stack": dict(UNSEEN)},
+        field=ResidualField((), np.zeros(0), np.zeros(0), Levels(**stored["levels"])),
+        levels=Levels(**stored["levels"]),
+        spreads={},
         digest="",
     )
 
@@ -103,18 +105,9 @@ def sort_runs(paths: Sequence[Path], overlays: Sequence[Path] = ()) -> tuple[lis
     return runs, unreadable
 
 
-def learn(
-    runs: Sequence[Run],
-    prior: Calibration,
-    start: Mapping[str, float] | None = None,
-    widths: Sequence[float] = WIDTHS,
-) -> Calibration:
-    """The calibration that these runs call for: rates, then the smooth residual. Spreads are the prior's."""
-    values = fit(runs, prior, start, widths)
-    fitted = replace(prior, values=values)
-    residuals = -log_errors(runs, fitted, corrected=False)
-    places = [place_of(r.setting, r.gpus, r.id) for r in runs]
-    return replace(fitted, field=fit_field(places, residuals))
+def learn(runs: Sequence[Run], prior: Calibration, start: Mapping[str, float] | None = None) -> Calibration:
+    """The calibration that these runs call for: rates, residual field and effects of sites. Spreads are the prior's."""
+    return fit(runs, prior, start).calibration(prior)
 
 
 def log_errors(runs: Sequence[Run], calibration: Calibration, *, corrected: bool = True) -> FloatArray:
@@ -136,44 +129,46 @@ class HeldOut:
     calibrations: Mapping[Hashable, Calibration]  # by what was left out
     keys: tuple[Hashable, ...]  # what was left out for each row
 
+    def sigma(self, asked: Sequence[Run]) -> FloatArray:
+        """The spread that was stated of each, (n,)."""
+        found = (
+            spread(r.setting, np.asarray([r.gpus]), self.calibrations[k]).sigma[0]
+            for r, k in zip(asked, self.keys, strict=True)
+        )
+        return np.asarray(list(found))
+
 
 def held_out(
-    runs: Sequence[Run],
-    prior: Calibration,
-    key: Key,
-    ask: Sequence[Run] | None = None,
-    widths: Sequence[float] = WIDTHS,
+    found: Fit, prior: Calibration, leave_out: str, ask: Sequence[Run] | None = None, *, refit: bool = False
 ) -> HeldOut:
-    """Every set of runs with one key, predicted by what the others teach; everything is refitted.
+    """Every set of runs with one key, predicted by what the others teach.
 
-    Fits start from one that left out a whole fold of keys, so that nothing of a row is in its starting point either.
-    `ask`: the runs to predict (default: all); runs of the same key are left out with them. `widths`: of the fits' loss.
+    Parameters
+    ----------
+    found, prior : the fit of all runs, and what it started from
+    leave_out : a name of `KEYS`
+    ask : the runs to predict (default: all); runs of the same key are left out with them
+    refit : fit the others anew for each key; otherwise they are taken out of the common fit by the block's inverse
+
     Where models are left out, they are asked for without their names, by which published recipes are known.
     """
+    key = KEYS[leave_out]
+    runs = found.runs
     asked = list(runs if ask is None else ask)
+    known = [key(r) for r in runs]
     keys = tuple(key(r) for r in asked)
-    if key is by_model:
+    if leave_out in NAMELESS:
         asked = [replace(r, setting=replace(r.setting, model=replace(r.setting.model, name=""))) for r in asked]
-    known = {key(r) for r in runs}
-    order = sorted({*keys} & known, key=repr)
     errors = np.zeros(len(asked))
     calibrations: dict[Hashable, Calibration] = {}
-    strange = sorted({*keys} - known, key=repr)
-    if strange:  # nothing of theirs was ever seen: one fit of everything serves them all
-        everything = learn(runs, prior, None, widths)
-        for k in strange:
-            calibrations[k] = everything
-            rows = [i for i, other in enumerate(keys) if other == k]
-            errors[rows] = log_errors([asked[i] for i in rows], everything)
-    for fold in range(min(FOLDS, len(order))):
-        mine = order[fold::FOLDS]
-        out = set(mine)
-        first = learn([r for r in runs if key(r) not in out], prior, None, widths)
-        for k in mine:
-            own = first if len(mine) == 1 else learn([r for r in runs if key(r) != k], prior, first.values, widths)
-            calibrations[k] = own
-            rows = [i for i, other in enumerate(keys) if other == k]
-            errors[rows] = log_errors([asked[i] for i in rows], own)
+    for k in dict.fromkeys(keys):
+        out = np.flatnonzero([other == k for other in known])
+        if refit and len(out):
+            calibrations[k] = learn([r for r, other in zip(runs, known, strict=True) if other != k], prior)
+        else:
+            calibrations[k] = found.calibration(prior, out)
+        rows = [i for i, other in enumerate(keys) if other == k]
+        errors[rows] = log_errors([asked[i] for i in rows], calibrations[k])
     return HeldOut(errors, calibrations, keys)
 
 
@@ -198,30 +193,70 @@ def by_source(run: Run) -> Hashable:
     return run.source
 
 
+def by_site(run: Run) -> Hashable:
+    """Leave out all that ran at its site, whatever published it."""
+    return run.setting.conditions.site
+
+
+def by_stack(run: Run) -> Hashable:
+    """Leave out all that its software stack ran."""
+    return place_of(run.setting).stack
+
+
+def by_part(run: Run) -> Hashable:
+    """Leave out all that ran on its accelerator; an accelerator's sizes of memory are one part."""
+    return chip_of(run.setting.accelerator.id)
+
+
+def by_row(run: Run) -> Hashable:
+    """Leave out the row and its equals."""
+    return (run.source, run.configuration, run.setting.release, run.gpus)
+
+
 KEYS: Mapping[str, Key] = {
     "configuration": by_configuration,
+    "row": by_row,
     "group": by_group,
     "model": by_model,
     "source": by_source,
+    "site": by_site,
+    "stack": by_stack,
+    "part": by_part,
 }
+NAMELESS = ("model",)  # what is left out there is not known by name either
+WHOLE = "site"  # by what intervals are made to hold
+HOLD = 0.8  # of the rows of a site left out, on the mean of sources
 
 
 def rebuild(progress: Callable[[float], None] | None = None) -> dict[str, Any]:
-    """The shipped calibration from the shipped rows, as its JSON document.
-
-    Takes minutes: it leaves out each configuration, group, model and source in turn and refits.
-    """
+    """The shipped calibration from the shipped rows, as its JSON document."""
     paths = measured_files()
-    runs = read_runs(paths)
     prior = uncalibrated(load_catalog().curves)
-    left = {}
-    for done, (name, key) in enumerate(KEYS.items(), 1):
-        left[name] = held_out(runs, prior, key).errors
-        if progress:
-            progress(done / len(KEYS))
-    fitted = learn(runs, prior)
-    found = spreads(fitted.field.places, left)
-    return to_json(replace(fitted, spreads=found, left_out=left, digest=digest(paths)))
+    found = fit(read_runs(paths), prior)
+    if progress:
+        progress(0.5)
+    return to_json(replace(with_spreads(found, prior), digest=digest(paths)))
+
+
+def with_spreads(found: Fit, prior: Calibration) -> Calibration:
+    """The fit's calibration with spreads that hold: by label as its own model has them, scaled by sites left out."""
+    spreads = label_spreads(found.places, found.covariance) | {"noise": found.levels.noise, "scale": 1.0}
+    prior = replace(prior, spreads=spreads)
+    held = held_out(found, prior, WHOLE)
+    share = np.abs(held.errors) / held.sigma(found.runs) / NormalDist().inv_cdf(0.5 + HOLD / 2)
+    scale = _scale([share[[r.source == s for r in found.runs]] for s in sorted({r.source for r in found.runs})])
+    return found.calibration(replace(prior, spreads=spreads | {"scale": scale}))
+
+
+def _scale(shares: Sequence[FloatArray]) -> float:
+    """The least factor on intervals at which they hold `HOLD` of the rows on the mean of sources.
+
+    `shares`: by source, how far off each row lay, in half widths of its interval.
+    """
+    for factor in np.sort(np.concatenate(shares)):
+        if np.mean([np.mean(own <= factor) for own in shares]) >= HOLD:
+            return float(factor)
+    return 1.0
 
 
 def digest(paths: Sequence[Path]) -> str:
@@ -246,8 +281,7 @@ def with_overlays(shipped: Calibration, overlays: Sequence[Path]) -> Calibration
             if known.get("digest") == mark:
                 return calibration_from_json(known)
     runs = read_runs(paths, overlays)
-    fitted = learn(runs, shipped, shipped.values)
-    return replace(fitted, spreads=with_new_stacks(shipped.spreads, runs), digest=mark)
+    return replace(learn(runs, shipped, shipped.values), digest=mark)
 
 
 def _on_grid(curve: Curve, nominal_gbyte_per_s: float, stretch: float = 1.0) -> FloatArray:

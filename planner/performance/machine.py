@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.catalog.types import Accelerator, Hardware
 from planner.performance.arrays import FloatArray
+from planner.performance.rates import Rates
 from planner.performance.shapes import Number
 
 FIRST_LOG2_BYTES = 15  # the measured curves start at 32 KiB; below it a collective takes as long as there
@@ -16,6 +17,7 @@ LAST_LOG2_BYTES = 34
 GRID = LAST_LOG2_BYTES - FIRST_LOG2_BYTES + 1
 PORT = 50e9  # bytes/s of the network port that the tables `out:FABRIC` stand for (400 Gbit/s)
 PCIE4_GBYTE_PER_S, PCIE5_GBYTE_PER_S = 31.0, 63.0  # sixteen lanes, nominal, one direction
+MESHED_FAMILIES = ("volta",)  # V100: each pair of a node's GPUs has links of its own, 50 GB/s in nodes of four
 MESHES = ("amd", "intel")  # MI300X: 48 GB/s for 2 GPUs, 313 for 8 (in_box_widths.csv); Gaudi wires every peer alike
 WIDER = {"fp4": "fp8", "fp8": "bf16"}
 FORMATS = {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "mxfp8": "fp8", "nvfp4": "fp4"}
@@ -41,6 +43,7 @@ class MachineNumbers:
     reached: Number  # of that, what rings across nodes get
     domain: Number  # GPUs joined by the link, be it PCIe
     node: Number  # GPUs a node
+    crowding: Number  # power of the number of nodes by which rings across them slow down
     up_reduce: FloatArray  # (GRID,) or (n, GRID): all-reduce inside the domain
     up_gather: FloatArray  # all-gather and reduce-scatter
     out: FloatArray  # across domains, as of a port of PORT
@@ -76,6 +79,7 @@ def machine_numbers(
     curves: Mapping[str, FloatArray],
     *,
     half_gradients: bool = False,
+    power_limit_w: float | None = None,
 ) -> MachineNumbers:
     """The figures of one kind of node. `curves`: `reduce:FAMILY`, `gather:FAMILY`, `out:FABRIC` to (GRID,) arrays."""
     form = format_run(accelerator, precision)
@@ -86,14 +90,15 @@ def machine_numbers(
         domain = hardware.gpus_per_node
         pcie = PCIE5_GBYTE_PER_S if accelerator.form_factor.startswith("PCIe5") else PCIE4_GBYTE_PER_S
         link = min(link, pcie * 1e9)
-    mesh = accelerator.vendor.lower() in MESHES and domain > 1
+    mesh = (accelerator.vendor.lower() in MESHES or accelerator.family in MESHED_FAMILIES) and domain > 1
     fast = accelerator.link_gbyte_per_s is not None and link > PCIE5_GBYTE_PER_S * 1e9
     up = "pcie" if not fast else "mesh" if mesh else accelerator.family
     up = up if f"reduce:{up}" in curves else "other"
     out = hardware.fabric if f"out:{hardware.fabric}" in curves else "unknown"
+    held_back = _at_power(power_limit_w, accelerator.tdp_w)
     return MachineNumbers(
-        ceiling=matmul_ceiling(accelerator, form, shares),
-        ceiling_16=matmul_ceiling(accelerator, "bf16", shares),
+        ceiling=matmul_ceiling(accelerator, form, shares) * held_back,
+        ceiling_16=matmul_ceiling(accelerator, "bf16", shares) * held_back,
         quantized=float(form != "bf16"),
         operand_bytes={"bf16": 2.0, "fp8": 1.5, "fp4": 1.25}[form],
         gradient_bytes=2.0 if precision == "fp16" or half_gradients else 4.0,
@@ -101,6 +106,7 @@ def machine_numbers(
         link=link,
         network=network,
         reached=network,
+        crowding=0.0,
         pair=link / (domain - 1) if mesh else link,
         switched=float(fast and not mesh),
         domain=float(domain),
@@ -111,9 +117,18 @@ def machine_numbers(
     )
 
 
-def as_reached(machine: MachineNumbers, share: Number) -> MachineNumbers:
-    """The machine with so much of its network for rings: what is reached of equal ports differs from site to site."""
-    return replace(machine, reached=machine.network * share)
+def _at_power(limit_w: float | None, tdp_w: float | None) -> float:
+    """Share of the matmul rate that is left under a power limit.
+
+    Near full load a GPU's power grows as about the square of its clock (voltage rises with it), so the rate falls as
+    the root of the power.
+    """
+    return min(1.0, (limit_w / tdp_w) ** 0.5) if limit_w and tdp_w else 1.0
+
+
+def as_reached(machine: MachineNumbers, rates: Rates) -> MachineNumbers:
+    """The machine with what rings get of its network: what is reached of equal ports differs from site to site."""
+    return replace(machine, reached=machine.network * rates.network, crowding=rates.width)
 
 
 def log_shares(shares: FloatArray) -> FloatArray:
@@ -167,7 +182,9 @@ def ring_time(
     inside = 1.0 / (wires * link_share(curve, size))
     ports = np.minimum(machine.reached * local, machine.link)
     alike = size * as_of_port(np.minimum(machine.network, machine.link / local)) * (16.0 / np.maximum(ranks, 16.0))
-    across = 1.0 / np.maximum(ports * link_share(machine.out, alike), 1.0)
+    across = np.maximum(ranks / local, 1.0) ** machine.crowding / np.maximum(
+        ports * link_share(machine.out, alike), 1.0
+    )
     if reduce:
         across = across * (ranks - local) / np.maximum(ranks - 1.0, 1.0)
     slowest = np.where(ranks > local, np.maximum(inside, across), inside)

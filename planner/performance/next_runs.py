@@ -14,16 +14,13 @@ import numpy as np
 
 from planner.performance.arrays import FloatArray
 from planner.performance.calibration import Calibration
-from planner.performance.fitting import NOISE as NOISE_OF_FIT
 from planner.performance.fitting import STEP, batch_of
 from planner.performance.rates import design
-from planner.performance.residual import NOISE as NOISE_OF_FIELD
-from planner.performance.residual import Place, covariance
+from planner.performance.residual import Levels, Place, covariance
 from planner.performance.rows import Run
 from planner.performance.stacks import context_of, place_of
 from planner.units import PlannerError
 
-NOISE = float(np.hypot(NOISE_OF_FIT, NOISE_OF_FIELD))  # log error of one run that nothing shares with others
 MOST = 6_000  # runs, known and to choose from: their covariance is held, 8 bytes a pair
 BLOCK = 256  # runs worked on at once, so that intermediate arrays stay small
 
@@ -62,16 +59,17 @@ def next_runs(
     for run in (*candidates, *known):
         if not run.setting.accelerator.peak_dense_tflops:
             raise PlannerError(f"{run.id}: no matmul rate of {run.setting.accelerator.id} is known")
+    noise = calibration.levels.noise
     spread = posterior(candidates, known, calibration)
     today = float(_deviations(np.diagonal(spread)).sum())
     open_rows = np.ones(len(candidates), dtype=bool)
     chosen: list[NextRun] = []
     while open_rows.any() and len(chosen) < count:
-        left = np.where(open_rows, _left(spread) / today, np.inf)
+        left = np.where(open_rows, _left(spread, noise) / today, np.inf)
         best = int(np.argmin(np.round(left, 9)))  # equals differ in the last digits
         chosen.append(NextRun(best, float(left[best])))
         open_rows[best] = False
-        _measured(spread, best)
+        _measured(spread, best, noise)
     return tuple(chosen)
 
 
@@ -79,7 +77,7 @@ def posterior(candidates: Sequence[Run], known: Sequence[Run], calibration: Cali
     """Covariance of the candidates' ln(step time), (n, n), given that the known runs are measured."""
     n = len(known)
     joint = _prior([*known, *candidates], calibration)
-    lower = np.linalg.cholesky(joint[:n, :n] + NOISE**2 * np.eye(n))
+    lower = np.linalg.cholesky(joint[:n, :n] + calibration.levels.noise**2 * np.eye(n))
     explained = np.linalg.solve(lower, joint[:n, n:])
     joint[n:, n:] -= explained.T @ explained
     return joint[n:, n:]
@@ -104,6 +102,7 @@ class _Part:
     names: tuple[str, ...]  # of the parameters, sorted
     slopes: FloatArray  # (runs, names)
     places: tuple[Place, ...]
+    levels: Levels
 
     @classmethod
     def of(cls, runs: Sequence[Run], calibration: Calibration) -> _Part:
@@ -113,28 +112,30 @@ class _Part:
         )
         seconds = np.log(batch_of(runs, calibration).predict(plan.moved(values, STEP)))
         slopes = plan.chain((seconds[1:] - seconds[0]) / STEP) * plan.sigma
-        return cls(plan.names, slopes, tuple(place_of(run.setting, run.gpus, run.id) for run in runs))
+        return cls(
+            plan.names, slopes, tuple(place_of(run.setting, run.gpus, run.id) for run in runs), calibration.levels
+        )
 
     def with_part(self, other: _Part) -> FloatArray:
         """Covariance with the other runs, (runs, others): through the parameters that both have, and the field."""
         _, mine, theirs = np.intersect1d(self.names, other.names, assume_unique=True, return_indices=True)
         shared = self.slopes[:, mine] @ other.slopes[:, theirs].T
-        return np.asarray(shared + covariance(self.places, other.places))
+        return np.asarray(shared + covariance(self.places, other.places, self.levels))
 
 
-def _left(spread: FloatArray) -> FloatArray:
+def _left(spread: FloatArray, noise: float) -> FloatArray:
     """Sum of all runs' standard deviations, (n,), after the measurement of each run alone."""
     today = np.diagonal(spread)
     sums = [
-        _deviations(today - spread[rows] ** 2 / (today[rows] + NOISE**2)[:, None]).sum(axis=1)
+        _deviations(today - spread[rows] ** 2 / (today[rows] + noise**2)[:, None]).sum(axis=1)
         for rows in _blocks(spread)
     ]
     return np.concatenate(sums)
 
 
-def _measured(spread: FloatArray, run: int) -> None:
+def _measured(spread: FloatArray, run: int, noise: float) -> None:
     """Condition `spread`, in place, on the measurement of one run."""
-    taught = spread[run] / np.sqrt(spread[run, run] + NOISE**2)
+    taught = spread[run] / np.sqrt(spread[run, run] + noise**2)
     for rows in _blocks(spread):
         spread[rows] -= np.outer(taught[rows], taught)
 

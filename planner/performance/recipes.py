@@ -64,7 +64,8 @@ def recipe_of(setting: Setting, stack: str, release: str) -> Recipe:
     stack : the software stack's name, as in `stacks.stack_of`
     release : the release run, as in `stacks.release_of`; one without a date counts as the newest
     """
-    return _switched(_published(setting, stack, release), dict(setting.recipe))
+    published = _published(setting, stack, release) if setting.conditions.tuning == "vendor" else PLAIN
+    return _switched(published, dict(setting.recipe))
 
 
 def _published(setting: Setting, stack: str, release: str) -> Recipe:

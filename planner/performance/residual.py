@@ -1,8 +1,10 @@
-"""The residual correction: what runs of one model, GPU and stack have in common that the physics misses.
+"""What runs have in common that the physics misses: a smooth field that predicts, and effects of a site that do not.
 
-A Gaussian process over the logarithms of (model size, sequence, GPUs), with parts that are shared by a stack, by a
-stack's runs on one GPU, by runs of one model, and by runs of one model on one GPU. It never sees a layout: a search
-over millions of layouts would pick whichever was luckiest.
+The field is a Gaussian process over the logarithms of (model size, sequence, GPUs), with parts that are shared by a
+stack, by a stack's runs on one GPU, by runs of one model, and by runs of one model on one GPU. What a site's runs share
+beyond that (its nodes, its network, the hands that tuned it) says nothing of another site's: it makes intervals as wide
+as sites differ, and turns runs of one's own into knowledge. Neither sees a layout: a search over millions of layouts
+would pick whichever was luckiest.
 """
 
 from __future__ import annotations
@@ -14,13 +16,29 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.performance.arrays import FloatArray
+from planner.performance.arrays import BoolArray, FloatArray
 
 LENGTHS = np.array([1.5, 0.7, 1.0])  # in ln(parameters), ln(sequence), ln(GPUs)
-STACK, STACK_GPU, MODEL, MODEL_GPU = 0.03, 0.08, 0.05, 0.05  # prior spread of each part
-NOISE = 0.04  # of one run about its smooth trend; releases of one configuration differ by as much
-OUTLIER = 0.08  # a run so far off has twice the noise's variance, one further off more: it is its own affair
-LIMIT = 0.15  # residuals beyond it are the model's fault or a bad run, not a trend
+# Slopes of a site count from a model of ten billion parameters, four thousand tokens and 64 GPUs, in such units.
+CENTRE, UNIT = np.array([23.0, 8.3, 4.2]), np.array([1.8, 1.1, 2.0])
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Standard deviations of ln(step time) by what is shared, and of a run's own noise."""
+
+    stack: float
+    stack_gpu: float
+    model: float
+    model_gpu: float
+    site: float
+    site_gpu: float
+    site_kind: float
+    site_slope: float
+    noise: float  # of one run about its like
+    tails: float  # degrees of freedom of the noise's Student t: few runs lie far off, for reasons that no column states
+    rows_a_source: float  # a source of more rows counts as so many
+    low_trust: float  # times the noise's variance, for rows marked so
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +52,15 @@ class Place:
     gpu: str
     format: str  # of the matmuls: 16 | fp8 | mxfp8 | fp4
     coordinates: tuple[float, float, float]
+    site: str = ""
+    family: str = ""  # of the GPU
 
     @property
     def group(self) -> tuple[str, str, str, str]:
         return (self.stack, self.model, self.gpu, self.format)
+
+
+LABELS = ("stack", "kind", "model", "gpu", "format", "site", "family")
 
 
 @dataclass(frozen=True)
@@ -46,11 +69,12 @@ class ResidualField:
 
     places: tuple[Place, ...]
     weights: FloatArray  # (n,)
+    noise: FloatArray  # (n,), variance of each run's own noise as the fit took it
+    levels: Levels
 
     @cached_property
     def labels(self) -> Mapping[str, NDArray[np.str_]]:
-        names = ("stack", "kind", "model", "gpu")
-        return {name: np.array([getattr(p, name) for p in self.places], dtype=np.str_) for name in names}
+        return {name: np.array([getattr(p, name) for p in self.places], dtype=np.str_) for name in LABELS}
 
     @cached_property
     def coordinates(self) -> FloatArray:
@@ -60,34 +84,42 @@ class ResidualField:
         """Mean of ln(measured / physics) at this place for each size, (k,); 0 far from every measurement."""
         if not self.places:
             return np.zeros(len(ln_gpus))
-        same = {name: column == getattr(place, name) for name, column in self.labels.items()}
-        near = same["stack"] & same["kind"]
+        labels = self.labels
+        near = ((labels["stack"] == place.stack) & (labels["kind"] == place.kind)) | (labels["site"] == place.site)
         if not near.any():
             return np.zeros(len(ln_gpus))
+        same = {name: (labels[name][near] == getattr(place, name))[None, :] for name in LABELS}
         points = np.column_stack([np.broadcast_to(place.coordinates[:2], (len(ln_gpus), 2)), ln_gpus])
-        kernel = _kernel(points, self.coordinates[near], same["model"][near], same["gpu"][near])
-        return np.asarray(np.clip(kernel @ self.weights[near], -LIMIT, LIMIT))
+        return np.asarray(kernel(points, self.coordinates[near], same, self.levels) @ self.weights[near])
 
 
-def fit_field(places: Sequence[Place], log_ratios: FloatArray) -> ResidualField:
-    """The field that these residuals, ln(measured / physics) (n,), call for."""
-    noise = NOISE**2 * (1.0 + (log_ratios / OUTLIER) ** 2)
-    kernel = covariance(places, places) + np.diag(noise)
-    return ResidualField(tuple(places), np.asarray(np.linalg.solve(kernel, np.clip(log_ratios, -LIMIT, LIMIT))))
+def covariance(a: Sequence[Place], b: Sequence[Place], levels: Levels) -> FloatArray:
+    """Covariance of field and effects at places `a` with those at `b` before any run is known, (len(a), len(b))."""
+    coordinates = [np.array([p.coordinates for p in places]).reshape(len(places), 3) for places in (a, b)]
+    return kernel(coordinates[0], coordinates[1], shared(a, b), levels)
 
 
-def covariance(a: Sequence[Place], b: Sequence[Place]) -> FloatArray:
-    """Covariance of the field at places `a` with that at `b` before any run is known, (len(a), len(b))."""
-    one, other = (ResidualField(tuple(places), np.zeros(len(places))) for places in (a, b))
-    same = {name: column[:, None] == other.labels[name] for name, column in one.labels.items()}
-    kernel = _kernel(one.coordinates, other.coordinates, same["model"], same["gpu"])
-    return np.asarray((same["stack"] & same["kind"]) * kernel)
+def shared(a: Sequence[Place], b: Sequence[Place]) -> dict[str, BoolArray]:
+    """Which of `a` have which labels in common with which of `b`, (len(a), len(b)) each."""
+    same = {}
+    for name in LABELS:
+        codes: dict[str, int] = {}
+        one, other = (
+            np.array([codes.setdefault(getattr(p, name), len(codes)) for p in ps], dtype=int) for ps in (a, b)
+        )
+        same[name] = one[:, None] == other[None, :]
+    return same
 
 
-def _kernel(a: FloatArray, b: FloatArray, same_model: NDArray[np.bool_], same_gpu: NDArray[np.bool_]) -> FloatArray:
-    """Covariance (len(a), len(b)) of places in one stack and kind; the masks broadcast to it."""
+def kernel(a: FloatArray, b: FloatArray, same: Mapping[str, BoolArray], levels: Levels) -> FloatArray:
+    """Covariance (len(a), len(b)) at coordinates a (n, 3) and b (m, 3); the masks of `same` broadcast to it."""
     apart = ((a[:, None, :] - b[None, :, :]) / LENGTHS) ** 2
     run = np.exp(-0.5 * (apart[:, :, 1] + apart[:, :, 2]))  # sequence and scale
     sized = run * np.exp(-0.5 * apart[:, :, 0])
-    of_model = same_model * (MODEL**2 + MODEL_GPU**2 * same_gpu) * run
-    return np.asarray((STACK**2 + STACK_GPU**2 * same_gpu) * sized + of_model)
+    field = (levels.stack**2 + levels.stack_gpu**2 * same["gpu"]) * sized
+    field = field + same["model"] * (levels.model**2 + levels.model_gpu**2 * same["gpu"]) * run
+    slopes = ((a - CENTRE) / UNIT) @ ((b - CENTRE) / UNIT).T
+    site = levels.site**2 + levels.site_gpu**2 * same["gpu"] + levels.site_kind**2 * same["kind"]
+    return np.asarray(
+        (same["stack"] & same["kind"]) * field + same["site"] * (site + levels.site_slope**2 * slopes), dtype=np.float64
+    )

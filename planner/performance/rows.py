@@ -14,12 +14,13 @@ from planner.catalog.fabrics import fabric_of, names_no_network
 from planner.catalog.types import Accelerator, Hardware
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts, Setting
 from planner.performance.assumed import ANY, assumptions
-from planner.performance.cells import MOST_MEMORY_GB, MOST_OF_ANYTHING, Cells
+from planner.performance.cells import MOST_GBIT_PER_S, MOST_MEMORY_GB, MOST_OF_ANYTHING, Cells
 from planner.performance.columns import TOO_MANY, quoted
+from planner.performance.conditions import stated_conditions, stated_sequence_parallel
 from planner.performance.framework_table import before_flash
 from planner.performance.gpu_names import accelerator_written, chip_of, parts_of_chip
 from planner.performance.recipes import stated_recipe
-from planner.performance.stacks import FAMILIES
+from planner.performance.stacks import stack_of
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec, MoESpec
@@ -67,6 +68,7 @@ class Run:
     micro_batch: int
     grad_accum: float  # global batch / (micro-batch x dp): not a whole number where micro-batches are uneven
     tokens_per_s_per_gpu: float | None
+    low_trust: bool = False  # its `weight` says that it should count for less
     assumed: tuple[str, ...] = ()  # what the row says that no table knows, and what it was taken for
 
     @property
@@ -149,7 +151,7 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
     ranks = _ranks(cell)
     setting = _setting(cell, parts, gpus=ranks.tp * ranks.pp * ranks.cp * ranks.dp)
     micro, accumulation = _batch(cell, ranks.dp)
-    megatron = "megatron" in (setting.framework, FAMILIES.get(setting.framework))
+    megatron = stack_of(setting.framework, "") == "megatron"
     stage = cell.zero_stage(setting.framework)
     return Run(
         id=place,
@@ -163,11 +165,16 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         cp=ranks.cp,
         ep=cell.count("ep", 1),
         zero_stage=_stage_that_fits(stage, setting, ranks) if megatron else stage,
-        sequence_parallel=megatron and ranks.tp > 1 and not before_flash(setting.release),  # both came in 2022
+        sequence_parallel=stated_sequence_parallel(
+            cell,
+            ranks.tp,
+            megatron and ranks.tp > 1 and not before_flash(setting.release),  # both came in 2022
+        ),
         recompute=cell.recompute,
         micro_batch=micro,
         grad_accum=accumulation,
         tokens_per_s_per_gpu=cell.number("tokens_per_s_per_gpu"),
+        low_trust=cell.text("weight").lower() == "low",
         assumed=assumptions(cell, setting, ranks.tp * ranks.pp * ranks.cp * ranks.dp, stage, parts.accelerators),
     )
 
@@ -233,6 +240,7 @@ def _setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
         accelerator=accelerator,
         hardware=hardware,
         recipe=stated_recipe(cell),
+        conditions=stated_conditions(cell),
     )
 
 
@@ -307,7 +315,7 @@ def _hardware(cell: Cells, accelerator: Accelerator, parts: Parts) -> Hardware:
     domain = accelerator.scale_up_domain
     usual = own.gpus_per_node if own else min(8, domain if domain > 1 else 8)
     gpus_per_node = cell.count("gpus_per_node", usual)
-    network = cell.network_gbit_per_s(gpus_per_node)
+    network = cell.number("network_gbit_per_s_per_node", MOST_GBIT_PER_S) or cell.network_gbit_per_s(gpus_per_node)
     written = cell.text("interconnect")
     fabric = fabric_of(written)
     plain = fabric == "ethernet"  # nobody's Ethernet without a rate is as fast as the maker's network
@@ -325,7 +333,7 @@ def _hardware(cell: Cells, accelerator: Accelerator, parts: Parts) -> Hardware:
     return Hardware(
         gpu=accelerator.id,
         gpus_per_node=gpus_per_node,
-        scale_up_domain=domain if domain > gpus_per_node else min(domain, gpus_per_node),
+        scale_up_domain=domain if domain > usual else min(domain, gpus_per_node),  # of racks, it spans nodes
         link_gbyte_per_s=accelerator.link_gbyte_per_s,
         network_gbit_per_s=network,
         fabric=fabric,

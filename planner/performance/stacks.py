@@ -2,56 +2,53 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from planner.performance.arrays import Setting
-from planner.performance.framework_table import before_flash, frameworks
+from planner.performance.conditions import is_fused
+from planner.performance.framework_table import before_flash
 from planner.performance.rates import Context
 from planner.performance.recipes import has_recipes, on_grace, recipe_of, release_numbers
 from planner.performance.residual import Place
 from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec
 
-#: Frameworks that share kernels and engine, so that measurements of one speak for the other.
+#: Frameworks that share kernels and engine, so that measurements of one speak for the other; the first name found in
+#: what a row or a scenario calls its framework. Others are stacks of their own.
 FAMILIES = {
-    "gpt-neox": "megatron-deepspeed",
     "neox": "megatron-deepspeed",
-    "gptneox": "megatron-deepspeed",
-    "llm-foundry": "fsdp",
-    "torch-fsdp": "fsdp",
-    "composer": "fsdp",
-    "megatron-bridge": "megatron",
-    "megatron-lm": "megatron",
-    "megatron-core": "megatron",
+    "megatron-deepspeed": "megatron-deepspeed",
+    "megatron": "megatron",
     "nemo": "megatron",
+    "llm-foundry": "llm-foundry",
+    "composer": "llm-foundry",
+    "torchtitan": "fsdp",
+    "fsdp": "fsdp",
+    "deepspeed": "deepspeed",
 }
 NEOX = ("gpt-neox", "neox", "gptneox")
-#: The newest release measured, and the pattern of releases that belong to the measured stack.
-MEASURED_RELEASES = {
-    "megatron": ("26.08", re.compile(r"\d\d\.\d\d", re.ASCII)),
-    "fsdp": ("HEAD", re.compile(r"HEAD")),
-    "megatron-deepspeed": ("f8dda84", re.compile(r"")),
-}
+FOUNDRY = "HEAD"  # the release under which LLM-Foundry's rows stand as FSDP's
+#: The newest release whose recipes are known, by stack.
+NEWEST = {"megatron": "26.08"}
+WHOLE_HEAD = 128  # attention kernels are slower for smaller heads
+FLASH3_FAMILIES = ("hopper", "blackwell")  # whose units the second generation of flash attention does not fill
+HEAD_MULTIPLE = 8  # 16-bit tensor cores want operands of so many elements
 FORMATS = {"bf16": "16", "fp16": "16", "fp8": "fp8", "mxfp8": "mxfp8", "nvfp4": "fp4"}
 
 
 def stack_of(framework: str, release: str) -> str:
-    """The stack's name: the framework's family, with the release where that is not one of the measured stack."""
-    family = FAMILIES.get(framework, framework)
-    if release in ("", "latest"):
-        return family
-    pattern = MEASURED_RELEASES.get(family)
-    return family if pattern and pattern[1].match(release) else f"{family} {release}"
+    """The stack's name: the framework's family; of before flash attention, with its release."""
+    family = next((stack for name, stack in FAMILIES.items() if name in framework), framework)
+    if family == "fsdp" and release.startswith(FOUNDRY):
+        return "llm-foundry"
+    return f"{family} {release}" if family == "megatron" and before_flash(release) else family
 
 
 def release_of(setting: Setting) -> str:
-    """The release as stated, or the newest one measured."""
+    """The release as stated, or the newest one that is known of its stack."""
     if setting.release not in ("", "latest"):
         return setting.release
-    family = FAMILIES.get(setting.framework, setting.framework)
-    return MEASURED_RELEASES[family][0] if family in MEASURED_RELEASES else ""
+    return NEWEST.get(stack_of(setting.framework, ""), "")
 
 
 def release_year(release: str) -> float | None:
@@ -61,15 +58,6 @@ def release_year(release: str) -> float | None:
         return None
     year, month, patch = (*numbers, 0)[:3]
     return 2000 + year + (month - 1) / 12 + 0.02 * patch
-
-
-def is_unfused(setting: Setting) -> bool:
-    """Whether the framework's attention, in that release, writes its scores to memory: no flash attention."""
-    table = frameworks()
-    name = next((n for n, row in table.items() if setting.framework in (n, *row.aliases)), None)
-    if name is None:
-        return before_flash(setting.release)
-    return not table[name].release(setting.release).flash_attention
 
 
 def format_of(setting: Setting) -> str:
@@ -83,6 +71,7 @@ def context_of(setting: Setting) -> Context:
     model = setting.model
     stack = stack_of(setting.framework, setting.release)
     recipe = recipe_of(setting, stack, release)
+    family = setting.accelerator.family
     return {
         "all": "1",
         "kernels": ("2022" if setting.release == "1.0" else "neox") if setting.framework in NEOX else "",
@@ -102,6 +91,13 @@ def context_of(setting: Setting) -> Context:
         "fp8_attention": "yes" if recipe.fp8_attention else "",
         "repeated": "yes" if "moe_act" in recipe.recomputes else "",
         "hidden_tp": "yes" if _hides_tensor_traffic(setting, stack) else "",
+        "small_heads": f"yes|{np.log2(WHOLE_HEAD / model.head_dim):.3f}" if model.head_dim < WHOLE_HEAD else "",
+        "ragged": "yes" if model.head_dim % HEAD_MULTIPLE else "",
+        "eager_ops": "" if is_fused(setting) else "yes",
+        "untuned": "yes" if model.moe and setting.conditions.tuning == "field" else "",
+        "flash2": "yes" if setting.conditions.flash_generation == 2 and family in FLASH3_FAMILIES else "",
+        "reduced": {True: "behind", False: "after", None: ""}[setting.conditions.reduction_overlap],
+        "site": setting.conditions.site,
     }
 
 
@@ -129,6 +125,8 @@ def place_of(setting: Setting, gpus: float = 1.0, name: str = "") -> Place:
         gpu=setting.accelerator.id,
         format=format_of(setting),
         coordinates=(float(np.log(active)), float(np.log(setting.seq_length)), float(np.log(gpus))),
+        site=setting.conditions.site,
+        family=setting.accelerator.family,
     )
 
 

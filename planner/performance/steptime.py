@@ -11,6 +11,7 @@ import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts, Setting, StepTime
 from planner.performance.calibration import Calibration
+from planner.performance.conditions import condition_numbers
 from planner.performance.kernels import KernelTimes as KernelTimes
 from planner.performance.kernels import Scope as Scope
 from planner.performance.kernels import kernels_of as kernels_of
@@ -28,10 +29,10 @@ def scope(setting: Setting, calibration: Calibration) -> Scope:
     rates = calibration.rates(setting)
     return Scope(
         model=calibration.model_numbers(setting),
-        machine=as_reached(calibration.machine_numbers(setting), rates.network),
+        machine=as_reached(calibration.machine_numbers(setting), rates),
         rates=rates,
         seq_length=float(setting.seq_length),
-        unfused=calibration.unfused(setting),
+        conditions=condition_numbers(setting),
     )
 
 
@@ -114,7 +115,8 @@ def step_of(
     traffic = _data_parallel(s, k, pp, dp, zero_stage, grad_accum, slow)
 
     # Gradients in and weights out; master copy and two moments in and out, in fp32.
-    each = 6.0 / np.where(zero_stage >= 3, ranks, 1) + 24.0 / np.where(zero_stage > 0, ranks, 1)
+    shared = _group(s, ranks)
+    each = 6.0 / np.where(zero_stage >= 3, shared, 1) + 24.0 / np.where(zero_stage > 0, shared, 1)
     states = (k.dense_weights + k.expert_weights) / pp * each
     optimizer = states * rates.optimizer / machine.hbm
     terms = {"bubble": bubble, "pipeline_parallel": pipeline, "data_parallel": traffic, "optimizer": optimizer}
@@ -144,6 +146,12 @@ def slowest_stage(k: KernelTimes, layers: Number, pp: IntArray, vpp: IntArray) -
     return np.where(pp > 1, np.minimum(slow, k.busy_s), k.busy_s)
 
 
+def _group(s: Scope, ranks: Number) -> Number:
+    """GPUs over which optimizer or weights are sharded: all ranks, unless a smaller group is stated."""
+    stated = s.conditions.shard_group
+    return np.where((stated > 0) & (stated < ranks), np.maximum(stated, 1.0), ranks)
+
+
 def _data_parallel(
     s: Scope,
     k: KernelTimes,
@@ -166,19 +174,31 @@ def _data_parallel(
     layer = WEIGHT_BYTES * dense * pp / s.model.layers
     bucket = np.maximum(BUCKET, BUCKET_A_RANK * ranks)
     size = np.where(sharded, layer, machine.gradient_bytes * np.minimum(dense, bucket))
-    per_byte = ring_time(machine, machine.up_gather, size, ranks, local) / np.maximum(size, 1.0)
-    data = dense * per_byte
+    passed = ring_time(machine, machine.up_gather, size, ranks, local) / np.maximum(size, 1.0) * dense
+    gathered, reduced = passed, np.zeros(1)
+    if np.any(s.conditions.shard_group):  # weights go round the group alone, gradients also between groups
+        group = _group(s, ranks)
+        near = np.minimum(local, group)
+        gathered = ring_time(machine, machine.up_gather, size, group, near) / np.maximum(size, 1.0) * dense
+        groups = ranks / group
+        between = ring_time(machine, machine.up_gather, size, groups, np.clip(local / group, 1.0, groups))
+        reduced = np.where(
+            group < ranks, gathered + 2.0 * between / np.maximum(size, 1.0) * dense / group - passed, 0.0
+        )
     if np.any(k.expert_weights):
         replicas = np.maximum(k.tp * ranks / k.ep, 1.0)
         near = np.clip(machine.domain / k.ep, 1.0, replicas)
         per_byte = ring_time(machine, machine.up_gather, size, replicas, near) / np.maximum(size, 1.0)
-        data = data + k.expert_weights / pp * per_byte
-    gather = WEIGHT_BYTES * data
-    scatter = machine.gradient_bytes * data
-    once = np.where(zero_stage == 0, 2.0 * scatter, gather + np.where(repeated, 0.0, scatter))
-    once = np.where(sharded, 0.0, once)
-    each = np.where(sharded, 2.0 * gather, 0.0) + np.where(repeated, scatter, 0.0)
+        gathered = gathered + k.expert_weights / pp * per_byte
+        passed = passed + k.expert_weights / pp * per_byte
+    gather = WEIGHT_BYTES * gathered
+    scatter = machine.gradient_bytes * (passed + reduced)
+    again = repeated & ~sharded & (np.asarray(s.conditions.gathers_each) > 0)
+    reduced_once = np.where(zero_stage == 0, 2.0 * scatter, np.where(repeated, 0.0, scatter))
+    gathered_once = np.where((zero_stage == 0) | again | sharded, 0.0, gather)
+    each = np.where(sharded, 2.0 * gather, np.where(again, gather, 0.0)) + np.where(repeated, scatter, 0.0)
     # What is reduced once hides behind the last backward pass, unless every micro-batch's reductions fill that already.
-    shown = np.maximum(rates.data * once, once - np.where(repeated, 0.0, slow))
+    shown = np.maximum(rates.data * reduced_once, reduced_once - np.where(repeated, 0.0, slow))
+    shown = shown + rates.gather * gathered_once
     shown = shown + grad_accum * np.maximum(rates.shard * each, each - slow)
     return np.where(ranks > 1, shown, 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from planner.catalog import load_catalog
 from planner.performance.arrays import BoolArray, FloatArray
 from planner.performance.calibration import Calibration
+from planner.performance.fitting import fit
 from planner.performance.intervals import spread
 from planner.performance.learning import (
     KEYS,
@@ -23,13 +24,13 @@ from planner.performance.learning import (
     uncalibrated,
 )
 from planner.performance.rows import Run
-from planner.performance.spreads import without
 from planner.performance.stacks import kind_of, release_year
 from planner.units import PlannerError
 
 CENTRAL = (0.1, 0.9)  # the 80 % interval
+MANY = 8  # rows from which a source's coverage is looked at by itself
 WORST = 10  # rows that a report names
-LEAVE_OUT = ("configuration", "row", "group", "model", "source", "none")
+LEAVE_OUT = (*KEYS, "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +64,21 @@ def spread_bounds(sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def judge(
-    paths: Sequence[Path], shipped: Calibration, leave_out: str = "configuration", overlays: Sequence[Path] = ()
+    paths: Sequence[Path],
+    shipped: Calibration,
+    leave_out: str = "configuration",
+    overlays: Sequence[Path] = (),
+    *,
+    refit: bool = False,
 ) -> Judged:
     """The runs of these tables, each predicted without what `leave_out` names.
 
     Parameters
     ----------
     paths : tables of measured rows, as in catalogs/measured
-    shipped : the calibration; its rows are what everything is refitted on
-    leave_out : configuration | row | group | model | source | none
+    shipped : the calibration; its values are where the fit of all known rows starts from
+    leave_out : a name of `learning.KEYS`, or none
+    refit : fit all others anew for each that is left out, where otherwise the common fit is solved without it
 
     Raises
     ------
@@ -83,20 +90,14 @@ def judge(
         raise PlannerError(next(iter(unreadable.values())))
     if not asked:
         raise PlannerError(f"{', '.join(p.name for p in paths)}: no row states tokens_per_s_per_gpu to compare with")
-    known = read_runs(measured_files(overlays), overlays)
     if leave_out not in LEAVE_OUT:
         raise PlannerError(f"--leave-out '{leave_out}' is none of {', '.join(LEAVE_OUT)}")
     if leave_out == "none":
-        return Judged(
-            tuple(asked), log_errors(asked, shipped), _sigma(asked, [shipped] * len(asked)), leave_out, unreadable
-        )
-    key = _KEYS[leave_out]
-    held = held_out(known, uncalibrated(load_catalog(tuple(overlays)).curves), key, asked)
-    ids: dict[Hashable, set[str]] = {}
-    for run in known:
-        ids.setdefault(key(run), set()).add(run.id)
-    honest = {k: without(c, shipped, ids.get(k, ())) for k, c in held.calibrations.items()}
-    return Judged(tuple(asked), held.errors, _sigma(asked, [honest[k] for k in held.keys]), leave_out, unreadable)
+        return Judged(tuple(asked), log_errors(asked, shipped), _sigma(asked, shipped), leave_out, unreadable)
+    prior = replace(uncalibrated(load_catalog(tuple(overlays)).curves), spreads=shipped.spreads)
+    found = fit(read_runs(measured_files(overlays), overlays), prior, shipped.values)
+    held = held_out(found, prior, leave_out, asked, refit=refit)
+    return Judged(tuple(asked), held.errors, held.sigma(asked), leave_out, unreadable)
 
 
 def report(judged: Judged) -> dict[str, Any]:
@@ -114,6 +115,7 @@ def report(judged: Judged) -> dict[str, Any]:
         "p90_ape": _round(np.quantile(ape, 0.9)),
         "bias": _round(np.median(ratio) - 1.0),
         "coverage80": _round(judged.inside.mean()),
+        "by_source": by_source(judged),
         "regret": regret(judged),
         "by": [
             {"by": name, "group": group, **figures}
@@ -134,6 +136,35 @@ def report(judged: Judged) -> dict[str, Any]:
             for i in order
         ],
     }
+
+
+def by_source(judged: Judged) -> dict[str, Any]:
+    """Each source counting once, whatever its rows: medians over sources of their medians, means of their coverage.
+
+    `under_half`: sources of at least `MANY` rows of which the intervals hold less than half; `interval_score` is
+    Winkler's, of ln(tokens/s) at 80 %, smaller is better (Gneiting & Raftery 2007, JASA 102, section 6.2).
+    """
+    names = sorted({r.source for r in judged.runs})
+    parts = [subset(judged, [i for i, r in enumerate(judged.runs) if r.source == name]) for name in names]
+    figures = [(np.abs(p.throughput_ratio - 1.0), p.throughput_ratio - 1.0, p.inside.mean()) for p in parts]
+    many = [held for p, (_, _, held) in zip(parts, figures, strict=True) if len(p.runs) >= MANY]
+    return {
+        "sources": len(parts),
+        "mdape": _round(np.median([np.median(off) for off, _, _ in figures])),
+        "mean_mdape": _round(np.mean([np.median(off) for off, _, _ in figures])),
+        "bias": _round(np.median([np.median(signed) for _, signed, _ in figures])),
+        "coverage80": _round(np.mean([held for _, _, held in figures])),
+        "under_half": sum(bool(held < 0.5) for held in many),
+        "of_many": len(many),
+        "interval_score": _round(np.mean([np.mean(interval_score(p)) for p in parts])),
+    }
+
+
+def interval_score(judged: Judged) -> FloatArray:
+    """Winkler's score of each row's 80 % interval of ln(step time), (n,)."""
+    low, high = spread_bounds(judged.sigma)
+    miss = np.maximum(low + judged.errors, 0.0) + np.maximum(-judged.errors - high, 0.0)
+    return np.asarray(high - low + 2.0 / (1.0 - (CENTRAL[1] - CENTRAL[0])) * miss)
 
 
 def contests(judged: Judged) -> list[list[int]]:
@@ -182,9 +213,8 @@ def subset(judged: Judged, rows: Iterable[int]) -> Judged:
     )
 
 
-def _sigma(runs: Sequence[Run], calibrations: Sequence[Calibration]) -> FloatArray:
-    found = [spread(r.setting, np.asarray([r.gpus]), c).sigma[0] for r, c in zip(runs, calibrations, strict=True)]
-    return np.asarray(found)
+def _sigma(runs: Sequence[Run], calibration: Calibration) -> FloatArray:
+    return np.asarray([spread(r.setting, np.asarray([r.gpus]), calibration).sigma[0] for r in runs])
 
 
 def _figures_by(judged: Judged, label: Callable[[Run], str]) -> Iterable[tuple[str, Mapping[str, Any]]]:
@@ -204,11 +234,6 @@ def _figures_by(judged: Judged, label: Callable[[Run], str]) -> Iterable[tuple[s
         )
 
 
-def _row_key(run: Run) -> Hashable:
-    return (run.source, run.configuration, run.setting.release, run.gpus)
-
-
-_KEYS: Mapping[str, Callable[[Run], Hashable]] = {**KEYS, "row": _row_key}
 _GROUPINGS: Mapping[str, Callable[[Run], str]] = {
     "source": lambda r: f"{r.source} {kind_of(r.setting.model)}",
     "accelerator": lambda r: r.setting.accelerator.id,

@@ -20,6 +20,9 @@ LEFT_OUT = {
     "group": "each row's model, accelerator and precision left out",
     "model": "each row's model left out, on whatever its stack ran it",
     "source": "each row's whole source left out",
+    "site": "each row's whole site left out, in all its sources",
+    "stack": "all that each row's software stack ran left out",
+    "part": "all that ran on each row's accelerator left out",
     "none": "nothing left out: the calibration may have seen these rows",
 }
 
@@ -37,6 +40,15 @@ def validation_table(found: Mapping[str, Any], width: int, colour: bool = False)
         *hanging("bias", f"{_signed(found['bias'])} (median; above 0 is predicted too fast)", page),
         *hanging("80 % intervals", f"hold {format_percent(found['coverage80'])} of the rows", page),
     ]
+    each = found["by_source"]
+    if each["sources"] > 1:
+        lines += hanging(
+            f"{each['sources']} sources, each once",
+            f"median error {format_percent(each['mdape'])}, bias {_signed(each['bias'])}, intervals hold"
+            f" {format_percent(each['coverage80'])}; under half in {each['under_half']} of {each['of_many']} sources of"
+            " eight rows and more",
+            page,
+        )
     if regret["contests"]:
         lost = f"{format_percent(regret['mean'])} on the mean of {regret['contests']} sets of layouts"
         lines += hanging("regret", f"{lost}, {format_percent(regret['worst'])} at worst", page)

@@ -28,7 +28,7 @@ class SettingPhysics:
         if self.like is None:
             self.scope = scope(self.setting, self.calibration)
         else:  # a calibration's rates are of model, stack and accelerator
-            machine = as_reached(self.calibration.machine_numbers(self.setting), self.like.scope.rates.network)
+            machine = as_reached(self.calibration.machine_numbers(self.setting), self.like.scope.rates)
             self.scope = replace(self.like.scope, machine=machine)
         self.capacity_gib = capacity_gib(self.setting) * (1.0 - self.headroom)
         self._factors = np.full(1, np.nan)  # by GPU count, as far as they were asked for
