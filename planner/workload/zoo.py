@@ -196,7 +196,11 @@ def _unpunctuated(name: str) -> str:
 
 def _plain(name: str) -> bool:
     """Whether a name can be a file's: no path may hide in it, and file systems take it."""
-    return 0 < len(name.encode("utf-8", "replace")) <= _LONGEST_NAME and not any(c in name for c in "/\\:\0") and not name.startswith(".")
+    return (
+        0 < len(name.encode("utf-8", "replace")) <= _LONGEST_NAME
+        and not any(c in name for c in "/\\:\0")
+        and not name.startswith(".")
+    )
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
