@@ -9,10 +9,12 @@ from datetime import date
 from typing import Self
 
 from planner import plan_json
-from planner.units import PlannerError
+from planner.units import SPLIT, PlannerError
 from planner.workload.model import ModelSpec
 
 SCHEMA_VERSION = 1
+_WORD = plan_json.like(r"[A-Za-z0-9][A-Za-z0-9._-]*", "a word of letters and digits")
+_WORD_OR_NOTHING = plan_json.like(r"[A-Za-z0-9._-]*", "a word of letters and digits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class OfferRef:
     region: str
     instance: str
     gpu: str
-    pricing: str  # on_demand | spot | reserved | owned
+    pricing: str = field(metadata=_WORD)  # on_demand | spot | reserved | owned
     usd_per_gpu_hour: float
     as_of: str
     max_nodes: int | None
@@ -60,7 +62,7 @@ class Layout:
     ep: int
     zero_stage: int
     sequence_parallel: bool
-    recompute: str  # none | selective | full
+    recompute: str = field(metadata=plan_json.like("none|selective|full", "none, selective or full"))
     micro_batch: int  # sequences
     grad_accum: int
 
@@ -128,7 +130,7 @@ class Plan:
     """A cluster that someone could order, the run on it, and what that takes."""
 
     offer: OfferRef
-    framework: str
+    framework: str = field(metadata=_WORD)
     gpus: int
     nodes: int
     layout: Layout
@@ -155,7 +157,7 @@ class Plan:
     measurements: tuple[str, ...]
     # What the contract does not name, for the people who read a plan.
     framework_release: str = ""
-    precision: str = ""
+    precision: str = field(default="", metadata=_WORD_OR_NOTHING)
     epochs: float | None = None
     leftover_samples: int | None = None  # samples of one pass that fill no batch
     confidence: float | None = None  # that the budgets were held at
@@ -278,7 +280,9 @@ class Trained:
     model: ModelSpec
     data_index: tuple[str, ...] = ()  # path prefixes of Megatron/NeoX indices, as the scenario wrote them
     data_weights: tuple[float, ...] = ()
-    data_split: str = ""  # train, validation and test by documents: "995,4,1"
+    data_split: str = field(  # train, validation and test by documents: "995,4,1"
+        default="", metadata=plan_json.like(f"|{SPLIT}", "shares such as 995,4,1")
+    )
     batch_ramp: tuple[int, ...] = ()  # start, increment (sequences), samples; empty: none
     evaluation_interval: int | None = None  # iterations
     evaluation_iterations: int | None = None

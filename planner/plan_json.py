@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import types
 import typing
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from datetime import date
 from functools import cache
 from typing import Any, TypeVar
@@ -16,6 +17,11 @@ T = TypeVar("T")
 
 FLAT = {"flat": True}  # metadata of a dataclass field whose keys are written into its owner's object
 WHOLE = {"whole": True}  # of an object that has grown: as an older planner wrote it, with less, it is not known: None
+
+
+def like(pattern: str, wanted: str) -> dict[str, Any]:
+    """Metadata of a text field: the regular expression that all of it matches, and what that is in words."""
+    return {"like": (pattern, wanted)}
 
 
 def encode(value: Any) -> Any:
@@ -97,9 +103,29 @@ def _decode_fields(kind: Any, data: Any, where: str) -> Any:
             values[field.name] = None
         elif field.name in data:
             values[field.name] = _decode(hint, data[field.name], place)
+            _check_text(field, values[field.name], place)
         elif _needed(field):
             raise ValueError(f"{place} is missing")
     return kind(**values)
+
+
+def _check_text(field: dataclasses.Field[Any], text: Any, where: str) -> None:
+    pattern, wanted = field.metadata.get("like", ("", ""))
+    if pattern and not re.fullmatch(pattern, text):
+        raise ValueError(f"{where}: {wanted} is expected, not {text[:60]!r}")
+
+
+def texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
+    """Every text within what `encode` gives, keys of maps included, with its place."""
+    if isinstance(value, str):
+        yield where, value
+    elif isinstance(value, Mapping):
+        for key, entry in value.items():
+            yield f"a key of {where}", key
+            yield from texts(entry, f"{where}.{key}")
+    elif isinstance(value, list):
+        for i, entry in enumerate(value):
+            yield from texts(entry, f"{where}[{i}]")
 
 
 def _needed(field: dataclasses.Field[Any]) -> bool:
@@ -132,6 +158,16 @@ def _decode(hint: Any, data: Any, where: str) -> Any:
     return _decode_scalar(hint, data, where)
 
 
+def _finite(data: float, where: str) -> float:
+    try:
+        number = float(data)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{where}: a number is expected, not one beyond all bounds")
+    return number
+
+
 def _decode_scalar(hint: Any, data: Any, where: str) -> Any:
     if hint is date and isinstance(data, str):
         try:
@@ -139,7 +175,7 @@ def _decode_scalar(hint: Any, data: Any, where: str) -> Any:
         except ValueError:
             raise ValueError(f"{where}: {data!r} is not a date (YYYY-MM-DD)") from None
     if hint is float and isinstance(data, int | float) and not isinstance(data, bool):
-        return float(data)
+        return _finite(data, where)
     if hint is int and isinstance(data, bool):
         raise ValueError(f"{where}: a whole number is expected, not {data!r}")
     if isinstance(hint, type) and isinstance(data, hint):

@@ -19,6 +19,9 @@ Written = str | int | float
 MAX_COUNT = 10**18
 #: Longest quantity that is read; a longer text is no quantity.
 MAX_TEXT = 80
+_SHARE = r" {0,9}[0-9]{1,12}(\.[0-9]{1,12})? {0,9}"
+#: Shares of train, validation and test as Megatron-LM and GPT-NeoX take them: `995,4,1`, `0.9/0.1`.
+SPLIT = f"{_SHARE}([,/]{_SHARE}){{0,2}}"
 
 _NUMBER = r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+(?:_\d+)*)?(?:\.\d*)?(?:[eE][+-]?\d{1,3})?"
 _SUFFIX = {"k": 3, "K": 3, "M": 6, "B": 9, "T": 12, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}

@@ -1,13 +1,18 @@
 """Other programs' configs become the right shapes, layouts and batches, and say where each value came from."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from interop_plans import answer
 
+from planner.interop.exporting import export_files, write_files
 from planner.interop.imported import scenario_yaml
 from planner.interop.importing import import_files
+from planner.interop.neox_keys import KEYS, misspelt
+from planner.plan import Trained
 from planner.scenario import load_scenario
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
@@ -277,3 +282,140 @@ def test_the_scenario_is_one_that_planner_reads(tmp_path, files, options):
     assert parameter_counts(scenario.model) == parameter_counts(found.model)
     assert scenario.layout.tp.pinned == found.value("layout.tp")
     assert scenario.training.iterations == found.value("training.iterations")
+
+
+GATED_NAMES = ("geglu", "reglu", "bilinear", "swiglu", "glu")
+KEPT = [
+    *({"activation": name} for name in ("gelu", "relu", "softsign", "mish", "silu", *GATED_NAMES)),
+    *({"mlp_type": "llama", "activation": name} for name in ("silu", "gelu", "swiglu")),
+    *({"norm": name} for name in ("layernorm", "rmsnorm")),
+    *({"pos_emb": name} for name in ("learned", "rotary", "sinusoidal", "rpe", "alibi", "none")),
+    {"attention_config": [[["flash"], 2]], "intermediate_size": 768, "activation": "swiglu", "use_bias_in_mlp": False},
+    {"mlp_type": "llama", "activation": "silu", "intermediate_size": 192},
+    {"intermediate_size": 96, "activation": "relu"},
+    {"expansion_factor": 3, "activation": "swiglu"},
+]
+
+
+@pytest.mark.parametrize("changes", KEPT, ids=str)
+def test_what_a_neox_config_says_of_its_model_comes_back_on_export(tmp_path, changes):
+    first = import_files([config(tmp_path, **changes)], gpus=8)
+    model = model_from_mapping(yaml.safe_load(scenario_yaml(first))["model"])
+    saved = answer(trained=Trained(model), tp=1, pp=1, dp=96)
+    files, _ = export_files(saved, "neox")
+    write_files(tmp_path / "out", files)
+    second = import_files([tmp_path / "out" / "run.yml", tmp_path / "out" / "paths.yml"])
+    held = ("layers", "hidden", "heads", "kv_heads", "ffn", "gated_mlp", "activation", "norm", "mlp_bias", "qk_norm")
+    for field in (*held, "position_embedding", "attention_bias", "tied_embeddings", "parallel_residual"):
+        assert getattr(second.model, field) == getattr(first.model, field), field
+    run = yaml.safe_load(files["run.yml"])
+    wanted = {key: value for key, value in changes.items() if key in ("norm", "pos_emb", "attention_config")}
+    if "mlp_type" not in changes:
+        wanted |= {key: changes[key] for key in ("activation",) if key in changes}
+    assert {key: run[key] for key in wanted} == wanted
+
+
+def test_the_old_llama_mlp_has_three_matrices_of_the_width_that_is_stated(tmp_path):
+    old = {"hidden_size": 2048, "num_layers": 24, "num_attention_heads": 16, "no_weight_tying": True}
+    found = import_files(
+        [config(tmp_path, **old, norm="rmsnorm", mlp_type="llama", activation="silu", intermediate_size=5632)], gpus=8
+    )
+    model = found.model
+    assert (model.gated_mlp, model.activation, model.ffn, model.mlp_bias) == (True, "", 5632, False)
+    assert any("mlp_type (a.yml:1) is a key that GPT-NeoX had until September 2024" in r for r in found.remarks)
+    unstated = import_files([config(tmp_path, **old, mlp_type="llama", activation="gelu")], gpus=8).model
+    assert (unstated.ffn, unstated.activation) == (5632, "gelu")
+
+
+def test_a_gated_width_that_is_shared_to_a_narrow_third_is_warned_of(tmp_path):
+    """configs/mistral/7B.yml of GPT-NeoX ea7aefd states the paper's width, and trains a third of it."""
+    mistral = {"hidden_size": 4096, "num_attention_heads": 32, "activation": "swiglu", "mlp_multiple_of": 256}
+    found = import_files([config(tmp_path, **mistral, intermediate_size=14336)], gpus=8)
+    assert found.model.ffn == 4864
+    (warning,) = [remark for remark in found.remarks if remark.startswith("warning")]
+    assert "4,864 wide" in warning
+    assert "intermediate_size: 43008" in warning
+    wide = import_files([config(tmp_path, **mistral, intermediate_size=43008)], gpus=8)
+    assert wide.model.ffn == 14336
+    assert not [remark for remark in wide.remarks if remark.startswith("warning")]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ({"nrom": "rmsnorm"}, "norm"),
+        ({"activaton": "swiglu"}, "activation"),
+        ({"intermediate-sise": 96}, "intermediate_size"),
+        ({"num_kv_head": 2}, "num_kv_heads"),
+        ({"Zero_optimisation": {"stage": 3}}, "zero_optimization"),
+        ({"pos-embed": "rotary"}, "pos_emb"),
+    ],
+)
+def test_a_misspelt_key_is_refused_with_the_right_name(tmp_path, wrong, meant):
+    with pytest.raises(PlannerError, match=rf"\(a\.yml:1\) is no key of GPT-NeoX; did you mean {meant}\?"):
+        import_files([config(tmp_path, **wrong)], gpus=8)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"zero_optimization": {"stgae": 3}}, "holds 'stgae'; did you mean 'stage'"),
+        ({"fp16": {"enable": True}}, "holds 'enable'; did you mean 'enabled'"),
+        ({"norm": "rmsnrom"}, "did you mean `rmsnorm`"),
+        ({"activation": "swigelu"}, "did you mean `swiglu`"),
+        ({"pos_emb": "rotery"}, "did you mean `rotary`"),
+        ({"precision": "bf16"}, "it may be fp16, fp32, bfloat16"),
+        ({"mlp_type": "mistral"}, "it may be regular, llama"),
+        ({"norm": "scalenorm"}, "planner neither counts nor exports"),
+        ({"attention_config": [[["local", "flash"], 1]]}, "write global or flash to plan with full attention"),
+        ({"moe_num_experts": 8, "moe_glu": True}, "gated experts, which older releases"),
+        ({"moe_num_experts": 8, "moe_expert_interval": 2, "activation": "swiglu"}, "models of one kind only"),
+    ],
+)
+def test_what_would_be_lost_or_read_as_something_else_is_refused(tmp_path, wrong, sentence):
+    with pytest.raises(PlannerError, match=re.escape(sentence)):
+        import_files([config(tmp_path, **wrong)], gpus=8)
+
+
+def test_a_key_that_is_none_of_neox_is_said_and_left_aside(tmp_path):
+    found = import_files([config(tmp_path, frobnicate=1, warmup=0.01)], gpus=8)
+    (remark,) = [r for r in found.remarks if "no keys of GPT-NeoX" in r]
+    assert "frobnicate (a.yml:1)" in remark
+    assert "warmup" not in remark
+    many = import_files([config(tmp_path, **{f"qqq{i}qqqqqqq": 1 for i in range(900)})], gpus=8)
+    assert any("and 894 more" in remark for remark in many.remarks)
+
+
+def test_what_a_plan_cannot_hold_of_a_model_is_said(tmp_path):
+    found = import_files([config(tmp_path, gpt_j_tied=True, num_unique_layers=1, train_impl="normal")], gpus=8)
+    assert any("holds nothing of gpt_j_tied (a.yml:1), num_unique_layers (a.yml:1)" in r for r in found.remarks)
+
+
+def test_every_key_of_neox_is_known():
+    listed = json.loads((FIXTURES / "neox" / "keys.json").read_text())["keys"]
+    assert listed.keys() <= KEYS
+    assert {"mlp_type", "moe_glu"} <= KEYS
+    assert not [key for key in listed if misspelt(key, KEYS) != key]
+
+
+@pytest.mark.parametrize(
+    ("said", "names", "meant"),
+    [
+        ("nrom", ["norm"], "norm"),
+        ("nor_m", ["norm"], "norm"),
+        ("rnom", ["norm"], None),
+        ("seq_lenght", ["seq_length"], "seq_length"),
+        ("bl", ["lr"], None),
+        ("", ["lr"], None),
+    ],
+)
+def test_slips_of_the_pen_are_few(said, names, meant):
+    assert misspelt(said, names) == meant
+
+
+def test_a_tokenizer_that_no_file_names_is_assumed_and_said(tmp_path):
+    found = import_files([config(tmp_path, tokenizer_type="HFTokenizer")], gpus=8)
+    assert found.model.vocab == 50277
+    assert any("no file names the tokenizer (vocab_file)" in remark for remark in found.remarks)
+    with pytest.raises(PlannerError, match="add --vocab N"):
+        import_files([config(tmp_path, tokenizer_type="HFTokenizer", vocab_file="mine.json")], gpus=8)

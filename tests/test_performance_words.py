@@ -31,6 +31,12 @@ PARTS = load_catalog().accelerators
         ("B200", 192, "b200-sxm6-180gb"),
         ("GB200 NVL72", None, "gb200-nvl72"),
         ("MI250X", 128, "mi250x-128gb"),
+        ("MI250X", None, "mi250x-gcd-64gb"),
+        ("MI250X", 64, "mi250x-gcd-64gb"),
+        ("H100", 96, "h100-sxm5-96gb"),
+        ("NVIDIA RTX PRO 6000 Blackwell", None, "rtx-pro6000-96gb"),
+        ("RTX 5090", None, "rtx-5090-32gb"),
+        ("H20", None, "h20-sxm5-96gb"),
         ("TPU v5p", None, "tpu-v5p"),
         ("RTX 4090", None, "rtx-4090-24gb"),
         ("Gaudi 2", None, "gaudi2-96gb"),
@@ -215,6 +221,7 @@ def test_no_network_is_enough_for_one_node() -> None:
         ("gaudi2-96gb", "", 8, 2400, "roce"),
         ("h800-sxm5-80gb", "", 8, 3200, "infiniband"),
         ("mi250x-128gb", "4", 4, 1600, "infiniband"),
+        ("h100-sxm5-96gb", "", 8, 3200, "infiniband"),
         ("l40s-48gb", "", 8, 200, "infiniband"),
         ("rtx-3090-24gb", "", 2, 50, "infiniband"),
         ("rtx-4090-24gb", "4", 4, 100, "infiniband"),
@@ -243,3 +250,31 @@ def test_an_unstated_node_is_the_maker_s(
 def test_a_release_of_neox_is_known_however_it_is_written(framework: str, written: str, release: str) -> None:
     run = read_run(RUN | {"framework": framework, "version_or_date": written}, CATALOG, "row")
     assert run.setting.release == release
+
+
+def test_a_part_that_is_not_known_is_never_its_sibling() -> None:
+    for stranger in ("RTX PRO 5000", "RTX 6000", "MI250", "H200 NVLx", "A10"):
+        found = accelerator_written(stranger, None, PARTS)
+        assert found is None or found.id not in ("rtx-pro6000-96gb", "mi250x-gcd-64gb", "a10g-24gb")
+
+
+def test_four_superchips_of_one_node_meet_by_nvlink_and_a_single_one_has_no_peer() -> None:
+    node = read_run(RUN | {"gpu": "gh200-96gb", "gpus_per_node": "4"}, CATALOG, "row").setting.hardware
+    assert (node.scale_up_domain, node.link_gbyte_per_s) == (4, 450)
+    assert CATALOG.nodes["lambda-1x-gh200"].scale_up_domain == 1
+
+
+@pytest.mark.parametrize(("gpu", "gpus_per_node"), [("mi250x-gcd-64gb", 8), ("gh200-96gb", 4)])
+def test_a_cray_node_of_either_part_has_four_ports_of_200(gpu: str, gpus_per_node: int) -> None:
+    hardware = read_run(RUN | {"gpu": gpu}, CATALOG, "row").setting.hardware
+    assert (hardware.gpus_per_node, hardware.network_gbit_per_s) == (gpus_per_node, 800)
+
+
+def test_a_half_module_has_half_of_the_module_and_a_v100_no_flash_attention() -> None:
+    half, whole = CATALOG.accelerator("mi250x-gcd-64gb"), CATALOG.accelerator("mi250x-128gb")
+    assert half.peak_dense_tflops["bf16"] * 2 == whole.peak_dense_tflops["bf16"]
+    assert half.memory_gib * 2 == pytest.approx(whole.memory_gib)
+    volta = CATALOG.accelerator("v100-sxm2-32gb")
+    assert not volta.flash_attention
+    assert "bf16" not in volta.peak_dense_tflops
+    assert CATALOG.accelerator("a100-sxm4-80gb").flash_attention

@@ -283,6 +283,8 @@ def accelerator_from(record: Record) -> Accelerator:
         scale_up_domain=int(domain) if domain is not None else 1,
         tdp_w=record.number("tdp_w"),
         recalled=record.text("status") == "recalled",
+        unusual=record.text("status") == "unusual",
+        flash_attention=record.text("flash_attention") != "none",
     )
 
 

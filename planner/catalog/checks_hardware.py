@@ -21,8 +21,11 @@ FORMATS_OF: Mapping[str, frozenset[str]] = {
     "hopper": frozenset({"bf16", "fp16", "fp8", "tf32"}),
     "blackwell": frozenset({"bf16", "fp16", "fp8", "fp4", "tf32"}),
     "cdna2": frozenset({"bf16", "fp16"}),
+    "blackwell-rtx": frozenset({"bf16", "fp16", "fp8", "fp4", "tf32"}),
+    "rubin": frozenset({"bf16", "fp16", "fp8", "fp4", "tf32"}),
     "cdna3": frozenset({"bf16", "fp16", "fp8", "tf32"}),
     "cdna4": frozenset({"bf16", "fp16", "fp8", "fp4"}),
+    "cdna5": frozenset({"bf16", "fp16", "fp8", "fp4"}),
     "gaudi": frozenset({"bf16", "fp16", "fp8", "tf32"}),
     "tpu": frozenset({"bf16", "fp16", "fp8"}),
     "trainium": frozenset({"bf16", "fp16", "fp8", "fp4", "tf32"}),
@@ -94,10 +97,10 @@ def peaks_in_step(record: Record) -> Iterator[str]:
         yield "neither a bf16 nor an fp16 peak is given"
         return
     fp8, fp4, tf32 = peak.get("fp8"), peak.get("fp4"), peak.get("tf32")
-    if fp8 and not 0.95 <= fp8 / base <= 4:
-        yield f"fp8 {fp8:g} is {fp8 / base:.2f} times the 16-bit peak {base:g}; dense it is 1 to 4 times"
-    if fp8 and fp4 and not 0.95 <= fp4 / fp8 <= 3.1:
-        yield f"fp4 {fp4:g} is {fp4 / fp8:.2f} times fp8 {fp8:g}; dense it is 1 to 3 times"
+    if fp8 and not 0.95 <= fp8 / base <= 4.5:
+        yield f"fp8 {fp8:g} is {fp8 / base:.2f} times the 16-bit peak {base:g}; dense it is 1 to 4.5 times"
+    if fp8 and fp4 and not 0.95 <= fp4 / fp8 <= 4.1:
+        yield f"fp4 {fp4:g} is {fp4 / fp8:.2f} times fp8 {fp8:g}; dense it is 1 to 4 times"
     if tf32 and tf32 > 1.05 * base:
         yield f"tf32 {tf32:g} is above the 16-bit peak {base:g}"
     if tf32 and record.text("vendor") == "nvidia" and not 0.45 <= tf32 / base <= 0.55:

@@ -24,6 +24,8 @@ class Accelerator:
     scale_up_domain: int  # GPUs that the fast link joins
     tdp_w: float | None
     recalled: bool = False  # no source was seen for any number: for machines of one's own only, never offered
+    unusual: bool = False  # meant only by its id or its memory: one owner's variant, or a module of several devices
+    flash_attention: bool = True  # False: no release of FlashAttention has kernels for it
 
 
 @dataclass(frozen=True, slots=True)

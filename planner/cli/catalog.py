@@ -62,7 +62,7 @@ def show(
     as_json: Json = False,
     output: Output = None,
 ) -> None:
-    """Show one part with the kind, source, date and catalog folder of every number.
+    """Show one part with the kind, source, date and catalog folder of every number; of a GPU, what training reached.
 
     Example: planner catalog show h100-sxm5-80gb
     """
@@ -70,10 +70,14 @@ def show(
     from planner.catalog.overlay import overlay_dirs
     from planner.plan_json import dumps
     from planner.report.catalog import found_part, part_rows, part_table
+    from planner.report.catalog_measured import measured_rows, measured_table
 
-    record = found_part(load_catalog(overlay_dirs(catalog or ())), name)
-    document = dumps({"id": record.id, "fields": part_rows(record)})
-    deliver(document, part_table(record, width()), as_json=as_json, output=output, quiet=False)
+    loaded = load_catalog(overlay_dirs(catalog or ()))
+    record = found_part(loaded, name)
+    measured = {"measured": measured_rows(loaded, record.id)} if record.id in loaded.accelerators else {}
+    document = dumps({"id": record.id, "fields": part_rows(record), **measured})
+    table = part_table(record, width()) + measured_table(measured.get("measured", ()), width())
+    deliver(document, table, as_json=as_json, output=output, quiet=False)
 
 
 @app.command("check", short_help="Errors that public price and hardware feeds are known to make.")

@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass, field
 
+from planner import plan_json
 from planner.plan import Optimization, Plan, Trained
 from planner.units import PlannerError, format_count, format_duration, format_usd
 from planner.workload.counts import parameter_counts
@@ -37,6 +38,11 @@ class Export:
     def name(self) -> str:
         """The scenario's name as a file and job name: letters, digits and dashes."""
         return re.sub(r"[^a-z0-9]+", "-", self.scenario.lower()).strip("-")[:40].strip("-") or "run"
+
+    @property
+    def mlp_words(self) -> str:
+        """The MLP in words, for tools that have none like it."""
+        return f"{'gated ' if self.model.gated_mlp else ''}MLP with the activation {self.model.activation}"
 
     @property
     def gpus_per_node(self) -> int:
@@ -74,7 +80,7 @@ def export_of(answer: Optimization, trained: Trained | None = None) -> Export:
     Raises
     ------
     PlannerError
-        If the answer has no plan, or says nothing of the model and nobody else does.
+        If the answer has no plan, says nothing of the model and nobody else does, or holds what no plan can.
     """
     if answer.plan is None:
         raise PlannerError("the saved answer holds no plan (it was infeasible), so there is nothing to export.")
@@ -83,17 +89,9 @@ def export_of(answer: Optimization, trained: Trained | None = None) -> Export:
         raise PlannerError(
             "the saved answer does not say which model it trains: give its scenario with --scenario FILE."
         )
+    try:  # whatever made them: a file, a scenario, a program
+        plan_json.decode(Plan, plan_json.encode(answer.plan), "plan")
+        plan_json.decode(Trained, plan_json.encode(what), "trained")
+    except ValueError as error:
+        raise PlannerError(f"the plan cannot be exported: {error}.") from error
     return Export(answer.plan, what, answer.provenance.scenario)
-
-
-def commented(lines: list[str], sign: str = "#") -> list[str]:
-    """Lines behind a comment sign; control characters cannot end the comment."""
-    return [f"{sign} {re.sub('[^ -~À-￿]', '?', line)}".rstrip() for line in lines]
-
-
-def shell_word(text: object) -> str:
-    """A value as one word of a shell, quoted where needed."""
-    word = str(text)
-    if re.fullmatch(r"[A-Za-z0-9_./:=,@%+-]+", word):
-        return word
-    return "'" + word.replace("'", "'\"'\"'") + "'"

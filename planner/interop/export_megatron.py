@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.interop.export_common import NOT_PLANNED, Export, commented, shell_word
-from planner.interop.megatron_arguments import arguments_of
+from planner.interop.export_common import NOT_PLANNED, Export
+from planner.interop.quoting import commented, shell_path, shell_word
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec
 
@@ -38,6 +38,8 @@ def _lacking(export: Export) -> list[str]:
         (model.norms_per_layer != 2, "layer with a single norm"),
         (model.head_bias, "bias on the output layer"),
         (model.norm == "layernorm_nobias", "LayerNorm without biases"),
+        (model.activation not in ("", "silu" if model.gated_mlp else "gelu"), export.mlp_words),
+        (model.position_embedding not in ("", "none"), f"position embedding of the kind {model.position_embedding}"),
         (biases not in known_biases, "such a choice of biases"),
         (moe is not None and moe.shared_experts > 0 and moe.shared_ffn == 0, "shared experts of no width"),
         (plan.precision not in ("", "bf16", "fp16", "fp8", "mxfp8", "nvfp4"), f"training in {plan.precision}"),
@@ -108,7 +110,7 @@ def _script(export: Export) -> str:
         'exec torchrun "${DISTRIBUTED_ARGS[@]}" pretrain_gpt.py \\',
         *(f'  "${{{name}[@]}}" \\' for _, name, _ in groups),
         '  --tokenizer-type HuggingFaceTokenizer --tokenizer-model "$TOKENIZER_MODEL" \\',
-        f"  --data-path {_data_words(export)} --split {export.trained.data_split or '995,4,1'} \\",
+        f"  --data-path {_data_words(export)} --split {shell_word(export.trained.data_split or '995,4,1')} \\",
         '  --save "$CHECKPOINTS" --load "$CHECKPOINTS" "$@"',
         "",
     ]
@@ -138,18 +140,18 @@ def _data_words(export: Export) -> str:
     if not indices:
         return '"$DATA_PATH"'
     if len(indices) == 1:
-        return shell_word(indices[0])
+        return shell_path(indices[0])
     shares = weights if len(weights) == len(indices) else (1.0,) * len(indices)
-    return " ".join(f"{share:g} {shell_word(index)}" for share, index in zip(shares, indices, strict=True))
+    return " ".join(f"{share:g} {shell_path(index)}" for share, index in zip(shares, indices, strict=True))
 
 
 def _argument_lines(values: dict[str, Any]) -> list[str]:
+    """Arguments a line each: `--key` for True, nothing for False or None, `--key value …` otherwise."""
     lines: list[str] = []
-    for word in arguments_of(values):
-        if word.startswith("--"):
-            lines.append(f"  {word}")
-        else:
-            lines[-1] += f" {shell_word(word)}"
+    for key, value in values.items():
+        if value is not None and value is not False:
+            words = [] if value is True else map(shell_word, value if isinstance(value, list) else [value])
+            lines.append(" ".join([f"  --{key}", *words]))
     return lines
 
 
@@ -216,7 +218,7 @@ def _model(export: Export) -> dict[str, Any]:
         "kv-channels": model.head_dim if model.head_dim * model.heads != model.hidden and model.mla is None else None,
         "seq-length": plan.seq_length,
         "max-position-embeddings": max(plan.seq_length, model.max_seq_length or 0, model.learned_positions),
-        "position-embedding-type": "learned_absolute" if learned else "rope",
+        "position-embedding-type": "learned_absolute" if learned else model.position_embedding or "rope",
         "normalization": "RMSNorm" if model.norm == "rmsnorm" else "LayerNorm",
         "swiglu": model.gated_mlp,
         "disable-bias-linear": not biases,

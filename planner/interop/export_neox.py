@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from planner.interop.export_common import NOT_PLANNED, Export, commented
+from planner.interop.export_common import NOT_PLANNED, Export
+from planner.interop.neox_mlp import activation_name
+from planner.interop.quoting import commented, yaml_value
 from planner.units import PlannerError
 from planner.workload.counts import padded_vocab
 
@@ -52,6 +53,7 @@ def _lacking(export: Export) -> list[str]:
         (model.attention_sinks, "attention sinks"),
         (model.full_attention_every > 0, "layers that alternate windowed and full attention"),
         (model.head_bias, "bias on the output layer"),
+        (not activation_name(model.activation, model.gated_mlp), export.mlp_words),
         (model.norms_per_layer != 2, "layer with a single norm"),
         (model.mtp_layers > 0, "multi-token prediction"),
         (not model.gated_mlp and model.ffn % 2 == 1, f"MLP of odd width ({model.ffn})"),
@@ -127,13 +129,13 @@ def _run(export: Export) -> str:
     for title, values in sections:
         lines.append("")
         lines += [f"  {line}" for line in commented(title.split("\n"))]
-        lines += [f"  {json.dumps(key)}: {_value(value)}," for key, value in values.items()]
+        lines += [f"  {yaml_value(key)}: {yaml_value(value)}," for key, value in values.items()]
     return "\n".join([*lines, "}", ""])
 
 
 def _model(export: Export) -> dict[str, Any]:
     model, plan = export.model, export.plan
-    rotary = model.learned_positions == 0
+    learned = model.learned_positions > 0
     values: dict[str, Any] = {
         "num_layers": model.layers,
         "hidden_size": model.hidden,
@@ -141,7 +143,7 @@ def _model(export: Export) -> dict[str, Any]:
         **({"num_kv_heads": model.kv_heads} if model.kv_heads != model.heads else {}),
         "seq_length": plan.seq_length,
         "max_position_embeddings": max(plan.seq_length, model.max_seq_length or 0, model.learned_positions),
-        "pos_emb": "rotary" if rotary else "learned",
+        "pos_emb": "learned" if learned else model.position_embedding or "rotary",
         "no_weight_tying": not model.tied_embeddings,
         "gpt_j_residual": model.parallel_residual,
         "norm": "rmsnorm" if model.norm == "rmsnorm" else "layernorm",
@@ -149,7 +151,7 @@ def _model(export: Export) -> dict[str, Any]:
         "use_qk_layernorm": model.qk_norm,
         "use_bias_in_attn_linear": model.attention_bias,
         "use_bias_in_mlp": model.mlp_bias or model.moe is not None,
-        "activation": "swiglu" if model.gated_mlp else "gelu",
+        "activation": activation_name(model.activation, model.gated_mlp),
         "attention_config": [[["flash"], model.layers]],
         **({"sliding_window_width": model.sliding_window} if model.sliding_window else {}),
         "make_vocab_size_divisible_by": model.vocab_multiple,
@@ -249,21 +251,7 @@ def _paths(export: Export) -> str:
     export.notes.append(
         f"{PATHS}: vocab_file must be the tokenizer of {export.model.vocab:,} entries that was planned for"
     )
-    return "\n".join([*lines, "{", *(f"  {json.dumps(k)}: {_value(v)}," for k, v in values.items()), "}", ""])
-
-
-def _value(value: Any) -> str:
-    """JSON that YAML 1.1 reads alike: floats keep a decimal point (1e-08 would be a text)."""
-    if isinstance(value, bool) or value is None or isinstance(value, str):
-        return json.dumps(value)
-    if isinstance(value, float):
-        text = repr(value)
-        return text if "." in text or "e" not in text else text.replace("e", ".0e")
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(k)}: {_value(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_value(v) for v in value) + "]"
-    return str(value)
+    return "\n".join([*lines, "{", *(f"  {yaml_value(k)}: {yaml_value(v)}," for k, v in values.items()), "}", ""])
 
 
 def _hosts(export: Export) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 
 import yaml
 
-from planner.interop.export_common import Export, commented
+from planner.interop.export_common import Export
 from planner.interop.export_megatron import TRAIN, megatron_files
 from planner.interop.export_neox import PATHS, RUN, neox_configs
 from planner.interop.export_slurm import torchrun_lines
+from planner.interop.quoting import commented
 
 TASK = "task.yaml"
 MEGATRON_ENVS = ("DATA_PATH", "TOKENIZER_MODEL", "CHECKPOINTS")  # to be filled in, or given with --env
@@ -69,7 +70,7 @@ def _task(export: Export, setup: list[str], run: list[str], envs: Sequence[str] 
             "Start it with: sky launch task.yaml, or, to outlive lost nodes: sky jobs launch task.yaml",
         ]
     )
-    body: str = yaml.dump(task, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+    body: str = yaml.dump(task, Dumper=_Dumper, sort_keys=False, width=120)
     return "\n".join([*head, body])
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from planner.interop.export_common import Export, commented
+from planner.interop.export_common import Export
 from planner.interop.export_megatron import TRAIN, megatron_files
 from planner.interop.export_neox import PATHS, RUN, neox_configs
+from planner.interop.quoting import commented, shell_word
 
 SBATCH, SLURM_CONFIG = "train.sbatch", "slurm.yml"
 
@@ -101,7 +102,7 @@ def torchrun_lines(export: Export, ranks: str = "slurm") -> list[str]:
         "SEQ_LENGTH": plan.seq_length, "ITERATIONS": plan.iterations, "ZERO_STAGE": layout.zero_stage,
         "RECOMPUTE": layout.recompute, "PRECISION": plan.precision or "bf16", "TP": layout.tp, "CP": layout.cp,
     }  # fmt: skip
-    exports = [f"export PLAN_{key}={value}" for key, value in values.items()]
+    exports = [f"export PLAN_{key}={shell_word(value)}" for key, value in values.items()]
     train = '"${TRAIN_SCRIPT:?set it to your training script}"'
     if ranks == "sky":
         return [

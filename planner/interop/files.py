@@ -15,18 +15,18 @@ from typing import Any
 import yaml
 
 from planner.files import missing_file
+from planner.interop.quoting import printable
 from planner.units import PlannerError
 
 MAX_CONFIG_BYTES = 512 << 10  # the largest published config is some 20 kB
 MAX_DEPTH = 64
 MAX_COMMAS = 16  # missing commas put right in one file
 _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def shown(text: object, limit: int = 60) -> str:
-    """A value on one line, control characters replaced and cut at `limit`, fit for a sentence or a comment."""
-    line = re.sub(r"\s+", " ", _CONTROL.sub("?", str(text)))
+    """A value on one line, what cannot be printed replaced and cut at `limit`, fit for a sentence or a comment."""
+    line = printable(re.sub(r"\s+", " ", str(text)))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

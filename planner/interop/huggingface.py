@@ -337,6 +337,7 @@ def _mpt(k: Keys, name: str) -> ModelSpec:
         attention_output_bias=not no_bias,
         mlp_bias=not no_bias,
         learned_positions=length if learned else 0,
+        position_embedding="" if learned else "alibi" if alibi else "none",
         max_seq_length=length,
         source=f"{k.document.name} (Hugging Face)",
     )

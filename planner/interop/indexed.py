@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.interop.imported import Taken
+from planner.units import SPLIT
 
 MOST = 1000  # datasets of one mixture
 
@@ -29,7 +30,7 @@ def indexed_data(
         return None
     absolute = [str(Path(path).absolute()) for path in paths]
     shares = split.replace(" ", "")
-    stated = shares if re.fullmatch(r"\d+(?:\.\d+)?(?:,\d+(?:\.\d+)?){0,2}", shares) else ""
+    stated = shares if re.fullmatch(SPLIT, shares) else ""
     if len(absolute) == 1:
         rows = [Taken("data.index", absolute[0], origin)]
         return [*rows, *([Taken("data.split", stated, "split")] if stated else []), length]

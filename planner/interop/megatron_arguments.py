@@ -1,4 +1,4 @@
-"""Megatron-LM arguments: out of a launch script, and back into words.
+"""Megatron-LM arguments, out of a launch script.
 
 Names are those of Megatron-LM's megatron/training/arguments.py.
 """
@@ -6,9 +6,7 @@ Names are those of Megatron-LM's megatron/training/arguments.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from planner.interop.files import shown, whole
 from planner.interop.shell import read_script
@@ -88,13 +86,3 @@ def read_arguments(text: str, name: str) -> Arguments:
         elif current is not None:
             found.values[current].append(word)
     return found
-
-
-def arguments_of(values: Mapping[str, Any]) -> Sequence[str]:
-    """Arguments as words: `--key` for True, nothing for False or None, `--key value …` otherwise."""
-    words: list[str] = []
-    for key, value in values.items():
-        if value is not None and value is not False:
-            words.append(f"--{key}")
-            words += [] if value is True else map(str, value) if isinstance(value, list) else [str(value)]
-    return words

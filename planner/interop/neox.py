@@ -19,7 +19,7 @@ from planner.interop.neox_batch import (
     solve_batch,
     train_iterations,
 )
-from planner.interop.neox_config import Config, merge, zero_stage
+from planner.interop.neox_config import Config, check_keys, merge, zero_stage
 from planner.interop.neox_model import neox_model
 from planner.units import PlannerError
 
@@ -50,6 +50,7 @@ def import_neox(
     """
     documents = [read_yaml(path) for path in paths]
     config = merge(documents)
+    check_keys(config)
     model, origins = neox_model(config, documents[0].path.stem if documents else "imported", vocab)
     taken = [Taken("name", " + ".join(_ENDING.sub("", d.name) for d in documents), "")]
     taken += model_taken(model, origins, "GPT-NeoX's own")
@@ -220,9 +221,9 @@ def _check_epochs(config: Config) -> None:
 
 
 def _precision(config: Config) -> tuple[str, str]:
-    stated = config.text("precision", "") if config.has("precision") else ""
+    stated = config.choice("precision", "fp32", ("fp16", "fp32", "bfloat16")) if config.has("precision") else ""
     for key, name in (("fp16", "fp16"), ("bf16", "bfloat16")):
-        section = config.section(key)
+        section = config.section(key, "enabled")
         if section and truth(section.get("enabled", False), f"enabled of {config.what(key)}"):
             if stated and stated != name:
                 raise PlannerError(

@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from planner.interop.files import Document, shown, truth, whole
-from planner.units import PlannerError
+from planner.interop.neox_keys import KEYS, misspelt
+from planner.units import PlannerError, did_you_mean, nearest
+
+MOST_UNKNOWN = 50  # keys that are compared with the known ones: a file with more is no config
+MOST_LETTERS = 60  # of a key
 
 
 @dataclass
@@ -45,11 +49,36 @@ class Config:
     def text(self, key: str, default: str) -> str:
         return str(self.raw(key, default)).strip().lower()
 
-    def section(self, key: str) -> Mapping[str, Any]:
+    def choice(self, key: str, default: str, choices: Sequence[str]) -> str:
+        """The word that a key holds, in small letters.
+
+        Raises
+        ------
+        PlannerError
+            If it is none of `choices`, which GPT-NeoX refuses too.
+        """
+        word = self.text(key, default)
+        if word not in choices:
+            hint = did_you_mean(word, choices) or "."
+            raise PlannerError(f"{self.what(key)} is {shown(word)!r}; it may be {', '.join(choices)}{hint}")
+        return word
+
+    def section(self, key: str, reads: str) -> Mapping[str, Any]:
+        """The map that a key holds; `reads` is the entry of it that is asked for.
+
+        Raises
+        ------
+        PlannerError
+            If it is no map, or holds a misspelt `reads`.
+        """
         value = self.raw(key, {})
         if not isinstance(value, Mapping):
             raise PlannerError(f"{self.what(key)} is {shown(value)!r}, where a map is needed.")
-        return {str(k).replace("-", "_"): v for k, v in value.items()}
+        entries = {str(k).replace("-", "_"): v for k, v in value.items()}
+        for entry in list(entries)[:MOST_UNKNOWN] if reads not in entries else ():
+            if misspelt(entry, (reads,)):
+                raise PlannerError(f"{self.what(key)} holds {shown(entry)!r}; did you mean {reads!r}?")
+        return entries
 
     def what(self, key: str) -> str:
         return f"{key} ({self.origins[key]})" if key in self.origins else key
@@ -59,6 +88,30 @@ class Config:
         return ", ".join(
             f"{key}, {self.origins[key]}" if self.has(key) else f"default of {key} in GPT-NeoX" for key in keys
         )
+
+
+def check_keys(config: Config) -> None:
+    """Say of keys that GPT-NeoX has not that they are none: it stops at each of them (from_ymls, NeoXArgs).
+
+    Raises
+    ------
+    PlannerError
+        For one that is a known key misspelt.
+    """
+    unknown = [key for key in config.values if key not in KEYS]
+    for key in unknown[:MOST_UNKNOWN]:
+        meant = misspelt(key[:MOST_LETTERS], KEYS)
+        if meant is not None:
+            raise PlannerError(f"{shown(config.what(key), 120)} is no key of GPT-NeoX; did you mean {meant}?")
+    if unknown:
+        listed = ", ".join(f"{shown(config.what(key), 120)}{_perhaps(key)}" for key in unknown[:6])
+        more = f" and {len(unknown) - 6:,} more" if len(unknown) > 6 else ""
+        config.remarks.append(f"no keys of GPT-NeoX, which stops at them; planner leaves them aside: {listed}{more}")
+
+
+def _perhaps(key: str) -> str:
+    near = nearest(key[:MOST_LETTERS], KEYS)
+    return f" (perhaps {near[0]})" if len(near) == 1 else ""
 
 
 def merge(documents: Sequence[Document]) -> Config:
@@ -102,5 +155,5 @@ def merge(documents: Sequence[Document]) -> Config:
 
 def zero_stage(config: Config) -> int:
     """The ZeRO stage that the config states; 0 where it is silent."""
-    stage = config.section("zero_optimization").get("stage", 0)
+    stage = config.section("zero_optimization", "stage").get("stage", 0)
     return whole(stage, f"stage of {config.what('zero_optimization')}", 0, 3)

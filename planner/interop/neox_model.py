@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from planner.interop.files import shown, whole
 from planner.interop.neox_config import Config, zero_stage
+from planner.interop.neox_mlp import NeoxMLP, neox_mlp
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec, MoESpec
 
-GATED = ("geglu", "reglu", "bilinear", "swiglu", "glu")  # megatron/model/activations.py
 NORMS = {"layernorm": "layernorm", "te_layernorm": "layernorm", "rmsnorm": "rmsnorm", "te_rmsnorm": "rmsnorm"}
+OTHER_NORMS = ("non_parametric_layernorm", "scalenorm")
+POSITIONS = ("learned", "rotary", "sinusoidal", "rpe", "alibi", "none")
+ATTENTION = ("global", "flash")  # two ways to compute the same
+# What a plan holds nothing of, by its default: an export could not write it again.
+NOT_HELD = {
+    "gpt_j_tied": False, "num_unique_layers": None, "opt_pos_emb_offset": 0, "use_mup": False,
+    "soft_prompt_tuning": None, "train_impl": "normal",
+}  # fmt: skip
 # Entries of the tokenizers that GPT-NeoX names: GPT-2's BPE, the character-level one (megatron/tokenizer), and the
 # GPT-NeoX-20B tokenizer with its added tokens.
 VOCABULARIES = {"gpt2bpetokenizer": 50257, "hfgpt2tokenizer": 50257, "charleveltokenizer": 512}
@@ -35,11 +43,12 @@ def neox_model(config: Config, name: str, vocab: int | None = None) -> tuple[Mod
     mp = max(1, config.integer("model_parallel_size", 1))
     _check_model_parallel(hidden, heads, kv_heads, mp)
     _check_attention(config, layers)
-    gated = _gated(config)
-    ffn = feed_forward(config, hidden, gated)
-    moe = _moe(config, hidden)
+    mlp = neox_mlp(config, hidden)
+    moe = _moe(config, hidden, mlp)
     rows, vocab_origin, multiple = _vocabulary(config, vocab, mp)
     positions = config.optional("max_position_embeddings", least=1)
+    embedding = config.choice("pos_emb", "learned", POSITIONS)
+    _say_not_held(config)
     spec = ModelSpec(
         name=name,
         layers=layers,
@@ -47,26 +56,28 @@ def neox_model(config: Config, name: str, vocab: int | None = None) -> tuple[Mod
         heads=heads,
         kv_heads=kv_heads,
         head_dim=hidden // heads,
-        ffn=ffn,
+        ffn=mlp.width,
         vocab=rows,
-        gated_mlp=gated and moe is None,
+        gated_mlp=mlp.gated and moe is None,
+        activation="" if mlp.activation == ("silu" if mlp.gated and moe is None else "gelu") else mlp.activation,
         tied_embeddings=not config.flag("no_weight_tying", False),
         parallel_residual=config.flag("gpt_j_residual", False),
         norm=_norm(config),
         qk_norm=config.flag("use_qk_layernorm", False),
         attention_bias=config.flag("use_bias_in_attn_linear", True),
         attention_output_bias=config.flag("use_bias_in_attn_linear", True),
-        mlp_bias=config.flag("use_bias_in_mlp", True) and (moe is None or moe.every > 1),
-        learned_positions=(positions or 0) if config.text("pos_emb", "learned") == "learned" else 0,
+        mlp_bias=mlp.bias and (moe is None or moe.every > 1),
+        learned_positions=(positions or 0) if embedding == "learned" else 0,
+        position_embedding="" if embedding in ("learned", "rotary") else embedding,
         vocab_multiple=multiple,
         max_seq_length=positions,
         sliding_window=config.optional("sliding_window_width", least=1),
         moe=moe,
     )
-    return spec, _origins(config, spec, vocab_origin)
+    return spec, _origins(config, spec, mlp, vocab_origin)
 
 
-def _origins(config: Config, spec: ModelSpec, vocab_origin: str) -> dict[str, str]:
+def _origins(config: Config, spec: ModelSpec, mlp: NeoxMLP, vocab_origin: str) -> dict[str, str]:
     """Where each field of the model comes from."""
     origins = {
         "name": "the first file's name",
@@ -75,22 +86,24 @@ def _origins(config: Config, spec: ModelSpec, vocab_origin: str) -> dict[str, st
         "heads": config.origin("num_attention_heads"),
         "kv_heads": config.origin("num_kv_heads") if config.has("num_kv_heads") else "as many as num_attention_heads",
         "head_dim": "hidden_size / num_attention_heads",
-        "ffn": _ffn_origin(config),
+        "ffn": mlp.width_origin,
         "vocab": vocab_origin,
         "vocab_multiple": config.origin("make_vocab_size_divisible_by"),
-        "gated_mlp": config.origin("activation"),
+        "gated_mlp": mlp.kind_origin,
         "tied_embeddings": config.origin("no_weight_tying"),
         "parallel_residual": config.origin("gpt_j_residual"),
         "norm": config.origin("norm"),
         "attention_bias": config.origin("use_bias_in_attn_linear"),
         "attention_output_bias": config.origin("use_bias_in_attn_linear"),
-        "mlp_bias": config.origin("use_bias_in_mlp"),
+        "mlp_bias": mlp.bias_origin,
     }
     for spec_field, key in (
         ("max_seq_length", "max_position_embeddings"),
         ("sliding_window", "sliding_window_width"),
         ("learned_positions", "max_position_embeddings"),
         ("qk_norm", "use_qk_layernorm"),
+        ("activation", "activation"),
+        ("position_embedding", "pos_emb"),
     ):
         if getattr(spec, spec_field):
             origins[spec_field] = config.origin(key)
@@ -99,61 +112,40 @@ def _origins(config: Config, spec: ModelSpec, vocab_origin: str) -> dict[str, st
     return origins
 
 
-def feed_forward(config: Config, hidden: int, gated: bool) -> int:
-    """Width of the MLP as ParallelMLP builds it (megatron/model/transformer.py).
-
-    With a gated activation two thirds of the stated width are shared by gate and input, so that each is a third.
-    """
-    stated = config.optional("intermediate_size", least=1)
-    factor = config.raw("expansion_factor")
-    if stated and factor:
-        raise PlannerError(
-            "Must pass either the absolute intermediate size or the relative expansion factor, not both."
-        )
-    if factor is not None and not isinstance(factor, int | float):
-        raise PlannerError(f"{config.what('expansion_factor')} is {shown(factor)!r}, where a number is needed.")
-    width = stated or (whole(int(factor * hidden), "expansion_factor x hidden_size") if factor else 4 * hidden)
-    multiple = config.integer("mlp_multiple_of", 1, least=1)
-    inner = width
-    if gated:
-        width = int(width * 2 / 3)
-        inner = width // 2
-    width = 2 * multiple * -(-width // (2 * multiple))
-    inner = multiple * -(-inner // multiple)
-    if (width // 2 if gated else width) != inner:
-        config.remarks.append(
-            f"linear1 gives {width // 2 if gated else width} columns and linear2 takes {inner}: GPT-NeoX stops at the "
-            "first step; set intermediate_size (three times the wanted width when gated) and mlp_multiple_of to agree"
-        )
-    return inner
-
-
-def _ffn_origin(config: Config) -> str:
-    key = "expansion_factor" if config.has("expansion_factor") else "intermediate_size"
-    width = config.origin(key) if config.has(key) else "4 x hidden_size, GPT-NeoX's default"
-    return f"a third of {width}: a gated MLP shares two thirds" if _gated(config) else width
-
-
-def _gated(config: Config) -> bool:
-    return config.text("activation", "gelu") in GATED
+def _say_not_held(config: Config) -> None:
+    held = [key for key, default in NOT_HELD.items() if config.raw(key, default) != default]
+    if held:
+        listed = ", ".join(config.what(key) for key in held)
+        config.remarks.append(f"a plan holds nothing of {listed}: it is not priced, and no export writes it")
 
 
 def _norm(config: Config) -> str:
-    named = config.text("norm", "layernorm")
-    norm = NORMS.get(named)
-    if norm is None:
-        config.remarks.append(f"norm {shown(named)} is counted as rmsnorm (its weights are no more than that)")
-        norm = "rmsnorm"
+    named = config.choice("norm", "layernorm", (*NORMS, *OTHER_NORMS))
+    if named in OTHER_NORMS:
+        raise PlannerError(
+            f"{config.what('norm')} is {named}, which planner neither counts nor exports; write {', '.join(NORMS)} "
+            "to plan with one of these."
+        )
+    norm = NORMS[named]
     return "layernorm_nobias" if norm == "layernorm" and not config.flag("use_bias_in_norms", True) else norm
 
 
-def _moe(config: Config, hidden: int) -> MoESpec | None:
+def _moe(config: Config, hidden: int, mlp: NeoxMLP) -> MoESpec | None:
     """Routed experts: not gated, no bias, 4h wide unless stated, in layers 0, n, 2n, … (megatron/model/moe_mlp.py)."""
     experts = config.integer("moe_num_experts", 1)
     every = config.integer("moe_expert_interval", 1, least=1)
     top_k = config.integer("moe_top_k", 1, least=1)
     if experts <= 1:
         return None
+    if config.flag("moe_glu", False):
+        raise PlannerError(
+            f"{config.what('moe_glu')}: gated experts, which older releases of GPT-NeoX had; planner knows those of "
+            "the present one, which are not gated: leave it out to plan with them."
+        )
+    if mlp.gated and every > 1:
+        raise PlannerError(
+            f"{mlp.kind_origin}: gated layers between experts that are not; planner knows models of one kind only."
+        )
     if zero_stage(config) >= 2:
         raise PlannerError("MoE is not compatible with zero stages 2 and 3.")
     width = config.optional("intermediate_size", least=1) or 256 * -(-4 * hidden // 256)
@@ -169,6 +161,12 @@ def _vocabulary(config: Config, stated: int | None, mp: int) -> tuple[int, str, 
     if config.has("padded_vocab_size"):
         rows = config.integer("padded_vocab_size", least=1)
         return rows, config.origin("padded_vocab_size"), 1 if rows % (multiple * mp) else multiple
+    if tokenizer == "hftokenizer" and not vocab_file:
+        config.remarks.append(
+            f"no file names the tokenizer (vocab_file): {NEOX_20B_VOCABULARY:,} entries are taken, those of the "
+            "GPT-NeoX-20B tokenizer; add --vocab N for another"
+        )
+        return NEOX_20B_VOCABULARY, "assumed: the GPT-NeoX-20B tokenizer", multiple
     if tokenizer == "hftokenizer" and "20b_tokenizer" in vocab_file:
         return NEOX_20B_VOCABULARY, f"the GPT-NeoX-20B tokenizer ({config.origin('vocab_file')})", multiple
     if tokenizer in VOCABULARIES:
@@ -207,6 +205,9 @@ def _check_attention(config: Config, layers: int) -> None:
     other = sorted(kinds & {"mamba", "rwkv", "gmlp", "amlp"})
     if other:
         raise PlannerError(f"attention_config has {', '.join(other)} layers, and planner plans transformers only.")
-    odd = sorted(kinds - {"global", "flash", "local"})
+    odd = sorted(kinds - set(ATTENTION))
     if odd:
-        config.remarks.append(f"attention of the kind {', '.join(shown(k) for k in odd)} is priced as full attention")
+        raise PlannerError(
+            f"{config.what('attention_config')} has {', '.join(shown(k) for k in odd[:6])} layers, which planner "
+            f"neither prices nor exports; write {' or '.join(ATTENTION)} to plan with full attention."
+        )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
-from planner.interop.files import read_text
+from planner import plan_json
+from planner.interop.files import read_text, shown
+from planner.interop.quoting import printable
 from planner.plan import Goal, Optimization, Plan, Trained
 from planner.scenario import Scenario
 from planner.units import PlannerError
@@ -28,12 +31,20 @@ def read_plan(path: Path) -> Optimization:
         raise PlannerError(f"{path}: {error}; `planner optimize SCENARIO -o FILE` saves one") from error
     if answer.plan is None:
         raise PlannerError(f"{path} holds no plan: nothing met its budgets; plan again with others first.")
+    _check_texts(path, answer)
     wrong = _impossible(answer.plan, answer.trained, answer.goal)
     if wrong is not None:
         raise PlannerError(
             f"{path}: {wrong} is no number that a plan can have; plan again rather than edit the answer."
         )
     return answer
+
+
+def _check_texts(path: Path, answer: Optimization) -> None:
+    """Refuse what planner never writes: texts with line ends or other characters that are not seen."""
+    for where, text in plan_json.texts(plan_json.encode(answer), "optimization"):
+        if not text.isprintable():
+            raise PlannerError(f"{path}: {printable(where)} holds characters that are not printable: {shown(text)}.")
 
 
 def _impossible(plan: Plan, trained: Trained | None, goal: Goal | None) -> str | None:
@@ -46,8 +57,10 @@ def _impossible(plan: Plan, trained: Trained | None, goal: Goal | None) -> str |
         "grad_accum": layout.grad_accum,
     }  # fmt: skip
     if trained is not None:
-        sizes = ("layers", "hidden", "heads", "kv_heads", "vocab", "vocab_multiple")
+        sizes = ("layers", "hidden", "heads", "kv_heads", "head_dim", "vocab", "vocab_multiple", "norms_per_layer")
         counts |= {key: getattr(trained.model, key) for key in sizes}
+        moe = trained.model.moe
+        counts |= {f"moe.{key}": getattr(moe, key) for key in ("experts", "top_k", "expert_ffn", "every") if moe}
     wrong = [name for name, count in counts.items() if not 1 <= count < MOST]
     for name, kept in (("step_time_s", plan.step_time_s), ("time_s", plan.time_s), ("cost_usd", plan.cost_usd)):
         free = name == "cost_usd" and kept.p90 == 0  # machines of one's own may cost nothing
@@ -58,9 +71,25 @@ def _impossible(plan: Plan, trained: Trained | None, goal: Goal | None) -> str |
         "epochs": plan.epochs,
         "the time budget": goal.time_s if goal else None,
         "the cost budget": goal.cost_usd if goal else None,
+        **(_from_zero(trained) if trained else {}),
     }
     wrong += [name for name, value in others.items() if value is not None and not 0 <= value < MOST]
+    wrong += [] if 0 <= layout.zero_stage <= 3 else ["zero_stage"]
     return wrong[0] if wrong else None
+
+
+def _from_zero(trained: Trained) -> dict[str, float | None]:
+    """Numbers of what is trained that may be zero, but not below it."""
+    model = trained.model
+    parts = {f"{name}.": part for name, part in (("", model), ("moe", model.moe), ("mla", model.mla)) if part}
+    counts = {f"{name}{f.name}": getattr(part, f.name) for name, part in parts.items() for f in fields(part)}
+    return {
+        **{name.lstrip("."): count for name, count in counts.items() if type(count) is int},
+        **{f"data_weights[{i}]": weight for i, weight in enumerate(trained.data_weights)},
+        **{f"batch_ramp[{i}]": count for i, count in enumerate(trained.batch_ramp)},
+        "evaluation_interval": trained.evaluation_interval,
+        "evaluation_iterations": trained.evaluation_iterations,
+    }
 
 
 def trained_of(scenario: Scenario) -> Trained:

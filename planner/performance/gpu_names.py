@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 from planner.catalog.types import Accelerator
 
 Accelerators = Mapping[str, Accelerator]
-SERIES = ("tpu", "rtx")  # their chip is named by two words: tpu-v4, rtx-4090
+SERIES = ("tpu", "rtx")  # their chip is named by two words, in ids at least: tpu-v4, rtx-4090, rtx-pro6000
 FORMS = ("sxm", "pcie", "nvl")  # the first that a chip comes in is meant where none is stated
 OTHER_MEMORY = 0.15  # of its size: a difference beyond it makes another part
 NEAR_MEMORY = 0.03  # of its size: no more is one's own memory, counted in other units or by a driver
@@ -30,7 +29,8 @@ def accelerator_written(name: str, memory_gb: float | None, accelerators: Accele
     """The accelerator that a table's words mean, None if no catalog knows the chip, or that part of it.
 
     Of a chip's parts the stated form factor and memory decide (`memory_gb` where the name has none), else SXM and the
-    largest memory. Where several memories could be meant, or one that no part has, or another form, the result is a
+    largest memory; a variant that the catalog calls unusual is meant by its memory alone. Where several memories could be
+    meant, or one that no part has, or another form, the result is a
     part of its own, `id` as written: nothing was measured on it, and predictions are the wider for it. Where a word
     says that it is something else than the parts known (a slice of one, a variant), or the memory cannot be one's, it
     is not taken for one.
@@ -49,6 +49,8 @@ def accelerator_written(name: str, memory_gb: float | None, accelerators: Accele
     if len(memories) > 1 or _says_otherwise(words, alike) or (numbers and not memories and not tpu):
         return None
     stated = memories[0] if memories else memory_gb
+    if stated is None:
+        alike = [each for each in alike if not accelerators[each].unusual] or alike
     form = next((m for m in map(_FORM.fullmatch, words) if m), None)
 
     def strangeness(part: str) -> tuple[bool, float, int, float]:
@@ -95,15 +97,15 @@ def parts_of_chip(name: str, accelerators: Accelerators) -> list[str]:
 
 
 def _alike(words: Sequence[str], accelerators: Accelerators) -> list[str]:
-    pairs = [a + b for a, b in pairwise(words)]
-    return [each for each in accelerators if chip_of(each) in (*words, *pairs)]
+    joined = {"".join(words[i : i + n]) for n in (1, 2, 3) for i in range(len(words))}
+    return [each for each in accelerators if chip_of(each) in joined]
 
 
 def _beside_chip(words: Sequence[str], alike: Sequence[str]) -> list[str]:
     """The words that do not name the chip."""
     chips = {chip_of(each) for each in alike}
-    joined = [i for i, pair in enumerate(pairwise(words)) if "".join(pair) in chips]
-    named = {i for first in joined for i in (first, first + 1)} | {i for i, w in enumerate(words) if w in chips}
+    spans = [(i, n) for n in (1, 2, 3) for i in range(len(words)) if "".join(words[i : i + n]) in chips]
+    named = {i for first, n in spans for i in range(first, first + n)}
     return [w for i, w in enumerate(words) if i not in named]
 
 

@@ -299,7 +299,10 @@ def _model_from_columns(cell: Cells, name: str) -> ModelSpec:
 
 def _hardware(cell: Cells, accelerator: Accelerator, parts: Parts) -> Hardware:
     """The node: its size and network as the row states them, else those of the maker's own machine with this GPU."""
-    makers = [n for n in parts.nodes.values() if n.cloud == "onprem" and chip_of(n.gpu) == chip_of(accelerator.id)]
+    alike = {each.id for each in parts.accelerators.values() if chip_of(each.id) == chip_of(accelerator.id)}
+    if accelerator.unusual:  # a module of several devices is no device of the maker's node
+        alike = {accelerator.id}
+    makers = [n for n in parts.nodes.values() if n.cloud == "onprem" and n.gpu in alike]
     own = min(makers, key=lambda n: n.gpu != accelerator.id, default=None)
     domain = accelerator.scale_up_domain
     usual = own.gpus_per_node if own else min(8, domain if domain > 1 else 8)

@@ -109,7 +109,7 @@ def model_numbers(model: ModelSpec) -> ModelNumbers:
         vocab=float(-(-model.vocab // multiple) * multiple),
         embeddings=1.0 if model.tied_embeddings else 2.0,
         parallel_residual=1.0 if model.parallel_residual else 0.0,
-        rotary=0.0 if model.learned_positions else 1.0,
+        rotary=0.0 if model.learned_positions or model.position_embedding else 1.0,
         extra_layers=float(model.mtp_layers),
     )
 

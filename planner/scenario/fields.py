@@ -6,6 +6,7 @@ The tables of the sections are made of these, so that the schema that is printed
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
@@ -62,9 +63,11 @@ class Text:
 
     wanted: str = "a text"
     longest: int = 500
+    pattern: str = ""  # that all of it matches; "": any
 
     def schema(self) -> Json:
-        return {"type": ["string", "number", "boolean"], "minLength": 1, "maxLength": self.longest}
+        shape = {"pattern": f"^\\s*{self.pattern}\\s*$"} if self.pattern else {}
+        return {"type": ["string", "number", "boolean"], "minLength": 1, "maxLength": self.longest, **shape}
 
     def read(self, node: Node, path: str, _: Reading) -> str:
         text = _scalar(node, path, self.wanted)
@@ -72,6 +75,8 @@ class Text:
             raise fail(
                 node.where, path, f"{shown(text)} is not {self.wanted} of 1 to {self.longest} printable characters"
             )
+        if self.pattern and not re.fullmatch(self.pattern, text):
+            raise fail(node.where, path, f"{shown(text)} is not {self.wanted}")
         return text
 
 

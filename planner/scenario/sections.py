@@ -24,7 +24,7 @@ from planner.scenario.fields import (
 from planner.scenario.machines import CLUSTER, EGRESS, RISK, STORAGE, TERMS
 from planner.scenario.tables import Key, Many, Shape, Table
 from planner.scenario.types import MEMORY_HEADROOM
-from planner.workload.model import MLASpec, ModelSpec, MoESpec
+from planner.workload.model import ACTIVATIONS, NORMS, POSITIONS, MLASpec, ModelSpec, MoESpec
 
 FRAMEWORKS = ("gpt-neox", "megatron", "fsdp")
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
@@ -104,7 +104,9 @@ MODEL_SHAPE = Table(
         {
             "moe": Table(_shape_keys(MoESpec, {}), wanted="a map"),
             "mla": Table(_shape_keys(MLASpec, {}), wanted="a map"),
-            "norm": Word(("layernorm", "layernorm_nobias", "rmsnorm")),
+            "norm": Word(NORMS),
+            "activation": Word(ACTIVATIONS),
+            "position_embedding": Word(POSITIONS),
         },
     ),
     wanted="a model's shape",
@@ -126,7 +128,7 @@ DATASET = Table(
         Key("weight", real(above=0, most=1e9), "share in a mixture, relative to the others", examples=(0.7,)),
         Key(
             "split",
-            Text("a split such as `995,4,1`"),
+            Text("a split such as `995,4,1`", pattern=units.SPLIT),
             "shares of train, validation and test, by documents",
             examples=("995,4,1",),
         ),

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+NORMS = ("layernorm", "layernorm_nobias", "rmsnorm")
+ACTIVATIONS = ("gelu", "silu", "relu", "mish", "softsign", "sigmoid", "linear")  # linear: none at all
+POSITIONS = ("alibi", "none", "rpe", "sinusoidal")  # what is neither rotary nor learned
+
+
+def _among(words: tuple[str, ...], *more: str) -> dict[str, tuple[str, str]]:
+    """Metadata of a field that holds one of a few words, as `plan_json.like` writes it."""
+    return {"like": ("|".join((*words, *more)), ", ".join(words))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +52,11 @@ class ModelSpec:
     ffn: int  # width of the dense MLP
     vocab: int  # rows of the embedding before padding
     gated_mlp: bool = False
+    activation: str = field(default="", metadata=_among(ACTIVATIONS, ""))  # "": silu where gated, gelu elsewhere
     tied_embeddings: bool = False
     parallel_residual: bool = False
-    norm: str = "layernorm"  # layernorm (weight and bias) | layernorm_nobias | rmsnorm (weight)
+    # layernorm (weight and bias) | layernorm_nobias | rmsnorm (weight)
+    norm: str = field(default="layernorm", metadata=_among(NORMS))
     qk_norm: bool = False
     attention_bias: bool = False  # on the q, k, v projections
     attention_output_bias: bool = False
@@ -53,6 +64,7 @@ class ModelSpec:
     head_bias: bool = False
     learned_positions: int = 0  # rows of a learned position embedding, 0: none
     positions_follow_sequence: bool = False  # that table has as many rows as the training sequence is long (MPT)
+    position_embedding: str = field(default="", metadata=_among(POSITIONS, ""))  # "": rotary, or the learned ones
     norms_per_layer: int = 2  # of width hidden
     vocab_multiple: int = 128  # the trained vocabulary is padded to a multiple of this x tp
     max_seq_length: int | None = None

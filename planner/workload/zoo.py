@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from planner.units import PlannerError
-from planner.workload.model import MLASpec, ModelSpec, MoESpec
+from planner.workload.model import ACTIVATIONS, NORMS, POSITIONS, MLASpec, ModelSpec, MoESpec
 
 _Part = TypeVar("_Part", MoESpec, MLASpec)
 _LONGEST_NAME = 200  # bytes; file systems take 255 with the ending
 _MOST_BYTES = 1 << 16
 _MOST_NESTING = 100
 _WHOLE = re.compile(r"[+-]?\d{1,3}(_?\d{1,3}){0,6}")
-_NORMS = ("layernorm", "layernorm_nobias", "rmsnorm")
 _MAY_BE_ZERO = {
     "learned_positions", "full_attention_every", "mtp_layers", "shared_experts", "shared_ffn", "first_dense_layers",
     "q_lora_rank", "ffn",
@@ -112,8 +111,10 @@ def model_from_mapping(values: Mapping[str, Any], name: str = "custom", where: s
 
 
 def _check_shape(spec: ModelSpec, where: str) -> None:
-    if spec.norm not in _NORMS:
-        raise PlannerError(f"{where}: norm is {spec.norm!r}; it may be {', '.join(_NORMS)}.")
+    for key, words in (("norm", NORMS), ("activation", ("", *ACTIVATIONS)), ("position_embedding", ("", *POSITIONS))):
+        said = getattr(spec, key)
+        if said not in words:
+            raise PlannerError(f"{where}: {key} is {said!r}; it may be {', '.join(filter(None, words))}.")
     if spec.heads % spec.kv_heads:
         raise PlannerError(f"{where}: heads {spec.heads} is not a multiple of kv_heads {spec.kv_heads}.")
     if spec.moe is not None and spec.moe.top_k > spec.moe.experts:

@@ -1,0 +1,80 @@
+"""A value as a word of a shell, a value of YAML or a comment: every text that reaches a written file passes here.
+
+Whatever the text holds, each function gives one word, one value or one line, of printable characters alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from planner.units import PlannerError
+
+
+def printable(text: object) -> str:
+    """`text` with a question mark for every character that is not seen: controls, line ends, marks that turn text."""
+    return "".join(char if char.isprintable() else "?" for char in str(text))
+
+
+def commented(lines: Iterable[str], sign: str = "#") -> list[str]:
+    """Lines behind a comment sign; no character can end the comment."""
+    return [f"{sign} {printable(line)}".rstrip() for line in lines]
+
+
+def shell_word(value: object) -> str:
+    """A value as one word of bash; what cannot be printed is written as the bytes of its UTF-8.
+
+    Raises
+    ------
+    PlannerError
+        If the value holds a NUL, which no word of a shell can.
+    """
+    word = str(value)
+    if "\0" in word:
+        raise PlannerError(f"{printable(word)[:60]!r} holds a NUL byte, which no command can be given.")
+    if re.fullmatch(r"[A-Za-z0-9_./:=,@%+-]+", word):
+        return word
+    if word.isprintable():
+        return "'" + word.replace("'", "'\"'\"'") + "'"
+    return "$'" + "".join(map(_escaped, word)) + "'"
+
+
+def shell_path(path: object) -> str:
+    """A path as one word of bash that no command takes for an option: one that begins with a dash gets `./` before."""
+    word = str(path)
+    return shell_word(f"./{word}" if word.startswith("-") else word)
+
+
+def yaml_value(value: Any) -> str:
+    """A value in YAML's flow style on one line, quoted as JSON is wherever JSON can say it.
+
+    Floats keep a decimal point, since YAML 1.1 takes 1e-08 for a text. What cannot be printed is escaped.
+    """
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, str):
+        return '"' + "".join(map(_yaml_character, value)) + '"'
+    if isinstance(value, float):
+        text = repr(value)
+        return text if "." in text or "e" not in text else text.replace("e", ".0e")
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{yaml_value(str(k))}: {yaml_value(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(yaml_value, value)) + "]"
+    return str(value)
+
+
+def _escaped(char: str) -> str:
+    """A character within $'…' of bash."""
+    if char.isprintable():
+        return f"\\{char}" if char in "\\'" else char
+    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
+
+
+def _yaml_character(char: str) -> str:
+    """A character within a double-quoted scalar of YAML 1.1."""
+    if char.isprintable():
+        return f"\\{char}" if char in '"\\' else char
+    code = ord(char)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,144 @@
+"""What was measured on one GPU: published and own training throughputs, as a table beside its data sheet."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from planner.catalog.catalog import SHIPPED, Catalog
+from planner.catalog.types import Accelerator
+from planner.performance.gpu_names import accelerator_written
+from planner.performance.learning import measured_files
+from planner.performance.rows import Run, read_run
+from planner.report.layout import Page, columns, wrap
+from planner.units import format_number
+from planner.workload.flops import flops_per_token
+
+Row = Mapping[str, Any]
+SHOWN = 12  # rows that people see
+TITLE = "Measured in training, per device: each source's best in every format first, newest source before others"
+OWN = "own"  # the kind of a row of one's own that states none
+
+
+def measured_rows(catalog: Catalog, gpu: str) -> list[Row]:
+    """Every measured run on the accelerator `gpu`, of the shipped tables and the overlays, the most telling first.
+
+    Model TFLOP/s are planner's own count (causal attention, no recompute) times tokens/s, both per device; what the
+    source printed stands beside it. `row` is FILE:ROW, rows counted from 1 below the header.
+
+    Raises
+    ------
+    PlannerError
+        If a row on this part cannot be read, naming file and row.
+    """
+    overlays = catalog.overlays
+    rows = [
+        _measured(run, cells, layer) for layer, path in _tables(overlays) for run, cells in _runs_on(gpu, path, catalog)
+    ]
+    return _telling_first(rows)
+
+
+def measured_table(rows: Sequence[Row], width: int) -> str:
+    """The first SHOWN of these rows, and how many there are besides; "" where nothing was measured."""
+    if not rows:
+        return ""
+    cells = [["tokens/s", "TFLOP/s", "what ran", "row"]]
+    cells += [
+        [
+            format_number(round(row["tokens_per_s_per_gpu"])),
+            format_number(round(row["model_tflops_per_gpu"])),
+            _what_ran(row),
+            row["row"],
+        ]
+        for row in rows[:SHOWN]
+    ]
+    lines = ["", *wrap(f"  {TITLE}", width), "", *columns(cells, "rrll", Page(width), flexible=2)]
+    if len(rows) > SHOWN:
+        sources = len({row["source"] for row in rows})
+        lines += [
+            "",
+            *wrap(f"  {len(rows) - SHOWN} more ({len(rows)} rows of {sources} sources); --json has all", width),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _what_ran(row: Row) -> str:
+    said = f"{row['framework']} ({row['kind']})" if row["kind"] else row["framework"]
+    sizes = f"{format_number(row['gpus'])} x {row['precision']}, {format_number(row['seq_length'])} tokens"
+    return f"{row['model']}, {sizes}, {said}"
+
+
+def _tables(overlays: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    shipped = measured_files()
+    for path in measured_files(overlays):
+        yield (SHIPPED if path in shipped else path.parent.parent.name), path
+
+
+def _runs_on(gpu: str, path: Path, catalog: Catalog) -> Iterator[tuple[Run, Mapping[str, str]]]:
+    """The measured rows of a table on this part; others are not read, but for the name of their GPU."""
+    parts: dict[tuple[str, str], str | None] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for number, cells in enumerate(csv.DictReader(file), 1):
+            written = (cells.get("gpu") or "", cells.get("gpu_mem_gb") or "")
+            if written not in parts:
+                parts[written] = _part_id(*written, catalog.accelerators)
+            if parts[written] != gpu:
+                continue
+            run = read_run(cells, catalog, f"{path.stem}:{number}")
+            if run.tokens_per_s_per_gpu:
+                yield run, cells
+
+
+def _part_id(name: str, memory_gb: str, accelerators: Mapping[str, Accelerator]) -> str | None:
+    key = name.strip().lower()
+    if key in accelerators:
+        return key
+    try:
+        meant = accelerator_written(name, float(memory_gb) if memory_gb else None, accelerators)
+    except ValueError:
+        return None
+    return None if meant is None else meant.id
+
+
+def _measured(run: Run, cells: Mapping[str, str], layer: str) -> Row:
+    setting, tokens = run.setting, float(run.tokens_per_s_per_gpu or 0.0)
+    stated = cells.get("model_tflops_per_gpu") or ""
+    return {
+        "row": run.id,
+        "source": run.source,
+        "kind": cells.get("kind") or (None if layer == SHIPPED else OWN),
+        "site": cells.get("site") or None,
+        "date": cells.get("date") or None,
+        "weight": cells.get("weight") or None,
+        "project": cells.get("project") or None,
+        "page": cells.get("page_or_path") or None,
+        "model": run.model_name,
+        "gpus": run.gpus,
+        "precision": setting.precision,
+        "seq_length": setting.seq_length,
+        "framework": cells.get("framework") or setting.framework,
+        "release": cells.get("version_or_date") or None,
+        "tokens_per_s_per_gpu": tokens,
+        "model_tflops_per_gpu": tokens * flops_per_token(setting.model, setting.seq_length).training / 1e12,
+        "stated_tflops_per_gpu": float(stated) if stated else None,
+        "layer": layer,
+    }
+
+
+def _telling_first(rows: Sequence[Row]) -> list[Row]:
+    """Each source's best row in each format, the newest source first, then its next best model's; repeats come last."""
+    repeats: Counter[tuple[str, ...]] = Counter()
+    ranks: Counter[tuple[str, ...]] = Counter()
+    placed = []
+    for row in sorted(rows, key=lambda row: -row["model_tflops_per_gpu"]):
+        pair = (row["source"], row["precision"])
+        again, rank = repeats[*pair, row["model"]], ranks[pair]
+        placed.append((again, rank if again == 0 else 0, row))
+        repeats[*pair, row["model"]] += 1
+        ranks[pair] += again == 0
+    placed.sort(key=lambda each: each[2]["date"] or "", reverse=True)
+    placed.sort(key=lambda each: each[:2])
+    return [row for *_, row in placed]
