@@ -253,7 +253,7 @@ def test_a_comma_too_many_is_said_and_moves_no_column(planner, tmp_path):
 
 def test_validation_leaves_out_what_it_cannot_read_and_says_so(planner, tmp_path):
     measured = RUN | {"tokens_per_s_per_gpu": "9000"}
-    bad = ({"zero_or_fsdp": "hsdp"}, {"gpu": "h20"}, {"precision": "int8"})
+    bad = ({"zero_or_fsdp": "hsdp"}, {"gpu": "h10"}, {"precision": "int8"})
     table = written(tmp_path / "own.csv", measured, *(measured | more for more in bad), measured)
     ran = planner("validate", table, "--leave-out", "none", "--json")
     found = json.loads(ran.out)
@@ -274,7 +274,7 @@ def test_rows_of_ones_own_are_learnt_from_beside_one_that_cannot_be_read(planner
 @pytest.mark.parametrize(
     "name",
     [
-        "mi250x-gcd-64gb", "MI250X 64GB", "H20", "GB10", "RTX 6000", "RTX 6000 Ada", "RTX 3090 Ti", "RTX 4090 D", "L40",
+        "mi300x-xcd-24gb", "MI300X 96GB", "H10", "GB10", "RTX 6000", "RTX 6000 Ada", "RTX 3090 Ti", "RTX 4090 D", "L40",
         "GB200 NVL4", "GH200 480GB", "A100 1g.5gb", "H100 MIG 3g.40gb", "A100X", "H100 CNX", "A10", "MI300A", "4090",
     ],
 )  # fmt: skip
@@ -291,7 +291,7 @@ def test_a_near_name_of_another_part_is_not_taken_for_one(name: str) -> None:
         ("A100-SXM4-64GB", "taken as a100-sxm4-40gb with 64 GB"),
         ("A100", "taken as a100-sxm4-80gb"),
         ("H200 NVL", "taken as h200-sxm5-141gb"),
-        ("h100-sxm5-96gb", "with 96 GB is not in the catalog: taken as h100-sxm5-80gb"),
+        ("b200-sxm6-192gb", "with 192 GB is not in the catalog: taken as b200-sxm6-180gb"),
         ("H100 SXM", ""),
         ("NVIDIA A100-SXM4-80GB", ""),
         ("MI300X OAM", ""),
