@@ -291,7 +291,7 @@ def test_a_near_name_of_another_part_is_not_taken_for_one(name: str) -> None:
         ("A100-SXM4-64GB", "taken as a100-sxm4-40gb with 64 GB"),
         ("A100", "taken as a100-sxm4-80gb"),
         ("H200 NVL", "taken as h200-sxm5-141gb"),
-        ("b200-sxm6-192gb", "with 192 GB is not in the catalog: taken as b200-sxm6-180gb"),
+        ("A100-SXM4-90GB", "with 90 GB is not in the catalog: taken as a100-sxm4-80gb"),
         ("H100 SXM", ""),
         ("NVIDIA A100-SXM4-80GB", ""),
         ("MI300X OAM", ""),
