@@ -101,7 +101,7 @@ class Catalog:
         key = name.strip().lower()
         if key in self.accelerators:
             return key
-        meant = [each for each in self.accelerators if each.startswith(key)] if key else []
+        meant = [each for each in self.accelerators if each.startswith(key) and not _longer_word(key, each)]
         if len(meant) > 1:
             raise PlannerError(f"{name!r} is ambiguous: {', '.join(meant)}")
         close = meant or difflib.get_close_matches(key, list(self.accelerators), n=3, cutoff=0.5)
@@ -238,6 +238,11 @@ def load_catalog(overlays: Sequence[Path] = (), *, snapshot: str | None = None) 
         taken = {layer.name for layer in layers}
         layers.append(Layer(name if name not in taken else f"{name} ({len(layers)})", path))
     return Catalog(layers, snapshot)
+
+
+def _longer_word(key: str, name: str) -> bool:
+    """Whether a name that begins with `key` goes on with its last number or word: `a10` is no short form of an A100."""
+    return not key or (key[-1].isdigit() and name[len(key) : len(key) + 1].isalnum())
 
 
 def supports(accelerator: Accelerator, precision: str) -> bool:

@@ -68,6 +68,7 @@ def calibrate(
         _rebuild(as_json, quiet)
         return
     from planner.catalog.overlay import config_catalog, overlay_dirs
+    from planner.performance.assumed import counted
     from planner.performance.overlays import add_rows, refit
 
     folder = catalog[-1] if catalog else config_catalog()
@@ -79,6 +80,8 @@ def calibrate(
     with working("fitting", quiet=quiet):
         added = add_rows(rows, run.stem, folder, overlays, of_log=plan is not None)
         lines = refit(folder, overlays, added)
+    for assumption in counted(run.assumed for run in added.runs):
+        say(assumption, quiet=quiet)
     if as_json:
         emit(_document(added, folder))
     for line in lines:

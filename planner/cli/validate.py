@@ -44,6 +44,7 @@ def validate(
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small fits: threads only get in each other's way
     from planner.catalog.overlay import overlay_dirs
+    from planner.performance.assumed import counted
     from planner.performance.calibration import load_calibration
     from planner.performance.tables import read_table
     from planner.performance.validation import judge, report
@@ -58,6 +59,8 @@ def validate(
             say(f"{table}: {remark}", quiet=quiet)
     for why in judged.unreadable.values():
         say(f"left out: {why}", quiet=quiet)
+    for assumption in counted(run.assumed for run in judged.runs):
+        say(assumption, quiet=quiet)
     found = report(judged)
     deliver(
         dumps(found),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
 from planner.catalog.fabrics import fabric_of, names_no_network
 from planner.performance.arrays import Setting
 from planner.performance.cells import Cells
@@ -31,6 +35,12 @@ def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerato
     return tuple(sentence for sentence in said if sentence)
 
 
+def counted(assumed: Iterable[Sequence[str]]) -> list[str]:
+    """Each assumption of many rows once, behind how many rows it is of, in the order of their first rows."""
+    rows = Counter(sentence for sentences in assumed for sentence in sentences)
+    return [f"{n} row{'' if n == 1 else 's'}: {sentence}" for sentence, n in rows.items()]
+
+
 def _part(cell: Cells, setting: Setting, accelerators: Accelerators) -> str:
     part = setting.accelerator
     if part.id in accelerators:
@@ -39,7 +49,8 @@ def _part(cell: Cells, setting: Setting, accelerators: Accelerators) -> str:
         if strange is None:
             return ""
         return f"gpu {quoted(cell.text('gpu'))} with {strange:g} GB is not in the catalog: taken as {part.id}"
-    like = next((each for each in accelerators.values() if each.name == part.name), None)
+    alike = (e for e in accelerators.values() if replace(e, id=part.id, memory_gib=part.memory_gib) == part)
+    like = next(alike, None)
     if like is None:
         return ""
     differs = "" if like.memory_gib == part.memory_gib else f" with {part.memory_gib * 2**30 / 1e9:.0f} GB"

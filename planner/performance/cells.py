@@ -229,7 +229,7 @@ def _node_gbit_per_s(found: re.Match[str], part: str, gpus_per_node: int) -> flo
     """A node's rate from a match of _RATE and the words up to the next."""
     following = _RATE.search(part, found.end())
     rest = part[found.end() : following.start() if following else None].lower()
-    times = [int(n) for n in re.findall(r"\d+", found[1])]
+    times = [int(n) for n in re.findall(r"(\d+)\s*[x×*]", found[1])]
     if not times and (behind := re.match(r"[^\d]*?[x×*]\s*(\d{1,3})\b", rest)):  # "400 Gb/s x 8"
         times = [int(behind[1])]
     rate = float(found[2].replace(",", "")) * {"m": 1e-3, "g": 1.0, "t": 1e3}[found[3].lower()]

@@ -30,10 +30,9 @@ def accelerator_written(name: str, memory_gb: float | None, accelerators: Accele
 
     Of a chip's parts the stated form factor and memory decide (`memory_gb` where the name has none), else SXM and the
     largest memory; a variant that the catalog calls unusual is meant by its memory alone. Where several memories could
-    be meant, or one that no part has, or another form, the result is a
-    part of its own, `id` as written: nothing was measured on it, and predictions are the wider for it. Where a word
-    says that it is something else than the parts known (a slice of one, a variant), or the memory cannot be one's, it
-    is not taken for one.
+    be meant, or one that no part has, or another form, the result is a part of its own, `id` as written: nothing was
+    measured on it, and predictions are the wider for it. Where a word says that it is something else than the parts
+    known (a slice of one, a variant), or the memory cannot be one's, it is not taken for one.
     """
     words = _words(name)
     alike = _alike(words, accelerators)
