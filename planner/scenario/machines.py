@@ -111,7 +111,7 @@ CLUSTER = Table(
         Key(
             "quality",
             Many(Word(("A", "B", "C")), "a list", single=True),
-            "quality of the price's source: A vendor feed, B secondary, C hand-curated",
+            "quality of the price's source: A vendor feed, B secondary, C hand-curated or undated",
             default=("A", "B"),
         ),
         Key("max_gpus", whole(1, 10**6), "most GPUs of a plan", default="1024"),
