@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from planner.catalog.catalog import Catalog
 from planner.catalog.checks import check_catalog
 from planner.catalog.checks_hardware import check_hardware
 from planner.catalog.checks_prices import check_prices, prices_table
+from planner.catalog.paths import data_dir
 from planner.catalog.prices import read_prices
 
 FIXTURES = Path(__file__).parent / "fixtures" / "catalog"
@@ -26,6 +28,36 @@ def catalog() -> Catalog:
 
 def test_ours_is_clean(catalog: Catalog) -> None:
     assert check_catalog(catalog) == []
+
+
+def test_a_shipped_price_that_no_day_is_known_of_may_not_be_graded_above_c(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "catalogs"
+    shutil.copytree(data_dir(), folder, ignore=shutil.ignore_patterns("models", "measured"))
+    path = next((folder / "prices").glob("*/gcp.csv"))
+    graded, once = path.read_text().replace(",undated,gpuhunt-tpu,C,", ",undated,gpuhunt-tpu,B,", 1), path.read_text()
+    assert graded != once
+    path.write_text(graded)
+    monkeypatch.setattr("planner.catalog.catalog.data_dir", lambda: folder)
+    (finding,) = check_catalog(load_catalog())
+    assert (finding.check, finding.message) == (
+        "provenance",
+        "no day is known of this price: its quality is C",
+    )
+
+
+def test_what_a_list_no_longer_says_is_history_and_the_newer_row_is_the_price(catalog: Catalog) -> None:
+    """Two rows of one machine and terms: the one kept as history is the older."""
+    now = {row.key: row for row in catalog.prices if "superseded" not in row.flags}
+    before = [row for row in catalog.prices if "superseded" in row.flags and row.key in now]
+    assert before
+    for row in before:
+        later = now[row.key]
+        assert row.as_of_latest is not None
+        assert later.as_of_latest is not None
+        # An estimate ends on the day that its list was read; the span of days it may be of begins before.
+        assert (row.as_of_earliest or row.as_of_latest) < later.as_of_latest, row.key
 
 
 @pytest.mark.parametrize(

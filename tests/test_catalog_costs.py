@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -135,19 +137,89 @@ def test_energy_and_co2_of_a_plan() -> None:
     assert use is not None
     assert use.kwh == pytest.approx(10 * 10.2 * 1.2 * 100)
     assert use.co2_kg == pytest.approx(use.kwh * 79.2 / 1000)
-    assert len(use.assumptions) == 3
-    tpu = next(offer for offer in offers.values() if offer.gpu == "tpu-v5e")
+    assert use.assumptions[-1] == "CO2 is of the electricity alone: making the machines is not counted"
+    assert len(use.assumptions) == 4
+    spared = energy_use(CATALOG, nebius, nodes=10, hours=100, spare=2)
+    assert spared is not None
+    assert spared.kwh == use.kwh
+    assert "the 2 spare nodes stand by, and what that draws is not counted" in spared.assumptions
+    undated = eligible_offers(CATALOG, Cluster(quality=("C",))).offers
+    tpu = next(offer for offer in undated if offer.gpu == "tpu-v5e")
     assert energy_use(CATALOG, tpu, 1, 1) is None
+
+
+def owned_scenario(tmp_path: Path, stated: str) -> Path:
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "model: pythia-1b\ndata: {tokens: 2B, seq_length: 2048}\ntraining: {epochs: 1, framework: gpt-neox}\n"
+        "budget: {time: 30 days}\ncluster:\n  own_only: true\n  own:\n"
+        f"    - {{name: lab, gpu: a100-sxm4-80gb, gpus_per_node: 8, nodes: 1, {stated}}}\n"
+    )
+    return path
+
+
+def owned_plan(planner, tmp_path: Path, stated: str) -> dict[str, object]:
+    return json.loads(planner("optimize", owned_scenario(tmp_path, stated), "--json").out)["plan"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "kw_at_the_meter", "g_per_kwh"),
+    [
+        ("usd_per_gpu_hour: 1, site: {power_kw_per_node: 3, pue: 1.5, country: DEU}", 3 * 1.5, 380.9),
+        (
+            "usd_per_gpu_hour: 1, site: {power_kw_per_node: 3, pue: 1.5, country: germany, co2_g_per_kwh: 50}",
+            3 * 1.5,
+            50,
+        ),
+        ("usd_per_gpu_hour: 1, site: {power_kw_per_node: 3, pue: 1, country: FRA}", 3, 56),
+        ("ownership: {capex_usd_per_gpu: 10000, power_kw_per_node: 30, pue: 3}, site: {country: NOR}", 30 * 3, 30.1),
+        (
+            "usd_per_gpu_hour: 1, site: {co2_g_per_kwh: 0}",
+            6.5 * 1.2,
+            0,
+        ),  # a DGX A100; a typical site
+    ],
+)
+def test_energy_and_co2_are_those_of_the_site_that_is_stated(planner, tmp_path, stated, kw_at_the_meter, g_per_kwh):
+    plan = owned_plan(planner, tmp_path, stated)
+    assert plan["energy_kwh"] == pytest.approx(plan["nodes"] * kw_at_the_meter * plan["time_s"]["p50"] / 3600)
+    assert plan["co2_kg"] == pytest.approx(plan["energy_kwh"] * g_per_kwh / 1000)
+    power, pue = plan["energy_basis"][:2]
+    assert power.endswith(": stated") == ("power_kw_per_node" in stated)
+    assert pue.endswith(": stated") == ("pue" in stated)
+
+
+@pytest.mark.parametrize("facts", ["power_kw_per_node: 12", "pue: 2.5", "power_kw_per_node: 12, pue: 2.5"])
+def test_power_and_pue_hold_for_price_and_energy_wherever_they_are_stated(planner, tmp_path, facts):
+    under_site = owned_plan(planner, tmp_path, f"ownership: {{capex_usd_per_gpu: 9000}}, site: {{{facts}}}")
+    under_cost = owned_plan(planner, tmp_path, f"ownership: {{capex_usd_per_gpu: 9000, {facts}}}")
+    for key in ("energy_kwh", "co2_kg", "cost_usd"):
+        assert under_site[key] == under_cost[key]
+
+
+@pytest.mark.parametrize(
+    ("stated", "sentence"),
+    [
+        ("ownership: {pue: 1.2}, site: {pue: 1.3}", "ownership.pue says otherwise; state it once"),
+        ("site: {country: Atlantis}", "no carbon intensity of 'Atlantis' is known; write an ISO 3166 code"),
+        ("site: {pue: 0.9}", "cluster.own.0.site.pue"),
+        ("site: {contry: DEU}", "country"),
+    ],
+)
+def test_a_site_that_cannot_be_is_said(planner, tmp_path, stated, sentence):
+    ran = planner("optimize", owned_scenario(tmp_path, stated))
+    assert (ran.code, ran.out) == (2, "")
+    assert sentence in ran.err
 
 
 def test_ages_count_from_the_earliest_day() -> None:
     rows = {row.key: row for row in CATALOG.prices if "superseded" not in row.flags}
-    lambda_now = rows["lambda", "gpu_8x_h100_sxm5", "all", "on_demand"]
-    age = price_age(lambda_now, date(2026, 11, 24))
+    estimated = rows["gcp", "a3-highgpu-8g", "us-east4", "on_demand"]
+    age = price_age(estimated, date(2026, 11, 24))
     assert (age.days, age.level) == (146, "stale")  # "2026-H2 est." may be of 1 July
     assert "up to 146 days old" in age.sentence
-    assert price_age(lambda_now, date(2026, 7, 21)).level == "fresh"
-    assert price_age(lambda_now, date(2026, 8, 15)).level == "old"
+    assert price_age(estimated, date(2026, 7, 21)).level == "fresh"
+    assert price_age(estimated, date(2026, 8, 15)).level == "old"
     undated = rows["gcp", "TPU v5p (1 chip)", "us-east5", "on_demand"]
     assert "at least 97 days" in price_age(undated, date(2026, 11, 24)).sentence
 

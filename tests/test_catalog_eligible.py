@@ -15,6 +15,7 @@ import yaml
 
 from planner.catalog import eligible_offers, load_catalog, supports
 from planner.catalog.catalog import Catalog
+from planner.catalog.eligible import effective_quality
 from planner.catalog.paths import data_dir
 from planner.catalog.types import Offer
 from planner.scenario import Cluster, OwnCluster, Quota, QuotedPrice, load_scenario
@@ -113,7 +114,7 @@ def test_price_and_hardware_are_those_of_one_gpu_and_one_node(catalog: Catalog) 
     per_gpu = offers["crusoe/H100-SXM-80GB (per GPU)/all/on_demand"]  # priced by the GPU, sold as nodes of eight
     assert per_gpu.usd_per_gpu_hour == 3.9
     assert per_gpu.gpus_per_node == 8
-    assert (p5.as_of, str(p5.as_of_earliest), p5.date_kind) == ("2026-H2 est.", "2026-07-01", "half_year_estimate")
+    assert (p5.as_of, str(p5.as_of_earliest), p5.date_kind) == ("2026-11-09", "2026-11-09", "exact")
 
 
 def spot(catalog: Catalog, offer: str) -> Offer | None:
@@ -163,8 +164,8 @@ def test_reserved_by_a_discount_comes_off_on_demand_and_keeps_its_range(catalog:
     assert p5.usd_per_gpu_hour == pytest.approx(6.88 * 0.65)
     assert p5.usd_per_gpu_hour_range == pytest.approx((6.88 * 0.60, 6.88 * 0.70))
     assert "assumed_discount" in p5.flags
-    assert p5.as_of == "2026-H2 est."
-    assert not [name for name in offers if name.startswith("coreweave/")]  # quality C: no price to take it off
+    assert p5.as_of == "2026-11-09"
+    assert not [name for name in offers if name.startswith("fluidstack/")]  # quality C: no price to take it off
     with pytest.raises(PlannerError, match="matches no on-demand price"):
         eligible_offers(catalog, Cluster(pricing=("reserved",), prices=(dataclasses.replace(off, cloud="market"),)))
 
@@ -184,7 +185,7 @@ def test_a_discount_is_read_from_a_scenario(tmp_path: Path) -> None:
 def test_a_quote_takes_the_place_of_the_catalogs_price(catalog: Catalog) -> None:
     quote = QuotedPrice("on_demand", 2.0, cloud="coreweave", gpu="h100-sxm5-80gb")
     cluster = Cluster(gpus=("h100-sxm5-80gb",), clouds=("coreweave",), prices=(quote,))
-    (offer,) = eligible_offers(catalog, cluster).offers  # the catalog's own price there is quality C
+    (offer,) = eligible_offers(catalog, cluster).offers
     assert (offer.usd_per_gpu_hour, offer.quality, offer.max_nodes) == (2.0, "user", None)
     with pytest.raises(PlannerError, match=r"cluster\.prices\[0\] matches no machine"):
         eligible_offers(catalog, Cluster(prices=(QuotedPrice("on_demand", 2.0, cloud="nowhere"),)))
@@ -249,5 +250,31 @@ def test_order_of_files_and_rows_changes_nothing(
 
 
 def test_reasons_are_few_and_readable(catalog: Catalog) -> None:
-    reasons: Counter[str] = Counter(eligible_offers(catalog, Cluster()).left_out)
-    assert reasons == {"kept as history": 7, "other pricing": 149, "quality C: not asked for": 25}
+    reasons: Counter[str] = Counter()
+    for row in catalog.prices:
+        if row.pricing != "on_demand":
+            reasons["other pricing"] += 1
+        elif "superseded" in row.flags:
+            reasons["kept as history"] += 1
+        elif effective_quality(row) == "C":
+            reasons["quality C: not asked for"] += 1
+    assert eligible_offers(catalog, Cluster()).left_out == reasons
+
+
+def test_a_price_that_no_day_is_known_of_is_offered_only_on_request(tmp_path: Path) -> None:
+    folder = tmp_path / "prices" / SNAPSHOT
+    folder.mkdir(parents=True)
+    head = "cloud,instance,region,gpu,gpus,pricing,usd_per_machine_hour_low,date_kind,source,quality,flags\n"
+    undated = "acme,by-date,x,h100-sxm5-80gb,8,on_demand,30,undated,a list,A,\n"
+    flagged = "acme,by-flag,x,h100-sxm5-80gb,8,on_demand,30,year_estimate,a list,B,age_unknown\n"
+    mine = "acme,mine,x,h100-sxm5-80gb,8,on_demand,30,undated,,user,\n"
+    (folder / "acme.csv").write_text(head + undated + flagged + mine)
+    catalog = load_catalog([tmp_path])
+    offered = {offer.instance for offer in eligible_offers(catalog, Cluster(clouds=("acme",))).offers}
+    asked = eligible_offers(catalog, Cluster(clouds=("acme",), quality=("A", "B", "C"))).offers
+    assert offered == {"mine"}
+    assert {(offer.instance, offer.quality) for offer in asked} == {
+        ("mine", "user"),
+        ("by-date", "C"),
+        ("by-flag", "C"),
+    }

@@ -155,7 +155,7 @@ def test_import_then_diff(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert run(["catalog", "import", sky, "--as-of", "2026-11-25", "--to", str(mine), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["rows_read"] == 55
-    assert document["reasons"]["price_floor: kept, not used"] == 1
+    assert document["reasons"]["price_floor: kept, not used"] == 2
     assert all(row["reason"] for row in document["rows"])
     assert run(["catalog", "diff", "2026-11-24", str(mine), "--cloud", "gcp", "--json"]) == 0
     changes = json.loads(capsys.readouterr().out)["changes"]

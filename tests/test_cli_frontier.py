@@ -77,11 +77,11 @@ def test_a_date_tells_the_ages_of_prices_and_changes_no_answer(planner, tmp_path
         "model: pythia-1.4b\ndata: {samples: 100000, seq_length: 2048}\ntraining: {epochs: 1, framework: gpt-neox}\n"
         "budget: {time: 9 days}\ncluster: {gpus: [h100-sxm5-80gb], clouds: [nebius], max_gpus: 16}\n"
     )
-    days, saved = ("2026-07-11", "2027-07-11"), (tmp_path / "a.json", tmp_path / "b.json")
+    days, saved = ("2026-10-20", "2027-10-20"), (tmp_path / "a.json", tmp_path / "b.json")
     fresh, stale = (
         " ".join(planner(*arguments, scenario, "--date", day, "-o", path).out.split())
         for day, path in zip(days, saved, strict=True)
     )
-    assert "On 2026-07-11 these prices are up to 10 days old." in fresh
+    assert "On 2026-10-20 these prices are up to 10 days old." in fresh
     assert "375 days old: ask nebius for a new quote" in stale
     assert saved[0].read_bytes() == saved[1].read_bytes()

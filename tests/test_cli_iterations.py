@@ -82,3 +82,12 @@ def test_what_cannot_be_counted_is_said_in_one_sentence(planner, arguments, said
     assert said in ran.err
     assert ran.err.count("\n") == 1
     assert ran.out == ""
+
+
+def test_a_log_that_says_nothing_of_its_data_is_told_what_is_read_and_its_nearest_line(planner, tmp_path):
+    log = tmp_path / "data.log"
+    log.write_text("starting\ntotal samples found = 31267487\n")
+    ran = planner("iterations", "--log", log, "--seq-length", "2048", "--global-batch", "1024")
+    assert (ran.code, ran.out) == (2, "")
+    assert "the nearest is line 2, `total samples found = 31267487`" in ran.err
+    assert "`total number of samples: N`" in ran.err

@@ -75,7 +75,7 @@ def test_a_budget_that_excludes_plans_says_where_this_plan_ends(planner, tmp_pat
     path = tmp_path / "tight.yaml"
     path.write_text(
         "model: pythia-1.4b\ndata: {samples: 1000000, seq_length: 2048}\ntraining: {epochs: 1, framework: gpt-neox}\n"
-        "budget: {time: 5 hours}\ncluster: {gpus: [h100-sxm5-80gb], max_gpus: 32}\n"
+        "budget: {time: 5 hours}\ncluster: {gpus: [h100-sxm5-80gb], clouds: [nebius], max_gpus: 32}\n"
     )
     bindings = json.loads(planner("optimize", path, "--json").out)["binding"]
     (bound,) = (each for each in bindings if each["key"] == "budget.time")

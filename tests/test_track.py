@@ -81,9 +81,10 @@ def test_ranges_narrow_as_the_run_goes(tmp_path):
     assert widths[-1] == 0
 
 
-def test_before_the_first_step_the_plan_is_what_is_known(tmp_path):
+@pytest.mark.parametrize("lines", [[], ["\n", "  \n"], ["using world size: 8\n", "training ...\n"]])
+def test_before_the_first_step_the_plan_is_what_is_known(tmp_path, lines):
     saved = plan_of()
-    now = tracked(tmp_path, ["starting\n"], saved)
+    now = tracked(tmp_path, lines, saved)
     assert now.status == "waiting"
     assert now.time_s.p50 == pytest.approx(saved.plan.time_s.p50)
     assert now.time_s.p90 == pytest.approx(saved.plan.time_s.p90, rel=1e-6)
@@ -404,6 +405,55 @@ def test_what_is_no_measurement_is_refused(tmp_path, lines, saved, sentence):
     with pytest.raises(PlannerError) as error:
         training_log_measurement(written(tmp_path, lines()), saved())
     assert sentence in str(error.value)
+
+
+UNKNOWN = {
+    "nanoGPT": "iter {i}: loss 4.0863, time 561.94ms\n",
+    "torchtitan": "[rank0]:[titan] 2025-05-01 12:00:00,123 - root - INFO - step: {i} loss: 7.98 tps: 7,012\n",
+    "NeMo 2": "Training epoch 0, iteration {i}/99 | lr: 3.1e-06 | global_step: {i} | reduced_train_loss: 11.03\n",
+    "LLaMA-Factory": '{{"current_steps": {i}, "loss": 1.2, "epoch": 0.1, "elapsed_time": "0:01:07"}}\n',
+    "ms-swift": "{{'loss': 1.2, 'learning_rate': 1e-05, 'epoch': 0.1, 'global_step/max_steps': '{i}/100'}}\n",
+    "steps without their time": '{{"step": {i}, "loss": 2.5}}\n',
+}
+
+
+@pytest.mark.parametrize("line", UNKNOWN.values(), ids=UNKNOWN)
+def test_a_log_of_no_known_form_is_refused_with_the_nearest_line(tmp_path, planner, line):
+    saved = tmp_path / "plan.json"
+    saved.write_text(plan_of(trained=Trained(load_model("pythia-1.4b"))).to_json())
+    log = written(tmp_path, ["Loading checkpoint shards: 100%\n", "\n", *(line.format(i=i) for i in range(10, 60, 10))])
+    for command in (
+        ["track", saved, "--log", log],
+        ["track", saved, "--log", log, "--follow"],
+        ["calibrate", log, "--plan", saved, "--catalog", tmp_path / "mine"],
+    ):
+        ran = planner(*command)
+        assert (ran.code, ran.out) == (2, "")
+        assert "none of its 6 lines tells a training step" in ran.err
+        assert f"the nearest is line 3, `{line.format(i=10).strip()[:100]}" in ran.err
+        assert "elapsed time per iteration (ms)" in ran.err
+        assert "step_time_s" in ran.err
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_log_with_lines_of_which_none_is_known_is_refused_unless_it_is_followed(tmp_path):
+    path = written(tmp_path, ["NCCL INFO Bootstrap : Using eth0\n"])
+    with pytest.raises(PlannerError, match="its one line does not tell a training step"):
+        track_log(path, plan_of().plan)
+    states = follow_log(path, sleep=lambda _: path.write_text("".join(run(50, noise=0))))
+    assert [next(states).iteration, next(states).iteration] == [0, 50]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["step,step_time_s\n"],
+        ['{"step": 1, "timestamp": 1}\n'],  # the second row will tell how long it took
+        ["[2026-11-24 12:00:00,985] [INFO] [logging.py:96:log_dist] [Rank 0] step=10, skipped=2, lr=[5e-05]\n"],
+    ],
+)
+def test_a_known_form_that_has_told_no_time_yet_is_waited_for(tmp_path, lines):
+    assert tracked(tmp_path, lines, plan_of()).status == "waiting"
 
 
 def test_following_ends_with_the_run(tmp_path, planner):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from planner.catalog.catalog import SHIPPED, Catalog
 from planner.catalog.checks_hardware import Finding, check_hardware
 from planner.catalog.checks_prices import check_prices, findings_of, prices_table
+from planner.catalog.prices import undated
 
 
 def check_catalog(catalog: Catalog) -> list[Finding]:
@@ -28,6 +29,9 @@ def check_catalog(catalog: Catalog) -> list[Finding]:
         unknown = [key for key in row.source.split("+") if key not in catalog.sources]
         if row.layer == SHIPPED and unknown:
             findings.append(Finding("provenance", "/".join(row.key), f"source {unknown[0]!r} is not in sources.yaml"))
+        graded = row.quality in ("A", "B") and "superseded" not in row.flags
+        if row.layer == SHIPPED and graded and undated(row):
+            findings.append(Finding("provenance", "/".join(row.key), "no day is known of this price: its quality is C"))
         if row.node and row.node not in catalog.nodes:
             findings.append(Finding("node", "/".join(row.key), f"node {row.node!r} is not in the catalog"))
     return findings

@@ -1,7 +1,7 @@
 """Which offers a scenario may plan with: only what can be had, and why the rest was left out.
 
-The rules: quality X never, C only on request (a row that prices the GPU part alone counts as C), rows kept as history
-never; a cluster of more than one node needs a known network, or one that the user assumes.
+The rules: quality X never, C only on request (a row that prices the GPU part alone, or that no day is known of, counts
+as C), rows kept as history never; a cluster of more than one node needs a known network, or one that the user assumes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from planner.catalog.catalog import Catalog
 from planner.catalog.fabrics import fabric_of
 from planner.catalog.own import assume_network, owned_offers
 from planner.catalog.ownership import reserved_discount
-from planner.catalog.prices import PriceRow
+from planner.catalog.prices import PriceRow, undated
 from planner.catalog.types import Hardware, Offer
 from planner.catalog.wishes import ClusterLike, QuoteLike
 from planner.units import PlannerError
@@ -168,8 +168,8 @@ def _pricing(row: PriceRow) -> str:
 
 
 def effective_quality(row: PriceRow) -> str:
-    """The quality that decides: a price of the GPU part alone is no better than C."""
-    return "C" if "gpu_part_only" in row.flags and row.quality in ("A", "B") else row.quality
+    """The quality that decides: a price of the GPU part alone, or that no day is known of, is no better than C."""
+    return "C" if row.quality in ("A", "B") and ("gpu_part_only" in row.flags or undated(row)) else row.quality
 
 
 def _not_sold(row: PriceRow, qualities: Sequence[str]) -> str:

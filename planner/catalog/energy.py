@@ -18,7 +18,7 @@ class CarbonIntensity:
 
     g_per_kwh: float
     place: str
-    basis: str  # region | country | world
+    basis: str  # region | country | world | site
     source: str
     as_of: str
 
@@ -56,6 +56,21 @@ def carbon_intensity(catalog: Catalog, cloud: str, region: str, country: str | N
     return CarbonIntensity(float(row["value"]), row["item"], basis, row["source"], row["as_of"])
 
 
+def country_code(catalog: Catalog, name: str) -> str | None:
+    """The ISO 3166 alpha-3 code of a country, from the code or its English name; None: it has no figure."""
+    countries = {row["region"]: row["item"] for row in catalog.table("energy/carbon_intensity.csv")}
+    names = {item.lower(): code for code, item in countries.items() if ":" not in code}
+    return name.upper() if name.upper() in countries else names.get(name.lower())
+
+
+def _stated_intensity(catalog: Catalog, offer: Offer) -> CarbonIntensity:
+    """The carbon intensity that the site states, else that of where it stands."""
+    stated = offer.site.co2_g_per_kwh
+    if stated is None:
+        return carbon_intensity(catalog, offer.cloud, offer.region, offer.site.country)
+    return CarbonIntensity(stated, "stated", "site", "scenario", "")
+
+
 def node_power_kw(catalog: Catalog, gpu: str, gpus_per_node: int) -> tuple[float | None, str]:
     """Power of one node under load, and what the figure stands on; None where no one printed a TDP.
 
@@ -84,24 +99,33 @@ def site_pue(catalog: Catalog, cloud: str) -> tuple[float, str]:
     return float(row["value"]), f"{row['item']} ({row['as_of']}, quality {row['quality']})"
 
 
-def energy_use(
-    catalog: Catalog, offer: Offer, nodes: int, hours: float, *, country: str | None = None, pue: float | None = None
-) -> EnergyUse | None:
+def energy_use(catalog: Catalog, offer: Offer, nodes: int, hours: float, spare: int = 0) -> EnergyUse | None:
     """Electricity and CO2 of `nodes` nodes of an offer over `hours`: nodes x kW x PUE x hours x intensity.
+
+    What the offer's site states comes first, then the catalog's figures. No source says what a node draws while it
+    stands by, so the `spare` nodes beside them are not counted; nor is what it took to make the machines. Both are
+    said.
 
     Returns
     -------
-    None where the power of the accelerator is not known.
+    None where the power of the accelerator is not known and not stated.
     """
-    kw, why_power = node_power_kw(catalog, offer.gpu, offer.gpus_per_node)
+    site = offer.site
+    kw, why_power = site.power_kw_per_node, "stated"
+    if kw is None:
+        kw, why_power = node_power_kw(catalog, offer.gpu, offer.gpus_per_node)
     if kw is None:
         return None
-    factor, why_pue = site_pue(catalog, offer.cloud) if pue is None else (pue, "stated")
-    intensity = carbon_intensity(catalog, offer.cloud, offer.region, country)
+    factor, why_pue = site_pue(catalog, offer.cloud) if site.pue is None else (site.pue, "stated")
+    intensity = _stated_intensity(catalog, offer)
     kwh = nodes * kw * factor * hours
+    year = "" if intensity.basis == "site" else f" ({intensity.as_of or 'undated'})"
+    idle = f"the {spare:,} spare node{'s stand' if spare > 1 else ' stands'} by, and what that draws is not counted"
     assumptions = (
         f"node power {kw:g} kW: {why_power}",
         f"PUE {factor:g}: {why_pue}",
-        f"{intensity.g_per_kwh:g} g CO2e per kWh: {intensity.place} ({intensity.as_of or 'undated'})",
+        f"{intensity.g_per_kwh:g} g CO2e per kWh: {intensity.place}{year}",
+        *((idle,) if spare else ()),
+        "CO2 is of the electricity alone: making the machines is not counted",
     )
     return EnergyUse(kwh, kwh * intensity.g_per_kwh / 1000, kw, factor, intensity, assumptions)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from planner.catalog.catalog import Catalog
+from planner.catalog.energy import country_code
 from planner.catalog.ownership import OwnedCost, owned_usd_per_gpu_hour
-from planner.catalog.types import Hardware, Offer
+from planner.catalog.types import Hardware, Offer, Site
 from planner.catalog.wishes import ClusterLike
+from planner.units import PlannerError
 
 
 def owned_offers(catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str] = frozenset()) -> list[Offer]:
@@ -30,6 +32,7 @@ def owned_offers(catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str] 
         )
         hardware = assume_network(hardware, cluster)
         joined = hardware.network_gbit_per_s is not None
+        site = _checked(catalog, own.site, f"cluster.own[{number}].site")
         price = own.usd_per_gpu_hour
         extras: dict[str, float] = {}
         source = "scenario"
@@ -57,9 +60,23 @@ def owned_offers(catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str] 
                 max_nodes=own.nodes if joined else min(own.nodes, 1),
                 max_nodes_basis="own machines" if joined else "unknown fabric",
                 extras=extras,
+                site=site,
             )
         )
     return offers
+
+
+def _checked(catalog: Catalog, site: Site, key: str) -> Site:
+    """The site, its country as the catalog's code. Raises PlannerError, naming the key, on one without a figure."""
+    if site.country is None:
+        return site
+    code = country_code(catalog, site.country)
+    if code is None and site.co2_g_per_kwh is None:
+        raise PlannerError(
+            f"{key}.country: no carbon intensity of {site.country!r} is known; write an ISO 3166 code of three letters "
+            f"such as DEU, or state {key}.co2_g_per_kwh"
+        )
+    return replace(site, country=code or site.country)
 
 
 def _assumed(owned: OwnedCost) -> str:

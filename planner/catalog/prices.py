@@ -69,6 +69,9 @@ FLAGS = frozenset(
 )
 
 
+UNDATED = frozenset({"undated", "age_unknown"})
+
+
 class PriceRow(NamedTuple):
     """One row: USD an hour for the machine of `gpus` accelerators; spot has the least and the most over zones."""
 
@@ -98,6 +101,11 @@ class PriceRow(NamedTuple):
     @property
     def key(self) -> tuple[str, str, str, str]:
         return (self.cloud, self.instance, self.region, self.pricing)
+
+
+def undated(row: PriceRow) -> bool:
+    """Whether no day, and no span of days, is known on which the price held."""
+    return row.date_kind == "undated" or bool(UNDATED & set(row.flags))
 
 
 def snapshots(layer: Layer) -> tuple[str, ...]:

@@ -57,6 +57,16 @@ class Hardware:
 
 
 @dataclass(frozen=True, slots=True)
+class Site:
+    """What the user states of the machines' electricity; None: not stated, so the catalog's figures count."""
+
+    power_kw_per_node: float | None = None  # under load
+    pue: float | None = None
+    country: str | None = None  # ISO 3166 alpha-3
+    co2_g_per_kwh: float | None = None  # wins over the country's figure
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """Something that one could order: (cloud, instance, region, pricing) with its price, date and source."""
 
@@ -80,6 +90,7 @@ class Offer:
         ""  # quota | momentary availability | unknown fabric | single-GPU machine | own machines | assumption
     )
     extras: Mapping[str, float] = field(default_factory=dict)
+    site: Site = field(default_factory=Site)
 
     @property
     def id(self) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from planner.catalog.types import Site
+
 
 class OwnClusterLike(Protocol):
     """The scenario's own machines (`planner.scenario.OwnCluster`)."""
@@ -30,6 +32,8 @@ class OwnClusterLike(Protocol):
     def ownership(self) -> Mapping[str, Any]: ...
     @property
     def fabric(self) -> str: ...
+    @property
+    def site(self) -> Site: ...
 
 
 class QuotaLike(Protocol):

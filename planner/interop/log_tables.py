@@ -58,6 +58,8 @@ class Table:
     header: tuple[str, ...] = ()  # CSV; empty for JSON lines
     refused: int = 0  # lines that were no row
     started: bool = False
+    seen: bool = False  # a row
+    timed: bool = False  # a row that told a step and its time
     _clock: float = float("nan")
     _step: int = 0
     _columns: dict[str, str | None] = field(default_factory=dict)
@@ -69,12 +71,14 @@ class Table:
         wall: list[float] = []
         total = batch = None
         for row in self._mappings(data, whole):
+            self.seen = True
             number = _number(self._get(row, "step", STEP_NAMES))
             if number is None or not 0 < number < 1e15:
                 self.refused += 1
                 continue
             clock = _clock(self._get(row, "clock", CLOCK_NAMES))
             step_s = self._seconds(row, int(number), clock)
+            self.timed = self.timed or step_s is not None or math.isfinite(clock)
             if math.isfinite(clock):
                 self._clock = clock
             advanced, self._step = int(number) > self._step, int(number)

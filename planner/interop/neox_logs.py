@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from planner.interop.log_forms import no_known_data
 from planner.units import PlannerError, format_count
 from planner.workload.dataset import tokens_from_samples
 
@@ -88,10 +89,7 @@ def read_data_log(path: str | Path) -> DataLog:
             raise
         raise PlannerError(f"data.log: {place.name} cannot be read ({getattr(error, 'strerror', error)})") from error
     if not log.of("train"):
-        raise PlannerError(
-            f"data.log: {place.name} has no `total number of samples` line of a training set; "
-            "give the part of the log that a GPT-NeoX or Megatron-LM run prints before it trains"
-        )
+        raise PlannerError(f"data.log: {no_known_data(place)}")
     return log
 
 

@@ -9,6 +9,7 @@ from io import FileIO
 from pathlib import Path
 
 from planner.interop.files import shown
+from planner.interop.log_forms import no_known_step
 from planner.interop.train_logs import LogReader, read_log
 from planner.plan import Plan
 from planner.track.ramp import Course
@@ -26,7 +27,7 @@ def track_log(
     Raises
     ------
     PlannerError
-        If the file cannot be read.
+        If the file cannot be read, or has lines and none of a known form.
     """
     state = TrackState(course)
     reset = False
@@ -52,13 +53,16 @@ def follow_log(
     Raises
     ------
     PlannerError
-        If the file cannot be read, or cannot be read any longer.
+        If the file cannot be read, or cannot be read any longer, or its lines look like steps of no known form.
     """
     state, reader, first = TrackState(course), LogReader(plan.global_batch if plan else None), True
     stream = _open(path)
     try:
         while True:
+            before = reader.bytes_read
             grown, state = _drain(reader, stream, state)
+            if not reader.knows and reader.bytes_read > before and (why := no_known_step(path, waits=True)):
+                raise PlannerError(why)
             if grown or first:
                 first = False
                 yield state

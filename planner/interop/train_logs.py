@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from planner.interop.files import shown
+from planner.interop.log_forms import MARKS, no_known_step
 from planner.interop.log_lines import PAD, REACH, find_records
 from planner.interop.log_tables import DeepSpeedLines, Table, open_table
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
@@ -32,8 +33,6 @@ _CONSUMED = re.compile(rb"consumed samples: {0,20}(\d{1,15}) ")
 _TFLOPS = re.compile(
     rb"(?:approx flops per GPU: {0,20}(\d{1,6}(?:\.\d+)?)TFLOPS|TFLOP/s/GPU\): {0,20}(\d{1,6}(?:\.\d+)?))"
 )
-# What both programs print when they start or resume, and only then.
-_MARKS = (b"oading checkpoint", b"training ...", b"using world size", b"building GPT")
 _START_BYTES = 1024  # from one record to the next, when a start lies between
 _MOST_CLOCKS = 256  # times looked for in one block
 _FAR = 64 << 10  # bytes between records that are always looked into
@@ -61,6 +60,13 @@ class LogReader:
     _marked: bool = True
     _label: bytes | None = None
     _distance: int = 0
+
+    @property
+    def knows(self) -> bool:
+        """Whether a line of a known form was read, though it may not have told a step's time yet."""
+        if self._table is not None:
+            return self._table.timed or not self._table.seen
+        return self._last >= 0 or (self._deepspeed is not None and bool(self._deepspeed.kind))
 
     def feed(self, block: bytes, *, end: bool = False) -> list[Records]:
         """The records that `block` completes; with `end` also those of a last line without its end."""
@@ -205,7 +211,7 @@ class LogReader:
 
     @staticmethod
     def _mark_in(data: bytearray, begin: int, end: int) -> bool:
-        return any(data.find(mark, begin, end) >= 0 for mark in _MARKS)
+        return any(data.find(mark, begin, end) >= 0 for mark in MARKS)
 
     def _resumed(
         self, iteration: IntArray, step_s: FloatArray, wall_s: FloatArray, total: int | None, batch: int | None
@@ -227,7 +233,7 @@ def read_log(
     Raises
     ------
     PlannerError
-        If the file cannot be read.
+        If the file cannot be read, or has lines and none of a known form.
     """
     reader = LogReader(batch_hint)
     try:
@@ -239,6 +245,8 @@ def read_log(
                     progress(reader.bytes_read)
             for records in reader.feed(b"", end=True):
                 yield reader, records
+        if not reader.knows and (why := no_known_step(Path(path))):
+            raise PlannerError(why)
     except (OSError, ValueError) as error:
         if isinstance(error, PlannerError):
             raise

@@ -131,8 +131,10 @@ def _cluster(plan: Plan, today: date, page: Page) -> list[str]:
         why = f" ({offer.max_nodes_basis})" if offer.max_nodes_basis else ""
         lines += hanging("at most", most + why, page)
     if plan.energy_kwh is not None:
-        carbon = "" if plan.co2_kg is None else f", {format_number(plan.co2_kg / 1000, 3)} t of CO2"
-        lines += hanging("energy", f"{format_number(plan.energy_kwh / 1000, 3)} MWh{carbon}", page)
+        energy = f"{format_number(plan.energy_kwh / 1000, 3)} MWh"
+        if plan.co2_kg is not None:
+            energy += f", {format_number(plan.co2_kg / 1000, 3)} t of CO2 of the electricity alone"
+        lines += hanging("energy", energy, page)
     return lines
 
 
@@ -201,7 +203,8 @@ def _reliability(plan: Plan, found: Reliability, page: Page) -> list[str]:
         size = f"{format_number(found.checkpoint_gb, 3)} GB, training stands still for {time_text(found.checkpoint_s)}"
         lines += hanging("checkpoints", f"{every}; {size}", page)
     if found.spare_nodes:
-        lines += hanging("spare", f"{_nodes(found.spare_nodes)} beside the plan's, paid in its cost", page)
+        beside = f"{_nodes(found.spare_nodes)} beside the plan's, paid in its cost, not counted in its energy"
+        lines += hanging("spare", beside, page)
     lines += hanging("goodput", f"{format_percent(found.goodput)} of the time is training that is kept", page)
     causes = ", ".join(
         f"{format_percent(share)} {_CAUSES.get(name, name.replace('_', ' '))}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from planner import units
+from planner.catalog.types import Site
 from planner.scenario.batch import batch_size, critical_batch, global_batch, int_choice, largest
 from planner.scenario.draft import Draft
 from planner.scenario.fields import with_place
@@ -283,7 +284,9 @@ class Builder:
                 f"cluster.own.{i}.name", "the name becomes part of an offer's id; write it without `/`"
             )
         rate, per_gpu = row["network"] or (None, False)
-        ownership = row["ownership"] or {}
+        ownership = {key: value for key, value in (row["ownership"] or {}).items() if value is not None}
+        site = {key: value for key, value in (row["site"] or {}).items() if value is not None}
+        self._share_power(f"cluster.own.{i}", ownership, site, priced=row["usd_per_gpu_hour"] is not None)
         return OwnCluster(
             name=row["name"],
             gpu=row["gpu"],
@@ -292,9 +295,20 @@ class Builder:
             network_gbit_per_s=rate * row["gpus_per_node"] if per_gpu else rate,
             usd_per_gpu_hour=row["usd_per_gpu_hour"],
             network=self.draft.node(f"cluster.own.{i}.network").text.strip() if rate is not None else "",
-            ownership={key: value for key, value in ownership.items() if value is not None},
+            ownership=ownership,
             fabric=row["fabric"] or "unknown",
+            site=Site(**site),
         )
+
+    def _share_power(self, path: str, ownership: Values, site: Values, *, priced: bool) -> None:
+        """Power and PUE are one fact each: stated for the cost or for the energy, they hold for both."""
+        for key in ("power_kw_per_node", "pue"):
+            if key in ownership and key in site and ownership[key] != site[key]:
+                raise self.draft.fail(f"{path}.site.{key}", f"ownership.{key} says otherwise; state it once")
+            if key in ownership:
+                site.setdefault(key, ownership[key])
+            elif key in site and not priced:
+                ownership[key] = site[key]
 
     def _price(self, i: int, row: Values) -> QuotedPrice:
         rest = {key: value for key, value in row.items() if key not in ("block", "discount")}

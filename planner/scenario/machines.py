@@ -33,6 +33,20 @@ def _ownership_key(name: str, meaning: str) -> Key:
 
 
 _OWNERSHIP = Table(tuple(_ownership_key(name, meaning) for name, meaning in OWNERSHIP_KEYS.items()), wanted="a map")
+_SITE = Table(
+    (
+        Key("power_kw_per_node", real(above=0), "power of a node under load", examples=(6.5,)),
+        Key("pue", real(least=1), "power usage effectiveness of the site", examples=(1.3,)),
+        Key("country", Text("a country", 100), "country of the electricity, an ISO 3166 code", examples=("DEU",)),
+        Key(
+            "co2_g_per_kwh",
+            real(least=0),
+            "carbon intensity; wins over the country's",
+            examples=(50,),
+        ),
+    ),
+    wanted="a map",
+)
 _OWN = Table(
     (
         Key("name", Text("a name", 100), "what it is called", True, examples=("lab",)),
@@ -43,6 +57,7 @@ _OWN = Table(
         Key("fabric", Word(FABRICS), "kind of network", examples=("infiniband",)),
         Key("usd_per_gpu_hour", money(), "what an hour of one GPU costs you", examples=(1.10,)),
         Key("ownership", _OWNERSHIP, "total cost of ownership, instead of a price"),
+        Key("site", _SITE, "what energy and CO2 are counted with; power and PUE enter the cost of ownership too"),
     ),
     at_most_one=(("usd_per_gpu_hour", "ownership"),),
     wanted="a cluster",
@@ -111,7 +126,7 @@ CLUSTER = Table(
         Key(
             "quality",
             Many(Word(("A", "B", "C")), "a list", single=True),
-            "quality of the price's source: A vendor feed, B secondary, C hand-curated",
+            "quality of the price's source: A vendor feed, B secondary, C hand-curated or undated",
             default=("A", "B"),
         ),
         Key("max_gpus", whole(1, 10**6), "most GPUs of a plan", default="1024"),

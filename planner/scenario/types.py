@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from planner.catalog.types import Site
 from planner.workload.model import ModelSpec
 
 
@@ -137,6 +138,7 @@ class OwnCluster:
     network: str = ""
     ownership: Mapping[str, float] = field(default_factory=dict)
     fabric: str = "unknown"
+    site: Site = field(default_factory=Site)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from planner.plan import EpochSchedule, Layout, MemoryGiB, OfferRef, Plan, Plaus
 from planner.risk.completion import Completion
 from planner.scenario import Budget
 from planner.search.clock import DECILE
+from planner.search.pools import spare_nodes
 from planner.search.prices import PlanCost, plan_cost
 from planner.search.problem import Problem
 from planner.search.reliability import reliability
@@ -92,7 +93,9 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
     by_epoch = problem.length.samples_per_epoch and problem.length.fixed_iterations is None
     full, left = per_epoch(problem.length, np.array([batch])) if by_epoch else (None, None)
     tokens = _tokens(problem, iterations, batch)
-    energy = energy_use(problem.catalog, offer, int(problem.nodes[cell]), time.p50 / 3600.0)
+    energy = energy_use(
+        problem.catalog, offer, int(problem.nodes[cell]), time.p50 / 3600.0, spare_nodes(problem.scenario)
+    )
     critical = problem.critical(tokens)
     stands_on, ids = basis(setting, gpus, problem.calibration)
     budget = problem.scenario.budget

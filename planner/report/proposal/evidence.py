@@ -211,5 +211,9 @@ def _checks(case: Case) -> Facts:
         )
     if plan.energy_kwh is not None:
         carbon = "" if plan.co2_kg is None else w.say("co2_text", tonnes=w.number(plan.co2_kg / 1000))
-        rows.append((w.say("f_energy"), Cell(w.say("energy_text", mwh=w.number(plan.energy_kwh / 1000)) + carbon)))
+        spare = plan.reliability.spare_nodes if plan.reliability is not None else 0
+        left_out = w.say("energy_spare", count=w.count(spare)) if spare else ""
+        rows.append(
+            (w.say("f_energy"), Cell(w.say("energy_text", mwh=w.number(plan.energy_kwh / 1000)) + left_out + carbon))
+        )
     return Facts(tuple(rows))
