@@ -85,8 +85,8 @@ def layout_choices(
 
     Returns
     -------
-    LayoutChoices with dp = gpus / (tp pp cp). Every ZeRO stage is there with one rank too: what a framework keeps whole,
-    gathers and reduces differs by stage, and experts are divided over ranks of their own.
+    LayoutChoices with dp = gpus / (tp pp cp). Every ZeRO stage is there with one rank too: what a framework keeps
+    whole, gathers and reduces differs by stage, and experts are divided over ranks of their own.
     """
     row = framework(name)
     wanted = bounds or LayoutBounds()
