@@ -18,6 +18,7 @@ from planner.search.goals import Goal, View, find
 from planner.search.plans import fastest_of, make_plan
 from planner.search.problem import Problem
 from planner.units import (
+    PlannerError,
     format_count,
     format_duration,
     format_number,
@@ -44,7 +45,10 @@ class Relaxation:
 def relaxations(problem: Problem) -> Iterator[Change]:
     """Single changes of the problem's scenario, each of which, applied as it is printed, has a plan."""
     for find_change in CHANGES:
-        found = find_change(problem)
+        try:
+            found = find_change(problem)
+        except PlannerError:  # the changed scenario would be refused
+            continue
         if found is not None and find(View(found.problem, found.goal)) is not None:
             yield found.change
 
