@@ -8,7 +8,8 @@ from planner.plan import Alternative, Infeasible
 from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.plans import fastest_of, make_plan
 from planner.search.problem import Problem
-from planner.search.relaxations import budget_goal, least_factor, least_sum, needs_of, relaxations, value_of
+from planner.search.relaxations import relaxations
+from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of, value_of
 from planner.units import format_duration, format_number, format_percent, format_usd
 
 
