@@ -95,7 +95,7 @@ def judge(
     if leave_out == "none":
         return Judged(tuple(asked), log_errors(asked, shipped), _sigma(asked, shipped), leave_out, unreadable)
     prior = replace(uncalibrated(load_catalog(tuple(overlays)).curves), spreads=shipped.spreads)
-    found = fit(read_runs(measured_files(overlays), overlays), prior, shipped.values)
+    found = fit(read_runs(measured_files(overlays), overlays), prior, shipped)
     held = held_out(found, prior, leave_out, asked, refit=refit)
     return Judged(tuple(asked), held.errors, held.sigma(asked), leave_out, unreadable)
 
