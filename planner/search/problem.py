@@ -33,6 +33,9 @@ from planner.workload.learning import CriticalBatch
 
 CELLS_TOGETHER = 32  # GPU counts of one site that are searched in one pass
 
+#: What of a cluster the search space of a pool depends on, beside the machines themselves.
+OF_SITES = ("max_gpus", "power_limit_w", "site")
+
 
 @dataclass
 class Problem:
@@ -86,7 +89,7 @@ class Problem:
         alike = ("model", "data", "seq_length", "training", "layout", "throughput")
         if all(getattr(scenario, name) == getattr(self.scenario, name) for name in alike):
             other.tables = self.tables
-            if scenario.cluster.max_gpus == self.scenario.cluster.max_gpus:
+            if all(getattr(scenario.cluster, name) == getattr(self.scenario.cluster, name) for name in OF_SITES):
                 other.sites = self.sites
         return other
 
