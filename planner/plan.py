@@ -77,6 +77,9 @@ class RunConditions:
     comm_overlap: bool | None  # gradient reductions behind the backward pass; None: not stated
     recompute_share: float | None  # of the layers that full recompute covers; None: all
     shard_group: int | None  # GPUs over which states are sharded; None: all ranks
+    power_limit_w: float | None = None  # of one accelerator, where stated
+    tuning: str = field(default="", metadata=plan_json.like("|field|vendor", "field or vendor"))
+    site: str = ""  # whose cluster, where stated
 
 
 @dataclass(frozen=True, slots=True)

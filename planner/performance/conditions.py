@@ -114,8 +114,8 @@ def _reduction_overlap(cell: Cells) -> bool | None:
     text = cell.text("comm_overlap").lower()
     if text and not _OVERLAP.search(text):
         raise PlannerError(
-            f"{cell.place}: comm_overlap {quoted(text)} is not understood; write yes or no, after dp, tp or moe where it "
-            "is of these alone, or leave it empty"
+            f"{cell.place}: comm_overlap {quoted(text)} is not understood; write yes or no, after dp, tp or moe where "
+            "it is of these alone, or leave it empty"
         )
     if re.search(r"\bnone\b|\bdp no\b|\bzero no\b|^(no|false|off)$", text):
         return False

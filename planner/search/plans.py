@@ -11,7 +11,7 @@ import numpy as np
 from planner.catalog.catalog import format_of
 from planner.catalog.energy import energy_use
 from planner.catalog.types import Offer
-from planner.performance.arrays import RECOMPUTE, FloatArray, Layouts, Setting
+from planner.performance.arrays import OWN_SITE, RECOMPUTE, FloatArray, Layouts, Setting
 from planner.performance.conditions import is_fused, is_unfused
 from planner.performance.intervals import basis
 from planner.performance.memory import capacity_gib, memory
@@ -244,6 +244,9 @@ def _conditions(setting: Setting) -> RunConditions:
         comm_overlap=stated.reduction_overlap,
         recompute_share=stated.recompute_share,
         shard_group=stated.shard_group,
+        power_limit_w=stated.power_limit_w,
+        tuning=stated.tuning if setting.model.moe else "",
+        site="" if stated.site == OWN_SITE else stated.site,
     )
 
 
