@@ -240,6 +240,7 @@ class Change:
     present: str  # as a person writes it
     needed: str
     text: str  # a sentence
+    overrides: tuple[str, ...] = ()  # what makes it, each as `--set` takes it
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 
 Written = str | int | float
 
@@ -255,6 +255,23 @@ def format_bytes(count: float) -> str:
         if abs(count) >= _BYTES[unit] * 0.99995:
             return f"{format_number(count / _BYTES[unit])} {unit}"
     return f"{format_number(count)} B"
+
+
+def written_up(value: float, write: Callable[[float], str], read: Callable[[str], float], digits: int = 3) -> str:
+    """A quantity (number, unit) of so many significant digits that reads as `value` or a little more, never as less.
+
+    343,000 s -> "3.97 days", which reads as 343,008 s.
+    """
+    number, unit = write(value).rsplit(" ", 1)
+    least = Decimal(number.replace(",", ""))
+    step = Decimal(1).scaleb(least.adjusted() + 1 - digits)
+    shown_number = (least / step).to_integral_value(ROUND_CEILING) * step
+    while True:
+        text = f"{shown_number:,f}"
+        text = (text.rstrip("0").rstrip(".") if "." in text else text) + f" {unit}"
+        if read(text) >= value:
+            return text
+        shown_number += step
 
 
 # --- names -------------------------------------------------------------------------------------------------------

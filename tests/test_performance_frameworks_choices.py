@@ -38,9 +38,7 @@ def enumerated(name: str, model: ModelSpec, seq: int, gpus: int) -> set[tuple[in
         for vpp, ep, zero, sp, rc in product(range(1, 9), range(1, 9), range(4), (False, True), range(3)):
             if vpp > 1 and all((model.layers + extra) % (pp * vpp) for extra in range(units + 1)):
                 continue
-            group = dp * cp if name == "megatron" else dp
-            if group > 1 or zero == min(row.zero_stages):
-                tried.append((tp, pp, vpp, dp, cp, ep, zero, sp, rc, 1, pp))
+            tried.append((tp, pp, vpp, dp, cp, ep, zero, sp, rc, 1, pp))
     arrays = [np.array(column) for column in zip(*tried, strict=True)]
     ok = legal(name, model, Layouts(*arrays), seq)
     return {(gpus, *values[:9]) for values, fine in zip(tried, ok, strict=True) if fine}

@@ -12,7 +12,7 @@ from enumeration import Candidate, enumerate_candidates
 from search_cases import case, with_budget
 
 from planner.performance.calibration import load_calibration
-from planner.scenario import Objective, Quota, Scenario
+from planner.scenario import Cluster, Objective, Quota, Risk, Scenario
 from planner.search import Fleet, optimize_fleet
 from planner.search.choose import SharedLimit, choose, undominated, within
 from planner.search.fleets import quota_key
@@ -153,3 +153,14 @@ def test_a_fleet_does_not_mix_units_or_names() -> None:
         optimize_fleet(
             [given.scenario], Fleet(priorities={"nobody": 2.0}), given.catalog, load_calibration(), offers=given.offers
         )
+
+
+def test_spare_nodes_count_towards_shared_quotas() -> None:
+    given = case(12)
+    asked = with_budget(replace(given.scenario, risk=Risk(spare_nodes=1), cluster=Cluster(max_gpus=32)), 1e12, None)
+    runs = [replace(asked, name=name) for name in ("one", "two")]
+    fleet = Fleet((Quota(24),), None, confidence=0.8, priorities={})
+    answer = optimize_fleet(runs, fleet, given.catalog, load_calibration(), offers=given.offers)
+    plans = [run.plan for run in answer.runs]
+    assert answer.shared[0].used == sum(plan.paid_gpus for plan in plans) > sum(plan.gpus for plan in plans)
+    assert answer.shared[0].used <= 24

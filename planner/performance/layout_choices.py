@@ -85,7 +85,8 @@ def layout_choices(
 
     Returns
     -------
-    LayoutChoices with dp = gpus / (tp pp cp). ZeRO stages that mean the same (one rank in the group) appear once.
+    LayoutChoices with dp = gpus / (tp pp cp). Every ZeRO stage is there with one rank too: what a framework keeps
+    whole, gathers and reduces differs by stage, and experts are divided over ranks of their own.
     """
     row = framework(name)
     wanted = bounds or LayoutBounds()
@@ -93,7 +94,7 @@ def layout_choices(
     most = int(counts[-1]) if len(counts) else 0
     axes = layout_axes(name, model, seq_length, hardware, most, wanted, release)
     skeleton = _skeleton(row, model, seq_length, axes, most, release)
-    return _spread_over(row, skeleton, counts, wanted, axes)
+    return _spread_over(skeleton, counts, wanted)
 
 
 def layout_axes(
@@ -239,17 +240,12 @@ def _inside_fast_link(size: int, hardware: Hardware) -> bool:
 # Over GPU counts ------------------------------------------------------------------------------------------------------
 
 
-def _spread_over(
-    row: Framework, skeleton: LayoutChoices, counts: IntArray, wanted: LayoutBounds, axes: LayoutAxes
-) -> LayoutChoices:
+def _spread_over(skeleton: LayoutChoices, counts: IntArray, wanted: LayoutBounds) -> LayoutChoices:
     width = skeleton.tp * skeleton.pp * skeleton.cp
     which, gpus = _pairs(width, counts)
     x = skeleton.take(which)
     dp = gpus // width[which]
-    # With one rank in the group every ZeRO stage keeps everything: the least stands for all.
-    ranks = dp * x.cp if row.zero_shards_over_context else dp
-    least = min(axes.zero_stage, default=0)
-    ok = ((ranks > 1) | (x.zero_stage == least)) & ((x.tp * x.cp * dp) % x.ep == 0) & _allowed_mask(dp, wanted.dp)
+    ok = ((x.tp * x.cp * dp) % x.ep == 0) & _allowed_mask(dp, wanted.dp)
     return LayoutChoices(gpus, x.tp, x.pp, x.vpp, dp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute).take(
         ok
     )

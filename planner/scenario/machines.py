@@ -21,6 +21,7 @@ from planner.scenario.fields import (
     whole,
 )
 from planner.scenario.tables import AnyOr, Key, Many, Shape, Table
+from planner.scenario.types import MOST_GPUS
 
 PRICING = ("on_demand", "spot", "reserved")
 FABRICS = ("infiniband", "roce", "efa", "tcpx", "ethernet", "unknown")
@@ -129,7 +130,7 @@ CLUSTER = Table(
             "quality of the price's source: A vendor feed, B secondary, C hand-curated or undated",
             default=("A", "B"),
         ),
-        Key("max_gpus", whole(1, 10**6), "most GPUs of a plan", default="1024"),
+        Key("max_gpus", whole(1, MOST_GPUS), "most GPUs of a plan", default="1024"),
         Key("power_limit_w", real(above=0, most=1e5), "power limit of one accelerator, in watts", examples=(400,)),
         Key(
             "site",

@@ -169,6 +169,9 @@ class QuotedPrice:
     discount: tuple[float, float] | None = None  # least and most, as fractions of the on-demand price
 
 
+MOST_GPUS = 10**6  # that cluster.max_gpus may allow
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     gpus: tuple[str, ...] = ()  # catalog ids; empty: any

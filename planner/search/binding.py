@@ -107,15 +107,15 @@ def _memory(problem: Problem, best: int, plan: Plan) -> list[Binding]:
 def _nodes(problem: Problem, plan: Plan) -> list[Binding]:
     """A plan at the most GPUs there are."""
     offer, most = plan.offer, problem.scenario.cluster.max_gpus
-    size = plan.gpus // plan.nodes
-    if offer.max_nodes is not None and plan.nodes >= offer.max_nodes:
+    size, gpus = plan.gpus // plan.nodes, plan.paid_gpus  # spare nodes are ordered too
+    if offer.max_nodes is not None and gpus // size >= offer.max_nodes:
         nodes = f"{format_count(offer.max_nodes)} node{'' if offer.max_nodes == 1 else 's'}"
         sells = "has" if offer.pricing == "owned" else "sells at most"
         text = f"{offer.id} {sells} {nodes} ({offer.max_nodes_basis}): all are used."
-        return [Binding("offer.max_nodes", text, float(plan.nodes), float(offer.max_nodes), "nodes")]
-    if plan.gpus + size > most:
+        return [Binding("offer.max_nodes", text, float(gpus // size), float(offer.max_nodes), "nodes")]
+    if gpus + size > most:
         text = f"cluster.max_gpus of {format_count(most)} is used up: one node more would pass it."
-        return [Binding("cluster.max_gpus", text, float(plan.gpus), float(most), "GPUs")]
+        return [Binding("cluster.max_gpus", text, float(gpus), float(most), "GPUs")]
     return []
 
 

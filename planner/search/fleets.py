@@ -87,7 +87,7 @@ class _Columns:
     offers: IntArray
     value: FloatArray
     sure_usd: FloatArray
-    gpus: FloatArray
+    gpus: FloatArray  # that are ordered, spare ones among them
 
 
 def optimize_fleet(
@@ -196,7 +196,7 @@ def _columns(
     median, sure_s = problem.time_s(0.5, seconds, every), problem.time_s(fleet.confidence, seconds, every)
     cost = problem.costs.usd(rate, median, every)
     value = goal.per_second * median + goal.per_usd * cost
-    order = np.lexsort((sold, problem.gpus[every], value))
+    order = np.lexsort((sold, problem.paid_gpus[every], value))
     return _Columns(
         problem,
         goal,
@@ -204,7 +204,7 @@ def _columns(
         sold[order],
         value[order],
         problem.costs.usd(rate, sure_s, every)[order],
-        problem.gpus[every][order].astype(np.float64),
+        problem.paid_gpus[every][order].astype(np.float64),
     )
 
 

@@ -110,13 +110,13 @@ def _front(axes: tuple[View, View], gpus: bool) -> IntArray:
     cells = np.flatnonzero(p.exact & view.allowed & np.isfinite(p.best_s))
     cells = cells[view.feasible(cells)]
     first, second = (axis.value(p.best_s[cells], cells) for axis in axes)
-    order = np.lexsort((cells, p.gpus[cells], second, first))
+    order = np.lexsort((cells, p.paid_gpus[cells], second, first))
     cells, first, second = cells[order], first[order], second[order]
     if not gpus:
         before = np.concatenate([[np.inf], np.minimum.accumulate(second)[:-1]]) if len(cells) else second
         kept = np.flatnonzero(second < before)
     else:
-        kept = _undominated_with_gpus(second, p.gpus[cells])
+        kept = _undominated_with_gpus(second, p.paid_gpus[cells])
     return _first_of_equals(view, kept, cells, first, second, gpus)
 
 
@@ -139,7 +139,7 @@ def _first_of_equals(
     for i in kept.tolist():
         same = (first == first[i]) & (second == second[i])
         if gpus:
-            same &= p.gpus[cells] == p.gpus[cells[i]]
+            same &= p.paid_gpus[cells] == p.paid_gpus[cells[i]]
         twins = cells[same]
         out.append(int(twins[np.lexsort(order_keys(view, twins)[::-1])[0]]) if len(twins) > 1 else int(cells[i]))
     return np.array(out, dtype=np.int64)
@@ -153,6 +153,6 @@ def _beaten_beyond(axes: tuple[View, View], front: IntArray, cells: IntArray, gp
     for i, cell in enumerate(front.tolist()):
         beaten = np.maximum(*(axis.longest_s(float(v[i]), cells) for axis, v in zip(axes, values, strict=True)))
         if gpus:
-            beaten = np.where(p.gpus[cells] >= p.gpus[cell], beaten, np.inf)
+            beaten = np.where(p.paid_gpus[cells] >= p.paid_gpus[cell], beaten, np.inf)
         out = np.minimum(out, beaten)
     return out

@@ -19,7 +19,7 @@ DEARER = "dearer offer of the same machines"
 
 @dataclass(frozen=True)
 class Goal:
-    """Least usd_per_second x time + usd x cost (+ gpus x GPUs), each at its quantile `at` (None: p50).
+    """Least usd_per_second x time + usd x cost (+ gpus x GPUs paid for), each at its quantile `at` (None: p50).
 
     Budgets hold at `confidence`. `offers` (over problem.offers) leaves offers out; so does `cells` cells.
     What if: `price` multiplies every price, `speed` every throughput.
@@ -82,7 +82,7 @@ class View:
 
     def _quantity(self, time: FloatArray, cells: IntArray) -> FloatArray:
         g, p = self.goal, self.problem
-        total = g.per_gpu * p.gpus[cells]
+        total = g.per_gpu * p.paid_gpus[cells]
         if g.per_second:
             total = total + g.per_second * time
         if g.per_usd:
@@ -94,7 +94,7 @@ class View:
         g, p = self.goal, self.problem
         if not np.isfinite(value):
             return np.full(len(cells), np.inf)
-        left = value - g.per_gpu * p.gpus[cells]
+        left = value - g.per_gpu * p.paid_gpus[cells]
         limit = np.full(len(cells), np.inf)
         if g.per_usd and g.per_second:
             egress = p.costs.egress.usd if p.costs.egress is not None else 0.0

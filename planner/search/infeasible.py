@@ -13,7 +13,8 @@ from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.plans import fastest_of, make_plan
 from planner.search.pools import no_units, unfit_reasons
 from planner.search.problem import Problem
-from planner.search.relaxations import CHANGES, budget_goal, least_factor, least_sum, needs_of, value_of
+from planner.search.relaxations import relaxations
+from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of, value_of
 from planner.units import format_count, format_duration, format_number, format_percent, format_usd
 
 
@@ -35,7 +36,7 @@ def what_would_do(problem: Problem) -> Infeasible:
         cheapest=None
         if cheap is None
         else make_plan(problem, fastest_of(problem, cheap), problem.offers[int(cheapest.offer[cheap])]),
-        changes=tuple(change for find_change in CHANGES if (change := find_change(problem)) is not None),
+        changes=tuple(relaxations(problem)),
         between=_between(problem, {quick, cheap}),
     )
 

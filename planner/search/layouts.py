@@ -21,7 +21,7 @@ class LayoutTable:
     """Layouts of one framework on one kind of node, one entry each, (n,): everything but dp, micro-batch, accumulation.
 
     `group` is the micro-batches that must come together (pp where chunks interleave, else 1). A layout runs with dp
-    that `dp_multiple` divides; `alone` says whether with dp = 1 too.
+    that `dp_multiple` divides.
     """
 
     tp: IntArray
@@ -33,7 +33,6 @@ class LayoutTable:
     sequence_parallel: BoolArray
     recompute: IntArray
     dp_multiple: IntArray
-    alone: BoolArray
     group: IntArray
     width: IntArray  # GPUs of one replica: tp x pp x cp
     kernel: IntArray  # index of the row's kernel: equal (tp, cp, ep, sequence_parallel, recompute)
@@ -54,15 +53,13 @@ class LayoutTable:
             self.sequence_parallel[rows].astype(np.int64),
             self.recompute[rows],
             self.dp_multiple[rows],
-            self.alone[rows],
         )
 
     def on(self, gpus: int, dp: IntChoice, batches: BatchSpace) -> tuple[IntArray, IntArray]:
         """Rows that fit `gpus` exactly, with an allowed batch, and their dp."""
         rows = np.flatnonzero(gpus % self.width == 0)
         replicas = gpus // self.width[rows]
-        keep = ((replicas > 1) | self.alone[rows]) & (replicas % self.dp_multiple[rows] == 0)
-        keep &= replicas * self.group[rows] <= batches.high
+        keep = (replicas % self.dp_multiple[rows] == 0) & (replicas * self.group[rows] <= batches.high)
         if dp != IntChoice():
             keep &= _allowed(replicas, dp)
         return rows[keep], replicas[keep]
@@ -72,17 +69,17 @@ class LayoutTable:
         if not len(self):
             return np.zeros(len(gpus), dtype=np.int64)
         group_base, multiple_base = int(self.group.max()) + 1, int(self.dp_multiple.max()) + 1
-        key = ((self.width * group_base + self.group) * multiple_base + self.dp_multiple) * 2 + self.alone
+        key = (self.width * group_base + self.group) * multiple_base + self.dp_multiple
         _, first, counts = np.unique(key, return_index=True, return_counts=True)
-        kinds = zip(*(c[first].tolist() for c in (self.width, self.group, self.dp_multiple, self.alone)), strict=True)
+        kinds = zip(*(c[first].tolist() for c in (self.width, self.group, self.dp_multiple)), strict=True)
         total = np.zeros(len(gpus), dtype=np.int64)
-        for (width, group, multiple, alone), count in zip(kinds, counts.tolist(), strict=True):
+        for (width, group, multiple), count in zip(kinds, counts.tolist(), strict=True):
             at = np.flatnonzero(gpus % (width * multiple) == 0)
             replicas = gpus[at] // width
-            keep = (replicas > 1) | alone
+            ways = batches.ways(replicas * group)
             if dp != IntChoice():
-                keep &= _allowed(replicas, dp)
-            total[at] += np.where(keep, batches.ways(replicas * group), 0) * count
+                ways = np.where(_allowed(replicas, dp), ways, 0)
+            total[at] += ways * count
         return total
 
 
@@ -108,10 +105,7 @@ def layout_table(
     ones = np.ones_like(tp)
     probe = Layouts(tp, pp, vpp, multiple, cp, ep, zero, sp.astype(bool), rc, ones, pp)
     keep = (tp * pp * cp * multiple <= most) & legal(name, model, probe, seq_length, release)
-    # With one rank in the group every ZeRO stage keeps everything: the least stands for all.
-    several = (cp > 1) & row.zero_shards_over_context
-    alone = (multiple == 1) & (several | (zero == min(axes.zero_stage, default=0)))
-    columns = (tp, pp, vpp, cp, ep, zero, sp, rc, multiple, alone)
+    columns = (tp, pp, vpp, cp, ep, zero, sp, rc, multiple)
     return table_of(*(column[keep] for column in columns))
 
 
@@ -125,7 +119,6 @@ def table_of(
     sequence_parallel: IntArray,
     recompute: IntArray,
     dp_multiple: IntArray,
-    alone: BoolArray,
 ) -> LayoutTable:
     """A table of these layouts, (n,) each, with what follows from them."""
     code = np.zeros_like(tp)
@@ -142,7 +135,6 @@ def table_of(
         sequence_parallel=sequence_parallel.astype(bool),
         recompute=recompute,
         dp_multiple=dp_multiple,
-        alone=alone,
         group=np.where(vpp > 1, pp, 1),
         width=tp * pp * cp,
         kernel=kernel.reshape(-1).astype(np.int64),

@@ -90,7 +90,9 @@ def _pinned(entry: MeasuredThroughput, gpu: str, scenario: Scenario) -> Scenario
         training = replace(training, framework=entry.framework)
     most = scenario.cluster.max_gpus if entry.gpus is None else entry.gpus
     cluster = replace(scenario.cluster, gpus=(gpu,), max_gpus=most, quotas=())
-    return replace(scenario, layout=layout, training=training, cluster=cluster, throughput=(), terms=None)
+    # What was measured trained: nodes that stand by are none of its GPUs.
+    risk = None if scenario.risk is None else replace(scenario.risk, spare_nodes=None)
+    return replace(scenario, layout=layout, training=training, cluster=cluster, throughput=(), terms=None, risk=risk)
 
 
 def _machines(gpu: str, scenario: Scenario, catalog: Catalog, key: str) -> list[Offer]:

@@ -43,11 +43,11 @@ def node_range(offer: Offer, scenario: Scenario) -> tuple[int, int]:
     most = scenario.cluster.max_gpus // size
     if offer.max_nodes is not None:
         most = min(most, offer.max_nodes)
-    most -= spare_nodes(scenario)
     least = int(offer.extras.get("minimum_nodes", 1))
     if scenario.terms is not None and scenario.terms.minimum_gpus:
         least = max(least, -(-scenario.terms.minimum_gpus // size))
-    return max(least, 1), most
+    spare = spare_nodes(scenario)
+    return max(least - spare, 1), most - spare
 
 
 def gather(

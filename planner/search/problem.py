@@ -84,12 +84,19 @@ class Problem:
 
     def of(self, scenario: Scenario) -> Problem:
         """The problem of another scenario on the same facts."""
-        bent = self.calibration if scenario.throughput == self.scenario.throughput else None
+
+        def alike(*names: str) -> bool:
+            return all(getattr(scenario, name) == getattr(self.scenario, name) for name in names)
+
+        same_run = alike("model", "data", "seq_length", "training", "layout", "throughput")
+        # The user's own measurements are read on the machines of `cluster`, with the hazards of `risk`.
+        bent = self.calibration if not scenario.throughput or same_run and alike("cluster", "risk") else None
         other = build(scenario, self.catalog, self.facts, self.given, bent)
-        alike = ("model", "data", "seq_length", "training", "layout", "throughput")
-        if all(getattr(scenario, name) == getattr(self.scenario, name) for name in alike):
+        if same_run:
             other.tables = self.tables
-            if all(getattr(scenario.cluster, name) == getattr(self.scenario.cluster, name) for name in OF_SITES):
+            one, other_cluster = self.scenario.cluster, scenario.cluster
+            machines = all(getattr(one, name) == getattr(other_cluster, name) for name in OF_SITES)
+            if other.calibration is self.calibration and machines:
                 other.sites = self.sites
         return other
 

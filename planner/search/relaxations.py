@@ -1,41 +1,72 @@
-"""The smallest changes of a scenario that would make it feasible; each is re-solved."""
+"""The smallest changes of a scenario that would make it feasible.
+
+Each is solved again with the values that its text prints, before it is told: what is typed from it has a plan.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
-
-import numpy as np
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from planner.plan import Change
 from planner.scenario import Scenario
+from planner.scenario.types import MOST_GPUS
 from planner.search.goals import Goal, View, find
 from planner.search.plans import fastest_of, make_plan
 from planner.search.problem import Problem
-from planner.units import format_count, format_duration, format_number, format_percent, format_usd
+from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of, value_of
+from planner.units import (
+    PlannerError,
+    format_count,
+    format_duration,
+    format_number,
+    format_percent,
+    format_usd,
+    parse_duration,
+    parse_money,
+    parse_number,
+    written_up,
+)
 
 MORE_GPUS = (4, 16)  # times cluster.max_gpus that are tried
 
 
-def budget_goal(scenario: Scenario, **changes: object) -> Goal:
-    """Any plan within the scenario's budgets, some of them changed."""
-    b = scenario.budget
-    base = {"time_s": b.time_s, "cost_usd": b.cost_usd, "confidence": b.confidence}
-    return Goal(**(base | changes))  # type: ignore[arg-type]
+@dataclass(frozen=True)
+class Relaxation:
+    """A change as it is printed, and where it is solved again: its values are those that the printed text reads as."""
+
+    change: Change
+    problem: Problem
+    goal: Goal
 
 
-def value_of(view: View, cell: int) -> float:
-    """What the view's goal makes of a cell: seconds or USD at the confidence asked for."""
-    return float(view.value(view.problem.best_s[[cell]], view.problem.gpus[[cell]] * 0 + cell)[0])
+def relaxations(problem: Problem) -> Iterator[Change]:
+    """Single changes of the problem's scenario, each of which, applied as it is printed, has a plan."""
+    for find_change in CHANGES:
+        try:
+            found = find_change(problem)
+        except PlannerError:  # the changed scenario would be refused
+            continue
+        if found is not None and find(View(found.problem, found.goal)) is not None:
+            yield found.change
 
 
-def _larger(
-    key: str, name: str, rate: str, write: Callable[[float], str], words: str
-) -> Callable[[Problem], Change | None]:
+def _budgets(problem: Problem, key: str, present: str, text: str, **texts: str) -> Relaxation:
+    """Budgets (by field of Budget) as these texts say."""
+    keys = {"time_s": "budget.time", "cost_usd": "budget.cost"}
+    changed = {name: READ[name](written) for name, written in texts.items()}
+    overrides = [f"{keys[name]}={written}" for name, written in texts.items()]
+    if "time_s" in texts and problem.scenario.budget.deadline is not None:
+        overrides.insert(0, "budget.deadline=null")
+    change = Change(key, present, " and ".join(texts.values()), text, tuple(overrides))
+    return Relaxation(change, problem, budget_goal(problem.scenario, **changed, per_usd=1.0))
+
+
+def _larger(key: str, name: str, rate: str, words: str) -> Callable[[Problem], Relaxation | None]:
     """One budget as much larger as the plan needs that does with least of it."""
 
-    def find_change(problem: Problem) -> Change | None:
+    def find_change(problem: Problem) -> Relaxation | None:
         budget = problem.scenario.budget
         allowed = getattr(budget, name)
         if allowed is None:
@@ -44,94 +75,67 @@ def _larger(
         cell = find(view)
         if cell is None:
             return None
-        needed = _rounded_up(value_of(view, cell))
-        if find(View(problem, budget_goal(problem.scenario, **{name: needed}, per_usd=1.0))) is None:
-            return None
-        present, text = write(allowed), write(needed)
-        return Change(key, present, text, f"{words} of {text} instead of {present} would do.")
+        present, text = _from_to(name, allowed, value_of(view, cell))
+        return _budgets(problem, key, present, f"{words} of {text} instead of {present} would do.", **{name: text})
 
     return find_change
 
 
-def _both(problem: Problem) -> Change | None:
+def _from_to(name: str, allowed: float, needed: float) -> tuple[str, str]:
+    """A budget as it is and as it would do, as texts; the second reads as what is needed and as more than the first."""
+    present = WRITE[name](allowed)
+    least = max(needed, math.nextafter(READ[name](present), math.inf))
+    return present, written_up(least, WRITE[name], READ[name])
+
+
+def _both(problem: Problem) -> Relaxation | None:
     """Both budgets by the same factor, where both are given."""
     budget = problem.scenario.budget
     found = least_factor(problem)
     if found is None or budget.time_s is None or budget.cost_usd is None:
         return None
-    factor, time, cost = found[0], budget.time_s, budget.cost_usd
-    how = f"{format_percent(factor - 1.0)} larger" if factor < 3.0 else f"{format_number(factor, 3)} times as large"
-    needed = f"{format_duration(time * factor)} and {format_usd(cost * factor)}"
-    present = f"{format_duration(time)} and {format_usd(cost)}"
-    return Change("budget", present, needed, f"Time and cost both {how} ({needed}) would do.")
+    how, factor = _how_much(found[0])
+    present_time, time = _from_to("time_s", budget.time_s, budget.time_s * factor)
+    present_cost, cost = _from_to("cost_usd", budget.cost_usd, budget.cost_usd * factor)
+    text = f"Time and cost both {how} ({time} and {cost}) would do."
+    return _budgets(problem, "budget", f"{present_time} and {present_cost}", text, time_s=time, cost_usd=cost)
 
 
-def _each(problem: Problem) -> Change | None:
+def _how_much(factor: float) -> tuple[str, float]:
+    """A factor in words, and the factor that they read as: as much, or a little more."""
+    exact = 1.0 - 1e-12  # a factor of 1.124 is 12.4 % more, whatever floats make of it
+    if factor < 3.0:
+        share = written_up((factor - 1.0) * exact, format_percent, lambda text: _number_of(text) / 100.0)
+        return f"{share} larger", 1.0 + _number_of(share) / 100.0
+    times = written_up(factor * exact, lambda f: f"{format_number(f, 3)} times", _number_of)
+    return f"{times} as large", _number_of(times)
+
+
+def _number_of(text: str) -> float:
+    return parse_number(text.rsplit(" ", 1)[0])
+
+
+def _each(problem: Problem) -> Relaxation | None:
     """Each budget by a factor of its own, where neither can be kept: the two of least sum."""
     budget = problem.scenario.budget
     found = least_sum(problem)
     if found is None or budget.time_s is None or budget.cost_usd is None:
         return None
-    time, cost = (_rounded_up(need) for need in needs_of(problem, *found))
-    if find(View(problem, budget_goal(problem.scenario, time_s=time, cost_usd=cost, per_usd=1.0))) is None:
-        return None
-    needed = f"{format_duration(time)} and {format_usd(cost)}"
-    present = f"{format_duration(budget.time_s)} and {format_usd(budget.cost_usd)}"
-    text = f"A time of {format_duration(time)} with a cost of {format_usd(cost)} would do: the least in sum."
-    return Change("budget", present, needed, text)
+    needs = needs_of(problem, *found)
+    present_time, time = _from_to("time_s", budget.time_s, needs[0])
+    present_cost, cost = _from_to("cost_usd", budget.cost_usd, needs[1])
+    text = f"A time of {time} with a cost of {cost} would do: the least in sum."
+    return _budgets(problem, "budget", f"{present_time} and {present_cost}", text, time_s=time, cost_usd=cost)
 
 
-def least_factor(problem: Problem) -> tuple[float, View, int] | None:
-    """The least factor on both budgets at once that would do, and the cheapest plan within them."""
-    budget = problem.scenario.budget
-    if budget.time_s is None or budget.cost_usd is None:
-        return None
-    time, cost = budget.time_s, budget.cost_usd
-
-    def within(factor: float) -> View:
-        goal = budget_goal(problem.scenario, time_s=time * factor, cost_usd=cost * factor, per_usd=1.0)
-        return View(problem, goal)
-
-    factor = _least(lambda factor: find(within(factor)) is not None, 1.0, 1024.0, 1e-3)
-    if factor is None:
-        return None
-    view = within(factor)
-    cell = find(view)
-    return None if cell is None else (factor, view, cell)
-
-
-def least_sum(problem: Problem) -> tuple[View, int] | None:
-    """The plan that misses two budgets by the least sum of shares, where no plan keeps either of them."""
-    budget = problem.scenario.budget
-    if not budget.time_s or not budget.cost_usd:
-        return None
-    for one in ({"cost_usd": None}, {"time_s": None}):
-        if find(View(problem, budget_goal(problem.scenario, per_usd=1.0, **one))) is not None:
-            return None
-    goal = Goal(
-        per_second=1.0 / budget.time_s,
-        per_usd=1.0 / budget.cost_usd,
-        confidence=budget.confidence,
-        at=budget.confidence,
-    )
-    view = View(problem, goal)
-    cell = find(view)
-    return None if cell is None else (view, cell)
-
-
-def needs_of(problem: Problem, view: View, cell: int) -> tuple[float, float]:
-    """Time (s) and cost (USD) of a cell's fastest run at the confidence asked for."""
-    sure = problem.scenario.budget.confidence
-    cells = np.array([cell])
-    time = problem.time_s(sure, problem.best_s[cells], cells)
-    return float(time[0]), float(problem.costs.usd(view.usd_per_hour[cells], time, cells)[0])
-
-
-def _less_sure(problem: Problem) -> Change | None:
+def _less_sure(problem: Problem) -> Relaxation | None:
     confidence = problem.scenario.budget.confidence
 
+    def goal(p: float) -> Goal:
+        return budget_goal(problem.scenario, confidence=p, per_usd=1.0)
+
     def does(p: float) -> bool:
-        return find(View(problem, budget_goal(problem.scenario, confidence=p, per_usd=1.0))) is not None
+        return find(View(problem, goal(p))) is not None
 
     low, high = 0.5, confidence  # below even odds nobody signs
     if confidence <= low or not does(low):
@@ -139,57 +143,56 @@ def _less_sure(problem: Problem) -> Change | None:
     while high - low > 0.004:
         middle = (low + high) / 2
         low, high = (middle, high) if does(middle) else (low, middle)
-    needed = math.floor(low * 100) / 100
-    present, text = format_percent(confidence), format_percent(needed)
-    return Change(
-        "budget.confidence", f"{confidence:g}", f"{needed:g}", f"A confidence of {text} instead of {present} would do."
-    )
+    needed = f"{math.floor(low * 100) / 100:g}"
+    text = f"A confidence of {format_percent(float(needed))} instead of {format_percent(confidence)} would do."
+    change = Change("budget.confidence", f"{confidence:g}", needed, text, (f"budget.confidence={needed}",))
+    return Relaxation(change, problem, goal(float(needed)))
 
 
-def _more_gpus(problem: Problem) -> Change | None:
+def _more_gpus(problem: Problem) -> Relaxation | None:
+    """The fewest GPUs that would do, spare ones among them: cluster.max_gpus bounds what is ordered."""
     scenario = problem.scenario
     for times in MORE_GPUS:
-        wider = _with_cluster(scenario, max_gpus=scenario.cluster.max_gpus * times)
+        wider = _with_cluster(scenario, max_gpus=min(scenario.cluster.max_gpus * times, MOST_GPUS))
         larger = problem.of(wider)
         if len(larger) == len(problem):
             return None
-        view = View(larger, budget_goal(wider, per_gpu=1.0))
-        cell = find(view)
+        cell = find(View(larger, budget_goal(wider, per_gpu=1.0)))
         if cell is not None:
-            needed, present = int(larger.gpus[cell]), scenario.cluster.max_gpus
-            return Change(
-                "cluster.max_gpus",
-                f"{present}",
-                f"{needed}",
-                f"{format_count(needed)} GPUs instead of at most {format_count(present)} would do.",
-            )
+            needed, present = int(larger.paid_gpus[cell]), scenario.cluster.max_gpus
+            spare = needed - int(larger.gpus[cell])
+            beside = f" ({format_count(spare)} of them spare)" if spare else ""
+            text = f"{format_count(needed)} GPUs{beside} instead of at most {format_count(present)} would do."
+            change = Change("cluster.max_gpus", f"{present}", f"{needed}", text, (f"cluster.max_gpus={needed}",))
+            enough = _with_cluster(scenario, max_gpus=needed)
+            return Relaxation(change, problem.of(enough), budget_goal(enough, per_usd=1.0))
     return None
 
 
-def _wider(
-    key: str, changes: dict[str, object], present: str, needed: str, words: str
-) -> Callable[[Problem], Change | None]:
-    def find_change(problem: Problem) -> Change | None:
+def _wider(key: str, needed: tuple[str, ...], words: str) -> Callable[[Problem], Relaxation | None]:
+    """A choice of `cluster` widened by what is `needed` (nothing: any)."""
+
+    def find_change(problem: Problem) -> Relaxation | None:
         cluster = problem.scenario.cluster
-        if all(getattr(cluster, name) == value for name, value in changes.items()) or cluster.own_only:
+        present: tuple[str, ...] = getattr(cluster, key)
+        all_of = tuple(dict.fromkeys((*present, *needed))) if needed else ()
+        if all_of == present or cluster.own_only or problem.given is not None:
             return None
-        if problem.given is not None:
-            return None
-        wider = _with_cluster(problem.scenario, **changes)
-        view = View(problem.of(wider), budget_goal(wider, per_usd=1.0))
+        wider = _with_cluster(problem.scenario, **{key: all_of})
+        goal = budget_goal(wider, per_usd=1.0)
+        view = View(problem.of(wider), goal)
         cell = find(view)
         if cell is None:
             return None
         p = view.problem
         plan = make_plan(p, fastest_of(p, cell), p.offers[int(view.offer[cell])])
-        now = ", ".join(getattr(cluster, present)) if present else "unset"
-        return Change(
-            f"cluster.{key}",
-            now,
-            needed,
+        written = f"[{', '.join(all_of)}]" if all_of else "any"
+        text = (
             f"{words} would do: {format_count(plan.gpus)} x {plan.offer.gpu} of {plan.offer.id},"
-            f" {format_duration(plan.time_s.p50)}, {format_usd(plan.cost_usd.p50)}.",
+            f" {format_duration(plan.time_s.p50)}, {format_usd(plan.cost_usd.p50)}."
         )
+        change = Change(f"cluster.{key}", ", ".join(present) or "any", written, text, (f"cluster.{key}={written}",))
+        return Relaxation(change, p, goal)
 
     return find_change
 
@@ -198,7 +201,7 @@ def _with_cluster(scenario: Scenario, **changes: object) -> Scenario:
     return replace(scenario, cluster=replace(scenario.cluster, **changes))  # type: ignore[arg-type]
 
 
-def _fewer_epochs(problem: Problem) -> Change | None:
+def _fewer_epochs(problem: Problem) -> Relaxation | None:
     """Less training: the most epochs that fit, to two decimals."""
     scenario = problem.scenario
     epochs = scenario.training.epochs
@@ -212,40 +215,29 @@ def _fewer_epochs(problem: Problem) -> Change | None:
         enough = find(View(problem, budget_goal(scenario, per_usd=1.0, speed=1.0 / middle))) is not None
         low, high = (middle, high) if enough else (low, middle)
     for share in (low, 0.99 * low, 0.97 * low):
-        needed = math.floor(share * epochs * 100) / 100
-        if needed > 0:
-            shorter = replace(scenario, training=replace(scenario.training, epochs=needed))
-            if find(View(problem.of(shorter), budget_goal(shorter, per_usd=1.0))) is not None:
-                text = f"{needed:g} epochs instead of {epochs:g} would do."
-                return Change("training.epochs", f"{epochs:g}", f"{needed:g}", text)
+        hundredths = math.floor(share * epochs * 100)
+        if hundredths > 0:
+            needed = f"{hundredths / 100:.2f}".rstrip("0").rstrip(".")
+            shorter = replace(scenario, training=replace(scenario.training, epochs=float(needed)))
+            fewer, goal = problem.of(shorter), budget_goal(shorter, per_usd=1.0)
+            if find(View(fewer, goal)) is not None:
+                text = f"{needed} epochs instead of {epochs:g} would do."
+                change = Change("training.epochs", f"{epochs:g}", needed, text, (f"training.epochs={needed}",))
+                return Relaxation(change, fewer, goal)
     return None
 
 
-def _rounded_up(value: float) -> float:
-    """To three significant digits, upwards."""
-    unit = 10.0 ** (math.floor(math.log10(value)) - 2)
-    return float(math.ceil(value / unit) * unit)
-
-
-def _least(does: Callable[[float], bool], low: float, high: float, within: float) -> float | None:
-    """The least factor that does, to `within`, upwards."""
-    if not does(high):
-        return None
-    while high / low > 1.0 + within:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if does(middle) else (middle, high)
-    return math.ceil(high * 1000) / 1000
-
-
-CHANGES: tuple[Callable[[Problem], Change | None], ...] = (
-    _larger("budget.time", "time_s", "per_second", format_duration, "A time"),
-    _larger("budget.cost", "cost_usd", "per_usd", format_usd, "A cost"),
+WRITE: dict[str, Callable[[float], str]] = {"time_s": format_duration, "cost_usd": format_usd}
+READ: dict[str, Callable[[str], float]] = {"time_s": parse_duration, "cost_usd": parse_money}
+CHANGES: tuple[Callable[[Problem], Relaxation | None], ...] = (
+    _larger("budget.time", "time_s", "per_second", "A time"),
+    _larger("budget.cost", "cost_usd", "per_usd", "A cost"),
     _both,
     _each,
     _less_sure,
     _more_gpus,
-    _wider("gpus", {"gpus": ()}, "gpus", "any", "Any accelerator of the catalog"),
-    _wider("clouds", {"clouds": ()}, "clouds", "any", "Any cloud of the catalog"),
-    _wider("pricing", {"pricing": ("on_demand", "spot")}, "pricing", "[on_demand, spot]", "Spot prices too"),
+    _wider("gpus", (), "Any accelerator of the catalog"),
+    _wider("clouds", (), "Any cloud of the catalog"),
+    _wider("pricing", ("on_demand", "spot"), "Spot prices too"),
     _fewer_epochs,
 )
