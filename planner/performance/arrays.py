@@ -92,10 +92,14 @@ class Layouts:
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """Seconds of one step, (n,), and the named terms that add up to it, each (n,), none negative."""
+    """Seconds of one step, (n,), and the named terms that add up to it, each (n,), none negative.
+
+    `least_s`: what its matmuls and attention alone would take at the best rates anybody measured, (n,).
+    """
 
     total_s: FloatArray
     terms_s: Mapping[str, FloatArray]
+    least_s: FloatArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,8 @@ def mix(run: Run, calibration: Calibration) -> Mixture | None:
     part, row = parts[which], at - sum(len(p.ln_s) for p in parts[:which])
     nearest = part.run_at(run, row)
     off = float(np.exp(mean - part.ln_s[row]))
-    step = StepTime(part.step.total_s[[row]] * off, {n: t[[row]] * off for n, t in part.step.terms_s.items()})
+    named = {n: t[[row]] * off for n, t in part.step.terms_s.items()}
+    step = StepTime(part.step.total_s[[row]] * off, named, part.step.least_s[[row]])
     what, said = _in_words(run, parts, sigma)
     return Mixture(mean, sigma, nearest, step, what, said)
 
@@ -162,7 +163,8 @@ def _predicted(setting: Setting, x: LayoutArrays, calibration: Calibration) -> _
 def _taken(step: StepTime, index: BoolArray) -> StepTime:
     total = step.total_s[index]
     n = len(index)
-    return StepTime(total, {name: np.broadcast_to(term, (n,))[index] for name, term in step.terms_s.items()})
+    named = {name: np.broadcast_to(term, (n,))[index] for name, term in step.terms_s.items()}
+    return StepTime(total, named, np.broadcast_to(step.least_s, (n,))[index])
 
 
 def _same(run: Run, part: _Part) -> bool:

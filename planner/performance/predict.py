@@ -80,7 +80,9 @@ def predict_run(run: Run, calibration: Calibration) -> Prediction:
         step=step,
         tokens_per_s_per_gpu=tokens,
         low=tokens / float(bounds.quantile(0.9)[0]),
-        high=tokens / float(bounds.quantile(0.1)[0]),
+        high=max(
+            tokens, min(tokens / float(bounds.quantile(0.1)[0]), tokens * float(step.total_s[0] / step.least_s[0]))
+        ),
         memory_gib=needed,
         capacity_gib=capacity_gib(setting),
         basis=stands_on,

@@ -123,14 +123,16 @@ def step_of(
     terms["constant"] = rates.step + 0.0 * optimizer
     total = busy + bubble + pipeline + traffic + optimizer + rates.step
     # A correction may speed a step up only to where its multiplications alone would fill it at measured ceilings.
-    factor = np.where(factor < 1.0, np.maximum(factor, np.minimum(grad_accum * k.least_s / (pp * total), 1.0)), factor)
+    least = grad_accum * k.least_s / pp
+    factor = np.where(factor < 1.0, np.maximum(factor, np.minimum(least / total, 1.0)), factor)
     if k.parts_s:
         share = (busy - grad_accum * rates.micro_batch) / k.busy_s
         terms = {name: part * share for name, part in k.parts_s.items()} | terms
         terms["host"] = terms["host"] + grad_accum * rates.micro_batch
     else:
         terms = {"compute": busy} | terms
-    return StepTime(total_s=total * factor, terms_s={name: value * factor for name, value in terms.items()})
+    terms = {name: value * factor for name, value in terms.items()}
+    return StepTime(total_s=total * factor, terms_s=terms, least_s=np.asarray(least))
 
 
 def slowest_stage(k: KernelTimes, layers: Number, pp: IntArray, vpp: IntArray) -> FloatArray:

@@ -86,7 +86,8 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
     paid = int(problem.paid_gpus[cell])
     price = plan_cost(problem.costs, runs, cell, offer, paid)
     cost = price.quantiles()
-    step_s = Quantiles(*(pick.step_s * f for f in (factor.p10, factor.p50, factor.p90)))
+    low, middle, high = (pick.step_s * f for f in (factor.p10, factor.p50, factor.p90))
+    step_s = Quantiles(min(middle, max(low, float(step.least_s[0]))), middle, high)  # no part does more than it can
     per_gpu = batch * setting.seq_length / gpus  # tokens a step
     speed = _speed(setting, RECOMPUTE[int(layouts.recompute[0])], per_gpu / step_s.p50)
     steps = problem.run.steps(np.array([batch]))
