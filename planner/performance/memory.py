@@ -23,7 +23,7 @@ DRIVER_SHARE = 0.01
 def memory(setting: Setting, layouts: Layouts) -> Memory:
     """Memory of the fullest GPU of each layout, in GiB, (n,)."""
     known = _of(setting, layouts)
-    ranks = layouts.dp.astype(np.float64)
+    ranks = known.ranks(layouts.dp)
     state = framework(setting.framework).state_bytes(setting.precision)
     gathered, reduced = known.buffers(ranks)
     weights, gradients, optimizer = (
@@ -36,7 +36,7 @@ def memory(setting: Setting, layouts: Layouts) -> Memory:
         gradients=(gradients + reduced) / GIB,
         optimizer=optimizer / GIB,
         activations=known.activations(layouts.grad_accum.astype(np.float64)) * layouts.micro_batch,
-        other=known.overhead_gib + np.where(ranks > 1.0, known.shared_gib, 0.0),
+        other=known.overhead_gib + np.where(layouts.dp > 1, known.shared_gib, 0.0),
     )
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
+from planner.performance.conditions import condition_numbers, is_unfused
 from planner.performance.framework_table import Framework, KindBytes, framework
 from planner.performance.memory_shapes import LayerBytes, MemoryShapes, memory_shapes
 from planner.performance.stages import in_flight_limit, stage_layers
@@ -58,6 +59,12 @@ class LayoutMemory:
     saved_bytes: tuple[tuple[float, float], tuple[float, float]]
     any_full: bool
     any_sharded: bool
+    group: FloatArray | None = None  # the most ranks that states are divided over, where a shard group is stated
+
+    def ranks(self, dp: IntArray | FloatArray, rows: Rows = EVERY) -> FloatArray:
+        """Data-parallel ranks that states are divided over: all, unless a smaller shard group is stated."""
+        ranks = np.asarray(dp, dtype=np.float64)
+        return ranks if self.group is None else np.minimum(ranks, self.group[rows])
 
     def at(
         self, dp: IntArray | FloatArray, grad_accum: IntArray | FloatArray, rows: Rows = EVERY
@@ -67,8 +74,8 @@ class LayoutMemory:
         `rows` names the layout of each pair of dp and grad_accum, as an index into these; without it, pairs and
         layouts go together.
         """
-        ranks = np.asarray(dp, dtype=np.float64)
-        base = self.fixed_gib[rows] + self.divided_gib[rows] / ranks + np.where(ranks > 1.0, self.shared_gib[rows], 0.0)
+        ranks, shared = self.ranks(dp, rows), self.shared_gib[rows]
+        base = self.fixed_gib[rows] + self.divided_gib[rows] / ranks + np.where(np.asarray(dp) > 1, shared, 0.0)
         if self.any_sharded:
             gathered, reduced = self.buffers(ranks, rows)
             base = base + (gathered + reduced) / GIB
@@ -105,9 +112,8 @@ def layout_memory(
     """What does not depend on dp and grad_accum; arguments as the fields of Layouts, (n,) each."""
     row = framework(setting.framework)
     constants = row.memory
-    shapes = memory_shapes(
-        setting.model, setting.seq_length, setting.precision, row.name, row.release(setting.release).flash_attention
-    )
+    flash = not is_unfused(setting)
+    shapes = memory_shapes(setting.model, setting.seq_length, setting.precision, row.name, flash)
     t, p, v, c, e = (axis.astype(np.float64) for axis in (tp, pp, vpp, cp, ep))
     cut = _cut(shapes, pp, t, e, row.units_beside_layers > 0)
     state = row.state_bytes(setting.precision)
@@ -136,7 +142,14 @@ def layout_memory(
         saved_bytes=(_saved(state.weights, 3), _saved(state.gradients, 2)),
         any_full=bool((recompute == 2).any()),
         any_sharded=bool((zero_stage >= 2).any()),
+        group=_group(setting, c if row.zero_shards_over_context else np.ones_like(c)),
     )
+
+
+def _group(setting: Setting, c: FloatArray) -> FloatArray | None:
+    """Data-parallel ranks of a stated shard group, (n,), of which `c` context-parallel ranks each take a part."""
+    stated = setting.conditions.shard_group
+    return None if stated is None else np.maximum(stated / c, 1.0)
 
 
 def _saved(kind: KindBytes, stage: int) -> tuple[float, float]:
@@ -227,6 +240,7 @@ def _stage_activations(
     Source: Korthikanti et al. 2022, sections 4 and 5.
     """
     inverse = 1.0 / t
+    share = float(condition_numbers(setting).full_share)  # of the layers; those that full recomputation spares keep all
     spread = np.where(sequence_parallel, inverse, 1.0)
     gib_a_byte = setting.seq_length * (1.0 + row.memory.fragmentation) / GIB / c
 
@@ -236,7 +250,8 @@ def _stage_activations(
 
     def leaned(kept: LayerBytes, lean: LayerBytes) -> tuple[FloatArray, FloatArray]:
         everything = size(kept)
-        return everything, everything if lean == kept else np.where(recompute >= 1, size(lean), everything)
+        leaner = (recompute >= 1) if share >= 1.0 else (recompute == 1)
+        return everything, everything if lean == kept else np.where(leaner, size(lean), everything)
 
     dense, lean_dense = leaned(shapes.dense, shapes.dense_selective) if shapes.has_dense else (NONE, NONE)
     moe, lean_moe = leaned(shapes.moe, shapes.moe_selective) if shapes.every else (NONE, NONE)
@@ -249,7 +264,8 @@ def _stage_activations(
     def stage(kinds: Kinds, limit: FloatArray, at_end: FloatArray) -> StageActivations:
         plain_each = kinds.dense * lean_dense + kinds.moe * lean_moe
         plain_once = np.maximum(transient, at_end)
-        each = np.where(full, (kinds.dense + kinds.moe) * checkpoint, plain_each)
+        again = (kinds.dense + kinds.moe) * checkpoint
+        each = np.where(full, again if share >= 1.0 else share * again + (1.0 - share) * plain_each, plain_each)
         once = np.where(full, np.maximum(transient + working, at_end), plain_once)
         return StageActivations(limit, *(x * gib_a_byte for x in (each, once, plain_each, plain_once)))
 
