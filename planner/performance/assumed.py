@@ -10,12 +10,10 @@ from planner.catalog.fabrics import fabric_of, names_no_network
 from planner.performance.arrays import Setting
 from planner.performance.cells import Cells
 from planner.performance.columns import quoted
-from planner.performance.framework_table import framework, frameworks
+from planner.performance.framework_table import ANY, frameworks, memory_framework
 from planner.performance.gpu_names import Accelerators, is_memory_of, memory_written
 from planner.performance.stacks import stack_of
-from planner.units import PlannerError
 
-ANY = "any"  # the framework of rows that state none
 _UNMEASURED = {"omni-path": "Omni-Path", "slingshot": "Slingshot"}  # kinds whose collectives no catalog has
 
 
@@ -61,14 +59,12 @@ def _framework(cell: Cells, setting: Setting, stage: int) -> str:
     name = setting.framework
     if name == ANY or stack_of(name, "") != name:
         return ""
-    try:
-        framework(name)
-    except PlannerError:
+    if memory_framework(name).name == ANY:
         known = ", ".join(dict.fromkeys([*frameworks(), *(a for row in frameworks().values() for a in row.aliases)]))
         sharded = "" if cell.text("zero_or_fsdp") else f", as ZeRO {stage}"
         return (
             f"framework {quoted(cell.text('framework'))} is not known: predicted as what runs of all frameworks have "
-            f"in common{sharded}, without its memory; known are {known}"
+            f"in common{sharded}, with the memory that ZeRO in mixed precision takes; known are {known}"
         )
     return ""
 

@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from planner.performance.arrays import RECOMPUTE, BoolArray, FloatArray, IntArray, Layouts, Memory, Setting
-from planner.performance.framework_table import framework
+from planner.performance.framework_table import memory_framework
 from planner.performance.memory_layout import GIB, LayoutMemory, by_stage, layout_memory
+from planner.performance.memory_states import state_bytes
 
 #: Share of the memory that clouds report which driver and ECC keep: CUDA offers 39.59 GiB of an A100's 40, 79.15 to
 #: 79.33 of its 80 (total_memory of torch.cuda.get_device_properties, as PyTorch's out-of-memory messages print it).
@@ -24,19 +25,19 @@ def memory(setting: Setting, layouts: Layouts) -> Memory:
     """Memory of the fullest GPU of each layout, in GiB, (n,)."""
     known = _of(setting, layouts)
     ranks = known.ranks(layouts.dp)
-    state = framework(setting.framework).state_bytes(setting.precision)
+    state = state_bytes(setting, memory_framework(setting.framework))
     gathered, reduced = known.buffers(ranks)
-    weights, gradients, optimizer = (
+    weights, gradients, optimizer, step = (
         known.whole * by_stage((kind,), "full", layouts.zero_stage)
         + known.shard / ranks * by_stage((kind,), "shard", layouts.zero_stage)
-        for kind in (state.weights, state.gradients, state.optimizer)
+        for kind in (state.weights, state.gradients, state.optimizer, state.step)
     )
     return Memory(
         weights=(weights + gathered) / GIB,
         gradients=(gradients + reduced) / GIB,
         optimizer=optimizer / GIB,
         activations=known.activations(layouts.grad_accum.astype(np.float64)) * layouts.micro_batch,
-        other=known.overhead_gib + np.where(layouts.dp > 1, known.shared_gib, 0.0),
+        other=step / GIB + known.overhead_gib + np.where(layouts.dp > 1, known.shared_gib, 0.0),
     )
 
 
@@ -86,7 +87,7 @@ def least_recompute(setting: Setting, layouts: Layouts) -> IntArray:
 
     For rows that do not state theirs; their own code is not looked at. Where none fits, the most that there is.
     """
-    codes = [code for code, name in enumerate(RECOMPUTE) if name in framework(setting.framework).recompute]
+    codes = [code for code, name in enumerate(RECOMPUTE) if name in memory_framework(setting.framework).recompute]
     chosen = np.full(len(layouts), codes[-1], dtype=np.int64)
     for code in reversed(codes[:-1]):
         tried = replace(layouts, recompute=np.full_like(chosen, code))

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
-from planner.performance.conditions import condition_numbers, is_unfused
-from planner.performance.framework_table import Framework, KindBytes, framework
+from planner.performance.conditions import condition_numbers, is_fused, is_unfused
+from planner.performance.framework_table import Framework, KindBytes, memory_framework
 from planner.performance.memory_shapes import LayerBytes, MemoryShapes, memory_shapes
+from planner.performance.memory_states import state_bytes
 from planner.performance.stages import in_flight_limit, stage_layers
 
 GIB = float(2**30)
@@ -110,24 +111,25 @@ def layout_memory(
     recompute: IntArray,
 ) -> LayoutMemory:
     """What does not depend on dp and grad_accum; arguments as the fields of Layouts, (n,) each."""
-    row = framework(setting.framework)
+    row = memory_framework(setting.framework)
     constants = row.memory
-    flash = not is_unfused(setting)
-    shapes = memory_shapes(setting.model, setting.seq_length, setting.precision, row.name, flash)
+    shapes = shapes_of(setting, row)
     t, p, v, c, e = (axis.astype(np.float64) for axis in (tp, pp, vpp, cp, ep))
     cut = _cut(shapes, pp, t, e, row.units_beside_layers > 0)
-    state = row.state_bytes(setting.precision)
-    kinds = (state.weights, state.gradients, state.optimizer)
+    state = state_bytes(setting, row)
+    kinds = (state.weights, state.gradients, state.optimizer, state.step)
     whole = cut.dense + cut.experts
     shard = cut.dense / c if row.zero_shards_over_context else cut.dense
     if shapes.every:
         # Experts are divided over their own data-parallel group, t c D / e.
         shard = shard + cut.experts * e / (t * c)
     groups = (tp > 1).astype(np.float64) + (pp > 1) + (cp > 1) + (ep > 1)
-    overhead = constants.overhead_gib + constants.overhead_per_group_gib * groups
-    bucket = np.minimum(constants.bucket_bytes, 2.0 * whole) / GIB
+    table = cut.vocab * shapes.hidden
+    largest = constants.largest_bytes[setting.precision] * np.maximum(table, shapes.largest / t)
+    overhead = constants.overhead_gib + constants.overhead_per_group_gib * groups + largest / GIB
+    bucket = np.minimum(constants.bucket_bytes[setting.precision], 2.0 * whole) / GIB
     # The root unit (embedding, head) stays gathered beside the layers, and so does its gradient.
-    root = 2.0 * constants.gather_bytes * cut.vocab * shapes.hidden
+    root = 2.0 * constants.gather_bytes * table
     return LayoutMemory(
         whole=whole,
         shard=shard,
@@ -143,6 +145,14 @@ def layout_memory(
         any_full=bool((recompute == 2).any()),
         any_sharded=bool((zero_stage >= 2).any()),
         group=_group(setting, c if row.zero_shards_over_context else np.ones_like(c)),
+    )
+
+
+def shapes_of(setting: Setting, row: Framework) -> MemoryShapes:
+    """The model's coefficients as the setting runs it."""
+    flash, modules = not is_unfused(setting), setting.conditions.recompute_modules
+    return memory_shapes(
+        setting.model, setting.seq_length, setting.precision, row.name, flash, is_fused(setting), modules
     )
 
 
@@ -257,22 +267,34 @@ def _stage_activations(
     moe, lean_moe = leaned(shapes.moe, shapes.moe_selective) if shapes.every else (NONE, NONE)
     checkpoint = shapes.input_bytes * spread
     working = np.maximum(dense, moe) - checkpoint
+    # What is dropped of the layer in backward is there again while it runs.
+    rebuilt = np.maximum(dense - lean_dense, moe - lean_moe)
     transient = size(shapes.transient)
+    stream = shapes.hidden * spread  # elements a token of the residual stream
+    passed = np.where(p > 1.0, row.memory.stage_bytes, 0.0) * stream
+    offloaded = setting.conditions.moves_activations
     logits = row.memory.logits_bytes * shapes.logits_copies * cut.vocab
     full = recompute == 2
 
-    def stage(kinds: Kinds, limit: FloatArray, at_end: FloatArray) -> StageActivations:
-        plain_each = kinds.dense * lean_dense + kinds.moe * lean_moe
-        plain_once = np.maximum(transient, at_end)
-        again = (kinds.dense + kinds.moe) * checkpoint
+    def stage(kinds: Kinds, limit: FloatArray, at_end: FloatArray, beside: FloatArray) -> StageActivations:
+        moved = (kinds.dense + kinds.moe) * checkpoint if offloaded else NONE
+        plain_each = kinds.dense * lean_dense + kinds.moe * lean_moe + beside - moved
+        plain_once = np.maximum(transient + rebuilt, at_end) + (2.0 * checkpoint if offloaded else NONE)
+        again = (kinds.dense + kinds.moe) * checkpoint + beside - moved
         each = np.where(full, again if share >= 1.0 else share * again + (1.0 - share) * plain_each, plain_each)
-        once = np.where(full, np.maximum(transient + working, at_end), plain_once)
+        once = np.maximum(transient + working, at_end) + (2.0 * checkpoint if offloaded else NONE)
+        once = np.where(full, once, plain_once)
         return StageActivations(limit, *(x * gib_a_byte for x in (each, once, plain_each, plain_once)))
 
     out = [
-        stage(cut.first, in_flight_limit(p, v, 0), np.where(p == 1.0, logits, 0.0)),
-        stage(cut.last, in_flight_limit(p, v, -1), logits),
+        stage(
+            cut.first,
+            in_flight_limit(p, v, 0),
+            np.where(p == 1.0, logits, 0.0),
+            passed + row.memory.embedding_bytes * stream,
+        ),
+        stage(cut.last, in_flight_limit(p, v, -1), logits, passed),
     ]
-    if any(bool((a < b).any()) for a, b in zip(cut.first, cut.second, strict=True)):
-        out.append(stage(cut.second, in_flight_limit(p, v, 1), np.zeros_like(t)))
+    if row.memory.stage_bytes or any(bool((a < b).any()) for a, b in zip(cut.first, cut.second, strict=True)):
+        out.append(stage(cut.second, in_flight_limit(p, v, 1), np.zeros_like(t), 2.0 * passed))
     return tuple(out)
