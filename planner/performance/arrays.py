@@ -37,6 +37,9 @@ class Conditions:
     optimizer_bytes: float | None = None  # a parameter of its master weights and moments, where stated; else its own
     offload: str = "none"  # none | optimizer | activations | both: what host memory holds
     recompute_modules: tuple[str, ...] | None = None  # that selective recomputation covers, by Megatron's names
+    gradient_bytes: float | None = None  # a parameter of its gradients, where stated; else as the framework has them
+    loss: str = ""  # eager | fused | chunked: how logits become a loss; "": as the framework does
+    expert_tp: int = 1  # tensor parallel ranks that share an expert
     tuning: str = "field"  # field | vendor: vendors run their published recipes
 
     @property
@@ -121,6 +124,7 @@ class Memory:
     optimizer: FloatArray
     activations: FloatArray
     other: FloatArray
+    cached: FloatArray  # beside these: freed blocks, given back once memory is short; nvidia-smi shows them
 
     @property
     def total(self) -> FloatArray:

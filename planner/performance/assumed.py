@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from planner.catalog import is_gpu
 from planner.catalog.fabrics import fabric_of, names_no_network
 from planner.performance.arrays import Setting
 from planner.performance.cells import Cells
@@ -18,7 +19,7 @@ _UNMEASURED = {"omni-path": "Omni-Path", "slingshot": "Slingshot"}  # kinds whos
 
 
 def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerators: Accelerators) -> tuple[str, ...]:
-    """What is predicted of a row under an assumption, in the order GPU, framework, network; empty where of nothing.
+    """What is predicted of a row under an assumption: GPU, framework, memory, network; empty where of nothing.
 
     Parameters
     ----------
@@ -28,6 +29,7 @@ def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerato
     said = (
         _part(cell, setting, accelerators),
         _framework(cell, setting, stage),
+        _memory(setting),
         *_network(cell, setting, gpus),
     )
     return tuple(sentence for sentence in said if sentence)
@@ -67,6 +69,16 @@ def _framework(cell: Cells, setting: Setting, stage: int) -> str:
             f"in common{sharded}, with the memory that ZeRO in mixed precision takes; known are {known}"
         )
     return ""
+
+
+def _memory(setting: Setting) -> str:
+    part = setting.accelerator
+    if is_gpu(part):
+        return ""
+    return (
+        f"no memory is predicted on {part.id}: its compiler decides what is kept, what is computed again and what "
+        "waits on the host"
+    )
 
 
 def _network(cell: Cells, setting: Setting, gpus: int) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ EVERY_OTHER_MATMUL = ("torchtitan",)
 FUSED_BY_DEFAULT = ("megatron", "nemo", "maxtext")
 KINDS = ("vendor", "framework", "field")  # who published a measurement
 TUNINGS = ("field", "vendor")
+LOSSES = ("eager", "fused", "chunked")
 OFFLOADS = ("none", "optimizer", "activations", "both")
 
 
@@ -68,9 +69,9 @@ def condition_numbers(setting: Setting) -> ConditionNumbers:
 def host_rates(part: Accelerator) -> dict[str, float]:
     """Rates of a GPU's way to host memory, bytes/s one direction.
 
-    Grace CPUs share a board: NVLink-C2C has 450 GB/s each way a Grace (NVIDIA's data sheets; two GPUs share one in GB200
-    and GB300), and LPDDR5X 500. Elsewhere PCIe, of which copies reach 80 %, and eight GPUs share two sockets' memory:
-    410 GB/s of DDR4 (A100 and before), 614 of DDR5.
+    Grace CPUs share a board: NVLink-C2C has 450 GB/s each way a Grace (NVIDIA's data sheets; two GPUs share one in
+    GB200 and GB300), and LPDDR5X 500. Elsewhere PCIe, of which copies reach 80 %, and eight GPUs share two sockets'
+    memory: 410 GB/s of DDR4 (A100 and before), 614 of DDR5.
     """
     if part.form_factor.startswith(("NVL", "Super")):
         gpus = 2.0 if part.form_factor.startswith("NVL") else 1.0
@@ -121,6 +122,9 @@ def stated_conditions(cell: Cells) -> Conditions:
         optimizer_bytes=cell.number("optimizer_state_bytes", 64.0),
         offload=_one_of(cell, "offload", OFFLOADS) or "none",
         recompute_modules=_modules(cell),
+        gradient_bytes=cell.number("gradient_bytes", 64.0),
+        loss=_one_of(cell, "loss", LOSSES),
+        expert_tp=cell.count("etp", 1),
         power_limit_w=cell.number("power_limit_w", 1e5),
         site=cell.text("site") or OWN_SITE,
         tuning=tuning or ("vendor" if kind == "vendor" else "field"),

@@ -48,6 +48,11 @@ class StateBytes:
     optimizer: KindBytes  # of AdamW in fp32; `memory_states` gives those of others
     step: KindBytes  # copies of the gradients that the optimizer's step makes
 
+    @property
+    def gradients_of_16_bits(self) -> bool:
+        """Whether gradients are kept, added up and reduced in 16 bits alone."""
+        return self.gradients.full[0] <= 2.0
+
 
 NOTHING = KindBytes((0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0))
 ANY = "any"  # the row of frameworks that no table has
@@ -217,8 +222,7 @@ def _row(data: Mapping[str, Any]) -> Framework:
     memory = {key: _frozen(entry["value"]) for key, entry in data["memory"].items() if key != "bytes_per_parameter"}
     state = {
         precision: StateBytes(
-            **{"step": NOTHING}
-            | {kind: KindBytes(tuple(b["full"]), tuple(b["shard"])) for kind, b in kinds.items()}
+            **{"step": NOTHING} | {kind: KindBytes(tuple(b["full"]), tuple(b["shard"])) for kind, b in kinds.items()}
         )
         for precision, kinds in data["memory"]["bytes_per_parameter"]["value"].items()
     }

@@ -1,7 +1,7 @@
 """GPU memory of a layout: weights, gradients, optimizer, activations by schedule and stage, buffers, overhead.
 
-The fullest GPU counts. At fixed everything else the total is affine in micro_batch, never falls as micro_batch or
-grad_accum grows (it is constant once grad_accum reaches twice the stages), and never rises with the ZeRO stage or from
+The fullest GPU counts. At fixed everything else the total is affine in micro_batch (where the optimizer's step needs
+no more), never falls as micro_batch or grad_accum grows (it is constant once grad_accum reaches twice the stages), and never rises with the ZeRO stage or from
 no recompute to selective to full. Terms and calibrated constants are explained in docs/memory.md.
 """
 
@@ -27,17 +27,21 @@ def memory(setting: Setting, layouts: Layouts) -> Memory:
     ranks = known.ranks(layouts.dp)
     state = state_bytes(setting, memory_framework(setting.framework))
     gathered, reduced = known.buffers(ranks)
-    weights, gradients, optimizer, step = (
+    weights, gradients, optimizer = (
         known.whole * by_stage((kind,), "full", layouts.zero_stage)
         + known.shard / ranks * by_stage((kind,), "shard", layouts.zero_stage)
-        for kind in (state.weights, state.gradients, state.optimizer, state.step)
+        for kind in (state.weights, state.gradients, state.optimizer)
     )
+    each, step = known.activations(layouts.grad_accum.astype(np.float64)), known.step(ranks)
+    activations = each * layouts.micro_batch
+    short = np.maximum(step - activations, 0.0)  # of room: the step runs when activations are gone
     return Memory(
         weights=(weights + gathered) / GIB,
         gradients=(gradients + reduced) / GIB,
         optimizer=optimizer / GIB,
-        activations=known.activations(layouts.grad_accum.astype(np.float64)) * layouts.micro_batch,
-        other=step / GIB + known.overhead_gib + np.where(layouts.dp > 1, known.shared_gib, 0.0),
+        activations=activations,
+        other=short + known.overhead_gib + np.where(layouts.dp > 1, known.shared_gib, 0.0),
+        cached=step - short,
     )
 
 
@@ -53,11 +57,11 @@ def memory_affine(
     recompute: IntArray,
     dp: IntArray,
     grad_accum: IntArray,
-) -> tuple[FloatArray, FloatArray]:
-    """(GiB without activations, GiB of activations of one sequence), each (n,); arguments as the fields of Layouts.
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(GiB without activations, of activations of one sequence, in the optimizer's step), each (n,).
 
-    memory total = first + micro_batch x second. Where many (dp, grad_accum) share a layout, `layout_memory(...)` once
-    and `.at(dp, grad_accum, rows)` give the same for a tenth of the time.
+    memory total = max(first + micro_batch x second, third); arguments as the fields of Layouts. Where many (dp,
+    grad_accum) share a layout, `layout_memory(...)` once and `.at(dp, grad_accum, rows)` give the same for a tenth of the time.
     """
     known = layout_memory(setting, tp, pp, vpp, cp, ep, zero_stage, sequence_parallel, recompute)
     return known.at(dp, grad_accum)
@@ -78,8 +82,10 @@ def largest_micro_batch(setting: Setting, layouts: Layouts) -> IntArray:
 
     The layouts' own micro_batch is not looked at; their grad_accum is kept.
     """
-    base, each = _of(setting, layouts).at(layouts.dp, layouts.grad_accum)
-    return np.maximum(np.floor((capacity_gib(setting) - base) / each), 0.0).astype(np.int64)
+    base, each, step = _of(setting, layouts).at(layouts.dp, layouts.grad_accum)
+    room = capacity_gib(setting)
+    most = np.maximum(np.floor((room - base) / each), 0.0)
+    return np.where(step <= room, most, 0.0).astype(np.int64)
 
 
 def least_recompute(setting: Setting, layouts: Layouts) -> IntArray:

@@ -1,4 +1,4 @@
-"""Bytes a parameter that training keeps in a setting: the framework's table, with the optimizer and what is moved away."""
+"""Bytes a parameter that training keeps: the framework's table, with the setting's optimizer and what is moved away."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ def state_bytes(setting: Setting, row: Framework) -> StateBytes:
     Errors: as `Framework.state_bytes`.
     """
     state = row.state_bytes(setting.precision)
+    stated = setting.conditions.gradient_bytes
+    if stated is not None:
+        state = replace(state, gradients=_at_most(state.gradients, stated))
     tuned = row.memory.tuned_gradient_bytes.get(setting.precision)
     if tuned is not None and setting.conditions.tuning == "vendor":
         state = replace(state, gradients=_at_most(state.gradients, tuned))
     state = _with_optimizer(state, optimizer_state_bytes(setting))
-    return replace(state, optimizer=NOTHING) if setting.conditions.moves_optimizer else state
+    return replace(state, optimizer=NOTHING, step=NOTHING) if setting.conditions.moves_optimizer else state
 
 
 def _with_optimizer(state: StateBytes, stated: float) -> StateBytes:

@@ -27,9 +27,7 @@ OPTIMIZERS = {
     o.name: o
     for o in (
         Optimizer("adamw", "AdamW in fp32", 8.0, 8.0, 0, "Loshchilov & Hutter 2019: two moments"),
-        Optimizer(
-            "adamw-bf16", "AdamW with bf16 moments", 4.0, 4.0, 0, "megatron/core/optimizer exp_avg_dtype, exp_avg_sq_dtype"
-        ),
+        Optimizer("adamw-bf16", "AdamW with bf16 moments", 4.0, 4.0, 0, "megatron/core/optimizer: exp_avg_dtype bf16"),
         Optimizer(
             "adamw-8bit",
             "AdamW with 8-bit moments",

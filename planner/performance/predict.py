@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.catalog import supports
+from planner.catalog import is_gpu, supports
 from planner.performance.arrays import FloatArray, Layouts, Setting, StepTime
 from planner.performance.calibration import Calibration
 from planner.performance.columns import TOO_MANY, unread
@@ -131,6 +131,8 @@ def _memory_and_objections(run: Run, *, stated_recompute: bool) -> tuple[float |
     """GiB on the fullest GPU, and what speaks against the run: the framework's rules or memory, and the precision."""
     setting = run.setting
     narrower = lacking(setting)
+    if not is_gpu(setting.accelerator):
+        return None, narrower
     table = memory_framework(setting.framework)
     layouts: Layouts = layouts_of([run])
     try:
