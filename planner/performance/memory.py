@@ -1,8 +1,9 @@
 """GPU memory of a layout: weights, gradients, optimizer, activations by schedule and stage, buffers, overhead.
 
 The fullest GPU counts. At fixed everything else the total is affine in micro_batch (where the optimizer's step needs
-no more), never falls as micro_batch or grad_accum grows (it is constant once grad_accum reaches twice the stages), and never rises with the ZeRO stage or from
-no recompute to selective to full. Terms and calibrated constants are explained in docs/memory.md.
+no more), never falls as micro_batch or grad_accum grows (it is constant once grad_accum reaches twice the stages), and
+never rises with the ZeRO stage or from no recompute to selective to full. Terms and calibrated constants are explained
+in docs/memory.md.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def memory_affine(
     """(GiB without activations, of activations of one sequence, in the optimizer's step), each (n,).
 
     memory total = max(first + micro_batch x second, third); arguments as the fields of Layouts. Where many (dp,
-    grad_accum) share a layout, `layout_memory(...)` once and `.at(dp, grad_accum, rows)` give the same for a tenth of the time.
+    grad_accum) share a layout, `layout_memory(...)` once and `.at(dp, grad_accum, rows)` give the same for a tenth of
+    the time.
     """
     known = layout_memory(setting, tp, pp, vpp, cp, ep, zero_stage, sequence_parallel, recompute)
     return known.at(dp, grad_accum)

@@ -13,11 +13,11 @@ import numpy as np
 from planner.catalog.fabrics import fabric_of, names_no_network
 from planner.catalog.types import Accelerator, Hardware
 from planner.performance.arrays import RECOMPUTE, BoolArray, FloatArray, IntArray, Layouts, Setting
-from planner.performance.assumed import ANY, assumptions
+from planner.performance.assumed import assumptions
 from planner.performance.cells import MOST_GBIT_PER_S, MOST_MEMORY_GB, MOST_OF_ANYTHING, Cells
 from planner.performance.columns import TOO_MANY, quoted
 from planner.performance.conditions import stated_conditions, stated_sequence_parallel
-from planner.performance.framework_table import before_flash
+from planner.performance.framework_table import ANY, before_flash
 from planner.performance.gpu_names import accelerator_written, chip_of, parts_of_chip
 from planner.performance.recipes import stated_recipe
 from planner.performance.stacks import stack_of

@@ -151,14 +151,14 @@ def _optimizer(s: Scope, k: KernelTimes, pp: IntArray, zero_stage: IntArray, ran
         return np.asarray(there)
     moved = weights / divided * (machine.gradient_bytes + WEIGHT_BYTES) / how.host_link
     stepped = weights / divided * (2.0 * how.optimizer_bytes + machine.gradient_bytes) / how.host_memory
-    return np.where(how.moves_optimizer > 0, moved + stepped, there)
+    return np.asarray(np.where(how.moves_optimizer > 0, moved + stepped, there))
 
 
 def _offloaded(s: Scope, k: KernelTimes, pp: IntArray, grad_accum: Number, slow: FloatArray) -> FloatArray:
     """Seconds that layers' inputs take to the host and back, beyond the computation that hides them, (n,)."""
     how = s.conditions
     traffic = 2.0 * k.stage_bytes * np.ceil(s.model.layers / pp) / how.host_link
-    return np.where(how.moves_activations > 0, grad_accum * np.maximum(traffic - slow, 0.0), 0.0)
+    return np.asarray(np.where(how.moves_activations > 0, grad_accum * np.maximum(traffic - slow, 0.0), 0.0))
 
 
 def slowest_stage(k: KernelTimes, layers: Number, pp: IntArray, vpp: IntArray) -> FloatArray:
