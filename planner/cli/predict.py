@@ -54,6 +54,14 @@ def predict(
     precision: Annotated[str, _text("FORMAT", "bf16, fp16, fp8, mxfp8 or nvfp4.")] = "bf16",
     framework: Annotated[str, _text("NAME", "gpt-neox, megatron or fsdp.")] = "megatron",
     framework_release: Annotated[str, _text("TEXT", "The framework's release, as rows state it.")] = "latest",
+    sequence_parallel: Annotated[str | None, _text("yes|no", "Sequence parallel beside tensor parallel.")] = None,
+    flash_attention: Annotated[str | None, _text("yes|no|2|3", "Flash attention, or its generation.")] = None,
+    fused_or_compile: Annotated[str | None, _text("yes|no", "Fused norms and activations, or a compiler.")] = None,
+    comm_overlap: Annotated[str | None, _text("yes|no", "Gradient reductions behind the backward pass.")] = None,
+    recompute_share: Annotated[float | None, _text("0-1", "Share of the layers that full recompute covers.")] = None,
+    shard_group: Annotated[int | None, _text("N", "GPUs over which states are sharded.")] = None,
+    power_limit_w: Annotated[float | None, _text("W", "Power limit of one GPU.")] = None,
+    tuning: Annotated[str | None, _text("field|vendor", "Whose recipe runs, of a MoE model.")] = None,
     catalog: Catalog = None,
     as_json: Json = False,
     output: Annotated[
@@ -85,7 +93,10 @@ def predict(
             "model": model, "gpu": gpu, "gpus": gpus, "seq_len": seq_length, "global_batch_samples": global_batch,
             "micro_batch": micro_batch, "tp": tp, "pp": pp, "vpp": vpp, "cp": cp, "ep": ep,
             "zero_or_fsdp": zero_stage, "recompute": recompute, "precision": precision, "framework": framework,
-            "version_or_date": framework_release,
+            "version_or_date": framework_release, "sequence_parallel": sequence_parallel,
+            "flash_attention": flash_attention, "fused_or_compile": fused_or_compile, "comm_overlap": comm_overlap,
+            "recompute_share": recompute_share, "shard_group": shard_group, "power_limit_w": power_limit_w,
+            "tuning": tuning,
         }  # fmt: skip
         if missing := [_OPTIONS[name] for name in _OPTIONS if row[name] is None]:
             raise PlannerError(f"{', '.join(missing)} must be given, or a table with --rows")
@@ -137,7 +148,8 @@ def _one(row: Mapping[str, object], facts: Facts, calibration: Calibration) -> t
     from planner.plan_json import dumps
     from planner.report.predictions import detail_table
 
-    cells = {key: str(value) for key, value in row.items()} | {"gpu": _accelerator_id(str(row["gpu"]), facts)}
+    cells = {key: "" if value is None else str(value) for key, value in row.items()}
+    cells |= {"gpu": _accelerator_id(str(row["gpu"]), facts)}
     (checked,) = predict_rows([cells], facts, calibration, "run")
     if not checked["pred_tokens_per_s_per_gpu"]:
         raise PlannerError(_by_option(checked["why"].removeprefix("run:1: ")))

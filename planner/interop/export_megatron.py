@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from planner.interop.export_common import NOT_PLANNED, Export
+from planner.interop.megatron_conditions import (
+    attention_backend,
+    fusion_arguments,
+    instances,
+    overlap_arguments,
+    recompute_arguments,
+)
 from planner.interop.quoting import commented, shell_path, shell_word
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec
@@ -171,18 +178,20 @@ def _parallel(export: Export) -> dict[str, Any]:
         values["use-megatron-fsdp"] = True
         values["ckpt-format"] = "fsdp_dtensor"  # the one that its FSDP can write
         values["data-parallel-sharding-strategy"] = {2: "optim_grads", 3: "optim_grads_params"}[layout.zero_stage]
-    granularity: dict[str, dict[str, Any]] = {
-        "full": {"recompute-granularity": "full", "recompute-method": "uniform", "recompute-num-layers": 1},
-        "selective": {"recompute-granularity": "selective"},
-    }
+    conditions = export.plan.conditions
+    parts = instances(conditions, layout)
+    group = conditions.shard_group if conditions is not None else None
+    if group is not None and parts is None and group < layout.dp * layout.cp:
+        export.notes.append(f"{TRAIN}: a shard group of {group} GPUs does not divide the ranks: states lie over all")
     return {
         **values,
         "context-parallel-size": layout.cp,
         **({"expert-model-parallel-size": layout.ep} if model.moe is not None else {}),
         "sequence-parallel": layout.sequence_parallel,
         "use-distributed-optimizer": layout.zero_stage >= 1,
-        **({"overlap-grad-reduce": True, "overlap-param-gather": True} if layout.zero_stage >= 1 else {}),
-        **granularity.get(layout.recompute, {}),
+        "num-distributed-optimizer-instances": parts,
+        **overlap_arguments(conditions, layout.zero_stage),
+        **recompute_arguments(conditions, layout, model.layers),
     }
 
 
@@ -231,7 +240,8 @@ def _model(export: Export) -> dict[str, Any]:
         "window-attn-skip-freq": model.full_attention_every or None,
         "softmax-type": "learnable" if model.attention_sinks else None,
         "mtp-num-layers": model.mtp_layers or None,
-        "attention-backend": "auto",
+        "attention-backend": attention_backend(plan.conditions),
+        **fusion_arguments(plan.conditions, model),
     }
     return {**values, **_mla(export), **_moe(export)}
 

@@ -23,6 +23,7 @@ EVERY_OTHER_MATMUL = ("torchtitan",)
 #: Kernels of their own (Megatron-LM, DeepSpeed's fork, NeMo: softmax, bias and activation, norms; on by default) or a
 #: compiler that fuses (XLA). What is written in plain PyTorch runs an operation at a time unless stated.
 FUSED_BY_DEFAULT = ("megatron", "nemo", "maxtext")
+_OVERLAP = re.compile(r"\b(yes|no|none|true|false|on|off|dp|tp|pp|cp|ep|zero|moe|a2a)\b")
 KINDS = ("vendor", "framework", "field")  # who published a measurement
 TUNINGS = ("field", "vendor")
 LOSSES = ("eager", "fused", "chunked")
@@ -114,7 +115,7 @@ def stated_conditions(cell: Cells) -> Conditions:
     return Conditions(
         flash_attention=yes_or_no(cell, "flash_attention"),
         flash_generation=_generation(cell.text("flash_attention").lower()),
-        reduction_overlap=_reduction_overlap(cell.text("comm_overlap").lower()),
+        reduction_overlap=_reduction_overlap(cell),
         fused=yes_or_no(cell, "fused_or_compile"),
         recompute_share=share,
         shard_group=cell.count("shard_group", 0) or None,
@@ -156,11 +157,20 @@ def _generation(text: str) -> int | None:
     return 2 if re.search(r"2|sdpa", text) else None
 
 
-def _reduction_overlap(text: str) -> bool | None:
-    """What `comm_overlap` says of the data-parallel reductions: "dp yes", "zero", "moe a2a, zero"; "dp no", "none"."""
-    if re.search(r"\bnone\b|\bdp no\b|\bzero no\b", text):
+def _reduction_overlap(cell: Cells) -> bool | None:
+    """What `comm_overlap` says of the data-parallel reductions: "dp yes", "zero", "moe a2a, zero"; "dp no", "none".
+
+    A plain yes or no is of them, too.
+    """
+    text = cell.text("comm_overlap").lower()
+    if text and not _OVERLAP.search(text):
+        raise PlannerError(
+            f"{cell.place}: comm_overlap {quoted(text)} is not understood; write yes or no, after dp, tp or moe where "
+            "it is of these alone, or leave it empty"
+        )
+    if re.search(r"\bnone\b|\bdp no\b|\bzero no\b|^(no|false|off)$", text):
         return False
-    return True if re.search(r"\bdp\b|\bzero\b", text) else None
+    return True if re.search(r"\bdp\b|\bzero\b|^(yes|true|on)$", text) else None
 
 
 def is_fused(setting: Setting) -> bool:

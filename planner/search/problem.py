@@ -33,6 +33,9 @@ from planner.workload.learning import CriticalBatch
 
 CELLS_TOGETHER = 32  # GPU counts of one site that are searched in one pass
 
+#: What of a cluster the search space of a pool depends on, beside the machines themselves.
+OF_SITES = ("max_gpus", "power_limit_w", "site")
+
 
 @dataclass
 class Problem:
@@ -91,7 +94,8 @@ class Problem:
         other = build(scenario, self.catalog, self.facts, self.given, bent)
         if same_run:
             other.tables = self.tables
-            if other.calibration is self.calibration and scenario.cluster.max_gpus == self.scenario.cluster.max_gpus:
+            same_sites = all(getattr(scenario.cluster, name) == getattr(self.scenario.cluster, name) for name in OF_SITES)
+            if other.calibration is self.calibration and same_sites:
                 other.sites = self.sites
         return other
 
