@@ -61,12 +61,15 @@ def _framework(cell: Cells, setting: Setting, stage: int) -> str:
     name = setting.framework
     if name == ANY or stack_of(name, "") != name:
         return ""
-    if memory_framework(name).name == ANY:
+    if all(name not in (row.name, *row.aliases) for row in frameworks().values()):
+        own = (
+            "its own memory" if memory_framework(name).name != ANY else "the memory that ZeRO in mixed precision takes"
+        )
         known = ", ".join(dict.fromkeys([*frameworks(), *(a for row in frameworks().values() for a in row.aliases)]))
         sharded = "" if cell.text("zero_or_fsdp") else f", as ZeRO {stage}"
         return (
             f"framework {quoted(cell.text('framework'))} is not known: predicted as what runs of all frameworks have "
-            f"in common{sharded}, with the memory that ZeRO in mixed precision takes; known are {known}"
+            f"in common{sharded}, with {own}; known are {known}"
         )
     return ""
 
