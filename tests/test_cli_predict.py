@@ -146,7 +146,7 @@ def test_a_condition_by_option_is_the_same_as_in_a_table(planner, tmp_path, opti
 
 def test_whose_recipe_runs_changes_what_is_predicted_of_a_moe_model(planner):
     run = (
-        "predict --model mixtral-8x7b --gpu h100-sxm5-80gb --gpus 64 --seq-length 4096 --global-batch 256 --tp 1 "
+        "predict --model qwen3-30b-a3b --gpu h100-sxm5-80gb --gpus 64 --seq-length 4096 --global-batch 256 --tp 1 "
         "--pp 4 --ep 8 --framework megatron"
     ).split()
     field, vendor, silent = (

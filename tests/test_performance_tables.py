@@ -20,7 +20,7 @@ from planner.units import PlannerError
 CATALOG, CALIBRATION = load_catalog(), load_calibration()
 RUN = {
     "model": "llama3-8b", "gpu": "h100-sxm5-80gb", "gpus": "16", "seq_len": "8192", "global_batch_samples": "64",
-    "micro_batch": "1", "framework": "megatron",
+    "micro_batch": "1", "tp": "1", "framework": "megatron",
 }  # fmt: skip
 EXPERTS = RUN | {
     "model": "my-own", "n_layers": "32", "hidden": "4096", "n_heads": "32", "experts": "8", "top_k": "2", "ep": "2",
@@ -311,7 +311,7 @@ def test_an_unknown_framework_is_said_with_those_known(name: str) -> None:
     assert "known are fsdp, gpt-neox, megatron" in row["assumed"]
 
 
-@pytest.mark.parametrize("name", ["", "megatron", "NeMo", "GPT-NeoX", "composer", "torch FSDP"])
+@pytest.mark.parametrize("name", ["megatron", "NeMo", "GPT-NeoX", "composer", "torch FSDP"])
 def test_a_known_framework_needs_no_word(name: str) -> None:
     assert predicted(RUN | {"framework": name})[0]["assumed"] == ""
 

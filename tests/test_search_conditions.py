@@ -88,12 +88,15 @@ def test_an_old_release_with_flash_attention_stated_is_not_taken_to_lack_it():
     assert with_flash.step_time_s.p50 < without.step_time_s.p50
 
 
-def test_whose_recipe_runs_is_said_where_recipes_are_published():
-    moe = {"model": "mixtral-8x7b", "framework": "megatron"}
-    free = ("layout.tp=null", "layout.pp=null", "layout.zero_stage=null", "layout.sequence_parallel=null")
-    assert defaults(*free, **moe)["training.tuning"] == "field"
+def test_whose_recipe_runs_is_said_where_a_published_one_would_change_the_answer():
+    moe = {"model": "qwen3-30b-a3b", "framework": "megatron"}
+    free = ("layout.tp=null", "layout.zero_stage=null", "layout.sequence_parallel=null", "layout.micro_batch=null")
+    hopper = (*free, "cluster.own.0.gpu=h100-sxm5-80gb")
+    assert defaults(*hopper, **moe)["training.tuning"] == "field"
     assert "training.tuning" not in defaults()
-    assert "training.tuning" not in defaults(*free, "training.tuning=vendor", **moe)
+    assert "training.tuning" not in defaults(*hopper, "training.tuning=vendor", **moe)
+    vendor, field = plan(*hopper, "training.tuning=vendor", **moe), plan(*hopper, **moe)
+    assert vendor.step_time_s.p50 < field.step_time_s.p50
 
 
 def test_the_best_plan_is_the_best_of_all_candidates_under_what_is_stated():

@@ -157,6 +157,7 @@ def _one(row: Mapping[str, object], facts: Facts, calibration: Calibration) -> t
         raise PlannerError(_by_option(checked["why"].removeprefix("run:1: ")))
     run = read_run(cells, facts, "run")
     found = predict_run(run, calibration)
+    run = found.run
     parts = None if found.memory_gib is None else memory(run.setting, layouts_of([run]))
     document = {
         "schema_version": 1,
@@ -168,7 +169,7 @@ def _one(row: Mapping[str, object], facts: Facts, calibration: Calibration) -> t
         "fits": found.fits,
         "basis": found.basis,
         "why": found.why or None,
-        "assumed": "; ".join(run.assumed) or None,
+        "assumed": "; ".join(found.assumed) or None,
         "measurements": found.measurements,
         "step_time_s": float(found.step.total_s[0]),
         "step_breakdown_s": breakdown([found])[0],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from planner.performance.arrays import OWN_SITE, Conditions, Setting
 from planner.performance.calibration import Calibration
@@ -39,7 +40,7 @@ def conditions_taken(
     """What these settings of a scenario take for the conditions that it does not state: (key, value in words).
 
     Attention and fused kernels are those of each framework's release. A vendor's recipe or a site is named where a
-    stated one would change the answer: for MoE models on stacks with published recipes, and where own rows are known.
+    stated one would change the answer: of some MoE models on stacks with published recipes; where own rows are known.
     """
     training, taken = scenario.training, []
     if training.flash_attention is None and settings:
@@ -48,12 +49,20 @@ def conditions_taken(
         taken.append(("training.fused_or_compile", _by_framework(settings, is_fused)))
     if training.comm_overlap is None and settings:
         taken.append(("training.comm_overlap", UNKNOWN_OVERLAP))
-    recipes = scenario.model.moe and any(has_recipes(stack_of(s.framework, s.release)) for s in settings)
-    if not training.tuning and recipes:
+    if not training.tuning and any(_tuning_shows(s, calibration) for s in settings):
         taken.append(("training.tuning", TUNINGS[0]))
     if not scenario.cluster.site and any(p.site == OWN_SITE for p in calibration.field.places):
         taken.append(("cluster.site", OWN_SITE))
     return taken
+
+
+def _tuning_shows(setting: Setting, calibration: Calibration) -> bool:
+    """Whether a vendor's recipe would be predicted otherwise than a user's run."""
+    if not setting.model.moe or not has_recipes(stack_of(setting.framework, setting.release)):
+        return False
+    both = (replace(setting, conditions=replace(setting.conditions, tuning=tuning)) for tuning in TUNINGS)
+    one, other = (calibration.rates(each) for each in both)
+    return one != other
 
 
 def _flash(settings: Sequence[Setting]) -> str:

@@ -95,9 +95,9 @@ class Problem:
         other = build(scenario, self.catalog, self.facts, self.given, bent)
         if same_run:
             other.tables = self.tables
-            ours, theirs = self.scenario.cluster, scenario.cluster
-            same_sites = all(getattr(theirs, name) == getattr(ours, name) for name in OF_SITES)
-            if other.calibration is self.calibration and same_sites:
+            one, other_cluster = self.scenario.cluster, scenario.cluster
+            machines = all(getattr(one, name) == getattr(other_cluster, name) for name in OF_SITES)
+            if other.calibration is self.calibration and machines:
                 other.sites = self.sites
         return other
 
