@@ -80,6 +80,11 @@ class RunConditions:
     power_limit_w: float | None = None  # of one accelerator, where stated
     tuning: str = field(default="", metadata=plan_json.like("|field|vendor", "field or vendor"))
     site: str = ""  # whose cluster, where stated
+    optimizer: str = "adamw"
+    offload: str = field(
+        default="none",
+        metadata=plan_json.like("none|optimizer|activations|both", "none, optimizer, activations or both"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

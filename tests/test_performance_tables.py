@@ -295,7 +295,7 @@ def test_a_near_name_of_another_part_is_not_taken_for_one(name: str) -> None:
         ("H100 SXM", ""),
         ("NVIDIA A100-SXM4-80GB", ""),
         ("MI300X OAM", ""),
-        ("TPU v5p-128", ""),
+        ("TPU v5p-128", "no memory is predicted on tpu-v5p"),
     ],
 )
 def test_a_part_like_a_known_one_is_said_to_be_taken_for_it(gpu: str, said: str) -> None:

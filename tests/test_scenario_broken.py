@@ -54,6 +54,8 @@ FULL: list[dict[str, Any]] = [
             "fused_or_compile": True,
             "comm_overlap": True,
             "tuning": "vendor",
+            "optimizer": "muon",
+            "offload": "both",
         },
         "layout": {
             "tp": 2,

@@ -62,6 +62,8 @@ def predict(
     shard_group: Annotated[int | None, _text("N", "GPUs over which states are sharded.")] = None,
     power_limit_w: Annotated[float | None, _text("W", "Power limit of one GPU.")] = None,
     tuning: Annotated[str | None, _text("field|vendor", "Whose recipe runs, of a MoE model.")] = None,
+    optimizer: Annotated[str | None, _text("NAME", "adamw, adamw-bf16, adamw-8bit, muon, lion, adafactor.")] = None,
+    offload: Annotated[str | None, _text("WHAT", "On the host: optimizer, activations or both.")] = None,
     catalog: Catalog = None,
     as_json: Json = False,
     output: Annotated[
@@ -96,7 +98,7 @@ def predict(
             "version_or_date": framework_release, "sequence_parallel": sequence_parallel,
             "flash_attention": flash_attention, "fused_or_compile": fused_or_compile, "comm_overlap": comm_overlap,
             "recompute_share": recompute_share, "shard_group": shard_group, "power_limit_w": power_limit_w,
-            "tuning": tuning,
+            "tuning": tuning, "optimizer": optimizer, "offload": offload,
         }  # fmt: skip
         if missing := [_OPTIONS[name] for name in _OPTIONS if row[name] is None]:
             raise PlannerError(f"{', '.join(missing)} must be given, or a table with --rows")

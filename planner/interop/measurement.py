@@ -18,7 +18,8 @@ COLUMNS = (
     "n_layers", "hidden", "n_heads", "n_kv_heads", "head_dim", "ffn", "gated_ffn", "vocab", "experts", "top_k",
     "seq_len", "gpu", "gpu_mem_gb", "gpus_per_node", "interconnect", "gpus", "precision", "tp", "pp", "vpp", "dp",
     "cp", "ep", "zero_or_fsdp", "shard_group", "sequence_parallel", "recompute", "recompute_share", "flash_attention",
-    "fused_or_compile", "comm_overlap", "power_limit_w", "tuning", "site", "micro_batch", "grad_accum",
+    "fused_or_compile", "comm_overlap", "power_limit_w", "tuning", "site", "optimizer", "offload",
+    "micro_batch", "grad_accum",
     "global_batch_samples", "global_batch_tokens", "tokens_per_s_per_gpu", "tokens_per_s_total", "step_time_s",
     "model_tflops_per_gpu", "mfu_pct", "notes", "derived",
 )  # fmt: skip
@@ -132,6 +133,8 @@ def _conditions(taken: RunConditions | None) -> dict[str, object]:
         "power_limit_w": taken.power_limit_w,
         "tuning": taken.tuning or None,
         "site": taken.site or None,
+        "optimizer": None if taken.optimizer == "adamw" else taken.optimizer,
+        "offload": None if taken.offload == "none" else taken.offload,
     }
     return {column: value for column, value in stated.items() if value is not None}
 

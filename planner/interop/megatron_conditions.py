@@ -98,10 +98,47 @@ def overlap_arguments(conditions: RunConditions | None, zero_stage: int) -> dict
     return {"overlap-grad-reduce": overlap, "overlap-param-gather": overlap and zero_stage >= 1}
 
 
-def recompute_arguments(conditions: RunConditions | None, layout: Layout, layers: int) -> dict[str, Any]:
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "adamw": {},
+    "adamw-bf16": {"use-precision-aware-optimizer": True, "exp-avg-dtype": "bf16", "exp-avg-sq-dtype": "bf16"},
+    "sgd-momentum": {"optimizer": "sgd", "sgd-momentum": 0.9},
+}
+
+
+def conditions_lacking(conditions: RunConditions | None) -> list[tuple[bool, str]]:
+    """What a plan's conditions need and Megatron-LM has not, as far as planner knows its options."""
+    if conditions is None:
+        return []
+    activations = conditions.offload in ("activations", "both")
+    return [
+        (conditions.optimizer not in OPTIMIZERS, f"optimizer {conditions.optimizer} as planned"),
+        (activations, f"offload ({conditions.offload}) as planned"),
+    ]
+
+
+def optimizer_arguments(conditions: RunConditions | None) -> dict[str, Any]:
+    """The optimizer's states, and where they are (megatron/training/arguments.py)."""
+    if conditions is None:
+        return {}
+    on_host = {"optimizer-cpu-offload": True} if conditions.offload == "optimizer" else {}
+    return {**OPTIMIZERS.get(conditions.optimizer, {}), **on_host}
+
+
+def recompute_modules(model: ModelSpec) -> list[str] | None:
+    """What selective recompute covers: norms and activations of experts, the expansion of latent attention.
+
+    A dense model has none of these modules: `core_attn`, Megatron's default, is all there is.
+    """
+    experts = ["moe_act"] if model.moe is not None else []
+    latent = ["mla_up_proj"] if model.mla is not None else []
+    return [*experts, "layernorm", *latent] if experts or latent else None
+
+
+def recompute_arguments(conditions: RunConditions | None, layout: Layout, model: ModelSpec) -> dict[str, Any]:
     """The recompute of a plan; of a share of the layers, by `block`, which counts them a stage."""
+    layers = model.layers
     if layout.recompute == "selective":
-        return {"recompute-granularity": "selective"}
+        return {"recompute-granularity": "selective", "recompute-modules": recompute_modules(model)}
     share = conditions.recompute_share if conditions is not None else None
     if layout.recompute != "full" or share == 0:
         return {}

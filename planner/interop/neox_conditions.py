@@ -108,6 +108,8 @@ def conditions_lacking(conditions: RunConditions | None, recompute: str) -> list
     return [
         (recompute == "full" and share is not None and 0 < share < 1, "recomputation of a share of the layers"),
         (group is not None, f"sharding of states over a group ({group} GPUs)"),
+        (conditions.optimizer != "adamw", f"optimizer {conditions.optimizer} as planned"),
+        (conditions.offload != "none", f"offload ({conditions.offload}) as planned"),
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from planner.performance.arrays import BoolArray, IntArray, Layouts, Setting
-from planner.performance.framework_table import before_flash, framework
+from planner.performance.framework_table import before_flash, framework, known_framework
 from planner.performance.layout_choices import layout_choices
 from planner.performance.memory import fits, least_recompute, memory
 from planner.performance.rows import DEGREES, LayoutArrays, Run, layout_arrays
@@ -55,9 +55,10 @@ def layouts_that_fit(run: Run, setting: Setting) -> LayoutArrays | None:
 def _ruled(run: Run, setting: Setting) -> Setting:
     """The setting under a framework whose rules are known: its own, else that of its kind."""
     kin = {"megatron": "megatron", "megatron-deepspeed": "gpt-neox", "fsdp": "fsdp", "llm-foundry": "fsdp"}
-    try:
-        name = framework(setting.framework).name
-    except PlannerError:
+    row = known_framework(setting.framework)
+    if row is not None and row.bound:
+        name = row.name
+    else:
         name = kin.get(stack_of(setting.framework, ""), "fsdp" if run.zero_stage >= 3 else "megatron")
     if setting.precision not in framework(name).precisions:
         name = "megatron"

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.catalog import supports
+from planner.catalog import is_gpu, supports
 from planner.performance.arrays import FloatArray, Layouts, Setting, StepTime
 from planner.performance.calibration import Calibration
 from planner.performance.columns import TOO_MANY, unread
-from planner.performance.framework_table import framework
+from planner.performance.framework_table import memory_framework
 from planner.performance.frameworks import why_illegal
 from planner.performance.intervals import Spread, basis, spread
 from planner.performance.kernels import kernels_of
@@ -147,10 +147,9 @@ def _memory_and_objections(run: Run, *, stated_recompute: bool) -> tuple[float |
     """GiB on the fullest GPU, and what speaks against the run: the framework's rules or memory, and the precision."""
     setting = run.setting
     narrower = lacking(setting)
-    try:
-        table = framework(setting.framework).name
-    except PlannerError:
+    if not is_gpu(setting.accelerator):
         return None, narrower
+    table = memory_framework(setting.framework)
     layouts: Layouts = layouts_of([run])
     try:
         if not stated_recompute:
@@ -158,7 +157,7 @@ def _memory_and_objections(run: Run, *, stated_recompute: bool) -> tuple[float |
         needed: FloatArray = memory(setting, layouts).total
     except PlannerError as error:
         return None, _joined(str(error), narrower)
-    why = why_illegal(table, setting.model, layouts, setting.seq_length, setting.release)
+    why = why_illegal(table.name, setting.model, layouts, setting.seq_length, setting.release) if table.bound else ""
     limit = capacity_gib(setting)
     if needed[0] > limit:
         why = f"does not fit: {needed[0]:.1f} GiB on the fullest GPU of {limit:.1f}"

@@ -13,12 +13,12 @@ import numpy as np
 
 from planner.catalog.fabrics import fabric_of, names_no_network
 from planner.catalog.types import Accelerator, Hardware
-from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts, Setting
-from planner.performance.assumed import ANY, assumptions
+from planner.performance.arrays import RECOMPUTE, BoolArray, FloatArray, IntArray, Layouts, Setting
+from planner.performance.assumed import assumptions
 from planner.performance.cells import MOST_GBIT_PER_S, MOST_MEMORY_GB, MOST_OF_ANYTHING, MOST_TEXT, Cells
 from planner.performance.columns import TOO_MANY, quoted
 from planner.performance.conditions import stated_conditions, stated_sequence_parallel
-from planner.performance.framework_table import before_flash
+from planner.performance.framework_table import ANY, before_flash
 from planner.performance.gpu_names import accelerator_written, chip_of, parts_of_chip
 from planner.performance.recipes import stated_recipe
 from planner.performance.stacks import stack_of
@@ -183,7 +183,7 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
             ranks.tp,
             megatron and ranks.tp > 1 and not before_flash(setting.release),  # both came in 2022
         ),
-        recompute=cell.recompute,
+        recompute=_recompute(cell),
         micro_batch=micro,
         grad_accum=accumulation,
         tokens_per_s_per_gpu=cell.number("tokens_per_s_per_gpu"),
@@ -192,6 +192,12 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         stated=stated,
         year=_year(cell),
     )
+
+
+def _recompute(cell: Cells) -> int:
+    """The code of RECOMPUTE; layers of which some are recomputed are so whole, whatever the nearest word for it."""
+    some = (cell.number("recompute_share", 1.0) or 0.0) > 0.0
+    return RECOMPUTE.index("full") if some and cell.recompute == 0 else cell.recompute
 
 
 def _year(cell: Cells) -> int | None:

@@ -182,6 +182,8 @@ class Builder:
             fused_or_compile=given["fused_or_compile"],
             comm_overlap=given["comm_overlap"],
             tuning=given["tuning"] or "",
+            optimizer=given["optimizer"],
+            offload=given["offload"] or "none",
         )
 
     def _ramp(self, given: Values | None, batch: IntChoice | None) -> BatchRamp | None:

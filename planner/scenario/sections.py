@@ -31,6 +31,8 @@ FRAMEWORKS = ("gpt-neox", "megatron", "fsdp")
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
 RECOMPUTE = ("none", "selective", "full")
 TUNINGS = ("field", "vendor")
+OPTIMIZERS = ("adamw", "adamw-bf16", "adamw-8bit", "muon", "lion", "adafactor", "sgd-momentum")
+OFFLOADS = ("none", "optimizer", "activations", "both")
 DEFAULT_BATCH = "524,288 tokens up to the larger of that and the critical batch"
 
 # --- pieces ------------------------------------------------------------------------------------------------------
@@ -202,6 +204,13 @@ TRAINING = Table(
             Word(TUNINGS),
             "whose recipe runs, where one is published for a MoE model: a vendor's, or what users have (`field`, the "
             "default)",
+        ),
+        Key("optimizer", Word(OPTIMIZERS), "what it keeps a parameter, in memory and checkpoints", default="adamw"),
+        Key(
+            "offload",
+            Word(OFFLOADS),
+            "what waits in host memory: the optimizer's states, each layer's input; `none` unless stated",
+            examples=("optimizer",),
         ),
     ),
     one_of=("epochs", "iterations"),

@@ -75,6 +75,8 @@ class Training:
     fused_or_compile: bool | None = None  # None: as the framework does
     comm_overlap: bool | None = None  # gradient reductions behind the backward pass
     tuning: str = ""  # field | vendor; "": field
+    optimizer: str = "adamw"
+    offload: str = "none"  # none | optimizer | activations | both
 
 
 MEMORY_HEADROOM = 0.05  # share of the memory that a plan leaves free: predictions of memory are not exact either

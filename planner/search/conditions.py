@@ -29,6 +29,8 @@ def conditions_of(scenario: Scenario) -> Conditions:
         power_limit_w=cluster.power_limit_w,
         site=cluster.site or OWN_SITE,
         tuning=training.tuning or TUNINGS[0],
+        optimizer=training.optimizer,
+        offload=training.offload,
     )
 
 

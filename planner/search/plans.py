@@ -248,6 +248,8 @@ def _conditions(setting: Setting) -> RunConditions:
         power_limit_w=stated.power_limit_w,
         tuning=stated.tuning if setting.model.moe else "",
         site="" if stated.site == OWN_SITE else stated.site,
+        optimizer=stated.optimizer,
+        offload=stated.offload,
     )
 
 

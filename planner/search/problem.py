@@ -13,6 +13,7 @@ from planner.catalog.risk_facts import RiskFacts, load_risk_facts
 from planner.catalog.types import Hardware, Offer
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
+from planner.performance.conditions import optimizer_state_bytes
 from planner.performance.intervals import spread
 from planner.risk.completion import Hazard
 from planner.risk.failures import hazards
@@ -204,6 +205,7 @@ class Problem:
                     rate=pool.interruptions,
                     preemptions=pool.preemptions,
                     parameters=parameters,
+                    optimizer_bytes=optimizer_state_bytes(pool.setting),
                     gpus=gpus,
                     gpus_per_node=size,
                 )
