@@ -123,6 +123,7 @@ class Reliability:
     reserve_by_cause: Mapping[str, float]  # shares of the reserve: step_time, failures
     source: str  # where the rate of interruptions comes from
     spare_nodes: int = 0  # standing by and paid, beside the plan's nodes
+    replacement_s: float = 0.0  # wait for another node of the interruptions that do not wait for the market
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,11 +77,12 @@ def run_of(plan: Plan) -> SimulatedRun:
         log_low=math.log(step.p50 / step.p10) / DECILE,
         log_high=math.log(step.p90 / step.p50) / DECILE,
         rate_per_s=1.0 / known.mean_time_between_s if known.mean_time_between_s else 0.0,
-        recover_s=known.restart_s - known.wait_share * known.wait_s,
+        recover_s=known.restart_s - known.wait_share * known.wait_s - (1.0 - known.wait_share) * known.replacement_s,
         wait_share=known.wait_share,
         wait_s=known.wait_s,
         checkpoint_s=known.checkpoint_s,
         interval_s=known.checkpoint_interval_s or math.inf,
+        replacement_s=known.replacement_s,
     )
 
 
