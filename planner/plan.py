@@ -127,6 +127,19 @@ class Reliability:
 
 
 @dataclass(frozen=True, slots=True)
+class Billing:
+    """How a plan's time becomes money: what `simulate` charges each run that it draws."""
+
+    usd_per_hour_low: float  # of all machines that are paid, spare ones included; a run's price is
+    usd_per_hour_high: float  # evenly spread between the two
+    minimum_s: float  # least time that is paid
+    step_s: float  # time is paid in whole steps; 0: as used
+    block_s: float  # and in whole reserved blocks; 0: none
+    storage_usd_per_hour: float
+    egress_usd: float
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A cluster that someone could order, the run on it, and what that takes."""
 
@@ -176,6 +189,7 @@ class Plan:
     energy_kwh: float | None = None
     co2_kg: float | None = None
     energy_basis: tuple[str, ...] = ()  # what energy and CO2 assume
+    billing: Billing | None = field(default=None, metadata=plan_json.WHOLE)  # None: an older planner saved it
 
     @property
     def paid_gpus(self) -> int:

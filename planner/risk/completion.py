@@ -89,6 +89,15 @@ class Completion:
         budget = np.broadcast_to(np.asarray(time_s, float), self.undisturbed_s.shape)
         return _chance(self, budget)
 
+    def equally_likely(self, factors: int) -> FloatArray:
+        """Equally likely values of T, (n, delays x factors), seconds: each delay at so many step-time factors."""
+        from scipy.special import ndtri
+
+        z = ndtri((np.arange(factors) + 0.5) / factors)
+        factor = np.exp(z[None, :] * np.where(z[None, :] < 0, self.log_low[:, None], self.log_high[:, None]))
+        whole = self.undisturbed_s[:, None] + self.delay_s
+        return np.asarray((whole[:, :, None] * factor[:, None, :]).reshape(len(factor), -1))
+
     def quantile(self, p: float) -> FloatArray:
         """The time that is met with probability p (0 < p < 1), seconds, (n,)."""
         return _quantile(self, p)

@@ -35,6 +35,7 @@ class Simulation:
     failures: IntArray
     lost_s: FloatArray  # work done twice
     waiting_s: FloatArray  # detection, restart, refill
+    luck: FloatArray  # evenly spread from 0 to 1, independent of all else: what the market asks
 
     def quantile(self, p: float) -> float:
         """The p-quantile of wall-clock time, seconds."""
@@ -89,7 +90,8 @@ def simulate(run: SimulatedRun, worlds: int, seed: int, tick: Callable[[float], 
         active = struck
         if tick is not None:
             tick(1.0 - active.size / worlds)
-    return Simulation(time, failures, lost, waiting)
+    luck = np.random.default_rng([seed, 1]).random(worlds)  # a stream of its own: times do not depend on it
+    return Simulation(time, failures, lost, waiting, luck)
 
 
 def _repairs(run: SimulatedRun, rng: np.random.Generator, count: int) -> FloatArray:

@@ -49,7 +49,7 @@ def _budget(problem: Problem, view: View, best: int, key: str) -> Binding | None
     if key == "time_s":
         text = f"The time budget of {format_duration(limit)} excludes {better} plans: {instead}; this plan ends within"
         return Binding("budget.time", f"{text} {format_duration(sure)} {confidence}.", sure, limit, "s")
-    most = float(problem.costs.usd(view.usd_per_hour[[best]], np.array([sure]), np.array([best]))[0])
+    most = float(view.cost(view.goal.confidence, problem.best_s[[best]], np.array([best]))[0])
     text = f"The cost budget of {format_usd(limit)} excludes {better} plans: {instead}; this plan costs at most"
     return Binding("budget.cost", f"{text} {format_usd(most)} {confidence}.", most, limit, "USD")
 

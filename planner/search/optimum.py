@@ -136,7 +136,7 @@ def chosen(view: View, best: int) -> int:
     cells = cells[view.feasible(cells)]
     cells = cells[np.lexsort(order_keys(view, cells)[::-1])]
     time = p.time_s(0.5, p.best_s[cells], cells)
-    cost = p.costs.usd(view.usd_per_hour[cells], time, cells)
+    cost = view.cost(0.5, p.best_s[cells], cells)
     keys = [_quota_key(p, int(view.offer[c])) for c in cells]
     cells = cells[undominated((view.value(p.best_s[cells], cells), time, cost, p.gpus[cells].astype(np.float64)), keys)]
     picked = choose([view.value(p.best_s[cells], cells)])
