@@ -15,10 +15,11 @@ from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
-from planner.performance.residual import LABELS, LENGTHS, Place, ResidualField, shared
+from planner.performance.residual import LABELS, LENGTHS, Place, ResidualField, shared, shared_with
 from planner.performance.stacks import NEOX, place_of
 
 NEAR_USER = 0.03  # log spread at a point that the user measured
@@ -26,21 +27,17 @@ NEAR_USER = 0.03  # log spread at a point that the user measured
 #: in size, sequence and GPUs; "all" is what any two runs share.
 SHARED = (
     "all",
-    "kind",
-    "format kind",
-    "family format kind",
+    "moe",
+    "family format",
+    "family format moe",
     "gpu",
-    "gpu kind",
     "stack",
-    "stack kind",
+    "stack moe",
     "stack family",
-    "stack gpu",
     "model",
     "model stack",
-    "model gpu stack",
     "site",
-    "site kind",
-    "site gpu",
+    "site moe",
     "smooth",
 )
 CELL = np.array([0.35, 0.35, 0.7])  # ln(parameters), ln(sequence), ln(GPUs): runs no further apart are one to a spread
@@ -86,7 +83,7 @@ class KnownRuns:
         return np.array([p.coordinates for p in self.places]).reshape(len(self.places), 3)
 
     @cached_property
-    def labels(self) -> Mapping[str, FloatArray]:
+    def labels(self) -> Mapping[str, NDArray[np.str_]]:
         return {name: np.array([getattr(p, name) for p in self.places], dtype=np.str_) for name in LABELS}
 
     @cached_property
@@ -101,10 +98,11 @@ class KnownRuns:
     def sigma(self, place: Place, ln_gpus: FloatArray) -> FloatArray:
         """Standard deviation of ln(step) of one run at this place, at each size, (k,)."""
         points = np.column_stack([np.broadcast_to(place.coordinates[:2], (len(ln_gpus), 2)), ln_gpus])
-        variance = np.full(len(ln_gpus), sum(self.spreads[name] ** 2 for name in SHARED))
+        of_moe = place.kind == "moe"
+        names = (name for name in SHARED if of_moe or "moe" not in name.split())
+        variance = np.full(len(ln_gpus), sum(self.spreads[name] ** 2 for name in names))
         if self.places:
-            same = {name: (self.labels[name] == getattr(place, name))[None, :] for name in LABELS}
-            with_known = label_covariance(points, self.coordinates, same, self.spreads)
+            with_known = label_covariance(points, self.coordinates, shared_with(place, self.labels), self.spreads)
             variance = variance - ((with_known @ self.root.T) ** 2).sum(axis=1)
         return np.asarray(self.spreads["scale"] * np.sqrt(np.maximum(variance, 0.0) + self.spreads["noise"] ** 2))
 

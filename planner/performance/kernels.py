@@ -24,8 +24,9 @@ BACKWARD_ATTENTION, BACKWARD_ATTENTION_FLOPS = 3.0, 2.5
 WIDE = 8.0  # GPUs of one node, on which collectives were measured
 SCORE_BYTES = 13.0  # a score unfused, forward: written 2, masked and softmaxed 4, dropped out with its mask 5, read 2
 STREAM_ELEMENTS = 10.0  # of the residual stream a layer reads and writes: two norms 4, two sums 6; times hidden
-QUANTIZED_BYTES = 4.0  # an operand or its gradient: read in 16 bits, written in 8 by rows and again by columns
 LOSS_BYTES = 16.0  # a logit: written, read for maximum and sum in fp32, its gradient written and read
+OUTPUTS = 2e6  # of the matmul tiles in flight: some hundred multiprocessors, a tile of 128 x 128 each
+MATMULS = 4.0  # a dense layer's: queries, keys and values in one, attention's output, and two of the MLP
 HOST_SMOOTHNESS = 4.0  # device and host time join as (d^k + h^k)^(1/k): the longer one rules, ties cost a little
 
 
@@ -197,26 +198,27 @@ def _score_flops(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     return 2.0 * cut.tokens * visible_keys(s.model, s.seq_length) * s.model.score_width / cut.tp * stack.layers
 
 
-def _per_operand(s: Scope) -> Number:
-    """Seconds an operand element takes: what makes small matrices slow (MN + NK + MK elements a matmul)."""
-    return s.machine.operand_bytes * s.rates.traffic / s.machine.hbm
-
-
 def _matmul(s: Scope, cut: _Cut, stack: _Stack) -> Number:
-    """Dense matmuls: FLOPs at a share of the measured ceiling, and their operands from memory."""
-    operands = cut.tokens * (stack.full + stack.split / cut.tp) + stack.weights / cut.tp
+    """Dense matmuls: FLOPs at a share of the measured ceiling, and what small matrices lose."""
     compute = _matmul_flops(cut, stack) / (s.machine.ceiling * s.rates.matmul)
-    return cut.passes * (compute + operands * _per_operand(s))
+    return cut.passes * compute + _waves(s, cut, stack)
+
+
+def _waves(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+    """What matmuls lose where their tiles do not fill the last wave: half a wave each on the mean, both ways.
+
+    A wave computes `OUTPUTS` elements, each in as many multiply-adds as the inner dimension is long: of the forward
+    matmul its input width, of the gradient by inputs its output width, of the gradient by weights the tokens.
+    """
+    inner = 0.5 * (stack.full + stack.split / cut.tp) * (2.0 + cut.again) + MATMULS * stack.layers * cut.tokens
+    return s.rates.wave * OUTPUTS * inner / (s.machine.ceiling * s.rates.matmul)
 
 
 def _experts(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Routed experts, each GPU's share of the rows evenly over its local experts; and the router."""
-    model = s.model
-    rows = cut.tokens * model.top_k / cut.tp
-    operands = stack.routed * (rows * model.expert_width + model.experts / cut.ep * model.expert_weights)
     compute = _expert_flops(s, cut, stack) / (s.machine.ceiling * s.rates.expert)
-    router = 2.0 * cut.stream_tokens * model.hidden * model.experts * stack.routed / s.machine.ceiling_16
-    return cut.passes * (compute + operands * _per_operand(s) + router)
+    router = 2.0 * cut.stream_tokens * s.model.hidden * s.model.experts * stack.routed / s.machine.ceiling_16
+    return cut.passes * (compute + router)
 
 
 def _attention(s: Scope, cut: _Cut, stack: _Stack) -> Number:
@@ -230,21 +232,13 @@ def _attention(s: Scope, cut: _Cut, stack: _Stack) -> Number:
 
 
 def _memory_bound(s: Scope, cut: _Cut, stack: _Stack) -> Number:
-    """Norms, sums, activations, rotation; rows to experts and back; casts. Unfused attention copies its heads."""
+    """Norms, sums, activations, rotation; rows to experts and back. Unfused attention copies its heads."""
     model = s.model
     copied = s.conditions.unfused * (1.0 + 2.0 * model.rotary) * stack.layers * model.attention_split
     elements = cut.stream_tokens * STREAM_ELEMENTS * model.hidden * stack.layers
     elements = elements + cut.tokens / cut.tp * (stack.layers * model.attention_split + stack.hidden + copied)
     rows = cut.tokens * model.top_k / cut.tp * stack.routed * (model.expert_hidden + 6.0 * model.hidden)
-    plain = 2.0 * (elements * s.rates.pointwise + rows * s.rates.routing)
-    cast = QUANTIZED_BYTES / 3.0 * s.machine.quantized * _matmul_rows(s, cut, stack) * s.rates.quantize
-    return cut.passes * (plain + cast) / s.machine.hbm
-
-
-def _matmul_rows(s: Scope, cut: _Cut, stack: _Stack) -> Number:
-    """Elements that go into and come out of the layers' matmuls."""
-    dense = stack.full + stack.split / cut.tp
-    return cut.tokens * (dense + s.model.top_k / cut.tp * s.model.expert_width * stack.routed)
+    return cut.passes * 2.0 * (elements * s.rates.pointwise + rows * s.rates.routing) / s.machine.hbm
 
 
 def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
@@ -260,7 +254,6 @@ def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
         cut.sequence_parallel,
         ring_time(s.machine, s.machine.up_gather, size, cut.tp, local),
         ring_time(s.machine, s.machine.up_reduce, size, cut.tp, local, reduce=True)
-        * s.rates.reduction
         * np.maximum(WIDE / np.maximum(local, 1.0), 1.0) ** (s.rates.narrow * s.machine.switched),
     )
     plain = stack.layers - stack.routed

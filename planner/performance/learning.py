@@ -224,8 +224,9 @@ KEYS: Mapping[str, Key] = {
     "part": by_part,
 }
 NAMELESS = ("model",)  # what is left out there is not known by name either
-WHOLE = "site"  # by what intervals are made to hold
-HOLD = 0.8  # of the rows of a site left out, on the mean of sources
+WHOLE, KNOWN = "site", "group"  # left out to see how far off strangers' runs are, and those of known sites
+HOLD = 0.8  # of the rows of a source that 80 % intervals hold
+ROUNDS = 6  # in which the factor and the noise of intervals settle
 
 
 def rebuild(progress: Callable[[float], None] | None = None) -> dict[str, Any]:
@@ -239,24 +240,40 @@ def rebuild(progress: Callable[[float], None] | None = None) -> dict[str, Any]:
 
 
 def with_spreads(found: Fit, prior: Calibration) -> Calibration:
-    """The fit's calibration with spreads that hold: by label as its own model has them, scaled by sites left out."""
-    spreads = label_spreads(found.places, found.covariance) | {"noise": found.levels.noise, "scale": 1.0}
-    prior = replace(prior, spreads=spreads)
-    held = held_out(found, prior, WHOLE)
-    share = np.abs(held.errors) / held.sigma(found.runs) / NormalDist().inv_cdf(0.5 + HOLD / 2)
-    scale = _scale([share[[r.source == s for r in found.runs]] for s in sorted({r.source for r in found.runs})])
-    return found.calibration(replace(prior, spreads=spreads | {"scale": scale}))
+    """The fit's calibration with spreads that hold.
 
-
-def _scale(shares: Sequence[FloatArray]) -> float:
-    """The least factor on intervals at which they hold `HOLD` of the rows on the mean of sources.
-
-    `shares`: by source, how far off each row lay, in half widths of its interval.
+    By label they are as the fit's own model has them. Two figures are set by what was left out: a factor on all, that
+    80 % intervals hold so much of sites left out whole, and a run's own noise, that they hold as much of groups left
+    out of sites that are known. Each source counts once.
     """
-    for factor in np.sort(np.concatenate(shares)):
-        if np.mean([np.mean(own <= factor) for own in shares]) >= HOLD:
-            return float(factor)
-    return 1.0
+    spreads = label_spreads(found.places, found.covariance) | {"noise": 0.0, "scale": 1.0}
+    bare = replace(prior, spreads=spreads)
+    far, near = (_by_source(found, held_out(found, bare, way)) for way in (WHOLE, KNOWN))
+    noise, scale = found.levels.noise, 1.0
+    for _ in range(ROUNDS):
+        scale = _least(lambda factor, own: _held(far, own, factor), noise, 0.3, 3.0)
+        noise = _least(lambda own, factor: _held(near, own, factor), scale, 0.01, 0.2)
+    return found.calibration(replace(prior, spreads=spreads | {"noise": noise, "scale": scale}))
+
+
+def _by_source(found: Fit, held: HeldOut) -> list[tuple[FloatArray, FloatArray]]:
+    """Errors and spreads of each source's rows."""
+    sigma, sources = held.sigma(found.runs), np.asarray([r.source for r in found.runs])
+    return [(held.errors[sources == s], sigma[sources == s]) for s in dict.fromkeys(sources)]
+
+
+def _held(parts: Sequence[tuple[FloatArray, FloatArray]], noise: float, scale: float) -> float:
+    """Share of rows that 80 % intervals hold, the mean of sources, with this noise and factor."""
+    z = NormalDist().inv_cdf(0.5 + HOLD / 2)
+    return float(np.mean([np.mean(np.abs(off) <= z * scale * np.hypot(sigma, noise)) for off, sigma in parts]))
+
+
+def _least(held: Callable[[float, float], float], other: float, low: float, high: float) -> float:
+    """The least number between these at which intervals hold what they should, the other figure as it is."""
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if held(middle, other) >= HOLD else (middle, high)
+    return high
 
 
 def digest(paths: Sequence[Path]) -> str:

@@ -32,8 +32,6 @@ class MachineNumbers:
 
     ceiling: Number  # FLOP/s of the layers' matmuls: best measured, in the recipe's format
     ceiling_16: Number  # the same for 16-bit matmuls (head, attention)
-    quantized: Number  # 1 where the layers' matmuls run in 8 or 4 bits, else 0
-    operand_bytes: Number  # of one element read by the layers' matmuls
     gradient_bytes: Number  # of one gradient as it is reduced: fp32, or fp16 in fp16 runs (DeepSpeed, NeoX)
     hbm: Number  # bytes/s
     link: Number  # bytes/s, one direction
@@ -43,7 +41,6 @@ class MachineNumbers:
     reached: Number  # of that, what rings across nodes get
     domain: Number  # GPUs joined by the link, be it PCIe
     node: Number  # GPUs a node
-    crowding: Number  # power of the number of nodes by which rings across them slow down
     up_reduce: FloatArray  # (GRID,) or (n, GRID): all-reduce inside the domain
     up_gather: FloatArray  # all-gather and reduce-scatter
     out: FloatArray  # across domains, as of a port of PORT
@@ -99,14 +96,11 @@ def machine_numbers(
     return MachineNumbers(
         ceiling=matmul_ceiling(accelerator, form, shares) * held_back,
         ceiling_16=matmul_ceiling(accelerator, "bf16", shares) * held_back,
-        quantized=float(form != "bf16"),
-        operand_bytes={"bf16": 2.0, "fp8": 1.5, "fp4": 1.25}[form],
         gradient_bytes=2.0 if precision == "fp16" or half_gradients else 4.0,
         hbm=accelerator.memory_bw_gbyte_per_s * 1e9,
         link=link,
         network=network,
         reached=network,
-        crowding=0.0,
         pair=link / (domain - 1) if mesh else link,
         switched=float(fast and not mesh),
         domain=float(domain),
@@ -127,8 +121,8 @@ def _at_power(limit_w: float | None, tdp_w: float | None) -> float:
 
 
 def as_reached(machine: MachineNumbers, rates: Rates) -> MachineNumbers:
-    """The machine with what rings get of its network: what is reached of equal ports differs from site to site."""
-    return replace(machine, reached=machine.network * rates.network, crowding=rates.width)
+    """The machine with the share of its network that rings get."""
+    return replace(machine, reached=machine.network * rates.network)
 
 
 def log_shares(shares: FloatArray) -> FloatArray:
@@ -182,9 +176,7 @@ def ring_time(
     inside = 1.0 / (wires * link_share(curve, size))
     ports = np.minimum(machine.reached * local, machine.link)
     alike = size * as_of_port(np.minimum(machine.network, machine.link / local)) * (16.0 / np.maximum(ranks, 16.0))
-    across = np.maximum(ranks / local, 1.0) ** machine.crowding / np.maximum(
-        ports * link_share(machine.out, alike), 1.0
-    )
+    across = 1.0 / np.maximum(ports * link_share(machine.out, alike), 1.0)
     if reduce:
         across = across * (ranks - local) / np.maximum(ranks - 1.0, 1.0)
     slowest = np.where(ranks > local, np.maximum(inside, across), inside)

@@ -16,13 +16,12 @@ class Rates:
     """The constants of the step-time model, each a number, an array of rows, or (parameter sets, rows)."""
 
     matmul: Number  # share of the measured ceiling that large matmuls reach
+    wave: Number  # half waves that a matmul loses
     expert: Number  # the same for grouped expert matmuls, imbalance included
     attention: Number  # share of the 16-bit ceiling, forward; the backward pass takes three times as long
     scores: Number  # bytes moved / counted by attention that writes its scores to memory
-    traffic: Number  # operand bytes moved / counted
     pointwise: Number  # bytes moved by memory-bound operations / counted
     routing: Number  # the same for permuting tokens to experts and back
-    quantize: Number  # the same for casting operands to 8 or 4 bits
     loss: Number  # the same for logits and loss
     host_layer: Number  # s of host work a layer and micro-batch, forward and backward
     host_moe: Number  # s more for a MoE layer
@@ -32,14 +31,11 @@ class Rates:
     recompute: Number  # of a forward pass that full recomputation repeats (it may stop before the last matmul)
     tensor: Number  # exposed share of tensor-parallel traffic
     narrow: Number  # power of 8 / tp by which all-reduces of a part of a node take longer than their bytes say
-    reduction: Number  # all-reduces of tensor parallelism, as against gathers and scatters of as many bytes
     network: Number  # share of the network's measured rate that is reached
-    width: Number  # power of the number of nodes by which rings across them slow down
     context: Number  # exposed share of the context-parallel ring
     expert_exchange: Number  # of the expert all-to-all
     pipeline: Number  # of stage-to-stage messages
-    data: Number  # of gradient traffic once a step
-    gather: Number  # of weight traffic once a step
+    data: Number  # of gradient and weight traffic once a step
     shard: Number  # of per-micro-batch weight traffic (FSDP, ZeRO-3)
     optimizer: Number  # bytes moved by the optimizer / counted
 
@@ -64,21 +60,13 @@ class RateRule:
     means: Mapping[str, float] = field(default_factory=dict)
 
 
-def parameter_keys(rate: str, rule: RateRule, context: Context) -> list[tuple[str, float, float]]:
-    """(name, sigma, weight) of the parameters that enter `rate` for a row with this context.
-
-    A label "yes|0.5" enters with half its weight: what is as likely as not.
-    """
+def parameter_keys(rate: str, rule: RateRule, context: Context) -> list[tuple[str, float]]:
+    """(name, sigma) of the parameters that enter `rate` for a row with this context."""
     found = []
     for by, sigma in zip(rule.by, rule.sigma, strict=True):
         names = by.split("+")
         if all(context.get(n) for n in names):
-            labels = [context[n].partition("|") for n in names]
-            weight = 1.0
-            for _, _, share in labels:
-                weight *= float(share or 1.0)
-            key = ",".join(f"{n}={label}" for n, (label, _, _) in zip(names, labels, strict=True))
-            found.append((f"{rate}[{key}]", sigma, weight))
+            found.append((f"{rate}[{','.join(f'{n}={context[n]}' for n in names)}]", sigma))
     return found
 
 
@@ -88,7 +76,7 @@ def resolve(rules: Mapping[str, RateRule], values: Mapping[str, float], context:
     for name in RATE_NAMES:
         rule = rules[name]
         keys = parameter_keys(name, rule, context)
-        log = sum(weight * values.get(key, rule.means.get(key, 0.0)) for key, _, weight in keys)
+        log = sum(values.get(key, rule.means.get(key, 0.0)) for key, _ in keys)
         out[name] = _bounded(rule, rule.prior * float(np.exp(log)))
     return Rates(**out)
 
@@ -136,16 +124,16 @@ def design(rules: Mapping[str, RateRule], contexts: Sequence[Context]) -> Design
         for kind, context in kinds.items()
     }
     entries = [
-        (name, row, key, sigma, weight)
+        (name, row, key, sigma)
         for row, context in enumerate(contexts)
-        for name, key, sigma, weight in found[tuple(sorted(context.items()))]
+        for name, key, sigma in found[tuple(sorted(context.items()))]
     ]
-    sigma = {key: s for _, _, key, s, _ in entries}
+    sigma = {key: s for _, _, key, s in entries}
     names = tuple(sorted(sigma))
     column = {key: i for i, key in enumerate(names)}
     matrices = {name: np.zeros((len(contexts), len(names))) for name in RATE_NAMES}
-    for name, row, key, _, weight in entries:
-        matrices[name][row, column[key]] = weight
+    for name, row, key, _ in entries:
+        matrices[name][row, column[key]] = 1.0
     means = {key: mean for rule in rules.values() for key, mean in rule.means.items()}
     mean = np.asarray([means.get(n, 0.0) for n in names])
     return Design(names, mean, np.asarray([sigma[n] for n in names]), matrices, dict(rules))

@@ -1,7 +1,7 @@
 """What runs have in common that the physics misses: a smooth field that predicts, and effects of a site that do not.
 
 The field is a Gaussian process over the logarithms of (model size, sequence, GPUs), with parts that are shared by a
-stack, by a stack's runs on one GPU, by runs of one model, and by runs of one model on one GPU. What a site's runs share
+stack's runs on one GPU, and by those of one model among them. What a site's runs share
 beyond that (its nodes, its network, the hands that tuned it) says nothing of another site's: it makes intervals as wide
 as sites differ, and turns runs of one's own into knowledge. Neither sees a layout: a search over millions of layouts
 would pick whichever was luckiest.
@@ -27,13 +27,10 @@ CENTRE, UNIT = np.array([23.0, 8.3, 4.2]), np.array([1.8, 1.1, 2.0])
 class Levels:
     """Standard deviations of ln(step time) by what is shared, and of a run's own noise."""
 
-    stack: float
     stack_gpu: float
-    model: float
     model_gpu: float
     site: float
-    site_gpu: float
-    site_kind: float
+    site_moe: float  # more where experts are involved: what tuning is worth there differs by a factor of two
     site_slope: float
     noise: float  # of one run about its like
     tails: float  # degrees of freedom of the noise's Student t: few runs lie far off, for reasons that no column states
@@ -88,7 +85,7 @@ class ResidualField:
         near = ((labels["stack"] == place.stack) & (labels["kind"] == place.kind)) | (labels["site"] == place.site)
         if not near.any():
             return np.zeros(len(ln_gpus))
-        same = {name: (labels[name][near] == getattr(place, name))[None, :] for name in LABELS}
+        same = shared_with(place, {name: column[near] for name, column in labels.items()})
         points = np.column_stack([np.broadcast_to(place.coordinates[:2], (len(ln_gpus), 2)), ln_gpus])
         return np.asarray(kernel(points, self.coordinates[near], same, self.levels) @ self.weights[near])
 
@@ -108,7 +105,14 @@ def shared(a: Sequence[Place], b: Sequence[Place]) -> dict[str, BoolArray]:
             np.array([codes.setdefault(getattr(p, name), len(codes)) for p in ps], dtype=int) for ps in (a, b)
         )
         same[name] = one[:, None] == other[None, :]
-    return same
+    moe = [np.array([p.kind == "moe" for p in places], dtype=bool) for places in (a, b)]
+    return same | {"moe": moe[0][:, None] & moe[1][None, :]}
+
+
+def shared_with(place: Place, labels: Mapping[str, NDArray[np.str_]]) -> dict[str, BoolArray]:
+    """The same of one place and many, by whose labels, (1, n) each."""
+    same = {name: (column == getattr(place, name))[None, :] for name, column in labels.items()}
+    return same | {"moe": same["kind"] & (place.kind == "moe")}
 
 
 def kernel(a: FloatArray, b: FloatArray, same: Mapping[str, BoolArray], levels: Levels) -> FloatArray:
@@ -116,10 +120,7 @@ def kernel(a: FloatArray, b: FloatArray, same: Mapping[str, BoolArray], levels: 
     apart = ((a[:, None, :] - b[None, :, :]) / LENGTHS) ** 2
     run = np.exp(-0.5 * (apart[:, :, 1] + apart[:, :, 2]))  # sequence and scale
     sized = run * np.exp(-0.5 * apart[:, :, 0])
-    field = (levels.stack**2 + levels.stack_gpu**2 * same["gpu"]) * sized
-    field = field + same["model"] * (levels.model**2 + levels.model_gpu**2 * same["gpu"]) * run
+    field = same["gpu"] * (levels.stack_gpu**2 * sized + levels.model_gpu**2 * same["model"] * run)
     slopes = ((a - CENTRE) / UNIT) @ ((b - CENTRE) / UNIT).T
-    site = levels.site**2 + levels.site_gpu**2 * same["gpu"] + levels.site_kind**2 * same["kind"]
-    return np.asarray(
-        (same["stack"] & same["kind"]) * field + same["site"] * (site + levels.site_slope**2 * slopes), dtype=np.float64
-    )
+    site = same["site"] * (levels.site**2 + levels.site_moe**2 * same["moe"] + levels.site_slope**2 * slopes)
+    return np.asarray((same["stack"] & same["kind"]) * field + site, dtype=np.float64)

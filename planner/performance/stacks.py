@@ -8,7 +8,7 @@ from planner.performance.arrays import Setting
 from planner.performance.conditions import is_fused
 from planner.performance.framework_table import before_flash
 from planner.performance.rates import Context
-from planner.performance.recipes import has_recipes, on_grace, recipe_of, release_numbers
+from planner.performance.recipes import has_recipes, recipe_of, release_numbers
 from planner.performance.residual import Place
 from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec
@@ -30,7 +30,6 @@ NEOX = ("gpt-neox", "neox", "gptneox")
 FOUNDRY = "HEAD"  # the release under which LLM-Foundry's rows stand as FSDP's
 #: The newest release whose recipes are known, by stack.
 NEWEST = {"megatron": "26.08"}
-WHOLE_HEAD = 128  # attention kernels are slower for smaller heads
 FLASH3_FAMILIES = ("hopper", "blackwell")  # whose units the second generation of flash attention does not fill
 HEAD_MULTIPLE = 8  # 16-bit tensor cores want operands of so many elements
 FORMATS = {"bf16": "16", "fp16": "16", "fp8": "fp8", "mxfp8": "mxfp8", "nvfp4": "fp4"}
@@ -82,7 +81,6 @@ def context_of(setting: Setting) -> Context:
         "kind": kind_of(model),
         "attention": "mla" if model.mla else "sinks" if model.attention_sinks else "",
         "biased": "yes" if model.moe and model.mlp_bias else "",
-        "host": "grace" if on_grace(setting) else "x86",
         "graphs": "" if recipe.graphs == "none" else recipe.graphs,
         "dispatch": "" if recipe.dispatch == "alltoall" else recipe.dispatch,
         "overlap": "yes" if recipe.overlap else "",
@@ -90,14 +88,10 @@ def context_of(setting: Setting) -> Context:
         "fused": "yes" if recipe.fused_experts else "",
         "fp8_attention": "yes" if recipe.fp8_attention else "",
         "repeated": "yes" if "moe_act" in recipe.recomputes else "",
-        "hidden_tp": "yes" if _hides_tensor_traffic(setting, stack) else "",
-        "small_heads": f"yes|{np.log2(WHOLE_HEAD / model.head_dim):.3f}" if model.head_dim < WHOLE_HEAD else "",
         "ragged": "yes" if model.head_dim % HEAD_MULTIPLE else "",
         "eager_ops": "" if is_fused(setting) else "yes",
-        "untuned": "yes" if model.moe and setting.conditions.tuning == "field" else "",
         "flash2": "yes" if setting.conditions.flash_generation == 2 and family in FLASH3_FAMILIES else "",
         "reduced": {True: "behind", False: "after", None: ""}[setting.conditions.reduction_overlap],
-        "site": setting.conditions.site,
     }
 
 
@@ -107,11 +101,6 @@ def recipe_in_words(setting: Setting) -> str:
     if not setting.model.moe or not has_recipes(stack):
         return ""
     return recipe_of(setting, stack, release_of(setting)).in_words()
-
-
-def _hides_tensor_traffic(setting: Setting, stack: str) -> bool:
-    """Whether tensor-parallel traffic is pipelined with matmuls: Transformer Engine's userbuffers, not yet in nvfp4."""
-    return stack == "megatron" and setting.accelerator.vendor == "nvidia" and setting.precision != "nvfp4"
 
 
 def place_of(setting: Setting, gpus: float = 1.0, name: str = "") -> Place:

@@ -194,11 +194,10 @@ def _data_parallel(
     gather = WEIGHT_BYTES * gathered
     scatter = machine.gradient_bytes * (passed + reduced)
     again = repeated & ~sharded & (np.asarray(s.conditions.gathers_each) > 0)
-    reduced_once = np.where(zero_stage == 0, 2.0 * scatter, np.where(repeated, 0.0, scatter))
-    gathered_once = np.where((zero_stage == 0) | again | sharded, 0.0, gather)
+    once = np.where(zero_stage == 0, 2.0 * scatter, np.where(again, 0.0, gather) + np.where(repeated, 0.0, scatter))
+    once = np.where(sharded, 0.0, once)
     each = np.where(sharded, 2.0 * gather, np.where(again, gather, 0.0)) + np.where(repeated, scatter, 0.0)
     # What is reduced once hides behind the last backward pass, unless every micro-batch's reductions fill that already.
-    shown = np.maximum(rates.data * reduced_once, reduced_once - np.where(repeated, 0.0, slow))
-    shown = shown + rates.gather * gathered_once
+    shown = np.maximum(rates.data * once, once - np.where(repeated, 0.0, slow))
     shown = shown + grad_accum * np.maximum(rates.shard * each, each - slow)
     return np.where(ranks > 1, shown, 0.0)
