@@ -111,6 +111,11 @@ def scenario_goal(scenario: Scenario) -> Goal:
     )
 
 
+def unit_of(scenario: Scenario) -> str:
+    """What the objective is in: s or USD."""
+    return "s" if scenario.objective.kind == "time" else "USD"
+
+
 def evaluate_everything(problem: Problem, tally: Tally) -> None:
     """Every candidate of every cell, without a bound: afterwards each cell's best is exact."""
     for cell in range(len(problem)):
@@ -161,7 +166,7 @@ def certify(problem: Problem, view: View, tally: Tally, best: int | None) -> Cer
         best=value,
         bound=value,
         gap=None if value is None else 0.0,
-        unit="s" if problem.scenario.objective.kind == "time" else "USD",
+        unit=unit_of(problem.scenario),
         statement=_statement(problem, frameworks),
     )
 
