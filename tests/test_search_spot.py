@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 from enumeration import Candidate, cost_chance, enumerate_candidates
 from search_cases import Case, case, with_budget
+from test_risk_completion import random_plans
 
 from planner.catalog.types import Offer
 from planner.performance.calibration import load_calibration
+from planner.risk.completion import completion
 from planner.risk.replay import replay
-from planner.scenario import Objective, Storage, Terms
+from planner.risk.simulation import SimulatedRun, simulate
+from planner.scenario import Egress, Objective, Storage, Terms
 from planner.search import Fleet, frontier, optimize, optimize_fleet
 from planner.search.goals import Goal, View
-from planner.search.prices import in_order_of_price
+from planner.search.money import Costs, PaidTime
+from planner.search.prices import PlanCost, Rates, in_order_of_price
 from planner.search.problem import build
 from planner.units import PlannerError
 
@@ -201,3 +205,34 @@ def test_every_plan_of_a_frontier_keeps_the_cost_as_often_as_asked():
     bounded = frontier(with_budget(given.scenario, None, usd), given.catalog, load_calibration(), offers=given.offers)
     assert bounded.plans
     assert all(p.p_within_cost >= given.scenario.budget.confidence for p in bounded.plans)
+
+
+def test_costs_agree_with_drawing_prices_waits_and_bills_on_100_random_plans():
+    work, low, high, hazard = random_plans(100, 31)
+    rng = np.random.default_rng(32)
+    share = rng.choice([0.0, 0.3, 0.6, 0.9], 100)
+    hazard = replace(hazard, wait_share=share, wait_s=np.exp(rng.uniform(np.log(600), np.log(21_600), 100)))
+    runs = completion(work, low, high, hazard)
+    for i in range(100):
+        minimum, step, block = rng.choice([0.0, 3e5]), rng.choice([0.0, 3600.0]), rng.choice([0.0, 0.0, 604_800.0])
+        stored, gone = rng.choice([0.0, 3.0]), rng.choice([0.0, 500.0])
+        least = rng.uniform(1, 3)
+        most = least * rng.choice([1.0, 1.1, 2.0, 4.0])
+        costs = Costs(Storage(1e9, stored * 720.0), Egress(1e9, gone), (PaidTime(minimum, step, block),), np.array([0]))
+        one = runs.take(np.array([i]))
+        price = PlanCost(costs, one, 0, Rates(np.array([least]), np.array([most])))
+        h = [float(getattr(hazard, n)[i]) for n in ("rate_per_s", "recover_s", "wait_share", "wait_s")]
+        asked = SimulatedRun(work[i], low[i], high[i], *h, hazard.checkpoint_s[i], hazard.interval_s[i])
+        time = simulate(asked, 8_000, i).time_s
+        paid = np.maximum(time, minimum)
+        for size in (step, block):
+            paid = np.ceil(paid / size) * size if size else paid
+        usd = (paid * rng.uniform(least, most, len(time)) + stored * time) / 3600.0 + gone
+        noise = 3.5 * np.sqrt(0.25 / len(time))
+        for p in (0.1, 0.5, 0.8, 0.9):
+            below, above = np.quantile(usd, [max(p - noise, 0.001), min(p + noise, 0.999)])
+            assert 0.99 * below <= price.quantile(p) <= 1.01 * above, i
+            budget, limit = float(np.quantile(usd, p)) * 1.001, float(np.quantile(time, 0.7))
+            assert price.probability(budget) == pytest.approx(np.mean(usd <= budget), abs=0.01 + noise), i
+            both = np.mean((usd <= budget) & (time <= limit))
+            assert price.probability(budget, limit) == pytest.approx(both, abs=0.01 + noise), i
