@@ -108,12 +108,13 @@ def cost_chance(runs: Completion, usd_per_hour: tuple[float, float], usd: float)
     if high <= low:
         return float(runs.probability(usd / low * 3600.0)[0])
     levels = statistics.NormalDist()
-    whole = runs.undisturbed_s[0] + runs.delay_s[0]
+    whole = runs.undisturbed_s[0] + np.append(runs.delay_s[0], 0.0)
+    weight = np.append(np.full(runs.delay_s.shape[1], (1.0 - runs.calm[0]) / runs.delay_s.shape[1]), runs.calm[0])
     total = 0.0
     for i in range(129):
         z = levels.inv_cdf((2 * i + 1) / 258)
         hours = whole * np.exp(z * (runs.log_low[0] if z < 0 else runs.log_high[0])) / 3600.0
-        total += float(np.mean(np.minimum(np.maximum((usd / hours - low) / (high - low), 0.0), 1.0)))
+        total += float(np.sum(weight * np.minimum(np.maximum((usd / hours - low) / (high - low), 0.0), 1.0)))
     return total / 129
 
 

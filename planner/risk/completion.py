@@ -65,7 +65,8 @@ class Completion:
 
     undisturbed_s: FloatArray  # A: work and checkpoints at the median step time
     delay_mean_s: FloatArray
-    delay_s: FloatArray  # (n, nodes) equally likely values of D, ascending
+    calm: FloatArray  # P(D = 0): nothing fails
+    delay_s: FloatArray  # (n, nodes) equally likely values of D where something fails, ascending
     log_low: FloatArray  # standard deviation of log X below its median
     log_high: FloatArray  # and above
     failures: FloatArray  # expected number of interruptions
@@ -89,14 +90,16 @@ class Completion:
         budget = np.broadcast_to(np.asarray(time_s, float), self.undisturbed_s.shape)
         return _chance(self, budget)
 
-    def equally_likely(self, factors: int) -> FloatArray:
-        """Equally likely values of T, (n, delays x factors), seconds: each delay at so many step-time factors."""
+    def lengths(self, factors: int) -> tuple[FloatArray, FloatArray]:
+        """Values of T, (n, delays x factors), seconds, and their weights: each delay at so many step-time factors."""
         from scipy.special import ndtri
 
         z = ndtri((np.arange(factors) + 0.5) / factors)
         factor = np.exp(z[None, :] * np.where(z[None, :] < 0, self.log_low[:, None], self.log_high[:, None]))
-        whole = self.undisturbed_s[:, None] + self.delay_s
-        return np.asarray((whole[:, :, None] * factor[:, None, :]).reshape(len(factor), -1))
+        delay, weight = _delays(self)
+        whole = self.undisturbed_s[:, None] + delay
+        time = (whole[:, :, None] * factor[:, None, :]).reshape(len(factor), -1)
+        return np.asarray(time), np.repeat(weight / factors, factors, axis=1)
 
     def quantile(self, p: float) -> FloatArray:
         """The time that is met with probability p (0 < p < 1), seconds, (n,)."""
@@ -133,8 +136,8 @@ def completion(work_s: FloatArray, log_low: FloatArray, log_high: FloatArray, ha
     delay_mean, delay_var = segments * mean + rest_mean, segments * variance + rest_var
     failures = hazard.rate_per_s * (undisturbed + delay_mean)
     pieces = _Pieces(segments, length, rest)
-    nodes = _delay_nodes(delay_mean, delay_var, pieces, hazard)
-    return Completion(undisturbed, delay_mean, nodes, low, high, failures, segments)
+    calm, nodes = _delay_nodes(delay_mean, delay_var, pieces, hazard)
+    return Completion(undisturbed, delay_mean, calm, nodes, low, high, failures, segments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,11 @@ class _Pieces:
 
     def take(self, index: IntArray) -> _Pieces:
         return _Pieces(self.segments[index], self.length_s[index], self.rest_s[index])
+
+    @property
+    def whole_s(self) -> FloatArray:
+        """The run undisturbed."""
+        return self.segments * self.length_s + self.rest_s
 
     def failed_attempts(self, rate_per_s: FloatArray) -> FloatArray:
         """Mean number of attempts at a segment that fail."""
@@ -184,8 +192,10 @@ def _segments(
     return np.where(length_s > 0, mean, 0.0), np.where(length_s > 0, variance, 0.0)
 
 
-def _delay_nodes(mean: FloatArray, variance: FloatArray, pieces: _Pieces, hazard: Hazard) -> FloatArray:
-    """Equally likely values of the delay, (n, nodes), with the given mean and (nearly) variance.
+def _delay_nodes(
+    mean: FloatArray, variance: FloatArray, pieces: _Pieces, hazard: Hazard
+) -> tuple[FloatArray, FloatArray]:
+    """P(no delay), (n,), and else equally likely values of it, (n, nodes): of the given mean and nearly the variance.
 
     Few failures: the number k of failed attempts is counted, each geometric in its segment, and the delay given k is
     that of one failure or nearly a gamma variable. Many: a gamma variable. Either is stretched to the
@@ -197,22 +207,24 @@ def _delay_nodes(mean: FloatArray, variance: FloatArray, pieces: _Pieces, hazard
     few = np.flatnonzero((expected > 0) & (expected < _FEW))
     if few.size:
         values[few] = _few_failures(pieces.take(few), hazard.take(few))
-    found = values.mean(axis=1)
-    calm_nodes = values <= 0.0
+    calm = np.where(expected < _FEW, np.exp(-hazard.rate_per_s * pieces.whole_s), 0.0)
+    found = values.mean(axis=1) * (1.0 - calm)
     scale = np.where(found > 0, mean / np.where(found > 0, found, 1.0), 1.0)
-    return np.sort(np.where(calm_nodes, 0.0, values * scale[:, None]), axis=1)
+    return calm, np.sort(values * scale[:, None], axis=1)
 
 
 def _few_failures(pieces: _Pieces, hazard: Hazard) -> FloatArray:
-    """Equally likely values of the delay, (n, nodes), when a few attempts fail: each its part of a segment, a repair.
+    """Equally likely values of the delay, (n, nodes), where a few attempts fail: each its part of a segment, a repair.
 
     Delays of k and of k + 1 failures overlap, so many finer levels are taken, sorted, and averaged into the nodes.
     """
-    level = ((np.arange(_NODES * _FINER) + 0.5) / (_NODES * _FINER))[None, :]
     rate = hazard.rate_per_s
     reached = pieces.attempts_reached(rate)
-    k = np.zeros((len(rate), level.shape[1]), dtype=np.int64)
-    for count in range(_COUNTS - 1):
+    # Above the chance that nothing fails; of that little is left of the digits where failures are very rare.
+    calm = reached[:, :1]
+    level = calm + (1.0 - calm) * ((np.arange(_NODES * _FINER) + 0.5) / (_NODES * _FINER))[None, :]
+    k = np.ones(level.shape, dtype=np.int64)
+    for count in range(1, _COUNTS - 1):
         more = reached[:, count, None] < level
         if not more.any():
             break
@@ -225,7 +237,7 @@ def _few_failures(pieces: _Pieces, hazard: Hazard) -> FloatArray:
     still, still_square = standstill_moments(rate, hazard.recover_s, hazard.wait_share, hazard.wait_s)
     more_s, more_var = lost + still - hazard.recover_s, lost_var + np.maximum(still_square - still**2, 0.0)
     several = k * hazard.recover_s[:, None] + _gamma(inside, k * more_s[:, None], k * more_var[:, None])
-    values = np.where(k == 0, 0.0, several)
+    values = several
     row, column = np.nonzero(k == 1)
     values[row, column] = _one_failure(inside[row, column], pieces.take(row), hazard.take(row))
     return np.asarray(np.sort(values, axis=1).reshape(len(rate), _NODES, _FINER).mean(axis=2))
@@ -297,7 +309,8 @@ def _chance_and_density(runs: Completion, time_s: FloatArray) -> tuple[FloatArra
     """P(T <= time_s) and its derivative (0 where the step time is certain), (n,) each."""
     from scipy.special import ndtr
 
-    ratio = time_s[:, None] / (runs.undisturbed_s[:, None] + runs.delay_s)
+    delay, weight = _delays(runs)
+    ratio = time_s[:, None] / (runs.undisturbed_s[:, None] + delay)
     log = np.log(np.maximum(ratio, 1e-300))
     sigma = np.where(log < 0, runs.log_low[:, None], runs.log_high[:, None])
     uncertain = sigma > 0
@@ -306,7 +319,14 @@ def _chance_and_density(runs: Completion, time_s: FloatArray) -> tuple[FloatArra
     chance = np.where(uncertain, ndtr(z), ratio >= 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         density = np.where(uncertain & (ratio > 0), np.exp(-0.5 * z * z) / (_ROOT_TWO_PI * safe * time_s[:, None]), 0.0)
-    return chance.mean(axis=1), density.mean(axis=1)
+    return (chance * weight).sum(axis=1), (density * weight).sum(axis=1)
+
+
+def _delays(runs: Completion) -> tuple[FloatArray, FloatArray]:
+    """Values of D, (n, 1 + nodes), none first, and their weights."""
+    none = np.zeros((len(runs.calm), 1))
+    some = np.repeat(((1.0 - runs.calm) / _NODES)[:, None], _NODES, axis=1)
+    return np.concatenate([none, runs.delay_s], axis=1), np.concatenate([runs.calm[:, None], some], axis=1)
 
 
 def _quantile(runs: Completion, p: float) -> FloatArray:
@@ -317,9 +337,9 @@ def _quantile(runs: Completion, p: float) -> FloatArray:
         raise ValueError(f"a quantile needs a probability between 0 and 1, not {p}")
     z = float(ndtri(p))
     factor = np.exp(z * np.where(z < 0, runs.log_low, runs.log_high))
-    quiet = runs.delay_s[:, -1] <= 0.0  # no delay: the factor alone decides, exactly
+    quiet = (runs.calm >= 1.0) | (runs.delay_s[:, -1] <= 0.0)  # no delay: the factor alone decides, exactly
     # The quantile lies between those of the least and of the largest delay.
-    low = factor * (runs.undisturbed_s + runs.delay_s[:, 0])
+    low = factor * (runs.undisturbed_s + np.where(runs.calm > 0, 0.0, runs.delay_s[:, 0]))
     high = factor * (runs.undisturbed_s + runs.delay_s[:, -1])
     guess = np.where(quiet, low, factor * (runs.undisturbed_s + runs.delay_mean_s))
     open_ = np.flatnonzero(~quiet)
