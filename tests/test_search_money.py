@@ -101,12 +101,16 @@ def test_with_storage_money_buys_the_longest_run_that_trying_finds(usd, usd_per_
     longest = float(found.affordable_s(np.array([usd_per_hour]), np.array([usd]), CELL)[0])
     unit = max(step, block)
     times = np.linspace(1.0, usd / (usd_per_hour + stored) * 3600 + 2 * unit + 2 * minimum, 20_001)
-    paid = np.maximum(times, minimum)
-    for size in (step, block):
-        paid = np.ceil(paid / size - 1e-9) * size if size else paid
-    bill = paid / 3600 * usd_per_hour + times / 3600 * stored
-    tried = times[bill <= usd * (1 + 1e-9)].max(initial=0.0)
-    assert tried * (1 - 1e-9) <= longest <= tried + 1.01 * (times[1] - times[0])
+
+    def bill(times: np.ndarray) -> np.ndarray:
+        paid = np.maximum(times, minimum)
+        for size in (step, block):
+            paid = np.ceil(paid / size - 1e-9) * size if size else paid
+        return paid / 3600 * usd_per_hour + times / 3600 * stored
+
+    tried = times[bill(times) <= usd].max(initial=0.0)
+    assert tried * (1 - 1e-9) <= longest
+    assert longest == 0.0 or bill(np.array([longest]))[0] <= usd * (1 + 1e-8)
 
 
 def test_a_block_that_is_paid_for_may_be_used_to_its_end():
