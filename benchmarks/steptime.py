@@ -52,7 +52,7 @@ def main() -> None:
                 factor = np.interp(gpus, [1, 16384], [1.0, 1.05])
                 start = time.process_time()
                 step_of(s, kernels.take(rows), pp[rows], vpp[rows], dp, zero[rows], m, factor)
-                base, each = memory.at(dp, m, rows)
+                base, each, _ = memory.at(dp, m, rows)
                 base + micro[rows] * each
                 used += time.process_time() - start
                 done += chunk

@@ -68,6 +68,26 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class RunConditions:
+    """How a run is set up beside its layout: as its scenario states, else as its framework's release has it."""
+
+    flash_attention: bool
+    flash_generation: int | None  # of its kernels, where stated
+    fused_or_compile: bool
+    comm_overlap: bool | None  # gradient reductions behind the backward pass; None: not stated
+    recompute_share: float | None  # of the layers that full recompute covers; None: all
+    shard_group: int | None  # GPUs over which states are sharded; None: all ranks
+    power_limit_w: float | None = None  # of one accelerator, where stated
+    tuning: str = field(default="", metadata=plan_json.like("|field|vendor", "field or vendor"))
+    site: str = ""  # whose cluster, where stated
+    optimizer: str = "adamw"
+    offload: str = field(
+        default="none",
+        metadata=plan_json.like("none|optimizer|activations|both", "none, optimizer, activations or both"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryGiB:
     """Memory of the fullest GPU and what such a GPU has for use, in GiB (2^30 bytes)."""
 
@@ -175,6 +195,7 @@ class Plan:
     energy_kwh: float | None = None
     co2_kg: float | None = None
     energy_basis: tuple[str, ...] = ()  # what energy and CO2 assume
+    conditions: RunConditions | None = field(default=None, metadata=plan_json.WHOLE)
 
     @property
     def paid_gpus(self) -> int:

@@ -24,6 +24,7 @@ from planner.performance.steptime import step_time
 from planner.risk.completion import Hazard, completion
 from planner.risk.failures import hazards, interruption_rate, preemptions_per_1000_node_days
 from planner.scenario import BatchRamp, IntChoice, Risk, Scenario
+from planner.search.conditions import conditions_of
 from planner.workload import parameter_counts
 
 FRAMEWORKS = ("fsdp", "gpt-neox", "megatron")
@@ -105,6 +106,7 @@ def enumerate_candidates(
                 "latest" if wanted == "any" else scenario.training.framework_release,
                 catalog.accelerator(offer.gpu),  # type: ignore[attr-defined]
                 offer.hardware,
+                conditions=conditions_of(scenario),
             )
             size = offer.hardware.gpus_per_node
             most = scenario.cluster.max_gpus // size

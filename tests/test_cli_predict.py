@@ -117,3 +117,54 @@ def test_what_cannot_be_predicted_is_said_in_one_sentence(planner, arguments, sa
     assert ran.code == 2
     assert said in ran.err
     assert ran.err.count("\n") == 1
+
+
+CONDITIONS = (
+    ("--flash-attention", "no", "flash_attention", -1),
+    ("--flash-attention", "2", "flash_attention", 0),
+    ("--fused-or-compile", "yes", "fused_or_compile", 1),
+    ("--recompute-share", "0.5", "recompute_share", 1),
+    ("--shard-group", "4", "shard_group", 0),
+    ("--power-limit-w", "200.0", "power_limit_w", -1),
+    ("--sequence-parallel", "yes", "sequence_parallel", 1),
+)
+
+
+@pytest.mark.parametrize(("option", "value", "column", "sign"), CONDITIONS)
+def test_a_condition_by_option_is_the_same_as_in_a_table(planner, tmp_path, option, value, column, sign):
+    found = json.loads(planner(*RUN, option, value, "--json").out)
+    plain = json.loads(planner(*RUN, "--json").out)
+    table = tmp_path / "rows.csv"
+    head, row = ROWS.splitlines()[:2]
+    table.write_text(f"{head},precision,{column}\n{row},fp16,{value}\n")
+    (listed,) = json.loads(planner("predict", table, "--json").out)["rows"]
+    got, before = found["pred_tokens_per_s_per_gpu"], plain["pred_tokens_per_s_per_gpu"]
+    assert listed["pred_tokens_per_s_per_gpu"] == pytest.approx(got, rel=1e-5)
+    assert (got - before) * sign > 0 or (sign == 0 and got == pytest.approx(before, rel=0.02))
+    assert (str(found[column]), plain[column]) == (value, None)
+
+
+def test_whose_recipe_runs_changes_what_is_predicted_of_a_moe_model(planner):
+    run = (
+        "predict --model qwen3-30b-a3b --gpu h100-sxm5-80gb --gpus 64 --seq-length 4096 --global-batch 256 --tp 1 "
+        "--pp 4 --ep 8 --framework megatron"
+    ).split()
+    field, vendor, silent = (
+        json.loads(planner(*run, *more, "--json").out)["pred_tokens_per_s_per_gpu"]
+        for more in (("--tuning", "field"), ("--tuning", "vendor"), ())
+    )
+    assert field == silent < vendor
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--flash-attention", "maybe"), ("--fused-or-compile", "7"), ("--comm-overlap", "perhaps"),
+        ("--tuning", "ours"), ("--recompute-share", "1.5"), ("--shard-group", "0"), ("--sequence-parallel", "perhaps"),
+        ("--power-limit-w", "-3"),
+    ],
+)  # fmt: skip
+def test_a_condition_that_cannot_be_is_refused_by_its_option(planner, option, value):
+    ran = planner(*RUN, option, value)
+    assert ran.code == 2
+    assert f"{option} '{value}" in ran.err

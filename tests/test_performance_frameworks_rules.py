@@ -34,7 +34,7 @@ def test_every_entry_of_the_table_names_its_source():
 
 
 @pytest.mark.parametrize(
-    ("name", "alias"), [("gpt-neox", "megatron-deepspeed"), ("megatron", "megatron-lm"), ("fsdp", "llm-foundry")]
+    ("name", "alias"), [("gpt-neox", "gptneox"), ("megatron", "megatron-lm"), ("fsdp", "llm-foundry")]
 )
 def test_a_framework_is_found_by_its_aliases(name, alias):
     assert framework(alias).name == framework(name).name == name

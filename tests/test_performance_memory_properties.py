@@ -75,17 +75,16 @@ def test_every_part_is_there_and_none_is_negative(case):
 
 @settings(max_examples=50)
 @given(cases(), st.integers(1, 50))
-def test_memory_is_affine_in_the_micro_batch(case, more):
+def test_memory_is_affine_in_the_micro_batch_where_the_optimizers_step_needs_no_more(case, more):
     chosen, x = case
     b = x.micro_batch.item()
-    base, each = memory_affine(
+    base, each, step = memory_affine(
         chosen, x.tp, x.pp, x.vpp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute, x.dp, x.grad_accum
     )
     assert each.item() > 0
-    assert total(chosen, x) == pytest.approx(base.item() + b * each.item(), rel=1e-12)
-    assert total(chosen, changed(x, micro_batch=b + more)) == pytest.approx(
-        base.item() + (b + more) * each.item(), rel=1e-12
-    )
+    for micro in (b, b + more):
+        expected = max(base.item() + micro * each.item(), step.item())
+        assert total(chosen, changed(x, micro_batch=micro)) == pytest.approx(expected, rel=1e-12)
 
 
 @settings(max_examples=50)
@@ -111,7 +110,8 @@ def test_a_higher_zero_stage_never_needs_more(case):
 def test_more_recompute_never_needs_more(case):
     chosen, x = case
     none, selective, full = (total(chosen, changed(x, recompute=code)) for code in (0, 1, 2))
-    assert none >= selective >= full > 0
+    assert none * (1 + 1e-12) >= selective
+    assert selective * (1 + 1e-12) >= full > 0
 
 
 @settings(max_examples=50)
@@ -171,8 +171,8 @@ def test_layouts_do_not_see_each_other(drawn, name):
     x = together
     known = layout_memory(chosen, x.tp, x.pp, x.vpp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute)
     order = np.arange(len(x))[::-1]
-    base, each = known.at(x.dp[order], x.grad_accum[order], order)
-    np.testing.assert_allclose(base + each * x.micro_batch[order], alone[::-1], rtol=1e-13)
+    base, each, step = known.at(x.dp[order], x.grad_accum[order], order)
+    np.testing.assert_allclose(np.maximum(base + each * x.micro_batch[order], step), alone[::-1], rtol=1e-13)
 
 
 def test_one_rank_shards_nothing_whatever_the_stage():

@@ -10,7 +10,7 @@ import pytest
 
 from planner.catalog.catalog import load_catalog
 from planner.catalog.types import Hardware
-from planner.performance.arrays import Layouts, Setting
+from planner.performance.arrays import Conditions, Layouts, Setting
 from planner.performance.frameworks import why_illegal
 from planner.performance.memory import capacity_gib, fits, memory
 from planner.workload.zoo import load_model
@@ -66,7 +66,8 @@ def recipe(model, gpu, gpus, precision, tp, pp, vpp, cp, ep, zero, micro, batch,
     values = (tp, pp, vpp, dp, cp, ep, zero, tp > 1, code, micro, batch // (micro * dp))
     seq_length = 8192 if model.startswith("llama") else 4096
     hardware = Hardware(gpu, 8, 8, accelerator.link_gbyte_per_s, None, "unknown")
-    setting = Setting(spec, seq_length, precision, "megatron", "", accelerator, hardware)
+    vendors = Conditions(tuning="vendor")
+    setting = Setting(spec, seq_length, precision, "megatron", "", accelerator, hardware, conditions=vendors)
     return setting, Layouts(*(np.array([v]) for v in values))
 
 

@@ -17,7 +17,6 @@ from planner.performance.learning import read_runs
 from planner.performance.predict import predict_run
 from planner.performance.recipes import PLAIN, SWITCHES, Recipe, recipe_files, recipe_of, release_numbers
 from planner.performance.rows import read_run
-from planner.performance.spreads import unseen_spread
 from planner.performance.stacks import recipe_in_words, release_of, stack_of
 from planner.units import PlannerError
 from planner.workload import load_model, model_names
@@ -26,7 +25,7 @@ CATALOG = load_catalog()
 ROW = {
     "framework": "megatron", "version_or_date": "26.06", "model": "qwen3-30b-a3b", "gpu": "gb200-nvl72", "gpus": "8",
     "precision": "mxfp8", "seq_len": "4096", "tp": "1", "pp": "1", "ep": "8", "micro_batch": "4",
-    "global_batch_samples": "512", "zero_or_fsdp": "distributed-optimizer",
+    "global_batch_samples": "512", "zero_or_fsdp": "distributed-optimizer", "tuning": "vendor",
 }  # fmt: skip
 FUSED = "fused experts, FP8 attention"
 FULL = Recipe("full", "hybridep", overlap=True, fused_experts=True, fp8_attention=True)
@@ -63,8 +62,8 @@ def table() -> list[dict[str, str]]:
         ({"model": "llama3-8b", "precision": "bf16"}, Recipe("full")),
         ({"model": "llama3.1-405b", "precision": "fp8"}, PLAIN),
         ({"framework": "fsdp", "version_or_date": ""}, PLAIN),
-        ({"version_or_date": "core 0.5"}, PLAIN),  # another stack, of which no recipe is known
-        ({"version_or_date": "../megatron"}, PLAIN),
+        ({"version_or_date": "main of July"}, FULL),  # no release by its number: the newest
+        ({"version_or_date": "../megatron"}, FULL),
         ({"version_or_date": "26.04rc1"}, Recipe("router", "hybridep")),
         ({"version_or_date": "26.06.²"}, FULL),
         ({"version_or_date": "26.06." + "9" * 5000}, FULL),
@@ -101,7 +100,7 @@ def test_full_graphs_leave_no_host_time_and_make_the_same_layout_faster() -> Non
         for release in ("26.04.01", "26.06")
     )
     share = [float(np.sum(p.step.terms_s["host"]) / p.step.total_s[0]) for p in (before, after)]
-    assert share[1] < 0.01 < share[0]
+    assert share[1] < 0.02 < share[0]
     assert after.tokens_per_s_per_gpu > 1.2 * before.tokens_per_s_per_gpu
 
 
@@ -179,7 +178,7 @@ def test_overlap_without_graphs_costs_host_time() -> None:
     assert eager.step.terms_s["host"].sum() > plain.step.terms_s["host"].sum()
 
 
-def test_a_stack_whose_recipes_are_published_is_known_better() -> None:
-    for kind in ("dense", "moe"):
-        near, far = (unseen_spread(load_calibration().spreads, stack, kind) for stack in ("megatron", "someone's"))
-        assert near < far
+def test_a_run_of_the_field_has_on_what_it_states_and_nothing_else() -> None:
+    assert recipe(tuning="field") == recipe(tuning="", kind="field") == PLAIN
+    assert recipe(tuning="field", dispatch="deepep") == replace(PLAIN, dispatch="deepep")
+    assert recipe(tuning="", kind="vendor") == recipe()

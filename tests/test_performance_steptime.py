@@ -14,6 +14,8 @@ from planner.catalog.types import Hardware
 from planner.performance.arrays import Layouts, Setting
 from planner.performance.calibration import load_calibration
 from planner.performance.machine import GRID, as_of_port, link_share, log_shares, machine_numbers
+from planner.performance.predict import predict_run
+from planner.performance.rows import read_run
 from planner.performance.shapes import forward_flops, model_numbers
 from planner.performance.steptime import assemble, kernel_times, slowest_stage, step_time
 from planner.workload import flops_per_token, load_model
@@ -179,3 +181,15 @@ def test_larger_messages_and_fewer_hops_are_never_slower_per_byte() -> None:
     near = replace(s, hardware=replace(s.hardware, scale_up_domain=64, gpus_per_node=64))
     x = layouts(tp=8, pp=1, dp=8, micro_batch=1, grad_accum=8)
     assert step_time(near, x, CALIBRATION).total_s <= step_time(s, x, CALIBRATION).total_s
+
+
+def test_no_interval_promises_more_than_the_part_can_do() -> None:
+    """With a spread as wide as you like the upper end stays where matmuls and attention alone would fill the step."""
+    row = {
+        "framework": "megatron", "model": "llama3-70b", "gpu": "h100-sxm5-80gb", "gpus": "64", "tp": "8", "pp": "4",
+        "seq_len": "8192", "micro_batch": "1", "global_batch_samples": "512", "precision": "bf16",
+    }  # fmt: skip
+    wide = replace(CALIBRATION, spreads={**CALIBRATION.spreads, "scale": 10.0})
+    found = predict_run(read_run(row, load_catalog(), "row"), wide)
+    most = found.tokens_per_s_per_gpu * float(found.step.total_s[0] / found.step.least_s[0])
+    assert found.low < found.tokens_per_s_per_gpu < found.high == pytest.approx(most)

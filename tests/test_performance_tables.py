@@ -20,7 +20,7 @@ from planner.units import PlannerError
 CATALOG, CALIBRATION = load_catalog(), load_calibration()
 RUN = {
     "model": "llama3-8b", "gpu": "h100-sxm5-80gb", "gpus": "16", "seq_len": "8192", "global_batch_samples": "64",
-    "micro_batch": "1", "framework": "megatron",
+    "micro_batch": "1", "tp": "1", "framework": "megatron",
 }  # fmt: skip
 EXPERTS = RUN | {
     "model": "my-own", "n_layers": "32", "hidden": "4096", "n_heads": "32", "experts": "8", "top_k": "2", "ep": "2",
@@ -295,7 +295,7 @@ def test_a_near_name_of_another_part_is_not_taken_for_one(name: str) -> None:
         ("H100 SXM", ""),
         ("NVIDIA A100-SXM4-80GB", ""),
         ("MI300X OAM", ""),
-        ("TPU v5p-128", ""),
+        ("TPU v5p-128", "no memory is predicted on tpu-v5p"),
     ],
 )
 def test_a_part_like_a_known_one_is_said_to_be_taken_for_it(gpu: str, said: str) -> None:
@@ -311,7 +311,7 @@ def test_an_unknown_framework_is_said_with_those_known(name: str) -> None:
     assert "known are fsdp, gpt-neox, megatron" in row["assumed"]
 
 
-@pytest.mark.parametrize("name", ["", "megatron", "NeMo", "GPT-NeoX", "composer", "torch FSDP"])
+@pytest.mark.parametrize("name", ["megatron", "NeMo", "GPT-NeoX", "composer", "torch FSDP"])
 def test_a_known_framework_needs_no_word(name: str) -> None:
     assert predicted(RUN | {"framework": name})[0]["assumed"] == ""
 

@@ -50,6 +50,12 @@ FULL: list[dict[str, Any]] = [
             "target": "equal_loss",
             "reference_batch": 1024,
             "critical_batch": 1024,
+            "flash_attention": 2,
+            "fused_or_compile": True,
+            "comm_overlap": True,
+            "tuning": "vendor",
+            "optimizer": "muon",
+            "offload": "both",
         },
         "layout": {
             "tp": 2,
@@ -63,6 +69,8 @@ FULL: list[dict[str, Any]] = [
             "sequence_parallel": True,
             "memory_headroom": "5 %",
             "recompute": "full",
+            "recompute_share": 0.5,
+            "shard_group": 8,
         },
         "throughput": [
             {
@@ -92,6 +100,8 @@ FULL: list[dict[str, Any]] = [
             "pricing": ["on_demand"],
             "quality": ["A"],
             "max_gpus": 1024,
+            "power_limit_w": 400,
+            "site": "lab",
             "assume_network": "3200 Gbit/s",
             "own": [
                 {

@@ -91,6 +91,7 @@ def test_the_smallest_scenario_names_every_default_it_used() -> None:
         "training.precision": "bf16",
         "training.framework": "any",
         "training.framework_release": "latest",
+        "training.optimizer": "adamw",
         "layout": "any that the framework runs in 95 % of the memory",
         "budget.confidence": "0.8",
         "objective": "cost",

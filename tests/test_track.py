@@ -12,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from interop_plans import answer
 
+from planner.catalog import load_catalog
 from planner.interop.measurement import COLUMNS, training_log_measurement
 from planner.interop.tracking import follow_log, track_log
-from planner.plan import Goal, Quantiles, Trained
+from planner.performance.arrays import Conditions
+from planner.performance.rows import read_run
+from planner.plan import Goal, Quantiles, RunConditions, Trained
 from planner.track.progress import progress
 from planner.track.ramp import course_of
 from planner.track.replan import continuation, remaining_scenario
@@ -316,9 +319,6 @@ def test_a_tracked_run_is_a_measurement(tmp_path):
 
 
 def test_such_a_measurement_is_a_row_that_calibration_reads(tmp_path):
-    from planner.catalog import load_catalog
-    from planner.performance.rows import read_run
-
     saved = plan_of()
     row = training_log_measurement(written(tmp_path, run(noise=0)), saved)
     read = read_run(row, load_catalog(), "row")
@@ -326,6 +326,18 @@ def test_such_a_measurement_is_a_row_that_calibration_reads(tmp_path):
     assert (read.tp, read.pp, read.dp, read.micro_batch, read.zero_stage) == (1, 1, 8, 4, layout.zero_stage)
     assert read.grad_accum == layout.grad_accum
     assert read.tokens_per_s_per_gpu == pytest.approx(256 * 2048 / 10 / 8, rel=0.003)
+    assert read.setting.conditions == Conditions()  # of a plan that does not say
+
+
+def test_how_the_plan_is_set_up_stands_in_the_row(tmp_path):
+    saved = plan_of()
+    taken = RunConditions(True, 2, True, False, 0.5, 4, 300.0, "vendor", "lab")
+    saved = replace(saved, plan=replace(saved.plan, conditions=taken))
+    row = training_log_measurement(written(tmp_path, run(noise=0)), saved)
+    read = read_run(row, load_catalog(), "row").setting.conditions
+    assert (read.flash_attention, read.flash_generation, read.fused, read.reduction_overlap) == (True, 2, True, False)
+    assert (read.recompute_share, read.shard_group, read.power_limit_w) == (0.5, 4, 300.0)
+    assert (read.tuning, read.site) == ("vendor", "lab")
 
 
 def test_a_calibrated_run_sharpens_what_is_predicted_there(tmp_path, planner):

@@ -54,6 +54,16 @@ def predict(
     precision: Annotated[str, _text("FORMAT", "bf16, fp16, fp8, mxfp8 or nvfp4.")] = "bf16",
     framework: Annotated[str, _text("NAME", "gpt-neox, megatron or fsdp.")] = "megatron",
     framework_release: Annotated[str, _text("TEXT", "The framework's release, as rows state it.")] = "latest",
+    sequence_parallel: Annotated[str | None, _text("yes|no", "Sequence parallel beside tensor parallel.")] = None,
+    flash_attention: Annotated[str | None, _text("yes|no|2|3", "Flash attention, or its generation.")] = None,
+    fused_or_compile: Annotated[str | None, _text("yes|no", "Fused norms and activations, or a compiler.")] = None,
+    comm_overlap: Annotated[str | None, _text("yes|no", "Gradient reductions behind the backward pass.")] = None,
+    recompute_share: Annotated[float | None, _text("0-1", "Share of the layers that full recompute covers.")] = None,
+    shard_group: Annotated[int | None, _text("N", "GPUs over which states are sharded.")] = None,
+    power_limit_w: Annotated[float | None, _text("W", "Power limit of one GPU.")] = None,
+    tuning: Annotated[str | None, _text("field|vendor", "Whose recipe runs, of a MoE model.")] = None,
+    optimizer: Annotated[str | None, _text("NAME", "adamw, adamw-bf16, adamw-8bit, muon, lion, adafactor.")] = None,
+    offload: Annotated[str | None, _text("WHAT", "On the host: optimizer, activations or both.")] = None,
     catalog: Catalog = None,
     as_json: Json = False,
     output: Annotated[
@@ -85,7 +95,10 @@ def predict(
             "model": model, "gpu": gpu, "gpus": gpus, "seq_len": seq_length, "global_batch_samples": global_batch,
             "micro_batch": micro_batch, "tp": tp, "pp": pp, "vpp": vpp, "cp": cp, "ep": ep,
             "zero_or_fsdp": zero_stage, "recompute": recompute, "precision": precision, "framework": framework,
-            "version_or_date": framework_release,
+            "version_or_date": framework_release, "sequence_parallel": sequence_parallel,
+            "flash_attention": flash_attention, "fused_or_compile": fused_or_compile, "comm_overlap": comm_overlap,
+            "recompute_share": recompute_share, "shard_group": shard_group, "power_limit_w": power_limit_w,
+            "tuning": tuning, "optimizer": optimizer, "offload": offload,
         }  # fmt: skip
         if missing := [_OPTIONS[name] for name in _OPTIONS if row[name] is None]:
             raise PlannerError(f"{', '.join(missing)} must be given, or a table with --rows")
@@ -137,12 +150,14 @@ def _one(row: Mapping[str, object], facts: Facts, calibration: Calibration) -> t
     from planner.plan_json import dumps
     from planner.report.predictions import detail_table
 
-    cells = {key: str(value) for key, value in row.items()} | {"gpu": _accelerator_id(str(row["gpu"]), facts)}
+    cells = {key: "" if value is None else str(value) for key, value in row.items()}
+    cells |= {"gpu": _accelerator_id(str(row["gpu"]), facts)}
     (checked,) = predict_rows([cells], facts, calibration, "run")
     if not checked["pred_tokens_per_s_per_gpu"]:
         raise PlannerError(_by_option(checked["why"].removeprefix("run:1: ")))
     run = read_run(cells, facts, "run")
     found = predict_run(run, calibration)
+    run = found.run
     parts = None if found.memory_gib is None else memory(run.setting, layouts_of([run]))
     document = {
         "schema_version": 1,
@@ -154,7 +169,7 @@ def _one(row: Mapping[str, object], facts: Facts, calibration: Calibration) -> t
         "fits": found.fits,
         "basis": found.basis,
         "why": found.why or None,
-        "assumed": "; ".join(run.assumed) or None,
+        "assumed": "; ".join(found.assumed) or None,
         "measurements": found.measurements,
         "step_time_s": float(found.step.total_s[0]),
         "step_breakdown_s": breakdown([found])[0],

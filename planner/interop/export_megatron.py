@@ -5,6 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from planner.interop.export_common import NOT_PLANNED, Export
+from planner.interop.megatron_conditions import (
+    attention_backend,
+    conditions_lacking,
+    fusion_arguments,
+    instances,
+    optimizer_arguments,
+    overlap_arguments,
+    recompute_arguments,
+)
 from planner.interop.quoting import commented, shell_path, shell_word
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec
@@ -43,6 +52,7 @@ def _lacking(export: Export) -> list[str]:
         (biases not in known_biases, "such a choice of biases"),
         (moe is not None and moe.shared_experts > 0 and moe.shared_ffn == 0, "shared experts of no width"),
         (plan.precision not in ("", "bf16", "fp16", "fp8", "mxfp8", "nvfp4"), f"training in {plan.precision}"),
+        *conditions_lacking(plan.conditions),
     ]
     return [words for missing, words in checks if missing]
 
@@ -53,7 +63,11 @@ def _script(export: Export) -> str:
         (f"Layout: {plan.gpus} GPUs", "PARALLEL_ARGS", _parallel(export)),
         (f"Batch: {layout.micro_batch} x {layout.grad_accum} x data {layout.dp}", "BATCH_ARGS", _batch(export)),
         ("Model", "MODEL_ARGS", _model(export)),
-        ("Precision", "PRECISION_ARGS", _precision(plan.precision)),
+        (
+            "Precision",
+            "PRECISION_ARGS",
+            _precision(plan.precision, layout.zero_stage) | optimizer_arguments(plan.conditions),
+        ),
         ("Length and evaluation", "LENGTH_ARGS", _length(export)),
         (
             NOT_PLANNED,
@@ -171,18 +185,20 @@ def _parallel(export: Export) -> dict[str, Any]:
         values["use-megatron-fsdp"] = True
         values["ckpt-format"] = "fsdp_dtensor"  # the one that its FSDP can write
         values["data-parallel-sharding-strategy"] = {2: "optim_grads", 3: "optim_grads_params"}[layout.zero_stage]
-    granularity: dict[str, dict[str, Any]] = {
-        "full": {"recompute-granularity": "full", "recompute-method": "uniform", "recompute-num-layers": 1},
-        "selective": {"recompute-granularity": "selective"},
-    }
+    conditions = export.plan.conditions
+    parts = instances(conditions, layout)
+    group = conditions.shard_group if conditions is not None else None
+    if group is not None and parts is None and group < layout.dp * layout.cp:
+        export.notes.append(f"{TRAIN}: a shard group of {group} GPUs does not divide the ranks: states lie over all")
     return {
         **values,
         "context-parallel-size": layout.cp,
         **({"expert-model-parallel-size": layout.ep} if model.moe is not None else {}),
         "sequence-parallel": layout.sequence_parallel,
         "use-distributed-optimizer": layout.zero_stage >= 1,
-        **({"overlap-grad-reduce": True, "overlap-param-gather": True} if layout.zero_stage >= 1 else {}),
-        **granularity.get(layout.recompute, {}),
+        "num-distributed-optimizer-instances": parts,
+        **overlap_arguments(conditions, layout.zero_stage),
+        **recompute_arguments(conditions, layout, model),
     }
 
 
@@ -231,7 +247,8 @@ def _model(export: Export) -> dict[str, Any]:
         "window-attn-skip-freq": model.full_attention_every or None,
         "softmax-type": "learnable" if model.attention_sinks else None,
         "mtp-num-layers": model.mtp_layers or None,
-        "attention-backend": "auto",
+        "attention-backend": attention_backend(plan.conditions),
+        **fusion_arguments(plan.conditions, model),
     }
     return {**values, **_mla(export), **_moe(export)}
 
@@ -289,14 +306,16 @@ def _listed(dense: int, rest: int, every: int) -> str:
     return "([" + ",".join(map(str, bits)) + "])"
 
 
-def _precision(precision: str) -> dict[str, Any]:
+def _precision(precision: str, zero_stage: int) -> dict[str, Any]:
+    """Formats; weights are in 8 bits alone where a distributed optimizer gathers them so (arguments.py)."""
+    gathered = zero_stage >= 1
     match precision:
         case "fp16":
             return {"fp16": True}
         case "fp8":
-            return {"bf16": True, "fp8-format": "hybrid"}
+            return {"bf16": True, "fp8-format": "hybrid", "fp8-param-gather": gathered}
         case "mxfp8":
-            return {"bf16": True, "fp8-format": "e4m3", "fp8-recipe": "mxfp8"}
+            return {"bf16": True, "fp8-format": "e4m3", "fp8-recipe": "mxfp8", "fp8-param-gather": gathered}
         case "nvfp4":
             return {"bf16": True, "fp4-format": "e2m1"}
     return {"bf16": True}

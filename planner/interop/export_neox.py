@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.interop.export_common import NOT_PLANNED, Export
+from planner.interop.neox_conditions import attention_entries, conditions_lacking, fusion_entries, overlap_entry
 from planner.interop.neox_mlp import activation_name
 from planner.interop.quoting import commented, yaml_value
 from planner.units import PlannerError
@@ -62,6 +63,7 @@ def _lacking(export: Export) -> list[str]:
         (moe is not None and moe.first_dense_layers > 0, "leading dense layers before experts"),
         (moe is not None and layout.zero_stage >= 2, "mixture of experts with ZeRO 2 or 3"),
         (model.kv_heads % layout.tp > 0, f"way to split {model.kv_heads} key heads over tp {layout.tp}"),
+        *conditions_lacking(plan.conditions, layout.recompute),
     ]
     return [words for missing, words in checks if missing]
 
@@ -152,7 +154,7 @@ def _model(export: Export) -> dict[str, Any]:
         "use_bias_in_attn_linear": model.attention_bias,
         "use_bias_in_mlp": model.mlp_bias or model.moe is not None,
         "activation": activation_name(model.activation, model.gated_mlp),
-        "attention_config": [[["flash"], model.layers]],
+        **attention_entries(plan.conditions, model),
         **({"sliding_window_width": model.sliding_window} if model.sliding_window else {}),
         "make_vocab_size_divisible_by": model.vocab_multiple,
         "padded_vocab_size": padded_vocab(model.vocab, model.vocab_multiple, plan.layout.tp),
@@ -199,14 +201,14 @@ def _memory(export: Export) -> dict[str, Any]:
             "stage": layout.zero_stage,
             "allgather_partitions": True,
             "allgather_bucket_size": 500000000,
-            "overlap_comm": True,
+            "overlap_comm": overlap_entry(export.plan.conditions),
             "reduce_scatter": True,
             "reduce_bucket_size": 500000000,
             "contiguous_gradients": True,
         },
         "checkpoint_activations": full,
         **({"checkpoint_num_layers": 1} if full else {}),
-        "scaled_upper_triang_masked_softmax_fusion": False,
+        **fusion_entries(export.plan.conditions, export.model),
         "distributed_backend": "nccl",
     }
     return values

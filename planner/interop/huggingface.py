@@ -96,8 +96,27 @@ def import_huggingface(path: Path) -> Imported:
         taken.append(
             Taken("data.seq_length", min(spec.max_seq_length, 4096), "4,096 or the model's limit; not in a config.json")
         )
+    taken += _attention(keys)
     unused = tuple(sorted(str(k) for k in values if k not in keys.used))
     return Imported("huggingface", (document.name,), spec, tuple(taken), unused, (*remarks, *keys.remarks))
+
+
+#: What transformers' `attn_implementation` says of the kernels: flash attention, or a generation of it.
+ATTENTION: Mapping[str, bool | int] = {
+    "flash_attention_2": 2, "flash_attention_3": 3, "sdpa": 2, "eager": False, "flex_attention": True,
+}  # fmt: skip
+
+
+def _attention(k: Keys) -> list[Taken]:
+    """The attention that a config asks for, where it does: few hold it, and then it is what its run had."""
+    for name in ("attn_implementation", "_attn_implementation"):
+        k.used.add(name)
+        stated = str(k.values.get(name) or "")
+        if stated in ATTENTION:
+            return [Taken("training.flash_attention", ATTENTION[stated], f"{name}, {k.document.where(name)}")]
+        if stated:
+            k.remarks.append(f"{name} {shown(stated)} is not known: attention is as the framework has it")
+    return []
 
 
 def _name(document: Document, values: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from planner.interop.tracking import track_log
-from planner.plan import Optimization, Plan
+from planner.plan import Optimization, Plan, RunConditions
 from planner.track.ramp import Course, course_of
 from planner.track.state import TrackState
 from planner.units import PlannerError
@@ -17,8 +17,11 @@ COLUMNS = (
     "source_id", "project", "page_or_path", "framework", "version_or_date", "model", "params_total", "params_active",
     "n_layers", "hidden", "n_heads", "n_kv_heads", "head_dim", "ffn", "gated_ffn", "vocab", "experts", "top_k",
     "seq_len", "gpu", "gpu_mem_gb", "gpus_per_node", "interconnect", "gpus", "precision", "tp", "pp", "vpp", "dp",
-    "cp", "ep", "zero_or_fsdp", "recompute", "micro_batch", "grad_accum", "global_batch_samples", "global_batch_tokens",
-    "tokens_per_s_per_gpu", "tokens_per_s_total", "step_time_s", "model_tflops_per_gpu", "mfu_pct", "notes", "derived",
+    "cp", "ep", "zero_or_fsdp", "shard_group", "sequence_parallel", "recompute", "recompute_share", "flash_attention",
+    "fused_or_compile", "comm_overlap", "power_limit_w", "tuning", "site", "optimizer", "offload",
+    "micro_batch", "grad_accum",
+    "global_batch_samples", "global_batch_tokens", "tokens_per_s_per_gpu", "tokens_per_s_total", "step_time_s",
+    "model_tflops_per_gpu", "mfu_pct", "notes", "derived",
 )  # fmt: skip
 
 
@@ -108,8 +111,33 @@ def _what_ran(model: ModelSpec, plan: Plan) -> dict[str, object]:
         if plan.framework == "fsdp"
         else zero,
         "recompute": layout.recompute,
+        "sequence_parallel": _yes_no(layout.sequence_parallel),
+        **_conditions(plan.conditions),
         "micro_batch": layout.micro_batch,
         "grad_accum": layout.grad_accum,
         "global_batch_samples": plan.global_batch,
         "global_batch_tokens": plan.global_batch * plan.seq_length,
     }
+
+
+def _conditions(taken: RunConditions | None) -> dict[str, object]:
+    """The cells of how the run was set up: as the plan has it, which its exported files state."""
+    if taken is None:
+        return {}
+    stated = {
+        "flash_attention": taken.flash_generation or _yes_no(taken.flash_attention),
+        "fused_or_compile": _yes_no(taken.fused_or_compile),
+        "comm_overlap": None if taken.comm_overlap is None else _yes_no(taken.comm_overlap),
+        "recompute_share": taken.recompute_share,
+        "shard_group": taken.shard_group,
+        "power_limit_w": taken.power_limit_w,
+        "tuning": taken.tuning or None,
+        "site": taken.site or None,
+        "optimizer": None if taken.optimizer == "adamw" else taken.optimizer,
+        "offload": None if taken.offload == "none" else taken.offload,
+    }
+    return {column: value for column, value in stated.items() if value is not None}
+
+
+def _yes_no(value: bool) -> str:
+    return "yes" if value else "no"

@@ -12,6 +12,7 @@ from planner.interop.files import read_text, shown, whole
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.indexed import indexed_data
 from planner.interop.megatron_arguments import Arguments, read_arguments
+from planner.interop.megatron_conditions import group_of, megatron_conditions, share_recomputed
 from planner.interop.megatron_model import megatron_model
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec
@@ -48,6 +49,7 @@ def import_megatron(
     layout = _layout(arguments, model, world)
     taken += _data(arguments, samples, tokens)
     taken += _training(arguments)
+    taken += megatron_conditions(arguments, model)
     taken += layout
     unused = tuple(sorted(f"--{n}" for n in arguments.values if n not in arguments.used))
     return Imported(
@@ -116,7 +118,10 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
         Taken("layout.sequence_parallel", split and tp > 1, f"{a.origin('sequence-parallel')}{alone}"),
         Taken("layout.recompute", *_recompute(a)),
     ]
-    return rows
+    if rows[-1].value == "full":
+        rows += share_recomputed(a, model.layers, pp * vpp)
+    a.used |= {"recompute-method", "recompute-num-layers"}
+    return [*rows, *group_of(a, None if world is None else world // (tp * pp))]
 
 
 def _virtual(a: Arguments, model: ModelSpec, pp: int) -> int:
@@ -160,10 +165,7 @@ def _zero(a: Arguments) -> tuple[int, str]:
 def _recompute(a: Arguments) -> tuple[str, str]:
     granularity = a.text("recompute-granularity", "")
     selective = a.flag("recompute-activations")
-    method, layers = a.text("recompute-method", "uniform"), a.optional("recompute-num-layers", 0)
     if granularity == "full":
-        if method == "block" and layers is not None:
-            a.remarks.append(f"--recompute-method block over {layers} layers is priced as recomputing every layer")
         return "full", a.origin("recompute-granularity")
     if granularity == "selective" or selective:
         return "selective", a.origin("recompute-granularity" if granularity else "recompute-activations")

@@ -19,6 +19,7 @@ from planner.interop.neox_batch import (
     solve_batch,
     train_iterations,
 )
+from planner.interop.neox_conditions import neox_conditions
 from planner.interop.neox_config import Config, check_keys, merge, zero_stage
 from planner.interop.neox_model import neox_model
 from planner.units import PlannerError
@@ -57,6 +58,7 @@ def import_neox(
     world, batch = neox_layout_batch(config, gpus)
     taken += _data(config, batch, samples, tokens)
     taken += _training(config, batch)
+    taken += neox_conditions(config, model.layers)
     taken += _layout(config, world, batch)
     _say_own_length(config, batch, samples)
     unused = tuple(sorted(key for key in config.values if key not in config.used))

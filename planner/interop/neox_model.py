@@ -6,6 +6,7 @@ Source: EleutherAI/gpt-neox ea7aefd, megatron/model and megatron/neox_arguments.
 from __future__ import annotations
 
 from planner.interop.files import shown, whole
+from planner.interop.neox_conditions import kinds_refused
 from planner.interop.neox_config import Config, zero_stage
 from planner.interop.neox_mlp import NeoxMLP, neox_mlp
 from planner.units import PlannerError
@@ -14,7 +15,6 @@ from planner.workload.model import ModelSpec, MoESpec
 NORMS = {"layernorm": "layernorm", "te_layernorm": "layernorm", "rmsnorm": "rmsnorm", "te_rmsnorm": "rmsnorm"}
 OTHER_NORMS = ("non_parametric_layernorm", "scalenorm")
 POSITIONS = ("learned", "rotary", "sinusoidal", "rpe", "alibi", "none")
-ATTENTION = ("global", "flash")  # two ways to compute the same
 # What a plan holds nothing of, by its default: an export could not write it again.
 NOT_HELD = {
     "gpt_j_tied": False, "num_unique_layers": None, "opt_pos_emb_offset": 0, "use_mup": False,
@@ -42,7 +42,7 @@ def neox_model(config: Config, name: str, vocab: int | None = None) -> tuple[Mod
         )
     mp = max(1, config.integer("model_parallel_size", 1))
     _check_model_parallel(hidden, heads, kv_heads, mp)
-    _check_attention(config, layers)
+    kinds_refused(config, layers)
     mlp = neox_mlp(config, hidden)
     moe = _moe(config, hidden, mlp)
     rows, vocab_origin, multiple = _vocabulary(config, vocab, mp)
@@ -183,31 +183,3 @@ def _check_model_parallel(hidden: int, heads: int, kv_heads: int, mp: int) -> No
             raise PlannerError(f"{number} is not divisible by {mp}: {key} must be divisible by model_parallel_size.")
     if kv_heads < heads and kv_heads % mp:
         raise PlannerError(f"Number of KV heads must be at least model_parallel_size for now: {kv_heads} % {mp} != 0.")
-
-
-def _check_attention(config: Config, layers: int) -> None:
-    stated = config.raw("attention_config")
-    if not isinstance(stated, list):
-        return
-    length, kinds = 0, set()
-    for item in stated[:10_000]:
-        if isinstance(item, list) and len(item) == 2 and isinstance(item[0], list):
-            names = [str(n) for n in item[0][:100]]
-            kinds.update(names)
-            repeats = item[1]
-            count = layers if repeats == "all" else whole(repeats, config.what("attention_config"), 0)
-            length += len(names) * count if repeats != "all" else layers
-        else:
-            kinds.add(str(item))
-            length += 1
-    if length != layers:
-        raise PlannerError(f"Length of attention config list must equal num_layers: {length} != {layers}.")
-    other = sorted(kinds & {"mamba", "rwkv", "gmlp", "amlp"})
-    if other:
-        raise PlannerError(f"attention_config has {', '.join(other)} layers, and planner plans transformers only.")
-    odd = sorted(kinds - set(ATTENTION))
-    if odd:
-        raise PlannerError(
-            f"{config.what('attention_config')} has {', '.join(shown(k) for k in odd[:6])} layers, which planner "
-            f"neither prices nor exports; write {' or '.join(ATTENTION)} to plan with full attention."
-        )

@@ -33,7 +33,24 @@ class Conditions:
     shard_group: int | None = None  # GPUs over which optimizer or weights are sharded, where not over all ranks
     power_limit_w: float | None = None
     site: str = OWN_SITE  # whose cluster: what its network reaches, and whatever else its runs have in common
+    optimizer: str = "adamw"  # a name of optimizers.OPTIMIZERS
+    optimizer_bytes: float | None = None  # a parameter of its master weights and moments, where stated; else its own
+    offload: str = "none"  # none | optimizer | activations | both: what host memory holds
+    recompute_modules: tuple[str, ...] | None = None  # that selective recomputation covers, by Megatron's names
+    gradient_bytes: float | None = None  # a parameter of its gradients, where stated; else as the framework has them
+    loss: str = ""  # eager | fused | chunked: how logits become a loss; "": as the framework does
+    expert_tp: int = 1  # tensor parallel ranks that share an expert
     tuning: str = "field"  # field | vendor: vendors run their published recipes
+
+    @property
+    def moves_optimizer(self) -> bool:
+        """Whether master weights and moments are on the host."""
+        return self.offload in ("optimizer", "both")
+
+    @property
+    def moves_activations(self) -> bool:
+        """Whether each layer's input waits on the host for the backward pass."""
+        return self.offload in ("activations", "both")
 
 
 STATED_NOTHING = Conditions()
@@ -92,10 +109,14 @@ class Layouts:
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """Seconds of one step, (n,), and the named terms that add up to it, each (n,), none negative."""
+    """Seconds of one step, (n,), and the named terms that add up to it, each (n,), none negative.
+
+    `least_s`: what its matmuls and attention alone would take at the best rates anybody measured, (n,).
+    """
 
     total_s: FloatArray
     terms_s: Mapping[str, FloatArray]
+    least_s: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +128,7 @@ class Memory:
     optimizer: FloatArray
     activations: FloatArray
     other: FloatArray
+    cached: FloatArray  # beside these: freed blocks, given back once memory is short; nvidia-smi shows them
 
     @property
     def total(self) -> FloatArray:

@@ -6,21 +6,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from planner.catalog import is_gpu
 from planner.catalog.fabrics import fabric_of, names_no_network
 from planner.performance.arrays import Setting
 from planner.performance.cells import Cells
 from planner.performance.columns import quoted
-from planner.performance.framework_table import framework, frameworks
+from planner.performance.framework_table import ANY, frameworks, memory_framework
 from planner.performance.gpu_names import Accelerators, is_memory_of, memory_written
 from planner.performance.stacks import stack_of
-from planner.units import PlannerError
 
-ANY = "any"  # the framework of rows that state none
 _UNMEASURED = {"omni-path": "Omni-Path", "slingshot": "Slingshot"}  # kinds whose collectives no catalog has
 
 
 def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerators: Accelerators) -> tuple[str, ...]:
-    """What is predicted of a row under an assumption, in the order GPU, framework, network; empty where of nothing.
+    """What is predicted of a row under an assumption: GPU, framework, memory, network; empty where of nothing.
 
     Parameters
     ----------
@@ -30,6 +29,7 @@ def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerato
     said = (
         _part(cell, setting, accelerators),
         _framework(cell, setting, stage),
+        _memory(setting),
         *_network(cell, setting, gpus),
     )
     return tuple(sentence for sentence in said if sentence)
@@ -61,16 +61,27 @@ def _framework(cell: Cells, setting: Setting, stage: int) -> str:
     name = setting.framework
     if name == ANY or stack_of(name, "") != name:
         return ""
-    try:
-        framework(name)
-    except PlannerError:
+    if all(name not in (row.name, *row.aliases) for row in frameworks().values()):
+        own = (
+            "its own memory" if memory_framework(name).name != ANY else "the memory that ZeRO in mixed precision takes"
+        )
         known = ", ".join(dict.fromkeys([*frameworks(), *(a for row in frameworks().values() for a in row.aliases)]))
         sharded = "" if cell.text("zero_or_fsdp") else f", as ZeRO {stage}"
         return (
             f"framework {quoted(cell.text('framework'))} is not known: predicted as what runs of all frameworks have "
-            f"in common{sharded}, without its memory; known are {known}"
+            f"in common{sharded}, with {own}; known are {known}"
         )
     return ""
+
+
+def _memory(setting: Setting) -> str:
+    part = setting.accelerator
+    if is_gpu(part):
+        return ""
+    return (
+        f"no memory is predicted on {part.id}: its compiler decides what is kept, what is computed again and what "
+        "waits on the host"
+    )
 
 
 def _network(cell: Cells, setting: Setting, gpus: int) -> tuple[str, ...]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from planner.catalog.types import Accelerator
 from planner.performance.arrays import OWN_SITE, Conditions, Setting
 from planner.performance.cells import Cells
 from planner.performance.columns import quoted
-from planner.performance.framework_table import before_flash, frameworks
+from planner.performance.framework_table import before_flash, frameworks, known_framework
+from planner.performance.memory_shapes import MODULES
+from planner.performance.optimizers import OPTIMIZERS, orthogonalisation_flops, state_bytes
 from planner.performance.shapes import Number
 from planner.units import PlannerError
 
@@ -20,8 +23,11 @@ EVERY_OTHER_MATMUL = ("torchtitan",)
 #: Kernels of their own (Megatron-LM, DeepSpeed's fork, NeMo: softmax, bias and activation, norms; on by default) or a
 #: compiler that fuses (XLA). What is written in plain PyTorch runs an operation at a time unless stated.
 FUSED_BY_DEFAULT = ("megatron", "nemo", "maxtext")
+_OVERLAP = re.compile(r"\b(yes|no|none|true|false|on|off|dp|tp|pp|cp|ep|zero|moe|a2a)\b")
 KINDS = ("vendor", "framework", "field")  # who published a measurement
 TUNINGS = ("field", "vendor")
+LOSSES = ("eager", "fused", "chunked")
+OFFLOADS = ("none", "optimizer", "activations", "both")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,12 @@ class ConditionNumbers:
     selective_attention: Number  # 1 where it repeats attention
     shard_group: Number  # GPUs over which optimizer or weights are sharded; 0: all ranks
     gathers_each: Number  # 1 where ZeRO 2 gathers weights before every forward pass, not once a step
+    optimizer_bytes: Number  # a parameter of master weights and moments, which a step reads and writes
+    optimizer_flops: Number  # a parameter
+    moves_optimizer: Number  # 1 where the host holds them and steps
+    moves_activations: Number  # 1 where layers' inputs go to the host and back
+    host_link: Number  # bytes/s between a GPU and its host, one direction
+    host_memory: Number  # bytes/s of a GPU's share of its host's memory
 
 
 def condition_numbers(setting: Setting) -> ConditionNumbers:
@@ -47,7 +59,26 @@ def condition_numbers(setting: Setting) -> ConditionNumbers:
         selective_attention=0.0 if every_other else 1.0,
         shard_group=float(stated.shard_group or 0),
         gathers_each=float(shards_like_fsdp(setting.framework)),
+        optimizer_bytes=optimizer_state_bytes(setting),
+        optimizer_flops=orthogonalisation_flops(stated.optimizer, setting.model),
+        moves_optimizer=float(stated.moves_optimizer),
+        moves_activations=float(stated.moves_activations),
+        **host_rates(setting.accelerator),
     )
+
+
+def host_rates(part: Accelerator) -> dict[str, float]:
+    """Rates of a GPU's way to host memory, bytes/s one direction.
+
+    Grace CPUs share a board: NVLink-C2C has 450 GB/s each way a Grace (NVIDIA's data sheets; two GPUs share one in
+    GB200 and GB300), and LPDDR5X 500. Elsewhere PCIe, of which copies reach 80 %, and eight GPUs share two sockets'
+    memory: 410 GB/s of DDR4 (A100 and before), 614 of DDR5.
+    """
+    if part.form_factor.startswith(("NVL", "Super")):
+        gpus = 2.0 if part.form_factor.startswith("NVL") else 1.0
+        return {"host_link": 450e9 / gpus, "host_memory": 500e9 / gpus}
+    old = part.family in ("volta", "ampere", "ada") or "PCIe4" in part.form_factor
+    return {"host_link": 0.8 * (31e9 if old else 63e9), "host_memory": (410e9 if old else 614e9) / 8}
 
 
 def is_unfused(setting: Setting) -> bool:
@@ -59,11 +90,10 @@ def is_unfused(setting: Setting) -> bool:
         return True
     if setting.conditions.flash_attention is not None:
         return not setting.conditions.flash_attention
-    table = frameworks()
-    name = next((n for n, row in table.items() if setting.framework in (n, *row.aliases)), None)
-    if name is None:
+    row = known_framework(setting.framework)
+    if row is None:
         return before_flash(setting.release)
-    return not table[name].release(setting.release).flash_attention
+    return not row.release(setting.release).flash_attention
 
 
 def shards_like_fsdp(framework: str) -> bool:
@@ -85,14 +115,36 @@ def stated_conditions(cell: Cells) -> Conditions:
     return Conditions(
         flash_attention=yes_or_no(cell, "flash_attention"),
         flash_generation=_generation(cell.text("flash_attention").lower()),
-        reduction_overlap=_reduction_overlap(cell.text("comm_overlap").lower()),
+        reduction_overlap=_reduction_overlap(cell),
         fused=yes_or_no(cell, "fused_or_compile"),
         recompute_share=share,
         shard_group=cell.count("shard_group", 0) or None,
+        optimizer=_one_of(cell, "optimizer", tuple(OPTIMIZERS)) or "adamw",
+        optimizer_bytes=cell.number("optimizer_state_bytes", 64.0),
+        offload=_one_of(cell, "offload", OFFLOADS) or "none",
+        recompute_modules=_modules(cell),
+        gradient_bytes=cell.number("gradient_bytes", 64.0),
+        loss=_one_of(cell, "loss", LOSSES),
+        expert_tp=cell.count("etp", 1),
         power_limit_w=cell.number("power_limit_w", 1e5),
         site=cell.text("site") or OWN_SITE,
         tuning=tuning or ("vendor" if kind == "vendor" else "field"),
     )
+
+
+def _modules(cell: Cells) -> tuple[str, ...] | None:
+    """Modules that selective recomputation covers, as the row lists them; None where it does not."""
+    words = tuple(cell.text("recompute_modules").lower().replace(",", " ").split())
+    for word in words:
+        if word not in MODULES:
+            raise PlannerError(f"{cell.place}: recompute_modules {quoted(word)} must be one of {', '.join(MODULES)}")
+    return words or None
+
+
+def optimizer_state_bytes(setting: Setting) -> float:
+    """Bytes a parameter of master weights and moments: as stated, else the optimizer's own."""
+    stated = setting.conditions.optimizer_bytes
+    return state_bytes(setting.conditions.optimizer, setting.model) if stated is None else stated
 
 
 def _generation(text: str) -> int | None:
@@ -105,11 +157,20 @@ def _generation(text: str) -> int | None:
     return 2 if re.search(r"2|sdpa", text) else None
 
 
-def _reduction_overlap(text: str) -> bool | None:
-    """What `comm_overlap` says of the data-parallel reductions: "dp yes", "zero", "moe a2a, zero"; "dp no", "none"."""
-    if re.search(r"\bnone\b|\bdp no\b|\bzero no\b", text):
+def _reduction_overlap(cell: Cells) -> bool | None:
+    """What `comm_overlap` says of the data-parallel reductions: "dp yes", "zero", "moe a2a, zero"; "dp no", "none".
+
+    A plain yes or no is of them, too.
+    """
+    text = cell.text("comm_overlap").lower()
+    if text and not _OVERLAP.search(text):
+        raise PlannerError(
+            f"{cell.place}: comm_overlap {quoted(text)} is not understood; write yes or no, after dp, tp or moe where "
+            "it is of these alone, or leave it empty"
+        )
+    if re.search(r"\bnone\b|\bdp no\b|\bzero no\b|^(no|false|off)$", text):
         return False
-    return True if re.search(r"\bdp\b|\bzero\b", text) else None
+    return True if re.search(r"\bdp\b|\bzero\b|^(yes|true|on)$", text) else None
 
 
 def is_fused(setting: Setting) -> bool:

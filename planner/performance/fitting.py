@@ -11,7 +11,7 @@ the inverse); Lange, Little & Taylor 1989, JASA 84, Robust Statistical Modeling 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -31,8 +31,11 @@ from planner.performance.steptime import step_of
 from planner.workload.model import ModelSpec
 
 STEP = 1e-4  # of the finite differences, in log parameters
-MOST_STEPS = 40
-SETTLED = 0.01  # a fit is done when no parameter moves by more of its prior spread
+MOST_STEPS = 60
+SETTLED, SETTLED_TAILS = (
+    0.01,
+    0.02,
+)  # a fit is done when no parameter (of its prior spread) and no run's weight moves more
 FARTHEST = 1.0  # of its prior spread, that a parameter moves in one of the first steps
 FIRST = 4  # steps that are held short
 
@@ -135,16 +138,24 @@ class Fit:
         )
 
 
-def fit(runs: Sequence[Run], prior: Calibration, start: Mapping[str, float] | None = None) -> Fit:
-    """The values of rates, field and effects that explain these runs best; started from `start` where given."""
+def fit(runs: Sequence[Run], prior: Calibration, start: Calibration | None = None) -> Fit:
+    """The values of rates, field and effects that explain these runs best; started from `start` where given.
+
+    Where physics has a kink (the longer of two times rules) whole steps may go to and fro for ever: a parameter that
+    turns round takes half steps, and longer ones again while it goes on.
+    """
     levels = prior.levels
     batch = batch_of(runs, prior)
     plan = design(prior.rules, [context_of(r.setting) for r in runs])
     places = tuple(place_of(r.setting, r.gpus, r.id) for r in runs)
     target, base = np.log(batch.measured_s), noise_of(runs, levels)
     beyond = covariance(places, places, levels)
-    theta = np.asarray([(start or {}).get(n, m) for n, m in zip(plan.names, plan.mean, strict=True)])
-    tails = np.ones(len(runs))
+    theta, tails = plan.mean.copy(), np.ones(len(runs))
+    if start is not None:
+        theta = np.asarray([start.values.get(n, m) for n, m in zip(plan.names, plan.mean, strict=True)])
+        known = dict(zip((p.id for p in start.field.places), start.field.noise, strict=True))
+        tails = np.asarray([base[i] / known.get(p.id, base[i]) for i, p in enumerate(places)])
+    pace, before = np.ones(len(theta)), np.zeros(len(theta))
 
     def linear(theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         seconds = np.log(batch.predict(plan.moved(theta, STEP)))
@@ -159,12 +170,14 @@ def fit(runs: Sequence[Run], prior: Calibration, start: Mapping[str, float] | No
         noise = base / tails
         weights = cho_solve(cho_factor(narrow @ slopes.T + beyond + np.diag(noise), lower=True), residuals)
         moved = plan.mean + narrow.T @ weights - theta
+        pace = np.where(moved * before < 0.0, 0.5 * pace, np.minimum(1.2 * pace, 1.0))
+        before, moved = moved, moved * pace
         far = float(np.max(np.abs(moved) / plan.sigma, initial=0.0))
         reach = FARTHEST if step < FIRST and start is None else 2.0 * FARTHEST
         theta = theta + moved * min(1.0, reach / max(far, 1e-12))
         found = (levels.tails + 1.0) / (levels.tails + (noise * weights) ** 2 / base)
-        settled = far < SETTLED and float(np.max(np.abs(found - tails))) < 0.05
-        tails = 0.5 * (tails + found) if step > 1 else found
+        settled = far < SETTLED and float(np.max(np.abs(found - tails))) < SETTLED_TAILS
+        tails = 0.5 * (tails + found) if step > 1 or start is not None else found
         if settled and step >= FIRST:
             break
     slopes, residuals = linear(theta)

@@ -45,7 +45,17 @@ class StateBytes:
 
     weights: KindBytes
     gradients: KindBytes
-    optimizer: KindBytes
+    optimizer: KindBytes  # of AdamW in fp32; `memory_states` gives those of others
+    step: KindBytes  # copies of the gradients that the optimizer's step makes
+
+    @property
+    def gradients_of_16_bits(self) -> bool:
+        """Whether gradients are kept, added up and reduced in 16 bits alone."""
+        return self.gradients.full[0] <= 2.0
+
+
+NOTHING = KindBytes((0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0))
+ANY = "any"  # the row of frameworks that no table has
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +69,17 @@ class MemoryConstants:
     gather_layers: float  # layers whose full weights are there at once under ZeRO 3
     gather_bytes: float  # a gathered weight
     reduce_bytes: float  # a gradient before it is reduced and scattered
-    bucket_bytes: float
+    largest_bytes: Mapping[str, float]  # an element of the largest matrix, as its gradient is added up, by precision
+    stage_bytes: float  # an element of the stream that a pipeline stage keeps of what it passes on, and of what it gets
+    embedding_bytes: float  # the same that the embedding keeps, a micro-batch in flight
+    dropout_bytes: float  # the same that the masks of a layer keep
+    bucket_bytes: Mapping[str, float]  # by precision
     overhead_gib: float
     overhead_per_group_gib: float
     fragmentation: float  # share of activations
     moe_imbalance: float  # busiest rank's tokens over the mean
     selective_drops: tuple[str, ...]  # what selective recompute does not keep
+    tuned_gradient_bytes: Mapping[str, float] = field(default_factory=dict)  # of a vendor's recipe, by precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +109,8 @@ class Framework:
     precisions: tuple[str, ...]
     releases: tuple[Release, ...]  # newest last
     memory: MemoryConstants
+    like: str = ""  # of one that planner does not plan with: the planned one by whose table it is judged
+    bound: bool = True  # whether the rules of `layout` are known to hold of it
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def release(self, name: str) -> Release:
@@ -135,8 +152,34 @@ def before_flash(release: str) -> bool:
 
 @cache
 def frameworks() -> Mapping[str, Framework]:
-    """The table, by name: gpt-neox, megatron, fsdp."""
+    """The frameworks that planner plans with, by name: gpt-neox, megatron, fsdp."""
     return _load(data_dir() / "frameworks")
+
+
+@cache
+def nearest() -> Mapping[str, Framework]:
+    """Frameworks that measured runs name and planner does not plan with, by name: what is known of their memory."""
+    return _load(data_dir() / "frameworks" / "nearest", frameworks_raw())
+
+
+@cache
+def frameworks_raw() -> Mapping[str, Mapping[str, Any]]:
+    """The planned frameworks' files as they are read, by name."""
+    return _read(data_dir() / "frameworks")
+
+
+def known_framework(name: str) -> Framework | None:
+    """A row by its name or one of its aliases, planned with or not; None if no table has it."""
+    for table in (frameworks(), nearest()):
+        for row in table.values():
+            if name == row.name or name in row.aliases:
+                return row
+    return None
+
+
+def memory_framework(name: str) -> Framework:
+    """The row whose memory a framework is taken to have: its own, else what mixed-precision trainers have in common."""
+    return known_framework(name) or nearest()[ANY]
 
 
 def framework(name: str) -> Framework:
@@ -147,11 +190,10 @@ def framework(name: str) -> Framework:
     PlannerError
         If no framework is called that.
     """
-    table = frameworks()
-    for row in table.values():
-        if name == row.name or name in row.aliases:
-            return row
-    raise PlannerError(f"framework {name!r} is not known: choose one of {', '.join(table)}")
+    row = known_framework(name)
+    if row is None:
+        raise PlannerError(f"framework {name!r} is not known: choose one of {', '.join(frameworks())}")
+    return row
 
 
 def load_frameworks(folder: Path | None = None) -> Mapping[str, Framework]:
@@ -160,19 +202,28 @@ def load_frameworks(folder: Path | None = None) -> Mapping[str, Framework]:
 
 
 @cache
-def _load(folder: Path) -> Mapping[str, Framework]:
-    table = {}
-    for path in sorted(folder.glob("*.yaml")):
-        row = _row(yaml.load(path.read_text("utf-8"), Loader=_LOADER))  # noqa: S506
-        table[row.name] = row
-    return table
+def _read(folder: Path) -> Mapping[str, Mapping[str, Any]]:
+    files = [yaml.load(path.read_text("utf-8"), Loader=_LOADER) for path in sorted(folder.glob("*.yaml"))]  # noqa: S506
+    return {data["name"]: data for data in files}
+
+
+def _load(folder: Path, bases: Mapping[str, Mapping[str, Any]] | None = None) -> Mapping[str, Framework]:
+    """The rows of a folder; one that is `like` another states only what differs from it."""
+    rows = {}
+    for name, data in _read(folder).items():
+        base = (bases or {}).get(data.get("like", ""), {})
+        parts = {key: {**base.get(key, {}), **data.get(key, {})} for key in ("layout", "memory")}
+        rows[name] = _row({**base, **data, **parts})
+    return rows
 
 
 def _row(data: Mapping[str, Any]) -> Framework:
     layout = {key: _frozen(entry["value"]) for key, entry in data["layout"].items()}
     memory = {key: _frozen(entry["value"]) for key, entry in data["memory"].items() if key != "bytes_per_parameter"}
     state = {
-        precision: StateBytes(**{kind: KindBytes(tuple(b["full"]), tuple(b["shard"])) for kind, b in kinds.items()})
+        precision: StateBytes(
+            **{"step": NOTHING} | {kind: KindBytes(tuple(b["full"]), tuple(b["shard"])) for kind, b in kinds.items()}
+        )
         for precision, kinds in data["memory"]["bytes_per_parameter"]["value"].items()
     }
     return Framework(
@@ -181,6 +232,8 @@ def _row(data: Mapping[str, Any]) -> Framework:
         aliases=tuple(data["aliases"]),
         releases=tuple(Release(**release) for release in data["releases"]),
         memory=MemoryConstants(bytes_per_parameter=state, **memory),
+        like=data.get("like", ""),
+        bound=data.get("bound", True),
         sources={key: entry["source"] for part in ("layout", "memory") for key, entry in data[part].items()},
         **layout,
     )

@@ -154,7 +154,7 @@ def _parts(a: FloatArray, b: FloatArray, same: Mapping[str, BoolArray]) -> Itera
             part = part * same[label]
         yield name, part
     apart = ((a[:, None, :] - b[None, :, :]) / LENGTHS) ** 2
-    yield "smooth", (same["stack"] & same["kind"]) * np.exp(-0.5 * apart.sum(axis=2))
+    yield "smooth", (same["stack"] & same["kind"] & same["gpu"]) * np.exp(-0.5 * apart.sum(axis=2))
 
 
 def label_spreads(places: Sequence[Place], covariance: FloatArray) -> dict[str, float]:

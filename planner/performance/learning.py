@@ -105,7 +105,7 @@ def sort_runs(paths: Sequence[Path], overlays: Sequence[Path] = ()) -> tuple[lis
     return runs, unreadable
 
 
-def learn(runs: Sequence[Run], prior: Calibration, start: Mapping[str, float] | None = None) -> Calibration:
+def learn(runs: Sequence[Run], prior: Calibration, start: Calibration | None = None) -> Calibration:
     """The calibration that these runs call for: rates, residual field and effects of sites. Spreads are the prior's."""
     return fit(runs, prior, start).calibration(prior)
 
@@ -298,7 +298,7 @@ def with_overlays(shipped: Calibration, overlays: Sequence[Path]) -> Calibration
             if known.get("digest") == mark:
                 return calibration_from_json(known)
     runs = read_runs(paths, overlays)
-    return replace(learn(runs, shipped, shipped.values), digest=mark)
+    return replace(learn(runs, shipped, shipped), digest=mark)
 
 
 def _on_grid(curve: Curve, nominal_gbyte_per_s: float, stretch: float = 1.0) -> FloatArray:

@@ -1,8 +1,9 @@
 """GPU memory of a layout: weights, gradients, optimizer, activations by schedule and stage, buffers, overhead.
 
-The fullest GPU counts. At fixed everything else the total is affine in micro_batch, never falls as micro_batch or
-grad_accum grows (it is constant once grad_accum reaches twice the stages), and never rises with the ZeRO stage or from
-no recompute to selective to full. Terms and calibrated constants are explained in docs/memory.md.
+The fullest GPU counts. At fixed everything else the total is affine in micro_batch (where the optimizer's step needs
+no more), never falls as micro_batch or grad_accum grows (it is constant once grad_accum reaches twice the stages), and
+never rises with the ZeRO stage or from no recompute to selective to full. Terms and calibrated constants are explained
+in docs/memory.md.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from planner.performance.arrays import RECOMPUTE, BoolArray, FloatArray, IntArray, Layouts, Memory, Setting
-from planner.performance.framework_table import framework
+from planner.performance.framework_table import memory_framework
 from planner.performance.memory_layout import GIB, LayoutMemory, by_stage, layout_memory
+from planner.performance.memory_states import state_bytes
 
 #: Share of the memory that clouds report which driver and ECC keep: CUDA offers 39.59 GiB of an A100's 40, 79.15 to
 #: 79.33 of its 80 (total_memory of torch.cuda.get_device_properties, as PyTorch's out-of-memory messages print it).
@@ -23,20 +25,24 @@ DRIVER_SHARE = 0.01
 def memory(setting: Setting, layouts: Layouts) -> Memory:
     """Memory of the fullest GPU of each layout, in GiB, (n,)."""
     known = _of(setting, layouts)
-    ranks = layouts.dp.astype(np.float64)
-    state = framework(setting.framework).state_bytes(setting.precision)
+    ranks = known.ranks(layouts.dp)
+    state = state_bytes(setting, memory_framework(setting.framework))
     gathered, reduced = known.buffers(ranks)
     weights, gradients, optimizer = (
         known.whole * by_stage((kind,), "full", layouts.zero_stage)
         + known.shard / ranks * by_stage((kind,), "shard", layouts.zero_stage)
         for kind in (state.weights, state.gradients, state.optimizer)
     )
+    each, step = known.activations(layouts.grad_accum.astype(np.float64)), known.step(ranks)
+    activations = each * layouts.micro_batch
+    short = np.maximum(step - activations, 0.0)  # of room: the step runs when activations are gone
     return Memory(
         weights=(weights + gathered) / GIB,
         gradients=(gradients + reduced) / GIB,
         optimizer=optimizer / GIB,
-        activations=known.activations(layouts.grad_accum.astype(np.float64)) * layouts.micro_batch,
-        other=known.overhead_gib + np.where(ranks > 1.0, known.shared_gib, 0.0),
+        activations=activations,
+        other=short + known.overhead_gib + np.where(layouts.dp > 1, known.shared_gib, 0.0),
+        cached=step - short,
     )
 
 
@@ -52,11 +58,12 @@ def memory_affine(
     recompute: IntArray,
     dp: IntArray,
     grad_accum: IntArray,
-) -> tuple[FloatArray, FloatArray]:
-    """(GiB without activations, GiB of activations of one sequence), each (n,); arguments as the fields of Layouts.
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(GiB without activations, of activations of one sequence, in the optimizer's step), each (n,).
 
-    memory total = first + micro_batch x second. Where many (dp, grad_accum) share a layout, `layout_memory(...)` once
-    and `.at(dp, grad_accum, rows)` give the same for a tenth of the time.
+    memory total = max(first + micro_batch x second, third); arguments as the fields of Layouts. Where many (dp,
+    grad_accum) share a layout, `layout_memory(...)` once and `.at(dp, grad_accum, rows)` give the same for a tenth of
+    the time.
     """
     known = layout_memory(setting, tp, pp, vpp, cp, ep, zero_stage, sequence_parallel, recompute)
     return known.at(dp, grad_accum)
@@ -77,8 +84,10 @@ def largest_micro_batch(setting: Setting, layouts: Layouts) -> IntArray:
 
     The layouts' own micro_batch is not looked at; their grad_accum is kept.
     """
-    base, each = _of(setting, layouts).at(layouts.dp, layouts.grad_accum)
-    return np.maximum(np.floor((capacity_gib(setting) - base) / each), 0.0).astype(np.int64)
+    base, each, step = _of(setting, layouts).at(layouts.dp, layouts.grad_accum)
+    room = capacity_gib(setting)
+    most = np.maximum(np.floor((room - base) / each), 0.0)
+    return np.where(step <= room, most, 0.0).astype(np.int64)
 
 
 def least_recompute(setting: Setting, layouts: Layouts) -> IntArray:
@@ -86,7 +95,7 @@ def least_recompute(setting: Setting, layouts: Layouts) -> IntArray:
 
     For rows that do not state theirs; their own code is not looked at. Where none fits, the most that there is.
     """
-    codes = [code for code, name in enumerate(RECOMPUTE) if name in framework(setting.framework).recompute]
+    codes = [code for code, name in enumerate(RECOMPUTE) if name in memory_framework(setting.framework).recompute]
     chosen = np.full(len(layouts), codes[-1], dtype=np.int64)
     for code in reversed(codes[:-1]):
         tried = replace(layouts, recompute=np.full_like(chosen, code))

@@ -11,13 +11,19 @@ from typing import NamedTuple
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
-from planner.performance.framework_table import Framework, KindBytes, framework
+from planner.performance.conditions import condition_numbers, is_fused, is_unfused
+from planner.performance.framework_table import Framework, KindBytes, memory_framework
 from planner.performance.memory_shapes import LayerBytes, MemoryShapes, memory_shapes
+from planner.performance.memory_states import state_bytes
 from planner.performance.stages import in_flight_limit, stage_layers
 
 GIB = float(2**30)
 Rows = IntArray | slice
 EVERY = slice(None)
+#: Bytes a logit that stands whole: eagerly 16-bit logits (2), their fp32 copy (4), log-softmax (4), its gradient (4)
+#: and that in 16 bits (2), as torch.nn.functional.cross_entropy of fp32 logits keeps them; in chunks none.
+LOSS_BYTES = {"eager": 16.0, "fused": 6.0, "chunked": 0.0}
+CHUNK_TOKENS = 1024  # whose logits stand at once where the loss runs in chunks
 NONE = np.zeros(())  # of what a model has not: as an array of no dimension it costs nothing
 
 
@@ -54,25 +60,40 @@ class LayoutMemory:
     reduce: FloatArray  # gradients not yet scattered under ZeRO 2 and 3, in bytes
     stages: tuple[StageActivations, ...]
     overhead_gib: FloatArray
+    step_gib: tuple[FloatArray, FloatArray]  # copies of the gradients in the optimizer's step: whole, and divided by dp
     # What sharding weights (ZeRO 3) and gradients (ZeRO 2) saves: bytes a whole parameter, less bytes a sharded one.
     saved_bytes: tuple[tuple[float, float], tuple[float, float]]
     any_full: bool
     any_sharded: bool
+    group: FloatArray | None = None  # the most ranks that states are divided over, where a shard group is stated
+
+    def ranks(self, dp: IntArray | FloatArray, rows: Rows = EVERY) -> FloatArray:
+        """Data-parallel ranks that states are divided over: all, unless a smaller shard group is stated."""
+        ranks = np.asarray(dp, dtype=np.float64)
+        return ranks if self.group is None else np.minimum(ranks, self.group[rows])
 
     def at(
         self, dp: IntArray | FloatArray, grad_accum: IntArray | FloatArray, rows: Rows = EVERY
-    ) -> tuple[FloatArray, FloatArray]:
-        """(GiB without activations, GiB of activations a sequence of the micro-batch), (n,).
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(GiB without activations, of activations a sequence of the micro-batch, in the optimizer's step), (n,).
+
+        The step runs when activations are gone, and makes copies of gradients in their place.
 
         `rows` names the layout of each pair of dp and grad_accum, as an index into these; without it, pairs and
         layouts go together.
         """
-        ranks = np.asarray(dp, dtype=np.float64)
-        base = self.fixed_gib[rows] + self.divided_gib[rows] / ranks + np.where(ranks > 1.0, self.shared_gib[rows], 0.0)
+        ranks, shared = self.ranks(dp, rows), self.shared_gib[rows]
+        base = self.fixed_gib[rows] + self.divided_gib[rows] / ranks + np.where(np.asarray(dp) > 1, shared, 0.0)
         if self.any_sharded:
             gathered, reduced = self.buffers(ranks, rows)
             base = base + (gathered + reduced) / GIB
-        return base, self.activations(np.asarray(grad_accum, dtype=np.float64), rows)
+        each = self.activations(np.asarray(grad_accum, dtype=np.float64), rows)
+        return base, each, base + self.step(ranks, rows)
+
+    def step(self, ranks: FloatArray, rows: Rows = EVERY) -> FloatArray:
+        """GiB of copies of gradients that the optimizer's step makes, (n,)."""
+        whole, divided = self.step_gib
+        return np.asarray(whole[rows] + divided[rows] / ranks)
 
     def activations(self, micro_batches: FloatArray, rows: Rows = EVERY) -> FloatArray:
         """GiB a sequence of the micro-batch on the stage that holds the most, (n,); non-decreasing in micro_batches."""
@@ -103,25 +124,28 @@ def layout_memory(
     recompute: IntArray,
 ) -> LayoutMemory:
     """What does not depend on dp and grad_accum; arguments as the fields of Layouts, (n,) each."""
-    row = framework(setting.framework)
+    row = memory_framework(setting.framework)
     constants = row.memory
-    shapes = memory_shapes(
-        setting.model, setting.seq_length, setting.precision, row.name, row.release(setting.release).flash_attention
-    )
+    shapes = shapes_of(setting, row)
     t, p, v, c, e = (axis.astype(np.float64) for axis in (tp, pp, vpp, cp, ep))
-    cut = _cut(shapes, pp, t, e, row.units_beside_layers > 0)
-    state = row.state_bytes(setting.precision)
+    cut = _cut(shapes, pp, t, e * setting.conditions.expert_tp, row.units_beside_layers > 0)
+    state = state_bytes(setting, row)
     kinds = (state.weights, state.gradients, state.optimizer)
     whole = cut.dense + cut.experts
     shard = cut.dense / c if row.zero_shards_over_context else cut.dense
     if shapes.every:
         # Experts are divided over their own data-parallel group, t c D / e.
-        shard = shard + cut.experts * e / (t * c)
+        shard = shard + cut.experts * e * setting.conditions.expert_tp / (t * c)
+    chunk = LOSS_BYTES["fused"] * CHUNK_TOKENS if _chunked(setting, row) else 0.0
     groups = (tp > 1).astype(np.float64) + (pp > 1) + (cp > 1) + (ep > 1)
+    table = cut.vocab * shapes.hidden
+    kind = "fp16" if state.gradients_of_16_bits and "fp16" in constants.bucket_bytes else setting.precision
+    largest = constants.largest_bytes[kind] * np.maximum(table, shapes.largest / t)
     overhead = constants.overhead_gib + constants.overhead_per_group_gib * groups
-    bucket = np.minimum(constants.bucket_bytes, 2.0 * whole) / GIB
+    overhead = overhead + (largest + chunk * cut.vocab) / GIB
+    bucket = np.minimum(constants.bucket_bytes[kind], 2.0 * whole) / GIB
     # The root unit (embedding, head) stays gathered beside the layers, and so does its gradient.
-    root = 2.0 * constants.gather_bytes * cut.vocab * shapes.hidden
+    root = 2.0 * constants.gather_bytes * table
     return LayoutMemory(
         whole=whole,
         shard=shard,
@@ -133,10 +157,34 @@ def layout_memory(
         reduce=np.where(zero_stage >= 2, constants.reduce_bytes * cut.layer, 0.0),
         stages=_stage_activations(setting, row, shapes, cut, sequence_parallel, recompute, t, p, v, c),
         overhead_gib=overhead,
+        step_gib=(
+            whole * by_stage((state.step,), "full", zero_stage) / GIB,
+            shard * by_stage((state.step,), "shard", zero_stage) / GIB,
+        ),
         saved_bytes=(_saved(state.weights, 3), _saved(state.gradients, 2)),
         any_full=bool((recompute == 2).any()),
         any_sharded=bool((zero_stage >= 2).any()),
+        group=_group(setting, c if row.zero_shards_over_context else np.ones_like(c)),
     )
+
+
+def _chunked(setting: Setting, row: Framework) -> bool:
+    stated = setting.conditions.loss
+    return stated == "chunked" or (not stated and row.memory.logits_bytes == 0.0)
+
+
+def shapes_of(setting: Setting, row: Framework) -> MemoryShapes:
+    """The model's coefficients as the setting runs it."""
+    flash, modules = not is_unfused(setting), setting.conditions.recompute_modules
+    return memory_shapes(
+        setting.model, setting.seq_length, setting.precision, row.name, flash, is_fused(setting), modules
+    )
+
+
+def _group(setting: Setting, c: FloatArray) -> FloatArray | None:
+    """Data-parallel ranks of a stated shard group, (n,), of which `c` context-parallel ranks each take a part."""
+    stated = setting.conditions.shard_group
+    return None if stated is None else np.maximum(stated / c, 1.0)
 
 
 def _saved(kind: KindBytes, stage: int) -> tuple[float, float]:
@@ -227,6 +275,7 @@ def _stage_activations(
     Source: Korthikanti et al. 2022, sections 4 and 5.
     """
     inverse = 1.0 / t
+    share = float(condition_numbers(setting).full_share)  # of the layers; those that full recomputation spares keep all
     spread = np.where(sequence_parallel, inverse, 1.0)
     gib_a_byte = setting.seq_length * (1.0 + row.memory.fragmentation) / GIB / c
 
@@ -236,27 +285,43 @@ def _stage_activations(
 
     def leaned(kept: LayerBytes, lean: LayerBytes) -> tuple[FloatArray, FloatArray]:
         everything = size(kept)
-        return everything, everything if lean == kept else np.where(recompute >= 1, size(lean), everything)
+        leaner = (recompute >= 1) if share >= 1.0 else (recompute == 1)
+        return everything, everything if lean == kept else np.where(leaner, size(lean), everything)
 
     dense, lean_dense = leaned(shapes.dense, shapes.dense_selective) if shapes.has_dense else (NONE, NONE)
     moe, lean_moe = leaned(shapes.moe, shapes.moe_selective) if shapes.every else (NONE, NONE)
     checkpoint = shapes.input_bytes * spread
     working = np.maximum(dense, moe) - checkpoint
     transient = size(shapes.transient)
-    logits = row.memory.logits_bytes * shapes.logits_copies * cut.vocab
+    stream = shapes.hidden * spread  # elements a token of the residual stream
+    passed = np.where(p > 1.0, row.memory.stage_bytes, 0.0) * stream
+    offloaded = setting.conditions.moves_activations
+    logits = LOSS_BYTES.get(setting.conditions.loss, row.memory.logits_bytes) * shapes.logits_copies * cut.vocab
     full = recompute == 2
 
-    def stage(kinds: Kinds, limit: FloatArray, at_end: FloatArray) -> StageActivations:
-        plain_each = kinds.dense * lean_dense + kinds.moe * lean_moe
-        plain_once = np.maximum(transient, at_end)
-        each = np.where(full, (kinds.dense + kinds.moe) * checkpoint, plain_each)
-        once = np.where(full, np.maximum(transient + working, at_end), plain_once)
+    def stage(kinds: Kinds, limit: FloatArray, at_end: FloatArray, beside: FloatArray) -> StageActivations:
+        moved = (kinds.dense + kinds.moe) * checkpoint if offloaded else NONE
+        plain_each = kinds.dense * lean_dense + kinds.moe * lean_moe + beside - moved
+        # What is dropped of the layer in backward is there again while it runs.
+        rebuilt = np.maximum(
+            np.where(kinds.dense > 0, dense - lean_dense, NONE), np.where(kinds.moe > 0, moe - lean_moe, NONE)
+        )
+        plain_once = np.maximum(transient + rebuilt, at_end) + (2.0 * checkpoint if offloaded else NONE)
+        again = (kinds.dense + kinds.moe) * checkpoint + beside - moved
+        each = np.where(full, again if share >= 1.0 else share * again + (1.0 - share) * plain_each, plain_each)
+        once = np.maximum(transient + working, at_end) + (2.0 * checkpoint if offloaded else NONE)
+        once = np.where(full, once, plain_once)
         return StageActivations(limit, *(x * gib_a_byte for x in (each, once, plain_each, plain_once)))
 
     out = [
-        stage(cut.first, in_flight_limit(p, v, 0), np.where(p == 1.0, logits, 0.0)),
-        stage(cut.last, in_flight_limit(p, v, -1), logits),
+        stage(
+            cut.first,
+            in_flight_limit(p, v, 0),
+            np.where(p == 1.0, logits, 0.0),
+            passed + row.memory.embedding_bytes * stream,
+        ),
+        stage(cut.last, in_flight_limit(p, v, -1), logits, passed),
     ]
-    if any(bool((a < b).any()) for a, b in zip(cut.first, cut.second, strict=True)):
-        out.append(stage(cut.second, in_flight_limit(p, v, 1), np.zeros_like(t)))
+    if row.memory.stage_bytes or any(bool((a < b).any()) for a, b in zip(cut.first, cut.second, strict=True)):
+        out.append(stage(cut.second, in_flight_limit(p, v, 1), np.zeros_like(t), 2.0 * passed))
     return tuple(out)

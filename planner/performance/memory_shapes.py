@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from planner.performance.framework_table import MemoryConstants, framework
+from planner.performance.framework_table import MemoryConstants, memory_framework
 from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec
 
+#: What each of Megatron's recompute modules spares, where a run names them (transformer_config.py, recompute_modules).
+MODULES = {
+    "core_attn": "attention_scores",
+    "layernorm": "separate_norm_outputs",
+    "moe_act": "expert_activation",
+    "mla_up_proj": "mla_up_projections",
+    "moe": "experts",
+    "mlp": "mlp",
+}
+SCORE_GRADIENTS = 4.0  # bytes a score in backward, unfused: gradients of softmax and dropout, 16 bits each
 HALF = 2.0  # bytes of a 16-bit activation; under 8- and 4-bit recipes only the inputs of matmuls are smaller
 
 
@@ -38,6 +48,7 @@ class MemoryShapes:
     moe_selective: LayerBytes
     transient: LayerBytes  # gradients and buffers alive while one layer runs backward
     input_bytes: float  # a layer's checkpoint: its input
+    largest: float  # parameters of the largest matrix outside the vocabulary, which tp divides
     dense_split: float  # parameters of a dense layer that tp divides
     dense_whole: float  # and those that every rank holds
     moe_split: float
@@ -59,30 +70,47 @@ class MemoryShapes:
 
 
 @lru_cache(maxsize=256)
-def memory_shapes(model: ModelSpec, seq_length: int, precision: str, name: str, flash: bool) -> MemoryShapes:
+def memory_shapes(
+    model: ModelSpec,
+    seq_length: int,
+    precision: str,
+    name: str,
+    flash: bool,
+    fused: bool = True,
+    modules: tuple[str, ...] | None = None,
+) -> MemoryShapes:
     """The coefficients of one model.
 
-    Source: Korthikanti et al. 2022, section 4 (10 + 24/t + 5as/(ht), of which dropout masks, 2, are left out since no
-    recipe here drops), with the MLP, the heads and the experts written out instead of their 4h and a = k.
+    Parameters
+    ----------
+    flash : whether attention runs in flash kernels
+    fused : whether the MLP's activation does in one kernel; eager operations keep what lies between them, too
+    modules : what selective recompute covers, by the names of `MODULES`; None: as the framework's table has it
+
+    Source: Korthikanti et al. 2022, section 4 (10 + 24/t + 5as/(ht), of which dropout masks, 2, are a constant of the
+    framework), with the MLP, the heads and the experts written out instead of their 4h and a = k.
     """
-    constants = framework(name).memory
+    row = memory_framework(name)
+    constants = row.memory
     counts = parameter_counts(model, seq_length=seq_length)
-    drops = constants.selective_drops if flash or "attention_scores" in constants.selective_drops else ()
+    drops = constants.selective_drops if modules is None else tuple(MODULES[m] for m in modules)
     scores = 0.0 if flash else constants.attention_scores_bytes * model.heads
-    fed = framework(name).input_bytes(precision)
+    fed, between = row.input_bytes(precision), 0.0 if fused or not model.gated_mlp else HALF
+    masks = LayerBytes(constants.dropout_bytes * model.hidden, 0.0, 0.0, 0.0)
     kept, lean = _attention(model, scores, fed, ()), _attention(model, scores, fed, drops)
-    mlp, moe = _mlp(model, model.ffn, fed, ()), _experts(model, constants, fed, ())
+    mlp, moe = _mlp(model, model.ffn, fed, between, ()), _experts(model, constants, fed, between, ())
     gates = 2 if model.gated_mlp else 1
     replicated = _latent_weights(model)
     first_dense, every = (model.moe.first_dense_layers, model.moe.every) if model.moe else (0, 0)
     return MemoryShapes(
         hidden=float(model.hidden),
-        dense=_sum(kept, mlp),
-        moe=_sum(kept, moe),
-        dense_selective=_sum(lean, _mlp(model, model.ffn, fed, drops)),
-        moe_selective=_sum(lean, _experts(model, constants, fed, drops)),
-        transient=_transient(model, constants, gates),
+        dense=_sum(kept, mlp, masks),
+        moe=_sum(kept, moe, masks),
+        dense_selective=_sum(lean, _mlp(model, model.ffn, fed, between, drops), masks),
+        moe_selective=_sum(lean, _experts(model, constants, fed, between, drops), masks),
+        transient=_transient(model, constants, gates, 0.0 if flash else SCORE_GRADIENTS * model.heads),
         input_bytes=HALF * model.hidden,
+        largest=float(model.ffn * model.hidden),
         dense_split=float(counts.attention - replicated + counts.mlp),
         dense_whole=float(counts.norms + replicated),
         moe_split=float(counts.attention - replicated + counts.shared),
@@ -116,7 +144,11 @@ def _attention(model: ModelSpec, scores: float, fed: float, drops: tuple[str, ..
     `fed` is the bytes of an element that a matmul saves as its input. The attention output is kept in 16 bits for
     attention and, when that is smaller, again as the projection's input.
     """
-    fed_norm = 0.0 if "norm_outputs" in drops else fed
+    if "every_other_matmul" in drops:
+        queries, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
+        results = HALF * (queries + 2 * keys) / 2.0 + HALF * queries  # of attention itself all
+        return LayerBytes(spread=HALF * 1.5 * model.hidden, split=results, scores=scores, routed=0.0)
+    fed_norm = 0.0 if model.mla is not None and "separate_norm_outputs" in drops else fed
     norm = (HALF + fed_norm) * model.hidden
     output = HALF + (fed if fed < HALF else 0.0)
     scores = 0.0 if "attention_scores" in drops else scores
@@ -130,23 +162,32 @@ def _attention(model: ModelSpec, scores: float, fed: float, drops: tuple[str, ..
         up = 0.0 if "mla_up_projections" in drops else HALF * (2 * query + value)
         return LayerBytes(spread=norm + latent, split=up + output * value, scores=scores, routed=0.0)
     queries, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
-    before_norm = queries + keys if model.qk_norm and "norm_outputs" not in drops else 0
+    before_norm = queries + keys if model.qk_norm else 0
     split = HALF * (queries + 2 * keys + before_norm) + output * queries
     return LayerBytes(spread=norm, split=split, scores=scores, routed=0.0)
 
 
-def _mlp(model: ModelSpec, width: int, fed: float, drops: tuple[str, ...]) -> LayerBytes:
+def _mlp(
+    model: ModelSpec, width: int, fed: float, between: float, drops: tuple[str, ...], *, separate_norm: bool = False
+) -> LayerBytes:
     """Norm input, the inner activations before the non-linearity, and the inputs of both matmuls.
 
-    With a parallel residual both norms read the same tensor, which is kept once.
+    With a parallel residual both norms read the same tensor, which is kept once. `between` is the bytes of an element
+    of the gate behind its non-linearity: an eager SwiGLU keeps four tensors (gate, its silu, up, their product).
     """
-    inputs = 0.0 if model.parallel_residual else HALF
-    norm = model.hidden * (inputs + (0.0 if "norm_outputs" in drops else fed))
     inner = (2 if model.gated_mlp else 1) * width
-    return LayerBytes(spread=norm, split=HALF * inner + fed * width, scores=0.0, routed=0.0)
+    if "every_other_matmul" in drops:
+        return LayerBytes(HALF * 0.5 * model.hidden, HALF * inner / 2.0, scores=0.0, routed=0.0)
+    inputs = 0.0 if model.parallel_residual else HALF
+    norm = model.hidden * (inputs + (0.0 if separate_norm and "separate_norm_outputs" in drops else fed))
+    if "mlp" in drops:
+        return LayerBytes(spread=norm, split=0.0, scores=0.0, routed=0.0)
+    return LayerBytes(spread=norm, split=HALF * inner + (fed + between) * width, scores=0.0, routed=0.0)
 
 
-def _experts(model: ModelSpec, constants: MemoryConstants, fed: float, drops: tuple[str, ...]) -> LayerBytes:
+def _experts(
+    model: ModelSpec, constants: MemoryConstants, fed: float, between: float, drops: tuple[str, ...]
+) -> LayerBytes:
     """Router logits (fp32, with their softmax and mask), top-k permuted inputs, inner activations; shared experts.
 
     The combining probabilities are applied between the experts' matmuls (Megatron-Core), so outputs are not kept.
@@ -155,16 +196,20 @@ def _experts(model: ModelSpec, constants: MemoryConstants, fed: float, drops: tu
         return LayerBytes(0.0, 0.0, 0.0, 0.0)
     moe = model.moe
     inner = 2 if model.gated_mlp else 1
-    after = 0.0 if "expert_activation" in drops else fed
-    shared = _mlp(model, moe.shared_experts * moe.shared_ffn, fed, drops)
+    after = 0.0 if "expert_activation" in drops else fed + between
+    shared = _mlp(model, moe.shared_experts * moe.shared_ffn, fed, between, drops, separate_norm=True)
+    if "experts" in drops:
+        return LayerBytes(spread=shared.spread, split=0.0, scores=0.0, routed=0.0)
     router = 3 * 4.0 * moe.experts
     a_copy = fed * model.hidden + (HALF * inner + after) * moe.expert_ffn
+    if "every_other_matmul" in drops:
+        a_copy = HALF * (inner * moe.expert_ffn + model.hidden) / 2.0
     routed = constants.moe_imbalance * moe.top_k * a_copy
     return LayerBytes(spread=shared.spread + router, split=shared.split, scores=0.0, routed=routed)
 
 
-def _transient(model: ModelSpec, constants: MemoryConstants, gates: int) -> LayerBytes:
-    """Gradients of the widest inner activations and of the layer's input; all-to-all send and receive buffers."""
+def _transient(model: ModelSpec, constants: MemoryConstants, gates: int, scores: float) -> LayerBytes:
+    """Gradients of the widest inner activations, of scores and of the layer's input; all-to-all buffers both ways."""
     inner = HALF * (gates + 1) * model.ffn if model.moe is None or model.moe.first_dense_layers else 0.0
     routed = 0.0
     if model.moe is not None:
@@ -172,7 +217,7 @@ def _transient(model: ModelSpec, constants: MemoryConstants, gates: int) -> Laye
         inner = max(inner, HALF * (gates + 1) * moe.shared_experts * moe.shared_ffn)
         expert = HALF * ((gates + 1) * moe.expert_ffn + 2 * model.hidden)
         routed = constants.moe_imbalance * moe.top_k * expert
-    return LayerBytes(spread=HALF * model.hidden, split=inner, scores=0.0, routed=routed)
+    return LayerBytes(spread=HALF * model.hidden, split=inner, scores=scores, routed=routed)
 
 
 def _latent_weights(model: ModelSpec) -> int:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.catalog import supports
+from planner.catalog import is_gpu, supports
 from planner.performance.arrays import FloatArray, Layouts, Setting, StepTime
 from planner.performance.calibration import Calibration
 from planner.performance.columns import TOO_MANY, unread
-from planner.performance.framework_table import framework
+from planner.performance.framework_table import memory_framework
 from planner.performance.frameworks import why_illegal
-from planner.performance.intervals import basis, spread
+from planner.performance.intervals import Spread, basis, spread
 from planner.performance.kernels import kernels_of
 from planner.performance.machine import FORMATS, format_run
 from planner.performance.memory import capacity_gib, least_recompute, memory
+from planner.performance.mixing import mix
 from planner.performance.rows import Parts, Run, layout_arrays, layouts_of, read_run
 from planner.performance.steptime import scope, step_of
 from planner.units import PlannerError
@@ -38,14 +40,17 @@ class Prediction:
     basis: str
     measurements: tuple[str, ...]
     why: str  # what would stop it, "" if nothing is known to
+    assumed: tuple[str, ...] = ()  # what the run was taken for, and what was mixed over
 
     @property
     def fits(self) -> bool | None:
         return None if self.memory_gib is None else self.memory_gib <= self.capacity_gib
 
 
-def predict_run(run: Run, calibration: Calibration, *, stated_recompute: bool = True) -> Prediction:
+def predict_run(run: Run, calibration: Calibration) -> Prediction:
     """Throughput and memory of one run; a recompute that is not stated is the least with which it fits.
+
+    What it leaves open of layout and conditions is mixed over (`mixing`); `run` is then the likeliest candidate.
 
     Raises
     ------
@@ -56,28 +61,42 @@ def predict_run(run: Run, calibration: Calibration, *, stated_recompute: bool = 
     if not setting.accelerator.peak_dense_tflops:
         raise PlannerError(f"{run.id}: no matmul rate of {setting.accelerator.id} is known")
     gpus = np.asarray([run.gpus])
-    a = layout_arrays([run])
-    s = scope(setting, calibration)
-    kernels = kernels_of(s, a.tp, a.cp, a.ep, a.sequence_parallel, a.recompute, a.micro_batch, parts=True)
-    factor = calibration.correction(setting, gpus)
-    step = step_of(s, kernels, a.pp, a.vpp, a.dp, a.zero_stage, a.grad_accum, factor)
-    seconds = float(step.total_s[0])
-    tokens = run.step_tokens / run.gpus / seconds
     bounds = spread(setting, gpus, calibration)
     stands_on, ids = basis(setting, run.gpus, calibration)
-    needed, why = _memory_and_objections(run, stated_recompute=stated_recompute)
+    mixture, assumed = mix(run, calibration), run.assumed
+    run = run if mixture is None else mixture.nearest
+    if uneven := _uneven(run):
+        raise PlannerError(f"{run.id}: {uneven}")
+    if mixture is None:
+        step = _step(run, calibration)
+        tokens = run.step_tokens / run.gpus / float(step.total_s[0])
+    else:
+        step, tokens = mixture.step, math.exp(-mixture.mean)
+        bounds = Spread(np.hypot(bounds.sigma, mixture.sigma))
+        assumed = (*assumed, mixture.said)
+    needed, why = _memory_and_objections(run, stated_recompute="recompute" in run.stated)
     return Prediction(
         run=run,
         step=step,
         tokens_per_s_per_gpu=tokens,
         low=tokens / float(bounds.quantile(0.9)[0]),
-        high=tokens / float(bounds.quantile(0.1)[0]),
+        high=max(
+            tokens, min(tokens / float(bounds.quantile(0.1)[0]), tokens * float(step.total_s[0] / step.least_s[0]))
+        ),
         memory_gib=needed,
         capacity_gib=capacity_gib(setting),
         basis=stands_on,
         measurements=tuple(ids),
         why=why,
+        assumed=assumed,
     )
+
+
+def _step(run: Run, calibration: Calibration) -> StepTime:
+    s, a = scope(run.setting, calibration), layout_arrays([run])
+    kernels = kernels_of(s, a.tp, a.cp, a.ep, a.sequence_parallel, a.recompute, a.micro_batch, parts=True)
+    factor = calibration.correction(run.setting, np.asarray([run.gpus]))
+    return step_of(s, kernels, a.pp, a.vpp, a.dp, a.zero_stage, a.grad_accum, factor)
 
 
 def predict_rows(
@@ -101,10 +120,7 @@ def predict_rows(
         cells = dict.fromkeys(COLUMNS, "")
         try:
             run = read_run(row, parts, place)
-            uneven = _uneven(run)
-            if uneven:
-                raise PlannerError(f"{place}: {uneven}")
-            found = predict_run(run, calibration, stated_recompute=bool((row.get("recompute") or "").strip()))
+            found = predict_run(run, calibration)
         except PlannerError as error:
             cells["why"] = str(error)
         else:
@@ -116,7 +132,7 @@ def predict_rows(
                 "fits": "" if found.fits is None else str(found.fits).lower(),
                 "basis": found.basis,
                 "why": found.why,
-                "assumed": "; ".join(run.assumed),
+                "assumed": "; ".join(found.assumed),
             }
         out.append({key: value for key, value in row.items() if key != TOO_MANY} | cells)
     return out
@@ -131,10 +147,9 @@ def _memory_and_objections(run: Run, *, stated_recompute: bool) -> tuple[float |
     """GiB on the fullest GPU, and what speaks against the run: the framework's rules or memory, and the precision."""
     setting = run.setting
     narrower = lacking(setting)
-    try:
-        table = framework(setting.framework).name
-    except PlannerError:
+    if not is_gpu(setting.accelerator):
         return None, narrower
+    table = memory_framework(setting.framework)
     layouts: Layouts = layouts_of([run])
     try:
         if not stated_recompute:
@@ -142,7 +157,7 @@ def _memory_and_objections(run: Run, *, stated_recompute: bool) -> tuple[float |
         needed: FloatArray = memory(setting, layouts).total
     except PlannerError as error:
         return None, _joined(str(error), narrower)
-    why = why_illegal(table, setting.model, layouts, setting.seq_length, setting.release)
+    why = why_illegal(table.name, setting.model, layouts, setting.seq_length, setting.release) if table.bound else ""
     limit = capacity_gib(setting)
     if needed[0] > limit:
         why = f"does not fit: {needed[0]:.1f} GiB on the fullest GPU of {limit:.1f}"

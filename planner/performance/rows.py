@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -12,12 +13,12 @@ import numpy as np
 
 from planner.catalog.fabrics import fabric_of, names_no_network
 from planner.catalog.types import Accelerator, Hardware
-from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts, Setting
-from planner.performance.assumed import ANY, assumptions
-from planner.performance.cells import MOST_GBIT_PER_S, MOST_MEMORY_GB, MOST_OF_ANYTHING, Cells
+from planner.performance.arrays import RECOMPUTE, BoolArray, FloatArray, IntArray, Layouts, Setting
+from planner.performance.assumed import assumptions
+from planner.performance.cells import MOST_GBIT_PER_S, MOST_MEMORY_GB, MOST_OF_ANYTHING, MOST_TEXT, Cells
 from planner.performance.columns import TOO_MANY, quoted
 from planner.performance.conditions import stated_conditions, stated_sequence_parallel
-from planner.performance.framework_table import before_flash
+from planner.performance.framework_table import ANY, before_flash
 from planner.performance.gpu_names import accelerator_written, chip_of, parts_of_chip
 from planner.performance.recipes import stated_recipe
 from planner.performance.stacks import stack_of
@@ -26,9 +27,16 @@ from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec, MoESpec
 from planner.workload.zoo import load_model, plain_name
 
+DEGREES = frozenset(("tp", "pp", "dp"))
+MOST_TENSOR_PARALLEL = 8
 NAME_WORDS = ("tokendrop", "dropless", "w/o mtp")  # words that the published model names carry
 STATED_RIGHT = ("n_layers", "hidden", "n_heads", "vpp", "ep", "micro_batch", "grad_accum")  # even if they go unused
 MOST_PARAMETERS = 10**15
+#: Columns that say how a run was laid out: what one of them leaves open is predicted over (`mixing`).
+LAYOUT_COLUMNS = (
+    "tp", "pp", "dp", "cp", "ep", "zero_or_fsdp", "sequence_parallel", "recompute", "micro_batch", "grad_accum",
+    "global_batch_samples",
+)  # fmt: skip
 PCIE5_GBYTE_PER_S = 63.0
 FAST_PORT, PLAIN_PORT = 400.0, 25.0  # Gbit/s of a GPU's share where nobody tells: NDR, as most clusters have; Ethernet
 
@@ -70,6 +78,10 @@ class Run:
     tokens_per_s_per_gpu: float | None
     low_trust: bool = False  # its `weight` says that it should count for less
     assumed: tuple[str, ...] = ()  # what the row says that no table knows, and what it was taken for
+    stated: Mapping[str, str] = field(
+        default_factory=lambda: dict.fromkeys(LAYOUT_COLUMNS, ""), hash=False
+    )  # of the layout
+    year: int | None = None  # in which it ran, where the row says
 
     @property
     def gpus(self) -> int:
@@ -153,6 +165,7 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
     micro, accumulation = _batch(cell, ranks.dp)
     megatron = stack_of(setting.framework, "") == "megatron"
     stage = cell.zero_stage(setting.framework)
+    stated = {name: cell.text(name) for name in LAYOUT_COLUMNS if cell.text(name)}
     return Run(
         id=place,
         source=cell.text("source_id") or place.split(":", maxsplit=1)[0],
@@ -164,19 +177,33 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
         dp=ranks.dp,
         cp=ranks.cp,
         ep=cell.count("ep", 1),
-        zero_stage=_stage_that_fits(stage, setting, ranks) if megatron else stage,
+        zero_stage=_stage_that_fits(stage, setting, ranks) if megatron and stated.keys() & DEGREES else stage,
         sequence_parallel=stated_sequence_parallel(
             cell,
             ranks.tp,
             megatron and ranks.tp > 1 and not before_flash(setting.release),  # both came in 2022
         ),
-        recompute=cell.recompute,
+        recompute=_recompute(cell),
         micro_batch=micro,
         grad_accum=accumulation,
         tokens_per_s_per_gpu=cell.number("tokens_per_s_per_gpu"),
         low_trust=cell.text("weight").lower() == "low",
         assumed=assumptions(cell, setting, ranks.tp * ranks.pp * ranks.cp * ranks.dp, stage, parts.accelerators),
+        stated=stated,
+        year=_year(cell),
     )
+
+
+def _recompute(cell: Cells) -> int:
+    """The code of RECOMPUTE; layers of which some are recomputed are so whole, whatever the nearest word for it."""
+    some = (cell.number("recompute_share", 1.0) or 0.0) > 0.0
+    return RECOMPUTE.index("full") if some and cell.recompute == 0 else cell.recompute
+
+
+def _year(cell: Cells) -> int | None:
+    """The year of `date`, which may be a year, a month, a day or words around one."""
+    found = re.search(r"(?<!\d)20[0-4]\d(?!\d)", cell.text("date")[:MOST_TEXT])
+    return int(found[0]) if found else None
 
 
 class _Ranks(NamedTuple):
@@ -192,6 +219,8 @@ def _ranks(cell: Cells) -> _Ranks:
     gpus, dp = cell.count("gpus", 0), cell.count("dp", 0)
     if not gpus and not dp:
         raise PlannerError(f"{cell.place}: states neither gpus nor dp; give one of them")
+    if not any(cell.text(name) for name in DEGREES):
+        tp, pp = _least_split(gpus // cp, cell.count("global_batch_samples", 0)) if gpus % cp == 0 else (tp, pp)
     if not dp:
         dp, left = divmod(gpus, tp * pp * cp)
         if left or not dp:
@@ -203,6 +232,15 @@ def _ranks(cell: Cells) -> _Ranks:
             f"{cell.place}: tp {tp} x pp {pp} x cp {cp} x dp {dp} is more than {MOST_OF_ANYTHING:,} GPUs"
         )
     return _Ranks(tp, pp, cp, dp)
+
+
+def _least_split(gpus: int, batch: int) -> tuple[int, int]:
+    """(tp, pp) of a run that states none: 1 each, unless its batch is of fewer sequences than GPUs."""
+    if not batch or batch >= gpus:
+        return 1, 1
+    width = next(w for w in range(-(-gpus // batch), gpus + 1) if gpus % w == 0)
+    tp = math.gcd(width, MOST_TENSOR_PARALLEL)
+    return tp, width // tp
 
 
 def _batch(cell: Cells, dp: int) -> tuple[int, float]:

@@ -114,23 +114,53 @@ def step_of(
 
     traffic = _data_parallel(s, k, pp, dp, zero_stage, grad_accum, slow)
 
-    # Gradients in and weights out; master copy and two moments in and out, in fp32.
-    shared = _group(s, ranks)
-    each = 6.0 / np.where(zero_stage >= 3, shared, 1) + 24.0 / np.where(zero_stage > 0, shared, 1)
-    states = (k.dense_weights + k.expert_weights) / pp * each
-    optimizer = states * rates.optimizer / machine.hbm
+    optimizer = _optimizer(s, k, pp, zero_stage, ranks)
     terms = {"bubble": bubble, "pipeline_parallel": pipeline, "data_parallel": traffic, "optimizer": optimizer}
+    if np.any(s.conditions.moves_activations):
+        terms["offload"] = _offloaded(s, k, pp, grad_accum, slow)
     terms["constant"] = rates.step + 0.0 * optimizer
     total = busy + bubble + pipeline + traffic + optimizer + rates.step
+    total = total + terms["offload"] if "offload" in terms else total
     # A correction may speed a step up only to where its multiplications alone would fill it at measured ceilings.
-    factor = np.where(factor < 1.0, np.maximum(factor, np.minimum(grad_accum * k.least_s / (pp * total), 1.0)), factor)
+    least = grad_accum * k.least_s / pp
+    factor = np.where(factor < 1.0, np.maximum(factor, np.minimum(least / total, 1.0)), factor)
     if k.parts_s:
         share = (busy - grad_accum * rates.micro_batch) / k.busy_s
         terms = {name: part * share for name, part in k.parts_s.items()} | terms
         terms["host"] = terms["host"] + grad_accum * rates.micro_batch
     else:
         terms = {"compute": busy} | terms
-    return StepTime(total_s=total * factor, terms_s={name: value * factor for name, value in terms.items()})
+    terms = {name: value * factor for name, value in terms.items()}
+    return StepTime(total_s=total * factor, terms_s=terms, least_s=np.asarray(least))
+
+
+def _optimizer(s: Scope, k: KernelTimes, pp: IntArray, zero_stage: IntArray, ranks: Number) -> FloatArray:
+    """Seconds of the optimizer's step, (n,): gradients in and weights out, master copy and moments in and out.
+
+    Muon's orthogonalisation is matmuls of its rank's matrices. An optimizer on the host gets its gradients and gives
+    its weights back over the host's link, and steps at the rate of the host's memory (ZeRO-Offload: Ren et al. 2021).
+    """
+    machine, rates, how = s.machine, s.rates, s.conditions
+    shared = _group(s, ranks)
+    divided = np.where(zero_stage > 0, shared, 1)
+    each = 6.0 / np.where(zero_stage >= 3, shared, 1) + 2.0 * how.optimizer_bytes / divided
+    weights = (k.dense_weights + k.expert_weights) / pp
+    states = weights * each
+    there = states * rates.optimizer / machine.hbm
+    if np.any(how.optimizer_flops):
+        there = there + weights / divided * how.optimizer_flops / machine.ceiling_16
+    if not np.any(how.moves_optimizer):
+        return np.asarray(there)
+    moved = weights / divided * (machine.gradient_bytes + WEIGHT_BYTES) / how.host_link
+    stepped = weights / divided * (2.0 * how.optimizer_bytes + machine.gradient_bytes) / how.host_memory
+    return np.asarray(np.where(how.moves_optimizer > 0, moved + stepped, there))
+
+
+def _offloaded(s: Scope, k: KernelTimes, pp: IntArray, grad_accum: Number, slow: FloatArray) -> FloatArray:
+    """Seconds that layers' inputs take to the host and back, beyond the computation that hides them, (n,)."""
+    how = s.conditions
+    traffic = 2.0 * k.stage_bytes * np.ceil(s.model.layers / pp) / how.host_link
+    return np.asarray(np.where(how.moves_activations > 0, grad_accum * np.maximum(traffic - slow, 0.0), 0.0))
 
 
 def slowest_stage(k: KernelTimes, layers: Number, pp: IntArray, vpp: IntArray) -> FloatArray:

@@ -16,6 +16,7 @@ from planner.performance.fitting import fit
 from planner.performance.intervals import spread
 from planner.performance.learning import (
     KEYS,
+    NAMELESS,
     held_out,
     log_errors,
     measured_files,
@@ -23,6 +24,7 @@ from planner.performance.learning import (
     sort_runs,
     uncalibrated,
 )
+from planner.performance.mixing import is_open, mix
 from planner.performance.rows import Run
 from planner.performance.stacks import kind_of, release_year
 from planner.units import PlannerError
@@ -93,11 +95,29 @@ def judge(
     if leave_out not in LEAVE_OUT:
         raise PlannerError(f"--leave-out '{leave_out}' is none of {', '.join(LEAVE_OUT)}")
     if leave_out == "none":
-        return Judged(tuple(asked), log_errors(asked, shipped), _sigma(asked, shipped), leave_out, unreadable)
+        plain = Judged(tuple(asked), log_errors(asked, shipped), _sigma(asked, shipped), leave_out, unreadable)
+        return _mixed(plain, [shipped] * len(asked))
     prior = replace(uncalibrated(load_catalog(tuple(overlays)).curves), spreads=shipped.spreads)
-    found = fit(read_runs(measured_files(overlays), overlays), prior, shipped.values)
+    found = fit(read_runs(measured_files(overlays), overlays), prior, shipped)
     held = held_out(found, prior, leave_out, asked, refit=refit)
-    return Judged(tuple(asked), held.errors, held.sigma(asked), leave_out, unreadable)
+    plain = Judged(tuple(asked), held.errors, held.sigma(asked), leave_out, unreadable)
+    return _mixed(plain, [held.calibrations[key] for key in held.keys])
+
+
+def _mixed(judged: Judged, calibrations: Sequence[Calibration]) -> Judged:
+    """The same, with rows that leave something open predicted over what is plausible (`mixing`)."""
+    errors, sigma, runs = judged.errors.copy(), judged.sigma.copy(), list(judged.runs)
+    for i, (run, calibration) in enumerate(zip(judged.runs, calibrations, strict=True)):
+        if not is_open(run):
+            continue
+        model = replace(run.setting.model, name="") if judged.leave_out in NAMELESS else run.setting.model
+        found = mix(replace(run, setting=replace(run.setting, model=model)), calibration)
+        if found is not None:
+            errors[i] = found.mean + np.log(run.tokens_per_s_per_gpu or np.nan)
+            sigma[i] = np.hypot(sigma[i], found.sigma)
+            said = f"not stated: {' and '.join(found.what)}; predicted over what is plausible"
+            runs[i] = replace(run, assumed=(*run.assumed, said))
+    return replace(judged, runs=tuple(runs), errors=errors, sigma=sigma)
 
 
 def report(judged: Judged) -> dict[str, Any]:

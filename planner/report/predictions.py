@@ -94,8 +94,8 @@ def detail_table(found: Prediction, memory: Memory | None, width: int) -> str:
         lines += hanging("runs with", recipe, page)
     if found.why:
         lines += hanging("but", found.why, page)
-    if found.run.assumed:
-        lines += hanging("assumed", "; ".join(found.run.assumed), page)
+    if found.assumed:
+        lines += hanging("assumed", "; ".join(found.assumed), page)
     return "\n".join(lines) + "\n"
 
 

@@ -51,7 +51,7 @@ def _values(part: Schema) -> list[str]:
     """The default, the words that are allowed, an example."""
     said = [f"default: {_flow(part['default'])}"] if "default" in part else []
     words = next((shape["enum"] for shape in _shapes(part) if "enum" in shape), ())
-    said += [f"one of {', '.join(words)}"] if words else []
+    said += [f"one of {', '.join(map(_flow, words))}"] if words else []
     return [*said, f"example: {_flow(part['examples'][0])}"] if part.get("examples") else said
 
 

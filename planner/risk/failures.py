@@ -55,9 +55,12 @@ def preemptions_per_1000_node_days(facts: RiskFacts, family: str, provider: str,
     return ranked[0]
 
 
-def checkpoint_bytes(parameters: int, facts: RiskFacts) -> float:
-    """Bytes of one full training state: weights, master weights and optimizer moments."""
-    return parameters * facts.recovery["checkpoint_bytes_per_parameter"].value
+ADAMW = 12.0  # bytes of master weights and AdamW's moments in what is known of checkpoints
+
+
+def checkpoint_bytes(parameters: int, facts: RiskFacts, optimizer_bytes: float = ADAMW) -> float:
+    """Bytes of one full training state: weights, master weights and the optimizer's moments."""
+    return parameters * (facts.recovery["checkpoint_bytes_per_parameter"].value - ADAMW + optimizer_bytes)
 
 
 def hazards(
@@ -69,6 +72,7 @@ def hazards(
     parameters: int,
     gpus: IntArray,
     gpus_per_node: int,
+    optimizer_bytes: float = ADAMW,
 ) -> Hazard:
     """What threatens runs of one model on `gpus` accelerators of one kind, (n,).
 
@@ -92,7 +96,7 @@ def hazards(
     refill = value(settings.spot_refill_s, "spot_refill_s")
     total = per_day + preempted
     share = np.divide(preempted, total, out=np.zeros_like(total), where=total > 0)
-    state = checkpoint_bytes(parameters, facts)
+    state = checkpoint_bytes(parameters, facts, optimizer_bytes)
     bandwidth: FloatArray = (
         np.full_like(count, settings.storage_gbyte_per_s)
         if settings.storage_gbyte_per_s is not None

@@ -178,6 +178,12 @@ class Builder:
             target=given["target"] or "epochs",
             reference_batch=reference,
             critical_batch=critical_batch(self.draft, given["critical_batch"], seq_length),
+            flash_attention=given["flash_attention"],
+            fused_or_compile=given["fused_or_compile"],
+            comm_overlap=given["comm_overlap"],
+            tuning=given["tuning"] or "",
+            optimizer=given["optimizer"],
+            offload=given["offload"] or "none",
         )
 
     def _ramp(self, given: Values | None, batch: IntChoice | None) -> BatchRamp | None:
@@ -203,11 +209,19 @@ class Builder:
         recompute = tuple(dict.fromkeys(given.pop("recompute", None) or ()))
         parallel = given.pop("sequence_parallel", None)
         free = given.pop("memory_headroom", None)
+        share, group = given.pop("recompute_share", None), given.pop("shard_group", None)
         choices = {
             key: int_choice(self.draft, f"layout.{key}", value) for key, value in given.items() if value is not None
         }
         headroom = MEMORY_HEADROOM if free is None else free
-        return LayoutBounds(sequence_parallel=parallel, recompute=recompute, memory_headroom=headroom, **choices)
+        return LayoutBounds(
+            sequence_parallel=parallel,
+            recompute=recompute,
+            memory_headroom=headroom,
+            recompute_share=share,
+            shard_group=group,
+            **choices,
+        )
 
     def _measured(self, i: int, row: Values) -> MeasuredThroughput:
         """A measurement whose own numbers contradict each other would match nothing, and nobody would know."""
@@ -276,6 +290,8 @@ class Builder:
             own_only=bool(given["own_only"]),
             quotas=tuple(Quota(**row) for row in given["quotas"] or ()),
             prices=tuple(self._price(i, row) for i, row in enumerate(given["prices"] or ())),
+            power_limit_w=given["power_limit_w"],
+            site=given["site"] or "",
         )
 
     def _own(self, i: int, row: Values) -> OwnCluster:

@@ -127,10 +127,35 @@ class Flag:
     def read(self, node: Node, path: str, _: Reading) -> bool:
         text = _scalar(node, path, "`true` or `false`")
         if not isinstance(node.value, bool):
-            hint = {"yes": "; did you mean `true`?", "on": "; did you mean `true`?"}.get(text.lower(), "")
-            hint = hint or {"no": "; did you mean `false`?", "off": "; did you mean `false`?"}.get(text.lower(), "")
-            raise fail(node.where, path, f"{shown(text)} is not `true` or `false`{hint}")
+            raise fail(node.where, path, f"{shown(text)} is not `true` or `false`{_meant(text)}")
         return node.value
+
+
+def _meant(text: str) -> str:
+    word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(text.lower())
+    return f"; did you mean `{word}`?" if word else ""
+
+
+@dataclass(frozen=True)
+class FlagOr:
+    """True, false, or one of a few numbers that say more than true."""
+
+    numbers: tuple[int, ...]
+
+    def schema(self) -> Json:
+        return {"enum": [True, False, *self.numbers]}
+
+    def read(self, node: Node, path: str, _: Reading) -> bool | int:
+        text = _scalar(node, path, self.wanted)
+        if text in map(str, self.numbers):
+            return int(text)
+        if not isinstance(node.value, bool):
+            raise fail(node.where, path, f"{shown(text)} is not {self.wanted}{_meant(text)}")
+        return node.value
+
+    @property
+    def wanted(self) -> str:
+        return listed(("true", "false", *map(str, self.numbers)))
 
 
 @dataclass(frozen=True)

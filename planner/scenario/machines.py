@@ -131,6 +131,13 @@ CLUSTER = Table(
             default=("A", "B"),
         ),
         Key("max_gpus", whole(1, MOST_GPUS), "most GPUs of a plan", default="1024"),
+        Key("power_limit_w", real(above=0, most=1e5), "power limit of one accelerator, in watts", examples=(400,)),
+        Key(
+            "site",
+            Text("a name", 100),
+            "whose cluster it is, as measured rows name it; otherwise `own`, where your own rows were measured",
+            examples=("lab",),
+        ),
         Key(
             "assume_network",
             RATE,

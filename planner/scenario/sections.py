@@ -12,6 +12,7 @@ from planner.scenario.fields import (
     SHARE,
     SURE,
     Flag,
+    FlagOr,
     Kind,
     Quantity,
     Text,
@@ -29,6 +30,9 @@ from planner.workload.model import ACTIVATIONS, NORMS, POSITIONS, MLASpec, Model
 FRAMEWORKS = ("gpt-neox", "megatron", "fsdp")
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
 RECOMPUTE = ("none", "selective", "full")
+TUNINGS = ("field", "vendor")
+OPTIMIZERS = ("adamw", "adamw-bf16", "adamw-8bit", "muon", "lion", "adafactor", "sgd-momentum")
+OFFLOADS = ("none", "optimizer", "activations", "both")
 DEFAULT_BATCH = "524,288 tokens up to the larger of that and the critical batch"
 
 # --- pieces ------------------------------------------------------------------------------------------------------
@@ -182,6 +186,32 @@ TRAINING = Table(
         ),
         Key("reference_batch", _BATCH, "the batch whose loss `target: equal_loss` must reach", examples=(1024,)),
         Key("critical_batch", _BATCH, "your own measurement of the critical batch", examples=("2M tokens",)),
+        Key(
+            "flash_attention",
+            FlagOr((2, 3)),
+            "whether attention has flash kernels, or of which generation; otherwise as the framework's release has it",
+            examples=(True,),
+        ),
+        Key(
+            "fused_or_compile",
+            Flag(),
+            "whether norms and activations are fused, by kernels or a compiler; otherwise as the framework does",
+            examples=(True,),
+        ),
+        Key("comm_overlap", Flag(), "whether gradient reductions run behind the backward pass", examples=(True,)),
+        Key(
+            "tuning",
+            Word(TUNINGS),
+            "whose recipe runs, where one is published for a MoE model: a vendor's, or what users have (`field`, the "
+            "default)",
+        ),
+        Key("optimizer", Word(OPTIMIZERS), "what it keeps a parameter, in memory and checkpoints", default="adamw"),
+        Key(
+            "offload",
+            Word(OFFLOADS),
+            "what waits in host memory: the optimizer's states, each layer's input; `none` unless stated",
+            examples=("optimizer",),
+        ),
     ),
     one_of=("epochs", "iterations"),
     wanted="a map",
@@ -201,6 +231,8 @@ LAYOUT = Table(
         Key("micro_batch", _choice(), "sequences of a micro-batch", examples=({"max": 8},)),
         Key("sequence_parallel", Flag(), "sequence parallel beside tensor parallel"),
         Key("recompute", Many(Word(RECOMPUTE), "a list", single=True), "activation recompute", examples=("full",)),
+        Key("recompute_share", SHARE, "share of the layers that full recompute covers; otherwise all", examples=(0.5,)),
+        Key("shard_group", whole(1, 10**9), "GPUs over which states are sharded; otherwise all ranks", examples=(8,)),
         Key("memory_headroom", FREE, "share of a GPU's memory that a plan leaves free", default=HEADROOM),
     ),
     wanted="a map",

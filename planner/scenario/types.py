@@ -71,6 +71,12 @@ class Training:
     target: str = "epochs"  # epochs | equal_loss
     reference_batch: int | None = None
     critical_batch: float | None = None  # sequences, the user's own
+    flash_attention: bool | int | None = None  # 2, 3: a generation of its kernels; None: as the release has it
+    fused_or_compile: bool | None = None  # None: as the framework does
+    comm_overlap: bool | None = None  # gradient reductions behind the backward pass
+    tuning: str = ""  # field | vendor; "": field
+    optimizer: str = "adamw"
+    offload: str = "none"  # none | optimizer | activations | both
 
 
 MEMORY_HEADROOM = 0.05  # share of the memory that a plan leaves free: predictions of memory are not exact either
@@ -89,6 +95,8 @@ class LayoutBounds:
     sequence_parallel: bool | None = None
     recompute: tuple[str, ...] = ()  # of none, selective, full; empty: any
     memory_headroom: float = MEMORY_HEADROOM
+    recompute_share: float | None = None  # of the layers that full recompute covers; None: all
+    shard_group: int | None = None  # GPUs over which states are sharded; None: all ranks
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +188,8 @@ class Cluster:
     own_only: bool = False
     quotas: tuple[Quota, ...] = ()
     prices: tuple[QuotedPrice, ...] = ()
+    power_limit_w: float | None = None  # of one accelerator
+    site: str = ""  # "": that of the user's own measured rows
 
 
 @dataclass(frozen=True, slots=True)

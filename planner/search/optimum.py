@@ -19,6 +19,7 @@ from planner.search import engine
 from planner.search.binding import bindings, warnings_of
 from planner.search.choose import choose, undominated
 from planner.search.clock import DECILE
+from planner.search.conditions import conditions_taken
 from planner.search.engine import MEMORY, Limits, Tally
 from planner.search.goals import DEARER, Goal, View, aiming_at, find, objective_goal, order_keys
 from planner.search.infeasible import what_would_do
@@ -261,7 +262,11 @@ def defaults_of(problem: Problem) -> tuple[Default, ...]:
     out = []
     for key, value in problem.scenario.defaults:
         out.append(Default(key, problem.batch_text if key == "training.global_batch" and problem.batch_text else value))
-    return tuple(out)
+    settings = [pool.setting for pool in problem.pools]
+    taken = conditions_taken(problem.scenario, settings, problem.facts)
+    out += [Default(key, value) for key, value in taken]
+    order = [default.key.split(".")[0] for default in out]
+    return tuple(sorted(out, key=lambda default: order.index(default.key.split(".")[0])))
 
 
 def provenance_of(problem: Problem) -> Provenance:

@@ -77,7 +77,10 @@ def _pinned(entry: MeasuredThroughput, gpu: str, scenario: Scenario) -> Scenario
         name: IntChoice(values=(getattr(entry, name),)) for name in PINS if getattr(entry, name) is not None
     }
     plain = LayoutBounds(
-        sequence_parallel=entry.sequence_parallel, recompute=() if entry.recompute is None else (entry.recompute,)
+        sequence_parallel=entry.sequence_parallel,
+        recompute=() if entry.recompute is None else (entry.recompute,),
+        recompute_share=scenario.layout.recompute_share,
+        shard_group=scenario.layout.shard_group,
     )
     layout = replace(plain, **pinned)
     training = replace(scenario.training, batch_ramp=None)

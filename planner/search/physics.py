@@ -12,6 +12,8 @@ from planner.performance.machine import as_reached
 from planner.performance.memory import capacity_gib, memory_affine
 from planner.performance.steptime import KernelTimes, Scope, kernels_of, scope, step_of
 
+NEVER = 1e9  # GiB that no accelerator has
+
 
 @dataclass
 class SettingPhysics:
@@ -79,8 +81,8 @@ class SettingPhysics:
         return np.maximum(many - one, 0.0)
 
     def memory_line(self, x: Layouts) -> tuple[FloatArray, FloatArray]:
-        """GiB of each layout = first + second x micro_batch, (n,)."""
-        return memory_affine(
+        """GiB of each layout = first + second x micro_batch, (n,); `NEVER` where the optimizer's step does not fit."""
+        base, each, step = memory_affine(
             self.setting,
             x.tp,
             x.pp,
@@ -93,3 +95,4 @@ class SettingPhysics:
             x.dp,
             x.grad_accum,
         )
+        return np.where(step <= self.capacity_gib, base, np.maximum(base, NEVER)), each

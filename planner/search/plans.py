@@ -11,12 +11,13 @@ import numpy as np
 from planner.catalog.catalog import format_of
 from planner.catalog.energy import energy_use
 from planner.catalog.types import Offer
-from planner.performance.arrays import RECOMPUTE, FloatArray, Layouts, Setting
+from planner.performance.arrays import OWN_SITE, RECOMPUTE, FloatArray, Layouts, Setting
+from planner.performance.conditions import is_fused, is_unfused
 from planner.performance.intervals import basis
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.stacks import recipe_in_words
 from planner.performance.steptime import step_time
-from planner.plan import EpochSchedule, Layout, MemoryGiB, OfferRef, Plan, Plausibility, Quantiles
+from planner.plan import EpochSchedule, Layout, MemoryGiB, OfferRef, Plan, Plausibility, Quantiles, RunConditions
 from planner.risk.completion import Completion
 from planner.scenario import Budget
 from planner.search.clock import DECILE
@@ -85,7 +86,8 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
     paid = int(problem.paid_gpus[cell])
     price = plan_cost(problem.costs, runs, cell, offer, paid)
     cost = price.quantiles()
-    step_s = Quantiles(*(pick.step_s * f for f in (factor.p10, factor.p50, factor.p90)))
+    low, middle, high = (pick.step_s * f for f in (factor.p10, factor.p50, factor.p90))
+    step_s = Quantiles(min(middle, max(low, float(step.least_s[0]))), middle, high)  # no part does more than it can
     per_gpu = batch * setting.seq_length / gpus  # tokens a step
     speed = _speed(setting, RECOMPUTE[int(layouts.recompute[0])], per_gpu / step_s.p50)
     steps = problem.run.steps(np.array([batch]))
@@ -140,6 +142,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         co2_kg=None if energy is None else energy.co2_kg,
         energy_basis=() if energy is None else energy.assumptions,
         reliability=reliability(problem, pick, runs, time, cost),
+        conditions=_conditions(setting),
     )
     return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(problem, plan))
 
@@ -230,6 +233,23 @@ def _layout(x: Layouts) -> Layout:
         recompute=RECOMPUTE[int(x.recompute[0])],
         micro_batch=int(x.micro_batch[0]),
         grad_accum=int(x.grad_accum[0]),
+    )
+
+
+def _conditions(setting: Setting) -> RunConditions:
+    stated, flash = setting.conditions, not is_unfused(setting)
+    return RunConditions(
+        flash_attention=flash,
+        flash_generation=stated.flash_generation if flash else None,
+        fused_or_compile=is_fused(setting),
+        comm_overlap=stated.reduction_overlap,
+        recompute_share=stated.recompute_share,
+        shard_group=stated.shard_group,
+        power_limit_w=stated.power_limit_w,
+        tuning=stated.tuning if setting.model.moe else "",
+        site="" if stated.site == OWN_SITE else stated.site,
+        optimizer=stated.optimizer,
+        offload=stated.offload,
     )
 
 

@@ -15,6 +15,7 @@ from planner.performance.arrays import IntArray, Setting
 from planner.performance.frameworks import frameworks
 from planner.risk.failures import Interruptions, interruption_rate, preemptions_per_1000_node_days
 from planner.scenario import Risk, Scenario
+from planner.search.conditions import conditions_of
 from planner.search.money import PaidTime, paid_time
 from planner.units import PlannerError
 from planner.workload.zoo import plain_name
@@ -89,6 +90,7 @@ def gather(
                 release,
                 catalog.accelerator(gpu),
                 hardware,
+                conditions=conditions_of(scenario),
             )
             pools.append(Pool(setting, ordered, rate, taken, paid))
             nodes.append(counts)

@@ -13,6 +13,7 @@ from planner.catalog.risk_facts import RiskFacts, load_risk_facts
 from planner.catalog.types import Hardware, Offer
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
+from planner.performance.conditions import optimizer_state_bytes
 from planner.performance.intervals import spread
 from planner.risk.completion import Hazard
 from planner.risk.failures import hazards
@@ -32,6 +33,9 @@ from planner.workload.dataset import RunLength
 from planner.workload.learning import CriticalBatch
 
 CELLS_TOGETHER = 32  # GPU counts of one site that are searched in one pass
+
+#: What of a cluster the search space of a pool depends on, beside the machines themselves.
+OF_SITES = ("max_gpus", "power_limit_w", "site")
 
 
 @dataclass
@@ -91,7 +95,9 @@ class Problem:
         other = build(scenario, self.catalog, self.facts, self.given, bent)
         if same_run:
             other.tables = self.tables
-            if other.calibration is self.calibration and scenario.cluster.max_gpus == self.scenario.cluster.max_gpus:
+            one, other_cluster = self.scenario.cluster, scenario.cluster
+            machines = all(getattr(one, name) == getattr(other_cluster, name) for name in OF_SITES)
+            if other.calibration is self.calibration and machines:
                 other.sites = self.sites
         return other
 
@@ -199,6 +205,7 @@ class Problem:
                     rate=pool.interruptions,
                     preemptions=pool.preemptions,
                     parameters=parameters,
+                    optimizer_bytes=optimizer_state_bytes(pool.setting),
                     gpus=gpus,
                     gpus_per_node=size,
                 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.performance.conditions import optimizer_state_bytes
 from planner.plan import Quantiles, Reliability
 from planner.risk.completion import Completion
 from planner.risk.failures import GB, checkpoint_bytes
@@ -33,7 +34,10 @@ def reliability(problem: Problem, pick: Pick, runs: Completion, time_s: Quantile
         restart_s=float(hazard.restart_s[0]),
         wait_share=float(hazard.wait_share[0]),
         wait_s=float(hazard.wait_s[0]),
-        checkpoint_gb=checkpoint_bytes(parameter_counts(pool.setting.model).total, problem.risk_facts) / GB,
+        checkpoint_gb=checkpoint_bytes(
+            parameter_counts(pool.setting.model).total, problem.risk_facts, optimizer_state_bytes(pool.setting)
+        )
+        / GB,
         checkpoint_s=float(hazard.checkpoint_s[0]),
         checkpoint_interval_s=interval if saved else None,
         checkpoint_interval_iterations=max(1, round(interval / (pick.step_s * median))) if saved else None,

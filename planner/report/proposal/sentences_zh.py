@@ -89,5 +89,6 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (r"any that the framework runs", "框架可运行的任意布局"),
     (r"any", "任意"),
     (r"latest", "最新"),
+    (r"not known \(as runs that do not say\)", "未知（与未说明的运行相同）"),
     (r"on_demand", "按需（on_demand）"),
 )

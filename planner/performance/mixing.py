@@ -1,0 +1,207 @@
+"""What a row leaves open, mixed over what is plausible: conditions by framework and date, layouts that could have run.
+
+ln(step time) is the mean over the candidates, and what they differ by joins the interval. Layouts are those of the
+framework's rules that fit in memory and come within `NEAR` of the fastest, in equal parts: nobody who publishes a run
+ran much slower than one could, and nobody is sure to have found the best. A row that states all is not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.performance.arrays import BoolArray, FloatArray, Setting, StepTime
+from planner.performance.calibration import Calibration
+from planner.performance.conditions import FUSED_BY_DEFAULT, is_unfused
+from planner.performance.framework_table import FLASH_YEAR, before_flash, frameworks
+from planner.performance.kernels import kernels_of
+from planner.performance.open_layouts import layouts_that_fit, open_layout, take
+from planner.performance.rows import LayoutArrays, Run, layout_arrays
+from planner.performance.stacks import FAMILIES, release_year
+from planner.performance.steptime import scope, step_of
+
+NEAR = 1.3  # times the fastest: slower layouts are not what a published run had
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """What a run is predicted as: `mean` of ln(seconds a token on one GPU), `sigma` by which the candidates differ."""
+
+    mean: float
+    sigma: float
+    nearest: Run  # the candidate nearest to the mean
+    step: StepTime  # of the mean, its terms those of the nearest
+    what: tuple[str, ...]  # what was not stated, in words
+    said: str  # one sentence: what was mixed over
+
+
+def is_open(run: Run) -> bool:
+    """Whether a run leaves something open that a prediction depends on."""
+    return bool(open_layout(run)) or len(flash_options(run)) > 1 or _dated(run) or len(fused_options(run)) > 1
+
+
+def mix(run: Run, calibration: Calibration) -> Mixture | None:
+    """The mixture that stands for a run; None where only one candidate is plausible, and it is the run as it was read.
+
+    Parameters
+    ----------
+    run : as read; what it states is kept
+    calibration : whose predictions say which layouts are near the fastest
+    """
+    if not is_open(run):
+        return None
+    parts = list(_candidates(run, calibration))
+    if len(parts) == 1 and len(parts[0].layouts.tp) == 1 and _same(run, parts[0]):
+        return None
+    weights = np.concatenate([np.full(len(p.ln_s), 1.0 / len(p.ln_s) / len(parts)) for p in parts])
+    values = np.concatenate([p.ln_s for p in parts])
+    mean = float(weights @ values)
+    sigma = float(np.sqrt(weights @ (values - mean) ** 2))
+    at = int(np.argmin(np.abs(values - mean)))
+    which = int(np.searchsorted(np.cumsum([len(p.ln_s) for p in parts]), at, side="right"))
+    part, row = parts[which], at - sum(len(p.ln_s) for p in parts[:which])
+    nearest = part.run_at(run, row)
+    off = float(np.exp(mean - part.ln_s[row]))
+    named = {n: t[[row]] * off for n, t in part.step.terms_s.items()}
+    step = StepTime(part.step.total_s[[row]] * off, named, part.step.least_s[[row]])
+    what, said = _in_words(run, parts, sigma)
+    return Mixture(mean, sigma, nearest, step, what, said)
+
+
+# Conditions -----------------------------------------------------------------------------------------------------------
+
+
+def flash_options(run: Run) -> tuple[bool, ...]:
+    """Whether attention has flash kernels: as stated, by release or date; both where nothing tells."""
+    s = run.setting
+    default = (not is_unfused(s),)
+    if s.conditions.flash_attention is not None or not s.accelerator.flash_attention or before_flash(s.release):
+        return default
+    if _dated(run):
+        return (False,)
+    dated = run.year is not None or release_year(s.release) is not None or _year_in(s.release)
+    return default if dated or _has_flash_by_default(s.framework) else (True, False)
+
+
+def fused_options(run: Run) -> tuple[bool, ...]:
+    """Whether norms and activations are fused: both where neither row nor framework tells."""
+    stated = run.setting.conditions.fused
+    known = any(name in run.setting.framework for name in FAMILIES) or _has_flash_by_default(run.setting.framework)
+    return (True, False) if stated is None and not known else (bool(stated),)
+
+
+def _dated(run: Run) -> bool:
+    """Whether a run that states neither attention nor release is of before flash attention."""
+    s = run.setting
+    undated = s.release in ("", "latest") and s.conditions.flash_attention is None and s.accelerator.flash_attention
+    return bool(undated and run.year is not None and run.year < FLASH_YEAR)
+
+
+def _has_flash_by_default(name: str) -> bool:
+    """Whether a framework's releases of today are known to have flash attention: those of the table and their kin."""
+    kin = (n for n, stack in FAMILIES.items() if stack != "deepspeed")
+    listed = (n for row in frameworks().values() for n in (row.name, *row.aliases))
+    return name in listed or any(n in name for n in (*kin, *FUSED_BY_DEFAULT))
+
+
+def _year_in(release: str) -> bool:
+    return any(f"20{year}" in release for year in range(FLASH_YEAR - 2000, 100))
+
+
+def _settings(run: Run) -> list[Setting]:
+    """The run's setting under each plausible set of conditions, equally likely."""
+    flash, fused = flash_options(run), fused_options(run)
+    found = []
+    for f in flash:
+        for u in fused:
+            stated = run.setting.conditions
+            if len(flash) > 1 or _dated(run):
+                stated = replace(stated, flash_attention=f)
+            if len(fused) > 1:
+                stated = replace(stated, fused=u)
+            found.append(replace(run.setting, conditions=stated))
+    return found
+
+
+# Layouts --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The plausible layouts of one setting, (n,) each."""
+
+    setting: Setting
+    layouts: LayoutArrays
+    step: StepTime
+    ln_s: FloatArray  # ln(seconds a token on one GPU)
+
+    def run_at(self, run: Run, row: int) -> Run:
+        values = {name: getattr(self.layouts, name)[row].item() for name in LayoutArrays.__slots__}
+        return replace(run, setting=self.setting, **values)
+
+
+def _candidates(run: Run, calibration: Calibration) -> Iterator[_Part]:
+    for setting in _settings(run):
+        layouts = layouts_that_fit(run, setting) if open_layout(run) else None
+        if layouts is None:
+            layouts = layout_arrays([run])
+        part = _predicted(setting, layouts, calibration)
+        near = part.ln_s <= part.ln_s.min() + np.log(NEAR)
+        yield _Part(setting, take(layouts, near), _taken(part.step, near), part.ln_s[near])
+
+
+def _predicted(setting: Setting, x: LayoutArrays, calibration: Calibration) -> _Part:
+    s = scope(setting, calibration)
+    kernels = kernels_of(s, x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch, parts=True)
+    step = step_of(s, kernels, x.pp, x.vpp, x.dp, x.zero_stage, x.grad_accum, calibration.correction(setting, x.gpus))
+    tokens = x.micro_batch * x.dp * x.grad_accum * setting.seq_length / x.gpus
+    return _Part(setting, x, step, np.asarray(np.log(step.total_s / tokens)))
+
+
+def _taken(step: StepTime, index: BoolArray) -> StepTime:
+    total = step.total_s[index]
+    n = len(index)
+    named = {name: np.broadcast_to(term, (n,))[index] for name, term in step.terms_s.items()}
+    return StepTime(total, named, np.broadcast_to(step.least_s, (n,))[index])
+
+
+def _same(run: Run, part: _Part) -> bool:
+    return part.run_at(run, 0) == run
+
+
+# Words ----------------------------------------------------------------------------------------------------------------
+
+
+def _in_words(run: Run, parts: Sequence[_Part], sigma: float) -> tuple[tuple[str, ...], str]:
+    """What was not stated, and the sentence that says what was mixed over."""
+    what, over = [], []
+    if _dated(run):
+        what.append(f"flash attention (taken to lack it, as it is of before {FLASH_YEAR})")
+    if len(flash_options(run)) > 1:
+        what.append("flash attention")
+        over.append("runs with and without flash attention")
+    if len(fused_options(run)) > 1:
+        what.append("fused kernels")
+        over.append("runs with and without fused kernels")
+    if opened := open_layout(run):
+        degrees = "degrees" in opened
+        what.append("layout" if degrees else "micro-batch")
+        over.append(_layouts_in_words(parts, ("tp", "pp", "cp", "ep", "micro_batch") if degrees else ("micro_batch",)))
+    said = f"not stated: {', '.join(what)}"
+    if over:
+        said += f"; predicted as the mean over {' and '.join(over)}, which differ by {100 * sigma:.0f} %"
+    return tuple(what), said
+
+
+def _layouts_in_words(parts: Sequence[_Part], names: Sequence[str]) -> str:
+    layouts = {row for p in parts for row in zip(*(getattr(p.layouts, n) for n in LayoutArrays.__slots__), strict=True)}
+    ranges = []
+    for name in names:
+        values = np.concatenate([getattr(p.layouts, name) for p in parts])
+        low, high = int(values.min()), int(values.max())
+        if high > 1 or name not in ("cp", "ep"):
+            ranges.append(f"{name.replace('_', '-')} {low}" + (f" to {high}" if high > low else ""))
+    count = f"{len(layouts)} layouts that fit, within" if len(layouts) > 1 else "the one layout that fits within"
+    return f"{count} {NEAR:g} times the fastest ({', '.join(ranges)})"
