@@ -42,6 +42,7 @@ def sections(runs: Sequence[Run], shipped: Calibration, studies: Mapping[str, An
     return {
         "yours": tables.yours(studies["own"]),
         "headline": tables.headline(parts["site"], studies["before"]["each_source_once"]),
+        "aims": tables.aims(parts, studies),
         "summary": tables.summary(parts, studies),
         "sources": tables.sources(parts["site"], before),
         "better": tables.better(parts["site"], before),

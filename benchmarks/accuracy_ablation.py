@@ -108,7 +108,7 @@ def taken_away(task: tuple[str, str]) -> dict[str, Any]:
     kind, name = task
     here = ground()
     prior = CHANGES[kind][name](here.prior)
-    found = fit(here.runs, prior, dict(zip(here.found.plan.names, here.found.theta.tolist(), strict=True)))
+    found = fit(here.runs, prior, here.shipped)
     sources = units(range(len(here.runs)), False)
     result: dict[str, Any] = {}
     for way in ("site", "stack", "part", "group"):

@@ -77,7 +77,7 @@ def ground() -> Ground:
     """Read and fitted once a process."""
     runs, shipped = tuple(read_runs(measured_files())), load_calibration()
     prior = replace(uncalibrated(load_catalog().curves), spreads=shipped.spreads)
-    return Ground(runs, prior, shipped, fit(runs, prior, shipped.values))
+    return Ground(runs, prior, shipped, fit(runs, prior, shipped))
 
 
 # ---- rows left out -----------------------------------------------------------------------------------------------

@@ -96,9 +96,9 @@ def test_a_situation_asks_only_for_runs_of_which_the_rest_knows_what_it_says() -
             assert any(KEYS[way](r) == KEYS[way](RUNS[i]) for r in alike)
 
 
-def test_a_source_is_named_where_it_moves_by_a_point_and_more() -> None:
+def test_a_source_is_named_where_it_moves_by_two_points_and_more() -> None:
     moved = script("accuracy_tables").moved
-    assert moved({"a": 0.10, "b": 0.10, "c": 0.10}, {"a": 0.105, "b": 0.08, "c": 0.15}) == "c +5.0, b -2.0"
+    assert moved({"a": 0.10, "b": 0.10, "c": 0.10}, {"a": 0.115, "b": 0.075, "c": 0.15}) == "c +5.0, b -2.5"
     assert moved({"a": 0.10}, {"a": 0.10}) == "-"
 
 
