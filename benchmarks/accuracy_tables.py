@@ -103,10 +103,11 @@ def yours(own: Mapping[str, Any]) -> str:
 
 
 def _expected(found: Sequence[Mapping[str, float]]) -> str:
-    """Medians over sources of their median error and of the half-width of their 80 % intervals."""
-    return (
-        " / ".join(f"{100 * np.median([u[name] for u in found]):.0f}" for name in ("median", "half")) if found else "-"
-    )
+    """Medians over sources of median error and half-width of the 80 % interval; the mean of what it holds."""
+    if not found:
+        return "-"
+    error, half = (np.median([u[name] for u in found]) for name in ("median", "half"))
+    return f"{100 * error:.0f} / {100 * half:.0f} ({100 * np.mean([u['inside'] for u in found]):.0f})"
 
 
 def headline(part: Judged, before: Mapping[str, float]) -> str:
