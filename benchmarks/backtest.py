@@ -36,7 +36,7 @@ INCLUDE = {
 WHY = {
     "dbrx-132b": (
         "Layout, batch and the share of 3,072 GPUs are not published. FSDP over all of them, a sequence each, "
-        "is what planner's rules leave: 58 of 61 s a step are its gathers, far beyond any size that was "
+        "is what planner's rules leave: nearly all of a step are its gathers, far beyond any size that was "
         "measured."
     ),
     "falcon-180b": (
@@ -46,7 +46,7 @@ WHY = {
     ),
     "deepseek-v3-pretrain": (
         "Its own framework hides the experts' exchange behind another micro-batch (DualPipe); planner charges "
-        "it, 14 of 37 s a step, as runs of other sites have it."
+        "it, over a third of a step, as runs of other sites have it."
     ),
     "deepseek-v2-pretrain": (
         "GPUs are not published; over 2,048 to 16,384 the pipeline of 16 idles for up to half a step, which "
@@ -64,7 +64,7 @@ WHY = {
     "falcon-40b": "'Two months', so a tenth either way; own framework, as the 180B.",
     "llama1-65b": (
         "Its hours equal its tokens over its published rate, so nothing was lost on the way; by steps alone "
-        "planner says 1.26 times as many."
+        "planner says a quarter more."
     ),
     "jetmoe-8b": "Experts of attention, too, which planner has no form for; its active ones are counted.",
     "glm-130b": "The hours are the 60 days in which the machine was theirs, failures and spikes in them.",
@@ -136,8 +136,8 @@ def chosen(verdicts: Sequence[Verdict]) -> str:
     away = 100 * middle(sorted(map(abs, off)))
     return (
         f"Of the {len(part)} runs without a layout, planner's own choice (of GPUs, too, where they are not stated) "
-        f"takes {100 * gain:.0f} % less step time than the plausible ones do (median); against published hours it is off "
-        f"by {away:.0f} %, {100 * middle(off):+.0f} % as a bias."
+        f"takes {100 * gain:.0f} % less step time than the plausible ones do (median); against published hours it is "
+        f"off by {away:.0f} %, {100 * middle(off):+.0f} % as a bias."
     )
 
 
@@ -267,8 +267,8 @@ def sections(verdicts: Sequence[Verdict], rows: Sequence[Mapping[str, str]]) -> 
     left = [row["run"] for row in rows if not is_run(row)]
     low, high = (math.exp(min(0.0, lost.mean + z * lost.sigma)) for z in (-1.2816, 1.2816))
     return {
-        "headline": f"Of {f['runs']} public runs {f['inside']} stayed within the 80 % range. Longer than it took, "
-        f"{len(longer)}: {', '.join(longer)}.",
+        "headline": f"Of {f['runs']} public runs {f['inside']} stayed within the 80 % range. "
+        f"{len(longer)} took longer than it: {', '.join(longer)}.",
         "summary": summary(verdicts),
         "include": by_include(verdicts),
         "goodput": f"{100 * math.exp(lost.mean):.0f} % in the middle, {100 * low:.0f} to {100 * high:.0f} % in four of "
