@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -27,15 +24,6 @@ RUNS = tuple(read_runs([VTRAIN]))
 def judged(errors: object, sigma: float = 0.1) -> Judged:
     values = np.asarray(errors, dtype=np.float64)
     return Judged(RUNS[: len(values)], values, np.full(len(values), sigma), "none")
-
-
-def accuracy_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("accuracy", ROOT / "benchmarks" / "accuracy.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_errors_are_of_tokens_a_second() -> None:
@@ -126,45 +114,3 @@ def test_the_chart_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     validation_chart(judged(np.linspace(-0.2, 0.2, len(RUNS))), tmp_path / "chart.svg")
     assert (tmp_path / "chart.svg").read_text().startswith("<?xml")
-
-
-def test_the_accuracy_page_prints_what_the_stored_fit_says() -> None:
-    script = accuracy_script()
-    runs = read_runs(measured_files())
-    studies = json.loads(script.STUDIES.read_text()) if script.STUDIES.is_file() else {}
-    page = script.PAGE.read_text(encoding="utf-8")
-    assert script.filled(page, script.sections(runs, SHIPPED, studies)) == page, "run `make accuracy`"
-
-
-@pytest.mark.parametrize(("table", "left_out"), [("vtrain", "group"), ("megatron-bridge", "source")])
-def test_the_accuracy_page_states_the_spreads_that_validate_states(table: str, left_out: str) -> None:
-    """The page takes stored errors for speed; `judge` refits, and knows nothing of what was left out."""
-    refitted = judge([VTRAIN.with_name(f"{table}.csv")], SHIPPED, left_out)
-    everything = read_runs(measured_files())
-    at = {run.id: i for i, run in enumerate(everything)}
-    rows = [at[run.id] for run in refitted.runs]
-    quick = accuracy_script().judged(everything, SHIPPED, left_out)
-    assert np.allclose(quick.sigma[rows], refitted.sigma, atol=2e-3)
-    assert np.allclose(quick.errors[rows], refitted.errors, atol=0.05)
-
-
-def test_the_aims_that_are_met_stay_met() -> None:
-    """With the group left out: errors by source about those of docs/accuracy.md, bias and coverage as asked."""
-    script = accuracy_script()
-    part = script.judged(read_runs(measured_files()), SHIPPED, "group")
-    for name, median, tail in (
-        ("llm-foundry dense", 0.026, 0.085),
-        ("megatron-bridge dense", 0.05, 0.14),
-        ("megatron-bridge moe", 0.10, 0.30),
-        ("vtrain-multi dense", 0.075, 0.18),
-    ):
-        one = report(replace_runs(part, [i for i, r in enumerate(part.runs) if script.source_of(r) == name]))
-        assert one["mdape"] <= median, name
-        assert one["p90_ape"] <= tail, name
-        assert 0.70 <= one["coverage80"] <= 0.92, name
-    assert abs(report(part)["bias"]) <= 0.02
-    assert report(part)["regret"]["mean"] <= 0.03
-
-
-def replace_runs(part: Judged, rows: list[int]) -> Judged:
-    return replace(part, runs=tuple(part.runs[i] for i in rows), errors=part.errors[rows], sigma=part.sigma[rows])

@@ -395,6 +395,7 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_offer": "Offer",
     "ui_x_gpus": "GPUs",
     "ui_x_price": "USD a GPU-hour",
+    "ui_x_price_sure": "USD a GPU-hour, at the confidence",
     "ui_x_price_used": "USD a GPU-hour, with the change",
     "ui_x_hours": "Hours, most likely",
     "ui_x_hours_sure": "Hours, at the confidence",

@@ -372,6 +372,7 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_offer": "报价项",
     "ui_x_gpus": "GPU 数",
     "ui_x_price": "每 GPU 小时美元",
+    "ui_x_price_sure": "每 GPU 小时美元（按置信度）",
     "ui_x_price_used": "每 GPU 小时美元（含变化）",
     "ui_x_hours": "小时数，最可能",
     "ui_x_hours_sure": "小时数，按把握",
