@@ -263,6 +263,10 @@ SENTENCES: Mapping[str, str] = {
         "restart and the work since the last checkpoint. Limits hold at {sure}; the choice among plans that keep "
         "them is by the median."
     ),
+    "method_backtest": (
+        "Of {runs} public runs whose hours were published, {inside} stayed within the 80 % range that planner would "
+        "have stated before they began; half were off by less than {error}."
+    ),
     "method_4": (
         "Cost is price × GPUs × hours, with storage, egress and billing steps where the scenario states them. "
         "Prices are those of the catalog with their dates; nothing was fetched while this document was made. "
