@@ -201,7 +201,7 @@ def _data_parallel(
     dense = k.dense_weights / pp
     local = np.clip(machine.domain / k.tp, 1.0, ranks)
     sharded, repeated = zero_stage >= 3, zero_stage >= 2
-    layer = WEIGHT_BYTES * dense * pp / s.model.layers
+    layer = WEIGHT_BYTES * (k.dense_weights + k.expert_weights) / s.model.layers
     bucket = np.maximum(BUCKET, BUCKET_A_RANK * ranks)
     size = np.where(sharded, layer, machine.gradient_bytes * np.minimum(dense, bucket))
     passed = ring_time(machine, machine.up_gather, size, ranks, local) / np.maximum(size, 1.0) * dense
