@@ -143,6 +143,20 @@ class Reliability:
     reserve_by_cause: Mapping[str, float]  # shares of the reserve: step_time, failures
     source: str  # where the rate of interruptions comes from
     spare_nodes: int = 0  # standing by and paid, beside the plan's nodes
+    replacement_s: float = 0.0  # wait for another node of the interruptions that do not wait for the market
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """How a plan's time becomes money: what `simulate` charges each run that it draws."""
+
+    usd_per_hour_low: float  # of all machines that are paid, spare ones included; a run's price is
+    usd_per_hour_high: float  # evenly spread between the two
+    minimum_s: float  # least time that is paid
+    step_s: float  # time is paid in whole steps; 0: as used
+    block_s: float  # and in whole reserved blocks; 0: none
+    storage_usd_per_hour: float
+    egress_usd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +210,7 @@ class Plan:
     co2_kg: float | None = None
     energy_basis: tuple[str, ...] = ()  # what energy and CO2 assume
     conditions: RunConditions | None = field(default=None, metadata=plan_json.WHOLE)
+    billing: Billing | None = field(default=None, metadata=plan_json.WHOLE)  # None: an older planner saved it
 
     @property
     def paid_gpus(self) -> int:

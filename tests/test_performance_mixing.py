@@ -86,7 +86,7 @@ def test_the_interval_is_as_much_wider_as_the_candidates_differ():
     [
         (
             NO_MICRO_BATCH,
-            "not stated: micro-batch; predicted as the mean over 5 layouts that fit, within 1.3 times",
+            "layouts that fit, within 1.3 times the fastest (micro-batch 1 to 8)",
         ),
         (NO_DEGREES, "not stated: layout; predicted as the mean over"),
         (NOTHING, "(tp 1 to 4, pp 1 to "),

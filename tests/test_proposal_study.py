@@ -6,10 +6,11 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from proposal_cases import facts, scenario, studied
+from proposal_cases import facts, outcome, proposal, scenario, studied
 
 from planner import search
 from planner.catalog.paths import scenarios_dir
+from planner.report.proposal.ledger import sums
 from planner.report.proposal.study import three_levels
 from planner.search.problem import build
 
@@ -50,6 +51,46 @@ def test_billing_steps_storage_and_egress_are_in_the_choice():
     for budget in ({}, {"time_s": 8 * 86400.0}):
         asked = scenario("billed").with_budget(**budget)
         same(found, replace(found.terms, **budget), search.optimize(asked, *facts()))
+
+
+@pytest.mark.parametrize("change", [{}, {"cost": 1.15}, {"cost": 1.3}, {"cost": 1.5, "confidence": 0.95}])
+def test_the_spread_of_a_spot_price_is_in_the_choice(change):
+    found = studied("spot")
+    median = outcome("spot").plan.cost_usd.p50
+    budget = {"cost_usd": change["cost"] * median} if "cost" in change else {}
+    budget |= {k: v for k, v in change.items() if k == "confidence"}
+    asked = scenario("spot").with_budget(**budget)
+    same(found, replace(found.terms, **budget), search.optimize(asked, *facts()))
+
+
+def test_what_is_asked_for_a_spot_plan_suffices_as_often_as_it_says():
+    found = proposal("spot")
+    row, case_plan = found.ledgers[0].plans[0], outcome("spot").plan
+    asked = scenario("spot").with_budget(cost_usd=row.cost_confidence_usd * (1 + 1e-9))
+    assert search.optimize(asked, *facts()).plan.p_within_cost == pytest.approx(0.8, abs=1e-6)
+    total = sums(found.ledgers[0], row)
+    assert total.total == pytest.approx(case_plan.cost_usd.p50, rel=1e-9)
+    assert total.total_sure == pytest.approx(row.cost_confidence_usd, rel=1e-9)
+    assert total.rounding == pytest.approx(0.0, abs=1e-6)  # nothing of the spread is booked as billing
+    assert total.reserve > 0.1 * total.total
+
+
+def test_the_page_holds_the_price_of_each_probability():
+    run = proposal("spot").explorers[0]
+    found = studied("spot")
+    for choice in found.choices(found.terms)[:20]:
+        offer = next(o for o in run["offers"] if o["id"] == found.offer(choice).id)
+        number = next(n for n in offer["pools"] if n == int(found.problem.pool[choice.cell]))
+        cells = run["pools"][number]["cells"]
+        at = next(i for i, cell in enumerate(cells) if cell[0] == int(found.problem.nodes[choice.cell]))
+        level = run["levels"].index(0.8)
+        factors = offer["factors"][str(number)][at]
+        for time_s, factor, usd in (
+            (cells[at][4], factors[0], choice.cost_p50_usd),
+            (cells[at][5 + level], factors[1 + level], choice.cost_sure_usd),
+        ):
+            rate = offer["price"] * cells[at][-1] * factor / 3600 + run["storage_usd_per_s"]
+            assert rate * time_s == pytest.approx(usd, rel=1e-9)
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.6, 0.8, 0.9, 0.95, 0.97, 0.99, 0.995])

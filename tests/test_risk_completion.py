@@ -95,7 +95,7 @@ def hopper_hazard(gpus: int, parameters: int, settings: Risk) -> Hazard:
 
 
 def test_llama_3_405b_is_interrupted_about_466_times_in_54_days_and_over_90_percent_effective():
-    hazard = hopper_hazard(16_384, 405_853_388_800, Risk())
+    hazard = hopper_hazard(16_384, 405_853_388_800, Risk(spare_nodes=64))
     zero = np.zeros(1)
     work = np.array([0.95 * 54 * DAY])
     runs = completion(work, zero, zero, hazard)
@@ -157,3 +157,85 @@ def test_a_market_takes_back_what_is_sought_after_more_often_unless_the_user_kno
     ]
     found = [preemptions_per_1000_node_days(FACTS, family, "aws", risk) for family, risk in asked]
     assert found == [5.4, 2.6, 5.4, 9.0]
+
+
+def drawn_by_hand(
+    work: float, interval: float, pause: float, rate: float, recover: float, share: float, wait: float, worlds: int
+) -> np.ndarray:
+    """Completion times of runs of certain speed, failure by failure: every node that is away is waited for."""
+    rng = np.random.default_rng(5)
+    out = []
+    for _ in range(worlds):
+        now, saved, ready = 0.0, 0.0, 0.0
+        strike = rng.exponential(1 / rate)
+        while True:
+            start = max(now, ready)  # trains from here on, unless struck before
+            left = work - saved
+            end = start + left + pause * np.floor(left / interval)
+            if strike >= end:
+                out.append(end)
+                break
+            if strike > start:
+                saved += interval * np.floor((strike - start) / (interval + pause))
+            away = rng.exponential(wait) if rng.random() < share else 0.0
+            ready = max(ready, strike + recover + away)
+            now = strike
+            strike += rng.exponential(1 / rate)
+    return np.array(out)
+
+
+@pytest.mark.parametrize(
+    ("work_h", "interval_h", "failures", "share", "wait_h"),
+    [
+        (72.0, 3.0, 24, 0.5, 6.0),  # failures strike while others are still waited for
+        (72.0, 3.0, 8, 0.9, 2.0),
+        (120.0, 8.0, 1, 0.5, 6.0),
+        (12.6, 12.0, 0.1, 0.0, 0.0),  # an interval just below the work
+        (12.6, 12.0, 0.5, 0.0, 0.0),
+        (24.0, 10.0, 0.3, 0.0, 0.0),
+        (11.9, 12.0, 0.3, 0.0, 0.0),
+    ],
+)
+def test_waits_and_stated_intervals_agree_with_drawing_them_by_hand(work_h, interval_h, failures, share, wait_h):
+    work, interval, wait = work_h * 3600, interval_h * 3600, wait_h * 3600
+    rate = failures / work
+    found = drawn_by_hand(work, interval, 60.0, rate, 900.0, share, wait, 40_000 // max(1, int(failures)))
+    one = [np.array([n]) for n in (rate, 900.0, share, wait, 60.0, interval)]
+    runs = completion(np.array([work]), np.array([0.03]), np.array([0.04]), Hazard(*one))
+    z = np.random.default_rng(6).standard_normal(len(found))
+    found *= np.exp(z * np.where(z < 0, 0.03, 0.04))
+    drawn = simulate(SimulatedRun(work, 0.03, 0.04, rate, 900.0, share, wait, 60.0, interval), 40_000, 3)
+    noise = 3 * np.sqrt(0.25 / len(found))
+    for p in (0.1, 0.5, 0.8, 0.9):
+        below, above = np.quantile(found, [max(p - noise, 0.001), min(p + noise, 0.999)])
+        assert 0.99 * below <= runs.quantile(p)[0] <= 1.01 * above
+        assert runs.probability(np.quantile(found, p))[0] == pytest.approx(p, abs=0.01 + noise)
+        assert drawn.quantile(p) == pytest.approx(np.quantile(found, p), rel=0.03)
+
+
+def test_where_no_spare_node_stands_by_a_failed_one_is_waited_for():
+    rate = interruption_rate(FACTS, "hopper", "aws", Risk())
+    common = {"rate": rate, "preemptions": 0.0, "parameters": 10**10, "gpus": np.array([64]), "gpus_per_node": 8}
+    spare, two_hours = Risk(spare_nodes=1), Risk(replacement_s=7200.0)
+    none, stood_by, slow = (hazards(FACTS, risk, **common).recover_s[0] for risk in (Risk(), spare, two_hours))
+    assert none - stood_by == FACTS.recovery["replacement_s"].value
+    assert slow - stood_by == 7200.0
+    both = Risk(spare_nodes=1, replacement_s=7200.0)
+    assert hazards(FACTS, both, **common).recover_s[0] == stood_by
+
+
+def test_what_the_market_took_waits_for_the_market_alone():
+    rate = interruption_rate(FACTS, "hopper", "aws", Risk())
+    common = {"rate": rate, "parameters": 10**10, "gpus": np.array([64]), "gpus_per_node": 8}
+    spot = hazards(FACTS, Risk(replacement_s=7200.0), preemptions=rate.per_1000_node_days, **common)
+    assert spot.wait_share[0] == 0.5
+    firm = hazards(FACTS, Risk(spare_nodes=1), preemptions=0.0, **common)
+    assert spot.recover_s[0] == firm.recover_s[0] + 0.5 * 7200.0
+
+
+@pytest.mark.parametrize("stated", [None, 600.0, 1e5])
+def test_an_asynchronous_checkpoint_begins_after_the_last_is_written(stated):
+    risk = Risk(asynchronous_checkpoints=True, storage_gbyte_per_s=2.0, checkpoint_interval_s=stated)
+    hazard = hopper_hazard(4096, 405_853_388_800, risk)
+    write = 405_853_388_800 * FACTS.recovery["checkpoint_bytes_per_parameter"].value / 2e9  # 2,841 s
+    assert hazard.interval_s[0] == pytest.approx(max(stated or 0.0, write))

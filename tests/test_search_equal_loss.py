@@ -74,3 +74,35 @@ def test_fixed_iterations_cannot_aim_at_a_loss():
     given, scenario = at_equal_loss(3, epochs=None, iterations=100)
     with pytest.raises(PlannerError, match=r"training\.iterations"):
         optimize(scenario, given.catalog, load_calibration(), offers=given.offers)
+
+
+@pytest.mark.parametrize(("epochs", "naive", "needed"), [(1, 1.6125, 1.6250), (4, 6.45, 7.058), (8, 12.9, 16.263)])
+def test_what_is_repeated_counts_for_less(epochs, naive, needed):
+    # 1.6125 times the tokens; R* = 15.39 (Muennighoff 2023): a run of E passes is worth 1 + R*(1 - e^(-(E-1)/R*)).
+    unique = 1_000_000
+    law = EqualLoss(reference_batch=1000, critical_batch=1000.0, sources=((float(unique), 1.0),))
+    batch = 2225
+    assert (1 + batch / 1000) / 2 * epochs == pytest.approx(naive)
+    found = int(law.samples(epochs * unique, batch)) / unique
+    assert found == pytest.approx(needed, rel=1e-3)
+    worth = [1 + 15.39 * (1 - np.exp(-(n - 1) / 15.39)) for n in (epochs, found)]
+    assert worth[1] / worth[0] == pytest.approx(1.6125, rel=1e-5)
+
+
+def test_of_a_mixture_each_dataset_is_repeated_by_itself():
+    sources = ((100_000.0, 0.5), (10_000_000.0, 0.5))
+    law = EqualLoss(reference_batch=1000, critical_batch=1000.0, sources=sources)
+    found = int(law.samples(1_000_000, 1500))
+
+    def worth(drawn: float) -> float:
+        half, small = drawn / 2, 100_000
+        return half + small * (1 + 15.39 * (1 - np.exp(-(half / small - 1) / 15.39)))
+
+    assert worth(found) / worth(1_000_000) == pytest.approx(1.25, rel=1e-5)
+    assert int(law.samples(1_000_000, 1000)) == pytest.approx(1_000_000, rel=1e-9)
+
+
+def test_a_loss_that_repeats_never_reach_is_a_sentence():
+    given, scenario = at_equal_loss(3, epochs=20, reference_batch=4, critical_batch=4.0, global_batch=IntChoice(40, 48))
+    with pytest.raises(PlannerError, match="however often it is repeated"):
+        optimize(scenario, given.catalog, load_calibration(), offers=given.offers)

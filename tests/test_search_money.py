@@ -14,7 +14,7 @@ from planner.catalog.paths import scenarios_dir
 from planner.catalog.types import Hardware, Offer
 from planner.risk.completion import Hazard, completion
 from planner.risk.simulation import SimulatedRun, simulate
-from planner.scenario import Terms
+from planner.scenario import Storage, Terms
 from planner.search.money import Costs, PaidTime, paid_time
 from planner.search.prices import plan_cost
 
@@ -36,8 +36,8 @@ def test_a_run_is_paid_as_the_bill_of_the_catalog_says(time_s, minimum, step, bl
 @given(st.floats(1e3, 1e7), st.floats(0.5, 50), spans, spans, spans)
 def test_money_buys_the_longest_run_that_it_pays_for(usd, usd_per_hour, minimum, step, block):
     paid = costs(PaidTime(minimum, step, block))
-    longest = paid.affordable_s(usd_per_hour, usd, 0)
     rate = np.array([usd_per_hour])
+    longest = float(paid.affordable_s(rate, np.array([usd]), CELL)[0])
     if longest:
         assert paid.usd(rate, np.array([longest]), CELL)[0] <= usd * (1 + 1e-8)
     longer = max(longest, minimum) + max(step, block, longest * 1e-6, 1.0)
@@ -85,3 +85,38 @@ def test_spare_nodes_are_paid_and_count_against_what_is_sold(planner):
     paid = [answer["plan"]["cost_usd"]["p50"] / answer["plan"]["time_s"]["p50"] for answer in (none, two)]
     assert paid[1] / paid[0] == pytest.approx(14 / 13)
     assert three["status"] == "infeasible"
+
+
+@given(
+    st.floats(1e2, 1e6),
+    st.floats(0.5, 50),
+    st.floats(0, 30),
+    st.sampled_from([0.0, 5000.0, 90_000.0]),
+    st.sampled_from([0.0, 3600.0, 7000.0]),
+    st.sampled_from([0.0, 86_400.0, 864_000.0]),
+)
+def test_with_storage_money_buys_the_longest_run_that_trying_finds(usd, usd_per_hour, stored, minimum, step, block):
+    storage = Storage(1e9, stored * 720.0)  # USD an hour
+    found = Costs(storage, None, (PaidTime(minimum, step, block),), CELL)
+    longest = float(found.affordable_s(np.array([usd_per_hour]), np.array([usd]), CELL)[0])
+    unit = max(step, block)
+    times = np.linspace(1.0, usd / (usd_per_hour + stored) * 3600 + 2 * unit + 2 * minimum, 20_001)
+
+    def bill(times: np.ndarray) -> np.ndarray:
+        paid = np.maximum(times, minimum)
+        for size in (step, block):
+            paid = np.ceil(paid / size - 1e-9) * size if size else paid
+        return paid / 3600 * usd_per_hour + times / 3600 * stored
+
+    tried = times[bill(times) <= usd].max(initial=0.0)
+    assert tried * (1 - 1e-9) <= longest
+    assert longest == 0.0 or bill(np.array([longest]))[0] <= usd * (1 + 1e-8)
+
+
+def test_a_block_that_is_paid_for_may_be_used_to_its_end():
+    # Ten days paid whole at 10 USD an hour are 2,400; 300 USD are left for storage at 1 USD an hour: all 240 h.
+    stored = Costs(Storage(1e9, 720.0), None, (PaidTime(block_s=864_000.0),), CELL)
+    rate = np.array([10.0])
+    assert stored.affordable_s(rate, np.array([2_700.0]), CELL)[0] / 3600 == pytest.approx(240)
+    assert stored.affordable_s(rate, np.array([2_568.0]), CELL)[0] / 3600 == pytest.approx(168)
+    assert stored.affordable_s(rate, np.array([2_400.0 - 1e-3]), CELL)[0] == 0.0

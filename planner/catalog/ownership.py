@@ -7,6 +7,7 @@ give the range, and each such assumption is listed so that it can be printed.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -50,11 +51,14 @@ class OwnedCost:
     assumptions: tuple[str, ...]
 
 
+_CAPITAL = Range(0.05, 0.08, 0.12)
+
 # Key of `cluster.own[].ownership`: what it is. Fractions are of one.
 KEYS: Mapping[str, str] = {
     "capex_usd_per_gpu": "purchase price, node and network included",
     "amortisation_years": "years over which the node is written off",
     "residual_fraction": "resale value at the end, share of the price",
+    "cost_of_capital_per_year": "what the money costs, or would earn elsewhere, share a year; 0: nothing",
     "maintenance_fraction_per_year": "maintenance contract, share of the price a year",
     "power_kw_per_node": "power of a node under load",
     "pue": "power usage effectiveness of the site",
@@ -68,8 +72,10 @@ KEYS: Mapping[str, str] = {
 def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnedLike, key: str = "cluster.own") -> OwnedCost:
     """Total cost of ownership per GPU-hour of use.
 
-    (capex (1 - residual) / years + maintenance x capex + staff + 12 x colocation x kW + 8760 x kW x PUE x electricity)
-    / (8760 x utilisation), a GPU's share of each. Power is paid in idle hours too, which errs on the dear side.
+    (capex (1 - residual) / years + capital + maintenance x capex + staff + 12 x colocation x kW + 8760 x kW x PUE x
+    electricity) / (8760 x utilisation), a GPU's share of each. Capital is what the equal yearly payments that write the
+    node off at the cost of capital, its resale discounted, are more than the write-off alone. Power is paid in idle
+    hours too, which errs on the dear side.
 
     Parameters
     ----------
@@ -95,8 +101,8 @@ def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnedLike, key: str = "cluster
 
     capex = part("capex_usd_per_gpu", *_capex(catalog, own, f"{key}.ownership", "capex_usd_per_gpu" in stated))
     years = part("amortisation_years", *_table(catalog, "costs/amortization.csv", "planning horizon"))
-    months = 12 * years.middle
-    residual = part("residual_fraction", *_residual(catalog, months))
+    residual = part("residual_fraction", *_residual(catalog, years))
+    capital = part("cost_of_capital_per_year", _CAPITAL, "by assumption, what companies usually ask of capital")
     upkeep = part("maintenance_fraction_per_year", *_percent(_table(catalog, "costs/opex.csv", "maintenance contract")))
     power = part("power_kw_per_node", *_node_power(catalog, own, f"{key}.ownership", "power_kw_per_node" in stated))
     pue = part("pue", *_table(catalog, "energy/pue.csv", "typical modern AI site"))
@@ -106,10 +112,11 @@ def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnedLike, key: str = "cluster
     people = _scaled(_table(catalog, "costs/opex.csv", "staff share"), own.gpus_per_node / 8)
     staff = part("staff_usd_per_node_year", *people)
     use = part("utilisation", Range(1.0, 1.0, 1.0), "the node is paid for by this run alone while it runs")
-    if not 0 < use.middle <= 1 or years.middle <= 0 or not 0 <= residual.middle < 1 or pue.middle < 1:
+    shares = residual.middle, capital.middle
+    if not 0 < use.middle <= 1 or years.middle <= 0 or pue.middle < 1 or not all(0 <= each < 1 for each in shares):
         raise PlannerError(
             f"{key}.ownership: utilisation must be above 0 and at most 1, amortisation_years above 0, "
-            "residual_fraction from 0 to below 1, pue at least 1"
+            "residual_fraction and cost_of_capital_per_year from 0 to below 1, pue at least 1"
         )
     used = HOURS_PER_YEAR * use.middle
     hours = used * own.gpus_per_node
@@ -118,6 +125,7 @@ def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnedLike, key: str = "cluster
         # A long write-off and a high resale make it cheap: those two enter from the other end.
         return {
             "amortisation": end(capex) * (1 - other(residual)) / other(years) / used,
+            "capital": end(capex) * _interest(other(years), other(residual), end(capital)) / used,
             "maintenance": end(capex) * end(upkeep) / used,
             "staff": end(staff) / hours,
             "colocation": 12 * end(space) * end(power) / hours,
@@ -173,8 +181,23 @@ def _node_power(catalog: Catalog, own: OwnedLike, key: str, stated: bool) -> tup
     return Range(kw or 0.0, kw or 0.0, kw or 0.0), why
 
 
-def _residual(catalog: Catalog, months: float) -> tuple[Range, str]:
-    """Resale value after so many months, read between the table's rows."""
+def _interest(years: float, residual: float, rate: float) -> float:
+    """What a year of a node costs beyond its write-off, as a share of its price: an annuity at `rate`, less that."""
+    if rate <= 0:
+        return 0.0
+    worth = math.pow(1 + rate, -years)  # now, of what is paid at the end
+    return (1 - residual * worth) * rate / (1 - worth) - (1 - residual) / years
+
+
+def _residual(catalog: Catalog, years: Range) -> tuple[Range, str]:
+    """Resale value at the end of the write-off: each end of the years with its own, read between the table's rows."""
+    low, middle, high = (_resale(catalog, 12 * each) for each in (years.low, years.middle, years.high))
+    # A short write-off with a low resale is dear, a long one with a high resale cheap: those are the ends.
+    ends = "" if years.low == years.high else f"; the ends after {12 * years.low:g} and {12 * years.high:g}"
+    return Range(low.low, middle.middle, high.high), f"GPU resale after {12 * years.middle:g} months{ends}"
+
+
+def _resale(catalog: Catalog, months: float) -> Range:
     points = []
     for row in catalog.table("costs/residual_value.csv"):
         each = _range(row)
@@ -189,7 +212,7 @@ def _residual(catalog: Catalog, months: float) -> tuple[Range, str]:
                 return y0[column - 1] + (y1[column - 1] - y0[column - 1]) * (months - x0) / (x1 - x0)
         return points[-1][column]
 
-    return Range(read(1), read(2), read(3)), f"GPU resale after {months:g} months"
+    return Range(read(1), read(2), read(3))
 
 
 def _table(catalog: Catalog, path: str, word: str, column: str = "item") -> tuple[Range, str]:

@@ -35,6 +35,7 @@ class Mixture:
     step: StepTime  # of the mean, its terms those of the nearest
     what: tuple[str, ...]  # what was not stated, in words
     said: str  # one sentence: what was mixed over
+    fastest: float  # ln(seconds a token on one GPU) of the fastest layout, the mean over conditions
 
 
 def is_open(run: Run) -> bool:
@@ -67,7 +68,8 @@ def mix(run: Run, calibration: Calibration) -> Mixture | None:
     named = {n: t[[row]] * off for n, t in part.step.terms_s.items()}
     step = StepTime(part.step.total_s[[row]] * off, named, part.step.least_s[[row]])
     what, said = _in_words(run, parts, sigma)
-    return Mixture(mean, sigma, nearest, step, what, said)
+    fastest = float(np.mean([p.ln_s.min() for p in parts]))
+    return Mixture(mean, sigma, nearest, step, what, said, fastest)
 
 
 # Conditions -----------------------------------------------------------------------------------------------------------

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from planner.files import write_atomically
 from planner.plan import Goal, Plan, Quantiles
 from planner.report.figures import Scale, money_scale, time_scale
-from planner.risk.replay import Replay, cost_of
+from planner.risk.replay import Replay
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -52,12 +50,14 @@ def distribution_chart(plan: Plan, found: Replay, goal: Goal | None, name: str, 
     kind = chart_kind(path)
     figure = _figure(height=4.0)
     left, right = figure.subplots(1, 2, sharey=True)
-    edges = [edge for edge, _ in found.simulated.histogram]
-    shares = [100 * count / found.worlds for _, count in found.simulated.histogram]
     budgets = (None, None) if goal is None else (goal.time_s, goal.cost_usd)
     time, cost = time_scale(plan.time_s.p50), money_scale(plan.cost_usd.p50)
-    _spread(left, edges, shares, plan.time_s, budgets[0], time, "time")
-    _spread(right, list(cost_of(plan, np.array(edges))), shares, plan.cost_usd, budgets[1], cost, "cost")
+    for axes, bars, stated, budget, scale, quantity in (
+        (left, found.simulated.histogram, plan.time_s, budgets[0], time, "time"),
+        (right, found.simulated.cost_histogram, plan.cost_usd, budgets[1], cost, "cost"),
+    ):
+        shares = [100 * count / found.worlds for _, count in bars]
+        _spread(axes, [edge for edge, _ in bars], shares, stated, budget, scale, quantity)
     left.set_ylabel("share of the runs, %")
     left.set_title(f"{name}: {found.worlds:,} simulated runs", loc="left")
     _save(figure, path, kind, name)

@@ -54,35 +54,64 @@ def optimal_interval(checkpoint_s: FloatArray, rate_per_s: FloatArray) -> FloatA
 
 
 def segment_moments(
-    rate_per_s: FloatArray, segment_s: FloatArray, restart_s: FloatArray
+    rate_per_s: FloatArray,
+    segment_s: FloatArray,
+    restart_s: FloatArray,
+    wait_share: FloatArray | float = 0.0,
+    wait_s: FloatArray | float = 0.0,
 ) -> tuple[FloatArray, FloatArray]:
     """Mean and variance of the delay that failures add to one segment.
 
-    A segment wants `segment_s` undisturbed seconds; after each failure, `restart_s + segment_s` of them from scratch.
+    A segment wants `segment_s` undisturbed seconds; a failure throws it back to its start. It then stands still until
+    every failure since is mended: each takes `restart_s` seconds, and a share of them an exponential wait more.
 
     Returns
     -------
     (mean_s, variance_s2), arrays of the broadcast shape. Zero where the rate is zero.
 
-    Source: first passage to an undisturbed stretch of a Poisson process (Daly 2006 for the mean; the second moment by
-    conditioning on the first failure).
+    Source: a geometric number of failed attempts, each followed by the busy period of an M/G/infinity queue (Takacs
+    1962); the mean is Daly's (2006, equation 20), whatever the repair's distribution of that mean.
     """
-    rate, length, restart = np.broadcast_arrays(
-        np.asarray(rate_per_s, float), np.asarray(segment_s, float), np.asarray(restart_s, float)
+    rate, length, restart, share, wait = np.broadcast_arrays(
+        *(np.asarray(each, float) for each in (rate_per_s, segment_s, restart_s, wait_share, wait_s))
     )
-    stretch = restart + length
+    repair = restart + share * wait
     hazard = np.minimum(rate * length, 300.0)
-    # Few failures: what one costs (restart and on average half a segment) times their chance.
+    # Few failures: what one costs (its repair and on average half a segment) times their chance.
+    stretch = repair + length
     few = rate * stretch < 1e-4
-    few_mean = hazard * (restart + length / 2.0)
-    few_var = hazard * (restart**2 + restart * length + length**2 / 3.0)
+    repair_square = restart**2 + 2.0 * share * wait * (restart + wait)
+    few_mean = hazard * (repair + length / 2.0)
+    few_var = hazard * (repair_square + repair * length + length**2 / 3.0)
     safe = np.where(few, 1.0 / np.where(stretch > 0, stretch, 1.0), rate)
-    load = np.minimum(safe * stretch, 300.0)
     reach = np.minimum(safe * length, 300.0)
+    still, still_square = standstill_moments(safe, restart, share, wait)
     failed = -np.expm1(-reach)
     lost = (failed - reach * np.exp(-reach)) / safe  # E[time of failure; a failure]
-    again = np.expm1(load) / safe
-    again_square = again**2 + (np.expm1(2 * load) - 2 * load * np.exp(load)) / safe**2
-    mean = np.exp(load - reach) * np.expm1(reach) / safe
-    square = 2.0 * (failed - reach * np.exp(-reach)) / safe**2 + 2.0 * lost * again + failed * again_square
-    return np.where(few, few_mean, mean - length), np.where(few, few_var, np.maximum(square - mean**2, 0.0))
+    lost_square = 2.0 * lost / safe - np.exp(-reach) * (reach / safe) ** 2
+    once = np.where(failed > 0, failed, 1.0)
+    attempt = lost / once + still  # of a failed attempt, with the standstill after it
+    spread = np.maximum(lost_square / once - (lost / once) ** 2 + still_square - still**2, 0.0)
+    attempts = np.expm1(reach)
+    mean = attempts * attempt
+    variance = attempts * spread + attempts * np.exp(reach) * attempt**2
+    return np.where(few, few_mean, mean), np.where(few, few_var, variance)
+
+
+def standstill_moments(
+    rate_per_s: FloatArray, restart_s: FloatArray, wait_share: FloatArray, wait_s: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Mean and second moment of the time from a failure until nothing is left to mend, failures going on meanwhile.
+
+    The busy period of M/G/infinity: E[B] = (e^(rS) - 1)/r, S the mean repair, and E[B^2] = (2 e^(rS)/r) times the
+    integral over t of e^(r x integral from t of P(repair > u)) - 1. Source: Takacs 1962, chapter 3.
+    """
+    from scipy.special import expi
+
+    waiting = np.minimum(rate_per_s * wait_share * wait_s, 300.0)
+    load = np.minimum(rate_per_s * restart_s + waiting, 300.0)
+    mean = np.expm1(load) / rate_per_s
+    fixed = np.exp(waiting) * np.expm1(np.minimum(rate_per_s * restart_s, 300.0)) / rate_per_s - restart_s
+    some = np.where(waiting > 1e-3, waiting, 1.0)  # below, the series of (e^(ax) - 1)/x
+    tail = np.where(waiting > 1e-3, expi(some) - np.log(some) - np.euler_gamma, waiting + waiting**2 / 4.0)
+    return mean, 2.0 * np.exp(load) / rate_per_s * (fixed + wait_s * tail)

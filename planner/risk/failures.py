@@ -58,6 +58,13 @@ def preemptions_per_1000_node_days(facts: RiskFacts, family: str, provider: str,
 ADAMW = 12.0  # bytes of master weights and AdamW's moments in what is known of checkpoints
 
 
+def replacement_s(facts: RiskFacts, settings: Risk) -> float:
+    """Seconds until another node stands in for a failed one: none where a spare node is paid for and stands by."""
+    if settings.spare_nodes:
+        return 0.0
+    return facts.recovery["replacement_s"].value if settings.replacement_s is None else settings.replacement_s
+
+
 def checkpoint_bytes(parameters: int, facts: RiskFacts, optimizer_bytes: float = ADAMW) -> float:
     """Bytes of one full training state: weights, master weights and the optimizer's moments."""
     return parameters * (facts.recovery["checkpoint_bytes_per_parameter"].value - ADAMW + optimizer_bytes)
@@ -79,7 +86,8 @@ def hazards(
     A job of n nodes is interrupted n times as often as one node. A synchronous checkpoint stops training while the
     state is written at the storage's bandwidth; an asynchronous one only while it is copied to host memory, but what is
     not yet written is lost with the node, which lengthens the restart by the write. Spot adds preemptions, each with an
-    exponential wait for the node to come back: `preemptions` per 1,000 days of one node, 0 for what is not spot.
+    exponential wait for the node to come back: `preemptions` per 1,000 days of one node, 0 for what is not spot. The
+    other interruptions wait for another node, unless a spare one stands by.
     """
     count = np.asarray(gpus, float)
     nodes = np.ceil(count / gpus_per_node)
@@ -90,8 +98,6 @@ def hazards(
 
     per_day = rate.per_1000_node_days / 1000.0 * count / 8.0
     recover = value(settings.detection_s, "detection_s") + value(settings.restart_s, "restart_s")
-    if settings.spare_nodes == 0:
-        recover += value(settings.replacement_s, "replacement_s")
     preempted = preemptions / 1000.0 * nodes
     refill = value(settings.spot_refill_s, "spot_refill_s")
     total = per_day + preempted
@@ -104,7 +110,7 @@ def hazards(
     )
     write = state / (bandwidth * GB)
     pause = write
-    restart = np.full_like(count, recover)
+    restart = recover + (1.0 - share) * replacement_s(facts, settings)
     if settings.asynchronous_checkpoints:
         pause = state / (count * known["snapshot_gbyte_per_s_per_gpu"].value * GB)
         restart = restart + write
@@ -114,4 +120,6 @@ def hazards(
         if settings.checkpoint_interval_s is not None
         else optimal_interval(pause, rate_per_s)
     )
+    if settings.asynchronous_checkpoints:
+        interval = np.maximum(interval, write)  # the next checkpoint begins when the last one is written
     return Hazard(rate_per_s, restart, share, np.full_like(count, refill), pause, interval)

@@ -39,6 +39,7 @@ class World:
     lost_s: float  # mean: work done twice
     waiting_s: float  # mean: detection, restart, waiting for nodes
     histogram: tuple[tuple[float, int], ...] = ()  # (upper edge in seconds, worlds up to there since the last edge)
+    cost_histogram: tuple[tuple[float, int], ...] = ()  # the same of the cost, USD
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,12 @@ def run_of(plan: Plan) -> SimulatedRun:
         log_low=math.log(step.p50 / step.p10) / DECILE,
         log_high=math.log(step.p90 / step.p50) / DECILE,
         rate_per_s=1.0 / known.mean_time_between_s if known.mean_time_between_s else 0.0,
-        recover_s=known.restart_s - known.wait_share * known.wait_s,
+        recover_s=known.restart_s - known.wait_share * known.wait_s - (1.0 - known.wait_share) * known.replacement_s,
         wait_share=known.wait_share,
         wait_s=known.wait_s,
         checkpoint_s=known.checkpoint_s,
         interval_s=known.checkpoint_interval_s or math.inf,
+        replacement_s=known.replacement_s,
     )
 
 
@@ -105,7 +107,8 @@ def replay(
 ) -> Replay:
     """Draw `worlds` histories of a plan, and as many of each world that is worse than it reckons with.
 
-    Cost follows time as in the plan: in proportion between its stated quantiles. `tick` is told the finished share.
+    Each run is charged as the plan's machines are: at a price drawn for it, by whole steps and blocks where those are
+    paid, with its storage and egress. `tick` is told the finished share.
     """
     run = run_of(plan)
     budgets = (time_budget_s, cost_budget_usd)
@@ -156,17 +159,11 @@ def _world(
     *,
     histogram: bool = False,
 ) -> World:
-    cost = cost_of(plan, drawn.time_s)
+    cost = cost_of(plan, drawn.time_s, drawn.luck)
     in_time = None if budgets[0] is None else drawn.time_s <= budgets[0]
     in_cost = None if budgets[1] is None else cost <= budgets[1]
     given = [met for met in (in_time, in_cost) if met is not None]
     levels = (0.1, 0.5, 0.9)
-    bars: tuple[tuple[float, int], ...] = ()
-    if histogram:
-        low, high = (float(np.quantile(drawn.time_s, p)) for p in (0.001, 0.999))
-        edges = np.linspace(low, max(high, low * (1 + 1e-9)), 41)
-        counts, _ = np.histogram(drawn.time_s, edges)  # the last thousandth at either end is not drawn
-        bars = tuple((float(edge), int(count)) for edge, count in zip(edges[1:], counts, strict=True))
     return World(
         name,
         Quantiles(*(drawn.quantile(p) for p in levels)),
@@ -177,15 +174,38 @@ def _world(
         float(drawn.failures.mean()),
         float(drawn.lost_s.mean()),
         float(drawn.waiting_s.mean()),
-        bars,
+        _bars(drawn.time_s) if histogram else (),
+        _bars(cost) if histogram else (),
     )
 
 
-def cost_of(plan: Plan, time_s: FloatArray) -> FloatArray:
-    """USD of runs of these lengths: a line through the plan's own p10 and p90 (machines by the hour, a part fixed)."""
-    t, c = plan.time_s, plan.cost_usd
-    slope = (c.p90 - c.p10) / (t.p90 - t.p10) if t.p90 > t.p10 else c.p50 / t.p50
-    return np.asarray(c.p50 + slope * (time_s - t.p50), dtype=np.float64)
+def _bars(values: FloatArray) -> tuple[tuple[float, int], ...]:
+    """Forty bars of a histogram; the last thousandth at either end is not drawn."""
+    low, high = (float(np.quantile(values, p)) for p in (0.001, 0.999))
+    edges = np.linspace(low, max(high, low * (1 + 1e-9)), 41)
+    counts, _ = np.histogram(values, edges)
+    return tuple((float(edge), int(count)) for edge, count in zip(edges[1:], counts, strict=True))
+
+
+def cost_of(plan: Plan, time_s: FloatArray, luck: FloatArray) -> FloatArray:
+    """USD of runs of these lengths; `luck`, from 0 to 1, says where between least and most each one's price lies.
+
+    Raises
+    ------
+    PlannerError
+        If the plan was saved by a planner that did not say how it is charged.
+    """
+    bill = plan.billing
+    if bill is None:
+        raise PlannerError(
+            "this plan, saved by an older planner, does not say how it is charged; run `planner optimize` again"
+        )
+    paid = np.maximum(time_s, bill.minimum_s)
+    for size in (bill.step_s, bill.block_s):
+        if size:  # a run of a whole number of steps, up to rounding, is that many
+            paid = np.maximum(np.ceil(paid / size - 1e-9), 1.0) * size
+    price = bill.usd_per_hour_low + luck * (bill.usd_per_hour_high - bill.usd_per_hour_low)
+    return np.asarray((price * paid + bill.storage_usd_per_hour * time_s) / 3600.0 + bill.egress_usd)
 
 
 def _largest_difference(stated: World, found: World) -> float | None:

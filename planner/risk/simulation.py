@@ -24,6 +24,7 @@ class SimulatedRun:
     checkpoint_s: float
     interval_s: float
     burst: float = 1.0  # mean failures a burst; 1: a Poisson process
+    replacement_s: float = 0.0  # the others wait so long for another node
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Simulation:
     failures: IntArray
     lost_s: FloatArray  # work done twice
     waiting_s: FloatArray  # detection, restart, refill
+    luck: FloatArray  # evenly spread from 0 to 1, independent of all else: what the market asks
 
     def quantile(self, p: float) -> float:
         """The p-quantile of wall-clock time, seconds."""
@@ -45,7 +47,8 @@ def simulate(run: SimulatedRun, worlds: int, seed: int, tick: Callable[[float], 
 
     In each world the step-time factor is drawn once; then failures strike in exponential gaps, whatever the job does
     (saving, restarting). Each throws the run back to its last checkpoint and costs a restart; a failure during a
-    restart begins it anew. `tick`, if given, is told the finished share after each round.
+    restart begins it anew, and what was waited for is still waited for. `tick`, if given, is told the finished share
+    after each round.
 
     Returns
     -------
@@ -53,18 +56,20 @@ def simulate(run: SimulatedRun, worlds: int, seed: int, tick: Callable[[float], 
     """
     rng = np.random.default_rng(seed)
     z = rng.standard_normal(worlds)
-    need = run.work_s * np.exp(z * np.where(z < 0, run.log_low, run.log_high))
-    interval = run.interval_s if run.interval_s < run.work_s else np.inf
-    # One segment is `interval` of work and a checkpoint; a run without checkpoints is one segment.
-    stride = np.where(np.isfinite(interval), interval + run.checkpoint_s, need)
-    gain = np.where(np.isfinite(interval), interval, need)
+    factor = np.exp(z * np.where(z < 0, run.log_low, run.log_high))
+    need = run.work_s * factor
+    saves = run.interval_s < run.work_s
+    gain = run.interval_s * factor if saves else need  # a checkpoint comes after so many iterations
+    pause = run.checkpoint_s if saves else 0.0
     time, done, lost, waiting = (np.zeros(worlds) for _ in range(4))
     failures = np.zeros(worlds, np.int64)
-    pending = np.zeros(worlds)  # restart still to be served before work goes on
+    pending = np.zeros(worlds)  # what is left to mend before work goes on
     active = np.arange(worlds)
     while active.size:
         gap = _gaps(run, rng, active.size)
-        left = (need - done)[active] * (stride / gain)[active]  # seconds with checkpoints until the end
+        work = (need - done)[active]
+        ahead = np.floor(work / gain[active] + 1e-9) if saves else np.zeros(active.size)
+        left = work + ahead * pause  # seconds with checkpoints until the end
         wait = pending[active]
         finished = gap >= wait + left
         ends = active[finished]
@@ -77,17 +82,24 @@ def simulate(run: SimulatedRun, worlds: int, seed: int, tick: Callable[[float], 
         waited = np.minimum(gap, wait)
         waiting[struck] += waited
         trained = gap - waited
-        kept = np.floor(trained / stride[struck]) * gain[struck]
-        done[struck] += kept
-        lost[struck] += trained - kept * (stride / gain)[struck]
-        pending[struck] = run.recover_s
-        if run.wait_share > 0:
-            waits = rng.random(struck.size) < run.wait_share
-            pending[struck] += np.where(waits, rng.exponential(run.wait_s, struck.size), 0.0)
+        kept = np.floor(trained / (gain[struck] + pause)) if saves else np.zeros(struck.size)
+        done[struck] += kept * gain[struck]
+        lost[struck] += trained - kept * (gain[struck] + pause)
+        # What was being mended goes on being mended: the run waits for whichever is ready last.
+        pending[struck] = np.maximum(wait - waited, _repairs(run, rng, struck.size))
         active = struck
         if tick is not None:
             tick(1.0 - active.size / worlds)
-    return Simulation(time, failures, lost, waiting)
+    luck = np.random.default_rng([seed, 1]).random(worlds)  # a stream of its own: times do not depend on it
+    return Simulation(time, failures, lost, waiting, luck)
+
+
+def _repairs(run: SimulatedRun, rng: np.random.Generator, count: int) -> FloatArray:
+    """Seconds until a failure is mended: a restart, after the wait for a node: the market's, or for another one."""
+    if run.wait_share <= 0:
+        return np.full(count, run.recover_s + run.replacement_s)
+    taken = rng.random(count) < run.wait_share
+    return run.recover_s + np.where(taken, rng.exponential(run.wait_s, count), run.replacement_s)
 
 
 def _gaps(run: SimulatedRun, rng: np.random.Generator, count: int) -> FloatArray:

@@ -238,7 +238,7 @@ class Risk:
     interruptions_per_1000_node_days: float | None = None  # of a node of eight GPUs; 0: nothing ever fails
     detection_s: float | None = None
     restart_s: float | None = None
-    spare_nodes: int | None = None
+    spare_nodes: int | None = None  # None: none stands by
     replacement_s: float | None = None
     checkpoint_interval_s: float | None = None  # None: the optimal one
     asynchronous_checkpoints: bool = False

@@ -49,7 +49,7 @@ def _budget(problem: Problem, view: View, best: int, key: str) -> Binding | None
     if key == "time_s":
         text = f"The time budget of {format_duration(limit)} excludes {better} plans: {instead}; this plan ends within"
         return Binding("budget.time", f"{text} {format_duration(sure)} {confidence}.", sure, limit, "s")
-    most = float(problem.costs.usd(view.usd_per_hour[[best]], np.array([sure]), np.array([best]))[0])
+    most = float(view.cost(view.goal.confidence, problem.best_s[[best]], np.array([best]))[0])
     text = f"The cost budget of {format_usd(limit)} excludes {better} plans: {instead}; this plan costs at most"
     return Binding("budget.cost", f"{text} {format_usd(most)} {confidence}.", most, limit, "USD")
 
@@ -63,6 +63,9 @@ def _batch(problem: Problem, plan: Plan) -> list[Binding]:
     end = "min" if plan.global_batch == low else "max"
     critical = problem.critical(plan.tokens).doubling_sequences(plan.seq_length)
     share = float(token_multiplier(plan.global_batch, critical) / token_multiplier(low, critical)) - 1.0
+    loss, total = problem.run.loss, problem.length.total_samples
+    if loss is not None:  # repeats of the data counted
+        share = int(loss.samples(total, plan.global_batch)) / int(loss.samples(total, low)) - 1.0
     range_text = f"its range of {format_count(low)} to {format_count(high)}"
     size = format_count(plan.global_batch)
     if plan.global_batch == limit_of(end, low, high):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
-from planner.risk.checkpoint import segment_moments
 from planner.risk.completion import Completion, Hazard, completion
 
 DECILE = 1.2815515655446004  # standard deviations between the median and the 90th percentile
@@ -43,9 +42,8 @@ class Clock:
     def slope(self, p: float) -> FloatArray:
         """Factor on undisturbed seconds that the time at probability p is never below, (cells,).
 
-        T = X (A + E[D]) + D - E[D] with D >= 0 gives T >= x_p A + (x_p - 1) E[D] at the p-quantile x_p of X. A and
-        E[D] are lines in the work once it is longer than a checkpoint interval; before that A is the work and E[D] is
-        less than the line.
+        T = X (A + D) with D >= 0 is at least X A, and A the work and a checkpoint after every whole interval of it: of
+        runs of at least k intervals, k / (k + 1) of the work or more is whole intervals.
         """
         from scipy.special import ndtri
 
@@ -54,12 +52,10 @@ class Clock:
         h = self.hazard
         saved = np.isfinite(h.interval_s)
         interval = np.where(saved, h.interval_s, 1.0)
-        length = np.where(saved, interval + h.checkpoint_s, self.least_s)
-        delay = segment_moments(h.rate_per_s, length, h.restart_s)[0] / interval
-        long = saved & (self.least_s * self.median > h.interval_s)
-        undisturbed = np.where(long, factor * length / interval, factor)
-        shift = np.where(long, (factor - 1.0) * delay, np.minimum(factor - 1.0, 0.0) * np.where(saved, delay, 0.0))
-        return np.asarray(self.median * np.maximum(undisturbed + shift, 0.0))
+        least = np.minimum(self.least_s * self.median * (1.0 - 1e-12), 1e300)
+        whole = np.where(saved & (least > h.interval_s), np.floor(least / interval), 0.0)
+        pauses = whole / (whole + 1.0) * np.where(saved, h.checkpoint_s / interval, 0.0)
+        return np.asarray(self.median * factor * (1.0 + pauses))
 
 
 def clock(quantile: tuple[FloatArray, FloatArray, FloatArray], hazard: Hazard, least_s: FloatArray) -> Clock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ from planner.plan import Comparison, Difference, Optimization, Plan, Provenance,
 from planner.scenario import Scenario
 from planner.search.goals import Goal, View, find
 from planner.search.infeasible import reason_of
-from planner.search.optimum import provenance_of, scenario_goal
+from planner.search.optimum import provenance_of, scenario_goal, unit_of
 from planner.search.plans import fastest_of, make_plan
 from planner.search.problem import Problem, build
 from planner.search.whatif import break_even_price, break_even_speed, value_at
@@ -36,6 +37,7 @@ class _Contender:
     problem: Problem | None = None
     goal: Goal | None = None
     value: float | None = None
+    unit: str = "USD"  # of the value: USD | s
 
 
 def compare(
@@ -97,7 +99,8 @@ def _contender(
     if isinstance(side, Optimization):
         reason = side.infeasibility.reason if side.infeasibility is not None else ""
         value = side.certificate.best
-        return _Contender(Side(label, side.status, side.plan, reason), side.provenance, value=value)
+        unit = side.certificate.unit
+        return _Contender(Side(label, side.status, side.plan, reason), side.provenance, value=value, unit=unit)
     problem = build(side, catalog, calibration, offers)
     return _solved(problem, label, scenario_goal(side))
 
@@ -125,13 +128,14 @@ def _options(problem: Problem, by: str) -> list[_Contender]:
 def _solved(problem: Problem, label: str, goal: Goal) -> _Contender:
     view = View(problem, goal)
     cell = find(view)
-    provenance = provenance_of(problem)
+    provenance, unit = provenance_of(problem), unit_of(problem.scenario)
     if cell is None:
-        return _Contender(Side(label, "infeasible", None, reason_of(problem, goal)), provenance, problem, goal)
+        side = Side(label, "infeasible", None, reason_of(problem, goal))
+        return _Contender(side, provenance, problem, goal, unit=unit)
     plan = make_plan(problem, fastest_of(problem, cell), problem.offers[int(view.offer[cell])])
     value = value_at(view, cell)
     plan = replace(plan, objective_value=value)
-    return _Contender(Side(label, "optimal", plan), provenance, problem, goal, value)
+    return _Contender(Side(label, "optimal", plan), provenance, problem, goal, value, unit)
 
 
 MOST_ASKED = 6  # keys of the scenarios that are told apart
@@ -210,19 +214,33 @@ def _why(key: str, first: Plan | None, contenders: Sequence[_Contender]) -> str:
         plan = c.side.plan
         if plan is None or plan is first:
             continue
-        hours, hours_first = (p.gpus * p.time_s.p50 for p in (plan, first))
+        hours, hours_first = (_gpu_hours(p) for p in (plan, first))
         if key == "time":
             ratio = plan.time_s.p50 / first.time_s.p50
-            factors = ((hours / hours_first, "GPU-hours"), (first.gpus / plan.gpus, "by the number of GPUs"))
+            factors = [(hours / hours_first, "GPU-hours"), (first.paid_gpus / plan.paid_gpus, "by the number of GPUs")]
+        elif first.cost_usd.p50 <= 0:
+            continue
         else:
             ratio = plan.cost_usd.p50 / first.cost_usd.p50
-            price = plan.offer.usd_per_gpu_hour / first.offer.usd_per_gpu_hour if first.offer.usd_per_gpu_hour else 1.0
-            factors = ((price, "price"), (hours / hours_first, "GPU-hours"))
+            price, price_first = (p.offer.usd_per_gpu_hour for p in (plan, first))
+            factors = [(price / price_first, "price")] if price_first and price else []
+            factors.append((hours / hours_first, "GPU-hours"))
+            rest = ratio / math.prod(f for f, _ in factors)
+            if abs(rest - 1.0) >= 5e-4:  # what is not the machines' own time at their own price
+                factors.append((rest, _REST))
         if ratio == 1.0:
             continue
         told = " x ".join(f"{format_number(f, 3)} ({name})" for f, name in factors)
         parts.append(f"{c.side.label}: {format_number(ratio, 3)} times the first = {told}")
     return "; ".join(parts)
+
+
+_REST = "billing, storage, egress and the spread of prices"
+
+
+def _gpu_hours(plan: Plan) -> float:
+    """GPU-hours that are paid for at p50, before billing rounds them up."""
+    return plan.paid_gpus * plan.time_s.p50 / 3600
 
 
 def _needs(contenders: Sequence[_Contender]) -> list[Difference]:
@@ -231,7 +249,7 @@ def _needs(contenders: Sequence[_Contender]) -> list[Difference]:
     speed: list[str] = []
     told, asked = False, 0
     for c in contenders:
-        others = [o.value for o in contenders if o is not c and o.value is not None]
+        others = [o.value for o in contenders if o is not c and o.value is not None and o.unit == c.unit]
         at_price = at_speed = None
         if c.problem is not None and c.goal is not None and others and asked < ASKED:
             asked += 1
@@ -280,7 +298,7 @@ def _changes(contenders: Sequence[_Contender]) -> list[Difference]:
             for column in (price, hours, days):
                 column.append("")
             continue
-        used, used_first = (p.gpus * p.time_s.p50 / 3600 for p in (plan, base))
+        used, used_first = _gpu_hours(plan), _gpu_hours(base)
         price.append(_signed((plan.offer.usd_per_gpu_hour - base.offer.usd_per_gpu_hour) * used_first))
         hours.append(_signed(plan.offer.usd_per_gpu_hour * (used - used_first)))
         days.append(f"{round((plan.time_s.p50 - base.time_s.p50) / 86400, 2) + 0.0:+.2f} days")

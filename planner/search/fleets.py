@@ -19,6 +19,7 @@ from planner.search.goals import Goal, View, aiming_at
 from planner.search.infeasible import reason_of
 from planner.search.optimum import provenance_of, scenario_goal
 from planner.search.plans import fastest_of, make_plan
+from planner.search.prices import PlanCost, plan_cost
 from planner.search.problem import Problem, build
 from planner.units import PlannerError, format_count, format_usd
 
@@ -191,10 +192,8 @@ def _columns(
         chosen.append(view.offer[found])
     every = np.concatenate([*cells, np.zeros(0, dtype=np.int64)])
     sold = np.concatenate([*chosen, np.zeros(0, dtype=np.int64)])
-    rate = np.array([o.usd_per_gpu_hour for o in problem.offers])[sold] * problem.paid_gpus[every]
-    seconds = problem.best_s[every]
-    median, sure_s = problem.time_s(0.5, seconds, every), problem.time_s(fleet.confidence, seconds, every)
-    cost = problem.costs.usd(rate, median, every)
+    rates, seconds = problem.rates(sold, every), problem.best_s[every]
+    median, cost = problem.time_s(0.5, seconds, every), problem.cost_usd(0.5, rates, seconds, every)
     value = goal.per_second * median + goal.per_usd * cost
     order = np.lexsort((sold, problem.paid_gpus[every], value))
     return _Columns(
@@ -203,7 +202,7 @@ def _columns(
         every[order],
         sold[order],
         value[order],
-        problem.costs.usd(rate, sure_s, every)[order],
+        problem.cost_usd(fleet.confidence, rates, seconds, every)[order],
         problem.paid_gpus[every][order].astype(np.float64),
     )
 
@@ -283,14 +282,27 @@ def _chances(columns: Sequence[_Columns], picked: Sequence[int], fleet: Fleet) -
     """Probability that the sum of costs keeps the budget: costs moving together, and independent."""
     if fleet.cost_usd is None:
         return None, None
-    grid = (np.arange(200) + 0.5) / 200
-    costs = []
-    for c, i in zip(columns, picked, strict=True):
-        p, cell = c.problem, c.cells[[i]]
-        runs = p.clock.completion(p.best_s[cell], cell)
-        rate = np.array([p.offers[int(c.offers[i])].usd_per_gpu_hour * p.paid_gpus[cell[0]]])
-        costs.append(np.array([float(p.costs.usd(rate, runs.quantile(float(q)), cell)[0]) for q in grid]))
-    together = float(np.mean(np.sum(costs, axis=0) <= fleet.cost_usd))
-    draw = np.random.default_rng(SEED)
-    total = np.sum([cost[draw.integers(0, len(grid), DRAWS)] for cost in costs], axis=0)
-    return together, float(np.mean(total <= fleet.cost_usd))
+    costs = [_cost(c, i) for c, i in zip(columns, picked, strict=True)]
+    return _together(costs, fleet.cost_usd), _apart(costs, fleet.cost_usd)
+
+
+def _cost(columns: _Columns, at: int) -> PlanCost:
+    p, cell = columns.problem, int(columns.cells[at])
+    runs = p.clock.completion(p.best_s[[cell]], np.array([cell]))
+    return plan_cost(p.costs, runs, cell, p.offers[int(columns.offers[at])], int(p.paid_gpus[cell]))
+
+
+def _together(costs: Sequence[PlanCost], usd: float) -> float:
+    """P(sum <= usd) where all costs are at the same quantile: the highest quantile whose sum is within, by halving."""
+    low, high = 0.0, 1.0
+    for _ in range(30):
+        middle = 0.5 * (low + high)
+        kept = sum(cost.quantile(middle) for cost in costs) <= usd
+        low, high = (middle, high) if kept else (low, middle)
+    return high
+
+
+def _apart(costs: Sequence[PlanCost], usd: float) -> float:
+    """P(sum <= usd) of independent costs, by drawing them."""
+    total = np.sum([cost.draw(DRAWS, SEED + n) for n, cost in enumerate(costs)], axis=0)
+    return float(np.mean(total <= usd))

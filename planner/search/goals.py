@@ -10,6 +10,7 @@ import numpy as np
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.search.engine import SLACK, Limits, Tally
 from planner.search.layouts import LayoutTable
+from planner.search.prices import MARGIN, Rates
 from planner.search.problem import CELLS_TOGETHER, Problem
 from planner.search.site import complexity
 
@@ -56,37 +57,45 @@ class View:
 
     problem: Problem
     goal: Goal
-    usd_per_hour: FloatArray = field(init=False)
+    rates: Rates = field(init=False)
     offer: IntArray = field(init=False)
 
     def __post_init__(self) -> None:
         p, g = self.problem, self.goal
         price, self.offer = p.cheapest(g.offers)
-        self.usd_per_hour = price * g.price * p.paid_gpus
+        self.rates = p.rates(self.offer, np.arange(len(p)), g.price)
         self.allowed = np.isfinite(price) & np.isfinite(p.floor_s) & (p.space > 0)
         if g.cells is not None:
             self.allowed &= g.cells
         self.at = 0.5 if g.at is None else g.at
         self.slope = p.slope(self.at, g.speed)
         self.sure_slope = p.slope(g.confidence, g.speed)
+        self.line = p.cost_line(self.at, self.rates, g.speed)
+        self.sure_line = p.cost_line(g.confidence, self.rates, g.speed)
 
     def value(self, seconds: FloatArray, cells: IntArray) -> FloatArray:
         """The goal's quantity were these cells' runs predicted to train for `seconds`; rises with them."""
-        if not (self.goal.per_second or self.goal.per_usd):
-            return self._quantity(seconds, cells)
-        return self._quantity(self.problem.time_s(self.at, seconds, cells, self.goal.speed), cells)
+        g, p = self.goal, self.problem
+        time = p.time_s(self.at, seconds, cells, g.speed) if g.per_second else seconds
+        return self._quantity(time, self.cost(self.at, seconds, cells) if g.per_usd else seconds, cells)
+
+    def cost(self, at: float, seconds: FloatArray, cells: IntArray) -> FloatArray:
+        """What these cells' runs, predicted to train for `seconds`, stay within with probability `at`, USD."""
+        return self.problem.cost_usd(at, self.rates.take(cells), seconds, cells, self.goal.speed)
 
     def floor(self, seconds: FloatArray, cells: IntArray) -> FloatArray:
         """A quantity that `value` is never below."""
-        return self._quantity(seconds * self.slope[cells], cells)
+        rate, factor = (each[cells] for each in self.line)
+        least = self.problem.costs.usd(rate, seconds * factor, cells) if self.goal.per_usd else seconds
+        return self._quantity(seconds * self.slope[cells], least, cells)
 
-    def _quantity(self, time: FloatArray, cells: IntArray) -> FloatArray:
-        g, p = self.goal, self.problem
-        total = g.per_gpu * p.paid_gpus[cells]
+    def _quantity(self, time: FloatArray, cost: FloatArray, cells: IntArray) -> FloatArray:
+        g = self.goal
+        total = g.per_gpu * self.problem.paid_gpus[cells]
         if g.per_second:
             total = total + g.per_second * time
         if g.per_usd:
-            total = total + g.per_usd * p.costs.usd(self.usd_per_hour[cells], time, cells)
+            total = total + g.per_usd * cost
         return np.asarray(total, dtype=np.float64)
 
     def longest_s(self, value: float, cells: IntArray) -> FloatArray:
@@ -95,18 +104,17 @@ class View:
         if not np.isfinite(value):
             return np.full(len(cells), np.inf)
         left = value - g.per_gpu * p.paid_gpus[cells]
-        limit = np.full(len(cells), np.inf)
+        rate, factor = (each[cells] for each in self.line)
         if g.per_usd and g.per_second:
-            egress = p.costs.egress.usd if p.costs.egress is not None else 0.0
-            storage = p.costs.storage.usd(1.0) if p.costs.storage is not None else 0.0
-            rate = g.per_second + g.per_usd * (self.usd_per_hour[cells] / 3600.0 + storage)
-            limit = (left - g.per_usd * egress) / rate
+            second = factor * (rate / 3600.0 + p.costs.storage_usd_per_s)
+            limit = (left - g.per_usd * p.costs.egress_usd) / (g.per_second * self.slope[cells] + g.per_usd * second)
         elif g.per_usd:
-            limit = p.costs.longest_s(self.usd_per_hour[cells], np.asarray(left / g.per_usd, dtype=np.float64))
+            limit = p.costs.longest_s(rate, np.asarray(left / g.per_usd, dtype=np.float64)) / factor
         elif g.per_second:
-            limit = left / g.per_second
-        limit = np.where(left >= 0, np.maximum(limit, -1.0), -1.0)
-        return np.asarray(limit / self.slope[cells], dtype=np.float64)
+            limit = left / g.per_second / self.slope[cells]
+        else:
+            limit = np.full(len(cells), np.inf)
+        return np.asarray(np.where(left >= 0, np.maximum(limit, -1.0), -1.0), dtype=np.float64)
 
     def budget_limits(self, cells: IntArray) -> tuple[FloatArray, FloatArray]:
         """Predicted seconds beyond which the time budget, and the cost budget, is surely broken."""
@@ -115,7 +123,8 @@ class View:
         time = none if g.time_s is None else g.time_s / self.sure_slope[cells]
         cost = none
         if g.cost_usd is not None:
-            cost = self.problem.costs.longest_s(self.usd_per_hour[cells], g.cost_usd) / self.sure_slope[cells]
+            rate, factor = (each[cells] for each in self.sure_line)
+            cost = self.problem.costs.longest_s(rate, g.cost_usd) / factor
         return time, cost
 
     def feasible(self, cells: IntArray) -> BoolArray:
@@ -132,8 +141,24 @@ class View:
         if g.time_s is not None:
             ok &= time <= g.time_s
         if g.cost_usd is not None:
-            ok &= p.costs.usd(self.usd_per_hour[cells], time, cells) <= g.cost_usd
+            ok &= within_cost(p, g.confidence, g.cost_usd, self.rates.take(cells), seconds, cells, g.speed)
         return np.asarray(ok, dtype=bool)
+
+
+def within_cost(
+    p: Problem, confidence: float, usd: float, rates: Rates, seconds: FloatArray, cells: IntArray, speed: float = 1.0
+) -> BoolArray:
+    """Whether runs cost at most `usd` with the confidence asked for: their price's spread is part of it."""
+    sure = p.time_s(confidence, seconds, cells, speed)
+    within = p.costs.usd(rates.high, sure, cells) <= usd
+    spread = rates.spread
+    if spread.size:
+        # The cheapest price settles what is not within; a little off, as chances of spread prices are.
+        soon = p.time_s(max(confidence - MARGIN, 1e-6), seconds[spread], cells[spread], speed)
+        asked = spread[p.costs.usd(rates.low[spread], soon, cells[spread]) <= usd]
+        within[spread] = False
+        within[asked] = p.cost_chance(usd, rates.take(asked), seconds[asked], cells[asked], speed) >= confidence
+    return np.asarray(within, dtype=bool)
 
 
 def find(view: View, tally: Tally | None = None) -> int | None:
@@ -191,7 +216,7 @@ def order_keys(view: View, cells: IntArray) -> tuple[FloatArray | IntArray, ...]
     framework = np.array([names.index(p.pools[int(p.pool[c])].setting.framework) for c in cells], dtype=np.int64)
     return (
         view.value(seconds, cells),
-        p.costs.usd(view.usd_per_hour[cells], time, cells),
+        view.cost(0.5, seconds, cells),
         time,
         p.gpus[cells],
         p.batch[cells],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -31,13 +30,47 @@ class PaidTime:
                 paid = np.maximum(np.ceil(paid / size - _NOISE), 1.0) * size
         return paid
 
-    def longest_s(self, paid_s: float) -> float:
-        """The longest run for which at most `paid_s` is paid; 0 where any run is paid more."""
-        longest = paid_s
-        for size in (self.block_s, self.step_s):
-            if size:
-                longest = math.floor(longest / size + _NOISE) * size
-        return longest if longest >= self.minimum_s else 0.0
+    def affordable_s(self, rate: FloatArray, beside: FloatArray | float, usd: FloatArray) -> FloatArray:
+        """The longest runs that cost at most `usd`, seconds, (n,); 0 where none does.
+
+        Parameters
+        ----------
+        rate, beside : USD a second of the time that is paid, and of the time that the run takes (storage)
+
+        Within the time that is paid alike, a run may go on as long as storage can be paid for.
+        """
+        room = usd * (1.0 + 2.0 * _NOISE)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if not (self.step_s or self.block_s):
+                short = np.where(room >= rate * self.minimum_s, (room - rate * self.minimum_s) / beside, 0.0)
+                longest = np.where(np.isnan(short), np.inf, np.minimum(short, self.minimum_s))
+                used = usd / (rate + beside)
+                return np.asarray(np.where(used >= self.minimum_s, used, longest if self.minimum_s else 0.0))
+            unit = max(self.step_s, self.block_s)
+            first = self._pieces_to(self.minimum_s)
+            reached = (usd + beside * unit) / ((rate + beside) * unit)
+            guess = np.floor(np.where(np.isfinite(reached), reached, 1e15) + _NOISE)
+            longest = np.zeros(np.shape(rate))
+            for offset in (-2.0, -1.0, 0.0, 1.0):
+                piece = np.maximum(guess + offset, first)
+                end = self._end_of(piece)
+                begin = np.where(piece > first, self._end_of(piece - 1.0), 0.0)
+                left = room - rate * self.paid_s(end)
+                stored = np.where(left >= 0, left / beside, -1.0)
+                stored = np.where(np.isnan(stored), np.inf, stored)  # neither storage nor money left: the whole piece
+                longest = np.maximum(longest, np.where(stored > begin, np.minimum(end, stored), 0.0))
+        return np.asarray(longest)
+
+    def _end_of(self, piece: FloatArray) -> FloatArray:
+        """The longest run within so many pieces of time that are paid alike: steps or blocks, whichever is longer."""
+        if self.step_s and self.block_s > self.step_s:
+            return np.asarray(np.floor(piece * self.block_s / self.step_s + _NOISE) * self.step_s)
+        return np.asarray(piece * max(self.step_s, self.block_s))
+
+    def _pieces_to(self, time_s: float) -> float:
+        """The first piece, from 1, that a run of `time_s` ends in or before."""
+        piece = max(np.ceil(time_s / max(self.step_s, self.block_s) - _NOISE), 1.0)
+        return float(piece if self._end_of(np.array(piece)) >= time_s * (1.0 - _NOISE) else piece + 1.0)
 
 
 def paid_time(terms: Terms | None, offer: Mapping[str, float]) -> PaidTime:
@@ -63,35 +96,51 @@ class Costs:
 
     def usd(self, usd_per_hour: FloatArray, time_s: FloatArray, cells: IntArray) -> FloatArray:
         """USD of runs of `time_s` on machines of `usd_per_hour` altogether on these cells; all of one shape."""
+        total = usd_per_hour * (self.paid_s(time_s, cells) / HOUR_S)
+        return np.asarray(total + self.beside(time_s), dtype=np.float64)
+
+    def paid_s(self, time_s: FloatArray, cells: IntArray) -> FloatArray:
+        """The time that is paid for runs of `time_s`, (n,) or (n, m), on these cells."""
         paid = time_s
         for i, kind in enumerate(self.kinds):
             if kind != PaidTime():
-                paid = np.where(self.kind[cells] == i, kind.paid_s(time_s), paid)
-        total = usd_per_hour * (paid / HOUR_S)
-        if self.storage is not None:
-            total = total + self.storage.usd(1.0) * time_s
-        if self.egress is not None:
-            total = total + self.egress.usd
-        return np.asarray(total, dtype=np.float64)
+                at = (self.kind[cells] == i).reshape(-1, *[1] * (time_s.ndim - 1))
+                paid = np.where(at, kind.paid_s(time_s), paid)
+        return paid
 
-    def affordable_s(self, usd_per_hour: float, usd: float, cell: int) -> float:
-        """The longest run on a cell that costs at most `usd`, seconds; 0 where none does."""
-        cells, rate = np.array([cell]), np.array([usd_per_hour])
-        most = usd * (1.0 + 2.0 * _NOISE)
+    def beside(self, time_s: FloatArray) -> FloatArray:
+        """USD beside the machines': storage while a run of `time_s` lasts, and egress."""
+        return np.asarray(self.storage_usd_per_s * time_s + self.egress_usd)
 
-        def within(time_s: float) -> bool:
-            return float(self.usd(rate, np.array([time_s]), cells)[0]) <= most
+    @property
+    def storage_usd_per_s(self) -> float:
+        """What is stored costs so much a second of the run."""
+        return self.storage.usd(1.0) if self.storage is not None else 0.0
 
-        longest = float(self.longest_s(rate, usd)[0])
-        if longest > 0 and not within(longest):
-            longest = self.kinds[int(self.kind[cell])].longest_s(longest)
-        return longest if longest > 0 and within(longest) else 0.0
+    @property
+    def egress_usd(self) -> float:
+        """What leaves the cloud costs so much, once."""
+        return self.egress.usd if self.egress is not None else 0.0
+
+    def affordable_s(self, usd_per_hour: FloatArray, usd: FloatArray, cells: IntArray) -> FloatArray:
+        """The longest runs on these cells that cost at most `usd`, seconds; 0 where none does; all of one shape, (n,).
+
+        The answer costs at most 2e-9 more than `usd`, so that a run of exactly n billing steps is within their price.
+        """
+        out = np.zeros(len(cells))
+        money = np.asarray(usd, dtype=np.float64) - self.egress_usd
+        for i, kind in enumerate(self.kinds):
+            at = np.flatnonzero((self.kind[cells] == i) & (money >= 0))
+            if at.size:
+                out[at] = kind.affordable_s(usd_per_hour[at] / HOUR_S, self.storage_usd_per_s, money[at])
+        return out
 
     def longest_s(self, usd_per_hour: FloatArray, usd: FloatArray | float) -> FloatArray:
         """The longest run that costs at most `usd`, or a little more (never less): what a bound may be held against."""
-        money = np.asarray(usd - (self.egress.usd if self.egress is not None else 0.0), dtype=np.float64)
+        money = np.asarray(usd - self.egress_usd, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             # Billing rounds up: a run never costs less than its own time, storage included.
-            rate = usd_per_hour / HOUR_S + (self.storage.usd(1.0) if self.storage is not None else 0.0)
-            longest = np.where(money >= 0, money / rate * (1.0 + _NOISE), -1.0)
+            longest = np.where(
+                money >= 0, money / (usd_per_hour / HOUR_S + self.storage_usd_per_s) * (1.0 + _NOISE), -1.0
+            )
         return np.where(np.isnan(longest), np.inf, longest)

@@ -112,6 +112,11 @@ def scenario_goal(scenario: Scenario) -> Goal:
     )
 
 
+def unit_of(scenario: Scenario) -> str:
+    """What the objective is in: s or USD."""
+    return "s" if scenario.objective.kind == "time" else "USD"
+
+
 def evaluate_everything(problem: Problem, tally: Tally) -> None:
     """Every candidate of every cell, without a bound: afterwards each cell's best is exact."""
     for cell in range(len(problem)):
@@ -137,7 +142,7 @@ def chosen(view: View, best: int) -> int:
     cells = cells[view.feasible(cells)]
     cells = cells[np.lexsort(order_keys(view, cells)[::-1])]
     time = p.time_s(0.5, p.best_s[cells], cells)
-    cost = p.costs.usd(view.usd_per_hour[cells], time, cells)
+    cost = view.cost(0.5, p.best_s[cells], cells)
     keys = [_quota_key(p, int(view.offer[c])) for c in cells]
     cells = cells[undominated((view.value(p.best_s[cells], cells), time, cost, p.gpus[cells].astype(np.float64)), keys)]
     picked = choose([view.value(p.best_s[cells], cells)])
@@ -162,7 +167,7 @@ def certify(problem: Problem, view: View, tally: Tally, best: int | None) -> Cer
         best=value,
         bound=value,
         gap=None if value is None else 0.0,
-        unit="s" if problem.scenario.objective.kind == "time" else "USD",
+        unit=unit_of(problem.scenario),
         statement=_statement(problem, frameworks),
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from planner.catalog.catalog import format_of
 from planner.catalog.energy import energy_use
 from planner.catalog.types import Offer
-from planner.performance.arrays import OWN_SITE, RECOMPUTE, FloatArray, Layouts, Setting
+from planner.performance.arrays import OWN_SITE, RECOMPUTE, Layouts, Setting
 from planner.performance.conditions import is_fused, is_unfused
 from planner.performance.intervals import basis
 from planner.performance.memory import capacity_gib, memory
@@ -21,8 +21,9 @@ from planner.plan import EpochSchedule, Layout, MemoryGiB, OfferRef, Plan, Plaus
 from planner.risk.completion import Completion
 from planner.scenario import Budget
 from planner.search.clock import DECILE
+from planner.search.goals import within_cost
 from planner.search.pools import spare_nodes
-from planner.search.prices import PlanCost, plan_cost
+from planner.search.prices import PlanCost, Rates, plan_cost
 from planner.search.problem import Problem
 from planner.search.reliability import reliability
 from planner.search.run import FORWARD_SHARE
@@ -37,8 +38,8 @@ PROBABILITY_BASIS = (
     " process; one outcome decides time and cost."
 )
 PRICE_BASIS = (
-    " The spot price is spread evenly over its zones in this plan's cost; the search took their middle, and preemptions"
-    " and the wait for a node by their means."
+    " The spot price is spread evenly over its zones, one draw a run, in every cost that is stated and every budget"
+    " that is kept."
 )
 FLOPS_CONVENTION = (
     "Matrix multiplications only, two FLOPs a multiply-add, attention over the keys a causal mask leaves, backward"
@@ -128,7 +129,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         epochs=_epochs(problem, batch),
         leftover_samples=None if left is None else int(left[0]),
         confidence=budget.confidence,
-        within_budget=within_budget(problem, pick, np.array([offer.usd_per_gpu_hour * paid])),
+        within_budget=within_budget(problem, pick, price.rates),
         throughput_basis=_throughput_basis(setting),
         probability_basis=_probability_basis(budget, price),
         flops_convention=FLOPS_CONVENTION,
@@ -143,6 +144,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         energy_basis=() if energy is None else energy.assumptions,
         reliability=reliability(problem, pick, runs, time, cost),
         conditions=_conditions(setting),
+        billing=price.billing(),
     )
     return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(problem, plan))
 
@@ -201,15 +203,15 @@ def _probability_basis(budget: Budget, price: PlanCost) -> str:
     return PROBABILITY_BASIS + (PRICE_BASIS if price.spread else "")
 
 
-def within_budget(problem: Problem, pick: Pick, usd_per_hour: FloatArray) -> bool | None:
+def within_budget(problem: Problem, pick: Pick, rates: Rates) -> bool | None:
     """Whether a candidate keeps the scenario's budgets at its confidence; None without a budget."""
     budget = problem.scenario.budget
     if budget.time_s is None and budget.cost_usd is None:
         return None
-    cell = np.array([pick.cell])
-    time = problem.clock.time_s(budget.confidence, np.array([pick.seconds]), cell)
-    ok = budget.time_s is None or bool(time[0] <= budget.time_s)
-    return ok and (budget.cost_usd is None or bool(problem.costs.usd(usd_per_hour, time, cell)[0] <= budget.cost_usd))
+    cell, seconds, sure = np.array([pick.cell]), np.array([pick.seconds]), budget.confidence
+    if budget.time_s is not None and problem.clock.time_s(sure, seconds, cell)[0] > budget.time_s:
+        return False
+    return budget.cost_usd is None or bool(within_cost(problem, sure, budget.cost_usd, rates, seconds, cell)[0])
 
 
 def _layouts(problem: Problem, pick: Pick) -> Layouts:

@@ -1,7 +1,11 @@
-"""Offers grouped by what runs equally fast, fails alike and is paid for alike: only price tells a pool's apart."""
+"""Offers grouped by what runs equally fast, fails alike and is paid for alike: only price tells a pool's apart.
+
+Where spot prices are spread, a pool's offers are those of which one is cheaper than the other at every confidence.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +21,7 @@ from planner.risk.failures import Interruptions, interruption_rate, preemptions_
 from planner.scenario import Risk, Scenario
 from planner.search.conditions import conditions_of
 from planner.search.money import PaidTime, paid_time
+from planner.search.prices import in_order_of_price
 from planner.units import PlannerError
 from planner.workload.zoo import plain_name
 
@@ -26,7 +31,7 @@ class Pool:
     """Offers whose nodes are alike, fail alike and are paid for alike, with one framework: several prices."""
 
     setting: Setting
-    offers: tuple[Offer, ...]  # cheapest first, then by id
+    offers: tuple[Offer, ...]  # cheapest first, whatever the zone, then by id
     interruptions: Interruptions
     preemptions: float  # of spot nodes, per 1,000 days of one; 0 for what is not spot
     paid: PaidTime
@@ -78,10 +83,7 @@ def gather(
     model = replace(scenario.model, name=plain_name(scenario.model.name))  # as rows of measurements call it
     release = scenario.training.framework_release if scenario.training.framework != "any" else "latest"
     for (gpu, hardware, rate, taken, paid), sold in sorted(groups.items(), key=lambda item: repr(item[0])):
-        ranges = [node_range(offer, scenario) for offer in sold]
-        counts = np.arange(min(low for low, _ in ranges), max(high for _, high in ranges) + 1, dtype=np.int64)
-        ordered = tuple(sorted(sold, key=lambda o: (o.usd_per_gpu_hour, o.id)))
-        for name in names:
+        for name, ordered in itertools.product(names, in_order_of_price(sold)):
             setting = Setting(
                 model,
                 scenario.seq_length,
@@ -92,6 +94,8 @@ def gather(
                 hardware,
                 conditions=conditions_of(scenario),
             )
+            ranges = [node_range(offer, scenario) for offer in ordered]
+            counts = np.arange(min(low for low, _ in ranges), max(high for _, high in ranges) + 1, dtype=np.int64)
             pools.append(Pool(setting, ordered, rate, taken, paid))
             nodes.append(counts)
     return pools, nodes, dict(sorted(left_out.items()))

@@ -22,10 +22,11 @@ from planner.search.batches import BatchSpace
 from planner.search.clock import Clock, clock
 from planner.search.engine import Limits, Tally, Tighten, solve
 from planner.search.layouts import LayoutTable, layout_table
-from planner.search.money import Costs
+from planner.search.money import HOUR_S, Costs
 from planner.search.physics import SettingPhysics
 from planner.search.pools import Pool, gather, spare_nodes
 from planner.search.pools import node_range as node_range  # other rooms ask for it here
+from planner.search.prices import MARGIN, SHARES, Rates, chance, price_range, quantile
 from planner.search.run import Run, critical_of, run_of
 from planner.search.site import Found, Site, floor_s
 from planner.workload.counts import parameter_counts
@@ -62,6 +63,7 @@ class Problem:
     physics: dict[tuple[str, str], SettingPhysics] = field(default_factory=dict)
     tables: dict[tuple[str, int, int, int], LayoutTable] = field(default_factory=dict)
     _times: dict[tuple[float, float], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+    _costs: dict[tuple[float, float], FloatArray] = field(default_factory=dict)
     _slopes: dict[tuple[float, float], FloatArray] = field(default_factory=dict)
     _cheapest: dict[bytes, tuple[FloatArray, IntArray]] = field(default_factory=dict)
 
@@ -234,6 +236,66 @@ class Problem:
             asked[at] = seconds[new]
         return told[cells]
 
+    def cost_usd(self, p: float, rates: Rates, seconds: FloatArray, cells: IntArray, speed: float = 1.0) -> FloatArray:
+        """What those runs stay within with probability p at these rates, USD, (n,); inf where they are not known."""
+        time = self.time_s(p, seconds, cells, speed)
+        cost = self.costs.usd(rates.low, time, cells)
+        spread = rates.spread
+        spread = spread[np.isfinite(seconds[spread])]
+        if not spread.size:
+            return cost
+        if (p, speed) not in self._costs:
+            self._costs[p, speed] = np.full((4, len(self)), np.nan)
+        known = self._costs[p, speed]  # seconds, least and most rate that were asked last of each cell, and the answer
+        at = cells[spread]
+        asked = np.stack([seconds[spread], rates.low[spread], rates.high[spread]])
+        answer = known[3, at]
+        new = np.flatnonzero(np.any(known[:3, at] != asked, axis=0))
+        if new.size:
+            some = at[new]
+            runs = self.clock.completion(asked[0, new] / speed, some)
+            answer[new] = quantile(self.costs, runs, some, rates.take(spread[new]), p)
+            known[:3, some], known[3, some] = asked[:, new], answer[new]
+        cost[spread] = answer
+        return cost
+
+    def cost_chance(
+        self, usd: float, rates: Rates, seconds: FloatArray, cells: IntArray, speed: float = 1.0
+    ) -> FloatArray:
+        """P(those runs cost at most `usd`), (n,); 0 where they are not known."""
+        out = np.zeros(len(cells))
+        known = np.flatnonzero(np.isfinite(seconds))
+        if known.size:
+            at = cells[known]
+            runs = self.clock.completion(seconds[known] / speed, at)
+            out[known] = chance(self.costs, runs, at, rates.take(known), np.full(len(at), usd))
+        return out
+
+    def cost_line(self, p: float, rates: Rates, speed: float = 1.0) -> tuple[FloatArray, FloatArray]:
+        """A bound below `cost_usd`, for rates of all cells: (USD an hour, factor), (cells,) each.
+
+        With probability p a run predicted to train for s seconds costs no less than factor x s seconds at that rate.
+        Price and time are independent: P(price >= u and time >= t) is the product, and where it exceeds 1 - p, a run
+        costs less than u x t with a probability below p.
+        """
+        rate, factor = rates.low.copy(), self.slope(p, speed)
+        spread = rates.spread
+        if not spread.size:
+            return rate, factor
+        factor, storage = factor.copy(), self.costs.storage_usd_per_s * HOUR_S
+        some, best = rates.take(spread), np.full(len(spread), -1.0)
+        for share in SHARES:
+            price = some.at_least(share)
+            at = max(1.0 - (1.0 - p) / (1.0 - share) - MARGIN, 0.0 if share else 1e-6)
+            if at < 1e-6:
+                break
+            slope = self.slope(at, speed)[spread]
+            better = (price + storage) * slope > best
+            best = np.where(better, (price + storage) * slope, best)
+            rate[spread] = np.where(better, price, rate[spread])
+            factor[spread] = np.where(better, slope, factor[spread])
+        return rate, factor
+
     def slope(self, p: float, speed: float = 1.0) -> FloatArray:
         """Factor on predicted seconds that the time at probability p is never below, were all `speed` times as fast."""
         if (p, speed) not in self._slopes:
@@ -268,6 +330,17 @@ class Problem:
     def offers(self) -> tuple[Offer, ...]:
         """Every offer once, by id."""
         return tuple(sorted({o.id: o for pool in self.pools for o in pool.offers}.values(), key=lambda o: o.id))
+
+    @cached_property
+    def ranges(self) -> FloatArray:
+        """Least and most USD per GPU-hour of each of `offers`, (2, offers)."""
+        return np.array([price_range(offer) for offer in self.offers]).reshape(-1, 2).T
+
+    def rates(self, offers: IntArray, cells: IntArray, price: float = 1.0) -> Rates:
+        """What these cells' machines may be charged an hour on these offers (inf: none, -1), prices times `price`."""
+        gpus = self.paid_gpus[cells] * price
+        ends = [np.where(offers >= 0, end[offers] if len(end) else np.inf, np.inf) * gpus for end in self.ranges]
+        return Rates(ends[0], ends[1])
 
     @cached_property
     def sold(self) -> tuple[IntArray, ...]:

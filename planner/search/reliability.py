@@ -11,7 +11,8 @@ import numpy as np
 from planner.performance.conditions import optimizer_state_bytes
 from planner.plan import Quantiles, Reliability
 from planner.risk.completion import Completion
-from planner.risk.failures import GB, checkpoint_bytes
+from planner.risk.failures import GB, checkpoint_bytes, replacement_s
+from planner.scenario import Risk
 from planner.search.clock import DECILE
 from planner.search.pools import spare_nodes
 from planner.workload.counts import parameter_counts
@@ -48,6 +49,7 @@ def reliability(problem: Problem, pick: Pick, runs: Completion, time_s: Quantile
         reserve_by_cause=_shares(runs),
         source=pool.interruptions.source,
         spare_nodes=spare_nodes(problem.scenario),
+        replacement_s=replacement_s(problem.risk_facts, problem.scenario.risk or Risk()),
     )
 
 

@@ -17,10 +17,13 @@ from planner.workload.learning import (
     CriticalBatch,
     critical_batch,
     default_batch_range,
+    effective_tokens,
     measured_critical_batch,
     tokens_to_equal_loss,
+    tokens_worth,
 )
 
+NEVER = 1 << 60  # samples that no run gets through
 FORWARD_SHARE = 1.0 / 3.0  # an evaluation step is a training step's forward pass: 2 of 6 FLOPs a parameter and token
 
 
@@ -28,16 +31,27 @@ FORWARD_SHARE = 1.0 / 3.0  # an evaluation step is a training step's forward pas
 class EqualLoss:
     """Batches trade steps for tokens to one loss: B sequences take (1 + B/C) / (1 + R/C) of the tokens that R takes.
 
-    Source: McCandlish et al. 2018; C is the batch at which tokens double.
+    They are counted in fresh ones: what is drawn again is worth less, so that more of it is drawn.
+
+    Source: McCandlish et al. 2018, C the batch at which tokens double; Muennighoff et al. 2023 for repeats.
     """
 
     reference_batch: int  # R, sequences
     critical_batch: float  # C, sequences
+    sources: tuple[tuple[float, float], ...] = ()  # unique samples and share of each dataset; (): nothing is repeated
 
     def samples(self, total: int, batch: IntArray | int) -> IntArray:
-        """Samples that reach the loss of `total` samples at the reference batch, rounded up, of batch's shape."""
-        share = tokens_to_equal_loss(float(total), batch, self.reference_batch, self.critical_batch)
-        return np.ceil(share * (1.0 - 1e-15)).astype(np.int64)
+        """Samples that reach the loss of `total` samples at the reference batch, rounded up, of batch's shape.
+
+        NEVER where the data, repeated however often, does not reach it.
+        """
+        share = tokens_to_equal_loss(1.0, batch, self.reference_batch, self.critical_batch)
+        if self.sources:
+            worth = sum(effective_tokens(unique, total * part / unique) for unique, part in self.sources)
+            drawn = tokens_worth(self.sources, np.asarray(share * worth))
+        else:
+            drawn = np.asarray(share * float(total))
+        return np.ceil(np.minimum(drawn * (1.0 - 1e-14), float(NEVER))).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +145,12 @@ def run_of(scenario: Scenario) -> tuple[RunLength, Run, BatchSpace, str]:
         training.global_batch or IntChoice(low, high), scenario.layout.micro_batch, training.batch_ramp
     )
     loss = _equal_loss(scenario, length)
+    if loss is not None and int(loss.samples(length.total_samples, batches.low)) >= NEVER:
+        raise PlannerError(
+            f"training.global_batch: batches of {batches.low:,} sequences and more do not reach the loss of"
+            f" training.reference_batch {loss.reference_batch:,} with this data, however often it is repeated; allow"
+            " smaller batches, or give more data"
+        )
     run = Run(length, training.batch_ramp, training.evaluation_interval, training.evaluation_iterations, loss)
     return length, run, batches, text if training.global_batch is None else ""
 
@@ -147,7 +167,9 @@ def _equal_loss(scenario: Scenario, length: RunLength) -> EqualLoss | None:
             " batch; remove one of the two"
         )
     tokens = length.total_samples * length.seq_length
-    return EqualLoss(training.reference_batch, critical_of(scenario, tokens).doubling_sequences(length.seq_length))
+    critical = critical_of(scenario, tokens).doubling_sequences(length.seq_length)
+    sources = tuple((float(s.samples_per_epoch), float(s.share)) for s in length.sources if s.samples_per_epoch)
+    return EqualLoss(training.reference_batch, critical, sources)
 
 
 def critical_of(scenario: Scenario, tokens: int) -> CriticalBatch:

@@ -67,7 +67,7 @@ def needs_of(problem: Problem, view: View, cell: int) -> tuple[float, float]:
     sure = problem.scenario.budget.confidence
     cells = np.array([cell])
     time = problem.time_s(sure, problem.best_s[cells], cells)
-    return float(time[0]), float(problem.costs.usd(view.usd_per_hour[cells], time, cells)[0])
+    return float(time[0]), float(view.cost(sure, problem.best_s[cells], cells)[0])
 
 
 def _least(does: Callable[[float], bool], low: float, high: float, within: float) -> float | None:

@@ -6,6 +6,7 @@ where steps exceed linear scaling by 20 %. Both are kept apart here and converte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -241,6 +242,54 @@ def fresh_tokens(run: RunLength, tokens: float) -> float:
         drawn = tokens * float(source.share)
         worth += effective_tokens(unique, drawn / unique) if unique else 0.0
     return worth
+
+
+def tokens_worth(sources: Sequence[tuple[float, float]], fresh: FloatArray) -> FloatArray:
+    """Tokens that must be drawn so that they are worth `fresh` ones, (n,): the inverse of `fresh_tokens`.
+
+    Parameters
+    ----------
+    sources : (unique tokens, share of what is drawn) of each dataset
+    fresh : (n,) tokens
+
+    Returns
+    -------
+    (n,) tokens; inf where no number of repeats is worth so much (a pass is worth ever less: Muennighoff et al. 2023).
+    """
+    wanted = np.asarray(fresh, dtype=np.float64)
+    if len(sources) == 1 and sources[0][1] == 1.0:
+        return _drawn(sources[0][0], wanted)
+    low, high = wanted.copy(), wanted.copy()
+    short = _worth(sources, high) < wanted
+    for _ in range(60):
+        if not short.any():
+            break
+        high = np.where(short, 2.0 * high, high)
+        short = _worth(sources, high) < wanted
+    never = short
+    for _ in range(80):
+        middle = 0.5 * (low + high)
+        enough = _worth(sources, middle) >= wanted
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return np.asarray(np.where(never, np.inf, high))
+
+
+def _worth(sources: Sequence[tuple[float, float]], drawn: FloatArray) -> FloatArray:
+    return np.asarray(sum(_effective(unique, drawn * share) for unique, share in sources))
+
+
+def _effective(unique: float, drawn: FloatArray) -> FloatArray:
+    """`effective_tokens` of drawn tokens, (n,)."""
+    repeats = np.maximum(drawn / unique - 1.0, 0.0)
+    return np.asarray(np.minimum(drawn, unique) - unique * REPEAT_HALF_LIFE * np.expm1(-repeats / REPEAT_HALF_LIFE))
+
+
+def _drawn(unique: float, fresh: FloatArray) -> FloatArray:
+    """Its inverse: U (1 - R* ln(1 - (fresh / U - 1) / R*)) beyond one pass."""
+    left = 1.0 - np.maximum(fresh / unique - 1.0, 0.0) / REPEAT_HALF_LIFE
+    with np.errstate(divide="ignore", invalid="ignore"):
+        repeats = -REPEAT_HALF_LIFE * np.log(left)
+    return np.asarray(np.where(left > 0, np.minimum(fresh, unique) + unique * np.where(left > 0, repeats, 0.0), np.inf))
 
 
 def learning_remarks(active_parameters: int, run: RunLength, tokens: int) -> tuple[str, ...]:

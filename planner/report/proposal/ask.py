@@ -162,10 +162,11 @@ def money_parts(case: Case) -> list[tuple[str, float]]:
     """(key, USD) of what the ask is made of; they add up to the cost at the confidence.
 
     Compute is undisturbed training at the median speed; interruptions are what checkpoints, lost work and restarts add
-    to the median time; rounding is what billing steps and minimum times add; the reserve lifts 50 % to the confidence.
+    to the median time; rounding is what billing steps and minimum times add; the reserve lifts 50 % to the confidence,
+    the spread of spot prices in it.
     """
     p, plan, choice = case.study.problem, case.plan, case.choice
-    rate = plan.offer.usd_per_gpu_hour * plan.paid_gpus / HOUR_S
+    rate = choice.price_p50 * plan.paid_gpus / HOUR_S
     work = float(p.clock.median[choice.cell] * p.best_s[choice.cell])
     storage = p.costs.storage.usd(plan.time_s.p50) if p.costs.storage is not None else 0.0
     egress = p.costs.egress.usd if p.costs.egress is not None else 0.0
@@ -221,7 +222,7 @@ def _money_why(case: Case, key: str) -> str:
             "why_compute",
             gpus=w.count(plan.paid_gpus),
             hours=w.number(hours, 6),
-            price=w.price(plan.offer.usd_per_gpu_hour),
+            price=w.price(choice.price_p50),
         )
     if key == "failures" and plan.reliability is not None:
         return w.say("why_failures", count=w.number(plan.reliability.interruptions, 2))

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from planner.catalog.types import Offer
 from planner.performance.arrays import RECOMPUTE
 from planner.report.proposal.case import Case
 from planner.report.proposal.model import Ledger, PlanRow
 from planner.report.proposal.options import spaced, window
 from planner.report.proposal.study import Choice
+from planner.search.prices import price_range
 from planner.search.problem import node_range
 
 LEDGER_PLANS = 60
@@ -59,6 +61,7 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
                     "pools": sold,
                     "low": low,
                     "high": high,
+                    "factors": _factors(case, offer, sold),
                 }
             )
     terms, costs = case.terms, p.costs
@@ -79,6 +82,20 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
         "pools": pools,
         "offers": offers,
     }
+
+
+def _factors(case: Case, offer: Offer, sold: list[int]) -> dict[str, list[list[float]]] | None:
+    """Where a price is spread: by pool, for each of its cells, price over the middle one at each probability."""
+    low, high = price_range(offer)
+    if low >= high:
+        return None
+    study, p = case.study, case.study.problem
+    found: dict[str, list[list[float]]] = {}
+    for pool in sold:
+        cells = study.cells[p.pool[study.cells] == pool]
+        prices = study.prices(offer, cells, (0.5, *study.levels)) / offer.usd_per_gpu_hour
+        found[str(pool)] = [[float(each) for each in row] for row in prices.T]
+    return found
 
 
 def _layout_text(case: Case, cell: int) -> str:
@@ -125,7 +142,8 @@ def _row(case: Case, number: int, label: str, choice: Choice) -> PlanRow:
         gpu=case.gpu(offer.gpu),
         cloud=offer.cloud,
         gpus=int(p.paid_gpus[choice.cell]),
-        usd_per_gpu_hour=offer.usd_per_gpu_hour,
+        usd_per_gpu_hour=choice.price_p50,
+        usd_per_gpu_hour_sure=choice.price_sure,
         time_p50_s=choice.time_p50_s,
         time_confidence_s=choice.time_sure_s,
         cost_p50_usd=choice.cost_p50_usd,

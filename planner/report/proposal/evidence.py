@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.report.backtest import stored_backtest
 from planner.report.figures import age
 from planner.report.frontier import layout_words
 from planner.report.proposal.case import Case
@@ -72,7 +73,18 @@ def method_section(case: Case) -> Section:
         pruned=pruned,
         evaluated=w.count(c.evaluated),
     )
-    rest = (w.say("method_2"), w.say("method_3", sure=w.percent(case.confidence)), w.say("method_4"))
+    tried = stored_backtest()
+    rest = (
+        w.say("method_2"),
+        w.say("method_3", sure=w.percent(case.confidence)),
+        w.say(
+            "method_backtest",
+            runs=w.count(tried.runs),
+            inside=w.count(tried.inside),
+            error=w.percent(tried.median_error),
+        ),
+        w.say("method_4"),
+    )
     blocks = [Paragraph(text) for text in (first, *rest)]
     return Section(f"method-{case.number}", w.say("s_method"), tuple(blocks))
 

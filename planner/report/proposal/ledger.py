@@ -43,7 +43,7 @@ def paid_seconds(row: PlanRow, seconds: float) -> float:
 
 def sums(ledger: Ledger, row: PlanRow, price: float = 1.0) -> Sums:
     """What a plan costs, prices scaled by `price`."""
-    rate = row.usd_per_gpu_hour * price * row.gpus
+    rate, sure_rate = row.usd_per_gpu_hour * price * row.gpus, row.sure_price * price * row.gpus
     paid, sure = paid_seconds(row, row.time_p50_s), paid_seconds(row, row.time_confidence_s)
     compute = rate * row.work_s / HOUR_S
     failures = rate * (row.time_p50_s - row.work_s) / HOUR_S
@@ -58,7 +58,7 @@ def sums(ledger: Ledger, row: PlanRow, price: float = 1.0) -> Sums:
         storage=storage,
         egress=egress,
         total=rate * paid / HOUR_S + storage + egress,
-        total_sure=rate * sure / HOUR_S + ledger.storage_usd_per_s * row.time_confidence_s + egress,
+        total_sure=sure_rate * sure / HOUR_S + ledger.storage_usd_per_s * row.time_confidence_s + egress,
     )
 
 

@@ -108,6 +108,12 @@ class PlanRow:
     minimum_s: float = 0.0  # least time that is paid
     step_s: float = 0.0  # time is paid in whole steps; 0: as used
     block_s: float = 0.0  # and in whole reserved blocks
+    usd_per_gpu_hour_sure: float | None = None  # at the confidence, where the price is spread; None: the same
+
+    @property
+    def sure_price(self) -> float:
+        """USD per GPU-hour at the confidence."""
+        return self.usd_per_gpu_hour if self.usd_per_gpu_hour_sure is None else self.usd_per_gpu_hour_sure
 
 
 @dataclass(frozen=True, slots=True)

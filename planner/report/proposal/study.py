@@ -6,7 +6,7 @@ hundred runs answer every "what if" about deadline, budget, prices and confidenc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,11 +18,15 @@ from planner.performance.calibration import Calibration
 from planner.plan import Optimization, Plan
 from planner.scenario import Scenario
 from planner.search.engine import SLACK, Limits
+from planner.search.goals import within_cost
+from planner.search.money import HOUR_S
 from planner.search.plans import fastest_of, make_plan
+from planner.search.prices import Rates
 from planner.search.problem import CELLS_TOGETHER, Problem, build, node_range
 
 DAY_S = 86_400.0
 REACH = 3.0  # the controls reach to so many times a budget, or beyond what the plan takes
+BETWEEN = (0.02, 0.1, 0.25, 0.75, 0.9, 0.98)
 SURER, COMMON = (0.95, 0.99), 0.8
 
 
@@ -49,6 +53,9 @@ class Choice:
     time_sure_s: float
     cost_p50_usd: float
     cost_sure_usd: float
+    # The offer's price of a GPU-hour; where it is spread, the prices at which those times come to those costs.
+    price_p50: float
+    price_sure: float
 
     @property
     def key(self) -> tuple[int, int]:
@@ -91,17 +98,18 @@ class Study:
         price, offer = p.cheapest(mask)
         sold = np.isfinite(price[self.cells])
         cells = self.cells[sold]
-        rate = price[cells] * terms.price * p.paid_gpus[cells]
+        rates, seconds = p.rates(offer[cells], cells, terms.price), p.best_s[cells] * terms.slower
         median = self.times(0.5, terms.slower)[sold]
         sure = self.times(terms.confidence, terms.slower)[sold]
-        cost, sure_cost = p.costs.usd(rate, median, cells), p.costs.usd(rate, sure, cells)
+        cost, sure_cost = (p.cost_usd(level, rates, seconds, cells) for level in (0.5, terms.confidence))
         keep = np.isfinite(sure)
         if terms.time_s is not None:
             keep &= sure <= terms.time_s
         if terms.cost_usd is not None:
-            keep &= sure_cost <= terms.cost_usd
+            keep &= within_cost(p, terms.confidence, terms.cost_usd, rates, seconds, cells)
         value = _value(terms, median, cost)
         at = np.flatnonzero(keep)
+        prices = [self._price(rates, *each, cells) for each in ((median, cost), (sure, sure_cost))]
         order = np.lexsort((offer[cells[at]], p.batch[cells[at]], p.gpus[cells[at]], median[at], cost[at], value[at]))
         return [
             Choice(
@@ -111,9 +119,26 @@ class Study:
                 float(sure[i]),
                 float(cost[i]),
                 float(sure_cost[i]),
+                float(prices[0][i]),
+                float(prices[1][i]),
             )
             for i in at[order]
         ]
+
+    def prices(self, offer: Offer, cells: IntArray, levels: Sequence[float]) -> FloatArray:
+        """USD per GPU-hour at which the time at each level comes to the cost there, (levels, n), on one offer."""
+        p, seconds = self.problem, self.problem.best_s[cells]
+        rates = p.rates(np.full(len(cells), p.offers.index(offer)), cells)
+        each = [(time_at(p, level, seconds, cells), p.cost_usd(level, rates, seconds, cells)) for level in levels]
+        return np.array([self._price(rates, time, cost, cells) for time, cost in each])
+
+    def _price(self, rates: Rates, time_s: FloatArray, usd: FloatArray, cells: IntArray) -> FloatArray:
+        """USD per GPU-hour at which runs of these lengths come to these costs, (n,); as offered where that is known."""
+        p, out = self.problem, rates.low / self.problem.paid_gpus[cells]
+        at = rates.spread
+        hours = p.costs.paid_s(time_s[at], cells[at]) / HOUR_S * p.paid_gpus[cells[at]]
+        out[at] = (usd[at] - p.costs.beside(time_s[at])) / hours
+        return out
 
     def best(self, terms: Terms, allowed: Callable[[Offer], bool] | None = None) -> Choice | None:
         """The plan that `optimize` would choose under these terms, None if nothing keeps the budgets."""
@@ -150,12 +175,18 @@ def study(scenario: Scenario, outcome: Optimization, catalog: Catalog, calibrati
     reach_time = REACH * max(budget.time_s or 0.0, plan.time_s.p90)
     reach_cost = REACH * max(budget.cost_usd or 0.0, plan.cost_usd.p90)
     levels = three_levels(budget.confidence)
-    _search(problem, tuple(sorted({0.5, *levels})), reach_time, reach_cost)
+    _search(problem, levels_of(problem, levels), reach_time, reach_cost)
     cells = np.flatnonzero(problem.exact)
     found = Study(scenario, outcome, problem, cells, levels, reach_time, reach_cost)
     found.cells = cells[_worth(found)]
     found.forget()
     return found
+
+
+def levels_of(problem: Problem, levels: Sequence[float]) -> tuple[float, ...]:
+    """Probabilities at which a run must be slower to be of no use: where prices are spread, over the whole range."""
+    spread = bool(np.any(problem.ranges[0] < problem.ranges[1]))
+    return tuple(sorted({0.5, *levels, *(BETWEEN if spread else ())}))
 
 
 def time_at(problem: Problem, p: float, seconds: FloatArray, cells: IntArray) -> FloatArray:
@@ -180,9 +211,10 @@ def _value(terms: Terms, time: FloatArray, cost: FloatArray) -> FloatArray:
 
 def _search(problem: Problem, levels: tuple[float, ...], reach_time_s: float, reach_cost_usd: float) -> None:
     """Makes every cell exact that is within reach and that no smaller cluster of the same machines surely beats."""
-    price, _ = problem.cheapest()
-    longest = np.minimum(reach_time_s, problem.costs.longest_s(price * problem.paid_gpus, reach_cost_usd))
-    longest /= problem.clock.slope(0.5)
+    price, offer = problem.cheapest()
+    rate, factor = problem.cost_line(0.5, problem.rates(offer, np.arange(len(problem))))
+    longest = reach_time_s / problem.clock.slope(0.5)
+    longest = np.minimum(longest, problem.costs.longest_s(rate, reach_cost_usd) / factor)
     possible = np.isfinite(price) & (problem.space > 0) & (problem.floor_s <= longest)
     slopes = {p: problem.clock.slope(p) for p in levels}
     for pool in range(len(problem.pools)):
@@ -205,7 +237,7 @@ def _search(problem: Problem, levels: tuple[float, ...], reach_time_s: float, re
 def _worth(found: Study) -> BoolArray:
     """Which of the study's cells no smaller cell of their pool beats at every confidence."""
     p = found.problem
-    times = np.stack([found.times(level) for level in sorted({0.5, *found.levels})])
+    times = np.stack([found.times(level) for level in levels_of(p, found.levels)])
     fewest = [fewest_of_all(p, pool) for pool in range(len(p.pools))]
     keep = np.ones(len(found.cells), dtype=bool)
     fastest: dict[int, FloatArray] = {}

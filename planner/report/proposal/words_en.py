@@ -263,6 +263,10 @@ SENTENCES: Mapping[str, str] = {
         "restart and the work since the last checkpoint. Limits hold at {sure}; the choice among plans that keep "
         "them is by the median."
     ),
+    "method_backtest": (
+        "Of {runs} public runs whose hours were published, {inside} stayed within the 80 % range that planner would "
+        "have stated before they began; half were off by less than {error}."
+    ),
     "method_4": (
         "Cost is price × GPUs × hours, with storage, egress and billing steps where the scenario states them. "
         "Prices are those of the catalog with their dates; nothing was fetched while this document was made. "
@@ -391,6 +395,7 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_offer": "Offer",
     "ui_x_gpus": "GPUs",
     "ui_x_price": "USD a GPU-hour",
+    "ui_x_price_sure": "USD a GPU-hour, at the confidence",
     "ui_x_price_used": "USD a GPU-hour, with the change",
     "ui_x_hours": "Hours, most likely",
     "ui_x_hours_sure": "Hours, at the confidence",

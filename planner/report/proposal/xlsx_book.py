@@ -12,7 +12,8 @@ from planner.report.proposal.model import Proposal
 MONEY, NUMBER, HOURS, DATE, PERCENT, PRICE = "#,##0.00", "#,##0", "#,##0.00", "yyyy-mm-dd", "0.0%", "#,##0.00##"
 SHEETS = ("inputs", "proposal", "options", "cash", "plans", "assumptions")
 PLAN_COLUMNS = (
-    "name", "offer", "gpu", "gpus", "price", "p50", "sure", "work", "minimum", "step", "block", "batch", "layout",
+    "name", "offer", "gpu", "gpus", "price", "price_sure", "p50", "sure", "work", "minimum", "step", "block",
+    "batch", "layout",
 )  # fmt: skip
 
 

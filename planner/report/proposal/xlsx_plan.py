@@ -35,18 +35,24 @@ def plans(book: Book) -> None:
         book.first_plan.append(row)
         for plan in ledger.plans:
             values = (
-                plan.label, plan.offer, plan.gpu, plan.gpus, plan.usd_per_gpu_hour, plan.time_p50_s,
+                plan.label, plan.offer, plan.gpu, plan.gpus, plan.usd_per_gpu_hour, plan.sure_price, plan.time_p50_s,
                 plan.time_confidence_s, plan.work_s, plan.minimum_s, plan.step_s, plan.block_s, plan.batch, plan.layout,
             )  # fmt: skip
             for column, value in enumerate(values):
                 if isinstance(value, str):
                     book.text("plans", row, column, value)
                 else:
-                    form = PRICE if PLAN_COLUMNS[column] == "price" else NUMBER if isinstance(value, int) else HOURS
+                    form = (
+                        PRICE
+                        if PLAN_COLUMNS[column] in ("price", "price_sure")
+                        else NUMBER
+                        if isinstance(value, int)
+                        else HOURS
+                    )
                     sheet.write_number(row, column, value, book.format(form))
             row += 1
         row += 1
-    for column, wide in enumerate((56, 58, 18, 8, 12, 16, 16, 16, 14, 14, 14, 10, 34)):
+    for column, wide in enumerate((56, 58, 18, 8, 12, 12, 16, 16, 16, 14, 14, 14, 10, 34)):
         sheet.set_column(column, column, wide)
     sheet.freeze_panes(2, 1)
 
@@ -122,6 +128,7 @@ def chosen_plan(book: Book) -> None:
         "gpus",
         "price",
         "price_used",
+        "price_sure",
         "hours",
         "hours_sure",
         "work_hours",
@@ -172,6 +179,8 @@ def _run_column(book: Book, run: int, ledger: Ledger, total: Sums) -> None:
     put("gpus", looked_up("gpus"), NUMBER, plan.gpus)
     put("price", looked_up("price"), PRICE, plan.usd_per_gpu_hour)
     put("price_used", f"{at('price')}*(1+{given('price_change')})", PRICE, plan.usd_per_gpu_hour)
+    sure_price = f"{looked_up('price_sure')}*(1+{given('price_change')})"
+    put("price_sure", sure_price, PRICE, plan.sure_price)
     put("hours", f"{looked_up('p50')}/3600", HOURS, plan.time_p50_s / HOUR_S)
     put("hours_sure", f"{looked_up('sure')}/3600", HOURS, plan.time_confidence_s / HOUR_S)
     put("work_hours", f"{looked_up('work')}/3600", HOURS, plan.work_s / HOUR_S)
@@ -185,7 +194,7 @@ def _run_column(book: Book, run: int, ledger: Ledger, total: Sums) -> None:
     put("egress_usd", given("egress"), MONEY, total.egress)
     put("total_p50", f"SUM({at('compute')}:{at('egress_usd')})", MONEY, total.total, "bold", "top")
     put("reserve", f"{at('total_sure')}-{at('total_p50')}", MONEY, total.reserve)
-    sure = f"{rate}*{at('paid_sure')}+{given('storage')}*{at('hours_sure')}+{given('egress')}"
+    sure = f"{at('price_sure')}*{at('gpus')}*{at('paid_sure')}+{given('storage')}*{at('hours_sure')}+{given('egress')}"
     put("total_sure", sure, MONEY, total.total_sure, "bold", "top")
     start = serial(ledger.start)
     put("end", f"{given('start')}+{at('hours')}/24", DATE, start + plan.time_p50_s / DAY_S)

@@ -45,18 +45,18 @@ def _option(book: Book, run: int, row: int, source: int, total: Sums, ledger: Le
     def cell(name: str) -> str:
         return f"{sheet}${letter(PLAN_COLUMNS.index(name))}${source + 1}"
 
-    rate = f"{cell('price')}*(1+{book.at('inputs', 'price_change', run)})*{cell('gpus')}"
     storage, egress = book.at("inputs", "storage", run), book.at("inputs", "egress", run)
 
-    def cost(name: str) -> str:
+    def cost(name: str, price: str) -> str:
+        rate = f"{cell(price)}*(1+{book.at('inputs', 'price_change', run)})*{cell('gpus')}"
         hours = f"{cell(name)}/3600"
         return f"={rate}*{book.paid(hours, cell)}+{storage}*{hours}+{egress}"
 
     book.formula("options", row, 0, "=" + cell("name"), "", plan.label)
     book.formula("options", row, 1, f"={cell('p50')}/86400", HOURS, plan.time_p50_s / DAY_S)
     book.formula("options", row, 2, f"={cell('sure')}/86400", HOURS, plan.time_confidence_s / DAY_S)
-    book.formula("options", row, 3, cost("p50"), MONEY, total.total)
-    book.formula("options", row, 4, cost("sure"), MONEY, total.total_sure)
+    book.formula("options", row, 3, cost("p50", "price"), MONEY, total.total)
+    book.formula("options", row, 4, cost("sure", "price_sure"), MONEY, total.total_sure)
     chosen = book.at("proposal", "total_p50", run)
     book.formula(
         "options", row, 5, f"=D{row + 1}-{chosen}", "+#,##0.00;-#,##0.00;0", total.total - book.chosen[run].total

@@ -38,10 +38,13 @@
     for (const offer of run.offers) {
       for (const number of offer.pools) {
         const pool = run.pools[number];
-        for (const cell of pool.cells) {
+        for (const [at, cell] of pool.cells.entries()) {
           if (cell[0] < offer.low || cell[0] > offer.high) continue;
           const rate = offer.price * terms.price * cell[cell.length - 1], time = cell[4], sure = cell[level];
-          const plan = { offer, pool, gpus: cell[1], batch: cell[2], layout: cell[3], time, sure, cost: cost(run, pool, rate, time), sureCost: cost(run, pool, rate, sure) };
+          // Where a spot price is spread, each probability has a price of its own.
+          const factors = offer.factors ? offer.factors[number][at] : null;
+          const half = factors ? rate * factors[0] : rate, dear = factors ? rate * factors[level - 4] : rate;
+          const plan = { offer, pool, gpus: cell[1], batch: cell[2], layout: cell[3], time, sure, cost: cost(run, pool, half, time), sureCost: cost(run, pool, dear, sure) };
           plan.value = value(run, time, plan.cost);
           plan.late = terms.time_s !== null && sure > terms.time_s;
           plan.dear = terms.cost_usd !== null && plan.sureCost > terms.cost_usd;
