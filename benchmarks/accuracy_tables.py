@@ -138,7 +138,7 @@ def summary(parts: Mapping[str, Judged], studies: Mapping[str, Any]) -> str:
     for name, is_of in apart.items():
         rows = [i for i, r in enumerate(parts["site"].runs) if is_of(r)]
         once = by_source(subset(parts["site"], rows))
-        lines.append([f"the site, fitted anew: {name} ({once['sources']} sources)", *_once(once)])
+        lines.append([f"the site, fitted anew: {name} (sources: {once['sources']})", *_once(once)])
     before = studies["before"]["each_source_once"]
     lines.append(["*the fit before*, most of these rows new to it", *_once(before)])
     head = ["left out", "median %", "mean %", "bias %", "in 80 %", "under half", "interval score"]
@@ -229,17 +229,13 @@ def aims(parts: Mapping[str, Judged], studies: Mapping[str, Any]) -> str:
 def limits(group: Judged) -> str:
     found = by(group, source_of)
     lines = []
-    for name, (median, tail) in KNOWN.items():
+    for name, limit in KNOWN.items():
         ape = np.abs(found[name].throughput_ratio - 1.0)
-        lines.append(
-            [
-                name,
-                f"{median} / {tail}",
-                f"{percent(np.median(ape))} / {percent(np.quantile(ape, 0.9))}",
-                *figures(found[name])[2:],
-            ]
-        )
-    return table(["source", "at most: median / 90th %", "came out", "bias %", "in 80 %"], lines)
+        came = (100 * np.median(ape), 100 * np.quantile(ape, 0.9))
+        within = all(round(x, 1) <= most for x, most in zip(came, limit, strict=True))
+        sides = [" / ".join(f"{x:g}" for x in limit), " / ".join(f"{x:.1f}" for x in came), "yes" if within else "no"]
+        lines.append([name, *sides, *figures(found[name])[2:]])
+    return table(["source", "at most: median / 90th %", "came out", "within", "bias %", "in 80 %"], lines)
 
 
 def own_rows(own: Mapping[str, Any]) -> str:

@@ -108,14 +108,15 @@ def test_every_way_of_leaving_out_has_words_and_every_spread_too() -> None:
     assert set(tables.SHARED) | {"scale"} == set(SHIPPED.spreads)
 
 
-def test_rows_of_known_sites_stay_within_their_limits() -> None:
+def test_rows_of_known_sites_stay_within_half_a_point_of_their_limits() -> None:
+    """Which of them are within, the page says."""
     group = stored()["group"]
     for name, (median, tail) in script("accuracy_tables").KNOWN.items():
         source, kind = name.split()
         rows = [i for i in rows_of(source) if kind_of(RUNS[i].setting.model) == kind]
         found = report(subset(group, rows))
-        assert found["mdape"] <= median / 100, name
-        assert found["p90_ape"] <= tail / 100, name
+        assert found["mdape"] <= (median + 0.5) / 100, name
+        assert found["p90_ape"] <= (tail + 0.5) / 100, name
 
 
 def test_sources_of_strange_sites_are_predicted_as_well_as_the_page_says_at_its_worst() -> None:
