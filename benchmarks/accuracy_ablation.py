@@ -13,7 +13,7 @@ from accuracy_studies import ground, units
 from planner.performance.calibration import Calibration
 from planner.performance.fitting import Fit, fit
 from planner.performance.intervals import label_spreads
-from planner.performance.learning import HOLD, held_out
+from planner.performance.learning import HOLD, NOISES, held_out
 from planner.performance.rates import RateRule
 from planner.performance.validation import Judged, interval_score, subset
 
@@ -121,7 +121,10 @@ def taken_away(task: tuple[str, str]) -> dict[str, Any]:
 def _intervals(found: Fit, prior: Calibration) -> dict[str, float]:
     """With the spreads of this fit's own model: the factor by which 80 % of sites left out hold, and the score then."""
     here = ground()
-    spreads = label_spreads(found.places, found.covariance) | {"noise": prior.spreads["noise"], "scale": 1.0}
+    spreads = label_spreads(found.places, found.covariance) | {
+        **{name: prior.spreads[name] for name in NOISES},
+        "scale": 1.0,
+    }
     held = held_out(found, replace(prior, spreads=spreads), "site")
     one = Judged(here.runs, held.errors, held.sigma(here.runs), "site")
     sources = list(units(range(len(here.runs)), False).values())

@@ -47,7 +47,8 @@ SHARED = {  # by two runs: the labels of a spread, in words
     "site": "of a site",
     "site moe": "of a site, of MoE models",
     "smooth": "of a stack, fading with distance in size, sequence and GPUs",
-    "noise": "none: a run's own",
+    "noise": "none: a dense run's own",
+    "noise moe": "none: a MoE run's own",
 }
 CLEAR = 0.02  # a source's median that moves by more is named in an ablation
 WORST = 15

@@ -76,7 +76,9 @@ class KnownRuns:
 
     places: tuple[Place, ...]
     noise: FloatArray  # (n,), variance of each
-    spreads: Mapping[str, float]  # standard deviation by what is shared, "noise" of one run, "scale" of them all
+    spreads: Mapping[
+        str, float
+    ]  # standard deviation by what is shared, "noise" and "noise moe" of one run, "scale" of all
 
     @cached_property
     def coordinates(self) -> FloatArray:
@@ -104,7 +106,8 @@ class KnownRuns:
         if self.places:
             with_known = label_covariance(points, self.coordinates, shared_with(place, self.labels), self.spreads)
             variance = variance - ((with_known @ self.root.T) ** 2).sum(axis=1)
-        return np.asarray(self.spreads["scale"] * np.sqrt(np.maximum(variance, 0.0) + self.spreads["noise"] ** 2))
+        noise = self.spreads["noise moe" if of_moe else "noise"]
+        return np.asarray(self.spreads["scale"] * np.sqrt(np.maximum(variance, 0.0) + noise**2))
 
 
 _KNOWN: list[tuple[ResidualField, Mapping[str, float], KnownRuns]] = []  # the last few asked for

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from planner.catalog import load_catalog
 from planner.catalog.curves import Curve
 from planner.catalog.paths import data_dir
-from planner.performance.arrays import FloatArray
+from planner.performance.arrays import BoolArray, FloatArray
 from planner.performance.calibration import Calibration, calibration_from_json, rule_from, to_json
 from planner.performance.fitting import Fit, batch_of, fit
 from planner.performance.gpu_names import chip_of
@@ -226,6 +227,7 @@ KEYS: Mapping[str, Key] = {
 NAMELESS = ("model",)  # what is left out there is not known by name either
 WHOLE, KNOWN = "site", "group"  # left out to see how far off strangers' runs are, and those of known sites
 HOLD = 0.8  # of the rows of a source that 80 % intervals hold
+NOISES = ("noise", "noise moe")  # of one run: of dense models, and of those with experts
 ROUNDS = 6  # in which the factor and the noise of intervals settle
 
 
@@ -242,38 +244,51 @@ def rebuild(progress: Callable[[float], None] | None = None) -> dict[str, Any]:
 def with_spreads(found: Fit, prior: Calibration) -> Calibration:
     """The fit's calibration with spreads that hold.
 
-    By label they are as the fit's own model has them. Two figures are set by what was left out: a factor on all, that
-    80 % intervals hold so much of sites left out whole, and a run's own noise, that they hold as much of groups left
-    out of sites that are known. Each source counts once.
+    By label they are as the fit's own model has them. Three figures are set by what was left out: a factor on all,
+    that 80 % intervals hold so much of sites left out whole, and a run's own noise, of dense models and of those with
+    experts, that they hold as much of groups left out of sites that are known. Each source counts once.
     """
-    spreads = label_spreads(found.places, found.covariance) | {"noise": 0.0, "scale": 1.0}
+    spreads = label_spreads(found.places, found.covariance) | dict.fromkeys(NOISES, 0.0) | {"scale": 1.0}
     bare = replace(prior, spreads=spreads)
-    far, near = (_by_source(found, held_out(found, bare, way)) for way in (WHOLE, KNOWN))
-    noise, scale = found.levels.noise, 1.0
+    moe = np.asarray([p.kind == "moe" for p in found.places])
+    far, near = (_LeftOut.of(found, held_out(found, bare, way)) for way in (WHOLE, KNOWN))
+    figures = {**dict.fromkeys(NOISES, found.levels.noise), "scale": 1.0}
     for _ in range(ROUNDS):
-        scale = _least(lambda factor, own: _held(far, own, factor), noise, 0.3, 3.0)
-        noise = _least(lambda own, factor: _held(near, own, factor), scale, 0.01, 0.2)
-    return found.calibration(replace(prior, spreads=spreads | {"noise": noise, "scale": scale}))
+        figures["scale"] = far.least(figures, "scale", 3.0)
+        for name, rows in zip(NOISES, (~moe, moe), strict=True):
+            figures[name] = near.least(figures, name, 0.4, rows)
+    return found.calibration(replace(prior, spreads=spreads | figures))
 
 
-def _by_source(found: Fit, held: HeldOut) -> list[tuple[FloatArray, FloatArray]]:
-    """Errors and spreads of each source's rows."""
-    sigma, sources = held.sigma(found.runs), np.asarray([r.source for r in found.runs])
-    return [(held.errors[sources == s], sigma[sources == s]) for s in dict.fromkeys(sources)]
+@dataclass(frozen=True, slots=True)
+class _LeftOut:
+    """Rows predicted by others, (n,) each: how far off, how unsure but for their own noise."""
 
+    off: FloatArray
+    sigma: FloatArray
+    moe: BoolArray
+    sources: NDArray[np.str_]
 
-def _held(parts: Sequence[tuple[FloatArray, FloatArray]], noise: float, scale: float) -> float:
-    """Share of rows that 80 % intervals hold, the mean of sources, with this noise and factor."""
-    z = NormalDist().inv_cdf(0.5 + HOLD / 2)
-    return float(np.mean([np.mean(np.abs(off) <= z * scale * np.hypot(sigma, noise)) for off, sigma in parts]))
+    @classmethod
+    def of(cls, found: Fit, held: HeldOut) -> _LeftOut:
+        moe = np.asarray([p.kind == "moe" for p in found.places])
+        sources = np.asarray([r.source for r in found.runs])
+        return cls(np.abs(held.errors), held.sigma(found.runs), moe, sources)
 
+    def held(self, figures: Mapping[str, float], rows: BoolArray | None) -> float:
+        """Share of these rows (None: all) that 80 % intervals hold, the mean of sources."""
+        noise = np.where(self.moe, figures["noise moe"], figures["noise"])
+        inside = self.off <= NormalDist().inv_cdf(0.5 + HOLD / 2) * figures["scale"] * np.hypot(self.sigma, noise)
+        rows = np.ones(len(inside), dtype=bool) if rows is None else rows
+        return float(np.mean([inside[rows & (self.sources == s)].mean() for s in dict.fromkeys(self.sources[rows])]))
 
-def _least(held: Callable[[float, float], float], other: float, low: float, high: float) -> float:
-    """The least number between these at which intervals hold what they should, the other figure as it is."""
-    for _ in range(40):
-        middle = 0.5 * (low + high)
-        low, high = (low, middle) if held(middle, other) >= HOLD else (middle, high)
-    return high
+    def least(self, figures: Mapping[str, float], name: str, high: float, rows: BoolArray | None = None) -> float:
+        """The least of one figure at which intervals hold what they should, the others as they are."""
+        low = 0.01
+        for _ in range(30):
+            middle = 0.5 * (low + high)
+            low, high = (low, middle) if self.held({**figures, name: middle}, rows) >= HOLD else (middle, high)
+        return high
 
 
 def digest(paths: Sequence[Path]) -> str:
