@@ -109,7 +109,7 @@ def test_a_memory_that_no_part_has_is_a_part_of_its_own_with_a_wider_interval() 
     )
     assert known["why"] == guessed["why"] == unsure["why"] == ""
     width = [float(r["pred_hi"]) / float(r["pred_lo"]) for r in (known, guessed, unsure)]
-    assert width[0] < width[1] <= width[2]  # a form factor known is worth something
+    assert width[0] < width[1] <= 1.0001 * width[2]  # a form factor known is worth something
 
 
 @pytest.mark.parametrize(
