@@ -168,3 +168,12 @@ def test_a_condition_that_cannot_be_is_refused_by_its_option(planner, option, va
     ran = planner(*RUN, option, value)
     assert ran.code == 2
     assert f"{option} '{value}" in ran.err
+
+
+def test_fsdp_shards_weights_unless_told_otherwise(planner):
+    common = ("predict", "--model", "llama3-8b", "--gpu", "h100-sxm5-80gb", "--gpus", "64", "--seq-length", "8192")
+    asked = (*common, "--global-batch", "128", "--json", "--framework")
+    plain, whole = (
+        json.loads(planner(*asked, "fsdp", *more).out)["memory_gib"]["total"] for more in ((), ("--zero-stage", "1"))
+    )
+    assert plain < whole

@@ -49,7 +49,7 @@ def predict(
     vpp: Annotated[int, _text("N", "Model chunks a pipeline stage.")] = 1,
     cp: Annotated[int, _text("N", "Context parallel.")] = 1,
     ep: Annotated[int, _text("N", "Expert parallel.")] = 1,
-    zero_stage: Annotated[int, _text("0-3", "ZeRO stage; FSDP is 3.")] = 1,
+    zero_stage: Annotated[int | None, _text("0-3", "ZeRO stage; unless stated 3 for FSDP, else 1.")] = None,
     recompute: Annotated[str, _text("KIND", "none, selective or full.")] = "none",
     precision: Annotated[str, _text("FORMAT", "bf16, fp16, fp8, mxfp8 or nvfp4.")] = "bf16",
     framework: Annotated[str, _text("NAME", "gpt-neox, megatron or fsdp.")] = "megatron",
