@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +113,12 @@ def test_the_chart_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     validation_chart(judged(np.linspace(-0.2, 0.2, len(RUNS))), tmp_path / "chart.svg")
     assert (tmp_path / "chart.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_several_sources_counted_once_each_fit_the_page(width: int) -> None:
+    runs = [replace(r, source=f"source {i % 30}") for i, r in enumerate(RUNS)]
+    found = report(Judged(tuple(runs), np.zeros(len(runs)), np.full(len(runs), 0.1), "site"))
+    table = validation_table(found, width)
+    assert "of 30 sources: median error" in " ".join(table.split())
+    assert max(map(len, table.splitlines())) <= width

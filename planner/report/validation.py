@@ -43,10 +43,10 @@ def validation_table(found: Mapping[str, Any], width: int, colour: bool = False)
     each = found["by_source"]
     if each["sources"] > 1:
         lines += hanging(
-            f"{each['sources']} sources, each once",
-            f"median error {format_percent(each['mdape'])}, bias {_signed(each['bias'])}, intervals hold"
-            f" {format_percent(each['coverage80'])}; under half in {each['under_half']} of {each['of_many']} sources of"
-            " eight rows and more",
+            "each once",
+            f"of {each['sources']} sources: median error {format_percent(each['mdape'])}, bias {_signed(each['bias'])},"
+            f" intervals hold {format_percent(each['coverage80'])}; under half in {each['under_half']} of"
+            f" {each['of_many']} sources of eight rows and more",
             page,
         )
     if regret["contests"]:
