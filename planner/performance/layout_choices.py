@@ -13,6 +13,7 @@ from planner.performance.stages import even
 from planner.scenario import IntChoice, LayoutBounds
 from planner.workload.model import ModelSpec
 
+
 @dataclass(frozen=True, slots=True)
 class LayoutAxes:
     """The values that each dimension may take before the rules that tie them together (`legal`, `interleaves`)."""
