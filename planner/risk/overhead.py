@@ -75,7 +75,7 @@ def overhead_of(stated: StatedOverhead | None, facts: RiskFacts) -> Overhead:
         usual = published(facts)
         logs = [own_log(run) for run in stated.runs]
         count = "run" if len(logs) == 1 else "runs"
-        source = f"{len(logs)} {count} of your own (risk.overhead.runs), beside what is published as one"
+        source = f"{len(logs)} {count} of your own (risk.overhead), what is published counted as one more"
         return Overhead(log_more=(usual.log_more + sum(logs)) / (1 + len(logs)), source=source)
     low, high = stated.low, stated.high
     if high <= 1.0:

@@ -179,14 +179,15 @@ TERMS = Table(
 _WRITE_RATE = Quantity(RATE.parse, "a data rate, such as `20 GByte/s`", RATE.pattern)
 _PER_1000 = real(least=0, most=1e6)
 _FACTOR = real(least=1, most=10)
+_OVERHEAD_WANTED = "`none` or a factor on time, such as `1.1`"
 _OVERHEAD = Shape(
     "a factor of at least 1, `none`, a map such as `{low: 1.02, high: 1.2}`, or a list of runs",
     replace(
         _FACTOR,
-        parse=lambda text: 1.0 if text == "none" else _FACTOR.parse(text),
-        wanted="`none` or a factor of at least 1, allocated over productive time",
+        parse=lambda text: 1.0 if text == "none" else units.parse_number(text, _OVERHEAD_WANTED),
+        wanted=_OVERHEAD_WANTED,
         pattern=f"(none|{_FACTOR.pattern})",
-        show=lambda limit: f"{units.format_number(limit)}, as allocated over productive time",
+        show=lambda limit: f"{units.format_number(limit)}: it is a factor on time, so that a share of 80 % is 1.25",
     ),
     Many(
         Table(

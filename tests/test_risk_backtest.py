@@ -10,7 +10,7 @@ import pytest
 from proposal_cases import proposal
 
 from planner.catalog.paths import data_dir
-from planner.performance.backtest import (
+from planner.risk.backtest import (
     NO_RUN,
     STEPS,
     backtest,
