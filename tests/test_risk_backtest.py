@@ -10,6 +10,10 @@ import pytest
 from proposal_cases import proposal
 
 from planner.catalog.paths import data_dir
+from planner.performance.calibration import load_calibration
+from planner.performance.learning import measured_files
+from planner.report.backtest import stored_backtest
+from planner.report.proposal.model import Paragraph
 from planner.risk.backtest import (
     NO_RUN,
     STEPS,
@@ -21,10 +25,6 @@ from planner.risk.backtest import (
     published_rows,
     states_layout,
 )
-from planner.performance.calibration import load_calibration
-from planner.performance.learning import measured_files
-from planner.report.backtest import stored_backtest
-from planner.report.proposal.model import Paragraph
 from planner.workload.counts import parameter_counts
 from planner.workload.zoo import load_model
 

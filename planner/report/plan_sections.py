@@ -242,7 +242,9 @@ def _reliability(plan: Plan, found: Reliability, page: Page) -> list[str]:
     if found.spare_nodes:
         beside = f"{_nodes(found.spare_nodes)} beside the plan's, paid in its cost, not counted in its energy"
         lines += hanging("spare", beside, page)
-    lines += hanging("goodput", f"{format_percent(found.goodput)} of the time is training that is kept, overhead apart", page)
+    lines += hanging(
+        "goodput", f"{format_percent(found.goodput)} of the time is training that is kept, overhead apart", page
+    )
     causes = ", ".join(
         f"{format_percent(share)} {_CAUSES.get(name, name.replace('_', ' '))}"
         for name, share in sorted(found.reserve_by_cause.items(), key=lambda cause: (-cause[1], cause[0]))

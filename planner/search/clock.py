@@ -43,11 +43,15 @@ class Clock:
             time[known] = self.completion(seconds[known], cells[known]).quantile(p)
         return time
 
+    def own_s(self, seconds: FloatArray, cells: IntArray) -> FloatArray:
+        """The median time of those runs, were nothing paid for beside training, checkpoints and failures, (n,)."""
+        return self.completion(seconds, cells).without_overhead().quantile(0.5)
+
     def slope(self, p: float) -> FloatArray:
         """Factor on undisturbed seconds that the time at probability p is never below, (cells,).
 
-        T = X G (A + D) with D >= 0 is at least X G A, and A the work and a checkpoint after every whole interval of it: of
-        runs of at least k intervals, k / (k + 1) of the work or more is whole intervals.
+        T = X G (A + D) with D >= 0 is at least X G A, and A the work and a checkpoint after every whole interval of it:
+        of runs of at least k intervals, k / (k + 1) of the work or more is whole intervals.
         """
         more = np.full_like(self.log_low, self.overhead.log_more)
         once = self.overhead.least * quantile(p, self.log_low, self.log_high, more) * (1.0 - _ROOT_ERROR)

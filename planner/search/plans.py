@@ -17,7 +17,17 @@ from planner.performance.intervals import basis
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.stacks import recipe_in_words
 from planner.performance.steptime import step_time
-from planner.plan import EpochSchedule, Layout, MemoryGiB, OfferRef, Overhead, Plan, Plausibility, Quantiles, RunConditions
+from planner.plan import (
+    EpochSchedule,
+    Layout,
+    MemoryGiB,
+    OfferRef,
+    Overhead,
+    Plan,
+    Plausibility,
+    Quantiles,
+    RunConditions,
+)
 from planner.risk.completion import Completion
 from planner.scenario import Budget
 from planner.search.clock import DECILE
