@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from math import ceil
 
 import numpy as np
@@ -134,7 +135,7 @@ def _halved(p: float, low: float, high: float, more: float) -> float:
     def chance(y: float) -> float:  # over z between -9 and 9, cut where the spread or the step time's share changes
         ends = sorted({-9.0, 0.0, 9.0, *(min(max(y / s, -9.0), 9.0) for s in (low, high) if s > 0)})
         total = 0.0
-        for begin, end in zip(ends, ends[1:], strict=False):
+        for begin, end in pairwise(ends):
             z = begin + (end - begin) * (nodes + 1.0) / 2.0
             left = y - z * np.where(z < 0, low, high)
             kept = np.where(left > 0, -np.expm1(-np.maximum(left, 0.0) / more), 0.0)
