@@ -142,6 +142,9 @@ def replay(
 
 def _stated(plan: Plan) -> World:
     known = reliability_of(plan)
+    interval = known.checkpoint_interval_s
+    saving = 0.0 if interval is None else known.checkpoint_s * math.floor(known.undisturbed_s / interval)
+    disturbed = known.undisturbed_s / known.goodput - known.undisturbed_s - saving
     return World(
         "stated",
         plan.time_s,
@@ -150,7 +153,7 @@ def _stated(plan: Plan) -> World:
         plan.p_within_cost,
         plan.p_within_both,
         known.interruptions,
-        max(known.undisturbed_s / known.goodput - known.undisturbed_s - known.interruptions * known.restart_s, 0.0),
+        max(disturbed - known.interruptions * known.restart_s, 0.0),
         known.interruptions * known.restart_s,
         _mean_overhead_s(known),
     )
