@@ -14,6 +14,7 @@ from planner.report.proposal.ledger import sums
 from planner.report.proposal.locale import locale
 from planner.report.proposal.markdown import escaped, markdown
 from planner.report.proposal.model import Facts, Figure, Paragraph, Table
+from planner.report.proposal.page import page
 from planner.report.proposal.sentences import translated
 from planner.report.proposal.sentences_zh import PATTERNS
 from planner.report.proposal.words_en import SENTENCES as ENGLISH
@@ -54,6 +55,14 @@ def test_allocated_gpu_hours_are_productive_ones_and_what_lies_between(language)
     said = " ".join(b.text for b in section(document, "money").blocks if isinstance(b, Paragraph))
     assert "llama3-405b" in said
     assert ("published runs" in said) == (language == "en")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_part_of_the_sum_has_its_name_cut_short_in_the_chart(language):
+    written = page(proposal(language=language))
+    sentences = {"en": ENGLISH, "zh": CHINESE}[language]
+    for part in ("compute", "failures", "overhead", "reserve"):
+        assert f">{sentences[f'money_{part}']}</text>" in written
 
 
 def test_the_plan_is_what_optimize_answers():
