@@ -26,6 +26,7 @@ class Accelerator:
     recalled: bool = False  # no source was seen for any number: for machines of one's own only, never offered
     unusual: bool = False  # meant only by its id or its memory: one owner's variant, or a module of several devices
     flash_attention: bool = True  # False: no release of FlashAttention has kernels for it
+    block_scaled: frozenset[str] = frozenset()  # recipes with a scale a block that its units compute in: mxfp8 nvfp4
 
 
 @dataclass(frozen=True, slots=True)
