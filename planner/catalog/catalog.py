@@ -258,11 +258,12 @@ def supports(accelerator: Accelerator, precision: str) -> bool:
     MXFP4 and not NVFP4.
     """
     form = format_of(precision)
-    return form in accelerator.peak_dense_tflops and (precision.lower() == form or precision in accelerator.block_scaled)
+    scaled = precision.lower() == form or precision.lower() in accelerator.block_scaled
+    return form in accelerator.peak_dense_tflops and scaled
 
 
 def is_gpu(accelerator: Accelerator) -> bool:
-    """Whether frameworks written for CUDA or ROCm run on it; TPU, Trainium, Gaudi and Ascend need ports of their own."""
+    """Whether frameworks written for CUDA or ROCm run on it; TPU, Trainium, Gaudi and Ascend need their own ports."""
     return is_gpu_family(accelerator.family)
 
 
@@ -273,7 +274,7 @@ def is_gpu_family(family: str) -> bool:
 
 def without_framework(part: str) -> str:
     """The sentence on parts that are no GPUs."""
-    return f"no framework that planner plans for (gpt-neox, megatron, fsdp) runs on {part}: a port of its own would be needed"
+    return f"no framework that planner plans for (gpt-neox, megatron, fsdp) runs on {part}: it would need a port"
 
 
 def format_of(precision: str) -> str:
