@@ -168,8 +168,9 @@ def test_two_gpus_of_a_mesh_share_one_wire_and_eight_share_all() -> None:
 
 def test_a_domain_of_a_rack_has_switches_whoever_makes_it() -> None:
     """MI455X: 72 of a rack, whose pairs nobody wires one by one; a group of four has a link's whole rate."""
-    s = setting("llama3-8b", "mi455x-432gb", ("megatron", "26.04"))
-    rack = replace(s, hardware=replace(s.hardware, scale_up_domain=72))
+    part = load_catalog().accelerator("mi455x-432gb")
+    s = replace(setting("llama3-8b", "mi300x-192gb", ("megatron", "26.04")), accelerator=part)
+    rack = replace(s, hardware=Hardware(part.id, 8, part.scale_up_domain, part.link_gbyte_per_s, 3200.0, "roce"))
     numbers = CALIBRATION.machine_numbers(rack)
     assert (numbers.pair, numbers.switched) == (numbers.link, 1.0)
 
