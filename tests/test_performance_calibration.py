@@ -21,7 +21,15 @@ from planner.performance.calibration import (
     with_user_measurements,
 )
 from planner.performance.fitting import Fit, batch_of, fit
-from planner.performance.intervals import SHARED, basis, known_runs, label_covariance, label_spreads, spread
+from planner.performance.intervals import (
+    SHARED,
+    UNSEEN,
+    basis,
+    known_runs,
+    label_covariance,
+    label_spreads,
+    spread,
+)
 from planner.performance.learning import (
     KEYS,
     by_configuration,
@@ -186,6 +194,22 @@ def test_spreads_widen_with_what_is_not_known() -> None:
     new_family = spread(like(run, accelerator=part, framework="my-trainer", conditions=own), here, SHIPPED).sigma[0]
     assert seen < strange_site < new_stack < new_family
     assert new_stack > 0.12
+
+
+def test_a_part_of_which_no_run_is_known_is_less_sure_than_its_family() -> None:
+    run = next(r for r in RUNS if r.setting.model.name == "llama3-8b" and r.setting.accelerator.id == "h100-sxm5-80gb")
+    catalog, here = load_catalog(), np.asarray([64])
+
+    def sigma(gpu: str) -> float:
+        return float(spread(like(run, accelerator=catalog.accelerator(gpu)), here, SHIPPED).sigma[0])
+
+    seen, announced = sigma("h100-sxm5-80gb"), [sigma("vr200-nvl72"), sigma("mi455x-432gb"), sigma("trainium3")]
+    assert sigma("gh200-144gb") < 1.2 * seen  # another memory of a chip that was measured is no new part
+    assert min(announced) > 1.4 * seen
+    bare = replace(SHIPPED, spreads={**SHIPPED.spreads, UNSEEN: 0.0})
+    rubin = like(run, accelerator=catalog.accelerator("vr200-nvl72"))
+    wide, narrow = (spread(rubin, here, calibration).sigma[0] for calibration in (SHIPPED, bare))
+    assert wide == pytest.approx(np.hypot(narrow, SHIPPED.spreads["scale"] * SHIPPED.spreads[UNSEEN]))
 
 
 def test_experts_are_less_sure_than_dense_models_at_a_strange_site() -> None:

@@ -177,6 +177,12 @@ def known_framework(name: str) -> Framework | None:
     return None
 
 
+def framework_names() -> tuple[str, ...]:
+    """Every name and alias of a table."""
+    rows = [*frameworks().values(), *nearest().values()]
+    return tuple(dict.fromkeys(name for row in rows for name in (row.name, *row.aliases)))
+
+
 def memory_framework(name: str) -> Framework:
     """The row whose memory a framework is taken to have: its own, else what mixed-precision trainers have in common."""
     return known_framework(name) or nearest()[ANY]
