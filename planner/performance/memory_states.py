@@ -41,6 +41,14 @@ def halves_gradients(setting: Setting) -> bool:
     return "pure" in setting.release or (setting.conditions.tuning == "vendor" and tuned <= HALF)
 
 
+def gradient_type(setting: Setting) -> str:
+    """The type in which gradients are added up and reduced: fp32, bf16 or fp16."""
+    state = state_bytes(setting, memory_framework(setting.framework))
+    if not (state.gradients_of_16_bits or halves_gradients(setting)):
+        return "fp32"
+    return "fp16" if setting.precision == "fp16" else "bf16"
+
+
 def _with_optimizer(state: StateBytes, stated: float) -> StateBytes:
     """States of an optimizer with so many bytes of master weights and moments.
 
