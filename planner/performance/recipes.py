@@ -45,12 +45,11 @@ class Recipe:
     @property
     def switched_on(self) -> dict[str, str]:
         """The switches that are not as a framework runs unless told otherwise: column, position."""
-        positions = {
+        return {
             name: value if isinstance(value, str) else "yes" if value else "no"
             for name in SWITCHES
             if (value := getattr(self, name)) != getattr(PLAIN, name)
         }
-        return positions
 
     def in_words(self) -> str:
         """What is on, as a list in a sentence."""
