@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from planner.interop.export_common import Export
-from planner.interop.export_megatron import TRAIN, megatron_files
+from planner.interop.export_megatron import megatron_files
 from planner.interop.export_neox import PATHS, RUN, neox_configs
+from planner.interop.megatron_assumptions import TRAIN
 from planner.interop.quoting import commented, shell_word
 
 SBATCH, SLURM_CONFIG = "train.sbatch", "slurm.yml"
