@@ -151,7 +151,8 @@ def of_neox(config: dict[str, Any], gpus: int) -> tuple[str, Conditions, dict[st
     zero, fp16 = config["zero_optimization"], config["precision"] == "fp16"
     assert zero["reduce_bucket_size"] == zero["allgather_bucket_size"] == 500_000_000
     assert fp16 or (config["data_types"]["grad_accum_dtype"] == "fp32" and zero["stage"] > 0)
-    assert zero["stage"] < 3 or zero["stage3_max_live_parameters"] < 10**9
+    if zero["stage"] == 3:  # two layers gathered at once; the default is 1e9 parameters
+        assert zero["stage3_max_live_parameters"] > 2 * zero["stage3_prefetch_bucket_size"]
     kind = config["optimizer"]["type"].lower()
     optimizer = "adamw-8bit" if config.get("use_bnb_optimizer") else {"adam": "adamw"}.get(kind, kind)
     tp, pp = config["model_parallel_size"], max(1, config["pipe_parallel_size"])
@@ -225,10 +226,11 @@ def exported(saved: Optimization, target: str) -> dict[str, str]:
     try:
         return export_files(saved, target)[0]
     except PlannerError as error:
-        assert "it has no" in str(error)
-        assert "plan with" in str(error)
-        assume(False)
-        raise
+        said = str(error)
+    if "it has no" not in said or "plan with" not in said:
+        raise AssertionError(said)
+    assume(False)
+    return {}
 
 
 def same_memory(saved: Optimization, name: str, read: tuple[str, Conditions, dict[str, Any]]) -> None:
