@@ -118,7 +118,7 @@ def test_recomputing_a_share_of_the_layers_lies_between_all_and_none():
 
 
 def test_a_share_of_the_layers_is_not_planned_with_a_framework_that_recomputes_all_or_none():
-    with pytest.raises(PlannerError, match="GPT-NeoX has no option for layout.recompute_share: leave it out"):
+    with pytest.raises(PlannerError, match=r"GPT-NeoX has no option for layout.recompute_share: leave it out"):
         plan("layout.recompute_share=0.25")
 
 
