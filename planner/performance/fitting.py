@@ -22,6 +22,7 @@ from planner.performance.calibration import Calibration
 from planner.performance.conditions import condition_numbers
 from planner.performance.kernels import Scope, kernels_of
 from planner.performance.machine import MachineNumbers, as_reached
+from planner.performance.memory_states import halves_gradients
 from planner.performance.rates import Design, Rates, design
 from planner.performance.residual import Levels, Place, ResidualField, covariance
 from planner.performance.rows import LayoutArrays, Run, layout_arrays
@@ -65,7 +66,7 @@ def batch_of(runs: Sequence[Run], calibration: Calibration) -> Batch:
         s = r.setting
         if s.model not in models:
             models[s.model] = calibration.model_numbers(s)
-        key = (s.accelerator.id, s.hardware, s.precision, "pure" in s.release, s.conditions.power_limit_w)
+        key = (s.accelerator.id, s.hardware, s.precision, halves_gradients(s), s.conditions.power_limit_w)
         if key not in machines:
             machines[key] = calibration.machine_numbers(s)
         keys.append(key)

@@ -17,7 +17,7 @@ from planner.catalog.catalog import without_framework
 from planner.catalog.risk_facts import RiskFacts
 from planner.catalog.types import Hardware, Offer
 from planner.performance.arrays import IntArray, Setting
-from planner.performance.frameworks import frameworks
+from planner.performance.frameworks import frameworks, why_not_run
 from planner.risk.failures import Interruptions, interruption_rate, preemptions_per_1000_node_days
 from planner.scenario import Risk, Scenario
 from planner.search.conditions import conditions_of
@@ -150,4 +150,8 @@ def _frameworks(scenario: Scenario) -> list[str]:
         raise PlannerError(
             f"training.framework {training.framework} does not train in {training.precision}; change training.precision"
         )
-    return names
+    stated = conditions_of(scenario)
+    why = {name: why_not_run(frameworks()[name], training.precision, stated) for name in names}
+    if all(why.values()):
+        raise PlannerError("; ".join(why.values()))
+    return [name for name in names if not why[name]]
