@@ -20,7 +20,7 @@ from planner.performance.calibration import (
     to_json,
     with_user_measurements,
 )
-from planner.performance.fitting import Fit, batch_of, fit
+from planner.performance.fitting import Fit, batch_of, fit, noise_of
 from planner.performance.intervals import (
     SHARED,
     UNSEEN,
@@ -132,6 +132,20 @@ def test_every_way_of_leaving_out_takes_the_row_itself(way: str) -> None:
     some = RUNS[::37]
     assert len({KEYS[way](r) for r in some}) > 1
     assert all(KEYS[way](r) == KEYS[way](replace(r, tokens_per_s_per_gpu=1.0)) for r in some)
+
+
+def test_many_rows_of_a_source_count_as_fifty_dense_and_moe_apart() -> None:
+    """What the shipped rows weigh in all, counted by hand: rows over their noise, in rows of full trust."""
+    levels = uncalibrated(load_catalog().curves).levels
+    weighed = levels.noise**2 / noise_of(RUNS, levels)
+    for source in ("llm-foundry", "megatron-bridge", "geodesic"):
+        for moe in (False, True):
+            mine = [i for i, r in enumerate(RUNS) if r.source == source and (r.setting.model.moe is not None) == moe]
+            trusted = sum(1 / levels.low_trust if RUNS[i].low_trust else 1.0 for i in mine)
+            most = trusted * min(1.0, levels.rows_a_source / max(1, len(mine)))
+            assert weighed[mine].sum() == pytest.approx(most), (source, moe)
+    dense = [r.source == "megatron-bridge" and r.setting.model.moe is None for r in RUNS]
+    assert 40 < weighed[dense].sum() <= 47  # all of them, though its MoE rows are many
 
 
 def test_a_run_far_off_its_like_teaches_nothing() -> None:
