@@ -83,7 +83,8 @@ def test_tensor_and_context_parallel_are_of_every_size_that_the_model_divides_in
 def test_the_space_is_stated_in_words():
     text = space_text("megatron", MOE)
     assert text.startswith("Megatron-Core")
-    for part in ("over nodes too", "uneven stages", "vpp", "cp of which twice divides", "ep dividing", "0, 1 with pipeline"):
+    over = ("over nodes too", "cp of which twice divides", "ep dividing")
+    for part in (*over, "uneven stages", "vpp", "0, 1 with pipeline"):
         assert part in text
     assert "cp" not in space_text("gpt-neox", DENSE)
     assert "tp" not in space_text("fsdp", DENSE)

@@ -154,10 +154,10 @@ def link_share(curve: FloatArray, size_bytes: Number) -> Number:
 
 
 def stays_inside(machine: MachineNumbers, group: Number) -> BoolArray:
-    """Whether groups of so many neighbouring GPUs each lie inside one link domain, wherever on whole nodes they begin.
+    """Whether groups of so many neighbouring GPUs each lie inside one link domain.
 
-    They do where they fill a domain, or in a larger one whole nodes; any other size straddles two somewhere, such as
-    the second of three groups of 6 on nodes of 8.
+    They do where their size divides it, or is of whole nodes of a larger one, which schedulers keep in one rack; any
+    other size straddles two somewhere, such as the second of three groups of 6 on nodes of 8.
     """
     node = np.maximum(machine.node, 1.0)
     fills = machine.domain % group == 0

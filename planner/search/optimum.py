@@ -179,7 +179,8 @@ def _statement(problem: Problem, frameworks: list[str]) -> str:
         f"{offers} x every whole number of nodes up to"
         f" {format_count(problem.scenario.cluster.max_gpus)} GPUs x every layout that {' or '.join(frameworks)} can run"
         " (tp, over nodes too, pp, vpp in equal chunks, cp of any size, ep, ZeRO, sequence parallel, recompute) x every"
-        f" micro-batch x every global batch {batches} that it divides. The proof is of the optimum of this model, not of the world."
+        f" micro-batch x every global batch {batches} that it divides."
+        " The proof is of the optimum of this model, not of the world."
     )
 
 
