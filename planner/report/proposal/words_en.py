@@ -33,6 +33,10 @@ SENTENCES: Mapping[str, str] = {
         "We ask for {money} to train {model} on {tokens} tokens{passes}, ready by {date}: with {sure} confidence "
         "the run costs no more than that and ends no later."
     ),
+    "ask_apart": (
+        "We ask for {money} to train {model} on {tokens} tokens{passes}, ready by {date}: with {sure} confidence "
+        "the run costs no more than that, with {sure} it ends no later, and with {together} it keeps both."
+    ),
     "passes": " ({count} passes over the data)",
     "passes_one": " (one pass over the data)",
     "passes_iterations": " ({count} iterations)",
@@ -42,6 +46,7 @@ SENTENCES: Mapping[str, str] = {
     "f_ready_text": "{date}, {time} after the start on {start}",
     "f_sure": "How sure",
     "f_sure_text": "{sure}, of cost and date together",
+    "f_sure_apart": "{sure} of cost and of date, each by itself; {together} of both together",
     "f_cluster": "Cluster",
     "f_limits": "Limits that were set",
     "limit_line_time": "at most {limit} (kept with {chance} probability)",
