@@ -126,13 +126,6 @@ class Study:
             for i in at[order]
         ]
 
-    def prices(self, offer: Offer, cells: IntArray, levels: Sequence[float]) -> FloatArray:
-        """USD per GPU-hour at which the time at each level comes to the cost there, (levels, n), on one offer."""
-        p, seconds = self.problem, self.problem.best_s[cells]
-        rates = p.rates(np.full(len(cells), p.offers.index(offer)), cells)
-        each = [(time_at(p, level, seconds, cells), p.cost_usd(level, rates, seconds, cells)) for level in levels]
-        return np.array([self._price(rates, time, cost, cells) for time, cost in each])
-
     def _price(self, rates: Rates, time_s: FloatArray, usd: FloatArray, cells: IntArray) -> FloatArray:
         """USD per GPU-hour at which runs of these lengths come to these costs, (n,); as offered where that is known."""
         p, out = self.problem, rates.low / self.problem.paid_gpus[cells]
