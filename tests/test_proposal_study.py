@@ -118,7 +118,7 @@ def test_the_ask_says_how_often_cost_and_date_hold_together(kind, together):
         assert "80 % confidence the run costs no more than that and ends no later" in lead
     else:
         assert both < 0.75  # each has 0.8
-        assert f"{100 * found.together(choice):.1f} % it keeps both" in lead
+        assert f"{100 * found.together(choice):.3g} % it keeps both" in lead
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.6, 0.8, 0.9, 0.95, 0.97, 0.99, 0.995])
