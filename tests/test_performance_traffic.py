@@ -31,8 +31,8 @@ def test_a_ring_of_single_gpus_between_nodes_has_one_port() -> None:
         found = parts(s, layouts(cp=cp))
         # Keys and values of 8 heads of 128, two bytes each, go round the other ranks; forward and twice that backward.
         ring = 32 * 3 * (cp - 1) * (131_072 / cp) * 2 * 8 * 128 * 2 / PORT
-        least, most = (exposed * r + max(r - 0.5 * found["attention"], 0.0) for r in (ring, 1.6 * ring))
-        assert least <= found["context_parallel"] <= most  # a ring reaches most of its port's rate
+        least, most = (exposed * r + max(r - 0.5 * found["attention"], 0.0) for r in (ring, 2.0 * ring))
+        assert least <= found["context_parallel"] <= most  # a ring reaches half of its port and more
     inside = parts(s, layouts(cp=8))["context_parallel"]
     assert parts(s, layouts(cp=16))["context_parallel"] > 8 * inside
 
