@@ -119,7 +119,7 @@ class Catalog:
         """The chosen snapshot's rows, one for each machine, region and pricing, and those that only history keeps.
 
         A later layer's row takes the place of an earlier one; within one layer the newer date does, and the older row
-        is kept with the flag `superseded`.
+        is kept with the flag `superseded`. A row that an import check doubts takes nobody's place.
         """
         current: dict[tuple[str, str, str, str], PriceRow] = {}
         kept: list[PriceRow] = []
@@ -128,6 +128,10 @@ class Catalog:
                 earlier = current.get(row.key)
                 if "superseded" in row.flags or "index" in row.flags or row.quality == "X":
                     kept.append(row)
+                elif earlier is not None and ("suspect" in row.flags) != ("suspect" in earlier.flags):
+                    sound, doubted = (earlier, row) if "suspect" in row.flags else (row, earlier)
+                    current[row.key] = sound
+                    kept.append(doubted)
                 elif earlier is None or earlier.layer != row.layer:
                     current[row.key] = row
                 elif earlier.as_of_latest == row.as_of_latest:
@@ -208,13 +212,15 @@ def _without_covered(rows: Mapping[tuple[str, str, str, str], PriceRow], layers:
     newest: dict[tuple[str, str, str], int] = {}
     everywhere: dict[tuple[str, str, str], int] = {}
     for row in rows.values():
+        if "suspect" in row.flags:
+            continue
         machine = (row.cloud, row.instance, row.pricing)
         newest[machine] = max(newest.get(machine, 0), rank[row.layer])
         if row.region == "all":
             everywhere[machine] = max(everywhere.get(machine, 0), rank[row.layer])
     for row in rows.values():
         machine = (row.cloud, row.instance, row.pricing)
-        later = newest[machine] if row.region == "all" else everywhere.get(machine, 0)
+        later = newest.get(machine, 0) if row.region == "all" else everywhere.get(machine, 0)
         yield row._replace(flags=(*row.flags, "superseded")) if later > rank[row.layer] else row
 
 

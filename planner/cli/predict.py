@@ -41,6 +41,7 @@ def predict(
     model: Annotated[str | None, _text("NAME", "A model of the catalog.")] = None,
     gpu: Annotated[str | None, _text("ID", "An accelerator of the catalog.")] = None,
     gpus: Annotated[int | None, _text("N", "GPUs of the run.")] = None,
+    gpus_per_node: Annotated[int | None, _text("N", "GPUs of a node; otherwise as its maker sells it.")] = None,
     seq_length: Annotated[int | None, _text("S", "Tokens of a sequence.")] = None,
     global_batch: Annotated[int | None, _text("B", "Sequences of an iteration.")] = None,
     micro_batch: Annotated[int, _text("N", "Sequences of a micro-batch.")] = 1,
@@ -98,7 +99,7 @@ def predict(
             "version_or_date": framework_release, "sequence_parallel": sequence_parallel,
             "flash_attention": flash_attention, "fused_or_compile": fused_or_compile, "comm_overlap": comm_overlap,
             "recompute_share": recompute_share, "shard_group": shard_group, "power_limit_w": power_limit_w,
-            "tuning": tuning, "optimizer": optimizer, "offload": offload,
+            "tuning": tuning, "optimizer": optimizer, "offload": offload, "gpus_per_node": gpus_per_node,
         }  # fmt: skip
         if missing := [_OPTIONS[name] for name in _OPTIONS if row[name] is None]:
             raise PlannerError(f"{', '.join(missing)} must be given, or a table with --rows")

@@ -33,6 +33,10 @@ SENTENCES: Mapping[str, str] = {
         "We ask for {money} to train {model} on {tokens} tokens{passes}, ready by {date}: with {sure} confidence "
         "the run costs no more than that and ends no later."
     ),
+    "ask_apart": (
+        "We ask for {money} to train {model} on {tokens} tokens{passes}, ready by {date}: with {sure} confidence "
+        "the run costs no more than that, with {sure} it ends no later, and with {together} it keeps both."
+    ),
     "passes": " ({count} passes over the data)",
     "passes_one": " (one pass over the data)",
     "passes_iterations": " ({count} iterations)",
@@ -42,6 +46,7 @@ SENTENCES: Mapping[str, str] = {
     "f_ready_text": "{date}, {time} after the start on {start}",
     "f_sure": "How sure",
     "f_sure_text": "{sure}, of cost and date together",
+    "f_sure_apart": "{sure} of cost and of date, each by itself; {together} of both together",
     "f_cluster": "Cluster",
     "f_limits": "Limits that were set",
     "limit_line_time": "at most {limit} (kept with {chance} probability)",
@@ -411,6 +416,11 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_offer": "Offer",
     "ui_x_gpus": "GPUs",
     "ui_x_price": "USD a GPU-hour",
+    "ui_x_middle_rate": "Machines at the middle of the price's range, USD an hour",
+    "ui_x_storage_share": "Storage, share of an hour with them",
+    "ui_x_at_shares": "At these shares of storage:",
+    "ui_x_at_price": "USD a GPU-hour, most likely",
+    "ui_x_at_price_sure": "USD a GPU-hour, at the confidence",
     "ui_x_price_sure": "USD a GPU-hour, at the confidence",
     "ui_x_price_used": "USD a GPU-hour, with the change",
     "ui_x_hours": "Hours, most likely",
