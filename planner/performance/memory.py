@@ -33,6 +33,12 @@ def memory(setting: Setting, layouts: Layouts) -> Memory:
         + known.shard / ranks * by_stage((kind,), "shard", layouts.zero_stage)
         for kind in (state.weights, state.gradients, state.optimizer)
     )
+    whole_bytes = by_stage((state.weights, state.gradients, state.optimizer), "full", layouts.zero_stage)
+    less = known.spare(layouts.grad_accum.astype(np.float64)) * GIB / np.maximum(whole_bytes, 1.0)
+    weights, gradients, optimizer = (
+        held - less * by_stage((kind,), "full", layouts.zero_stage)
+        for held, kind in ((weights, state.weights), (gradients, state.gradients), (optimizer, state.optimizer))
+    )
     each, step = known.activations(layouts.grad_accum.astype(np.float64)), known.step(ranks)
     activations = each * layouts.micro_batch
     short = np.maximum(step - activations, 0.0)  # of room: the step runs when activations are gone
