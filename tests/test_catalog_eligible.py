@@ -308,7 +308,7 @@ def test_units_for_a_format_do_not_make_a_recipe_with_a_scale_a_block(
 
 def test_a_scenario_that_names_such_a_family_is_told_so() -> None:
     text = "model: llama3-8b\ndata: {tokens: 1B tokens, seq_length: 4096}\ntraining: {epochs: 1, global_batch: 256}\n"
-    with pytest.raises(PlannerError, match="line 4, cluster.gpus.*`Ascend-910B` is not in the catalog.*no framework"):
+    with pytest.raises(PlannerError, match=r"line 4, cluster\.gpus.*`Ascend-910B` is not in the catalog.*no framework"):
         parse_scenario(f"{text}cluster: {{gpus: Ascend-910B}}\n".encode(), Path("a.yaml"))
 
 

@@ -52,16 +52,16 @@ def test_deepseek_v3s_memory_is_what_its_report_adds_up_to():
     dense, expert = 3 * 7168 * 18432, 3 * 7168 * 2048
     table_of_words = 129280 * 7168
     # 62 layers, multi-token prediction included, over 16 stages: 3 dense ones on the first, 3 on the last, 4 elsewhere.
-    # DualPipe has the outermost ranks run the first stage and the last: embedding, head, and what joins the prediction's
-    # two vectors; of 256 routed experts a rank has 4.
+    # DualPipe has the outermost ranks run the first stage and the last: embedding, head, and what joins the two vectors
+    # of the prediction; of 256 routed experts a rank has 4.
     layers = 3 * (attention + dense) + 3 * (attention + expert + 256 * 7168)
     parameters = layers + 3 * 4 * expert + 2 * table_of_words + 2 * 7168**2
     weights, gradients = 2 * parameters, 4 * parameters  # fp32 gradients add up the batch
     # fp32 master weights, bf16 moments; experts over 2 x 2 replicas, the rest over 128 x 2. A rank between the ends has
     # the most experts, 8 layers of them, which is counted.
     optimizer = 8 * (8 * 4 * expert / 4 + (parameters - 3 * 4 * expert) / 256)
-    # A dense layer's token: the inputs of both norms, which are computed again, in bf16; compressed vectors; attention's
-    # output in 12 bits; the MLP's two inner vectors and its product, unfused.
+    # A dense layer's token: the inputs of both norms, which are computed again, in bf16; compressed vectors; the output
+    # of attention in 12 bits; the MLP's two inner vectors and its product, unfused.
     token = 2 * 2 * 7168 + 2 * (1536 + 512 + 64) + 1.5 * 128 * 128 + (2 * 2 + 2 + 1 + 4 / 128) * 18432
     held = 17 * 3 * 4096 * token  # 16 + 1 micro-batches of three layers
     logits = 2 * 6 * 129280 * 4096  # the model's and the prediction's, 16-bit and fp32

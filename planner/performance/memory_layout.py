@@ -344,7 +344,8 @@ def _stage_activations(
         each = np.where(full, again if share >= 1.0 else share * again + (1.0 - share) * plain_each, plain_each)
         once = np.maximum(transient + working, at_end) + (2.0 * checkpoint if offloaded else NONE)
         once = np.where(full, once, plain_once)
-        return StageActivations(limit, *(x * gib_a_byte for x in (each, once, plain_each, plain_once)), fewer=fewer)
+        each, once, plain_each, plain_once = (x * gib_a_byte for x in (each, once, plain_each, plain_once))
+        return StageActivations(limit, each, once, plain_each, plain_once, fewer)
 
     both_ends = setting.conditions.both_ends
     out = [

@@ -49,9 +49,10 @@ def in_flight_limit(pp: FloatArray, vpp: FloatArray, stage: int, both_ends: bool
     ----------
     pp, vpp : float arrays (n,), stages p, chunks a stage v
     stage : i counted from the first stage; -1 is the last
-    both_ends : whether a rank runs two stages, from either end (DualPipe): it holds p + 1 of them in all, wherever it is
+    both_ends : whether a rank runs two stages, from either end (DualPipe): it holds p + 1 of them, wherever it is
 
-    Source: DeepSeek-AI 2024 (DeepSeek-V3), table 2; Narayanan et al. 2021, section 2.2; Korthikanti et al. 2022, section 4.2.3; megatron/core/
+    Source: DeepSeek-AI 2024 (DeepSeek-V3), table 2; Narayanan et al. 2021, section 2.2; Korthikanti et al. 2022,
+    section 4.2.3; megatron/core/
     pipeline_parallel/schedules.py get_pp_rank_microbatches.
     """
     if both_ends:
