@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import itertools
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from planner.catalog import load_catalog
@@ -75,6 +78,21 @@ def test_each_of_what_deepseek_v3_states_is_needed_or_counted():
     assert needed(deepseek(framework="megatron")) > 85  # which keeps norms, attention's output and gates in 16 bits
     assert needed(deepseek(schedule="")) < needed(deepseek())  # two stages a rank are more than one
     assert needed(deepseek(optimizer="")) == pytest.approx(needed(deepseek()) + 1.3, abs=0.3)
+
+
+def test_under_dualpipe_memory_is_affine_and_never_falls_with_micro_batches_or_less_recompute():
+    run = deepseek()
+    totals = {}
+    for recompute, micro, accumulation in itertools.product((0, 1, 2), (1, 2, 3), (1, 4, 16, 17, 120)):
+        changed = {"recompute": recompute, "micro_batch": micro, "grad_accum": accumulation}
+        x = replace(layouts_of([run]), **{name: np.array([value]) for name, value in changed.items()})
+        found = memory(run.setting, x)
+        totals[recompute, micro, accumulation] = float(found.total[0])
+        assert min(found.weights[0], found.gradients[0], found.optimizer[0]) > 0
+    for (recompute, micro, accumulation), total in totals.items():
+        twice, thrice = (totals[recompute, n, accumulation] for n in (2, 3))
+        assert thrice - twice == pytest.approx(twice - totals[recompute, 1, accumulation])
+        assert total >= max(v for (r, b, m), v in totals.items() if r >= recompute and b <= micro and m <= accumulation)
 
 
 # TPUs -----------------------------------------------------------------------------------------------------------------
