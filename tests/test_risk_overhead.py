@@ -200,6 +200,8 @@ def test_overhead_is_stated_as_a_factor_a_range_or_runs(written, read):
     ("written", "said"),
     [
         ("0.9", r"risk\.overhead: `0\.9` must be at least 1: it is a factor on time, so that a share of 80 % is 1\.25"),
+        ("10%", r"risk\.overhead: `10%` is a share, and this is a factor on time: write `1\.1` for 10% on top"),
+        ("7.5 %", r"write `1\.075` for 7\.5 % on top"),
         ("no", r"risk\.overhead: .*is not `none` or a factor on time, such as `1\.1`"),
         ("{low: 1.2, high: 1.1}", r"`low` is at most `high`"),
         ("{low: 1.2}", r"the key `high` is missing"),

@@ -105,11 +105,8 @@ class Catalog:
         meant = [each for each in self.accelerators if each.startswith(key) and not _longer_word(key, each)]
         if len(meant) > 1:
             raise PlannerError(f"{name!r} is ambiguous: {', '.join(meant)}")
-        if family := next((word for word in _UNSEEN if word in key), ""):
-            raise PlannerError(
-                f"accelerator {name[:60]!r} is not in the catalog, which has no data sheet of {family.title()}; "
-                f"{without_framework(family.title())}"
-            )
+        if why := without_data_sheet(name):
+            raise PlannerError(f"accelerator {name[:60]!r} is not in the catalog, {why}")
         close = meant or difflib.get_close_matches(key, list(self.accelerators), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}" if close else f"known are {', '.join(self.accelerators)}"
         raise PlannerError(f"accelerator {name[:60]!r} is not in the catalog; {hint}{'?' if close else ''}")
@@ -276,6 +273,12 @@ def is_gpu(accelerator: Accelerator) -> bool:
 def is_gpu_family(family: str) -> bool:
     """As `is_gpu`, of a family by its name."""
     return family not in _NOT_GPUS
+
+
+def without_data_sheet(name: str) -> str:
+    """Of a part of a family that the catalog knows by name alone: that, and that no framework runs there; else ""."""
+    family = next((word.title() for word in _UNSEEN if word in name.lower()), "")
+    return f"which has no data sheet of {family}; {without_framework(family)}" if family else ""
 
 
 def without_framework(part: str) -> str:
