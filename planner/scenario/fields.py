@@ -113,7 +113,7 @@ class Name:
             raise fail(node.where, path, f"found an empty text, where the name of a known {self.what} belongs")
         known = reading.names.get(self.what)
         if known is not None:
-            with_place(node, path, lambda: units.check_name(text, known(), self.what))
+            return with_place(node, path, lambda: units.check_name(text, known(), self.what))
         return text
 
 
