@@ -8,7 +8,7 @@ from datetime import date
 from planner.plan import Goal, OfferRef, Optimization, Plan, Plausibility
 from planner.report import plan_sections
 from planner.report.evidence import checks
-from planner.report.figures import age, chance, money_scale, time_scale, time_text
+from planner.report.figures import age, chance, money_scale, range_text, time_scale, time_text
 from planner.report.frontier import layout_words
 from planner.report.layout import Page, columns, hanging, wrap
 from planner.units import format_count, format_number, format_percent, format_short, format_usd
@@ -114,22 +114,19 @@ def _alternatives(answer: Optimization, plan: Plan, detailed: int, page: Page) -
         sure = "" if each.p_within_both is None else chance(each.p_within_both)
         rows.append([why, cluster, time.figure(each.time_s.p50), money.figure(each.cost_usd.p50), sure])
     kept = [0, 1, 2] + [3] * plan_sections.cost_shown(answer.goal) + [4] * any(row[4] for row in rows[1:])
-    table = columns([[row[i] for i in kept] for row in rows], "llrrr"[: len(kept)], page, flexible=1, least=24)
+    table = columns([[row[i] for i in kept] for row in rows], "llrrr"[: len(kept)], page, flexible=0, least=16)
     if not detailed:
         return table
-    layouts = [
-        f"{why}: {layout_words(each.layout)}, batch {format_count(each.global_batch)}" for why, each in plans[1:]
-    ]
-    lines = [line for text in layouts[:detailed] for line in hanging("", text, page)]
-    return [*table, *hanging("layouts", layouts[0], page), *lines[len(hanging("", layouts[0], page)) :]]
+    for number, (why, each) in enumerate(plans[1 : 1 + detailed]):
+        text = f"{why}: {layout_words(each.layout)}, batch {format_count(each.global_batch)}"
+        table += hanging("" if number else "layouts", text, page)
+    return table
 
 
 def _trust(answer: Optimization, plan: Plan, page: Page) -> list[str]:
     """How sure, what it stands on, memory, plausibility and the telling defaults: a line each."""
     rate, memory = plan.tokens_per_s_per_gpu, plan.memory_gib
-    speed = (
-        f"{format_number(rate.p50, 4)} tokens/s a GPU ({format_number(rate.p10, 4)} to {format_number(rate.p90, 4)})"
-    )
+    speed = f"{format_number(rate.p50, 4)} tokens/s a GPU ({range_text(rate.p10, rate.p90, 4)})"
     lines = hanging("prediction", f"{speed}; {plan.basis}", page)
     share = format_percent(memory.total / memory.capacity)
     lines += hanging(
@@ -137,7 +134,7 @@ def _trust(answer: Optimization, plan: Plan, page: Page) -> list[str]:
     )
     lines += hanging("plausible", _plausible(plan, plan.plausibility), page)
     told = {default.key: default.value for default in answer.defaults}
-    named = [f"{key.split('.')[-1].replace('_', ' ')} {told[key]}" for key in _TELLING if key in told]
+    named = [f"{key} {told[key]}" for key in _TELLING if key in told]
     if named:
         lines += _clipped(hanging("by default", "; ".join(named), page), 2)
     return lines + hanging("more", "--full, or --show " + ", ".join(("proof", "defaults", "step", "learning")), page)

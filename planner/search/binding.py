@@ -160,18 +160,16 @@ def _of_the_batch(problem: Problem, plan: Plan) -> list[str]:
     samples = problem.length.samples_per_epoch or None
     batch = f"A global batch of {format_count(plan.global_batch)}"
     if samples is not None and plan.global_batch > samples:
-        return [
-            f"{batch} is more than the {format_count(samples)} samples of the data: every iteration repeats some, and no"
-            " batch of an epoch is full. State a smaller training.global_batch."
-        ]
-    if plan.iterations == 1:
-        return [f"{batch} reads all of the run's data at once: it is one iteration. State a smaller one, or more data."]
-    if plan.epochs is not None and plan.epochs > MANY_EPOCHS:
-        return [
-            f"{format_number(plan.epochs)} epochs repeat the data beyond any that was studied (some tens): check"
-            " training.epochs and the size of the data."
-        ]
-    return []
+        text = f"{batch} is more than the {format_count(samples)} samples of the data: every iteration repeats some,"
+        text += " and no batch of an epoch is full. State a smaller training.global_batch."
+    elif plan.iterations == 1:
+        text = f"{batch} reads all of the run's data at once, in one iteration. State a smaller one, or more data."
+    elif plan.epochs is not None and plan.epochs > MANY_EPOCHS:
+        text = f"{format_number(plan.epochs)} epochs repeat the data beyond any that was studied (some tens):"
+        text += " check training.epochs and the size of the data."
+    else:
+        return []
+    return [text]
 
 
 def _not_joined(problem: Problem, plan: Plan) -> list[str]:
@@ -179,8 +177,6 @@ def _not_joined(problem: Problem, plan: Plan) -> list[str]:
     for own in problem.scenario.cluster.own:
         mine = plan.offer.pricing == "owned" and plan.offer.instance == own.name
         if mine and own.nodes > 1 and plan.offer.max_nodes == 1 and plan.offer.max_nodes_basis == "unknown fabric":
-            return [
-                f"Only one of the {format_count(own.nodes)} nodes of {own.name} is planned with, as no network joins"
-                " them: state its rate, such as `network: 400 Gbit/s`, under cluster.own."
-            ]
+            text = f"Only one of the {format_count(own.nodes)} nodes of {own.name} is planned with, as no network joins"
+            return [text + " them: state its rate, such as `network: 400 Gbit/s`, under cluster.own."]
     return []

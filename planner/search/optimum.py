@@ -51,7 +51,8 @@ def optimize(
     Raises
     ------
     PlannerError
-        If the scenario has no budget (own machines alone need none), allows no batch, or names what the catalog does not have.
+        If the scenario has no budget (own machines alone need none), allows no batch, or names what the catalog does
+        not have.
     """
     budget = scenario.budget
     if budget.time_s is None and budget.cost_usd is None and not scenario.cluster.own_only:

@@ -161,17 +161,18 @@ def tokens_to_equal_loss(tokens: float, batch: ArrayLike, reference_batch: float
 def default_global_batch(total_tokens: float, seq_length: int) -> tuple[int, int, str]:
     """The range of global batches where a scenario gives none, in sequences, and the sentence that explains it.
 
-    Up to the critical batch of the run's tokens (Zhang et al. 2024), from 524,288 tokens or half of that batch, whichever
-    is less: beyond it a run of little data would take many times the tokens to the same loss.
+    Up to the critical batch of the run's tokens (Zhang et al. 2024), from 524,288 tokens or half of that batch,
+    whichever is less: beyond it a run of little data would take many times the tokens to the same loss.
     """
     critical = critical_batch(total_tokens)
     most = max(int(critical.tokens // seq_length), 1)
     usual, half = max(-(-DEFAULT_BATCH_TOKENS // seq_length), 1), -(-most // 2)
     least = min(usual, half)
     lower = f"{format_count(DEFAULT_BATCH_TOKENS)} tokens" if usual <= half else "half"
+    law = f"{critical.law} = {format_short(critical.tokens)} tokens ({_of(critical)})"
     text = (
-        f"{format_count(least)} to {format_count(most)} sequences: {lower} up to the critical batch of {format_short(total_tokens)} tokens, "
-        f"{critical.law} = {format_short(critical.tokens)} tokens ({_of(critical)})"
+        f"{format_count(least)} to {format_count(most)} sequences: {lower} up to the critical batch of "
+        f"{format_short(total_tokens)} tokens, {law}"
     )
     return least, most, text
 
@@ -208,7 +209,7 @@ def epoch_value(epoch: int) -> float:
 
 
 def repetition_remark(unique_tokens: float, epochs: float) -> str | None:
-    """What the repeated passes are worth, in a sentence; None for one epoch, with what a last batch repeats, or less."""
+    """What the repeated passes are worth, in a sentence; None for one epoch (a last batch aside) or less."""
     if epochs < 1.005:
         return None
     worth = effective_tokens(unique_tokens, epochs)
