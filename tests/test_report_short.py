@@ -115,8 +115,8 @@ def test_what_does_not_fit_says_by_how_much_and_what_would(planner, tmp_path):
     text = in_a_line(ran.out)
     lacking = re.search(r"with megatron, tp 4, pp 1, dp 1, micro-batch 1: ([\d.]+) GiB a GPU beyond", text)
     assert lacking is not None
-    # 8.03B parameters of 18 bytes (bf16 weights, fp32 gradients, master weights and moments) over four GPUs are 33.7 GiB
-    # of the 22.6 that may be used; activations, logits and the context take the rest.
+    # 8.03B parameters of 18 bytes (bf16 weights, fp32 gradients, master weights and moments) over four GPUs are 33.7
+    # GiB, of the 22.6 that may be used; activations, logits and the context take the rest.
     assert 11 < float(lacking[1]) < 16
     assert "training.offload: optimizer" in text
     assert "8 GPUs in 2 nodes of lab, joined by 100 Gbit/s" in text

@@ -15,7 +15,7 @@ from planner.units import format_count, format_number, format_percent, format_sh
 
 LINES = 40  # of a terminal of 80 columns
 #: Lines that warnings and what binds may take, and plans that say their layout: the first that fits a screen is used.
-_ROOM = ((9, 8, 9), (7, 6, 9), (6, 4, 9), (6, 4, 3), (4, 3, 2), (4, 2, 1), (3, 2, 0))
+_ROOM = ((9, 8, 9), (7, 6, 9), (6, 4, 9), (6, 4, 3), (4, 3, 2), (4, 2, 1), (3, 2, 0), (2, 1, 0))
 #: Defaults that decide what a plan may be, most telling first.
 _TELLING = (
     "training.starts_from",
@@ -108,9 +108,12 @@ def _alternatives(answer: Optimization, plan: Plan, detailed: int, page: Page) -
         return []
     time = time_scale(max(each.time_s.p50 for _, each in plans))
     money = money_scale(max(each.cost_usd.p50 for _, each in plans))
-    rows = [["", "cluster", time.unit, money.unit, "chance"]]
+    kinds = {each.offer.pricing for _, each in plans}
+    common = kinds.pop().replace("_", " ") if len(kinds) == 1 else ""
+    rows = [["", f"cluster, {common}" if common else "cluster", time.unit, money.unit, "chance"]]
     for why, each in plans:
-        cluster = f"{format_count(each.gpus)} × {each.offer.gpu}, {_kind_of_price(each.offer)}"
+        where = plan_sections.place(each.offer) if common else _kind_of_price(each.offer)
+        cluster = f"{format_count(each.gpus)} × {each.offer.gpu}, {where}"
         sure = "" if each.p_within_both is None else chance(each.p_within_both)
         rows.append([why, cluster, time.figure(each.time_s.p50), money.figure(each.cost_usd.p50), sure])
     kept = [0, 1, 2] + [3] * plan_sections.cost_shown(answer.goal) + [4] * any(row[4] for row in rows[1:])

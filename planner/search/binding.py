@@ -126,11 +126,11 @@ def _nodes(problem: Problem, plan: Plan) -> list[Binding]:
 
 def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
     """What a reader should know before signing."""
-    out = [*problem.length.remarks, *unfit_parts(problem.scenario, problem.catalog)]
+    out = unfit_parts(problem.scenario, problem.catalog)
     if not problem.offers:
         out.append("No offer of the catalog fits what `cluster` asks for.")
     if plan is None:
-        return tuple(out)
+        return (*out, *problem.length.remarks)
     out = [*_of_the_batch(problem, plan), *out, *_not_joined(problem, plan)]
     if problem.scenario.cost_left_out:
         out.append(
@@ -152,7 +152,7 @@ def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
         out.append(f"The price of {offer.id} is dated by {offer.date_kind.replace('_', ' ')} only ({offer.as_of}).")
     if plan.basis == "modelled":
         out.append("Nobody's measurement stands near this plan: the throughput is the model's alone.")
-    return tuple(out)
+    return (*out, *problem.length.remarks)
 
 
 def _of_the_batch(problem: Problem, plan: Plan) -> list[str]:

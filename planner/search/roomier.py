@@ -33,23 +33,20 @@ def nothing_fits(problem: Problem) -> bool:
 
 def lacking(problem: Problem) -> str:
     """How many GiB a GPU lacks, on the layout and the machine that lack least of it, in a sentence."""
-    best: tuple[float, float, int, int, Found] | None = None
+    found = []
     for pool in np.unique(problem.pool):
         cells = np.flatnonzero(problem.pool == pool)
         cell = int(cells[np.argmax(problem.gpus[cells])])
-        found = _least_memory(problem, cell)
-        if found is not None and (best is None or found[0] < best[0]):
-            best = (*found[:2], int(pool), cell, found[2])
-    if best is None:
+        least = _least_memory(problem, cell)
+        if least is not None:
+            found.append((least[0] - least[1], int(pool), cell, least))
+    if not found:
         return ""
-    needed, capacity, pool, cell, found = best
-    layout, table = problem.pools[pool].setting, problem.site(pool).table
-    row = int(found.row[0])
-    words = f"tp {table.tp[row]}, pp {table.pp[row]}, dp {int(found.dp[0])}, micro-batch {int(found.micro[0])}"
-    return (
-        f" Least is lacking on {format_count(int(problem.gpus[cell]))} x {layout.hardware.gpu} with {layout.framework},"
-        f" {words}: {format_gib(needed - capacity)} a GPU beyond the {format_gib(capacity)} that it may use."
-    )
+    lacks, pool, cell, (_, capacity, layout) = min(found, key=lambda each: each[:3])
+    setting, table, row = problem.pools[pool].setting, problem.site(pool).table, int(layout.row[0])
+    cut = f"tp {table.tp[row]}, pp {table.pp[row]}, dp {int(layout.dp[0])}, micro-batch {int(layout.micro[0])}"
+    gpus = f"{format_count(int(problem.gpus[cell]))} x {setting.hardware.gpu}"
+    return f" Least is lacking on {gpus} with {setting.framework}, {cut}: {format_gib(lacks)} a GPU beyond the {format_gib(capacity)} that it may use."
 
 
 def _least_memory(problem: Problem, cell: int) -> tuple[float, float, Found] | None:
