@@ -330,6 +330,7 @@ class Goal:
     cost_usd: float | None = None
     confidence: float | None = None
     start: date | None = None
+    cost_stated: bool = True  # False: nothing was asked of cost, nor any price stated of one's own machines
 
 
 @dataclass(frozen=True, slots=True)

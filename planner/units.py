@@ -296,10 +296,18 @@ def did_you_mean(found: str, names: Iterable[str]) -> str:
 
 
 def check_name(found: str, names: Iterable[str], what: str) -> str:
-    """`found` if it is among the names, else the sentence that lists what it may mean."""
+    """The name that `found` is, whatever its case, or the only one of which it is whole words: `RTX 4090`.
+
+    Else the sentence that lists what it may mean. A near name of another thing (`h20` of an H200) is never taken.
+    """
     names = tuple(names)
     if found in names:
         return found
+    short = _words(found)
+    same = [name for name in names if name.lower() == found.strip().lower()]
+    meant = same or [name for name in names if short and set(short) <= set(_words(name))]
+    if len(meant) == 1:
+        return meant[0]
     near = nearest(found, names)
     if len(near) > 1:
         listed = ", ".join(near[:6]) + (", …" if len(near) > 6 else "")

@@ -98,16 +98,21 @@ class Catalog:
         return self.accelerators[self.accelerator_id(name)]
 
     def accelerator_id(self, name: str) -> str:
-        """The catalog's id for a name as a person writes it (case does not matter). Raises as `accelerator`."""
+        """The catalog's id for a name as a person writes it: any case, or the only id that it begins.
+
+        Raises as `accelerator`.
+        """
         key = name.strip().lower()
         if key in self.accelerators:
             return key
         meant = [each for each in self.accelerators if each.startswith(key) and not _longer_word(key, each)]
+        if len(meant) == 1:
+            return meant[0]
         if len(meant) > 1:
             raise PlannerError(f"{name!r} is ambiguous: {', '.join(meant)}")
         if why := without_data_sheet(name):
             raise PlannerError(f"accelerator {name[:60]!r} is not in the catalog, {why}")
-        close = meant or difflib.get_close_matches(key, list(self.accelerators), n=3, cutoff=0.5)
+        close = difflib.get_close_matches(key, list(self.accelerators), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}" if close else f"known are {', '.join(self.accelerators)}"
         raise PlannerError(f"accelerator {name[:60]!r} is not in the catalog; {hint}{'?' if close else ''}")
 

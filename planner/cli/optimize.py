@@ -26,6 +26,16 @@ def optimize(
     exhaustive: Annotated[
         bool, typer.Option("--exhaustive", help="Evaluate every candidate, pruning nothing; slower, same answer.")
     ] = False,
+    full: Annotated[bool, typer.Option("--full", help="Print all there is to say, not one screen of it.")] = False,
+    show: Annotated[
+        str,
+        typer.Option(
+            "--show",
+            metavar="PARTS",
+            help="Print only these parts, with commas between them: time, cluster, run, schedule, learning, "
+            "interruptions, hours, binds, alternatives, step, memory, basis, plausibility, warnings, defaults, proof.",
+        ),
+    ] = "",
     as_json: Json = False,
     output: Output = None,
     quiet: Quiet = False,
@@ -42,6 +52,11 @@ def optimize(
     from planner.cli.run import INFEASIBLE
 
     overlays = overlay_dirs(catalog or ())
+    parts = [part.strip().lower() for part in show.split(",") if part.strip()]
+    if parts:
+        from planner.report.terminal import check_parts
+
+        check_parts(parts)
     table = ""
     if fleet is not None or len(scenarios) > 1:
         together = _fleet(scenarios, fleet, set_ or (), overlays, exhaustive, quiet)
@@ -58,7 +73,7 @@ def optimize(
         if not (as_json or quiet):
             from planner.report.terminal import optimization_table
 
-            table = optimization_table(answer, today=day(date), width=width(), colour=colour())
+            table = optimization_table(answer, today=day(date), width=width(), colour=colour(), full=full, show=parts)
     deliver(document, table, as_json=as_json, output=output, quiet=quiet)
     if status != "optimal":
         raise typer.Exit(INFEASIBLE)

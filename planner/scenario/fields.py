@@ -117,7 +117,7 @@ class Name:
         if known is not None:
             if self.what == "accelerator" and (why := reading.why_absent(text)):
                 raise fail(node.where, path, f"accelerator {shown(text)} is not in the catalog, {why}")
-            with_place(node, path, lambda: units.check_name(text, known(), self.what))
+            return with_place(node, path, lambda: units.check_name(text, known(), self.what))
         return text
 
 
