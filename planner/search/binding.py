@@ -126,7 +126,7 @@ def _nodes(problem: Problem, plan: Plan) -> list[Binding]:
 
 def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
     """What a reader should know before signing."""
-    out = unfit_parts(problem.scenario, problem.catalog)
+    out = list(unfit_parts(problem.scenario, problem.catalog))
     if not problem.offers:
         out.append("No offer of the catalog fits what `cluster` asks for.")
     if plan is None:

@@ -46,7 +46,8 @@ def lacking(problem: Problem) -> str:
     setting, table, row = problem.pools[pool].setting, problem.site(pool).table, int(layout.row[0])
     cut = f"tp {table.tp[row]}, pp {table.pp[row]}, dp {int(layout.dp[0])}, micro-batch {int(layout.micro[0])}"
     gpus = f"{format_count(int(problem.gpus[cell]))} x {setting.hardware.gpu}"
-    return f" Least is lacking on {gpus} with {setting.framework}, {cut}: {format_gib(lacks)} a GPU beyond the {format_gib(capacity)} that it may use."
+    beyond = f"{format_gib(lacks)} a GPU beyond the {format_gib(capacity)} that it may use"
+    return f" Least is lacking on {gpus} with {setting.framework}, {cut}: {beyond}."
 
 
 def _least_memory(problem: Problem, cell: int) -> tuple[float, float, Found] | None:
