@@ -209,7 +209,10 @@ def format_number(value: float, digits: int = 4) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """In the largest unit that leaves at least two of it: 1209600 -> "14 days", 47.66 -> "47.66 s"."""
+    """In the largest unit that leaves at least two of it, or exactly one: 1209600 -> "14 days", 86400 -> "1 day"."""
+    for unit, size in (("day", 86400), ("hour", 3600)):
+        if abs(seconds) == size:
+            return f"{format_number(seconds / size)} {unit}"
     for unit, size, least in (("days", 86400, 2), ("hours", 3600, 2), ("min", 60, 2), ("s", 1, 1)):
         if abs(seconds) >= size * least:
             return f"{format_number(seconds / size)} {unit}"

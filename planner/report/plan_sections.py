@@ -6,7 +6,17 @@ from datetime import date, timedelta
 
 from planner.catalog.ages import MARK_AFTER_DAYS, price_age
 from planner.plan import EpochSchedule, Goal, OfferRef, Optimization, Plan, Quantiles, Reliability
-from planner.report.figures import Scale, age, chance, money_scale, money_text, time_scale, time_text
+from planner.report.figures import (
+    Scale,
+    age,
+    chance,
+    energy_text,
+    mass_text,
+    money_scale,
+    money_text,
+    time_scale,
+    time_text,
+)
 from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.units import format_bandwidth, format_count, format_number, format_percent, format_short, format_usd
 
@@ -148,9 +158,9 @@ def _cluster(plan: Plan, goal: Goal | None, today: date, page: Page) -> list[str
         why = f" ({offer.max_nodes_basis})" if offer.max_nodes_basis else ""
         lines += hanging("at most", most + why, page)
     if plan.energy_kwh is not None:
-        energy = f"{format_number(plan.energy_kwh / 1000, 3)} MWh"
+        energy = energy_text(plan.energy_kwh)
         if plan.co2_kg is not None:
-            energy += f", {format_number(plan.co2_kg / 1000, 3)} t of CO2 of the electricity alone"
+            energy += f", {mass_text(plan.co2_kg)} of CO2 of the electricity alone"
         lines += hanging("energy", energy, page)
     return lines
 

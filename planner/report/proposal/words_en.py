@@ -346,9 +346,8 @@ SENTENCES: Mapping[str, str] = {
     "f_proof": "Proof",
     "proof_text": "{evaluated} of {space} candidates evaluated, all others ruled out; gap {gap}",
     "f_energy": "Energy",
-    "energy_text": "{mwh} MWh",
     "energy_spare": ", without the {count} spare nodes",
-    "co2_text": ", {tonnes} t of CO2 of the electricity alone",
+    "co2_text": ", {mass} of CO2 of the electricity alone",
     # Several runs
     "together": "We ask for {money} for {count} runs, the last ready by {date}.",
     "together_caption": "The runs.",

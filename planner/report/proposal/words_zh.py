@@ -328,9 +328,8 @@ SENTENCES: Mapping[str, str] = {
     "f_proof": "证明",
     "proof_text": "{space} 个候选中完整计算 {evaluated} 个，其余均已排除；差距 {gap}",
     "f_energy": "能耗",
-    "energy_text": "{mwh} MWh",
     "energy_spare": "，不含 {count} 台备用节点",
-    "co2_text": "，二氧化碳 {tonnes} 吨（仅计用电）",
+    "co2_text": "，二氧化碳 {mass}（仅计用电）",
     # Several runs
     "together": "为 {count} 个运行申请 {money}，最后一个最迟于 {date} 完成。",
     "together_caption": "各运行。",
