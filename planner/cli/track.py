@@ -14,9 +14,9 @@ from planner.cli.output import colour, deliver, emit, width
 
 if TYPE_CHECKING:
     from planner.plan import Optimization
-    from planner.track.progress import Progress
-    from planner.track.ramp import Course
-    from planner.track.replan import Continuation
+    from planner.tracking.progress import Progress
+    from planner.tracking.ramp import Course
+    from planner.tracking.replan import Continuation
 
 
 def track(
@@ -43,8 +43,8 @@ def track(
     """
     from planner.interop.plans import read_plan
     from planner.interop.tracking import track_log
-    from planner.track.progress import progress
-    from planner.track.view import continuation_view, view
+    from planner.tracking.progress import progress
+    from planner.tracking.view import continuation_view, view
 
     answer = read_plan(plan)
     assert answer.plan is not None  # noqa: S101 - read_plan has seen to it
@@ -66,7 +66,7 @@ def track(
 
 def _course(answer: Optimization) -> Course | None:
     """How the run's batch grows, if it does."""
-    from planner.track.ramp import course_of
+    from planner.tracking.ramp import course_of
 
     assert answer.plan is not None  # noqa: S101
     return None if answer.trained is None else course_of(answer.plan, answer.trained.batch_ramp)
@@ -91,7 +91,7 @@ def _reading(log: Path, quiet: bool) -> Callable[[int], None] | None:
 
 def _continuation(answer: Optimization, now: Progress, scenario: Path, overlays: list[Path]) -> Continuation:
     from planner import api
-    from planner.track.replan import continuation, remaining_scenario
+    from planner.tracking.replan import continuation, remaining_scenario
 
     assert answer.plan is not None  # noqa: S101
     rest = remaining_scenario(api.load_scenario(scenario), answer.plan, now)
@@ -101,8 +101,8 @@ def _continuation(answer: Optimization, now: Progress, scenario: Path, overlays:
 def _follow(answer: Optimization, log: Path, as_json: bool) -> None:
     """Draw over the last view on a terminal; else print one line of JSON, or one view, each time the log grows."""
     from planner.interop.tracking import follow_log
-    from planner.track.progress import progress
-    from planner.track.view import view
+    from planner.tracking.progress import progress
+    from planner.tracking.view import view
 
     assert answer.plan is not None  # noqa: S101
     drawn = 0

@@ -9,7 +9,7 @@ from typing import Any
 
 from planner.report.charts import _COLOURS, _figure, _save, chart_kind
 from planner.report.figures import Scale, money_scale, time_scale
-from planner.sweep.table import Row, Sweep
+from planner.sweeps.table import Row, Sweep
 
 _STYLES = ("-", "--", ":", "-.")
 _MOST_NAMED = 14  # lines in the legend

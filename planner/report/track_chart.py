@@ -10,7 +10,7 @@ import numpy as np
 from planner.performance.arrays import FloatArray
 from planner.report.charts import _figure, _save, chart_kind
 from planner.report.figures import time_scale
-from planner.track.progress import Progress
+from planner.tracking.progress import Progress
 
 _BLUE, _GREY, _RED = "#0072b2", "#666666", "#d55e00"
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from planner.files import write_atomically
-from planner.sweep.table import COLUMNS, Row, Value
+from planner.sweeps.table import COLUMNS, Row, Value
 from planner.units import PlannerError
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from planner import plan_json
 from planner.plan import Infeasible, Optimization, Plan
-from planner.sweep.grid import Axis
+from planner.sweeps.grid import Axis
 
 SCHEMA_VERSION = 1
 Value = str | int | float | bool | None

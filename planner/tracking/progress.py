@@ -13,8 +13,8 @@ import numpy as np
 
 from planner import plan_json
 from planner.plan import Goal, Plan, Quantiles
-from planner.track.remaining import Z90, present_pace, remaining_seconds, stall_share
-from planner.track.state import TrackState
+from planner.tracking.remaining import Z90, present_pace, remaining_seconds, stall_share
+from planner.tracking.state import TrackState
 
 _TIMES_IN_LOG = "times in the log"
 _STEPS_ONLY = "step times alone, the log has no clock: time between starts is not seen"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from planner.interop.resolve import resolve
 from planner.scenario import Scenario, load_scenario
-from planner.sweep.grid import Axis, cells, read_axes
-from planner.sweep.solving import Facts, Task, facts_of, solve
-from planner.sweep.table import Origin, Over, Row, Sweep, Value, varied
+from planner.sweeps.grid import Axis, cells, read_axes
+from planner.sweeps.solving import Facts, Task, facts_of, solve
+from planner.sweeps.table import Origin, Over, Row, Sweep, Value, varied
 from planner.units import PlannerError, shown
 
 Heard = Callable[[str, Row], None]
@@ -71,7 +71,7 @@ def run(
         From `ask`.
     executor : Executor, optional
         Any of `concurrent.futures`'s kind; None: one after the other, here. What waits when an exception leaves, Ctrl-C
-        among them, is for its owner to cancel, as the context managers of `planner.sweep.executors` do.
+        among them, is for its owner to cancel, as the context managers of `planner.sweeps.executors` do.
     known : mapping, optional
         Columns by task key, from an earlier run.
     heard : callable, optional

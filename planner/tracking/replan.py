@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from planner import plan_json
 from planner.plan import Optimization, Plan, Quantiles
 from planner.scenario import DataSource, MeasuredThroughput, Scenario
-from planner.track.progress import Progress
+from planner.tracking.progress import Progress
 from planner.units import PlannerError
 
 
