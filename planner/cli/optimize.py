@@ -73,7 +73,7 @@ def _fleet(
     quiet: bool,
 ) -> FleetAnswer:
     from planner import api
-    from planner.cli.fleet_file import read_fleet
+    from planner.interop.fleets import read_fleet
 
     if fleet is None:
         raise PlannerError("several scenarios need --fleet FILE, or `planner compare` to see them side by side")
