@@ -12,12 +12,23 @@ from planner.catalog.catalog import format_of
 from planner.catalog.energy import energy_use
 from planner.catalog.types import Offer
 from planner.performance.arrays import OWN_SITE, RECOMPUTE, Layouts, Setting
-from planner.performance.conditions import is_fused, is_unfused
+from planner.performance.conditions import is_fused, is_unfused, recompute_modules
 from planner.performance.intervals import basis
 from planner.performance.memory import capacity_gib, memory
-from planner.performance.stacks import recipe_in_words
+from planner.performance.memory_states import gradient_type
+from planner.performance.stacks import recipe_in_words, recipe_switches
 from planner.performance.steptime import step_time
-from planner.plan import EpochSchedule, Layout, MemoryGiB, OfferRef, Plan, Plausibility, Quantiles, RunConditions
+from planner.plan import (
+    EpochSchedule,
+    Layout,
+    MemoryGiB,
+    OfferRef,
+    Overhead,
+    Plan,
+    Plausibility,
+    Quantiles,
+    RunConditions,
+)
 from planner.risk.completion import Completion
 from planner.scenario import Budget
 from planner.search.clock import DECILE
@@ -25,7 +36,7 @@ from planner.search.goals import within_cost
 from planner.search.pools import spare_nodes
 from planner.search.prices import PlanCost, Rates, plan_cost
 from planner.search.problem import Problem
-from planner.search.reliability import reliability
+from planner.search.reliability import gpu_hours, reliability
 from planner.search.run import FORWARD_SHARE
 from planner.units import format_count, format_percent
 from planner.workload.counts import parameter_counts
@@ -36,6 +47,9 @@ from planner.workload.learning import CriticalBatch, batch_remark, learning_rema
 PROBABILITY_BASIS = (
     "Step time by the spread of the prediction, one draw a run; interruptions, restarts and checkpoints as a renewal"
     " process; one outcome decides time and cost."
+)
+OVERHEAD_BASIS = (
+    " What is paid beside them (evaluation, rollbacks, idle nodes) is a factor on the time, one draw a run."
 )
 PRICE_BASIS = (
     " The spot price is spread evenly over its zones, one draw a run, in every cost that is stated and every budget"
@@ -131,7 +145,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         confidence=budget.confidence,
         within_budget=within_budget(problem, pick, price.rates),
         throughput_basis=_throughput_basis(setting),
-        probability_basis=_probability_basis(budget, price),
+        probability_basis=_probability_basis(budget, price, problem.overhead),
         flops_convention=FLOPS_CONVENTION,
         critical_batch_remark=_critical_remark(critical, batch, setting.seq_length),
         learning=(
@@ -143,8 +157,9 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         co2_kg=None if energy is None else energy.co2_kg,
         energy_basis=() if energy is None else energy.assumptions,
         reliability=reliability(problem, pick, runs, time, cost),
-        conditions=_conditions(setting),
+        conditions=_conditions(setting, _layout(layouts)),
         billing=price.billing(),
+        gpu_hours=gpu_hours(problem, pick, runs, time.p50),
     )
     return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(problem, plan))
 
@@ -197,10 +212,11 @@ def _throughput_basis(setting: Setting) -> str:
     return f"taken to run with {recipe}" if recipe else ""
 
 
-def _probability_basis(budget: Budget, price: PlanCost) -> str:
+def _probability_basis(budget: Budget, price: PlanCost, overhead: Overhead) -> str:
     if budget.time_s is None and budget.cost_usd is None:
         return ""
-    return PROBABILITY_BASIS + (PRICE_BASIS if price.spread else "")
+    beside = OVERHEAD_BASIS if overhead.quantile(0.9) > 1.0 else ""
+    return PROBABILITY_BASIS + beside + (PRICE_BASIS if price.spread else "")
 
 
 def within_budget(problem: Problem, pick: Pick, rates: Rates) -> bool | None:
@@ -238,7 +254,7 @@ def _layout(x: Layouts) -> Layout:
     )
 
 
-def _conditions(setting: Setting) -> RunConditions:
+def _conditions(setting: Setting, layout: Layout) -> RunConditions:
     stated, flash = setting.conditions, not is_unfused(setting)
     return RunConditions(
         flash_attention=flash,
@@ -252,6 +268,9 @@ def _conditions(setting: Setting) -> RunConditions:
         site="" if stated.site == OWN_SITE else stated.site,
         optimizer=stated.optimizer,
         offload=stated.offload,
+        gradients=gradient_type(setting),
+        recompute_modules=recompute_modules(setting) if layout.recompute == "selective" else (),
+        recipe=recipe_switches(setting),
     )
 
 
