@@ -7,7 +7,7 @@ The values themselves know nothing of words and pictures: how a kind of result i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Row = Mapping[str, Any]
+
+
+class InfeasibleError(PlannerError):
+    """Nothing meets the budgets, and without a plan there is no answer to give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class Result:
         return figure
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {_view(self).headline(self)}>"
+        return f"<{type(self).__name__}: {_view(self).headline(self)}>" if _views else f"<{type(self).__name__}>"
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -88,6 +92,7 @@ class Rows(Result):
 
     name: str
     rows: tuple[Row, ...]
+    made_of: Any = field(default=None, compare=False)  # the value that the rows describe, where there is one
 
     def to_json(self) -> str:
         """{NAME: [row, ...]} as text, ending in a newline."""

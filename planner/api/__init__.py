@@ -10,16 +10,17 @@ Functions import what they need when they are called, so that the first one cost
 from __future__ import annotations
 
 from planner.api.catalogs import check_catalog, diff_catalog, import_catalog, list_catalog, load_catalog, show_catalog
-from planner.api.documents import LaunchFiles, ProposalFiles, export, import_files, propose, schema
+from planner.api.documents import export, import_files, propose, schema
 from planner.api.inputs import load_facts, load_plan, load_scenario
 from planner.api.planning import compare, explain, frontier, optimize, optimize_fleet, simulate, sweep
 from planner.api.running import iterations, replan, track
 from planner.api.throughput import calibrate, choose_runs, predict, predict_run, validate
-from planner.results import shown_by
+from planner.results import InfeasibleError, View, shown_by
+from planner.units import PlannerError
 
 __all__ = [
-    "LaunchFiles",
-    "ProposalFiles",
+    "InfeasibleError",
+    "PlannerError",
     "calibrate",
     "check_catalog",
     "choose_runs",
@@ -52,7 +53,7 @@ __all__ = [
 
 
 def _views(kind: type) -> View:
-    from planner.report.views import view_of
+    from planner.api.views import view_of
 
     return view_of(kind)
 

@@ -14,7 +14,6 @@ from planner.units import PlannerError, parse_date
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
-    from planner.catalog.importing import Import
 
 
 def load_catalog(overlays: Folders = (), *, snapshot: str | None = None) -> Catalog:
@@ -58,8 +57,9 @@ def list_catalog(
     from planner.report.catalog import listed
     from planner.report.catalog_prices import chosen
 
-    rows = listed(load_catalog(overlays, snapshot=snapshot), kind)
-    return Rows(kind, tuple(chosen(rows, gpu=gpu, sort=sort, cloud=cloud, region=region, pricing=pricing)))
+    loaded = load_catalog(overlays, snapshot=snapshot)
+    rows = chosen(listed(loaded, kind), gpu=gpu, sort=sort, cloud=cloud, region=region, pricing=pricing)
+    return Rows(kind, tuple(rows), loaded)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -93,14 +93,15 @@ def show_catalog(name: str, overlays: Folders = ()) -> Part:
     loaded = load_catalog(overlays)
     record = found_part(loaded, name)
     measured = tuple(measured_rows(loaded, record.id)) if record.id in loaded.accelerators else None
-    return Part("fields", tuple(part_rows(record)), record.id, measured)
+    return Part("fields", tuple(part_rows(record)), record, record.id, measured)
 
 
 def check_catalog(overlays: Folders = ()) -> Rows:
-    """What cannot be right in a catalog: peaks, units, counts, prices, numbers without a source. No rows: all is well."""
+    """What cannot be right in a catalog: peaks, units, counts, prices, numbers without a source; no rows: nothing."""
     from planner.catalog.checks import check_catalog as check
 
-    return Rows("findings", tuple(asdict(finding) for finding in check(load_catalog(overlays))))
+    findings = tuple(check(load_catalog(overlays)))
+    return Rows("findings", tuple(asdict(finding) for finding in findings), findings)
 
 
 def diff_catalog(
@@ -111,7 +112,7 @@ def diff_catalog(
     gpu: str | None = None,
     cloud: str | None = None,
 ) -> Rows:
-    """What changed between two price snapshots, each a day (YYYY-MM-DD) or a catalog folder; the largest change first."""
+    """What changed between two price snapshots, days (YYYY-MM-DD) or catalog folders; the largest change first."""
     from planner.catalog.diff import price_changes, snapshot_prices
     from planner.report.catalog_prices import changes_rows
 
@@ -121,7 +122,7 @@ def diff_catalog(
         for each in price_changes(*sides)
         if (cloud is None or each.cloud == cloud) and (gpu is None or each.gpu.startswith(gpu.lower()))
     ]
-    return Rows("changes", tuple(changes_rows(changes)))
+    return Rows("changes", tuple(changes_rows(changes)), tuple(changes))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -133,7 +134,6 @@ class ImportedPrices(Rows):
     not_accelerators: Mapping[str, int] | None = None
     reasons: Mapping[str, int] | None = None
     files: tuple[Path, ...] = ()
-    outcome: Import | None = None
 
     def to_json(self) -> str:
         """Counts, reasons and rows as text, ending in a newline."""
@@ -196,10 +196,10 @@ def import_catalog(
     return ImportedPrices(
         "rows",
         tuple({str(key): value for key, value in row.items()} for row in outcome.report.astype(str).to_dict("records")),
+        outcome,
         rows_read=outcome.lines_read,
         prices_kept=len(outcome.rows),
         not_accelerators=dict(outcome.other),
         reasons=dict(outcome.counts),
         files=tuple(files),
-        outcome=outcome,
     )

@@ -19,17 +19,20 @@ from planner.api.inputs import (
     load_facts,
     load_plan,
     load_scenario,
+    several,
 )
-from planner.units import PlannerError, parse_count, parse_date
+from planner.results import InfeasibleError, Result
+from planner.units import parse_count, parse_date
 
 if TYPE_CHECKING:
     from planner.interop.imported import Imported
     from planner.plan import Optimization
     from planner.report.proposal.model import Proposal
+    from planner.scenario import Scenario
 
 
-@dataclass(frozen=True, slots=True)
-class LaunchFiles:
+@dataclass(frozen=True, slots=True, repr=False)
+class LaunchFiles(Result):
     """Files that start a planned run: their text by name, and what a user should know of them."""
 
     files: Mapping[str, str]
@@ -42,8 +45,8 @@ class LaunchFiles:
         return write_files(Path(folder), self.files)
 
 
-@dataclass(frozen=True, slots=True)
-class ProposalFiles:
+@dataclass(frozen=True, slots=True, repr=False)
+class ProposalFiles(Result):
     """A budget proposal in every format asked for: its content, and its files by name."""
 
     proposal: Proposal
@@ -55,19 +58,12 @@ class ProposalFiles:
 
         return write_proposal(Path(folder), self.files)
 
+    def to_json(self, folder: str | Path = "") -> str:
+        """What is asked for, and the files with sizes and digests, as they lie in `folder`; ends in a newline."""
+        from planner.plan_json import dumps
+        from planner.report.proposal.writing import summary
 
-class InfeasibleProposalError(PlannerError):
-    """A scenario of a proposal has no plan; `outcomes` are the answers."""
-
-    def __init__(self, outcomes: Sequence[Optimization], names: Sequence[str]) -> None:
-        said = [
-            f"{name}: infeasible; {outcome.infeasibility.reason}"
-            + "".join(f"\n  - {change.text}" for change in outcome.infeasibility.changes)
-            for name, outcome in zip(names, outcomes, strict=True)
-            if outcome.infeasibility is not None
-        ]
-        super().__init__("\n".join(said))
-        self.outcomes = tuple(outcomes)
+        return dumps(summary(self.proposal, [Path(folder) / name for name in self.files], self.files))
 
 
 def import_files(
@@ -155,7 +151,7 @@ def propose(
 
     Raises
     ------
-    InfeasibleProposalError
+    InfeasibleError
         If a scenario has no plan.
     PlannerError
         If a format or language is unknown, or the library of a format is missing.
@@ -168,14 +164,16 @@ def propose(
     wanted = formats_of(formats)
     locale(lang)  # a wrong language is said before the search
     day = parse_date(date) if isinstance(date, str) else date or calendar.today()  # noqa: DTZ011 - the author's own
-    one = isinstance(scenarios, str | Path | Mapping) or hasattr(scenarios, "training")
-    given: Sequence[Any] = [scenarios] if one else scenarios  # type: ignore[list-item,assignment]
+    given = several(scenarios)
     loaded = [load_scenario(scenario, overrides, overlays) for scenario in given]
     facts = load_facts(overlays)
     outcomes = [search.optimize(scenario, *facts) for scenario in loaded]
     if any(outcome.plan is None for outcome in outcomes):
-        raise InfeasibleProposalError(outcomes, [scenario.name for scenario in loaded])
-    named = [Path(each).name if isinstance(each, str | Path) else scenario.source for each, scenario in zip(given, loaded, strict=True)]
+        raise InfeasibleError("\n".join(_refusals(loaded, outcomes)))
+    named = [
+        Path(each).name if isinstance(each, str | Path) else Path(scenario.source).name
+        for each, scenario in zip(given, loaded, strict=True)
+    ]
     command = _command(named, formats, day, lang, changes_of(overrides), folders(overlays))
     proposal = build_proposal(loaded, outcomes, *facts, day=day, language=lang, command=command)
     return ProposalFiles(proposal, rendered(proposal, wanted))
@@ -186,6 +184,16 @@ def schema() -> dict[str, Any]:
     from planner.scenario import scenario_schema
 
     return dict(scenario_schema())
+
+
+def _refusals(scenarios: Sequence[Scenario], outcomes: Sequence[Optimization]) -> list[str]:
+    """Why scenarios have no plan, and what would have to give."""
+    return [
+        f"{scenario.name}: infeasible; {outcome.infeasibility.reason}"
+        + "".join(f"\n  - {change.text}" for change in outcome.infeasibility.changes)
+        for scenario, outcome in zip(scenarios, outcomes, strict=True)
+        if outcome.infeasibility is not None
+    ]
 
 
 def _command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -48,18 +49,15 @@ def load_scenario(source: ScenarioLike, overrides: Changes = (), overlays: Folde
     PlannerError
         If the file, the map or an override is wrong, naming file, line and key.
     """
-    from planner import scenario
-    from planner.interop.resolve import resolve
+    from planner.interop.resolve import read_scenario
+    from planner.scenario import Scenario
 
     changes = changes_of(overrides)
-    if isinstance(source, scenario.Scenario):
+    if isinstance(source, Scenario):
         if changes:
             raise PlannerError("overrides are for a scenario's file or map; this one has been read already")
         return source
-    if isinstance(source, Mapping):
-        content = json.dumps(source, default=str, ensure_ascii=False).encode("utf-8", "surrogateescape")
-        return resolve(scenario.parse_scenario(content, Path("scenario"), changes, overlays=folders(overlays)))
-    return resolve(scenario.load_scenario(Path(source), changes, overlays=folders(overlays)))
+    return read_scenario(source if isinstance(source, Mapping) else Path(source), changes, folders(overlays))
 
 
 def load_facts(overlays: Folders = ()) -> tuple[Catalog, Calibration]:
@@ -94,6 +92,12 @@ def load_plan(source: PlanLike) -> Optimization:
     return source
 
 
+def several(given: Any) -> list[Any]:
+    """One or more scenarios or answers as a list."""
+    one = isinstance(given, str | Path | Mapping) or not isinstance(given, Iterable)
+    return [given] if one else list(given)
+
+
 def is_saved_plan(path: Path) -> bool:
     """Whether a file looks like a saved answer, rather than a scenario."""
     try:
@@ -123,8 +127,20 @@ def changes_of(overrides: Changes) -> list[str]:
     return list(overrides)
 
 
-def rows_of(rows: RowsLike) -> tuple[list[dict[str, str]], str]:
-    """Rows of runs as texts, as a CSV file holds them, and what they are called in messages.
+@dataclass(frozen=True, slots=True)
+class GivenRows:
+    """Rows of runs as texts, as a CSV file holds them."""
+
+    cells: tuple[dict[str, str], ...]
+    header: tuple[str, ...]
+    name: str  # in messages on single rows
+    place: str  # in messages on the whole
+    remarks: tuple[str, ...] = ()  # what a person should know of their reading
+    of_file: bool = False
+
+
+def rows_of(rows: RowsLike, endings: Sequence[str] = ()) -> GivenRows:
+    """The rows of a file, of a data frame, or of maps; a file that is not there may be one with these `endings`.
 
     Raises
     ------
@@ -135,19 +151,21 @@ def rows_of(rows: RowsLike) -> tuple[list[dict[str, str]], str]:
 
     if isinstance(rows, str | os.PathLike):
         path = Path(rows)
-        return list(read_table(path).rows), path.stem
+        table = read_table(path, endings)
+        return GivenRows(table.rows, table.header, path.stem, str(path), tuple(table.remarks()), True)
     if isinstance(rows, Mapping):
         rows = [rows]
     records = rows.to_dict("records") if hasattr(rows, "to_dict") else list(rows)
     for number, record in enumerate(records, 1):
         if not isinstance(record, Mapping):
             raise PlannerError(f"row {number} is a {type(record).__name__}; a row is a map from column to value")
-    return [{str(key): _cell(value) for key, value in record.items()} for record in records], "row"
+    cells = tuple({str(key): _cell(value) for key, value in record.items()} for record in records)
+    return GivenRows(cells, tuple(dict.fromkeys(key for row in cells for key in row)), "row", "rows")
 
 
 def _cell(value: object) -> str:
     """A value as a table's cell: nothing for what is not stated, whole numbers without a point."""
-    if value is None or value != value:  # noqa: PLR0124 - the second: a data frame's NaN
+    if value is None or value != value:
         return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))

@@ -19,7 +19,9 @@ from planner.api.inputs import (
     load_facts,
     load_plan,
     load_scenario,
+    several,
 )
+from planner.results import InfeasibleError
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -101,7 +103,7 @@ def compare(
     from planner import search
     from planner.plan import Optimization
 
-    given = [sides] if isinstance(sides, str | Path | Mapping) or hasattr(sides, "training") else list(sides)  # type: ignore[arg-type]
+    given = several(sides)
     read: list[Any] = []
     for side in given:
         if isinstance(side, Optimization):
@@ -192,16 +194,16 @@ def simulate(
 
     Raises
     ------
-    PlannerError
+    InfeasibleError
         If no plan meets the budgets, so that there is nothing to draw.
     """
-    from planner.plan import Optimization
     from planner.risk.replay import replay
 
-    answer = _planned(source, overlays, overrides)
+    answer = planned(source, overlays, overrides)
     if answer.plan is None:
-        raise PlannerError("no plan meets the budgets, so there is nothing to simulate; `optimize` says why")
-    assert isinstance(answer, Optimization)  # noqa: S101 - for the types
+        raise InfeasibleError(
+            "no plan meets the budgets, so there is nothing to live through; `planner optimize` says why"
+        )
     goal = answer.goal
     return replay(
         answer.plan,
@@ -213,20 +215,20 @@ def simulate(
     )
 
 
-def _planned(source: ScenarioLike | PlanLike, overlays: Folders, overrides: Changes) -> Optimization:
+def planned(source: ScenarioLike | PlanLike, overlays: Folders, overrides: Changes) -> Optimization:
     """The answer of a scenario, of a saved plan, or as it is."""
     from planner.plan import Optimization
 
     saved = isinstance(source, str | Path) and Path(source).suffix.lower() == ".json"
     if isinstance(source, Optimization) or saved:
         if changes_of(overrides):
-            raise PlannerError("a saved plan cannot be changed; give the scenario instead")
-        return load_plan(source)  # type: ignore[arg-type]
+            raise PlannerError("--set: a saved plan cannot be changed; give the scenario instead")
+        return source if isinstance(source, Optimization) else load_plan(source)  # type: ignore[arg-type]
     return optimize(source, overlays, overrides=overrides)
 
 
 def sweep(
-    scenario: str | Path,
+    scenario: Mapping[str, Any] | str | Path,
     over: Mapping[str, Sequence[Any] | str] | Sequence[str],
     overlays: Folders = (),
     *,
@@ -237,8 +239,8 @@ def sweep(
 
     Parameters
     ----------
-    scenario : path
-        The scenario's file.
+    scenario : path or map
+        The scenario's file, or its keys; one that has been read cannot be varied any more.
     over : map or sequence
         {"budget.time": ["7 days", "14 days"], "training.epochs": "1,2,4"}, or texts as `--over` takes them.
     executor : concurrent.futures.Executor, optional
@@ -246,9 +248,12 @@ def sweep(
     """
     from planner.sweeps.run import ask, run
 
+    if not isinstance(scenario, str | Path | Mapping):
+        raise PlannerError("a sweep varies a scenario's file or map; this one has been read already")
     if isinstance(over, Mapping):
         over = [
             f"{key}={values if isinstance(values, str) else ','.join(str(value) for value in values)}"
             for key, values in over.items()
         ]
-    return run(ask(Path(scenario), list(over), changes_of(overrides), folders(overlays)), executor)
+    source = scenario if isinstance(scenario, Mapping) else Path(scenario)
+    return run(ask(source, list(over), changes_of(overrides), folders(overlays)), executor)

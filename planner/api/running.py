@@ -73,9 +73,7 @@ def iterations(
     return _of_data(samples, tokens, index, log, split, length, batch, epochs)
 
 
-def track(
-    plan: PlanLike, log: str | Path, *, heard: Callable[[int], None] | None = None
-) -> Progress:
+def track(plan: PlanLike, log: str | Path, *, heard: Callable[[int], None] | None = None) -> Progress:
     """Where a run stands against its plan: done, pace, losses, end and cost with ranges, budgets.
 
     Parameters

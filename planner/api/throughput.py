@@ -14,8 +14,8 @@ from planner.units import PlannerError
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
+    from planner.performance.arrays import Memory
     from planner.performance.calibration import Calibration
-    from planner.performance.memory import Memory
     from planner.performance.predict import Prediction
     from planner.performance.validation import Judged
     from planner.report.next_runs import Chosen
@@ -29,6 +29,8 @@ class Predictions(Result):
     """Runs with what is predicted of each; a sequence of maps, in the order of the rows given."""
 
     cells: tuple[Mapping[str, str], ...]  # every column as text, as a CSV file holds it
+    header: tuple[str, ...] = ()  # the columns that were given
+    said: tuple[str, ...] = ()  # what a person should know of their reading
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -71,6 +73,7 @@ class Validation(Result):
 
     report: Mapping[str, Any]
     judged: Judged
+    said: tuple[str, ...] = ()  # what a person should know of their reading
 
     def __getitem__(self, key: str) -> Any:
         return self.report[key]
@@ -110,6 +113,7 @@ class NextRuns(Result):
     chosen: tuple[Chosen, ...]
     candidates: int
     known: int
+    said: tuple[str, ...] = ()  # what a person should know of their reading
 
     def to_json(self) -> str:
         """The runs as text, ending in a newline."""
@@ -136,8 +140,11 @@ def predict(rows: RowsLike, overlays: Folders = ()) -> Predictions:
     """
     from planner.performance.predict import predict_rows
 
-    cells, name = rows_of(rows)
-    return Predictions(tuple(predict_rows(cells, *load_facts(overlays), name)))
+    facts, given = load_facts(overlays), rows_of(rows)
+    if (given.cells or given.of_file) and not {"model", "gpu"} <= set(given.header):
+        found = ", ".join(given.header[:8]) or "none"
+        raise PlannerError(f"{given.place}: needs columns such as model, gpu, gpus, seq_len; found {found}")
+    return Predictions(tuple(predict_rows(given.cells, *facts, given.name)), given.header, given.remarks)
 
 
 def predict_run(overlays: Folders = (), **columns: Any) -> RunPrediction:
@@ -158,7 +165,7 @@ def detail(row: Mapping[str, object], facts: Catalog, calibration: Calibration) 
     from planner.performance.predict import breakdown, predict_rows, predict_run
     from planner.performance.rows import layouts_of, read_run
 
-    ((cells,), _) = rows_of(row)
+    (cells,) = rows_of(row).cells
     cells |= {"gpu": accelerator_id(str(row.get("gpu") or ""), facts)}
     (checked,) = predict_rows([cells], facts, calibration, "run")
     if not checked["pred_tokens_per_s_per_gpu"]:
@@ -203,12 +210,17 @@ def validate(
     refit : bool
         Fit anew for each that is left out (minutes), instead of solving the common fit without it.
     """
+    from planner.performance.assumed import counted
     from planner.performance.calibration import load_calibration
+    from planner.performance.tables import read_table
     from planner.performance.validation import judge, report
 
     paths = [Path(rows)] if isinstance(rows, str | Path) else [Path(path) for path in rows]
     judged = judge(paths, load_calibration(folders(overlays)), leave_out, folders(overlays), refit=refit)
-    return Validation(report(judged), judged)
+    remarks = [f"{path}: {remark}" for path in paths for remark in read_table(path).remarks()]
+    left = [f"left out: {why}" for why in judged.unreadable.values()]
+    said = (*remarks, *left, *counted(run.assumed for run in judged.runs))
+    return Validation(report(judged), judged, said)
 
 
 def calibrate(
@@ -276,13 +288,15 @@ def choose_runs(rows: RowsLike, count: int, overlays: Folders = ()) -> NextRuns:
     from planner.performance.overlays import known_runs, runs_of
     from planner.report.next_runs import Chosen
 
-    cells, name = rows_of(rows)
+    given = rows_of(rows, (".csv", ".log"))
+    cells, place = given.cells, given.place
     over = tuple(each for each in folders(overlays) if each.is_dir())
-    place = str(rows) if isinstance(rows, str | Path) else "rows"
     if not cells or not {"model", "gpu"} <= set(cells[0]):
         lacks = "is no such table" if cells else "has no rows"
-        raise PlannerError(f"{place}: --choose takes a table of runs with the columns of catalogs/measured; this {lacks}")
-    runs = runs_of(cells, name, over)
+        raise PlannerError(
+            f"{place}: --choose takes a table of runs with the columns of catalogs/measured; this {lacks}"
+        )
+    runs = runs_of(cells, given.name, over)
     open_ = [row for row, run in enumerate(runs) if not run.tokens_per_s_per_gpu]
     if not open_:
         raise PlannerError(f"{place}: every row states tokens_per_s_per_gpu; leave it empty in the rows to choose from")
@@ -297,7 +311,7 @@ def choose_runs(rows: RowsLike, count: int, overlays: Folders = ()) -> NextRuns:
         Chosen(row + 1, cells[row], runs[row], pick.left, why)
         for row, pick, why in zip(order, picks, against, strict=True)
     )
-    return NextRuns(chosen, len(open_), len(known))
+    return NextRuns(chosen, len(open_), len(known), given.remarks)
 
 
 def _objections(rows: Sequence[Mapping[str, str]], overlays: Sequence[Path], calibration: Calibration) -> list[str]:
@@ -311,20 +325,18 @@ def _objections(rows: Sequence[Mapping[str, str]], overlays: Sequence[Path], cal
 
 def _measured(run: RowsLike, overlays: Sequence[Path]) -> tuple[list[Mapping[str, str]], str, list[str]]:
     """The measured rows that can be read, what they are called, and what is to be said of the others."""
-    from planner.performance.overlays import read_rows, readable
-    from planner.performance.tables import read_table
+    from planner.performance.overlays import measured, readable
 
-    remarks: list[str] = []
-    if isinstance(run, str | Path):
-        name = Path(run).stem
-        cells: Sequence[Mapping[str, str]] = read_rows(Path(run))
-        remarks = read_table(Path(run)).remarks()
-    else:
-        cells, name = rows_of(run)
-    kept, refused = readable(cells, name, overlays)
-    if not any((row.get("tokens_per_s_per_gpu") or "").strip() for row in kept):
-        raise PlannerError(refused[0] if refused else "no row states tokens_per_s_per_gpu")
-    return kept, name, [*remarks, *(f"left out: {why}" for why in refused)]
+    given = rows_of(run, (".csv", ".log"))
+    if not measured(given.cells):
+        raise PlannerError(
+            f"{given.place}: no row states tokens_per_s_per_gpu; give a table with the columns of catalogs/measured, "
+            "or a training log with --plan"
+        )
+    kept, refused = readable(given.cells, given.name, overlays)
+    if refused and not measured(kept):
+        raise PlannerError(refused[0])
+    return kept, given.name, [*given.remarks, *(f"left out: {why}" for why in refused)]
 
 
 def _typed(row: Mapping[str, str]) -> dict[str, float | bool | str | None]:

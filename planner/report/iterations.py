@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planner.plan_json import dumps
 from planner.report.layout import Page, bullets, columns, wrap
 from planner.results import Result
 from planner.units import format_count, format_number
@@ -49,11 +48,6 @@ def count_iterations(
         global_batch=global_batch,
         tokens=int(samples_consumed(run, global_batch, ramp)) * run.seq_length,
     )
-
-
-def iterations_json(count: IterationCount) -> str:
-    """The counts as one JSON document."""
-    return dumps(count)
 
 
 def iterations_table(count: IterationCount, width: int) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from planner.api.catalogs import ImportedPrices, Part
+from planner.api.documents import LaunchFiles, ProposalFiles
 from planner.api.throughput import Calibrated, NextRuns, Predictions, RunPrediction, Validation
+from planner.interop.imported import Imported
 from planner.plan import Comparison, Frontier, Optimization, Plan, Side
 from planner.plan_row import plan_row
 from planner.report.figures import chance, money_text, time_text
@@ -147,6 +149,10 @@ def _next_rows(found: NextRuns) -> list[Row]:
     return [{"row": each.number, **each.cells, "spread_left": each.left, "why": each.why} for each in found.chosen]
 
 
+def _files(files: Mapping[str, bytes]) -> list[Row]:
+    return [{"file": name, "bytes": len(content)} for name, content in files.items()]
+
+
 def _counted(count: int, what: str) -> str:
     return f"{format_count(count)} {what}{'' if count == 1 else 's'}"
 
@@ -169,10 +175,13 @@ _VIEWS: dict[type, View] = {
                 found.sides, _plans(("label", side.label, side.plan) for side in found.sides), strict=True
             )
         ],
-        lambda found: "; ".join(
-            f"{side.label}: {'infeasible' if side.plan is None else plan_words(side.plan)}" for side in found.sides[:3]
-        )
-        + (f"; and {len(found.sides) - 3} more" if len(found.sides) > 3 else ""),
+        lambda found: (
+            "; ".join(
+                f"{side.label}: {'infeasible' if side.plan is None else plan_words(side.plan)}"
+                for side in found.sides[:3]
+            )
+            + (f"; and {len(found.sides) - 3} more" if len(found.sides) > 3 else "")
+        ),
         _comparison_figure,
     ),
     Explanation: View(
@@ -182,15 +191,19 @@ _VIEWS: dict[type, View] = {
     ),
     FleetAnswer: View(
         lambda found: _plans(("run", run.name, run.plan) for run in found.runs),
-        lambda found: f"infeasible; {found.reason}"
-        if found.status != "optimal"
-        else "; ".join(f"{run.name}: {plan_words(run.plan)}" for run in found.runs if run.plan is not None),
+        lambda found: (
+            f"infeasible; {found.reason}"
+            if found.status != "optimal"
+            else "; ".join(f"{run.name}: {plan_words(run.plan)}" for run in found.runs if run.plan is not None)
+        ),
         lambda found: _bars([(run.name, run.plan) for run in found.runs]),
     ),
     Replay: View(
         lambda found: [_world(world) for world in (found.stated, found.simulated, *found.other_worlds)],
-        lambda found: f"{format_count(found.worlds)} runs drawn; quantiles differ from the stated by at most"
-        f" {format_percent(found.largest_quantile_error)}",
+        lambda found: (
+            f"{format_count(found.worlds)} runs drawn; quantiles differ from the stated by at most"
+            f" {format_percent(found.largest_quantile_error)}"
+        ),
         _replay_figure,
     ),
     Sweep: View(
@@ -200,49 +213,75 @@ _VIEWS: dict[type, View] = {
     ),
     Progress: View(
         lambda now: [_progress_row(now)],
-        lambda now: f"iteration {now.iteration:,} of {now.iterations:,}, {now.status}; in all"
-        f" {time_text(now.time_s.p50)}, {money_text(now.cost_usd.p50)}",
+        lambda now: (
+            f"iteration {now.iteration:,} of {now.iterations:,}, {now.status}; in all"
+            f" {time_text(now.time_s.p50)}, {money_text(now.cost_usd.p50)}"
+        ),
         _progress_figure,
     ),
     Continuation: View(
         lambda found: _plans(("why", why, plan) for why, plan in _of_answer(found.answer) if plan is not None),
-        lambda found: "the best plan for the rest is the present one"
-        if found.unchanged
-        else plan_words(found.answer.plan)
-        if found.answer.plan is not None
-        else _refusal(found.answer),
+        lambda found: (
+            "the best plan for the rest is the present one"
+            if found.unchanged
+            else plan_words(found.answer.plan)
+            if found.answer.plan is not None
+            else _refusal(found.answer)
+        ),
         lambda found: _bars(_of_answer(found.answer)),
     ),
     IterationCount: View(
         lambda count: [{key: value for key, value in asdict(count).items() if key != "remarks"}],
-        lambda count: f"{format_count(count.iterations)} iterations of {format_count(count.global_batch)} sequences;"
-        f" {format_count(count.iterations_per_epoch)} full ones an epoch",
+        lambda count: (
+            f"{format_count(count.iterations)} iterations of {format_count(count.global_batch)} sequences;"
+            f" {format_count(count.iterations_per_epoch)} full ones an epoch"
+        ),
     ),
     Predictions: View(
         lambda found: found.rows,
-        lambda found: f"{_counted(len(found), 'run')}, {sum(bool(row['why']) for row in found.cells)} with an objection",
+        lambda found: (
+            f"{_counted(len(found), 'run')}, {sum(bool(row['why']) for row in found.cells)} with an objection"
+        ),
         _predictions_figure,
     ),
     RunPrediction: View(
         lambda found: [{key: value for key, value in found.document.items() if not isinstance(value, dict | tuple)}],
-        lambda found: f"{found['pred_tokens_per_s_per_gpu']:,.0f} tokens/s a GPU"
-        f" ({found['pred_lo']:,.0f} to {found['pred_hi']:,.0f})",
+        lambda found: (
+            f"{found['pred_tokens_per_s_per_gpu']:,.0f} tokens/s a GPU"
+            f" ({found['pred_lo']:,.0f} to {found['pred_hi']:,.0f})"
+        ),
         lambda found: _predictions_figure_of_one(found),
     ),
     Validation: View(
         _validation_rows,
-        lambda found: f"{found['predicted']} of {found['rows']} rows: median error {format_percent(found['mdape'])},"
-        f" 80 % intervals hold {format_percent(found['coverage80'])}",
+        lambda found: (
+            f"{found['predicted']} of {found['rows']} rows: median error {format_percent(found['mdape'])},"
+            f" 80 % intervals hold {format_percent(found['coverage80'])}"
+        ),
         _validation_figure,
     ),
     Calibrated: View(
         lambda found: [{key: value for key, value in asdict(found).items() if key != "said"}],
-        lambda found: f"{_counted(found.rows, 'row')} learnt: median error {format_percent(found.mdape_before)} before,"
-        f" {format_percent(found.mdape_after)} after",
+        lambda found: (
+            f"{_counted(found.rows, 'row')} learnt: median error {format_percent(found.mdape_before)} before,"
+            f" {format_percent(found.mdape_after)} after"
+        ),
     ),
     NextRuns: View(
         _next_rows,
         lambda found: f"{len(found.chosen)} of {_counted(found.candidates, 'candidate')} to measure first",
+    ),
+    LaunchFiles: View(
+        lambda found: _files({name: text.encode() for name, text in found.files.items()}),
+        lambda found: ", ".join(found.files),
+    ),
+    ProposalFiles: View(lambda found: _files(found.files), lambda found: ", ".join(found.files)),
+    Imported: View(
+        lambda found: [asdict(value) for value in found.taken],
+        lambda found: (
+            f"{_counted(len(found.taken), 'value')} of a scenario from {found.tool}"
+            + (f"; it still needs {', '.join(found.missing)}" if found.missing else "")
+        ),
     ),
     Part: View(lambda part: part.rows, lambda part: f"{part.id}, {_counted(len(part.rows), 'number')}"),
     ImportedPrices: View(
