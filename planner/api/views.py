@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from planner.api.catalogs import ImportedPrices, Part
 from planner.api.documents import LaunchFiles, ProposalFiles
@@ -119,6 +119,12 @@ def _predictions_figure(found: Predictions) -> Figure:
     from planner.report.prediction_chart import predictions_figure
 
     return predictions_figure(found.rows)
+
+
+def _prediction_figure(found: RunPrediction) -> Figure:
+    from planner.report.prediction_chart import predictions_figure
+
+    return predictions_figure([found.document])
 
 
 def _validation_rows(found: Validation) -> list[Row]:
@@ -250,7 +256,7 @@ _VIEWS: dict[type, View] = {
             f"{found['pred_tokens_per_s_per_gpu']:,.0f} tokens/s a GPU"
             f" ({found['pred_lo']:,.0f} to {found['pred_hi']:,.0f})"
         ),
-        lambda found: _predictions_figure_of_one(found),
+        _prediction_figure,
     ),
     Validation: View(
         _validation_rows,
@@ -289,9 +295,3 @@ _VIEWS: dict[type, View] = {
     ),
     Rows: View(lambda table: table.rows, lambda table: f"{table.name}, {_counted(len(table.rows), 'row')}"),
 }
-
-
-def _predictions_figure_of_one(found: Any) -> Figure:
-    from planner.report.prediction_chart import predictions_figure
-
-    return predictions_figure([found.document])
