@@ -80,8 +80,8 @@ def _of_explanation(found: Explanation) -> list[tuple[str, Plan | None]]:
 
 def _world(world: World) -> Row:
     row = asdict(world)
-    spread = {f"{name}_{level}": row.pop(name)[level] for name in ("time_s", "cost_usd") for level in PERCENTILES}
-    return {**{key: value for key, value in row.items() if "histogram" not in key}, **spread}
+    spread = {f"{name}_{level}": row[name][level] for name in ("time_s", "cost_usd") for level in PERCENTILES}
+    return {key: value for key, value in row.items() if not isinstance(value, dict | tuple)} | spread
 
 
 PERCENTILES = ("p10", "p50", "p90")
