@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,10 +106,23 @@ def _spread(
 
 def _figure(height: float = 5.0) -> Figure:
     try:
-        from matplotlib.figure import Figure
+        return _shown_figure()(figsize=(8, height), layout="constrained")
     except ImportError:
         raise PlannerError("charts need matplotlib: pip install 'planner[charts]'") from None
-    return Figure(figsize=(8, height), layout="constrained")
+
+
+@cache
+def _shown_figure() -> type[Figure]:
+    """Figures that a notebook shows by themselves, without pyplot."""
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=100)
+            return buffer.getvalue()
+
+    return ShownFigure
 
 
 def _save(figure: Figure, path: Path, kind: str, title: str) -> None:
