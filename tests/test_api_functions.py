@@ -204,6 +204,7 @@ def test_predictions_are_a_sequence_of_numbers():
     (row,) = library.predict([RUN])
     assert row["pred_lo"] < row["pred_tokens_per_s_per_gpu"] < row["pred_hi"]
     assert library.predict(RUN)[0] == row
+    assert row["gpus"] == 96
     assert row["fits"] is True
     assert len(library.predict([])) == 0
     with pytest.raises(library.PlannerError, match="model"):

@@ -137,6 +137,7 @@ class GivenRows:
     place: str  # in messages on the whole
     remarks: tuple[str, ...] = ()  # what a person should know of their reading
     of_file: bool = False
+    values: tuple[dict[str, Any], ...] = ()  # the same as they were given, None for what is not stated; () of a file
 
 
 def rows_of(rows: RowsLike, endings: Sequence[str] = ()) -> GivenRows:
@@ -160,7 +161,10 @@ def rows_of(rows: RowsLike, endings: Sequence[str] = ()) -> GivenRows:
         if not isinstance(record, Mapping):
             raise PlannerError(f"row {number} is a {type(record).__name__}; a row is a map from column to value")
     cells = tuple({str(key): _cell(value) for key, value in record.items()} for record in records)
-    return GivenRows(cells, tuple(dict.fromkeys(key for row in cells for key in row)), "row", "rows")
+    values = tuple(
+        {str(key): None if _cell(value) == "" else value for key, value in record.items()} for record in records
+    )
+    return GivenRows(cells, tuple(dict.fromkeys(key for row in cells for key in row)), "row", "rows", values=values)
 
 
 def _cell(value: object) -> str:

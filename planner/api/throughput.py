@@ -31,11 +31,13 @@ class Predictions(Result):
     cells: tuple[Mapping[str, str], ...]  # every column as text, as a CSV file holds it
     header: tuple[str, ...] = ()  # the columns that were given
     said: tuple[str, ...] = ()  # what a person should know of their reading
+    given: tuple[Mapping[str, Any], ...] = ()  # the rows as they were given; (): as a file's texts
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """Each row as given, and what was predicted as numbers, true or false; None is what is not known."""
-        return [{**row, **_typed(row)} for row in self.cells]
+        given = self.given or ({},) * len(self.cells)
+        return [{**row, **values, **_typed(row)} for row, values in zip(self.cells, given, strict=True)]
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -144,7 +146,8 @@ def predict(rows: RowsLike, overlays: Folders = ()) -> Predictions:
     if (given.cells or given.of_file) and not {"model", "gpu"} <= set(given.header):
         found = ", ".join(given.header[:8]) or "none"
         raise PlannerError(f"{given.place}: needs columns such as model, gpu, gpus, seq_len; found {found}")
-    return Predictions(tuple(predict_rows(given.cells, *facts, given.name)), given.header, given.remarks)
+    found = tuple(predict_rows(given.cells, *facts, given.name))
+    return Predictions(found, given.header, given.remarks, given.values)
 
 
 def predict_run(overlays: Folders = (), **columns: Any) -> RunPrediction:
