@@ -146,8 +146,8 @@ def predict(rows: RowsLike, overlays: Folders = ()) -> Predictions:
     if (given.cells or given.of_file) and not {"model", "gpu"} <= set(given.header):
         found = ", ".join(given.header[:8]) or "none"
         raise PlannerError(f"{given.place}: needs columns such as model, gpu, gpus, seq_len; found {found}")
-    found = tuple(predict_rows(given.cells, *facts, given.name))
-    return Predictions(found, given.header, given.remarks, given.values)
+    predicted = tuple(predict_rows(given.cells, *facts, given.name))
+    return Predictions(predicted, given.header, given.remarks, given.values)
 
 
 def predict_run(overlays: Folders = (), **columns: Any) -> RunPrediction:
