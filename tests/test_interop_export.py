@@ -21,8 +21,8 @@ from planner.interop.importing import import_files
 from planner.interop.megatron_conditions import pipeline_layout
 from planner.interop.plans import read_plan
 from planner.plan import Trained
-from planner.track.progress import progress
-from planner.track.state import TrackState
+from planner.tracking.progress import progress
+from planner.tracking.state import TrackState
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
 from planner.workload.zoo import load_model

@@ -18,10 +18,10 @@ from planner.interop.tracking import follow_log, track_log
 from planner.performance.arrays import Conditions
 from planner.performance.rows import read_run
 from planner.plan import Goal, Quantiles, RunConditions, Trained
-from planner.track.progress import progress
-from planner.track.ramp import course_of
-from planner.track.replan import continuation, remaining_scenario
-from planner.track.view import continuation_view, sparkline, view
+from planner.tracking.progress import progress
+from planner.tracking.ramp import course_of
+from planner.tracking.replan import continuation, remaining_scenario
+from planner.tracking.view import continuation_view, sparkline, view
 from planner.units import PlannerError
 from planner.workload.zoo import load_model
 
@@ -134,7 +134,7 @@ def test_ranges_hold_about_as_often_as_they_say(share):
     import numpy as np
 
     from planner.plan import Reliability
-    from planner.track.state import Records, TrackState
+    from planner.tracking.state import Records, TrackState
 
     between = 1500.0
     kept = Reliability(3, between * 10, 0.0, 0.0, 0.0, 1.0, 0.0, 2000.0, 200, 4e4, 0.9, 1.0, 1.0, {}, "made up")
@@ -234,7 +234,7 @@ def test_a_finished_run_has_no_range_left(tmp_path):
 @given(st.lists(st.tuples(st.integers(1, 1200), st.floats(0.1, 1e4)), max_size=60), st.integers(0, 3))
 def test_any_run_has_ordered_ranges_and_chances(rows, budgets):
     from planner.interop.train_logs import LogReader
-    from planner.track.state import TrackState
+    from planner.tracking.state import TrackState
 
     goal = Goal("cost", None, 12_000.0 if budgets & 1 else None, 60.0 if budgets & 2 else None, 0.8)
     saved, reader, state = plan_of(goal=goal), LogReader(), TrackState()

@@ -30,24 +30,15 @@ def import_(
 
     Example: planner import configs/20B.yml --gpus 96 -o 20b.yaml
     """
+    from planner import api
     from planner.files import write_atomically
-    from planner.interop.imported import imported_json, scenario_yaml
-    from planner.interop.importing import import_files
-    from planner.units import parse_count
 
-    found = import_files(
-        files,
-        gpus=gpus,
-        vocab=vocab,
-        samples=None if samples is None else parse_count(samples),
-        tokens=None if tokens is None else parse_count(tokens),
-        epochs=epochs,
-    )
-    text = scenario_yaml(found)
+    found = api.import_files(files, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, epochs=epochs)
+    text = found.to_yaml()
     if output is not None:
         write_atomically(output, text)
     if as_json:
-        emit(imported_json(found))
+        emit(found.to_json())
     elif output is None:
         emit(text)
     for remark in found.remarks:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from planner.interop.files import shown
+from planner.results import Result
 from planner.workload.model import MLASpec, ModelSpec, MoESpec
 
 SECTIONS = ("name", "model", "data", "training", "layout", "budget", "cluster")
@@ -26,8 +27,8 @@ class Taken:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+@dataclass(frozen=True, slots=True, repr=False)
+class Imported(Result):
     """All that was found in other programs' files.
 
     `taken` is the scenario, in order. `unused` names the keys that say nothing about planning. `remarks` are sentences
@@ -46,6 +47,23 @@ class Imported:
     def value(self, key: str, default: Any = None) -> Any:
         """The value of a scenario key, or `default`."""
         return next((t.value for t in self.taken if t.key == key), default)
+
+    def to_yaml(self) -> str:
+        """The scenario as commented YAML."""
+        return scenario_yaml(self)
+
+    def to_json(self) -> str:
+        """The findings as one JSON document: values with their origins, what was left aside, and the remarks."""
+        document = {
+            "schema_version": 1,
+            "tool": self.tool,
+            "files": list(self.files),
+            "values": [{"key": t.key, "value": t.value, "origin": t.origin} for t in self.taken],
+            "unused": list(self.unused),
+            "remarks": list(self.remarks),
+            "missing": list(self.missing),
+        }
+        return json.dumps(document, indent=2) + "\n"
 
 
 def model_taken(model: ModelSpec, origins: Mapping[str, str], otherwise: str) -> list[Taken]:
@@ -91,20 +109,6 @@ def scenario_yaml(found: Imported) -> str:
         lines.append("# Read and not needed for planning:")
         lines += _wrapped(found.unused)
     return "\n".join(lines) + "\n"
-
-
-def imported_json(found: Imported) -> str:
-    """The findings as one JSON document: values with their origins, what was left aside, and the remarks."""
-    document = {
-        "schema_version": 1,
-        "tool": found.tool,
-        "files": list(found.files),
-        "values": [{"key": t.key, "value": t.value, "origin": t.origin} for t in found.taken],
-        "unused": list(found.unused),
-        "remarks": list(found.remarks),
-        "missing": list(found.missing),
-    }
-    return json.dumps(document, indent=2) + "\n"
 
 
 def _written(key: str, node: Any, depth: int) -> list[str]:

@@ -12,8 +12,8 @@ from planner.interop.files import shown
 from planner.interop.log_forms import no_known_step
 from planner.interop.train_logs import LogReader, read_log
 from planner.plan import Plan
-from planner.track.ramp import Course
-from planner.track.state import TrackState
+from planner.tracking.ramp import Course
+from planner.tracking.state import TrackState
 from planner.units import PlannerError
 
 

@@ -20,7 +20,7 @@ from planner.interop.log_forms import MARKS, no_known_step
 from planner.interop.log_lines import PAD, REACH, find_records
 from planner.interop.log_tables import DeepSpeedLines, Table, open_table
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.track.state import Records
+from planner.tracking.state import Records
 from planner.units import PlannerError
 
 BLOCK = 2 << 20
