@@ -167,6 +167,9 @@ def _zero(a: Arguments) -> tuple[int, str]:
 def _recompute(a: Arguments) -> tuple[str, str]:
     granularity = a.text("recompute-granularity", "")
     selective = a.flag("recompute-activations")
+    for old in ("checkpoint-activations", "activations-checkpoint-method"):  # before 2022, and Megatron-DeepSpeed
+        if a.flag(old):
+            return "full", a.origin(old)
     if granularity == "full":
         return "full", a.origin("recompute-granularity")
     if granularity == "selective" or selective:
@@ -211,7 +214,8 @@ def _training(a: Arguments) -> list[Taken]:
     if iterations is not None:
         rows.append(Taken("training.iterations", iterations, a.origin("train-iters")))
     elif samples is not None and batch is not None:
-        rows.append(Taken("training.iterations", samples // batch, f"{a.origin('train-samples')} / global-batch-size"))
+        count = _iterations(samples, batch, a.values.get("rampup-batch-size") or [])
+        rows.append(Taken("training.iterations", count, f"{a.origin('train-samples')} / global-batch-size"))
     if batch is not None:
         rows.append(Taken("training.global_batch", batch, a.origin("global-batch-size")))
     ramp = a.values.get("rampup-batch-size")
@@ -231,6 +235,23 @@ def _training(a: Arguments) -> list[Taken]:
         rows.append(Taken("training.evaluation.interval", interval, a.origin("eval-interval")))
         rows.append(Taken("training.evaluation.iterations", count, a.origin("eval-iters")))
     return rows
+
+
+def _iterations(samples: int, batch: int, ramp: list[str]) -> int:
+    """Iterations that read `samples` sequences, the ramp's counted as Megatron-LM does (update_train_iters)."""
+    start, increment, over = (int(v) if v.isdigit() and len(v) < 13 else 0 for v in (ramp if len(ramp) == 3 else "000"))
+    if not start or not increment or start >= batch or (batch - start) % increment:
+        return samples // batch
+    steps = (batch - start) // increment
+    if not over or over / steps < 1 or steps > 100_000:
+        return samples // batch
+    iterations = consumed = 0
+    for step in range(steps + 1):  # `step` holds until its share of the ramp is read
+        size, end = start + step * increment, min((step + 1) * over / steps, over + 1)
+        end = over + 1 if step >= steps else min(end, samples + 1)
+        needed = max(0, -int(-(end - consumed) // size))
+        iterations, consumed = iterations + needed, consumed + needed * size
+    return iterations + max(0, samples - consumed) // batch
 
 
 def _precision(a: Arguments) -> tuple[str, str]:

@@ -17,6 +17,26 @@ LAUNCHERS = {  # torchrun's and srun's names for nodes and processes a node
     "nproc-per-node": "nproc-per-node",
     "nnodes": "nnodes",
 }
+# Names of other years and forks, for what Megatron-LM calls so now.
+ALIASES = {
+    "model-parallel-size": "tensor-model-parallel-size",
+    "num-attention-heads-kv": "num-query-groups",
+    "num-key-value-heads": "num-query-groups",
+    "moe-expert-parallel-size": "expert-model-parallel-size",
+    "multi-head-latent-attention": "multi-latent-attention",
+    "qk-rope-head-dim": "qk-pos-emb-head-dim",
+    "qk-nope-head-dim": "qk-head-dim",
+    "moe-intermediate-size": "moe-ffn-hidden-size",
+    "no-tie-embed-logits": "untie-embeddings-and-output-weights",
+    "encoder-seq-length": "seq-length",
+    "fp8-hybrid": "fp8-format",
+    "fp8-e4m3": "fp8-format",
+}
+GROUPED = ("num-attention-heads-kv", "num-key-value-heads")  # forks whose groups need no switch
+NO_DECODERS = re.compile(
+    r"(?:^|/)(?:pretrain|finetune|train)_(bert|t5|vision\w*|ict|retro|mamba|vlm|biencoder)\w*\.py$"
+)
+HYBRID = ("is-hybrid-model", "hybrid-override-pattern", "hybrid-layer-pattern", "hybrid-attention-ratio")
 
 
 @dataclass
@@ -73,7 +93,9 @@ def read_arguments(text: str, name: str) -> Arguments:
     # Commands first; then variables, for scripts that start a command kept in one, or that hold arguments alone.
     values = [[word for part in value for word in part.split()] for value in script.variables.values()]
     words = max([*script.commands, *values], key=lambda c: sum(w.startswith("--") for w in c), default=[])
-    if not any(w.split("=")[0] in ("--num-layers", "--hidden-size", "--micro-batch-size") for w in words):
+    if not any(
+        w.split("=")[0].replace("_", "-") in ("--num-layers", "--hidden-size", "--micro-batch-size") for w in words
+    ):
         raise PlannerError(
             f"{found.name} has no command with Megatron-LM's arguments (--num-layers, --hidden-size, …)."
         )
@@ -81,8 +103,33 @@ def read_arguments(text: str, name: str) -> Arguments:
     for word in words:
         if re.match(r"--?[A-Za-z]", word) and word.startswith("--"):
             key, equals, value = word[2:].partition("=")
-            current = LAUNCHERS.get(key, key.replace("_", "-"))
+            written = key.replace("_", "-")
+            current = LAUNCHERS.get(key, ALIASES.get(written, written))
+            if written in GROUPED:
+                found.values["group-query-attention"] = []
             found.values[current] = [value] if equals else []
         elif current is not None:
             found.values[current].append(word)
+    _no_other_model(found, words)
     return found
+
+
+def _no_other_model(found: Arguments, words: list[str]) -> None:
+    """Refuse what is no decoder of attention and MLP layers.
+
+    Raises
+    ------
+    PlannerError
+        For encoders, encoder-decoders, models of images, and models with Mamba layers.
+    """
+    entry = next((match for word in words if (match := NO_DECODERS.search(word))), None)
+    if entry is not None:
+        raise PlannerError(
+            f"{found.name} starts {shown(entry[0].strip('/'))}, which trains no decoder-only transformer; "
+            "planner plans those alone (pretrain_gpt.py)."
+        )
+    hybrid = next((name for name in HYBRID if name in found.values), None)
+    if hybrid is not None:
+        raise PlannerError(
+            f"{found.name}: --{hybrid} makes a model with Mamba layers; planner plans transformers only."
+        )
