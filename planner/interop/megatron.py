@@ -12,6 +12,7 @@ from pathlib import Path
 from planner.interop.files import read_text, shown, whole
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.indexed import indexed_data
+from planner.interop.kinds import Kinds, sort_keys
 from planner.interop.megatron_arguments import Arguments, read_arguments
 from planner.interop.megatron_conditions import group_of, megatron_conditions, share_recomputed
 from planner.interop.megatron_model import megatron_model
@@ -24,6 +25,31 @@ VIRTUAL = (
     "num-virtual-stages-per-pipeline-rank",
     "num-layers-per-virtual-pipeline-stage",
 )
+
+# Options that decide what is trained, how it is laid out or how long, and that are not read.
+DECIDING = {
+    **dict.fromkeys(
+        (
+            "heterogeneous-layers-config-path", "experimental-attention-variant", "linear-attention-freq",
+            "moe-latent-size", "attention-output-gate", "retro-add-retriever", "yaml-cfg", "use-checkpoint-args",
+            "use-mp-args-from-checkpoint-args", "noop-layers", "first-k-dense-replace", "n-shared-experts",
+            "num-shared-experts", "shared-moe-ffn-hidden-size", "glu-activation", "parallel-attn",
+            "attention-head-type", "sliding-window-size", "mlp-type", "expert-interval", "topk", "use-rms-norm",
+            "squared-relu", "intermediate-size", "n-head-kv", "post-norm", "lora-r",
+        ),
+        "the model",
+    ),
+    **dict.fromkeys(
+        (
+            "zero-stage", "ds-sequence-parallel-size", "virtual-pipeline-model-parallel-size", "no-pipeline-parallel",
+            "decoder-first-pipeline-num-layers", "decoder-last-pipeline-num-layers", "num-layer-list",
+            "expert-tensor-parallel-size", "use-torch-fsdp2", "use-megatron-fsdp", "use-custom-fsdp", "tp-2d",
+            "optimizer-cpu-offload", "cpu-optimizer",
+        ),
+        "the layout",
+    ),
+    **dict.fromkeys(("train-tokens", "epochs", "step-batch-size-schedule", "skip-train"), "the length"),
+}  # fmt: skip
 
 
 def import_megatron(
@@ -53,13 +79,16 @@ def import_megatron(
     taken += _training(arguments)
     taken += megatron_conditions(arguments, model)
     taken += layout
-    unused = tuple(sorted(f"--{n}" for n in arguments.values if n not in arguments.used))
+    kept = {name: arguments.name for name in arguments.values}
+    rest = frozenset(name for name in kept if name not in DECIDING)
+    said = sort_keys(kept, arguments.used, Kinds("Megatron-LM", rest, DECIDING, "--"))
     return Imported(
         tool="megatron",
         files=(path.name,),
         model=model,
         taken=tuple(taken),
-        unused=unused,
+        unused=said.unused,
+        warnings=said.warnings,
         remarks=tuple(dict.fromkeys(arguments.remarks)),
         extras={"world": world},
     )

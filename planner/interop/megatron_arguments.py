@@ -110,6 +110,11 @@ def read_arguments(text: str, name: str) -> Arguments:
             found.values[current] = [value] if equals else []
         elif current is not None:
             found.values[current].append(word)
+    for line in [*script.commands, *values]:  # a launcher kept apart from the arguments
+        for word, following in zip(line, line[1:], strict=False):
+            name_of = LAUNCHERS.get(word.lstrip("-")) if word.startswith("--") else None
+            if name_of is not None and name_of not in found.values and following.isdigit():
+                found.values[name_of] = [following]
     _no_other_model(found, words)
     return found
 
