@@ -70,18 +70,18 @@ def import_megatron(
     PlannerError
         Where Megatron-LM itself would stop, in its terms, or where something needed is not in the script.
     """
-    arguments = read_arguments(read_text(path), path.name)
-    model, origins = megatron_model(arguments, path.stem, vocab)
-    world = _world(arguments, gpus)
+    read = read_arguments(read_text(path), path.name, arguments)
+    model, origins = megatron_model(read, path.stem, vocab)
+    world = _world(read, gpus)
     taken = [Taken("name", shown(path.stem, 80), ""), *model_taken(model, origins, "Megatron-LM's own")]
-    layout = _layout(arguments, model, world)
-    taken += _data(arguments, samples, tokens)
-    taken += _training(arguments)
-    taken += megatron_conditions(arguments, model)
+    layout = _layout(read, model, world)
+    taken += _data(read, samples, tokens)
+    taken += _training(read)
+    taken += megatron_conditions(read, model)
     taken += layout
-    kept = {name: arguments.name for name in arguments.values}
+    kept = dict.fromkeys(read.values, read.name)
     rest = frozenset(name for name in kept if name not in DECIDING)
-    said = sort_keys(kept, arguments.used, Kinds("Megatron-LM", rest, DECIDING, "--"))
+    said = sort_keys(kept, read.used, Kinds("Megatron-LM", rest, DECIDING, "--"))
     return Imported(
         tool="megatron",
         files=(path.name,),
@@ -89,7 +89,7 @@ def import_megatron(
         taken=tuple(taken),
         unused=said.unused,
         warnings=said.warnings,
-        remarks=tuple(dict.fromkeys(arguments.remarks)),
+        remarks=tuple(dict.fromkeys(read.remarks)),
         extras={"world": world},
     )
 

@@ -6,7 +6,9 @@ Names are those of Megatron-LM's megatron/training/arguments.py.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from planner.interop.files import shown, whole
 from planner.interop.shell import read_script
@@ -80,7 +82,7 @@ class Arguments:
         )
 
 
-def read_arguments(text: str, name: str) -> Arguments:
+def read_arguments(text: str, name: str, given: Sequence[str] = ()) -> Arguments:
     """The arguments of the command that has most of them; torchrun's own are kept beside them.
 
     Raises
@@ -88,7 +90,7 @@ def read_arguments(text: str, name: str) -> Arguments:
     PlannerError
         If no command of the script has Megatron-LM's arguments.
     """
-    script = read_script(text, shown(name, 80))
+    script = read_script(text, shown(name, 80), given)
     found = Arguments(shown(name, 80))
     # Commands first; then variables, for scripts that start a command kept in one, or that hold arguments alone.
     values = [[word for part in value for word in part.split()] for value in script.variables.values()]
@@ -111,7 +113,7 @@ def read_arguments(text: str, name: str) -> Arguments:
         elif current is not None:
             found.values[current].append(word)
     for line in [*script.commands, *values]:  # a launcher kept apart from the arguments
-        for word, following in zip(line, line[1:], strict=False):
+        for word, following in pairwise(line):
             name_of = LAUNCHERS.get(word.lstrip("-")) if word.startswith("--") else None
             if name_of is not None and name_of not in found.values and following.isdigit():
                 found.values[name_of] = [following]
