@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from planner.interop.shell_syntax import Case, Chain, Function, Group, If, Loop, Node, Pipe, Simple, parse
-from planner.interop.shell_words import Scope, arithmetic, fields, quoted_text, text_of, unresolved
+from planner.interop.shell_words import BLANK, Scope, arithmetic, calculate, fields, quoted_text, text_of, unresolved
 from planner.units import PlannerError
 
 _ASSIGN = re.compile(r"([A-Za-z_]\w*)(\[[^\]=]{1,200}\])?(\+?)=(.*)", re.DOTALL)
@@ -229,7 +229,7 @@ class _Run:
         if name in ("[", "test", "[["):
             return self.test([w for w in words[1:] if w not in ("]", "]]")])
         if name in ("((", "let"):
-            value = arithmetic(self.scope, " ".join(words[1:]))
+            value = calculate(self.scope, " ".join(words[1:]))
             return None if value is None else bool(value)
         if name in self.functions and self.calls < _MAX_CALLS:
             return self.call(self.functions[name], words[1:])
@@ -247,7 +247,7 @@ class _Run:
                 inner = self.within(words[number + 2], words[number + 3 :])
                 self.commands += [[*words[:number], *command] for command in inner]
                 return
-        self.commands.append(words)
+        self.commands.append([word.replace(BLANK, " ") for word in words])
 
     def within(self, text: str, arguments: Sequence[str] = ()) -> list[list[str]]:
         """The commands of a text that is run as a script of its own, in the same variables."""

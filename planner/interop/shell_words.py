@@ -20,7 +20,8 @@ MAX_WORDS = 20_000
 _PLAIN = re.compile(r"[^'\"\\`$]+")
 _NAME = re.compile(r"[A-Za-z_]\w*|[0-9]+|[#@*?$!-]")
 _SUBSCRIPT = re.compile(r"\[([^\]]{1,200})\]")
-_RANGE = re.compile(r"\{(-?\d{1,6})\.\.(-?\d{1,6})\}")
+_RANGE = re.compile(r"\{(-?\d{1,6})\.\.(-?\d{1,6})(?:\.\.(\d{1,6}))?\}")
+BLANK = "\u2420"  # a space inside a command or sum that stays as written, so that nothing splits there
 _LEFT = re.compile(r"\$\{?[A-Za-z_0-9]")
 
 
@@ -69,8 +70,8 @@ class Scope:
 def fields(scope: Scope, word: str) -> list[str]:
     """One word as written, as the words that a shell makes of it: unquoted values split at spaces, arrays spread."""
     if (found := _RANGE.fullmatch(word)) and abs(int(found[1]) - int(found[2])) < 1000:
-        low, high = int(found[1]), int(found[2])
-        return [str(n) for n in (range(low, high + 1) if low <= high else range(low, high - 1, -1))]
+        low, high, step = int(found[1]), int(found[2]), max(1, int(found[3] or 1))
+        return [str(n) for n in (range(low, high + 1, step) if low <= high else range(low, high - 1, -step))]
     done: list[str] = []
     current, started = "", False
     for values, splits, quoted in _pieces(scope, word):
@@ -165,12 +166,13 @@ def _pieces(scope: Scope, word: str) -> list[tuple[list[str], bool, bool]]:
 def _dollar(scope: Scope, piece: str) -> list[str]:
     """The values of `$name`, `${…}`, `$(…)` or `$((…))`; as written where only running the script would tell."""
     unknown = [""] if scope.unset_is_empty and not piece.startswith(("$(", "`")) else [piece]
+    written = re.sub(r"\s", BLANK, piece)
     if piece.startswith("$((") and piece.endswith("))"):
         value = arithmetic(scope, piece[3:-2])
-        return [piece] if value is None else [str(value)]
+        return [written] if value is None else [str(value)]
     if piece[0] == "`" or piece.startswith("$("):
         said = scope.output(piece[1:-1] if piece[0] == "`" else piece[2:-1])
-        return [piece] if said is None else [said]
+        return [written] if said is None else [said]
     inner = piece[2:-1] if piece.startswith("${") and piece.endswith("}") else piece[1:]
     values = _parameter(scope, inner)
     return unknown if values is None else values
@@ -274,6 +276,18 @@ def arithmetic(scope: Scope, text: str) -> int | None:
     for _ in range(3):  # a variable may name another
         filled = re.sub(r"[A-Za-z_]\w*", named, filled)
     return _integer(filled)
+
+
+def calculate(scope: Scope, text: str) -> int | None:
+    """The value of `(( … ))` or `let …`, which may set a variable: `N=4*M`, `N+=1`, `N++`."""
+    found = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(?:([-+*/%]?)=(?!=)(.+)|(\+\+|--))\s*", text, re.DOTALL)
+    if found is None:
+        return arithmetic(scope, text)
+    name, operator, right, step = found.groups()
+    summed = f"{name}{step[0]}1" if step else f"{name}{operator}({right})" if operator else right
+    value = arithmetic(scope, summed)
+    scope.assign(name, [f"$(({summed.replace(' ', BLANK)}))" if value is None else str(value)])
+    return value
 
 
 def _integer(text: str) -> int | None:
