@@ -19,6 +19,7 @@ from planner.units import PlannerError
 from planner.workload.model import ModelSpec
 
 TRAIN = "train.sh"
+MOST_INCREMENTS = 2000  # one argument holds no more than 128 KiB
 
 
 def megatron_files(export: Export) -> dict[str, str]:
@@ -52,9 +53,15 @@ def _lacking(export: Export) -> list[str]:
         (biases not in known_biases, "such a choice of biases"),
         (moe is not None and moe.shared_experts > 0 and moe.shared_ffn == 0, "shared experts of no width"),
         (plan.precision not in ("", "bf16", "fp16", "fp8", "mxfp8", "nvfp4"), f"training in {plan.precision}"),
+        (_increments(export) > MOST_INCREMENTS, f"batch ramp of more than {MOST_INCREMENTS:,} steps"),
         *conditions_lacking(plan.conditions),
     ]
     return [words for missing, words in checks if missing]
+
+
+def _increments(export: Export) -> int:
+    ramp = export.trained.batch_ramp
+    return (export.plan.global_batch - ramp[0]) // max(1, ramp[1]) if len(ramp) == 3 else 0
 
 
 def _script(export: Export) -> str:
@@ -214,10 +221,23 @@ def pipeline_layout(layers: int, stages: int, mtp_layers: int = 0) -> str:
 
 def _batch(export: Export) -> dict[str, Any]:
     plan, ramp = export.plan, export.trained.batch_ramp
-    values: dict[str, Any] = {"micro-batch-size": plan.layout.micro_batch, "global-batch-size": plan.global_batch}
-    if len(ramp) == 3:
-        values["rampup-batch-size"] = list(ramp)
-    return values
+    micro = {"micro-batch-size": plan.layout.micro_batch}
+    if len(ramp) != 3:
+        return {**micro, "global-batch-size": plan.global_batch}
+    # Since 0.18 Megatron-LM ignores --rampup-batch-size without stopping; releases before it stop at the schedule.
+    export.notes.append(
+        f"{TRAIN}: the batch grows by --step-batch-size-schedule, which needs Megatron-LM 0.18 or later"
+    )
+    return {**micro, "step-batch-size-schedule": batch_schedule(ramp, plan.global_batch, plan.seq_length)}
+
+
+def batch_schedule(ramp: tuple[int, ...], batch: int, seq_length: int) -> str:
+    """`--step-batch-size-schedule` of a ramp (start, increment, samples): tokens read, and the batch from there on."""
+    start, increment, samples = ramp
+    steps = (batch - start) // increment
+    return " ".join(
+        f"{-(-step * samples // max(1, steps)) * seq_length}:{start + step * increment}" for step in range(steps + 1)
+    )
 
 
 def _model(export: Export) -> dict[str, Any]:

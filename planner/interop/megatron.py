@@ -12,44 +12,27 @@ from pathlib import Path
 from planner.interop.files import read_text, shown, whole
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.indexed import indexed_data
-from planner.interop.kinds import Kinds, sort_keys
+from planner.interop.kinds import sort_keys
 from planner.interop.megatron_arguments import Arguments, read_arguments
 from planner.interop.megatron_conditions import group_of, megatron_conditions, share_recomputed
+from planner.interop.megatron_forks import told_as_megatrons, zero_of
+from planner.interop.megatron_keys import DECIDING, option_kinds
+from planner.interop.megatron_length import megatron_training, samples_needed
 from planner.interop.megatron_model import megatron_model
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec
 
+UNEVEN = (  # what says that stages have different numbers of layers
+    "decoder-first-pipeline-num-layers", "decoder-last-pipeline-num-layers", "num-layers-in-first-pipeline-stage",
+    "num-layers-in-last-pipeline-stage", "num-layer-list", "account-for-embedding-in-pipeline-split",
+    "account-for-loss-in-pipeline-split", "pipeline-num-transformer-layers",
+)  # fmt: skip
 # What says how many stages each GPU has, the first that is there.
 VIRTUAL = (
     "pipeline-model-parallel-layout",
     "num-virtual-stages-per-pipeline-rank",
     "num-layers-per-virtual-pipeline-stage",
 )
-
-# Options that decide what is trained, how it is laid out or how long, and that are not read.
-DECIDING = {
-    **dict.fromkeys(
-        (
-            "heterogeneous-layers-config-path", "experimental-attention-variant", "linear-attention-freq",
-            "moe-latent-size", "attention-output-gate", "retro-add-retriever", "yaml-cfg", "use-checkpoint-args",
-            "use-mp-args-from-checkpoint-args", "noop-layers", "first-k-dense-replace", "n-shared-experts",
-            "num-shared-experts", "shared-moe-ffn-hidden-size", "glu-activation", "parallel-attn",
-            "attention-head-type", "sliding-window-size", "mlp-type", "expert-interval", "topk", "use-rms-norm",
-            "squared-relu", "intermediate-size", "n-head-kv", "post-norm", "lora-r",
-        ),
-        "the model",
-    ),
-    **dict.fromkeys(
-        (
-            "zero-stage", "ds-sequence-parallel-size", "virtual-pipeline-model-parallel-size", "no-pipeline-parallel",
-            "decoder-first-pipeline-num-layers", "decoder-last-pipeline-num-layers", "num-layer-list",
-            "expert-tensor-parallel-size", "use-torch-fsdp2", "use-megatron-fsdp", "use-custom-fsdp", "tp-2d",
-            "optimizer-cpu-offload", "cpu-optimizer",
-        ),
-        "the layout",
-    ),
-    **dict.fromkeys(("train-tokens", "epochs", "step-batch-size-schedule", "skip-train"), "the length"),
-}  # fmt: skip
 
 
 def import_megatron(
@@ -71,27 +54,42 @@ def import_megatron(
         Where Megatron-LM itself would stop, in its terms, or where something needed is not in the script.
     """
     read = read_arguments(read_text(path), path.name, arguments)
+    told_as_megatrons(read)
     model, origins = megatron_model(read, path.stem, vocab)
     world = _world(read, gpus)
     taken = [Taken("name", shown(path.stem, 80), ""), *model_taken(model, origins, "Megatron-LM's own")]
     layout = _layout(read, model, world)
     taken += _data(read, samples, tokens)
-    taken += _training(read)
+    taken += megatron_training(read)
     taken += megatron_conditions(read, model)
     taken += layout
-    kept = dict.fromkeys(read.values, read.name)
-    rest = frozenset(name for name in kept if name not in DECIDING)
-    said = sort_keys(kept, read.used, Kinds("Megatron-LM", rest, DECIDING, "--"))
+    said = sort_keys(dict.fromkeys(read.values, read.name), read.used, option_kinds())
     return Imported(
         tool="megatron",
         files=(path.name,),
         model=model,
         taken=tuple(taken),
         unused=said.unused,
-        warnings=said.warnings,
+        warnings=(*said.warnings, *_undecided(read)),
         remarks=tuple(dict.fromkeys(read.remarks)),
         extras={"world": world},
     )
+
+
+def _undecided(a: Arguments) -> list[str]:
+    """Warnings where the script itself leaves open what was read."""
+
+    def differing(other: dict[str, list[str]]) -> str:
+        names = sorted(n for n in a.used | set(DECIDING) if a.values.get(n) != other.get(n))
+        return ", ".join(f"--{name}" for name in names[:4]) + (", …" if len(names) > 4 else "")
+
+    said = [f"{a.name}: {sentence}" for sentence in a.unsaid]
+    if a.doubts is not None and (names := differing(a.doubts)):
+        said.append(f"{a.name}: a condition that only running the script would tell decides {names}; taken as if true")
+    others = [names for other in a.runs if (names := differing(other))]
+    if others:
+        said.append(f"{a.name} starts {len(others) + 1} runs, which differ in {others[0]}; the first is read")
+    return said
 
 
 def _world(a: Arguments, gpus: int | None) -> int | None:
@@ -106,6 +104,13 @@ def _world(a: Arguments, gpus: int | None) -> int | None:
 def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
     tp, pp = a.number("tensor-model-parallel-size", 1), a.number("pipeline-model-parallel-size", 1)
     cp, ep = a.number("context-parallel-size", 1), a.number("expert-model-parallel-size", 1)
+    if (ulysses := a.number("ds-sequence-parallel-size", 1)) > 1 and cp == 1:
+        cp = ulysses
+        a.remarks.append("--ds-sequence-parallel-size splits the sequence: it is taken as context parallelism")
+    if a.flag("no-pipeline-parallel"):
+        pp = 1
+    if a.values.get("expert-tensor-parallel-size") == [str(tp)]:
+        a.used.add("expert-tensor-parallel-size")
     micro = a.number("micro-batch-size")
     if model.heads % tp:
         raise PlannerError(
@@ -158,12 +163,15 @@ def _virtual(a: Arguments, model: ModelSpec, pp: int) -> int:
     each = a.optional("num-layers-per-virtual-pipeline-stage")
     if stages is not None or each is None:
         return stages or 1
-    if model.layers % pp or (model.layers // pp) % each:
+    layers = a.number("num-layers")
+    if any(name in a.values for name in UNEVEN):
+        return max(1, -(-layers // pp) // each)
+    if layers % pp or (layers // pp) % each:
         raise PlannerError(
             "number of layers per pipeline stage must be divisible by number of layers per virtual pipeline stage: "
-            f"{model.layers} / {pp} by {each}."
+            f"{layers} / {pp} by {each}."
         )
-    return model.layers // pp // each
+    return layers // pp // each
 
 
 def _laid_out(a: Arguments, layers: int, pp: int) -> int:
@@ -182,10 +190,15 @@ def _laid_out(a: Arguments, layers: int, pp: int) -> int:
 
 
 def _zero(a: Arguments) -> tuple[int, str]:
-    if a.flag("use-distributed-optimizer"):
+    if (deepspeeds := zero_of(a)) is not None:
+        return deepspeeds
+    if a.flag("use-torch-fsdp2"):
+        return 3, a.origin("use-torch-fsdp2")
+    distributed, fsdp = a.flag("use-distributed-optimizer"), a.flag("use-megatron-fsdp")
+    if distributed or fsdp:
         strategy = a.text("data-parallel-sharding-strategy", "no_shard")
-        stage = {"optim": 1, "optim_grads": 2, "optim_grads_params": 3}.get(strategy, 1)
-        return stage, a.origin("use-distributed-optimizer")
+        stage = {"optim": 1, "optim_grads": 2, "optim_grads_params": 3}.get(strategy, int(distributed))
+        return stage, a.origin("use-megatron-fsdp" if fsdp else "use-distributed-optimizer")
     return 0, a.origin("use-distributed-optimizer")
 
 
@@ -217,78 +230,8 @@ def _data(a: Arguments, samples: int | None, tokens: int | None) -> list[Taken]:
     found = indexed_data(prefixes, shares, split, length, a.origin("data-path"))
     if found is not None:
         return found
-    needed = _samples_needed(a)
+    needed = samples_needed(a)
     if needed is None:
         return [length]
     a.remarks.append("the data set's index is not at hand: samples are those that the run reads")
     return [Taken("data.samples", needed, "what the run reads"), length]
-
-
-def _samples_needed(a: Arguments) -> int | None:
-    samples, iterations, batch = a.optional("train-samples"), a.optional("train-iters"), a.optional("global-batch-size")
-    if samples is not None:
-        return samples
-    return iterations * batch if iterations is not None and batch is not None else None
-
-
-def _training(a: Arguments) -> list[Taken]:
-    rows: list[Taken] = []
-    iterations, samples, batch = a.optional("train-iters"), a.optional("train-samples"), a.optional("global-batch-size")
-    if iterations is not None and samples is not None:
-        raise PlannerError("Expected either --train-iters or --train-samples, not both.")
-    if iterations is not None:
-        rows.append(Taken("training.iterations", iterations, a.origin("train-iters")))
-    elif samples is not None and batch is not None:
-        count = _iterations(samples, batch, a.values.get("rampup-batch-size") or [])
-        rows.append(Taken("training.iterations", count, f"{a.origin('train-samples')} / global-batch-size"))
-    if batch is not None:
-        rows.append(Taken("training.global_batch", batch, a.origin("global-batch-size")))
-    ramp = a.values.get("rampup-batch-size")
-    a.used.add("rampup-batch-size")
-    if ramp:
-        if len(ramp) != 3:
-            raise PlannerError(
-                "expected the following format: --rampup-batch-size <start batch size> <increment> <samples>."
-            )
-        values = [whole(v, f"--rampup-batch-size ({a.name})") for v in ramp]
-        for key, value in zip(("start", "increment", "samples"), values, strict=True):
-            rows.append(Taken(f"training.batch_ramp.{key}", value, a.origin("rampup-batch-size")))
-    rows.append(Taken("training.precision", *_precision(a)))
-    rows.append(Taken("training.framework", "megatron", "the tool this script is for"))
-    interval, count = a.number("eval-interval", 1000, 0), a.number("eval-iters", 100, 0)
-    if interval and count:
-        rows.append(Taken("training.evaluation.interval", interval, a.origin("eval-interval")))
-        rows.append(Taken("training.evaluation.iterations", count, a.origin("eval-iters")))
-    return rows
-
-
-def _iterations(samples: int, batch: int, ramp: list[str]) -> int:
-    """Iterations that read `samples` sequences, the ramp's counted as Megatron-LM does (update_train_iters)."""
-    start, increment, over = (int(v) if v.isdigit() and len(v) < 13 else 0 for v in (ramp if len(ramp) == 3 else "000"))
-    if not start or not increment or start >= batch or (batch - start) % increment:
-        return samples // batch
-    steps = (batch - start) // increment
-    if not over or over / steps < 1 or steps > 100_000:
-        return samples // batch
-    iterations = consumed = 0
-    for step in range(steps + 1):  # `step` holds until its share of the ramp is read
-        size, end = start + step * increment, min((step + 1) * over / steps, over + 1)
-        end = over + 1 if step >= steps else min(end, samples + 1)
-        needed = max(0, -int(-(end - consumed) // size))
-        iterations, consumed = iterations + needed, consumed + needed * size
-    return iterations + max(0, samples - consumed) // batch
-
-
-def _precision(a: Arguments) -> tuple[str, str]:
-    fp8 = a.flag("fp8-format") or a.flag("fp8")
-    recipe = a.text("fp8-recipe", "delayed")
-    if a.flag("fp4-format"):
-        return "nvfp4", a.origin("fp4-format")
-    if fp8:
-        return ("mxfp8" if recipe == "mxfp8" else "fp8"), a.origin("fp8-format")
-    if a.flag("bf16"):
-        return "bf16", a.origin("bf16")
-    if a.flag("fp16"):
-        return "fp16", a.origin("fp16")
-    a.remarks.append("Megatron-LM would train this in fp32, which planner does not price: bf16 is written instead")
-    return "bf16", "assumed; the script says neither --bf16 nor --fp16"

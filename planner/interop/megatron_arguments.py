@@ -26,12 +26,28 @@ ALIASES = {
     "moe-intermediate-size": "moe-ffn-hidden-size",
     "no-tie-embed-logits": "untie-embeddings-and-output-weights",
     "encoder-seq-length": "seq-length",
+    "batch-size": "micro-batch-size",  # 2019 and 2020: of one GPU
+    "virtual-pipeline-model-parallel-size": "num-virtual-stages-per-pipeline-rank",
+    "intermediate-size": "ffn-hidden-size",
+    "n-head-kv": "num-query-groups",
+    "num-moe-experts": "num-experts",
+    "moe-topk": "moe-router-topk",
+    "num-shared-experts": "n-shared-experts",
+    "shared-moe-ffn-hidden-size": "moe-shared-expert-intermediate-size",
+    "sliding-window": "sliding-window-size",
+    "use-fsdp2": "use-torch-fsdp2",
+    "use-custom-fsdp": "use-megatron-fsdp",
     "fp8-hybrid": "fp8-format",
     "fp8-e4m3": "fp8-format",
 }
-GROUPED = ("num-attention-heads-kv", "num-key-value-heads")  # forks whose groups need no switch
+GROUPED = ("num-attention-heads-kv", "num-key-value-heads", "n-head-kv")  # forks whose groups need no switch
 NO_DECODERS = re.compile(
-    r"(?:^|/)(?:pretrain|finetune|train)_(bert|t5|vision\w*|ict|retro|mamba|vlm|biencoder)\w*\.py$"
+    r"(?:^|/)(?:(?:pretrain|finetune|train|posttrain)_\w*(?:bert|t5|vision|ict|retro|mamba|hybrid|vlm|vl|llava|clip|omni"
+    r"|biencoder)\w*|(?:multimodal|retro|vision|bert|t5|mamba)/(?:\w+/)*(?:pre|fine)?(?:train|tune)\w*)\.py$"
+)
+NO_TRAINING = re.compile(
+    r"(?:^|/)\w*(?:generat|inference|evaluat|convert|checkpoint_util|preprocess|merge_|server|embeddings|memory_usage"
+    r"|theoretical_memory|quantiz|export|prompt|zeroshot|benchmark)\w*\.py$|(?:^|/)(?:tools|tasks)/(?:\w+/)*\w+\.py$"
 )
 HYBRID = ("is-hybrid-model", "hybrid-override-pattern", "hybrid-layer-pattern", "hybrid-attention-ratio")
 
@@ -44,6 +60,7 @@ class Arguments:
     values: dict[str, list[str]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     remarks: list[str] = field(default_factory=list)
+    unsaid: list[str] = field(default_factory=list)  # what the script leaves open and the answer turns on: warnings
     entry: str = ""  # the program: pretrain_gpt.py
     launch: Launch = field(default_factory=Launch)
     files: dict[str, str] = field(default_factory=dict)  # what the script writes: ds_config.json
@@ -68,8 +85,8 @@ class Arguments:
             return default
         if "$" in values[0] or "`" in values[0]:
             raise PlannerError(
-                f"{self.name}: --{name} is {shown(values[0])}, which only running the script would tell; "
-                "write the number."
+                f"{self.name}: --{name} is {shown(values[0])}, which only running the script would tell; write the "
+                "number, or give what the script is started with (planner import SCRIPT -- ARGUMENTS)."
             )
         return whole(values[0], f"--{name} ({self.name})", least)
 
@@ -179,6 +196,9 @@ def _no_other_model(found: Arguments, words: list[str]) -> None:
             f"{found.name} starts {shown(entry[0].strip('/'))}, which trains no decoder-only transformer; "
             "planner plans those alone (pretrain_gpt.py)."
         )
+    tool = next((word for word in words if NO_TRAINING.search(word)), None)
+    if tool is not None and entry is None:
+        raise PlannerError(f"{found.name} starts {shown(tool)}, which trains nothing: there is no run to plan.")
     hybrid = next((name for name in HYBRID if name in found.values), None)
     if hybrid is not None:
         raise PlannerError(

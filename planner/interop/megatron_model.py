@@ -9,6 +9,9 @@ from planner.interop.megatron_arguments import Arguments
 from planner.units import PlannerError
 from planner.workload.model import MLASpec, ModelSpec, MoESpec
 
+# Programs that take GPT-2's tokenizer where no --tokenizer-type says otherwise (args_defaults).
+ENTRIES = ("pretrain_gpt.py", "pretrain_gpt2.py", "pretrain_gpt_core.py", "finetune.py")
+
 
 def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpec, dict[str, str]]:
     """The model of the arguments, and the origin of each field."""
@@ -28,15 +31,24 @@ def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpe
         ffn = int((4 * hidden * 2 / 3) / 64) * 64 if shrunk else 4 * hidden
     bias = not a.flag("disable-bias-linear")
     rows, vocab_origin = _vocabulary(a, vocab)
+    activation = "relu" if a.flag("squared-relu") and not gated else ""
+    if activation:
+        a.remarks.append("--squared-relu is counted as ReLU: as many parameters and FLOPs")
     positions = a.optional("max-position-embeddings")
     embedding = a.text("position-embedding-type", "learned_absolute")
     if a.flag("use-rotary-position-embeddings"):
         embedding = "rope"
+    if a.flag("no-position-embedding") and embedding == "learned_absolute":
+        embedding = "none"
+    embedding = {"absolute": "learned_absolute", "learned": "learned_absolute", "relative": "rpe"}.get(
+        embedding, embedding
+    )
+    parallel = a.flag("parallel-attn")
     mla = _mla(a)
     norm = a.text("normalization", "LayerNorm").lower()
     spec = ModelSpec(
         name=shown(name, 80),
-        layers=layers,
+        layers=layers - _without_layers(a, layers),
         hidden=hidden,
         heads=heads,
         kv_heads=heads if mla else kv_heads,
@@ -44,11 +56,16 @@ def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpe
         ffn=ffn,
         vocab=rows,
         gated_mlp=gated,
+        activation=activation,
+        parallel_residual=parallel,
+        norms_per_layer=4 if a.flag("post-norm") else 1 if parallel and not a.flag("parallel-layernorm") else 2,
+        position_embedding=embedding if embedding in ("alibi", "none", "rpe") else "",
+        head_bias=a.flag("add-output-layer-bias"),
         tied_embeddings=not a.flag("untie-embeddings-and-output-weights"),
         norm="rmsnorm" if norm == "rmsnorm" else "layernorm",
         qk_norm=a.flag("qk-layernorm"),
         attention_bias=a.flag("add-qkv-bias") or bias,
-        attention_output_bias=bias,
+        attention_output_bias=bias or a.flag("add-dense-bias"),
         mlp_bias=bias,
         learned_positions=(positions or 0) if embedding == "learned_absolute" else 0,
         vocab_multiple=a.number("make-vocab-size-divisible-by", 128),
@@ -84,22 +101,36 @@ def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpe
 
 def _vocabulary(a: Arguments, stated: int | None) -> tuple[int, str]:
     tokenizer = a.text("tokenizer-type", "").lower()
-    if stated is not None:
-        return whole(stated, "--vocab"), "--vocab"
-    for name in ("vocab-size", "padded-vocab-size"):
+    for name in ("padded-vocab-size", "pad-vocab-size-to"):  # what is trained, whatever the tokenizer has
         if a.values.get(name):
             return a.number(name), a.origin(name)
-    if tokenizer == "gpt2bpetokenizer":
-        return 50257, a.origin("tokenizer-type")
+    more = sum(a.number(name, 0, 0) for name in ("extra-vocab-size", "vocab-extra-ids"))
+    if stated is not None:
+        return whole(stated, "--vocab") + more, "--vocab"
+    if a.values.get("vocab-size"):
+        return a.number("vocab-size") + more, a.origin("vocab-size")
+    entry = a.entry.rsplit("/", 1)[-1]
+    if tokenizer == "gpt2bpetokenizer" or (not tokenizer and entry in ENTRIES):
+        origin = a.origin("tokenizer-type") if tokenizer else f"GPT-2's, the default of {entry}"
+        return 50257 + more, origin
     raise PlannerError(
         f"{a.name} has no --vocab-size, and --tokenizer-type {shown(tokenizer or 'none')} does not say it: "
         "add --vocab N."
     )
 
 
+def _without_layers(a: Arguments, layers: int) -> int:
+    """`--noop-layers 61,62` of MindSpeed: layers that are counted, to fill the stages, and hold nothing."""
+    stated = set(re.findall(r"\d{1,6}", " ".join(a.values.get("noop-layers") or [])))
+    a.used.add("noop-layers")
+    return min(len(stated), layers - 1)
+
+
 def _window(a: Arguments) -> int | None:
     """`--window-size L R` (older releases write "L,R"): keys a query sees to its left; itself is one more."""
     a.used.add("window-size")
+    if (keys := a.optional("sliding-window-size")) is not None:
+        return keys
     stated = a.values.get("window-size") or []
     digits = re.findall(r"-?\d{1,12}", " ".join(stated))
     return int(digits[0]) + 1 if digits and int(digits[0]) > 0 else None
