@@ -130,7 +130,7 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
         if world % (tp * pp * cp):
             raise PlannerError(
                 f"world size ({world}) is not divisible by total_model_size "
-                f"({tp} x {pp} x {cp}: tensor, pipeline, context)."
+                f"({tp} x {pp} x {cp}: tensor, pipeline, context); if more GPUs train this, say so with --gpus N."
             )
         dp = world // (tp * pp * cp)
         batch = a.number("global-batch-size", micro * dp)

@@ -67,8 +67,14 @@ def known_options() -> frozenset[str]:
     return frozenset(line.split()[0] for line in text.splitlines() if line and not line.startswith("#")) | _ELSEWHERE
 
 
-# DeepSpeed adds these to a program's arguments itself (deepspeed/__init__.py, add_config_arguments).
-_ELSEWHERE = frozenset(("deepspeed", "deepspeed-config", "deepscale", "deepscale-config", "deepspeed-mpi"))
+# DeepSpeed adds the first to a program's arguments itself (deepspeed/__init__.py, add_config_arguments); the others are
+# of branches of BigScience's copy (z-loss, prefix LM, muP), as its launch scripts name them.
+_ELSEWHERE = frozenset(
+    """
+    deepspeed deepspeed-config deepscale deepscale-config deepspeed-mpi
+    norm-target-loss reset-progress use-z-loss mup mup-input-mult mup-attn-mult mup-output-mult
+    """.split()
+)
 
 
 def option_kinds() -> Kinds:
