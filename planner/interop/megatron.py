@@ -59,8 +59,9 @@ def import_megatron(
     world = _world(read, gpus)
     taken = [Taken("name", shown(path.stem, 80), ""), *model_taken(model, origins, "Megatron-LM's own")]
     layout = _layout(read, model, world)
-    taken += _data(read, samples, tokens)
-    taken += megatron_training(read)
+    batch = next((row.value for row in layout if row.key == "training.global_batch"), None)
+    taken += _data(read, samples, tokens, batch)
+    taken += megatron_training(read, batch)
     taken += megatron_conditions(read, model)
     taken += layout
     said = sort_keys(dict.fromkeys(read.values, read.name), read.used, option_kinds())
@@ -140,7 +141,7 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
                 f"times data parallel size ({dp})."
             )
         rows.append(Taken("layout.dp", dp, f"{world} GPUs / ({tp} x {pp} x {cp})"))
-        if not a.values.get("global-batch-size"):
+        if not a.values.get("global-batch-size") and not a.values.get("step-batch-size-schedule"):
             rows.insert(
                 0, Taken("training.global_batch", batch, "micro-batch-size x data parallel size: Megatron-LM's default")
             )
@@ -215,7 +216,7 @@ def _recompute(a: Arguments) -> tuple[str, str]:
     return "none", a.origin("recompute-granularity")
 
 
-def _data(a: Arguments, samples: int | None, tokens: int | None) -> list[Taken]:
+def _data(a: Arguments, samples: int | None, tokens: int | None, batch: int | None) -> list[Taken]:
     seq = a.number("seq-length")
     length = Taken("data.seq_length", seq, a.origin("seq-length"))
     if samples is not None:
@@ -230,7 +231,7 @@ def _data(a: Arguments, samples: int | None, tokens: int | None) -> list[Taken]:
     found = indexed_data(prefixes, shares, split, length, a.origin("data-path"))
     if found is not None:
         return found
-    needed = samples_needed(a)
+    needed = samples_needed(a, batch)
     if needed is None:
         return [length]
     a.remarks.append("the data set's index is not at hand: samples are those that the run reads")

@@ -40,6 +40,7 @@ ALIASES = {
     "fp8-hybrid": "fp8-format",
     "fp8-e4m3": "fp8-format",
 }
+_PYTHONS_NUMBER = re.compile(r"(?:--[\w-]+=)?-?\d{1,15}(?:_\d{1,15}){1,8}")  # 300_000_000
 GROUPED = ("num-attention-heads-kv", "num-key-value-heads", "n-head-kv")  # forks whose groups need no switch
 NO_DECODERS = re.compile(
     r"(?:^|/)(?:(?:pretrain|finetune|train|posttrain)_\w*(?:bert|t5|vision|ict|retro|mamba|hybrid|vlm|vl|llava|clip|omni"
@@ -169,7 +170,8 @@ def _values(words: list[str]) -> dict[str, list[str]]:
     """Arguments by name, as Megatron-LM calls them now."""
     found: dict[str, list[str]] = {}
     current: str | None = None
-    for word in words:
+    for written_word in words:
+        word = re.sub(r"(?<=\d)_(?=\d)", "", written_word) if _PYTHONS_NUMBER.fullmatch(written_word) else written_word
         if re.match(r"--[A-Za-z]", word):
             key, equals, value = word[2:].partition("=")
             written = key.replace("_", "-")

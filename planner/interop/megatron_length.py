@@ -13,9 +13,9 @@ from planner.units import PlannerError
 _SUFFIXES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
-def samples_needed(a: Arguments) -> int | None:
-    """Sequences that the run reads, if its arguments say so."""
-    samples, iterations, batch = a.optional("train-samples"), a.optional("train-iters"), _batch(a)
+def samples_needed(a: Arguments, default_batch: int | None) -> int | None:
+    """Sequences that the run reads, if its arguments say so; `default_batch` is the batch where they state none."""
+    samples, iterations, batch = a.optional("train-samples"), a.optional("train-iters"), _batch(a, default_batch)
     tokens = a.optional("train-tokens")
     if tokens is not None:
         least = -(-tokens // a.number("seq-length"))
@@ -24,15 +24,18 @@ def samples_needed(a: Arguments) -> int | None:
     return read if samples is None else samples if read is None else min(samples, read)
 
 
-def _batch(a: Arguments) -> int | None:
+def _batch(a: Arguments, default: int | None) -> int | None:
     steps = _schedule(a)
-    return steps[-1][1] if steps else a.optional("global-batch-size")
+    return steps[-1][1] if steps else a.optional("global-batch-size") or default
 
 
-def megatron_training(a: Arguments) -> list[Taken]:
-    """Length, batch, ramp, formats, optimizer and evaluation, as keys of a scenario."""
+def megatron_training(a: Arguments, default_batch: int | None) -> list[Taken]:
+    """Length, batch, ramp, formats, optimizer and evaluation, as keys of a scenario.
+
+    `default_batch` is the global batch, in sequences, where the arguments state none; it is among the scenario's keys.
+    """
     rows: list[Taken] = []
-    iterations, samples, batch = a.optional("train-iters"), a.optional("train-samples"), _batch(a)
+    iterations, samples, batch = a.optional("train-iters"), a.optional("train-samples"), _batch(a, default_batch)
     tokens, steps = a.optional("train-tokens"), _schedule(a)
     if iterations is not None and samples is not None:
         raise PlannerError("Expected either --train-iters or --train-samples, not both.")
@@ -41,12 +44,12 @@ def megatron_training(a: Arguments) -> list[Taken]:
     name = "train-samples" if tokens is None else "train-tokens"
     if iterations is not None:
         rows.append(Taken("training.iterations", iterations, a.origin("train-iters" if tokens is None else name)))
-    elif (needed := samples_needed(a)) is not None and batch is not None:
+    elif (needed := samples_needed(a, default_batch)) is not None and batch is not None:
         count = (
             _scheduled(needed, steps) if steps else _iterations(needed, batch, a.values.get("rampup-batch-size") or [])
         )
         rows.append(Taken("training.iterations", count, f"{a.origin(name)} / global-batch-size"))
-    if batch is not None:
+    if batch is not None and batch != default_batch:
         origin = a.origin("step-batch-size-schedule" if steps else "global-batch-size")
         rows.append(Taken("training.global_batch", batch, origin))
     rows += _ramp(a, steps)
