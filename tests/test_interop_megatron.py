@@ -267,6 +267,38 @@ def test_what_trains_no_decoder_is_refused_by_name(tmp_path, entry, sentence):
         read(tmp_path, f"torchrun --nproc_per_node 8 {entry} {COMMON}")
 
 
+@pytest.mark.parametrize(
+    ("launch", "tool"),
+    [
+        ("python ./deepy.py train.py -d configs small.yml", "GPT-NeoX, whose YAML configs planner imports"),
+        ("llamafactory-cli train sft.yaml", "LLaMA-Factory"),
+        ("accelerate launch -m axolotl.cli.train x.yml", "Axolotl"),
+        ("torchrun --nproc_per_node 8 run_clm.py --model_name_or_path gpt2", "Hugging Face's Trainer"),
+    ],
+)
+def test_a_script_of_another_tool_is_told_as_what_it_is(tmp_path, launch, tool):
+    with pytest.raises(PlannerError, match=rf"run\.sh has no command with .*: it starts {tool}"):
+        read(tmp_path, f"#!/bin/bash\n{launch}\n")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--hidden-size 65", "--num-attention-heads 3", "--tensor-model-parallel-size 8", "--global-batch-size 100",
+        "--pipeline-model-parallel-size 3", "--train-samples 5", "--rampup-batch-size 32 32", "--num-layers many",
+        "--num-layers -1", "--num-layers 1e99", "--seq-length $SEQ", "--num-layers-per-virtual-pipeline-stage 3",
+        "--num-experts 8 --moe-layer-freq '([0]*3+[1]*2)'", "--group-query-attention --num-query-groups 3",
+        "--step-batch-size-schedule 12", "--step-batch-size-schedule 512:12", "--is-hybrid-model", "--micro-batch-size 0",
+        "--pipeline-model-parallel-layout 'Et|tL'", "--deepspeed --zero-stage $Z",
+    ],
+)  # fmt: skip
+def test_every_refusal_names_its_file_in_one_line(tmp_path, options):
+    with pytest.raises(PlannerError) as error:
+        read(tmp_path, f"{RUN} {options}")
+    assert "run.sh" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 # Three kinds of options
 
 

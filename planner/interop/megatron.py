@@ -53,6 +53,22 @@ def import_megatron(
     PlannerError
         Where Megatron-LM itself would stop, in its terms, or where something needed is not in the script.
     """
+    name = shown(path.name, 80)
+    try:
+        return _imported(path, gpus, vocab, samples, tokens, arguments)
+    except PlannerError as error:
+        said = str(error)
+        raise PlannerError(said if name in said or str(path) in said else f"{name}: {said}") from None
+
+
+def _imported(
+    path: Path,
+    gpus: int | None,
+    vocab: int | None,
+    samples: int | None,
+    tokens: int | None,
+    arguments: Sequence[str],
+) -> Imported:
     read = read_arguments(read_text(path), path.name, arguments)
     told_as_megatrons(read)
     model, origins = megatron_model(read, path.stem, vocab)

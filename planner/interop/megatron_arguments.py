@@ -51,6 +51,19 @@ NO_TRAINING = re.compile(
     r"|theoretical_memory|quantiz|export|prompt|zeroshot|benchmark)\w*\.py$|(?:^|/)(?:tools|tasks)/(?:\w+/)*\w+\.py$"
 )
 HYBRID = ("is-hybrid-model", "hybrid-override-pattern", "hybrid-layer-pattern", "hybrid-attention-ratio")
+# Programs of other tools, and what to import of theirs.
+OTHERS = {
+    "deepy.py": "GPT-NeoX, whose YAML configs planner imports",
+    "llamafactory-cli": "LLaMA-Factory",
+    "axolotl": "Axolotl",
+    "axolotl.cli.train": "Axolotl",
+    "swift": "ms-swift",
+    "torchtitan.train": "torchtitan",
+    "run_train.py": "nanotron",
+    "maxtext": "MaxText",
+    "run_clm.py": "Hugging Face's Trainer; planner imports the model's config.json",
+    "accelerate": "Hugging Face Accelerate; planner imports the model's config.json",
+}
 
 
 @dataclass
@@ -136,7 +149,9 @@ def _chosen(script: Script, name: str, environment: Mapping[str, str]) -> tuple[
         commands = [line for lines in inner for line in lines if _trains(line)]
     words = max(commands or [line for line in kept if _trains(line)], key=_options, default=[])
     if not words:
-        raise PlannerError(f"{name} has no command with Megatron-LM's arguments (--num-layers, --hidden-size, …).")
+        raise PlannerError(
+            f"{name} has no command with Megatron-LM's arguments (--num-layers, --hidden-size, …){_instead(script)}."
+        )
     entry = _entry(words)
     found = Arguments(name, _values(words[entry + 1 :]))
     found.files = script.files
@@ -144,6 +159,13 @@ def _chosen(script: Script, name: str, environment: Mapping[str, str]) -> tuple[
     found.launch = launch_of(words[: entry + 1], [*script.commands, *kept], environment)
     _no_other_model(found, words[: entry + 1])
     return found, [_values(line[_entry(line) + 1 :]) for line in commands if line is not words]
+
+
+def _instead(script: Script) -> str:
+    """Which other tool a script starts, for those that are often met."""
+    started = {word.rsplit("/", 1)[-1] for line in script.commands for word in line}
+    tool = next((tool for program, tool in OTHERS.items() if program in started), "")
+    return f": it starts {tool}" if tool else ""
 
 
 def _options(words: list[str]) -> int:

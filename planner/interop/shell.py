@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from planner.interop.shell_commands import said_by, tested
 from planner.interop.shell_syntax import Case, Chain, Function, Group, If, Loop, Node, Pipe, Simple, parse
-from planner.interop.shell_words import BLANK, Scope, arithmetic, calculate, fields, quoted_text, text_of, unresolved
+from planner.interop.shell_words import BLANK, Scope, calculate, fields, quoted_text, text_of, unresolved
 from planner.units import PlannerError
 
 _ASSIGN = re.compile(r"([A-Za-z_]\w*)(\[[^\]=]{1,200}\])?(\+?)=(.*)", re.DOTALL)
@@ -336,7 +337,7 @@ class _Run:
         words = [w for w in words if w not in ("(", ")")]
         if any("$(" in w or "`" in w for w in words):
             return None
-        return _tested([re.sub(r"\$\{?\w+\}?", "", w) if unresolved(w) else w for w in words])
+        return tested([re.sub(r"\$\{?\w+\}?", "", w) if unresolved(w) else w for w in words])
 
     def output(self, text: str) -> str | None:
         """What a command between `$(` and `)` says, of the few that only say words."""
@@ -360,64 +361,10 @@ class _Run:
             if not words or any(unresolved(w) for w in words):
                 return None
             given = text if number else quoted_text(self.scope, part.here[0]).strip("\"'") if part.here else None
-            text = _said(self.scope, words, given)
+            text = said_by(self.scope, words, given)
             if text is None:
                 return None
         return text
-
-
-def _said(scope: Scope, words: list[str], given: str | None) -> str | None:
-    name, rest = words[0], words[1:]
-    match name:
-        case "echo":
-            return " ".join(word for word in rest if word not in ("-n", "-e"))
-        case "expr":
-            value = arithmetic(scope, " ".join(rest))
-            return None if value is None else str(value)
-        case "bc" if given is not None:
-            value = arithmetic(scope, given.split(";")[-1]) if "scale" not in given else None
-            return None if value is None else str(value)
-        case "basename" if rest:
-            return rest[0].rstrip("/").rsplit("/", 1)[-1].removesuffix(rest[1] if len(rest) > 1 else "\0")
-        case "scontrol" if rest[:1] == ["show"] and "SLURM_NNODES" in scope.variables:
-            return "\n".join(f"node{n}" for n in range(min(int(scope.variables["SLURM_NNODES"][0]), 100_000)))
-        case "head" if given is not None:
-            return given.split("\n")[0]
-        case "seq" if all(re.fullmatch(r"-?\d{1,4}", word) for word in rest) and 0 < len(rest) < 3:
-            low, high = (1, int(rest[0])) if len(rest) == 1 else (int(rest[0]), int(rest[1]))
-            return " ".join(map(str, range(low, high + 1)))
-        case "cat" if rest and rest[0] in scope.files:
-            return scope.files[rest[0]].strip()
-        case "tr" if given is not None and len(rest) == 2 and all(len(word) == 1 for word in rest):
-            return given.replace(rest[0], rest[1])
-        case "wc" if given is not None and rest in (["-w"], ["-l"]):
-            return str(len(given.split() if rest == ["-w"] else given.splitlines()))
-    return None
-
-
-_NUMBERS = {"-eq": "==", "-ne": "!=", "-lt": "<", "-le": "<=", "-gt": ">", "-ge": ">="}
-
-
-def _tested(words: list[str]) -> bool | None:
-    match words:
-        case []:
-            return False
-        case ["-z", *rest]:
-            return not any(rest)
-        case ["-n", *rest]:
-            return any(rest)
-        case [operator, _] if operator.startswith("-"):
-            return None  # files
-        case [word]:
-            return bool(word)
-        case [left, "=" | "==", right]:
-            return fnmatch.fnmatchcase(left, right)
-        case [left, "!=", right]:
-            return not fnmatch.fnmatchcase(left, right)
-        case [left, operator, right] if operator in _NUMBERS:
-            value = arithmetic(Scope(""), f"{left or 0}{_NUMBERS[operator]}{right or 0}")
-            return None if value is None else bool(value)
-    return None
 
 
 def _always(status: bool | None) -> Callable[[_Run, list[str]], bool | None]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from planner.interop.shell_syntax import piece_end
+from planner.interop.shell_tokens import piece_end
 from planner.units import PlannerError
 
 MAX_VALUE = 100_000  # characters of one variable: `A=$A$A` repeated must not grow
