@@ -288,8 +288,8 @@ def test_a_script_of_another_tool_is_told_as_what_it_is(tmp_path, launch, tool):
         "--pipeline-model-parallel-size 3", "--train-samples 5", "--rampup-batch-size 32 32", "--num-layers many",
         "--num-layers -1", "--num-layers 1e99", "--seq-length $SEQ", "--num-layers-per-virtual-pipeline-stage 3",
         "--num-experts 8 --moe-layer-freq '([0]*3+[1]*2)'", "--group-query-attention --num-query-groups 3",
-        "--step-batch-size-schedule 12", "--step-batch-size-schedule 512:12", "--is-hybrid-model", "--micro-batch-size 0",
-        "--pipeline-model-parallel-layout 'Et|tL'", "--deepspeed --zero-stage $Z",
+        "--step-batch-size-schedule 12", "--step-batch-size-schedule 512:12", "--is-hybrid-model",
+        "--micro-batch-size 0", "--pipeline-model-parallel-layout 'Et|tL'", "--deepspeed --zero-stage $Z",
     ],
 )  # fmt: skip
 def test_every_refusal_names_its_file_in_one_line(tmp_path, options):
