@@ -76,6 +76,7 @@ class Arguments:
     remarks: list[str] = field(default_factory=list)
     unsaid: list[str] = field(default_factory=list)  # what the script leaves open and the answer turns on: warnings
     entry: str = ""  # the program: pretrain_gpt.py
+    underscored: bool = False  # written --num_layers, which of Megatron-LM's forks epfLLM's alone takes
     launch: Launch = field(default_factory=Launch)
     files: dict[str, str] = field(default_factory=dict)  # what the script writes: ds_config.json
     doubts: dict[str, list[str]] | None = None  # the values where the conditions that nobody knows go the other way
@@ -155,6 +156,7 @@ def _chosen(script: Script, name: str, environment: Mapping[str, str]) -> tuple[
     entry = _entry(words)
     found = Arguments(name, _values(words[entry + 1 :]))
     found.files = script.files
+    found.underscored = any(word.startswith("--num_") for word in words[entry + 1 :])
     found.entry = words[entry] if entry >= 0 else ""
     found.launch = launch_of(words[: entry + 1], [*script.commands, *kept], environment)
     _no_other_model(found, words[: entry + 1])

@@ -24,7 +24,7 @@ def told_as_megatrons(a: Arguments) -> None:
     """Put what forks write into the names that the readers ask for; what is put there is marked as read."""
     for name, value in _renamed(a):
         a.values.setdefault(name, value)
-    if any(name in a.values for name in _EPFLLM):
+    if a.underscored or any(name in a.values for name in _EPFLLM):
         a.used |= {"model-name", "use-bias"}
         if "use-bias" not in a.values:
             a.values.setdefault("disable-bias-linear", [])
