@@ -82,6 +82,7 @@ class _Run:
         self.commands: list[list[str]] = []
         self.functions: dict[str, list[Node]] = {}
         self.unsure = False
+        self.printing: list[str] | None = None  # what a function says, while that is asked for
         self.steps = self.calls = self.inside = 0
         scope.output = self.output
 
@@ -99,7 +100,12 @@ class _Run:
             case Simple():
                 return self.simple(node)
             case Pipe(parts):
-                return [self.node(part) for part in parts][-1]
+                statuses = [self.node(part) for part in parts]
+                last = parts[-1]
+                if isinstance(last, Simple) and last.words and last.words[0][0] == "grep":
+                    found = self.said([node])  # echo "$X" | grep -q word
+                    return None if found is None else bool(found)
+                return statuses[-1]
             case Chain(parts):
                 return self.chain(parts)
             case If(branches, otherwise):
@@ -288,6 +294,9 @@ class _Run:
         if words[0] == "tee" and len(words) > 1:
             target = words[-1]
         if not target:
+            if self.printing is not None and words[0] in ("echo", "printf"):
+                plain = words[2:] if words[0] == "printf" and re.fullmatch(r"%[sd](\\n|\n)?", words[1]) else words[1:]
+                self.printing.append(" ".join(plain))
             return True
         if node.here is not None:
             body, literal = node.here
@@ -349,6 +358,17 @@ class _Run:
         finally:
             self.calls -= 1
 
+    def printed(self, words: list[str]) -> str | None:
+        """What one of the script's functions says; None where its way, or its words, only running would tell."""
+        unsure, before = self.unsure, self.printing
+        self.unsure, self.printing = False, []
+        try:
+            self.call(self.functions[words[0]], words[1:])
+            known = not self.unsure and not any(unresolved(text) for text in self.printing)
+            return " ".join(self.printing) if known else None
+        finally:
+            self.unsure, self.printing = unsure, before
+
     def said(self, nodes: list[Node]) -> str | None:
         if len(nodes) != 1:
             return None
@@ -358,7 +378,11 @@ class _Run:
             if not isinstance(part, Simple):
                 return None
             words = [w for word, _ in part.words for w in fields(self.scope, word)]
-            if not words or any(unresolved(w) for w in words):
+            if words and words[0] in self.functions and len(parts) == 1:
+                return self.printed(words)
+            if not words or (words[0] != "echo" and any(unresolved(w) for w in words)):
+                return None
+            if words[0] == "echo" and any("$(" in w or "`" in w for w in words):
                 return None
             given = text if number else quoted_text(self.scope, part.here[0]).strip("\"'") if part.here else None
             text = said_by(self.scope, words, given)

@@ -44,7 +44,8 @@ def tokens(text: str) -> Iterator[Token]:
         redirect = _REDIRECT.match(text, position) if fresh or text[position] in "<>" else None
         if redirect and not text.startswith("(", redirect.end()):
             position, fresh = redirect.end(), True
-            expected = redirect[0].lstrip("0123456789") if redirect[0].endswith(("<<", "<<-")) else ""
+            sign = redirect[0].lstrip("0123456789")
+            expected = sign if sign in ("<<", "<<-") else ""
             yield Token("redirect", redirect[0])
             continue
         if operator := _OPERATOR.match(text, position):
