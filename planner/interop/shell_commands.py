@@ -50,16 +50,6 @@ def _filtered(scope: Scope, name: str, rest: list[str], given: str) -> str | Non
     return None
 
 
-_LITERAL.fullmatch(rest[-1])
-        ):
-            return "found" if rest[-1] in given else ""
-        case "tr" if given is not None and len(rest) == 2 and all(len(word) == 1 for word in rest):
-            return given.replace(rest[0], rest[1])
-        case "wc" if given is not None and rest in (["-w"], ["-l"]):
-            return str(len(given.split() if rest == ["-w"] else given.splitlines()))
-    return None
-
-
 _LITERAL = re.compile(r"[\w /:,=-]+")
 _QUIET = re.compile(r"-[a-z]*q[a-z]*")
 
