@@ -94,16 +94,22 @@ def word_end(text: str, position: int) -> int:
     return max(position, start + 1)
 
 
-def piece_end(text: str, at: int, depth: int = 0) -> int:
+def piece_end(text: str, at: int) -> int:
     """Where a quoted or `$` piece ends: '…', "…", `…`, $(…), $((…)), ${…}, $name, or one escaped character."""
+    end = _piece_end(text, at, 0)
+    return _line_end(text, at) if end is None else end
+
+
+def _piece_end(text: str, at: int, depth: int) -> int | None:
+    """`piece_end`, or None where nothing closes the piece."""
     char, following = text[at], text[at + 1 : at + 2]
     if depth > MAX_NESTED:
-        return _line_end(text, at)
+        return None
     if char == "\\":
         return min(len(text), at + 2)
     if char in "'`" or (char == "$" and following == "'"):
         quote = at + (char == "$")
-        return end + 1 if (end := text.find(text[quote], quote + 1)) >= 0 else _line_end(text, at)
+        return end + 1 if (end := text.find(text[quote], quote + 1)) >= 0 else None
     if char == '"':
         return _closed(text, at + 1, '"', depth)
     if char in "$<>" and following == "(":
@@ -115,12 +121,15 @@ def piece_end(text: str, at: int, depth: int = 0) -> int:
     return at + 1
 
 
-def _closed(text: str, position: int, closing: str, depth: int) -> int:
-    """Behind the closing quote or bracket of what starts before `position`; the line's end if there is none."""
-    start, opened = position, 0
+def _closed(text: str, position: int, closing: str, depth: int) -> int | None:
+    """Behind the closing quote or bracket of what starts before `position`, or None if there is none.
+
+    What nothing closes inside leaves nothing that could close the outside, so that each failure is found once.
+    """
+    opened = 0
     plain = _IN_QUOTES if closing == '"' else _IN_BRACKETS
     opening = {")": "(", "}": "{"}.get(closing, "")
-    limit = min(len(text), start + 40_000)
+    limit = min(len(text), position + 40_000)
     while position < limit:
         char = text[position]
         if match := plain.match(text, position):
@@ -128,11 +137,14 @@ def _closed(text: str, position: int, closing: str, depth: int) -> int:
         elif char == closing and not opened:
             return position + 1
         elif char in "\\`$" or (char in "'\"" and closing != '"'):
-            position = max(position + 1, piece_end(text, position, depth + 1))
+            inner = _piece_end(text, position, depth + 1)
+            if inner is None:
+                return None
+            position = inner
         else:
             opened += (char == opening) - (char == closing)
             position += 1
-    return _line_end(text, start)
+    return None
 
 
 def _line_end(text: str, at: int) -> int:
