@@ -14,7 +14,7 @@ import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.performance.conditions import ConditionNumbers
-from planner.performance.machine import MachineNumbers, as_of_port, link_share, ring_time
+from planner.performance.machine import MachineNumbers, as_of_port, link_share, neighbours, ring_time
 from planner.performance.rates import Rates
 from planner.performance.shapes import ModelNumbers, Number, visible_keys
 
@@ -74,16 +74,25 @@ class _Cut:
     tp: Number
     cp: Number
     ep: Number
+    in_node: BoolArray  # whether the run is on less than a node: every group stays inside
     tokens: Number
     stream_tokens: Number  # of the residual stream: sequence parallel divides it, too
     sequence_parallel: BoolArray
     again: Number  # share of a forward pass that is repeated
     again_attention: Number  # the same of attention
+    again_experts: Number  # of routed experts
+    again_weights: Number  # of dense matmuls, a layer, that selective recompute repeats
+    again_elements: Number  # a token and layer that it moves again
 
     @property
     def passes(self) -> Number:
         """Forward, twice that backward, forward again."""
         return 3.0 + self.again
+
+    @property
+    def expert_passes(self) -> Number:
+        """The same of routed experts."""
+        return 3.0 + self.again_experts
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,7 @@ def kernels_of(
     recompute: IntArray,
     micro_batch: Number,
     *,
+    gpus: Number | IntArray | None = None,
     parts: bool = False,
 ) -> KernelTimes:
     """Costs of one micro-batch, (n,).
@@ -116,6 +126,7 @@ def kernels_of(
     s : the setting's numbers, or rows of them
     tp, cp, ep, sequence_parallel, recompute : arrays of one shape; recompute is the code of RECOMPUTE
     micro_batch : sequences; may be fractional
+    gpus : of the run, where they may be less than a node
     parts : also split the time by name
     """
     tokens = micro_batch * s.seq_length / cp
@@ -125,11 +136,15 @@ def kernels_of(
         tp=tp,
         cp=cp,
         ep=ep,
+        in_node=np.asarray(False if gpus is None else gpus < s.machine.node),
         tokens=tokens,
         stream_tokens=tokens / np.where(sequence_parallel, tp, 1),
         sequence_parallel=sequence_parallel,
         again=again * s.rates.recompute,
         again_attention=(recompute == 2) * how.full_share + (recompute == 1) * how.selective_attention,
+        again_experts=(again + (recompute == 1) * how.selective_experts) * s.rates.recompute,
+        again_weights=(recompute == 1) * how.selective_weights * s.rates.recompute,
+        again_elements=(recompute == 1) * how.selective_elements * s.rates.recompute,
     )
     stack = _stack(s.model)
     attention = _attention(s, cut, stack)
@@ -201,7 +216,8 @@ def _score_flops(s: Scope, cut: _Cut, stack: _Stack) -> Number:
 def _matmul(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Dense matmuls: FLOPs at a share of the measured ceiling, and what small matrices lose."""
     compute = _matmul_flops(cut, stack) / (s.machine.ceiling * s.rates.matmul)
-    return cut.passes * compute + _waves(s, cut, stack)
+    repeated = 2.0 * cut.tokens * cut.again_weights * stack.layers / cut.tp / (s.machine.ceiling * s.rates.matmul)
+    return cut.passes * compute + repeated + _waves(s, cut, stack)
 
 
 def _waves(s: Scope, cut: _Cut, stack: _Stack) -> Number:
@@ -218,7 +234,7 @@ def _experts(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Routed experts, each GPU's share of the rows evenly over its local experts; and the router."""
     compute = _expert_flops(s, cut, stack) / (s.machine.ceiling * s.rates.expert)
     router = 2.0 * cut.stream_tokens * s.model.hidden * s.model.experts * stack.routed / s.machine.ceiling_16
-    return cut.passes * (compute + router)
+    return cut.expert_passes * (compute + router)
 
 
 def _attention(s: Scope, cut: _Cut, stack: _Stack) -> Number:
@@ -238,7 +254,9 @@ def _memory_bound(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     elements = cut.stream_tokens * STREAM_ELEMENTS * model.hidden * stack.layers
     elements = elements + cut.tokens / cut.tp * (stack.layers * model.attention_split + stack.hidden + copied)
     rows = cut.tokens * model.top_k / cut.tp * stack.routed * (model.expert_hidden + 6.0 * model.hidden)
-    return cut.passes * 2.0 * (elements * s.rates.pointwise + rows * s.rates.routing) / s.machine.hbm
+    moved = cut.passes * elements * s.rates.pointwise + cut.expert_passes * rows * s.rates.routing
+    repeated = cut.tokens / cut.tp * cut.again_elements * stack.layers * s.rates.pointwise
+    return 2.0 * (moved + repeated) / s.machine.hbm
 
 
 def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
@@ -249,7 +267,7 @@ def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     Source: Korthikanti et al. 2022, section 4.2.
     """
     size = 2.0 * cut.tokens * s.model.hidden
-    local = np.minimum(cut.tp, s.machine.domain)
+    local = _together(s, cut, cut.tp)
     ring = np.where(
         cut.sequence_parallel,
         ring_time(s.machine, s.machine.up_gather, size, cut.tp, local),
@@ -266,8 +284,8 @@ def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
 def _context_parallel(s: Scope, cut: _Cut, stack: _Stack, attention: Number) -> Number:
     """The ring of keys and values: a share shows always, the rest where it outlasts half of attention."""
     size = 2.0 * cut.tokens * s.model.kv_width / cut.tp * cut.cp
-    local = np.clip(s.machine.domain / cut.tp, 1.0, cut.cp)
-    local = np.where(cut.cp > local, 1.0, local)  # each rank sends to the next: one port carries what crosses
+    group = cut.tp * cut.cp  # each rank sends to the next: one port carries what crosses
+    local = np.where(_together(s, cut, group) < group, 1.0, cut.cp)
     ring = ring_time(s.machine, s.machine.up_gather, size, cut.cp, local) * stack.layers * cut.passes
     return np.where(cut.cp > 1, s.rates.context * ring + np.maximum(ring - 0.5 * attention, 0.0), 0.0)
 
@@ -276,13 +294,18 @@ def _expert_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Two all-to-alls forward and two backward: what stays in the domain by link, the rest by network."""
     machine = s.machine
     size = 2.0 * cut.tokens * s.model.top_k / cut.tp * s.model.hidden
-    near = np.minimum(cut.ep, machine.domain)
+    near = _together(s, cut, cut.ep)
     inside = size * (near - 1.0) / cut.ep / (machine.link * link_share(machine.up_gather, size))
     outside = size * (1.0 - near / cut.ep)
     share = link_share(machine.out, size * as_of_port(machine.network))
     across = outside / np.maximum(machine.network * share, 1.0)
     one = np.where(cut.ep > 1, inside + across, 0.0)
-    return 2.0 * (2.0 + cut.again) * stack.routed * one * s.rates.expert_exchange
+    return 2.0 * (2.0 + cut.again_experts) * stack.routed * one * s.rates.expert_exchange
+
+
+def _together(s: Scope, cut: _Cut, group: Number) -> Number:
+    """GPUs of a group of neighbours that one link domain joins."""
+    return np.where(cut.in_node, group, neighbours(s.machine, group))
 
 
 def _expert_host(s: Scope, cut: _Cut) -> Number:

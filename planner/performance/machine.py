@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.catalog.types import Accelerator, Hardware
-from planner.performance.arrays import FloatArray
+from planner.performance.arrays import BoolArray, FloatArray
 from planner.performance.rates import Rates
 from planner.performance.shapes import Number
 
@@ -47,8 +47,13 @@ class MachineNumbers:
 
 
 def format_run(accelerator: Accelerator, precision: str) -> str:
-    """The format of the layers' matmuls: the recipe's, or the next wider one that the accelerator has units for."""
+    """The format of the layers' matmuls: the recipe's, or the next wider one that the accelerator has units for.
+
+    A recipe whose blocks it cannot scale is computed in the next wider format, 8 bits with a scale a tensor.
+    """
     form = FORMATS[precision]
+    if form == "fp4" and precision not in accelerator.block_scaled:
+        form = WIDER[form]
     while form in WIDER and not (accelerator.peak_dense_tflops.get(form) or accelerator.matmul_tflops.get(form)):
         form = WIDER[form]
     return form
@@ -87,7 +92,8 @@ def machine_numbers(
         domain = hardware.gpus_per_node
         pcie = PCIE5_GBYTE_PER_S if accelerator.form_factor.startswith("PCIe5") else PCIE4_GBYTE_PER_S
         link = min(link, pcie * 1e9)
-    mesh = (accelerator.vendor.lower() in MESHES or accelerator.family in MESHED_FAMILIES) and domain > 1
+    meshed = accelerator.vendor.lower() in MESHES or accelerator.family in MESHED_FAMILIES
+    mesh = meshed and 1 < domain <= hardware.gpus_per_node  # nobody wires each pair of a rack: MI455X's has switches
     fast = accelerator.link_gbyte_per_s is not None and link > PCIE5_GBYTE_PER_S * 1e9
     up = "pcie" if not fast else "mesh" if mesh else accelerator.family
     up = up if f"reduce:{up}" in curves else "other"
@@ -145,6 +151,23 @@ def link_share(curve: FloatArray, size_bytes: Number) -> Number:
         curve = curve.ravel()
     low = curve[below]
     return np.exp2(low + weight * (curve[below + 1] - low))
+
+
+def stays_inside(machine: MachineNumbers, group: Number) -> BoolArray:
+    """Whether groups of so many neighbouring GPUs each lie inside one link domain.
+
+    They do where their size divides it, or is of whole nodes of a larger one, which schedulers keep in one rack; any
+    other size straddles two somewhere, such as the second of three groups of 6 on nodes of 8.
+    """
+    node = np.maximum(machine.node, 1.0)
+    fills = machine.domain % group == 0
+    return np.asarray(fills | ((group <= machine.domain) & ((group % node == 0) | (node % group == 0))))
+
+
+def neighbours(machine: MachineNumbers, group: Number) -> Number:
+    """GPUs of such a group that share a link domain, of its worst placed part: all of them where it stays inside."""
+    parts = np.gcd(np.asarray(group, dtype=np.int64), np.asarray(machine.domain, dtype=np.int64))
+    return np.where(stays_inside(machine, group), group, parts)
 
 
 def as_of_port(rate: Number) -> Number:

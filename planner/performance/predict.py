@@ -94,7 +94,7 @@ def predict_run(run: Run, calibration: Calibration) -> Prediction:
 
 def _step(run: Run, calibration: Calibration) -> StepTime:
     s, a = scope(run.setting, calibration), layout_arrays([run])
-    kernels = kernels_of(s, a.tp, a.cp, a.ep, a.sequence_parallel, a.recompute, a.micro_batch, parts=True)
+    kernels = kernels_of(s, a.tp, a.cp, a.ep, a.sequence_parallel, a.recompute, a.micro_batch, gpus=a.gpus, parts=True)
     factor = calibration.correction(run.setting, np.asarray([run.gpus]))
     return step_of(s, kernels, a.pp, a.vpp, a.dp, a.zero_stage, a.grad_accum, factor)
 
@@ -171,7 +171,8 @@ def _joined(*sentences: str) -> str:
 def lacking(setting: Setting) -> str:
     """That the accelerator has no units for the precision, and in what it is taken to compute instead; "" if it has."""
     part, precision = setting.accelerator, setting.precision
-    if supports(part, precision) or FORMATS[precision] in part.matmul_tflops:
+    measured = FORMATS[precision] in part.matmul_tflops and precision == FORMATS[precision]
+    if supports(part, precision) or measured:
         return ""
     instead = format_run(part, precision)
     if instead not in part.peak_dense_tflops:  # V100s have 16-bit units for fp16 alone
