@@ -206,6 +206,8 @@ def test_what_slurm_is_asked_for_counts(tmp_path, lines, launch):
         ("--checkpoint-activations --checkpoint-num-layers 1", "layout.recompute", "full"),
         ("--cpu-optimizer", "training.offload", "optimizer"),
         ("--optimizer sgd", "training.optimizer", "sgd-momentum"),
+        ("--optimizer muon", "training.optimizer", "muon"),
+        ("--num-experts 4 --tensor-model-parallel-size 2 --expert-tensor-parallel-size 1", "layout.tp", 2),
         (
             "--use-precision-aware-optimizer --exp-avg-dtype bf16 --exp-avg-sq-dtype bf16",
             "training.optimizer",

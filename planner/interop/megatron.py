@@ -126,8 +126,7 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
         a.remarks.append("--ds-sequence-parallel-size splits the sequence: it is taken as context parallelism")
     if a.flag("no-pipeline-parallel"):
         pp = 1
-    if a.values.get("expert-tensor-parallel-size") == [str(tp)]:
-        a.used.add("expert-tensor-parallel-size")
+    _expert_tensor(a, tp)
     micro = a.number("micro-batch-size")
     if model.heads % tp:
         raise PlannerError(
@@ -171,6 +170,18 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
         rows += share_recomputed(a, model.layers, pp * vpp)
     a.used |= {"recompute-method", "recompute-num-layers"}
     return [*rows, *group_of(a, None if world is None else world // (tp * pp))]
+
+
+def _expert_tensor(a: Arguments, tp: int) -> None:
+    """Planner keeps an expert whole (1); Megatron-LM splits it as the rest of the model unless told."""
+    stated = a.values.get("expert-tensor-parallel-size")
+    if stated == ["1"]:
+        a.used.add("expert-tensor-parallel-size")
+    elif tp > 1 and a.values.get("num-experts") and stated in (None, [str(tp)]):
+        a.used.add("expert-tensor-parallel-size")
+        a.remarks.append(
+            f"Megatron-LM splits each expert over the {tp} ranks of tensor parallelism; planner keeps it whole"
+        )
 
 
 def _virtual(a: Arguments, model: ModelSpec, pp: int) -> int:

@@ -10,6 +10,7 @@ from planner.interop.megatron_arguments import Arguments
 from planner.interop.megatron_forks import offloads
 from planner.units import PlannerError
 
+_OPTIMIZERS = {"sgd": "sgd-momentum", "muon": "muon", "dist_muon": "muon", "lion": "lion"}  # Megatron-LM's, planner's
 _SUFFIXES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
@@ -133,9 +134,9 @@ def _optimizer(a: Arguments) -> list[Taken]:
     rows: list[Taken] = []
     name = a.text("optimizer", "adam")
     halves = [a.text(key, "fp32") == "bf16" for key in ("exp-avg-dtype", "exp-avg-sq-dtype")]
-    if name == "sgd":
+    if name in _OPTIMIZERS:
         a.used.add("sgd-momentum")
-        rows.append(Taken("training.optimizer", "sgd-momentum", a.origin("optimizer")))
+        rows.append(Taken("training.optimizer", _OPTIMIZERS[name], a.origin("optimizer")))
     elif name != "adam":
         a.unsaid.append(f"--optimizer {name[:40]} is counted as Adam, which keeps two numbers a parameter")
     elif a.flag("use-precision-aware-optimizer") and all(halves):
