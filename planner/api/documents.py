@@ -74,6 +74,8 @@ def import_files(
     samples: int | str | None = None,
     tokens: int | str | None = None,
     epochs: float | None = None,
+    arguments: Sequence[str] = (),
+    strict: bool = False,
 ) -> Imported:
     """A scenario from GPT-NeoX configs, a Hugging Face config.json or a Megatron-LM script; `scenario_yaml` writes it.
 
@@ -85,6 +87,10 @@ def import_files(
         Sequences or tokens of one epoch of the data, where no file says; texts such as "64B" are read.
     epochs : float, optional
         Epochs to train, where no file says.
+    arguments : sequence of str
+        What a launch script is started with.
+    strict : bool
+        Refuse files with keys that are not understood, instead of a warning.
 
     Raises
     ------
@@ -101,6 +107,8 @@ def import_files(
         samples=None if samples is None else parse_count(samples),
         tokens=None if tokens is None else parse_count(tokens),
         epochs=epochs,
+        arguments=arguments,
+        strict=strict,
     )
 
 

@@ -18,6 +18,9 @@ def import_(
     samples: Annotated[str | None, typer.Option("--samples", help="Sequences of one epoch of the data.")] = None,
     tokens: Annotated[str | None, typer.Option("--tokens", help="Tokens of one epoch of the data, as 64B.")] = None,
     epochs: Annotated[float | None, typer.Option("--epochs", help="Epochs to train, where no file says.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse files with keys that planner does not understand.")
+    ] = False,
     as_json: Json = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the scenario to FILE.")
@@ -33,7 +36,17 @@ def import_(
     from planner import api
     from planner.files import write_atomically
 
-    found = api.import_files(files, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, epochs=epochs)
+    files, given = _parted(files)
+    found = api.import_files(
+        files,
+        arguments=given,
+        gpus=gpus,
+        vocab=vocab,
+        samples=samples,
+        tokens=tokens,
+        epochs=epochs,
+        strict=strict,
+    )
     text = found.to_yaml()
     if output is not None:
         write_atomically(output, text)
@@ -41,9 +54,18 @@ def import_(
         emit(found.to_json())
     elif output is None:
         emit(text)
+    for warning in found.warnings:
+        say(f"warning: {warning}")
     for remark in found.remarks:
         say(f"note: {remark}", quiet=quiet)
     if found.missing:
         say(f"the scenario still needs: {', '.join(found.missing)}", quiet=quiet)
     if output is not None:
         say(f"saved to {output}", quiet=quiet)
+
+
+def _parted(files: list[Path]) -> tuple[list[Path], list[str]]:
+    """The files, and what a script among them is started with: the words after `--` that are no files."""
+    first = files[0].suffix in (".sh", ".sbatch", ".slurm", ".bash")
+    given = files[1:] if first and not any(file.exists() for file in files[1:]) else []
+    return files[: len(files) - len(given)], [str(word) for word in given]
