@@ -18,6 +18,9 @@ def import_(
     samples: Annotated[str | None, typer.Option("--samples", help="Sequences of one epoch of the data.")] = None,
     tokens: Annotated[str | None, typer.Option("--tokens", help="Tokens of one epoch of the data, as 64B.")] = None,
     epochs: Annotated[float | None, typer.Option("--epochs", help="Epochs to train, where no file says.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse files with keys that planner does not understand.")
+    ] = False,
     as_json: Json = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the scenario to FILE.")
@@ -42,6 +45,7 @@ def import_(
         samples=None if samples is None else parse_count(samples),
         tokens=None if tokens is None else parse_count(tokens),
         epochs=epochs,
+        strict=strict,
     )
     text = scenario_yaml(found)
     if output is not None:
@@ -50,6 +54,8 @@ def import_(
         emit(imported_json(found))
     elif output is None:
         emit(text)
+    for warning in found.warnings:
+        say(f"warning: {warning}")
     for remark in found.remarks:
         say(f"note: {remark}", quiet=quiet)
     if found.missing:

@@ -31,7 +31,8 @@ class Imported:
     """All that was found in other programs' files.
 
     `taken` is the scenario, in order. `unused` names the keys that say nothing about planning. `remarks` are sentences
-    for the user: conflicts in the tool's own terms, assumptions, things put right.
+    for the user: conflicts in the tool's own terms, assumptions, things put right. `warnings` are sentences about what
+    may change the answer and was not understood; `--strict` takes none of them.
     """
 
     tool: str  # gpt-neox | huggingface | megatron
@@ -42,6 +43,7 @@ class Imported:
     remarks: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()  # key paths that the scenario still needs, which these files cannot say
     extras: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def value(self, key: str, default: Any = None) -> Any:
         """The value of a scenario key, or `default`."""
@@ -72,8 +74,11 @@ def scenario_yaml(found: Imported) -> str:
         f"# Imported by `planner import` from {', '.join(shown(f, 80) for f in found.files)} ({found.tool}).",
         "# The comment beside a value says where it came from; edit freely.",
     ]
-    for remark in found.remarks:
-        lines += textwrap.wrap(f"Note: {shown(remark, 400)}", 110, initial_indent="# ", subsequent_indent="#   ")
+    for word, sentences in (("Warning", found.warnings), ("Note", found.remarks)):
+        for sentence in sentences:
+            lines += textwrap.wrap(
+                f"{word}: {shown(sentence, 400)}", 110, initial_indent="# ", subsequent_indent="#   "
+            )
     tree: dict[str, Any] = {}
     for taken in found.taken:
         node = tree
@@ -102,6 +107,7 @@ def imported_json(found: Imported) -> str:
         "values": [{"key": t.key, "value": t.value, "origin": t.origin} for t in found.taken],
         "unused": list(found.unused),
         "remarks": list(found.remarks),
+        "warnings": list(found.warnings),
         "missing": list(found.missing),
     }
     return json.dumps(document, indent=2) + "\n"

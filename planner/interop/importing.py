@@ -10,6 +10,7 @@ from pathlib import Path
 from planner.interop.files import read_text, shown
 from planner.interop.huggingface import import_huggingface
 from planner.interop.imported import Imported, Taken
+from planner.interop.kinds import refuse
 from planner.interop.megatron import import_megatron
 from planner.interop.neox import import_neox
 from planner.units import PlannerError
@@ -44,6 +45,8 @@ def import_files(
     samples: int | None = None,
     tokens: int | None = None,
     epochs: float | None = None,
+    strict: bool = False,
+    arguments: Sequence[str] = (),
 ) -> Imported:
     """What other programs' files say of a run.
 
@@ -52,6 +55,8 @@ def import_files(
     paths : GPT-NeoX configs (several are merged in order), one Hugging Face config.json, or one Megatron-LM script
     gpus, vocab, samples, tokens, epochs : what such files often leave out: the world size, the tokenizer's entries, the
         data of one epoch, and how many epochs to train; what a file does say wins over `epochs`
+    strict : whether a warning (a key that is not understood) is an error
+    arguments : what a launch script is started with: its $1, $2, …
 
     Raises
     ------
@@ -60,18 +65,30 @@ def import_files(
     """
     if not paths:
         raise PlannerError("There is nothing to import: name a config, a config.json or a launch script.")
+    found = _read(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
+    refuse(found.warnings, strict=strict)
+    return _completed(found, samples, tokens, epochs)
+
+
+def _read(
+    paths: Sequence[Path],
+    *,
+    gpus: int | None,
+    vocab: int | None,
+    samples: int | None,
+    tokens: int | None,
+    arguments: Sequence[str],
+) -> Imported:
     tools = [tool_of(path) for path in paths]
     kinds = set(tools)
     if kinds == {"gpt-neox"}:
-        found = import_neox(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
-        return _completed(found, samples, tokens, epochs)
+        return import_neox(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
     if len(paths) > 1:
         listed = ", ".join(f"{shown(p.name)} ({t})" for p, t in zip(paths, tools, strict=True))
         raise PlannerError(f"Only GPT-NeoX configs are merged; import these one by one: {listed}.")
     if kinds == {"huggingface"}:
-        return _completed(import_huggingface(paths[0]), samples, tokens, epochs)
-    found = import_megatron(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
-    return _completed(found, samples, tokens, epochs)
+        return import_huggingface(paths[0])
+    return import_megatron(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
 
 
 def _completed(found: Imported, samples: int | None, tokens: int | None, epochs: float | None) -> Imported:

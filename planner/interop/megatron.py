@@ -6,6 +6,7 @@ Names and defaults are those of Megatron-LM's megatron/training/arguments.py.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from planner.interop.files import read_text, shown, whole
@@ -32,6 +33,7 @@ def import_megatron(
     vocab: int | None = None,
     samples: int | None = None,
     tokens: int | None = None,
+    arguments: Sequence[str] = (),
 ) -> Imported:
     """A scenario from the arguments in a shell script (or a file that holds nothing but the arguments).
 
