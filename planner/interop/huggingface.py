@@ -15,6 +15,15 @@ from planner.interop.imported import Imported, Taken, model_taken
 from planner.units import PlannerError
 from planner.workload.model import MLASpec, ModelSpec, MoESpec
 
+#: What transformers' configuration classes have where a config leaves a field out, as published ones do. Families with
+#: classes whose defaults describe no published model are not here: their fields must be stated.
+CLASS_DEFAULTS: Mapping[str, Mapping[str, int]] = {
+    "llama": {"hidden_size": 4096, "num_attention_heads": 32, "num_hidden_layers": 32, "intermediate_size": 11008,
+              "vocab_size": 32000},
+    "mistral": {"hidden_size": 4096, "num_attention_heads": 32, "num_hidden_layers": 32, "intermediate_size": 14336,
+                "vocab_size": 32000},
+}  # fmt: skip
+
 
 @dataclass
 class Keys:
@@ -29,6 +38,8 @@ class Keys:
     def get(self, spec_field: str, *names: str, default: Any = None) -> Any:
         """The first of `names` that is stated, else the default; `spec_field` remembers where it came from."""
         self.used.update(names)
+        if default is None:
+            default = CLASS_DEFAULTS.get(self.family.lower().removesuffix("_text"), {}).get(names[0])
         for name in names:
             if self.values.get(name) is not None:
                 self.origins.setdefault(spec_field, f"{name}, {self.document.where(name)}")
@@ -76,7 +87,7 @@ def import_huggingface(path: Path) -> Imported:
     values = document.values
     remarks: list[str] = []
     inner = values.get("text_config")
-    if isinstance(inner, Mapping) and "hidden_size" not in values:
+    if isinstance(inner, Mapping) and "hidden_size" not in values and "n_embd" not in values:
         values = {**inner, "model_type": inner.get("model_type", values.get("model_type"))}
         remarks.append("text_config is what is planned; other parts of the model (vision, audio) are left out")
     keys = Keys(document, values)
