@@ -18,6 +18,19 @@ from planner.units import PlannerError
 _DATA = {"data", "data.samples", "data.tokens", "data.index"}
 TOOLS = ("gpt-neox", "huggingface", "megatron")
 
+#: Keys that only files of another program have at their place, so that none is taken for a GPT-NeoX config.
+OTHER_TOOLS = (
+    ("Axolotl", r"^(?:base_model|sequence_len|datasets|adapter) *:"),
+    ("LLaMA-Factory", r"^(?:model_name_or_path|finetuning_type|cutoff_len) *:"),
+    ("NeMo", r"^(?:trainer|exp_manager) *:|^ +(?:encoder_seq_length|micro_batch_size) *: *\d"),
+    ("torchtitan", r"^\[(?:job|model|training|parallelism|optimizer)\] *$"),
+    ("nanotron", r"^(?:parallelism|checkpoints|tokens) *:"),
+    ("llm-foundry", r"^(?:max_duration|global_train_batch_size|variables) *:"),
+    ("OLMo", r"^(?:run_name|max_duration|device_train_microbatch_size) *:"),
+    ("MaxText", r"^(?:base_emb_dim|base_num_decoder_layers) *:"),
+    ("DeepSpeed and a trainer", r'\A\s*\{[\s\S]*: *"auto"'),
+)
+
 
 def tool_of(path: Path) -> str:
     """Which tool a file is for, by what is in it.
@@ -25,7 +38,7 @@ def tool_of(path: Path) -> str:
     Raises
     ------
     PlannerError
-        If it cannot be read.
+        If it cannot be read, or is a file of a program that planner does not import.
     """
     text = read_text(path)
     if text.startswith("#!") or path.suffix in (".sh", ".sbatch", ".slurm", ".bash"):
@@ -34,6 +47,12 @@ def tool_of(path: Path) -> str:
         return "megatron"
     if re.search(r'"(?:model_type|architectures)"\s*:', text):
         return "huggingface"
+    for tool, sign in OTHER_TOOLS:
+        if re.search(sign, text, re.MULTILINE):
+            raise PlannerError(
+                f"{shown(path, 200)} is a file of {tool}, which planner does not import; known are GPT-NeoX configs, "
+                "Hugging Face's config.json and Megatron-LM's launch scripts. Write its shape inline in a scenario."
+            )
     return "gpt-neox"
 
 

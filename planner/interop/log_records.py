@@ -84,7 +84,7 @@ class StepClock:
 
     marked: bool = False  # the program said that it starts or resumes
     timed: bool = False  # a record told a step and its time
-    seen: bool = False  # a record told a step
+    seen: int = 0  # records that told a step
     _step: int = -1
     _interval: int = 1
     _clock: float = math.nan
@@ -98,7 +98,7 @@ class StepClock:
 
     def take(self, told: Told) -> None:
         """One record more."""
-        self.seen = True
+        self.seen += 1
         step = told.step
         fallen = step < self._step and (self.marked or self._step - step > 2 * self._interval)
         if self._step >= 0 and not fallen and not self.marked:

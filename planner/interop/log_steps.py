@@ -81,9 +81,8 @@ class StepLines:
                 self.kind = "dictionaries"
                 return True
             if self._is_loss(row) and self._bar is not None or self._bar_told(line) is not None:
-                self.kind, self._bar = "bars", None
+                self.kind = "bars"
                 return True
-        self._bar = None
         return False
 
     def _timed(self, form: Form, line: bytes) -> bool:

@@ -71,8 +71,8 @@ class LogReader:
         """Whether a line of a known form was read, though it may not have told a step's time yet."""
         if self._table is not None:
             return self._table.timed or not self._table.seen
-        if self._steps is not None and self._steps.clock.seen:
-            return True
+        if self._steps is not None and self._steps.kind:  # a first record's time may be the next one's to tell
+            return self._steps.clock.timed or self._steps.clock.seen < 2
         return self._last >= 0 or (self._deepspeed is not None and bool(self._deepspeed.kind))
 
     def feed(self, block: bytes, *, end: bool = False) -> list[Records]:
@@ -84,6 +84,9 @@ class LogReader:
             found.append(self._take(len(piece)))
         if end:
             found.append(self._take(0, end=True))
+            if self._steps is not None and self.dialect in ("", "lines"):
+                rest = self._steps.rows(b"", end=True)
+                found.append(self._of_lines(rest) if len(rest.iteration) else _nothing())
         return [records for records in found if len(records)]
 
     def read_from(self, stream: RawIOBase) -> list[Records] | None:
