@@ -1,17 +1,20 @@
 """When will it be done, and with what probability: step-time uncertainty and failures in one distribution.
 
-Two kinds of chance that must not be averaged together: the step time is wrong by one factor for the whole run (one
-draw, it does not average out), and failures strike many times (many draws, they do average out).
+Two kinds of chance that must not be averaged together: the step time is wrong by one factor for the whole run, and so
+is what the run takes beside training and failures (one draw each, which does not average out); failures strike many
+times (many draws, they do average out).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
+from planner.plan import Overhead
+from planner.risk import factor
 from planner.risk.checkpoint import segment_moments, standstill_moments
 
 _NODES = 48  # points that stand for the distribution of the delay
@@ -20,7 +23,7 @@ _FINER = 4  # levels a node, where they are counted
 _MANY = 16  # segments of a run beside which its rest does not count
 _COUNTS = 64  # of them at most, among a run's nodes
 _STEPS = 80  # at most, to find a quantile
-_ROOT_TWO_PI = float(np.sqrt(2 * np.pi))
+NO_OVERHEAD = Overhead()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,10 @@ class Hazard:
 class Completion:
     """The distribution of a run's wall-clock time, for n runs at once.
 
-    T = X (A + D). X is the factor on step time, a two-piece log-normal with median 1; A the undisturbed
-    time with its checkpoints; D the delay by failures, with the exact mean and variance of the renewal process and a
-    shape that counts few failures one by one and takes many as a gamma variable.
+    T = X G (A + D). X is the factor on step time, a two-piece log-normal with median 1; G the overhead, `least` times
+    e to an exponential variable; A the undisturbed time with its checkpoints; D the delay by failures, with the exact
+    mean and variance of the renewal process and a shape that counts few failures one by one and takes many as a gamma
+    variable.
     """
 
     undisturbed_s: FloatArray  # A: work and checkpoints at the median step time
@@ -71,6 +75,8 @@ class Completion:
     log_high: FloatArray  # and above
     failures: FloatArray  # expected number of interruptions
     checkpoints: FloatArray  # expected number of checkpoints
+    least: FloatArray  # least value of G
+    log_more: FloatArray  # mean of the logarithm of G beyond it
 
     def take(self, index: IntArray | BoolArray) -> Completion:
         """The runs that `index` selects."""
@@ -79,11 +85,19 @@ class Completion:
     @property
     def mean_s(self) -> FloatArray:
         """Expected wall-clock seconds, (n,)."""
-        from scipy.special import ndtr
+        once = self.least * factor.mean(self.log_low, self.log_high, self.log_more)
+        return np.asarray(once * (self.undisturbed_s + self.delay_mean_s))
 
-        low, high = self.log_low, self.log_high
-        factor = np.exp(low**2 / 2) * ndtr(-low) + np.exp(high**2 / 2) * ndtr(high)
-        return np.asarray(factor * (self.undisturbed_s + self.delay_mean_s))
+    def without_overhead(self) -> Completion:
+        """The same runs, were nothing paid for beside training, checkpoints and failures."""
+        return replace(self, least=np.ones_like(self.least), log_more=np.zeros_like(self.log_more))
+
+    def once(self, p: FloatArray | float) -> FloatArray:
+        """The p-quantile of X G, (n,); of p of shape (m,), (n, m)."""
+        level = np.asarray(p, float)
+        each = (self.least, self.log_low, self.log_high, self.log_more)
+        least, *rest = (part[:, None] for part in each) if level.ndim else each
+        return np.asarray(least * factor.quantile(level, *rest))
 
     def probability(self, time_s: FloatArray | float) -> FloatArray:
         """P(T <= time_s), (n,); `time_s` in seconds, broadcastable to (n,)."""
@@ -91,14 +105,11 @@ class Completion:
         return _chance(self, budget)
 
     def lengths(self, factors: int) -> tuple[FloatArray, FloatArray]:
-        """Values of T, (n, delays x factors), seconds, and their weights: each delay at so many step-time factors."""
-        from scipy.special import ndtri
-
-        z = ndtri((np.arange(factors) + 0.5) / factors)
-        factor = np.exp(z[None, :] * np.where(z[None, :] < 0, self.log_low[:, None], self.log_high[:, None]))
+        """Values of T, (n, delays x factors), seconds, and their weights: each delay at so many values of X G."""
+        each = self.once((np.arange(factors) + 0.5) / factors)
         delay, weight = _delays(self)
         whole = self.undisturbed_s[:, None] + delay
-        time = (whole[:, :, None] * factor[:, None, :]).reshape(len(factor), -1)
+        time = (whole[:, :, None] * each[:, None, :]).reshape(len(each), -1)
         return np.asarray(time), np.repeat(weight / factors, factors, axis=1)
 
     def quantile(self, p: float) -> FloatArray:
@@ -106,7 +117,9 @@ class Completion:
         return _quantile(self, p)
 
 
-def completion(work_s: FloatArray, log_low: FloatArray, log_high: FloatArray, hazard: Hazard) -> Completion:
+def completion(
+    work_s: FloatArray, log_low: FloatArray, log_high: FloatArray, hazard: Hazard, overhead: Overhead = NO_OVERHEAD
+) -> Completion:
     """The distribution of the wall-clock time of runs that need `work_s` seconds of undisturbed training at the median.
 
     Parameters
@@ -117,10 +130,12 @@ def completion(work_s: FloatArray, log_low: FloatArray, log_high: FloatArray, ha
         Standard deviation of the logarithm of the step-time factor below and above its median.
     hazard : Hazard
         Arrays of the same shape.
+    overhead : Overhead
+        Of every run.
 
     Returns
     -------
-    Completion. Without failures and with zero spread every quantile is `work_s`, to the last digit.
+    Completion. Without failures and overhead and with zero spread every quantile is `work_s`, to the last digit.
     """
     work, low, high = np.broadcast_arrays(np.asarray(work_s, float), log_low, log_high)
     saves = np.isfinite(hazard.interval_s) & (hazard.interval_s < work)
@@ -137,7 +152,8 @@ def completion(work_s: FloatArray, log_low: FloatArray, log_high: FloatArray, ha
     failures = hazard.rate_per_s * (undisturbed + delay_mean)
     pieces = _Pieces(segments, length, rest)
     calm, nodes = _delay_nodes(delay_mean, delay_var, pieces, hazard)
-    return Completion(undisturbed, delay_mean, calm, nodes, low, high, failures, segments)
+    least, more = (np.full(work.shape, each) for each in (overhead.least, overhead.log_more))
+    return Completion(undisturbed, delay_mean, calm, nodes, low, high, failures, segments, least, more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,24 +317,19 @@ def _lost_or_waited(
 
 
 def _chance(runs: Completion, time_s: FloatArray) -> FloatArray:
-    """P(T <= time_s): the spread of the step time is integrated exactly, the delay by its nodes."""
+    """P(T <= time_s): the spread of X G is integrated exactly, the delay by its nodes."""
     return _chance_and_density(runs, time_s)[0]
 
 
 def _chance_and_density(runs: Completion, time_s: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """P(T <= time_s) and its derivative (0 where the step time is certain), (n,) each."""
-    from scipy.special import ndtr
-
+    """P(T <= time_s) and its derivative (0 where X G is certain), (n,) each."""
     delay, weight = _delays(runs)
-    ratio = time_s[:, None] / (runs.undisturbed_s[:, None] + delay)
+    ratio = time_s[:, None] / (runs.least[:, None] * (runs.undisturbed_s[:, None] + delay))
     log = np.log(np.maximum(ratio, 1e-300))
-    sigma = np.where(log < 0, runs.log_low[:, None], runs.log_high[:, None])
-    uncertain = sigma > 0
-    safe = np.where(uncertain, sigma, 1.0)
-    z = log / safe
-    chance = np.where(uncertain, ndtr(z), ratio >= 1.0)
+    each = (runs.log_low[:, None], runs.log_high[:, None], runs.log_more[:, None])
+    chance, density = factor.chance_and_density(log, *each)
     with np.errstate(divide="ignore", invalid="ignore"):
-        density = np.where(uncertain & (ratio > 0), np.exp(-0.5 * z * z) / (_ROOT_TWO_PI * safe * time_s[:, None]), 0.0)
+        density = np.where(ratio > 0, density / time_s[:, None], 0.0)
     return (chance * weight).sum(axis=1), (density * weight).sum(axis=1)
 
 
@@ -331,17 +342,14 @@ def _delays(runs: Completion) -> tuple[FloatArray, FloatArray]:
 
 def _quantile(runs: Completion, p: float) -> FloatArray:
     """Newton's steps inside a bracket that bisection shrinks; each run by itself, whatever others stand beside it."""
-    from scipy.special import ndtri
-
     if not 0.0 < p < 1.0:
         raise ValueError(f"a quantile needs a probability between 0 and 1, not {p}")
-    z = float(ndtri(p))
-    factor = np.exp(z * np.where(z < 0, runs.log_low, runs.log_high))
+    once = runs.once(p)
     quiet = (runs.calm >= 1.0) | (runs.delay_s[:, -1] <= 0.0)  # no delay: the factor alone decides, exactly
     # The quantile lies between those of the least and of the largest delay.
-    low = factor * (runs.undisturbed_s + np.where(runs.calm > 0, 0.0, runs.delay_s[:, 0]))
-    high = factor * (runs.undisturbed_s + runs.delay_s[:, -1])
-    guess = np.where(quiet, low, factor * (runs.undisturbed_s + runs.delay_mean_s))
+    low = once * (runs.undisturbed_s + np.where(runs.calm > 0, 0.0, runs.delay_s[:, 0]))
+    high = once * (runs.undisturbed_s + runs.delay_s[:, -1])
+    guess = np.where(quiet, low, once * (runs.undisturbed_s + runs.delay_mean_s))
     open_ = np.flatnonzero(~quiet)
     for _ in range(_STEPS):
         if not open_.size:

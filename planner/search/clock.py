@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
-from planner.risk.completion import Completion, Hazard, completion
+from planner.plan import Overhead
+from planner.risk.completion import NO_OVERHEAD, Completion, Hazard, completion
+from planner.risk.factor import quantile
 
 DECILE = 1.2815515655446004  # standard deviations between the median and the 90th percentile
+_ROOT_ERROR = 1e-10  # of a quantile that is a root: a bound stays below it
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,12 @@ class Clock:
     log_high: FloatArray
     hazard: Hazard
     least_s: FloatArray  # seconds that no run of the cell undercuts
+    overhead: Overhead = NO_OVERHEAD
 
     def completion(self, seconds: FloatArray, cells: IntArray) -> Completion:
         """When runs of `seconds` end on these cells."""
         work = seconds * self.median[cells]
-        return completion(work, self.log_low[cells], self.log_high[cells], self.hazard.take(cells))
+        return completion(work, self.log_low[cells], self.log_high[cells], self.hazard.take(cells), self.overhead)
 
     def time_s(self, p: float, seconds: FloatArray, cells: IntArray) -> FloatArray:
         """The time that runs of `seconds` stay below with probability p, (n,); inf where they are not known."""
@@ -39,26 +43,30 @@ class Clock:
             time[known] = self.completion(seconds[known], cells[known]).quantile(p)
         return time
 
+    def own_s(self, seconds: FloatArray, cells: IntArray) -> FloatArray:
+        """The median time of those runs, were nothing paid for beside training, checkpoints and failures, (n,)."""
+        return self.completion(seconds, cells).without_overhead().quantile(0.5)
+
     def slope(self, p: float) -> FloatArray:
         """Factor on undisturbed seconds that the time at probability p is never below, (cells,).
 
-        T = X (A + D) with D >= 0 is at least X A, and A the work and a checkpoint after every whole interval of it: of
-        runs of at least k intervals, k / (k + 1) of the work or more is whole intervals.
+        T = X G (A + D) with D >= 0 is at least X G A, and A the work and a checkpoint after every whole interval of it:
+        of runs of at least k intervals, k / (k + 1) of the work or more is whole intervals.
         """
-        from scipy.special import ndtri
-
-        z = float(ndtri(p))
-        factor = np.exp(z * (self.log_low if z < 0 else self.log_high))
+        more = np.full_like(self.log_low, self.overhead.log_more)
+        once = self.overhead.least * quantile(p, self.log_low, self.log_high, more) * (1.0 - _ROOT_ERROR)
         h = self.hazard
         saved = np.isfinite(h.interval_s)
         interval = np.where(saved, h.interval_s, 1.0)
         least = np.minimum(self.least_s * self.median * (1.0 - 1e-12), 1e300)
         whole = np.where(saved & (least > h.interval_s), np.floor(least / interval), 0.0)
         pauses = whole / (whole + 1.0) * np.where(saved, h.checkpoint_s / interval, 0.0)
-        return np.asarray(self.median * factor * (1.0 + pauses))
+        return np.asarray(self.median * once * (1.0 + pauses))
 
 
-def clock(quantile: tuple[FloatArray, FloatArray, FloatArray], hazard: Hazard, least_s: FloatArray) -> Clock:
+def clock(
+    deciles: tuple[FloatArray, FloatArray, FloatArray], hazard: Hazard, least_s: FloatArray, overhead: Overhead
+) -> Clock:
     """A clock from the 10th, 50th and 90th percentile of the factor on step time, each (cells,)."""
-    low, median, high = quantile
-    return Clock(median, np.log(median / low) / DECILE, np.log(high / median) / DECILE, hazard, least_s)
+    low, median, high = deciles
+    return Clock(median, np.log(median / low) / DECILE, np.log(high / median) / DECILE, hazard, least_s, overhead)
