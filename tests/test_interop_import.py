@@ -225,7 +225,34 @@ def test_leading_dense_layers_and_ramps_are_read(tmp_path):
     found = import_files([path])
     assert found.model.moe.first_dense_layers == 1
     assert [found.value(f"training.batch_ramp.{k}") for k in ("start", "increment", "samples")] == [32, 32, 6400]
-    assert found.value("training.iterations") == 1000
+    assert found.value("training.iterations") == 1100  # 200 of 32 sequences, then 900 of 64
+
+
+@pytest.mark.parametrize(
+    ("rest", "key", "value"),
+    [
+        ("--checkpoint-activations", "layout.recompute", "full"),
+        ("--activations-checkpoint-method uniform", "layout.recompute", "full"),
+        ("--quick-geglu", "model.gated_mlp", True),
+        ("--num-experts 8 --moe-layer-freq 2", "model.moe.every", 2),
+        ("--num_key_value_heads 2", "model.kv_heads", 2),
+        ("--model_parallel_size 2", "layout.tp", 2),
+    ],
+)
+def test_names_of_other_years_and_forks_are_read(tmp_path, rest, key, value):
+    path = tmp_path / "run.sh"
+    common = "--num_attention_heads 4 --micro_batch_size 2 --seq_length 128 --vocab_size 1000 --bf16 --train_iters 9"
+    path.write_text(SCRIPT.format(nodes=2, hidden=64, rest=f"{common} {rest}"))
+    assert import_files([path]).value(key) == value
+
+
+def test_what_decides_and_is_not_read_is_a_warning_and_an_error_if_strict(tmp_path):
+    path = tmp_path / "run.sh"
+    common = "--num-attention-heads 4 --micro-batch-size 2 --seq-length 128 --vocab-size 1000 --bf16 --train-iters 9"
+    path.write_text(SCRIPT.format(nodes=2, hidden=64, rest=f"{common} --moe-latent-size 32"))
+    assert import_files([path]).warnings[0].startswith("run.sh: --moe-latent-size decides the model")
+    with pytest.raises(PlannerError, match="--strict takes no warnings"):
+        import_files([path], strict=True)
 
 
 CORPORA = FIXTURES.parent / "neox"

@@ -38,8 +38,10 @@ def import_(
     from planner.interop.importing import import_files
     from planner.units import parse_count
 
+    files, given = _parted(files)
     found = import_files(
         files,
+        arguments=given,
         gpus=gpus,
         vocab=vocab,
         samples=None if samples is None else parse_count(samples),
@@ -62,3 +64,10 @@ def import_(
         say(f"the scenario still needs: {', '.join(found.missing)}", quiet=quiet)
     if output is not None:
         say(f"saved to {output}", quiet=quiet)
+
+
+def _parted(files: list[Path]) -> tuple[list[Path], list[str]]:
+    """The files, and what a script among them is started with: the words after `--` that are no files."""
+    first = files[0].suffix in (".sh", ".sbatch", ".slurm", ".bash")
+    given = files[1:] if first and not any(file.exists() for file in files[1:]) else []
+    return files[: len(files) - len(given)], [str(word) for word in given]

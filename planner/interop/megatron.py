@@ -12,6 +12,7 @@ from pathlib import Path
 from planner.interop.files import read_text, shown, whole
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.indexed import indexed_data
+from planner.interop.kinds import Kinds, sort_keys
 from planner.interop.megatron_arguments import Arguments, read_arguments
 from planner.interop.megatron_conditions import group_of, megatron_conditions, share_recomputed
 from planner.interop.megatron_model import megatron_model
@@ -24,6 +25,31 @@ VIRTUAL = (
     "num-virtual-stages-per-pipeline-rank",
     "num-layers-per-virtual-pipeline-stage",
 )
+
+# Options that decide what is trained, how it is laid out or how long, and that are not read.
+DECIDING = {
+    **dict.fromkeys(
+        (
+            "heterogeneous-layers-config-path", "experimental-attention-variant", "linear-attention-freq",
+            "moe-latent-size", "attention-output-gate", "retro-add-retriever", "yaml-cfg", "use-checkpoint-args",
+            "use-mp-args-from-checkpoint-args", "noop-layers", "first-k-dense-replace", "n-shared-experts",
+            "num-shared-experts", "shared-moe-ffn-hidden-size", "glu-activation", "parallel-attn",
+            "attention-head-type", "sliding-window-size", "mlp-type", "expert-interval", "topk", "use-rms-norm",
+            "squared-relu", "intermediate-size", "n-head-kv", "post-norm", "lora-r",
+        ),
+        "the model",
+    ),
+    **dict.fromkeys(
+        (
+            "zero-stage", "ds-sequence-parallel-size", "virtual-pipeline-model-parallel-size", "no-pipeline-parallel",
+            "decoder-first-pipeline-num-layers", "decoder-last-pipeline-num-layers", "num-layer-list",
+            "expert-tensor-parallel-size", "use-torch-fsdp2", "use-megatron-fsdp", "use-custom-fsdp", "tp-2d",
+            "optimizer-cpu-offload", "cpu-optimizer",
+        ),
+        "the layout",
+    ),
+    **dict.fromkeys(("train-tokens", "epochs", "step-batch-size-schedule", "skip-train"), "the length"),
+}  # fmt: skip
 
 
 def import_megatron(
@@ -44,23 +70,26 @@ def import_megatron(
     PlannerError
         Where Megatron-LM itself would stop, in its terms, or where something needed is not in the script.
     """
-    arguments = read_arguments(read_text(path), path.name)
-    model, origins = megatron_model(arguments, path.stem, vocab)
-    world = _world(arguments, gpus)
+    read = read_arguments(read_text(path), path.name, arguments)
+    model, origins = megatron_model(read, path.stem, vocab)
+    world = _world(read, gpus)
     taken = [Taken("name", shown(path.stem, 80), ""), *model_taken(model, origins, "Megatron-LM's own")]
-    layout = _layout(arguments, model, world)
-    taken += _data(arguments, samples, tokens)
-    taken += _training(arguments)
-    taken += megatron_conditions(arguments, model)
+    layout = _layout(read, model, world)
+    taken += _data(read, samples, tokens)
+    taken += _training(read)
+    taken += megatron_conditions(read, model)
     taken += layout
-    unused = tuple(sorted(f"--{n}" for n in arguments.values if n not in arguments.used))
+    kept = dict.fromkeys(read.values, read.name)
+    rest = frozenset(name for name in kept if name not in DECIDING)
+    said = sort_keys(kept, read.used, Kinds("Megatron-LM", rest, DECIDING, "--"))
     return Imported(
         tool="megatron",
         files=(path.name,),
         model=model,
         taken=tuple(taken),
-        unused=unused,
-        remarks=tuple(dict.fromkeys(arguments.remarks)),
+        unused=said.unused,
+        warnings=said.warnings,
+        remarks=tuple(dict.fromkeys(read.remarks)),
         extras={"world": world},
     )
 
@@ -167,6 +196,9 @@ def _zero(a: Arguments) -> tuple[int, str]:
 def _recompute(a: Arguments) -> tuple[str, str]:
     granularity = a.text("recompute-granularity", "")
     selective = a.flag("recompute-activations")
+    for old in ("checkpoint-activations", "activations-checkpoint-method"):  # before 2022, and Megatron-DeepSpeed
+        if a.flag(old):
+            return "full", a.origin(old)
     if granularity == "full":
         return "full", a.origin("recompute-granularity")
     if granularity == "selective" or selective:
@@ -211,7 +243,8 @@ def _training(a: Arguments) -> list[Taken]:
     if iterations is not None:
         rows.append(Taken("training.iterations", iterations, a.origin("train-iters")))
     elif samples is not None and batch is not None:
-        rows.append(Taken("training.iterations", samples // batch, f"{a.origin('train-samples')} / global-batch-size"))
+        count = _iterations(samples, batch, a.values.get("rampup-batch-size") or [])
+        rows.append(Taken("training.iterations", count, f"{a.origin('train-samples')} / global-batch-size"))
     if batch is not None:
         rows.append(Taken("training.global_batch", batch, a.origin("global-batch-size")))
     ramp = a.values.get("rampup-batch-size")
@@ -231,6 +264,23 @@ def _training(a: Arguments) -> list[Taken]:
         rows.append(Taken("training.evaluation.interval", interval, a.origin("eval-interval")))
         rows.append(Taken("training.evaluation.iterations", count, a.origin("eval-iters")))
     return rows
+
+
+def _iterations(samples: int, batch: int, ramp: list[str]) -> int:
+    """Iterations that read `samples` sequences, the ramp's counted as Megatron-LM does (update_train_iters)."""
+    start, increment, over = (int(v) if v.isdigit() and len(v) < 13 else 0 for v in (ramp if len(ramp) == 3 else "000"))
+    if not start or not increment or start >= batch or (batch - start) % increment:
+        return samples // batch
+    steps = (batch - start) // increment
+    if not over or over / steps < 1 or steps > 100_000:
+        return samples // batch
+    iterations = consumed = 0
+    for step in range(steps + 1):  # `step` holds until its share of the ramp is read
+        size, end = start + step * increment, min((step + 1) * over / steps, over + 1)
+        end = over + 1 if step >= steps else min(end, samples + 1)
+        needed = max(0, -int(-(end - consumed) // size))
+        iterations, consumed = iterations + needed, consumed + needed * size
+    return iterations + max(0, samples - consumed) // batch
 
 
 def _precision(a: Arguments) -> tuple[str, str]:

@@ -6,7 +6,9 @@ Names are those of Megatron-LM's megatron/training/arguments.py.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from planner.interop.files import shown, whole
 from planner.interop.shell import read_script
@@ -17,6 +19,26 @@ LAUNCHERS = {  # torchrun's and srun's names for nodes and processes a node
     "nproc-per-node": "nproc-per-node",
     "nnodes": "nnodes",
 }
+# Names of other years and forks, for what Megatron-LM calls so now.
+ALIASES = {
+    "model-parallel-size": "tensor-model-parallel-size",
+    "num-attention-heads-kv": "num-query-groups",
+    "num-key-value-heads": "num-query-groups",
+    "moe-expert-parallel-size": "expert-model-parallel-size",
+    "multi-head-latent-attention": "multi-latent-attention",
+    "qk-rope-head-dim": "qk-pos-emb-head-dim",
+    "qk-nope-head-dim": "qk-head-dim",
+    "moe-intermediate-size": "moe-ffn-hidden-size",
+    "no-tie-embed-logits": "untie-embeddings-and-output-weights",
+    "encoder-seq-length": "seq-length",
+    "fp8-hybrid": "fp8-format",
+    "fp8-e4m3": "fp8-format",
+}
+GROUPED = ("num-attention-heads-kv", "num-key-value-heads")  # forks whose groups need no switch
+NO_DECODERS = re.compile(
+    r"(?:^|/)(?:pretrain|finetune|train)_(bert|t5|vision\w*|ict|retro|mamba|vlm|biencoder)\w*\.py$"
+)
+HYBRID = ("is-hybrid-model", "hybrid-override-pattern", "hybrid-layer-pattern", "hybrid-attention-ratio")
 
 
 @dataclass
@@ -60,7 +82,7 @@ class Arguments:
         )
 
 
-def read_arguments(text: str, name: str) -> Arguments:
+def read_arguments(text: str, name: str, given: Sequence[str] = ()) -> Arguments:
     """The arguments of the command that has most of them; torchrun's own are kept beside them.
 
     Raises
@@ -68,12 +90,14 @@ def read_arguments(text: str, name: str) -> Arguments:
     PlannerError
         If no command of the script has Megatron-LM's arguments.
     """
-    script = read_script(text, shown(name, 80))
+    script = read_script(text, shown(name, 80), given)
     found = Arguments(shown(name, 80))
     # Commands first; then variables, for scripts that start a command kept in one, or that hold arguments alone.
     values = [[word for part in value for word in part.split()] for value in script.variables.values()]
     words = max([*script.commands, *values], key=lambda c: sum(w.startswith("--") for w in c), default=[])
-    if not any(w.split("=")[0] in ("--num-layers", "--hidden-size", "--micro-batch-size") for w in words):
+    if not any(
+        w.split("=")[0].replace("_", "-") in ("--num-layers", "--hidden-size", "--micro-batch-size") for w in words
+    ):
         raise PlannerError(
             f"{found.name} has no command with Megatron-LM's arguments (--num-layers, --hidden-size, …)."
         )
@@ -81,8 +105,38 @@ def read_arguments(text: str, name: str) -> Arguments:
     for word in words:
         if re.match(r"--?[A-Za-z]", word) and word.startswith("--"):
             key, equals, value = word[2:].partition("=")
-            current = LAUNCHERS.get(key, key.replace("_", "-"))
+            written = key.replace("_", "-")
+            current = LAUNCHERS.get(key, ALIASES.get(written, written))
+            if written in GROUPED:
+                found.values["group-query-attention"] = []
             found.values[current] = [value] if equals else []
         elif current is not None:
             found.values[current].append(word)
+    for line in [*script.commands, *values]:  # a launcher kept apart from the arguments
+        for word, following in pairwise(line):
+            name_of = LAUNCHERS.get(word.lstrip("-")) if word.startswith("--") else None
+            if name_of is not None and name_of not in found.values and following.isdigit():
+                found.values[name_of] = [following]
+    _no_other_model(found, words)
     return found
+
+
+def _no_other_model(found: Arguments, words: list[str]) -> None:
+    """Refuse what is no decoder of attention and MLP layers.
+
+    Raises
+    ------
+    PlannerError
+        For encoders, encoder-decoders, models of images, and models with Mamba layers.
+    """
+    entry = next((match for word in words if (match := NO_DECODERS.search(word))), None)
+    if entry is not None:
+        raise PlannerError(
+            f"{found.name} starts {shown(entry[0].strip('/'))}, which trains no decoder-only transformer; "
+            "planner plans those alone (pretrain_gpt.py)."
+        )
+    hybrid = next((name for name in HYBRID if name in found.values), None)
+    if hybrid is not None:
+        raise PlannerError(
+            f"{found.name}: --{hybrid} makes a model with Mamba layers; planner plans transformers only."
+        )

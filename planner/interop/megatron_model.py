@@ -22,10 +22,10 @@ def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpe
     a.used.add("num-query-groups")
     if heads % kv_heads:
         raise PlannerError(f"--num-attention-heads {heads} is not divisible by --num-query-groups {kv_heads}.")
-    gated = a.flag("swiglu")
+    gated, shrunk = a.flag("swiglu") or a.flag("quick-geglu") or a.flag("geglu"), a.flag("swiglu")
     ffn = a.optional("ffn-hidden-size")
     if ffn is None:  # arguments.py: 4 h, or with swiglu 64 x int(4 h x 2/3 / 64), to keep the number of parameters
-        ffn = int((4 * hidden * 2 / 3) / 64) * 64 if gated else 4 * hidden
+        ffn = int((4 * hidden * 2 / 3) / 64) * 64 if shrunk else 4 * hidden
     bias = not a.flag("disable-bias-linear")
     rows, vocab_origin = _vocabulary(a, vocab)
     positions = a.optional("max-position-embeddings")
@@ -139,7 +139,8 @@ def _moe_frequency(a: Arguments, layers: int) -> tuple[int, int]:
     """`--moe-layer-freq N`, or a Python list such as ([0]*3+[1]*58): leading dense layers, then every n-th."""
     text = a.text("moe-layer-freq", "1").strip()
     if text.isdigit() and len(text) < 7:
-        return 0, max(1, int(text))
+        every = max(1, int(text))  # gpt_layer_specs.py: layer i has experts where i % every == 0
+        return _cut(a, [int(i % every == 0) for i in range(layers)], every)
     compact = re.sub(r"\s", "", text).strip("()")
     pattern: list[int] = []
     for part in compact.split("+"):
@@ -153,7 +154,16 @@ def _moe_frequency(a: Arguments, layers: int) -> tuple[int, int]:
     first = pattern.index(1) if 1 in pattern else layers
     if all(pattern[first:]):
         return first, 1
-    every = pattern.index(1, first + 1) - first if pattern.count(1) > 1 else 1
-    if any(bit != ((i % every) == 0) for i, bit in enumerate(pattern[first:])):
-        a.remarks.append(f"--moe-layer-freq {shown(text)} repeats no fixed pattern; every {every}th layer is taken")
-    return first, every
+    return _cut(a, pattern, pattern.index(1, first + 1) - first if pattern.count(1) > 1 else layers - first)
+
+
+def _cut(a: Arguments, pattern: list[int], every: int) -> tuple[int, int]:
+    """Leading dense layers and the interval after them that give as many layers of experts as `pattern` has."""
+    layers, experts = len(pattern), sum(pattern)
+    if experts * every == layers:
+        return 0, every
+    a.remarks.append(
+        f"{a.name}: {experts} of {layers} layers have experts, at places that a scenario cannot say: "
+        "as many of the last layers are taken"
+    )
+    return layers - experts, 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from planner.units import PlannerError
@@ -22,7 +22,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _ASSIGN = re.compile(r"([A-Za-z_]\w*)(\+?)=(.*)", re.DOTALL)
-_NAME = re.compile(r"\$\{([A-Za-z_]\w*)(?:\[[@*]\])?(?::?[-=]([^}]{0,200}))?\}|\$([A-Za-z_]\w*)")
+_NAME = re.compile(r"\$\{([A-Za-z_]\w*|[1-9])(?:\[[@*]\])?(?::?[-=]([^}]{0,200}))?\}|\$([A-Za-z_]\w*|[1-9])")
 _ARITHMETIC = re.compile(r"\$\(\((.{0,200}?)\)\)", re.DOTALL)
 _PIECE = re.compile(
     r"""\$\{[^}]{0,200}\}|\$\(\(.{0,200}?\)\)|'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^'"\\$]+|['"\\$]""", re.DOTALL
@@ -43,7 +43,7 @@ class Script:
     characters: int = 0
 
 
-def read_script(text: str, name: str) -> Script:
+def read_script(text: str, name: str, arguments: Sequence[str] = ()) -> Script:
     """The commands of a script with its own variables filled in.
 
     Raises
@@ -52,6 +52,7 @@ def read_script(text: str, name: str) -> Script:
         If variables grow beyond reason or there are more words than any launch script has.
     """
     script = Script()
+    script.variables.update((str(number), [value]) for number, value in enumerate(arguments, 1))
     for command in _commands(text):
         words: list[str] = []
         leading = True  # assignments stand before the command's own words
