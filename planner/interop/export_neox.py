@@ -7,6 +7,7 @@ from typing import Any
 from planner.interop.export_common import NOT_PLANNED, Export
 from planner.interop.neox_conditions import attention_entries, conditions_lacking, fusion_entries, overlap_entry
 from planner.interop.neox_mlp import activation_name
+from planner.interop.neox_optimizer import optimizer_entries
 from planner.interop.quoting import commented, yaml_value
 from planner.units import PlannerError
 from planner.workload.counts import padded_vocab
@@ -102,10 +103,7 @@ def _run(export: Export) -> str:
             {
                 # 20B's and Pythia's configs; who has a parallel residual in GPT-NeoX descends from them
                 **({"rotary_pct": 0.25} if model.parallel_residual and not model.learned_positions else {}),
-                "optimizer": {
-                    "type": "Adam",
-                    "params": {"lr": export.learning_rate, "betas": [0.9, 0.95], "eps": 1.0e-8},
-                },
+                **optimizer_entries(plan.conditions, export.learning_rate),
                 "min_lr": export.learning_rate / 10,
                 "lr_decay_style": "cosine",
                 "warmup": 0.01,
@@ -118,7 +116,7 @@ def _run(export: Export) -> str:
             },
         ),
         (
-            "About one checkpoint an hour; a log line that `planner track` reads every ten iterations",
+            f"{export.saving}; a log line that `planner track` reads every ten iterations",
             {
                 "checkpoint_factor": export.save_every,
                 "log_interval": 10,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from planner.interop.files import read_text, shown
+from planner.interop.files import named, naming, read_text, shown
 from planner.interop.huggingface import import_huggingface
 from planner.interop.imported import Imported, Taken
 from planner.interop.kinds import refuse
@@ -84,7 +84,13 @@ def import_files(
     """
     if not paths:
         raise PlannerError("There is nothing to import: name a config, a config.json or a launch script.")
-    found = _read(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
+    with naming(*paths):
+        found = _read(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
+    found = replace(
+        found,
+        remarks=tuple(named(remark, paths) for remark in found.remarks),
+        warnings=tuple(named(warning, paths) for warning in found.warnings),
+    )
     refuse(found.warnings, strict=strict)
     return _completed(found, samples, tokens, epochs)
 

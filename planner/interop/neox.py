@@ -12,6 +12,7 @@ from pathlib import Path
 from planner.interop.files import read_yaml, shown, truth, whole
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.indexed import indexed_data
+from planner.interop.naming import size_warning
 from planner.interop.neox_batch import (
     DEFAULT_GRADIENT_ACCUMULATION,
     Batch,
@@ -20,8 +21,10 @@ from planner.interop.neox_batch import (
     train_iterations,
 )
 from planner.interop.neox_conditions import neox_conditions
-from planner.interop.neox_config import Config, check_keys, merge, zero_stage
+from planner.interop.neox_config import Config, merge, zero_stage
+from planner.interop.neox_kinds import neox_kinds
 from planner.interop.neox_model import neox_model
+from planner.interop.neox_optimizer import neox_optimizer
 from planner.units import PlannerError
 
 _ENDING = re.compile(r"\.(ya?ml|json)$", re.IGNORECASE)
@@ -51,7 +54,6 @@ def import_neox(
     """
     documents = [read_yaml(path) for path in paths]
     config = merge(documents)
-    check_keys(config)
     model, origins = neox_model(config, documents[0].path.stem if documents else "imported", vocab)
     taken = [Taken("name", " + ".join(_ENDING.sub("", d.name) for d in documents), "")]
     taken += model_taken(model, origins, "GPT-NeoX's own")
@@ -59,15 +61,20 @@ def import_neox(
     taken += _data(config, batch, samples, tokens)
     taken += _training(config, batch)
     taken += neox_conditions(config, model.layers)
+    taken += neox_optimizer(config)
     taken += _layout(config, world, batch)
     _say_own_length(config, batch, samples)
-    unused = tuple(sorted(key for key in config.values if key not in config.used))
+    said = neox_kinds(config)
+    size = size_warning(model, [_ENDING.sub("", document.path.name) for document in documents])
+    if size:
+        config.warnings.append(f"{documents[0].name}: {size}")
     return Imported(
         tool="gpt-neox",
         files=tuple(d.name for d in documents),
         model=model,
         taken=tuple(taken),
-        unused=unused,
+        unused=said.unused,
+        warnings=tuple(dict.fromkeys((*config.warnings, *said.warnings))),
         remarks=tuple(dict.fromkeys(config.remarks)),
         extras={"world": world, "batch": batch},
     )

@@ -12,6 +12,7 @@ from typing import Any
 from planner.interop.files import shown, truth, whole
 from planner.interop.imported import Taken
 from planner.interop.neox_config import Config, zero_stage
+from planner.interop.neox_optimizer import WRITTEN
 from planner.plan import RunConditions
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec
@@ -108,7 +109,7 @@ def conditions_lacking(conditions: RunConditions | None, recompute: str) -> list
     return [
         (recompute == "full" and share is not None and 0 < share < 1, "recomputation of a share of the layers"),
         (group is not None, f"sharding of states over a group ({group} GPUs)"),
-        (conditions.optimizer != "adamw", f"optimizer {conditions.optimizer} as planned"),
+        (conditions.optimizer not in WRITTEN, f"optimizer {conditions.optimizer} as planned"),
         (conditions.offload != "none", f"offload ({conditions.offload}) as planned"),
     ]
 
