@@ -31,10 +31,11 @@ def load_scenario(path: str | Path, overrides: Sequence[str] = (), overlays: Seq
         If the file or an override is wrong, naming file, line and key.
     """
     from planner import scenario
+    from planner.interop.files import naming
     from planner.interop.resolve import resolve
 
-    found = scenario.load_scenario(Path(path), overrides, overlays=overlays)
-    return resolve(found)
+    with naming(Path(path)):
+        return resolve(scenario.load_scenario(Path(path), overrides, overlays=overlays))
 
 
 def load_facts(overlays: Sequence[Path] = ()) -> tuple[Catalog, Calibration]:
@@ -64,10 +65,12 @@ def optimize(scenario: Scenario, overlays: Sequence[Path] = (), *, exhaustive: b
         Evaluate every candidate instead of ruling out by proved bounds; the answer is the same.
     """
     from planner import search
+    from planner.interop.files import naming
     from planner.interop.plans import trained_of
 
     catalog, calibration = load_facts(overlays)
-    answer = search.optimize(scenario, catalog, calibration, exhaustive=exhaustive)
+    with naming(Path(scenario.source)):
+        answer = search.optimize(scenario, catalog, calibration, exhaustive=exhaustive)
     return replace(answer, trained=trained_of(scenario))
 
 
@@ -80,9 +83,11 @@ def frontier(
     so that no plan returned is beaten in all three.
     """
     from planner import search
+    from planner.interop.files import naming
 
     catalog, calibration = load_facts(overlays)
-    found = search.frontier(scenario, catalog, calibration, everything=everything, gpus=gpus)
+    with naming(Path(scenario.source)):
+        found = search.frontier(scenario, catalog, calibration, everything=everything, gpus=gpus)
     return replace(found, axes=("time", "cost", "gpus")) if gpus else found
 
 
@@ -99,9 +104,11 @@ def compare(
     else the scenarios' names.
     """
     from planner import search
+    from planner.interop.files import naming
 
     catalog, calibration = load_facts(overlays)
-    return search.compare(sides, catalog, calibration, by=by, labels=labels)
+    with naming(*(Path(side.source) for side in sides if hasattr(side, "source"))):
+        return search.compare(sides, catalog, calibration, by=by, labels=labels)
 
 
 def explain(scenario: Scenario, overlays: Sequence[Path] = (), *, why_not: Sequence[str] = ()) -> Explanation:
@@ -113,17 +120,21 @@ def explain(scenario: Scenario, overlays: Sequence[Path] = (), *, why_not: Seque
         If an alternative names a key that is not known.
     """
     from planner import search
+    from planner.interop.files import naming
 
     catalog, calibration = load_facts(overlays)
-    return search.explain(scenario, catalog, calibration, why_not=why_not)
+    with naming(Path(scenario.source)):
+        return search.explain(scenario, catalog, calibration, why_not=why_not)
 
 
 def optimize_fleet(scenarios: Sequence[Scenario], fleet: Fleet, overlays: Sequence[Path] = ()) -> FleetAnswer:
     """One plan a run, together within the quotas and the budget that `fleet` says they share."""
     from planner import search
+    from planner.interop.files import naming
 
     catalog, calibration = load_facts(overlays)
-    return search.optimize_fleet(scenarios, fleet, catalog, calibration)
+    with naming(*(Path(scenario.source) for scenario in scenarios)):
+        return search.optimize_fleet(scenarios, fleet, catalog, calibration)
 
 
 def predict(rows: Iterable[Mapping[str, str]], overlays: Sequence[Path] = ()) -> list[dict[str, str]]:

@@ -203,7 +203,10 @@ def _rebuild(as_json: bool, quiet: bool) -> None:
 
 def _from_log(log: Path, plan: Path) -> dict[str, str]:
     """The log's steady step as a row."""
+    from planner.interop.files import naming
     from planner.interop.measurement import training_log_measurement
     from planner.interop.plans import read_plan
 
-    return training_log_measurement(log, read_plan(plan))
+    answer = read_plan(plan)
+    with naming(log, plan):
+        return training_log_measurement(log, answer)

@@ -25,6 +25,7 @@ def export(
     Example: planner export plan.json --to slurm -o launch
     """
     from planner.interop.exporting import export_files, write_files
+    from planner.interop.files import naming
     from planner.interop.plans import read_plan, trained_of
 
     answer = read_plan(plan)
@@ -33,7 +34,8 @@ def export(
         from planner.api import load_scenario
 
         trained = trained_of(load_scenario(scenario))
-    files, notes = export_files(answer, to, trained)
+    with naming(plan):
+        files, notes = export_files(answer, to, trained)
     for path in write_files(output, files):
         emit(str(path))
     for note in notes:

@@ -38,6 +38,7 @@ def propose(
     from planner import api, search
     from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
+    from planner.interop.files import naming
     from planner.plan_json import dumps
     from planner.report.proposal.content import build_proposal
     from planner.report.proposal.locale import locale
@@ -49,7 +50,10 @@ def propose(
     overlays = overlay_dirs(catalog or ())
     loaded = [api.load_scenario(path, set_ or (), overlays) for path in scenarios]
     facts = api.load_facts(overlays)
-    outcomes = [search.optimize(scenario, *facts) for scenario in loaded]
+    outcomes = []
+    for path, scenario in zip(scenarios, loaded, strict=True):
+        with naming(path):
+            outcomes.append(search.optimize(scenario, *facts))
     for scenario, outcome in zip(loaded, outcomes, strict=True):
         if outcome.infeasibility is not None:
             changes = (f"\n  - {change.text}" for change in outcome.infeasibility.changes)

@@ -79,9 +79,10 @@ def naming(*paths: Path) -> Iterator[None]:
 
 
 def named(sentence: str, paths: Iterable[Path]) -> str:
-    """A sentence that names at least one of the files it is about."""
-    names = [shown(path.name, 80) for path in paths]
-    return sentence if not names or any(name in sentence for name in names) else f"{' + '.join(names)}: {sentence}"
+    """A sentence that names at least one of the files it is about, unless it is about an option of the command."""
+    names = [shown(path.name, 80) for path in paths if path.name]
+    known = not names or sentence.startswith("--") or any(name in sentence for name in names)
+    return sentence if known else f"{' + '.join(names)}: {sentence}"
 
 
 @dataclass(frozen=True, slots=True)
