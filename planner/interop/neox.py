@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from planner.interop.files import read_yaml, shown, truth, whole
+from planner.interop.files import read_yaml, whole
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.indexed import indexed_data
 from planner.interop.naming import size_warning
@@ -20,7 +20,7 @@ from planner.interop.neox_batch import (
     solve_batch,
     train_iterations,
 )
-from planner.interop.neox_conditions import neox_conditions
+from planner.interop.neox_conditions import neox_conditions, neox_precision
 from planner.interop.neox_config import Config, merge, zero_stage
 from planner.interop.neox_kinds import neox_kinds
 from planner.interop.neox_model import neox_model
@@ -179,7 +179,7 @@ def _training(config: Config, batch: Batch | None) -> list[Taken]:
         origin = config.origin("train_batch_size") if config.has("train_batch_size") else product
         rows.append(Taken("training.global_batch", batch.train_batch_size, origin))
     rows += [
-        Taken("training.precision", *_precision(config)),
+        Taken("training.precision", *neox_precision(config)),
         Taken("training.framework", "gpt-neox", "the tool these files are for"),
     ]
     interval, evaluations = config.integer("eval_interval", 1000), config.integer("eval_iters", 100)
@@ -227,22 +227,6 @@ def _check_epochs(config: Config) -> None:
         raise PlannerError("train_data_weights != None is currently unsupported with train_epochs.")
     if config.text("dataset_impl", "gpt2") != "gpt2":
         raise PlannerError("non gpt2 datasets are currently unsupported with train_epochs.")
-
-
-def _precision(config: Config) -> tuple[str, str]:
-    stated = config.choice("precision", "fp32", ("fp16", "fp32", "bfloat16")) if config.has("precision") else ""
-    for key, name in (("fp16", "fp16"), ("bf16", "bfloat16")):
-        section = config.section(key, "enabled")
-        if section and truth(section.get("enabled", False), f"enabled of {config.what(key)}"):
-            if stated and stated != name:
-                raise PlannerError(
-                    f"DeepSpeed {key} field was set but precision conflicts: precision is {shown(stated)}."
-                )
-            return ("fp16" if key == "fp16" else "bf16"), config.origin(key)
-    if stated in ("fp16", "bfloat16"):
-        return ("fp16" if stated == "fp16" else "bf16"), config.origin("precision")
-    config.remarks.append("GPT-NeoX would train this in fp32, which planner does not price: bf16 is written instead")
-    return "bf16", "assumed; the files say fp32 or nothing"
 
 
 def _layout(config: Config, world: int | None, batch: Batch | None) -> list[Taken]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from planner.interop.files import shown
 from planner.interop.kinds import Kinds, Sorted, sort_keys
+from planner.interop.neox_conditions import neox_precision
 from planner.interop.neox_config import MOST_LETTERS, MOST_UNKNOWN, Config
 from planner.interop.neox_keys import DECIDING, IRRELEVANT, IRRELEVANT_BEFORE, UNDERSTOOD, misspelt
 from planner.units import PlannerError
@@ -20,6 +21,7 @@ _OFF: Mapping[str, tuple[Any, ...]] = {
     "communication_data_type": ("fp16", "bf16", "bfloat16"),
     "data_types": ({"grad_accum_dtype": "fp32"},),
     "deepspeed": (True,),
+    "deepspeed_extra_args": ({"zero_allow_untested_optimizer": True},),
     "deepspeed_activation_checkpointing": (True,),
     "output_layer_parallelism": ("column", "row"),
     "train_impl": ("normal",),
@@ -72,6 +74,8 @@ def is_off(config: Config, key: str) -> bool:
 
 def _agrees(config: Config, key: str, value: Any) -> bool:
     """Whether a key only repeats what others say."""
+    if key == "fp32_allreduce":  # what planner takes of GPT-NeoX with bf16 anyway
+        return neox_precision(config)[0] == "bf16"
     if key == "partition_activations":
         return config.integer("model_parallel_size", 1) <= 1
     if key == "pipe_partition_method":

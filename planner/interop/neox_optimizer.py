@@ -1,4 +1,4 @@
-"""The optimizer of a GPT-NeoX config, where its states lie, and how a plan's is written.
+"""The optimizer of a GPT-NeoX config, and where its states lie.
 
 Source: EleutherAI/gpt-neox ea7aefd, megatron/training.py (get_optimizer); of the entries of `zero_optimization`:
 DeepSpeed's deepspeed/runtime/zero/config.py.
@@ -7,22 +7,14 @@ DeepSpeed's deepspeed/runtime/zero/config.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from planner.interop.files import shown
 from planner.interop.imported import Taken
 from planner.interop.neox_config import Config
-from planner.plan import RunConditions
 
 #: GPT-NeoX's types by what planner knows of their states.
 TYPES = {"adam": "adamw", "adamw": "adamw", "cpu_adam": "adamw", "cpu_torch_adam": "adamw", "lion": "lion"}
 ON_HOST = ("cpu_adam", "cpu_torch_adam")
-#: How a plan's optimizer is written; what is missing here, GPT-NeoX has not, or not without changes to the model.
-WRITTEN: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "adamw": ("Adam", {}),
-    "adamw-8bit": ("Adam", {"use_bnb_optimizer": True}),
-    "lion": ("Lion", {}),
-}
 #: Entries of `zero_optimization` that decide something, and what; all others are sizes of buffers and switches.
 _ZERO = {
     "cpu_offload": "that states of the optimizer wait in host memory",
@@ -67,11 +59,3 @@ def _zero_entries(config: Config) -> None:
                 f"{entry} of {config.what('zero_optimization')} decides {_ZERO[entry]}, which planner does not plan "
                 "with GPT-NeoX: the scenario is without it"
             )
-
-
-def optimizer_entries(conditions: RunConditions | None, rate: float) -> dict[str, Any]:
-    """`optimizer` and what goes with it, at a learning rate."""
-    kind, more = WRITTEN[conditions.optimizer if conditions is not None else "adamw"]
-    betas = [0.9, 0.95]
-    params: dict[str, Any] = {"lr": rate, "betas": betas, **({"eps": 1.0e-8} if kind == "Adam" else {})}
-    return {"optimizer": {"type": kind, "params": params}, **more}
