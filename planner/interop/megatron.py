@@ -95,14 +95,10 @@ def import_megatron(
 
 
 def _world(a: Arguments, gpus: int | None) -> int | None:
-    a.used |= {"nproc-per-node", "nnodes"}
     if gpus is not None:
         return whole(gpus, "--gpus")
-    each, nodes = a.values.get("nproc-per-node"), a.values.get("nnodes")
-    if each and each[0].isdigit() and len(each[0]) < 9:
-        count = nodes[0] if nodes else "1"
-        if count.isdigit() and int(count[:9]) > 0 and int(each[0]) > 0:
-            return int(each[0]) * int(count[:9])
+    if a.launch.gpus is not None:
+        return a.launch.gpus
     a.remarks.append("how many GPUs train this only running the script would tell: add --gpus N")
     return None
 

@@ -6,19 +6,14 @@ Names are those of Megatron-LM's megatron/training/arguments.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from planner.interop.files import shown, whole
-from planner.interop.shell import read_script
+from planner.interop.megatron_launch import Launch, launch_of, slurm_environment
+from planner.interop.shell import Script, read_script
 from planner.units import PlannerError
 
-LAUNCHERS = {  # torchrun's and srun's names for nodes and processes a node
-    "nproc_per_node": "nproc-per-node",
-    "nproc-per-node": "nproc-per-node",
-    "nnodes": "nnodes",
-}
 # Names of other years and forks, for what Megatron-LM calls so now.
 ALIASES = {
     "model-parallel-size": "tensor-model-parallel-size",
@@ -49,6 +44,11 @@ class Arguments:
     values: dict[str, list[str]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     remarks: list[str] = field(default_factory=list)
+    entry: str = ""  # the program: pretrain_gpt.py
+    launch: Launch = field(default_factory=Launch)
+    files: dict[str, str] = field(default_factory=dict)  # what the script writes: ds_config.json
+    doubts: dict[str, list[str]] | None = None  # the values where the conditions that nobody knows go the other way
+    runs: list[dict[str, list[str]]] = field(default_factory=list)  # values of the script's other runs
 
     def flag(self, name: str) -> bool:
         self.used.add(name)
@@ -83,41 +83,85 @@ class Arguments:
 
 
 def read_arguments(text: str, name: str, given: Sequence[str] = ()) -> Arguments:
-    """The arguments of the command that has most of them; torchrun's own are kept beside them.
+    """The arguments of the command that has most of them, and what launches it.
+
+    Where only running the script would tell which way a condition goes, the first way is taken, and `doubts` holds
+    what the arguments are the other way.
 
     Raises
     ------
     PlannerError
         If no command of the script has Megatron-LM's arguments.
     """
-    script = read_script(text, shown(name, 80), given)
-    found = Arguments(shown(name, 80))
+    shortened = shown(name, 80)
+    environment = slurm_environment(text)
+    script = read_script(text, shortened, given, environment=environment)
+    found, others = _chosen(script, shortened, environment)
+    if script.unsure:
+        other = read_script(text, shortened, given, environment=environment, assume=False)
+        try:
+            found.doubts = _chosen(other, shortened, environment)[0].values
+        except PlannerError:  # that way it starts nothing
+            found.doubts = None
+    found.runs = [other for other in others if other != found.values]
+    return found
+
+
+def _chosen(script: Script, name: str, environment: Mapping[str, str]) -> tuple[Arguments, list[dict[str, list[str]]]]:
+    """The arguments of the command that has most, and those of the others that train something."""
     # Commands first; then variables, for scripts that start a command kept in one, or that hold arguments alone.
-    values = [[word for part in value for word in part.split()] for value in script.variables.values()]
-    words = max([*script.commands, *values], key=lambda c: sum(w.startswith("--") for w in c), default=[])
-    if not any(
-        w.split("=")[0].replace("_", "-") in ("--num-layers", "--hidden-size", "--micro-batch-size") for w in words
-    ):
-        raise PlannerError(
-            f"{found.name} has no command with Megatron-LM's arguments (--num-layers, --hidden-size, …)."
-        )
+    kept = [[word for part in value for word in part.split()] for value in script.variables.values()]
+    commands = [line for line in script.commands if _trains(line)]
+    if not commands:  # ssh node "cd x; torchrun …"
+        texts = [word for line in script.commands for word in line if " " in word and "--" in word]
+        inner = [read_script(word, name, environment=environment).commands for word in texts[:20]]
+        commands = [line for lines in inner for line in lines if _trains(line)]
+    words = max(commands or [line for line in kept if _trains(line)], key=_options, default=[])
+    if not words:
+        raise PlannerError(f"{name} has no command with Megatron-LM's arguments (--num-layers, --hidden-size, …).")
+    entry = _entry(words)
+    found = Arguments(name, _values(words[entry + 1 :]))
+    found.files = script.files
+    found.entry = words[entry] if entry >= 0 else ""
+    found.launch = launch_of(words[: entry + 1], [*script.commands, *kept], environment)
+    _no_other_model(found, words[: entry + 1])
+    return found, [_values(line[_entry(line) + 1 :]) for line in commands if line is not words]
+
+
+def _options(words: list[str]) -> int:
+    return sum(word.startswith("--") for word in words)
+
+
+def _trains(words: list[str]) -> bool:
+    return bool(words) and words[0] not in ("echo", "printf") and any(_is_mark(word) for word in words)
+
+
+def _is_mark(word: str) -> bool:
+    return word.split("=")[0].replace("_", "-") in ("--num-layers", "--hidden-size", "--micro-batch-size")
+
+
+def _entry(words: list[str]) -> int:
+    """Where the program stands whose arguments these are: the last .py before them (or -1)."""
+    first = next((at for at, word in enumerate(words) if _is_mark(word)), 0)
+    programs = [at for at, word in enumerate(words[:first]) if word.endswith(".py")]
+    modules = [at + 1 for at, word in enumerate(words[:first]) if word == "-m" and "distributed" not in words[at + 1]]
+    return max([*programs, *modules], default=-1)
+
+
+def _values(words: list[str]) -> dict[str, list[str]]:
+    """Arguments by name, as Megatron-LM calls them now."""
+    found: dict[str, list[str]] = {}
     current: str | None = None
     for word in words:
-        if re.match(r"--?[A-Za-z]", word) and word.startswith("--"):
+        if re.match(r"--[A-Za-z]", word):
             key, equals, value = word[2:].partition("=")
             written = key.replace("_", "-")
-            current = LAUNCHERS.get(key, ALIASES.get(written, written))
+            current = ALIASES.get(written, written)
             if written in GROUPED:
-                found.values["group-query-attention"] = []
-            found.values[current] = [value] if equals else []
+                found["group-query-attention"] = []
+            found[current] = [value] if equals else []
         elif current is not None:
-            found.values[current].append(word)
-    for line in [*script.commands, *values]:  # a launcher kept apart from the arguments
-        for word, following in pairwise(line):
-            name_of = LAUNCHERS.get(word.lstrip("-")) if word.startswith("--") else None
-            if name_of is not None and name_of not in found.values and following.isdigit():
-                found.values[name_of] = [following]
-    _no_other_model(found, words)
+            found[current].append(word)
     return found
 
 
