@@ -423,7 +423,7 @@ def test_a_key_that_is_none_of_neox_is_said_and_left_aside(tmp_path):
         ({"num_unique_layers": 1}, "layers that share their weights"),
         ({"train_impl": "dpo"}, "what a step computes"),
         ({"curriculum_learning": {"enabled": True, "curriculum_type": "seqlen"}}, "the sequence length"),
-        ({"fp32_allreduce": True, "fp16": {"enabled": True}}, "the bytes of gradients"),
+        ({"fp32_allreduce": True, "precision": "fp16"}, "the bytes of gradients"),
         ({"data_types": {"grad_accum_dtype": "bf16"}}, "the precision of gradients"),
         ({"exit_interval": 10, "train_iters": 100}, "when training stops"),
         ({"checkpoint_activations": True, "checkpoint_in_cpu": True}, "where kept activations lie"),
