@@ -42,6 +42,19 @@ FAMILIES: Mapping[str, Callable[[Keys, str], ModelSpec]] = {
 }  # fmt: skip
 
 
+#: Families that are no decoders of attention and MLP layers, so that nobody looks for a misspelling.
+OTHER_KINDS: Mapping[str, str] = {
+    **dict.fromkeys(("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert",
+                     "nomic_bert", "roberta", "xlm-roberta"), "an encoder"),
+    **dict.fromkeys(("bart", "blenderbot", "led", "marian", "mbart", "mt5", "pegasus", "t5", "umt5", "whisper"),
+                    "an encoder with a decoder"),
+    **dict.fromkeys(("bamba", "falcon_h1", "falcon_mamba", "granitemoehybrid", "jamba", "kimi_linear", "lfm2", "mamba",
+                     "mamba2", "minimax", "nemotron_h", "qwen3_5", "qwen3_5_moe", "qwen3_next", "recurrent_gemma",
+                     "rwkv", "zamba", "zamba2"), "a model with recurrent or linear layers"),
+    **dict.fromkeys(("clip", "dinov2", "siglip", "vit"), "a vision model"),
+}  # fmt: skip
+
+
 def import_huggingface(path: Path) -> Imported:
     """What a `config.json` says: the model; data and length of training are left to the user.
 
@@ -62,6 +75,11 @@ def import_huggingface(path: Path) -> Imported:
     family = str(values.get("model_type") or "").lower()
     build = FAMILIES.get(keys.family)
     if build is None:
+        if family in OTHER_KINDS:
+            raise PlannerError(
+                f"{shown(path, 200)} has model_type {shown(family)!r}, which is {OTHER_KINDS[family]}: planner plans "
+                "transformers that are decoders alone."
+            )
         raise PlannerError(
             f"{shown(path, 200)} has model_type {shown(family or 'none')!r}; known are {', '.join(sorted(FAMILIES))}. "
             "Write the shape inline in a scenario instead."

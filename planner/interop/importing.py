@@ -129,6 +129,7 @@ def _completed(found: Imported, samples: int | None, tokens: int | None, epochs:
     keys |= {taken.key for taken in added}
     missing = (
         *(("data.tokens",) if not keys & _DATA else ()),
+        *(("data.seq_length",) if "data.seq_length" not in keys and not keys & {"data", "data.index"} else ()),
         *(("training.epochs",) if not keys & {"training.epochs", "training.iterations"} else ()),
     )
     return replace(found, taken=(*found.taken, *added), missing=missing)
