@@ -21,6 +21,7 @@ from planner.interop.log_lines import PAD, REACH, find_records
 from planner.interop.log_records import Hint, Rows
 from planner.interop.log_steps import StepLines
 from planner.interop.log_tables import DeepSpeedLines, Table, open_table
+from planner.interop.log_trainer_state import trainer_state_lines
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.track.state import Records
 from planner.units import PlannerError
@@ -267,6 +268,11 @@ def read_log(
     """
     hint = hint or Hint(batch_hint)
     reader = LogReader(hint.batch, seq_length=hint.seq_length, gpus=hint.gpus)
+    state = trainer_state_lines(Path(path))
+    if state is not None:
+        for records in reader.feed(state, end=True):
+            yield reader, records
+        return
     try:
         with Path(path).open("rb", buffering=0) as stream:
             while (found := reader.read_from(stream)) is not None:
