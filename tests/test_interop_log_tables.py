@@ -1,4 +1,4 @@
-"""Tables that programs and services write of a run are read whatever their columns are called. All times are made up."""
+"""Tables that programs and services write of a run are read whatever their columns are called; times are made up."""
 
 import json
 
