@@ -239,3 +239,14 @@ def test_an_asynchronous_checkpoint_begins_after_the_last_is_written(stated):
     hazard = hopper_hazard(4096, 405_853_388_800, risk)
     write = 405_853_388_800 * FACTS.recovery["checkpoint_bytes_per_parameter"].value / 2e9  # 2,841 s
     assert hazard.interval_s[0] == pytest.approx(max(stated or 0.0, write))
+
+
+@pytest.mark.parametrize(("gpus", "stated", "interval"), [(8, None, 4 * 3600.0), (8, 18 * 3600.0, 18 * 3600.0)])
+def test_nobody_leaves_more_than_four_hours_unsaved_unless_told_to(gpus, stated, interval):
+    assert optimal_interval(np.array([14.0]), np.array([4.2e-3 / DAY]))[0] > 6 * 3600
+    hazard = hopper_hazard(gpus, 10**9, Risk(checkpoint_interval_s=stated))
+    assert hazard.interval_s[0] == interval
+
+
+def test_where_nothing_fails_nothing_is_saved():
+    assert np.isinf(hopper_hazard(8, 10**9, Risk(interruptions_per_1000_node_days=0.0)).interval_s[0])

@@ -130,10 +130,13 @@ def export(plan: PlanLike, to: str, scenario: ScenarioLike | None = None) -> Lau
         If the target is unknown or cannot run what was planned, saying what it lacks.
     """
     from planner.interop.exporting import export_files
+    from planner.interop.files import naming
     from planner.interop.plans import trained_of
 
     trained = None if scenario is None else trained_of(load_scenario(scenario))
-    files, notes = export_files(load_plan(plan), to, trained)
+    answer = load_plan(plan)
+    with naming(*([Path(plan)] if isinstance(plan, str | Path) else [])):
+        files, notes = export_files(answer, to, trained)
     return LaunchFiles(files, tuple(notes))
 
 
@@ -165,6 +168,7 @@ def propose(
         If a format or language is unknown, or the library of a format is missing.
     """
     from planner import search
+    from planner.interop.files import naming
     from planner.report.proposal.content import build_proposal
     from planner.report.proposal.locale import locale
     from planner.report.proposal.writing import formats_of, rendered
@@ -175,7 +179,10 @@ def propose(
     given = several(scenarios)
     loaded = [load_scenario(scenario, overrides, overlays) for scenario in given]
     facts = load_facts(overlays)
-    outcomes = [search.optimize(scenario, *facts) for scenario in loaded]
+    outcomes = []
+    for scenario in loaded:
+        with naming(Path(scenario.source)):
+            outcomes.append(search.optimize(scenario, *facts))
     if any(outcome.plan is None for outcome in outcomes):
         raise InfeasibleError("\n".join(_refusals(loaded, outcomes)))
     named = [

@@ -49,6 +49,7 @@ def load_scenario(source: ScenarioLike, overrides: Changes = (), overlays: Folde
     PlannerError
         If the file, the map or an override is wrong, naming file, line and key.
     """
+    from planner.interop.files import naming
     from planner.interop.resolve import read_scenario
     from planner.scenario import Scenario
 
@@ -57,7 +58,10 @@ def load_scenario(source: ScenarioLike, overrides: Changes = (), overlays: Folde
         if changes:
             raise PlannerError("overrides are for a scenario's file or map; this one has been read already")
         return source
-    return read_scenario(source if isinstance(source, Mapping) else Path(source), changes, folders(overlays))
+    if isinstance(source, Mapping):
+        return read_scenario(source, changes, folders(overlays))
+    with naming(Path(source)):
+        return read_scenario(Path(source), changes, folders(overlays))
 
 
 def load_facts(overlays: Folders = ()) -> tuple[Catalog, Calibration]:

@@ -54,10 +54,12 @@ def optimize(
         If scenario or catalog is wrong, or neither time nor cost is limited.
     """
     from planner import search
+    from planner.interop.files import naming
     from planner.interop.plans import trained_of
 
     asked = load_scenario(scenario, overrides, overlays)
-    answer = search.optimize(asked, *load_facts(overlays), exhaustive=exhaustive)
+    with naming(Path(asked.source)):
+        answer = search.optimize(asked, *load_facts(overlays), exhaustive=exhaustive)
     return replace(answer, trained=trained_of(asked))
 
 
@@ -75,9 +77,11 @@ def frontier(
     so that no plan returned is beaten in all three.
     """
     from planner import search
+    from planner.interop.files import naming
 
     asked = load_scenario(scenario, overrides, overlays)
-    found = search.frontier(asked, *load_facts(overlays), everything=everything, gpus=gpus)
+    with naming(Path(asked.source)):
+        found = search.frontier(asked, *load_facts(overlays), everything=everything, gpus=gpus)
     return replace(found, axes=("time", "cost", "gpus")) if gpus else found
 
 
@@ -101,6 +105,7 @@ def compare(
         What to call the sides; else the scenarios' names, or their files' where those are the same.
     """
     from planner import search
+    from planner.interop.files import naming
     from planner.plan import Optimization
 
     given = several(sides)
@@ -112,7 +117,8 @@ def compare(
             read.append(_answer(Path(side)))
         else:
             read.append(load_scenario(side, overrides, overlays))
-    return search.compare(read, *load_facts(overlays), by=by, labels=labels or _labels(given, read))
+    with naming(*(Path(side.source) for side in read if hasattr(side, "source"))):
+        return search.compare(read, *load_facts(overlays), by=by, labels=labels or _labels(given, read))
 
 
 def _answer(path: Path) -> Optimization:
@@ -148,10 +154,12 @@ def explain(
         If an alternative names a key that is not known.
     """
     from planner import search
+    from planner.interop.files import naming
 
     asked = load_scenario(scenario, overrides, overlays)
     others = [why_not] if isinstance(why_not, str) else why_not
-    return search.explain(asked, *load_facts(overlays), why_not=others)
+    with naming(Path(asked.source)):
+        return search.explain(asked, *load_facts(overlays), why_not=others)
 
 
 def optimize_fleet(
@@ -163,11 +171,13 @@ def optimize_fleet(
 ) -> FleetAnswer:
     """One plan a run, together within the quotas and the budget that `fleet`, a file or a value, says they share."""
     from planner import search
+    from planner.interop.files import naming
     from planner.interop.fleets import read_fleet
 
     asked = [load_scenario(scenario, overrides, overlays) for scenario in scenarios]
     shared = read_fleet(Path(fleet), asked, folders(overlays)) if isinstance(fleet, str | Path) else fleet
-    return search.optimize_fleet(asked, shared, *load_facts(overlays))
+    with naming(*(Path(scenario.source) for scenario in asked)):
+        return search.optimize_fleet(asked, shared, *load_facts(overlays))
 
 
 def simulate(

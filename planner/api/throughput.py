@@ -251,6 +251,7 @@ def calibrate(
 
     from planner.catalog.overlay import config_catalog
     from planner.catalog.paths import data_dir
+    from planner.interop.files import naming
     from planner.interop.measurement import training_log_measurement
     from planner.performance.assumed import counted
     from planner.performance.calibration import read_calibration
@@ -261,7 +262,9 @@ def calibrate(
     over = (*(each for each in folders(overlays) if each.resolve() != own.resolve()), own)
     said: list[str] = []
     if plan is not None:
-        rows: Sequence[Mapping[str, str]] = [training_log_measurement(Path(str(run)), load_plan(plan))]
+        log, answer = Path(str(run)), load_plan(plan)
+        with naming(log, *([Path(plan)] if isinstance(plan, str | Path) else [])):
+            rows: Sequence[Mapping[str, str]] = [training_log_measurement(log, answer)]
         name = Path(str(run)).stem
     else:
         rows, name, said = _measured(run, over)

@@ -84,7 +84,7 @@ def _script(export: Export) -> str:
             },
         ),
         (
-            "About one checkpoint an hour; log lines that `planner track` reads",
+            f"{export.saving}; log lines that `planner track` reads",
             "LOG_ARGS",
             {"save-interval": export.save_every, "log-interval": 10, "log-throughput": True},
         ),

@@ -82,7 +82,7 @@ def model_taken(model: ModelSpec, origins: Mapping[str, str], otherwise: str) ->
                 where = origins.get(f"{f.name}.{inner.name}")
                 if where or part != inner.default:
                     rows.append(Taken(f"model.{f.name}.{inner.name}", part, where or origins.get(f.name, otherwise)))
-        elif value is not None:
+        elif value not in (None, ""):
             rows.append(Taken(f"model.{f.name}", value, origins.get(f.name, otherwise)))
     return rows
 

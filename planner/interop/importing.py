@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from planner.interop.files import read_text, shown
+from planner.interop.files import named, naming, read_text, shown
 from planner.interop.huggingface import import_huggingface
 from planner.interop.imported import Imported, Taken
 from planner.interop.kinds import refuse
@@ -18,6 +18,19 @@ from planner.units import PlannerError
 _DATA = {"data", "data.samples", "data.tokens", "data.index"}
 TOOLS = ("gpt-neox", "huggingface", "megatron")
 
+#: Keys that only files of another program have at their place, so that none is taken for a GPT-NeoX config.
+OTHER_TOOLS = (
+    ("Axolotl", r"^(?:base_model|sequence_len|datasets|adapter) *:"),
+    ("LLaMA-Factory", r"^(?:model_name_or_path|finetuning_type|cutoff_len) *:"),
+    ("NeMo", r"^(?:trainer|exp_manager) *:|^ +(?:encoder_seq_length|micro_batch_size) *: *\d"),
+    ("torchtitan", r"^\[(?:job|model|training|parallelism|optimizer)\] *$"),
+    ("nanotron", r"^(?:parallelism|checkpoints|tokens) *:"),
+    ("llm-foundry", r"^(?:max_duration|global_train_batch_size|variables) *:"),
+    ("OLMo", r"^(?:run_name|max_duration|device_train_microbatch_size) *:"),
+    ("MaxText", r"^(?:base_emb_dim|base_num_decoder_layers) *:"),
+    ("DeepSpeed and a trainer", r'\A\s*\{[\s\S]*: *"auto"'),
+)
+
 
 def tool_of(path: Path) -> str:
     """Which tool a file is for, by what is in it.
@@ -25,7 +38,7 @@ def tool_of(path: Path) -> str:
     Raises
     ------
     PlannerError
-        If it cannot be read.
+        If it cannot be read, or is a file of a program that planner does not import.
     """
     text = read_text(path)
     if text.startswith("#!") or path.suffix in (".sh", ".sbatch", ".slurm", ".bash"):
@@ -34,6 +47,12 @@ def tool_of(path: Path) -> str:
         return "megatron"
     if re.search(r'"(?:model_type|architectures)"\s*:', text):
         return "huggingface"
+    for tool, sign in OTHER_TOOLS:
+        if re.search(sign, text, re.MULTILINE):
+            raise PlannerError(
+                f"{shown(path, 200)} is a file of {tool}, which planner does not import; known are GPT-NeoX configs, "
+                "Hugging Face's config.json and Megatron-LM's launch scripts. Write its shape inline in a scenario."
+            )
     return "gpt-neox"
 
 
@@ -65,7 +84,13 @@ def import_files(
     """
     if not paths:
         raise PlannerError("There is nothing to import: name a config, a config.json or a launch script.")
-    found = _read(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
+    with naming(*paths):
+        found = _read(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
+    found = replace(
+        found,
+        remarks=tuple(named(remark, paths) for remark in found.remarks),
+        warnings=tuple(named(warning, paths) for warning in found.warnings),
+    )
     refuse(found.warnings, strict=strict)
     return _completed(found, samples, tokens, epochs)
 
@@ -104,6 +129,7 @@ def _completed(found: Imported, samples: int | None, tokens: int | None, epochs:
     keys |= {taken.key for taken in added}
     missing = (
         *(("data.tokens",) if not keys & _DATA else ()),
+        *(("data.seq_length",) if "data.seq_length" not in keys and not keys & {"data", "data.index"} else ()),
         *(("training.epochs",) if not keys & {"training.epochs", "training.iterations"} else ()),
     )
     return replace(found, taken=(*found.taken, *added), missing=missing)

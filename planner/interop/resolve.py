@@ -113,7 +113,7 @@ def _from_index(source: DataSource, prefix: Path, seq_length: int | None) -> Res
         basis += f" (split {split}: {share_text(stop, index.sequences)} of {total})"
     elif index.documents != index.sequences:
         basis += f" of {format_count(index.documents)} documents"
-    return Resolved(replace(source, index=None, tokens=tokens, basis=basis))
+    return Resolved(replace(source, index=None, read_index=source.index or "", tokens=tokens, basis=basis))
 
 
 def _from_map(source: DataSource, path: Path, seq_length: int | None) -> Resolved:

@@ -243,7 +243,12 @@ RISK = Table(
             "until a failed node is replaced, where none stands by; default: 30 min",
             examples=("2 h",),
         ),
-        Key("checkpoint_interval", duration(), "work between checkpoints; default: the optimal one", examples=("1 h",)),
+        Key(
+            "checkpoint_interval",
+            duration(),
+            "work between checkpoints; default: the optimal one, 4 h at most",
+            examples=("1 h",),
+        ),
         Key("asynchronous_checkpoints", Flag(), "true: training goes on while a checkpoint is written"),
         Key("storage", _WRITE_RATE, "write rate of the whole cluster's storage", examples=("20 GByte/s",)),
         Key("spot_preemptions_per_1000_node_days", _PER_1000, "preemptions of spot nodes", examples=(50,)),

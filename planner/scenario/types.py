@@ -48,6 +48,7 @@ class DataSource:
     weight: float = 1.0
     split: str = ""  # shares of train, validation and test by documents ("995,4,1"), for an index
     basis: str = ""  # after resolve: what was read and how counted
+    read_index: str = ""  # after resolve: the index as it was written, for exports
 
 
 @dataclass(frozen=True, slots=True)
