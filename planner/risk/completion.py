@@ -12,14 +12,20 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.risk.checkpoint import segment_moments, standstill_moments
+from planner.risk.checkpoint import segment_moments
+from planner.risk.delays import delay_levels, invertible
 
-_NODES = 48  # points that stand for the distribution of the delay
-_FEW = 12.0  # expected failed attempts below which they are counted one by one
-_FINER = 4  # levels a node, where they are counted
-_MANY = 16  # segments of a run beside which its rest does not count
-_COUNTS = 64  # of them at most, among a run's nodes
+# Values that stand for the distribution of the delay: shares of it, narrower towards its long end.
+_EDGES = np.concatenate([np.linspace(0.0, 0.9, 46), np.linspace(0.9, 0.99, 13)[1:], np.linspace(0.99, 1.0, 5)[1:]])
+_WEIGHT = np.diff(_EDGES)
+_FINER = 4  # levels a value
+_LEVELS = (_EDGES[:-1, None] + _WEIGHT[:, None] * (np.arange(_FINER) + 0.5) / _FINER).ravel()
+_TOGETHER = 64  # runs whose delays are looked at in one array
 _STEPS = 80  # at most, to find a quantile
+_AWAY = 1.3  # standard deviations of the step time's factor from its median at which delays are looked at anew
+_APART = 0.02  # at least, of its logarithm
+_RESTLESS = 20.0  # expected failures beyond which nothing failing is out of the question
+_SURE = 40.0  # standard deviations that nothing lies beyond
 _ROOT_TWO_PI = float(np.sqrt(2 * np.pi))
 
 
@@ -58,15 +64,24 @@ class Hazard:
 class Completion:
     """The distribution of a run's wall-clock time, for n runs at once.
 
-    T = X (A + D). X is the factor on step time, a two-piece log-normal with median 1; A the undisturbed
-    time with its checkpoints; D the delay by failures, with the exact mean and variance of the renewal process and a
-    shape that counts few failures one by one and takes many as a gamma variable.
+    T = X W + C + D(X). X is the factor on step time, a two-piece log-normal with median 1; W the work at the median
+    step time; C the checkpoints, which it does not lengthen; D the delay by failures, exact at X = 1
+    (`planner.risk.delays`). A slower run meets more failures and loses more by each: from X = 1 to either side the
+    chance that nothing fails falls by a power of X, and the delay where something fails rises in a line, its mean and
+    deviation being exact at one point of each side.
     """
 
-    undisturbed_s: FloatArray  # A: work and checkpoints at the median step time
-    delay_mean_s: FloatArray
-    calm: FloatArray  # P(D = 0): nothing fails
-    delay_s: FloatArray  # (n, nodes) equally likely values of D where something fails, ascending
+    undisturbed_s: FloatArray  # W + C: work and checkpoints at the median step time
+    work_s: FloatArray  # W
+    delay_mean_s: FloatArray  # at X = 1
+    calm: FloatArray  # P(D = 0) at X = 1: nothing fails
+    tilt_low: FloatArray  # that chance falls by e^(-tilt z), z standard deviations of log X from the median, below it
+    tilt_high: FloatArray  # and above
+    delay_s: (
+        FloatArray  # (n, nodes) values of D where something fails, at X = 1, ascending; their shares are `delay_shares`
+    )
+    rise_low: FloatArray  # (n, nodes) by how much each rises with X, seconds, below the median
+    rise_high: FloatArray  # and above
     log_low: FloatArray  # standard deviation of log X below its median
     log_high: FloatArray  # and above
     failures: FloatArray  # expected number of interruptions
@@ -77,13 +92,9 @@ class Completion:
         return Completion(*(getattr(self, f.name)[index] for f in fields(self)))
 
     @property
-    def mean_s(self) -> FloatArray:
-        """Expected wall-clock seconds, (n,)."""
-        from scipy.special import ndtr
-
-        low, high = self.log_low, self.log_high
-        factor = np.exp(low**2 / 2) * ndtr(-low) + np.exp(high**2 / 2) * ndtr(high)
-        return np.asarray(factor * (self.undisturbed_s + self.delay_mean_s))
+    def delay_shares(self) -> FloatArray:
+        """What share of the chance that something fails each value of the delay stands for, (nodes,)."""
+        return _WEIGHT
 
     def probability(self, time_s: FloatArray | float) -> FloatArray:
         """P(T <= time_s), (n,); `time_s` in seconds, broadcastable to (n,)."""
@@ -94,12 +105,14 @@ class Completion:
         """Values of T, (n, delays x factors), seconds, and their weights: each delay at so many step-time factors."""
         from scipy.special import ndtri
 
-        z = ndtri((np.arange(factors) + 0.5) / factors)
-        factor = np.exp(z[None, :] * np.where(z[None, :] < 0, self.log_low[:, None], self.log_high[:, None]))
-        delay, weight = _delays(self)
-        whole = self.undisturbed_s[:, None] + delay
-        time = (whole[:, :, None] * factor[:, None, :]).reshape(len(factor), -1)
-        return np.asarray(time), np.repeat(weight / factors, factors, axis=1)
+        z = np.broadcast_to(ndtri((np.arange(factors) + 0.5) / factors), (len(self.calm), factors))
+        factor = np.exp(z * np.where(z < 0, self.log_low[:, None], self.log_high[:, None]))
+        middle, low, high = (each[:, :, None] for each in _lines(self))
+        time = middle + (factor - 1.0)[:, None, :] * np.where(z[:, None, :] < 0, low, high)
+        calm = np.minimum(_calm_at(self, z), 1.0)[:, None, :]
+        weight = (1.0 - calm) * _WEIGHT[None, :, None]
+        weight = np.concatenate([calm, weight], axis=1) / factors
+        return time.reshape(len(z), -1), weight.reshape(len(z), -1)
 
     def quantile(self, p: float) -> FloatArray:
         """The time that is met with probability p (0 < p < 1), seconds, (n,)."""
@@ -130,117 +143,101 @@ def completion(work_s: FloatArray, log_low: FloatArray, log_high: FloatArray, ha
     length = np.where(saves, interval + hazard.checkpoint_s, 0.0)
     rest = np.where(saves, np.maximum(work - segments * interval, 0.0), work)
     undisturbed = np.where(saves, segments * length + rest, work)
-    repair = (hazard.rate_per_s, hazard.recover_s, hazard.wait_share, hazard.wait_s)
-    mean, variance = _segments(repair, length)
-    rest_mean, rest_var = _segments(repair, rest)
-    delay_mean, delay_var = segments * mean + rest_mean, segments * variance + rest_var
-    failures = hazard.rate_per_s * (undisturbed + delay_mean)
-    pieces = _Pieces(segments, length, rest)
-    calm, nodes = _delay_nodes(delay_mean, delay_var, pieces, hazard)
-    return Completion(undisturbed, delay_mean, calm, nodes, low, high, failures, segments)
+    cut = _Cut(segments, np.where(saves, interval, 0.0), np.where(saves, hazard.checkpoint_s, 0.0), rest)
+    mean, variance = cut.moments(hazard)
+    calm = np.exp(-hazard.rate_per_s * cut.whole_s())
+    nodes = _delay_nodes(mean, variance, cut, hazard)
+    fall_low, rise_low = _change(cut, hazard, nodes, np.exp(-np.maximum(_AWAY * low, _APART)))
+    fall_high, rise_high = _change(cut, hazard, nodes, np.exp(np.maximum(_AWAY * high, _APART)))
+    return Completion(
+        undisturbed_s=undisturbed,
+        work_s=work,
+        delay_mean_s=mean,
+        calm=calm,
+        tilt_low=fall_low * low,
+        tilt_high=fall_high * high,
+        delay_s=nodes,
+        rise_low=np.minimum(rise_low, nodes),  # so that no factor makes a delay less than none
+        rise_high=rise_high,
+        log_low=low,
+        log_high=high,
+        failures=hazard.rate_per_s * (undisturbed + mean),
+        checkpoints=segments,
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class _Pieces:
-    """How a run is cut: whole segments of one length, and the rest without a checkpoint; (n,) each."""
+class _Cut:
+    """How a run is cut: whole segments of one length, each with its checkpoint, and the rest without; (n,) each."""
 
     segments: FloatArray
-    length_s: FloatArray
+    interval_s: FloatArray
+    pause_s: FloatArray
     rest_s: FloatArray
 
-    def take(self, index: IntArray) -> _Pieces:
-        return _Pieces(self.segments[index], self.length_s[index], self.rest_s[index])
+    def take(self, index: IntArray) -> _Cut:
+        return _Cut(*(getattr(self, f.name)[index] for f in fields(self)))
 
-    @property
-    def whole_s(self) -> FloatArray:
+    def lengths(self, factor: FloatArray | float = 1.0) -> tuple[FloatArray, FloatArray]:
+        """Seconds of a whole segment and of the rest, steps being so much longer."""
+        return factor * self.interval_s + self.pause_s, np.asarray(factor * self.rest_s)
+
+    def whole_s(self, factor: FloatArray | float = 1.0) -> FloatArray:
         """The run undisturbed."""
-        return self.segments * self.length_s + self.rest_s
+        length, rest = self.lengths(factor)
+        return self.segments * length + rest
 
-    def failed_attempts(self, rate_per_s: FloatArray) -> FloatArray:
-        """Mean number of attempts at a segment that fail."""
-        return self._failed(rate_per_s)[0] + self._failed(rate_per_s)[1]
+    def moments(self, hazard: Hazard, factor: FloatArray | float = 1.0) -> tuple[FloatArray, FloatArray]:
+        """Mean and variance of the delay, (n,) each."""
+        length = np.stack(self.lengths(factor))
+        repair = (hazard.recover_s, hazard.wait_share, hazard.wait_s)
+        mean, variance = segment_moments(hazard.rate_per_s, length, *repair)
+        count = np.stack([self.segments, np.ones_like(self.rest_s)])
+        mean, variance = (np.where(length > 0, count * each, 0.0).sum(axis=0) for each in (mean, variance))
+        return mean, variance
 
-    def rest_share(self, rate_per_s: FloatArray) -> FloatArray:
-        """Share of the failed attempts that are at the rest."""
-        whole, rest = self._failed(rate_per_s)
-        return rest / np.where(whole + rest > 0, whole + rest, 1.0)
-
-    def _failed(self, rate_per_s: FloatArray) -> tuple[FloatArray, FloatArray]:
-        reach, rest = (np.minimum(rate_per_s * each, 300.0) for each in (self.length_s, self.rest_s))
-        return self.segments * np.expm1(reach), np.expm1(rest)
-
-    def attempts_reached(self, rate_per_s: FloatArray) -> FloatArray:
-        """P(at most k attempts fail), (n, counts): each segment fails a geometric number of times."""
-        fail, fail_rest = (-np.expm1(-rate_per_s * each) for each in (self.length_s, self.rest_s))
-        whole = np.exp(-rate_per_s * self.length_s * self.segments)
-        chance = np.zeros((len(rate_per_s), _COUNTS))
-        before = 0.0 * whole
-        for k in range(_COUNTS):
-            if k:
-                whole = whole * fail * (self.segments + k - 1) / k
-            before = fail_rest * before + (1.0 - fail_rest) * whole
-            chance[:, k] = before
-        return np.asarray(np.cumsum(chance, axis=1))
+    def delayed(self, hazard: Hazard, factor: FloatArray | float = 1.0) -> tuple[FloatArray, FloatArray]:
+        """Mean and deviation of the delay where something fails, (n,) each; 0 where nothing does."""
+        mean, variance = self.moments(hazard, factor)
+        fails = -np.expm1(-hazard.rate_per_s * self.whole_s(factor))
+        safe = np.where(fails > 0, fails, 1.0)
+        return mean / safe, np.sqrt(np.maximum((variance + mean**2) / safe - (mean / safe) ** 2, 0.0))
 
 
-def _segments(
-    repair: tuple[FloatArray, FloatArray, FloatArray, FloatArray], length_s: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Mean and variance of the delay in segments of these lengths, zero where there is none."""
-    rate, recover, share, wait = repair
-    mean, variance = segment_moments(rate, length_s, recover, share, wait)
-    return np.where(length_s > 0, mean, 0.0), np.where(length_s > 0, variance, 0.0)
+def _delay_nodes(mean: FloatArray, variance: FloatArray, cut: _Cut, hazard: Hazard) -> FloatArray:
+    """Values of the delay where something fails, (n, nodes), of the exact mean; 0 where nothing does.
 
-
-def _delay_nodes(
-    mean: FloatArray, variance: FloatArray, pieces: _Pieces, hazard: Hazard
-) -> tuple[FloatArray, FloatArray]:
-    """P(no delay), (n,), and else equally likely values of it, (n, nodes): of the given mean and nearly the variance.
-
-    Few failures: the number k of failed attempts is counted, each geometric in its segment, and the delay given k is
-    that of one failure or nearly a gamma variable. Many: a gamma variable. Either is stretched to the
-    exact mean of the renewal process.
+    Where a run hardly ever ends, its delay is a gamma variable of these moments.
     """
-    level = ((np.arange(_NODES) + 0.5) / _NODES)[None, :]
-    values = _gamma(level, mean[:, None], variance[:, None])
-    expected = pieces.failed_attempts(hazard.rate_per_s)
-    few = np.flatnonzero((expected > 0) & (expected < _FEW))
-    if few.size:
-        values[few] = _few_failures(pieces.take(few), hazard.take(few))
-    calm = np.where(expected < _FEW, np.exp(-hazard.rate_per_s * pieces.whole_s), 0.0)
-    found = values.mean(axis=1) * (1.0 - calm)
-    scale = np.where(found > 0, mean / np.where(found > 0, found, 1.0), 1.0)
-    return calm, np.sort(values * scale[:, None], axis=1)
+    values = np.zeros((len(mean), len(_LEVELS)))
+    length, rest = cut.lengths()
+    fails = hazard.rate_per_s * cut.whole_s() > 0
+    known = fails & invertible(hazard, length, rest)
+    at = np.flatnonzero(known)
+    for some in (at[begin : begin + _TOGETHER] for begin in range(0, len(at), _TOGETHER)):
+        part = (cut.segments[some], length[some], rest[some])
+        values[some] = delay_levels(part, hazard.take(some), cut.take(some).delayed(hazard.take(some)), _LEVELS)
+    endless = np.flatnonzero(fails & ~known)
+    if endless.size:
+        values[endless] = _gamma(_LEVELS[None, :], mean[endless, None], variance[endless, None])
+    values = values.reshape(len(mean), -1, _FINER).mean(axis=2)
+    found, asked = values @ _WEIGHT, cut.delayed(hazard)[0]
+    scale = np.where(found > 0, asked / np.where(found > 0, found, 1.0), 1.0)
+    return values * scale[:, None]
 
 
-def _few_failures(pieces: _Pieces, hazard: Hazard) -> FloatArray:
-    """Equally likely values of the delay, (n, nodes), where a few attempts fail: each its part of a segment, a repair.
+def _change(cut: _Cut, hazard: Hazard, nodes: FloatArray, factor: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """By what power of the factor on step time nothing fails, (n,), and how the delays rise with it, (n, nodes).
 
-    Delays of k and of k + 1 failures overlap, so many finer levels are taken, sorted, and averaged into the nodes.
+    Both are lines, from a factor of 1 to the one given: of the logarithm of that chance over that of the factor, and of
+    each value, moved so that mean and deviation are right.
     """
-    rate = hazard.rate_per_s
-    reached = pieces.attempts_reached(rate)
-    # Above the chance that nothing fails; of that little is left of the digits where failures are very rare.
-    calm = reached[:, :1]
-    level = calm + (1.0 - calm) * ((np.arange(_NODES * _FINER) + 0.5) / (_NODES * _FINER))[None, :]
-    k = np.ones(level.shape, dtype=np.int64)
-    for count in range(1, _COUNTS - 1):
-        more = reached[:, count, None] < level
-        if not more.any():
-            break
-        k += more
-    below = np.concatenate([np.zeros((len(rate), 1)), reached[:, :-1]], axis=1)
-    rows = np.arange(len(rate))[:, None]
-    inside = np.clip((level - below[rows, k]) / np.maximum(reached[rows, k] - below[rows, k], 1e-300), 1e-9, 1 - 1e-9)
-    # Each of several takes its restart for certain; what is lost and waited for beyond it adds up to a gamma variable.
-    lost, lost_var = _lost(rate, pieces)
-    still, still_square = standstill_moments(rate, hazard.recover_s, hazard.wait_share, hazard.wait_s)
-    more_s, more_var = lost + still - hazard.recover_s, lost_var + np.maximum(still_square - still**2, 0.0)
-    several = k * hazard.recover_s[:, None] + _gamma(inside, k * more_s[:, None], k * more_var[:, None])
-    values = several
-    row, column = np.nonzero(k == 1)
-    values[row, column] = _one_failure(inside[row, column], pieces.take(row), hazard.take(row))
-    return np.asarray(np.sort(values, axis=1).reshape(len(rate), _NODES, _FINER).mean(axis=2))
+    fall = hazard.rate_per_s * (cut.whole_s(factor) - cut.whole_s()) / np.log(factor)
+    fall = np.where(hazard.rate_per_s * cut.whole_s() < _RESTLESS, fall, 0.0)  # of next to nothing
+    (mean, deviation), (other, width) = cut.delayed(hazard), cut.delayed(hazard, factor)
+    wider = np.where(deviation > 0, width / np.where(deviation > 0, deviation, 1.0), 1.0)
+    moved = other[:, None] + (nodes - mean[:, None]) * wider[:, None]
+    return fall, np.maximum((moved - nodes) / (factor - 1.0)[:, None], 0.0)
 
 
 def _gamma(level: FloatArray, mean: FloatArray, variance: FloatArray) -> FloatArray:
@@ -251,55 +248,6 @@ def _gamma(level: FloatArray, mean: FloatArray, variance: FloatArray) -> FloatAr
     return np.asarray(mean * np.maximum(1.0 - root**2 / 9.0 + ndtri(level) * root / 3.0, 0.0) ** 3)
 
 
-def _lost(rate: FloatArray, pieces: _Pieces) -> tuple[FloatArray, FloatArray]:
-    """Mean and variance of the work that a failed attempt loses: exponential, cut at its segment's length."""
-    rest = pieces.rest_share(rate)
-    mean, square = np.zeros_like(rate), np.zeros_like(rate)
-    for share, length in ((1.0 - rest, pieces.length_s), (rest, pieces.rest_s)):
-        x = np.minimum(rate * length, 300.0)
-        small = x < 1e-3
-        safe = np.where(small, 1.0, x)
-        middle = np.where(small, 0.5 - x / 12.0, 1.0 / safe - 1.0 / np.expm1(safe))
-        around = np.where(small, 1.0 / 12.0, 1.0 / safe**2 - np.exp(safe) / np.expm1(safe) ** 2)
-        mean += share * middle * length
-        square += share * (np.maximum(around, 0.0) + middle**2) * length**2
-    return mean, np.maximum(square - mean**2, 0.0)
-
-
-def _one_failure(level: FloatArray, pieces: _Pieces, hazard: Hazard) -> FloatArray:
-    """The delay of exactly one failure at these levels, (n,): its lost work, its restart, its wait."""
-    rate, longest = hazard.rate_per_s, np.maximum(pieces.length_s, pieces.rest_s)
-    out = np.minimum(-np.log1p(level * np.expm1(-rate * longest)) / rate, longest)
-    waiting = (hazard.wait_share > 0) & (hazard.wait_s > 0)
-    mixed = np.flatnonzero(waiting | (pieces.segments > 0) & (pieces.segments < _MANY) & (pieces.rest_s > 0))
-    if mixed.size:
-        h, cut, wanted = hazard.take(mixed), pieces.take(mixed), level[mixed]
-        wait = np.where(waiting[mixed], h.wait_s, 1.0)
-        rest = cut.rest_share(h.rate_per_s)
-        low, high = np.zeros(len(mixed)), longest[mixed] - np.where(waiting[mixed], wait * np.log1p(-wanted), 0.0)
-        for _ in range(30):  # between no loss at all and the longest segment with the longest wait
-            middle = 0.5 * (low + high)
-            chance = (1.0 - rest) * _lost_or_waited(middle, h.rate_per_s, cut.length_s, h.wait_share, wait)
-            chance += rest * _lost_or_waited(middle, h.rate_per_s, cut.rest_s, h.wait_share, wait)
-            short = chance < wanted
-            low, high = np.where(short, middle, low), np.where(short, high, middle)
-        out[mixed] = high
-    return np.asarray(hazard.recover_s + out)
-
-
-def _lost_or_waited(
-    x: FloatArray, r: FloatArray, length: FloatArray, share: FloatArray, wait: FloatArray
-) -> FloatArray:
-    """P(lost work and, with probability `share`, an exponential wait take at most x); (n,) each."""
-    size = np.where(length > 0, length, 1.0)  # of none nothing is asked
-    end = np.minimum(x, size)
-    gap = r - 1.0 / wait
-    gap = np.where(np.abs(gap) * size < 1e-9, 1e-9 / size, gap)
-    # The lost work t and a wait beyond x - t: the integral of r e^(-rt) e^(-(x - t)/wait) over t up to `end`.
-    beyond = r * (np.exp(-x / wait) - np.exp(-r * end - (x - end) / wait)) / gap
-    return np.asarray((-np.expm1(-r * end) - share * beyond) / -np.expm1(-r * size))
-
-
 def _chance(runs: Completion, time_s: FloatArray) -> FloatArray:
     """P(T <= time_s): the spread of the step time is integrated exactly, the delay by its nodes."""
     return _chance_and_density(runs, time_s)[0]
@@ -307,26 +255,47 @@ def _chance(runs: Completion, time_s: FloatArray) -> FloatArray:
 
 def _chance_and_density(runs: Completion, time_s: FloatArray) -> tuple[FloatArray, FloatArray]:
     """P(T <= time_s) and its derivative (0 where the step time is certain), (n,) each."""
-    from scipy.special import ndtr
-
-    delay, weight = _delays(runs)
-    ratio = time_s[:, None] / (runs.undisturbed_s[:, None] + delay)
-    log = np.log(np.maximum(ratio, 1e-300))
-    sigma = np.where(log < 0, runs.log_low[:, None], runs.log_high[:, None])
+    middle, low, high = _lines(runs)
+    left = time_s[:, None] - middle
+    rise = np.where(left < 0, low, high)
+    factor = np.maximum(1.0 + left / rise, 1e-300)
+    sigma = np.where(left < 0, runs.log_low[:, None], runs.log_high[:, None])
     uncertain = sigma > 0
     safe = np.where(uncertain, sigma, 1.0)
-    z = log / safe
-    chance = np.where(uncertain, ndtr(z), ratio >= 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        density = np.where(uncertain & (ratio > 0), np.exp(-0.5 * z * z) / (_ROOT_TWO_PI * safe * time_s[:, None]), 0.0)
-    return (chance * weight).sum(axis=1), (density * weight).sum(axis=1)
+    z = np.where(uncertain, np.log(factor) / safe, np.where(left >= 0, _SURE, -_SURE))
+    every, calm = _shares(runs, z)
+    chance = calm[:, 0] + (every - calm)[:, 1:] @ _WEIGHT
+    with np.errstate(under="ignore"):
+        density = np.where(uncertain, np.exp(-0.5 * z * z) / (_ROOT_TWO_PI * safe * factor * rise), 0.0)
+        share = _calm_at(runs, z)
+    some = density[:, 0] * share[:, 0] + (density * (1.0 - share))[:, 1:] @ _WEIGHT
+    return np.minimum(chance, every[:, 0]), some  # nothing makes a run shorter than its work
 
 
-def _delays(runs: Completion) -> tuple[FloatArray, FloatArray]:
-    """Values of D, (n, 1 + nodes), none first, and their weights."""
+def _shares(runs: Completion, z: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """P(X <= x), and P(X <= x and nothing fails), x being z standard deviations from the median; of the shape of z."""
+    from scipy.special import ndtr
+
+    below, above = runs.tilt_low[:, None], runs.tilt_high[:, None]
+    tilt = np.where(z < 0, below, above)
+    every, moved = ndtr(z), ndtr(z + tilt)
+    lost = np.exp(below**2 / 2.0) * ndtr(below) - np.exp(above**2 / 2.0) * ndtr(above)
+    calm = np.exp(tilt**2 / 2.0) * moved + np.where(z < 0, 0.0, lost)
+    return every, runs.calm[:, None] * calm
+
+
+def _calm_at(runs: Completion, z: FloatArray) -> FloatArray:
+    """P(nothing fails) of runs whose step time is z standard deviations from the median, of the shape of z."""
+    tilt = np.where(z < 0, runs.tilt_low[:, None], runs.tilt_high[:, None])
+    return np.asarray(runs.calm[:, None] * np.exp(np.minimum(-tilt * z, 300.0)))
+
+
+def _lines(runs: Completion) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """T at X = 1 for each value of the delay, none first, and how it rises with X below and above; (n, 1 + nodes)."""
     none = np.zeros((len(runs.calm), 1))
-    some = np.repeat(((1.0 - runs.calm) / _NODES)[:, None], _NODES, axis=1)
-    return np.concatenate([none, runs.delay_s], axis=1), np.concatenate([runs.calm[:, None], some], axis=1)
+    delay, low, high = (np.concatenate([none, d], axis=1) for d in (runs.delay_s, runs.rise_low, runs.rise_high))
+    work = runs.work_s[:, None]
+    return runs.undisturbed_s[:, None] + delay, work + low, work + high
 
 
 def _quantile(runs: Completion, p: float) -> FloatArray:
@@ -338,10 +307,11 @@ def _quantile(runs: Completion, p: float) -> FloatArray:
     z = float(ndtri(p))
     factor = np.exp(z * np.where(z < 0, runs.log_low, runs.log_high))
     quiet = (runs.calm >= 1.0) | (runs.delay_s[:, -1] <= 0.0)  # no delay: the factor alone decides, exactly
+    middle, below, above = _lines(runs)
+    every = middle + (factor - 1.0)[:, None] * (below if z < 0 else above)
     # The quantile lies between those of the least and of the largest delay.
-    low = factor * (runs.undisturbed_s + np.where(runs.calm > 0, 0.0, runs.delay_s[:, 0]))
-    high = factor * (runs.undisturbed_s + runs.delay_s[:, -1])
-    guess = np.where(quiet, low, factor * (runs.undisturbed_s + runs.delay_mean_s))
+    low, high = every[:, 0].copy(), every.max(axis=1)
+    guess = np.where(quiet, low, every[:, 1:] @ _WEIGHT)
     open_ = np.flatnonzero(~quiet)
     for _ in range(_STEPS):
         if not open_.size:

@@ -42,7 +42,7 @@ class Clock:
     def slope(self, p: float) -> FloatArray:
         """Factor on undisturbed seconds that the time at probability p is never below, (cells,).
 
-        T = X (A + D) with D >= 0 is at least X A, and A the work and a checkpoint after every whole interval of it: of
+        T = X W + C + D with D >= 0 is at least X W + C: the work, and a checkpoint after every whole interval of it. Of
         runs of at least k intervals, k / (k + 1) of the work or more is whole intervals.
         """
         from scipy.special import ndtri
@@ -55,7 +55,7 @@ class Clock:
         least = np.minimum(self.least_s * self.median * (1.0 - 1e-12), 1e300)
         whole = np.where(saved & (least > h.interval_s), np.floor(least / interval), 0.0)
         pauses = whole / (whole + 1.0) * np.where(saved, h.checkpoint_s / interval, 0.0)
-        return np.asarray(self.median * factor * (1.0 + pauses))
+        return np.asarray(self.median * (factor + pauses))
 
 
 def clock(quantile: tuple[FloatArray, FloatArray, FloatArray], hazard: Hazard, least_s: FloatArray) -> Clock:
