@@ -110,11 +110,14 @@ def cost_chance(runs: Completion, usd_per_hour: tuple[float, float], usd: float)
         return float(runs.probability(usd / low * 3600.0)[0])
     levels = statistics.NormalDist()
     whole = runs.undisturbed_s[0] + np.append(runs.delay_s[0], 0.0)
-    weight = np.append(np.full(runs.delay_s.shape[1], (1.0 - runs.calm[0]) / runs.delay_s.shape[1]), runs.calm[0])
     total = 0.0
     for i in range(129):
         z = levels.inv_cdf((2 * i + 1) / 258)
-        hours = whole * np.exp(z * (runs.log_low[0] if z < 0 else runs.log_high[0])) / 3600.0
+        rise, tilt = (runs.rise_low[0], runs.tilt_low[0]) if z < 0 else (runs.rise_high[0], runs.tilt_high[0])
+        factor = np.exp(z * (runs.log_low[0] if z < 0 else runs.log_high[0]))
+        hours = (whole + (factor - 1.0) * (runs.work_s[0] + np.append(rise, 0.0))) / 3600.0
+        calm = min(runs.calm[0] * np.exp(-tilt * z), 1.0)
+        weight = np.append((1.0 - calm) * runs.delay_shares, calm)
         total += float(np.sum(weight * np.minimum(np.maximum((usd / hours - low) / (high - low), 0.0), 1.0)))
     return total / 129
 

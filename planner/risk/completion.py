@@ -24,6 +24,7 @@ _TOGETHER = 64  # runs whose delays are looked at in one array
 _STEPS = 80  # at most, to find a quantile
 _AWAY = 1.3  # standard deviations of the step time's factor from its median at which delays are looked at anew
 _APART = 0.02  # at least, of its logarithm
+_LONG = 0.1  # of the run: deviations of the delay beyond which it is found anew there
 _RESTLESS = 20.0  # expected failures beyond which nothing failing is out of the question
 _SURE = 40.0  # standard deviations that nothing lies beyond
 _ROOT_TWO_PI = float(np.sqrt(2 * np.pi))
@@ -144,16 +145,15 @@ def completion(work_s: FloatArray, log_low: FloatArray, log_high: FloatArray, ha
     rest = np.where(saves, np.maximum(work - segments * interval, 0.0), work)
     undisturbed = np.where(saves, segments * length + rest, work)
     cut = _Cut(segments, np.where(saves, interval, 0.0), np.where(saves, hazard.checkpoint_s, 0.0), rest)
-    mean, variance = cut.moments(hazard)
-    calm = np.exp(-hazard.rate_per_s * cut.whole_s())
-    nodes = _delay_nodes(mean, variance, cut, hazard)
+    mean, _ = cut.moments(hazard)
+    nodes = _delay_nodes(cut, hazard)
     fall_low, rise_low = _change(cut, hazard, nodes, np.exp(-np.maximum(_AWAY * low, _APART)))
     fall_high, rise_high = _change(cut, hazard, nodes, np.exp(np.maximum(_AWAY * high, _APART)))
     return Completion(
         undisturbed_s=undisturbed,
         work_s=work,
         delay_mean_s=mean,
-        calm=calm,
+        calm=np.exp(-hazard.rate_per_s * cut.whole_s),
         tilt_low=fall_low * low,
         tilt_high=fall_high * high,
         delay_s=nodes,
@@ -178,65 +178,75 @@ class _Cut:
     def take(self, index: IntArray) -> _Cut:
         return _Cut(*(getattr(self, f.name)[index] for f in fields(self)))
 
-    def lengths(self, factor: FloatArray | float = 1.0) -> tuple[FloatArray, FloatArray]:
-        """Seconds of a whole segment and of the rest, steps being so much longer."""
-        return factor * self.interval_s + self.pause_s, np.asarray(factor * self.rest_s)
+    def slower(self, factor: FloatArray) -> _Cut:
+        """The same run with steps so much longer."""
+        return _Cut(self.segments, factor * self.interval_s, self.pause_s, factor * self.rest_s)
 
-    def whole_s(self, factor: FloatArray | float = 1.0) -> FloatArray:
+    @property
+    def length_s(self) -> FloatArray:
+        """Seconds of a whole segment."""
+        return self.interval_s + self.pause_s
+
+    @property
+    def whole_s(self) -> FloatArray:
         """The run undisturbed."""
-        length, rest = self.lengths(factor)
-        return self.segments * length + rest
+        return self.segments * self.length_s + self.rest_s
 
-    def moments(self, hazard: Hazard, factor: FloatArray | float = 1.0) -> tuple[FloatArray, FloatArray]:
+    def moments(self, hazard: Hazard) -> tuple[FloatArray, FloatArray]:
         """Mean and variance of the delay, (n,) each."""
-        length = np.stack(self.lengths(factor))
+        length = np.stack([self.length_s, self.rest_s])
         repair = (hazard.recover_s, hazard.wait_share, hazard.wait_s)
         mean, variance = segment_moments(hazard.rate_per_s, length, *repair)
         count = np.stack([self.segments, np.ones_like(self.rest_s)])
         mean, variance = (np.where(length > 0, count * each, 0.0).sum(axis=0) for each in (mean, variance))
         return mean, variance
 
-    def delayed(self, hazard: Hazard, factor: FloatArray | float = 1.0) -> tuple[FloatArray, FloatArray]:
+    def delayed(self, hazard: Hazard) -> tuple[FloatArray, FloatArray]:
         """Mean and deviation of the delay where something fails, (n,) each; 0 where nothing does."""
-        mean, variance = self.moments(hazard, factor)
-        fails = -np.expm1(-hazard.rate_per_s * self.whole_s(factor))
+        mean, variance = self.moments(hazard)
+        fails = -np.expm1(-hazard.rate_per_s * self.whole_s)
         safe = np.where(fails > 0, fails, 1.0)
         return mean / safe, np.sqrt(np.maximum((variance + mean**2) / safe - (mean / safe) ** 2, 0.0))
 
 
-def _delay_nodes(mean: FloatArray, variance: FloatArray, cut: _Cut, hazard: Hazard) -> FloatArray:
+def _delay_nodes(cut: _Cut, hazard: Hazard) -> FloatArray:
     """Values of the delay where something fails, (n, nodes), of the exact mean; 0 where nothing does.
 
-    Where a run hardly ever ends, its delay is a gamma variable of these moments.
+    Where a run hardly ever ends, its delay is a gamma variable of the exact moments.
     """
+    mean, deviation = cut.delayed(hazard)
     values = np.zeros((len(mean), len(_LEVELS)))
-    length, rest = cut.lengths()
-    fails = hazard.rate_per_s * cut.whole_s() > 0
-    known = fails & invertible(hazard, length, rest)
+    known = (mean > 0) & invertible(hazard, cut.length_s, cut.rest_s)
     at = np.flatnonzero(known)
     for some in (at[begin : begin + _TOGETHER] for begin in range(0, len(at), _TOGETHER)):
-        part = (cut.segments[some], length[some], rest[some])
-        values[some] = delay_levels(part, hazard.take(some), cut.take(some).delayed(hazard.take(some)), _LEVELS)
-    endless = np.flatnonzero(fails & ~known)
-    if endless.size:
-        values[endless] = _gamma(_LEVELS[None, :], mean[endless, None], variance[endless, None])
-    values = values.reshape(len(mean), -1, _FINER).mean(axis=2)
-    found, asked = values @ _WEIGHT, cut.delayed(hazard)[0]
-    scale = np.where(found > 0, asked / np.where(found > 0, found, 1.0), 1.0)
-    return values * scale[:, None]
+        part = (cut.segments[some], cut.length_s[some], cut.rest_s[some])
+        values[some] = delay_levels(part, hazard.take(some), (mean[some], deviation[some]), _LEVELS)
+    endless = np.flatnonzero((mean > 0) & ~known)
+    values[endless] = _gamma(_LEVELS[None, :], mean[endless, None], deviation[endless, None] ** 2)
+    values = values.reshape(len(mean), len(_WEIGHT), _FINER).mean(axis=2)
+    found = _expected(values)
+    return np.asarray(values * np.where(found > 0, mean / np.where(found > 0, found, 1.0), 1.0)[:, None])
+
+
+def _expected(values: FloatArray) -> FloatArray:
+    """Their mean where something fails, (n,): of each run by itself, whatever others stand beside it."""
+    return np.asarray((values * _WEIGHT).sum(axis=1))
 
 
 def _change(cut: _Cut, hazard: Hazard, nodes: FloatArray, factor: FloatArray) -> tuple[FloatArray, FloatArray]:
     """By what power of the factor on step time nothing fails, (n,), and how the delays rise with it, (n, nodes).
 
     Both are lines, from a factor of 1 to the one given: of the logarithm of that chance over that of the factor, and of
-    each value, moved so that mean and deviation are right.
+    each value, moved so that mean and deviation are right. Delays that are long beside the work are found anew.
     """
-    fall = hazard.rate_per_s * (cut.whole_s(factor) - cut.whole_s()) / np.log(factor)
-    fall = np.where(hazard.rate_per_s * cut.whole_s() < _RESTLESS, fall, 0.0)  # of next to nothing
-    (mean, deviation), (other, width) = cut.delayed(hazard), cut.delayed(hazard, factor)
+    other = cut.slower(factor)
+    fall = hazard.rate_per_s * (other.whole_s - cut.whole_s) / np.log(factor)
+    fall = np.where(hazard.rate_per_s * cut.whole_s < _RESTLESS, fall, 0.0)  # of next to nothing
+    (mean, deviation), (middle, width) = cut.delayed(hazard), other.delayed(hazard)
     wider = np.where(deviation > 0, width / np.where(deviation > 0, deviation, 1.0), 1.0)
-    moved = other[:, None] + (nodes - mean[:, None]) * wider[:, None]
+    moved = middle[:, None] + (nodes - mean[:, None]) * wider[:, None]
+    long = np.flatnonzero(deviation > _LONG * cut.whole_s)
+    moved[long] = _delay_nodes(other.take(long), hazard.take(long))
     return fall, np.maximum((moved - nodes) / (factor - 1.0)[:, None], 0.0)
 
 
@@ -262,13 +272,13 @@ def _chance_and_density(runs: Completion, time_s: FloatArray) -> tuple[FloatArra
     sigma = np.where(left < 0, runs.log_low[:, None], runs.log_high[:, None])
     uncertain = sigma > 0
     safe = np.where(uncertain, sigma, 1.0)
-    z = np.where(uncertain, np.log(factor) / safe, np.where(left >= 0, _SURE, -_SURE))
+    z = np.where(uncertain, np.log(factor) / safe, np.where(left >= 0, _SURE, -_SURE)).clip(-_SURE, _SURE)
     every, calm = _shares(runs, z)
-    chance = calm[:, 0] + (every - calm)[:, 1:] @ _WEIGHT
+    chance = calm[:, 0] + _expected((every - calm)[:, 1:])
     with np.errstate(under="ignore"):
         density = np.where(uncertain, np.exp(-0.5 * z * z) / (_ROOT_TWO_PI * safe * factor * rise), 0.0)
         share = _calm_at(runs, z)
-    some = density[:, 0] * share[:, 0] + (density * (1.0 - share))[:, 1:] @ _WEIGHT
+    some = density[:, 0] * share[:, 0] + _expected((density * (1.0 - share))[:, 1:])
     return np.minimum(chance, every[:, 0]), some  # nothing makes a run shorter than its work
 
 
@@ -311,7 +321,7 @@ def _quantile(runs: Completion, p: float) -> FloatArray:
     every = middle + (factor - 1.0)[:, None] * (below if z < 0 else above)
     # The quantile lies between those of the least and of the largest delay.
     low, high = every[:, 0].copy(), every.max(axis=1)
-    guess = np.where(quiet, low, every[:, 1:] @ _WEIGHT)
+    guess = np.where(quiet, low, _expected(every[:, 1:]))
     open_ = np.flatnonzero(~quiet)
     for _ in range(_STEPS):
         if not open_.size:

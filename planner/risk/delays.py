@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.performance.arrays import FloatArray
+from planner.performance.arrays import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from planner.risk.completion import Hazard
@@ -60,23 +60,28 @@ def delay_levels(
     deviation = deviation + 1e-6 * mean
     low = np.maximum(mean - _SPREAD * deviation, np.minimum(hazard.recover_s, mean))  # one repair at the least
     high = mean + _SPREAD * deviation
-    s = 1j * np.pi * _ORDER[None, :] / (high - low)[:, None]
+    s = np.asarray(1j * np.pi * _ORDER[None, :] / (high - low)[:, None], dtype=np.complex128)
     still = _no_standstill(s, rate, hazard)
     exponent = np.zeros(s.shape, np.complex128)
     for count, size in ((segments, length), (np.ones_like(rest), rest)):
         exponent -= count[:, None] * np.log(_survives(s, rate, size, still))
     some = _where_something_fails(exponent, (rate * whole)[:, None])
     density = (some * np.exp(s * low[:, None])).real
-    reached = np.maximum.accumulate(np.clip(_PLACE + density @ _SERIES, 0.0, 1.0), axis=1)
-    reached[:, 0], reached[:, -1] = 0.0, 1.0
-    share = np.array([np.interp(level, row, _PLACE) for row in reached])
+    share = np.array([_places(level, row) for row in density])
     return np.asarray(low[:, None] + (high - low)[:, None] * share)
 
 
-def invertible(hazard: Hazard, length_s: FloatArray, rest_s: FloatArray) -> FloatArray:
+def invertible(hazard: Hazard, length_s: FloatArray, rest_s: FloatArray) -> BoolArray:
     """Whether runs cut like this end often enough for their delay to be inverted, (n,)."""
     load = hazard.rate_per_s * (hazard.recover_s + hazard.wait_share * hazard.wait_s)
     return np.asarray(np.maximum(load, hazard.rate_per_s * np.maximum(length_s, rest_s)) < _LONGEST)
+
+
+def _places(level: FloatArray, series: FloatArray) -> FloatArray:
+    """Where in the range each probability is reached, from 0 to 1, (levels,), from one run's series, (terms,)."""
+    reached = np.maximum.accumulate(np.clip(_PLACE + series @ _SERIES, 0.0, 1.0))
+    reached[0], reached[-1] = 0.0, 1.0
+    return np.interp(level, reached, _PLACE)
 
 
 def _where_something_fails(exponent: ComplexArray, failures: FloatArray) -> ComplexArray:
