@@ -330,7 +330,7 @@ def _quantile(runs: Completion, p: float) -> FloatArray:
         short = chance < p
         low[open_] = np.where(short, guess[open_], low[open_])
         high[open_] = np.where(short, high[open_], guess[open_])
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             step = guess[open_] - (chance - p) / density
         inside = (step > low[open_]) & (step < high[open_])
         step = np.where(inside, step, 0.5 * (low[open_] + high[open_]))
