@@ -1,6 +1,6 @@
 """Write docs/accuracy.md's tables: rows left out of the stored fit; with --studies also what takes many fits.
 
-`make accuracy` runs it (a minute). Its figures, and those of the studies (some minutes on all cores), are kept in
+`make accuracy` runs it (a minute). Its figures, and those of the studies (five minutes on two cores), are kept in
 catalogs/calibration/studies.json; from there --page writes the page alone.
 """
 

@@ -17,8 +17,10 @@ from html import escape
 from pathlib import Path
 
 from planner.catalog.paths import data_dir
-from planner.performance.backtest import Verdict, backtest, document, figures, goodput, is_run, published_rows
+from planner.catalog.risk_facts import load_risk_facts
 from planner.performance.calibration import load_calibration
+from planner.risk.backtest import Verdict, backtest, document, figures, is_run, published_rows
+from planner.risk.overhead import published
 
 ROOT = Path(__file__).parents[1]
 PAGE, CHART = ROOT / "docs" / "backtest.md", ROOT / "docs" / "backtest.svg"
@@ -262,17 +264,16 @@ def _row(v: Verdict, y: int) -> list[str]:
 
 def sections(verdicts: Sequence[Verdict], rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """The generated parts of the page, by name."""
-    f, lost = figures(verdicts), goodput()
+    f, beside = figures(verdicts), published(load_risk_facts())
     longer = [v.run for v in verdicts if v.published > v.said.high]
     left = [row["run"] for row in rows if not is_run(row)]
-    low, high = (math.exp(min(0.0, lost.mean + z * lost.sigma)) for z in (-1.2816, 1.2816))
     return {
         "headline": f"Of {f['runs']} public runs {f['inside']} stayed within the 80 % range. "
         f"{len(longer)} took longer than it: {', '.join(longer)}.",
         "summary": summary(verdicts),
         "include": by_include(verdicts),
-        "goodput": f"{100 * math.exp(lost.mean):.0f} % in the middle, {100 * low:.0f} to {100 * high:.0f} % in four of "
-        "five runs (all sites; a run's own is left out)",
+        "overhead": f"× {beside.quantile(0.5):.2f} in the middle, {beside.quantile(0.1):.2f} to "
+        f"{beside.quantile(0.9):.2f} in four of five runs (all sites; a run's own is left out)",
         "chosen": chosen(verdicts),
         "farthest": farthest(verdicts),
         "each": each(verdicts),

@@ -124,6 +124,35 @@ class Plausibility:
 
 
 @dataclass(frozen=True, slots=True)
+class Overhead:
+    """Allocated time over the run's own (training, checkpoints, failures): `least` x e^E, E exponential.
+
+    What a team pays for beside them: evaluation, rollbacks, idle nodes, people's delays. One draw a run.
+    """
+
+    least: float = 1.0
+    log_more: float = 0.0  # mean of E; 0: the factor is `least` for certain
+    source: str = ""
+
+    def quantile(self, p: float) -> float:
+        """The factor that is met with probability p."""
+        return float(self.least * (1.0 - p) ** -self.log_more)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuHours:
+    """Where the GPU-hours of the median run go; the parts add up to `allocated`, spare nodes included."""
+
+    productive: float  # training steps that are kept (and evaluation that the scenario states)
+    checkpoints: float  # training stands still
+    failures: float  # lost work, restarts, waits for nodes
+    overhead: float  # what teams pay for beside: evaluation, rollbacks, idle nodes, people's delays
+    spare: float  # nodes that stand by
+    allocated: float
+    overhead_source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reliability:
     """What interruptions do to a run, expected over it, and the reserve that lifts the chance from 50 to 90 %."""
 
@@ -140,10 +169,11 @@ class Reliability:
     goodput: float  # undisturbed training time over expected wall-clock time, at the median step time
     reserve_s: float  # p90 - p50 of the time
     reserve_usd: float
-    reserve_by_cause: Mapping[str, float]  # shares of the reserve: step_time, failures
+    reserve_by_cause: Mapping[str, float]  # shares of the reserve: step_time, failures, overhead
     source: str  # where the rate of interruptions comes from
     spare_nodes: int = 0  # standing by and paid, beside the plan's nodes
     replacement_s: float = 0.0  # wait for another node of the interruptions that do not wait for the market
+    overhead: Overhead | None = None  # None: an older planner knew of none
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +241,7 @@ class Plan:
     energy_basis: tuple[str, ...] = ()  # what energy and CO2 assume
     conditions: RunConditions | None = field(default=None, metadata=plan_json.WHOLE)
     billing: Billing | None = field(default=None, metadata=plan_json.WHOLE)  # None: an older planner saved it
+    gpu_hours: GpuHours | None = None  # None: an older planner saved it
 
     @property
     def paid_gpus(self) -> int:

@@ -6,7 +6,6 @@ public functions, and nothing else is shared with the search that it checks.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -22,8 +21,10 @@ from planner.performance.intervals import spread
 from planner.performance.layout_choices import layout_choices
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.steptime import step_time
-from planner.risk.completion import Completion, Hazard, completion
+from planner.risk.completion import Completion, completion
 from planner.risk.failures import hazards, interruption_rate, preemptions_per_1000_node_days
+from planner.risk.hazard import Hazard
+from planner.risk.overhead import overhead_of
 from planner.scenario import BatchRamp, IntChoice, Risk, Scenario
 from planner.search.conditions import conditions_of
 from planner.workload import parameter_counts
@@ -108,18 +109,8 @@ def cost_chance(runs: Completion, usd_per_hour: tuple[float, float], usd: float)
     low, high = usd_per_hour
     if high <= low:
         return float(runs.probability(usd / low * 3600.0)[0])
-    levels = statistics.NormalDist()
-    whole = runs.undisturbed_s[0] + np.append(runs.delay_s[0], 0.0)
-    total = 0.0
-    for i in range(129):
-        z = levels.inv_cdf((2 * i + 1) / 258)
-        rise, tilt = (runs.rise_low[0], runs.tilt_low[0]) if z < 0 else (runs.rise_high[0], runs.tilt_high[0])
-        factor = np.exp(z * (runs.log_low[0] if z < 0 else runs.log_high[0]))
-        hours = (whole + (factor - 1.0) * (runs.work_s[0] + np.append(rise, 0.0))) / 3600.0
-        calm = min(runs.calm[0] * np.exp(-tilt * z), 1.0)
-        weight = np.append((1.0 - calm) * runs.delay_shares, calm)
-        total += float(np.sum(weight * np.minimum(np.maximum((usd / hours - low) / (high - low), 0.0), 1.0)))
-    return total / 129
+    time, weight = (each[0] for each in runs.lengths(129))
+    return float(np.sum(weight * np.minimum(np.maximum((usd / (time / 3600.0) - low) / (high - low), 0.0), 1.0)))
 
 
 def prices(offer: Offer) -> tuple[float, float]:
@@ -224,7 +215,9 @@ def _judge(
         for i, (step_s, batch) in enumerate(zip(steps, batches, strict=True))
     ]
     every = np.zeros(len(rows), dtype=np.int64)
-    runs = completion(np.array(seconds) * median, sigmas[0][every], sigmas[1][every], hazard.take(every))
+    stated = scenario.risk.overhead if scenario.risk else None
+    beside = overhead_of(stated, load_risk_facts())
+    runs = completion(np.array(seconds) * median, sigmas[0][every], sigmas[1][every], hazard.take(every), beside)
     likely, sure = runs.quantile(0.5), runs.quantile(scenario.budget.confidence)
     rate = offer.usd_per_gpu_hour * gpus
     return [

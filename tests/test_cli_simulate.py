@@ -30,6 +30,13 @@ def test_a_saved_plan_holds_what_it_states(saved, capsys):
     assert worse["steps 5 % longer than the median"]["p_within_time"] < found["simulated"]["p_within_time"]
 
 
+def test_what_is_stated_of_the_way_is_what_is_drawn(saved, capsys):
+    assert run(["simulate", str(saved), "--worlds", "100000", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    for key in ("interruptions", "lost_s", "waiting_s", "overhead_s"):  # checkpoints are no work done twice
+        assert found["stated"][key] == pytest.approx(found["simulated"][key], rel=0.1)
+
+
 def test_the_same_seed_gives_the_same_bytes_and_the_scenario_the_same_as_its_plan(saved, capsys):
     for source in (saved, saved, SCENARIO):
         assert run(["simulate", str(source), "--worlds", "500", "--seed", "3", "--json"]) == 0

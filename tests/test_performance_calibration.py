@@ -20,7 +20,7 @@ from planner.performance.calibration import (
     to_json,
     with_user_measurements,
 )
-from planner.performance.fitting import Fit, fit
+from planner.performance.fitting import Fit, batch_of, fit
 from planner.performance.intervals import SHARED, basis, known_runs, label_covariance, label_spreads, spread
 from planner.performance.learning import (
     KEYS,
@@ -35,8 +35,10 @@ from planner.performance.learning import (
 )
 from planner.performance.overlays import add_rows, read_rows, refit
 from planner.performance.predict import predict_rows
+from planner.performance.rates import design
 from planner.performance.residual import Place, covariance, shared
 from planner.performance.rows import Run
+from planner.performance.stacks import context_of
 from planner.units import PlannerError
 
 SHIPPED = load_calibration()
@@ -334,3 +336,27 @@ def test_a_run_that_does_not_fit_says_how_much_is_missing() -> None:
     (row,) = predict_rows([BASE | {"model": "llama3-70b", "micro_batch": "8"}], load_catalog(), SHIPPED)
     assert row["fits"] == "false"
     assert "GiB" in row["why"]
+
+
+def test_runs_that_are_alike_are_one_to_a_spread_at_their_middle_and_as_sure_as_they_are_together() -> None:
+    field = SHIPPED.field
+    known = known_runs(field, SHIPPED.spreads)
+    assert len(known.places) < len(field.places)
+    assert np.sum(1.0 / known.noise) == pytest.approx(np.sum(1.0 / field.noise))
+    alone = known_runs(replace(field, places=field.places[:1], noise=field.noise[:1]), SHIPPED.spreads)
+    assert alone.places[0].coordinates == pytest.approx(field.places[0].coordinates)
+    twice = replace(field, places=(field.places[0],) * 2, noise=np.array([0.01, 0.01]))
+    assert known_runs(twice, SHIPPED.spreads).noise == pytest.approx([0.005])
+    none = replace(field, places=(), noise=np.zeros(0))
+    assert known_runs(none, SHIPPED.spreads).places == ()
+
+
+def test_slopes_by_parameter_are_those_of_the_rate_that_each_enters() -> None:
+    some = RUNS[::60]
+    plan = design(SHIPPED.rules, [context_of(r.setting) for r in some])
+    batch, theta, step = batch_of(some, SHIPPED), plan.mean, 1e-4
+    seconds = np.log(batch.predict(plan.moved(theta, step)))
+    slopes = plan.chain((seconds[1:] - seconds[0]) / step)
+    for i in range(0, len(plan.names), 17):
+        raised = theta + step * (np.arange(len(theta)) == i)
+        assert slopes[:, i] == pytest.approx((np.log(batch.predict(plan.rates(raised))) - seconds[0]) / step, abs=1e-5)

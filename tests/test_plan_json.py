@@ -179,14 +179,16 @@ FROM_THE_FIRST = {
     "Trained": "model",
     "Side": "label status plan",
     "Difference": "key values",
+    "GpuHours": "productive checkpoints failures overhead spare allocated",
     "ModelSpec": "name layers hidden heads kv_heads head_dim ffn vocab",
     "MoESpec": "experts top_k expert_ffn",
     "MLASpec": "q_lora_rank kv_lora_rank qk_nope_head_dim qk_rope_head_dim v_head_dim",
 }
 RELIABILITY = results.Reliability(
-    3.0, 3e5, 600.0, 0.1, 1800.0, 240.0, 20.0, 3600.0, 300, 9e5, 0.95, 4e4, 3e3, {"failures": 1.0}, "made up", 1
-)
-LONG_PLAN = replace(PLAN, reliability=RELIABILITY)
+    3.0, 3e5, 600.0, 0.1, 1800.0, 240.0, 20.0, 3600.0, 300, 9e5, 0.95, 4e4, 3e3, {"failures": 1.0}, "made up", 1, 0.0,
+    results.Overhead(1.01, 0.1, "made up"),
+)  # fmt: skip
+LONG_PLAN = replace(PLAN, reliability=RELIABILITY, gpu_hours=results.GpuHours(80.0, 1.0, 2.0, 16.0, 1.0, 100.0))
 FULL = replace(
     OPTIMIZATION,
     plan=LONG_PLAN,

@@ -14,6 +14,7 @@ from planner.report.proposal.ledger import sums
 from planner.report.proposal.locale import locale
 from planner.report.proposal.markdown import escaped, markdown
 from planner.report.proposal.model import Facts, Figure, Paragraph, Table
+from planner.report.proposal.page import page
 from planner.report.proposal.sentences import translated
 from planner.report.proposal.sentences_zh import PATTERNS
 from planner.report.proposal.words_en import SENTENCES as ENGLISH
@@ -32,12 +33,36 @@ def tables(document, name):
 
 @pytest.mark.parametrize("kind", ["plain", "billed"])
 def test_where_the_money_goes_adds_up_to_what_is_asked(kind):
-    (table,) = tables(proposal(kind), "money")
+    table = tables(proposal(kind), "money")[0]
     *parts, total = [row[1].value for row in table.rows]
     assert sum(parts) == pytest.approx(total, abs=0.01)
     assert sums(proposal(kind).ledgers[0], proposal(kind).ledgers[0].plans[0]).total_sure == pytest.approx(total)
     labels = [row[0].text for row in table.rows]
     assert (ENGLISH["money_storage"] in labels) == (kind == "billed")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_allocated_gpu_hours_are_productive_ones_and_what_lies_between(language):
+    document, hours = proposal(language=language), outcome().plan.gpu_hours
+    sentences = {"en": ENGLISH, "zh": CHINESE}[language]
+    table = tables(document, "money")[1]
+    found = {row[0].text: row[1].value for row in table.rows}
+    assert found[sentences["hours_productive"]] == round(hours.productive)
+    assert found[sentences["hours_overhead"]] == round(hours.overhead) > 0
+    *parts, allocated = (row[1].value for row in table.rows)
+    assert allocated == round(hours.allocated)
+    assert sum(parts) == pytest.approx(allocated, abs=3)  # each is rounded
+    said = " ".join(b.text for b in section(document, "money").blocks if isinstance(b, Paragraph))
+    assert "llama3-405b" in said
+    assert ("published runs" in said) == (language == "en")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_part_of_the_sum_has_its_name_cut_short_in_the_chart(language):
+    written = page(proposal(language=language))
+    sentences = {"en": ENGLISH, "zh": CHINESE}[language]
+    for part in ("compute", "failures", "overhead", "reserve"):
+        assert f">{sentences[f'money_{part}']}</text>" in written
 
 
 def test_the_plan_is_what_optimize_answers():

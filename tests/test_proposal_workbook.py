@@ -61,6 +61,7 @@ def test_another_plan_and_price_give_what_planner_says(tmp_path):
     for key, value in (
         ("compute", expected.compute),
         ("failures", expected.failures),
+        ("overhead", expected.overhead),
         ("rounding", expected.rounding),
         ("storage_usd", expected.storage),
         ("egress_usd", expected.egress),
@@ -82,6 +83,20 @@ def test_the_values_in_the_file_are_planners():
             found = sums(ledger, row)
             assert found.total == pytest.approx(row.cost_p50_usd, abs=0.005)
             assert found.total_sure == pytest.approx(row.cost_confidence_usd, abs=0.005)
+
+
+def test_the_workbook_has_productive_and_allocated_gpu_hours_as_formulas():
+    document = proposal("plain")
+    plan, words = document.ledgers[0].plans[0], document.words
+    for values in (True, False):
+        sheet = load(workbook(document), values=values)[words["ui_x_proposal"]]
+        found = {row[0].value: row[1].value for row in sheet.iter_rows(min_row=4)}
+        shown = [found[words[f"ui_x_{key}"]] for key in ("productive", "allocated")]
+        if values:
+            assert shown[0] == pytest.approx(plan.training_gpus * plan.work_s / 3600)
+            assert shown[1] == pytest.approx(plan.gpus * plan.time_p50_s / 3600)
+        else:
+            assert all(str(formula).startswith("=") for formula in shown)
 
 
 def test_no_name_becomes_a_formula_or_a_link():

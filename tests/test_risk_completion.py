@@ -7,8 +7,9 @@ import pytest
 
 from planner.catalog.risk_facts import load_risk_facts
 from planner.risk.checkpoint import optimal_interval
-from planner.risk.completion import Hazard, completion
+from planner.risk.completion import completion
 from planner.risk.failures import hazards, interruption_rate, preemptions_per_1000_node_days
+from planner.risk.hazard import Hazard
 from planner.risk.simulation import SimulatedRun, simulate
 from planner.scenario import Risk
 

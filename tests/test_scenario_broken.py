@@ -149,6 +149,7 @@ FULL: list[dict[str, Any]] = [
             "storage": "20 GByte/s",
             "spot_preemptions_per_1000_node_days": 50,
             "spot_refill": "30 min",
+            "overhead": {"low": 1.02, "high": 1.2},
         },
     },
     {
@@ -163,6 +164,7 @@ FULL: list[dict[str, Any]] = [
         "training": {"iterations": 1000},
         "budget": {"time": "14 days"},
         "objective": "cost",
+        "risk": {"overhead": [{"allocated": 12000, "productive": 10600, "failures": 400}]},
     },
 ]
 JUNK: tuple[Any, ...] = ([], {}, [[]], {"§": 1}, "§", "", True, None, -1, 0, 1.5, 10**19, [-1], "14", "-5 USD", 1e300)

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 from test_risk_completion import random_plans
 
+from planner.plan import Overhead
+from planner.risk.completion import NO_OVERHEAD
 from planner.search.clock import clock
 
 
 @pytest.mark.parametrize("p", [0.2, 0.5, 0.8, 0.95])
-def test_the_slope_bounds_the_time_of_every_run_from_the_shortest_on(p):
+@pytest.mark.parametrize("overhead", [NO_OVERHEAD, Overhead(log_more=0.09), Overhead(1.05, 0.2)])
+def test_the_slope_bounds_the_time_of_every_run_from_the_shortest_on(p, overhead):
     work, low, high, hazard = random_plans(300, 9)
     spread = (np.exp(-1.2815515655446004 * low), np.ones(300), np.exp(1.2815515655446004 * high))
-    watch = clock(spread, hazard, work)
+    watch = clock(spread, hazard, work, overhead)
     cells = np.arange(300)
     for stretch in (1.0, 1.001, 1.5, 10.0):
         time = watch.time_s(p, work * stretch, cells)
@@ -27,7 +30,7 @@ def test_time_rises_with_the_work_across_the_first_checkpoint():
     spread = (np.exp(-low), np.ones(50), np.exp(high))
     cells = np.arange(50)
     around = hazard.interval_s * np.linspace(0.9, 1.1, 41)[:, None]
-    watch = clock(spread, hazard, around[0])
+    watch = clock(spread, hazard, around[0], Overhead(log_more=0.09))
     for p in (0.2, 0.5, 0.9):
         times = np.array([watch.time_s(p, row, cells) for row in around])
         assert np.all(np.diff(times, axis=0) > 0)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from planner.catalog.bill import paid_gpu_hours
 from planner.catalog.paths import scenarios_dir
 from planner.catalog.types import Hardware, Offer
-from planner.risk.completion import Hazard, completion
+from planner.risk.completion import completion
+from planner.risk.hazard import Hazard
 from planner.risk.simulation import SimulatedRun, simulate
 from planner.scenario import Storage, Terms
 from planner.search.money import Costs, PaidTime, paid_time

@@ -87,7 +87,9 @@ def test_the_optimum_equals_plain_nested_loops(block: int) -> None:
         if best is None:
             assert certificate.best is certificate.bound is certificate.gap is None, seed
         else:
-            assert certificate.best == certificate.bound == best.value(given.scenario), seed
+            assert certificate.best == certificate.bound, seed
+            # The spread, which the overhead brings into the median, is a product of matrices: its last digit varies.
+            assert certificate.best == pytest.approx(best.value(given.scenario), rel=1e-13), seed
             assert certificate.gap == 0, seed
 
 

@@ -106,6 +106,29 @@ def lived(seed, between, iterations=4000, every=10, saved_every=200):
     return records, total
 
 
+def test_the_plans_overhead_counts_for_what_is_left_of_a_run_and_less_as_the_log_tells_its_times(tmp_path):
+    from planner.plan import Overhead, Reliability
+
+    saved = plan_of()
+    none = Reliability(0, None, 0.0, 0.0, 0.0, 1.0, 0.0, None, None, 1e4, 1.0, 1.0, 1.0, {}, "made up")
+
+    def left(lines, overhead):
+        plan = replace(saved.plan, reliability=replace(none, overhead=overhead))
+        return progress(track_log(written(tmp_path, lines), plan), plan).remaining_s
+
+    def clock(iteration):
+        return f"2027-02-01 {iteration // 360:02d}:{iteration // 6 % 60:02d}:{iteration * 10 % 60:02d}"
+
+    beside, steps_only = Overhead(log_more=0.1), run()
+    timed = [line(i, 10.0, clock=clock(i)) for i in range(10, 501, 10)]
+    untimed = left(steps_only, beside).p50 / left(steps_only, Overhead()).p50
+    assert untimed == pytest.approx(2**0.1)
+    assert left(timed, beside).p50 / left(timed, Overhead()).p50 == pytest.approx(2**0.05, rel=1e-3)
+    wide, narrow = (left(steps_only, each) for each in (beside, Overhead(2**0.1)))
+    assert wide.p90 > 1.1 * narrow.p90
+    assert wide.p50 == pytest.approx(narrow.p50)
+
+
 @pytest.mark.parametrize("share", [0.1, 0.4, 0.8])
 def test_ranges_hold_about_as_often_as_they_say(share):
     import numpy as np

@@ -1,4 +1,4 @@
-"""Published rates of interruption and times of recovery, read from catalogs/risk."""
+"""Published rates of interruption, times of recovery and shares of productive time, read from catalogs/risk."""
 
 from __future__ import annotations
 
@@ -40,15 +40,31 @@ class RecoveryFact:
 
 
 @dataclass(frozen=True, slots=True)
+class Goodput:
+    """The share of its allocated time that a published run spent on steps, and what tells what failures took of it."""
+
+    run: str
+    site: str
+    share: float
+    family: str
+    gpus: int
+    parameters: int
+    days: float  # allocated
+    spare: bool  # whether spare nodes stood by
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class RiskFacts:
-    """What is published about failures; `rates` in the order of the file, `recovery` by name."""
+    """What is published about failures; `rates` in the order of the file, `recovery` by name, `goodputs` a run each."""
 
     rates: Sequence[InterruptionRate]
     recovery: Mapping[str, RecoveryFact]
+    goodputs: Sequence[Goodput]
 
 
 def load_risk_facts(folder: Path | None = None) -> RiskFacts:
-    """The shipped facts on failures, or those of another folder with the same two files."""
+    """The shipped facts on failures, or those of another folder with the same three files."""
     where = folder or data_dir() / "risk"
     with (where / "interruptions.csv").open(encoding="utf-8", newline="") as file:
         rates = tuple(
@@ -79,4 +95,19 @@ def load_risk_facts(folder: Path | None = None) -> RiskFacts:
             )
             for row in csv.DictReader(file)
         }
-    return RiskFacts(rates, recovery)
+    with (where / "goodput.csv").open(encoding="utf-8", newline="") as file:
+        goodputs = tuple(
+            Goodput(
+                row["run"],
+                row["site"],
+                float(row["share"]),
+                row["family"],
+                int(row["gpus"]),
+                int(row["parameters"]),
+                float(row["days"]),
+                row["spare"] == "yes",
+                row["source"],
+            )
+            for row in csv.DictReader(file)
+        )
+    return RiskFacts(rates, recovery, goodputs)

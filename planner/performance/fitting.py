@@ -163,13 +163,15 @@ def fit(runs: Sequence[Run], prior: Calibration, start: Calibration | None = Non
         return slopes, target - seconds[0] + slopes @ (theta - plan.mean)
 
     from scipy.linalg import cho_factor, cho_solve
+    from scipy.linalg.blas import dsyrk
 
     for step in range(MOST_STEPS):
         slopes, residuals = linear(theta)
-        narrow = slopes * plan.sigma**2
         noise = base / tails
-        weights = cho_solve(cho_factor(narrow @ slopes.T + beyond + np.diag(noise), lower=True), residuals)
-        moved = plan.mean + narrow.T @ weights - theta
+        # Only the lower half of the symmetric matrix is made, and only that is read.
+        total = dsyrk(1.0, slopes * plan.sigma, beta=1.0, c=beyond + np.diag(noise), lower=1)
+        weights = cho_solve(cho_factor(total, lower=True, overwrite_a=True), residuals)
+        moved = plan.mean + plan.sigma**2 * (slopes.T @ weights) - theta
         pace = np.where(moved * before < 0.0, 0.5 * pace, np.minimum(1.2 * pace, 1.0))
         before, moved = moved, moved * pace
         far = float(np.max(np.abs(moved) / plan.sigma, initial=0.0))

@@ -127,16 +127,18 @@ def known_runs_of(calibration: Calibration) -> KnownRuns:
 
 def known_runs(field: ResidualField, spreads: Mapping[str, float]) -> KnownRuns:
     """A field's runs, those with equal labels and near each other as one at their middle."""
-    cells: dict[tuple[object, ...], list[int]] = {}
-    for i, p in enumerate(field.places):
-        near = tuple(np.round(np.asarray(p.coordinates) / CELL).astype(int))
-        cells.setdefault((*(getattr(p, name) for name in LABELS), near), []).append(i)
-    places, noise = [], []
-    for rows in cells.values():
-        size, sequence, gpus = np.mean([field.places[i].coordinates for i in rows], axis=0).tolist()
-        places.append(replace(field.places[rows[0]], coordinates=(size, sequence, gpus)))
-        noise.append(1.0 / float(np.sum(1.0 / field.noise[rows])))
-    return KnownRuns(tuple(places), np.asarray(noise), spreads)
+    cells: dict[tuple[object, ...], int] = {}
+    nearby = map(tuple, np.round(field.coordinates / CELL).astype(int).tolist())
+    keys = zip(*(field.labels[name].tolist() for name in LABELS), nearby, strict=True)
+    cell = np.asarray([cells.setdefault(key, len(cells)) for key in keys], dtype=int)
+    counts = np.bincount(cell, minlength=len(cells))
+    middles = [np.bincount(cell, column, len(cells)) / counts for column in field.coordinates.T]
+    firsts = np.unique(cell, return_index=True)[1]
+    places = tuple(
+        replace(field.places[first], coordinates=(size, sequence, gpus))
+        for first, size, sequence, gpus in zip(firsts, *(m.tolist() for m in middles), strict=True)
+    )
+    return KnownRuns(places, 1.0 / np.bincount(cell, 1.0 / field.noise, len(cells)), spreads)
 
 
 def label_covariance(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from planner.performance.arrays import FloatArray
+from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.shapes import Number
 
 
@@ -83,37 +83,44 @@ def resolve(rules: Mapping[str, RateRule], values: Mapping[str, float], context:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Rates of many rows as functions of one parameter vector: log rate = log prior + matrix @ parameters."""
+    """Rates of many rows as functions of one parameter vector: log rate = log prior + sum of its parameters."""
 
     names: tuple[str, ...]
     mean: FloatArray  # (p,), prior
     sigma: FloatArray  # (p,), prior
-    matrices: Mapping[str, FloatArray]  # rate -> (n, p)
+    matrix: FloatArray  # (n, p), 1 where a parameter enters a row's rate
+    rate_at: IntArray  # (p,), index in RATE_NAMES of the one rate that each parameter is of
     rules: Mapping[str, RateRule]
 
     def rates(self, parameters: FloatArray) -> Rates:
         """The rows' rates at these parameters (p,), each (n,)."""
+        logs = self._logs(parameters)
         return Rates(
             **{
-                name: _bounded(self.rules[name], self.rules[name].prior * np.exp(matrix @ parameters))
-                for name, matrix in self.matrices.items()
+                name: _bounded(self.rules[name], self.rules[name].prior * np.exp(log))
+                for name, log in zip(RATE_NAMES, logs, strict=True)
             }
         )
 
     def moved(self, parameters: FloatArray, step: float) -> Rates:
         """Each rate raised by `step` (of its logarithm) in its own copy: (rates + 1, n), the first as is."""
         out = {}
+        logs = self._logs(parameters)
         for i, name in enumerate(RATE_NAMES):
             raised = np.zeros((len(RATE_NAMES) + 1, 1))
             raised[i + 1] = step
             rule = self.rules[name]
-            out[name] = _bounded(rule, rule.prior * np.exp(self.matrices[name] @ parameters + raised))
+            out[name] = _bounded(rule, rule.prior * np.exp(logs[i] + raised))
         return Rates(**out)
 
     def chain(self, by_rate: FloatArray) -> FloatArray:
         """Derivatives by parameter, (n, p), from those by the logarithm of each rate, (rates, n)."""
-        parts = (g[:, None] * self.matrices[name] for g, name in zip(by_rate, RATE_NAMES, strict=True))
-        return np.asarray(sum(parts))
+        return np.asarray(self.matrix * by_rate[self.rate_at].T)
+
+    def _logs(self, parameters: FloatArray) -> FloatArray:
+        """ln(rate / prior) at these parameters (p,), (rates, n)."""
+        of_rate = self.rate_at[:, None] == np.arange(len(RATE_NAMES))
+        return np.asarray((self.matrix @ (parameters[:, None] * of_rate)).T)
 
 
 def design(rules: Mapping[str, RateRule], contexts: Sequence[Context]) -> Design:
@@ -131,12 +138,13 @@ def design(rules: Mapping[str, RateRule], contexts: Sequence[Context]) -> Design
     sigma = {key: s for _, _, key, s in entries}
     names = tuple(sorted(sigma))
     column = {key: i for i, key in enumerate(names)}
-    matrices = {name: np.zeros((len(contexts), len(names))) for name in RATE_NAMES}
+    matrix, rate_at = np.zeros((len(contexts), len(names))), np.zeros(len(names), dtype=np.int64)
     for name, row, key, _ in entries:
-        matrices[name][row, column[key]] = 1.0
+        matrix[row, column[key]] = 1.0
+        rate_at[column[key]] = RATE_NAMES.index(name)
     means = {key: mean for rule in rules.values() for key, mean in rule.means.items()}
     mean = np.asarray([means.get(n, 0.0) for n in names])
-    return Design(names, mean, np.asarray([sigma[n] for n in names]), matrices, dict(rules))
+    return Design(names, mean, np.asarray([sigma[n] for n in names]), matrix, rate_at, dict(rules))
 
 
 def _bounded(rule: RateRule, value: Number) -> Number:

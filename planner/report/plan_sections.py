@@ -11,7 +11,11 @@ from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.units import format_bandwidth, format_count, format_number, format_percent, format_short, format_usd
 
 Section = tuple[str, list[str]]
-_CAUSES = {"step_time": "from the prediction's spread", "failures": "from failures"}  # what a reserve is for
+_CAUSES = {  # what a reserve is for
+    "step_time": "from the prediction's spread",
+    "failures": "from failures",
+    "overhead": "from overhead",
+}
 
 
 def decision(plan: Plan, answer: Optimization, today: date, page: Page) -> list[Section]:
@@ -23,6 +27,7 @@ def decision(plan: Plan, answer: Optimization, today: date, page: Page) -> list[
         ("Schedule", _schedule(plan, answer.goal, page)),
         ("Learning", bullets((sentence(text) for text in plan.learning), page)),
         ("Interruptions", [] if plan.reliability is None else _reliability(plan, plan.reliability, page)),
+        ("GPU-hours", _hours(plan, page)),
     ]
 
 
@@ -190,6 +195,38 @@ def _epoch(part: EpochSchedule, scale: Scale, start: date | None) -> tuple[str, 
     return str(part.epoch), span, scale.text(part.start_s), scale.text(part.finish_s)
 
 
+def _hours(plan: Plan, page: Page) -> list[str]:
+    """Productive and allocated GPU-hours of the median run, and what lies between."""
+    found = plan.gpu_hours
+    if found is None:
+        return []
+    parts = [
+        (found.checkpoints, "checkpoints"),
+        (found.failures, "failures"),
+        (found.overhead, "overhead (evaluation, rollbacks, idle nodes)"),
+        (found.spare, "spare nodes"),
+    ]
+    share = format_percent(found.productive / found.allocated)
+    lost = ", ".join(f"{format_count(round(hours))} {name}" for hours, name in parts if round(hours))
+    lines = hanging("allocated", format_count(round(found.allocated)) + " at p50", page)
+    lines += hanging("productive", f"{format_count(round(found.productive))} ({share})", page)
+    lines += hanging("the rest", lost, page) if lost else []
+    return lines + hanging("overhead", overhead_text(plan), page)
+
+
+def overhead_text(plan: Plan) -> str:
+    """The factor on time that stands for what is paid beside training and failures, and where it comes from."""
+    found = plan.reliability and plan.reliability.overhead
+    if not found:
+        return "not known: an older planner saved this plan"
+    if found.quantile(0.9) <= 1.0:
+        return f"none; {found.source}"
+    factor = f"× {found.quantile(0.5):.2f}"
+    if found.log_more:
+        factor += f" ({found.quantile(0.1):.2f} to {found.quantile(0.9):.2f})"
+    return f"{factor} on the time; {found.source}"
+
+
 def _reliability(plan: Plan, found: Reliability, page: Page) -> list[str]:
     if found.mean_time_between_s is None:
         return hanging("expected", "none", page)
@@ -205,7 +242,9 @@ def _reliability(plan: Plan, found: Reliability, page: Page) -> list[str]:
     if found.spare_nodes:
         beside = f"{_nodes(found.spare_nodes)} beside the plan's, paid in its cost, not counted in its energy"
         lines += hanging("spare", beside, page)
-    lines += hanging("goodput", f"{format_percent(found.goodput)} of the time is training that is kept", page)
+    lines += hanging(
+        "goodput", f"{format_percent(found.goodput)} of the time is training that is kept, overhead apart", page
+    )
     causes = ", ".join(
         f"{format_percent(share)} {_CAUSES.get(name, name.replace('_', ' '))}"
         for name, share in sorted(found.reserve_by_cause.items(), key=lambda cause: (-cause[1], cause[0]))

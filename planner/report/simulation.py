@@ -65,7 +65,14 @@ def _on_the_way(world: World, page: Page) -> list[str]:
         *hanging("interruptions", f"{world.interruptions:.3g} a run on average", page),
         *hanging("work done twice", time_text(world.lost_s), page),
         *hanging("waiting", f"{time_text(world.waiting_s)} for detection, restart and nodes", page),
+        *_overhead(world, page),
     ]
+
+
+def _overhead(world: World, page: Page) -> list[str]:
+    if not world.overhead_s:
+        return []
+    return hanging("overhead", f"{time_text(world.overhead_s)} for evaluation, rollbacks, idle nodes", page)
 
 
 def _others(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:

@@ -11,15 +11,11 @@ of exp(-s t - r x integral up to t of P(repair > u)). Source: Takacs 1962, chapt
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.performance.arrays import BoolArray, FloatArray
-
-if TYPE_CHECKING:
-    from planner.risk.completion import Hazard
+from planner.risk.hazard import Hazard
 
 _TERMS = 160  # of the cosine series
 _GRID = 321  # points that the distribution is read at

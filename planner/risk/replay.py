@@ -11,6 +11,7 @@ import numpy as np
 from planner import plan_json
 from planner.performance.arrays import FloatArray
 from planner.plan import Plan, Quantiles, Reliability
+from planner.risk.completion import NO_OVERHEAD
 from planner.risk.simulation import SimulatedRun, Simulation, simulate
 from planner.units import PlannerError
 
@@ -38,6 +39,7 @@ class World:
     interruptions: float  # mean
     lost_s: float  # mean: work done twice
     waiting_s: float  # mean: detection, restart, waiting for nodes
+    overhead_s: float | None = None  # mean: paid beside training, checkpoints and failures; None: it has none
     histogram: tuple[tuple[float, int], ...] = ()  # (upper edge in seconds, worlds up to there since the last edge)
     cost_histogram: tuple[tuple[float, int], ...] = ()  # the same of the cost, USD
 
@@ -84,6 +86,8 @@ def run_of(plan: Plan) -> SimulatedRun:
         checkpoint_s=known.checkpoint_s,
         interval_s=known.checkpoint_interval_s or math.inf,
         replacement_s=known.replacement_s,
+        least=known.overhead.least if known.overhead else 1.0,
+        log_more=known.overhead.log_more if known.overhead else 0.0,
     )
 
 
@@ -138,6 +142,9 @@ def replay(
 
 def _stated(plan: Plan) -> World:
     known = reliability_of(plan)
+    interval = known.checkpoint_interval_s
+    saving = 0.0 if interval is None else known.checkpoint_s * math.floor(known.undisturbed_s / interval)
+    disturbed = known.undisturbed_s / known.goodput - known.undisturbed_s - saving
     return World(
         "stated",
         plan.time_s,
@@ -146,9 +153,17 @@ def _stated(plan: Plan) -> World:
         plan.p_within_cost,
         plan.p_within_both,
         known.interruptions,
-        max(known.undisturbed_s / known.goodput - known.undisturbed_s - known.interruptions * known.restart_s, 0.0),
+        max(disturbed - known.interruptions * known.restart_s, 0.0),
         known.interruptions * known.restart_s,
+        _mean_overhead_s(known),
     )
+
+
+def _mean_overhead_s(known: Reliability) -> float | None:
+    """What an overhead adds on average; its exponential's logarithm has no mean from 1 on."""
+    beside = known.overhead or NO_OVERHEAD
+    own = known.undisturbed_s / known.goodput
+    return own * (beside.least / (1.0 - beside.log_more) - 1.0) if beside.log_more < 1.0 else None
 
 
 def _world(
@@ -174,6 +189,7 @@ def _world(
         float(drawn.failures.mean()),
         float(drawn.lost_s.mean()),
         float(drawn.waiting_s.mean()),
+        float(drawn.overhead_s.mean()),
         _bars(drawn.time_s) if histogram else (),
         _bars(cost) if histogram else (),
     )

@@ -25,6 +25,8 @@ class SimulatedRun:
     interval_s: float
     burst: float = 1.0  # mean failures a burst; 1: a Poisson process
     replacement_s: float = 0.0  # the others wait so long for another node
+    least: float = 1.0  # allocated time over all of that, at least
+    log_more: float = 0.0  # and the mean of its logarithm beyond, exponential, one draw a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Simulation:
     failures: IntArray
     lost_s: FloatArray  # work done twice
     waiting_s: FloatArray  # detection, restart, refill
+    overhead_s: FloatArray  # paid beside training, checkpoints and failures
     luck: FloatArray  # evenly spread from 0 to 1, independent of all else: what the market asks
 
     def quantile(self, p: float) -> float:
@@ -47,8 +50,8 @@ def simulate(run: SimulatedRun, worlds: int, seed: int, tick: Callable[[float], 
 
     In each world the step-time factor is drawn once; then failures strike in exponential gaps, whatever the job does
     (saving, restarting). Each throws the run back to its last checkpoint and costs a restart; a failure during a
-    restart begins it anew, and what was waited for is still waited for. `tick`, if given, is told the finished share
-    after each round.
+    restart begins it anew, and what was waited for is still waited for. What is paid beside is drawn once, as a factor
+    on all of it. `tick`, if given, is told the finished share after each round.
 
     Returns
     -------
@@ -90,8 +93,10 @@ def simulate(run: SimulatedRun, worlds: int, seed: int, tick: Callable[[float], 
         active = struck
         if tick is not None:
             tick(1.0 - active.size / worlds)
-    luck = np.random.default_rng([seed, 1]).random(worlds)  # a stream of its own: times do not depend on it
-    return Simulation(time, failures, lost, waiting, luck)
+    # Streams of their own: what happens to the machines does not depend on them.
+    luck = np.random.default_rng([seed, 1]).random(worlds)
+    beside = run.least * np.exp(run.log_more * np.random.default_rng([seed, 2]).standard_exponential(worlds))
+    return Simulation(time * beside, failures, lost, waiting, time * (beside - 1.0), luck)
 
 
 def _repairs(run: SimulatedRun, rng: np.random.Generator, count: int) -> FloatArray:

@@ -25,10 +25,12 @@ from planner.scenario.types import (
     MeasuredThroughput,
     Objective,
     OwnCluster,
+    OwnRun,
     Quota,
     QuotedPrice,
     Risk,
     Scenario,
+    StatedOverhead,
     Storage,
     Terms,
     Training,
@@ -354,7 +356,27 @@ class Builder:
         rate = given["storage"]
         plain = {seconds.get(key, key): value for key, value in given.items() if key != "storage"}
         plain["asynchronous_checkpoints"] = bool(plain["asynchronous_checkpoints"])
+        plain["overhead"] = self._overhead(given["overhead"])
         return Risk(**plain, storage_gbyte_per_s=rate[0] / 8 if rate else None)
+
+    def _overhead(self, given: float | Values | list[Values] | None) -> StatedOverhead | None:
+        if given is None:
+            return None
+        if isinstance(given, float | int):
+            return StatedOverhead(given, given)
+        if isinstance(given, dict):
+            if given["low"] > given["high"]:
+                raise self.draft.fail("risk.overhead", "`low` is at most `high`: exchange them")
+            return StatedOverhead(given["low"], given["high"])
+        runs = tuple(OwnRun(row["allocated"], row["productive"], row["failures"] or 0.0) for row in given)
+        for i, run in enumerate(runs):
+            if run.productive + run.failures > run.allocated:
+                raise self.draft.fail(
+                    f"risk.overhead.{i}",
+                    f"productive and failures are {run.productive + run.failures:,g} GPU-hours, more than the"
+                    f" {run.allocated:,g} that were allocated; all three are hours of the same run",
+                )
+        return StatedOverhead(runs=runs)
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:

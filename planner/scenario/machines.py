@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from planner import units
 from planner.catalog.ownership import KEYS as OWNERSHIP_KEYS
 from planner.scenario.fields import (
     CLOUD,
@@ -175,6 +178,36 @@ TERMS = Table(
 )
 _WRITE_RATE = Quantity(RATE.parse, "a data rate, such as `20 GByte/s`", RATE.pattern)
 _PER_1000 = real(least=0, most=1e6)
+_FACTOR = real(least=1, most=10)
+_OVERHEAD_WANTED = "`none` or a factor on time, such as `1.1`"
+_OVERHEAD = Shape(
+    "a factor of at least 1, `none`, a map such as `{low: 1.02, high: 1.2}`, or a list of runs",
+    replace(
+        _FACTOR,
+        parse=lambda text: 1.0 if text == "none" else units.parse_number(text, _OVERHEAD_WANTED),
+        wanted=_OVERHEAD_WANTED,
+        pattern=f"(none|{_FACTOR.pattern})",
+        show=lambda limit: f"{units.format_number(limit)}: it is a factor on time, so that a share of 80 % is 1.25",
+    ),
+    Many(
+        Table(
+            (
+                Key("allocated", real(above=0, most=1e15), "GPU-hours that were paid for", True, examples=(12000,)),
+                Key("productive", real(above=0, most=1e15), "GPU-hours of steps kept", True, examples=(10600,)),
+                Key("failures", real(least=0, most=1e15), "GPU-hours of failures and checkpoints", examples=(400,)),
+            ),
+            wanted="a run",
+        ),
+        "a list of runs",
+    ),
+    Table(
+        (
+            Key("low", _FACTOR, "the factor that one run in ten stays below", True, examples=(1.02,)),
+            Key("high", _FACTOR, "the factor that nine runs in ten stay below", True, examples=(1.2,)),
+        ),
+        wanted="a range",
+    ),
+)
 RISK = Table(
     (
         Key(
@@ -202,6 +235,13 @@ RISK = Table(
         Key("storage", _WRITE_RATE, "write rate of the whole cluster's storage", examples=("20 GByte/s",)),
         Key("spot_preemptions_per_1000_node_days", _PER_1000, "preemptions of spot nodes", examples=(50,)),
         Key("spot_refill", duration(above=None, least=0), "until a preempted node is back", examples=("30 min",)),
+        Key(
+            "overhead",
+            _OVERHEAD,
+            "what is paid beside training, failures and checkpoints (evaluation, rollbacks, idle nodes), as a factor on"
+            " time: `none`, a number, its range, or runs of your own that tell; default: as published runs had it",
+            examples=({"low": 1.02, "high": 1.2},),
+        ),
     ),
     wanted="a map",
 )

@@ -232,6 +232,24 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnRun:
+    """A run that was made, GPU-hours: paid for, spent on steps that were kept, and lost to failures and checkpoints."""
+
+    allocated: float
+    productive: float
+    failures: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StatedOverhead:
+    """Allocated time over that of training, failures and checkpoints: 10th and 90th percentile, or runs that tell."""
+
+    low: float = 1.0
+    high: float = 1.0
+    runs: tuple[OwnRun, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Risk:
     """What the user knows better than the catalog about failures; None: the catalog's value."""
 
@@ -245,6 +263,7 @@ class Risk:
     storage_gbyte_per_s: float | None = None  # of the whole cluster
     spot_preemptions_per_1000_node_days: float | None = None
     spot_refill_s: float | None = None
+    overhead: StatedOverhead | None = None  # None: as published
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
-from planner.risk.completion import Completion, Hazard, completion
+from planner.plan import Overhead
+from planner.risk.completion import NO_OVERHEAD, Completion, completion, undisturbed_spreads
+from planner.risk.factor import quantile
+from planner.risk.hazard import Hazard
 
 DECILE = 1.2815515655446004  # standard deviations between the median and the 90th percentile
+_ROOT_ERROR = 1e-10  # of a quantile that is a root: a bound stays below it
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,12 @@ class Clock:
     log_high: FloatArray
     hazard: Hazard
     least_s: FloatArray  # seconds that no run of the cell undercuts
+    overhead: Overhead = NO_OVERHEAD
 
     def completion(self, seconds: FloatArray, cells: IntArray) -> Completion:
         """When runs of `seconds` end on these cells."""
         work = seconds * self.median[cells]
-        return completion(work, self.log_low[cells], self.log_high[cells], self.hazard.take(cells))
+        return completion(work, self.log_low[cells], self.log_high[cells], self.hazard.take(cells), self.overhead)
 
     def time_s(self, p: float, seconds: FloatArray, cells: IntArray) -> FloatArray:
         """The time that runs of `seconds` stay below with probability p, (n,); inf where they are not known."""
@@ -39,26 +44,32 @@ class Clock:
             time[known] = self.completion(seconds[known], cells[known]).quantile(p)
         return time
 
+    def own_s(self, seconds: FloatArray, cells: IntArray) -> FloatArray:
+        """The median time of those runs, were nothing paid for beside training, checkpoints and failures, (n,)."""
+        return self.completion(seconds, cells).without_overhead().quantile(0.5)
+
     def slope(self, p: float) -> FloatArray:
         """Factor on undisturbed seconds that the time at probability p is never below, (cells,).
 
-        T = X W + C + D with D >= 0 is at least X W + C: the work, and a checkpoint after every whole interval of it. Of
-        runs of at least k intervals, k / (k + 1) of the work or more is whole intervals.
+        T is at least that of the same run without delays: the work, times G and X, and a checkpoint after every whole
+        interval of it, which X does not lengthen. Of runs of at least k intervals, k / (k + 1) of the work or more is
+        whole intervals; more checkpoints than that make it longer.
         """
-        from scipy.special import ndtri
-
-        z = float(ndtri(p))
-        factor = np.exp(z * (self.log_low if z < 0 else self.log_high))
         h = self.hazard
         saved = np.isfinite(h.interval_s)
         interval = np.where(saved, h.interval_s, 1.0)
         least = np.minimum(self.least_s * self.median * (1.0 - 1e-12), 1e300)
         whole = np.where(saved & (least > h.interval_s), np.floor(least / interval), 0.0)
         pauses = whole / (whole + 1.0) * np.where(saved, h.checkpoint_s / interval, 0.0)
-        return np.asarray(self.median * (factor + pauses))
+        low, high = undisturbed_spreads(1.0 + pauses, self.log_low, self.log_high)
+        more = np.full_like(low, self.overhead.log_more)
+        once = self.overhead.least * quantile(p, low, high, more) * (1.0 - _ROOT_ERROR)
+        return np.asarray(self.median * once * (1.0 + pauses))
 
 
-def clock(quantile: tuple[FloatArray, FloatArray, FloatArray], hazard: Hazard, least_s: FloatArray) -> Clock:
+def clock(
+    deciles: tuple[FloatArray, FloatArray, FloatArray], hazard: Hazard, least_s: FloatArray, overhead: Overhead
+) -> Clock:
     """A clock from the 10th, 50th and 90th percentile of the factor on step time, each (cells,)."""
-    low, median, high = quantile
-    return Clock(median, np.log(median / low) / DECILE, np.log(high / median) / DECILE, hazard, least_s)
+    low, median, high = deciles
+    return Clock(median, np.log(median / low) / DECILE, np.log(high / median) / DECILE, hazard, least_s, overhead)

@@ -40,7 +40,7 @@ class PaidTime:
         Within the time that is paid alike, a run may go on as long as storage can be paid for.
         """
         room = usd * (1.0 + 2.0 * _NOISE)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             if not (self.step_s or self.block_s):
                 short = np.where(room >= rate * self.minimum_s, (room - rate * self.minimum_s) / beside, 0.0)
                 longest = np.where(np.isnan(short), np.inf, np.minimum(short, self.minimum_s))

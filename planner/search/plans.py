@@ -17,7 +17,17 @@ from planner.performance.intervals import basis
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.stacks import recipe_in_words
 from planner.performance.steptime import step_time
-from planner.plan import EpochSchedule, Layout, MemoryGiB, OfferRef, Plan, Plausibility, Quantiles, RunConditions
+from planner.plan import (
+    EpochSchedule,
+    Layout,
+    MemoryGiB,
+    OfferRef,
+    Overhead,
+    Plan,
+    Plausibility,
+    Quantiles,
+    RunConditions,
+)
 from planner.risk.completion import Completion
 from planner.scenario import Budget
 from planner.search.clock import DECILE
@@ -25,7 +35,7 @@ from planner.search.goals import within_cost
 from planner.search.pools import spare_nodes
 from planner.search.prices import PlanCost, Rates, plan_cost
 from planner.search.problem import Problem
-from planner.search.reliability import reliability
+from planner.search.reliability import gpu_hours, reliability
 from planner.search.run import FORWARD_SHARE
 from planner.units import format_count, format_percent
 from planner.workload.counts import parameter_counts
@@ -36,6 +46,9 @@ from planner.workload.learning import CriticalBatch, batch_remark, learning_rema
 PROBABILITY_BASIS = (
     "Step time by the spread of the prediction, one draw a run; interruptions, restarts and checkpoints as a renewal"
     " process; one outcome decides time and cost."
+)
+OVERHEAD_BASIS = (
+    " What is paid beside them (evaluation, rollbacks, idle nodes) is a factor on the time, one draw a run."
 )
 PRICE_BASIS = (
     " The spot price is spread evenly over its zones, one draw a run, in every cost that is stated and every budget"
@@ -131,7 +144,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         confidence=budget.confidence,
         within_budget=within_budget(problem, pick, price.rates),
         throughput_basis=_throughput_basis(setting),
-        probability_basis=_probability_basis(budget, price),
+        probability_basis=_probability_basis(budget, price, problem.overhead),
         flops_convention=FLOPS_CONVENTION,
         critical_batch_remark=_critical_remark(critical, batch, setting.seq_length),
         learning=(
@@ -145,6 +158,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         reliability=reliability(problem, pick, runs, time, cost),
         conditions=_conditions(setting),
         billing=price.billing(),
+        gpu_hours=gpu_hours(problem, pick, runs, time.p50),
     )
     return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(problem, plan))
 
@@ -197,10 +211,11 @@ def _throughput_basis(setting: Setting) -> str:
     return f"taken to run with {recipe}" if recipe else ""
 
 
-def _probability_basis(budget: Budget, price: PlanCost) -> str:
+def _probability_basis(budget: Budget, price: PlanCost, overhead: Overhead) -> str:
     if budget.time_s is None and budget.cost_usd is None:
         return ""
-    return PROBABILITY_BASIS + (PRICE_BASIS if price.spread else "")
+    beside = OVERHEAD_BASIS if overhead.quantile(0.9) > 1.0 else ""
+    return PROBABILITY_BASIS + beside + (PRICE_BASIS if price.spread else "")
 
 
 def within_budget(problem: Problem, pick: Pick, rates: Rates) -> bool | None:

@@ -15,8 +15,10 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
 from planner.performance.conditions import optimizer_state_bytes
 from planner.performance.intervals import spread
-from planner.risk.completion import Hazard
+from planner.plan import Overhead
 from planner.risk.failures import hazards
+from planner.risk.hazard import Hazard
+from planner.risk.overhead import overhead_of
 from planner.scenario import Risk, Scenario
 from planner.search.batches import BatchSpace
 from planner.search.clock import Clock, clock
@@ -190,7 +192,13 @@ class Problem:
             at = self.pool == i
             factors = spread(pool.setting, self.gpus[at], self.calibration)
             low[at], median[at], high[at] = (factors.quantile(p) for p in (0.1, 0.5, 0.9))
-        return clock((low, median, high), self._hazard(), self.floor_s)
+        return clock((low, median, high), self._hazard(), self.floor_s, self.overhead)
+
+    @cached_property
+    def overhead(self) -> Overhead:
+        """What is paid for beside training, checkpoints and failures."""
+        stated = self.scenario.risk.overhead if self.scenario.risk is not None else None
+        return overhead_of(stated, self.risk_facts)
 
     def _hazard(self) -> Hazard:
         risk = self.scenario.risk or Risk()

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.performance.conditions import optimizer_state_bytes
-from planner.plan import Quantiles, Reliability
+from planner.plan import GpuHours, Quantiles, Reliability
 from planner.risk.completion import Completion
 from planner.risk.failures import GB, checkpoint_bytes, replacement_s
 from planner.scenario import Risk
 from planner.search.clock import DECILE
+from planner.search.money import HOUR_S
 from planner.search.pools import spare_nodes
 from planner.workload.counts import parameter_counts
 
@@ -50,14 +51,35 @@ def reliability(problem: Problem, pick: Pick, runs: Completion, time_s: Quantile
         source=pool.interruptions.source,
         spare_nodes=spare_nodes(problem.scenario),
         replacement_s=replacement_s(problem.risk_facts, problem.scenario.risk or Risk()),
+        overhead=problem.overhead,
+    )
+
+
+def gpu_hours(problem: Problem, pick: Pick, runs: Completion, p50_s: float) -> GpuHours:
+    """Where the GPU-hours of the median run go: each part is what it adds to the median, one after another."""
+    gpus, spare = float(problem.gpus[pick.cell]), float(problem.paid_gpus[pick.cell] - problem.gpus[pick.cell])
+    work, saved = pick.seconds * float(problem.clock.median[pick.cell]), float(runs.undisturbed_s[0])
+    failed = float(runs.without_overhead().quantile(0.5)[0])
+    hours = gpus / HOUR_S
+    return GpuHours(
+        productive=work * hours,
+        checkpoints=(saved - work) * hours,
+        failures=(failed - saved) * hours,
+        overhead=(p50_s - failed) * hours,
+        spare=spare * p50_s / HOUR_S,
+        allocated=(gpus + spare) * p50_s / HOUR_S,
+        overhead_source=problem.overhead.source,
     )
 
 
 def _shares(runs: Completion) -> dict[str, float]:
-    """Each cause's own reserve, the other held at its median or mean, as a share of both."""
-    still = replace(runs, log_low=0.0 * runs.log_low, log_high=0.0 * runs.log_high)
+    """Each cause's own reserve, the others held at their median or mean, as a share of all."""
+    still = replace(runs.without_overhead(), log_low=0.0 * runs.log_low, log_high=0.0 * runs.log_high)
     by_failures = float((still.quantile(0.9) - still.quantile(0.5))[0])
     whole = float((runs.undisturbed_s + runs.delay_mean_s)[0])
     by_step = whole * math.expm1(DECILE * float(runs.log_high[0]))
-    both = by_step + by_failures
-    return {"step_time": by_step / both, "failures": by_failures / both} if both > 0 else {}
+    more = float(runs.log_more[0])
+    by_overhead = whole * float(runs.least[0]) * (10.0**more - 2.0**more)  # its quantiles at 90 and 50 %
+    each = {"step_time": by_step, "failures": by_failures, "overhead": by_overhead}
+    total = sum(each.values())
+    return {name: part / total for name, part in each.items() if part or name != "overhead"} if total > 0 else {}

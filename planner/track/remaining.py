@@ -82,7 +82,8 @@ def remaining_seconds(state: TrackState, plan: Plan, left: float) -> Quantiles:
     """Seconds that `left` steps of the full batch will take, starts that still come included.
 
     The pace joins the plan's and the log's by their precision; interruptions are a Poisson process whose rate joins the
-    plan's, as of one interruption, with those seen, and each costs what such have cost.
+    plan's, as of one interruption, with those seen, and each costs what such have cost. The plan's overhead counts as
+    `overhead_left` has it.
     """
     now = present_pace(state)
     if now is None:
@@ -100,8 +101,25 @@ def remaining_seconds(state: TrackState, plan: Plan, left: float) -> Quantiles:
     mean = training + lost
     spread = math.log1p((training**2 * variance + lost_variance) / mean**2) if mean > 0 else 0.0
     middle = mean * math.exp(-spread / 2)
-    factor = math.exp(Z90 * math.sqrt(spread))
-    return Quantiles(middle / factor, middle, middle * factor)
+    off = Z90 * math.sqrt(spread)
+    below, more, above = overhead_left(state, plan, left)
+    middle *= math.exp(more)
+    return Quantiles(middle * math.exp(-math.hypot(off, below)), middle, middle * math.exp(math.hypot(off, above)))
+
+
+def overhead_left(state: TrackState, plan: Plan, left: float) -> tuple[float, float, float]:
+    """What the plan's overhead still adds to the log of the rest: to its median, and its reach to 10 and 90 %.
+
+    (below, median, above). It is one draw a run: of a log with times, what is past of it stands among the stalls and
+    stops that were seen and are expected to go on, so that the plan's counts by the share of the run that is left.
+    """
+    beside = plan.reliability.overhead if plan.reliability is not None else None
+    if beside is None:
+        return 0.0, 0.0, 0.0
+    timed = math.isfinite(state.first_wall_s) and math.isfinite(state.last_wall_s)
+    share = min(1.0, left / state.full_steps(plan.iterations)) if timed else 1.0
+    low, middle, high = (share * math.log(beside.quantile(p)) for p in (0.1, 0.5, 0.9))
+    return middle - low, middle, high - middle
 
 
 def _planned_pace(plan: Plan, steps: float) -> float:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from planner.plan import Plan
 from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, Point, bar_chart, chance_chart
 from planner.report.proposal.locale import DAY_S
 from planner.report.proposal.model import Block, Cell, Facts, Figure, Paragraph, Section, Table
+from planner.report.proposal.sentences import translated
 
 HOUR_S = 3600.0
 
@@ -162,19 +165,21 @@ def money_parts(case: Case) -> list[tuple[str, float]]:
     """(key, USD) of what the ask is made of; they add up to the cost at the confidence.
 
     Compute is undisturbed training at the median speed; interruptions are what checkpoints, lost work and restarts add
-    to the median time; rounding is what billing steps and minimum times add; the reserve lifts 50 % to the confidence,
-    the spread of spot prices in it.
+    to the median time, overhead what is paid beside; rounding is what billing steps and minimum times add; the reserve
+    lifts 50 % to the confidence, the spread of spot prices in it.
     """
     p, plan, choice = case.study.problem, case.plan, case.choice
     rate = choice.price_p50 * plan.paid_gpus / HOUR_S
     work = float(p.clock.median[choice.cell] * p.best_s[choice.cell])
     storage = p.costs.storage.usd(plan.time_s.p50) if p.costs.storage is not None else 0.0
     egress = p.costs.egress.usd if p.costs.egress is not None else 0.0
-    compute, failures = rate * work, rate * (plan.time_s.p50 - work)
-    rounding = plan.cost_usd.p50 - compute - failures - storage - egress
+    own = float(p.clock.own_s(p.best_s[[choice.cell]], np.array([choice.cell]))[0])
+    compute, failures, overhead = rate * work, rate * (own - work), rate * (plan.time_s.p50 - own)
+    rounding = plan.cost_usd.p50 - compute - failures - overhead - storage - egress
     return [
         ("compute", compute),
         ("failures", failures),
+        ("overhead", overhead),
         ("rounding", rounding if abs(rounding) >= 0.005 else 0.0),
         ("storage", storage),
         ("egress", egress),
@@ -205,11 +210,34 @@ def money_section(case: Case) -> Section:
     figure = Figure(
         f"fig-money-{case.number}", title, described, bar_chart(bars, Axes(title, described, w.say("axis_usd"), ""))
     )
-    blocks: list[Block] = [Paragraph(w.say("money_intro")), figure, table]
+    blocks: list[Block] = [Paragraph(w.say("money_intro")), figure, table, *_hours(case)]
     missing = [w.say(f"money_{key}") for key in ("storage", "egress") if key not in dict(parts)]
     if missing:
         blocks.append(Paragraph(w.say("money_missing", items=w.listed(missing))))
     return Section(f"money-{case.number}", w.say("s_money"), tuple(blocks))
+
+
+def _hours(case: Case) -> list[Block]:
+    """Productive and allocated GPU-hours of the median run, what lies between, and where that is known from."""
+    w, hours = case.words, case.plan.gpu_hours
+    if hours is None:
+        return []
+    parts = [(key, getattr(hours, key)) for key in ("productive", "checkpoints", "failures", "overhead", "spare")]
+    rows = [
+        (Cell(w.say(f"hours_{key}")), w.count_cell(round(value)), w.percent_cell(value / hours.allocated))
+        for key, value in (*parts, ("allocated", hours.allocated))
+        if value or key != "spare"
+    ]
+    header = tuple(w.say(key) for key in ("h_item", "h_gpu_hours", "h_share"))
+    return [Table(w.say("hours_caption"), header, tuple(rows), frozenset({len(rows) - 1})), Paragraph(_overhead(case))]
+
+
+def _overhead(case: Case) -> str:
+    w, found = case.words, case.plan.reliability and case.plan.reliability.overhead
+    if not found or found.quantile(0.9) <= 1.0:
+        return w.say("overhead_none")
+    low, middle, high = (w.number(found.quantile(p), 3) for p in (0.1, 0.5, 0.9))
+    return w.say("overhead_text", low=low, middle=middle, high=high, source=translated(w, found.source))
 
 
 def _money_why(case: Case, key: str) -> str:

@@ -175,7 +175,7 @@ def range_chart(rows: Sequence[Interval], axes: Axes) -> Picture:
 
 def bar_chart(rows: Sequence[Bar], axes: Axes) -> Picture:
     """Bars from zero, longest label to the left, value at the end."""
-    label = min(max([text_width(r.label) for r in rows] + [60]) + 12, WIDTH * 0.45)
+    label = min(max([text_width(r.label) for r in rows] + [60]) + 12, WIDTH * 0.5)
     value = max([text_width(r.text) for r in rows] + [20]) + 10
     height = 8 + ROW * len(rows) + 24
     d = Drawing(height, axes.title, axes.description)

@@ -149,6 +149,8 @@ def _row(case: Case, number: int, label: str, choice: Choice) -> PlanRow:
         cost_p50_usd=choice.cost_p50_usd,
         cost_confidence_usd=choice.cost_sure_usd,
         work_s=float(np.float64(p.clock.median[choice.cell]) * p.best_s[choice.cell]),
+        own_s=float(p.clock.own_s(p.best_s[[choice.cell]], np.array([choice.cell]))[0]),
+        training_gpus=int(p.gpus[choice.cell]),
         batch=int(p.batch[choice.cell]),
         layout=_layout_text(case, choice.cell),
         minimum_s=paid.minimum_s,

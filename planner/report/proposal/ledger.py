@@ -21,6 +21,7 @@ class Sums:
     paid_sure_s: float
     compute: float
     failures: float
+    overhead: float
     rounding: float
     storage: float
     egress: float
@@ -46,7 +47,8 @@ def sums(ledger: Ledger, row: PlanRow, price: float = 1.0) -> Sums:
     rate, sure_rate = row.usd_per_gpu_hour * price * row.gpus, row.sure_price * price * row.gpus
     paid, sure = paid_seconds(row, row.time_p50_s), paid_seconds(row, row.time_confidence_s)
     compute = rate * row.work_s / HOUR_S
-    failures = rate * (row.time_p50_s - row.work_s) / HOUR_S
+    failures = rate * (row.own_s - row.work_s) / HOUR_S
+    overhead = rate * (row.time_p50_s - row.own_s) / HOUR_S
     rounding = rate * (paid - row.time_p50_s) / HOUR_S
     storage, egress = ledger.storage_usd_per_s * row.time_p50_s, ledger.egress_usd
     return Sums(
@@ -54,6 +56,7 @@ def sums(ledger: Ledger, row: PlanRow, price: float = 1.0) -> Sums:
         paid_sure_s=sure,
         compute=compute,
         failures=failures,
+        overhead=overhead,
         rounding=rounding,
         storage=storage,
         egress=egress,

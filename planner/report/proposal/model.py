@@ -103,6 +103,8 @@ class PlanRow:
     cost_p50_usd: float
     cost_confidence_usd: float
     work_s: float  # undisturbed training at the median
+    own_s: float  # with checkpoints and failures, without overhead, at the median
+    training_gpus: int  # without spare nodes
     batch: int
     layout: str
     minimum_s: float = 0.0  # least time that is paid

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 PATTERNS: tuple[tuple[str, str], ...] = (
     (
+        r"(?P<n>\d+) published runs \((?P<r>.+)\), catalogs/risk/goodput\.csv",
+        "{n} 次公布的运行（{r}），catalogs/risk/goodput.csv",
+    ),
+    (
+        r"(?P<n>\d+) runs? of your own \(risk\.overhead\), what is published counted as one more",
+        "您自己的 {n} 次运行（risk.overhead），公布的运行合计为一次",
+    ),
+    (r"the scenario's risk\.overhead", "情景文件的 risk.overhead"),
+    (
         r"That (?P<offer>.+) sells (?P<n>[\d,]+) nodes at once is an assumption: no limit is known\..*",
         "{offer} 能否一次提供 {n} 台机器是假设：上限未知。请询问，或写入 cluster.quotas。",
     ),

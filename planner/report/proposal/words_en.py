@@ -143,6 +143,7 @@ SENTENCES: Mapping[str, str] = {
     "money_caption": "Where the money goes, USD.",
     "money_compute": "Compute",
     "money_failures": "Interruptions and checkpoints",
+    "money_overhead": "Evaluation, rollbacks, idle nodes",
     "money_rounding": "Billing rounds up",
     "money_storage": "Storage",
     "money_egress": "Egress",
@@ -151,10 +152,24 @@ SENTENCES: Mapping[str, str] = {
     "money_missing": "Not in the sum, as the scenario gives no sizes: {items}.",
     "why_compute": "{gpus} GPUs × {hours} h × {price}",
     "why_failures": "about {count} interruptions: lost work, restarts, saving",
+    "why_overhead": "what teams pay for beside training and failures",
     "why_rounding": "hours are paid in steps, or for a least time",
     "why_storage": "{size} TB at {price} a GB and month, while the run lasts",
     "why_egress": "{size} TB once at {price} a GB",
     "why_reserve": "lifts the chance that the money suffices from 50 % to {sure}",
+    "hours_caption": "Productive and allocated GPU-hours, most likely.",
+    "hours_productive": "Productive: steps that are kept",
+    "hours_checkpoints": "Checkpoints",
+    "hours_failures": "Failures: lost work, restarts, waits",
+    "hours_overhead": "Evaluation, rollbacks, idle nodes, delays",
+    "hours_spare": "Spare nodes",
+    "hours_allocated": "Allocated",
+    "h_gpu_hours": "GPU-hours",
+    "overhead_text": (
+        "Beside training, checkpoints and failures, a run is taken to last {middle} times as long ({low} to {high} in "
+        "four of five): {source}."
+    ),
+    "overhead_none": "Nothing is reckoned beside training, checkpoints and failures: the scenario says so.",
     "h_item": "item",
     "h_usd_plain": "USD",
     "h_share": "share",
@@ -260,7 +275,8 @@ SENTENCES: Mapping[str, str] = {
     "method_3": (
         "Time and cost are distributions: the error of the prediction is one draw a run, taken from how far the "
         "model missed measurements that it had not seen; interruptions arrive at published rates, each costs a "
-        "restart and the work since the last checkpoint. Limits hold at {sure}; the choice among plans that keep "
+        "restart and the work since the last checkpoint; what teams pay for beside is a factor on all of it, one draw "
+        "a run. Limits hold at {sure}; the choice among plans that keep "
         "them is by the median."
     ),
     "method_backtest": (
@@ -400,10 +416,14 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_hours": "Hours, most likely",
     "ui_x_hours_sure": "Hours, at the confidence",
     "ui_x_work_hours": "Hours of undisturbed training",
+    "ui_x_own_hours": "Hours with checkpoints and interruptions",
+    "ui_x_productive": "Productive GPU-hours, most likely",
+    "ui_x_allocated": "Allocated GPU-hours, most likely",
     "ui_x_paid": "Paid hours, most likely",
     "ui_x_paid_sure": "Paid hours, at the confidence",
     "ui_x_compute": "Compute, USD",
     "ui_x_failures": "Interruptions and checkpoints, USD",
+    "ui_x_overhead": "Evaluation, rollbacks, idle nodes, USD",
     "ui_x_rounding": "Billing rounds up, USD",
     "ui_x_storage_usd": "Storage, USD",
     "ui_x_egress_usd": "Egress, USD",
@@ -423,6 +443,8 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_s_p50": "Seconds, most likely",
     "ui_x_s_sure": "Seconds, at the confidence",
     "ui_x_s_work": "Seconds of undisturbed training",
+    "ui_x_s_own": "Seconds with checkpoints and interruptions",
+    "ui_x_training": "GPUs that train",
     "ui_x_batch": "Batch",
     "ui_x_layout": "Layout",
     "ui_x_days": "Days, most likely",

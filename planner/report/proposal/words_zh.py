@@ -143,6 +143,7 @@ SENTENCES: Mapping[str, str] = {
     "money_caption": "资金去向，美元。",
     "money_compute": "计算",
     "money_failures": "中断与检查点",
+    "money_overhead": "评测、回滚、闲置机器",
     "money_rounding": "计费取整",
     "money_storage": "存储",
     "money_egress": "出网流量",
@@ -151,10 +152,23 @@ SENTENCES: Mapping[str, str] = {
     "money_missing": "情景文件未给出大小，故未计入：{items}。",
     "why_compute": "{gpus} 块 GPU × {hours} 小时 × {price}",
     "why_failures": "预计约 {count} 次中断：重做、重启与保存",
+    "why_overhead": "训练与故障之外团队实际付费的部分",
     "why_rounding": "按计费单位或最短时间付费",
     "why_storage": "{size} TB，每 GB 每月 {price}，运行期间",
     "why_egress": "{size} TB，一次，每 GB {price}",
     "why_reserve": "把资金足够的概率从 50% 提高到 {sure}",
+    "hours_caption": "有效与占用的 GPU 小时数，最可能。",
+    "hours_productive": "有效：保留下来的训练步",
+    "hours_checkpoints": "检查点",
+    "hours_failures": "故障：重做、重启与等待",
+    "hours_overhead": "评测、回滚、闲置机器与延误",
+    "hours_spare": "备用机器",
+    "hours_allocated": "占用",
+    "h_gpu_hours": "GPU 小时",
+    "overhead_text": (
+        "训练、检查点与故障之外，运行时间按 {middle} 倍计（五次中有四次在 {low} 至 {high} 之间）：{source}。"
+    ),
+    "overhead_none": "训练、检查点与故障之外不计其他开销：情景文件如此规定。",
     "h_item": "项目",
     "h_usd_plain": "美元",
     "h_share": "占比",
@@ -246,7 +260,8 @@ SENTENCES: Mapping[str, str] = {
     ),
     "method_3": (
         "时间与费用都是分布：预测误差每次运行抽取一次，取自模型对未见实测的误差；中断按公开的速率发生，每次的代价"
-        "是重启以及上一个检查点之后的工作。限制以 {sure} 的把握成立；在满足限制的方案中按中位数选择。"
+        "是重启以及上一个检查点之后的工作；团队另付的开销是作用于全部时间的系数，每次运行抽取一次。"
+        "限制以 {sure} 的把握成立；在满足限制的方案中按中位数选择。"
     ),
     "method_backtest": (
         "在 {runs} 次公布了机时的公开训练中，有 {inside} 次落在 planner 于开始之前会给出的 80% 区间之内；"
@@ -377,10 +392,14 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_hours": "小时数，最可能",
     "ui_x_hours_sure": "小时数，按把握",
     "ui_x_work_hours": "无中断训练小时数",
+    "ui_x_own_hours": "含检查点与中断的小时数",
+    "ui_x_productive": "有效 GPU 小时数，最可能",
+    "ui_x_allocated": "占用 GPU 小时数，最可能",
     "ui_x_paid": "付费小时数，最可能",
     "ui_x_paid_sure": "付费小时数，按把握",
     "ui_x_compute": "计算，美元",
     "ui_x_failures": "中断与检查点，美元",
+    "ui_x_overhead": "评测、回滚、闲置机器，美元",
     "ui_x_rounding": "计费取整，美元",
     "ui_x_storage_usd": "存储，美元",
     "ui_x_egress_usd": "出网流量，美元",
@@ -400,6 +419,8 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_s_p50": "秒数，最可能",
     "ui_x_s_sure": "秒数，按把握",
     "ui_x_s_work": "无中断训练秒数",
+    "ui_x_s_own": "含检查点与中断的秒数",
+    "ui_x_training": "训练用 GPU 数",
     "ui_x_batch": "批量",
     "ui_x_layout": "布局",
     "ui_x_days": "天数，最可能",

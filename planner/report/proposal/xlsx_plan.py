@@ -22,7 +22,7 @@ from planner.report.proposal.xlsx_book import (
 def plans(book: Book) -> None:
     """The precomputed plans of every run, below each other; times in seconds, as planner has them."""
     w, sheet = book.words, book.sheets["plans"]
-    keys = {"price": "price", "p50": "s_p50", "sure": "s_sure", "work": "s_work"} | {
+    keys = {"price": "price", "p50": "s_p50", "sure": "s_sure", "work": "s_work", "own": "s_own"} | {
         name: f"s_{name}" for name in ("minimum", "step", "block")
     }
     head = [w[keys.get(name, name)] for name in PLAN_COLUMNS]
@@ -37,6 +37,7 @@ def plans(book: Book) -> None:
             values = (
                 plan.label, plan.offer, plan.gpu, plan.gpus, plan.usd_per_gpu_hour, plan.sure_price, plan.time_p50_s,
                 plan.time_confidence_s, plan.work_s, plan.minimum_s, plan.step_s, plan.block_s, plan.batch, plan.layout,
+                plan.own_s, plan.training_gpus,
             )  # fmt: skip
             for column, value in enumerate(values):
                 if isinstance(value, str):
@@ -52,7 +53,7 @@ def plans(book: Book) -> None:
                     sheet.write_number(row, column, value, book.format(form))
             row += 1
         row += 1
-    for column, wide in enumerate((56, 58, 18, 8, 12, 12, 16, 16, 16, 14, 14, 14, 10, 34)):
+    for column, wide in enumerate((56, 58, 18, 8, 12, 12, 16, 16, 16, 14, 14, 14, 10, 34, 16, 10)):
         sheet.set_column(column, column, wide)
     sheet.freeze_panes(2, 1)
 
@@ -132,10 +133,23 @@ def chosen_plan(book: Book) -> None:
         "hours",
         "hours_sure",
         "work_hours",
+        "own_hours",
+        "productive",
+        "allocated",
         "paid",
         "paid_sure",
     )
-    money = ("compute", "failures", "rounding", "storage_usd", "egress_usd", "total_p50", "reserve", "total_sure")
+    money = (
+        "compute",
+        "failures",
+        "overhead",
+        "rounding",
+        "storage_usd",
+        "egress_usd",
+        "total_p50",
+        "reserve",
+        "total_sure",
+    )
     ends = ("end", "end_sure", "keeps_time", "keeps_cost")
     for number, key in enumerate((*keys, *money, *ends)):
         book.rows["proposal"][key] = 4 + number
@@ -184,11 +198,16 @@ def _run_column(book: Book, run: int, ledger: Ledger, total: Sums) -> None:
     put("hours", f"{looked_up('p50')}/3600", HOURS, plan.time_p50_s / HOUR_S)
     put("hours_sure", f"{looked_up('sure')}/3600", HOURS, plan.time_confidence_s / HOUR_S)
     put("work_hours", f"{looked_up('work')}/3600", HOURS, plan.work_s / HOUR_S)
+    put("own_hours", f"{looked_up('own')}/3600", HOURS, plan.own_s / HOUR_S)
+    training = f"{looked_up('training')}*{at('work_hours')}"
+    put("productive", training, NUMBER, plan.training_gpus * plan.work_s / HOUR_S)
+    put("allocated", f"{at('gpus')}*{at('hours')}", NUMBER, plan.gpus * plan.time_p50_s / HOUR_S)
     put("paid", book.paid(at("hours"), looked_up), HOURS, total.paid_s / HOUR_S)
     put("paid_sure", book.paid(at("hours_sure"), looked_up), HOURS, total.paid_sure_s / HOUR_S)
     rate = f"{at('price_used')}*{at('gpus')}"
     put("compute", f"{rate}*{at('work_hours')}", MONEY, total.compute)
-    put("failures", f"{rate}*({at('hours')}-{at('work_hours')})", MONEY, total.failures)
+    put("failures", f"{rate}*({at('own_hours')}-{at('work_hours')})", MONEY, total.failures)
+    put("overhead", f"{rate}*({at('hours')}-{at('own_hours')})", MONEY, total.overhead)
     put("rounding", f"{rate}*({at('paid')}-{at('hours')})", MONEY, total.rounding)
     put("storage_usd", f"{given('storage')}*{at('hours')}", MONEY, total.storage)
     put("egress_usd", given("egress"), MONEY, total.egress)
@@ -219,6 +238,7 @@ def _money(total: Sums) -> dict[str, float]:
     return {
         "compute": total.compute,
         "failures": total.failures,
+        "overhead": total.overhead,
         "rounding": total.rounding,
         "storage_usd": total.storage,
         "egress_usd": total.egress,

@@ -18,13 +18,20 @@ import numpy as np
 
 from planner.catalog import load_catalog
 from planner.catalog.paths import data_dir
+from planner.catalog.risk_facts import load_risk_facts
 from planner.performance.calibration import Calibration
+from planner.performance.conditions import optimizer_state_bytes
 from planner.performance.fitting import fit
 from planner.performance.learning import measured_files, read_runs, uncalibrated
 from planner.performance.mixing import mix
 from planner.performance.predict import predict_run
 from planner.performance.rows import DEGREES, Parts, Run, read_run
+from planner.risk.completion import completion
+from planner.risk.failures import hazards, interruption_rate
+from planner.risk.overhead import published
+from planner.scenario import Risk
 from planner.units import PlannerError
+from planner.workload.counts import parameter_counts
 
 Row = Mapping[str, str]
 
@@ -52,14 +59,6 @@ class Hours:
 
 
 @dataclass(frozen=True, slots=True)
-class Goodput:
-    """The share of allocated time that is steps: `mean` and `sigma` of its logarithm."""
-
-    mean: float
-    sigma: float
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """One run: what was published and what would have been said."""
 
@@ -69,7 +68,7 @@ class Verdict:
     include: str  # what the published hours are: steps | wall | total | unknown | most
     published: float  # GPU-hours
     steps: Hours  # step time alone
-    said: Hours  # what the published hours include, where that is more than steps: restarts and all by `Goodput`
+    said: Hours  # what the published hours include, where that is more than steps: failures and overhead as plans have
     chosen: float | None  # GPU-hours of steps with the fastest layout, where the run states none
     assumed: tuple[str, ...]
 
@@ -92,16 +91,6 @@ def published_rows() -> list[dict[str, str]]:
 def is_run(row: Row) -> bool:
     """Whether a row is of something that ran and whose hours were published."""
     return row["hours_include"] not in NO_RUN
-
-
-def goodput(without: str = "") -> Goodput:
-    """Published shares of allocated time that was steps, those of one site left out; each run counts once.
-
-    `sigma` is of one more draw from as few as there are.
-    """
-    with (data_dir() / "runs" / "goodput.csv").open(newline="", encoding="utf-8") as file:
-        logs = [math.log(float(row["share"])) for row in DictReader(file) if row["site"] != without]
-    return Goodput(float(np.mean(logs)), float(np.std(logs, ddof=1) * math.sqrt(1.0 + 1.0 / len(logs))))
 
 
 def calibrations_without(sites: Iterable[str], shipped: Calibration) -> dict[str, Calibration]:
@@ -142,10 +131,7 @@ def judge_run(row: Row, parts: Parts, calibration: Calibration) -> Verdict:
     apart = float(np.std([f.middle for f in found]))
     down, up = (math.hypot(float(np.mean(side)), apart) for side in zip(*((f.down, f.up) for f in found), strict=True))
     steps = _hours(token_hours, middle, down, up)
-    said = steps
-    if row["hours_include"] != STEPS:
-        lost = goodput(row["site"])
-        said = _hours(token_hours, middle - lost.mean, math.hypot(down, lost.sigma), math.hypot(up, lost.sigma))
+    said = steps if row["hours_include"] == STEPS else _allocated(runs[len(runs) // 2], steps.middle, down, up)
     stated = states_layout(row)
     fastest = [f.fastest for f in found if f.fastest is not None]
     return Verdict(
@@ -159,6 +145,27 @@ def judge_run(row: Row, parts: Parts, calibration: Calibration) -> Verdict:
         chosen=token_hours * math.exp(min(fastest)) if fastest and not stated else None,
         assumed=(*assumed, *found[len(found) // 2].assumed),
     )
+
+
+def _allocated(run: Run, gpu_hours: float, down: float, up: float) -> Hours:
+    """What a run of so many GPU-hours of steps takes with its failures, checkpoints and overhead, as a plan says it.
+
+    Failures are those of its GPUs; of its own site's shares none is used.
+    """
+    facts, setting, usual = load_risk_facts(), run.setting, Risk()
+    hazard = hazards(
+        facts,
+        usual,
+        rate=interruption_rate(facts, setting.accelerator.family, "any", usual),
+        preemptions=0.0,
+        parameters=parameter_counts(setting.model).total,
+        gpus=np.array([run.gpus]),
+        gpus_per_node=setting.hardware.gpus_per_node,
+        optimizer_bytes=optimizer_state_bytes(setting),
+    )
+    work, spread = np.array([gpu_hours * HOUR / run.gpus]), (np.array([down]), np.array([up]))
+    runs = completion(work, *spread, hazard, published(facts, setting.conditions.site))
+    return Hours(*(float(runs.quantile(p)[0]) * run.gpus / HOUR for p in (0.1, 0.5, 0.9)))
 
 
 def states_layout(row: Row) -> bool:
