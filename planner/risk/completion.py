@@ -29,9 +29,9 @@ class Completion:
 
     T = G (X W + C + D(X)). X is the factor on step time, a two-piece log-normal with median 1; W the work at the median
     step time; C the checkpoints, which it does not lengthen; D the delay by failures, exact at X = 1
-    (`planner.risk.delays`); G the overhead, `least` times e to an exponential variable. A slower run meets more failures
-    and loses more by each: from X = 1 to either side the chance that nothing fails falls by a power of X, and the time
-    rises by one, for each delay its own, which is exact at one point of each side.
+    (`planner.risk.delays`); G the overhead, `least` times e to an exponential variable. A slower run meets more
+    failures and loses more by each: from X = 1 to either side the chance that nothing fails falls by a power of X, and
+    the time rises by one, for each delay its own, which is exact at one point of each side.
     """
 
     undisturbed_s: FloatArray  # W + C: work and checkpoints at the median step time
@@ -96,7 +96,7 @@ class Completion:
         logs = log[:, None, :] + wider[0][:, :, None] * below[:, None, :] + wider[1][:, :, None] * above[:, None, :]
         time = (self.least[:, None] * self.at_median_s)[:, :, None] * np.exp(logs)
         calm = np.broadcast_to(calm, log.shape).copy()
-        some = np.flatnonzero(self._tilted)
+        some = np.flatnonzero(self.tilted)
         one = (log[some], low[some], high[some], more[some])
         _, density = factor.chance_and_density(*one)
         _, kept = factor.tilted(*one, (self.tilts[0][some, None], self.tilts[1][some, None]))
@@ -108,7 +108,7 @@ class Completion:
         return time.reshape(len(log), -1), weight.reshape(len(log), -1)
 
     @property
-    def _tilted(self) -> BoolArray:
+    def tilted(self) -> BoolArray:
         """Where the step time changes whether anything fails, (n,)."""
         below, above = self.tilts
         return np.asarray((self.calm > 0) & (self.calm < 1) & ((below > 0) | (above > 0)))
@@ -175,14 +175,14 @@ def undisturbed_spreads(longer: FloatArray, log_low: FloatArray, log_high: Float
 
 
 def _chance_and_density(runs: Completion, time_s: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """P(T <= time_s) and its derivative (0 where X G is certain), (n,) each: X and G exactly, the delay by its nodes."""
+    """P(T <= time_s) and its derivative (0 where X G is certain), (n,) each: X, G exactly, delays by their nodes."""
     ratio = time_s[:, None] / (runs.least[:, None] * runs.at_median_s)
     log = np.log(np.maximum(ratio, 1e-300))
     low, high = runs.spreads
     more = runs.log_more[:, None]
     every, density = factor.chance_and_density(log, low, high, more)
     calm, still = runs.calm[:, None] * every, runs.calm[:, None] * density  # of each, where nothing fails
-    some = np.flatnonzero(runs._tilted)
+    some = np.flatnonzero(runs.tilted)
     if some.size:
         tilts = (runs.tilts[0][some, None], runs.tilts[1][some, None])
         kept = factor.tilted(log[some], low[some], high[some], more[some], tilts)
