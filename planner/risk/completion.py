@@ -19,6 +19,7 @@ from planner.risk.hazard import Hazard
 
 _AWAY = 1.3  # standard deviations of the step time's factor from its median at which times are looked at anew
 _APART = 0.02  # at least, of its logarithm
+_CLOSE = 1e-11  # a last step so small, of the time: Newton's next one would be its square
 _STEPS = 80  # at most, to find a quantile
 NO_OVERHEAD = Overhead()
 
@@ -218,7 +219,7 @@ def _quantile(runs: Completion, p: float) -> FloatArray:
             step = guess[open_] - (chance - p) / density
         inside = (step > low[open_]) & (step < high[open_])
         step = np.where(inside, step, 0.5 * (low[open_] + high[open_]))
-        done = (np.abs(step - guess[open_]) <= 1e-13 * step) | (high[open_] - low[open_] <= 1e-13 * high[open_])
+        done = (np.abs(step - guess[open_]) <= _CLOSE * step) | (high[open_] - low[open_] <= 1e-13 * high[open_])
         guess[open_] = step
         open_ = open_[~done]
     return guess
