@@ -12,7 +12,7 @@ from accuracy_studies import ground, units
 
 from planner.performance.calibration import Calibration
 from planner.performance.fitting import Fit, fit
-from planner.performance.intervals import label_spreads
+from planner.performance.intervals import UNSEEN, label_spreads
 from planner.performance.learning import HOLD, NOISES, held_out
 from planner.performance.rates import RateRule
 from planner.performance.validation import Judged, interval_score, subset
@@ -122,7 +122,7 @@ def _intervals(found: Fit, prior: Calibration) -> dict[str, float]:
     """With the spreads of this fit's own model: the factor by which 80 % of sites left out hold, and the score then."""
     here = ground()
     spreads = label_spreads(found.places, found.covariance) | {
-        **{name: prior.spreads[name] for name in NOISES},
+        **{name: prior.spreads[name] for name in (*NOISES, UNSEEN)},
         "scale": 1.0,
     }
     held = held_out(found, replace(prior, spreads=spreads), "site")

@@ -30,7 +30,7 @@ VARIANTS: Mapping[str, Mapping[str, float]] = {
     "wide field": {"stack_gpu": 0.08, "model_gpu": 0.05},
     "noise 0.045": {"noise": 0.045},
     "tails 3": {"tails": 3.0},
-    "40 rows a source": {"rows_a_source": 40.0},
+    "130 rows a source": {"rows_a_source": 130.0},
     "site 0.05": {"site": 0.05},
     "site 0.12": {"site": 0.12},
     "no more for experts": {"site_moe": 0.0},

@@ -49,6 +49,7 @@ SHARED = {  # by two runs: the labels of a spread, in words
     "smooth": "of a stack, fading with distance in size, sequence and GPUs",
     "noise": "none: a dense run's own",
     "noise moe": "none: a MoE run's own",
+    "unseen part": "none: a part of which no run is known",
 }
 CLEAR = 0.02  # a source's median that moves by more is named in an ablation
 WORST = 15

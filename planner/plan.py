@@ -85,6 +85,11 @@ class RunConditions:
         default="none",
         metadata=plan_json.like("none|optimizer|activations|both", "none, optimizer, activations or both"),
     )
+    gradients: str = field(  # in which they are added up and reduced; "": an older planner saved it
+        default="", metadata=plan_json.like("|fp32|bf16|fp16", "fp32, bf16 or fp16")
+    )
+    recompute_modules: tuple[str, ...] = ()  # that selective recompute covers, by Megatron's names
+    recipe: Mapping[str, str] = field(default_factory=dict, hash=False)  # what a vendor's recipe switches on
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from planner.catalog.risk_facts import load_risk_facts
 from planner.catalog.types import Offer
 from planner.performance.arrays import Layouts, Setting
 from planner.performance.calibration import Calibration
+from planner.performance.frameworks import frameworks, stages_run
 from planner.performance.intervals import spread
 from planner.performance.layout_choices import layout_choices
 from planner.performance.memory import capacity_gib, memory
@@ -159,7 +160,14 @@ Row = tuple[int, int, int, int, int, int, int, bool, int, int, int]
 
 def _cut(scenario: Scenario, setting: Setting, gpus: int) -> Iterator[Row]:
     choices = layout_choices(
-        setting.framework, setting.model, setting.seq_length, setting.hardware, [gpus], scenario.layout, setting.release
+        setting.framework,
+        setting.model,
+        setting.seq_length,
+        setting.hardware,
+        [gpus],
+        scenario.layout,
+        setting.release,
+        stages_run(frameworks()[setting.framework], setting.precision, setting.conditions),
     )
     batches = _batches(scenario.training.global_batch)
     for i in range(len(choices)):

@@ -278,3 +278,54 @@ def test_a_price_that_no_day_is_known_of_is_offered_only_on_request(tmp_path: Pa
         ("by-date", "C"),
         ("by-flag", "C"),
     }
+
+
+@pytest.mark.parametrize(
+    ("gpu", "recipes"),
+    [
+        ("v100-sxm2-32gb", ()),
+        ("a100-sxm4-80gb", ()),
+        ("rtx-4090-24gb", ()),
+        ("h100-sxm5-80gb", ()),
+        ("gh200-96gb", ()),
+        ("b200-sxm6-180gb", ("mxfp8", "nvfp4")),
+        ("gb300-nvl72", ("mxfp8", "nvfp4")),
+        ("rtx-5090-32gb", ("nvfp4",)),
+        ("mi250x-gcd-64gb", ()),
+        ("mi300x-192gb", ()),
+        ("mi355x-288gb", ("mxfp8",)),
+        ("tpu-v7x", ()),
+        ("trainium2", ()),
+        ("trainium3", ("mxfp8",)),
+    ],
+)
+def test_units_for_a_format_do_not_make_a_recipe_with_a_scale_a_block(
+    catalog: Catalog, gpu: str, recipes: tuple[str, ...]
+) -> None:
+    part = catalog.accelerator(gpu)
+    assert [name for name in ("mxfp8", "nvfp4") if supports(part, name)] == list(recipes)
+
+
+def test_a_family_without_a_data_sheet_says_that_no_framework_runs_there(catalog: Catalog) -> None:
+    with pytest.raises(PlannerError, match="no data sheet of Ascend; no framework that planner plans for"):
+        catalog.accelerator("Ascend-910B")
+
+
+@pytest.mark.parametrize(
+    ("gpu", "gpus_per_node", "domain"),
+    [
+        ("a100-sxm4-40gb", 4, 4),
+        ("a100-sxm4-40gb", 16, 16),
+        ("h100-nvl-94gb", 8, 2),
+        ("rtx-4090-24gb", 8, 1),
+        ("gb200-nvl72", 4, 72),
+        ("gh200-96gb", 4, 4),
+        ("gh200-96gb", 1, 1),
+    ],
+)
+def test_the_fast_link_of_own_machines_joins_a_whole_board(
+    catalog: Catalog, gpu: str, gpus_per_node: int, domain: int
+) -> None:
+    own = OwnCluster("lab", gpu, gpus_per_node, 4, 800, 2.0)
+    (offer,) = eligible_offers(catalog, Cluster(own=(own,), own_only=True)).offers
+    assert offer.hardware.scale_up_domain == domain

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from interop_plans import answer, without_plan
 
-from planner.interop.export_megatron import pipeline_layout
 from planner.interop.export_slurm import time_limit
 from planner.interop.exporting import TARGETS, export_files, write_files
 from planner.interop.importing import import_files
+from planner.interop.megatron_conditions import pipeline_layout
 from planner.interop.plans import read_plan
 from planner.plan import Trained
 from planner.track.progress import progress

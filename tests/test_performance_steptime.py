@@ -166,6 +166,15 @@ def test_two_gpus_of_a_mesh_share_one_wire_and_eight_share_all() -> None:
     assert 4 < per_byte[0] / per_byte[1] <= 7.5
 
 
+def test_a_domain_of_a_rack_has_switches_whoever_makes_it() -> None:
+    """MI455X: 72 of a rack, whose pairs nobody wires one by one; a group of four has a link's whole rate."""
+    part = load_catalog().accelerator("mi455x-432gb")
+    s = replace(setting("llama3-8b", "mi300x-192gb", ("megatron", "26.04")), accelerator=part)
+    rack = replace(s, hardware=Hardware(part.id, 8, part.scale_up_domain, part.link_gbyte_per_s, 3200.0, "roce"))
+    numbers = CALIBRATION.machine_numbers(rack)
+    assert (numbers.pair, numbers.switched) == (numbers.link, 1.0)
+
+
 def test_small_groups_get_less_of_a_switch() -> None:
     """All-reduces of four H200 reach 0.77 of those of eight (catalogs/fabrics/in_box_widths.csv)."""
     s = setting("gpt-neox-20b", "h100-sxm5-80gb", ("gpt-neox", ""))

@@ -304,7 +304,53 @@ def test_a_part_like_a_known_one_is_said_to_be_taken_for_it(gpu: str, said: str)
     assert (said in row["assumed"]) if said else not row["assumed"]
 
 
-@pytest.mark.parametrize("name", ["InternEvo", "llm.q", "megaton"])
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("torchtitn", "torchtitan"), ("fdsp", "fsdp"), ("Megaton", "megatron"), ("DeepSped", "deepspeed")],
+)
+def test_a_framework_that_is_nearly_a_known_one_is_refused_with_its_name(name: str, meant: str) -> None:
+    bad, good = predicted(RUN | {"framework": name}, RUN)
+    assert f"framework '{name}' is not known; did you mean {meant}?" in bad["why"]
+    assert (bad["pred_lo"], bool(good["pred_lo"])) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "framework", "said"),
+    [
+        ("trainium2", "megatron", "no framework that planner plans for (gpt-neox, megatron, fsdp) runs on trainium2"),
+        ("gaudi3-128gb", "", "runs on gaudi3-128gb"),
+        ("tpu-v5p", "fsdp", "runs on tpu-v5p"),
+        ("tpu-v5p", "maxtext", ""),
+        ("mi300x-192gb", "megatron", ""),
+    ],
+)
+def test_a_part_without_a_framework_says_so(gpu: str, framework: str, said: str) -> None:
+    (row,) = predicted(RUN | {"gpu": gpu, "framework": framework})
+    assert row["pred_lo"]
+    assert (said in row["assumed"]) if said else ("no framework" not in row["assumed"])
+
+
+@pytest.mark.parametrize(
+    ("gpu", "precision", "instead"),
+    [
+        ("h100-sxm5-80gb", "mxfp8", "fp8"),
+        ("h100-sxm5-80gb", "nvfp4", "fp8"),
+        ("mi355x-288gb", "nvfp4", "fp8"),
+        ("rtx-5090-32gb", "mxfp8", "fp8"),
+        ("a100-sxm4-80gb", "mxfp8", "bf16"),
+        ("b200-sxm6-180gb", "nvfp4", ""),
+        ("mi355x-288gb", "mxfp8", ""),
+    ],
+)
+def test_a_recipe_that_units_lack_is_predicted_at_the_next_wider_rate_and_said(
+    gpu: str, precision: str, instead: str
+) -> None:
+    (row,) = predicted(RUN | {"gpu": gpu, "precision": precision})
+    said = f"{gpu} has no {precision} units; predicted at the rate of {instead}"
+    assert (said in row["why"]) if instead else ("units" not in row["why"])
+
+
+@pytest.mark.parametrize("name", ["InternEvo", "llm.q", "Gigatron"])
 def test_an_unknown_framework_is_said_with_those_known(name: str) -> None:
     (row,) = predicted(RUN | {"framework": name})
     assert f"framework '{name}' is not known: " in row["assumed"]
@@ -375,11 +421,11 @@ def test_inside_one_node_only_a_text_that_is_no_network_is_said() -> None:
 
 
 def test_people_see_what_was_assumed(planner, tmp_path):
-    table = written(tmp_path / "own.csv", RUN | {"framework": "megaton", "tokens_per_s_per_gpu": "9000"})
+    table = written(tmp_path / "own.csv", RUN | {"framework": "my-trainer", "tokens_per_s_per_gpu": "9000"})
     flat = " ".join(planner("predict", table).out.split())
-    assert "What they were taken for - row 1: framework 'megaton' is not known" in flat
+    assert "What they were taken for - row 1: framework 'my-trainer' is not known" in flat
     said = planner("validate", table, "--leave-out", "none").err
-    assert "1 row: framework 'megaton' is not known" in said
+    assert "1 row: framework 'my-trainer' is not known" in said
     one = "predict --model llama3-8b --gpu h100-sxm5-80gb --gpus 8 --seq-length 2048 --global-batch 8 --framework x"
     assert "framework 'x' is not known" in " ".join(planner(*one.split()).out.split())
     assert json.loads(planner(*one.split(), "--json").out)["assumed"].startswith("framework 'x'")

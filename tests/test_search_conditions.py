@@ -54,7 +54,6 @@ def defaults(*stated: str, **changed: str) -> dict[str, str]:
     [
         ("training.flash_attention=false", 1),
         ("training.fused_or_compile=true", -1),
-        ("layout.recompute_share=0.5", -1),
         ("cluster.power_limit_w=200", 1),
     ],
 )
@@ -111,9 +110,16 @@ def test_the_best_plan_is_the_best_of_all_candidates_under_what_is_stated():
     assert found.cost_usd.p50 == pytest.approx(best.cost_usd, rel=1e-6)
 
 
-def test_memory_that_unfused_attention_takes_rules_out_layouts():
-    share = plan("layout.recompute_share=0.25").memory_gib.total
-    assert plan().memory_gib.total < share < plan(recompute="none").memory_gib.total
+def test_recomputing_a_share_of_the_layers_lies_between_all_and_none():
+    megatron = "training.framework=megatron"
+    share, every = plan(megatron, "layout.recompute_share=0.25"), plan(megatron)
+    assert every.memory_gib.total < share.memory_gib.total < plan(megatron, recompute="none").memory_gib.total
+    assert share.step_time_s.p50 < every.step_time_s.p50
+
+
+def test_a_share_of_the_layers_is_not_planned_with_a_framework_that_recomputes_all_or_none():
+    with pytest.raises(PlannerError, match=r"GPT-NeoX has no option for layout.recompute_share: leave it out"):
+        plan("layout.recompute_share=0.25")
 
 
 @pytest.mark.parametrize(

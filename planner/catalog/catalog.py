@@ -19,7 +19,8 @@ from planner.units import PlannerError
 SHIPPED = "shipped"
 MIB = 2**20
 GIB = 2**30
-_NOT_GPUS = frozenset({"tpu", "trainium", "gaudi"})
+_NOT_GPUS = frozenset({"tpu", "trainium", "gaudi", "ascend"})
+_UNSEEN = ("ascend",)  # families of which no data sheet is in the catalog, known so that the answer says why
 _DIGESTED = ("accelerators", "nodes", "fabrics", "matmul", "attention", "energy", "costs", "risk")
 
 
@@ -104,6 +105,11 @@ class Catalog:
         meant = [each for each in self.accelerators if each.startswith(key) and not _longer_word(key, each)]
         if len(meant) > 1:
             raise PlannerError(f"{name!r} is ambiguous: {', '.join(meant)}")
+        if family := next((word for word in _UNSEEN if word in key), ""):
+            raise PlannerError(
+                f"accelerator {name[:60]!r} is not in the catalog, which has no data sheet of {family.title()}; "
+                f"{without_framework(family.title())}"
+            )
         close = meant or difflib.get_close_matches(key, list(self.accelerators), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}" if close else f"known are {', '.join(self.accelerators)}"
         raise PlannerError(f"accelerator {name[:60]!r} is not in the catalog; {hint}{'?' if close else ''}")
@@ -246,13 +252,29 @@ def _longer_word(key: str, name: str) -> bool:
 
 
 def supports(accelerator: Accelerator, precision: str) -> bool:
-    """Whether the accelerator has tensor units for a precision: a format, or a recipe such as mxfp8 or nvfp4."""
-    return format_of(precision) in accelerator.peak_dense_tflops
+    """Whether the accelerator has tensor units for a precision: a format, or a recipe such as mxfp8 or nvfp4.
+
+    Units for a format do not make a recipe of it: Hopper computes in fp8 and has no scale a block of 32, CDNA 4 has
+    MXFP4 and not NVFP4.
+    """
+    form = format_of(precision)
+    scaled = precision.lower() == form or precision.lower() in accelerator.block_scaled
+    return form in accelerator.peak_dense_tflops and scaled
 
 
 def is_gpu(accelerator: Accelerator) -> bool:
-    """Whether frameworks written for CUDA or ROCm run on it; TPU, Trainium and Gaudi need ports of their own."""
-    return accelerator.family not in _NOT_GPUS
+    """Whether frameworks written for CUDA or ROCm run on it; TPU, Trainium, Gaudi and Ascend need their own ports."""
+    return is_gpu_family(accelerator.family)
+
+
+def is_gpu_family(family: str) -> bool:
+    """As `is_gpu`, of a family by its name."""
+    return family not in _NOT_GPUS
+
+
+def without_framework(part: str) -> str:
+    """The sentence on parts that are no GPUs."""
+    return f"no framework that planner plans for (gpt-neox, megatron, fsdp) runs on {part}: it would need a port"
 
 
 def format_of(precision: str) -> str:
@@ -285,6 +307,7 @@ def accelerator_from(record: Record) -> Accelerator:
         recalled=record.text("status") == "recalled",
         unusual=record.text("status") == "unusual",
         flash_attention=record.text("flash_attention") != "none",
+        block_scaled=frozenset(record.text("block_scaled").replace(",", " ").split()),
     )
 
 

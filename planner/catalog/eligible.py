@@ -15,7 +15,7 @@ from planner.catalog.fabrics import fabric_of
 from planner.catalog.own import assume_network, owned_offers
 from planner.catalog.ownership import reserved_discount
 from planner.catalog.prices import PriceRow, undated
-from planner.catalog.types import Hardware, Offer
+from planner.catalog.types import Hardware, Offer, joined_in
 from planner.catalog.wishes import ClusterLike, QuoteLike
 from planner.units import PlannerError
 
@@ -260,7 +260,7 @@ def _hardware(row: PriceRow, catalog: Catalog, cluster: ClusterLike) -> tuple[Ha
         )
         flags = ("network_recalled",) if network is not None and network.kind == "recalled" else ()
     else:
-        domain = max(1, min(accelerator.scale_up_domain, row.gpus))
+        domain = min(joined_in(accelerator, row.gpus), row.gpus)
         hardware = Hardware(row.gpu, row.gpus, domain, accelerator.link_gbyte_per_s, None, "unknown")
         flags = ()
     assumed = assume_network(hardware, cluster)

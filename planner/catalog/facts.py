@@ -90,7 +90,7 @@ class Form:
 FORMATS = frozenset({"bf16", "fp16", "fp8", "fp4", "tf32"})
 ACCELERATOR = Form(
     "accelerators",
-    frozenset({"id", "name", "vendor", "family", "form_factor", "status", "flash_attention", "notes"}),
+    frozenset({"id", "name", "vendor", "family", "form_factor", "status", "flash_attention", "block_scaled", "notes"}),
     frozenset(
         {
             "launch_year",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from planner.catalog.catalog import Catalog
 from planner.catalog.energy import country_code
 from planner.catalog.ownership import OwnedCost, owned_usd_per_gpu_hour
-from planner.catalog.types import Hardware, Offer, Site
+from planner.catalog.types import Hardware, Offer, Site, joined_in
 from planner.catalog.wishes import ClusterLike
 from planner.units import PlannerError
 
@@ -19,7 +19,7 @@ def owned_offers(catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str] 
         accelerator = catalog.accelerator(own.gpu)
         if wanted and accelerator.id not in wanted:
             continue
-        domain = accelerator.scale_up_domain
+        domain = joined_in(accelerator, own.gpus_per_node)
         domain = domain if domain > 8 else max(1, min(domain, own.gpus_per_node))
         rate = own.network_gbit_per_s
         hardware = Hardware(

@@ -12,6 +12,7 @@ _REQUIRED = {
     "node": ["id", "cloud", "instance", "accelerator", "gpus_per_node", "link", "network"],
     "fabric": ["id", "name", "curves"],
 }
+_LISTS = frozenset({"curves", "block_scaled"})  # texts that stand in a list
 
 
 def json_schema(kind: str) -> dict[str, Any]:
@@ -34,8 +35,8 @@ def json_schema(kind: str) -> dict[str, Any]:
 def _properties(form: Form) -> dict[str, Any]:
     number = {"$ref": "#/$defs/number"}
     texts: dict[str, Any] = {name: {"type": "string"} for name in sorted(form.texts)}
-    if "curves" in texts:
-        texts["curves"] = {"type": "array", "items": {"type": "string"}}
+    for name in _LISTS & form.texts:
+        texts[name] = {"type": "array", "items": {"type": "string"}}
     groups = {
         name: {"type": "object", "additionalProperties": False, "properties": dict.fromkeys(sorted(members), number)}
         for name, members in form.groups.items()

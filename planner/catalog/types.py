@@ -26,6 +26,18 @@ class Accelerator:
     recalled: bool = False  # no source was seen for any number: for machines of one's own only, never offered
     unusual: bool = False  # meant only by its id or its memory: one owner's variant, or a module of several devices
     flash_attention: bool = True  # False: no release of FlashAttention has kernels for it
+    block_scaled: frozenset[str] = frozenset()  # recipes with a scale a block that its units compute in: mxfp8 nvfp4
+
+
+def joined_in(accelerator: Accelerator, gpus_per_node: int) -> int:
+    """GPUs of a node of this size that the fast link joins, where nobody says; of a rack, all of it.
+
+    Machines of more modules than a data sheet's board has have switches over all of them (HGX-2, GCP a2-megagpu-16g);
+    bridges between cards stay bridges.
+    """
+    domain = accelerator.scale_up_domain
+    boards = domain > 1 and not accelerator.form_factor.startswith("PCIe")
+    return gpus_per_node if boards and gpus_per_node > domain else max(1, domain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +65,7 @@ class Hardware:
     scale_up_domain: int  # GPUs joined by the fast link (72 for NVL72, else at most gpus_per_node; 1: PCIe only)
     link_gbyte_per_s: float | None
     network_gbit_per_s: float | None  # per node, one direction; None: unknown (one node only)
-    fabric: str  # infiniband | roce | efa | tcpx | ethernet | unknown
+    fabric: str  # one of `fabrics.FABRICS`
 
 
 @dataclass(frozen=True, slots=True)

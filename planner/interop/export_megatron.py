@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from planner.interop.assumptions import refuse_lacking, written
 from planner.interop.export_common import NOT_PLANNED, Export
-from planner.interop.megatron_conditions import (
-    attention_backend,
-    conditions_lacking,
-    fusion_arguments,
-    instances,
-    optimizer_arguments,
-    overlap_arguments,
-    recompute_arguments,
-)
+from planner.interop.megatron_assumptions import MEGATRON, TRAIN, balanced_by_bias
 from planner.interop.quoting import commented, shell_path, shell_word
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec
-
-TRAIN = "train.sh"
 
 
 def megatron_files(export: Export) -> dict[str, str]:
@@ -34,6 +25,7 @@ def megatron_files(export: Export) -> dict[str, str]:
         raise PlannerError(
             f"Megatron-LM cannot train this model as planned: it has no {lacking[0]}; try export --to neox."
         )
+    refuse_lacking(MEGATRON, export, "Megatron-LM", "megatron")
     return {TRAIN: _script(export)}
 
 
@@ -52,7 +44,6 @@ def _lacking(export: Export) -> list[str]:
         (biases not in known_biases, "such a choice of biases"),
         (moe is not None and moe.shared_experts > 0 and moe.shared_ffn == 0, "shared experts of no width"),
         (plan.precision not in ("", "bf16", "fp16", "fp8", "mxfp8", "nvfp4"), f"training in {plan.precision}"),
-        *conditions_lacking(plan.conditions),
     ]
     return [words for missing, words in checks if missing]
 
@@ -64,9 +55,9 @@ def _script(export: Export) -> str:
         (f"Batch: {layout.micro_batch} x {layout.grad_accum} x data {layout.dp}", "BATCH_ARGS", _batch(export)),
         ("Model", "MODEL_ARGS", _model(export)),
         (
-            "Precision",
+            "Precision, gradients and the optimizer's states",
             "PRECISION_ARGS",
-            _precision(plan.precision, layout.zero_stage) | optimizer_arguments(plan.conditions),
+            written(MEGATRON, export, "buckets", "weights", "gradients", "optimizer", "offload"),
         ),
         ("Length and evaluation", "LENGTH_ARGS", _length(export)),
         (
@@ -170,51 +161,12 @@ def _argument_lines(values: dict[str, Any]) -> list[str]:
 
 
 def _parallel(export: Export) -> dict[str, Any]:
-    layout, model = export.plan.layout, export.model
-    stages = layout.pp * layout.vpp
-    values: dict[str, Any] = {
-        "tensor-model-parallel-size": layout.tp,
-        "pipeline-model-parallel-size": layout.pp,
-    }
-    if model.layers % stages:
-        values["pipeline-model-parallel-layout"] = pipeline_layout(model.layers, stages, model.mtp_layers)
-        export.notes.append(f"{TRAIN}: {model.layers} layers over {stages} stages are uneven; see the pipeline layout")
-    elif layout.vpp > 1:
-        values["num-virtual-stages-per-pipeline-rank"] = layout.vpp
-    if layout.zero_stage >= 2:
-        values["use-megatron-fsdp"] = True
-        values["ckpt-format"] = "fsdp_dtensor"  # the one that its FSDP can write
-        values["data-parallel-sharding-strategy"] = {2: "optim_grads", 3: "optim_grads_params"}[layout.zero_stage]
-    conditions = export.plan.conditions
-    parts = instances(conditions, layout)
-    group = conditions.shard_group if conditions is not None else None
-    if group is not None and parts is None and group < layout.dp * layout.cp:
-        export.notes.append(f"{TRAIN}: a shard group of {group} GPUs does not divide the ranks: states lie over all")
-    return {
-        **values,
-        "context-parallel-size": layout.cp,
-        **({"expert-model-parallel-size": layout.ep} if model.moe is not None else {}),
-        "sequence-parallel": layout.sequence_parallel,
-        "use-distributed-optimizer": layout.zero_stage >= 1,
-        "num-distributed-optimizer-instances": parts,
-        **overlap_arguments(conditions, layout.zero_stage),
-        **recompute_arguments(conditions, layout, model),
-    }
-
-
-def pipeline_layout(layers: int, stages: int, mtp_layers: int = 0) -> str:
-    """`--pipeline-model-parallel-layout` of stages that differ by one layer at most: `E,t*6|t*6|t*5,L`."""
-    each, more = divmod(layers, stages)
-    parts = [f"t*{each + (stage < more)}" if each + (stage < more) else "" for stage in range(stages)]
-    last = ",".join([p for p in [parts[-1]] if p] + ["m"] * mtp_layers + ["L"])
-    if stages == 1:
-        return f"E,{last}"
-    return "|".join([",".join(p for p in ("E", parts[0]) if p), *parts[1:-1], last])
+    topics = ("layout", "expert ranks", "sequence parallel", "sharding", "reductions", "recompute", "CUDA graphs")
+    return written(MEGATRON, export, *topics)
 
 
 def _batch(export: Export) -> dict[str, Any]:
-    plan, ramp = export.plan, export.trained.batch_ramp
-    values: dict[str, Any] = {"micro-batch-size": plan.layout.micro_batch, "global-batch-size": plan.global_batch}
+    values, ramp = written(MEGATRON, export, "batch"), export.trained.batch_ramp
     if len(ramp) == 3:
         values["rampup-batch-size"] = list(ramp)
     return values
@@ -247,8 +199,7 @@ def _model(export: Export) -> dict[str, Any]:
         "window-attn-skip-freq": model.full_attention_every or None,
         "softmax-type": "learnable" if model.attention_sinks else None,
         "mtp-num-layers": model.mtp_layers or None,
-        "attention-backend": attention_backend(plan.conditions),
-        **fusion_arguments(plan.conditions, model),
+        **written(MEGATRON, export, "attention", "fused kernels", "dropout", "loss"),
     }
     return {**values, **_mla(export), **_moe(export)}
 
@@ -277,9 +228,7 @@ def _moe(export: Export) -> dict[str, Any]:
         return {}
     pattern = str(moe.every)
     expert_bias: dict[str, Any] = {}
-    if moe.router_bias and not _biased(
-        export.model
-    ):  # DeepSeek-V3's score correction; a biased model's router has a bias
+    if balanced_by_bias(export):
         expert_bias = {"moe-router-score-function": "sigmoid", "moe-router-enable-expert-bias": True}
     if moe.first_dense_layers:
         rest = layers - moe.first_dense_layers
@@ -294,31 +243,14 @@ def _moe(export: Export) -> dict[str, Any]:
         "moe-ffn-hidden-size": moe.expert_ffn,
         "moe-layer-freq": pattern,
         "moe-shared-expert-intermediate-size": moe.shared_experts * moe.shared_ffn or None,
-        "moe-grouped-gemm": True,
         **expert_bias,
-        "moe-token-dispatcher-type": "alltoall",
-        "moe-router-load-balancing-type": "aux_loss",
+        **written(MEGATRON, export, "routing", "expert exchange"),
     }
 
 
 def _listed(dense: int, rest: int, every: int) -> str:
     bits = [0] * dense + [int(i % every == 0) for i in range(rest)]
     return "([" + ",".join(map(str, bits)) + "])"
-
-
-def _precision(precision: str, zero_stage: int) -> dict[str, Any]:
-    """Formats; weights are in 8 bits alone where a distributed optimizer gathers them so (arguments.py)."""
-    gathered = zero_stage >= 1
-    match precision:
-        case "fp16":
-            return {"fp16": True}
-        case "fp8":
-            return {"bf16": True, "fp8-format": "hybrid", "fp8-param-gather": gathered}
-        case "mxfp8":
-            return {"bf16": True, "fp8-format": "e4m3", "fp8-recipe": "mxfp8", "fp8-param-gather": gathered}
-        case "nvfp4":
-            return {"bf16": True, "fp4-format": "e2m1"}
-    return {"bf16": True}
 
 
 def _length(export: Export) -> dict[str, Any]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from planner.interop.assumptions import refuse_lacking, written
 from planner.interop.export_common import NOT_PLANNED, Export
-from planner.interop.neox_conditions import attention_entries, conditions_lacking, fusion_entries, overlap_entry
+from planner.interop.neox_assumptions import NEOX, PRECISIONS
 from planner.interop.neox_mlp import activation_name
 from planner.interop.quoting import commented, yaml_value
 from planner.units import PlannerError
 from planner.workload.counts import padded_vocab
 
-PRECISIONS = {"bf16": "bfloat16", "fp16": "fp16"}
 RUN, PATHS, HOSTS, LAUNCH = "run.yml", "paths.yml", "hosts", "launch.sh"
 
 
@@ -34,6 +34,7 @@ def neox_configs(export: Export) -> dict[str, str]:
             f"GPT-NeoX cannot run this plan: it has no {lacking[0]}; plan with training.framework: gpt-neox, "
             "or export --to megatron."
         )
+    refuse_lacking(NEOX, export, "GPT-NeoX", "gpt-neox")
     return {RUN: _run(export), PATHS: _paths(export)}
 
 
@@ -63,7 +64,6 @@ def _lacking(export: Export) -> list[str]:
         (moe is not None and moe.first_dense_layers > 0, "leading dense layers before experts"),
         (moe is not None and layout.zero_stage >= 2, "mixture of experts with ZeRO 2 or 3"),
         (model.kv_heads % layout.tp > 0, f"way to split {model.kv_heads} key heads over tp {layout.tp}"),
-        *conditions_lacking(plan.conditions, layout.recompute),
     ]
     return [words for missing, words in checks if missing]
 
@@ -77,22 +77,20 @@ def _run(export: Export) -> str:
         (
             f"Layout: {plan.gpus} GPUs = pipe {layout.pp} x model {layout.tp} x data {layout.dp}",
             {
-                "pipe_parallel_size": layout.pp if layout.pp > 1 or layout.zero_stage < 2 else 0,
-                "model_parallel_size": layout.tp,
-                **({"sequence_parallel": True} if layout.sequence_parallel else {}),
+                **written(NEOX, export, "layout", "sequence parallel"),
                 "global_num_gpus": plan.gpus,
             },
         ),
         (
             f"Batch: {layout.micro_batch} x {layout.grad_accum} x data {layout.dp} = {plan.global_batch} sequences",
-            {
-                "train_batch_size": plan.global_batch,
-                "train_micro_batch_size_per_gpu": layout.micro_batch,
-                "gradient_accumulation_steps": layout.grad_accum,
-            },
+            written(NEOX, export, "batch"),
         ),
         ("Model", _model(export)),
-        ("Precision and memory", _memory(export)),
+        (
+            "Precision, memory and overlap",
+            written(NEOX, export, "weights", "gradients", "sharding", "recompute", "fused kernels", "loss")
+            | {"distributed_backend": "nccl"},
+        ),
         (
             f"Length: {plan.iterations_per_epoch or 'unknown'} full iterations a pass; evaluation as planned",
             {"train_iters": plan.iterations, "lr_decay_iters": plan.iterations, **_evaluation(export)},
@@ -102,17 +100,13 @@ def _run(export: Export) -> str:
             {
                 # 20B's and Pythia's configs; who has a parallel residual in GPT-NeoX descends from them
                 **({"rotary_pct": 0.25} if model.parallel_residual and not model.learned_positions else {}),
-                "optimizer": {
-                    "type": "Adam",
-                    "params": {"lr": export.learning_rate, "betas": [0.9, 0.95], "eps": 1.0e-8},
-                },
+                **written(NEOX, export, "optimizer"),
                 "min_lr": export.learning_rate / 10,
                 "lr_decay_style": "cosine",
                 "warmup": 0.01,
                 "weight_decay": 0.1,
                 "gradient_clipping": 1.0,
-                "hidden_dropout": 0.0,
-                "attention_dropout": 0.0,
+                **written(NEOX, export, "dropout"),
                 "init_method": "small_init",
                 "output_layer_init_method": "wang_init",
             },
@@ -154,7 +148,7 @@ def _model(export: Export) -> dict[str, Any]:
         "use_bias_in_attn_linear": model.attention_bias,
         "use_bias_in_mlp": model.mlp_bias or model.moe is not None,
         "activation": activation_name(model.activation, model.gated_mlp),
-        **attention_entries(plan.conditions, model),
+        **written(NEOX, export, "attention"),
         **({"sliding_window_width": model.sliding_window} if model.sliding_window else {}),
         "make_vocab_size_divisible_by": model.vocab_multiple,
         "padded_vocab_size": padded_vocab(model.vocab, model.vocab_multiple, plan.layout.tp),
@@ -165,7 +159,7 @@ def _model(export: Export) -> dict[str, Any]:
             "moe_num_experts": model.moe.experts,
             "moe_top_k": model.moe.top_k,
             "moe_expert_interval": model.moe.every,
-            "moe_router_type": "topk",
+            **written(NEOX, export, "routing"),
         }
     elif model.gated_mlp:
         values["intermediate_size"] = 3 * model.ffn  # a gated MLP's width in GPT-NeoX is a third of this
@@ -173,44 +167,6 @@ def _model(export: Export) -> dict[str, Any]:
         values["intermediate_size"] = model.ffn
     if model.qk_norm:
         export.notes.append("use_qk_layernorm of GPT-NeoX and the model's own query-key norm may differ in detail")
-    return values
-
-
-def _memory(export: Export) -> dict[str, Any]:
-    layout = export.plan.layout
-    precision = PRECISIONS.get(export.plan.precision, "bfloat16")
-    full = layout.recompute == "full"
-    values: dict[str, Any] = {
-        "precision": precision,
-        # fp32 gradients with bf16: DeepSpeed's issue 1835, of which GPT-NeoX warns
-        **({"data_types": {"grad_accum_dtype": "fp32"}} if precision == "bfloat16" else {}),
-        **(
-            {
-                "fp16": {
-                    "enabled": True,
-                    "loss_scale": 0,
-                    "loss_scale_window": 1000,
-                    "hysteresis": 2,
-                    "min_loss_scale": 1,
-                }
-            }
-            if precision == "fp16"
-            else {}
-        ),
-        "zero_optimization": {
-            "stage": layout.zero_stage,
-            "allgather_partitions": True,
-            "allgather_bucket_size": 500000000,
-            "overlap_comm": overlap_entry(export.plan.conditions),
-            "reduce_scatter": True,
-            "reduce_bucket_size": 500000000,
-            "contiguous_gradients": True,
-        },
-        "checkpoint_activations": full,
-        **({"checkpoint_num_layers": 1} if full else {}),
-        **fusion_entries(export.plan.conditions, export.model),
-        "distributed_backend": "nccl",
-    }
     return values
 
 

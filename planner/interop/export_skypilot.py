@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 
 from planner.interop.export_common import Export
-from planner.interop.export_megatron import TRAIN, megatron_files
+from planner.interop.export_megatron import megatron_files
 from planner.interop.export_neox import PATHS, RUN, neox_configs
 from planner.interop.export_slurm import torchrun_lines
+from planner.interop.megatron_assumptions import TRAIN
 from planner.interop.quoting import commented
 
 TASK = "task.yaml"

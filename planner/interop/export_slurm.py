@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 
+from planner.interop.assumptions import written
 from planner.interop.export_common import Export
-from planner.interop.export_megatron import TRAIN, megatron_files
+from planner.interop.export_megatron import megatron_files
 from planner.interop.export_neox import PATHS, RUN, neox_configs
+from planner.interop.megatron_assumptions import TRAIN
 from planner.interop.quoting import commented, shell_word
+from planner.interop.script_assumptions import SCRIPT
 
 SBATCH, SLURM_CONFIG = "train.sbatch", "slurm.yml"
 
@@ -93,16 +96,10 @@ def _megatron_lines() -> list[str]:
 
 def torchrun_lines(export: Export, ranks: str = "slurm") -> list[str]:
     """Torchrun around a training script of the user's own, which finds the plan in its environment."""
-    plan, layout = export.plan, export.plan.layout
     export.notes.append(
-        f"{plan.framework} has no launch script of its own: set TRAIN_SCRIPT; the plan is in PLAN_… variables"
+        f"{export.plan.framework} has no launch script of its own: set TRAIN_SCRIPT; the plan is in PLAN_… variables"
     )
-    values = {
-        "MICRO_BATCH": layout.micro_batch, "GRAD_ACCUM": layout.grad_accum, "GLOBAL_BATCH": plan.global_batch,
-        "SEQ_LENGTH": plan.seq_length, "ITERATIONS": plan.iterations, "ZERO_STAGE": layout.zero_stage,
-        "RECOMPUTE": layout.recompute, "PRECISION": plan.precision or "bf16", "TP": layout.tp, "CP": layout.cp,
-    }  # fmt: skip
-    exports = [f"export PLAN_{key}={shell_word(value)}" for key, value in values.items()]
+    exports = [f"export PLAN_{key}={shell_word(value)}" for key, value in written(SCRIPT, export).items()]
     train = '"${TRAIN_SCRIPT:?set it to your training script}"'
     if ranks == "sky":
         return [

@@ -5,8 +5,6 @@ Names and defaults are those of Megatron-LM's megatron/training/arguments.py.
 
 from __future__ import annotations
 
-from typing import Any
-
 from planner.interop.imported import Taken
 from planner.interop.megatron_arguments import Arguments
 from planner.plan import Layout, RunConditions
@@ -98,55 +96,11 @@ def overlap_arguments(conditions: RunConditions | None, zero_stage: int) -> dict
     return {"overlap-grad-reduce": overlap, "overlap-param-gather": overlap and zero_stage >= 1}
 
 
-OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "adamw": {},
-    "adamw-bf16": {"use-precision-aware-optimizer": True, "exp-avg-dtype": "bf16", "exp-avg-sq-dtype": "bf16"},
-    "sgd-momentum": {"optimizer": "sgd", "sgd-momentum": 0.9},
-}
-
-
-def conditions_lacking(conditions: RunConditions | None) -> list[tuple[bool, str]]:
-    """What a plan's conditions need and Megatron-LM has not, as far as planner knows its options."""
-    if conditions is None:
-        return []
-    activations = conditions.offload in ("activations", "both")
-    return [
-        (conditions.optimizer not in OPTIMIZERS, f"optimizer {conditions.optimizer} as planned"),
-        (activations, f"offload ({conditions.offload}) as planned"),
-    ]
-
-
-def optimizer_arguments(conditions: RunConditions | None) -> dict[str, Any]:
-    """The optimizer's states, and where they are (megatron/training/arguments.py)."""
-    if conditions is None:
-        return {}
-    on_host = {"optimizer-cpu-offload": True} if conditions.offload == "optimizer" else {}
-    return {**OPTIMIZERS.get(conditions.optimizer, {}), **on_host}
-
-
-def recompute_modules(model: ModelSpec) -> list[str] | None:
-    """What selective recompute covers: norms and activations of experts, the expansion of latent attention.
-
-    A dense model has none of these modules: `core_attn`, Megatron's default, is all there is.
-    """
-    experts = ["moe_act"] if model.moe is not None else []
-    latent = ["mla_up_proj"] if model.mla is not None else []
-    return [*experts, "layernorm", *latent] if experts or latent else None
-
-
-def recompute_arguments(conditions: RunConditions | None, layout: Layout, model: ModelSpec) -> dict[str, Any]:
-    """The recompute of a plan; of a share of the layers, by `block`, which counts them a stage."""
-    layers = model.layers
-    if layout.recompute == "selective":
-        return {"recompute-granularity": "selective", "recompute-modules": recompute_modules(model)}
-    share = conditions.recompute_share if conditions is not None else None
-    if layout.recompute != "full" or share == 0:
-        return {}
-    full = {"recompute-granularity": "full", "recompute-method": "uniform", "recompute-num-layers": 1}
-    if share is None or share >= 1:
-        return full
-    number = max(1, round(share * layers / (layout.pp * layout.vpp)))
-    return {**full, "recompute-method": "block", "recompute-num-layers": number}
+def layers_recomputed(share: float, layout: Layout, model: ModelSpec) -> tuple[int, float]:
+    """Layers of each stage that `block` recomputes for a share of all, and the share that these are."""
+    stages = layout.pp * layout.vpp
+    number = max(1, round(share * model.layers / stages))
+    return number, number * stages / model.layers
 
 
 def instances(conditions: RunConditions | None, layout: Layout) -> int | None:
@@ -154,3 +108,13 @@ def instances(conditions: RunConditions | None, layout: Layout) -> int | None:
     group = conditions.shard_group if conditions is not None else None
     ranks = layout.dp * layout.cp
     return ranks // group if group and group < ranks and ranks % group == 0 else None
+
+
+def pipeline_layout(layers: int, stages: int, mtp_layers: int = 0) -> str:
+    """`--pipeline-model-parallel-layout` of stages that differ by one layer at most: `E,t*6|t*6|t*5,L`."""
+    each, more = divmod(layers, stages)
+    parts = [f"t*{each + (stage < more)}" if each + (stage < more) else "" for stage in range(stages)]
+    last = ",".join([p for p in [parts[-1]] if p] + ["m"] * mtp_layers + ["L"])
+    if stages == 1:
+        return f"E,{last}"
+    return "|".join([",".join(p for p in ("E", parts[0]) if p), *parts[1:-1], last])

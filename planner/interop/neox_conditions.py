@@ -100,19 +100,6 @@ def _overlap(config: Config) -> Taken:
     return Taken(key, stage == 3, "default of overlap_comm in DeepSpeed")
 
 
-def conditions_lacking(conditions: RunConditions | None, recompute: str) -> list[tuple[bool, str]]:
-    """What a plan's conditions need and GPT-NeoX has not."""
-    if conditions is None:
-        return []
-    share, group = conditions.recompute_share, conditions.shard_group
-    return [
-        (recompute == "full" and share is not None and 0 < share < 1, "recomputation of a share of the layers"),
-        (group is not None, f"sharding of states over a group ({group} GPUs)"),
-        (conditions.optimizer != "adamw", f"optimizer {conditions.optimizer} as planned"),
-        (conditions.offload != "none", f"offload ({conditions.offload}) as planned"),
-    ]
-
-
 def attention_entries(conditions: RunConditions | None, model: ModelSpec) -> dict[str, Any]:
     """`attention_config`: flash attention unless the plan is without it."""
     flash = conditions is None or conditions.flash_attention

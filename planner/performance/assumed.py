@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from planner.catalog import is_gpu
+from planner.catalog.catalog import without_framework
 from planner.catalog.fabrics import fabric_of, names_no_network
 from planner.performance.arrays import Setting
 from planner.performance.cells import Cells
 from planner.performance.columns import quoted
 from planner.performance.framework_table import ANY, frameworks, memory_framework
 from planner.performance.gpu_names import Accelerators, is_memory_of, memory_written
-from planner.performance.stacks import stack_of
+from planner.performance.stacks import FAMILIES, stack_of
 
 _UNMEASURED = {"omni-path": "Omni-Path", "slingshot": "Slingshot"}  # kinds whose collectives no catalog has
 
@@ -29,6 +30,7 @@ def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerato
     said = (
         _part(cell, setting, accelerators),
         _framework(cell, setting, stage),
+        _port(setting),
         _memory(setting),
         *_network(cell, setting, gpus),
     )
@@ -72,6 +74,15 @@ def _framework(cell: Cells, setting: Setting, stage: int) -> str:
             f"in common{sharded}, with {own}; known are {known}"
         )
     return ""
+
+
+def _port(setting: Setting) -> str:
+    """That a framework of GPUs is asked for on what is none, of which no run was measured with it."""
+    part = setting.accelerator
+    if is_gpu(part) or stack_of(setting.framework, "") not in {ANY, *FAMILIES.values()}:
+        return ""
+    under = "" if setting.framework == ANY else f" under {setting.framework}"
+    return f"{without_framework(part.id)}: its time is that of a GPU with its rates and links{under}"
 
 
 def _memory(setting: Setting) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from planner.catalog.paths import data_dir
 from planner.performance.arrays import FloatArray, IntArray, Setting
 from planner.performance.machine import MachineNumbers, machine_numbers
+from planner.performance.memory_states import halves_gradients
 from planner.performance.rates import RateRule, Rates, resolve
 from planner.performance.residual import Levels, Place, ResidualField
 from planner.performance.shapes import ModelNumbers, model_numbers
@@ -59,7 +60,7 @@ class Calibration:
             setting.precision,
             self.shares,
             self.curves,
-            half_gradients="pure" in setting.release,
+            half_gradients=halves_gradients(setting),
             power_limit_w=setting.conditions.power_limit_w,
         )
 

@@ -166,6 +166,12 @@ def _most_mistakes(known: str) -> int:
     return 0 if len(known) < 3 else 2 if len(known) >= _LONG else 1
 
 
+def nearly(written: str, known: Iterable[str]) -> str:
+    """The known word that an unknown one is one mistake away from, "" where none is; case does not count."""
+    each = ((mistakes, name) for name in known if (mistakes := _mistakes(written.lower(), name, 1)) is not None)
+    return min(each, default=(0, ""))[1]
+
+
 def _mistakes(written: str, known: str, most: int) -> int | None:
     """Letters too many, missing or wrong, or neighbours swapped, until `written` is `known`; None beyond `most`.
 

@@ -10,8 +10,8 @@ from planner.performance.arrays import OWN_SITE, Conditions, Setting
 from planner.performance.cells import Cells
 from planner.performance.columns import quoted
 from planner.performance.framework_table import before_flash, frameworks, known_framework
-from planner.performance.memory_shapes import MODULES
 from planner.performance.optimizers import OPTIMIZERS, orthogonalisation_flops, state_bytes
+from planner.performance.selective import MODULES, NOTHING_AGAIN, Again, computed_again, selective_modules
 from planner.performance.shapes import Number
 from planner.units import PlannerError
 
@@ -38,6 +38,9 @@ class ConditionNumbers:
     full_share: Number  # of the layers that full recomputation covers
     selective_share: Number  # of the matmuls that selective recomputation repeats
     selective_attention: Number  # 1 where it repeats attention
+    selective_experts: Number  # 1 where it repeats the routed experts
+    selective_weights: Number  # of dense matmuls that it repeats, a layer
+    selective_elements: Number  # a token and layer that it moves again between matmuls
     shard_group: Number  # GPUs over which optimizer or weights are sharded; 0: all ranks
     gathers_each: Number  # 1 where ZeRO 2 gathers weights before every forward pass, not once a step
     optimizer_bytes: Number  # a parameter of master weights and moments, which a step reads and writes
@@ -51,12 +54,15 @@ class ConditionNumbers:
 def condition_numbers(setting: Setting) -> ConditionNumbers:
     """The numbers of one setting's conditions."""
     stated = setting.conditions
-    every_other = setting.framework in EVERY_OTHER_MATMUL
+    again = selective_again(setting)
     return ConditionNumbers(
         unfused=float(is_unfused(setting)),
         full_share=1.0 if stated.recompute_share is None else stated.recompute_share,
-        selective_share=0.5 if every_other else 0.0,
-        selective_attention=0.0 if every_other else 1.0,
+        selective_share=0.5 if setting.framework in EVERY_OTHER_MATMUL else 0.0,
+        selective_attention=again.attention,
+        selective_experts=again.experts,
+        selective_weights=again.weights,
+        selective_elements=again.elements,
         shard_group=float(stated.shard_group or 0),
         gathers_each=float(shards_like_fsdp(setting.framework)),
         optimizer_bytes=optimizer_state_bytes(setting),
@@ -65,6 +71,26 @@ def condition_numbers(setting: Setting) -> ConditionNumbers:
         moves_activations=float(stated.moves_activations),
         **host_rates(setting.accelerator),
     )
+
+
+def recompute_modules(setting: Setting) -> tuple[str, ...]:
+    """Modules that selective recompute covers: as stated, else what planner's commands name; () where none are named.
+
+    Megatron-Core alone has such modules; others that recompute selectively repeat attention (Korthikanti et al. 2022),
+    or every other matmul.
+    """
+    stated, row = setting.conditions.recompute_modules, known_framework(setting.framework)
+    if stated is not None:
+        return stated
+    if row is not None and "mla_up_projections" in row.memory.selective_drops:
+        return selective_modules(setting.model, is_unfused(setting))
+    return () if setting.framework in EVERY_OTHER_MATMUL else ("core_attn",)
+
+
+def selective_again(setting: Setting) -> Again:
+    """What selective recompute does again, beside a share of all matmuls."""
+    modules = recompute_modules(setting)
+    return computed_again(setting.model, modules) if modules else NOTHING_AGAIN
 
 
 def host_rates(part: Accelerator) -> dict[str, float]:

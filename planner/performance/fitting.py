@@ -11,6 +11,7 @@ the inverse); Lange, Little & Taylor 1989, JASA 84, Robust Statistical Modeling 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,11 +23,12 @@ from planner.performance.calibration import Calibration
 from planner.performance.conditions import condition_numbers
 from planner.performance.kernels import Scope, kernels_of
 from planner.performance.machine import MachineNumbers, as_reached
+from planner.performance.memory_states import halves_gradients
 from planner.performance.rates import Design, Rates, design
 from planner.performance.residual import Levels, Place, ResidualField, covariance
 from planner.performance.rows import LayoutArrays, Run, layout_arrays
 from planner.performance.shapes import ModelNumbers, stacked
-from planner.performance.stacks import context_of, place_of
+from planner.performance.stacks import context_of, kind_of, place_of
 from planner.performance.steptime import step_of
 from planner.workload.model import ModelSpec
 
@@ -65,7 +67,7 @@ def batch_of(runs: Sequence[Run], calibration: Calibration) -> Batch:
         s = r.setting
         if s.model not in models:
             models[s.model] = calibration.model_numbers(s)
-        key = (s.accelerator.id, s.hardware, s.precision, "pure" in s.release, s.conditions.power_limit_w)
+        key = (s.accelerator.id, s.hardware, s.precision, halves_gradients(s), s.conditions.power_limit_w)
         if key not in machines:
             machines[key] = calibration.machine_numbers(s)
         keys.append(key)
@@ -82,11 +84,14 @@ def batch_of(runs: Sequence[Run], calibration: Calibration) -> Batch:
 
 
 def noise_of(runs: Sequence[Run], levels: Levels) -> FloatArray:
-    """(n,) variance of each run's noise: a source of many rows counts as `rows_a_source`, lest it drown others."""
-    counts: dict[str, int] = {}
-    for r in runs:
-        counts[r.source] = counts.get(r.source, 0) + 1
-    share = np.asarray([max(1.0, counts[r.source] / levels.rows_a_source) for r in runs])
+    """(n,) variance of each run's noise: many rows of a source count as `rows_a_source`, lest they drown others.
+
+    A source's dense and MoE models are counted apart, as they are judged apart: they share few rates and no field, so
+    that many rows of the one say nothing about how much the other's should be believed.
+    """
+    units = [(r.source, kind_of(r.setting.model)) for r in runs]
+    counts = Counter(units)
+    share = np.asarray([max(1.0, counts[unit] / levels.rows_a_source) for unit in units])
     trust = np.asarray([levels.low_trust if r.low_trust else 1.0 for r in runs])
     return np.asarray(levels.noise**2 * share * trust)
 

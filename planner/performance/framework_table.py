@@ -109,6 +109,11 @@ class Framework:
     precisions: tuple[str, ...]
     releases: tuple[Release, ...]  # newest last
     memory: MemoryConstants
+    zero_stages_by_precision: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # where not all of them
+    optimizers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # ZeRO stages with each; {}: not known
+    optimizers_in_fp16: tuple[str, ...] = ()  # where not all of them
+    offloads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # ZeRO stages with each; {}: not known
+    lacks: tuple[str, ...] = ()  # conditions that a scenario may state and the framework has no option for
     like: str = ""  # of one that planner does not plan with: the planned one by whose table it is judged
     bound: bool = True  # whether the rules of `layout` are known to hold of it
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -177,6 +182,12 @@ def known_framework(name: str) -> Framework | None:
     return None
 
 
+def framework_names() -> tuple[str, ...]:
+    """Every name and alias of a table."""
+    rows = [*frameworks().values(), *nearest().values()]
+    return tuple(dict.fromkeys(name for row in rows for name in (row.name, *row.aliases)))
+
+
 def memory_framework(name: str) -> Framework:
     """The row whose memory a framework is taken to have: its own, else what mixed-precision trainers have in common."""
     return known_framework(name) or nearest()[ANY]
@@ -240,4 +251,6 @@ def _row(data: Mapping[str, Any]) -> Framework:
 
 
 def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _frozen(inner) for key, inner in value.items()}
     return tuple(value) if isinstance(value, list) else value

@@ -9,15 +9,23 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from planner.performance.arrays import RECOMPUTE, BoolArray, IntArray, Layouts
+from planner.performance.arrays import RECOMPUTE, BoolArray, Conditions, IntArray, Layouts
 from planner.performance.framework_table import Framework, framework, frameworks, load_frameworks
 from planner.workload.model import ModelSpec
 
-__all__ = ["Framework", "framework", "frameworks", "legal", "load_frameworks", "rules", "why_illegal"]
+__all__ = [
+    "Framework", "framework", "frameworks", "legal", "load_frameworks", "rules", "stages_run", "why_illegal",
+    "why_not_run",
+]  # fmt: skip
 
 #: Which layouts break a rule (a scalar: all or none), and the sentence that says so, to be filled in with `_words`.
 Rule = tuple[BoolArray | bool, str]
 
+#: Conditions that a framework may lack (`Framework.lacks`): key of a scenario, value that needs no option.
+LACKED = {
+    "shard_group": ("layout.shard_group", (None,)),
+    "recompute_share": ("layout.recompute_share", (None, 0.0, 1.0)),
+}
 STAGES = 4  # ZeRO stages 0-3
 SIZES = ("tp", "pp", "vpp", "dp", "cp", "ep", "micro_batch", "grad_accum")
 
@@ -47,6 +55,35 @@ def why_illegal(name: str, model: ModelSpec, layout: Layouts, seq_length: int, r
     for broken, sentence in rules(row, model, layout, seq_length, release):
         if np.any(broken):
             return sentence.format_map(_words(row, model, layout, seq_length, release))
+    return ""
+
+
+def stages_run(row: Framework, precision: str, conditions: Conditions) -> tuple[int, ...]:
+    """The ZeRO stages with which a framework runs an optimizer, what is moved to the host, and a precision.
+
+    () if with none, or if it lacks what the conditions state: `why_not_run` says which. Measured runs are not held to
+    it: they ran, with a framework of their time or a change of their own.
+    """
+    stages = row.zero_stages_by_precision.get(precision, row.zero_stages)
+    for table, chosen in ((row.optimizers, conditions.optimizer), (row.offloads, conditions.offload)):
+        stages = tuple(s for s in stages if s in table.get(chosen, ()) or not table)
+    return () if why_not_run(row, precision, conditions) else stages
+
+
+def why_not_run(row: Framework, precision: str, conditions: Conditions) -> str:
+    """One sentence on what a framework has no option for, naming the key to change; "" where it has all."""
+    optimizer, offload = conditions.optimizer, conditions.offload
+    in_fp16 = row.optimizers_in_fp16 or tuple(row.optimizers)
+    able = [name for name in row.optimizers if precision != "fp16" or name in in_fp16]
+    if row.optimizers and optimizer not in able:
+        form = " in fp16" if optimizer in row.optimizers else ""
+        return f"{row.title} has no optimizer {optimizer}{form}: training.optimizer may be {', '.join(able)}"
+    if row.offloads and offload not in row.offloads:
+        return f"{row.title} cannot be told to offload ({offload}): training.offload may be {', '.join(row.offloads)}"
+    for name in row.lacks:
+        key, unneeded = LACKED[name]
+        if getattr(conditions, name) not in unneeded:
+            return f"{row.title} has no option for {key}: leave it out"
     return ""
 
 

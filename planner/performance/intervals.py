@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
+from planner.performance.gpu_names import chip_of
 from planner.performance.residual import LABELS, LENGTHS, Place, ResidualField, shared, shared_with
 from planner.performance.stacks import NEOX, place_of
 
@@ -40,6 +41,7 @@ SHARED = (
     "site moe",
     "smooth",
 )
+UNSEEN = "unseen part"  # what a part adds of which no run is known, whatever its memory: data sheets are all there is
 CELL = np.array([0.35, 0.35, 0.7])  # ln(parameters), ln(sequence), ln(GPUs): runs no further apart are one to a spread
 
 
@@ -78,11 +80,15 @@ class KnownRuns:
     noise: FloatArray  # (n,), variance of each
     spreads: Mapping[
         str, float
-    ]  # standard deviation by what is shared, "noise" and "noise moe" of one run, "scale" of all
+    ]  # standard deviation by what is shared, "noise" and "noise moe" of one run, UNSEEN, "scale" of all
 
     @cached_property
     def coordinates(self) -> FloatArray:
         return np.array([p.coordinates for p in self.places]).reshape(len(self.places), 3)
+
+    @cached_property
+    def chips(self) -> frozenset[str]:
+        return frozenset(chip_of(p.gpu) for p in self.places)
 
     @cached_property
     def labels(self) -> Mapping[str, NDArray[np.str_]]:
@@ -107,7 +113,8 @@ class KnownRuns:
             with_known = label_covariance(points, self.coordinates, shared_with(place, self.labels), self.spreads)
             variance = variance - ((with_known @ self.root.T) ** 2).sum(axis=1)
         noise = self.spreads["noise moe" if of_moe else "noise"]
-        return np.asarray(self.spreads["scale"] * np.sqrt(np.maximum(variance, 0.0) + noise**2))
+        unseen = 0.0 if chip_of(place.gpu) in self.chips else self.spreads.get(UNSEEN, 0.0)
+        return np.asarray(self.spreads["scale"] * np.sqrt(np.maximum(variance, 0.0) + noise**2 + unseen**2))
 
 
 _KNOWN: list[tuple[ResidualField, Mapping[str, float], KnownRuns]] = []  # the last few asked for

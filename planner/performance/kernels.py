@@ -79,11 +79,19 @@ class _Cut:
     sequence_parallel: BoolArray
     again: Number  # share of a forward pass that is repeated
     again_attention: Number  # the same of attention
+    again_experts: Number  # of routed experts
+    again_weights: Number  # of dense matmuls, a layer, that selective recompute repeats
+    again_elements: Number  # a token and layer that it moves again
 
     @property
     def passes(self) -> Number:
         """Forward, twice that backward, forward again."""
         return 3.0 + self.again
+
+    @property
+    def expert_passes(self) -> Number:
+        """The same of routed experts."""
+        return 3.0 + self.again_experts
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,9 @@ def kernels_of(
         sequence_parallel=sequence_parallel,
         again=again * s.rates.recompute,
         again_attention=(recompute == 2) * how.full_share + (recompute == 1) * how.selective_attention,
+        again_experts=(again + (recompute == 1) * how.selective_experts) * s.rates.recompute,
+        again_weights=(recompute == 1) * how.selective_weights * s.rates.recompute,
+        again_elements=(recompute == 1) * how.selective_elements * s.rates.recompute,
     )
     stack = _stack(s.model)
     attention = _attention(s, cut, stack)
@@ -201,7 +212,8 @@ def _score_flops(s: Scope, cut: _Cut, stack: _Stack) -> Number:
 def _matmul(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Dense matmuls: FLOPs at a share of the measured ceiling, and what small matrices lose."""
     compute = _matmul_flops(cut, stack) / (s.machine.ceiling * s.rates.matmul)
-    return cut.passes * compute + _waves(s, cut, stack)
+    repeated = 2.0 * cut.tokens * cut.again_weights * stack.layers / cut.tp / (s.machine.ceiling * s.rates.matmul)
+    return cut.passes * compute + repeated + _waves(s, cut, stack)
 
 
 def _waves(s: Scope, cut: _Cut, stack: _Stack) -> Number:
@@ -218,7 +230,7 @@ def _experts(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Routed experts, each GPU's share of the rows evenly over its local experts; and the router."""
     compute = _expert_flops(s, cut, stack) / (s.machine.ceiling * s.rates.expert)
     router = 2.0 * cut.stream_tokens * s.model.hidden * s.model.experts * stack.routed / s.machine.ceiling_16
-    return cut.passes * (compute + router)
+    return cut.expert_passes * (compute + router)
 
 
 def _attention(s: Scope, cut: _Cut, stack: _Stack) -> Number:
@@ -238,7 +250,9 @@ def _memory_bound(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     elements = cut.stream_tokens * STREAM_ELEMENTS * model.hidden * stack.layers
     elements = elements + cut.tokens / cut.tp * (stack.layers * model.attention_split + stack.hidden + copied)
     rows = cut.tokens * model.top_k / cut.tp * stack.routed * (model.expert_hidden + 6.0 * model.hidden)
-    return cut.passes * 2.0 * (elements * s.rates.pointwise + rows * s.rates.routing) / s.machine.hbm
+    moved = cut.passes * elements * s.rates.pointwise + cut.expert_passes * rows * s.rates.routing
+    repeated = cut.tokens / cut.tp * cut.again_elements * stack.layers * s.rates.pointwise
+    return 2.0 * (moved + repeated) / s.machine.hbm
 
 
 def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
@@ -282,7 +296,7 @@ def _expert_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     share = link_share(machine.out, size * as_of_port(machine.network))
     across = outside / np.maximum(machine.network * share, 1.0)
     one = np.where(cut.ep > 1, inside + across, 0.0)
-    return 2.0 * (2.0 + cut.again) * stack.routed * one * s.rates.expert_exchange
+    return 2.0 * (2.0 + cut.again_experts) * stack.routed * one * s.rates.expert_exchange
 
 
 def _expert_host(s: Scope, cut: _Cut) -> Number:

@@ -73,6 +73,7 @@ def layout_choices(
     gpus: Iterable[int],
     bounds: LayoutBounds | None = None,
     release: str = "",
+    stages: tuple[int, ...] | None = None,
 ) -> LayoutChoices:
     """Every layout of each GPU count that the framework runs and the stated space holds (`space_text`).
 
@@ -82,6 +83,7 @@ def layout_choices(
     gpus : GPU counts, each at least 1
     bounds : what the user pinned or bounded; a value the user lists for tp or cp is taken even where the space's own
         rule (inside the fast link; tokens a rank) would leave it out
+    stages : ZeRO stages with which the framework runs what is stated beside the layout (`stages_run`); None: all
 
     Returns
     -------
@@ -92,7 +94,7 @@ def layout_choices(
     wanted = bounds or LayoutBounds()
     counts = np.unique(np.fromiter(gpus, dtype=np.int64))
     most = int(counts[-1]) if len(counts) else 0
-    axes = layout_axes(name, model, seq_length, hardware, most, wanted, release)
+    axes = layout_axes(name, model, seq_length, hardware, most, wanted, release, stages)
     skeleton = _skeleton(row, model, seq_length, axes, most, release)
     return _spread_over(skeleton, counts, wanted)
 
@@ -105,6 +107,7 @@ def layout_axes(
     most: int,
     bounds: LayoutBounds | None = None,
     release: str = "",
+    stages: tuple[int, ...] | None = None,
 ) -> LayoutAxes:
     """What each dimension may be with at most `most` GPUs; parameters as for `layout_choices`."""
     row, wanted = framework(name), bounds or LayoutBounds()
@@ -116,7 +119,7 @@ def layout_axes(
         vpp=_allowed(_virtual_sizes(row, model), wanted.vpp),
         cp=_allowed(_context_sizes(row, seq_length, wanted.cp, most), wanted.cp),
         ep=_allowed(_divisors(experts, most), wanted.ep),
-        zero_stage=_allowed(row.zero_stages, wanted.zero_stage),
+        zero_stage=_allowed(row.zero_stages if stages is None else stages, wanted.zero_stage),
         sequence_parallel=tuple(v for v in (False, True)[: 1 + has_sp] if wanted.sequence_parallel in (None, v)),
         recompute=tuple(
             RECOMPUTE.index(kind) for kind in row.recompute if not wanted.recompute or kind in wanted.recompute

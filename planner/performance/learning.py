@@ -21,7 +21,7 @@ from planner.performance.arrays import BoolArray, FloatArray
 from planner.performance.calibration import Calibration, calibration_from_json, rule_from, to_json
 from planner.performance.fitting import Fit, batch_of, fit
 from planner.performance.gpu_names import chip_of
-from planner.performance.intervals import label_spreads, spread
+from planner.performance.intervals import UNSEEN, label_spreads, spread
 from planner.performance.machine import FIRST_LOG2_BYTES, GRID, PORT
 from planner.performance.rates import design
 from planner.performance.recipes import recipe_files
@@ -225,8 +225,12 @@ KEYS: Mapping[str, Key] = {
     "part": by_part,
 }
 NAMELESS = ("model",)  # what is left out there is not known by name either
-WHOLE, KNOWN = "site", "group"  # left out to see how far off strangers' runs are, and those of known sites
-HOLD = 0.8  # of the rows of a source that 80 % intervals hold
+WHOLE, KNOWN, PART = (
+    "site",
+    "group",
+    "part",
+)  # left out to see how far off strangers' runs are, and of known sites, parts
+HOLD = 0.8  # of the rows of a source, or a part, that 80 % intervals hold
 NOISES = ("noise", "noise moe")  # of one run: of dense models, and of those with experts
 ROUNDS = 6  # in which the factor and the noise of intervals settle
 
@@ -244,43 +248,48 @@ def rebuild(progress: Callable[[float], None] | None = None) -> dict[str, Any]:
 def with_spreads(found: Fit, prior: Calibration) -> Calibration:
     """The fit's calibration with spreads that hold.
 
-    By label they are as the fit's own model has them. Three figures are set by what was left out: a factor on all,
-    that 80 % intervals hold so much of sites left out whole, and a run's own noise, of dense models and of those with
-    experts, that they hold as much of groups left out of sites that are known. Each source counts once.
+    By label they are as the fit's own model has them. Four figures are set by what was left out: a factor on all,
+    that 80 % intervals hold so much of sites left out whole, a run's own noise, of dense models and of those with
+    experts, that they hold as much of groups left out of sites that are known, each source counting once, and what a
+    part adds that was never measured, that they hold as much of parts left out whole, each part counting once.
     """
-    spreads = label_spreads(found.places, found.covariance) | dict.fromkeys(NOISES, 0.0) | {"scale": 1.0}
+    spreads = label_spreads(found.places, found.covariance) | dict.fromkeys((*NOISES, UNSEEN), 0.0) | {"scale": 1.0}
     bare = replace(prior, spreads=spreads)
     moe = np.asarray([p.kind == "moe" for p in found.places])
-    far, near = (_LeftOut.of(found, held_out(found, bare, way)) for way in (WHOLE, KNOWN))
-    figures = {**dict.fromkeys(NOISES, found.levels.noise), "scale": 1.0}
+    far, near, part = (_LeftOut.of(found, held_out(found, bare, way), way) for way in (WHOLE, KNOWN, PART))
+    figures = {**dict.fromkeys(NOISES, found.levels.noise), UNSEEN: 0.0, "scale": 1.0}
     for _ in range(ROUNDS):
         figures["scale"] = far.least(figures, "scale", 3.0)
         for name, rows in zip(NOISES, (~moe, moe), strict=True):
             figures[name] = near.least(figures, name, 0.4, rows)
+        figures[UNSEEN] = part.least(figures, UNSEEN, 0.8)
     return found.calibration(replace(prior, spreads=spreads | figures))
 
 
 @dataclass(frozen=True, slots=True)
 class _LeftOut:
-    """Rows predicted by others, (n,) each: how far off, how unsure but for their own noise."""
+    """Rows predicted by others, (n,) each: how far off, how unsure but for their own noise, and what counts once."""
 
     off: FloatArray
     sigma: FloatArray
     moe: BoolArray
-    sources: NDArray[np.str_]
+    unseen: BoolArray  # no other row is of their part
+    groups: NDArray[np.str_]
 
     @classmethod
-    def of(cls, found: Fit, held: HeldOut) -> _LeftOut:
+    def of(cls, found: Fit, held: HeldOut, way: str) -> _LeftOut:
         moe = np.asarray([p.kind == "moe" for p in found.places])
-        sources = np.asarray([r.source for r in found.runs])
-        return cls(np.abs(held.errors), held.sigma(found.runs), moe, sources)
+        groups = np.asarray([str(by_part(r)) if way == PART else r.source for r in found.runs])
+        seen = {k: {chip_of(p.gpu) for p in c.field.places} for k, c in held.calibrations.items()}
+        unseen = [by_part(r) not in seen[k] for r, k in zip(found.runs, held.keys, strict=True)]
+        return cls(np.abs(held.errors), held.sigma(found.runs), moe, np.asarray(unseen), groups)
 
     def held(self, figures: Mapping[str, float], rows: BoolArray | None) -> float:
-        """Share of these rows (None: all) that 80 % intervals hold, the mean of sources."""
-        noise = np.where(self.moe, figures["noise moe"], figures["noise"])
+        """Share of these rows (None: all) that 80 % intervals hold, the mean of groups."""
+        noise = np.hypot(np.where(self.moe, figures["noise moe"], figures["noise"]), self.unseen * figures[UNSEEN])
         inside = self.off <= NormalDist().inv_cdf(0.5 + HOLD / 2) * figures["scale"] * np.hypot(self.sigma, noise)
         rows = np.ones(len(inside), dtype=bool) if rows is None else rows
-        return float(np.mean([inside[rows & (self.sources == s)].mean() for s in dict.fromkeys(self.sources[rows])]))
+        return float(np.mean([inside[rows & (self.groups == g)].mean() for g in dict.fromkeys(self.groups[rows])]))
 
     def least(self, figures: Mapping[str, float], name: str, high: float, rows: BoolArray | None = None) -> float:
         """The least of one figure at which intervals hold what they should, the others as they are."""

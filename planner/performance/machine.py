@@ -47,8 +47,13 @@ class MachineNumbers:
 
 
 def format_run(accelerator: Accelerator, precision: str) -> str:
-    """The format of the layers' matmuls: the recipe's, or the next wider one that the accelerator has units for."""
+    """The format of the layers' matmuls: the recipe's, or the next wider one that the accelerator has units for.
+
+    A recipe whose blocks it cannot scale is computed in the next wider format, 8 bits with a scale a tensor.
+    """
     form = FORMATS[precision]
+    if form == "fp4" and precision not in accelerator.block_scaled:
+        form = WIDER[form]
     while form in WIDER and not (accelerator.peak_dense_tflops.get(form) or accelerator.matmul_tflops.get(form)):
         form = WIDER[form]
     return form
@@ -87,7 +92,8 @@ def machine_numbers(
         domain = hardware.gpus_per_node
         pcie = PCIE5_GBYTE_PER_S if accelerator.form_factor.startswith("PCIe5") else PCIE4_GBYTE_PER_S
         link = min(link, pcie * 1e9)
-    mesh = (accelerator.vendor.lower() in MESHES or accelerator.family in MESHED_FAMILIES) and domain > 1
+    meshed = accelerator.vendor.lower() in MESHES or accelerator.family in MESHED_FAMILIES
+    mesh = meshed and 1 < domain <= hardware.gpus_per_node  # nobody wires each pair of a rack: MI455X's has switches
     fast = accelerator.link_gbyte_per_s is not None and link > PCIE5_GBYTE_PER_S * 1e9
     up = "pcie" if not fast else "mesh" if mesh else accelerator.family
     up = up if f"reduce:{up}" in curves else "other"

@@ -6,18 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from planner.performance.framework_table import MemoryConstants, memory_framework
+from planner.performance.selective import MODULES
 from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec
 
-#: What each of Megatron's recompute modules spares, where a run names them (transformer_config.py, recompute_modules).
-MODULES = {
-    "core_attn": "attention_scores",
-    "layernorm": "separate_norm_outputs",
-    "moe_act": "expert_activation",
-    "mla_up_proj": "mla_up_projections",
-    "moe": "experts",
-    "mlp": "mlp",
-}
 SCORE_GRADIENTS = 4.0  # bytes a score in backward, unfused: gradients of softmax and dropout, 16 bits each
 HALF = 2.0  # bytes of a 16-bit activation; under 8- and 4-bit recipes only the inputs of matmuls are smaller
 

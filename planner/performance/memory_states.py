@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from planner.performance.arrays import Setting
 from planner.performance.conditions import optimizer_state_bytes
-from planner.performance.framework_table import NOTHING, Framework, KindBytes, StateBytes
+from planner.performance.framework_table import NOTHING, Framework, KindBytes, StateBytes, memory_framework
 
 ADAMW = 12.0  # bytes a parameter of fp32 master weights and moments, for which the tables stand
 HALF = 2.0
@@ -27,6 +27,26 @@ def state_bytes(setting: Setting, row: Framework) -> StateBytes:
         state = replace(state, gradients=_at_most(state.gradients, tuned))
     state = _with_optimizer(state, optimizer_state_bytes(setting))
     return replace(state, optimizer=NOTHING, step=NOTHING) if setting.conditions.moves_optimizer else state
+
+
+def halves_gradients(setting: Setting) -> bool:
+    """Whether gradients are added up and travel in 16 bits where the precision alone would keep them in 32.
+
+    As a run states, as a vendor's recipe has them, or under FSDP's PURE mixed precision.
+    """
+    if setting.conditions.gradient_bytes is not None:
+        return setting.conditions.gradient_bytes <= HALF
+    row = memory_framework(setting.framework)
+    tuned = row.memory.tuned_gradient_bytes.get(setting.precision, ADAMW)
+    return "pure" in setting.release or (setting.conditions.tuning == "vendor" and tuned <= HALF)
+
+
+def gradient_type(setting: Setting) -> str:
+    """The type in which gradients are added up and reduced: fp32, bf16 or fp16."""
+    state = state_bytes(setting, memory_framework(setting.framework))
+    if not (state.gradients_of_16_bits or halves_gradients(setting)):
+        return "fp32"
+    return "fp16" if setting.precision == "fp16" else "bf16"
 
 
 def _with_optimizer(state: StateBytes, stated: float) -> StateBytes:

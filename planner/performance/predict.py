@@ -171,7 +171,8 @@ def _joined(*sentences: str) -> str:
 def lacking(setting: Setting) -> str:
     """That the accelerator has no units for the precision, and in what it is taken to compute instead; "" if it has."""
     part, precision = setting.accelerator, setting.precision
-    if supports(part, precision) or FORMATS[precision] in part.matmul_tflops:
+    measured = FORMATS[precision] in part.matmul_tflops and precision == FORMATS[precision]
+    if supports(part, precision) or measured:
         return ""
     instead = format_run(part, precision)
     if instead not in part.peak_dense_tflops:  # V100s have 16-bit units for fp16 alone

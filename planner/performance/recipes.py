@@ -42,6 +42,15 @@ class Recipe:
     fp8_attention: bool = False
     recomputes: tuple[str, ...] = ()  # parts of a layer that the backward pass computes again
 
+    @property
+    def switched_on(self) -> dict[str, str]:
+        """The switches that are not as a framework runs unless told otherwise: column, position."""
+        return {
+            name: value if isinstance(value, str) else "yes" if value else "no"
+            for name in SWITCHES
+            if (value := getattr(self, name)) != getattr(PLAIN, name)
+        }
+
     def in_words(self) -> str:
         """What is on, as a list in a sentence."""
         graphs = {"none": "no CUDA graphs", "full": "full CUDA graphs"}

@@ -34,7 +34,7 @@ class Levels:
     site_slope: float
     noise: float  # of one run about its like
     tails: float  # degrees of freedom of the noise's Student t: few runs lie far off, for reasons that no column states
-    rows_a_source: float  # a source of more rows counts as so many
+    rows_a_source: float  # more rows of a source, dense or MoE, count as so many
     low_trust: float  # times the noise's variance, for rows marked so
 
 

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from planner.catalog.fabrics import fabric_of, names_no_network
-from planner.catalog.types import Accelerator, Hardware
+from planner.catalog.types import Accelerator, Hardware, joined_in
 from planner.performance.arrays import RECOMPUTE, BoolArray, FloatArray, IntArray, Layouts, Setting
 from planner.performance.assumed import assumptions
 from planner.performance.cells import MOST_GBIT_PER_S, MOST_MEMORY_GB, MOST_OF_ANYTHING, MOST_TEXT, Cells
-from planner.performance.columns import TOO_MANY, quoted
+from planner.performance.columns import TOO_MANY, nearly, quoted
 from planner.performance.conditions import stated_conditions, stated_sequence_parallel
-from planner.performance.framework_table import ANY, before_flash
+from planner.performance.framework_table import ANY, before_flash, framework_names
 from planner.performance.gpu_names import accelerator_written, chip_of, parts_of_chip
 from planner.performance.recipes import stated_recipe
 from planner.performance.stacks import stack_of
@@ -257,7 +257,7 @@ def _setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
     """Model, hardware, stack and recipe. What the name and the notes say of the recipe is part of the release."""
     accelerator = _accelerator(cell, parts)
     name = cell.text("model")
-    framework = plain_name(cell.text("framework")) or ANY
+    framework = _framework(cell)
     words = (
         cell.release(framework),
         "tokendrop" if "tokendrop" in name.lower() else "",
@@ -280,6 +280,17 @@ def _setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
         recipe=stated_recipe(cell),
         conditions=stated_conditions(cell),
     )
+
+
+def _framework(cell: Cells) -> str:
+    """The framework by its plain name; one that no table has is predicted, one that is nearly a table's is a slip."""
+    name = plain_name(cell.text("framework")) or ANY
+    known = framework_names()
+    if name not in known and stack_of(name, "") == name and (meant := nearly(name, known)):
+        raise PlannerError(
+            f"{cell.place}: framework {quoted(cell.text('framework'))} is not known; did you mean {meant}?"
+        )
+    return name
 
 
 def _accelerator(cell: Cells, parts: Parts) -> Accelerator:
@@ -353,6 +364,7 @@ def _hardware(cell: Cells, accelerator: Accelerator, parts: Parts) -> Hardware:
     domain = accelerator.scale_up_domain
     usual = own.gpus_per_node if own else min(8, domain if domain > 1 else 8)
     gpus_per_node = cell.count("gpus_per_node", usual)
+    domain = joined_in(accelerator, gpus_per_node)
     network = cell.number("network_gbit_per_s_per_node", MOST_GBIT_PER_S) or cell.network_gbit_per_s(gpus_per_node)
     written = cell.text("interconnect")
     fabric = fabric_of(written)

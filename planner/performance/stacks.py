@@ -103,6 +103,13 @@ def recipe_in_words(setting: Setting) -> str:
     return recipe_of(setting, stack, release_of(setting)).in_words()
 
 
+def recipe_switches(setting: Setting) -> dict[str, str]:
+    """What a setting's recipe has switched on, as the columns of catalogs/recipes have it; {} for none."""
+    if not setting.model.moe:
+        return {}
+    return recipe_of(setting, stack_of(setting.framework, setting.release), release_of(setting)).switched_on
+
+
 def place_of(setting: Setting, gpus: float = 1.0, name: str = "") -> Place:
     """Where the setting stands among measured runs."""
     active = parameter_counts(setting.model).active

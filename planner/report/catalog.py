@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from planner.catalog.catalog import Catalog
+from planner.catalog.catalog import Catalog, is_gpu_family, without_framework
 from planner.catalog.checks_hardware import Finding
 from planner.catalog.facts import Record
 from planner.report.layout import Page, bullets, columns, hanging
@@ -224,7 +224,10 @@ def part_table(record: Record, width: int) -> str:
     """A part's words, then its numbers with their provenance."""
     page = Page(width)
     facts = part_rows(record)
-    lines = [line for fact in facts if fact["kind"] is None for line in hanging(fact["field"], fact["value"], page)]
+    words = [(str(fact["field"]), str(fact["value"])) for fact in facts if fact["kind"] is None]
+    if not is_gpu_family(record.text("family")):
+        words.append(("frameworks", without_framework(record.id)))
+    lines = [line for field, value in words for line in hanging(field, value, page)]
     # Which folder a number comes from is a question only where more than one has a say.
     layered = len({fact["layer"] for fact in facts}) > 1
     rows = [["field", "value", "kind", "as of", "source", *(["from"] if layered else [])]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from planner import units
+from planner.catalog.fabrics import FABRICS
 from planner.catalog.ownership import KEYS as OWNERSHIP_KEYS
 from planner.scenario.fields import (
     CLOUD,
@@ -27,7 +28,6 @@ from planner.scenario.tables import AnyOr, Key, Many, Shape, Table
 from planner.scenario.types import MOST_GPUS
 
 PRICING = ("on_demand", "spot", "reserved")
-FABRICS = ("infiniband", "roce", "efa", "tcpx", "ethernet", "unknown")
 
 
 def _ownership_key(name: str, meaning: str) -> Key:

@@ -11,6 +11,7 @@ from planner.plan import Binding, Plan
 from planner.search.engine import Limits, solve
 from planner.search.goals import View, find
 from planner.search.plans import fastest_of, make_plan
+from planner.search.pools import unfit_parts
 from planner.search.problem import Problem
 from planner.units import format_count, format_duration, format_gib, format_percent, format_usd
 from planner.workload.learning import token_multiplier
@@ -124,7 +125,7 @@ def _nodes(problem: Problem, plan: Plan) -> list[Binding]:
 
 def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
     """What a reader should know before signing."""
-    out = list(problem.length.remarks)
+    out = [*problem.length.remarks, *unfit_parts(problem.scenario, problem.catalog)]
     if not problem.offers:
         out.append("No offer of the catalog fits what `cluster` asks for.")
     if plan is None:

@@ -91,10 +91,14 @@ def layout_table(
     most: int,
     bounds: LayoutBounds,
     release: str = "",
+    stages: tuple[int, ...] | None = None,
 ) -> LayoutTable:
-    """Every layout of at most `most` GPUs that the framework runs and the scenario's bounds allow."""
+    """Every layout of at most `most` GPUs that the framework runs and the scenario's bounds allow.
+
+    Parameters as for `layout_choices`.
+    """
     row = framework(name)
-    axes = layout_axes(name, model, seq_length, hardware, most, bounds, release)
+    axes = layout_axes(name, model, seq_length, hardware, most, bounds, release, stages)
     pairs = np.array(list(product(axes.pp, axes.vpp)), dtype=np.int64).reshape(-1, 2)
     pairs = pairs[interleaves(row, model, pairs[:, 0], pairs[:, 1])]
     sizes = (axes.tp, range(len(pairs)), axes.cp, axes.ep, axes.zero_stage, axes.sequence_parallel, axes.recompute)

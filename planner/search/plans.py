@@ -12,10 +12,11 @@ from planner.catalog.catalog import format_of
 from planner.catalog.energy import energy_use
 from planner.catalog.types import Offer
 from planner.performance.arrays import OWN_SITE, RECOMPUTE, Layouts, Setting
-from planner.performance.conditions import is_fused, is_unfused
+from planner.performance.conditions import is_fused, is_unfused, recompute_modules
 from planner.performance.intervals import basis
 from planner.performance.memory import capacity_gib, memory
-from planner.performance.stacks import recipe_in_words
+from planner.performance.memory_states import gradient_type
+from planner.performance.stacks import recipe_in_words, recipe_switches
 from planner.performance.steptime import step_time
 from planner.plan import (
     EpochSchedule,
@@ -156,7 +157,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         co2_kg=None if energy is None else energy.co2_kg,
         energy_basis=() if energy is None else energy.assumptions,
         reliability=reliability(problem, pick, runs, time, cost),
-        conditions=_conditions(setting),
+        conditions=_conditions(setting, _layout(layouts)),
         billing=price.billing(),
         gpu_hours=gpu_hours(problem, pick, runs, time.p50),
     )
@@ -253,7 +254,7 @@ def _layout(x: Layouts) -> Layout:
     )
 
 
-def _conditions(setting: Setting) -> RunConditions:
+def _conditions(setting: Setting, layout: Layout) -> RunConditions:
     stated, flash = setting.conditions, not is_unfused(setting)
     return RunConditions(
         flash_attention=flash,
@@ -267,6 +268,9 @@ def _conditions(setting: Setting) -> RunConditions:
         site="" if stated.site == OWN_SITE else stated.site,
         optimizer=stated.optimizer,
         offload=stated.offload,
+        gradients=gradient_type(setting),
+        recompute_modules=recompute_modules(setting) if layout.recompute == "selective" else (),
+        recipe=recipe_switches(setting),
     )
 
 

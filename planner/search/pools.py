@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.catalog import Catalog, Eligible, is_gpu, supports
+from planner.catalog import Accelerator, Catalog, Eligible, is_gpu, supports
+from planner.catalog.catalog import without_framework
 from planner.catalog.risk_facts import RiskFacts
 from planner.catalog.types import Hardware, Offer
 from planner.performance.arrays import IntArray, Setting
-from planner.performance.frameworks import frameworks
+from planner.performance.frameworks import frameworks, why_not_run
 from planner.risk.failures import Interruptions, interruption_rate, preemptions_per_1000_node_days
 from planner.scenario import Risk, Scenario
 from planner.search.conditions import conditions_of
@@ -120,11 +121,25 @@ def _unfit(offer: Offer, scenario: Scenario, catalog: Catalog) -> str:
     low, high = node_range(offer, scenario)
     if low > high:
         return TOO_MANY_NODES
-    if not supports(catalog.accelerator(offer.gpu), scenario.training.precision):
-        return no_units(scenario.training.precision)
-    if not is_gpu(catalog.accelerator(offer.gpu)):
+    return _unfit_part(catalog.accelerator(offer.gpu), scenario.training.precision)
+
+
+def _unfit_part(part: Accelerator, precision: str) -> str:
+    if not is_gpu(part):
         return NO_FRAMEWORK
-    return ""
+    return "" if supports(part, precision) else no_units(precision)
+
+
+def unfit_parts(scenario: Scenario, catalog: Catalog) -> tuple[str, ...]:
+    """A sentence on each accelerator that `cluster` names and that no plan of this scenario can use."""
+    own = scenario.cluster.own
+    named = dict.fromkeys(catalog.accelerator_id(name) for name in (*scenario.cluster.gpus, *(o.gpu for o in own)))
+    said = []
+    for part in map(catalog.accelerator, named):
+        if why := _unfit_part(part, scenario.training.precision):
+            why = without_framework("it") if why == NO_FRAMEWORK else f"it has no {scenario.training.precision} units"
+            said.append(f"{part.id} is left out: {why}.")
+    return tuple(said)
 
 
 def _frameworks(scenario: Scenario) -> list[str]:
@@ -135,4 +150,8 @@ def _frameworks(scenario: Scenario) -> list[str]:
         raise PlannerError(
             f"training.framework {training.framework} does not train in {training.precision}; change training.precision"
         )
-    return names
+    stated = conditions_of(scenario)
+    why = {name: why_not_run(frameworks()[name], training.precision, stated) for name in names}
+    if all(why.values()):
+        raise PlannerError("; ".join(why.values()))
+    return [name for name in names if not why[name]]

@@ -14,6 +14,7 @@ from planner.catalog.types import Hardware, Offer
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
 from planner.performance.conditions import optimizer_state_bytes
+from planner.performance.frameworks import framework, stages_run
 from planner.performance.intervals import spread
 from planner.plan import Overhead
 from planner.risk.failures import hazards
@@ -137,6 +138,7 @@ class Problem:
                 self.scenario.cluster.max_gpus,
                 self.scenario.layout,
                 setting.release,
+                stages_run(framework(setting.framework), setting.precision, setting.conditions),
             )
         return self.tables[key]
 

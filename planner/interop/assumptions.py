@@ -1,0 +1,168 @@
+"""What memory and step time assume of a run, and the options with which an export makes it so: the form of the tables.
+
+A framework's table has a row a topic (`megatron_assumptions`, `neox_assumptions`, `script_assumptions`). Exports write
+what the rows give and refuse what they lack; `docs/interop.md` prints them; tests read the options back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from planner.interop.export_common import Export
+from planner.performance.arrays import Conditions
+from planner.performance.frameworks import framework, stages_run, why_not_run
+from planner.performance.selective import MODULES, selective_modules
+from planner.plan import RunConditions
+from planner.units import PlannerError
+
+#: Topics, and what of the model's inputs each covers: fields of Layouts, Conditions, MemoryConstants and Recipe.
+TOPICS: Mapping[str, tuple[str, ...]] = {
+    "layout": ("tp", "pp", "vpp", "dp", "cp", "stage_bytes"),
+    "batch": ("micro_batch", "grad_accum"),
+    "expert ranks": ("ep", "expert_tp"),
+    "sequence parallel": ("sequence_parallel",),
+    "sharding": ("zero_stage", "shard_group", "gather_layers", "gather_bytes"),
+    "buckets": ("bucket_bytes", "reduce_bytes", "largest_bytes"),
+    "weights": ("bytes_per_parameter", "linear_input_bytes"),
+    "gradients": ("gradient_bytes", "tuned_gradient_bytes"),
+    "reductions": ("reduction_overlap",),
+    "optimizer": ("optimizer", "optimizer_bytes"),
+    "offload": ("offload",),
+    "recompute": ("recompute", "recompute_share", "recompute_modules", "selective_drops", "recomputes"),
+    "attention": ("flash_attention", "flash_generation", "attention_scores_bytes", "fp8_attention"),
+    "fused kernels": ("fused",),
+    "dropout": ("dropout_bytes", "embedding_bytes"),
+    "loss": ("loss", "logits_bytes"),
+    "routing": ("moe_imbalance", "fused_experts"),
+    "expert exchange": ("dispatch", "overlap"),
+    "CUDA graphs": ("graphs",),
+}
+#: Inputs that are measured of machines or say whose run it is: no option of a run makes them so.
+OF_THE_MACHINE = ("overhead_gib", "overhead_per_group_gib", "fragmentation", "power_limit_w", "site", "tuning")
+
+
+def _nothing(_: Export) -> Mapping[str, Any]:
+    return {}
+
+
+def _never(_: Export) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """One row of a framework's table.
+
+    `write` gives the options and values of a plan, all of them named in `options`; `lacking` a sentence on what the
+    tool has not for it and what to change, "" where it has all.
+    """
+
+    topic: str  # one of TOPICS
+    assumed: str  # by memory and time
+    used_in: str  # memory | time | memory, time
+    options: tuple[str, ...] = ()  # that the export writes
+    otherwise: str = ""  # what holds without an option: the tool's own default
+    write: Callable[[Export], Mapping[str, Any]] = _nothing
+    lacking: Callable[[Export], str] = _never
+
+
+def written(rows: Iterable[Assumption], export: Export, *topics: str) -> dict[str, Any]:
+    """Options and values of a plan, of some topics or all, in the order of the rows."""
+    values: dict[str, Any] = {}
+    for row in rows:
+        if not topics or row.topic in topics:
+            values |= row.write(export)
+    return values
+
+
+def refuse_lacking(rows: Iterable[Assumption], export: Export, tool: str, name: str) -> None:
+    """Refuse a plan that assumes what a tool cannot be told.
+
+    Parameters
+    ----------
+    tool, name : as people call it, and its row in the table of frameworks
+
+    Raises
+    ------
+    PlannerError
+        In one sentence, naming the key of the scenario to change.
+    """
+    sentences = [_stages_lacking(export, name), *(row.lacking(export) for row in rows)]
+    why = next((sentence for sentence in sentences if sentence), "")
+    if why:
+        raise PlannerError(f"{tool} cannot run this plan: {why}.")
+    if export.plan.framework != name:
+        export.notes.append(
+            f"the plan's memory and time are those of {export.plan.framework}: plan with training.framework: {name} "
+            f"for what {tool} takes"
+        )
+
+
+def _stages_lacking(export: Export, name: str) -> str:
+    """Why the framework does not run the plan's precision, optimizer or offload at its ZeRO stage."""
+    row, plan, stage = framework(name), export.plan, export.plan.layout.zero_stage
+    stated = plan.conditions
+    conditions = Conditions() if stated is None else Conditions(optimizer=stated.optimizer, offload=stated.offload)
+    precision = plan.precision or "bf16"
+    if stated is not None and stated.offload not in ("none", "optimizer", "activations", "both"):
+        return f"it has no offload ({stated.offload})"
+    why = why_not_run(row, precision, conditions)
+    stages = stages_run(row, precision, conditions)
+    if why or stage in stages or stage not in row.zero_stages:
+        return why
+    what = f"optimizer {conditions.optimizer}" if conditions.offload == "none" else f"offload ({conditions.offload})"
+    able = ", ".join(map(str, stages))
+    return f"it has no {precision} with {what} under ZeRO {stage}; plan with layout.zero_stage: {able or 1}"
+
+
+# What a plan says, also one that an older planner saved --------------------------------------------------------------
+
+
+def conditions_of(export: Export) -> RunConditions:
+    """The plan's conditions; of a plan without them, what its framework does unless told otherwise."""
+    return export.plan.conditions or RunConditions(
+        flash_attention=True,
+        flash_generation=None,
+        fused_or_compile=export.plan.framework == "megatron",
+        comm_overlap=None,
+        recompute_share=None,
+        shard_group=None,
+    )
+
+
+def gradients_of(export: Export) -> str:
+    """The type in which gradients are added up and reduced: fp32, bf16 or fp16."""
+    stated, precision = conditions_of(export), export.plan.precision
+    if stated.gradients:
+        return stated.gradients
+    tuned = framework("megatron").memory.tuned_gradient_bytes
+    if stated.tuning == "vendor" and precision in tuned:
+        return "bf16"
+    return "fp16" if precision == "fp16" else "fp32"
+
+
+def modules_of(export: Export) -> tuple[str, ...]:
+    """The modules that a plan's selective recompute covers; () where it recomputes none or all."""
+    if export.plan.layout.recompute != "selective":
+        return ()
+    stated = conditions_of(export)
+    return stated.recompute_modules or selective_modules(export.model, not stated.flash_attention)
+
+
+def unknown_modules(export: Export) -> str:
+    """A sentence on modules that no plan of planner's names."""
+    odd = [name for name in modules_of(export) if name not in MODULES]
+    return f"it has no recompute module {odd[0]}; plan again" if odd else ""
+
+
+def table_of(rows: Iterable[Assumption], tool: str) -> str:
+    """The rows as a Markdown table."""
+
+    def cell(row: Assumption) -> str:
+        names = ", ".join(f"`{name}`" for name in row.options)
+        return "; ".join(text for text in (names, row.otherwise) if text)
+
+    lines = [f"| {tool} | assumed | in | made so by |", "|---|---|---|---|"]
+    return "\n".join([*lines, *(f"| {row.topic} | {row.assumed} | {row.used_in} | {cell(row)} |" for row in rows)])

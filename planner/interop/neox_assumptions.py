@@ -1,0 +1,172 @@
+"""What a plan assumes of a run under GPT-NeoX, and the keys of its config that make it so.
+
+Keys, defaults and refusals are those of EleutherAI/gpt-neox ea7aefd (megatron/neox_arguments, megatron/training.py) and
+of DeepSpeed edaa722 (deepspeed/runtime/engine.py, deepspeed/runtime/zero/config.py), to which GPT-NeoX hands
+`zero_optimization`, `data_types` and `deepspeed_extra_args` as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.interop.assumptions import Assumption, conditions_of
+from planner.interop.export_common import Export
+from planner.interop.neox_conditions import attention_entries, fusion_entries, overlap_entry
+from planner.performance.framework_table import framework
+from planner.workload.counts import padded_vocab, parameter_counts
+
+PRECISIONS = {"bf16": "bfloat16", "fp16": "fp16"}
+BUCKET = 500_000_000  # elements, for which the table's bucket_bytes stand: one that reduces, one that gathers
+BETAS = [0.9, 0.95]
+
+
+def _layout(export: Export) -> dict[str, Any]:
+    layout = export.plan.layout
+    return {
+        "pipe_parallel_size": layout.pp if layout.pp > 1 or layout.zero_stage < 2 else 0,
+        "model_parallel_size": layout.tp,
+    }
+
+
+def _batch(export: Export) -> dict[str, Any]:
+    plan = export.plan
+    return {
+        "train_batch_size": plan.global_batch,
+        "train_micro_batch_size_per_gpu": plan.layout.micro_batch,
+        "gradient_accumulation_steps": plan.layout.grad_accum,
+    }
+
+
+def _zero(export: Export) -> dict[str, Any]:
+    """`zero_optimization`: stage, buckets, overlap, and what ZeRO 3 gathers at once."""
+    stage = export.plan.layout.zero_stage
+    values: dict[str, Any] = {
+        "stage": stage,
+        "allgather_partitions": True,
+        "allgather_bucket_size": BUCKET,
+        "overlap_comm": overlap_entry(export.plan.conditions),
+        "reduce_scatter": True,
+        "reduce_bucket_size": BUCKET,
+        "contiguous_gradients": True,
+    }
+    if stage == 3:
+        layer, table = gathered(export)
+        layers = round(framework("gpt-neox").memory.gather_layers)
+        values |= {"stage3_prefetch_bucket_size": layer, "stage3_max_live_parameters": layers * layer + table}
+    return {"zero_optimization": values}
+
+
+def gathered(export: Export) -> tuple[int, int]:
+    """Parameters of one layer, and of the vocabulary's table: what ZeRO 3 has whole beside its shard."""
+    model = export.model
+    counts = parameter_counts(model)
+    layer = -(-(counts.total - counts.embedding - counts.head) // model.layers)
+    return layer, padded_vocab(model.vocab, model.vocab_multiple, export.plan.layout.tp) * model.hidden
+
+
+def _weights(export: Export) -> dict[str, Any]:
+    precision = PRECISIONS.get(export.plan.precision, "bfloat16")
+    scaling = {
+        "fp16": {
+            "enabled": True,
+            "loss_scale": 0,
+            "loss_scale_window": 1000,
+            "initial_scale_power": 12,
+            "hysteresis": 2,
+            "min_loss_scale": 1,
+        }
+    }
+    return {"precision": precision, **(scaling if precision == "fp16" else {})}
+
+
+def _gradients(export: Export) -> dict[str, Any]:
+    """fp32 with bf16: DeepSpeed's issue 1835, of which GPT-NeoX warns."""
+    return {} if export.plan.precision == "fp16" else {"data_types": {"grad_accum_dtype": "fp32"}}
+
+
+def _optimizer(export: Export) -> dict[str, Any]:
+    rate: dict[str, Any] = {"lr": export.learning_rate, "betas": BETAS}
+    match conditions_of(export).optimizer:
+        case "lion":
+            return {"optimizer": {"type": "Lion", "params": rate}}
+        case "adamw-8bit":
+            untested = {"deepspeed_extra_args": {"zero_allow_untested_optimizer": True}}
+            return {
+                "optimizer": {"type": "Adam", "params": rate | {"eps": 1.0e-8}},
+                "use_bnb_optimizer": True,
+                **untested,
+            }
+    return {"optimizer": {"type": "Adam", "params": rate | {"eps": 1.0e-8}}}
+
+
+def _recompute(export: Export) -> dict[str, Any]:
+    full = export.plan.layout.recompute == "full"
+    return {"checkpoint_activations": full, **({"checkpoint_num_layers": 1} if full else {})}
+
+
+def _sequence_parallel(export: Export) -> dict[str, Any]:
+    return {"sequence_parallel": True} if export.plan.layout.sequence_parallel else {}
+
+
+def _group_lacking(export: Export) -> str:
+    group = conditions_of(export).shard_group
+    return f"it has no sharding of states over a group ({group} GPUs); leave layout.shard_group out" if group else ""
+
+
+def _recompute_lacking(export: Export) -> str:
+    share = conditions_of(export).recompute_share
+    if export.plan.layout.recompute != "full" or share is None or not 0 < share < 1:
+        return ""
+    return "it has no recomputation of a share of the layers; leave layout.recompute_share out"
+
+
+def _recipe_lacking(export: Export) -> str:
+    recipe = conditions_of(export).recipe
+    return f"it has no {', '.join(recipe)} of a vendor's recipe; plan with training.tuning: field" if recipe else ""
+
+
+BOTH = "memory, time"
+NEOX = (
+    Assumption("layout", "tp, pp; no vpp, no cp; what a stage passed on stays until it comes back", BOTH,
+               ("pipe_parallel_size", "model_parallel_size"), "others are refused", _layout),
+    Assumption("batch", "sequences a micro-batch, micro-batches, sequences a step", BOTH,
+               ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps"), "", _batch),
+    Assumption("expert ranks", "experts over the tensor-parallel ranks: ep is tp", BOTH, (), "GPT-NeoX has no other"),
+    Assumption("sequence parallel", "norms and the residual stream divided by tp", BOTH, ("sequence_parallel",),
+               "off", _sequence_parallel),
+    Assumption("sharding", "ZeRO over all data-parallel ranks; ZeRO 3 has two layers and the table gathered at once",
+               BOTH, ("zero_optimization.stage", "zero_optimization.stage3_prefetch_bucket_size",
+                      "zero_optimization.stage3_max_live_parameters"),
+               "unstated, ZeRO 3 would keep up to a billion parameters; a shard group is refused, and bf16 under "
+               "ZeRO 0", _zero, _group_lacking),
+    Assumption("buckets", "5e8 values that reduce and 5e8 that gather (fp16 2 + 2 bytes each, bf16 4 + 2)", "memory",
+               ("zero_optimization.reduce_bucket_size", "zero_optimization.allgather_bucket_size",
+                "zero_optimization.contiguous_gradients", "zero_optimization.reduce_scatter",
+                "zero_optimization.allgather_partitions")),
+    Assumption("weights", "16 bits", BOTH, ("precision", "fp16"), "8 and 4 bits are refused", _weights),
+    Assumption("gradients", "with fp16 in fp16; with bf16 in bf16 and added up and reduced in fp32", BOTH,
+               ("data_types.grad_accum_dtype",), "", _gradients),
+    Assumption("reductions", "behind the backward pass as much as in measured runs that do not say, or as stated",
+               "time", ("zero_optimization.overlap_comm",), "on where not stated"),
+    Assumption("optimizer", "fp32 master weights and moments (AdamW), 8-bit moments or Lion's one under ZeRO 1 and 2",
+               BOTH, ("optimizer", "use_bnb_optimizer", "deepspeed_extra_args"), "others are refused", _optimizer),
+    Assumption("offload", "none", BOTH, (), "what is on the host is refused"),
+    Assumption("recompute", "none, or whole layers", BOTH, ("checkpoint_activations", "checkpoint_num_layers"),
+               "modules or a share of the layers are refused; `partition_activations` is off by default", _recompute,
+               _recompute_lacking),
+    Assumption("attention", "flash kernels, or scores in memory", BOTH, ("attention_config",), "",
+               lambda e: attention_entries(e.plan.conditions, e.model)),
+    Assumption("fused kernels", "softmax, biases with GELU or norms, or each by itself", BOTH,
+               ("scaled_upper_triang_masked_softmax_fusion", "bias_gelu_fusion", "layernorm_fusion", "rmsnorm_fusion"),
+               "off", lambda e: fusion_entries(e.plan.conditions, e.model)),
+    Assumption("dropout", "none: no masks are kept", "memory", ("hidden_dropout", "attention_dropout"), "",
+               lambda _: {"hidden_dropout": 0.0, "attention_dropout": 0.0}),
+    Assumption("loss", "16-bit logits and their fp32 copy, worked on in place", BOTH, (),
+               "`fp16_lm_cross_entropy` is off by default"),
+    Assumption("routing", "dropless, the busiest rank 1.1 times the mean under a balanced router", BOTH,
+               ("moe_router_type",), "`topk` balances nothing",
+               lambda e: {"moe_router_type": "sinkhorn"} if e.model.moe is not None else {}),
+    Assumption("expert exchange", "gathers and scatters of the tensor-parallel ranks", "time", (),
+               "GPT-NeoX has no other", lacking=_recipe_lacking),
+    Assumption("CUDA graphs", "none", "time", (), "GPT-NeoX has none"),
+)  # fmt: skip

@@ -1,0 +1,75 @@
+"""Selective recompute under Megatron-Core: which modules a run names, and what the backward pass does again for them.
+
+Source: NVIDIA/Megatron-LM d98e8a6, megatron/core/transformer/transformer_config.py, recompute_modules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from planner.workload.model import ModelSpec
+
+#: What each of Megatron's recompute modules spares, where a run names them.
+MODULES = {
+    "core_attn": "attention_scores",
+    "layernorm": "separate_norm_outputs",
+    "moe_act": "expert_activation",
+    "mla_up_proj": "mla_up_projections",
+    "moe": "experts",
+    "mlp": "mlp",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What selective recompute computes again a token and layer."""
+
+    attention: float  # 1: the scores and what is made of them
+    experts: float  # 1: the routed experts, their exchange included
+    weights: float  # of dense matmuls, which tensor parallelism divides
+    elements: float  # of 16 bits that go through memory between matmuls, which tensor parallelism divides
+
+
+NOTHING_AGAIN = Again(0.0, 0.0, 0.0, 0.0)
+
+
+def selective_modules(model: ModelSpec, unfused: bool) -> tuple[str, ...]:
+    """The modules that planner's selective recompute covers, and that its commands name.
+
+    Norms and activations of experts, the expansion of latent attention, and attention itself where it keeps its scores
+    (`unfused`). A dense model with a flash kernel has none of these parts: `core_attn`, Megatron's default, is all
+    there is to name, and spares nothing.
+    """
+    experts = ("moe_act",) if model.moe is not None else ()
+    latent = ("mla_up_proj",) if model.mla is not None else ()
+    if not experts and not latent:
+        return ("core_attn",)
+    return (*(("core_attn",) if unfused else ()), *experts, "layernorm", *latent)
+
+
+def computed_again(model: ModelSpec, modules: tuple[str, ...]) -> Again:
+    """What the backward pass does again for these modules of a model, on the mean of its layers."""
+    moe, mla = model.moe, model.mla
+    routed = len(range(moe.first_dense_layers, model.layers, moe.every)) / model.layers if moe else 0.0
+    gates = 2 if model.gated_mlp else 1
+    weights = elements = 0.0
+    if "mla_up_proj" in modules and mla is not None:
+        query = model.heads * (mla.qk_nope_head_dim + mla.qk_rope_head_dim)
+        keys = model.heads * (mla.qk_nope_head_dim + mla.v_head_dim)
+        weights += (mla.q_lora_rank or model.hidden) * query + mla.kv_lora_rank * keys
+        elements += query + keys
+    if "mlp" in modules:
+        weights += (1.0 - routed) * (gates + 1) * model.hidden * model.ffn
+        elements += (1.0 - routed) * (gates + 1) * model.ffn
+    if "moe" in modules and moe is not None:
+        weights += routed * (gates + 1) * model.hidden * moe.shared_experts * moe.shared_ffn
+    if "moe_act" in modules and moe is not None:
+        elements += routed * moe.top_k * (gates + 1) * moe.expert_ffn
+    if "layernorm" in modules:  # norms that stand by themselves: before experts, before latent attention
+        elements += 2.0 * model.hidden * (routed + (mla is not None))
+    return Again(
+        attention=float("core_attn" in modules),
+        experts=float("moe" in modules and moe is not None),
+        weights=weights,
+        elements=elements,
+    )
