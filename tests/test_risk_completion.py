@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import planner.risk.completion
 from planner.catalog.risk_facts import load_risk_facts
+from planner.plan import Overhead
 from planner.risk.checkpoint import optimal_interval
 from planner.risk.completion import completion
 from planner.risk.failures import hazards, interruption_rate, preemptions_per_1000_node_days
@@ -240,3 +242,31 @@ def test_an_asynchronous_checkpoint_begins_after_the_last_is_written(stated):
     hazard = hopper_hazard(4096, 405_853_388_800, risk)
     write = 405_853_388_800 * FACTS.recovery["checkpoint_bytes_per_parameter"].value / 2e9  # 2,841 s
     assert hazard.interval_s[0] == pytest.approx(max(stated or 0.0, write))
+
+
+def test_a_quantile_is_found_in_a_few_looks_at_the_distribution(monkeypatch):
+    looks = 0
+    look = planner.risk.completion._chance_and_density
+
+    def counted(runs, time_s):
+        nonlocal looks
+        looks += 1
+        return look(runs, time_s)
+
+    monkeypatch.setattr(planner.risk.completion, "_chance_and_density", counted)
+    work, low, high, hazard = random_plans(60, 17)
+    for overhead in (Overhead(), Overhead(log_more=0.093)):
+        for i in range(len(work)):
+            at = np.array([i])
+            for p in (0.1, 0.5, 0.8, 0.9):
+                completion(work[at], low[at], high[at], hazard.take(at), overhead).quantile(p)
+    assert looks <= 6 * 2 * 4 * len(work)
+
+
+def test_without_a_spread_a_quantile_is_the_first_delay_that_is_met_as_often():
+    work, _, _, hazard = random_plans(60, 19)
+    runs = completion(work, np.zeros(60), np.zeros(60), hazard)
+    for p in (0.1, 0.5, 0.9):
+        found = runs.quantile(p)
+        assert np.all(runs.probability(found * (1 + 1e-9)) >= p - 1e-12)
+        assert np.all((runs.probability(found * (1 - 1e-9)) < p) | (found <= runs.undisturbed_s))

@@ -189,10 +189,11 @@ def _chance_and_density(runs: Completion, time_s: FloatArray) -> tuple[FloatArra
         kept = factor.tilted(log[some], low[some], high[some], more[some], tilts)
         calm[some], still[some] = (runs.calm[some, None] * each for each in kept)
     chance = calm[:, 0] + expected((every - calm)[:, 1:])
-    change = still[:, 0] + expected((density - still)[:, 1:])
+    most = every[:, 0]  # nothing makes a run shorter than its work
+    change = np.where(chance < most, still[:, 0] + expected((density - still)[:, 1:]), density[:, 0])
     with np.errstate(divide="ignore", invalid="ignore"):
         change = np.where(time_s > 0, change / time_s, 0.0)
-    return np.minimum(chance, every[:, 0]), change  # nothing makes a run shorter than its work
+    return np.minimum(chance, most), change
 
 
 def _quantile(runs: Completion, p: float) -> FloatArray:
@@ -202,24 +203,31 @@ def _quantile(runs: Completion, p: float) -> FloatArray:
     below, above = runs.spreads
     once = runs.least * factor.quantile(p, below[:, 0], above[:, 0], runs.log_more)
     quiet = (runs.calm >= 1.0) | (runs.delay_s[:, -1] <= 0.0)  # no delay: the factor alone decides, exactly
+    certain = (runs.log_low <= 0) & (runs.log_high <= 0) & (runs.log_more <= 0)  # the delay alone decides
     # The quantile lies between that of the undisturbed run and that of the largest delay at the widest spread.
     low = once * runs.undisturbed_s
     widest = runs.least * factor.quantile(p, below.min(axis=1), above.max(axis=1), runs.log_more)
     high = np.maximum(widest * (runs.undisturbed_s + runs.delay_s[:, -1]), low)
     guess = np.where(quiet, low, once * (runs.undisturbed_s + runs.delay_mean_s)).clip(low, high)
-    open_ = np.flatnonzero(~quiet)
+    guess[certain & ~quiet] = _of_delay(runs.take(certain & ~quiet), p)
+    open_ = np.flatnonzero(~(quiet | certain))
     for _ in range(_STEPS):
         if not open_.size:
             break
-        chance, density = _chance_and_density(runs.take(open_), guess[open_])
+        at = guess[open_]
+        chance, density = _chance_and_density(runs.take(open_), at)
         short = chance < p
-        low[open_] = np.where(short, guess[open_], low[open_])
-        high[open_] = np.where(short, high[open_], guess[open_])
+        low[open_], high[open_] = np.where(short, at, low[open_]), np.where(short, high[open_], at)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            step = guess[open_] - (chance - p) / density
-        inside = (step > low[open_]) & (step < high[open_])
-        step = np.where(inside, step, 0.5 * (low[open_] + high[open_]))
-        done = (np.abs(step - guess[open_]) <= _CLOSE * step) | (high[open_] - low[open_] <= 1e-13 * high[open_])
-        guess[open_] = step
+            step = at - (chance - p) / density
+        guess[open_], done = factor.guarded(at, step, (low[open_], high[open_]), _CLOSE * high[open_])
         open_ = open_[~done]
     return guess
+
+
+def _of_delay(runs: Completion, p: float) -> FloatArray:
+    """The least of a run's times that is met with probability p, (n,), where neither X nor G is uncertain."""
+    calm = np.minimum(runs.calm, 1.0)[:, None]
+    reached = calm + (1.0 - calm) * with_none(np.cumsum(SHARES)[None, :])
+    at = np.minimum((reached < p).sum(axis=1), reached.shape[1] - 1)
+    return np.asarray(runs.least * runs.at_median_s[np.arange(len(at)), at])

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.performance.arrays import FloatArray
+from planner.performance.arrays import BoolArray, FloatArray
 
 _ROOT_TWO = float(np.sqrt(2.0))
 _ROOT_TWO_PI = float(np.sqrt(2.0 * np.pi))
 _FAR = 6.0  # beyond so many root-two deviations a normal's upper tail is below the last digit
 _CERTAIN = 40.0  # deviations that stand for a step time without spread
 _STEPS = 80  # at most, to find a quantile
+_CLOSE = 1e-11  # a last step so small: Newton's next one would be its square
 _APART = 1e-4  # of a spread: what a difference is taken over
 
 
@@ -139,12 +140,23 @@ def quantile(p: FloatArray | float, low: FloatArray, high: FloatArray, more: Flo
         below[open_], above[open_] = np.where(short, at, below[open_]), np.where(short, above[open_], at)
         with np.errstate(divide="ignore", invalid="ignore"):
             step = at - (chance - level[open_]) / density
-        inside = (step > below[open_]) & (step < above[open_])
-        step = np.where(inside, step, 0.5 * (below[open_] + above[open_]))
-        out[open_] = step
-        done = (np.abs(step - at) <= 1e-13) | (above[open_] - below[open_] <= 1e-13)
+        out[open_], done = guarded(at, step, (below[open_], above[open_]), _CLOSE)
         open_ = open_[~done]
     return np.exp(out).reshape(shape)
+
+
+def guarded(
+    at: FloatArray, step: FloatArray, ends: tuple[FloatArray, FloatArray], close: FloatArray | float
+) -> tuple[FloatArray, BoolArray]:
+    """Where to look after `at`, one of the ends of a bracket, and whether it is the root, (n,) each.
+
+    That is at Newton's `step` where it lies in the bracket, else in its middle. A root found to the last digit leaves a
+    step that does not move, and is no reason to look elsewhere.
+    """
+    below, above = ends
+    settled = (step >= below) & (step <= above) & (np.abs(step - at) <= close)
+    inside = settled | ((step > below) & (step < above))
+    return np.where(inside, step, 0.5 * (below + above)), settled | (above - below <= 1e-2 * close)
 
 
 def slopes(log: FloatArray, low: FloatArray, high: FloatArray, more: FloatArray) -> tuple[FloatArray, FloatArray]:
