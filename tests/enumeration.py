@@ -59,12 +59,15 @@ class Candidate:
 
     def cost_quantile(self, p: float) -> float:
         """USD that the run stays within with probability p, by halving."""
-        low, high = 0.0, 1e12
-        for _ in range(200):
-            middle = (low * high) ** 0.5 if low else high / 1e3
-            low, high = (low, middle) if cost_chance(self.runs, self.usd_per_hour, middle) >= p else (middle, high)
-            if high <= low * (1 + 1e-12) or high < 1e-3:
-                break
+        least, most = self.usd_per_hour
+        if most <= least:
+            return least * float(self.runs.quantile(p)[0]) / 3600.0
+        hours, weight = _lengths(self.runs)
+        low, high = least * float(hours[0]), most * float(hours[-1])
+        while high > low * (1 + 1e-12):
+            middle = (low + high) / 2.0
+            enough = _share_of_prices(hours, weight, self.usd_per_hour, middle) >= p
+            low, high = (low, middle) if enough else (middle, high)
         return high
 
     @property
@@ -106,12 +109,28 @@ class Candidate:
 
 
 def cost_chance(runs: Completion, usd_per_hour: tuple[float, float], usd: float) -> float:
-    """P(cost <= usd), by the share of the prices between least and most at which a run of each length can be paid."""
+    """P(cost <= usd), the price evenly likely between least and most."""
     low, high = usd_per_hour
     if high <= low:
         return float(runs.probability(usd / low * 3600.0)[0])
-    time, weight = (each[0] for each in runs.lengths(129))
-    return float(np.sum(weight * np.minimum(np.maximum((usd / (time / 3600.0) - low) / (high - low), 0.0), 1.0)))
+    return _share_of_prices(*_lengths(runs), usd_per_hour, usd)
+
+
+def _share_of_prices(hours: np.ndarray, weight: np.ndarray, usd_per_hour: tuple[float, float], usd: float) -> float:
+    low, high = usd_per_hour
+    return float(np.sum(weight * np.clip((usd / hours - low) / (high - low), 0.0, 1.0)))
+
+
+def _lengths(runs: Completion) -> tuple[np.ndarray, np.ndarray]:
+    """Hours and their weights: differences of the distribution of time, looked at 600 times.
+
+    Nothing of the lengths that the search reckons costs with: those are delays times factors.
+    """
+    ends = [float(runs.quantile(p)[0]) for p in (1e-6, 1.0 - 1e-6)]
+    time = np.geomspace(*ends, 601)
+    chance = runs.take(np.zeros(len(time), dtype=np.int64)).probability(time)
+    chance[0], chance[-1] = 0.0, 1.0
+    return np.sqrt(time[1:] * time[:-1]) / 3600.0, np.diff(chance)
 
 
 def prices(offer: Offer) -> tuple[float, float]:

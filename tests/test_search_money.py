@@ -121,3 +121,61 @@ def test_a_block_that_is_paid_for_may_be_used_to_its_end():
     assert stored.affordable_s(rate, np.array([2_700.0]), CELL)[0] / 3600 == pytest.approx(240)
     assert stored.affordable_s(rate, np.array([2_568.0]), CELL)[0] / 3600 == pytest.approx(168)
     assert stored.affordable_s(rate, np.array([2_400.0 - 1e-3]), CELL)[0] == 0.0
+
+
+# Blocks and own machines, drawn ---------------------------------------------------------------------------------------
+
+
+def drawn_run(overhead: Overhead, seed: int) -> tuple[Completion, np.ndarray]:
+    """A run of some weeks that meets failures, and the lengths of 60,000 histories of it, hours."""
+    hazard = Hazard(
+        *(np.array([each]) for each in (4e-6, 1500.0, 0.0, 0.0, 90.0, 6000.0)),
+    )
+    runs = completion(np.array([1.3e6]), np.array([0.08]), np.array([0.11]), hazard, overhead)
+    asked = SimulatedRun(
+        1.3e6, 0.08, 0.11, 4e-6, 1500.0, 0.0, 0.0, 90.0, 6000.0, least=overhead.least, log_more=overhead.log_more
+    )
+    return runs, simulate(asked, 60_000, seed).time_s / 3600
+
+
+BESIDE = [Overhead(), Overhead(log_more=0.093)]
+
+
+@pytest.mark.parametrize("overhead", BESIDE)
+@pytest.mark.parametrize("days", [1, 7, 14])
+def test_a_plan_on_capacity_blocks_pays_whole_blocks_as_often_as_drawn_runs_do(planner, tmp_path, overhead, days):
+    runs, hours = drawn_run(overhead, days)
+    terms = {"block_s": days * 86_400.0}
+    offer = replace(spot(2.0, 2.0), pricing="reserved", extras=terms)
+    price = plan_cost(costs(paid_time(None, terms)), runs, 0, offer, 64)
+    block = days * 24 * 64 * 2.0  # USD
+    blocks = np.array([math.ceil(h / (days * 24)) for h in hours])
+    for p in (0.1, 0.5, 0.8, 0.95):
+        count = price.quantile(p) / block
+        assert count == pytest.approx(round(count), rel=1e-9)
+        noise = 4 * math.sqrt(p * (1 - p) / len(hours))
+        assert np.quantile(blocks, p - noise) <= round(count) <= np.quantile(blocks, p + noise)
+    for count in range(int(blocks.min()), int(blocks.max()) + 1):
+        kept = float(np.mean(blocks <= count))
+        for usd in (count * block, (count + 0.99) * block):  # what does not pay a whole block buys none of it
+            assert price.probability(usd) == pytest.approx(kept, abs=0.01)
+            limit = float(np.quantile(hours, 0.7))
+            both = float(np.mean((blocks <= count) & (hours <= limit)))
+            assert price.probability(usd, limit * 3600) == pytest.approx(both, abs=0.01)
+
+
+@pytest.mark.parametrize("overhead", BESIDE)
+@pytest.mark.parametrize("stated", [{"usd_per_gpu_hour": 0.6}, {"ownership": {"capex_usd_per_gpu": 30_000}}])
+def test_a_plan_on_own_machines_costs_what_drawn_runs_do_at_their_price(overhead, stated):
+    runs, hours = drawn_run(overhead, 4)
+    offer = own_machines(stated)
+    least = replace(offer, usd_per_gpu_hour=0.0)
+    assert offer.usd_per_gpu_hour > least.usd_per_gpu_hour
+    price = plan_cost(costs(paid_time(Terms(), offer.extras)), runs, 0, offer, 64)
+    paid = hours * 64 * (stated.get("usd_per_gpu_hour") or year_by_year())
+    for p in (0.1, 0.5, 0.8, 0.95):
+        assert price.quantile(p) == pytest.approx(np.quantile(paid, p), rel=0.01)
+        usd, limit = float(np.quantile(paid, p)), float(np.quantile(hours, 0.7))
+        assert price.probability(usd) == pytest.approx(p, abs=0.01)
+        both = float(np.mean((paid <= usd) & (hours <= limit)))
+        assert price.probability(usd, limit * 3600) == pytest.approx(both, abs=0.01)
