@@ -121,11 +121,10 @@ def test_overhead_is_a_factor_on_everything_where_nothing_else_is_uncertain():
 
 def drawn_jointly(low: float, high: float, more: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Standard deviations z of log X, logarithms of X, and weights that add up over z to 1."""
-    nodes, weights = np.polynomial.legendre.leggauss(400)
-    parts = [(9.0 * (nodes - 1.0) / 2.0, low), (9.0 * (nodes + 1.0) / 2.0, high)]
-    z = np.concatenate([each for each, _ in parts])
-    log = np.concatenate([each * sigma for each, sigma in parts])
-    return z, log, np.tile(weights, 2) * 4.5 * np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+    half = (np.arange(5_000) + 0.5) * 9.0 / 5_000
+    z = np.concatenate([-half[::-1], half])
+    weight = np.exp(-0.5 * z * z) * 9.0 / 5_000 / math.sqrt(2.0 * math.pi)
+    return z, z * np.where(z < 0, low, high), weight
 
 
 @pytest.mark.parametrize("tilts", [(0.0, 0.0), (0.3, 0.5), (2.0, 1.0), (0.0, 1.5)])
@@ -153,7 +152,7 @@ def test_without_overhead_what_a_slower_step_makes_rarer_is_a_quadrature_too(til
     at = np.array([-0.1, -0.02, 0.0, 0.05, 0.3])
     wanted = [float(each[z * np.where(z < 0, low, high) <= y].sum()) for y in at]
     some = [np.full(at.shape, value) for value in (low, high, 0.0, *tilts)]
-    assert factor.tilted(at, *some[:3], (some[3], some[4]))[0] == pytest.approx(wanted, rel=1e-4)
+    assert factor.tilted(at, *some[:3], (some[3], some[4]))[0] == pytest.approx(wanted, rel=5e-4)
 
 
 @pytest.mark.parametrize("p", [0.05, 0.4, 0.7, 0.95])
@@ -162,7 +161,7 @@ def test_slopes_say_how_a_quantile_moves_with_each_spread(p):
 
     def quantile(low: float, high: float, more: float) -> float:
         _, log, weight = drawn_jointly(low, high, more)
-        at = np.linspace(-4 * low, 5 * high + 8 * more, 4_001)
+        at = np.linspace(-4 * low, 5 * high + 8 * more, 801)
         chance = (weight * -np.expm1(-np.maximum(at[:, None] - log, 0.0) / more)).sum(axis=1)
         return float(np.interp(p, chance, at))
 
