@@ -9,7 +9,7 @@ import numpy as np
 from planner.catalog.risk_facts import InterruptionRate, RiskFacts
 from planner.performance.arrays import FloatArray, IntArray
 from planner.risk.checkpoint import optimal_interval
-from planner.risk.completion import Hazard
+from planner.risk.hazard import Hazard
 from planner.scenario import Risk
 
 DAY_S = 86_400.0

@@ -17,8 +17,8 @@ from planner.performance.conditions import optimizer_state_bytes
 from planner.performance.frameworks import framework, stages_run
 from planner.performance.intervals import spread
 from planner.plan import Overhead
-from planner.risk.completion import Hazard
 from planner.risk.failures import hazards
+from planner.risk.hazard import Hazard
 from planner.risk.overhead import overhead_of
 from planner.scenario import Risk, Scenario
 from planner.search.batches import BatchSpace
