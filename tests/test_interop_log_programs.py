@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from planner.track.state import TrackState
+from planner.tracking.state import TrackState
 
 from planner.interop.importing import import_files
 from planner.interop.train_logs import LogReader

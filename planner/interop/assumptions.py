@@ -19,7 +19,7 @@ from planner.units import PlannerError
 
 #: Topics, and what of the model's inputs each covers: fields of Layouts, Conditions, MemoryConstants and Recipe.
 TOPICS: Mapping[str, tuple[str, ...]] = {
-    "layout": ("tp", "pp", "vpp", "dp", "cp", "stage_bytes"),
+    "layout": ("tp", "pp", "vpp", "dp", "cp", "stage_bytes", "schedule"),
     "batch": ("micro_batch", "grad_accum"),
     "expert ranks": ("ep", "expert_tp"),
     "sequence parallel": ("sequence_parallel",),
@@ -31,7 +31,13 @@ TOPICS: Mapping[str, tuple[str, ...]] = {
     "optimizer": ("optimizer", "optimizer_bytes"),
     "offload": ("offload",),
     "recompute": ("recompute", "recompute_share", "recompute_modules", "selective_drops", "recomputes"),
-    "attention": ("flash_attention", "flash_generation", "attention_scores_bytes", "fp8_attention"),
+    "attention": (
+        "flash_attention",
+        "flash_generation",
+        "attention_scores_bytes",
+        "attention_output_bytes",
+        "fp8_attention",
+    ),
     "fused kernels": ("fused",),
     "dropout": ("dropout_bytes", "embedding_bytes"),
     "loss": ("loss", "logits_bytes"),

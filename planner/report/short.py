@@ -74,6 +74,8 @@ def _order(plan: Plan, goal: Goal | None, today: date, page: Page) -> list[str]:
         price = f"{format_usd(offer.usd_per_gpu_hour)} a GPU-hour, {offer.pricing.replace('_', ' ')}"
         if offer.as_of or offer.as_of_latest:
             price += f", {age(offer, today)}"
+        if offer.pricing == "owned" and offer.source != "scenario":
+            price += ", a cost of ownership that is assumed in part"
         lines += hanging("price", price + (f", quality {offer.quality}" if offer.quality else ""), page)
     batch = f"{format_count(plan.global_batch)} sequences of {format_count(plan.seq_length)}"
     batch += f" = {layout.micro_batch} × dp {layout.dp} × {layout.grad_accum}"

@@ -35,7 +35,9 @@ def lacking(problem: Problem) -> str:
     """How many GiB a GPU lacks, on the layout and the machine that lack least of it, in a sentence."""
     found = []
     for pool in np.unique(problem.pool):
-        cells = np.flatnonzero(problem.pool == pool)
+        cells = np.flatnonzero((problem.pool == pool) & (problem.space > 0))
+        if not len(cells):
+            continue
         cell = int(cells[np.argmax(problem.gpus[cells])])
         least = _least_memory(problem, cell)
         if least is not None:
