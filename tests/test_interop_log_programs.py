@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from planner.tracking.state import TrackState
 
 from planner.interop.importing import import_files
 from planner.interop.train_logs import LogReader
+from planner.tracking.state import TrackState
 from planner.units import PlannerError
 
 

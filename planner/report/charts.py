@@ -111,12 +111,31 @@ def _figure(height: float = 5.0) -> Figure:
         raise PlannerError("charts need matplotlib: pip install 'planner[charts]'") from None
 
 
+def _as_written(figure: Figure) -> None:
+    """Dollar signs of names are no formulas: only the powers that logarithmic axes write on their ticks are."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import LogFormatter
+
+    powers: set[Any] = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if isinstance(axis.get_major_formatter(), LogFormatter):
+                powers.update(axis.get_ticklabels(which="both"))
+    for text in figure.findobj(Text):
+        if text not in powers:
+            text.set_parse_math(False)
+
+
 @cache
 def _shown_figure() -> type[Figure]:
     """Figures that a notebook shows by themselves, without pyplot."""
     from matplotlib.figure import Figure
 
     class ShownFigure(Figure):
+        def draw(self, renderer: Any) -> None:
+            _as_written(self)
+            super().draw(renderer)
+
         def _repr_png_(self) -> bytes:
             buffer = io.BytesIO()
             self.savefig(buffer, format="png", dpi=100)
