@@ -25,7 +25,7 @@ TOPICS: Mapping[str, tuple[str, ...]] = {
     "sequence parallel": ("sequence_parallel",),
     "sharding": ("zero_stage", "shard_group", "gather_layers", "gather_bytes"),
     "buckets": ("bucket_bytes", "reduce_bytes", "largest_bytes"),
-    "weights": ("bytes_per_parameter", "linear_input_bytes"),
+    "weights": ("bytes_per_parameter", "linear_input_bytes", "gate_input_bytes"),
     "gradients": ("gradient_bytes", "tuned_gradient_bytes"),
     "reductions": ("reduction_overlap",),
     "optimizer": ("optimizer", "optimizer_bytes"),
