@@ -280,6 +280,12 @@ def written_up(value: float, write: Callable[[float], str], read: Callable[[str]
 # --- names -------------------------------------------------------------------------------------------------------
 
 
+#: Where names that are near none may be looked up, or added, by what they name.
+LISTED = {
+    "accelerator": "; `planner catalog list gpus` names those there are, and a catalog of your own (--catalog) adds one"
+}
+
+
 def nearest(found: str, names: Iterable[str]) -> tuple[str, ...]:
     """The names one may have meant: those that a short form such as `a100` stands for, else the closest spelling."""
     names = tuple(dict.fromkeys(names))
@@ -315,7 +321,8 @@ def check_name(found: str, names: Iterable[str], what: str) -> str:
     if len(near) > 1:
         listed = ", ".join(near[:6]) + (", …" if len(near) > 6 else "")
         raise PlannerError(f"{shown(found)} is ambiguous: {listed}")
-    raise PlannerError(f"there is no {what} {shown(found)}{did_you_mean(found, names)}")
+    instead = did_you_mean(found, names) or LISTED.get(what, "")
+    raise PlannerError(f"there is no {what} {shown(found)}{instead}")
 
 
 # --- helpers -----------------------------------------------------------------------------------------------------

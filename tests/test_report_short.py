@@ -54,6 +54,9 @@ def test_the_rest_is_there_for_who_asks(planner, tmp_path):
     shown = planner("optimize", path, "--show", "proof,defaults").out
     assert "Proof" in shown
     assert "Memory\n" not in shown
+    both = planner("optimize", path, "--show", "proof", "--json")
+    assert (both.code, both.out) == (2, "")
+    assert "leave --show and --full out" in both.err
     wrong = planner("optimize", path, "--show", "prof")
     assert wrong.code == 2
     assert "proof" in wrong.err
@@ -73,6 +76,12 @@ def test_machines_of_ones_own_need_no_budget_and_no_price(planner, tmp_path):
     assert not answer.goal.cost_stated
     priced = planner("optimize", own(tmp_path, each=8, more=", usd_per_gpu_hour: 0.1"))
     assert re.search(r"cost, USD +[\d.]+", priced.out)
+
+
+def test_an_accelerator_near_none_is_told_where_they_are_listed(planner, tmp_path):
+    ran = planner("optimize", own(tmp_path, gpu="h1000"))
+    assert ran.code == 2
+    assert "`planner catalog list gpus`" in ran.err
 
 
 def test_clouds_still_need_a_budget(planner, tmp_path):

@@ -49,6 +49,8 @@ def optimize(
 
     overlays = overlay_dirs(catalog or ())
     parts = [part.strip().lower() for part in show.split(",") if part.strip()]
+    if as_json and (parts or full):
+        raise PlannerError("--json prints the whole document; leave --show and --full out, or --json")
     if parts:
         from planner.report.terminal import check_parts
 
