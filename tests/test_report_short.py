@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from copy import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from planner.plan import Optimization
@@ -139,3 +141,16 @@ def test_a_pinned_layout_that_does_not_fit_is_said_with_the_line_to_delete(plann
     ran = planner("optimize", path, "--set", "layout.tp=1", "--set", "layout.pp=1", "--set", "layout.zero_stage=0")
     assert ran.code == 3
     assert "leave out layout.tp, layout.pp, layout.zero_stage" in in_a_line(ran.out)
+
+
+def test_what_a_copy_of_a_site_learns_of_bounds_leaves_the_site_as_it_was():
+    """What would fit into more memory is asked of copies; the site itself is searched again afterwards."""
+    from planner.api import load_facts, load_scenario
+    from planner.search.problem import build
+
+    path = next(each for each in SCENARIOS if each.stem == "neox20b")
+    site, fresh = (build(load_scenario(path), *load_facts()).site(0) for _ in range(2))
+    kernels = np.arange(len(site.table.kernel_row))
+    last, share = np.zeros_like(kernels), np.zeros(len(kernels))
+    copy(site).least(kernels[::2], last[::2], share[::2])
+    assert site.least(kernels, last, share) == pytest.approx(fresh.least(kernels, last, share))
