@@ -265,6 +265,17 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenUp:
+    """What a simpler layout than the optimum's costs, and what the optimum runs on the same machines."""
+
+    amount: float  # of the objective
+    unit: str  # s | USD
+    share: float  # of the optimum
+    layout: Layout
+    global_batch: int  # sequences
+
+
+@dataclass(frozen=True, slots=True)
 class Certificate:
     """Why no better plan is in the space: evaluated + all pruned = space. It proves the optimum of this model only."""
 
@@ -411,6 +422,7 @@ class Optimization(Document):
     provenance: Provenance
     goal: Goal | None = None
     trained: Trained | None = None
+    given_up: GivenUp | None = None  # None: the plan is the optimum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

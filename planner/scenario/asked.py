@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 
 from planner.scenario.types import IntChoice, Scenario
-from planner.units import format_count, format_duration, format_usd
+from planner.units import format_count, format_duration, format_percent, format_usd
 
 _SECTIONS = ("training", "layout", "throughput", "budget", "cluster", "storage", "egress", "terms", "risk")
 _UNITS = ("_gbit_per_s", "_gbyte_per_s", "_bytes", "_usd", "_s")  # endings of our fields that the scenario's keys lack
@@ -31,6 +31,7 @@ def asked_values(scenario: Scenario) -> dict[str, str]:
         found |= _flat(getattr(scenario, section), section)
     each_day = objective.kind == "usd_per_day"
     found["objective"] = f"{format_usd(objective.usd_per_day)} a day" if each_day else objective.kind
+    found["simpler_within"] = format_percent(scenario.simpler_within)
     return found
 
 

@@ -77,6 +77,7 @@ class Builder:
             throughput=tuple(self._measured(i, row) for i, row in enumerate(self.values["throughput"] or ())),
             budget=budget,
             objective=self._objective(budget),
+            simpler_within=self.values["simpler_within"],
             cluster=self._cluster(),
             storage=self._storage(),
             egress=self._egress(),

@@ -24,7 +24,7 @@ from planner.scenario.fields import (
 )
 from planner.scenario.machines import CLUSTER, EGRESS, RISK, STORAGE, TERMS
 from planner.scenario.tables import Key, Many, Shape, Table
-from planner.scenario.types import MEMORY_HEADROOM, STARTS
+from planner.scenario.types import MEMORY_HEADROOM, SIMPLER_WITHIN, STARTS
 from planner.workload.model import ACTIVATIONS, NORMS, POSITIONS, MLASpec, ModelSpec, MoESpec
 
 FRAMEWORKS = ("gpt-neox", "megatron", "fsdp")
@@ -310,6 +310,13 @@ SCENARIO = Table(
         Key("throughput", Many(_MEASURED, "a list of measurements"), "what you measured; wins for what it matches"),
         Key("budget", BUDGET, "time and money", fill=True, examples=({"time": "14 days"},)),
         Key("objective", OBJECTIVE, "what the best plan has least of", examples=("cost", {"usd_per_day": 5000})),
+        Key(
+            "simpler_within",
+            replace(SHARE, most=0.5),
+            "share of the optimum that a simpler layout may give up, in the objective and in time; 0: the optimum itself",
+            default=f"{SIMPLER_WITHIN:g}",
+            examples=(0.02,),
+        ),
         Key("cluster", CLUSTER, "which machines may be used", fill=True),
         Key("storage", STORAGE, "object storage, added to the cost"),
         Key("egress", EGRESS, "data leaving the cloud, added to the cost"),

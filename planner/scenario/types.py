@@ -271,6 +271,10 @@ class Risk:
     overhead: StatedOverhead | None = None  # None: as published
 
 
+#: Share of the optimum's objective, and of its time, that a simpler layout may give up: far less than anyone can tell.
+SIMPLER_WITHIN = 0.01
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A scenario with every default filled in; `defaults` names those that were used, as they are printed.
@@ -289,6 +293,7 @@ class Scenario:
     budget: Budget
     objective: Objective
     cluster: Cluster
+    simpler_within: float = SIMPLER_WITHIN
     storage: Storage | None = None
     egress: Egress | None = None
     terms: Terms | None = None

@@ -16,8 +16,9 @@ from planner.scenario import Scenario
 from planner.search.goals import Goal, View, find
 from planner.search.infeasible import reason_of
 from planner.search.optimum import provenance_of, scenario_goal, unit_of
-from planner.search.plans import fastest_of, make_plan
+from planner.search.plans import make_plan
 from planner.search.problem import Problem, build
+from planner.search.simplicity import plain, value_of
 from planner.search.whatif import break_even_price, break_even_speed, value_at
 from planner.units import PlannerError, format_count, format_duration, format_number, format_percent, format_usd
 
@@ -132,9 +133,10 @@ def _solved(problem: Problem, label: str, goal: Goal) -> _Contender:
     if cell is None:
         side = Side(label, "infeasible", None, reason_of(problem, goal))
         return _Contender(side, provenance, problem, goal, unit=unit)
-    plan = make_plan(problem, fastest_of(problem, cell), problem.offers[int(view.offer[cell])])
+    pick = plain(view, cell)
+    plan = make_plan(problem, pick, problem.offers[int(view.offer[cell])])
     value = value_at(view, cell)
-    plan = replace(plan, objective_value=value)
+    plan = replace(plan, objective_value=value_of(view, pick))
     return _Contender(Side(label, "optimal", plan), provenance, problem, goal, value, unit)
 
 

@@ -72,6 +72,14 @@ def solve(site: Site, gpus: IntArray, limits: Limits, tighten: Tighten) -> tuple
     return branch.run(), branch.tally
 
 
+def each_within(site: Site, gpus: int, most_s: float) -> Found:
+    """One candidate of every layout and micro-batch on `gpus` that has any within `most_s` seconds."""
+    none = np.array([np.inf])
+    branch = _EachWithin(site, np.array([gpus]), Limits(np.array([most_s]), none, none.copy()), lambda s: none)
+    branch.run()
+    return branch.found if not branch.parts else Found.join(branch.parts)
+
+
 class _Branch:
     """One pass of branch and bound over some cells of a site."""
 
@@ -250,10 +258,14 @@ class _Branch:
                 fits = np.zeros(len(at), dtype=bool)
             else:
                 rest = site.batches.count(cut, np.zeros_like(batch), batch)
-                fits = bound <= self.limits.least_s[cell]
+                fits = self._goes_on(found, bound)
             self.tally.slow(cell[~fits], bound[~fits], rest[~fits], self.limits)
             at, micro, cut = at[fits], micro[fits], cut[fits]
             batch = site.batches.next(cut, batch[fits])
+
+    def _goes_on(self, found: Found, bound: FloatArray) -> BoolArray:
+        """Whether the batches beyond these may hold what is looked for; `bound`: seconds that they do not undercut."""
+        return np.asarray(bound <= self.limits.least_s[found.cell])
 
     def _first_batch(self, at: IntArray, micro: IntArray, cut: IntArray) -> IntArray:
         """The batch to begin with, 0 where none is allowed; those that do not fit in memory are counted."""
@@ -299,6 +311,20 @@ class _Branch:
         self.best_s[self.found.cell] = self.found.seconds
         self.limits.objective_s = np.minimum(self.limits.objective_s, self.best_s)
         self.limits.objective_s = np.minimum(self.limits.objective_s, self.tighten(self.best_s))
+
+
+class _EachWithin(_Branch):
+    """The same pass with limits that stay: of each layout and micro-batch, the first candidate within them."""
+
+    def __init__(self, site: Site, gpus: IntArray, limits: Limits, tighten: Tighten) -> None:
+        super().__init__(site, gpus, limits, tighten)
+        self.parts: list[Found] = []
+
+    def _goes_on(self, found: Found, bound: FloatArray) -> BoolArray:
+        return super()._goes_on(found, bound) & (found.seconds > self.limits.time_s[found.cell])
+
+    def _improve(self, found: Found) -> None:
+        self.parts.append(found.take(found.seconds <= self.limits.time_s[found.cell]))
 
 
 def _concatenate(parts: list[IntArray]) -> IntArray:

@@ -17,9 +17,10 @@ from planner.search.clock import DECILE
 from planner.search.explanation import Explanation, Near, Tolerance, Worth
 from planner.search.goals import Goal, View, find
 from planner.search.infeasible import what_would_do
-from planner.search.optimum import asked, provenance_of, scenario_goal, simplest, solve
-from planner.search.plans import fastest_of, make_plan
+from planner.search.optimum import asked, provenance_of, scenario_goal, simplest_alike, solve
+from planner.search.plans import make_plan
 from planner.search.problem import Problem, build
+from planner.search.simplicity import plain
 from planner.search.whatif import best_value, break_even_speed, value_at
 from planner.search.whynot import parse, pinned
 from planner.search.whynot import why_not as answer_why_not
@@ -54,7 +55,7 @@ def explain(
     problem = build(scenario, catalog, calibration, offers)
     view, best, certificate = solve(problem)
     plan = None if best is None else _plan(problem, view, best)
-    simple = None if best is None else simplest(problem, view, best)
+    simple = None if best is None else simplest_alike(view, best, plain(view, best))
     return Explanation(
         status="infeasible" if plan is None else "optimal",
         plan=plan,
@@ -175,7 +176,7 @@ def near(problem: Problem, view: View, best: int) -> list[Near]:
 
 
 def _plan(problem: Problem, view: View, cell: int) -> Plan:
-    return make_plan(problem, fastest_of(problem, cell), problem.offers[int(view.offer[cell])])
+    return make_plan(problem, plain(view, cell), problem.offers[int(view.offer[cell])])
 
 
 def _short(plan: Plan) -> str:

@@ -10,21 +10,21 @@ import numpy as np
 from planner.catalog import Catalog
 from planner.catalog.types import Offer
 from planner.performance.calibration import Calibration
-from planner.plan import Alternative, Certificate, Default, Optimization, Provenance
+from planner.plan import Alternative, Certificate, Default, GivenUp, Optimization, Provenance
 from planner.plan import Goal as Asked
 from planner.scenario import Scenario
 from planner.scenario.asked import asked_values
-from planner.search import engine
 from planner.search.binding import bindings, warnings_of
 from planner.search.choose import choose, undominated
 from planner.search.clock import DECILE
 from planner.search.conditions import conditions_taken
-from planner.search.engine import MEMORY, Limits, Tally
+from planner.search.engine import MEMORY, Tally
 from planner.search.goals import DEARER, Goal, View, aiming_at, find, objective_goal, order_keys
 from planner.search.infeasible import what_would_do
-from planner.search.plans import Pick, fastest_of, make_plan
+from planner.search.plans import Pick, fastest_of, layout_of, make_plan
 from planner.search.problem import Problem, build
-from planner.search.site import Found, Site, complexity, first_of_each
+from planner.search.simplicity import layout_key, plain, simplest, value_of
+from planner.search.site import Found, first_of_each
 from planner.units import PlannerError, format_count
 from planner.workload.counts import parameter_counts
 from planner.workload.learning import starts_from
@@ -78,16 +78,28 @@ def optimize(
             **common,  # type: ignore[arg-type]
         )
     offer = problem.offers[int(view.offer[best])]
-    plan = make_plan(problem, fastest_of(problem, best), offer)
+    pick = plain(view, best)
+    plan = replace(make_plan(problem, pick, offer), objective_value=value_of(view, pick))
     return Optimization(
         status="optimal",
-        plan=replace(plan, objective_value=certificate.best),
-        alternatives=alternatives(problem, view, best),
+        plan=plan,
+        given_up=given_up(view, best, pick, certificate),
+        alternatives=alternatives(problem, view, best, pick),
         binding=bindings(problem, view, best, plan),
         infeasibility=None,
         warnings=warnings_of(problem, plan),
         **common,  # type: ignore[arg-type]
     )
+
+
+def given_up(view: View, best: int, pick: Pick, certificate: Certificate) -> GivenUp | None:
+    """What the plan gives up for a layout that is simpler than the optimum's; None where it gives up nothing."""
+    optimum, least = fastest_of(view.problem, best), certificate.best
+    if pick == optimum or least is None:
+        return None
+    amount = value_of(view, pick) - least
+    layout = layout_of(view.problem, optimum)
+    return GivenUp(amount, certificate.unit, amount / least if least else 0.0, layout, optimum.batch)
 
 
 def solve(problem: Problem, *, exhaustive: bool = False) -> tuple[View, int | None, Certificate]:
@@ -187,7 +199,7 @@ def _statement(problem: Problem, frameworks: list[str]) -> str:
     )
 
 
-def alternatives(problem: Problem, view: View, best: int) -> tuple[Alternative, ...]:
+def alternatives(problem: Problem, view: View, best: int, pick: Pick) -> tuple[Alternative, ...]:
     """Other plans within the budgets that a person might prefer: each differs from the best and from each other."""
     goal, main = view.goal, problem.offers[int(view.offer[best])]
     other_cloud = np.array([o.cloud != main.cloud for o in problem.offers], dtype=bool)
@@ -203,49 +215,22 @@ def alternatives(problem: Problem, view: View, best: int) -> tuple[Alternative, 
     for why, each in wanted:
         other = View(problem, each)
         cell = find(other)
-        if cell is not None:
-            found.setdefault((int(other.offer[cell]), fastest_of(problem, cell)), []).append(why)
-    simple = simplest(problem, view, best)
+        if cell is not None and (int(other.offer[cell]), cell) != (int(view.offer[best]), best):
+            found.setdefault((int(other.offer[cell]), plain(other, cell)), []).append(why)
+    simple = simplest_alike(view, best, pick)
     if simple is not None:
         found.setdefault((int(view.offer[best]), simple), []).append("simplest that cannot be told from the best")
-    found.pop((int(view.offer[best]), fastest_of(problem, best)), None)
     return tuple(
         Alternative(", ".join(why), make_plan(problem, pick, problem.offers[offer]))
         for (offer, pick), why in found.items()
     )
 
 
-def simplest(problem: Problem, view: View, best: int) -> Pick | None:
-    """The simplest layout on the best plan's machines whose predicted time is within its 80 % interval, if simpler."""
-    pool = int(problem.pool[best])
-    site = problem.site(pool)
-    most = int(complexity(site.table, np.array([problem.row[best]]))[0])
-    rows = np.arange(len(site.table))
-    level = complexity(site.table, rows)
-    ratio = float(np.exp(DECILE * problem.clock.log_high[best]))
-    time, cost = view.budget_limits(np.array([best]))
-    limit = np.minimum(np.minimum(time, cost), problem.best_s[best] * ratio)
-    for allowed in range(most):
-        keep = np.flatnonzero(level <= allowed)
-        if not len(keep):
-            continue
-        smaller = Site(site.physics, site.table.only(keep), site.batches, site.run, site.dp)
-        nothing = np.array([np.inf])
-        found, _ = engine.solve(
-            smaller, problem.gpus[[best]], Limits(limit.copy(), nothing, nothing.copy()), lambda s: s
-        )
-        if len(found.row) and found.seconds[0] <= limit[0]:
-            f = found
-            return Pick(
-                best,
-                int(keep[f.row[0]]),
-                int(f.dp[0]),
-                int(f.micro[0]),
-                int(f.batch[0]),
-                float(f.step_s[0]),
-                float(f.seconds[0]),
-            )
-    return None
+def simplest_alike(view: View, best: int, pick: Pick) -> Pick | None:
+    """The simplest run on the best plan's machines within its 80 % interval, where it is simpler than `pick`."""
+    spread = float(np.expm1(DECILE * view.problem.clock.log_high[best]))
+    found = simplest(view, fastest_of(view.problem, best), spread)
+    return found if layout_key(view.problem, found) < layout_key(view.problem, pick) else None
 
 
 def asked(scenario: Scenario) -> Asked:

@@ -235,6 +235,11 @@ def _layouts(problem: Problem, pick: Pick) -> Layouts:
     return site.layouts(row, dp, micro, grad_accum)
 
 
+def layout_of(problem: Problem, pick: Pick) -> Layout:
+    """How a candidate's GPUs work together."""
+    return _layout(_layouts(problem, pick))
+
+
 def _layout(x: Layouts) -> Layout:
     return Layout(
         tp=int(x.tp[0]),

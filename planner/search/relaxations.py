@@ -14,9 +14,10 @@ from planner.scenario import Scenario
 from planner.scenario.types import MOST_GPUS
 from planner.search import roomier
 from planner.search.goals import Goal, View, find
-from planner.search.plans import fastest_of, make_plan
+from planner.search.plans import make_plan
 from planner.search.problem import Problem
 from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of, value_of
+from planner.search.simplicity import plain
 from planner.units import (
     PlannerError,
     format_count,
@@ -186,7 +187,7 @@ def _wider(key: str, needed: tuple[str, ...], words: str) -> Callable[[Problem],
         if cell is None:
             return None
         p = view.problem
-        plan = make_plan(p, fastest_of(p, cell), p.offers[int(view.offer[cell])])
+        plan = make_plan(p, plain(view, cell), p.offers[int(view.offer[cell])])
         written = f"[{', '.join(all_of)}]" if all_of else "any"
         text = (
             f"{words} would do: {format_count(plan.gpus)} x {plan.offer.gpu} of {plan.offer.id},"

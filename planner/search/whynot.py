@@ -14,8 +14,9 @@ from planner.scenario import IntChoice, Scenario
 from planner.search.explanation import WhyNot
 from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.optimum import scenario_goal
-from planner.search.plans import fastest_of, make_plan
+from planner.search.plans import make_plan
 from planner.search.problem import Problem
+from planner.search.simplicity import plain
 from planner.search.whatif import value_at
 from planner.units import PlannerError, format_count, format_duration, format_percent, format_usd
 
@@ -189,7 +190,7 @@ def _not_offered(problem: Problem, text: str, wanted: Mapping[str, str]) -> WhyN
 
 def _plan(view: View, cell: int) -> Plan:
     p = view.problem
-    return make_plan(p, fastest_of(p, cell), p.offers[int(view.offer[cell])])
+    return make_plan(p, plain(view, cell), p.offers[int(view.offer[cell])])
 
 
 def _whole(key: str, text: str) -> int:

@@ -1,0 +1,153 @@
+"""Of plans as good as the best for all that anybody can tell, the one that a person would choose to run.
+
+The machines are those of the optimum. Within `simpler_within` of it, in the objective and in training time, and within
+every budget at its confidence, the simplest layout and batch by `ORDER` are the plan; of equally simple ones the
+fastest. Exact: a bound proves of every candidate that is left out that it takes longer than that.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+
+from planner.performance.arrays import BoolArray, FloatArray, IntArray
+from planner.search.engine import each_within
+from planner.search.goals import View
+from planner.search.plans import Pick, fastest_of
+from planner.search.problem import Problem
+from planner.search.site import Found, Site, first_of_each
+
+#: What counts as simpler, the most telling first; docs/search.md gives the same list.
+ORDER = (
+    ("no context parallel", "a sequence that fits whole needs no second way of splitting attention"),
+    ("fewer kinds of parallelism", "each of tp, pp, cp and ep is one more thing to set, to profile and to resume from"),
+    ("tp inside a node", "its all-reduces wait for the slowest link in every layer"),
+    ("smaller cp", "fewer ranks hold one sequence"),
+    ("smaller vpp", "fewer chunks a stage: simpler schedules and checkpoints"),
+    ("smaller pp", "fewer stages to balance, and a smaller bubble when the batch changes"),
+    ("smaller tp", "larger matrix multiplications, and fewer checkpoints to reshard"),
+    ("smaller ep", "fewer ranks that wait for the busiest expert"),
+    ("less recompute", "none before selective before full: what is computed twice is read twice"),
+    ("ZeRO 0 or 1", "stages 2 and 3 move gradients and weights that the others keep"),
+    ("micro-batch a power of two", "kernels are tuned for it, and it halves and doubles without a remainder"),
+    ("rounder global batch", "a power of two, or a small odd multiple of one: it divides when GPUs come and go"),
+    ("global batch nearer the optimum's", "learning rates were chosen for about that"),
+)
+
+FIRST = 256  # batches that are looked at first, the roundest of them
+
+
+def plain(view: View, cell: int) -> Pick:
+    """The plan of a cell that has been searched: the simplest within the scenario's `simpler_within` of its fastest."""
+    best, share = fastest_of(view.problem, cell), view.problem.scenario.simpler_within
+    return simplest(view, best, share, share) if share > 0.0 else best
+
+
+def simplest(view: View, best: Pick, share_of_time: float, share_of_value: float = math.inf) -> Pick:
+    """The simplest run on the best one's machines within these shares of it (time, objective), and in the budgets."""
+    problem, cell = view.problem, best.cell
+    site, within = problem.site(int(problem.pool[cell])), _Within(view, best, share_of_time, share_of_value)
+    found = each_within(site, int(problem.gpus[cell]), within.most_s)
+    keys = pair_keys(site, found, problem.pools[int(problem.pool[cell])].setting.hardware.gpus_per_node)
+    order = np.lexsort(keys[::-1])
+    found, ordered = found.take(order), np.stack([key[order] for key in keys])
+    begin = np.flatnonzero(np.append(True, np.any(ordered[:, 1:] != ordered[:, :-1], axis=0)))
+    for first, last in pairwise([*begin.tolist(), len(order)]):
+        alike = np.arange(first, last)
+        chosen = _roundest(site, found.take(alike), best.batch, within)
+        if chosen is not None:
+            row, dp, micro, batch = (int(each[0]) for each in (chosen.row, chosen.dp, chosen.micro, chosen.batch))
+            return Pick(cell, row, dp, micro, batch, float(chosen.step_s[0]), float(chosen.seconds[0]))
+    raise AssertionError("the best run is not within its own limits")
+
+
+def value_of(view: View, pick: Pick) -> float:
+    """The goal's value for a pick."""
+    return float(view.value(np.array([pick.seconds]), np.array([pick.cell]))[0])
+
+
+class _Within:
+    """Which runs of a cell are within shares of its best and within every budget: those up to some seconds, exactly.
+
+    Both the objective and what a budget limits rise with the seconds, so that few runs have to be asked about.
+    """
+
+    def __init__(self, view: View, best: Pick, share_of_time: float, share_of_value: float) -> None:
+        self.view, self.cell = view, np.array([best.cell])
+        self.most_s = best.seconds * (1.0 + share_of_time)
+        self.most = value_of(view, best) * (1.0 + share_of_value) if math.isfinite(share_of_value) else math.inf
+        self.inside, self.outside = best.seconds, math.inf
+
+    def __call__(self, seconds: FloatArray) -> BoolArray:
+        """Whether runs predicted to train for `seconds` are within, (n,)."""
+        unknown = np.unique(seconds[(seconds > self.inside) & (seconds < self.outside) & (seconds <= self.most_s)])
+        while len(unknown):
+            middle = unknown[[len(unknown) // 2]]
+            if bool(self.view.keeps(middle, self.cell)[0]) and self._good(middle):
+                self.inside = float(middle[0])
+            else:
+                self.outside = float(middle[0])
+            unknown = unknown[(unknown > self.inside) & (unknown < self.outside)]
+        return np.asarray(seconds <= self.inside)
+
+    def _good(self, seconds: FloatArray) -> bool:
+        return not math.isfinite(self.most) or bool(self.view.value(seconds, self.cell)[0] <= self.most)
+
+
+def pair_keys(site: Site, found: Found, gpus_per_node: int) -> tuple[IntArray | BoolArray, ...]:
+    """How simple layouts and micro-batches are, (n,) each, the most telling first; smaller is simpler."""
+    t, row = site.table, found.row
+    tp, pp, vpp, cp, ep = (axis[row] for axis in (t.tp, t.pp, t.vpp, t.cp, t.ep))
+    kinds = np.sum([axis > 1 for axis in (tp, pp, cp, ep)], axis=0)
+    zero = np.maximum(t.zero_stage[row] - 1, 0)
+    return cp > 1, kinds, tp > gpus_per_node, cp, vpp, pp, tp, ep, t.recompute[row], zero, odd_part(found.micro) > 1
+
+
+def layout_key(problem: Problem, pick: Pick) -> tuple[int, ...]:
+    """How simple a pick's layout and micro-batch are, the most telling first; smaller is simpler."""
+    pool = int(problem.pool[pick.cell])
+    row, dp, micro, batch = (np.array([n]) for n in (pick.row, pick.dp, pick.micro, pick.batch))
+    one = Found(np.zeros_like(row), row, dp, micro, batch, np.zeros(1), np.zeros(1))
+    keys = pair_keys(problem.site(pool), one, problem.pools[pool].setting.hardware.gpus_per_node)
+    return tuple(int(key[0]) for key in keys)
+
+
+def odd_part(number: IntArray) -> IntArray:
+    """What is left of numbers when every factor of two is taken out, of their shape: 1 for powers of two."""
+    return np.asarray(number // (number & -number), dtype=np.int64)
+
+
+def _roundest(site: Site, pairs: Found, batch: int, within: _Within) -> Found | None:
+    """Of these layouts and micro-batches, with all their batches within the limits, the one with the roundest batch."""
+    unit = pairs.dp * site.table.group[pairs.row]
+    which, batches = site.batches.all(pairs.micro * unit)
+    odd, far = odd_part(batches), np.abs(batches - batch)
+    order = np.lexsort((far, odd))
+    which, batches, odd, far = which[order], batches[order], odd[order], far[order]
+    begin, size = 0, FIRST
+    while begin < len(order):
+        last = odd[min(begin + size, len(order)) - 1]  # as round as each other: looked at together
+        end = int(np.searchsorted(odd, last, side="right"))
+        at = np.arange(begin, end)
+        found = _evaluated(site, pairs, which[at], batches[at])
+        kept = _fits(site, found) & (found.seconds <= within.most_s)
+        kept[kept] = within(found.seconds[kept])
+        if kept.any():
+            first = at[kept][0]
+            found = found.take(kept & (odd[at] == odd[first]) & (far[at] == far[first]))
+            return found.take(first_of_each(found, site.table))
+        begin, size = end, 4 * size
+    return None
+
+
+def _evaluated(site: Site, pairs: Found, which: IntArray, batch: IntArray) -> Found:
+    row, dp, micro = pairs.row[which], pairs.dp[which], pairs.micro[which]
+    return site.evaluate(np.zeros_like(row), row, dp, micro, batch)
+
+
+def _fits(site: Site, found: Found) -> BoolArray:
+    base, slope = site.memory_line(found.row, found.dp, found.batch // (found.micro * found.dp))
+    fits: FloatArray = base + slope * found.micro
+    return np.asarray(fits <= site.physics.capacity_gib)
