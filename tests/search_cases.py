@@ -100,6 +100,7 @@ def case(seed: int) -> Case:
         budget=Budget(time_s=1e9, confidence=rng.choice([0.5, 0.8, 0.95])),
         objective=rng.choice([Objective("cost"), Objective("time"), Objective("usd_per_day", 300.0)]),
         cluster=Cluster(max_gpus=size * rng.choice([1, 1, 2, 3])),
+        simpler_within=0.0,  # the plan is the optimum, to be held against an enumeration's
     )
     return Case(scenario, offers, catalog)
 

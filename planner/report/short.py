@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from planner.plan import Goal, OfferRef, Optimization, Plan, Plausibility
+from planner.plan import OfferRef, Optimization, Plan, Plausibility
 from planner.report import plan_sections
 from planner.report.evidence import checks
 from planner.report.figures import age, chance, money_scale, range_text, time_scale, time_text
 from planner.report.frontier import layout_words
 from planner.report.layout import Page, columns, hanging, wrap
+from planner.report.simplicity import given_up_lines
 from planner.units import format_count, format_number, format_percent, format_short, format_usd
 
 LINES = 40  # of a terminal of 80 columns
@@ -35,7 +36,7 @@ def on_a_screen(answer: Optimization, plan: Plan, today: date, page: Page) -> st
         blocks = [
             plan_sections.headline(plan, answer, today, page) + _warnings(answer, warned, page),
             plan_sections.outcome(plan, answer.goal, page),
-            _order(plan, answer.goal, today, page) + _binds(answer, bound, page),
+            _order(plan, answer, today, page) + _binds(answer, bound, page),
             _alternatives(answer, plan, detailed, page),
             _trust(answer, plan, page),
         ]
@@ -63,14 +64,14 @@ def _warnings(answer: Optimization, most: int, page: Page) -> list[str]:
     return [page.styled(line, "warn") for line in out]
 
 
-def _order(plan: Plan, goal: Goal | None, today: date, page: Page) -> list[str]:
+def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[str]:
     """Machines and their price, what runs on them, and how it is cut up."""
     offer, layout = plan.offer, plan.layout
     network = f", {format_number(offer.network_gbit_per_s)} Gbit/s a node" if offer.network_gbit_per_s else ""
     spare = plan.reliability.spare_nodes if plan.reliability else 0
     shape = f"{format_count(plan.nodes)} × {offer.gpus_per_node or plan.gpus // plan.nodes} {offer.gpu}{network}"
     lines = hanging("machines", shape + (f", and {spare} spare" if spare else ""), page)
-    if plan_sections.cost_shown(goal):
+    if plan_sections.cost_shown(answer.goal):
         price = f"{format_usd(offer.usd_per_gpu_hour)} a GPU-hour, {offer.pricing.replace('_', ' ')}"
         if offer.as_of or offer.as_of_latest:
             price += f", {age(offer, today)}"
@@ -80,7 +81,7 @@ def _order(plan: Plan, goal: Goal | None, today: date, page: Page) -> list[str]:
     batch = f"{format_count(plan.global_batch)} sequences of {format_count(plan.seq_length)}"
     batch += f" = {layout.micro_batch} × dp {layout.dp} × {layout.grad_accum}"
     lines += hanging("run", f"{plan.framework}, {plan.precision}, {layout_words(layout)}", page)
-    lines += hanging("batch", batch, page)
+    lines += hanging("batch", batch, page) + given_up_lines(answer, page)
     steps = f"{format_count(plan.iterations)} for {format_short(plan.tokens)} tokens"
     if plan.reliability and plan.reliability.checkpoint_interval_s:
         every = plan.reliability.checkpoint_interval_iterations

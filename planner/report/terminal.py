@@ -11,6 +11,7 @@ from planner.report.evidence import evidence as evidence_sections
 from planner.report.figures import chance, money_scale, money_text, time_scale, time_text
 from planner.report.frontier import layout_words
 from planner.report.layout import Page, bullets, columns, hanging, wrap
+from planner.report.simplicity import given_up_lines
 from planner.units import PlannerError, format_count, format_number, shown
 
 Section = tuple[str, list[str]]
@@ -94,6 +95,8 @@ def _sections(answer: Optimization, today: date, page: Page) -> dict[str, list[S
     if answer.plan is not None:
         parts += plan_sections.decision(answer.plan, answer, today, page)
     decided = dict(zip(SHOWN, parts, strict=False))
+    if decided:
+        decided["run"][1].extend(given_up_lines(answer, page))
     found = {word: [section] for word, section in decided.items()}
     found["binds"] = [("What binds", bullets((binding.text for binding in answer.binding), page))]
     found["alternatives"] = [("Alternatives (p50)", _alternatives(answer, page))]

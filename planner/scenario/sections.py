@@ -313,7 +313,7 @@ SCENARIO = Table(
         Key(
             "simpler_within",
             replace(SHARE, most=0.5),
-            "share of the optimum that a simpler layout may give up, in the objective and in time; 0: the optimum itself",
+            "share of the optimum, in the objective and in time, that a simpler layout may give up; 0: none",
             default=f"{SIMPLER_WITHIN:g}",
             examples=(0.02,),
         ),

@@ -10,7 +10,7 @@ import numpy as np
 from planner.plan import Binding, Plan
 from planner.search.engine import Limits, solve
 from planner.search.goals import View, find
-from planner.search.plans import make_plan
+from planner.search.plans import Pick, make_plan
 from planner.search.pools import unfit_parts
 from planner.search.problem import Problem
 from planner.search.simplicity import plain
@@ -23,17 +23,18 @@ WORTH_SAYING = 0.005  # a gain below this is nothing to act on
 MANY_EPOCHS = 100  # Muennighoff et al. 2023 studied up to 44 of them in full, and few runs beyond
 
 
-def bindings(problem: Problem, view: View, best: int, plan: Plan) -> tuple[Binding, ...]:
-    """The limits that hold this plan back, each with what it costs."""
-    out = [b for key in ("time_s", "cost_usd") if (b := _budget(problem, view, best, key)) is not None]
+def bindings(problem: Problem, view: View, pick: Pick, plan: Plan) -> tuple[Binding, ...]:
+    """The limits that hold this plan back, each with what it costs; `pick` is the plan's candidate."""
+    out = [b for key in ("time_s", "cost_usd") if (b := _budget(problem, view, pick, key)) is not None]
     out += _batch(problem, plan)
-    out += _memory(problem, best, plan)
+    out += _memory(problem, pick.cell, plan)
     out += _nodes(problem, plan)
     return tuple(out)
 
 
-def _budget(problem: Problem, view: View, best: int, key: str) -> Binding | None:
+def _budget(problem: Problem, view: View, pick: Pick, key: str) -> Binding | None:
     """A budget binds if the plan would be another without it."""
+    best, seconds = pick.cell, np.array([pick.seconds])
     limit = getattr(view.goal, key)
     if limit is None:
         return None
@@ -46,13 +47,13 @@ def _budget(problem: Problem, view: View, best: int, key: str) -> Binding | None
         f"without it {format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud} would do it in"
         f" {format_duration(plan.time_s.p50)} for {format_usd(plan.cost_usd.p50)}"
     )
-    sure = float(problem.time_s(view.goal.confidence, problem.best_s[[best]], np.array([best]))[0])
+    sure = float(problem.time_s(view.goal.confidence, seconds, np.array([best]))[0])
     confidence = f"with {format_percent(view.goal.confidence)} confidence"
     better = _BETTER.get(problem.scenario.objective.kind, "better")
     if key == "time_s":
         text = f"The time budget of {format_duration(limit)} excludes {better} plans: {instead}; this plan ends within"
         return Binding("budget.time", f"{text} {format_duration(sure)} {confidence}.", sure, limit, "s")
-    most = float(view.cost(view.goal.confidence, problem.best_s[[best]], np.array([best]))[0])
+    most = float(view.cost(view.goal.confidence, seconds, np.array([best]))[0])
     text = f"The cost budget of {format_usd(limit)} excludes {better} plans: {instead}; this plan costs at most"
     return Binding("budget.cost", f"{text} {format_usd(most)} {confidence}.", most, limit, "USD")
 

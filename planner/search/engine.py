@@ -75,9 +75,9 @@ def solve(site: Site, gpus: IntArray, limits: Limits, tighten: Tighten) -> tuple
 def each_within(site: Site, gpus: int, most_s: float) -> Found:
     """One candidate of every layout and micro-batch on `gpus` that has any within `most_s` seconds."""
     none = np.array([np.inf])
-    branch = _EachWithin(site, np.array([gpus]), Limits(np.array([most_s]), none, none.copy()), lambda s: none)
+    branch = _EachWithin(site, np.array([gpus]), Limits(np.array([most_s]), none, none.copy()), lambda best_s: best_s)
     branch.run()
-    return branch.found if not branch.parts else Found.join(branch.parts)
+    return Found.join(branch.parts) if branch.parts else branch.found
 
 
 class _Branch:

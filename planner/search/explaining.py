@@ -54,19 +54,19 @@ def explain(
         pinned(scenario, parse(text))  # what makes no sense is said before anything is searched
     problem = build(scenario, catalog, calibration, offers)
     view, best, certificate = solve(problem)
-    plan = None if best is None else _plan(problem, view, best)
-    simple = None if best is None else simplest_alike(view, best, plain(view, best))
+    pick = None if best is None else plain(view, best)
+    offer = None if pick is None else problem.offers[int(view.offer[pick.cell])]
+    plan = None if pick is None or offer is None else make_plan(problem, pick, offer)
+    simple = None if pick is None else simplest_alike(view, pick)
     return Explanation(
         status="infeasible" if plan is None else "optimal",
         plan=plan,
         unit=certificate.unit,
-        binding=() if plan is None or best is None else bindings(problem, view, best, plan),
+        binding=() if plan is None or pick is None else bindings(problem, view, pick, plan),
         worth=tuple(worth_of(problem, view.goal)),
         tolerances=() if plan is None else tuple(tolerances(problem, view.goal, plan)),
         near=() if best is None else tuple(near(problem, view, best)),
-        simplest=None
-        if simple is None or best is None
-        else make_plan(problem, simple, problem.offers[int(view.offer[best])]),
+        simplest=None if simple is None or offer is None else make_plan(problem, simple, offer),
         why_not=tuple(answer_why_not(problem, text, certificate.best) for text in why_not),
         infeasibility=what_would_do(problem) if plan is None else None,
         certificate=certificate,

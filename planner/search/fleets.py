@@ -18,9 +18,10 @@ from planner.search.frontiers import undominated_cells
 from planner.search.goals import Goal, View, aiming_at
 from planner.search.infeasible import reason_of
 from planner.search.optimum import provenance_of, scenario_goal
-from planner.search.plans import fastest_of, make_plan
+from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.prices import PlanCost, plan_cost
 from planner.search.problem import Problem, build
+from planner.search.simplicity import plain, value_of
 from planner.units import PlannerError, format_count, format_usd
 
 DRAWS = 20_000
@@ -67,7 +68,7 @@ class FleetAnswer(Document):
     schema_version: int = SCHEMA_VERSION
     status: str  # optimal | infeasible
     reason: str  # why infeasible, "" if not
-    objective: float | None  # weighted sum over the runs
+    objective: float | None  # weighted sum over the runs' fastest layouts: the least there is
     unit: str
     runs: tuple[FleetRun, ...]
     shared: tuple[SharedUse, ...]
@@ -89,6 +90,15 @@ class _Columns:
     value: FloatArray
     sure_usd: FloatArray
     gpus: FloatArray  # that are ordered, spare ones among them
+
+    def offer(self, at: int) -> Offer:
+        """The offer of a column."""
+        return self.problem.offers[int(self.offers[at])]
+
+    def view(self, at: int) -> View:
+        """The run's goal on the offer of a column alone."""
+        alone = np.arange(len(self.problem.offers)) == self.offers[at]
+        return View(self.problem, replace(self.goal, offers=alone))
 
 
 def optimize_fleet(
@@ -138,11 +148,12 @@ def optimize_fleet(
             p_within_cost_independent=None,
             **common,  # type: ignore[arg-type]
         )
+    picks = _picks(columns, picked, fleet)
     runs = tuple(
-        FleetRun(n, w, float(c.value[i]), _plan(c, i))
-        for n, w, c, i in zip(names, weights, columns, picked, strict=True)
+        FleetRun(n, w, value_of(c.view(i), pick), make_plan(c.problem, pick, c.offer(i)))
+        for n, w, c, i, pick in zip(names, weights, columns, picked, picks, strict=True)
     )
-    together, independent = _chances(columns, picked, fleet)
+    together, independent = _chances(columns, picked, picks, fleet)
     return FleetAnswer(
         status="optimal",
         reason="",
@@ -273,23 +284,30 @@ def _reason(names: Sequence[str], columns: Sequence[_Columns], weights: Sequence
     return "The runs fit neither the quotas nor the budget together."
 
 
-def _plan(columns: _Columns, at: int) -> Plan:
-    p = columns.problem
-    return make_plan(p, fastest_of(p, int(columns.cells[at])), p.offers[int(columns.offers[at])])
+def _picks(columns: Sequence[_Columns], picked: Sequence[int], fleet: Fleet) -> list[Pick]:
+    """What each run does on its machines: the simplest that it may, or the fastest where that passes what is shared."""
+    simple = [plain(c.view(i), int(c.cells[i])) for c, i in zip(columns, picked, strict=True)]
+    if fleet.cost_usd is not None:
+        sure = [_cost(c, i, p).quantile(fleet.confidence) for c, i, p in zip(columns, picked, simple, strict=True)]
+        if sum(sure) > fleet.cost_usd:
+            return [fastest_of(c.problem, int(c.cells[i])) for c, i in zip(columns, picked, strict=True)]
+    return simple
 
 
-def _chances(columns: Sequence[_Columns], picked: Sequence[int], fleet: Fleet) -> tuple[float | None, float | None]:
+def _chances(
+    columns: Sequence[_Columns], picked: Sequence[int], picks: Sequence[Pick], fleet: Fleet
+) -> tuple[float | None, float | None]:
     """Probability that the sum of costs keeps the budget: costs moving together, and independent."""
     if fleet.cost_usd is None:
         return None, None
-    costs = [_cost(c, i) for c, i in zip(columns, picked, strict=True)]
+    costs = [_cost(c, i, pick) for c, i, pick in zip(columns, picked, picks, strict=True)]
     return _together(costs, fleet.cost_usd), _apart(costs, fleet.cost_usd)
 
 
-def _cost(columns: _Columns, at: int) -> PlanCost:
-    p, cell = columns.problem, int(columns.cells[at])
-    runs = p.clock.completion(p.best_s[[cell]], np.array([cell]))
-    return plan_cost(p.costs, runs, cell, p.offers[int(columns.offers[at])], int(p.paid_gpus[cell]))
+def _cost(columns: _Columns, at: int, pick: Pick) -> PlanCost:
+    p, cell = columns.problem, pick.cell
+    runs = p.clock.completion(np.array([pick.seconds]), np.array([cell]))
+    return plan_cost(p.costs, runs, cell, columns.offer(at), int(p.paid_gpus[cell]))
 
 
 def _together(costs: Sequence[PlanCost], usd: float) -> float:

@@ -110,7 +110,8 @@ class Costs:
 
     def beside(self, time_s: FloatArray) -> FloatArray:
         """USD beside the machines': storage while a run of `time_s` lasts, and egress."""
-        return np.asarray(self.storage_usd_per_s * time_s + self.egress_usd)
+        stored = self.storage_usd_per_s * time_s if self.storage_usd_per_s else np.zeros_like(time_s)
+        return np.asarray(stored + self.egress_usd)  # a run that never ends stores nothing where nothing is stored
 
     @property
     def storage_usd_per_s(self) -> float:

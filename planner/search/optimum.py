@@ -85,7 +85,7 @@ def optimize(
         plan=plan,
         given_up=given_up(view, best, pick, certificate),
         alternatives=alternatives(problem, view, best, pick),
-        binding=bindings(problem, view, best, plan),
+        binding=bindings(problem, view, pick, plan),
         infeasibility=None,
         warnings=warnings_of(problem, plan),
         **common,  # type: ignore[arg-type]
@@ -217,7 +217,7 @@ def alternatives(problem: Problem, view: View, best: int, pick: Pick) -> tuple[A
         cell = find(other)
         if cell is not None and (int(other.offer[cell]), cell) != (int(view.offer[best]), best):
             found.setdefault((int(other.offer[cell]), plain(other, cell)), []).append(why)
-    simple = simplest_alike(view, best, pick)
+    simple = simplest_alike(view, pick)
     if simple is not None:
         found.setdefault((int(view.offer[best]), simple), []).append("simplest that cannot be told from the best")
     return tuple(
@@ -226,10 +226,10 @@ def alternatives(problem: Problem, view: View, best: int, pick: Pick) -> tuple[A
     )
 
 
-def simplest_alike(view: View, best: int, pick: Pick) -> Pick | None:
-    """The simplest run on the best plan's machines within its 80 % interval, where it is simpler than `pick`."""
-    spread = float(np.expm1(DECILE * view.problem.clock.log_high[best]))
-    found = simplest(view, fastest_of(view.problem, best), spread)
+def simplest_alike(view: View, pick: Pick) -> Pick | None:
+    """The simplest run on the plan's machines within the optimum's 80 % interval, where it is simpler than the plan."""
+    spread = float(np.expm1(DECILE * view.problem.clock.log_high[pick.cell]))
+    found = simplest(view, fastest_of(view.problem, pick.cell), spread)
     return found if layout_key(view.problem, found) < layout_key(view.problem, pick) else None
 
 

@@ -18,11 +18,13 @@ from planner.performance.calibration import Calibration
 from planner.plan import Optimization, Plan
 from planner.scenario import Scenario
 from planner.search.engine import SLACK, Limits
-from planner.search.goals import within_cost
+from planner.search.goals import View, within_cost
 from planner.search.money import HOUR_S
+from planner.search.optimum import scenario_goal
 from planner.search.plans import fastest_of, make_plan
 from planner.search.prices import Rates, plan_cost
 from planner.search.problem import CELLS_TOGETHER, Problem, build, node_range
+from planner.search.simplicity import plain
 
 DAY_S = 86_400.0
 REACH = 3.0  # the controls reach to so many times a budget, or beyond what the plan takes
@@ -74,6 +76,7 @@ class Study:
     levels: tuple[float, float, float]  # confidences, ascending; the scenario's is one of them
     reach_time_s: float  # beyond these two the cells are not complete
     reach_cost_usd: float
+    asked_for: tuple[int, int] | None = None  # cell and offer of the plan
     _times: dict[tuple[float, float], FloatArray] = field(default_factory=dict)
 
     @property
@@ -135,9 +138,25 @@ class Study:
         return out
 
     def best(self, terms: Terms, allowed: Callable[[Offer], bool] | None = None) -> Choice | None:
-        """The plan that `optimize` would choose under these terms, None if nothing keeps the budgets."""
+        """The plan that `optimize` would choose under these terms, None if nothing keeps the budgets.
+
+        The plan asked for stays while it gives up no more than its simpler layout does.
+        """
         found = self.choices(terms, allowed)
-        return found[0] if found else None
+        if not found or self.asked_for is None or self.given_up <= 0.0:
+            return found[0] if found else None
+        stays = next((choice for choice in found if choice.key == self.asked_for), found[0])
+        most = self._worth(terms, found[0]) * (1.0 + self.given_up) * (1.0 + ROUNDING)
+        return stays if self._worth(terms, stays) <= most else found[0]
+
+    @property
+    def given_up(self) -> float:
+        """Share of the optimum that the plan gives up for a simpler layout."""
+        return 0.0 if self.outcome.given_up is None else self.outcome.given_up.share
+
+    @staticmethod
+    def _worth(terms: Terms, choice: Choice) -> float:
+        return float(_value(terms, np.array([choice.time_p50_s]), np.array([choice.cost_p50_usd]))[0])
 
     def frontier(self, terms: Terms) -> list[Choice]:
         """The choices that no other beats in both median time and median cost, fastest first."""
@@ -181,8 +200,26 @@ def study(scenario: Scenario, outcome: Optimization, catalog: Catalog, calibrati
     cells = np.flatnonzero(problem.exact)
     found = Study(scenario, outcome, problem, cells, levels, reach_time, reach_cost)
     found.cells = cells[_worth(found)]
+    found.asked_for = _as_answered(found)
     found.forget()
     return found
+
+
+def _as_answered(found: Study) -> tuple[int, int] | None:
+    """Gives the plan's machines the layout that was answered; which cell and offer they are; None for the optimum."""
+    problem, plan = found.problem, found.outcome.plan
+    if plan is None or found.outcome.given_up is None:
+        return None
+    offer = next(i for i, each in enumerate(problem.offers) if each.id == plan.offer.id)
+    frameworks = [pool.setting.framework for pool in problem.pools]
+    mine = np.intersect1d(problem.sold[offer], found.cells)
+    cell = next(
+        int(c) for c in mine if problem.gpus[c] == plan.gpus and frameworks[int(problem.pool[c])] == plan.framework
+    )
+    pick = plain(View(problem, scenario_goal(found.scenario)), cell)
+    problem.row[cell], problem.dp[cell], problem.micro[cell] = pick.row, pick.dp, pick.micro
+    problem.batch[cell], problem.step_s[cell], problem.best_s[cell] = pick.batch, pick.step_s, pick.seconds
+    return cell, offer
 
 
 def levels_of(problem: Problem, levels: Sequence[float]) -> tuple[float, ...]:

@@ -62,12 +62,18 @@
     }
   }
   function best(run, terms) {
-    let found = null, near = null, miss = Infinity;
+    let found = null, near = null, stays = null, miss = Infinity;
     each(run, terms, plan => {
-      if (!plan.late && !plan.dear) { if (found === null || before(plan, found)) found = plan; return; }
+      if (!plan.late && !plan.dear) {
+        if (found === null || before(plan, found)) found = plan;
+        if (plan.offer.id === run.asked.offer && plan.pool === run.pools[run.asked.pool] && plan.gpus === run.asked.gpus) stays = plan;
+        return;
+      }
       const over = Math.max(terms.time_s === null ? 0 : plan.sure / terms.time_s, terms.cost_usd === null ? 0 : plan.sureCost / terms.cost_usd);
       if (over < miss) { miss = over; near = plan; }
     });
+    // The plan asked for stays while it gives up no more than its simpler layout does.
+    if (stays && run.asked.given_up > 0 && stays.value <= found.value * (1 + run.asked.given_up) * (1 + 1e-9)) found = stays;
     return { plan: found, near };
   }
   const cluster = plan => group(plan.gpus, 0) + " × " + plan.pool.gpu + (zh ? "，" : ", ") + (plan.offer.own ? plan.offer.id.split("/")[1] : plan.offer.cloud);

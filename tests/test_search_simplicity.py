@@ -1,0 +1,101 @@
+"""The plan is the simplest layout and batch on the optimum's machines within a share of the optimum."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from enumeration import Candidate, best_of, enumerate_candidates
+from search_cases import Case, case, with_budget
+
+from planner import search
+from planner.performance.calibration import load_calibration
+from planner.plan import Optimization
+
+SEEDS = range(28)
+
+
+def answered(given: Case, scenario, **options) -> Optimization:
+    return search.optimize(scenario, given.catalog, load_calibration(), offers=given.offers, **options)
+
+
+def odd_part(number: int) -> int:
+    while number % 2 == 0:
+        number //= 2
+    return number
+
+
+def simplicity(candidate: Candidate, gpus_per_node: int, batch: int) -> tuple[object, ...]:
+    """The order as the documentation tells it, written again."""
+    c = candidate
+    return (
+        c.cp > 1,
+        sum(n > 1 for n in (c.tp, c.pp, c.cp, c.ep)),
+        c.tp > gpus_per_node,
+        c.cp,
+        c.vpp,
+        c.pp,
+        c.tp,
+        c.ep,
+        c.recompute,
+        max(c.zero_stage - 1, 0),
+        odd_part(c.micro_batch) > 1,
+        odd_part(c.batch),
+        abs(c.batch - batch),
+        c.time_s,
+    )
+
+
+def shape(plan) -> tuple[object, ...]:
+    x = plan.layout
+    recompute = ("none", "selective", "full").index(x.recompute)
+    parallel = (x.tp, x.pp, x.vpp, x.dp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, recompute, x.micro_batch)
+    return plan.offer.id, plan.framework, plan.gpus, *parallel, plan.global_batch
+
+
+def as_shape(c: Candidate) -> tuple[object, ...]:
+    parallel = (c.tp, c.pp, c.vpp, c.dp, c.cp, c.ep, c.zero_stage, c.sequence_parallel, c.recompute, c.micro_batch)
+    return c.offer, c.framework, c.gpus, *parallel, c.batch
+
+
+def simplest_of(scenario, candidates, best: Candidate, gpus_per_node: int) -> list[Candidate]:
+    """Every candidate on the best one's machines that is within the share of it, the simplest first."""
+    share = 1 + scenario.simpler_within
+    near = [
+        c
+        for c in candidates
+        if (c.offer, c.framework, c.gpus) == (best.offer, best.framework, best.gpus)
+        and c.within(scenario)
+        and c.value(scenario) <= best.value(scenario) * share
+        and c.time_s <= best.time_s * share * (1 + 1e-3)
+    ]
+    return sorted(near, key=lambda c: simplicity(c, gpus_per_node, best.batch))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_plan_is_the_simplest_that_an_enumeration_finds(seed):
+    given, share = case(seed), (0.01, 0.1)[seed % 2]
+    scenario = replace(given.scenario, simpler_within=share)
+    candidates = enumerate_candidates(scenario, given.offers, given.catalog, load_calibration())
+    best = best_of(scenario, candidates)
+    if best is None:
+        return
+    limits = [(None, None), (1.0, None), (1.0 + share / 3, None), (None, 1.0 + share / 3)]
+    time, cost = limits[seed // 2 % len(limits)]
+    scenario = with_budget(
+        scenario,
+        best.sure_time_s * time if time else scenario.budget.time_s,
+        best.sure_cost_usd * cost if cost else None,
+    )
+    best = best_of(scenario, candidates)
+    offer = next(o for o in given.offers if o.id == best.offer)
+    wanted = simplest_of(scenario, candidates, best, offer.hardware.gpus_per_node)
+    found = answered(given, scenario)
+    assert found.certificate.best == pytest.approx(best.value(scenario), rel=1e-9)
+    plan = next(c for c in candidates if as_shape(c) == shape(found.plan))
+    assert plan.within(scenario)
+    assert plan.value(scenario) <= best.value(scenario) * (1 + share) * (1 + 1e-9)
+    size = offer.hardware.gpus_per_node
+    assert simplicity(plan, size, best.batch)[:-1] == simplicity(wanted[0], size, best.batch)[:-1]
+    assert plan.time_s <= wanted[0].time_s * (1 + 1e-9)
+    assert answered(given, scenario, exhaustive=True).plan == found.plan
