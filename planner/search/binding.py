@@ -10,10 +10,9 @@ import numpy as np
 from planner.plan import Binding, Plan
 from planner.search.engine import Limits, solve
 from planner.search.goals import View, find
-from planner.search.plans import Pick, make_plan
+from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.pools import unfit_parts
 from planner.search.problem import Problem
-from planner.search.simplicity import plain
 from planner.units import format_count, format_duration, format_gib, format_number, format_percent, format_usd
 from planner.workload.learning import token_multiplier
 
@@ -42,7 +41,7 @@ def _budget(problem: Problem, view: View, pick: Pick, key: str) -> Binding | Non
     other = find(free)
     if other is None or (other == best and free.offer[other] == view.offer[best]):
         return None
-    plan = make_plan(problem, plain(free, other), problem.offers[int(free.offer[other])])
+    plan = make_plan(problem, fastest_of(problem, other), problem.offers[int(free.offer[other])])
     instead = (
         f"without it {format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud} would do it in"
         f" {format_duration(plan.time_s.p50)} for {format_usd(plan.cost_usd.p50)}"

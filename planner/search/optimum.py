@@ -23,8 +23,8 @@ from planner.search.goals import DEARER, Goal, View, aiming_at, find, objective_
 from planner.search.infeasible import what_would_do
 from planner.search.plans import Pick, fastest_of, layout_of, make_plan
 from planner.search.problem import Problem, build
-from planner.search.simplicity import layout_key, plain, simplest, value_of
-from planner.search.site import Found, first_of_each
+from planner.search.simplicity import plain, simplest, value_of
+from planner.search.site import Found, complexity, first_of_each
 from planner.units import PlannerError, format_count
 from planner.workload.counts import parameter_counts
 from planner.workload.learning import starts_from
@@ -228,9 +228,18 @@ def alternatives(problem: Problem, view: View, best: int, pick: Pick) -> tuple[A
 
 def simplest_alike(view: View, pick: Pick) -> Pick | None:
     """The simplest run on the plan's machines within the optimum's 80 % interval, where it is simpler than the plan."""
-    spread = float(np.expm1(DECILE * view.problem.clock.log_high[pick.cell]))
-    found = simplest(view, fastest_of(view.problem, pick.cell), spread)
-    return found if layout_key(view.problem, found) < layout_key(view.problem, pick) else None
+    problem = view.problem
+    parts = complexity_of(problem, pick)
+    if not parts:
+        return None
+    spread = float(np.expm1(DECILE * problem.clock.log_high[pick.cell]))
+    found = simplest(view, fastest_of(problem, pick.cell), spread)
+    return found if complexity_of(problem, found) < parts else None
+
+
+def complexity_of(problem: Problem, pick: Pick) -> int:
+    """How far a pick is from plain data parallelism."""
+    return int(complexity(problem.site(int(problem.pool[pick.cell])).table, np.array([pick.row]))[0])
 
 
 def asked(scenario: Scenario) -> Asked:

@@ -65,6 +65,7 @@ class Problem:
     sites: dict[tuple[str, Hardware], Site] = field(default_factory=dict)
     physics: dict[tuple[str, str], SettingPhysics] = field(default_factory=dict)
     tables: dict[tuple[str, int], LayoutTable] = field(default_factory=dict)
+    near: dict[int, tuple[float, Found]] = field(default_factory=dict)  # cell -> seconds, and what runs within them
     _times: dict[tuple[float, float], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     _costs: dict[tuple[float, float], FloatArray] = field(default_factory=dict)
     _slopes: dict[tuple[float, float], FloatArray] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.search.engine import each_within
+from planner.search.engine import SLACK, each_within
 from planner.search.goals import View
 from planner.search.plans import Pick, fastest_of
 from planner.search.problem import Problem
@@ -36,6 +36,8 @@ ORDER = (
     ("global batch nearer the optimum's", "learning rates were chosen for about that"),
 )
 
+WIDE = 1.2  # of the fastest run's seconds: about the width of an 80 % interval
+SIMPLEST = (0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0)  # the `layout_key` that none comes before
 FIRST = 256  # batches that are looked at first, the roundest of them
 
 
@@ -48,19 +50,35 @@ def plain(view: View, cell: int) -> Pick:
 def simplest(view: View, best: Pick, share_of_time: float, share_of_value: float = math.inf) -> Pick:
     """The simplest run on the best one's machines within these shares of it (time, objective), and in the budgets."""
     problem, cell = view.problem, best.cell
+    if layout_key(problem, best) == SIMPLEST and odd_part(np.array([best.batch]))[0] == 1:
+        return best
     site, within = problem.site(int(problem.pool[cell])), _Within(view, best, share_of_time, share_of_value)
-    found = each_within(site, int(problem.gpus[cell]), within.most_s)
+    found = _near(problem, best, within.most_s)
     keys = pair_keys(site, found, problem.pools[int(problem.pool[cell])].setting.hardware.gpus_per_node)
     order = np.lexsort(keys[::-1])
     found, ordered = found.take(order), np.stack([key[order] for key in keys])
     begin = np.flatnonzero(np.append(True, np.any(ordered[:, 1:] != ordered[:, :-1], axis=0)))
     for first, last in pairwise([*begin.tolist(), len(order)]):
-        alike = np.arange(first, last)
-        chosen = _roundest(site, found.take(alike), best.batch, within)
+        chosen = _roundest(site, found.take(np.arange(first, last)), best.batch, within)
         if chosen is not None:
             row, dp, micro, batch = (int(each[0]) for each in (chosen.row, chosen.dp, chosen.micro, chosen.batch))
             return Pick(cell, row, dp, micro, batch, float(chosen.step_s[0]), float(chosen.seconds[0]))
     raise AssertionError("the best run is not within its own limits")
+
+
+def _near(problem: Problem, best: Pick, most_s: float) -> Found:
+    """Of every layout and micro-batch of the pick's cell that may run within `most_s`, one candidate.
+
+    Looked for within a wide limit, and kept: a cell is asked about again, for other offers and other shares.
+    """
+    site = problem.site(int(problem.pool[best.cell]))
+    known_s, found = problem.near.get(best.cell, (0.0, None))
+    if found is None or known_s < most_s:
+        known_s = max(most_s, best.seconds * WIDE)
+        found = each_within(site, int(problem.gpus[best.cell]), known_s)
+        problem.near[best.cell] = (known_s, found)
+    least = np.minimum(found.seconds, site.run.further_least(found.batch, found.step_s, found.seconds))
+    return found.take(least <= most_s * SLACK)
 
 
 def value_of(view: View, pick: Pick) -> float:
@@ -76,21 +94,30 @@ class _Within:
 
     def __init__(self, view: View, best: Pick, share_of_time: float, share_of_value: float) -> None:
         self.view, self.cell = view, np.array([best.cell])
-        self.most_s = best.seconds * (1.0 + share_of_time)
         self.most = value_of(view, best) * (1.0 + share_of_value) if math.isfinite(share_of_value) else math.inf
+        bounds = (*view.budget_limits(self.cell), view.longest_s(self.most, self.cell))
+        self.most_s = max(best.seconds, min(best.seconds * (1.0 + share_of_time), *(float(b[0]) for b in bounds)))
         self.inside, self.outside = best.seconds, math.inf
 
-    def __call__(self, seconds: FloatArray) -> BoolArray:
-        """Whether runs predicted to train for `seconds` are within, (n,)."""
-        unknown = np.unique(seconds[(seconds > self.inside) & (seconds < self.outside) & (seconds <= self.most_s)])
-        while len(unknown):
-            middle = unknown[[len(unknown) // 2]]
-            if bool(self.view.keeps(middle, self.cell)[0]) and self._good(middle):
-                self.inside = float(middle[0])
-            else:
-                self.outside = float(middle[0])
-            unknown = unknown[(unknown > self.inside) & (unknown < self.outside)]
-        return np.asarray(seconds <= self.inside)
+    def first(self, seconds: FloatArray) -> int | None:
+        """The first of runs predicted to train for `seconds` that is within; None where none is."""
+        at = np.flatnonzero(seconds <= self.most_s)
+        halve = False
+        while len(at := at[seconds[at] < self.outside]):
+            if seconds[at[0]] <= self.inside:
+                return int(at[0])
+            # The first one is, as a rule; where it is not, halving what is open settles many of the others.
+            open_ = np.unique(seconds[at][seconds[at] > self.inside])
+            self._ask(float(open_[len(open_) // 2] if halve else seconds[at[0]]))
+            halve = not halve
+        return None
+
+    def _ask(self, seconds: float) -> None:
+        run = np.array([seconds])
+        if bool(self.view.keeps(run, self.cell)[0]) and self._good(run):
+            self.inside = seconds
+        else:
+            self.outside = seconds
 
     def _good(self, seconds: FloatArray) -> bool:
         return not math.isfinite(self.most) or bool(self.view.value(seconds, self.cell)[0] <= self.most)
@@ -132,11 +159,11 @@ def _roundest(site: Site, pairs: Found, batch: int, within: _Within) -> Found | 
         end = int(np.searchsorted(odd, last, side="right"))
         at = np.arange(begin, end)
         found = _evaluated(site, pairs, which[at], batches[at])
-        kept = _fits(site, found) & (found.seconds <= within.most_s)
-        kept[kept] = within(found.seconds[kept])
-        if kept.any():
-            first = at[kept][0]
-            found = found.take(kept & (odd[at] == odd[first]) & (far[at] == far[first]))
+        fits = np.flatnonzero(_fits(site, found))
+        first = within.first(found.seconds[fits])
+        if first is not None:
+            same = (odd[at] == odd[at][fits[first]]) & (far[at] == far[at][fits[first]])
+            found = found.take(fits[same[fits] & (found.seconds[fits] <= within.inside)])
             return found.take(first_of_each(found, site.table))
         begin, size = end, 4 * size
     return None
