@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
+from pathlib import Path
 
 import pytest
 from enumeration import Candidate, best_of, enumerate_candidates
 from search_cases import Case, case, with_budget
 
-from planner import search
+from planner import load_facts, load_scenario, optimize, search
+from planner.catalog.paths import scenarios_dir
 from planner.performance.calibration import load_calibration
 from planner.plan import Optimization
+from planner.report.terminal import optimization_table
+from planner.search.simplicity import ORDER
 
 SEEDS = range(28)
 
@@ -99,3 +104,68 @@ def test_the_plan_is_the_simplest_that_an_enumeration_finds(seed):
     assert simplicity(plan, size, best.batch)[:-1] == simplicity(wanted[0], size, best.batch)[:-1]
     assert plan.time_s <= wanted[0].time_s * (1 + 1e-9)
     assert answered(given, scenario, exhaustive=True).plan == found.plan
+
+
+OWN = """
+model: llama2-7b
+data: {tokens: 61M, seq_length: 2048}
+training: {epochs: 1}
+cluster:
+  own: [{name: lab, gpu: h20-sxm5-96gb, gpus_per_node: 8, nodes: 1}]
+  own_only: true
+"""
+
+
+def test_a_handful_of_own_gpus_is_not_told_to_split_sequences(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text(OWN)
+    plan = optimize(file).plan
+    assert (plan.layout.tp, plan.layout.pp, plan.layout.cp) == (1, 1, 1)
+    assert odd_part(plan.layout.micro_batch) == 1
+    assert odd_part(plan.global_batch) == 1
+
+
+def test_what_simplicity_costs_is_said_and_can_be_switched_off():
+    scenario = load_scenario(scenarios_dir() / "own-cluster.yaml")
+    catalog, calibration = load_facts()
+    found = search.optimize(scenario, catalog, calibration)
+    optimum = search.optimize(replace(scenario, simpler_within=0.0), catalog, calibration)
+    assert optimum.given_up is None
+    assert optimum.plan.objective_value == optimum.certificate.best == found.certificate.best
+    assert found.given_up.layout == optimum.plan.layout
+    assert found.given_up.amount == pytest.approx(found.plan.objective_value - found.certificate.best)
+    assert 0 < found.given_up.share <= 0.01
+    text = optimization_table(found, today=date(2026, 11, 29))
+    assert f"gives up {100 * found.given_up.share:.2g} %" in text
+    assert "gives up" not in optimization_table(optimum, today=date(2026, 11, 29))
+    assert Optimization.from_json(found.to_json()) == found
+
+
+def test_commands_agree_on_the_simple_plan():
+    scenario = load_scenario(scenarios_dir() / "own-cluster.yaml")
+    catalog, calibration = load_facts()
+    plan = search.optimize(scenario, catalog, calibration).plan
+    assert search.explain(scenario, catalog, calibration).plan.layout == plan.layout
+    sides = search.compare([scenario], catalog, calibration, by="cloud").sides
+    assert plan.layout in [side.plan.layout for side in sides if side.plan is not None]
+    fleet = search.optimize_fleet([scenario], search.Fleet(), catalog, calibration)
+    assert fleet.runs[0].plan.layout == plan.layout
+    assert fleet.objective <= fleet.runs[0].objective_value
+
+
+def test_a_fleet_keeps_its_budget_before_it_is_simple():
+    scenario = load_scenario(scenarios_dir() / "own-cluster.yaml")
+    catalog, calibration = load_facts()
+    room = search.Fleet(cost_usd=1e6)
+    fast = search.optimize_fleet([replace(scenario, simpler_within=0.0)], room, catalog, calibration)
+    tight = search.optimize_fleet(
+        [scenario], replace(room, cost_usd=fast.shared[0].used * 1.0001), catalog, calibration
+    )
+    assert tight.runs[0].plan.layout == fast.runs[0].plan.layout
+    assert search.optimize_fleet([scenario], room, catalog, calibration).runs[0].plan.layout != fast.runs[0].plan.layout
+
+
+def test_the_order_of_simplicity_is_the_one_that_is_documented():
+    page = (Path(__file__).parents[1] / "docs" / "search.md").read_text()
+    for number, (criterion, why) in enumerate(ORDER, 1):
+        assert f"{number}. *{criterion}*: {why}." in page
