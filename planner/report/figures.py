@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 
 from planner.catalog.ages import oldest, price_age
 from planner.plan import OfferRef, Plan
-from planner.units import format_number, format_percent
+from planner.units import format_number, format_percent, format_short
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +114,10 @@ def ages_sentence(plans: Iterable[Plan], today: date) -> str:
     if stale:
         return f"{text}: ask {', '.join(stale)} for a new quote before you order."
     return text + (": check them before you decide." if last.level == "old" else ".")
+
+
+def amount_writer(unit: str) -> Callable[[float], str]:
+    """How an amount of an objective is written, by its unit: s, USD, epochs or tokens."""
+    if unit in ("epochs", "tokens"):
+        return lambda value: f"{format_short(value) if unit == 'tokens' else format_number(value, 6)} {unit}"
+    return money_text if unit == "USD" else time_text

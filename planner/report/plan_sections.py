@@ -87,6 +87,8 @@ def _chosen(goal: Goal) -> str:
         "cost": "The cheapest plan",
         "time": "The fastest plan",
         "usd_per_day": f"The least cost plus {money_text(goal.usd_per_day or 0)} a day",
+        "epochs": "The most epochs",
+        "tokens": "The most tokens",
     }.get(goal.objective, "The best plan")
     within = limits(goal)
     return f"{aim} within {', '.join(within)}." if within else f"{aim}; no budget was given."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from planner.plan import GivenUp, Optimization
-from planner.report.figures import money_text, time_text
+from planner.report.figures import amount_writer
 from planner.report.frontier import layout_words
 from planner.report.layout import Page, hanging
 from planner.units import format_count, format_number
@@ -16,7 +16,7 @@ def given_up_lines(answer: Optimization, page: Page) -> list[str]:
 
 def given_up_text(found: GivenUp) -> str:
     """What was given up, and for which layout: "0.4 % (350 USD) given up; the optimum runs tp1 pp2×17 dp32 …"."""
-    amount = (money_text if found.unit == "USD" else time_text)(found.amount)
+    amount = amount_writer(found.unit)(found.amount)
     share = f"{format_number(100 * found.share, 2)} % ({amount})" if found.share >= 5e-5 else "next to nothing"
     optimum = f"{layout_words(found.layout)}, batch {format_count(found.global_batch)}"
     return f"than the optimum, {optimum}; gives up {share} for it"

@@ -8,7 +8,7 @@ from datetime import date
 from planner.plan import Infeasible, Optimization, Plan
 from planner.report import plan_sections, short
 from planner.report.evidence import evidence as evidence_sections
-from planner.report.figures import chance, money_scale, money_text, time_scale, time_text
+from planner.report.figures import amount_writer, chance, money_scale, money_text, time_scale, time_text
 from planner.report.frontier import layout_words
 from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.report.simplicity import given_up_lines
@@ -204,8 +204,9 @@ def _proof(answer: Optimization, page: Page) -> list[str]:
     )
     if found.best is not None and found.bound is not None and found.gap is not None:
         proved = "proved best" if found.gap == 0 else f"gap {format_number(found.gap * 100, 3)} %"
-        show = money_text if found.unit == "USD" else time_text
-        text = f"{show(found.best)}; nothing can be below {show(found.bound)}: {proved}"
+        show = amount_writer(found.unit)
+        beyond = "above" if found.unit in ("epochs", "tokens") else "below"
+        text = f"{show(found.best)}; nothing can be {beyond} {show(found.bound)}: {proved}"
         lines += hanging("objective", text, page)
     if found.statement:
         lines += hanging("of what", found.statement, page)

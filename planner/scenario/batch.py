@@ -8,6 +8,8 @@ from planner import units
 from planner.scenario.draft import Draft
 from planner.scenario.types import IntChoice
 
+LARGEST = 131_072  # sequences: larger batches than anyone trained with, and tables that still fit
+
 
 def critical_batch(draft: Draft, given: tuple[int, str] | None, seq_length: int) -> float | None:
     """Sequences of the user's own critical batch; it need not be whole."""
@@ -42,6 +44,12 @@ def batch_size(
         return None
     amount, tokens_text = given
     if not tokens_text:
+        if amount > LARGEST:
+            raise draft.fail(
+                path,
+                f"{amount:,} counts sequences, of which batches have at most {LARGEST:,}; if tokens are meant, write"
+                f" `{units.format_short(amount)} tokens`",
+            )
         return amount
     _need_length(draft, path, given, seq_length)
     if _abbreviated(tokens_text):
@@ -49,14 +57,18 @@ def batch_size(
     else:
         sequences, rest = divmod(amount, seq_length)
         sequences += 1 if rest and rounding == "up" else 0
-        if rest and rounding == "exact":
+        if rest and rounding == "exact" and sequences:
             raise draft.fail(
                 path,
                 f"{units.shown(tokens_text)} is not a whole number of sequences of {seq_length:,} tokens; "
                 f"{sequences * seq_length:,} and {(sequences + 1) * seq_length:,} are",
             )
     if sequences < 1:
-        raise draft.fail(path, f"{units.shown(tokens_text)} is less than one sequence of {seq_length:,} tokens")
+        raise draft.fail(
+            path,
+            f"{units.shown(tokens_text)} is less than one sequence of {seq_length:,} tokens; if sequences are meant,"
+            f" write `{amount}`",
+        )
     if sequences * seq_length != amount:
         draft.default(path, f"{tokens_text} read as {sequences:,} sequences ({sequences * seq_length:,} tokens)")
     return sequences

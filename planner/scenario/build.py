@@ -15,6 +15,7 @@ from planner.scenario.draft import Draft
 from planner.scenario.fields import with_place
 from planner.scenario.types import (
     MEMORY_HEADROOM,
+    MOST_TRAINING,
     BatchRamp,
     Budget,
     Cluster,
@@ -156,6 +157,8 @@ class Builder:
 
     def _training(self, seq_length: int) -> Training:
         given = dict(self.values["training"])
+        if given["epochs"] is None and given["iterations"] is None and self.values["objective"] not in MOST_TRAINING:
+            raise self.draft.fail("training", "one of the keys `epochs` or `iterations` is missing; write one of them")
         ramp, evaluation = given.pop("batch_ramp"), given.pop("evaluation") or {}
         if given["target"] == "equal_loss" and given["reference_batch"] is None:
             raise self.draft.fail(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from planner.scenario.fields import Json, Kind
 from planner.scenario.sections import SCENARIO
 from planner.scenario.tables import Many, Shape, Table
+from planner.scenario.types import MOST_TRAINING
 
 
 def scenario_schema() -> Json:
@@ -19,6 +20,9 @@ def scenario_schema() -> Json:
         "title": "planner scenario",
         "description": "What is to be trained, within which time and money, on which machines.",
         **SCENARIO.schema(),
+        # Epochs or iterations are asked for unless the objective finds the epochs itself.
+        "if": {"properties": {"objective": {"enum": list(MOST_TRAINING)}}, "required": ["objective"]},
+        "else": {"properties": {"training": {"anyOf": [{"required": ["epochs"]}, {"required": ["iterations"]}]}}},
     }
 
 

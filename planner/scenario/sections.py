@@ -24,7 +24,7 @@ from planner.scenario.fields import (
 )
 from planner.scenario.machines import CLUSTER, EGRESS, RISK, STORAGE, TERMS
 from planner.scenario.tables import Key, Many, Shape, Table
-from planner.scenario.types import MEMORY_HEADROOM, SIMPLER_WITHIN, STARTS
+from planner.scenario.types import MEMORY_HEADROOM, MOST_TRAINING, SIMPLER_WITHIN, STARTS
 from planner.workload.model import ACTIVATIONS, NORMS, POSITIONS, MLASpec, ModelSpec, MoESpec
 
 FRAMEWORKS = ("gpt-neox", "megatron", "fsdp")
@@ -142,7 +142,12 @@ DATASET = Table(
 )
 TRAINING = Table(
     (
-        Key("epochs", real(above=0, most=1e6), "passes over the data; may be fractional", examples=(4,)),
+        Key(
+            "epochs",
+            real(above=0, most=1e6),
+            "passes over the data; may be fractional; with `objective: epochs` the most of them",
+            examples=(4,),
+        ),
         Key("iterations", whole(1, 10**12), "optimizer steps, instead of epochs", examples=(150000,)),
         Key(
             "global_batch",
@@ -220,7 +225,7 @@ TRAINING = Table(
             examples=("optimizer",),
         ),
     ),
-    one_of=("epochs", "iterations"),
+    at_most_one=(("epochs", "iterations"),),  # one of them is asked for in `build`, unless the objective finds it
     wanted="a map",
 )
 FREE = replace(SHARE, most=0.9)
@@ -271,8 +276,8 @@ BUDGET = Table(
     wanted="a map",
 )
 OBJECTIVE = Shape(
-    "`cost`, `time` or `{usd_per_day: 5000}`",
-    Word(("cost", "time"), ", nor a map such as `{usd_per_day: 5000}`"),
+    "`cost`, `time`, `{usd_per_day: 5000}`, or `epochs` or `tokens` for the most training that fits",
+    Word(("cost", "time", *MOST_TRAINING), ", nor a map such as `{usd_per_day: 5000}`"),
     None,
     Table(
         (Key("usd_per_day", money(above=None, least=0), "what a day is worth", True, examples=(5000,)),),
@@ -309,7 +314,12 @@ SCENARIO = Table(
         ),
         Key("throughput", Many(_MEASURED, "a list of measurements"), "what you measured; wins for what it matches"),
         Key("budget", BUDGET, "time and money", fill=True, examples=({"time": "14 days"},)),
-        Key("objective", OBJECTIVE, "what the best plan has least of", examples=("cost", {"usd_per_day": 5000})),
+        Key(
+            "objective",
+            OBJECTIVE,
+            "what the best plan has least of; `epochs`, `tokens`: most of",
+            examples=("cost", {"usd_per_day": 5000}, "epochs"),
+        ),
         Key(
             "simpler_within",
             replace(SHARE, most=0.5),

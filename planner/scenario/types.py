@@ -59,6 +59,7 @@ class BatchRamp:
 
 
 STARTS = ("scratch", "checkpoint")
+MOST_TRAINING = ("epochs", "tokens")  # objectives that ask for as much training as fits the budgets
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +319,7 @@ class Scenario:
     @property
     def cost_left_out(self) -> bool:
         """Whether only time is asked for, on machines of one's own whose price nobody states."""
-        asked = self.budget.cost_usd is not None or self.objective.kind != "time"
+        asked = self.budget.cost_usd is not None or self.objective.kind not in ("time", *MOST_TRAINING)
         priced = any(own.usd_per_gpu_hour is not None or own.ownership for own in self.cluster.own)
         return self.cluster.own_only and not asked and not priced
 

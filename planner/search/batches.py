@@ -9,9 +9,8 @@ import numpy as np
 
 from planner.performance.arrays import BoolArray, IntArray
 from planner.scenario import BatchRamp, IntChoice
+from planner.scenario.batch import LARGEST
 from planner.units import PlannerError
-
-LARGEST = 131_072  # sequences: larger batches than anyone trained with, and tables that still fit
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,9 @@ class Goal:
 
 
 def objective_goal(kind: str, usd_per_day: float = 0.0, **budget: object) -> Goal:
-    """The goal of a scenario's objective: cost (USD), time (s) or usd_per_day (USD)."""
+    """The goal of a scenario's objective: cost (USD), time (s) or usd_per_day (USD); of equal training the cheapest."""
     weights = {"cost": (0.0, 1.0), "time": (1.0, 0.0), "usd_per_day": (usd_per_day / DAY_S, 1.0)}
-    per_second, per_usd = weights[kind]
+    per_second, per_usd = weights.get(kind, weights["cost"])
     return Goal(per_second=per_second, per_usd=per_usd, **budget)  # type: ignore[arg-type]
 
 

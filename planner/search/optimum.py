@@ -21,6 +21,7 @@ from planner.search.conditions import conditions_taken
 from planner.search.engine import MEMORY, Tally
 from planner.search.goals import DEARER, Goal, View, aiming_at, find, objective_goal, order_keys
 from planner.search.infeasible import what_would_do
+from planner.search.most import ends_at, most_training, wants_most
 from planner.search.plans import Pick, fastest_of, layout_of, make_plan
 from planner.search.problem import Problem, build
 from planner.search.simplicity import plain, simplest, value_of
@@ -59,6 +60,8 @@ def optimize(
             "budget: give a time (or a deadline) or a cost to optimize within; without one, `planner frontier` shows"
             " every plan that is best in time and cost"
         )
+    if wants_most(scenario):
+        return _with_most(scenario, catalog, calibration, exhaustive=exhaustive, offers=offers)
     problem = build(scenario, catalog, calibration, offers)
     view, best, certificate = solve(problem, exhaustive=exhaustive)
     common = {
@@ -89,6 +92,35 @@ def optimize(
         infeasibility=None,
         warnings=warnings_of(problem, plan),
         **common,  # type: ignore[arg-type]
+    )
+
+
+def _with_most(
+    scenario: Scenario,
+    catalog: Catalog,
+    calibration: Calibration,
+    *,
+    exhaustive: bool,
+    offers: Sequence[Offer] | None,
+) -> Optimization:
+    """The plan of the most training that fits, the cheapest of those that get through it."""
+
+    def of(other: Scenario) -> Problem:
+        return build(other, catalog, calibration, offers)
+
+    found = most_training(scenario, of)
+    answer = optimize(found.scenario, catalog, calibration, exhaustive=exhaustive, offers=offers)
+    answer = replace(answer, goal=asked(scenario))
+    if answer.plan is None:
+        return answer
+    kind = scenario.objective.kind
+    value = float(answer.plan.epochs or 0.0) if kind == "epochs" else float(found.samples * scenario.seq_length)
+    statement = f"{found.why} {answer.certificate.statement}"
+    return replace(
+        answer,
+        plan=replace(answer.plan, objective_value=value),
+        certificate=replace(answer.certificate, best=value, bound=value, unit=kind, statement=statement),
+        binding=(*ends_at(found, of), *(b for b in answer.binding if not b.key.startswith("budget."))),
     )
 
 

@@ -21,6 +21,7 @@ from planner.risk.failures import hazards
 from planner.risk.hazard import Hazard
 from planner.risk.overhead import overhead_of
 from planner.scenario import Risk, Scenario
+from planner.scenario.types import MOST_TRAINING
 from planner.search.batches import BatchSpace
 from planner.search.clock import Clock, clock
 from planner.search.engine import Limits, Tally, Tighten, solve
@@ -432,6 +433,10 @@ def build(
     PlannerError
         If the scenario allows no batch, names what the catalog lacks, or states a throughput of what cannot run.
     """
+    if scenario.objective.kind in MOST_TRAINING:
+        from planner.search.most import settled
+
+        scenario = settled(scenario, lambda s: build(s, catalog, calibration, offers, bent))
     length, run, batches, batch_text = run_of(scenario)
     if bent is None and scenario.throughput:
         from planner.search.own_runs import bent_by
