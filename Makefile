@@ -65,8 +65,8 @@ check: ## all that CI runs
 	.ci/run
 
 lock: ## new versions into the lock files (needs uv)
-	uv pip compile pyproject.toml --extra charts --extra dask --extra proposals $(LOCK) -o requirements.lock
-	uv pip compile pyproject.toml --extra charts --extra dask --extra proposals --group dev -c requirements.lock $(LOCK) -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra charts --extra dask --extra parquet --extra proposals $(LOCK) -o requirements.lock
+	uv pip compile pyproject.toml --extra charts --extra dask --extra parquet --extra proposals --group dev -c requirements.lock $(LOCK) -o requirements-dev.lock
 
 LOCK := --no-config --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-strip-markers --custom-compile-command "make lock" --upgrade --quiet

@@ -14,6 +14,7 @@ from planner.api.documents import export, import_files, propose, schema
 from planner.api.inputs import load_facts, load_plan, load_scenario
 from planner.api.planning import compare, explain, frontier, optimize, optimize_fleet, simulate, sweep
 from planner.api.running import iterations, replan, track
+from planner.api.starting import init
 from planner.api.throughput import calibrate, choose_runs, predict, predict_run, validate
 from planner.results import InfeasibleError, View, shown_by
 from planner.units import PlannerError
@@ -31,6 +32,7 @@ __all__ = [
     "frontier",
     "import_catalog",
     "import_files",
+    "init",
     "iterations",
     "list_catalog",
     "load_catalog",

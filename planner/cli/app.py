@@ -14,6 +14,7 @@ from planner.cli import (
     export,
     frontier,
     import_,
+    init,
     iterations,
     optimize,
     predict,
@@ -28,7 +29,7 @@ from planner.cli import (
 app = typer.Typer(
     name="planner",
     help="Which cluster, how many GPUs, which batch sizes and layout train a model within a time and a budget.",
-    epilog="Start with: planner optimize scenarios/neox20b.yaml",
+    epilog="Start with: planner init",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -56,6 +57,7 @@ def _planner(
 
 # In the order in which a person meets them; the short sentences are what `planner --help` lists.
 _COMMANDS = (
+    ("init", init.init, "A first scenario that runs, from five answers."),
     ("optimize", optimize.optimize, "The best plan: cluster, batch, layout, time, cost, and its proof."),
     ("frontier", frontier.frontier, "Every plan that no other beats in both time and cost."),
     ("compare", compare.compare, "Scenarios, saved plans or options side by side."),

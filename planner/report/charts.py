@@ -108,7 +108,7 @@ def _figure(height: float = 5.0) -> Figure:
     try:
         return _shown_figure()(figsize=(8, height), layout="constrained")
     except ImportError:
-        raise PlannerError("charts need matplotlib: pip install 'planner[charts]'") from None
+        raise PlannerError("charts need matplotlib: pip install 'llm-cluster-planner[charts]'") from None
 
 
 def _as_written(figure: Figure) -> None:

@@ -32,7 +32,8 @@ def table_kind(path: Path) -> str:
     if kind not in KINDS:
         raise PlannerError(f"-o {path}: a sweep is saved as a file ending in {', '.join('.' + kind for kind in KINDS)}")
     if kind == "parquet" and not (find_spec("pyarrow") or find_spec("fastparquet")):
-        raise PlannerError(f"-o {path}: pandas writes Parquet with pyarrow: pip install pyarrow, or name a .csv file")
+        how = "pip install 'llm-cluster-planner[parquet]'"
+        raise PlannerError(f"-o {path}: Parquet needs pyarrow: {how}, or name a .csv file")
     return kind
 
 

@@ -66,7 +66,7 @@ def dask(address: str) -> Iterator[Executor]:
         from distributed import Client, KilledWorker
         from distributed.comm.registry import backends
     except ImportError:
-        raise PlannerError("--scheduler needs Dask: pip install 'planner[dask]'") from None
+        raise PlannerError("--scheduler needs Dask: pip install 'llm-cluster-planner[dask]'") from None
     scheme, has_scheme, rest = address.rpartition("://")
     if not re.fullmatch(r"[^\s/]+:\d{1,5}", rest) or (has_scheme and scheme not in backends):
         raise PlannerError(f"--scheduler {address}: write the scheduler's address as tcp://HOST:PORT")

@@ -72,6 +72,6 @@ def _template() -> Any:
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:
-        raise PlannerError("HTML proposals need Jinja2: pip install 'planner[proposals]'") from None
+        raise PlannerError("HTML proposals need Jinja2: pip install 'llm-cluster-planner[proposals]'") from None
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(_asset("proposal.html.j2"))

@@ -61,7 +61,8 @@ def _typesetter() -> tuple[Any, Any]:
         import manimgx_fonts_cjk
         import typst
     except ImportError:
-        raise PlannerError("PDF proposals need typst and a font: pip install 'planner[proposals]'") from None
+        how = "pip install 'llm-cluster-planner[proposals]'"
+        raise PlannerError(f"PDF proposals need typst and a font: {how}") from None
     folder = Path(manimgx_fonts_cjk.__file__).parent
     return typst, typst.Fonts(include_system_fonts=False, include_embedded_fonts=True, font_paths=[str(folder)])
 

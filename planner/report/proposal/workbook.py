@@ -29,7 +29,7 @@ def workbook(proposal: Proposal) -> bytes:
     try:
         from xlsxwriter import Workbook
     except ImportError:
-        raise PlannerError("XLSX proposals need XlsxWriter: pip install 'planner[proposals]'") from None
+        raise PlannerError("XLSX proposals need XlsxWriter: pip install 'llm-cluster-planner[proposals]'") from None
     buffer = io.BytesIO()
     plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     book = Workbook(buffer, {"in_memory": True, **plain})

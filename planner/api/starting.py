@@ -1,0 +1,225 @@
+"""A first scenario from five answers: model, machines, data, epochs, budget."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner.api.inputs import Folders, folders, load_scenario
+from planner.files import write_atomically
+from planner.units import PlannerError, parse_date, parse_duration, parse_money, shown, split_count
+
+if TYPE_CHECKING:
+    from planner.catalog import Catalog
+
+SCHEMA = "schema.json"
+NODE = 8  # GPUs of a node, where there are more of them than that
+SEQ_LENGTH = 2048
+NETWORK = "400 Gbit/s/gpu"
+_MACHINES = re.compile(r"(?:(\d+)\s*[x×*]\s*)?(\d+)(?:\s*[x×*]\s*|\s+)(\S.*)")
+_LENGTH = re.compile(r"(.+?)\s+of\s+(\d+)(?:\s+tokens?)?")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What was written, and what was taken for granted in it."""
+
+    scenario: Path
+    schema: Path
+    text: str
+    remarks: tuple[str, ...]
+
+
+def init(
+    file: str | Path = "scenario.yaml",
+    *,
+    model: str,
+    gpus: str = "cloud",
+    data: str,
+    epochs: float = 1,
+    budget: str = "none",
+    today: date | None = None,
+    overlays: Folders = (),
+) -> Started:
+    """Writes a scenario that runs, with `schema.json` beside it for editors. No file is overwritten.
+
+    Parameters
+    ----------
+    file : path
+        The scenario to write.
+    model : str
+        A name of the catalog, or a config.json.
+    gpus : str
+        `cloud`; one's own machines, `4 x rtx-4090`, `8 x 8 h100` (nodes, and GPUs of each); both, `64 h100 or cloud`.
+    data : str
+        `10k samples`, `2B tokens`; `10k samples of 4096` where a sequence has another length than 2,048.
+    budget : str
+        A time, a cost, a day by which it must be done, or several with `and`; `none` on machines of one's own alone.
+    today : date, optional
+        On which the run starts, where a day is given.
+
+    Raises
+    ------
+    PlannerError
+        If an answer cannot be read, no such scenario can be planned, or a file is there already.
+    """
+    path = Path(file)
+    schema = path.parent / SCHEMA
+    _refuse(path, schema)
+    lines, remarks = _lines(model, gpus, data, epochs, budget, today, folders(overlays))
+    text = "\n".join([f"# yaml-language-server: $schema={SCHEMA}", *lines]) + "\n"
+    import yaml
+
+    load_scenario(yaml.safe_load(text), (), overlays)  # what cannot be planned is not written
+    from planner.api.documents import schema as scenario_schema
+    from planner.plan_json import dumps
+
+    write_atomically(schema, dumps(scenario_schema()))
+    write_atomically(path, text)
+    return Started(path, schema, text, tuple(remarks))
+
+
+def _refuse(path: Path, schema: Path) -> None:
+    if path.exists():
+        raise PlannerError(f"{path} is there already; name another file, or remove it")
+    if schema.exists():
+        try:
+            ours = json.loads(schema.read_text(encoding="utf-8")).get("$id") == "urn:planner:scenario"
+        except (OSError, ValueError, AttributeError):
+            ours = False
+        if not ours:
+            raise PlannerError(f"{schema} is there already and is not planner's; write into another folder")
+
+
+def _lines(
+    model: str, gpus: str, data: str, epochs: float, budget: str, today: date | None, overlays: Sequence[Path]
+) -> tuple[list[str], list[str]]:
+    from planner.catalog import load_catalog
+
+    machines, remarks = _machines(gpus, load_catalog(tuple(overlays)))
+    own_only = any("own_only: true" in line for line in machines)
+    limits = _budget(budget, today)
+    if not limits and not own_only:
+        raise PlannerError("--budget: machines that are rented need a time or a cost, such as `14 days` or `5k USD`")
+    name = f"{Path(model).stem if model.endswith('.json') else model}, {data.strip()}"
+    lines = [
+        f"name: {json.dumps(name, ensure_ascii=False)}",
+        f"model: {_quoted(model)}",
+        f"data: {_data(data)}",
+        f"training: {{epochs: {epochs:g}}}",
+        *([f"budget: {{{', '.join(limits)}}}"] if limits else []),
+        *(["objective: time"] if own_only and not any(limit.startswith("cost") for limit in limits) else []),
+        *machines,
+    ]
+    return lines, remarks
+
+
+def _quoted(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
+def _data(text: str) -> str:
+    said = text.strip()
+    match = _LENGTH.fullmatch(said)
+    amount, length = (match[1], int(match[2])) if match else (said, SEQ_LENGTH)
+    try:
+        _, unit = split_count(amount)
+    except PlannerError as error:
+        raise PlannerError(f"--data: {error}") from None
+    if unit not in ("samples", "sequences", "tokens"):
+        raise PlannerError(f"--data: {shown(said)} may be samples or tokens; write `{amount} samples` or `… tokens`")
+    key = "tokens" if unit == "tokens" else "samples"
+    number = re.split(r"\s+(?=samples?|sequences?|tokens?)|(?<=\d)(?=samples?|sequences?|tokens?)", amount)[0]
+    return f"{{{key}: {number}, seq_length: {length}}}"
+
+
+def _budget(text: str, today: date | None) -> list[str]:
+    found: list[str] = []
+    for part in re.split(r"\s+and\s+|\s*,\s+", text.strip()):
+        said = part.strip().removeprefix("by ").strip()
+        if said.lower() in ("", "none"):
+            continue
+        found += _limit(said, today)
+    keys = [limit.split(":")[0] for limit in found]
+    if len(set(keys)) < len(keys) or {"time", "deadline"} <= set(keys):
+        raise PlannerError(f"--budget: {shown(text)} gives one limit twice; one time or day and one cost are enough")
+    return found
+
+
+def _limit(said: str, today: date | None) -> list[str]:
+    try:
+        day = parse_date(said)
+    except PlannerError:
+        pass
+    else:
+        start = today or date.today()  # noqa: DTZ011 - the reader's own day
+        return [f"deadline: {day.isoformat()}", f"start: {start.isoformat()}"]
+    for key, parse in (("time", parse_duration), ("cost", parse_money)):
+        try:
+            parse(said)
+        except PlannerError:
+            continue
+        return [f"{key}: {said}"]
+    raise PlannerError(
+        f"--budget: {shown(said)} is no time (`14 days`), no cost (`5k USD`), no day (`2027-03-01`) and not `none`"
+    )
+
+
+def _machines(text: str, catalog: Catalog) -> tuple[list[str], list[str]]:
+    """The lines of `cluster`, and remarks on what was assumed in them."""
+    said = text.strip()
+    if said.lower() == "cloud":
+        return [], []
+    rented = bool(re.search(r"\s+or\s+(?:cloud|rent(?:ed)?)$", said, re.IGNORECASE))
+    said = re.sub(r"\s+or\s+\S+$", "", said) if rented else said
+    match = _MACHINES.fullmatch(said)
+    if match is None:
+        raise PlannerError(
+            f"--gpus: {shown(text)} is not `cloud`, nor a number and a GPU such as `4 x rtx-4090` or `64 h100 or cloud`"
+        )
+    nodes, size = int(match[1] or 1), int(match[2])
+    if match[1] is None and size > NODE:
+        if size % NODE:
+            raise PlannerError(f"--gpus: {size} GPUs are no whole nodes of {NODE}; write nodes and GPUs, `3 x 4 h100`")
+        nodes, size = size // NODE, NODE
+    gpu, remarks = _accelerator(match[3], catalog)
+    own = [f"name: mine, gpu: {gpu}, gpus_per_node: {size}, nodes: {nodes}"]
+    if nodes > 1:
+        own.append(f"network: {NETWORK}")
+        remarks.append(f"the network between nodes is taken to have {NETWORK}: state yours under cluster.own")
+    lines = ["cluster:", f"  own: [{{{', '.join(own)}}}]", f"  own_only: {'false' if rented else 'true'}"]
+    if rented:
+        lines += [f"  gpus: [{gpu}]", f"  max_gpus: {nodes * size}"]
+        remarks.append(
+            "your own are priced by a cost of ownership that is assumed: state usd_per_gpu_hour or ownership"
+        )
+    return lines, remarks
+
+
+def _accelerator(name: str, catalog: Catalog) -> tuple[str, list[str]]:
+    """The catalog's id of a GPU as people say it; of several parts the common one, with a remark that says so."""
+    from planner.performance.gpu_names import accelerator_id, accelerator_written, parts_of_chip
+
+    try:
+        return accelerator_id(name, catalog), []
+    except PlannerError:
+        words = name.strip().lower()
+        alike = parts_of_chip(name, catalog.accelerators) or [
+            each for each in catalog.accelerators if words in each.split("-")
+        ]
+        usual = [each for each in alike if not catalog.accelerators[each].unusual] or alike
+        if not usual:
+            raise
+        meant = accelerator_written(name, None, catalog.accelerators)
+        if meant is not None and meant.id in usual:
+            chosen = meant.id
+        else:
+            chosen = max(usual, key=lambda each: ("sxm" in each, catalog.accelerators[each].memory_gib))
+        others = ", ".join(each for each in usual if each != chosen)
+        return chosen, [f"{name} is taken as {chosen}; there are also {others}"] if others else []
