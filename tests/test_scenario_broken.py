@@ -94,6 +94,7 @@ FULL: list[dict[str, Any]] = [
         ],
         "budget": {"deadline": "2027-03-01", "start": "2027-02-01", "cost": "80k USD", "confidence": 0.9},
         "objective": {"usd_per_day": 5000},
+        "simpler_within": 0.02,
         "cluster": {
             "gpus": ["h100-sxm5-80gb"],
             "clouds": ["aws"],
@@ -385,7 +386,7 @@ BY_HAND: list[tuple[str | bytes, str]] = [
         SMALLEST + "cluster:\n  own:\n" + "    - {name: x, gpu: a100-sxm4-40gb, gpus_per_node: 8, nodes: 1}\n" * 2,
         r"line 8, cluster\.own\.1\.name: two clusters are called `x`",
     ),
-    (SMALLEST + "objective: cheap\n", r"line 5, objective: `cheap` is not one of `cost` or `time`, nor .*usd_per_day"),
+    (SMALLEST + "objective: cheap\n", r"line 5, objective: `cheap` is not one of `cost`, `time`, `epochs` or `tokens`, nor .*usd_per_day"),
     (SMALLEST + "objective: {usd_per_day: -3}\n", r"line 5, objective\.usd_per_day: `-3` is negative"),
     (SMALLEST + "layout: {tp: {min: 4, max: 2}}\n", r"line 5, layout\.tp\.min: min 4 is above max 2"),
     (

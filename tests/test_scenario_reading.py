@@ -95,6 +95,7 @@ def test_the_smallest_scenario_names_every_default_it_used() -> None:
         "layout": "any that the framework runs in 95 % of the memory",
         "budget.confidence": "0.8",
         "objective": "cost",
+        "simpler_within": "0.01",
         "cluster.gpus": "any",
         "cluster.clouds": "any",
         "cluster.regions": "any",
