@@ -38,6 +38,7 @@ def scenario(kind: str = "plain") -> Scenario:
             "cluster.clouds=[nebius, crusoe]",
             "cluster.max_gpus=256",
             "budget.cost=120k USD",
+            "simpler_within=0",  # what-ifs are the optimum's
         ],
     )
     if kind == "billed":
@@ -50,6 +51,8 @@ def scenario(kind: str = "plain") -> Scenario:
     if kind == "spot":  # its price is spread over zones
         cluster = replace(found.cluster, clouds=("aws",), regions=("us-east-1",), pricing=("spot",))
         return replace(found, cluster=cluster, storage=Storage(40e12, 0.02)).with_budget(cost_usd=None)
+    if kind == "simple":  # the plan gives something up for its layout
+        return replace(found, simpler_within=0.03)
     if kind == "hostile":
         return replace(found, name=HOSTILE, model=replace(found.model, name=HOSTILE))
     return found

@@ -129,6 +129,15 @@ def test_there_are_three_confidences_and_the_scenarios_is_one(confidence):
     assert levels[2] > confidence or confidence >= 0.99
 
 
+def test_a_plan_of_a_simpler_layout_is_the_one_that_the_document_asks_for():
+    found, case = studied("simple"), outcome("simple")
+    assert case.given_up.share > 0
+    same(found, found.terms, case)
+    assert found.plan(found.best(found.terms)).layout == case.plan.layout
+    total = sums(proposal("simple").ledgers[0], proposal("simple").ledgers[0].plans[0])
+    assert total.total == pytest.approx(case.plan.cost_usd.p50, rel=1e-9)
+
+
 @pytest.mark.parametrize("factor", [0.7, 1.3])
 def test_a_change_of_all_prices_is_that_of_every_offer(factor):
     found = studied()
