@@ -26,6 +26,16 @@ class Quantiles:
     p90: float
 
 
+#: Kinds of price as people call them.
+PRICE_KINDS: Mapping[str, str] = {
+    "on_demand": "on demand",
+    "spot": "spot",
+    "reserved": "reserved",
+    "block": "capacity block",
+    "owned": "your own",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class OfferRef:
     """The offer of a plan. `as_of` is the price's date as its source prints it; the two dates bound it."""
@@ -35,7 +45,7 @@ class OfferRef:
     region: str
     instance: str
     gpu: str
-    pricing: str = field(metadata=_WORD)  # on_demand | spot | reserved | owned
+    pricing: str = field(metadata=_WORD)  # on_demand | spot | reserved | block | owned
     usd_per_gpu_hour: float
     as_of: str
     max_nodes: int | None
@@ -47,7 +57,19 @@ class OfferRef:
     date_kind: str = ""
     source: str = ""
     quality: str = ""
-    usd_per_gpu_hour_range: tuple[float, float] | None = None  # spot: least and most over zones
+    usd_per_gpu_hour_range: tuple[float, float] | None = None  # spot: over zones; a discount: as it was stated
+    quoted: bool = False  # the price, or what comes off it, is the user's
+    term_s: float = 0.0  # reserved, block: paid whole, used or not; 0: none
+    increment_s: float = 0.0  # and beyond it in whole ones
+    upfront: float = 0.0  # share of the term that is paid before it begins
+    then_usd_per_gpu_hour: float | None = None  # what time beyond the term costs on demand; None: in increments
+    waiting_s: float = 0.0  # from the order until the machines are there
+
+    @property
+    def price_kind(self) -> str:
+        """How the machines are paid, and whether at a price of the user's: "spot", "reserved, your quote"."""
+        words = PRICE_KINDS.get(self.pricing, self.pricing.replace("_", " "))
+        return f"{words}, your quote" if self.quoted else words
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +214,7 @@ class Billing:
     block_s: float  # and in whole reserved blocks; 0: none
     storage_usd_per_hour: float
     egress_usd: float
+    then: float = 0.0  # beyond the least, time is paid as used at so many times the price; 0: as within it
 
 
 @dataclass(frozen=True, slots=True)

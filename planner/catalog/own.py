@@ -40,6 +40,8 @@ def owned_offers(catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str] 
             owned = owned_usd_per_gpu_hour(catalog, own, f"cluster.own[{number}]")
             price, extras = owned.usd_per_gpu_hour, dict(owned.parts)
             source = _assumed(owned)
+        if own.waiting_s:
+            extras["waiting_s"] = own.waiting_s
         offers.append(
             Offer(
                 cloud="own",

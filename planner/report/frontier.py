@@ -15,7 +15,7 @@ from planner.report.figures import ages_sentence, chance, money_scale, time_scal
 from planner.report.frontier_plot import frontier_plot
 from planner.report.frontier_scene import best_of
 from planner.report.layout import Page, bullets, columns, wrap
-from planner.report.plan_sections import place
+from planner.report.plan_sections import seller
 from planner.units import format_count
 
 
@@ -40,6 +40,7 @@ CSV_COLUMNS: tuple[tuple[str, Callable[[Plan], object]], ...] = (
     ("p_within_time", lambda plan: plan.p_within_time),
     ("p_within_cost", lambda plan: plan.p_within_cost),
     ("within_budget", lambda plan: plan.within_budget),
+    ("pricing", lambda plan: plan.offer.pricing),
 )
 MOST_ROWS = 16  # with the drawing, what a person reads
 WIDE = 100  # columns from which a table of plans also shows their layouts
@@ -132,7 +133,7 @@ def plans_table(plans: Sequence[tuple[str, Plan]], page: Page, chosen: Plan | No
             label,
             time.figure(plan.time_s.p50),
             cost.figure(plan.cost_usd.p50),
-            f"{format_count(plan.gpus)} × {plan.offer.gpu}, {place(plan.offer)}",
+            f"{format_count(plan.gpus)} × {plan.offer.gpu}, {seller(plan.offer)}",
             format_count(plan.global_batch),
             layout_words(plan.layout) if page.width >= WIDE else "",
             "" if plan.p_within_both is None else chance(plan.p_within_both),

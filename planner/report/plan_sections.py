@@ -41,6 +41,11 @@ def place(offer: OfferRef) -> str:
     return "your own" if offer.pricing == "owned" else offer.cloud
 
 
+def seller(offer: OfferRef) -> str:
+    """Where the machines are and how they are paid: "nebius, on demand"."""
+    return place(offer) if offer.pricing == "owned" else f"{place(offer)}, {offer.price_kind}"
+
+
 def limits(goal: Goal) -> list[str]:
     """The budgets in words."""
     found = []
@@ -56,7 +61,8 @@ def limits(goal: Goal) -> list[str]:
 def headline(plan: Plan, answer: Optimization, today: date, page: Page) -> list[str]:
     """The plan in one sentence, what it was chosen for in another, and a mark where its price may be stale."""
     epochs = "" if plan.epochs is None else f", {format_number(plan.epochs)} epoch{'' if plan.epochs == 1 else 's'}"
-    where = f"{'of' if plan.offer.pricing == 'owned' else 'at'} {place(plan.offer)}"
+    own = plan.offer.pricing == "owned"
+    where = f"of {place(plan.offer)}" if own else f"at {plan.offer.cloud} ({plan.offer.price_kind})"
     text = (
         f"{answer.provenance.scenario}: {format_count(plan.gpus)} × {plan.offer.gpu} ({_nodes(plan.nodes)}) "
         f"{where} for {time_text(plan.time_s.p50)} and {money_text(plan.cost_usd.p50)}"
@@ -122,15 +128,22 @@ def _cluster(plan: Plan, today: date, page: Page) -> list[str]:
     shape = f"{_nodes(plan.nodes)} of {offer.gpus_per_node or plan.gpus // plan.nodes} {offer.gpu}"
     if offer.network_gbit_per_s is not None:
         shape += f", {format_bandwidth(offer.network_gbit_per_s)} a node"
-    price = f"{format_usd(offer.usd_per_gpu_hour)} a GPU-hour ({offer.pricing.replace('_', ' ')})"
+    price = f"{format_usd(offer.usd_per_gpu_hour)} a GPU-hour ({offer.price_kind})"
     if offer.usd_per_gpu_hour_range is not None and len(set(offer.usd_per_gpu_hour_range)) > 1:
-        price += f", zones from {' to '.join(map(format_usd, offer.usd_per_gpu_hour_range))}"
+        ends = " to ".join(map(format_usd, offer.usd_per_gpu_hour_range))
+        price += f", zones from {ends}" if offer.pricing == "spot" else f", the middle of your {ends}"
     if offer.as_of or offer.as_of_latest:
         price += f", as of {offer.as_of or offer.as_of_latest}, {age(offer, today)}"
         price += " (check it before you decide)" if price_age(offer, today).level == "old" else ""
     if offer.source:
-        price += f"; {offer.source}" + (f", quality {offer.quality}" if offer.quality else "")
+        shown = "" if offer.quality in ("", "user") else f", quality {offer.quality}"
+        price += f"; {offer.source}{shown}"
     lines = hanging("offer", offer.id, page) + hanging("machines", shape, page) + hanging("price", price, page)
+    if offer.term_s:
+        lines += hanging("committed", _commitment(plan), page)
+    if offer.waiting_s:
+        wait = f"{time_text(offer.waiting_s)} until the machines are there; it counts against the time budget"
+        lines += hanging("waiting", wait, page)
     if offer.max_nodes is not None or offer.max_nodes_basis:
         most = "no limit is known" if offer.max_nodes is None else _nodes(offer.max_nodes)
         why = f" ({offer.max_nodes_basis})" if offer.max_nodes_basis else ""
@@ -141,6 +154,18 @@ def _cluster(plan: Plan, today: date, page: Page) -> list[str]:
             energy += f", {format_number(plan.co2_kg / 1000, 3)} t of CO2 of the electricity alone"
         lines += hanging("energy", energy, page)
     return lines
+
+
+def _commitment(plan: Plan) -> str:
+    """What is paid whatever becomes of the run, and how time beyond it is."""
+    offer = plan.offer
+    usd = offer.usd_per_gpu_hour * plan.paid_gpus * offer.term_s / 3600
+    text = f"{time_text(offer.term_s)}, {money_text(usd)}, paid whether used or not"
+    if offer.upfront:
+        text += f", {format_percent(offer.upfront)} of it ({money_text(offer.upfront * usd)}) before it begins"
+    if offer.then_usd_per_gpu_hour is not None:
+        return f"{text}; beyond it on demand at {format_usd(offer.then_usd_per_gpu_hour)} a GPU-hour"
+    return f"{text}; beyond it {time_text(offer.increment_s)} at a time"
 
 
 def _run(plan: Plan, page: Page) -> list[str]:

@@ -81,7 +81,7 @@ def infeasible_sections(found: Infeasible, page: Page) -> list[Section]:
 
 def cluster(plan: Plan) -> str:
     """GPUs, kind and place in a few words."""
-    return f"{format_count(plan.gpus)} × {plan.offer.gpu}, {plan_sections.place(plan.offer)}"
+    return f"{format_count(plan.gpus)} × {plan.offer.gpu}, {plan_sections.seller(plan.offer)}"
 
 
 def _alternatives(answer: Optimization, page: Page) -> list[str]:

@@ -316,6 +316,7 @@ class Builder:
             ownership=ownership,
             fabric=row["fabric"] or "unknown",
             site=Site(**site),
+            waiting_s=row["waiting"] or 0.0,
         )
 
     def _share_power(self, path: str, ownership: Values, site: Values, *, priced: bool) -> None:
@@ -329,12 +330,34 @@ class Builder:
                 ownership[key] = site[key]
 
     def _price(self, i: int, row: Values) -> QuotedPrice:
-        rest = {key: value for key, value in row.items() if key not in ("block", "discount")}
+        plain = ("pricing", "usd_per_gpu_hour", "cloud", "instance", "region", "gpu", "upfront")
         off = row["discount"]
         span = None if off is None else (off["min"], off["max"]) if isinstance(off, dict) else (off, off)
         if span is not None and not 0 <= span[0] <= span[1] < 1:
             raise self.draft.fail(f"cluster.prices.{i}.discount", "a discount is below 1, and min is at most max")
-        return QuotedPrice(**rest, block_s=row["block"], discount=span)
+        self._check_terms(f"cluster.prices.{i}", row)
+        return QuotedPrice(
+            **{key: row[key] for key in plain},
+            discount=span,
+            term_s=row["term"] or row["block"] or (row["increment"] if row["pricing"] == "block" else None),
+            increment_s=row["increment"] or row["block"],
+            then_on_demand=row["then"] is not None,
+            waiting_s=row["waiting"] or 0.0,
+        )
+
+    def _check_terms(self, path: str, row: Values) -> None:
+        """A commitment's terms go together, and with prices that commit."""
+        pricing, terms = row["pricing"], [key for key in ("term", "increment", "block") if row[key] is not None]
+        if row["block"] is not None and len(terms) > 1:
+            raise self.draft.fail(f"{path}.block", "`block` is a term and its increment in one: write one or the other")
+        if pricing == "block" and not {"increment", "block"} & set(terms):
+            raise self.draft.fail(path, "a capacity block is sold in whole increments: write `increment: 1 day`")
+        for key in ("term", "increment", "upfront", "then"):
+            if row[key] is not None and pricing not in ("reserved", "block"):
+                raise self.draft.fail(f"{path}.{key}", f"terms are of `reserved` and `block`, not of `{pricing}`")
+        for key in ("upfront", "then"):
+            if row[key] is not None and not terms:
+                raise self.draft.fail(f"{path}.{key}", "it is of a term: write `term` too, such as `term: 365 days`")
 
     def _storage(self) -> Storage | None:
         given = self.values["storage"]

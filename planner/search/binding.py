@@ -41,7 +41,8 @@ def _budget(problem: Problem, view: View, best: int, key: str) -> Binding | None
         return None
     plan = make_plan(problem, fastest_of(problem, other), problem.offers[int(free.offer[other])])
     instead = (
-        f"without it {format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud} would do it in"
+        f"without it {format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud} ({plan.offer.price_kind})"
+        f" would do it in"
         f" {format_duration(plan.time_s.p50)} for {format_usd(plan.cost_usd.p50)}"
     )
     sure = float(problem.time_s(view.goal.confidence, problem.best_s[[best]], np.array([best]))[0])

@@ -157,6 +157,7 @@ READINGS: tuple[Reading, ...] = (
     ("chance of the budgets", lambda p: _chance(p.p_within_both)),
     ("GPUs", lambda p: f"{format_count(p.gpus)} x {p.offer.gpu}"),
     ("offer", lambda p: p.offer.id),
+    ("kind of price", lambda p: p.offer.price_kind),
     ("price of a GPU-hour", lambda p: format_usd(p.offer.usd_per_gpu_hour)),
     ("framework", lambda p: p.framework),
     ("layout", lambda p: layout_text(p)),  # noqa: PLW0108 - it stands below

@@ -10,6 +10,7 @@ import numpy as np
 
 from planner.catalog.catalog import format_of
 from planner.catalog.energy import energy_use
+from planner.catalog.quoted import commits
 from planner.catalog.types import Offer
 from planner.performance.arrays import OWN_SITE, RECOMPUTE, Layouts, Setting
 from planner.performance.conditions import is_fused, is_unfused, recompute_modules
@@ -307,6 +308,28 @@ def _offer_ref(offer: Offer) -> OfferRef:
         source=offer.source,
         quality=offer.quality,
         usd_per_gpu_hour_range=offer.usd_per_gpu_hour_range,
+        quoted=offer.pricing != "owned" and offer.quality == "user",
+        waiting_s=offer.extras.get("waiting_s", 0.0),
+        **_commitment(offer),
+    )
+
+
+class _Commitment(TypedDict):
+    term_s: float
+    increment_s: float
+    upfront: float
+    then_usd_per_gpu_hour: float | None
+
+
+def _commitment(offer: Offer) -> _Commitment:
+    """What is paid of an offer whether it is used or not."""
+    terms = offer.extras if commits(offer.pricing) else {}
+    then = terms.get("then")
+    return _Commitment(
+        term_s=terms.get("minimum_time_s", 0.0),
+        increment_s=terms.get("block_s", 0.0),
+        upfront=terms.get("upfront", 0.0),
+        then_usd_per_gpu_hour=None if then is None else then * offer.usd_per_gpu_hour,
     )
 
 

@@ -31,7 +31,7 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
         {
             "gpu": case.gpu(pool.setting.accelerator.id),
             "framework": pool.setting.framework,
-            "paid": [pool.paid.minimum_s, pool.paid.step_s, pool.paid.block_s],
+            "paid": [pool.paid.minimum_s, pool.paid.step_s, pool.paid.block_s, pool.paid.then],
             "cells": [],
         }
         for pool in p.pools
@@ -56,6 +56,7 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
                 {
                     "id": offer.id,
                     "cloud": offer.cloud,
+                    "kind": case.kind(offer),
                     "own": offer.pricing == "owned",
                     "price": offer.usd_per_gpu_hour,
                     "pools": sold,
@@ -156,4 +157,7 @@ def _row(case: Case, number: int, label: str, choice: Choice) -> PlanRow:
         minimum_s=paid.minimum_s,
         step_s=paid.step_s,
         block_s=paid.block_s,
+        then=paid.then,
+        upfront=offer.extras.get("upfront", 0.0),
+        kind=case.kind(offer),
     )

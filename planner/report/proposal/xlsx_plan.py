@@ -37,7 +37,7 @@ def plans(book: Book) -> None:
             values = (
                 plan.label, plan.offer, plan.gpu, plan.gpus, plan.usd_per_gpu_hour, plan.sure_price, plan.time_p50_s,
                 plan.time_confidence_s, plan.work_s, plan.minimum_s, plan.step_s, plan.block_s, plan.batch, plan.layout,
-                plan.own_s, plan.training_gpus,
+                plan.own_s, plan.training_gpus, plan.then, plan.kind,
             )  # fmt: skip
             for column, value in enumerate(values):
                 if isinstance(value, str):
@@ -53,7 +53,7 @@ def plans(book: Book) -> None:
                     sheet.write_number(row, column, value, book.format(form))
             row += 1
         row += 1
-    for column, wide in enumerate((56, 58, 18, 8, 12, 12, 16, 16, 16, 14, 14, 14, 10, 34, 16, 10)):
+    for column, wide in enumerate((56, 58, 18, 8, 12, 12, 16, 16, 16, 14, 14, 14, 10, 34, 16, 10, 14, 18)):
         sheet.set_column(column, column, wide)
     sheet.freeze_panes(2, 1)
 

@@ -13,6 +13,7 @@
   const signed = (x, text) => (x > 0 ? "+" : x < 0 ? "−" : "±") + text;
 
   function paid(pool, seconds) {
+    if (pool.paid[3]) return pool.paid[0] + pool.paid[3] * Math.max(seconds - pool.paid[0], 0);
     let time = Math.max(seconds, pool.paid[0]);
     for (const size of [pool.paid[1], pool.paid[2]]) if (size) time = Math.max(Math.ceil(time / size - 1e-9), 1) * size;
     return time;
@@ -62,7 +63,7 @@
     });
     return { plan: found, near };
   }
-  const cluster = plan => group(plan.gpus, 0) + " × " + plan.pool.gpu + (zh ? "，" : ", ") + (plan.offer.own ? plan.offer.id.split("/")[1] : plan.offer.cloud);
+  const cluster = plan => group(plan.gpus, 0) + " × " + plan.pool.gpu + (zh ? "，" : ", ") + (plan.offer.own ? plan.offer.id.split("/")[1] : plan.offer.cloud) + (zh ? "，" : ", ") + plan.offer.kind;
 
   // Drawing.
   const NS = "http://www.w3.org/2000/svg", W = 480, H = 290, L = 58, R = 14, T = 26, B = 42;
