@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -180,6 +181,23 @@ class GpuHours:
 
 
 @dataclass(frozen=True, slots=True)
+class Takings:
+    """How often the market takes a spot node back, per 1,000 days of one, and how sure that is: one draw a run."""
+
+    per_1000_node_days: float  # as likely more as less
+    low: float  # one market in ten is below
+    high: float  # and one in ten above
+    source: str
+    as_of: str = ""
+    notice: str = ""  # how well it is known, in words; "": the user states it
+
+    @property
+    def log_spread(self) -> float:
+        """Standard deviation of the rate's logarithm; 0: it is known."""
+        return math.log(self.high / self.low) / (2.0 * 1.2815515655446004) if self.high > self.low > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Reliability:
     """What interruptions do to a run, expected over it, and the reserve that lifts the chance from 50 to 90 %."""
 
@@ -201,6 +219,7 @@ class Reliability:
     spare_nodes: int = 0  # standing by and paid, beside the plan's nodes
     replacement_s: float = 0.0  # wait for another node of the interruptions that do not wait for the market
     overhead: Overhead | None = None  # None: an older planner knew of none
+    taken: Takings | None = None  # None: not spot, or an older planner saved it
 
 
 @dataclass(frozen=True, slots=True)

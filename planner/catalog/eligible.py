@@ -30,7 +30,7 @@ MOMENTARY = frozenset({"momentary_availability", "market_price"})
 
 @dataclass(frozen=True, slots=True)
 class Eligible:
-    """The offers that may be planned with, by id, how many rows were left out for each reason, and what to know of it."""
+    """The offers that may be planned with, by id, how many rows were left out for what reason, and what to know."""
 
     offers: tuple[Offer, ...]
     left_out: Mapping[str, int]
@@ -103,7 +103,7 @@ def _too_big(offer: Offer, max_gpus: int) -> str:
 def _quoted_offers(
     rows: Sequence[PriceRow], catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str]
 ) -> Iterator[Offer | PriceRow]:
-    """The offers that the user's own prices make, of the machines that the catalog lists; rows that quotas fence off."""
+    """The offers that the user's own prices make of the catalog's machines; rows, where quotas fence them off."""
     listed = [row for row in rows if row.pricing == "on_demand" and not _not_sold(row, cluster.quality)]
     for number, quote in enumerate(cluster.prices):
         if quote.pricing not in cluster.pricing or cluster.own_only or refused(quote, number):

@@ -84,7 +84,9 @@ def _still(scene: Scene, title: str) -> str:
     """The chart for readers without scripts."""
     points = [Point(spot.x, spot.y, spot.offer) for spot in scene.stairs]
     chosen = scene.chosen or scene.stairs[-1]
-    asked = Point(chosen.x, chosen.y, chosen.offer, f"{format_count(chosen.plan.gpus)} GPUs, {chosen.plan.offer.price_kind}")
+    asked = Point(
+        chosen.x, chosen.y, chosen.offer, f"{format_count(chosen.plan.gpus)} GPUs, {chosen.plan.offer.price_kind}"
+    )
     axes = Axes(
         title,
         scene.chosen_text,

@@ -88,6 +88,7 @@ def run_of(plan: Plan) -> SimulatedRun:
         replacement_s=known.replacement_s,
         least=known.overhead.least if known.overhead else 1.0,
         log_more=known.overhead.log_more if known.overhead else 0.0,
+        market_spread=known.taken.log_spread if known.taken else 0.0,
     )
 
 

@@ -13,7 +13,7 @@ from planner.search.goals import View, find
 from planner.search.plans import fastest_of, make_plan
 from planner.search.pools import unfit_parts
 from planner.search.problem import Problem
-from planner.units import format_count, format_duration, format_gib, format_percent, format_usd
+from planner.units import format_count, format_duration, format_gib, format_number, format_percent, format_usd
 from planner.workload.learning import token_multiplier
 
 MORE_MEMORY = 1.25
@@ -46,6 +46,7 @@ def _budget(problem: Problem, view: View, best: int, key: str) -> Binding | None
         f" {format_duration(plan.time_s.p50)} for {format_usd(plan.cost_usd.p50)}"
     )
     sure = float(problem.time_s(view.goal.confidence, problem.best_s[[best]], np.array([best]))[0])
+    sure += float(problem.waiting_s[best])
     confidence = f"with {format_percent(view.goal.confidence)} confidence"
     better = _BETTER.get(problem.scenario.objective.kind, "better")
     if key == "time_s":
@@ -126,7 +127,7 @@ def _nodes(problem: Problem, plan: Plan) -> list[Binding]:
 
 def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
     """What a reader should know before signing."""
-    out = [*problem.length.remarks, *unfit_parts(problem.scenario, problem.catalog)]
+    out = [*problem.length.remarks, *unfit_parts(problem.scenario, problem.catalog), *problem.remarks]
     if not problem.offers:
         out.append("No offer of the catalog fits what `cluster` asks for.")
     if plan is None:
@@ -138,6 +139,8 @@ def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
             f"That {offer.id} sells {format_count(plan.nodes)} nodes at once is an assumption: no limit is known."
             " Ask, or state it under cluster.quotas."
         )
+    if offer.pricing == "spot":
+        out.append(_spot(plan))
     if "network_assumed" in flags:
         out.append(f"The network of {offer.instance} is your assumption (cluster.assume_network).")
     if "network_recalled" in flags:
@@ -147,3 +150,15 @@ def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
     if plan.basis == "modelled":
         out.append("Nobody's measurement stands near this plan: the throughput is the model's alone.")
     return tuple(out)
+
+
+def _spot(plan: Plan) -> str:
+    """That spot machines may go, how often, and how sure that is."""
+    taken = plan.reliability.taken if plan.reliability is not None else None
+    text = "The plan stands on spot machines: the cloud may take them away at any time"
+    if taken is None:
+        return f"{text}."
+    often = f"{format_number(taken.per_1000_node_days)} in 1,000 node-days"
+    if taken.low < taken.high:
+        often += f", in four markets of five {format_number(taken.low)} to {format_number(taken.high)}"
+    return f"{text} ({often}). Chances count that; see risk.spot_preemptions_per_1000_node_days to state what you know."

@@ -21,7 +21,9 @@ class PaidTime:
     minimum_s: float = 0.0
     step_s: float = 0.0  # time counts in whole steps
     block_s: float = 0.0  # a reserved block is paid whole, and so is the next that a run reaches into
-    then: float = 0.0  # beyond the least (and without steps), time is paid as used at so many times the price; 0: as within it
+    then: float = (
+        0.0  # beyond the least (and without steps), time is paid as used at so many times the price; 0: as within it
+    )
 
     def paid_s(self, time_s: FloatArray) -> FloatArray:
         """The time that is paid for runs of `time_s`, of its shape: seconds at the price of the term."""

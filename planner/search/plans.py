@@ -135,7 +135,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         memory_gib=_memory(setting, layouts),
         time_s=time,
         cost_usd=cost,
-        **_chances(budget, runs, price),
+        **_chances(budget, float(problem.waiting_s[cell]), runs, price),
         critical_batch=critical.sequences(setting.seq_length),
         basis=stands_on,
         measurements=tuple(ids),
@@ -196,15 +196,16 @@ class _Chances(TypedDict):
     p_within_both: float | None
 
 
-def _chances(budget: Budget, runs: Completion, price: PlanCost) -> _Chances:
+def _chances(budget: Budget, waiting_s: float, runs: Completion, price: PlanCost) -> _Chances:
     """Probabilities of keeping the budgets; None where there is none."""
-    time = None if budget.time_s is None else float(runs.probability(budget.time_s)[0])
+    left = None if budget.time_s is None else max(budget.time_s - waiting_s, 0.0)
+    time = None if left is None else float(runs.probability(left)[0])
     if budget.cost_usd is None:
         return _Chances(p_within_time=time, p_within_cost=None, p_within_both=time)
     return _Chances(
         p_within_time=time,
         p_within_cost=price.probability(budget.cost_usd),
-        p_within_both=price.probability(budget.cost_usd, budget.time_s or math.inf),
+        p_within_both=price.probability(budget.cost_usd, math.inf if left is None else left),
     )
 
 
@@ -226,7 +227,9 @@ def within_budget(problem: Problem, pick: Pick, rates: Rates) -> bool | None:
     if budget.time_s is None and budget.cost_usd is None:
         return None
     cell, seconds, sure = np.array([pick.cell]), np.array([pick.seconds]), budget.confidence
-    if budget.time_s is not None and problem.clock.time_s(sure, seconds, cell)[0] > budget.time_s:
+    if budget.time_s is not None and (problem.clock.time_s(sure, seconds, cell) + problem.waiting_s[cell])[0] > (
+        budget.time_s
+    ):
         return False
     return budget.cost_usd is None or bool(within_cost(problem, sure, budget.cost_usd, rates, seconds, cell)[0])
 

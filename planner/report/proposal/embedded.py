@@ -32,6 +32,7 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
             "gpu": case.gpu(pool.setting.accelerator.id),
             "framework": pool.setting.framework,
             "paid": [pool.paid.minimum_s, pool.paid.step_s, pool.paid.block_s, pool.paid.then],
+            "wait": pool.waiting_s,
             "cells": [],
         }
         for pool in p.pools
@@ -158,6 +159,7 @@ def _row(case: Case, number: int, label: str, choice: Choice) -> PlanRow:
         step_s=paid.step_s,
         block_s=paid.block_s,
         then=paid.then,
+        waiting_s=float(p.waiting_s[choice.cell]),
         upfront=offer.extras.get("upfront", 0.0),
         kind=case.kind(offer),
     )

@@ -111,9 +111,15 @@ class PlanRow:
     step_s: float = 0.0  # time is paid in whole steps; 0: as used
     block_s: float = 0.0  # and in whole reserved blocks
     then: float = 0.0  # beyond the least, time is paid as used at so many times the price; 0: as within it
+    waiting_s: float = 0.0  # before the run begins
     upfront: float = 0.0  # share of the least that is paid before the run
     kind: str = ""  # of its price, in words
     usd_per_gpu_hour_sure: float | None = None  # at the confidence, where the price is spread; None: the same
+
+    @property
+    def upfront_usd(self) -> float:
+        """USD that are paid before the run."""
+        return self.usd_per_gpu_hour * self.gpus * self.upfront * self.minimum_s / 3600
 
     @property
     def sure_price(self) -> float:

@@ -13,7 +13,7 @@ MONEY, NUMBER, HOURS, DATE, PERCENT, PRICE = "#,##0.00", "#,##0", "#,##0.00", "y
 SHEETS = ("inputs", "proposal", "options", "cash", "plans", "assumptions")
 PLAN_COLUMNS = (
     "name", "offer", "gpu", "gpus", "price", "price_sure", "p50", "sure", "work", "minimum", "step", "block",
-    "batch", "layout", "own", "training", "then", "kind",
+    "batch", "layout", "own", "training", "then", "kind", "upfront", "waiting",
 )  # fmt: skip
 
 

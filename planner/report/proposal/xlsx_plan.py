@@ -22,9 +22,14 @@ from planner.report.proposal.xlsx_book import (
 def plans(book: Book) -> None:
     """The precomputed plans of every run, below each other; times in seconds, as planner has them."""
     w, sheet = book.words, book.sheets["plans"]
-    keys = {"price": "price", "p50": "s_p50", "sure": "s_sure", "work": "s_work", "own": "s_own"} | {
-        name: f"s_{name}" for name in ("minimum", "step", "block")
-    }
+    keys = {
+        "upfront": "s_upfront",
+        "price": "price",
+        "p50": "s_p50",
+        "sure": "s_sure",
+        "work": "s_work",
+        "own": "s_own",
+    } | {name: f"s_{name}" for name in ("minimum", "step", "block")}
     head = [w[keys.get(name, name)] for name in PLAN_COLUMNS]
     row = 0
     for ledger in book.runs:
@@ -37,7 +42,7 @@ def plans(book: Book) -> None:
             values = (
                 plan.label, plan.offer, plan.gpu, plan.gpus, plan.usd_per_gpu_hour, plan.sure_price, plan.time_p50_s,
                 plan.time_confidence_s, plan.work_s, plan.minimum_s, plan.step_s, plan.block_s, plan.batch, plan.layout,
-                plan.own_s, plan.training_gpus, plan.then, plan.kind,
+                plan.own_s, plan.training_gpus, plan.then, plan.kind, plan.upfront,
             )  # fmt: skip
             for column, value in enumerate(values):
                 if isinstance(value, str):
@@ -53,7 +58,7 @@ def plans(book: Book) -> None:
                     sheet.write_number(row, column, value, book.format(form))
             row += 1
         row += 1
-    for column, wide in enumerate((56, 58, 18, 8, 12, 12, 16, 16, 16, 14, 14, 14, 10, 34, 16, 10, 14, 18)):
+    for column, wide in enumerate((56, 58, 18, 8, 12, 12, 16, 16, 16, 14, 14, 14, 10, 34, 16, 10, 14, 18, 14)):
         sheet.set_column(column, column, wide)
     sheet.freeze_panes(2, 1)
 
@@ -126,6 +131,7 @@ def chosen_plan(book: Book) -> None:
     keys = (
         "plan",
         "offer",
+        "kind",
         "gpus",
         "price",
         "price_used",
@@ -138,6 +144,7 @@ def chosen_plan(book: Book) -> None:
         "allocated",
         "paid",
         "paid_sure",
+        "upfront",
     )
     money = (
         "compute",
@@ -190,6 +197,7 @@ def _run_column(book: Book, run: int, ledger: Ledger, total: Sums) -> None:
 
     put("plan", given("plan"), "", plan.label, "wrap")
     put("offer", looked_up("offer"), "", plan.offer, "wrap")
+    put("kind", looked_up("kind"), "", plan.kind)
     put("gpus", looked_up("gpus"), NUMBER, plan.gpus)
     put("price", looked_up("price"), PRICE, plan.usd_per_gpu_hour)
     put("price_used", f"{at('price')}*(1+{given('price_change')})", PRICE, plan.usd_per_gpu_hour)
@@ -205,6 +213,7 @@ def _run_column(book: Book, run: int, ledger: Ledger, total: Sums) -> None:
     put("paid", book.paid(at("hours"), looked_up), HOURS, total.paid_s / HOUR_S)
     put("paid_sure", book.paid(at("hours_sure"), looked_up), HOURS, total.paid_sure_s / HOUR_S)
     rate = f"{at('price_used')}*{at('gpus')}"
+    put("upfront", f"{rate}*{looked_up('upfront')}*{looked_up('minimum')}/3600", MONEY, plan.upfront_usd)
     put("compute", f"{rate}*{at('work_hours')}", MONEY, total.compute)
     put("failures", f"{rate}*({at('own_hours')}-{at('work_hours')})", MONEY, total.failures)
     put("overhead", f"{rate}*({at('hours')}-{at('own_hours')})", MONEY, total.overhead)

@@ -47,7 +47,7 @@
           const half = factors ? rate * factors[0] : rate, dear = factors ? rate * factors[level - 4] : rate;
           const plan = { offer, pool, gpus: cell[1], batch: cell[2], layout: cell[3], time, sure, cost: cost(run, pool, half, time), sureCost: cost(run, pool, dear, sure) };
           plan.value = value(run, time, plan.cost);
-          plan.late = terms.time_s !== null && sure > terms.time_s;
+          plan.late = terms.time_s !== null && sure + (pool.wait || 0) > terms.time_s;
           plan.dear = terms.cost_usd !== null && plan.sureCost > terms.cost_usd;
           visit(plan);
         }
