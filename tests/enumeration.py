@@ -24,8 +24,10 @@ from planner.performance.intervals import spread
 from planner.performance.layout_choices import layout_choices
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.steptime import step_time
-from planner.risk.completion import Completion, Hazard, completion
-from planner.risk.failures import hazards, interruption_rate, preemptions_per_1000_node_days
+from planner.plan import Takings
+from planner.risk.completion import Completion, Hazard
+from planner.risk.failures import NOT_SPOT, hazards, interruption_rate, replacement_s, takings
+from planner.risk.market import Market, market_completion
 from planner.risk.overhead import overhead_of
 from planner.scenario import BatchRamp, IntChoice, Risk, Scenario
 from planner.search.conditions import conditions_of
@@ -261,7 +263,8 @@ def _judge(
     every = np.zeros(len(rows), dtype=np.int64)
     stated = scenario.risk.overhead if scenario.risk else None
     beside = overhead_of(stated, load_risk_facts())
-    runs = completion(np.array(seconds) * median, sigmas[0][every], sigmas[1][every], hazard.take(every), beside)
+    work = (np.array(seconds) * median, sigmas[0][every], sigmas[1][every], hazard.take(every))
+    runs = market_completion(*work, _market(scenario, offer, setting).take(every), beside)
     likely, sure = runs.quantile(0.5), runs.quantile(scenario.budget.confidence)
     rate = offer.usd_per_gpu_hour * gpus
     return [
@@ -289,13 +292,21 @@ def _hazard(scenario: Scenario, offer: Offer, setting: Setting, gpus: np.ndarray
         facts,
         risk,
         rate=interruption_rate(facts, setting.accelerator.family, offer.cloud, risk),
-        preemptions=preemptions_per_1000_node_days(facts, setting.accelerator.family, offer.cloud, risk)
-        if offer.pricing == "spot"
-        else 0.0,
+        preemptions=_taken(scenario, offer, setting).per_1000_node_days,
         parameters=parameter_counts(setting.model).total,
         gpus=gpus,
         gpus_per_node=offer.hardware.gpus_per_node,
     )
+
+
+def _taken(scenario: Scenario, offer: Offer, setting: Setting) -> Takings:
+    known = (load_risk_facts(), setting.accelerator.family, offer.cloud, scenario.risk or Risk())
+    return takings(*known) if offer.pricing == "spot" else NOT_SPOT
+
+
+def _market(scenario: Scenario, offer: Offer, setting: Setting) -> Market:
+    other = replacement_s(load_risk_facts(), scenario.risk or Risk())
+    return Market(np.array([_taken(scenario, offer, setting).log_spread]), np.array([other]))
 
 
 def _steps_at_ramp_sizes(

@@ -8,7 +8,7 @@ import pytest
 from planner.catalog.risk_facts import load_risk_facts
 from planner.risk.checkpoint import optimal_interval
 from planner.risk.completion import Hazard, completion
-from planner.risk.failures import hazards, interruption_rate, preemptions_per_1000_node_days
+from planner.risk.failures import hazards, interruption_rate, takings
 from planner.risk.simulation import SimulatedRun, simulate
 from planner.scenario import Risk
 
@@ -115,7 +115,7 @@ def test_spot_adds_preemptions_and_their_waiting_and_asynchronous_saving_shorten
     rate = interruption_rate(FACTS, "hopper", "aws", Risk())
     common = {"rate": rate, "parameters": 10**10, "gpus": np.array([64]), "gpus_per_node": 8}
     firm = hazards(FACTS, Risk(), preemptions=0.0, **common)
-    spot = hazards(FACTS, Risk(), preemptions=preemptions_per_1000_node_days(FACTS, "hopper", "aws", Risk()), **common)
+    spot = hazards(FACTS, Risk(), preemptions=takings(FACTS, "hopper", "aws", Risk()).per_1000_node_days, **common)
     behind = hazards(FACTS, Risk(asynchronous_checkpoints=True), preemptions=0.0, **common)
     assert spot.rate_per_s[0] > firm.rate_per_s[0]
     assert spot.restart_s[0] > firm.restart_s[0]
@@ -155,8 +155,9 @@ def test_a_market_takes_back_what_is_sought_after_more_often_unless_the_user_kno
         ("cdna3", Risk()),
         ("ampere", Risk(spot_preemptions_per_1000_node_days=9.0)),
     ]
-    found = [preemptions_per_1000_node_days(FACTS, family, "aws", risk) for family, risk in asked]
-    assert found == [5.4, 2.6, 5.4, 9.0]
+    found = [takings(FACTS, family, "aws", risk) for family, risk in asked]
+    assert [taken.per_1000_node_days for taken in found] == [5.4, 2.6, 17, 9.0]
+    assert [taken.log_spread > 0 for taken in found] == [True, True, True, False]
 
 
 def drawn_by_hand(

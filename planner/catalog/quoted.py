@@ -35,7 +35,7 @@ def as_quoted(row: PriceRow, quote: QuoteLike) -> PriceRow:
     row = row._replace(pricing=quote.pricing, term_hours=None)
     if quote.discount is not None:
         least, most = quote.discount
-        source = f"your discount off {row.source} (quality {row.quality})"
+        source = f"your discount off {row.source}"
         return row._replace(
             low=row.low * (1 - most),
             high=row.high * (1 - least),

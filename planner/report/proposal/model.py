@@ -117,6 +117,11 @@ class PlanRow:
     usd_per_gpu_hour_sure: float | None = None  # at the confidence, where the price is spread; None: the same
 
     @property
+    def ends_sure_s(self) -> float:
+        """Seconds from the start until it is done at the confidence, the wait for its machines in them."""
+        return self.waiting_s + self.time_confidence_s
+
+    @property
     def upfront_usd(self) -> float:
         """USD that are paid before the run."""
         return self.usd_per_gpu_hour * self.gpus * self.upfront * self.minimum_s / 3600

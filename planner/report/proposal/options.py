@@ -156,7 +156,8 @@ def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
         cost = option.plan.cost_usd
         rows.append(
             Interval(
-                w.say("seller", place=option.label, pricing=case.kind(option.plan.offer)), cost.p10 / 1e3, cost.p50 / 1e3, cost.p90 / 1e3, w.days_text(option.choice.time_p50_s),
+                w.say("seller", place=option.label, pricing=case.kind(option.plan.offer)),
+                cost.p10 / 1e3, cost.p50 / 1e3, cost.p90 / 1e3, w.days_text(option.choice.time_p50_s),
                 strong=option.choice.key == case.choice.key,
             )
         )  # fmt: skip

@@ -69,8 +69,8 @@ SENTENCES: Mapping[str, str] = {
     "start_given": "{date}",
     # The plan
     "plan_rented": (
-        "Rent {gpus} × {gpu} ({nodes} machines) from {place} in {region}, {pricing}, for about {time} and run {iterations} "
-        "steps of {batch} sequences of {seq} tokens."
+        "Rent {gpus} × {gpu} ({nodes} machines) from {place} in {region}, {pricing}, for about {time} and run "
+        "{iterations} steps of {batch} sequences of {seq} tokens."
     ),
     "plan_owned": (
         "Use {gpus} × {gpu}, {nodes} of your {place}, for about {time} and run {iterations} steps of {batch} "
@@ -477,6 +477,8 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_kind": "Kind of price",
     "ui_x_then": "Price beyond the least paid time, times (0: the same)",
     "ui_x_s_upfront": "Share of the least paid time that is paid before the run",
+    "ui_x_waiting": "Hours of waiting for the machines",
+    "ui_x_s_waiting": "Seconds of waiting for the machines",
     "ui_x_upfront": "Paid before the run, USD",
     "ui_x_s_p50": "Seconds, most likely",
     "ui_x_s_sure": "Seconds, at the confidence",

@@ -450,6 +450,8 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_kind": "价格类型",
     "ui_x_then": "最短付费时间之外的价格倍数（0：相同）",
     "ui_x_s_upfront": "最短付费时间中开始前支付的份额",
+    "ui_x_waiting": "等待机器的小时数",
+    "ui_x_s_waiting": "等待机器的秒数",
     "ui_x_upfront": "开始前支付，美元",
     "ui_x_gpu": "GPU",
     "ui_x_s_p50": "秒数，最可能",

@@ -64,7 +64,7 @@ def _option(book: Book, run: int, row: int, source: int, total: Sums, ledger: Le
     yes, no, none = (quoted(book.words[key]) for key in ("yes", "no", "no_limit"))
     days = None if ledger.time_budget_s is None else ledger.time_budget_s / DAY_S
     for column, key, name, found, most in (
-        (6, "time_limit", f"C{row + 1}", plan.time_confidence_s / DAY_S, days),
+        (6, "time_limit", f"C{row + 1}+{cell('waiting')}/86400", plan.ends_sure_s / DAY_S, days),
         (7, "cost_limit", f"E{row + 1}", total.total_sure, ledger.cost_budget_usd),
     ):
         limit = book.at("inputs", key, run)
