@@ -201,7 +201,6 @@ def _cut(scenario: Scenario, setting: Setting, gpus: int) -> Iterator[Row]:
         setting.framework,
         setting.model,
         setting.seq_length,
-        setting.hardware,
         [gpus],
         scenario.layout,
         setting.release,

@@ -13,7 +13,7 @@ from planner.catalog import load_catalog
 from planner.catalog.types import Hardware
 from planner.performance.arrays import Layouts, Setting
 from planner.performance.calibration import load_calibration
-from planner.performance.machine import GRID, as_of_port, link_share, log_shares, machine_numbers
+from planner.performance.machine import GRID, as_of_port, link_share, log_shares, machine_numbers, neighbours
 from planner.performance.predict import predict_run
 from planner.performance.rows import read_run
 from planner.performance.shapes import forward_flops, model_numbers
@@ -190,6 +190,45 @@ def test_larger_messages_and_fewer_hops_are_never_slower_per_byte() -> None:
     near = replace(s, hardware=replace(s.hardware, scale_up_domain=64, gpus_per_node=64))
     x = layouts(tp=8, pp=1, dp=8, micro_batch=1, grad_accum=8)
     assert step_time(near, x, CALIBRATION).total_s <= step_time(s, x, CALIBRATION).total_s
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_tensor_parallel_over_nodes_takes_no_less_than_its_bytes_at_the_ports_rate(parallel: bool) -> None:
+    s = setting("llama3-8b", "h100-sxm5-80gb", ("megatron", "26.04"))
+    sizes = np.asarray([8, 16, 32])
+    x = layouts(tp=sizes, dp=2, micro_batch=4, sequence_parallel=parallel)
+    terms = step_time(s, x, CALIBRATION).terms_s["tensor_parallel"]
+    passed = 4 * 32 * (2 * 4 * 2048 * 4096)  # all-reduces of 32 layers, bytes
+    node = 8 * 50e9  # bytes a second: eight ports of 400 Gbit/s
+    over = 2 * passed * (sizes - 8) / sizes / node
+    assert np.all(terms >= over)
+    assert np.all(terms[1:] > 1.2 * terms[0])
+
+
+def test_a_group_inside_a_node_is_charged_the_link_and_one_that_straddles_nodes_the_network() -> None:
+    """On nodes of 8 the second of three groups of 6 or of 3 lies on two; of one of 12 a node may hold but 4."""
+    node, rack = (
+        CALIBRATION.machine_numbers(setting("llama3-8b", gpu, ("megatron", "")))
+        for gpu in ("h100-sxm5-80gb", "gb200-nvl72")
+    )
+    assert neighbours(node, np.asarray([1, 2, 3, 4, 6, 8, 12, 16])).tolist() == [1, 2, 1, 4, 2, 8, 4, 8]
+    assert neighbours(rack, np.asarray([2, 3, 5, 8, 36, 72, 144])).tolist() == [2, 3, 1, 8, 36, 72, 72]
+
+
+@pytest.mark.parametrize("key", ["tp", "cp", "ep"])
+def test_a_straddling_group_takes_longer_than_a_larger_one_that_fills_a_node(key: str) -> None:
+    s = setting("deepseekv3", "h100-sxm5-80gb", ("megatron", "26.04"))
+    term = {"tp": "tensor_parallel", "cp": "context_parallel", "ep": "expert_parallel"}[key]
+    x = layouts(**{key: [6, 8]}, dp=24, micro_batch=8)
+    straddling, filling = step_time(s, x, CALIBRATION).terms_s[term]
+    assert straddling > filling
+
+
+def test_a_run_on_part_of_a_node_never_meets_the_network() -> None:
+    s = setting("llama3-8b", "h100-sxm5-80gb", ("megatron", "26.04"))
+    slower = replace(s, hardware=replace(s.hardware, network_gbit_per_s=32.0))
+    for x in (layouts(tp=6, micro_batch=8), layouts(cp=3, dp=2, micro_batch=8)):
+        assert step_time(slower, x, CALIBRATION).total_s == step_time(s, x, CALIBRATION).total_s
 
 
 def test_no_interval_promises_more_than_the_part_can_do() -> None:

@@ -39,7 +39,7 @@ def site_of(model: str, framework: str, gpu: str, network: float | None, fabric:
     hardware = Hardware(gpu, 8, 8, accelerator.link_gbyte_per_s, network, fabric)
     spec = load_model(model)
     setting = Setting(spec, 2048, "bf16", framework, "latest", accelerator, hardware)
-    table = layout_table(framework, spec, 2048, hardware, 512, LayoutBounds(), "latest")
+    table = layout_table(framework, spec, 2048, 512, LayoutBounds(), "latest")
     length = run_length([DataSource("data", samples=10**6)], 2048, epochs=1)
     batches = batch_space(IntChoice(64, 1024), IntChoice(), None)
     return Site(SettingPhysics(setting, load_calibration()), table, batches, Run(length))

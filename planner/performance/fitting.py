@@ -54,7 +54,7 @@ class Batch:
         """Seconds of a step, (n,), or (k, n) for k sets of rates; without the residual correction."""
         a = self.layouts
         scope = replace(self.scope, rates=rates, machine=as_reached(self.scope.machine, rates))
-        kernels = kernels_of(scope, a.tp, a.cp, a.ep, a.sequence_parallel, a.recompute, a.micro_batch)
+        kernels = kernels_of(scope, a.tp, a.cp, a.ep, a.sequence_parallel, a.recompute, a.micro_batch, gpus=a.gpus)
         return step_of(scope, kernels, a.pp, a.vpp, a.dp, a.zero_stage, a.grad_accum, 1.0).total_s
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.performance.conditions import ConditionNumbers
-from planner.performance.machine import MachineNumbers, as_of_port, link_share, ring_time
+from planner.performance.machine import MachineNumbers, as_of_port, link_share, neighbours, ring_time
 from planner.performance.rates import Rates
 from planner.performance.shapes import ModelNumbers, Number, visible_keys
 
@@ -74,6 +74,7 @@ class _Cut:
     tp: Number
     cp: Number
     ep: Number
+    in_node: BoolArray  # whether the run is on less than a node: every group stays inside
     tokens: Number
     stream_tokens: Number  # of the residual stream: sequence parallel divides it, too
     sequence_parallel: BoolArray
@@ -115,6 +116,7 @@ def kernels_of(
     recompute: IntArray,
     micro_batch: Number,
     *,
+    gpus: Number | IntArray | None = None,
     parts: bool = False,
 ) -> KernelTimes:
     """Costs of one micro-batch, (n,).
@@ -124,6 +126,7 @@ def kernels_of(
     s : the setting's numbers, or rows of them
     tp, cp, ep, sequence_parallel, recompute : arrays of one shape; recompute is the code of RECOMPUTE
     micro_batch : sequences; may be fractional
+    gpus : of the run, where they may be less than a node
     parts : also split the time by name
     """
     tokens = micro_batch * s.seq_length / cp
@@ -133,6 +136,7 @@ def kernels_of(
         tp=tp,
         cp=cp,
         ep=ep,
+        in_node=np.asarray(False if gpus is None else gpus < s.machine.node),
         tokens=tokens,
         stream_tokens=tokens / np.where(sequence_parallel, tp, 1),
         sequence_parallel=sequence_parallel,
@@ -263,7 +267,7 @@ def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     Source: Korthikanti et al. 2022, section 4.2.
     """
     size = 2.0 * cut.tokens * s.model.hidden
-    local = np.minimum(cut.tp, s.machine.domain)
+    local = _together(s, cut, cut.tp)
     ring = np.where(
         cut.sequence_parallel,
         ring_time(s.machine, s.machine.up_gather, size, cut.tp, local),
@@ -280,8 +284,8 @@ def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
 def _context_parallel(s: Scope, cut: _Cut, stack: _Stack, attention: Number) -> Number:
     """The ring of keys and values: a share shows always, the rest where it outlasts half of attention."""
     size = 2.0 * cut.tokens * s.model.kv_width / cut.tp * cut.cp
-    local = np.clip(s.machine.domain / cut.tp, 1.0, cut.cp)
-    local = np.where(cut.cp > local, 1.0, local)  # each rank sends to the next: one port carries what crosses
+    group = cut.tp * cut.cp  # each rank sends to the next: one port carries what crosses
+    local = np.where(_together(s, cut, group) < group, 1.0, cut.cp)
     ring = ring_time(s.machine, s.machine.up_gather, size, cut.cp, local) * stack.layers * cut.passes
     return np.where(cut.cp > 1, s.rates.context * ring + np.maximum(ring - 0.5 * attention, 0.0), 0.0)
 
@@ -290,13 +294,18 @@ def _expert_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Two all-to-alls forward and two backward: what stays in the domain by link, the rest by network."""
     machine = s.machine
     size = 2.0 * cut.tokens * s.model.top_k / cut.tp * s.model.hidden
-    near = np.minimum(cut.ep, machine.domain)
+    near = _together(s, cut, cut.ep)
     inside = size * (near - 1.0) / cut.ep / (machine.link * link_share(machine.up_gather, size))
     outside = size * (1.0 - near / cut.ep)
     share = link_share(machine.out, size * as_of_port(machine.network))
     across = outside / np.maximum(machine.network * share, 1.0)
     one = np.where(cut.ep > 1, inside + across, 0.0)
     return 2.0 * (2.0 + cut.again_experts) * stack.routed * one * s.rates.expert_exchange
+
+
+def _together(s: Scope, cut: _Cut, group: Number) -> Number:
+    """GPUs of a group of neighbours that one link domain joins."""
+    return np.where(cut.in_node, group, neighbours(s.machine, group))
 
 
 def _expert_host(s: Scope, cut: _Cut) -> Number:

@@ -7,15 +7,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from planner.catalog.types import Hardware
 from planner.performance.arrays import RECOMPUTE, BoolArray, IntArray, Layouts
 from planner.performance.frameworks import Framework, framework, rules
 from planner.performance.stages import even
 from planner.scenario import IntChoice, LayoutBounds
 from planner.workload.model import ModelSpec
-
-#: A context-parallel rank keeps at least this many tokens of a sequence (a rule of the space, not of a framework).
-LEAST_TOKENS_A_RANK = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +65,18 @@ def layout_choices(
     name: str,
     model: ModelSpec,
     seq_length: int,
-    hardware: Hardware,
     gpus: Iterable[int],
     bounds: LayoutBounds | None = None,
     release: str = "",
     stages: tuple[int, ...] | None = None,
 ) -> LayoutChoices:
-    """Every layout of each GPU count that the framework runs and the stated space holds (`space_text`).
+    """Every layout of each GPU count that the framework runs, its chunks equal where it interleaves (`space_text`).
 
     Parameters
     ----------
     name : framework, by name or alias
     gpus : GPU counts, each at least 1
-    bounds : what the user pinned or bounded; a value the user lists for tp or cp is taken even where the space's own
-        rule (inside the fast link; tokens a rank) would leave it out
+    bounds : what the user pinned or bounded: it leaves layouts out and never adds one
     stages : ZeRO stages with which the framework runs what is stated beside the layout (`stages_run`); None: all
 
     Returns
@@ -94,7 +88,7 @@ def layout_choices(
     wanted = bounds or LayoutBounds()
     counts = np.unique(np.fromiter(gpus, dtype=np.int64))
     most = int(counts[-1]) if len(counts) else 0
-    axes = layout_axes(name, model, seq_length, hardware, most, wanted, release, stages)
+    axes = layout_axes(name, model, seq_length, most, wanted, release, stages)
     skeleton = _skeleton(row, model, seq_length, axes, most, release)
     return _spread_over(skeleton, counts, wanted)
 
@@ -103,7 +97,6 @@ def layout_axes(
     name: str,
     model: ModelSpec,
     seq_length: int,
-    hardware: Hardware,
     most: int,
     bounds: LayoutBounds | None = None,
     release: str = "",
@@ -114,10 +107,10 @@ def layout_axes(
     experts = model.moe.experts if model.moe is not None and row.expert_parallel != "none" else 1
     has_sp = row.sequence_parallel != "never" and row.release(release).sequence_parallel
     return LayoutAxes(
-        tp=_allowed(_tensor_sizes(row, model, hardware, wanted.tp, most), wanted.tp),
+        tp=_allowed(_divisors(model.heads, most) if row.tensor_parallel else [1], wanted.tp),
         pp=_allowed(range(1, min(model.layers, most) + 1) if row.pipeline_parallel else [1], wanted.pp),
         vpp=_allowed(_virtual_sizes(row, model), wanted.vpp),
-        cp=_allowed(_context_sizes(row, seq_length, wanted.cp, most), wanted.cp),
+        cp=_allowed(_context_sizes(row, seq_length, most), wanted.cp),
         ep=_allowed(_divisors(experts, most), wanted.ep),
         zero_stage=_allowed(row.zero_stages if stages is None else stages, wanted.zero_stage),
         sequence_parallel=tuple(v for v in (False, True)[: 1 + has_sp] if wanted.sequence_parallel in (None, v)),
@@ -137,18 +130,18 @@ def interleaves(row: Framework, model: ModelSpec, pp: IntArray, vpp: IntArray) -
     return np.asarray((vpp == 1) | ((pp > 1) & equal))
 
 
-def space_text(name: str, model: ModelSpec, hardware: Hardware) -> str:
+def space_text(name: str, model: ModelSpec) -> str:
     """One sentence that states the layouts searched for a framework, as it is printed with a plan."""
     row = framework(name)
     parts = []
     if row.tensor_parallel:
-        parts.append(f"tp dividing heads and widths, inside the fast link (up to {_fast_link(hardware)} GPUs)")
+        parts.append("tp dividing heads and widths, over nodes too")
     if row.pipeline_parallel:
         parts.append("pp up to the layers" + (", uneven stages" if row.uneven_stages else " that it divides"))
     if row.interleaving:
         parts.append("vpp in equal chunks (embedding and loss may count as layers)")
     if row.context_parallel:
-        parts.append(f"cp in powers of two with at least {LEAST_TOKENS_A_RANK:,} tokens a rank")
+        parts.append("cp of which twice divides the sequence")
     if model.moe is not None and row.expert_parallel != "none":
         parts.append("ep dividing the experts and tp x cp x dp" if row.expert_parallel == "any" else "ep equal to tp")
     parts.append("ZeRO " + ", ".join(map(str, row.zero_stages)))
@@ -203,20 +196,10 @@ def _allowed(sizes: Iterable[int], choice: IntChoice) -> tuple[int, ...]:
     return tuple(size for size in sizes if choice.allows(size))
 
 
-def _tensor_sizes(row: Framework, model: ModelSpec, hardware: Hardware, choice: IntChoice, most: int) -> list[int]:
-    if not row.tensor_parallel:
+def _context_sizes(row: Framework, seq_length: int, most: int) -> list[int]:
+    if not row.context_parallel or seq_length % 2:
         return [1]
-    sizes = [size for size in _divisors(model.heads, most) if _inside_fast_link(size, hardware)]
-    return sorted(set(sizes) | set(choice.values))
-
-
-def _context_sizes(row: Framework, seq_length: int, choice: IntChoice, most: int) -> list[int]:
-    if not row.context_parallel:
-        return [1]
-    sizes = [1]
-    while sizes[-1] * 2 <= most and seq_length // (sizes[-1] * 2) >= LEAST_TOKENS_A_RANK:
-        sizes.append(sizes[-1] * 2)
-    return sorted(set(sizes) | set(choice.values))
+    return _divisors(seq_length // 2, most)
 
 
 def _virtual_sizes(row: Framework, model: ModelSpec) -> list[int]:
@@ -227,17 +210,6 @@ def _virtual_sizes(row: Framework, model: ModelSpec) -> list[int]:
 
 def _divisors(n: int, most: int) -> list[int]:
     return [d for d in range(1, min(n, most) + 1) if n % d == 0]
-
-
-def _fast_link(hardware: Hardware) -> int:
-    return max(hardware.scale_up_domain, hardware.gpus_per_node)
-
-
-def _inside_fast_link(size: int, hardware: Hardware) -> bool:
-    # A group that does not divide the node (or the domain) would straddle two of them somewhere in the cluster.
-    return hardware.gpus_per_node % size == 0 or (
-        hardware.scale_up_domain > hardware.gpus_per_node and hardware.scale_up_domain % size == 0
-    )
 
 
 # Over GPU counts ------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.catalog.types import Accelerator, Hardware
-from planner.performance.arrays import FloatArray
+from planner.performance.arrays import BoolArray, FloatArray
 from planner.performance.rates import Rates
 from planner.performance.shapes import Number
 
@@ -151,6 +151,23 @@ def link_share(curve: FloatArray, size_bytes: Number) -> Number:
         curve = curve.ravel()
     low = curve[below]
     return np.exp2(low + weight * (curve[below + 1] - low))
+
+
+def stays_inside(machine: MachineNumbers, group: Number) -> BoolArray:
+    """Whether groups of so many neighbouring GPUs each lie inside one link domain.
+
+    They do where their size divides it, or is of whole nodes of a larger one, which schedulers keep in one rack; any
+    other size straddles two somewhere, such as the second of three groups of 6 on nodes of 8.
+    """
+    node = np.maximum(machine.node, 1.0)
+    fills = machine.domain % group == 0
+    return np.asarray(fills | ((group <= machine.domain) & ((group % node == 0) | (node % group == 0))))
+
+
+def neighbours(machine: MachineNumbers, group: Number) -> Number:
+    """GPUs of such a group that share a link domain, of its worst placed part: all of them where it stays inside."""
+    parts = np.gcd(np.asarray(group, dtype=np.int64), np.asarray(machine.domain, dtype=np.int64))
+    return np.where(stays_inside(machine, group), group, parts)
 
 
 def as_of_port(rate: Number) -> Number:

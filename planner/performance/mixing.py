@@ -156,7 +156,7 @@ def _candidates(run: Run, calibration: Calibration) -> Iterator[_Part]:
 
 def _predicted(setting: Setting, x: LayoutArrays, calibration: Calibration) -> _Part:
     s = scope(setting, calibration)
-    kernels = kernels_of(s, x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch, parts=True)
+    kernels = kernels_of(s, x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch, gpus=x.gpus, parts=True)
     step = step_of(s, kernels, x.pp, x.vpp, x.dp, x.zero_stage, x.grad_accum, calibration.correction(setting, x.gpus))
     tokens = x.micro_batch * x.dp * x.grad_accum * setting.seq_length / x.gpus
     return _Part(setting, x, step, np.asarray(np.log(step.total_s / tokens)))

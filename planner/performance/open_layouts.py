@@ -19,7 +19,8 @@ TIGHT = 1.1  # times the least memory: where nothing fits by these formulas, wha
 MOST_MICRO_BATCH = 64  # sequences
 FREE_MICRO_BATCHES = (1, 2, 4, 8, 16)  # where the batch is not stated either
 FREE_ACCUMULATION = 4  # micro-batches a pipeline stage, there
-LONG = 16384  # tokens from which people cut sequences (context parallel)
+LONG = 16384  # tokens from which people cut sequences (context parallel), and
+LEAST_TOKENS_A_RANK = 1024  # what they leave each rank
 
 
 def open_layout(run: Run) -> tuple[str, ...]:
@@ -68,11 +69,13 @@ def _ruled(run: Run, setting: Setting) -> Setting:
 def _degrees(run: Run, ruled: Setting) -> LayoutArrays | None:
     """The degrees of parallelism that the framework's rules allow, as people choose them; without their batch."""
     for short in (True, False):  # sequences are cut where they are long, or where nothing else is possible
-        cp = (run.cp,) if "cp" in run.stated or (short and ruled.seq_length < LONG) else ()
+        stated = "cp" in run.stated or (short and ruled.seq_length < LONG)
+        cp = (run.cp,) if stated else _context_sizes(ruled.seq_length)
         for zero in ((run.zero_stage,), () if "zero_or_fsdp" not in run.stated else (run.zero_stage,)):
             found = layout_choices(
-                ruled.framework, ruled.model, ruled.seq_length, ruled.hardware, [run.gpus],
+                ruled.framework, ruled.model, ruled.seq_length, [run.gpus],
                 LayoutBounds(
+                    tp=IntChoice(values=_tensor_sizes(ruled)),
                     cp=IntChoice(values=cp),
                     vpp=IntChoice(values=(run.vpp,)),
                     ep=IntChoice(values=(run.ep,) if "ep" in run.stated else ()),
@@ -95,6 +98,20 @@ def _degrees(run: Run, ruled: Setting) -> LayoutArrays | None:
                 whole = found.layouts(one, one)
                 return LayoutArrays(*(getattr(whole, name) for name in LayoutArrays.__slots__))
     return None
+
+
+def _tensor_sizes(ruled: Setting) -> tuple[int, ...]:
+    """Degrees of tensor parallel that people use: inside the fast link."""
+    hardware = ruled.hardware
+    link = max(hardware.scale_up_domain, hardware.gpus_per_node)
+    inside = (n for n in range(1, link + 1) if link % n == 0 or hardware.gpus_per_node % n == 0)
+    return tuple(n for n in inside if ruled.model.heads % n == 0)
+
+
+def _context_sizes(seq_length: int) -> tuple[int, ...]:
+    """Degrees of context parallel that people use: powers of two."""
+    most = max(seq_length // LEAST_TOKENS_A_RANK, 1)
+    return tuple(2**n for n in range(most.bit_length()))
 
 
 def _with_batches(run: Run, x: LayoutArrays) -> LayoutArrays | None:

@@ -94,7 +94,7 @@ def predict_run(run: Run, calibration: Calibration) -> Prediction:
 
 def _step(run: Run, calibration: Calibration) -> StepTime:
     s, a = scope(run.setting, calibration), layout_arrays([run])
-    kernels = kernels_of(s, a.tp, a.cp, a.ep, a.sequence_parallel, a.recompute, a.micro_batch, parts=True)
+    kernels = kernels_of(s, a.tp, a.cp, a.ep, a.sequence_parallel, a.recompute, a.micro_batch, gpus=a.gpus, parts=True)
     factor = calibration.correction(run.setting, np.asarray([run.gpus]))
     return step_of(s, kernels, a.pp, a.vpp, a.dp, a.zero_stage, a.grad_accum, factor)
 

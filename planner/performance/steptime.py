@@ -15,7 +15,7 @@ from planner.performance.conditions import condition_numbers
 from planner.performance.kernels import KernelTimes as KernelTimes
 from planner.performance.kernels import Scope as Scope
 from planner.performance.kernels import kernels_of as kernels_of
-from planner.performance.machine import as_reached, ring_time
+from planner.performance.machine import as_reached, neighbours, ring_time
 from planner.performance.shapes import Number
 
 # Gradients travel in buckets of so many values, or of a million a rank where that is more, lest latency rules
@@ -50,6 +50,7 @@ def step_time(setting: Setting, layouts: Layouts, calibration: Calibration) -> S
         layouts.recompute,
         layouts.micro_batch,
         calibration,
+        gpus=layouts.tp * layouts.cp * layouts.pp * layouts.dp,
         parts=True,
     )
     return assemble(
@@ -67,11 +68,15 @@ def kernel_times(
     micro_batch: IntArray,
     calibration: Calibration,
     *,
+    gpus: IntArray | None = None,
     parts: bool = False,
 ) -> KernelTimes:
-    """What one micro-batch costs on each combination, (n,); the arguments are arrays of one shape."""
+    """What one micro-batch costs on each combination, (n,); the arguments are arrays of one shape.
+
+    `gpus`: of the run, where they may be less than a node.
+    """
     s = scope(setting, calibration)
-    return kernels_of(s, tp, cp, ep, sequence_parallel, recompute, micro_batch, parts=parts)
+    return kernels_of(s, tp, cp, ep, sequence_parallel, recompute, micro_batch, gpus=gpus, parts=parts)
 
 
 def assemble(
@@ -182,6 +187,14 @@ def _group(s: Scope, ranks: Number) -> Number:
     return np.where((stated > 0) & (stated < ranks), np.maximum(stated, 1.0), ranks)
 
 
+def _near(s: Scope, k: KernelTimes, pp: IntArray, ranks: Number, apart: Number, members: Number) -> Number:
+    """Of `members` GPUs that lie `apart` within one pipeline stage, those that share a link domain."""
+    domain, block = s.machine.domain, k.tp * ranks
+    straddles = (block < domain) & (block * pp > domain)
+    room = np.where(straddles, neighbours(s.machine, block), domain)
+    return np.clip(room / apart, 1.0, members)
+
+
 def _data_parallel(
     s: Scope,
     k: KernelTimes,
@@ -199,7 +212,7 @@ def _data_parallel(
     machine, rates = s.machine, s.rates
     ranks = k.cp * dp  # gradients are shared by data and context parallel
     dense = k.dense_weights / pp
-    local = np.clip(machine.domain / k.tp, 1.0, ranks)
+    local = _near(s, k, pp, ranks, k.tp, ranks)
     sharded, repeated = zero_stage >= 3, zero_stage >= 2
     layer = WEIGHT_BYTES * (k.dense_weights + k.expert_weights) / s.model.layers
     bucket = np.maximum(BUCKET, BUCKET_A_RANK * ranks)
@@ -217,7 +230,7 @@ def _data_parallel(
         )
     if np.any(k.expert_weights):
         replicas = np.maximum(k.tp * ranks / k.ep, 1.0)
-        near = np.clip(machine.domain / k.ep, 1.0, replicas)
+        near = _near(s, k, pp, ranks, k.ep, replicas)
         per_byte = ring_time(machine, machine.up_gather, size, replicas, near) / np.maximum(size, 1.0)
         gathered = gathered + k.expert_weights / pp * per_byte
         passed = passed + k.expert_weights / pp * per_byte

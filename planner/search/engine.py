@@ -115,9 +115,9 @@ class _Branch:
         site = self.site
         self.ways = site.batches.ways(self.unit)
         self._keep(self.ways > 0)
-        place = np.searchsorted(site.grid, self.bubble_share, side="right") - 1
         last = np.searchsorted(site.starts, site.batches.high // self.unit, side="right") - 1
-        bound = self.scale * site.least[site.table.kernel[self.row], last, place]
+        last = last[self._drop_slow(self.scale * site.least_busy[site.table.kernel[self.row], last])]
+        bound = self.scale * site.least(site.table.kernel[self.row], last, self.bubble_share)
         within = self._drop_slow(bound)
         bound = bound[within] + self._beside(last[within])
         self._drop_slow(bound)

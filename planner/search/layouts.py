@@ -7,7 +7,6 @@ from itertools import product
 
 import numpy as np
 
-from planner.catalog.types import Hardware
 from planner.performance.arrays import BoolArray, IntArray, Layouts
 from planner.performance.frameworks import framework, legal
 from planner.performance.layout_choices import interleaves, layout_axes
@@ -87,7 +86,6 @@ def layout_table(
     name: str,
     model: ModelSpec,
     seq_length: int,
-    hardware: Hardware,
     most: int,
     bounds: LayoutBounds,
     release: str = "",
@@ -98,7 +96,7 @@ def layout_table(
     Parameters as for `layout_choices`.
     """
     row = framework(name)
-    axes = layout_axes(name, model, seq_length, hardware, most, bounds, release, stages)
+    axes = layout_axes(name, model, seq_length, most, bounds, release, stages)
     pairs = np.array(list(product(axes.pp, axes.vpp)), dtype=np.int64).reshape(-1, 2)
     pairs = pairs[interleaves(row, model, pairs[:, 0], pairs[:, 1])]
     sizes = (axes.tp, range(len(pairs)), axes.cp, axes.ep, axes.zero_stage, axes.sequence_parallel, axes.recompute)

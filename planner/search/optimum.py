@@ -10,7 +10,6 @@ import numpy as np
 from planner.catalog import Catalog
 from planner.catalog.types import Offer
 from planner.performance.calibration import Calibration
-from planner.performance.layout_choices import LEAST_TOKENS_A_RANK
 from planner.plan import Alternative, Certificate, Default, Optimization, Provenance
 from planner.plan import Goal as Asked
 from planner.scenario import Scenario
@@ -176,15 +175,12 @@ def _statement(problem: Problem, frameworks: list[str]) -> str:
     b = problem.batches
     offers = "1 offer" if len(problem.offers) == 1 else f"{format_count(len(problem.offers))} offers"
     batches = f"{b.low:,} to {b.high:,} sequences" if b.high > b.low else f"of {b.high:,} sequences"
-    layout = problem.scenario.layout
-    # The two rules of the space that a value named in the scenario goes beyond (`layout_axes`).
-    tp = "tp as named" if layout.tp.values else "tp inside the fast link"
-    cp = "cp as named" if layout.cp.values else f"cp of at least {LEAST_TOKENS_A_RANK:,} tokens a rank"
     return (
         f"{offers} x every whole number of nodes up to"
         f" {format_count(problem.scenario.cluster.max_gpus)} GPUs x every layout that {' or '.join(frameworks)} can run"
-        f" ({tp}, pp, vpp in equal chunks, {cp}, ep, ZeRO, sequence parallel, recompute) x every micro-batch x every"
-        f" global batch {batches} that it divides. The proof is of the optimum of this model, not of the world."
+        " (tp, over nodes too, pp, vpp in equal chunks, cp of any size, ep, ZeRO, sequence parallel, recompute) x every"
+        f" micro-batch x every global batch {batches} that it divides."
+        " The proof is of the optimum of this model, not of the world."
     )
 
 

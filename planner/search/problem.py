@@ -66,7 +66,7 @@ class Problem:
     gpus: IntArray
     sites: dict[tuple[str, Hardware], Site] = field(default_factory=dict)
     physics: dict[tuple[str, str], SettingPhysics] = field(default_factory=dict)
-    tables: dict[tuple[str, int, int, int], LayoutTable] = field(default_factory=dict)
+    tables: dict[tuple[str, int], LayoutTable] = field(default_factory=dict)
     _times: dict[tuple[float, float], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     _costs: dict[tuple[float, float], FloatArray] = field(default_factory=dict)
     _slopes: dict[tuple[float, float], FloatArray] = field(default_factory=dict)
@@ -135,14 +135,12 @@ class Problem:
         return made
 
     def _table(self, setting: Setting) -> LayoutTable:
-        hardware = setting.hardware
-        key = (setting.framework, hardware.gpus_per_node, hardware.scale_up_domain, self.scenario.cluster.max_gpus)
+        key = (setting.framework, self.scenario.cluster.max_gpus)
         if key not in self.tables:
             self.tables[key] = layout_table(
                 setting.framework,
                 setting.model,
                 setting.seq_length,
-                hardware,
                 self.scenario.cluster.max_gpus,
                 self.scenario.layout,
                 setting.release,

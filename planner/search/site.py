@@ -104,10 +104,23 @@ class Site:
         micro = np.tile(self.ends, kernels)
         self.at_ends = self._kernels(which, micro)  # entry kernel x intervals + interval
         self.per_sequence = self.at_ends.busy_s.reshape(kernels, intervals) / self.ends
-        # Rows are first held against the least over all micro-batches, looked up by bubble share a sequence.
+        self.least_busy = np.minimum.accumulate(self.per_sequence, axis=1)  # entry i: over the intervals up to i
+        # Bubbles are looked up by their share a sequence, for the kernels that come so far.
         self.grid = np.concatenate([[0.0], 2.0 ** np.arange(-16, 8, 0.25)])
-        cost = self.per_sequence[:, :, None] * (1.0 + self.starts[:, None] * self.grid)
-        self.least = np.minimum.accumulate(cost, axis=1)  # entry i: over the intervals up to i
+        self._known = np.full(kernels, -1)  # place of a kernel in `_least`
+        self._least = np.zeros((0, intervals, len(self.grid)))
+
+    def least(self, kernel: IntArray, last: IntArray, bubble_share: FloatArray) -> FloatArray:
+        """Seconds a sequence with its bubble, at the best micro-batch of the intervals up to `last`, (n,): a bound."""
+        wanted = np.zeros(len(self._known), dtype=bool)
+        wanted[kernel] = True
+        new = np.flatnonzero(wanted & (self._known < 0))
+        if len(new):
+            cost = self.per_sequence[new, :, None] * (1.0 + self.starts[:, None] * self.grid)
+            self._known[new] = len(self._least) + np.arange(len(new))
+            self._least = np.concatenate([self._least, np.minimum.accumulate(cost, axis=1)])
+        place = np.searchsorted(self.grid, bubble_share, side="right") - 1
+        return np.asarray(self._least[self._known[kernel], last, place])
 
     def everything(self, gpus: int) -> Iterator[Found]:
         """Every candidate on `gpus` that fits in memory, evaluated, in parts that stay in cache."""
