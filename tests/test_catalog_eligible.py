@@ -62,6 +62,8 @@ def by_hand(cluster: Cluster) -> dict[str, int | None]:
         ]
         if gpus > cluster.max_gpus or (quotas and min(quotas) == 0):
             continue
+        if not quotas and any(q.cloud == row["cloud"] for q in cluster.quotas):  # its cloud's quotas do not name it
+            continue
         if gpus == 1 or not (fabric or assumed):
             most: int | None = 1
         elif quotas:
