@@ -54,7 +54,7 @@ def test_colour_changes_nothing_but_colour():
 
 def test_a_plan_says_what_to_order_when_it_ends_and_what_it_costs():
     text = table()
-    assert "96 × h100-sxm5-80gb (12 nodes) at lambda for 11.6 days and 65 k USD" in text
+    assert "96 × h100-sxm5-80gb (12 nodes) at lambda (on demand) for 11.6 days and 65 k USD" in " ".join(text.split())
     assert re.search(r"time, days +10\.4 +11\.6 +12\.7 +14\.0 +97 %", text)
     assert re.search(r"cost, k USD +60\.0 +65\.0 +70\.0", text)
     assert "2.99 USD a GPU-hour (on demand), as of 2026-10, 24 to 54 days old" in " ".join(text.split())
@@ -104,7 +104,7 @@ def test_plans_that_miss_two_budgets_least_stand_between_the_ends():
     found = replace(INFEASIBLE.infeasibility, fastest=quick, cheapest=slow, between=between)
     text = table(replace(INFEASIBLE, infeasibility=found))
     assert "The plans at those ends and between them (p50)" in text
-    places = [text.index(words) for words in ("fastest  ", "1.2 × time, 1.3 × cost", "cheapest  ")]
+    places = [text.index(words) for words in ("fastest  ", "1.2 × time", "cheapest  ")]
     assert places == sorted(places)
 
 

@@ -16,7 +16,7 @@ from planner.plan import Overhead
 from planner.risk.completion import NO_OVERHEAD, Completion, Hazard, completion
 
 # Slices of the distribution, narrower towards high rates: those make runs late.
-_EDGES = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.87, 0.92, 0.96, 0.98, 0.99, 1.0])
+_EDGES = np.array([0.0, 0.2, 0.4, 0.6, 0.75, 0.86, 0.94, 0.98, 1.0])
 _WEIGHT = np.diff(_EDGES)
 _LEVELS = (_EDGES[1:] + _EDGES[:-1]) / 2.0
 GIVEN_UP = 20.0  # times its work: a run that goes on for longer under some rate is not waited for any more

@@ -37,7 +37,7 @@ def ask_section(case: Case) -> Section:
     ready = w.say(
         "f_ready_text",
         date=w.date(case.ends(choice.time_sure_s)),
-        time=w.time(choice.time_sure_s),
+        time=w.time(choice.time_sure_s + plan.offer.waiting_s),
         start=start_text(case),
     )
     rows = [
