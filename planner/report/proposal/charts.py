@@ -130,8 +130,10 @@ def _group_labels(d: Drawing, points: Sequence[Point], groups: Sequence[str]) ->
     """Each colour in use and its name, in a row over the plot."""
     at = WIDTH - 14.0
     present = [n for n in range(len(groups)) if any(p.group == n for p in points)]
+    each = (WIDTH - 130.0) / max(len(present), 1) - 26  # left of them stands the axis's name
+    wide = sum(text_width(groups[n]) + 26 for n in present) > WIDTH - 130.0
     for number in reversed(present):
-        text = groups[number]
+        text = fitted(groups[number], each) if wide else groups[number]
         at -= text_width(text)
         d.text(at, 13, text, "ink")
         d.dot(at - 9, 9, hue(number), 4)

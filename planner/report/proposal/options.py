@@ -154,10 +154,11 @@ def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
         if option.plan is None or option.choice is None:
             continue
         cost = option.plan.cost_usd
+        days = w.days_text(option.choice.time_p50_s)
+        paid = w.say("seller", place=days, pricing=case.kind(option.plan.offer))
         rows.append(
             Interval(
-                w.say("seller", place=option.label, pricing=case.kind(option.plan.offer)),
-                cost.p10 / 1e3, cost.p50 / 1e3, cost.p90 / 1e3, w.days_text(option.choice.time_p50_s),
+                option.label, cost.p10 / 1e3, cost.p50 / 1e3, cost.p90 / 1e3, paid,
                 strong=option.choice.key == case.choice.key,
             )
         )  # fmt: skip
@@ -267,7 +268,7 @@ def _frontier_figure(case: Case) -> Figure:
 
 def _drawn_as(case: Case, offer: Offer) -> str:
     """What tells plans apart in the chart: accelerator and kind of price."""
-    return case.words.say("seller", place=case.gpu(offer.gpu), pricing=case.kind(offer))
+    return case.words.say("seller", place=case.gpu(offer.gpu).split(" (")[0], pricing=case.kind(offer))
 
 
 @dataclass(frozen=True, slots=True)
