@@ -61,7 +61,7 @@ def test_a_drawing_marks_each_offer_the_chosen_plan_and_the_budget_box():
     assert plot.count("▲") == 2  # the third is the chosen one
     assert plot.count("■") == plot.count("◉") == plot.count("╮") == 1
     assert all(words in key for words in ("● gb200-nvl72, oci", "▲ h100-sxm5-80gb, nebius", "■ a100-sxm4-80gb, lambda"))
-    assert "◉ chosen: 64 × h100-sxm5-80gb, nebius: 9 days, 50 k USD" in key
+    assert "◉ chosen: 64 × h100-sxm5-80gb, nebius, on demand: 9 days, 50 k USD" in key
     rows = plot.splitlines()
     corner = next(row for row in rows if "╮" in row).index("╮")
     assert all(row[corner] == "╎" for row in rows[-10:-1])

@@ -127,7 +127,7 @@ def test_spare_nodes_are_among_the_gpus_that_would_do() -> None:
 
 
 def test_spot_prices_are_asked_for_beside_the_kinds_of_price_that_are_allowed() -> None:
-    quote = {"pricing": "reserved", "gpu": "h100-sxm5-80gb", "usd_per_gpu_hour": 50}
+    quote = {"pricing": "reserved", "gpu": "h100-sxm5-80gb", "usd_per_gpu_hour": 50, "term": "30 days"}
     reserved = PYTHIA["cluster"] | {"pricing": ["reserved"], "prices": [quote]}
     asked = PYTHIA | {"cluster": reserved, "budget": {"cost": "100 USD"}}
     told = {change.key: change for change in changes(asked)}
