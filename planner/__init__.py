@@ -5,10 +5,73 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from planner.api import compare, explain, frontier, load_scenario, optimize, predict
+    from planner.api import (
+        calibrate,
+        check_catalog,
+        choose_runs,
+        compare,
+        diff_catalog,
+        explain,
+        export,
+        frontier,
+        import_catalog,
+        import_files,
+        iterations,
+        list_catalog,
+        load_catalog,
+        load_facts,
+        load_plan,
+        load_scenario,
+        optimize,
+        optimize_fleet,
+        predict,
+        predict_run,
+        propose,
+        replan,
+        schema,
+        show_catalog,
+        simulate,
+        sweep,
+        track,
+        validate,
+    )
+    from planner.results import InfeasibleError
+    from planner.units import PlannerError
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "compare", "explain", "frontier", "load_scenario", "optimize", "predict"]
+__all__ = [
+    "InfeasibleError",
+    "PlannerError",
+    "__version__",
+    "calibrate",
+    "check_catalog",
+    "choose_runs",
+    "compare",
+    "diff_catalog",
+    "explain",
+    "export",
+    "frontier",
+    "import_catalog",
+    "import_files",
+    "iterations",
+    "list_catalog",
+    "load_catalog",
+    "load_facts",
+    "load_plan",
+    "load_scenario",
+    "optimize",
+    "optimize_fleet",
+    "predict",
+    "predict_run",
+    "propose",
+    "replan",
+    "schema",
+    "show_catalog",
+    "simulate",
+    "sweep",
+    "track",
+    "validate",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,3 +81,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Self
 
 from planner import plan_json
+from planner.results import Result
 from planner.units import SPLIT, PlannerError
 from planner.workload.model import ModelSpec
 
@@ -372,6 +373,7 @@ class Goal:
     cost_usd: float | None = None
     confidence: float | None = None
     start: date | None = None
+    cost_stated: bool = True  # False: nothing was asked of cost, nor any price stated of one's own machines
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,14 +405,10 @@ class Trained:
     evaluation_iterations: int | None = None
 
 
-class _Document:
-    """A result that is saved as one JSON document."""
+class Document(Result):
+    """A result that is saved as one JSON document, and read back."""
 
     __slots__ = ()
-
-    def to_json(self) -> str:
-        """The document as text, ending in a newline; equal results give equal bytes."""
-        return plan_json.dumps(self)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -439,8 +437,8 @@ class _Document:
             raise PlannerError(f"not a saved {kind}: {error}") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Optimization(_Document):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Optimization(Document):
     """The answer of `planner optimize`."""
 
     schema_version: int = SCHEMA_VERSION
@@ -457,8 +455,8 @@ class Optimization(_Document):
     trained: Trained | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frontier(_Document):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Frontier(Document):
     """The answer of `planner frontier`: every plan that no other beats on all of `axes` by p50, fastest first."""
 
     schema_version: int = SCHEMA_VERSION
@@ -491,8 +489,8 @@ class Difference:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison(_Document):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Comparison(Document):
     """The answer of `planner compare`: scenarios, saved plans or one scenario's options side by side."""
 
     schema_version: int = SCHEMA_VERSION

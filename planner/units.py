@@ -209,7 +209,10 @@ def format_number(value: float, digits: int = 4) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """In the largest unit that leaves at least two of it: 1209600 -> "14 days", 47.66 -> "47.66 s"."""
+    """In the largest unit that leaves at least two of it, or exactly one: 1209600 -> "14 days", 86400 -> "1 day"."""
+    for unit, size in (("day", 86400), ("hour", 3600)):
+        if abs(seconds) == size:
+            return f"{format_number(seconds / size)} {unit}"
     for unit, size, least in (("days", 86400, 2), ("hours", 3600, 2), ("min", 60, 2), ("s", 1, 1)):
         if abs(seconds) >= size * least:
             return f"{format_number(seconds / size)} {unit}"
@@ -277,6 +280,12 @@ def written_up(value: float, write: Callable[[float], str], read: Callable[[str]
 # --- names -------------------------------------------------------------------------------------------------------
 
 
+#: Where names that are near none may be looked up, or added, by what they name.
+LISTED = {
+    "accelerator": "; `planner catalog list gpus` names those there are, and a catalog of your own (--catalog) adds one"
+}
+
+
 def nearest(found: str, names: Iterable[str]) -> tuple[str, ...]:
     """The names one may have meant: those that a short form such as `a100` stands for, else the closest spelling."""
     names = tuple(dict.fromkeys(names))
@@ -296,15 +305,24 @@ def did_you_mean(found: str, names: Iterable[str]) -> str:
 
 
 def check_name(found: str, names: Iterable[str], what: str) -> str:
-    """`found` if it is among the names, else the sentence that lists what it may mean."""
+    """The name that `found` is, whatever its case, or the only one of which it is whole words: `RTX 4090`.
+
+    Else the sentence that lists what it may mean. A near name of another thing (`h20` of an H200) is never taken.
+    """
     names = tuple(names)
     if found in names:
         return found
+    short = _words(found)
+    same = [name for name in names if name.lower() == found.strip().lower()]
+    meant = same or [name for name in names if short and set(short) <= set(_words(name))]
+    if len(meant) == 1:
+        return meant[0]
     near = nearest(found, names)
     if len(near) > 1:
         listed = ", ".join(near[:6]) + (", …" if len(near) > 6 else "")
         raise PlannerError(f"{shown(found)} is ambiguous: {listed}")
-    raise PlannerError(f"there is no {what} {shown(found)}{did_you_mean(found, names)}")
+    instead = did_you_mean(found, names) or LISTED.get(what, "")
+    raise PlannerError(f"there is no {what} {shown(found)}{instead}")
 
 
 # --- helpers -----------------------------------------------------------------------------------------------------

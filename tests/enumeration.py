@@ -6,11 +6,9 @@ public functions, and nothing else is shared with the search that it checks.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
 from math import ceil
 
 import numpy as np
@@ -25,8 +23,9 @@ from planner.performance.layout_choices import layout_choices
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.steptime import step_time
 from planner.plan import Takings
-from planner.risk.completion import Completion, Hazard
+from planner.risk.completion import Completion
 from planner.risk.failures import NOT_SPOT, hazards, interruption_rate, replacement_s, takings
+from planner.risk.hazard import Hazard
 from planner.risk.market import Market, market_completion
 from planner.risk.overhead import overhead_of
 from planner.scenario import BatchRamp, IntChoice, Risk, Scenario
@@ -62,12 +61,15 @@ class Candidate:
 
     def cost_quantile(self, p: float) -> float:
         """USD that the run stays within with probability p, by halving."""
-        low, high = 0.0, 1e12
-        for _ in range(200):
-            middle = (low * high) ** 0.5 if low else high / 1e3
-            low, high = (low, middle) if cost_chance(self.runs, self.usd_per_hour, middle) >= p else (middle, high)
-            if high <= low * (1 + 1e-12) or high < 1e-3:
-                break
+        least, most = self.usd_per_hour
+        if most <= least:
+            return least * float(self.runs.quantile(p)[0]) / 3600.0
+        hours, weight = _lengths(self.runs)
+        low, high = least * float(hours[0]), most * float(hours[-1])
+        while high > low * (1 + 1e-12):
+            middle = (low + high) / 2.0
+            enough = _share_of_prices(hours, weight, self.usd_per_hour, middle) >= p
+            low, high = (low, middle) if enough else (middle, high)
         return high
 
     @property
@@ -109,47 +111,28 @@ class Candidate:
 
 
 def cost_chance(runs: Completion, usd_per_hour: tuple[float, float], usd: float) -> float:
-    """P(cost <= usd), by the share of the prices between least and most at which a run of each length can be paid."""
+    """P(cost <= usd), the price evenly likely between least and most."""
     low, high = usd_per_hour
     if high <= low:
         return float(runs.probability(usd / low * 3600.0)[0])
-    whole = runs.undisturbed_s[0] + np.append(runs.delay_s[0], 0.0)
-    weight = np.append(np.full(runs.delay_s.shape[1], (1.0 - runs.calm[0]) / runs.delay_s.shape[1]), runs.calm[0])
-    total = 0.0
-    for i in range(129):
-        hours = whole * once((2 * i + 1) / 258, runs) / 3600.0
-        total += float(np.sum(weight * np.minimum(np.maximum((usd / hours - low) / (high - low), 0.0), 1.0)))
-    return total / 129
+    return _share_of_prices(*_lengths(runs), usd_per_hour, usd)
 
 
-def once(p: float, runs: Completion) -> float:
-    """The p-quantile of the factor that is drawn once a run, by halving an integral over the normal step time."""
-    low, high, more, least = (float(getattr(runs, k)[0]) for k in ("log_low", "log_high", "log_more", "least"))
-    if more <= 0:
-        z = statistics.NormalDist().inv_cdf(p)
-        return least * float(np.exp(z * (low if z < 0 else high)))
-    return least * _halved(p, low, high, more)
+def _share_of_prices(hours: np.ndarray, weight: np.ndarray, usd_per_hour: tuple[float, float], usd: float) -> float:
+    low, high = usd_per_hour
+    return float(np.sum(weight * np.clip((usd / hours - low) / (high - low), 0.0, 1.0)))
 
 
-@lru_cache(maxsize=4096)
-def _halved(p: float, low: float, high: float, more: float) -> float:
-    nodes, weights = np.polynomial.legendre.leggauss(64)
+def _lengths(runs: Completion) -> tuple[np.ndarray, np.ndarray]:
+    """Hours and their weights: differences of the distribution of time, looked at 600 times.
 
-    def chance(y: float) -> float:  # over z between -9 and 9, cut where the spread or the step time's share changes
-        ends = sorted({-9.0, 0.0, 9.0, *(min(max(y / s, -9.0), 9.0) for s in (low, high) if s > 0)})
-        total = 0.0
-        for begin, end in pairwise(ends):
-            z = begin + (end - begin) * (nodes + 1.0) / 2.0
-            left = y - z * np.where(z < 0, low, high)
-            kept = np.where(left > 0, -np.expm1(-np.maximum(left, 0.0) / more), 0.0)
-            total += float(np.sum(weights * kept * np.exp(-z * z / 2.0))) * (end - begin) / 2.0
-        return total / float(np.sqrt(2.0 * np.pi))
-
-    bottom, top = -9.0 * low, 9.0 * high + 40.0 * more
-    for _ in range(60):
-        middle = (bottom + top) / 2.0
-        bottom, top = (middle, top) if chance(middle) < p else (bottom, middle)
-    return float(np.exp(top))
+    Nothing of the lengths that the search reckons costs with: those are delays times factors.
+    """
+    ends = [float(runs.quantile(p)[0]) for p in (1e-6, 1.0 - 1e-6)]
+    time = np.geomspace(*ends, 601)
+    chance = runs.take(np.zeros(len(time), dtype=np.int64)).probability(time)
+    chance[0], chance[-1] = 0.0, 1.0
+    return np.sqrt(time[1:] * time[:-1]) / 3600.0, np.diff(chance)
 
 
 def prices(offer: Offer) -> tuple[float, float]:

@@ -264,7 +264,7 @@ def test_a_price_of_ownership_says_what_it_is_made_of(planner, tmp_path):
         "budget: {time: 60 days}\ncluster:\n  own_only: true\n  own:\n"
         "    - {name: lab, gpu: h100-sxm5-80gb, gpus_per_node: 8, nodes: 1}\n"
     )
-    ran = planner("optimize", str(scenario))
+    ran = planner("optimize", str(scenario), "--full")
     assert ran.code == 0, ran.err
     said = " ".join(ran.out.split())
     assert "cost of ownership" in said

@@ -18,7 +18,7 @@ from planner.catalog.catalog import Catalog
 from planner.catalog.eligible import effective_quality
 from planner.catalog.paths import data_dir
 from planner.catalog.types import Offer
-from planner.scenario import Cluster, OwnCluster, Quota, QuotedPrice, load_scenario
+from planner.scenario import Cluster, OwnCluster, Quota, QuotedPrice, load_scenario, parse_scenario
 from planner.units import PlannerError
 
 SNAPSHOT = "2026-11-24"
@@ -306,6 +306,12 @@ def test_units_for_a_format_do_not_make_a_recipe_with_a_scale_a_block(
 ) -> None:
     part = catalog.accelerator(gpu)
     assert [name for name in ("mxfp8", "nvfp4") if supports(part, name)] == list(recipes)
+
+
+def test_a_scenario_that_names_such_a_family_is_told_so() -> None:
+    text = "model: llama3-8b\ndata: {tokens: 1B tokens, seq_length: 4096}\ntraining: {epochs: 1, global_batch: 256}\n"
+    with pytest.raises(PlannerError, match=r"line 4, cluster\.gpus.*`Ascend-910B` is not in the catalog.*no framework"):
+        parse_scenario(f"{text}cluster: {{gpus: Ascend-910B}}\n".encode(), Path("a.yaml"))
 
 
 def test_a_family_without_a_data_sheet_says_that_no_framework_runs_there(catalog: Catalog) -> None:

@@ -193,6 +193,48 @@ def test_five_lines_of_quotes(tmp_path: Path) -> None:
     assert offer.hardware.fabric == "infiniband"
 
 
+HEAD = "cloud,instance,gpu,gpus,pricing,usd_per_gpu_hour,region\n"
+
+
+def test_a_price_that_is_no_number_above_0_is_said_by_its_column(tmp_path: Path) -> None:
+    prices = ['"1,234.5"', "$3.10", "-2", "0", "", "nan", "inf", "3.10"]
+    rows = [f"acme,x{n},h100-sxm5-80gb,8,on_demand,{price},all\n" for n, price in enumerate(prices)]
+    outcome = quotes(tmp_path, HEAD + "".join(rows))
+    assert [row.instance for row in outcome.rows.itertuples()] == ["x7"]
+    said = {row.line: row.reason for row in outcome.report.itertuples()}
+    number, above = "usd_per_gpu_hour is not a number such as 1234.5", "usd_per_gpu_hour must be above 0"
+    assert said == {2: number, 3: number, 4: above, 5: above, 6: "usd_per_gpu_hour is empty", 7: number, 8: number}
+
+
+def test_a_quote_far_below_the_list_price_is_planned_with_and_the_difference_shown(tmp_path: Path) -> None:
+    cluster = Cluster(gpus=("h100-sxm5-80gb",), clouds=("aws",), regions=("us-east-1",))
+    listed = next(o for o in eligible_offers(CATALOG, cluster).offers if "p5.48xlarge" in o.id)
+    quoted = round(0.4 * listed.usd_per_gpu_hour, 2)
+    outcome = quotes(tmp_path, HEAD + f"aws,p5.48xlarge,h100-sxm5-80gb,8,on_demand,{quoted},us-east-1\n")
+    assert {row.what for row in outcome.report.itertuples()} == {"kept, shown"}
+    write_snapshot(outcome, tmp_path / "mine", "2026-11-24", "quotes")
+    offers = {o.id: o for o in eligible_offers(load_catalog([tmp_path / "mine"]), cluster).offers}
+    assert offers[listed.id].usd_per_gpu_hour == quoted
+    assert "differs" in offers[listed.id].flags
+
+
+def test_a_price_that_is_doubted_does_not_hide_the_one_that_it_doubts(tmp_path: Path) -> None:
+    cluster = Cluster(gpus=("h100-sxm5-80gb",), clouds=("aws",))
+    before = {o.id: o.usd_per_gpu_hour for o in eligible_offers(CATALOG, cluster).offers}
+    head = (
+        "cloud,instance,region,gpu,gpus,pricing,usd_per_machine_hour_low,flags,source,quality,as_of_latest,date_kind\n"
+    )
+    for region in ("us-east-1", "all"):
+        folder = tmp_path / region / "prices" / "2026-11-24"
+        folder.mkdir(parents=True)
+        row = f"aws,p5.48xlarge,{region},h100-sxm5-80gb,8,on_demand,10,suspect,feed,A,2026-11-24,exact\n"
+        (folder / "feed.csv").write_text(head + row)
+        catalog = load_catalog([tmp_path / region])
+        assert {o.id: o.usd_per_gpu_hour for o in eligible_offers(catalog, cluster).offers} == before
+        assert [each for each in catalog.prices if each.source == "feed"]  # it is kept, and said
+        assert eligible_offers(catalog, cluster).left_out["an import check doubts it"] == 1
+
+
 @pytest.mark.parametrize(
     ("head", "complaint"),
     [

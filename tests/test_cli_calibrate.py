@@ -75,9 +75,9 @@ def test_what_the_table_has_measured_teaches_whatever_it_showed(planner, table):
 
 def test_a_row_that_is_in_the_overlay_already_is_known_once(table, tmp_path):
     mine = tmp_path / "mine"
-    runs = runs_of(read_table(table), table.stem)
+    runs = runs_of(read_table(table).rows, table.stem)
     before = known_runs(runs)
-    add_rows(read_table(table), table.stem, mine)
+    add_rows(read_table(table).rows, table.stem, mine)
     after = known_runs(runs, [mine])
     assert len(after) == len(before) == len(read_runs(measured_files())) + 1
     assert len(known_runs([], [mine])) == len(before)

@@ -99,7 +99,7 @@ def test_a_scenario_without_a_budget_names_the_command_that_needs_none(planner, 
 
 def test_every_default_that_was_used_is_printed(planner, tmp_path):
     saved = tmp_path / "plan.json"
-    printed = planner("optimize", PINNED, "-o", saved).out
+    printed = planner("optimize", PINNED, "-o", saved, "--show", "defaults").out
     defaults = json.loads(saved.read_text())["defaults"]
     assert {"objective", "budget.confidence"} <= {default["key"] for default in defaults}
     assert all(default["key"] in printed for default in defaults)

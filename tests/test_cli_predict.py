@@ -127,6 +127,7 @@ CONDITIONS = (
     ("--shard-group", "4", "shard_group", 0),
     ("--power-limit-w", "200.0", "power_limit_w", -1),
     ("--sequence-parallel", "yes", "sequence_parallel", 1),
+    ("--gpus-per-node", "1", "gpus_per_node", -1),
 )
 
 
@@ -161,7 +162,7 @@ def test_whose_recipe_runs_changes_what_is_predicted_of_a_moe_model(planner):
     [
         ("--flash-attention", "maybe"), ("--fused-or-compile", "7"), ("--comm-overlap", "perhaps"),
         ("--tuning", "ours"), ("--recompute-share", "1.5"), ("--shard-group", "0"), ("--sequence-parallel", "perhaps"),
-        ("--power-limit-w", "-3"),
+        ("--power-limit-w", "-3"), ("--gpus-per-node", "0"),
     ],
 )  # fmt: skip
 def test_a_condition_that_cannot_be_is_refused_by_its_option(planner, option, value):

@@ -1,4 +1,7 @@
-"""Every command in README and docs/ is run, and prints what the page says. `make refresh` writes the pages anew."""
+"""Every command in README and docs/ is run, and prints what the page says; so are the notebook's cells.
+
+`make refresh` writes the pages anew.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from notebooks import executed
 
 from planner.cli.app import app
 
@@ -52,6 +56,15 @@ def test_the_examples_of_a_page_print_what_it_says(page, planner, tmp_path, monk
     assert fresh == page.read_text(encoding="utf-8"), (
         f"{page.name} is out of date: run `make refresh` and read the change"
     )
+
+
+def test_the_notebook_shows_what_its_cells_answer(monkeypatch):
+    path = ROOT / "docs" / "notebook.ipynb"
+    monkeypatch.chdir(path.parent)
+    fresh = executed(path)
+    if os.environ.get("PLANNER_REFRESH_DOCS"):
+        path.write_text(fresh, encoding="utf-8")
+    assert fresh == path.read_text(encoding="utf-8"), "notebook.ipynb is out of date: run `make refresh`"
 
 
 def commands() -> list[str]:

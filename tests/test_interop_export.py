@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,8 @@ from planner.interop.importing import import_files
 from planner.interop.megatron_conditions import pipeline_layout
 from planner.interop.plans import read_plan
 from planner.plan import Trained
-from planner.track.progress import progress
-from planner.track.state import TrackState
+from planner.tracking.progress import progress
+from planner.tracking.state import TrackState
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
 from planner.workload.zoo import load_model
@@ -129,7 +130,13 @@ def test_ramps_and_weighted_data_reach_megatron(tmp_path):
     trained = Trained(load_model("gpt3-13b"), ("a/x", "b y"), (0.3, 0.7), "9,1,0", (32, 32, 6400), 1000, 10)
     files = written(tmp_path, answer("gpt3-13b", "megatron", trained=trained), "megatron")
     assert "--data-path 0.3 a/x 0.7 'b y' --split 9,1,0" in files["train.sh"]
-    assert "--rampup-batch-size 32 32 6400" in files["train.sh"]
+    assert "--rampup-batch-size" not in files["train.sh"]  # releases since 0.18 ignore it without a word
+    assert "--global-batch-size" not in files["train.sh"]  # Megatron-LM takes one of the two
+    (schedule,) = re.findall(r"--step-batch-size-schedule '(.*)'", files["train.sh"])
+    steps = [tuple(map(int, step.split(":"))) for step in schedule.split()]
+    assert steps[0] == (0, 32)
+    assert [after - before for (_, before), (_, after) in pairwise(steps)] == [32] * (len(steps) - 1)
+    assert steps[-1] == (6400 * 2048, 1536)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ import pytest
 import yaml
 from interop_plans import answer
 
+import planner.interop
 from planner.interop.exporting import export_files, write_files
 from planner.interop.imported import scenario_yaml
 from planner.interop.importing import import_files
-from planner.interop.neox_keys import KEYS, misspelt
+from planner.interop.neox_keys import DECIDING, IRRELEVANT, IRRELEVANT_BEFORE, KEYS, UNDERSTOOD, misspelt
 from planner.plan import Trained
 from planner.scenario import load_scenario
 from planner.units import PlannerError
@@ -111,9 +112,10 @@ def test_a_scenario_is_called_by_its_file_without_the_ending(tmp_path, file, nam
     assert next(row.value for row in found.taken if row.key == "name") == named
 
 
-def test_unknown_keys_are_listed_once_and_never_stop_the_import(tmp_path):
+def test_unknown_keys_are_a_warning_each_and_never_stop_the_import(tmp_path):
     found = import_files([config(tmp_path, frobnicate={"a": [1]}, **{"dashed-key": None})], gpus=4)
-    assert [k for k in found.unused if k in ("frobnicate", "dashed_key")] == ["dashed_key", "frobnicate"]
+    assert [w.split(" is no option")[0] for w in found.warnings] == ["a.yml:1: frobnicate", "a.yml:1: dashed_key"]
+    assert not {"frobnicate", "dashed_key"} & set(found.unused)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def test_a_gated_mlp_is_a_third_of_what_is_stated(tmp_path):
     found = import_files([config(tmp_path, activation="swiglu", intermediate_size=86016)], gpus=8)
     assert (found.model.ffn, found.model.gated_mlp) == (28672, True)
     odd = import_files([config(tmp_path, "b.yml", activation="swiglu", intermediate_size=14336)], gpus=8)
-    assert any("GPT-NeoX stops at the first step" in remark for remark in odd.remarks)
+    assert any("GPT-NeoX stops at the first step" in warning for warning in odd.warnings)
 
 
 def test_a_file_of_arguments_alone_is_read(tmp_path):
@@ -186,7 +188,7 @@ def test_files_of_different_tools_are_not_merged():
 def test_an_unknown_family_names_the_known_ones(tmp_path):
     path = tmp_path / "config.json"
     path.write_text('{"model_type": "newest", "hidden_size": 8}')
-    with pytest.raises(PlannerError, match="known are deepseek_v2"):
+    with pytest.raises(PlannerError, match="known are aquila"):
         import_files([path])
 
 
@@ -225,7 +227,34 @@ def test_leading_dense_layers_and_ramps_are_read(tmp_path):
     found = import_files([path])
     assert found.model.moe.first_dense_layers == 1
     assert [found.value(f"training.batch_ramp.{k}") for k in ("start", "increment", "samples")] == [32, 32, 6400]
-    assert found.value("training.iterations") == 1000
+    assert found.value("training.iterations") == 1100  # 200 of 32 sequences, then 900 of 64
+
+
+@pytest.mark.parametrize(
+    ("rest", "key", "value"),
+    [
+        ("--checkpoint-activations", "layout.recompute", "full"),
+        ("--activations-checkpoint-method uniform", "layout.recompute", "full"),
+        ("--quick-geglu", "model.gated_mlp", True),
+        ("--num-experts 8 --moe-layer-freq 2", "model.moe.every", 2),
+        ("--num_key_value_heads 2", "model.kv_heads", 2),
+        ("--model_parallel_size 2", "layout.tp", 2),
+    ],
+)
+def test_names_of_other_years_and_forks_are_read(tmp_path, rest, key, value):
+    path = tmp_path / "run.sh"
+    common = "--num_attention_heads 4 --micro_batch_size 2 --seq_length 128 --vocab_size 1000 --bf16 --train_iters 9"
+    path.write_text(SCRIPT.format(nodes=2, hidden=64, rest=f"{common} {rest}"))
+    assert import_files([path]).value(key) == value
+
+
+def test_what_decides_and_is_not_read_is_a_warning_and_an_error_if_strict(tmp_path):
+    path = tmp_path / "run.sh"
+    common = "--num-attention-heads 4 --micro-batch-size 2 --seq-length 128 --vocab-size 1000 --bf16 --train-iters 9"
+    path.write_text(SCRIPT.format(nodes=2, hidden=64, rest=f"{common} --moe-latent-size 32"))
+    assert import_files([path]).warnings[0].startswith("run.sh: --moe-latent-size decides the model")
+    with pytest.raises(PlannerError, match="--strict takes no warnings"):
+        import_files([path], strict=True)
 
 
 CORPORA = FIXTURES.parent / "neox"
@@ -332,12 +361,12 @@ def test_a_gated_width_that_is_shared_to_a_narrow_third_is_warned_of(tmp_path):
     mistral = {"hidden_size": 4096, "num_attention_heads": 32, "activation": "swiglu", "mlp_multiple_of": 256}
     found = import_files([config(tmp_path, **mistral, intermediate_size=14336)], gpus=8)
     assert found.model.ffn == 4864
-    (warning,) = [remark for remark in found.remarks if remark.startswith("warning")]
+    (warning,) = found.warnings
     assert "4,864 wide" in warning
     assert "intermediate_size: 43008" in warning
     wide = import_files([config(tmp_path, **mistral, intermediate_size=43008)], gpus=8)
     assert wide.model.ffn == 14336
-    assert not [remark for remark in wide.remarks if remark.startswith("warning")]
+    assert wide.warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -379,16 +408,120 @@ def test_what_would_be_lost_or_read_as_something_else_is_refused(tmp_path, wrong
 
 def test_a_key_that_is_none_of_neox_is_said_and_left_aside(tmp_path):
     found = import_files([config(tmp_path, frobnicate=1, warmup=0.01)], gpus=8)
-    (remark,) = [r for r in found.remarks if "no keys of GPT-NeoX" in r]
-    assert "frobnicate (a.yml:1)" in remark
-    assert "warmup" not in remark
+    assert found.warnings == ("a.yml:1: frobnicate is no option of GPT-NeoX that planner knows",)
+    assert "warmup" in found.unused
+    with pytest.raises(PlannerError, match=r"frobnicate is no option of GPT-NeoX .*; --strict takes no warnings"):
+        import_files([config(tmp_path, frobnicate=1)], gpus=8, strict=True)
     many = import_files([config(tmp_path, **{f"qqq{i}qqqqqqq": 1 for i in range(900)})], gpus=8)
-    assert any("and 894 more" in remark for remark in many.remarks)
+    assert many.warnings[-1].endswith("888 more that planner does not know")
 
 
-def test_what_a_plan_cannot_hold_of_a_model_is_said(tmp_path):
-    found = import_files([config(tmp_path, gpt_j_tied=True, num_unique_layers=1, train_impl="normal")], gpus=8)
-    assert any("holds nothing of gpt_j_tied (a.yml:1), num_unique_layers (a.yml:1)" in r for r in found.remarks)
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"gpt_j_tied": True}, "norms that attention and MLP share"),
+        ({"num_unique_layers": 1}, "layers that share their weights"),
+        ({"train_impl": "dpo"}, "what a step computes"),
+        ({"curriculum_learning": {"enabled": True, "curriculum_type": "seqlen"}}, "the sequence length"),
+        ({"fp32_allreduce": True, "precision": "fp16"}, "the bytes of gradients"),
+        ({"data_types": {"grad_accum_dtype": "bf16"}}, "the precision of gradients"),
+        ({"exit_interval": 10, "train_iters": 100}, "when training stops"),
+        ({"checkpoint_activations": True, "checkpoint_in_cpu": True}, "where kept activations lie"),
+        ({"checkpoint_activations": True, "partition_activations": True, "model_parallel_size": 2}, "where kept"),
+        ({"moe_num_experts": 4, "moe_expert_parallel_size": 2}, "over how many GPUs experts are spread"),
+        ({"moe_num_experts": 4, "moe_use_residual": True}, "a dense MLP beside the experts"),
+        ({"soft_prompt_tuning": {"enabled": True, "num_tokens": 10}}, "what of the model is trained"),
+        ({"te_fp8_mha": True}, "the precision of attention"),
+        ({"pipe_partition_method": "parameters", "pipe_parallel_size": 2}, "which layers a stage has"),
+        ({"zero_optimization": {"stage": 1, "cpu_offload": True}}, "states of the optimizer wait in host memory"),
+        ({"zero_optimization": {"stage": 2, "offload_optimizer": {"device": "cpu"}}}, "wait in host memory"),
+        ({"zero_optimization": {"stage": 3, "zero_hpz_partition_size": 8}}, "over how many GPUs weights"),
+        ({"optimizer": {"type": "sm3", "params": {}}}, "whose memory planner does not know"),
+        ({"optimizer": {"type": "cpu_adam", "params": {}}}, "whose states wait in host memory"),
+    ],
+    ids=str,
+)
+def test_what_decides_and_a_plan_cannot_hold_is_a_warning(tmp_path, changes, words):
+    found = import_files([config(tmp_path, **changes)], gpus=8)
+    (warning,) = found.warnings
+    assert words in warning
+    assert "a.yml:1" in warning
+    assert not {key for key in changes if key in found.unused}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gpt_j_tied": False, "num_unique_layers": None, "train_impl": "normal", "soft_prompt_tuning": {}},
+        {"num_unique_layers": 2, "param_sharing_style": "grouped"},
+        {"curriculum_learning": {"enabled": False, "curriculum_type": "seqlen"}, "autotuning": {"enabled": False}},
+        {"data_types": {"grad_accum_dtype": "fp32"}, "communication_data_type": None, "fp32_allreduce": False},
+        {"exit_interval": 100, "train_iters": 100},
+        {"partition_activations": True, "checkpoint_in_cpu": True, "contiguous_checkpointing": True},
+        {"checkpoint_activations": True, "partition_activations": True, "deepspeed_activation_checkpointing": True},
+        {"moe_type": "megablocks", "moe_token_dropping": True, "moe_expert_parallel_size": 8, "moe_num_experts": 1},
+        {"pipe_partition_method": "type:transformer|mlp", "pipe_parallel_size": 2},
+        {"zero_optimization": {"stage": 1, "cpu_offload": False, "offload_optimizer": {"device": "none"}}},
+        {"zero_stage": 0, "gas": None, "deepspeed": True, "amp": None, "sparsity_config": {}},
+        {"optimizer": {"type": "AdamW", "params": {}}, "optimizer_type": "adam"},
+    ],
+    ids=str,
+)
+def test_a_key_that_is_off_is_no_warning(tmp_path, changes):
+    assert import_files([config(tmp_path, **changes)], gpus=8).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "value"),
+    [
+        ({"optimizer": {"type": "Lion", "params": {}}}, "lion"),
+        ({"optimizer": {"type": "Adam", "params": {}}, "use_bnb_optimizer": True}, "adamw-8bit"),
+        ({"optimizer": {"type": "Adam", "params": {}}}, None),
+    ],
+)
+def test_the_optimizer_is_the_one_that_keeps_as_much(tmp_path, changes, value):
+    found = import_files([config(tmp_path, **changes)], gpus=8)
+    assert (found.value("training.optimizer"), found.warnings) == (value, ())
+
+
+def test_each_key_of_neox_is_of_one_kind_and_none_that_is_read_is_irrelevant(tmp_path):
+    kinds = (UNDERSTOOD, IRRELEVANT, IRRELEVANT_BEFORE, DECIDING.keys())
+    assert sum(map(len, kinds)) == len(KEYS)
+    sources = Path(planner.interop.__file__).parent.glob("neox*.py")
+    read = {
+        key
+        for source in sources
+        if source.name not in ("neox_keys.py", "neox_kinds.py")
+        for key in re.findall(
+            r'config\.(?:raw|integer|optional|flag|text|choice|section|has)\("(\w+)"', source.read_text()
+        )
+    }
+    assert read
+    assert read <= UNDERSTOOD
+
+
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [
+        ("20B", False), ("neox-20b", False), ("gpt-neox-20B-deduped", False), ("pythia-12b", True), ("7B", True),
+        ("2-0B", True), ("run-20B-300B-tokens", False), ("anything", False), ("20Bx", False), ("8x7B", False),
+        ("300m", True),
+    ],
+)  # fmt: skip
+def test_a_name_that_says_another_size_is_warned_of(tmp_path, name, warned):
+    path = tmp_path / f"{name}.yml"
+    path.write_text((FIXTURES / "neox" / "20B.yml").read_text())
+    said = [w for w in import_files([path], gpus=96).warnings if "says" in w]
+    assert bool(said) is warned
+    assert not said or said[0].startswith(f"{name}.yml: the name {name} says")
+    assert not said or "20.6 billion" in said[0]
+
+
+def test_a_fork_gates_its_mlp_by_name_and_must_say_its_width(tmp_path):
+    found = import_files([config(tmp_path, mlp_type="gated", activation="silu", intermediate_size=192)], gpus=8)
+    assert (found.model.gated_mlp, found.model.ffn, found.model.mlp_bias) == (True, 192, False)
+    with pytest.raises(PlannerError, match="forks differ in its width: write intermediate_size"):
+        import_files([config(tmp_path, mlp_type="gated")], gpus=8)
 
 
 def test_every_key_of_neox_is_known():

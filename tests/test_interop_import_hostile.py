@@ -52,7 +52,9 @@ HOSTILE = {
     + b"".join(b"B%d=$A\n" % i for i in range(38_000))
     + b"x --num-layers 4",
     "many keys": b"{" + b"".join(b'"k%d": 1, ' % i for i in range(30_000)) + b'"z": 1}',
-    "many json keys": b'{"model_type": "llama", ' + b"".join(b'"k%d": 1, ' % i for i in range(30_000)) + b'"z": 1}',
+    "many json keys": b'{"model_type": "llama", "hidden_size": "x", '
+    + b"".join(b'"k%d": 1, ' % i for i in range(30_000))
+    + b'"z": 1}',
     "many commas": b"{" + b'"a": [1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2],\n' * 1000 + b"}",
     "no values": b"x --num-layers --hidden-size --num-attention-heads --micro-batch-size",
     "quotes": b"x --num-layers '1 --hidden-size \"2",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from planner.interop import log_lines
 from planner.interop.train_logs import BLOCK, LogReader, read_log
-from planner.track.state import TrackState
+from planner.tracking.state import TrackState
 from planner.units import PlannerError
 
 

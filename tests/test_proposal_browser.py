@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from proposal_cases import facts, program, proposal, scenario
+from proposal_cases import facts, program, proposal, scenario, studied
 
 from planner import search
 from planner.report.proposal.page import page
@@ -104,6 +104,18 @@ def test_the_controls_answer_what_optimize_answers(result):
         assert float(shown["cost"]) == pytest.approx(plan.cost_usd.p50, rel=1e-12)
         assert f"{plan.cost_usd.p50:,.0f}" in shown["said"]
         assert shown["drawn"] > 5
+
+
+def test_on_a_spot_market_the_controls_price_each_chance_by_itself(tmp_path):
+    found, shown = studied("spot"), driven(page(proposal("spot")), tmp_path, 1000)
+    assert shown["faults"] == []
+    for (time, cost, price, confidence), answer in zip(TERMS, shown["found"], strict=True):
+        terms = {"time_s": time and time * 86400.0, "cost_usd": cost, "confidence": confidence}
+        choice = found.best(replace(found.terms, price=1 + price / 100, **terms))
+        assert (choice is None) == (answer["offer"] == "")
+        if choice is not None:
+            assert int(answer["gpus"]) == found.gpus(choice)
+            assert float(answer["cost"]) == pytest.approx(choice.cost_p50_usd, rel=1e-3)
 
 
 def test_nothing_fails_and_nothing_is_asked_of_the_network(result):

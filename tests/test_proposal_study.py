@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from proposal_cases import facts, outcome, proposal, scenario, studied
 
 from planner import search
 from planner.catalog.paths import scenarios_dir
 from planner.report.proposal.ledger import sums
+from planner.report.proposal.model import Paragraph
 from planner.report.proposal.study import three_levels
+from planner.risk.replay import cost_of, run_of
+from planner.risk.simulation import simulate
 from planner.search.problem import build
 
 CHANGES = {
@@ -75,22 +79,46 @@ def test_what_is_asked_for_a_spot_plan_suffices_as_often_as_it_says():
     assert total.reserve > 0.1 * total.total
 
 
-def test_the_page_holds_the_price_of_each_probability():
+@pytest.mark.parametrize(("factor", "tolerance"), [(0.5, 1e-9), (1.0, 1e-9), (1.15, 2e-3), (2.0, 1e-9)])
+def test_the_page_holds_the_price_of_each_probability_at_each_change_of_prices(factor, tolerance):
     run = proposal("spot").explorers[0]
     found = studied("spot")
-    for choice in found.choices(found.terms)[:20]:
+    for choice in found.choices(replace(found.terms, price=factor))[:20]:
         offer = next(o for o in run["offers"] if o["id"] == found.offer(choice).id)
         number = next(n for n in offer["pools"] if n == int(found.problem.pool[choice.cell]))
         cells = run["pools"][number]["cells"]
         at = next(i for i, cell in enumerate(cells) if cell[0] == int(found.problem.nodes[choice.cell]))
         level = run["levels"].index(0.8)
-        factors = offer["factors"][str(number)][at]
-        for time_s, factor, usd in (
+        known = np.array(offer["factors"][str(number)][at])
+        factors = [np.interp(factor, run["changes"], each) for each in known.T]
+        for time_s, each, usd in (
             (cells[at][4], factors[0], choice.cost_p50_usd),
             (cells[at][5 + level], factors[1 + level], choice.cost_sure_usd),
         ):
-            rate = offer["price"] * cells[at][-1] * factor / 3600 + run["storage_usd_per_s"]
-            assert rate * time_s == pytest.approx(usd, rel=1e-9)
+            rate = offer["price"] * cells[at][-1] * each * factor / 3600 + run["storage_usd_per_s"]
+            assert rate * time_s == pytest.approx(usd, rel=tolerance)
+
+
+def drawn(plan, worlds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times and costs of runs of a plan, failure by failure, each at a price of its own."""
+    lived = simulate(run_of(plan), worlds, 3)
+    return lived.time_s, cost_of(plan, lived.time_s, lived.luck)
+
+
+@pytest.mark.parametrize(("kind", "together"), [("plain", None), ("spot", "apart")])
+def test_the_ask_says_how_often_cost_and_date_hold_together(kind, together):
+    found, plan = studied(kind), outcome(kind).plan
+    choice = found.best(found.terms)
+    time, cost = drawn(plan, 40_000)
+    both = ((time <= choice.time_sure_s) & (cost <= choice.cost_sure_usd)).mean()
+    assert found.together(choice) == pytest.approx(both, abs=0.015)
+    lead = next(b for b in proposal(kind).sections[0].blocks if isinstance(b, Paragraph)).text.replace("\xa0", " ")
+    if together is None:
+        assert both == pytest.approx(0.8, abs=0.015)
+        assert "80 % confidence the run costs no more than that and ends no later" in lead
+    else:
+        assert both < 0.75  # each has 0.8
+        assert f"{100 * found.together(choice):.3g} % it keeps both" in lead
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.6, 0.8, 0.9, 0.95, 0.97, 0.99, 0.995])

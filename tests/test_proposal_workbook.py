@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from datetime import datetime
 
+import numpy as np
 import pytest
-from proposal_cases import HOSTILE, program, proposal, recalculated
+from proposal_cases import HOSTILE, facts, program, proposal, recalculated, scenario, studied
 
 from planner.report.proposal.ledger import sums
 from planner.report.proposal.workbook import workbook
+from planner.scenario import Storage
+from planner.search.problem import build
 
 openpyxl = pytest.importorskip("openpyxl")
 office = pytest.mark.skipif(program("soffice", "libreoffice") is None, reason="LibreOffice is not installed")
@@ -73,6 +77,31 @@ def test_another_plan_and_price_give_what_planner_says(tmp_path):
     cash = made[words["ui_x_cash"]]
     totals = [row for row in cash.iter_rows(values_only=True) if row[0] == words["ui_x_total"]]
     assert totals[0][4] == pytest.approx(expected.total_sure, abs=0.005)
+
+
+@office
+@pytest.mark.parametrize(("price", "storage"), [(0.4, None), (-0.5, None), (0.0, 0.0), (0.2, 60.0)])
+def test_the_price_of_a_spot_plan_follows_storage_and_all_prices(price, storage, tmp_path):
+    document = proposal("spot")
+    words, choice = document.words, studied("spot").best(studied("spot").terms)
+    book = load(workbook(document), values=False)
+    sheet = book[words["ui_x_inputs"]]
+    rows = {sheet.cell(row, 1).value: row for row in range(1, sheet.max_row + 1)}
+    sheet.cell(rows[words["ui_x_price_change"]], 2).value = price
+    asked = scenario("spot")
+    if storage is not None:
+        sheet.cell(rows[words["ui_x_storage"]], 2).value = storage
+        asked = replace(asked, storage=Storage(storage * 1e9, 720.0))  # an hour; a month has 720
+    buffer = io.BytesIO()
+    book.save(buffer)
+    made = openpyxl.load_workbook(recalculated(buffer.getvalue(), tmp_path), data_only=True)
+    found = {row[0].value: row[1].value for row in made[words["ui_x_proposal"]].iter_rows(min_row=4)}
+    p = build(asked, *facts())
+    cell, offer = np.array([choice.cell]), np.array([choice.offer])
+    seconds = studied("spot").problem.best_s[cell]
+    for key, level in (("total_p50", 0.5), ("total_sure", 0.8)):
+        usd = p.cost_usd(level, p.rates(offer, cell, 1.0 + price), seconds, cell)[0]
+        assert found[words[f"ui_x_{key}"]] == pytest.approx(usd, rel=1e-4), key
 
 
 def test_the_values_in_the_file_are_planners():

@@ -228,3 +228,18 @@ def test_a_browser_walks_filters_and_changes_axes(tmp_path):
     assert found["moved"]
     assert (found["box"], found["ring"]) == (1, 1)
     assert (found["faults"], found["loaded"], found["wide"]) == ([], 0, False)
+
+
+@pytest.mark.parametrize("kind", ["svg", "png"])
+@pytest.mark.parametrize("command", ["frontier", "simulate", "compare"])
+def test_dollar_signs_of_a_name_are_no_formula(command, kind, planner, tmp_path):
+    path = tmp_path / "dollar.yaml"
+    path.write_text(
+        'name: "from $50k to $80k, x $a^$"\nmodel: pythia-1b\ndata: {samples: 100k, seq_length: 2048}\n'
+        "training: {epochs: 1}\nbudget: {time: 10 days}\ncluster: {gpus: [h100-sxm5-80gb], max_gpus: 16}\n"
+    )
+    more = ["--by", "cloud"] if command == "compare" else []
+    ran = planner(command, path, *more, "--chart", tmp_path / f"chart.{kind}")
+    assert ran.code == 0, ran.err
+    if kind == "svg" and command != "compare":
+        assert "from $50k to $80k, x $a^$" in (tmp_path / "chart.svg").read_text()

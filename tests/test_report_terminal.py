@@ -35,7 +35,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def table(answer: Optimization = OPTIMIZATION, width: int = 80, colour: bool = False) -> str:
-    return optimization_table(answer, today=TODAY, width=width, colour=colour)
+    return optimization_table(answer, today=TODAY, width=width, colour=colour, full=True)
 
 
 @pytest.mark.parametrize("answer", [OPTIMIZATION, INFEASIBLE], ids=["optimal", "infeasible"])
@@ -67,7 +67,7 @@ def test_a_plan_says_what_to_order_when_it_ends_and_what_it_costs():
 
 def test_a_price_of_over_a_month_is_said_and_one_of_over_three_months_marks_the_plan():
     young, old, stale = (
-        " ".join(optimization_table(OPTIMIZATION, today=day).split())
+        " ".join(optimization_table(OPTIMIZATION, today=day, full=True).split())
         for day in (date(2026, 10, 20), TODAY, date(2026, 12, 31))
     )
     assert "check it before you decide" not in young

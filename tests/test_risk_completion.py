@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import planner.risk.completion
 from planner.catalog.risk_facts import load_risk_facts
+from planner.plan import Overhead
 from planner.risk.checkpoint import optimal_interval
-from planner.risk.completion import Hazard, completion
+from planner.risk.completion import completion
 from planner.risk.failures import hazards, interruption_rate, takings
+from planner.risk.hazard import Hazard
 from planner.risk.simulation import SimulatedRun, simulate
 from planner.scenario import Risk
 
@@ -240,3 +243,42 @@ def test_an_asynchronous_checkpoint_begins_after_the_last_is_written(stated):
     hazard = hopper_hazard(4096, 405_853_388_800, risk)
     write = 405_853_388_800 * FACTS.recovery["checkpoint_bytes_per_parameter"].value / 2e9  # 2,841 s
     assert hazard.interval_s[0] == pytest.approx(max(stated or 0.0, write))
+
+
+@pytest.mark.parametrize(("gpus", "stated", "interval"), [(8, None, 4 * 3600.0), (8, 18 * 3600.0, 18 * 3600.0)])
+def test_nobody_leaves_more_than_four_hours_unsaved_unless_told_to(gpus, stated, interval):
+    assert optimal_interval(np.array([14.0]), np.array([4.2e-3 / DAY]))[0] > 6 * 3600
+    hazard = hopper_hazard(gpus, 10**9, Risk(checkpoint_interval_s=stated))
+    assert hazard.interval_s[0] == interval
+
+
+def test_where_nothing_fails_nothing_is_saved():
+    assert np.isinf(hopper_hazard(8, 10**9, Risk(interruptions_per_1000_node_days=0.0)).interval_s[0])
+
+
+def test_a_quantile_is_found_in_a_few_looks_at_the_distribution(monkeypatch):
+    looks = 0
+    look = planner.risk.completion._chance_and_density
+
+    def counted(runs, time_s):
+        nonlocal looks
+        looks += 1
+        return look(runs, time_s)
+
+    monkeypatch.setattr(planner.risk.completion, "_chance_and_density", counted)
+    work, low, high, hazard = random_plans(60, 17)
+    for overhead in (Overhead(), Overhead(log_more=0.093)):
+        for i in range(len(work)):
+            at = np.array([i])
+            for p in (0.1, 0.5, 0.8, 0.9):
+                completion(work[at], low[at], high[at], hazard.take(at), overhead).quantile(p)
+    assert looks <= 6 * 2 * 4 * len(work)
+
+
+def test_without_a_spread_a_quantile_is_the_first_delay_that_is_met_as_often():
+    work, _, _, hazard = random_plans(60, 19)
+    runs = completion(work, np.zeros(60), np.zeros(60), hazard)
+    for p in (0.1, 0.5, 0.9):
+        found = runs.quantile(p)
+        assert np.all(runs.probability(found * (1 + 1e-9)) >= p - 1e-12)
+        assert np.all((runs.probability(found * (1 - 1e-9)) < p) | (found <= runs.undisturbed_s))

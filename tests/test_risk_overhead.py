@@ -16,7 +16,8 @@ from planner.catalog.risk_facts import load_risk_facts
 from planner.performance.calibration import load_calibration
 from planner.plan import Overhead
 from planner.risk import factor
-from planner.risk.completion import Hazard, completion
+from planner.risk.completion import completion
+from planner.risk.hazard import Hazard
 from planner.risk.overhead import beyond, modelled_share, overhead_of, published
 from planner.risk.simulation import SimulatedRun, simulate
 from planner.scenario import OwnRun, Risk, Scenario, StatedOverhead, parse_scenario
@@ -116,7 +117,67 @@ def test_overhead_is_a_factor_on_everything_where_nothing_else_is_uncertain():
     assert completion(work, zero, zero, none, Overhead(1.25)).quantile(0.8) == pytest.approx(1.25e6)
     runs = completion(work, zero, zero, none, Overhead(log_more=0.1))
     assert runs.quantile(0.9)[0] == pytest.approx(1e6 * 10**0.1)
-    assert runs.mean_s[0] == pytest.approx(1e6 / 0.9)
+
+
+def drawn_jointly(low: float, high: float, more: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Standard deviations z of log X, logarithms of X, and weights that add up over z to 1."""
+    half = (np.arange(5_000) + 0.5) * 9.0 / 5_000
+    z = np.concatenate([-half[::-1], half])
+    weight = np.exp(-0.5 * z * z) * 9.0 / 5_000 / math.sqrt(2.0 * math.pi)
+    return z, z * np.where(z < 0, low, high), weight
+
+
+@pytest.mark.parametrize("tilts", [(0.0, 0.0), (0.3, 0.5), (2.0, 1.0), (0.0, 1.5)])
+@pytest.mark.parametrize(("low", "high", "more"), [(0.1, 0.1, 0.09), (0.05, 0.2, 0.3), (0.2, 0.08, 0.01)])
+def test_what_a_slower_step_makes_rarer_is_its_quadrature_over_the_step_time(low, high, more, tilts):
+    z, log, weight = drawn_jointly(low, high, more)
+    kept = weight * np.exp(-z * np.where(z < 0, *tilts))
+    at = np.linspace(-3 * low, 3 * high + 3 * more, 41) + 1e-3
+    left = at[:, None] - log[None, :]
+    wanted = (kept * np.where(left > 0, -np.expm1(-np.maximum(left, 0.0) / more), 0.0)).sum(axis=1)
+    some = [np.full(at.shape, each) for each in (low, high, more, *tilts)]
+    found, density = factor.tilted(at, *some[:3], (some[3], some[4]))
+    assert found == pytest.approx(wanted, rel=2e-4, abs=2e-4)
+    ahead, before = (factor.tilted(at + step, *some[:3], (some[3], some[4]))[0] for step in (1e-6, -1e-6))
+    assert (ahead - before) / 2e-6 == pytest.approx(density, rel=1e-4, abs=1e-4)
+    if tilts == (0.0, 0.0):
+        assert found == pytest.approx(factor.chance_and_density(at, *some[:3])[0], abs=1e-12)
+
+
+@pytest.mark.parametrize("tilts", [(0.3, 0.5), (2.0, 1.0)])
+def test_without_overhead_what_a_slower_step_makes_rarer_is_a_quadrature_too(tilts):
+    low, high = 0.05, 0.2
+    z = np.linspace(-9.0, 9.0, 180_001)
+    each = np.exp(-0.5 * z * z - z * np.where(z < 0, *tilts)) / math.sqrt(2.0 * math.pi) * (z[1] - z[0])
+    at = np.array([-0.1, -0.02, 0.0, 0.05, 0.3])
+    wanted = [float(each[z * np.where(z < 0, low, high) <= y].sum()) for y in at]
+    some = [np.full(at.shape, value) for value in (low, high, 0.0, *tilts)]
+    assert factor.tilted(at, *some[:3], (some[3], some[4]))[0] == pytest.approx(wanted, rel=5e-4)
+
+
+@pytest.mark.parametrize("p", [0.05, 0.4, 0.7, 0.95])
+def test_slopes_say_how_a_quantile_moves_with_each_spread(p):
+    """Against quantiles of the quadrature at spreads a hundredth apart, found by interpolation."""
+
+    def quantile(low: float, high: float, more: float) -> float:
+        _, log, weight = drawn_jointly(low, high, more)
+        at = np.linspace(-4 * low, 5 * high + 8 * more, 801)
+        chance = (weight * -np.expm1(-np.maximum(at[:, None] - log, 0.0) / more)).sum(axis=1)
+        return float(np.interp(p, chance, at))
+
+    low, high, more = 0.08, 0.15, 0.09
+    here = quantile(low, high, more)
+    below, above = factor.slopes(np.array([here]), *(np.array([each]) for each in (low, high, more)))
+    wanted = [
+        (quantile(low * 1.02, high, more) - quantile(low * 0.98, high, more)) / 0.04,
+        (quantile(low, high * 1.02, more) - quantile(low, high * 0.98, more)) / 0.04,
+    ]
+    assert [below[0], above[0]] == pytest.approx(wanted, abs=5e-4)
+
+
+def test_a_certain_factor_has_no_slopes():
+    zero = np.zeros(3)
+    assert all(np.all(each == 0) for each in factor.slopes(np.array([-0.1, 0.0, 0.1]), zero, zero, zero))
 
 
 # Where the distribution comes from ------------------------------------------------------------------------------------
@@ -200,6 +261,8 @@ def test_overhead_is_stated_as_a_factor_a_range_or_runs(written, read):
     ("written", "said"),
     [
         ("0.9", r"risk\.overhead: `0\.9` must be at least 1: it is a factor on time, so that a share of 80 % is 1\.25"),
+        ("10%", r"risk\.overhead: `10%` is a share, and this is a factor on time: write `1\.1` for 10% on top"),
+        ("7.5 %", r"write `1\.075` for 7\.5 % on top"),
         ("no", r"risk\.overhead: .*is not `none` or a factor on time, such as `1\.1`"),
         ("{low: 1.2, high: 1.1}", r"`low` is at most `high`"),
         ("{low: 1.2}", r"the key `high` is missing"),

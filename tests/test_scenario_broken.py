@@ -55,6 +55,7 @@ FULL: list[dict[str, Any]] = [
             "comm_overlap": True,
             "tuning": "vendor",
             "optimizer": "muon",
+            "starts_from": "scratch",
             "offload": "both",
         },
         "layout": {

@@ -87,7 +87,7 @@ def test_the_smallest_scenario_names_every_default_it_used() -> None:
     assert scenario.training.global_batch is None
     assert dict(scenario.defaults) == {
         "name": "x",
-        "training.global_batch": "524,288 tokens up to the larger of that and the critical batch",
+        "training.global_batch": "up to the critical batch, from 524,288 tokens or half of it",
         "training.precision": "bf16",
         "training.framework": "any",
         "training.framework_release": "latest",

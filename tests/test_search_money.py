@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planner.catalog import load_catalog
 from planner.catalog.bill import paid_gpu_hours
+from planner.catalog.own import owned_offers
 from planner.catalog.paths import scenarios_dir
 from planner.catalog.types import Hardware, Offer
-from planner.risk.completion import Hazard, completion
+from planner.plan import Overhead
+from planner.risk.completion import Completion, completion
+from planner.risk.hazard import Hazard
 from planner.risk.simulation import SimulatedRun, simulate
-from planner.scenario import Storage, Terms
+from planner.scenario import Cluster, OwnCluster, Storage, Terms
 from planner.search.money import Costs, PaidTime, paid_time
 from planner.search.prices import plan_cost
 
@@ -120,3 +126,85 @@ def test_a_block_that_is_paid_for_may_be_used_to_its_end():
     assert stored.affordable_s(rate, np.array([2_700.0]), CELL)[0] / 3600 == pytest.approx(240)
     assert stored.affordable_s(rate, np.array([2_568.0]), CELL)[0] / 3600 == pytest.approx(168)
     assert stored.affordable_s(rate, np.array([2_400.0 - 1e-3]), CELL)[0] == 0.0
+
+
+# Blocks and own machines, drawn ---------------------------------------------------------------------------------------
+
+
+OWNED = {
+    "capex_usd_per_gpu": 30_000.0,
+    "amortisation_years": 4.0,
+    "residual_fraction": 0.15,
+    "cost_of_capital_per_year": 0.07,
+    "maintenance_fraction_per_year": 0.04,
+    "power_kw_per_node": 9.0,
+    "pue": 1.25,
+    "electricity_usd_per_kwh": 0.09,
+    "colocation_usd_per_kw_month": 150.0,
+    "staff_usd_per_node_year": 6_000.0,
+    "utilisation": 0.8,
+}
+
+
+def year_by_year() -> float:
+    """USD a GPU-hour of those machines: equal payments at the end of four years, and what a year costs beside them."""
+    now = [1.07**-year for year in (1, 2, 3, 4)]
+    payment = 30_000 * (1 - 0.15 * now[-1]) / sum(now)
+    beside = 30_000 * 0.04 + (6_000 + 12 * 150 * 9 + 8_760 * 9 * 1.25 * 0.09) / 8
+    return (payment + beside) / (8_760 * 0.8)
+
+
+def drawn_run(overhead: Overhead, seed: int) -> tuple[Completion, np.ndarray]:
+    """A run of some weeks that meets failures, and the lengths of 60,000 histories of it, hours."""
+    hazard = Hazard(
+        *(np.array([each]) for each in (4e-6, 1500.0, 0.0, 0.0, 90.0, 6000.0)),
+    )
+    runs = completion(np.array([1.3e6]), np.array([0.08]), np.array([0.11]), hazard, overhead)
+    asked = SimulatedRun(
+        1.3e6, 0.08, 0.11, 4e-6, 1500.0, 0.0, 0.0, 90.0, 6000.0, least=overhead.least, log_more=overhead.log_more
+    )
+    return runs, simulate(asked, 60_000, seed).time_s / 3600
+
+
+BESIDE = [Overhead(), Overhead(log_more=0.093)]
+
+
+@pytest.mark.parametrize("overhead", BESIDE)
+@pytest.mark.parametrize("days", [1, 7, 14])
+def test_a_plan_on_capacity_blocks_pays_whole_blocks_as_often_as_drawn_runs_do(overhead, days):
+    runs, hours = drawn_run(overhead, days)
+    terms = {"block_s": days * 86_400.0}
+    offer = replace(spot(2.0, 2.0), pricing="reserved", extras=terms)
+    price = plan_cost(costs(paid_time(None, terms)), runs, 0, offer, 64)
+    block = days * 24 * 64 * 2.0  # USD
+    blocks = np.array([math.ceil(h / (days * 24)) for h in hours])
+    for p in (0.1, 0.5, 0.8, 0.95):
+        count = price.quantile(p) / block
+        assert count == pytest.approx(round(count), rel=1e-9)
+        noise = 4 * math.sqrt(p * (1 - p) / len(hours))
+        assert np.quantile(blocks, p - noise) <= round(count) <= np.quantile(blocks, p + noise)
+    for count in range(int(blocks.min()), int(blocks.max()) + 1):
+        kept = float(np.mean(blocks <= count))
+        for usd in (count * block, (count + 0.99) * block):  # what does not pay a whole block buys none of it
+            assert price.probability(usd) == pytest.approx(kept, abs=0.01)
+            limit = float(np.quantile(hours, 0.7))
+            both = float(np.mean((blocks <= count) & (hours <= limit)))
+            assert price.probability(usd, limit * 3600) == pytest.approx(both, abs=0.01)
+
+
+@pytest.mark.parametrize("overhead", BESIDE)
+@pytest.mark.parametrize(
+    ("stated", "usd_per_gpu_hour"), [({"usd_per_gpu_hour": 0.6}, 0.6), ({"ownership": OWNED}, year_by_year())]
+)
+def test_a_plan_on_own_machines_costs_what_drawn_runs_do_at_their_price(overhead, stated, usd_per_gpu_hour):
+    runs, hours = drawn_run(overhead, 4)
+    lab = OwnCluster("lab", "h100-sxm5-80gb", 8, 8, 3200, **{"usd_per_gpu_hour": None, **stated})
+    (offer,) = owned_offers(load_catalog(), Cluster(own=(lab,)))
+    price = plan_cost(costs(paid_time(None, offer.extras)), runs, 0, offer, 64)
+    paid = hours * 64 * usd_per_gpu_hour
+    for p in (0.1, 0.5, 0.8, 0.95):
+        assert price.quantile(p) == pytest.approx(np.quantile(paid, p), rel=0.01)
+        usd, limit = float(np.quantile(paid, p)), float(np.quantile(hours, 0.7))
+        assert price.probability(usd) == pytest.approx(p, abs=0.01)
+        both = float(np.mean((paid <= usd) & (hours <= limit)))
+        assert price.probability(usd, limit * 3600) == pytest.approx(both, abs=0.01)

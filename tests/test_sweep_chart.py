@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from planner.report.sweep_chart import sweep_chart
-from planner.sweep.grid import cells, read_axes
-from planner.sweep.table import Origin, Over, Sweep, bad_input, blank, varied
+from planner.sweeps.grid import cells, read_axes
+from planner.sweeps.table import Origin, Over, Sweep, bad_input, blank, varied
 
 pytest.importorskip("matplotlib")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.sweep.grid import cells, read_axes, read_axis, spaced, split_list
+from planner.sweeps.grid import cells, read_axes, read_axis, spaced, split_list
 from planner.units import PlannerError, parse_duration
 
 

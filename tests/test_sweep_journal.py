@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from planner.sweep.journal import Journal
-from planner.sweep.table import bad_input
+from planner.sweeps.journal import Journal
+from planner.sweeps.table import bad_input
 from planner.units import PlannerError
 
 ENTRIES = {f"{number:064x}": bad_input(f"reason {number}, ünïcode “quoted”\nand broken") for number in range(4)}

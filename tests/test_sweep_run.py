@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-import planner.sweep.run as running
+import planner.sweeps.run as running
 from planner import api
 from planner.report.sweep import csv_text, sweep_table
-from planner.sweep.executors import dask, processes
-from planner.sweep.journal import journal_path
-from planner.sweep.run import ask, run
-from planner.sweep.solving import OtherFactsError, solve
-from planner.sweep.table import COLUMNS, Over
+from planner.sweeps.executors import dask, processes
+from planner.sweeps.journal import journal_path
+from planner.sweeps.run import ask, run
+from planner.sweeps.solving import OtherFactsError, solve
+from planner.sweeps.table import COLUMNS, Over
 from planner.units import PlannerError
 
 ROOT = Path(__file__).parents[1]

@@ -196,6 +196,12 @@ def test_the_examples_of_the_docs_print_as_they_are_written() -> None:
     assert units.format_percent(0.0471) == "4.71 %"
 
 
+@pytest.mark.parametrize("found", ["h200", "H200", "h100-80gb", "H100 80GB", "H100-SXM5-80GB"])
+def test_case_does_not_matter_and_the_only_name_of_those_words_is_meant(found: str) -> None:
+    meant = "h200-sxm5-141gb" if "200" in found else "h100-sxm5-80gb"
+    assert units.check_name(found, ACCELERATORS, "accelerator") == meant
+
+
 ACCELERATORS = ("a100-sxm4-40gb", "a100-sxm4-80gb", "a100-pcie-40gb", "h100-sxm5-80gb", "h200-sxm5-141gb", "gh200-96gb")
 
 
@@ -207,9 +213,8 @@ def test_a_short_name_lists_all_that_it_could_mean() -> None:
 @pytest.mark.parametrize(
     ("found", "meant"),
     [
-        ("h200", "h200-sxm5-141gb"),
-        ("h100-80gb", "h100-sxm5-80gb"),
-        ("H100-SXM5-80GB", "h100-sxm5-80gb"),
+        ("h20", "h200-sxm5-141gb"),  # another chip: never taken for it
+        ("h100-sxm", "h100-sxm5-80gb"),
         ("h100-sxm5-80gbb", "h100-sxm5-80gb"),
     ],
 )

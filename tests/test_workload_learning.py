@@ -52,9 +52,11 @@ def test_the_default_range_of_the_known_example() -> None:
     assert all(part in text for part in ("22.91", "0.47", "Zhang et al. 2024", "20 % more steps"))
 
 
-def test_a_short_run_keeps_the_smallest_default() -> None:
-    least, most, _ = learning.default_global_batch(1e8, 2048)
-    assert least == most == 256
+def test_the_critical_batch_of_a_short_run_caps_the_default() -> None:
+    """22.91 x 100^0.47 sequences of 512 tokens: 199.6, or 49.9 of 2,048."""
+    least, most, text = learning.default_global_batch(1e8, 2048)
+    assert (least, most) == (25, 49)
+    assert "half up to the critical batch of 100M tokens" in text
     assert learning.default_global_batch(1e12, 10**6)[0] == 1
 
 

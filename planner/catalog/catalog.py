@@ -98,19 +98,21 @@ class Catalog:
         return self.accelerators[self.accelerator_id(name)]
 
     def accelerator_id(self, name: str) -> str:
-        """The catalog's id for a name as a person writes it (case does not matter). Raises as `accelerator`."""
+        """The catalog's id for a name as a person writes it: any case, or the only id that it begins.
+
+        Raises as `accelerator`.
+        """
         key = name.strip().lower()
         if key in self.accelerators:
             return key
         meant = [each for each in self.accelerators if each.startswith(key) and not _longer_word(key, each)]
+        if len(meant) == 1:
+            return meant[0]
         if len(meant) > 1:
             raise PlannerError(f"{name!r} is ambiguous: {', '.join(meant)}")
-        if family := next((word for word in _UNSEEN if word in key), ""):
-            raise PlannerError(
-                f"accelerator {name[:60]!r} is not in the catalog, which has no data sheet of {family.title()}; "
-                f"{without_framework(family.title())}"
-            )
-        close = meant or difflib.get_close_matches(key, list(self.accelerators), n=3, cutoff=0.5)
+        if why := without_data_sheet(name):
+            raise PlannerError(f"accelerator {name[:60]!r} is not in the catalog, {why}")
+        close = difflib.get_close_matches(key, list(self.accelerators), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}" if close else f"known are {', '.join(self.accelerators)}"
         raise PlannerError(f"accelerator {name[:60]!r} is not in the catalog; {hint}{'?' if close else ''}")
 
@@ -119,7 +121,7 @@ class Catalog:
         """The chosen snapshot's rows, one for each machine, region and pricing, and those that only history keeps.
 
         A later layer's row takes the place of an earlier one; within one layer the newer date does, and the older row
-        is kept with the flag `superseded`.
+        is kept with the flag `superseded`. A row that an import check doubts takes nobody's place.
         """
         current: dict[tuple[str, str, str, str], PriceRow] = {}
         kept: list[PriceRow] = []
@@ -128,6 +130,10 @@ class Catalog:
                 earlier = current.get(row.key)
                 if "superseded" in row.flags or "index" in row.flags or row.quality == "X":
                     kept.append(row)
+                elif earlier is not None and ("suspect" in row.flags) != ("suspect" in earlier.flags):
+                    sound, doubted = (earlier, row) if "suspect" in row.flags else (row, earlier)
+                    current[row.key] = sound
+                    kept.append(doubted)
                 elif earlier is None or earlier.layer != row.layer:
                     current[row.key] = row
                 elif earlier.as_of_latest == row.as_of_latest:
@@ -208,13 +214,15 @@ def _without_covered(rows: Mapping[tuple[str, str, str, str], PriceRow], layers:
     newest: dict[tuple[str, str, str], int] = {}
     everywhere: dict[tuple[str, str, str], int] = {}
     for row in rows.values():
+        if "suspect" in row.flags:
+            continue
         machine = (row.cloud, row.instance, row.pricing)
         newest[machine] = max(newest.get(machine, 0), rank[row.layer])
         if row.region == "all":
             everywhere[machine] = max(everywhere.get(machine, 0), rank[row.layer])
     for row in rows.values():
         machine = (row.cloud, row.instance, row.pricing)
-        later = newest[machine] if row.region == "all" else everywhere.get(machine, 0)
+        later = newest.get(machine, 0) if row.region == "all" else everywhere.get(machine, 0)
         yield row._replace(flags=(*row.flags, "superseded")) if later > rank[row.layer] else row
 
 
@@ -270,6 +278,12 @@ def is_gpu(accelerator: Accelerator) -> bool:
 def is_gpu_family(family: str) -> bool:
     """As `is_gpu`, of a family by its name."""
     return family not in _NOT_GPUS
+
+
+def without_data_sheet(name: str) -> str:
+    """Of a part of a family that the catalog knows by name alone: that, and that no framework runs there; else ""."""
+    family = next((word.title() for word in _UNSEEN if word in name.lower()), "")
+    return f"which has no data sheet of {family}; {without_framework(family)}" if family else ""
 
 
 def without_framework(part: str) -> str:

@@ -37,7 +37,9 @@ class Eligible:
     remarks: tuple[str, ...] = ()
 
 
-def eligible_offers(catalog: Catalog, cluster: ClusterLike, *, max_gpus: int | None = None) -> Eligible:
+def eligible_offers(
+    catalog: Catalog, cluster: ClusterLike, *, max_gpus: int | None = None, priced: bool = True
+) -> Eligible:
     """The offers of the catalog and the scenario's own machines that a plan may use.
 
     A quote of the user's (`cluster.prices`) makes an offer of every machine that it matches, whatever the catalog's own
@@ -47,6 +49,8 @@ def eligible_offers(catalog: Catalog, cluster: ClusterLike, *, max_gpus: int | N
     ----------
     max_gpus : int, optional
         Most GPUs of one plan; the cluster's own by default.
+    priced : bool
+        Own machines need a price. Without it those of which nothing is known are free: for answers that leave cost out.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def eligible_offers(catalog: Catalog, cluster: ClusterLike, *, max_gpus: int | N
             del offers[name]
     if not cluster.own_only:
         _require_reserved(catalog, cluster, offers)
-    offers.update((offer.id, offer) for offer in owned_offers(catalog, cluster, wanted))
+    offers.update((offer.id, offer) for offer in owned_offers(catalog, cluster, wanted, priced=priced))
     without_term = tuple(filter(None, (refused(quote, number) for number, quote in enumerate(cluster.prices))))
     remarks = () if cluster.own_only else (*without_term, *fence_remarks(outside))
     return Eligible(tuple(offers[name] for name in sorted(offers)), dict(sorted(left_out.items())), remarks)

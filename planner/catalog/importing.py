@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -74,7 +74,11 @@ def checked(reading: Reading, catalog: Catalog) -> Import:
     rejected: set[int] = set()
     flags: dict[int, list[str]] = {}
     reports = [reading.rejected]
-    for found in [twice, *check_prices(table, catalog, reference)]:
+    users = frozenset(table.index[table["quality"] == "user"])
+    for found in [
+        twice,
+        *(part for each in check_prices(table, catalog, reference) for part in _of_users(each, users)),
+    ]:
         reports.append(_report(table, found))
         if found.action == REJECTS:
             rejected.update(found.rows)
@@ -89,6 +93,19 @@ def checked(reading: Reading, catalog: Catalog) -> Import:
     kept = table.drop(index=sorted(rejected))
     report = pd.concat([part for part in reports if len(part)] or [reading.rejected], ignore_index=True)
     return Import(kept, report, reading.other, reading.lines_read)
+
+
+def _of_users(found: PriceFindings, users: frozenset[int]) -> Iterator[PriceFindings]:
+    """Findings, those that doubt a price apart where the user was quoted it: a quote stands, and the doubt is shown."""
+    if found.action != SUSPECT:
+        yield found
+        return
+    pairs = list(zip(found.rows, found.messages, strict=True))
+    for quoted, action in ((False, SUSPECT), (True, DIFFERS)):
+        some = [pair for pair in pairs if (pair[0] in users) == quoted]
+        if some:
+            rows, messages = zip(*some, strict=True)
+            yield PriceFindings(rows, found.check, messages, action)
 
 
 def _report(table: pd.DataFrame, found: PriceFindings) -> pd.DataFrame:

@@ -12,8 +12,13 @@ from planner.catalog.wishes import ClusterLike
 from planner.units import PlannerError
 
 
-def owned_offers(catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str] = frozenset()) -> list[Offer]:
-    """The scenario's own machines as offers, at the stated price or at their cost of ownership."""
+def owned_offers(
+    catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str] = frozenset(), *, priced: bool = True
+) -> list[Offer]:
+    """The scenario's own machines as offers, at the stated price or at their cost of ownership.
+
+    Not `priced`: where neither is known, at none. Raises PlannerError on such a machine otherwise.
+    """
     offers = []
     for number, own in enumerate(cluster.own):
         accelerator = catalog.accelerator(own.gpu)
@@ -37,9 +42,13 @@ def owned_offers(catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str] 
         extras: dict[str, float] = {}
         source = "scenario"
         if price is None:
-            owned = owned_usd_per_gpu_hour(catalog, own, f"cluster.own[{number}]")
-            price, extras = owned.usd_per_gpu_hour, dict(owned.parts)
-            source = _assumed(owned)
+            try:
+                owned = owned_usd_per_gpu_hour(catalog, own, f"cluster.own[{number}]")
+                price, extras, source = owned.usd_per_gpu_hour, dict(owned.parts), _assumed(owned)
+            except PlannerError:
+                if priced:
+                    raise
+                price, source = 0.0, "no price is known"
         if own.waiting_s:
             extras["waiting_s"] = own.waiting_s
         offers.append(

@@ -62,7 +62,8 @@ def read_quotes(path: Path, catalog: Catalog, as_of: date) -> Reading:
     table["node"] = table["node"].where(table["node"] != "", found)
     table["gpu"] = table["gpu"].str.strip().str.lower()
     table = table.assign(file=path.name, line=raw.index + 2)
-    complaints = _complaints(table, gpus)
+    price = next(name for name in (*PRICES, "usd_per_machine_hour_low") if name in raw)
+    complaints = _complaints(table, gpus, price, raw[price].str.strip())
     bad = complaints != ""
     table["gpus"] = gpus.where(~bad, 1).astype(int)
     return Reading(table[~bad], _rejected(table[bad], complaints[bad]), {}, len(raw))
@@ -86,8 +87,8 @@ def _columns(path: Path, columns: list[str]) -> None:
         )
 
 
-def _complaints(table: pd.DataFrame, gpus: pd.Series[float]) -> pd.Series[str]:
-    """Why a row cannot be a price, "" where it can; the first reason stands."""
+def _complaints(table: pd.DataFrame, gpus: pd.Series[float], price: str, written: pd.Series[str]) -> pd.Series[str]:
+    """Why a row cannot be a price, "" where it can; the first reason stands. `written` is in the column `price`."""
     import pandas as pd
 
     complaints = pd.Series("", index=table.index, dtype=object)
@@ -102,6 +103,10 @@ def _complaints(table: pd.DataFrame, gpus: pd.Series[float]) -> pd.Series[str]:
     complain(~table["quality"].isin(QUALITIES), f"form: quality is not one of {', '.join(QUALITIES)}")
     complain(~table["date_kind"].isin(DATE_KINDS), f"form: date_kind is not one of {', '.join(DATE_KINDS)}")
     complain(table["currency"] != "USD", "currency: convert the price to USD")
+    amount = pd.to_numeric(written, errors="coerce")
+    complain(written == "", f"form: {price} is empty")
+    complain(amount.isna() | ~(amount < float("inf")), f"form: {price} is not a number such as 1234.5")
+    complain(amount <= 0, f"form: {price} must be above 0")
     flags = table["flags"].str.split(";").map(lambda names: bool(set(filter(None, names)) - FLAGS))
     complain(flags.astype(bool), f"form: flags are not of {', '.join(sorted(FLAGS))}")
     for name in ("as_of_earliest", "as_of_latest"):

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from planner.cli.options import Json, Quiet
 from planner.cli.output import colour, emit, say, width, working
 from planner.units import PlannerError
-
-if TYPE_CHECKING:
-    from planner.performance.calibration import Calibration
-    from planner.performance.overlays import Added
 
 
 def calibrate(
@@ -67,122 +62,28 @@ def calibrate(
     if run is None:
         _rebuild(as_json, quiet)
         return
-    from planner.catalog.overlay import config_catalog, overlay_dirs
-    from planner.performance.assumed import counted
-    from planner.performance.overlays import add_rows, refit
+    from planner import api
+    from planner.catalog.overlay import overlay_dirs
 
-    folder = catalog[-1] if catalog else config_catalog()
-    overlays = overlay_dirs((*(catalog or ()), folder))
+    overlays, own = overlay_dirs(catalog or ()), catalog[-1] if catalog else None
     if choose is not None:
-        _choose(run, choose, [o for o in overlays if o.is_dir()], as_json, quiet)
+        from planner.report.next_runs import next_runs_table
+
+        with working("choosing", quiet=quiet):
+            picked = api.choose_runs(run, choose, overlays)
+        for line in picked.said:
+            say(line, quiet=quiet)
+        if as_json:
+            emit(picked.to_json())
+        elif not quiet:
+            emit(next_runs_table(picked.chosen, picked.candidates, picked.known, width(), colour()))
         return
-    rows = _rows(run, overlays, quiet) if plan is None else [_from_log(run, plan)]
     with working("fitting", quiet=quiet):
-        added = add_rows(rows, run.stem, folder, overlays, of_log=plan is not None)
-        lines = refit(folder, overlays, added)
-    for assumption in counted(run.assumed for run in added.runs):
-        say(assumption, quiet=quiet)
-    if as_json:
-        emit(_document(added, folder))
-    for line in lines:
+        learnt = api.calibrate(run, own, overlays, plan=plan)
+    for line in learnt.said:
         say(line, quiet=quiet)
-
-
-def _rows(table: Path, overlays: Sequence[Path], quiet: bool) -> list[Mapping[str, str]]:
-    """The rows of a measured table that can be read; what the others lack, and which columns go unread, is said.
-
-    Raises
-    ------
-    PlannerError
-        With what the first row lacks, if no measured one can be read.
-    """
-    from planner.performance.overlays import read_rows, readable
-
-    kept, refused = readable(read_rows(table), table.stem, overlays)
-    if refused and not any((row.get("tokens_per_s_per_gpu") or "").strip() for row in kept):
-        raise PlannerError(refused[0])
-    _remark(table, quiet)
-    for why in refused:
-        say(f"left out: {why}", quiet=quiet)
-    return kept
-
-
-def _remark(table: Path, quiet: bool) -> None:
-    """Say what of a table goes unread."""
-    from planner.performance.tables import read_table
-
-    for remark in read_table(table).remarks():
-        say(remark, quiet=quiet)
-
-
-def _document(added: Added, folder: Path) -> str:
-    """What was learnt from: how far off these rows are in the shipped fit, and in the one just stored in `folder`."""
-    import numpy as np
-
-    from planner.catalog.paths import data_dir
-    from planner.performance.calibration import read_calibration
-    from planner.performance.learning import log_errors
-    from planner.plan_json import dumps
-
-    fits = [read_calibration(root / "calibration" / "fit.json") for root in (data_dir(), folder)]
-    before, after = (float(np.median(np.abs(np.expm1(-log_errors(added.runs, fit))))) for fit in fits)
-    return dumps(
-        {
-            "schema_version": 1,
-            "rows": len(added.runs),
-            "replaced_tokens_per_s_per_gpu": [float(rate) for rate in added.replaced if rate != "?"],
-            "mdape_before": before,
-            "mdape_after": after,
-        }
-    )
-
-
-def _choose(table: Path, count: int, overlays: Sequence[Path], as_json: bool, quiet: bool) -> None:
-    """Print which of the table's rows to measure first."""
-    from planner.performance.calibration import load_calibration
-    from planner.performance.next_runs import next_runs
-    from planner.performance.overlays import known_runs, read_table, runs_of
-    from planner.plan_json import dumps
-    from planner.report.next_runs import Chosen, next_runs_document, next_runs_table
-
-    cells = read_table(table)
-    if not cells or not {"model", "gpu"} <= set(cells[0]):
-        lacks = "is no such table" if cells else "has no rows"
-        raise PlannerError(
-            f"{table}: --choose takes a table of runs with the columns of catalogs/measured; this {lacks}"
-        )
-    with working("choosing", quiet=quiet):
-        runs = runs_of(cells, table.stem, overlays)
-        rows = [row for row, run in enumerate(runs) if not run.tokens_per_s_per_gpu]
-        if not rows:
-            raise PlannerError(
-                f"{table}: every row states tokens_per_s_per_gpu; leave it empty in the rows to choose from"
-            )
-        if count > len(rows):
-            only = f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
-            raise PlannerError(f"--choose {count}: {table} has only {only} without tokens_per_s_per_gpu")
-        known, calibration = known_runs(runs, overlays), load_calibration(overlays)
-        picks = next_runs([runs[row] for row in rows], known, calibration, count)
-        order = [rows[pick.index] for pick in picks]
-        against = _objections([cells[row] for row in order], overlays, calibration)
-    _remark(table, quiet)
-    chosen = [
-        Chosen(row + 1, cells[row], runs[row], pick.left, why)
-        for row, pick, why in zip(order, picks, against, strict=True)
-    ]
     if as_json:
-        emit(dumps(next_runs_document(chosen, len(rows), len(known))))
-    elif not quiet:
-        emit(next_runs_table(chosen, len(rows), len(known), width(), colour()))
-
-
-def _objections(rows: Sequence[Mapping[str, str]], overlays: Sequence[Path], calibration: Calibration) -> list[str]:
-    """What `planner predict` has against each row, "" if nothing."""
-    from planner.catalog import load_catalog
-    from planner.performance.predict import predict_rows
-
-    found = predict_rows(rows, load_catalog(tuple(overlays)), calibration)
-    return [row["why"].removeprefix(f"row:{number}: ") for number, row in enumerate(found, 1)]
+        emit(learnt.to_json())
 
 
 def _rebuild(as_json: bool, quiet: bool) -> None:
@@ -199,11 +100,3 @@ def _rebuild(as_json: bool, quiet: bool) -> None:
     if as_json:
         emit(dumps_json({"schema_version": 1, "rows": len(document["field"]), "digest": document["digest"]}))
     say(f"saved to {path}", quiet=quiet)
-
-
-def _from_log(log: Path, plan: Path) -> dict[str, str]:
-    """The log's steady step as a row."""
-    from planner.interop.measurement import training_log_measurement
-    from planner.interop.plans import read_plan
-
-    return training_log_measurement(log, read_plan(plan))

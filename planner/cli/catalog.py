@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Date, Json, Output
+from planner.cli.options import Catalog, Date, Json, Output, day
 from planner.cli.output import deliver, say, width
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -38,21 +38,25 @@ def list_(
 
     Example: planner catalog list --gpu h100 --sort usd_per_gpu_hour
     """
-    from datetime import date as calendar
-
-    from planner.catalog import load_catalog
+    from planner import api
     from planner.catalog.overlay import overlay_dirs
-    from planner.plan_json import dumps
-    from planner.report.catalog import listed, listing_table
-    from planner.report.catalog_prices import ages_line, chosen
+    from planner.report.catalog import listing_table
+    from planner.report.catalog_prices import ages_line
 
-    loaded = load_catalog(overlay_dirs(catalog or ()), snapshot=snapshot)
-    rows = chosen(listed(loaded, kind), gpu=gpu, sort=sort, cloud=cloud, region=region, pricing=pricing)
-    table = "" if as_json else listing_table(kind, rows, width())
+    found = api.list_catalog(
+        kind,
+        overlay_dirs(catalog or ()),
+        gpu=gpu,
+        cloud=cloud,
+        region=region,
+        pricing=pricing,
+        sort=sort,
+        snapshot=snapshot,
+    )
+    table = "" if as_json else listing_table(kind, found.rows, width())
     if kind == "prices" and not as_json:
-        today = date.date() if date else calendar.today()  # noqa: DTZ011 - the reader's own day
-        table += "\n" + ages_line(loaded, today, width())
-    deliver(dumps({kind: rows}), table, as_json=as_json, output=output, quiet=False)
+        table += "\n" + ages_line(found.made_of, day(date), width())
+    deliver(found.to_json(), table, as_json=as_json, output=output, quiet=False)
 
 
 @app.command("show", short_help="One GPU, node type or fabric, each number with its source.")
@@ -66,18 +70,14 @@ def show(
 
     Example: planner catalog show h100-sxm5-80gb
     """
-    from planner.catalog import load_catalog
+    from planner import api
     from planner.catalog.overlay import overlay_dirs
-    from planner.plan_json import dumps
-    from planner.report.catalog import found_part, part_rows, part_table
-    from planner.report.catalog_measured import measured_rows, measured_table
+    from planner.report.catalog import part_table
+    from planner.report.catalog_measured import measured_table
 
-    loaded = load_catalog(overlay_dirs(catalog or ()))
-    record = found_part(loaded, name)
-    measured = {"measured": measured_rows(loaded, record.id)} if record.id in loaded.accelerators else {}
-    document = dumps({"id": record.id, "fields": part_rows(record), **measured})
-    table = part_table(record, width()) + measured_table(measured.get("measured", ()), width())
-    deliver(document, table, as_json=as_json, output=output, quiet=False)
+    found = api.show_catalog(name, overlay_dirs(catalog or ()))
+    table = part_table(found.made_of, width()) + measured_table(found.measured or (), width())
+    deliver(found.to_json(), table, as_json=as_json, output=output, quiet=False)
 
 
 @app.command("check", short_help="Errors that public price and hardware feeds are known to make.")
@@ -88,17 +88,15 @@ def check(catalog: Catalog = None, as_json: Json = False, output: Output = None)
 
     Example: planner catalog check --catalog my-prices
     """
-    from planner.catalog import load_catalog
-    from planner.catalog.checks import check_catalog
+    from planner import api
     from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import BAD_INPUT
-    from planner.plan_json import dumps
     from planner.report.catalog import findings_table
 
-    findings = check_catalog(load_catalog(overlay_dirs(catalog or ())))
-    document = dumps({"findings": findings})
-    deliver(document, findings_table(findings, width()), as_json=as_json, output=output, quiet=False)
-    if findings:
+    found = api.check_catalog(overlay_dirs(catalog or ()))
+    table = findings_table(found.made_of, width())
+    deliver(found.to_json(), table, as_json=as_json, output=output, quiet=False)
+    if found.rows:
         raise typer.Exit(BAD_INPUT)
 
 
@@ -116,19 +114,13 @@ def diff(
 
     Example: planner catalog diff 2026-11-24 my-catalog
     """
-    from planner.catalog.diff import price_changes, snapshot_prices
+    from planner import api
     from planner.catalog.overlay import overlay_dirs
-    from planner.plan_json import dumps
-    from planner.report.catalog_prices import changes_rows, changes_table
+    from planner.report.catalog_prices import changes_table
 
-    overlays = overlay_dirs(catalog or ())
-    changes = [
-        each
-        for each in price_changes(snapshot_prices(before, overlays), snapshot_prices(after, overlays))
-        if (cloud is None or each.cloud == cloud) and (gpu is None or each.gpu.startswith(gpu.lower()))
-    ]
-    document = dumps({"changes": changes_rows(changes)})
-    deliver(document, changes_table(changes, width()), as_json=as_json, output=output, quiet=False)
+    found = api.diff_catalog(before, after, overlay_dirs(catalog or ()), gpu=gpu, cloud=cloud)
+    table = changes_table(found.made_of, width())
+    deliver(found.to_json(), table, as_json=as_json, output=output, quiet=False)
 
 
 @app.command("import", short_help="Prices from a SkyPilot catalog folder or a CSV of quotes.")
@@ -155,35 +147,12 @@ def import_(
 
     Example: planner catalog import ~/.sky/catalogs/v8 --as-of 2026-11-24 --to my-catalog
     """
-    from planner.catalog import load_catalog
-    from planner.catalog.importing import checked, write_snapshot
-    from planner.catalog.overlay import config_catalog, overlay_dirs
-    from planner.catalog.quotes import read_quotes
-    from planner.catalog.skypilot import read_skypilot
-    from planner.plan_json import dumps
+    from planner import api
+    from planner.catalog.overlay import overlay_dirs
     from planner.report.catalog_prices import import_table
-    from planner.units import PlannerError
 
-    loaded = load_catalog(overlay_dirs(catalog or ()))
-    if source.is_dir():
-        name, reading = "skypilot", read_skypilot(source, loaded, as_of.date())
-    elif source.is_file():
-        name, reading = source.stem, read_quotes(source, loaded, as_of.date())
-    else:
-        raise PlannerError(f"{source} is neither a SkyPilot catalog folder nor a CSV file of quotes")
-    outcome = checked(reading, loaded)
-    folder = to or config_catalog()
-    files = [] if dry_run else write_snapshot(outcome, folder, as_of.date().isoformat(), name, replace=replace)
-    document = dumps(
-        {
-            "rows_read": outcome.lines_read,
-            "prices_kept": len(outcome.rows),
-            "not_accelerators": dict(outcome.other),
-            "reasons": dict(outcome.counts),
-            "rows": outcome.report.astype(str).to_dict("records"),
-        }
-    )
-    table = import_table(outcome, [path.as_posix() for path in files], width())
-    deliver(document, table, as_json=as_json, output=output, quiet=False)
-    if to is not None and files:
+    found = api.import_catalog(source, as_of.date(), to, overlay_dirs(catalog or ()), replace=replace, dry_run=dry_run)
+    table = import_table(found.made_of, [path.as_posix() for path in found.files], width())
+    deliver(found.to_json(), table, as_json=as_json, output=output, quiet=False)
+    if to is not None and found.files:
         say(f"use these prices with --catalog {to}", quiet=as_json)

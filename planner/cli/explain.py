@@ -35,9 +35,8 @@ def explain(
     from planner.report.explanation import explanation_table
 
     overlays = overlay_dirs(catalog or ())
-    asked = api.load_scenario(scenario, set_ or (), overlays)
     with working("searching", quiet=quiet):
-        found = api.explain(asked, overlays, why_not=why_not or ())
+        found = api.explain(scenario, overlays, why_not=why_not or (), overrides=set_ or ())
     table = "" if as_json or quiet else explanation_table(found, width(), colour(), today=day(date))
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
     if found.status != "optimal":

@@ -24,17 +24,10 @@ def export(
 
     Example: planner export plan.json --to slurm -o launch
     """
-    from planner.interop.exporting import export_files, write_files
-    from planner.interop.plans import read_plan, trained_of
+    from planner import api
 
-    answer = read_plan(plan)
-    trained = None
-    if scenario is not None:
-        from planner.api import load_scenario
-
-        trained = trained_of(load_scenario(scenario))
-    files, notes = export_files(answer, to, trained)
-    for path in write_files(output, files):
+    launch = api.export(plan, to, scenario)
+    for path in launch.write(output):
         emit(str(path))
-    for note in notes:
+    for note in launch.notes:
         say(f"note: {note}", quiet=quiet)

@@ -47,9 +47,8 @@ def frontier(
 
         chart_kind(chart)  # a wrong name is told before the search, not after it
     overlays = overlay_dirs(catalog or ())
-    asked = api.load_scenario(scenario, set_ or (), overlays)
     with working("searching", quiet=quiet):
-        found = api.frontier(asked, overlays, everything=everything, gpus=gpus)
+        found = api.frontier(scenario, overlays, overrides=set_ or (), everything=everything, gpus=gpus)
     table = "" if as_json or quiet else frontier_table(found, width(), colour(), today=day(date), plain=plain())
     document = found.to_json()
     if output is not None and output.suffix.lower() == ".csv":

@@ -18,6 +18,9 @@ def import_(
     samples: Annotated[str | None, typer.Option("--samples", help="Sequences of one epoch of the data.")] = None,
     tokens: Annotated[str | None, typer.Option("--tokens", help="Tokens of one epoch of the data, as 64B.")] = None,
     epochs: Annotated[float | None, typer.Option("--epochs", help="Epochs to train, where no file says.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse files with keys that planner does not understand.")
+    ] = False,
     as_json: Json = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the scenario to FILE.")
@@ -30,29 +33,39 @@ def import_(
 
     Example: planner import configs/20B.yml --gpus 96 -o 20b.yaml
     """
+    from planner import api
     from planner.files import write_atomically
-    from planner.interop.imported import imported_json, scenario_yaml
-    from planner.interop.importing import import_files
-    from planner.units import parse_count
 
-    found = import_files(
+    files, given = _parted(files)
+    found = api.import_files(
         files,
+        arguments=given,
         gpus=gpus,
         vocab=vocab,
-        samples=None if samples is None else parse_count(samples),
-        tokens=None if tokens is None else parse_count(tokens),
+        samples=samples,
+        tokens=tokens,
         epochs=epochs,
+        strict=strict,
     )
-    text = scenario_yaml(found)
+    text = found.to_yaml()
     if output is not None:
         write_atomically(output, text)
     if as_json:
-        emit(imported_json(found))
+        emit(found.to_json())
     elif output is None:
         emit(text)
+    for warning in found.warnings:
+        say(f"warning: {warning}")
     for remark in found.remarks:
         say(f"note: {remark}", quiet=quiet)
     if found.missing:
         say(f"the scenario still needs: {', '.join(found.missing)}", quiet=quiet)
     if output is not None:
         say(f"saved to {output}", quiet=quiet)
+
+
+def _parted(files: list[Path]) -> tuple[list[Path], list[str]]:
+    """The files, and what a script among them is started with: the words after `--` that are no files."""
+    first = files[0].suffix in (".sh", ".sbatch", ".slurm", ".bash")
+    given = files[1:] if first and not any(file.exists() for file in files[1:]) else []
+    return files[: len(files) - len(given)], [str(word) for word in given]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from planner.cli.options import Catalog, Date, Json, Output, Quiet, Set, day
 from planner.cli.output import colour, deliver, width, working
 from planner.units import PlannerError
-
-if TYPE_CHECKING:
-    from planner.search.fleets import FleetAnswer
 
 
 def optimize(
@@ -26,6 +22,16 @@ def optimize(
     exhaustive: Annotated[
         bool, typer.Option("--exhaustive", help="Evaluate every candidate, pruning nothing; slower, same answer.")
     ] = False,
+    full: Annotated[bool, typer.Option("--full", help="Print all there is to say, not one screen of it.")] = False,
+    show: Annotated[
+        str,
+        typer.Option(
+            "--show",
+            metavar="PARTS",
+            help="Print only these parts, with commas between them: time, cluster, run, schedule, learning, "
+            "interruptions, hours, binds, alternatives, step, memory, basis, plausibility, warnings, defaults, proof.",
+        ),
+    ] = "",
     as_json: Json = False,
     output: Output = None,
     quiet: Quiet = False,
@@ -42,43 +48,34 @@ def optimize(
     from planner.cli.run import INFEASIBLE
 
     overlays = overlay_dirs(catalog or ())
+    parts = [part.strip().lower() for part in show.split(",") if part.strip()]
+    if as_json and (parts or full):
+        raise PlannerError("--json prints the whole document; leave --show and --full out, or --json")
+    if parts:
+        from planner.report.terminal import check_parts
+
+        check_parts(parts)
     table = ""
     if fleet is not None or len(scenarios) > 1:
-        together = _fleet(scenarios, fleet, set_ or (), overlays, exhaustive, quiet)
+        if fleet is None:
+            raise PlannerError("several scenarios need --fleet FILE, or `planner compare` to see them side by side")
+        if exhaustive:
+            raise PlannerError("--exhaustive is for one scenario; leave it or --fleet out")
+        with working("searching", quiet=quiet):
+            together = api.optimize_fleet(scenarios, fleet, overlays, overrides=set_ or ())
         status, document = together.status, together.to_json()
         if not (as_json or quiet):
             from planner.report.fleet import fleet_table
 
             table = fleet_table(together, width(), colour())
     else:
-        asked = api.load_scenario(scenarios[0], set_ or (), overlays)
         with working("searching", quiet=quiet):
-            answer = api.optimize(asked, overlays, exhaustive=exhaustive)
+            answer = api.optimize(scenarios[0], overlays, overrides=set_ or (), exhaustive=exhaustive)
         status, document = answer.status, answer.to_json()
         if not (as_json or quiet):
             from planner.report.terminal import optimization_table
 
-            table = optimization_table(answer, today=day(date), width=width(), colour=colour())
+            table = optimization_table(answer, today=day(date), width=width(), colour=colour(), full=full, show=parts)
     deliver(document, table, as_json=as_json, output=output, quiet=quiet)
     if status != "optimal":
         raise typer.Exit(INFEASIBLE)
-
-
-def _fleet(
-    paths: Sequence[Path],
-    fleet: Path | None,
-    overrides: Sequence[str],
-    overlays: Sequence[Path],
-    exhaustive: bool,
-    quiet: bool,
-) -> FleetAnswer:
-    from planner import api
-    from planner.cli.fleet_file import read_fleet
-
-    if fleet is None:
-        raise PlannerError("several scenarios need --fleet FILE, or `planner compare` to see them side by side")
-    if exhaustive:
-        raise PlannerError("--exhaustive is for one scenario; leave it or --fleet out")
-    scenarios = [api.load_scenario(path, overrides, overlays) for path in paths]
-    with working("searching", quiet=quiet):
-        return api.optimize_fleet(scenarios, read_fleet(fleet, scenarios, overlays), overlays)

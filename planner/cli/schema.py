@@ -18,11 +18,11 @@ def schema(
 
     Example: planner schema -o scenario.schema.json
     """
+    from planner import api
     from planner.plan_json import dumps
     from planner.report.schema import keys_table
-    from planner.scenario import scenario_schema
 
-    found = scenario_schema()
+    found = api.schema()
     if keys:
         emit(keys_table(found, width()))
     if output is not None or not keys:

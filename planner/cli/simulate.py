@@ -31,41 +31,26 @@ def simulate(
     Example: planner simulate scenarios/neox20b.yaml --worlds 50000
     """
     from planner import api
+    from planner.api.planning import planned
     from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
-    from planner.interop.plans import read_plan
     from planner.report.simulation import simulation_table
-    from planner.risk.replay import replay
-    from planner.units import PlannerError
 
     if chart is not None:
         from planner.report.charts import chart_kind, distribution_chart
 
         chart_kind(chart)
-    if source.suffix.lower() == ".json":
-        if set_:
-            raise PlannerError("--set: a saved plan cannot be changed; give the scenario instead")
-        answer = read_plan(source)
-    else:
-        overlays = overlay_dirs(catalog or ())
-        asked = api.load_scenario(source, set_ or (), overlays)
-        with working("searching", quiet=quiet):
-            answer = api.optimize(asked, overlays)
-    if answer.plan is None:
-        say("no plan meets the budgets, so there is nothing to live through; `planner optimize` says why", quiet=quiet)
-        raise typer.Exit(INFEASIBLE)
-    goal = answer.goal
-    with progress("simulating", quiet=quiet) as tick:
-        found = replay(
-            answer.plan,
-            worlds,
-            seed,
-            time_budget_s=None if goal is None else goal.time_s,
-            cost_budget_usd=None if goal is None else goal.cost_usd,
-            tick=tick,
-        )
-    table = "" if as_json or quiet else simulation_table(found, answer.provenance.scenario, width(), colour())
+    with working("searching", quiet=quiet):
+        answer = planned(source, overlay_dirs(catalog or ()), set_ or ())
+    try:
+        with progress("simulating", quiet=quiet) as tick:
+            found = api.simulate(answer, worlds=worlds, seed=seed, tick=tick)
+    except api.InfeasibleError as error:
+        say(str(error), quiet=quiet)
+        raise typer.Exit(INFEASIBLE) from None
+    name = answer.provenance.scenario
+    table = "" if as_json or quiet else simulation_table(found, name, width(), colour())
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
-    if chart is not None:
-        distribution_chart(answer.plan, found, goal, answer.provenance.scenario, chart)
+    if chart is not None and answer.plan is not None:
+        distribution_chart(answer.plan, found, answer.goal, name, chart)
         say(f"drawn into {chart}", quiet=quiet)

@@ -15,9 +15,9 @@ from planner.cli.output import colour, emit, progress, say, width, working
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
-    from planner.sweep.journal import Journal
-    from planner.sweep.run import Asked
-    from planner.sweep.table import Sweep
+    from planner.sweeps.journal import Journal
+    from planner.sweeps.run import Asked
+    from planner.sweeps.table import Sweep
 
 
 def sweep(
@@ -58,7 +58,7 @@ def sweep(
     from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.report.sweep import save_table, sweep_table, table_kind
-    from planner.sweep.run import ask
+    from planner.sweeps.run import ask
 
     if scheduler is not None and jobs is not None:
         raise PlannerError("--jobs counts processes of this machine and --scheduler names another; give one of them")
@@ -89,8 +89,8 @@ def sweep(
 
 def _swept(asked: Asked, output: Path | None, jobs: int | None, scheduler: str | None, quiet: bool) -> Sweep:
     """The sweep, from where its journal left it; Ctrl-C says how to go on."""
-    from planner.sweep.journal import Journal, journal_path
-    from planner.sweep.run import run
+    from planner.sweeps.journal import Journal, journal_path
+    from planner.sweeps.run import run
 
     keeper = nullcontext() if output is None else Journal(journal_path(output))
     with keeper as journal:
@@ -112,7 +112,7 @@ def _swept(asked: Asked, output: Path | None, jobs: int | None, scheduler: str |
 @contextmanager
 def _executor(missing: int, jobs: int | None, scheduler: str | None) -> Iterator[Executor | None]:
     """Where to solve; nothing is started for what one process does sooner."""
-    from planner.sweep.executors import dask, processes, usable_cores
+    from planner.sweeps.executors import dask, processes, usable_cores
 
     if scheduler is not None and missing:
         with dask(scheduler) as cluster:

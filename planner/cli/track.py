@@ -14,9 +14,6 @@ from planner.cli.output import colour, deliver, emit, width
 
 if TYPE_CHECKING:
     from planner.plan import Optimization
-    from planner.track.progress import Progress
-    from planner.track.ramp import Course
-    from planner.track.replan import Continuation
 
 
 def track(
@@ -41,35 +38,25 @@ def track(
 
     Example: planner track plan.json --log train.log --follow
     """
-    from planner.interop.plans import read_plan
-    from planner.interop.tracking import track_log
-    from planner.track.progress import progress
-    from planner.track.view import continuation_view, view
+    from planner import api
+    from planner.catalog.overlay import overlay_dirs
+    from planner.tracking.view import continuation_view, view
 
-    answer = read_plan(plan)
-    assert answer.plan is not None  # noqa: S101 - read_plan has seen to it
+    answer = api.load_plan(plan)
     if follow:
         _follow(answer, log, as_json)
         return
-    now = progress(track_log(log, answer.plan, _reading(log, quiet), _course(answer)), answer.plan, answer.goal)
+    now = api.track(answer, log, heard=_reading(log, quiet))
     if chart is not None:
         from planner.report.track_chart import track_chart
 
         track_chart(now, chart, f"{answer.provenance.scenario}: iteration {now.iteration:,} of {now.iterations:,}")
     document, text = now.to_json(), view(now, width(), colour())
     if replan is not None:
-        found = _continuation(answer, now, replan, catalog or [])
+        found = api.replan(answer, log, replan, overlay_dirs(catalog or ()), now=now)
         document = f'{{"progress": {document.rstrip()},\n"continuation": {found.to_json().rstrip()}}}\n'
         text += continuation_view(found, width())
     deliver(document, text, as_json=as_json, output=output, quiet=quiet)
-
-
-def _course(answer: Optimization) -> Course | None:
-    """How the run's batch grows, if it does."""
-    from planner.track.ramp import course_of
-
-    assert answer.plan is not None  # noqa: S101
-    return None if answer.trained is None else course_of(answer.plan, answer.trained.batch_ramp)
 
 
 def _reading(log: Path, quiet: bool) -> Callable[[int], None] | None:
@@ -89,24 +76,16 @@ def _reading(log: Path, quiet: bool) -> Callable[[int], None] | None:
     return heard
 
 
-def _continuation(answer: Optimization, now: Progress, scenario: Path, overlays: list[Path]) -> Continuation:
-    from planner import api
-    from planner.track.replan import continuation, remaining_scenario
-
-    assert answer.plan is not None  # noqa: S101
-    rest = remaining_scenario(api.load_scenario(scenario), answer.plan, now)
-    return continuation(rest, answer.plan, now, api.optimize(rest, overlays))
-
-
 def _follow(answer: Optimization, log: Path, as_json: bool) -> None:
     """Draw over the last view on a terminal; else print one line of JSON, or one view, each time the log grows."""
+    from planner.api.running import course_of
     from planner.interop.tracking import follow_log
-    from planner.track.progress import progress
-    from planner.track.view import view
+    from planner.tracking.progress import progress
+    from planner.tracking.view import view
 
     assert answer.plan is not None  # noqa: S101
     drawn = 0
-    for state in follow_log(log, answer.plan, course=_course(answer)):
+    for state in follow_log(log, answer.plan, course=course_of(answer)):
         now = progress(state, answer.plan, answer.goal)
         if as_json:
             import json

@@ -43,32 +43,16 @@ def validate(
     Example: planner validate catalogs/measured/vtrain.csv --leave-out group
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small fits: threads only get in each other's way
+    from planner import api
     from planner.catalog.overlay import overlay_dirs
-    from planner.performance.assumed import counted
-    from planner.performance.calibration import load_calibration
-    from planner.performance.tables import read_table
-    from planner.performance.validation import judge, report
-    from planner.plan_json import dumps
     from planner.report.validation import validation_chart, validation_table
 
-    overlays = overlay_dirs(catalog or ())
     with working("refitting", quiet=quiet):
-        judged = judge(rows, load_calibration(overlays), leave_out, overlays, refit=refit)
-    for table in rows:
-        for remark in read_table(table).remarks():
-            say(f"{table}: {remark}", quiet=quiet)
-    for why in judged.unreadable.values():
-        say(f"left out: {why}", quiet=quiet)
-    for assumption in counted(run.assumed for run in judged.runs):
-        say(assumption, quiet=quiet)
-    found = report(judged)
-    deliver(
-        dumps(found),
-        "" if as_json or quiet else validation_table(found, width(), colour()),
-        as_json=as_json,
-        output=output,
-        quiet=quiet,
-    )
+        found = api.validate(rows, overlay_dirs(catalog or ()), leave_out=leave_out, refit=refit)
+    for line in found.said:
+        say(line, quiet=quiet)
+    table = "" if as_json or quiet else validation_table(found.report, width(), colour())
+    deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
     if chart is not None:
-        validation_chart(judged, chart)
+        validation_chart(found.judged, chart)
         say(f"chart saved to {chart}", quiet=quiet)

@@ -19,19 +19,25 @@ from planner.units import PlannerError
 
 #: Topics, and what of the model's inputs each covers: fields of Layouts, Conditions, MemoryConstants and Recipe.
 TOPICS: Mapping[str, tuple[str, ...]] = {
-    "layout": ("tp", "pp", "vpp", "dp", "cp", "stage_bytes"),
+    "layout": ("tp", "pp", "vpp", "dp", "cp", "stage_bytes", "schedule"),
     "batch": ("micro_batch", "grad_accum"),
     "expert ranks": ("ep", "expert_tp"),
     "sequence parallel": ("sequence_parallel",),
     "sharding": ("zero_stage", "shard_group", "gather_layers", "gather_bytes"),
     "buckets": ("bucket_bytes", "reduce_bytes", "largest_bytes"),
-    "weights": ("bytes_per_parameter", "linear_input_bytes"),
+    "weights": ("bytes_per_parameter", "linear_input_bytes", "gate_input_bytes"),
     "gradients": ("gradient_bytes", "tuned_gradient_bytes"),
     "reductions": ("reduction_overlap",),
     "optimizer": ("optimizer", "optimizer_bytes"),
     "offload": ("offload",),
     "recompute": ("recompute", "recompute_share", "recompute_modules", "selective_drops", "recomputes"),
-    "attention": ("flash_attention", "flash_generation", "attention_scores_bytes", "fp8_attention"),
+    "attention": (
+        "flash_attention",
+        "flash_generation",
+        "attention_scores_bytes",
+        "attention_output_bytes",
+        "fp8_attention",
+    ),
     "fused kernels": ("fused",),
     "dropout": ("dropout_bytes", "embedding_bytes"),
     "loss": ("loss", "logits_bytes"),

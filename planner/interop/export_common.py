@@ -56,8 +56,18 @@ class Export:
 
     @property
     def save_every(self) -> int:
-        """Iterations between checkpoints: about an hour of training."""
-        return max(1, min(self.plan.iterations, round(3600 / self.plan.step_time_s.p50)))
+        """Iterations between checkpoints: the plan's; an hour of training where it has none."""
+        kept = self.plan.reliability
+        planned = kept.checkpoint_interval_iterations if kept is not None else None
+        return max(1, min(self.plan.iterations, planned or round(3600 / self.plan.step_time_s.p50)))
+
+    @property
+    def saving(self) -> str:
+        """How often, in words."""
+        seconds = self.save_every * self.plan.step_time_s.p50
+        kept = self.plan.reliability
+        planned = kept is not None and kept.checkpoint_interval_iterations is not None
+        return f"{'Checkpoints of the plan' if planned else 'Checkpoints'} every {format_duration(seconds)}"
 
     def header(self, what: str) -> list[str]:
         """Lines (without a comment sign) that say what the file is and what it was made from."""

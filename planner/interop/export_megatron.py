@@ -11,6 +11,8 @@ from planner.interop.quoting import commented, shell_path, shell_word
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec
 
+MOST_INCREMENTS = 2000  # one argument holds no more than 128 KiB
+
 
 def megatron_files(export: Export) -> dict[str, str]:
     """train.sh, to be started once on every node.
@@ -44,8 +46,14 @@ def _lacking(export: Export) -> list[str]:
         (biases not in known_biases, "such a choice of biases"),
         (moe is not None and moe.shared_experts > 0 and moe.shared_ffn == 0, "shared experts of no width"),
         (plan.precision not in ("", "bf16", "fp16", "fp8", "mxfp8", "nvfp4"), f"training in {plan.precision}"),
+        (_increments(export) > MOST_INCREMENTS, f"batch ramp of more than {MOST_INCREMENTS:,} steps"),
     ]
     return [words for missing, words in checks if missing]
+
+
+def _increments(export: Export) -> int:
+    ramp = export.trained.batch_ramp
+    return (export.plan.global_batch - ramp[0]) // max(1, ramp[1]) if len(ramp) == 3 else 0
 
 
 def _script(export: Export) -> str:
@@ -76,7 +84,7 @@ def _script(export: Export) -> str:
             },
         ),
         (
-            "About one checkpoint an hour; log lines that `planner track` reads",
+            f"{export.saving}; log lines that `planner track` reads",
             "LOG_ARGS",
             {"save-interval": export.save_every, "log-interval": 10, "log-throughput": True},
         ),
@@ -166,10 +174,25 @@ def _parallel(export: Export) -> dict[str, Any]:
 
 
 def _batch(export: Export) -> dict[str, Any]:
-    values, ramp = written(MEGATRON, export, "batch"), export.trained.batch_ramp
-    if len(ramp) == 3:
-        values["rampup-batch-size"] = list(ramp)
-    return values
+    plan, ramp = export.plan, export.trained.batch_ramp
+    values = written(MEGATRON, export, "batch")
+    if len(ramp) != 3:
+        return values
+    # Since 0.18 Megatron-LM ignores --rampup-batch-size without stopping; releases before it stop at the schedule.
+    export.notes.append(
+        f"{TRAIN}: the batch grows by --step-batch-size-schedule, which needs Megatron-LM 0.18 or later"
+    )
+    del values["global-batch-size"]
+    return {**values, "step-batch-size-schedule": batch_schedule(ramp, plan.global_batch, plan.seq_length)}
+
+
+def batch_schedule(ramp: tuple[int, ...], batch: int, seq_length: int) -> str:
+    """`--step-batch-size-schedule` of a ramp (start, increment, samples): tokens read, and the batch from there on."""
+    start, increment, samples = ramp
+    steps = (batch - start) // increment
+    return " ".join(
+        f"{-(-step * samples // max(1, steps)) * seq_length}:{start + step * increment}" for step in range(steps + 1)
+    )
 
 
 def _model(export: Export) -> dict[str, Any]:

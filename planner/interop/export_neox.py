@@ -112,7 +112,7 @@ def _run(export: Export) -> str:
             },
         ),
         (
-            "About one checkpoint an hour; a log line that `planner track` reads every ten iterations",
+            f"{export.saving}; a log line that `planner track` reads every ten iterations",
             {
                 "checkpoint_factor": export.save_every,
                 "log_interval": 10,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,31 @@ def read_text(path: Path, limit: int = MAX_CONFIG_BYTES) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PlannerError(f"{name} is not UTF-8 text (byte {error.start}).") from None
+
+
+@contextmanager
+def naming(*paths: Path) -> Iterator[None]:
+    """Whatever is refused within names the file it is refused in.
+
+    Raises
+    ------
+    PlannerError
+        The sentence that was raised, behind the files' names where it has none of them.
+    """
+    try:
+        yield
+    except PlannerError as error:
+        said = named(str(error), paths)
+        if said == str(error):
+            raise
+        raise PlannerError(said) from error
+
+
+def named(sentence: str, paths: Iterable[Path]) -> str:
+    """A sentence that names at least one of the files it is about, unless it is about an option of the command."""
+    names = [shown(path.name, 80) for path in paths if path.name]
+    known = not names or sentence.startswith("--") or any(name in sentence for name in names)
+    return sentence if known else f"{' + '.join(names)}: {sentence}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from planner.interop.files import shown
+from planner.results import Result
 from planner.workload.model import MLASpec, ModelSpec, MoESpec
 
 SECTIONS = ("name", "model", "data", "training", "layout", "budget", "cluster")
@@ -26,12 +27,13 @@ class Taken:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+@dataclass(frozen=True, slots=True, repr=False)
+class Imported(Result):
     """All that was found in other programs' files.
 
     `taken` is the scenario, in order. `unused` names the keys that say nothing about planning. `remarks` are sentences
-    for the user: conflicts in the tool's own terms, assumptions, things put right.
+    for the user: conflicts in the tool's own terms, assumptions, things put right. `warnings` are sentences about what
+    may change the answer and was not understood; `--strict` takes none of them.
     """
 
     tool: str  # gpt-neox | huggingface | megatron
@@ -42,10 +44,29 @@ class Imported:
     remarks: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()  # key paths that the scenario still needs, which these files cannot say
     extras: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def value(self, key: str, default: Any = None) -> Any:
         """The value of a scenario key, or `default`."""
         return next((t.value for t in self.taken if t.key == key), default)
+
+    def to_yaml(self) -> str:
+        """The scenario as commented YAML."""
+        return scenario_yaml(self)
+
+    def to_json(self) -> str:
+        """The findings as one JSON document: values with their origins, what was left aside, and the remarks."""
+        document = {
+            "schema_version": 1,
+            "tool": self.tool,
+            "files": list(self.files),
+            "values": [{"key": t.key, "value": t.value, "origin": t.origin} for t in self.taken],
+            "unused": list(self.unused),
+            "remarks": list(self.remarks),
+            "warnings": list(self.warnings),
+            "missing": list(self.missing),
+        }
+        return json.dumps(document, indent=2) + "\n"
 
 
 def model_taken(model: ModelSpec, origins: Mapping[str, str], otherwise: str) -> list[Taken]:
@@ -61,7 +82,7 @@ def model_taken(model: ModelSpec, origins: Mapping[str, str], otherwise: str) ->
                 where = origins.get(f"{f.name}.{inner.name}")
                 if where or part != inner.default:
                     rows.append(Taken(f"model.{f.name}.{inner.name}", part, where or origins.get(f.name, otherwise)))
-        elif value is not None:
+        elif value not in (None, ""):
             rows.append(Taken(f"model.{f.name}", value, origins.get(f.name, otherwise)))
     return rows
 
@@ -72,8 +93,11 @@ def scenario_yaml(found: Imported) -> str:
         f"# Imported by `planner import` from {', '.join(shown(f, 80) for f in found.files)} ({found.tool}).",
         "# The comment beside a value says where it came from; edit freely.",
     ]
-    for remark in found.remarks:
-        lines += textwrap.wrap(f"Note: {shown(remark, 400)}", 110, initial_indent="# ", subsequent_indent="#   ")
+    for word, sentences in (("Warning", found.warnings), ("Note", found.remarks)):
+        for sentence in sentences:
+            lines += textwrap.wrap(
+                f"{word}: {shown(sentence, 400)}", 110, initial_indent="# ", subsequent_indent="#   "
+            )
     tree: dict[str, Any] = {}
     for taken in found.taken:
         node = tree
@@ -91,20 +115,6 @@ def scenario_yaml(found: Imported) -> str:
         lines.append("# Read and not needed for planning:")
         lines += _wrapped(found.unused)
     return "\n".join(lines) + "\n"
-
-
-def imported_json(found: Imported) -> str:
-    """The findings as one JSON document: values with their origins, what was left aside, and the remarks."""
-    document = {
-        "schema_version": 1,
-        "tool": found.tool,
-        "files": list(found.files),
-        "values": [{"key": t.key, "value": t.value, "origin": t.origin} for t in found.taken],
-        "unused": list(found.unused),
-        "remarks": list(found.remarks),
-        "missing": list(found.missing),
-    }
-    return json.dumps(document, indent=2) + "\n"
 
 
 def _written(key: str, node: Any, depth: int) -> list[str]:

@@ -7,15 +7,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from planner.interop.files import read_text, shown
+from planner.interop.files import named, naming, read_text, shown
 from planner.interop.huggingface import import_huggingface
 from planner.interop.imported import Imported, Taken
+from planner.interop.kinds import refuse
 from planner.interop.megatron import import_megatron
 from planner.interop.neox import import_neox
 from planner.units import PlannerError
 
 _DATA = {"data", "data.samples", "data.tokens", "data.index"}
 TOOLS = ("gpt-neox", "huggingface", "megatron")
+
+#: Keys that only files of another program have at their place, so that none is taken for a GPT-NeoX config.
+OTHER_TOOLS = (
+    ("Axolotl", r"^(?:base_model|sequence_len|datasets|adapter) *:"),
+    ("LLaMA-Factory", r"^(?:model_name_or_path|finetuning_type|cutoff_len) *:"),
+    ("NeMo", r"^(?:trainer|exp_manager) *:|^ +(?:encoder_seq_length|micro_batch_size) *: *\d"),
+    ("torchtitan", r"^\[(?:job|model|training|parallelism|optimizer)\] *$"),
+    ("nanotron", r"^(?:parallelism|checkpoints|tokens) *:"),
+    ("llm-foundry", r"^(?:max_duration|global_train_batch_size|variables) *:"),
+    ("OLMo", r"^(?:run_name|max_duration|device_train_microbatch_size) *:"),
+    ("MaxText", r"^(?:base_emb_dim|base_num_decoder_layers) *:"),
+    ("DeepSpeed and a trainer", r'\A\s*\{[\s\S]*: *"auto"'),
+)
 
 
 def tool_of(path: Path) -> str:
@@ -24,7 +38,7 @@ def tool_of(path: Path) -> str:
     Raises
     ------
     PlannerError
-        If it cannot be read.
+        If it cannot be read, or is a file of a program that planner does not import.
     """
     text = read_text(path)
     if text.startswith("#!") or path.suffix in (".sh", ".sbatch", ".slurm", ".bash"):
@@ -33,6 +47,12 @@ def tool_of(path: Path) -> str:
         return "megatron"
     if re.search(r'"(?:model_type|architectures)"\s*:', text):
         return "huggingface"
+    for tool, sign in OTHER_TOOLS:
+        if re.search(sign, text, re.MULTILINE):
+            raise PlannerError(
+                f"{shown(path, 200)} is a file of {tool}, which planner does not import; known are GPT-NeoX configs, "
+                "Hugging Face's config.json and Megatron-LM's launch scripts. Write its shape inline in a scenario."
+            )
     return "gpt-neox"
 
 
@@ -44,6 +64,8 @@ def import_files(
     samples: int | None = None,
     tokens: int | None = None,
     epochs: float | None = None,
+    strict: bool = False,
+    arguments: Sequence[str] = (),
 ) -> Imported:
     """What other programs' files say of a run.
 
@@ -52,6 +74,8 @@ def import_files(
     paths : GPT-NeoX configs (several are merged in order), one Hugging Face config.json, or one Megatron-LM script
     gpus, vocab, samples, tokens, epochs : what such files often leave out: the world size, the tokenizer's entries, the
         data of one epoch, and how many epochs to train; what a file does say wins over `epochs`
+    strict : whether a warning (a key that is not understood) is an error
+    arguments : what a launch script is started with: its $1, $2, …
 
     Raises
     ------
@@ -60,18 +84,36 @@ def import_files(
     """
     if not paths:
         raise PlannerError("There is nothing to import: name a config, a config.json or a launch script.")
+    with naming(*paths):
+        found = _read(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
+    found = replace(
+        found,
+        remarks=tuple(named(remark, paths) for remark in found.remarks),
+        warnings=tuple(named(warning, paths) for warning in found.warnings),
+    )
+    refuse(found.warnings, strict=strict)
+    return _completed(found, samples, tokens, epochs)
+
+
+def _read(
+    paths: Sequence[Path],
+    *,
+    gpus: int | None,
+    vocab: int | None,
+    samples: int | None,
+    tokens: int | None,
+    arguments: Sequence[str],
+) -> Imported:
     tools = [tool_of(path) for path in paths]
     kinds = set(tools)
     if kinds == {"gpt-neox"}:
-        found = import_neox(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
-        return _completed(found, samples, tokens, epochs)
+        return import_neox(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
     if len(paths) > 1:
         listed = ", ".join(f"{shown(p.name)} ({t})" for p, t in zip(paths, tools, strict=True))
         raise PlannerError(f"Only GPT-NeoX configs are merged; import these one by one: {listed}.")
     if kinds == {"huggingface"}:
-        return _completed(import_huggingface(paths[0]), samples, tokens, epochs)
-    found = import_megatron(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
-    return _completed(found, samples, tokens, epochs)
+        return import_huggingface(paths[0])
+    return import_megatron(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
 
 
 def _completed(found: Imported, samples: int | None, tokens: int | None, epochs: float | None) -> Imported:
@@ -87,6 +129,7 @@ def _completed(found: Imported, samples: int | None, tokens: int | None, epochs:
     keys |= {taken.key for taken in added}
     missing = (
         *(("data.tokens",) if not keys & _DATA else ()),
+        *(("data.seq_length",) if "data.seq_length" not in keys and not keys & {"data", "data.index"} else ()),
         *(("training.epochs",) if not keys & {"training.epochs", "training.iterations"} else ()),
     )
     return replace(found, taken=(*found.taken, *added), missing=missing)

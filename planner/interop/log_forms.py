@@ -35,7 +35,8 @@ _DATA_SIGNS = (
 STEP_FORMS = (
     "GPT-NeoX's and Megatron-LM's `iteration N/M | … | elapsed time per iteration (ms): T |`; DeepSpeed's `steps: N … "
     "iter time (s): T`, `global_step=N, … SamplesPerSec=R` and `step=N, skipped=…`; CSV and JSON lines with a column "
-    "step beside step_time_s, step_time_ms or timestamp"
+    "step beside step_time_s, step_time_ms or timestamp; step lines of NeMo, torchtitan, nanotron, OLMo, MaxText, "
+    "Composer, litgpt, ms-swift, LLaMA-Factory, and the progress bars of Hugging Face's trainers"
 )
 DATA_FORMS = (
     "GPT-NeoX's and Megatron-LM's `total number of samples: N` with `number of epochs: E` beside it, which a run "

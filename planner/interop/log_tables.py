@@ -28,7 +28,10 @@ MILLISECONDS_NAMES = (
     "elapsed time per iteration (ms)",
     "ms",
 )
-CLOCK_NAMES = ("timestamp", "_timestamp", "time", "wall_time", "date", "datetime", "walltime")
+CLOCK_NAMES = (
+    "timestamp", "_timestamp", "time", "wall_time", "date", "datetime", "walltime", "_runtime",
+    "relative time (process)", "relative time (wall)",
+)  # fmt: skip
 TOTAL_NAMES = ("total_iterations", "train_iters", "total_steps", "max_steps")
 BATCH_NAMES = ("global_batch", "global_batch_size", "train_batch_size", "batch_size")
 _LONGEST = 1 << 16  # bytes of a line that is looked at
@@ -159,10 +162,22 @@ def open_table(data: bytes) -> Table | None:
             cells = [cell.strip() for cell in next(csv.reader([line.decode("utf-8", "replace").replace("\0", "")]), [])]
         except csv.Error:
             return None
-        lowered = tuple(cell.lower() for cell in cells)
+        lowered = _header(cells)
         known = any(name in lowered for name in (*SECONDS_NAMES, *MILLISECONDS_NAMES, *CLOCK_NAMES))
         return Table(lowered) if known and any(name in lowered for name in STEP_NAMES) else None
     return None
+
+
+def _header(cells: list[str]) -> tuple[str, ...]:
+    """Names of columns in small letters; of what wandb's charts export, `RUN - NAME`, the first run's without it.
+
+    Its `__MIN` and `__MAX` columns beside each, and those of other runs, keep names that nothing asks for.
+    """
+    names: list[str] = []
+    for cell in (cell.lower() for cell in cells):
+        own = cell.rsplit(" - ", 1)[-1]
+        names.append(cell if own in names or own.endswith(("__min", "__max")) else own)
+    return tuple(names)
 
 
 @dataclass

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from planner.interop.tracking import track_log
 from planner.plan import Optimization, Plan, RunConditions
-from planner.track.ramp import Course, course_of
-from planner.track.state import TrackState
+from planner.tracking.ramp import Course, course_of
+from planner.tracking.state import TrackState
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec

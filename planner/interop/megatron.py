@@ -6,17 +6,27 @@ Names and defaults are those of Megatron-LM's megatron/training/arguments.py.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from planner.interop.files import read_text, shown, whole
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.indexed import indexed_data
+from planner.interop.kinds import sort_keys
 from planner.interop.megatron_arguments import Arguments, read_arguments
 from planner.interop.megatron_conditions import group_of, megatron_conditions, share_recomputed
+from planner.interop.megatron_forks import told_as_megatrons, zero_of
+from planner.interop.megatron_keys import DECIDING, option_kinds
+from planner.interop.megatron_length import megatron_training, samples_needed
 from planner.interop.megatron_model import megatron_model
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec
 
+UNEVEN = (  # what says that stages have different numbers of layers
+    "decoder-first-pipeline-num-layers", "decoder-last-pipeline-num-layers", "num-layers-in-first-pipeline-stage",
+    "num-layers-in-last-pipeline-stage", "num-layer-list", "account-for-embedding-in-pipeline-split",
+    "account-for-loss-in-pipeline-split", "pipeline-num-transformer-layers",
+)  # fmt: skip
 # What says how many stages each GPU has, the first that is there.
 VIRTUAL = (
     "pipeline-model-parallel-layout",
@@ -32,6 +42,7 @@ def import_megatron(
     vocab: int | None = None,
     samples: int | None = None,
     tokens: int | None = None,
+    arguments: Sequence[str] = (),
 ) -> Imported:
     """A scenario from the arguments in a shell script (or a file that holds nothing but the arguments).
 
@@ -42,36 +53,67 @@ def import_megatron(
     PlannerError
         Where Megatron-LM itself would stop, in its terms, or where something needed is not in the script.
     """
-    arguments = read_arguments(read_text(path), path.name)
-    model, origins = megatron_model(arguments, path.stem, vocab)
-    world = _world(arguments, gpus)
+    name = shown(path.name, 80)
+    try:
+        return _imported(path, gpus, vocab, samples, tokens, arguments)
+    except PlannerError as error:
+        said = str(error)
+        raise PlannerError(said if name in said or str(path) in said else f"{name}: {said}") from None
+
+
+def _imported(
+    path: Path,
+    gpus: int | None,
+    vocab: int | None,
+    samples: int | None,
+    tokens: int | None,
+    arguments: Sequence[str],
+) -> Imported:
+    read = read_arguments(read_text(path), path.name, arguments)
+    told_as_megatrons(read)
+    model, origins = megatron_model(read, path.stem, vocab)
+    world = _world(read, gpus)
     taken = [Taken("name", shown(path.stem, 80), ""), *model_taken(model, origins, "Megatron-LM's own")]
-    layout = _layout(arguments, model, world)
-    taken += _data(arguments, samples, tokens)
-    taken += _training(arguments)
-    taken += megatron_conditions(arguments, model)
+    layout = _layout(read, model, world)
+    batch = next((row.value for row in layout if row.key == "training.global_batch"), None)
+    taken += _data(read, samples, tokens, batch)
+    taken += megatron_training(read, batch)
+    taken += megatron_conditions(read, model)
     taken += layout
-    unused = tuple(sorted(f"--{n}" for n in arguments.values if n not in arguments.used))
+    said = sort_keys(dict.fromkeys(read.values, read.name), read.used, option_kinds())
     return Imported(
         tool="megatron",
         files=(path.name,),
         model=model,
         taken=tuple(taken),
-        unused=unused,
-        remarks=tuple(dict.fromkeys(arguments.remarks)),
+        unused=said.unused,
+        warnings=(*said.warnings, *_undecided(read)),
+        remarks=tuple(dict.fromkeys(read.remarks)),
         extras={"world": world},
     )
 
 
+def _undecided(a: Arguments) -> list[str]:
+    """Warnings where the script itself leaves open what was read."""
+
+    def differing(other: dict[str, list[str]]) -> str:
+        names = sorted(n for n in a.used | set(DECIDING) if a.values.get(n) != other.get(n))
+        return ", ".join(f"--{name}" for name in names[:4]) + (", …" if len(names) > 4 else "")
+
+    said = [f"{a.name}: {sentence}" for sentence in a.unsaid]
+    if a.doubts is not None and (names := differing(a.doubts)):
+        said.append(f"{a.name}: a condition that only running the script would tell decides {names}; taken as if true")
+    others = [names for other in a.runs if (names := differing(other))]
+    if others:
+        said.append(f"{a.name} starts {len(others) + 1} runs, which differ in {others[0]}; the first is read")
+    return said
+
+
 def _world(a: Arguments, gpus: int | None) -> int | None:
-    a.used |= {"nproc-per-node", "nnodes"}
     if gpus is not None:
         return whole(gpus, "--gpus")
-    each, nodes = a.values.get("nproc-per-node"), a.values.get("nnodes")
-    if each and each[0].isdigit() and len(each[0]) < 9:
-        count = nodes[0] if nodes else "1"
-        if count.isdigit() and int(count[:9]) > 0 and int(each[0]) > 0:
-            return int(each[0]) * int(count[:9])
+    if a.launch.gpus is not None:
+        return a.launch.gpus
     a.remarks.append("how many GPUs train this only running the script would tell: add --gpus N")
     return None
 
@@ -79,6 +121,12 @@ def _world(a: Arguments, gpus: int | None) -> int | None:
 def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
     tp, pp = a.number("tensor-model-parallel-size", 1), a.number("pipeline-model-parallel-size", 1)
     cp, ep = a.number("context-parallel-size", 1), a.number("expert-model-parallel-size", 1)
+    if (ulysses := a.number("ds-sequence-parallel-size", 1)) > 1 and cp == 1:
+        cp = ulysses
+        a.remarks.append("--ds-sequence-parallel-size splits the sequence: it is taken as context parallelism")
+    if a.flag("no-pipeline-parallel"):
+        pp = 1
+    _expert_tensor(a, tp)
     micro = a.number("micro-batch-size")
     if model.heads % tp:
         raise PlannerError(
@@ -98,7 +146,7 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
         if world % (tp * pp * cp):
             raise PlannerError(
                 f"world size ({world}) is not divisible by total_model_size "
-                f"({tp} x {pp} x {cp}: tensor, pipeline, context)."
+                f"({tp} x {pp} x {cp}: tensor, pipeline, context); if more GPUs train this, say so with --gpus N."
             )
         dp = world // (tp * pp * cp)
         batch = a.number("global-batch-size", micro * dp)
@@ -108,7 +156,7 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
                 f"times data parallel size ({dp})."
             )
         rows.append(Taken("layout.dp", dp, f"{world} GPUs / ({tp} x {pp} x {cp})"))
-        if not a.values.get("global-batch-size"):
+        if not a.values.get("global-batch-size") and not a.values.get("step-batch-size-schedule"):
             rows.insert(
                 0, Taken("training.global_batch", batch, "micro-batch-size x data parallel size: Megatron-LM's default")
             )
@@ -124,6 +172,18 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
     return [*rows, *group_of(a, None if world is None else world // (tp * pp))]
 
 
+def _expert_tensor(a: Arguments, tp: int) -> None:
+    """Planner keeps an expert whole (1); Megatron-LM splits it as the rest of the model unless told."""
+    stated = a.values.get("expert-tensor-parallel-size")
+    if stated == ["1"]:
+        a.used.add("expert-tensor-parallel-size")
+    elif tp > 1 and a.values.get("num-experts") and stated in (None, [str(tp)]):
+        a.used.add("expert-tensor-parallel-size")
+        a.remarks.append(
+            f"Megatron-LM splits each expert over the {tp} ranks of tensor parallelism; planner keeps it whole"
+        )
+
+
 def _virtual(a: Arguments, model: ModelSpec, pp: int) -> int:
     stages = a.optional("num-virtual-stages-per-pipeline-rank")
     if a.flag("pipeline-model-parallel-layout"):
@@ -131,12 +191,15 @@ def _virtual(a: Arguments, model: ModelSpec, pp: int) -> int:
     each = a.optional("num-layers-per-virtual-pipeline-stage")
     if stages is not None or each is None:
         return stages or 1
-    if model.layers % pp or (model.layers // pp) % each:
+    layers = a.number("num-layers")
+    if any(name in a.values for name in UNEVEN):
+        return max(1, -(-layers // pp) // each)
+    if layers % pp or (layers // pp) % each:
         raise PlannerError(
             "number of layers per pipeline stage must be divisible by number of layers per virtual pipeline stage: "
-            f"{model.layers} / {pp} by {each}."
+            f"{layers} / {pp} by {each}."
         )
-    return model.layers // pp // each
+    return layers // pp // each
 
 
 def _laid_out(a: Arguments, layers: int, pp: int) -> int:
@@ -155,16 +218,24 @@ def _laid_out(a: Arguments, layers: int, pp: int) -> int:
 
 
 def _zero(a: Arguments) -> tuple[int, str]:
-    if a.flag("use-distributed-optimizer"):
+    if (deepspeeds := zero_of(a)) is not None:
+        return deepspeeds
+    if a.flag("use-torch-fsdp2"):
+        return 3, a.origin("use-torch-fsdp2")
+    distributed, fsdp = a.flag("use-distributed-optimizer"), a.flag("use-megatron-fsdp")
+    if distributed or fsdp:
         strategy = a.text("data-parallel-sharding-strategy", "no_shard")
-        stage = {"optim": 1, "optim_grads": 2, "optim_grads_params": 3}.get(strategy, 1)
-        return stage, a.origin("use-distributed-optimizer")
+        stage = {"optim": 1, "optim_grads": 2, "optim_grads_params": 3}.get(strategy, int(distributed))
+        return stage, a.origin("use-megatron-fsdp" if fsdp else "use-distributed-optimizer")
     return 0, a.origin("use-distributed-optimizer")
 
 
 def _recompute(a: Arguments) -> tuple[str, str]:
     granularity = a.text("recompute-granularity", "")
     selective = a.flag("recompute-activations")
+    for old in ("checkpoint-activations", "activations-checkpoint-method"):  # before 2022, and Megatron-DeepSpeed
+        if a.flag(old):
+            return "full", a.origin(old)
     if granularity == "full":
         return "full", a.origin("recompute-granularity")
     if granularity == "selective" or selective:
@@ -172,7 +243,7 @@ def _recompute(a: Arguments) -> tuple[str, str]:
     return "none", a.origin("recompute-granularity")
 
 
-def _data(a: Arguments, samples: int | None, tokens: int | None) -> list[Taken]:
+def _data(a: Arguments, samples: int | None, tokens: int | None, batch: int | None) -> list[Taken]:
     seq = a.number("seq-length")
     length = Taken("data.seq_length", seq, a.origin("seq-length"))
     if samples is not None:
@@ -187,60 +258,8 @@ def _data(a: Arguments, samples: int | None, tokens: int | None) -> list[Taken]:
     found = indexed_data(prefixes, shares, split, length, a.origin("data-path"))
     if found is not None:
         return found
-    needed = _samples_needed(a)
+    needed = samples_needed(a, batch)
     if needed is None:
         return [length]
     a.remarks.append("the data set's index is not at hand: samples are those that the run reads")
     return [Taken("data.samples", needed, "what the run reads"), length]
-
-
-def _samples_needed(a: Arguments) -> int | None:
-    samples, iterations, batch = a.optional("train-samples"), a.optional("train-iters"), a.optional("global-batch-size")
-    if samples is not None:
-        return samples
-    return iterations * batch if iterations is not None and batch is not None else None
-
-
-def _training(a: Arguments) -> list[Taken]:
-    rows: list[Taken] = []
-    iterations, samples, batch = a.optional("train-iters"), a.optional("train-samples"), a.optional("global-batch-size")
-    if iterations is not None and samples is not None:
-        raise PlannerError("Expected either --train-iters or --train-samples, not both.")
-    if iterations is not None:
-        rows.append(Taken("training.iterations", iterations, a.origin("train-iters")))
-    elif samples is not None and batch is not None:
-        rows.append(Taken("training.iterations", samples // batch, f"{a.origin('train-samples')} / global-batch-size"))
-    if batch is not None:
-        rows.append(Taken("training.global_batch", batch, a.origin("global-batch-size")))
-    ramp = a.values.get("rampup-batch-size")
-    a.used.add("rampup-batch-size")
-    if ramp:
-        if len(ramp) != 3:
-            raise PlannerError(
-                "expected the following format: --rampup-batch-size <start batch size> <increment> <samples>."
-            )
-        values = [whole(v, f"--rampup-batch-size ({a.name})") for v in ramp]
-        for key, value in zip(("start", "increment", "samples"), values, strict=True):
-            rows.append(Taken(f"training.batch_ramp.{key}", value, a.origin("rampup-batch-size")))
-    rows.append(Taken("training.precision", *_precision(a)))
-    rows.append(Taken("training.framework", "megatron", "the tool this script is for"))
-    interval, count = a.number("eval-interval", 1000, 0), a.number("eval-iters", 100, 0)
-    if interval and count:
-        rows.append(Taken("training.evaluation.interval", interval, a.origin("eval-interval")))
-        rows.append(Taken("training.evaluation.iterations", count, a.origin("eval-iters")))
-    return rows
-
-
-def _precision(a: Arguments) -> tuple[str, str]:
-    fp8 = a.flag("fp8-format") or a.flag("fp8")
-    recipe = a.text("fp8-recipe", "delayed")
-    if a.flag("fp4-format"):
-        return "nvfp4", a.origin("fp4-format")
-    if fp8:
-        return ("mxfp8" if recipe == "mxfp8" else "fp8"), a.origin("fp8-format")
-    if a.flag("bf16"):
-        return "bf16", a.origin("bf16")
-    if a.flag("fp16"):
-        return "fp16", a.origin("fp16")
-    a.remarks.append("Megatron-LM would train this in fp32, which planner does not price: bf16 is written instead")
-    return "bf16", "assumed; the script says neither --bf16 nor --fp16"

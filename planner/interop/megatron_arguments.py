@@ -6,16 +6,63 @@ Names are those of Megatron-LM's megatron/training/arguments.py.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from planner.interop.files import shown, whole
-from planner.interop.shell import read_script
+from planner.interop.megatron_launch import Launch, launch_of, slurm_environment
+from planner.interop.shell import Script, read_script
 from planner.units import PlannerError
 
-LAUNCHERS = {  # torchrun's and srun's names for nodes and processes a node
-    "nproc_per_node": "nproc-per-node",
-    "nproc-per-node": "nproc-per-node",
-    "nnodes": "nnodes",
+# Names of other years and forks, for what Megatron-LM calls so now.
+ALIASES = {
+    "model-parallel-size": "tensor-model-parallel-size",
+    "num-attention-heads-kv": "num-query-groups",
+    "num-key-value-heads": "num-query-groups",
+    "moe-expert-parallel-size": "expert-model-parallel-size",
+    "multi-head-latent-attention": "multi-latent-attention",
+    "qk-rope-head-dim": "qk-pos-emb-head-dim",
+    "qk-nope-head-dim": "qk-head-dim",
+    "moe-intermediate-size": "moe-ffn-hidden-size",
+    "no-tie-embed-logits": "untie-embeddings-and-output-weights",
+    "encoder-seq-length": "seq-length",
+    "batch-size": "micro-batch-size",  # 2019 and 2020: of one GPU
+    "virtual-pipeline-model-parallel-size": "num-virtual-stages-per-pipeline-rank",
+    "intermediate-size": "ffn-hidden-size",
+    "n-head-kv": "num-query-groups",
+    "num-moe-experts": "num-experts",
+    "moe-topk": "moe-router-topk",
+    "num-shared-experts": "n-shared-experts",
+    "shared-moe-ffn-hidden-size": "moe-shared-expert-intermediate-size",
+    "sliding-window": "sliding-window-size",
+    "use-fsdp2": "use-torch-fsdp2",
+    "use-custom-fsdp": "use-megatron-fsdp",
+    "fp8-hybrid": "fp8-format",
+    "fp8-e4m3": "fp8-format",
+}
+_PYTHONS_NUMBER = re.compile(r"(?:--[\w-]+=)?-?\d{1,15}(?:_\d{1,15}){1,8}")  # 300_000_000
+GROUPED = ("num-attention-heads-kv", "num-key-value-heads", "n-head-kv")  # forks whose groups need no switch
+NO_DECODERS = re.compile(
+    r"(?:^|/)(?:(?:pretrain|finetune|train|posttrain)_\w*(?:bert|t5|vision|ict|retro|mamba|hybrid|vlm|vl|llava|clip|omni"
+    r"|biencoder)\w*|(?:multimodal|retro|vision|bert|t5|mamba)/(?:\w+/)*(?:pre|fine)?(?:train|tune)\w*)\.py$"
+)
+NO_TRAINING = re.compile(
+    r"(?:^|/)\w*(?:generat|inference|evaluat|convert|checkpoint_util|preprocess|merge_|server|embeddings|memory_usage"
+    r"|theoretical_memory|quantiz|export|prompt|zeroshot|benchmark)\w*\.py$|(?:^|/)(?:tools|tasks)/(?:\w+/)*\w+\.py$"
+)
+HYBRID = ("is-hybrid-model", "hybrid-override-pattern", "hybrid-layer-pattern", "hybrid-attention-ratio")
+# Programs of other tools, and what to import of theirs.
+OTHERS = {
+    "deepy.py": "GPT-NeoX, whose YAML configs planner imports",
+    "llamafactory-cli": "LLaMA-Factory",
+    "axolotl": "Axolotl",
+    "axolotl.cli.train": "Axolotl",
+    "swift": "ms-swift",
+    "torchtitan.train": "torchtitan",
+    "run_train.py": "nanotron",
+    "maxtext": "MaxText",
+    "run_clm.py": "Hugging Face's Trainer; planner imports the model's config.json",
+    "accelerate": "Hugging Face Accelerate; planner imports the model's config.json",
 }
 
 
@@ -27,6 +74,13 @@ class Arguments:
     values: dict[str, list[str]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     remarks: list[str] = field(default_factory=list)
+    unsaid: list[str] = field(default_factory=list)  # what the script leaves open and the answer turns on: warnings
+    entry: str = ""  # the program: pretrain_gpt.py
+    underscored: bool = False  # written --num_layers, which of Megatron-LM's forks epfLLM's alone takes
+    launch: Launch = field(default_factory=Launch)
+    files: dict[str, str] = field(default_factory=dict)  # what the script writes: ds_config.json
+    doubts: dict[str, list[str]] | None = None  # the values where the conditions that nobody knows go the other way
+    runs: list[dict[str, list[str]]] = field(default_factory=list)  # values of the script's other runs
 
     def flag(self, name: str) -> bool:
         self.used.add(name)
@@ -46,8 +100,8 @@ class Arguments:
             return default
         if "$" in values[0] or "`" in values[0]:
             raise PlannerError(
-                f"{self.name}: --{name} is {shown(values[0])}, which only running the script would tell; "
-                "write the number."
+                f"{self.name}: --{name} is {shown(values[0])}, which only running the script would tell; write the "
+                "number, or give what the script is started with (planner import SCRIPT -- ARGUMENTS)."
             )
         return whole(values[0], f"--{name} ({self.name})", least)
 
@@ -60,29 +114,119 @@ class Arguments:
         )
 
 
-def read_arguments(text: str, name: str) -> Arguments:
-    """The arguments of the command that has most of them; torchrun's own are kept beside them.
+def read_arguments(text: str, name: str, given: Sequence[str] = ()) -> Arguments:
+    """The arguments of the command that has most of them, and what launches it.
+
+    Where only running the script would tell which way a condition goes, the first way is taken, and `doubts` holds
+    what the arguments are the other way.
 
     Raises
     ------
     PlannerError
         If no command of the script has Megatron-LM's arguments.
     """
-    script = read_script(text, shown(name, 80))
-    found = Arguments(shown(name, 80))
-    # Commands first; then variables, for scripts that start a command kept in one, or that hold arguments alone.
-    values = [[word for part in value for word in part.split()] for value in script.variables.values()]
-    words = max([*script.commands, *values], key=lambda c: sum(w.startswith("--") for w in c), default=[])
-    if not any(w.split("=")[0] in ("--num-layers", "--hidden-size", "--micro-batch-size") for w in words):
-        raise PlannerError(
-            f"{found.name} has no command with Megatron-LM's arguments (--num-layers, --hidden-size, …)."
-        )
-    current: str | None = None
-    for word in words:
-        if re.match(r"--?[A-Za-z]", word) and word.startswith("--"):
-            key, equals, value = word[2:].partition("=")
-            current = LAUNCHERS.get(key, key.replace("_", "-"))
-            found.values[current] = [value] if equals else []
-        elif current is not None:
-            found.values[current].append(word)
+    shortened = shown(name, 80)
+    environment = slurm_environment(text)
+    script = read_script(text, shortened, given, environment=environment)
+    found, others = _chosen(script, shortened, environment)
+    if script.unsure:
+        other = read_script(text, shortened, given, environment=environment, assume=False)
+        try:
+            found.doubts = _chosen(other, shortened, environment)[0].values
+        except PlannerError:  # that way it starts nothing
+            found.doubts = None
+    found.runs = [other for other in others if other != found.values]
     return found
+
+
+def _chosen(script: Script, name: str, environment: Mapping[str, str]) -> tuple[Arguments, list[dict[str, list[str]]]]:
+    """The arguments of the command that has most, and those of the others that train something."""
+    # Commands first; then variables, for scripts that start a command kept in one, or that hold arguments alone.
+    kept = [[word for part in value for word in part.split()] for value in script.variables.values()]
+    commands = [line for line in script.commands if _trains(line)]
+    if not commands:  # ssh node "cd x; torchrun …"
+        texts = [word for line in script.commands for word in line if " " in word and "--" in word]
+        inner = [read_script(word, name, environment=environment).commands for word in texts[:20]]
+        commands = [line for lines in inner for line in lines if _trains(line)]
+    words = max(commands or [line for line in kept if _trains(line)], key=_options, default=[])
+    if not words:
+        raise PlannerError(
+            f"{name} has no command with Megatron-LM's arguments (--num-layers, --hidden-size, …){_instead(script)}."
+        )
+    entry = _entry(words)
+    found = Arguments(name, _values(words[entry + 1 :]))
+    found.files = script.files
+    found.underscored = any(word.startswith("--num_") for word in words[entry + 1 :])
+    found.entry = words[entry] if entry >= 0 else ""
+    found.launch = launch_of(words[: entry + 1], [*script.commands, *kept], environment)
+    _no_other_model(found, words[: entry + 1])
+    return found, [_values(line[_entry(line) + 1 :]) for line in commands if line is not words]
+
+
+def _instead(script: Script) -> str:
+    """Which other tool a script starts, for those that are often met."""
+    started = {word.rsplit("/", 1)[-1] for line in script.commands for word in line}
+    tool = next((tool for program, tool in OTHERS.items() if program in started), "")
+    return f": it starts {tool}" if tool else ""
+
+
+def _options(words: list[str]) -> int:
+    return sum(word.startswith("--") for word in words)
+
+
+def _trains(words: list[str]) -> bool:
+    return bool(words) and words[0] not in ("echo", "printf") and any(_is_mark(word) for word in words)
+
+
+def _is_mark(word: str) -> bool:
+    return word.split("=")[0].replace("_", "-") in ("--num-layers", "--hidden-size", "--micro-batch-size")
+
+
+def _entry(words: list[str]) -> int:
+    """Where the program stands whose arguments these are: the last .py before them (or -1)."""
+    first = next((at for at, word in enumerate(words) if _is_mark(word)), 0)
+    programs = [at for at, word in enumerate(words[:first]) if word.endswith(".py")]
+    modules = [at + 1 for at, word in enumerate(words[:first]) if word == "-m" and "distributed" not in words[at + 1]]
+    return max([*programs, *modules], default=-1)
+
+
+def _values(words: list[str]) -> dict[str, list[str]]:
+    """Arguments by name, as Megatron-LM calls them now."""
+    found: dict[str, list[str]] = {}
+    current: str | None = None
+    for written_word in words:
+        word = re.sub(r"(?<=\d)_(?=\d)", "", written_word) if _PYTHONS_NUMBER.fullmatch(written_word) else written_word
+        if re.match(r"--[A-Za-z]", word):
+            key, equals, value = word[2:].partition("=")
+            written = key.replace("_", "-")
+            current = ALIASES.get(written, written)
+            if written in GROUPED:
+                found["group-query-attention"] = []
+            found[current] = [value] if equals else []
+        elif current is not None:
+            found[current].append(word)
+    return found
+
+
+def _no_other_model(found: Arguments, words: list[str]) -> None:
+    """Refuse what is no decoder of attention and MLP layers.
+
+    Raises
+    ------
+    PlannerError
+        For encoders, encoder-decoders, models of images, and models with Mamba layers.
+    """
+    entry = next((match for word in words if (match := NO_DECODERS.search(word))), None)
+    if entry is not None:
+        raise PlannerError(
+            f"{found.name} starts {shown(entry[0].strip('/'))}, which trains no decoder-only transformer; "
+            "planner plans those alone (pretrain_gpt.py)."
+        )
+    tool = next((word for word in words if NO_TRAINING.search(word)), None)
+    if tool is not None and entry is None:
+        raise PlannerError(f"{found.name} starts {shown(tool)}, which trains nothing: there is no run to plan.")
+    hybrid = next((name for name in HYBRID if name in found.values), None)
+    if hybrid is not None:
+        raise PlannerError(
+            f"{found.name}: --{hybrid} makes a model with Mamba layers; planner plans transformers only."
+        )

@@ -9,6 +9,9 @@ from planner.interop.megatron_arguments import Arguments
 from planner.units import PlannerError
 from planner.workload.model import MLASpec, ModelSpec, MoESpec
 
+# Programs that take GPT-2's tokenizer where no --tokenizer-type says otherwise (args_defaults).
+ENTRIES = ("pretrain_gpt.py", "pretrain_gpt2.py", "pretrain_gpt_core.py", "finetune.py")
+
 
 def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpec, dict[str, str]]:
     """The model of the arguments, and the origin of each field."""
@@ -22,21 +25,30 @@ def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpe
     a.used.add("num-query-groups")
     if heads % kv_heads:
         raise PlannerError(f"--num-attention-heads {heads} is not divisible by --num-query-groups {kv_heads}.")
-    gated = a.flag("swiglu")
+    gated, shrunk = a.flag("swiglu") or a.flag("quick-geglu") or a.flag("geglu"), a.flag("swiglu")
     ffn = a.optional("ffn-hidden-size")
     if ffn is None:  # arguments.py: 4 h, or with swiglu 64 x int(4 h x 2/3 / 64), to keep the number of parameters
-        ffn = int((4 * hidden * 2 / 3) / 64) * 64 if gated else 4 * hidden
+        ffn = int((4 * hidden * 2 / 3) / 64) * 64 if shrunk else 4 * hidden
     bias = not a.flag("disable-bias-linear")
     rows, vocab_origin = _vocabulary(a, vocab)
+    activation = "relu" if a.flag("squared-relu") and not gated else ""
+    if activation:
+        a.remarks.append("--squared-relu is counted as ReLU: as many parameters and FLOPs")
     positions = a.optional("max-position-embeddings")
     embedding = a.text("position-embedding-type", "learned_absolute")
     if a.flag("use-rotary-position-embeddings"):
         embedding = "rope"
+    if a.flag("no-position-embedding") and embedding == "learned_absolute":
+        embedding = "none"
+    embedding = {"absolute": "learned_absolute", "learned": "learned_absolute", "relative": "rpe"}.get(
+        embedding, embedding
+    )
+    parallel = a.flag("parallel-attn")
     mla = _mla(a)
     norm = a.text("normalization", "LayerNorm").lower()
     spec = ModelSpec(
         name=shown(name, 80),
-        layers=layers,
+        layers=layers - _without_layers(a, layers),
         hidden=hidden,
         heads=heads,
         kv_heads=heads if mla else kv_heads,
@@ -44,11 +56,16 @@ def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpe
         ffn=ffn,
         vocab=rows,
         gated_mlp=gated,
+        activation=activation,
+        parallel_residual=parallel,
+        norms_per_layer=4 if a.flag("post-norm") else 1 if parallel and not a.flag("parallel-layernorm") else 2,
+        position_embedding=embedding if embedding in ("alibi", "none", "rpe") else "",
+        head_bias=a.flag("add-output-layer-bias"),
         tied_embeddings=not a.flag("untie-embeddings-and-output-weights"),
         norm="rmsnorm" if norm == "rmsnorm" else "layernorm",
         qk_norm=a.flag("qk-layernorm"),
         attention_bias=a.flag("add-qkv-bias") or bias,
-        attention_output_bias=bias,
+        attention_output_bias=bias or a.flag("add-dense-bias"),
         mlp_bias=bias,
         learned_positions=(positions or 0) if embedding == "learned_absolute" else 0,
         vocab_multiple=a.number("make-vocab-size-divisible-by", 128),
@@ -84,22 +101,36 @@ def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpe
 
 def _vocabulary(a: Arguments, stated: int | None) -> tuple[int, str]:
     tokenizer = a.text("tokenizer-type", "").lower()
-    if stated is not None:
-        return whole(stated, "--vocab"), "--vocab"
-    for name in ("vocab-size", "padded-vocab-size"):
+    for name in ("padded-vocab-size", "pad-vocab-size-to"):  # what is trained, whatever the tokenizer has
         if a.values.get(name):
             return a.number(name), a.origin(name)
-    if tokenizer == "gpt2bpetokenizer":
-        return 50257, a.origin("tokenizer-type")
+    more = sum(a.number(name, 0, 0) for name in ("extra-vocab-size", "vocab-extra-ids"))
+    if stated is not None:
+        return whole(stated, "--vocab") + more, "--vocab"
+    if a.values.get("vocab-size"):
+        return a.number("vocab-size") + more, a.origin("vocab-size")
+    entry = a.entry.rsplit("/", 1)[-1]
+    if tokenizer == "gpt2bpetokenizer" or (not tokenizer and entry in ENTRIES):
+        origin = a.origin("tokenizer-type") if tokenizer else f"GPT-2's, the default of {entry}"
+        return 50257 + more, origin
     raise PlannerError(
         f"{a.name} has no --vocab-size, and --tokenizer-type {shown(tokenizer or 'none')} does not say it: "
         "add --vocab N."
     )
 
 
+def _without_layers(a: Arguments, layers: int) -> int:
+    """`--noop-layers 61,62` of MindSpeed: layers that are counted, to fill the stages, and hold nothing."""
+    stated = set(re.findall(r"\d{1,6}", " ".join(a.values.get("noop-layers") or [])))
+    a.used.add("noop-layers")
+    return min(len(stated), layers - 1)
+
+
 def _window(a: Arguments) -> int | None:
     """`--window-size L R` (older releases write "L,R"): keys a query sees to its left; itself is one more."""
     a.used.add("window-size")
+    if (keys := a.optional("sliding-window-size")) is not None:
+        return keys
     stated = a.values.get("window-size") or []
     digits = re.findall(r"-?\d{1,12}", " ".join(stated))
     return int(digits[0]) + 1 if digits and int(digits[0]) > 0 else None
@@ -139,7 +170,8 @@ def _moe_frequency(a: Arguments, layers: int) -> tuple[int, int]:
     """`--moe-layer-freq N`, or a Python list such as ([0]*3+[1]*58): leading dense layers, then every n-th."""
     text = a.text("moe-layer-freq", "1").strip()
     if text.isdigit() and len(text) < 7:
-        return 0, max(1, int(text))
+        every = max(1, int(text))  # gpt_layer_specs.py: layer i has experts where i % every == 0
+        return _cut(a, [int(i % every == 0) for i in range(layers)], every)
     compact = re.sub(r"\s", "", text).strip("()")
     pattern: list[int] = []
     for part in compact.split("+"):
@@ -153,7 +185,16 @@ def _moe_frequency(a: Arguments, layers: int) -> tuple[int, int]:
     first = pattern.index(1) if 1 in pattern else layers
     if all(pattern[first:]):
         return first, 1
-    every = pattern.index(1, first + 1) - first if pattern.count(1) > 1 else 1
-    if any(bit != ((i % every) == 0) for i, bit in enumerate(pattern[first:])):
-        a.remarks.append(f"--moe-layer-freq {shown(text)} repeats no fixed pattern; every {every}th layer is taken")
-    return first, every
+    return _cut(a, pattern, pattern.index(1, first + 1) - first if pattern.count(1) > 1 else layers - first)
+
+
+def _cut(a: Arguments, pattern: list[int], every: int) -> tuple[int, int]:
+    """Leading dense layers and the interval after them that give as many layers of experts as `pattern` has."""
+    layers, experts = len(pattern), sum(pattern)
+    if experts * every == layers:
+        return 0, every
+    a.remarks.append(
+        f"{a.name}: {experts} of {layers} layers have experts, at places that a scenario cannot say: "
+        "as many of the last layers are taken"
+    )
+    return layers - experts, 1

@@ -9,9 +9,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from planner.interop.files import read_yaml, shown, truth, whole
+from planner.interop.files import read_yaml, whole
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.indexed import indexed_data
+from planner.interop.naming import size_warning
 from planner.interop.neox_batch import (
     DEFAULT_GRADIENT_ACCUMULATION,
     Batch,
@@ -19,9 +20,11 @@ from planner.interop.neox_batch import (
     solve_batch,
     train_iterations,
 )
-from planner.interop.neox_conditions import neox_conditions
-from planner.interop.neox_config import Config, check_keys, merge, zero_stage
+from planner.interop.neox_conditions import neox_conditions, neox_precision
+from planner.interop.neox_config import Config, merge, zero_stage
+from planner.interop.neox_kinds import neox_kinds
 from planner.interop.neox_model import neox_model
+from planner.interop.neox_optimizer import neox_optimizer
 from planner.units import PlannerError
 
 _ENDING = re.compile(r"\.(ya?ml|json)$", re.IGNORECASE)
@@ -51,7 +54,6 @@ def import_neox(
     """
     documents = [read_yaml(path) for path in paths]
     config = merge(documents)
-    check_keys(config)
     model, origins = neox_model(config, documents[0].path.stem if documents else "imported", vocab)
     taken = [Taken("name", " + ".join(_ENDING.sub("", d.name) for d in documents), "")]
     taken += model_taken(model, origins, "GPT-NeoX's own")
@@ -59,15 +61,20 @@ def import_neox(
     taken += _data(config, batch, samples, tokens)
     taken += _training(config, batch)
     taken += neox_conditions(config, model.layers)
+    taken += neox_optimizer(config)
     taken += _layout(config, world, batch)
     _say_own_length(config, batch, samples)
-    unused = tuple(sorted(key for key in config.values if key not in config.used))
+    said = neox_kinds(config)
+    size = size_warning(model, [_ENDING.sub("", document.path.name) for document in documents])
+    if size:
+        config.warnings.append(f"{documents[0].name}: {size}")
     return Imported(
         tool="gpt-neox",
         files=tuple(d.name for d in documents),
         model=model,
         taken=tuple(taken),
-        unused=unused,
+        unused=said.unused,
+        warnings=tuple(dict.fromkeys((*config.warnings, *said.warnings))),
         remarks=tuple(dict.fromkeys(config.remarks)),
         extras={"world": world, "batch": batch},
     )
@@ -172,7 +179,7 @@ def _training(config: Config, batch: Batch | None) -> list[Taken]:
         origin = config.origin("train_batch_size") if config.has("train_batch_size") else product
         rows.append(Taken("training.global_batch", batch.train_batch_size, origin))
     rows += [
-        Taken("training.precision", *_precision(config)),
+        Taken("training.precision", *neox_precision(config)),
         Taken("training.framework", "gpt-neox", "the tool these files are for"),
     ]
     interval, evaluations = config.integer("eval_interval", 1000), config.integer("eval_iters", 100)
@@ -220,22 +227,6 @@ def _check_epochs(config: Config) -> None:
         raise PlannerError("train_data_weights != None is currently unsupported with train_epochs.")
     if config.text("dataset_impl", "gpt2") != "gpt2":
         raise PlannerError("non gpt2 datasets are currently unsupported with train_epochs.")
-
-
-def _precision(config: Config) -> tuple[str, str]:
-    stated = config.choice("precision", "fp32", ("fp16", "fp32", "bfloat16")) if config.has("precision") else ""
-    for key, name in (("fp16", "fp16"), ("bf16", "bfloat16")):
-        section = config.section(key, "enabled")
-        if section and truth(section.get("enabled", False), f"enabled of {config.what(key)}"):
-            if stated and stated != name:
-                raise PlannerError(
-                    f"DeepSpeed {key} field was set but precision conflicts: precision is {shown(stated)}."
-                )
-            return ("fp16" if key == "fp16" else "bf16"), config.origin(key)
-    if stated in ("fp16", "bfloat16"):
-        return ("fp16" if stated == "fp16" else "bf16"), config.origin("precision")
-    config.remarks.append("GPT-NeoX would train this in fp32, which planner does not price: bf16 is written instead")
-    return "bf16", "assumed; the files say fp32 or nothing"
 
 
 def _layout(config: Config, world: int | None, batch: Batch | None) -> list[Taken]:

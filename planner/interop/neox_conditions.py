@@ -100,6 +100,29 @@ def _overlap(config: Config) -> Taken:
     return Taken(key, stage == 3, "default of overlap_comm in DeepSpeed")
 
 
+def neox_precision(config: Config) -> tuple[str, str]:
+    """The number format of the matmuls, and where it is said.
+
+    Raises
+    ------
+    PlannerError
+        Where the precision and a DeepSpeed section say different things.
+    """
+    stated = config.choice("precision", "fp32", ("fp16", "fp32", "bfloat16")) if config.has("precision") else ""
+    for key, name in (("fp16", "fp16"), ("bf16", "bfloat16")):
+        section = config.section(key, "enabled")
+        if section and truth(section.get("enabled", False), f"enabled of {config.what(key)}"):
+            if stated and stated != name:
+                raise PlannerError(
+                    f"DeepSpeed {key} field was set but precision conflicts: precision is {shown(stated)}."
+                )
+            return ("fp16" if key == "fp16" else "bf16"), config.origin(key)
+    if stated in ("fp16", "bfloat16"):
+        return ("fp16" if stated == "fp16" else "bf16"), config.origin("precision")
+    config.remarks.append("GPT-NeoX would train this in fp32, which planner does not price: bf16 is written instead")
+    return "bf16", "assumed; the files say fp32 or nothing"
+
+
 def attention_entries(conditions: RunConditions | None, model: ModelSpec) -> dict[str, Any]:
     """`attention_config`: flash attention unless the plan is without it."""
     flash = conditions is None or conditions.flash_attention

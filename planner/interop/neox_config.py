@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from planner.interop.files import Document, shown, truth, whole
-from planner.interop.neox_keys import KEYS, misspelt
-from planner.units import PlannerError, did_you_mean, nearest
+from planner.interop.neox_keys import misspelt
+from planner.units import PlannerError, did_you_mean
 
 MOST_UNKNOWN = 50  # keys that are compared with the known ones: a file with more is no config
 MOST_LETTERS = 60  # of a key
@@ -24,6 +24,7 @@ class Config:
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
 
     def has(self, key: str) -> bool:
@@ -88,30 +89,6 @@ class Config:
         return ", ".join(
             f"{key}, {self.origins[key]}" if self.has(key) else f"default of {key} in GPT-NeoX" for key in keys
         )
-
-
-def check_keys(config: Config) -> None:
-    """Say of keys that GPT-NeoX has not that they are none: it stops at each of them (from_ymls, NeoXArgs).
-
-    Raises
-    ------
-    PlannerError
-        For one that is a known key misspelt.
-    """
-    unknown = [key for key in config.values if key not in KEYS]
-    for key in unknown[:MOST_UNKNOWN]:
-        meant = misspelt(key[:MOST_LETTERS], KEYS)
-        if meant is not None:
-            raise PlannerError(f"{shown(config.what(key), 120)} is no key of GPT-NeoX; did you mean {meant}?")
-    if unknown:
-        listed = ", ".join(f"{shown(config.what(key), 120)}{_perhaps(key)}" for key in unknown[:6])
-        more = f" and {len(unknown) - 6:,} more" if len(unknown) > 6 else ""
-        config.remarks.append(f"no keys of GPT-NeoX, which stops at them; planner leaves them aside: {listed}{more}")
-
-
-def _perhaps(key: str) -> str:
-    near = nearest(key[:MOST_LETTERS], KEYS)
-    return f" (perhaps {near[0]})" if len(near) == 1 else ""
 
 
 def merge(documents: Sequence[Document]) -> Config:

@@ -47,11 +47,11 @@ def neox_mlp(config: Config, hidden: int) -> NeoxMLP:
         For keys that contradict each other or hold what GPT-NeoX does not know.
     """
     named = config.choice("activation", "gelu", (*PLAIN, *GATED))
-    old = config.choice("mlp_type", "regular", ("regular", "llama")) == "llama"
-    if old and named in PLAIN:
-        return _llama_mlp(config, hidden, PLAIN[named])
+    old = config.choice("mlp_type", "regular", ("regular", "llama", "gated"))
+    if old != "regular" and named in PLAIN:
+        return _llama_mlp(config, hidden, PLAIN[named], of_fork=old == "gated")
     gated = named in GATED
-    multiple = config.integer("mlp_multiple_of", OLD_MULTIPLE if old else 1, least=1)
+    multiple = config.integer("mlp_multiple_of", OLD_MULTIPLE if old == "llama" else 1, least=1)
     return NeoxMLP(
         width=_shared_width(config, hidden, gated, multiple),
         gated=gated,
@@ -63,13 +63,24 @@ def neox_mlp(config: Config, hidden: int) -> NeoxMLP:
     )
 
 
-def _llama_mlp(config: Config, hidden: int, function: str) -> NeoxMLP:
-    """`mlp_type: llama`: gate, input and output of one width, without biases; intermediate_size is taken as it is."""
+def _llama_mlp(config: Config, hidden: int, function: str, *, of_fork: bool) -> NeoxMLP:
+    """`mlp_type: llama`: gate, input and output of one width, without biases; intermediate_size is taken as it is.
+
+    Forks call theirs `gated`; what its width is by default differs among them.
+    """
     stated = config.optional("intermediate_size", least=1)
-    config.remarks.append(
-        f"{config.what('mlp_type')} is a key that GPT-NeoX had until September 2024: the MLP is read as those releases "
-        "build it, and an export writes the same MLP for the present one (activation and intermediate_size)"
+    if of_fork and not stated:
+        raise PlannerError(
+            f"{config.what('mlp_type')} is a gated MLP of a fork of GPT-NeoX, and forks differ in its width: write "
+            "intermediate_size."
+        )
+    said = (
+        "a gated MLP of a fork: three matrices of the width stated, without biases"
+        if of_fork
+        else "a key that GPT-NeoX had until September 2024: the MLP is read as those releases build it, and an export "
+        "writes the same MLP for the present one (activation and intermediate_size)"
     )
+    config.remarks.append(f"{config.what('mlp_type')} is {said}")
     return NeoxMLP(
         width=stated or _old_width(hidden),
         gated=True,
@@ -102,7 +113,7 @@ def _shared_width(config: Config, hidden: int, gated: bool, multiple: int) -> in
     width = 2 * multiple * -(-width // (2 * multiple))
     inner = multiple * -(-inner // multiple)
     if (width // 2 if gated else width) != inner:
-        config.remarks.append(
+        config.warnings.append(
             f"linear1 gives {width // 2 if gated else width} columns and linear2 takes {inner}: GPT-NeoX stops at the "
             "first step; set intermediate_size (three times the wanted width when gated) and mlp_multiple_of to agree"
         )
@@ -115,8 +126,8 @@ def _warn_of_a_third(config: Config, hidden: int, inner: int, stated: int | None
     """Published configs that state a width as their model's paper does train a model of a third of it."""
     meant = stated if stated and stated >= NARROW * hidden else _old_width(hidden)
     what = f"{config.what('intermediate_size')} {stated:,}" if stated else "the default width of 4 x hidden_size"
-    config.remarks.append(
-        f"warning: {what} makes a gated MLP {inner:,} wide, since GPT-NeoX shares it out by a third; its releases "
+    config.warnings.append(
+        f"{what} makes a gated MLP {inner:,} wide, since GPT-NeoX shares it out by a third; its releases "
         f"before September 2024 made {meant:,}: if the model's name or paper has that (as of configs/mistral/7B.yml "
         f"and llemma/7B.yml), write intermediate_size: {3 * meant}"
     )

@@ -15,11 +15,6 @@ from planner.workload.model import ModelSpec, MoESpec
 NORMS = {"layernorm": "layernorm", "te_layernorm": "layernorm", "rmsnorm": "rmsnorm", "te_rmsnorm": "rmsnorm"}
 OTHER_NORMS = ("non_parametric_layernorm", "scalenorm")
 POSITIONS = ("learned", "rotary", "sinusoidal", "rpe", "alibi", "none")
-# What a plan holds nothing of, by its default: an export could not write it again.
-NOT_HELD = {
-    "gpt_j_tied": False, "num_unique_layers": None, "opt_pos_emb_offset": 0, "use_mup": False,
-    "soft_prompt_tuning": None, "train_impl": "normal",
-}  # fmt: skip
 # Entries of the tokenizers that GPT-NeoX names: GPT-2's BPE, the character-level one (megatron/tokenizer), and the
 # GPT-NeoX-20B tokenizer with its added tokens.
 VOCABULARIES = {"gpt2bpetokenizer": 50257, "hfgpt2tokenizer": 50257, "charleveltokenizer": 512}
@@ -30,6 +25,7 @@ MODEL_KEYS = ("num_layers", "hidden_size", "num_attention_heads")
 def neox_model(config: Config, name: str, vocab: int | None = None) -> tuple[ModelSpec, dict[str, str]]:
     """The model of a merged config, and the origin of each of its fields."""
     layers, hidden, heads = (config.integer(key, least=1) for key in MODEL_KEYS)
+    kinds_refused(config, layers)
     if hidden % heads:
         raise PlannerError(
             f"hidden_size must be divisible by num_attention_heads: {hidden} % {heads} = {hidden % heads}."
@@ -42,13 +38,11 @@ def neox_model(config: Config, name: str, vocab: int | None = None) -> tuple[Mod
         )
     mp = max(1, config.integer("model_parallel_size", 1))
     _check_model_parallel(hidden, heads, kv_heads, mp)
-    kinds_refused(config, layers)
     mlp = neox_mlp(config, hidden)
     moe = _moe(config, hidden, mlp)
     rows, vocab_origin, multiple = _vocabulary(config, vocab, mp)
     positions = config.optional("max_position_embeddings", least=1)
     embedding = config.choice("pos_emb", "learned", POSITIONS)
-    _say_not_held(config)
     spec = ModelSpec(
         name=name,
         layers=layers,
@@ -112,13 +106,6 @@ def _origins(config: Config, spec: ModelSpec, mlp: NeoxMLP, vocab_origin: str) -
     return origins
 
 
-def _say_not_held(config: Config) -> None:
-    held = [key for key, default in NOT_HELD.items() if config.raw(key, default) != default]
-    if held:
-        listed = ", ".join(config.what(key) for key in held)
-        config.remarks.append(f"a plan holds nothing of {listed}: it is not priced, and no export writes it")
-
-
 def _norm(config: Config) -> str:
     named = config.choice("norm", "layernorm", (*NORMS, *OTHER_NORMS))
     if named in OTHER_NORMS:
@@ -133,7 +120,10 @@ def _norm(config: Config) -> str:
 def _moe(config: Config, hidden: int, mlp: NeoxMLP) -> MoESpec | None:
     """Routed experts: not gated, no bias, 4h wide unless stated, in layers 0, n, 2n, … (megatron/model/moe_mlp.py)."""
     experts = config.integer("moe_num_experts", 1)
-    every = config.integer("moe_expert_interval", 1, least=1)
+    config.used.add("expert_interval")
+    every = config.integer(
+        "moe_expert_interval" if config.has("moe_expert_interval") else "expert_interval", 1, least=1
+    )
     top_k = config.integer("moe_top_k", 1, least=1)
     if experts <= 1:
         return None

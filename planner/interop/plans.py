@@ -95,10 +95,10 @@ def _from_zero(trained: Trained) -> dict[str, float | None]:
 def trained_of(scenario: Scenario) -> Trained:
     """What a scenario trains, as a saved answer holds it."""
     ramp = scenario.training.batch_ramp
-    indexed = [source for source in scenario.data if source.index is not None]
+    indexed = [source for source in scenario.data if source.index or source.read_index]
     return Trained(
         model=scenario.model,
-        data_index=tuple(str(source.index) for source in indexed),
+        data_index=tuple(source.index or source.read_index for source in indexed),
         data_weights=tuple(source.weight for source in indexed) if len(indexed) > 1 else (),
         data_split=next((source.split for source in indexed if source.split), ""),
         batch_ramp=(ramp.start, ramp.increment, ramp.samples) if ramp else (),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from planner.interop.datasets import (
     epochs_of_map,
@@ -15,7 +17,7 @@ from planner.interop.datasets import (
     split_documents,
 )
 from planner.interop.neox_logs import LogDataset, explain, read_data_log
-from planner.scenario import DataSource, Scenario
+from planner.scenario import DataSource, Scenario, load_scenario, parse_scenario
 from planner.units import PlannerError, format_count
 from planner.workload.dataset import tokens_from_samples
 from planner.workload.model import ModelSpec
@@ -28,6 +30,26 @@ class Resolved:
     source: DataSource
     seq_length: int | None = None
     remarks: tuple[str, ...] = ()
+
+
+def read_scenario(
+    source: Path | Mapping[str, Any], overrides: Sequence[str] = (), overlays: Sequence[Path] = ()
+) -> Scenario:
+    """A scenario from its file, or from its keys as a map, with the files that it names read.
+
+    Relative paths begin in the file's folder; those of a map in the working folder.
+
+    Raises PlannerError if the scenario or an override ("key.path=value") is wrong, naming the place and the key.
+    """
+    if isinstance(source, Path):
+        return resolve(load_scenario(source, overrides, overlays=overlays))
+    content = json.dumps(source, default=_plain, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    return resolve(parse_scenario(content, Path("scenario"), overrides, overlays=overlays))
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON does not know as one that it does: numpy's numbers as numbers, paths and days as texts."""
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 def resolve(scenario: Scenario, folder: Path | None = None) -> Scenario:
@@ -91,7 +113,7 @@ def _from_index(source: DataSource, prefix: Path, seq_length: int | None) -> Res
         basis += f" (split {split}: {share_text(stop, index.sequences)} of {total})"
     elif index.documents != index.sequences:
         basis += f" of {format_count(index.documents)} documents"
-    return Resolved(replace(source, index=None, tokens=tokens, basis=basis))
+    return Resolved(replace(source, index=None, read_index=source.index or "", tokens=tokens, basis=basis))
 
 
 def _from_map(source: DataSource, path: Path, seq_length: int | None) -> Resolved:

@@ -1,200 +1,414 @@
-"""The words of a shell script, without running it: quotes, comments, continuation lines, variables, arrays, arithmetic.
+"""The commands of a shell script and their words, without running any of it.
 
-Only what assigns or names a word is understood; conditions and loops are read straight through, and what only running
-the script would tell (command output, positional parameters) stays as written.
+Assignments, conditions, loops, functions and here-documents are followed as a shell follows them with the arguments
+given and an empty environment; no command is started and no file is opened. Where only running the script would tell
+which way it goes, `Script.unsure` says so, and `assume` is which way was taken.
 """
 
 from __future__ import annotations
 
-import ast
+import fnmatch
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
+from planner.interop.shell_commands import said_by, tested
+from planner.interop.shell_syntax import Case, Chain, Function, Group, If, Loop, Node, Pipe, Simple, parse
+from planner.interop.shell_words import BLANK, Scope, calculate, fields, quoted_text, text_of, unresolved
 from planner.units import PlannerError
 
-# Every repetition that could fail far away is bounded, so that reading stays linear in the text.
-_TOKEN = re.compile(
-    r"""(?P<space>[ \t]+)|(?P<join>\\\n)|(?P<end>[\n;&|]+)|(?P<open>[()])|(?P<redirect>[<>]+)"""
-    r"""|(?P<word>(?:\$\(\([^\n]{0,200}?\)\)|\$\([^()\n]{0,200}\)|`[^`\n]{0,200}`|\$\{[^}\n]{0,200}\}"""
-    r"""|'[^']*'|"(?:\\.|[^"\\])*"|\\[^\n]|[^\s'"\\;&|()<>`])+)"""
-    r"""|(?P<other>.)""",
-    re.DOTALL,
-)
-_ASSIGN = re.compile(r"([A-Za-z_]\w*)(\+?)=(.*)", re.DOTALL)
-_NAME = re.compile(r"\$\{([A-Za-z_]\w*)(?:\[[@*]\])?(?::?[-=]([^}]{0,200}))?\}|\$([A-Za-z_]\w*)")
-_ARITHMETIC = re.compile(r"\$\(\((.{0,200}?)\)\)", re.DOTALL)
-_PIECE = re.compile(
-    r"""\$\{[^}]{0,200}\}|\$\(\(.{0,200}?\)\)|'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^'"\\$]+|['"\\$]""", re.DOTALL
-)
-_DECLARING = ("export", "local", "readonly", "declare")
-_MAX_VALUE = 100_000  # characters of one variable: `A=$A$A` repeated must not grow
-_MAX_TOTAL = 4_000_000  # characters of all values and words together
-_MAX_WORDS = 20_000
+_ASSIGN = re.compile(r"([A-Za-z_]\w*)(\[[^\]=]{1,200}\])?(\+?)=(.*)", re.DOTALL)
+_DECLARING = ("export", "local", "readonly", "declare", "typeset")
+_SHELLS = ("bash", "sh", "zsh")
+_MAX_STEPS = 20_000
+_MAX_TURNS = 500  # of one loop
+_MAX_CALLS = 20  # functions, `eval` and `bash -c` within each other
 
 
 @dataclass
 class Script:
-    """What a script assigns and which words its commands have, in order."""
+    """What a script assigns, which words its commands have, in order, and the texts of the files that it writes."""
 
     commands: list[list[str]] = field(default_factory=list)
     variables: dict[str, list[str]] = field(default_factory=dict)
-    words: int = 0
-    characters: int = 0
+    files: dict[str, str] = field(default_factory=dict)
+    unsure: bool = False
 
 
-def read_script(text: str, name: str) -> Script:
+class _StopError(Exception):
+    """`return`, `break`, `continue` or `exit`, on the way to where it ends."""
+
+
+def read_script(
+    text: str,
+    name: str,
+    arguments: Sequence[str] = (),
+    *,
+    environment: Mapping[str, str] | None = None,
+    assume: bool = True,
+) -> Script:
     """The commands of a script with its own variables filled in.
+
+    Parameters
+    ----------
+    arguments : what the script is started with: $1, $2, …
+    environment : variables that are set before it starts
+    assume : which way a condition goes that only running the script would tell
 
     Raises
     ------
     PlannerError
         If variables grow beyond reason or there are more words than any launch script has.
     """
-    script = Script()
-    for command in _commands(text):
-        words: list[str] = []
-        leading = True  # assignments stand before the command's own words
-        for word, array in command:
-            found = _ASSIGN.fullmatch(word) if leading else None
-            if found:
-                _assign(script, found[1], bool(found[2]), found[3], array, name)
-            else:
-                leading = leading and word in _DECLARING
-                new = _expand(script, word, name)
-                words += new
-                _count(script, new, name)
-        if words:
-            script.commands.append(words)
-    return script
-
-
-def _count(script: Script, words: list[str], name: str) -> None:
-    script.words += len(words)
-    script.characters += sum(map(len, words))
-    if script.words > _MAX_WORDS or script.characters > _MAX_TOTAL:
-        raise PlannerError(f"{name} has more than {_MAX_WORDS:,} words; is it a launch script?")
-
-
-def _commands(text: str) -> Iterator[list[tuple[str, list[str] | None]]]:
-    """Commands as words; an assignment `NAME=(a b)` comes with the words of its array."""
-    command: list[tuple[str, list[str] | None]] = []
-    array: list[str] | None = None
-    fresh, glued = True, False  # at the start of a word; the last word ends right here
-    position = 0
-    while position < len(text):
-        if text[position] == "#" and fresh:
-            position = end if (end := text.find("\n", position)) >= 0 else len(text)
-            continue
-        match = _TOKEN.match(text, position)
-        if match is None:
-            break
-        kind, piece = match.lastgroup, match[0]
-        position = match.end()
-        if kind == "word":
-            if array is not None:
-                array.append(piece)
-            else:
-                command.append((piece, None))
-        elif piece == "(" and glued and command and _ASSIGN.fullmatch(command[-1][0]) and command[-1][0].endswith("="):
-            array = []
-        elif piece == ")" and array is not None:
-            command[-1] = (command[-1][0], array)
-            array = None
-        elif kind in ("end", "open") and array is None:
-            if command:
-                yield command
-            command = []
-        fresh, glued = kind != "word", kind == "word"
-    if command:
-        yield command
-
-
-def _assign(script: Script, name: str, more: bool, value: str, array: list[str] | None, where: str) -> None:
-    items = [[_text(script, value)]] if array is None else [_expand(script, item, where) for item in array]
-    words = [word for item in items for word in item]
-    old = script.variables.get(name, []) if more else []
-    new = [*old, *words] if array is not None or not old else [*old[:-1], old[-1] + words[0]]
-    if sum(map(len, new)) > _MAX_VALUE or len(new) > _MAX_WORDS:
-        raise PlannerError(f"{where}: the variable {name} grows beyond {_MAX_VALUE:,} characters.")
-    script.characters += sum(map(len, new))
-    if script.characters > _MAX_TOTAL:
-        raise PlannerError(f"{where}: its variables grow beyond {_MAX_TOTAL:,} characters.")
-    script.variables[name] = new
-
-
-def _expand(script: Script, word: str, where: str) -> list[str]:
-    """One word as written, as the words that a shell makes of it: unquoted variables split at spaces, arrays spread."""
-    whole = re.fullmatch(r'"?\$(?:\{([A-Za-z_]\w*)(?:\[[@*]\])?\}|([A-Za-z_]\w*))"?', word)
-    if whole and (whole[1] or whole[2]) in script.variables:
-        values = script.variables[whole[1] or whole[2]]
-        return list(values) if word.startswith('"') else [w for v in values for w in v.split()]
-    text = _text(script, word)
-    if len(text) > _MAX_VALUE:
-        raise PlannerError(f"{where}: one word grows beyond {_MAX_VALUE:,} characters.")
-    quoted = any(q in word for q in "'\"")
-    return [text] if quoted or "$" not in word else text.split() or [""]
-
-
-def _text(script: Script, word: str) -> str:
-    parts: list[str] = []
-    for piece in _PIECE.findall(word):
-        if len(piece) > 1 and piece[0] == piece[-1] == "'":
-            parts.append(piece[1:-1])
-        elif len(piece) > 1 and piece[0] == piece[-1] == '"':
-            parts.append(_filled(script, re.sub(r'\\(["\\`])|\\\n', lambda m: m[1] or "", piece[1:-1])))
-        elif piece[0] == "\\" and len(piece) > 1:
-            parts.append(piece[1:])
-        else:
-            parts.append(_filled(script, piece))
-    return "".join(parts)[: _MAX_VALUE + 1]
-
-
-def _filled(script: Script, text: str) -> str:
-    def variable(match: re.Match[str]) -> str:
-        values = script.variables.get(match[1] or match[3])
-        if values is not None:
-            return " ".join(values)
-        return match[0] if match[2] is None else match[2].strip("\"'")
-
-    def arithmetic(match: re.Match[str]) -> str:
-        inner = re.sub(
-            r"[A-Za-z_]\w*", lambda m: " ".join(script.variables.get(m[0], [m[0]])), _NAME.sub(variable, match[1])
-        )
-        value = _integer(inner)
-        return match[0] if value is None else str(value)
-
-    return _NAME.sub(variable, _ARITHMETIC.sub(arithmetic, text))
-
-
-def _integer(text: str) -> int | None:
-    """The value of integer arithmetic (+ - * / %), or None for anything else."""
-    if len(text) > 200 or not re.fullmatch(r"[\d\s+*/%()-]*", text) or "**" in text:
-        return None
+    run = _Run(Scope(name, arguments=list(arguments)), assume)
+    for key, value in (environment or {}).items():
+        run.scope.assign(key, [value])
     try:
-        tree = ast.parse(re.sub(r"\b0+(?=\d)", "", text.strip()), mode="eval").body
-        value = _value(tree)
-    except (SyntaxError, ValueError, ZeroDivisionError, RecursionError, MemoryError):
+        run.all(parse(text))
+    except _StopError:
+        pass
+    except RecursionError:
+        raise PlannerError(f"{name} nests too deep to be a launch script.") from None
+    return Script(run.commands, run.scope.variables, run.scope.files, run.unsure)
+
+
+class _Run:
+    """One pass over a script. A status is True, False, or None where only running would tell."""
+
+    def __init__(self, scope: Scope, assume: bool) -> None:
+        self.scope = scope
+        self.assume = assume
+        self.commands: list[list[str]] = []
+        self.functions: dict[str, list[Node]] = {}
+        self.unsure = False
+        self.printing: list[str] | None = None  # what a function says, while that is asked for
+        self.steps = self.calls = self.inside = 0
+        scope.output = self.output
+
+    def all(self, nodes: Sequence[Node]) -> bool | None:
+        status: bool | None = True
+        for node in nodes:
+            status = self.node(node)
+        return status
+
+    def node(self, node: Node) -> bool | None:
+        self.steps += 1
+        if self.steps > _MAX_STEPS:
+            raise PlannerError(f"{self.scope.name} does more than {_MAX_STEPS:,} steps; is it a launch script?")
+        match node:
+            case Simple():
+                return self.simple(node)
+            case Pipe(parts):
+                statuses = [self.node(part) for part in parts]
+                last = parts[-1]
+                if isinstance(last, Simple) and last.words and last.words[0][0] == "grep":
+                    found = self.said([node])  # echo "$X" | grep -q word
+                    return None if found is None else bool(found)
+                return statuses[-1]
+            case Chain(parts):
+                return self.chain(parts)
+            case If(branches, otherwise):
+                return self.branches(branches, otherwise)
+            case Loop():
+                self.loop(node)
+            case Case(word, arms):
+                self.case(word, arms)
+            case Function(name, body):
+                self.functions[name] = body
+            case Group(body):
+                return self.all(body)
+        return True
+
+    def chain(self, parts: list[tuple[str, Node]]) -> bool | None:
+        status: bool | None = True
+        for operator, part in parts:
+            wanted = operator != "||"
+            if operator and status is None:
+                # An unknown command succeeds: `cd x && torchrun …`; `mkdir x || exit` does not exit.
+                status = True
+            if not operator or status is wanted:
+                self.inside += bool(operator)
+                status = self.node(part)
+                self.inside -= bool(operator)
+        return status
+
+    def decided(self, status: bool | None) -> bool:
+        if status is None:
+            self.unsure = True
+            return self.assume
+        return status
+
+    def condition(self, nodes: Sequence[Node]) -> bool | None:
+        self.scope.unset_is_empty, before = True, self.scope.unset_is_empty
+        try:
+            return self.all(nodes)
+        finally:
+            self.scope.unset_is_empty = before
+
+    def branches(self, branches: list[tuple[list[Node], list[Node]]], otherwise: list[Node]) -> bool | None:
+        self.inside += 1
+        try:
+            for condition, body in branches:
+                if self.decided(self.condition(condition)):
+                    return self.all(body)
+            return self.all(otherwise)
+        finally:
+            self.inside -= 1
+
+    def loop(self, node: Loop) -> None:
+        words: list[str] | None = None
+        if node.variable:
+            items = ['"$@"'] if node.words is None else node.words
+            words = [word for item in items for word in fields(self.scope, item)][:_MAX_TURNS]
+        self.inside += 1
+        for turn in range(_MAX_TURNS):
+            if words is not None:
+                if turn >= len(words):
+                    break
+                self.scope.assign(node.variable, [words[turn]])
+            else:
+                status = self.condition(node.condition) if node.condition else None
+                self.unsure = self.unsure or status is None
+                if status is None or status is node.until:
+                    break
+            try:
+                self.all(node.body)
+            except _StopError as stop:
+                if str(stop) == "break":
+                    break
+                if str(stop) != "continue":
+                    raise
+        self.inside -= 1
+
+    def case(self, word: str, arms: list[tuple[list[str], list[Node]]]) -> None:
+        self.scope.unset_is_empty, before = True, self.scope.unset_is_empty
+        text = text_of(self.scope, word)
+        self.scope.unset_is_empty = before
+        unknown = unresolved(text)
+        self.inside += 1
+        for patterns, body in arms:
+            matches = any(fnmatch.fnmatchcase(text, text_of(self.scope, pattern)) for pattern in patterns)
+            if self.decided(None) if unknown else matches:
+                self.all(body)
+                break
+        self.inside -= 1
+
+    def simple(self, node: Simple) -> bool | None:
+        words: list[str] = []
+        set_before: list[str] = []
+        leading, declaring = True, False
+        for number, (word, array) in enumerate(node.words):
+            found = _ASSIGN.fullmatch(word) if leading or declaring else None
+            if found:
+                self.assign(found, array)
+                set_before.append(found[1])
+                continue
+            if leading and not number and word in _DECLARING:
+                declaring = True
+            leading = False
+            words += fields(self.scope, word)
+        if not words or declaring:
+            return True
+        return self.command(words, node)
+
+    def assign(self, found: re.Match[str], array: list[str] | None) -> None:
+        name, subscript, more, value = found.groups()
+        if array is not None:
+            keyed = [re.fullmatch(r"\[([^\]]{1,200})\]=(.*)", item, re.DOTALL) for item in array]
+            if array and all(keyed):
+                for item in filter(None, keyed):
+                    key = text_of(self.scope, item[1])
+                    self.scope.assign(f"{name}[{key}]", [text_of(self.scope, item[2])])
+                return
+            self.scope.assign(name, [w for item in array for w in fields(self.scope, item)], bool(more), array=True)
+        elif subscript:
+            key = text_of(self.scope, subscript[1:-1]).strip("\"'")
+            self.scope.assign(f"{name}[{key}]", [text_of(self.scope, value)], bool(more))
+        else:
+            self.scope.assign(name, [text_of(self.scope, value)], bool(more))
+
+    def command(self, words: list[str], node: Simple) -> bool | None:
+        name = words[0]
+        if name == "!":
+            status = self.command(words[1:], node) if words[1:] else None
+            return None if status is None else not status
+        if name in ("[", "test", "[["):
+            return self.test([w for w in words[1:] if w not in ("]", "]]")])
+        if name in ("((", "let"):
+            value = calculate(self.scope, " ".join(words[1:]))
+            return None if value is None else bool(value)
+        if name in self.functions and self.calls < _MAX_CALLS:
+            return self.call(self.functions[name], words[1:])
+        if name in _BUILTIN:
+            return _BUILTIN[name](self, words)
+        if name in ("echo", "printf", "cat", "tee"):
+            return self.write(words, node)
+        self.keep(words)
         return None
-    return value if abs(value) < 10**15 else None
+
+    def keep(self, words: list[str]) -> None:
+        """Note a command; of `bash -c "…"` the commands inside, each behind the words that start that shell."""
+        for number, (word, option) in enumerate(pairwise(words)):
+            if word.rsplit("/", 1)[-1] in _SHELLS and re.fullmatch(r"-[a-z]*c", option) and len(words) > number + 2:
+                inner = self.within(words[number + 2], words[number + 3 :])
+                self.commands += [[*words[:number], *command] for command in inner]
+                return
+        self.commands.append([word.replace(BLANK, " ") for word in words])
+
+    def within(self, text: str, arguments: Sequence[str] = ()) -> list[list[str]]:
+        """The commands of a text that is run as a script of its own, in the same variables."""
+        if self.calls >= _MAX_CALLS:
+            return []
+        self.calls += 1
+        before, self.commands = self.commands, []
+        given, self.scope.arguments = self.scope.arguments, list(arguments[1:]) or self.scope.arguments
+        try:
+            self.all(parse(text))
+        except _StopError:
+            pass
+        finally:
+            found, self.commands = self.commands, before
+            self.scope.arguments = given
+            self.calls -= 1
+        return found
+
+    def call(self, body: Sequence[Node], arguments: list[str]) -> bool | None:
+        given, self.scope.arguments = self.scope.arguments, arguments
+        self.calls += 1
+        self.inside += 1
+        try:
+            return self.all(body)
+        except _StopError as stop:
+            if str(stop) != "return":
+                raise
+            return None
+        finally:
+            self.scope.arguments = given
+            self.calls -= 1
+            self.inside -= 1
+
+    def write(self, words: list[str], node: Simple) -> bool | None:
+        """`echo`, `printf`, `cat`: what they write into a file, if the script says it."""
+        target = text_of(self.scope, node.target) if node.target else ""
+        if words[0] == "tee" and len(words) > 1:
+            target = words[-1]
+        if not target:
+            if self.printing is not None and words[0] in ("echo", "printf"):
+                plain = words[2:] if words[0] == "printf" and re.fullmatch(r"%[sd](\\n|\n)?", words[1]) else words[1:]
+                self.printing.append(" ".join(plain))
+            return True
+        if node.here is not None:
+            body, literal = node.here
+            self.scope.files[target] = body if literal else quoted_text(self.scope, body)
+        elif words[0] in ("echo", "printf"):
+            self.scope.files[target] = " ".join(words[1:])
+        return True
+
+    def stop(self, words: list[str]) -> bool | None:
+        """`exit` ends the script, `return` the function; inside a condition `exit` is a guard that nothing trips."""
+        if words[0] == "exit" and self.inside:
+            return None
+        raise _StopError(words[0])
+
+    def set_arguments(self, words: list[str]) -> bool:
+        if "--" in words:
+            self.scope.arguments = words[words.index("--") + 1 :]
+        return True
+
+    def shift(self, words: list[str]) -> bool:
+        count = int(words[1]) if len(words) > 1 and words[1].isdigit() and len(words[1]) < 4 else 1
+        self.scope.arguments = self.scope.arguments[count:]
+        return True
+
+    def evaluate(self, words: list[str]) -> bool | None:
+        self.commands += self.within(" ".join(words[1:]))
+        return None
+
+    def unset(self, words: list[str]) -> bool:
+        for word in words[1:]:
+            self.scope.variables.pop(word, None)
+        return True
+
+    def test(self, words: list[str]) -> bool | None:
+        """`[ … ]`: what is asked of texts and numbers; files are not looked for."""
+        for operator, both in (("||", any), ("-o", any), ("&&", all), ("-a", all)):
+            if operator in words:
+                at = words.index(operator)
+                parts = [self.test(words[:at]), self.test(words[at + 1 :])]
+                decisive = both is any
+                if decisive in parts:
+                    return decisive
+                return None if None in parts else not decisive
+        if words[:1] == ["!"]:
+            inner = self.test(words[1:])
+            return None if inner is None else not inner
+        words = [w for w in words if w not in ("(", ")")]
+        if any("$(" in w or "`" in w for w in words):
+            return None
+        return tested([re.sub(r"\$\{?\w+\}?", "", w) if unresolved(w) else w for w in words])
+
+    def output(self, text: str) -> str | None:
+        """What a command between `$(` and `)` says, of the few that only say words."""
+        if self.calls >= _MAX_CALLS or len(text) > 2000:
+            return None
+        self.calls += 1
+        try:
+            return self.said(parse(text))
+        finally:
+            self.calls -= 1
+
+    def printed(self, words: list[str]) -> str | None:
+        """What one of the script's functions says; None where its way, or its words, only running would tell."""
+        unsure, before = self.unsure, self.printing
+        self.unsure, self.printing = False, []
+        try:
+            self.call(self.functions[words[0]], words[1:])
+            known = not self.unsure and not any(unresolved(text) for text in self.printing)
+            return " ".join(self.printing) if known else None
+        finally:
+            self.unsure, self.printing = unsure, before
+
+    def said(self, nodes: list[Node]) -> str | None:
+        if len(nodes) != 1:
+            return None
+        parts = nodes[0].parts if isinstance(nodes[0], Pipe) else [nodes[0]]
+        text: str | None = None
+        for number, part in enumerate(parts):
+            if not isinstance(part, Simple):
+                return None
+            words = [w for word, _ in part.words for w in fields(self.scope, word)]
+            if words and words[0] in self.functions and len(parts) == 1:
+                return self.printed(words)
+            if not words or (words[0] != "echo" and any(unresolved(w) for w in words)):
+                return None
+            if words[0] == "echo" and any("$(" in w or "`" in w for w in words):
+                return None
+            given = text if number else quoted_text(self.scope, part.here[0]).strip("\"'") if part.here else None
+            text = said_by(self.scope, words, given)
+            if text is None:
+                return None
+        return text
 
 
-def _value(tree: ast.expr) -> int:
-    if isinstance(tree, ast.Constant) and isinstance(tree.value, int):
-        return tree.value
-    if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub | ast.UAdd):
-        return -_value(tree.operand) if isinstance(tree.op, ast.USub) else _value(tree.operand)
-    if isinstance(tree, ast.BinOp):
-        left, right = _value(tree.left), _value(tree.right)
-        match tree.op:
-            case ast.Add():
-                return left + right
-            case ast.Sub():
-                return left - right
-            case ast.Mult():
-                return left * right
-            case ast.Div():
-                return int(left / right)
-            case ast.Mod():
-                return left % right
-    raise ValueError("no integer arithmetic")
+def _always(status: bool | None) -> Callable[[_Run, list[str]], bool | None]:
+    return lambda _run, _words: status
+
+
+_BUILTIN: dict[str, Callable[[_Run, list[str]], bool | None]] = {
+    "true": _always(True),
+    ":": _always(True),
+    "false": _always(False),
+    "cd": _always(True),
+    "source": _always(True),
+    ".": _always(True),
+    "pwd": _always(True),
+    "set": _Run.set_arguments,
+    "shift": _Run.shift,
+    "unset": _Run.unset,
+    "eval": _Run.evaluate,
+    "exit": _Run.stop,
+    "return": _Run.stop,
+    "break": _Run.stop,
+    "continue": _Run.stop,
+}

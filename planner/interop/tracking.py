@@ -10,10 +10,11 @@ from pathlib import Path
 
 from planner.interop.files import shown
 from planner.interop.log_forms import no_known_step
+from planner.interop.log_records import Hint
 from planner.interop.train_logs import LogReader, read_log
 from planner.plan import Plan
-from planner.track.ramp import Course
-from planner.track.state import TrackState
+from planner.tracking.ramp import Course
+from planner.tracking.state import TrackState
 from planner.units import PlannerError
 
 
@@ -31,7 +32,7 @@ def track_log(
     """
     state = TrackState(course)
     reset = False
-    for reader, records in read_log(path, plan.global_batch if plan else None, heard):
+    for reader, records in read_log(path, None, heard, hint=_hint(plan)):
         if reader.replaced and not reset:
             state, reset = TrackState(course), True
         state.add(records)
@@ -55,7 +56,9 @@ def follow_log(
     PlannerError
         If the file cannot be read, or cannot be read any longer, or its lines look like steps of no known form.
     """
-    state, reader, first = TrackState(course), LogReader(plan.global_batch if plan else None), True
+    hint = _hint(plan)
+    state, first = TrackState(course), True
+    reader = LogReader(hint.batch, seq_length=hint.seq_length, gpus=hint.gpus)
     stream = _open(path)
     try:
         while True:
@@ -74,6 +77,11 @@ def follow_log(
                 stream = fresh
     finally:
         stream.close()
+
+
+def _hint(plan: Plan | None) -> Hint:
+    """What the plan says of a step, for logs that tell throughput alone."""
+    return Hint() if plan is None else Hint(plan.global_batch, plan.seq_length, plan.gpus)
 
 
 def _drain(reader: LogReader, stream: FileIO, state: TrackState) -> tuple[bool, TrackState]:

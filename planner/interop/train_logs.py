@@ -18,9 +18,12 @@ import numpy as np
 from planner.interop.files import shown
 from planner.interop.log_forms import MARKS, no_known_step
 from planner.interop.log_lines import PAD, REACH, find_records
+from planner.interop.log_records import Hint, Rows
+from planner.interop.log_steps import StepLines
 from planner.interop.log_tables import DeepSpeedLines, Table, open_table
+from planner.interop.log_trainer_state import trainer_state_lines
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.track.state import Records
+from planner.tracking.state import Records
 from planner.units import PlannerError
 
 BLOCK = 2 << 20
@@ -55,6 +58,9 @@ class LogReader:
     _held: int = 0  # bytes of a line that has not ended, after PAD
     _table: Table | None = None
     _deepspeed: DeepSpeedLines | None = None
+    seq_length: int | None = None  # of the plan, for logs that tell tokens a second alone
+    gpus: int | None = None
+    _steps: StepLines | None = None
     _last: int = -1  # iteration of the newest record; -1: none yet
     _interval: int = 1
     _marked: bool = True
@@ -66,6 +72,8 @@ class LogReader:
         """Whether a line of a known form was read, though it may not have told a step's time yet."""
         if self._table is not None:
             return self._table.timed or not self._table.seen
+        if self._steps is not None and self._steps.kind:  # a first record's time may be the next one's to tell
+            return self._steps.clock.timed or self._steps.clock.seen < 2
         return self._last >= 0 or (self._deepspeed is not None and bool(self._deepspeed.kind))
 
     def feed(self, block: bytes, *, end: bool = False) -> list[Records]:
@@ -77,6 +85,9 @@ class LogReader:
             found.append(self._take(len(piece)))
         if end:
             found.append(self._take(0, end=True))
+            if self._steps is not None and self.dialect in ("", "lines"):
+                rest = self._steps.rows(b"", end=True)
+                found.append(self._of_lines(rest) if len(rest.iteration) else _nothing())
         return [records for records in found if len(records)]
 
     def read_from(self, stream: RawIOBase) -> list[Records] | None:
@@ -117,6 +128,16 @@ class LogReader:
         if data.find(b"iteration (ms)", begin, end) >= 0:
             return self._neox(data, begin, end)
         self._marked = self._marked or self._mark_in(data, begin, end)
+        if self.dialect not in ("neox", "deepspeed"):
+            self._steps = self._steps or StepLines(Hint(self.batch_hint, self.seq_length, self.gpus))
+            self._steps.clock.marked = self._steps.clock.marked or self._marked
+            told = self._steps.rows(bytes(data[begin:end]), end=last)
+            self._marked = False if self._steps.kind else self._marked
+            if len(told.iteration):
+                self.dialect = "lines"
+                return self._of_lines(told)
+            if self._steps.kind:
+                return _nothing()
         if self.dialect != "neox":
             self._deepspeed = self._deepspeed or DeepSpeedLines(self.batch_hint)
             rows = self._deepspeed.rows(bytes(data[begin:end]))
@@ -131,7 +152,7 @@ class LogReader:
         if not len(found.iteration):
             self._marked = self._marked or self._mark_in(data, begin, end)
             return _nothing()
-        if self.dialect == "deepspeed":  # GPT-NeoX prints DeepSpeed's lines too, and its own may come later
+        if self.dialect in ("deepspeed", "lines"):  # GPT-NeoX prints DeepSpeed's lines too, and its own may come later
             self.replaced, self._last, self._marked = True, -1, True
         self.dialect = "neox"
         keep, restart = self._order(data, begin, end, found.position, found.iteration)
@@ -209,6 +230,12 @@ class LogReader:
         self._marked = self._marked or self._mark_in(data, int(position[-1]), end)
         return keep, restart
 
+    def _of_lines(self, rows: Rows) -> Records:
+        """Records of the lines of another program, whose starts and repetitions are sorted out already."""
+        self._last = int(rows.iteration[-1])
+        restart = rows.restart if rows.restart is not None else np.zeros(len(rows.iteration), dtype=bool)
+        return Records(rows.iteration, rows.step_s, rows.wall_s, restart, rows.total, rows.batch)
+
     @staticmethod
     def _mark_in(data: bytearray, begin: int, end: int) -> bool:
         return any(data.find(mark, begin, end) >= 0 for mark in MARKS)
@@ -226,7 +253,11 @@ class LogReader:
 
 
 def read_log(
-    path: Path, batch_hint: int | None = None, progress: Callable[[int], None] | None = None
+    path: Path,
+    batch_hint: int | None = None,
+    progress: Callable[[int], None] | None = None,
+    *,
+    hint: Hint | None = None,
 ) -> Iterator[tuple[LogReader, Records]]:
     """The records of a log file as it is now, block by block; `progress` hears how many bytes were read.
 
@@ -235,7 +266,13 @@ def read_log(
     PlannerError
         If the file cannot be read, or has lines and none of a known form.
     """
-    reader = LogReader(batch_hint)
+    hint = hint or Hint(batch_hint)
+    reader = LogReader(hint.batch, seq_length=hint.seq_length, gpus=hint.gpus)
+    state = trainer_state_lines(Path(path))
+    if state is not None:
+        for records in reader.feed(state, end=True):
+            yield reader, records
+        return
     try:
         with Path(path).open("rb", buffering=0) as stream:
             while (found := reader.read_from(stream)) is not None:

@@ -40,12 +40,18 @@ class Conditions:
     gradient_bytes: float | None = None  # a parameter of its gradients, where stated; else as the framework has them
     loss: str = ""  # eager | fused | chunked: how logits become a loss; "": as the framework does
     expert_tp: int = 1  # tensor parallel ranks that share an expert
+    schedule: str = ""  # dualpipe: micro-batches from both ends of the pipeline; "": 1F1B, interleaved where vpp > 1
     tuning: str = "field"  # field | vendor: vendors run their published recipes
 
     @property
     def moves_optimizer(self) -> bool:
         """Whether master weights and moments are on the host."""
         return self.offload in ("optimizer", "both")
+
+    @property
+    def both_ends(self) -> bool:
+        """Whether each rank runs two stages, its own and the one as far from the other end."""
+        return self.schedule == "dualpipe"
 
     @property
     def moves_activations(self) -> bool:

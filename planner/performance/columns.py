@@ -59,6 +59,7 @@ COLUMNS = (
     Column("comm_overlap"),
     Column("optimizer_state_bytes"),
     Column("optimizer"),
+    Column("schedule", elsewhere=("pipeline_schedule",)),
     Column("offload", elsewhere=("cpu_offload", "offloading")),
     Column("recompute_modules"),
     Column("gradient_bytes"),

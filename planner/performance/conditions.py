@@ -27,6 +27,7 @@ _OVERLAP = re.compile(r"\b(yes|no|none|true|false|on|off|dp|tp|pp|cp|ep|zero|moe
 KINDS = ("vendor", "framework", "field")  # who published a measurement
 TUNINGS = ("field", "vendor")
 LOSSES = ("eager", "fused", "chunked")
+SCHEDULES = ("1f1b", "dualpipe")  # of the pipeline; interleaving is vpp
 OFFLOADS = ("none", "optimizer", "activations", "both")
 
 
@@ -152,6 +153,7 @@ def stated_conditions(cell: Cells) -> Conditions:
         gradient_bytes=cell.number("gradient_bytes", 64.0),
         loss=_one_of(cell, "loss", LOSSES),
         expert_tp=cell.count("etp", 1),
+        schedule=_one_of(cell, "schedule", SCHEDULES),
         power_limit_w=cell.number("power_limit_w", 1e5),
         site=cell.text("site") or OWN_SITE,
         tuning=tuning or ("vendor" if kind == "vendor" else "field"),

@@ -79,6 +79,9 @@ class MemoryConstants:
     fragmentation: float  # share of activations
     moe_imbalance: float  # busiest rank's tokens over the mean
     selective_drops: tuple[str, ...]  # what selective recompute does not keep
+    attention_output_bytes: Mapping[str, float] = field(default_factory=dict)  # an element of attention's output, one
+    # copy for attention and the projection behind it, by precision; {}: 16 bits, and the projection's input again
+    gate_input_bytes: Mapping[str, float] = field(default_factory=dict)  # what an expert's gate reads; {}: 16 bits
     tuned_gradient_bytes: Mapping[str, float] = field(default_factory=dict)  # of a vendor's recipe, by precision
 
 

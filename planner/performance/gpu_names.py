@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from planner.catalog import Catalog
 from planner.catalog.types import Accelerator
+from planner.units import PlannerError
 
 Accelerators = Mapping[str, Accelerator]
 SERIES = ("tpu", "rtx")  # their chip is named by two words, in ids at least: tpu-v4, rtx-4090, rtx-pro6000
@@ -73,6 +75,24 @@ def accelerator_written(name: str, memory_gb: float | None, accelerators: Accele
         return written
     sizes = {_memory_gb(accelerators[each]) for each in alike if accelerators[each].form_factor == part.form_factor}
     return part if stated or len(sizes) == 1 else written
+
+
+def accelerator_id(name: str, catalog: Catalog) -> str:
+    """The catalog's id of a GPU by its id, or by words that mean one part of it ("A100 40 GB"); short forms do not.
+
+    Raises
+    ------
+    PlannerError
+        If the name means none or several, with the nearest.
+    """
+    try:
+        return catalog.accelerator(name).id
+    except PlannerError:
+        short = any(each.startswith(name.strip().lower()) for each in catalog.accelerators)
+        meant = None if short else accelerator_written(name, None, catalog.accelerators)
+        if meant is None or meant.id not in catalog.accelerators:
+            raise
+        return meant.id
 
 
 def memory_written(name: str) -> float | None:

@@ -13,9 +13,11 @@ from dataclasses import replace
 import numpy as np
 
 from planner.performance.arrays import RECOMPUTE, BoolArray, FloatArray, IntArray, Layouts, Memory, Setting
+from planner.performance.conditions import optimizer_state_bytes
 from planner.performance.framework_table import memory_framework
 from planner.performance.memory_layout import GIB, LayoutMemory, by_stage, layout_memory
 from planner.performance.memory_states import state_bytes
+from planner.workload.counts import parameter_counts
 
 #: Share of the memory that clouds report which driver and ECC keep: CUDA offers 39.59 GiB of an A100's 40, 79.15 to
 #: 79.33 of its 80 (total_memory of torch.cuda.get_device_properties, as PyTorch's out-of-memory messages print it).
@@ -32,6 +34,12 @@ def memory(setting: Setting, layouts: Layouts) -> Memory:
         known.whole * by_stage((kind,), "full", layouts.zero_stage)
         + known.shard / ranks * by_stage((kind,), "shard", layouts.zero_stage)
         for kind in (state.weights, state.gradients, state.optimizer)
+    )
+    whole_bytes = by_stage((state.weights, state.gradients, state.optimizer), "full", layouts.zero_stage)
+    less = known.spare(layouts.grad_accum.astype(np.float64)) * GIB / np.maximum(whole_bytes, 1.0)
+    weights, gradients, optimizer = (
+        held - less * by_stage((kind,), "full", layouts.zero_stage)
+        for held, kind in ((weights, state.weights), (gradients, state.gradients), (optimizer, state.optimizer))
     )
     each, step = known.activations(layouts.grad_accum.astype(np.float64)), known.step(ranks)
     activations = each * layouts.micro_batch
@@ -72,6 +80,17 @@ def memory_affine(
 def capacity_gib(setting: Setting) -> float:
     """GiB of one accelerator that a program can use: what clouds report, less what the driver keeps."""
     return setting.accelerator.memory_gib * (1.0 - DRIVER_SHARE)
+
+
+def least_of_states(setting: Setting, chips: int) -> float:
+    """GiB a chip of fp32 weights and optimizer, all divided over `chips`: less no TPU program with these can need.
+
+    MaxText trains so unless told otherwise (configs/base.yml: weight_dtype float32; 12 bytes a parameter with AdamW).
+    What its compiler keeps beside them is not known.
+    """
+    if setting.conditions.moves_optimizer:
+        return 0.0
+    return parameter_counts(setting.model).total * optimizer_state_bytes(setting) / chips / GIB
 
 
 def fits(setting: Setting, layouts: Layouts) -> BoolArray:

@@ -36,6 +36,7 @@ class StageActivations:
     once: FloatArray  # of the layer being run, or the logits
     plain_each: FloatArray  # the same without full recompute: what it never exceeds
     plain_once: FloatArray
+    fewer: FloatArray | None = None  # parameters that its ranks have less than the layout's `whole`; None: not known
 
     def at(self, micro_batches: FloatArray, any_full: bool, rows: Rows) -> FloatArray:
         held = np.minimum(self.limit[rows], micro_batches)
@@ -65,6 +66,7 @@ class LayoutMemory:
     saved_bytes: tuple[tuple[float, float], tuple[float, float]]
     any_full: bool
     any_sharded: bool
+    whole_bytes: FloatArray | None = None  # a parameter of the states kept whole, where stages' parameters are known
     group: FloatArray | None = None  # the most ranks that states are divided over, where a shard group is stated
 
     def ranks(self, dp: IntArray | FloatArray, rows: Rows = EVERY) -> FloatArray:
@@ -87,8 +89,23 @@ class LayoutMemory:
         if self.any_sharded:
             gathered, reduced = self.buffers(ranks, rows)
             base = base + (gathered + reduced) / GIB
-        each = self.activations(np.asarray(grad_accum, dtype=np.float64), rows)
-        return base, each, base + self.step(ranks, rows)
+        micro_batches = np.asarray(grad_accum, dtype=np.float64)
+        base = base - self.spare(micro_batches, rows)
+        return base, self.activations(micro_batches, rows), base + self.step(ranks, rows)
+
+    def spare(self, micro_batches: FloatArray, rows: Rows = EVERY) -> FloatArray:
+        """GiB by which the most of states and the most of activations, on different ranks, exceed the fullest, (n,).
+
+        Reckoned at one sequence a micro-batch, where it is exact; with more the fullest rank needs no more than this.
+        """
+        if self.whole_bytes is None:
+            return np.zeros(())
+        held = [stage.at(micro_batches, self.any_full, rows) for stage in self.stages]
+        least = [
+            each - (0.0 if stage.fewer is None else stage.fewer[rows]) * self.whole_bytes[rows] / GIB
+            for stage, each in zip(self.stages, held, strict=True)
+        ]
+        return np.asarray(np.max(held, axis=0) - np.max(least, axis=0))
 
     def step(self, ranks: FloatArray, rows: Rows = EVERY) -> FloatArray:
         """GiB of copies of gradients that the optimizer's step makes, (n,)."""
@@ -128,7 +145,8 @@ def layout_memory(
     constants = row.memory
     shapes = shapes_of(setting, row)
     t, p, v, c, e = (axis.astype(np.float64) for axis in (tp, pp, vpp, cp, ep))
-    cut = _cut(shapes, pp, t, e * setting.conditions.expert_tp, row.units_beside_layers > 0)
+    both_ends = setting.conditions.both_ends
+    cut = _cut(shapes, pp, t, e * setting.conditions.expert_tp, row.units_beside_layers > 0, both_ends)
     state = state_bytes(setting, row)
     kinds = (state.weights, state.gradients, state.optimizer)
     whole = cut.dense + cut.experts
@@ -136,6 +154,8 @@ def layout_memory(
     if shapes.every:
         # Experts are divided over their own data-parallel group, t c D / e.
         shard = shard + cut.experts * e * setting.conditions.expert_tp / (t * c)
+    if both_ends:
+        shard = np.where(pp > 1, shard / 2.0, shard)  # the pipeline holds each stage twice: two ranks share its states
     chunk = LOSS_BYTES["fused"] * CHUNK_TOKENS if _chunked(setting, row) else 0.0
     groups = (tp > 1).astype(np.float64) + (pp > 1) + (cp > 1) + (ep > 1)
     table = cut.vocab * shapes.hidden
@@ -156,6 +176,7 @@ def layout_memory(
         gather=np.where(zero_stage >= 3, constants.gather_layers * constants.gather_bytes * cut.layer + root, 0.0),
         reduce=np.where(zero_stage >= 2, constants.reduce_bytes * cut.layer, 0.0),
         stages=_stage_activations(setting, row, shapes, cut, sequence_parallel, recompute, t, p, v, c),
+        whole_bytes=by_stage(kinds, "full", zero_stage) if both_ends else None,
         overhead_gib=overhead,
         step_gib=(
             whole * by_stage((state.step,), "full", zero_stage) / GIB,
@@ -217,10 +238,11 @@ class _Cut:
     dense: FloatArray  # parameters outside routed experts
     experts: FloatArray  # of routed experts
     layer: FloatArray  # of the largest layer, its experts included
+    fewer: tuple[FloatArray, FloatArray] | None  # parameters less on ranks of the ends, and between; None: not known
     vocab: FloatArray  # rows of the vocabulary
 
 
-def _cut(shapes: MemoryShapes, pp: IntArray, t: FloatArray, e: FloatArray, chosen: bool) -> _Cut:
+def _cut(shapes: MemoryShapes, pp: IntArray, t: FloatArray, e: FloatArray, chosen: bool, both_ends: bool) -> _Cut:
     cut = stage_layers(shapes.layers, pp, chosen)
     first = _kinds(shapes, cut.first.astype(np.float64), shapes.first_dense)
     # With one stage there is no other: the first stands for all.
@@ -240,12 +262,19 @@ def _cut(shapes: MemoryShapes, pp: IntArray, t: FloatArray, e: FloatArray, chose
     # Tied weights are one table without a pipeline, and a copy at either end with one.
     alone = np.where(single, (0.0 if shapes.tied else table) + shapes.outside, 0.0)
     at_first = parameters(first) + table + shapes.positions + alone
-    dense = np.maximum(at_first, parameters(last) + np.where(single, 0.0, table + shapes.outside))
+    at_last = parameters(last) + np.where(single, 0.0, table + shapes.outside)
     # A stage between has no table, but may have a layer more, or more experts: the most of each is taken.
-    dense = np.maximum(dense, parameters(second))
-    most = np.maximum(np.maximum(first.moe, second.moe), last.moe)
+    fewer = None
+    if both_ends:  # the outer ranks run the first stage and the last, the others two between
+        outer, outer_moe = (np.where(single, a, a + b) for a, b in ((at_first, at_last), (first.moe, last.moe)))
+        inner, inner_moe = (np.where(single, 1.0, 2.0) * each for each in (parameters(second), second.moe))
+        dense, most = np.maximum(outer, inner), np.maximum(outer_moe, inner_moe)
+        fewer = (dense - outer + (most - outer_moe) * routed, dense - inner + (most - inner_moe) * routed)
+    else:
+        dense = np.maximum(np.maximum(at_first, at_last), parameters(second))
+        most = np.maximum(np.maximum(first.moe, second.moe), last.moe)
     layer = moe_layer + routed if shapes.every else dense_layer
-    return _Cut(first, second, last, dense, most * routed, layer, rows)
+    return _Cut(first, second, last, dense, most * routed, layer, fewer, rows)
 
 
 def _kinds(shapes: MemoryShapes, layers: FloatArray, first_dense: int) -> Kinds:
@@ -299,7 +328,11 @@ def _stage_activations(
     logits = LOSS_BYTES.get(setting.conditions.loss, row.memory.logits_bytes) * shapes.logits_copies * cut.vocab
     full = recompute == 2
 
-    def stage(kinds: Kinds, limit: FloatArray, at_end: FloatArray, beside: FloatArray) -> StageActivations:
+    at_ends, between = cut.fewer or (None, None)
+
+    def stage(
+        kinds: Kinds, limit: FloatArray, at_end: FloatArray, beside: FloatArray, fewer: FloatArray | None
+    ) -> StageActivations:
         moved = (kinds.dense + kinds.moe) * checkpoint if offloaded else NONE
         plain_each = kinds.dense * lean_dense + kinds.moe * lean_moe + beside - moved
         # What is dropped of the layer in backward is there again while it runs.
@@ -311,17 +344,20 @@ def _stage_activations(
         each = np.where(full, again if share >= 1.0 else share * again + (1.0 - share) * plain_each, plain_each)
         once = np.maximum(transient + working, at_end) + (2.0 * checkpoint if offloaded else NONE)
         once = np.where(full, once, plain_once)
-        return StageActivations(limit, *(x * gib_a_byte for x in (each, once, plain_each, plain_once)))
+        each, once, plain_each, plain_once = (x * gib_a_byte for x in (each, once, plain_each, plain_once))
+        return StageActivations(limit, each, once, plain_each, plain_once, fewer)
 
+    both_ends = setting.conditions.both_ends
     out = [
         stage(
             cut.first,
-            in_flight_limit(p, v, 0),
-            np.where(p == 1.0, logits, 0.0),
+            in_flight_limit(p, v, 0, both_ends),
+            logits if both_ends else np.where(p == 1.0, logits, 0.0),
             passed + row.memory.embedding_bytes * stream,
+            at_ends,
         ),
-        stage(cut.last, in_flight_limit(p, v, -1), logits, passed),
+        stage(cut.last, in_flight_limit(p, v, -1, both_ends), logits, passed, at_ends),
     ]
     if row.memory.stage_bytes or any(bool((a < b).any()) for a, b in zip(cut.first, cut.second, strict=True)):
-        out.append(stage(cut.second, in_flight_limit(p, v, 1), np.zeros_like(t), 2.0 * passed))
+        out.append(stage(cut.second, in_flight_limit(p, v, 1, both_ends), np.zeros_like(t), 2.0 * passed, between))
     return tuple(out)

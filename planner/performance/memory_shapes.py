@@ -88,9 +88,13 @@ def memory_shapes(
     drops = constants.selective_drops if modules is None else tuple(MODULES[m] for m in modules)
     scores = 0.0 if flash else constants.attention_scores_bytes * model.heads
     fed, between = row.input_bytes(precision), 0.0 if fused or not model.gated_mlp else HALF
+    shared_output = constants.attention_output_bytes.get(
+        precision
+    )  # of attention and the projection; None: each its own
+    gate = constants.gate_input_bytes.get(precision, HALF)
     masks = LayerBytes(constants.dropout_bytes * model.hidden, 0.0, 0.0, 0.0)
-    kept, lean = _attention(model, scores, fed, ()), _attention(model, scores, fed, drops)
-    mlp, moe = _mlp(model, model.ffn, fed, between, ()), _experts(model, constants, fed, between, ())
+    kept, lean = (_attention(model, scores, fed, shared_output, dropped) for dropped in ((), drops))
+    mlp, moe = _mlp(model, model.ffn, fed, between, ()), _experts(model, constants, fed, between, (), gate)
     gates = 2 if model.gated_mlp else 1
     replicated = _latent_weights(model)
     first_dense, every = (model.moe.first_dense_layers, model.moe.every) if model.moe else (0, 0)
@@ -99,7 +103,7 @@ def memory_shapes(
         dense=_sum(kept, mlp, masks),
         moe=_sum(kept, moe, masks),
         dense_selective=_sum(lean, _mlp(model, model.ffn, fed, between, drops), masks),
-        moe_selective=_sum(lean, _experts(model, constants, fed, between, drops), masks),
+        moe_selective=_sum(lean, _experts(model, constants, fed, between, drops, gate), masks),
         transient=_transient(model, constants, gates, 0.0 if flash else SCORE_GRADIENTS * model.heads),
         input_bytes=HALF * model.hidden,
         largest=float(model.ffn * model.hidden),
@@ -130,19 +134,22 @@ def _sum(*parts: LayerBytes) -> LayerBytes:
     )
 
 
-def _attention(model: ModelSpec, scores: float, fed: float, drops: tuple[str, ...]) -> LayerBytes:
+def _attention(
+    model: ModelSpec, scores: float, fed: float, shared_output: float | None, drops: tuple[str, ...]
+) -> LayerBytes:
     """Norm input, matmul inputs, queries, keys, values and the attention output (what a flash kernel saves).
 
     `fed` is the bytes of an element that a matmul saves as its input. The attention output is kept in 16 bits for
-    attention and, when that is smaller, again as the projection's input.
+    attention and, when that is smaller, again as the projection's input, unless both read one of `shared_output` bytes.
     """
     if "every_other_matmul" in drops:
         queries, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
         results = HALF * (queries + 2 * keys) / 2.0 + HALF * queries  # of attention itself all
         return LayerBytes(spread=HALF * 1.5 * model.hidden, split=results, scores=scores, routed=0.0)
-    fed_norm = 0.0 if model.mla is not None and "separate_norm_outputs" in drops else fed
+    separate = model.mla is not None and "separate_norm_outputs" in drops
+    fed_norm = 0.0 if separate or "norm_outputs" in drops else fed
     norm = (HALF + fed_norm) * model.hidden
-    output = HALF + (fed if fed < HALF else 0.0)
+    output = shared_output if shared_output is not None else HALF + (fed if fed < HALF else 0.0)
     scores = 0.0 if "attention_scores" in drops else scores
     if model.mla is not None:
         mla = model.mla
@@ -150,7 +157,7 @@ def _attention(model: ModelSpec, scores: float, fed: float, drops: tuple[str, ..
         value = model.heads * mla.v_head_dim
         # Compressed vectors before and after their norm; the rotary key has none.
         compressed = mla.q_lora_rank + mla.kv_lora_rank
-        latent = (HALF + fed) * compressed + HALF * mla.qk_rope_head_dim
+        latent = (HALF + (0.0 if "norm_outputs" in drops else fed)) * compressed + HALF * mla.qk_rope_head_dim
         up = 0.0 if "mla_up_projections" in drops else HALF * (2 * query + value)
         return LayerBytes(spread=norm + latent, split=up + output * value, scores=scores, routed=0.0)
     queries, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
@@ -160,7 +167,14 @@ def _attention(model: ModelSpec, scores: float, fed: float, drops: tuple[str, ..
 
 
 def _mlp(
-    model: ModelSpec, width: int, fed: float, between: float, drops: tuple[str, ...], *, separate_norm: bool = False
+    model: ModelSpec,
+    width: int,
+    fed: float,
+    between: float,
+    drops: tuple[str, ...],
+    gate: float = HALF,
+    *,
+    separate_norm: bool = False,
 ) -> LayerBytes:
     """Norm input, the inner activations before the non-linearity, and the inputs of both matmuls.
 
@@ -171,14 +185,16 @@ def _mlp(
     if "every_other_matmul" in drops:
         return LayerBytes(HALF * 0.5 * model.hidden, HALF * inner / 2.0, scores=0.0, routed=0.0)
     inputs = 0.0 if model.parallel_residual else HALF
-    norm = model.hidden * (inputs + (0.0 if separate_norm and "separate_norm_outputs" in drops else fed))
+    rebuilt = "norm_outputs" in drops or (separate_norm and "separate_norm_outputs" in drops)
+    norm = model.hidden * (inputs + (0.0 if rebuilt else fed))
     if "mlp" in drops:
         return LayerBytes(spread=norm, split=0.0, scores=0.0, routed=0.0)
-    return LayerBytes(spread=norm, split=HALF * inner + (fed + between) * width, scores=0.0, routed=0.0)
+    after = 0.0 if separate_norm and "gate_outputs" in drops else fed + between
+    return LayerBytes(spread=norm, split=gate * inner + after * width, scores=0.0, routed=0.0)
 
 
 def _experts(
-    model: ModelSpec, constants: MemoryConstants, fed: float, between: float, drops: tuple[str, ...]
+    model: ModelSpec, constants: MemoryConstants, fed: float, between: float, drops: tuple[str, ...], gate: float
 ) -> LayerBytes:
     """Router logits (fp32, with their softmax and mask), top-k permuted inputs, inner activations; shared experts.
 
@@ -188,12 +204,12 @@ def _experts(
         return LayerBytes(0.0, 0.0, 0.0, 0.0)
     moe = model.moe
     inner = 2 if model.gated_mlp else 1
-    after = 0.0 if "expert_activation" in drops else fed + between
-    shared = _mlp(model, moe.shared_experts * moe.shared_ffn, fed, between, drops, separate_norm=True)
+    after = 0.0 if "expert_activation" in drops or "gate_outputs" in drops else fed + between
+    shared = _mlp(model, moe.shared_experts * moe.shared_ffn, fed, between, drops, gate, separate_norm=True)
     if "experts" in drops:
         return LayerBytes(spread=shared.spread, split=0.0, scores=0.0, routed=0.0)
     router = 3 * 4.0 * moe.experts
-    a_copy = fed * model.hidden + (HALF * inner + after) * moe.expert_ffn
+    a_copy = fed * model.hidden + (gate * inner + after) * moe.expert_ffn
     if "every_other_matmul" in drops:
         a_copy = HALF * (inner * moe.expert_ffn + model.hidden) / 2.0
     routed = constants.moe_imbalance * moe.top_k * a_copy

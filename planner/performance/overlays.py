@@ -13,10 +13,10 @@ import numpy as np
 from planner.catalog import load_catalog
 from planner.catalog.paths import data_dir
 from planner.files import write_atomically
-from planner.performance import tables
 from planner.performance.calibration import Calibration, dumps, read_calibration, to_json
 from planner.performance.learning import log_errors, measured_files, read_runs, with_overlays
 from planner.performance.rows import Run, read_run
+from planner.performance.tables import read_table
 from planner.units import PlannerError
 
 #: What tells one logged run from another: its log's name, and what ran where; not what was measured of it so far.
@@ -42,8 +42,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     PlannerError
         If the file cannot be read, is not a table, or states no throughput.
     """
-    rows = read_table(path)
-    if not any((row.get("tokens_per_s_per_gpu") or "").strip() for row in rows):
+    rows = list(read_table(path, (".csv", ".log")).rows)
+    if not measured(rows):
         raise PlannerError(
             f"{path}: no row states tokens_per_s_per_gpu; give a table with the columns of catalogs/measured, "
             "or a training log with --plan"
@@ -51,9 +51,9 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a table, measured or not; raises as `tables.read_table`."""
-    return list(tables.read_table(path, (".csv", ".log")).rows)
+def measured(rows: Iterable[Mapping[str, str]]) -> bool:
+    """Whether any of the rows states a throughput."""
+    return any((row.get("tokens_per_s_per_gpu") or "").strip() for row in rows)
 
 
 def readable(

@@ -17,12 +17,14 @@ from planner.performance.frameworks import why_illegal
 from planner.performance.intervals import Spread, basis, spread
 from planner.performance.kernels import kernels_of
 from planner.performance.machine import FORMATS, format_run
-from planner.performance.memory import capacity_gib, least_recompute, memory
+from planner.performance.memory import capacity_gib, least_of_states, least_recompute, memory
+from planner.performance.memory_layout import GIB
 from planner.performance.mixing import mix
 from planner.performance.rows import Parts, Run, layout_arrays, layouts_of, read_run
 from planner.performance.steptime import scope, step_of
 from planner.units import PlannerError
 
+NO_ROOM = "does not fit"
 COLUMNS = ("pred_tokens_per_s_per_gpu", "pred_lo", "pred_hi", "pred_memory_gib", "fits", "basis", "why", "assumed")
 
 
@@ -44,7 +46,10 @@ class Prediction:
 
     @property
     def fits(self) -> bool | None:
-        return None if self.memory_gib is None else self.memory_gib <= self.capacity_gib
+        """None where its memory is not known; a TPU's is not, but that its states alone do not fit is."""
+        if self.memory_gib is None:
+            return False if self.why.startswith(NO_ROOM) else None
+        return self.memory_gib <= self.capacity_gib
 
 
 def predict_run(run: Run, calibration: Calibration) -> Prediction:
@@ -148,7 +153,7 @@ def _memory_and_objections(run: Run, *, stated_recompute: bool) -> tuple[float |
     setting = run.setting
     narrower = lacking(setting)
     if not is_gpu(setting.accelerator):
-        return None, narrower
+        return None, _joined(_states_alone(run), narrower)
     table = memory_framework(setting.framework)
     layouts: Layouts = layouts_of([run])
     try:
@@ -160,8 +165,20 @@ def _memory_and_objections(run: Run, *, stated_recompute: bool) -> tuple[float |
     why = why_illegal(table.name, setting.model, layouts, setting.seq_length, setting.release) if table.bound else ""
     limit = capacity_gib(setting)
     if needed[0] > limit:
-        why = f"does not fit: {needed[0]:.1f} GiB on the fullest GPU of {limit:.1f}"
+        why = f"{NO_ROOM}: {needed[0]:.1f} GiB on the fullest GPU of {limit:.1f}"
     return float(needed[0]), _joined(why, narrower)
+
+
+def _states_alone(run: Run) -> str:
+    """That a TPU's weights and optimizer alone do not fit; "" if they do, or if what its program keeps is not known."""
+    setting = run.setting
+    if setting.accelerator.family != "tpu":
+        return ""
+    chips = setting.conditions.shard_group or run.gpus
+    least, limit = least_of_states(setting, chips), setting.accelerator.memory_gib * GIB / 1e9
+    if least <= limit:
+        return ""
+    return f"{NO_ROOM}: weights and optimizer alone are {least:.1f} GiB a chip of {limit:.1f}"
 
 
 def _joined(*sentences: str) -> str:

@@ -39,7 +39,7 @@ def stage_layers(layers: int, pp: IntArray, chosen: bool = False) -> StageLayers
     return StageLayers(first=full - (spare >= 2), fullest=full, last=full - (spare >= 1))
 
 
-def in_flight_limit(pp: FloatArray, vpp: FloatArray, stage: int) -> FloatArray:
+def in_flight_limit(pp: FloatArray, vpp: FloatArray, stage: int, both_ends: bool = False) -> FloatArray:
     """Most micro-batches whose activations a stage holds at once, in units of that stage's whole activations, (n,).
 
     With m micro-batches a step it holds min(m, this). 1F1B: p - i. Interleaved: 2 (p - i - 1) + (v - 1) p warm-up
@@ -49,10 +49,14 @@ def in_flight_limit(pp: FloatArray, vpp: FloatArray, stage: int) -> FloatArray:
     ----------
     pp, vpp : float arrays (n,), stages p, chunks a stage v
     stage : i counted from the first stage; -1 is the last
+    both_ends : whether a rank runs two stages, from either end (DualPipe): it holds p + 1 of them, wherever it is
 
-    Source: Narayanan et al. 2021, section 2.2; Korthikanti et al. 2022, section 4.2.3; megatron/core/
+    Source: DeepSeek-AI 2024 (DeepSeek-V3), table 2; Narayanan et al. 2021, section 2.2; Korthikanti et al. 2022,
+    section 4.2.3; megatron/core/
     pipeline_parallel/schedules.py get_pp_rank_microbatches.
     """
+    if both_ends:
+        return np.where(pp > 1.0, pp + 1.0, 1.0)
     after = np.zeros_like(pp) if stage < 0 else np.maximum(pp - (stage + 1.0), 0.0)
     interleaved = (2.0 * after + (vpp - 1.0) * pp + 1.0) / vpp
     return np.where(vpp > 1.0, interleaved, after + 1.0)

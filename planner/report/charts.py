@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,19 +49,35 @@ def distribution_chart(plan: Plan, found: Replay, goal: Goal | None, name: str, 
         If matplotlib is not there or the file cannot be written.
     """
     kind = chart_kind(path)
+    _save(distribution_figure(plan, found, goal, name), path, kind, name)
+
+
+def distribution_figure(plan: Plan, found: Replay, goal: Goal | None, name: str) -> Figure:
+    """The distributions of time and cost, as `distribution_chart` draws them."""
+    budgets = (None, None) if goal is None else (goal.time_s, goal.cost_usd)
+    return _distributions(found, (plan.time_s, plan.cost_usd), budgets, f"{name}: ")
+
+
+def replay_figure(found: Replay) -> Figure:
+    """The distributions of time and cost beside the stated quantiles."""
+    return _distributions(found, (found.stated.time_s, found.stated.cost_usd), (None, None), "")
+
+
+def _distributions(
+    found: Replay, stated: tuple[Quantiles, Quantiles], budgets: tuple[float | None, float | None], name: str
+) -> Figure:
     figure = _figure(height=4.0)
     left, right = figure.subplots(1, 2, sharey=True)
-    budgets = (None, None) if goal is None else (goal.time_s, goal.cost_usd)
-    time, cost = time_scale(plan.time_s.p50), money_scale(plan.cost_usd.p50)
-    for axes, bars, stated, budget, scale, quantity in (
-        (left, found.simulated.histogram, plan.time_s, budgets[0], time, "time"),
-        (right, found.simulated.cost_histogram, plan.cost_usd, budgets[1], cost, "cost"),
+    time, cost = time_scale(stated[0].p50), money_scale(stated[1].p50)
+    for axes, bars, quantiles, budget, scale, quantity in (
+        (left, found.simulated.histogram, stated[0], budgets[0], time, "time"),
+        (right, found.simulated.cost_histogram, stated[1], budgets[1], cost, "cost"),
     ):
         shares = [100 * count / found.worlds for _, count in bars]
-        _spread(axes, [edge for edge, _ in bars], shares, stated, budget, scale, quantity)
+        _spread(axes, [edge for edge, _ in bars], shares, quantiles, budget, scale, quantity)
     left.set_ylabel("share of the runs, %")
-    left.set_title(f"{name}: {found.worlds:,} simulated runs", loc="left")
-    _save(figure, path, kind, name)
+    left.set_title(f"{name}{found.worlds:,} simulated runs", loc="left")
+    return figure
 
 
 def _spread(
@@ -89,10 +106,42 @@ def _spread(
 
 def _figure(height: float = 5.0) -> Figure:
     try:
-        from matplotlib.figure import Figure
+        return _shown_figure()(figsize=(8, height), layout="constrained")
     except ImportError:
         raise PlannerError("charts need matplotlib: pip install 'planner[charts]'") from None
-    return Figure(figsize=(8, height), layout="constrained")
+
+
+def _as_written(figure: Figure) -> None:
+    """Dollar signs of names are no formulas: only the powers that logarithmic axes write on their ticks are."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import LogFormatter
+
+    powers: set[Any] = set()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if isinstance(axis.get_major_formatter(), LogFormatter):
+                powers.update(axis.get_ticklabels(which="both"))
+    for text in figure.findobj(Text):
+        if text not in powers:
+            text.set_parse_math(False)
+
+
+@cache
+def _shown_figure() -> type[Figure]:
+    """Figures that a notebook shows by themselves, without pyplot."""
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        def draw(self, renderer: Any) -> None:
+            _as_written(self)
+            super().draw(renderer)
+
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=100)
+            return buffer.getvalue()
+
+    return ShownFigure
 
 
 def _save(figure: Figure, path: Path, kind: str, title: str) -> None:

@@ -33,15 +33,18 @@ def comparison_chart(comparison: Comparison, path: Path) -> None:
         If matplotlib is not there or the file cannot be written.
     """
     kind = chart_kind(path)
+    _save(comparison_figure(comparison), path, kind, "comparison")
+
+
+def comparison_figure(comparison: Comparison) -> Figure:
+    """Time and cost of each side, as `comparison_chart` draws it."""
     plans = [side.plan for side in comparison.sides if side.plan is not None]
     if comparison.by == "gpus" and len(plans) > 1:
-        figure = _curves(sorted(plans, key=lambda plan: plan.gpus))
-    else:
-        figure = _rows(comparison.sides)
-    _save(figure, path, kind, "comparison")
+        return _curves(sorted(plans, key=lambda plan: plan.gpus))
+    return sides_figure(comparison.sides)
 
 
-def _rows(sides: Sequence[Side]) -> Figure:
+def sides_figure(sides: Sequence[Side]) -> Figure:
     """The ranges of each side beside its name: time to the left, cost to the right."""
     feasible = [side for side in sides if side.plan is not None]
     shown = [*feasible, *(side for side in sides if side.plan is None)][:MOST]

@@ -9,6 +9,8 @@ from planner.units import format_number, format_percent, format_short
 
 Section = tuple[str, list[str]]
 TIGHT = 0.95  # of a GPU's memory: beyond it a bad guess about fragmentation decides
+UNDER_PEAK, MEMORY_FITS, SIX_ND = "under the peak", "memory fits", "6ND"
+NEAR_SIX_ND = (0.75, 1.33)  # the plan's time over that of 6 N D at its rate
 SMALL_TERM = 0.005  # of a step: smaller terms are printed as one
 
 
@@ -83,30 +85,41 @@ def _plausibility(plan: Plan, page: Page) -> list[str]:
     return lines + _checks(plan, found, page)
 
 
+def checks(plan: Plan, found: Plausibility) -> dict[str, bool]:
+    """What was checked by hand, and whether it holds."""
+    share, by_hand = found.utilization_of_measured_peak, found.six_nd_time_s
+    out = {} if share is None or found.measured_peak_tflops is None else {UNDER_PEAK: share <= 1}
+    out[MEMORY_FITS] = found.memory_share <= 1
+    if by_hand is not None and found.six_nd_parameters is not None:
+        low, high = NEAR_SIX_ND
+        out[SIX_ND] = low <= plan.time_s.p50 / by_hand <= high
+    return out
+
+
 def _checks(plan: Plan, found: Plausibility, page: Page) -> list[str]:
     lines: list[str] = []
+    holds = checks(plan, found)
     share = found.utilization_of_measured_peak
     if share is not None and found.measured_peak_tflops is not None:
         text = (
-            f"{_verdict(share <= 1)}: {format_percent(share)} of {format_number(found.measured_peak_tflops, 3)} "
+            f"{_verdict(holds[UNDER_PEAK])}: {format_percent(share)} of {format_number(found.measured_peak_tflops, 3)} "
             "TFLOP/s, the best matrix multiply measured"
         )
-        lines += _check("under the peak", text, share <= 1, page)
+        lines += _check(UNDER_PEAK, text, holds[UNDER_PEAK], page)
     lines += _check(
-        "memory fits",
-        f"{_verdict(found.memory_share <= 1)}: {format_percent(found.memory_share)} of what a GPU has",
-        found.memory_share <= 1,
+        MEMORY_FITS,
+        f"{_verdict(holds[MEMORY_FITS])}: {format_percent(found.memory_share)} of what a GPU has",
+        holds[MEMORY_FITS],
         page,
     )
     if found.six_nd_time_s is not None and found.six_nd_parameters is not None:
         ratio = plan.time_s.p50 / found.six_nd_time_s
-        near = 0.75 <= ratio <= 1.33
         text = (
-            f"{_verdict(near)}: 6 × {format_short(found.six_nd_parameters)} parameters × "
+            f"{_verdict(holds[SIX_ND])}: 6 × {format_short(found.six_nd_parameters)} parameters × "
             f"{format_short(plan.tokens)} tokens at that rate take {time_text(found.six_nd_time_s)}; "
             f"the plan takes {format_number(ratio, 3)} times that"
         )
-        lines += _check("6ND", text, near, page)
+        lines += _check(SIX_ND, text, holds[SIX_ND], page)
     return lines
 
 

@@ -45,18 +45,33 @@ def time_scale(seconds: float) -> Scale:
 
 
 def money_scale(usd: float) -> Scale:
-    """Millions from ten of them, thousands from ten of those, else dollars."""
-    return next((scale for scale in _MONEY if usd >= 10 * scale.size), Scale("USD", 1.0))
+    """Millions from one of them, thousands from ten of those, else dollars."""
+    millions, thousands = _MONEY
+    if usd >= 0.9995 * millions.size:
+        return millions
+    return thousands if usd >= 10 * thousands.size else Scale("USD", 1.0)
 
 
 def time_text(seconds: float) -> str:
-    """1209600 -> "14 days"."""
-    return time_scale(seconds).text(seconds)
+    """1209600 -> "14 days", 86400 -> "1 day"."""
+    one = {"24 hours": "1 day", "60 min": "1 hour"}
+    text = time_scale(seconds).text(seconds)
+    return one.get(text, text)
 
 
 def money_text(usd: float) -> str:
     """65100 -> "65.1 k USD"."""
     return money_scale(usd).text(usd)
+
+
+def energy_text(kwh: float) -> str:
+    """34963 -> "35 MWh", 3.97 -> "3.97 kWh"."""
+    return f"{format_number(kwh / 1000, 3)} MWh" if kwh >= 1000 else f"{format_number(kwh, 3)} kWh"
+
+
+def mass_text(kg: float) -> str:
+    """16600 -> "16.6 t", 1.89 -> "1.89 kg"."""
+    return f"{format_number(kg / 1000, 3)} t" if kg >= 1000 else f"{format_number(kg, 3)} kg"
 
 
 def chance(probability: float | None) -> str:

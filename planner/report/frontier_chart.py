@@ -16,6 +16,7 @@ from planner.report.proposal.svg import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _MARKS = ("o", "^", "s", "D")  # told apart without colour
 _INK, _SOFT, _RULE, _TINT = "#1a1a1a", "#5c5c5c", "#dedede", "#f3f6f9"
@@ -36,6 +37,11 @@ def frontier_chart(frontier: Frontier, path: Path) -> None:
     if kind == "html":
         write_atomically(path, frontier_page(frontier))
         return
+    _save(frontier_figure(frontier), path, kind, frontier.provenance.scenario)
+
+
+def frontier_figure(frontier: Frontier) -> Figure:
+    """Time against cost of a frontier's plans, as `frontier_chart` draws it."""
     figure = _figure()
     axes = figure.add_subplot()
     scene = scene_of(frontier)
@@ -46,7 +52,7 @@ def frontier_chart(frontier: Frontier, path: Path) -> None:
         _draw(axes, scene, aim_words(frontier.goal), sized="gpus" in frontier.axes)
     name = frontier.provenance.scenario
     axes.set_title(f"{name}\nplans that no other beats in {axes_words(frontier)}", loc="left", fontsize=11)
-    _save(figure, path, kind, name)
+    return figure
 
 
 def _draw(axes: Axes, scene: Scene, aim: str, *, sized: bool) -> None:

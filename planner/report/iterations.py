@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planner.plan_json import dumps
 from planner.report.layout import Page, bullets, columns, wrap
+from planner.results import Result
 from planner.units import format_count, format_number
 from planner.workload.dataset import RunLength
 from planner.workload.iterations import Ramp, iterations_for, leftover_remarks, per_epoch, samples_consumed
 
 
-@dataclass(frozen=True, slots=True)
-class IterationCount:
+@dataclass(frozen=True, slots=True, repr=False)
+class IterationCount(Result):
     """Counts of one run at one batch. Keys of the JSON are these fields, in this order."""
 
     tokens_per_epoch: int
@@ -48,11 +48,6 @@ def count_iterations(
         global_batch=global_batch,
         tokens=int(samples_consumed(run, global_batch, ramp)) * run.seq_length,
     )
-
-
-def iterations_json(count: IterationCount) -> str:
-    """The counts as one JSON document."""
-    return dumps(count)
 
 
 def iterations_table(count: IterationCount, width: int) -> str:

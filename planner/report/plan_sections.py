@@ -6,7 +6,17 @@ from datetime import date, timedelta
 
 from planner.catalog.ages import MARK_AFTER_DAYS, price_age
 from planner.plan import EpochSchedule, Goal, OfferRef, Optimization, Plan, Quantiles, Reliability
-from planner.report.figures import Scale, age, chance, money_scale, money_text, time_scale, time_text
+from planner.report.figures import (
+    Scale,
+    age,
+    chance,
+    energy_text,
+    mass_text,
+    money_scale,
+    money_text,
+    time_scale,
+    time_text,
+)
 from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.units import format_bandwidth, format_count, format_number, format_percent, format_short, format_usd
 
@@ -21,8 +31,8 @@ _CAUSES = {  # what a reserve is for
 def decision(plan: Plan, answer: Optimization, today: date, page: Page) -> list[Section]:
     """What one decides on: title and lines of outcome, cluster, run and schedule."""
     return [
-        ("Time and cost", _outcome(plan, answer.goal, page)),
-        ("Cluster", _cluster(plan, today, page)),
+        ("Time and cost", [*outcome(plan, answer.goal, page), *_basis(plan, page)]),
+        ("Cluster", _cluster(plan, answer.goal, today, page)),
         ("Run", _run(plan, page)),
         ("Schedule", _schedule(plan, answer.goal, page)),
         ("Learning", bullets((sentence(text) for text in plan.learning), page)),
@@ -62,10 +72,11 @@ def headline(plan: Plan, answer: Optimization, today: date, page: Page) -> list[
     """The plan in one sentence, what it was chosen for in another, and a mark where its price may be stale."""
     epochs = "" if plan.epochs is None else f", {format_number(plan.epochs)} epoch{'' if plan.epochs == 1 else 's'}"
     own = plan.offer.pricing == "owned"
-    where = f"of {place(plan.offer)}" if own else f"at {plan.offer.cloud} ({plan.offer.price_kind})"
+    where = f"of {place(plan.offer)}" if own else f"at {place(plan.offer)} ({plan.offer.price_kind})"
+    cost = f" and {money_text(plan.cost_usd.p50)}" if cost_shown(answer.goal) else ""
     text = (
         f"{answer.provenance.scenario}: {format_count(plan.gpus)} × {plan.offer.gpu} ({_nodes(plan.nodes)}) "
-        f"{where} for {time_text(plan.time_s.p50)} and {money_text(plan.cost_usd.p50)}"
+        f"{where} for {time_text(plan.time_s.p50)}{cost}"
         f"{epochs} with a batch of {format_count(plan.global_batch)}."
     )
     out = [page.heading(line) for line in wrap(text, page.width)]
@@ -91,23 +102,33 @@ def _nodes(count: int) -> str:
     return f"{format_count(count)} node{'' if count == 1 else 's'}"
 
 
-def _outcome(plan: Plan, goal: Goal | None, page: Page) -> list[str]:
+def cost_shown(goal: Goal | None) -> bool:
+    """Whether an answer tells a cost: not where nothing was asked of it and no price of own machines is stated."""
+    return goal is None or goal.cost_stated
+
+
+def outcome(plan: Plan, goal: Goal | None, page: Page) -> list[str]:
+    """Time and cost with their budgets and chances, as a table."""
     confidence = goal.confidence if goal is not None else plan.confidence
     time_budget, cost_budget = (goal.time_s, goal.cost_usd) if goal is not None else (None, None)
     rows = [
         ("", "p10", "p50", "p90", "budget", "chance"),
         _outcome_row("time", time_scale(plan.time_s.p50), plan.time_s, time_budget, plan.p_within_time),
-        _outcome_row("cost", money_scale(plan.cost_usd.p50), plan.cost_usd, cost_budget, plan.p_within_cost),
     ]
+    if cost_shown(goal):
+        scale = money_scale(plan.cost_usd.p50)
+        rows.append(_outcome_row("cost", scale, plan.cost_usd, cost_budget, plan.p_within_cost))
     if plan.p_within_time is not None and plan.p_within_cost is not None:
         rows.append(("both", "", "", "", "", chance(plan.p_within_both)))
     lines = columns(rows, "lrrrrr", page)
     for number, probability in ((1, plan.p_within_time), (2, plan.p_within_cost)):
-        if probability is not None and confidence is not None:
+        if probability is not None and confidence is not None and number < len(lines):
             lines[number] = page.styled(lines[number], "good" if probability >= confidence else "bad")
-    if plan.probability_basis:
-        lines += [f"  {line}" for line in wrap(plan.probability_basis, page.width - 2)]
     return lines
+
+
+def _basis(plan: Plan, page: Page) -> list[str]:
+    return [f"  {line}" for line in wrap(plan.probability_basis, page.width - 2)] if plan.probability_basis else []
 
 
 def _outcome_row(
@@ -123,7 +144,7 @@ def _outcome_row(
     )
 
 
-def _cluster(plan: Plan, today: date, page: Page) -> list[str]:
+def _cluster(plan: Plan, goal: Goal | None, today: date, page: Page) -> list[str]:
     offer = plan.offer
     shape = f"{_nodes(plan.nodes)} of {offer.gpus_per_node or plan.gpus // plan.nodes} {offer.gpu}"
     if offer.network_gbit_per_s is not None:
@@ -138,8 +159,9 @@ def _cluster(plan: Plan, today: date, page: Page) -> list[str]:
     if offer.source:
         shown = "" if offer.quality in ("", "user") else f", quality {offer.quality}"
         price += f"; {offer.source}{shown}"
-    lines = hanging("offer", offer.id, page) + hanging("machines", shape, page) + hanging("price", price, page)
-    if offer.term_s:
+    lines = hanging("offer", offer.id, page) + hanging("machines", shape, page)
+    lines += hanging("price", price, page) if cost_shown(goal) else []
+    if offer.term_s and cost_shown(goal):
         lines += hanging("committed", _commitment(plan), page)
     if offer.waiting_s:
         wait = f"{time_text(offer.waiting_s)} until the machines are there; it counts against the time budget"
@@ -149,9 +171,9 @@ def _cluster(plan: Plan, today: date, page: Page) -> list[str]:
         why = f" ({offer.max_nodes_basis})" if offer.max_nodes_basis else ""
         lines += hanging("at most", most + why, page)
     if plan.energy_kwh is not None:
-        energy = f"{format_number(plan.energy_kwh / 1000, 3)} MWh"
+        energy = energy_text(plan.energy_kwh)
         if plan.co2_kg is not None:
-            energy += f", {format_number(plan.co2_kg / 1000, 3)} t of CO2 of the electricity alone"
+            energy += f", {mass_text(plan.co2_kg)} of CO2 of the electricity alone"
         lines += hanging("energy", energy, page)
     return lines
 

@@ -9,9 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from planner.files import write_atomically
+from planner.plan_row import Value
 from planner.report.figures import Scale, chance, money_scale, time_scale
 from planner.report.layout import Page, bullets, columns, display_width
-from planner.sweep.table import COLUMNS, Row, Sweep, Value
+from planner.sweeps.table import COLUMNS, Row, Sweep
 from planner.units import PlannerError, format_count, format_number
 
 KINDS = ("csv", "json", "parquet")

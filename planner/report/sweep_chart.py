@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner.report.charts import _COLOURS, _figure, _save, chart_kind
 from planner.report.figures import Scale, money_scale, time_scale
-from planner.sweep.table import Row, Sweep
+from planner.sweeps.table import Row, Sweep
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _STYLES = ("-", "--", ":", "-.")
 _MOST_NAMED = 14  # lines in the legend
@@ -26,6 +29,11 @@ def sweep_chart(sweep: Sweep, path: Path) -> None:
         If the name has another ending, matplotlib is not there or the file cannot be written.
     """
     kind = chart_kind(path)
+    _save(sweep_figure(sweep), path, kind, _title(sweep))
+
+
+def sweep_figure(sweep: Sweep) -> Figure:
+    """A sweep's medians and ranges, as `sweep_chart` draws them."""
     key, suffix = _across(sweep)
     others = [over.key for over in sweep.over if over.key != key]
     lines: dict[str, list[Row]] = {}
@@ -46,13 +54,16 @@ def sweep_chart(sweep: Sweep, path: Path) -> None:
         axes.grid(color="#dddddd", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
     across.dress(panels[2])
-    title = f"{sweep.provenance.scenario}: the best plan over {' and '.join(over.key for over in sweep.over)}"
-    figure.suptitle("\n".join(wrap(title, 90)), x=0.01, ha="left", fontsize=11)
+    figure.suptitle("\n".join(wrap(_title(sweep), 90)), x=0.01, ha="left", fontsize=11)
     if others:
         named, labels = panels[0].get_legend_handles_labels()
         more = f"the first {len(named)} of {len(lines)}" if len(named) < len(lines) else None
         figure.legend(named, labels, loc="outside lower center", ncols=_beside(labels), frameon=False, title=more)
-    _save(figure, path, kind, title)
+    return figure
+
+
+def _title(sweep: Sweep) -> str:
+    return f"{sweep.provenance.scenario}: the best plan over {' and '.join(over.key for over in sweep.over)}"
 
 
 class _Across:

@@ -6,20 +6,48 @@ from collections.abc import Sequence
 from datetime import date
 
 from planner.plan import Infeasible, Optimization, Plan
-from planner.report import plan_sections
+from planner.report import plan_sections, short
 from planner.report.evidence import evidence as evidence_sections
 from planner.report.figures import chance, money_scale, money_text, time_scale, time_text
 from planner.report.frontier import layout_words
 from planner.report.layout import Page, bullets, columns, hanging, wrap
-from planner.units import format_count, format_number
+from planner.units import PlannerError, format_count, format_number, shown
 
 Section = tuple[str, list[str]]
 WIDE = 110  # columns from which tables of plans also show batch and layout
 LABEL = 16  # columns that the reason for an alternative keeps; then layouts wrap
 
 
-def optimization_table(answer: Optimization, *, today: date, width: int = 80, colour: bool = False) -> str:
-    """The whole answer, ending in a newline.
+SHOWN = (  # sections by the words that ask for them, in their order
+    "time",
+    "cluster",
+    "run",
+    "schedule",
+    "learning",
+    "interruptions",
+    "hours",
+    "binds",
+    "alternatives",
+    "step",
+    "memory",
+    "basis",
+    "plausibility",
+    "warnings",
+    "defaults",
+    "proof",
+)
+
+
+def optimization_table(
+    answer: Optimization,
+    *,
+    today: date,
+    width: int = 80,
+    colour: bool = False,
+    full: bool = False,
+    show: Sequence[str] = (),
+) -> str:
+    """The answer on one screen, ending in a newline.
 
     Parameters
     ----------
@@ -30,24 +58,65 @@ def optimization_table(answer: Optimization, *, today: date, width: int = 80, co
         Columns; no line is longer, names that cannot be broken excepted.
     colour : bool
         Mark headings and what is within or beyond the budgets with ANSI colours.
+    full : bool
+        All there is to say.
+    show : sequence of str
+        Only these sections, of `SHOWN`, below the headline.
+
+    Raises PlannerError on a section that there is none of.
     """
+    check_parts(show)
     page = Page(width, colour)
+    if not (full or show):
+        if answer.plan is not None:
+            return short.on_a_screen(answer, answer.plan, today, page)
+        return _joined(_refusal(answer, page), [*_why_not(answer, page), _warned(answer, page)], page)
+    opening = (
+        _refusal(answer, page) if answer.plan is None else plan_sections.headline(answer.plan, answer, today, page)
+    )
+    named = _sections(answer, today, page)
+    kept = [section for word in SHOWN if word in named and (full or word in show) for section in named[word]]
+    if answer.plan is None:
+        kept = _why_not(answer, page) + kept
+    return _joined(opening, kept, page)
+
+
+def check_parts(parts: Sequence[str]) -> None:
+    """Raises PlannerError on a part that there is none of."""
+    unknown = [word for word in parts if word not in SHOWN]
+    if unknown:
+        raise PlannerError(f"--show knows no part {shown(unknown[0])}; parts are {', '.join(SHOWN)}")
+
+
+def _sections(answer: Optimization, today: date, page: Page) -> dict[str, list[Section]]:
+    """Sections by the words of `SHOWN`; what cannot be said of an answer has no lines."""
+    parts: list[Section] = []
     if answer.plan is not None:
-        opening = plan_sections.headline(answer.plan, answer, today, page)
-        decision = plan_sections.decision(answer.plan, answer, today, page)
+        parts += plan_sections.decision(answer.plan, answer, today, page)
+    decided = dict(zip(SHOWN, parts, strict=False))
+    found = {word: [section] for word, section in decided.items()}
+    found["binds"] = [("What binds", bullets((binding.text for binding in answer.binding), page))]
+    found["alternatives"] = [("Alternatives (p50)", _alternatives(answer, page))]
+    if answer.plan is not None:
         evidence = evidence_sections(answer.plan, page)
-    else:
-        opening, decision, evidence = _refusal(answer, page), [], []
-    sections = [
-        *decision,
-        *([] if answer.infeasibility is None else infeasible_sections(answer.infeasibility, page)),
-        ("What binds", bullets((binding.text for binding in answer.binding), page)),
-        ("Alternatives (p50)", _alternatives(answer, page)),
-        *evidence,
-        ("Warnings", bullets(answer.warnings, page, "warn")),
-        ("Defaults used", _defaults(answer, page)),
-        ("Proof", _proof(answer, page)),
-    ]
+        found |= {
+            word: [section] for word, section in zip(("step", "memory", "basis", "plausibility"), evidence, strict=True)
+        }
+    found["warnings"] = [_warned(answer, page)]
+    found["defaults"] = [("Defaults used", _defaults(answer, page))]
+    found["proof"] = [("Proof", _proof(answer, page))]
+    return found
+
+
+def _warned(answer: Optimization, page: Page) -> Section:
+    return "Warnings", bullets(answer.warnings, page, "warn")
+
+
+def _why_not(answer: Optimization, page: Page) -> list[Section]:
+    return [] if answer.infeasibility is None else infeasible_sections(answer.infeasibility, page)
+
+
+def _joined(opening: list[str], sections: Sequence[Section], page: Page) -> str:
     blocks = [opening, *([page.heading(title), *lines] for title, lines in sections if lines)]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from planner.performance.arrays import FloatArray
 from planner.report.charts import _figure, _save, chart_kind
 from planner.report.figures import time_scale
-from planner.track.progress import Progress
+from planner.tracking.progress import Progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _BLUE, _GREY, _RED = "#0072b2", "#666666", "#d55e00"
 
@@ -24,6 +27,11 @@ def track_chart(now: Progress, path: Path, title: str) -> None:
         If the name has another ending, matplotlib is not there, or the file cannot be written.
     """
     kind = chart_kind(path)
+    _save(track_figure(now, title), path, kind, title)
+
+
+def track_figure(now: Progress, title: str) -> Figure:
+    """Where a run stands, as `track_chart` draws it."""
     figure = _figure()
     upper, lower = figure.subplots(2, 1, height_ratios=(3, 1))
     _course(upper, now)
@@ -32,7 +40,7 @@ def track_chart(now: Progress, path: Path, title: str) -> None:
     for axes in (upper, lower):
         axes.grid(color="#dddddd", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, path, kind, title)
+    return figure
 
 
 def course(now: Progress) -> tuple[FloatArray, FloatArray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from planner.performance.validation import Judged
 from planner.report.charts import _figure, _save, chart_kind
 from planner.report.layout import Page, columns, hanging, wrap
 from planner.units import format_count, format_percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WIDE = 105  # columns from which a row's release has a column of its own
 LEFT_OUT = {
@@ -89,6 +92,11 @@ def validation_chart(judged: Judged, path: Path) -> None:
         If the path's ending is none of .svg, .png, .html, or matplotlib is missing.
     """
     kind = chart_kind(path)
+    _save(validation_figure(judged), path, kind, "predicted against measured")
+
+
+def validation_figure(judged: Judged) -> Figure:
+    """Predicted against measured, as `validation_chart` draws it."""
     figure = _figure(6.0)
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -110,7 +118,7 @@ def validation_chart(judged: Judged, path: Path) -> None:
     axes.set_ylabel("predicted, tokens/s a GPU (dashed: 25 % too fast, 20 % too slow)")
     axes.set_title(LEFT_OUT[judged.leave_out], fontsize=10)
     axes.legend(frameon=False)
-    _save(figure, path, kind, "predicted against measured")
+    return figure
 
 
 def _signed(share: float) -> str:

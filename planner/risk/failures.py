@@ -10,12 +10,15 @@ from planner.catalog.risk_facts import InterruptionRate, RiskFacts
 from planner.performance.arrays import FloatArray, IntArray
 from planner.plan import Takings
 from planner.risk.checkpoint import optimal_interval
-from planner.risk.completion import Hazard
+from planner.risk.hazard import Hazard
 from planner.scenario import Risk
 
 DAY_S = 86_400.0
 GB = 1e9
 PREEMPTION = "preemption"  # the cause of a spot node taken back
+#: Work between checkpoints at most, where the scenario states none. A judgement: BLOOM's run went from losing more to
+#: a checkpoint every 100 iterations, "at most 3h" (BigScience, tr11-176B-ml/chronicles.md), with 40 s to write each.
+LONGEST_INTERVAL_S = 4 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +93,10 @@ def hazards(
 
     A job of n nodes is interrupted n times as often as one node. A synchronous checkpoint stops training while the
     state is written at the storage's bandwidth; an asynchronous one only while it is copied to host memory, but what is
-    not yet written is lost with the node, which lengthens the restart by the write. Spot adds preemptions, each with an
-    exponential wait for the node to come back: `preemptions` per 1,000 days of one node, 0 for what is not spot. The
-    other interruptions wait for another node, unless a spare one stands by.
+    not yet written is lost with the node, which lengthens the restart by the write. What is optimal for a small job may
+    be a day; nobody leaves a day's work unsaved, so that LONGEST_INTERVAL_S caps it unless the scenario states one.
+    Spot adds preemptions, each with an exponential wait for the node to come back: `preemptions` per 1,000 days of one
+    node, 0 for what is not spot. The other interruptions wait for another node, unless a spare one stands by.
     """
     count = np.asarray(gpus, float)
     nodes = np.ceil(count / gpus_per_node)
@@ -123,7 +127,7 @@ def hazards(
     interval = (
         np.full_like(count, settings.checkpoint_interval_s)
         if settings.checkpoint_interval_s is not None
-        else optimal_interval(pause, rate_per_s)
+        else np.where(rate_per_s > 0, np.minimum(optimal_interval(pause, rate_per_s), LONGEST_INTERVAL_S), np.inf)
     )
     if settings.asynchronous_checkpoints:
         interval = np.maximum(interval, write)  # the next checkpoint begins when the last one is written

@@ -2,23 +2,30 @@
 
 The rate is log-normal: its median and the range that holds four fifths are what is published. What else decides a run
 does not depend on it, so its delay is the mixture of the delays at rates that stand for slices of that distribution.
-The checkpoints are set before the rate is known, for its median.
+At the median rate the delay is known exactly; at the others its mean and deviation are, and so is the chance that
+nothing fails: they move and widen the distribution at the median rate. The checkpoints are set before the rate is
+known, for its median.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import NormalDist
 
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
 from planner.plan import Overhead
-from planner.risk.completion import NO_OVERHEAD, Completion, Hazard, completion
+from planner.risk.completion import NO_OVERHEAD, Completion, completion, looked_at
+from planner.risk.cut import RESTLESS, SHARES, Cut, with_none
+from planner.risk.hazard import Hazard
 
-# Slices of the distribution, narrower towards high rates: those make runs late.
-_EDGES = np.array([0.0, 0.2, 0.4, 0.6, 0.75, 0.86, 0.94, 0.98, 1.0])
-_WEIGHT = np.diff(_EDGES)
-_LEVELS = (_EDGES[1:] + _EDGES[:-1]) / 2.0
+# Slices of the distribution, cut at so many standard deviations, narrower towards high rates: those make runs late.
+_CUTS = (-1.6, -1.1, -0.7, -0.4, -0.15, *(0.1 + 0.2 * k for k in range(12)))
+_LEVEL_EDGES = (0.0, *(NormalDist().cdf(z) for z in _CUTS), 1.0)
+_WEIGHT = np.diff(_LEVEL_EDGES)
+_MIDDLES = np.array([NormalDist().inv_cdf((a + b) / 2.0) for a, b in pairwise(_LEVEL_EDGES)])
 GIVEN_UP = 20.0  # times its work: a run that goes on for longer under some rate is not waited for any more
 
 
@@ -33,7 +40,7 @@ class Market:
         """The entries that `index` selects."""
         return Market(self.log_spread[index], self.replacement_s[index])
 
-    def at(self, z: float, hazard: Hazard) -> Hazard:
+    def at(self, z: FloatArray | float, hazard: Hazard) -> Hazard:
         """The hazard where the market takes nodes z standard deviations more often than in the middle."""
         taken = hazard.rate_per_s * hazard.wait_share
         others = hazard.rate_per_s - taken
@@ -55,34 +62,57 @@ def market_completion(
 ) -> Completion:
     """`completion`, the market's rate drawn once a run; expected numbers are those at its median."""
     runs = completion(work_s, log_low, log_high, hazard, overhead)
-    at = np.flatnonzero((market.log_spread > 0) & (hazard.wait_share * hazard.rate_per_s > 0))
+    at = np.flatnonzero((market.log_spread > 0) & (hazard.wait_share * hazard.rate_per_s > 0) & (runs.calm < 1.0))
     if not at.size:
         return runs
-    from scipy.special import ndtri
-
-    work, low, high = (
-        np.broadcast_to(np.asarray(each, float), runs.calm.shape)[at] for each in (work_s, log_low, log_high)
-    )
-    some, spread = hazard.take(at), market.take(at)
-    parts = [completion(work, low, high, spread.at(float(z), some), overhead) for z in ndtri(_LEVELS)]
-    mixed = _mixed(parts, runs.take(at))
+    work = np.broadcast_to(np.asarray(work_s, float), runs.calm.shape)
     changed = {}
-    for name, values in mixed.items():
+    for name, values in _mixed(runs.take(at), Cut.of(work[at], hazard.take(at)), hazard.take(at), market.take(at)).items():
         changed[name] = getattr(runs, name).copy()
         changed[name][at] = values
     return replace(runs, **changed)
 
 
-def _mixed(parts: list[Completion], middle: Completion) -> dict[str, FloatArray]:
-    """Chance of no delay and values of the delay of the mixture; the values keep their shares of probability."""
-    calm = np.stack([part.calm for part in parts])
-    longest = (GIVEN_UP - 1.0) * middle.undisturbed_s[:, None]
-    delay = np.concatenate([np.minimum(part.delay_s, longest) for part in parts], axis=1)
-    nodes = middle.delay_s.shape[1]
-    weight = np.repeat((_WEIGHT[:, None] * (1.0 - calm)).T / nodes, nodes, axis=1)
+def _mixed(runs: Completion, cut: Cut, hazard: Hazard, market: Market) -> dict[str, FloatArray]:
+    """What the mixture changes of runs whose rate is the median, each of the shape it has there."""
+    longest = (GIVEN_UP - 1.0) * runs.undisturbed_s
+    calm, delay = _mixture(cut, hazard, market, runs.delay_s, longest)
+    found = {"calm": calm, "delay_s": delay}
+    for side, factor in zip(("low", "high"), looked_at(runs.log_low, runs.log_high), strict=True):
+        other, log = cut.slower(factor), np.log(factor)
+        moved = runs.at_median_s * factor[:, None] ** getattr(runs, f"power_{side}") - other.whole_s[:, None]
+        rarer, shifted = _mixture(other, hazard, market, np.maximum(moved[:, 1:], 0.0), longest * factor)
+        shifted = np.maximum(shifted, delay) if side == "high" else np.minimum(shifted, delay)
+        before, after = with_none(delay) + cut.whole_s[:, None], with_none(shifted) + other.whole_s[:, None]
+        found[f"power_{side}"] = np.log(after / before) / log[:, None]
+        seen = np.minimum(calm, rarer) > np.exp(-RESTLESS)
+        fall = np.log(np.where(seen, calm, 1.0) / np.where(seen, rarer, 1.0)) / log
+        found[f"fall_{side}"] = fall
+    return found
+
+
+def _mixture(
+    cut: Cut, hazard: Hazard, market: Market, middle: FloatArray, longest_s: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Chance that nothing fails, (n,), and values of the delay where something does, (n, nodes), as `middle` has them.
+
+    `middle`: those at the median rate. Of no delay more than `longest_s`, (n,), is counted.
+    """
+    runs, slices = len(middle), len(_MIDDLES)
+    each = np.repeat(np.arange(runs), slices)
+    rates, cuts = market.take(each).at(np.tile(_MIDDLES, runs), hazard.take(each)), cut.take(each)
+    calm = np.exp(-rates.rate_per_s * cuts.whole_s).reshape(runs, slices)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = (np.nan_to_num(part.reshape(runs, slices), nan=np.inf) for part in cuts.delayed(rates))
+    most = longest_s[:, None]
+    middle_mean, width = (middle * SHARES).sum(axis=1), cut.delayed(hazard)[1]
+    standard = (middle - middle_mean[:, None]) / np.where(width > 0, width, 1.0)[:, None]
+    delay = np.minimum(mean, 1e3 * most)[:, :, None] + np.minimum(deviation, 1e3 * most)[:, :, None] * standard[:, None, :]
+    delay = np.clip(delay, 0.0, most[:, :, None]).reshape(runs, -1)
+    weight = ((_WEIGHT * (1.0 - calm))[:, :, None] * SHARES).reshape(runs, -1)
     order = np.argsort(delay, axis=1, kind="stable")
-    delay, weight = (np.take_along_axis(each, order, axis=1) for each in (delay, weight))
-    return {"calm": _WEIGHT @ calm, "delay_s": _means(delay, weight, np.linspace(0.0, 1.0, nodes + 1))}
+    delay, weight = (np.take_along_axis(values, order, axis=1) for values in (delay, weight))
+    return calm @ _WEIGHT, _means(delay, weight, np.concatenate([[0.0], np.cumsum(SHARES)]))
 
 
 def _means(values: FloatArray, weight: FloatArray, edges: FloatArray) -> FloatArray:

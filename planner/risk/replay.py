@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner import plan_json
 from planner.performance.arrays import FloatArray
 from planner.plan import Plan, Quantiles, Reliability
+from planner.results import Result
 from planner.risk.completion import NO_OVERHEAD
 from planner.risk.simulation import SimulatedRun, Simulation, simulate
 from planner.units import PlannerError
@@ -44,8 +44,8 @@ class World:
     cost_histogram: tuple[tuple[float, int], ...] = ()  # the same of the cost, USD
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+@dataclass(frozen=True, slots=True, repr=False)
+class Replay(Result):
     """What `planner simulate` answers with."""
 
     worlds: int
@@ -55,10 +55,6 @@ class Replay:
     largest_quantile_error: float  # |simulated / stated - 1|, over p10, p50, p90 of the time
     largest_probability_error: float | None
     other_worlds: tuple[World, ...]
-
-    def to_json(self) -> str:
-        """The document, ending in a newline."""
-        return plan_json.dumps(self)
 
 
 def run_of(plan: Plan) -> SimulatedRun:

@@ -10,7 +10,7 @@ from planner.files import missing_file
 from planner.scenario.build import Builder
 from planner.scenario.draft import Draft
 from planner.scenario.fields import Reading
-from planner.scenario.names import catalog_names, named_model
+from planner.scenario.names import catalog_names, named_model, why_absent
 from planner.scenario.overrides import apply_overrides
 from planner.scenario.schema import scenario_schema, sections_with
 from planner.scenario.sections import SCENARIO
@@ -94,7 +94,7 @@ def parse_scenario(
     root = read_yaml(content, str(file))
     if root.fields is not None:
         apply_overrides(root, overrides)
-    reading = Reading(catalog_names(overlays), sections_with)
+    reading = Reading(catalog_names(overlays), sections_with, why_absent=why_absent)
     values = SCENARIO.read(root, "", reading)
     digest = hashlib.sha256("\0".join([content.hex(), *overrides]).encode("utf-8", "surrogateescape")).hexdigest()
     builder = Builder(

@@ -186,6 +186,7 @@ class Builder:
             tuning=given["tuning"] or "",
             optimizer=given["optimizer"],
             offload=given["offload"] or "none",
+            starts_from=given["starts_from"] or "",
         )
 
     def _ramp(self, given: Values | None, batch: IntChoice | None) -> BatchRamp | None:

@@ -29,6 +29,8 @@ class Reading:
     names: Mapping[str, Callable[[], Sequence[str]]] = field(default_factory=dict)  # "accelerator" -> its ids
     homes: Callable[[str], Sequence[str]] = lambda _: ()  # the sections that a key of this name belongs to
     defaults: list[tuple[str, str]] = field(default_factory=list)
+    # Why the catalog has no accelerator of a name, where that is known; "" elsewhere.
+    why_absent: Callable[[str], str] = lambda _: ""
 
 
 class Kind(Protocol):
@@ -113,7 +115,9 @@ class Name:
             raise fail(node.where, path, f"found an empty text, where the name of a known {self.what} belongs")
         known = reading.names.get(self.what)
         if known is not None:
-            with_place(node, path, lambda: units.check_name(text, known(), self.what))
+            if self.what == "accelerator" and (why := reading.why_absent(text)):
+                raise fail(node.where, path, f"accelerator {shown(text)} is not in the catalog, {why}")
+            return with_place(node, path, lambda: units.check_name(text, known(), self.what))
         return text
 
 

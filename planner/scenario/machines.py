@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from planner import units
@@ -26,6 +27,7 @@ from planner.scenario.fields import (
 )
 from planner.scenario.tables import AnyOr, Key, Many, Shape, Table
 from planner.scenario.types import MOST_GPUS
+from planner.units import PlannerError
 
 PRICING = ("on_demand", "spot", "reserved", "block")
 
@@ -187,11 +189,22 @@ _WRITE_RATE = Quantity(RATE.parse, "a data rate, such as `20 GByte/s`", RATE.pat
 _PER_1000 = real(least=0, most=1e6)
 _FACTOR = real(least=1, most=10)
 _OVERHEAD_WANTED = "`none` or a factor on time, such as `1.1`"
+
+
+def _overhead(text: str) -> float:
+    """The factor that a text states; a share of time lost is answered with the factor that it may mean."""
+    share = re.fullmatch(r"(\d{1,2}(?:\.\d{1,4})?) ?%", text.strip())
+    if share:
+        meant = units.format_number(round(1.0 + float(share[1]) / 100.0, 6))
+        raise PlannerError(f"`{text}` is a share, and this is a factor on time: write `{meant}` for {share[0]} on top")
+    return 1.0 if text == "none" else units.parse_number(text, _OVERHEAD_WANTED)
+
+
 _OVERHEAD = Shape(
     "a factor of at least 1, `none`, a map such as `{low: 1.02, high: 1.2}`, or a list of runs",
     replace(
         _FACTOR,
-        parse=lambda text: 1.0 if text == "none" else units.parse_number(text, _OVERHEAD_WANTED),
+        parse=_overhead,
         wanted=_OVERHEAD_WANTED,
         pattern=f"(none|{_FACTOR.pattern})",
         show=lambda limit: f"{units.format_number(limit)}: it is a factor on time, so that a share of 80 % is 1.25",
@@ -237,7 +250,12 @@ RISK = Table(
             "until a failed node is replaced, where none stands by; default: 30 min",
             examples=("2 h",),
         ),
-        Key("checkpoint_interval", duration(), "work between checkpoints; default: the optimal one", examples=("1 h",)),
+        Key(
+            "checkpoint_interval",
+            duration(),
+            "work between checkpoints; default: the optimal one, 4 h at most",
+            examples=("1 h",),
+        ),
         Key("asynchronous_checkpoints", Flag(), "true: training goes on while a checkpoint is written"),
         Key("storage", _WRITE_RATE, "write rate of the whole cluster's storage", examples=("20 GByte/s",)),
         Key("spot_preemptions_per_1000_node_days", _PER_1000, "preemptions of spot nodes", examples=(50,)),

@@ -32,6 +32,13 @@ def catalog_names(overlays: Sequence[Path]) -> dict[str, Callable[[], Sequence[s
     }
 
 
+def why_absent(name: str) -> str:
+    """Why the catalog has no accelerator of that name, where that is known; "" elsewhere."""
+    from planner.catalog.catalog import without_data_sheet
+
+    return without_data_sheet(name)
+
+
 def named_model(name: str, overlays: Sequence[Path]) -> ModelSpec:
     """The catalog's model of that name, or a PlannerError that says what else one could write."""
     try:

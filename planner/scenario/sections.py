@@ -24,7 +24,7 @@ from planner.scenario.fields import (
 )
 from planner.scenario.machines import CLUSTER, EGRESS, RISK, STORAGE, TERMS
 from planner.scenario.tables import Key, Many, Shape, Table
-from planner.scenario.types import MEMORY_HEADROOM
+from planner.scenario.types import MEMORY_HEADROOM, STARTS
 from planner.workload.model import ACTIVATIONS, NORMS, POSITIONS, MLASpec, ModelSpec, MoESpec
 
 FRAMEWORKS = ("gpt-neox", "megatron", "fsdp")
@@ -33,7 +33,7 @@ RECOMPUTE = ("none", "selective", "full")
 TUNINGS = ("field", "vendor")
 OPTIMIZERS = ("adamw", "adamw-bf16", "adamw-8bit", "muon", "lion", "adafactor", "sgd-momentum")
 OFFLOADS = ("none", "optimizer", "activations", "both")
-DEFAULT_BATCH = "524,288 tokens up to the larger of that and the critical batch"
+DEFAULT_BATCH = "up to the critical batch, from 524,288 tokens or half of it"
 
 # --- pieces ------------------------------------------------------------------------------------------------------
 
@@ -204,6 +204,13 @@ TRAINING = Table(
             Word(TUNINGS),
             "whose recipe runs, where one is published for a MoE model: a vendor's, or what users have (`field`, the "
             "default)",
+        ),
+        Key(
+            "starts_from",
+            Word(STARTS),
+            "whether it trains from scratch or goes on from a checkpoint, of which nothing is advised that holds from "
+            "scratch; otherwise a checkpoint where there is less than a token a parameter",
+            examples=("checkpoint",),
         ),
         Key("optimizer", Word(OPTIMIZERS), "what it keeps a parameter, in memory and checkpoints", default="adamw"),
         Key(

@@ -48,6 +48,7 @@ class DataSource:
     weight: float = 1.0
     split: str = ""  # shares of train, validation and test by documents ("995,4,1"), for an index
     basis: str = ""  # after resolve: what was read and how counted
+    read_index: str = ""  # after resolve: the index as it was written, for exports
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ class BatchRamp:
     start: int
     increment: int
     samples: int
+
+
+STARTS = ("scratch", "checkpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class Training:
     tuning: str = ""  # field | vendor; "": field
     optimizer: str = "adamw"
     offload: str = "none"  # none | optimizer | activations | both
+    starts_from: str = ""  # scratch | checkpoint; "": by tokens a parameter
 
 
 MEMORY_HEADROOM = 0.05  # share of the memory that a plan leaves free: predictions of memory are not exact either
@@ -309,6 +314,13 @@ class Scenario:
         files = ("model",) if self.model_file and self.model.layers == 0 else ()
         open_data = tuple(f"data.{i}" for i, d in enumerate(self.data) if d.samples is None and d.tokens is None)
         return files + open_data
+
+    @property
+    def cost_left_out(self) -> bool:
+        """Whether only time is asked for, on machines of one's own whose price nobody states."""
+        asked = self.budget.cost_usd is not None or self.objective.kind != "time"
+        priced = any(own.usd_per_gpu_hour is not None or own.ownership for own in self.cluster.own)
+        return self.cluster.own_only and not asked and not priced
 
     def with_budget(self, **changes: Any) -> Scenario:
         """The same scenario with other budget fields (time_s, cost_usd, confidence); a new time replaces a deadline."""

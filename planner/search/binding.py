@@ -19,6 +19,7 @@ from planner.workload.learning import token_multiplier
 MORE_MEMORY = 1.25
 _BETTER = {"cost": "cheaper", "time": "faster"}  # plans, by the objective
 WORTH_SAYING = 0.005  # a gain below this is nothing to act on
+MANY_EPOCHS = 100  # Muennighoff et al. 2023 studied up to 44 of them in full, and few runs beyond
 
 
 def bindings(problem: Problem, view: View, best: int, plan: Plan) -> tuple[Binding, ...]:
@@ -127,11 +128,17 @@ def _nodes(problem: Problem, plan: Plan) -> list[Binding]:
 
 def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
     """What a reader should know before signing."""
-    out = [*problem.length.remarks, *unfit_parts(problem.scenario, problem.catalog), *problem.remarks]
+    out = [*unfit_parts(problem.scenario, problem.catalog), *problem.remarks]
     if not problem.offers:
         out.append("No offer of the catalog fits what `cluster` asks for.")
     if plan is None:
-        return tuple(out)
+        return (*out, *problem.length.remarks)
+    out = [*_of_the_batch(problem, plan), *out, *_not_joined(problem, plan)]
+    if problem.scenario.cost_left_out:
+        out.append(
+            "Cost is left out, as no price of your machines is stated: write `usd_per_gpu_hour` or `ownership` under"
+            " cluster.own for it. What JSON says of it is a cost of ownership that is all assumption."
+        )
     offer = plan.offer
     flags = next(o.flags for o in problem.offers if o.id == offer.id)
     if offer.max_nodes is None and offer.pricing != "owned":
@@ -149,7 +156,7 @@ def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
         out.append(f"The price of {offer.id} is dated by {offer.date_kind.replace('_', ' ')} only ({offer.as_of}).")
     if plan.basis == "modelled":
         out.append("Nobody's measurement stands near this plan: the throughput is the model's alone.")
-    return tuple(out)
+    return (*out, *problem.length.remarks)
 
 
 def _spot(plan: Plan) -> str:
@@ -162,3 +169,30 @@ def _spot(plan: Plan) -> str:
     if taken.low < taken.high:
         often += f", in four markets of five {format_number(taken.low)} to {format_number(taken.high)}"
     return f"{text} ({often}). Chances count that; see risk.spot_preemptions_per_1000_node_days to state what you know."
+
+
+def _of_the_batch(problem: Problem, plan: Plan) -> list[str]:
+    """Whether so few iterations, or so many passes over so little data, can be meant."""
+    samples = problem.length.samples_per_epoch or None
+    batch = f"A global batch of {format_count(plan.global_batch)}"
+    if samples is not None and plan.global_batch > samples:
+        text = f"{batch} is more than the {format_count(samples)} samples of the data: every iteration repeats some,"
+        text += " and no batch of an epoch is full. State a smaller training.global_batch."
+    elif plan.iterations == 1:
+        text = f"{batch} reads all of the run's data at once, in one iteration. State a smaller one, or more data."
+    elif plan.epochs is not None and plan.epochs > MANY_EPOCHS:
+        text = f"{format_number(plan.epochs)} epochs repeat the data beyond any that was studied (some tens):"
+        text += " check training.epochs and the size of the data."
+    else:
+        return []
+    return [text]
+
+
+def _not_joined(problem: Problem, plan: Plan) -> list[str]:
+    """Own nodes that the plan leaves out because no network between them is stated."""
+    for own in problem.scenario.cluster.own:
+        mine = plan.offer.pricing == "owned" and plan.offer.instance == own.name
+        if mine and own.nodes > 1 and plan.offer.max_nodes == 1 and plan.offer.max_nodes_basis == "unknown fabric":
+            text = f"Only one of the {format_count(own.nodes)} nodes of {own.name} is planned with, as no network joins"
+            return [text + " them: state its rate, such as `network: 400 Gbit/s`, under cluster.own."]
+    return []

@@ -12,8 +12,9 @@ import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
 from planner.plan import Overhead
-from planner.risk.completion import NO_OVERHEAD, Completion, Hazard, completion
+from planner.risk.completion import NO_OVERHEAD, Completion, completion, undisturbed_spreads
 from planner.risk.factor import quantile
+from planner.risk.hazard import Hazard
 from planner.risk.market import Market, market_completion
 
 DECILE = 1.2815515655446004  # standard deviations between the median and the 90th percentile
@@ -55,17 +56,19 @@ class Clock:
     def slope(self, p: float) -> FloatArray:
         """Factor on undisturbed seconds that the time at probability p is never below, (cells,).
 
-        T = X G (A + D) with D >= 0 is at least X G A, and A the work and a checkpoint after every whole interval of it:
-        of runs of at least k intervals, k / (k + 1) of the work or more is whole intervals.
+        T is at least that of the same run without delays: the work, times G and X, and a checkpoint after every whole
+        interval of it, which X does not lengthen. Of runs of at least k intervals, k / (k + 1) of the work or more is
+        whole intervals; more checkpoints than that make it longer.
         """
-        more = np.full_like(self.log_low, self.overhead.log_more)
-        once = self.overhead.least * quantile(p, self.log_low, self.log_high, more) * (1.0 - _ROOT_ERROR)
         h = self.hazard
         saved = np.isfinite(h.interval_s)
         interval = np.where(saved, h.interval_s, 1.0)
         least = np.minimum(self.least_s * self.median * (1.0 - 1e-12), 1e300)
         whole = np.where(saved & (least > h.interval_s), np.floor(least / interval), 0.0)
         pauses = whole / (whole + 1.0) * np.where(saved, h.checkpoint_s / interval, 0.0)
+        low, high = undisturbed_spreads(1.0 + pauses, self.log_low, self.log_high)
+        more = np.full_like(low, self.overhead.log_more)
+        once = self.overhead.least * quantile(p, low, high, more) * (1.0 - _ROOT_ERROR)
         return np.asarray(self.median * once * (1.0 + pauses))
 
 

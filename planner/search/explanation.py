@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.plan import SCHEMA_VERSION, Binding, Certificate, Goal, Infeasible, Plan, Provenance, _Document
+from planner.plan import SCHEMA_VERSION, Binding, Certificate, Document, Goal, Infeasible, Plan, Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class Near:
     plan: Plan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation(_Document):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Explanation(Document):
     """The answer of `planner explain`."""
 
     schema_version: int = SCHEMA_VERSION

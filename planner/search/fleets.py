@@ -11,7 +11,7 @@ from planner.catalog import Catalog
 from planner.catalog.types import Offer
 from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.calibration import Calibration
-from planner.plan import SCHEMA_VERSION, Plan, Provenance, _Document
+from planner.plan import SCHEMA_VERSION, Document, Plan, Provenance
 from planner.scenario import Quota, Scenario
 from planner.search.choose import SharedLimit, choose
 from planner.search.frontiers import undominated_cells
@@ -60,8 +60,8 @@ class SharedUse:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FleetAnswer(_Document):
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class FleetAnswer(Document):
     """The answer of `planner optimize A B ... --fleet`."""
 
     schema_version: int = SCHEMA_VERSION

@@ -14,6 +14,7 @@ from planner.search.plans import fastest_of, make_plan
 from planner.search.pools import no_units, unfit_reasons
 from planner.search.problem import Problem
 from planner.search.relaxations import relaxations
+from planner.search.roomier import lacking
 from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of, value_of
 from planner.units import format_count, format_duration, format_number, format_percent, format_usd
 
@@ -63,7 +64,7 @@ def _reason(problem: Problem, goal: Goal, least_time: float | None, least_cost: 
         free = format_percent(problem.scenario.layout.memory_headroom)
         return (
             f"No layout fits into the memory of any machine that is offered, {free} of it kept free"
-            " (layout.memory_headroom)."
+            f" (layout.memory_headroom).{lacking(problem)}"
         )
     sure = format_percent(goal.confidence)
     if goal.time_s is not None and least_time > goal.time_s:

@@ -26,6 +26,8 @@ from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.problem import Problem, build
 from planner.search.site import Found, Site, complexity, first_of_each
 from planner.units import PlannerError, format_count
+from planner.workload.counts import parameter_counts
+from planner.workload.learning import starts_from
 
 Answer = tuple[int, Pick]  # index of an offer, candidate
 
@@ -48,10 +50,11 @@ def optimize(
     Raises
     ------
     PlannerError
-        If the scenario has no budget, allows no batch, or names what the catalog does not have.
+        If the scenario has no budget (own machines alone need none), allows no batch, or names what the catalog does
+        not have.
     """
     budget = scenario.budget
-    if budget.time_s is None and budget.cost_usd is None:
+    if budget.time_s is None and budget.cost_usd is None and not scenario.cluster.own_only:
         raise PlannerError(
             "budget: give a time (or a deadline) or a cost to optimize within; without one, `planner frontier` shows"
             " every plan that is best in time and cost"
@@ -255,6 +258,7 @@ def asked(scenario: Scenario) -> Asked:
         cost_usd=budget.cost_usd,
         confidence=budget.confidence,
         start=budget.start,
+        cost_stated=not scenario.cost_left_out,
     )
 
 
@@ -266,8 +270,19 @@ def defaults_of(problem: Problem) -> tuple[Default, ...]:
     settings = [pool.setting for pool in problem.pools]
     taken = conditions_taken(problem.scenario, settings, problem.facts)
     out += [Default(key, value) for key, value in taken]
+    if starts_as_checkpoint(problem):
+        out.append(Default("training.starts_from", "checkpoint (less than a token a parameter)"))
     order = [default.key.split(".")[0] for default in out]
     return tuple(sorted(out, key=lambda default: order.index(default.key.split(".")[0])))
+
+
+def starts_as_checkpoint(problem: Problem) -> bool:
+    """Whether a run that does not say so is taken to go on from a checkpoint."""
+    length = problem.length
+    if problem.scenario.training.starts_from or not length.total_samples or not problem.pools:
+        return False
+    active = parameter_counts(problem.pools[0].setting.model).active
+    return starts_from("", active, length.total_samples * length.seq_length) == "checkpoint"
 
 
 def provenance_of(problem: Problem) -> Provenance:

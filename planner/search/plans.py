@@ -43,7 +43,7 @@ from planner.units import format_count, format_percent
 from planner.workload.counts import parameter_counts
 from planner.workload.flops import flops_per_token
 from planner.workload.iterations import per_epoch, samples_consumed
-from planner.workload.learning import CriticalBatch, batch_remark, learning_remarks
+from planner.workload.learning import CriticalBatch, batch_remark, learning_remarks, starts_from
 
 PROBABILITY_BASIS = (
     "Step time by the spread of the prediction, one draw a run; interruptions, restarts and checkpoints as a renewal"
@@ -149,10 +149,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         probability_basis=_probability_basis(budget, price, problem.overhead),
         flops_convention=FLOPS_CONVENTION,
         critical_batch_remark=_critical_remark(critical, batch, setting.seq_length),
-        learning=(
-            batch_remark(float(batch * setting.seq_length), critical),
-            *learning_remarks(parameter_counts(setting.model).active, problem.length, tokens),
-        ),
+        learning=_learning(problem, setting, batch, tokens),
         evaluation_time_s=float(problem.run.evaluations(steps)[0]) * FORWARD_SHARE * step_s.p50,
         energy_kwh=None if energy is None else energy.kwh,
         co2_kg=None if energy is None else energy.co2_kg,
@@ -350,6 +347,16 @@ def _tokens(problem: Problem, iterations: int, batch: int) -> int:
     if problem.run.ramp is None:
         return iterations * batch * problem.length.seq_length
     return int(samples_consumed(problem.length, batch, problem.run.ramp)) * problem.length.seq_length
+
+
+def _learning(problem: Problem, setting: Setting, batch: int, tokens: int) -> tuple[str, ...]:
+    """What batch, repeats and size mean for learning, in sentences."""
+    active = parameter_counts(setting.model).active
+    start = starts_from(problem.scenario.training.starts_from, active, tokens)
+    return (
+        batch_remark(float(batch * setting.seq_length), problem.critical(tokens)),
+        *learning_remarks(active, problem.length, tokens, scratch=start == "scratch"),
+    )
 
 
 def _critical_remark(critical: CriticalBatch, batch: int, seq_length: int) -> str:

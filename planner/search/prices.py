@@ -18,7 +18,7 @@ from planner.risk.completion import Completion
 from planner.search.money import HOUR_S, Costs
 
 _FACTORS = 129  # equally likely step-time factors of a run whose price is spread
-MARGIN = 1.0 / 256.0  # that its chances may differ by from those of the time itself
+MARGIN = 1.0 / 192.0  # that its chances may differ by from those of the time itself
 _TOGETHER = 64  # runs whose prices are looked at in one array
 _STEPS = 100  # at most, to find a quantile
 SHARES = tuple(n / 16 for n in range(16))  # of a range of prices: where bounds are tried

@@ -17,8 +17,8 @@ from planner.performance.conditions import optimizer_state_bytes
 from planner.performance.frameworks import framework, stages_run
 from planner.performance.intervals import spread
 from planner.plan import Overhead
-from planner.risk.completion import Hazard
 from planner.risk.failures import hazards, replacement_s
+from planner.risk.hazard import Hazard
 from planner.risk.market import Market
 from planner.risk.overhead import overhead_of
 from planner.scenario import Risk, Scenario
@@ -450,7 +450,10 @@ def build(
         from planner.search.own_runs import bent_by
 
         bent = bent_by(scenario, catalog, calibration, lambda s, o: build(s, catalog, calibration, o))
-    eligible = eligible_offers(catalog, scenario.cluster) if offers is None else Eligible(tuple(offers), {})
+    priced = not scenario.cost_left_out
+    eligible = (
+        eligible_offers(catalog, scenario.cluster, priced=priced) if offers is None else Eligible(tuple(offers), {})
+    )
     facts = load_risk_facts()
     pools, nodes, left_out = gather(scenario, catalog, eligible, facts)
     pool = np.repeat(np.arange(len(pools)), np.array([len(n) for n in nodes], dtype=np.int64))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from planner.plan import Change
 from planner.scenario import Scenario
 from planner.scenario.types import MOST_GPUS
+from planner.search import roomier
 from planner.search.goals import Goal, View, find
 from planner.search.plans import fastest_of, make_plan
 from planner.search.problem import Problem
@@ -227,6 +228,16 @@ def _fewer_epochs(problem: Problem) -> Relaxation | None:
     return None
 
 
+def _in_memory(find_change: Callable[[Problem], roomier.Changed | None]) -> Callable[[Problem], Relaxation | None]:
+    """A change that needs less memory, where no layout fits."""
+
+    def changed(problem: Problem) -> Relaxation | None:
+        found = find_change(problem) if roomier.nothing_fits(problem) else None
+        return None if found is None else Relaxation(*found, budget_goal(found[1].scenario, per_usd=1.0))
+
+    return changed
+
+
 WRITE: dict[str, Callable[[float], str]] = {"time_s": format_duration, "cost_usd": format_usd}
 READ: dict[str, Callable[[str], float]] = {"time_s": parse_duration, "cost_usd": parse_money}
 CHANGES: tuple[Callable[[Problem], Relaxation | None], ...] = (
@@ -240,4 +251,5 @@ CHANGES: tuple[Callable[[Problem], Relaxation | None], ...] = (
     _wider("clouds", (), "Any cloud of the catalog"),
     _wider("pricing", ("on_demand", "spot"), "Spot prices too"),
     _fewer_epochs,
+    *(_in_memory(find_change) for find_change in roomier.CHANGES),
 )

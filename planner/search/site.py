@@ -117,7 +117,9 @@ class Site:
         new = np.flatnonzero(wanted & (self._known < 0))
         if len(new):
             cost = self.per_sequence[new, :, None] * (1.0 + self.starts[:, None] * self.grid)
-            self._known[new] = len(self._least) + np.arange(len(new))
+            known = self._known.copy()  # a site's copies, of other memory, keep what they know to themselves
+            known[new] = len(self._least) + np.arange(len(new))
+            self._known = known
             self._least = np.concatenate([self._least, np.minimum.accumulate(cost, axis=1)])
         place = np.searchsorted(self.grid, bubble_share, side="right") - 1
         return np.asarray(self._least[self._known[kernel], last, place])

@@ -161,15 +161,18 @@ def tokens_to_equal_loss(tokens: float, batch: ArrayLike, reference_batch: float
 def default_global_batch(total_tokens: float, seq_length: int) -> tuple[int, int, str]:
     """The range of global batches where a scenario gives none, in sequences, and the sentence that explains it.
 
-    From 524,288 tokens up to the larger of that and the critical batch of the run's tokens (Zhang et al. 2024).
+    Up to the critical batch of the run's tokens (Zhang et al. 2024), from 524,288 tokens or half of that batch,
+    whichever is less: beyond it a run of little data would take many times the tokens to the same loss.
     """
     critical = critical_batch(total_tokens)
-    least = max(-(-DEFAULT_BATCH_TOKENS // seq_length), 1)
-    most = max(least, int(critical.tokens // seq_length))
+    most = max(int(critical.tokens // seq_length), 1)
+    usual, half = max(-(-DEFAULT_BATCH_TOKENS // seq_length), 1), -(-most // 2)
+    least = min(usual, half)
+    lower = f"{format_count(DEFAULT_BATCH_TOKENS)} tokens" if usual <= half else "half"
+    law = f"{critical.law} = {format_short(critical.tokens)} tokens ({_of(critical)})"
     text = (
-        f"{format_count(least)} to {format_count(most)} sequences: {format_count(DEFAULT_BATCH_TOKENS)} tokens up to "
-        f"the critical batch of {format_short(total_tokens)} tokens, {critical.law} = {format_short(critical.tokens)} "
-        f"tokens ({_of(critical)})"
+        f"{format_count(least)} to {format_count(most)} sequences: {lower} up to the critical batch of "
+        f"{format_short(total_tokens)} tokens, {law}"
     )
     return least, most, text
 
@@ -185,7 +188,7 @@ def default_batch_range(run: RunLength) -> tuple[int, int, str]:
     # B = k (I B / 10^6)^0.47 with k = 22.91 x 512
     scale = ZHANG_COEFFICIENT * _ZHANG_SEQUENCE * (run.fixed_iterations / 1e6) ** ZHANG_EXPONENT
     batch = scale ** (1 / (1 - ZHANG_EXPONENT))
-    return default_global_batch(max(batch, DEFAULT_BATCH_TOKENS) * run.fixed_iterations, run.seq_length)
+    return default_global_batch(batch * run.fixed_iterations, run.seq_length)
 
 
 def effective_tokens(unique_tokens: float, epochs: float) -> float:
@@ -206,8 +209,8 @@ def epoch_value(epoch: int) -> float:
 
 
 def repetition_remark(unique_tokens: float, epochs: float) -> str | None:
-    """What the repeated passes are worth, in a sentence; None for at most one epoch."""
-    if epochs <= 1:
+    """What the repeated passes are worth, in a sentence; None for one epoch (a last batch aside) or less."""
+    if epochs < 1.005:
         return None
     worth = effective_tokens(unique_tokens, epochs)
     share = worth / (unique_tokens * epochs)
@@ -292,8 +295,16 @@ def _drawn(unique: float, fresh: FloatArray) -> FloatArray:
     return np.asarray(np.where(left > 0, np.minimum(fresh, unique) + unique * np.where(left > 0, repeats, 0.0), np.inf))
 
 
-def learning_remarks(active_parameters: int, run: RunLength, tokens: int) -> tuple[str, ...]:
-    """Sentences on a run of `tokens`: what its repeated data is worth, how far from compute-optimal it is."""
+def starts_from(stated: str, active_parameters: int, tokens: float) -> str:
+    """Scratch or checkpoint, as stated; a run of less than a token a parameter is taken to go on from a checkpoint."""
+    return stated or ("checkpoint" if tokens < active_parameters else "scratch")
+
+
+def learning_remarks(active_parameters: int, run: RunLength, tokens: int, *, scratch: bool = True) -> tuple[str, ...]:
+    """Sentences on a run of `tokens`: what its repeated data is worth, how far from compute-optimal it is.
+
+    The latter where it starts from `scratch`: of a run that goes on from a checkpoint the laws say nothing.
+    """
     worth = fresh_tokens(run, tokens)
     if len(run.sources) == 1:
         repeated = repetition_remark(run.tokens_per_epoch, tokens / run.tokens_per_epoch)
@@ -302,8 +313,8 @@ def learning_remarks(active_parameters: int, run: RunLength, tokens: int) -> tup
         repeated = f"repeats in the mixture make its tokens worth {share} of fresh ones (Muennighoff et al. 2023)"
     else:
         repeated = None
-    optimality = optimality_remark(active_parameters, tokens, worth)
-    return (optimality,) if repeated is None else (repeated, optimality)
+    optimality = optimality_remark(active_parameters, tokens, worth) if scratch else None
+    return tuple(remark for remark in (repeated, optimality) if remark is not None)
 
 
 def batch_remark(batch_tokens: float, critical: CriticalBatch) -> str:

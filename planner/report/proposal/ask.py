@@ -11,14 +11,16 @@ from planner.report.proposal.model import Block, Cell, Facts, Figure, Paragraph,
 from planner.report.proposal.sentences import translated
 
 HOUR_S = 3600.0
+SAME_CHANCE = 0.005  # that percentages printed whole do not tell apart
 
 
 def ask_section(case: Case) -> Section:
     """How much, by when, how sure: in one sentence, then as figures."""
     w, plan, choice, terms = case.words, case.plan, case.choice, case.terms
-    sure = w.percent(terms.confidence)
+    sure, together = w.percent(terms.confidence), case.study.together(choice)
+    apart = together < terms.confidence - SAME_CHANCE  # a market's price is a chance beside the run's length
     sentence = w.say(
-        "ask",
+        "ask_apart" if apart else "ask",
         money=w.money(choice.cost_sure_usd),
         model=case.scenario.model.name,
         tokens=w.big(plan.tokens),
@@ -26,6 +28,7 @@ def ask_section(case: Case) -> Section:
         machines=w.say(f"ask_{plan.offer.pricing}", term=w.time(plan.offer.term_s)),
         date=w.date(case.ends(choice.time_sure_s)),
         sure=sure,
+        together=w.percent(together),
     )
     reserve = choice.cost_sure_usd - plan.cost_usd.p50
     approve = w.say(
@@ -43,7 +46,10 @@ def ask_section(case: Case) -> Section:
     rows = [
         (w.say("f_approve"), Cell(approve)),
         (w.say("f_ready"), Cell(ready)),
-        (w.say("f_sure"), Cell(w.say("f_sure_text", sure=sure))),
+        (
+            w.say("f_sure"),
+            Cell(w.say("f_sure_apart" if apart else "f_sure_text", sure=sure, together=w.percent(together))),
+        ),
         (w.say("f_cluster"), Cell(case.cluster(plan))),
         (w.say("f_kind"), Cell(kind_text(case))),
     ]

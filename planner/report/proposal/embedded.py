@@ -12,11 +12,14 @@ from planner.performance.arrays import RECOMPUTE
 from planner.report.proposal.case import Case
 from planner.report.proposal.model import Ledger, PlanRow
 from planner.report.proposal.options import spaced, window
+from planner.report.proposal.spread import curve, middle_rate, prices, share_of
 from planner.report.proposal.study import Choice
+from planner.search.money import HOUR_S
 from planner.search.prices import price_range
 from planner.search.problem import node_range
 
 LEDGER_PLANS = 60
+CHANGES = (0.5, 0.7, 1.0, 1.4, 2.0)  # of all prices, that the page knows a spread price at; between them a line
 
 
 def explorer_data(case: Case) -> Mapping[str, Any]:
@@ -81,22 +84,31 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
         "asked": {"time_s": case.choice.time_p50_s, "cost_usd": case.choice.cost_p50_usd},
         "storage_usd_per_s": costs.storage.usd(1.0) if costs.storage is not None else 0.0,
         "egress_usd": costs.egress.usd if costs.egress is not None else 0.0,
+        "changes": CHANGES,
         "pools": pools,
         "offers": offers,
     }
 
 
-def _factors(case: Case, offer: Offer, sold: list[int]) -> dict[str, list[list[float]]] | None:
-    """Where a price is spread: by pool, for each of its cells, price over the middle one at each probability."""
+def _factors(case: Case, offer: Offer, sold: list[int]) -> dict[str, list[list[list[float]]]] | None:
+    """Where a price is spread: by pool, for each of its cells, price over the middle one at each probability.
+
+    That at each of CHANGES of all prices, since storage does not change with them; once, where nothing is stored.
+    """
     low, high = price_range(offer)
     if low >= high:
         return None
     study, p = case.study, case.study.problem
-    found: dict[str, list[list[float]]] = {}
+    storage = p.costs.storage_usd_per_s * HOUR_S
+    found: dict[str, list[list[list[float]]]] = {}
     for pool in sold:
         cells = study.cells[p.pool[study.cells] == pool]
-        prices = study.prices(offer, cells, (0.5, *study.levels)) / offer.usd_per_gpu_hour
-        found[str(pool)] = [[float(each) for each in row] for row in prices.T]
+        rate = middle_rate(p, offer, cells)
+        each = [
+            prices(p, offer, cells, (0.5, *study.levels), share_of(storage, rate * change)) / offer.usd_per_gpu_hour
+            for change in (CHANGES if storage else (1.0,))
+        ]
+        found[str(pool)] = np.moveaxis(np.array(each), 2, 0).tolist()
     return found
 
 
@@ -137,6 +149,9 @@ def _row(case: Case, number: int, label: str, choice: Choice) -> PlanRow:
     cluster = case.cluster_of(choice)
     name = w.say("plan_name", label=label, cluster=cluster) if label else cluster
     paid = p.pools[int(p.pool[choice.cell])].paid
+    storage = p.costs.storage_usd_per_s * HOUR_S
+    share = float(share_of(storage, middle_rate(p, offer, np.array([choice.cell])))[0])
+    known = (choice.price_p50, choice.price_sure)
     return PlanRow(
         label=f"{number}. {name}",
         cluster=cluster,
@@ -162,4 +177,5 @@ def _row(case: Case, number: int, label: str, choice: Choice) -> PlanRow:
         waiting_s=float(p.waiting_s[choice.cell]),
         upfront=offer.extras.get("upfront", 0.0),
         kind=case.kind(offer),
+        curve=curve(p, offer, choice.cell, case.confidence, share, known),
     )

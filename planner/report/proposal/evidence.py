@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from planner.report.backtest import stored_backtest
-from planner.report.figures import age
+from planner.report.figures import age, energy_text
 from planner.report.frontier import layout_words
 from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, bar_chart, stacked_chart
@@ -222,10 +222,8 @@ def _checks(case: Case) -> Facts:
             )
         )
     if plan.energy_kwh is not None:
-        carbon = "" if plan.co2_kg is None else w.say("co2_text", tonnes=w.number(plan.co2_kg / 1000))
+        carbon = "" if plan.co2_kg is None else w.say("co2_text", mass=w.mass(plan.co2_kg))
         spare = plan.reliability.spare_nodes if plan.reliability is not None else 0
         left_out = w.say("energy_spare", count=w.count(spare)) if spare else ""
-        rows.append(
-            (w.say("f_energy"), Cell(w.say("energy_text", mwh=w.number(plan.energy_kwh / 1000)) + left_out + carbon))
-        )
+        rows.append((w.say("f_energy"), Cell(energy_text(plan.energy_kwh) + left_out + carbon)))
     return Facts(tuple(rows))

@@ -46,7 +46,10 @@ def paid_seconds(row: PlanRow, seconds: float) -> float:
 
 def sums(ledger: Ledger, row: PlanRow, price: float = 1.0) -> Sums:
     """What a plan costs, prices scaled by `price`."""
-    rate, sure_rate = row.usd_per_gpu_hour * price * row.gpus, row.sure_price * price * row.gpus
+    each, surely = row.usd_per_gpu_hour, row.sure_price
+    if row.curve is not None:
+        each, surely = row.curve.at(ledger.storage_usd_per_s * HOUR_S, price)
+    rate, sure_rate = each * price * row.gpus, surely * price * row.gpus
     paid, sure = paid_seconds(row, row.time_p50_s), paid_seconds(row, row.time_confidence_s)
     compute = rate * row.work_s / HOUR_S
     failures = rate * (row.own_s - row.work_s) / HOUR_S

@@ -55,6 +55,12 @@ class Locale:
                 return f"{format_number(usd / size, 3)}{suffix}{NBSP}USD"
         return self.money(usd)
 
+    def mass(self, kg: float) -> str:
+        """16600 -> "16.6 t", "16.6 吨"; kilograms below one."""
+        tonnes, kilograms = ("吨", "千克") if self.language == "zh" else ("t", "kg")
+        size, unit = (1000.0, tonnes) if kg >= 1000 else (1.0, kilograms)
+        return f"{format_number(kg / size, 3)}{NBSP}{unit}"
+
     def price(self, usd: float) -> str:
         """A price of an hour, to its last digit: "2.95 USD"."""
         return f"{price_figure(usd)}{NBSP}{'美元' if self.language == 'zh' else 'USD'}"

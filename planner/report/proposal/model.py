@@ -88,6 +88,26 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class PriceCurve:
+    """Prices of a plan whose offer's price is spread, by storage's share of an hour's bill at the middle price."""
+
+    usd_per_hour: float  # of all machines, at the middle price
+    shares: tuple[float, ...]  # ascending, from 0 to 1
+    p50: tuple[float, ...]  # USD per GPU-hour at which the median time comes to the median cost
+    sure: tuple[float, ...]  # and at the confidence
+
+    def at(self, storage_usd_per_h: float, price: float) -> tuple[float, float]:
+        """Both prices with so much storage beside, all prices scaled by `price`; between the shares on a line."""
+        rate = self.usd_per_hour * price
+        share = storage_usd_per_h / (storage_usd_per_h + rate) if storage_usd_per_h + rate > 0 else 0.0
+        right = next((i for i in range(1, len(self.shares)) if share < self.shares[i]), len(self.shares) - 1)
+        left = right - 1
+        part = (share - self.shares[left]) / (self.shares[right] - self.shares[left])
+        p50, sure = (each[left] + part * (each[right] - each[left]) for each in (self.p50, self.sure))
+        return p50, sure
+
+
+@dataclass(frozen=True, slots=True)
 class PlanRow:
     """One precomputed plan of the workbook. Times in seconds, money in USD; `confidence_*` at the run's confidence."""
 
@@ -115,6 +135,7 @@ class PlanRow:
     upfront: float = 0.0  # share of the least that is paid before the run
     kind: str = ""  # of its price, in words
     usd_per_gpu_hour_sure: float | None = None  # at the confidence, where the price is spread; None: the same
+    curve: PriceCurve | None = None  # of both prices, where they depend on what else is paid
 
     @property
     def ends_sure_s(self) -> float:

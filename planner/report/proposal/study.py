@@ -21,13 +21,14 @@ from planner.search.engine import SLACK, Limits
 from planner.search.goals import within_cost
 from planner.search.money import HOUR_S
 from planner.search.plans import fastest_of, make_plan
-from planner.search.prices import Rates
+from planner.search.prices import Rates, plan_cost
 from planner.search.problem import CELLS_TOGETHER, Problem, build, node_range
 
 DAY_S = 86_400.0
 REACH = 3.0  # the controls reach to so many times a budget, or beyond what the plan takes
 BETWEEN = (0.02, 0.1, 0.25, 0.75, 0.9, 0.98)
 SURER, COMMON = (0.95, 0.99), 0.8
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +126,6 @@ class Study:
             for i in at[order]
         ]
 
-    def prices(self, offer: Offer, cells: IntArray, levels: Sequence[float]) -> FloatArray:
-        """USD per GPU-hour at which the time at each level comes to the cost there, (levels, n), on one offer."""
-        p, seconds = self.problem, self.problem.best_s[cells]
-        rates = p.rates(np.full(len(cells), p.offers.index(offer)), cells)
-        each = [(time_at(p, level, seconds, cells), p.cost_usd(level, rates, seconds, cells)) for level in levels]
-        return np.array([self._price(rates, time, cost, cells) for time, cost in each])
-
     def _price(self, rates: Rates, time_s: FloatArray, usd: FloatArray, cells: IntArray) -> FloatArray:
         """USD per GPU-hour at which runs of these lengths come to these costs, (n,); as offered where that is known."""
         p, out = self.problem, rates.low / self.problem.paid_gpus[cells]
@@ -156,6 +150,14 @@ class Study:
     def plan(self, choice: Choice) -> Plan:
         """A choice as a plan, at the catalog's prices."""
         return make_plan(self.problem, fastest_of(self.problem, choice.cell), self.problem.offers[choice.offer])
+
+    def together(self, choice: Choice) -> float:
+        """P(neither the time nor the cost at the confidence is passed): less than it where the price is spread, too."""
+        p, cell = self.problem, choice.cell
+        runs = p.clock.completion(p.best_s[[cell]], np.array([cell]))
+        cost = plan_cost(p.costs, runs, cell, self.offer(choice), int(p.paid_gpus[cell]))
+        # Each is the quantile itself, which rounding must not put beyond reach.
+        return cost.probability(choice.cost_sure_usd * (1.0 + ROUNDING), choice.time_sure_s * (1.0 + ROUNDING))
 
     def offer(self, choice: Choice) -> Offer:
         """The offer of a choice."""

@@ -39,6 +39,11 @@ SENTENCES: Mapping[str, str] = {
     "ask_reserved": "on machines reserved for {term}",
     "ask_block": "on a capacity block of {term}",
     "ask_owned": "on our own machines",
+    "ask_apart": (
+        "We ask for {money} to train {model} on {tokens} tokens{passes} {machines}, ready by {date}: with "
+        "{sure} confidence the run costs no more than that, with {sure} it ends no later, and with {together} it "
+        "keeps both."
+    ),
     "passes": " ({count} passes over the data)",
     "passes_one": " (one pass over the data)",
     "passes_iterations": " ({count} iterations)",
@@ -48,6 +53,7 @@ SENTENCES: Mapping[str, str] = {
     "f_ready_text": "{date}, {time} after the start on {start}",
     "f_sure": "How sure",
     "f_sure_text": "{sure}, of cost and date together",
+    "f_sure_apart": "{sure} of cost and of date, each by itself; {together} of both together",
     "f_cluster": "Cluster",
     "f_kind": "How it is paid",
     "kind_on_demand": "on demand: by the hour, no commitment",
@@ -375,9 +381,8 @@ SENTENCES: Mapping[str, str] = {
     "f_proof": "Proof",
     "proof_text": "{evaluated} of {space} candidates evaluated, all others ruled out; gap {gap}",
     "f_energy": "Energy",
-    "energy_text": "{mwh} MWh",
     "energy_spare": ", without the {count} spare nodes",
-    "co2_text": ", {tonnes} t of CO2 of the electricity alone",
+    "co2_text": ", {mass} of CO2 of the electricity alone",
     # Several runs
     "together": "We ask for {money} for {count} runs, the last ready by {date}.",
     "together_caption": "The runs.",
@@ -445,6 +450,11 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_offer": "Offer",
     "ui_x_gpus": "GPUs",
     "ui_x_price": "USD a GPU-hour",
+    "ui_x_middle_rate": "Machines at the middle of the price's range, USD an hour",
+    "ui_x_storage_share": "Storage, share of an hour with them",
+    "ui_x_at_shares": "At these shares of storage:",
+    "ui_x_at_price": "USD a GPU-hour, most likely",
+    "ui_x_at_price_sure": "USD a GPU-hour, at the confidence",
     "ui_x_price_sure": "USD a GPU-hour, at the confidence",
     "ui_x_price_used": "USD a GPU-hour, with the change",
     "ui_x_hours": "Hours, most likely",

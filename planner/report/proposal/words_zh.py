@@ -39,6 +39,10 @@ SENTENCES: Mapping[str, str] = {
     "ask_reserved": "机器预留 {term}",
     "ask_block": "容量块 {term}",
     "ask_owned": "自有机器",
+    "ask_apart": (
+        "申请 {money}，用于在 {tokens}词元上训练 {model}{passes}（{machines}），最迟于 {date} 完成："
+        "有 {sure} 的把握费用不超此数，有 {sure} 的把握时间不晚于此日，两者同时成立的把握为 {together}。"
+    ),
     "passes": "（数据遍历 {count} 遍）",
     "passes_one": "（数据遍历 1 遍）",
     "passes_iterations": "（{count} 次迭代）",
@@ -48,6 +52,7 @@ SENTENCES: Mapping[str, str] = {
     "f_ready_text": "{date}，即自 {start} 开始后 {time}",
     "f_sure": "把握",
     "f_sure_text": "{sure}，费用与日期同时成立",
+    "f_sure_apart": "费用与日期各自 {sure}；两者同时成立 {together}",
     "f_cluster": "集群",
     "f_kind": "付费方式",
     "kind_on_demand": "按需：按小时付费，无承诺",
@@ -355,9 +360,8 @@ SENTENCES: Mapping[str, str] = {
     "f_proof": "证明",
     "proof_text": "{space} 个候选中完整计算 {evaluated} 个，其余均已排除；差距 {gap}",
     "f_energy": "能耗",
-    "energy_text": "{mwh} MWh",
     "energy_spare": "，不含 {count} 台备用节点",
-    "co2_text": "，二氧化碳 {tonnes} 吨（仅计用电）",
+    "co2_text": "，二氧化碳 {mass}（仅计用电）",
     # Several runs
     "together": "为 {count} 个运行申请 {money}，最后一个最迟于 {date} 完成。",
     "together_caption": "各运行。",
@@ -419,6 +423,11 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_offer": "报价项",
     "ui_x_gpus": "GPU 数",
     "ui_x_price": "每 GPU 小时美元",
+    "ui_x_middle_rate": "全部机器每小时美元（价格区间中值）",
+    "ui_x_storage_share": "存储占每小时费用的比例",
+    "ui_x_at_shares": "存储比例：",
+    "ui_x_at_price": "每 GPU 小时美元（最可能）",
+    "ui_x_at_price_sure": "每 GPU 小时美元（按置信度）",
     "ui_x_price_sure": "每 GPU 小时美元（按置信度）",
     "ui_x_price_used": "每 GPU 小时美元（含变化）",
     "ui_x_hours": "小时数，最可能",

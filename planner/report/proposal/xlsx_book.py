@@ -11,6 +11,7 @@ from planner.report.proposal.model import Proposal
 
 MONEY, NUMBER, HOURS, DATE, PERCENT, PRICE = "#,##0.00", "#,##0", "#,##0.00", "yyyy-mm-dd", "0.0%", "#,##0.00##"
 SHEETS = ("inputs", "proposal", "options", "cash", "plans", "assumptions")
+INPUTS = ("plan", "price_change", "start", "confidence", "time_limit", "cost_limit", "storage", "egress")
 PLAN_COLUMNS = (
     "name", "offer", "gpu", "gpus", "price", "price_sure", "p50", "sure", "work", "minimum", "step", "block",
     "batch", "layout", "own", "training", "then", "kind", "upfront", "waiting",
@@ -27,6 +28,7 @@ class Book:
         self.sheets = {name: book.add_worksheet(self.words[name]) for name in SHEETS}
         self.formats: dict[tuple[str, ...], Any] = {}
         self.rows: dict[str, dict[str, int]] = {name: {} for name in SHEETS}
+        self.rows["inputs"] = {key: 4 + number for number, key in enumerate(INPUTS)}
         self.first_plan: list[int] = []
 
     def format(self, number: str = "", *look: str) -> Any:

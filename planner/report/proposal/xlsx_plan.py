@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from planner.report.proposal.ledger import DAY_S, HOUR_S, Sums
-from planner.report.proposal.model import Ledger
+from planner.report.proposal.model import Ledger, PlanRow, PriceCurve
 from planner.report.proposal.xlsx_book import (
     DATE,
     HOURS,
@@ -17,6 +17,8 @@ from planner.report.proposal.xlsx_book import (
     quoted,
     serial,
 )
+
+SPREAD = ("price", "price_sure")  # columns that are formulas where an offer's price is spread
 
 
 def plans(book: Book) -> None:
@@ -36,6 +38,8 @@ def plans(book: Book) -> None:
         book.text("plans", row, 0, ledger.name, "bold")
         for column, text in enumerate(head):
             book.text("plans", row + 1, column, text, "head")
+        for column, key in _spread_columns(ledger).items():
+            book.text("plans", row + 1, column, w[key], "head")
         row += 2
         book.first_plan.append(row)
         for plan in ledger.plans:
@@ -46,6 +50,8 @@ def plans(book: Book) -> None:
                 plan.waiting_s,
             )  # fmt: skip
             for column, value in enumerate(values):
+                if plan.curve is not None and PLAN_COLUMNS[column] in SPREAD:
+                    continue
                 if isinstance(value, str):
                     book.text("plans", row, column, value)
                 else:
@@ -57,11 +63,44 @@ def plans(book: Book) -> None:
                         else HOURS
                     )
                     sheet.write_number(row, column, value, book.format(form))
+            if plan.curve is not None:
+                _spread(book, ledger, row, plan, plan.curve)
             row += 1
         row += 1
     for column, wide in enumerate((56, 58, 18, 8, 12, 12, 16, 16, 16, 14, 14, 14, 10, 34, 16, 10, 14, 18, 14, 14)):
         sheet.set_column(column, column, wide)
     sheet.freeze_panes(2, 1)
+
+
+def _spread_columns(ledger: Ledger) -> dict[int, str]:
+    """Where the prices of plans whose offer's price is spread stand, and what is written over them."""
+    first = len(PLAN_COLUMNS)
+    counts = {len(plan.curve.shares) for plan in ledger.plans if plan.curve is not None}
+    if not counts:
+        return {}
+    table = {first + 2 + n * max(counts): key for n, key in enumerate(("at_shares", "at_price", "at_price_sure"))}
+    return {first: "middle_rate", first + 1: "storage_share"} | table
+
+
+def _spread(book: Book, ledger: Ledger, row: int, plan: PlanRow, curve: PriceCurve) -> None:
+    """Prices that follow storage and the change of the price: between the shares that stand at the row's end."""
+    run, sheet, first, count = book.runs.index(ledger), book.sheets["plans"], len(PLAN_COLUMNS), len(curve.shares)
+    storage, changed = book.at("inputs", "storage", run), f"(1+{book.at('inputs', 'price_change', run)})"
+    table = [first + 2 + n * count for n in range(3)]
+    shares, p50, sure = (f"${letter(at)}${row + 1}:${letter(at + count - 1)}${row + 1}" for at in table)
+    for at, values, form in zip(table, (curve.shares, curve.p50, curve.sure), ("0.000", PRICE, PRICE), strict=True):
+        for n, value in enumerate(values):
+            sheet.write_number(row, at + n, value, book.format(form))
+    sheet.write_number(row, first, curve.usd_per_hour, book.format(MONEY))
+    rate, share = f"${letter(first)}${row + 1}*{changed}", f"${letter(first + 1)}${row + 1}"
+    mine = ledger.storage_usd_per_s * HOUR_S
+    formula = f"=IF({storage}+{rate}>0,{storage}/({storage}+{rate}),0)"
+    book.formula("plans", row, first + 1, formula, "0.000", mine / (mine + curve.usd_per_hour))
+    left = f"MIN(MATCH({share},{shares},1),{count - 1})"
+    part = f"({share}-INDEX({shares},{left}))/(INDEX({shares},{left}+1)-INDEX({shares},{left}))"
+    for name, places, price in zip(SPREAD, (p50, sure), (plan.usd_per_gpu_hour, plan.sure_price), strict=True):
+        line = f"=INDEX({places},{left})+{part}*(INDEX({places},{left}+1)-INDEX({places},{left}))"
+        book.formula("plans", row, PLAN_COLUMNS.index(name), line, PRICE, price)
 
 
 def inputs(book: Book) -> None:
@@ -70,19 +109,8 @@ def inputs(book: Book) -> None:
     book.text("inputs", 0, 0, book.proposal.title, "bold", "title")
     book.text("inputs", 1, 0, w["hint"])
     book.heading("inputs", 3, w["run"])
-    keys = (
-        "plan",
-        "price_change",
-        "start",
-        "confidence",
-        "time_limit",
-        "cost_limit",
-        "storage",
-        "egress",
-    )
-    for number, key in enumerate(keys):
-        book.rows["inputs"][key] = 4 + number
-        book.text("inputs", 4 + number, 0, w[key])
+    for key, number in book.rows["inputs"].items():
+        book.text("inputs", number, 0, w[key])
     for run, ledger in enumerate(book.runs):
         column = run + 1
         place = book.rows["inputs"]

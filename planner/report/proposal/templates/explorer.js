@@ -33,6 +33,14 @@
     for (const key of ["value", "cost", "time", "gpus", "batch"]) if (a[key] !== b[key]) return a[key] < b[key];
     return a.offer.id < b.offer.id;
   }
+  // What the rows of numbers at `changes` are between them, at `x`; one row alone is of every x.
+  function between(changes, rows, x) {
+    if (rows.length === 1) return rows[0];
+    let i = 1;
+    while (i < changes.length - 1 && x >= changes[i]) i += 1;
+    const part = (x - changes[i - 1]) / (changes[i] - changes[i - 1]);
+    return rows[i].map((y, n) => rows[i - 1][n] + part * (y - rows[i - 1][n]));
+  }
   // Every run on every offer under these terms; `visit` sees each with whether it keeps the limits.
   function each(run, terms, visit) {
     const level = 5 + run.levels.indexOf(terms.confidence);
@@ -43,7 +51,7 @@
           if (cell[0] < offer.low || cell[0] > offer.high) continue;
           const rate = offer.price * terms.price * cell[cell.length - 1], time = cell[4], sure = cell[level];
           // Where a spot price is spread, each probability has a price of its own.
-          const factors = offer.factors ? offer.factors[number][at] : null;
+          const factors = offer.factors ? between(run.changes, offer.factors[number][at], terms.price) : null;
           const half = factors ? rate * factors[0] : rate, dear = factors ? rate * factors[level - 4] : rate;
           const plan = { offer, pool, gpus: cell[1], batch: cell[2], layout: cell[3], time, sure, cost: cost(run, pool, half, time), sureCost: cost(run, pool, dear, sure) };
           plan.value = value(run, time, plan.cost);

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from planner import plan_json
 from planner.plan import Optimization, Plan, Quantiles
+from planner.results import Result
 from planner.scenario import DataSource, MeasuredThroughput, Scenario
-from planner.track.progress import Progress
+from planner.tracking.progress import Progress
 from planner.units import PlannerError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Continuation:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Continuation(Result):
     """What is left, what staying means, and the best plan for the rest within what is left of the budgets."""
 
     schema_version: int = 1
@@ -23,9 +23,6 @@ class Continuation:
     stay_cost_usd: Quantiles
     unchanged: bool  # the best plan for the rest is the one that the run follows
     answer: Optimization
-
-    def to_json(self) -> str:
-        return plan_json.dumps(self)
 
 
 def remaining_scenario(scenario: Scenario, plan: Plan, now: Progress) -> Scenario:

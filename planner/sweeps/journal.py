@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import IO, Self
 
 from planner.files import write_atomically
-from planner.sweep.table import COLUMNS, Row, Value
+from planner.plan_row import Value
+from planner.sweeps.table import COLUMNS, Row
 from planner.units import PlannerError
 
 

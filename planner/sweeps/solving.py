@@ -10,8 +10,9 @@ from pathlib import Path
 from planner import __version__
 from planner.catalog import Catalog, load_catalog
 from planner.performance.calibration import Calibration, load_calibration
+from planner.plan_row import Value
 from planner.scenario import Scenario
-from planner.sweep.table import Value, bad_input, figures
+from planner.sweeps.table import bad_input, figures
 from planner.units import PlannerError
 
 

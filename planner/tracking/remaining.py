@@ -9,7 +9,7 @@ import numpy as np
 
 from planner.performance.arrays import FloatArray
 from planner.plan import Plan, Quantiles
-from planner.track.state import WARMUP_RECORDS, TrackState
+from planner.tracking.state import WARMUP_RECORDS, TrackState
 
 Z90 = 1.2815515655446004  # standard normal quantile of 0.9
 LEAST_SPREAD = 0.005  # relative: a pace that has been steady for long may still be off by so much

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from planner import plan_json
-from planner.plan import Infeasible, Optimization, Plan
-from planner.sweep.grid import Axis
+from planner.plan import Infeasible, Optimization
+from planner.plan_row import Value, plan_row
+from planner.results import Result
+from planner.sweeps.grid import Axis
 
 SCHEMA_VERSION = 1
-Value = str | int | float | bool | None
 Row = Mapping[str, Value]
 
 
@@ -32,18 +32,14 @@ class Over:
     values: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sweep:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Sweep(Result):
     """The answer of `planner sweep`; `rows` in the order of the grid, the last key fastest."""
 
     schema_version: int = SCHEMA_VERSION
     over: tuple[Over, ...]
     rows: tuple[Row, ...]
     provenance: Origin
-
-    def to_json(self) -> str:
-        """The document as text, ending in a newline; equal sweeps give equal bytes."""
-        return plan_json.dumps(self)
 
 
 def varied(axis: Axis, index: int) -> dict[str, Value]:
@@ -60,7 +56,7 @@ def figures(answer: Optimization) -> dict[str, Value]:
     """The columns of an answer: the plan's main figures, or why there is none and the least there is."""
     if answer.plan is None:
         return {**blank("infeasible"), **_least(answer.infeasibility)}
-    return {**blank(answer.status), **_plan(answer.plan)}
+    return {**blank(answer.status), **plan_row(answer.plan)}
 
 
 def bad_input(reason: str) -> dict[str, Value]:
@@ -71,54 +67,6 @@ def bad_input(reason: str) -> dict[str, Value]:
 def blank(status: str) -> dict[str, Value]:
     """Every column of an answer, empty."""
     return {"status": status, **dict.fromkeys(COLUMNS)}
-
-
-def _plan(plan: Plan) -> dict[str, Value]:
-    offer, layout, memory = plan.offer, plan.layout, plan.memory_gib
-    return {
-        "offer": offer.id,
-        "cloud": offer.cloud,
-        "region": offer.region,
-        "instance": offer.instance,
-        "gpu": offer.gpu,
-        "pricing": offer.pricing,
-        "usd_per_gpu_hour": offer.usd_per_gpu_hour,
-        "gpus": plan.gpus,
-        "nodes": plan.nodes,
-        "framework": plan.framework,
-        "tp": layout.tp,
-        "pp": layout.pp,
-        "vpp": layout.vpp,
-        "dp": layout.dp,
-        "cp": layout.cp,
-        "ep": layout.ep,
-        "zero_stage": layout.zero_stage,
-        "sequence_parallel": layout.sequence_parallel,
-        "recompute": layout.recompute,
-        "micro_batch": layout.micro_batch,
-        "grad_accum": layout.grad_accum,
-        "global_batch": plan.global_batch,
-        "seq_length": plan.seq_length,
-        "iterations": plan.iterations,
-        "tokens": plan.tokens,
-        "step_time_s_p50": plan.step_time_s.p50,
-        "tokens_per_s_per_gpu_p50": plan.tokens_per_s_per_gpu.p50,
-        "mfu": plan.mfu,
-        "memory_gib_total": memory.total,
-        "memory_gib_capacity": memory.capacity,
-        "time_s_p10": plan.time_s.p10,
-        "time_s_p50": plan.time_s.p50,
-        "time_s_p90": plan.time_s.p90,
-        "cost_usd_p10": plan.cost_usd.p10,
-        "cost_usd_p50": plan.cost_usd.p50,
-        "cost_usd_p90": plan.cost_usd.p90,
-        "p_within_time": plan.p_within_time,
-        "p_within_cost": plan.p_within_cost,
-        "p_within_both": plan.p_within_both,
-        "energy_kwh": plan.energy_kwh,
-        "co2_kg": plan.co2_kg,
-        "basis": plan.basis,
-    }
 
 
 def _least(found: Infeasible | None) -> dict[str, Value]:

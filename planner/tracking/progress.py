@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from planner import plan_json
 from planner.plan import Goal, Plan, Quantiles
-from planner.track.remaining import Z90, present_pace, remaining_seconds, stall_share
-from planner.track.state import TrackState
+from planner.results import Result
+from planner.tracking.remaining import Z90, present_pace, remaining_seconds, stall_share
+from planner.tracking.state import TrackState
 
 _TIMES_IN_LOG = "times in the log"
 _STEPS_ONLY = "step times alone, the log has no clock: time between starts is not seen"
@@ -65,8 +65,8 @@ class BudgetOutlook:
     reached_at: str | None  # by the log's own clock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Progress(Result):
     """The state of a run. Times in seconds, money in USD, shares as fractions."""
 
     schema_version: int = 1
@@ -93,10 +93,6 @@ class Progress:
     remarks: tuple[str, ...]
     chart_iterations: int  # a bucket of the chart
     chart_step_s: tuple[float | None, ...]
-
-    def to_json(self) -> str:
-        """One JSON document; equal logs and plans give equal bytes."""
-        return plan_json.dumps(self)
 
 
 def progress(state: TrackState, plan: Plan, goal: Goal | None = None) -> Progress:

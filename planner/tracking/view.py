@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from planner.plan import Quantiles
-from planner.track.progress import BudgetOutlook, Progress
-from planner.track.replan import Continuation
+from planner.tracking.progress import BudgetOutlook, Progress
+from planner.tracking.replan import Continuation
 from planner.units import format_count, format_duration, format_number, format_percent, format_usd
 
 _TICKS = "▁▂▃▄▅▆▇█"

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from planner.interop.resolve import resolve
-from planner.scenario import Scenario, load_scenario
-from planner.sweep.grid import Axis, cells, read_axes
-from planner.sweep.solving import Facts, Task, facts_of, solve
-from planner.sweep.table import Origin, Over, Row, Sweep, Value, varied
+from planner.interop.resolve import read_scenario
+from planner.plan_row import Value
+from planner.scenario import Scenario
+from planner.sweeps.grid import Axis, cells, read_axes
+from planner.sweeps.solving import Facts, Task, facts_of, solve
+from planner.sweeps.table import Origin, Over, Row, Sweep, varied
 from planner.units import PlannerError, shown
 
 Heard = Callable[[str, Row], None]
@@ -28,13 +30,18 @@ class Asked:
     name: str  # the scenario's
 
 
-def ask(path: Path, overs: Sequence[str], overrides: Sequence[str] = (), overlays: Sequence[Path] = ()) -> Asked:
+def ask(
+    source: Path | Mapping[str, Any],
+    overs: Sequence[str],
+    overrides: Sequence[str] = (),
+    overlays: Sequence[Path] = (),
+) -> Asked:
     """Read the scenario in every variation, so that a wrong one is told before anything is solved.
 
     Parameters
     ----------
-    path : Path
-        The scenario.
+    source : Path or mapping
+        The scenario's file, or its keys.
     overs : sequence of str
         "key=a,b,c" or "key=7..60d:8", one a varied key.
     overrides, overlays : sequences
@@ -51,7 +58,7 @@ def ask(path: Path, overs: Sequence[str], overrides: Sequence[str] = (), overlay
     tasks = []
     for cell in cells(axes):
         changed = [axis.override(index) for axis, index in zip(axes, cell, strict=True)]
-        tasks.append(Task(_read(path, overrides, changed, folders), folders, facts))
+        tasks.append(Task(_read(source, overrides, changed, folders), folders, facts))
     return Asked(axes, tuple(tasks), tuple(task.key for task in tasks), facts, tasks[0].scenario.name)
 
 
@@ -71,7 +78,7 @@ def run(
         From `ask`.
     executor : Executor, optional
         Any of `concurrent.futures`'s kind; None: one after the other, here. What waits when an exception leaves, Ctrl-C
-        among them, is for its owner to cancel, as the context managers of `planner.sweep.executors` do.
+        among them, is for its owner to cancel, as the context managers of `planner.sweeps.executors` do.
     known : mapping, optional
         Columns by task key, from an earlier run.
     heard : callable, optional
@@ -102,9 +109,11 @@ def run(
     )
 
 
-def _read(path: Path, overrides: Sequence[str], changed: Sequence[str], overlays: tuple[Path, ...]) -> Scenario:
+def _read(
+    source: Path | Mapping[str, Any], overrides: Sequence[str], changed: Sequence[str], overlays: tuple[Path, ...]
+) -> Scenario:
     try:
-        return resolve(load_scenario(path, [*overrides, *changed], overlays=overlays))
+        return read_scenario(source, [*overrides, *changed], overlays)
     except PlannerError as error:
         said = str(error)
         for override in changed:  # the reader knows overrides by the name that they have elsewhere

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from planner.files import missing_file
 from planner.scenario.fields import SURE, Reading, Text, duration, money, real
 from planner.scenario.machines import CLUSTER
-from planner.scenario.names import catalog_names
+from planner.scenario.names import catalog_names, why_absent
 from planner.scenario.tables import Key, Many, Table
 from planner.scenario.tree import MAX_BYTES, read_yaml
 from planner.units import PlannerError, did_you_mean
@@ -66,7 +66,9 @@ def read_fleet(path: Path, scenarios: Sequence[Scenario], overlays: Sequence[Pat
         raise PlannerError(missing_file(path)) from None
     except OSError as error:
         raise PlannerError(f"{path}: cannot be read ({error.strerror})") from None
-    values = _fleet_table().read(read_yaml(content, str(path)), "", Reading(catalog_names(overlays)))
+    values = _fleet_table().read(
+        read_yaml(content, str(path)), "", Reading(catalog_names(overlays), why_absent=why_absent)
+    )
     runs = {_name(run["name"], scenarios, path): run for run in values["runs"] or ()}
     budget: dict[str, Any] = values["budget"] or {}
     return Fleet(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.track.ramp import Course
+from planner.tracking.ramp import Course
 
 WARMUP_RECORDS = 2  # of each start: kernels are tuned, caches are cold
 _LEAST_S, _RATIO, _BINS = 1e-5, 1.0025, 11_000  # step times to 0.25 %: 10 us to ten million seconds

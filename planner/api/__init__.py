@@ -1,0 +1,61 @@
+"""The Python interface: every command as a function, with files, maps or values in and results out.
+
+>>> import planner
+>>> answer = planner.optimize("scenarios/neox20b.yaml")  # doctest: +SKIP
+>>> answer.plan.gpus, answer.plan.cost_usd.p50, answer.to_frame()  # doctest: +SKIP
+
+Functions import what they need when they are called, so that the first one costs no more than its command.
+"""
+
+from __future__ import annotations
+
+from planner.api.catalogs import check_catalog, diff_catalog, import_catalog, list_catalog, load_catalog, show_catalog
+from planner.api.documents import export, import_files, propose, schema
+from planner.api.inputs import load_facts, load_plan, load_scenario
+from planner.api.planning import compare, explain, frontier, optimize, optimize_fleet, simulate, sweep
+from planner.api.running import iterations, replan, track
+from planner.api.throughput import calibrate, choose_runs, predict, predict_run, validate
+from planner.results import InfeasibleError, View, shown_by
+from planner.units import PlannerError
+
+__all__ = [
+    "InfeasibleError",
+    "PlannerError",
+    "calibrate",
+    "check_catalog",
+    "choose_runs",
+    "compare",
+    "diff_catalog",
+    "explain",
+    "export",
+    "frontier",
+    "import_catalog",
+    "import_files",
+    "iterations",
+    "list_catalog",
+    "load_catalog",
+    "load_facts",
+    "load_plan",
+    "load_scenario",
+    "optimize",
+    "optimize_fleet",
+    "predict",
+    "predict_run",
+    "propose",
+    "replan",
+    "schema",
+    "show_catalog",
+    "simulate",
+    "sweep",
+    "track",
+    "validate",
+]
+
+
+def _views(kind: type) -> View:
+    from planner.api.views import view_of
+
+    return view_of(kind)
+
+
+shown_by(_views)

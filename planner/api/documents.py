@@ -1,0 +1,229 @@
+"""Files in and out: scenarios from other programs' files, launch files, proposals, and the schema of scenarios."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date as calendar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.api.inputs import (
+    Changes,
+    Folders,
+    PlanLike,
+    ScenarioLike,
+    changes_of,
+    folders,
+    load_facts,
+    load_plan,
+    load_scenario,
+    several,
+)
+from planner.results import InfeasibleError, Result
+from planner.units import parse_count, parse_date
+
+if TYPE_CHECKING:
+    from planner.interop.imported import Imported
+    from planner.plan import Optimization
+    from planner.report.proposal.model import Proposal
+    from planner.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LaunchFiles(Result):
+    """Files that start a planned run: their text by name, and what a user should know of them."""
+
+    files: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Write all files into `folder`, or none; returns where they lie."""
+        from planner.interop.exporting import write_files
+
+        return write_files(Path(folder), self.files)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ProposalFiles(Result):
+    """A budget proposal in every format asked for: its content, and its files by name."""
+
+    proposal: Proposal
+    files: Mapping[str, bytes]
+
+    def write(self, folder: str | Path) -> tuple[Path, ...]:
+        """Write all files into `folder`, or none; returns where they lie."""
+        from planner.report.proposal.writing import write_proposal
+
+        return write_proposal(Path(folder), self.files)
+
+    def to_json(self, folder: str | Path = "") -> str:
+        """What is asked for, and the files with sizes and digests, as they lie in `folder`; ends in a newline."""
+        from planner.plan_json import dumps
+        from planner.report.proposal.writing import summary
+
+        return dumps(summary(self.proposal, [Path(folder) / name for name in self.files], self.files))
+
+
+def import_files(
+    files: Sequence[str | Path] | str | Path,
+    *,
+    gpus: int | None = None,
+    vocab: int | None = None,
+    samples: int | str | None = None,
+    tokens: int | str | None = None,
+    epochs: float | None = None,
+    arguments: Sequence[str] = (),
+    strict: bool = False,
+) -> Imported:
+    """A scenario from GPT-NeoX configs, a Hugging Face config.json or a Megatron-LM script; `scenario_yaml` writes it.
+
+    Parameters
+    ----------
+    gpus, vocab : int, optional
+        GPUs of the run, entries of the tokenizer, where no file says.
+    samples, tokens : count, optional
+        Sequences or tokens of one epoch of the data, where no file says; texts such as "64B" are read.
+    epochs : float, optional
+        Epochs to train, where no file says.
+    arguments : sequence of str
+        What a launch script is started with.
+    strict : bool
+        Refuse files with keys that are not understood, instead of a warning.
+
+    Raises
+    ------
+    PlannerError
+        What the tool itself would refuse, in its words; or what planner cannot plan.
+    """
+    from planner.interop.importing import import_files as read
+
+    paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
+    return read(
+        paths,
+        gpus=gpus,
+        vocab=vocab,
+        samples=None if samples is None else parse_count(samples),
+        tokens=None if tokens is None else parse_count(tokens),
+        epochs=epochs,
+        arguments=arguments,
+        strict=strict,
+    )
+
+
+def export(plan: PlanLike, to: str, scenario: ScenarioLike | None = None) -> LaunchFiles:
+    """The launch-ready files of a plan: complete, commented.
+
+    Parameters
+    ----------
+    plan : path or Optimization
+        A saved plan, or an answer of `optimize`.
+    to : {"neox", "megatron", "slurm", "skypilot"}
+        What starts the run.
+    scenario : path, map or Scenario, optional
+        The plan's scenario, where a saved document does not hold the model.
+
+    Raises
+    ------
+    PlannerError
+        If the target is unknown or cannot run what was planned, saying what it lacks.
+    """
+    from planner.interop.exporting import export_files
+    from planner.interop.files import naming
+    from planner.interop.plans import trained_of
+
+    trained = None if scenario is None else trained_of(load_scenario(scenario))
+    answer = load_plan(plan)
+    with naming(*([Path(plan)] if isinstance(plan, str | Path) else [])):
+        files, notes = export_files(answer, to, trained)
+    return LaunchFiles(files, tuple(notes))
+
+
+def propose(
+    scenarios: Sequence[ScenarioLike] | ScenarioLike,
+    overlays: Folders = (),
+    *,
+    formats: str = "html,pdf,xlsx,md",
+    date: calendar | str | None = None,
+    lang: str = "en",
+    overrides: Changes = (),
+) -> ProposalFiles:
+    """The budget proposal of one or more scenarios: the ask, options, frontier, costs, schedule, risks, method.
+
+    Parameters
+    ----------
+    formats : str
+        Some of html, pdf, xlsx, md, separated by commas; all hold the same content.
+    date : date or "YYYY-MM-DD", optional
+        The day it is made; default: today. The same inputs and day give the same bytes.
+    lang : {"en", "zh"}
+        The documents' language.
+
+    Raises
+    ------
+    InfeasibleError
+        If a scenario has no plan.
+    PlannerError
+        If a format or language is unknown, or the library of a format is missing.
+    """
+    from planner import search
+    from planner.interop.files import naming
+    from planner.report.proposal.content import build_proposal
+    from planner.report.proposal.locale import locale
+    from planner.report.proposal.writing import formats_of, rendered
+
+    wanted = formats_of(formats)
+    locale(lang)  # a wrong language is said before the search
+    day = parse_date(date) if isinstance(date, str) else date or calendar.today()  # noqa: DTZ011 - the author's own
+    given = several(scenarios)
+    loaded = [load_scenario(scenario, overrides, overlays) for scenario in given]
+    facts = load_facts(overlays)
+    outcomes = []
+    for scenario in loaded:
+        with naming(Path(scenario.source)):
+            outcomes.append(search.optimize(scenario, *facts))
+    if any(outcome.plan is None for outcome in outcomes):
+        raise InfeasibleError("\n".join(_refusals(loaded, outcomes)))
+    named = [
+        Path(each).name if isinstance(each, str | Path) else Path(scenario.source).name
+        for each, scenario in zip(given, loaded, strict=True)
+    ]
+    command = _command(named, formats, day, lang, changes_of(overrides), folders(overlays))
+    proposal = build_proposal(loaded, outcomes, *facts, day=day, language=lang, command=command)
+    return ProposalFiles(proposal, rendered(proposal, wanted))
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of scenario files, with descriptions; editors use it to complete and to check."""
+    from planner.scenario import scenario_schema
+
+    return dict(scenario_schema())
+
+
+def _refusals(scenarios: Sequence[Scenario], outcomes: Sequence[Optimization]) -> list[str]:
+    """Why scenarios have no plan, and what would have to give."""
+    return [
+        f"{scenario.name}: infeasible; {outcome.infeasibility.reason}"
+        + "".join(f"\n  - {change.text}" for change in outcome.infeasibility.changes)
+        for scenario, outcome in zip(scenarios, outcomes, strict=True)
+        if outcome.infeasibility is not None
+    ]
+
+
+def _command(
+    names: Sequence[str],
+    formats: str,
+    day: calendar,
+    lang: str,
+    overrides: Sequence[str],
+    overlays: Sequence[Path],
+) -> str:
+    """What makes the documents again, without a machine's folders: files by their names."""
+    words = ["planner", "propose", *names, "--format", formats, "--date", day.isoformat()]
+    words += ["--lang", lang] if lang != "en" else []
+    for override in overrides:
+        words += ["--set", override]
+    for overlay in overlays:
+        words += ["--catalog", overlay.name]
+    return shlex.join([*words, "-o", "proposal"])

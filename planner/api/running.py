@@ -1,0 +1,212 @@
+"""Runs: how many iterations, where a run stands against its plan, and how to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from operator import index as as_int
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner.api.inputs import Changes, Folders, PlanLike, ScenarioLike, load_plan, load_scenario
+from planner.units import PlannerError, parse_count, parse_number
+
+if TYPE_CHECKING:
+    from planner.plan import Optimization
+    from planner.report.iterations import IterationCount
+    from planner.scenario import Scenario
+    from planner.tracking.progress import Progress
+    from planner.tracking.ramp import Course
+    from planner.tracking.replan import Continuation
+
+Count = int | float | str | None
+
+
+def iterations(
+    scenario: ScenarioLike | None = None,
+    *,
+    samples: Count = None,
+    tokens: Count = None,
+    index: str | Path | None = None,
+    log: str | Path | None = None,
+    split: str = "",
+    seq_length: Count = None,
+    global_batch: Count = None,
+    epochs: Count = None,
+    overrides: Changes = (),
+) -> IterationCount:
+    """Tokens, samples, iterations and epochs from whatever says how much data there is.
+
+    Parameters
+    ----------
+    scenario : path, map or Scenario, optional
+        Data, epochs and batch are taken from it. Exactly one of this, `samples`, `tokens`, `index` and `log` is given.
+    samples, tokens : count
+        Of one epoch: sequences, or tokens; texts such as "64B" are read.
+    index : path prefix
+        A Megatron or GPT-NeoX dataset index; `split` ("995,4,1") takes its first share.
+    log : path
+        A log of GPT-NeoX or Megatron-LM.
+    seq_length, global_batch : count
+        Tokens of a sequence, sequences of an iteration.
+    epochs : number
+        Passes over the data, 1 unless given.
+
+    Raises
+    ------
+    PlannerError
+        If a number is missing or wrong, or a file cannot be read.
+    """
+    given = {"--samples": samples, "--tokens": tokens, "--index": index, "--log": log, "SCENARIO": scenario}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) != 1:
+        found = f"{' and '.join(named)} were given" if named else "none was given"
+        raise PlannerError(f"give exactly one of {', '.join(given)}: {found}")
+    if split and index is None:
+        raise PlannerError("--split is of an --index; samples and tokens are those of training alone")
+    batch = None if global_batch is None else _count(global_batch, "--global-batch", "sequences")
+    length = None if seq_length is None else _count(seq_length, "--seq-length", "tokens")
+    if scenario is not None:
+        return _of_scenario(load_scenario(scenario, overrides), length, batch, epochs)
+    if overrides:
+        raise PlannerError("--set changes a scenario, and none was given")
+    return _of_data(samples, tokens, index, log, split, length, batch, epochs)
+
+
+def track(plan: PlanLike, log: str | Path, *, heard: Callable[[int], None] | None = None) -> Progress:
+    """Where a run stands against its plan: done, pace, losses, end and cost with ranges, budgets.
+
+    Parameters
+    ----------
+    plan : path or Optimization
+        The saved plan that the run follows.
+    log : path
+        The run's training log: text, CSV or JSON lines.
+    heard : callable, optional
+        Told how many bytes have been read.
+
+    Raises
+    ------
+    PlannerError
+        If plan or log cannot be read, or the log has lines and none of a known form.
+    """
+    from planner.interop.tracking import track_log
+    from planner.tracking.progress import progress
+
+    answer = load_plan(plan)
+    assert answer.plan is not None  # noqa: S101 - load_plan has seen to it
+    return progress(track_log(Path(log), answer.plan, heard, course_of(answer)), answer.plan, answer.goal)
+
+
+def replan(
+    plan: PlanLike, log: str | Path, scenario: ScenarioLike, overlays: Folders = (), *, now: Progress | None = None
+) -> Continuation:
+    """The best plan for what is left of a run within what is left of its budgets, beside staying on course.
+
+    `now` is what `track` said of the same log, where it has been asked already.
+    """
+    from planner.api.planning import optimize
+    from planner.tracking.replan import continuation, remaining_scenario
+
+    answer = load_plan(plan)
+    assert answer.plan is not None  # noqa: S101 - load_plan has seen to it
+    now = now or track(answer, log)
+    rest = remaining_scenario(load_scenario(scenario, (), overlays), answer.plan, now)
+    return continuation(rest, answer.plan, now, optimize(rest, overlays))
+
+
+def course_of(answer: Optimization) -> Course | None:
+    """How the batch of the planned run grows, if it does."""
+    from planner.tracking.ramp import course_of as course
+
+    assert answer.plan is not None  # noqa: S101 - of plans only
+    return None if answer.trained is None else course(answer.plan, answer.trained.batch_ramp)
+
+
+def _of_data(
+    samples: Count,
+    tokens: Count,
+    index: str | Path | None,
+    log: str | Path | None,
+    split: str,
+    length: int | None,
+    batch: int | None,
+    epochs: Count,
+) -> IterationCount:
+    from planner.interop.resolve import resolve_source
+    from planner.report.iterations import count_iterations
+    from planner.scenario import DataSource
+    from planner.workload.dataset import run_length
+
+    source = DataSource(
+        name="data",
+        samples=None if samples is None else _count(samples, "--samples", "samples"),
+        tokens=None if tokens is None else _count(tokens, "--tokens", "tokens"),
+        index=None if index is None else str(index),
+        log=None if log is None else str(log),
+        split=split,
+    )
+    read = resolve_source(source, length)
+    # A log says its own sequence length; one that is given overrules it, as it does in a scenario.
+    length = length or read.seq_length
+    if length is None:
+        raise PlannerError("--seq-length is missing: how many tokens has a sequence?")
+    run = run_length((read.source,), length, epochs=_epochs(epochs))
+    if batch is None:
+        raise PlannerError("--global-batch is missing: how many sequences has an iteration?")
+    count = count_iterations(run, batch, remarks=[*read.remarks, *_other_length(length, read.seq_length)])
+    return replace(count, remarks=(*count.remarks, *_bare_number(source.samples)))
+
+
+def _bare_number(samples: int | None) -> list[str]:
+    """A number of samples is often copied from a log, where it may mean something else."""
+    said = (
+        "taken for the sequences of one epoch; a number from a GPT-NeoX log may count several epochs and be one too "
+        "many: give the log itself (--log), and it is read with its epochs"
+    )
+    return [] if samples is None else [said]
+
+
+def _other_length(length: int, read: int | None) -> list[str]:
+    """Sequences of another length than those that the log or the index counted."""
+    if read is None or read == length:
+        return []
+    return [f"counted anew for sequences of {length:,} tokens; what was read counted sequences of {read:,}"]
+
+
+def _of_scenario(scenario: Scenario, length: int | None, batch: int | None, epochs: Count) -> IterationCount:
+    from planner.report.iterations import count_iterations
+    from planner.workload.dataset import run_length
+
+    training = scenario.training
+    if epochs is not None:
+        training = replace(training, epochs=_epochs(epochs), iterations=None)
+    run = run_length(scenario.data, length or scenario.seq_length, training.epochs, training.iterations)
+    return count_iterations(run, batch or _pinned(scenario), ramp=training.batch_ramp)
+
+
+def _pinned(scenario: Scenario) -> int:
+    choice = scenario.training.global_batch
+    pinned = None if choice is None else choice.pinned
+    if pinned is None:
+        raise PlannerError(f"{scenario.source}: the batch is a range; name one with --global-batch")
+    return pinned
+
+
+def _count(given: int | float | str, option: str, unit: str) -> int:
+    try:
+        count = parse_count(as_int(given) if hasattr(given, "__index__") else given, unit)
+    except PlannerError as error:
+        raise PlannerError(f"{option}: {error}") from None
+    if count < 1:
+        raise PlannerError(f"{option}: {given} is less than 1")
+    return count
+
+
+def _epochs(given: Count) -> float:
+    if given is None:
+        return 1.0
+    try:
+        return parse_number(given, "a number of epochs, such as `4` or `1.5`")
+    except PlannerError as error:
+        raise PlannerError(f"--epochs: {error}") from None

@@ -1,0 +1,356 @@
+"""Throughput: predicted of given runs, held against measured ones, and learnt from one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner import plan_json
+from planner.api.inputs import Folders, PlanLike, RowsLike, folders, load_facts, load_plan, rows_of
+from planner.results import Result
+from planner.units import PlannerError
+
+if TYPE_CHECKING:
+    from planner.catalog import Catalog
+    from planner.performance.arrays import Memory
+    from planner.performance.calibration import Calibration
+    from planner.performance.predict import Prediction
+    from planner.performance.validation import Judged
+    from planner.report.next_runs import Chosen
+
+NUMBERS = ("pred_tokens_per_s_per_gpu", "pred_lo", "pred_hi", "pred_memory_gib")
+MEMORY = ("weights", "gradients", "optimizer", "activations", "other", "total")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Predictions(Result):
+    """Runs with what is predicted of each; a sequence of maps, in the order of the rows given."""
+
+    cells: tuple[Mapping[str, str], ...]  # every column as text, as a CSV file holds it
+    header: tuple[str, ...] = ()  # the columns that were given
+    said: tuple[str, ...] = ()  # what a person should know of their reading
+    given: tuple[Mapping[str, Any], ...] = ()  # the rows as they were given; (): as a file's texts
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Each row as given, and what was predicted as numbers, true or false; None is what is not known."""
+        given = self.given or ({},) * len(self.cells)
+        return [{**row, **values, **_typed(row)} for row, values in zip(self.cells, given, strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        return self.rows[number]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.rows)
+
+    def to_json(self) -> str:
+        """All rows as text, ending in a newline."""
+        return plan_json.dumps({"schema_version": 1, "rows": self.rows})
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RunPrediction(Result):
+    """What is predicted of one run: throughput with its 80 % interval, the step's terms, memory."""
+
+    document: Mapping[str, Any]  # the keys of the JSON
+    prediction: Prediction
+    memory: Memory | None
+
+    def __getitem__(self, key: str) -> Any:
+        return self.document[key]
+
+    def to_json(self) -> str:
+        """The document as text, ending in a newline."""
+        return plan_json.dumps(dict(self.document))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Validation(Result):
+    """Predicted against measured: the figures of `report`, and each row in `judged`."""
+
+    report: Mapping[str, Any]
+    judged: Judged
+    said: tuple[str, ...] = ()  # what a person should know of their reading
+
+    def __getitem__(self, key: str) -> Any:
+        return self.report[key]
+
+    def to_json(self) -> str:
+        """The figures as text, ending in a newline."""
+        return plan_json.dumps(dict(self.report))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Calibrated(Result):
+    """What was learnt from measured rows, and how far off they are in the fit before and after (median of |error|)."""
+
+    rows: int
+    replaced_tokens_per_s_per_gpu: tuple[float, ...]  # of older rows that these stand in for
+    mdape_before: float
+    mdape_after: float
+    said: tuple[str, ...] = ()  # what a person should know
+
+    def to_json(self) -> str:
+        """The figures as text, ending in a newline."""
+        return plan_json.dumps(
+            {
+                "schema_version": 1,
+                "rows": self.rows,
+                "replaced_tokens_per_s_per_gpu": list(self.replaced_tokens_per_s_per_gpu),
+                "mdape_before": self.mdape_before,
+                "mdape_after": self.mdape_after,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class NextRuns(Result):
+    """The runs to measure first, out of so many candidates, beside so many that are known."""
+
+    chosen: tuple[Chosen, ...]
+    candidates: int
+    known: int
+    said: tuple[str, ...] = ()  # what a person should know of their reading
+
+    def to_json(self) -> str:
+        """The runs as text, ending in a newline."""
+        from planner.report.next_runs import next_runs_document
+
+        return plan_json.dumps(next_runs_document(self.chosen, self.candidates, self.known))
+
+
+def predict(rows: RowsLike, overlays: Folders = ()) -> Predictions:
+    """Throughput, its 80 % interval and memory of runs.
+
+    Parameters
+    ----------
+    rows : path, data frame, maps, or one map
+        Columns as in catalogs/measured: model, gpu, gpus, seq_len, global_batch_samples, tp, ...; empty: not stated.
+    overlays : folder or folders
+        Catalogs laid over the shipped one.
+
+    Returns
+    -------
+    Predictions
+        The rows in their order with `pred_tokens_per_s_per_gpu`, `pred_lo`, `pred_hi`, `pred_memory_gib`, `fits`,
+        `basis`, `why` (where one cannot be predicted) and `assumed` (what it was taken for).
+    """
+    from planner.performance.predict import predict_rows
+
+    facts, given = load_facts(overlays), rows_of(rows)
+    if (given.cells or given.of_file) and not {"model", "gpu"} <= set(given.header):
+        found = ", ".join(given.header[:8]) or "none"
+        raise PlannerError(f"{given.place}: needs columns such as model, gpu, gpus, seq_len; found {found}")
+    predicted = tuple(predict_rows(given.cells, *facts, given.name))
+    return Predictions(predicted, given.header, given.remarks, given.values)
+
+
+def predict_run(overlays: Folders = (), **columns: Any) -> RunPrediction:
+    """One run in full, the step's terms and memory's parts among it; `columns` as those of `predict`'s rows.
+
+    Raises
+    ------
+    PlannerError
+        If it cannot be predicted, naming the column.
+    """
+    return detail(columns, *load_facts(overlays))
+
+
+def detail(row: Mapping[str, object], facts: Catalog, calibration: Calibration) -> RunPrediction:
+    """One run's prediction by facts that have been loaded."""
+    from planner.performance.gpu_names import accelerator_id
+    from planner.performance.memory import memory
+    from planner.performance.predict import breakdown, predict_rows, predict_run
+    from planner.performance.rows import layouts_of, read_run
+
+    (cells,) = rows_of(row).cells
+    cells |= {"gpu": accelerator_id(str(row.get("gpu") or ""), facts)}
+    (checked,) = predict_rows([cells], facts, calibration, "run")
+    if not checked["pred_tokens_per_s_per_gpu"]:
+        raise PlannerError(checked["why"].removeprefix("run:1: "))
+    found = predict_run(read_run(cells, facts, "run"), calibration)
+    parts = None if found.memory_gib is None else memory(found.run.setting, layouts_of([found.run]))
+    document = {
+        "schema_version": 1,
+        **row,
+        "pred_tokens_per_s_per_gpu": found.tokens_per_s_per_gpu,
+        "pred_lo": found.low,
+        "pred_hi": found.high,
+        "pred_memory_gib": found.memory_gib,
+        "fits": found.fits,
+        "basis": found.basis,
+        "why": found.why or None,
+        "assumed": "; ".join(found.assumed) or None,
+        "measurements": found.measurements,
+        "step_time_s": float(found.step.total_s[0]),
+        "step_breakdown_s": breakdown([found])[0],
+        "memory_gib": None if parts is None else {name: float(getattr(parts, name)[0]) for name in MEMORY},
+        "capacity_gib": found.capacity_gib,
+    }
+    return RunPrediction(document, found, parts)
+
+
+def validate(
+    rows: Sequence[str | Path] | str | Path,
+    overlays: Folders = (),
+    *,
+    leave_out: str = "configuration",
+    refit: bool = False,
+) -> Validation:
+    """Predictions held against measured rows; a row never helps to predict itself.
+
+    Parameters
+    ----------
+    rows : path or paths
+        Tables as in catalogs/measured.
+    leave_out : {"configuration", "row", "group", "model", "source", "site", "stack", "part", "none"}
+        What is kept from the fit that predicts a row; none: the calibration as shipped.
+    refit : bool
+        Fit anew for each that is left out (minutes), instead of solving the common fit without it.
+    """
+    from planner.performance.assumed import counted
+    from planner.performance.calibration import load_calibration
+    from planner.performance.tables import read_table
+    from planner.performance.validation import judge, report
+
+    paths = [Path(rows)] if isinstance(rows, str | Path) else [Path(path) for path in rows]
+    judged = judge(paths, load_calibration(folders(overlays)), leave_out, folders(overlays), refit=refit)
+    remarks = [f"{path}: {remark}" for path in paths for remark in read_table(path).remarks()]
+    left = [f"left out: {why}" for why in judged.unreadable.values()]
+    said = (*remarks, *left, *counted(run.assumed for run in judged.runs))
+    return Validation(report(judged), judged, said)
+
+
+def calibrate(
+    run: RowsLike, folder: str | Path | None = None, overlays: Folders = (), *, plan: PlanLike | None = None
+) -> Calibrated:
+    """Learn from measured runs: predictions near them sharpen.
+
+    Rows go into FOLDER/measured, and the fit of all rows together beside it.
+
+    Parameters
+    ----------
+    run : rows, or a training log's path with `plan`
+        Rows as `predict` takes them, with `tokens_per_s_per_gpu`; or the log of a run.
+    folder : path, optional
+        One's own catalog folder, made if it is not there; default: that of the config folder.
+    plan : path or Optimization, optional
+        The plan that the log's run follows.
+
+    Raises
+    ------
+    PlannerError
+        If no measured row can be read; nothing is written then.
+    """
+    import numpy as np
+
+    from planner.catalog.overlay import config_catalog
+    from planner.catalog.paths import data_dir
+    from planner.interop.files import naming
+    from planner.interop.measurement import training_log_measurement
+    from planner.performance.assumed import counted
+    from planner.performance.calibration import read_calibration
+    from planner.performance.learning import log_errors
+    from planner.performance.overlays import add_rows, refit
+
+    own = Path(folder) if folder is not None else config_catalog()
+    over = (*(each for each in folders(overlays) if each.resolve() != own.resolve()), own)
+    said: list[str] = []
+    if plan is not None:
+        log, answer = Path(str(run)), load_plan(plan)
+        with naming(log, *([Path(plan)] if isinstance(plan, str | Path) else [])):
+            rows: Sequence[Mapping[str, str]] = [training_log_measurement(log, answer)]
+        name = Path(str(run)).stem
+    else:
+        rows, name, said = _measured(run, over)
+    added = add_rows(rows, name, own, over, of_log=plan is not None)
+    lines = refit(own, over, added)
+    fits = [read_calibration(root / "calibration" / "fit.json") for root in (data_dir(), own)]
+    before, after = (float(np.median(np.abs(np.expm1(-log_errors(added.runs, fit))))) for fit in fits)
+    return Calibrated(
+        rows=len(added.runs),
+        replaced_tokens_per_s_per_gpu=tuple(float(rate) for rate in added.replaced if rate != "?"),
+        mdape_before=before,
+        mdape_after=after,
+        said=(*said, *counted(each.assumed for each in added.runs), *lines),
+    )
+
+
+def choose_runs(rows: RowsLike, count: int, overlays: Folders = ()) -> NextRuns:
+    """Which of the rows without a measured throughput to measure first, so that predictions of all sharpen most.
+
+    Raises
+    ------
+    PlannerError
+        If there are fewer such rows than `count`.
+    """
+    from planner.performance.calibration import load_calibration
+    from planner.performance.next_runs import next_runs
+    from planner.performance.overlays import known_runs, runs_of
+    from planner.report.next_runs import Chosen
+
+    given = rows_of(rows, (".csv", ".log"))
+    cells, place = given.cells, given.place
+    over = tuple(each for each in folders(overlays) if each.is_dir())
+    if not cells or not {"model", "gpu"} <= set(cells[0]):
+        lacks = "is no such table" if cells else "has no rows"
+        raise PlannerError(
+            f"{place}: --choose takes a table of runs with the columns of catalogs/measured; this {lacks}"
+        )
+    runs = runs_of(cells, given.name, over)
+    open_ = [row for row, run in enumerate(runs) if not run.tokens_per_s_per_gpu]
+    if not open_:
+        raise PlannerError(f"{place}: every row states tokens_per_s_per_gpu; leave it empty in the rows to choose from")
+    if count > len(open_):
+        only = f"{len(open_):,} row{'' if len(open_) == 1 else 's'}"
+        raise PlannerError(f"--choose {count}: {place} has only {only} without tokens_per_s_per_gpu")
+    known, calibration = known_runs(runs, over), load_calibration(over)
+    picks = next_runs([runs[row] for row in open_], known, calibration, count)
+    order = [open_[pick.index] for pick in picks]
+    against = _objections([cells[row] for row in order], over, calibration)
+    chosen = tuple(
+        Chosen(row + 1, cells[row], runs[row], pick.left, why)
+        for row, pick, why in zip(order, picks, against, strict=True)
+    )
+    return NextRuns(chosen, len(open_), len(known), given.remarks)
+
+
+def _objections(rows: Sequence[Mapping[str, str]], overlays: Sequence[Path], calibration: Calibration) -> list[str]:
+    """What `predict` has against each row, "" if nothing."""
+    from planner.catalog import load_catalog
+    from planner.performance.predict import predict_rows
+
+    found = predict_rows(rows, load_catalog(tuple(overlays)), calibration)
+    return [row["why"].removeprefix(f"row:{number}: ") for number, row in enumerate(found, 1)]
+
+
+def _measured(run: RowsLike, overlays: Sequence[Path]) -> tuple[list[Mapping[str, str]], str, list[str]]:
+    """The measured rows that can be read, what they are called, and what is to be said of the others."""
+    from planner.performance.overlays import measured, readable
+
+    given = rows_of(run, (".csv", ".log"))
+    if not measured(given.cells):
+        raise PlannerError(
+            f"{given.place}: no row states tokens_per_s_per_gpu; give a table with the columns of catalogs/measured, "
+            "or a training log with --plan"
+        )
+    kept, refused = readable(given.cells, given.name, overlays)
+    if refused and not measured(kept):
+        raise PlannerError(refused[0])
+    return kept, given.name, [*given.remarks, *(f"left out: {why}" for why in refused)]
+
+
+def _typed(row: Mapping[str, str]) -> dict[str, float | bool | str | None]:
+    """What a table's row was predicted as: numbers, true or false, and None for what is not known."""
+    numbers = {key: float(row[key]) if row[key] else None for key in NUMBERS}
+    return {
+        **numbers,
+        "fits": {"true": True, "false": False}.get(row["fits"]),
+        "why": row["why"] or None,
+        "assumed": row["assumed"] or None,
+    }

@@ -1,0 +1,297 @@
+"""How the library's results are shown: the rows of a data frame, one line, and a figure, for each kind of result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from planner.api.catalogs import ImportedPrices, Part
+from planner.api.documents import LaunchFiles, ProposalFiles
+from planner.api.throughput import Calibrated, NextRuns, Predictions, RunPrediction, Validation
+from planner.interop.imported import Imported
+from planner.plan import Comparison, Frontier, Optimization, Plan, Side
+from planner.plan_row import plan_row
+from planner.report.figures import chance, money_text, time_text
+from planner.report.frontier import axes_words
+from planner.report.iterations import IterationCount
+from planner.results import Row, Rows, View
+from planner.risk.replay import Replay, World
+from planner.search.explanation import Explanation
+from planner.search.fleets import FleetAnswer
+from planner.sweeps.table import Sweep
+from planner.tracking.progress import Progress
+from planner.tracking.replan import Continuation
+from planner.units import format_count, format_percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def view_of(kind: type) -> View:
+    """How results of this kind are shown."""
+    return next(view for known, view in _VIEWS.items() if issubclass(kind, known))
+
+
+def plan_words(plan: Plan) -> str:
+    """A plan in one line: cluster, time and cost at the median, and its chance where there is a budget."""
+    sure = "" if plan.p_within_both is None else f", {chance(plan.p_within_both)} within budget"
+    where = f"{format_count(plan.gpus)} {plan.offer.gpu} at {plan.offer.cloud} ({plan.offer.pricing})"
+    return f"{where}, {time_text(plan.time_s.p50)}, {money_text(plan.cost_usd.p50)}{sure}"
+
+
+def _plans(named: Iterable[tuple[str, str, Plan | None]]) -> list[Row]:
+    """One plan a row, `name` in a column of its own; without a plan only that stands there."""
+    return [{column: name, **({} if plan is None else plan_row(plan))} for column, name, plan in named]
+
+
+def _bars(named: Sequence[tuple[str, Plan | None]]) -> Figure:
+    """Time and cost of plans with their ranges, a row each."""
+    from planner.report.comparison_chart import sides_figure
+
+    return sides_figure([Side(name, "infeasible" if plan is None else "optimal", plan) for name, plan in named])
+
+
+def _of_answer(answer: Optimization) -> list[tuple[str, Plan | None]]:
+    return [("plan", answer.plan), *((each.why, each.plan) for each in answer.alternatives)]
+
+
+def _refusal(answer: Optimization) -> str:
+    return "infeasible" if answer.infeasibility is None else f"infeasible; {answer.infeasibility.reason}"
+
+
+def _frontier_figure(found: Frontier) -> Figure:
+    from planner.report.frontier_chart import frontier_figure
+
+    return frontier_figure(found)
+
+
+def _comparison_figure(found: Comparison) -> Figure:
+    from planner.report.comparison_chart import comparison_figure
+
+    return comparison_figure(found)
+
+
+def _of_explanation(found: Explanation) -> list[tuple[str, Plan | None]]:
+    near = [(f"as good within the spread, {number}", each.plan) for number, each in enumerate(found.near, 1)]
+    named = [(each.asked, each.plan) for each in found.why_not]
+    return [("plan", found.plan), *((f"{each.key} {each.more}", each.plan) for each in found.worth), *near, *named]
+
+
+def _world(world: World) -> Row:
+    row = asdict(world)
+    spread = {f"{name}_{level}": row[name][level] for name in ("time_s", "cost_usd") for level in PERCENTILES}
+    return {key: value for key, value in row.items() if not isinstance(value, dict | tuple)} | spread
+
+
+PERCENTILES = ("p10", "p50", "p90")
+
+
+def _replay_figure(found: Replay) -> Figure:
+    from planner.report.charts import replay_figure
+
+    return replay_figure(found)
+
+
+def _progress_row(now: Progress) -> Row:
+    spread = {
+        f"{name}_{level}": getattr(getattr(now, name), level)
+        for name in ("remaining_s", "time_s", "cost_usd")
+        for level in PERCENTILES
+    }
+    kept = "status iteration iterations share_done epochs_done tokens_per_s_per_gpu elapsed_s cost_so_far_usd".split()
+    return {name: getattr(now, name) for name in kept} | spread
+
+
+def _progress_figure(now: Progress) -> Figure:
+    from planner.report.track_chart import track_figure
+
+    return track_figure(now, f"iteration {now.iteration:,} of {now.iterations:,}")
+
+
+def _sweep_figure(found: Sweep) -> Figure:
+    from planner.report.sweep_chart import sweep_figure
+
+    return sweep_figure(found)
+
+
+def _predictions_figure(found: Predictions) -> Figure:
+    from planner.report.prediction_chart import predictions_figure
+
+    return predictions_figure(found.rows)
+
+
+def _prediction_figure(found: RunPrediction) -> Figure:
+    from planner.report.prediction_chart import predictions_figure
+
+    return predictions_figure([found.document])
+
+
+def _validation_rows(found: Validation) -> list[Row]:
+    judged = found.judged
+    return [
+        {
+            "id": run.id,
+            "source": run.source,
+            "model": run.setting.model.name,
+            "gpu": run.setting.accelerator.id,
+            "gpus": run.gpus,
+            "measured_tokens_per_s_per_gpu": run.tokens_per_s_per_gpu,
+            "predicted_tokens_per_s_per_gpu": float((run.tokens_per_s_per_gpu or float("nan")) * ratio),
+            "error": float(ratio - 1),
+            "in_80": bool(inside),
+        }
+        for run, ratio, inside in zip(judged.runs, judged.throughput_ratio, judged.inside, strict=True)
+    ]
+
+
+def _validation_figure(found: Validation) -> Figure:
+    from planner.report.validation import validation_figure
+
+    return validation_figure(found.judged)
+
+
+def _next_rows(found: NextRuns) -> list[Row]:
+    return [{"row": each.number, **each.cells, "spread_left": each.left, "why": each.why} for each in found.chosen]
+
+
+def _files(files: Mapping[str, bytes]) -> list[Row]:
+    return [{"file": name, "bytes": len(content)} for name, content in files.items()]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{format_count(count)} {what}{'' if count == 1 else 's'}"
+
+
+_VIEWS: dict[type, View] = {
+    Optimization: View(
+        lambda found: _plans(("why", why, plan) for why, plan in _of_answer(found) if plan is not None),
+        lambda found: plan_words(found.plan) if found.plan is not None else _refusal(found),
+        lambda found: _bars(_of_answer(found)),
+    ),
+    Frontier: View(
+        lambda found: [{**plan_row(plan), "within_budget": plan.within_budget} for plan in found.plans],
+        lambda found: f"{_counted(len(found.plans), 'plan')} that no other beats in {axes_words(found)}",
+        _frontier_figure,
+    ),
+    Comparison: View(
+        lambda found: [
+            {"label": side.label, "status": side.status, **row}
+            for side, row in zip(
+                found.sides, _plans(("label", side.label, side.plan) for side in found.sides), strict=True
+            )
+        ],
+        lambda found: (
+            "; ".join(
+                f"{side.label}: {'infeasible' if side.plan is None else plan_words(side.plan)}"
+                for side in found.sides[:3]
+            )
+            + (f"; and {len(found.sides) - 3} more" if len(found.sides) > 3 else "")
+        ),
+        _comparison_figure,
+    ),
+    Explanation: View(
+        lambda found: _plans(("what", what, plan) for what, plan in _of_explanation(found)),
+        lambda found: "; ".join(each.text for each in found.binding) or "nothing binds",
+        lambda found: _bars([(what, plan) for what, plan in _of_explanation(found) if plan is not None]),
+    ),
+    FleetAnswer: View(
+        lambda found: _plans(("run", run.name, run.plan) for run in found.runs),
+        lambda found: (
+            f"infeasible; {found.reason}"
+            if found.status != "optimal"
+            else "; ".join(f"{run.name}: {plan_words(run.plan)}" for run in found.runs if run.plan is not None)
+        ),
+        lambda found: _bars([(run.name, run.plan) for run in found.runs]),
+    ),
+    Replay: View(
+        lambda found: [_world(world) for world in (found.stated, found.simulated, *found.other_worlds)],
+        lambda found: (
+            f"{format_count(found.worlds)} runs drawn; quantiles differ from the stated by at most"
+            f" {format_percent(found.largest_quantile_error)}"
+        ),
+        _replay_figure,
+    ),
+    Sweep: View(
+        lambda found: found.rows,
+        lambda found: f"{_counted(len(found.rows), 'variation')} over {' and '.join(over.key for over in found.over)}",
+        _sweep_figure,
+    ),
+    Progress: View(
+        lambda now: [_progress_row(now)],
+        lambda now: (
+            f"iteration {now.iteration:,} of {now.iterations:,}, {now.status}; in all"
+            f" {time_text(now.time_s.p50)}, {money_text(now.cost_usd.p50)}"
+        ),
+        _progress_figure,
+    ),
+    Continuation: View(
+        lambda found: _plans(("why", why, plan) for why, plan in _of_answer(found.answer) if plan is not None),
+        lambda found: (
+            "the best plan for the rest is the present one"
+            if found.unchanged
+            else plan_words(found.answer.plan)
+            if found.answer.plan is not None
+            else _refusal(found.answer)
+        ),
+        lambda found: _bars(_of_answer(found.answer)),
+    ),
+    IterationCount: View(
+        lambda count: [{key: value for key, value in asdict(count).items() if key != "remarks"}],
+        lambda count: (
+            f"{format_count(count.iterations)} iterations of {format_count(count.global_batch)} sequences;"
+            f" {format_count(count.iterations_per_epoch)} full ones an epoch"
+        ),
+    ),
+    Predictions: View(
+        lambda found: found.rows,
+        lambda found: (
+            f"{_counted(len(found), 'run')}, {sum(bool(row['why']) for row in found.cells)} with an objection"
+        ),
+        _predictions_figure,
+    ),
+    RunPrediction: View(
+        lambda found: [{key: value for key, value in found.document.items() if not isinstance(value, dict | tuple)}],
+        lambda found: (
+            f"{found['pred_tokens_per_s_per_gpu']:,.0f} tokens/s a GPU"
+            f" ({found['pred_lo']:,.0f} to {found['pred_hi']:,.0f})"
+        ),
+        _prediction_figure,
+    ),
+    Validation: View(
+        _validation_rows,
+        lambda found: (
+            f"{found['predicted']} of {found['rows']} rows: median error {format_percent(found['mdape'])},"
+            f" 80 % intervals hold {format_percent(found['coverage80'])}"
+        ),
+        _validation_figure,
+    ),
+    Calibrated: View(
+        lambda found: [{key: value for key, value in asdict(found).items() if key != "said"}],
+        lambda found: (
+            f"{_counted(found.rows, 'row')} learnt: median error {format_percent(found.mdape_before)} before,"
+            f" {format_percent(found.mdape_after)} after"
+        ),
+    ),
+    NextRuns: View(
+        _next_rows,
+        lambda found: f"{len(found.chosen)} of {_counted(found.candidates, 'candidate')} to measure first",
+    ),
+    LaunchFiles: View(
+        lambda found: _files({name: text.encode() for name, text in found.files.items()}),
+        lambda found: ", ".join(found.files),
+    ),
+    ProposalFiles: View(lambda found: _files(found.files), lambda found: ", ".join(found.files)),
+    Imported: View(
+        lambda found: [asdict(value) for value in found.taken],
+        lambda found: (
+            f"{_counted(len(found.taken), 'value')} of a scenario from {found.tool}"
+            + (f"; it still needs {', '.join(found.missing)}" if found.missing else "")
+        ),
+    ),
+    Part: View(lambda part: part.rows, lambda part: f"{part.id}, {_counted(len(part.rows), 'number')}"),
+    ImportedPrices: View(
+        lambda found: found.rows, lambda found: f"{found.prices_kept:,} of {found.rows_read:,} rows kept"
+    ),
+    Rows: View(lambda table: table.rows, lambda table: f"{table.name}, {_counted(len(table.rows), 'row')}"),
+}

@@ -1,0 +1,224 @@
+"""Families of config.json that share Llama's names of keys, and what each has otherwise.
+
+Source: transformers 5.24, models/*/configuration_*.py and modeling_*.py.
+"""
+
+# ruff: noqa: D103 - a function a family, named as transformers names it
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.interop.files import shown
+from planner.interop.hf_defaults import CLASS_DEFAULTS
+from planner.interop.hf_keys import Keys
+from planner.units import PlannerError
+from planner.workload.model import MLASpec, ModelSpec, MoESpec
+
+
+def base(k: Keys, name: str, *, tied: bool = False) -> dict[str, Any]:
+    """What families with Llama's key names share."""
+    hidden, heads = k.number("hidden", "hidden_size"), k.number("heads", "num_attention_heads")
+    head_dim = k.maybe("head_dim", "head_dim")
+    if not head_dim:
+        if hidden % heads:
+            raise PlannerError(
+                f"{k.document.name}: hidden_size {hidden} is not divisible by num_attention_heads {heads}, "
+                "and head_dim is not stated."
+            )
+        head_dim = hidden // heads
+        k.origins["head_dim"] = "hidden_size / num_attention_heads"
+    return {
+        "name": name,
+        "layers": k.number("layers", "num_hidden_layers"),
+        "hidden": hidden,
+        "heads": heads,
+        "kv_heads": key_heads(k, heads),
+        "head_dim": head_dim,
+        "ffn": k.number("ffn", "intermediate_size"),
+        "vocab": k.number("vocab", "vocab_size"),
+        "tied_embeddings": k.flag("tied_embeddings", "tie_word_embeddings", tied),
+        "max_seq_length": k.maybe("max_seq_length", "max_position_embeddings") or None,
+        "source": f"{k.document.name} (Hugging Face)",
+    }
+
+
+def key_heads(k: Keys, heads: int) -> int:
+    """Heads of keys: as many as of queries where it is null, or neither stated nor said by the class."""
+    if "num_key_value_heads" in k.values and k.values["num_key_value_heads"] is None:
+        k.used.add("num_key_value_heads")
+        return heads
+    default = CLASS_DEFAULTS.get(k.family, {}).get("num_key_value_heads", heads)
+    return k.number("kv_heads", "num_key_value_heads", default=default)
+
+
+#: transformers' names of activations by those of ModelSpec.
+ACTIVATIONS = {
+    "silu": "silu", "swish": "silu", "relu": "relu", "relu2": "relu", "relu_squared": "relu", "gelu": "gelu",
+    "gelu_new": "gelu", "gelu_fast": "gelu", "gelu_pytorch_tanh": "gelu", "gelu_python": "gelu", "mish": "mish",
+}  # fmt: skip
+
+
+def activation(k: Keys, default: str, gated: bool, *names: str) -> str:
+    """The MLP's function as ModelSpec has it, "" where it is the usual one."""
+    stated = str(k.get("activation", *(names or ("hidden_act", "hidden_activation")), default=default))
+    known = ACTIVATIONS.get(stated)
+    if known is None:
+        k.warnings.append(f"{k.document.name}: the activation {shown(stated)} is not known; it is taken for {default}")
+        known = ACTIVATIONS[default]
+    return "" if known == ("silu" if gated else "gelu") else known
+
+
+def llama_like(k: Keys, name: str, **changes: Any) -> ModelSpec:
+    """A decoder with Llama's layers: RMS norms, a gated MLP, no biases; `changes` say what is otherwise."""
+    changes.setdefault("activation", activation(k, "silu", True))
+    return ModelSpec(
+        **{**base(k, name, tied=changes.pop("tied", False)), "gated_mlp": True, "norm": "rmsnorm", **changes}
+    )
+
+
+def gpt_neox(k: Keys, name: str) -> ModelSpec:
+    bias = k.flag("attention_bias", "attention_bias", True)
+    return ModelSpec(
+        **base(k, name),
+        parallel_residual=k.flag("parallel_residual", "use_parallel_residual", True),
+        attention_bias=bias,
+        attention_output_bias=bias,
+        mlp_bias=True,
+    )
+
+
+def llama(k: Keys, name: str) -> ModelSpec:
+    bias = k.flag("attention_bias", "attention_bias", False)
+    mlp_bias = k.flag("mlp_bias", "mlp_bias", False)
+    return llama_like(k, name, attention_bias=bias, attention_output_bias=bias, mlp_bias=mlp_bias)
+
+
+def mistral(k: Keys, name: str) -> ModelSpec:
+    return llama_like(k, name, sliding_window=k.maybe("sliding_window", "sliding_window") or None)
+
+
+def mixtral(k: Keys, name: str) -> ModelSpec:
+    window = k.maybe("sliding_window", "sliding_window")
+    moe = MoESpec(
+        experts=k.number("moe.experts", "num_local_experts", default=8),
+        top_k=k.number("moe.top_k", "num_experts_per_tok", default=2),
+        expert_ffn=k.number("moe.expert_ffn", "intermediate_size"),
+    )
+    return llama_like(k, name, sliding_window=window or None, moe=moe)
+
+
+def _qwen_window(k: Keys) -> int | None:
+    used = k.flag("sliding_window", "use_sliding_window", False)
+    k.used |= {"sliding_window", "max_window_layers"}
+    if not used:
+        return None
+    k.remarks.append("use_sliding_window: the window is taken for every layer (max_window_layers is not modelled)")
+    k.origins.pop("sliding_window", None)
+    return k.maybe("sliding_window", "sliding_window", 4096) or None
+
+
+def qwen2(k: Keys, name: str) -> ModelSpec:
+    return llama_like(k, name, attention_bias=True, sliding_window=_qwen_window(k))
+
+
+def qwen3(k: Keys, name: str) -> ModelSpec:
+    bias = k.flag("attention_bias", "attention_bias", False)
+    window = _qwen_window(k)
+    return llama_like(k, name, qk_norm=True, attention_bias=bias, attention_output_bias=bias, sliding_window=window)
+
+
+def _qwen_moe(k: Keys, shared: bool, width: int) -> MoESpec:
+    dense = k.values.get("mlp_only_layers")
+    k.used.add("mlp_only_layers")
+    if isinstance(dense, list) and dense:
+        k.remarks.append(f"mlp_only_layers: {len(dense)} dense layers are counted as experts' layers")
+    shared_ffn = k.number("moe.shared_ffn", "shared_expert_intermediate_size", default=5632) if shared else 0
+    return MoESpec(
+        experts=k.number("moe.experts", "num_experts", "num_local_experts", default=60 if shared else 128),
+        top_k=k.number("moe.top_k", "num_experts_per_tok", default=4 if shared else 8),
+        expert_ffn=k.number("moe.expert_ffn", "moe_intermediate_size", default=width),
+        shared_experts=1 if shared else 0,
+        shared_ffn=shared_ffn,
+        every=k.number("moe.every", "decoder_sparse_step", default=1),
+    )
+
+
+def qwen2_moe(k: Keys, name: str) -> ModelSpec:
+    return llama_like(k, name, attention_bias=True, sliding_window=_qwen_window(k), moe=_qwen_moe(k, True, 1408))
+
+
+def qwen3_moe(k: Keys, name: str) -> ModelSpec:
+    bias = k.flag("attention_bias", "attention_bias", False)
+    window, moe = _qwen_window(k), _qwen_moe(k, False, 768)
+    return llama_like(
+        k, name, qk_norm=True, attention_bias=bias, attention_output_bias=bias, sliding_window=window, moe=moe
+    )
+
+
+def deepseek(k: Keys, name: str) -> ModelSpec:
+    nope, rope = (
+        k.number("mla.qk_nope_head_dim", "qk_nope_head_dim"),
+        k.number("mla.qk_rope_head_dim", "qk_rope_head_dim"),
+    )
+    mla = MLASpec(
+        q_lora_rank=k.maybe("mla.q_lora_rank", "q_lora_rank") or 0,
+        kv_lora_rank=k.number("mla.kv_lora_rank", "kv_lora_rank"),
+        qk_nope_head_dim=nope,
+        qk_rope_head_dim=rope,
+        v_head_dim=k.number("mla.v_head_dim", "v_head_dim"),
+    )
+    experts = k.maybe("moe.experts", "n_routed_experts")
+    moe = None
+    if experts:
+        width = k.number("moe.expert_ffn", "moe_intermediate_size")
+        shared = k.maybe("moe.shared_experts", "n_shared_experts") or 0
+        moe = MoESpec(
+            experts=experts,
+            top_k=k.number("moe.top_k", "num_experts_per_tok"),
+            expert_ffn=width,
+            shared_experts=shared,
+            shared_ffn=width if shared else 0,
+            first_dense_layers=k.maybe("moe.first_dense_layers", "first_k_dense_replace") or 0,
+            every=k.number("moe.every", "moe_layer_freq", default=1),
+            router_bias=k.values.get("topk_method", "noaux_tc" if k.family == "deepseek_v3" else "") == "noaux_tc",
+        )
+    k.used.add("topk_method")
+    k.origins["head_dim"] = "qk_nope_head_dim + qk_rope_head_dim"
+    return llama_like(
+        k,
+        name,
+        head_dim=nope + rope,
+        moe=moe,
+        mla=mla,
+        mtp_layers=k.maybe("mtp_layers", "num_nextn_predict_layers") or 0,
+    )
+
+
+def gpt_oss(k: Keys, name: str) -> ModelSpec:
+    bias = k.flag("attention_bias", "attention_bias", True)
+    kinds = k.values.get("layer_types")
+    k.used.add("layer_types")
+    every = 2
+    if isinstance(kinds, list) and kinds and "full_attention" in kinds:
+        every = kinds.index("full_attention") + 1
+        if any((kind == "full_attention") != ((i + 1) % every == 0) for i, kind in enumerate(kinds)):
+            k.remarks.append(f"layer_types repeats no fixed pattern; every {every}th layer is taken as full attention")
+    k.origins["full_attention_every"] = f"layer_types, {k.document.where('layer_types')}"
+    moe = MoESpec(
+        experts=k.number("moe.experts", "num_local_experts", default=128),
+        top_k=k.number("moe.top_k", "num_experts_per_tok", "experts_per_token", default=4),
+        expert_ffn=k.number("moe.expert_ffn", "intermediate_size"),
+        router_bias=True,
+    )
+    return llama_like(
+        k,
+        name,
+        attention_bias=bias,
+        attention_output_bias=bias,
+        mlp_bias=True,
+        sliding_window=k.maybe("sliding_window", "sliding_window", 128) or None,
+        full_attention_every=every,
+        attention_sinks=True,
+        moe=moe,
+    )

@@ -1,0 +1,86 @@
+"""Three kinds of keys: those a reader understands, those that say nothing to planning, and all the others.
+
+What decides a model, its layout or its length is never left aside in silence: a key that no reader asked for is either
+known to be irrelevant (its tool has it, and it changes nothing that is planned), or a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from planner.interop.files import shown
+from planner.units import PlannerError, nearest
+
+MOST_COMPARED = 50  # unknown keys that are given a nearest spelling: a file with more is not one of the tool's
+MOST_NAMED = 12  # of them that are written out
+MOST_LETTERS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """The names that one tool's files may hold, beside those that its reader asks for.
+
+    `irrelevant`: names of the tool, of any release, that change nothing that is planned. `deciding`: names of the tool
+    that do, each with the words for what it decides. `spelt` is what stands before a name in the file (`--`).
+    """
+
+    tool: str
+    irrelevant: Collection[str]
+    deciding: Mapping[str, str] = field(default_factory=dict)
+    spelt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """The keys that no reader asked for: those to list as not needed, and a warning for each of the others."""
+
+    unused: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def sort_keys(found: Mapping[str, str], understood: Collection[str], kinds: Kinds) -> Sorted:
+    """Which of the keys of a file were understood, which are irrelevant, and which are neither.
+
+    Parameters
+    ----------
+    found : the keys of the file, each with the place where it stands, as "run.sh" or "a.yml:7"
+    understood : the keys that the reader asked for, in the file or not
+    kinds : what the tool's files may hold
+    """
+    rest = {key: where for key, where in found.items() if key not in understood}
+    unused = tuple(sorted(kinds.spelt + key for key in rest if key in kinds.irrelevant and key not in kinds.deciding))
+    warnings = [
+        f"{where}: {kinds.spelt}{key} decides {kinds.deciding[key]}, which planner does not understand: "
+        "the scenario is without it"
+        for key, where in rest.items()
+        if key in kinds.deciding
+    ]
+    unknown = {key: at for key, at in rest.items() if key not in kinds.irrelevant and key not in kinds.deciding}
+    names = sorted({*understood, *kinds.irrelevant, *kinds.deciding})
+    for number, (key, where) in enumerate(unknown.items()):
+        if number == MOST_NAMED:
+            warnings.append(f"{where}: {len(unknown) - number:,} more that planner does not know")
+            break
+        near = _near(key, names, kinds) if number < MOST_COMPARED else ""
+        warnings.append(f"{where}: {kinds.spelt}{shown(key)} is no option of {kinds.tool} that planner knows{near}")
+    return Sorted(unused, tuple(warnings))
+
+
+def refuse(warnings: Iterable[str], *, strict: bool) -> None:
+    """With `--strict`, what would be a warning is an error.
+
+    Raises
+    ------
+    PlannerError
+        If `strict` and there are warnings: the first, and how many more there are.
+    """
+    said = list(warnings)
+    if strict and said:
+        more = f" (and {len(said) - 1:,} more such warnings)" if len(said) > 1 else ""
+        raise PlannerError(f"{said[0]}{more}; --strict takes no warnings.")
+
+
+def _near(key: str, names: Collection[str], kinds: Kinds) -> str:
+    near = nearest(key[:MOST_LETTERS], names)
+    return f"; did you mean {kinds.spelt}{near[0]}?" if len(near) == 1 else ""

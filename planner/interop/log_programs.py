@@ -1,0 +1,139 @@
+"""Lines by which training programs tell their steps, beside GPT-NeoX's, Megatron-LM's and DeepSpeed's own.
+
+A form is told by a word that each of its lines has, and read by one pattern for the step and one for each other fact.
+Line forms are those of public logs of each program.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_N = rb"(\d[\d,]{0,17}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?[KMBGT]?)"
+_LOSS = rb"[ \t,|'\"]{0,3}[=:]?[ \t'\"]{0,10}(-?\d{1,12}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How one program's line tells a step.
+
+    `step` has the step in its first group and, where it has a second, the last step of the run. `facts` are patterns of
+    one number each, by what it is: seconds, ms, elapsed, micro, micro_ms, steps_per_s, samples_per_s, tokens_per_s,
+    tokens_per_s_gpu, batch, loss. With `zero`, steps are counted from zero; with `block`, the lines after it that begin
+    with a space belong to it.
+    """
+
+    name: str
+    shown: str
+    needle: bytes
+    step: re.Pattern[bytes]
+    facts: Mapping[str, re.Pattern[bytes]] = field(default_factory=dict)
+    zero: bool = False
+    block: bool = False
+
+
+def _form(
+    name: str, shown: str, needle: str, step: bytes, *, zero: bool = False, block: bool = False, **facts: bytes
+) -> Form:
+    patterns = {kind: re.compile(text.replace(b"<n>", _N).replace(b"<loss>", _LOSS)) for kind, text in facts.items()}
+    return Form(name, shown, needle.encode(), re.compile(step.replace(b"<n>", _N)), patterns, zero, block)
+
+
+FORMS: tuple[Form, ...] = (
+    _form(
+        "Megatron-LM in seconds (BigScience)", "iteration N/M | … | elapsed time per iteration (s): T",
+        "per iteration (s): ", rb"iteration {1,10}(\d{1,15})/ {0,10}(\d{1,15}) \|",
+        seconds=rb"per iteration \(s\): {0,10}<n>", batch=rb"global batch size: {0,10}<n>", loss=rb"lm[ _]loss<loss>",
+    ),
+    _form(
+        "NeMo 2", "Training epoch E, iteration N/M | … | global_step: N | … | train_step_timing in s: T",
+        "train_step_timing in s: ", rb"global_step: {0,3}(\d{1,15})", zero=True,
+        seconds=rb"train_step_timing in s: {0,3}<n>", batch=rb"global_batch_size: {0,3}<n>",
+        loss=rb"reduced_train_loss<loss>",
+    ),
+    _form(
+        "NeMo 1", "Epoch E: … N/M […, reduced_train_loss=L, global_step=N, …, train_step_timing in s=T]",
+        "train_step_timing in s=", rb"\| {0,3}(\d{1,15})/(\d{1,15}) \[", block=False,
+        seconds=rb"train_step_timing in s=<n>", loss=rb"reduced_train_loss<loss>",
+    ),
+    _form(
+        "NeMo 1 without the length of its epoch", "Epoch E: : Nit […, global_step=N, …, train_step_timing in s=T]",
+        "train_step_timing in s=", rb"\bglobal_step=<n>", zero=True, seconds=rb"train_step_timing in s=<n>",
+        loss=rb"reduced_train_loss<loss>",
+    ),
+    _form(
+        "torchtitan", "step: N loss: L … tps: R", "tps: ", rb"\bstep: {0,8}(\d{1,15}) .{0,400}?\btps: ",
+        tokens_per_s_gpu=rb"\btps: {0,8}<n>", loss=rb"\b(?:global_avg_)?loss<loss>",
+    ),
+    _form(
+        "torchtitan of 2024", "step: N loss: L … wps: R", "wps: ", rb"\bstep: {0,8}(\d{1,15}) .{0,400}?\bwps: ",
+        tokens_per_s_gpu=rb"\bwps: {0,8}<n>", loss=rb"\b(?:global_avg_)?loss<loss>",
+    ),
+    _form(
+        "nanotron", "iteration: N / M | … | elapsed_time_per_iteration_ms: T | … | global_batch_size: B",
+        "elapsed_time_per_iteration_ms: ", rb"iteration: {0,8}(\d{1,15}) / (\d{1,15}) ",
+        ms=rb"elapsed_time_per_iteration_ms: {0,8}<n>", batch=rb"global_batch_size: {0,8}<n>", loss=rb"lm_loss<loss>",
+    ),
+    _form(
+        "MaxText", "completed step: N, seconds: T", "completed step: ", rb"completed step: (\d{1,15}), seconds: ",
+        zero=True, seconds=rb", seconds: {0,8}<n>", loss=rb"\bloss<loss>",
+    ),
+    _form(
+        "OLMo", "[step=N/M…] with throughput/device/… below it", "[step=", rb"\[step=([\d,]{1,15})(?:/([\d,]{1,15}))?",
+        block=True, steps_per_s=rb"throughput/device/(?:batches_per_second|BPS)=<n>",
+        loss=rb"train/(?:CE loss|CrossEntropyLoss)=<loss>",
+    ),
+    _form(
+        "Composer (llm-foundry)", "[batch=N/M]: with Train throughput/batches_per_sec: R below it", "[batch=",
+        rb"\[batch=([\d,]{1,15})/([\d,]{1,15})\]", block=True,
+        steps_per_s=rb"Train throughput/batches_per_sec: {0,3}<n>", loss=rb"Train loss/train/total<loss>",
+    ),
+    _form(
+        "litgpt", "Epoch E | iter I step N | loss train: L, … | iter time: T ms", "iter time: ",
+        rb"\biter \d{1,15}\b[ |]{1,4}st[Ee]p (\d{1,15})\b",
+        micro=rb"\biter <n>\b", micro_ms=rb"iter time: {0,3}<n> ?ms", loss=rb"loss(?: train)?(?: \(curr\))?<loss>",
+    ),
+    _form(
+        "nanoGPT", "iter N: loss L, time Tms", ", time ", rb"\biter (\d{1,15}): loss [-\d.na]{1,20}, time ", zero=True,
+        ms=rb", time {0,3}<n> ?ms", loss=rb"\bloss<loss>",
+    ),
+    _form(
+        "llm.c", "step N/M | loss L … | T ms", " ms |", rb"\bstep {1,8}(\d{1,15})/(\d{1,15}) \|",
+        ms=rb"\| {0,8}<n> ms \|", loss=rb"\bloss<loss>",
+    ),
+    _form(
+        "modded-nanogpt", "step:N/M … train_time:Tms step_avg:Tms", "train_time:", rb"\bstep:(\d{1,15})/(\d{1,15}) ",
+        elapsed_ms=rb"train_time:<n>ms", loss=rb"train_loss<loss>",
+    ),
+    _form(
+        "InternLM", "step=N … loss=L … tgs (tokens/gpu/second)=R", "tgs (tokens/gpu/second)=",
+        rb"[ ,]step=(\d{1,15})[ ,]", zero=True, tokens_per_s_gpu=rb"[ ,]tgs \(tokens/gpu/second\)=<n>",
+        loss=rb"[ ,]loss=<loss>",
+    ),
+    _form(
+        "torchtune", "Step N | loss:L … tokens_per_second_per_gpu:R", "tokens_per_second_per_gpu:",
+        rb"\bStep (\d{1,15}) \|", tokens_per_s_gpu=rb"tokens_per_second_per_gpu:<n>", loss=rb"\bloss<loss>",
+    ),
+    _form(
+        "PaddleNLP", "loss: L, … global_step: N, … interval_steps_per_second: R", "global_step: ",
+        rb"\bglobal_step: (\d{1,15}), interval_runtime", steps_per_s=rb"interval_steps_per_second: {0,3}<n>",
+        loss=rb"\bloss<loss>",
+    ),
+    _form(
+        "fairseq", "train_inner | … ups=R, … num_updates=N", "num_updates=", rb"\bnum_updates=(\d{1,15}),",
+        steps_per_s=rb"\bups=<n>,", loss=rb"[ |]loss=<loss>",
+    ),
+    _form(
+        "metaseq", 'train_inner | {… "ups": R, … "num_updates": N}', '"num_updates": ', rb'"num_updates": "?(\d{1,15})',
+        steps_per_s=rb'"ups": "?<n>', loss=rb'"loss": "?<loss>',
+    ),
+    _form(
+        "pith-train and the like", "step N/M | step-time T sec", "step-time ", rb"\bstep (\d{1,15})/(\d{1,15}) \|",
+        seconds=rb"step-time {0,3}<n> sec", loss=rb"loss<loss>",
+    ),
+    _form(
+        "verl", "step:N - … - perf/time_per_step:T", "perf/time_per_step:", rb"\bstep:(\d{1,15}) - ",
+        seconds=rb"perf/time_per_step:<n>",
+    ),
+)  # fmt: skip

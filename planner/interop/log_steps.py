@@ -1,0 +1,245 @@
+"""Lines of training programs, in the order of a log, into records: forms of `log_programs`, dictionaries, and bars.
+
+A progress bar tells a step and the time since the start; it counts where it has a loss with it, or where a dictionary
+with a loss follows it, as the trainers of Hugging Face print one.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from planner.interop.log_names import Names
+from planner.interop.log_programs import FORMS, Form
+from planner.interop.log_records import Hint, Rows, StepClock, Told, duration, moment, number, rate_seconds
+
+_LONGEST = 1 << 14  # bytes of a line that are looked at
+_BLOCK = 1 << 15  # bytes of the lines that belong to one record
+_ENDS = re.compile(rb"[\r\n]+")
+_CLOCK = re.compile(
+    rb"(20\d\d)[-/](\d\d)[-/](\d\d)[ T](\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)|(\d\d)/(\d\d)/(20\d\d) (\d\d:\d\d:\d\d)"
+)
+_LABEL = re.compile(rb"^\W{0,3}(?:rank|default|node|worker|host)?[ _-]{0,2}(\d{1,6})(?:\]|: )", re.IGNORECASE)
+_DICTIONARY = re.compile(rb"\{ ?['\"][^{}]{1,4000}(?:\{[^{}]{0,2000}\}[^{}]{0,4000}){0,4}\}")
+_BAR = re.compile(
+    rb"(?:^|[|\s:])(\d{1,15})/(\d{1,15}) \[((?:\d{1,5}:)?\d{1,4}:\d\d)<[^,\]\r\n]{1,20}, {0,2}[^\]\r\n]{0,400}\]?"
+)
+_EPOCH = re.compile(rb"\bEpoch:? (\d{1,9})\b[^\r\n]{0,8}")
+_BAR_LOSS = re.compile(rb"loss[=: ]{1,3}(-?\d{1,12}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?)", re.IGNORECASE)
+_KNOWN_LOSSES = ("loss", "lm loss", "train_loss")
+
+
+@dataclass
+class StepLines:
+    """The records of one log's lines; the kind that the log has first counts, and the others are left out."""
+
+    hint: Hint = field(default_factory=Hint)
+    kind: str = ""  # a form's name, dictionaries or bars
+    clock: StepClock = field(default_factory=StepClock)
+    _form: Form | None = None
+    _names: Names = field(default_factory=Names)
+    _open: bytes = b""  # the record whose lines are still being read
+    _bar: tuple[int, int, float] | None = None  # step, steps in all, seconds since the start
+    _bars_total: int = 0
+
+    def rows(self, data: bytes, *, end: bool = False) -> Rows:
+        """The records of some whole lines; with `end`, also the last one, whose lines end with the log."""
+        if not self.kind and not self._settle(data):
+            return self.clock.rows()
+        if self._form is not None:
+            if self._form.needle in data or self._open:
+                self._by_form(data, self._form, end)
+        elif self.kind == "dictionaries":
+            self._by_dictionary(data)
+        else:
+            self._by_bars(data)
+        return self.clock.rows()
+
+    def _settle(self, data: bytes) -> bool:
+        """Which form the log has: the first of the list that a line of it is of."""
+        for form in FORMS:
+            at = data.find(form.needle)
+            tried = 0
+            while at >= 0 and tried < 200:
+                begin = max(data.rfind(b"\n", 0, at), data.rfind(b"\r", 0, at)) + 1
+                line = data[begin : begin + _LONGEST].split(b"\n", 1)[0].split(b"\r", 1)[0]
+                found = form.step.search(line)
+                if found is not None and (form.block or self._timed(form, line)):
+                    self.kind, self._form = form.name, form
+                    return True
+                at, tried = data.find(form.needle, at + len(form.needle)), tried + 1
+        for line in _lines(data):
+            if b"loss" not in line:
+                self._see_bar(line)
+                continue
+            row = _dictionary(line)
+            if row is not None and self._told(row, line) is not None:
+                self.kind = "dictionaries"
+                return True
+            if self._is_loss(row) and self._bar is not None or self._bar_told(line) is not None:
+                self.kind = "bars"
+                return True
+        return False
+
+    def _timed(self, form: Form, line: bytes) -> bool:
+        """Whether the line tells a time by itself, or by its clock, or by a rate that the plan's batch turns to one."""
+        return any(name in form.facts and form.facts[name].search(line) for name in form.facts if name not in _NO_TIME)
+
+    def _by_form(self, data: bytes, form: Form, end: bool) -> None:
+        for line in _lines(data):
+            found = form.step.search(line) if form.needle in line else None
+            if found is None:
+                if self._open and line[:1] in b" \t" and len(self._open) < _BLOCK:
+                    self._open += b"\n" + line
+                elif self._open:
+                    self._close(form)
+                continue
+            if self._open:
+                self._close(form)
+            self._open = line
+            if not form.block:
+                self._close(form)
+        if end and self._open:
+            self._close(form)
+
+    def _close(self, form: Form) -> None:
+        text, self._open = self._open, b""
+        found = form.step.search(text)
+        step = number(found[1]) if found is not None else None
+        if found is None or step is None:
+            return
+        facts: dict[str, float] = {}
+        for kind, pattern in form.facts.items():
+            match = pattern.search(text)
+            value = number(match[1]) if match is not None else None
+            if value is not None:
+                facts[kind] = value
+        total = number(found[2]) if found.re.groups > 1 and found[2] is not None else None
+        self.clock.take(self._of_facts(int(step) + form.zero, total, facts, text))
+
+    def _of_facts(self, step: int, total: float | None, facts: Mapping[str, float], text: bytes) -> Told:
+        clock = clock_of(text)
+        seconds = facts.get("seconds")
+        if "ms" in facts:
+            seconds = facts["ms"] / 1e3
+        rate = rate_seconds(self.hint, facts.get)
+        whole = math.isfinite(clock) and "steps_per_s" not in facts  # a clock tells what a rate needs a plan for
+        elapsed = facts["elapsed_ms"] / 1e3 if "elapsed_ms" in facts else None
+        return Told(
+            step,
+            seconds=seconds if seconds is not None or whole else rate,
+            elapsed=elapsed,
+            clock=clock,
+            mean_s=elapsed / step if elapsed else rate if whole else None,
+            micro=int(facts["micro"]) if "micro" in facts else None,
+            micro_s=facts["micro_ms"] / 1e3 if "micro_ms" in facts else None,
+            total=int(total) if total else None,
+            batch=int(facts["batch"]) if "batch" in facts else None,
+            loss=facts.get("loss"),
+            label=label_of(text),
+        )
+
+    def _by_dictionary(self, data: bytes) -> None:
+        for line in _lines(data):
+            row = _dictionary(line) if b"{" in line else None
+            told = self._told(row, line) if row is not None else None
+            if told is not None:
+                self.clock.take(told)
+
+    def _told(self, row: Mapping[str, object], line: bytes) -> Told | None:
+        told = self._names.told(row, self.hint, label_of(line))
+        if told is None or told.seconds is None and told.elapsed is None and told.micro_s is None:
+            return None
+        return told
+
+    def _by_bars(self, data: bytes) -> None:
+        for line in _lines(data):
+            if b"/" not in line and b"loss" not in line:
+                continue
+            own = self._bar_told(line)
+            if own is not None:
+                self.clock.take(own)
+                continue
+            self._see_bar(line)
+            row = _dictionary(line) if b"loss" in line and b"{" in line else None
+            if self._is_loss(row) and row is not None and self._bar is not None:
+                step, total, elapsed = self._bar
+                self._bars_total = total
+                loss = next(number(row[name]) for name in _KNOWN_LOSSES if name in row)
+                self.clock.take(Told(step, elapsed=elapsed, total=total, loss=loss, label=label_of(line)))
+
+    def _see_bar(self, line: bytes) -> None:
+        """Remember the last bar of the run's own length, or of any where that is not known yet."""
+        for found in _BAR.finditer(line):
+            step, total = int(found[1]), int(found[2])
+            elapsed = duration(found[3])
+            if elapsed is not None and 0 < step <= total and self._bars_total in (0, total):
+                self._bar = (step, total, elapsed)
+
+    def _bar_told(self, line: bytes) -> Told | None:
+        """A bar that has a loss of its own; of several epochs the steps are counted through."""
+        found = next(reversed(list(_BAR.finditer(line))), None)
+        loss = _BAR_LOSS.search(line)
+        if found is None or loss is None or loss.start() < found.start() and b"|Loss" not in line:
+            return None
+        step, total, elapsed = int(found[1]), int(found[2]), duration(found[3])
+        if not 0 < step <= total or elapsed is None or b"alid" in line[: found.start()]:
+            return None
+        epoch = _EPOCH.search(line[: found.start()])
+        past = int(epoch[1]) if epoch is not None else 0
+        first = past * total if past else 0
+        return Told(
+            first + step, elapsed=elapsed, total=None if epoch is not None and past else total, loss=number(loss[1])
+        )
+
+    @staticmethod
+    def _is_loss(row: Mapping[str, object] | None) -> bool:
+        return row is not None and any(name in row for name in _KNOWN_LOSSES)
+
+
+_NO_TIME = ("batch", "loss", "micro")
+
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    """Lines, with the states of a progress bar that a carriage return parts; cut at `_LONGEST`."""
+    for line in _ENDS.split(data):
+        if line:
+            yield line[:_LONGEST]
+
+
+def _dictionary(line: bytes) -> Mapping[str, object] | None:
+    """The dictionary on a line, as Python or JSON writes one, with its names in small letters."""
+    found = _DICTIONARY.search(line)
+    if found is None:
+        return None
+    text = found[0].decode("utf-8", "replace")
+    for read in (ast.literal_eval, json.loads):
+        try:
+            row = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+        if isinstance(row, dict):
+            return {str(key).lower(): value for key, value in row.items()}
+    return None
+
+
+def clock_of(line: bytes) -> float:
+    """The first time on a line, as seconds of a fixed origin; NaN if there is none."""
+    found = _CLOCK.search(line[:400])
+    if found is None:
+        return math.nan
+    year, month, day, time, other_month, other_day, other_year, other_time = (
+        part.decode() if part else "" for part in found.groups()
+    )
+    date = f"{year}-{month}-{day}T{time}" if year else f"{other_year}-{other_month}-{other_day}T{other_time}"
+    return moment(date.replace(",", "."))
+
+
+def label_of(line: bytes) -> bytes | None:
+    """The rank that a line says it is of; None if it says none."""
+    found = _LABEL.match(line[:64])
+    return found[1] if found else None

@@ -1,0 +1,88 @@
+"""What a few commands say or find true, from their words alone: echo, expr, seq and their like, and `[ … ]`."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+
+from planner.interop.shell_words import Scope, arithmetic
+
+
+def said_by(scope: Scope, words: list[str], given: str | None) -> str | None:
+    """The output of a command whose words are known; `given` is its input. None: only running it would tell."""
+    name, rest = words[0], words[1:]
+    match name:
+        case "echo":
+            return " ".join(word for word in rest if word not in ("-n", "-e"))
+        case "expr":
+            value = arithmetic(scope, " ".join(rest))
+            return None if value is None else str(value)
+        case "basename" if rest:
+            return rest[0].rstrip("/").rsplit("/", 1)[-1].removesuffix(rest[1] if len(rest) > 1 else "\0")
+        case "scontrol" if rest[:1] == ["show"] and "SLURM_NNODES" in scope.variables:
+            return "\n".join(f"node{n}" for n in range(min(int(scope.variables["SLURM_NNODES"][0]), 100_000)))
+        case "seq" if all(re.fullmatch(r"-?\d{1,4}", word) for word in rest) and 0 < len(rest) < 3:
+            low, high = (1, int(rest[0])) if len(rest) == 1 else (int(rest[0]), int(rest[1]))
+            return " ".join(map(str, range(low, high + 1)))
+        case "cat" if rest and rest[0] in scope.files:
+            return scope.files[rest[0]].strip()
+    return None if given is None else _filtered(scope, name, rest, given)
+
+
+def _filtered(scope: Scope, name: str, rest: list[str], given: str) -> str | None:
+    """What a command makes of its input."""
+    match name:
+        case "bc":
+            value = arithmetic(scope, given.split(";")[-1]) if "scale" not in given else None
+            return None if value is None else str(value)
+        case "head":
+            return given.split("\n")[0]
+        case "sed" if swap := _swapped(rest):
+            return re.sub(swap[0], lambda _: swap[1], given)
+        case "xargs" if not rest:
+            return " ".join(given.split())
+        case "grep" if len(rest) > 1 and _QUIET.fullmatch(rest[0]) and _LITERAL.fullmatch(rest[-1]):
+            return "found" if rest[-1] in given else ""
+        case "tr" if len(rest) == 2 and all(len(word) == 1 for word in rest):
+            return given.replace(rest[0], rest[1])
+        case "wc" if rest in (["-w"], ["-l"]):
+            return str(len(given.split() if rest == ["-w"] else given.splitlines()))
+    return None
+
+
+_LITERAL = re.compile(r"[\w /:,=-]+")
+_QUIET = re.compile(r"-[a-z]*q[a-z]*")
+
+
+def _swapped(rest: list[str]) -> tuple[str, str] | None:
+    """The pattern and the text of `sed s/old/new/g`, of letters, digits, spaces and stars alone."""
+    found = re.fullmatch(r"s(.)([\w *-]+)\1([\w -]*)\1g", rest[-1]) if rest and len(rest[-1]) < 80 else None
+    if found is None or [word for word in rest[:-1] if word != "-e"] or found[2].startswith("*") or "**" in found[2]:
+        return None
+    return found[2], found[3]
+
+
+_NUMBERS = {"-eq": "==", "-ne": "!=", "-lt": "<", "-le": "<=", "-gt": ">", "-ge": ">="}
+
+
+def tested(words: list[str]) -> bool | None:
+    """Whether a test of texts or numbers holds; None for what is asked of files."""
+    match words:
+        case []:
+            return False
+        case ["-z", *rest]:
+            return not any(rest)
+        case ["-n", *rest]:
+            return any(rest)
+        case [operator, _] if operator.startswith("-"):
+            return None  # files
+        case [word]:
+            return bool(word)
+        case [left, "=" | "==", right]:
+            return fnmatch.fnmatchcase(left, right)
+        case [left, "!=", right]:
+            return not fnmatch.fnmatchcase(left, right)
+        case [left, operator, right] if operator in _NUMBERS:
+            value = arithmetic(Scope(""), f"{left or 0}{_NUMBERS[operator]}{right or 0}")
+            return None if value is None else bool(value)
+    return None

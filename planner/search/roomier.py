@@ -1,0 +1,141 @@
+"""Where no layout fits into memory: how much is lacking, and which single changes would need less of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import fields, replace
+
+import numpy as np
+
+from planner.plan import Change
+from planner.scenario import Scenario
+from planner.scenario.types import MOST_GPUS, LayoutBounds
+from planner.search.engine import Limits, solve
+from planner.search.goals import Goal, View, find
+from planner.search.problem import Problem
+from planner.search.shortfalls import budget_goal
+from planner.search.site import Found
+from planner.units import format_bandwidth, format_count, format_gib
+
+Changed = tuple[Change, Problem]  # and the problem where it is made
+
+MOST_MEMORY = 1024.0  # times a GPU's: what needs more is not a matter of its size
+NODES = (2, 4, 8, 16, 32, 64)  # times one's own that are tried
+#: What a network between own nodes is taken to be where none is stated, Gbit/s: one port of what data centres have.
+JOINED_BY = 100.0
+
+
+def nothing_fits(problem: Problem) -> bool:
+    """Whether layouts exist, and none of them fits into the memory of a machine."""
+    return bool(problem.space.any()) and find(View(problem, _any_plan(problem.scenario))) is None
+
+
+def lacking(problem: Problem) -> str:
+    """How many GiB a GPU lacks, on the layout and the machine that lack least of it, in a sentence."""
+    found = []
+    for pool in np.unique(problem.pool):
+        cells = np.flatnonzero((problem.pool == pool) & (problem.space > 0))
+        if not len(cells):
+            continue
+        cell = int(cells[np.argmax(problem.gpus[cells])])
+        least = _least_memory(problem, cell)
+        if least is not None:
+            found.append((least[0] - least[1], int(pool), cell, least))
+    if not found:
+        return ""
+    lacks, pool, cell, (_, capacity, layout) = min(found, key=lambda each: each[:3])
+    setting, table, row = problem.pools[pool].setting, problem.site(pool).table, int(layout.row[0])
+    cut = f"tp {table.tp[row]}, pp {table.pp[row]}, dp {int(layout.dp[0])}, micro-batch {int(layout.micro[0])}"
+    gpus = f"{format_count(int(problem.gpus[cell]))} x {setting.hardware.gpu}"
+    beyond = f"{format_gib(lacks)} a GPU beyond the {format_gib(capacity)} that it may use"
+    return f" Least is lacking on {gpus} with {setting.framework}, {cut}: {beyond}."
+
+
+def _least_memory(problem: Problem, cell: int) -> tuple[float, float, Found] | None:
+    """GiB that a GPU would need for a layout to fit, what it may use, and that layout; None where none ever would."""
+    site, gpus = problem.site(int(problem.pool[cell])), problem.gpus[[cell]]
+    capacity = float(site.physics.capacity_gib)
+
+    def fits(times: float) -> Found | None:
+        roomier = copy(site)
+        roomier.physics = copy(site.physics)
+        roomier.physics.capacity_gib = capacity * times
+        nothing = np.array([np.inf])
+        found, _ = solve(roomier, gpus, Limits(nothing, nothing.copy(), nothing.copy()), lambda best_s: best_s)
+        return found if len(found.seconds) else None
+
+    low, high = 1.0, MOST_MEMORY
+    found = fits(high)
+    while found is not None and high / low > 1.001:
+        middle = float(np.sqrt(low * high))
+        there = fits(middle)
+        low, high, found = (middle, high, found) if there is None else (low, middle, there)
+    return None if found is None else (capacity * high, capacity, found)
+
+
+def _any_plan(scenario: Scenario) -> Goal:
+    return budget_goal(scenario, time_s=None, cost_usd=None, per_usd=1.0)
+
+
+def _with(key: str, values: Sequence[str], words: str) -> Callable[[Problem], Changed | None]:
+    """The first value of a key of `training` with which something fits."""
+
+    def find_change(problem: Problem) -> Changed | None:
+        scenario = problem.scenario
+        present = getattr(scenario.training, key)
+        for value in values[values.index(present) + 1 :] if present in values else values:
+            other = problem.of(replace(scenario, training=replace(scenario.training, **{key: value})))  # type: ignore[arg-type]
+            if find(View(other, _any_plan(other.scenario))) is not None:
+                text = f"{words} (training.{key}: {value}) would fit."
+                return Change(f"training.{key}", present, value, text, (f"training.{key}={value}",)), other
+        return None
+
+    return find_change
+
+
+def _free_layout(problem: Problem) -> Changed | None:
+    """No key of `layout` but the memory that is kept free."""
+    scenario = problem.scenario
+    free = LayoutBounds(memory_headroom=scenario.layout.memory_headroom)
+    if scenario.layout == free:
+        return None
+    other = problem.of(replace(scenario, layout=free))
+    if find(View(other, _any_plan(other.scenario))) is None:
+        return None
+    pinned = [f.name for f in fields(free) if getattr(scenario.layout, f.name) != getattr(free, f.name)]
+    text = f"A layout that is not pinned would fit: leave out {', '.join(f'layout.{name}' for name in pinned)}."
+    return Change("layout", "pinned", "any", text, tuple(f"layout.{name}=null" for name in pinned)), other
+
+
+def _more_own_nodes(problem: Problem) -> Changed | None:
+    """The fewest of these multiples of one's own nodes that would do, joined by a network."""
+    scenario = problem.scenario
+    for number, own in enumerate(scenario.cluster.own):
+        for times in NODES:
+            if own.nodes * times * own.gpus_per_node > MOST_GPUS:
+                break
+            joined = own.network_gbit_per_s or JOINED_BY
+            more = replace(own, nodes=own.nodes * times, network_gbit_per_s=joined)
+            machines = (*scenario.cluster.own[:number], more, *scenario.cluster.own[number + 1 :])
+            cluster = replace(
+                scenario.cluster, own=machines, max_gpus=max(scenario.cluster.max_gpus, more.nodes * own.gpus_per_node)
+            )
+            other = problem.of(replace(scenario, cluster=cluster))
+            if find(View(other, _any_plan(other.scenario))) is not None:
+                by = f", joined by {format_bandwidth(joined)}," if own.network_gbit_per_s is None else ""
+                gpus, nodes = format_count(more.nodes * own.gpus_per_node), format_count(more.nodes)
+                text = f"{gpus} GPUs in {nodes} nodes of {own.name}{by} instead of {format_count(own.nodes)} would fit."
+                keys = [f"cluster.own.{number}.nodes={more.nodes}"]
+                keys += [f"cluster.own.{number}.network={joined:g} Gbit/s"] if by else []
+                return Change(f"cluster.own.{number}.nodes", str(own.nodes), str(more.nodes), text, tuple(keys)), other
+    return None
+
+
+#: What takes less memory, the mildest first.
+CHANGES: tuple[Callable[[Problem], Changed | None], ...] = (
+    _free_layout,
+    _with("optimizer", ("adamw", "adamw-bf16", "adamw-8bit"), "AdamW with smaller moments"),
+    _with("offload", ("none", "optimizer", "activations", "both"), "What waits in host memory"),
+    _more_own_nodes,
+)
