@@ -18,7 +18,7 @@ import numpy as np
 from planner.performance.arrays import FloatArray, IntArray
 from planner.plan import Overhead
 from planner.risk.completion import NO_OVERHEAD, Completion, completion, looked_at
-from planner.risk.cut import RESTLESS, SHARES, Cut, with_none
+from planner.risk.cut import RESTLESS, SHARES, Cut, expected, with_none
 from planner.risk.hazard import Hazard
 
 # Slices of the distribution, cut at so many standard deviations, narrower towards high rates: those make runs late.
@@ -26,6 +26,12 @@ _CUTS = (-1.6, -1.1, -0.7, -0.4, -0.15, *(0.1 + 0.2 * k for k in range(12)))
 _LEVEL_EDGES = (0.0, *(NormalDist().cdf(z) for z in _CUTS), 1.0)
 _WEIGHT = np.diff(_LEVEL_EDGES)
 _MIDDLES = np.array([NormalDist().inv_cdf((a + b) / 2.0) for a, b in pairwise(_LEVEL_EDGES)])
+_ENDS = np.concatenate([[0.0], np.cumsum(SHARES)])
+_NORMAL = np.array([NormalDist().inv_cdf((a + b) / 2.0) for a, b in pairwise(_ENDS)])  # deviations of a normal's nodes
+_MIXED = ("calm", "delay_s", "fall_low", "fall_high", "power_low", "power_high")
+_TOGETHER = 128  # runs that are mixed in one array
+_WIDEST = 2.5  # deviation of a delay beside its mean, of which a gamma variable still has the shape
+_FAR = 1e3  # times the longest delay that counts: no matter how much longer
 GIVEN_UP = 20.0  # times its work: a run that goes on for longer under some rate is not waited for any more
 
 
@@ -65,11 +71,11 @@ def market_completion(
     at = np.flatnonzero((market.log_spread > 0) & (hazard.wait_share * hazard.rate_per_s > 0) & (runs.calm < 1.0))
     if not at.size:
         return runs
-    work = np.broadcast_to(np.asarray(work_s, float), runs.calm.shape)
-    changed = {}
-    for name, values in _mixed(runs.take(at), Cut.of(work[at], hazard.take(at)), hazard.take(at), market.take(at)).items():
-        changed[name] = getattr(runs, name).copy()
-        changed[name][at] = values
+    cut = Cut.of(np.broadcast_to(np.asarray(work_s, float), runs.calm.shape), hazard)
+    changed = {name: getattr(runs, name).copy() for name in _MIXED}
+    for some in (at[begin : begin + _TOGETHER] for begin in range(0, len(at), _TOGETHER)):
+        for name, values in _mixed(runs.take(some), cut.take(some), hazard.take(some), market.take(some)).items():
+            changed[name][some] = values
     return replace(runs, **changed)
 
 
@@ -105,14 +111,39 @@ def _mixture(
     with np.errstate(over="ignore", invalid="ignore"):
         mean, deviation = (np.nan_to_num(part.reshape(runs, slices), nan=np.inf) for part in cuts.delayed(rates))
     most = longest_s[:, None]
-    middle_mean, width = (middle * SHARES).sum(axis=1), cut.delayed(hazard)[1]
-    standard = (middle - middle_mean[:, None]) / np.where(width > 0, width, 1.0)[:, None]
-    delay = np.minimum(mean, 1e3 * most)[:, :, None] + np.minimum(deviation, 1e3 * most)[:, :, None] * standard[:, None, :]
+    mean, deviation = np.minimum(mean, _FAR * most), np.minimum(deviation, _FAR * most)
+    delay = mean[:, :, None] + deviation[:, :, None] * _shapes(middle, mean, deviation)
     delay = np.clip(delay, 0.0, most[:, :, None]).reshape(runs, -1)
     weight = ((_WEIGHT * (1.0 - calm))[:, :, None] * SHARES).reshape(runs, -1)
     order = np.argsort(delay, axis=1, kind="stable")
     delay, weight = (np.take_along_axis(values, order, axis=1) for values in (delay, weight))
-    return calm @ _WEIGHT, _means(delay, weight, np.concatenate([[0.0], np.cumsum(SHARES)]))
+    return (calm * _WEIGHT).sum(axis=1), _means(delay, weight, _ENDS)
+
+
+def _shapes(middle: FloatArray, mean: FloatArray, deviation: FloatArray) -> FloatArray:
+    """Delays at other rates as deviations from their mean, (n, slices, nodes); `mean`, `deviation`: theirs there.
+
+    Those of a gamma variable, and as much of what the exact ones at the median rate, `middle`, differ from that by as
+    the two rates are alike.
+    """
+    centre = expected(middle)
+    width = np.sqrt(expected((middle - centre[:, None]) ** 2))
+    varies = width / np.where(centre > 0, centre, 1.0)
+    other = deviation / np.where(mean > 0, mean, 1.0)
+    beside = (middle - centre[:, None]) / np.where(width > 0, width, 1.0)[:, None] - _gamma_shape(varies)
+    alike = np.minimum(varies[:, None], other) / np.maximum(np.maximum(varies[:, None], other), 1e-12)
+    return np.asarray(_gamma_shape(other) + beside[:, None, :] * alike[:, :, None])
+
+
+def _gamma_shape(varies: FloatArray) -> FloatArray:
+    """Values of a gamma variable that deviates by so much of its mean, of mean 0 and deviation 1; nodes come last.
+
+    Source: Wilson and Hilferty 1931.
+    """
+    each = np.clip(varies, 1e-3, _WIDEST)[..., None]
+    values = np.maximum(1.0 - each**2 / 9.0 + _NORMAL * each / 3.0, 0.0) ** 3
+    values = values - (values * SHARES).sum(axis=-1)[..., None]
+    return np.asarray(values / np.sqrt((values**2 * SHARES).sum(axis=-1))[..., None])
 
 
 def _means(values: FloatArray, weight: FloatArray, edges: FloatArray) -> FloatArray:
