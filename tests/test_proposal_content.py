@@ -104,8 +104,8 @@ def test_a_chinese_document_has_the_same_parts_and_no_english_sentences_of_its_o
 
 SAID = (
     (
-        "The time budget of 14 days excludes cheaper plans: without it 8 x h100-sxm5-80gb at cudo would do it in 141"
-        " days for 51 USD; this plan ends within 9.9 days with 80 % confidence."
+        "The time budget of 14 days excludes cheaper plans: without it 8 x h100-sxm5-80gb at cudo (spot) would do it"
+        " in 141 days for 51 USD; this plan ends within 9.9 days with 80 % confidence."
     ),
     (
         "The cost budget of 60,000 USD excludes faster plans: without it 680 x h100-sxm5-80gb at nebius would do it in"
@@ -131,6 +131,7 @@ def test_the_searchs_sentences_are_translated_with_their_numbers(sentence):
     assert not re.search("days|budget|sequences|nodes", said)
     for number in re.findall(r"(?<![\w-])\d[\d,]*\d(?![\w-])", said):
         assert number in sentence
+    assert ("竞价" in said) == ("(spot)" in sentence)
 
 
 def test_a_sentence_without_a_translation_stays_as_it_is():

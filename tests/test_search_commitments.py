@@ -59,10 +59,11 @@ def quote(**more: object) -> dict[str, object]:
 def test_the_kind_of_price_stands_in_headline_tables_and_frontier(tmp_path):
     path = asked(tmp_path, pricing=["spot"])
     answer = optimized(path)
-    text = optimization_table(answer, today=TODAY)
-    assert "at aws (spot)" in " ".join(text.split("\n\n")[0].split())
-    assert "aws, spot" in text.split("Alternatives")[1]
-    assert all(len(line) <= 80 for line in text.splitlines())
+    for full in (False, True):
+        text = optimization_table(answer, today=TODAY, full=full)
+        assert "at aws (spot)" in " ".join(text.split("\n\n")[0].split())
+        assert ("aws, spot" in text.split("Alternatives")[1]) if full else "cluster, spot" in text
+        assert all(len(line) <= 80 for line in text.splitlines())
     assert "aws, spot" in frontier_table(planner.frontier(planner.load_scenario(path)))
 
 
@@ -167,9 +168,10 @@ def test_a_discounts_range_is_the_users_and_no_zone(tmp_path):
     row = quote(discount={"min": 0.3, "max": 0.4}, term="10 days") | {"usd_per_gpu_hour": None}
     row = {key: value for key, value in row.items() if value is not None}
     answer = optimized(asked(tmp_path, pricing=["reserved"], prices=[row]))
-    text = optimization_table(answer, today=TODAY)
-    assert "zones" not in text
-    assert "quality" not in text.split("Run")[0]
+    for full in (False, True):
+        text = optimization_table(answer, today=TODAY, full=full)
+        assert "zones" not in text
+        assert "quality user" not in " ".join(text.split())
     assert answer.plan.offer.price_kind == "reserved, your quote"
 
 

@@ -74,9 +74,10 @@ def headline(plan: Plan, answer: Optimization, today: date, page: Page) -> list[
     own = plan.offer.pricing == "owned"
     where = f"of {place(plan.offer)}" if own else f"at {place(plan.offer)} ({plan.offer.price_kind})"
     cost = f" and {money_text(plan.cost_usd.p50)}" if cost_shown(answer.goal) else ""
+    wait = f" after a wait of {time_text(plan.offer.waiting_s)}" if plan.offer.waiting_s else ""
     text = (
         f"{answer.provenance.scenario}: {format_count(plan.gpus)} × {plan.offer.gpu} ({_nodes(plan.nodes)}) "
-        f"{where} for {time_text(plan.time_s.p50)}{cost}"
+        f"{where} for {time_text(plan.time_s.p50)}{wait}{cost}"
         f"{epochs} with a batch of {format_count(plan.global_batch)}."
     )
     out = [page.heading(line) for line in wrap(text, page.width)]
@@ -162,7 +163,7 @@ def _cluster(plan: Plan, goal: Goal | None, today: date, page: Page) -> list[str
     lines = hanging("offer", offer.id, page) + hanging("machines", shape, page)
     lines += hanging("price", price, page) if cost_shown(goal) else []
     if offer.term_s and cost_shown(goal):
-        lines += hanging("committed", _commitment(plan), page)
+        lines += hanging("committed", commitment(plan), page)
     if offer.waiting_s:
         wait = f"{time_text(offer.waiting_s)} until the machines are there; it counts against the time budget"
         lines += hanging("waiting", wait, page)
@@ -178,7 +179,7 @@ def _cluster(plan: Plan, goal: Goal | None, today: date, page: Page) -> list[str
     return lines
 
 
-def _commitment(plan: Plan) -> str:
+def commitment(plan: Plan) -> str:
     """What is paid whatever becomes of the run, and how time beyond it is."""
     offer = plan.offer
     usd = offer.usd_per_gpu_hour * plan.paid_gpus * offer.term_s / 3600

@@ -142,12 +142,18 @@ class Case:
 
     @cached_property
     def curve(self) -> list[tuple[float, float]]:
-        """(seconds, chance of being done by then) of the plan asked for."""
+        """(seconds, chance of being done by then) of the plan asked for.
+
+        Its long end (a spot run that the market keeps taking machines from) would press all else into a corner.
+        """
         import numpy as np
 
         problem, cell = self.study.problem, np.array([self.choice.cell])
         levels = [0.01, 0.02, 0.05, *(n / 20 for n in range(2, 19)), 0.95, 0.98, 0.99]
-        return [(float(time_at(problem, p, problem.best_s[cell], cell)[0]), p) for p in levels]
+        points = [(float(time_at(problem, p, problem.best_s[cell], cell)[0]), p) for p in levels]
+        time = self.plan.time_s
+        shown = max(time.p90, self.choice.time_sure_s) + 2.0 * (time.p90 - time.p50)
+        return [point for point in points if point[0] <= shown]
 
     @cached_property
     def frontier(self) -> list[Choice]:

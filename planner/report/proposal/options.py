@@ -155,7 +155,7 @@ def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
             continue
         cost = option.plan.cost_usd
         days = w.days_text(option.choice.time_p50_s)
-        paid = w.say("seller", place=days, pricing=case.kind(option.plan.offer))
+        paid = w.say("seller", place=days, pricing=w.known(f"pricing_{option.plan.offer.pricing}") or "")
         rows.append(
             Interval(
                 option.label, cost.p10 / 1e3, cost.p50 / 1e3, cost.p90 / 1e3, paid,
@@ -233,7 +233,7 @@ def spaced(case: Case, choices: list[Choice], count: int) -> list[Choice]:
 def _frontier_figure(case: Case) -> Figure:
     w, terms = case.words, case.terms
     drawn = spaced(case, window(case), DRAWN)
-    name = {c.key: _drawn_as(case, case.study.offer(c)) for c in drawn}
+    name = _drawn_as(case, drawn)
     names = sorted(set(name.values()))
     group = {key: names.index(text) for key, text in name.items()}
     points = [
@@ -266,9 +266,27 @@ def _frontier_figure(case: Case) -> Figure:
     )
 
 
-def _drawn_as(case: Case, offer: Offer) -> str:
-    """What tells plans apart in the chart: accelerator and kind of price."""
-    return case.words.say("seller", place=case.gpu(offer.gpu).split(" (")[0], pricing=case.kind(offer))
+def _drawn_as(case: Case, drawn: list[Choice]) -> dict[tuple[int, int], str]:
+    """What tells choices apart in the chart, by their keys: accelerator and kind of price, what all share left out."""
+    offers = {choice.key: case.study.offer(choice) for choice in drawn}
+    gpus = {case.gpu(offer.gpu).split(" (")[0] for offer in offers.values()}
+    kinds = {case.kind(offer) for offer in offers.values()}
+
+    def name(offer: Offer) -> str:
+        gpu, kind = case.gpu(offer.gpu).split(" (")[0], case.kind(offer)
+        if len(kinds) == 1 and len(gpus) > 1:
+            return gpu
+        return (
+            kind if len(gpus) == 1 < len(kinds) else case.words.say("seller", place=_shortest(gpu, gpus), pricing=kind)
+        )
+
+    return {key: name(offer) for key, offer in offers.items()}
+
+
+def _shortest(name: str, names: set[str]) -> str:
+    """The first word of a name, where no other begins with it."""
+    first = name.split()[0]
+    return first if sum(other.split()[0] == first for other in names) == 1 else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,19 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (
         (
             r"The plan stands on spot machines: the cloud may take them away at any time \((?P<r>[\d.,]+) in 1,000"
-            r" node-days(?:, in four markets of five (?P<l>[\d.,]+) to (?P<h>[\d.,]+))?\)\. .*"
+            r" node-days, in four markets of five (?P<l>[\d.,]+) to (?P<h>[\d.,]+)\)\. .*"
         ),
         (
             "本方案使用竞价机器，云厂商可随时收回"
             "（每 1,000 台机器每天 {r} 台；五个市场中有四个为 {l} 至 {h}）；概率已计入。"
         ),
+    ),
+    (
+        (
+            r"The plan stands on spot machines: the cloud may take them away at any time \((?P<r>[\d.,]+) in 1,000"
+            r" node-days\)\. .*"
+        ),
+        "本方案使用竞价机器，云厂商可随时收回（每 1,000 台机器每天 {r} 台）；概率已计入。",
     ),
     (
         (
@@ -56,22 +63,22 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (
         (
             r"The time budget of (?P<t>.+) excludes .+ plans: without it (?P<n>[\d,]+) x (?P<g>\S+)"
-            r" at (?P<c>\S+) \([^)]*\) would do it in (?P<x>.+) for (?P<u>.+);"
+            r" at (?P<c>\S+)(?P<k> \([^)]*\))? would do it in (?P<x>.+) for (?P<u>.+);"
             r" this plan ends within (?P<e>.+) with (?P<p>.+) confidence\."
         ),
         (
-            "时间上限（{t}）排除了更优的方案：若无此限，{c} 的 {n} × {g} 可用 {x}、{u} 完成；"
+            "时间上限（{t}）排除了更优的方案：若无此限，{c}{k} 的 {n} × {g} 可用 {x}、{u} 完成；"
             "本方案有 {p} 的把握在 {e} 内完成。"
         ),
     ),
     (
         (
             r"The cost budget of (?P<t>.+) excludes .+ plans: without it (?P<n>[\d,]+) x (?P<g>\S+)"
-            r" at (?P<c>\S+) \([^)]*\) would do it in (?P<x>.+) for (?P<u>.+);"
+            r" at (?P<c>\S+)(?P<k> \([^)]*\))? would do it in (?P<x>.+) for (?P<u>.+);"
             r" this plan costs at most (?P<e>.+) with (?P<p>.+) confidence\."
         ),
         (
-            "费用上限（{t}）排除了更优的方案：若无此限，{c} 的 {n} × {g} 可用 {x}、{u} 完成；"
+            "费用上限（{t}）排除了更优的方案：若无此限，{c}{k} 的 {n} × {g} 可用 {x}、{u} 完成；"
             "本方案有 {p} 的把握费用不超过 {e}。"
         ),
     ),

@@ -31,16 +31,16 @@ SENTENCES: Mapping[str, str] = {
     "plan_name": "{label}：{cluster}",
     # The ask
     "ask": (
-        "申请 {money}，用于在 {tokens}词元上训练 {model}{passes}（{machines}），最迟于 {date} 完成："
+        "申请 {money}，用于在 {tokens}词元上训练 {model}{passes}，{machines}，最迟于 {date} 完成："
         "有 {sure} 的把握费用不超此数、时间不晚于此日。"
     ),
-    "ask_on_demand": "按需租用机器",
-    "ask_spot": "竞价机器，可随时被收回",
-    "ask_reserved": "机器预留 {term}",
-    "ask_block": "容量块 {term}",
-    "ask_owned": "自有机器",
+    "ask_on_demand": "使用按需租用的机器",
+    "ask_spot": "使用可随时被收回的竞价机器",
+    "ask_reserved": "使用预留 {term} 的机器",
+    "ask_block": "使用 {term} 的容量块",
+    "ask_owned": "使用自有机器",
     "ask_apart": (
-        "申请 {money}，用于在 {tokens}词元上训练 {model}{passes}（{machines}），最迟于 {date} 完成："
+        "申请 {money}，用于在 {tokens}词元上训练 {model}{passes}，{machines}，最迟于 {date} 完成："
         "有 {sure} 的把握费用不超此数，有 {sure} 的把握时间不晚于此日，两者同时成立的把握为 {together}。"
     ),
     "passes": "（数据遍历 {count} 遍）",
@@ -74,7 +74,7 @@ SENTENCES: Mapping[str, str] = {
     "start_given": "{date}",
     # The plan
     "plan_rented": (
-        "在 {region} 向 {place} 租用（{pricing}） {gpus} 块 {gpu}（{nodes} 台机器），约 {time}，"
+        "在 {region} 向 {place} 以“{pricing}”方式租用 {gpus} 块 {gpu}（{nodes} 台机器），约 {time}，"
         "运行 {iterations} 步，每步 {batch} 个长度为 {seq} 词元的序列。"
     ),
     "plan_owned": (
@@ -90,7 +90,7 @@ SENTENCES: Mapping[str, str] = {
     "pricing_spot": "竞价",
     "pricing_block": "容量块",
     "pricing_owned": "自有",
-    "pricing_quoted": "{pricing}（您的报价）",
+    "pricing_quoted": "{pricing}，您的报价",
     "price_span": "；为您所给 {low} 至 {high} 的中间值",
     "f_network": "网络",
     "network_text": "每台机器 {rate} Gbit/s",
