@@ -6,7 +6,7 @@ quantile; `slope` gives the straight line below the time by which cells are rule
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from planner.risk.hazard import Hazard
 from planner.risk.market import Market, market_completion
 
 DECILE = 1.2815515655446004  # standard deviations between the median and the 90th percentile
+_KEPT = 3  # answers of runs that were asked for last
 _ROOT_ERROR = 1e-10  # of a quantile that is a root: a bound stays below it
 
 
@@ -32,9 +33,21 @@ class Clock:
     least_s: FloatArray  # seconds that no run of the cell undercuts
     overhead: Overhead = NO_OVERHEAD
     market: Market | None = None  # None: every rate is known
+    asked: dict[tuple[bytes, bytes], Completion] = field(default_factory=dict, compare=False, repr=False)  # last ones
 
     def completion(self, seconds: FloatArray, cells: IntArray) -> Completion:
-        """When runs of `seconds` end on these cells."""
+        """When runs of `seconds` end on these cells.
+
+        The last few are kept: the same runs are asked for at one probability after another.
+        """
+        key = (seconds.tobytes(), cells.tobytes())
+        if key not in self.asked:
+            if len(self.asked) >= _KEPT:
+                del self.asked[next(iter(self.asked))]
+            self.asked[key] = self._completion(seconds, cells)
+        return self.asked[key]
+
+    def _completion(self, seconds: FloatArray, cells: IntArray) -> Completion:
         work = seconds * self.median[cells]
         runs = (work, self.log_low[cells], self.log_high[cells], self.hazard.take(cells))
         if self.market is None:
