@@ -33,6 +33,7 @@ from planner.search.conditions import conditions_of
 from planner.workload import parameter_counts
 
 FRAMEWORKS = ("fsdp", "gpt-neox", "megatron")
+Row = tuple[int, int, int, int, int, int, int, bool, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,20 @@ def enumerate_candidates(
 ) -> list[Candidate]:
     """Every candidate of the scenario's space, those that do not fit in memory among them."""
     out: list[Candidate] = []
+    for offer, setting, gpus, rows in _listed(scenario, offers, catalog):
+        out += _judge(scenario, offer, setting, gpus, rows, calibration)
+    return out
+
+
+def size_of(scenario: Scenario, offers: Iterable[Offer], catalog: object) -> int:
+    """How many candidates there are."""
+    return sum(len(rows) for *_, rows in _listed(scenario, offers, catalog))
+
+
+def _listed(
+    scenario: Scenario, offers: Iterable[Offer], catalog: object
+) -> Iterator[tuple[Offer, Setting, int, list[Row]]]:
+    """The candidates of each offer, framework and GPU count that has any."""
     wanted = scenario.training.framework
     for offer in offers:
         for framework in FRAMEWORKS if wanted == "any" else (wanted,):
@@ -167,16 +182,12 @@ def enumerate_candidates(
             for nodes in range(1, most + 1):
                 rows = list(_cut(scenario, setting, nodes * size))
                 if rows:
-                    out += _judge(scenario, offer, setting, nodes * size, rows, calibration)
-    return out
+                    yield offer, setting, nodes * size, rows
 
 
 def best_of(scenario: Scenario, candidates: Iterable[Candidate]) -> Candidate | None:
     """The first of the candidates within the budgets by the total order."""
     return min((c for c in candidates if c.within(scenario)), key=lambda c: c.order(scenario), default=None)
-
-
-Row = tuple[int, int, int, int, int, int, int, bool, int, int, int]
 
 
 def _cut(scenario: Scenario, setting: Setting, gpus: int) -> Iterator[Row]:
@@ -189,11 +200,11 @@ def _cut(scenario: Scenario, setting: Setting, gpus: int) -> Iterator[Row]:
         setting.release,
         stages_run(frameworks()[setting.framework], setting.precision, setting.conditions),
     )
-    batches = _batches(scenario.training.global_batch)
+    allowed = batches(scenario.training.global_batch)
     for i in range(len(choices)):
         tp, pp, vpp, dp, cp, ep = (int(getattr(choices, k)[i]) for k in ("tp", "pp", "vpp", "dp", "cp", "ep"))
         zero, sp, rc = int(choices.zero_stage[i]), bool(choices.sequence_parallel[i]), int(choices.recompute[i])
-        for batch in batches:
+        for batch in allowed:
             if batch % dp:
                 continue
             for micro in range(1, batch // dp + 1):
@@ -207,7 +218,7 @@ def _cut(scenario: Scenario, setting: Setting, gpus: int) -> Iterator[Row]:
                 yield tp, pp, vpp, dp, cp, ep, zero, sp, rc, micro, grad_accum
 
 
-def _batches(choice: IntChoice | None) -> list[int]:
+def batches(choice: IntChoice | None) -> list[int]:
     assert choice is not None
     if choice.values:
         return sorted(v for v in set(choice.values) if choice.allows(v))
@@ -242,12 +253,16 @@ def _judge(
         _run_seconds(scenario, float(step_s), batch, {size: float(s[i]) for size, s in at_size.items()})
         for i, (step_s, batch) in enumerate(zip(steps, batches, strict=True))
     ]
-    every = np.zeros(len(rows), dtype=np.int64)
+    # Runs that take equally long end alike, and those that do not fit never end.
+    lengths, place = np.unique(np.where(fits, seconds, np.inf), return_inverse=True)
+    lengths = lengths[np.isfinite(lengths)]
+    every = np.zeros(len(lengths), dtype=np.int64)
     stated = scenario.risk.overhead if scenario.risk else None
     beside = overhead_of(stated, load_risk_facts())
-    work = (np.array(seconds) * median, sigmas[0][every], sigmas[1][every], hazard.take(every))
+    work = (lengths * median, sigmas[0][every], sigmas[1][every], hazard.take(every))
     runs = market_completion(*work, _market(scenario, offer, setting).take(every), beside)
-    likely, sure = runs.quantile(0.5), runs.quantile(scenario.budget.confidence)
+    alone = [runs.take(np.array([i])) for i in range(len(lengths))]
+    likely, sure = (np.append(runs.quantile(p), np.inf).tolist() for p in (0.5, scenario.budget.confidence))
     rate = offer.usd_per_gpu_hour * gpus
     return [
         Candidate(
@@ -257,14 +272,14 @@ def _judge(
             *row[:10],
             batch,
             bool(fits[i]),
-            float(likely[i]),
-            rate * (float(likely[i]) / 3600.0),
-            float(sure[i]),
-            rate * (float(sure[i]) / 3600.0),
-            runs.take(np.array([i])),
+            likely[at],
+            rate * (likely[at] / 3600.0),
+            sure[at],
+            rate * (sure[at] / 3600.0),
+            alone[at] if fits[i] else None,
             (prices(offer)[0] * gpus, prices(offer)[1] * gpus),
         )
-        for i, (row, batch) in enumerate(zip(rows, batches, strict=True))
+        for i, (row, batch, at) in enumerate(zip(rows, batches, place.tolist(), strict=True))
     ]
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import pytest
 from enumeration import Candidate, best_of, enumerate_candidates
-from search_cases import Case, case, wavy, with_budget
+from search_cases import Case, case, narrowed, wavy, with_budget
 
 from planner.performance.arrays import RECOMPUTE
 from planner.performance.calibration import Calibration, load_calibration
@@ -21,6 +21,7 @@ from planner.search.problem import Problem, build
 from planner.units import PlannerError
 
 SEEDS = range(240)
+CANDIDATES = 2000  # that are looked at one by one
 
 
 @lru_cache(maxsize=8)
@@ -57,8 +58,8 @@ def budgets(scenario: Scenario, candidates: list[Candidate], seed: int) -> Scena
 
 def problem_of(seed: int) -> tuple[Case, list[Candidate]] | None:
     """The seed's case with budgets, and all its candidates; None where its pins contradict each other."""
-    given = case(seed)
     try:
+        given = narrowed(case(seed), CANDIDATES)
         candidates = enumerate_candidates(given.scenario, given.offers, given.catalog, calibration(seed % 3))
     except PlannerError:
         return None

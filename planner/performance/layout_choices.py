@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
@@ -205,11 +206,13 @@ def _context_sizes(row: Framework, seq_length: int, most: int) -> list[int]:
 def _virtual_sizes(row: Framework, model: ModelSpec) -> list[int]:
     if not row.interleaving:
         return [1]
-    return list(range(1, (model.layers + model.mtp_layers + row.units_beside_layers) // 2 + 1))
+    units = range(model.layers + model.mtp_layers, model.layers + model.mtp_layers + row.units_beside_layers + 1)
+    return sorted({1}.union(*(_divisors(n, n // 2) for n in units)))  # of two stages or more in equal chunks
 
 
 def _divisors(n: int, most: int) -> list[int]:
-    return [d for d in range(1, min(n, most) + 1) if n % d == 0]
+    small = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
+    return [d for d in sorted({*small, *(n // d for d in small)}) if d <= most]
 
 
 # Over GPU counts ------------------------------------------------------------------------------------------------------

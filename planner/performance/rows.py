@@ -25,7 +25,7 @@ from planner.performance.stacks import stack_of
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec, MoESpec
-from planner.workload.zoo import load_model, plain_name
+from planner.workload.zoo import find_model, plain_name
 
 DEGREES = frozenset(("tp", "pp", "dp"))
 MOST_TENSOR_PARALLEL = 8
@@ -313,8 +313,10 @@ def _model(cell: Cells, name: str, overlays: Sequence[Path]) -> ModelSpec:
     for word in NAME_WORDS:
         base = re.sub(re.escape(word), "", base, flags=re.IGNORECASE).strip()
     try:
-        model = load_model(base.rsplit("/", 1)[-1], overlays)  # "maker/model" is how a hub of models names it
+        model = find_model(base.rsplit("/", 1)[-1], overlays)  # "maker/model" is how a hub of models names it
     except PlannerError:
+        model = None
+    if model is None:
         return _model_from_columns(cell, base)
     model = replace(model, name=plain_name(model.name))
     return replace(model, mtp_layers=0) if "w/o mtp" in name.lower() else model

@@ -241,10 +241,13 @@ class _Branch:
             if not len(at):
                 return
             cell = self.cell[at]
+            batch, longer = self._alike(cut, batch)
             found = site.evaluate(cell, self.row[at], self.dp[at], micro, batch)
             self.tally.add("evaluated", cell, np.ones_like(cell))
             self._improve(found)
-            bound = site.run.further_least(batch, found.step_s, found.seconds)
+            if longer is not None:
+                self.tally.slow(cell, found.seconds, longer, self.limits)
+            bound = site.run.further_least(batch, found.step_s, found.seconds, site.batches.low)
             if site.run.fixed:
                 rest = site.batches.count(cut, batch, np.full_like(batch, site.batches.high + 1))
                 fits = np.zeros(len(at), dtype=bool)
@@ -254,6 +257,15 @@ class _Branch:
             self.tally.slow(cell[~fits], bound[~fits], rest[~fits], self.limits)
             at, micro, cut = at[fits], micro[fits], cut[fits]
             batch = site.batches.next(cut, batch[fits])
+
+    def _alike(self, cut: IntArray, batch: IntArray) -> tuple[IntArray, IntArray | None]:
+        """The smallest batches of as many steps as these, and how many allowed ones up to these take longer steps."""
+        batches = self.site.batches
+        least = self.site.run.alike(batch, batches.high)
+        if not np.any(least < batch):
+            return batch, None
+        smallest = batches.up_from(cut, least)
+        return smallest, batches.count(cut, smallest, batch + 1)
 
     def _first_batch(self, at: IntArray, micro: IntArray, cut: IntArray) -> IntArray:
         """The batch to begin with, 0 where none is allowed; those that do not fit in memory are counted."""

@@ -27,6 +27,7 @@ _MAY_BE_ZERO = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=1)
 def models_dir() -> Path:
     """The shipped models: package data of an installed wheel, else the checkout's `catalogs/models`."""
     package = Path(__file__).resolve().parent.parent
@@ -46,6 +47,18 @@ def load_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec:
 
     Raises PlannerError naming the nearest spellings when there is none.
     """
+    extra = tuple(extra_dirs)
+    if (found := find_model(name, extra)) is not None:
+        return found
+    wanted = plain_name(name)
+    known = sorted({*model_names(extra), *(alias for d in _directories(extra) for alias in _aliases(d))})
+    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+    hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
+    raise PlannerError(f"model: no model is called {name!r}; {hint} (or give its shape inline).")
+
+
+def find_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec | None:
+    """The model that `load_model` finds, None where there is none. Raises PlannerError for what is wrong in its file."""
     wanted = plain_name(name)
     directories = _directories(extra_dirs)
     for directory in directories:
@@ -60,10 +73,7 @@ def load_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec:
         found = _punctuated(directory).get(_unpunctuated(name))
         if found is not None:
             return read_model(found)
-    known = sorted({*model_names(extra_dirs), *(alias for d in directories for alias in _aliases(d))})
-    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
-    hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
-    raise PlannerError(f"model: no model is called {name!r}; {hint} (or give its shape inline).")
+    return None
 
 
 def plain_name(name: str) -> str:
@@ -73,6 +83,16 @@ def plain_name(name: str) -> str:
 
 def read_model(path: Path) -> ModelSpec:
     """One model file. Raises PlannerError with the file's name for whatever is wrong in it."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise PlannerError(f"{path.name}: cannot be read as a model file ({error}).") from error
+    return _read_model(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=512)
+def _read_model(path: Path, _changed_ns: int, _size: int) -> ModelSpec:
+    """A model file as it is since it last changed."""
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(_MOST_BYTES)
