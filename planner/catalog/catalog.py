@@ -9,10 +9,11 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path
 
-from planner.catalog.curves import Curve, Width, read_curves, read_table, read_widths
+from planner.catalog.curves import Curve, Width, read_curves, read_widths
 from planner.catalog.facts import ACCELERATOR, FABRIC, NODE, Layer, Record, Records, read_mapping
 from planner.catalog.paths import data_dir
 from planner.catalog.prices import PriceRow, read_prices, snapshot_files
+from planner.catalog.tables import layered_table
 from planner.catalog.types import Accelerator, Node
 from planner.units import PlannerError
 
@@ -156,12 +157,12 @@ class Catalog:
     @cached_property
     def curves(self) -> dict[str, Curve]:
         """Measured collectives by name."""
-        return read_curves(self.layers)
+        return read_curves(self.table("fabrics/collectives.csv"))
 
     @cached_property
     def widths(self) -> tuple[Width, ...]:
         """Measured collectives inside one node by the number of GPUs that take part."""
-        return read_widths(self.layers)
+        return read_widths(self.table("fabrics/in_box_widths.csv"))
 
     @cached_property
     def sources(self) -> dict[str, dict[str, str]]:
@@ -179,9 +180,7 @@ class Catalog:
         Read once, and not to be changed.
         """
         if path not in self._tables:
-            self._tables[path] = [
-                {**row, "layer": layer.name} for layer in self.layers for row in read_table(layer, path)
-            ]
+            self._tables[path] = layered_table(self.layers, path)
         return self._tables[path]
 
     @property

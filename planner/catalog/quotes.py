@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from planner.catalog.catalog import Catalog
 from planner.catalog.importing import REPORT_COLUMNS, Reading, dated, node_ids
 from planner.catalog.prices import COLUMNS, DATE_KINDS, FLAGS, PRICINGS, QUALITIES
+from planner.reading import read_csv
 from planner.units import PlannerError, did_you_mean
 
 if TYPE_CHECKING:
@@ -33,10 +34,8 @@ def read_quotes(path: Path, catalog: Catalog, as_of: date) -> Reading:
     """
     import pandas as pd
 
-    try:
-        raw = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, OSError) as error:
-        raise PlannerError(f"{path}: not a table of quotes ({str(error).splitlines()[0]})") from None
+    read = read_csv(path)
+    raw = pd.DataFrame(list(read.cells), columns=list(read.header), dtype=str)
     _columns(path, list(raw.columns))
     table = raw.reindex(columns=list(COLUMNS), fill_value="")
     gpus = pd.to_numeric(raw["gpus"], errors="coerce")
@@ -61,7 +60,7 @@ def read_quotes(path: Path, catalog: Catalog, as_of: date) -> Reading:
     )
     table["node"] = table["node"].where(table["node"] != "", found)
     table["gpu"] = table["gpu"].str.strip().str.lower()
-    table = table.assign(file=path.name, line=raw.index + 2)
+    table = table.assign(file=path.name, line=list(read.lines))
     price = next(name for name in (*PRICES, "usd_per_machine_hour_low") if name in raw)
     complaints = _complaints(table, gpus, price, raw[price].str.strip())
     bad = complaints != ""
