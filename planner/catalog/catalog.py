@@ -15,6 +15,7 @@ from planner.catalog.paths import data_dir
 from planner.catalog.prices import PriceRow, read_prices, snapshot_files
 from planner.catalog.tables import layered_table
 from planner.catalog.types import Accelerator, Node
+from planner.files import finish
 from planner.units import PlannerError
 
 SHIPPED = "shipped"
@@ -247,6 +248,7 @@ def load_catalog(overlays: Sequence[Path] = (), *, snapshot: str | None = None) 
     for path in overlays:
         if not path.is_dir():
             raise PlannerError(f"catalog overlay {str(path)!r} is not a folder")
+        finish(path)
         name = path.name or "overlay"
         taken = {layer.name for layer in layers}
         layers.append(Layer(name if name not in taken else f"{name} ({len(layers)})", path))

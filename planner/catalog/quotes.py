@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PRICES = ("usd_per_machine_hour", "usd_per_gpu_hour")
 NEEDED = ("cloud", "instance", "gpu", "gpus", "pricing")
+_NAME = r"[^\W_][\w .+-]{0,59}"  # of a cloud: it becomes a part of a file's name
 _NUMBERS = ("usd_per_machine_hour_low", "usd_per_machine_hour_high", "term_hours", "billing_step_s", "minimum_gpus")
 
 
@@ -97,6 +98,7 @@ def _complaints(table: pd.DataFrame, gpus: pd.Series[float], price: str, written
 
     for name in ("cloud", "instance"):
         complain(table[name].str.strip() == "", f"form: {name} is empty")
+    complain(~table["cloud"].str.fullmatch(_NAME), "form: cloud is not a name of letters, digits, - _ . and blanks")
     complain(gpus.isna() | (gpus < 1) | (gpus % 1 != 0), "form: gpus is not a whole number of at least 1")
     complain(~table["pricing"].isin(PRICINGS), f"form: pricing is not one of {', '.join(PRICINGS)}")
     complain(~table["quality"].isin(QUALITIES), f"form: quality is not one of {', '.join(QUALITIES)}")

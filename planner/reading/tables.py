@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from planner.files import unguarded
 from planner.reading.text import MAX_BYTES, fault, one_line, read_bytes, text_of
 from planner.units import did_you_mean
 
 _QUOTED = "a text that holds a comma stands in double quotes"
-_FORMULA = ("=", "+", "-", "@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def read_csv(
                 said = f"{len(row)} cells, the header has {len(header)}"
                 raise fault(path, f"{said}; {_QUOTED}" if len(row) > len(header) else said, reader.line_num)
             if row:
-                cells.append([plain(cell) if cell[:1] == "'" else cell for cell in row])
+                cells.append([unguarded(cell) if cell[:1] == "'" else cell for cell in row])
                 lines.append(reader.line_num)
     except csv.Error as error:  # a cell of more than 131,072 characters, most often of a quote that is never closed
         raise fault(path, f"cannot be read as CSV ({error}); is a double quote left open?", reader.line_num) from None
@@ -88,47 +88,3 @@ def _check_header(path: Path, header: Sequence[str], needs: Iterable[str], knows
 
 def _nearest(word: str, known: Sequence[str]) -> str:
     return did_you_mean(word[:60], known) or f"; known are {', '.join(known)}"
-
-
-def number(text: str, path: Path, line: int, column: str) -> float:
-    """A cell as a number of at least 0.
-
-    Raises
-    ------
-    PlannerError
-        If it is none, with line and column.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0 <= value < float("inf"):
-        raise fault(path, f"{column} must be a number of at least 0, found {one_line(repr(text), 60)}", line)
-    return value
-
-
-def guarded(cell: object) -> object:
-    """A cell as no spreadsheet takes it for a formula: a text that would be one gets an apostrophe before it."""
-    if not isinstance(cell, str) or not cell.lstrip("\t\r\n ").startswith(_FORMULA) or _is_number(cell):
-        return cell
-    return f"'{cell}"
-
-
-def plain(cell: str) -> str:
-    """What `guarded` was given."""
-    return cell[1:] if cell[:1] == "'" and guarded(cell[1:]) == cell else cell
-
-
-def csv_text(rows: Iterable[Sequence[object]]) -> str:
-    """Rows as CSV, the header first; no text of them is a formula to a spreadsheet, and numbers are numbers."""
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([guarded(cell) for cell in row] for row in rows)
-    return buffer.getvalue()
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
