@@ -16,6 +16,7 @@ from planner.catalog.prices import PriceRow, read_prices, snapshot_files
 from planner.catalog.tables import layered_table
 from planner.catalog.types import Accelerator, Node
 from planner.files import finish
+from planner.reading import read_bytes
 from planner.units import PlannerError
 
 SHIPPED = "shipped"
@@ -202,7 +203,7 @@ class Catalog:
             files += [path for path in prices if path.is_relative_to(layer.path)]
             files += [path for path in (layer.path / "sources.yaml",) if path.is_file()]
             for path in sorted(files, key=lambda path: path.relative_to(layer.path).as_posix()):
-                content = path.read_bytes()
+                content = read_bytes(path)
                 total.update(f"{number}/{path.relative_to(layer.path).as_posix()}\0{len(content)}\0".encode())
                 total.update(content)
         return total.hexdigest()

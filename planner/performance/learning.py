@@ -303,7 +303,7 @@ def digest(paths: Sequence[Path]) -> str:
     """sha256 over the priors, the recipes and the tables' contents."""
     total = hashlib.sha256((data_dir() / "calibration" / "priors.yaml").read_bytes())
     for path in (*recipe_files(), *paths):
-        total.update(path.name.encode() + b"\0" + path.read_bytes())
+        total.update(path.name.encode() + b"\0" + read_bytes(path, TABLE_BYTES))
     return total.hexdigest()
 
 
