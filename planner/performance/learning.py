@@ -27,7 +27,9 @@ from planner.performance.recipes import recipe_files
 from planner.performance.residual import Levels, ResidualField
 from planner.performance.rows import Run, read_run
 from planner.performance.stacks import context_of, place_of
+from planner.performance.tables import MAX_BYTES as TABLE_BYTES
 from planner.performance.tables import read_table
+from planner.reading import read_bytes
 from planner.units import PlannerError
 
 Key = Callable[[Run], Hashable]
