@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from interop_plans import answer
@@ -21,13 +23,13 @@ ROWS = (
     "model,gpu,gpus,framework,precision,seq_len,global_batch_samples,micro_batch,tp,pp,dp,recompute,tokens_per_s_per_gpu\n"
     "llama3-8b,h100-sxm5-80gb,64,megatron,bf16,4096,512,2,1,1,64,none,{rate}\n"
 )
-# Runs its work in forks of one process, each killed before its Nth rename, until one comes through; after each the
-# folder is told as it is, and as it is once it was finished.
+# Runs its work in forks of one process, each killed before its Nth rename, until one comes through: first where no
+# folder is, then in one that has older files. After each fork the folder is told as it is, and once it was finished.
 HARNESS = """
 import json, os, shutil, signal, sys
 from pathlib import Path
 from planner.files import finish
-folder, old = Path(sys.argv[1]), Path(sys.argv[2])
+folder, older = Path(sys.argv[1]), json.loads(sys.argv[2])
 {setup}
 def guard(real, left):
     def call(*given, **named):
@@ -39,39 +41,39 @@ def guard(real, left):
 def state():
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {{str(path.relative_to(folder)): path.read_text("utf-8", "replace") for path in files}}
+def kills(before):
+    told = []
+    for number in range(1, 100):
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, text in before.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        pid = os.fork()
+        if pid == 0:
+            left = [number]
+            os.replace, os.rename = guard(os.replace, left), guard(os.rename, left)
+            {work}
+            os._exit(0)
+        killed = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0
+        at_once = state()
+        finish(folder)
+        told.append([killed, at_once, state()])
+        if not killed:
+            return told
 {work}  # so that every fork has its modules already
-for number in range(1, 100):
-    shutil.rmtree(folder, ignore_errors=True)
-    if old.is_dir():
-        shutil.copytree(old, folder)
-    pid = os.fork()
-    if pid == 0:
-        left = [number]
-        os.replace, os.rename = guard(os.replace, left), guard(os.rename, left)
-        {work}
-        os._exit(0)
-    killed = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0
-    at_once = state()
-    finish(folder)
-    print(json.dumps([killed, at_once, state()]))
-    if not killed:
-        {again}
-        print(json.dumps(sorted(p.name for p in folder.parent.iterdir())))
-        break
+before = {{name: "old\\n" for name in sorted(state())[:-1]}} | {{"own.txt": "mine"}} | older
+fresh, beside, later = kills({{}}), sorted(path.name for path in folder.parent.iterdir()), kills(before)
+print("TOLD" + json.dumps([fresh, beside, before, later]))
 """
 
 
-def killed(folder: Path, old: Path, setup: str, work: str, again: str = "") -> tuple[list, list[str]]:
-    """(killed, files at once, files once finished) of each fork; and what lies beside the folder at the end."""
-    import json
-
-    code = HARNESS.format(setup=setup, work=work, again=again or work)
-    ran = subprocess.run(
-        [sys.executable, "-c", code, folder, old], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+def killed(folder: Path, setup: str, work: str, older: dict[str, str]) -> Any:
+    """(killed, files at once, files once finished) of forks without a folder, what lies beside; the older files, forks."""
+    code = HARNESS.format(setup=setup, work=work)
+    words = [sys.executable, "-c", code, str(folder), json.dumps(older)]
+    ran = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
     assert ran.returncode == 0, ran.stderr
-    *states, beside = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("[")]
-    return states, beside
+    return json.loads(ran.stdout.split("TOLD")[1])
 
 
 def shown(files):
@@ -109,37 +111,23 @@ def calibration_of(folder: Path, tmp_path: Path) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("kind", [export_of, import_of, proposal_of, calibration_of])
-def test_a_new_folder_is_there_whole_or_not_at_all(tmp_path, kind):
+def test_a_killed_writer_leaves_everything_or_nothing(tmp_path, kind):
     folder = tmp_path / "place" / "out"
     folder.parent.mkdir()
-    states, beside = killed(folder, tmp_path / "none", *kind(folder, tmp_path))
-    *killed_states, (_, whole, _) = states
-    assert len(whole) >= 2
-    assert killed_states
-    assert all(at_once in ({}, whole) for _, at_once, _ in killed_states)
-    assert beside == ["out"]  # what the killed left is taken away
-
-
-@pytest.mark.parametrize("kind", [export_of, import_of, proposal_of, calibration_of])
-def test_what_is_half_done_in_a_folder_is_done_by_whoever_comes_next(tmp_path, kind):
-    folder, old = tmp_path / "place" / "out", tmp_path / "old"
-    folder.parent.mkdir()
-    setup, work = kind(folder, tmp_path)
-    *_, (_, whole, _) = killed(folder, tmp_path / "none", setup, work)[0]
-    names = sorted(whole)
-    before = {name: whole[name] if kind is calibration_of else "old\n" for name in names[:-1]} | {"own.txt": "mine"}
+    older = {}
     if kind is calibration_of:
-        before["measured/own.csv"] = ROWS.format(rate=11000)
-    for name, text in before.items():
-        (old / name).parent.mkdir(parents=True, exist_ok=True)
-        (old / name).write_text(text)
-    states, _ = killed(folder, old, setup, work)
-    *killed_states, (_, after, _) = states
-    assert len(killed_states) >= len(whole)
-    for _, _, finished in killed_states:
-        assert shown(finished) in (before, after)
-    assert shown(killed_states[0][2]) == before
-    assert shown(killed_states[-1][2]) == after
+        older = {"measured/own.csv": ROWS.format(rate=11000), "calibration/fit.json": "{}"}
+    fresh, beside, before, later = killed(folder, *kind(folder, tmp_path), older)
+    *stopped, (_, whole, _) = fresh
+    assert len(whole) >= 2
+    assert stopped
+    assert all(at_once in ({}, whole) for _, at_once, _ in stopped)  # a new folder: whole from the moment it is there
+    assert beside == ["out"]  # what the killed left is taken away
+    *stopped, (_, after, _) = later
+    assert len(stopped) > len(whole)
+    assert all(shown(finished) in (before, after) for *_, finished in stopped)
+    assert shown(stopped[0][2]) == before
+    assert shown(stopped[-1][2]) == after
     assert shown(after) == after  # nothing but the files is left
 
 
@@ -147,8 +135,6 @@ def test_whoever_reads_a_catalog_finishes_it_first(tmp_path):
     parts = [(".planner-aaaa.part", "prices/2026-01-01/x.csv"), (".planner-bbbb.part", "imports/x.csv")]
     for part, name in parts:
         (tmp_path / part).write_text(name)
-    import json
-
     (tmp_path / ".planner-journal").write_text(json.dumps(parts))
     load_catalog([tmp_path])
     assert (tmp_path / "prices/2026-01-01/x.csv").read_text() == "prices/2026-01-01/x.csv"
