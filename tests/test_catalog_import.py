@@ -254,7 +254,7 @@ def test_quotes_with_the_wrong_columns_are_refused(tmp_path: Path, head: str, co
     ("content", "complaint"),
     [
         (b"", "column 'cloud' is missing"),
-        (b"\xff\xfe\x00", "cannot be read as a CSV in UTF-8"),
+        (b"\xff\xfe\x00", "line 1: a zero byte; a text file in UTF-8 is wanted"),
         (b"cloud,instance,gpu,gpus,pricing,usd_per_machine_hour_low\na,b,c\n", "line 2: 3 cells, the header has 6"),
         (
             b"cloud,instance,gpu,gpus,pricing,usd_per_machine_hour_low\na,b,c,8,hourly,1\n",

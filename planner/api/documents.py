@@ -54,9 +54,9 @@ class ProposalFiles(Result):
 
     def write(self, folder: str | Path) -> tuple[Path, ...]:
         """Write all files into `folder`, or none; returns where they lie."""
-        from planner.report.proposal.writing import write_proposal
+        from planner.files import write_all
 
-        return write_proposal(Path(folder), self.files)
+        return tuple(write_all(Path(folder), self.files))
 
     def to_json(self, folder: str | Path = "") -> str:
         """What is asked for, and the files with sizes and digests, as they lie in `folder`; ends in a newline."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.importing import REPORT_COLUMNS, Reading, dated, empty_report, node_ids
+from planner.reading import read_csv
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -77,19 +78,14 @@ def _read(path: Path, cloud: str) -> pd.DataFrame:
     import pandas as pd
 
     text = ["InstanceType", "AcceleratorName", "GpuInfo", "Region", "AvailabilityZone"]
-    try:
-        raw = pd.read_csv(path, dtype=dict.fromkeys(text, str), low_memory=False)
-    except (ValueError, OSError) as error:
-        raise PlannerError(f"{path}: not a table of machines ({str(error).splitlines()[0]})") from None
-    missing = [name for name in NEEDED if name not in raw.columns]
-    if missing:
-        raise PlannerError(f"{path}: column {missing[0]!r} is missing; a SkyPilot vms.csv has {', '.join(NEEDED)}")
+    read = read_csv(path, NEEDED, holds="a SkyPilot vms.csv")
+    raw = pd.DataFrame(list(read.cells), columns=list(read.header), dtype=str)
     for name in text:
         raw[name] = (raw[name] if name in raw.columns else pd.Series("", index=raw.index)).fillna("")
     for name in ("Price", "SpotPrice", "AcceleratorCount"):
         column = raw[name] if name in raw.columns else pd.Series(float("nan"), index=raw.index)
         raw[name] = pd.to_numeric(column, errors="coerce")
-    return raw.assign(cloud=cloud, file=f"{cloud}/{path.name}", line=raw.index + 2)
+    return raw.assign(cloud=cloud, file=f"{cloud}/{path.name}", line=list(read.lines))
 
 
 def _machines(raw: pd.DataFrame, catalog: Catalog) -> tuple[pd.DataFrame, int]:

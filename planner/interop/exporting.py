@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
+from planner.files import write_all
 from planner.interop.export_common import Export, export_of
 from planner.interop.export_megatron import megatron_files
 from planner.interop.export_neox import neox_files
@@ -46,36 +44,5 @@ def export_files(answer: Optimization, target: str, trained: Trained | None = No
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> list[Path]:
-    """Write all files into `folder`, or none: each is staged beside its place first, then renamed over it.
-
-    Scripts (`.sh`, `.sbatch`) are made executable.
-
-    Raises
-    ------
-    PlannerError
-        If the folder or a file in it cannot be written; what was there is then untouched.
-    """
-    staged: list[tuple[str, Path]] = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            target = folder / name
-            if target.is_dir():
-                raise PlannerError(f"cannot write {target}: there is a folder of that name.")
-            handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-            staged.append((temporary, target))
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o755 if target.suffix in (".sh", ".sbatch") else 0o644)
-        for temporary, target in staged:
-            Path(temporary).replace(target)
-    except (OSError, ValueError) as error:
-        for temporary, _ in staged:
-            with suppress(OSError):
-                Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, PlannerError):
-            raise
-        raise PlannerError(f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}") from None
-    return [target for _, target in staged]
+    """Write all files into `folder`, or none; scripts are made executable. Raises as `planner.files.write_all` does."""
+    return write_all(folder, files, (".sh", ".sbatch"))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from planner.interop.files import named, naming, read_text, shown
+from planner.interop.files import config_text, named, naming, shown
 from planner.interop.huggingface import import_huggingface
 from planner.interop.imported import Imported, Taken
 from planner.interop.kinds import refuse
@@ -40,7 +40,7 @@ def tool_of(path: Path) -> str:
     PlannerError
         If it cannot be read, or is a file of a program that planner does not import.
     """
-    text = read_text(path)
+    text = config_text(path)
     if text.startswith("#!") or path.suffix in (".sh", ".sbatch", ".slurm", ".bash"):
         return "megatron"
     if re.search(r"--(?:num-layers|hidden-size|micro-batch-size)\b", text):

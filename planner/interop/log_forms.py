@@ -102,6 +102,8 @@ def no_known_data(path: Path) -> str:
 
 def _lines(path: Path) -> list[bytes]:
     try:
+        if not path.is_file():  # a pipe is read once
+            return []
         with path.open("rb") as file:
             return re.split(rb"[\r\n]", file.read(_MOST))
     except (OSError, ValueError):

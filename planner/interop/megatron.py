@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from planner.interop.files import read_text, shown, whole
+from planner.interop.files import config_text, shown, whole
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.indexed import indexed_data
 from planner.interop.kinds import sort_keys
@@ -69,7 +69,7 @@ def _imported(
     tokens: int | None,
     arguments: Sequence[str],
 ) -> Imported:
-    read = read_arguments(read_text(path), path.name, arguments)
+    read = read_arguments(config_text(path), path.name, arguments)
     told_as_megatrons(read)
     model, origins = megatron_model(read, path.stem, vocab)
     world = _world(read, gpus)

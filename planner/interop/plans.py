@@ -6,33 +6,45 @@ from dataclasses import fields
 from pathlib import Path
 
 from planner import plan_json
-from planner.interop.files import read_text, shown
+from planner.interop.files import shown
 from planner.interop.quoting import printable
 from planner.plan import Goal, Optimization, Plan, Trained
+from planner.reading import read_text
 from planner.scenario import Scenario
 from planner.units import PlannerError
 
 MOST = 1e18  # tokens, seconds or USD of any run that will ever be
-MAX_PLAN_BYTES = 64 << 20
 
 
 def read_plan(path: Path) -> Optimization:
-    """A saved `optimize --json` document.
+    """A saved `optimize --json` document with a plan in it.
 
     Raises
     ------
     PlannerError
-        If it cannot be read, is no such document, or holds no plan.
+        As `read_answer`, or if it holds no plan.
     """
-    text = read_text(path, MAX_PLAN_BYTES)
+    answer = read_answer(path)
+    if answer.plan is None:
+        raise PlannerError(f"{path} holds no plan: nothing met its budgets; plan again with others first.")
+    return answer
+
+
+def read_answer(path: Path) -> Optimization:
+    """A saved `optimize --json` document, feasible or not.
+
+    Raises
+    ------
+    PlannerError
+        If it cannot be read, is no such document, or has texts or numbers that no plan has.
+    """
+    text = read_text(path, holds="a saved plan", endings=(".json",), controls=True)
     try:
         answer = Optimization.from_json(text)
     except PlannerError as error:
         raise PlannerError(f"{path}: {error}; `planner optimize SCENARIO -o FILE` saves one") from error
-    if answer.plan is None:
-        raise PlannerError(f"{path} holds no plan: nothing met its budgets; plan again with others first.")
     _check_texts(path, answer)
-    wrong = _impossible(answer.plan, answer.trained, answer.goal)
+    wrong = None if answer.plan is None else _impossible(answer.plan, answer.trained, answer.goal)
     if wrong is not None:
         raise PlannerError(
             f"{path}: {wrong} is no number that a plan can have; plan again rather than edit the answer."

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import date
 
 import numpy as np
 
+from planner.files import csv_text
 from planner.plan import Frontier, Layout, Plan
 from planner.report.figures import ages_sentence, chance, money_scale, time_scale
 from planner.report.frontier_plot import frontier_plot
@@ -95,9 +94,7 @@ def frontier_table(
 def frontier_csv(frontier: Frontier) -> str:
     """One plan a row, for spreadsheets: seconds, USD, counts and shares as in the JSON."""
     rows = [[read(plan) for _, read in CSV_COLUMNS] for plan in frontier.plans]
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([[name for name, _ in CSV_COLUMNS], *rows])
-    return buffer.getvalue()
+    return csv_text([[name for name, _ in CSV_COLUMNS], *rows])
 
 
 def spread_out(plans: Sequence[Plan], most: int, kept: Plan | None = None) -> list[Plan]:

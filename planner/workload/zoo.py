@@ -11,15 +11,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from planner.units import PlannerError
 from planner.workload.model import ACTIVATIONS, NORMS, POSITIONS, MLASpec, ModelSpec, MoESpec
 
+if TYPE_CHECKING:
+    from planner.reading.tree import Node
+
 _Part = TypeVar("_Part", MoESpec, MLASpec)
 _LONGEST_NAME = 200  # bytes; file systems take 255 with the ending
-_MOST_BYTES = 1 << 16
-_MOST_NESTING = 100
 _WHOLE = re.compile(r"[+-]?\d{1,3}(_?\d{1,3}){0,6}")
 _MAY_BE_ZERO = {
     "learned_positions", "full_attention_every", "mtp_layers", "shared_experts", "shared_ffn", "first_dense_layers",
@@ -86,19 +87,14 @@ def read_model(path: Path) -> ModelSpec:
     try:
         stat = path.stat()
     except OSError as error:
-        raise PlannerError(f"{path.name}: cannot be read as a model file ({error}).") from error
+        raise PlannerError(f"{path.name}: cannot be read as a model file ({error.strerror}).") from error
     return _read_model(path, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=512)
 def _read_model(path: Path, _changed_ns: int, _size: int) -> ModelSpec:
     """A model file as it is since it last changed."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(_MOST_BYTES)
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlannerError(f"{path.name}: cannot be read as a model file ({error}).") from error
-    return model_from_mapping(_parse(text, path.name), name=path.stem, where=path.name)
+    return model_from_mapping(_values(path), name=path.stem, where=path.name)
 
 
 def model_from_mapping(values: Mapping[str, Any], name: str = "custom", where: str = "model") -> ModelSpec:
@@ -196,8 +192,8 @@ def _aliases(directory: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(directory.glob("*.yaml")):
         try:
-            names = _parse(path.read_text(encoding="utf-8"), path.name).get("aliases")
-        except (PlannerError, OSError, UnicodeDecodeError):
+            names = _values(path).get("aliases")
+        except PlannerError:
             continue
         for alias in names if isinstance(names, list) else ():
             found.setdefault(plain_name(str(alias)), path)
@@ -224,55 +220,26 @@ def _plain(name: str) -> bool:
     )
 
 
-def _parse(text: str, where: str) -> dict[str, Any]:
+def _values(path: Path) -> dict[str, Any]:
     """The YAML of one model file as plain values, read strictly.
 
     Whole numbers, true and false are what they look like; every other scalar is text (no `12:30`, no `1e3`, no `no`).
     """
-    import yaml
+    from planner.reading import read_bytes
+    from planner.reading.tree import read_yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        if text.count("[") + text.count("{") > _MOST_NESTING:
-            raise PlannerError(f"{where}: holds more lists and maps than a model file needs.")
-        if "&" in text or "*" in text:
-            _refuse_anchors(text, where)
-        node = yaml.compose(text, Loader=loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if isinstance(error, PlannerError):
-            raise
-        raise PlannerError(f"{where}: is not valid YAML ({str(error).splitlines()[0]}).") from error
-    value = None if node is None else _plain_value(node, where)
-    if not isinstance(value, dict):
-        raise PlannerError(f"{where}: a model file is a map of keys and values.")
-    return value
+    root = read_yaml(read_bytes(path), str(path), "model file")
+    if root.fields is None:
+        raise PlannerError(f"{path}: a model file is a map of keys and values.")
+    values: dict[str, Any] = _plain_value(root)
+    return values
 
 
-def _refuse_anchors(text: str, where: str) -> None:
-    import yaml
-
-    if any(isinstance(token, (yaml.AnchorToken, yaml.AliasToken)) for token in yaml.scan(text)):
-        raise PlannerError(f"{where}: YAML anchors and aliases are not used in model files.")
-
-
-def _plain_value(node: Any, where: str) -> Any:
-    import yaml
-
-    line = f"{where}: line {node.start_mark.line + 1}"
-    if isinstance(node, yaml.MappingNode):
-        values: dict[str, Any] = {}
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.value in values:
-                raise PlannerError(f"{line}: the key {getattr(key, 'value', '?')!r} is written twice or no text.")
-            values[key.value] = _plain_value(value, where)
-        return values
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain_value(value, where) for value in node.value]
-    if node.tag.startswith("!"):
-        raise PlannerError(f"{line}: YAML tags are not used in model files.")
-    text = str(node.value)
-    if node.style:  # quoted
-        return text
-    if _WHOLE.fullmatch(text):
-        return int(text.replace("_", ""))
-    return {"true": True, "false": False, "null": None, "~": None, "": None}.get(text, text)
+def _plain_value(node: Node) -> Any:
+    if node.fields is not None:
+        return {key: _plain_value(value) for key, value in node.fields.items()}
+    if node.items is not None:
+        return [_plain_value(value) for value in node.items]
+    if isinstance(node.value, str) and _WHOLE.fullmatch(node.value):
+        return int(node.value.replace("_", ""))
+    return node.text if isinstance(node.value, float) else node.value
