@@ -117,7 +117,7 @@ def test_arguments_given_to_a_script_are_its_own(tmp_path):
     text = f"[ $# -lt 2 ] && exit 1\nwhile [ $# -gt 1 ]; do case $1 in --tp) TP=$2; shift;; esac; shift; done\n{RUN}"
     text += " --tensor-model-parallel-size ${TP}"
     assert read(tmp_path, text, "--tp", "2", "end").value("layout.tp") == 2
-    with pytest.raises(PlannerError, match=r"run\.sh: --tensor-model-parallel-size is \$\{TP\}.*import SCRIPT -- ARG"):
+    with pytest.raises(PlannerError, match=r"run\.sh:3: --tensor-model-parallel-size is \$\{TP\}.*import SCRIPT --"):
         read(tmp_path, text)
 
 
