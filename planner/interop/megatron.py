@@ -97,7 +97,7 @@ def _undecided(a: Arguments) -> list[str]:
         names = sorted(n for n in a.used | set(DECIDING) if a.values.get(n) != other.get(n))
         return ", ".join(f"--{name}" for name in names[:4]) + (", …" if len(names) > 4 else "")
 
-    said = [f"{a.name}: {sentence}" for sentence in a.unsaid]
+    said = [f"{a.name}: {sentence}" for sentence in (*a.unsaid, *a.left_open)]
     if a.doubts is not None and (names := differing(a.doubts)):
         said.append(f"{a.name}: a condition that only running the script would tell decides {names}; taken as if true")
     others = [names for other in a.runs if (names := differing(other))]

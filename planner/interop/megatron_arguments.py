@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from planner.interop.files import shown, whole
 from planner.interop.megatron_launch import Launch, launch_of, slurm_environment
 from planner.interop.shell import Script, read_script
+from planner.interop.shell_words import unresolved
 from planner.units import PlannerError
 
 # Names of other years and forks, for what Megatron-LM calls so now.
@@ -71,6 +72,12 @@ OTHERS = {
 }
 
 
+#: Options that are read and whose words decide nothing by themselves: files, and what a vocabulary's size is known by.
+PATHS = frozenset(
+    {"data-path", "train-data-path", "split", "deepspeed-config", "tokenizer-type", "vocab-file", "merge-file"}
+)
+
+
 @dataclass
 class Arguments:
     """Arguments by name without dashes; a flag has no values. Later ones win, as in argparse."""
@@ -94,9 +101,20 @@ class Arguments:
         return name in self.values
 
     def text(self, name: str, default: str) -> str:
+        """The word that an option has; `default` where only running the script would tell it (`left_open` says so)."""
         self.used.add(name)
         values = self.values.get(name)
-        return values[0] if values else default
+        return default if not values or unresolved(values[0]) and name not in PATHS else values[0]
+
+    @property
+    def left_open(self) -> list[str]:
+        """Sentences on what was read as if not given, since only running the script would tell its value."""
+        names = sorted(self.used - PATHS)
+        return [
+            f"--{name} is {shown(value)}, which only running the script would tell: it is taken as if not given"
+            for name in names
+            if (value := next((v for v in self.values.get(name, []) if unresolved(v)), None)) is not None
+        ]
 
     def number(self, name: str, default: int | None = None, least: int = 1) -> int:
         self.used.add(name)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from planner.interop.shell_commands import next_option, said_by, tested
+from planner.interop.shell_commands import next_option, printed, said_by, tested
 from planner.interop.shell_syntax import Case, Chain, Function, Group, If, Loop, Node, Pipe, Simple, parse
 from planner.interop.shell_words import BLANK, Scope, calculate, fields, quoted_text, text_of, unresolved
 from planner.units import PlannerError
@@ -190,6 +190,7 @@ class _Run:
                     break
                 if str(stop) != "continue":
                     raise
+            self.all(node.step)
         self.inside -= 1
 
     def case(self, word: str, arms: list[tuple[list[str], list[Node]]]) -> None:
@@ -239,6 +240,8 @@ class _Run:
             self.scope.assign(f"{name}[{key}]", [text_of(self.scope, value)], bool(more))
         else:
             self.scope.assign(name, [text_of(self.scope, value)], bool(more))
+            if name == "IFS":
+                self.scope.separator = text_of(self.scope, value)[:1]
 
     def command(self, words: list[str], node: Simple) -> bool | None:
         name = words[0]
@@ -254,6 +257,9 @@ class _Run:
             return self.call(self.functions[name], words[1:])
         if name in _BUILTIN:
             return _BUILTIN[name](self, words)
+        if name == "printf" and words[1:2] == ["-v"] and len(words) > 3:
+            self.scope.assign(words[2], [printed(words[3], words[4:])])
+            return True
         if name in ("echo", "printf", "cat", "tee"):
             return self.write(words, node)
         self.keep(words)
@@ -399,6 +405,12 @@ class _Run:
             self.unsure, self.printing = unsure, before
 
     def said(self, nodes: list[Node]) -> str | None:
+        if len(nodes) == 2 and isinstance(nodes[0], Simple) and nodes[0].words[0][0].startswith("IFS="):
+            before = self.scope.separator
+            self.node(nodes[0])
+            found = self.said(nodes[1:])
+            self.scope.separator = before
+            return found
         if len(nodes) != 1:
             return None
         parts = nodes[0].parts if isinstance(nodes[0], Pipe) else [nodes[0]]

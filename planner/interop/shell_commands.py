@@ -79,6 +79,12 @@ def _fields_of(rest: Sequence[str], given: str) -> str | None:
     return "\n".join(said)
 
 
+def printed(form: str, words: Sequence[str]) -> str:
+    """`printf FORM WORDS` of texts and whole numbers alone."""
+    given = iter(words)
+    return re.sub(r"%[sd]", lambda _: next(given, ""), form).replace("\\n", "\n")
+
+
 def next_option(scope: Scope, letters: str, name: str, given: Sequence[str]) -> bool:
     """`getopts LETTERS NAME`: the next option of the arguments into NAME, with its OPTARG; False when there is none."""
 
