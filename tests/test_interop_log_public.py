@@ -80,6 +80,20 @@ def test_epochs_named_of_how_many_are_counted_from_one(tmp_path):
     assert state.steady_step_s() == pytest.approx(2.0, rel=0.01)
 
 
+def test_a_bar_that_counts_micro_batches_is_no_count_of_steps(tmp_path):
+    """NVIDIA-NeMo/Speech#13903: 32 micro-batches a step, the bar's count beside global_step."""
+    path = tmp_path / "train.log"
+    bar = (
+        "run/0 [default0]:Epoch 0:   0%|          | {n}/3200 [{t}<1:00:00,  2.00it/s, v_num=mu23, global_step={g}.000, "
+    )
+    bar += "train_step_timing in s=0.500, reduced_train_loss=2.390, tps=100.0, lr=1e-6]run/0 [default0]:\n"
+    path.write_text("".join(bar.format(n=n, t=f"{n // 120:02d}:{n // 2 % 60:02d}", g=n // 32) for n in range(1, 640)))
+    state = track(path)
+    assert state.iteration == 20
+    assert state.steady_step_s() == pytest.approx(16.0, rel=0.02)
+    assert state.total is None
+
+
 def test_a_mean_since_the_start_is_no_time_of_the_newest_steps(tmp_path):
     path = tmp_path / "train.log"
     row = "{{'loss': 1.0, 'train_speed(s/it)': 9.0, 'global_step/max_steps': '{n}/400', 'elapsed_time': '{t}s'}}\n"

@@ -99,7 +99,8 @@ def test_a_hugging_face_model_comes_back_from_the_scripts_of_the_tool_that_train
             first,
             tmp_path,
             f"training: {{epochs: 1, global_batch: 512, framework: {tool}}}\nbudget: {{time: 3650 days}}\n"
-            f"layout: {{{pins}, micro_batch: 1, vpp: 1, cp: 1, zero_stage: 1}}\ncluster: {{gpus: [h200-sxm5-141gb], max_gpus: 4096}}\n",
+            f"layout: {{{pins}, micro_batch: 1, vpp: 1, cp: 1, zero_stage: 1}}\n"
+            "cluster: {gpus: [h200-sxm5-141gb], max_gpus: 4096}\n",
         )
     )
     assert answer.plan is not None, answer.infeasibility

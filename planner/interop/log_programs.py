@@ -25,7 +25,8 @@ class Form:
 
     `step` has the step in its first group and, where it has a second, the last step of the run. `facts` are patterns of
     one number each, by what it is: seconds, ms, elapsed, micro, micro_ms, steps_per_s, samples_per_s, tokens_per_s,
-    tokens_per_s_gpu, batch, loss, and epoch, of which each counts its steps anew. With `zero`, steps are counted from
+    tokens_per_s_gpu, batch, loss; epoch (from one) and epoch_zero, of which each counts its steps anew; and global_step
+    (from zero), beside which `step` may count micro-batches. With `zero`, steps are counted from
     zero, or, where it is None, from zero if the first one is; with `block`, the lines after it that begin with a space
     belong to it.
     """
@@ -61,7 +62,7 @@ FORMS: tuple[Form, ...] = (
     _form(
         "NeMo 1", "Epoch E: … N/M […, reduced_train_loss=L, global_step=N, …, train_step_timing in s=T]",
         "train_step_timing in s=", rb"\| {0,3}(\d{1,15})/(\d{1,15}) \[", block=False,
-        seconds=rb"train_step_timing in s=<n>", loss=rb"reduced_train_loss<loss>",
+        global_step=rb"\bglobal_step=<n>", seconds=rb"train_step_timing in s=<n>", loss=rb"reduced_train_loss<loss>",
     ),
     _form(
         "NeMo 1 without the length of its epoch", "Epoch E: : Nit […, global_step=N, …, train_step_timing in s=T]",
@@ -156,6 +157,15 @@ FORMS: tuple[Form, ...] = (
         "MindSpore Transformers", "{ Epoch:[E/F], step:[N/M], loss: L, per_step_time: Tms", "per_step_time: ",
         rb"\bstep(?:: ?\[| ) {0,8}(\d{1,15})/ {0,8}(\d{1,15})\b", epoch=rb"Epoch: ?\[ {0,8}<n>/",
         ms=rb"per_step_time: {0,8}<n> ?ms", loss=rb"\bloss<loss>",
+    ),
+    _form(
+        "LLaMA2-Accessory and other heirs of MAE", "Epoch: [E]  [N/M] … loss: L … time: T", "  time: ",
+        rb"Epoch: \[\d{1,9}\] {1,4}\[ {0,8}(\d{1,15})/(\d{1,15})\]", zero=True,
+        epoch_zero=rb"Epoch: \[<n>\]", seconds=rb"  time: {0,3}<n>", loss=rb"loss<loss>",
+    ),
+    _form(
+        "MLX-LM", "Iter N: Train loss L, … It/sec R", ", It/sec ", rb"\bIter (\d{1,15}): Train loss ",
+        steps_per_s=rb", It/sec <n>", loss=rb"Train loss<loss>",
     ),
     _form(
         "MMEngine by epochs", "Epoch(train) [E][N/M] … time: T", "data_time: ",

@@ -75,7 +75,7 @@ class StepLines:
                     return True
                 at, tried = data.find(form.needle, at + len(form.needle)), tried + 1
         for line in _lines(data):
-            if b"loss" not in line:
+            if b"oss" not in line:  # "loss" or "Loss"
                 self._see_bar(line)
                 continue
             row = _dictionary(line)
@@ -121,9 +121,11 @@ class StepLines:
             if value is not None:
                 facts[kind] = value
         total = number(found[2]) if found.re.groups > 1 and found[2] is not None else None
-        if "epoch" in facts and total:  # the steps of an epoch, of which no one says how many there are
-            step, total = step + (facts["epoch"] - 1) * total, None
-        self.clock.take(self._of_facts(self._counted(int(step), form.zero), total, facts, text))
+        past = facts["epoch"] - 1 if "epoch" in facts else facts.get("epoch_zero")
+        if past is not None and total:  # the steps of an epoch, of which no one says how many there are
+            step, total = step + past * total, None
+        told = self._of_facts(self._counted(int(step), form.zero), total, facts, text)
+        self.clock.take(_of_micro_batches(told, facts.get("global_step")))
 
     def _counted(self, step: int, zero: bool | None) -> int:
         """How many steps are done at the one that a line names: one more where the first is step 0."""
@@ -213,7 +215,22 @@ class StepLines:
         return row is not None and any(name in row for name in _KNOWN_LOSSES)
 
 
-_NO_TIME = ("batch", "loss", "micro", "epoch")
+_FEW = 4
+_NO_TIME = ("batch", "loss", "micro", "epoch", "epoch_zero", "global_step")
+
+
+def _of_micro_batches(told: Told, done: float | None) -> Told:
+    """A bar that counts micro-batches, where the steps done are told beside it and are others than its count.
+
+    What is printed of the steps is rounded to three digits.
+    """
+    if done is None:
+        return told
+    if abs(done + 1 - told.step) <= max(1.0, 0.01 * told.step):
+        return told if told.step > _FEW else replace(told, total=None)  # the two cannot differ by much yet
+    return replace(
+        told, step=int(done) + 1, micro=told.step, micro_s=told.seconds, seconds=None, elapsed=None, total=None
+    )
 
 
 def _lines(data: bytes) -> Iterator[bytes]:
