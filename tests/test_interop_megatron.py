@@ -108,6 +108,14 @@ def test_what_only_running_would_tell_is_a_warning_where_it_decides(tmp_path):
     assert not read(tmp_path, harmless).warnings
 
 
+def test_the_index_that_is_not_at_hand_is_named(tmp_path):
+    found = read(
+        tmp_path, f"{RUN} --data-path 0.3 /data/web_text_document 0.7 /data/books_text_document --split 99,1,0"
+    )
+    (said,) = [remark for remark in found.remarks if "not at hand" in remark]
+    assert "index (/data/web_text_document.idx and 1 more) is not at hand" in said
+
+
 def test_several_runs_in_one_script_are_said(tmp_path):
     (warning,) = read(tmp_path, f"for S in 128 256; do\n{RUN} --seq-length $S\ndone").warnings
     assert "starts 2 runs, which differ in --seq-length; the first is read" in warning

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from planner.interop.files import read_text, shown, whole
 from planner.interop.imported import Imported, Taken, model_taken
-from planner.interop.indexed import indexed_data
+from planner.interop.indexed import indexed_data, named_index
 from planner.interop.kinds import sort_keys
 from planner.interop.megatron_arguments import Arguments, read_arguments
 from planner.interop.megatron_conditions import group_of, megatron_conditions, share_recomputed
@@ -261,5 +261,7 @@ def _data(a: Arguments, samples: int | None, tokens: int | None, batch: int | No
     needed = samples_needed(a, batch)
     if needed is None:
         return [length]
-    a.remarks.append("the data set's index is not at hand: samples are those that the run reads")
+    a.remarks.append(
+        f"the data set's index{named_index(prefixes)} is not at hand: samples are those that the run reads"
+    )
     return [Taken("data.samples", needed, "what the run reads"), length]
