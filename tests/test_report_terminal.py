@@ -135,7 +135,10 @@ def test_interruptions_say_how_often_what_is_saved_and_what_reserve_that_takes()
     )
     text = " ".join(table(replace(OPTIMIZATION, plan=replace(PLAN, reliability=reliability))).split())
     assert "0.58 in the run, one in 21.5 days" in text
-    assert "every 2.74 hours (648 iterations)" in text
+    assert "every 2.74 hours (648 iterations);" in text
+    capped = replace(reliability, checkpoint_interval_s=14_400.0)
+    text_capped = " ".join(table(replace(OPTIMIZATION, plan=replace(PLAN, reliability=capped))).split())
+    assert "every 4 hours (648 iterations), the most where risk.checkpoint_interval states none;" in text_capped
     assert (
         "1.54 days and 9.59 k USD between p50 and p90 (92.6 % from the prediction's spread, 7.4 % from failures)"
         in text

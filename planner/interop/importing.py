@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from planner.interop.file_kinds import FileKind, is_deepspeeds, kind_by_ending, kind_of
 from planner.interop.files import config_text, named, naming, shown
 from planner.interop.huggingface import import_huggingface
 from planner.interop.imported import Imported, Taken
 from planner.interop.kinds import refuse
+from planner.interop.log_forms import LEAST_STEPS, look_through
 from planner.interop.megatron import import_megatron
 from planner.interop.neox import import_neox
 from planner.units import PlannerError
@@ -18,28 +20,20 @@ from planner.units import PlannerError
 _DATA = {"data", "data.samples", "data.tokens", "data.index"}
 TOOLS = ("gpt-neox", "huggingface", "megatron")
 
-#: Keys that only files of another program have at their place, so that none is taken for a GPT-NeoX config.
-OTHER_TOOLS = (
-    ("Axolotl", r"^(?:base_model|sequence_len|datasets|adapter) *:"),
-    ("LLaMA-Factory", r"^(?:model_name_or_path|finetuning_type|cutoff_len) *:"),
-    ("NeMo", r"^(?:trainer|exp_manager) *:|^ +(?:encoder_seq_length|micro_batch_size) *: *\d"),
-    ("torchtitan", r"^\[(?:job|model|training|parallelism|optimizer)\] *$"),
-    ("nanotron", r"^(?:parallelism|checkpoints|tokens) *:"),
-    ("llm-foundry", r"^(?:max_duration|global_train_batch_size|variables) *:"),
-    ("OLMo", r"^(?:run_name|max_duration|device_train_microbatch_size) *:"),
-    ("MaxText", r"^(?:base_emb_dim|base_num_decoder_layers) *:"),
-    ("DeepSpeed and a trainer", r'\A\s*\{[\s\S]*: *"auto"'),
-)
+KNOWN = "known are GPT-NeoX configs, Hugging Face's config.json and Megatron-LM's launch scripts"
 
 
-def tool_of(path: Path) -> str:
-    """Which tool a file is for, by what is in it.
+def tool_of(path: Path, beside: Sequence[Path] = ()) -> str:
+    """Which tool a file is for, by what is in it; `beside` are the other files that are given with it.
 
     Raises
     ------
     PlannerError
         If it cannot be read, or is a file of a program that planner does not import.
     """
+    kind = kind_by_ending(path) if path.is_file() else None
+    if kind is not None:
+        raise _no_config(path, kind)
     text = config_text(path)
     if text.startswith("#!") or path.suffix in (".sh", ".sbatch", ".slurm", ".bash"):
         return "megatron"
@@ -47,13 +41,22 @@ def tool_of(path: Path) -> str:
         return "megatron"
     if re.search(r'"(?:model_type|architectures)"\s*:', text):
         return "huggingface"
-    for tool, sign in OTHER_TOOLS:
-        if re.search(sign, text, re.MULTILINE):
-            raise PlannerError(
-                f"{shown(path, 200)} is a file of {tool}, which planner does not import; known are GPT-NeoX configs, "
-                "Hugging Face's config.json and Megatron-LM's launch scripts. Write its shape inline in a scenario."
-            )
+    kind = kind_of(text)
+    if kind is not None and not (is_deepspeeds(text) and '"auto"' not in text and any(map(_has_model, beside))):
+        raise _no_config(path, kind)
+    if look_through(path).steps >= LEAST_STEPS and not re.search(r"num[_-]layers", text):
+        raise _no_config(path, FileKind("a log", "planner track PLAN --log reads it"))
     return "gpt-neox"
+
+
+def _has_model(path: Path) -> bool:
+    return re.search(r"num[_-]layers", config_text(path)) is not None
+
+
+def _no_config(path: Path, kind: FileKind) -> PlannerError:
+    instead = f": {kind.instead}" if kind.instead else ", which planner does not import"
+    write = "" if kind.instead else " Write its shape inline in a scenario."
+    return PlannerError(f"{shown(path, 200)} is {kind.what}{instead}; {KNOWN}.{write}")
 
 
 def import_files(
@@ -104,7 +107,7 @@ def _read(
     tokens: int | None,
     arguments: Sequence[str],
 ) -> Imported:
-    tools = [tool_of(path) for path in paths]
+    tools = [tool_of(path, [other for other in paths if other != path]) for path in paths]
     kinds = set(tools)
     if kinds == {"gpt-neox"}:
         return import_neox(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)

@@ -113,7 +113,7 @@ def _elapsed(text: Bytes, words: Words, anchors: IntArray) -> tuple[FloatArray, 
 
 def _elapsed_by_character(text: Bytes, anchors: IntArray) -> tuple[FloatArray, BoolArray]:
     cells = text[(anchors + 6)[:, None] + np.arange(_WIDTH)]
-    length = np.argmax(cells == ord(" "), axis=1)
+    length = np.argmax((cells == ord(" ")) | (cells == ord("/")), axis=1)  # Primus: `T/mean |`
     point = np.argmax(cells == ord("."), axis=1)
     point = np.where((point == 0) | (point > length), length, point)
     inside = np.arange(_WIDTH) < length[:, None]
@@ -121,7 +121,7 @@ def _elapsed_by_character(text: Bytes, anchors: IntArray) -> tuple[FloatArray, B
     odd = (digits > 9) & inside & (np.arange(_WIDTH) != point[:, None])
     value = (digits * (_WEIGHTS[point] * inside)).sum(axis=1)
     rows = np.arange(len(anchors))
-    closed = cells[rows, np.minimum(length + 1, _WIDTH - 1)] == ord("|")
+    closed = (cells[rows, np.minimum(length + 1, _WIDTH - 1)] == ord("|")) | (cells[rows, length] == ord("/"))
     return value, (length > 0) & closed & ~odd.any(axis=1)
 
 

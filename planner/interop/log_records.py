@@ -170,6 +170,9 @@ class StepClock:
     def _by_elapsed(self, told: Told, steps: int) -> float | None:
         if told.elapsed is None or self._elapsed is None or self._origin is None or steps <= 0:
             return None
+        if told.elapsed < self._elapsed:  # a new epoch's bar counts anew
+            self._origin = (told.step, told.elapsed)
+            return told.mean_s
         since = told.elapsed - self._elapsed
         if since >= _COARSE_S or not float(told.elapsed).is_integer():
             return since / steps

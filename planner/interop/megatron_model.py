@@ -172,12 +172,12 @@ def _moe_frequency(a: Arguments, layers: int) -> tuple[int, int]:
     if text.isdigit() and len(text) < 7:
         every = max(1, int(text))  # gpt_layer_specs.py: layer i has experts where i % every == 0
         return _cut(a, [int(i % every == 0) for i in range(layers)], every)
-    compact = re.sub(r"\s", "", text).strip("()")
+    compact = re.sub(r"[\s'\"]", "", text).strip("()")
     pattern: list[int] = []
     for part in compact.split("+"):
         found = re.fullmatch(r"\(?\[([01](?:,[01])*),?\]\)?(?:\*(\d{1,5}))?", part)
         if not found or len(pattern) > 10_000:
-            a.remarks.append(f"--moe-layer-freq {shown(text)} is not understood; experts are taken for every layer")
+            a.unsaid.append(f"--moe-layer-freq {shown(text)} is not understood; experts are taken for every layer")
             return 0, 1
         pattern += [int(c) for c in found[1].split(",")] * min(int(found[2] or 1), 10_000)
     if len(pattern) != layers:

@@ -18,6 +18,7 @@ from planner.report.figures import (
     time_text,
 )
 from planner.report.layout import Page, bullets, columns, hanging, wrap
+from planner.risk.failures import LONGEST_INTERVAL_S
 from planner.units import format_bandwidth, format_count, format_number, format_percent, format_short, format_usd
 
 Section = tuple[str, list[str]]
@@ -285,6 +286,8 @@ def _reliability(plan: Plan, found: Reliability, page: Page) -> list[str]:
         every = f"every {time_text(found.checkpoint_interval_s)}"
         if found.checkpoint_interval_iterations is not None:
             every += f" ({format_count(found.checkpoint_interval_iterations)} iterations)"
+        if found.checkpoint_interval_s == LONGEST_INTERVAL_S:
+            every += ", the most where risk.checkpoint_interval states none"
         size = f"{format_number(found.checkpoint_gb, 3)} GB, training stands still for {time_text(found.checkpoint_s)}"
         lines += hanging("checkpoints", f"{every}; {size}", page)
     if found.spare_nodes:

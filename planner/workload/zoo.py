@@ -59,7 +59,7 @@ def load_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec:
 
 
 def find_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec | None:
-    """The model that `load_model` finds, None where there is none. Raises PlannerError for what is wrong in its file."""
+    Raises PlannerError with the nearest spellings when there is none.
     wanted = plain_name(name)
     directories = _directories(extra_dirs)
     for directory in directories:
