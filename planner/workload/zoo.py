@@ -59,7 +59,7 @@ def load_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec:
 
 
 def find_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec | None:
-    Raises PlannerError with the nearest spellings when there is none.
+    """What `load_model` finds, None where there is none; raises PlannerError for what is wrong in its file."""
     wanted = plain_name(name)
     directories = _directories(extra_dirs)
     for directory in directories:
