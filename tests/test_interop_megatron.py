@@ -201,6 +201,7 @@ def test_what_slurm_is_asked_for_counts(tmp_path, lines, launch):
         ("--pad-vocab-size-to 1024", "model.vocab", 1024),
         ("--extra-vocab-size 24", "model.vocab", 1024),
         ("--num-experts 4 --first-k-dense-replace 1 --moe-layer-freq 1", "model.moe.first_dense_layers", 1),
+        ("--num-experts 4 --first-k-dense-replace -1 --moe-layer-freq -1", "model.moe.experts", 4),
         ("--num-experts 4 --n-shared-experts 2 --moe-intermediate-size 32", "model.moe.shared_ffn", 64),
         ("--num-experts 4 --deepspeed --zero-stage 1", "model.moe.every", 2),
         ("--num-experts 4 --topk 1 --expert-interval 1", "model.moe.top_k", 1),

@@ -57,6 +57,8 @@ ACTIVATES = re.compile(
     r"(?:^|/)(?:activate|set_?env\.sh|setvars\.sh|\.?(?:bash_)?(?:rc|profile|bashrc)|conda\.sh|modules?\.sh|init/\w+)$"
     r"|^/(?:etc|opt|usr)/|^(?:activate|conda)\b|/conda|ascend-toolkit"
 )
+# Files that may set anew what a script assigned before; others (BigScience's start-prod) set up a cluster's account.
+SETS = re.compile(r"\.(?:sh|bash|conf|cfg|env|inc|args)$|conf|param|arg|model|hyper|setting", re.IGNORECASE)
 # Programs of other tools, and what to import of theirs.
 OTHERS = {
     "deepy.py": "GPT-NeoX, whose YAML configs planner imports",
@@ -186,7 +188,7 @@ def _say_unread(found: Arguments, script: Script) -> None:
     found.unread = [file for file in script.unread if not ACTIVATES.search(file)]
     for file in found.unread:
         said = f"it reads {shown(file)} (source), which is not beside it: what that sets is not known here"
-        (found.unsaid if script.unread[file] else found.remarks).append(said)
+        (found.unsaid if script.unread[file] and SETS.search(file) else found.remarks).append(said)
 
 
 def _chosen(script: Script, name: str, environment: Mapping[str, str]) -> tuple[Arguments, list[dict[str, list[str]]]]:

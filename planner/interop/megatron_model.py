@@ -169,8 +169,8 @@ def _moe(a: Arguments, ffn: int, layers: int) -> MoESpec | None:
 def _moe_frequency(a: Arguments, layers: int) -> tuple[int, int]:
     """`--moe-layer-freq N`, or a Python list such as ([0]*3+[1]*58): leading dense layers, then every n-th."""
     text = a.text("moe-layer-freq", "1").strip()
-    if text.isdigit() and len(text) < 7:
-        every = max(1, int(text))  # gpt_layer_specs.py: layer i has experts where i % every == 0
+    if text.removeprefix("-").isdigit() and len(text) < 7:  # MindSpeed writes -1 for all layers
+        every = max(1, abs(int(text)))  # gpt_layer_specs.py: layer i has experts where i % every == 0
         return _cut(a, [int(i % every == 0) for i in range(layers)], every)
     compact = re.sub(r"[\s'\"]", "", text).strip("()")
     pattern: list[int] = []
