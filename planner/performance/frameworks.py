@@ -11,7 +11,9 @@ import numpy as np
 
 from planner.performance.arrays import RECOMPUTE, BoolArray, Conditions, IntArray, Layouts
 from planner.performance.framework_table import Framework, framework, frameworks, load_frameworks
+from planner.workload.layers import attention_count
 from planner.workload.model import ModelSpec
+from planner.workload.recurrent import widths
 
 __all__ = [
     "Framework", "framework", "frameworks", "legal", "load_frameworks", "rules", "stages_run", "why_illegal",
@@ -93,6 +95,12 @@ def rules(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release
         yield getattr(x, key) < 1, f"{key} is {{{key}}}, but it must be at least 1"
     if model.mla is not None and not row.mla:
         yield True, "{title} has no multi-head latent attention, which {model} needs"
+    if model.recurrent is not None and model.recurrent.kind not in row.recurrent:
+        yield True, "{title} has no {recurrent} layers, which {model} needs"
+    if model.sparse is not None and not row.sparse_attention:
+        yield True, "{title} has no attention to keys that an indexer chooses, which {model} needs"
+    if model.moe is not None and model.moe.latent and not row.latent_experts:
+        yield True, "{title} has no experts that work at a latent width, which {model} needs"
     yield from _tensor_rules(row, model, x)
     yield from _sequence_rules(row, x, seq_length, release)
     yield from _pipeline_rules(row, model, x)
@@ -107,6 +115,12 @@ def _tensor_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule
     if not row.tensor_parallel:
         yield x.tp > 1, "{title} has no tensor parallelism: tp must be 1, not {tp}"
     tp = np.maximum(x.tp, 1)
+    if model.recurrent is not None:
+        wide = widths(model.recurrent).inner if model.recurrent.heads == 1 else model.recurrent.heads
+        yield wide % tp != 0, "tp {tp} does not divide the {recurrent_heads} heads of the {recurrent} layers of {model}"
+    if attention_count(model) == 0:
+        yield model.hidden % tp != 0, "tp {tp} does not divide the hidden width {hidden} of {model}"
+        return
     yield model.heads % tp != 0, "tp {tp} does not divide the {heads} attention heads of {model}"
     if model.mla is None:
         broken = model.kv_heads % tp != 0
@@ -216,6 +230,8 @@ def _words(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, releas
         "hidden": model.hidden,
         "ffn": model.ffn,
         "experts": model.moe.experts if model.moe else 0,
+        "recurrent": model.recurrent.kind if model.recurrent else "",
+        "recurrent_heads": model.recurrent.heads if model.recurrent else 0,
         "seq_length": seq_length,
         "tp_cp": v["tp"] * v["cp"],
         "twice_cp": 2 * v["cp"],

@@ -35,7 +35,7 @@ from planner.scenario.types import (
     Terms,
     Training,
 )
-from planner.workload.model import ModelSpec
+from planner.workload.model import PARTS, ModelSpec
 
 Values = dict[str, Any]
 Models = Callable[[str], ModelSpec]
@@ -95,7 +95,7 @@ class Builder:
         node = self.draft.node("model")
         if isinstance(given, dict):
             shape = {key: value for key, value in given.items() if value is not None}
-            for key in ("moe", "mla"):
+            for key in PARTS:
                 if key in shape:
                     shape[key] = {k: v for k, v in shape[key].items() if v is not None}
             shape.setdefault("name", name)

@@ -1,6 +1,6 @@
 """Where model shapes come from: `catalogs/models/*.yaml`, directories of the user's own, or a mapping.
 
-One file a model, named by it; keys are those of `ModelSpec`, with `moe:` and `mla:` nested.
+One file a model, named by it; keys are those of `ModelSpec`, with `moe:`, `mla:`, `recurrent:` and `sparse:` nested.
 """
 
 from __future__ import annotations
@@ -14,16 +14,28 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from planner.units import PlannerError
-from planner.workload.model import ACTIVATIONS, NORMS, POSITIONS, MLASpec, ModelSpec, MoESpec
+from planner.workload.layers import check_pattern
+from planner.workload.model import (
+    ACTIVATIONS,
+    MIXERS,
+    NORMS,
+    PARTS,
+    POSITIONS,
+    MLASpec,
+    ModelSpec,
+    MoESpec,
+    RecurrentSpec,
+    SparseSpec,
+)
 
-_Part = TypeVar("_Part", MoESpec, MLASpec)
+_Part = TypeVar("_Part", MoESpec, MLASpec, RecurrentSpec, SparseSpec)
 _LONGEST_NAME = 200  # bytes; file systems take 255 with the ending
 _MOST_BYTES = 1 << 16
 _MOST_NESTING = 100
 _WHOLE = re.compile(r"[+-]?\d{1,3}(_?\d{1,3}){0,6}")
 _MAY_BE_ZERO = {
     "learned_positions", "full_attention_every", "mtp_layers", "shared_experts", "shared_ffn", "first_dense_layers",
-    "q_lora_rank", "ffn",
+    "q_lora_rank", "ffn", "latent", "conv", "step_rank",
 }  # fmt: skip
 
 
@@ -93,6 +105,8 @@ def model_from_mapping(values: Mapping[str, Any], name: str = "custom", where: s
             raise PlannerError(f"{where}: a model needs {key!r}.")
     moe = _nested(MoESpec, given.pop("moe", None), f"{where}: moe")
     mla = _nested(MLASpec, given.pop("mla", None), f"{where}: mla")
+    recurrent = _nested(RecurrentSpec, given.pop("recurrent", None), f"{where}: recurrent")
+    sparse = _nested(SparseSpec, given.pop("sparse", None), f"{where}: sparse")
     heads, hidden = _integer(given, "heads", where), _integer(given, "hidden", where)
     given.setdefault("kv_heads", heads)
     given.setdefault("ffn", 4 * hidden)
@@ -105,7 +119,7 @@ def model_from_mapping(values: Mapping[str, Any], name: str = "custom", where: s
             given["head_dim"] = hidden // heads
     if isinstance(given.get("aliases"), (list, tuple)):
         given["aliases"] = tuple(str(alias) for alias in given["aliases"])
-    spec = ModelSpec(**_checked(ModelSpec, given, where), moe=moe, mla=mla)
+    spec = ModelSpec(**_checked(ModelSpec, given, where), moe=moe, mla=mla, recurrent=recurrent, sparse=sparse)
     _check_shape(spec, where)
     return spec
 
@@ -115,13 +129,16 @@ def _check_shape(spec: ModelSpec, where: str) -> None:
         said = getattr(spec, key)
         if said not in words:
             raise PlannerError(f"{where}: {key} is {said!r}; it may be {', '.join(filter(None, words))}.")
+    if spec.recurrent is not None and spec.recurrent.kind not in MIXERS:
+        raise PlannerError(f"{where}: recurrent.kind is {spec.recurrent.kind!r}; it may be {', '.join(MIXERS)}.")
+    check_pattern(spec, where)
     if spec.heads % spec.kv_heads:
         raise PlannerError(f"{where}: heads {spec.heads} is not a multiple of kv_heads {spec.kv_heads}.")
     if spec.moe is not None and spec.moe.top_k > spec.moe.experts:
         raise PlannerError(f"{where}: moe.top_k {spec.moe.top_k} is more than its {spec.moe.experts} experts.")
     if spec.moe is not None and spec.moe.first_dense_layers > spec.layers:
         raise PlannerError(f"{where}: moe.first_dense_layers is more than the {spec.layers} layers.")
-    if spec.moe is None and spec.ffn == 0:
+    if spec.moe is None and spec.ffn == 0 and not spec.layer_pattern:
         raise PlannerError(f"{where}: ffn is 0 in a model without experts.")
 
 
@@ -135,7 +152,7 @@ def _nested(kind: type[_Part], value: object, where: str) -> _Part | None:
 
 def _checked(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """`values` if each is a field of `kind` and of its type, else a sentence."""
-    known: dict[str, Field[Any]] = {f.name: f for f in fields(kind) if f.name not in ("moe", "mla")}
+    known: dict[str, Field[Any]] = {f.name: f for f in fields(kind) if f.name not in PARTS}
     for key, value in values.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
