@@ -5,7 +5,7 @@ import json
 import pytest
 
 from planner.interop.hf_kinds import _DECIDING, _IRRELEVANT
-from planner.interop.huggingface import FAMILIES, OTHER_KINDS
+from planner.interop.hf_families import FAMILIES, REFUSED
 from planner.interop.importing import import_files
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
@@ -287,7 +287,7 @@ def test_null_key_heads_are_as_many_as_heads(tmp_path):
 
 def test_no_key_is_both_irrelevant_and_deciding():
     assert not _IRRELEVANT & _DECIDING.keys()
-    assert not FAMILIES.keys() & OTHER_KINDS.keys()
+    assert not FAMILIES.keys() & REFUSED.keys()
 
 
 def test_a_model_without_a_limit_asks_for_the_sequence_length(tmp_path):

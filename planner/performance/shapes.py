@@ -62,6 +62,7 @@ class ModelNumbers:
     routed_width: Number  # that routed experts read and give
     chosen_keys: Number  # that an indexer leaves each query, 0: all
     index_width: Number  # heads x width of the indexer
+    chunked: Number  # 0 or 1: windows are chunks side by side
 
 
 def model_numbers(model: ModelSpec) -> ModelNumbers:
@@ -131,6 +132,7 @@ def model_numbers(model: ModelSpec) -> ModelNumbers:
         routed_width=float(expert_outer),
         chosen_keys=float(model.sparse.top_k if model.sparse else 0),
         index_width=float(index_width(model)),
+        chunked=1.0 if model.window_in_chunks else 0.0,
     )
 
 
@@ -205,11 +207,13 @@ def stacked(rows: Sequence[Any], index: Sequence[int] | None = None) -> Any:
 def visible_keys(model: ModelNumbers, seq_length: Number) -> Number:
     """Mean keys a query attends to, causal: s/2, and w - w²/(2s) in layers with a window of w < s; (n,) or a number.
 
+    Of chunks of w side by side a query sees half of its own.
     Where an indexer chooses k of them, attention sees no more than with a window of k, and the indexer all: its
     product's width counts in proportion to that of the scores.
     """
     w = np.minimum(np.maximum(model.window, 1.0), seq_length)
     windowed = w - w * w / (2.0 * seq_length)
+    windowed = np.where(model.chunked > 0, w / 2.0, windowed)
     seen = model.windowed_share * windowed + (1.0 - model.windowed_share) * seq_length / 2.0
     k = np.minimum(np.maximum(model.chosen_keys, 1.0), seq_length)
     indexed = k - k * k / (2.0 * seq_length) + 0.5 * seq_length * model.index_width / np.maximum(model.score_width, 1.0)

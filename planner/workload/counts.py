@@ -32,7 +32,7 @@ class ParameterCounts:
     top_k: int
     dense_layers: int
     moe_layers: int
-    final_norm: int
+    final_norm: int  # and that behind the embedding, where there is one
     head: int  # output layer's own weights: 0 when tied to the embedding (its bias still counts)
     mtp: int  # all multi-token-prediction layers; embedding and head are the main model's
     mtp_active: int
@@ -137,7 +137,7 @@ def parameter_counts(
         top_k=top_k,
         dense_layers=dense,
         moe_layers=model.layers - dense,
-        final_norm=norm,
+        final_norm=norm * (2 if model.embedding_norm else 1),
         head=(0 if model.tied_embeddings else vocab * model.hidden) + (vocab if model.head_bias else 0),
         mtp=mtp_frame + model.mtp_layers * mtp_full,
         mtp_active=mtp_frame + model.mtp_layers * mtp_used,
@@ -173,7 +173,7 @@ def learned_position_rows(model: ModelSpec, seq_length: int | None = None) -> in
 
 def norm_parameters(model: ModelSpec) -> int:
     """Parameters of one normalisation of width `hidden`."""
-    return 2 * model.hidden if model.norm == "layernorm" else model.hidden
+    return {"layernorm": 2, "layernorm_bare": 0}.get(model.norm, 1) * model.hidden
 
 
 def mlp_parameters(model: ModelSpec, width: int, outer: int = 0) -> int:
@@ -199,7 +199,8 @@ def attention_parameters(model: ModelSpec) -> int:
     queries, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
     weights = model.hidden * (queries + 2 * keys) + queries * model.hidden
     bias = (queries + 2 * keys if model.attention_bias else 0) + (model.hidden if model.attention_output_bias else 0)
-    extras = (2 * model.head_dim if model.qk_norm else 0) + (model.heads if model.attention_sinks else 0)
+    normed = queries + keys if model.qk_norm_wide else 2 * model.head_dim
+    extras = (normed if model.qk_norm else 0) + (model.heads if model.attention_sinks else 0)
     gate = (model.hidden + (1 if model.attention_bias else 0)) * queries if model.attention_gate else 0
     return weights + bias + extras + gate + indexer
 

@@ -87,6 +87,8 @@ def flops_per_token(model: ModelSpec, seq_length: int, causal: bool = True, tp: 
     width = score_width(model)
     full_layers, windowed_layers = attention_layers(model, seq_length)
     mean_keys, mean_windowed = seq_length / 2, windowed_keys(seq_length, model.sliding_window)
+    if model.window_in_chunks and model.sliding_window:
+        mean_windowed = min(seq_length, model.sliding_window) / 2
     if model.sparse:  # chosen keys, and the indexer's product with all of them
         mean_keys = windowed_keys(seq_length, model.sparse.top_k) + seq_length / 2 * index_width(model) / width
     recurrent, recurrent_layers = model.recurrent, recurrent_count(model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-NORMS = ("layernorm", "layernorm_nobias", "rmsnorm")
+NORMS = ("layernorm", "layernorm_nobias", "layernorm_bare", "rmsnorm")
 ACTIVATIONS = ("gelu", "silu", "relu", "mish", "softsign", "sigmoid", "linear")  # linear: none at all
 POSITIONS = ("alibi", "none", "rpe", "sinusoidal")  # what is neither rotary nor learned
 PARTS = ("moe", "mla", "recurrent", "sparse")  # fields of ModelSpec that are maps of their own
@@ -90,8 +90,10 @@ class ModelSpec:
     tied_embeddings: bool = False
     parallel_residual: bool = False
     # layernorm (weight and bias) | layernorm_nobias | rmsnorm (weight)
-    norm: str = field(default="layernorm", metadata=_among(NORMS))
+    norm: str = field(default="layernorm", metadata=_among(NORMS))  # layernorm_bare: neither
     qk_norm: bool = False
+    qk_norm_wide: bool = False  # with a weight for each element of all heads (OLMo 2, Cohere), not of one head
+    embedding_norm: bool = False  # a norm behind the embedding (BLOOM)
     attention_bias: bool = False  # on the q, k, v projections
     attention_output_bias: bool = False
     mlp_bias: bool = False
@@ -103,6 +105,7 @@ class ModelSpec:
     vocab_multiple: int = 128  # the trained vocabulary is padded to a multiple of this x tp
     max_seq_length: int | None = None
     sliding_window: int | None = None  # keys a query sees in windowed layers
+    window_in_chunks: bool = False  # windows are chunks side by side, of which a query sees its own (Llama 4)
     full_attention_every: int = (
         0  # 0: every layer is windowed (if a window is given); n: each n-th layer sees everything
     )
