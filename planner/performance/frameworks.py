@@ -97,6 +97,8 @@ def rules(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release
         yield True, "{title} has no multi-head latent attention, which {model} needs"
     if model.recurrent is not None and model.recurrent.kind not in row.recurrent:
         yield True, "{title} has no {recurrent} layers, which {model} needs"
+    if model.recurrent is not None and model.recurrent.kind not in row.recurrent_over_context:
+        yield x.cp > 1, "{title} does not divide {recurrent} layers over context parallelism: cp must be 1, not {cp}"
     if model.sparse is not None and not row.sparse_attention:
         yield True, "{title} has no attention to keys that an indexer chooses, which {model} needs"
     if model.moe is not None and model.moe.latent and not row.latent_experts:

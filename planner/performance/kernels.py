@@ -293,8 +293,11 @@ def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
 
 
 def _context_parallel(s: Scope, cut: _Cut, stack: _Stack, attention: Number) -> Number:
-    """The ring of keys and values: a share shows always, the rest where it outlasts half of attention."""
-    size = 2.0 * cut.tokens * s.model.kv_width / cut.tp * cut.cp
+    """The ring of keys and values: a share shows always, the rest where it outlasts half of attention.
+
+    Recurrent layers trade tokens for heads before and behind their scan (Megatron-Core's mamba_context_parallel.py).
+    """
+    size = 2.0 * cut.tokens * (s.model.kv_width * cut.cp + s.model.exchanged) / cut.tp
     group = cut.tp * cut.cp  # each rank sends to the next: one port carries what crosses
     local = np.where(_together(s, cut, group) < group, 1.0, cut.cp)
     ring = ring_time(s.machine, s.machine.up_gather, size, cut.cp, local) * stack.layers * cut.passes

@@ -62,6 +62,7 @@ class ModelNumbers:
     routed_width: Number  # that routed experts read and give
     chosen_keys: Number  # that an indexer leaves each query, 0: all
     index_width: Number  # heads x width of the indexer
+    exchanged: Number  # elements a token that recurrent layers send each way over context parallelism
     chunked: Number  # 0 or 1: windows are chunks side by side
 
 
@@ -132,6 +133,7 @@ def model_numbers(model: ModelSpec) -> ModelNumbers:
         routed_width=float(expert_outer),
         chosen_keys=float(model.sparse.top_k if model.sparse else 0),
         index_width=float(index_width(model)),
+        exchanged=pattern.exchanged,
         chunked=1.0 if model.window_in_chunks else 0.0,
     )
 
@@ -158,6 +160,7 @@ class _Layers(NamedTuple):
     lone_routed: float = 0.0
     scan_flops: float = 0.0
     scan_work: float = 0.0
+    exchanged: float = 0.0
 
 
 def _plain_numbers(model: ModelSpec, mixers: _Mixers) -> _Layers:
@@ -175,7 +178,7 @@ def _pattern_numbers(model: ModelSpec, mixers: _Mixers) -> _Layers:
     plain = dense_layer_count(model)
     lone = {word: count for word, count in layer_kinds(model).items() if len(word) == 1}
     mean = _Mixers(*(attention * part for part in mixers))
-    work = flops = 0.0
+    work = flops = exchanged = 0.0
     if r is not None:
         w, h = widths(r), float(model.hidden)
         inner = w.inner + r.step_rank + 2 * r.state + r.step_rank + w.inner if r.kind == "mamba" else 0
@@ -184,6 +187,7 @@ def _pattern_numbers(model: ModelSpec, mixers: _Mixers) -> _Layers:
             full=mean.full + recurrent * 2.0 * h,
             split=mean.split + recurrent * (w.projected + w.convolved + 2.0 * w.inner + inner),
         )
+        exchanged = recurrent * (w.projected + w.inner)
         work, flops = recurrent * scan_work(r), recurrent * scan_flops(r)
     return _Layers(
         mean,
@@ -194,6 +198,7 @@ def _pattern_numbers(model: ModelSpec, mixers: _Mixers) -> _Layers:
         lone_routed=float(lone.get(EXPERTS, 0)),
         scan_flops=flops,
         scan_work=work,
+        exchanged=exchanged,
     )
 
 

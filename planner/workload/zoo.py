@@ -32,6 +32,11 @@ _Part = TypeVar("_Part", MoESpec, MLASpec, RecurrentSpec, SparseSpec)
 _LONGEST_NAME = 200  # bytes; file systems take 255 with the ending
 _MOST_BYTES = 1 << 16
 _MOST_NESTING = 100
+#: Words of a hub's id, at its end or before a version, that say how weights were tuned or stored, not their shape.
+_TUNED = re.compile(
+    r"[-_](?:instruct|chat|base|hf|it|sft|dpo|rlhf|thinking|deduped|bf16|fp8|nvfp4|gguf|awq|gptq|\d{4})(?=$|[-_]v\d)",
+    re.IGNORECASE,
+)
 _WHOLE = re.compile(r"[+-]?\d{1,3}(_?\d{1,3}){0,6}")
 _MAY_BE_ZERO = {
     "learned_positions", "full_attention_every", "mtp_layers", "shared_experts", "shared_ffn", "first_dense_layers",
@@ -54,28 +59,52 @@ def model_names(extra_dirs: Iterable[Path] = ()) -> list[str]:
 def load_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec:
     """The model called `name` (or by one of its aliases); directories of `extra_dirs` win over the shipped ones.
 
-    Case never matters, and punctuation only between digits: "Llama 3 8B" is llama3-8b, and "llama-38b" is not.
+    Case never matters, and punctuation only between digits: "Llama 3 8B" is llama3-8b, and "llama-38b" is not. Of an id
+    of a model hub ("meta-llama/Meta-Llama-3-8B-Instruct") the maker and words of tuning say nothing of the shape.
 
     Raises PlannerError naming the nearest spellings when there is none.
     """
-    wanted = plain_name(name)
     directories = _directories(extra_dirs)
+    for spelled in _spellings(name):
+        path = _path_of(spelled, directories)
+        if path is not None:
+            return read_model(path)
+    known = sorted({*model_names(extra_dirs), *(alias for d in directories for alias in _aliases(d))})
+    near = difflib.get_close_matches(plain_name(name), known, n=3, cutoff=0.5)
+    hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
+    raise PlannerError(f"model: no model is called {name!r}; {hint} (or give its shape inline).")
+
+
+def _spellings(name: str) -> Iterable[str]:
+    """A name, and of a hub's id what is left without its maker, then without each word of tuning."""
+    yield name
+    maker, slash, last = name.strip().rpartition("/")
+    if not slash or not re.fullmatch(r"[\w.-]{1,96}", maker):
+        return
+    while True:
+        yield last
+        shorter = _TUNED.sub("", last, count=1)
+        if shorter in ("", last):
+            return
+        last = shorter
+
+
+def _path_of(name: str, directories: Iterable[Path]) -> Path | None:
+    """The file of the model of this name, by its own name, an alias, or either without punctuation."""
+    wanted, directories = plain_name(name), list(directories)
     for directory in directories:
         path = directory / f"{wanted}.yaml"
         if _plain(wanted) and path.is_file():
-            return read_model(path)
+            return path
     for directory in directories:
         found = _aliases(directory).get(wanted)
         if found is not None:
-            return read_model(found)
+            return found
     for directory in directories:
         found = _punctuated(directory).get(_unpunctuated(name))
         if found is not None:
-            return read_model(found)
-    known = sorted({*model_names(extra_dirs), *(alias for d in directories for alias in _aliases(d))})
-    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
-    hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
-    raise PlannerError(f"model: no model is called {name!r}; {hint} (or give its shape inline).")
+            return found
+    return None
 
 
 def plain_name(name: str) -> str:
