@@ -117,6 +117,7 @@ class Framework:
     optimizers_in_fp16: tuple[str, ...] = ()  # where not all of them
     offloads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # ZeRO stages with each; {}: not known
     recurrent: tuple[str, ...] = ()  # kinds of mixers in attention's place that it trains
+    recurrent_alone: bool = False  # only as layers of their own, without an MLP behind them
     recurrent_over_context: tuple[str, ...] = ()  # of those, kinds that context parallelism divides
     sparse_attention: bool = False  # an indexer that chooses keys
     latent_experts: bool = False  # experts that work at a width of their own
