@@ -232,7 +232,7 @@ def _waves(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     A wave computes `OUTPUTS` elements, each in as many multiply-adds as the inner dimension is long: of the forward
     matmul its input width, of the gradient by inputs its output width, of the gradient by weights the tokens.
     """
-    inner = 0.5 * (stack.full + stack.split / cut.tp) * (2.0 + cut.again) + MATMULS * stack.layers * cut.tokens
+    inner = 0.5 * (stack.full + stack.split / cut.tp) * (2.0 + cut.again) + MATMULS * stack.halves * cut.tokens
     return s.rates.wave * OUTPUTS * inner / (s.machine.ceiling * s.rates.matmul)
 
 
