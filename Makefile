@@ -43,10 +43,10 @@ layers: $(READY)
 	$(BIN)/lint-imports
 
 docs: $(READY) ## the examples of README and docs/, run and compared with what they print
-	$(BIN)/python -m pytest -q -p no:randomly tests/test_docs_examples.py
+	$(BIN)/python -m pytest -q -p no:randomly tests/test_docs_examples.py tests/test_docs_models.py
 
 refresh: $(READY) ## the examples of README and docs/, written anew
-	PLANNER_REFRESH_DOCS=1 $(BIN)/python -m pytest -q -p no:randomly tests/test_docs_examples.py
+	PLANNER_REFRESH_DOCS=1 $(BIN)/python -m pytest -q -p no:randomly tests/test_docs_examples.py tests/test_docs_models.py
 
 backtest: $(READY) ## what planner would have said of whole public runs: docs/backtest.md, after each fit
 	$(BIN)/python benchmarks/backtest.py

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.interop.assumptions import refuse_lacking, written
-from planner.interop.export_common import NOT_PLANNED, Export
+from planner.interop.export_common import NOT_PLANNED, Export, unwritten_parts
 from planner.interop.megatron_assumptions import MEGATRON, TRAIN, balanced_by_bias
 from planner.interop.quoting import commented, shell_path, shell_word
 from planner.units import PlannerError
@@ -48,7 +48,7 @@ def _lacking(export: Export) -> list[str]:
         (plan.precision not in ("", "bf16", "fp16", "fp8", "mxfp8", "nvfp4"), f"training in {plan.precision}"),
         (_increments(export) > MOST_INCREMENTS, f"batch ramp of more than {MOST_INCREMENTS:,} steps"),
     ]
-    return [words for missing, words in checks if missing]
+    return [words for missing, words in [*checks, *unwritten_parts(model)] if missing]
 
 
 def _increments(export: Export) -> int:
@@ -266,6 +266,7 @@ def _moe(export: Export) -> dict[str, Any]:
         "moe-ffn-hidden-size": moe.expert_ffn,
         "moe-layer-freq": pattern,
         "moe-shared-expert-intermediate-size": moe.shared_experts * moe.shared_ffn or None,
+        "moe-shared-expert-gate": moe.shared_gate or None,
         **expert_bias,
         **written(MEGATRON, export, "routing", "expert exchange"),
     }

@@ -185,6 +185,7 @@ def bloom(k: Keys, name: str) -> ModelSpec:
         attention_bias=True,
         attention_output_bias=True,
         mlp_bias=True,
+        embedding_norm=True,
         position_embedding="alibi",
         max_seq_length=whole(length, f"seq_length ({k.document.name})") if length else 2048,
         source=f"{k.document.name} (Hugging Face)",

@@ -16,8 +16,8 @@ from planner.units import PlannerError
 from planner.workload.model import MLASpec, ModelSpec, MoESpec
 
 
-def base(k: Keys, name: str, *, tied: bool = False) -> dict[str, Any]:
-    """What families with Llama's key names share."""
+def base(k: Keys, name: str, *, tied: bool = False, ffn: int | None = None) -> dict[str, Any]:
+    """What families with Llama's key names share; `ffn` where another key than intermediate_size has said it."""
     hidden, heads = k.number("hidden", "hidden_size"), k.number("heads", "num_attention_heads")
     head_dim = k.maybe("head_dim", "head_dim")
     if not head_dim:
@@ -35,7 +35,7 @@ def base(k: Keys, name: str, *, tied: bool = False) -> dict[str, Any]:
         "heads": heads,
         "kv_heads": key_heads(k, heads),
         "head_dim": head_dim,
-        "ffn": k.number("ffn", "intermediate_size"),
+        "ffn": k.number("ffn", "intermediate_size") if ffn is None else ffn,
         "vocab": k.number("vocab", "vocab_size"),
         "tied_embeddings": k.flag("tied_embeddings", "tie_word_embeddings", tied),
         "max_seq_length": k.maybe("max_seq_length", "max_position_embeddings") or None,
@@ -73,7 +73,12 @@ def llama_like(k: Keys, name: str, **changes: Any) -> ModelSpec:
     """A decoder with Llama's layers: RMS norms, a gated MLP, no biases; `changes` say what is otherwise."""
     changes.setdefault("activation", activation(k, "silu", True))
     return ModelSpec(
-        **{**base(k, name, tied=changes.pop("tied", False)), "gated_mlp": True, "norm": "rmsnorm", **changes}
+        **{
+            **base(k, name, tied=changes.pop("tied", False), ffn=changes.get("ffn")),
+            "gated_mlp": True,
+            "norm": "rmsnorm",
+            **changes,
+        }
     )
 
 
@@ -140,6 +145,7 @@ def _qwen_moe(k: Keys, shared: bool, width: int) -> MoESpec:
         expert_ffn=k.number("moe.expert_ffn", "moe_intermediate_size", default=width),
         shared_experts=1 if shared else 0,
         shared_ffn=shared_ffn,
+        shared_gate=shared,
         every=k.number("moe.every", "decoder_sparse_step", default=1),
     )
 
@@ -154,6 +160,21 @@ def qwen3_moe(k: Keys, name: str) -> ModelSpec:
     return llama_like(
         k, name, qk_norm=True, attention_bias=bias, attention_output_bias=bias, sliding_window=window, moe=moe
     )
+
+
+def _first_dense(k: Keys) -> int:
+    """Leading layers without experts, by mlp_layer_types or first_k_dense_replace."""
+    kinds = k.values.get("mlp_layer_types")
+    k.used |= {"mlp_layer_types", "first_k_dense_replace"}
+    if not isinstance(kinds, list) or not kinds:
+        return k.maybe("moe.first_dense_layers", "first_k_dense_replace") or 0
+    first = kinds.index("sparse") if "sparse" in kinds else len(kinds)
+    if "dense" in kinds[first:]:
+        raise PlannerError(
+            f"{k.document.name}: mlp_layer_types has dense layers behind sparse ones: planner knows none."
+        )
+    k.origins["moe.first_dense_layers"] = f"mlp_layer_types, {k.document.where('mlp_layer_types')}"
+    return first
 
 
 def deepseek(k: Keys, name: str) -> ModelSpec:
@@ -179,9 +200,9 @@ def deepseek(k: Keys, name: str) -> ModelSpec:
             expert_ffn=width,
             shared_experts=shared,
             shared_ffn=width if shared else 0,
-            first_dense_layers=k.maybe("moe.first_dense_layers", "first_k_dense_replace") or 0,
+            first_dense_layers=_first_dense(k),
             every=k.number("moe.every", "moe_layer_freq", default=1),
-            router_bias=k.values.get("topk_method", "noaux_tc" if k.family == "deepseek_v3" else "") == "noaux_tc",
+            router_bias=k.values.get("topk_method", "" if k.family == "deepseek_v2" else "noaux_tc") == "noaux_tc",
         )
     k.used.add("topk_method")
     k.origins["head_dim"] = "qk_nope_head_dim + qk_rope_head_dim"

@@ -283,5 +283,6 @@ def _no_other_model(found: Arguments, words: list[str]) -> None:
     hybrid = next((name for name in HYBRID if name in found.values), None)
     if hybrid is not None:
         raise PlannerError(
-            f"{found.name}: --{hybrid} makes a model with Mamba layers; planner plans transformers only."
+            f"{found.name}: --{hybrid} makes a model with Mamba layers, which planner does not read from a script; "
+            "import its config.json, or write its shape inline (docs/models.md)."
         )

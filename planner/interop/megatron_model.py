@@ -162,6 +162,7 @@ def _moe(a: Arguments, ffn: int, layers: int) -> MoESpec | None:
         shared_ffn=shared,
         first_dense_layers=first,
         every=every,
+        shared_gate=bool(shared) and a.flag("moe-shared-expert-gate"),
         router_bias=a.flag("moe-router-enable-expert-bias") or not a.flag("disable-bias-linear"),
     )
 

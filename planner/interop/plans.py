@@ -12,6 +12,7 @@ from planner.plan import Goal, Optimization, Plan, Trained
 from planner.reading import read_text
 from planner.scenario import Scenario
 from planner.units import PlannerError
+from planner.workload.model import PARTS
 
 MOST = 1e18  # tokens, seconds or USD of any run that will ever be
 
@@ -93,7 +94,8 @@ def _impossible(plan: Plan, trained: Trained | None, goal: Goal | None) -> str |
 def _from_zero(trained: Trained) -> dict[str, float | None]:
     """Numbers of what is trained that may be zero, but not below it."""
     model = trained.model
-    parts = {f"{name}.": part for name, part in (("", model), ("moe", model.moe), ("mla", model.mla)) if part}
+    held = (("", model), *((name, getattr(model, name)) for name in PARTS))
+    parts = {f"{name}.": part for name, part in held if part}
     counts = {f"{name}{f.name}": getattr(part, f.name) for name, part in parts.items() for f in fields(part)}
     return {
         **{name.lstrip("."): count for name, count in counts.items() if type(count) is int},

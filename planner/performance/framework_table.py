@@ -116,6 +116,11 @@ class Framework:
     optimizers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # ZeRO stages with each; {}: not known
     optimizers_in_fp16: tuple[str, ...] = ()  # where not all of them
     offloads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # ZeRO stages with each; {}: not known
+    recurrent: tuple[str, ...] = ()  # kinds of mixers in attention's place that it trains
+    recurrent_alone: bool = False  # only as layers of their own, without an MLP behind them
+    recurrent_over_context: tuple[str, ...] = ()  # of those, kinds that context parallelism divides
+    sparse_attention: bool = False  # an indexer that chooses keys
+    latent_experts: bool = False  # experts that work at a width of their own
     lacks: tuple[str, ...] = ()  # conditions that a scenario may state and the framework has no option for
     like: str = ""  # of one that planner does not plan with: the planned one by whose table it is judged
     bound: bool = True  # whether the rules of `layout` are known to hold of it

@@ -280,6 +280,9 @@ def _cut(shapes: MemoryShapes, pp: IntArray, t: FloatArray, e: FloatArray, chose
 def _kinds(shapes: MemoryShapes, layers: FloatArray, first_dense: int) -> Kinds:
     if not shapes.every:
         return Kinds(layers, NONE)
+    if shapes.most_moe:
+        moe = np.asarray(shapes.most_moe)[np.minimum(layers.astype(int), len(shapes.most_moe) - 1)]
+        return Kinds(layers - moe if shapes.has_dense else NONE, moe)
     moe = np.ceil(np.maximum(layers - first_dense, 0.0) / shapes.every)
     return Kinds(layers - moe if shapes.has_dense else NONE, moe)
 
@@ -320,7 +323,8 @@ def _stage_activations(
     dense, lean_dense = leaned(shapes.dense, shapes.dense_selective) if shapes.has_dense else (NONE, NONE)
     moe, lean_moe = leaned(shapes.moe, shapes.moe_selective) if shapes.every else (NONE, NONE)
     checkpoint = shapes.input_bytes * spread
-    working = np.maximum(dense, moe) - checkpoint
+    working = np.maximum(dense, moe) if shapes.widest is None else size(shapes.widest)
+    working = working - checkpoint
     transient = size(shapes.transient)
     stream = shapes.hidden * spread  # elements a token of the residual stream
     passed = np.where(p > 1.0, row.memory.stage_bytes, 0.0) * stream

@@ -313,7 +313,7 @@ def _model(cell: Cells, name: str, overlays: Sequence[Path]) -> ModelSpec:
     for word in NAME_WORDS:
         base = re.sub(re.escape(word), "", base, flags=re.IGNORECASE).strip()
     try:
-        model = find_model(base.rsplit("/", 1)[-1], overlays)  # "maker/model" is how a hub of models names it
+        model = find_model("/".join(base.strip("/").split("/")[-2:]), overlays)
     except PlannerError:
         model = None
     if model is None:

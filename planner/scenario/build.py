@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -35,13 +36,15 @@ from planner.scenario.types import (
     Terms,
     Training,
 )
-from planner.workload.model import ModelSpec
+from planner.units import PlannerError
+from planner.workload.model import PARTS, ModelSpec
 
 Values = dict[str, Any]
 Models = Callable[[str], ModelSpec]
 ModelFromShape = Callable[[Values, str], ModelSpec]
 
 _MODEL_FILES = (".json", ".yml", ".yaml")
+_HUB_ID = r"[\w.-]+/[\w.-]+(?<!\.json)(?<!\.yml)(?<!\.yaml)"  # a maker and a model, as hubs of models have them
 _DAY_S = 86400.0
 
 
@@ -95,13 +98,18 @@ class Builder:
         node = self.draft.node("model")
         if isinstance(given, dict):
             shape = {key: value for key, value in given.items() if value is not None}
-            for key in ("moe", "mla"):
+            for key in PARTS:
                 if key in shape:
                     shape[key] = {k: v for k, v in shape[key].items() if v is not None}
             shape.setdefault("name", name)
             for key, value in self._shape_defaults(shape):
                 self.draft.default(f"model.{key}", value)
             return with_place(node, "model", lambda: self.from_shape(shape, name)), ""
+        if re.fullmatch(_HUB_ID, given) and not (self.draft.file.parent / given).exists():
+            try:
+                return self.models(given), ""
+            except PlannerError:  # it may be a file without an ending
+                pass
         if given.endswith(_MODEL_FILES) or "/" in given or "\\" in given:
             return ModelSpec(Path(given).stem, 0, 0, 0, 0, 0, 0, 0), given
         return with_place(node, "model", lambda: self.models(given)), ""

@@ -25,7 +25,17 @@ from planner.scenario.fields import (
 from planner.scenario.machines import CLUSTER, EGRESS, RISK, STORAGE, TERMS
 from planner.scenario.tables import Key, Many, Shape, Table
 from planner.scenario.types import MEMORY_HEADROOM, STARTS
-from planner.workload.model import ACTIVATIONS, NORMS, POSITIONS, MLASpec, ModelSpec, MoESpec
+from planner.workload.model import (
+    ACTIVATIONS,
+    MIXERS,
+    NORMS,
+    POSITIONS,
+    MLASpec,
+    ModelSpec,
+    MoESpec,
+    RecurrentSpec,
+    SparseSpec,
+)
 
 FRAMEWORKS = ("gpt-neox", "megatron", "fsdp")
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
@@ -108,6 +118,8 @@ MODEL_SHAPE = Table(
         {
             "moe": Table(_shape_keys(MoESpec, {}), wanted="a map"),
             "mla": Table(_shape_keys(MLASpec, {}), wanted="a map"),
+            "recurrent": Table(_shape_keys(RecurrentSpec, {"kind": Word(MIXERS)}), wanted="a map"),
+            "sparse": Table(_shape_keys(SparseSpec, {}), wanted="a map"),
             "norm": Word(NORMS),
             "activation": Word(ACTIVATIONS),
             "position_embedding": Word(POSITIONS),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from planner.catalog import is_gpu, supports
 from planner.catalog.types import Accelerator
-from planner.performance.frameworks import frameworks
+from planner.performance.frameworks import frameworks, why_no_layout
 from planner.plan import Alternative, Infeasible
 from planner.scenario.sections import PRECISIONS
 from planner.search.goals import Goal, View, aiming_at, find
@@ -56,6 +56,9 @@ def _reason(problem: Problem, goal: Goal, least_time: float | None, least_cost: 
     if not problem.offers:
         return _no_offer(problem)
     if not problem.space.any():
+        lacks = {why_no_layout(pool.setting.framework, pool.setting.model) for pool in problem.pools}
+        if lacks and "" not in lacks:
+            return "; ".join(sorted(lacks)) + "."
         return (
             "No framework that is allowed runs a layout as layout, training.global_batch and the model pin it"
             " (heads, layers and batches must divide)."

@@ -1,6 +1,6 @@
 """Where model shapes come from: `catalogs/models/*.yaml`, directories of the user's own, or a mapping.
 
-One file a model, named by it; keys are those of `ModelSpec`, with `moe:` and `mla:` nested.
+One file a model, named by it; keys are those of `ModelSpec`, with `moe:`, `mla:`, `recurrent:` and `sparse:` nested.
 """
 
 from __future__ import annotations
@@ -14,17 +14,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from planner.units import PlannerError
-from planner.workload.model import ACTIVATIONS, NORMS, POSITIONS, MLASpec, ModelSpec, MoESpec
+from planner.workload.layers import check_pattern
+from planner.workload.model import (
+    ACTIVATIONS,
+    MIXERS,
+    NORMS,
+    PARTS,
+    POSITIONS,
+    MLASpec,
+    ModelSpec,
+    MoESpec,
+    RecurrentSpec,
+    SparseSpec,
+)
 
 if TYPE_CHECKING:
     from planner.reading.tree import Node
 
-_Part = TypeVar("_Part", MoESpec, MLASpec)
+_Part = TypeVar("_Part", MoESpec, MLASpec, RecurrentSpec, SparseSpec)
 _LONGEST_NAME = 200  # bytes; file systems take 255 with the ending
+#: Words of a hub's id, at its end or before a version, that say how weights were tuned or stored, not their shape.
+_TUNED = re.compile(
+    r"[-_](?:instruct|chat|base|hf|it|sft|dpo|rlhf|thinking|deduped|bf16|fp8|nvfp4|gguf|awq|gptq|\d{4})(?=$|[-_]v\d)",
+    re.IGNORECASE,
+)
 _WHOLE = re.compile(r"[+-]?\d{1,3}(_?\d{1,3}){0,6}")
 _MAY_BE_ZERO = {
     "learned_positions", "full_attention_every", "mtp_layers", "shared_experts", "shared_ffn", "first_dense_layers",
-    "q_lora_rank", "ffn",
+    "q_lora_rank", "ffn", "latent", "conv", "step_rank",
 }  # fmt: skip
 
 
@@ -44,36 +61,59 @@ def model_names(extra_dirs: Iterable[Path] = ()) -> list[str]:
 def load_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec:
     """The model called `name` (or by one of its aliases); directories of `extra_dirs` win over the shipped ones.
 
-    Case never matters, and punctuation only between digits: "Llama 3 8B" is llama3-8b, and "llama-38b" is not.
+    Case never matters, and punctuation only between digits: "Llama 3 8B" is llama3-8b, and "llama-38b" is not. Of an id
+    of a model hub ("meta-llama/Meta-Llama-3-8B-Instruct") the maker and words of tuning say nothing of the shape.
 
     Raises PlannerError naming the nearest spellings when there is none.
     """
     extra = tuple(extra_dirs)
     if (found := find_model(name, extra)) is not None:
         return found
-    wanted = plain_name(name)
     known = sorted({*model_names(extra), *(alias for d in _directories(extra) for alias in _aliases(d))})
-    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(plain_name(name), known, n=3, cutoff=0.5)
     hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
     raise PlannerError(f"model: no model is called {name!r}; {hint} (or give its shape inline).")
 
 
 def find_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec | None:
     """What `load_model` finds, None where there is none; raises PlannerError for what is wrong in its file."""
-    wanted = plain_name(name)
     directories = _directories(extra_dirs)
+    for spelled in _spellings(name):
+        path = _path_of(spelled, directories)
+        if path is not None:
+            return read_model(path)
+    return None
+
+
+def _spellings(name: str) -> Iterable[str]:
+    """A name, and of a hub's id what is left without its maker, then without each word of tuning."""
+    yield name
+    maker, slash, last = name.strip().rpartition("/")
+    if not slash or not re.fullmatch(r"[\w.-]{1,96}", maker):
+        return
+    while True:
+        yield last
+        shorter = _TUNED.sub("", last, count=1)
+        if shorter in ("", last):
+            return
+        last = shorter
+
+
+def _path_of(name: str, directories: Iterable[Path]) -> Path | None:
+    """The file of the model of this name, by its own name, an alias, or either without punctuation."""
+    wanted, directories = plain_name(name), list(directories)
     for directory in directories:
         path = directory / f"{wanted}.yaml"
         if _plain(wanted) and path.is_file():
-            return read_model(path)
+            return path
     for directory in directories:
         found = _aliases(directory).get(wanted)
         if found is not None:
-            return read_model(found)
+            return found
     for directory in directories:
         found = _punctuated(directory).get(_unpunctuated(name))
         if found is not None:
-            return read_model(found)
+            return found
     return None
 
 
@@ -109,6 +149,8 @@ def model_from_mapping(values: Mapping[str, Any], name: str = "custom", where: s
             raise PlannerError(f"{where}: a model needs {key!r}.")
     moe = _nested(MoESpec, given.pop("moe", None), f"{where}: moe")
     mla = _nested(MLASpec, given.pop("mla", None), f"{where}: mla")
+    recurrent = _nested(RecurrentSpec, given.pop("recurrent", None), f"{where}: recurrent")
+    sparse = _nested(SparseSpec, given.pop("sparse", None), f"{where}: sparse")
     heads, hidden = _integer(given, "heads", where), _integer(given, "hidden", where)
     given.setdefault("kv_heads", heads)
     given.setdefault("ffn", 4 * hidden)
@@ -121,7 +163,7 @@ def model_from_mapping(values: Mapping[str, Any], name: str = "custom", where: s
             given["head_dim"] = hidden // heads
     if isinstance(given.get("aliases"), (list, tuple)):
         given["aliases"] = tuple(str(alias) for alias in given["aliases"])
-    spec = ModelSpec(**_checked(ModelSpec, given, where), moe=moe, mla=mla)
+    spec = ModelSpec(**_checked(ModelSpec, given, where), moe=moe, mla=mla, recurrent=recurrent, sparse=sparse)
     _check_shape(spec, where)
     return spec
 
@@ -131,13 +173,16 @@ def _check_shape(spec: ModelSpec, where: str) -> None:
         said = getattr(spec, key)
         if said not in words:
             raise PlannerError(f"{where}: {key} is {said!r}; it may be {', '.join(filter(None, words))}.")
+    if spec.recurrent is not None and spec.recurrent.kind not in MIXERS:
+        raise PlannerError(f"{where}: recurrent.kind is {spec.recurrent.kind!r}; it may be {', '.join(MIXERS)}.")
+    check_pattern(spec, where)
     if spec.heads % spec.kv_heads:
         raise PlannerError(f"{where}: heads {spec.heads} is not a multiple of kv_heads {spec.kv_heads}.")
     if spec.moe is not None and spec.moe.top_k > spec.moe.experts:
         raise PlannerError(f"{where}: moe.top_k {spec.moe.top_k} is more than its {spec.moe.experts} experts.")
     if spec.moe is not None and spec.moe.first_dense_layers > spec.layers:
         raise PlannerError(f"{where}: moe.first_dense_layers is more than the {spec.layers} layers.")
-    if spec.moe is None and spec.ffn == 0:
+    if spec.moe is None and spec.ffn == 0 and not spec.layer_pattern:
         raise PlannerError(f"{where}: ffn is 0 in a model without experts.")
 
 
@@ -151,7 +196,7 @@ def _nested(kind: type[_Part], value: object, where: str) -> _Part | None:
 
 def _checked(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """`values` if each is a field of `kind` and of its type, else a sentence."""
-    known: dict[str, Field[Any]] = {f.name: f for f in fields(kind) if f.name not in ("moe", "mla")}
+    known: dict[str, Field[Any]] = {f.name: f for f in fields(kind) if f.name not in PARTS}
     for key, value in values.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
