@@ -175,9 +175,9 @@ def test_a_pipeline_layout_that_does_not_fit_is_said(tmp_path, layout, pp, sente
 @pytest.mark.parametrize(
     ("model", "framework", "target", "layout", "sentence"),
     [
-        ("llama3-8b", "megatron", "neox", {"vpp": 2}, "no interleaved pipeline (vpp 2)"),
-        ("llama3-8b", "megatron", "neox", {"cp": 2}, "no context parallel size"),
-        ("deepseekv3", "megatron", "neox", {}, "no multi-head latent attention"),
+        ("llama3-8b", "gpt-neox", "neox", {"vpp": 2}, "no interleaved pipeline (vpp 2)"),
+        ("llama3-8b", "gpt-neox", "neox", {"cp": 2}, "no context parallel size"),
+        ("deepseekv3", "gpt-neox", "neox", {}, "no multi-head latent attention"),
         ("gpt-neox-20b", "gpt-neox", "neox", {"zero_stage": 3}, "no pipeline together with ZeRO 3"),
         ("gpt-neox-20b", "megatron", "megatron", {}, "no parallel residual"),
     ],

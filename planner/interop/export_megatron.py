@@ -6,7 +6,8 @@ from typing import Any
 
 from planner.interop.assumptions import refuse_lacking, written
 from planner.interop.export_common import NOT_PLANNED, Export
-from planner.interop.megatron_assumptions import MEGATRON, TRAIN, balanced_by_bias
+from planner.interop.launching import TRAIN
+from planner.interop.megatron_assumptions import MEGATRON, balanced_by_bias
 from planner.interop.quoting import commented, shell_path, shell_word
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec

@@ -27,7 +27,7 @@ from planner.scenario.tables import Key, Many, Shape, Table
 from planner.scenario.types import MEMORY_HEADROOM, STARTS
 from planner.workload.model import ACTIVATIONS, NORMS, POSITIONS, MLASpec, ModelSpec, MoESpec
 
-FRAMEWORKS = ("gpt-neox", "megatron", "fsdp")
+FRAMEWORKS = ("gpt-neox", "megatron", "fsdp", "torchtitan", "deepspeed", "nanotron")
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
 RECOMPUTE = ("none", "selective", "full")
 TUNINGS = ("field", "vendor")
