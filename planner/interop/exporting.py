@@ -11,6 +11,7 @@ from pathlib import Path
 from planner.interop.export_common import Export, export_of
 from planner.interop.export_kubernetes import jobset_files, pytorchjob_files
 from planner.interop.export_megatron import megatron_files
+from planner.interop.export_megatron_bridge import megatron_bridge_files
 from planner.interop.export_neox import neox_files
 from planner.interop.export_skypilot import skypilot_files
 from planner.interop.export_slurm import slurm_files
@@ -23,6 +24,7 @@ from planner.units import PlannerError
 TARGETS: Mapping[str, Callable[[Export], dict[str, str]]] = {
     "neox": neox_files,
     "megatron": megatron_files,
+    "megatron-bridge": megatron_bridge_files,
     "torchtitan": torchtitan_files,
     "slurm": slurm_files,
     "skypilot": skypilot_files,
