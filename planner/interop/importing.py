@@ -12,18 +12,24 @@ from planner.interop.huggingface import import_huggingface
 from planner.interop.imported import Imported, Taken
 from planner.interop.kinds import refuse
 from planner.interop.megatron import import_megatron
+from planner.interop.megatron_bridge import import_megatron_bridge
 from planner.interop.neox import import_neox
+from planner.interop.torchtitan import import_torchtitan
 from planner.units import PlannerError
 
 _DATA = {"data", "data.samples", "data.tokens", "data.index"}
-TOOLS = ("gpt-neox", "huggingface", "megatron")
+TOOLS = ("gpt-neox", "huggingface", "megatron", "megatron-bridge", "torchtitan")
 
+#: Tools whose files are known by keys at their places: all of a tool's signs are there.
+OWN_TOOLS = (
+    ("torchtitan", (r"^\[(?:job|model|training|parallelism|optimizer)\] *(?:#.*)?$",)),
+    ("megatron-bridge", (r"^model *:", r"^train *:", r"^  +(?:num_layers|hidden_size|tensor_model_parallel_size) *:")),
+)
 #: Keys that only files of another program have at their place, so that none is taken for a GPT-NeoX config.
 OTHER_TOOLS = (
     ("Axolotl", r"^(?:base_model|sequence_len|datasets|adapter) *:"),
     ("LLaMA-Factory", r"^(?:model_name_or_path|finetuning_type|cutoff_len) *:"),
     ("NeMo", r"^(?:trainer|exp_manager) *:|^ +(?:encoder_seq_length|micro_batch_size) *: *\d"),
-    ("torchtitan", r"^\[(?:job|model|training|parallelism|optimizer)\] *$"),
     ("nanotron", r"^(?:parallelism|checkpoints|tokens) *:"),
     ("llm-foundry", r"^(?:max_duration|global_train_batch_size|variables) *:"),
     ("OLMo", r"^(?:run_name|max_duration|device_train_microbatch_size) *:"),
@@ -47,6 +53,9 @@ def tool_of(path: Path) -> str:
         return "megatron"
     if re.search(r'"(?:model_type|architectures)"\s*:', text):
         return "huggingface"
+    for tool, signs in OWN_TOOLS:
+        if all(re.search(sign, text, re.MULTILINE) for sign in signs):
+            return tool
     for tool, sign in OTHER_TOOLS:
         if re.search(sign, text, re.MULTILINE):
             raise PlannerError(
@@ -113,6 +122,10 @@ def _read(
         raise PlannerError(f"Only GPT-NeoX configs are merged; import these one by one: {listed}.")
     if kinds == {"huggingface"}:
         return import_huggingface(paths[0])
+    if kinds == {"torchtitan"}:
+        return import_torchtitan(paths[0], gpus=gpus, samples=samples, tokens=tokens)
+    if kinds == {"megatron-bridge"}:
+        return import_megatron_bridge(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
     return import_megatron(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
 
 
