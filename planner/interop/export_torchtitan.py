@@ -122,6 +122,7 @@ def _script(export: Export) -> str:
             'export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}"',
         ],
         [
+            "--local-ranks-filter 0 --role rank --tee 3",
             f'-m torchtitan.train --job.config_file "$here/{CONFIG}"',
             '--model.hf_assets_path "$HF_ASSETS" --job.dump_folder "$CHECKPOINTS"',
             '--training.dataset "${DATASET:-c4}" ${DATASET_PATH:+--training.dataset_path "$DATASET_PATH"} "$@"',

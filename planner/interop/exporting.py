@@ -9,9 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from planner.interop.export_common import Export, export_of
+from planner.interop.export_deepspeed import deepspeed_files
 from planner.interop.export_kubernetes import jobset_files, pytorchjob_files
 from planner.interop.export_megatron import megatron_files
 from planner.interop.export_megatron_bridge import megatron_bridge_files
+from planner.interop.export_nanotron import nanotron_files
 from planner.interop.export_neox import neox_files
 from planner.interop.export_skypilot import skypilot_files
 from planner.interop.export_slurm import slurm_files
@@ -26,6 +28,8 @@ TARGETS: Mapping[str, Callable[[Export], dict[str, str]]] = {
     "megatron": megatron_files,
     "megatron-bridge": megatron_bridge_files,
     "torchtitan": torchtitan_files,
+    "deepspeed": deepspeed_files,
+    "nanotron": nanotron_files,
     "slurm": slurm_files,
     "skypilot": skypilot_files,
     "jobset": jobset_files,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from planner.interop.export_common import Export
+from planner.interop.export_deepspeed import deepspeed_files
 from planner.interop.export_megatron import megatron_files
+from planner.interop.export_nanotron import nanotron_files
 from planner.interop.export_torchtitan import torchtitan_files
 from planner.interop.launching import Launch
 
@@ -23,6 +25,16 @@ def _torchtitan(export: Export) -> Launch:
     return Launch(torchtitan_files(export), ("HF_ASSETS", "CHECKPOINTS"), ["pip install torchtitan==0.2.2 torchao"], [])
 
 
+def _deepspeed(export: Export) -> Launch:
+    setup = ["pip install transformers accelerate deepspeed datasets"]
+    return Launch(deepspeed_files(export), ("TRAIN_SCRIPT", "MODEL_PATH", "CHECKPOINTS"), setup, [])
+
+
+def _nanotron(export: Export) -> Launch:
+    setup = [*cloned("huggingface/nanotron", "~/nanotron"), "pip install -e ~/nanotron flash-attn"]
+    return Launch(nanotron_files(export), ("CHECKPOINTS",), setup, ["export NANOTRON_DIR=~/nanotron"])
+
+
 def cloned(repository: str, folder: str, *, branch: str = "") -> list[str]:
     """Commands that fetch a public repository once."""
     at = f"--branch {branch} " if branch else ""
@@ -34,4 +46,6 @@ def cloned(repository: str, folder: str, *, branch: str = "") -> list[str]:
 LAUNCHES: Mapping[str, Callable[[Export], Launch]] = {
     "megatron": _megatron,
     "torchtitan": _torchtitan,
+    "deepspeed": _deepspeed,
+    "nanotron": _nanotron,
 }
