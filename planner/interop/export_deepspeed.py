@@ -98,7 +98,7 @@ def _script(export: Export, arguments: dict[str, Any]) -> str:
         *commented(
             [
                 "Run it on every node, where transformers, accelerate and deepspeed are installed, with:",
-                "  TRAIN_SCRIPT     a script of Hugging Face's Trainer that reads TrainingArguments (as run_clm.py does)",
+                "  TRAIN_SCRIPT     a script of the Trainer's that reads TrainingArguments, as run_clm.py does",
                 "  MODEL_PATH       folder or name on the Hub of the model's config.json",
                 "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
                 "  MASTER_ADDR, NODE_RANK   the first node, and which node this is (0 to NNODES - 1)",

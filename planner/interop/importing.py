@@ -7,22 +7,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from planner.interop.deepspeed import import_deepspeed
 from planner.interop.files import named, naming, read_text, shown
 from planner.interop.huggingface import import_huggingface
 from planner.interop.imported import Imported, Taken
 from planner.interop.kinds import refuse
 from planner.interop.megatron import import_megatron
 from planner.interop.megatron_bridge import import_megatron_bridge
+from planner.interop.nanotron import import_nanotron
 from planner.interop.neox import import_neox
 from planner.interop.torchtitan import import_torchtitan
 from planner.units import PlannerError
 
 _DATA = {"data", "data.samples", "data.tokens", "data.index"}
-TOOLS = ("gpt-neox", "huggingface", "megatron", "megatron-bridge", "torchtitan")
+TOOLS = ("gpt-neox", "huggingface", "megatron", "megatron-bridge", "torchtitan", "deepspeed", "accelerate", "nanotron")
 
 #: Tools whose files are known by keys at their places: all of a tool's signs are there.
 OWN_TOOLS = (
     ("torchtitan", (r"^\[(?:job|model|training|parallelism|optimizer)\] *(?:#.*)?$",)),
+    ("nanotron", (r"^parallelism *:", r"^tokens *:", r"^model *:")),
+    ("accelerate", (r"^distributed_type *:",)),
+    (
+        "deepspeed",
+        (r"\A\s*\{", r'"(?:zero_optimization|train_micro_batch_size_per_gpu|train_batch_size)"\s*:', r"\}\s*\Z"),
+    ),
     ("megatron-bridge", (r"^model *:", r"^train *:", r"^  +(?:num_layers|hidden_size|tensor_model_parallel_size) *:")),
 )
 #: Keys that only files of another program have at their place, so that none is taken for a GPT-NeoX config.
@@ -30,11 +38,9 @@ OTHER_TOOLS = (
     ("Axolotl", r"^(?:base_model|sequence_len|datasets|adapter) *:"),
     ("LLaMA-Factory", r"^(?:model_name_or_path|finetuning_type|cutoff_len) *:"),
     ("NeMo", r"^(?:trainer|exp_manager) *:|^ +(?:encoder_seq_length|micro_batch_size) *: *\d"),
-    ("nanotron", r"^(?:parallelism|checkpoints|tokens) *:"),
     ("llm-foundry", r"^(?:max_duration|global_train_batch_size|variables) *:"),
     ("OLMo", r"^(?:run_name|max_duration|device_train_microbatch_size) *:"),
     ("MaxText", r"^(?:base_emb_dim|base_num_decoder_layers) *:"),
-    ("DeepSpeed and a trainer", r'\A\s*\{[\s\S]*: *"auto"'),
 )
 
 
@@ -117,11 +123,21 @@ def _read(
     kinds = set(tools)
     if kinds == {"gpt-neox"}:
         return import_neox(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
+    if kinds & {"deepspeed", "accelerate"} and kinds <= {"huggingface", "deepspeed", "accelerate"}:
+        models = [path for path, tool in zip(paths, tools, strict=True) if tool == "huggingface"]
+        configs = [path for path in paths if path not in models]
+        if len(models) <= 1 and len(configs) <= 2:
+            return import_deepspeed(models[0] if models else None, configs, gpus=gpus)
     if len(paths) > 1:
         listed = ", ".join(f"{shown(p.name)} ({t})" for p, t in zip(paths, tools, strict=True))
-        raise PlannerError(f"Only GPT-NeoX configs are merged; import these one by one: {listed}.")
+        raise PlannerError(
+            "Only GPT-NeoX configs are merged, and a config.json with DeepSpeed's and Accelerate's; "
+            f"import these one by one: {listed}."
+        )
     if kinds == {"huggingface"}:
         return import_huggingface(paths[0])
+    if kinds == {"nanotron"}:
+        return import_nanotron(paths[0], samples=samples, tokens=tokens)
     if kinds == {"torchtitan"}:
         return import_torchtitan(paths[0], gpus=gpus, samples=samples, tokens=tokens)
     if kinds == {"megatron-bridge"}:
