@@ -98,10 +98,9 @@ def import_nanotron(path: Path, *, samples: int | None = None, tokens: int | Non
     read = (*SECTIONS, "model.init_method", "model.ddp_bucket_cap_mb", "optimizer.", "tokens.", M)
     irrelevant = {key for key in y.values if key.startswith(read) and key not in kept}
     said = sort_keys(dict.fromkeys(y.values, y.name), y.used, Kinds("nanotron", irrelevant, kept))
-    return Imported(
-        "nanotron", (y.name,), model, tuple(taken), said.unused, extras={}, warnings=said.warnings,
-        remarks=() if samples or tokens else ("the YAML does not say how long the data is: samples are those that the run reads",),
-    )  # fmt: skip
+    unsaid = "the YAML does not say how long the data is: samples are those that the run reads"
+    remarks = () if samples is not None or tokens is not None else (unsaid,)
+    return Imported("nanotron", (y.name,), model, tuple(taken), said.unused, remarks, warnings=said.warnings)
 
 
 #: Sections of which nothing is planned.
