@@ -87,6 +87,12 @@ def megatron_bridge_files(export: Export) -> dict[str, str]:
     refuse_unknown(export, "Megatron-Bridge")
     if export.model.position_embedding not in ("", "none") or export.model.norms_per_layer != 2:
         raise PlannerError("Megatron-Bridge cannot train this model as planned: its GPT recipe has no such positions.")
+    learned = export.model.learned_positions
+    if learned and learned != export.plan.seq_length:
+        raise PlannerError(
+            f"Megatron-Bridge cannot train this model as planned: it has no {learned} learned positions beside "
+            f"sequences of {export.plan.seq_length}; plan with data.seq_length: {learned}."
+        )
     return {OVERRIDES: _overrides(export), RECIPE: _RECIPE, TRAIN: _script(export)}
 
 

@@ -49,7 +49,7 @@ WANTED = {
     "TOKENIZER_MODEL": "set it to the tokenizer of the data",
     "DATA_PATH": "set it to the prefix of the .bin and .idx files",
     "TRAIN_SCRIPT": "set it to your training script",
-    "MODEL_PATH": "set it to a folder or a name of the Hub with the model's config.json",
+    "MODEL_PATH": "set it to a folder or a name of the Hub that has config.json of the model",
     "NANOTRON_DIR": "set it to your checkout of huggingface/nanotron",
 }
 

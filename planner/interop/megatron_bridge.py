@@ -95,6 +95,11 @@ def import_megatron_bridge(
             _take(read, f"{section}.{name}", value)
     model = sections.get("model", {})
     _activation(read, model)
+    if (
+        str(model.get("position_embedding_type", "learned_absolute")) == "learned_absolute"
+        and "seq-length" in read.values
+    ):
+        read.values["max-position-embeddings"] = read.values["seq-length"]  # the provider's table is as long
     if "num-query-groups" in read.values:
         read.values["group-query-attention"] = []
     kinds = Kinds("Megatron-Bridge", known_options(), DECIDING)

@@ -151,7 +151,9 @@ def _attention_lacking(export: Export) -> str:
 
 
 def _fused(export: Export) -> dict[str, Any]:
-    fused = conditions_of(export).fused_or_compile or export.plan.precision in CONVERTERS
+    fused = conditions_of(export).fused_or_compile
+    if export.plan.precision in CONVERTERS and not fused:
+        export.notes.append("narrow formats are slow without a compiler: plan with training.fused_or_compile: true")
     return {"compile.enable": fused, "compile.components": ["model", "loss"]}
 
 
@@ -196,7 +198,7 @@ TORCHTITAN = (
     Assumption("attention", "flash kernels", BOTH, (), "`scaled_dot_product_attention` picks one; scores in memory are "
                "refused", lacking=_attention_lacking),
     Assumption("fused kernels", "norms and activations compiled, or each by itself", BOTH,
-               ("compile.enable", "compile.components"), "off; on with fp8 and mxfp8", _fused),
+               ("compile.enable", "compile.components"), "off", _fused),
     Assumption("dropout", "none: no masks are kept", "memory", (), "torchtitan's models have none"),
     Assumption("loss", "16-bit logits and their fp32 copy", BOTH, (), "`components/loss.py` computes it in fp32"),
     Assumption("routing", "dropless, even over the experts", BOTH, (), "a bias balances (`load_balance_coeff`)"),
