@@ -119,8 +119,9 @@ def export(plan: PlanLike, to: str, scenario: ScenarioLike | None = None) -> Lau
     ----------
     plan : path or Optimization
         A saved plan, or an answer of `optimize`.
-    to : {"neox", "megatron", "slurm", "skypilot"}
-        What starts the run.
+    to : {"neox", "megatron", "megatron-bridge", "torchtitan", "deepspeed", "nanotron", "slurm", "skypilot", "jobset", \
+"pytorchjob"}
+        The plan's framework, or what starts its files.
     scenario : path, map or Scenario, optional
         The plan's scenario, where a saved document does not hold the model.
 

@@ -99,11 +99,6 @@ def refuse_lacking(rows: Iterable[Assumption], export: Export, tool: str, name: 
     why = next((sentence for sentence in sentences if sentence), "")
     if why:
         raise PlannerError(f"{tool} cannot run this plan: {why}.")
-    if export.plan.framework != name:
-        export.notes.append(
-            f"the plan's memory and time are those of {export.plan.framework}: plan with training.framework: {name} "
-            f"for what {tool} takes"
-        )
 
 
 def _stages_lacking(export: Export, name: str) -> str:

@@ -57,8 +57,10 @@ LINES: Sequence[tuple[str, FileKind]] = (
     (r"(?:\s*_component_|\s+_component_) *:", FileKind("a file of torchtune")),
     (r"(?:actor_rollout_ref|algorithm) *:", FileKind("a file of verl")),
     (r"(?:trainer|exp_manager) *:| +(?:encoder_seq_length|micro_batch_size) *: *\d", FileKind("a file of NeMo")),
-    (r"\[(?:job|model|training|parallelism|optimizer)\] *$", FileKind("a file of torchtitan")),
-    (r"(?:parallelism|checkpoints|tokens) *:", FileKind("a file of nanotron")),
+    (
+        r"(?:parallelism|checkpoints|tokens) *:",
+        FileKind("a part of a file of nanotron", "give the whole, with model, parallelism and tokens"),
+    ),
     (r"(?:max_duration|global_train_batch_size|variables) *:", FileKind("a file of llm-foundry")),
     (r"(?:run_name|device_train_microbatch_size) *:", FileKind("a file of OLMo")),
     (r"(?:base_emb_dim|base_num_decoder_layers) *:", FileKind("a file of MaxText")),

@@ -36,7 +36,7 @@ class Imported(Result):
     may change the answer and was not understood; `--strict` takes none of them.
     """
 
-    tool: str  # gpt-neox | huggingface | megatron
+    tool: str  # one of importing.TOOLS
     files: tuple[str, ...]
     model: ModelSpec
     taken: tuple[Taken, ...]

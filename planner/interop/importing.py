@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from planner.interop.deepspeed import import_deepspeed
 from planner.interop.file_kinds import FileKind, is_deepspeeds, kind_by_ending, kind_of
 from planner.interop.files import config_text, named, naming, shown
 from planner.interop.huggingface import import_huggingface
@@ -14,13 +15,26 @@ from planner.interop.imported import Imported, Taken
 from planner.interop.kinds import refuse
 from planner.interop.log_forms import LEAST_STEPS, look_through
 from planner.interop.megatron import import_megatron
+from planner.interop.megatron_bridge import import_megatron_bridge
+from planner.interop.nanotron import import_nanotron
 from planner.interop.neox import import_neox
+from planner.interop.torchtitan import import_torchtitan
 from planner.units import PlannerError
 
 _DATA = {"data", "data.samples", "data.tokens", "data.index"}
-TOOLS = ("gpt-neox", "huggingface", "megatron")
+TOOLS = ("gpt-neox", "huggingface", "megatron", "megatron-bridge", "torchtitan", "deepspeed", "accelerate", "nanotron")
 
-KNOWN = "known are GPT-NeoX configs, Hugging Face's config.json and Megatron-LM's launch scripts"
+KNOWN = (
+    "known are GPT-NeoX configs, Hugging Face's config.json (with DeepSpeed's and Accelerate's files), Megatron-LM's "
+    "launch scripts, and files of Megatron-Bridge, torchtitan and nanotron"
+)
+#: Tools whose files are known by keys at their places: all of a tool's signs are there.
+OWN_TOOLS = (
+    ("torchtitan", (r"^\[(?:job|model|training|parallelism|optimizer)\] *(?:#.*)?$",)),
+    ("nanotron", (r"^parallelism *:", r"^tokens *:", r"^model *:")),
+    ("accelerate", (r"^distributed_type *:",)),
+    ("megatron-bridge", (r"^model *:", r"^train *:", r"^  +(?:num_layers|hidden_size|tensor_model_parallel_size) *:")),
+)
 
 
 def tool_of(path: Path, beside: Sequence[Path] = ()) -> str:
@@ -41,8 +55,12 @@ def tool_of(path: Path, beside: Sequence[Path] = ()) -> str:
         return "megatron"
     if re.search(r'"(?:model_type|architectures)"\s*:', text):
         return "huggingface"
-    kind = kind_of(text)
-    if kind is not None and not (is_deepspeeds(text) and '"auto"' not in text and any(map(_has_model, beside))):
+    for tool, signs in OWN_TOOLS:
+        if all(re.search(sign, text, re.MULTILINE) for sign in signs):
+            return tool
+    if is_deepspeeds(text):
+        return "gpt-neox" if '"auto"' not in text and any(map(_has_model, beside)) else "deepspeed"
+    if (kind := kind_of(text)) is not None:
         raise _no_config(path, kind)
     if look_through(path).steps >= LEAST_STEPS and not re.search(r"num[_-]layers", text):
         raise _no_config(path, FileKind("a log", "planner track PLAN --log reads it"))
@@ -111,11 +129,25 @@ def _read(
     kinds = set(tools)
     if kinds == {"gpt-neox"}:
         return import_neox(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
+    if kinds & {"deepspeed", "accelerate"} and kinds <= {"huggingface", "deepspeed", "accelerate"}:
+        models = [path for path, tool in zip(paths, tools, strict=True) if tool == "huggingface"]
+        configs = [path for path in paths if path not in models]
+        if len(models) <= 1 and len(configs) <= 2:
+            return import_deepspeed(models[0] if models else None, configs, gpus=gpus)
     if len(paths) > 1:
         listed = ", ".join(f"{shown(p.name)} ({t})" for p, t in zip(paths, tools, strict=True))
-        raise PlannerError(f"Only GPT-NeoX configs are merged; import these one by one: {listed}.")
+        raise PlannerError(
+            "Only GPT-NeoX configs are merged, and a config.json with DeepSpeed's and Accelerate's; "
+            f"import these one by one: {listed}."
+        )
     if kinds == {"huggingface"}:
         return import_huggingface(paths[0])
+    if kinds == {"nanotron"}:
+        return import_nanotron(paths[0], samples=samples, tokens=tokens)
+    if kinds == {"torchtitan"}:
+        return import_torchtitan(paths[0], gpus=gpus, samples=samples, tokens=tokens)
+    if kinds == {"megatron-bridge"}:
+        return import_megatron_bridge(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
     return import_megatron(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from planner.interop.files import config_text, shown, whole
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.indexed import indexed_data, named_index
-from planner.interop.kinds import sort_keys
+from planner.interop.kinds import Kinds, sort_keys
 from planner.interop.megatron_arguments import Arguments, read_arguments
 from planner.interop.megatron_conditions import group_of, megatron_conditions, share_recomputed
 from planner.interop.megatron_forks import told_as_megatrons, zero_of
@@ -68,6 +68,19 @@ def _imported(
 ) -> Imported:
     read = read_arguments(config_text(path), path.name, arguments, lambda file: sourced(path, file))
     told_as_megatrons(read)
+    return imported_arguments(read, path, gpus, vocab, samples, tokens, option_kinds())
+
+
+def imported_arguments(
+    read: Arguments,
+    path: Path,
+    gpus: int | None,
+    vocab: int | None,
+    samples: int | None,
+    tokens: int | None,
+    kinds: Kinds,
+) -> Imported:
+    """A scenario from arguments, wherever they were read; parameters and errors as of `import_megatron`."""
     model, origins = megatron_model(read, path.stem, vocab)
     world = _world(read, gpus)
     taken = [Taken("name", shown(path.stem, 80), ""), *model_taken(model, origins, "Megatron-LM's own")]
@@ -77,7 +90,7 @@ def _imported(
     taken += megatron_training(read, batch)
     taken += megatron_conditions(read, model)
     taken += layout
-    said = sort_keys(dict.fromkeys(read.values, read.name), read.used, option_kinds())
+    said = sort_keys(dict.fromkeys(read.values, read.name), read.used, kinds)
     return Imported(
         tool="megatron",
         files=(path.name,),

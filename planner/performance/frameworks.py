@@ -151,6 +151,15 @@ def _tensor_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule
 def _sequence_rules(row: Framework, x: Layouts, seq_length: int, release: str) -> Iterator[Rule]:
     if row.sequence_parallel == "never" or not row.release(release).sequence_parallel:
         yield x.sequence_parallel, "{title} {release} has no sequence parallelism"
+    if row.sequence_parallel == "with_tensor":
+        yield (
+            (x.tp > 1) & ~x.sequence_parallel,
+            "{title} runs tensor parallelism (tp {tp}) under sequence parallelism only",
+        )
+        yield (
+            (x.tp > 1) & (seq_length % np.maximum(2 * x.tp * x.cp, 1) != 0),
+            "{title} needs 2 x tp x cp = {twice_tp_cp} to divide the sequence of {seq_length}",
+        )
     yield x.sequence_parallel & (x.tp == 1), "sequence parallelism needs tensor parallelism, but tp is 1"
     yield (
         x.sequence_parallel & (seq_length % np.maximum(x.tp * x.cp, 1) != 0),
@@ -250,6 +259,7 @@ def _words(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, releas
         "seq_length": seq_length,
         "tp_cp": v["tp"] * v["cp"],
         "twice_cp": 2 * v["cp"],
+        "twice_tp_cp": 2 * v["tp"] * v["cp"],
         "group": v["tp"] * v["cp"] * v["dp"],
         "zero_stages": ", ".join(map(str, row.zero_stages)),
         "can_recompute": " or ".join(row.recompute),

@@ -37,7 +37,7 @@ from planner.workload.model import (
     SparseSpec,
 )
 
-FRAMEWORKS = ("gpt-neox", "megatron", "fsdp")
+FRAMEWORKS = ("gpt-neox", "megatron", "fsdp", "torchtitan", "deepspeed", "nanotron")
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
 RECOMPUTE = ("none", "selective", "full")
 TUNINGS = ("field", "vendor")

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from planner.performance.frameworks import framework
+from planner.performance.stacks import stack_of
 from planner.plan import Binding, Plan
 from planner.search.engine import Limits, solve
 from planner.search.goals import View, find
@@ -154,7 +156,12 @@ def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
         out.append(f"The network rate of {offer.instance} is from memory, not from a source: check it.")
     if offer.date_kind not in ("exact", "user", ""):
         out.append(f"The price of {offer.id} is dated by {offer.date_kind.replace('_', ' ')} only ({offer.as_of}).")
-    if plan.basis == "modelled":
+    if plan.basis == "modelled" and stack_of(plan.framework, "") not in problem.calibration.stacks:
+        out.append(
+            f"No run of {framework(plan.framework).title} was measured: its throughput is what all frameworks have in"
+            " common, and its range as wide as they differ."
+        )
+    elif plan.basis == "modelled":
         out.append("Nobody's measurement stands near this plan: the throughput is the model's alone.")
     return (*out, *problem.length.remarks)
 

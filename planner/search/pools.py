@@ -17,6 +17,7 @@ from planner.catalog.catalog import without_framework
 from planner.catalog.risk_facts import RiskFacts
 from planner.catalog.types import Hardware, Offer
 from planner.performance.arrays import IntArray, Setting
+from planner.performance.framework_table import frameworks_for
 from planner.performance.frameworks import frameworks, why_not_run
 from planner.plan import Takings
 from planner.risk.failures import NOT_SPOT, Interruptions, interruption_rate, takings
@@ -147,8 +148,7 @@ def unfit_parts(scenario: Scenario, catalog: Catalog) -> tuple[str, ...]:
 
 def _frameworks(scenario: Scenario) -> list[str]:
     training = scenario.training
-    names = [name for name in frameworks() if training.framework in ("any", name)]
-    names = [name for name in names if training.precision in frameworks()[name].precisions]
+    names = [name for name in frameworks_for(training.framework) if training.precision in frameworks()[name].precisions]
     if not names:
         raise PlannerError(
             f"training.framework {training.framework} does not train in {training.precision}; change training.precision"

@@ -57,6 +57,13 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (r"The price of (?P<o>.+) is dated by (?P<k>.+) only \((?P<d>.+)\)\.", "{o} 的价格日期只是估计（{d}）。"),
     (
+        (
+            r"No run of (?P<f>.+) was measured: its throughput is what all frameworks have in common, and its range as"
+            r" wide as they differ\."
+        ),
+        "{f} 无任何实测：其吞吐量取各框架之共性，范围与各框架之差异同宽。",
+    ),
+    (
         r"Nobody's measurement stands near this plan: the throughput is the model's alone\.",
         "此方案附近无人实测：吞吐量仅凭模型。",
     ),
