@@ -21,6 +21,7 @@ _PART = re.compile(r"\.planner-\w+\.part")  # what is not whole yet
 _JOURNAL = ".planner-journal"
 _MOST_JOURNAL = 1 << 20
 _FORMULA = ("=", "+", "-", "@")
+_LONGEST_NAME = 200
 _LISTED = 8  # names of files that a sentence can hold
 
 
@@ -45,7 +46,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         with ExitStack() as stack:
             _staged(target.parent, data, _mode(target), stack).replace(target)
     except (OSError, ValueError) as error:
-        raise PlannerError(f"cannot write {_printable(path)}: {_why(error)}") from None
+        raise PlannerError(f"cannot write {printable_name(path)}: {_why(error)}") from None
 
 
 def write_all(folder: Path, files: Mapping[str, str | bytes], scripts: Collection[str] = ()) -> list[Path]:
@@ -76,13 +77,13 @@ def write_all(folder: Path, files: Mapping[str, str | bytes], scripts: Collectio
             for name in files:
                 place = folder / name
                 if place.is_dir() or (place.exists() and not os.access(place, os.W_OK)):
-                    raise PlannerError(f"cannot write {_printable(place)}: it is a folder or protected")
+                    raise PlannerError(f"cannot write {printable_name(place)}: it is a folder or protected")
             place = folder
             _write_into(root, files, scripts)
     except (OSError, ValueError) as error:
         if isinstance(error, PlannerError):
             raise
-        raise PlannerError(f"cannot write to {_printable(place)}: {_why(error)}") from None
+        raise PlannerError(f"cannot write to {printable_name(place)}: {_why(error)}") from None
     return [folder / name for name in files]
 
 
@@ -95,9 +96,9 @@ def finish(folder: Path) -> None:
         If that cannot be done.
     """
     journal = folder / _JOURNAL
+    if not os.path.isfile(journal):  # noqa: PTH113 - a path that nothing can have is no journal either
+        return
     try:
-        if not journal.is_file():
-            return
         left = json.loads(journal.read_bytes()[:_MOST_JOURNAL])
         for part, name in left:
             inside = not Path(name).is_absolute() and ".." not in Path(name).parts
@@ -106,7 +107,7 @@ def finish(folder: Path) -> None:
         _rename(folder, left)
         journal.unlink(missing_ok=True)
     except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise PlannerError(f"{_printable(journal)} says what to finish, and it cannot be: {_why(error)}") from None
+        raise PlannerError(f"{printable_name(journal)} says what to finish, and it cannot be: {_why(error)}") from None
 
 
 def _write_folder(root: Path, files: Mapping[str, str | bytes], scripts: Collection[str]) -> None:
@@ -257,26 +258,27 @@ def _is_number(text: str) -> bool:
 
 def missing_file(path: Path, endings: Iterable[str] = YAML) -> str:
     """The sentence for a file that is not there: which may be meant, else which with its ending or `endings` are."""
-    wanted = f"{_printable(path)}: there is no such file"
+    wanted = f"{printable_name(path)}: there is no such file"
     kinds = tuple(dict.fromkeys(filter(None, (*endings, path.suffix.lower()))))
     try:
         there = sorted(file.name for file in path.parent.iterdir() if file.suffix.lower() in kinds and file.is_file())
     except OSError:
-        return f"{wanted}, nor a folder `{_printable(path.parent)}` that can be read"
+        return f"{wanted}, nor a folder `{printable_name(path.parent)}` that can be read"
     stems = {Path(name).stem for name in there}
     near = [path.stem] if path.stem in stems else nearest(path.stem, sorted(stems))
-    meant = [f"`{_printable(path.parent / name)}`" for name in there if Path(name).stem in near]
+    meant = [f"`{printable_name(path.parent / name)}`" for name in there if Path(name).stem in near]
     if meant:
         return f"{wanted}; did you mean {' or '.join(meant[:3])}?"
     if not there:
         return f"{wanted}, and none that ends in {' or '.join(kinds)} beside it" if kinds else wanted
     more = f" and {len(there) - _LISTED:,} more" if len(there) > _LISTED else ""
-    return f"{wanted}; beside it are {', '.join(map(_printable, there[:_LISTED]))}{more}"
+    return f"{wanted}; beside it are {', '.join(map(printable_name, there[:_LISTED]))}{more}"
 
 
-def _printable(name: Path | str) -> str:
-    """A file's name inside a sentence: whoever made the file chose its characters."""
-    return "".join(char if char.isprintable() else "·" for char in str(name))
+def printable_name(name: Path | str) -> str:
+    """A file's name inside a sentence: whoever made the file chose its characters, and how many."""
+    seen = "".join(char if char.isprintable() else "·" for char in str(name))
+    return seen if len(seen) <= _LONGEST_NAME else f"{seen[:60]}…{seen[-100:]}"
 
 
 def _umask() -> int:

@@ -68,7 +68,7 @@ print("TOLD" + json.dumps([fresh, beside, before, later]))
 
 
 def killed(folder: Path, setup: str, work: str, older: dict[str, str]) -> Any:
-    """(killed, files at once, files once finished) of forks without a folder, what lies beside; the older files, forks."""
+    """(killed, files at once, files finished) of forks without a folder; what lies beside it; older files, forks."""
     code = HARNESS.format(setup=setup, work=work)
     words = [sys.executable, "-c", code, str(folder), json.dumps(older)]
     ran = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)

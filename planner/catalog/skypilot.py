@@ -62,9 +62,13 @@ def read_skypilot(folder: Path, catalog: Catalog, as_of: date) -> Reading:
         lines += len(raw)
         machines, hosts = _machines(raw, catalog)
         other["processors alone"] += hosts
+        if machines.empty:
+            continue
         good, bad = _named(machines.assign(extra_flags=_with(machines["extra_flags"], always.get(cloud, ""))), catalog)
         rejected.append(bad)
         rows.append(_by_region(good, nodes, as_of))
+    if not rows:
+        raise PlannerError(f"{folder}: no row of its vms.csv names an accelerator, so there is no price to keep")
     table = pd.concat(rows, ignore_index=True)
     return Reading(table, pd.concat(rejected, ignore_index=True), other, lines)
 

@@ -81,7 +81,11 @@ def _check_header(path: Path, header: Sequence[str], needs: Iterable[str], knows
     if unknown is not None:
         raise fault(path, f"column {one_line(repr(unknown), 60)} is not known{_nearest(unknown, knows)}", 1)
     if missing is not None:
-        raise fault(path, f"column {missing!r} is missing{_nearest(missing, header)}; found {', '.join(header)}", 1)
+        raise fault(
+            path,
+            f"column {missing!r} is missing{did_you_mean(missing, header)}; found {', '.join(header) or 'none'}",
+            1,
+        )
     if twice is not None:
         raise fault(path, f"column {one_line(repr(twice), 60)} stands twice; keep one", 1)
 

@@ -12,7 +12,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from planner.files import YAML, missing_file
+from planner.files import YAML, missing_file, printable_name
 from planner.units import PlannerError
 
 MAX_BYTES = 64 << 20  # of any file that is read as a whole
@@ -31,7 +31,7 @@ def one_line(text: object, longest: int = LONGEST) -> str:
 
 def fault(path: Path | str, what: str, line: int = 0) -> PlannerError:
     """The error of a file: its name, the line where it is known (counted from 1), what is wrong and what may stand."""
-    return PlannerError(f"{one_line(path)}{f', line {line}' if line else ''}: {one_line(what)}")
+    return PlannerError(f"{printable_name(path)}{f', line {line}' if line else ''}: {one_line(what)}")
 
 
 def line_of(text: str | bytes, at: int) -> int:
