@@ -113,7 +113,8 @@ def _mixture(
     most = longest_s[:, None]
     mean, deviation = np.minimum(mean, _FAR * most), np.minimum(deviation, _FAR * most)
     delay = mean[:, :, None] + deviation[:, :, None] * _shapes(middle, mean, deviation)
-    delay = np.clip(delay, 0.0, most[:, :, None]).reshape(runs, -1)
+    least = np.minimum(np.minimum(rates.recover_s.reshape(runs, slices), mean), most)  # one repair
+    delay = np.clip(delay, least[:, :, None], most[:, :, None]).reshape(runs, -1)
     weight = ((_WEIGHT * (1.0 - calm))[:, :, None] * SHARES).reshape(runs, -1)
     order = np.argsort(delay, axis=1, kind="stable")
     delay, weight = (np.take_along_axis(values, order, axis=1) for values in (delay, weight))
