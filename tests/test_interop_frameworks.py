@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from interop_plans import answer
 from test_interop_assumptions import exported, plans, same_memory
+from test_interop_export_hostile import HOSTILE, STEERING, rewritten
 
-from planner.interop.export_common import export_of
+from planner.interop.export_common import Export, export_of
 from planner.interop.export_megatron import argument_groups
 from planner.interop.export_megatron_bridge import bridge_fields
 from planner.interop.exporting import TARGETS, export_files, write_files
@@ -286,8 +288,11 @@ def test_another_shape_of_llamas_is_registered_with_its_very_width() -> None:
 @pytest.mark.parametrize("framework", ["fsdp", *frameworks()])
 def test_a_plan_goes_to_its_own_frameworks_files_and_to_no_other(framework: str, target: str) -> None:
     row = frameworks()[framework]
-    model, layout = ("pythia-6.9b", {}) if framework == "gpt-neox" else ("llama3-8b", RUNS.get(framework, {}))
-    saved = answer(model, framework, **{"tp": 1, "pp": 1, "zero_stage": 3 if framework == "fsdp" else 1, **layout})
+    if framework in RUNS:
+        saved = plan_of(framework)
+    else:
+        model, stage = ("pythia-6.9b", 1) if framework == "gpt-neox" else ("llama3-8b", 3)
+        saved = answer(model, framework, tp=1, pp=1, zero_stage=stage)
     own = target in row.exports or (target in LAUNCHERS and not (framework == "gpt-neox" and "j" in target))
     if own:
         assert export_files(saved, target)[0]
@@ -362,6 +367,72 @@ def test_what_a_framework_cannot_run_is_refused_and_named(
     with pytest.raises(PlannerError) as error:
         export_files(plan_of(framework, model, **layout), framework)
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("framework", LAUNCHES)
+def test_hostile_texts_stay_within_their_words_and_comments(framework: str, kind: str) -> None:
+    saved = plan_of(framework)
+    assert saved.plan is not None
+    assert saved.trained is not None
+    text, usual_data = HOSTILE[kind], replace(saved.trained, data_split="995,4,1")
+    plan, trained = (rewritten(part, text, STEERING | {"optimizer", "offload"}) for part in (saved.plan, usual_data))
+    targets = [*frameworks()[framework].exports, "jobset", "pytorchjob"]
+    for target in targets:
+        usual = TARGETS[target](Export(saved.plan, usual_data, "x"))
+        files = TARGETS[target](Export(plan, trained, text))
+        assert files.keys() == usual.keys()
+        for name, content in files.items():
+            assert content.replace("\n", "").isprintable(), name
+            if not name.endswith(".py"):
+                assert content.count("\n") == usual[name].count("\n"), name
+            if name.endswith(".toml"):
+                assert tomllib.loads(content).keys() == tomllib.loads(usual[name]).keys()
+            if name.endswith((".yaml", ".json")):
+                assert [*yaml.safe_load_all(content)][-1].keys() == [*yaml.safe_load_all(usual[name])][-1].keys()
+            if name.endswith(".sh"):
+                assert subprocess.run(["bash", "-n"], input=content, text=True, check=False).returncode == 0
+
+
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(-9, 10**18), st.floats(), st.text(max_size=9), st.just([[]]), st.just({})
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["torchtitan", "nanotron", "megatron", "deepspeed"]), st.integers(0, 10**6), ODD)
+def test_a_file_with_any_value_is_imported_or_refused_in_a_sentence(
+    tmp_path: Path, framework: str, at: int, value: Any
+) -> None:
+    files = export_files(plan_of(framework), "megatron-bridge" if framework == "megatron" else framework)[0]
+    name = {"torchtitan": "train.toml", "nanotron": "train.yaml", "megatron": "overrides.yaml"}.get(
+        framework, "ds_config.json"
+    )
+    if framework == "torchtitan":
+        tree = tomllib.loads(files[name])
+        value = value if isinstance(value, str | int | float | bool) else 0
+    else:
+        tree = yaml.safe_load(files[name])
+    leaves = [(part, key) for part in tree.values() if isinstance(part, dict) for key in part]
+    part, key = leaves[at % len(leaves)]
+    part[key] = value
+    path = tmp_path / name
+    if framework == "torchtitan":
+        lines = []
+        for section, keys in tree.items():
+            lines += [f"[{section}]", *(f"{k} = {json.dumps(v)}" for k, v in keys.items() if not isinstance(v, dict))]
+        path.write_text("\n".join(lines).replace("NaN", "nan").replace("Infinity", "inf"))
+    else:
+        path.write_text(json.dumps(tree) if name.endswith("json") else yaml.safe_dump(tree))
+    config = tmp_path / "config.json"
+    config.write_text('{"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,'
+                      ' "intermediate_size": 128, "vocab_size": 256}')  # fmt: skip
+    said = ""
+    try:
+        assert import_files([path] if framework != "deepspeed" else [config, path], gpus=96).to_yaml()
+    except PlannerError as error:
+        said = str(error)
+    assert "\n" not in said
 
 
 # The table of frameworks ---------------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def _value(value: Any) -> str:
     if isinstance(value, float):
         text = repr(value)
         return text if "." in text or "e" in text else f"{text}.0"
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _script(export: Export) -> str:

@@ -35,5 +35,5 @@ def block(lines: Sequence[str]) -> str:
 
 def dumped(document: Any) -> str:
     """A document as YAML, in the order of its keys."""
-    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120)
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
     return text
