@@ -115,6 +115,7 @@ class Framework:
     zero_stages_by_precision: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # where not all of them
     optimizers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # ZeRO stages with each; {}: not known
     optimizers_in_fp16: tuple[str, ...] = ()  # where not all of them
+    optimizers_in_groups: tuple[str, ...] = ()  # whose states may lie over a part of the ranks, where not all of them
     offloads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # ZeRO stages with each; {}: not known
     lacks: tuple[str, ...] = ()  # conditions that a scenario may state and the framework has no option for
     like: str = ""  # of one that planner does not plan with: the planned one by whose table it is judged

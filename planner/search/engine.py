@@ -18,6 +18,7 @@ SLACK = 1.0 + 1e-9  # a bound must exceed a cut by this factor to prune: roundin
 SEEDS = 2  # intervals a cell that are looked at first, for a good incumbent
 
 OBJECTIVE, TIME, COST, MEMORY = "objective", "time budget", "cost budget", "memory"
+SPARED = "more layers recomputed than memory needs"
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ class Tally:
 
     @staticmethod
     def of(cells: int) -> Tally:
-        return Tally(np.zeros(cells), {rule: np.zeros(cells) for rule in (MEMORY, TIME, COST, OBJECTIVE)})
+        return Tally(np.zeros(cells), {rule: np.zeros(cells) for rule in (MEMORY, SPARED, TIME, COST, OBJECTIVE)})
 
     def add(self, rule: str, cell: IntArray, count: IntArray) -> None:
         target = self.evaluated if rule == "evaluated" else self.pruned[rule]
@@ -88,6 +89,7 @@ class _Branch:
         t = self.site.table
         self.row, self.dp, self.cell = row, dp, cell
         self.unit = dp * t.group[row]
+        self.times = t.times(row, dp)  # candidates that a row is at each cut of a batch
         factor = self.site.physics.factor(self.gpus)
         self.scale = n * reference * factor[cell] / (t.pp[row] * dp)
         self.bubble = (t.pp[row] - 1) / t.vpp[row]
@@ -108,12 +110,12 @@ class _Branch:
         return row, dp, cell
 
     def _keep(self, keep: BoolArray) -> None:
-        for name in ("row", "dp", "cell", "unit", "scale", "bubble", "bubble_share", "ways", "beside"):
+        for name in ("row", "dp", "cell", "unit", "scale", "bubble", "bubble_share", "times", "ways", "beside"):
             setattr(self, name, getattr(self, name)[keep])
 
     def _prune_rows(self) -> None:
         site = self.site
-        self.ways = site.batches.ways(self.unit)
+        self.ways = site.batches.ways(self.unit) * self.times
         self._keep(self.ways > 0)
         last = np.searchsorted(site.starts, site.batches.high // self.unit, side="right") - 1
         last = last[self._drop_slow(self.scale * site.least_busy[site.table.kernel[self.row], last])]
@@ -133,8 +135,12 @@ class _Branch:
         """Seconds of the run that data parallelism adds at least, (rows,); `last`: the largest cut's interval."""
         site, t = self.site, self.site.table
         at = t.kernel[self.row] * len(site.ends) + last
-        row = self.row
-        each = site.physics.beside_s(site.at_ends.take(at), t.pp[row], t.vpp[row], self.dp, t.zero_stage[row])
+        which, instances = site.every_group(self.row, self.dp)
+        row, dp = self.row[which], self.dp[which]
+        kernels, group = site.at_ends.take(at[which]), t.gpus_of_a_group(row, dp, instances)
+        every = site.physics.beside_s(kernels, t.pp[row], t.vpp[row], dp, t.zero_stage[row], group)
+        each = np.full(len(self.row), np.inf)
+        np.minimum.at(each, which, every)
         n, _ = site.run.least(site.batches.low, site.batches.high)
         self.beside = n * site.physics.factor(self.gpus)[self.cell] * each
         return self.beside
@@ -147,7 +153,7 @@ class _Branch:
         piped = np.flatnonzero(t.pp[self.row] > 1)
         self.loose[piped] = self._largest(t.group[self.row[piped]], piped)
         self.loose = np.maximum(self.loose, self.strict)
-        fitting = site.batches.ways(self.unit, self.loose)
+        fitting = site.batches.ways(self.unit, self.loose) * self.times
         self.tally.add(MEMORY, self.cell, self.ways - fitting)
         keep = fitting > 0
         self.strict, self.loose = self.strict[keep], self.loose[keep]
@@ -190,7 +196,7 @@ class _Branch:
     def _ways_between(self, at: IntArray, start: int | IntArray, end: int | IntArray) -> IntArray:
         ways, unit = self.site.batches.ways, self.unit[at]
         last = np.minimum(end, self.loose[at])
-        return ways(unit, last) - ways(unit, np.broadcast_to(start, last.shape) - 1)
+        return (ways(unit, last) - ways(unit, np.broadcast_to(start, last.shape) - 1)) * self.times[at]
 
     def _visit(self, pair: IntArray, interval: IntArray, bound: FloatArray) -> None:
         """Evaluates pairs, each cell's most promising first, so that its incumbent prunes the rest."""
@@ -241,19 +247,49 @@ class _Branch:
             if not len(at):
                 return
             cell = self.cell[at]
-            found = site.evaluate(cell, self.row[at], self.dp[at], micro, batch)
-            self.tally.add("evaluated", cell, np.ones_like(cell))
-            self._improve(found)
-            bound = site.run.further_least(batch, found.step_s, found.seconds)
+            bound = self._evaluate(at, micro, batch)
             if site.run.fixed:
                 rest = site.batches.count(cut, batch, np.full_like(batch, site.batches.high + 1))
                 fits = np.zeros(len(at), dtype=bool)
             else:
                 rest = site.batches.count(cut, np.zeros_like(batch), batch)
                 fits = bound <= self.limits.least_s[cell]
-            self.tally.slow(cell[~fits], bound[~fits], rest[~fits], self.limits)
+            self.tally.slow(cell[~fits], bound[~fits], (rest * self.times[at])[~fits], self.limits)
             at, micro, cut = at[fits], micro[fits], cut[fits]
             batch = site.batches.next(cut, batch[fits])
+
+    def _evaluate(self, at: IntArray, micro: IntArray, batch: IntArray) -> FloatArray:
+        """Looks at each group and the fewest layers recomputed that fit; what further batches do not undercut, (n,)."""
+        site, cell, times = self.site, self.cell[at], self.times[at]
+        which, found = self._swiftest(at, micro, batch, batch // (micro * self.dp[at]))
+        t = site.table
+        self.tally.add("evaluated", found.cell, np.ones_like(found.cell))
+        spared = t.every[found.row] - found.covered
+        self.tally.add(SPARED, found.cell, spared)
+        self.tally.add(MEMORY, cell, times - np.bincount(which, weights=spared + 1, minlength=len(at)).astype(np.int64))
+        self._improve(found)
+        bound = self._further(at, which, found)
+        # With fewer micro-batches in the pipeline other groups, and fewer layers recomputed, may fit.
+        more = np.flatnonzero((times > 1) & (t.pp[self.row[at]] > 1) & (not site.run.fixed))
+        if len(more):
+            group = t.group[self.row[at[more]]]
+            which, found = self._swiftest(at[more], micro[more], batch[more], group)
+            bound[more] = np.minimum(bound[more], self._further(at[more], which, found))
+        return bound
+
+    def _swiftest(
+        self, at: IntArray, micro: IntArray, batch: IntArray, grad_accum: IntArray
+    ) -> tuple[IntArray, Found]:
+        """(index into `at`, candidate) of all that `Site.swiftest` leaves at so many micro-batches, evaluated."""
+        row, dp, cell = self.row[at], self.dp[at], self.cell[at]
+        which, covered, instances = self.site.swiftest(row, dp, micro, grad_accum)
+        row, dp, cell, micro, batch = (x[which] for x in (row, dp, cell, micro, batch))
+        return which, self.site.evaluate(cell, row, dp, micro, batch, covered, instances)
+
+    def _further(self, at: IntArray, which: IntArray, found: Found) -> FloatArray:
+        least = np.full(len(at), np.inf)
+        np.minimum.at(least, which, self.site.run.further_least(found.batch, found.step_s, found.seconds))
+        return least
 
     def _first_batch(self, at: IntArray, micro: IntArray, cut: IntArray) -> IntArray:
         """The batch to begin with, 0 where none is allowed; those that do not fit in memory are counted."""
@@ -270,7 +306,7 @@ class _Branch:
         if site.run.fixed:
             fits = self._fits(pair, size, allowed)
             rest = site.batches.count(cut, allowed - 1, high)
-            self.tally.add(MEMORY, self.cell[pair], np.where(fits, 0, rest))
+            self.tally.add(MEMORY, self.cell[pair], np.where(fits, 0, rest * self.times[pair]))
             batch[tight] = np.where(fits, allowed, 0)
             return batch
         allowed = site.batches.edge(cut, False, size * dp * unfilled)
@@ -279,7 +315,7 @@ class _Branch:
             if fits.all():
                 break
             allowed = np.where(fits, allowed, site.batches.next(cut, allowed))
-        self.tally.add(MEMORY, self.cell[pair], site.batches.count(cut, allowed, high))
+        self.tally.add(MEMORY, self.cell[pair], site.batches.count(cut, allowed, high) * self.times[pair])
         batch[tight] = allowed
         return batch
 
