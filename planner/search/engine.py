@@ -90,6 +90,7 @@ class _Branch:
         self.row, self.dp, self.cell = row, dp, cell
         self.unit = dp * t.group[row]
         self.times = t.times(row, dp)  # candidates that a row is at each cut of a batch
+        self.instances = np.ones_like(row)
         factor = self.site.physics.factor(self.gpus)
         self.scale = n * reference * factor[cell] / (t.pp[row] * dp)
         self.bubble = (t.pp[row] - 1) / t.vpp[row]
@@ -109,8 +110,8 @@ class _Branch:
         cell = np.repeat(np.arange(len(self.gpus)), [len(p[0]) for p in parts])
         return row, dp, cell
 
-    def _keep(self, keep: BoolArray) -> None:
-        for name in ("row", "dp", "cell", "unit", "scale", "bubble", "bubble_share", "times", "ways", "beside"):
+    def _keep(self, keep: BoolArray | IntArray) -> None:
+        for name in ("row", "dp", "cell", "unit", "scale", "bubble", "bubble_share", "instances", "times", "ways", "beside"):
             setattr(self, name, getattr(self, name)[keep])
 
     def _prune_rows(self) -> None:
@@ -121,7 +122,8 @@ class _Branch:
         last = last[self._drop_slow(self.scale * site.least_busy[site.table.kernel[self.row], last])]
         bound = self.scale * site.least(site.table.kernel[self.row], last, self.bubble_share)
         within = self._drop_slow(bound)
-        bound = bound[within] + self._beside(last[within])
+        which = self._open_groups()
+        bound = bound[within][which] + self._beside(last[within][which])
         self._drop_slow(bound)
 
     def _drop_slow(self, bound: FloatArray) -> BoolArray:
@@ -131,16 +133,22 @@ class _Branch:
         self._keep(~slow)
         return ~slow
 
+    def _open_groups(self) -> IntArray:
+        """From here on a row for each group that its states may lie over; the rows that they come from."""
+        which, instances = self.site.every_group(self.row, self.dp)
+        self._keep(which)
+        self.instances = instances
+        self.times = self.site.table.covers(self.row)
+        self.ways = self.site.batches.ways(self.unit) * self.times
+        return which
+
     def _beside(self, last: IntArray) -> FloatArray:
         """Seconds of the run that data parallelism adds at least, (rows,); `last`: the largest cut's interval."""
         site, t = self.site, self.site.table
         at = t.kernel[self.row] * len(site.ends) + last
-        which, instances = site.every_group(self.row, self.dp)
-        row, dp = self.row[which], self.dp[which]
-        kernels, group = site.at_ends.take(at[which]), t.gpus_of_a_group(row, dp, instances)
-        every = site.physics.beside_s(kernels, t.pp[row], t.vpp[row], dp, t.zero_stage[row], group)
-        each = np.full(len(self.row), np.inf)
-        np.minimum.at(each, which, every)
+        row, group = self.row, t.gpus_of_a_group(self.row, self.dp, self.instances)
+        kernels = site.at_ends.take(at)
+        each = site.physics.beside_s(kernels, t.pp[row], t.vpp[row], self.dp, t.zero_stage[row], group)
         n, _ = site.run.least(site.batches.low, site.batches.high)
         self.beside = n * site.physics.factor(self.gpus)[self.cell] * each
         return self.beside
@@ -155,13 +163,21 @@ class _Branch:
         self.loose = np.maximum(self.loose, self.strict)
         fitting = site.batches.ways(self.unit, self.loose) * self.times
         self.tally.add(MEMORY, self.cell, self.ways - fitting)
-        keep = fitting > 0
-        self.strict, self.loose = self.strict[keep], self.loose[keep]
+        # Micro-batches that fit with no layer recomputed are those of a row of its own, which is as fast or faster.
+        self.spared = np.zeros_like(self.row)
+        part = np.flatnonzero(t.spares[self.row])
+        self.spared[part] = np.minimum(self._largest(np.full_like(part, UNLIMITED_MICRO_BATCHES), part, 0), self.loose[part])
+        spared = site.batches.ways(self.unit, self.spared) * self.times
+        self.tally.add(SPARED, self.cell, spared)
+        keep = fitting > spared
+        self.strict, self.loose, self.spared = self.strict[keep], self.loose[keep], self.spared[keep]
         self._keep(keep)
 
-    def _largest(self, grad_accum: IntArray, at: IntArray | None = None) -> IntArray:
+    def _largest(self, grad_accum: IntArray, at: IntArray | None = None, covered: int | None = None) -> IntArray:
         row, dp = (self.row, self.dp) if at is None else (self.row[at], self.dp[at])
-        base, slope = self.site.memory_line(row, dp, grad_accum)
+        instances = self.instances if at is None else self.instances[at]
+        layers = None if covered is None else np.full_like(row, covered)
+        base, slope = self.site.memory_line(row, dp, grad_accum, instances, layers)
         room = self.site.physics.capacity_gib - base
         with np.errstate(divide="ignore", invalid="ignore"):
             most = np.where(slope > 0, np.floor(room / slope * (1.0 + 1e-12) + 1e-9), np.where(room >= 0, np.inf, 0))
@@ -179,7 +195,7 @@ class _Branch:
         unfilled = self.bubble / most
         pairs, intervals, bounds = [], [], []
         for i, (start, end) in enumerate(zip(self.site.starts.tolist(), self.site.ends.tolist(), strict=True)):
-            at = np.flatnonzero(self.loose >= start)
+            at = np.flatnonzero((self.loose >= start) & (self.spared < end))
             idle = start * self.bubble_share[at]
             idle = np.where(start > self.strict[at], np.maximum(idle, unfilled[at]), idle)
             bound = self.scale[at] * site.per_sequence[kernel[at], i] * (1.0 + idle) + self.beside[at]
@@ -195,8 +211,8 @@ class _Branch:
 
     def _ways_between(self, at: IntArray, start: int | IntArray, end: int | IntArray) -> IntArray:
         ways, unit = self.site.batches.ways, self.unit[at]
-        last = np.minimum(end, self.loose[at])
-        return (ways(unit, last) - ways(unit, np.broadcast_to(start, last.shape) - 1)) * self.times[at]
+        last, before = np.minimum(end, self.loose[at]), np.maximum(start - 1, self.spared[at])
+        return (ways(unit, last) - ways(unit, np.minimum(before, last))) * self.times[at]
 
     def _visit(self, pair: IntArray, interval: IntArray, bound: FloatArray) -> None:
         """Evaluates pairs, each cell's most promising first, so that its incumbent prunes the rest."""
@@ -229,8 +245,8 @@ class _Branch:
         return pair[~slow], interval[~slow], bound[~slow]
 
     def _visit_slice(self, pair: IntArray, interval: IntArray) -> None:
-        start = self.site.starts[interval]
-        length = np.minimum(self.site.ends[interval], self.loose[pair]) - start + 1
+        start = np.maximum(self.site.starts[interval], self.spared[pair] + 1)
+        length = np.maximum(np.minimum(self.site.ends[interval], self.loose[pair]) - start + 1, 0)
         at = np.repeat(pair, length)
         micro = np.arange(len(at)) - np.repeat(np.cumsum(length) - length, length) + np.repeat(start, length)
         keep = self.site.batches.allows_micro(micro)
@@ -259,37 +275,32 @@ class _Branch:
             batch = site.batches.next(cut, batch[fits])
 
     def _evaluate(self, at: IntArray, micro: IntArray, batch: IntArray) -> FloatArray:
-        """Looks at each group and the fewest layers recomputed that fit; what further batches do not undercut, (n,)."""
-        site, cell, times = self.site, self.cell[at], self.times[at]
-        which, found = self._swiftest(at, micro, batch, batch // (micro * self.dp[at]))
-        t = site.table
-        self.tally.add("evaluated", found.cell, np.ones_like(found.cell))
-        spared = t.every[found.row] - found.covered
-        self.tally.add(SPARED, found.cell, spared)
-        self.tally.add(MEMORY, cell, times - np.bincount(which, weights=spared + 1, minlength=len(at)).astype(np.int64))
+        """Looks at these with the fewest layers recomputed that fit; what further batches do not undercut, (n,)."""
+        site, t, row, times = self.site, self.site.table, self.row[at], self.times[at]
+        covered = self._covered(at, micro, batch // (micro * self.dp[at]))
+        found = self._found(at, micro, batch, covered)
+        self.tally.add("evaluated", found.cell, np.ones_like(row))
+        self.tally.add(SPARED, found.cell, t.every[row] - covered)
+        self.tally.add(MEMORY, found.cell, covered - t.least[row])
         self._improve(found)
-        bound = self._further(at, which, found)
-        # With fewer micro-batches in the pipeline other groups, and fewer layers recomputed, may fit.
-        more = np.flatnonzero((times > 1) & (t.pp[self.row[at]] > 1) & (not site.run.fixed))
+        bound = site.run.further_least(batch, found.step_s, found.seconds)
+        if site.run.fixed:
+            return bound
+        # With fewer micro-batches in the pipeline fewer layers may have to be recomputed.
+        more = np.flatnonzero((times > 1) & (t.pp[row] > 1) & (covered > t.least[row]))
         if len(more):
-            group = t.group[self.row[at[more]]]
-            which, found = self._swiftest(at[more], micro[more], batch[more], group)
-            bound[more] = np.minimum(bound[more], self._further(at[more], which, found))
+            covered = self._covered(at[more], micro[more], t.group[row[more]])
+            found = self._found(at[more], micro[more], batch[more], covered)
+            bound[more] = site.run.further_least(found.batch, found.step_s, found.seconds)
         return bound
 
-    def _swiftest(
-        self, at: IntArray, micro: IntArray, batch: IntArray, grad_accum: IntArray
-    ) -> tuple[IntArray, Found]:
-        """(index into `at`, candidate) of all that `Site.swiftest` leaves at so many micro-batches, evaluated."""
-        row, dp, cell = self.row[at], self.dp[at], self.cell[at]
-        which, covered, instances = self.site.swiftest(row, dp, micro, grad_accum)
-        row, dp, cell, micro, batch = (x[which] for x in (row, dp, cell, micro, batch))
-        return which, self.site.evaluate(cell, row, dp, micro, batch, covered, instances)
+    def _covered(self, at: IntArray, micro: IntArray, grad_accum: IntArray) -> IntArray:
+        """The fewest layers of a chunk that full recompute covers so that it fits; with all it does."""
+        return self.site.fewest_covered(self.row[at], self.dp[at], micro, grad_accum, self.instances[at])
 
-    def _further(self, at: IntArray, which: IntArray, found: Found) -> FloatArray:
-        least = np.full(len(at), np.inf)
-        np.minimum.at(least, which, self.site.run.further_least(found.batch, found.step_s, found.seconds))
-        return least
+    def _found(self, at: IntArray, micro: IntArray, batch: IntArray, covered: IntArray) -> Found:
+        x = (self.cell[at], self.row[at], self.dp[at], micro, batch, covered, self.instances[at])
+        return self.site.evaluate(*x)
 
     def _first_batch(self, at: IntArray, micro: IntArray, cut: IntArray) -> IntArray:
         """The batch to begin with, 0 where none is allowed; those that do not fit in memory are counted."""
@@ -321,7 +332,7 @@ class _Branch:
 
     def _fits(self, pair: IntArray, micro: IntArray, batch: IntArray) -> BoolArray:
         dp = self.dp[pair]
-        base, slope = self.site.memory_line(self.row[pair], dp, batch // (micro * dp))
+        base, slope = self.site.memory_line(self.row[pair], dp, batch // (micro * dp), self.instances[pair])
         return np.asarray(base + slope * micro <= self.site.physics.capacity_gib)
 
     def _improve(self, found: Found) -> None:

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from planner.performance.arrays import STATED_NOTHING, BoolArray, Conditions, FloatArray, IntArray, Layouts
+from planner.performance.arrays import RECOMPUTE, STATED_NOTHING, BoolArray, Conditions, FloatArray, IntArray, Layouts
 from planner.performance.frameworks import framework, legal
 from planner.performance.layout_choices import interleaves, layout_axes
 from planner.scenario import IntChoice, LayoutBounds
@@ -47,6 +47,7 @@ class LayoutTable:
     kernel_row: IntArray  # (kernels,) a row of each kernel, of those the one with the least share of layers covered
     least: IntArray  # layers of a chunk that full recompute covers at least, 0 where it is not full
     every: IntArray  # and at most
+    spares: BoolArray  # whether the row without recompute, all else alike, is in the table, too
     layers: int  # of the model
     can_group: bool  # whether states may lie over a part of the ranks
     shard_group: int | None  # GPUs that they lie over, where stated
@@ -68,6 +69,7 @@ class LayoutTable:
             self.dp_multiple[rows],
             self.least[rows],
             self.every[rows],
+            self.spares[rows],
             self.layers,
             self.can_group,
             self.shard_group,
@@ -95,7 +97,11 @@ class LayoutTable:
 
     def times(self, rows: IntArray, dp: IntArray) -> IntArray:
         """How many candidates a row is at one cut of a batch: layers covered x groups, (n,)."""
-        return (self.every[rows] - self.least[rows] + 1) * divisor_counts(self.units(rows, dp))
+        return self.covers(rows) * divisor_counts(self.units(rows, dp))
+
+    def covers(self, rows: IntArray) -> IntArray:
+        """How many numbers of layers full recompute may cover, (n,)."""
+        return self.every[rows] - self.least[rows] + 1
 
     def on(self, gpus: int, dp: IntChoice, batches: BatchSpace) -> tuple[IntArray, IntArray]:
         """Rows that fit `gpus` exactly, with an allowed batch, and their dp."""
@@ -165,7 +171,8 @@ def layout_table(
     keep = (tp * pp * cp * multiple <= most) & legal(name, model, probe, seq_length, release)
     least, every = layers_covered(row, model.layers, pp * vpp, rc, bounds)
     keep &= (rc != FULL) | (least > 0)
-    columns = (tp, pp, vpp, cp, ep, zero, sp, rc, multiple, least, every)
+    spares = (rc == FULL) & (least < every) & (RECOMPUTE.index("none") in axes.recompute)
+    columns = (tp, pp, vpp, cp, ep, zero, sp, rc, multiple, least, every, spares)
     can_group = has_groups(row, conditions)
     return table_of(*(column[keep] for column in columns), model.layers, can_group, bounds.shard_group)
 
@@ -182,6 +189,7 @@ def table_of(
     dp_multiple: IntArray,
     least: IntArray,
     every: IntArray,
+    spares: BoolArray,
     layers: int,
     can_group: bool,
     shard_group: int | None,
@@ -210,6 +218,7 @@ def table_of(
         kernel_row=order[first].astype(np.int64),
         least=least,
         every=every,
+        spares=spares,
         layers=layers,
         can_group=can_group,
         shard_group=shard_group,

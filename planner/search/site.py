@@ -186,7 +186,7 @@ class Site:
         which, micro = which[keep], micro[keep]
         pair, batch = self.batches.all(micro * unit[which])
         # Memory rises with accumulation until the pipeline is full: what fits then fits before.
-        base, slope = self.memory_line(row, dp, np.full_like(row, UNLIMITED_MICRO_BATCHES), covered, instances)
+        base, slope = self.memory_line(row, dp, np.full_like(row, UNLIMITED_MICRO_BATCHES), instances, covered)
         full = np.where(self.table.vpp[row] > 1, 2, 1) * self.table.pp[row]
         for at in range(0, len(pair), SLICE):
             s = pair[at : at + SLICE]
@@ -196,7 +196,7 @@ class Site:
             rest = np.flatnonzero(~fits & (grad_accum < full[i]))
             if len(rest):
                 j = i[rest]
-                some, each = self.memory_line(row[j], dp[j], grad_accum[rest], covered[j], instances[j])
+                some, each = self.memory_line(row[j], dp[j], grad_accum[rest], instances[j], covered[j])
                 fits[rest] = some + each * m[rest] <= self.physics.capacity_gib
             i, m, b = i[fits], m[fits], b[fits]
             yield self.evaluate(np.zeros_like(i), row[i], dp[i], m, b, covered[i], instances[i])
@@ -214,46 +214,35 @@ class Site:
         which, instances = every_divisor(self.table.units(row, dp))
         return which, instances * self.table.instances(row, dp)[which]
 
-    def swiftest(
-        self, row: IntArray, dp: IntArray, micro: IntArray, grad_accum: IntArray
-    ) -> tuple[IntArray, IntArray, IntArray]:
-        """Of each candidate and each group that fits in memory the fewest layers covered with which it does.
+    def fewest_covered(
+        self, row: IntArray, dp: IntArray, micro: IntArray, grad_accum: IntArray, instances: IntArray
+    ) -> IntArray:
+        """The fewest layers of a chunk that full recompute must cover for each candidate to fit, (n,).
 
-        As `open_ends`. More layers covered take longer; the largest group with all layers covered, which takes least
-        memory, stands for itself.
+        More layers take longer, so that this is the best number. All of them are taken to fit.
         """
-        t = self.table
-        which, instances = self.every_group(row, dp)
-        row, dp, micro, grad_accum = (x[which] for x in (row, dp, micro, grad_accum))
-
-        def fits(at: IntArray, covered: IntArray) -> BoolArray:
-            base, slope = self.memory_line(row[at], dp[at], grad_accum[at], covered, instances[at])
-            return np.asarray(base + slope * micro[at] <= self.physics.capacity_gib)
-
-        low, high = t.least[row], t.every[row]
-        fitting = instances == t.instances(row, dp)
-        at = np.flatnonzero(~fitting)
-        fitting[at] = fits(at, high[at])
-        at = np.flatnonzero(fitting & (low < high))
+        low, high = self.table.least[row], self.table.every[row]
+        at = np.flatnonzero(low < high)
         while len(at):
             middle = (low[at] + high[at]) // 2
-            enough = fits(at, middle)
+            base, slope = self.memory_line(row[at], dp[at], grad_accum[at], instances[at], middle)
+            enough = base + slope * micro[at] <= self.physics.capacity_gib
             high[at], low[at] = np.where(enough, middle, high[at]), np.where(enough, low[at], middle + 1)
             at = at[low[at] < high[at]]
-        return which[fitting], high[fitting], instances[fitting]
+        return high
 
     def memory_line(
         self,
         row: IntArray,
         dp: IntArray,
         grad_accum: IntArray,
+        instances: IntArray,
         covered: IntArray | None = None,
-        instances: IntArray | None = None,
     ) -> tuple[FloatArray, FloatArray]:
-        """Memory of these rows in GiB = first + second x micro_batch, each (n,); by default the least they may have."""
+        """Memory of these rows in GiB = first + second x micro_batch, each (n,); full recompute of all, if not stated."""
         t = self.table
         share = t.share(row, t.every[row] if covered is None else covered)
-        group = t.gpus_of_a_group(row, dp, t.instances(row, dp) if instances is None else instances)
+        group = t.gpus_of_a_group(row, dp, instances)
         return self.physics.memory_line(self.layouts(row, dp, np.ones_like(row), grad_accum), share, group)
 
     def layouts(self, row: IntArray, dp: IntArray, micro: IntArray, grad_accum: IntArray) -> Layouts:
