@@ -58,6 +58,9 @@ class Tally:
                 self.add(rule, cell[which], count[which])
 
 
+#: What `_Branch` knows of each of its rows.
+OF_ROWS = ("row", "dp", "cell", "unit", "scale", "bubble", "bubble_share", "instances", "times", "ways", "beside")
+
 Tighten = Callable[[FloatArray], FloatArray]  # seconds of each cell's best so far -> new objective limits
 
 
@@ -111,7 +114,7 @@ class _Branch:
         return row, dp, cell
 
     def _keep(self, keep: BoolArray | IntArray) -> None:
-        for name in ("row", "dp", "cell", "unit", "scale", "bubble", "bubble_share", "instances", "times", "ways", "beside"):
+        for name in OF_ROWS:
             setattr(self, name, getattr(self, name)[keep])
 
     def _prune_rows(self) -> None:
@@ -166,7 +169,8 @@ class _Branch:
         # Micro-batches that fit with no layer recomputed are those of a row of its own, which is as fast or faster.
         self.spared = np.zeros_like(self.row)
         part = np.flatnonzero(t.spares[self.row])
-        self.spared[part] = np.minimum(self._largest(np.full_like(part, UNLIMITED_MICRO_BATCHES), part, 0), self.loose[part])
+        none = self._largest(np.full_like(part, UNLIMITED_MICRO_BATCHES), part, covered=0)
+        self.spared[part] = np.minimum(none, self.loose[part])
         spared = site.batches.ways(self.unit, self.spared) * self.times
         self.tally.add(SPARED, self.cell, spared)
         keep = fitting > spared

@@ -121,7 +121,8 @@ class LayoutTable:
         if not len(self):
             return np.zeros(len(gpus), dtype=np.int64)
         sharded = (self.zero_stage > 0).astype(np.int64)
-        parts = (self.width, self.group, self.dp_multiple, sharded, self.cp if self.shard_group else np.ones_like(sharded))
+        cp = self.cp if self.shard_group else np.ones_like(sharded)
+        parts = (self.width, self.group, self.dp_multiple, sharded, cp)
         key = np.zeros_like(sharded)
         for part in parts:
             key = key * (int(part.max()) + 1) + part
@@ -172,9 +173,23 @@ def layout_table(
     least, every = layers_covered(row, model.layers, pp * vpp, rc, bounds)
     keep &= (rc != FULL) | (least > 0)
     spares = (rc == FULL) & (least < every) & (RECOMPUTE.index("none") in axes.recompute)
-    columns = (tp, pp, vpp, cp, ep, zero, sp, rc, multiple, least, every, spares)
-    can_group = has_groups(row, conditions)
-    return table_of(*(column[keep] for column in columns), model.layers, can_group, bounds.shard_group)
+    return table_of(
+        tp[keep],
+        pp[keep],
+        vpp[keep],
+        cp[keep],
+        ep[keep],
+        zero[keep],
+        sp[keep],
+        rc[keep],
+        multiple[keep],
+        least[keep],
+        every[keep],
+        spares[keep],
+        model.layers,
+        has_groups(row, conditions),
+        bounds.shard_group,
+    )
 
 
 def table_of(

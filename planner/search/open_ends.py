@@ -1,9 +1,9 @@
 """What a row of the layout table leaves open: how many layers full recompute covers, over how many GPUs states lie.
 
 Both are searched. Full recompute takes whole layers, as many of each pipeline stage (or chunk) as Megatron-LM's
-`--recompute-num-layers` says; `covered` counts them, and the last count is every layer. States that ZeRO shards lie over
-all data-parallel ranks, or over a shard group of them (HSDP, `--num-distributed-optimizer-instances`); `instances` is how
-many such groups there are.
+`--recompute-num-layers` says; `covered` counts them, and the last count is every layer. States that ZeRO shards lie
+over all data-parallel ranks, or over a shard group of them (HSDP, `--num-distributed-optimizer-instances`);
+`instances` is how many such groups there are.
 """
 
 from __future__ import annotations

@@ -138,7 +138,8 @@ class Site:
         kernels, intervals = len(rows), len(self.ends)
         which = np.repeat(rows, intervals)
         micro = np.tile(self.ends, kernels)
-        self.at_ends = kernels_of_rows(self.physics, self.table, which, micro, self.table.least[which])  # entry kernel x intervals + interval
+        least = self.table.least[which]
+        self.at_ends = kernels_of_rows(self.physics, self.table, which, micro, least)  # kernels x intervals, flat
         self.per_sequence = self.at_ends.busy_s.reshape(kernels, intervals) / self.ends
         self.least_busy = np.minimum.accumulate(self.per_sequence, axis=1)  # entry i: over the intervals up to i
         # Bubbles are looked up by their share a sequence, for the kernels that come so far.
@@ -239,7 +240,7 @@ class Site:
         instances: IntArray,
         covered: IntArray | None = None,
     ) -> tuple[FloatArray, FloatArray]:
-        """Memory of these rows in GiB = first + second x micro_batch, each (n,); full recompute of all, if not stated."""
+        """Memory of these rows in GiB = first + second x micro_batch, each (n,); `covered` None: all layers."""
         t = self.table
         share = t.share(row, t.every[row] if covered is None else covered)
         group = t.gpus_of_a_group(row, dp, instances)
