@@ -110,7 +110,11 @@ def _sequence_parallel(export: Export) -> dict[str, Any]:
 
 def _group_lacking(export: Export) -> str:
     group = conditions_of(export).shard_group
-    return f"it has no sharding of states over a group ({group} GPUs); plan with training.framework: gpt-neox" if group else ""
+    return (
+        f"it has no sharding of states over a group ({group} GPUs); plan with training.framework: gpt-neox"
+        if group
+        else ""
+    )
 
 
 def _recompute_lacking(export: Export) -> str:
