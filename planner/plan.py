@@ -11,7 +11,7 @@ from typing import Self
 
 from planner import plan_json
 from planner.results import Result
-from planner.units import SPLIT, PlannerError
+from planner.units import SPLIT, PlannerError, format_percent
 from planner.workload.model import ModelSpec
 
 SCHEMA_VERSION = 1
@@ -296,6 +296,24 @@ class Plan:
         """GPUs that are paid for: the plan's, and those of spare nodes."""
         spare = self.reliability.spare_nodes if self.reliability is not None else 0
         return self.gpus + spare * (self.gpus // self.nodes)
+
+    @property
+    def recompute_share(self) -> float:
+        """Share of the layers that full recompute covers; 0 where it is not full."""
+        share = self.conditions.recompute_share if self.conditions is not None else None
+        return 0.0 if self.layout.recompute != "full" else 1.0 if share is None else share
+
+    @property
+    def shard_group(self) -> int | None:
+        """GPUs over which states lie, where these are not all data-parallel ranks."""
+        x, group = self.layout, self.conditions.shard_group if self.conditions is not None else None
+        return group if group and group < x.dp * x.cp and x.zero_stage else None
+
+    @property
+    def recompute_words(self) -> str:
+        """What is recomputed: "none", "full", "full of 25 % of the layers"."""
+        kind, share = self.layout.recompute, self.recompute_share
+        return f"{kind} of {format_percent(share)} of the layers" if 0.0 < share < 1.0 else kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from planner.catalog.risk_facts import load_risk_facts
 from planner.catalog.types import Offer
-from planner.performance.arrays import Layouts, Setting
+from planner.performance.arrays import RECOMPUTE, Layouts, Setting
 from planner.performance.calibration import Calibration
 from planner.performance.frameworks import frameworks, stages_run
 from planner.performance.intervals import spread
@@ -59,6 +59,8 @@ class Candidate:
     sure_cost_usd: float
     runs: Completion | None = None  # its time
     usd_per_hour: tuple[float, float] = (0.0, 0.0)  # least and most that its machines may be charged
+    share: float | None = None  # of the layers that full recompute covers; None: all
+    group: int | None = None  # GPUs over which states are sharded; None: all ranks
 
     def cost_quantile(self, p: float) -> float:
         """USD that the run stays within with probability p, by halving."""
@@ -108,6 +110,8 @@ class Candidate:
             self.zero_stage,
             self.recompute,
             self.micro_batch,
+            1.0 if self.share is None else self.share,
+            0 if self.group is None else -self.group,
         )
 
 
@@ -149,7 +153,8 @@ def enumerate_candidates(
     """Every candidate of the scenario's space, those that do not fit in memory among them."""
     out: list[Candidate] = []
     for offer, setting, gpus, rows in _listed(scenario, offers, catalog):
-        out += _judge(scenario, offer, setting, gpus, rows, calibration)
+        told = {"share": setting.conditions.recompute_share, "group": setting.conditions.shard_group}
+        out += [replace(c, **told) for c in _judge(scenario, offer, setting, gpus, rows, calibration)]
     return out
 
 
@@ -181,8 +186,47 @@ def _listed(
                 most = min(most, offer.max_nodes)
             for nodes in range(1, most + 1):
                 rows = list(_cut(scenario, setting, nodes * size))
-                if rows:
-                    yield offer, setting, nodes * size, rows
+                alike: dict[tuple[float | None, int | None], list[Row]] = {}
+                for row in rows:
+                    for share in shares(scenario, framework, row):
+                        for group in groups(scenario, framework, row):
+                            alike.setdefault((share, group), []).append(row)
+                for (share, group), some in alike.items():
+                    conditions = replace(setting.conditions, recompute_share=share, shard_group=group)
+                    yield offer, replace(setting, conditions=conditions), nodes * size, some
+
+
+def shares(scenario: Scenario, framework: str, row: Row) -> list[float | None]:
+    """Shares of the layers that full recompute may cover: whole layers of each chunk, one by one."""
+    stated = scenario.layout.recompute_share
+    if RECOMPUTE[row[8]] != "full":
+        return [None]
+    if framework == "gpt-neox":
+        return [] if stated == 0.0 else [None]
+    layers, chunks = scenario.model.layers, row[1] * row[2]
+    found: list[float | None] = [k * chunks / layers for k in range(1, layers) if k * chunks < layers]
+    found.append(None)
+    if stated is None:
+        return found
+    if stated == 0.0:
+        return []
+    return [next(share for share in found if share is None or share >= stated - 1e-9)]
+
+
+def groups(scenario: Scenario, framework: str, row: Row) -> list[int | None]:
+    """GPUs over which states may be sharded: what divides the data-parallel ranks, of dense layers and of experts."""
+    tp, _, _, dp, cp, ep, zero = row[:7]
+    stated = scenario.layout.shard_group
+    if zero == 0 or framework == "gpt-neox":
+        return [None]
+    found = [
+        None if parts == 1 else dp * cp // parts
+        for parts in range(1, dp + 1)
+        if dp % parts == 0 and (tp * cp * dp // ep) % parts == 0
+    ]
+    if stated is None:
+        return found
+    return [None] if stated >= dp * cp else [group for group in found if group == stated]
 
 
 def best_of(scenario: Scenario, candidates: Iterable[Candidate]) -> Candidate | None:

@@ -97,7 +97,7 @@ def case(seed: int) -> Case:
         data=(DataSource("data", samples=rng.randint(500, 40_000)),),
         seq_length=rng.choice([256, 512, 2048]),
         training=training,
-        layout=_bounds(rng),
+        layout=_ends(_bounds(rng), training.framework, random.Random(seed + 1_000_000)),  # noqa: S311
         throughput=(),
         budget=Budget(time_s=1e9, confidence=rng.choice([0.5, 0.8, 0.95])),
         objective=rng.choice([Objective("cost"), Objective("time"), Objective("usd_per_day", 300.0)]),
@@ -232,6 +232,17 @@ def _training(rng: random.Random) -> Training:
         framework=rng.choice(["any", "megatron", "gpt-neox", "fsdp"]),
         **length,
         **evaluated,
+    )
+
+
+def _ends(bounds: LayoutBounds, framework: str, rng: random.Random) -> LayoutBounds:
+    """The bounds with, in some cases, a share of the layers recomputed and a shard group stated."""
+    if framework == "gpt-neox":  # which has neither
+        return bounds
+    return replace(
+        bounds,
+        recompute_share=rng.choice([0.0, 0.3, 0.5, 1.0]) if rng.random() < 0.15 else None,
+        shard_group=rng.choice([1, 2, 3, 4, 64]) if rng.random() < 0.15 else None,
     )
 
 

@@ -282,3 +282,15 @@ def test_without_a_spread_a_quantile_is_the_first_delay_that_is_met_as_often():
         found = runs.quantile(p)
         assert np.all(runs.probability(found * (1 + 1e-9)) >= p - 1e-12)
         assert np.all((runs.probability(found * (1 - 1e-9)) < p) | (found <= runs.undisturbed_s))
+
+
+@pytest.mark.parametrize(("days", "share", "wait_s"), [(0.3, 0.5, 7200.0), (0.1, 0.5, 7200.0), (0.3, 0.0, 0.0)])
+def test_a_run_that_fails_more_than_it_trains_is_stated_as_it_is_simulated(days, share, wait_s):
+    """One failure in 9,000 s, of which each costs 5,577 s and half of them a wait more: goodput 0.46 and 0.31."""
+    hazard = Hazard(*(np.array([x]) for x in (1 / 9000.0, 5577.0, share, wait_s, 5.0, 2877.4)))
+    work = days * 86_400.0
+    stated = completion(np.array([work]), np.array([0.02]), np.array([0.02]), hazard)
+    run = SimulatedRun(work, 0.02, 0.02, 1 / 9000.0, 5577.0, share, wait_s, 5.0, 2877.4)
+    drawn = simulate(run, 200_000, seed=5)
+    for p in (0.1, 0.5, 0.9):
+        assert float(stated.quantile(p)[0]) == pytest.approx(drawn.quantile(p), rel=0.01)

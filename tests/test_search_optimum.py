@@ -36,12 +36,16 @@ def solve(given: Case, seed: int, **options: object) -> Optimization:
 def identity(plan: Plan) -> tuple[object, ...]:
     x = plan.layout
     layout = (x.tp, x.pp, x.vpp, x.dp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute, x.micro_batch)
-    return (plan.offer.id, plan.framework, plan.gpus, *layout, plan.global_batch)
+    stated = plan.conditions
+    assert stated is not None
+    share = stated.recompute_share if x.recompute == "full" else None
+    ends = (None if share == 1.0 else share, stated.shard_group)
+    return (plan.offer.id, plan.framework, plan.gpus, *layout, plan.global_batch, *ends)
 
 
 def identity_of(c: Candidate) -> tuple[object, ...]:
     layout = (c.tp, c.pp, c.vpp, c.dp, c.cp, c.ep, c.zero_stage, c.sequence_parallel, RECOMPUTE[c.recompute])
-    return (c.offer, c.framework, c.gpus, *layout, c.micro_batch, c.batch)
+    return (c.offer, c.framework, c.gpus, *layout, c.micro_batch, c.batch, c.share, c.group)
 
 
 def budgets(scenario: Scenario, candidates: list[Candidate], seed: int) -> Scenario:

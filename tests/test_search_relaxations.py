@@ -169,3 +169,16 @@ def test_what_is_written_up_reads_as_no_less_and_hardly_more(value: float, how: 
 )
 def test_a_time_is_written_up(value: float, text: str) -> None:
     assert written_up(value, format_duration, parse_duration) == text
+
+
+def test_both_budgets_are_told_larger_only_where_neither_does_alone() -> None:
+    """A cost that would do by itself is told by itself: nobody has to ask for more time with it."""
+    catalog, calibration = load_catalog(), load_calibration()
+    least = optimize(scenario(PYTHIA, "budget.cost=1M USD"), catalog, calibration).plan
+    assert least is not None
+    asked = PYTHIA | {"budget": {"time": "10 days", "cost": least.cost_usd.p50 * 0.9}}
+    told = {change.key for change in changes(asked)}
+    assert "budget.cost" in told
+    assert "budget" not in told
+    neither = PYTHIA | {"budget": {"time": "1 hour", "cost": least.cost_usd.p50 * 0.5}}
+    assert "budget" in {change.key for change in changes(neither)}

@@ -269,6 +269,9 @@ def _setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
             f"{cell.place}: interconnect '{cell.text('interconnect')}' is no network, but {gpus} GPUs are more "
             f"than one node of {hardware.gpus_per_node}; state its rate, or leave it empty"
         )
+    conditions = stated_conditions(cell)
+    if cell.names_no_group:  # PyTorch's HSDP shards within a node where nothing else is stated
+        conditions = replace(conditions, shard_group=hardware.gpus_per_node)
     return Setting(
         model=_model(cell, name, parts.overlays),
         seq_length=cell.needed("seq_len"),
@@ -278,7 +281,7 @@ def _setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
         accelerator=accelerator,
         hardware=hardware,
         recipe=stated_recipe(cell),
-        conditions=stated_conditions(cell),
+        conditions=conditions,
     )
 
 

@@ -45,13 +45,14 @@ MOST_ROWS = 16  # with the drawing, what a person reads
 WIDE = 100  # columns from which a table of plans also shows their layouts
 
 
-def layout_words(layout: Layout) -> str:
+def layout_words(plan: Plan) -> str:
     """A layout in one short line: "tp2 pp4 dp12 zero1 full mb4"."""
+    layout, group = plan.layout, plan.shard_group
     parts = [f"tp{layout.tp}", f"pp{layout.pp}" + (f"×{layout.vpp}" if layout.vpp > 1 else ""), f"dp{layout.dp}"]
     parts += [f"cp{layout.cp}"] if layout.cp > 1 else []
     parts += [f"ep{layout.ep}"] if layout.ep > 1 else []
-    parts += [f"zero{layout.zero_stage}"]
-    parts += [f"recompute {layout.recompute}"] if layout.recompute != "none" else []
+    parts += [f"zero{layout.zero_stage}" + (f"/{group}" if group else "")]
+    parts += [f"recompute {plan.recompute_words}"] if layout.recompute != "none" else []
     return " ".join([*parts, f"mb{layout.micro_batch}"])
 
 
@@ -132,7 +133,7 @@ def plans_table(plans: Sequence[tuple[str, Plan]], page: Page, chosen: Plan | No
             cost.figure(plan.cost_usd.p50),
             f"{format_count(plan.gpus)} × {plan.offer.gpu}, {seller(plan.offer)}",
             format_count(plan.global_batch),
-            layout_words(plan.layout) if page.width >= WIDE else "",
+            layout_words(plan) if page.width >= WIDE else "",
             "" if plan.p_within_both is None else chance(plan.p_within_both),
             "over" if plan.within_budget is False else "chosen" if plan is chosen else "",
         ]

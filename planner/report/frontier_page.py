@@ -122,7 +122,7 @@ def _table(frontier: Frontier, scene: Scene) -> str:
             format_count(plan.gpus),
             offer_words(plan.offer),
             format_count(plan.global_batch),
-            layout_words(plan.layout),
+            layout_words(plan),
             _chance(plan),
         ]
         first, *rest = zip(header, cells, strict=False)
@@ -181,7 +181,7 @@ def _told(plan: Plan) -> Sequence[str]:
     lines = [_range(plan.time_s, time), _range(plan.cost_usd, cost)]
     lines += [] if plan.p_within_both is None else [f"chance of keeping the budgets {chance(plan.p_within_both)}"]
     lines += ["outside the budgets"] if plan.within_budget is False else []
-    return [*lines, f"batch {format_count(plan.global_batch)}, {layout_words(plan.layout)}"]
+    return [*lines, f"batch {format_count(plan.global_batch)}, {layout_words(plan)}"]
 
 
 def _range(value: Quantiles, scale: Scale) -> str:

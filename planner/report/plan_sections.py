@@ -200,9 +200,9 @@ def _run(plan: Plan, page: Page) -> list[str]:
     parts += [f"dp {layout.dp}"]
     parts += [f"cp {layout.cp}"] if layout.cp > 1 else []
     parts += [f"ep {layout.ep}"] if layout.ep > 1 else []
-    parts += [f"ZeRO {layout.zero_stage}"]
+    parts += [f"ZeRO {layout.zero_stage}" + (f" over groups of {plan.shard_group} GPUs" if plan.shard_group else "")]
     parts += ["sequence parallel"] if layout.sequence_parallel else []
-    parts += [f"recompute {layout.recompute}"]
+    parts += [f"recompute {plan.recompute_words}"]
     batch = (
         f"{format_count(plan.global_batch)} sequences of {format_count(plan.seq_length)} "
         f"= micro-batch {layout.micro_batch} × dp {layout.dp} × {layout.grad_accum} accumulated"

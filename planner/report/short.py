@@ -88,7 +88,7 @@ def _order(plan: Plan, goal: Goal | None, today: date, page: Page) -> list[str]:
         lines += hanging("waiting", f"{time_text(offer.waiting_s)} until the machines are there", page)
     batch = f"{format_count(plan.global_batch)} sequences of {format_count(plan.seq_length)}"
     batch += f" = {layout.micro_batch} × dp {layout.dp} × {layout.grad_accum}"
-    lines += hanging("run", f"{plan.framework}, {plan.precision}, {layout_words(layout)}", page)
+    lines += hanging("run", f"{plan.framework}, {plan.precision}, {layout_words(plan)}", page)
     lines += hanging("batch", batch, page)
     steps = f"{format_count(plan.iterations)} for {format_short(plan.tokens)} tokens"
     if plan.reliability and plan.reliability.checkpoint_interval_s:
@@ -125,7 +125,7 @@ def _alternatives(answer: Optimization, plan: Plan, detailed: int, page: Page) -
     if not detailed:
         return table
     for number, (why, each) in enumerate(plans[1 : 1 + detailed]):
-        text = f"{why}: {layout_words(each.layout)}, batch {format_count(each.global_batch)}"
+        text = f"{why}: {layout_words(each)}, batch {format_count(each.global_batch)}"
         table += hanging("" if number else "layouts", text, page)
     return table
 

@@ -174,7 +174,7 @@ def _in_short(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
             cost.figure(plan.cost_usd.p50),
             "" if plan.p_within_both is None else chance(plan.p_within_both),
             format_count(plan.global_batch),
-            layout_words(plan.layout),
+            layout_words(plan),
         ]
         for why, plan in plans
     ]

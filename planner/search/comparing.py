@@ -173,9 +173,10 @@ def layout_text(plan: Plan) -> str:
     parts = [
         f"{name} {n}" for name, n in (("tp", x.tp), ("pp", x.pp), ("vpp", x.vpp), ("cp", x.cp), ("ep", x.ep)) if n > 1
     ]
-    parts += [f"dp {x.dp}", f"ZeRO {x.zero_stage}", f"micro-batch {x.micro_batch}"]
+    groups = f" over groups of {plan.shard_group} GPUs" if plan.shard_group else ""
+    parts += [f"dp {x.dp}", f"ZeRO {x.zero_stage}{groups}", f"micro-batch {x.micro_batch}"]
     parts += ["sequence parallel"] if x.sequence_parallel else []
-    parts += [f"recompute {x.recompute}"] if x.recompute != "none" else []
+    parts += [f"recompute {plan.recompute_words}"] if x.recompute != "none" else []
     return ", ".join(parts)
 
 

@@ -181,7 +181,8 @@ def _statement(problem: Problem, frameworks: list[str]) -> str:
     return (
         f"{offers} x every whole number of nodes up to"
         f" {format_count(problem.scenario.cluster.max_gpus)} GPUs x every layout that {' or '.join(frameworks)} can run"
-        " (tp, over nodes too, pp, vpp in equal chunks, cp of any size, ep, ZeRO, sequence parallel, recompute) x every"
+        " (tp, over nodes too, pp, vpp in equal chunks, cp of any size, ep, ZeRO over all ranks or groups that divide"
+        " them, sequence parallel, recompute of none, some or all layers) x every"
         f" micro-batch x every global batch {batches} that it divides."
         " The proof is of the optimum of this model, not of the world."
     )
@@ -242,6 +243,8 @@ def simplest(problem: Problem, view: View, best: int) -> Pick | None:
                 int(f.dp[0]),
                 int(f.micro[0]),
                 int(f.batch[0]),
+                int(f.covered[0]),
+                int(f.instances[0]),
                 float(f.step_s[0]),
                 float(f.seconds[0]),
             )

@@ -71,6 +71,8 @@ class Pick:
     dp: int
     micro: int
     batch: int
+    covered: int  # layers of each chunk that full recompute covers
+    instances: int  # groups of ranks that sharded states lie over
     step_s: float
     seconds: float
 
@@ -84,6 +86,8 @@ def fastest_of(problem: Problem, cell: int) -> Pick:
         int(p.dp[cell]),
         int(p.micro[cell]),
         int(p.batch[cell]),
+        int(p.covered[cell]),
+        int(p.instances[cell]),
         float(p.step_s[cell]),
         float(p.best_s[cell]),
     )
@@ -92,7 +96,7 @@ def fastest_of(problem: Problem, cell: int) -> Pick:
 def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
     """A candidate on one offer, as a plan."""
     cell = pick.cell
-    setting = problem.pools[int(problem.pool[cell])].setting
+    setting = _setting(problem, pick)
     layouts = _layouts(problem, pick)
     step = step_time(setting, layouts, problem.calibration)
     factor = _step_factors(problem, cell)
@@ -179,8 +183,9 @@ class _Speed(TypedDict):
 
 def _speed(setting: Setting, recompute: str, tokens_per_s_per_gpu: float) -> _Speed:
     """Model and hardware TFLOP/s of a GPU, and what share of its peak they are."""
-    flops = flops_per_token(setting.model, setting.seq_length)
-    again = {"none": 0.0, "selective": flops.scores, "full": flops.forward - flops.logits}[recompute]
+    flops, share = flops_per_token(setting.model, setting.seq_length), setting.conditions.recompute_share
+    whole = (flops.forward - flops.logits) * (1.0 if share is None else share)
+    again = {"none": 0.0, "selective": flops.scores, "full": whole}[recompute]
     model = tokens_per_s_per_gpu * flops.training / 1e12
     hardware = tokens_per_s_per_gpu * (flops.training + again) / 1e12
     peak = setting.accelerator.peak_dense_tflops.get(format_of(setting.precision)) or math.nan
@@ -229,6 +234,19 @@ def within_budget(problem: Problem, pick: Pick, rates: Rates) -> bool | None:
     ):
         return False
     return budget.cost_usd is None or bool(within_cost(problem, sure, budget.cost_usd, rates, seconds, cell)[0])
+
+
+def _setting(problem: Problem, pick: Pick) -> Setting:
+    """The setting of a candidate's machines, with what the search made of the layers recomputed and the shard group."""
+    setting = problem.pools[int(problem.pool[pick.cell])].setting
+    table, row, dp = problem.site(int(problem.pool[pick.cell])).table, np.array([pick.row]), np.array([pick.dp])
+    stated, share, group = setting.conditions, setting.conditions.recompute_share, None
+    if table.every[pick.row]:
+        part = float(table.share(row, np.array([pick.covered]))[0])
+        share = part if part < 1.0 or share is not None else None
+    if pick.instances > 1:
+        group = int(table.gpus_of_a_group(row, dp, np.array([pick.instances]))[0])
+    return replace(setting, conditions=replace(stated, recompute_share=share, shard_group=group))
 
 
 def _layouts(problem: Problem, pick: Pick) -> Layouts:

@@ -79,6 +79,7 @@ class Problem:
         self.bound_s = np.zeros(cells)  # seconds that the cell does not undercut
         self.visited = np.zeros(cells, dtype=bool)  # whether the cell has been searched at all
         self.row, self.dp, self.micro, self.batch = (np.zeros(cells, dtype=np.int64) for _ in range(4))
+        self.covered, self.instances = (np.zeros(cells, dtype=np.int64) for _ in range(2))
         self.step_s = np.zeros(cells)
 
     def __len__(self) -> int:
@@ -145,6 +146,7 @@ class Problem:
                 self.scenario.layout,
                 setting.release,
                 stages_run(framework(setting.framework), setting.precision, setting.conditions),
+                setting.conditions,
             )
         return self.tables[key]
 
@@ -413,6 +415,7 @@ class Problem:
         self.step_s[at] = found.step_s
         self.row[at], self.dp[at] = found.row, found.dp
         self.micro[at], self.batch[at] = found.micro, found.batch
+        self.covered[at], self.instances[at] = found.covered, found.instances
 
 
 def _but_network(setting: Setting) -> tuple[object, ...]:

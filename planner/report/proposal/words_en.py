@@ -340,6 +340,8 @@ SENTENCES: Mapping[str, str] = {
     "recompute_none": "none",
     "recompute_selective": "selective",
     "recompute_full": "full",
+    "recompute_part": "full, of {share} of the layers",
+    "zero_in_groups": "{stage}, in groups of {gpus} GPUs",
     "f_batch": "Batch",
     "batch_cut": "{batch} sequences = micro-batch {micro} × {dp} data parallel × {accum} accumulated",
     "f_iterations": "Iterations",

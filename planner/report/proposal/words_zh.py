@@ -319,6 +319,8 @@ SENTENCES: Mapping[str, str] = {
     "recompute_none": "无",
     "recompute_selective": "选择性",
     "recompute_full": "完全",
+    "recompute_part": "完全(占层数的 {share})",
+    "zero_in_groups": "{stage}(每组 {gpus} 个 GPU)",
     "f_batch": "批量",
     "batch_cut": "{batch} 个序列 = 微批量 {micro} × 数据并行 {dp} × 累积 {accum}",
     "f_iterations": "迭代",
