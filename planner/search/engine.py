@@ -261,13 +261,19 @@ class _Branch:
         site = self.site
         cut = micro * self.unit[at]
         batch = self._first_batch(at, micro, cut)
+        # Layers recomputed with the fewest micro-batches and with a full pipeline: between them where it is not full.
+        group = site.table.group[self.row[at]]
+        few = self._covered(at, micro, group)
+        full, t = few.copy(), site.table
+        piped = np.flatnonzero((t.pp[self.row[at]] > 1) & (few < t.every[self.row[at]]))
+        full[piped] = self._covered(at[piped], micro[piped], np.full_like(piped, UNLIMITED_MICRO_BATCHES))
         while True:
             alive = batch > 0
-            at, micro, cut, batch = at[alive], micro[alive], cut[alive], batch[alive]
+            at, micro, cut, batch, few, full = (x[alive] for x in (at, micro, cut, batch, few, full))
             if not len(at):
                 return
             cell = self.cell[at]
-            bound = self._evaluate(at, micro, batch)
+            bound = self._evaluate(at, micro, batch, few, full)
             if site.run.fixed:
                 rest = site.batches.count(cut, batch, np.full_like(batch, site.batches.high + 1))
                 fits = np.zeros(len(at), dtype=bool)
@@ -275,13 +281,15 @@ class _Branch:
                 rest = site.batches.count(cut, np.zeros_like(batch), batch)
                 fits = bound <= self.limits.least_s[cell]
             self.tally.slow(cell[~fits], bound[~fits], (rest * self.times[at])[~fits], self.limits)
-            at, micro, cut = at[fits], micro[fits], cut[fits]
+            at, micro, cut, few, full = (x[fits] for x in (at, micro, cut, few, full))
             batch = site.batches.next(cut, batch[fits])
 
-    def _evaluate(self, at: IntArray, micro: IntArray, batch: IntArray) -> FloatArray:
+    def _evaluate(self, at: IntArray, micro: IntArray, batch: IntArray, few: IntArray, full: IntArray) -> FloatArray:
         """Looks at these with the fewest layers recomputed that fit; what further batches do not undercut, (n,)."""
-        site, t, row, times = self.site, self.site.table, self.row[at], self.times[at]
-        covered = self._covered(at, micro, batch // (micro * self.dp[at]))
+        site, t, row, grad_accum = self.site, self.site.table, self.row[at], batch // (micro * self.dp[at])
+        unfilled = np.flatnonzero((few < full) & (grad_accum < np.where(t.vpp[row] > 1, 2, 1) * t.pp[row]))
+        covered = full.copy()
+        covered[unfilled] = self._covered(at[unfilled], micro[unfilled], grad_accum[unfilled])
         found = self._found(at, micro, batch, covered)
         self.tally.add("evaluated", found.cell, np.ones_like(row))
         self.tally.add(SPARED, found.cell, t.every[row] - covered)
@@ -291,10 +299,9 @@ class _Branch:
         if site.run.fixed:
             return bound
         # With fewer micro-batches in the pipeline fewer layers may have to be recomputed.
-        more = np.flatnonzero((times > 1) & (t.pp[row] > 1) & (covered > t.least[row]))
+        more = np.flatnonzero(few < covered)
         if len(more):
-            covered = self._covered(at[more], micro[more], t.group[row[more]])
-            found = self._found(at[more], micro[more], batch[more], covered)
+            found = self._found(at[more], micro[more], batch[more], few[more])
             bound[more] = site.run.further_least(found.batch, found.step_s, found.seconds)
         return bound
 
