@@ -150,7 +150,10 @@ def space_text(name: str, model: ModelSpec) -> str:
         parts[-1] += f" ({', '.join(map(str, row.zero_stages_with_pipeline))} with pipeline)"
     if row.sequence_parallel != "never":
         parts.append("with and without sequence parallel")
+    if "shard_group" not in row.lacks:
+        parts[-1 if row.sequence_parallel == "never" else -2] += ", over all ranks or groups that divide them"
     parts.append("recompute " + ", ".join(row.recompute))
+    parts[-1] += " of any number of layers" if "recompute_share" not in row.lacks else ""
     return f"{row.title}: " + "; ".join(parts)
 
 

@@ -250,8 +250,10 @@ LAYOUT = Table(
         Key("micro_batch", _choice(), "sequences of a micro-batch", examples=({"max": 8},)),
         Key("sequence_parallel", Flag(), "sequence parallel beside tensor parallel"),
         Key("recompute", Many(Word(RECOMPUTE), "a list", single=True), "activation recompute", examples=("full",)),
-        Key("recompute_share", SHARE, "share of the layers that full recompute covers; otherwise all", examples=(0.5,)),
-        Key("shard_group", whole(1, 10**9), "GPUs over which states are sharded; otherwise all ranks", examples=(8,)),
+        Key(
+            "recompute_share", SHARE, "share of the layers that full recompute covers, in whole layers", examples=(0.5,)
+        ),
+        Key("shard_group", whole(1, 10**9), "GPUs over which states are sharded", examples=(8,)),
         Key("memory_headroom", FREE, "share of a GPU's memory that a plan leaves free", default=HEADROOM),
     ),
     wanted="a map",

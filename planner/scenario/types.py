@@ -100,8 +100,8 @@ class LayoutBounds:
     sequence_parallel: bool | None = None
     recompute: tuple[str, ...] = ()  # of none, selective, full; empty: any
     memory_headroom: float = MEMORY_HEADROOM
-    recompute_share: float | None = None  # of the layers that full recompute covers; None: all
-    shard_group: int | None = None  # GPUs over which states are sharded; None: all ranks
+    recompute_share: float | None = None  # of the layers that full recompute covers; None: any
+    shard_group: int | None = None  # GPUs over which states are sharded; None: any
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,13 +261,19 @@ class _Branch:
         site = self.site
         cut = micro * self.unit[at]
         batch = self._first_batch(at, micro, cut)
+        # Layers recomputed with the fewest micro-batches and with a full pipeline: between them where it is not full.
+        group = site.table.group[self.row[at]]
+        few = self._covered(at, micro, group)
+        full, t = few.copy(), site.table
+        piped = np.flatnonzero((t.pp[self.row[at]] > 1) & (few < t.every[self.row[at]]))
+        full[piped] = self._covered(at[piped], micro[piped], np.full_like(piped, UNLIMITED_MICRO_BATCHES))
         while True:
             alive = batch > 0
-            at, micro, cut, batch = at[alive], micro[alive], cut[alive], batch[alive]
+            at, micro, cut, batch, few, full = (x[alive] for x in (at, micro, cut, batch, few, full))
             if not len(at):
                 return
             cell = self.cell[at]
-            batch, bound = self._evaluate(at, micro, cut, batch)
+            batch, bound = self._evaluate(at, micro, cut, batch, few, full)
             if site.run.fixed:
                 rest = site.batches.count(cut, batch, np.full_like(batch, site.batches.high + 1))
                 fits = np.zeros(len(at), dtype=bool)
@@ -275,7 +281,7 @@ class _Branch:
                 rest = site.batches.count(cut, np.zeros_like(batch), batch)
                 fits = bound <= self.limits.least_s[cell]
             self.tally.slow(cell[~fits], bound[~fits], (rest * self.times[at])[~fits], self.limits)
-            at, micro, cut = at[fits], micro[fits], cut[fits]
+            at, micro, cut, few, full = (x[fits] for x in (at, micro, cut, few, full))
             batch = site.batches.next(cut, batch[fits])
 
     def _alike(self, cut: IntArray, batch: IntArray) -> tuple[IntArray, IntArray | None]:
@@ -287,30 +293,34 @@ class _Branch:
         smallest = batches.up_from(cut, least)
         return smallest, batches.count(cut, smallest, batch + 1)
 
-    def _evaluate(self, at: IntArray, micro: IntArray, cut: IntArray, batch: IntArray) -> tuple[IntArray, FloatArray]:
+    def _evaluate(
+        self, at: IntArray, micro: IntArray, cut: IntArray, batch: IntArray, few: IntArray, full: IntArray
+    ) -> tuple[IntArray, FloatArray]:
         """Looks at the smallest batches of as many steps with the fewest layers recomputed that fit.
 
         Those batches, and what further ones do not undercut, (n,) each.
         """
-        site, t, row, times = self.site, self.site.table, self.row[at], self.times[at]
+        site, t, row = self.site, self.site.table, self.row[at]
         batch, longer = self._alike(cut, batch)
-        covered = self._covered(at, micro, batch // (micro * self.dp[at]))
+        grad_accum = batch // (micro * self.dp[at])
+        unfilled = np.flatnonzero((few < full) & (grad_accum < np.where(t.vpp[row] > 1, 2, 1) * t.pp[row]))
+        covered = full.copy()
+        covered[unfilled] = self._covered(at[unfilled], micro[unfilled], grad_accum[unfilled])
         found = self._found(at, micro, batch, covered)
         self.tally.add("evaluated", found.cell, np.ones_like(row))
         self.tally.add(SPARED, found.cell, t.every[row] - covered)
         self.tally.add(MEMORY, found.cell, covered - t.least[row])
         self._improve(found)
         if longer is not None:
-            self.tally.slow(found.cell, found.seconds, longer * times, self.limits)
+            self.tally.slow(found.cell, found.seconds, longer * self.times[at], self.limits)
         low = site.batches.low
         bound = site.run.further_least(batch, found.step_s, found.seconds, low)
         if site.run.fixed:
             return batch, bound
         # With fewer micro-batches in the pipeline fewer layers may have to be recomputed.
-        more = np.flatnonzero((times > 1) & (t.pp[row] > 1) & (covered > t.least[row]))
+        more = np.flatnonzero(few < covered)
         if len(more):
-            covered = self._covered(at[more], micro[more], t.group[row[more]])
-            found = self._found(at[more], micro[more], batch[more], covered)
+            found = self._found(at[more], micro[more], batch[more], few[more])
             bound[more] = site.run.further_least(found.batch, found.step_s, found.seconds, low)
         return batch, bound
 
