@@ -189,7 +189,8 @@ def test_five_lines_of_quotes(tmp_path: Path) -> None:
     cluster = Cluster(pricing=("reserved",), clouds=("coreweave",))
     (offer,) = eligible_offers(load_catalog([tmp_path / "mine"]), cluster).offers
     assert offer.usd_per_gpu_hour == pytest.approx(1.95)
-    assert offer.extras == {"block_s": 8760 * 3600, "minimum_gpus": 64, "minimum_nodes": 8}
+    year = 8760 * 3600
+    assert offer.extras == {"minimum_time_s": year, "block_s": year, "minimum_gpus": 64, "minimum_nodes": 8}
     assert offer.hardware.fabric == "infiniband"
 
 

@@ -43,14 +43,14 @@ def test_the_mixture_of_rates_keeps_chances_within_a_hundredth(spread, overhead)
         time = runs.quantile(p)
         patient = time < 0.4 * GIVEN_UP * work
         found = np.mean([each.probability(time) for each in exact], axis=0)
-        assert np.abs(found - p)[patient].max() < 0.015
-        assert np.abs(found - p)[patient].mean() < 0.003
+        assert np.abs(found - p)[patient].max() < 0.0125
+        assert np.abs(found - p)[patient].mean() < 0.002
 
 
 @pytest.mark.parametrize("spread", SPREADS)
 def test_the_mixture_of_rates_agrees_with_the_simulator_with_waits_in(spread):
     work, low, high, hazard = spot_plans(60, 21)
-    few = np.flatnonzero(hazard.rate_per_s * work < 30)[:10]
+    few = np.flatnonzero(hazard.rate_per_s * work < 8)[:6]
     work, low, high, hazard = work[few], low[few], high[few], hazard.take(few)
     runs = market_completion(work, low, high, hazard, markets(len(work), spread))
     names = [field.name for field in fields(Hazard)]

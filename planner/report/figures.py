@@ -114,3 +114,10 @@ def ages_sentence(plans: Iterable[Plan], today: date) -> str:
     if stale:
         return f"{text}: ask {', '.join(stale)} for a new quote before you order."
     return text + (": check them before you decide." if last.level == "old" else ".")
+
+
+def waits_sentence(plans: Iterable[Plan]) -> str:
+    """Which plans first wait for their machines, and for how long; nothing where none does."""
+    waits = {f"{plan.offer.cloud}, {plan.offer.price_kind}": plan.offer.waiting_s for plan in plans}
+    said = [f"{time_text(wait)} ({name})" for name, wait in sorted(waits.items()) if wait]
+    return f"Some first wait for their machines: {'; '.join(said)}. It counts against the time budget." if said else ""

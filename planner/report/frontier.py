@@ -10,7 +10,7 @@ import numpy as np
 
 from planner.files import csv_text
 from planner.plan import Frontier, Layout, Plan
-from planner.report.figures import ages_sentence, chance, money_scale, time_scale
+from planner.report.figures import ages_sentence, chance, money_scale, time_scale, waits_sentence
 from planner.report.frontier_plot import frontier_plot
 from planner.report.frontier_scene import best_of
 from planner.report.layout import Page, bullets, columns, wrap
@@ -84,6 +84,8 @@ def frontier_table(
         lines += ["", *bullets([f"{len(shown)} of {len(frontier.plans)} are shown; --json and -o have them all"], page)]
     if any(plan.within_budget is False for plan in frontier.plans):
         lines += ["", *bullets(["plans marked `over` are outside the budgets"], page)]
+    waits = waits_sentence(frontier.plans)
+    lines += ["", *bullets([waits], page)] if waits else []
     ages = "" if today is None else ages_sentence(frontier.plans, today)
     if ages:
         lines += ["", *bullets([ages], page)]

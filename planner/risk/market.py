@@ -18,7 +18,7 @@ import numpy as np
 from planner.performance.arrays import FloatArray, IntArray
 from planner.plan import Overhead
 from planner.risk.completion import NO_OVERHEAD, Completion, completion, looked_at
-from planner.risk.cut import RESTLESS, SHARES, Cut, expected, with_none
+from planner.risk.cut import RESTLESS, SHARES, Cut, delay_nodes, expected, with_none
 from planner.risk.hazard import Hazard
 
 # Slices of the distribution, cut at so many standard deviations, narrower towards high rates: those make runs late.
@@ -30,6 +30,9 @@ _ENDS = np.concatenate([[0.0], np.cumsum(SHARES)])
 _NORMAL = np.array([NormalDist().inv_cdf((a + b) / 2.0) for a, b in pairwise(_ENDS)])  # deviations of a normal's nodes
 _MIXED = ("calm", "delay_s", "fall_low", "fall_high", "power_low", "power_high")
 _TOGETHER = 128  # runs that are mixed in one array
+_CALMER = -1.2  # standard deviations from the median rate where delays of few failures are exact as well
+_SHORT = 0.005  # of the run: deviations of a delay below which what it looks like does not matter
+_SELDOM = 0.1  # failures below which all look like one
 _WIDEST = 2.5  # deviation of a delay beside its mean, of which a gamma variable still has the shape
 _FAR = 1e3  # times the longest delay that counts: no matter how much longer
 GIVEN_UP = 20.0  # times its work: a run that goes on for longer under some rate is not waited for any more
@@ -112,7 +115,8 @@ def _mixture(
         mean, deviation = (np.nan_to_num(part.reshape(runs, slices), nan=np.inf) for part in cuts.delayed(rates))
     most = longest_s[:, None]
     mean, deviation = np.minimum(mean, _FAR * most), np.minimum(deviation, _FAR * most)
-    delay = mean[:, :, None] + deviation[:, :, None] * _shapes(middle, mean, deviation)
+    near = _beside_gamma(middle), _beside_gamma(_calmer(cut, hazard, market, middle))
+    delay = mean[:, :, None] + deviation[:, :, None] * _shapes(*near, deviation / np.where(mean > 0, mean, 1.0))
     least = np.minimum(np.minimum(rates.recover_s.reshape(runs, slices), mean), most)  # one repair
     delay = np.clip(delay, least[:, :, None], most[:, :, None]).reshape(runs, -1)
     weight = ((_WEIGHT * (1.0 - calm))[:, :, None] * SHARES).reshape(runs, -1)
@@ -121,19 +125,44 @@ def _mixture(
     return (calm * _WEIGHT).sum(axis=1), _means(delay, weight, _ENDS)
 
 
-def _shapes(middle: FloatArray, mean: FloatArray, deviation: FloatArray) -> FloatArray:
-    """Delays at other rates as deviations from their mean, (n, slices, nodes); `mean`, `deviation`: theirs there.
+def _calmer(cut: Cut, hazard: Hazard, market: Market, middle: FloatArray) -> FloatArray:
+    """Values of the delay at a lower rate, `_CALMER`, (n, nodes): exact where few failures make delays that matter.
 
-    Those of a gamma variable, and as much of what the exact ones at the median rate, `middle`, differ from that by as
-    the two rates are alike.
+    There a rate changes what a delay looks like: one failure more or less. Elsewhere those at the median rate, and
+    towards it more and more of them.
     """
-    centre = expected(middle)
-    width = np.sqrt(expected((middle - centre[:, None]) ** 2))
+    failures, deviation = hazard.rate_per_s * cut.whole_s, cut.delayed(hazard)[1]
+    ramps = (deviation / (_SHORT * cut.whole_s) - 1.0, failures / _SELDOM - 1.0, 2.0 - 2.0 * failures / RESTLESS)
+    part = np.prod(np.clip(ramps, 0.0, 1.0), axis=0)
+    some = np.flatnonzero(part > 0)
+    values = middle.copy()
+    exact = delay_nodes(cut.take(some), market.take(some).at(_CALMER, hazard.take(some)))
+    values[some] += part[some, None] * (exact - values[some])
+    return values
+
+
+_Shape = tuple[FloatArray, FloatArray]
+
+
+def _shapes(middle: _Shape, calmer: _Shape, varies: FloatArray) -> FloatArray:
+    """Delays at other rates as deviations from their mean, (n, slices, nodes); `varies`: deviation over mean there.
+
+    Those of a gamma variable, and as much of what exact ones differ from that by as their rate is alike. `middle` and
+    `calmer`: as `_beside_gamma` has them at the median rate and at `_CALMER`; between these, between both.
+    """
+    part = np.clip(_MIDDLES / _CALMER, 0.0, 1.0)
+    beside = middle[0][:, None, :] + part[:, None] * (calmer[0] - middle[0])[:, None, :]
+    known = middle[1][:, None] + part * (calmer[1] - middle[1])[:, None]
+    alike = np.minimum(known, varies) / np.maximum(np.maximum(known, varies), 1e-12)
+    return np.asarray(_gamma_shape(varies) + beside * alike[:, :, None])
+
+
+def _beside_gamma(values: FloatArray) -> _Shape:
+    """How delays, (n, nodes), as deviations from their mean differ from a gamma variable's; deviation over mean."""
+    centre = expected(values)
+    width = np.sqrt(expected((values - centre[:, None]) ** 2))
     varies = width / np.where(centre > 0, centre, 1.0)
-    other = deviation / np.where(mean > 0, mean, 1.0)
-    beside = (middle - centre[:, None]) / np.where(width > 0, width, 1.0)[:, None] - _gamma_shape(varies)
-    alike = np.minimum(varies[:, None], other) / np.maximum(np.maximum(varies[:, None], other), 1e-12)
-    return np.asarray(_gamma_shape(other) + beside[:, None, :] * alike[:, :, None])
+    return (values - centre[:, None]) / np.where(width > 0, width, 1.0)[:, None] - _gamma_shape(varies), varies
 
 
 def _gamma_shape(varies: FloatArray) -> FloatArray:
