@@ -273,8 +273,19 @@ def test_the_layers_of_a_hybrid_are_its_pattern(tmp_path):
 def test_windows_that_follow_no_step_are_layers_of_a_pattern(tmp_path):
     kinds = ["sliding_attention", "full_attention", "full_attention", "sliding_attention"]
     found = imported(tmp_path, model_type="gemma3_text", num_hidden_layers=4, layer_types=kinds)
-    assert found.model.layer_pattern == "WD AD AD"  # which repeats
+    assert found.model.layer_pattern == "WD AD AD WD"
     assert found.warnings == ()
+
+
+def test_qwens_windows_stand_from_a_layer_on_and_its_dense_layers_where_they_are_named(tmp_path):
+    shape = {"num_hidden_layers": 4, "use_sliding_window": True, "sliding_window": 4096}
+    assert imported(tmp_path, model_type="qwen2", max_window_layers=2, **shape).model.layer_pattern == "AD AD WD WD"
+    everywhere = imported(tmp_path, model_type="qwen2", max_window_layers=0, **shape).model
+    assert (everywhere.layer_pattern, everywhere.sliding_window) == ("", 4096)
+    moe = imported(tmp_path, model_type="qwen3_moe", num_hidden_layers=4, mlp_only_layers=[0, 3]).model
+    assert moe.layer_pattern == "AD AE AE AD"
+    stepped = imported(tmp_path, model_type="qwen3_moe", num_hidden_layers=4, decoder_sparse_step=2).model
+    assert stepped.layer_pattern == "AD AE"
 
 
 def test_a_config_of_one_kind_of_layer_has_no_pattern(tmp_path):
@@ -324,6 +335,7 @@ def test_what_a_family_does_not_have_is_a_warning_and_an_error_if_strict(tmp_pat
         {"torch_dtype": "bfloat16", "rope_scaling": None, "rope_theta": 1e6, "transformers_version": "4.40.0"},
         {"quantization_config": {}, "is_encoder_decoder": False, "pruned_heads": {}, "pretraining_tp": 1},
         {"_name_or_path": "meta-llama/Llama-2-7b-hf"},
+        {"time_step_min": 0.001, "time_step_limit": [0.0, 1e9], "use_associative_scan": True, "clip_qkv": None},
     ],
     ids=str,
 )

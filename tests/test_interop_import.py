@@ -191,7 +191,7 @@ def test_files_of_different_tools_are_not_merged():
 def test_an_unknown_family_names_the_known_ones(tmp_path):
     path = tmp_path / "config.json"
     path.write_text('{"model_type": "newest", "hidden_size": 8}')
-    with pytest.raises(PlannerError, match="known are aquila"):
+    with pytest.raises(PlannerError, match="known are apertus, aquila"):
         import_files([path])
 
 

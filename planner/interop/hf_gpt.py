@@ -97,6 +97,7 @@ def mpt(k: Keys, name: str) -> ModelSpec:
 
 def gpt_bigcode(k: Keys, name: str) -> ModelSpec:
     shape = gpt2_base(k, name)
+    k.used.add("num_key_value_heads")
     shape["kv_heads"] = 1 if k.flag("kv_heads", "multi_query", True) else shape["heads"]
     return ModelSpec(
         **shape,
@@ -225,6 +226,7 @@ def opt(k: Keys, name: str) -> ModelSpec:
 def dbrx(k: Keys, name: str) -> ModelSpec:
     attention, ffn = k.section("attn_config"), k.section("ffn_config")
     hidden, heads = k.number("hidden", "d_model"), k.number("heads", "n_heads")
+    k.used.add("num_key_value_heads")
     width, file = whole(ffn.get("ffn_hidden_size", 3584), "ffn_config.ffn_hidden_size"), k.document.name
     return ModelSpec(
         name=name,

@@ -64,3 +64,24 @@ def expert_layers(k: Keys, layers: int, default_step: int = 1) -> list[str]:
     k.used.add("mlp_only_layers")
     dense = stated if isinstance(stated, list) else []
     return each(layers, (i for i in range(layers) if (i + 1) % step == 0 and i not in dense), EXPERTS, DENSE)
+
+
+def windowed(k: Keys, every: int, mlp: str = DENSE) -> dict[str, Any]:
+    """A window in all layers but each `every`-th, as layer_types or sliding_window_pattern say, or the class has it.
+
+    A list that repeats no such step becomes the model's `layer_pattern`.
+    """
+    window = k.maybe("sliding_window", "sliding_window") or None
+    for name in ("sliding_window_pattern", "_sliding_window_pattern"):
+        if name in k.values:
+            every = k.number("full_attention_every", name)
+    kinds = k.values.get("layer_types")
+    k.used |= {"layer_types", "sliding_window_pattern", "_sliding_window_pattern"}
+    if isinstance(kinds, list) and kinds:
+        if "sliding_attention" not in kinds:
+            return {}
+        every = kinds.index("full_attention") + 1 if "full_attention" in kinds else 0
+        if every and any((kind == "full_attention") != ((i + 1) % every == 0) for i, kind in enumerate(kinds)):
+            mixers = stated_mixers(k, k.number("layers", "num_hidden_layers"), "layer_types") or []
+            return {} if window is None else {"sliding_window": window, **pattern(mixers, [mlp] * len(mixers))}
+    return {} if window is None else {"sliding_window": window, "full_attention_every": every}

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from planner.interop.hf_keys import Keys
-from planner.interop.hf_layers import each, pattern, stated_mixers
+from planner.interop.hf_layers import each, pattern, stated_mixers, windowed
 from planner.interop.hf_llama import deepseek, llama_like
-from planner.interop.hf_others import bias_of, windowed
+from planner.interop.hf_others import bias_of
 from planner.workload.layers import ATTENTION, DENSE, EXPERTS, WINDOWED
 from planner.workload.model import ModelSpec, MoESpec, SparseSpec
 

@@ -8,36 +8,13 @@ that their repositories hold.
 
 from __future__ import annotations
 
-from typing import Any
-
 from planner.interop.hf_defaults import CLASS_DEFAULTS
 from planner.interop.hf_keys import Keys
-from planner.interop.hf_layers import each, pattern, stated_mixers
+from planner.interop.hf_layers import each, pattern, stated_mixers, windowed
 from planner.interop.hf_llama import activation, base, llama_like
 from planner.units import PlannerError
 from planner.workload.layers import ATTENTION, DENSE, WINDOWED
 from planner.workload.model import ModelSpec, MoESpec
-
-
-def windowed(k: Keys, every: int) -> dict[str, Any]:
-    """A window in all layers but each `every`-th, as layer_types or sliding_window_pattern say, or the class has it.
-
-    A list that repeats no such step becomes the model's `layer_pattern`.
-    """
-    window = k.maybe("sliding_window", "sliding_window") or None
-    for name in ("sliding_window_pattern", "_sliding_window_pattern"):
-        if name in k.values:
-            every = k.number("full_attention_every", name)
-    kinds = k.values.get("layer_types")
-    k.used |= {"layer_types", "sliding_window_pattern", "_sliding_window_pattern"}
-    if isinstance(kinds, list) and kinds:
-        if "sliding_attention" not in kinds:
-            return {}
-        every = kinds.index("full_attention") + 1 if "full_attention" in kinds else 0
-        if every and any((kind == "full_attention") != ((i + 1) % every == 0) for i, kind in enumerate(kinds)):
-            mixers = stated_mixers(k, k.number("layers", "num_hidden_layers"), "layer_types") or []
-            return {} if window is None else {"sliding_window": window, **pattern(mixers, [DENSE] * len(mixers))}
-    return {} if window is None else {"sliding_window": window, "full_attention_every": every}
 
 
 def bias_of(k: Keys, *names: str, default: bool = False) -> dict[str, bool]:
@@ -209,6 +186,9 @@ def shared_and_routed(k: Keys, name: str) -> ModelSpec:
     bias = k.flag("attention_bias", "attention_bias", False)
     output = bias and k.family != "glm4_moe"
     k.used |= {"topk_method", "num_nextn_predict_layers"}
+    if k.family == "dots1":  # windows would stand from layer max_window_layers on
+        first = k.number("layer_pattern", "max_window_layers", default=62, least=0)
+        k.used |= {"sliding_window"} if first >= k.number("layers", "num_hidden_layers", default=62) else set()
     return llama_like(k, name, qk_norm=norm, moe=moe, attention_bias=bias, attention_output_bias=output)
 
 

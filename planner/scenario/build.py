@@ -44,7 +44,9 @@ Models = Callable[[str], ModelSpec]
 ModelFromShape = Callable[[Values, str], ModelSpec]
 
 _MODEL_FILES = (".json", ".yml", ".yaml")
-_HUB_ID = r"[\w.-]+/[\w.-]+(?<!\.json)(?<!\.yml)(?<!\.yaml)"  # a maker and a model, as hubs of models have them
+_HUB_ID = (
+    r"[A-Za-z0-9][\w.-]*/[\w.-]+(?<!\.json)(?<!\.yml)(?<!\.yaml)"  # a maker and a model, as hubs of models have them
+)
 _DAY_S = 86400.0
 
 

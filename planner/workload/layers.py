@@ -53,11 +53,11 @@ def block_count(model: ModelSpec) -> int:
 
 
 def pattern_of(words: list[str]) -> str:
-    """The shortest pattern whose repetition gives these words."""
-    for length in range(1, len(words) + 1):
+    """The shortest pattern that gives these words repeated twice at least; all of them where none does."""
+    for length in range(1, len(words) // 2 + 1):
         if all(word == words[i % length] for i, word in enumerate(words)):
             return " ".join(words[:length])
-    return ""
+    return " ".join(words)
 
 
 def check_pattern(model: ModelSpec, where: str) -> None:

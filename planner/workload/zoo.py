@@ -89,7 +89,7 @@ def _spellings(name: str) -> Iterable[str]:
     """A name, and of a hub's id what is left without its maker, then without each word of tuning."""
     yield name
     maker, slash, last = name.strip().rpartition("/")
-    if not slash or not re.fullmatch(r"[\w.-]{1,96}", maker):
+    if not slash or not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}", maker):
         return
     while True:
         yield last
