@@ -231,9 +231,8 @@ def _why(error: Exception) -> str:
 
 def guarded(cell: object) -> object:
     """A cell as no spreadsheet takes it for a formula: a text that would be one gets an apostrophe before it."""
-    if not isinstance(cell, str) or not cell.lstrip().startswith(_FORMULA) or _is_number(cell):
-        return cell
-    return f"'{cell}"
+    formula = isinstance(cell, str) and cell.lstrip("' \t\r\n").startswith(_FORMULA) and not _is_number(cell)
+    return f"'{cell}" if formula else cell
 
 
 def unguarded(cell: str) -> str:

@@ -36,7 +36,7 @@ def check(planner, words):
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.words))
 def test_a_broken_file_is_one_sentence(planner, command):
-    @settings(max_examples=MOST or 4, **SETTINGS)
+    @settings(max_examples=MOST or 2, **SETTINGS)
     @given(calls(command, broken))
     def holds(words):
         check(planner, words)

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NEEDED = ("InstanceType", "AcceleratorName", "AcceleratorCount", "Price", "Region")
+_MOST_CARDS = 10_000  # of one machine, racks and TPU pods among them
 _SAME = 1e-4
 _TPU = re.compile(r"(?i)^tpu-(v\d+[a-z]*)-(\d+)$")
 # Cores a chip, by how each generation's slices are named.
 _TPU_CORES = {"v2": 2, "v3": 2, "v4": 2, "v5p": 2, "v5litepod": 1, "v5e": 1, "v6e": 1}
 _TPU_ID = {"v4": "tpu-v4", "v5p": "tpu-v5p", "v5litepod": "tpu-v5e", "v5e": "tpu-v5e", "v6e": "tpu-v6e"}
-_MEMORY = re.compile(r"SizeInMiB['\"]*\s*:\s*([0-9.]+)")
+_MEMORY = re.compile(r"SizeInMiB['\"]*\s*:\s*([0-9]{1,12}(?:\.[0-9]{0,9})?)(?![0-9.])")
 
 
 def read_skypilot(folder: Path, catalog: Catalog, as_of: date) -> Reading:
@@ -173,6 +174,8 @@ def _identify(kind: object, names: Sequence[dict[str, str]], catalog: Catalog) -
         if cores is None or gpu is None:
             return "", 0, f"accelerator_known: {name} is not in the catalog"
         return gpu, max(1, int(slice_[2]) // cores) * int(count), ""
+    if count > _MOST_CARDS:
+        return "", 0, f"gpu_count: {count:g} of {name} in one machine"
     if count != int(count):
         return "", 0, f"gpu_count: {count:g} of {name} is a share of a card"
     gpu = next(

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -19,7 +19,7 @@ from planner.reading.text import UNSEEN, one_line
 
 NARROWEST, WIDEST = 60, 120
 LONGEST = 1000  # characters of a complaint
-_UNSEEN = re.compile(rf"\x1b(?!\[\d{{1,2}}m)|(?!\x1b){UNSEEN.pattern}")
+_UNSEEN = re.compile(rf"\r|\x1b(?!\[\d{{1,2}}m)|(?!\x1b){UNSEEN.pattern}")
 PATIENCE_S = 2.0  # a person waits this long without a word
 
 
@@ -131,7 +131,9 @@ def plain() -> bool:
 
 def close_standard_output() -> None:
     """Point standard output at nothing, so that the interpreter's last flush does not fail on it again."""
-    if sys.stdout is not None:
+    if sys.stdout is None:
+        return
+    with suppress(OSError, ValueError):  # in another program it may be no file
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, sys.stdout.fileno())
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from planner.cli.output import close_standard_output, complain, flush, say
+from planner.files import printable_name
 from planner.units import PlannerError
 
 BAD_INPUT = 2
@@ -53,7 +54,8 @@ def _ended(error: Exception) -> int:
         raise error
     if isinstance(error, OSError) and error.strerror:  # a full disk, a name too long, no right to: never ours
         close_standard_output()
-        complain(f"{error.filename or 'the answer could not be written'}: {error.strerror}")
+        place = printable_name(str(error.filename)) if error.filename else "the answer could not be written"
+        complain(f"{place}: {error.strerror}")
         return BAD_INPUT
     if isinstance(error, MemoryError):
         complain("there is too little memory for numbers of this size")

@@ -265,7 +265,7 @@ def _data(a: Arguments, samples: int | None, tokens: int | None, batch: int | No
         return [Taken("data.tokens", whole(tokens, "--tokens"), "--tokens"), length]
     paths = a.values.get("data-path") or a.values.get("train-data-path") or []
     a.used |= {"data-path", "train-data-path"} & set(a.values)
-    shares = [p for p in paths if re.fullmatch(r"[\d.]+", p)]
+    shares = [p for p in paths if re.fullmatch(r"\d{1,15}(?:\.\d{0,15})?|\.\d{1,15}", p)]
     prefixes = [p for p in paths if p not in shares]
     split = a.text("split", "") if a.values.get("data-path") else ""
     found = indexed_data(prefixes, shares, split, length, a.origin("data-path"))

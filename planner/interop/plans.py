@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
+
 from planner import plan_json
-from planner.interop.files import shown
+from planner.interop.files import naming, shown
 from planner.interop.quoting import printable
 from planner.plan import Goal, Optimization, Plan, Trained
-from planner.reading import read_text
-from planner.scenario import Scenario
+from planner.reading import fault, read_text
+from planner.scenario import BatchRamp, Scenario
 from planner.units import PlannerError
+from planner.workload.iterations import ramp_increments
 from planner.workload.model import PARTS
 
 MOST = 1e18  # tokens, seconds or USD of any run that will ever be
@@ -45,7 +49,11 @@ def read_answer(path: Path) -> Optimization:
     except PlannerError as error:
         raise PlannerError(f"{path}: {error}; `planner optimize SCENARIO -o FILE` saves one") from error
     _check_texts(path, answer)
-    wrong = None if answer.plan is None else _impossible(answer.plan, answer.trained, answer.goal)
+    if answer.plan is None:
+        return answer
+    wrong = _impossible(answer.plan, answer.trained, answer.goal)
+    if wrong is None and answer.trained is not None and answer.trained.batch_ramp:
+        _check_ramp(path, answer.trained.batch_ramp, answer.plan.global_batch)
     if wrong is not None:
         raise PlannerError(
             f"{path}: {wrong} is no number that a plan can have; plan again rather than edit the answer."
@@ -58,6 +66,13 @@ def _check_texts(path: Path, answer: Optimization) -> None:
     for where, text in plan_json.texts(plan_json.encode(answer), "optimization"):
         if not text.isprintable():
             raise PlannerError(f"{path}: {printable(where)} holds characters that are not printable: {shown(text)}.")
+
+
+def _check_ramp(path: Path, ramp: Sequence[int], batch: int) -> None:
+    if len(ramp) != 3:
+        raise fault(path, f"batch_ramp is {list(ramp[:4])}; it is start, increment and samples")
+    with naming(path):
+        ramp_increments(BatchRamp(*ramp), np.asarray(batch, dtype=np.int64))
 
 
 def _impossible(plan: Plan, trained: Trained | None, goal: Goal | None) -> str | None:

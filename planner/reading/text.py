@@ -52,7 +52,7 @@ def opened(path: Path, endings: Iterable[str] = YAML) -> FileIO:
     except FileNotFoundError:
         raise PlannerError(missing_file(Path(path), endings)) from None
     except (OSError, ValueError) as error:
-        if Path(os.fspath(path).replace("\0", "")).is_dir():  # Windows does not open folders
+        if os.path.isdir(path):  # noqa: PTH112 - Windows does not open folders; any name may be asked of
             raise fault(path, "a folder, where a file is wanted") from None
         raise fault(path, f"cannot be read ({getattr(error, 'strerror', None) or 'not a file name'})") from None
     kind = os.fstat(handle).st_mode
