@@ -80,6 +80,32 @@ def test_epochs_named_of_how_many_are_counted_from_one(tmp_path):
     assert state.steady_step_s() == pytest.approx(2.0, rel=0.01)
 
 
+@pytest.mark.parametrize("every", [1, 40])
+def test_each_epochs_bar_counts_its_time_anew(tmp_path, every):
+    path = tmp_path / "train.log"
+    path.write_text(
+        "".join(
+            f"Epoch {epoch}/4: 1%| | {n}/40 [{seconds // 60:02d}:{seconds % 60:02d}<1:00, 2.0s/it, loss=1]\n"
+            for epoch in (1, 2, 3)
+            for n in range(every, 41, every)
+            for seconds in [2 * n + epoch]
+        )
+    )
+    state = track(path)
+    assert state.iteration == 120
+    assert state.steady_step_s() == pytest.approx(2.0, rel=0.05)
+
+
+def test_a_bar_of_epochs_counts_epochs(tmp_path):
+    path = tmp_path / "train.log"
+    path.write_text(
+        "".join(f"Epoch {n}/20: 5%| | {n}/20 [{n:02d}:00<1:00, 60.0s/it, loss=1.14e+03]\n" for n in range(1, 9))
+    )
+    state = track(path)
+    assert (state.iteration, state.total) == (8, 20)
+    assert state.steady_step_s() == pytest.approx(60.0, rel=0.01)
+
+
 def test_a_bar_that_counts_micro_batches_is_no_count_of_steps(tmp_path):
     """NVIDIA-NeMo/Speech#13903: 32 micro-batches a step, the bar's count beside global_step."""
     path = tmp_path / "train.log"

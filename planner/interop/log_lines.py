@@ -93,6 +93,7 @@ def _elapsed(text: Bytes, words: Words, anchors: IntArray) -> tuple[FloatArray, 
 
     Both programs print tenths, which are read in one word where they fit; all others are read character by character.
     """
+    anchors = _past_spaces(text, anchors)
     word = words[anchors + 6]
     other = word ^ _POINTS
     hit = (other - _ONES) & ~other & _HIGH  # its lowest bit is in the first point (Warren 2013, section 6-1)
@@ -109,6 +110,14 @@ def _elapsed(text: Bytes, words: Words, anchors: IntArray) -> tuple[FloatArray, 
     if len(odd):
         value[odd], whole[odd] = _elapsed_by_character(text, anchors[odd])
     return value, whole
+
+
+def _past_spaces(text: Bytes, anchors: IntArray) -> IntArray:
+    """The anchors moved on by the spaces, at most eight, before their numbers."""
+    if (text[anchors + 6] == ord(" ")).any():
+        for _ in range(_COUNT):
+            anchors = anchors + (text[anchors + 6] == ord(" "))
+    return anchors
 
 
 def _elapsed_by_character(text: Bytes, anchors: IntArray) -> tuple[FloatArray, BoolArray]:

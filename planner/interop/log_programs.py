@@ -14,7 +14,7 @@ _N = rb"(\d[\d,]{0,17}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?[KMBGT]?)"
 #: `step N`, `iteration: N/M`, `Iter(train) [N/M]`, on a line that is of no evaluation.
 _ANY_STEP = (
     rb"^(?![^\r\n]{0,300}?\b(?:val|valid|validation|eval|evaluation)\b)[^\r\n]{0,200}?"
-    rb"\b(?:global[ _])?(?:step|iter|iteration)s?\b[ :=#\[]{0,4}(\d{1,15})(?:/(\d{1,15}))?(?![\d.])"
+    rb"\b(?:global[ _])?(?:step|iter|iteration)s?\b[ :=#\[]{0,12}(\d{1,15})(?: ?/ {0,8}(\d{1,15}))?(?![\d.])"
 )
 _LOSS = rb"[ \t,|'\"]{0,3}[=:]?[ \t'\"]{0,10}(-?\d{1,12}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?)"
 
@@ -166,6 +166,10 @@ FORMS: tuple[Form, ...] = (
     _form(
         "MLX-LM", "Iter N: Train loss L, … It/sec R", ", It/sec ", rb"\bIter (\d{1,15}): Train loss ",
         steps_per_s=rb", It/sec <n>", loss=rb"Train loss<loss>",
+    ),
+    _form(
+        "diffusion-pipe", "step: N / M loss: L iter time (s): T", "iter time (s): ",
+        rb"\bstep: {0,8}(\d{1,15}) / {0,8}(\d{1,15}) ", seconds=rb"iter time \(s\): {0,3}<n>", loss=rb"\bloss<loss>",
     ),
     _form(
         "MMEngine by epochs", "Epoch(train) [E][N/M] … time: T", "data_time: ",

@@ -60,6 +60,7 @@ class Told:
     batch: int | None = None
     loss: float | None = None
     label: bytes | None = None  # of the rank that says it
+    anew: bool = False  # `elapsed` counts from a later start than the record before's
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ class StepClock:
                 return
         if fallen or self.marked or self._step < 0:
             self._begin(told)
+        if told.anew:
+            self._elapsed = self._origin = None
         seconds = self._seconds(told)
         self._restart = self._restart or self.marked
         if step > self._step >= 0:

@@ -47,6 +47,7 @@ class StepLines:
     _bars_total: int = 0
     _from_zero: bool | None = None  # None: no step was seen yet
     _epoch_zero: bool = False  # an "epoch 0/M" was seen
+    _epoch: int = -1  # whose bar was read last
 
     def rows(self, data: bytes, *, end: bool = False) -> Rows:
         """The records of some whole lines; with `end`, also the last one, whose lines end with the log."""
@@ -204,11 +205,15 @@ class StepLines:
         epoch = _EPOCH.search(line[: found.start()])
         past = int(epoch[1]) if epoch is not None else 0
         of = int(epoch[2]) if epoch is not None and epoch[2] else 0
-        if of:  # "epoch 1/3" is the first, unless there was a "0/3"
+        if of and (past, of) == (step, total):  # a bar of epochs: its steps are what it counts
+            past = of = 0
+        elif of:  # "epoch 1/3" is the first, unless there was a "0/3"
             self._epoch_zero = self._epoch_zero or past == 0
             past -= not self._epoch_zero
         whole = of * total if of else None if past else total
-        return Told(past * total + step, elapsed=elapsed, total=whole, loss=number(loss[1]))
+        anew, self._epoch = self._epoch not in (-1, past), past
+        seconds = elapsed / step if anew else None  # of this epoch's steps, whose bar began with it
+        return Told(past * total + step, seconds=seconds, elapsed=elapsed, total=whole, loss=number(loss[1]), anew=anew)
 
     @staticmethod
     def _is_loss(row: Mapping[str, object] | None) -> bool:
