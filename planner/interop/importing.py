@@ -29,7 +29,10 @@ OWN_TOOLS = (
     ("accelerate", (r"^distributed_type *:",)),
     (
         "deepspeed",
-        (r"\A\s*\{", r'"(?:zero_optimization|train_micro_batch_size_per_gpu|train_batch_size)"\s*:', r"\}\s*\Z"),
+        (  # and no key of GPT-NeoX's, whose files may be JSON and hold DeepSpeed's keys
+            r'\A(?![\s\S]*"(?:num|hidden|pipe|model|train_iters|seq|pos|vocab|data|tokenizer)[-_]\w+"\s*:)\s*\{',
+            r'"(?:zero_optimization|train_micro_batch_size_per_gpu|train_batch_size)"\s*:',
+        ),
     ),
     ("megatron-bridge", (r"^model *:", r"^train *:", r"^  +(?:num_layers|hidden_size|tensor_model_parallel_size) *:")),
 )
@@ -121,7 +124,7 @@ def _read(
 ) -> Imported:
     tools = [tool_of(path) for path in paths]
     kinds = set(tools)
-    if kinds == {"gpt-neox"}:
+    if kinds == {"gpt-neox"} or kinds == {"gpt-neox", "deepspeed"}:  # which takes DeepSpeed's keys in any of its files
         return import_neox(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
     if kinds & {"deepspeed", "accelerate"} and kinds <= {"huggingface", "deepspeed", "accelerate"}:
         models = [path for path, tool in zip(paths, tools, strict=True) if tool == "huggingface"]
