@@ -30,7 +30,7 @@ OWN_TOOLS = (
     (
         "deepspeed",
         (  # and no key of GPT-NeoX's, whose files may be JSON and hold DeepSpeed's keys
-            r'\A(?![\s\S]*"(?:num|hidden|pipe|model|train_iters|seq|pos|vocab|data|tokenizer)[-_]\w+"\s*:)\s*\{',
+            r'\A(?![\s\S]*"(?:num|hidden|pipe|model|train_iters|seq|pos|vocab|tokenizer)[-_]\w+"\s*:)\s*\{',
             r'"(?:zero_optimization|train_micro_batch_size_per_gpu|train_batch_size)"\s*:',
         ),
     ),
