@@ -354,10 +354,15 @@ def test_a_recipe_that_units_lack_is_predicted_at_the_next_wider_rate_and_said(
 def test_an_unknown_framework_is_said_with_those_known(name: str) -> None:
     (row,) = predicted(RUN | {"framework": name})
     assert f"framework '{name}' is not known: " in row["assumed"]
-    assert "known are fsdp, gpt-neox, megatron" in row["assumed"]
+    assert "known are deepspeed, fsdp, gpt-neox, megatron" in row["assumed"]
 
 
-@pytest.mark.parametrize("name", ["megatron", "NeMo", "GPT-NeoX", "composer", "torch FSDP"])
+def test_a_framework_of_which_no_run_was_measured_is_said_with_what_its_time_is() -> None:
+    said = predicted(RUN | {"framework": "nanotron"})[0]["assumed"]
+    assert "no run of nanotron is in the catalog: predicted as what runs of all frameworks have in common" in said
+
+
+@pytest.mark.parametrize("name", ["megatron", "NeMo", "GPT-NeoX", "composer", "torch FSDP", "torchtitan"])
 def test_a_known_framework_needs_no_word(name: str) -> None:
     assert predicted(RUN | {"framework": name})[0]["assumed"] == ""
 

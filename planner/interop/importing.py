@@ -37,8 +37,8 @@ OWN_TOOLS = (
 )
 
 
-def tool_of(path: Path, beside: Sequence[Path] = ()) -> str:
-    """Which tool a file is for, by what is in it; `beside` are the other files that are given with it.
+def tool_of(path: Path) -> str:
+    """Which tool a file is for, by what is in it.
 
     Raises
     ------
@@ -59,16 +59,12 @@ def tool_of(path: Path, beside: Sequence[Path] = ()) -> str:
         if all(re.search(sign, text, re.MULTILINE) for sign in signs):
             return tool
     if is_deepspeeds(text):
-        return "gpt-neox" if '"auto"' not in text and any(map(_has_model, beside)) else "deepspeed"
+        return "deepspeed"
     if (kind := kind_of(text)) is not None:
         raise _no_config(path, kind)
     if look_through(path).steps >= LEAST_STEPS and not re.search(r"num[_-]layers", text):
         raise _no_config(path, FileKind("a log", "planner track PLAN --log reads it"))
     return "gpt-neox"
-
-
-def _has_model(path: Path) -> bool:
-    return re.search(r"num[_-]layers", config_text(path)) is not None
 
 
 def _no_config(path: Path, kind: FileKind) -> PlannerError:
@@ -125,9 +121,9 @@ def _read(
     tokens: int | None,
     arguments: Sequence[str],
 ) -> Imported:
-    tools = [tool_of(path, [other for other in paths if other != path]) for path in paths]
+    tools = [tool_of(path) for path in paths]
     kinds = set(tools)
-    if kinds == {"gpt-neox"}:
+    if kinds == {"gpt-neox"} or kinds == {"gpt-neox", "deepspeed"}:  # which takes DeepSpeed's keys in any of its files
         return import_neox(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
     if kinds & {"deepspeed", "accelerate"} and kinds <= {"huggingface", "deepspeed", "accelerate"}:
         models = [path for path, tool in zip(paths, tools, strict=True) if tool == "huggingface"]

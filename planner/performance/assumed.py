@@ -74,6 +74,11 @@ def _framework(cell: Cells, setting: Setting, stage: int) -> str:
             f"framework {quoted(cell.text('framework'))} is not known: predicted as what runs of all frameworks have "
             f"in common{sharded}, with {own}; known are {known}"
         )
+    if stack_of(name, "") not in FAMILIES.values():
+        return (
+            f"no run of {name} is in the catalog: predicted as what runs of all frameworks have in common, "
+            "with its own memory"
+        )
     return ""
 
 
