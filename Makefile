@@ -10,7 +10,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 # One process a core, tests in random order (pytest-randomly prints the seed; repeat with TESTS='-p randomly_seed=...').
 TESTS ?= -n auto
 
-.PHONY: help setup plan test lint style types layers docs refresh accuracy backtest bench check lock clean
+.PHONY: help setup plan test lint style types layers docs refresh accuracy backtest bench fuzz check lock clean
 
 help: ## what the targets do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,10 +43,13 @@ layers: $(READY)
 	$(BIN)/lint-imports
 
 docs: $(READY) ## the examples of README and docs/, run and compared with what they print
-	$(BIN)/python -m pytest -q -p no:randomly tests/test_docs_examples.py
+	$(BIN)/python -m pytest -q -p no:randomly tests/test_docs_examples.py tests/test_docs_models.py
 
 refresh: $(READY) ## the examples of README and docs/, written anew
-	PLANNER_REFRESH_DOCS=1 $(BIN)/python -m pytest -q -p no:randomly tests/test_docs_examples.py
+	PLANNER_REFRESH_DOCS=1 $(BIN)/python -m pytest -q -p no:randomly tests/test_docs_examples.py tests/test_docs_models.py
+
+fuzz: $(READY) ## broken and bent files for every command, for longer than the tests do: FUZZ=200 a command
+	PLANNER_FUZZ=$(or $(FUZZ),200) $(BIN)/python -m pytest $(TESTS) tests/test_fuzz.py
 
 backtest: $(READY) ## what planner would have said of whole public runs: docs/backtest.md, after each fit
 	$(BIN)/python benchmarks/backtest.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -10,7 +11,7 @@ from typing import Self
 
 from planner import plan_json
 from planner.results import Result
-from planner.units import SPLIT, PlannerError
+from planner.units import SPLIT, PlannerError, format_percent
 from planner.workload.model import ModelSpec
 
 SCHEMA_VERSION = 1
@@ -27,6 +28,16 @@ class Quantiles:
     p90: float
 
 
+#: Kinds of price as people call them.
+PRICE_KINDS: Mapping[str, str] = {
+    "on_demand": "on demand",
+    "spot": "spot",
+    "reserved": "reserved",
+    "block": "capacity block",
+    "owned": "your own",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class OfferRef:
     """The offer of a plan. `as_of` is the price's date as its source prints it; the two dates bound it."""
@@ -36,7 +47,7 @@ class OfferRef:
     region: str
     instance: str
     gpu: str
-    pricing: str = field(metadata=_WORD)  # on_demand | spot | reserved | owned
+    pricing: str = field(metadata=_WORD)  # on_demand | spot | reserved | block | owned
     usd_per_gpu_hour: float
     as_of: str
     max_nodes: int | None
@@ -48,7 +59,19 @@ class OfferRef:
     date_kind: str = ""
     source: str = ""
     quality: str = ""
-    usd_per_gpu_hour_range: tuple[float, float] | None = None  # spot: least and most over zones
+    usd_per_gpu_hour_range: tuple[float, float] | None = None  # spot: over zones; a discount: as it was stated
+    quoted: bool = False  # the price, or what comes off it, is the user's
+    term_s: float = 0.0  # reserved, block: paid whole, used or not; 0: none
+    increment_s: float = 0.0  # and beyond it in whole ones
+    upfront: float = 0.0  # share of the term that is paid before it begins
+    then_usd_per_gpu_hour: float | None = None  # what time beyond the term costs on demand; None: in increments
+    waiting_s: float = 0.0  # from the order until the machines are there
+
+    @property
+    def price_kind(self) -> str:
+        """How the machines are paid, and whether at a price of the user's: "spot", "reserved, your quote"."""
+        words = PRICE_KINDS.get(self.pricing, self.pricing.replace("_", " "))
+        return f"{words}, your quote" if self.quoted else words
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +182,23 @@ class GpuHours:
 
 
 @dataclass(frozen=True, slots=True)
+class Takings:
+    """How often the market takes a spot node back, per 1,000 days of one, and how sure that is: one draw a run."""
+
+    per_1000_node_days: float  # as likely more as less
+    low: float  # one market in ten is below
+    high: float  # and one in ten above
+    source: str
+    as_of: str = ""
+    notice: str = ""  # how well it is known, in words; "": the user states it
+
+    @property
+    def log_spread(self) -> float:
+        """Standard deviation of the rate's logarithm; 0: it is known."""
+        return math.log(self.high / self.low) / (2.0 * 1.2815515655446004) if self.high > self.low > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Reliability:
     """What interruptions do to a run, expected over it, and the reserve that lifts the chance from 50 to 90 %."""
 
@@ -180,6 +220,7 @@ class Reliability:
     spare_nodes: int = 0  # standing by and paid, beside the plan's nodes
     replacement_s: float = 0.0  # wait for another node of the interruptions that do not wait for the market
     overhead: Overhead | None = None  # None: an older planner knew of none
+    taken: Takings | None = None  # None: not spot, or an older planner saved it
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +234,7 @@ class Billing:
     block_s: float  # and in whole reserved blocks; 0: none
     storage_usd_per_hour: float
     egress_usd: float
+    then: float = 0.0  # beyond the least, time is paid as used at so many times the price; 0: as within it
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +297,27 @@ class Plan:
         spare = self.reliability.spare_nodes if self.reliability is not None else 0
         return self.gpus + spare * (self.gpus // self.nodes)
 
+    @property
+    def recompute_share(self) -> float:
+        """Share of the layers that full recompute covers; 0 where it is not full."""
+        share = self.conditions.recompute_share if self.conditions is not None else None
+        return 0.0 if self.layout.recompute != "full" else 1.0 if share is None else share
+
+    @property
+    def shard_group(self) -> int | None:
+        """GPUs over which states lie, where these are not all data-parallel ranks."""
+        x, group = self.layout, self.conditions.shard_group if self.conditions is not None else None
+        return group if group and group < x.dp * x.cp and x.zero_stage else None
+
+    @property
+    def recompute_words(self) -> str:
+        """What is recomputed: "none", "full", "full of 25 % of the layers"."""
+        return _recompute_words(self.layout.recompute, self.recompute_share)
+
+
+def _recompute_words(kind: str, share: float) -> str:
+    return f"{kind} of {format_percent(share)} of the layers" if 0.0 < share < 1.0 else kind
+
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
@@ -273,6 +336,13 @@ class GivenUp:
     share: float  # of the optimum
     layout: Layout
     global_batch: int  # sequences
+    recompute_share: float  # of the layers that full recompute covers; 0 where it is not full
+    shard_group: int | None  # GPUs over which states lie, where these are not all data-parallel ranks
+
+    @property
+    def recompute_words(self) -> str:
+        """What is recomputed, as a plan says it."""
+        return _recompute_words(self.layout.recompute, self.recompute_share)
 
 
 @dataclass(frozen=True, slots=True)

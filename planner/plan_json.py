@@ -13,6 +13,8 @@ from datetime import date
 from functools import cache
 from typing import Any, TypeVar
 
+from planner.reading.text import UNSEEN
+
 T = TypeVar("T")
 
 FLAT = {"flat": True}  # metadata of a dataclass field whose keys are written into its owner's object
@@ -57,7 +59,8 @@ def encode(value: Any) -> Any:
 
 def dumps(value: Any) -> str:
     """`value` as JSON text, indented, ending in a newline; the same value always gives the same bytes."""
-    return json.dumps(encode(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(encode(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def decode(kind: type[T], data: Any, where: str = "") -> T:

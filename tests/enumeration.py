@@ -15,22 +15,25 @@ import numpy as np
 
 from planner.catalog.risk_facts import load_risk_facts
 from planner.catalog.types import Offer
-from planner.performance.arrays import Layouts, Setting
+from planner.performance.arrays import RECOMPUTE, Layouts, Setting
 from planner.performance.calibration import Calibration
 from planner.performance.frameworks import frameworks, stages_run
 from planner.performance.intervals import spread
 from planner.performance.layout_choices import layout_choices
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.steptime import step_time
-from planner.risk.completion import Completion, completion
-from planner.risk.failures import hazards, interruption_rate, preemptions_per_1000_node_days
+from planner.plan import Takings
+from planner.risk.completion import Completion
+from planner.risk.failures import NOT_SPOT, hazards, interruption_rate, replacement_s, takings
 from planner.risk.hazard import Hazard
+from planner.risk.market import Market, market_completion
 from planner.risk.overhead import overhead_of
 from planner.scenario import BatchRamp, IntChoice, Risk, Scenario
 from planner.search.conditions import conditions_of
 from planner.workload import parameter_counts
 
 FRAMEWORKS = ("fsdp", "gpt-neox", "megatron")
+Row = tuple[int, int, int, int, int, int, int, bool, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Candidate:
     sure_cost_usd: float
     runs: Completion | None = None  # its time
     usd_per_hour: tuple[float, float] = (0.0, 0.0)  # least and most that its machines may be charged
+    share: float | None = None  # of the layers that full recompute covers; None: all
+    group: int | None = None  # GPUs over which states are sharded; None: all ranks
 
     def cost_quantile(self, p: float) -> float:
         """USD that the run stays within with probability p, by halving."""
@@ -105,6 +110,8 @@ class Candidate:
             self.zero_stage,
             self.recompute,
             self.micro_batch,
+            1.0 if self.share is None else self.share,
+            0 if self.group is None else -self.group,
         )
 
 
@@ -145,6 +152,21 @@ def enumerate_candidates(
 ) -> list[Candidate]:
     """Every candidate of the scenario's space, those that do not fit in memory among them."""
     out: list[Candidate] = []
+    for offer, setting, gpus, rows in _listed(scenario, offers, catalog):
+        told = {"share": setting.conditions.recompute_share, "group": setting.conditions.shard_group}
+        out += [replace(c, **told) for c in _judge(scenario, offer, setting, gpus, rows, calibration)]
+    return out
+
+
+def size_of(scenario: Scenario, offers: Iterable[Offer], catalog: object) -> int:
+    """How many candidates there are."""
+    return sum(len(rows) for *_, rows in _listed(scenario, offers, catalog))
+
+
+def _listed(
+    scenario: Scenario, offers: Iterable[Offer], catalog: object
+) -> Iterator[tuple[Offer, Setting, int, list[Row]]]:
+    """The candidates of each offer, framework and GPU count that has any."""
     wanted = scenario.training.framework
     for offer in offers:
         for framework in FRAMEWORKS if wanted == "any" else (wanted,):
@@ -164,17 +186,52 @@ def enumerate_candidates(
                 most = min(most, offer.max_nodes)
             for nodes in range(1, most + 1):
                 rows = list(_cut(scenario, setting, nodes * size))
-                if rows:
-                    out += _judge(scenario, offer, setting, nodes * size, rows, calibration)
-    return out
+                alike: dict[tuple[float | None, int | None], list[Row]] = {}
+                for row in rows:
+                    for share in shares(scenario, framework, row):
+                        for group in groups(scenario, framework, row):
+                            alike.setdefault((share, group), []).append(row)
+                for (share, group), some in alike.items():
+                    conditions = replace(setting.conditions, recompute_share=share, shard_group=group)
+                    yield offer, replace(setting, conditions=conditions), nodes * size, some
+
+
+def shares(scenario: Scenario, framework: str, row: Row) -> list[float | None]:
+    """Shares of the layers that full recompute may cover: whole layers of each chunk, one by one."""
+    stated = scenario.layout.recompute_share
+    if RECOMPUTE[row[8]] != "full":
+        return [None]
+    if framework == "gpt-neox":
+        return [] if stated == 0.0 else [None]
+    layers, chunks = scenario.model.layers, row[1] * row[2]
+    found: list[float | None] = [k * chunks / layers for k in range(1, layers) if k * chunks < layers]
+    found.append(None)
+    if stated is None:
+        return found
+    if stated == 0.0:
+        return []
+    return [next(share for share in found if share is None or share >= stated - 1e-9)]
+
+
+def groups(scenario: Scenario, framework: str, row: Row) -> list[int | None]:
+    """GPUs over which states may be sharded: what divides the data-parallel ranks, of dense layers and of experts."""
+    tp, _, _, dp, cp, ep, zero = row[:7]
+    stated = scenario.layout.shard_group
+    if zero == 0 or framework == "gpt-neox":
+        return [None]
+    found = [
+        None if parts == 1 else dp * cp // parts
+        for parts in range(1, dp + 1)
+        if dp % parts == 0 and (tp * cp * dp // ep) % parts == 0
+    ]
+    if stated is None:
+        return found
+    return [None] if stated >= dp * cp else [group for group in found if group == stated]
 
 
 def best_of(scenario: Scenario, candidates: Iterable[Candidate]) -> Candidate | None:
     """The first of the candidates within the budgets by the total order."""
     return min((c for c in candidates if c.within(scenario)), key=lambda c: c.order(scenario), default=None)
-
-
-Row = tuple[int, int, int, int, int, int, int, bool, int, int, int]
 
 
 def _cut(scenario: Scenario, setting: Setting, gpus: int) -> Iterator[Row]:
@@ -187,11 +244,11 @@ def _cut(scenario: Scenario, setting: Setting, gpus: int) -> Iterator[Row]:
         setting.release,
         stages_run(frameworks()[setting.framework], setting.precision, setting.conditions),
     )
-    batches = _batches(scenario.training.global_batch)
+    allowed = batches(scenario.training.global_batch)
     for i in range(len(choices)):
         tp, pp, vpp, dp, cp, ep = (int(getattr(choices, k)[i]) for k in ("tp", "pp", "vpp", "dp", "cp", "ep"))
         zero, sp, rc = int(choices.zero_stage[i]), bool(choices.sequence_parallel[i]), int(choices.recompute[i])
-        for batch in batches:
+        for batch in allowed:
             if batch % dp:
                 continue
             for micro in range(1, batch // dp + 1):
@@ -205,7 +262,7 @@ def _cut(scenario: Scenario, setting: Setting, gpus: int) -> Iterator[Row]:
                 yield tp, pp, vpp, dp, cp, ep, zero, sp, rc, micro, grad_accum
 
 
-def _batches(choice: IntChoice | None) -> list[int]:
+def batches(choice: IntChoice | None) -> list[int]:
     assert choice is not None
     if choice.values:
         return sorted(v for v in set(choice.values) if choice.allows(v))
@@ -240,11 +297,16 @@ def _judge(
         _run_seconds(scenario, float(step_s), batch, {size: float(s[i]) for size, s in at_size.items()})
         for i, (step_s, batch) in enumerate(zip(steps, batches, strict=True))
     ]
-    every = np.zeros(len(rows), dtype=np.int64)
+    # Runs that take equally long end alike, and those that do not fit never end.
+    lengths, place = np.unique(np.where(fits, seconds, np.inf), return_inverse=True)
+    lengths = lengths[np.isfinite(lengths)]
+    every = np.zeros(len(lengths), dtype=np.int64)
     stated = scenario.risk.overhead if scenario.risk else None
     beside = overhead_of(stated, load_risk_facts())
-    runs = completion(np.array(seconds) * median, sigmas[0][every], sigmas[1][every], hazard.take(every), beside)
-    likely, sure = runs.quantile(0.5), runs.quantile(scenario.budget.confidence)
+    work = (lengths * median, sigmas[0][every], sigmas[1][every], hazard.take(every))
+    runs = market_completion(*work, _market(scenario, offer, setting).take(every), beside)
+    alone = [runs.take(np.array([i])) for i in range(len(lengths))]
+    likely, sure = (np.append(runs.quantile(p), np.inf).tolist() for p in (0.5, scenario.budget.confidence))
     rate = offer.usd_per_gpu_hour * gpus
     return [
         Candidate(
@@ -254,14 +316,14 @@ def _judge(
             *row[:10],
             batch,
             bool(fits[i]),
-            float(likely[i]),
-            rate * (float(likely[i]) / 3600.0),
-            float(sure[i]),
-            rate * (float(sure[i]) / 3600.0),
-            runs.take(np.array([i])),
+            likely[at],
+            rate * (likely[at] / 3600.0),
+            sure[at],
+            rate * (sure[at] / 3600.0),
+            alone[at] if fits[i] else None,
             (prices(offer)[0] * gpus, prices(offer)[1] * gpus),
         )
-        for i, (row, batch) in enumerate(zip(rows, batches, strict=True))
+        for i, (row, batch, at) in enumerate(zip(rows, batches, place.tolist(), strict=True))
     ]
 
 
@@ -271,13 +333,21 @@ def _hazard(scenario: Scenario, offer: Offer, setting: Setting, gpus: np.ndarray
         facts,
         risk,
         rate=interruption_rate(facts, setting.accelerator.family, offer.cloud, risk),
-        preemptions=preemptions_per_1000_node_days(facts, setting.accelerator.family, offer.cloud, risk)
-        if offer.pricing == "spot"
-        else 0.0,
+        preemptions=_taken(scenario, offer, setting).per_1000_node_days,
         parameters=parameter_counts(setting.model).total,
         gpus=gpus,
         gpus_per_node=offer.hardware.gpus_per_node,
     )
+
+
+def _taken(scenario: Scenario, offer: Offer, setting: Setting) -> Takings:
+    known = (load_risk_facts(), setting.accelerator.family, offer.cloud, scenario.risk or Risk())
+    return takings(*known) if offer.pricing == "spot" else NOT_SPOT
+
+
+def _market(scenario: Scenario, offer: Offer, setting: Setting) -> Market:
+    other = replacement_s(load_risk_facts(), scenario.risk or Risk())
+    return Market(np.array([_taken(scenario, offer, setting).log_spread]), np.array([other]))
 
 
 def _steps_at_ramp_sizes(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from enumeration import batches, size_of
 
 from planner.catalog import load_catalog
 from planner.catalog.types import Accelerator, Hardware, Node, Offer
-from planner.performance.arrays import FloatArray, IntArray, Setting
+from planner.performance.arrays import RECOMPUTE, FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration, load_calibration
 from planner.scenario import (
     BatchRamp,
@@ -95,7 +97,7 @@ def case(seed: int) -> Case:
         data=(DataSource("data", samples=rng.randint(500, 40_000)),),
         seq_length=rng.choice([256, 512, 2048]),
         training=training,
-        layout=_bounds(rng),
+        layout=_ends(_bounds(rng), training.framework, random.Random(seed + 1_000_000)),  # noqa: S311
         throughput=(),
         budget=Budget(time_s=1e9, confidence=rng.choice([0.5, 0.8, 0.95])),
         objective=rng.choice([Objective("cost"), Objective("time"), Objective("usd_per_day", 300.0)]),
@@ -103,6 +105,67 @@ def case(seed: int) -> Case:
         simpler_within=0.0,  # the plan is the optimum, to be held against an enumeration's
     )
     return Case(scenario, offers, catalog)
+
+
+def narrowed(given: Case, most: int) -> Case:
+    """The case with axes halved one after another, in an order and to halves of its own, to `most` candidates or so."""
+    rng = random.Random(given.scenario.name)  # noqa: S311 - nobody's secret hangs on it
+    axes, size = list(_HALVES), size_of(given.scenario, given.offers, given.catalog)
+    for _ in range(3):
+        rng.shuffle(axes)
+        for axis in axes:
+            if size <= most:
+                return given
+            less = _HALVES[axis](given.scenario, rng)
+            if left := size_of(less, given.offers, given.catalog):
+                given, size = replace(given, scenario=less), left
+    return given
+
+
+def _half_the_batches(scenario: Scenario, rng: random.Random) -> Scenario:
+    every = batches(scenario.training.global_batch)
+    some = tuple(sorted(rng.sample(every, (len(every) + 1) // 2)))
+    return replace(scenario, training=replace(scenario.training, global_batch=IntChoice(values=some)))
+
+
+def _fewer(name: str, sizes: tuple[int, ...]) -> Halve:
+    """A dimension at half of the sizes that it may be, these where it may be anything."""
+
+    def halve(scenario: Scenario, rng: random.Random) -> Scenario:
+        bound = getattr(scenario.layout, name)
+        if bound != ANY and (not bound.values or len(bound.values) < 2):
+            return scenario
+        known = bound.values or sizes
+        some = tuple(sorted(rng.sample(known, (len(known) + 1) // 2)))
+        return replace(scenario, layout=replace(scenario.layout, **{name: IntChoice(values=some)}))
+
+    return halve
+
+
+def _one_way_of_sequence_parallel(scenario: Scenario, rng: random.Random) -> Scenario:
+    if scenario.layout.sequence_parallel is not None:
+        return scenario
+    return replace(scenario, layout=replace(scenario.layout, sequence_parallel=rng.random() < 0.5))
+
+
+def _fewer_ways_to_recompute(scenario: Scenario, rng: random.Random) -> Scenario:
+    known = scenario.layout.recompute or RECOMPUTE
+    some = tuple(rng.sample(known, (len(known) + 1) // 2))
+    return replace(scenario, layout=replace(scenario.layout, recompute=some))
+
+
+Halve = Callable[[Scenario, random.Random], Scenario]
+_HALVES: dict[str, Halve] = {
+    "global_batch": _half_the_batches,
+    "tp": _fewer("tp", (1, 2, 3, 4, 6)),
+    "pp": _fewer("pp", (1, 2, 3, 4, 5, 6)),
+    "vpp": _fewer("vpp", (1, 2, 3, 4)),
+    "cp": _fewer("cp", (1, 2, 4, 8, 16)),
+    "ep": _fewer("ep", (1, 2, 4)),
+    "zero_stage": _fewer("zero_stage", (0, 1, 2, 3)),
+    "sequence_parallel": _one_way_of_sequence_parallel,
+    "recompute": _fewer_ways_to_recompute,
+}
 
 
 def with_budget(scenario: Scenario, time_s: float | None, cost_usd: float | None) -> Scenario:
@@ -170,6 +233,17 @@ def _training(rng: random.Random) -> Training:
         framework=rng.choice(["any", "megatron", "gpt-neox", "fsdp"]),
         **length,
         **evaluated,
+    )
+
+
+def _ends(bounds: LayoutBounds, framework: str, rng: random.Random) -> LayoutBounds:
+    """The bounds with, in some cases, a share of the layers recomputed and a shard group stated."""
+    if framework == "gpt-neox":  # which has neither
+        return bounds
+    return replace(
+        bounds,
+        recompute_share=rng.choice([0.0, 0.3, 0.5, 1.0]) if rng.random() < 0.15 else None,
+        shard_group=rng.choice([1, 2, 3, 4, 64]) if rng.random() < 0.15 else None,
     )
 
 

@@ -191,7 +191,7 @@ def test_a_number_without_provenance_is_found(
     ("text", "complaint"),
     [
         ("memory: 80\n", "field 'memory' is not known; did you mean 'memory_gb'"),
-        ("tdp_w: lots\n", "tdp_w must be a number of at least 0, found 'lots'"),
+        ("tdp_w: lots\n", "tdp_w must be a number of at least 0, found `lots`"),
         ("tdp_w: {value: 700, knd: user}\n", "tdp_w has 'knd'"),
         ("tdp_w: {value: 700, kind: guess}\n", "kind 'guess' is not one of"),
         ("peak_dense_tflops: 989\n", "must be a group"),

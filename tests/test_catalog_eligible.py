@@ -62,6 +62,8 @@ def by_hand(cluster: Cluster) -> dict[str, int | None]:
         ]
         if gpus > cluster.max_gpus or (quotas and min(quotas) == 0):
             continue
+        if not quotas and any(q.cloud == row["cloud"] for q in cluster.quotas):  # its cloud's quotas do not name it
+            continue
         if gpus == 1 or not (fabric or assumed):
             most: int | None = 1
         elif quotas:
@@ -149,7 +151,7 @@ def test_the_newer_of_two_rows_for_one_offer_is_used(catalog: Catalog) -> None:
 def test_reserved_needs_a_quote_and_says_which_key_to_fill(catalog: Catalog) -> None:
     with pytest.raises(PlannerError, match=r"cluster\.prices.*30% to 40%"):
         eligible_offers(catalog, Cluster(pricing=("reserved",)))
-    quote = QuotedPrice("reserved", 4.1, cloud="aws", gpu="h100-sxm5-80gb", block_s=365 * 86400)
+    quote = QuotedPrice("reserved", 4.1, cloud="aws", gpu="h100-sxm5-80gb", term_s=365 * 86400)
     offers = eligible_offers(catalog, Cluster(pricing=("reserved",), prices=(quote,))).offers
     assert {offer.usd_per_gpu_hour for offer in offers} == {4.1}
     assert {offer.extras["block_s"] for offer in offers} == {365 * 86400}
@@ -157,7 +159,7 @@ def test_reserved_needs_a_quote_and_says_which_key_to_fill(catalog: Catalog) -> 
 
 
 def test_reserved_by_a_discount_comes_off_on_demand_and_keeps_its_range(catalog: Catalog) -> None:
-    off = QuotedPrice("reserved", None, gpu="h100-sxm5-80gb", block_s=365 * 86400, discount=(0.30, 0.40))
+    off = QuotedPrice("reserved", None, gpu="h100-sxm5-80gb", term_s=365 * 86400, discount=(0.30, 0.40))
     cluster = Cluster(pricing=("reserved",), prices=(off,))
     offers = {offer.id: offer for offer in eligible_offers(catalog, cluster).offers}
     p5 = offers["aws/p5.48xlarge/us-east-1/reserved"]

@@ -189,7 +189,8 @@ def test_five_lines_of_quotes(tmp_path: Path) -> None:
     cluster = Cluster(pricing=("reserved",), clouds=("coreweave",))
     (offer,) = eligible_offers(load_catalog([tmp_path / "mine"]), cluster).offers
     assert offer.usd_per_gpu_hour == pytest.approx(1.95)
-    assert offer.extras == {"block_s": 8760 * 3600, "minimum_gpus": 64, "minimum_nodes": 8}
+    year = 8760 * 3600
+    assert offer.extras == {"minimum_time_s": year, "block_s": year, "minimum_gpus": 64, "minimum_nodes": 8}
     assert offer.hardware.fabric == "infiniband"
 
 
@@ -254,7 +255,7 @@ def test_quotes_with_the_wrong_columns_are_refused(tmp_path: Path, head: str, co
     ("content", "complaint"),
     [
         (b"", "column 'cloud' is missing"),
-        (b"\xff\xfe\x00", "cannot be read as a CSV in UTF-8"),
+        (b"\xff\xfe\x00", "line 1: a zero byte; a text file in UTF-8 is wanted"),
         (b"cloud,instance,gpu,gpus,pricing,usd_per_machine_hour_low\na,b,c\n", "line 2: 3 cells, the header has 6"),
         (
             b"cloud,instance,gpu,gpus,pricing,usd_per_machine_hour_low\na,b,c,8,hourly,1\n",

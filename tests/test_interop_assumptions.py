@@ -19,12 +19,15 @@ from interop_plans import answer
 from planner.catalog import load_catalog
 from planner.catalog.types import Hardware
 from planner.interop.assumptions import OF_THE_MACHINE, TOPICS, Assumption, conditions_of, table_of
+from planner.interop.deepspeed_assumptions import DEEPSPEED
 from planner.interop.export_common import export_of
 from planner.interop.exporting import export_files, write_files
 from planner.interop.importing import import_files
 from planner.interop.megatron_assumptions import MEGATRON
+from planner.interop.nanotron_assumptions import NANOTRON
 from planner.interop.neox_assumptions import NEOX
 from planner.interop.script_assumptions import SCRIPT
+from planner.interop.torchtitan_assumptions import TORCHTITAN
 from planner.performance.arrays import RECOMPUTE, Conditions, Layouts, Setting
 from planner.performance.conditions import recompute_modules
 from planner.performance.framework_table import MemoryConstants
@@ -37,12 +40,18 @@ from planner.units import PlannerError
 from planner.workload.zoo import load_model
 
 PAGE = Path(__file__).parent.parent / "docs" / "interop.md"
-TABLES: dict[str, tuple[Assumption, ...]] = {"Megatron-LM": MEGATRON, "GPT-NeoX": NEOX, "a script of yours": SCRIPT}
+TABLES: dict[str, tuple[Assumption, ...]] = {
+    "Megatron-LM": MEGATRON, "GPT-NeoX": NEOX, "torchtitan": TORCHTITAN, "DeepSpeed and the Trainer": DEEPSPEED,
+    "nanotron": NANOTRON, "a script of yours": SCRIPT,
+}  # fmt: skip
 PART = load_catalog().accelerator("h100-sxm5-80gb")
 MODELS = {
     "megatron": ("llama3-8b", "gpt3-13b", "mixtral-8x7b", "qwen3-30b-a3b", "deepseekv3"),
     "gpt-neox": ("pythia-6.9b", "llama2-7b", "gpt-neox-20b"),
     "fsdp": ("llama3-8b", "llama2-7b"),
+    "torchtitan": ("llama3-8b", "llama2-7b", "qwen3-30b-a3b", "llama3-70b"),
+    "deepspeed": ("llama3-8b", "mixtral-8x7b"),
+    "nanotron": ("llama3-8b", "llama2-7b"),
 }
 
 
@@ -201,21 +210,27 @@ def plans(draw: st.DrawFn, name: str) -> Optimization:
     pp = pick((1, 2, 4)) if row.pipeline_parallel and zero in row.zero_stages_with_pipeline else 1
     vpp = pick((1, 2)) if row.interleaving and pp > 1 else 1
     recompute, dp = pick(row.recompute), pick((8, 16))
-    group = (
-        4 if name != "gpt-neox" and zero >= 1 and optimizer not in ("muon", "lion") and draw(st.booleans()) else None
-    )
+    grouped = "shard_group" not in row.lacks and zero >= 1 and optimizer not in ("muon", "lion")
+    group = 4 if grouped and draw(st.booleans()) else None
     share = None
-    if recompute == "full" and name != "gpt-neox" and model.layers % (2 * pp * vpp) == 0 and draw(st.booleans()):
+    if (
+        recompute == "full"
+        and "recompute_share" not in row.lacks
+        and model.layers % (2 * pp * vpp) == 0
+        and draw(st.booleans())
+    ):
         share = 0.5
     experts = model.moe is not None
     layout = {
         "tp": tp, "pp": pp, "vpp": vpp, "dp": dp, "cp": pick((1, 2)) if row.context_parallel else 1,
-        "ep": pick((1, 8)) if experts else 1, "zero_stage": zero,
-        "sequence_parallel": tp > 1 and (experts or draw(st.booleans())), "recompute": recompute,
+        "ep": pick((1, 8)) if experts and row.expert_parallel == "any" else 1, "zero_stage": zero,
+        "sequence_parallel": tp > 1 and (experts or row.sequence_parallel == "with_tensor" or draw(st.booleans())),
+        "recompute": recompute,
         "micro_batch": pick((1, 2)), "grad_accum": 4 * pp,
     }  # fmt: skip
     stated = Conditions(
-        flash_attention=draw(st.booleans()), fused=draw(st.booleans()), recompute_share=share, shard_group=group,
+        flash_attention=name in ("torchtitan", "nanotron") or draw(st.booleans()),
+        fused=draw(st.booleans()), recompute_share=share, shard_group=group,
         optimizer=optimizer, offload=offload, tuning="vendor" if vendor else "field",
     )  # fmt: skip
     return planned(name, model.name, precision, stated, layout)
@@ -268,11 +283,11 @@ def test_a_scripts_variables_read_back_give_the_plans_memory(saved: Optimization
 @pytest.mark.parametrize(("name", "rows"), TABLES.items())
 def test_every_table_has_every_topic_and_writes_only_what_it_names(name: str, rows: tuple[Assumption, ...]) -> None:
     assert [row.topic for row in rows] == list(TOPICS)
-    saved = answer("llama3-8b" if name != "GPT-NeoX" else "pythia-6.9b", tp=1, pp=1)
+    saved = answer("llama3-8b" if name != "GPT-NeoX" else "pythia-6.9b", tp=1, pp=1, zero_stage=3)
     for row in rows:
         assert row.options or row.otherwise
         named = {re.split(r"[.]", option.removeprefix("--").removeprefix("PLAN_"))[0] for option in row.options}
-        assert set(row.write(export_of(saved))) <= named, row.topic
+        assert set(row.write(export_of(saved))) <= named | set(row.options), row.topic
 
 
 def test_whatever_memory_and_time_read_of_a_run_is_a_topic() -> None:

@@ -127,7 +127,10 @@ def test_unknown_keys_are_a_warning_each_and_never_stop_the_import(tmp_path):
         ({"model_parallel_size": 4, "num_kv_heads": 2}, "Number of KV heads must be at least model_parallel_size"),
         ({"train_batch_size": 100}, "100 != 4 * 1 * 8"),
         ({"attention_config": [[["global"], 3]]}, "Length of attention config list must equal num_layers: 3 != 2"),
-        ({"attention_config": [[["mamba"], 2]]}, "has mamba layers, and planner plans transformers only"),
+        (
+            {"attention_config": [[["mamba"], 2]]},
+            "has mamba layers, which planner does not read from a GPT-NeoX config",
+        ),
         ({"max_position_embeddings": 64}, "must be bigger or equal seq_length"),
         ({"precision": "fp16", "bf16": {"enabled": True}}, "DeepSpeed bf16 field was set but precision conflicts"),
         ({"moe_num_experts": 4, "zero_optimization": {"stage": 2}}, "MoE is not compatible with zero stages 2 and 3"),
@@ -188,7 +191,7 @@ def test_files_of_different_tools_are_not_merged():
 def test_an_unknown_family_names_the_known_ones(tmp_path):
     path = tmp_path / "config.json"
     path.write_text('{"model_type": "newest", "hidden_size": 8}')
-    with pytest.raises(PlannerError, match="known are aquila"):
+    with pytest.raises(PlannerError, match="known are apertus, aquila"):
         import_files([path])
 
 

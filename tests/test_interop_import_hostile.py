@@ -74,13 +74,13 @@ def test_a_hostile_file_gives_one_sentence(tmp_path, name):
 def test_a_file_that_is_too_large_is_not_read(tmp_path):
     path = tmp_path / "config.yml"
     path.write_bytes(b"# comment\n" * 60_000)
-    with pytest.raises(PlannerError, match="larger than 512 KiB"):
+    with pytest.raises(PlannerError, match="more than 524,288 bytes, which a configuration never has"):
         import_files([path])
 
 
 @pytest.mark.parametrize("name", ["missing.yml", ".", "a\x00b"])
 def test_a_file_that_is_not_there_is_said(tmp_path, name):
-    with pytest.raises(PlannerError, match=r"cannot be read|there is no such file"):
+    with pytest.raises(PlannerError, match=r"cannot be read|there is no such file|a folder, where"):
         import_files([tmp_path / name])
 
 

@@ -104,8 +104,8 @@ def test_steps_in_several_pieces_are_read_as_in_one():
         ("a.yml", "base_model: llama-7b\nsequence_len: 4096\n", "Axolotl"),
         ("a.yaml", "model_name_or_path: llama-7b\nfinetuning_type: full\n", "LLaMA-Factory"),
         ("a.yaml", "trainer:\n  devices: 8\nmodel:\n  micro_batch_size: 4\n", "NeMo"),
-        ("a.toml", "[job]\ndump_folder = 'x'\n", "torchtitan"),
-        ("ds.json", '{"train_batch_size": "auto", "zero_optimization": {"stage": 3}}', "DeepSpeed"),
+        ("a.yaml", "max_duration: 1ep\nglobal_train_batch_size: 8\n", "llm-foundry"),
+        ("a.yml", "base_emb_dim: 2048\n", "MaxText"),
     ],
 )
 def test_a_file_of_another_program_is_told_as_what_it_is(tmp_path, name, text, tool):

@@ -44,6 +44,18 @@ def test_the_state_of_a_trainer_that_goes_on_tells_no_time_and_says_what_does(tm
         told(path)
 
 
+def test_the_histories_of_published_trainers_are_read(tmp_path):
+    """Keys as in O5-7/chat_glm2_in4_LIL_prefix (2023), Dheena731/tinyLlama-finetune (TRL, evaluations between)."""
+    old = [{"epoch": 0.1, "learning_rate": 1e-5, "loss": 1.1, "step": step} for step in STEPS]
+    end = {"epoch": 0.28, "step": 8, "total_flos": 1e17, "train_loss": 1.2, "train_runtime": 40.0}
+    trl = [{**row, "grad_norm": 1.0, "mean_token_accuracy": 0.6, "num_tokens": 61440.0} for row in old]
+    middle = {"epoch": 0.1, "eval_loss": 1.6, "eval_runtime": 311.0, "eval_steps_per_second": 3.0, "step": 4}
+    for rows in ([*old, end], [*trl[:4], middle, *trl[4:], {**end, "eval_runtime": 3.0}]):
+        path = tmp_path / "trainer_state.json"
+        path.write_text(json.dumps({"global_step": 8, "log_history": rows, "max_steps": 8, "train_batch_size": 2}))
+        assert told(path) == (list(STEPS), [5.0] * 8, 8)
+
+
 def test_a_time_of_its_own_in_the_history_comes_before_the_mean(tmp_path):
     path = tmp_path / "trainer_state.json"
     path.write_text(json.dumps(state(True, step_time=7.0), indent=2))
@@ -63,6 +75,14 @@ def test_a_time_of_its_own_in_the_history_comes_before_the_mean(tmp_path):
         ('"Relative Time (Process)","run - train/global_step"', '"{t}","{i}"'),
         ("_step,_runtime,loss", "{i},{t},2.0"),
         ("Step,Wall time,elapsed_ms", "{i},x,5000"),
+        (  # of grouped runs, whose first column is the time since the start
+            '"Relative Time (Process)","Group: PAP_FSDP_llama - _step","Group: PAP_FSDP_llama - _step__MIN"',
+            '"{t}","{i}","{i}"',
+        ),
+        (  # OLMo-7B's published histories
+            '"Step","OLMo-7B-run-001 - throughput/total_tokens","OLMo-7B-run-001 - perf/time_per_step"',
+            '"{i}","4","5.0"',
+        ),
     ],
 )
 def test_tables_of_wandb_are_read_under_their_own_headers(tmp_path, header, row):

@@ -157,7 +157,7 @@ PIECES = st.one_of(
     st.just("elapsed time per iteration (ms): 5.0 |"),
 )  # fmt: skip
 REFERENCE = re.compile(rb"iteration {1,10}(\d{1,15})/ {0,10}(\d{1,15}) \|")
-ELAPSED = re.compile(rb"iteration \(ms\): (\d+(?:\.\d*)?) \|")
+ELAPSED = re.compile(rb"iteration \(ms\): {1,9}(\d+(?:\.\d*)?)(?: \||/)")
 
 
 def reference(data):
@@ -301,9 +301,9 @@ def test_long_lines_and_large_logs_stay_within_constant_memory(tmp_path):
 
 
 def test_a_log_that_cannot_be_read_is_said(tmp_path):
-    with pytest.raises(PlannerError, match="cannot be read"):
+    with pytest.raises(PlannerError, match="there is no such file"):
         list(read_log(tmp_path / "none.log"))
-    with pytest.raises(PlannerError, match="cannot be read"):
+    with pytest.raises(PlannerError, match="a folder, where a file is wanted"):
         list(read_log(tmp_path))
 
 
@@ -318,6 +318,6 @@ def test_times_are_read_in_a_word_as_they_are_by_character(cells):
     words = np.ndarray((len(data) - 7,), dtype="<u8", buffer=data.data, strides=(1,))
     anchors = np.flatnonzero(data == ord("("))
     value, whole = log_lines._elapsed(data, words, anchors)
-    slow, also = log_lines._elapsed_by_character(data, anchors)
+    slow, also = log_lines._elapsed_by_character(data, log_lines._past_spaces(data, anchors))
     assert whole.tolist() == also.tolist()
     assert value[whole] == pytest.approx(slow[whole])

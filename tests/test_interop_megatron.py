@@ -108,6 +108,14 @@ def test_what_only_running_would_tell_is_a_warning_where_it_decides(tmp_path):
     assert not read(tmp_path, harmless).warnings
 
 
+def test_the_index_that_is_not_at_hand_is_named(tmp_path):
+    found = read(
+        tmp_path, f"{RUN} --data-path 0.3 /data/web_text_document 0.7 /data/books_text_document --split 99,1,0"
+    )
+    (said,) = [remark for remark in found.remarks if "not at hand" in remark]
+    assert "index (/data/web_text_document.idx and 1 more) is not at hand" in said
+
+
 def test_several_runs_in_one_script_are_said(tmp_path):
     (warning,) = read(tmp_path, f"for S in 128 256; do\n{RUN} --seq-length $S\ndone").warnings
     assert "starts 2 runs, which differ in --seq-length; the first is read" in warning
@@ -117,7 +125,7 @@ def test_arguments_given_to_a_script_are_its_own(tmp_path):
     text = f"[ $# -lt 2 ] && exit 1\nwhile [ $# -gt 1 ]; do case $1 in --tp) TP=$2; shift;; esac; shift; done\n{RUN}"
     text += " --tensor-model-parallel-size ${TP}"
     assert read(tmp_path, text, "--tp", "2", "end").value("layout.tp") == 2
-    with pytest.raises(PlannerError, match=r"run\.sh: --tensor-model-parallel-size is \$\{TP\}.*import SCRIPT -- ARG"):
+    with pytest.raises(PlannerError, match=r"run\.sh:3: --tensor-model-parallel-size is \$\{TP\}.*import SCRIPT --"):
         read(tmp_path, text)
 
 
@@ -193,6 +201,7 @@ def test_what_slurm_is_asked_for_counts(tmp_path, lines, launch):
         ("--pad-vocab-size-to 1024", "model.vocab", 1024),
         ("--extra-vocab-size 24", "model.vocab", 1024),
         ("--num-experts 4 --first-k-dense-replace 1 --moe-layer-freq 1", "model.moe.first_dense_layers", 1),
+        ("--num-experts 4 --first-k-dense-replace -1 --moe-layer-freq -1", "model.moe.experts", 4),
         ("--num-experts 4 --n-shared-experts 2 --moe-intermediate-size 32", "model.moe.shared_ffn", 64),
         ("--num-experts 4 --deepspeed --zero-stage 1", "model.moe.every", 2),
         ("--num-experts 4 --topk 1 --expert-interval 1", "model.moe.top_k", 1),

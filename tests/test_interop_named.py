@@ -57,13 +57,25 @@ READERS = {
     "validate": (["validate", "FILE"], ".csv"),
     "calibrate": (["calibrate", "FILE", "--catalog", "OUT"], ".csv"),
 }
+FEW = ("missing", "folder", "binary", "latin", "cut", "deep", "axolotl", "script")
+MORE_READERS = {
+    "compare": (["compare", "FILE", "PLAN"], ".json"),
+    "frontier": (["frontier", "FILE"], ".yaml"),
+    "propose": (["propose", "FILE", "-o", "OUT"], ".yaml"),
+    "sweep": (["sweep", "FILE", "--over", "cluster.max_gpus=8,16"], ".yaml"),
+    "predict": (["predict", "FILE"], ".csv"),
+    "log of a scenario": (["optimize", "WITH-LOG"], ".log"),
+    "index of a scenario": (["optimize", "WITH-INDEX"], ".idx"),
+}
 
 
-@pytest.mark.parametrize("kind", BAD)
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    ("reader", "kind"),
+    [*((reader, kind) for reader in READERS for kind in BAD), *((r, kind) for r in MORE_READERS for kind in FEW)],
+)
 def test_a_file_that_cannot_be_used_is_named(tmp_path, capsys, monkeypatch, reader, kind):
     monkeypatch.chdir(tmp_path)
-    command, ending = READERS[reader]
+    command, ending = {**READERS, **MORE_READERS}[reader]
     path = tmp_path / f"zz-bad{ending}"
     if BAD[kind] == "":
         path.mkdir()
@@ -72,7 +84,16 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path, capsys, monkeypatch, read
     (tmp_path / "out").mkdir()
     (tmp_path / "good.json").write_text(answer().to_json())
     (tmp_path / "good.yaml").write_text(SCENARIO)
-    places = {"FILE": path, "PLAN": tmp_path / "good.json", "SCENARIO": tmp_path / "good.yaml", "OUT": tmp_path / "out"}
+    (tmp_path / "log.yaml").write_text(SCENARIO.replace("samples: 1000000", "log: zz-bad.log"))
+    (tmp_path / "index.yaml").write_text(SCENARIO.replace("samples: 1000000", "index: zz-bad"))
+    beside = {"WITH-LOG": tmp_path / "log.yaml", "WITH-INDEX": tmp_path / "index.yaml"}
+    places = {
+        **beside,
+        "FILE": path,
+        "PLAN": tmp_path / "good.json",
+        "SCENARIO": tmp_path / "good.yaml",
+        "OUT": tmp_path / "out",
+    }
     code = run([str(places.get(word, word)) for word in command])
     said = capsys.readouterr().err
     if reader == "log" and kind == "empty":

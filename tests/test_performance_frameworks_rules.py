@@ -41,7 +41,7 @@ def test_a_framework_is_found_by_its_aliases(name, alias):
 
 
 def test_an_unknown_framework_is_refused_with_those_known():
-    with pytest.raises(PlannerError, match="choose one of fsdp, gpt-neox, megatron"):
+    with pytest.raises(PlannerError, match="choose one of deepspeed, fsdp, gpt-neox, megatron"):
         framework("colossal")
 
 

@@ -179,7 +179,7 @@ def test_whatever_stands_in_a_column_its_row_is_predicted_or_says_why(column: st
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"zero_or_fsdp": "hsdp"}, "zero_or_fsdp 'hsdp' is not understood; write none, zero-1"),
+        ({"zero_or_fsdp": "mostly"}, "zero_or_fsdp 'mostly' is not understood; write none, zero-1"),
         ({"zero_or_fsdp": "zero-10"}, "zero_or_fsdp 'zero-10' is not understood"),
         ({"precision": "fp8 and bf16"}, "is both bf16 and fp8; write one"),
         ({"precision": "int8"}, "precision 'int8' is none of"),
@@ -253,7 +253,7 @@ def test_a_comma_too_many_is_said_and_moves_no_column(planner, tmp_path):
 
 def test_validation_leaves_out_what_it_cannot_read_and_says_so(planner, tmp_path):
     measured = RUN | {"tokens_per_s_per_gpu": "9000"}
-    bad = ({"zero_or_fsdp": "hsdp"}, {"gpu": "h10"}, {"precision": "int8"})
+    bad = ({"zero_or_fsdp": "mostly"}, {"gpu": "h10"}, {"precision": "int8"})
     table = written(tmp_path / "own.csv", measured, *(measured | more for more in bad), measured)
     ran = planner("validate", table, "--leave-out", "none", "--json")
     found = json.loads(ran.out)
@@ -264,10 +264,10 @@ def test_validation_leaves_out_what_it_cannot_read_and_says_so(planner, tmp_path
 
 def test_rows_of_ones_own_are_learnt_from_beside_one_that_cannot_be_read(planner, tmp_path):
     measured = RUN | {"tokens_per_s_per_gpu": "9000"}
-    table = written(tmp_path / "own.csv", measured, measured | {"zero_or_fsdp": "hsdp"})
+    table = written(tmp_path / "own.csv", measured, measured | {"zero_or_fsdp": "mostly"})
     ran = planner("calibrate", table, "--catalog", tmp_path / "mine")
     assert ran.code == 0, ran.err
-    assert "left out: own:2: zero_or_fsdp 'hsdp'" in ran.err
+    assert "left out: own:2: zero_or_fsdp 'mostly'" in ran.err
     assert len(read_table(tmp_path / "mine" / "measured" / "own.csv").rows) == 1
 
 
@@ -354,10 +354,15 @@ def test_a_recipe_that_units_lack_is_predicted_at_the_next_wider_rate_and_said(
 def test_an_unknown_framework_is_said_with_those_known(name: str) -> None:
     (row,) = predicted(RUN | {"framework": name})
     assert f"framework '{name}' is not known: " in row["assumed"]
-    assert "known are fsdp, gpt-neox, megatron" in row["assumed"]
+    assert "known are deepspeed, fsdp, gpt-neox, megatron" in row["assumed"]
 
 
-@pytest.mark.parametrize("name", ["megatron", "NeMo", "GPT-NeoX", "composer", "torch FSDP"])
+def test_a_framework_of_which_no_run_was_measured_is_said_with_what_its_time_is() -> None:
+    said = predicted(RUN | {"framework": "nanotron"})[0]["assumed"]
+    assert "no run of nanotron is in the catalog: predicted as what runs of all frameworks have in common" in said
+
+
+@pytest.mark.parametrize("name", ["megatron", "NeMo", "GPT-NeoX", "composer", "torch FSDP", "torchtitan"])
 def test_a_known_framework_needs_no_word(name: str) -> None:
     assert predicted(RUN | {"framework": name})[0]["assumed"] == ""
 
@@ -456,3 +461,19 @@ def test_no_offer_for_want_of_a_precision_names_it_and_what_there_is(planner, tm
     assert ran.code == 3
     assert "accelerator has no bf16 (1 offer). Set training.precision to fp16." in reason
     assert planner("optimize", scenario, "--set", "training.precision=fp16").code == 0
+
+
+@pytest.mark.parametrize("word", ["hsdp", "HYBRID_SHARD", "fsdp-hsdp"])
+def test_hsdp_is_sharding_within_a_node_unless_the_row_states_a_group(word):
+    two = RUN | {"framework": "fsdp", "tp": "1", "pp": "1", "dp": "", "gpus": "32"}
+    hybrid, stated, other, whole = predicted(
+        two | {"zero_or_fsdp": word},
+        two | {"zero_or_fsdp": "fsdp", "shard_group": "8"},
+        two | {"zero_or_fsdp": word, "shard_group": "16"},
+        two | {"zero_or_fsdp": "fsdp"},
+    )
+    same = ("pred_tokens_per_s_per_gpu", "pred_memory_gib")
+    assert [hybrid[key] for key in same] == [stated[key] for key in same] != [whole[key] for key in same]
+    assert hybrid["assumed"] == f"zero_or_fsdp '{word}' states no shard_group: taken as the 8 GPUs of a node"
+    assert other["pred_memory_gib"] not in (hybrid["pred_memory_gib"], whole["pred_memory_gib"])
+    assert not other["assumed"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from proposal_cases import COMMAND, HOSTILE, ROOT, outcome, proposal, scenario
 
+from planner.files import write_all
 from planner.report.proposal.ledger import sums
 from planner.report.proposal.locale import locale
 from planner.report.proposal.markdown import escaped, markdown
@@ -19,7 +20,7 @@ from planner.report.proposal.sentences import translated
 from planner.report.proposal.sentences_zh import PATTERNS
 from planner.report.proposal.words_en import SENTENCES as ENGLISH
 from planner.report.proposal.words_zh import SENTENCES as CHINESE
-from planner.report.proposal.writing import formats_of, write_proposal
+from planner.report.proposal.writing import formats_of
 from planner.units import PlannerError
 
 
@@ -104,8 +105,8 @@ def test_a_chinese_document_has_the_same_parts_and_no_english_sentences_of_its_o
 
 SAID = (
     (
-        "The time budget of 14 days excludes cheaper plans: without it 8 x h100-sxm5-80gb at cudo would do it in 141"
-        " days for 51 USD; this plan ends within 9.9 days with 80 % confidence."
+        "The time budget of 14 days excludes cheaper plans: without it 8 x h100-sxm5-80gb at cudo (spot) would do it"
+        " in 141 days for 51 USD; this plan ends within 9.9 days with 80 % confidence."
     ),
     (
         "The cost budget of 60,000 USD excludes faster plans: without it 680 x h100-sxm5-80gb at nebius would do it in"
@@ -131,6 +132,7 @@ def test_the_searchs_sentences_are_translated_with_their_numbers(sentence):
     assert not re.search("days|budget|sequences|nodes", said)
     for number in re.findall(r"(?<![\w-])\d[\d,]*\d(?![\w-])", said):
         assert number in sentence
+    assert ("竞价" in said) == ("(spot)" in sentence)
 
 
 def test_a_sentence_without_a_translation_stays_as_it_is():
@@ -202,9 +204,9 @@ def test_all_formats_are_written_or_none(tmp_path):
     (tmp_path / "out" / "b").mkdir()
     (tmp_path / "out" / "a").write_text("old")
     with pytest.raises(PlannerError, match="cannot write"):
-        write_proposal(tmp_path / "out", {"a": b"new", "b": b"new"})
+        write_all(tmp_path / "out", {"a": b"new", "b": b"new"})
     assert (tmp_path / "out" / "a").read_text() == "old"
-    assert write_proposal(tmp_path / "new" / "er", {"a": b"1"})[0].read_bytes() == b"1"
+    assert write_all(tmp_path / "new" / "er", {"a": b"1"})[0].read_bytes() == b"1"
 
 
 def test_the_command_writes_every_format(planner, tmp_path):

@@ -92,13 +92,14 @@ def test_a_chart_is_the_same_file_every_time(name, tmp_path):
 def test_a_chart_of_sides_has_their_figures_and_names_the_infeasible(tmp_path):
     comparison_chart(replace(COMPARISON, sides=(feasible("a"), refused("b"))), tmp_path / "c.svg")
     text = (tmp_path / "c.svg").read_text()
-    assert all(f">{words}<" in text for words in ("a", "b", "10.0", "infeasible", "time, days (p50, p10 to p90)"))
+    named = ("a (on demand)", "b", "10.0", "infeasible", "time, days (p50, p10 to p90)")
+    assert all(f">{words}<" in text for words in named)
 
 
 def test_a_chart_of_numbers_of_gpus_names_the_fastest(tmp_path):
     comparison_chart(MANY, tmp_path / "c.svg")
     text = (tmp_path / "c.svg").read_text()
-    assert "fastest: 320 GPUs, 10 days" in text
+    assert "fastest: 320 GPUs (on demand), 10 days" in text
 
 
 def test_a_chart_of_nothing_feasible_is_still_a_chart(tmp_path):

@@ -61,7 +61,7 @@ def test_a_drawing_marks_each_offer_the_chosen_plan_and_the_budget_box():
     assert plot.count("▲") == 2  # the third is the chosen one
     assert plot.count("■") == plot.count("◉") == plot.count("╮") == 1
     assert all(words in key for words in ("● gb200-nvl72, oci", "▲ h100-sxm5-80gb, nebius", "■ a100-sxm4-80gb, lambda"))
-    assert "◉ chosen: 64 × h100-sxm5-80gb, nebius: 9 days, 50 k USD" in key
+    assert "◉ chosen: 64 × h100-sxm5-80gb, nebius, on demand: 9 days, 50 k USD" in key
     rows = plot.splitlines()
     corner = next(row for row in rows if "╮" in row).index("╮")
     assert all(row[corner] == "╎" for row in rows[-10:-1])
@@ -155,7 +155,7 @@ def test_many_offers_are_named_in_a_key_and_marked_differently(tmp_path):
     plans = tuple(plan(1 + n, 90 - n, 64, f"gpu-{n}") for n in range(12))
     frontier_chart(replace(FIVE, plans=plans), tmp_path / "f.svg")
     text = (tmp_path / "f.svg").read_text()
-    assert all(f">gpu-{n}, nebius<" in text for n in range(12))
+    assert all(f">gpu-{n}, nebius, on demand<" in text for n in range(12))
     assert '"few":5' in frontier_page(replace(FIVE, plans=plans))
 
 
@@ -219,7 +219,7 @@ def test_a_browser_walks_filters_and_changes_axes(tmp_path):
     text = re.search(r'<pre id="found">(.*?)</pre>', ran.stdout, re.DOTALL)
     assert text is not None, ran.stderr
     found = json.loads(text[1].replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&"))
-    names = [f"{p.gpus:,} × {p.offer.gpu}, {p.offer.cloud}" for p in PLANS]
+    names = [f"{p.gpus:,} × {p.offer.gpu}, {p.offer.cloud}, on demand" for p in PLANS]
     assert found["walk"] == [names[0], names[1], names[4], names[3], None]
     assert found["pointed"] == names[2]
     assert "2 days (p10 to p90: 1.8 to 2.2)" in found["said"]

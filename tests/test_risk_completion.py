@@ -10,7 +10,7 @@ from planner.catalog.risk_facts import load_risk_facts
 from planner.plan import Overhead
 from planner.risk.checkpoint import optimal_interval
 from planner.risk.completion import completion
-from planner.risk.failures import hazards, interruption_rate, preemptions_per_1000_node_days
+from planner.risk.failures import hazards, interruption_rate, takings
 from planner.risk.hazard import Hazard
 from planner.risk.simulation import SimulatedRun, simulate
 from planner.scenario import Risk
@@ -118,7 +118,7 @@ def test_spot_adds_preemptions_and_their_waiting_and_asynchronous_saving_shorten
     rate = interruption_rate(FACTS, "hopper", "aws", Risk())
     common = {"rate": rate, "parameters": 10**10, "gpus": np.array([64]), "gpus_per_node": 8}
     firm = hazards(FACTS, Risk(), preemptions=0.0, **common)
-    spot = hazards(FACTS, Risk(), preemptions=preemptions_per_1000_node_days(FACTS, "hopper", "aws", Risk()), **common)
+    spot = hazards(FACTS, Risk(), preemptions=takings(FACTS, "hopper", "aws", Risk()).per_1000_node_days, **common)
     behind = hazards(FACTS, Risk(asynchronous_checkpoints=True), preemptions=0.0, **common)
     assert spot.rate_per_s[0] > firm.rate_per_s[0]
     assert spot.restart_s[0] > firm.restart_s[0]
@@ -158,8 +158,9 @@ def test_a_market_takes_back_what_is_sought_after_more_often_unless_the_user_kno
         ("cdna3", Risk()),
         ("ampere", Risk(spot_preemptions_per_1000_node_days=9.0)),
     ]
-    found = [preemptions_per_1000_node_days(FACTS, family, "aws", risk) for family, risk in asked]
-    assert found == [5.4, 2.6, 5.4, 9.0]
+    found = [takings(FACTS, family, "aws", risk) for family, risk in asked]
+    assert [taken.per_1000_node_days for taken in found] == [5.4, 2.6, 17, 9.0]
+    assert [taken.log_spread > 0 for taken in found] == [True, True, True, False]
 
 
 def drawn_by_hand(
@@ -281,3 +282,15 @@ def test_without_a_spread_a_quantile_is_the_first_delay_that_is_met_as_often():
         found = runs.quantile(p)
         assert np.all(runs.probability(found * (1 + 1e-9)) >= p - 1e-12)
         assert np.all((runs.probability(found * (1 - 1e-9)) < p) | (found <= runs.undisturbed_s))
+
+
+@pytest.mark.parametrize(("days", "share", "wait_s"), [(0.3, 0.5, 7200.0), (0.1, 0.5, 7200.0), (0.3, 0.0, 0.0)])
+def test_a_run_that_fails_more_than_it_trains_is_stated_as_it_is_simulated(days, share, wait_s):
+    """One failure in 9,000 s, of which each costs 5,577 s and half of them a wait more: goodput 0.46 and 0.31."""
+    hazard = Hazard(*(np.array([x]) for x in (1 / 9000.0, 5577.0, share, wait_s, 5.0, 2877.4)))
+    work = days * 86_400.0
+    stated = completion(np.array([work]), np.array([0.02]), np.array([0.02]), hazard)
+    run = SimulatedRun(work, 0.02, 0.02, 1 / 9000.0, 5577.0, share, wait_s, 5.0, 2877.4)
+    drawn = simulate(run, 200_000, seed=5)
+    for p in (0.1, 0.5, 0.9):
+        assert float(stated.quantile(p)[0]) == pytest.approx(drawn.quantile(p), rel=0.01)

@@ -138,7 +138,7 @@ def test_every_section_arrives_as_it_was_written() -> None:
     assert cluster.own[1].network_gbit_per_s is None
     assert dict(cluster.own[1].ownership) == {"capex_usd_per_gpu": 45000, "utilisation": 0.7}
     assert (cluster.quotas[0].gpus, cluster.quotas[0].region) == (256, None)
-    assert cluster.prices[0].block_s == 365 * 86400
+    assert (cluster.prices[0].term_s, cluster.prices[0].increment_s) == (365 * 86400, 365 * 86400)
     assert scenario.risk is not None
     assert scenario.risk.interruptions_per_1000_node_days == 0
     assert scenario.risk.storage_gbyte_per_s == 20

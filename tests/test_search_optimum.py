@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import pytest
 from enumeration import Candidate, best_of, enumerate_candidates
-from search_cases import Case, case, wavy, with_budget
+from search_cases import Case, case, narrowed, wavy, with_budget
 
 from planner.performance.arrays import RECOMPUTE
 from planner.performance.calibration import Calibration, load_calibration
@@ -21,6 +21,7 @@ from planner.search.problem import Problem, build
 from planner.units import PlannerError
 
 SEEDS = range(240)
+CANDIDATES = 2000  # that are looked at one by one
 
 
 @lru_cache(maxsize=8)
@@ -35,12 +36,16 @@ def solve(given: Case, seed: int, **options: object) -> Optimization:
 def identity(plan: Plan) -> tuple[object, ...]:
     x = plan.layout
     layout = (x.tp, x.pp, x.vpp, x.dp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute, x.micro_batch)
-    return (plan.offer.id, plan.framework, plan.gpus, *layout, plan.global_batch)
+    stated = plan.conditions
+    assert stated is not None
+    share = stated.recompute_share if x.recompute == "full" else None
+    ends = (None if share == 1.0 else share, stated.shard_group)
+    return (plan.offer.id, plan.framework, plan.gpus, *layout, plan.global_batch, *ends)
 
 
 def identity_of(c: Candidate) -> tuple[object, ...]:
     layout = (c.tp, c.pp, c.vpp, c.dp, c.cp, c.ep, c.zero_stage, c.sequence_parallel, RECOMPUTE[c.recompute])
-    return (c.offer, c.framework, c.gpus, *layout, c.micro_batch, c.batch)
+    return (c.offer, c.framework, c.gpus, *layout, c.micro_batch, c.batch, c.share, c.group)
 
 
 def budgets(scenario: Scenario, candidates: list[Candidate], seed: int) -> Scenario:
@@ -57,8 +62,8 @@ def budgets(scenario: Scenario, candidates: list[Candidate], seed: int) -> Scena
 
 def problem_of(seed: int) -> tuple[Case, list[Candidate]] | None:
     """The seed's case with budgets, and all its candidates; None where its pins contradict each other."""
-    given = case(seed)
     try:
+        given = narrowed(case(seed), CANDIDATES)
         candidates = enumerate_candidates(given.scenario, given.offers, given.catalog, calibration(seed % 3))
     except PlannerError:
         return None

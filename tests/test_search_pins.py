@@ -14,6 +14,7 @@ from planner.performance.calibration import load_calibration
 from planner.scenario import Cluster, IntChoice, LayoutBounds, Training
 from planner.search.optimum import solve
 from planner.search.problem import build
+from planner.units import PlannerError
 
 SIZES = ("tp", "pp", "vpp", "dp", "cp", "ep", "micro_batch")
 PINS = st.one_of(
@@ -21,14 +22,16 @@ PINS = st.one_of(
     st.tuples(st.just("zero_stage"), st.integers(0, 3)),
     st.tuples(st.just("sequence_parallel"), st.booleans()),
     st.tuples(st.just("recompute"), st.sampled_from(RECOMPUTE)),
+    st.tuples(st.just("recompute_share"), st.sampled_from([0.0, 0.25, 1 / 3, 0.5, 0.9, 1.0]) | st.floats(0.0, 1.0)),
+    st.tuples(st.just("shard_group"), st.integers(1, 24)),
 )
+PLAIN = ("sequence_parallel", "recompute_share", "shard_group")  # keys that take one value, as it is
 
 
 def pinned(given: Case, key: str, value: object) -> Case:
-    """The case with one key of its layout at one value, the others free."""
-    whole = key not in ("sequence_parallel", "recompute")
-    bound = IntChoice(values=(value,)) if whole else (value,) if key == "recompute" else value  # type: ignore[arg-type]
-    layout = replace(LayoutBounds(), **{key: bound})  # type: ignore[arg-type]
+    """The case with one key of its layout at one value, the others as they are."""
+    many = (value,) if key == "recompute" else IntChoice(values=(value,))  # type: ignore[arg-type]
+    layout = replace(given.scenario.layout, **{key: value if key in PLAIN else many})  # type: ignore[arg-type]
     return replace(given, scenario=replace(given.scenario, layout=layout))
 
 
@@ -38,7 +41,12 @@ def free(given: Case) -> Case:
 
 def best(given: Case) -> float:
     """The value of the proved optimum; infinite where nothing is feasible."""
-    _, _, certificate = solve(build(given.scenario, given.catalog, load_calibration(), given.offers))
+    try:
+        _, _, certificate = solve(build(given.scenario, given.catalog, load_calibration(), given.offers))
+    except PlannerError as error:  # GPT-NeoX recomputes all layers or none, and shards over all ranks
+        if "GPT-NeoX has no option for layout." not in str(error):
+            raise
+        return float("inf")
     return float("inf") if certificate.best is None else certificate.best
 
 

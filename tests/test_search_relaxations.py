@@ -127,7 +127,7 @@ def test_spare_nodes_are_among_the_gpus_that_would_do() -> None:
 
 
 def test_spot_prices_are_asked_for_beside_the_kinds_of_price_that_are_allowed() -> None:
-    quote = {"pricing": "reserved", "gpu": "h100-sxm5-80gb", "usd_per_gpu_hour": 50}
+    quote = {"pricing": "reserved", "gpu": "h100-sxm5-80gb", "usd_per_gpu_hour": 50, "term": "30 days"}
     reserved = PYTHIA["cluster"] | {"pricing": ["reserved"], "prices": [quote]}
     asked = PYTHIA | {"cluster": reserved, "budget": {"cost": "100 USD"}}
     told = {change.key: change for change in changes(asked)}
@@ -169,3 +169,16 @@ def test_what_is_written_up_reads_as_no_less_and_hardly_more(value: float, how: 
 )
 def test_a_time_is_written_up(value: float, text: str) -> None:
     assert written_up(value, format_duration, parse_duration) == text
+
+
+def test_both_budgets_are_told_larger_only_where_neither_does_alone() -> None:
+    """A cost that would do by itself is told by itself: nobody has to ask for more time with it."""
+    catalog, calibration = load_catalog(), load_calibration()
+    least = optimize(scenario(PYTHIA, "budget.cost=1M USD"), catalog, calibration).plan
+    assert least is not None
+    asked = PYTHIA | {"budget": {"time": "10 days", "cost": least.cost_usd.p50 * 0.9}}
+    told = {change.key for change in changes(asked)}
+    assert "budget.cost" in told
+    assert "budget" not in told
+    neither = PYTHIA | {"budget": {"time": "1 hour", "cost": least.cost_usd.p50 * 0.5}}
+    assert "budget" in {change.key for change in changes(neither)}

@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from enumeration import Candidate, cost_chance, enumerate_candidates
-from search_cases import Case, case, with_budget
+from search_cases import Case, case, narrowed, with_budget
 from test_risk_completion import random_plans
 
 from planner.catalog.types import Offer
 from planner.performance.calibration import load_calibration
-from planner.risk.completion import completion
+from planner.risk.market import Market, market_completion
 from planner.risk.replay import replay
 from planner.risk.simulation import SimulatedRun, simulate
 from planner.scenario import Egress, Objective, Storage, Terms
@@ -68,16 +68,13 @@ def stated(c: Candidate) -> PlanCost:
 @pytest.mark.parametrize("seed", range(0, 40, 2))
 def test_the_optimum_with_spread_prices_equals_plain_nested_loops(seed: int) -> None:
     given = spot_case(seed)
+    pinned = replace(given.scenario.layout, vpp=replace(given.scenario.layout.vpp, values=(1,)))
     try:
-        every = [
-            c
-            for c in enumerate_candidates(given.scenario, given.offers, given.catalog, load_calibration())
-            if c.fits and c.vpp == 1
-        ]
+        given = narrowed(replace(given, scenario=replace(given.scenario, layout=pinned)), 2000)
+        scenario = given.scenario
+        every = [c for c in enumerate_candidates(scenario, given.offers, given.catalog, load_calibration()) if c.fits]
     except PlannerError:
         return
-    pinned = replace(given.scenario.layout, vpp=replace(given.scenario.layout.vpp, values=(1,)))
-    scenario = replace(given.scenario, layout=pinned)
     if not every:
         return
     # The fastest run of each offer and GPU count is its cheapest at every confidence: others are never asked for.
@@ -224,13 +221,14 @@ def test_every_plan_of_a_frontier_keeps_the_cost_as_often_as_asked():
     assert all(p.p_within_cost >= given.scenario.budget.confidence for p in bounded.plans)
 
 
-def test_costs_agree_with_drawing_prices_waits_and_bills_on_100_random_plans():
-    work, low, high, hazard = random_plans(100, 31)
+@pytest.mark.parametrize(("plans", "market"), [(100, 0.0), (30, 0.9)])
+def test_costs_agree_with_drawing_prices_waits_and_bills_on_random_plans(plans, market):
+    work, low, high, hazard = random_plans(plans, 31)
     rng = np.random.default_rng(32)
-    share = rng.choice([0.0, 0.3, 0.6, 0.9], 100)
-    hazard = replace(hazard, wait_share=share, wait_s=np.exp(rng.uniform(np.log(600), np.log(21_600), 100)))
-    runs = completion(work, low, high, hazard)
-    for i in range(100):
+    share = rng.choice([0.0, 0.3, 0.6, 0.9], plans)
+    hazard = replace(hazard, wait_share=share, wait_s=np.exp(rng.uniform(np.log(600), np.log(21_600), plans)))
+    runs = market_completion(work, low, high, hazard, Market(np.full(plans, market), np.zeros(plans)))
+    for i in range(plans):
         minimum, step, block = rng.choice([0.0, 3e5]), rng.choice([0.0, 3600.0]), rng.choice([0.0, 0.0, 604_800.0])
         stored, gone = rng.choice([0.0, 3.0]), rng.choice([0.0, 500.0])
         least = rng.uniform(1, 3)
@@ -239,7 +237,8 @@ def test_costs_agree_with_drawing_prices_waits_and_bills_on_100_random_plans():
         one = runs.take(np.array([i]))
         price = PlanCost(costs, one, 0, Rates(np.array([least]), np.array([most])))
         h = [float(getattr(hazard, n)[i]) for n in ("rate_per_s", "recover_s", "wait_share", "wait_s")]
-        asked = SimulatedRun(work[i], low[i], high[i], *h, hazard.checkpoint_s[i], hazard.interval_s[i])
+        saved = hazard.checkpoint_s[i], hazard.interval_s[i]
+        asked = SimulatedRun(work[i], low[i], high[i], *h, *saved, market_spread=market)
         time = simulate(asked, 8_000, i).time_s
         paid = np.maximum(time, minimum)
         for size in (step, block):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from interop_plans import answer
 
 from planner.catalog import load_catalog
+from planner.files import write_all
 from planner.interop.measurement import COLUMNS, training_log_measurement
 from planner.interop.tracking import follow_log, track_log
 from planner.performance.arrays import Conditions
@@ -399,9 +400,14 @@ def test_a_calibrated_run_sharpens_what_is_predicted_there(tmp_path, planner):
 def test_a_log_that_has_grown_replaces_what_it_said_before_and_nothing_else(tmp_path):
     from planner.performance.overlays import add_rows, read_rows
 
+    def add(rows, *, of_log):
+        found = add_rows(rows, "train", tmp_path, of_log=of_log)
+        write_all(tmp_path, found.files)
+        return found
+
     def added(saved, seconds, upto, name="train.log"):
         row = training_log_measurement(written(tmp_path, run(upto, noise=0, seconds=seconds), name), saved)
-        return add_rows([row], "train", tmp_path, of_log=True)
+        return add([row], of_log=True)
 
     first = added(plan_of(), 10.0, 300)
     assert first.replaced == ()
@@ -413,7 +419,7 @@ def test_a_log_that_has_grown_replaces_what_it_said_before_and_nothing_else(tmp_
     assert [row["page_or_path"] for row in rows] == ["other.log", "train.log"]
     assert float(rows[1]["step_time_s"]) == pytest.approx(8.0, rel=0.003)
     table = [{**row, "remark": "", "page_or_path": "by hand", "mfu_pct": ""} for row in rows[:1]]
-    assert add_rows(table, "train", tmp_path).replaced == add_rows(table, "train", tmp_path).replaced == ()
+    assert add(table, of_log=False).replaced == add(table, of_log=False).replaced == ()
     assert len(read_rows(tmp_path / "measured" / "train.csv")) == 3  # a table's row is not repeated
 
 

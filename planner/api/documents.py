@@ -54,9 +54,9 @@ class ProposalFiles(Result):
 
     def write(self, folder: str | Path) -> tuple[Path, ...]:
         """Write all files into `folder`, or none; returns where they lie."""
-        from planner.report.proposal.writing import write_proposal
+        from planner.files import write_all
 
-        return write_proposal(Path(folder), self.files)
+        return tuple(write_all(Path(folder), self.files))
 
     def to_json(self, folder: str | Path = "") -> str:
         """What is asked for, and the files with sizes and digests, as they lie in `folder`; ends in a newline."""
@@ -119,8 +119,9 @@ def export(plan: PlanLike, to: str, scenario: ScenarioLike | None = None) -> Lau
     ----------
     plan : path or Optimization
         A saved plan, or an answer of `optimize`.
-    to : {"neox", "megatron", "slurm", "skypilot"}
-        What starts the run.
+    to : {"neox", "megatron", "megatron-bridge", "torchtitan", "deepspeed", "nanotron", "slurm", "skypilot", "jobset", \
+"pytorchjob"}
+        The plan's framework, or what starts its files.
     scenario : path, map or Scenario, optional
         The plan's scenario, where a saved document does not hold the model.
 

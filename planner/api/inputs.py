@@ -105,6 +105,8 @@ def several(given: Any) -> list[Any]:
 def is_saved_plan(path: Path) -> bool:
     """Whether a file looks like a saved answer, rather than a scenario."""
     try:
+        if not path.is_file():  # a pipe is read once
+            return False
         with path.open("rb") as file:
             head = file.read(4096)
     except OSError:

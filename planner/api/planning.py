@@ -106,6 +106,7 @@ def compare(
     """
     from planner import search
     from planner.interop.files import naming
+    from planner.interop.plans import read_answer
     from planner.plan import Optimization
 
     given = several(sides)
@@ -114,21 +115,11 @@ def compare(
         if isinstance(side, Optimization):
             read.append(side)
         elif isinstance(side, str | Path) and is_saved_plan(Path(side)):
-            read.append(_answer(Path(side)))
+            read.append(read_answer(Path(side)))
         else:
             read.append(load_scenario(side, overrides, overlays))
     with naming(*(Path(side.source) for side in read if hasattr(side, "source"))):
         return search.compare(read, *load_facts(overlays), by=by, labels=labels or _labels(given, read))
-
-
-def _answer(path: Path) -> Optimization:
-    """A saved answer, feasible or not."""
-    from planner.plan import Optimization
-
-    try:
-        return Optimization.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PlannerError(f"{path}: {error}") from None
 
 
 def _labels(given: Sequence[object], read: Sequence[Any]) -> list[str] | None:

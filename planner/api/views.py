@@ -36,7 +36,7 @@ def view_of(kind: type) -> View:
 def plan_words(plan: Plan) -> str:
     """A plan in one line: cluster, time and cost at the median, and its chance where there is a budget."""
     sure = "" if plan.p_within_both is None else f", {chance(plan.p_within_both)} within budget"
-    where = f"{format_count(plan.gpus)} {plan.offer.gpu} at {plan.offer.cloud} ({plan.offer.pricing})"
+    where = f"{format_count(plan.gpus)} {plan.offer.gpu} at {plan.offer.cloud} ({plan.offer.price_kind})"
     return f"{where}, {time_text(plan.time_s.p50)}, {money_text(plan.cost_usd.p50)}{sure}"
 
 

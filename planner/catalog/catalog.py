@@ -9,11 +9,14 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path
 
-from planner.catalog.curves import Curve, Width, read_curves, read_table, read_widths
+from planner.catalog.curves import Curve, Width, read_curves, read_widths
 from planner.catalog.facts import ACCELERATOR, FABRIC, NODE, Layer, Record, Records, read_mapping
 from planner.catalog.paths import data_dir
 from planner.catalog.prices import PriceRow, read_prices, snapshot_files
+from planner.catalog.tables import layered_table
 from planner.catalog.types import Accelerator, Node
+from planner.files import finish
+from planner.reading import read_bytes
 from planner.units import PlannerError
 
 SHIPPED = "shipped"
@@ -156,12 +159,12 @@ class Catalog:
     @cached_property
     def curves(self) -> dict[str, Curve]:
         """Measured collectives by name."""
-        return read_curves(self.layers)
+        return read_curves(self.table("fabrics/collectives.csv"))
 
     @cached_property
     def widths(self) -> tuple[Width, ...]:
         """Measured collectives inside one node by the number of GPUs that take part."""
-        return read_widths(self.layers)
+        return read_widths(self.table("fabrics/in_box_widths.csv"))
 
     @cached_property
     def sources(self) -> dict[str, dict[str, str]]:
@@ -179,9 +182,7 @@ class Catalog:
         Read once, and not to be changed.
         """
         if path not in self._tables:
-            self._tables[path] = [
-                {**row, "layer": layer.name} for layer in self.layers for row in read_table(layer, path)
-            ]
+            self._tables[path] = layered_table(self.layers, path)
         return self._tables[path]
 
     @property
@@ -202,7 +203,7 @@ class Catalog:
             files += [path for path in prices if path.is_relative_to(layer.path)]
             files += [path for path in (layer.path / "sources.yaml",) if path.is_file()]
             for path in sorted(files, key=lambda path: path.relative_to(layer.path).as_posix()):
-                content = path.read_bytes()
+                content = read_bytes(path)
                 total.update(f"{number}/{path.relative_to(layer.path).as_posix()}\0{len(content)}\0".encode())
                 total.update(content)
         return total.hexdigest()
@@ -248,6 +249,7 @@ def load_catalog(overlays: Sequence[Path] = (), *, snapshot: str | None = None) 
     for path in overlays:
         if not path.is_dir():
             raise PlannerError(f"catalog overlay {str(path)!r} is not a folder")
+        finish(path)
         name = path.name or "overlay"
         taken = {layer.name for layer in layers}
         layers.append(Layer(name if name not in taken else f"{name} ({len(layers)})", path))

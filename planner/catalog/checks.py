@@ -5,7 +5,10 @@ from __future__ import annotations
 from planner.catalog.catalog import SHIPPED, Catalog
 from planner.catalog.checks_hardware import Finding, check_hardware
 from planner.catalog.checks_prices import check_prices, findings_of, prices_table
+from planner.catalog.curves import read_curves
 from planner.catalog.prices import undated
+from planner.catalog.tables import table_paths
+from planner.workload.zoo import read_model
 
 
 def check_catalog(catalog: Catalog) -> list[Finding]:
@@ -16,6 +19,12 @@ def check_catalog(catalog: Catalog) -> list[Finding]:
     PlannerError
         If a file cannot be read at all: a form error has a line and is not a finding.
     """
+    for path in table_paths(catalog.layers):
+        catalog.table(path)
+    read_curves(catalog.table("fabrics/collectives.csv"))
+    for layer in catalog.layers:
+        for file in sorted((layer.path / "models").glob("*.yaml")):
+            read_model(file)
     findings = check_hardware(catalog)
     rows = catalog.prices
     table = prices_table([row for row in rows if row.quality != "X"])

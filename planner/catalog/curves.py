@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from planner.catalog.facts import Layer
-from planner.units import PlannerError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,13 +40,13 @@ class Width:
     source: str
 
 
-def read_curves(layers: Sequence[Layer]) -> dict[str, Curve]:
-    """Every curve of `fabrics/collectives.csv`, by name; a later layer's curve replaces the earlier one whole."""
+def read_curves(rows_of_layers: Iterable[Mapping[str, str]]) -> dict[str, Curve]:
+    """Every curve of the rows of `fabrics/collectives.csv`, by name; a later layer's replaces the earlier one whole."""
     curves: dict[str, Curve] = {}
-    for layer in layers:
-        grouped: dict[str, list[dict[str, str]]] = {}
-        for row in read_table(layer, "fabrics/collectives.csv"):
-            grouped.setdefault(row["curve"], []).append(row)
+    layers: dict[str, dict[str, list[Mapping[str, str]]]] = {}
+    for row in rows_of_layers:
+        layers.setdefault(row["layer"], {}).setdefault(row["curve"], []).append(row)
+    for grouped in layers.values():
         for name, rows in grouped.items():
             rows.sort(key=lambda row: float(row["size_bytes"]))
             first = rows[0]
@@ -71,8 +67,8 @@ def read_curves(layers: Sequence[Layer]) -> dict[str, Curve]:
     return curves
 
 
-def read_widths(layers: Sequence[Layer]) -> tuple[Width, ...]:
-    """The rows of `fabrics/in_box_widths.csv` of every layer."""
+def read_widths(rows: Iterable[Mapping[str, str]]) -> tuple[Width, ...]:
+    """The rows of `fabrics/in_box_widths.csv`."""
     return tuple(
         Width(
             row["fabric"],
@@ -84,18 +80,5 @@ def read_widths(layers: Sequence[Layer]) -> tuple[Width, ...]:
             float(row["busbw_gbyte_per_s"]),
             row["source"],
         )
-        for layer in layers
-        for row in read_table(layer, "fabrics/in_box_widths.csv")
+        for row in rows
     )
-
-
-def read_table(layer: Layer, path: str) -> list[dict[str, str]]:
-    """The rows of a layer's CSV by column name; none where the layer has no such file."""
-    file = layer.path / path
-    if not file.is_file():
-        return []
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as handle:
-            return list(csv.DictReader(handle))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PlannerError(f"{file}: cannot be read as a CSV in UTF-8 ({error})") from None

@@ -12,25 +12,29 @@ from dataclasses import dataclass
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.fabrics import fabric_of
+from planner.catalog.fences import UNSTATED, fence_remarks, fenced, most_nodes
 from planner.catalog.own import assume_network, owned_offers
 from planner.catalog.ownership import reserved_discount
 from planner.catalog.prices import PriceRow, undated
+from planner.catalog.quoted import as_quoted, commits, matches, on_demand_price, refused, terms_of_quote
 from planner.catalog.types import Hardware, Offer, joined_in
-from planner.catalog.wishes import ClusterLike, QuoteLike
+from planner.catalog.wishes import ClusterLike
 from planner.units import PlannerError
 
 # A price within this of a tenth of on-demand is that tenth, as the feeds round to four decimals.
 _SAME = 1e-4
+_YEARS = {"reserved_1y": 8760.0, "reserved_3y": 3 * 8760.0}  # hours of terms that the kind of price names
 NEVER = frozenset({"superseded", "index"})
 MOMENTARY = frozenset({"momentary_availability", "market_price"})
 
 
 @dataclass(frozen=True, slots=True)
 class Eligible:
-    """The offers that may be planned with, by id, and how many rows were left out for each reason."""
+    """The offers that may be planned with, by id, how many rows were left out for what reason, and what to know."""
 
     offers: tuple[Offer, ...]
     left_out: Mapping[str, int]
+    remarks: tuple[str, ...] = ()
 
 
 def eligible_offers(
@@ -61,11 +65,15 @@ def eligible_offers(
     rows = () if cluster.own_only else catalog.prices
     listed = (row for row in rows if row.pricing == "on_demand" and not NEVER & set(row.flags))
     on_demand = {row.key[:3]: row for row in listed}
-    quoted = {offer.id: offer for offer in _quoted_offers(rows, catalog, cluster, wanted)}
+    made = list(_quoted_offers(rows, catalog, cluster, wanted))
+    quoted = {offer.id: offer for offer in made if isinstance(offer, Offer)}
+    outside = [row for row in made if isinstance(row, PriceRow)]
     for row in rows:
         reason = _unwanted(row, cluster, wanted, catalog)
         if reason:
             left_out[reason] += 1
+            if reason == UNSTATED and not _not_sold(row, cluster.quality):
+                outside.append(row)
             continue
         if "/".join((*row.key[:3], _pricing(row))) in quoted:
             left_out["your own price takes its place"] += 1
@@ -85,7 +93,9 @@ def eligible_offers(
     if not cluster.own_only:
         _require_reserved(catalog, cluster, offers)
     offers.update((offer.id, offer) for offer in owned_offers(catalog, cluster, wanted, priced=priced))
-    return Eligible(tuple(offers[name] for name in sorted(offers)), dict(sorted(left_out.items())))
+    without_term = tuple(filter(None, (refused(quote, number) for number, quote in enumerate(cluster.prices))))
+    remarks = () if cluster.own_only else (*without_term, *fence_remarks(outside))
+    return Eligible(tuple(offers[name] for name in sorted(offers)), dict(sorted(left_out.items())), remarks)
 
 
 def _too_big(offer: Offer, max_gpus: int) -> str:
@@ -96,15 +106,15 @@ def _too_big(offer: Offer, max_gpus: int) -> str:
 
 def _quoted_offers(
     rows: Sequence[PriceRow], catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str]
-) -> Iterator[Offer]:
-    """The offers that the user's own prices make, of the machines that the catalog lists."""
+) -> Iterator[Offer | PriceRow]:
+    """The offers that the user's own prices make of the catalog's machines; rows, where quotas fence them off."""
+    listed = [row for row in rows if row.pricing == "on_demand" and not _not_sold(row, cluster.quality)]
     for number, quote in enumerate(cluster.prices):
-        if quote.pricing not in cluster.pricing or cluster.own_only:
+        if quote.pricing not in cluster.pricing or cluster.own_only or refused(quote, number):
             continue
         machines: dict[tuple[str, str, str], PriceRow] = {}
-        for row in rows:
-            listed = quote.discount is None or (row.pricing == "on_demand" and not _not_sold(row, cluster.quality))
-            if listed and _matches(quote, row) and not NEVER & set(row.flags) and row.gpu in catalog.accelerators:
+        for row in rows if quote.discount is None else listed:
+            if matches(quote, row) and not NEVER & set(row.flags) and row.gpu in catalog.accelerators:
                 machines.setdefault(row.key[:3], row)
         if not machines:
             what = "machine" if quote.discount is None else "on-demand price"
@@ -113,43 +123,15 @@ def _quoted_offers(
                 "instance, region and gpu, or describe the machines under cluster.own"
             )
         for row in machines.values():
-            as_quoted = _as_quoted(row, quote)
-            if not _unwanted(as_quoted, cluster, wanted, catalog):
-                offer = _offer(as_quoted, None, catalog, cluster)
+            quoted = as_quoted(row, quote)
+            reason = _unwanted(quoted, cluster, wanted, catalog)
+            if reason == UNSTATED:
+                yield quoted
+            elif not reason:
+                on_demand = on_demand_price(row, cluster.prices, ((one, one.low) for one in listed))
+                offer = _offer(quoted, None, catalog, cluster, terms_of_quote(quote, quoted, on_demand))
                 if isinstance(offer, Offer):
                     yield offer
-
-
-def _as_quoted(row: PriceRow, quote: QuoteLike) -> PriceRow:
-    """A machine's row at the user's price; a discount keeps the date and source of the price it comes off."""
-    row = row._replace(pricing=quote.pricing, term_hours=None if quote.block_s is None else quote.block_s / 3600)
-    if quote.discount is not None:
-        least, most = quote.discount
-        flags = (*row.flags, "assumed_discount")
-        return row._replace(low=row.low * (1 - most), high=row.high * (1 - least), flags=flags)
-    price = (quote.usd_per_gpu_hour or 0.0) * row.gpus
-    return row._replace(
-        low=price,
-        high=price,
-        currency="USD",
-        as_of="",
-        as_of_earliest=None,
-        as_of_latest=None,
-        date_kind="user",
-        source="scenario",
-        quality="user",
-        flags=(),
-        note="",
-    )
-
-
-def _matches(quote: QuoteLike, row: PriceRow) -> bool:
-    return (
-        quote.cloud in (None, row.cloud)
-        and quote.instance in (None, row.instance)
-        and (quote.region in (None, row.region) or row.region == "all")
-        and quote.gpu in (None, row.gpu)
-    )
 
 
 def _unwanted(row: PriceRow, cluster: ClusterLike, wanted: frozenset[str], catalog: Catalog) -> str:
@@ -164,11 +146,11 @@ def _unwanted(row: PriceRow, cluster: ClusterLike, wanted: frozenset[str], catal
         return "other pricing"
     if row.gpu not in catalog.accelerators:
         return "accelerator is not in the catalog"
-    return ""
+    return UNSTATED if fenced(cluster.quotas, row) else ""
 
 
 def _pricing(row: PriceRow) -> str:
-    return "reserved" if row.pricing.startswith("reserved") else row.pricing
+    return "reserved" if commits(row.pricing) and row.pricing != "block" else row.pricing
 
 
 def effective_quality(row: PriceRow) -> str:
@@ -198,8 +180,16 @@ def _not_sold(row: PriceRow, qualities: Sequence[str]) -> str:
     return ""
 
 
-def _offer(row: PriceRow, list_price: PriceRow | None, catalog: Catalog, cluster: ClusterLike) -> Offer | str:
-    """The offer of a row, or why there is none."""
+def _offer(
+    row: PriceRow,
+    list_price: PriceRow | None,
+    catalog: Catalog,
+    cluster: ClusterLike,
+    terms: Mapping[str, float] | None = None,
+) -> Offer | str:
+    """The offer of a row, or why there is none; `terms`: of a quote."""
+    if terms and terms.get("then", 1.0) < 1.0:
+        return "on demand is cheaper than your quote"
     if catalog.accelerators[row.gpu].recalled:
         return "accelerator known from memory only"
     span = _price_range(row, list_price)
@@ -226,7 +216,7 @@ def _offer(row: PriceRow, list_price: PriceRow | None, catalog: Catalog, cluster
         flags=row.flags + flags,
         max_nodes=max_nodes,
         max_nodes_basis=basis,
-        extras=terms_of(row, hardware.gpus_per_node),
+        extras=terms_of(row, hardware.gpus_per_node) | dict(terms or {}),
     )
 
 
@@ -273,21 +263,15 @@ def _hardware(row: PriceRow, catalog: Catalog, cluster: ClusterLike) -> tuple[Ha
 
 def _max_nodes(row: PriceRow, hardware: Hardware, cluster: ClusterLike) -> tuple[int | None, str]:
     """Most nodes of one plan and what that stands on; None: what max_gpus allows."""
-    quotas = [
-        quota.gpus // hardware.gpus_per_node
-        for quota in cluster.quotas
-        if quota.cloud in (None, row.cloud)
-        and quota.region in (None, row.region)
-        and (quota.gpu is None or quota.gpu == row.gpu)
-    ]
-    if quotas and min(quotas) == 0:
+    quota = most_nodes(cluster.quotas, row, hardware.gpus_per_node)
+    if quota == 0:
         return 0, "quota"
     if hardware.gpus_per_node == 1:
         return 1, "single-GPU machine"
     if hardware.network_gbit_per_s is None:
         return 1, "unknown fabric"
-    if quotas:
-        return min(quotas), "quota"
+    if quota is not None:
+        return quota, "quota"
     if MOMENTARY & set(row.flags):
         return 1, "momentary availability"
     return None, "assumption"
@@ -296,8 +280,9 @@ def _max_nodes(row: PriceRow, hardware: Hardware, cluster: ClusterLike) -> tuple
 def terms_of(row: PriceRow, gpus_per_node: int) -> dict[str, float]:
     """The terms of a row as `bill.paid_gpu_hours` reads them; what the source does not state is not there."""
     terms: dict[str, float] = {}
-    if row.term_hours is not None:
-        terms["block_s"] = row.term_hours * 3600
+    hours = row.term_hours or _YEARS.get(row.pricing)
+    if hours is not None:
+        terms["minimum_time_s"] = terms["block_s"] = hours * 3600
     if row.billing_step_s is not None:
         terms["billing_step_s"] = row.billing_step_s
     if row.minimum_gpus is not None:
@@ -308,11 +293,17 @@ def terms_of(row: PriceRow, gpus_per_node: int) -> dict[str, float]:
 
 def _require_reserved(catalog: Catalog, cluster: ClusterLike, offers: Mapping[str, Offer]) -> None:
     """Reserved pricing that was asked for must have a price; raises PlannerError with the key to fill if it has not."""
-    if "reserved" not in cluster.pricing or any(offer.pricing == "reserved" for offer in offers.values()):
+    kind = next((kind for kind in ("reserved", "block") if kind in cluster.pricing), None)
+    if kind is None or any(commits(offer.pricing) for offer in offers.values()):
         return
+    without_term = [why for number, quote in enumerate(cluster.prices) if (why := refused(quote, number))]
+    if without_term and set(cluster.pricing) <= {"reserved", "block"}:
+        raise PlannerError(without_term[0])
+    if any(quote.pricing in ("reserved", "block") for quote in cluster.prices):
+        return  # left out for a reason that is told
     usual = reserved_discount(catalog, 1)
     raise PlannerError(
-        "cluster.pricing asks for reserved, but neither the catalog nor the scenario has such a price; write the "
-        "quote under cluster.prices: {pricing: reserved, gpu: h100-sxm5-80gb, usd_per_gpu_hour: 4.10, block: 365 days} "
+        f"cluster.pricing asks for {kind}, but neither the catalog nor the scenario has such a price; write the "
+        "quote under cluster.prices: {pricing: reserved, gpu: h100-sxm5-80gb, usd_per_gpu_hour: 4.10, term: 365 days} "
         f"(one year usually costs {usual.low:.0%} to {usual.high:.0%} less than on-demand: give `discount`)"
     )

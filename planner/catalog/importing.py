@@ -6,8 +6,7 @@ so, and each is reported with its reason.
 
 from __future__ import annotations
 
-import csv
-import io
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING
 from planner.catalog.catalog import Catalog
 from planner.catalog.checks_prices import DIFFERS, REJECTS, SUSPECT, PriceFindings, check_prices, prices_table
 from planner.catalog.prices import COLUMNS
-from planner.files import write_atomically
+from planner.files import csv_text, finish, write_all
+from planner.reading import read_bytes
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -142,25 +142,24 @@ def write_snapshot(outcome: Import, folder: Path, snapshot: str, name: str, *, r
         date.fromisoformat(snapshot)
     except ValueError:
         raise PlannerError(f"a snapshot is named by its date, such as 2026-11-24; found {snapshot!r}") from None
-    written: dict[Path, str] = {}
+    finish(folder)
+    written: dict[str, str] = {}
     # A column that says nothing but its default is left out, as a person would leave it out.
     silent = {"currency": "USD", "flags": "", "note": "", "node": ""}
     present = [column for column in COLUMNS if column in outcome.rows]
     columns = [name for name in present if not (name in silent and (outcome.rows[name] == silent[name]).all())]
     for cloud, rows in outcome.rows.groupby("cloud", sort=True):
-        written[folder / "prices" / snapshot / f"{name}-{cloud}.csv"] = _as_csv(rows, columns)
+        written[f"prices/{snapshot}/{name}-{cloud}.csv"] = _as_csv(rows, columns)
     report = outcome.report
-    written[folder / "imports" / f"{snapshot}-{name}.csv"] = _as_csv(report, list(report.columns), sort=False)
+    written[f"imports/{snapshot}-{name}.csv"] = _as_csv(report, list(report.columns), sort=False)
     if not replace:
-        changed = [path for path, text in written.items() if path.is_file() and path.read_text("utf-8") != text]
+        old = {path: folder / path for path in written if os.path.isfile(folder / path)}  # noqa: PTH113 - any name
+        changed = [path for name, path in old.items() if read_bytes(path) != written[name].encode()]
         if changed:
             raise PlannerError(
                 f"{changed[0]} is there already and differs; --replace overwrites it, or use another --to"
             )
-    for path, text in written.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text)
-    return list(written)
+    return write_all(folder, written)
 
 
 def _as_csv(table: pd.DataFrame, columns: Sequence[str], *, sort: bool = True) -> str:
@@ -171,12 +170,8 @@ def _as_csv(table: pd.DataFrame, columns: Sequence[str], *, sort: bool = True) -
     if sort:
         keys = [pd.factorize(table[name], sort=True)[0] for name in ("pricing", "region", "instance", "gpu")]
         table = table.iloc[np.lexsort(keys)]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
     lists = [["" if value != value else value for value in table[name].tolist()] for name in columns]
-    writer.writerows(zip(*lists, strict=True))
-    return text.getvalue()
+    return csv_text([columns, *zip(*lists, strict=True)])
 
 
 def empty_report(rows: Sequence[Sequence[object]] = ()) -> pd.DataFrame:

@@ -49,6 +49,8 @@ def owned_offers(
                 if priced:
                     raise
                 price, source = 0.0, "no price is known"
+        if own.waiting_s:
+            extras["waiting_s"] = own.waiting_s
         offers.append(
             Offer(
                 cloud="own",

@@ -5,17 +5,14 @@ The price stands for the machine as the row counts it (`gpus` of them), so that 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from planner.catalog.facts import Layer
+from planner.reading import fault, read_csv
 from planner.units import PlannerError
-
-if TYPE_CHECKING:
-    from _csv import Reader
 
 COLUMNS = (
     "cloud",
@@ -145,31 +142,14 @@ def read_prices(path: Path, layer: str = "") -> list[PriceRow]:
     PlannerError
         On a missing or unknown column, or a cell that is not what its column holds, with the line.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a byte order mark in front
-            return _rows(path, csv.reader(file), layer)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PlannerError(f"{path}: cannot be read as a CSV in UTF-8 ({error})") from None
-
-
-def _rows(path: Path, reader: Reader, layer: str) -> list[PriceRow]:
-    head = next(reader, [])
-    unknown = [name for name in head if name not in COLUMNS]
-    missing = sorted(REQUIRED.difference(head))
-    if unknown or missing:
-        problem = f"column {unknown[0]!r} is not known" if unknown else f"column {missing[0]!r} is missing"
-        raise PlannerError(f"{path}, line 1: {problem}; the columns are {', '.join(COLUMNS)}")
-    place = [head.index(name) if name in head else -1 for name in COLUMNS]
+    table = read_csv(path, sorted(REQUIRED), COLUMNS)
+    place = [table.header.index(name) if name in table.header else -1 for name in COLUMNS]
     rows = []
-    for cells in reader:
-        if not cells:
-            continue
-        if len(cells) != len(head):
-            raise PlannerError(f"{path}, line {reader.line_num}: {len(cells)} cells, the header has {len(head)}")
+    for cells, line in zip(table.cells, table.lines, strict=True):
         try:
             rows.append(_row([cells[i] if i >= 0 else "" for i in place], layer))
         except ValueError as error:
-            raise PlannerError(f"{path}, line {reader.line_num}: {error}") from None
+            raise fault(path, str(error), line) from None
     return rows
 
 

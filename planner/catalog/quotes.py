@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from planner.catalog.catalog import Catalog
 from planner.catalog.importing import REPORT_COLUMNS, Reading, dated, node_ids
 from planner.catalog.prices import COLUMNS, DATE_KINDS, FLAGS, PRICINGS, QUALITIES
+from planner.reading import read_csv
 from planner.units import PlannerError, did_you_mean
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PRICES = ("usd_per_machine_hour", "usd_per_gpu_hour")
 NEEDED = ("cloud", "instance", "gpu", "gpus", "pricing")
+_NAME = r"[^\W_][\w .+-]{0,59}"  # of a cloud: it becomes a part of a file's name
 _NUMBERS = ("usd_per_machine_hour_low", "usd_per_machine_hour_high", "term_hours", "billing_step_s", "minimum_gpus")
 
 
@@ -33,10 +35,8 @@ def read_quotes(path: Path, catalog: Catalog, as_of: date) -> Reading:
     """
     import pandas as pd
 
-    try:
-        raw = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, OSError) as error:
-        raise PlannerError(f"{path}: not a table of quotes ({str(error).splitlines()[0]})") from None
+    read = read_csv(path)
+    raw = pd.DataFrame(list(read.cells), columns=list(read.header), dtype=str)
     _columns(path, list(raw.columns))
     table = raw.reindex(columns=list(COLUMNS), fill_value="")
     gpus = pd.to_numeric(raw["gpus"], errors="coerce")
@@ -61,7 +61,7 @@ def read_quotes(path: Path, catalog: Catalog, as_of: date) -> Reading:
     )
     table["node"] = table["node"].where(table["node"] != "", found)
     table["gpu"] = table["gpu"].str.strip().str.lower()
-    table = table.assign(file=path.name, line=raw.index + 2)
+    table = table.assign(file=path.name, line=list(read.lines))
     price = next(name for name in (*PRICES, "usd_per_machine_hour_low") if name in raw)
     complaints = _complaints(table, gpus, price, raw[price].str.strip())
     bad = complaints != ""
@@ -98,6 +98,7 @@ def _complaints(table: pd.DataFrame, gpus: pd.Series[float], price: str, written
 
     for name in ("cloud", "instance"):
         complain(table[name].str.strip() == "", f"form: {name} is empty")
+    complain(~table["cloud"].str.fullmatch(_NAME), "form: cloud is not a name of letters, digits, - _ . and blanks")
     complain(gpus.isna() | (gpus < 1) | (gpus % 1 != 0), "form: gpus is not a whole number of at least 1")
     complain(~table["pricing"].isin(PRICINGS), f"form: pricing is not one of {', '.join(PRICINGS)}")
     complain(~table["quality"].isin(QUALITIES), f"form: quality is not one of {', '.join(QUALITIES)}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from planner.catalog.paths import data_dir
+from planner.reading import read_csv
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,48 +66,45 @@ class RiskFacts:
 def load_risk_facts(folder: Path | None = None) -> RiskFacts:
     """The shipped facts on failures, or those of another folder with the same three files."""
     where = folder or data_dir() / "risk"
-    with (where / "interruptions.csv").open(encoding="utf-8", newline="") as file:
-        rates = tuple(
-            InterruptionRate(
-                row["family"],
-                row["provider"],
-                row["cause"],
-                float(row["interruptions_per_1000_node_days"]),
-                float(row["low"]),
-                float(row["high"]),
-                int(row["gpus_per_node"]),
-                row["kind"],
-                row["source"],
-                row["as_of"],
-            )
-            for row in csv.DictReader(file)
+    rates = tuple(
+        InterruptionRate(
+            row["family"],
+            row["provider"],
+            row["cause"],
+            float(row["interruptions_per_1000_node_days"]),
+            float(row["low"]),
+            float(row["high"]),
+            int(row["gpus_per_node"]),
+            row["kind"],
+            row["source"],
+            row["as_of"],
         )
-    with (where / "recovery.csv").open(encoding="utf-8", newline="") as file:
-        recovery = {
-            row["name"]: RecoveryFact(
-                float(row["value"]),
-                float(row["low"]),
-                float(row["high"]),
-                row["unit"],
-                row["kind"],
-                row["source"],
-                row["as_of"],
-            )
-            for row in csv.DictReader(file)
-        }
-    with (where / "goodput.csv").open(encoding="utf-8", newline="") as file:
-        goodputs = tuple(
-            Goodput(
-                row["run"],
-                row["site"],
-                float(row["share"]),
-                row["family"],
-                int(row["gpus"]),
-                int(row["parameters"]),
-                float(row["days"]),
-                row["spare"] == "yes",
-                row["source"],
-            )
-            for row in csv.DictReader(file)
+        for row in read_csv(where / "interruptions.csv").rows()
+    )
+    recovery = {
+        row["name"]: RecoveryFact(
+            float(row["value"]),
+            float(row["low"]),
+            float(row["high"]),
+            row["unit"],
+            row["kind"],
+            row["source"],
+            row["as_of"],
         )
+        for row in read_csv(where / "recovery.csv").rows()
+    }
+    goodputs = tuple(
+        Goodput(
+            row["run"],
+            row["site"],
+            float(row["share"]),
+            row["family"],
+            int(row["gpus"]),
+            int(row["parameters"]),
+            float(row["days"]),
+            row["spare"] == "yes",
+            row["source"],
+        )
+        for row in read_csv(where / "goodput.csv").rows()
+    )
     return RiskFacts(rates, recovery, goodputs)

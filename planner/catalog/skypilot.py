@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.importing import REPORT_COLUMNS, Reading, dated, empty_report, node_ids
+from planner.reading import read_csv
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NEEDED = ("InstanceType", "AcceleratorName", "AcceleratorCount", "Price", "Region")
+_MOST_CARDS = 10_000  # of one machine, racks and TPU pods among them
 _SAME = 1e-4
 _TPU = re.compile(r"(?i)^tpu-(v\d+[a-z]*)-(\d+)$")
 # Cores a chip, by how each generation's slices are named.
 _TPU_CORES = {"v2": 2, "v3": 2, "v4": 2, "v5p": 2, "v5litepod": 1, "v5e": 1, "v6e": 1}
 _TPU_ID = {"v4": "tpu-v4", "v5p": "tpu-v5p", "v5litepod": "tpu-v5e", "v5e": "tpu-v5e", "v6e": "tpu-v6e"}
-_MEMORY = re.compile(r"SizeInMiB['\"]*\s*:\s*([0-9.]+)")
+_MEMORY = re.compile(r"SizeInMiB['\"]*\s*:\s*([0-9]{1,12}(?:\.[0-9]{0,9})?)(?![0-9.])")
 
 
 def read_skypilot(folder: Path, catalog: Catalog, as_of: date) -> Reading:
@@ -61,9 +63,13 @@ def read_skypilot(folder: Path, catalog: Catalog, as_of: date) -> Reading:
         lines += len(raw)
         machines, hosts = _machines(raw, catalog)
         other["processors alone"] += hosts
+        if machines.empty:
+            continue
         good, bad = _named(machines.assign(extra_flags=_with(machines["extra_flags"], always.get(cloud, ""))), catalog)
         rejected.append(bad)
         rows.append(_by_region(good, nodes, as_of))
+    if not rows:
+        raise PlannerError(f"{folder}: no row of its vms.csv names an accelerator, so there is no price to keep")
     table = pd.concat(rows, ignore_index=True)
     return Reading(table, pd.concat(rejected, ignore_index=True), other, lines)
 
@@ -77,19 +83,14 @@ def _read(path: Path, cloud: str) -> pd.DataFrame:
     import pandas as pd
 
     text = ["InstanceType", "AcceleratorName", "GpuInfo", "Region", "AvailabilityZone"]
-    try:
-        raw = pd.read_csv(path, dtype=dict.fromkeys(text, str), low_memory=False)
-    except (ValueError, OSError) as error:
-        raise PlannerError(f"{path}: not a table of machines ({str(error).splitlines()[0]})") from None
-    missing = [name for name in NEEDED if name not in raw.columns]
-    if missing:
-        raise PlannerError(f"{path}: column {missing[0]!r} is missing; a SkyPilot vms.csv has {', '.join(NEEDED)}")
+    read = read_csv(path, NEEDED, holds="a SkyPilot vms.csv")
+    raw = pd.DataFrame(list(read.cells), columns=list(read.header), dtype=str)
     for name in text:
         raw[name] = (raw[name] if name in raw.columns else pd.Series("", index=raw.index)).fillna("")
     for name in ("Price", "SpotPrice", "AcceleratorCount"):
         column = raw[name] if name in raw.columns else pd.Series(float("nan"), index=raw.index)
         raw[name] = pd.to_numeric(column, errors="coerce")
-    return raw.assign(cloud=cloud, file=f"{cloud}/{path.name}", line=raw.index + 2)
+    return raw.assign(cloud=cloud, file=f"{cloud}/{path.name}", line=list(read.lines))
 
 
 def _machines(raw: pd.DataFrame, catalog: Catalog) -> tuple[pd.DataFrame, int]:
@@ -173,6 +174,8 @@ def _identify(kind: object, names: Sequence[dict[str, str]], catalog: Catalog) -
         if cores is None or gpu is None:
             return "", 0, f"accelerator_known: {name} is not in the catalog"
         return gpu, max(1, int(slice_[2]) // cores) * int(count), ""
+    if count > _MOST_CARDS:
+        return "", 0, f"gpu_count: {count:g} of {name} in one machine"
     if count != int(count):
         return "", 0, f"gpu_count: {count:g} of {name} is a share of a card"
     gpu = next(

@@ -85,7 +85,7 @@ class Offer:
     cloud: str
     instance: str
     region: str
-    pricing: str  # on_demand | spot | reserved | owned
+    pricing: str  # on_demand | spot | reserved | block | owned
     gpu: str
     hardware: Hardware
     usd_per_gpu_hour: float

@@ -13,7 +13,14 @@ from planner.cli.output import emit, say
 
 def export(
     plan: Annotated[Path, typer.Argument(help="A saved `planner optimize --json` document.", metavar="PLAN")],
-    to: Annotated[str, typer.Option("--to", metavar="TARGET", help="neox, megatron, slurm or skypilot.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="TARGET",
+            help="The plan's framework (neox, megatron, torchtitan, …), slurm, skypilot, jobset or pytorchjob.",
+        ),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write the files into.")],
     scenario: Annotated[
         Path | None, typer.Option("--scenario", help="The plan's scenario, where the document does not hold the model.")

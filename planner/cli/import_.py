@@ -12,7 +12,9 @@ from planner.cli.output import emit, say
 
 
 def import_(
-    files: Annotated[list[Path], typer.Argument(help="GPT-NeoX configs, a config.json, or a Megatron-LM script.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Configs or a launch script: GPT-NeoX, Megatron-LM, torchtitan, …")
+    ],
     gpus: Annotated[int | None, typer.Option("--gpus", help="GPUs of the run, where no file says.")] = None,
     vocab: Annotated[int | None, typer.Option("--vocab", help="Entries of the tokenizer, where no file says.")] = None,
     samples: Annotated[str | None, typer.Option("--samples", help="Sequences of one epoch of the data.")] = None,

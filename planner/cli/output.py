@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from planner.files import write_atomically
+from planner.reading.text import UNSEEN, one_line
 
 NARROWEST, WIDEST = 60, 120
+LONGEST = 1000  # characters of a complaint
+_UNSEEN = re.compile(rf"\r|\x1b(?!\[\d{{1,2}}m)|(?!\x1b){UNSEEN.pattern}")
 PATIENCE_S = 2.0  # a person waits this long without a word
 
 
 def complain(sentence: str) -> None:
     """One line on standard error."""
-    _write(sys.stderr, f"planner: {' '.join(sentence.split())}\n")
+    _write(sys.stderr, f"planner: {one_line(sentence, LONGEST)}\n")
 
 
 def say(text: str, *, quiet: bool = False) -> None:
     """A message for the person at the terminal, on standard error, unless they asked for quiet."""
     if not quiet:
-        _write(sys.stderr, text if text.endswith("\n") else text + "\n")
+        _write(sys.stderr, _seen(text))
 
 
 def emit(text: str) -> None:
     """A result, on standard output. A reader who has gone away (`| head`) ends the writing, not the command."""
-    _write(sys.stdout, text if text.endswith("\n") else text + "\n")
+    _write(sys.stdout, _seen(text))
+
+
+def back(lines: int) -> None:
+    """Back over the last lines that were drawn on a terminal."""
+    _write(sys.stdout, f"\x1b[{lines}A\x1b[J")
 
 
 def deliver(document: str, table: str, *, as_json: bool, output: Path | None, quiet: bool) -> None:
@@ -120,16 +130,33 @@ def plain() -> bool:
 
 
 def close_standard_output() -> None:
-    """Point standard output at nothing, so that the interpreter's last flush does not fail on a closed pipe."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, sys.stdout.fileno())
+    """Point standard output at nothing, so that the interpreter's last flush does not fail on it again."""
+    if sys.stdout is None:
+        return
+    with suppress(OSError, ValueError):  # in another program it may be no file
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
 
 
-def _write(stream: TextIO, text: str) -> None:
+def flush() -> None:
+    """Whatever has been printed, on its way; a standard output that was closed from the beginning has nothing."""
+    _write(sys.stdout, "")
+
+
+def _seen(text: str) -> str:
+    """A text for a terminal, ending in a newline: what is not seen is shown as `·`, but for planner's own colours."""
+    return _UNSEEN.sub("·", text if text.endswith("\n") else text + "\n")
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is None:  # closed before this process began
+        return
     try:
         stream.write(text)
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EBADF):
+            raise
         close_standard_output()
     except UnicodeEncodeError:  # a terminal without UTF-8 still gets its answer
         encoding = stream.encoding or "ascii"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import sys
 from collections.abc import Sequence
 
-from planner.cli.output import close_standard_output, complain, say
+from planner.cli.output import close_standard_output, complain, flush, say
+from planner.files import printable_name
 from planner.units import PlannerError
 
 BAD_INPUT = 2
@@ -22,7 +21,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     try:
         code = app(args=None if arguments is None else list(arguments), prog_name="planner", standalone_mode=False)
-        sys.stdout.flush()
+        flush()
     except PlannerError as error:
         complain(str(error))
         return BAD_INPUT
@@ -53,9 +52,14 @@ def _ended(error: Exception) -> int:
         return INTERRUPTED
     if os.environ.get("PLANNER_DEBUG"):
         raise error
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        complain(f"the answer could not be written: {error.strerror}")
-        return OUR_FAULT
+    if isinstance(error, OSError) and error.strerror:  # a full disk, a name too long, no right to: never ours
+        close_standard_output()
+        place = printable_name(str(error.filename)) if error.filename else "the answer could not be written"
+        complain(f"{place}: {error.strerror}")
+        return BAD_INPUT
+    if isinstance(error, MemoryError):
+        complain("there is too little memory for numbers of this size")
+        return BAD_INPUT
     reason = " ".join(str(error).split())
     complain(
         f"a fault of planner's, not of your input ({type(error).__name__}: {reason}); "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.options import Catalog, Json, Output, Quiet
-from planner.cli.output import colour, deliver, emit, width
+from planner.cli.output import back, colour, deliver, emit, width
 
 if TYPE_CHECKING:
     from planner.plan import Optimization
@@ -94,7 +94,7 @@ def _follow(answer: Optimization, log: Path, as_json: bool) -> None:
         else:
             text = view(now, width(), colour())
             if drawn and sys.stdout.isatty():
-                text = f"\x1b[{drawn}A\x1b[J{text}"
+                back(drawn)
             emit(text)
             drawn = text.count("\n")
         if now.status == "finished":

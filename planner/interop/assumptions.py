@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from planner.interop.export_common import Export
-from planner.performance.arrays import Conditions
-from planner.performance.frameworks import framework, stages_run, why_not_run
+from planner.performance.arrays import RECOMPUTE, Conditions, Layouts
+from planner.performance.frameworks import framework, stages_run, why_illegal, why_not_run
 from planner.performance.selective import MODULES, selective_modules
 from planner.plan import RunConditions
 from planner.units import PlannerError
@@ -96,14 +98,21 @@ def refuse_lacking(rows: Iterable[Assumption], export: Export, tool: str, name: 
         In one sentence, naming the key of the scenario to change.
     """
     sentences = [_stages_lacking(export, name), *(row.lacking(export) for row in rows)]
-    why = next((sentence for sentence in sentences if sentence), "")
+    why = next((sentence for sentence in sentences if sentence), "") or _illegal(export, name)
     if why:
         raise PlannerError(f"{tool} cannot run this plan: {why}.")
-    if export.plan.framework != name:
-        export.notes.append(
-            f"the plan's memory and time are those of {export.plan.framework}: plan with training.framework: {name} "
-            f"for what {tool} takes"
-        )
+
+
+def _illegal(export: Export, name: str) -> str:
+    """The first rule of a framework that a scenario must name which the layout breaks; others' exports say it apart."""
+    if not framework(name).by_name:
+        return ""
+    layout = export.plan.layout
+    values = {key: getattr(layout, key) for key in Layouts.__slots__}
+    recompute = RECOMPUTE.index(layout.recompute) if layout.recompute in RECOMPUTE else -1
+    one = Layouts(**{key: np.array([value]) for key, value in {**values, "recompute": recompute}.items()})
+    why = why_illegal(name, export.model, one, export.plan.seq_length)
+    return f"it has no such layout ({why}); plan with training.framework: {name}" if why else ""
 
 
 def _stages_lacking(export: Export, name: str) -> str:

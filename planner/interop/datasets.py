@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.reading import opened
 from planner.units import PlannerError, format_count
 
 MAGIC = b"MMIDIDX\x00\x00"
@@ -84,7 +85,7 @@ def read_index(prefix: str | Path) -> DatasetIndex:
     path = index_path(prefix)
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
+        with opened(path, (".idx",)) as file:
             header = file.read(_HEADER.size)
     except (OSError, ValueError) as error:
         raise PlannerError(f"data.index: {path.name} cannot be read ({_reason(error)})") from error
@@ -181,7 +182,7 @@ def _map_npy(path: Path) -> NDArray[np.integer]:
     """
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
+        with opened(path, (".npy",)) as file:
             start = file.read(12)
             wide = start[6:7] == b"\x02"
             length = int.from_bytes(start[8:12] if wide else start[8:10], "little")

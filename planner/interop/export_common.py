@@ -105,3 +105,22 @@ def export_of(answer: Optimization, trained: Trained | None = None) -> Export:
     except ValueError as error:
         raise PlannerError(f"the plan cannot be exported: {error}.") from error
     return Export(answer.plan, what, answer.provenance.scenario)
+
+
+def unwritten_parts(model: ModelSpec) -> list[tuple[bool, str]]:
+    """Parts of a model that neither exporter of training scripts writes, by name: whether it has each."""
+    moe = model.moe
+    return [
+        (
+            model.recurrent is not None,
+            f"{model.recurrent.kind if model.recurrent else ''} layers that planner can write",
+        ),
+        (bool(model.layer_pattern), "pattern of unlike layers that planner can write"),
+        (model.sparse is not None, "indexer that chooses keys that planner can write"),
+        (model.attention_gate, "gate on attention's output that planner can write"),
+        (model.window_in_chunks, "attention in chunks"),
+        (model.qk_norm_wide, "norm of queries and keys over all heads"),
+        (model.embedding_norm, "norm behind the embedding"),
+        (model.norm == "layernorm_bare", "LayerNorm without weights"),
+        (moe is not None and moe.latent > 0, "experts at a latent width that planner can write"),
+    ]

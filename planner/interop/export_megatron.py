@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from planner.interop.assumptions import refuse_lacking, written
-from planner.interop.export_common import NOT_PLANNED, Export
-from planner.interop.megatron_assumptions import MEGATRON, TRAIN, balanced_by_bias
+from planner.interop.export_common import NOT_PLANNED, Export, unwritten_parts
+from planner.interop.launching import TRAIN
+from planner.interop.megatron_assumptions import MEGATRON, balanced_by_bias
 from planner.interop.quoting import commented, shell_path, shell_word
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec
@@ -22,13 +23,19 @@ def megatron_files(export: Export) -> dict[str, str]:
     PlannerError
         If Megatron-LM cannot train the model as planned, naming what it lacks.
     """
+    refuse_unknown(export, "Megatron-LM")
+    return {TRAIN: _script(export)}
+
+
+def refuse_unknown(export: Export, tool: str) -> None:
+    """Refuse a model or a plan that Megatron-Core has no options for; errors as `megatron_files`."""
     lacking = _lacking(export)
     if lacking:
         raise PlannerError(
-            f"Megatron-LM cannot train this model as planned: it has no {lacking[0]}; try export --to neox."
+            f"{tool} cannot train this model as planned: it has no {lacking[0]}; "
+            f"plan with training.framework: gpt-neox."
         )
-    refuse_lacking(MEGATRON, export, "Megatron-LM", "megatron")
-    return {TRAIN: _script(export)}
+    refuse_lacking(MEGATRON, export, tool, "megatron")
 
 
 def _lacking(export: Export) -> list[str]:
@@ -48,7 +55,7 @@ def _lacking(export: Export) -> list[str]:
         (plan.precision not in ("", "bf16", "fp16", "fp8", "mxfp8", "nvfp4"), f"training in {plan.precision}"),
         (_increments(export) > MOST_INCREMENTS, f"batch ramp of more than {MOST_INCREMENTS:,} steps"),
     ]
-    return [words for missing, words in checks if missing]
+    return [words for missing, words in [*checks, *unwritten_parts(model)] if missing]
 
 
 def _increments(export: Export) -> int:
@@ -56,9 +63,10 @@ def _increments(export: Export) -> int:
     return (export.plan.global_batch - ramp[0]) // max(1, ramp[1]) if len(ramp) == 3 else 0
 
 
-def _script(export: Export) -> str:
+def argument_groups(export: Export) -> list[tuple[str, str, dict[str, Any]]]:
+    """All arguments of a run but its paths: words that head a group, the name of its array, options and values."""
     plan, layout = export.plan, export.plan.layout
-    groups = [
+    return [
         (f"Layout: {plan.gpus} GPUs", "PARALLEL_ARGS", _parallel(export)),
         (f"Batch: {layout.micro_batch} x {layout.grad_accum} x data {layout.dp}", "BATCH_ARGS", _batch(export)),
         ("Model", "MODEL_ARGS", _model(export)),
@@ -89,6 +97,11 @@ def _script(export: Export) -> str:
             {"save-interval": export.save_every, "log-interval": 10, "log-throughput": True},
         ),
     ]
+
+
+def _script(export: Export) -> str:
+    plan = export.plan
+    groups = argument_groups(export)
     lines = [
         "#!/usr/bin/env bash",
         *commented(export.header("Launch script of Megatron-LM")),
@@ -266,6 +279,7 @@ def _moe(export: Export) -> dict[str, Any]:
         "moe-ffn-hidden-size": moe.expert_ffn,
         "moe-layer-freq": pattern,
         "moe-shared-expert-intermediate-size": moe.shared_experts * moe.shared_ffn or None,
+        "moe-shared-expert-gate": moe.shared_gate or None,
         **expert_bias,
         **written(MEGATRON, export, "routing", "expert exchange"),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.interop.assumptions import refuse_lacking, written
-from planner.interop.export_common import NOT_PLANNED, Export
+from planner.interop.export_common import NOT_PLANNED, Export, unwritten_parts
 from planner.interop.neox_assumptions import NEOX, PRECISIONS
 from planner.interop.neox_mlp import activation_name
 from planner.interop.quoting import commented, yaml_value
@@ -60,12 +60,12 @@ def _lacking(export: Export) -> list[str]:
         (model.mtp_layers > 0, "multi-token prediction"),
         (not model.gated_mlp and model.ffn % 2 == 1, f"MLP of odd width ({model.ffn})"),
         (moe is not None and model.gated_mlp, "gated experts"),
-        (moe is not None and moe.shared_experts > 0, "shared experts"),
+        (moe is not None and (moe.shared_experts > 0 or moe.shared_gate), "shared experts"),
         (moe is not None and moe.first_dense_layers > 0, "leading dense layers before experts"),
         (moe is not None and layout.zero_stage >= 2, "mixture of experts with ZeRO 2 or 3"),
         (model.kv_heads % layout.tp > 0, f"way to split {model.kv_heads} key heads over tp {layout.tp}"),
     ]
-    return [words for missing, words in checks if missing]
+    return [words for missing, words in [*checks, *unwritten_parts(model)] if missing]
 
 
 def _run(export: Export) -> str:

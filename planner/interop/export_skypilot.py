@@ -6,17 +6,15 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from planner.interop.export_common import Export
-from planner.interop.export_megatron import megatron_files
 from planner.interop.export_neox import PATHS, RUN, neox_configs
 from planner.interop.export_slurm import torchrun_lines
-from planner.interop.megatron_assumptions import TRAIN
+from planner.interop.launches import LAUNCHES
+from planner.interop.launching import TRAIN, Launch
 from planner.interop.quoting import commented
+from planner.interop.yaml_blocks import block, dumped
 
 TASK = "task.yaml"
-MEGATRON_ENVS = ("DATA_PATH", "TOKENIZER_MODEL", "CHECKPOINTS")  # to be filled in, or given with --env
 # SkyPilot's names of clouds that differ from the catalog's; those it does not know run on Kubernetes or by SSH.
 CLOUDS = {
     name: name
@@ -49,8 +47,9 @@ def skypilot_files(export: Export) -> dict[str, str]:
     framework = export.plan.framework
     if framework == "gpt-neox":
         return {TASK: _task(export, _neox_setup(), _neox_run(export)), **neox_configs(export)}
-    if framework == "megatron":
-        return {TASK: _task(export, _megatron_setup(), _megatron_run(), MEGATRON_ENVS), **megatron_files(export)}
+    if framework in LAUNCHES:
+        launch = LAUNCHES[framework](export)
+        return {TASK: _task(export, launch.setup, _node_run(launch), launch.needs), **launch.files}
     run = [*_first_node(), *torchrun_lines(export, "sky")]
     return {TASK: _task(export, [], run, ("TRAIN_SCRIPT",))}
 
@@ -62,8 +61,8 @@ def _task(export: Export, setup: list[str], run: list[str], envs: Sequence[str] 
         "resources": resources(export),
         "workdir": ".",
         **({"envs": dict.fromkeys(envs, "")} if envs else {}),
-        **({"setup": _block(["set -e", *setup])} if setup else {}),
-        "run": _block(["set -e", *run]),
+        **({"setup": block(["set -e", *setup])} if setup else {}),
+        "run": block(["set -e", *run]),
     }
     head = commented(
         [
@@ -71,8 +70,7 @@ def _task(export: Export, setup: list[str], run: list[str], envs: Sequence[str] 
             "Start it with: sky launch task.yaml, or, to outlive lost nodes: sky jobs launch task.yaml",
         ]
     )
-    body: str = yaml.dump(task, Dumper=_Dumper, sort_keys=False, width=120)
-    return "\n".join([*head, body])
+    return "\n".join([*head, dumped(task)])
 
 
 def resources(export: Export) -> dict[str, Any]:
@@ -126,38 +124,10 @@ def _neox_run(export: Export) -> list[str]:
     ]
 
 
-def _megatron_setup() -> list[str]:
-    return [
-        "if [ ! -d ~/Megatron-LM ]; then git clone --depth 1 https://github.com/NVIDIA/Megatron-LM ~/Megatron-LM; fi",
-        "cd ~/Megatron-LM",
-        "pip install -e .",
-    ]
-
-
-def _megatron_run() -> list[str]:
+def _node_run(launch: Launch) -> list[str]:
     return [
         *_first_node(),
-        'export NNODES="$SKYPILOT_NUM_NODES" NODE_RANK="$SKYPILOT_NODE_RANK" MEGATRON_DIR=~/Megatron-LM',
+        'export NNODES="$SKYPILOT_NUM_NODES" NODE_RANK="$SKYPILOT_NODE_RANK"',
+        *launch.lines,
         f"bash {TRAIN}",
     ]
-
-
-class _Block(str):
-    """A text of several lines, written as a block."""
-
-    __slots__ = ()
-
-
-class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
-    """Safe YAML with blocks for scripts."""
-
-
-def _as_block(dumper: yaml.SafeDumper, text: str) -> Any:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
-
-
-_Dumper.add_representer(_Block, _as_block)
-
-
-def _block(lines: list[str]) -> _Block:
-    return _Block("\n".join(lines) + "\n")

@@ -6,9 +6,9 @@ import math
 
 from planner.interop.assumptions import written
 from planner.interop.export_common import Export
-from planner.interop.export_megatron import megatron_files
 from planner.interop.export_neox import PATHS, RUN, neox_configs
-from planner.interop.megatron_assumptions import TRAIN
+from planner.interop.launches import LAUNCHES
+from planner.interop.launching import TRAIN
 from planner.interop.quoting import commented, shell_word
 from planner.interop.script_assumptions import SCRIPT
 
@@ -28,8 +28,9 @@ def slurm_files(export: Export) -> dict[str, str]:
         config = '{\n  "launcher": "slurm",\n  "deepspeed_slurm": true,\n  "no_ssh_check": true,\n}\n'
         head = "\n".join(commented(["What GPT-NeoX needs to start through srun; merged with the other two."]))
         return {SBATCH: _sbatch(export, _neox_lines()), SLURM_CONFIG: f"{head}\n{config}", **neox_configs(export)}
-    if framework == "megatron":
-        return {SBATCH: _sbatch(export, _megatron_lines()), **megatron_files(export)}
+    if framework in LAUNCHES:
+        launch = LAUNCHES[framework](export)
+        return {SBATCH: _sbatch(export, _node_lines()), **launch.files}
     return {SBATCH: _sbatch(export, torchrun_lines(export))}
 
 
@@ -83,7 +84,7 @@ def _neox_lines() -> list[str]:
     ]
 
 
-def _megatron_lines() -> list[str]:
+def _node_lines() -> list[str]:
     return [
         'MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
         'here="${SLURM_SUBMIT_DIR:-$PWD}"',
@@ -95,17 +96,21 @@ def _megatron_lines() -> list[str]:
 
 
 def torchrun_lines(export: Export, ranks: str = "slurm") -> list[str]:
-    """Torchrun around a training script of the user's own, which finds the plan in its environment."""
+    """Torchrun around a training script of the user's own, which finds the plan in its environment.
+
+    `ranks` says whose variables tell a node its place: slurm, sky, or node for NNODES and NODE_RANK.
+    """
     export.notes.append(
         f"{export.plan.framework} has no launch script of its own: set TRAIN_SCRIPT; the plan is in PLAN_… variables"
     )
     exports = [f"export PLAN_{key}={shell_word(value)}" for key, value in written(SCRIPT, export).items()]
     train = '"${TRAIN_SCRIPT:?set it to your training script}"'
-    if ranks == "sky":
+    if ranks != "slurm":
+        nodes, rank = ("SKYPILOT_NUM_NODES", "SKYPILOT_NODE_RANK") if ranks == "sky" else ("NNODES", "NODE_RANK")
         return [
             *exports,
-            f'torchrun --nnodes "$SKYPILOT_NUM_NODES" --nproc-per-node {export.gpus_per_node} \\',
-            f'  --node-rank "$SKYPILOT_NODE_RANK" --master-addr "$MASTER_ADDR" --master-port 29500 {train}',
+            f'torchrun --nnodes "${nodes}" --nproc-per-node {export.gpus_per_node} \\',
+            f'  --node-rank "${rank}" --master-addr "$MASTER_ADDR" --master-port 29500 {train}',
         ]
     return [
         'MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',

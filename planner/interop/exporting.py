@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
+from planner.files import write_all
 from planner.interop.export_common import Export, export_of
+from planner.interop.export_deepspeed import deepspeed_files
+from planner.interop.export_kubernetes import jobset_files, pytorchjob_files
 from planner.interop.export_megatron import megatron_files
+from planner.interop.export_megatron_bridge import megatron_bridge_files
+from planner.interop.export_nanotron import nanotron_files
 from planner.interop.export_neox import neox_files
 from planner.interop.export_skypilot import skypilot_files
 from planner.interop.export_slurm import slurm_files
+from planner.interop.export_torchtitan import torchtitan_files
+from planner.interop.quoting import printable
+from planner.performance.framework_table import frameworks, known_framework
 from planner.plan import Optimization, Trained
 from planner.units import PlannerError
 
 TARGETS: Mapping[str, Callable[[Export], dict[str, str]]] = {
     "neox": neox_files,
     "megatron": megatron_files,
+    "megatron-bridge": megatron_bridge_files,
+    "torchtitan": torchtitan_files,
+    "deepspeed": deepspeed_files,
+    "nanotron": nanotron_files,
     "slurm": slurm_files,
     "skypilot": skypilot_files,
+    "jobset": jobset_files,
+    "pytorchjob": pytorchjob_files,
 }
 
 
@@ -30,52 +41,38 @@ def export_files(answer: Optimization, target: str, trained: Trained | None = No
     Parameters
     ----------
     answer : a saved `optimize --json` document
-    target : neox | megatron | slurm | skypilot
+    target : a framework's (`Framework.exports`: neox, megatron, torchtitan, …), or what starts any of them: slurm,
+        skypilot, jobset, pytorchjob
     trained : what is trained, for documents that do not hold it
 
     Raises
     ------
     PlannerError
-        If there is no plan, the target is unknown, or the target cannot run what was planned, saying what it lacks.
+        If there is no plan, the target is unknown or of another framework than the plan's, or it cannot run what was
+        planned, saying what it lacks.
     """
     if target not in TARGETS:
         raise PlannerError(f"--to {target!r} is unknown; it may be {', '.join(TARGETS)}.")
     export = export_of(answer, trained)
+    _refuse_another(export, target)
     files = TARGETS[target](export)
     return files, export.notes
 
 
+def _refuse_another(export: Export, target: str) -> None:
+    """Refuse files of a framework whose memory and time the plan's are not."""
+    wanted = next((row for row in frameworks().values() if target in row.exports), None)
+    planned = known_framework(export.plan.framework)
+    if wanted is None or planned is wanted:
+        return
+    name = planned.title if planned is not None else printable(export.plan.framework)
+    can = (*(planned.exports if planned is not None else ()), "slurm")
+    raise PlannerError(
+        f"--to {target} starts {wanted.title}, and this plan is of {name}: export it with --to {' or '.join(can)}, "
+        f"or plan with training.framework: {wanted.name}."
+    )
+
+
 def write_files(folder: Path, files: Mapping[str, str]) -> list[Path]:
-    """Write all files into `folder`, or none: each is staged beside its place first, then renamed over it.
-
-    Scripts (`.sh`, `.sbatch`) are made executable.
-
-    Raises
-    ------
-    PlannerError
-        If the folder or a file in it cannot be written; what was there is then untouched.
-    """
-    staged: list[tuple[str, Path]] = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            target = folder / name
-            if target.is_dir():
-                raise PlannerError(f"cannot write {target}: there is a folder of that name.")
-            handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-            staged.append((temporary, target))
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o755 if target.suffix in (".sh", ".sbatch") else 0o644)
-        for temporary, target in staged:
-            Path(temporary).replace(target)
-    except (OSError, ValueError) as error:
-        for temporary, _ in staged:
-            with suppress(OSError):
-                Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, PlannerError):
-            raise
-        raise PlannerError(f"cannot write to {folder}: {getattr(error, 'strerror', None) or error}") from None
-    return [target for _, target in staged]
+    """Write all files into `folder`, or none; scripts are made executable. Raises as `planner.files.write_all` does."""
+    return write_all(folder, files, (".sh", ".sbatch"))

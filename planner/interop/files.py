@@ -5,7 +5,6 @@ Every problem is a PlannerError of one sentence that names the file; nothing rea
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from planner.files import missing_file
 from planner.interop.quoting import printable
+from planner.reading import json_of, read_text
 from planner.units import PlannerError
 
 MAX_CONFIG_BYTES = 512 << 10  # the largest published config is some 20 kB
@@ -31,33 +30,9 @@ def shown(text: object, limit: int = 60) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def read_text(path: Path, limit: int = MAX_CONFIG_BYTES) -> str:
-    """The text of a small file.
-
-    Raises
-    ------
-    PlannerError
-        If it cannot be read, is larger than `limit` bytes, or is not text in UTF-8.
-    """
-    name = shown(path, 200)
-    try:
-        with Path(path).open("rb") as handle:
-            data = handle.read(limit + 1)
-    except FileNotFoundError:
-        raise PlannerError(missing_file(Path(path), ())) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a file name"
-        raise PlannerError(f"{name} cannot be read: {reason}.") from None
-    if len(data) > limit:
-        raise PlannerError(
-            f"{name} is larger than {limit >> 10:,} KiB, which no configuration is; is it the right file?"
-        )
-    if b"\x00" in data:
-        raise PlannerError(f"{name} holds NUL bytes: it is a binary file, not a configuration.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PlannerError(f"{name} is not UTF-8 text (byte {error.start}).") from None
+def config_text(path: Path) -> str:
+    """The text of another program's configuration or script; raises as `planner.reading.read_text` does."""
+    return read_text(Path(path), MAX_CONFIG_BYTES, "a configuration", (), controls=True)
 
 
 @contextmanager
@@ -113,14 +88,8 @@ class Document:
 
 def read_json(path: Path) -> Document:
     """A JSON object."""
-    text = read_text(path)
-    name = shown(path, 200)
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise PlannerError(f"{name} is not valid JSON: line {error.lineno}: {error.msg}.") from None
-    except (RecursionError, ValueError) as error:
-        raise PlannerError(f"{name} is not a configuration: {_reason(error)}.") from None
+    text, name = config_text(path), shown(path, 200)
+    values = json_of(text, path)
     if not isinstance(values, dict):
         raise PlannerError(f"{name} holds no JSON object; a config.json is one {{…}} of keys and values.")
     return Document(path, values, {}, text=text)
@@ -132,8 +101,7 @@ def read_yaml(path: Path) -> Document:
     A comma that is missing between two entries of a flow mapping (a published Pythia config lacks one) is put in, and
     said.
     """
-    text = read_text(path)
-    name = shown(path, 200)
+    text, name = config_text(path), shown(path, 200)
     repairs: list[str] = []
     while True:
         try:

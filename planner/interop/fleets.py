@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.files import missing_file
+from planner.reading import read_bytes
+from planner.reading.tree import MAX_BYTES, read_yaml
 from planner.scenario.fields import SURE, Reading, Text, duration, money, real
 from planner.scenario.machines import CLUSTER
 from planner.scenario.names import catalog_names, why_absent
 from planner.scenario.tables import Key, Many, Table
-from planner.scenario.tree import MAX_BYTES, read_yaml
 from planner.units import PlannerError, did_you_mean
 
 if TYPE_CHECKING:
@@ -59,15 +59,10 @@ def read_fleet(path: Path, scenarios: Sequence[Scenario], overlays: Sequence[Pat
     from planner.scenario import Quota
     from planner.search import Fleet
 
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise PlannerError(missing_file(path)) from None
-    except OSError as error:
-        raise PlannerError(f"{path}: cannot be read ({error.strerror})") from None
     values = _fleet_table().read(
-        read_yaml(content, str(path)), "", Reading(catalog_names(overlays), why_absent=why_absent)
+        read_yaml(read_bytes(path, MAX_BYTES, "a fleet"), str(path), "fleet"),
+        "",
+        Reading(catalog_names(overlays), why_absent=why_absent),
     )
     runs = {_name(run["name"], scenarios, path): run for run in values["runs"] or ()}
     budget: dict[str, Any] = values["budget"] or {}

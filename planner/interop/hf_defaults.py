@@ -196,4 +196,158 @@ CLASS_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "gpt_neo": {
         "hidden_size": 2048, "vocab_size": 50257, "num_layers": 24, "num_heads": 16,
     },
+    "mamba": {
+        "hidden_size": 768, "num_hidden_layers": 32, "vocab_size": 50280, "state_size": 16, "expand": 2,
+        "conv_kernel": 4,
+    },
+    "falcon_mamba": {
+        "hidden_size": 768, "num_hidden_layers": 32, "vocab_size": 50280, "state_size": 16, "expand": 2,
+        "conv_kernel": 4,
+    },
+    "mamba2": {
+        "hidden_size": 4096, "num_hidden_layers": 64, "vocab_size": 32768, "state_size": 128, "expand": 2,
+        "conv_kernel": 4, "num_heads": 128, "head_dim": 64, "n_groups": 8, "chunk_size": 256,
+    },
+    "jamba": {
+        "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "intermediate_size": 14336, "vocab_size": 65536, "num_experts": 16, "num_experts_per_tok": 2,
+        "expert_layer_period": 2, "expert_layer_offset": 1, "attn_layer_period": 8, "attn_layer_offset": 4,
+        "mamba_d_state": 16, "mamba_d_conv": 4, "mamba_expand": 2,
+    },
+    "bamba": {
+        "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "intermediate_size": 14336, "vocab_size": 128000, "mamba_n_heads": 128, "mamba_n_groups": 1,
+        "mamba_d_state": 256, "mamba_d_conv": 4, "mamba_expand": 2, "mamba_chunk_size": 256,
+    },
+    "granitemoehybrid": {
+        "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32,
+        "intermediate_size": 11008, "vocab_size": 32000, "num_local_experts": 8, "num_experts_per_tok": 2,
+        "shared_intermediate_size": 1024, "mamba_n_heads": 128, "mamba_n_groups": 1, "mamba_d_state": 256,
+        "mamba_d_conv": 4, "mamba_expand": 2, "mamba_chunk_size": 256,
+    },
+    "nemotron_h": {
+        "hidden_size": 4096, "num_hidden_layers": 4, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "head_dim": 128, "intermediate_size": 21504, "vocab_size": 131072, "ssm_state_size": 128,
+        "mamba_num_heads": 128, "mamba_head_dim": 64, "n_groups": 8, "conv_kernel": 4, "chunk_size": 128,
+        "n_routed_experts": 8, "n_shared_experts": 1, "moe_intermediate_size": 7688,
+        "moe_shared_expert_intermediate_size": 7688, "num_experts_per_tok": 2,
+    },
+    "qwen3_next": {
+        "hidden_size": 2048, "num_hidden_layers": 48, "num_attention_heads": 16, "num_key_value_heads": 2,
+        "head_dim": 256, "intermediate_size": 5632, "vocab_size": 151936, "linear_conv_kernel_dim": 4,
+        "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_num_key_heads": 16,
+        "linear_num_value_heads": 32, "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512,
+        "num_experts_per_tok": 10, "num_experts": 512,
+    },
+    "qwen3_5_text": {
+        "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 16, "num_key_value_heads": 4,
+        "head_dim": 256, "intermediate_size": 12288, "vocab_size": 248320, "linear_conv_kernel_dim": 4,
+        "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_num_key_heads": 16,
+        "linear_num_value_heads": 32,
+    },
+    "qwen3_5_moe_text": {
+        "hidden_size": 2048, "num_hidden_layers": 40, "num_attention_heads": 16, "num_key_value_heads": 2,
+        "head_dim": 256, "vocab_size": 248320, "linear_conv_kernel_dim": 4, "linear_key_head_dim": 128,
+        "linear_value_head_dim": 128, "linear_num_key_heads": 16, "linear_num_value_heads": 32,
+        "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512, "num_experts_per_tok": 8,
+        "num_experts": 256,
+    },
+    "minimax": {
+        "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "intermediate_size": 14336, "vocab_size": 32000, "num_local_experts": 8, "num_experts_per_tok": 2,
+        "block_size": 256,
+    },
+    "minimax_m2": {
+        "hidden_size": 3072, "num_hidden_layers": 62, "num_attention_heads": 48, "num_key_value_heads": 8,
+        "head_dim": 128, "intermediate_size": 1536, "vocab_size": 200064, "num_local_experts": 256,
+        "num_experts_per_tok": 8,
+    },
+    "llama4_text": {
+        "hidden_size": 5120, "num_hidden_layers": 48, "num_attention_heads": 40, "num_key_value_heads": 8,
+        "head_dim": 128, "intermediate_size": 8192, "vocab_size": 202048, "intermediate_size_mlp": 16384,
+        "num_local_experts": 16, "num_experts_per_tok": 1, "interleave_moe_layer_step": 1,
+        "attention_chunk_size": 8192,
+    },
+    "ernie4_5_moe": {
+        "hidden_size": 2560, "num_hidden_layers": 28, "num_attention_heads": 20, "num_key_value_heads": 4,
+        "intermediate_size": 12288, "vocab_size": 103424, "moe_intermediate_size": 1536, "moe_num_experts": 64,
+        "moe_k": 6, "moe_num_shared_experts": 2, "moe_layer_start_index": 1, "moe_layer_interval": 1,
+    },
+    "deepseek_v32": {
+        "hidden_size": 7168, "num_hidden_layers": 61, "num_attention_heads": 128, "num_key_value_heads": 128,
+        "head_dim": 64, "intermediate_size": 18432, "vocab_size": 129280, "moe_intermediate_size": 2048,
+        "n_routed_experts": 256, "n_shared_experts": 1, "num_experts_per_tok": 8, "first_k_dense_replace": 3,
+        "q_lora_rank": 1536, "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
+        "index_n_heads": 64, "index_head_dim": 128, "index_topk": 2048,
+    },
+    "glm_moe_dsa": {
+        "hidden_size": 6144, "num_hidden_layers": 78, "num_attention_heads": 64, "num_key_value_heads": 64,
+        "head_dim": 64, "intermediate_size": 12288, "vocab_size": 154880, "moe_intermediate_size": 2048,
+        "n_routed_experts": 256, "n_shared_experts": 1, "num_experts_per_tok": 8, "first_k_dense_replace": 3,
+        "q_lora_rank": 2048, "kv_lora_rank": 512, "qk_nope_head_dim": 192, "qk_rope_head_dim": 64, "v_head_dim": 256,
+        "index_n_heads": 32, "index_head_dim": 128, "index_topk": 2048,
+    },
+    "glm4_moe_lite": {
+        "hidden_size": 2048, "num_hidden_layers": 47, "num_attention_heads": 20, "num_key_value_heads": 20,
+        "head_dim": 64, "intermediate_size": 10240, "vocab_size": 154880, "moe_intermediate_size": 1536,
+        "n_routed_experts": 64, "n_shared_experts": 1, "num_experts_per_tok": 4, "first_k_dense_replace": 1,
+        "q_lora_rank": 768, "kv_lora_rank": 512, "qk_nope_head_dim": 192, "qk_rope_head_dim": 64, "v_head_dim": 256,
+    },
+    "exaone_moe": {
+        "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32,
+        "intermediate_size": 16384, "vocab_size": 102400, "sliding_window": 4096, "moe_intermediate_size": 1024,
+        "num_experts": 64, "num_shared_experts": 1, "num_experts_per_tok": 8, "first_k_dense_replace": 1,
+    },
+    "qwen2_vl_text": {
+        "hidden_size": 8192, "num_hidden_layers": 80, "num_attention_heads": 64, "num_key_value_heads": 8,
+        "intermediate_size": 29568, "vocab_size": 152064,
+    },
+    "qwen2_5_vl_text": {
+        "hidden_size": 8192, "num_hidden_layers": 80, "num_attention_heads": 64, "num_key_value_heads": 8,
+        "intermediate_size": 29568, "vocab_size": 152064,
+    },
+    "qwen3_vl_text": {
+        "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32,
+        "head_dim": 128, "intermediate_size": 22016, "vocab_size": 151936,
+    },
+    "qwen3_vl_moe_text": {
+        "hidden_size": 2048, "num_hidden_layers": 24, "num_attention_heads": 16, "num_key_value_heads": 16,
+        "head_dim": 128, "intermediate_size": 5632, "vocab_size": 151936, "moe_intermediate_size": 1408,
+        "num_experts": 60, "num_experts_per_tok": 4,
+    },
+    "glm4v_text": {
+        "hidden_size": 4096, "num_hidden_layers": 40, "num_attention_heads": 32, "num_key_value_heads": 2,
+        "intermediate_size": 13696, "vocab_size": 151552,
+    },
+    "glm4v_moe_text": {
+        "hidden_size": 4096, "num_hidden_layers": 46, "num_attention_heads": 96, "num_key_value_heads": 8,
+        "intermediate_size": 10944, "vocab_size": 151424, "moe_intermediate_size": 1408, "n_routed_experts":
+        128, "n_shared_experts": 1, "num_experts_per_tok": 8, "first_k_dense_replace": 1,
+    },
+    "bloom": {
+        "hidden_size": 64, "n_layer": 2, "n_head": 8, "vocab_size": 250880,
+    },
+    "ministral3": {
+        "hidden_size": 4096, "num_hidden_layers": 34, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "head_dim": 128, "intermediate_size": 14336, "vocab_size": 131072,
+    },
+    "cwm": {
+        "hidden_size": 6144, "num_hidden_layers": 64, "num_attention_heads": 48, "num_key_value_heads": 8,
+        "head_dim": 128, "intermediate_size": 21504, "vocab_size": 128256, "sliding_window": 8192,
+    },
+    "apertus": {
+        "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32,
+        "intermediate_size": 14336, "vocab_size": 131072,
+    },
+    "exaone": {
+        "hidden_size": 4096, "num_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "intermediate_size": 14336, "vocab_size": 102400,
+    },
+    "internlm3": {
+        "hidden_size": 4096, "num_hidden_layers": 48, "num_attention_heads": 32, "num_key_value_heads": 2,
+        "head_dim": 128, "intermediate_size": 10240, "vocab_size": 128512,
+    },
+    "gpt-sw3": {
+        "n_embd": 768, "n_layer": 12, "n_head": 12, "vocab_size": 50257, "n_positions": 1024,
+    },
 }  # fmt: skip

@@ -97,6 +97,7 @@ def mpt(k: Keys, name: str) -> ModelSpec:
 
 def gpt_bigcode(k: Keys, name: str) -> ModelSpec:
     shape = gpt2_base(k, name)
+    k.used.add("num_key_value_heads")
     shape["kv_heads"] = 1 if k.flag("kv_heads", "multi_query", True) else shape["heads"]
     return ModelSpec(
         **shape,
@@ -185,6 +186,7 @@ def bloom(k: Keys, name: str) -> ModelSpec:
         attention_bias=True,
         attention_output_bias=True,
         mlp_bias=True,
+        embedding_norm=True,
         position_embedding="alibi",
         max_seq_length=whole(length, f"seq_length ({k.document.name})") if length else 2048,
         source=f"{k.document.name} (Hugging Face)",
@@ -224,6 +226,7 @@ def opt(k: Keys, name: str) -> ModelSpec:
 def dbrx(k: Keys, name: str) -> ModelSpec:
     attention, ffn = k.section("attn_config"), k.section("ffn_config")
     hidden, heads = k.number("hidden", "d_model"), k.number("heads", "n_heads")
+    k.used.add("num_key_value_heads")
     width, file = whole(ffn.get("ffn_hidden_size", 3584), "ffn_config.ffn_hidden_size"), k.document.name
     return ModelSpec(
         name=name,

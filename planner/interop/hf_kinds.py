@@ -44,6 +44,9 @@ _IRRELEVANT = frozenset(
     topk_method torch_dtype torchscript transformers_version typical_p unk_token_id unsloth_fixed unsloth_version
     use_bfloat16 use_cache use_cache_kernel use_cache_quantization use_dynamic_ntk use_flash_attn use_logn_attn
     use_mamba_kernels verbose video_token_id vision_end_token_id vision_start_token_id
+    calc_logits_for_entire_prompt clip_qkv no_rope_layer_interval no_rope_layers qk_head_dim rescale_prenorm_residual
+    time_step_floor time_step_init_scheme time_step_limit time_step_max time_step_min time_step_scale
+    use_associative_scan use_mambapy vision_token_id
     """.split()
 )
 _DECIDING: Mapping[str, str] = {
@@ -63,6 +66,7 @@ _DECIDING: Mapping[str, str] = {
     "hybrid_layer_ids": "the kinds of layers",
     "is_encoder_decoder": "an encoder beside the decoder",
     "kv_lora_rank": "latent attention",
+    "layer_norm_elementwise_affine": "weights of norms",
     "layer_types": "the attention of each layer",
     "layers_block_type": "the kinds of layers",
     "lm_head_bias": "the bias of the output layer",
@@ -102,7 +106,7 @@ def huggingface_kinds(keys: Keys) -> Sorted:
 
 
 def _is_off(value: Any, key: str) -> bool:
-    if key == "do_layer_norm_before":
+    if key in ("do_layer_norm_before", "layer_norm_elementwise_affine"):
         return value in (None, True)
     if key == "head_dim" and value is not None:
         return False

@@ -7,17 +7,20 @@ Source: transformers 5.24, models/*/configuration_*.py and modeling_*.py.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from planner.interop.files import shown
 from planner.interop.hf_defaults import CLASS_DEFAULTS
 from planner.interop.hf_keys import Keys
+from planner.interop.hf_layers import each, expert_layers, pattern, stated_mixers, windowed
 from planner.units import PlannerError
+from planner.workload.layers import ATTENTION, DENSE, EXPERTS, WINDOWED
 from planner.workload.model import MLASpec, ModelSpec, MoESpec
 
 
-def base(k: Keys, name: str, *, tied: bool = False) -> dict[str, Any]:
-    """What families with Llama's key names share."""
+def base(k: Keys, name: str, *, tied: bool = False, ffn: int | None = None) -> dict[str, Any]:
+    """What families with Llama's key names share; `ffn` where another key than intermediate_size has said it."""
     hidden, heads = k.number("hidden", "hidden_size"), k.number("heads", "num_attention_heads")
     head_dim = k.maybe("head_dim", "head_dim")
     if not head_dim:
@@ -35,7 +38,7 @@ def base(k: Keys, name: str, *, tied: bool = False) -> dict[str, Any]:
         "heads": heads,
         "kv_heads": key_heads(k, heads),
         "head_dim": head_dim,
-        "ffn": k.number("ffn", "intermediate_size"),
+        "ffn": k.number("ffn", "intermediate_size") if ffn is None else ffn,
         "vocab": k.number("vocab", "vocab_size"),
         "tied_embeddings": k.flag("tied_embeddings", "tie_word_embeddings", tied),
         "max_seq_length": k.maybe("max_seq_length", "max_position_embeddings") or None,
@@ -73,7 +76,12 @@ def llama_like(k: Keys, name: str, **changes: Any) -> ModelSpec:
     """A decoder with Llama's layers: RMS norms, a gated MLP, no biases; `changes` say what is otherwise."""
     changes.setdefault("activation", activation(k, "silu", True))
     return ModelSpec(
-        **{**base(k, name, tied=changes.pop("tied", False)), "gated_mlp": True, "norm": "rmsnorm", **changes}
+        **{
+            **base(k, name, tied=changes.pop("tied", False), ffn=changes.get("ffn")),
+            "gated_mlp": True,
+            "norm": "rmsnorm",
+            **changes,
+        }
     )
 
 
@@ -95,7 +103,7 @@ def llama(k: Keys, name: str) -> ModelSpec:
 
 
 def mistral(k: Keys, name: str) -> ModelSpec:
-    return llama_like(k, name, sliding_window=k.maybe("sliding_window", "sliding_window") or None)
+    return llama_like(k, name, **windowed(k, 0))
 
 
 def mixtral(k: Keys, name: str) -> ModelSpec:
@@ -108,52 +116,71 @@ def mixtral(k: Keys, name: str) -> ModelSpec:
     return llama_like(k, name, sliding_window=window or None, moe=moe)
 
 
-def _qwen_window(k: Keys) -> int | None:
-    used = k.flag("sliding_window", "use_sliding_window", False)
-    k.used |= {"sliding_window", "max_window_layers"}
-    if not used:
-        return None
-    k.remarks.append("use_sliding_window: the window is taken for every layer (max_window_layers is not modelled)")
-    k.origins.pop("sliding_window", None)
-    return k.maybe("sliding_window", "sliding_window", 4096) or None
+def _qwen_layers(k: Keys, mlps: Sequence[str] = ()) -> dict[str, Any]:
+    """Windows from layer max_window_layers on, where use_sliding_window has them; and where MLPs and experts stand."""
+    used, layers = k.flag("sliding_window", "use_sliding_window", False), k.number("layers", "num_hidden_layers")
+    k.used |= {"sliding_window", "max_window_layers", "layer_types"}
+    mixers, window = [ATTENTION] * layers, {}
+    if used:
+        k.origins.pop("sliding_window", None)
+        first = k.number("layer_pattern", "max_window_layers", default=28, least=0)
+        listed = stated_mixers(k, layers, "layer_types")
+        mixers = listed or each(layers, range(first, layers), WINDOWED, ATTENTION)
+        if WINDOWED in mixers:
+            window = {"sliding_window": k.number("sliding_window", "sliding_window", default=4096)}
+    mlps = mlps or [DENSE] * layers
+    if set(mixers) == {WINDOWED} and len(set(mlps)) == 1:
+        return window
+    return window | pattern(mixers, mlps)
 
 
 def qwen2(k: Keys, name: str) -> ModelSpec:
-    return llama_like(k, name, attention_bias=True, sliding_window=_qwen_window(k))
+    return llama_like(k, name, attention_bias=True, **_qwen_layers(k))
 
 
 def qwen3(k: Keys, name: str) -> ModelSpec:
     bias = k.flag("attention_bias", "attention_bias", False)
-    window = _qwen_window(k)
-    return llama_like(k, name, qk_norm=True, attention_bias=bias, attention_output_bias=bias, sliding_window=window)
+    return llama_like(k, name, qk_norm=True, attention_bias=bias, attention_output_bias=bias, **_qwen_layers(k))
 
 
-def _qwen_moe(k: Keys, shared: bool, width: int) -> MoESpec:
-    dense = k.values.get("mlp_only_layers")
-    k.used.add("mlp_only_layers")
-    if isinstance(dense, list) and dense:
-        k.remarks.append(f"mlp_only_layers: {len(dense)} dense layers are counted as experts' layers")
+def _qwen_moe(k: Keys, shared: bool, width: int) -> dict[str, Any]:
+    mlps = expert_layers(k, k.number("layers", "num_hidden_layers"))
     shared_ffn = k.number("moe.shared_ffn", "shared_expert_intermediate_size", default=5632) if shared else 0
-    return MoESpec(
+    moe = MoESpec(
         experts=k.number("moe.experts", "num_experts", "num_local_experts", default=60 if shared else 128),
         top_k=k.number("moe.top_k", "num_experts_per_tok", default=4 if shared else 8),
         expert_ffn=k.number("moe.expert_ffn", "moe_intermediate_size", default=width),
         shared_experts=1 if shared else 0,
         shared_ffn=shared_ffn,
-        every=k.number("moe.every", "decoder_sparse_step", default=1),
+        shared_gate=shared,
     )
+    return {**({"moe": moe} if EXPERTS in mlps else {}), **_qwen_layers(k, mlps)}
 
 
 def qwen2_moe(k: Keys, name: str) -> ModelSpec:
-    return llama_like(k, name, attention_bias=True, sliding_window=_qwen_window(k), moe=_qwen_moe(k, True, 1408))
+    bias = k.flag("attention_bias", "qkv_bias", True)
+    return llama_like(k, name, attention_bias=bias, **_qwen_moe(k, True, 1408))
 
 
 def qwen3_moe(k: Keys, name: str) -> ModelSpec:
     bias = k.flag("attention_bias", "attention_bias", False)
-    window, moe = _qwen_window(k), _qwen_moe(k, False, 768)
-    return llama_like(
-        k, name, qk_norm=True, attention_bias=bias, attention_output_bias=bias, sliding_window=window, moe=moe
-    )
+    biases = {"attention_bias": bias, "attention_output_bias": bias}
+    return llama_like(k, name, qk_norm=True, **biases, **_qwen_moe(k, False, 768))
+
+
+def _first_dense(k: Keys) -> int:
+    """Leading layers without experts, by mlp_layer_types or first_k_dense_replace."""
+    kinds = k.values.get("mlp_layer_types")
+    k.used |= {"mlp_layer_types", "first_k_dense_replace"}
+    if not isinstance(kinds, list) or not kinds:
+        return k.maybe("moe.first_dense_layers", "first_k_dense_replace") or 0
+    first = kinds.index("sparse") if "sparse" in kinds else len(kinds)
+    if "dense" in kinds[first:]:
+        raise PlannerError(
+            f"{k.document.name}: mlp_layer_types has dense layers behind sparse ones: planner knows none."
+        )
+    k.origins["moe.first_dense_layers"] = f"mlp_layer_types, {k.document.where('mlp_layer_types')}"
+    return first
 
 
 def deepseek(k: Keys, name: str) -> ModelSpec:
@@ -179,9 +206,9 @@ def deepseek(k: Keys, name: str) -> ModelSpec:
             expert_ffn=width,
             shared_experts=shared,
             shared_ffn=width if shared else 0,
-            first_dense_layers=k.maybe("moe.first_dense_layers", "first_k_dense_replace") or 0,
+            first_dense_layers=_first_dense(k),
             every=k.number("moe.every", "moe_layer_freq", default=1),
-            router_bias=k.values.get("topk_method", "noaux_tc" if k.family == "deepseek_v3" else "") == "noaux_tc",
+            router_bias=k.values.get("topk_method", "" if k.family == "deepseek_v2" else "noaux_tc") == "noaux_tc",
         )
     k.used.add("topk_method")
     k.origins["head_dim"] = "qk_nope_head_dim + qk_rope_head_dim"
@@ -197,14 +224,6 @@ def deepseek(k: Keys, name: str) -> ModelSpec:
 
 def gpt_oss(k: Keys, name: str) -> ModelSpec:
     bias = k.flag("attention_bias", "attention_bias", True)
-    kinds = k.values.get("layer_types")
-    k.used.add("layer_types")
-    every = 2
-    if isinstance(kinds, list) and kinds and "full_attention" in kinds:
-        every = kinds.index("full_attention") + 1
-        if any((kind == "full_attention") != ((i + 1) % every == 0) for i, kind in enumerate(kinds)):
-            k.remarks.append(f"layer_types repeats no fixed pattern; every {every}th layer is taken as full attention")
-    k.origins["full_attention_every"] = f"layer_types, {k.document.where('layer_types')}"
     moe = MoESpec(
         experts=k.number("moe.experts", "num_local_experts", default=128),
         top_k=k.number("moe.top_k", "num_experts_per_tok", "experts_per_token", default=4),
@@ -217,8 +236,7 @@ def gpt_oss(k: Keys, name: str) -> ModelSpec:
         attention_bias=bias,
         attention_output_bias=bias,
         mlp_bias=True,
-        sliding_window=k.maybe("sliding_window", "sliding_window", 128) or None,
-        full_attention_every=every,
         attention_sinks=True,
         moe=moe,
+        **windowed(k, 2, EXPERTS),
     )

@@ -8,33 +8,13 @@ that their repositories hold.
 
 from __future__ import annotations
 
-from typing import Any
-
 from planner.interop.hf_defaults import CLASS_DEFAULTS
 from planner.interop.hf_keys import Keys
+from planner.interop.hf_layers import each, pattern, stated_mixers, windowed
 from planner.interop.hf_llama import activation, base, llama_like
 from planner.units import PlannerError
+from planner.workload.layers import ATTENTION, DENSE, WINDOWED
 from planner.workload.model import ModelSpec, MoESpec
-
-
-def windowed(k: Keys, every: int) -> dict[str, Any]:
-    """A window in all layers but each `every`-th, as layer_types or sliding_window_pattern say, or the class has it."""
-    window = k.maybe("sliding_window", "sliding_window") or None
-    for name in ("sliding_window_pattern", "_sliding_window_pattern"):
-        if name in k.values:
-            every = k.number("full_attention_every", name)
-    kinds = k.values.get("layer_types")
-    k.used |= {"layer_types", "sliding_window_pattern", "_sliding_window_pattern"}
-    if isinstance(kinds, list) and kinds:
-        if "sliding_attention" not in kinds:
-            return {}
-        every = kinds.index("full_attention") + 1 if "full_attention" in kinds else 0
-        if every and any((kind == "full_attention") != ((i + 1) % every == 0) for i, kind in enumerate(kinds)):
-            k.warnings.append(
-                f"{k.document.name}: layer_types repeats no fixed pattern; every {every}th layer is taken as full "
-                "attention"
-            )
-    return {} if window is None else {"sliding_window": window, "full_attention_every": every}
 
 
 def bias_of(k: Keys, *names: str, default: bool = False) -> dict[str, bool]:
@@ -111,6 +91,7 @@ def stablelm(k: Keys, name: str) -> ModelSpec:
         norms_per_layer=1 if parallel else 2,
         attention_bias=k.flag("attention_bias", "use_qkv_bias", False),
         qk_norm=k.flag("qk_norm", "qk_layernorm", False),
+        qk_norm_wide=bool(k.values.get("qk_layernorm")),
     )
 
 
@@ -125,19 +106,19 @@ def cohere(k: Keys, name: str) -> ModelSpec:
         parallel_residual=True,
         norms_per_layer=1,
         qk_norm=norm,
+        qk_norm_wide=norm,
         **bias_of(k, "attention_bias"),
         **windows,
     )
 
 
 def olmo(k: Keys, name: str) -> ModelSpec:
-    k.remarks.append("OLMo's norms have no weights: they are counted as layernorms without biases, which hardly differ")
-    return llama_like(k, name, norm="layernorm_nobias", **bias_of(k, "attention_bias"))
+    return llama_like(k, name, norm="layernorm_bare", **bias_of(k, "attention_bias"))
 
 
 def olmo2(k: Keys, name: str) -> ModelSpec:
     windows = windowed(k, 4) if k.family == "olmo3" else {}
-    return llama_like(k, name, qk_norm=True, **bias_of(k, "attention_bias"), **windows)
+    return llama_like(k, name, qk_norm=True, qk_norm_wide=True, **bias_of(k, "attention_bias"), **windows)
 
 
 def experts_of(k: Keys, *names: str, shared: str = "") -> MoESpec:
@@ -154,7 +135,9 @@ def experts_of(k: Keys, *names: str, shared: str = "") -> MoESpec:
 
 
 def olmoe(k: Keys, name: str) -> ModelSpec:
-    return llama_like(k, name, qk_norm=True, moe=experts_of(k, "num_experts"), **bias_of(k, "attention_bias"))
+    return llama_like(
+        k, name, qk_norm=True, qk_norm_wide=True, moe=experts_of(k, "num_experts"), **bias_of(k, "attention_bias")
+    )
 
 
 def granite(k: Keys, name: str) -> ModelSpec:
@@ -180,7 +163,7 @@ def starcoder2(k: Keys, name: str) -> ModelSpec:
 
 def glm(k: Keys, name: str) -> ModelSpec:
     bias = k.flag("attention_bias", "attention_bias", True)
-    return llama_like(k, name, attention_bias=bias, norms_per_layer=4 if k.family == "glm4" else 2)
+    return llama_like(k, name, attention_bias=bias, norms_per_layer=4 if k.family in ("glm4", "glm4v") else 2)
 
 
 def shared_and_routed(k: Keys, name: str) -> ModelSpec:
@@ -203,6 +186,9 @@ def shared_and_routed(k: Keys, name: str) -> ModelSpec:
     bias = k.flag("attention_bias", "attention_bias", False)
     output = bias and k.family != "glm4_moe"
     k.used |= {"topk_method", "num_nextn_predict_layers"}
+    if k.family == "dots1":  # windows would stand from layer max_window_layers on
+        first = k.number("layer_pattern", "max_window_layers", default=62, least=0)
+        k.used |= {"sliding_window"} if first >= k.number("layers", "num_hidden_layers", default=62) else set()
     return llama_like(k, name, qk_norm=norm, moe=moe, attention_bias=bias, attention_output_bias=output)
 
 
@@ -261,6 +247,29 @@ def hunyuan(k: Keys, name: str) -> ModelSpec:
 
 def exaone4(k: Keys, name: str) -> ModelSpec:
     return llama_like(k, name, qk_norm=True, **windowed(k, 4))
+
+
+def internlm3(k: Keys, name: str) -> ModelSpec:
+    """InternLM 3: biases of queries, keys and values by `qkv_bias`, of the rest by `bias`."""
+    rest = k.flag("mlp_bias", "bias", False)
+    qkv = k.flag("attention_bias", "qkv_bias", False)
+    return llama_like(k, name, attention_bias=qkv, attention_output_bias=rest, mlp_bias=rest)
+
+
+def cwm(k: Keys, name: str) -> ModelSpec:
+    """Code World Model: a window in all layers but the first of each four."""
+    layers, window = k.number("layers", "num_hidden_layers"), k.maybe("sliding_window", "sliding_window") or None
+    mixers = stated_mixers(k, layers, "layer_types") or each(layers, range(0, layers, 4), ATTENTION, WINDOWED)
+    if window is None or WINDOWED not in mixers:
+        return llama_like(k, name)
+    return llama_like(k, name, sliding_window=window, **pattern(mixers, [DENSE] * layers))
+
+
+def apertus(k: Keys, name: str) -> ModelSpec:
+    """Apertus: an MLP without a gate; the two learned numbers of a layer's xIELU are not counted."""
+    k.used.add("hidden_act")
+    bias = k.flag("attention_bias", "attention_bias", False)
+    return ModelSpec(**base(k, name), norm="rmsnorm", qk_norm=True, attention_bias=bias, attention_output_bias=bias)
 
 
 def internlm(k: Keys, name: str) -> ModelSpec:

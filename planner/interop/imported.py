@@ -12,7 +12,7 @@ import yaml
 
 from planner.interop.files import shown
 from planner.results import Result
-from planner.workload.model import MLASpec, ModelSpec, MoESpec
+from planner.workload.model import MLASpec, ModelSpec, MoESpec, RecurrentSpec, SparseSpec
 
 SECTIONS = ("name", "model", "data", "training", "layout", "budget", "cluster")
 _COMMENT_COLUMN = 44
@@ -36,7 +36,7 @@ class Imported(Result):
     may change the answer and was not understood; `--strict` takes none of them.
     """
 
-    tool: str  # gpt-neox | huggingface | megatron
+    tool: str  # one of importing.TOOLS
     files: tuple[str, ...]
     model: ModelSpec
     taken: tuple[Taken, ...]
@@ -76,7 +76,7 @@ def model_taken(model: ModelSpec, origins: Mapping[str, str], otherwise: str) ->
         value = getattr(model, f.name)
         if f.name in ("source", "published_params") or (f.name not in origins and value == f.default):
             continue
-        if isinstance(value, MoESpec | MLASpec):
+        if isinstance(value, MoESpec | MLASpec | RecurrentSpec | SparseSpec):
             for inner in fields(value):
                 part = getattr(value, inner.name)
                 where = origins.get(f"{f.name}.{inner.name}")

@@ -7,28 +7,33 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from planner.interop.files import named, naming, read_text, shown
+from planner.interop.deepspeed import import_deepspeed
+from planner.interop.file_kinds import FileKind, is_deepspeeds, kind_by_ending, kind_of
+from planner.interop.files import config_text, named, naming, shown
 from planner.interop.huggingface import import_huggingface
 from planner.interop.imported import Imported, Taken
 from planner.interop.kinds import refuse
+from planner.interop.log_forms import LEAST_STEPS, look_through
 from planner.interop.megatron import import_megatron
+from planner.interop.megatron_bridge import import_megatron_bridge
+from planner.interop.nanotron import import_nanotron
 from planner.interop.neox import import_neox
+from planner.interop.torchtitan import import_torchtitan
 from planner.units import PlannerError
 
 _DATA = {"data", "data.samples", "data.tokens", "data.index"}
-TOOLS = ("gpt-neox", "huggingface", "megatron")
+TOOLS = ("gpt-neox", "huggingface", "megatron", "megatron-bridge", "torchtitan", "deepspeed", "accelerate", "nanotron")
 
-#: Keys that only files of another program have at their place, so that none is taken for a GPT-NeoX config.
-OTHER_TOOLS = (
-    ("Axolotl", r"^(?:base_model|sequence_len|datasets|adapter) *:"),
-    ("LLaMA-Factory", r"^(?:model_name_or_path|finetuning_type|cutoff_len) *:"),
-    ("NeMo", r"^(?:trainer|exp_manager) *:|^ +(?:encoder_seq_length|micro_batch_size) *: *\d"),
-    ("torchtitan", r"^\[(?:job|model|training|parallelism|optimizer)\] *$"),
-    ("nanotron", r"^(?:parallelism|checkpoints|tokens) *:"),
-    ("llm-foundry", r"^(?:max_duration|global_train_batch_size|variables) *:"),
-    ("OLMo", r"^(?:run_name|max_duration|device_train_microbatch_size) *:"),
-    ("MaxText", r"^(?:base_emb_dim|base_num_decoder_layers) *:"),
-    ("DeepSpeed and a trainer", r'\A\s*\{[\s\S]*: *"auto"'),
+KNOWN = (
+    "known are GPT-NeoX configs, Hugging Face's config.json (with DeepSpeed's and Accelerate's files), Megatron-LM's "
+    "launch scripts, and files of Megatron-Bridge, torchtitan and nanotron"
+)
+#: Tools whose files are known by keys at their places: all of a tool's signs are there.
+OWN_TOOLS = (
+    ("torchtitan", (r"^\[(?:job|model|training|parallelism|optimizer)\] *(?:#.*)?$",)),
+    ("nanotron", (r"^parallelism *:", r"^tokens *:", r"^model *:")),
+    ("accelerate", (r"^distributed_type *:",)),
+    ("megatron-bridge", (r"^model *:", r"^train *:", r"^  +(?:num_layers|hidden_size|tensor_model_parallel_size) *:")),
 )
 
 
@@ -40,20 +45,32 @@ def tool_of(path: Path) -> str:
     PlannerError
         If it cannot be read, or is a file of a program that planner does not import.
     """
-    text = read_text(path)
+    kind = kind_by_ending(path) if path.is_file() else None
+    if kind is not None:
+        raise _no_config(path, kind)
+    text = config_text(path)
     if text.startswith("#!") or path.suffix in (".sh", ".sbatch", ".slurm", ".bash"):
         return "megatron"
     if re.search(r"--(?:num-layers|hidden-size|micro-batch-size)\b", text):
         return "megatron"
     if re.search(r'"(?:model_type|architectures)"\s*:', text):
         return "huggingface"
-    for tool, sign in OTHER_TOOLS:
-        if re.search(sign, text, re.MULTILINE):
-            raise PlannerError(
-                f"{shown(path, 200)} is a file of {tool}, which planner does not import; known are GPT-NeoX configs, "
-                "Hugging Face's config.json and Megatron-LM's launch scripts. Write its shape inline in a scenario."
-            )
+    for tool, signs in OWN_TOOLS:
+        if all(re.search(sign, text, re.MULTILINE) for sign in signs):
+            return tool
+    if is_deepspeeds(text):
+        return "deepspeed"
+    if (kind := kind_of(text)) is not None:
+        raise _no_config(path, kind)
+    if look_through(path).steps >= LEAST_STEPS and not re.search(r"num[_-]layers", text):
+        raise _no_config(path, FileKind("a log", "planner track PLAN --log reads it"))
     return "gpt-neox"
+
+
+def _no_config(path: Path, kind: FileKind) -> PlannerError:
+    instead = f": {kind.instead}" if kind.instead else ", which planner does not import"
+    write = "" if kind.instead else " Write its shape inline in a scenario."
+    return PlannerError(f"{shown(path, 200)} is {kind.what}{instead}; {KNOWN}.{write}")
 
 
 def import_files(
@@ -106,13 +123,27 @@ def _read(
 ) -> Imported:
     tools = [tool_of(path) for path in paths]
     kinds = set(tools)
-    if kinds == {"gpt-neox"}:
+    if kinds == {"gpt-neox"} or kinds == {"gpt-neox", "deepspeed"}:  # which takes DeepSpeed's keys in any of its files
         return import_neox(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
+    if kinds & {"deepspeed", "accelerate"} and kinds <= {"huggingface", "deepspeed", "accelerate"}:
+        models = [path for path, tool in zip(paths, tools, strict=True) if tool == "huggingface"]
+        configs = [path for path in paths if path not in models]
+        if len(models) <= 1 and len(configs) <= 2:
+            return import_deepspeed(models[0] if models else None, configs, gpus=gpus)
     if len(paths) > 1:
         listed = ", ".join(f"{shown(p.name)} ({t})" for p, t in zip(paths, tools, strict=True))
-        raise PlannerError(f"Only GPT-NeoX configs are merged; import these one by one: {listed}.")
+        raise PlannerError(
+            "Only GPT-NeoX configs are merged, and a config.json with DeepSpeed's and Accelerate's; "
+            f"import these one by one: {listed}."
+        )
     if kinds == {"huggingface"}:
         return import_huggingface(paths[0])
+    if kinds == {"nanotron"}:
+        return import_nanotron(paths[0], samples=samples, tokens=tokens)
+    if kinds == {"torchtitan"}:
+        return import_torchtitan(paths[0], gpus=gpus, samples=samples, tokens=tokens)
+    if kinds == {"megatron-bridge"}:
+        return import_megatron_bridge(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
     return import_megatron(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from planner.interop.files import shown
 from planner.interop.imported import Taken
 from planner.units import SPLIT
 
@@ -42,6 +43,14 @@ def indexed_data(
         for path, weight in zip(absolute, numbers, strict=True)
     ]
     return [Taken("data", entries, origin)]
+
+
+def named_index(prefixes: Sequence[object]) -> str:
+    """The index that a config names, in brackets for a sentence; "" if it names none."""
+    names = [prefix for prefix in prefixes if isinstance(prefix, str)]
+    if not any(names):
+        return ""
+    return f" ({shown(names[0], 60)}.idx{f' and {len(names) - 1:,} more' if len(names) > 1 else ''})"
 
 
 def _is_number(value: float | str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from planner.interop.file_kinds import configuration_of
 from planner.interop.files import shown
 from planner.units import format_count
 
@@ -90,6 +91,9 @@ def no_known_step(path: Path, *, waits: bool = False) -> str:
     seen = look_through(path)
     if not seen.lines or (seen.began or waits) and seen.steps < LEAST_STEPS:
         return ""
+    kind = configuration_of(b"\n".join(_lines(path)).decode("utf-8", "replace"))
+    if kind and seen.steps < LEAST_STEPS:
+        return f"{shown(path, 200)} is {kind}, no log; known are {STEP_FORMS}."
     count = "its one line does not tell" if seen.lines == 1 else f"none of its {format_count(seen.lines)} lines tells"
     return f"{shown(path, 200)}: {count} a training step that planner can read; {seen.told}known are {STEP_FORMS}."
 
@@ -102,6 +106,8 @@ def no_known_data(path: Path) -> str:
 
 def _lines(path: Path) -> list[bytes]:
     try:
+        if not path.is_file():  # a pipe is read once
+            return []
         with path.open("rb") as file:
             return re.split(rb"[\r\n]", file.read(_MOST))
     except (OSError, ValueError):

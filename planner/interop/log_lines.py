@@ -93,6 +93,7 @@ def _elapsed(text: Bytes, words: Words, anchors: IntArray) -> tuple[FloatArray, 
 
     Both programs print tenths, which are read in one word where they fit; all others are read character by character.
     """
+    anchors = _past_spaces(text, anchors)
     word = words[anchors + 6]
     other = word ^ _POINTS
     hit = (other - _ONES) & ~other & _HIGH  # its lowest bit is in the first point (Warren 2013, section 6-1)
@@ -111,9 +112,17 @@ def _elapsed(text: Bytes, words: Words, anchors: IntArray) -> tuple[FloatArray, 
     return value, whole
 
 
+def _past_spaces(text: Bytes, anchors: IntArray) -> IntArray:
+    """The anchors moved on by the spaces, at most eight, before their numbers."""
+    if (text[anchors + 6] == ord(" ")).any():
+        for _ in range(_COUNT):
+            anchors = anchors + (text[anchors + 6] == ord(" "))
+    return anchors
+
+
 def _elapsed_by_character(text: Bytes, anchors: IntArray) -> tuple[FloatArray, BoolArray]:
     cells = text[(anchors + 6)[:, None] + np.arange(_WIDTH)]
-    length = np.argmax(cells == ord(" "), axis=1)
+    length = np.argmax((cells == ord(" ")) | (cells == ord("/")), axis=1)  # Primus: `T/mean |`
     point = np.argmax(cells == ord("."), axis=1)
     point = np.where((point == 0) | (point > length), length, point)
     inside = np.arange(_WIDTH) < length[:, None]
@@ -121,7 +130,7 @@ def _elapsed_by_character(text: Bytes, anchors: IntArray) -> tuple[FloatArray, B
     odd = (digits > 9) & inside & (np.arange(_WIDTH) != point[:, None])
     value = (digits * (_WEIGHTS[point] * inside)).sum(axis=1)
     rows = np.arange(len(anchors))
-    closed = cells[rows, np.minimum(length + 1, _WIDTH - 1)] == ord("|")
+    closed = (cells[rows, np.minimum(length + 1, _WIDTH - 1)] == ord("|")) | (cells[rows, length] == ord("/"))
     return value, (length > 0) & closed & ~odd.any(axis=1)
 
 

@@ -18,7 +18,7 @@ STEP_NAMES = (
 SECONDS_NAMES = (
     "step_time_s", "step_time", "iteration_time", "iteration_time_s", "time_per_iteration_s", "time_per_step",
     "seconds_per_step", "runtime/iteration_time", "step_seconds", "iter_time", "iteration-time",
-    "train_step_timing in s", "perf/step_time_seconds", "train_speed(s/it)", "elapsed time per iteration (s)",
+    "train_step_timing in s", "perf/step_time_seconds", "elapsed time per iteration (s)",
     "elapsed_time_per_iteration", "elapsed_time_per_iteration_s", "perf/time_per_step", "timing_s/step",
     "train/step_time", "train/iteration-time", "iter-time", "step time", "time/step", "perf/seconds_per_step",
     "seconds",
@@ -42,6 +42,7 @@ RATE_NAMES: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 #: A mean over all steps since the start: less than the time from row to row.
 MEAN_RATE_NAMES = ("train_speed(iter/s)", "train_steps_per_second")
+MEAN_SECONDS_NAMES = ("train_speed(s/it)",)
 ELAPSED_NAMES = (
     "elapsed_time", "relative time (process)", "relative time (wall)", "_runtime", "elapsed_s", "elapsed_seconds",
     "train_time_s", "time_elapsed", "wall", "elapsed",
@@ -54,7 +55,7 @@ LOSS_NAMES = (
     "train/ce loss", "train/crossentropyloss", "loss/train/total",
 )  # fmt: skip
 TIME_NAMES = (
-    *SECONDS_NAMES, *MILLISECONDS_NAMES, *CLOCK_NAMES, *ELAPSED_NAMES, *MEAN_RATE_NAMES,
+    *SECONDS_NAMES, *MILLISECONDS_NAMES, *CLOCK_NAMES, *ELAPSED_NAMES, *MEAN_RATE_NAMES, *MEAN_SECONDS_NAMES,
     *(name for names in RATE_NAMES.values() for name in names),
 )  # fmt: skip
 
@@ -86,14 +87,15 @@ class Names:
         if step is None or not 0 < step < 1e15:
             return None
         seconds = None if micro is not None else self._seconds(row, hint)
-        mean = number(self.get(row, "mean", MEAN_RATE_NAMES))
+        rate = number(self.get(row, "mean", MEAN_RATE_NAMES))
+        mean = 1 / rate if rate and rate > 0 else number(self.get(row, "mean seconds", MEAN_SECONDS_NAMES))
         elapsed = duration(self.get(row, "elapsed", ELAPSED_NAMES))
         return Told(
             int(step),
             seconds=seconds,
             elapsed=elapsed,
             clock=moment(self.get(row, "clock", CLOCK_NAMES)),
-            mean_s=1 / mean if mean and mean > 0 else None,
+            mean_s=mean,
             micro=None if micro is None else int(micro),
             micro_s=number(row.get("iter_time")) if micro is not None else None,
             total=_whole(total or number(self.get(row, "total", TOTAL_NAMES))),

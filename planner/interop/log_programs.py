@@ -11,6 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _N = rb"(\d[\d,]{0,17}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?[KMBGT]?)"
+#: `step N`, `iteration: N/M`, `Iter(train) [N/M]`, on a line that is of no evaluation.
+_ANY_STEP = (
+    rb"^(?![^\r\n]{0,300}?\b(?:val|valid|validation|eval|evaluation)\b)[^\r\n]{0,200}?"
+    rb"\b(?:global[ _])?(?:step|iter|iteration)s?\b[ :=#\[]{0,12}(\d{1,15})(?: ?/ {0,8}(\d{1,15}))?(?![\d.])"
+)
 _LOSS = rb"[ \t,|'\"]{0,3}[=:]?[ \t'\"]{0,10}(-?\d{1,12}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?)"
 
 
@@ -20,8 +25,10 @@ class Form:
 
     `step` has the step in its first group and, where it has a second, the last step of the run. `facts` are patterns of
     one number each, by what it is: seconds, ms, elapsed, micro, micro_ms, steps_per_s, samples_per_s, tokens_per_s,
-    tokens_per_s_gpu, batch, loss. With `zero`, steps are counted from zero; with `block`, the lines after it that begin
-    with a space belong to it.
+    tokens_per_s_gpu, batch, loss; epoch (from one) and epoch_zero, of which each counts its steps anew; and global_step
+    (from zero), beside which `step` may count micro-batches. With `zero`, steps are counted from
+    zero, or, where it is None, from zero if the first one is; with `block`, the lines after it that begin with a space
+    belong to it.
     """
 
     name: str
@@ -29,12 +36,12 @@ class Form:
     needle: bytes
     step: re.Pattern[bytes]
     facts: Mapping[str, re.Pattern[bytes]] = field(default_factory=dict)
-    zero: bool = False
+    zero: bool | None = False
     block: bool = False
 
 
 def _form(
-    name: str, shown: str, needle: str, step: bytes, *, zero: bool = False, block: bool = False, **facts: bytes
+    name: str, shown: str, needle: str, step: bytes, *, zero: bool | None = False, block: bool = False, **facts: bytes
 ) -> Form:
     patterns = {kind: re.compile(text.replace(b"<n>", _N).replace(b"<loss>", _LOSS)) for kind, text in facts.items()}
     return Form(name, shown, needle.encode(), re.compile(step.replace(b"<n>", _N)), patterns, zero, block)
@@ -55,7 +62,7 @@ FORMS: tuple[Form, ...] = (
     _form(
         "NeMo 1", "Epoch E: … N/M […, reduced_train_loss=L, global_step=N, …, train_step_timing in s=T]",
         "train_step_timing in s=", rb"\| {0,3}(\d{1,15})/(\d{1,15}) \[", block=False,
-        seconds=rb"train_step_timing in s=<n>", loss=rb"reduced_train_loss<loss>",
+        global_step=rb"\bglobal_step=<n>", seconds=rb"train_step_timing in s=<n>", loss=rb"reduced_train_loss<loss>",
     ),
     _form(
         "NeMo 1 without the length of its epoch", "Epoch E: : Nit […, global_step=N, …, train_step_timing in s=T]",
@@ -82,6 +89,7 @@ FORMS: tuple[Form, ...] = (
     _form(
         "OLMo", "[step=N/M…] with throughput/device/… below it", "[step=", rb"\[step=([\d,]{1,15})(?:/([\d,]{1,15}))?",
         block=True, steps_per_s=rb"throughput/device/(?:batches_per_second|BPS)=<n>",
+        tokens_per_s_gpu=rb"throughput/device/(?:tokens_per_second|TPS)=<n>",
         loss=rb"train/(?:CE loss|CrossEntropyLoss)=<loss>",
     ),
     _form(
@@ -135,5 +143,54 @@ FORMS: tuple[Form, ...] = (
     _form(
         "verl", "step:N - … - perf/time_per_step:T", "perf/time_per_step:", rb"\bstep:(\d{1,15}) - ",
         seconds=rb"perf/time_per_step:<n>",
+    ),
+    _form(
+        "verl of 2025", "step:N - … - timing_s/step:T", "timing_s/step:", rb"\bstep:(\d{1,15}) - ",
+        seconds=rb"timing_s/step:<n>",
+    ),
+    _form(
+        "MMEngine (XTuner)", "Iter(train) [N/M] … time: T", "Iter(train) [",
+        rb"Iter\(train\) \[ {0,8}(\d{1,15})/(\d{1,15})\]",
+        seconds=rb" time: {0,3}<n> ", loss=rb" loss<loss>",
+    ),
+    _form(
+        "MindSpore Transformers", "{ Epoch:[E/F], step:[N/M], loss: L, per_step_time: Tms", "per_step_time: ",
+        rb"\bstep(?:: ?\[| ) {0,8}(\d{1,15})/ {0,8}(\d{1,15})\b", epoch=rb"Epoch: ?\[ {0,8}<n>/",
+        ms=rb"per_step_time: {0,8}<n> ?ms", loss=rb"\bloss<loss>",
+    ),
+    _form(
+        "LLaMA2-Accessory and other heirs of MAE", "Epoch: [E]  [N/M] … loss: L … time: T", "  time: ",
+        rb"Epoch: \[\d{1,9}\] {1,4}\[ {0,8}(\d{1,15})/(\d{1,15})\]", zero=True,
+        epoch_zero=rb"Epoch: \[<n>\]", seconds=rb"  time: {0,3}<n>", loss=rb"loss<loss>",
+    ),
+    _form(
+        "MLX-LM", "Iter N: Train loss L, … It/sec R", ", It/sec ", rb"\bIter (\d{1,15}): Train loss ",
+        steps_per_s=rb", It/sec <n>", loss=rb"Train loss<loss>",
+    ),
+    _form(
+        "diffusion-pipe", "step: N / M loss: L iter time (s): T", "iter time (s): ",
+        rb"\bstep: {0,8}(\d{1,15}) / {0,8}(\d{1,15}) ", seconds=rb"iter time \(s\): {0,3}<n>", loss=rb"\bloss<loss>",
+    ),
+    _form(
+        "MMEngine by epochs", "Epoch(train) [E][N/M] … time: T", "data_time: ",
+        rb"Epoch(?:\(train\))? \[ {0,8}\d{1,9}\]\[ {0,8}(\d{1,15})/(\d{1,15})\]",
+        epoch=rb"Epoch(?:\(train\))? \[ {0,8}<n>\]", seconds=rb" time: {0,3}<n>[ ,]", loss=rb" loss<loss>",
+    ),
+    _form(
+        "NeMo AutoModel", "step N | epoch E | loss L | … | tps R(R/gpu)", " | tps ",
+        rb"\bstep (\d{1,15}) \| epoch ", zero=True, tokens_per_s=rb" \| tps <n>\(", loss=rb" \| loss<loss>",
+    ),
+    _form(
+        "nanoGPT's descendants", "step N … loss L … dt: Tms", "dt: ", _ANY_STEP, zero=None,
+        ms=rb"\bdt: {0,3}<n> ?ms\b", loss=rb"\bloss<loss>",
+    ),
+    _form(
+        "any program that says seconds a step", "step N … loss L … T sec/step, or s/iter", "/", _ANY_STEP, zero=None,
+        seconds=rb"<n> ?(?:sec|s)(?:ond|onds)?/(?:step|iter|iteration)\b", loss=rb"\bloss<loss>",
+    ),
+    _form(
+        "any program that says a step's time", "step N … loss L … step time: T ms, or s", "ime", _ANY_STEP, zero=None,
+        ms=rb"\b(?:step|iter|iteration)[ _-]time[:= ]{1,3}<n> ?(?:ms|msec)\b",
+        seconds=rb"\b(?:step|iter|iteration)[ _-]time[:= ]{1,3}<n> ?(?:s|sec|secs|seconds)\b", loss=rb"\bloss<loss>",
     ),
 )  # fmt: skip

@@ -60,6 +60,7 @@ class Told:
     batch: int | None = None
     loss: float | None = None
     label: bytes | None = None  # of the rank that says it
+    anew: bool = False  # `elapsed` counts from a later start than the record before's
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ class StepClock:
                 return
         if fallen or self.marked or self._step < 0:
             self._begin(told)
+        if told.anew:
+            self._elapsed = self._origin = None
         seconds = self._seconds(told)
         self._restart = self._restart or self.marked
         if step > self._step >= 0:
@@ -170,6 +173,9 @@ class StepClock:
     def _by_elapsed(self, told: Told, steps: int) -> float | None:
         if told.elapsed is None or self._elapsed is None or self._origin is None or steps <= 0:
             return None
+        if told.elapsed < self._elapsed:  # a new epoch's bar counts anew
+            self._origin = (told.step, told.elapsed)
+            return told.mean_s
         since = told.elapsed - self._elapsed
         if since >= _COARSE_S or not float(told.elapsed).is_integer():
             return since / steps

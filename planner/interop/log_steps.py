@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from planner.interop.log_names import Names
 from planner.interop.log_programs import FORMS, Form
@@ -19,7 +19,7 @@ from planner.interop.log_records import Hint, Rows, StepClock, Told, duration, m
 
 _LONGEST = 1 << 14  # bytes of a line that are looked at
 _BLOCK = 1 << 15  # bytes of the lines that belong to one record
-_ENDS = re.compile(rb"[\r\n]+")
+_ENDS = re.compile(rb"[\r\n]+|\^M")  # a carriage return, also as an editor shows it
 _CLOCK = re.compile(
     rb"(20\d\d)[-/](\d\d)[-/](\d\d)[ T](\d\d:\d\d:\d\d(?:[.,]\d{1,9})?)|(\d\d)/(\d\d)/(20\d\d) (\d\d:\d\d:\d\d)"
 )
@@ -28,7 +28,7 @@ _DICTIONARY = re.compile(rb"\{ ?['\"][^{}]{1,4000}(?:\{[^{}]{0,2000}\}[^{}]{0,40
 _BAR = re.compile(
     rb"(?:^|[|\s:])(\d{1,15})/(\d{1,15}) \[((?:\d{1,5}:)?\d{1,4}:\d\d)<[^,\]\r\n]{1,20}, {0,2}[^\]\r\n]{0,400}\]?"
 )
-_EPOCH = re.compile(rb"\bEpoch:? (\d{1,9})\b[^\r\n]{0,8}")
+_EPOCH = re.compile(rb"\bEpoch:? (\d{1,9})(?:/(\d{1,9}))?\b[^\r\n]{0,8}")
 _BAR_LOSS = re.compile(rb"loss[=: ]{1,3}(-?\d{1,12}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?)", re.IGNORECASE)
 _KNOWN_LOSSES = ("loss", "lm loss", "train_loss")
 
@@ -45,6 +45,9 @@ class StepLines:
     _open: bytes = b""  # the record whose lines are still being read
     _bar: tuple[int, int, float] | None = None  # step, steps in all, seconds since the start
     _bars_total: int = 0
+    _from_zero: bool | None = None  # None: no step was seen yet
+    _epoch_zero: bool = False  # an "epoch 0/M" was seen
+    _epoch: int = -1  # whose bar was read last
 
     def rows(self, data: bytes, *, end: bool = False) -> Rows:
         """The records of some whole lines; with `end`, also the last one, whose lines end with the log."""
@@ -73,7 +76,7 @@ class StepLines:
                     return True
                 at, tried = data.find(form.needle, at + len(form.needle)), tried + 1
         for line in _lines(data):
-            if b"loss" not in line:
+            if b"oss" not in line:  # "loss" or "Loss"
                 self._see_bar(line)
                 continue
             row = _dictionary(line)
@@ -119,7 +122,17 @@ class StepLines:
             if value is not None:
                 facts[kind] = value
         total = number(found[2]) if found.re.groups > 1 and found[2] is not None else None
-        self.clock.take(self._of_facts(int(step) + form.zero, total, facts, text))
+        past = facts["epoch"] - 1 if "epoch" in facts else facts.get("epoch_zero")
+        if past is not None and total:  # the steps of an epoch, of which no one says how many there are
+            step, total = step + past * total, None
+        told = self._of_facts(self._counted(int(step), form.zero), total, facts, text)
+        self.clock.take(_of_micro_batches(told, facts.get("global_step")))
+
+    def _counted(self, step: int, zero: bool | None) -> int:
+        """How many steps are done at the one that a line names: one more where the first is step 0."""
+        if zero is None:
+            self._from_zero = zero = step == 0 if self._from_zero is None else self._from_zero
+        return step + zero
 
     def _of_facts(self, step: int, total: float | None, facts: Mapping[str, float], text: bytes) -> Told:
         clock = clock_of(text)
@@ -148,7 +161,7 @@ class StepLines:
             row = _dictionary(line) if b"{" in line else None
             told = self._told(row, line) if row is not None else None
             if told is not None:
-                self.clock.take(told)
+                self.clock.take(replace(told, step=self._counted(told.step, None)))
 
     def _told(self, row: Mapping[str, object], line: bytes) -> Told | None:
         told = self._names.told(row, self.hint, label_of(line))
@@ -191,17 +204,38 @@ class StepLines:
             return None
         epoch = _EPOCH.search(line[: found.start()])
         past = int(epoch[1]) if epoch is not None else 0
-        first = past * total if past else 0
-        return Told(
-            first + step, elapsed=elapsed, total=None if epoch is not None and past else total, loss=number(loss[1])
-        )
+        of = int(epoch[2]) if epoch is not None and epoch[2] else 0
+        if of and (past, of) == (step, total):  # a bar of epochs: its steps are what it counts
+            past = of = 0
+        elif of:  # "epoch 1/3" is the first, unless there was a "0/3"
+            self._epoch_zero = self._epoch_zero or past == 0
+            past -= not self._epoch_zero
+        whole = of * total if of else None if past else total
+        anew, self._epoch = self._epoch not in (-1, past), past
+        seconds = elapsed / step if anew else None  # of this epoch's steps, whose bar began with it
+        return Told(past * total + step, seconds=seconds, elapsed=elapsed, total=whole, loss=number(loss[1]), anew=anew)
 
     @staticmethod
     def _is_loss(row: Mapping[str, object] | None) -> bool:
         return row is not None and any(name in row for name in _KNOWN_LOSSES)
 
 
-_NO_TIME = ("batch", "loss", "micro")
+_FEW = 4
+_NO_TIME = ("batch", "loss", "micro", "epoch", "epoch_zero", "global_step")
+
+
+def _of_micro_batches(told: Told, done: float | None) -> Told:
+    """A bar that counts micro-batches, where the steps done are told beside it and are others than its count.
+
+    What is printed of the steps is rounded to three digits.
+    """
+    if done is None:
+        return told
+    if abs(done + 1 - told.step) <= max(1.0, 0.01 * told.step):
+        return told if told.step > _FEW else replace(told, total=None)  # the two cannot differ by much yet
+    return replace(
+        told, step=int(done) + 1, micro=told.step, micro_s=told.seconds, seconds=None, elapsed=None, total=None
+    )
 
 
 def _lines(data: bytes) -> Iterator[bytes]:
@@ -223,7 +257,8 @@ def _dictionary(line: bytes) -> Mapping[str, object] | None:
         except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
             continue
         if isinstance(row, dict):
-            return {str(key).lower(): value for key, value in row.items()}
+            inner = {k: v for value in row.values() if isinstance(value, dict) for k, v in value.items()}
+            return {str(key).lower(): value for key, value in {**inner, **row}.items()}
     return None
 
 

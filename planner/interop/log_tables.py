@@ -13,27 +13,21 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from planner.interop import log_names
 from planner.performance.arrays import FloatArray, IntArray
 
-STEP_NAMES = ("iteration", "step", "global_step", "iter", "_step", "train/global_step", "trainer/global_step", "steps")
-SECONDS_NAMES = (
-    "step_time_s", "step_time", "iteration_time", "iteration_time_s", "time_per_iteration_s", "time_per_step",
-    "seconds_per_step", "runtime/iteration_time", "step_seconds", "iter_time", "iteration-time",
-)  # fmt: skip
-MILLISECONDS_NAMES = (
-    "step_time_ms",
-    "elapsed_ms",
-    "time_ms",
-    "iteration_time_ms",
-    "elapsed time per iteration (ms)",
-    "ms",
+# Of what tells a step elsewhere, what a column of numbers can be; "seconds" alone may be those since the start.
+STEP_NAMES = tuple(
+    name for name in log_names.STEP_NAMES if "/max_steps" not in name and not name.startswith("current_")
 )
+SECONDS_NAMES = tuple(name for name in log_names.SECONDS_NAMES if name != "seconds")
+MILLISECONDS_NAMES = log_names.MILLISECONDS_NAMES
 CLOCK_NAMES = (
     "timestamp", "_timestamp", "time", "wall_time", "date", "datetime", "walltime", "_runtime",
     "relative time (process)", "relative time (wall)",
 )  # fmt: skip
-TOTAL_NAMES = ("total_iterations", "train_iters", "total_steps", "max_steps")
-BATCH_NAMES = ("global_batch", "global_batch_size", "train_batch_size", "batch_size")
+TOTAL_NAMES = log_names.TOTAL_NAMES
+BATCH_NAMES = log_names.BATCH_NAMES
 _LONGEST = 1 << 16  # bytes of a line that is looked at
 _PIPE = re.compile(rb"steps: {0,8}(\d{1,15}) [^\n]{0,200}?iter time \(s\): {0,8}(\d{1,9}\.\d{1,9})[ ,]")
 _RATE = re.compile(
@@ -157,15 +151,20 @@ def open_table(data: bytes) -> Table | None:
             continue
         row = _json_object(line)
         if row is not None:
-            return Table() if any(name in row for name in STEP_NAMES) else None
+            return Table() if _tells(tuple(row)) else None
         try:
             cells = [cell.strip() for cell in next(csv.reader([line.decode("utf-8", "replace").replace("\0", "")]), [])]
         except csv.Error:
             return None
         lowered = _header(cells)
-        known = any(name in lowered for name in (*SECONDS_NAMES, *MILLISECONDS_NAMES, *CLOCK_NAMES))
-        return Table(lowered) if known and any(name in lowered for name in STEP_NAMES) else None
+        return Table(lowered) if _tells(lowered) else None
     return None
+
+
+def _tells(names: tuple[str, ...]) -> bool:
+    """Whether columns of these names tell a step and its time."""
+    timed = any(name in names for name in (*SECONDS_NAMES, *MILLISECONDS_NAMES, *CLOCK_NAMES))
+    return timed and any(name in names for name in STEP_NAMES)
 
 
 def _header(cells: list[str]) -> tuple[str, ...]:

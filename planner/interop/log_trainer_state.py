@@ -26,6 +26,8 @@ def trainer_state_lines(path: Path) -> bytes | None:
         If it is one and holds no time: steps alone say nothing of a run's progress in hours.
     """
     try:
+        if not path.is_file():  # a pipe is read once
+            return None
         with path.open("rb") as file:
             head = file.read(1)
             data = head + file.read(_MOST) if head == b"{" else b""

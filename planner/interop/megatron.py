@@ -9,24 +9,21 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from planner.interop.files import read_text, shown, whole
+from planner.interop.files import config_text, shown, whole
 from planner.interop.imported import Imported, Taken, model_taken
-from planner.interop.indexed import indexed_data
-from planner.interop.kinds import sort_keys
+from planner.interop.indexed import indexed_data, named_index
+from planner.interop.kinds import Kinds, sort_keys
 from planner.interop.megatron_arguments import Arguments, read_arguments
 from planner.interop.megatron_conditions import group_of, megatron_conditions, share_recomputed
 from planner.interop.megatron_forks import told_as_megatrons, zero_of
 from planner.interop.megatron_keys import DECIDING, option_kinds
 from planner.interop.megatron_length import megatron_training, samples_needed
 from planner.interop.megatron_model import megatron_model
+from planner.interop.megatron_stages import UNEVEN, uneven_stages, warn_of_stages
+from planner.interop.shell_files import sourced
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec
 
-UNEVEN = (  # what says that stages have different numbers of layers
-    "decoder-first-pipeline-num-layers", "decoder-last-pipeline-num-layers", "num-layers-in-first-pipeline-stage",
-    "num-layers-in-last-pipeline-stage", "num-layer-list", "account-for-embedding-in-pipeline-split",
-    "account-for-loss-in-pipeline-split", "pipeline-num-transformer-layers",
-)  # fmt: skip
 # What says how many stages each GPU has, the first that is there.
 VIRTUAL = (
     "pipeline-model-parallel-layout",
@@ -69,8 +66,21 @@ def _imported(
     tokens: int | None,
     arguments: Sequence[str],
 ) -> Imported:
-    read = read_arguments(read_text(path), path.name, arguments)
+    read = read_arguments(config_text(path), path.name, arguments, lambda file: sourced(path, file))
     told_as_megatrons(read)
+    return imported_arguments(read, path, gpus, vocab, samples, tokens, option_kinds())
+
+
+def imported_arguments(
+    read: Arguments,
+    path: Path,
+    gpus: int | None,
+    vocab: int | None,
+    samples: int | None,
+    tokens: int | None,
+    kinds: Kinds,
+) -> Imported:
+    """A scenario from arguments, wherever they were read; parameters and errors as of `import_megatron`."""
     model, origins = megatron_model(read, path.stem, vocab)
     world = _world(read, gpus)
     taken = [Taken("name", shown(path.stem, 80), ""), *model_taken(model, origins, "Megatron-LM's own")]
@@ -80,7 +90,7 @@ def _imported(
     taken += megatron_training(read, batch)
     taken += megatron_conditions(read, model)
     taken += layout
-    said = sort_keys(dict.fromkeys(read.values, read.name), read.used, option_kinds())
+    said = sort_keys(dict.fromkeys(read.values, read.name), read.used, kinds)
     return Imported(
         tool="megatron",
         files=(path.name,),
@@ -100,7 +110,7 @@ def _undecided(a: Arguments) -> list[str]:
         names = sorted(n for n in a.used | set(DECIDING) if a.values.get(n) != other.get(n))
         return ", ".join(f"--{name}" for name in names[:4]) + (", …" if len(names) > 4 else "")
 
-    said = [f"{a.name}: {sentence}" for sentence in a.unsaid]
+    said = [f"{a.name}: {sentence}" for sentence in (*a.unsaid, *a.left_open)]
     if a.doubts is not None and (names := differing(a.doubts)):
         said.append(f"{a.name}: a condition that only running the script would tell decides {names}; taken as if true")
     others = [names for other in a.runs if (names := differing(other))]
@@ -133,6 +143,7 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
             f"--num-attention-heads {model.heads} is not divisible by --tensor-model-parallel-size {tp}."
         )
     vpp = _virtual(a, model, pp)
+    uneven_stages(a, model.layers, pp)
     split = a.flag("sequence-parallel")
     alone = "; it does nothing at tp 1" if split and tp == 1 else ""
     rows = [
@@ -214,6 +225,8 @@ def _laid_out(a: Arguments, layers: int, pp: int) -> int:
             f"--pipeline-model-parallel-layout has {stages} stages with {text.count('t')} layers, where "
             f"--num-layers is {layers} and --pipeline-model-parallel-size {pp}."
         )
+    chunks = [part.count("t") for part in text.split("|")]
+    warn_of_stages(a, [sum(chunks[rank::pp]) for rank in range(pp)], layers, "--pipeline-model-parallel-layout")
     return stages // pp
 
 
@@ -252,7 +265,7 @@ def _data(a: Arguments, samples: int | None, tokens: int | None, batch: int | No
         return [Taken("data.tokens", whole(tokens, "--tokens"), "--tokens"), length]
     paths = a.values.get("data-path") or a.values.get("train-data-path") or []
     a.used |= {"data-path", "train-data-path"} & set(a.values)
-    shares = [p for p in paths if re.fullmatch(r"[\d.]+", p)]
+    shares = [p for p in paths if re.fullmatch(r"\d{1,15}(?:\.\d{0,15})?|\.\d{1,15}", p)]
     prefixes = [p for p in paths if p not in shares]
     split = a.text("split", "") if a.values.get("data-path") else ""
     found = indexed_data(prefixes, shares, split, length, a.origin("data-path"))
@@ -261,5 +274,7 @@ def _data(a: Arguments, samples: int | None, tokens: int | None, batch: int | No
     needed = samples_needed(a, batch)
     if needed is None:
         return [length]
-    a.remarks.append("the data set's index is not at hand: samples are those that the run reads")
+    a.remarks.append(
+        f"the data set's index{named_index(prefixes)} is not at hand: samples are those that the run reads"
+    )
     return [Taken("data.samples", needed, "what the run reads"), length]

@@ -6,12 +6,13 @@ Names are those of Megatron-LM's megatron/training/arguments.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from planner.interop.files import shown, whole
 from planner.interop.megatron_launch import Launch, launch_of, slurm_environment
 from planner.interop.shell import Script, read_script
+from planner.interop.shell_words import unresolved
 from planner.units import PlannerError
 
 # Names of other years and forks, for what Megatron-LM calls so now.
@@ -51,6 +52,13 @@ NO_TRAINING = re.compile(
     r"|theoretical_memory|quantiz|export|prompt|zeroshot|benchmark)\w*\.py$|(?:^|/)(?:tools|tasks)/(?:\w+/)*\w+\.py$"
 )
 HYBRID = ("is-hybrid-model", "hybrid-override-pattern", "hybrid-layer-pattern", "hybrid-attention-ratio")
+# Files that a script reads to find its programs, and that set nothing of a run.
+ACTIVATES = re.compile(
+    r"(?:^|/)(?:activate|set_?env\.sh|setvars\.sh|\.?(?:bash_)?(?:rc|profile|bashrc)|conda\.sh|modules?\.sh|init/\w+)$"
+    r"|^/(?:etc|opt|usr)/|^(?:activate|conda)\b|/conda|ascend-toolkit"
+)
+# Files that may set anew what a script assigned before; others (BigScience's start-prod) set up a cluster's account.
+SETS = re.compile(r"\.(?:sh|bash|conf|cfg|env|inc|args)$|conf|param|arg|model|hyper|setting", re.IGNORECASE)
 # Programs of other tools, and what to import of theirs.
 OTHERS = {
     "deepy.py": "GPT-NeoX, whose YAML configs planner imports",
@@ -64,6 +72,12 @@ OTHERS = {
     "run_clm.py": "Hugging Face's Trainer; planner imports the model's config.json",
     "accelerate": "Hugging Face Accelerate; planner imports the model's config.json",
 }
+
+
+#: Options that are read and whose words decide nothing by themselves: files, and what a vocabulary's size is known by.
+PATHS = frozenset(
+    {"data-path", "train-data-path", "split", "deepspeed-config", "tokenizer-type", "vocab-file", "merge-file"}
+)
 
 
 @dataclass
@@ -81,15 +95,28 @@ class Arguments:
     files: dict[str, str] = field(default_factory=dict)  # what the script writes: ds_config.json
     doubts: dict[str, list[str]] | None = None  # the values where the conditions that nobody knows go the other way
     runs: list[dict[str, list[str]]] = field(default_factory=list)  # values of the script's other runs
+    script: str = ""  # the text itself
+    unread: list[str] = field(default_factory=list)  # files that it reads and that are not at hand
 
     def flag(self, name: str) -> bool:
         self.used.add(name)
         return name in self.values
 
     def text(self, name: str, default: str) -> str:
+        """The word that an option has; `default` where only running the script would tell it (`left_open` says so)."""
         self.used.add(name)
         values = self.values.get(name)
-        return values[0] if values else default
+        return default if not values or unresolved(values[0]) and name not in PATHS else values[0]
+
+    @property
+    def left_open(self) -> list[str]:
+        """Sentences on what was read as if not given, since only running the script would tell its value."""
+        names = sorted(self.used - PATHS)
+        return [
+            f"--{name} is {shown(value)}, which only running the script would tell: it is taken as if not given"
+            for name in names
+            if (value := next((v for v in self.values.get(name, []) if unresolved(v)), None)) is not None
+        ]
 
     def number(self, name: str, default: int | None = None, least: int = 1) -> int:
         self.used.add(name)
@@ -99,11 +126,24 @@ class Arguments:
                 raise PlannerError(f"{self.name} has no --{name}, which Megatron-LM requires.")
             return default
         if "$" in values[0] or "`" in values[0]:
+            where, unread = (
+                self._line_of(name, values[0]),
+                f" (it reads {shown(self.unread[0])})" if self.unread else "",
+            )
             raise PlannerError(
-                f"{self.name}: --{name} is {shown(values[0])}, which only running the script would tell; write the "
-                "number, or give what the script is started with (planner import SCRIPT -- ARGUMENTS)."
+                f"{self.name}{where}: --{name} is {shown(values[0])}, which only running the script would "
+                f"tell{unread}; write the number, or give what the script is started with (planner import SCRIPT -- "
+                "ARGUMENTS)."
             )
         return whole(values[0], f"--{name} ({self.name})", least)
+
+    def _line_of(self, name: str, value: str) -> str:
+        """`:12` for the line of the script that says a value, else of the one that has the option; "" for none."""
+        at = max(self.script.find(value), self.script.find(value[:16]))
+        if at < 0:
+            found = re.search(rf"--{re.escape(name).replace('-', '[-_]')}[ =]", self.script)
+            at = found.start() if found else -1
+        return f":{self.script.count(chr(10), 0, at) + 1}" if at >= 0 else ""
 
     def optional(self, name: str, least: int = 1) -> int | None:
         return self.number(name, least=least) if self.values.get(name) else None
@@ -114,11 +154,13 @@ class Arguments:
         )
 
 
-def read_arguments(text: str, name: str, given: Sequence[str] = ()) -> Arguments:
+def read_arguments(
+    text: str, name: str, given: Sequence[str] = (), beside: Callable[[str], str | None] = lambda _: None
+) -> Arguments:
     """The arguments of the command that has most of them, and what launches it.
 
     Where only running the script would tell which way a condition goes, the first way is taken, and `doubts` holds
-    what the arguments are the other way.
+    what the arguments are the other way. `beside` is that of `read_script`.
 
     Raises
     ------
@@ -127,16 +169,26 @@ def read_arguments(text: str, name: str, given: Sequence[str] = ()) -> Arguments
     """
     shortened = shown(name, 80)
     environment = slurm_environment(text)
-    script = read_script(text, shortened, given, environment=environment)
+    script = read_script(text, shortened, given, environment=environment, beside=beside)
     found, others = _chosen(script, shortened, environment)
     if script.unsure:
-        other = read_script(text, shortened, given, environment=environment, assume=False)
+        other = read_script(text, shortened, given, environment=environment, assume=False, beside=beside)
         try:
             found.doubts = _chosen(other, shortened, environment)[0].values
         except PlannerError:  # that way it starts nothing
             found.doubts = None
     found.runs = [other for other in others if other != found.values]
+    found.script = text
+    _say_unread(found, script)
     return found
+
+
+def _say_unread(found: Arguments, script: Script) -> None:
+    """Which files the script reads that are not at hand: a warning where they may set what was read, else a remark."""
+    found.unread = [file for file in script.unread if not ACTIVATES.search(file)]
+    for file in found.unread:
+        said = f"it reads {shown(file)} (source), which is not beside it: what that sets is not known here"
+        (found.unsaid if script.unread[file] and SETS.search(file) else found.remarks).append(said)
 
 
 def _chosen(script: Script, name: str, environment: Mapping[str, str]) -> tuple[Arguments, list[dict[str, list[str]]]]:
@@ -167,7 +219,10 @@ def _instead(script: Script) -> str:
     """Which other tool a script starts, for those that are often met."""
     started = {word.rsplit("/", 1)[-1] for line in script.commands for word in line}
     tool = next((tool for program, tool in OTHERS.items() if program in started), "")
-    return f": it starts {tool}" if tool else ""
+    if tool:
+        return f": it starts {tool}"
+    scripts = sorted(word for word in started if re.fullmatch(r"[\w.-]+\.(?:sh|bash|sbatch|slurm)", word))
+    return f": it starts {shown(scripts[0])}; import that script" if scripts else ""
 
 
 def _options(words: list[str]) -> int:
@@ -228,5 +283,6 @@ def _no_other_model(found: Arguments, words: list[str]) -> None:
     hybrid = next((name for name in HYBRID if name in found.values), None)
     if hybrid is not None:
         raise PlannerError(
-            f"{found.name}: --{hybrid} makes a model with Mamba layers; planner plans transformers only."
+            f"{found.name}: --{hybrid} makes a model with Mamba layers, which planner does not read from a script; "
+            "import its config.json, or write its shape inline (docs/models.md)."
         )

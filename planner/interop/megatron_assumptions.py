@@ -10,6 +10,7 @@ from typing import Any
 
 from planner.interop.assumptions import Assumption, conditions_of, gradients_of, modules_of, unknown_modules
 from planner.interop.export_common import Export
+from planner.interop.launching import TRAIN
 from planner.interop.megatron_conditions import (
     attention_backend,
     fusion_arguments,
@@ -19,7 +20,6 @@ from planner.interop.megatron_conditions import (
     pipeline_layout,
 )
 
-TRAIN = "train.sh"
 #: `--optimizer` and what else keeps the states that planner counts.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adamw": {},

@@ -12,9 +12,15 @@ from typing import Any
 
 from planner.interop.files import shown
 from planner.interop.megatron_arguments import Arguments
+from planner.units import PlannerError
 
 # Where epfLLM differs: no biases unless asked for, a width of 4 h for gated MLPs too.
 _EPFLLM = ("model-name", "use-rms-norm", "use-bias", "parallel-attn", "use-multiquery-attn")
+# Modules whose layers are those that the other options say: norms more or fewer, no matrices. Those of the second group
+# are so where latent attention is asked for. (megatron/core/models/gpt, mindspeed_llm/tasks/models/spec.)
+_SPECS = re.compile(r"(?:^|\.)(?:gpt_layer_specs|(?:qwen3|gemma2|grok|phi35_moe|gpt_oss)_spec)(?:\.\w+)?$")
+_LATENT_SPECS = re.compile(r"(?:^|\.)(?:deepseek|minicpm|plm)_spec(?:\.\w+)?$")
+_MAMBA_SPECS = re.compile(r"(?:^|[._])(?:mamba|hybrid)\w*_specs?\b")
 _DEEPSPEED_MOE = (
     "topk", "expert-interval", "mlp-type", "deepspeed", "moe-train-capacity-factor", "moe-eval-capacity-factor",
 )  # fmt: skip
@@ -33,8 +39,27 @@ def told_as_megatrons(a: Arguments) -> None:
     if a.values.get("num-experts") == ["1"]:  # Megatron-DeepSpeed's default: no experts
         del a.values["num-experts"]
         a.used.add("num-experts")
+    _known_spec(a)
     if a.flag("embed-layernorm"):
         a.remarks.append("--embed-layernorm: the norm of the embedding, twice --hidden-size parameters, is left out")
+
+
+def _known_spec(a: Arguments) -> None:
+    """`--spec MODULE FUNCTION`: understood where the module's layers are those that the other options say.
+
+    Raises
+    ------
+    PlannerError
+        If the module builds Mamba layers.
+    """
+    module = (a.values.get("spec") or [""])[0]
+    if _MAMBA_SPECS.search(module):
+        raise PlannerError(
+            f"{a.name}: --spec {shown(module)} makes a model with Mamba layers; planner plans transformers only."
+        )
+    latent = "multi-latent-attention" in a.values
+    if _SPECS.search(module) or module == "local" or (latent and _LATENT_SPECS.search(module)):
+        a.used.add("spec")
 
 
 def _renamed(a: Arguments) -> list[tuple[str, list[str]]]:

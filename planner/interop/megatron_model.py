@@ -162,6 +162,7 @@ def _moe(a: Arguments, ffn: int, layers: int) -> MoESpec | None:
         shared_ffn=shared,
         first_dense_layers=first,
         every=every,
+        shared_gate=bool(shared) and a.flag("moe-shared-expert-gate"),
         router_bias=a.flag("moe-router-enable-expert-bias") or not a.flag("disable-bias-linear"),
     )
 
@@ -169,15 +170,15 @@ def _moe(a: Arguments, ffn: int, layers: int) -> MoESpec | None:
 def _moe_frequency(a: Arguments, layers: int) -> tuple[int, int]:
     """`--moe-layer-freq N`, or a Python list such as ([0]*3+[1]*58): leading dense layers, then every n-th."""
     text = a.text("moe-layer-freq", "1").strip()
-    if text.isdigit() and len(text) < 7:
-        every = max(1, int(text))  # gpt_layer_specs.py: layer i has experts where i % every == 0
+    if text.removeprefix("-").isdigit() and len(text) < 7:  # MindSpeed writes -1 for all layers
+        every = max(1, abs(int(text)))  # gpt_layer_specs.py: layer i has experts where i % every == 0
         return _cut(a, [int(i % every == 0) for i in range(layers)], every)
-    compact = re.sub(r"\s", "", text).strip("()")
+    compact = re.sub(r"[\s'\"]", "", text).strip("()")
     pattern: list[int] = []
     for part in compact.split("+"):
         found = re.fullmatch(r"\(?\[([01](?:,[01])*),?\]\)?(?:\*(\d{1,5}))?", part)
         if not found or len(pattern) > 10_000:
-            a.remarks.append(f"--moe-layer-freq {shown(text)} is not understood; experts are taken for every layer")
+            a.unsaid.append(f"--moe-layer-freq {shown(text)} is not understood; experts are taken for every layer")
             return 0, 1
         pattern += [int(c) for c in found[1].split(",")] * min(int(found[2] or 1), 10_000)
     if len(pattern) != layers:

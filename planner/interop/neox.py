@@ -11,7 +11,7 @@ from pathlib import Path
 
 from planner.interop.files import read_yaml, whole
 from planner.interop.imported import Imported, Taken, model_taken
-from planner.interop.indexed import indexed_data
+from planner.interop.indexed import indexed_data, named_index
 from planner.interop.naming import size_warning
 from planner.interop.neox_batch import (
     DEFAULT_GRADIENT_ACCUMULATION,
@@ -146,8 +146,9 @@ def _data(config: Config, batch: Batch | None, samples: int | None, tokens: int 
         return found
     if iterations and batch is not None:
         config.remarks.append(
-            "the data set's index is not at hand: samples are those that train_iters x train_batch_size reads, "
-            "which is what the run needs; give --samples or --tokens of one epoch for its epochs"
+            f"the data set's index{named_index(_prefixes(config))} is not at hand: samples are those that "
+            "train_iters x train_batch_size reads, which is what the run needs; give --samples or --tokens of one "
+            "epoch for its epochs"
         )
         return [
             Taken(
@@ -158,6 +159,12 @@ def _data(config: Config, batch: Batch | None, samples: int | None, tokens: int 
             length,
         ]
     return [length]
+
+
+def _prefixes(config: Config) -> list[object]:
+    """The prefixes of the data's indices that a config names."""
+    paths = [config.raw("data_path")] if config.has("data_path") else config.raw("train_data_paths")
+    return list(paths) if isinstance(paths, list) else []
 
 
 def _indices(config: Config, length: Taken) -> list[Taken] | None:

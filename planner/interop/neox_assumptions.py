@@ -110,14 +110,18 @@ def _sequence_parallel(export: Export) -> dict[str, Any]:
 
 def _group_lacking(export: Export) -> str:
     group = conditions_of(export).shard_group
-    return f"it has no sharding of states over a group ({group} GPUs); leave layout.shard_group out" if group else ""
+    return (
+        f"it has no sharding of states over a group ({group} GPUs); plan with training.framework: gpt-neox"
+        if group
+        else ""
+    )
 
 
 def _recompute_lacking(export: Export) -> str:
     share = conditions_of(export).recompute_share
     if export.plan.layout.recompute != "full" or share is None or not 0 < share < 1:
         return ""
-    return "it has no recomputation of a share of the layers; leave layout.recompute_share out"
+    return "it has no recomputation of a share of the layers; plan with layout.recompute_share: 1"
 
 
 def _recipe_lacking(export: Export) -> str:

@@ -157,7 +157,10 @@ def kinds_refused(config: Config, layers: int) -> None:
     kinds = set(attention_kinds(config, layers))
     other = sorted(kinds & {"mamba", "rwkv", "gmlp", "amlp"})
     if other:
-        raise PlannerError(f"attention_config has {', '.join(other)} layers, and planner plans transformers only.")
+        raise PlannerError(
+            f"attention_config has {', '.join(other)} layers, which planner does not read from a GPT-NeoX config "
+            "(docs/models.md has the layers that it plans)."
+        )
     odd = sorted(kinds - {FLASH, GLOBAL})
     if odd:
         raise PlannerError(

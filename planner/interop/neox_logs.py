@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from planner.interop.log_forms import no_known_data
+from planner.reading import opened
 from planner.units import PlannerError, format_count
 from planner.workload.dataset import tokens_from_samples
 
@@ -81,13 +83,8 @@ def read_data_log(path: str | Path) -> DataLog:
     Raises PlannerError when the file cannot be read or says nothing of its training samples.
     """
     place = Path(path)
-    try:
-        with place.open("rb") as file:
-            log = parse_data_log(_lines(file))
-    except (OSError, ValueError) as error:
-        if isinstance(error, PlannerError):
-            raise
-        raise PlannerError(f"data.log: {place.name} cannot be read ({getattr(error, 'strerror', error)})") from error
+    with opened(place, (".log", ".txt")) as file:
+        log = parse_data_log(_lines(file))
     if not log.of("train"):
         raise PlannerError(f"data.log: {no_known_data(place)}")
     return log
@@ -215,7 +212,7 @@ def explain(dataset: LogDataset) -> str:
     return f"{count}, of {epochs}"
 
 
-def _lines(file: BinaryIO) -> Iterator[str]:
+def _lines(file: IO[bytes] | FileIO) -> Iterator[str]:
     """Lines of the blocks that may say something of the data, without colour codes.
 
     Each is at most `_MAX_LINE` long: what is beyond is skipped. Carriage returns end a line too.

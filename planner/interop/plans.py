@@ -2,37 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
+
 from planner import plan_json
-from planner.interop.files import read_text, shown
+from planner.interop.files import naming, shown
 from planner.interop.quoting import printable
 from planner.plan import Goal, Optimization, Plan, Trained
-from planner.scenario import Scenario
+from planner.reading import fault, read_text
+from planner.scenario import BatchRamp, Scenario
 from planner.units import PlannerError
+from planner.workload.iterations import ramp_increments
+from planner.workload.model import PARTS
 
 MOST = 1e18  # tokens, seconds or USD of any run that will ever be
-MAX_PLAN_BYTES = 64 << 20
 
 
 def read_plan(path: Path) -> Optimization:
-    """A saved `optimize --json` document.
+    """A saved `optimize --json` document with a plan in it.
 
     Raises
     ------
     PlannerError
-        If it cannot be read, is no such document, or holds no plan.
+        As `read_answer`, or if it holds no plan.
     """
-    text = read_text(path, MAX_PLAN_BYTES)
+    answer = read_answer(path)
+    if answer.plan is None:
+        raise PlannerError(f"{path} holds no plan: nothing met its budgets; plan again with others first.")
+    return answer
+
+
+def read_answer(path: Path) -> Optimization:
+    """A saved `optimize --json` document, feasible or not.
+
+    Raises
+    ------
+    PlannerError
+        If it cannot be read, is no such document, or has texts or numbers that no plan has.
+    """
+    text = read_text(path, holds="a saved plan", endings=(".json",), controls=True)
     try:
         answer = Optimization.from_json(text)
     except PlannerError as error:
         raise PlannerError(f"{path}: {error}; `planner optimize SCENARIO -o FILE` saves one") from error
-    if answer.plan is None:
-        raise PlannerError(f"{path} holds no plan: nothing met its budgets; plan again with others first.")
     _check_texts(path, answer)
+    if answer.plan is None:
+        return answer
     wrong = _impossible(answer.plan, answer.trained, answer.goal)
+    if wrong is None and answer.trained is not None and answer.trained.batch_ramp:
+        _check_ramp(path, answer.trained.batch_ramp, answer.plan.global_batch)
     if wrong is not None:
         raise PlannerError(
             f"{path}: {wrong} is no number that a plan can have; plan again rather than edit the answer."
@@ -45,6 +66,13 @@ def _check_texts(path: Path, answer: Optimization) -> None:
     for where, text in plan_json.texts(plan_json.encode(answer), "optimization"):
         if not text.isprintable():
             raise PlannerError(f"{path}: {printable(where)} holds characters that are not printable: {shown(text)}.")
+
+
+def _check_ramp(path: Path, ramp: Sequence[int], batch: int) -> None:
+    if len(ramp) != 3:
+        raise fault(path, f"batch_ramp is {list(ramp[:4])}; it is start, increment and samples")
+    with naming(path):
+        ramp_increments(BatchRamp(*ramp), np.asarray(batch, dtype=np.int64))
 
 
 def _impossible(plan: Plan, trained: Trained | None, goal: Goal | None) -> str | None:
@@ -81,7 +109,8 @@ def _impossible(plan: Plan, trained: Trained | None, goal: Goal | None) -> str |
 def _from_zero(trained: Trained) -> dict[str, float | None]:
     """Numbers of what is trained that may be zero, but not below it."""
     model = trained.model
-    parts = {f"{name}.": part for name, part in (("", model), ("moe", model.moe), ("mla", model.mla)) if part}
+    held = (("", model), *((name, getattr(model, name)) for name in PARTS))
+    parts = {f"{name}.": part for name, part in held if part}
     counts = {f"{name}{f.name}": getattr(part, f.name) for name, part in parts.items() for f in fields(part)}
     return {
         **{name.lstrip("."): count for name, count in counts.items() if type(count) is int},

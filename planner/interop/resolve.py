@@ -16,6 +16,7 @@ from planner.interop.datasets import (
     share_text,
     split_documents,
 )
+from planner.interop.files import config_text
 from planner.interop.neox_logs import LogDataset, explain, read_data_log
 from planner.scenario import DataSource, Scenario, load_scenario, parse_scenario
 from planner.units import PlannerError, format_count
@@ -87,13 +88,7 @@ def _model_of(path: Path) -> ModelSpec:
     from planner.interop.importing import import_files
     from planner.workload.zoo import read_model
 
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(1 << 20)
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlannerError(
-            f"model: {path.name} cannot be read ({getattr(error, 'strerror', None) or error})"
-        ) from error
+    text = config_text(path)
     own = all(re.search(rf"^{key}:", text, re.MULTILINE) for key in ("layers", "hidden", "heads"))
     return read_model(path) if own else import_files([path]).model
 

@@ -1,8 +1,9 @@
 """The commands of a shell script and their words, without running any of it.
 
 Assignments, conditions, loops, functions and here-documents are followed as a shell follows them with the arguments
-given and an empty environment; no command is started and no file is opened. Where only running the script would tell
-which way it goes, `Script.unsure` says so, and `assume` is which way was taken.
+given and an empty environment; no command is started, and of files only those are read that the caller has for
+`source`. Where only running the script would tell which way it goes, `Script.unsure` says so, and `assume` is which way
+was taken.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from planner.interop.shell_commands import said_by, tested
+from planner.interop.shell_commands import next_option, printed, said_by, tested
 from planner.interop.shell_syntax import Case, Chain, Function, Group, If, Loop, Node, Pipe, Simple, parse
 from planner.interop.shell_words import BLANK, Scope, calculate, fields, quoted_text, text_of, unresolved
 from planner.units import PlannerError
@@ -28,12 +29,17 @@ _MAX_CALLS = 20  # functions, `eval` and `bash -c` within each other
 
 @dataclass
 class Script:
-    """What a script assigns, which words its commands have, in order, and the texts of the files that it writes."""
+    """What a script assigns, which words its commands have, in order, and the texts of the files that it writes.
+
+    `unread` are files that it reads with `source` and whose text is not at hand, and whether it had assigned anything
+    before, which such a file may set anew.
+    """
 
     commands: list[list[str]] = field(default_factory=list)
     variables: dict[str, list[str]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     unsure: bool = False
+    unread: dict[str, bool] = field(default_factory=dict)
 
 
 class _StopError(Exception):
@@ -47,6 +53,7 @@ def read_script(
     *,
     environment: Mapping[str, str] | None = None,
     assume: bool = True,
+    beside: Callable[[str], str | None] = lambda _: None,
 ) -> Script:
     """The commands of a script with its own variables filled in.
 
@@ -55,13 +62,14 @@ def read_script(
     arguments : what the script is started with: $1, $2, …
     environment : variables that are set before it starts
     assume : which way a condition goes that only running the script would tell
+    beside : the text of a file that the script reads with `source`; None if it is not at hand
 
     Raises
     ------
     PlannerError
         If variables grow beyond reason or there are more words than any launch script has.
     """
-    run = _Run(Scope(name, arguments=list(arguments)), assume)
+    run = _Run(Scope(name, arguments=list(arguments)), assume, beside)
     for key, value in (environment or {}).items():
         run.scope.assign(key, [value])
     try:
@@ -70,15 +78,18 @@ def read_script(
         pass
     except RecursionError:
         raise PlannerError(f"{name} nests too deep to be a launch script.") from None
-    return Script(run.commands, run.scope.variables, run.scope.files, run.unsure)
+    return Script(run.commands, run.scope.variables, run.scope.files, run.unsure, run.unread)
 
 
 class _Run:
     """One pass over a script. A status is True, False, or None where only running would tell."""
 
-    def __init__(self, scope: Scope, assume: bool) -> None:
+    def __init__(self, scope: Scope, assume: bool, beside: Callable[[str], str | None]) -> None:
         self.scope = scope
         self.assume = assume
+        self.beside = beside
+        self.unread: dict[str, bool] = {}
+        self.assigned = False
         self.commands: list[list[str]] = []
         self.functions: dict[str, list[Node]] = {}
         self.unsure = False
@@ -179,6 +190,7 @@ class _Run:
                     break
                 if str(stop) != "continue":
                     raise
+            self.all(node.step)
         self.inside -= 1
 
     def case(self, word: str, arms: list[tuple[list[str], list[Node]]]) -> None:
@@ -214,6 +226,7 @@ class _Run:
 
     def assign(self, found: re.Match[str], array: list[str] | None) -> None:
         name, subscript, more, value = found.groups()
+        self.assigned = True
         if array is not None:
             keyed = [re.fullmatch(r"\[([^\]]{1,200})\]=(.*)", item, re.DOTALL) for item in array]
             if array and all(keyed):
@@ -227,6 +240,8 @@ class _Run:
             self.scope.assign(f"{name}[{key}]", [text_of(self.scope, value)], bool(more))
         else:
             self.scope.assign(name, [text_of(self.scope, value)], bool(more))
+            if name == "IFS":
+                self.scope.separator = text_of(self.scope, value)[:1]
 
     def command(self, words: list[str], node: Simple) -> bool | None:
         name = words[0]
@@ -242,6 +257,9 @@ class _Run:
             return self.call(self.functions[name], words[1:])
         if name in _BUILTIN:
             return _BUILTIN[name](self, words)
+        if name == "printf" and words[1:2] == ["-v"] and len(words) > 3:
+            self.scope.assign(words[2], [printed(words[3], words[4:])])
+            return True
         if name in ("echo", "printf", "cat", "tee"):
             return self.write(words, node)
         self.keep(words)
@@ -325,13 +343,28 @@ class _Run:
         self.commands += self.within(" ".join(words[1:]))
         return None
 
+    def source(self, words: list[str]) -> bool:
+        """`source FILE ARGUMENTS`: a file that the script writes, or that is at hand, is read in its place."""
+        name = words[1].replace(BLANK, " ") if len(words) > 1 else ""
+        text = self.scope.files.get(name) if name in self.scope.files else self.beside(name)
+        if text is not None and self.calls < _MAX_CALLS:
+            self.commands += self.within(text, words[1:])
+        elif name:
+            self.unread[name] = self.unread.get(name, False) or self.assigned
+        return True
+
+    def options(self, words: list[str]) -> bool | None:
+        if len(words) < 3:
+            return None
+        return next_option(self.scope, words[1], words[2], words[3:] or self.scope.arguments)
+
     def unset(self, words: list[str]) -> bool:
         for word in words[1:]:
             self.scope.variables.pop(word, None)
         return True
 
     def test(self, words: list[str]) -> bool | None:
-        """`[ … ]`: what is asked of texts and numbers; files are not looked for."""
+        """`[ … ]`: what is asked of texts and numbers; of files, only those at hand are known to be there."""
         for operator, both in (("||", any), ("-o", any), ("&&", all), ("-a", all)):
             if operator in words:
                 at = words.index(operator)
@@ -344,6 +377,8 @@ class _Run:
             inner = self.test(words[1:])
             return None if inner is None else not inner
         words = [w for w in words if w not in ("(", ")")]
+        if len(words) == 2 and words[0] in ("-f", "-e", "-r", "-s") and self.beside(words[1].replace(BLANK, " ")):
+            return True
         if any("$(" in w or "`" in w for w in words):
             return None
         return tested([re.sub(r"\$\{?\w+\}?", "", w) if unresolved(w) else w for w in words])
@@ -370,6 +405,12 @@ class _Run:
             self.unsure, self.printing = unsure, before
 
     def said(self, nodes: list[Node]) -> str | None:
+        if len(nodes) == 2 and isinstance(nodes[0], Simple) and nodes[0].words[0][0].startswith("IFS="):
+            before = self.scope.separator
+            self.node(nodes[0])
+            found = self.said(nodes[1:])
+            self.scope.separator = before
+            return found
         if len(nodes) != 1:
             return None
         parts = nodes[0].parts if isinstance(nodes[0], Pipe) else [nodes[0]]
@@ -380,7 +421,7 @@ class _Run:
             words = [w for word, _ in part.words for w in fields(self.scope, word)]
             if words and words[0] in self.functions and len(parts) == 1:
                 return self.printed(words)
-            if not words or (words[0] != "echo" and any(unresolved(w) for w in words)):
+            if not words or (words[0] not in ("echo", "awk") and any(unresolved(w) for w in words)):
                 return None
             if words[0] == "echo" and any("$(" in w or "`" in w for w in words):
                 return None
@@ -400,8 +441,9 @@ _BUILTIN: dict[str, Callable[[_Run, list[str]], bool | None]] = {
     ":": _always(True),
     "false": _always(False),
     "cd": _always(True),
-    "source": _always(True),
-    ".": _always(True),
+    "source": _Run.source,
+    ".": _Run.source,
+    "getopts": _Run.options,
     "pwd": _always(True),
     "set": _Run.set_arguments,
     "shift": _Run.shift,

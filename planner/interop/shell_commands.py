@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Sequence
 
-from planner.interop.shell_words import Scope, arithmetic
+from planner.interop.shell_words import Scope, arithmetic, unresolved
 
 
 def said_by(scope: Scope, words: list[str], given: str | None) -> str | None:
@@ -24,6 +25,9 @@ def said_by(scope: Scope, words: list[str], given: str | None) -> str | None:
         case "seq" if all(re.fullmatch(r"-?\d{1,4}", word) for word in rest) and 0 < len(rest) < 3:
             low, high = (1, int(rest[0])) if len(rest) == 1 else (int(rest[0]), int(rest[1]))
             return " ".join(map(str, range(low, high + 1)))
+        case "awk" if found := _AWK_SUM.fullmatch(rest[-1] if rest else ""):
+            value = None if unresolved(found[1]) else arithmetic(scope, found[1])
+            return None if value is None else str(value)
         case "cat" if rest and rest[0] in scope.files:
             return scope.files[rest[0]].strip()
     return None if given is None else _filtered(scope, name, rest, given)
@@ -35,6 +39,8 @@ def _filtered(scope: Scope, name: str, rest: list[str], given: str) -> str | Non
         case "bc":
             value = arithmetic(scope, given.split(";")[-1]) if "scale" not in given else None
             return None if value is None else str(value)
+        case "awk":
+            return _fields_of(rest, given)
         case "head":
             return given.split("\n")[0]
         case "sed" if swap := _swapped(rest):
@@ -48,6 +54,66 @@ def _filtered(scope: Scope, name: str, rest: list[str], given: str) -> str | Non
         case "wc" if rest in (["-w"], ["-l"]):
             return str(len(given.split() if rest == ["-w"] else given.splitlines()))
     return None
+
+
+_AWK_SUM = re.compile(r"\s*BEGIN\s*\{\s*print\s+([^{};$\"]{1,80});?\s*\}\s*")
+_AWK_FIELD = re.compile(r"\s*\{\s*print\s+(\$NF|\$\d{1,4}|NF)\s*;?\s*\}\s*")
+
+
+def _fields_of(rest: Sequence[str], given: str) -> str | None:
+    """`awk '{print $N}'`, `$NF` or `NF`, with `-F` or without; None for any other program."""
+    separator = " "
+    words = list(rest)
+    if words and words[0].startswith("-F"):
+        first = words.pop(0)
+        separator = first[2:] or (words.pop(0) if words else "")
+    found = _AWK_FIELD.fullmatch(words[0]) if len(words) == 1 else None
+    if found is None or len(separator) != 1 or unresolved(given):
+        return None
+    said = []
+    for line in given.split("\n"):
+        parts = line.split() if separator == " " else line.split(separator)
+        number = len(parts) if found[1] == "$NF" else 0 if found[1] == "NF" else int(found[1][1:])
+        value = parts[number - 1] if 0 < number <= len(parts) else ""
+        said.append(str(len(parts)) if found[1] == "NF" else line if found[1] == "$0" else value)
+    return "\n".join(said)
+
+
+def printed(form: str, words: Sequence[str]) -> str:
+    """`printf FORM WORDS` of texts and whole numbers alone."""
+    given = iter(words)
+    return re.sub(r"%[sd]", lambda _: next(given, ""), form).replace("\\n", "\n")
+
+
+def next_option(scope: Scope, letters: str, name: str, given: Sequence[str]) -> bool:
+    """`getopts LETTERS NAME`: the next option of the arguments into NAME, with its OPTARG; False when there is none."""
+
+    def count(key: str) -> int:
+        text = (scope.variables.get(key) or ["1"])[0]
+        return int(text) if re.fullmatch(r"[1-9]\d{0,5}", text) else 1
+
+    at, letter = count("OPTIND"), count("OPTIND.letter")
+    word = given[at - 1] if at <= len(given) else ""
+    if word == "--":
+        scope.assign("OPTIND", [str(at + 1)])
+    if not re.fullmatch(r"-[^-].*", word, re.DOTALL):
+        scope.assign(name, ["?"])
+        return False
+    option, rest = word[letter], word[letter + 1 :]
+    known = letters.find(option) if option != ":" else -1
+    scope.variables.pop("OPTARG", None)
+    if known >= 0 and letters[known + 1 : known + 2] == ":":
+        value = rest or (given[at] if at < len(given) else "")
+        scope.assign("OPTARG", [value])
+        at, letter = at + (1 if rest else 2), 1
+    elif rest:
+        letter += 1
+    else:
+        at, letter = at + 1, 1
+    scope.assign(name, [option if known >= 0 else "?"])
+    scope.assign("OPTIND", [str(at)])
+    scope.assign("OPTIND.letter", [str(letter)])
+    return True
 
 
 _LITERAL = re.compile(r"[\w /:,=-]+")

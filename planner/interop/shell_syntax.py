@@ -6,6 +6,7 @@ What is no shell is read as well as it can be.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from planner.interop.shell_tokens import Token, tokens
@@ -45,13 +46,17 @@ class If:
 
 @dataclass(slots=True)
 class Loop:
-    """`for variable in words` (words None: the script's arguments), or `while condition`."""
+    """`for variable in words` (words None: the script's arguments), or `while condition`.
+
+    `step` is what `for ((…; …; step))` does after each turn.
+    """
 
     variable: str
     words: list[str] | None
     condition: list[Node]
     body: list[Node]
     until: bool = False
+    step: list[Node] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -205,7 +210,7 @@ class _Parser:
             self.at += 1
         self.at += self.is_operator(")")
         self.at += self.is_operator(")")
-        return Simple([("((", None), ('"' + " ".join(inner).replace('"', "") + '"', None)])
+        return _sum(inner)
 
     def _function(self) -> Node:
         token = self.peek()
@@ -238,16 +243,24 @@ class _Parser:
         self.at += self.is_word("done")
         return body
 
-    def _for(self) -> Loop:
+    def _counted(self) -> Group:
+        """`for ((start; condition; step))`, whose first bracket is at hand."""
         self.at += 1
+        parts = [*(text.strip() for text in self._arithmetic().words[1][0].strip('"').split(";")), "", "", ""]
+        start, condition, step = ([_sum([text])] if text else [] for text in parts[:3])
+        while self.is_operator(";", "\n"):
+            self.at += 1
+        return Group([*start, Loop("", None, [*condition], self._do(), step=[*step])])
+
+    def _for(self) -> Loop | Group:
+        self.at += 1
+        if self.is_operator("("):
+            return self._counted()
         token = self.peek()
         variable = token.text if token is not None and token.kind == "word" else ""
         self.at += 1
         words: list[str] | None = None
-        if not variable:  # for ((i=0; …)): how often only running would tell
-            while self.peek() is not None and not self.is_word("do"):
-                self.at += 1
-        elif self.is_word("in"):
+        if self.is_word("in"):
             self.at += 1
             words = []
             while (token := self.peek()) is not None and token.kind == "word":
@@ -320,3 +333,8 @@ class _Parser:
             self.at += 1
         self.at += 1
         return items
+
+
+def _sum(inner: Sequence[str]) -> Simple:
+    """`((inner))` as a command of two words."""
+    return Simple([("((", None), ('"' + " ".join(inner).replace('"', "") + '"', None)])

@@ -35,6 +35,7 @@ class Scope:
     files: dict[str, str] = field(default_factory=dict)  # what the script writes, by name
     words: int = 0
     characters: int = 0
+    separator: str = " "  # the first character of IFS, which stands between what "${A[*]}" joins
     unset_is_empty: bool = False  # in conditions, where a script asks whether it was given something
     output: Callable[[str], str | None] = lambda _: None
 
@@ -117,7 +118,8 @@ def quoted_text(scope: Scope, body: str) -> str:
             continue
         if body[position] in "$`":
             end = max(piece_end(body, position), position + 1)
-            out.append(" ".join(_dollar(scope, body[position:end])))
+            joint = scope.separator if re.search(r"(?:\[\*\]\}|^\$\*|^\$\{\*\})$", body[position:end]) else " "
+            out.append(joint.join(_dollar(scope, body[position:end])))
         else:
             found = re.compile(r"[^\\$`]+").match(body, position)
             end = found.end() if found else position + 1

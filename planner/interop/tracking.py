@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
 
-from planner.interop.files import shown
 from planner.interop.log_forms import no_known_step
 from planner.interop.log_records import Hint
-from planner.interop.train_logs import LogReader, read_log
+from planner.interop.train_logs import LOGS, LogReader, blocks, read_log
 from planner.plan import Plan
+from planner.reading import opened
 from planner.tracking.ramp import Course
 from planner.tracking.state import TrackState
 from planner.units import PlannerError
@@ -59,11 +59,11 @@ def follow_log(
     hint = _hint(plan)
     state, first = TrackState(course), True
     reader = LogReader(hint.batch, seq_length=hint.seq_length, gpus=hint.gpus)
-    stream = _open(path)
+    stream = opened(path, LOGS)
     try:
         while True:
             before = reader.bytes_read
-            grown, state = _drain(reader, stream, state)
+            grown, state = _drain(reader, stream, path, state)
             if not reader.knows and reader.bytes_read > before and (why := no_known_step(path, waits=True)):
                 raise PlannerError(why)
             if grown or first:
@@ -84,9 +84,9 @@ def _hint(plan: Plan | None) -> Hint:
     return Hint() if plan is None else Hint(plan.global_batch, plan.seq_length, plan.gpus)
 
 
-def _drain(reader: LogReader, stream: FileIO, state: TrackState) -> tuple[bool, TrackState]:
+def _drain(reader: LogReader, stream: FileIO, path: Path, state: TrackState) -> tuple[bool, TrackState]:
     grown = False
-    while (found := reader.read_from(stream)) is not None:
+    for found in blocks(reader, stream, path):
         for records in found:
             if reader.replaced:
                 state, reader.replaced = TrackState(state.course), False
@@ -107,15 +107,7 @@ def _replaced(path: Path, stream: FileIO) -> FileIO | None:
     try:
         now, then = path.stat(), os.fstat(stream.fileno())
         if (now.st_ino, now.st_dev) != (then.st_ino, then.st_dev) or now.st_size < stream.tell():
-            return _open(path)
+            return opened(path, LOGS)
     except OSError:
         return None  # between two files: the next look will tell
     return None
-
-
-def _open(path: Path) -> FileIO:
-    try:
-        return FileIO(path, "rb")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a file name"
-        raise PlannerError(f"{shown(path, 200)} cannot be read: {reason}.") from None

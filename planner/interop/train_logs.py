@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from planner.interop.files import shown
 from planner.interop.log_forms import MARKS, no_known_step
 from planner.interop.log_lines import PAD, REACH, find_records
 from planner.interop.log_records import Hint, Rows
@@ -23,10 +22,13 @@ from planner.interop.log_steps import StepLines
 from planner.interop.log_tables import DeepSpeedLines, Table, open_table
 from planner.interop.log_trainer_state import trainer_state_lines
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
+from planner.reading import fault, opened
 from planner.tracking.state import Records
 from planner.units import PlannerError
 
 BLOCK = 2 << 20
+LOGS = (".log", ".txt", ".csv", ".jsonl")
+_LONGEST_LINE = 64 << 20
 _CARRY = 64 << 10  # of a line that does not end; what is further back is given up
 _ANSI = re.compile(rb"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,256}(?:\x07|\x1b\\)|[@-Z\\^_])")
 _TIME = re.compile(rb"(20\d\d)-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6}))?")
@@ -53,6 +55,7 @@ class LogReader:
     dialect: str = ""
     bytes_read: int = 0
     rows_refused: int = 0
+    unended: int = 0  # bytes since the last line ended
     replaced: bool = False  # the records so far were of a lesser dialect: forget them
     _buffer: bytearray = field(default_factory=lambda: bytearray(b"\n") * (PAD + _CARRY + BLOCK + PAD))
     _held: int = 0  # bytes of a line that has not ended, after PAD
@@ -107,6 +110,9 @@ class LogReader:
         cut = stop if end else self._buffer.rfind(b"\n", PAD, stop) + 1
         if cut == 0:  # a line without end: keep no more than a record could begin in
             cut = stop - _CARRY // 2 if stop - PAD > _CARRY // 2 else PAD
+            self.unended += count if self._buffer.find(b"\r", PAD, stop) < 0 else -self.unended
+        else:
+            self.unended = 0
         records = self._read(PAD, cut, end) if cut > PAD else _nothing()
         self._held = min(stop - cut, _CARRY)
         self._buffer[PAD : PAD + self._held] = self._buffer[stop - self._held : stop]
@@ -274,8 +280,8 @@ def read_log(
             yield reader, records
         return
     try:
-        with Path(path).open("rb", buffering=0) as stream:
-            while (found := reader.read_from(stream)) is not None:
+        with opened(Path(path), LOGS) as stream:
+            for found in blocks(reader, stream, Path(path)):
                 for records in found:
                     yield reader, records
                 if progress is not None:
@@ -284,11 +290,22 @@ def read_log(
                 yield reader, records
         if not reader.knows and (why := no_known_step(Path(path))):
             raise PlannerError(why)
-    except (OSError, ValueError) as error:
-        if isinstance(error, PlannerError):
-            raise
-        reason = getattr(error, "strerror", None) or "not a file name"
-        raise PlannerError(f"{shown(path, 200)} cannot be read: {reason}.") from None
+    except OSError as error:
+        raise fault(path, f"cannot be read ({error.strerror})") from None
+
+
+def blocks(reader: LogReader, stream: RawIOBase, path: Path) -> Iterator[list[Records]]:
+    """The records of a stream, block by block to its end.
+
+    Raises
+    ------
+    PlannerError
+        If it has no lines, so that it might never end.
+    """
+    while (found := reader.read_from(stream)) is not None:
+        if reader.unended > _LONGEST_LINE:
+            raise fault(path, f"no line ends within {_LONGEST_LINE >> 20} MiB: this is no text log")
+        yield found
 
 
 def _nothing() -> Records:

@@ -20,7 +20,7 @@ _UNMEASURED = {"omni-path": "Omni-Path", "slingshot": "Slingshot"}  # kinds whos
 
 
 def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerators: Accelerators) -> tuple[str, ...]:
-    """What is predicted of a row under an assumption: GPU, framework, memory, network; empty where of nothing.
+    """What is predicted of a row under an assumption: GPU, framework, memory, shard group, network; () if nothing.
 
     Parameters
     ----------
@@ -32,6 +32,7 @@ def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerato
         _framework(cell, setting, stage),
         _port(setting),
         _memory(setting),
+        _group(cell, setting, gpus),
         *_network(cell, setting, gpus),
     )
     return tuple(sentence for sentence in said if sentence)
@@ -73,6 +74,11 @@ def _framework(cell: Cells, setting: Setting, stage: int) -> str:
             f"framework {quoted(cell.text('framework'))} is not known: predicted as what runs of all frameworks have "
             f"in common{sharded}, with {own}; known are {known}"
         )
+    if stack_of(name, "") not in FAMILIES.values():
+        return (
+            f"no run of {name} is in the catalog: predicted as what runs of all frameworks have in common, "
+            "with its own memory"
+        )
     return ""
 
 
@@ -93,6 +99,15 @@ def _memory(setting: Setting) -> str:
         f"no memory is predicted on {part.id}: its compiler decides what is kept, what is computed again and what "
         "waits on the host"
     )
+
+
+def _group(cell: Cells, setting: Setting, gpus: int) -> str:
+    """Over how many GPUs states are taken to be sharded, where a row says a part of them and not how many."""
+    node = setting.conditions.shard_group
+    if not cell.names_no_group or node is None or gpus <= node:
+        return ""
+    word = quoted(cell.text("zero_or_fsdp"))
+    return f"zero_or_fsdp {word} states no shard_group: taken as the {node} GPUs of a node"
 
 
 def _network(cell: Cells, setting: Setting, gpus: int) -> tuple[str, ...]:

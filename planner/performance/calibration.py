@@ -18,6 +18,7 @@ from planner.performance.rates import RateRule, Rates, resolve
 from planner.performance.residual import Levels, Place, ResidualField
 from planner.performance.shapes import ModelNumbers, model_numbers
 from planner.performance.stacks import context_of, place_of
+from planner.reading import fault, read_json
 from planner.units import PlannerError
 
 
@@ -133,13 +134,29 @@ def read_calibration(path: Path) -> Calibration:
     PlannerError
         If the file is missing or not one.
     """
+    return _calibration_of(read_json(path, holds="a calibration"), path)
+
+
+def stored_fit(path: Path, digest: str) -> Calibration | None:
+    """The calibration in a file, if it is there and is the fit of the rows with this digest.
+
+    Raises
+    ------
+    PlannerError
+        If it is no calibration.
+    """
+    if not path.is_file():
+        return None
+    stored = read_json(path, holds="a calibration")
+    known = isinstance(stored, Mapping) and stored.get("digest") == digest
+    return _calibration_of(stored, path) if known else None
+
+
+def _calibration_of(stored: Any, path: Path) -> Calibration:
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
         return calibration_from_json(stored)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PlannerError(
-            f"{path}: not a calibration file ({error}); write it with `planner calibrate --rebuild`"
-        ) from None
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise fault(path, f"not a calibration file ({error}); write it with `planner calibrate`") from None
 
 
 def calibration_from_json(stored: Mapping[str, Any]) -> Calibration:

@@ -20,10 +20,11 @@ PRECISIONS = {
 SHARDED = ("fsdp", "llm-foundry", "composer", "torchtitan")  # trainers that shard weights, too, unless told otherwise
 ZERO = (  # first match wins; published tables write these in many ways, and spreadsheets have 3.0 for 3
     (re.compile(r"grad[- _]op|(zero|stage)[- _]?2(?!\d)|^2(\.0)?$"), 2),
-    (re.compile(r"(?<![a-z])fsdp|(zero|stage)[- _]?3(?!\d)|full[- _]shard|^3(\.0)?$"), 3),
+    (re.compile(r"(?<![a-z])fsdp|hsdp|hybrid[- _]?shard|(zero|stage)[- _]?3(?!\d)|full[- _]shard|^3(\.0)?$"), 3),
     (re.compile(r"(zero|stage)[- _]?1(?!\d)|(?<![a-z])distributed|^1(\.0)?$"), 1),
     (re.compile(r"\bnone\b|(zero|stage)[- _]?0(?!\d)|^(0(\.0)?|ddp|no|no[- _]shard)$"), 0),
 )
+HYBRID = re.compile(r"hsdp|hybrid[- _]?shard")  # sharded within groups of ranks
 RECOMPUTED = (
     (re.compile(r"^((none|no|not|without|false|off)\b|0(\.0)?$|$)"), 0),
     (re.compile(r"(?<![a-z])(select|partial)"), 1),
@@ -197,7 +198,12 @@ class Cells:
         """The ZeRO stage stated; unstated: what FSDP is, and what the others mostly run with."""
         if not self.text("zero_or_fsdp"):
             return 3 if any(name in framework for name in SHARDED) else 1
-        return self._understood("zero_or_fsdp", ZERO, "none, zero-1, zero-2, zero-3 or fsdp")
+        return self._understood("zero_or_fsdp", ZERO, "none, zero-1, zero-2, zero-3, fsdp or hsdp")
+
+    @property
+    def names_no_group(self) -> bool:
+        """Whether states are said to be sharded within groups, of a size that is not stated."""
+        return bool(HYBRID.search(self.text("zero_or_fsdp").lower())) and not self.text("shard_group")
 
     def _understood(self, key: str, patterns: Sequence[tuple[re.Pattern[str], int]], known: str) -> int:
         """What the first pattern that the text holds stands for."""

@@ -94,7 +94,7 @@ class Framework:
     aliases: tuple[str, ...]
     tensor_parallel: bool
     kv_heads_per_rank: str  # divide | divide_or_replicate
-    sequence_parallel: str  # never | optional
+    sequence_parallel: str  # never | optional | with_tensor: wherever tp is above 1
     pipeline_parallel: bool
     interleaving: bool
     uneven_stages: bool
@@ -115,10 +115,20 @@ class Framework:
     zero_stages_by_precision: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # where not all of them
     optimizers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # ZeRO stages with each; {}: not known
     optimizers_in_fp16: tuple[str, ...] = ()  # where not all of them
+    optimizers_in_groups: tuple[str, ...] = ()  # whose states may lie over a part of the ranks, where not all of them
     offloads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # ZeRO stages with each; {}: not known
+    recurrent: tuple[str, ...] = ()  # kinds of mixers in attention's place that it trains
+    recurrent_alone: bool = False  # only as layers of their own, without an MLP behind them
+    recurrent_over_context: tuple[str, ...] = ()  # of those, kinds that context parallelism divides
+    sparse_attention: bool = False  # an indexer that chooses keys
+    latent_experts: bool = False  # experts that work at a width of their own
     lacks: tuple[str, ...] = ()  # conditions that a scenario may state and the framework has no option for
+    models: Mapping[str, str] = field(default_factory=dict)  # its own names of models of the catalog; {}: any shape
+    models_without_pipeline: tuple[str, ...] = ()  # of these names, by what they begin with
+    exports: tuple[str, ...] = ()  # what `planner export --to` calls its files
+    by_name: bool = False  # whether a scenario must name it: `any` leaves it out
     like: str = ""  # of one that planner does not plan with: the planned one by whose table it is judged
-    bound: bool = True  # whether the rules of `layout` are known to hold of it
+    bound: bool = True  # whether measured runs are held to the rules of `layout`
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def release(self, name: str) -> Release:
@@ -160,8 +170,13 @@ def before_flash(release: str) -> bool:
 
 @cache
 def frameworks() -> Mapping[str, Framework]:
-    """The frameworks that planner plans with, by name: gpt-neox, megatron, fsdp."""
+    """The frameworks that planner plans with, by name: a file of `catalogs/frameworks` each."""
     return _load(data_dir() / "frameworks")
+
+
+def frameworks_for(asked: str) -> tuple[str, ...]:
+    """Names of the frameworks that a scenario means: the one it states, or for "any" those that may be chosen."""
+    return tuple(name for name, row in frameworks().items() if asked == name or (asked == "any" and not row.by_name))
 
 
 @cache
@@ -246,6 +261,8 @@ def _row(data: Mapping[str, Any]) -> Framework:
         aliases=tuple(data["aliases"]),
         releases=tuple(Release(**release) for release in data["releases"]),
         memory=MemoryConstants(bytes_per_parameter=state, **memory),
+        exports=tuple(data.get("exports", ())),
+        by_name=data.get("by_name", False),
         like=data.get("like", ""),
         bound=data.get("bound", True),
         sources={key: entry["source"] for part in ("layout", "memory") for key, entry in data[part].items()},

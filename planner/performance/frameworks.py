@@ -11,7 +11,9 @@ import numpy as np
 
 from planner.performance.arrays import RECOMPUTE, BoolArray, Conditions, IntArray, Layouts
 from planner.performance.framework_table import Framework, framework, frameworks, load_frameworks
+from planner.workload.layers import RECURRENT, attention_count, layer_kinds
 from planner.workload.model import ModelSpec
+from planner.workload.recurrent import widths
 
 __all__ = [
     "Framework", "framework", "frameworks", "legal", "load_frameworks", "rules", "stages_run", "why_illegal",
@@ -87,12 +89,20 @@ def why_not_run(row: Framework, precision: str, conditions: Conditions) -> str:
     return ""
 
 
+def why_no_layout(name: str, model: ModelSpec) -> str:
+    """What of a model a framework has not, however it is laid out, in a sentence; "" where it has all."""
+    row = framework(name)
+    lacking = next((sentence for missing, sentence in _model_rules(row, model) if missing), "")
+    return lacking.format(title=row.title, model=model.name, recurrent=model.recurrent.kind if model.recurrent else "")
+
+
 def rules(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release: str = "") -> Iterator[Rule]:
     """Every rule, in the order a person would check them: which of the layouts break it, and the sentence for it."""
     for key in SIZES:
         yield getattr(x, key) < 1, f"{key} is {{{key}}}, but it must be at least 1"
-    if model.mla is not None and not row.mla:
-        yield True, "{title} has no multi-head latent attention, which {model} needs"
+    yield from _model_rules(row, model)
+    if model.recurrent is not None and model.recurrent.kind not in row.recurrent_over_context:
+        yield x.cp > 1, "{title} does not divide {recurrent} layers over context parallelism: cp must be 1, not {cp}"
     yield from _tensor_rules(row, model, x)
     yield from _sequence_rules(row, x, seq_length, release)
     yield from _pipeline_rules(row, model, x)
@@ -103,10 +113,29 @@ def rules(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release
     yield ~known[np.where(in_range, x.recompute, -1)], "{title} recomputes {can_recompute}, not {recomputes}"
 
 
+def _model_rules(row: Framework, model: ModelSpec) -> Iterator[tuple[bool, str]]:
+    """Parts of the model that the framework has or has not, however it is laid out."""
+    r, moe = model.recurrent, model.moe
+    yield model.mla is not None and not row.mla, "{title} has no multi-head latent attention, which {model} needs"
+    yield r is not None and r.kind not in row.recurrent, "{title} has no {recurrent} layers, which {model} needs"
+    joined = row.recurrent_alone and any(RECURRENT in word and len(word) > 1 for word in layer_kinds(model))
+    yield joined, "{title} has {recurrent} layers without an MLP alone, and those of {model} have one"
+    chosen = model.sparse is not None and not row.sparse_attention
+    yield chosen, "{title} has no attention to keys that an indexer chooses, which {model} needs"
+    latent = moe is not None and moe.latent > 0 and not row.latent_experts
+    yield latent, "{title} has no experts that work at a latent width, which {model} needs"
+
+
 def _tensor_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule]:
     if not row.tensor_parallel:
         yield x.tp > 1, "{title} has no tensor parallelism: tp must be 1, not {tp}"
     tp = np.maximum(x.tp, 1)
+    if model.recurrent is not None:
+        wide = widths(model.recurrent).inner if model.recurrent.heads == 1 else model.recurrent.heads
+        yield wide % tp != 0, "tp {tp} does not divide the {recurrent_heads} heads of the {recurrent} layers of {model}"
+    if attention_count(model) == 0:
+        yield model.hidden % tp != 0, "tp {tp} does not divide the hidden width {hidden} of {model}"
+        return
     yield model.heads % tp != 0, "tp {tp} does not divide the {heads} attention heads of {model}"
     if model.mla is None:
         broken = model.kv_heads % tp != 0
@@ -122,6 +151,15 @@ def _tensor_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule
 def _sequence_rules(row: Framework, x: Layouts, seq_length: int, release: str) -> Iterator[Rule]:
     if row.sequence_parallel == "never" or not row.release(release).sequence_parallel:
         yield x.sequence_parallel, "{title} {release} has no sequence parallelism"
+    if row.sequence_parallel == "with_tensor":
+        yield (
+            (x.tp > 1) & ~x.sequence_parallel,
+            "{title} runs tensor parallelism (tp {tp}) under sequence parallelism only",
+        )
+        yield (
+            (x.tp > 1) & (seq_length % np.maximum(2 * x.tp * x.cp, 1) != 0),
+            "{title} needs 2 x tp x cp = {twice_tp_cp} to divide the sequence of {seq_length}",
+        )
     yield x.sequence_parallel & (x.tp == 1), "sequence parallelism needs tensor parallelism, but tp is 1"
     yield (
         x.sequence_parallel & (seq_length % np.maximum(x.tp * x.cp, 1) != 0),
@@ -216,9 +254,12 @@ def _words(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, releas
         "hidden": model.hidden,
         "ffn": model.ffn,
         "experts": model.moe.experts if model.moe else 0,
+        "recurrent": model.recurrent.kind if model.recurrent else "",
+        "recurrent_heads": model.recurrent.heads if model.recurrent else 0,
         "seq_length": seq_length,
         "tp_cp": v["tp"] * v["cp"],
         "twice_cp": 2 * v["cp"],
+        "twice_tp_cp": 2 * v["tp"] * v["cp"],
         "group": v["tp"] * v["cp"] * v["dp"],
         "zero_stages": ", ".join(map(str, row.zero_stages)),
         "can_recompute": " or ".join(row.recompute),

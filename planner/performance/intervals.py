@@ -22,7 +22,12 @@ from planner.performance.calibration import Calibration
 from planner.performance.gpu_names import chip_of
 from planner.performance.residual import LABELS, LENGTHS, Place, ResidualField, shared, shared_with
 from planner.performance.stacks import NEOX, place_of
+from planner.workload.layers import attention_count, recurrent_count
+from planner.workload.model import ModelSpec
 
+#: Log spread of a step all of whose mixers are of kinds that no run here has: a factor of two either way holds 80 %.
+#: It is set, not measured.
+UNMEASURED = float(np.log(2.0)) / NormalDist().inv_cdf(0.9)
 NEAR_USER = 0.03  # log spread at a point that the user measured
 #: What runs may have in common: labels of a place. "smooth" is what runs of a stack and kind share by how near they are
 #: in size, sequence and GPUs; "all" is what any two runs share.
@@ -65,11 +70,19 @@ def spread(setting: Setting, gpus: IntArray, calibration: Calibration) -> Spread
     sizes, back = np.unique(np.atleast_1d(gpus), return_inverse=True)
     ln_gpus = np.log(sizes.astype(np.float64))
     sigma = known_runs_of(calibration).sigma(place_of(setting), ln_gpus)
+    if share := unmeasured_share(setting.model):
+        sigma = np.hypot(sigma, UNMEASURED * share)
     own = [p for p in calibration.points if p.gpu == setting.accelerator.id]
     if own:
         apart = np.min([np.abs(ln_gpus - np.log(p.gpus)) if p.gpus else np.zeros(len(sizes)) for p in own], axis=0)
         sigma = np.minimum(sigma, np.hypot(NEAR_USER, 0.5 * sigma * (1.0 - np.exp(-apart))))
     return Spread(sigma[back].reshape(np.shape(gpus)))
+
+
+def unmeasured_share(model: ModelSpec) -> float:
+    """Of the layers that mix tokens, the share that do it as no measured run does: recurrent, or with an indexer."""
+    attention, recurrent = attention_count(model), recurrent_count(model)
+    return (recurrent + (attention if model.sparse else 0)) / max(1, attention + recurrent)
 
 
 @dataclass(frozen=True)
@@ -195,6 +208,8 @@ def basis(setting: Setting, gpus: int, calibration: Calibration) -> tuple[str, l
         return "user", [p.id for p in calibration.points if p.gpu == setting.accelerator.id]
     place = place_of(setting)
     alike = [p for p in calibration.field.places if p.group == place.group]
+    if unmeasured_share(setting.model):
+        return "modelled", []
     if not alike:
         return "modelled", []
     here = np.array([place.coordinates[1], np.log(gpus)])

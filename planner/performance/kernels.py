@@ -101,6 +101,9 @@ class _Stack:
 
     layers: Number
     routed: Number  # with experts
+    mixers: Number  # with experts, less those that are experts alone: each mixes tokens before
+    halves: Number  # layers that are a mixer or an MLP alone count half
+    plain: Number  # without experts, such halves likewise
     weights: Number  # of dense matmuls
     full: Number  # operand widths that tensor parallel does not divide
     split: Number  # and that it does
@@ -158,7 +161,7 @@ def kernels_of(
         "expert_parallel": _expert_parallel(s, cut, stack),
     }
     device = sum(terms.values())
-    host = (s.rates.host_layer * stack.layers + _expert_host(s, cut) * stack.routed) * cut.passes / 3.0
+    host = (s.rates.host_layer * stack.halves + _expert_host(s, cut) * stack.routed) * cut.passes / 3.0
     trunk = (device**HOST_SMOOTHNESS + host**HOST_SMOOTHNESS) ** (1.0 / HOST_SMOOTHNESS)
     first, last = _embedding(s, cut), _logits_and_loss(s, cut)
     busy = trunk + first + last
@@ -191,6 +194,9 @@ def _stack(model: ModelNumbers) -> _Stack:
     return _Stack(
         layers=layers,
         routed=routed,
+        mixers=routed - model.lone_routed,
+        halves=layers - 0.5 * model.lone,
+        plain=plain - 0.5 * (model.lone - model.lone_routed),
         weights=layers * model.attention_weights
         + plain * model.mlp_weights
         + routed * model.shared_weights
@@ -226,7 +232,7 @@ def _waves(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     A wave computes `OUTPUTS` elements, each in as many multiply-adds as the inner dimension is long: of the forward
     matmul its input width, of the gradient by inputs its output width, of the gradient by weights the tokens.
     """
-    inner = 0.5 * (stack.full + stack.split / cut.tp) * (2.0 + cut.again) + MATMULS * stack.layers * cut.tokens
+    inner = 0.5 * (stack.full + stack.split / cut.tp) * (2.0 + cut.again) + MATMULS * stack.halves * cut.tokens
     return s.rates.wave * OUTPUTS * inner / (s.machine.ceiling * s.rates.matmul)
 
 
@@ -238,22 +244,27 @@ def _experts(s: Scope, cut: _Cut, stack: _Stack) -> Number:
 
 
 def _attention(s: Scope, cut: _Cut, stack: _Stack) -> Number:
-    """Scores and values. Before FlashAttention the whole square is computed and goes to memory and back."""
+    """Scores and values. Before FlashAttention the whole square is computed and goes to memory and back.
+
+    Recurrences run in kernels of their own, taken to be as fast as attention's: nobody's are measured here.
+    """
     fused = _score_flops(s, cut, stack) / (s.machine.ceiling_16 * s.rates.attention)
     scores = cut.tokens * s.seq_length * s.model.heads / cut.tp * stack.layers
     written = 2.0 * fused + SCORE_BYTES * scores * s.rates.scores / s.machine.hbm
     unfused = s.conditions.unfused
     flash = fused * (1.0 + BACKWARD_ATTENTION + cut.again_attention)
-    return (1.0 - unfused) * flash + unfused * written * (3.0 + cut.again_attention)
+    scores_s = (1.0 - unfused) * flash + unfused * written * (3.0 + cut.again_attention)
+    scanned = cut.tokens * s.model.scan_work * stack.layers / cut.tp / (s.machine.ceiling_16 * s.rates.attention)
+    return scores_s + scanned * (1.0 + BACKWARD_ATTENTION + cut.again_attention)
 
 
 def _memory_bound(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Norms, sums, activations, rotation; rows to experts and back. Unfused attention copies its heads."""
     model = s.model
     copied = s.conditions.unfused * (1.0 + 2.0 * model.rotary) * stack.layers * model.attention_split
-    elements = cut.stream_tokens * STREAM_ELEMENTS * model.hidden * stack.layers
+    elements = cut.stream_tokens * STREAM_ELEMENTS * model.hidden * stack.halves
     elements = elements + cut.tokens / cut.tp * (stack.layers * model.attention_split + stack.hidden + copied)
-    rows = cut.tokens * model.top_k / cut.tp * stack.routed * (model.expert_hidden + 6.0 * model.hidden)
+    rows = cut.tokens * model.top_k / cut.tp * stack.routed * (model.expert_hidden + 6.0 * model.routed_width)
     moved = cut.passes * elements * s.rates.pointwise + cut.expert_passes * rows * s.rates.routing
     repeated = cut.tokens / cut.tp * cut.again_elements * stack.layers * s.rates.pointwise
     return 2.0 * (moved + repeated) / s.machine.hbm
@@ -274,16 +285,19 @@ def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
         ring_time(s.machine, s.machine.up_reduce, size, cut.tp, local, reduce=True)
         * np.maximum(WIDE / np.maximum(local, 1.0), 1.0) ** (s.rates.narrow * s.machine.switched),
     )
-    plain = stack.layers - stack.routed
-    shared = stack.routed * (1.0 + (s.model.shared_weights > 0.0))  # shared experts are divided as dense layers are
+    plain = stack.plain
+    shared = stack.mixers + stack.routed * (s.model.shared_weights > 0.0)  # these are divided as dense layers are
     forward = 2.0 * plain * (2.0 - s.model.parallel_residual) + 2.0 * shared
     backward = 4.0 * plain + 2.0 * shared
     return np.where(cut.tp > 1, ring * (forward * (1.0 + cut.again) + backward), 0.0) * s.rates.tensor
 
 
 def _context_parallel(s: Scope, cut: _Cut, stack: _Stack, attention: Number) -> Number:
-    """The ring of keys and values: a share shows always, the rest where it outlasts half of attention."""
-    size = 2.0 * cut.tokens * s.model.kv_width / cut.tp * cut.cp
+    """The ring of keys and values: a share shows always, the rest where it outlasts half of attention.
+
+    Recurrent layers trade tokens for heads before and behind their scan (Megatron-Core's mamba_context_parallel.py).
+    """
+    size = 2.0 * cut.tokens * (s.model.kv_width * cut.cp + s.model.exchanged) / cut.tp
     group = cut.tp * cut.cp  # each rank sends to the next: one port carries what crosses
     local = np.where(_together(s, cut, group) < group, 1.0, cut.cp)
     ring = ring_time(s.machine, s.machine.up_gather, size, cut.cp, local) * stack.layers * cut.passes
@@ -293,7 +307,7 @@ def _context_parallel(s: Scope, cut: _Cut, stack: _Stack, attention: Number) -> 
 def _expert_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Two all-to-alls forward and two backward: what stays in the domain by link, the rest by network."""
     machine = s.machine
-    size = 2.0 * cut.tokens * s.model.top_k / cut.tp * s.model.hidden
+    size = 2.0 * cut.tokens * s.model.top_k / cut.tp * s.model.routed_width
     near = _together(s, cut, cut.ep)
     inside = size * (near - 1.0) / cut.ep / (machine.link * link_share(machine.up_gather, size))
     outside = size * (1.0 - near / cut.ep)
@@ -331,7 +345,8 @@ def _logits_and_loss(s: Scope, cut: _Cut) -> Number:
 def _least(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """What no kernel measured anywhere would undercut."""
     layers = cut.passes * (_matmul_flops(cut, stack) + _expert_flops(s, cut, stack)) / s.machine.ceiling
-    scores = _score_flops(s, cut, stack) * (1.0 + BACKWARD_ATTENTION_FLOPS + cut.again_attention)
+    scores = _score_flops(s, cut, stack) + cut.tokens * s.model.scan_flops * stack.layers / cut.tp
+    scores = scores * (1.0 + BACKWARD_ATTENTION_FLOPS + cut.again_attention)
     return layers + (_head_flops(s, cut) + scores) / s.machine.ceiling_16
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
@@ -149,7 +150,10 @@ def space_text(name: str, model: ModelSpec) -> str:
         parts[-1] += f" ({', '.join(map(str, row.zero_stages_with_pipeline))} with pipeline)"
     if row.sequence_parallel != "never":
         parts.append("with and without sequence parallel")
+    if "shard_group" not in row.lacks:
+        parts[-1 if row.sequence_parallel == "never" else -2] += ", over all ranks or groups that divide them"
     parts.append("recompute " + ", ".join(row.recompute))
+    parts[-1] += " of any number of layers" if "recompute_share" not in row.lacks else ""
     return f"{row.title}: " + "; ".join(parts)
 
 
@@ -205,11 +209,13 @@ def _context_sizes(row: Framework, seq_length: int, most: int) -> list[int]:
 def _virtual_sizes(row: Framework, model: ModelSpec) -> list[int]:
     if not row.interleaving:
         return [1]
-    return list(range(1, (model.layers + model.mtp_layers + row.units_beside_layers) // 2 + 1))
+    units = range(model.layers + model.mtp_layers, model.layers + model.mtp_layers + row.units_beside_layers + 1)
+    return sorted({1}.union(*(_divisors(n, n // 2) for n in units)))  # of two stages or more in equal chunks
 
 
 def _divisors(n: int, most: int) -> list[int]:
-    return [d for d in range(1, min(n, most) + 1) if n % d == 0]
+    small = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
+    return [d for d in sorted({*small, *(n // d for d in small)}) if d <= most]
 
 
 # Over GPU counts ------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from planner.catalog import load_catalog
 from planner.catalog.curves import Curve
 from planner.catalog.paths import data_dir
 from planner.performance.arrays import BoolArray, FloatArray
-from planner.performance.calibration import Calibration, calibration_from_json, rule_from, to_json
+from planner.performance.calibration import Calibration, rule_from, stored_fit, to_json
 from planner.performance.fitting import Fit, batch_of, fit
 from planner.performance.gpu_names import chip_of
 from planner.performance.intervals import UNSEEN, label_spreads, spread
@@ -28,7 +27,9 @@ from planner.performance.recipes import recipe_files
 from planner.performance.residual import Levels, ResidualField
 from planner.performance.rows import Run, read_run
 from planner.performance.stacks import context_of, place_of
+from planner.performance.tables import MAX_BYTES as TABLE_BYTES
 from planner.performance.tables import read_table
+from planner.reading import read_bytes
 from planner.units import PlannerError
 
 Key = Callable[[Run], Hashable]
@@ -304,7 +305,7 @@ def digest(paths: Sequence[Path]) -> str:
     """sha256 over the priors, the recipes and the tables' contents."""
     total = hashlib.sha256((data_dir() / "calibration" / "priors.yaml").read_bytes())
     for path in (*recipe_files(), *paths):
-        total.update(path.name.encode() + b"\0" + path.read_bytes())
+        total.update(path.name.encode() + b"\0" + read_bytes(path, TABLE_BYTES))
     return total.hexdigest()
 
 
@@ -313,14 +314,16 @@ def with_overlays(shipped: Calibration, overlays: Sequence[Path]) -> Calibration
 
     A folder that holds the fit of just these rows (`calibration/fit.json`) is taken at its word.
     """
-    paths = measured_files(overlays)
+    return fit_of(measured_files(overlays), shipped, overlays)
+
+
+def fit_of(paths: Sequence[Path], shipped: Calibration, overlays: Sequence[Path]) -> Calibration:
+    """As `with_overlays`, of the tables `paths`: those of the overlays, or what they are about to be."""
     mark = digest(paths)
     for folder in overlays:
-        stored = Path(folder) / "calibration" / "fit.json"
-        if stored.is_file():
-            known = json.loads(stored.read_text(encoding="utf-8"))
-            if known.get("digest") == mark:
-                return calibration_from_json(known)
+        known = stored_fit(Path(folder) / "calibration" / "fit.json", mark)
+        if known is not None:
+            return known
     runs = read_runs(paths, overlays)
     return replace(learn(runs, shipped, shipped), digest=mark)
 

@@ -66,14 +66,16 @@ def memory_affine(
     recompute: IntArray,
     dp: IntArray,
     grad_accum: IntArray,
+    share: FloatArray | None = None,
+    group: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """(GiB without activations, of activations of one sequence, in the optimizer's step), each (n,).
 
-    memory total = max(first + micro_batch x second, third); arguments as the fields of Layouts. Where many (dp,
+    memory total = max(first + micro_batch x second, third); arguments as of `layout_memory`. Where many (dp,
     grad_accum) share a layout, `layout_memory(...)` once and `.at(dp, grad_accum, rows)` give the same for a tenth of
     the time.
     """
-    known = layout_memory(setting, tp, pp, vpp, cp, ep, zero_stage, sequence_parallel, recompute)
+    known = layout_memory(setting, tp, pp, vpp, cp, ep, zero_stage, sequence_parallel, recompute, share, group)
     return known.at(dp, grad_accum)
 
 

@@ -139,8 +139,14 @@ def layout_memory(
     zero_stage: IntArray,
     sequence_parallel: BoolArray,
     recompute: IntArray,
+    share: FloatArray | None = None,
+    group: FloatArray | None = None,
 ) -> LayoutMemory:
-    """What does not depend on dp and grad_accum; arguments as the fields of Layouts, (n,) each."""
+    """What does not depend on dp and grad_accum; arguments as the fields of Layouts, (n,) each.
+
+    `share` of the layers full recompute covers and `group` of GPUs states are sharded over (0: all), (n,) each; None:
+    as the setting states.
+    """
     row = memory_framework(setting.framework)
     constants = row.memory
     shapes = shapes_of(setting, row)
@@ -175,7 +181,7 @@ def layout_memory(
         shared_gib=constants.overhead_per_group_gib + bucket,
         gather=np.where(zero_stage >= 3, constants.gather_layers * constants.gather_bytes * cut.layer + root, 0.0),
         reduce=np.where(zero_stage >= 2, constants.reduce_bytes * cut.layer, 0.0),
-        stages=_stage_activations(setting, row, shapes, cut, sequence_parallel, recompute, t, p, v, c),
+        stages=_stage_activations(setting, row, shapes, cut, sequence_parallel, recompute, share, t, p, v, c),
         whole_bytes=by_stage(kinds, "full", zero_stage) if both_ends else None,
         overhead_gib=overhead,
         step_gib=(
@@ -185,7 +191,7 @@ def layout_memory(
         saved_bytes=(_saved(state.weights, 3), _saved(state.gradients, 2)),
         any_full=bool((recompute == 2).any()),
         any_sharded=bool((zero_stage >= 2).any()),
-        group=_group(setting, c if row.zero_shards_over_context else np.ones_like(c)),
+        group=_group(setting, group, c if row.zero_shards_over_context else np.ones_like(c)),
     )
 
 
@@ -202,10 +208,12 @@ def shapes_of(setting: Setting, row: Framework) -> MemoryShapes:
     )
 
 
-def _group(setting: Setting, c: FloatArray) -> FloatArray | None:
-    """Data-parallel ranks of a stated shard group, (n,), of which `c` context-parallel ranks each take a part."""
-    stated = setting.conditions.shard_group
-    return None if stated is None else np.maximum(stated / c, 1.0)
+def _group(setting: Setting, group: FloatArray | None, c: FloatArray) -> FloatArray | None:
+    """Data-parallel ranks of a shard group, (n,), of which `c` context-parallel ranks each take a part."""
+    stated = setting.conditions.shard_group if group is None else group
+    if stated is None or not np.any(stated):
+        return None
+    return np.where(np.asarray(stated) > 0, np.maximum(stated / c, 1.0), np.inf)
 
 
 def _saved(kind: KindBytes, stage: int) -> tuple[float, float]:
@@ -280,6 +288,9 @@ def _cut(shapes: MemoryShapes, pp: IntArray, t: FloatArray, e: FloatArray, chose
 def _kinds(shapes: MemoryShapes, layers: FloatArray, first_dense: int) -> Kinds:
     if not shapes.every:
         return Kinds(layers, NONE)
+    if shapes.most_moe:
+        moe = np.asarray(shapes.most_moe)[np.minimum(layers.astype(int), len(shapes.most_moe) - 1)]
+        return Kinds(layers - moe if shapes.has_dense else NONE, moe)
     moe = np.ceil(np.maximum(layers - first_dense, 0.0) / shapes.every)
     return Kinds(layers - moe if shapes.has_dense else NONE, moe)
 
@@ -294,6 +305,7 @@ def _stage_activations(
     cut: _Cut,
     sequence_parallel: BoolArray,
     recompute: IntArray,
+    share: FloatArray | None,
     t: FloatArray,
     p: FloatArray,
     v: FloatArray,
@@ -304,7 +316,8 @@ def _stage_activations(
     Source: Korthikanti et al. 2022, sections 4 and 5.
     """
     inverse = 1.0 / t
-    share = float(condition_numbers(setting).full_share)  # of the layers; those that full recomputation spares keep all
+    # Of the layers; those that full recomputation spares keep all.
+    share = np.asarray(condition_numbers(setting).full_share) if share is None else share
     spread = np.where(sequence_parallel, inverse, 1.0)
     gib_a_byte = setting.seq_length * (1.0 + row.memory.fragmentation) / GIB / c
 
@@ -314,13 +327,14 @@ def _stage_activations(
 
     def leaned(kept: LayerBytes, lean: LayerBytes) -> tuple[FloatArray, FloatArray]:
         everything = size(kept)
-        leaner = (recompute >= 1) if share >= 1.0 else (recompute == 1)
+        leaner = np.where(share >= 1.0, recompute >= 1, recompute == 1)
         return everything, everything if lean == kept else np.where(leaner, size(lean), everything)
 
     dense, lean_dense = leaned(shapes.dense, shapes.dense_selective) if shapes.has_dense else (NONE, NONE)
     moe, lean_moe = leaned(shapes.moe, shapes.moe_selective) if shapes.every else (NONE, NONE)
     checkpoint = shapes.input_bytes * spread
-    working = np.maximum(dense, moe) - checkpoint
+    working = np.maximum(dense, moe) if shapes.widest is None else size(shapes.widest)
+    working = working - checkpoint
     transient = size(shapes.transient)
     stream = shapes.hidden * spread  # elements a token of the residual stream
     passed = np.where(p > 1.0, row.memory.stage_bytes, 0.0) * stream
@@ -341,7 +355,7 @@ def _stage_activations(
         )
         plain_once = np.maximum(transient + rebuilt, at_end) + (2.0 * checkpoint if offloaded else NONE)
         again = (kinds.dense + kinds.moe) * checkpoint + beside - moved
-        each = np.where(full, again if share >= 1.0 else share * again + (1.0 - share) * plain_each, plain_each)
+        each = np.where(full, share * again + (1.0 - share) * plain_each, plain_each)
         once = np.maximum(transient + working, at_end) + (2.0 * checkpoint if offloaded else NONE)
         once = np.where(full, once, plain_once)
         each, once, plain_each, plain_once = (x * gib_a_byte for x in (each, once, plain_each, plain_once))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass
 from functools import lru_cache
+from operator import mul
+
+import numpy as np
 
 from planner.performance.framework_table import MemoryConstants, memory_framework
 from planner.performance.selective import MODULES
-from planner.workload.counts import parameter_counts
+from planner.workload.counts import ParameterCounts, parameter_counts
+from planner.workload.layers import DENSE, EXPERTS, RECURRENT, layer_kinds, layer_words
 from planner.workload.model import ModelSpec
+from planner.workload.recurrent import kept_elements, widths
 
 SCORE_GRADIENTS = 4.0  # bytes a score in backward, unfused: gradients of softmax and dropout, 16 bits each
 HALF = 2.0  # bytes of a 16-bit activation; under 8- and 4-bit recipes only the inputs of matmuls are smaller
@@ -55,10 +61,12 @@ class MemoryShapes:
     first_dense: int
     every: int  # n-th layers after them are MoE; 0: none
     logits_copies: float  # one, and one a multi-token prediction layer
+    widest: LayerBytes | None = None  # the most that any layer keeps, where layers without experts differ
+    most_moe: tuple[float, ...] = ()  # of a pattern: the most layers with experts among any n in a row, by n
 
     @property
     def has_dense(self) -> bool:
-        return self.every != 1 or self.first_dense > 0
+        return self.every != 1 or self.first_dense > 0 or (bool(self.most_moe) and self.most_moe[-1] < self.layers)
 
 
 @lru_cache(maxsize=256)
@@ -93,24 +101,33 @@ def memory_shapes(
     )  # of attention and the projection; None: each its own
     gate = constants.gate_input_bytes.get(precision, HALF)
     masks = LayerBytes(constants.dropout_bytes * model.hidden, 0.0, 0.0, 0.0)
-    kept, lean = (_attention(model, scores, fed, shared_output, dropped) for dropped in ((), drops))
-    mlp, moe = _mlp(model, model.ffn, fed, between, ()), _experts(model, constants, fed, between, (), gate)
+    attention = [_attention(model, scores, fed, shared_output, dropped) for dropped in ((), drops)]
+    mlp = [_mlp(model, model.ffn, fed, between, dropped) for dropped in ((), drops)]
+    experts = [_experts(model, constants, fed, between, dropped, gate) for dropped in ((), drops)]
+    recurrent = [_recurrent(model, fed, dropped) for dropped in ((), drops)]
     gates = 2 if model.gated_mlp else 1
-    replicated = _latent_weights(model)
+    words = layer_kinds(model) or {"AD": model.layers, "AE": model.layers}
+    kept, lean = (
+        {word: _of_word(word, attention[i], recurrent[i], mlp[i], experts[i], masks) for word in words} for i in (0, 1)
+    )
+    held = {word: _parameters(word, counts, _latent_weights(model)) for word in words}
+    (dense, moe), (lean_dense, lean_moe) = (_means(each, words) for each in (kept, lean))
+    dense_held, moe_held = _means(held, words)
     first_dense, every = (model.moe.first_dense_layers, model.moe.every) if model.moe else (0, 0)
+    pattern = bool(model.layer_pattern)
     return MemoryShapes(
         hidden=float(model.hidden),
-        dense=_sum(kept, mlp, masks),
-        moe=_sum(kept, moe, masks),
-        dense_selective=_sum(lean, _mlp(model, model.ffn, fed, between, drops), masks),
-        moe_selective=_sum(lean, _experts(model, constants, fed, between, drops, gate), masks),
+        dense=dense,
+        moe=moe,
+        dense_selective=lean_dense,
+        moe_selective=lean_moe,
         transient=_transient(model, constants, gates, 0.0 if flash else SCORE_GRADIENTS * model.heads),
         input_bytes=HALF * model.hidden,
-        largest=float(model.ffn * model.hidden),
-        dense_split=float(counts.attention - replicated + counts.mlp),
-        dense_whole=float(counts.norms + replicated),
-        moe_split=float(counts.attention - replicated + counts.shared),
-        moe_whole=float(counts.norms + replicated + counts.router),
+        largest=float(max(model.ffn, widths(model.recurrent).projected if model.recurrent else 0) * model.hidden),
+        dense_split=dense_held.split,
+        dense_whole=dense_held.spread,
+        moe_split=moe_held.split,
+        moe_whole=moe_held.spread,
         routed=float(counts.routed),
         vocab_rows=float(model.vocab),
         vocab_multiple=float(model.vocab_multiple),
@@ -119,10 +136,62 @@ def memory_shapes(
         positions=float(counts.positions),
         tied=model.tied_embeddings,
         layers=model.layers + model.mtp_layers,
-        first_dense=first_dense,
-        every=every,
+        first_dense=0 if pattern else first_dense,
+        every=(1 if counts.moe_layers else 0) if pattern else every,
         logits_copies=1.0 + model.mtp_layers,
+        widest=_widest(kept.values()) if pattern else None,
+        most_moe=_most_moe(model) if pattern else (),
     )
+
+
+def _of_word(
+    word: str, attention: LayerBytes, recurrent: LayerBytes, mlp: LayerBytes, experts: LayerBytes, masks: LayerBytes
+) -> LayerBytes:
+    """What a layer of this word keeps. `masks` are those behind its mixer and its MLP."""
+    parts = {RECURRENT: recurrent, DENSE: mlp, EXPERTS: experts}
+    share = len(word) / 2.0
+    return _sum(*(parts.get(letter, attention) for letter in word), LayerBytes(*(share * m for m in astuple(masks))))
+
+
+def _parameters(word: str, counts: ParameterCounts, replicated: int) -> LayerBytes:
+    """Parameters of a layer, routed experts apart: `split` those that tp divides, `spread` those that it does not.
+
+    `replicated` are the down projections of latent attention.
+    """
+    parts = {
+        RECURRENT: (counts.recurrent, 0),
+        DENSE: (counts.mlp, 0),
+        EXPERTS: (counts.shared, counts.router),
+    }
+    attention = (counts.attention - replicated, replicated)
+    split, whole = (sum(parts.get(letter, attention)[i] for letter in word) for i in (0, 1))
+    return LayerBytes(float(counts.norms * len(word) // 2 + whole), float(split), 0.0, 0.0)
+
+
+def _means(each: Mapping[str, LayerBytes], words: Mapping[str, int]) -> tuple[LayerBytes, LayerBytes]:
+    """The mean of layers without experts, and of those with."""
+    out = []
+    for with_experts in (False, True):
+        many = {word: count for word, count in words.items() if (EXPERTS in word) is with_experts}
+        total = sum(many.values())
+        parts = [astuple(each[word]) for word in many]
+        if len(parts) == 1:
+            out.append(LayerBytes(*parts[0]))
+        else:
+            shares = [count / total for count in many.values()]
+            columns = zip(*parts, strict=True) if parts else [()] * 4
+            out.append(LayerBytes(*(sum(map(mul, shares, column), 0.0) for column in columns)))
+    return out[0], out[1]
+
+
+def _widest(layers: Iterable[LayerBytes]) -> LayerBytes:
+    return LayerBytes(*(max(column) for column in zip(*map(astuple, layers), strict=True)))
+
+
+def _most_moe(model: ModelSpec) -> tuple[float, ...]:
+    """The most layers with experts among n in a row, for n from none to all."""
+    sums = np.concatenate([[0.0], np.cumsum([EXPERTS in word for word in layer_words(model)])])
+    return tuple(float((sums[n:] - sums[: len(sums) - n]).max()) for n in range(len(sums)))
 
 
 def _sum(*parts: LayerBytes) -> LayerBytes:
@@ -162,8 +231,21 @@ def _attention(
         return LayerBytes(spread=norm + latent, split=up + output * value, scores=scores, routed=0.0)
     queries, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
     before_norm = queries + keys if model.qk_norm else 0
-    split = HALF * (queries + 2 * keys + before_norm) + output * queries
+    gate = 2 * queries if model.attention_gate else 0  # the gate, and attention's output before it
+    split = HALF * (queries + 2 * keys + before_norm + gate) + output * queries
     return LayerBytes(spread=norm, split=split, scores=scores, routed=0.0)
+
+
+def _recurrent(model: ModelSpec, fed: float, drops: tuple[str, ...]) -> LayerBytes:
+    """Norm input and output, and what the mixer's kernels save (`kept_elements`)."""
+    if model.recurrent is None:
+        return LayerBytes(0.0, 0.0, 0.0, 0.0)
+    if "every_other_matmul" in drops:
+        return LayerBytes(
+            HALF * 1.5 * model.hidden, HALF * kept_elements(model.recurrent) / 2.0, scores=0.0, routed=0.0
+        )
+    fed_norm = 0.0 if "norm_outputs" in drops else fed
+    return LayerBytes((HALF + fed_norm) * model.hidden, HALF * kept_elements(model.recurrent), scores=0.0, routed=0.0)
 
 
 def _mlp(
@@ -208,22 +290,27 @@ def _experts(
     shared = _mlp(model, moe.shared_experts * moe.shared_ffn, fed, between, drops, gate, separate_norm=True)
     if "experts" in drops:
         return LayerBytes(spread=shared.spread, split=0.0, scores=0.0, routed=0.0)
-    router = 3 * 4.0 * moe.experts
-    a_copy = fed * model.hidden + (gate * inner + after) * moe.expert_ffn
+    router, outer = 3 * 4.0 * moe.experts, moe.latent or model.hidden
+    a_copy = fed * outer + (gate * inner + after) * moe.expert_ffn
     if "every_other_matmul" in drops:
-        a_copy = HALF * (inner * moe.expert_ffn + model.hidden) / 2.0
+        a_copy = HALF * (inner * moe.expert_ffn + outer) / 2.0
     routed = constants.moe_imbalance * moe.top_k * a_copy
-    return LayerBytes(spread=shared.spread + router, split=shared.split, scores=0.0, routed=routed)
+    latent = 2.0 * HALF * moe.latent  # what is projected, and the sum of experts before it is projected back
+    return LayerBytes(spread=shared.spread + router + latent, split=shared.split, scores=0.0, routed=routed)
 
 
 def _transient(model: ModelSpec, constants: MemoryConstants, gates: int, scores: float) -> LayerBytes:
     """Gradients of the widest inner activations, of scores and of the layer's input; all-to-all buffers both ways."""
-    inner = HALF * (gates + 1) * model.ffn if model.moe is None or model.moe.first_dense_layers else 0.0
+    has_dense = DENSE in model.layer_pattern or model.moe is None or model.moe.first_dense_layers
+    inner = HALF * (gates + 1) * model.ffn if has_dense else 0.0
+    if model.recurrent is not None:  # gradients of what is projected, and the states at chunk borders in fp32
+        r = model.recurrent
+        inner = max(inner, HALF * kept_elements(r) + 4.0 * r.heads * r.head_dim * r.state / r.chunk)
     routed = 0.0
     if model.moe is not None:
         moe = model.moe
         inner = max(inner, HALF * (gates + 1) * moe.shared_experts * moe.shared_ffn)
-        expert = HALF * ((gates + 1) * moe.expert_ffn + 2 * model.hidden)
+        expert = HALF * ((gates + 1) * moe.expert_ffn + 2 * (moe.latent or model.hidden))
         routed = constants.moe_imbalance * moe.top_k * expert
     return LayerBytes(spread=HALF * model.hidden, split=inner, scores=scores, routed=routed)
 

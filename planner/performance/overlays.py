@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from planner.catalog import load_catalog
 from planner.catalog.paths import data_dir
-from planner.files import write_atomically
+from planner.files import csv_text, finish, write_all
 from planner.performance.calibration import Calibration, dumps, read_calibration, to_json
-from planner.performance.learning import log_errors, measured_files, read_runs, with_overlays
+from planner.performance.learning import fit_of, log_errors, measured_files, read_runs
 from planner.performance.rows import Run, read_run
 from planner.performance.tables import read_table
 from planner.units import PlannerError
@@ -32,6 +31,7 @@ class Added:
 
     runs: tuple[Run, ...]
     replaced: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)  # the table with them, by its path within the folder
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -95,14 +95,15 @@ def known_runs(own: Iterable[Run], overlays: Sequence[Path] = ()) -> list[Run]:
 def add_rows(
     rows: Sequence[Mapping[str, str]], name: str, folder: Path, overlays: Sequence[Path] = (), *, of_log: bool = False
 ) -> Added:
-    """The rows into FOLDER/measured/NAME.csv, behind those that are there; a row that is there already is not repeated.
+    """The rows for FOLDER/measured/NAME.csv, behind those that are there; a row that is there already is not repeated.
 
     `of_log`: a row is all that a log says of its run so far, so it takes the place of older rows of that run.
 
     Returns
     -------
-    The runs of these rows as they will be read. Nothing is written if one of them cannot be.
+    The runs of these rows as they will be read, and the table to write. Raises if one of them cannot be.
     """
+    finish(folder)
     path = folder / "measured" / f"{name}.csv"
     runs = runs_of(rows, name, overlays)
     old = read_rows(path) if path.is_file() else []
@@ -113,15 +114,11 @@ def add_rows(
     now = {_stated(row) for row in rows}
     stale = [row for row in old if _run_of(row) in logged and _stated(row) not in now]
     header = list(dict.fromkeys(key for row in (*old, *new) for key in row))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, header, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows([*kept, *new])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, buffer.getvalue())
+    table = csv_text([header, *([row.get(key, "") for key in header] for row in (*kept, *new))])
     return Added(
         tuple(run for run in runs if run.tokens_per_s_per_gpu),
         tuple(row.get("tokens_per_s_per_gpu") or "?" for row in stale),
+        {f"measured/{name}.csv": table},
     )
 
 
@@ -141,19 +138,32 @@ def _run_of(row: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def refit(folder: Path, overlays: Sequence[Path], added: Added) -> list[str]:
-    """Fit shipped and own rows together, store the fit in FOLDER/calibration/fit.json, and say what it changed."""
+    """Fit shipped and own rows together, store rows and fit in FOLDER, both or none, and say what it changed."""
     runs = added.runs
     shipped = read_calibration(data_dir() / "calibration" / "fit.json")
     before = _off(runs, shipped)
-    (folder / "calibration").mkdir(parents=True, exist_ok=True)
-    fitted = with_overlays(shipped, overlays)
-    write_atomically(folder / "calibration" / "fit.json", dumps(to_json(fitted)))
+    fitted = _fitted(folder, overlays, added.files, shipped)
+    write_all(folder, {**added.files, "calibration/fit.json": dumps(to_json(fitted))})
     before_that = ", ".join(added.replaced)
     return [
         f"{len(runs)} {'run is' if len(runs) == 1 else 'runs are'} in {folder / 'measured'}"
         + (f", in place of what its log said before ({before_that} tokens/s/GPU)" if added.replaced else ""),
         f"predictions of them were off by {before:.1%} at the median, now by {_off(runs, fitted):.1%}",
     ]
+
+
+def _fitted(folder: Path, overlays: Sequence[Path], files: Mapping[str, str], shipped: Calibration) -> Calibration:
+    """The fit of the overlays as they will be with these files in `folder`."""
+    there = [overlay for overlay in overlays if overlay.is_dir()]
+    with TemporaryDirectory() as place:
+        paths = measured_files()
+        for overlay in overlays:
+            own = {path.name: path for path in (overlay / "measured").glob("*.csv")}
+            for name, text in files.items() if overlay == folder else ():
+                own[Path(name).name] = Path(place) / Path(name).name
+                own[Path(name).name].write_text(text, "utf-8", newline="")
+            paths += [own[name] for name in sorted(own)]
+        return fit_of(paths, shipped, there)
 
 
 def _off(runs: Sequence[Run], calibration: Calibration) -> float:

@@ -7,7 +7,6 @@ what each recipe set; a MoE model without one is taken to run what most recipes 
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from planner.catalog.paths import data_dir
 from planner.performance.arrays import Setting
 from planner.performance.cells import Cells
 from planner.performance.columns import quoted
+from planner.reading import read_csv
 from planner.units import PlannerError
 
 Release = tuple[int, ...]
@@ -156,12 +156,10 @@ def _recipes(stack: str) -> Mapping[tuple[str, str, str], list[tuple[Release, Re
     path = {path.stem: path for path in recipe_files()}.get(stack)
     if path is None:
         return table
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            recipe = replace(_switched(PLAIN, row), recomputes=tuple(row["recomputes"].split()))
-            table.setdefault((row["model"], row["gpu"], row["precision"]), []).append(
-                (release_numbers(row["since"]), recipe)
-            )
+    for row in read_csv(path).rows():
+        recipe = replace(_switched(PLAIN, row), recomputes=tuple(row["recomputes"].split()))
+        since = (release_numbers(row["since"]), recipe)
+        table.setdefault((row["model"], row["gpu"], row["precision"]), []).append(since)
     for dated in table.values():
         dated.sort(key=lambda entry: entry[0])
     return table

@@ -25,7 +25,7 @@ from planner.performance.stacks import stack_of
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec, MoESpec
-from planner.workload.zoo import load_model, plain_name
+from planner.workload.zoo import find_model, plain_name
 
 DEGREES = frozenset(("tp", "pp", "dp"))
 MOST_TENSOR_PARALLEL = 8
@@ -269,6 +269,9 @@ def _setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
             f"{cell.place}: interconnect '{cell.text('interconnect')}' is no network, but {gpus} GPUs are more "
             f"than one node of {hardware.gpus_per_node}; state its rate, or leave it empty"
         )
+    conditions = stated_conditions(cell)
+    if cell.names_no_group:  # PyTorch's HSDP shards within a node where nothing else is stated
+        conditions = replace(conditions, shard_group=hardware.gpus_per_node)
     return Setting(
         model=_model(cell, name, parts.overlays),
         seq_length=cell.needed("seq_len"),
@@ -278,7 +281,7 @@ def _setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
         accelerator=accelerator,
         hardware=hardware,
         recipe=stated_recipe(cell),
-        conditions=stated_conditions(cell),
+        conditions=conditions,
     )
 
 
@@ -313,8 +316,10 @@ def _model(cell: Cells, name: str, overlays: Sequence[Path]) -> ModelSpec:
     for word in NAME_WORDS:
         base = re.sub(re.escape(word), "", base, flags=re.IGNORECASE).strip()
     try:
-        model = load_model(base.rsplit("/", 1)[-1], overlays)  # "maker/model" is how a hub of models names it
+        model = find_model("/".join(base.strip("/").split("/")[-2:]), overlays)
     except PlannerError:
+        model = None
+    if model is None:
         return _model_from_columns(cell, base)
     model = replace(model, name=plain_name(model.name))
     return replace(model, mtp_layers=0) if "w/o mtp" in name.lower() else model

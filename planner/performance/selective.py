@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.workload.counts import mlp_layer_count
+from planner.workload.layers import EXPERTS, attention_count, layers_with
 from planner.workload.model import ModelSpec
 
 #: What each of Megatron's recompute modules spares, where a run names them.
@@ -47,20 +49,30 @@ def selective_modules(model: ModelSpec, unfused: bool) -> tuple[str, ...]:
     return (*(("core_attn",) if unfused else ()), *experts, "layernorm", *latent)
 
 
+def expert_share(model: ModelSpec) -> float:
+    """Layers with experts, of all."""
+    moe = model.moe
+    if model.layer_pattern:
+        return layers_with(model, EXPERTS) / model.layers
+    return len(range(moe.first_dense_layers, model.layers, moe.every)) / model.layers if moe else 0.0
+
+
 def computed_again(model: ModelSpec, modules: tuple[str, ...]) -> Again:
     """What the backward pass does again for these modules of a model, on the mean of its layers."""
     moe, mla = model.moe, model.mla
-    routed = len(range(moe.first_dense_layers, model.layers, moe.every)) / model.layers if moe else 0.0
+    routed = expert_share(model)
+    attention = attention_count(model) / model.layers
+    mlps = mlp_layer_count(model) / model.layers if model.layer_pattern else 1.0 - routed
     gates = 2 if model.gated_mlp else 1
     weights = elements = 0.0
     if "mla_up_proj" in modules and mla is not None:
         query = model.heads * (mla.qk_nope_head_dim + mla.qk_rope_head_dim)
         keys = model.heads * (mla.qk_nope_head_dim + mla.v_head_dim)
-        weights += (mla.q_lora_rank or model.hidden) * query + mla.kv_lora_rank * keys
-        elements += query + keys
+        weights += attention * ((mla.q_lora_rank or model.hidden) * query + mla.kv_lora_rank * keys)
+        elements += attention * (query + keys)
     if "mlp" in modules:
-        weights += (1.0 - routed) * (gates + 1) * model.hidden * model.ffn
-        elements += (1.0 - routed) * (gates + 1) * model.ffn
+        weights += mlps * (gates + 1) * model.hidden * model.ffn
+        elements += mlps * (gates + 1) * model.ffn
     if "moe" in modules and moe is not None:
         weights += routed * (gates + 1) * model.hidden * moe.shared_experts * moe.shared_ffn
     if "moe_act" in modules and moe is not None:

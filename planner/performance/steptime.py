@@ -221,7 +221,7 @@ def _data_parallel(
     gathered, reduced = passed, np.zeros(1)
     if np.any(s.conditions.shard_group):  # weights go round the group alone, gradients also between groups
         group = _group(s, ranks)
-        near = np.minimum(local, group)
+        near = np.clip(neighbours(machine, k.tp * group) / k.tp, 1.0, np.minimum(local, group))
         gathered = ring_time(machine, machine.up_gather, size, group, near) / np.maximum(size, 1.0) * dense
         groups = ranks / group
         between = ring_time(machine, machine.up_gather, size, groups, np.clip(local / group, 1.0, groups))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from planner.files import missing_file
 from planner.performance.cells import NOT_TEXT, Cells
 from planner.performance.columns import TOO_MANY, conflicts, is_read, unread
+from planner.reading import one_line, read_csv
 from planner.units import PlannerError
 
 MAX_BYTES = 256 << 20
@@ -28,7 +27,7 @@ class Table:
         """What a person should know of the table's reading, a line each."""
         lines = []
         if self.unread:
-            lines.append(f"kept, not read: {', '.join(_printable(name) for name in self.unread)}")
+            lines.append(f"kept, not read: {', '.join(one_line(name, 60) for name in self.unread)}")
         if self.garbled:
             which = ", ".join(map(str, self.garbled[:8])) + (" …" if len(self.garbled) > 8 else "")
             lines.append(f"row {which}: bytes that are not UTF-8 are kept as {NOT_TEXT}; save the table as UTF-8")
@@ -44,18 +43,8 @@ def read_table(path: Path, endings: Iterable[str] = (".csv",)) -> Table:
         If the file cannot be read or is no table, a column is misnamed or there twice, or two names of one column
         say different things.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise PlannerError(f"{path}: larger than {MAX_BYTES >> 20} MiB; split it")
-        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            reader = csv.DictReader(file, restkey=TOO_MANY, restval="")
-            rows = tuple(_row(row) for row in reader)
-            header = tuple(reader.fieldnames or ())
-    except FileNotFoundError:
-        raise PlannerError(missing_file(path, endings)) from None
-    except (OSError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PlannerError(f"{path}: cannot be read as CSV ({reason})") from None
+    table = read_csv(path, most=MAX_BYTES, holds="a table of runs", ragged=True, endings=endings)
+    header, rows = table.header, tuple(_row(table.header, cells) for cells in table.cells)
     if any(NOT_TEXT in name or "\0" in name for name in header):
         raise PlannerError(f"{path}: its first line is not UTF-8 text; save the table as CSV in UTF-8")
     left = unread(header, str(path))
@@ -67,14 +56,9 @@ def read_table(path: Path, endings: Iterable[str] = (".csv",)) -> Table:
     return Table(header, rows, left, garbled)
 
 
-def _row(cells: dict[str, str | list[str]]) -> dict[str, str]:
+def _row(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     """A row; cells beyond the header are kept under TOO_MANY where they say anything."""
-    beyond = cells.pop(TOO_MANY, None)
-    row = {key: value for key, value in cells.items() if isinstance(value, str)}
-    if beyond and any(text.strip() for text in beyond):
-        row[TOO_MANY] = ",".join(beyond)
+    row = dict.fromkeys(header, "") | dict(zip(header, cells, strict=False))
+    if any(text.strip() for text in cells[len(header) :]):
+        row[TOO_MANY] = ",".join(cells[len(header) :])
     return row
-
-
-def _printable(name: str) -> str:
-    return "".join(c if c.isprintable() else "·" for c in name[:60])

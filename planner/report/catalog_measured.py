@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from planner.catalog.types import Accelerator
 from planner.performance.gpu_names import accelerator_written
 from planner.performance.learning import measured_files
 from planner.performance.rows import Run, read_run
+from planner.performance.tables import read_table
 from planner.report.layout import Page, columns, wrap
 from planner.units import format_number
 from planner.workload.flops import flops_per_token
@@ -80,16 +80,15 @@ def _tables(overlays: Sequence[Path]) -> Iterator[tuple[str, Path]]:
 def _runs_on(gpu: str, path: Path, catalog: Catalog) -> Iterator[tuple[Run, Mapping[str, str]]]:
     """The measured rows of a table on this part; others are not read, but for the name of their GPU."""
     parts: dict[tuple[str, str], str | None] = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        for number, cells in enumerate(csv.DictReader(file), 1):
-            written = (cells.get("gpu") or "", cells.get("gpu_mem_gb") or "")
-            if written not in parts:
-                parts[written] = _part_id(*written, catalog.accelerators)
-            if parts[written] != gpu:
-                continue
-            run = read_run(cells, catalog, f"{path.stem}:{number}")
-            if run.tokens_per_s_per_gpu:
-                yield run, cells
+    for number, cells in enumerate(read_table(path).rows, 1):
+        written = (cells.get("gpu") or "", cells.get("gpu_mem_gb") or "")
+        if written not in parts:
+            parts[written] = _part_id(*written, catalog.accelerators)
+        if parts[written] != gpu:
+            continue
+        run = read_run(cells, catalog, f"{path.stem}:{number}")
+        if run.tokens_per_s_per_gpu:
+            yield run, cells
 
 
 def _part_id(name: str, memory_gb: str, accelerators: Mapping[str, Accelerator]) -> str | None:

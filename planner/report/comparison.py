@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from planner.plan import Comparison, Difference, Side
-from planner.report.figures import ages_sentence
+from planner.report.figures import ages_sentence, waits_sentence
 from planner.report.frontier import plans_table
 from planner.report.layout import Page, bullets, columns, hanging
 
@@ -29,6 +29,9 @@ def comparison_table(
     if len(feasible) > MOST_ROWS:
         words = f"the best {MOST_ROWS} of {len(feasible)} are shown; --json and -o have them all, --chart draws them"
         blocks.append(bullets([words], page))
+    waits = waits_sentence(plan for _, plan in feasible)
+    if waits:
+        blocks.append(bullets([waits], page))
     ages = "" if today is None else ages_sentence((plan for _, plan in feasible), today)
     if ages:
         blocks.append(bullets([ages], page))

@@ -49,7 +49,7 @@ def sides_figure(sides: Sequence[Side]) -> Figure:
     feasible = [side for side in sides if side.plan is not None]
     shown = [*feasible, *(side for side in sides if side.plan is None)][:MOST]
     shown = [side for side in sides if side in shown]
-    labels = ["\n".join(wrap(clean(side.label), LABEL)) for side in shown]
+    labels = ["\n".join(wrap(clean(_label(side)), LABEL)) for side in shown]
     lines = [max(1, label.count("\n") + 1) for label in labels]
     figure = _figure(height=1.3 + sum(0.16 + 0.2 * count for count in lines))
     left, right = figure.subplots(1, 2, sharey=True)
@@ -66,6 +66,11 @@ def sides_figure(sides: Sequence[Side]) -> Figure:
     if left_out:
         figure.supxlabel(f"{format_count(left_out)} more are not drawn", fontsize=9, color=_SOFT)
     return figure
+
+
+def _label(side: Side) -> str:
+    """A side's name and how its machines are paid."""
+    return side.label if side.plan is None else f"{side.label} ({side.plan.offer.price_kind})"
 
 
 def _ranges(axes: Any, at: Sequence[float], values: Sequence[Quantiles | None], scale: Scale, name: str) -> None:
@@ -92,23 +97,24 @@ def _curves(plans: Sequence[Plan]) -> Figure:
     """Time and cost over the number of GPUs, the best plan at each, and the cheapest and the fastest named."""
     figure = _figure(height=4.6)
     left, right = figure.subplots(1, 2)
-    gpus = [plan.gpus for plan in plans]
     time = time_scale(max(plan.time_s.p50 for plan in plans))
     cost = money_scale(max(plan.cost_usd.p50 for plan in plans))
-    _curve(left, gpus, [plan.time_s for plan in plans], time, "time", "fastest")
-    _curve(right, gpus, [plan.cost_usd for plan in plans], cost, "cost", "cheapest")
+    _curve(left, plans, [plan.time_s for plan in plans], time, "time", "fastest")
+    _curve(right, plans, [plan.cost_usd for plan in plans], cost, "cost", "cheapest")
     return figure
 
 
-def _curve(axes: Any, gpus: Sequence[int], values: Sequence[Quantiles], scale: Scale, name: str, best: str) -> None:
+def _curve(axes: Any, plans: Sequence[Plan], values: Sequence[Quantiles], scale: Scale, name: str, best: str) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+    gpus = [plan.gpus for plan in plans]
     low, middle, high = ([getattr(v, p) / scale.size for v in values] for p in ("p10", "p50", "p90"))
     axes.fill_between(gpus, low, high, color=PALETTE[0], alpha=0.15, linewidth=0)
     axes.plot(gpus, middle, "o-", color=PALETTE[0], markersize=3, linewidth=1)
     least = middle.index(min(middle))
     axes.plot([gpus[least]], [middle[least]], "o", markersize=11, markerfacecolor="none", color=_INK)
-    text = f"{best}: {format_count(gpus[least])} GPUs, {scale.text(values[least].p50)}"
+    paid = plans[least].offer.price_kind
+    text = f"{best}: {format_count(gpus[least])} GPUs ({paid}), {scale.text(values[least].p50)}"
     axes.set_title(text, loc="left", fontsize=10)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("GPUs")

@@ -9,7 +9,7 @@ from planner.plan import Plan
 from planner.report.figures import Scale, ages_sentence, money_scale, time_scale
 from planner.report.frontier import layout_words, plans_table
 from planner.report.layout import Page, bullets, wrap
-from planner.report.plan_sections import place
+from planner.report.plan_sections import seller
 from planner.report.terminal import infeasible_sections
 from planner.search.explanation import Explanation
 from planner.units import format_count
@@ -44,7 +44,7 @@ def _opening(found: Explanation) -> str:
     if plan is None:
         return f"{name}: infeasible"
     return (
-        f"{name}: {format_count(plan.gpus)} × {plan.offer.gpu}, {place(plan.offer)}, {layout_words(plan.layout)}, "
+        f"{name}: {format_count(plan.gpus)} × {plan.offer.gpu}, {seller(plan.offer)}, {layout_words(plan)}, "
         f"batch {format_count(plan.global_batch)}: {_amounts(plan)}"
     )
 
@@ -65,7 +65,7 @@ def _near(found: Explanation, page: Page) -> list[str]:
     if len(found.near) > MOST_NEAR:
         lines += bullets([f"and {len(found.near) - MOST_NEAR} more, in --json"], page)
     if found.simplest is not None:
-        text = f"the simplest layout of them on the same machines: {layout_words(found.simplest.layout)}"
+        text = f"the simplest layout of them on the same machines: {layout_words(found.simplest)}"
         lines += bullets([f"{text}; {_amounts(found.simplest)}"], page)
     return lines
 

@@ -121,3 +121,10 @@ def amount_writer(unit: str) -> Callable[[float], str]:
     if unit in ("epochs", "tokens"):
         return lambda value: f"{format_short(value) if unit == 'tokens' else format_number(value, 6)} {unit}"
     return money_text if unit == "USD" else time_text
+
+
+def waits_sentence(plans: Iterable[Plan]) -> str:
+    """Which plans first wait for their machines, and for how long; nothing where none does."""
+    waits = {f"{plan.offer.cloud}, {plan.offer.price_kind}": plan.offer.waiting_s for plan in plans}
+    said = [f"{time_text(wait)} ({name})" for name, wait in sorted(waits.items()) if wait]
+    return f"Some first wait for their machines: {'; '.join(said)}. It counts against the time budget." if said else ""

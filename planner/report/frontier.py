@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import date
 
 import numpy as np
 
-from planner.plan import Frontier, Layout, Plan
-from planner.report.figures import ages_sentence, chance, money_scale, time_scale
+from planner.files import csv_text
+from planner.plan import Frontier, GivenUp, Layout, Plan
+from planner.report.figures import ages_sentence, chance, money_scale, time_scale, waits_sentence
 from planner.report.frontier_plot import frontier_plot
 from planner.report.frontier_scene import best_of
 from planner.report.layout import Page, bullets, columns, wrap
-from planner.report.plan_sections import place
+from planner.report.plan_sections import seller
 from planner.units import format_count
 
 
@@ -40,18 +39,20 @@ CSV_COLUMNS: tuple[tuple[str, Callable[[Plan], object]], ...] = (
     ("p_within_time", lambda plan: plan.p_within_time),
     ("p_within_cost", lambda plan: plan.p_within_cost),
     ("within_budget", lambda plan: plan.within_budget),
+    ("pricing", lambda plan: plan.offer.pricing),
 )
 MOST_ROWS = 16  # with the drawing, what a person reads
 WIDE = 100  # columns from which a table of plans also shows their layouts
 
 
-def layout_words(layout: Layout) -> str:
+def layout_words(plan: Plan | GivenUp) -> str:
     """A layout in one short line: "tp2 pp4 dp12 zero1 full mb4"."""
+    layout, group = plan.layout, plan.shard_group
     parts = [f"tp{layout.tp}", f"pp{layout.pp}" + (f"×{layout.vpp}" if layout.vpp > 1 else ""), f"dp{layout.dp}"]
     parts += [f"cp{layout.cp}"] if layout.cp > 1 else []
     parts += [f"ep{layout.ep}"] if layout.ep > 1 else []
-    parts += [f"zero{layout.zero_stage}"]
-    parts += [f"recompute {layout.recompute}"] if layout.recompute != "none" else []
+    parts += [f"zero{layout.zero_stage}" + (f"/{group}" if group else "")]
+    parts += [f"recompute {plan.recompute_words}"] if layout.recompute != "none" else []
     return " ".join([*parts, f"mb{layout.micro_batch}"])
 
 
@@ -83,6 +84,8 @@ def frontier_table(
         lines += ["", *bullets([f"{len(shown)} of {len(frontier.plans)} are shown; --json and -o have them all"], page)]
     if any(plan.within_budget is False for plan in frontier.plans):
         lines += ["", *bullets(["plans marked `over` are outside the budgets"], page)]
+    waits = waits_sentence(frontier.plans)
+    lines += ["", *bullets([waits], page)] if waits else []
     ages = "" if today is None else ages_sentence(frontier.plans, today)
     if ages:
         lines += ["", *bullets([ages], page)]
@@ -94,9 +97,7 @@ def frontier_table(
 def frontier_csv(frontier: Frontier) -> str:
     """One plan a row, for spreadsheets: seconds, USD, counts and shares as in the JSON."""
     rows = [[read(plan) for _, read in CSV_COLUMNS] for plan in frontier.plans]
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([[name for name, _ in CSV_COLUMNS], *rows])
-    return buffer.getvalue()
+    return csv_text([[name for name, _ in CSV_COLUMNS], *rows])
 
 
 def spread_out(plans: Sequence[Plan], most: int, kept: Plan | None = None) -> list[Plan]:
@@ -132,9 +133,9 @@ def plans_table(plans: Sequence[tuple[str, Plan]], page: Page, chosen: Plan | No
             label,
             time.figure(plan.time_s.p50),
             cost.figure(plan.cost_usd.p50),
-            f"{format_count(plan.gpus)} × {plan.offer.gpu}, {place(plan.offer)}",
+            f"{format_count(plan.gpus)} × {plan.offer.gpu}, {seller(plan.offer)}",
             format_count(plan.global_batch),
-            layout_words(plan.layout) if page.width >= WIDE else "",
+            layout_words(plan) if page.width >= WIDE else "",
             "" if plan.p_within_both is None else chance(plan.p_within_both),
             "over" if plan.within_budget is False else "chosen" if plan is chosen else "",
         ]

@@ -84,7 +84,9 @@ def _still(scene: Scene, title: str) -> str:
     """The chart for readers without scripts."""
     points = [Point(spot.x, spot.y, spot.offer) for spot in scene.stairs]
     chosen = scene.chosen or scene.stairs[-1]
-    asked = Point(chosen.x, chosen.y, chosen.offer, f"{format_count(chosen.plan.gpus)} GPUs")
+    asked = Point(
+        chosen.x, chosen.y, chosen.offer, f"{format_count(chosen.plan.gpus)} GPUs, {chosen.plan.offer.price_kind}"
+    )
     axes = Axes(
         title,
         scene.chosen_text,
@@ -120,7 +122,7 @@ def _table(frontier: Frontier, scene: Scene) -> str:
             format_count(plan.gpus),
             offer_words(plan.offer),
             format_count(plan.global_batch),
-            layout_words(plan.layout),
+            layout_words(plan),
             _chance(plan),
         ]
         first, *rest = zip(header, cells, strict=False)
@@ -179,7 +181,7 @@ def _told(plan: Plan) -> Sequence[str]:
     lines = [_range(plan.time_s, time), _range(plan.cost_usd, cost)]
     lines += [] if plan.p_within_both is None else [f"chance of keeping the budgets {chance(plan.p_within_both)}"]
     lines += ["outside the budgets"] if plan.within_budget is False else []
-    return [*lines, f"batch {format_count(plan.global_batch)}, {layout_words(plan.layout)}"]
+    return [*lines, f"batch {format_count(plan.global_batch)}, {layout_words(plan)}"]
 
 
 def _range(value: Quantiles, scale: Scale) -> str:

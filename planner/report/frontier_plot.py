@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from planner.plan import Frontier
 from planner.report.frontier_scene import Axis, Scene, Spot, scene_of, tick_text
-from planner.report.layout import Page, clean, display_width
+from planner.report.layout import Page, clean, display_width, wrap
 
 MARKS = "●▲■◆○△□◇"  # told apart without colour
 _HUES = ("36", "33", "32", "35", "34", "31")  # ANSI, by offer; the terminal's own theme says how they look
@@ -195,7 +195,8 @@ def _key(scene: Scene, page: Page) -> list[str]:
         used += length
     lines = [line.rstrip() for line in lines]
     if scene.chosen is not None:
-        lines.append(f"  {_CHOSEN} chosen: {clean(scene.chosen_text)}"[: page.width])
+        first, *rest = wrap(f"chosen: {clean(scene.chosen_text)}", page.width - 4)
+        lines += [f"  {_CHOSEN} {first}", *(f"    {line}" for line in rest)]
     return lines
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from planner.plan import Frontier, Goal, OfferRef, Plan
 from planner.report.figures import Scale, money_scale, time_scale
-from planner.report.plan_sections import place
+from planner.report.plan_sections import seller
 from planner.report.proposal.svg import log_ticks, ticks
 from planner.units import format_count, format_number, format_percent
 
@@ -136,9 +136,8 @@ def stairs_of(spots: Sequence[Spot]) -> list[Spot]:
 
 
 def offer_words(offer: OfferRef) -> str:
-    """What tells offers apart on a chart: GPU, cloud, and how it is paid for where not on demand."""
-    paid = "" if offer.pricing in ("on_demand", "owned") else f", {offer.pricing}"
-    return f"{offer.gpu}, {place(offer)}{paid}"
+    """What tells offers apart on a chart: GPU, cloud, and how it is paid for."""
+    return f"{offer.gpu}, {seller(offer)}"
 
 
 def plan_words(plan: Plan) -> str:

@@ -18,6 +18,7 @@ from planner.report.figures import (
     time_text,
 )
 from planner.report.layout import Page, bullets, columns, hanging, wrap
+from planner.risk.failures import LONGEST_INTERVAL_S
 from planner.units import format_bandwidth, format_count, format_number, format_percent, format_short, format_usd
 
 Section = tuple[str, list[str]]
@@ -51,6 +52,11 @@ def place(offer: OfferRef) -> str:
     return "your own" if offer.pricing == "owned" else offer.cloud
 
 
+def seller(offer: OfferRef) -> str:
+    """Where the machines are and how they are paid: "nebius, on demand"."""
+    return place(offer) if offer.pricing == "owned" else f"{place(offer)}, {offer.price_kind}"
+
+
 def limits(goal: Goal) -> list[str]:
     """The budgets in words."""
     found = []
@@ -66,11 +72,13 @@ def limits(goal: Goal) -> list[str]:
 def headline(plan: Plan, answer: Optimization, today: date, page: Page) -> list[str]:
     """The plan in one sentence, what it was chosen for in another, and a mark where its price may be stale."""
     epochs = "" if plan.epochs is None else f", {format_number(plan.epochs)} epoch{'' if plan.epochs == 1 else 's'}"
-    where = f"{'of' if plan.offer.pricing == 'owned' else 'at'} {place(plan.offer)}"
+    own = plan.offer.pricing == "owned"
+    where = f"of {place(plan.offer)}" if own else f"at {place(plan.offer)} ({plan.offer.price_kind})"
     cost = f" and {money_text(plan.cost_usd.p50)}" if cost_shown(answer.goal) else ""
+    wait = f" after a wait of {time_text(plan.offer.waiting_s)}" if plan.offer.waiting_s else ""
     text = (
         f"{answer.provenance.scenario}: {format_count(plan.gpus)} × {plan.offer.gpu} ({_nodes(plan.nodes)}) "
-        f"{where} for {time_text(plan.time_s.p50)}{cost}"
+        f"{where} for {time_text(plan.time_s.p50)}{wait}{cost}"
         f"{epochs} with a batch of {format_count(plan.global_batch)}."
     )
     out = [page.heading(line) for line in wrap(text, page.width)]
@@ -145,16 +153,23 @@ def _cluster(plan: Plan, goal: Goal | None, today: date, page: Page) -> list[str
     shape = f"{_nodes(plan.nodes)} of {offer.gpus_per_node or plan.gpus // plan.nodes} {offer.gpu}"
     if offer.network_gbit_per_s is not None:
         shape += f", {format_bandwidth(offer.network_gbit_per_s)} a node"
-    price = f"{format_usd(offer.usd_per_gpu_hour)} a GPU-hour ({offer.pricing.replace('_', ' ')})"
+    price = f"{format_usd(offer.usd_per_gpu_hour)} a GPU-hour ({offer.price_kind})"
     if offer.usd_per_gpu_hour_range is not None and len(set(offer.usd_per_gpu_hour_range)) > 1:
-        price += f", zones from {' to '.join(map(format_usd, offer.usd_per_gpu_hour_range))}"
+        ends = " to ".join(map(format_usd, offer.usd_per_gpu_hour_range))
+        price += f", zones from {ends}" if offer.pricing == "spot" else f", the middle of your {ends}"
     if offer.as_of or offer.as_of_latest:
         price += f", as of {offer.as_of or offer.as_of_latest}, {age(offer, today)}"
         price += " (check it before you decide)" if price_age(offer, today).level == "old" else ""
     if offer.source:
-        price += f"; {offer.source}" + (f", quality {offer.quality}" if offer.quality else "")
+        shown = "" if offer.quality in ("", "user") else f", quality {offer.quality}"
+        price += f"; {offer.source}{shown}"
     lines = hanging("offer", offer.id, page) + hanging("machines", shape, page)
     lines += hanging("price", price, page) if cost_shown(goal) else []
+    if offer.term_s and cost_shown(goal):
+        lines += hanging("committed", commitment(plan), page)
+    if offer.waiting_s:
+        wait = f"{time_text(offer.waiting_s)} until the machines are there; it counts against the time budget"
+        lines += hanging("waiting", wait, page)
     if offer.max_nodes is not None or offer.max_nodes_basis:
         most = "no limit is known" if offer.max_nodes is None else _nodes(offer.max_nodes)
         why = f" ({offer.max_nodes_basis})" if offer.max_nodes_basis else ""
@@ -167,6 +182,18 @@ def _cluster(plan: Plan, goal: Goal | None, today: date, page: Page) -> list[str
     return lines
 
 
+def commitment(plan: Plan) -> str:
+    """What is paid whatever becomes of the run, and how time beyond it is."""
+    offer = plan.offer
+    usd = offer.usd_per_gpu_hour * plan.paid_gpus * offer.term_s / 3600
+    text = f"{time_text(offer.term_s)}, {money_text(usd)}, paid whether used or not"
+    if offer.upfront:
+        text += f", {format_percent(offer.upfront)} of it ({money_text(offer.upfront * usd)}) before it begins"
+    if offer.then_usd_per_gpu_hour is not None:
+        return f"{text}; beyond it on demand at {format_usd(offer.then_usd_per_gpu_hour)} a GPU-hour"
+    return f"{text}; beyond it {time_text(offer.increment_s)} at a time"
+
+
 def _run(plan: Plan, page: Page) -> list[str]:
     layout = plan.layout
     release = f" {plan.framework_release}" if plan.framework_release not in ("", "latest") else ""
@@ -175,9 +202,9 @@ def _run(plan: Plan, page: Page) -> list[str]:
     parts += [f"dp {layout.dp}"]
     parts += [f"cp {layout.cp}"] if layout.cp > 1 else []
     parts += [f"ep {layout.ep}"] if layout.ep > 1 else []
-    parts += [f"ZeRO {layout.zero_stage}"]
+    parts += [f"ZeRO {layout.zero_stage}" + (f" over groups of {plan.shard_group} GPUs" if plan.shard_group else "")]
     parts += ["sequence parallel"] if layout.sequence_parallel else []
-    parts += [f"recompute {layout.recompute}"]
+    parts += [f"recompute {plan.recompute_words}"]
     batch = (
         f"{format_count(plan.global_batch)} sequences of {format_count(plan.seq_length)} "
         f"= micro-batch {layout.micro_batch} × dp {layout.dp} × {layout.grad_accum} accumulated"
@@ -261,6 +288,8 @@ def _reliability(plan: Plan, found: Reliability, page: Page) -> list[str]:
         every = f"every {time_text(found.checkpoint_interval_s)}"
         if found.checkpoint_interval_iterations is not None:
             every += f" ({format_count(found.checkpoint_interval_iterations)} iterations)"
+        if found.checkpoint_interval_s == LONGEST_INTERVAL_S:
+            every += ", the most where risk.checkpoint_interval states none"
         size = f"{format_number(found.checkpoint_gb, 3)} GB, training stands still for {time_text(found.checkpoint_s)}"
         lines += hanging("checkpoints", f"{every}; {size}", page)
     if found.spare_nodes:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 
+from planner.files import csv_text
 from planner.performance.arrays import Memory
 from planner.performance.predict import COLUMNS, Prediction
 from planner.performance.stacks import recipe_in_words
@@ -19,12 +18,8 @@ _LAYOUT = {"tp": "tp", "pp": "pp", "vpp": "vpp", "cp": "cp", "ep": "ep", "micro_
 
 def rows_csv(header: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
     """The predicted rows in their order: the columns they came with, then those that were added."""
-    kept = [name for name in header if name not in COLUMNS]
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [*kept, *COLUMNS], lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
+    names = [*(name for name in header if name not in COLUMNS), *COLUMNS]
+    return csv_text([names, *([row.get(name, "") for name in names] for row in rows)])
 
 
 def rows_table(rows: Sequence[Mapping[str, str]], width: int, colour: bool = False) -> str:

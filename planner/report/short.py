@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from planner.plan import OfferRef, Optimization, Plan, Plausibility
+from planner.plan import Optimization, Plan, Plausibility
 from planner.report import plan_sections
 from planner.report.evidence import checks
 from planner.report.figures import age, chance, money_scale, range_text, time_scale, time_text
@@ -46,9 +46,14 @@ def on_a_screen(answer: Optimization, plan: Plan, today: date, page: Page) -> st
     return text
 
 
-def _clipped(lines: Sequence[str], most: int) -> list[str]:
-    """The first lines; three dots where more follow."""
-    return list(lines) if len(lines) <= most else [*lines[: most - 1], lines[most - 1].rstrip(" .,;:") + " …"]
+def _clipped(lines: Sequence[str], most: int, width: int) -> list[str]:
+    """The first lines; three dots where more follow, in place of the last word where they do not fit beside it."""
+    if len(lines) <= most:
+        return list(lines)
+    last = lines[most - 1].rstrip(" .,;:")
+    if len(last) > width - 2 and " " in last.strip():
+        last = last.rpartition(" ")[0].rstrip(" .,;:")
+    return [*lines[: most - 1], last + " …"]
 
 
 def _warnings(answer: Optimization, most: int, page: Page) -> list[str]:
@@ -60,7 +65,7 @@ def _warnings(answer: Optimization, most: int, page: Page) -> list[str]:
         if out and len(out) + len(lines) > most - (left > 1):
             out.append(f"! {left} more: --show warnings")
             break
-        out += _clipped(lines, most)
+        out += _clipped(lines, most, page.width - 2)
     return [page.styled(line, "warn") for line in out]
 
 
@@ -72,15 +77,19 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
     shape = f"{format_count(plan.nodes)} × {offer.gpus_per_node or plan.gpus // plan.nodes} {offer.gpu}{network}"
     lines = hanging("machines", shape + (f", and {spare} spare" if spare else ""), page)
     if plan_sections.cost_shown(answer.goal):
-        price = f"{format_usd(offer.usd_per_gpu_hour)} a GPU-hour, {offer.pricing.replace('_', ' ')}"
+        price = f"{format_usd(offer.usd_per_gpu_hour)} a GPU-hour, {offer.price_kind}"
         if offer.as_of or offer.as_of_latest:
             price += f", {age(offer, today)}"
         if offer.pricing == "owned" and offer.source != "scenario":
             price += ", a cost of ownership that is assumed in part"
-        lines += hanging("price", price + (f", quality {offer.quality}" if offer.quality else ""), page)
+        shown = "" if offer.quality in ("", "user") else f", quality {offer.quality}"
+        lines += hanging("price", price + shown, page)
+        lines += hanging("committed", plan_sections.commitment(plan), page) if offer.term_s else []
+    if offer.waiting_s:
+        lines += hanging("waiting", f"{time_text(offer.waiting_s)} until the machines are there", page)
     batch = f"{format_count(plan.global_batch)} sequences of {format_count(plan.seq_length)}"
     batch += f" = {layout.micro_batch} × dp {layout.dp} × {layout.grad_accum}"
-    lines += hanging("run", f"{plan.framework}, {plan.precision}, {layout_words(layout)}", page)
+    lines += hanging("run", f"{plan.framework}, {plan.precision}, {layout_words(plan)}", page)
     lines += hanging("batch", batch, page) + given_up_lines(answer, page)
     steps = f"{format_count(plan.iterations)} for {format_short(plan.tokens)} tokens"
     if plan.reliability and plan.reliability.checkpoint_interval_s:
@@ -94,14 +103,7 @@ def _binds(answer: Optimization, most: int, page: Page) -> list[str]:
     """The first thing that binds, whole if it fits."""
     if not answer.binding:
         return []
-    return _clipped(hanging("binds", answer.binding[0].text, page), most)
-
-
-def _kind_of_price(offer: OfferRef) -> str:
-    """Whose machines they are, and how they are paid for."""
-    if offer.pricing == "owned":
-        return "your own"
-    return f"{offer.cloud} {offer.pricing.replace('_', ' ')}"
+    return _clipped(hanging("binds", answer.binding[0].text, page), most, page.width)
 
 
 def _alternatives(answer: Optimization, plan: Plan, detailed: int, page: Page) -> list[str]:
@@ -111,11 +113,11 @@ def _alternatives(answer: Optimization, plan: Plan, detailed: int, page: Page) -
         return []
     time = time_scale(max(each.time_s.p50 for _, each in plans))
     money = money_scale(max(each.cost_usd.p50 for _, each in plans))
-    kinds = {each.offer.pricing for _, each in plans}
-    common = kinds.pop().replace("_", " ") if len(kinds) == 1 else ""
+    kinds = {each.offer.price_kind for _, each in plans}
+    common = kinds.pop() if len(kinds) == 1 else ""
     rows = [["", f"cluster, {common}" if common else "cluster", time.unit, money.unit, "chance"]]
     for why, each in plans:
-        where = plan_sections.place(each.offer) if common else _kind_of_price(each.offer)
+        where = plan_sections.place(each.offer) if common else plan_sections.seller(each.offer)
         cluster = f"{format_count(each.gpus)} × {each.offer.gpu}, {where}"
         sure = "" if each.p_within_both is None else chance(each.p_within_both)
         rows.append([why, cluster, time.figure(each.time_s.p50), money.figure(each.cost_usd.p50), sure])
@@ -124,7 +126,7 @@ def _alternatives(answer: Optimization, plan: Plan, detailed: int, page: Page) -
     if not detailed:
         return table
     for number, (why, each) in enumerate(plans[1 : 1 + detailed]):
-        text = f"{why}: {layout_words(each.layout)}, batch {format_count(each.global_batch)}"
+        text = f"{why}: {layout_words(each)}, batch {format_count(each.global_batch)}"
         table += hanging("" if number else "layouts", text, page)
     return table
 
@@ -142,7 +144,7 @@ def _trust(answer: Optimization, plan: Plan, page: Page) -> list[str]:
     told = {default.key: default.value for default in answer.defaults}
     named = [f"{key} {told[key]}" for key in _TELLING if key in told]
     if named:
-        lines += _clipped(hanging("by default", "; ".join(named), page), 2)
+        lines += _clipped(hanging("by default", "; ".join(named), page), 2, page.width)
     return lines + hanging("more", "--full, or --show " + ", ".join(("proof", "defaults", "step", "learning")), page)
 
 

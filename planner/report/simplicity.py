@@ -18,5 +18,5 @@ def given_up_text(found: GivenUp) -> str:
     """What was given up, and for which layout: "0.4 % (350 USD) given up; the optimum runs tp1 pp2×17 dp32 …"."""
     amount = amount_writer(found.unit)(found.amount)
     share = f"{format_number(100 * found.share, 2)} % ({amount})" if found.share >= 5e-5 else "next to nothing"
-    optimum = f"{layout_words(found.layout)}, batch {format_count(found.global_batch)}"
+    optimum = f"{layout_words(found)}, batch {format_count(found.global_batch)}"
     return f"than the optimum, {optimum}; gives up {share} for it"

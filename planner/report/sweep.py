@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from planner.files import write_atomically
+from planner import files
 from planner.plan_row import Value
 from planner.report.figures import Scale, chance, money_scale, time_scale
 from planner.report.layout import Page, bullets, columns, display_width
@@ -47,17 +46,13 @@ def save_table(sweep: Sweep, path: Path) -> None:
     """
     kind = table_kind(path)
     content: str | bytes = sweep.to_json() if kind == "json" else csv_text(sweep) if kind == "csv" else _parquet(sweep)
-    write_atomically(path, content)
+    files.write_atomically(path, content)
 
 
 def csv_text(sweep: Sweep) -> str:
     """The rows as CSV under one header; what is not known is empty."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     names = list(sweep.rows[0])
-    writer.writerow(names)
-    writer.writerows([_cell(row[name]) for name in names] for row in sweep.rows)
-    return buffer.getvalue()
+    return files.csv_text([names, *([_cell(row[name]) for name in names] for row in sweep.rows)])
 
 
 def sweep_table(sweep: Sweep, width: int = 80, colour: bool = False) -> str:

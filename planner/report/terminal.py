@@ -153,7 +153,7 @@ def infeasible_sections(found: Infeasible, page: Page) -> list[Section]:
 
 def cluster(plan: Plan) -> str:
     """GPUs, kind and place in a few words."""
-    return f"{format_count(plan.gpus)} × {plan.offer.gpu}, {plan_sections.place(plan.offer)}"
+    return f"{format_count(plan.gpus)} × {plan.offer.gpu}, {plan_sections.seller(plan.offer)}"
 
 
 def _alternatives(answer: Optimization, page: Page) -> list[str]:
@@ -177,7 +177,7 @@ def _in_short(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
             cost.figure(plan.cost_usd.p50),
             "" if plan.p_within_both is None else chance(plan.p_within_both),
             format_count(plan.global_batch),
-            layout_words(plan.layout),
+            layout_words(plan),
         ]
         for why, plan in plans
     ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from csv import DictReader
 from dataclasses import dataclass, replace
 from statistics import NormalDist, median
 from typing import Any
@@ -26,6 +25,7 @@ from planner.performance.learning import measured_files, read_runs, uncalibrated
 from planner.performance.mixing import mix
 from planner.performance.predict import predict_run
 from planner.performance.rows import DEGREES, Parts, Run, read_run
+from planner.reading import read_csv
 from planner.risk.completion import completion
 from planner.risk.failures import hazards, interruption_rate
 from planner.risk.overhead import published
@@ -84,8 +84,7 @@ class Verdict:
 
 def published_rows() -> list[dict[str, str]]:
     """All rows of the table of whole runs."""
-    with (data_dir() / "runs" / "published.csv").open(newline="", encoding="utf-8") as file:
-        return list(DictReader(file))
+    return list(read_csv(data_dir() / "runs" / "published.csv").rows())
 
 
 def is_run(row: Row) -> bool:

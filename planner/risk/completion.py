@@ -140,16 +140,12 @@ def completion(
     Completion. Without failures and overhead and with zero spread every quantile is `work_s`, to the last digit.
     """
     work, low, high = np.broadcast_arrays(np.asarray(work_s, float), log_low, log_high)
-    saves = np.isfinite(hazard.interval_s) & (hazard.interval_s < work)
-    interval = np.where(saves, hazard.interval_s, 1.0)
-    # Whole segments, each with its checkpoint, and the rest; a run shorter than an interval is all rest.
-    segments = np.where(saves, np.floor(work / interval), 0.0)
-    rest = np.where(saves, np.maximum(work - segments * interval, 0.0), work)
-    cut = Cut(segments, np.where(saves, interval, 0.0), np.where(saves, hazard.checkpoint_s, 0.0), rest)
+    cut = Cut.of(work, hazard)
     mean, _ = cut.moments(hazard)
     nodes = delay_nodes(cut, hazard)
-    fall_low, power_low = change(cut, hazard, nodes, np.exp(-np.maximum(_AWAY * low, _APART)))
-    fall_high, power_high = change(cut, hazard, nodes, np.exp(np.maximum(_AWAY * high, _APART)))
+    (fall_low, power_low), (fall_high, power_high) = (
+        change(cut, hazard, nodes, factor) for factor in looked_at(low, high)
+    )
     return Completion(
         undisturbed_s=cut.whole_s,
         delay_mean_s=mean,
@@ -162,10 +158,15 @@ def completion(
         log_low=low,
         log_high=high,
         failures=hazard.rate_per_s * (cut.whole_s + mean),
-        checkpoints=segments,
+        checkpoints=cut.segments,
         least=np.full(work.shape, overhead.least),
         log_more=np.full(work.shape, overhead.log_more),
     )
+
+
+def looked_at(log_low: FloatArray, log_high: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The step-time factors below and above the median at which times are exact, (n,) each."""
+    return np.exp(-np.maximum(_AWAY * log_low, _APART)), np.exp(np.maximum(_AWAY * log_high, _APART))
 
 
 def undisturbed_spreads(longer: FloatArray, log_low: FloatArray, log_high: FloatArray) -> tuple[FloatArray, FloatArray]:

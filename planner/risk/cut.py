@@ -18,7 +18,7 @@ _FINER = 4  # levels a value
 _LEVELS = (_EDGES[:-1, None] + SHARES[:, None] * (np.arange(_FINER) + 0.5) / _FINER).ravel()
 _TOGETHER = 64  # runs whose delays are looked at in one array
 _LONG = 0.1  # of the run: deviations of the delay beyond which it is found anew for other step times
-_RESTLESS = 12.0  # expected failures beyond which nothing failing is out of the question
+RESTLESS = 12.0  # expected failures beyond which nothing failing is out of the question
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,15 @@ class Cut:
     interval_s: FloatArray
     pause_s: FloatArray
     rest_s: FloatArray
+
+    @staticmethod
+    def of(work_s: FloatArray, hazard: Hazard) -> Cut:
+        """Whole segments, each with its checkpoint, and the rest; a run shorter than an interval is all rest."""
+        saves = np.isfinite(hazard.interval_s) & (hazard.interval_s < work_s)
+        interval = np.where(saves, hazard.interval_s, 1.0)
+        segments = np.where(saves, np.floor(work_s / interval), 0.0)
+        rest = np.where(saves, np.maximum(work_s - segments * interval, 0.0), work_s)
+        return Cut(segments, np.where(saves, interval, 0.0), np.where(saves, hazard.checkpoint_s, 0.0), rest)
 
     def take(self, index: IntArray) -> Cut:
         return Cut(*(getattr(self, f.name)[index] for f in fields(self)))
@@ -99,7 +108,7 @@ def change(cut: Cut, hazard: Hazard, nodes: FloatArray, factor: FloatArray) -> t
     """
     other, log = cut.slower(factor), np.log(factor)
     fall = hazard.rate_per_s * (other.whole_s - cut.whole_s) / log
-    fall = np.where(hazard.rate_per_s * cut.whole_s < _RESTLESS, fall, 0.0)  # of next to nothing
+    fall = np.where(hazard.rate_per_s * cut.whole_s < RESTLESS, fall, 0.0)  # of next to nothing
     (mean, deviation), (middle, width) = cut.delayed(hazard), other.delayed(hazard)
     wider = np.where(deviation > 0, width / np.where(deviation > 0, deviation, 1.0), 1.0)
     moved = middle[:, None] + (nodes - mean[:, None]) * wider[:, None]

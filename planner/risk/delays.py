@@ -11,24 +11,20 @@ of exp(-s t - r x integral up to t of P(repair > u)). Source: Takacs 1962, chapt
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.performance.arrays import BoolArray, FloatArray
+from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.risk.hazard import Hazard
 
-_TERMS = 160  # of the cosine series
-_GRID = 321  # points that the distribution is read at
+_TERMS, _GRID = 160, 321  # of the cosine series, and points that the distribution is read at
+_FINER = 8  # times as many of both where its points lie further apart than
+_APART = 0.005  # of the run: it may be over after a failure or two, whose repairs the distribution shows one by one
 _SPREAD = 12.0  # standard deviations to either side of the mean that the series covers
 _RAREST = 1e-6  # expected failures: rarer ones are distributed as these are, but for their chance
 _LONGEST = 25.0  # failures in one segment, or in one standstill, beyond which nothing ends: not to be asked
-
-_ORDER = np.arange(1, _TERMS + 1)
-_PLACE = np.linspace(0.0, 1.0, _GRID)
-# The series of the distribution: the cosine series' integral, smoothed at its end so that it does not ring (Lanczos).
-_SERIES = (np.sinc(_ORDER / (_TERMS + 1.0)) * 2.0 / (np.pi * _ORDER))[:, None] * np.sin(
-    np.pi * _ORDER[:, None] * _PLACE[None, :]
-)
 
 ComplexArray = NDArray[np.complex128]
 
@@ -56,15 +52,46 @@ def delay_levels(
     deviation = deviation + 1e-6 * mean
     low = np.maximum(mean - _SPREAD * deviation, np.minimum(hazard.recover_s, mean))  # one repair at the least
     high = mean + _SPREAD * deviation
-    s = np.asarray(1j * np.pi * _ORDER[None, :] / (high - low)[:, None], dtype=np.complex128)
+    coarse = (high - low) / _GRID > _APART * (whole + low)
+    out = np.zeros((len(mean), len(level)))
+    for rows, finer in ((np.flatnonzero(~coarse), 1), (np.flatnonzero(coarse), _FINER)):
+        if rows.size:
+            some = (segments[rows], length[rows], rest[rows], rate[rows])
+            out[rows] = _inverted(some, hazard.take(rows), (low[rows], high[rows]), level, finer)
+    return out
+
+
+def _inverted(
+    cut: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    hazard: Hazard,
+    ends: tuple[FloatArray, FloatArray],
+    level: FloatArray,
+    finer: int,
+) -> FloatArray:
+    """`delay_levels` between two ends, with so many times the terms; the cut's last entry is the rate of failures."""
+    (segments, length, rest, rate), (low, high) = cut, ends
+    order, place, sums = _series(finer)
+    s = np.asarray(1j * np.pi * order[None, :] / (high - low)[:, None], dtype=np.complex128)
     still = _no_standstill(s, rate, hazard)
     exponent = np.zeros(s.shape, np.complex128)
     for count, size in ((segments, length), (np.ones_like(rest), rest)):
         exponent -= count[:, None] * np.log(_survives(s, rate, size, still))
-    some = _where_something_fails(exponent, (rate * whole)[:, None])
+    some = _where_something_fails(exponent, (rate * (segments * length + rest))[:, None])
     density = (some * np.exp(s * low[:, None])).real
-    share = np.array([_places(level, row) for row in density])
+    share = np.array([_places(level, row, place, sums) for row in density])
     return np.asarray(low[:, None] + (high - low)[:, None] * share)
+
+
+@cache
+def _series(finer: int) -> tuple[IntArray, FloatArray, FloatArray]:
+    """(orders of the terms, places from 0 to 1, what each term adds to the distribution there).
+
+    The cosine series' integral, smoothed at its end so that it does not ring (Lanczos).
+    """
+    terms = finer * _TERMS
+    order, place = np.arange(1, terms + 1), np.linspace(0.0, 1.0, finer * (_GRID - 1) + 1)
+    smooth = np.sinc(order / (terms + 1.0)) * 2.0 / (np.pi * order)
+    return order, place, smooth[:, None] * np.sin(np.pi * order[:, None] * place[None, :])
 
 
 def invertible(hazard: Hazard, length_s: FloatArray, rest_s: FloatArray) -> BoolArray:
@@ -73,11 +100,11 @@ def invertible(hazard: Hazard, length_s: FloatArray, rest_s: FloatArray) -> Bool
     return np.asarray(np.maximum(load, hazard.rate_per_s * np.maximum(length_s, rest_s)) < _LONGEST)
 
 
-def _places(level: FloatArray, series: FloatArray) -> FloatArray:
+def _places(level: FloatArray, series: FloatArray, place: FloatArray, sums: FloatArray) -> FloatArray:
     """Where in the range each probability is reached, from 0 to 1, (levels,), from one run's series, (terms,)."""
-    reached = np.maximum.accumulate(np.clip(_PLACE + series @ _SERIES, 0.0, 1.0))
+    reached = np.maximum.accumulate(np.clip(place + series @ sums, 0.0, 1.0))
     reached[0], reached[-1] = 0.0, 1.0
-    return np.interp(level, reached, _PLACE)
+    return np.interp(level, reached, place)
 
 
 def _where_something_fails(exponent: ComplexArray, failures: FloatArray) -> ComplexArray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from planner.catalog.risk_facts import InterruptionRate, RiskFacts
 from planner.performance.arrays import FloatArray, IntArray
+from planner.plan import Takings
 from planner.risk.checkpoint import optimal_interval
 from planner.risk.hazard import Hazard
 from planner.scenario import Risk
@@ -44,12 +45,16 @@ def interruption_rate(facts: RiskFacts, family: str, provider: str, settings: Ri
     raise ValueError("catalogs/risk/interruptions.csv has no row of family `other`")
 
 
-def preemptions_per_1000_node_days(facts: RiskFacts, family: str, provider: str, settings: Risk) -> float:
+NOT_SPOT = Takings(0.0, 0.0, 0.0, "")
+
+
+def takings(facts: RiskFacts, family: str, provider: str, settings: Risk) -> Takings:
     """How often the market takes a spot node back: the user's rate, else the provider's, the family's, or any."""
-    if settings.spot_preemptions_per_1000_node_days is not None:
-        return settings.spot_preemptions_per_1000_node_days
+    own = settings.spot_preemptions_per_1000_node_days
+    if own is not None:
+        return Takings(own, own, own, "the scenario's risk.spot_preemptions_per_1000_node_days")
     ranked = [
-        row.value
+        Takings(row.value, row.low, row.high, row.source, row.as_of, row.kind)
         for kin in (family, "other")
         for where in (provider, "any")
         for row in facts.rates

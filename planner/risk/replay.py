@@ -84,6 +84,7 @@ def run_of(plan: Plan) -> SimulatedRun:
         replacement_s=known.replacement_s,
         least=known.overhead.least if known.overhead else 1.0,
         log_more=known.overhead.log_more if known.overhead else 0.0,
+        market_spread=known.taken.log_spread if known.taken else 0.0,
     )
 
 
@@ -213,6 +214,8 @@ def cost_of(plan: Plan, time_s: FloatArray, luck: FloatArray) -> FloatArray:
             "this plan, saved by an older planner, does not say how it is charged; run `planner optimize` again"
         )
     paid = np.maximum(time_s, bill.minimum_s)
+    if bill.then:
+        paid = bill.minimum_s + bill.then * (paid - bill.minimum_s)
     for size in (bill.step_s, bill.block_s):
         if size:  # a run of a whole number of steps, up to rounding, is that many
             paid = np.maximum(np.ceil(paid / size - 1e-9), 1.0) * size

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
+from planner.risk.market import GIVEN_UP
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class SimulatedRun:
     replacement_s: float = 0.0  # the others wait so long for another node
     least: float = 1.0  # allocated time over all of that, at least
     log_more: float = 0.0  # and the mean of its logarithm beyond, exponential, one draw a run
+    market_spread: float = 0.0  # standard deviation of the logarithm of the market's rate, one draw a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,11 @@ def simulate(run: SimulatedRun, worlds: int, seed: int, tick: Callable[[float], 
     time, done, lost, waiting = (np.zeros(worlds) for _ in range(4))
     failures = np.zeros(worlds, np.int64)
     pending = np.zeros(worlds)  # what is left to mend before work goes on
+    rate, share = _rates(run, worlds, seed)
+    longest = GIVEN_UP * need
     active = np.arange(worlds)
     while active.size:
-        gap = _gaps(run, rng, active.size)
+        gap = _gaps(run, rng, rate[active])
         work = (need - done)[active]
         ahead = np.floor(work / gain[active] + 1e-9) if saves else np.zeros(active.size)
         left = work + ahead * pause  # seconds with checkpoints until the end
@@ -89,8 +93,8 @@ def simulate(run: SimulatedRun, worlds: int, seed: int, tick: Callable[[float], 
         done[struck] += kept * gain[struck]
         lost[struck] += trained - kept * (gain[struck] + pause)
         # What was being mended goes on being mended: the run waits for whichever is ready last.
-        pending[struck] = np.maximum(wait - waited, _repairs(run, rng, struck.size))
-        active = struck
+        pending[struck] = np.maximum(wait - waited, _repairs(run, rng, share[struck]))
+        active = struck if run.market_spread == 0 else struck[time[struck] < longest[struck]]
         if tick is not None:
             tick(1.0 - active.size / worlds)
     # Streams of their own: what happens to the machines does not depend on them.
@@ -99,22 +103,32 @@ def simulate(run: SimulatedRun, worlds: int, seed: int, tick: Callable[[float], 
     return Simulation(time * beside, failures, lost, waiting, time * (beside - 1.0), luck)
 
 
-def _repairs(run: SimulatedRun, rng: np.random.Generator, count: int) -> FloatArray:
+def _rates(run: SimulatedRun, worlds: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Interruptions a second of each world, and the share of them that wait for the market."""
+    more = np.exp(run.market_spread * np.random.default_rng([seed, 3]).standard_normal(worlds))
+    taken = run.rate_per_s * run.wait_share * more
+    rate = run.rate_per_s * (1.0 - run.wait_share) + taken
+    return rate, np.divide(taken, rate, out=np.zeros(worlds), where=rate > 0)
+
+
+def _repairs(run: SimulatedRun, rng: np.random.Generator, share: FloatArray) -> FloatArray:
     """Seconds until a failure is mended: a restart, after the wait for a node: the market's, or for another one."""
+    count = len(share)
     if run.wait_share <= 0:
         return np.full(count, run.recover_s + run.replacement_s)
-    taken = rng.random(count) < run.wait_share
+    taken = rng.random(count) < share
     return run.recover_s + np.where(taken, rng.exponential(run.wait_s, count), run.replacement_s)
 
 
-def _gaps(run: SimulatedRun, rng: np.random.Generator, count: int) -> FloatArray:
+def _gaps(run: SimulatedRun, rng: np.random.Generator, rate_per_s: FloatArray) -> FloatArray:
     """Seconds until the next failure. In bursts, most gaps are short and few are long, at the same mean rate."""
+    count = len(rate_per_s)
     if run.rate_per_s <= 0:
         return np.full(count, np.inf)
-    mean = 1.0 / run.rate_per_s
+    mean = 1.0 / rate_per_s
     if run.burst <= 1.0:
-        return rng.exponential(mean, count)
+        return rng.exponential(mean)
     within = rng.random(count) < 1.0 - 1.0 / run.burst
     short = 0.01 * mean
     long = (mean - (1.0 - 1.0 / run.burst) * short) * run.burst
-    return np.where(within, rng.exponential(short, count), rng.exponential(long, count))
+    return np.where(within, rng.exponential(short), rng.exponential(long))

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from planner.files import missing_file
+from planner.reading import read_bytes
+from planner.reading.tree import MAX_BYTES, read_yaml
 from planner.scenario.build import Builder
 from planner.scenario.draft import Draft
 from planner.scenario.fields import Reading
@@ -14,7 +15,6 @@ from planner.scenario.names import catalog_names, named_model, why_absent
 from planner.scenario.overrides import apply_overrides
 from planner.scenario.schema import scenario_schema, sections_with
 from planner.scenario.sections import SCENARIO
-from planner.scenario.tree import MAX_BYTES, read_yaml
 from planner.scenario.types import (
     BatchRamp,
     Budget,
@@ -36,7 +36,6 @@ from planner.scenario.types import (
     Terms,
     Training,
 )
-from planner.units import PlannerError
 from planner.workload import model_from_mapping
 
 __all__ = [
@@ -74,16 +73,7 @@ def load_scenario(path: Path | str, overrides: Sequence[str] = (), *, overlays: 
         One sentence: file, line, key, what was found, what is allowed, the nearest valid spelling.
     """
     file = Path(path)
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except IsADirectoryError:
-        raise PlannerError(f"{file}: a folder, where a scenario file is wanted") from None
-    except FileNotFoundError:
-        raise PlannerError(missing_file(file)) from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise PlannerError(f"{file}: cannot be read ({reason})") from None
+    content = read_bytes(file, MAX_BYTES, "a scenario")
     return parse_scenario(content, file, overrides, overlays=overlays)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -36,13 +37,17 @@ from planner.scenario.types import (
     Terms,
     Training,
 )
-from planner.workload.model import ModelSpec
+from planner.units import PlannerError
+from planner.workload.model import PARTS, ModelSpec
 
 Values = dict[str, Any]
 Models = Callable[[str], ModelSpec]
 ModelFromShape = Callable[[Values, str], ModelSpec]
 
 _MODEL_FILES = (".json", ".yml", ".yaml")
+_HUB_ID = (
+    r"[A-Za-z0-9][\w.-]*/[\w.-]+(?<!\.json)(?<!\.yml)(?<!\.yaml)"  # a maker and a model, as hubs of models have them
+)
 _DAY_S = 86400.0
 
 
@@ -97,13 +102,18 @@ class Builder:
         node = self.draft.node("model")
         if isinstance(given, dict):
             shape = {key: value for key, value in given.items() if value is not None}
-            for key in ("moe", "mla"):
+            for key in PARTS:
                 if key in shape:
                     shape[key] = {k: v for k, v in shape[key].items() if v is not None}
             shape.setdefault("name", name)
             for key, value in self._shape_defaults(shape):
                 self.draft.default(f"model.{key}", value)
             return with_place(node, "model", lambda: self.from_shape(shape, name)), ""
+        if re.fullmatch(_HUB_ID, given) and not (self.draft.file.parent / given).exists():
+            try:
+                return self.models(given), ""
+            except PlannerError:  # it may be a file without an ending
+                pass
         if given.endswith(_MODEL_FILES) or "/" in given or "\\" in given:
             return ModelSpec(Path(given).stem, 0, 0, 0, 0, 0, 0, 0), given
         return with_place(node, "model", lambda: self.models(given)), ""
@@ -321,6 +331,7 @@ class Builder:
             ownership=ownership,
             fabric=row["fabric"] or "unknown",
             site=Site(**site),
+            waiting_s=row["waiting"] or 0.0,
         )
 
     def _share_power(self, path: str, ownership: Values, site: Values, *, priced: bool) -> None:
@@ -334,12 +345,34 @@ class Builder:
                 ownership[key] = site[key]
 
     def _price(self, i: int, row: Values) -> QuotedPrice:
-        rest = {key: value for key, value in row.items() if key not in ("block", "discount")}
+        plain = ("pricing", "usd_per_gpu_hour", "cloud", "instance", "region", "gpu", "upfront")
         off = row["discount"]
         span = None if off is None else (off["min"], off["max"]) if isinstance(off, dict) else (off, off)
         if span is not None and not 0 <= span[0] <= span[1] < 1:
             raise self.draft.fail(f"cluster.prices.{i}.discount", "a discount is below 1, and min is at most max")
-        return QuotedPrice(**rest, block_s=row["block"], discount=span)
+        self._check_terms(f"cluster.prices.{i}", row)
+        return QuotedPrice(
+            **{key: row[key] for key in plain},
+            discount=span,
+            term_s=row["term"] or row["block"] or (row["increment"] if row["pricing"] == "block" else None),
+            increment_s=row["increment"] or row["block"],
+            then_on_demand=row["then"] is not None,
+            waiting_s=row["waiting"] or 0.0,
+        )
+
+    def _check_terms(self, path: str, row: Values) -> None:
+        """A commitment's terms go together, and with prices that commit."""
+        pricing, terms = row["pricing"], [key for key in ("term", "increment", "block") if row[key] is not None]
+        if row["block"] is not None and len(terms) > 1:
+            raise self.draft.fail(f"{path}.block", "`block` is a term and its increment in one: write one or the other")
+        if pricing == "block" and not {"increment", "block"} & set(terms):
+            raise self.draft.fail(path, "a capacity block is sold in whole increments: write `increment: 1 day`")
+        for key in ("term", "increment", "upfront", "then"):
+            if row[key] is not None and pricing not in ("reserved", "block"):
+                raise self.draft.fail(f"{path}.{key}", f"terms are of `reserved` and `block`, not of `{pricing}`")
+        for key in ("upfront", "then"):
+            if row[key] is not None and not terms:
+                raise self.draft.fail(f"{path}.{key}", "it is of a term: write `term` too, such as `term: 365 days`")
 
     def _storage(self) -> Storage | None:
         given = self.values["storage"]

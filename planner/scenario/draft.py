@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from planner.reading.tree import Node
 from planner.scenario.fields import Reading
 from planner.scenario.fields import fail as fail_at
 from planner.scenario.sections import SCENARIO
-from planner.scenario.tree import Node
 from planner.units import PlannerError
 
 _OF_CLOUDS = ("cluster.clouds", "cluster.regions", "cluster.pricing", "cluster.quality")

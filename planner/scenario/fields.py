@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from planner import units
-from planner.scenario.tree import Node
+from planner.reading.tree import Node
 from planner.units import PlannerError, did_you_mean, shown
 
 Json = dict[str, Any]

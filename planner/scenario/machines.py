@@ -29,7 +29,7 @@ from planner.scenario.tables import AnyOr, Key, Many, Shape, Table
 from planner.scenario.types import MOST_GPUS
 from planner.units import PlannerError
 
-PRICING = ("on_demand", "spot", "reserved")
+PRICING = ("on_demand", "spot", "reserved", "block")
 
 
 def _ownership_key(name: str, meaning: str) -> Key:
@@ -53,6 +53,7 @@ _SITE = Table(
     ),
     wanted="a map",
 )
+_WAITING = duration(above=None, least=0)
 _OWN = Table(
     (
         Key("name", Text("a name", 100), "what it is called", True, examples=("lab",)),
@@ -63,6 +64,7 @@ _OWN = Table(
         Key("fabric", Word(FABRICS), "kind of network", examples=("infiniband",)),
         Key("usd_per_gpu_hour", money(), "what an hour of one GPU costs you", examples=(1.10,)),
         Key("ownership", _OWNERSHIP, "total cost of ownership, instead of a price"),
+        Key("waiting", _WAITING, "until it is free; counts against the deadline; default: 0", examples=("3 days",)),
         Key("site", _SITE, "what energy and CO2 are counted with; power and PUE enter the cost of ownership too"),
     ),
     at_most_one=(("usd_per_gpu_hour", "ownership"),),
@@ -89,7 +91,12 @@ _PRICE = Table(
         Key("instance", Text(), "instance type it holds for", examples=("p5.48xlarge",)),
         Key("region", REGION, "region it holds for", examples=("us-east-1",)),
         Key("gpu", GPU, "accelerator it holds for", examples=("h100-sxm5-80gb",)),
-        Key("block", duration(), "a block that is paid whole, used or not", examples=("365 days",)),
+        Key("term", duration(), "of reserved and block: paid whole, used or not", examples=("365 days",)),
+        Key("increment", duration(), "time is bought in whole ones; default: the term", examples=("1 day",)),
+        Key("upfront", SHARE, "share of the term that is paid before it begins; default: 0", examples=(1.0,)),
+        Key("then", Word(("on_demand",)), "how time beyond the term is paid; default: in increments"),
+        Key("block", duration(), "a term that is also the increment, in one key", examples=("365 days",)),
+        Key("waiting", _WAITING, "until the machines are there; counts against the deadline", examples=("2 weeks",)),
     ),
     one_of=("usd_per_gpu_hour", "discount"),
     wanted="a price",

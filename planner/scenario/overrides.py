@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from planner.reading.tree import Node, read_flow, scalar_node
 from planner.scenario.fields import Text
 from planner.scenario.schema import kind_at
-from planner.scenario.tree import Node, read_flow, scalar_node
 from planner.units import PlannerError, shown
 
 

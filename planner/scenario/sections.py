@@ -25,9 +25,19 @@ from planner.scenario.fields import (
 from planner.scenario.machines import CLUSTER, EGRESS, RISK, STORAGE, TERMS
 from planner.scenario.tables import Key, Many, Shape, Table
 from planner.scenario.types import MEMORY_HEADROOM, MOST_TRAINING, SIMPLER_WITHIN, STARTS
-from planner.workload.model import ACTIVATIONS, NORMS, POSITIONS, MLASpec, ModelSpec, MoESpec
+from planner.workload.model import (
+    ACTIVATIONS,
+    MIXERS,
+    NORMS,
+    POSITIONS,
+    MLASpec,
+    ModelSpec,
+    MoESpec,
+    RecurrentSpec,
+    SparseSpec,
+)
 
-FRAMEWORKS = ("gpt-neox", "megatron", "fsdp")
+FRAMEWORKS = ("gpt-neox", "megatron", "fsdp", "torchtitan", "deepspeed", "nanotron")
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
 RECOMPUTE = ("none", "selective", "full")
 TUNINGS = ("field", "vendor")
@@ -108,6 +118,8 @@ MODEL_SHAPE = Table(
         {
             "moe": Table(_shape_keys(MoESpec, {}), wanted="a map"),
             "mla": Table(_shape_keys(MLASpec, {}), wanted="a map"),
+            "recurrent": Table(_shape_keys(RecurrentSpec, {"kind": Word(MIXERS)}), wanted="a map"),
+            "sparse": Table(_shape_keys(SparseSpec, {}), wanted="a map"),
             "norm": Word(NORMS),
             "activation": Word(ACTIVATIONS),
             "position_embedding": Word(POSITIONS),
@@ -243,8 +255,10 @@ LAYOUT = Table(
         Key("micro_batch", _choice(), "sequences of a micro-batch", examples=({"max": 8},)),
         Key("sequence_parallel", Flag(), "sequence parallel beside tensor parallel"),
         Key("recompute", Many(Word(RECOMPUTE), "a list", single=True), "activation recompute", examples=("full",)),
-        Key("recompute_share", SHARE, "share of the layers that full recompute covers; otherwise all", examples=(0.5,)),
-        Key("shard_group", whole(1, 10**9), "GPUs over which states are sharded; otherwise all ranks", examples=(8,)),
+        Key(
+            "recompute_share", SHARE, "share of the layers that full recompute covers, in whole layers", examples=(0.5,)
+        ),
+        Key("shard_group", whole(1, 10**9), "GPUs over which states are sharded", examples=(8,)),
         Key("memory_headroom", FREE, "share of a GPU's memory that a plan leaves free", default=HEADROOM),
     ),
     wanted="a map",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from planner.reading.tree import Node, scalar_node
 from planner.scenario.fields import Json, Kind, Reading, fail, listed
-from planner.scenario.tree import Node, scalar_node
 from planner.units import did_you_mean, shown
 
 

@@ -101,8 +101,8 @@ class LayoutBounds:
     sequence_parallel: bool | None = None
     recompute: tuple[str, ...] = ()  # of none, selective, full; empty: any
     memory_headroom: float = MEMORY_HEADROOM
-    recompute_share: float | None = None  # of the layers that full recompute covers; None: all
-    shard_group: int | None = None  # GPUs over which states are sharded; None: all ranks
+    recompute_share: float | None = None  # of the layers that full recompute covers; None: any
+    shard_group: int | None = None  # GPUs over which states are sharded; None: any
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +153,7 @@ class OwnCluster:
     ownership: Mapping[str, float] = field(default_factory=dict)
     fabric: str = "unknown"
     site: Site = field(default_factory=Site)
+    waiting_s: float = 0.0  # until it is free
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +168,18 @@ class Quota:
 class QuotedPrice:
     """A price of the user's own; it holds for every offer that matches what it states."""
 
-    pricing: str  # on_demand | spot | reserved
+    pricing: str  # on_demand | spot | reserved | block
     usd_per_gpu_hour: float | None  # None: `discount` off the catalog's on-demand price
     cloud: str | None = None
     instance: str | None = None
     region: str | None = None
     gpu: str | None = None
-    block_s: float | None = None  # paid whole, used or not
+    term_s: float | None = None  # paid whole, used or not
     discount: tuple[float, float] | None = None  # least and most, as fractions of the on-demand price
+    increment_s: float | None = None  # time is bought in whole ones; None: the term again
+    upfront: float | None = None  # share of the term that is paid before it begins
+    then_on_demand: bool = False  # what a run takes beyond the term is paid on demand
+    waiting_s: float = 0.0  # from the order until the machines are there
 
 
 MOST_GPUS = 10**6  # that cluster.max_gpus may allow

@@ -38,6 +38,13 @@ class BatchSpace:
             ok &= np.isin(micro, self.micro_values)
         return np.asarray(ok, dtype=bool)
 
+    def up_from(self, cut: IntArray, least: IntArray) -> IntArray:
+        """The smallest batch from `least` on that `cut` divides, where it divides an allowed one above, (n,)."""
+        if self.values:
+            return self._from_values(cut, least - 1, True, np.full_like(cut, self.high))
+        step = np.lcm(cut, self.multiple_of)
+        return -(-np.maximum(least, self.low) // step) * step
+
     def edge(self, cut: IntArray, smallest: bool, at_most: IntArray | None = None) -> IntArray:
         """The largest (or smallest) allowed batch that `cut` = micro_batch x unit divides; 0 where there is none."""
         ceiling = np.full_like(cut, self.high) if at_most is None else np.minimum(at_most, self.high)

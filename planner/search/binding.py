@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from planner.performance.frameworks import framework
+from planner.performance.stacks import stack_of
 from planner.plan import Binding, Plan
 from planner.search.engine import Limits, solve
 from planner.search.goals import View, find
@@ -43,10 +45,12 @@ def _budget(problem: Problem, view: View, pick: Pick, key: str) -> Binding | Non
         return None
     plan = make_plan(problem, fastest_of(problem, other), problem.offers[int(free.offer[other])])
     instead = (
-        f"without it {format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud} would do it in"
+        f"without it {format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud} ({plan.offer.price_kind})"
+        f" would do it in"
         f" {format_duration(plan.time_s.p50)} for {format_usd(plan.cost_usd.p50)}"
     )
     sure = float(problem.time_s(view.goal.confidence, seconds, np.array([best]))[0])
+    sure += float(problem.waiting_s[best])
     confidence = f"with {format_percent(view.goal.confidence)} confidence"
     better = _BETTER.get(problem.scenario.objective.kind, "better")
     if key == "time_s":
@@ -127,7 +131,7 @@ def _nodes(problem: Problem, plan: Plan) -> list[Binding]:
 
 def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
     """What a reader should know before signing."""
-    out = list(unfit_parts(problem.scenario, problem.catalog))
+    out = [*unfit_parts(problem.scenario, problem.catalog), *problem.remarks]
     if not problem.offers:
         out.append("No offer of the catalog fits what `cluster` asks for.")
     if plan is None:
@@ -145,15 +149,34 @@ def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
             f"That {offer.id} sells {format_count(plan.nodes)} nodes at once is an assumption: no limit is known."
             " Ask, or state it under cluster.quotas."
         )
+    if offer.pricing == "spot":
+        out.append(_spot(plan))
     if "network_assumed" in flags:
         out.append(f"The network of {offer.instance} is your assumption (cluster.assume_network).")
     if "network_recalled" in flags:
         out.append(f"The network rate of {offer.instance} is from memory, not from a source: check it.")
     if offer.date_kind not in ("exact", "user", ""):
         out.append(f"The price of {offer.id} is dated by {offer.date_kind.replace('_', ' ')} only ({offer.as_of}).")
-    if plan.basis == "modelled":
+    if plan.basis == "modelled" and stack_of(plan.framework, "") not in problem.calibration.stacks:
+        out.append(
+            f"No run of {framework(plan.framework).title} was measured: its throughput is what all frameworks have in"
+            " common, and its range as wide as they differ."
+        )
+    elif plan.basis == "modelled":
         out.append("Nobody's measurement stands near this plan: the throughput is the model's alone.")
     return (*out, *problem.length.remarks)
+
+
+def _spot(plan: Plan) -> str:
+    """That spot machines may go, how often, and how sure that is."""
+    taken = plan.reliability.taken if plan.reliability is not None else None
+    text = "The plan stands on spot machines: the cloud may take them away at any time"
+    if taken is None:
+        return f"{text}."
+    often = f"{format_number(taken.per_1000_node_days)} in 1,000 node-days"
+    if taken.low < taken.high:
+        often += f", in four markets of five {format_number(taken.low)} to {format_number(taken.high)}"
+    return f"{text} ({often}). Chances count that; see risk.spot_preemptions_per_1000_node_days to state what you know."
 
 
 def _of_the_batch(problem: Problem, plan: Plan) -> list[str]:

@@ -6,7 +6,7 @@ quantile; `slope` gives the straight line below the time by which cells are rule
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,8 +15,10 @@ from planner.plan import Overhead
 from planner.risk.completion import NO_OVERHEAD, Completion, completion, undisturbed_spreads
 from planner.risk.factor import quantile
 from planner.risk.hazard import Hazard
+from planner.risk.market import Market, market_completion
 
 DECILE = 1.2815515655446004  # standard deviations between the median and the 90th percentile
+_KEPT = 3  # answers of runs that were asked for last
 _ROOT_ERROR = 1e-10  # of a quantile that is a root: a bound stays below it
 
 
@@ -30,11 +32,27 @@ class Clock:
     hazard: Hazard
     least_s: FloatArray  # seconds that no run of the cell undercuts
     overhead: Overhead = NO_OVERHEAD
+    market: Market | None = None  # None: every rate is known
+    asked: dict[tuple[bytes, bytes], Completion] = field(default_factory=dict, compare=False, repr=False)  # last ones
 
     def completion(self, seconds: FloatArray, cells: IntArray) -> Completion:
-        """When runs of `seconds` end on these cells."""
+        """When runs of `seconds` end on these cells.
+
+        The last few are kept: the same runs are asked for at one probability after another.
+        """
+        key = (seconds.tobytes(), cells.tobytes())
+        if key not in self.asked:
+            if len(self.asked) >= _KEPT:
+                del self.asked[next(iter(self.asked))]
+            self.asked[key] = self._completion(seconds, cells)
+        return self.asked[key]
+
+    def _completion(self, seconds: FloatArray, cells: IntArray) -> Completion:
         work = seconds * self.median[cells]
-        return completion(work, self.log_low[cells], self.log_high[cells], self.hazard.take(cells), self.overhead)
+        runs = (work, self.log_low[cells], self.log_high[cells], self.hazard.take(cells))
+        if self.market is None:
+            return completion(*runs, self.overhead)
+        return market_completion(*runs, self.market.take(cells), self.overhead)
 
     def time_s(self, p: float, seconds: FloatArray, cells: IntArray) -> FloatArray:
         """The time that runs of `seconds` stay below with probability p, (n,); inf where they are not known."""
@@ -68,8 +86,14 @@ class Clock:
 
 
 def clock(
-    deciles: tuple[FloatArray, FloatArray, FloatArray], hazard: Hazard, least_s: FloatArray, overhead: Overhead
+    deciles: tuple[FloatArray, FloatArray, FloatArray],
+    hazard: Hazard,
+    least_s: FloatArray,
+    overhead: Overhead,
+    market: Market | None = None,
 ) -> Clock:
     """A clock from the 10th, 50th and 90th percentile of the factor on step time, each (cells,)."""
     low, median, high = deciles
-    return Clock(median, np.log(median / low) / DECILE, np.log(high / median) / DECILE, hazard, least_s, overhead)
+    return Clock(
+        median, np.log(median / low) / DECILE, np.log(high / median) / DECILE, hazard, least_s, overhead, market
+    )

@@ -159,6 +159,7 @@ READINGS: tuple[Reading, ...] = (
     ("chance of the budgets", lambda p: _chance(p.p_within_both)),
     ("GPUs", lambda p: f"{format_count(p.gpus)} x {p.offer.gpu}"),
     ("offer", lambda p: p.offer.id),
+    ("kind of price", lambda p: p.offer.price_kind),
     ("price of a GPU-hour", lambda p: format_usd(p.offer.usd_per_gpu_hour)),
     ("framework", lambda p: p.framework),
     ("layout", lambda p: layout_text(p)),  # noqa: PLW0108 - it stands below
@@ -174,9 +175,10 @@ def layout_text(plan: Plan) -> str:
     parts = [
         f"{name} {n}" for name, n in (("tp", x.tp), ("pp", x.pp), ("vpp", x.vpp), ("cp", x.cp), ("ep", x.ep)) if n > 1
     ]
-    parts += [f"dp {x.dp}", f"ZeRO {x.zero_stage}", f"micro-batch {x.micro_batch}"]
+    groups = f" over groups of {plan.shard_group} GPUs" if plan.shard_group else ""
+    parts += [f"dp {x.dp}", f"ZeRO {x.zero_stage}{groups}", f"micro-batch {x.micro_batch}"]
     parts += ["sequence parallel"] if x.sequence_parallel else []
-    parts += [f"recompute {x.recompute}"] if x.recompute != "none" else []
+    parts += [f"recompute {plan.recompute_words}"] if x.recompute != "none" else []
     return ", ".join(parts)
 
 

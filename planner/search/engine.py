@@ -18,6 +18,7 @@ SLACK = 1.0 + 1e-9  # a bound must exceed a cut by this factor to prune: roundin
 SEEDS = 2  # intervals a cell that are looked at first, for a good incumbent
 
 OBJECTIVE, TIME, COST, MEMORY = "objective", "time budget", "cost budget", "memory"
+SPARED = "more layers recomputed than memory needs"
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ class Tally:
 
     @staticmethod
     def of(cells: int) -> Tally:
-        return Tally(np.zeros(cells), {rule: np.zeros(cells) for rule in (MEMORY, TIME, COST, OBJECTIVE)})
+        return Tally(np.zeros(cells), {rule: np.zeros(cells) for rule in (MEMORY, SPARED, TIME, COST, OBJECTIVE)})
 
     def add(self, rule: str, cell: IntArray, count: IntArray) -> None:
         target = self.evaluated if rule == "evaluated" else self.pruned[rule]
@@ -56,6 +57,9 @@ class Tally:
             if which.any():
                 self.add(rule, cell[which], count[which])
 
+
+#: What `_Branch` knows of each of its rows.
+OF_ROWS = ("row", "dp", "cell", "unit", "scale", "bubble", "bubble_share", "instances", "times", "ways", "beside")
 
 Tighten = Callable[[FloatArray], FloatArray]  # seconds of each cell's best so far -> new objective limits
 
@@ -96,6 +100,8 @@ class _Branch:
         t = self.site.table
         self.row, self.dp, self.cell = row, dp, cell
         self.unit = dp * t.group[row]
+        self.times = t.times(row, dp)  # candidates that a row is at each cut of a batch
+        self.instances = np.ones_like(row)
         factor = self.site.physics.factor(self.gpus)
         self.scale = n * reference * factor[cell] / (t.pp[row] * dp)
         self.bubble = (t.pp[row] - 1) / t.vpp[row]
@@ -115,19 +121,20 @@ class _Branch:
         cell = np.repeat(np.arange(len(self.gpus)), [len(p[0]) for p in parts])
         return row, dp, cell
 
-    def _keep(self, keep: BoolArray) -> None:
-        for name in ("row", "dp", "cell", "unit", "scale", "bubble", "bubble_share", "ways", "beside"):
+    def _keep(self, keep: BoolArray | IntArray) -> None:
+        for name in OF_ROWS:
             setattr(self, name, getattr(self, name)[keep])
 
     def _prune_rows(self) -> None:
         site = self.site
-        self.ways = site.batches.ways(self.unit)
+        self.ways = site.batches.ways(self.unit) * self.times
         self._keep(self.ways > 0)
         last = np.searchsorted(site.starts, site.batches.high // self.unit, side="right") - 1
         last = last[self._drop_slow(self.scale * site.least_busy[site.table.kernel[self.row], last])]
         bound = self.scale * site.least(site.table.kernel[self.row], last, self.bubble_share)
         within = self._drop_slow(bound)
-        bound = bound[within] + self._beside(last[within])
+        which = self._open_groups()
+        bound = bound[within][which] + self._beside(last[within][which])
         self._drop_slow(bound)
 
     def _drop_slow(self, bound: FloatArray) -> BoolArray:
@@ -137,12 +144,22 @@ class _Branch:
         self._keep(~slow)
         return ~slow
 
+    def _open_groups(self) -> IntArray:
+        """From here on a row for each group that its states may lie over; the rows that they come from."""
+        which, instances = self.site.every_group(self.row, self.dp)
+        self._keep(which)
+        self.instances = instances
+        self.times = self.site.table.covers(self.row)
+        self.ways = self.site.batches.ways(self.unit) * self.times
+        return which
+
     def _beside(self, last: IntArray) -> FloatArray:
         """Seconds of the run that data parallelism adds at least, (rows,); `last`: the largest cut's interval."""
         site, t = self.site, self.site.table
         at = t.kernel[self.row] * len(site.ends) + last
-        row = self.row
-        each = site.physics.beside_s(site.at_ends.take(at), t.pp[row], t.vpp[row], self.dp, t.zero_stage[row])
+        row, group = self.row, t.gpus_of_a_group(self.row, self.dp, self.instances)
+        kernels = site.at_ends.take(at)
+        each = site.physics.beside_s(kernels, t.pp[row], t.vpp[row], self.dp, t.zero_stage[row], group)
         n, _ = site.run.least(site.batches.low, site.batches.high)
         self.beside = n * site.physics.factor(self.gpus)[self.cell] * each
         return self.beside
@@ -155,15 +172,24 @@ class _Branch:
         piped = np.flatnonzero(t.pp[self.row] > 1)
         self.loose[piped] = self._largest(t.group[self.row[piped]], piped)
         self.loose = np.maximum(self.loose, self.strict)
-        fitting = site.batches.ways(self.unit, self.loose)
+        fitting = site.batches.ways(self.unit, self.loose) * self.times
         self.tally.add(MEMORY, self.cell, self.ways - fitting)
-        keep = fitting > 0
-        self.strict, self.loose = self.strict[keep], self.loose[keep]
+        # Micro-batches that fit with no layer recomputed are those of a row of its own, which is as fast or faster.
+        self.spared = np.zeros_like(self.row)
+        part = np.flatnonzero(t.spares[self.row])
+        none = self._largest(np.full_like(part, UNLIMITED_MICRO_BATCHES), part, covered=0)
+        self.spared[part] = np.minimum(none, self.loose[part])
+        spared = site.batches.ways(self.unit, self.spared) * self.times
+        self.tally.add(SPARED, self.cell, spared)
+        keep = fitting > spared
+        self.strict, self.loose, self.spared = self.strict[keep], self.loose[keep], self.spared[keep]
         self._keep(keep)
 
-    def _largest(self, grad_accum: IntArray, at: IntArray | None = None) -> IntArray:
+    def _largest(self, grad_accum: IntArray, at: IntArray | None = None, covered: int | None = None) -> IntArray:
         row, dp = (self.row, self.dp) if at is None else (self.row[at], self.dp[at])
-        base, slope = self.site.memory_line(row, dp, grad_accum)
+        instances = self.instances if at is None else self.instances[at]
+        layers = None if covered is None else np.full_like(row, covered)
+        base, slope = self.site.memory_line(row, dp, grad_accum, instances, layers)
         room = self.site.physics.capacity_gib - base
         with np.errstate(divide="ignore", invalid="ignore"):
             most = np.where(slope > 0, np.floor(room / slope * (1.0 + 1e-12) + 1e-9), np.where(room >= 0, np.inf, 0))
@@ -181,7 +207,7 @@ class _Branch:
         unfilled = self.bubble / most
         pairs, intervals, bounds = [], [], []
         for i, (start, end) in enumerate(zip(self.site.starts.tolist(), self.site.ends.tolist(), strict=True)):
-            at = np.flatnonzero(self.loose >= start)
+            at = np.flatnonzero((self.loose >= start) & (self.spared < end))
             idle = start * self.bubble_share[at]
             idle = np.where(start > self.strict[at], np.maximum(idle, unfilled[at]), idle)
             bound = self.scale[at] * site.per_sequence[kernel[at], i] * (1.0 + idle) + self.beside[at]
@@ -197,8 +223,8 @@ class _Branch:
 
     def _ways_between(self, at: IntArray, start: int | IntArray, end: int | IntArray) -> IntArray:
         ways, unit = self.site.batches.ways, self.unit[at]
-        last = np.minimum(end, self.loose[at])
-        return ways(unit, last) - ways(unit, np.broadcast_to(start, last.shape) - 1)
+        last, before = np.minimum(end, self.loose[at]), np.maximum(start - 1, self.spared[at])
+        return (ways(unit, last) - ways(unit, np.minimum(before, last))) * self.times[at]
 
     def _visit(self, pair: IntArray, interval: IntArray, bound: FloatArray) -> None:
         """Evaluates pairs, each cell's most promising first, so that its incumbent prunes the rest."""
@@ -231,8 +257,8 @@ class _Branch:
         return pair[~slow], interval[~slow], bound[~slow]
 
     def _visit_slice(self, pair: IntArray, interval: IntArray) -> None:
-        start = self.site.starts[interval]
-        length = np.minimum(self.site.ends[interval], self.loose[pair]) - start + 1
+        start = np.maximum(self.site.starts[interval], self.spared[pair] + 1)
+        length = np.maximum(np.minimum(self.site.ends[interval], self.loose[pair]) - start + 1, 0)
         at = np.repeat(pair, length)
         micro = np.arange(len(at)) - np.repeat(np.cumsum(length) - length, length) + np.repeat(start, length)
         keep = self.site.batches.allows_micro(micro)
@@ -243,29 +269,81 @@ class _Branch:
         site = self.site
         cut = micro * self.unit[at]
         batch = self._first_batch(at, micro, cut)
+        # Layers recomputed with the fewest micro-batches and with a full pipeline: between them where it is not full.
+        group = site.table.group[self.row[at]]
+        few = self._covered(at, micro, group)
+        full, t = few.copy(), site.table
+        piped = np.flatnonzero((t.pp[self.row[at]] > 1) & (few < t.every[self.row[at]]))
+        full[piped] = self._covered(at[piped], micro[piped], np.full_like(piped, UNLIMITED_MICRO_BATCHES))
         while True:
             alive = batch > 0
-            at, micro, cut, batch = at[alive], micro[alive], cut[alive], batch[alive]
+            at, micro, cut, batch, few, full = (x[alive] for x in (at, micro, cut, batch, few, full))
             if not len(at):
                 return
             cell = self.cell[at]
-            found = site.evaluate(cell, self.row[at], self.dp[at], micro, batch)
-            self.tally.add("evaluated", cell, np.ones_like(cell))
-            self._improve(found)
-            bound = site.run.further_least(batch, found.step_s, found.seconds)
+            found, bound = self._evaluate(at, micro, cut, batch, few, full)
+            batch = found.batch
             if site.run.fixed:
                 rest = site.batches.count(cut, batch, np.full_like(batch, site.batches.high + 1))
                 fits = np.zeros(len(at), dtype=bool)
             else:
                 rest = site.batches.count(cut, np.zeros_like(batch), batch)
                 fits = self._goes_on(found, bound)
-            self.tally.slow(cell[~fits], bound[~fits], rest[~fits], self.limits)
-            at, micro, cut = at[fits], micro[fits], cut[fits]
+            self.tally.slow(cell[~fits], bound[~fits], (rest * self.times[at])[~fits], self.limits)
+            at, micro, cut, few, full = (x[fits] for x in (at, micro, cut, few, full))
             batch = site.batches.next(cut, batch[fits])
 
     def _goes_on(self, found: Found, bound: FloatArray) -> BoolArray:
         """Whether the batches beyond these may hold what is looked for; `bound`: seconds that they do not undercut."""
         return np.asarray(bound <= self.limits.least_s[found.cell])
+
+    def _alike(self, cut: IntArray, batch: IntArray) -> tuple[IntArray, IntArray | None]:
+        """The smallest batches of as many steps as these, and how many allowed ones up to these take longer steps."""
+        batches = self.site.batches
+        least = self.site.run.alike(batch, batches.high)
+        if not np.any(least < batch):
+            return batch, None
+        smallest = batches.up_from(cut, least)
+        return smallest, batches.count(cut, smallest, batch + 1)
+
+    def _evaluate(
+        self, at: IntArray, micro: IntArray, cut: IntArray, batch: IntArray, few: IntArray, full: IntArray
+    ) -> tuple[Found, FloatArray]:
+        """Looks at the smallest batches of as many steps with the fewest layers recomputed that fit.
+
+        Those candidates, and what further ones do not undercut, (n,) each.
+        """
+        site, t, row = self.site, self.site.table, self.row[at]
+        batch, longer = self._alike(cut, batch)
+        grad_accum = batch // (micro * self.dp[at])
+        unfilled = np.flatnonzero((few < full) & (grad_accum < np.where(t.vpp[row] > 1, 2, 1) * t.pp[row]))
+        covered = full.copy()
+        covered[unfilled] = self._covered(at[unfilled], micro[unfilled], grad_accum[unfilled])
+        found = self._found(at, micro, batch, covered)
+        self.tally.add("evaluated", found.cell, np.ones_like(row))
+        self.tally.add(SPARED, found.cell, t.every[row] - covered)
+        self.tally.add(MEMORY, found.cell, covered - t.least[row])
+        self._improve(found)
+        if longer is not None:
+            self.tally.slow(found.cell, found.seconds, longer * self.times[at], self.limits)
+        low = site.batches.low
+        bound = site.run.further_least(batch, found.step_s, found.seconds, low)
+        if site.run.fixed:
+            return found, bound
+        # With fewer micro-batches in the pipeline fewer layers may have to be recomputed.
+        more = np.flatnonzero(few < covered)
+        if len(more):
+            fewer = self._found(at[more], micro[more], batch[more], few[more])
+            bound[more] = site.run.further_least(fewer.batch, fewer.step_s, fewer.seconds, low)
+        return found, bound
+
+    def _covered(self, at: IntArray, micro: IntArray, grad_accum: IntArray) -> IntArray:
+        """The fewest layers of a chunk that full recompute covers so that it fits; with all it does."""
+        return self.site.fewest_covered(self.row[at], self.dp[at], micro, grad_accum, self.instances[at])
+
+    def _found(self, at: IntArray, micro: IntArray, batch: IntArray, covered: IntArray) -> Found:
+        x = (self.cell[at], self.row[at], self.dp[at], micro, batch, covered, self.instances[at])
+        return self.site.evaluate(*x)
 
     def _first_batch(self, at: IntArray, micro: IntArray, cut: IntArray) -> IntArray:
         """The batch to begin with, 0 where none is allowed; those that do not fit in memory are counted."""
@@ -282,7 +360,7 @@ class _Branch:
         if site.run.fixed:
             fits = self._fits(pair, size, allowed)
             rest = site.batches.count(cut, allowed - 1, high)
-            self.tally.add(MEMORY, self.cell[pair], np.where(fits, 0, rest))
+            self.tally.add(MEMORY, self.cell[pair], np.where(fits, 0, rest * self.times[pair]))
             batch[tight] = np.where(fits, allowed, 0)
             return batch
         allowed = site.batches.edge(cut, False, size * dp * unfilled)
@@ -291,13 +369,13 @@ class _Branch:
             if fits.all():
                 break
             allowed = np.where(fits, allowed, site.batches.next(cut, allowed))
-        self.tally.add(MEMORY, self.cell[pair], site.batches.count(cut, allowed, high))
+        self.tally.add(MEMORY, self.cell[pair], site.batches.count(cut, allowed, high) * self.times[pair])
         batch[tight] = allowed
         return batch
 
     def _fits(self, pair: IntArray, micro: IntArray, batch: IntArray) -> BoolArray:
         dp = self.dp[pair]
-        base, slope = self.site.memory_line(self.row[pair], dp, batch // (micro * dp))
+        base, slope = self.site.memory_line(self.row[pair], dp, batch // (micro * dp), self.instances[pair])
         return np.asarray(base + slope * micro <= self.site.physics.capacity_gib)
 
     def _improve(self, found: Found) -> None:

@@ -181,7 +181,7 @@ def _plan(problem: Problem, view: View, cell: int) -> Plan:
 
 def _short(plan: Plan) -> str:
     return (
-        f"{format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud},"
+        f"{format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud} ({plan.offer.price_kind}),"
         f" {format_duration(plan.time_s.p50)}, {format_usd(plan.cost_usd.p50)}"
     )
 

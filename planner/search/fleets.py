@@ -205,7 +205,7 @@ def _columns(
     sold = np.concatenate([*chosen, np.zeros(0, dtype=np.int64)])
     rates, seconds = problem.rates(sold, every), problem.best_s[every]
     median, cost = problem.time_s(0.5, seconds, every), problem.cost_usd(0.5, rates, seconds, every)
-    value = goal.per_second * median + goal.per_usd * cost
+    value = goal.per_second * (median + problem.waiting_s[every]) + goal.per_usd * cost
     order = np.lexsort((sold, problem.paid_gpus[every], value))
     return _Columns(
         problem,

@@ -93,7 +93,7 @@ class View:
         g = self.goal
         total = g.per_gpu * self.problem.paid_gpus[cells]
         if g.per_second:
-            total = total + g.per_second * time
+            total = total + g.per_second * (time + self.problem.waiting_s[cells])
         if g.per_usd:
             total = total + g.per_usd * cost
         return np.asarray(total, dtype=np.float64)
@@ -103,7 +103,7 @@ class View:
         g, p = self.goal, self.problem
         if not np.isfinite(value):
             return np.full(len(cells), np.inf)
-        left = value - g.per_gpu * p.paid_gpus[cells]
+        left = value - g.per_gpu * p.paid_gpus[cells] - g.per_second * p.waiting_s[cells]
         rate, factor = (each[cells] for each in self.line)
         if g.per_usd and g.per_second:
             second = factor * (rate / 3600.0 + p.costs.storage_usd_per_s)
@@ -120,7 +120,7 @@ class View:
         """Predicted seconds beyond which the time budget, and the cost budget, is surely broken."""
         g = self.goal
         none = np.full(len(cells), np.inf)
-        time = none if g.time_s is None else g.time_s / self.sure_slope[cells]
+        time = none if g.time_s is None else (g.time_s - self.problem.waiting_s[cells]) / self.sure_slope[cells]
         cost = none
         if g.cost_usd is not None:
             rate, factor = (each[cells] for each in self.sure_line)
@@ -139,7 +139,7 @@ class View:
         time = p.time_s(g.confidence, seconds, cells, g.speed)
         ok = np.isfinite(time)
         if g.time_s is not None:
-            ok &= time <= g.time_s
+            ok &= time + p.waiting_s[cells] <= g.time_s
         if g.cost_usd is not None:
             ok &= within_cost(p, g.confidence, g.cost_usd, self.rates.take(cells), seconds, cells, g.speed)
         return np.asarray(ok, dtype=bool)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from planner.catalog import is_gpu, supports
 from planner.catalog.types import Accelerator
-from planner.performance.frameworks import frameworks
+from planner.performance.framework_table import frameworks, frameworks_for
+from planner.performance.frameworks import why_no_layout
 from planner.plan import Alternative, Infeasible
 from planner.scenario.sections import PRECISIONS
 from planner.search.goals import Goal, View, aiming_at, find
@@ -56,6 +57,9 @@ def _reason(problem: Problem, goal: Goal, least_time: float | None, least_cost: 
     if not problem.offers:
         return _no_offer(problem)
     if not problem.space.any():
+        lacks = {why_no_layout(pool.setting.framework, pool.setting.model) for pool in problem.pools}
+        if lacks and "" not in lacks:
+            return "; ".join(sorted(lacks)) + "."
         return (
             "No framework that is allowed runs a layout as layout, training.global_batch and the model pin it"
             " (heads, layers and batches must divide)."
@@ -91,7 +95,7 @@ def _no_offer(problem: Problem) -> str:
     hint = ""
     if no_units(problem.scenario.training.precision) in lacks:
         framework = problem.scenario.training.framework
-        known = {p for name, row in frameworks().items() if framework in ("any", name) for p in row.precisions}
+        known = {p for name in frameworks_for(framework) for p in frameworks()[name].precisions}
         instead = [p for p in PRECISIONS if p in known and any(supports(part, p) for part in _asked_for(problem))]
         hint = f" Set training.precision to {' or '.join(instead)}." if instead else " Change training.precision."
     return f"No offer that cluster asks for can train this: {said}.{hint}"

@@ -7,11 +7,19 @@ from itertools import product
 
 import numpy as np
 
-from planner.performance.arrays import BoolArray, IntArray, Layouts
+from planner.performance.arrays import RECOMPUTE, STATED_NOTHING, BoolArray, Conditions, FloatArray, IntArray, Layouts
 from planner.performance.frameworks import framework, legal
 from planner.performance.layout_choices import interleaves, layout_axes
 from planner.scenario import IntChoice, LayoutBounds
 from planner.search.batches import BatchSpace
+from planner.search.open_ends import (
+    FULL,
+    divisor_counts,
+    group_allowed,
+    has_groups,
+    layers_covered,
+    share_covered,
+)
 from planner.workload.model import ModelSpec
 
 
@@ -20,7 +28,8 @@ class LayoutTable:
     """Layouts of one framework on one kind of node, one entry each, (n,): everything but dp, micro-batch, accumulation.
 
     `group` is the micro-batches that must come together (pp where chunks interleave, else 1). A layout runs with dp
-    that `dp_multiple` divides.
+    that `dp_multiple` divides. Each row stands for all numbers of layers that full recompute may cover, and for all
+    groups that states may lie over (`open_ends`).
     """
 
     tp: IntArray
@@ -35,7 +44,13 @@ class LayoutTable:
     group: IntArray
     width: IntArray  # GPUs of one replica: tp x pp x cp
     kernel: IntArray  # index of the row's kernel: equal (tp, cp, ep, sequence_parallel, recompute)
-    kernel_row: IntArray  # (kernels,) a row of each kernel
+    kernel_row: IntArray  # (kernels,) a row of each kernel, of those the one with the least share of layers covered
+    least: IntArray  # layers of a chunk that full recompute covers at least, 0 where it is not full
+    every: IntArray  # and at most
+    spares: BoolArray  # whether the row without recompute, all else alike, is in the table, too
+    layers: int  # of the model
+    can_group: bool  # whether states may lie over a part of the ranks
+    shard_group: int | None  # GPUs that they lie over, where stated
 
     def __len__(self) -> int:
         return len(self.tp)
@@ -52,7 +67,41 @@ class LayoutTable:
             self.sequence_parallel[rows].astype(np.int64),
             self.recompute[rows],
             self.dp_multiple[rows],
+            self.least[rows],
+            self.every[rows],
+            self.spares[rows],
+            self.layers,
+            self.can_group,
+            self.shard_group,
         )
+
+    def share(self, rows: IntArray, covered: IntArray) -> FloatArray:
+        """Share of the layers that full recompute covers, at so many of each chunk, (n,)."""
+        return share_covered(self.layers, self.pp[rows] * self.vpp[rows], covered)
+
+    def units(self, rows: IntArray, dp: IntArray) -> IntArray:
+        """Into how many groups a row's ranks may split at most; what divides it is allowed, (n,)."""
+        free = self.can_group and self.shard_group is None
+        return np.where(self.zero_stage[rows] > 0, dp // self.dp_multiple[rows], 1) if free else np.ones_like(dp)
+
+    def instances(self, rows: IntArray, dp: IntArray) -> IntArray:
+        """The fewest groups that a row's states lie over: one, unless a smaller group is stated, (n,)."""
+        if self.shard_group is None:
+            return np.ones_like(dp)
+        parts = np.maximum(dp * self.cp[rows] // self.shard_group, 1)
+        return np.where(self.zero_stage[rows] > 0, parts, 1)
+
+    def gpus_of_a_group(self, rows: IntArray, dp: IntArray, instances: IntArray) -> FloatArray:
+        """GPUs over which states lie, 0 where it is all ranks, (n,)."""
+        return np.where(instances > 1, dp * self.cp[rows] / instances, 0.0)
+
+    def times(self, rows: IntArray, dp: IntArray) -> IntArray:
+        """How many candidates a row is at one cut of a batch: layers covered x groups, (n,)."""
+        return self.covers(rows) * divisor_counts(self.units(rows, dp))
+
+    def covers(self, rows: IntArray) -> IntArray:
+        """How many numbers of layers full recompute may cover, (n,)."""
+        return self.every[rows] - self.least[rows] + 1
 
     def on(self, gpus: int, dp: IntChoice, batches: BatchSpace) -> tuple[IntArray, IntArray]:
         """Rows that fit `gpus` exactly, with an allowed batch, and their dp."""
@@ -61,24 +110,37 @@ class LayoutTable:
         keep = (replicas % self.dp_multiple[rows] == 0) & (replicas * self.group[rows] <= batches.high)
         if dp != IntChoice():
             keep &= _allowed(replicas, dp)
+        if self.shard_group is not None:
+            units = replicas // self.dp_multiple[rows]
+            ranks = replicas * self.cp[rows]
+            keep &= group_allowed(ranks, units, self.zero_stage[rows], self.shard_group, self.can_group)
         return rows[keep], replicas[keep]
 
     def space(self, gpus: IntArray, dp: IntChoice, batches: BatchSpace) -> IntArray:
         """Candidates on each GPU count: layouts x ways to cut an allowed batch, (len(gpus),)."""
         if not len(self):
             return np.zeros(len(gpus), dtype=np.int64)
-        group_base, multiple_base = int(self.group.max()) + 1, int(self.dp_multiple.max()) + 1
-        key = (self.width * group_base + self.group) * multiple_base + self.dp_multiple
-        _, first, counts = np.unique(key, return_index=True, return_counts=True)
-        kinds = zip(*(c[first].tolist() for c in (self.width, self.group, self.dp_multiple)), strict=True)
+        sharded = (self.zero_stage > 0).astype(np.int64)
+        cp = self.cp if self.shard_group else np.ones_like(sharded)
+        parts = (self.width, self.group, self.dp_multiple, sharded, cp)
+        key = np.zeros_like(sharded)
+        for part in parts:
+            key = key * (int(part.max()) + 1) + part
+        _, first, back = np.unique(key, return_index=True, return_inverse=True)
+        counts = np.bincount(back.reshape(-1), weights=self.every - self.least + 1).astype(np.int64)
+        kinds = zip(first.tolist(), *(c[first].tolist() for c in parts), strict=True)
         total = np.zeros(len(gpus), dtype=np.int64)
-        for (width, group, multiple), count in zip(kinds, counts.tolist(), strict=True):
+        for (row, width, group, multiple, stage, cp), count in zip(kinds, counts.tolist(), strict=True):
             at = np.flatnonzero(gpus % (width * multiple) == 0)
             replicas = gpus[at] // width
             ways = batches.ways(replicas * group)
             if dp != IntChoice():
                 ways = np.where(_allowed(replicas, dp), ways, 0)
-            total[at] += ways * count
+            if self.shard_group is not None:
+                stages = np.full_like(replicas, stage)
+                units = replicas // multiple
+                ways = ways * group_allowed(replicas * cp, units, stages, self.shard_group, self.can_group)
+            total[at] += ways * count * divisor_counts(self.units(np.full_like(replicas, row), replicas))
         return total
 
 
@@ -90,10 +152,11 @@ def layout_table(
     bounds: LayoutBounds,
     release: str = "",
     stages: tuple[int, ...] | None = None,
+    conditions: Conditions = STATED_NOTHING,
 ) -> LayoutTable:
     """Every layout of at most `most` GPUs that the framework runs and the scenario's bounds allow.
 
-    Parameters as for `layout_choices`.
+    Parameters as for `layout_choices`, and what is stated of the run beside its layout.
     """
     row = framework(name)
     axes = layout_axes(name, model, seq_length, most, bounds, release, stages)
@@ -107,8 +170,26 @@ def layout_table(
     ones = np.ones_like(tp)
     probe = Layouts(tp, pp, vpp, multiple, cp, ep, zero, sp.astype(bool), rc, ones, pp)
     keep = (tp * pp * cp * multiple <= most) & legal(name, model, probe, seq_length, release)
-    columns = (tp, pp, vpp, cp, ep, zero, sp, rc, multiple)
-    return table_of(*(column[keep] for column in columns))
+    least, every = layers_covered(row, model.layers, pp * vpp, rc, bounds)
+    keep &= (rc != FULL) | (least > 0)
+    spares = (rc == FULL) & (least < every) & (RECOMPUTE.index("none") in axes.recompute)
+    return table_of(
+        tp[keep],
+        pp[keep],
+        vpp[keep],
+        cp[keep],
+        ep[keep],
+        zero[keep],
+        sp[keep],
+        rc[keep],
+        multiple[keep],
+        least[keep],
+        every[keep],
+        spares[keep],
+        model.layers,
+        has_groups(row, conditions),
+        bounds.shard_group,
+    )
 
 
 def table_of(
@@ -121,12 +202,21 @@ def table_of(
     sequence_parallel: IntArray,
     recompute: IntArray,
     dp_multiple: IntArray,
+    least: IntArray,
+    every: IntArray,
+    spares: BoolArray,
+    layers: int,
+    can_group: bool,
+    shard_group: int | None,
 ) -> LayoutTable:
     """A table of these layouts, (n,) each, with what follows from them."""
     code = np.zeros_like(tp)
     for part in (tp, cp, ep, sequence_parallel, recompute):
         code = code * (int(part.max(initial=0)) + 1) + part
-    _, first, kernel = np.unique(code, return_index=True, return_inverse=True)
+    order = np.argsort(share_covered(layers, pp * vpp, least), kind="stable")
+    _, first, which = np.unique(code[order], return_index=True, return_inverse=True)
+    kernel = np.zeros_like(order)
+    kernel[order] = which.reshape(-1)
     return LayoutTable(
         tp=tp,
         pp=pp,
@@ -139,8 +229,14 @@ def table_of(
         dp_multiple=dp_multiple,
         group=np.where(vpp > 1, pp, 1),
         width=tp * pp * cp,
-        kernel=kernel.reshape(-1).astype(np.int64),
-        kernel_row=first.astype(np.int64),
+        kernel=kernel.astype(np.int64),
+        kernel_row=order[first].astype(np.int64),
+        least=least,
+        every=every,
+        spares=spares,
+        layers=layers,
+        can_group=can_group,
+        shard_group=shard_group,
     )
 
 

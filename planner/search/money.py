@@ -21,9 +21,14 @@ class PaidTime:
     minimum_s: float = 0.0
     step_s: float = 0.0  # time counts in whole steps
     block_s: float = 0.0  # a reserved block is paid whole, and so is the next that a run reaches into
+    then: float = (
+        0.0  # beyond the least (and without steps), time is paid as used at so many times the price; 0: as within it
+    )
 
     def paid_s(self, time_s: FloatArray) -> FloatArray:
-        """The time that is paid for runs of `time_s`, of its shape."""
+        """The time that is paid for runs of `time_s`, of its shape: seconds at the price of the term."""
+        if self.then:
+            return np.asarray(self.minimum_s + self.then * np.maximum(time_s - self.minimum_s, 0.0))
         paid = np.maximum(time_s, self.minimum_s) if self.minimum_s else time_s
         for size in (self.step_s, self.block_s):
             if size:
@@ -40,6 +45,8 @@ class PaidTime:
         Within the time that is paid alike, a run may go on as long as storage can be paid for.
         """
         room = usd * (1.0 + 2.0 * _NOISE)
+        if self.then:
+            return self._affordable_beyond_s(rate, beside, room)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             if not (self.step_s or self.block_s):
                 short = np.where(room >= rate * self.minimum_s, (room - rate * self.minimum_s) / beside, 0.0)
@@ -61,6 +68,16 @@ class PaidTime:
                 longest = np.maximum(longest, np.where(stored > begin, np.minimum(end, stored), 0.0))
         return np.asarray(longest)
 
+    def _affordable_beyond_s(self, rate: FloatArray, beside: FloatArray | float, room: FloatArray) -> FloatArray:
+        """`affordable_s` where time beyond the term is paid as used."""
+        first = self.minimum_s
+        left = room - rate * first
+        with np.errstate(divide="ignore", invalid="ignore"):
+            within = np.where(left >= 0, left / beside, 0.0)
+        within = np.where(np.isnan(within), np.inf, within)  # neither storage nor money left: the whole term
+        longer = first + (left - beside * first) / (rate * self.then + beside)
+        return np.asarray(np.where(within >= first, longer, within))
+
     def _end_of(self, piece: FloatArray) -> FloatArray:
         """The longest run within so many pieces of time that are paid alike: steps or blocks, whichever is longer."""
         if self.step_s and self.block_s > self.step_s:
@@ -77,9 +94,11 @@ def paid_time(terms: Terms | None, offer: Mapping[str, float]) -> PaidTime:
     """An offer's terms (its `extras`), and the scenario's where it states none."""
     least = (terms and terms.minimum_time_s) or 0.0
     step = (terms and terms.billing_step_s) or 0.0
-    return PaidTime(
+    paid = PaidTime(
         max(least, offer.get("minimum_time_s", 0.0)), offer.get("billing_step_s", step), offer.get("block_s", 0.0)
     )
+    # Where time beyond it is paid otherwise, the term alone comes in whole steps and increments.
+    return PaidTime(float(paid.paid_s(np.array(0.0))), then=offer["then"]) if "then" in offer else paid
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +159,7 @@ class Costs:
         """The longest run that costs at most `usd`, or a little more (never less): what a bound may be held against."""
         money = np.asarray(usd - self.egress_usd, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
-            # Billing rounds up: a run never costs less than its own time, storage included.
+            # Billing rounds up, and nothing beyond a term is cheaper: a run never costs less than its own time.
             longest = np.where(
                 money >= 0, money / (usd_per_hour / HOUR_S + self.storage_usd_per_s) * (1.0 + _NOISE), -1.0
             )

@@ -235,9 +235,9 @@ def _steps(view: View, pick: Pick) -> Callable[[IntArray], FloatArray]:
     site = problem.site(int(problem.pool[pick.cell]))
 
     def step_at(size: IntArray) -> FloatArray:
-        one = np.array([pick.row])
-        found = site.evaluate(np.zeros_like(one), one, np.array([pick.dp]), np.array([pick.micro]), size)
-        return found.step_s
+        whole = (0, pick.row, pick.dp, pick.micro, pick.covered, pick.instances)
+        cell, row, dp, micro, covered, instances = (np.array([n]) for n in whole)
+        return site.evaluate(cell, row, dp, micro, size, covered, instances).step_s
 
     return step_at
 

@@ -22,7 +22,7 @@ from planner.search.engine import MEMORY, Tally
 from planner.search.goals import DEARER, Goal, View, aiming_at, find, objective_goal, order_keys
 from planner.search.infeasible import what_would_do
 from planner.search.most import ends_at, most_training, wants_most
-from planner.search.plans import Pick, fastest_of, layout_of, make_plan
+from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.problem import Problem, build
 from planner.search.simplicity import plain, simplest, value_of
 from planner.search.site import Found, complexity, first_of_each
@@ -130,8 +130,11 @@ def given_up(view: View, best: int, pick: Pick, certificate: Certificate) -> Giv
     if pick == optimum or least is None:
         return None
     amount = value_of(view, pick) - least
-    layout = layout_of(view.problem, optimum)
-    return GivenUp(amount, certificate.unit, amount / least if least else 0.0, layout, optimum.batch)
+    plan = make_plan(view.problem, optimum, view.problem.offers[int(view.offer[best])])
+    share = amount / least if least else 0.0
+    return GivenUp(
+        amount, certificate.unit, share, plan.layout, plan.global_batch, plan.recompute_share, plan.shard_group
+    )
 
 
 def solve(problem: Problem, *, exhaustive: bool = False) -> tuple[View, int | None, Certificate]:
@@ -225,7 +228,8 @@ def _statement(problem: Problem, frameworks: list[str]) -> str:
     return (
         f"{offers} x every whole number of nodes up to"
         f" {format_count(problem.scenario.cluster.max_gpus)} GPUs x every layout that {' or '.join(frameworks)} can run"
-        " (tp, over nodes too, pp, vpp in equal chunks, cp of any size, ep, ZeRO, sequence parallel, recompute) x every"
+        " (tp, over nodes too, pp, vpp in equal chunks, cp of any size, ep, ZeRO over all ranks or groups that divide"
+        " them, sequence parallel, recompute of none, some or all layers) x every"
         f" micro-batch x every global batch {batches} that it divides."
         " The proof is of the optimum of this model, not of the world."
     )

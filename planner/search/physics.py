@@ -49,10 +49,20 @@ class SettingPhysics:
         return found
 
     def kernels(
-        self, tp: IntArray, cp: IntArray, ep: IntArray, sp: BoolArray, recompute: IntArray, micro: IntArray
+        self,
+        tp: IntArray,
+        cp: IntArray,
+        ep: IntArray,
+        sp: BoolArray,
+        recompute: IntArray,
+        micro: IntArray,
+        share: FloatArray | None = None,
     ) -> KernelTimes:
-        """Times of one micro-batch each, (n,)."""
-        return kernels_of(self.scope, tp, cp, ep, sp, recompute, micro)
+        """Times of one micro-batch each, (n,); `share` of the layers that full recompute covers, None: as stated."""
+        scope = self.scope
+        if share is not None:
+            scope = replace(scope, conditions=replace(scope.conditions, full_share=share))
+        return kernels_of(scope, tp, cp, ep, sp, recompute, micro)
 
     def step_s(
         self,
@@ -62,13 +72,26 @@ class SettingPhysics:
         dp: IntArray,
         zero_stage: IntArray,
         grad_accum: IntArray,
+        group: FloatArray | None = None,
     ) -> FloatArray:
-        """Seconds of a step, (n,)."""
+        """Seconds of a step, (n,); `group` of GPUs that states are sharded over, 0: all, None: as stated."""
         factor = self.factor(kernels.tp * kernels.cp * pp * dp)
-        return step_of(self.scope, kernels, pp, vpp, dp, zero_stage, grad_accum, factor).total_s
+        return step_of(self._grouped(group), kernels, pp, vpp, dp, zero_stage, grad_accum, factor).total_s
+
+    def _grouped(self, group: FloatArray | None) -> Scope:
+        if group is None:
+            return self.scope
+        stated = group if np.any(group) else 0.0
+        return replace(self.scope, conditions=replace(self.scope.conditions, shard_group=stated))
 
     def beside_s(
-        self, kernels: KernelTimes, pp: IntArray, vpp: IntArray, dp: IntArray, zero_stage: IntArray
+        self,
+        kernels: KernelTimes,
+        pp: IntArray,
+        vpp: IntArray,
+        dp: IntArray,
+        zero_stage: IntArray,
+        group: FloatArray | None = None,
     ) -> FloatArray:
         """Seconds a step that data parallelism adds at least, whatever the micro-batch up to the kernels' own, (n,).
 
@@ -76,12 +99,17 @@ class SettingPhysics:
         """
         none = np.zeros_like(kernels.busy_s)
         alone = replace(kernels, stage_bytes=none)
-        once = np.ones_like(pp)
-        many, one = (step_of(self.scope, alone, pp, vpp, n, zero_stage, once, 1.0).total_s for n in (dp, once))
+        once, scope = np.ones_like(pp), self._grouped(group)
+        many, one = (step_of(scope, alone, pp, vpp, n, zero_stage, once, 1.0).total_s for n in (dp, once))
         return np.maximum(many - one, 0.0)
 
-    def memory_line(self, x: Layouts) -> tuple[FloatArray, FloatArray]:
-        """GiB of each layout = first + second x micro_batch, (n,); `NEVER` where the optimizer's step does not fit."""
+    def memory_line(
+        self, x: Layouts, share: FloatArray | None = None, group: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """GiB of each layout = first + second x micro_batch, (n,); `NEVER` where the optimizer's step does not fit.
+
+        `share` and `group` as above.
+        """
         base, each, step = memory_affine(
             self.setting,
             x.tp,
@@ -94,5 +122,7 @@ class SettingPhysics:
             x.recompute,
             x.dp,
             x.grad_accum,
+            share,
+            group,
         )
         return np.where(step <= self.capacity_gib, base, np.maximum(base, NEVER)), each

@@ -10,6 +10,7 @@ import numpy as np
 
 from planner.catalog.catalog import format_of
 from planner.catalog.energy import energy_use
+from planner.catalog.quoted import commits
 from planner.catalog.types import Offer
 from planner.performance.arrays import OWN_SITE, RECOMPUTE, Layouts, Setting
 from planner.performance.conditions import is_fused, is_unfused, recompute_modules
@@ -70,6 +71,8 @@ class Pick:
     dp: int
     micro: int
     batch: int
+    covered: int  # layers of each chunk that full recompute covers
+    instances: int  # groups of ranks that sharded states lie over
     step_s: float
     seconds: float
 
@@ -83,6 +86,8 @@ def fastest_of(problem: Problem, cell: int) -> Pick:
         int(p.dp[cell]),
         int(p.micro[cell]),
         int(p.batch[cell]),
+        int(p.covered[cell]),
+        int(p.instances[cell]),
         float(p.step_s[cell]),
         float(p.best_s[cell]),
     )
@@ -91,7 +96,7 @@ def fastest_of(problem: Problem, cell: int) -> Pick:
 def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
     """A candidate on one offer, as a plan."""
     cell = pick.cell
-    setting = problem.pools[int(problem.pool[cell])].setting
+    setting = _setting(problem, pick)
     layouts = _layouts(problem, pick)
     step = step_time(setting, layouts, problem.calibration)
     factor = _step_factors(problem, cell)
@@ -134,7 +139,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         memory_gib=_memory(setting, layouts),
         time_s=time,
         cost_usd=cost,
-        **_chances(budget, runs, price),
+        **_chances(budget, float(problem.waiting_s[cell]), runs, price),
         critical_batch=critical.sequences(setting.seq_length),
         basis=stands_on,
         measurements=tuple(ids),
@@ -178,8 +183,9 @@ class _Speed(TypedDict):
 
 def _speed(setting: Setting, recompute: str, tokens_per_s_per_gpu: float) -> _Speed:
     """Model and hardware TFLOP/s of a GPU, and what share of its peak they are."""
-    flops = flops_per_token(setting.model, setting.seq_length)
-    again = {"none": 0.0, "selective": flops.scores, "full": flops.forward - flops.logits}[recompute]
+    flops, share = flops_per_token(setting.model, setting.seq_length), setting.conditions.recompute_share
+    whole = (flops.forward - flops.logits) * (1.0 if share is None else share)
+    again = {"none": 0.0, "selective": flops.scores, "full": whole}[recompute]
     model = tokens_per_s_per_gpu * flops.training / 1e12
     hardware = tokens_per_s_per_gpu * (flops.training + again) / 1e12
     peak = setting.accelerator.peak_dense_tflops.get(format_of(setting.precision)) or math.nan
@@ -192,15 +198,16 @@ class _Chances(TypedDict):
     p_within_both: float | None
 
 
-def _chances(budget: Budget, runs: Completion, price: PlanCost) -> _Chances:
+def _chances(budget: Budget, waiting_s: float, runs: Completion, price: PlanCost) -> _Chances:
     """Probabilities of keeping the budgets; None where there is none."""
-    time = None if budget.time_s is None else float(runs.probability(budget.time_s)[0])
+    left = None if budget.time_s is None else max(budget.time_s - waiting_s, 0.0)
+    time = None if left is None else float(runs.probability(left)[0])
     if budget.cost_usd is None:
         return _Chances(p_within_time=time, p_within_cost=None, p_within_both=time)
     return _Chances(
         p_within_time=time,
         p_within_cost=price.probability(budget.cost_usd),
-        p_within_both=price.probability(budget.cost_usd, budget.time_s or math.inf),
+        p_within_both=price.probability(budget.cost_usd, math.inf if left is None else left),
     )
 
 
@@ -222,9 +229,24 @@ def within_budget(problem: Problem, pick: Pick, rates: Rates) -> bool | None:
     if budget.time_s is None and budget.cost_usd is None:
         return None
     cell, seconds, sure = np.array([pick.cell]), np.array([pick.seconds]), budget.confidence
-    if budget.time_s is not None and problem.clock.time_s(sure, seconds, cell)[0] > budget.time_s:
+    if budget.time_s is not None and (problem.clock.time_s(sure, seconds, cell) + problem.waiting_s[cell])[0] > (
+        budget.time_s
+    ):
         return False
     return budget.cost_usd is None or bool(within_cost(problem, sure, budget.cost_usd, rates, seconds, cell)[0])
+
+
+def _setting(problem: Problem, pick: Pick) -> Setting:
+    """The setting of a candidate's machines, with what the search made of the layers recomputed and the shard group."""
+    setting = problem.pools[int(problem.pool[pick.cell])].setting
+    table, row, dp = problem.site(int(problem.pool[pick.cell])).table, np.array([pick.row]), np.array([pick.dp])
+    stated, share, group = setting.conditions, setting.conditions.recompute_share, None
+    if table.every[pick.row]:
+        part = float(table.share(row, np.array([pick.covered]))[0])
+        share = part if part < 1.0 or share is not None else None
+    if pick.instances > 1:
+        group = int(table.gpus_of_a_group(row, dp, np.array([pick.instances]))[0])
+    return replace(setting, conditions=replace(stated, recompute_share=share, shard_group=group))
 
 
 def _layouts(problem: Problem, pick: Pick) -> Layouts:
@@ -233,11 +255,6 @@ def _layouts(problem: Problem, pick: Pick) -> Layouts:
         np.array([n]) for n in (pick.row, pick.dp, pick.micro, pick.batch // (pick.micro * pick.dp))
     )
     return site.layouts(row, dp, micro, grad_accum)
-
-
-def layout_of(problem: Problem, pick: Pick) -> Layout:
-    """How a candidate's GPUs work together."""
-    return _layout(_layouts(problem, pick))
 
 
 def _layout(x: Layouts) -> Layout:
@@ -309,6 +326,28 @@ def _offer_ref(offer: Offer) -> OfferRef:
         source=offer.source,
         quality=offer.quality,
         usd_per_gpu_hour_range=offer.usd_per_gpu_hour_range,
+        quoted=offer.pricing != "owned" and offer.quality == "user",
+        waiting_s=offer.extras.get("waiting_s", 0.0),
+        **_commitment(offer),
+    )
+
+
+class _Commitment(TypedDict):
+    term_s: float
+    increment_s: float
+    upfront: float
+    then_usd_per_gpu_hour: float | None
+
+
+def _commitment(offer: Offer) -> _Commitment:
+    """What is paid of an offer whether it is used or not."""
+    terms = offer.extras if commits(offer.pricing) else {}
+    then = terms.get("then")
+    return _Commitment(
+        term_s=terms.get("minimum_time_s", 0.0),
+        increment_s=terms.get("block_s", 0.0),
+        upfront=terms.get("upfront", 0.0),
+        then_usd_per_gpu_hour=None if then is None else then * offer.usd_per_gpu_hour,
     )
 
 

@@ -17,8 +17,10 @@ from planner.catalog.catalog import without_framework
 from planner.catalog.risk_facts import RiskFacts
 from planner.catalog.types import Hardware, Offer
 from planner.performance.arrays import IntArray, Setting
+from planner.performance.framework_table import frameworks_for
 from planner.performance.frameworks import frameworks, why_not_run
-from planner.risk.failures import Interruptions, interruption_rate, preemptions_per_1000_node_days
+from planner.plan import Takings
+from planner.risk.failures import NOT_SPOT, Interruptions, interruption_rate, takings
 from planner.scenario import Risk, Scenario
 from planner.search.conditions import conditions_of
 from planner.search.money import PaidTime, paid_time
@@ -34,8 +36,9 @@ class Pool:
     setting: Setting
     offers: tuple[Offer, ...]  # cheapest first, whatever the zone, then by id
     interruptions: Interruptions
-    preemptions: float  # of spot nodes, per 1,000 days of one; 0 for what is not spot
+    takings: Takings  # how often the market takes nodes back
     paid: PaidTime
+    waiting_s: float = 0.0  # until the machines are there
 
 
 def spare_nodes(scenario: Scenario) -> int:
@@ -69,7 +72,7 @@ def gather(
     names = _frameworks(scenario)
     left_out = Counter(eligible.left_out)
     risk = scenario.risk or Risk()
-    groups: dict[tuple[str, Hardware, Interruptions, float, PaidTime], list[Offer]] = {}
+    groups: dict[tuple[str, Hardware, Interruptions, Takings, PaidTime, float], list[Offer]] = {}
     for offer in eligible.offers:
         reason = _unfit(offer, scenario, catalog)
         if reason:
@@ -78,12 +81,13 @@ def gather(
         family = catalog.accelerator(offer.gpu).family
         rate = interruption_rate(facts, family, offer.cloud, risk)
         paid = paid_time(scenario.terms, offer.extras)
-        taken = preemptions_per_1000_node_days(facts, family, offer.cloud, risk) if offer.pricing == "spot" else 0.0
-        groups.setdefault((offer.gpu, offer.hardware, rate, taken, paid), []).append(offer)
+        taken = takings(facts, family, offer.cloud, risk) if offer.pricing == "spot" else NOT_SPOT
+        wait = offer.extras.get("waiting_s", 0.0)
+        groups.setdefault((offer.gpu, offer.hardware, rate, taken, paid, wait), []).append(offer)
     pools, nodes = [], []
     model = replace(scenario.model, name=plain_name(scenario.model.name))  # as rows of measurements call it
     release = scenario.training.framework_release if scenario.training.framework != "any" else "latest"
-    for (gpu, hardware, rate, taken, paid), sold in sorted(groups.items(), key=lambda item: repr(item[0])):
+    for (gpu, hardware, rate, taken, paid, wait), sold in sorted(groups.items(), key=lambda item: repr(item[0])):
         for name, ordered in itertools.product(names, in_order_of_price(sold)):
             setting = Setting(
                 model,
@@ -97,7 +101,7 @@ def gather(
             )
             ranges = [node_range(offer, scenario) for offer in ordered]
             counts = np.arange(min(low for low, _ in ranges), max(high for _, high in ranges) + 1, dtype=np.int64)
-            pools.append(Pool(setting, ordered, rate, taken, paid))
+            pools.append(Pool(setting, ordered, rate, taken, paid, wait))
             nodes.append(counts)
     return pools, nodes, dict(sorted(left_out.items()))
 
@@ -144,8 +148,7 @@ def unfit_parts(scenario: Scenario, catalog: Catalog) -> tuple[str, ...]:
 
 def _frameworks(scenario: Scenario) -> list[str]:
     training = scenario.training
-    names = [name for name in frameworks() if training.framework in ("any", name)]
-    names = [name for name in names if training.precision in frameworks()[name].precisions]
+    names = [name for name in frameworks_for(training.framework) if training.precision in frameworks()[name].precisions]
     if not names:
         raise PlannerError(
             f"training.framework {training.framework} does not train in {training.precision}; change training.precision"

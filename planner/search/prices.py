@@ -199,6 +199,7 @@ class PlanCost:
             minimum_s=paid.minimum_s,
             step_s=paid.step_s,
             block_s=paid.block_s,
+            then=paid.then,
             storage_usd_per_hour=self.costs.storage_usd_per_s * HOUR_S,
             egress_usd=self.costs.egress_usd,
         )

@@ -17,8 +17,9 @@ from planner.performance.conditions import optimizer_state_bytes
 from planner.performance.frameworks import framework, stages_run
 from planner.performance.intervals import spread
 from planner.plan import Overhead
-from planner.risk.failures import hazards
+from planner.risk.failures import hazards, replacement_s
 from planner.risk.hazard import Hazard
+from planner.risk.market import Market
 from planner.risk.overhead import overhead_of
 from planner.scenario import Risk, Scenario
 from planner.scenario.types import MOST_TRAINING
@@ -60,6 +61,7 @@ class Problem:
     given: tuple[Offer, ...] | None  # offers that stand for the catalog's
     batch_text: str  # the default range of batches in words, "" where the scenario gives one
     risk_facts: RiskFacts
+    remarks: tuple[str, ...]  # what to know of the offers that were left out
     pool: IntArray  # (cells,) index into pools
     nodes: IntArray
     gpus: IntArray
@@ -79,6 +81,7 @@ class Problem:
         self.bound_s = np.zeros(cells)  # seconds that the cell does not undercut
         self.visited = np.zeros(cells, dtype=bool)  # whether the cell has been searched at all
         self.row, self.dp, self.micro, self.batch = (np.zeros(cells, dtype=np.int64) for _ in range(4))
+        self.covered, self.instances = (np.zeros(cells, dtype=np.int64) for _ in range(2))
         self.step_s = np.zeros(cells)
 
     def __len__(self) -> int:
@@ -89,6 +92,12 @@ class Problem:
         """GPUs that are paid for: those that train and those of the spare nodes, (cells,)."""
         spare = spare_nodes(self.scenario)
         return self.gpus + spare * (self.gpus // np.maximum(self.nodes, 1)) if spare else self.gpus
+
+    @cached_property
+    def waiting_s(self) -> FloatArray:
+        """Seconds until the machines of a cell are there: they count against the time budget, (cells,)."""
+        each = np.array([pool.waiting_s for pool in self.pools])
+        return each[self.pool] if len(self.pools) else np.zeros(len(self))
 
     def of(self, scenario: Scenario) -> Problem:
         """The problem of another scenario on the same facts."""
@@ -139,6 +148,7 @@ class Problem:
                 self.scenario.layout,
                 setting.release,
                 stages_run(framework(setting.framework), setting.precision, setting.conditions),
+                setting.conditions,
             )
         return self.tables[key]
 
@@ -194,7 +204,7 @@ class Problem:
             at = self.pool == i
             factors = spread(pool.setting, self.gpus[at], self.calibration)
             low[at], median[at], high[at] = (factors.quantile(p) for p in (0.1, 0.5, 0.9))
-        return clock((low, median, high), self._hazard(), self.floor_s, self.overhead)
+        return clock((low, median, high), self._hazard(), self.floor_s, self.overhead, self._market())
 
     @cached_property
     def overhead(self) -> Overhead:
@@ -209,13 +219,13 @@ class Problem:
         parts = []
         for i, pool in enumerate(self.pools):
             gpus, size = self.gpus[self.pool == i], pool.setting.hardware.gpus_per_node
-            key = (pool.interruptions, pool.preemptions, size, gpus.tobytes())
+            key = (pool.interruptions, pool.takings.per_1000_node_days, size, gpus.tobytes())
             if key not in known:
                 known[key] = hazards(
                     self.risk_facts,
                     risk,
                     rate=pool.interruptions,
-                    preemptions=pool.preemptions,
+                    preemptions=pool.takings.per_1000_node_days,
                     parameters=parameters,
                     optimizer_bytes=optimizer_state_bytes(pool.setting),
                     gpus=gpus,
@@ -223,6 +233,12 @@ class Problem:
                 )
             parts.append(known[key])
         return Hazard.join(parts)
+
+    def _market(self) -> Market:
+        spread = np.array([pool.takings.log_spread for pool in self.pools])
+        other = replacement_s(self.risk_facts, self.scenario.risk or Risk())
+        each = spread[self.pool] if len(self.pools) else np.zeros(len(self))
+        return Market(each, np.full(len(self), other))
 
     def _by_pool(self, value: Callable[[int, IntArray], FloatArray | IntArray]) -> FloatArray:
         out = np.zeros(len(self))
@@ -401,6 +417,7 @@ class Problem:
         self.step_s[at] = found.step_s
         self.row[at], self.dp[at] = found.row, found.dp
         self.micro[at], self.batch[at] = found.micro, found.batch
+        self.covered[at], self.instances[at] = found.covered, found.instances
 
 
 def _but_network(setting: Setting) -> tuple[object, ...]:
@@ -467,6 +484,7 @@ def build(
         given=None if offers is None else tuple(offers),
         batch_text=batch_text,
         risk_facts=facts,
+        remarks=eligible.remarks,
         pool=pool,
         nodes=every,
         gpus=every * per_node[pool] if len(pools) else every,

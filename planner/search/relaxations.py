@@ -99,8 +99,16 @@ def _both(problem: Problem) -> Relaxation | None:
     how, factor = _how_much(found[0])
     present_time, time = _from_to("time_s", budget.time_s, budget.time_s * factor)
     present_cost, cost = _from_to("cost_usd", budget.cost_usd, budget.cost_usd * factor)
+    if _one_does(problem, time_s=time, cost_usd=cost):
+        return None
     text = f"Time and cost both {how} ({time} and {cost}) would do."
     return _budgets(problem, "budget", f"{present_time} and {present_cost}", text, time_s=time, cost_usd=cost)
+
+
+def _one_does(problem: Problem, **texts: str) -> bool:
+    """Whether one of these budgets does alone, the other as it is: then it is told by itself, and no larger."""
+    goals = (budget_goal(problem.scenario, **{name: READ[name](text)}, per_usd=1.0) for name, text in texts.items())
+    return any(find(View(problem, goal)) is not None for goal in goals)
 
 
 def _how_much(factor: float) -> tuple[str, float]:
@@ -126,6 +134,8 @@ def _each(problem: Problem) -> Relaxation | None:
     needs = needs_of(problem, *found)
     present_time, time = _from_to("time_s", budget.time_s, needs[0])
     present_cost, cost = _from_to("cost_usd", budget.cost_usd, needs[1])
+    if _one_does(problem, time_s=time, cost_usd=cost):
+        return None
     text = f"A time of {time} with a cost of {cost} would do: the least in sum."
     return _budgets(problem, "budget", f"{present_time} and {present_cost}", text, time_s=time, cost_usd=cost)
 

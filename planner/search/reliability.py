@@ -52,6 +52,7 @@ def reliability(problem: Problem, pick: Pick, runs: Completion, time_s: Quantile
         spare_nodes=spare_nodes(problem.scenario),
         replacement_s=replacement_s(problem.risk_facts, problem.scenario.risk or Risk()),
         overhead=problem.overhead,
+        taken=pool.takings if pool.takings.per_1000_node_days else None,
     )
 
 

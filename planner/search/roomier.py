@@ -33,18 +33,23 @@ def nothing_fits(problem: Problem) -> bool:
 
 def lacking(problem: Problem) -> str:
     """How many GiB a GPU lacks, on the layout and the machine that lack least of it, in a sentence."""
-    found = []
-    for pool in np.unique(problem.pool):
+    best: tuple[float, int, int, float, Found] | None = None
+    seen = set()
+    for pool in np.unique(problem.pool).tolist():
         cells = np.flatnonzero((problem.pool == pool) & (problem.space > 0))
         if not len(cells):
             continue
         cell = int(cells[np.argmax(problem.gpus[cells])])
-        least = _least_memory(problem, cell)
-        if least is not None:
-            found.append((least[0] - least[1], int(pool), cell, least))
-    if not found:
+        alike = (id(problem.site(pool)), int(problem.gpus[cell]))  # the same machines of another cloud lack as much
+        if alike in seen:
+            continue
+        seen.add(alike)
+        least = _least_memory(problem, cell, None if best is None else best[0])
+        if least is not None and (best is None or least[0] - least[1] < best[0]):
+            best = (least[0] - least[1], pool, cell, *least[1:])
+    if best is None:
         return ""
-    lacks, pool, cell, (_, capacity, layout) = min(found, key=lambda each: each[:3])
+    lacks, pool, cell, capacity, layout = best
     setting, table, row = problem.pools[pool].setting, problem.site(pool).table, int(layout.row[0])
     cut = f"tp {table.tp[row]}, pp {table.pp[row]}, dp {int(layout.dp[0])}, micro-batch {int(layout.micro[0])}"
     gpus = f"{format_count(int(problem.gpus[cell]))} x {setting.hardware.gpu}"
@@ -52,8 +57,11 @@ def lacking(problem: Problem) -> str:
     return f" Least is lacking on {gpus} with {setting.framework}, {cut}: {beyond}."
 
 
-def _least_memory(problem: Problem, cell: int) -> tuple[float, float, Found] | None:
-    """GiB that a GPU would need for a layout to fit, what it may use, and that layout; None where none ever would."""
+def _least_memory(problem: Problem, cell: int, more: float | None = None) -> tuple[float, float, Found] | None:
+    """GiB that a GPU would need for a layout to fit, what it may use, and that layout; None where none ever would.
+
+    None too where none does with `more` GiB more.
+    """
     site, gpus = problem.site(int(problem.pool[cell])), problem.gpus[[cell]]
     capacity = float(site.physics.capacity_gib)
 
@@ -65,6 +73,8 @@ def _least_memory(problem: Problem, cell: int) -> tuple[float, float, Found] | N
         found, _ = solve(roomier, gpus, Limits(nothing, nothing.copy(), nothing.copy()), lambda best_s: best_s)
         return found if len(found.seconds) else None
 
+    if more is not None and fits(1.0 + more / capacity) is None:
+        return None
     low, high = 1.0, MOST_MEMORY
     found = fits(high)
     while found is not None and high / low > 1.001:

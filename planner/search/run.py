@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -96,19 +97,40 @@ class Run:
             total = total + count * (step_at(size) if np.any(size != batch) else step_s)
         return total
 
-    def least(self, low: int, high: int) -> tuple[float, int]:
-        """(n, b): seconds >= n x b x (seconds a sequence of any step) for every batch in [low, high]."""
-        if self.length.fixed_iterations is not None:
-            return float(self.length.fixed_iterations), low if self.ramp is None else self.ramp.start
-        return self._fewest(low) / high, high
+    def least(self, low: int, high: int) -> tuple[float, float]:
+        """(n, b): seconds >= n x b x (seconds a sequence of any step) for every batch in [low, high].
 
-    def further_least(self, batch: IntArray, step_s: FloatArray, seconds: FloatArray) -> FloatArray:
-        """Seconds that the batches beyond `batch` (smaller; larger if `fixed`) do not undercut, (n,)."""
+        Steps are at least n. Each reads a whole batch, of less data too.
+        """
+        first = low if self.ramp is None else self.ramp.start
+        if self.length.fixed_iterations is not None:
+            return float(self.length.fixed_iterations), float(first)
+        samples = self._fewest(low)
+        steps = float(-(-samples // high))
+        return steps, max(samples, first) / steps
+
+    def further_least(self, batch: IntArray, step_s: FloatArray, seconds: FloatArray, low: int) -> FloatArray:
+        """Seconds that the batches beyond `batch` (smaller, down to `low`; larger if `fixed`) do not undercut, (n,)."""
         if self.fixed:
             return seconds
         if self.length.fixed_iterations is not None:
             return np.zeros_like(seconds)
-        return self._fewest(1) / batch * step_s
+        first = low if self.ramp is None else self.ramp.start
+        return max(self._fewest(1), first) / batch * step_s
+
+    def alike(self, batch: IntArray, high: int) -> IntArray:
+        """The smallest batches down to which runs take as many steps as at these, (n,), each at most `high`.
+
+        What lies between takes as many longer steps.
+        """
+        total = self.length.total_samples
+        if self.ramp is not None or self.length.fixed_iterations is not None:
+            return batch
+        if self.loss is not None:
+            return _first_alike(self.loss, total, high)[batch]
+        if total >= high * high:  # one sequence less is a step more
+            return batch
+        return np.asarray(-(-total // self.steps(batch)), dtype=np.int64)
 
     def _fewest(self, batch: int) -> int:
         """Samples that a run at this batch or a larger one needs at least."""
@@ -128,6 +150,15 @@ class Run:
             count = np.array([p.iterations if p else 0 for p in at], dtype=np.int64)
             phases.append((size[inverse], count[inverse]))
         return phases
+
+
+@lru_cache(maxsize=32)
+def _first_alike(loss: EqualLoss, total: int, high: int) -> IntArray:
+    """Of each batch up to `high` the first of its neighbours below with as many steps, (high + 1,)."""
+    batch = np.arange(1, high + 1, dtype=np.int64)
+    steps = -(-loss.samples(total, batch) // batch)
+    begins = np.append(True, steps[1:] != steps[:-1])
+    return np.append(0, np.maximum.accumulate(np.where(begins, batch, 0)))
 
 
 def run_of(scenario: Scenario) -> tuple[RunLength, Run, BatchSpace, str]:

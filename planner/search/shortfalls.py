@@ -66,7 +66,7 @@ def needs_of(problem: Problem, view: View, cell: int) -> tuple[float, float]:
     """Time (s) and cost (USD) of a cell's fastest run at the confidence asked for."""
     sure = problem.scenario.budget.confidence
     cells = np.array([cell])
-    time = problem.time_s(sure, problem.best_s[cells], cells)
+    time = problem.time_s(sure, problem.best_s[cells], cells) + problem.waiting_s[cells]
     return float(time[0]), float(view.cost(sure, problem.best_s[cells], cells)[0])
 
 

@@ -31,13 +31,14 @@ ORDER = (
     ("smaller ep", "fewer ranks that wait for the busiest expert"),
     ("less recompute", "none before selective before full: what is computed twice is read twice"),
     ("ZeRO 0 or 1", "stages 2 and 3 move gradients and weights that the others keep"),
+    ("states over all ranks", "shard groups are one more thing to set, and each holds a copy"),
     ("micro-batch a power of two", "kernels are tuned for it, and it halves and doubles without a remainder"),
     ("rounder global batch", "a power of two, or a small odd multiple of one: it divides when GPUs come and go"),
     ("global batch nearer the optimum's", "learning rates were chosen for about that"),
 )
 
 WIDE = 1.2  # of the fastest run's seconds: about the width of an 80 % interval
-SIMPLEST = (0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0)  # the `layout_key` that none comes before
+SIMPLEST = (0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0)  # the `layout_key` that none comes before
 FIRST = 256  # batches that are looked at first, the roundest of them
 
 
@@ -61,8 +62,10 @@ def simplest(view: View, best: Pick, share_of_time: float, share_of_value: float
     for first, last in pairwise([*begin.tolist(), len(order)]):
         chosen = _roundest(site, found.take(np.arange(first, last)), best.batch, within)
         if chosen is not None:
-            row, dp, micro, batch = (int(each[0]) for each in (chosen.row, chosen.dp, chosen.micro, chosen.batch))
-            return Pick(cell, row, dp, micro, batch, float(chosen.step_s[0]), float(chosen.seconds[0]))
+            whole = (chosen.row, chosen.dp, chosen.micro, chosen.batch, chosen.covered, chosen.instances)
+            row, dp, micro, batch, covered, instances = (int(each[0]) for each in whole)
+            step_s, seconds = float(chosen.step_s[0]), float(chosen.seconds[0])
+            return Pick(cell, row, dp, micro, batch, covered, instances, step_s, seconds)
     raise AssertionError("the best run is not within its own limits")
 
 
@@ -77,7 +80,10 @@ def _near(problem: Problem, best: Pick, most_s: float) -> Found:
         known_s = max(most_s, best.seconds * WIDE)
         found = each_within(site, int(problem.gpus[best.cell]), known_s)
         problem.near[best.cell] = (known_s, found)
-    least = np.minimum(found.seconds, site.run.further_least(found.batch, found.step_s, found.seconds))
+    further = site.run.further_least(found.batch, found.step_s, found.seconds, site.batches.low)
+    # At another batch a pipeline may hold fewer micro-batches and recompute fewer layers: nothing is known of it.
+    fewer = (site.table.pp[found.row] > 1) & (found.covered > site.table.least[found.row])
+    least = np.where(fewer, 0.0, np.minimum(found.seconds, further))
     return found.take(least <= most_s * SLACK)
 
 
@@ -129,14 +135,16 @@ def pair_keys(site: Site, found: Found, gpus_per_node: int) -> tuple[IntArray | 
     tp, pp, vpp, cp, ep = (axis[row] for axis in (t.tp, t.pp, t.vpp, t.cp, t.ep))
     kinds = np.sum([axis > 1 for axis in (tp, pp, cp, ep)], axis=0)
     zero = np.maximum(t.zero_stage[row] - 1, 0)
-    return cp > 1, kinds, tp > gpus_per_node, cp, vpp, pp, tp, ep, t.recompute[row], zero, odd_part(found.micro) > 1
+    groups, odd = found.instances > 1, odd_part(found.micro) > 1
+    return cp > 1, kinds, tp > gpus_per_node, cp, vpp, pp, tp, ep, t.recompute[row], zero, groups, odd
 
 
 def layout_key(problem: Problem, pick: Pick) -> tuple[int, ...]:
     """How simple a pick's layout and micro-batch are, the most telling first; smaller is simpler."""
     pool = int(problem.pool[pick.cell])
-    row, dp, micro, batch = (np.array([n]) for n in (pick.row, pick.dp, pick.micro, pick.batch))
-    one = Found(np.zeros_like(row), row, dp, micro, batch, np.zeros(1), np.zeros(1))
+    whole = (0, pick.row, pick.dp, pick.micro, pick.batch, pick.covered, pick.instances)
+    cell, row, dp, micro, batch, covered, instances = (np.array([n]) for n in whole)
+    one = Found(cell, row, dp, micro, batch, covered, instances, np.zeros(1), np.zeros(1))
     keys = pair_keys(problem.site(pool), one, problem.pools[pool].setting.hardware.gpus_per_node)
     return tuple(int(key[0]) for key in keys)
 
@@ -170,11 +178,13 @@ def _roundest(site: Site, pairs: Found, batch: int, within: _Within) -> Found | 
 
 
 def _evaluated(site: Site, pairs: Found, which: IntArray, batch: IntArray) -> Found:
-    row, dp, micro = pairs.row[which], pairs.dp[which], pairs.micro[which]
-    return site.evaluate(np.zeros_like(row), row, dp, micro, batch)
+    row, dp, micro, instances = (x[which] for x in (pairs.row, pairs.dp, pairs.micro, pairs.instances))
+    covered = site.fewest_covered(row, dp, micro, batch // (micro * dp), instances)
+    return site.evaluate(np.zeros_like(row), row, dp, micro, batch, covered, instances)
 
 
 def _fits(site: Site, found: Found) -> BoolArray:
-    base, slope = site.memory_line(found.row, found.dp, found.batch // (found.micro * found.dp))
+    grad_accum = found.batch // (found.micro * found.dp)
+    base, slope = site.memory_line(found.row, found.dp, grad_accum, found.instances, found.covered)
     fits: FloatArray = base + slope * found.micro
     return np.asarray(fits <= site.physics.capacity_gib)

@@ -12,6 +12,7 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts
 from planner.scenario import IntChoice
 from planner.search.batches import BatchSpace
 from planner.search.layouts import LayoutTable
+from planner.search.open_ends import every_divisor, spread_out
 from planner.search.run import Run
 
 UNLIMITED_MICRO_BATCHES = 1 << 20  # as grad_accum: every pipeline is full
@@ -33,7 +34,9 @@ class Physics(Protocol):
     Its bounds rest on: busy seconds a sequence do not rise with the micro-batch; a step of m micro-batches takes at
     least factor x busy / pp x (m + (pp - 1) / vpp), and per micro-batch not more with larger m; memory is a line in
     the micro-batch that rises with m only until the pipeline is full (m = pp; 2 pp where chunks interleave). A step
-    takes `beside_s` more than that, at micro-batches up to the one of the kernels given there.
+    takes `beside_s` more than that, at micro-batches up to the one of the kernels given there. With a larger `share` of
+    the layers recomputed memory does not rise and a step is not shorter; with a larger `group` (0: all ranks) over
+    which states lie memory does not rise.
     """
 
     capacity_gib: float
@@ -41,27 +44,56 @@ class Physics(Protocol):
     def factor(self, gpus: IntArray) -> FloatArray: ...
 
     def kernels(
-        self, tp: IntArray, cp: IntArray, ep: IntArray, sp: BoolArray, recompute: IntArray, micro: IntArray
+        self,
+        tp: IntArray,
+        cp: IntArray,
+        ep: IntArray,
+        sp: BoolArray,
+        recompute: IntArray,
+        micro: IntArray,
+        share: FloatArray | None = None,
     ) -> Kernels: ...
 
     def step_s(
-        self, kernels: Any, pp: IntArray, vpp: IntArray, dp: IntArray, zero_stage: IntArray, grad_accum: IntArray
+        self,
+        kernels: Any,
+        pp: IntArray,
+        vpp: IntArray,
+        dp: IntArray,
+        zero_stage: IntArray,
+        grad_accum: IntArray,
+        group: FloatArray | None = None,
     ) -> FloatArray: ...
 
-    def beside_s(self, kernels: Any, pp: IntArray, vpp: IntArray, dp: IntArray, zero_stage: IntArray) -> FloatArray: ...
+    def beside_s(
+        self,
+        kernels: Any,
+        pp: IntArray,
+        vpp: IntArray,
+        dp: IntArray,
+        zero_stage: IntArray,
+        group: FloatArray | None = None,
+    ) -> FloatArray: ...
 
-    def memory_line(self, layouts: Layouts) -> tuple[FloatArray, FloatArray]: ...
+    def memory_line(
+        self, layouts: Layouts, share: FloatArray | None = None, group: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Evaluated candidates, one entry each, (n,): table row, dp, micro-batch, global batch, seconds of the run."""
+    """Evaluated candidates, one entry each, (n,): table row, dp, micro-batch, global batch, seconds of the run.
+
+    `covered` are the layers of each chunk that full recompute covers, `instances` the groups that states lie over.
+    """
 
     cell: IntArray
     row: IntArray
     dp: IntArray
     micro: IntArray
     batch: IntArray
+    covered: IntArray
+    instances: IntArray
     step_s: FloatArray
     seconds: FloatArray
 
@@ -79,11 +111,15 @@ def floor_s(physics: Physics, table: LayoutTable, batches: BatchSpace, run: Run)
     if not len(rows):
         return float("inf")
     size = np.full(len(rows), batches.micro_high)
-    kernels = physics.kernels(
-        table.tp[rows], table.cp[rows], table.ep[rows], table.sequence_parallel[rows], table.recompute[rows], size
-    )
+    kernels = kernels_of_rows(physics, table, rows, size, table.least[rows])
     n, batch = run.least(batches.low, batches.high)
     return n * batch * float((kernels.busy_s * table.tp[rows] * table.cp[rows]).min()) / batches.micro_high
+
+
+def kernels_of_rows(physics: Physics, table: LayoutTable, row: IntArray, micro: IntArray, covered: IntArray) -> Kernels:
+    """Micro-batch times of these rows, so many layers of each chunk recomputed in full, (n,)."""
+    t, share = table, table.share(row, covered)
+    return physics.kernels(t.tp[row], t.cp[row], t.ep[row], t.sequence_parallel[row], t.recompute[row], micro, share)
 
 
 @dataclass
@@ -102,7 +138,8 @@ class Site:
         kernels, intervals = len(rows), len(self.ends)
         which = np.repeat(rows, intervals)
         micro = np.tile(self.ends, kernels)
-        self.at_ends = self._kernels(which, micro)  # entry kernel x intervals + interval
+        least = self.table.least[which]
+        self.at_ends = kernels_of_rows(self.physics, self.table, which, micro, least)  # kernels x intervals, flat
         self.per_sequence = self.at_ends.busy_s.reshape(kernels, intervals) / self.ends
         self.least_busy = np.minimum.accumulate(self.per_sequence, axis=1)  # entry i: over the intervals up to i
         # Bubbles are looked up by their share a sequence, for the kernels that come so far.
@@ -127,25 +164,30 @@ class Site:
     def everything(self, gpus: int) -> Iterator[Found]:
         """Every candidate on `gpus` that fits in memory, evaluated, in parts that stay in cache."""
         row, dp = self.table.on(gpus, self.dp, self.batches)
+        which, covered, instances = self.open_ends(row, dp)
+        row, dp = row[which], dp[which]
         unit = dp * self.table.group[row]
         ways = np.cumsum(self.batches.ways(unit))
         begin = 0
         while begin < len(row):
             done = ways[begin - 1] if begin else 0
             end = max(begin + 1, int(np.searchsorted(ways, done + SLICE)))
-            yield from self._cut_every_way(row[begin:end], dp[begin:end], unit[begin:end])
+            s = slice(begin, end)
+            yield from self._cut_every_way(row[s], dp[s], unit[s], covered[s], instances[s])
             begin = end
 
-    def _cut_every_way(self, row: IntArray, dp: IntArray, unit: IntArray) -> Iterator[Found]:
+    def _cut_every_way(
+        self, row: IntArray, dp: IntArray, unit: IntArray, covered: IntArray, instances: IntArray
+    ) -> Iterator[Found]:
         """These rows with every micro-batch and every batch, those that fit, evaluated."""
         most = self.batches.high // unit
-        which = np.repeat(np.arange(len(row)), most)
-        micro = np.arange(len(which)) - np.repeat(np.cumsum(most) - most, most) + 1
+        which, nth = spread_out(most)
+        micro = nth + 1
         keep = self.batches.allows_micro(micro)
         which, micro = which[keep], micro[keep]
         pair, batch = self.batches.all(micro * unit[which])
         # Memory rises with accumulation until the pipeline is full: what fits then fits before.
-        base, slope = self.memory_line(row, dp, np.full_like(row, UNLIMITED_MICRO_BATCHES))
+        base, slope = self.memory_line(row, dp, np.full_like(row, UNLIMITED_MICRO_BATCHES), instances, covered)
         full = np.where(self.table.vpp[row] > 1, 2, 1) * self.table.pp[row]
         for at in range(0, len(pair), SLICE):
             s = pair[at : at + SLICE]
@@ -155,14 +197,54 @@ class Site:
             rest = np.flatnonzero(~fits & (grad_accum < full[i]))
             if len(rest):
                 j = i[rest]
-                some, each = self.memory_line(row[j], dp[j], grad_accum[rest])
+                some, each = self.memory_line(row[j], dp[j], grad_accum[rest], instances[j], covered[j])
                 fits[rest] = some + each * m[rest] <= self.physics.capacity_gib
             i, m, b = i[fits], m[fits], b[fits]
-            yield self.evaluate(np.zeros_like(i), row[i], dp[i], m, b)
+            yield self.evaluate(np.zeros_like(i), row[i], dp[i], m, b, covered[i], instances[i])
 
-    def memory_line(self, row: IntArray, dp: IntArray, grad_accum: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Memory of these rows in GiB = first + second x micro_batch, each (n,)."""
-        return self.physics.memory_line(self.layouts(row, dp, np.ones_like(row), grad_accum))
+    def open_ends(self, row: IntArray, dp: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+        """Every way to fill in what rows leave open: (index into `row`, layers covered, instances of the states)."""
+        t = self.table
+        which, instances = self.every_group(row, dp)
+        again, nth = spread_out(t.every[row[which]] - t.least[row[which]] + 1)
+        which = which[again]
+        return which, t.least[row[which]] + nth, instances[again]
+
+    def every_group(self, row: IntArray, dp: IntArray) -> tuple[IntArray, IntArray]:
+        """(index into `row`, instances of the states) of every group that rows may have."""
+        which, instances = every_divisor(self.table.units(row, dp))
+        return which, instances * self.table.instances(row, dp)[which]
+
+    def fewest_covered(
+        self, row: IntArray, dp: IntArray, micro: IntArray, grad_accum: IntArray, instances: IntArray
+    ) -> IntArray:
+        """The fewest layers of a chunk that full recompute must cover for each candidate to fit, (n,).
+
+        More layers take longer, so that this is the best number. All of them are taken to fit.
+        """
+        low, high = self.table.least[row], self.table.every[row]
+        at = np.flatnonzero(low < high)
+        while len(at):
+            middle = (low[at] + high[at]) // 2
+            base, slope = self.memory_line(row[at], dp[at], grad_accum[at], instances[at], middle)
+            enough = base + slope * micro[at] <= self.physics.capacity_gib
+            high[at], low[at] = np.where(enough, middle, high[at]), np.where(enough, low[at], middle + 1)
+            at = at[low[at] < high[at]]
+        return high
+
+    def memory_line(
+        self,
+        row: IntArray,
+        dp: IntArray,
+        grad_accum: IntArray,
+        instances: IntArray,
+        covered: IntArray | None = None,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Memory of these rows in GiB = first + second x micro_batch, each (n,); `covered` None: all layers."""
+        t = self.table
+        share = t.share(row, t.every[row] if covered is None else covered)
+        group = t.gpus_of_a_group(row, dp, instances)
+        return self.physics.memory_line(self.layouts(row, dp, np.ones_like(row), grad_accum), share, group)
 
     def layouts(self, row: IntArray, dp: IntArray, micro: IntArray, grad_accum: IntArray) -> Layouts:
         """These candidates as the performance room takes them."""
@@ -181,40 +263,47 @@ class Site:
             grad_accum,
         )
 
-    def evaluate(self, cell: IntArray, row: IntArray, dp: IntArray, micro: IntArray, batch: IntArray) -> Found:
+    def evaluate(
+        self,
+        cell: IntArray,
+        row: IntArray,
+        dp: IntArray,
+        micro: IntArray,
+        batch: IntArray,
+        covered: IntArray,
+        instances: IntArray,
+    ) -> Found:
         """Steps and runs of these candidates, in full."""
-        kernels = self._distinct_kernels(row, micro)
+        kernels = self._distinct_kernels(row, micro, covered)
         t = self.table
         pp, vpp, zero = t.pp[row], t.vpp[row], t.zero_stage[row]
+        group = t.gpus_of_a_group(row, dp, instances)
 
         def step_at(size: IntArray) -> FloatArray:
-            return self.physics.step_s(kernels, pp, vpp, dp, zero, size // (micro * dp))
+            return self.physics.step_s(kernels, pp, vpp, dp, zero, size // (micro * dp), group)
 
         step_s = step_at(batch)
-        return Found(cell, row, dp, micro, batch, step_s, self.run.seconds(batch, step_s, step_at))
+        seconds = self.run.seconds(batch, step_s, step_at)
+        return Found(cell, row, dp, micro, batch, covered, instances, step_s, seconds)
 
-    def _kernels(self, row: IntArray, micro: IntArray) -> Kernels:
-        t = self.table
-        return self.physics.kernels(t.tp[row], t.cp[row], t.ep[row], t.sequence_parallel[row], t.recompute[row], micro)
-
-    def _distinct_kernels(self, row: IntArray, micro: IntArray) -> Any:
+    def _distinct_kernels(self, row: IntArray, micro: IntArray, covered: IntArray) -> Any:
         """Kernel times of these candidates, each distinct kernel computed once."""
         if not len(row):
-            return self._kernels(row, micro)
+            return kernels_of_rows(self.physics, self.table, row, micro, covered)
+        shares, share = np.unique(self.table.share(row, covered), return_inverse=True)
         most = int(micro.max()) + 1
-        code = self.table.kernel[row] * most + micro
-        seen = np.zeros(len(self.table.kernel_row) * most, dtype=bool)
-        seen[code] = True
-        codes = np.flatnonzero(seen)
-        place = np.cumsum(seen) - 1
-        kernels = self._kernels(self.table.kernel_row[codes // most], codes % most)
-        return kernels.take(place[code])
+        code = (self.table.kernel[row] * most + micro) * len(shares) + share.reshape(-1)
+        _, first, place = np.unique(code, return_index=True, return_inverse=True)
+        kernels = kernels_of_rows(self.physics, self.table, row[first], micro[first], covered[first])
+        return kernels.take(place.reshape(-1))
 
 
 def first_of_each(found: Found, table: LayoutTable) -> IntArray:
     """Index of each cell's first candidate: least time, then the total order (batch, simpler layout, its numbers)."""
     t, row = table, found.row
     keys = (
+        found.instances,
+        found.covered,
         found.micro,
         t.recompute[row],
         t.sequence_parallel[row],
@@ -265,4 +354,4 @@ def _intervals(batches: BatchSpace) -> tuple[IntArray, IntArray]:
 def nothing() -> Found:
     """No candidate at all."""
     none = np.zeros(0, dtype=np.int64)
-    return Found(none, none, none, none, none, np.zeros(0), np.zeros(0))
+    return Found(none, none, none, none, none, none, none, np.zeros(0), np.zeros(0))

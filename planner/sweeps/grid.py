@@ -12,10 +12,10 @@ from itertools import product
 from math import prod
 
 from planner import units
+from planner.reading.tree import scalar_node
 from planner.scenario.fields import Kind, Quantity
 from planner.scenario.schema import kind_at
 from planner.scenario.tables import Shape
-from planner.scenario.tree import scalar_node
 from planner.units import PlannerError, shown
 
 MOST = 100_000  # variations of one sweep

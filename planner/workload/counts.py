@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.workload.model import MLASpec, ModelSpec
+from planner.workload.layers import DENSE, EXPERTS, attention_count, block_count, layers_with, recurrent_count
+from planner.workload.model import MLASpec, ModelSpec, SparseSpec
+from planner.workload.recurrent import mixer_parameters
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterCounts:
-    """Parameters of a model. `attention`, `norms`, `mlp`, `router`, `expert` and `shared` are of one layer."""
+    """Parameters of a model. `attention`, `recurrent`, `norms`, `mlp`, `router`, `expert`, `shared` are of one layer.
+
+    `norms` are those of a layer with both mixer and MLP; one with either alone has half.
+    """
 
     vocab: int  # rows of the embedding, padding included
     embedding: int
@@ -22,15 +27,20 @@ class ParameterCounts:
     mlp: int  # the dense MLP; 0 when no layer has one
     router: int
     expert: int  # one routed expert
-    shared: int  # all shared experts of one MoE layer
+    shared: int  # all shared experts of one MoE layer, and projections to the width that routed ones work at
     experts: int
     top_k: int
     dense_layers: int
     moe_layers: int
-    final_norm: int
+    final_norm: int  # and that behind the embedding, where there is one
     head: int  # output layer's own weights: 0 when tied to the embedding (its bias still counts)
     mtp: int  # all multi-token-prediction layers; embedding and head are the main model's
     mtp_active: int
+    recurrent: int = 0  # the mixer of a layer without attention
+    attention_layers: int = 0
+    recurrent_layers: int = 0
+    mlp_layers: int = 0  # with the dense MLP: of dense_layers all, unless a pattern has layers with none
+    blocks: int = 0  # mixers and MLPs of all layers
 
     @property
     def dense_layer(self) -> int:
@@ -52,12 +62,12 @@ class ParameterCounts:
     @property
     def total(self) -> int:
         """All parameters of the main model; multi-token-prediction layers apart (`total_with_mtp`)."""
-        return self._outside_layers + self.dense_layers * self.dense_layer + self.moe_layers * self.moe_layer
+        return self._outside_experts + self.moe_layers * self.experts * self.expert
 
     @property
     def active(self) -> int:
         """Parameters that take part in one token's forward pass, embedding and head included."""
-        return self._outside_layers + self.dense_layers * self.dense_layer + self.moe_layers * self.moe_layer_active
+        return self._outside_experts + self.moe_layers * self.top_k * self.expert
 
     @property
     def total_with_mtp(self) -> int:
@@ -69,8 +79,11 @@ class ParameterCounts:
         return self.total - self.embedding - self.positions - self.head
 
     @property
-    def _outside_layers(self) -> int:
-        return self.embedding + self.positions + self.final_norm + self.head
+    def _outside_experts(self) -> int:
+        mixers = self.attention_layers * self.attention + self.recurrent_layers * self.recurrent
+        mlps = self.mlp_layers * self.mlp + self.moe_layers * (self.router + self.shared)
+        beside = self.embedding + self.positions + self.final_norm + self.head
+        return beside + mixers + mlps + self.blocks * self.norms // 2
 
 
 def padded_vocab(vocab: int, multiple: int, tp: int = 1) -> int:
@@ -100,9 +113,10 @@ def parameter_counts(
     moe, dense = model.moe, dense_layer_count(model)
     norm = norm_parameters(model)
     attention = attention_parameters(model)
-    expert = mlp_parameters(model, moe.expert_ffn) if moe else 0
-    shared = moe.shared_experts * mlp_parameters(model, moe.shared_ffn) if moe else 0
+    expert = mlp_parameters(model, moe.expert_ffn, moe.latent) if moe else 0
+    shared = moe.shared_experts * mlp_parameters(model, moe.shared_ffn) + latent_weights(model) if moe else 0
     router = moe.experts * (model.hidden + (1 if moe.router_bias else 0)) if moe else 0
+    router += model.hidden if moe and moe.shared_gate else 0
     norms = model.norms_per_layer * norm
     mlp = mlp_parameters(model, model.ffn) if dense or not moe else 0
     experts, top_k = (moe.experts, moe.top_k) if moe else (0, 0)
@@ -123,19 +137,31 @@ def parameter_counts(
         top_k=top_k,
         dense_layers=dense,
         moe_layers=model.layers - dense,
-        final_norm=norm,
+        final_norm=norm * (2 if model.embedding_norm else 1),
         head=(0 if model.tied_embeddings else vocab * model.hidden) + (vocab if model.head_bias else 0),
         mtp=mtp_frame + model.mtp_layers * mtp_full,
         mtp_active=mtp_frame + model.mtp_layers * mtp_used,
+        recurrent=mixer_parameters(model.recurrent, model.hidden) if model.recurrent else 0,
+        attention_layers=attention_count(model),
+        recurrent_layers=recurrent_count(model),
+        mlp_layers=mlp_layer_count(model),
+        blocks=block_count(model),
     )
 
 
 def dense_layer_count(model: ModelSpec) -> int:
-    """Layers that keep the dense MLP: all of them without experts."""
+    """Layers without experts."""
+    if model.layer_pattern:
+        return model.layers - layers_with(model, EXPERTS)
     if model.moe is None:
         return model.layers
     rest = max(model.layers - model.moe.first_dense_layers, 0)
     return model.layers - rest // model.moe.every
+
+
+def mlp_layer_count(model: ModelSpec) -> int:
+    """Layers with the dense MLP: all of them without experts."""
+    return layers_with(model, DENSE) if model.layer_pattern else dense_layer_count(model)
 
 
 def learned_position_rows(model: ModelSpec, seq_length: int | None = None) -> int:
@@ -147,25 +173,51 @@ def learned_position_rows(model: ModelSpec, seq_length: int | None = None) -> in
 
 def norm_parameters(model: ModelSpec) -> int:
     """Parameters of one normalisation of width `hidden`."""
-    return 2 * model.hidden if model.norm == "layernorm" else model.hidden
+    return {"layernorm": 2, "layernorm_bare": 0}.get(model.norm, 1) * model.hidden
 
 
-def mlp_parameters(model: ModelSpec, width: int) -> int:
-    """One MLP (or expert) of inner width `width`: two matrices, three when gated, biases where the model has them."""
-    inner = 2 if model.gated_mlp else 1
-    bias = inner * width + model.hidden if model.mlp_bias else 0
-    return (inner + 1) * model.hidden * width + bias
+def mlp_parameters(model: ModelSpec, width: int, outer: int = 0) -> int:
+    """One MLP (or expert) of inner width `width`: two matrices, three when gated, biases where the model has them.
+
+    `outer` is the width of what it reads and gives, 0: hidden.
+    """
+    inner, outer = 2 if model.gated_mlp else 1, outer or model.hidden
+    bias = inner * width + outer if model.mlp_bias else 0
+    return (inner + 1) * outer * width + bias
+
+
+def latent_weights(model: ModelSpec) -> int:
+    """A layer's projections to the width that routed experts work at, and back (Nemotron 3's latent MoE)."""
+    return 2 * model.hidden * model.moe.latent if model.moe else 0
 
 
 def attention_parameters(model: ModelSpec) -> int:
     """Projections of one attention layer with biases, query-key norms and sinks."""
+    indexer = _indexer_parameters(model.sparse, model) if model.sparse else 0
     if model.mla is not None:
-        return _mla_parameters(model.mla, model.hidden, model.heads)
+        return _mla_parameters(model.mla, model.hidden, model.heads) + indexer
     queries, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
     weights = model.hidden * (queries + 2 * keys) + queries * model.hidden
     bias = (queries + 2 * keys if model.attention_bias else 0) + (model.hidden if model.attention_output_bias else 0)
-    extras = (2 * model.head_dim if model.qk_norm else 0) + (model.heads if model.attention_sinks else 0)
-    return weights + bias + extras
+    normed = queries + keys if model.qk_norm_wide else 2 * model.head_dim
+    extras = (normed if model.qk_norm else 0) + (model.heads if model.attention_sinks else 0)
+    gate = (model.hidden + (1 if model.attention_bias else 0)) * queries if model.attention_gate else 0
+    return weights + bias + extras + gate + indexer
+
+
+def indexer_weights(sparse: SparseSpec, model: ModelSpec) -> int:
+    """Weights of an indexer: queries (of the compressed ones, if there are), one key, a weight a head.
+
+    Source: DeepSeek-AI 2025, DeepSeek-V3.2, section 2.1; transformers 5.24, deepseek_v32.
+    """
+    source = (model.mla.q_lora_rank if model.mla else 0) or model.hidden
+    return source * sparse.index_heads * sparse.index_head_dim + model.hidden * (
+        sparse.index_head_dim + sparse.index_heads
+    )
+
+
+def _indexer_parameters(sparse: SparseSpec, model: ModelSpec) -> int:
+    return indexer_weights(sparse, model) + 2 * sparse.index_head_dim  # a layernorm of the key
 
 
 def _mla_parameters(mla: MLASpec, hidden: int, heads: int) -> int:

@@ -7,8 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.workload.counts import ParameterCounts, dense_layer_count, padded_vocab, parameter_counts
+from planner.workload.counts import (
+    ParameterCounts,
+    dense_layer_count,
+    indexer_weights,
+    latent_weights,
+    mlp_layer_count,
+    padded_vocab,
+    parameter_counts,
+)
+from planner.workload.layers import ATTENTION, WINDOWED, attention_count, layers_with, recurrent_count
 from planner.workload.model import ModelSpec
+from planner.workload.recurrent import matmul_weights, scan_flops
 
 TRAINING_FACTOR = 3  # forward once, backward twice that
 
@@ -23,16 +33,17 @@ class Flops:
     `scores_full` the whole square of every layer. `scores` is the one that was asked for.
     """
 
-    projections: float  # queries, keys, values, output; MLA's down and up projections
+    projections: float  # queries, keys, values, output; MLA's down and up projections; those of recurrent mixers
     mlp: float  # dense MLPs
     router: float  # not in `matmul`, `forward`, `training`
     experts: float  # the top-k routed experts of a token
-    shared: float  # shared experts
+    shared: float  # shared experts, and projections to a latent width
     scores_causal: float  # QK^T and AV
     scores_full: float
     logits: float
     mtp: float
     causal: bool
+    scans: float = 0.0  # recurrences of layers without attention, and convolutions before them
 
     @property
     def scores(self) -> float:
@@ -40,12 +51,12 @@ class Flops:
 
     @property
     def matmul(self) -> float:
-        """Everything but attention scores, router and multi-token prediction."""
+        """Everything but attention scores, recurrences, router and multi-token prediction."""
         return self.projections + self.mlp + self.experts + self.shared + self.logits
 
     @property
     def forward(self) -> float:
-        return self.matmul + self.scores + self.mtp
+        return self.matmul + self.scores + self.scans + self.mtp
 
     @property
     def training(self) -> float:
@@ -67,8 +78,8 @@ def flops_per_token(model: ModelSpec, seq_length: int, causal: bool = True, tp: 
     dense = dense_layer_count(model)
     sparse = model.layers - dense
     projections, moe = projection_weights(model), model.moe
-    expert = matmul_mlp_weights(model, moe.expert_ffn) if moe else 0
-    shared = moe.shared_experts * matmul_mlp_weights(model, moe.shared_ffn) if moe else 0
+    expert = matmul_mlp_weights(model, moe.expert_ffn, moe.latent) if moe else 0
+    shared = moe.shared_experts * matmul_mlp_weights(model, moe.shared_ffn) + latent_weights(model) if moe else 0
     router = model.hidden * moe.experts if moe else 0
     top_k = moe.top_k if moe else 0
     vocab = padded_vocab(model.vocab, model.vocab_multiple, tp) if padded else model.vocab
@@ -76,26 +87,39 @@ def flops_per_token(model: ModelSpec, seq_length: int, causal: bool = True, tp: 
     width = score_width(model)
     full_layers, windowed_layers = attention_layers(model, seq_length)
     mean_keys, mean_windowed = seq_length / 2, windowed_keys(seq_length, model.sliding_window)
+    if model.window_in_chunks and model.sliding_window:
+        mean_windowed = min(seq_length, model.sliding_window) / 2
+    if model.sparse:  # chosen keys, and the indexer's product with all of them
+        mean_keys = windowed_keys(seq_length, model.sparse.top_k) + seq_length / 2 * index_width(model) / width
+    recurrent, recurrent_layers = model.recurrent, recurrent_count(model)
+    mixers = attention_count(model) * projections
+    mixers += recurrent_layers * matmul_weights(recurrent, model.hidden) if recurrent else 0
     scores_causal = 2.0 * width * (full_layers * mean_keys + windowed_layers * mean_windowed)
     last = top_k * expert + shared if sparse else matmul_mlp_weights(model, model.ffn)
     mtp_scores = 2.0 * width * (mean_keys if causal else seq_length)
     mtp = model.mtp_layers * (2.0 * (projections + last + 2 * model.hidden**2) + mtp_scores + logits)
     return Flops(
-        projections=2.0 * model.layers * projections,
-        mlp=2.0 * dense * matmul_mlp_weights(model, model.ffn) if dense else 0.0,
+        projections=2.0 * mixers,
+        mlp=2.0 * mlp_layer_count(model) * matmul_mlp_weights(model, model.ffn) if dense else 0.0,
         router=2.0 * sparse * router,
         experts=2.0 * sparse * top_k * expert,
         shared=2.0 * sparse * shared,
         scores_causal=scores_causal,
-        scores_full=2.0 * width * model.layers * seq_length,
+        scores_full=2.0 * width * attention_count(model) * seq_length,
         logits=logits,
         mtp=mtp,
         causal=causal,
+        scans=recurrent_layers * scan_flops(recurrent) if recurrent else 0.0,
     )
 
 
 def attention_layers(model: ModelSpec, seq_length: int) -> tuple[int, int]:
     """Layers whose queries see everything before them, and layers limited to the window."""
+    if model.layer_pattern:
+        windowed = layers_with(model, WINDOWED)
+        if model.sliding_window is None or model.sliding_window >= seq_length:
+            return layers_with(model, ATTENTION) + windowed, 0
+        return layers_with(model, ATTENTION), windowed
     if model.sliding_window is None or model.sliding_window >= seq_length:
         return model.layers, 0
     if model.full_attention_every <= 0:
@@ -122,8 +146,19 @@ def score_width(model: ModelSpec) -> int:
     return 2 * model.heads * model.head_dim
 
 
+def index_width(model: ModelSpec) -> int:
+    """Elements per query-key pair that an indexer multiplies, to choose what attention then looks at."""
+    return model.sparse.index_heads * model.sparse.index_head_dim if model.sparse else 0
+
+
 def projection_weights(model: ModelSpec) -> int:
     """Weights of one layer's attention projections, as they are multiplied in training (MLA: not absorbed)."""
+    indexer = indexer_weights(model.sparse, model) if model.sparse else 0
+    gate = model.hidden * model.heads * model.head_dim if model.attention_gate else 0
+    return _attention_weights(model) + indexer + gate
+
+
+def _attention_weights(model: ModelSpec) -> int:
     if model.mla is not None:
         mla, heads = model.mla, model.heads
         query = heads * (mla.qk_nope_head_dim + mla.qk_rope_head_dim)
@@ -134,9 +169,9 @@ def projection_weights(model: ModelSpec) -> int:
     return model.hidden * model.head_dim * (2 * model.heads + 2 * model.kv_heads)
 
 
-def matmul_mlp_weights(model: ModelSpec, width: int) -> int:
-    """Weights of one MLP of inner width `width`, biases apart."""
-    return (3 if model.gated_mlp else 2) * model.hidden * width
+def matmul_mlp_weights(model: ModelSpec, width: int, outer: int = 0) -> int:
+    """Weights of one MLP of inner width `width` that reads and gives `outer` (0: hidden), biases apart."""
+    return (3 if model.gated_mlp else 2) * (outer or model.hidden) * width
 
 
 def neox_logged_flops(

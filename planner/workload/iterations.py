@@ -171,7 +171,7 @@ def ramp_stages(
     Source: Megatron-LM megatron/core/num_microbatches_calculator.py, `RampupBatchsizeNumMicroBatchesCalculator`.
     """
     batch = np.asarray(global_batch, dtype=np.int64)
-    increments = _increments(ramp, batch)
+    increments = ramp_increments(ramp, batch)
     consumed, done = np.zeros_like(batch), np.zeros_like(batch)
     stages: list[tuple[IntArray, IntArray]] = []
     for k in range(int(increments.max(initial=0)) + 1):
@@ -186,7 +186,16 @@ def ramp_stages(
     return stages
 
 
-def _increments(ramp: Ramp, batch: IntArray) -> IntArray:
+def ramp_increments(ramp: Ramp, batch: IntArray) -> IntArray:
+    """By how many increments each of these batches is above the ramp's start.
+
+    Raises
+    ------
+    PlannerError
+        If one cannot be reached, or only in more steps or samples than any run has.
+    """
+    if ramp.start < 1 or ramp.increment < 1 or ramp.samples < 0:
+        raise PlannerError("training.batch_ramp: start and increment are at least 1, and samples at least 0")
     allowed = ramp_allows(ramp, batch)
     if not bool(np.all(allowed)):
         wrong = int(np.ravel(batch)[~np.ravel(allowed)][0])

@@ -1,6 +1,6 @@
 """Where model shapes come from: `catalogs/models/*.yaml`, directories of the user's own, or a mapping.
 
-One file a model, named by it; keys are those of `ModelSpec`, with `moe:` and `mla:` nested.
+One file a model, named by it; keys are those of `ModelSpec`, with `moe:`, `mla:`, `recurrent:` and `sparse:` nested.
 """
 
 from __future__ import annotations
@@ -11,22 +11,41 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from planner.units import PlannerError
-from planner.workload.model import ACTIVATIONS, NORMS, POSITIONS, MLASpec, ModelSpec, MoESpec
+from planner.workload.layers import check_pattern
+from planner.workload.model import (
+    ACTIVATIONS,
+    MIXERS,
+    NORMS,
+    PARTS,
+    POSITIONS,
+    MLASpec,
+    ModelSpec,
+    MoESpec,
+    RecurrentSpec,
+    SparseSpec,
+)
 
-_Part = TypeVar("_Part", MoESpec, MLASpec)
+if TYPE_CHECKING:
+    from planner.reading.tree import Node
+
+_Part = TypeVar("_Part", MoESpec, MLASpec, RecurrentSpec, SparseSpec)
 _LONGEST_NAME = 200  # bytes; file systems take 255 with the ending
-_MOST_BYTES = 1 << 16
-_MOST_NESTING = 100
+#: Words of a hub's id, at its end or before a version, that say how weights were tuned or stored, not their shape.
+_TUNED = re.compile(
+    r"[-_](?:instruct|chat|base|hf|it|sft|dpo|rlhf|thinking|deduped|bf16|fp8|nvfp4|gguf|awq|gptq|\d{4})(?=$|[-_]v\d)",
+    re.IGNORECASE,
+)
 _WHOLE = re.compile(r"[+-]?\d{1,3}(_?\d{1,3}){0,6}")
 _MAY_BE_ZERO = {
     "learned_positions", "full_attention_every", "mtp_layers", "shared_experts", "shared_ffn", "first_dense_layers",
-    "q_lora_rank", "ffn",
+    "q_lora_rank", "ffn", "latent", "conv", "step_rank",
 }  # fmt: skip
 
 
+@lru_cache(maxsize=1)
 def models_dir() -> Path:
     """The shipped models: package data of an installed wheel, else the checkout's `catalogs/models`."""
     package = Path(__file__).resolve().parent.parent
@@ -42,28 +61,60 @@ def model_names(extra_dirs: Iterable[Path] = ()) -> list[str]:
 def load_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec:
     """The model called `name` (or by one of its aliases); directories of `extra_dirs` win over the shipped ones.
 
-    Case never matters, and punctuation only between digits: "Llama 3 8B" is llama3-8b, and "llama-38b" is not.
+    Case never matters, and punctuation only between digits: "Llama 3 8B" is llama3-8b, and "llama-38b" is not. Of an id
+    of a model hub ("meta-llama/Meta-Llama-3-8B-Instruct") the maker and words of tuning say nothing of the shape.
 
     Raises PlannerError naming the nearest spellings when there is none.
     """
-    wanted = plain_name(name)
+    extra = tuple(extra_dirs)
+    if (found := find_model(name, extra)) is not None:
+        return found
+    known = sorted({*model_names(extra), *(alias for d in _directories(extra) for alias in _aliases(d))})
+    near = difflib.get_close_matches(plain_name(name), known, n=3, cutoff=0.5)
+    hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
+    raise PlannerError(f"model: no model is called {name!r}; {hint} (or give its shape inline).")
+
+
+def find_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec | None:
+    """What `load_model` finds, None where there is none; raises PlannerError for what is wrong in its file."""
     directories = _directories(extra_dirs)
+    for spelled in _spellings(name):
+        path = _path_of(spelled, directories)
+        if path is not None:
+            return read_model(path)
+    return None
+
+
+def _spellings(name: str) -> Iterable[str]:
+    """A name, and of a hub's id what is left without its maker, then without each word of tuning."""
+    yield name
+    maker, slash, last = name.strip().rpartition("/")
+    if not slash or not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}", maker):
+        return
+    while True:
+        yield last
+        shorter = _TUNED.sub("", last, count=1)
+        if shorter in ("", last):
+            return
+        last = shorter
+
+
+def _path_of(name: str, directories: Iterable[Path]) -> Path | None:
+    """The file of the model of this name, by its own name, an alias, or either without punctuation."""
+    wanted, directories = plain_name(name), list(directories)
     for directory in directories:
         path = directory / f"{wanted}.yaml"
         if _plain(wanted) and path.is_file():
-            return read_model(path)
+            return path
     for directory in directories:
         found = _aliases(directory).get(wanted)
         if found is not None:
-            return read_model(found)
+            return found
     for directory in directories:
         found = _punctuated(directory).get(_unpunctuated(name))
         if found is not None:
-            return read_model(found)
-    known = sorted({*model_names(extra_dirs), *(alias for d in directories for alias in _aliases(d))})
-    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
-    hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
-    raise PlannerError(f"model: no model is called {name!r}; {hint} (or give its shape inline).")
+            return found
+    return None
 
 
 def plain_name(name: str) -> str:
@@ -74,11 +125,16 @@ def plain_name(name: str) -> str:
 def read_model(path: Path) -> ModelSpec:
     """One model file. Raises PlannerError with the file's name for whatever is wrong in it."""
     try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(_MOST_BYTES)
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlannerError(f"{path.name}: cannot be read as a model file ({error}).") from error
-    return model_from_mapping(_parse(text, path.name), name=path.stem, where=path.name)
+        stat = path.stat()
+    except OSError as error:
+        raise PlannerError(f"{path.name}: cannot be read as a model file ({error.strerror}).") from error
+    return _read_model(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=512)
+def _read_model(path: Path, _changed_ns: int, _size: int) -> ModelSpec:
+    """A model file as it is since it last changed."""
+    return model_from_mapping(_values(path), name=path.stem, where=path.name)
 
 
 def model_from_mapping(values: Mapping[str, Any], name: str = "custom", where: str = "model") -> ModelSpec:
@@ -93,6 +149,8 @@ def model_from_mapping(values: Mapping[str, Any], name: str = "custom", where: s
             raise PlannerError(f"{where}: a model needs {key!r}.")
     moe = _nested(MoESpec, given.pop("moe", None), f"{where}: moe")
     mla = _nested(MLASpec, given.pop("mla", None), f"{where}: mla")
+    recurrent = _nested(RecurrentSpec, given.pop("recurrent", None), f"{where}: recurrent")
+    sparse = _nested(SparseSpec, given.pop("sparse", None), f"{where}: sparse")
     heads, hidden = _integer(given, "heads", where), _integer(given, "hidden", where)
     given.setdefault("kv_heads", heads)
     given.setdefault("ffn", 4 * hidden)
@@ -105,7 +163,7 @@ def model_from_mapping(values: Mapping[str, Any], name: str = "custom", where: s
             given["head_dim"] = hidden // heads
     if isinstance(given.get("aliases"), (list, tuple)):
         given["aliases"] = tuple(str(alias) for alias in given["aliases"])
-    spec = ModelSpec(**_checked(ModelSpec, given, where), moe=moe, mla=mla)
+    spec = ModelSpec(**_checked(ModelSpec, given, where), moe=moe, mla=mla, recurrent=recurrent, sparse=sparse)
     _check_shape(spec, where)
     return spec
 
@@ -115,13 +173,16 @@ def _check_shape(spec: ModelSpec, where: str) -> None:
         said = getattr(spec, key)
         if said not in words:
             raise PlannerError(f"{where}: {key} is {said!r}; it may be {', '.join(filter(None, words))}.")
+    if spec.recurrent is not None and spec.recurrent.kind not in MIXERS:
+        raise PlannerError(f"{where}: recurrent.kind is {spec.recurrent.kind!r}; it may be {', '.join(MIXERS)}.")
+    check_pattern(spec, where)
     if spec.heads % spec.kv_heads:
         raise PlannerError(f"{where}: heads {spec.heads} is not a multiple of kv_heads {spec.kv_heads}.")
     if spec.moe is not None and spec.moe.top_k > spec.moe.experts:
         raise PlannerError(f"{where}: moe.top_k {spec.moe.top_k} is more than its {spec.moe.experts} experts.")
     if spec.moe is not None and spec.moe.first_dense_layers > spec.layers:
         raise PlannerError(f"{where}: moe.first_dense_layers is more than the {spec.layers} layers.")
-    if spec.moe is None and spec.ffn == 0:
+    if spec.moe is None and spec.ffn == 0 and not spec.layer_pattern:
         raise PlannerError(f"{where}: ffn is 0 in a model without experts.")
 
 
@@ -135,7 +196,7 @@ def _nested(kind: type[_Part], value: object, where: str) -> _Part | None:
 
 def _checked(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """`values` if each is a field of `kind` and of its type, else a sentence."""
-    known: dict[str, Field[Any]] = {f.name: f for f in fields(kind) if f.name not in ("moe", "mla")}
+    known: dict[str, Field[Any]] = {f.name: f for f in fields(kind) if f.name not in PARTS}
     for key, value in values.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
@@ -176,8 +237,8 @@ def _aliases(directory: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(directory.glob("*.yaml")):
         try:
-            names = _parse(path.read_text(encoding="utf-8"), path.name).get("aliases")
-        except (PlannerError, OSError, UnicodeDecodeError):
+            names = _values(path).get("aliases")
+        except PlannerError:
             continue
         for alias in names if isinstance(names, list) else ():
             found.setdefault(plain_name(str(alias)), path)
@@ -204,55 +265,26 @@ def _plain(name: str) -> bool:
     )
 
 
-def _parse(text: str, where: str) -> dict[str, Any]:
+def _values(path: Path) -> dict[str, Any]:
     """The YAML of one model file as plain values, read strictly.
 
     Whole numbers, true and false are what they look like; every other scalar is text (no `12:30`, no `1e3`, no `no`).
     """
-    import yaml
+    from planner.reading import read_bytes
+    from planner.reading.tree import read_yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        if text.count("[") + text.count("{") > _MOST_NESTING:
-            raise PlannerError(f"{where}: holds more lists and maps than a model file needs.")
-        if "&" in text or "*" in text:
-            _refuse_anchors(text, where)
-        node = yaml.compose(text, Loader=loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if isinstance(error, PlannerError):
-            raise
-        raise PlannerError(f"{where}: is not valid YAML ({str(error).splitlines()[0]}).") from error
-    value = None if node is None else _plain_value(node, where)
-    if not isinstance(value, dict):
-        raise PlannerError(f"{where}: a model file is a map of keys and values.")
-    return value
+    root = read_yaml(read_bytes(path), str(path), "model file")
+    if root.fields is None:
+        raise PlannerError(f"{path}: a model file is a map of keys and values.")
+    values: dict[str, Any] = _plain_value(root)
+    return values
 
 
-def _refuse_anchors(text: str, where: str) -> None:
-    import yaml
-
-    if any(isinstance(token, (yaml.AnchorToken, yaml.AliasToken)) for token in yaml.scan(text)):
-        raise PlannerError(f"{where}: YAML anchors and aliases are not used in model files.")
-
-
-def _plain_value(node: Any, where: str) -> Any:
-    import yaml
-
-    line = f"{where}: line {node.start_mark.line + 1}"
-    if isinstance(node, yaml.MappingNode):
-        values: dict[str, Any] = {}
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.value in values:
-                raise PlannerError(f"{line}: the key {getattr(key, 'value', '?')!r} is written twice or no text.")
-            values[key.value] = _plain_value(value, where)
-        return values
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain_value(value, where) for value in node.value]
-    if node.tag.startswith("!"):
-        raise PlannerError(f"{line}: YAML tags are not used in model files.")
-    text = str(node.value)
-    if node.style:  # quoted
-        return text
-    if _WHOLE.fullmatch(text):
-        return int(text.replace("_", ""))
-    return {"true": True, "false": False, "null": None, "~": None, "": None}.get(text, text)
+def _plain_value(node: Node) -> Any:
+    if node.fields is not None:
+        return {key: _plain_value(value) for key, value in node.fields.items()}
+    if node.items is not None:
+        return [_plain_value(value) for value in node.items]
+    if isinstance(node.value, str) and _WHOLE.fullmatch(node.value):
+        return int(node.value.replace("_", ""))
+    return node.text if isinstance(node.value, float) else node.value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.plan import Plan
 from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, Point, bar_chart, chance_chart
 from planner.report.proposal.locale import DAY_S
@@ -26,6 +25,7 @@ def ask_section(case: Case) -> Section:
         model=case.scenario.model.name,
         tokens=w.big(plan.tokens),
         passes=passes(case),
+        machines=w.say(f"ask_{plan.offer.pricing}", term=w.time(plan.offer.term_s)),
         date=w.date(case.ends(choice.time_sure_s)),
         sure=sure,
         together=w.percent(together),
@@ -40,7 +40,7 @@ def ask_section(case: Case) -> Section:
     ready = w.say(
         "f_ready_text",
         date=w.date(case.ends(choice.time_sure_s)),
-        time=w.time(choice.time_sure_s),
+        time=w.time(choice.time_sure_s + plan.offer.waiting_s),
         start=start_text(case),
     )
     rows = [
@@ -51,7 +51,10 @@ def ask_section(case: Case) -> Section:
             Cell(w.say("f_sure_apart" if apart else "f_sure_text", sure=sure, together=w.percent(together))),
         ),
         (w.say("f_cluster"), Cell(case.cluster(plan))),
+        (w.say("f_kind"), Cell(kind_text(case))),
     ]
+    if plan.offer.waiting_s:
+        rows.append((w.say("f_waiting"), Cell(w.say("waiting_text", time=w.time(plan.offer.waiting_s)))))
     limits = []
     if terms.time_s is not None:
         limits.append(w.say("limit_line_time", limit=w.time(terms.time_s), chance=w.chance(plan.p_within_time)))
@@ -59,6 +62,23 @@ def ask_section(case: Case) -> Section:
         limits.append(w.say("limit_line_cost", limit=w.money(terms.cost_usd), chance=w.chance(plan.p_within_cost)))
     rows.append((w.say("f_limits"), Cell(w.say("clause_joiner").join(limits))))
     return Section(f"ask-{case.number}", w.say("s_ask"), (Paragraph(sentence, lead=True), Facts(tuple(rows))))
+
+
+def kind_text(case: Case) -> str:
+    """How the machines are paid, and what that commits to or exposes to."""
+    w, offer = case.words, case.plan.offer
+    text = w.known(f"kind_{offer.pricing}") or case.kind(offer)
+    if offer.quoted:
+        text += w.say("kind_quoted")
+    if not offer.term_s:
+        return text
+    usd = offer.usd_per_gpu_hour * case.plan.paid_gpus * offer.term_s / HOUR_S
+    text += w.say("kind_term", term=w.time(offer.term_s), money=w.money(usd))
+    if offer.upfront:
+        text += w.say("kind_upfront", share=w.percent(offer.upfront), money=w.money(offer.upfront * usd))
+    if offer.then_usd_per_gpu_hour is not None:
+        return text + w.say("kind_then", price=w.price(offer.then_usd_per_gpu_hour))
+    return text + w.say("kind_increment", increment=w.time(offer.increment_s))
 
 
 def passes(case: Case) -> str:
@@ -83,6 +103,7 @@ def plan_section(case: Case) -> Section:
         gpu=case.gpu(plan),
         nodes=w.count(plan.nodes),
         place=case.place(offer),
+        pricing=case.kind(offer),
         region=offer.region,
         time=w.time(plan.time_s.p50),
         batch=w.count(plan.global_batch),
@@ -92,12 +113,12 @@ def plan_section(case: Case) -> Section:
     price = w.say(
         "price_text",
         price=w.price(offer.usd_per_gpu_hour),
-        pricing=pricing(case, plan),
+        pricing=case.kind(offer),
         as_of=case.as_of(offer),
     )
     if offer.usd_per_gpu_hour_range is not None and len(set(offer.usd_per_gpu_hour_range)) > 1:
         low, high = (w.price(usd) for usd in offer.usd_per_gpu_hour_range)
-        price += w.say("price_range", low=low, high=high)
+        price += w.say("price_range" if offer.pricing == "spot" else "price_span", low=low, high=high)
     network = (
         w.say("not_known")
         if offer.network_gbit_per_s is None
@@ -122,11 +143,6 @@ def _rate(case: Case) -> str:
     w, rate = case.words, case.plan.tokens_per_s_per_gpu
     low, mid, high = (w.number(value) for value in (rate.p10, rate.p50, rate.p90))
     return w.say("rate_text", low=low, mid=mid, high=high, mfu=w.percent(case.plan.mfu))
-
-
-def pricing(case: Case, plan: Plan) -> str:
-    """How the machines are paid: on demand, reserved, spot, or one's own."""
-    return case.words.known(f"pricing_{plan.offer.pricing}") or plan.offer.pricing
 
 
 def _outcome(case: Case) -> Table:

@@ -8,6 +8,7 @@ from datetime import date
 from functools import cached_property
 
 from planner.catalog import Catalog
+from planner.catalog.types import Offer
 from planner.plan import OfferRef, Optimization, Plan
 from planner.report.proposal.locale import Locale, day_after
 from planner.report.proposal.study import Choice, Study, Terms, time_at
@@ -89,8 +90,8 @@ class Case:
         return self.scenario.budget.start is None
 
     def ends(self, seconds: float) -> date:
-        """The day on which a run of so many seconds ends."""
-        return day_after(self.start, seconds)
+        """The day on which a run of so many seconds ends, the wait for its machines (the plan's) before it."""
+        return day_after(self.start, seconds + self.plan.offer.waiting_s)
 
     def gpu(self, plan: Plan | str) -> str:
         """An accelerator's name as people write it."""
@@ -109,19 +110,29 @@ class Case:
         """The cloud, or that the machines are one's own."""
         return self.words.say("own_place", name=offer.instance) if offer.pricing == "owned" else offer.cloud
 
+    def kind(self, offer: OfferRef | Offer) -> str:
+        """How the machines are paid: on demand, spot, reserved, a block, one's own; and whether at one's own quote."""
+        words = self.words.known(f"pricing_{offer.pricing}") or offer.pricing
+        quoted = offer.quoted if isinstance(offer, OfferRef) else offer.pricing != "owned" and offer.quality == "user"
+        return self.words.say("pricing_quoted", pricing=words) if quoted else words
+
+    def seller(self, offer: OfferRef | Offer) -> str:
+        """Where the machines are and how they are paid: nebius, on demand."""
+        if offer.pricing == "owned":
+            return self.words.say("own_place", name=offer.instance)
+        return self.words.say("seller", place=offer.cloud, pricing=self.kind(offer))
+
     def cluster(self, plan: Plan) -> str:
-        """80 × H100, nebius."""
+        """80 × H100, nebius, on demand."""
         return self.words.say(
-            "cluster", gpus=self.words.count(plan.gpus), gpu=self.gpu(plan), place=self.place(plan.offer)
+            "cluster", gpus=self.words.count(plan.gpus), gpu=self.gpu(plan), place=self.seller(plan.offer)
         )
 
     def cluster_of(self, choice: Choice) -> str:
         """The same of a choice."""
         offer = self.study.offer(choice)
-        place = self.words.say("own_place", name=offer.instance) if offer.pricing == "owned" else offer.cloud
-        return self.words.say(
-            "cluster", gpus=self.words.count(self.study.gpus(choice)), gpu=self.gpu(offer.gpu), place=place
-        )
+        gpus = self.words.count(self.study.gpus(choice))
+        return self.words.say("cluster", gpus=gpus, gpu=self.gpu(offer.gpu), place=self.seller(offer))
 
     def as_of(self, offer: OfferRef) -> str:
         """The date of a price as its source prints it, or where else it comes from."""
@@ -131,12 +142,18 @@ class Case:
 
     @cached_property
     def curve(self) -> list[tuple[float, float]]:
-        """(seconds, chance of being done by then) of the plan asked for."""
+        """(seconds, chance of being done by then) of the plan asked for.
+
+        Its long end (a spot run that the market keeps taking machines from) would press all else into a corner.
+        """
         import numpy as np
 
         problem, cell = self.study.problem, np.array([self.choice.cell])
         levels = [0.01, 0.02, 0.05, *(n / 20 for n in range(2, 19)), 0.95, 0.98, 0.99]
-        return [(float(time_at(problem, p, problem.best_s[cell], cell)[0]), p) for p in levels]
+        points = [(float(time_at(problem, p, problem.best_s[cell], cell)[0]), p) for p in levels]
+        time = self.plan.time_s
+        shown = max(time.p90, self.choice.time_sure_s) + 2.0 * (time.p90 - time.p50)
+        return [point for point in points if point[0] <= shown]
 
     @cached_property
     def frontier(self) -> list[Choice]:

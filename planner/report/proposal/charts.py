@@ -106,7 +106,8 @@ def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str],
     d.dot(x(asked.x), y(asked.y), hue(asked.group), 4)
     anchor = "end" if x(asked.x) > WIDTH * 0.6 else "start"
     shift = -10 if anchor == "end" else 10
-    d.text(x(asked.x) + shift, y(asked.y) + 20, asked.label, "ink", anchor, bold=True)
+    below = y(asked.y) + 20 < height - bottom - 4
+    d.text(x(asked.x) + shift, y(asked.y) + (20 if below else -12), asked.label, "ink", anchor, bold=True)
     return d.picture()
 
 
@@ -130,8 +131,10 @@ def _group_labels(d: Drawing, points: Sequence[Point], groups: Sequence[str]) ->
     """Each colour in use and its name, in a row over the plot."""
     at = WIDTH - 14.0
     present = [n for n in range(len(groups)) if any(p.group == n for p in points)]
+    each = (WIDTH - 130.0) / max(len(present), 1) - 26  # left of them stands the axis's name
+    wide = sum(text_width(groups[n]) + 26 for n in present) > WIDTH - 130.0
     for number in reversed(present):
-        text = groups[number]
+        text = fitted(groups[number], each) if wide else groups[number]
         at -= text_width(text)
         d.text(at, 13, text, "ink")
         d.dot(at - 9, 9, hue(number), 4)
@@ -254,7 +257,14 @@ def chance_chart(curve: Sequence[tuple[float, float]], marks: Sequence[Point], a
     d.line([(x(a), y(b)) for a, b in curve], "c0", 2.2)
     for mark in marks:
         d.dot(x(mark.x), y(mark.y), hue(mark.group), 4.5)
-        d.text(x(mark.x) - 9, y(mark.y) + 2, mark.label, "ink", "end")  # left of a rising curve nothing is drawn
+        # Left of a rising curve nothing is drawn, nor right below it.
+        fits = x(mark.x) - 9 - text_width(mark.label) > left
+        d.text(
+            *((x(mark.x) - 9, y(mark.y) + 2) if fits else (x(mark.x) + 9, y(mark.y) + 12)),
+            mark.label,
+            "ink",
+            "end" if fits else "start",
+        )
     return d.picture()
 
 

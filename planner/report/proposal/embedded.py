@@ -17,6 +17,7 @@ from planner.report.proposal.study import Choice
 from planner.search.money import HOUR_S
 from planner.search.prices import price_range
 from planner.search.problem import node_range
+from planner.units import format_percent
 
 LEDGER_PLANS = 60
 CHANGES = (0.5, 0.7, 1.0, 1.4, 2.0)  # of all prices, that the page knows a spread price at; between them a line
@@ -34,7 +35,8 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
         {
             "gpu": case.gpu(pool.setting.accelerator.id),
             "framework": pool.setting.framework,
-            "paid": [pool.paid.minimum_s, pool.paid.step_s, pool.paid.block_s],
+            "paid": [pool.paid.minimum_s, pool.paid.step_s, pool.paid.block_s, pool.paid.then],
+            "wait": pool.waiting_s,
             "cells": [],
         }
         for pool in p.pools
@@ -59,6 +61,7 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
                 {
                     "id": offer.id,
                     "cloud": offer.cloud,
+                    "kind": case.kind(offer),
                     "own": offer.pricing == "owned",
                     "price": offer.usd_per_gpu_hour,
                     "pools": sold,
@@ -123,9 +126,12 @@ def _layout_text(case: Case, cell: int) -> str:
     parts = [f"tp{t.tp[row]}", f"pp{t.pp[row]}" + (f"×{t.vpp[row]}" if t.vpp[row] > 1 else ""), f"dp{p.dp[cell]}"]
     parts += [f"cp{t.cp[row]}"] if t.cp[row] > 1 else []
     parts += [f"ep{t.ep[row]}"] if t.ep[row] > 1 else []
-    parts.append(f"zero{t.zero_stage[row]}")
-    recompute = RECOMPUTE[int(t.recompute[row])]
-    parts += [f"recompute {recompute}"] if recompute != "none" else []
+    one, parts_of = np.array([row]), int(p.instances[cell])
+    group = t.gpus_of_a_group(one, p.dp[[cell]], np.array([parts_of]))
+    parts.append(f"zero{t.zero_stage[row]}" + (f"/{int(group[0])}" if parts_of > 1 else ""))
+    recompute, share = RECOMPUTE[int(t.recompute[row])], float(t.share(one, p.covered[[cell]])[0])
+    part = f" of {format_percent(share)} of the layers" if 0.0 < share < 1.0 else ""
+    parts += [f"recompute {recompute}{part}"] if recompute != "none" else []
     return " ".join([*parts, f"mb{p.micro[cell]}"])
 
 
@@ -178,5 +184,9 @@ def _row(case: Case, number: int, label: str, choice: Choice) -> PlanRow:
         minimum_s=paid.minimum_s,
         step_s=paid.step_s,
         block_s=paid.block_s,
+        then=paid.then,
+        waiting_s=float(p.waiting_s[choice.cell]),
+        upfront=offer.extras.get("upfront", 0.0),
+        kind=case.kind(offer),
         curve=curve(p, offer, choice.cell, case.confidence, share, known),
     )

@@ -107,14 +107,20 @@ def _layout(case: Case) -> Facts:
         dp=w.count(layout.dp),
         accum=w.count(layout.grad_accum),
     )
+    recomputed = w.known(f"recompute_{layout.recompute}") or layout.recompute
+    if 0.0 < plan.recompute_share < 1.0:
+        recomputed = w.say("recompute_part", share=w.percent(plan.recompute_share))
+    stage, group = str(layout.zero_stage), plan.shard_group
+    if group is not None:
+        stage = w.say("zero_in_groups", stage=stage, gpus=w.count(group))
     rows = [
-        (w.say("f_layout"), Cell(layout_words(layout) + (" sp" if layout.sequence_parallel else ""))),
+        (w.say("f_layout"), Cell(layout_words(case.plan) + (" sp" if layout.sequence_parallel else ""))),
         (w.say("f_tp"), w.count_cell(layout.tp)),
         (w.say("f_pp"), Cell(w.count(layout.pp) + (f" × {layout.vpp}" if layout.vpp > 1 else ""))),
         (w.say("f_dp"), w.count_cell(layout.dp)),
         (w.say("f_cp_ep"), Cell(f"{layout.cp} / {layout.ep}")),
-        (w.say("f_zero"), Cell(str(layout.zero_stage))),
-        (w.say("f_recompute"), Cell(w.known(f"recompute_{layout.recompute}") or layout.recompute)),
+        (w.say("f_zero"), Cell(stage)),
+        (w.say("f_recompute"), Cell(recomputed)),
         (w.say("f_batch"), Cell(cut)),
         (
             w.say("f_iterations"),

@@ -35,6 +35,8 @@ class Sums:
 
 def paid_seconds(row: PlanRow, seconds: float) -> float:
     """The time that is paid for a run of `seconds`; as the search's `PaidTime` has it."""
+    if row.then:
+        return row.minimum_s + row.then * max(seconds - row.minimum_s, 0.0)
     paid = max(seconds, row.minimum_s)
     for size in (row.step_s, row.block_s):
         if size:

@@ -130,8 +130,22 @@ class PlanRow:
     minimum_s: float = 0.0  # least time that is paid
     step_s: float = 0.0  # time is paid in whole steps; 0: as used
     block_s: float = 0.0  # and in whole reserved blocks
+    then: float = 0.0  # beyond the least, time is paid as used at so many times the price; 0: as within it
+    waiting_s: float = 0.0  # before the run begins
+    upfront: float = 0.0  # share of the least that is paid before the run
+    kind: str = ""  # of its price, in words
     usd_per_gpu_hour_sure: float | None = None  # at the confidence, where the price is spread; None: the same
     curve: PriceCurve | None = None  # of both prices, where they depend on what else is paid
+
+    @property
+    def ends_sure_s(self) -> float:
+        """Seconds from the start until it is done at the confidence, the wait for its machines in them."""
+        return self.waiting_s + self.time_confidence_s
+
+    @property
+    def upfront_usd(self) -> float:
+        """USD that are paid before the run."""
+        return self.usd_per_gpu_hour * self.gpus * self.upfront * self.minimum_s / 3600
 
     @property
     def sure_price(self) -> float:

@@ -46,7 +46,7 @@ def _best_of(case: Case, allowed: Callable[[Offer], bool]) -> tuple[Choice | Non
     if near is None:
         near = case.study.best(replace(terms, objective="time", time_s=None), allowed)
         if near is not None and terms.time_s is not None:
-            return near, w.say("over_time", over=w.time(near.time_sure_s - terms.time_s))
+            return near, w.say("over_time", over=w.time(case.study.ends_s(near) - terms.time_s))
     study = case.study
     return None, w.say("cannot", time=w.time(study.reach_time_s), cost=w.money_short(study.reach_cost_usd))
 
@@ -100,7 +100,14 @@ def options_section(case: Case) -> Section:
         rows.append(
             (
                 Cell(option.label),
-                Cell(f"{w.count(option.plan.gpus)} × {case.gpu(option.plan)}"),
+                Cell(
+                    w.say(
+                        "cluster",
+                        gpus=w.count(option.plan.gpus),
+                        gpu=case.gpu(option.plan),
+                        place=case.kind(option.plan.offer),
+                    )
+                ),
                 w.days_cell(option.choice.time_p50_s),
                 w.days_cell(option.choice.time_sure_s),
                 w.money_cell(option.choice.cost_p50_usd),
@@ -147,9 +154,11 @@ def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
         if option.plan is None or option.choice is None:
             continue
         cost = option.plan.cost_usd
+        days = w.days_text(option.choice.time_p50_s)
+        paid = w.say("seller", place=days, pricing=w.known(f"pricing_{option.plan.offer.pricing}") or "")
         rows.append(
             Interval(
-                option.label, cost.p10 / 1e3, cost.p50 / 1e3, cost.p90 / 1e3, w.days_text(option.choice.time_p50_s),
+                option.label, cost.p10 / 1e3, cost.p50 / 1e3, cost.p90 / 1e3, paid,
                 strong=option.choice.key == case.choice.key,
             )
         )  # fmt: skip
@@ -193,7 +202,7 @@ def frontier_section(case: Case) -> Section:
 
 def _within(case: Case, choice: Choice) -> str:
     terms, w = case.terms, case.words
-    late = terms.time_s is not None and choice.time_sure_s > terms.time_s
+    late = terms.time_s is not None and case.study.ends_s(choice) > terms.time_s
     dear = terms.cost_usd is not None and choice.cost_sure_usd > terms.cost_usd
     if late and dear:
         return w.say("too_late_and_dear")
@@ -224,13 +233,15 @@ def spaced(case: Case, choices: list[Choice], count: int) -> list[Choice]:
 def _frontier_figure(case: Case) -> Figure:
     w, terms = case.words, case.terms
     drawn = spaced(case, window(case), DRAWN)
-    group = {c.key: case.gpus.index(case.gpu(case.study.offer(c).gpu)) for c in drawn}
+    name = _drawn_as(case, drawn)
+    names = sorted(set(name.values()))
+    group = {key: names.index(text) for key, text in name.items()}
     points = [
         Point(c.time_p50_s / DAY_S, c.cost_p50_usd / 1e3, group[c.key]) for c in drawn if c.key != case.choice.key
     ]
     asked = Point(
         case.choice.time_p50_s / DAY_S, case.choice.cost_p50_usd / 1e3, group[case.choice.key],
-        w.say("asked_point", gpus=w.count(case.plan.gpus)),
+        w.say("asked_point", gpus=w.count(case.plan.gpus), pricing=case.kind(case.plan.offer)),
     )  # fmt: skip
     title = w.say("fig_frontier")
     described = w.say(
@@ -251,8 +262,31 @@ def _frontier_figure(case: Case) -> Figure:
         f"fig-frontier-{case.number}",
         title,
         described,
-        frontier_chart(points, asked, case.gpus, axes),
+        frontier_chart(points, asked, names, axes),
     )
+
+
+def _drawn_as(case: Case, drawn: list[Choice]) -> dict[tuple[int, int], str]:
+    """What tells choices apart in the chart, by their keys: accelerator and kind of price, what all share left out."""
+    offers = {choice.key: case.study.offer(choice) for choice in drawn}
+    gpus = {case.gpu(offer.gpu).split(" (")[0] for offer in offers.values()}
+    kinds = {case.kind(offer) for offer in offers.values()}
+
+    def name(offer: Offer) -> str:
+        gpu, kind = case.gpu(offer.gpu).split(" (")[0], case.kind(offer)
+        if len(kinds) == 1 and len(gpus) > 1:
+            return gpu
+        return (
+            kind if len(gpus) == 1 < len(kinds) else case.words.say("seller", place=_shortest(gpu, gpus), pricing=kind)
+        )
+
+    return {key: name(offer) for key, offer in offers.items()}
+
+
+def _shortest(name: str, names: set[str]) -> str:
+    """The first word of a name, where no other begins with it."""
+    first = name.split()[0]
+    return first if sum(other.split()[0] == first for other in names) == 1 else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from planner.plan import Takings
 from planner.report.evidence import TIGHT
 from planner.report.proposal.ask import start_text
 from planner.report.proposal.case import Case
+from planner.report.proposal.locale import DAY_S
 from planner.report.proposal.model import Block, Bullets, Cell, Paragraph, Section, Table
 from planner.report.proposal.study import Choice
 
@@ -112,6 +114,12 @@ def _risks(case: Case) -> list[tuple[str, str, str]]:
             "risk_fail_figure", count=w.number(r.interruptions, 2), between=between, lost=w.percent(1 - r.goodput, 2)
         )
         out.append((w.say("risk_fail"), figure, w.say("risk_fail_answer", restart=w.time(r.restart_s))))
+        if r.taken is not None:
+            out.append((w.say("risk_taken"), _taken(case, r.taken), w.say("risk_taken_answer", wait=w.time(r.wait_s))))
+    if plan.offer.term_s:
+        usd = plan.offer.usd_per_gpu_hour * plan.paid_gpus * plan.offer.term_s / 3600.0
+        figure = w.say("risk_term_figure", term=w.time(plan.offer.term_s), money=w.money(usd))
+        out.append((w.say("risk_term"), figure, w.say("risk_term_answer")))
     if plan.offer.pricing != "owned":
         tenth = plan.offer.usd_per_gpu_hour * plan.paid_gpus * plan.time_s.p50 / 36_000.0
         figure = w.say("risk_price_figure", more=w.money(tenth), as_of=case.as_of(plan.offer))
@@ -132,6 +140,23 @@ def _risks(case: Case) -> list[tuple[str, str, str]]:
         )
         out.append((w.say("risk_batch"), figure, w.say("risk_batch_answer")))
     return out
+
+
+def _taken(case: Case, taken: Takings) -> str:
+    """How often the market takes machines back, how sure that is, and who says so."""
+    w, days = case.words, case.plan.nodes * taken.per_1000_node_days / 1000.0
+    every = w.time(DAY_S / days)
+    if taken.low == taken.high:
+        return w.say("risk_taken_known", rate=w.number(taken.per_1000_node_days), every=every, source=taken.source)
+    return w.say(
+        "risk_taken_figure",
+        rate=w.number(taken.per_1000_node_days),
+        low=w.number(taken.low),
+        high=w.number(taken.high),
+        every=every,
+        source=taken.source,
+        as_of=taken.as_of,
+    )
 
 
 def _stock(case: Case) -> str:

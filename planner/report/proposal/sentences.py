@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from planner.plan import PRICE_KINDS
 from planner.report.proposal.locale import Locale
 
 
@@ -15,8 +16,18 @@ def translated(words: Locale, sentence: str) -> str:
     for pattern, template in _patterns():
         found = pattern.fullmatch(sentence)
         if found:
-            return template.format(**{key: _units(text or "") for key, text in found.groupdict().items()})
+            return template.format(**{key: _value(words, text or "") for key, text in found.groupdict().items()})
     return sentence
+
+
+def _value(words: Locale, text: str) -> str:
+    """What a sentence names, in the language of `words`: a quantity, or in parentheses how machines are paid."""
+    kind = re.fullmatch(r" \((?P<kind>[^,]+)(?P<quoted>, your quote)?\)", text)
+    known = {english: key for key, english in PRICE_KINDS.items()}
+    if kind is None or kind["kind"] not in known:
+        return _units(text)
+    said = words.say(f"pricing_{known[kind['kind']]}")
+    return f"（{words.say('pricing_quoted', pricing=said) if kind['quoted'] else said}）"
 
 
 def _units(text: str) -> str:

@@ -17,6 +17,37 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         "{offer} 能否一次提供 {n} 台机器是假设：上限未知。请询问，或写入 cluster.quotas。",
     ),
     (
+        (
+            r"The plan stands on spot machines: the cloud may take them away at any time \((?P<r>[\d.,]+) in 1,000"
+            r" node-days, in four markets of five (?P<l>[\d.,]+) to (?P<h>[\d.,]+)\)\. .*"
+        ),
+        (
+            "本方案使用竞价机器，云厂商可随时收回"
+            "（每 1,000 台机器每天 {r} 台；五个市场中有四个为 {l} 至 {h}）；概率已计入。"
+        ),
+    ),
+    (
+        (
+            r"The plan stands on spot machines: the cloud may take them away at any time \((?P<r>[\d.,]+) in 1,000"
+            r" node-days\)\. .*"
+        ),
+        "本方案使用竞价机器，云厂商可随时收回（每 1,000 台机器每天 {r} 台）；概率已计入。",
+    ),
+    (
+        (
+            r"cluster\.quotas states what you may have of (?P<c>\S+): (?P<g>.+) there, in what regions it does not"
+            r" name, is left out\. To let one in, add its quota: (?P<q>\{.+\})\."
+        ),
+        "cluster.quotas 给出了 {c} 的配额：其中未列出的部分与区域（{g}）不予考虑。如需纳入，请添加配额：{q}。",
+    ),
+    (
+        r"(?P<k>cluster\.prices\[\d+\]) is a .+ price without its term, and is left out: .*",
+        (
+            "{k} 的预留价格未注明期限，不予考虑：承诺须按整个期限付费。请注明，例如 `term: 365 days`；按用量付费则写 "
+            "`pricing: on_demand`。"
+        ),
+    ),
+    (
         r"The network of (?P<i>.+) is your assumption \(cluster\.assume_network\)\.",
         "{i} 的网络是您的假设（cluster.assume_network）。",
     ),
@@ -26,26 +57,35 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (r"The price of (?P<o>.+) is dated by (?P<k>.+) only \((?P<d>.+)\)\.", "{o} 的价格日期只是估计（{d}）。"),
     (
+        (
+            r"No run of (?P<f>.+) was measured: its throughput is what all frameworks have in common, and its range as"
+            r" wide as they differ\."
+        ),
+        "{f} 无任何实测：其吞吐量取各框架之共性，范围与各框架之差异同宽。",
+    ),
+    (
         r"Nobody's measurement stands near this plan: the throughput is the model's alone\.",
         "此方案附近无人实测：吞吐量仅凭模型。",
     ),
     (
         (
-            r"The time budget of (?P<t>.+) excludes .+ plans: without it (?P<n>[\d,]+) x (?P<g>\S+) at (?P<c>\S+) would"
-            r" do it in (?P<x>.+) for (?P<u>.+); this plan ends within (?P<e>.+) with (?P<p>.+) confidence\."
+            r"The time budget of (?P<t>.+) excludes .+ plans: without it (?P<n>[\d,]+) x (?P<g>\S+)"
+            r" at (?P<c>\S+)(?P<k> \([^)]*\))? would do it in (?P<x>.+) for (?P<u>.+);"
+            r" this plan ends within (?P<e>.+) with (?P<p>.+) confidence\."
         ),
         (
-            "时间上限（{t}）排除了更优的方案：若无此限，{c} 的 {n} × {g} 可用 {x}、{u} 完成；"
+            "时间上限（{t}）排除了更优的方案：若无此限，{c}{k} 的 {n} × {g} 可用 {x}、{u} 完成；"
             "本方案有 {p} 的把握在 {e} 内完成。"
         ),
     ),
     (
         (
-            r"The cost budget of (?P<t>.+) excludes .+ plans: without it (?P<n>[\d,]+) x (?P<g>\S+) at (?P<c>\S+) would"
-            r" do it in (?P<x>.+) for (?P<u>.+); this plan costs at most (?P<e>.+) with (?P<p>.+) confidence\."
+            r"The cost budget of (?P<t>.+) excludes .+ plans: without it (?P<n>[\d,]+) x (?P<g>\S+)"
+            r" at (?P<c>\S+)(?P<k> \([^)]*\))? would do it in (?P<x>.+) for (?P<u>.+);"
+            r" this plan costs at most (?P<e>.+) with (?P<p>.+) confidence\."
         ),
         (
-            "费用上限（{t}）排除了更优的方案：若无此限，{c} 的 {n} × {g} 可用 {x}、{u} 完成；"
+            "费用上限（{t}）排除了更优的方案：若无此限，{c}{k} 的 {n} × {g} 可用 {x}、{u} 完成；"
             "本方案有 {p} 的把握费用不超过 {e}。"
         ),
     ),

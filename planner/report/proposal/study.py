@@ -108,7 +108,7 @@ class Study:
         cost, sure_cost = (p.cost_usd(level, rates, seconds, cells) for level in (0.5, terms.confidence))
         keep = np.isfinite(sure)
         if terms.time_s is not None:
-            keep &= sure <= terms.time_s
+            keep &= sure + p.waiting_s[cells] <= terms.time_s
         if terms.cost_usd is not None:
             keep &= within_cost(p, terms.confidence, terms.cost_usd, rates, seconds, cells)
         value = _value(terms, median, cost)
@@ -181,6 +181,10 @@ class Study:
     def offer(self, choice: Choice) -> Offer:
         """The offer of a choice."""
         return self.problem.offers[choice.offer]
+
+    def ends_s(self, choice: Choice) -> float:
+        """Seconds from the start until a choice is done with the confidence, the wait for its machines in them."""
+        return choice.time_sure_s + float(self.problem.waiting_s[choice.cell])
 
     def gpus(self, choice: Choice) -> int:
         """How many GPUs a choice takes."""

@@ -27,15 +27,22 @@ SENTENCES: Mapping[str, str] = {
     "label_joiner": ", ",
     "own_place": "own machines ({name})",
     "cluster": "{gpus} × {gpu}, {place}",
+    "seller": "{place}, {pricing}",
     "plan_name": "{label}: {cluster}",
     # The ask
     "ask": (
-        "We ask for {money} to train {model} on {tokens} tokens{passes}, ready by {date}: with {sure} confidence "
-        "the run costs no more than that and ends no later."
+        "We ask for {money} to train {model} on {tokens} tokens{passes} {machines}, ready by {date}: with "
+        "{sure} confidence the run costs no more than that and ends no later."
     ),
+    "ask_on_demand": "on machines rented on demand",
+    "ask_spot": "on spot machines, which may be taken away at any time",
+    "ask_reserved": "on machines reserved for {term}",
+    "ask_block": "on a capacity block of {term}",
+    "ask_owned": "on our own machines",
     "ask_apart": (
-        "We ask for {money} to train {model} on {tokens} tokens{passes}, ready by {date}: with {sure} confidence "
-        "the run costs no more than that, with {sure} it ends no later, and with {together} it keeps both."
+        "We ask for {money} to train {model} on {tokens} tokens{passes} {machines}, ready by {date}: with "
+        "{sure} confidence the run costs no more than that, with {sure} it ends no later, and with {together} it "
+        "keeps both."
     ),
     "passes": " ({count} passes over the data)",
     "passes_one": " (one pass over the data)",
@@ -48,6 +55,19 @@ SENTENCES: Mapping[str, str] = {
     "f_sure_text": "{sure}, of cost and date together",
     "f_sure_apart": "{sure} of cost and of date, each by itself; {together} of both together",
     "f_cluster": "Cluster",
+    "f_kind": "How it is paid",
+    "kind_on_demand": "on demand: by the hour, no commitment",
+    "kind_spot": "spot: the cloud may take machines away at any time, and its price moves",
+    "kind_reserved": "reserved",
+    "kind_block": "capacity block",
+    "kind_owned": "own machines",
+    "kind_quoted": "; the price is your own quote",
+    "kind_term": "; {term} are paid whether they are used or not: {money}",
+    "kind_upfront": ", {share} of it ({money}) before it begins",
+    "kind_then": "; time beyond it is paid on demand, {price} a GPU-hour",
+    "kind_increment": "; time beyond it is bought {increment} at a time",
+    "f_waiting": "Wait for the machines",
+    "waiting_text": "{time} before the run begins; it counts against the time limit",
     "f_limits": "Limits that were set",
     "limit_line_time": "at most {limit} (kept with {chance} probability)",
     "limit_line_cost": "at most {limit} (kept with {chance} probability)",
@@ -55,8 +75,8 @@ SENTENCES: Mapping[str, str] = {
     "start_given": "{date}",
     # The plan
     "plan_rented": (
-        "Rent {gpus} × {gpu} ({nodes} machines) from {place} in {region} for about {time} and run {iterations} "
-        "steps of {batch} sequences of {seq} tokens."
+        "Rent {gpus} × {gpu} ({nodes} machines) from {place} in {region}, {pricing}, for about {time} and run "
+        "{iterations} steps of {batch} sequences of {seq} tokens."
     ),
     "plan_owned": (
         "Use {gpus} × {gpu}, {nodes} of your {place}, for about {time} and run {iterations} steps of {batch} "
@@ -69,7 +89,10 @@ SENTENCES: Mapping[str, str] = {
     "pricing_on_demand": "on demand",
     "pricing_reserved": "reserved",
     "pricing_spot": "spot",
-    "pricing_owned": "own machines",
+    "pricing_block": "capacity block",
+    "pricing_owned": "own",
+    "pricing_quoted": "{pricing} (your quote)",
+    "price_span": "; the middle of the {low} to {high} that you stated",
     "f_network": "Network",
     "network_text": "{rate} Gbit/s a machine",
     "f_software": "Software",
@@ -139,7 +162,7 @@ SENTENCES: Mapping[str, str] = {
     "too_late_and_dear": "too late, too dear",
     "fig_frontier": "Time against cost of the plans that no other beats; the ring marks the ask",
     "fig_frontier_words": "From {fastest} for {dear} to {slowest} for {cheap}; the ask is {time} for {cost}.",
-    "asked_point": "the ask: {gpus} GPUs",
+    "asked_point": "the ask: {gpus} GPUs, {pricing}",
     "axis_days": "days",
     "axis_days_log": "days (p50, logarithmic)",
     "axis_kusd": "thousand USD (p50)",
@@ -219,6 +242,18 @@ SENTENCES: Mapping[str, str] = {
     ),
     "risk_fail_answer": "checkpoints; {restart} from an interruption until training goes on",
     "risk_fail_never": "never",
+    "risk_taken": "The cloud takes spot machines away",
+    "risk_taken_figure": (
+        "{rate} of 1,000 machines a day, here one every {every}; it may as well be {low} to {high} (four markets in "
+        "five), which every chance here counts. Source ({as_of}): {source}"
+    ),
+    "risk_taken_known": "{rate} of 1,000 machines a day, here one every {every}. Source: {source}",
+    "risk_taken_answer": (
+        "checkpoints; about {wait} until a machine is back; the next best offer on demand is not taken away"
+    ),
+    "risk_term": "The commitment outlives its use",
+    "risk_term_figure": "{term} are paid in any case: {money}",
+    "risk_term_answer": "sign only when data and code are ready; ask whether the rest of the term can be resold",
     "risk_price": "The price rises before the order",
     "risk_price_figure": "10 % more is {more}; the price is of {as_of}",
     "risk_price_answer": "have it quoted in writing",
@@ -305,6 +340,8 @@ SENTENCES: Mapping[str, str] = {
     "recompute_none": "none",
     "recompute_selective": "selective",
     "recompute_full": "full",
+    "recompute_part": "full, of {share} of the layers",
+    "zero_in_groups": "{stage}, in groups of {gpus} GPUs",
     "f_batch": "Batch",
     "batch_cut": "{batch} sequences = micro-batch {micro} × {dp} data parallel × {accum} accumulated",
     "f_iterations": "Iterations",
@@ -449,6 +486,12 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_total": "Total",
     "ui_x_name": "Plan",
     "ui_x_gpu": "GPU",
+    "ui_x_kind": "Kind of price",
+    "ui_x_then": "Price beyond the least paid time, times (0: the same)",
+    "ui_x_s_upfront": "Share of the least paid time that is paid before the run",
+    "ui_x_waiting": "Hours of waiting for the machines",
+    "ui_x_s_waiting": "Seconds of waiting for the machines",
+    "ui_x_upfront": "Paid before the run, USD",
     "ui_x_s_p50": "Seconds, most likely",
     "ui_x_s_sure": "Seconds, at the confidence",
     "ui_x_s_work": "Seconds of undisturbed training",

@@ -27,15 +27,21 @@ SENTENCES: Mapping[str, str] = {
     "label_joiner": "、",
     "own_place": "自有机器（{name}）",
     "cluster": "{gpus} × {gpu}，{place}",
+    "seller": "{place}，{pricing}",
     "plan_name": "{label}：{cluster}",
     # The ask
     "ask": (
-        "申请 {money}，用于在 {tokens}词元上训练 {model}{passes}，最迟于 {date} 完成：有 {sure} 的把握费用不超此"
-        "数、时间不晚于此日。"
+        "申请 {money}，用于在 {tokens}词元上训练 {model}{passes}，{machines}，最迟于 {date} 完成："
+        "有 {sure} 的把握费用不超此数、时间不晚于此日。"
     ),
+    "ask_on_demand": "使用按需租用的机器",
+    "ask_spot": "使用可随时被收回的竞价机器",
+    "ask_reserved": "使用预留 {term} 的机器",
+    "ask_block": "使用 {term} 的容量块",
+    "ask_owned": "使用自有机器",
     "ask_apart": (
-        "申请 {money}，用于在 {tokens}词元上训练 {model}{passes}，最迟于 {date} 完成：有 {sure} 的把握费用不超此"
-        "数，有 {sure} 的把握时间不晚于此日，两者同时成立的把握为 {together}。"
+        "申请 {money}，用于在 {tokens}词元上训练 {model}{passes}，{machines}，最迟于 {date} 完成："
+        "有 {sure} 的把握费用不超此数，有 {sure} 的把握时间不晚于此日，两者同时成立的把握为 {together}。"
     ),
     "passes": "（数据遍历 {count} 遍）",
     "passes_one": "（数据遍历 1 遍）",
@@ -48,6 +54,19 @@ SENTENCES: Mapping[str, str] = {
     "f_sure_text": "{sure}，费用与日期同时成立",
     "f_sure_apart": "费用与日期各自 {sure}；两者同时成立 {together}",
     "f_cluster": "集群",
+    "f_kind": "付费方式",
+    "kind_on_demand": "按需：按小时付费，无承诺",
+    "kind_spot": "竞价：云厂商可随时收回机器，价格也会变动",
+    "kind_reserved": "预留",
+    "kind_block": "容量块",
+    "kind_owned": "自有机器",
+    "kind_quoted": "；价格为您自己的报价",
+    "kind_term": "；无论是否使用，均须支付 {term}：{money}",
+    "kind_upfront": "，其中 {share}（{money}）在开始前支付",
+    "kind_then": "；超出部分按需付费，每 GPU 小时 {price}",
+    "kind_increment": "；超出部分每次购买 {increment}",
+    "f_waiting": "等待机器",
+    "waiting_text": "开始前等待 {time}；计入时间上限",
     "f_limits": "给定限制",
     "limit_line_time": "不超过 {limit}（满足的概率 {chance}）",
     "limit_line_cost": "不超过 {limit}（满足的概率 {chance}）",
@@ -55,8 +74,8 @@ SENTENCES: Mapping[str, str] = {
     "start_given": "{date}",
     # The plan
     "plan_rented": (
-        "在 {region} 向 {place} 租用 {gpus} 块 {gpu}（{nodes} 台机器），约 {time}，运行 {iterations} 步，每步 "
-        "{batch} 个长度为 {seq} 词元的序列。"
+        "在 {region} 向 {place} 以“{pricing}”方式租用 {gpus} 块 {gpu}（{nodes} 台机器），约 {time}，"
+        "运行 {iterations} 步，每步 {batch} 个长度为 {seq} 词元的序列。"
     ),
     "plan_owned": (
         "使用{place}的 {gpus} 块 {gpu}（{nodes} 台机器），约 {time}，运行 {iterations} 步，每步 {batch} 个长度为 "
@@ -69,7 +88,10 @@ SENTENCES: Mapping[str, str] = {
     "pricing_on_demand": "按需",
     "pricing_reserved": "预留",
     "pricing_spot": "竞价",
-    "pricing_owned": "自有机器",
+    "pricing_block": "容量块",
+    "pricing_owned": "自有",
+    "pricing_quoted": "{pricing}，您的报价",
+    "price_span": "；为您所给 {low} 至 {high} 的中间值",
     "f_network": "网络",
     "network_text": "每台机器 {rate} Gbit/s",
     "f_software": "软件",
@@ -139,7 +161,7 @@ SENTENCES: Mapping[str, str] = {
     "too_late_and_dear": "过迟且过贵",
     "fig_frontier": "不被其他方案超过的方案：时间与费用；圆圈为本提案",
     "fig_frontier_words": "从 {fastest}、{dear} 到 {slowest}、{cheap}；本提案为 {time}、{cost}。",
-    "asked_point": "本提案：{gpus} 块 GPU",
+    "asked_point": "本提案：{gpus} 块 GPU，{pricing}",
     "axis_days": "天",
     "axis_days_log": "天（p50，对数刻度）",
     "axis_kusd": "千美元（p50）",
@@ -213,6 +235,16 @@ SENTENCES: Mapping[str, str] = {
     "risk_fail_figure": "预计中断 {count} 次，平均每 {between} 一次；因中断与保存损失 {lost} 的时间",
     "risk_fail_answer": "检查点；从中断到恢复训练约 {restart}",
     "risk_fail_never": "（从不）",
+    "risk_taken": "云厂商收回竞价机器",
+    "risk_taken_figure": (
+        "每 1,000 台机器每天 {rate} 台，此处平均每 {every} 一次；也可能为 {low} 至 {high}（五个市场中有四个在此范围），"
+        "各项概率均已计入。来源（{as_of}）：{source}"
+    ),
+    "risk_taken_known": "每 1,000 台机器每天 {rate} 台，此处平均每 {every} 一次。来源：{source}",
+    "risk_taken_answer": "检查点；约 {wait} 后机器恢复；次优的按需报价不会被收回",
+    "risk_term": "承诺期长于实际使用",
+    "risk_term_figure": "无论如何须支付 {term}：{money}",
+    "risk_term_answer": "数据与代码就绪后再签约；询问剩余期限能否转售",
     "risk_price": "下单前涨价",
     "risk_price_figure": "每涨 10% 多花 {more}；价格日期 {as_of}",
     "risk_price_answer": "取得书面报价",
@@ -287,6 +319,8 @@ SENTENCES: Mapping[str, str] = {
     "recompute_none": "无",
     "recompute_selective": "选择性",
     "recompute_full": "完全",
+    "recompute_part": "完全(占层数的 {share})",
+    "zero_in_groups": "{stage}(每组 {gpus} 个 GPU)",
     "f_batch": "批量",
     "batch_cut": "{batch} 个序列 = 微批量 {micro} × 数据并行 {dp} × 累积 {accum}",
     "f_iterations": "迭代",
@@ -424,6 +458,12 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_no_limit": "无上限",
     "ui_x_total": "合计",
     "ui_x_name": "方案",
+    "ui_x_kind": "价格类型",
+    "ui_x_then": "最短付费时间之外的价格倍数（0：相同）",
+    "ui_x_s_upfront": "最短付费时间中开始前支付的份额",
+    "ui_x_waiting": "等待机器的小时数",
+    "ui_x_s_waiting": "等待机器的秒数",
+    "ui_x_upfront": "开始前支付，美元",
     "ui_x_gpu": "GPU",
     "ui_x_s_p50": "秒数，最可能",
     "ui_x_s_sure": "秒数，按把握",

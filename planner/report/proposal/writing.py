@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from planner.files import write_atomically
 from planner.report.proposal.model import Proposal
 from planner.units import PlannerError
 
@@ -84,36 +82,3 @@ def summary(proposal: Proposal, paths: Sequence[Path], files: Mapping[str, bytes
             for path, content in zip(paths, files.values(), strict=True)
         ],
     }
-
-
-def write_proposal(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
-    """Writes the files into `folder`, made if it is missing; where one cannot be written, none is left changed.
-
-    Raises
-    ------
-    PlannerError
-        If the folder or a file cannot be written.
-    """
-    made = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PlannerError(f"cannot make the folder {folder}: {error.strerror}") from error
-    paths = [folder / name for name in files]
-    blocked = next((p for p in paths if p.is_dir() or (p.exists() and not os.access(p, os.W_OK))), None)
-    if blocked is not None:
-        raise PlannerError(f"cannot write {blocked}: it is a folder or protected")
-    before = {path: path.read_bytes() if path.exists() else None for path in paths}
-    try:
-        for path, content in zip(paths, files.values(), strict=True):
-            write_atomically(path, content)
-    except PlannerError:
-        for path, old in before.items():
-            if old is None:
-                path.unlink(missing_ok=True)
-            else:
-                write_atomically(path, old)
-        if made and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
-    return tuple(paths)

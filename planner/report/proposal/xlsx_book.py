@@ -14,7 +14,7 @@ SHEETS = ("inputs", "proposal", "options", "cash", "plans", "assumptions")
 INPUTS = ("plan", "price_change", "start", "confidence", "time_limit", "cost_limit", "storage", "egress")
 PLAN_COLUMNS = (
     "name", "offer", "gpu", "gpus", "price", "price_sure", "p50", "sure", "work", "minimum", "step", "block",
-    "batch", "layout", "own", "training",
+    "batch", "layout", "own", "training", "then", "kind", "upfront", "waiting",
 )  # fmt: skip
 
 
@@ -84,11 +84,12 @@ class Book:
 
     def paid(self, hours: str, found: Callable[[str], str]) -> str:
         """Hours that are paid: the least at least, whole billing steps, whole reserved blocks; as `paid_seconds`."""
-        paid = f"MAX({hours},{found('minimum')}/3600)"
+        least = f"{found('minimum')}/3600"
+        paid = f"MAX({hours},{least})"
         for name in ("step", "block"):
             size = f"({found(name)}/3600)"
             paid = f"IF({found(name)}>0,MAX(ROUNDUP({paid}/{size}-{NOISE:.0E},0),1)*{size},{paid})"
-        return paid
+        return f"IF({found('then')}>0,{least}+{found('then')}*MAX({hours}-{least},0),{paid})"
 
 
 def letter(column: int) -> str:

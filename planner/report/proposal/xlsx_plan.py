@@ -24,9 +24,14 @@ SPREAD = ("price", "price_sure")  # columns that are formulas where an offer's p
 def plans(book: Book) -> None:
     """The precomputed plans of every run, below each other; times in seconds, as planner has them."""
     w, sheet = book.words, book.sheets["plans"]
-    keys = {"price": "price", "p50": "s_p50", "sure": "s_sure", "work": "s_work", "own": "s_own"} | {
-        name: f"s_{name}" for name in ("minimum", "step", "block")
-    }
+    keys = {
+        "upfront": "s_upfront",
+        "price": "price",
+        "p50": "s_p50",
+        "sure": "s_sure",
+        "work": "s_work",
+        "own": "s_own",
+    } | {name: f"s_{name}" for name in ("minimum", "step", "block", "upfront", "waiting")}
     head = [w[keys.get(name, name)] for name in PLAN_COLUMNS]
     row = 0
     for ledger in book.runs:
@@ -41,7 +46,8 @@ def plans(book: Book) -> None:
             values = (
                 plan.label, plan.offer, plan.gpu, plan.gpus, plan.usd_per_gpu_hour, plan.sure_price, plan.time_p50_s,
                 plan.time_confidence_s, plan.work_s, plan.minimum_s, plan.step_s, plan.block_s, plan.batch, plan.layout,
-                plan.own_s, plan.training_gpus,
+                plan.own_s, plan.training_gpus, plan.then, plan.kind, plan.upfront,
+                plan.waiting_s,
             )  # fmt: skip
             for column, value in enumerate(values):
                 if plan.curve is not None and PLAN_COLUMNS[column] in SPREAD:
@@ -61,7 +67,7 @@ def plans(book: Book) -> None:
                 _spread(book, ledger, row, plan, plan.curve)
             row += 1
         row += 1
-    for column, wide in enumerate((56, 58, 18, 8, 12, 12, 16, 16, 16, 14, 14, 14, 10, 34, 16, 10)):
+    for column, wide in enumerate((56, 58, 18, 8, 12, 12, 16, 16, 16, 14, 14, 14, 10, 34, 16, 10, 14, 18, 14, 14)):
         sheet.set_column(column, column, wide)
     sheet.freeze_panes(2, 1)
 
@@ -154,6 +160,7 @@ def chosen_plan(book: Book) -> None:
     keys = (
         "plan",
         "offer",
+        "kind",
         "gpus",
         "price",
         "price_used",
@@ -162,10 +169,12 @@ def chosen_plan(book: Book) -> None:
         "hours_sure",
         "work_hours",
         "own_hours",
+        "waiting",
         "productive",
         "allocated",
         "paid",
         "paid_sure",
+        "upfront",
     )
     money = (
         "compute",
@@ -218,6 +227,7 @@ def _run_column(book: Book, run: int, ledger: Ledger, total: Sums) -> None:
 
     put("plan", given("plan"), "", plan.label, "wrap")
     put("offer", looked_up("offer"), "", plan.offer, "wrap")
+    put("kind", looked_up("kind"), "", plan.kind)
     put("gpus", looked_up("gpus"), NUMBER, plan.gpus)
     put("price", looked_up("price"), PRICE, plan.usd_per_gpu_hour)
     put("price_used", f"{at('price')}*(1+{given('price_change')})", PRICE, plan.usd_per_gpu_hour)
@@ -227,12 +237,14 @@ def _run_column(book: Book, run: int, ledger: Ledger, total: Sums) -> None:
     put("hours_sure", f"{looked_up('sure')}/3600", HOURS, plan.time_confidence_s / HOUR_S)
     put("work_hours", f"{looked_up('work')}/3600", HOURS, plan.work_s / HOUR_S)
     put("own_hours", f"{looked_up('own')}/3600", HOURS, plan.own_s / HOUR_S)
+    put("waiting", f"{looked_up('waiting')}/3600", HOURS, plan.waiting_s / HOUR_S)
     training = f"{looked_up('training')}*{at('work_hours')}"
     put("productive", training, NUMBER, plan.training_gpus * plan.work_s / HOUR_S)
     put("allocated", f"{at('gpus')}*{at('hours')}", NUMBER, plan.gpus * plan.time_p50_s / HOUR_S)
     put("paid", book.paid(at("hours"), looked_up), HOURS, total.paid_s / HOUR_S)
     put("paid_sure", book.paid(at("hours_sure"), looked_up), HOURS, total.paid_sure_s / HOUR_S)
     rate = f"{at('price_used')}*{at('gpus')}"
+    put("upfront", f"{rate}*{looked_up('upfront')}*{looked_up('minimum')}/3600", MONEY, plan.upfront_usd)
     put("compute", f"{rate}*{at('work_hours')}", MONEY, total.compute)
     put("failures", f"{rate}*({at('own_hours')}-{at('work_hours')})", MONEY, total.failures)
     put("overhead", f"{rate}*({at('hours')}-{at('own_hours')})", MONEY, total.overhead)
@@ -244,15 +256,20 @@ def _run_column(book: Book, run: int, ledger: Ledger, total: Sums) -> None:
     sure = f"{at('price_sure')}*{at('gpus')}*{at('paid_sure')}+{given('storage')}*{at('hours_sure')}+{given('egress')}"
     put("total_sure", sure, MONEY, total.total_sure, "bold", "top")
     start = serial(ledger.start)
-    put("end", f"{given('start')}+{at('hours')}/24", DATE, start + plan.time_p50_s / DAY_S)
-    put("end_sure", f"{given('start')}+{at('hours_sure')}/24", DATE, start + plan.time_confidence_s / DAY_S)
+    put(
+        "end",
+        f"{given('start')}+({at('waiting')}+{at('hours')})/24",
+        DATE,
+        start + (plan.waiting_s + plan.time_p50_s) / DAY_S,
+    )
+    put("end_sure", f"{given('start')}+({at('waiting')}+{at('hours_sure')})/24", DATE, start + plan.ends_sure_s / DAY_S)
     yes, no, none = (quoted(book.words[key]) for key in ("yes", "no", "no_limit"))
     for key, limit, value, found, most in (
         (
             "keeps_time",
             "time_limit",
-            f"{at('hours_sure')}/24",
-            plan.time_confidence_s / DAY_S,
+            f"({at('waiting')}+{at('hours_sure')})/24",
+            plan.ends_sure_s / DAY_S,
             None if ledger.time_budget_s is None else ledger.time_budget_s / DAY_S,
         ),
         ("keeps_cost", "cost_limit", at("total_sure"), total.total_sure, ledger.cost_budget_usd),

@@ -64,7 +64,7 @@ def _option(book: Book, run: int, row: int, source: int, total: Sums, ledger: Le
     yes, no, none = (quoted(book.words[key]) for key in ("yes", "no", "no_limit"))
     days = None if ledger.time_budget_s is None else ledger.time_budget_s / DAY_S
     for column, key, name, found, most in (
-        (6, "time_limit", f"C{row + 1}", plan.time_confidence_s / DAY_S, days),
+        (6, "time_limit", f"C{row + 1}+{cell('waiting')}/86400", plan.ends_sure_s / DAY_S, days),
         (7, "cost_limit", f"E{row + 1}", total.total_sure, ledger.cost_budget_usd),
     ):
         limit = book.at("inputs", key, run)
@@ -113,14 +113,17 @@ def _month(book: Book, run: int, ledger: Ledger, row: int, number: int, firsts: 
     book.formula("cash", row, 1, f"=MAX(0,{upper}-MAX({start},A{r}))", HOURS, mine)
     here = f"IF(AND({end}>A{r},{'TRUE' if last else f'{end}<=EDATE(A{r},1)'}),1,0)"
     ends = 1.0 if (first - ledger.start).days < days and (last or days <= (following - ledger.start).days) else 0.0
-    running = f"({book.at('proposal', 'total_p50', run)}-{egress})"
+    upfront = book.at("proposal", "upfront", run)
+    running = f"({book.at('proposal', 'total_p50', run)}-{egress}-{upfront})"
+    before, before_usd = (upfront, plan.upfront_usd) if number == 0 else ("0", 0.0)
+    spent = (total.total - total.egress - plan.upfront_usd) * mine / days + total.egress * ends + before_usd
     book.formula(
         "cash",
         row,
         2,
-        f"={running}*B{r}/({hours}/24)+{egress}*{here}",
+        f"={running}*B{r}/({hours}/24)+{egress}*{here}+{before}",
         MONEY,
-        (total.total - total.egress) * mine / days + total.egress * ends,
+        spent,
     )
     book.formula("cash", row, 3, f"={book.at('proposal', 'reserve', run)}*{here}", MONEY, total.reserve * ends)
     book.formula(
@@ -129,7 +132,7 @@ def _month(book: Book, run: int, ledger: Ledger, row: int, number: int, firsts: 
         4,
         f"=C{r}+D{r}",
         MONEY,
-        (total.total - total.egress) * mine / days + (total.egress + total.reserve) * ends,
+        spent + total.reserve * ends,
     )
 
 

@@ -13,6 +13,7 @@
   const signed = (x, text) => (x > 0 ? "+" : x < 0 ? "−" : "±") + text;
 
   function paid(pool, seconds) {
+    if (pool.paid[3]) return pool.paid[0] + pool.paid[3] * Math.max(seconds - pool.paid[0], 0);
     let time = Math.max(seconds, pool.paid[0]);
     for (const size of [pool.paid[1], pool.paid[2]]) if (size) time = Math.max(Math.ceil(time / size - 1e-9), 1) * size;
     return time;
@@ -54,7 +55,7 @@
           const half = factors ? rate * factors[0] : rate, dear = factors ? rate * factors[level - 4] : rate;
           const plan = { offer, pool, gpus: cell[1], batch: cell[2], layout: cell[3], time, sure, cost: cost(run, pool, half, time), sureCost: cost(run, pool, dear, sure) };
           plan.value = value(run, time, plan.cost);
-          plan.late = terms.time_s !== null && sure > terms.time_s;
+          plan.late = terms.time_s !== null && sure + (pool.wait || 0) > terms.time_s;
           plan.dear = terms.cost_usd !== null && plan.sureCost > terms.cost_usd;
           visit(plan);
         }
@@ -76,7 +77,7 @@
     if (stays && run.asked.given_up > 0 && stays.value <= found.value * (1 + run.asked.given_up) * (1 + 1e-9)) found = stays;
     return { plan: found, near };
   }
-  const cluster = plan => group(plan.gpus, 0) + " × " + plan.pool.gpu + (zh ? "，" : ", ") + (plan.offer.own ? plan.offer.id.split("/")[1] : plan.offer.cloud);
+  const cluster = plan => group(plan.gpus, 0) + " × " + plan.pool.gpu + (zh ? "，" : ", ") + (plan.offer.own ? plan.offer.id.split("/")[1] : plan.offer.cloud) + (zh ? "，" : ", ") + plan.offer.kind;
 
   // Drawing.
   const NS = "http://www.w3.org/2000/svg", W = 480, H = 290, L = 58, R = 14, T = 26, B = 42;

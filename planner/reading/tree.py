@@ -1,4 +1,4 @@
-"""YAML as a scenario means it: a tree of values that know their line, by the rules of YAML 1.2's core schema.
+"""YAML as planner's own files mean it: a tree of values that know their line, by the rules of YAML 1.2's core schema.
 
 `no`, `on` and `12:30` are texts, `1e9` is a number; a key may stand once; tags run nothing; anchors cannot grow a small
 file into a large tree. The events come from PyYAML (libyaml where it is there), the construction is ours.
@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from planner.reading.text import UNSEEN, text_of
 from planner.units import PlannerError, shown
 
 MAX_BYTES = 1_000_000
@@ -43,6 +44,12 @@ class Node:
     key_where: dict[str, str] = field(default_factory=dict)  # where each key of `fields` stands
     size: int = 1  # nodes in it, aliases counted each time
 
+    def texts(self) -> Any:
+        """The same as plain maps, lists and texts, every scalar as it was written."""
+        if self.fields is not None:
+            return {key: node.texts() for key, node in self.fields.items()}
+        return self.text if self.items is None else [node.texts() for node in self.items]
+
     @property
     def kind(self) -> str:
         if self.fields is not None:
@@ -52,8 +59,8 @@ class Node:
         return "nothing" if self.value is None else shown(self.text)
 
 
-def read_yaml(content: bytes, name: str) -> Node:
-    """The tree of one document.
+def read_yaml(content: bytes, name: str, holds: str = "scenario") -> Node:
+    """The tree of one document; `holds`: what the file is.
 
     Raises
     ------
@@ -61,21 +68,13 @@ def read_yaml(content: bytes, name: str) -> Node:
         With file and line, for whatever is not one plain YAML document of a reasonable size.
     """
     if len(content) > MAX_BYTES:
-        raise PlannerError(f"{name}: more than {MAX_BYTES:,} bytes, which no scenario needs; is it the right file?")
-    if b"\0" in content:
-        line = content[: content.index(b"\0")].count(b"\n") + 1
-        raise PlannerError(f"{name}, line {line}: a zero byte; a scenario is a text file in UTF-8")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise PlannerError(f"{name}, line {line}: not UTF-8 text (byte 0x{content[error.start]:02x})") from None
-    return _document(text, name, by_line=True)
+        raise PlannerError(f"{name}: more than {MAX_BYTES:,} bytes, which no {holds} needs; is it the right file?")
+    return _document(text_of(content, name), name, holds)
 
 
 def read_flow(text: str, name: str) -> Node:
     """The tree of a map, list or number of an override; every node says `name` for its place."""
-    return _document(text, name, by_line=False)
+    return _document(text, name)
 
 
 def scalar_node(text: str, where: str) -> Node:
@@ -86,10 +85,10 @@ def scalar_node(text: str, where: str) -> Node:
 # --- construction ------------------------------------------------------------------------------------------------
 
 
-def _document(text: str, name: str, *, by_line: bool) -> Node:
+def _document(text: str, name: str, holds: str = "") -> Node:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     events = yaml.parse(text, Loader=loader)
-    builder = _Builder(events, name, by_line)
+    builder = _Builder(events, name, holds)
     try:
         return builder.document()
     except yaml.MarkedYAMLError as error:
@@ -103,27 +102,28 @@ def _document(text: str, name: str, *, by_line: bool) -> Node:
 class _Builder:
     """Events in, one tree out; counts nodes and depth as it goes."""
 
-    def __init__(self, events: Iterator[Any], name: str, by_line: bool) -> None:
+    def __init__(self, events: Iterator[Any], name: str, holds: str) -> None:
         self._events = events
         self._name = name
-        self._by_line = by_line
+        self._holds = holds  # "": a text of one line
         self._anchors: dict[str, Node | None] = {}
         self._nodes = 0
 
     def place(self, mark: Any) -> str:
-        return f"{self._name}, line {mark.line + 1}" if self._by_line else self._name
+        return f"{self._name}, line {mark.line + 1}" if self._holds else self._name
 
     def document(self) -> Node:
         event = self._next()
         while isinstance(event, yaml.StreamStartEvent | yaml.DocumentStartEvent):
             event = self._next()
         if isinstance(event, yaml.StreamEndEvent):
-            raise PlannerError(f"{self._name}: the file is empty; the smallest scenario has model, data and training")
+            hint = "; the smallest scenario has model, data and training" if self._holds == "scenario" else ""
+            raise PlannerError(f"{self._name}: the file is empty{hint}")
         root = self._node(event, 1)
         self._next()
         after = self._next()
         if isinstance(after, yaml.DocumentStartEvent):
-            raise PlannerError(f"{self.place(after.start_mark)}: a second document; one file holds one scenario")
+            raise PlannerError(f"{self.place(after.start_mark)}: a second document; one file holds one {self._holds}")
         return root
 
     def _next(self) -> Any:
@@ -140,6 +140,8 @@ class _Builder:
         if event.anchor:
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
+            if UNSEEN.search(event.value):
+                raise PlannerError(f"{where}: {shown(event.value)} holds a control character; take it out")
             plain = event.style is None or event.style == ""
             node = Node(where, _resolve(event.value) if plain else event.value, event.value)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -159,7 +161,7 @@ class _Builder:
 
     def _count(self, node: Node, where: str) -> Node:
         if node.size > MAX_NODES:
-            raise PlannerError(f"{where}: more than {MAX_NODES:,} values, which no scenario needs")
+            raise PlannerError(f"{where}: more than {MAX_NODES:,} values, which no {self._holds} needs")
         return node
 
     def _sequence(self, where: str, depth: int) -> Node:

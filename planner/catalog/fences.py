@@ -1,0 +1,56 @@
+"""Quotas: how many nodes of a row one may have, and what a cloud's stated quotas leave out.
+
+Clouds grant quotas by part, and grant none unless asked: where a user states quotas of a cloud, what of it no quota
+names cannot be had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from planner.catalog.prices import PriceRow
+from planner.catalog.wishes import QuotaLike
+
+UNSTATED = "cluster.quotas names its cloud, but not it"
+
+
+def covers(quota: QuotaLike, row: PriceRow) -> bool:
+    """Whether a quota is of what a row sells."""
+    return (
+        quota.cloud in (None, row.cloud)
+        and quota.region in (None, row.region)
+        and (quota.gpu is None or quota.gpu == row.gpu)
+    )
+
+
+def fenced(quotas: Sequence[QuotaLike], row: PriceRow) -> bool:
+    """Whether quotas of the row's cloud are stated and none of them is of the row."""
+    mine = [quota for quota in quotas if quota.cloud == row.cloud]
+    return bool(mine) and not any(covers(quota, row) for quota in mine)
+
+
+def most_nodes(quotas: Sequence[QuotaLike], row: PriceRow, gpus_per_node: int) -> int | None:
+    """Nodes of the row's machine that its quotas allow; None: none is stated."""
+    return min((quota.gpus // gpus_per_node for quota in quotas if covers(quota, row)), default=None)
+
+
+def fence_remarks(rows: Iterable[PriceRow]) -> tuple[str, ...]:
+    """A sentence a cloud on what its quotas left out, and how to let it in."""
+    left_out: dict[str, dict[tuple[str, str], None]] = {}
+    for row in rows:
+        left_out.setdefault(row.cloud, {})[row.gpu, row.region] = None
+    said = []
+    for cloud, parts in sorted(left_out.items()):
+        gpus = sorted({gpu for gpu, _ in parts})
+        first = min(parts)
+        said.append(
+            f"cluster.quotas states what you may have of {cloud}: {_listed(gpus)} there, in what regions it does not"
+            f" name, is left out. To let one in, add its quota:"
+            f" {{cloud: {cloud}, gpu: {first[0]}, region: {first[1]}, gpus: 64}}."
+        )
+    return tuple(said)
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,116 @@
+"""Offers at the user's own prices (`cluster.prices`): a quote, or a discount off the catalog's on-demand price.
+
+A commitment is paid for its term, used or not; beyond it in whole increments, or on demand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from planner.catalog.prices import PriceRow
+from planner.catalog.wishes import QuoteLike
+from planner.units import PlannerError
+
+#: Of a discount: the row's price and source are the catalog's, what comes off is the user's.
+DISCOUNTED = "assumed_discount"
+
+
+def commits(pricing: str) -> bool:
+    """Whether a kind of price is of a commitment."""
+    return pricing.startswith("reserved") or pricing == "block"
+
+
+def refused(quote: QuoteLike, number: int) -> str:
+    """Why a quote cannot be planned with, and what to state; "" if it can."""
+    if not commits(quote.pricing) or quote.term_s is not None:
+        return ""
+    return (
+        f"cluster.prices[{number}] is a {quote.pricing} price without its term, and is left out: a commitment is paid"
+        " for its whole term. State it, such as `term: 365 days`; for what is paid as used, write `pricing: on_demand`."
+    )
+
+
+def as_quoted(row: PriceRow, quote: QuoteLike) -> PriceRow:
+    """A machine's row at the user's price; a discount keeps the date and source of the price it comes off."""
+    row = row._replace(pricing=quote.pricing, term_hours=None)
+    if quote.discount is not None:
+        least, most = quote.discount
+        source = f"your discount off {row.source}"
+        return row._replace(
+            low=row.low * (1 - most),
+            high=row.high * (1 - least),
+            flags=(*row.flags, DISCOUNTED),
+            source=source,
+            quality="user",
+        )
+    price = (quote.usd_per_gpu_hour or 0.0) * row.gpus
+    return row._replace(
+        low=price,
+        high=price,
+        currency="USD",
+        as_of="",
+        as_of_earliest=None,
+        as_of_latest=None,
+        date_kind="user",
+        source="scenario",
+        quality="user",
+        flags=(),
+        note="",
+    )
+
+
+def matches(quote: QuoteLike, row: PriceRow) -> bool:
+    """Whether a quote holds for a row's machine."""
+    return (
+        quote.cloud in (None, row.cloud)
+        and quote.instance in (None, row.instance)
+        and (quote.region in (None, row.region) or row.region == "all")
+        and quote.gpu in (None, row.gpu)
+    )
+
+
+def terms_of_quote(quote: QuoteLike, row: PriceRow, on_demand: float | None) -> dict[str, float]:
+    """What a quote says of how it is paid, as an offer's `extras`.
+
+    Parameters
+    ----------
+    row : the machine at the quote's price
+    on_demand : USD an hour of the machine, for `then: on_demand`
+
+    Raises
+    ------
+    PlannerError
+        If time beyond the term is to be paid on demand and no such price is known.
+    """
+    terms: dict[str, float] = {}
+    if quote.waiting_s:
+        terms["waiting_s"] = quote.waiting_s
+    if quote.term_s is None:
+        return terms
+    terms["minimum_time_s"] = quote.term_s
+    terms["block_s"] = quote.increment_s or quote.term_s
+    if quote.upfront:
+        terms["upfront"] = quote.upfront
+    if quote.then_on_demand:
+        if on_demand is None:
+            raise PlannerError(
+                f"cluster.prices: what a run on {row.cloud} {row.instance} takes beyond the term is to be paid on"
+                " demand, but no such price is known; add one under cluster.prices: {pricing: on_demand, "
+                f"cloud: {row.cloud}, gpu: {row.gpu}, usd_per_gpu_hour: ...}}"
+            )
+        terms["then"] = on_demand / ((row.low + row.high) / 2)
+    return terms
+
+
+def on_demand_price(
+    row: PriceRow, quotes: Sequence[QuoteLike], listed: Iterable[tuple[PriceRow, float]]
+) -> float | None:
+    """USD an hour of a row's machine on demand: the user's quote, else the catalog's; None: neither is known."""
+    known = {one.key[:3]: usd for one, usd in listed}.get(row.key[:3])
+    for quote in quotes:
+        if quote.pricing == "on_demand" and matches(quote, row):
+            if quote.usd_per_gpu_hour is not None:
+                return quote.usd_per_gpu_hour * row.gpus
+            if quote.discount is not None and known is not None:
+                return known * (1 - sum(quote.discount) / 2)
+    return known

@@ -1,0 +1,148 @@
+"""Files for nanotron: the YAML of the run and a script that starts it on every node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from planner.interop.assumptions import refuse_lacking, written
+from planner.interop.export_common import NOT_PLANNED, Export
+from planner.interop.launching import TRAIN, torchrun_script
+from planner.interop.nanotron_assumptions import NANOTRON
+from planner.interop.quoting import commented, yaml_value
+from planner.units import PlannerError
+
+CONFIG = "train.yaml"
+
+
+def nanotron_files(export: Export) -> dict[str, str]:
+    """train.yaml (the plan) and train.sh for every node.
+
+    Raises
+    ------
+    PlannerError
+        If nanotron cannot train the model as planned, naming what it lacks.
+    """
+    lacking = _lacking(export)
+    if lacking:
+        raise PlannerError(f"nanotron cannot train this model as planned: it has no {lacking}.")
+    refuse_lacking(NANOTRON, export, "nanotron", "nanotron")
+    tree: dict[str, Any] = {}
+    for path, value in {**_run(export), **_model(export), **written(NANOTRON, export)}.items():
+        *parents, last = path.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    head = commented([*export.header("Configuration of nanotron"), f"{export.saving}.", *NOT_PLANNED.split("\n")])
+    return {CONFIG: "\n".join([*head, *_lines(tree), *_DATA, ""]), TRAIN: _script(export)}
+
+
+#: Made-up data until a folder is named: `dataset: {dataset_folder: …}` of tokenized files (nanotron's Nanoset).
+_DATA = [
+    "data_stages:  # made-up data; for your own: dataset: {dataset_folder: FOLDER} of nanotron's tokenized files",
+    "- name: planned",
+    "  start_training_step: 1",
+    "  data:",
+    "    dataset: null",
+    "    seed: 42",
+    "    num_loading_workers: 1",
+]
+
+
+def _lacking(export: Export) -> str:
+    """What its Qwen2 class, which is Llama's shape with or without biases on q, k and v, does not have."""
+    model = export.model
+    checks = [
+        (model.moe is not None, "experts that planner plans"),
+        (model.mla is not None, "latent attention"),
+        (model.qk_norm, "QK norm"),
+        (model.head_dim * model.heads != model.hidden, f"head width of its own ({model.head_dim})"),
+        (model.attention_output_bias or model.mlp_bias or model.head_bias, "biases but on q, k and v"),
+        (not model.gated_mlp or model.activation not in ("", "silu"), f"such an MLP ({export.mlp_words})"),
+        (model.norm != "rmsnorm" or model.norms_per_layer != 2 or model.parallel_residual, "such norms"),
+        (model.learned_positions > 0 or model.position_embedding != "", "positions but rotary ones"),
+        (bool(model.sliding_window) or model.attention_sinks, "such windows or sinks"),
+        (model.mtp_layers > 0, "multi-token prediction"),
+        (bool(export.trained.batch_ramp), "batch ramp; plan without training.batch_ramp"),
+    ]
+    return next((words for missing, words in checks if missing), "")
+
+
+def _run(export: Export) -> dict[str, Any]:
+    plan, rate = export.plan, export.learning_rate
+    return {
+        "general.project": "planned",
+        "general.run": export.name,
+        "general.seed": 42,
+        "checkpoints.checkpoints_path": "checkpoints",
+        "checkpoints.checkpoint_interval": export.save_every,
+        "checkpoints.save_initial_state": False,
+        "checkpoints.checkpoints_path_is_shared_file_system": True,
+        "logging.iteration_step_info_interval": 10,
+        "logging.log_level": "info",
+        "logging.log_level_replica": "info",
+        "tokens.train_steps": plan.iterations,
+        "tokens.val_check_interval": -1,
+        "tokens.limit_val_batches": 0,
+        "optimizer.clip_grad": 1.0,
+        "optimizer.weight_decay": 0.1,
+        "optimizer.optimizer_factory.adam_beta1": 0.9,
+        "optimizer.optimizer_factory.adam_beta2": 0.95,
+        "optimizer.optimizer_factory.adam_eps": 1e-8,
+        "optimizer.optimizer_factory.torch_adam_is_fused": True,
+        "optimizer.learning_rate_scheduler.learning_rate": rate,
+        "optimizer.learning_rate_scheduler.lr_warmup_steps": max(1, plan.iterations // 100),
+        "optimizer.learning_rate_scheduler.lr_warmup_style": "linear",
+        "optimizer.learning_rate_scheduler.lr_decay_style": "cosine",
+        "optimizer.learning_rate_scheduler.min_decay_lr": rate / 10,
+    }
+
+
+def _model(export: Export) -> dict[str, Any]:
+    model, plan = export.model, export.plan
+    part = "model.model_config"
+    return {
+        "model.init_method.std": 0.02,
+        "model.make_vocab_size_divisible_by": model.vocab_multiple,
+        f"{part}.is_qwen2_config": True,
+        f"{part}.hidden_size": model.hidden,
+        f"{part}.intermediate_size": model.ffn,
+        f"{part}.num_hidden_layers": model.layers,
+        f"{part}.num_attention_heads": model.heads,
+        f"{part}.num_key_value_heads": model.kv_heads,
+        f"{part}.attention_bias": model.attention_bias,
+        f"{part}.hidden_act": "silu",
+        f"{part}.max_position_embeddings": max(plan.seq_length, model.max_seq_length or 0),
+        f"{part}.tie_word_embeddings": model.tied_embeddings,
+        f"{part}.vocab_size": model.vocab,
+    }
+
+
+def _lines(tree: Mapping[str, Any], depth: int = 0) -> list[str]:
+    pad, lines = "  " * depth, []
+    for key in sorted(tree):
+        value = tree[key]
+        if isinstance(value, Mapping):
+            lines += [f"{pad}{key}:", *_lines(value, depth + 1)]
+        else:
+            lines.append(f"{pad}{key}: {yaml_value(value)}")
+    return lines
+
+
+def _script(export: Export) -> str:
+    export.notes.append(f"{CONFIG}: trains on made-up data until data_stages names yours")
+    if export.trained.evaluation_interval:
+        export.notes.append(f"{CONFIG}: nanotron does not evaluate; the planned evaluations are left out")
+    return torchrun_script(
+        export,
+        "nanotron",
+        [
+            "Run it on every node, with nanotron installed from a checkout of huggingface/nanotron, and with:",
+            "  NANOTRON_DIR     that checkout",
+            "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
+        ],
+        ("NANOTRON_DIR", "CHECKPOINTS"),
+        ["export CUDA_DEVICE_MAX_CONNECTIONS=1", 'mkdir -p "$CHECKPOINTS"', 'cd "$CHECKPOINTS"'],
+        [f'"$NANOTRON_DIR/run_train.py" --config-file "$here/{CONFIG}" "$@"'],
+    )

@@ -1,0 +1,167 @@
+"""Megatron-Bridge's YAML into a scenario: overrides of a recipe, or the run_config.yaml beside a checkpoint.
+
+Its fields are told as the arguments of Megatron-LM that they stand for, and read as those are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from planner.interop.files import read_yaml, shown
+from planner.interop.imported import Imported
+from planner.interop.kinds import Kinds
+from planner.interop.megatron import imported_arguments
+from planner.interop.megatron_arguments import Arguments
+from planner.interop.megatron_bridge_fields import HOME
+from planner.interop.megatron_keys import DECIDING, known_options
+from planner.units import PlannerError
+
+#: Fields that stand for an argument of another name.
+RENAMED = {
+    "model.virtual_pipeline_model_parallel_size": "num-virtual-stages-per-pipeline-rank",
+    "model.num_moe_experts": "num-experts",
+    "ddp.use_distributed_optimizer": "use-distributed-optimizer",
+    "mixed_precision.fp8": "fp8-format",
+    "mixed_precision.fp4": "fp4-format",
+    "model.moe_layer_freq": "moe-layer-freq",
+    "model.window_size": "window-size",
+    "dataset.data_path": "data-path",
+    "dataset.split": "split",
+    "dataset.seq_length": "seq-length",
+    "train.rampup_batch_size": "rampup-batch-size",
+}
+#: Fields whose False is an argument.
+SWITCHED_OFF = {
+    "model.add_bias_linear": "disable-bias-linear",
+    "model.share_embeddings_and_output_weights": "untie-embeddings-and-output-weights",
+    "model.bias_dropout_fusion": "no-bias-dropout-fusion",
+    "mixed_precision.grad_reduce_in_fp32": "grad-reduce-in-bf16",
+}
+PATHS = {
+    **{option: f"{section}.{option.replace('-', '_')}" for option, section in HOME.items()},
+    **{option: path for path, option in {**RENAMED, **SWITCHED_OFF}.items()},
+    "swiglu": "model.gated_linear_unit",
+}
+#: Recipes of mixed precision by name (training/mixed_precision.py), and what they set.
+PRECISIONS = (
+    ("mxfp8", {"fp8-format": ["e4m3"], "fp8-recipe": ["mxfp8"]}),
+    ("current_scaling", {"fp8-format": ["hybrid"], "fp8-recipe": ["tensorwise"]}),
+    ("fp8", {"fp8-format": ["hybrid"], "fp8-recipe": ["delayed"]}),
+    ("nvfp4", {"fp4-format": ["e2m1"]}),
+)
+DTYPES = {"torch.bfloat16": "bf16", "torch.float32": "fp32", "torch.float16": "fp16"}
+
+
+@dataclass
+class BridgeFields(Arguments):
+    """Arguments that say where in the YAML they stand."""
+
+    paths: Mapping[str, str] = field(default_factory=lambda: PATHS)
+
+    def number(self, name: str, default: int | None = None, least: int = 1) -> int:
+        if default is None and not self.values.get(name):
+            raise PlannerError(
+                f"{self.name} has no {self.paths.get(name, name)}: overrides alone do not say what their recipe has; "
+                "import the run_config.yaml that stands beside its checkpoints."
+            )
+        return super().number(name, default, least)
+
+    def origin(self, *names: str) -> str:
+        def said(name: str) -> str:
+            path = self.paths.get(name, name)
+            return f"{path}, {self.name}" if name in self.values else f"default of {path} in Megatron-Bridge"
+
+        return ", ".join(map(said, names))
+
+
+def import_megatron_bridge(
+    path: Path,
+    *,
+    gpus: int | None = None,
+    vocab: int | None = None,
+    samples: int | None = None,
+    tokens: int | None = None,
+) -> Imported:
+    """A scenario from a configuration of Megatron-Bridge. Parameters and errors: those of `import_megatron`."""
+    document = read_yaml(path).values
+    sections = {str(name): part for name, part in document.items() if isinstance(part, Mapping)}
+    read = BridgeFields(path.name)
+    _precision(read, document.get("mixed_precision"))
+    for section, part in sections.items():
+        for name, value in part.items():
+            _take(read, f"{section}.{name}", value)
+    model = sections.get("model", {})
+    _activation(read, model)
+    if (
+        str(model.get("position_embedding_type", "learned_absolute")) == "learned_absolute"
+        and "seq-length" in read.values
+    ):
+        read.values["max-position-embeddings"] = read.values["seq-length"]  # the provider's table is as long
+    if "num-query-groups" in read.values:
+        read.values["group-query-attention"] = []
+    kinds = Kinds("Megatron-Bridge", known_options(), DECIDING)
+    found = imported_arguments(read, path, gpus, vocab, samples, tokens, kinds)
+    return Imported(
+        "megatron-bridge", found.files, found.model, found.taken, found.unused, found.remarks, found.missing,
+        found.extras, found.warnings,
+    )  # fmt: skip
+
+
+def _take(read: BridgeFields, path: str, value: Any) -> None:
+    section, _, name = path.partition(".")
+    option = name.replace("_", "-")
+    if path in SWITCHED_OFF:
+        if value is False:
+            read.values[SWITCHED_OFF[path]] = []
+        return
+    decides = section == "model" and option in DECIDING
+    option = RENAMED.get(path) or (option if HOME.get(option) == section or decides else "")
+    if not option or value is None or value is False or isinstance(value, Mapping):
+        return
+    if option == "seq-length" and section == "model" and "seq-length" in read.values:
+        return  # the data set's is the one that counts
+    read.values[option] = _words(option, value)
+
+
+def _words(option: str, value: Any) -> list[str]:
+    """The words behind an argument; none behind a flag."""
+    if value is True:
+        return []
+    if isinstance(value, list):
+        listed = [str(part) for part in value]
+        if option == "moe-layer-freq":
+            return [f"([{','.join(listed)}])"]
+        return [",".join(listed)] if option == "window-size" else listed
+    text = str(value)
+    if option == "data-path":
+        return text.split()
+    if option == "attention-backend":
+        text = text.rpartition(".")[2]
+    return [DTYPES.get(text, text)]
+
+
+def _precision(read: BridgeFields, stated: Any) -> None:
+    """A recipe of mixed precision that is called by its name."""
+    if not isinstance(stated, str):
+        return
+    read.values["fp16" if "fp16" in stated else "bf16"] = []
+    read.values |= next((values for sign, values in PRECISIONS if sign in stated), {})
+
+
+def _activation(read: BridgeFields, model: Mapping[str, Any]) -> None:
+    stated = model.get("activation_func")
+    name = str(stated.get("_target_", "")) if isinstance(stated, Mapping) else str(stated or "gelu")
+    kind = name.rpartition(".")[2]
+    gated = model.get("gated_linear_unit") is True
+    if kind not in ("silu", "gelu") or gated != (kind == "silu"):
+        raise PlannerError(
+            f"{read.name}: model.activation_func {shown(kind)} {'with' if gated else 'without'} a gated MLP is not "
+            "understood; planner reads gelu, and silu with model.gated_linear_unit. Write the shape inline instead."
+        )
+    if gated:
+        read.values["swiglu"] = []
+    if model.get("bias_activation_fusion") is False:
+        read.values["no-bias-swiglu-fusion" if gated else "no-bias-gelu-fusion"] = []

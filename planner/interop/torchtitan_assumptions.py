@@ -1,0 +1,208 @@
+"""What a plan assumes of a run under torchtitan, and the keys of its TOML that make it so.
+
+Names, defaults and refusals are those of pytorch/torchtitan 73a0e69 (tag v0.2.2, 2026-02-20):
+torchtitan/config/job_config.py, torchtitan/distributed, torchtitan/models/*/infra/parallelize.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.interop.assumptions import Assumption, conditions_of
+from planner.interop.export_common import Export
+from planner.interop.torchtitan_models import flavour_of
+
+
+def _layout(export: Export) -> dict[str, Any]:
+    layout = export.plan.layout
+    values: dict[str, Any] = {
+        "parallelism.tensor_parallel_degree": layout.tp,
+        "parallelism.pipeline_parallel_degree": layout.pp,
+        "parallelism.context_parallel_degree": layout.cp,
+    }
+    if layout.pp > 1:
+        values["parallelism.pipeline_parallel_schedule"] = "Interleaved1F1B" if layout.vpp > 1 else "1F1B"
+        values["parallelism.module_fqns_per_model_part"] = stages(export.model.layers, layout.pp * layout.vpp)
+    return values
+
+
+def stages(layers: int, count: int) -> list[list[str]]:
+    """The modules of each of `count` stages, which differ by a layer at most: `[["tok_embeddings", "layers.0"], …]`."""
+    each, more = divmod(layers, count)
+    parts: list[list[str]] = []
+    first = 0
+    for stage in range(count):
+        size = each + (stage < more)
+        parts.append([f"layers.{n}" for n in range(first, first + size)])
+        first += size
+    return [["tok_embeddings", *parts[0]], *parts[1:-1], [*parts[-1], "norm", "output"]]
+
+
+def _layout_lacking(export: Export) -> str:
+    layout = export.plan.layout
+    flavour = flavour_of(export.model)
+    if layout.pp > 1 and flavour.without_pipeline:
+        return f"it has no pipeline for {flavour.name}; plan with layout.pp: 1"
+    if layout.tp * layout.pp > 1 and layout.dp * layout.cp == 1:
+        return "it has no 16-bit weights in tensor or pipeline parallel without sharding; plan with layout.dp: {min: 2}"
+    return ""
+
+
+def _batch(export: Export) -> dict[str, Any]:
+    """With a pipeline, the local batch is what the pipeline cuts into micro-batches; without, one micro-batch."""
+    plan, layout = export.plan, export.plan.layout
+    sizes = {"training.global_batch_size": plan.global_batch, "training.seq_len": plan.seq_length}
+    if layout.pp == 1:
+        return {"training.local_batch_size": layout.micro_batch, **sizes}
+    return {
+        "training.local_batch_size": layout.micro_batch * layout.grad_accum,
+        "parallelism.pipeline_parallel_microbatch_size": layout.micro_batch,
+        **sizes,
+    }
+
+
+def _expert_ranks(export: Export) -> dict[str, Any]:
+    if export.model.moe is None:
+        return {}
+    return {
+        "parallelism.expert_parallel_degree": export.plan.layout.ep,
+        "parallelism.expert_tensor_parallel_degree": 1,
+    }
+
+
+def _expert_ranks_lacking(export: Export) -> str:
+    layout, group = export.plan.layout, sharded_over(export)
+    if export.model.moe is None or group * layout.tp % layout.ep == 0:
+        return ""
+    return f"it has no ep {layout.ep} over {group} sharded x {layout.tp} tensor ranks; plan without layout.shard_group"
+
+
+def sharded_over(export: Export) -> int:
+    """Ranks over which weights are sharded: the shard group, or dp x cp."""
+    ranks = export.plan.layout.dp * export.plan.layout.cp
+    return min(conditions_of(export).shard_group or ranks, ranks)
+
+
+def _sharding(export: Export) -> dict[str, Any]:
+    layout, group = export.plan.layout, sharded_over(export)
+    return {
+        "parallelism.data_parallel_shard_degree": group // layout.cp,
+        "parallelism.data_parallel_replicate_degree": layout.dp * layout.cp // group,
+        "parallelism.fsdp_reshard_after_forward": {2: "never", 3: "always"}[layout.zero_stage],
+    }
+
+
+def _sharding_lacking(export: Export) -> str:
+    layout, group = export.plan.layout, sharded_over(export)
+    if layout.dp * layout.cp % group == 0 and group % layout.cp == 0:
+        return ""
+    return (
+        f"it has no shard group of {group} among {layout.dp * layout.cp} ranks, which must divide them and be divided "
+        f"by cp {layout.cp}; plan with another layout.shard_group"
+    )
+
+
+CONVERTERS = {"fp8": "quantize.linear.float8", "mxfp8": "quantize.linear.mx"}
+
+
+def _weights(export: Export) -> dict[str, Any]:
+    values: dict[str, Any] = {"training.dtype": "float32", "training.mixed_precision_param": "bfloat16"}
+    converter = CONVERTERS.get(export.plan.precision)
+    if converter:
+        values["model.converters"] = [converter]
+        values[f"{converter}.recipe_name"] = "rowwise" if export.plan.precision == "fp8" else "mxfp8_cublas"
+        values[f"{converter}.filter_fqns"] = ["output"]
+    return values
+
+
+def _recompute(export: Export) -> dict[str, Any]:
+    layout, share = export.plan.layout, conditions_of(export).recompute_share
+    if layout.recompute == "selective":
+        return {"activation_checkpoint.mode": "selective", "activation_checkpoint.selective_ac_option": "op"}
+    if layout.recompute != "full" or share == 0:
+        return {"activation_checkpoint.mode": "none"}
+    if share is None or share >= 1:
+        return {"activation_checkpoint.mode": "full"}
+    every = str(_every(share))
+    return {"activation_checkpoint.mode": "selective", "activation_checkpoint.selective_ac_option": every}
+
+
+def _every(share: float) -> int:
+    return max(1, round(1 / share))
+
+
+def _recompute_lacking(export: Export) -> str:
+    layout, share = export.plan.layout, conditions_of(export).recompute_share
+    if layout.recompute != "full" or share is None or not 0 < share < 1:
+        return ""
+    nearest = (export.model.layers // _every(share)) / export.model.layers
+    if abs(nearest - share) < 1e-5:
+        return ""
+    return (
+        f"it has no recompute of {share:g} of the layers, only of every second, third, …; "
+        f"plan with layout.recompute_share: {nearest:.6g}"
+    )
+
+
+def _attention_lacking(export: Export) -> str:
+    if conditions_of(export).flash_attention:
+        return ""
+    return "it has no attention that keeps its scores; plan with training.flash_attention: true"
+
+
+def _fused(export: Export) -> dict[str, Any]:
+    fused = conditions_of(export).fused_or_compile
+    if export.plan.precision in CONVERTERS and not fused:
+        export.notes.append("narrow formats are slow without a compiler: plan with training.fused_or_compile: true")
+    return {"compile.enable": fused, "compile.components": ["model", "loss"]}
+
+
+BOTH = "memory, time"
+P = "parallelism."
+TORCHTITAN = (
+    Assumption("layout", "tp, pp, vpp, cp; a stage keeps what it passed on until it comes back", BOTH,
+               (f"{P}tensor_parallel_degree", f"{P}pipeline_parallel_degree", f"{P}context_parallel_degree",
+                f"{P}pipeline_parallel_schedule", f"{P}module_fqns_per_model_part"),
+               "tp or pp without sharded ranks is refused: it would train in fp32", _layout, _layout_lacking),
+    Assumption("batch", "sequences a micro-batch, and a step", BOTH,
+               ("training.local_batch_size", "training.global_batch_size", "training.seq_len",
+                f"{P}pipeline_parallel_microbatch_size"),
+               "with a pipeline the local batch is all micro-batches of a step", _batch),
+    Assumption("expert ranks", "ep over dp x cp x tp; tensor parallel does not divide experts (etp 1)", BOTH,
+               (f"{P}expert_parallel_degree", f"{P}expert_tensor_parallel_degree"), "", _expert_ranks,
+               _expert_ranks_lacking),
+    Assumption("sequence parallel", "norms and the residual stream divided by tp", BOTH, (),
+               "always with tensor parallel"),
+    Assumption("sharding", "FSDP2 over dp x cp ranks (ZeRO 3: resharded after the forward pass; 2: not), or HSDP over "
+               "a shard group; one block gathered ahead", BOTH,
+               (f"{P}data_parallel_shard_degree", f"{P}data_parallel_replicate_degree",
+                f"{P}fsdp_reshard_after_forward"),
+               "default: always without, never with a pipeline", _sharding, _sharding_lacking),
+    Assumption("buckets", "a block's parameters", BOTH, (), "one FSDP2 unit a block"),
+    Assumption("weights", "fp32 shards, computed with in bf16 (fp8, mxfp8 in matmuls but for the output's)", BOTH,
+               ("training.dtype", "training.mixed_precision_param", "model.converters",
+                "quantize.linear.float8.recipe_name", "quantize.linear.float8.filter_fqns",
+                "quantize.linear.mx.recipe_name", "quantize.linear.mx.filter_fqns"),
+               "gathered in bf16: no float8 all-gather", _weights),
+    Assumption("gradients", "fp32 shards, reduced in fp32", BOTH, ("training.mixed_precision_reduce",), "",
+               lambda _: {"training.mixed_precision_reduce": "float32"}),
+    Assumption("reductions", "behind the backward pass", "time", (), "FSDP2's own"),
+    Assumption("optimizer", "AdamW's moments in fp32 beside fp32 weights", BOTH, ("optimizer.name",),
+               "others are refused", lambda _: {"optimizer.name": "AdamW"}),
+    Assumption("offload", "none", BOTH, ("training.enable_cpu_offload",), "what is on the host is refused",
+               lambda _: {"training.enable_cpu_offload": False}),
+    Assumption("recompute", "none; every other matmul and all that is no matmul or attention (op); whole blocks, or "
+               "every n-th of them", BOTH,
+               ("activation_checkpoint.mode", "activation_checkpoint.selective_ac_option"),
+               "unstated, every second block", _recompute, _recompute_lacking),
+    Assumption("attention", "flash kernels", BOTH, (), "`scaled_dot_product_attention` picks one; scores in memory are "
+               "refused", lacking=_attention_lacking),
+    Assumption("fused kernels", "norms and activations compiled, or each by itself", BOTH,
+               ("compile.enable", "compile.components"), "off", _fused),
+    Assumption("dropout", "none: no masks are kept", "memory", (), "torchtitan's models have none"),
+    Assumption("loss", "16-bit logits and their fp32 copy", BOTH, (), "`components/loss.py` computes it in fp32"),
+    Assumption("routing", "dropless, even over the experts", BOTH, (), "a bias balances (`load_balance_coeff`)"),
+    Assumption("expert exchange", "all-to-all", "time", (f"{P}expert_parallel_comm_backend",), "",
+               lambda e: {f"{P}expert_parallel_comm_backend": "standard"} if e.model.moe else {}),
+    Assumption("CUDA graphs", "none", "time", (), "v0.2.2 has none"),
+)  # fmt: skip

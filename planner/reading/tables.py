@@ -1,0 +1,94 @@
+"""CSV files as rows that know their line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from planner.files import unguarded
+from planner.reading.text import MAX_BYTES, fault, one_line, read_bytes, text_of
+from planner.units import did_you_mean
+
+_QUOTED = "a text that holds a comma stands in double quotes"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A CSV file: its columns, and of each row the cells and the line (counted from 1) that it ends on."""
+
+    path: Path
+    header: tuple[str, ...]
+    cells: Sequence[Sequence[str]]
+    lines: Sequence[int]
+
+    def rows(self) -> Iterator[dict[str, str]]:
+        """Column to cell, row by row."""
+        return (dict(zip(self.header, cells, strict=True)) for cells in self.cells)
+
+
+def read_csv(
+    path: Path,
+    needs: Iterable[str] = (),
+    knows: Sequence[str] = (),
+    *,
+    most: int = MAX_BYTES,
+    holds: str = "a table",
+    ragged: bool = False,
+    endings: Iterable[str] = (".csv",),
+) -> Table:
+    """A table whose first line names its columns; empty lines are passed over.
+
+    Parameters
+    ----------
+    needs : columns that must be there
+    knows : all columns that there may be; (): any
+    most, holds, endings : as of `read_bytes`
+    ragged : rows may have more or fewer cells than columns, columns may stand twice, and bytes may be no UTF-8 (U+FFFD)
+
+    Raises
+    ------
+    PlannerError
+        If the file cannot be read, a column is missing, unknown or there twice, or a row has other cells than columns.
+    """
+    data = read_bytes(path, most, holds, endings)
+    text = data.decode("utf-8-sig", "replace") if ragged else text_of(data, path)
+    reader = csv.reader(io.StringIO(text, newline=""))
+    cells: list[list[str]] = []
+    lines: list[int] = []
+    try:
+        header = tuple(next(reader, ()))
+        if not ragged:
+            _check_header(path, header, needs, knows)
+        for row in reader:
+            if row and len(row) != len(header) and not ragged:
+                said = f"{len(row)} cells, the header has {len(header)}"
+                raise fault(path, f"{said}; {_QUOTED}" if len(row) > len(header) else said, reader.line_num)
+            if row:
+                cells.append([unguarded(cell) if cell[:1] == "'" else cell for cell in row])
+                lines.append(reader.line_num)
+    except csv.Error as error:  # a cell of more than 131,072 characters, most often of a quote that is never closed
+        raise fault(path, f"cannot be read as CSV ({error}); is a double quote left open?", reader.line_num) from None
+    return Table(path, header, cells, lines)
+
+
+def _check_header(path: Path, header: Sequence[str], needs: Iterable[str], knows: Sequence[str]) -> None:
+    twice = next((name for name in header if header.count(name) > 1), None)
+    unknown = next((name for name in header if knows and name not in knows), None)
+    missing = next((name for name in needs if name not in header), None)
+    if unknown is not None:
+        raise fault(path, f"column {one_line(repr(unknown), 60)} is not known{_nearest(unknown, knows)}", 1)
+    if missing is not None:
+        raise fault(
+            path,
+            f"column {missing!r} is missing{did_you_mean(missing, header)}; found {', '.join(header) or 'none'}",
+            1,
+        )
+    if twice is not None:
+        raise fault(path, f"column {one_line(repr(twice), 60)} stands twice; keep one", 1)
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    return did_you_mean(word[:60], known) or f"; known are {', '.join(known)}"

@@ -1,0 +1,55 @@
+"""Whatever a file holds, a command ends as it says it does. `make fuzz` looks for longer."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+from fuzzing import bent, broken, calls, commands, written
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+COMMANDS = list(commands())
+MOST = int(os.environ.get("PLANNER_FUZZ", "0"))  # examples a command; 0: the few of every day
+SETTINGS = {
+    "derandomize": not MOST,
+    "database": None,
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+}
+SEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def check(planner, words):
+    with tempfile.TemporaryDirectory() as folder:
+        given_ = written(words, Path(folder))
+        ran = planner(*given_)
+    assert ran.code in (0, 2, 3), (given_, ran)
+    assert not SEEN.search(ran.out + ran.err), (given_, ran)
+    if ran.code == 2:
+        assert ran.err.rsplit("planner: ", 1)[-1].count("\n") == 1, (given_, ran)
+        assert len(ran.err) < 3000, (given_, ran)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.words))
+def test_a_broken_file_is_one_sentence(planner, command):
+    @settings(max_examples=MOST or 2, **SETTINGS)
+    @given(calls(command, broken))
+    def holds(words):
+        check(planner, words)
+
+    holds()
+
+
+@pytest.mark.skipif(not MOST, reason="a long run: make fuzz")
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.words))
+def test_a_bent_file_is_answered_or_one_sentence(planner, command):
+    @settings(max_examples=MOST, **SETTINGS)
+    @given(calls(command, lambda name: st.one_of(bent(name), broken(name))))
+    def holds(words):
+        check(planner, words)
+
+    holds()
