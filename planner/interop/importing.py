@@ -69,7 +69,8 @@ def tool_of(path: Path) -> str:
         if re.search(sign, text, re.MULTILINE):
             raise PlannerError(
                 f"{shown(path, 200)} is a file of {tool}, which planner does not import; known are GPT-NeoX configs, "
-                "Hugging Face's config.json and Megatron-LM's launch scripts. Write its shape inline in a scenario."
+                "Hugging Face's config.json, Megatron-LM's launch scripts, and files of Megatron-Bridge, torchtitan, "
+                "DeepSpeed, Accelerate and nanotron. Write its shape inline in a scenario."
             )
     return "gpt-neox"
 
@@ -89,7 +90,8 @@ def import_files(
 
     Parameters
     ----------
-    paths : GPT-NeoX configs (several are merged in order), one Hugging Face config.json, or one Megatron-LM script
+    paths : GPT-NeoX configs (several are merged in order), one Hugging Face config.json (with DeepSpeed's JSON,
+        Accelerate's YAML or both), one Megatron-LM script, or one file of Megatron-Bridge, torchtitan or nanotron
     gpus, vocab, samples, tokens, epochs : what such files often leave out: the world size, the tokenizer's entries, the
         data of one epoch, and how many epochs to train; what a file does say wins over `epochs`
     strict : whether a warning (a key that is not understood) is an error
