@@ -140,4 +140,4 @@ def _manifests(export: Export, name: str, launch: Launch, body: dict[str, Any]) 
             "Fill in the variables under env; add volumes for data and checkpoints, and an image with git and PyTorch.",
         ]
     )
-    return "\n".join([*head, dumped(config) + "---", dumped(body)])
+    return "\n".join([*head, dumped(config, printable=True) + "---", dumped(body)])

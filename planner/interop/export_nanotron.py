@@ -76,6 +76,7 @@ def _run(export: Export) -> dict[str, Any]:
         "general.run": export.name,
         "general.seed": 42,
         "checkpoints.checkpoints_path": "checkpoints",
+        "checkpoints.resume_checkpoint_path": "checkpoints",  # of which it takes the latest, if there is one
         "checkpoints.checkpoint_interval": export.save_every,
         "checkpoints.save_initial_state": False,
         "checkpoints.checkpoints_path_is_shared_file_system": True,

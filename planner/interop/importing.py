@@ -88,7 +88,8 @@ def import_files(
 
     Parameters
     ----------
-    paths : GPT-NeoX configs (several are merged in order), one Hugging Face config.json, or one Megatron-LM script
+    paths : GPT-NeoX configs (several are merged in order), one Hugging Face config.json (with DeepSpeed's JSON,
+        Accelerate's YAML or both), one Megatron-LM script, or one file of Megatron-Bridge, torchtitan or nanotron
     gpus, vocab, samples, tokens, epochs : what such files often leave out: the world size, the tokenizer's entries, the
         data of one epoch, and how many epochs to train; what a file does say wins over `epochs`
     strict : whether a warning (a key that is not understood) is an error

@@ -33,7 +33,10 @@ def block(lines: Sequence[str]) -> str:
     return _Block("\n".join(lines) + "\n")
 
 
-def dumped(document: Any) -> str:
-    """A document as YAML, in the order of its keys."""
-    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+def dumped(document: Any, *, printable: bool = False) -> str:
+    """A document as YAML, in the order of its keys.
+
+    Letters beyond ASCII are escaped unless all texts are known to be `printable`: PyYAML writes no block with escapes.
+    """
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=printable)
     return text
