@@ -45,7 +45,9 @@ HOSTILE = {
     "odd letters": "\U0001f600é中",
 }
 ALL = "".join(text.replace("\n", " ") for text in HOSTILE.values() if text.isprintable())
-STEERING = {"framework", "recompute", "precision", "norm", "activation", "position_embedding"}  # which files are made
+STEERING = {  # which files are made
+    "framework", "recompute", "precision", "norm", "activation", "position_embedding", "layer_pattern",
+}  # fmt: skip
 
 
 def full_answer(framework):
@@ -254,7 +256,7 @@ def rewritten_field(value, name, text):
         ("plan.framework", "", r"plan\.framework: a word"),
         ("plan.layout.recompute", "some", "none, selective or full"),
         ("plan.layout.zero_stage", 4, "zero_stage is no number that a plan can have"),
-        ("trained.model.norm", "norm", "layernorm, layernorm_nobias, rmsnorm"),
+        ("trained.model.norm", "norm", "layernorm, layernorm_nobias, layernorm_bare, rmsnorm"),
         ("trained.model.layers", -1, "layers is no number that a plan can have"),
         ("trained.batch_ramp", [-1, 1, 1], "batch_ramp"),
         ("plan.offer.gpu", "a\x1b[2J", r"plan\.offer\.gpu holds characters that are not printable: a\?\[2J"),

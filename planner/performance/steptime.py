@@ -222,7 +222,8 @@ def _data_parallel(
     if np.any(s.conditions.shard_group):  # weights go round the group alone, gradients also between groups
         group = _group(s, ranks)
         near = np.clip(neighbours(machine, k.tp * group) / k.tp, 1.0, np.minimum(local, group))
-        gathered = ring_time(machine, machine.up_gather, size, group, near) / np.maximum(size, 1.0) * dense
+        within = ring_time(machine, machine.up_gather, size, group, near) / np.maximum(size, 1.0) * dense
+        gathered = np.where(group < ranks, within, passed)
         groups = ranks / group
         between = ring_time(machine, machine.up_gather, size, groups, np.clip(local / group, 1.0, groups))
         reduced = np.where(
