@@ -211,7 +211,7 @@ def test_deepspeeds_files_are_read_beside_a_config_json(tmp_path: Path) -> None:
     assert found.value("layout.zero_stage") == 3
     assert found.value("layout.dp") == saved.plan.gpus
     assert found.value("training.global_batch") == saved.plan.global_batch
-    with pytest.raises(PlannerError, match=r"says nothing of the model: name its config\.json"):
+    with pytest.raises(PlannerError, match=r"holds no model: name the model.s config\.json"):
         import_files([tmp_path / "ds_config.json"])
 
 

@@ -54,7 +54,7 @@ def test_a_file_that_is_not_at_hand_is_named(tmp_path, file):
 
 
 @pytest.mark.parametrize(
-    "file", ["activate", "/opt/conda/etc/profile.d/conda.sh", "venv/bin/activate", "~/.bashrc", "/etc/profile"]
+    "file", ["activate", "~/conda/etc/profile.d/conda.sh", "venv/bin/activate", "~/.bashrc", "/etc/profile"]
 )
 def test_what_only_finds_programs_is_passed_over(tmp_path, file):
     found = read(tmp_path, f"LAYERS=24\nsource {file} megatron\n{RUN}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from planner.interop.files import Document, read_json, read_yaml, shown, whole
+from planner.interop.files import Document, config_text, read_json, read_yaml, shown, whole
 from planner.interop.huggingface import import_huggingface
 from planner.interop.imported import Imported, Taken
 from planner.interop.kinds import Kinds, sort_keys
@@ -85,8 +85,13 @@ def import_deepspeed(model: Path | None, configs: Sequence[Path], *, gpus: int |
     """
     if model is None:
         names = " and ".join(shown(path.name, 80) for path in configs)
+        kinds = " and ".join(
+            "a config of DeepSpeed" if config_text(path).lstrip().startswith("{") else "a file of Accelerate"
+            for path in configs
+        )
         raise PlannerError(
-            f"{names} {'say' if len(configs) > 1 else 'says'} nothing of the model: name its config.json, too."
+            f"{names} {'are' if len(configs) > 1 else 'is'} {kinds}, which holds no model: name the model's "
+            "config.json, too, or the GPT-NeoX config that it belongs to."
         )
     base = import_huggingface(model)
     found = _Found([read_yaml(path) if path.suffix in (".yaml", ".yml") else read_json(path) for path in configs])

@@ -66,6 +66,19 @@ LINES: Sequence[tuple[str, FileKind]] = (
     (r"(?:base_emb_dim|base_num_decoder_layers) *:", FileKind("a file of MaxText")),
     (r"(?:budget|cluster) *:", FileKind("a scenario of planner", "planner optimize plans it")),
 )
+#: Tools whose files are known by keys at their places: all of a tool's signs are there.
+TOOLS: Sequence[tuple[str, Sequence[str]]] = (
+    ("torchtitan", (r"^\[(?:job|model|training|parallelism|optimizer)\] *(?:#.*)?$",)),
+    ("nanotron", (r"^parallelism *:", r"^tokens *:", r"^model *:")),
+    ("accelerate", (r"^distributed_type *:",)),
+    ("megatron-bridge", (r"^model *:", r"^train *:", r"^  +(?:num_layers|hidden_size|tensor_model_parallel_size) *:")),
+)
+NAMES = {
+    "torchtitan": "torchtitan",
+    "nanotron": "nanotron",
+    "accelerate": "Accelerate",
+    "megatron-bridge": "Megatron-Bridge",
+}
 _DEEPSPEEDS = FileKind(
     "a config of DeepSpeed, which holds no model",
     "give the model's config.json, or the GPT-NeoX config or the launch script that it belongs to",
@@ -95,6 +108,14 @@ def kind_of(text: str) -> FileKind | None:
     return None
 
 
+def tool_in(text: str) -> str | None:
+    """The tool whose file a text is, by keys at their places; None where it is none of `TOOLS`."""
+    for tool, signs in TOOLS:
+        if all(re.search(sign, text, re.MULTILINE) for sign in signs):
+            return tool
+    return None
+
+
 def is_deepspeeds(text: str) -> bool:
     """Whether a JSON object has the keys of DeepSpeed's configuration and none of a GPT-NeoX model's.
 
@@ -109,7 +130,9 @@ def is_deepspeeds(text: str) -> bool:
 
 def configuration_of(text: str) -> str:
     """Words for a text that is a configuration or a script, "" for what may be a log."""
-    kind = kind_of(text[: 512 << 10])
+    tool, kind = tool_in(text[: 512 << 10]), kind_of(text[: 512 << 10])
+    if tool is not None:
+        return f"a file of {NAMES[tool]}"
     if kind is not None:
         return "" if "log" in kind.what else kind.what
     if re.match(r"#!", text) or re.search(r"^#SBATCH ", text[:4096], re.MULTILINE):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from planner.interop.deepspeed import import_deepspeed
-from planner.interop.file_kinds import FileKind, is_deepspeeds, kind_by_ending, kind_of
+from planner.interop.file_kinds import FileKind, is_deepspeeds, kind_by_ending, kind_of, tool_in
 from planner.interop.files import config_text, named, naming, shown
 from planner.interop.huggingface import import_huggingface
 from planner.interop.imported import Imported, Taken
@@ -19,6 +19,7 @@ from planner.interop.megatron_bridge import import_megatron_bridge
 from planner.interop.nanotron import import_nanotron
 from planner.interop.neox import import_neox
 from planner.interop.torchtitan import import_torchtitan
+from planner.performance.framework_table import known_framework
 from planner.units import PlannerError
 
 _DATA = {"data", "data.samples", "data.tokens", "data.index"}
@@ -27,13 +28,6 @@ TOOLS = ("gpt-neox", "huggingface", "megatron", "megatron-bridge", "torchtitan",
 KNOWN = (
     "known are GPT-NeoX configs, Hugging Face's config.json (with DeepSpeed's and Accelerate's files), Megatron-LM's "
     "launch scripts, and files of Megatron-Bridge, torchtitan and nanotron"
-)
-#: Tools whose files are known by keys at their places: all of a tool's signs are there.
-OWN_TOOLS = (
-    ("torchtitan", (r"^\[(?:job|model|training|parallelism|optimizer)\] *(?:#.*)?$",)),
-    ("nanotron", (r"^parallelism *:", r"^tokens *:", r"^model *:")),
-    ("accelerate", (r"^distributed_type *:",)),
-    ("megatron-bridge", (r"^model *:", r"^train *:", r"^  +(?:num_layers|hidden_size|tensor_model_parallel_size) *:")),
 )
 
 
@@ -55,9 +49,8 @@ def tool_of(path: Path) -> str:
         return "megatron"
     if re.search(r'"(?:model_type|architectures)"\s*:', text):
         return "huggingface"
-    for tool, signs in OWN_TOOLS:
-        if all(re.search(sign, text, re.MULTILINE) for sign in signs):
-            return tool
+    if (tool := tool_in(text)) is not None:
+        return tool
     if is_deepspeeds(text):
         return "deepspeed"
     if (kind := kind_of(text)) is not None:
@@ -158,6 +151,11 @@ def _completed(found: Imported, samples: int | None, tokens: int | None, epochs:
             added.append(Taken(f"data.{stated[0]}", stated[1], f"--{stated[0]}"))
     if epochs is not None and not keys & {"training.epochs", "training.iterations"}:
         added.append(Taken("training.epochs", epochs, "--epochs"))
+    # Without a share planner looks for the fewest layers that must be recomputed; the files' run recomputes all.
+    recompute = next((taken for taken in found.taken if (taken.key, taken.value) == ("layout.recompute", "full")), None)
+    row = known_framework(str(found.value("training.framework")))
+    if recompute and "layout.recompute_share" not in keys and row and "recompute_share" not in row.lacks:
+        added.append(Taken("layout.recompute_share", 1, recompute.origin))
     keys |= {taken.key for taken in added}
     missing = (
         *(("data.tokens",) if not keys & _DATA else ()),

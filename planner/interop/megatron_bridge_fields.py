@@ -23,7 +23,8 @@ SAME: dict[str, tuple[str, ...]] = {
         "qk-layernorm", "vocab-size", "make-vocab-size-divisible-by", "window-attn-skip-freq", "softmax-type",
         "mtp-num-layers", "multi-latent-attention", "q-lora-rank", "kv-lora-rank", "qk-head-dim",
         "qk-pos-emb-head-dim", "v-head-dim", "moe-router-topk", "moe-ffn-hidden-size",
-        "moe-shared-expert-intermediate-size", "moe-router-score-function", "moe-router-enable-expert-bias",
+        "moe-shared-expert-gate", "moe-shared-expert-intermediate-size", "moe-router-score-function",
+        "moe-router-enable-expert-bias",
         "init-method-std",
     ),
     "ddp": (
