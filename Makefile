@@ -8,7 +8,9 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 # Many small fits side by side: threads of the linear algebra only get in each other's way.
 export OPENBLAS_NUM_THREADS ?= 1
 # One process a core, tests in random order (pytest-randomly prints the seed; repeat with TESTS='-p randomly_seed=...').
-TESTS ?= -n auto
+TESTS ?= -n auto --dist worksteal
+# What keeps the pages true, and writes them anew.
+PAGES := tests/test_docs_examples.py tests/test_docs_models.py tests/test_interop_assumptions.py tests/test_interop_frameworks.py
 
 .PHONY: help setup plan test lint style types layers docs refresh accuracy backtest bench fuzz check lock clean
 
@@ -43,10 +45,10 @@ layers: $(READY)
 	$(BIN)/lint-imports
 
 docs: $(READY) ## the examples of README and docs/, run and compared with what they print
-	$(BIN)/python -m pytest -q -p no:randomly tests/test_docs_examples.py tests/test_docs_models.py
+	$(BIN)/python -m pytest -q -p no:randomly $(PAGES)
 
 refresh: $(READY) ## the examples of README and docs/, written anew
-	PLANNER_REFRESH_DOCS=1 $(BIN)/python -m pytest -q -p no:randomly tests/test_docs_examples.py tests/test_docs_models.py
+	PLANNER_REFRESH_DOCS=1 $(BIN)/python -m pytest -q -p no:randomly $(PAGES)
 
 fuzz: $(READY) ## broken and bent files for every command, for longer than the tests do: FUZZ=200 a command
 	PLANNER_FUZZ=$(or $(FUZZ),200) $(BIN)/python -m pytest $(TESTS) tests/test_fuzz.py
