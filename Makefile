@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 # Many small fits side by side: threads of the linear algebra only get in each other's way.
 export OPENBLAS_NUM_THREADS ?= 1
 # One process a core, tests in random order (pytest-randomly prints the seed; repeat with TESTS='-p randomly_seed=...').
-TESTS ?= -n auto
+TESTS ?= -n auto --dist worksteal
 
 .PHONY: help setup plan test lint style types layers docs refresh accuracy backtest bench check lock clean
 

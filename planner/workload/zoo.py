@@ -58,7 +58,7 @@ def load_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec:
 
 
 def find_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec | None:
-    """The model that `load_model` finds, None where there is none. Raises PlannerError for what is wrong in its file."""
+    """The model that `load_model` finds, None where there is none; PlannerError for what is wrong in its file."""
     wanted = plain_name(name)
     directories = _directories(extra_dirs)
     for directory in directories:
