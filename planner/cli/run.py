@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 from planner.cli.output import close_standard_output, complain, flush, say
 from planner.files import printable_name
@@ -17,10 +18,10 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run `planner` with `arguments` (this process's own if None) and return its exit code."""
-    from planner.cli.app import app
-
     try:
-        code = app(args=None if arguments is None else list(arguments), prog_name="planner", standalone_mode=False)
+        code = _command()(
+            args=None if arguments is None else list(arguments), prog_name="planner", standalone_mode=False
+        )
         flush()
     except PlannerError as error:
         complain(str(error))
@@ -35,6 +36,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the one place that turns a fault into a sentence
         return _ended(error)
     return code if isinstance(code, int) else 0
+
+
+@cache
+def _command() -> Callable[..., object]:
+    """The command with all its options, built once a process: building it takes longer than most mistakes."""
+    from typer.main import get_command
+
+    from planner.cli.app import app
+
+    return get_command(app)
 
 
 def _ended(error: Exception) -> int:
