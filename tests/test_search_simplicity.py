@@ -17,7 +17,7 @@ from planner.plan import Optimization
 from planner.report.terminal import optimization_table
 from planner.search.simplicity import ORDER
 
-SEEDS = range(28)
+SEEDS = range(16)
 
 
 def answered(given: Case, scenario, **options) -> Optimization:
@@ -44,6 +44,7 @@ def simplicity(candidate: Candidate, gpus_per_node: int, batch: int) -> tuple[ob
         c.ep,
         c.recompute,
         max(c.zero_stage - 1, 0),
+        c.group is not None,
         odd_part(c.micro_batch) > 1,
         odd_part(c.batch),
         abs(c.batch - batch),
@@ -55,12 +56,13 @@ def shape(plan) -> tuple[object, ...]:
     x = plan.layout
     recompute = ("none", "selective", "full").index(x.recompute)
     parallel = (x.tp, x.pp, x.vpp, x.dp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, recompute, x.micro_batch)
-    return plan.offer.id, plan.framework, plan.gpus, *parallel, plan.global_batch
+    open_ends = (plan.recompute_share if 0 < plan.recompute_share < 1 else None, plan.shard_group)
+    return plan.offer.id, plan.framework, plan.gpus, *parallel, plan.global_batch, *open_ends
 
 
 def as_shape(c: Candidate) -> tuple[object, ...]:
     parallel = (c.tp, c.pp, c.vpp, c.dp, c.cp, c.ep, c.zero_stage, c.sequence_parallel, c.recompute, c.micro_batch)
-    return c.offer, c.framework, c.gpus, *parallel, c.batch
+    return c.offer, c.framework, c.gpus, *parallel, c.batch, c.share, c.group
 
 
 def simplest_of(scenario, candidates, best: Candidate, gpus_per_node: int) -> list[Candidate]:
@@ -128,13 +130,13 @@ def test_a_handful_of_own_gpus_is_not_told_to_split_sequences(tmp_path):
 def test_what_simplicity_costs_is_said_and_can_be_switched_off():
     scenario = load_scenario(scenarios_dir() / "own-cluster.yaml")
     catalog, calibration = load_facts()
-    found = search.optimize(scenario, catalog, calibration)
+    found = search.optimize(replace(scenario, simpler_within=0.02), catalog, calibration)
     optimum = search.optimize(replace(scenario, simpler_within=0.0), catalog, calibration)
     assert optimum.given_up is None
     assert optimum.plan.objective_value == optimum.certificate.best == found.certificate.best
     assert found.given_up.layout == optimum.plan.layout
     assert found.given_up.amount == pytest.approx(found.plan.objective_value - found.certificate.best)
-    assert 0 < found.given_up.share <= 0.01
+    assert 0 < found.given_up.share <= 0.02
     text = optimization_table(found, today=date(2026, 11, 29))
     assert f"gives up {100 * found.given_up.share:.2g} %" in text
     assert "gives up" not in optimization_table(optimum, today=date(2026, 11, 29))
@@ -154,7 +156,7 @@ def test_commands_agree_on_the_simple_plan():
 
 
 def test_a_fleet_keeps_its_budget_before_it_is_simple():
-    scenario = load_scenario(scenarios_dir() / "own-cluster.yaml")
+    scenario = replace(load_scenario(scenarios_dir() / "own-cluster.yaml"), simpler_within=0.02)
     catalog, calibration = load_facts()
     room = search.Fleet(cost_usd=1e6)
     fast = search.optimize_fleet([replace(scenario, simpler_within=0.0)], room, catalog, calibration)
