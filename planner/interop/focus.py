@@ -72,8 +72,8 @@ def read_focus(path: Path, offer: OfferRef, wanted: Wanted | None = None) -> Bil
     remarks = []
     if uncounted:
         remarks.append(
-            f"{uncounted:,} rows of machines do not say GPU-hours, nor hours of {offer.instance}: their cost counts, "
-            "their hours do not"
+            f"rows of machines that do not say GPU-hours, nor hours of {offer.instance}: {uncounted:,}; their cost "
+            "counts, their hours do not"
         )
     changed = [f"{code} at {wanted.rates[code]} USD" for code in sorted(currencies) if code != "USD"]
     if changed:

@@ -66,9 +66,9 @@ def read_sacct(path: Path, gpus_per_node: int, *, jobs: str = "*", zone: str | N
         raise fault(path, said)
     remarks = reader.remarks(list(kept.values()))
     if others:
-        remarks.append(f"{others:,} jobs of other names are left out")
+        remarks.append(f"jobs of other names are left out: {others:,}")
     if orphans:
-        remarks.append(f"steps of {len(orphans):,} jobs that are not in the dump themselves are not counted")
+        remarks.append(f"steps are not counted whose jobs are not in the dump: of {len(orphans):,} jobs")
     return Usage(tuple(kept.values()), steps, repeated, tuple(remarks))
 
 
@@ -156,7 +156,8 @@ class _Rows:
             out.append("slices of GPUs (MIG) are in the dump, and count as whole GPUs, as Slurm counts them")
         running = sum(each.kind == "running" for each in found)
         if running:
-            out.append(f"{running:,} jobs had not ended: they count until the dump was made")
+            verb = "jobs had not ended: they count" if running > 1 else "job had not ended: it counts"
+            out.append(f"{running:,} {verb} until the dump was made")
         unknown = sorted({each.state for each in found if each.state not in KINDS})
         if unknown:
             out.append(f"states that planner does not know count as interrupted: {', '.join(unknown[:5])}")

@@ -70,7 +70,7 @@ def _said(found: Actuals, page: Page) -> list[str]:
 
 def _states(found: Actuals, page: Page) -> list[str]:
     what = ("state", "jobs") if found.source == "slurm" else ("charge", "rows")
-    rows = [(what[0], "counts as", what[1], "GPU-hours", "USD")]
+    rows = [(what[0], "kind", what[1], "GPU-hours", "USD")]
     rows += [
         (row.state, row.kind, f"{row.count:,}", hours(row.gpu_hours), money(row.cost_usd)) for row in found.by_state
     ]
@@ -79,21 +79,18 @@ def _states(found: Actuals, page: Page) -> list[str]:
 
 def _jobs(found: Actuals, page: Page) -> list[str]:
     most = sorted(found.by_job, key=lambda row: (-row.gpu_hours, -row.cost_usd))[:_JOBS]
-    name = "job" if found.source == "slurm" else "resource"
-    rows = [(name, "name", "state", "starts", "GPU-hours", "wasted", "USD")]
-    rows += [
-        (
-            row.job,
-            row.name,
-            row.state,
-            f"{row.starts:,}",
-            hours(row.gpu_hours),
-            hours(row.wasted_gpu_hours),
-            money(row.cost_usd),
-        )
-        for row in most
-    ]
-    lines = columns(rows, "lllrrrr", page, flexible=1)
+    if found.source == "slurm":
+        rows = [("job", "name", "state", "starts", "GPU-hours", "wasted", "USD")]
+        rows += [
+            (row.job, row.name, row.state, f"{row.starts:,}", hours(row.gpu_hours), hours(row.wasted_gpu_hours),
+             money(row.cost_usd))
+            for row in most
+        ]  # fmt: skip
+        lines = columns(rows, "lllrrrr", page, flexible=1)
+    else:
+        billed = [("resource or service", "rows", "GPU-hours", "USD")]
+        billed += [(row.job, f"{row.starts:,}", hours(row.gpu_hours), money(row.cost_usd)) for row in most]
+        lines = columns(billed, "lrrr", page, flexible=0)
     more = len(found.by_job) - len(most)
     return [*lines, f"  and {more:,} more, in the JSON"] if more else lines
 
@@ -101,18 +98,14 @@ def _jobs(found: Actuals, page: Page) -> list[str]:
 def _days(found: Actuals, page: Page) -> list[str]:
     used = [row.day for row in found.by_day if row.gpu_hours or row.cost_usd]
     shown = [row for row in found.by_day if used and used[0] <= row.day <= used[-1]][-_DAYS:]
-    rows = [("day", "planned h", "GPU-hours", "wasted", "planned USD", "USD")]
+    rows = [("day", "GPU-hours planned", "used", "wasted", "USD planned", "used")]
     rows += [
-        (
-            row.day.isoformat(),
-            hours(row.planned_gpu_hours),
-            hours(row.gpu_hours),
-            hours(row.wasted_gpu_hours),
-            money(row.planned_cost_usd),
-            money(row.cost_usd),
-        )
+        (row.day.isoformat(), hours(row.planned_gpu_hours), hours(row.gpu_hours), hours(row.wasted_gpu_hours),
+         money(row.planned_cost_usd), money(row.cost_usd))
         for row in shown
-    ]
+    ]  # fmt: skip
+    if found.source == "focus":
+        rows = [(*row[:3], *row[4:]) for row in rows]  # type: ignore[misc]
     more = len(found.by_day) - len(shown)
-    lines = columns(rows, "lrrrrr", page)
+    lines = columns(rows, "lrrrrr"[: len(rows[0])], page)
     return [*lines, f"  and {more:,} more days of the plan or of use, in the JSON"] if more else lines

@@ -64,7 +64,7 @@ class Allocation:
 
     @property
     def kind(self) -> str:
-        """Whether it finished, runs, was interrupted, waits or was wasted; a state that is not known counts as interrupted."""
+        """Whether it finished, runs, was interrupted, waits or was wasted; an unknown state is an interruption."""
         return KINDS.get(self.state, "interrupted")
 
     def by_day(self) -> dict[date, int]:
