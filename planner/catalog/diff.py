@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from planner.catalog.catalog import Catalog, load_catalog
 from planner.catalog.facts import Layer
 from planner.catalog.prices import PriceRow, read_prices, snapshots
-from planner.units import PlannerError
+from planner.units import PlannerError, parse_date
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def price_changes(before: Iterable[PriceRow], after: Iterable[PriceRow]) -> list
 
 
 def snapshot_prices(name: str, overlays: Sequence[Path] = ()) -> tuple[PriceRow, ...]:
-    """The price rows that a name stands for: a snapshot's date, a catalog folder (its newest), or a folder of CSVs.
+    """The price rows that a name stands for: those of a day, a catalog folder's newest, or a folder of CSVs.
 
     Raises
     ------
@@ -80,7 +81,9 @@ def snapshot_prices(name: str, overlays: Sequence[Path] = ()) -> tuple[PriceRow,
     """
     folder = Path(name)
     if not folder.is_dir():
-        return load_catalog(overlays, snapshot=name).prices
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", name):
+            raise PlannerError(f"{name!r} is neither a day, such as 2026-11-24, nor a catalog folder")
+        return load_catalog(overlays, on=parse_date(name)).prices
     layer = Layer(folder.name, folder)
     if snapshots(layer):
         return Catalog([layer]).prices
