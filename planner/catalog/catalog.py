@@ -194,17 +194,14 @@ class Catalog:
         return Energy(self)
 
     def _price_files(self) -> list[tuple[Path, list[PriceRow]]]:
-        """The chosen files with their rows, layer by layer; on a day, each layer's rows as they stood then."""
+        """The chosen files with their rows, layer by layer; on a day, as they stood then."""
         read = [(path, read_prices(path, layer.name)) for layer, path in self._chosen_files()]
         if self.on is None:
             return read
-        refuse_before_all([row for _, rows in read for row in rows], self.on)
-        out = []
-        for layer in self.layers:
-            mine = [(path, row) for path, rows in read for row in rows if row.layer == layer.name]
-            stood = prices_on([row for _, row in mine], self.on)
-            out += [(path, [row]) for (path, _), row in zip(mine, stood, strict=True)]
-        return out
+        rows = [row for _, rows in read for row in rows]
+        refuse_before_all(rows, self.on)
+        paths = [path for path, rows in read for _ in rows]
+        return [(path, [row]) for path, row in zip(paths, prices_on(rows, self.on), strict=True)]
 
     def _chosen_files(self) -> list[tuple[Layer, Path]]:
         if self.on is not None:

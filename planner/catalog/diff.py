@@ -6,11 +6,17 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from planner.catalog.catalog import Catalog, load_catalog
 from planner.catalog.facts import Layer
 from planner.catalog.prices import PriceRow, read_prices, snapshots
 from planner.units import PlannerError, parse_date
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SAME = 1e-4  # feeds round to four digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,26 @@ def price_changes(before: Iterable[PriceRow], after: Iterable[PriceRow]) -> list
                 as_of_after="" if now is None else now.as_of,
             )
         )
+    return sorted(changes, key=lambda each: (each.change is None, -abs(each.change or 0), each.id))
+
+
+def moved(before: Iterable[PriceRow], rows: pd.DataFrame) -> list[PriceChange]:
+    """What imported rows change of the prices that were known: those that differ, and new offers; none is gone."""
+    old, changes = _current(before), []
+    rows = rows[~rows["flags"].str.contains("superseded|suspect")]
+    names = ["cloud", "instance", "region", "pricing", "gpu", "gpus", "usd_per_machine_hour_low"]
+    highs, days = rows["usd_per_machine_hour_high"].tolist(), rows["as_of"].tolist()
+    for values, high, day in zip(rows[names].itertuples(index=False, name=None), highs, days, strict=True):
+        cloud, instance, region, pricing, gpu, gpus, low = values
+        was = old.get((cloud, instance, region, pricing))
+        now = (low + high) / 2 / gpus
+        if was is None or abs(now / usd_per_gpu_hour(was) - 1) > _SAME:
+            before_usd = None if was is None else usd_per_gpu_hour(was)
+            changes.append(
+                PriceChange(
+                    cloud, instance, region, pricing, gpu, before_usd, now, "" if was is None else was.as_of, day
+                )
+            )
     return sorted(changes, key=lambda each: (each.change is None, -abs(each.change or 0), each.id))
 
 

@@ -15,29 +15,29 @@ def seen_from(row: PriceRow) -> date | None:
 
 
 def prices_on(rows: Iterable[PriceRow], day: date) -> list[PriceRow]:
-    """One layer's rows as they stood on a day: where the present price is younger, the newest that is not, if any.
+    """Rows of all layers, the strongest last, as they stood on a day.
 
-    The row that stood loses its flag `superseded`, the younger one gets it. A price of which nobody knows what it was
-    before stays: its date says that it is younger. One that nothing has replaced is not brought back: nobody knows until
-    when it stood.
+    Where the present price is younger, the newest that is not takes its place, if there is one: it loses its flag
+    `superseded`, and the others get it. A price of which nobody knows what it was before stays: its date says that it
+    is younger. One that nothing has replaced is not brought back, as nobody knows until when it stood.
     """
     listed = list(rows)
-    present = {row.key: row for row in listed if _stands(row)}
-    before: dict[tuple[str, str, str, str], PriceRow] = {}
+    present = {row.key: row for row in listed if in_use(row)}
+    late = {key for key, row in present.items() if _younger(row, day)}
+    stood: dict[tuple[str, str, str, str], PriceRow] = {}
     for row in listed:
         since = seen_from(row)
-        if "superseded" not in row.flags or row.quality == "X" or since is None or since > day:
+        if row.key not in late or _never(row) or since is None or since > day:
             continue
-        held = before.get(row.key)
-        if held is None or (seen_from(held) or date.min) < since:
-            before[row.key] = row
-    turned = {key for key in before if key in present and _younger(present[key], day)}
-    return [_turned(row, before[row.key]) if row.key in turned else row for row in listed]
+        held = stood.get(row.key)
+        if held is None or (seen_from(held) or date.min) <= since:
+            stood[row.key] = row
+    return [_turned(row, stood[row.key]) if row.key in stood else row for row in listed]
 
 
 def younger(rows: Iterable[PriceRow], day: date) -> int:
     """How many offers keep a price of a later day, as none is known of that day."""
-    return sum(_stands(row) and _younger(row, day) for row in rows)
+    return sum(in_use(row) and _younger(row, day) for row in rows)
 
 
 def refuse_before_all(rows: Iterable[PriceRow], day: date) -> None:
@@ -53,8 +53,14 @@ def refuse_before_all(rows: Iterable[PriceRow], day: date) -> None:
         raise PlannerError(f"no price is known of {day}; the oldest is of {oldest}")
 
 
-def _stands(row: PriceRow) -> bool:
-    return not {"superseded", "index"} & set(row.flags) and row.quality != "X"
+def in_use(row: PriceRow) -> bool:
+    """Whether a row is its offer's price today."""
+    return "superseded" not in row.flags and not _never(row)
+
+
+def _never(row: PriceRow) -> bool:
+    """Whether a row is no price of its offer on any day."""
+    return bool({"index", "suspect"} & set(row.flags)) or row.quality == "X"
 
 
 def _younger(row: PriceRow, day: date) -> bool:
@@ -65,4 +71,4 @@ def _younger(row: PriceRow, day: date) -> bool:
 def _turned(row: PriceRow, stood: PriceRow) -> PriceRow:
     if row is stood:
         return row._replace(flags=tuple(flag for flag in row.flags if flag != "superseded"))
-    return row._replace(flags=(*row.flags, "superseded")) if _stands(row) else row
+    return row._replace(flags=(*row.flags, "superseded")) if in_use(row) else row
