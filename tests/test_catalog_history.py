@@ -66,7 +66,13 @@ def test_a_day_is_answered_from_each_layers_snapshot_of_that_day(tmp_path: Path)
 
 def test_a_plan_of_another_day_is_made_at_its_prices(planner) -> None:
     scenario = Path(__file__).parents[1] / "scenarios" / "neox20b.yaml"
-    told = library.load_scenario(scenario, ["cluster.clouds=nebius", "cluster.gpus=h100-sxm5-80gb"])
+    told = library.load_scenario(
+        scenario,
+        [
+            "cluster={clouds: nebius, gpus: h100-sxm5-80gb, max_gpus: 128}",
+            "layout={tp: 1, pp: 5, micro_batch: 1}",
+        ],
+    )
     then = library.optimize(told, prices="2026-09-20")
     now = library.optimize(told)
     assert (then.plan.offer.usd_per_gpu_hour, now.plan.offer.usd_per_gpu_hour) == (2.95, 4.5)

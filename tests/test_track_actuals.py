@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from interop_plans import answer
 
@@ -371,6 +371,7 @@ def test_options_that_do_not_go_together_are_one_sentence(tmp_path, planner, opt
 # --- money -------------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=30)
 @given(st.lists(st.fractions(-1000, 1000, max_denominator=3600), max_size=30))
 def test_parts_in_cents_add_up_to_their_sum_and_are_within_a_cent(parts):
     found = allotted(parts)
@@ -378,6 +379,7 @@ def test_parts_in_cents_add_up_to_their_sum_and_are_within_a_cent(parts):
     assert all(abs(Fraction(each) - part) < Fraction(1, 100) for each, part in zip(found, parts, strict=True))
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 10**12), st.lists(st.integers(0, 10**9), min_size=1, max_size=20))
 def test_shares_add_up_to_the_whole(whole, weights):
     found = shares(whole, weights)
