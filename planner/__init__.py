@@ -66,6 +66,7 @@ __all__ = [
     "predict",
     "predict_run",
     "propose",
+    "reconcile",
     "replan",
     "schema",
     "show_catalog",

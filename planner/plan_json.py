@@ -10,6 +10,7 @@ import types
 import typing
 from collections.abc import Hashable, Iterator, Mapping
 from datetime import date
+from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 
@@ -46,6 +47,8 @@ def encode(value: Any) -> Any:
         return [encode(entry) for entry in value]
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, Decimal):  # money to the cent: the number that prints as it
+        return encode(float(value))
     if hasattr(value, "item"):  # numpy's scalars; importing numpy to ask would cost more than the answer
         return encode(value.item())
     if isinstance(value, int):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -13,10 +14,11 @@ import pytest
 from planner.catalog import load_catalog
 from planner.catalog.catalog import Catalog
 from planner.catalog.checks import check_catalog
+from planner.catalog.checks_agreement import check_agreement
 from planner.catalog.checks_hardware import check_hardware
 from planner.catalog.checks_prices import check_prices, prices_table
 from planner.catalog.paths import data_dir
-from planner.catalog.prices import read_prices
+from planner.catalog.prices import PriceRow, read_prices
 
 FIXTURES = Path(__file__).parent / "fixtures" / "catalog"
 
@@ -218,3 +220,34 @@ def test_any_row_moved_by_a_factor_is_noticed_or_harmless(catalog: Catalog) -> N
     for factor in (0.1, 10):
         rows = {row for each in check_prices(moved(factor), catalog, table) for row in each.rows}
         assert rows == set(table.index)
+
+
+def _priced(usd: float, day: str, *flags: str, note: str = "", source: str = "a") -> PriceRow:
+    when = date.fromisoformat(day)
+    return PriceRow(
+        "acme", "m8", "", "all", "h100-sxm5-80gb", 8, "on_demand", usd, usd, "USD", None, None, None, day, when, when,
+        "exact", source, "B", flags, note, "shipped",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("used", "other", "found"),
+    [
+        (_priced(36, "2026-10-10"), _priced(30, "2026-10-01", "superseded", source="b"), True),  # 20 % apart
+        (_priced(34, "2026-10-10"), _priced(30, "2026-10-01", "superseded", source="b"), False),  # 13 %
+        (_priced(36, "2026-10-10"), _priced(30, "2026-05-01", "superseded"), False),  # of another time
+        (_priced(36, "2026-10-10", note="the cloud's page"), _priced(30, "2026-10-01", "superseded"), False),
+        (_priced(36, "2026-10-10"), _priced(30, "2026-10-01", "superseded", note="a reseller's"), False),
+        (_priced(36, "2026-10-10", "differs", note="the page"), _priced(30, "2026-10-01", "suspect"), False),
+        (_priced(36, "2026-10-10"), _priced(30, "2026-10-01", "suspect", note="which?"), True),
+    ],
+)
+def test_two_prices_of_one_time_agree_or_a_row_says_which_is_believed_and_why(used, other, found) -> None:
+    said = list(check_agreement([used, other]))
+    assert [each.check for each in said] == (["agreement"] if found else [])
+    if found:
+        assert said[0].message.startswith("4.5 USD per GPU-hour (a, 2026-10-10), and 3.75 by ")
+
+
+def test_every_shipped_disagreement_says_which_price_is_believed(catalog: Catalog) -> None:
+    assert list(check_agreement(catalog.prices)) == []

@@ -49,6 +49,9 @@ TABLES = {
     "import/skypilot_names.csv": "cloud accelerator instance_pattern gpu",
     "import/skypilot_hosts.csv": "cloud accelerator count instance",
     "import/skypilot_clouds.csv": "cloud flags",
+    "import/feed_clouds.csv": "provider cloud",
+    "import/feed_names.csv": "name gpu",
+    "import/feed_instances.csv": "cloud gpu sku_pattern instance_pattern",
 }
 
 
@@ -116,7 +119,7 @@ def test_no_table_is_forgotten() -> None:
 
 def test_price_files_have_every_column_and_a_dated_source() -> None:
     files = sorted((data_dir() / "prices").glob("*/*.csv"))
-    assert len(files) == 18
+    assert len(files) == 22
     total = 0
     for path in files:
         with path.open(newline="", encoding="utf-8") as file:

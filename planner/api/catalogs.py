@@ -14,6 +14,8 @@ from planner.units import PlannerError, parse_date
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
+    from planner.catalog.diff import PriceChange
+    from planner.catalog.importing import Reading
 
 
 def load_catalog(overlays: Folders = (), *, snapshot: str | None = None) -> Catalog:
@@ -134,10 +136,14 @@ class ImportedPrices(Rows):
     not_accelerators: Mapping[str, int] | None = None
     reasons: Mapping[str, int] | None = None
     files: tuple[Path, ...] = ()
+    as_of: date | None = None  # the day of the prices
+    changes: tuple[PriceChange, ...] = ()  # offers whose price moved, and new ones
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Counts, reasons and rows as text, ending in a newline."""
         from planner.plan_json import dumps
+        from planner.report.catalog_prices import changes_rows
 
         return dumps(
             {
@@ -146,13 +152,16 @@ class ImportedPrices(Rows):
                 "not_accelerators": dict(self.not_accelerators or {}),
                 "reasons": dict(self.reasons or {}),
                 "rows": list(self.rows),
+                "as_of": self.as_of,
+                "changes": changes_rows(self.changes),
+                "notes": list(self.notes),
             }
         )
 
 
 def import_catalog(
     source: str | Path,
-    as_of: date | str,
+    as_of: date | str | None = None,
     to: str | Path | None = None,
     overlays: Folders = (),
     *,
@@ -164,9 +173,9 @@ def import_catalog(
     Parameters
     ----------
     source : path
-        A SkyPilot catalog folder, or a CSV file of quotes.
+        A SkyPilot catalog folder, a day's CSV of observations, a day's JSON of offers, or a CSV file of quotes.
     as_of : date or "YYYY-MM-DD"
-        The day on which these prices held.
+        The day on which these prices held; a day's list says its own.
     to : path, optional
         The catalog folder written to; default: that of the config folder.
     replace, dry_run : bool
@@ -175,24 +184,24 @@ def import_catalog(
     Raises
     ------
     PlannerError
-        If the source is neither, or cannot be read; nothing is written then.
+        If the source is none of these, or cannot be read, or nothing says of which day it is; nothing is written then.
     """
+    from planner.catalog.carrying import newest_snapshot, without_twice
+    from planner.catalog.diff import moved
     from planner.catalog.importing import checked, write_snapshot
     from planner.catalog.overlay import config_catalog
-    from planner.catalog.quotes import read_quotes
-    from planner.catalog.skypilot import read_skypilot
 
-    path, day = Path(source), as_of if isinstance(as_of, date) else parse_date(as_of)
-    loaded = load_catalog(overlays)
-    if path.is_dir():
-        name, reading = "skypilot", read_skypilot(path, loaded, day)
-    elif path.is_file():
-        name, reading = path.stem, read_quotes(path, loaded, day)
-    else:
-        raise PlannerError(f"{path} is neither a SkyPilot catalog folder nor a CSV file of quotes")
-    outcome = checked(reading, loaded)
+    path, given = Path(source), parse_date(as_of) if isinstance(as_of, str) else as_of
     folder = Path(to) if to is not None else config_catalog()
+    known = [each for each in folders(overlays) if each.resolve() != folder.resolve()]
+    loaded = load_catalog([*known, folder] if folder.is_dir() else known)
+    name, reading, day = _read_prices(path, loaded, given)
+    outcome = without_twice(checked(reading, loaded), folder, day.isoformat(), name)
+    newest = newest_snapshot(folder)
     files = [] if dry_run else write_snapshot(outcome, folder, day.isoformat(), name, replace=replace)
+    notes = []
+    if newest > day.isoformat():
+        notes.append(f"{folder.name} has a newer snapshot, {newest}: plans use that one, --prices {day} these prices")
     return ImportedPrices(
         "rows",
         tuple({str(key): value for key, value in row.items()} for row in outcome.report.astype(str).to_dict("records")),
@@ -202,4 +211,31 @@ def import_catalog(
         not_accelerators=dict(outcome.other),
         reasons=dict(outcome.counts),
         files=tuple(files),
+        as_of=day,
+        changes=tuple(moved(loaded.prices, outcome.rows)),
+        notes=tuple(notes),
     )
+
+
+def _read_prices(path: Path, catalog: Catalog, given: date | None) -> tuple[str, Reading, date]:
+    """What an import is called, its candidate rows, and their day."""
+    from planner.catalog.feeds import OBSERVATIONS, OFFERS, SOURCES, is_observations, read_observations, read_offers
+    from planner.catalog.quotes import read_quotes
+    from planner.catalog.skypilot import read_skypilot
+    from planner.reading import read_csv
+
+    if path.is_file() and path.suffix.lower() == ".json":
+        name, (reading, day) = SOURCES[OFFERS], read_offers(path, catalog)
+    elif path.is_file() and is_observations(read_csv(path).header):
+        name, (reading, day) = SOURCES[OBSERVATIONS], read_observations(path, catalog)
+    elif not path.exists():
+        raise PlannerError(f"{path} is neither a SkyPilot catalog folder nor a CSV file of quotes, nor a day's list")
+    elif given is None:
+        raise PlannerError(f"{path.name} does not say of which day its prices are: add --as-of 2026-11-24")
+    elif path.is_dir():
+        return "skypilot", read_skypilot(path, catalog, given), given
+    else:
+        return path.stem, read_quotes(path, catalog, given), given
+    if given not in (None, day):
+        raise PlannerError(f"{path.name} says that its prices are of {day}, and --as-of {given}; leave --as-of out")
+    return name, reading, day

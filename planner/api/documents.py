@@ -22,7 +22,7 @@ from planner.api.inputs import (
     several,
 )
 from planner.results import InfeasibleError, Result
-from planner.units import parse_count, parse_date
+from planner.units import PlannerError, parse_count, parse_date
 
 if TYPE_CHECKING:
     from planner.interop.imported import Imported
@@ -112,8 +112,15 @@ def import_files(
     )
 
 
-def export(plan: PlanLike, to: str, scenario: ScenarioLike | None = None) -> LaunchFiles:
-    """The launch-ready files of a plan: complete, commented.
+def export(
+    plan: PlanLike,
+    to: str,
+    scenario: ScenarioLike | None = None,
+    *,
+    start: calendar | str | None = None,
+    by: str = "month",
+) -> LaunchFiles:
+    """The launch-ready files of a plan: complete, commented; or its expected charges, as a cost export has them.
 
     Parameters
     ----------
@@ -121,9 +128,13 @@ def export(plan: PlanLike, to: str, scenario: ScenarioLike | None = None) -> Lau
         A saved plan, or an answer of `optimize`.
     to : {"neox", "megatron", "megatron-bridge", "torchtitan", "deepspeed", "nanotron", "slurm", "skypilot", "jobset", \
 "pytorchjob"}
-        The plan's framework, or what starts its files.
+        The plan's framework, or what starts its files; "focus": its charges (FinOps FOCUS, CSV).
     scenario : path, map or Scenario, optional
         The plan's scenario, where a saved document does not hold the model.
+    start : date or "YYYY-MM-DD", optional
+        Of charges: the run's first day; default: the scenario's budget.start.
+    by : {"month", "day"}
+        Of charges: a row of each kind a month or a day.
 
     Raises
     ------
@@ -134,8 +145,14 @@ def export(plan: PlanLike, to: str, scenario: ScenarioLike | None = None) -> Lau
     from planner.interop.files import naming
     from planner.interop.plans import trained_of
 
-    trained = None if scenario is None else trained_of(load_scenario(scenario))
     answer = load_plan(plan)
+    if to == "focus":
+        from planner.interop.export_focus import focus_files
+
+        return LaunchFiles(focus_files(answer, parse_date(start) if isinstance(start, str) else start, by), ())
+    if start is not None or by != "month":
+        raise PlannerError(f"a first day and periods are of charges (--to focus); --to {to} takes neither")
+    trained = None if scenario is None else trained_of(load_scenario(scenario))
     with naming(*([Path(plan)] if isinstance(plan, str | Path) else [])):
         files, notes = export_files(answer, to, trained)
     return LaunchFiles(files, tuple(notes))

@@ -6,10 +6,11 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from planner.units import PlannerError
+from planner.units import PlannerError, parse_date
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -64,8 +65,10 @@ def load_scenario(source: ScenarioLike, overrides: Changes = (), overlays: Folde
         return read_scenario(Path(source), changes, folders(overlays))
 
 
-def load_facts(overlays: Folders = ()) -> tuple[Catalog, Calibration]:
+def load_facts(overlays: Folders = (), *, prices: date | str | None = None) -> tuple[Catalog, Calibration]:
     """The shipped catalog and calibration, with the folders of `overlays` laid over them, the last one on top.
+
+    `prices`: a day (YYYY-MM-DD); prices are then those that are known to have held on it.
 
     Raises
     ------
@@ -75,7 +78,8 @@ def load_facts(overlays: Folders = ()) -> tuple[Catalog, Calibration]:
     from planner.catalog import load_catalog
     from planner.performance.calibration import load_calibration
 
-    return load_catalog(folders(overlays)), load_calibration(folders(overlays))
+    on = parse_date(prices) if isinstance(prices, str) else prices
+    return load_catalog(folders(overlays), on=on), load_calibration(folders(overlays))
 
 
 def load_plan(source: PlanLike) -> Optimization:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from planner.results import InfeasibleError
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
+    from planner.catalog import Catalog
     from planner.plan import Comparison, Frontier, Optimization
     from planner.risk.replay import Replay
     from planner.search.explanation import Explanation
@@ -33,7 +35,12 @@ if TYPE_CHECKING:
 
 
 def optimize(
-    scenario: ScenarioLike, overlays: Folders = (), *, overrides: Changes = (), exhaustive: bool = False
+    scenario: ScenarioLike,
+    overlays: Folders = (),
+    *,
+    overrides: Changes = (),
+    exhaustive: bool = False,
+    prices: date | str | None = None,
 ) -> Optimization:
     """The best plan of a scenario, or what would have to give; with the certificate that proves it.
 
@@ -47,6 +54,8 @@ def optimize(
         Changes of the scenario, as `--set` takes them.
     exhaustive : bool
         Evaluate every candidate instead of ruling out by proved bounds; the answer is the same.
+    prices : date or "YYYY-MM-DD", optional
+        Plan at the prices of this day, as far as the catalog keeps them; a warning counts those it does not.
 
     Raises
     ------
@@ -59,8 +68,19 @@ def optimize(
 
     asked = load_scenario(scenario, overrides, overlays)
     with naming(Path(asked.source)):
-        answer = search.optimize(asked, *load_facts(overlays), exhaustive=exhaustive)
-    return replace(answer, trained=trained_of(asked))
+        catalog, calibration = load_facts(overlays, prices=prices)
+        answer = search.optimize(asked, catalog, calibration, exhaustive=exhaustive)
+    warnings = answer.warnings if catalog.on is None else (_prices_of(catalog, catalog.on), *answer.warnings)
+    return replace(answer, trained=trained_of(asked), warnings=warnings)
+
+
+def _prices_of(catalog: Catalog, day: date) -> str:
+    """That prices are of a day, and how many are not known of it."""
+    from planner.catalog.history import younger
+
+    later = younger(catalog.prices, day)
+    rest = f"; no price of that day is known of {later:,} offers: theirs are of a later day" if later else ""
+    return f"prices are those of {day}{rest}"
 
 
 def frontier(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 from operator import index as as_int
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.api.inputs import Changes, Folders, PlanLike, ScenarioLike, load_plan, load_scenario
-from planner.units import PlannerError, parse_count, parse_number
+from planner.units import PlannerError, parse_count, parse_date, parse_number
 
 if TYPE_CHECKING:
     from planner.plan import Optimization
     from planner.report.iterations import IterationCount
     from planner.scenario import Scenario
+    from planner.tracking.actuals import Actuals
     from planner.tracking.progress import Progress
     from planner.tracking.ramp import Course
     from planner.tracking.replan import Continuation
@@ -73,7 +76,13 @@ def iterations(
     return _of_data(samples, tokens, index, log, split, length, batch, epochs)
 
 
-def track(plan: PlanLike, log: str | Path, *, heard: Callable[[int], None] | None = None) -> Progress:
+def track(
+    plan: PlanLike,
+    log: str | Path,
+    *,
+    heard: Callable[[int], None] | None = None,
+    spent_usd: float | Decimal | None = None,
+) -> Progress:
     """Where a run stands against its plan: done, pace, losses, end and cost with ranges, budgets.
 
     Parameters
@@ -84,6 +93,8 @@ def track(plan: PlanLike, log: str | Path, *, heard: Callable[[int], None] | Non
         The run's training log: text, CSV or JSON lines.
     heard : callable, optional
         Told how many bytes have been read.
+    spent_usd : number, optional
+        What accounting says was spent so far (`reconcile`); default: the plan's cost of the time elapsed.
 
     Raises
     ------
@@ -95,7 +106,64 @@ def track(plan: PlanLike, log: str | Path, *, heard: Callable[[int], None] | Non
 
     answer = load_plan(plan)
     assert answer.plan is not None  # noqa: S101 - load_plan has seen to it
-    return progress(track_log(Path(log), answer.plan, heard, course_of(answer)), answer.plan, answer.goal)
+    state = track_log(Path(log), answer.plan, heard, course_of(answer))
+    return progress(state, answer.plan, answer.goal, None if spent_usd is None else float(spent_usd))
+
+
+def reconcile(
+    plan: PlanLike,
+    *,
+    sacct: str | Path | None = None,
+    focus: str | Path | None = None,
+    jobs: str = "*",
+    zone: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    rates: Mapping[str, str] | None = None,
+    start: date | str | None = None,
+) -> Actuals:
+    """GPU-hours and money that accounting says a run took, against its plan, to the cent.
+
+    Parameters
+    ----------
+    plan : path or Optimization
+        The saved plan that the run follows.
+    sacct : path
+        A dump of Slurm's `sacct --parsable2 --duplicates`; exactly one of this and `focus` is given.
+    focus : path
+        A cost export in the form of FOCUS (CSV).
+    jobs : pattern
+        Only Slurm's jobs whose names match it (`*`, `?`).
+    zone : str, optional
+        Of the dump's clock, such as "Europe/Berlin"; days are then UTC's.
+    tags : map, optional
+        Only rows of the export that have these tags.
+    rates : map, optional
+        USD of one unit of other currencies in the export: {"EUR": "1.08"}.
+    start : date or "YYYY-MM-DD", optional
+        The first day of the plan; default: the scenario's, else the first day of use.
+
+    Raises
+    ------
+    PlannerError
+        If a file cannot be read, is no such dump or export, or holds nothing of the run.
+    """
+    from planner.interop.focus import read_focus, wanted_of
+    from planner.interop.sacct import read_sacct
+    from planner.tracking.actuals import reconcile_bill, reconcile_usage
+
+    answer = load_plan(plan)
+    assert answer.plan is not None  # noqa: S101 - load_plan has seen to it
+    day = parse_date(start) if isinstance(start, str) else start
+    begin = day or (answer.goal.start if answer.goal is not None else None)
+    if (sacct is None) == (focus is None):
+        raise PlannerError("give exactly one of sacct and focus: what accounting says comes from one of them")
+    if sacct is not None:
+        offer = answer.plan.offer
+        each = offer.gpus_per_node or -(-answer.plan.gpus // answer.plan.nodes)
+        return reconcile_usage(read_sacct(Path(sacct), each, jobs=jobs, zone=zone), answer.plan, answer.goal, begin)
+    assert focus is not None  # noqa: S101 - one of the two
+    bill = read_focus(Path(focus), answer.plan.offer, wanted_of(tags or {}, rates or {}))
+    return reconcile_bill(bill, answer.plan, begin)
 
 
 def replan(

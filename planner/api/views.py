@@ -20,6 +20,7 @@ from planner.risk.replay import Replay, World
 from planner.search.explanation import Explanation
 from planner.search.fleets import FleetAnswer
 from planner.sweeps.table import Sweep
+from planner.tracking.actuals import Actuals
 from planner.tracking.progress import Progress
 from planner.tracking.replan import Continuation
 from planner.units import format_count, format_percent
@@ -224,6 +225,13 @@ _VIEWS: dict[type, View] = {
             f" {time_text(now.time_s.p50)}, {money_text(now.cost_usd.p50)}"
         ),
         _progress_figure,
+    ),
+    Actuals: View(
+        lambda found: [asdict(row) for row in found.by_job],
+        lambda found: (
+            f"{found.gpu_hours.used:,.2f} of {found.gpu_hours.planned:,.2f} GPU-hours and {found.cost_usd.used:,.2f} of"
+            f" {found.cost_usd.planned:,.2f} USD used"
+        ),
     ),
     Continuation: View(
         lambda found: _plans(("why", why, plan) for why, plan in _of_answer(found.answer) if plan is not None),

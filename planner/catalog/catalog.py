@@ -11,8 +11,9 @@ from pathlib import Path
 
 from planner.catalog.curves import Curve, Width, read_curves, read_widths
 from planner.catalog.facts import ACCELERATOR, FABRIC, NODE, Layer, Record, Records, read_mapping
+from planner.catalog.history import prices_on, refuse_before_all
 from planner.catalog.paths import data_dir
-from planner.catalog.prices import PriceRow, read_prices, snapshot_files
+from planner.catalog.prices import PriceRow, files_on, read_prices, snapshot_files
 from planner.catalog.tables import layered_table
 from planner.catalog.types import Accelerator, Node
 from planner.files import finish
@@ -74,12 +75,14 @@ class Nodes(Mapping[str, Node]):
 class Catalog:
     """Everything that is known of hardware and prices, from one shipped folder and the user's overlays.
 
-    `snapshot` names a price snapshot by its date; None takes the newest of each layer. Nothing is read on construction.
+    `snapshot` names a price snapshot by its date; None takes the newest of each layer. `on`: prices as they were
+    on that day. Nothing is read on construction.
     """
 
-    def __init__(self, layers: Sequence[Layer], snapshot: str | None = None) -> None:
+    def __init__(self, layers: Sequence[Layer], snapshot: str | None = None, on: date | None = None) -> None:
         self.layers = tuple(layers)
         self.snapshot = snapshot
+        self.on = on
         self.accelerators = Accelerators(Records(ACCELERATOR, self.layers))
         self.nodes = Nodes(Records(NODE, self.layers))
         self.fabrics: Mapping[str, Record] = Records(FABRIC, self.layers)
@@ -128,8 +131,8 @@ class Catalog:
         """
         current: dict[tuple[str, str, str, str], PriceRow] = {}
         kept: list[PriceRow] = []
-        for layer, path in snapshot_files(self.layers, self.snapshot):
-            for row in read_prices(path, layer.name):
+        for path, rows in self._price_files():
+            for row in rows:
                 earlier = current.get(row.key)
                 if "superseded" in row.flags or "index" in row.flags or row.quality == "X":
                     kept.append(row)
@@ -190,6 +193,21 @@ class Catalog:
         """Carbon intensity, electricity prices and PUE."""
         return Energy(self)
 
+    def _price_files(self) -> list[tuple[Path, list[PriceRow]]]:
+        """The chosen files with their rows, layer by layer; on a day, as they stood then."""
+        read = [(path, read_prices(path, layer.name)) for layer, path in self._chosen_files()]
+        if self.on is None:
+            return read
+        rows = [row for _, rows in read for row in rows]
+        refuse_before_all(rows, self.on)
+        paths = [path for path, rows in read for _ in rows]
+        return [(path, [row]) for path, row in zip(paths, prices_on(rows, self.on), strict=True)]
+
+    def _chosen_files(self) -> list[tuple[Layer, Path]]:
+        if self.on is not None:
+            return files_on(self.layers, self.on)
+        return snapshot_files(self.layers, self.snapshot)
+
     @cached_property
     def digest(self) -> str:
         """sha256 over the files that this catalog stands on, in the order of their paths within each layer.
@@ -197,7 +215,9 @@ class Catalog:
         Hardware, costs, energy and the chosen prices enter; what nobody selected, such as older snapshots, does not.
         """
         total = hashlib.sha256()
-        prices = {path for _, path in snapshot_files(self.layers, self.snapshot)}
+        if self.on is not None:
+            total.update(f"prices on {self.on}\0".encode())
+        prices = {path for _, path in self._chosen_files()}
         for number, layer in enumerate(self.layers):
             files = [path for folder in _DIGESTED for path in (layer.path / folder).glob("*.*")]
             files += [path for path in prices if path.is_relative_to(layer.path)]
@@ -237,8 +257,10 @@ class Energy:
         return self._catalog.table(f"energy/{name}.csv")
 
 
-def load_catalog(overlays: Sequence[Path] = (), *, snapshot: str | None = None) -> Catalog:
+def load_catalog(overlays: Sequence[Path] = (), *, snapshot: str | None = None, on: date | None = None) -> Catalog:
     """The shipped catalog with the user's folders over it, the last one winning. Reads nothing yet.
+
+    `snapshot`: the prices of the snapshot of that name; `on`: prices as they were on that day.
 
     Raises
     ------
@@ -253,7 +275,7 @@ def load_catalog(overlays: Sequence[Path] = (), *, snapshot: str | None = None) 
         name = path.name or "overlay"
         taken = {layer.name for layer in layers}
         layers.append(Layer(name if name not in taken else f"{name} ({len(layers)})", path))
-    return Catalog(layers, snapshot)
+    return Catalog(layers, snapshot, on)
 
 
 def _longer_word(key: str, name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from planner.catalog.catalog import SHIPPED, Catalog
+from planner.catalog.checks_agreement import check_agreement
 from planner.catalog.checks_hardware import Finding, check_hardware
 from planner.catalog.checks_prices import check_prices, findings_of, prices_table
 from planner.catalog.curves import read_curves
@@ -29,6 +30,7 @@ def check_catalog(catalog: Catalog) -> list[Finding]:
     rows = catalog.prices
     table = prices_table([row for row in rows if row.quality != "X"])
     findings.extend(findings_of(table, check_prices(table, catalog)))
+    findings.extend(check_agreement(rows))
     findings.extend(
         Finding("quality", "/".join(row.key), f"quality X: {row.note or 'known to be wrong'}; leave the row out")
         for row in rows

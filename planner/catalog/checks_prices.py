@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SAME = 1e-4
-REGION_SPREAD = 0.6  # a price below this share of the dearest region's is no regional difference
+REGION_SPREAD = 0.6  # a price below this share of the upper quartile's is no regional difference
 TWO_SOURCES = 0.30
 FLOOR = 0.6  # of the cheapest other cloud
 CLOUDS_TO_COMPARE = 4
@@ -239,13 +239,14 @@ def _per_gpu(table: pd.DataFrame) -> pd.Series[float]:
 def _spread_over_regions(table: pd.DataFrame) -> PriceFindings:
     """One accelerator of one cloud far cheaper in one region: another product (A100 in europe-west4 at half price).
 
-    Regions do differ, by up to 40 % in the feeds; below `REGION_SPREAD` of the dearest it is two products.
+    Regions do differ, by up to 40 % in the feeds; below `REGION_SPREAD` of the upper quartile it is two products. One
+    region at twice the price of all others (sa-east-1) makes none of them doubtful.
     """
     rows = table[(table["pricing"] == "on_demand") & ~_has(table, *_CHEAP)]
     per_gpu = _per_gpu(rows)
-    dearest = per_gpu.groupby([rows["cloud"], rows["gpu"]]).transform("max")
-    low = per_gpu < REGION_SPREAD * dearest
-    message = _text(per_gpu[low], ".2f") + " USD per GPU-hour, elsewhere on this cloud " + _text(dearest[low], ".2f")
+    usual = per_gpu.groupby([rows["cloud"], rows["gpu"]]).transform("quantile", 0.75)
+    low = per_gpu < REGION_SPREAD * usual
+    message = _text(per_gpu[low], ".2f") + " USD per GPU-hour, elsewhere on this cloud " + _text(usual[low], ".2f")
     return _findings("spread_over_regions", rows[low], message, SUSPECT)
 
 

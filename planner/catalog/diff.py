@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from planner.catalog.catalog import Catalog, load_catalog
 from planner.catalog.facts import Layer
 from planner.catalog.prices import PriceRow, read_prices, snapshots
-from planner.units import PlannerError
+from planner.units import PlannerError, parse_date
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SAME = 1e-4  # feeds round to four digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +77,28 @@ def price_changes(before: Iterable[PriceRow], after: Iterable[PriceRow]) -> list
     return sorted(changes, key=lambda each: (each.change is None, -abs(each.change or 0), each.id))
 
 
+def moved(before: Iterable[PriceRow], rows: pd.DataFrame) -> list[PriceChange]:
+    """What imported rows change of the prices that were known: those that differ, and new offers; none is gone."""
+    old, changes = _current(before), []
+    rows = rows[~rows["flags"].str.contains("superseded|suspect")]
+    names = ["cloud", "instance", "region", "pricing", "gpu", "gpus", "usd_per_machine_hour_low"]
+    highs, days = rows["usd_per_machine_hour_high"].tolist(), rows["as_of"].tolist()
+    for values, high, day in zip(rows[names].itertuples(index=False, name=None), highs, days, strict=True):
+        cloud, instance, region, pricing, gpu, gpus, low = values
+        was = old.get((cloud, instance, region, pricing))
+        now = (low + high) / 2 / gpus
+        if was is None or abs(now / usd_per_gpu_hour(was) - 1) > _SAME:
+            before_usd = None if was is None else usd_per_gpu_hour(was)
+            changes.append(
+                PriceChange(
+                    cloud, instance, region, pricing, gpu, before_usd, now, "" if was is None else was.as_of, day
+                )
+            )
+    return sorted(changes, key=lambda each: (each.change is None, -abs(each.change or 0), each.id))
+
+
 def snapshot_prices(name: str, overlays: Sequence[Path] = ()) -> tuple[PriceRow, ...]:
-    """The price rows that a name stands for: a snapshot's date, a catalog folder (its newest), or a folder of CSVs.
+    """The price rows that a name stands for: those of a day, a catalog folder's newest, or a folder of CSVs.
 
     Raises
     ------
@@ -80,7 +107,9 @@ def snapshot_prices(name: str, overlays: Sequence[Path] = ()) -> tuple[PriceRow,
     """
     folder = Path(name)
     if not folder.is_dir():
-        return load_catalog(overlays, snapshot=name).prices
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", name):
+            raise PlannerError(f"{name!r} is neither a day, such as 2026-11-24, nor a catalog folder")
+        return load_catalog(overlays, on=parse_date(name)).prices
     layer = Layer(folder.name, folder)
     if snapshots(layer):
         return Catalog([layer]).prices

@@ -14,8 +14,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from planner.catalog.carrying import carried
 from planner.catalog.catalog import Catalog
 from planner.catalog.checks_prices import DIFFERS, REJECTS, SUSPECT, PriceFindings, check_prices, prices_table
+from planner.catalog.history import in_use, seen_from
 from planner.catalog.prices import COLUMNS
 from planner.files import csv_text, finish, write_all
 from planner.reading import read_bytes
@@ -71,12 +73,14 @@ def checked(reading: Reading, catalog: Catalog) -> Import:
         REJECTS,
     )
     reference = prices_table(catalog.prices)
+    own = _quoted(table, catalog)
     rejected: set[int] = set()
     flags: dict[int, list[str]] = {}
     reports = [reading.rejected]
     users = frozenset(table.index[table["quality"] == "user"])
     for found in [
         twice,
+        own,
         *(part for each in check_prices(table, catalog, reference) for part in _of_users(each, users)),
     ]:
         reports.append(_report(table, found))
@@ -91,8 +95,40 @@ def checked(reading: Reading, catalog: Catalog) -> Import:
             joined[row] = ";".join(dict.fromkeys([*filter(None, str(joined[row]).split(";")), *names]))
         table = table.assign(flags=pd.Series(joined))
     kept = table.drop(index=sorted(rejected))
+    kept, older = _older(kept, catalog)
+    reports.append(older)
     report = pd.concat([part for part in reports if len(part)] or [reading.rejected], ignore_index=True)
     return Import(kept, report, reading.other, reading.lines_read)
+
+
+def _quoted(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
+    """Rows of lists for an offer of which the user has a quote: the quote stands."""
+    quotes = {row.key: row.as_of or "no day" for row in catalog.prices if in_use(row) and row.quality == "user"}
+    keys = zip(*(table[name].tolist() for name in ("cloud", "instance", "region", "pricing")), strict=True)
+    found = {
+        index: quotes[key]
+        for index, key, quality in zip(table.index, keys, table["quality"].tolist(), strict=True)
+        if quality != "user" and key in quotes
+    }
+    said = tuple(f"your own quote of {day} stands" for day in found.values())
+    return PriceFindings(tuple(found), "own_quote", said, REJECTS)
+
+
+def _older(table: pd.DataFrame, catalog: Catalog) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows, those flagged `superseded` of which a later price is known; and a report of these. A quote stands."""
+    known = {row.key: since for row in catalog.prices if in_use(row) and (since := seen_from(row)) is not None}
+    keys = zip(*(table[name].tolist() for name in ("cloud", "instance", "region", "pricing")), strict=True)
+    late = [
+        quality != "user" and day != "" and key in known and known[key].isoformat() > day
+        for key, day, quality in zip(keys, table["as_of_latest"].tolist(), table["quality"].tolist(), strict=True)
+    ]
+    flags = [
+        ";".join(filter(None, (flag, "superseded"))) if is_late else flag
+        for flag, is_late in zip(table["flags"].tolist(), late, strict=True)
+    ]
+    indices = tuple(index for index, is_late in zip(table.index, late, strict=True) if is_late)
+    said = ("a later price of it is known: kept for plans at the prices of its day",) * len(indices)
+    return table.assign(flags=flags), _report(table, PriceFindings(indices, "older", said, "kept as history"))
 
 
 def _of_users(found: PriceFindings, users: frozenset[int]) -> Iterator[PriceFindings]:
@@ -129,6 +165,8 @@ def dated(as_of: date) -> dict[str, str]:
 def write_snapshot(outcome: Import, folder: Path, snapshot: str, name: str, *, replace: bool = False) -> list[Path]:
     """Write the kept rows to `folder/prices/SNAPSHOT/NAME-CLOUD.csv`, and the report to `folder/imports/`.
 
+    What the folder's owner wrote into an older snapshot is carried into the new one, which would hide it otherwise.
+
     Returns
     -------
     The files written.
@@ -150,6 +188,7 @@ def write_snapshot(outcome: Import, folder: Path, snapshot: str, name: str, *, r
     columns = [name for name in present if not (name in silent and (outcome.rows[name] == silent[name]).all())]
     for cloud, rows in outcome.rows.groupby("cloud", sort=True):
         written[f"prices/{snapshot}/{name}-{cloud}.csv"] = _as_csv(rows, columns)
+    written |= carried(folder, snapshot, name)
     report = outcome.report
     written[f"imports/{snapshot}-{name}.csv"] = _as_csv(report, list(report.columns), sort=False)
     if not replace:

@@ -134,6 +134,16 @@ def snapshot_files(layers: Sequence[Layer], snapshot: str | None = None) -> list
     return files
 
 
+def files_on(layers: Sequence[Layer], day: date) -> list[tuple[Layer, Path]]:
+    """The files of each layer's newest snapshot that is not after a day; its oldest, where all are."""
+    files: list[tuple[Layer, Path]] = []
+    for layer in layers:
+        names = snapshots(layer)
+        chosen = [name for name in names if name <= day.isoformat()][-1:] or list(names[:1])
+        files.extend((layer, path) for name in chosen for path in sorted((layer.path / "prices" / name).glob("*.csv")))
+    return files
+
+
 def read_prices(path: Path, layer: str = "") -> list[PriceRow]:
     """The rows of one file, columns found by name; columns that are not required may be missing.
 

@@ -123,13 +123,20 @@ def diff(
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=False)
 
 
-@app.command("import", short_help="Prices from a SkyPilot catalog folder or a CSV of quotes.")
+@app.command("import", short_help="Prices from a day's list, a SkyPilot catalog folder or a CSV of quotes.")
 def import_(
-    source: Annotated[Path, typer.Argument(help="A SkyPilot catalog folder, or a CSV file of quotes.")],
-    as_of: Annotated[
-        datetime,
-        typer.Option("--as-of", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="The day on which these prices held."),
+    source: Annotated[
+        Path, typer.Argument(help="A day's list (CSV, JSON), a SkyPilot catalog folder, or a CSV file of quotes.")
     ],
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            "--as-of",
+            metavar="YYYY-MM-DD",
+            formats=["%Y-%m-%d"],
+            help="The day on which these prices held; a day's list says its own.",
+        ),
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option("--to", metavar="DIR", help="Your catalog folder; default: that of your config folder."),
@@ -149,10 +156,14 @@ def import_(
     """
     from planner import api
     from planner.catalog.overlay import overlay_dirs
-    from planner.report.catalog_prices import import_table
+    from planner.report.catalog_prices import import_table, moved_table
 
-    found = api.import_catalog(source, as_of.date(), to, overlay_dirs(catalog or ()), replace=replace, dry_run=dry_run)
+    held = None if as_of is None else as_of.date()
+    found = api.import_catalog(source, held, to, overlay_dirs(catalog or ()), replace=replace, dry_run=dry_run)
     table = import_table(found.made_of, [path.as_posix() for path in found.files], width())
+    table += moved_table(found.changes, width())
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=False)
+    for note in found.notes:
+        say(f"note: {note}", quiet=as_json)
     if to is not None and found.files:
         say(f"use these prices with --catalog {to}", quiet=as_json)

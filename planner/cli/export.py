@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -18,22 +19,28 @@ def export(
         typer.Option(
             "--to",
             metavar="TARGET",
-            help="The plan's framework (neox, megatron, torchtitan, …), slurm, skypilot, jobset or pytorchjob.",
+            help="The plan's framework (neox, megatron, torchtitan, …), slurm, skypilot, jobset, pytorchjob, or focus: "
+            "its charges.",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write the files into.")],
     scenario: Annotated[
         Path | None, typer.Option("--scenario", help="The plan's scenario, where the document does not hold the model.")
     ] = None,
+    start: Annotated[
+        datetime | None,
+        typer.Option("--start", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Of charges: the run's first day."),
+    ] = None,
+    by: Annotated[str, typer.Option("--by", metavar="PERIOD", help="Of charges: a row a month or a day.")] = "month",
     quiet: Quiet = False,
 ) -> None:
-    """Write the files that start the planned run: complete, commented, all of them or none.
+    """Write the files that start the planned run, or its expected charges: complete, all of them or none.
 
     Example: planner export plan.json --to slurm -o launch
     """
     from planner import api
 
-    launch = api.export(plan, to, scenario)
+    launch = api.export(plan, to, scenario, start=start.date() if start is not None else None, by=by)
     for path in launch.write(output):
         emit(str(path))
     for note in launch.notes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,10 @@ def optimize(
     ] = None,
     set_: Set = None,
     catalog: Catalog = None,
+    prices: Annotated[
+        datetime | None,
+        typer.Option("--prices", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Plan at the prices of this day."),
+    ] = None,
     exhaustive: Annotated[
         bool, typer.Option("--exhaustive", help="Evaluate every candidate, pruning nothing; slower, same answer.")
     ] = False,
@@ -59,6 +64,8 @@ def optimize(
     if fleet is not None or len(scenarios) > 1:
         if fleet is None:
             raise PlannerError("several scenarios need --fleet FILE, or `planner compare` to see them side by side")
+        if prices is not None:
+            raise PlannerError("--prices is for one scenario; leave it or --fleet out")
         if exhaustive:
             raise PlannerError("--exhaustive is for one scenario; leave it or --fleet out")
         with working("searching", quiet=quiet):
@@ -70,7 +77,10 @@ def optimize(
             table = fleet_table(together, width(), colour())
     else:
         with working("searching", quiet=quiet):
-            answer = api.optimize(scenarios[0], overlays, overrides=set_ or (), exhaustive=exhaustive)
+            day_of_prices = None if prices is None else prices.date()
+            answer = api.optimize(
+                scenarios[0], overlays, overrides=set_ or (), exhaustive=exhaustive, prices=day_of_prices
+            )
         status, document = answer.status, answer.to_json()
         if not (as_json or quiet):
             from planner.report.terminal import optimization_table

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from planner.cli.actuals import Focus, Jobs, Rate, Sacct, Tag, Zone, pairs
 from planner.cli.options import Catalog, Json, Output, Quiet
 from planner.cli.output import back, colour, deliver, emit, width
+from planner.results import Result
+from planner.units import PlannerError
 
 if TYPE_CHECKING:
     from planner.plan import Optimization
@@ -19,12 +23,22 @@ if TYPE_CHECKING:
 def track(
     plan: Annotated[Path, typer.Argument(help="A saved `planner optimize --json` document.", metavar="PLAN")],
     log: Annotated[
-        Path, typer.Option("--log", metavar="FILE", help="The run's training log: text, CSV or JSON lines.")
-    ],
+        Path | None, typer.Option("--log", metavar="FILE", help="The run's training log: text, CSV or JSON lines.")
+    ] = None,
+    sacct: Sacct = None,
+    focus: Focus = None,
     follow: Annotated[bool, typer.Option("--follow", help="Keep looking as the log grows; Ctrl-C ends.")] = False,
     replan: Annotated[
         Path | None,
         typer.Option("--replan", metavar="SCENARIO", help="Also find the best plan of what is left of this scenario."),
+    ] = None,
+    jobs: Jobs = "*",
+    zone: Zone = None,
+    tag: Tag = None,
+    rate: Rate = None,
+    start: Annotated[
+        datetime | None,
+        typer.Option("--start", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="First day of the plan."),
     ] = None,
     catalog: Catalog = None,
     chart: Annotated[
@@ -36,27 +50,65 @@ def track(
 ) -> None:
     """Show where a run stands: done, pace, losses, end and cost with ranges, and when a budget will be missed.
 
+    With --sacct or --focus: GPU-hours and money that accounting says were used, against the plan to the cent; beside a
+    --log, the run's cost so far is then what was spent.
+
     Example: planner track plan.json --log train.log --follow
     """
     from planner import api
     from planner.catalog.overlay import overlay_dirs
-    from planner.tracking.view import continuation_view, view
 
+    _check_options(
+        log, sacct, focus, {"--follow": follow, "--replan": replan is not None, "--chart": chart is not None}
+    )
     answer = api.load_plan(plan)
-    if follow:
+    if follow and log is not None:
         _follow(answer, log, as_json)
         return
-    now = api.track(answer, log, heard=_reading(log, quiet))
-    if chart is not None:
-        from planner.report.track_chart import track_chart
+    parts: dict[str, Result] = {}
+    text, spent = "", None
+    if sacct is not None or focus is not None:
+        from planner.report.actuals import actuals_table
 
-        track_chart(now, chart, f"{answer.provenance.scenario}: iteration {now.iteration:,} of {now.iterations:,}")
-    document, text = now.to_json(), view(now, width(), colour())
-    if replan is not None:
-        found = api.replan(answer, log, replan, overlay_dirs(catalog or ()), now=now)
-        document = f'{{"progress": {document.rstrip()},\n"continuation": {found.to_json().rstrip()}}}\n'
-        text += continuation_view(found, width())
-    deliver(document, text, as_json=as_json, output=output, quiet=quiet)
+        day = None if start is None else start.date()
+        tags, rates = pairs("--tag", tag), pairs("--rate", rate)
+        found = api.reconcile(answer, sacct=sacct, focus=focus, jobs=jobs, zone=zone, tags=tags, rates=rates, start=day)
+        parts["actuals"], spent, text = found, found.cost_usd.used, actuals_table(found, width())
+    if log is not None:
+        from planner.tracking.view import continuation_view, view
+
+        now = api.track(answer, log, heard=_reading(log, quiet), spent_usd=spent)
+        parts, text = {"progress": now, **parts}, "\n".join(filter(None, (view(now, width(), colour()), text)))
+        if chart is not None:
+            from planner.report.track_chart import track_chart
+
+            title = f"{answer.provenance.scenario}: iteration {now.iteration:,} of {now.iterations:,}"
+            track_chart(now, chart, title)
+        if replan is not None:
+            rest = api.replan(answer, log, replan, overlay_dirs(catalog or ()), now=now)
+            parts["continuation"] = rest
+            text += continuation_view(rest, width())
+    deliver(_document(parts), text, as_json=as_json, output=output, quiet=quiet)
+
+
+def _check_options(log: Path | None, sacct: Path | None, focus: Path | None, of_logs: Mapping[str, bool]) -> None:
+    """Refuse what says nothing of the run, or the same twice, and options of a log without one."""
+    if log is None and sacct is None and focus is None:
+        raise PlannerError("give what says how the run went: --log FILE, --sacct FILE or --focus FILE")
+    if sacct is not None and focus is not None:
+        raise PlannerError("give --sacct or --focus: both say what was used, and one sum is reconciled at a time")
+    needing = next((name for name, given in of_logs.items() if given), None)
+    if log is None and needing is not None:
+        raise PlannerError(f"{needing} is of a training log; add --log FILE")
+    if of_logs["--follow"] and (sacct is not None or focus is not None):
+        raise PlannerError("--follow looks at a growing log alone; leave --sacct and --focus out, or --follow")
+
+
+def _document(parts: Mapping[str, Result]) -> str:
+    """One result as it is, several by their names."""
+    if len(parts) == 1:
+        return next(iter(parts.values())).to_json()
+    return "{" + ",\n".join(f'"{name}": {part.to_json().rstrip()}' for name, part in parts.items()) + "}\n"
 
 
 def _reading(log: Path, quiet: bool) -> Callable[[int], None] | None:

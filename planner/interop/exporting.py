@@ -52,7 +52,7 @@ def export_files(answer: Optimization, target: str, trained: Trained | None = No
         planned, saying what it lacks.
     """
     if target not in TARGETS:
-        raise PlannerError(f"--to {target!r} is unknown; it may be {', '.join(TARGETS)}.")
+        raise PlannerError(f"--to {target!r} is unknown; it may be {', '.join(TARGETS)} or focus.")
     export = export_of(answer, trained)
     _refuse_another(export, target)
     files = TARGETS[target](export)

@@ -4,6 +4,7 @@ Nothing is trusted: size, encoding, zero bytes, nesting and numbers are checked 
 every problem is a PlannerError that names file and line.
 """
 
+from planner.reading.separated import read_separated
 from planner.reading.tables import Table, read_csv
 from planner.reading.text import (
     MAX_BYTES,
@@ -29,6 +30,7 @@ __all__ = [
     "read_bytes",
     "read_csv",
     "read_json",
+    "read_separated",
     "read_text",
     "text_of",
 ]

@@ -61,7 +61,7 @@ def read_csv(
     try:
         header = tuple(next(reader, ()))
         if not ragged:
-            _check_header(path, header, needs, knows)
+            check_header(path, header, needs, knows)
         for row in reader:
             if row and len(row) != len(header) and not ragged:
                 said = f"{len(row)} cells, the header has {len(header)}"
@@ -74,7 +74,8 @@ def read_csv(
     return Table(path, header, cells, lines)
 
 
-def _check_header(path: Path, header: Sequence[str], needs: Iterable[str], knows: Sequence[str]) -> None:
+def check_header(path: Path, header: Sequence[str], needs: Iterable[str], knows: Sequence[str]) -> None:
+    """Refuse a header with a column that is missing, not known (`knows`: (): any) or there twice."""
     twice = next((name for name in header if header.count(name) > 1), None)
     unknown = next((name for name in header if knows and name not in knows), None)
     missing = next((name for name in needs if name not in header), None)

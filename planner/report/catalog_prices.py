@@ -15,6 +15,7 @@ from planner.units import PlannerError, did_you_mean, format_number
 
 Row = Mapping[str, Any]
 _EXAMPLES = 10
+_MOVES = 12  # changed prices that an import shows
 
 
 def chosen(rows: Sequence[Row], *, gpu: str | None = None, sort: str | None = None, **equal: str | None) -> list[Row]:
@@ -118,6 +119,17 @@ def import_table(outcome: Import, files: Sequence[str], width: int) -> str:
     if files:
         lines += ["", "Written:", *bullets(files, page)]
     return "\n".join(lines) + "\n"
+
+
+def moved_table(changes: Sequence[PriceChange], width: int) -> str:
+    """What an import changes of the prices known before: the largest changes, and counts."""
+    if not changes:
+        return "\nNo price differs from what was known.\n"
+    moves = [each for each in changes if each.change is not None]
+    shown = moves[:_MOVES]
+    more = f"\nand {len(moves) - len(shown):,} more that moved" if len(moves) > len(shown) else ""
+    new = f"\n{len(changes) - len(moves):,} offers are new." if len(changes) > len(moves) else ""
+    return f"\nChanged:\n{changes_table(shown, width) if shown else ''}{more}{new}".rstrip() + "\n"
 
 
 def _usd(value: float | None) -> str:

@@ -95,7 +95,7 @@ class Progress(Result):
     chart_step_s: tuple[float | None, ...]
 
 
-def progress(state: TrackState, plan: Plan, goal: Goal | None = None) -> Progress:
+def progress(state: TrackState, plan: Plan, goal: Goal | None = None, spent_usd: float | None = None) -> Progress:
     """Where a run stands.
 
     Parameters
@@ -103,6 +103,7 @@ def progress(state: TrackState, plan: Plan, goal: Goal | None = None) -> Progres
     state : what its log said
     plan : what it was planned to be
     goal : the budgets it was planned within
+    spent_usd : what accounting says was spent; None: the plan's cost of the time elapsed
 
     Source: a normal prior and normal data on the log of the pace (Gelman et al. 2013, section 2.5); see
     `present_pace` and `remaining_seconds`.
@@ -114,7 +115,8 @@ def progress(state: TrackState, plan: Plan, goal: Goal | None = None) -> Progres
     remaining = remaining_seconds(state, plan, left)
     usd_per_s = plan.cost_usd.p50 / plan.time_s.p50
     time = _plus(remaining, elapsed)
-    cost = Quantiles(time.p10 * usd_per_s, time.p50 * usd_per_s, time.p90 * usd_per_s)
+    spent = elapsed * usd_per_s if spent_usd is None else spent_usd
+    cost = Quantiles(*(spent + left_s * usd_per_s for left_s in (remaining.p10, remaining.p50, remaining.p90)))
     batch = plan.global_batch if state.course is not None else state.batch or plan.global_batch
     per_epoch = plan.tokens / plan.epochs if plan.epochs else None
     seen = state.samples if state.samples is not None else _samples(state, state.iteration, batch)
@@ -140,14 +142,14 @@ def progress(state: TrackState, plan: Plan, goal: Goal | None = None) -> Progres
         losses=_losses(state, elapsed),
         elapsed_s=elapsed,
         elapsed_basis=basis,
-        cost_so_far_usd=elapsed * usd_per_s,
+        cost_so_far_usd=spent,
         remaining_s=remaining,
         time_s=time,
         cost_usd=cost,
         finishes=finishes,
         time_against_plan=time.p50 / plan.time_s.p50 - 1,
         cost_against_plan=cost.p50 / plan.cost_usd.p50 - 1 if plan.cost_usd.p50 > 0 else None,
-        budgets=_outlooks(state, goal, elapsed, left, remaining, usd_per_s),
+        budgets=_outlooks(state, goal, elapsed, left, remaining, usd_per_s, spent),
         remarks=_remarks(state, plan, total),
         chart_iterations=state.chart_width,
         chart_step_s=tuple(None if math.isnan(v) else float(v) for v in state.chart[: _used_buckets(state)]),
@@ -204,23 +206,36 @@ def _plus(remaining: Quantiles, elapsed: float) -> Quantiles:
 
 
 def _outlooks(
-    state: TrackState, goal: Goal | None, elapsed: float, left: float, remaining: Quantiles, usd_per_s: float
+    state: TrackState,
+    goal: Goal | None,
+    elapsed: float,
+    left: float,
+    remaining: Quantiles,
+    usd_per_s: float,
+    spent: float,
 ) -> tuple[BudgetOutlook, ...]:
     if goal is None:
         return ()
-    limits = (("time", goal.time_s, 1.0), ("cost", goal.cost_usd, usd_per_s))
+    limits = (("time", goal.time_s, 1.0, elapsed), ("cost", goal.cost_usd, usd_per_s, spent))
     return tuple(
-        _outlook(state, name, limit, rate, elapsed, left, remaining)
-        for name, limit, rate in limits
+        _outlook(state, name, limit, rate, gone, elapsed, left, remaining)
+        for name, limit, rate, gone in limits
         if limit is not None and rate > 0
     )
 
 
 def _outlook(
-    state: TrackState, name: str, limit: float, rate: float, elapsed: float, left: float, remaining: Quantiles
+    state: TrackState,
+    name: str,
+    limit: float,
+    rate: float,
+    gone: float,
+    elapsed: float,
+    left: float,
+    remaining: Quantiles,
 ) -> BudgetOutlook:
-    """When the limit (in its own unit, reached at `rate` a second) is met, and where the run is then."""
-    until = limit / rate - elapsed
+    """When the limit (in its own unit, `gone` of it used, at `rate` a second) is met, and where the run is then."""
+    until = (limit - gone) / rate
     missed = remaining.p50 > until
     at = None
     if missed and left:
@@ -229,11 +244,10 @@ def _outlook(
         if state.course is not None:
             at = state.course.iteration_at(state.full_steps(state.iteration) + share * left)
     by_clock = moment(state.last_wall_s + until) if missed and math.isfinite(state.last_wall_s) else None
-    total = _plus(remaining, elapsed)
     return BudgetOutlook(
         name,
         limit,
-        Quantiles(total.p10 * rate, total.p50 * rate, total.p90 * rate),
+        Quantiles(*(gone + left_s * rate for left_s in (remaining.p10, remaining.p50, remaining.p90))),
         _chance(remaining, until),
         missed,
         elapsed + until if missed else None,

@@ -87,7 +87,7 @@ def _measured(plan: Plan, now: Progress) -> tuple[MeasuredThroughput, ...]:
 
 def continuation(scenario: Scenario, plan: Plan, now: Progress, answer: Optimization) -> Continuation:
     """Staying on course with `plan` beside `answer`, the best plan of the remaining scenario."""
-    rate = now.cost_usd.p50 / now.time_s.p50
+    rate = plan.cost_usd.p50 / plan.time_s.p50
     stay = now.remaining_s
     return Continuation(
         samples_left=scenario.data[0].samples or 0,
