@@ -10,6 +10,7 @@ from datetime import date
 from typing import Self
 
 from planner import plan_json
+from planner.money import Money
 from planner.results import Result
 from planner.units import SPLIT, PlannerError, format_percent
 from planner.workload.model import ModelSpec
@@ -427,6 +428,7 @@ class Provenance:
     offers: int | None = None  # eligible
     offers_left_out: Mapping[str, int] = field(default_factory=dict, hash=False)  # reason -> offers
     asked: Mapping[str, str] = field(default_factory=dict, hash=False)  # key of the scenario -> its value in words
+    money: Money | None = None  # what amounts are written in, and its rate; where hours are counted, USD are hours
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,8 @@ def track(plan: PlanLike, log: str | Path, *, heard: Callable[[int], None] | Non
 
     answer = load_plan(plan)
     assert answer.plan is not None  # noqa: S101 - load_plan has seen to it
-    return progress(track_log(Path(log), answer.plan, heard, course_of(answer)), answer.plan, answer.goal)
+    now = progress(track_log(Path(log), answer.plan, heard, course_of(answer)), answer.plan, answer.goal)
+    return replace(now, money=answer.provenance.money)
 
 
 def replan(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+from planner.money import writing
 from planner.plan import Optimization, Plan, Plausibility
 from planner.report import plan_sections
 from planner.report.evidence import checks
@@ -12,7 +13,7 @@ from planner.report.figures import age, chance, money_scale, range_text, time_sc
 from planner.report.frontier import layout_words
 from planner.report.layout import Page, columns, hanging, wrap
 from planner.report.simplicity import given_up_lines
-from planner.units import format_count, format_number, format_percent, format_short, format_usd
+from planner.units import format_count, format_number, format_percent, format_short
 
 LINES = 40  # of a terminal of 80 columns
 #: Lines that warnings and what binds may take, and plans that say their layout: the first that fits a screen is used.
@@ -77,13 +78,15 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
     shape = f"{format_count(plan.nodes)} × {offer.gpus_per_node or plan.gpus // plan.nodes} {offer.gpu}{network}"
     lines = hanging("machines", shape + (f", and {spare} spare" if spare else ""), page)
     if plan_sections.cost_shown(answer.goal):
-        price = f"{format_usd(offer.usd_per_gpu_hour)} a GPU-hour, {offer.price_kind}"
+        price = f"{plan_sections.hour_price(offer)}, {offer.price_kind}"
         if offer.as_of or offer.as_of_latest:
             price += f", {age(offer, today)}"
-        if offer.pricing == "owned" and offer.source != "scenario":
+        if offer.pricing == "owned" and offer.source != "scenario" and not writing().hours:
             price += ", a cost of ownership that is assumed in part"
         shown = "" if offer.quality in ("", "user") else f", quality {offer.quality}"
-        lines += hanging("price", price + shown, page)
+        lines += hanging("counted" if writing().hours else "price", price + shown, page)
+        rate = writing().rate_text
+        lines += hanging("rate", rate, page) if rate else []
         lines += hanging("committed", plan_sections.commitment(plan), page) if offer.term_s else []
     if offer.waiting_s:
         lines += hanging("waiting", f"{time_text(offer.waiting_s)} until the machines are there", page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+from planner.money import in_its_money
 from planner.plan import Infeasible, Optimization, Plan
 from planner.report import plan_sections, short
 from planner.report.evidence import evidence as evidence_sections
@@ -39,6 +40,7 @@ SHOWN = (  # sections by the words that ask for them, in their order
 )
 
 
+@in_its_money
 def optimization_table(
     answer: Optimization,
     *,

@@ -25,6 +25,7 @@ from planner.scenario import Risk, Scenario
 from planner.scenario.types import MOST_TRAINING
 from planner.search.batches import BatchSpace
 from planner.search.clock import Clock, clock
+from planner.search.counted import counted
 from planner.search.engine import Limits, Tally, Tighten, solve
 from planner.search.layouts import LayoutTable, layout_table
 from planner.search.money import HOUR_S, Costs
@@ -459,10 +460,11 @@ def build(
         from planner.search.own_runs import bent_by
 
         bent = bent_by(scenario, catalog, calibration, lambda s, o: build(s, catalog, calibration, o))
-    priced = not scenario.cost_left_out
+    priced = not (scenario.cost_left_out or scenario.money.hours)
     eligible = (
         eligible_offers(catalog, scenario.cluster, priced=priced) if offers is None else Eligible(tuple(offers), {})
     )
+    eligible = replace(eligible, offers=counted(eligible.offers, scenario.money))
     facts = load_risk_facts()
     pools, nodes, left_out = gather(scenario, catalog, eligible, facts)
     pool = np.repeat(np.arange(len(pools)), np.array([len(n) for n in nodes], dtype=np.int64))
