@@ -288,8 +288,8 @@ BUDGET = Table(
         Key(
             "cost",
             AMOUNT,
-            "what it may cost, in money or in hours that are allocated",
-            examples=("80k USD", "130k EUR", "20000 GPU-hours", "2500 node-hours"),
+            "what it may cost: money, or allocated hours such as `20000 GPU-hours` or `2500 node-hours`",
+            examples=("80k USD",),
         ),
         Key("confidence", SURE, "each budget, by itself, is met with at least this probability", default="0.8"),
     ),
@@ -363,8 +363,9 @@ SCENARIO = Table(
         Key(
             "currency",
             CURRENCY,
-            "what amounts are written in; the catalog's rate, or `code` with a rate and its day; or hours to count",
-            examples=({"code": "EUR", "usd": 1.08, "as_of": "2026-11-20"}, "GPU-hours"),
+            "what amounts are written in: a code with its rate and the rate's day; a code alone, whose rate a catalog of "
+            "yours states; or `GPU-hours` or `node-hours`, to count those in place of money",
+            examples=({"code": "EUR", "usd": 1.08, "as_of": "2026-11-20"},),
         ),
         Key(
             "ask",
