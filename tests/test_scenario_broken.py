@@ -167,6 +167,7 @@ FULL: list[dict[str, Any]] = [
         "data": {"log": "train.log", "seq_length": 2048},
         "training": {"iterations": 1000},
         "budget": {"time": "14 days"},
+        "currency": {"code": "CNY", "per_usd": 7.11, "as_of": "2026-11-20"},
         "objective": "cost",
         "risk": {"overhead": [{"allocated": 12000, "productive": 10600, "failures": 400}]},
     },
@@ -361,7 +362,10 @@ BY_HAND: list[tuple[str | bytes, str]] = [
     (R("14 days", "3 months"), r"line 4, budget\.time: .*no fixed length"),
     (R("time: 14 days", "cost: 80k EUR"), r"line 4, budget\.cost: no rate of EUR is known; .*as_of: 2026-11-20"),
     (R("time: 14 days", "cost: 80k ¥"), r"line 4, budget\.cost: `80k ¥` could be yuan or yen"),
-    (R("time: 14 days", "cost: 80k EUR") + "currency: GPU-hours\n", r"budget\.cost: it is in EUR, and `currency` in GPU-h"),
+    (
+        R("time: 14 days", "cost: 80k EUR") + "currency: GPU-hours\n",
+        r"budget\.cost: it is in EUR, and `currency` in ",
+    ),
     (R("time: 14 days", "cost: 80k") + "currency: GPU-hours\n", r"budget\.cost: 80000 could be USD or GPU-hours"),
     (
         R("time: 14 days", "cost: 9 GPU-hours") + "egress: {size: 1 TB, usd_per_gb: 0.1}\n",

@@ -43,9 +43,7 @@ def counted(seed: int, unit: str) -> Case | None:
 
 def at_one_an_hour(given: Case, unit: str) -> Case:
     one = {o.id: 1.0 / o.gpus_per_node if unit == NODE_HOURS else 1.0 for o in given.offers}
-    offers = tuple(
-        replace(o, usd_per_gpu_hour=one[o.id], usd_per_gpu_hour_range=None, extras={}) for o in given.offers
-    )
+    offers = tuple(replace(o, usd_per_gpu_hour=one[o.id], usd_per_gpu_hour_range=None, extras={}) for o in given.offers)
     return replace(given, offers=offers)
 
 

@@ -363,8 +363,8 @@ SCENARIO = Table(
         Key(
             "currency",
             CURRENCY,
-            "what amounts are written in: a code with its rate and the rate's day; a code alone, whose rate a catalog of "
-            "yours states; or `GPU-hours` or `node-hours`, to count those in place of money",
+            "what amounts are written in: a code with its rate and the rate's day; a code alone, whose rate a catalog "
+            "of yours states; or `GPU-hours` or `node-hours`, to count those in place of money",
             examples=({"code": "EUR", "usd": 1.08, "as_of": "2026-11-20"},),
         ),
         Key(
