@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import date
 
 from planner.money import writing
-from planner.plan import Optimization, Plan, Plausibility
+from planner.plan import Optimization, Plan, Plausibility, Rented
 from planner.report import plan_sections
+from planner.report.buying import buying_of_answer, purchase_text
 from planner.report.evidence import checks
 from planner.report.figures import age, chance, money_scale, range_text, time_scale, time_text
 from planner.report.frontier import layout_words
@@ -88,6 +89,10 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
         rate = writing().rate_text
         lines += hanging("rate", rate, page) if rate else []
         lines += hanging("committed", plan_sections.commitment(plan), page) if offer.term_s else []
+    found = buying_of_answer(answer)
+    if found is not None:
+        beside = [f"pays from {_use(each)} against {each.pricing.replace('_', ' ')}" for each in found.rented]
+        lines += hanging("to buy", "; ".join([purchase_text(found), *beside, "--show buy"]), page)
     if offer.waiting_s:
         lines += hanging("waiting", f"{time_text(offer.waiting_s)} until the machines are there", page)
     batch = f"{format_count(plan.global_batch)} sequences of {format_count(plan.seq_length)}"
@@ -100,6 +105,10 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
         steps += f"; a checkpoint every {time_text(plan.reliability.checkpoint_interval_s)}"
         steps += f" ({format_count(every)} iterations)" if every else ""
     return lines + hanging("iterations", steps, page)
+
+
+def _use(rented: Rented) -> str:
+    return "no use" if rented.utilisation > 1 else f"{format_percent(rented.utilisation)} use"
 
 
 def _binds(answer: Optimization, most: int, page: Page) -> list[str]:

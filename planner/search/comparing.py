@@ -12,7 +12,7 @@ from planner.catalog import Catalog
 from planner.catalog.types import Offer
 from planner.money import in_its_money, money_of, writing
 from planner.performance.calibration import Calibration
-from planner.plan import Comparison, Difference, Optimization, Plan, Provenance, Side
+from planner.plan import Buying, Comparison, Difference, Optimization, Plan, Provenance, Side
 from planner.scenario import Scenario
 from planner.search.goals import Goal, View, find
 from planner.search.infeasible import reason_of
@@ -171,12 +171,28 @@ READINGS: tuple[Reading, ...] = (
     ("offer", lambda p: p.offer.id),
     ("kind of price", lambda p: p.offer.price_kind),
     ("price of a GPU-hour", lambda p: "" if writing().hours else format_usd(p.offer.usd_per_gpu_hour)),
+    ("purchase sum", lambda p: "" if p.buying is None else format_usd(p.buying.purchase_usd)),
+    ("buying pays", lambda p: "" if p.buying is None else _pays(p.buying)),
     ("framework", lambda p: p.framework),
     ("layout", lambda p: layout_text(p)),  # noqa: PLW0108 - it stands below
     ("global batch", lambda p: format_count(p.global_batch)),
     ("tokens/s/GPU", lambda p: format_number(p.tokens_per_s_per_gpu.p50)),
     ("memory", lambda p: f"{format_number(p.memory_gib.total, 3)} of {format_number(p.memory_gib.capacity, 3)} GiB"),
 )
+
+
+def _pays(found: Buying) -> str:
+    """From which use on, and after how many months, buying pays against each kind of renting."""
+    told = []
+    for each in found.rented:
+        kind = each.pricing.replace("_", " ")
+        if each.utilisation > 1:
+            told.append(f"never against {kind}")
+            continue
+        late = each.months is None or each.months > found.written_off_months
+        back = "not paid back" if late else f"{format_number(each.months or 0.0, 3)} months"
+        told.append(f"from {format_percent(each.utilisation)} use against {kind} ({back})")
+    return "; ".join(told)
 
 
 def layout_text(plan: Plan) -> str:

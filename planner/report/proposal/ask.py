@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from planner.report.proposal.buying import purchase_text
 from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, Point, bar_chart, chance_chart
 from planner.report.proposal.locale import DAY_S
@@ -57,6 +58,8 @@ def ask_section(case: Case) -> Section:
         (w.say("f_cluster"), Cell(case.cluster(plan))),
         (w.say("f_kind"), Cell(kind_text(case))),
     ]
+    if plan.buying is not None:
+        rows.append((w.say("f_purchase"), Cell(purchase_text(case, plan.buying))))
     if w.unit.foreign:
         rows.append((w.say("f_rate_money"), Cell(w.unit.rate_text)))
     if plan.offer.waiting_s:

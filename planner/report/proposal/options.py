@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from planner.catalog.types import Offer
+from planner.report.proposal.buying import buying_blocks
 from planner.report.proposal.case import Case, Option
 from planner.report.proposal.charts import Axes, Interval, Point, frontier_chart, range_chart
 from planner.report.proposal.locale import DAY_S
@@ -122,7 +123,8 @@ def options_section(case: Case) -> Section:
         for k in ("h_option", "h_cluster", "h_days", "h_days_sure", "h_usd", "h_usd_sure", "h_chance", "h_against")
     )
     table = Table(w.say("options_caption", sure=sure), header, tuple(rows), frozenset(emphasis))
-    blocks = (Paragraph(w.say("options_intro", sure=sure)), _options_figure(case, options), table)
+    intro = Paragraph(w.say("options_intro", sure=sure))
+    blocks = (intro, _options_figure(case, options), table, *buying_blocks(case))
     return Section(f"options-{case.number}", w.say("s_options"), blocks)
 
 

@@ -171,6 +171,22 @@ SENTENCES: Mapping[str, str] = {
     # Money
     "money_intro": "What the sum asked for is made of; the lines add up to it.",
     "money_caption": "Where the money goes, USD.",
+    # Buy or rent
+    "f_purchase": "To buy the machines",
+    "buy_fact": "{money} for all {gpus} GPUs; the run is charged its hours of it, the ask does not hold the rest",
+    "buy_intro": (
+        "The {gpus} GPUs ({nodes} nodes) of our own cost {money} to buy ({low} to {high}), network included. In use "
+        "{use} of the time, an hour of one costs {price}; beside the purchase, {running} are paid for every hour, used "
+        "or not: power, space, people, maintenance."
+    ),
+    "buy_caption": "Buy or rent: the same accelerator, an hour of one GPU.",
+    "buy_own": "bought",
+    "buy_never": "never",
+    "buy_late": "not within its {months} months",
+    "buy_unquoted": "The reserved price is no quote: {basis}.",
+    "h_way": "way",
+    "h_pays": "buying pays from a use of",
+    "h_back": "months until paid back, at {use} use",
     "money_compute": "Compute",
     "money_failures": "Interruptions and checkpoints",
     "money_overhead": "Evaluation, rollbacks, idle nodes",

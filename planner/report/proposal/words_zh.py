@@ -170,6 +170,21 @@ SENTENCES: Mapping[str, str] = {
     # Money
     "money_intro": "申请金额的构成；各行之和即为总额。",
     "money_caption": "资金去向，美元。",
+    # 购买还是租用
+    "f_purchase": "购买机器",
+    "buy_fact": "全部 {gpus} 块 GPU 为 {money}；本次运行只按小时分摊，其余不在申请之内",
+    "buy_intro": (
+        "自有的 {gpus} 块 GPU（{nodes} 个节点）含网络购买价为 {money}（{low} 至 {high}）。若 {use} 的时间在用，"
+        "每 GPU 小时合 {price}；购买价以外，不论是否使用每小时都要支付 {running}：电力、场地、人员、维护。"
+    ),
+    "buy_caption": "购买还是租用：同型加速器，每 GPU 小时。",
+    "buy_own": "购买",
+    "buy_never": "始终不合算",
+    "buy_late": "在其 {months} 个月寿命内不能回本",
+    "buy_unquoted": "预留价格并非报价：{basis}。",
+    "h_way": "方式",
+    "h_pays": "利用率达到多少时购买合算",
+    "h_back": "回本月数（利用率 {use}）",
     "money_compute": "计算",
     "money_failures": "中断与检查点",
     "money_overhead": "评测、回滚、闲置机器",
