@@ -38,7 +38,7 @@ cluster:
 """
 
 
-def planned(planner, path, *more: str) -> dict[str, object]:
+def planned(planner, path, *more: str):
     ran = planner("optimize", path, "--json", *more)
     assert ran.code == 0, ran.err
     return json.loads(ran.out)
@@ -70,10 +70,8 @@ def test_the_figures_are_those_of_a_reckoning_by_hand(planner, own) -> None:
 
 def test_a_reserved_quote_takes_the_place_of_the_usual_discount(planner, own) -> None:
     quote = "[{pricing: reserved, gpu: h100-sxm5-80gb, usd_per_gpu_hour: 2.0, term: 365 days}]"
-    found = planned(planner, own, "--set", "cluster.own_only=true", "--set", f"cluster.prices={quote}")["plan"][
-        "buying"
-    ]
-    reserved = found["rented"][1]
+    answer = planned(planner, own, "--set", "cluster.own_only=true", "--set", f"cluster.prices={quote}")
+    reserved = answer["plan"]["buying"]["rented"][1]
     assert (reserved["usd_per_gpu_hour"], reserved["quoted"], reserved["basis"]) == (2.0, True, "")
 
 
