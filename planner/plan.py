@@ -10,6 +10,7 @@ from datetime import date
 from typing import Self
 
 from planner import plan_json
+from planner.money import Money
 from planner.results import Result
 from planner.units import SPLIT, PlannerError, format_percent
 from planner.workload.model import ModelSpec
@@ -238,6 +239,35 @@ class Billing:
 
 
 @dataclass(frozen=True, slots=True)
+class Rented:
+    """What machines like one's own cost to rent, and what buying them is against that."""
+
+    pricing: str = field(metadata=_WORD)  # on_demand | reserved
+    offer: str  # id
+    usd_per_gpu_hour: float
+    quoted: bool  # a price; else a usual discount off the offer's
+    utilisation: float  # share of the hours from which owning costs less; above 1: it never does
+    months: float | None  # until what is saved has paid the purchase, at the utilisation stated; None: never
+    basis: str = ""  # of a price that nobody quoted, in words
+
+
+@dataclass(frozen=True, slots=True)
+class Buying:
+    """What one's own machines cost to buy, beside what such machines cost to rent."""
+
+    gpus: int  # all of the cluster's
+    nodes: int
+    purchase_usd: float  # of all of them, network included
+    purchase_usd_low: float
+    purchase_usd_high: float
+    owned_usd_per_gpu_hour: float  # of use
+    running_usd_per_gpu_hour: float  # used or not: power, space, people, maintenance
+    utilisation: float  # share of the hours in paid use, as stated or assumed
+    written_off_months: float  # their life
+    rented: tuple[Rented, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A cluster that someone could order, the run on it, and what that takes."""
 
@@ -290,6 +320,8 @@ class Plan:
     conditions: RunConditions | None = field(default=None, metadata=plan_json.WHOLE)
     billing: Billing | None = field(default=None, metadata=plan_json.WHOLE)  # None: an older planner saved it
     gpu_hours: GpuHours | None = None  # None: an older planner saved it
+    # Of one's own machines at a cost of ownership:
+    buying: Buying | None = field(default=None, metadata=plan_json.WHOLE)
 
     @property
     def paid_gpus(self) -> int:
@@ -427,6 +459,7 @@ class Provenance:
     offers: int | None = None  # eligible
     offers_left_out: Mapping[str, int] = field(default_factory=dict, hash=False)  # reason -> offers
     asked: Mapping[str, str] = field(default_factory=dict, hash=False)  # key of the scenario -> its value in words
+    money: Money | None = None  # what amounts are written in, and its rate; where hours are counted, USD are hours
 
 
 @dataclass(frozen=True, slots=True)

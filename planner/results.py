@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner import plan_json
+from planner.money import money_of, written_in
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class Result:
         draw = _view(self).figure
         if draw is None:
             raise PlannerError(f"{type(self).__name__}: there is nothing to draw; to_frame() has its figures")
-        figure = draw(self)
+        with written_in(money_of(self)):
+            figure = draw(self)
         if path is not None:
             try:
                 figure.savefig(path)
@@ -77,13 +79,13 @@ class Result:
         return figure
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {_view(self).headline(self)}>" if _views else f"<{type(self).__name__}>"
+        return f"<{type(self).__name__}: {_headline(self)}>" if _views else f"<{type(self).__name__}>"
 
     def _repr_html_(self) -> str:
         from html import escape
 
         table = self.to_frame().to_html(max_rows=20, max_cols=12, border=0, float_format=lambda value: f"{value:,.6g}")
-        return f"<p>{escape(_view(self).headline(self))}</p>\n{table}"
+        return f"<p>{escape(_headline(self))}</p>\n{table}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -97,6 +99,11 @@ class Rows(Result):
     def to_json(self) -> str:
         """{NAME: [row, ...]} as text, ending in a newline."""
         return plan_json.dumps({self.name: list(self.rows)})
+
+
+def _headline(result: Result) -> str:
+    with written_in(money_of(result)):
+        return _view(result).headline(result)
 
 
 def _view(result: Result) -> View:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 
+from planner.money import Money, split_unit, writing
+
 Written = str | int | float
 
 #: Largest count, in anything: sums and products of two batches stay inside int64.
@@ -105,6 +107,25 @@ def parse_money(text: Written) -> float:
         raise PlannerError(f"`{said}` is not in US dollars, and planner has no exchange rates; write {wanted}")
     bare = re.sub(r"^(?:USD|US\$|\$)\s*|\s*(?:USD|US\$|\$|dollars?)$", "", said, count=2, flags=re.IGNORECASE)
     return _finite(_not_negative(_scaled(bare, wanted, said), said), text)
+
+
+def parse_amount(text: Written) -> tuple[float, str]:
+    """An amount and its unit, "" of a bare number: "130k EUR" -> (130000.0, "EUR"), "20000 GPU-hours", "80k USD"."""
+    wanted = "an amount, such as `80k USD`, `130k EUR` or `20000 GPU-hours`"
+    said = _text(text, wanted)
+    if "¥" in said or "￥" in said:
+        raise PlannerError(f"`{said}` could be yuan or yen; write `CNY` or `JPY`")
+    bare, unit = split_unit(said)
+    return _finite(_not_negative(_scaled(bare, wanted, said), said), text), unit
+
+
+def parse_written(text: Written, money: Money | None = None) -> float:
+    """US dollars (or hours, where those are counted) of an amount in the unit that is written in now, or in `money`."""
+    money = money or writing()
+    value, unit = parse_amount(text)
+    if unit not in ("", money.unit):
+        raise PlannerError(f"`{text}` is in {unit} where {money.unit} are meant")
+    return value / money.per_usd
 
 
 def parse_count(text: Written, unit: str = "") -> int:
@@ -220,8 +241,9 @@ def format_duration(seconds: float) -> str:
 
 
 def format_usd(usd: float) -> str:
-    """80000 -> "80,000 USD", 2.295 -> "2.295 USD"."""
-    return f"{format_number(usd)} USD"
+    """80000 -> "80,000 USD", 2.295 -> "2.295 USD"; in the unit that is written in now."""
+    money = writing()
+    return f"{format_number(money.amount(usd))} {money.unit}"
 
 
 def format_count(count: int) -> str:

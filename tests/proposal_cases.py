@@ -12,13 +12,15 @@ from functools import cache
 from pathlib import Path
 
 from planner import api, search
+from planner.money import Money
 from planner.report.proposal.content import build_proposal
 from planner.report.proposal.model import Proposal
 from planner.report.proposal.study import study
-from planner.scenario import Egress, Scenario, Storage, Terms
+from planner.scenario import AskLine, Egress, Scenario, Storage, Terms
 
 ROOT = Path(__file__).parents[1]
 DAY = date(2026, 11, 24)
+EUR = Money("EUR", 1 / 1.08, date(2026, 11, 20), "ECB reference rate")
 COMMAND = "planner propose neox20b.yaml --date 2026-11-24 -o proposal"
 # What HTML, templates, typst, spreadsheets and Markdown would each take for their own.
 HOSTILE = "=1+1 <script>alert(1)</script> {{7*7}} #strong[x] $x^2$ **b** `c` |d| \\e & 'f\" </style> @SUM(A1) -->"
@@ -51,6 +53,9 @@ def scenario(kind: str = "plain") -> Scenario:
     if kind == "spot":  # its price is spread over zones
         cluster = replace(found.cluster, clouds=("aws",), regions=("us-east-1",), pricing=("spot",))
         return replace(found, cluster=cluster, storage=Storage(40e12, 0.02)).with_budget(cost_usd=None)
+    if kind == "euros":  # all that is paid, and lines beside the run
+        lines = (AskLine("Two engineers", cost_usd=43_200.0), AskLine("Contingency", 0.1), AskLine("VAT", 0.19))
+        return replace(scenario("billed"), ask=lines, money=EUR)
     if kind == "simple":  # the plan gives something up for its layout
         return replace(found, simpler_within=0.03)
     if kind == "hostile":

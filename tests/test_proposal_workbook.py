@@ -9,9 +9,10 @@ from datetime import datetime
 
 import numpy as np
 import pytest
-from proposal_cases import HOSTILE, facts, program, proposal, recalculated, scenario, studied
+from proposal_cases import EUR, HOSTILE, facts, program, proposal, recalculated, scenario, studied
 
 from planner.report.proposal.ledger import sums
+from planner.report.proposal.markdown import markdown
 from planner.report.proposal.workbook import workbook
 from planner.scenario import Storage
 from planner.search.problem import build
@@ -45,6 +46,69 @@ def test_a_recalculation_gives_planners_values_to_the_cent(tmp_path):
     assert len(formulas) > 100
     for key in formulas:
         assert near(ours[key].value, theirs[key].value), (key, ours[key].value, theirs[key].value)
+
+
+@office
+def test_a_workbook_in_euros_is_recalculated_to_the_cent_and_has_one_cell_for_the_rate(tmp_path):
+    document = proposal("euros")
+    content, words = workbook(document), document.words
+    ours = cells(load(content, values=True))
+    theirs = cells(openpyxl.load_workbook(recalculated(content, tmp_path), data_only=True))
+    formulas = {key: cell.value for key, cell in cells(load(content, values=False)).items() if cell.data_type == "f"}
+    assert len(formulas) > 100
+    for key in formulas:
+        assert near(ours[key].value, theirs[key].value), (key, ours[key].value, theirs[key].value)
+    rate = words["ui_x_rate"].format(unit="EUR")
+    labelled = [key for key, cell in ours.items() if str(cell.value).startswith(rate)]
+    assert len(labelled) == 1
+    assert "1 EUR = 1.08 USD of 2026-11-20 (ECB reference rate)" in ours[labelled[0]].value
+    stated = [key for key, cell in ours.items() if cell.value == EUR.per_usd and key not in formulas]
+    assert len(stated) == 1
+    assert sum(f"$B${stated[0][1][1:]}" in str(value) for value in formulas.values()) >= 2
+
+
+@office
+def test_another_rate_changes_every_price_and_total_of_a_workbook_in_euros(tmp_path):
+    document = proposal("euros")
+    words, content = document.words, workbook(document)
+    book = load(content, values=False)
+    sheet = book[words["ui_x_inputs"]]
+    rows = {str(sheet.cell(row, 1).value): row for row in range(1, sheet.max_row + 1)}
+    row = next(row for text, row in rows.items() if text.startswith(words["ui_x_rate"].format(unit="EUR")))
+    sheet.cell(row, 2).value = 2 * EUR.per_usd
+    buffer = io.BytesIO()
+    book.save(buffer)
+    made = openpyxl.load_workbook(recalculated(buffer.getvalue(), tmp_path), data_only=True)
+    found, before = (
+        {row[0].value: row[1].value for row in each[words["ui_x_proposal"]].iter_rows(min_row=4)}
+        for each in (made, load(content, values=True))
+    )
+    for key in ("price", "compute", "storage_usd", "egress_usd", "total_p50", "total_sure"):
+        assert found[words[f"ui_x_{key}"]] == pytest.approx(2 * before[words[f"ui_x_{key}"]]), key
+
+
+def test_the_lines_beside_the_run_add_up_to_what_is_asked_for():
+    document = proposal("euros")
+    ledger, words = document.ledgers[0], document.words
+    sheet = load(workbook(document), values=True)[words["ui_x_proposal"]]
+    found = {row[0].value: row[1].value for row in sheet.iter_rows(min_row=4)}
+    run = found[words["ui_x_total_sure"]]
+    assert found["Two engineers"] == pytest.approx(40_000)
+    assert found["Contingency"] == pytest.approx(0.1 * (run + 40_000))
+    assert found["VAT"] == pytest.approx(0.19 * 1.1 * (run + 40_000))
+    assert found[words["ui_x_asked"]] == pytest.approx(1.19 * 1.1 * (run + 40_000)) == pytest.approx(ledger.asked)
+
+
+def test_a_proposal_in_euros_names_no_dollar_but_in_its_rate():
+    for language, dollar, euro in (("en", "USD", "EUR"), ("zh", "美元", "欧元")):
+        text = markdown(proposal("euros", language))
+        rate = "1 EUR = 1.08 USD of 2026-11-20"
+        assert rate in text
+        lines = [line for line in text.splitlines() if rate not in line]
+        assert not [line for line in lines if dollar in line and "planner propose" not in line]
+        assert any(euro in line for line in lines)
+    dollars, euros = proposal("billed").ledgers[0], proposal("euros").ledgers[0]
+    assert euros.plans[0].cost_p50_usd * 1.08 == pytest.approx(dollars.plans[0].cost_p50_usd)
 
 
 @office

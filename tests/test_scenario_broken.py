@@ -139,6 +139,8 @@ FULL: list[dict[str, Any]] = [
         },
         "storage": {"size": "50 TB", "usd_per_gb_month": 0.023},
         "egress": {"size": "10 TB", "usd_per_gb": 0.09},
+        "currency": {"code": "EUR", "usd": 1.08, "as_of": "2026-11-20", "source": "treasury"},
+        "ask": [{"name": "people", "cost": "40k EUR"}, {"name": "VAT", "share": 0.19}],
         "terms": {"billing_step": "1 h", "minimum_time": "7 days", "minimum_gpus": 16},
         "risk": {
             "interruptions_per_1000_node_days": 3.8,
@@ -165,6 +167,7 @@ FULL: list[dict[str, Any]] = [
         "data": {"log": "train.log", "seq_length": 2048},
         "training": {"iterations": 1000},
         "budget": {"time": "14 days"},
+        "currency": {"code": "CNY", "per_usd": 7.11, "as_of": "2026-11-20"},
         "objective": "cost",
         "risk": {"overhead": [{"allocated": 12000, "productive": 10600, "failures": 400}]},
     },
@@ -357,7 +360,25 @@ BY_HAND: list[tuple[str | bytes, str]] = [
     (R("14 days", "14"), r"line 4, budget\.time: `14` has no unit; write `14 days`"),
     (R("14 days", "12:30"), r"line 4, budget\.time: `12:30` could be hours or minutes"),
     (R("14 days", "3 months"), r"line 4, budget\.time: .*no fixed length"),
-    (R("time: 14 days", "cost: 80k EUR"), r"line 4, budget\.cost: `80k EUR` is not in US dollars"),
+    (R("time: 14 days", "cost: 80k EUR"), r"line 4, budget\.cost: no rate of EUR is known; .*as_of: 2026-11-20"),
+    (R("time: 14 days", "cost: 80k ¥"), r"line 4, budget\.cost: `80k ¥` could be yuan or yen"),
+    (
+        R("time: 14 days", "cost: 80k EUR") + "currency: GPU-hours\n",
+        r"budget\.cost: it is in EUR, and `currency` in ",
+    ),
+    (R("time: 14 days", "cost: 80k") + "currency: GPU-hours\n", r"budget\.cost: 80000 could be USD or GPU-hours"),
+    (
+        R("time: 14 days", "cost: 9 GPU-hours") + "egress: {size: 1 TB, usd_per_gb: 0.1}\n",
+        r"egress: it is paid in money, and the budget counts GPU-hours",
+    ),
+    (
+        R("time: 14 days", "cost: 9 GPU-hours") + "objective: {usd_per_day: 5}\n",
+        r"objective: a day's worth is money, and the budget counts GPU-hours",
+    ),
+    (
+        R("time: 14 days", "cost: 80k EUR") + "ask: [{name: VAT, cost: 5 GBP}]\n",
+        r"budget\.cost: no rate of EUR is known",
+    ),
     (R("time: 14 days", "cost: 0"), r"line 4, budget\.cost: `0` must be above 0"),
     (R("14 days}", "14 days, confidence: 80}"), r"line 4, budget\.confidence: .*did you mean `80 %`"),
     (R("14 days}", "14 days, confidence: 1}"), r"line 4, budget\.confidence: `1` must be below 1"),

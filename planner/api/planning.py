@@ -226,7 +226,7 @@ def simulate(
             "no plan meets the budgets, so there is nothing to live through; `planner optimize` says why"
         )
     goal = answer.goal
-    return replay(
+    found = replay(
         answer.plan,
         worlds,
         seed,
@@ -234,6 +234,7 @@ def simulate(
         cost_budget_usd=None if goal is None else goal.cost_usd,
         tick=tick,
     )
+    return replace(found, money=answer.provenance.money)
 
 
 def planned(source: ScenarioLike | PlanLike, overlays: Folders, overrides: Changes) -> Optimization:

@@ -107,7 +107,8 @@ def track(
     answer = load_plan(plan)
     assert answer.plan is not None  # noqa: S101 - load_plan has seen to it
     state = track_log(Path(log), answer.plan, heard, course_of(answer))
-    return progress(state, answer.plan, answer.goal, None if spent_usd is None else float(spent_usd))
+    now = progress(state, answer.plan, answer.goal, None if spent_usd is None else float(spent_usd))
+    return replace(now, money=answer.provenance.money)
 
 
 def reconcile(

@@ -9,6 +9,7 @@ from planner.catalog.energy import country_code
 from planner.catalog.ownership import OwnedCost, owned_usd_per_gpu_hour
 from planner.catalog.types import Hardware, Offer, Site, joined_in
 from planner.catalog.wishes import ClusterLike
+from planner.money import writing
 from planner.units import PlannerError
 
 
@@ -92,9 +93,11 @@ def _checked(catalog: Catalog, site: Site, key: str) -> Site:
 
 def _assumed(owned: OwnedCost) -> str:
     """What a price that nobody stated is made of, and what was assumed for it: nothing of it is silent."""
-    parts = " + ".join(f"{part.replace('_', ' ')} {usd:.2f}" for part, usd in owned.parts.items() if usd)
+    money = writing()
+    low, high = money.amount(owned.low), money.amount(owned.high)
+    parts = " + ".join(f"{part.replace('_', ' ')} {money.amount(usd):.2f}" for part, usd in owned.parts.items() if usd)
     assumed = f"; assumed: {', '.join(owned.assumptions)}" if owned.assumptions else ""
-    return f"cost of ownership, {owned.low:.2f} to {owned.high:.2f} USD: {parts}{assumed}"
+    return f"cost of ownership, {low:.2f} to {high:.2f} {money.unit}: {parts}{assumed}"
 
 
 def assume_network(hardware: Hardware, cluster: ClusterLike) -> Hardware:

@@ -49,6 +49,16 @@ class OwnedCost:
     high: float
     parts: Mapping[str, float]
     assumptions: tuple[str, ...]
+    capex: Range  # purchase price of a GPU, node and network included
+    years: float  # of the write-off
+    capital: float  # what money costs, share a year
+    utilisation: float  # share of the hours in paid use
+
+    @property
+    def running(self) -> float:
+        """USD per GPU-hour, used or not, of what is paid while the machine is owned: all but its price."""
+        bought = ("amortisation", "capital")
+        return self.utilisation * sum(usd for name, usd in self.parts.items() if name not in bought)
 
 
 _CAPITAL = Range(0.05, 0.08, 0.12)
@@ -135,7 +145,9 @@ def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnedLike, key: str = "cluster
     middle = cost(lambda each: each.middle, lambda each: each.middle)
     low = cost(lambda each: each.low, lambda each: each.high)
     high = cost(lambda each: each.high, lambda each: each.low)
-    return OwnedCost(sum(middle.values()), sum(low.values()), sum(high.values()), middle, tuple(assumptions))
+    usd, least, most = (sum(each.values()) for each in (middle, low, high))
+    bought = (capex, years.middle, capital.middle, use.middle)
+    return OwnedCost(usd, least, most, middle, tuple(assumptions), *bought)
 
 
 def reserved_discount(catalog: Catalog, years: int) -> Range:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -138,7 +139,7 @@ def _follow(answer: Optimization, log: Path, as_json: bool) -> None:
     assert answer.plan is not None  # noqa: S101
     drawn = 0
     for state in follow_log(log, answer.plan, course=course_of(answer)):
-        now = progress(state, answer.plan, answer.goal)
+        now = replace(progress(state, answer.plan, answer.goal), money=answer.provenance.money)
         if as_json:
             import json
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.files import write_atomically
+from planner.money import money_of, written_in
 from planner.plan import Goal, Plan, Quantiles
 from planner.report.figures import Scale, money_scale, time_scale
 from planner.risk.replay import Replay
@@ -67,8 +68,9 @@ def _distributions(
     found: Replay, stated: tuple[Quantiles, Quantiles], budgets: tuple[float | None, float | None], name: str
 ) -> Figure:
     figure = _figure(height=4.0)
+    with written_in(money_of(found)):
+        time, cost = time_scale(stated[0].p50), money_scale(stated[1].p50)
     left, right = figure.subplots(1, 2, sharey=True)
-    time, cost = time_scale(stated[0].p50), money_scale(stated[1].p50)
     for axes, bars, quantiles, budget, scale, quantity in (
         (left, found.simulated.histogram, stated[0], budgets[0], time, "time"),
         (right, found.simulated.cost_histogram, stated[1], budgets[1], cost, "cost"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+from planner.money import in_its_money
 from planner.plan import Comparison, Difference, Side
-from planner.report.figures import ages_sentence, waits_sentence
+from planner.report.figures import ages_sentence, rate_sentence, waits_sentence
 from planner.report.frontier import plans_table
 from planner.report.layout import Page, bullets, columns, hanging
 
@@ -18,6 +19,7 @@ ASKED = "asked: "  # what differences begin with that are of the scenarios
 MOST_NAMED = 12  # sides named to one reason
 
 
+@in_its_money
 def comparison_table(
     comparison: Comparison, width: int = 80, colour: bool = False, *, today: date | None = None
 ) -> str:
@@ -32,6 +34,8 @@ def comparison_table(
     waits = waits_sentence(plan for _, plan in feasible)
     if waits:
         blocks.append(bullets([waits], page))
+    if feasible and rate_sentence():
+        blocks.append(bullets([rate_sentence()], page))
     ages = "" if today is None else ages_sentence((plan for _, plan in feasible), today)
     if ages:
         blocks.append(bullets([ages], page))

@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from planner.money import in_its_money
 from planner.plan import Comparison, Plan, Quantiles, Side
 from planner.report.charts import _figure, _save, chart_kind
 from planner.report.figures import Scale, money_scale, time_scale
@@ -22,6 +23,7 @@ LABEL = 30  # letters of a label's line
 _INK, _SOFT, _RULE = "#1a1a1a", "#5c5c5c", "#dedede"
 
 
+@in_its_money
 def comparison_chart(comparison: Comparison, path: Path) -> None:
     """Draw time and cost of each side into `path`: the median in figures, and the range from p10 to p90.
 
@@ -36,6 +38,7 @@ def comparison_chart(comparison: Comparison, path: Path) -> None:
     _save(comparison_figure(comparison), path, kind, "comparison")
 
 
+@in_its_money
 def comparison_figure(comparison: Comparison) -> Figure:
     """Time and cost of each side, as `comparison_chart` draws it."""
     plans = [side.plan for side in comparison.sides if side.plan is not None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+from planner.money import in_its_money
 from planner.plan import Plan
 from planner.report.figures import Scale, ages_sentence, money_scale, time_scale
 from planner.report.frontier import layout_words, plans_table
@@ -17,6 +18,7 @@ from planner.units import format_count
 MOST_NEAR = 8  # plans that cannot be told from the best; --json has all
 
 
+@in_its_money
 def explanation_table(found: Explanation, width: int = 80, colour: bool = False, *, today: date | None = None) -> str:
     """The whole explanation, ending in a newline. `today`: what ages of prices are relative to; None tells none."""
     page = Page(width, colour)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from planner.catalog.ages import oldest, price_age
+from planner.money import writing
 from planner.plan import OfferRef, Plan
 from planner.units import format_number, format_percent, format_short
 
@@ -36,7 +37,6 @@ def three_digits(value: float) -> str:
 
 
 _TIMES = (Scale("days", 86400.0), Scale("hours", 3600.0), Scale("min", 60.0))
-_MONEY = (Scale("M USD", 1e6), Scale("k USD", 1e3))
 
 
 def time_scale(seconds: float) -> Scale:
@@ -45,11 +45,15 @@ def time_scale(seconds: float) -> Scale:
 
 
 def money_scale(usd: float) -> Scale:
-    """Millions from one of them, thousands from ten of those, else dollars."""
-    millions, thousands = _MONEY
-    if usd >= 0.9995 * millions.size:
-        return millions
-    return thousands if usd >= 10 * thousands.size else Scale("USD", 1.0)
+    """Millions from one of them, thousands from ten of those, else ones, of the unit that is written in now.
+
+    A value is given in US dollars: `size` is how many of those the unit is.
+    """
+    money = writing()
+    amount, one = money.amount(usd), money.usd
+    if amount >= 0.9995e6:
+        return Scale(f"M {money.unit}", 1e6 * one)
+    return Scale(f"k {money.unit}", 1e3 * one) if amount >= 1e4 else Scale(money.unit, one)
 
 
 def time_text(seconds: float) -> str:
@@ -121,6 +125,12 @@ def amount_writer(unit: str) -> Callable[[float], str]:
     if unit in ("epochs", "tokens"):
         return lambda value: f"{format_short(value) if unit == 'tokens' else format_number(value, 6)} {unit}"
     return money_text if unit == "USD" else time_text
+
+
+def rate_sentence() -> str:
+    """At which rate amounts were turned into the currency that is written in; nothing where none was."""
+    rate = writing().rate_text
+    return f"Amounts are in {writing().unit} at {rate}." if rate else ""
 
 
 def waits_sentence(plans: Iterable[Plan]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from planner.money import in_its_money
 from planner.report.figures import chance, money_text, time_text
 from planner.report.frontier import plans_table
 from planner.report.layout import Page, bullets, hanging, wrap
 from planner.search.fleets import FleetAnswer
 
 
+@in_its_money
 def fleet_table(found: FleetAnswer, width: int = 80, colour: bool = False) -> str:
     """The fleet's plans and shared limits, ending in a newline."""
     page = Page(width, colour)

@@ -9,8 +9,9 @@ from datetime import date
 import numpy as np
 
 from planner.files import csv_text
+from planner.money import in_its_money
 from planner.plan import Frontier, GivenUp, Layout, Plan
-from planner.report.figures import ages_sentence, chance, money_scale, time_scale, waits_sentence
+from planner.report.figures import ages_sentence, chance, money_scale, rate_sentence, time_scale, waits_sentence
 from planner.report.frontier_plot import frontier_plot
 from planner.report.frontier_scene import best_of
 from planner.report.layout import Page, bullets, columns, wrap
@@ -61,6 +62,7 @@ def axes_words(frontier: Frontier) -> str:
     return "time, cost and GPUs" if "gpus" in frontier.axes else "both time and cost"
 
 
+@in_its_money
 def frontier_table(
     frontier: Frontier, width: int = 80, colour: bool = False, *, plain: bool = False, today: date | None = None
 ) -> str:
@@ -86,6 +88,7 @@ def frontier_table(
         lines += ["", *bullets(["plans marked `over` are outside the budgets"], page)]
     waits = waits_sentence(frontier.plans)
     lines += ["", *bullets([waits], page)] if waits else []
+    lines += ["", *bullets([rate_sentence()], page)] if rate_sentence() else []
     ages = "" if today is None else ages_sentence(frontier.plans, today)
     if ages:
         lines += ["", *bullets([ages], page)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.files import write_atomically
+from planner.money import in_its_money
 from planner.plan import Frontier
 from planner.report.charts import _figure, _save, chart_kind
 from planner.report.frontier import axes_words
@@ -25,6 +26,7 @@ _LETTER = 0.0091  # width of a letter of it
 _BESIDE_A_KEY = 1.42  # how much wider text is, as a share of the plot, with a key beside it
 
 
+@in_its_money
 def frontier_chart(frontier: Frontier, path: Path) -> None:
     """Draw time against cost of a frontier's plans into `path`: offers by colour and mark, the budget as a box.
 
@@ -40,6 +42,7 @@ def frontier_chart(frontier: Frontier, path: Path) -> None:
     _save(frontier_figure(frontier), path, kind, frontier.provenance.scenario)
 
 
+@in_its_money
 def frontier_figure(frontier: Frontier) -> Figure:
     """Time against cost of a frontier's plans, as `frontier_chart` draws it."""
     figure = _figure()

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from importlib.resources import files
 
+from planner.money import in_its_money
 from planner.plan import Frontier, Plan, Quantiles
 from planner.report.figures import Scale, chance, money_scale, range_text, time_scale
 from planner.report.frontier import axes_words, layout_words
@@ -25,6 +26,7 @@ _ORIGIN = (
 )
 
 
+@in_its_money
 def frontier_page(frontier: Frontier) -> str:
     """The document. Without scripts it shows a still chart and the whole table."""
     scene = scene_of(frontier)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from planner.money import in_its_money
 from planner.plan import Frontier
 from planner.report.frontier_scene import Axis, Scene, Spot, scene_of, tick_text
 from planner.report.layout import Page, clean, display_width, wrap
@@ -54,6 +55,7 @@ class _Canvas:
         return out
 
 
+@in_its_money
 def frontier_plot(frontier: Frontier, page: Page, *, plain: bool = False) -> list[str]:
     """The drawing's lines, none longer than the page; nothing where there are fewer than two plans.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from planner.catalog.ages import MARK_AFTER_DAYS, price_age
+from planner.money import GPU_HOURS, writing
 from planner.plan import EpochSchedule, Goal, OfferRef, Optimization, Plan, Quantiles, Reliability
 from planner.report.figures import (
     Scale,
@@ -153,18 +154,19 @@ def _cluster(plan: Plan, goal: Goal | None, today: date, page: Page) -> list[str
     shape = f"{_nodes(plan.nodes)} of {offer.gpus_per_node or plan.gpus // plan.nodes} {offer.gpu}"
     if offer.network_gbit_per_s is not None:
         shape += f", {format_bandwidth(offer.network_gbit_per_s)} a node"
-    price = f"{format_usd(offer.usd_per_gpu_hour)} a GPU-hour ({offer.price_kind})"
+    price = f"{hour_price(offer)} ({offer.price_kind})"
     if offer.usd_per_gpu_hour_range is not None and len(set(offer.usd_per_gpu_hour_range)) > 1:
         ends = " to ".join(map(format_usd, offer.usd_per_gpu_hour_range))
         price += f", zones from {ends}" if offer.pricing == "spot" else f", the middle of your {ends}"
     if offer.as_of or offer.as_of_latest:
         price += f", as of {offer.as_of or offer.as_of_latest}, {age(offer, today)}"
         price += " (check it before you decide)" if price_age(offer, today).level == "old" else ""
-    if offer.source:
+    if offer.source and not writing().hours:
         shown = "" if offer.quality in ("", "user") else f", quality {offer.quality}"
         price += f"; {offer.source}{shown}"
     lines = hanging("offer", offer.id, page) + hanging("machines", shape, page)
-    lines += hanging("price", price, page) if cost_shown(goal) else []
+    lines += hanging("counted" if writing().hours else "price", price, page) if cost_shown(goal) else []
+    lines += hanging("rate", writing().rate_text, page) if writing().foreign and cost_shown(goal) else []
     if offer.term_s and cost_shown(goal):
         lines += hanging("committed", commitment(plan), page)
     if offer.waiting_s:
@@ -180,6 +182,17 @@ def _cluster(plan: Plan, goal: Goal | None, today: date, page: Page) -> list[str
             energy += f", {mass_text(plan.co2_kg)} of CO2 of the electricity alone"
         lines += hanging("energy", energy, page)
     return lines
+
+
+def hour_price(offer: OfferRef) -> str:
+    """What a GPU-hour costs: in money, or as what it counts where hours are counted."""
+    money = writing()
+    if not money.hours:
+        return f"{format_usd(offer.usd_per_gpu_hour)} a GPU-hour"
+    if money.unit == GPU_HOURS:
+        return "every allocated GPU-hour counts, spare nodes' too"
+    size = offer.gpus_per_node or round(1.0 / offer.usd_per_gpu_hour)
+    return f"every allocated hour of a node of {size} counts, spare nodes' too"
 
 
 def commitment(plan: Plan) -> str:

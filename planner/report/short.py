@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from planner.plan import Optimization, Plan, Plausibility
+from planner.money import writing
+from planner.plan import Optimization, Plan, Plausibility, Rented
 from planner.report import plan_sections
+from planner.report.buying import buying_of_answer, purchase_text
 from planner.report.evidence import checks
 from planner.report.figures import age, chance, money_scale, range_text, time_scale, time_text
 from planner.report.frontier import layout_words
 from planner.report.layout import Page, columns, hanging, wrap
 from planner.report.simplicity import given_up_lines
-from planner.units import format_count, format_number, format_percent, format_short, format_usd
+from planner.units import format_count, format_number, format_percent, format_short
 
 LINES = 40  # of a terminal of 80 columns
 #: Lines that warnings and what binds may take, and plans that say their layout: the first that fits a screen is used.
@@ -77,14 +79,20 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
     shape = f"{format_count(plan.nodes)} × {offer.gpus_per_node or plan.gpus // plan.nodes} {offer.gpu}{network}"
     lines = hanging("machines", shape + (f", and {spare} spare" if spare else ""), page)
     if plan_sections.cost_shown(answer.goal):
-        price = f"{format_usd(offer.usd_per_gpu_hour)} a GPU-hour, {offer.price_kind}"
+        price = f"{plan_sections.hour_price(offer)}, {offer.price_kind}"
         if offer.as_of or offer.as_of_latest:
             price += f", {age(offer, today)}"
-        if offer.pricing == "owned" and offer.source != "scenario":
+        if offer.pricing == "owned" and offer.source != "scenario" and not writing().hours:
             price += ", a cost of ownership that is assumed in part"
         shown = "" if offer.quality in ("", "user") else f", quality {offer.quality}"
-        lines += hanging("price", price + shown, page)
+        lines += hanging("counted" if writing().hours else "price", price + shown, page)
+        rate = writing().rate_text
+        lines += hanging("rate", rate, page) if rate else []
         lines += hanging("committed", plan_sections.commitment(plan), page) if offer.term_s else []
+    found = buying_of_answer(answer)
+    if found is not None:
+        beside = [f"pays from {_use(each)} against {each.pricing.replace('_', ' ')}" for each in found.rented]
+        lines += hanging("to buy", "; ".join([purchase_text(found), *beside, "--show buy"]), page)
     if offer.waiting_s:
         lines += hanging("waiting", f"{time_text(offer.waiting_s)} until the machines are there", page)
     batch = f"{format_count(plan.global_batch)} sequences of {format_count(plan.seq_length)}"
@@ -97,6 +105,10 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
         steps += f"; a checkpoint every {time_text(plan.reliability.checkpoint_interval_s)}"
         steps += f" ({format_count(every)} iterations)" if every else ""
     return lines + hanging("iterations", steps, page)
+
+
+def _use(rented: Rented) -> str:
+    return "no use" if rented.utilisation > 1 else f"{format_percent(rented.utilisation)} use"
 
 
 def _binds(answer: Optimization, most: int, page: Page) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.money import in_its_money
 from planner.report.figures import Scale, chance, money_scale, time_scale, time_text
 from planner.report.layout import Page, bar, columns, hanging, wrap
 from planner.risk.replay import Replay, World
@@ -10,6 +11,7 @@ from planner.units import format_count, format_percent
 _BARS = 16  # lines of the picture
 
 
+@in_its_money
 def simulation_table(found: Replay, name: str, width: int = 80, colour: bool = False) -> str:
     """The whole answer, ending in a newline; no line is longer than `width`."""
     page = Page(width, colour)

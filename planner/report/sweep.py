@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from planner import files
+from planner.money import in_its_money
 from planner.plan_row import Value
 from planner.report.figures import Scale, chance, money_scale, time_scale
 from planner.report.layout import Page, bullets, columns, display_width
@@ -55,6 +56,7 @@ def csv_text(sweep: Sweep) -> str:
     return files.csv_text([names, *([_cell(row[name]) for name in names] for row in sweep.rows)])
 
 
+@in_its_money
 def sweep_table(sweep: Sweep, width: int = 80, colour: bool = False) -> str:
     """One variation a line, in the units of the largest, and why some have no plan; ends in a newline."""
     page = Page(width, colour)

@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from planner.money import in_its_money
 from planner.report.charts import _COLOURS, _figure, _save, chart_kind
 from planner.report.figures import Scale, money_scale, time_scale
 from planner.sweeps.table import Row, Sweep
@@ -20,6 +21,7 @@ _LOG_FROM = 20.0  # the largest value over the smallest from which the axis is l
 _UNITS = ("_s", "_usd", "_bytes", "")
 
 
+@in_its_money
 def sweep_chart(sweep: Sweep, path: Path) -> None:
     """Draw a sweep into `path` (svg, png or html): medians, the range from p10 to p90, crosses for no plan.
 
@@ -32,6 +34,7 @@ def sweep_chart(sweep: Sweep, path: Path) -> None:
     _save(sweep_figure(sweep), path, kind, _title(sweep))
 
 
+@in_its_money
 def sweep_figure(sweep: Sweep) -> Figure:
     """A sweep's medians and ranges, as `sweep_chart` draws them."""
     key, suffix = _across(sweep)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+from planner.money import in_its_money
 from planner.plan import Infeasible, Optimization, Plan
 from planner.report import plan_sections, short
+from planner.report.buying import buying_lines
 from planner.report.evidence import evidence as evidence_sections
 from planner.report.figures import amount_writer, chance, money_scale, money_text, time_scale, time_text
 from planner.report.frontier import layout_words
@@ -27,6 +29,7 @@ SHOWN = (  # sections by the words that ask for them, in their order
     "learning",
     "interruptions",
     "hours",
+    "buy",
     "binds",
     "alternatives",
     "step",
@@ -39,6 +42,7 @@ SHOWN = (  # sections by the words that ask for them, in their order
 )
 
 
+@in_its_money
 def optimization_table(
     answer: Optimization,
     *,
@@ -98,6 +102,7 @@ def _sections(answer: Optimization, today: date, page: Page) -> dict[str, list[S
     if decided:
         decided["run"][1].extend(given_up_lines(answer, page))
     found = {word: [section] for word, section in decided.items()}
+    found["buy"] = [("Buy or rent", buying_lines(answer, page))]
     found["binds"] = [("What binds", bullets((binding.text for binding in answer.binding), page))]
     found["alternatives"] = [("Alternatives (p50)", _alternatives(answer, page))]
     if answer.plan is not None:

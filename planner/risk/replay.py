@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from planner.money import Money
 from planner.performance.arrays import FloatArray
 from planner.plan import Plan, Quantiles, Reliability
 from planner.results import Result
@@ -55,6 +56,7 @@ class Replay(Result):
     largest_quantile_error: float  # |simulated / stated - 1|, over p10, p50, p90 of the time
     largest_probability_error: float | None
     other_worlds: tuple[World, ...]
+    money: Money | None = None  # what costs are written in
 
 
 def run_of(plan: Plan) -> SimulatedRun:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from planner.catalog.currencies import currency_rates
 from planner.reading import read_bytes
 from planner.reading.tree import MAX_BYTES, read_yaml
 from planner.scenario.build import Builder
@@ -16,6 +17,7 @@ from planner.scenario.overrides import apply_overrides
 from planner.scenario.schema import scenario_schema, sections_with
 from planner.scenario.sections import SCENARIO
 from planner.scenario.types import (
+    AskLine,
     BatchRamp,
     Budget,
     Cluster,
@@ -39,6 +41,7 @@ from planner.scenario.types import (
 from planner.workload import model_from_mapping
 
 __all__ = [
+    "AskLine",
     "BatchRamp",
     "Budget",
     "Cluster",
@@ -91,5 +94,6 @@ def parse_scenario(
         Draft(root, values, reading, file),
         lambda name: named_model(name, overlays),
         lambda shape, name: model_from_mapping(shape, name, "the shape"),
+        lambda: currency_rates(overlays),
     )
     return builder.scenario(digest)

@@ -11,7 +11,9 @@ from typing import Any
 
 from planner import units
 from planner.catalog.types import Site
+from planner.money import Money
 from planner.scenario.batch import batch_size, critical_batch, global_batch, int_choice, largest
+from planner.scenario.currency import Rates, ask_lines, budget_usd, money_of_scenario
 from planner.scenario.draft import Draft
 from planner.scenario.fields import with_place
 from planner.scenario.types import (
@@ -58,6 +60,7 @@ class Builder:
     draft: Draft
     models: Models
     from_shape: ModelFromShape
+    rates: Rates = dict
 
     @property
     def values(self) -> Values:
@@ -71,7 +74,8 @@ class Builder:
         data, seq_length = self._data()
         training = self._training(seq_length)
         self._check_size(data, seq_length, training)
-        budget = self._budget()
+        money = money_of_scenario(self.draft, self.rates)
+        budget = self._budget(money)
         return Scenario(
             name=name,
             model=model,
@@ -89,6 +93,8 @@ class Builder:
             egress=self._egress(),
             terms=self._terms(),
             risk=self._risk(),
+            ask=ask_lines(self.draft, money),
+            money=money,
             defaults=self.draft.used_defaults(),
             source=self.draft.file.name,
             digest=digest,
@@ -258,7 +264,7 @@ class Builder:
             )
         return MeasuredThroughput(**row)
 
-    def _budget(self) -> Budget:
+    def _budget(self, money: Money) -> Budget:
         given = self.values["budget"]
         start, deadline, time_s = given["start"], given["deadline"], given["time"]
         if deadline is not None:
@@ -270,7 +276,7 @@ class Builder:
             time_s = (deadline - start).days * _DAY_S
             if time_s <= 0:
                 raise self.draft.fail("budget.deadline", f"the deadline {deadline} is not after the start {start}")
-        return Budget(time_s, given["cost"], given["confidence"], start, deadline)
+        return Budget(time_s, budget_usd(self.draft, money), given["confidence"], start, deadline)
 
     def _objective(self, budget: Budget) -> Objective:
         given = self.values["objective"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from planner import units
+from planner.money import CURRENCIES, SIGNS
 from planner.reading.tree import Node
 from planner.units import PlannerError, did_you_mean, shown
 
@@ -274,6 +275,15 @@ def money(*, above: float | None = 0.0, least: float | None = None) -> Quantity:
     )
 
 
+_UNITS = "|".join((*map(re.escape, SIGNS), *CURRENCIES, "[dD]ollars?", r"(GPU|gpu|[nN]ode)[- ]?([hH]ours?|h)"))
+AMOUNT = Quantity(
+    units.parse_amount,
+    "an amount, such as `80k USD`, `130k EUR` or `20000 GPU-hours`",
+    rf"(({_UNITS})\s*)?{_SCALED}\s*({_UNITS})?",
+    above=0.0,
+    bare="number",
+    show=units.format_number,
+)
 RATE = Quantity(
     units.parse_bandwidth,
     "a data rate, such as `3200 Gbit/s` (a node's) or `400 Gbit/s/gpu`",

@@ -6,7 +6,9 @@ from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
 from planner import units
+from planner.money import CURRENCIES, HOURS
 from planner.scenario.fields import (
+    AMOUNT,
     DAY,
     GPU,
     SHARE,
@@ -283,7 +285,12 @@ BUDGET = Table(
         Key("time", duration(), "how long the run may take", examples=("14 days",)),
         Key("deadline", DAY, "the day by whose beginning it must be done, instead of time", examples=("2027-03-01",)),
         Key("start", DAY, "the day on whose beginning it starts", examples=("2027-02-01",)),
-        Key("cost", money(), "what it may cost", examples=("80k USD",)),
+        Key(
+            "cost",
+            AMOUNT,
+            "what it may cost: money, or allocated hours such as `20000 GPU-hours` or `2500 node-hours`",
+            examples=("80k USD",),
+        ),
         Key("confidence", SURE, "each budget, by itself, is met with at least this probability", default="0.8"),
     ),
     at_most_one=(("time", "deadline"),),
@@ -297,6 +304,31 @@ OBJECTIVE = Shape(
         (Key("usd_per_day", money(above=None, least=0), "what a day is worth", True, examples=(5000,)),),
         wanted="a map",
     ),
+)
+CURRENCY = Shape(
+    "a currency's code, a unit of hours, or a map with code, rate and date",
+    Word((*CURRENCIES, *HOURS)),
+    None,
+    Table(
+        (
+            Key("code", Word(CURRENCIES), "ISO 4217 code", True, examples=("EUR",)),
+            Key("usd", real(above=0, most=1e6), "US dollars of one of it", examples=(1.08,)),
+            Key("per_usd", real(above=0, most=1e6), "instead: how many of it are one US dollar", examples=(7.11,)),
+            Key("as_of", DAY, "the day that the rate is of", True, examples=("2026-11-20",)),
+            Key("source", Text("a source", 200), "who says so", examples=("ECB reference rate",)),
+        ),
+        one_of=("usd", "per_usd"),
+        wanted="a map",
+    ),
+)
+ASK = Table(
+    (
+        Key("name", Text("a name", 80), "what the line is called", True, examples=("VAT",)),
+        Key("share", replace(SHARE, most=5.0), "share of the sum of what stands above it", examples=(0.19,)),
+        Key("cost", AMOUNT, "instead: a sum", examples=("40k EUR",)),
+    ),
+    one_of=("share", "cost"),
+    wanted="a line",
 )
 
 
@@ -328,6 +360,19 @@ SCENARIO = Table(
         ),
         Key("throughput", Many(_MEASURED, "a list of measurements"), "what you measured; wins for what it matches"),
         Key("budget", BUDGET, "time and money", fill=True, examples=({"time": "14 days"},)),
+        Key(
+            "currency",
+            CURRENCY,
+            "what amounts are written in: a code with its rate and the rate's day; a code alone, whose rate a catalog "
+            "of yours states; or `GPU-hours` or `node-hours`, to count those in place of money",
+            examples=({"code": "EUR", "usd": 1.08, "as_of": "2026-11-20"},),
+        ),
+        Key(
+            "ask",
+            Many(ASK, "a list of lines"),
+            "what a proposal asks for beside the run: tax, people, contingency; not counted against budget.cost",
+            examples=([{"name": "VAT", "share": 0.19}],),
+        ),
         Key(
             "objective",
             OBJECTIVE,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.catalog.types import Site
+from planner.money import USD, Money
 from planner.workload.model import ModelSpec
 
 
@@ -133,6 +134,15 @@ class Budget:
     confidence: float = 0.8
     start: date | None = None
     deadline: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskLine:
+    """What a proposal asks for beside the run: a share of all that stands above it, or a sum."""
+
+    name: str
+    share: float | None = None
+    cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +318,8 @@ class Scenario:
     defaults: tuple[tuple[str, str], ...] = ()  # (key path, value as text)
     source: str = ""  # the file's name
     digest: str = ""  # sha256 of its bytes and of the overrides
+    ask: tuple[AskLine, ...] = ()
+    money: Money = USD  # what amounts are written in; where hours are counted, every `usd` of the run is such an hour
     folder: str = field(default="", compare=False, repr=False)  # where relative paths begin; never printed
 
     def path_of(self, written: str) -> Path:
@@ -326,7 +338,7 @@ class Scenario:
         """Whether only time is asked for, on machines of one's own whose price nobody states."""
         asked = self.budget.cost_usd is not None or self.objective.kind not in ("time", *MOST_TRAINING)
         priced = any(own.usd_per_gpu_hour is not None or own.ownership for own in self.cluster.own)
-        return self.cluster.own_only and not asked and not priced
+        return self.cluster.own_only and not asked and not priced and not self.money.hours
 
     def with_budget(self, **changes: Any) -> Scenario:
         """The same scenario with other budget fields (time_s, cost_usd, confidence); a new time replaces a deadline."""

@@ -10,8 +10,9 @@ import numpy as np
 
 from planner.catalog import Catalog
 from planner.catalog.types import Offer
+from planner.money import in_its_money, money_of, writing
 from planner.performance.calibration import Calibration
-from planner.plan import Comparison, Difference, Optimization, Plan, Provenance, Side
+from planner.plan import Buying, Comparison, Difference, Optimization, Plan, Provenance, Side
 from planner.scenario import Scenario
 from planner.search.goals import Goal, View, find
 from planner.search.infeasible import reason_of
@@ -41,6 +42,7 @@ class _Contender:
     unit: str = "USD"  # of the value: USD | s
 
 
+@in_its_money
 def compare(
     sides: Sequence[Scenario | Optimization],
     catalog: Catalog,
@@ -71,6 +73,7 @@ def compare(
     else:
         if len(sides) < 2:
             raise PlannerError("compare needs two scenarios or saved plans, or one scenario with --by")
+        _check_units(sides)
         names = labels or _names(sides)
         contenders = [_contender(s, n, catalog, calibration, offers) for s, n in zip(sides, names, strict=True)]
     return Comparison(
@@ -82,6 +85,13 @@ def compare(
         if by is None
         else (contenders[0].provenance,),
     )
+
+
+def _check_units(sides: Sequence[Scenario | Optimization]) -> None:
+    """Raises PlannerError where hours are counted on one side and money, or hours of another kind, on another."""
+    units = dict.fromkeys(money.unit if (money := money_of(side)).hours else "money" for side in sides)
+    if len(units) > 1:
+        raise PlannerError(f"compare: {' and '.join(units)} cannot stand side by side: no rate lies between them")
 
 
 def _names(sides: Sequence[Scenario | Optimization]) -> list[str]:
@@ -160,13 +170,29 @@ READINGS: tuple[Reading, ...] = (
     ("GPUs", lambda p: f"{format_count(p.gpus)} x {p.offer.gpu}"),
     ("offer", lambda p: p.offer.id),
     ("kind of price", lambda p: p.offer.price_kind),
-    ("price of a GPU-hour", lambda p: format_usd(p.offer.usd_per_gpu_hour)),
+    ("price of a GPU-hour", lambda p: "" if writing().hours else format_usd(p.offer.usd_per_gpu_hour)),
+    ("purchase sum", lambda p: "" if p.buying is None else format_usd(p.buying.purchase_usd)),
+    ("buying pays", lambda p: "" if p.buying is None else _pays(p.buying)),
     ("framework", lambda p: p.framework),
     ("layout", lambda p: layout_text(p)),  # noqa: PLW0108 - it stands below
     ("global batch", lambda p: format_count(p.global_batch)),
     ("tokens/s/GPU", lambda p: format_number(p.tokens_per_s_per_gpu.p50)),
     ("memory", lambda p: f"{format_number(p.memory_gib.total, 3)} of {format_number(p.memory_gib.capacity, 3)} GiB"),
 )
+
+
+def _pays(found: Buying) -> str:
+    """From which use on, and after how many months, buying pays against each kind of renting."""
+    told = []
+    for each in found.rented:
+        kind = each.pricing.replace("_", " ")
+        if each.utilisation > 1:
+            told.append(f"never against {kind}")
+            continue
+        late = each.months is None or each.months > found.written_off_months
+        back = "not paid back" if late else f"{format_number(each.months or 0.0, 3)} months"
+        told.append(f"from {format_percent(each.utilisation)} use against {kind} ({back})")
+    return "; ".join(told)
 
 
 def layout_text(plan: Plan) -> str:
@@ -272,6 +298,8 @@ def _needs(contenders: Sequence[_Contender]) -> list[Difference]:
         speed.append("" if at_speed is None else f"{format_number(at_speed, 3)} x")
     if not told:
         return []
+    if writing().hours:
+        return [Difference("break-even throughput", tuple(speed), "of what is predicted; above it the side wins")]
     why = "where the side equals the best of the others: below it wins, above it loses"
     return [
         Difference("break-even price of a GPU-hour", tuple(price), why),

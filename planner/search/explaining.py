@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.catalog import Catalog
 from planner.catalog.types import Offer
+from planner.money import in_its_money, writing
 from planner.performance.calibration import Calibration
 from planner.plan import Plan
 from planner.scenario import Scenario
@@ -27,9 +28,10 @@ from planner.search.whynot import why_not as answer_why_not
 from planner.units import format_count, format_duration, format_number, format_percent, format_usd
 
 DAY_S = 86400.0
-MORE_USD = 1000.0
+MORE_USD = 1000.0  # of the unit that amounts are written in
 
 
+@in_its_money
 def explain(
     scenario: Scenario,
     catalog: Catalog,
@@ -85,8 +87,9 @@ def worth_of(problem: Problem, goal: Goal) -> list[Worth]:
         more = replace(goal, time_s=goal.time_s + DAY_S)
         out.append(_worth("budget.time", "1 day", before, now, View(problem, more)))
     if goal.cost_usd is not None:
-        more = replace(goal, cost_usd=goal.cost_usd + MORE_USD)
-        out.append(_worth("budget.cost", format_usd(MORE_USD), before, now, View(problem, more)))
+        some = MORE_USD * writing().usd
+        more = replace(goal, cost_usd=goal.cost_usd + some)
+        out.append(_worth("budget.cost", format_usd(some), before, now, View(problem, more)))
     size = 8 if now is None else problem.pools[int(problem.pool[now])].setting.hardware.gpus_per_node
     cluster = scenario.cluster
     wider = replace(scenario, cluster=replace(cluster, max_gpus=cluster.max_gpus + size))

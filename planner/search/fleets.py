@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.catalog import Catalog
 from planner.catalog.types import Offer
+from planner.money import in_its_money
 from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.calibration import Calibration
 from planner.plan import SCHEMA_VERSION, Document, Plan, Provenance
@@ -101,6 +102,7 @@ class _Columns:
         return View(self.problem, replace(self.goal, offers=alone))
 
 
+@in_its_money
 def optimize_fleet(
     scenarios: Sequence[Scenario],
     fleet: Fleet,
@@ -123,6 +125,8 @@ def optimize_fleet(
     units = {"s" if s.objective.kind == "time" else "USD" for s in scenarios}
     if len(units) != 1:
         raise PlannerError("a fleet's runs need objectives in one unit: all time, or all cost or usd_per_day")
+    if any(s.money.hours for s in scenarios) and len({s.money for s in scenarios}) > 1:
+        raise PlannerError("a fleet's runs need one unit of cost: all money, or all GPU-hours, or all node-hours")
     if len(set(names)) != len(names):
         raise PlannerError("a fleet's runs need different names: give each scenario its own `name`")
     for name in (*fleet.priorities, *fleet.times_s):

@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.catalog import Catalog
 from planner.catalog.types import Offer
+from planner.money import in_its_money
 from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.calibration import Calibration
 from planner.plan import Frontier
@@ -21,6 +22,7 @@ from planner.search.plans import fastest_of, make_plan
 from planner.search.problem import CELLS_TOGETHER, build
 
 
+@in_its_money
 def frontier(
     scenario: Scenario,
     catalog: Catalog,

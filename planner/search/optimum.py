@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.catalog import Catalog
 from planner.catalog.types import Offer
+from planner.money import USD, in_its_money
 from planner.performance.calibration import Calibration
 from planner.plan import Alternative, Certificate, Default, GivenUp, Optimization, Provenance
 from planner.plan import Goal as Asked
@@ -33,6 +34,7 @@ from planner.workload.learning import starts_from
 Answer = tuple[int, Pick]  # index of an offer, candidate
 
 
+@in_its_money
 def optimize(
     scenario: Scenario,
     catalog: Catalog,
@@ -329,6 +331,7 @@ def provenance_of(problem: Problem) -> Provenance:
         offers=len(problem.offers),
         offers_left_out=problem.left_out,
         asked=asked_values(scenario),
+        money=None if scenario.money == USD else scenario.money,
     )
 
 

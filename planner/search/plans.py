@@ -162,6 +162,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         conditions=_conditions(setting, _layout(layouts)),
         billing=price.billing(),
         gpu_hours=gpu_hours(problem, pick, runs, time.p50),
+        buying=problem.buying.get(offer.instance) if offer.pricing == "owned" else None,
     )
     return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(problem, plan))
 

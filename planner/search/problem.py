@@ -16,7 +16,7 @@ from planner.performance.calibration import Calibration
 from planner.performance.conditions import optimizer_state_bytes
 from planner.performance.frameworks import framework, stages_run
 from planner.performance.intervals import spread
-from planner.plan import Overhead
+from planner.plan import Buying, Overhead
 from planner.risk.failures import hazards, replacement_s
 from planner.risk.hazard import Hazard
 from planner.risk.market import Market
@@ -24,7 +24,9 @@ from planner.risk.overhead import overhead_of
 from planner.scenario import Risk, Scenario
 from planner.scenario.types import MOST_TRAINING
 from planner.search.batches import BatchSpace
+from planner.search.buying import buying_of
 from planner.search.clock import Clock, clock
+from planner.search.counted import counted
 from planner.search.engine import Limits, Tally, Tighten, solve
 from planner.search.layouts import LayoutTable, layout_table
 from planner.search.money import HOUR_S, Costs
@@ -98,6 +100,11 @@ class Problem:
         """Seconds until the machines of a cell are there: they count against the time budget, (cells,)."""
         each = np.array([pool.waiting_s for pool in self.pools])
         return each[self.pool] if len(self.pools) else np.zeros(len(self))
+
+    @cached_property
+    def buying(self) -> Mapping[str, Buying]:
+        """What buying each own cluster means, by its name."""
+        return buying_of(self.scenario, self.catalog)
 
     def of(self, scenario: Scenario) -> Problem:
         """The problem of another scenario on the same facts."""
@@ -459,10 +466,11 @@ def build(
         from planner.search.own_runs import bent_by
 
         bent = bent_by(scenario, catalog, calibration, lambda s, o: build(s, catalog, calibration, o))
-    priced = not scenario.cost_left_out
+    priced = not (scenario.cost_left_out or scenario.money.hours)
     eligible = (
         eligible_offers(catalog, scenario.cluster, priced=priced) if offers is None else Eligible(tuple(offers), {})
     )
+    eligible = replace(eligible, offers=counted(eligible.offers, scenario.money))
     facts = load_risk_facts()
     pools, nodes, left_out = gather(scenario, catalog, eligible, facts)
     pool = np.repeat(np.arange(len(pools)), np.array([len(n) for n in nodes], dtype=np.int64))

@@ -26,8 +26,8 @@ from planner.units import (
     format_percent,
     format_usd,
     parse_duration,
-    parse_money,
     parse_number,
+    parse_written,
     written_up,
 )
 
@@ -250,7 +250,7 @@ def _in_memory(find_change: Callable[[Problem], roomier.Changed | None]) -> Call
 
 
 WRITE: dict[str, Callable[[float], str]] = {"time_s": format_duration, "cost_usd": format_usd}
-READ: dict[str, Callable[[str], float]] = {"time_s": parse_duration, "cost_usd": parse_money}
+READ: dict[str, Callable[[str], float]] = {"time_s": parse_duration, "cost_usd": parse_written}
 CHANGES: tuple[Callable[[Problem], Relaxation | None], ...] = (
     _larger("budget.time", "time_s", "per_second", "A time"),
     _larger("budget.cost", "cost_usd", "per_usd", "A cost"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.interop.resolve import read_scenario
+from planner.money import USD, Money, money_of
 from planner.plan_row import Value
 from planner.scenario import Scenario
 from planner.sweeps.grid import Axis, cells, read_axes
@@ -105,8 +106,13 @@ def run(
     return Sweep(
         over=tuple(Over(axis.key, axis.values) for axis in asked.axes),
         rows=tuple(rows),
-        provenance=Origin(facts.planner, asked.name, facts.catalog_digest, facts.calibration_digest),
+        provenance=Origin(facts.planner, asked.name, facts.catalog_digest, facts.calibration_digest, _money(asked)),
     )
+
+
+def _money(asked: Asked) -> Money | None:
+    money = money_of([task.scenario for task in asked.tasks])
+    return None if money == USD else money
 
 
 def _read(

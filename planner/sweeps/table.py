@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from planner.money import Money
 from planner.plan import Infeasible, Optimization
 from planner.plan_row import Value, plan_row
 from planner.results import Result
@@ -22,6 +23,7 @@ class Origin:
     scenario: str  # its name
     catalog_digest: str
     calibration_digest: str
+    money: Money | None = None  # what costs are written in, where all variations agree
 
 
 @dataclass(frozen=True, slots=True)

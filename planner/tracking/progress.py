@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from planner.money import Money
 from planner.plan import Goal, Plan, Quantiles
 from planner.results import Result
 from planner.tracking.remaining import Z90, present_pace, remaining_seconds, stall_share
@@ -93,6 +94,7 @@ class Progress(Result):
     remarks: tuple[str, ...]
     chart_iterations: int  # a bucket of the chart
     chart_step_s: tuple[float | None, ...]
+    money: Money | None = None  # what costs are written in
 
 
 def progress(state: TrackState, plan: Plan, goal: Goal | None = None, spent_usd: float | None = None) -> Progress:

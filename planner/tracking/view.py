@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from planner.money import in_its_money
 from planner.plan import Quantiles
 from planner.tracking.progress import BudgetOutlook, Progress
 from planner.tracking.replan import Continuation
@@ -15,6 +16,7 @@ _LABEL = 13
 _COLOURS = {"good": "\x1b[32m", "bad": "\x1b[31m", "dim": "\x1b[2m"}
 
 
+@in_its_money
 def view(now: Progress, width: int = 80, colour: bool = False) -> str:
     """The whole view, lines of at most `width` columns where words allow, ending in a line end."""
     rows = [
@@ -41,6 +43,7 @@ def view(now: Progress, width: int = 80, colour: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
+@in_its_money
 def continuation_view(found: Continuation, width: int = 80) -> str:
     """Staying on course beside the best plan for what is left."""
     stay = f"{_range(found.stay_time_s, format_duration)}, {_range(found.stay_cost_usd, format_usd)}"

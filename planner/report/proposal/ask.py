@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from planner.report.proposal.buying import purchase_text
 from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, Point, bar_chart, chance_chart
 from planner.report.proposal.locale import DAY_S
 from planner.report.proposal.model import Block, Cell, Facts, Figure, Paragraph, Section, Table
 from planner.report.proposal.sentences import translated
+from planner.scenario import AskLine
 
 HOUR_S = 3600.0
 SAME_CHANCE = 0.005  # that percentages printed whole do not tell apart
@@ -21,7 +23,7 @@ def ask_section(case: Case) -> Section:
     apart = together < terms.confidence - SAME_CHANCE  # a market's price is a chance beside the run's length
     sentence = w.say(
         "ask_apart" if apart else "ask",
-        money=w.money(choice.cost_sure_usd),
+        money=w.money(case.asked_usd),
         model=case.scenario.model.name,
         tokens=w.big(plan.tokens),
         passes=passes(case),
@@ -33,10 +35,13 @@ def ask_section(case: Case) -> Section:
     reserve = choice.cost_sure_usd - plan.cost_usd.p50
     approve = w.say(
         "f_approve_text",
-        money=w.money(choice.cost_sure_usd),
+        money=w.money(case.asked_usd),
         median=w.money(plan.cost_usd.p50),
         reserve=w.money(reserve),
     )
+    if case.beside:
+        named = w.listed([name for name, _ in case.beside])
+        approve += w.say("f_approve_beside", money=w.money(case.asked_usd - choice.cost_sure_usd), names=named)
     ready = w.say(
         "f_ready_text",
         date=w.date(case.ends(choice.time_sure_s)),
@@ -53,6 +58,10 @@ def ask_section(case: Case) -> Section:
         (w.say("f_cluster"), Cell(case.cluster(plan))),
         (w.say("f_kind"), Cell(kind_text(case))),
     ]
+    if plan.buying is not None:
+        rows.append((w.say("f_purchase"), Cell(purchase_text(case, plan.buying))))
+    if w.unit.foreign:
+        rows.append((w.say("f_rate_money"), Cell(w.unit.rate_text)))
     if plan.offer.waiting_s:
         rows.append((w.say("f_waiting"), Cell(w.say("waiting_text", time=w.time(plan.offer.waiting_s)))))
     limits = []
@@ -211,7 +220,7 @@ def money_parts(case: Case) -> list[tuple[str, float]]:
 
 def money_section(case: Case) -> Section:
     """Where the money goes: a table that adds up, and the same as bars."""
-    w, total = case.words, case.choice.cost_sure_usd
+    w, total = case.words, case.asked_usd
     parts = [(key, usd) for key, usd in money_parts(case) if usd or key in ("compute", "failures", "reserve")]
     sure = w.percent(case.confidence)
     rows = [
@@ -223,10 +232,15 @@ def money_section(case: Case) -> Section:
         )
         for key, usd in parts
     ]
+    rows += [
+        (Cell(line.name), w.money_cell(usd), w.percent_cell(usd / total), Cell(_beside_why(case, line)))
+        for line, (_, usd) in zip(case.scenario.ask, case.beside, strict=True)
+    ]
     rows.append((Cell(w.say("money_total", sure=sure)), w.money_cell(total), w.percent_cell(1.0), Cell("")))
     header = tuple(w.say(k) for k in ("h_item", "h_usd_plain", "h_share", "h_why"))
     table = Table(w.say("money_caption"), header, tuple(rows), frozenset({len(rows) - 1}))
-    bars = [Bar(w.say(f"money_{key}", sure=sure), usd, w.money(usd), i) for i, (key, usd) in enumerate(parts)]
+    bars = [Bar(w.say(f"money_{key}", sure=sure), w.amount(usd), w.money(usd), i) for i, (key, usd) in enumerate(parts)]
+    bars += [Bar(name, w.amount(usd), w.money(usd), len(parts) + i) for i, (name, usd) in enumerate(case.beside) if usd]
     title = w.say("fig_money")
     described = w.say("list_joiner").join(f"{bar.label}: {bar.text}" for bar in bars)
     figure = Figure(
@@ -237,6 +251,11 @@ def money_section(case: Case) -> Section:
     if missing:
         blocks.append(Paragraph(w.say("money_missing", items=w.listed(missing))))
     return Section(f"money-{case.number}", w.say("s_money"), tuple(blocks))
+
+
+def _beside_why(case: Case, line: AskLine) -> str:
+    w = case.words
+    return w.say("why_sum") if line.share is None else w.say("why_share", share=w.percent(line.share))
 
 
 def _hours(case: Case) -> list[Block]:

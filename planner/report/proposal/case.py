@@ -10,6 +10,7 @@ from functools import cached_property
 from planner.catalog import Catalog
 from planner.catalog.types import Offer
 from planner.plan import OfferRef, Optimization, Plan
+from planner.report.proposal.beside import added, asked_usd
 from planner.report.proposal.locale import Locale, day_after
 from planner.report.proposal.study import Choice, Study, Terms, time_at
 from planner.scenario import Scenario
@@ -79,6 +80,16 @@ class Case:
         ):
             raise AssertionError("the proposal's study and optimize disagree on the best plan")
         return best
+
+    @cached_property
+    def beside(self) -> list[tuple[str, float]]:
+        """(name, USD) of what is asked for beside the run."""
+        return added(self.scenario.ask, self.choice.cost_sure_usd)
+
+    @property
+    def asked_usd(self) -> float:
+        """USD to approve: the run's cost at the confidence, and what is asked for beside it."""
+        return asked_usd(self.scenario.ask, self.choice.cost_sure_usd)
 
     @property
     def start(self) -> date:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from planner.catalog import Catalog
+from planner.money import in_its_money
 from planner.performance.calibration import Calibration
 from planner.plan import Optimization
 from planner.report.proposal.ask import ask_section, money_section, plan_section
@@ -34,6 +35,7 @@ _SECTIONS = (
 )
 
 
+@in_its_money
 def build_proposal(
     scenarios: Sequence[Scenario],
     outcomes: Sequence[Optimization],
@@ -86,14 +88,14 @@ def build_proposal(
 
 def _together(cases: Sequence[Case], words: Locale) -> Section:
     """Several runs: what each asks, and the sum."""
-    total = sum(case.choice.cost_sure_usd for case in cases)
+    total = sum(case.asked_usd for case in cases)
     latest = max(case.ends(case.choice.time_sure_s) for case in cases)
     rows = [
         (
             Cell(case.scenario.name),
             Cell(case.cluster(case.plan)),
             words.money_cell(case.plan.cost_usd.p50),
-            words.money_cell(case.choice.cost_sure_usd),
+            words.money_cell(case.asked_usd),
             Cell(words.date(case.ends(case.choice.time_sure_s))),
             words.percent_cell(case.confidence),
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from planner.catalog.types import Offer
+from planner.money import Money
 from planner.performance.arrays import RECOMPUTE
 from planner.report.proposal.case import Case
 from planner.report.proposal.model import Ledger, PlanRow
@@ -63,35 +65,35 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
                     "cloud": offer.cloud,
                     "kind": case.kind(offer),
                     "own": offer.pricing == "owned",
-                    "price": offer.usd_per_gpu_hour,
+                    "price": case.words.amount(offer.usd_per_gpu_hour),
                     "pools": sold,
                     "low": low,
                     "high": high,
                     "factors": _factors(case, offer, sold),
                 }
             )
-    terms, costs = case.terms, p.costs
+    w, terms, costs = case.words, case.terms, p.costs
     return {
         "name": case.scenario.name,
         "gpus": case.gpus,
         "objective": terms.objective,
-        "usd_per_day": terms.usd_per_day,
+        "usd_per_day": w.amount(terms.usd_per_day),
         "levels": list(study.levels),
         "confidence": terms.confidence,
         "time_s": terms.time_s,
-        "cost_usd": terms.cost_usd,
+        "cost_usd": None if terms.cost_usd is None else w.amount(terms.cost_usd),
         "reach_time_s": study.reach_time_s,
-        "reach_cost_usd": study.reach_cost_usd,
+        "reach_cost_usd": w.amount(study.reach_cost_usd),
         "asked": {
             "time_s": case.choice.time_p50_s,
-            "cost_usd": case.choice.cost_p50_usd,
+            "cost_usd": w.amount(case.choice.cost_p50_usd),
             "pool": int(p.pool[case.choice.cell]),
             "gpus": int(p.gpus[case.choice.cell]),
             "offer": case.study.offer(case.choice).id,
             "given_up": study.given_up,
         },
-        "storage_usd_per_s": costs.storage.usd(1.0) if costs.storage is not None else 0.0,
-        "egress_usd": costs.egress.usd if costs.egress is not None else 0.0,
+        "storage_usd_per_s": w.amount(costs.storage.usd(1.0)) if costs.storage is not None else 0.0,
+        "egress_usd": w.amount(costs.egress.usd) if costs.egress is not None else 0.0,
         "changes": CHANGES,
         "pools": pools,
         "offers": offers,
@@ -142,7 +144,7 @@ def ledger_of(case: Case) -> Ledger:
     named += [("", choice) for choice in spaced(case, window(case), LEDGER_PLANS) if choice.key not in seen]
     rows = [_row(case, number, label, choice) for number, (label, choice) in enumerate(named, 1)]
     terms, costs = case.terms, case.study.problem.costs
-    return Ledger(
+    found = Ledger(
         name=case.scenario.name,
         confidence=terms.confidence,
         start=case.start,
@@ -152,6 +154,39 @@ def ledger_of(case: Case) -> Ledger:
         storage_usd_per_s=costs.storage.usd(1.0) if costs.storage is not None else 0.0,
         egress_usd=costs.egress.usd if costs.egress is not None else 0.0,
         plans=tuple(rows),
+        lines=case.scenario.ask,
+    )
+    return in_unit(found, case.words.unit)
+
+
+def in_unit(ledger: Ledger, money: Money) -> Ledger:
+    """A ledger with its amounts in another unit than US dollars."""
+
+    def amount(usd: float | None) -> float | None:
+        return None if usd is None else money.amount(usd)
+
+    def row(plan: PlanRow) -> PlanRow:
+        bent = plan.curve
+        if bent is not None:
+            p50, sure = (tuple(map(money.amount, each)) for each in (bent.p50, bent.sure))
+            bent = replace(bent, usd_per_hour=money.amount(bent.usd_per_hour), p50=p50, sure=sure)
+        return replace(
+            plan,
+            usd_per_gpu_hour=money.amount(plan.usd_per_gpu_hour),
+            usd_per_gpu_hour_sure=amount(plan.usd_per_gpu_hour_sure),
+            cost_p50_usd=money.amount(plan.cost_p50_usd),
+            cost_confidence_usd=money.amount(plan.cost_confidence_usd),
+            curve=bent,
+        )
+
+    return replace(
+        ledger,
+        cost_budget_usd=amount(ledger.cost_budget_usd),
+        storage_usd_per_s=money.amount(ledger.storage_usd_per_s),
+        egress_usd=money.amount(ledger.egress_usd),
+        plans=tuple(map(row, ledger.plans)),
+        lines=tuple(replace(line, cost_usd=amount(line.cost_usd)) for line in ledger.lines),
+        money=money,
     )
 
 

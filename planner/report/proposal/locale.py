@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - `date` is a method here
 from datetime import timedelta
 
+from planner.money import GPU_HOURS, NODE_HOURS, USD, Money, writing
 from planner.report.figures import three_digits
 from planner.report.proposal.model import COUNT, DAYS, MONEY, NUMBER, PERCENT, Cell
 from planner.units import PlannerError, format_number
@@ -23,14 +24,36 @@ _TIMES = {
     "en": ((DAY_S, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds")),
     "zh": ((DAY_S, "天"), (3600.0, "小时"), (60.0, "分钟"), (1.0, "秒")),
 }
+#: Units of amounts in Chinese; others by their code.
+_ZH = {
+    "USD": "美元",
+    "EUR": "欧元",
+    "CNY": "元人民币",
+    "GBP": "英镑",
+    "JPY": "日元",
+    "CHF": "瑞士法郎",
+    "HKD": "港元",
+    GPU_HOURS: "GPU 小时",
+    NODE_HOURS: "节点小时",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Locale:
-    """One language: its sentences by key, and its way to write quantities."""
+    """One language: its sentences by key, and its way to write quantities. Amounts come in US dollars."""
 
     language: str
     sentences: Mapping[str, str]
+    unit: Money = USD
+
+    @property
+    def unit_name(self) -> str:
+        """The unit of amounts, in this language."""
+        return unit_name(self.language, self.unit)
+
+    def amount(self, usd: float) -> float:
+        """What so many US dollars are in the unit that is written."""
+        return self.unit.amount(usd)
 
     def say(self, key: str, **values: object) -> str:
         """The sentence `key`, its places filled. Values are text: braces in them stay as they are."""
@@ -42,17 +65,20 @@ class Locale:
 
     def money(self, usd: float) -> str:
         """67364.6 -> "67,365 USD"; cents where a dollar is not small."""
-        digits = 0 if abs(usd) >= 100 else 2
-        amount = f"{usd:,.{digits}f}"
-        return f"{amount}{NBSP}美元" if self.language == "zh" else f"{amount}{NBSP}USD"
+        amount = self.amount(usd)
+        digits = 0 if abs(amount) >= 100 else 2
+        return f"{amount:,.{digits}f}{NBSP}{self.unit_name}"
 
     def money_short(self, usd: float) -> str:
         """Three digits: "67.4k USD", "6.74 万美元"."""
+        amount = self.amount(usd)
         if self.language == "zh":
-            return f"{format_number(usd / 1e4, 3)}{NBSP}万美元" if abs(usd) >= 1e4 else self.money(usd)
+            return (
+                f"{format_number(amount / 1e4, 3)}{NBSP}万{self.unit_name}" if abs(amount) >= 1e4 else self.money(usd)
+            )
         for size, suffix in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-            if abs(usd) >= 10 * size or (size > 1e3 and abs(usd) >= size):
-                return f"{format_number(usd / size, 3)}{suffix}{NBSP}USD"
+            if abs(amount) >= 10 * size or (size > 1e3 and abs(amount) >= size):
+                return f"{format_number(amount / size, 3)}{suffix}{NBSP}{self.unit_name}"
         return self.money(usd)
 
     def mass(self, kg: float) -> str:
@@ -63,7 +89,7 @@ class Locale:
 
     def price(self, usd: float) -> str:
         """A price of an hour, to its last digit: "2.95 USD"."""
-        return f"{price_figure(usd)}{NBSP}{'美元' if self.language == 'zh' else 'USD'}"
+        return f"{price_figure(self.amount(usd))}{NBSP}{self.unit_name}"
 
     def time(self, seconds: float) -> str:
         """1027594 -> "11.9 days"; days from the first on, then hours and so on from two of them."""
@@ -137,7 +163,10 @@ class Locale:
     # Cells: what is seen with the value behind it.
 
     def money_cell(self, usd: float | None) -> Cell:
-        return Cell("") if usd is None else Cell(f"{usd:,.0f}" if abs(usd) >= 100 else f"{usd:,.2f}", MONEY, usd)
+        if usd is None:
+            return Cell("")
+        amount = self.amount(usd)
+        return Cell(f"{amount:,.0f}" if abs(amount) >= 100 else f"{amount:,.2f}", MONEY, amount)
 
     def days_cell(self, seconds: float | None) -> Cell:
         return Cell("") if seconds is None else Cell(self.days(seconds), DAYS, seconds)
@@ -146,7 +175,7 @@ class Locale:
         return Cell("") if number is None else Cell(self.count(number), COUNT, number)
 
     def price_cell(self, usd: float) -> Cell:
-        return Cell(price_figure(usd), NUMBER, usd)
+        return Cell(price_figure(self.amount(usd)), NUMBER, self.amount(usd))
 
     def percent_cell(self, fraction: float | None) -> Cell:
         return Cell("") if fraction is None else Cell(self.percent(fraction), PERCENT, fraction)
@@ -166,7 +195,7 @@ def price_figure(usd: float) -> str:
 
 
 def locale(language: str) -> Locale:
-    """The locale of a language code.
+    """The locale of a language code, amounts in the unit that is written in now.
 
     Raises
     ------
@@ -179,7 +208,21 @@ def locale(language: str) -> Locale:
         from planner.report.proposal.words_zh import SENTENCES
     else:
         raise PlannerError(f"--lang {language}: there are {' and '.join(LANGUAGES)}")
-    return Locale(language, SENTENCES)
+    unit = writing()
+    return Locale(language, _in_unit(SENTENCES, language, unit), unit)
+
+
+def unit_name(language: str, unit: Money) -> str:
+    """A unit of amounts in a language."""
+    return _ZH.get(unit.unit, unit.unit) if language == "zh" else unit.unit
+
+
+def _in_unit(sentences: Mapping[str, str], language: str, unit: Money) -> Mapping[str, str]:
+    """The sentences with their amounts' unit in place of US dollars."""
+    if unit == USD:
+        return sentences
+    dollars, name = unit_name(language, USD), unit_name(language, unit)
+    return {key: text.replace(dollars, name) for key, text in sentences.items()}
 
 
 def day_after(start: Date, seconds: float) -> Date:

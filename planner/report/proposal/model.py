@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from planner.money import USD, Money
+from planner.report.proposal.beside import asked_usd
 from planner.report.proposal.svg import Picture
+from planner.scenario import AskLine
 
 TEXT, MONEY, DAYS, COUNT, PERCENT, NUMBER = "text", "money", "days", "count", "percent", "number"
 
@@ -166,6 +169,13 @@ class Ledger:
     storage_usd_per_s: float
     egress_usd: float
     plans: tuple[PlanRow, ...]  # the first is the one asked for
+    lines: tuple[AskLine, ...] = ()  # asked for beside the run; sums in the ledger's unit
+    money: Money = USD  # the unit of all amounts here; its rate stands in one cell
+
+    @property
+    def asked(self) -> float:
+        """What is asked for in all, in the ledger's unit."""
+        return asked_usd(self.lines, self.plans[0].cost_confidence_usd)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from planner.catalog.types import Offer
+from planner.report.proposal.buying import buying_blocks
 from planner.report.proposal.case import Case, Option
 from planner.report.proposal.charts import Axes, Interval, Point, frontier_chart, range_chart
 from planner.report.proposal.locale import DAY_S
@@ -122,7 +123,8 @@ def options_section(case: Case) -> Section:
         for k in ("h_option", "h_cluster", "h_days", "h_days_sure", "h_usd", "h_usd_sure", "h_chance", "h_against")
     )
     table = Table(w.say("options_caption", sure=sure), header, tuple(rows), frozenset(emphasis))
-    blocks = (Paragraph(w.say("options_intro", sure=sure)), _options_figure(case, options), table)
+    intro = Paragraph(w.say("options_intro", sure=sure))
+    blocks = (intro, _options_figure(case, options), table, *buying_blocks(case))
     return Section(f"options-{case.number}", w.say("s_options"), blocks)
 
 
@@ -154,20 +156,21 @@ def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
         if option.plan is None or option.choice is None:
             continue
         cost = option.plan.cost_usd
+        low, middle, high = (w.amount(usd) / 1e3 for usd in (cost.p10, cost.p50, cost.p90))
         days = w.days_text(option.choice.time_p50_s)
         paid = w.say("seller", place=days, pricing=w.known(f"pricing_{option.plan.offer.pricing}") or "")
         rows.append(
             Interval(
-                option.label, cost.p10 / 1e3, cost.p50 / 1e3, cost.p90 / 1e3, paid,
+                option.label, low, middle, high, paid,
                 strong=option.choice.key == case.choice.key,
             )
         )  # fmt: skip
     title = w.say("fig_options")
-    described = w.say("list_joiner").join(f"{r.label}: {w.money(r.middle * 1e3)}, {r.text}" for r in rows)
+    described = w.say("list_joiner").join(f"{r.label}: {w.money(r.middle * 1e3 * w.unit.usd)}, {r.text}" for r in rows)
     limit = case.terms.cost_usd
     axes = Axes(
         title, described, w.say("axis_kusd_range"), "",
-        None if limit is None else limit / 1e3, None,
+        None if limit is None else w.amount(limit) / 1e3, None,
         "" if limit is None else w.say("limit_money", limit=w.money_short(limit)),
     )  # fmt: skip
     return Figure(f"fig-options-{case.number}", title, described, range_chart(rows, axes))
@@ -237,10 +240,12 @@ def _frontier_figure(case: Case) -> Figure:
     names = sorted(set(name.values()))
     group = {key: names.index(text) for key, text in name.items()}
     points = [
-        Point(c.time_p50_s / DAY_S, c.cost_p50_usd / 1e3, group[c.key]) for c in drawn if c.key != case.choice.key
+        Point(c.time_p50_s / DAY_S, w.amount(c.cost_p50_usd) / 1e3, group[c.key])
+        for c in drawn
+        if c.key != case.choice.key
     ]
     asked = Point(
-        case.choice.time_p50_s / DAY_S, case.choice.cost_p50_usd / 1e3, group[case.choice.key],
+        case.choice.time_p50_s / DAY_S, w.amount(case.choice.cost_p50_usd) / 1e3, group[case.choice.key],
         w.say("asked_point", gpus=w.count(case.plan.gpus), pricing=case.kind(case.plan.offer)),
     )  # fmt: skip
     title = w.say("fig_frontier")
@@ -253,7 +258,7 @@ def _frontier_figure(case: Case) -> Figure:
     axes = Axes(
         title, described, w.say("axis_days_log"), w.say("axis_kusd"),
         None if terms.time_s is None else terms.time_s / DAY_S,
-        None if terms.cost_usd is None else terms.cost_usd / 1e3,
+        None if terms.cost_usd is None else w.amount(terms.cost_usd) / 1e3,
         "" if terms.time_s is None else w.say("limit_time", limit=w.time(terms.time_s)),
         "" if terms.cost_usd is None else w.say("limit_money", limit=w.money_short(terms.cost_usd)),
     )  # fmt: skip
@@ -330,7 +335,8 @@ def sensitivity_section(case: Case) -> Section:
 
 def _difference(case: Case, usd: float) -> Cell:
     cell = case.words.money_cell(abs(usd))
-    return replace(cell, text=("±0" if abs(usd) < 0.5 else ("+" if usd > 0 else "−") + cell.text), value=usd)
+    text = "±0" if abs(usd) < 0.5 else ("+" if usd > 0 else "−") + cell.text
+    return replace(cell, text=text, value=case.words.amount(usd))
 
 
 def _changes(case: Case) -> list[_Change]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from planner.money import Money
 from planner.plan import PRICE_KINDS
-from planner.report.proposal.locale import Locale
+from planner.report.proposal.locale import Locale, unit_name
 
 
 def translated(words: Locale, sentence: str) -> str:
@@ -32,10 +33,11 @@ def _value(words: Locale, text: str) -> str:
 
 def _units(text: str) -> str:
     """A quantity in an English sentence, its unit in Chinese: "14 days" -> "14 天"."""
-    found = re.fullmatch(r"([\d.,]+) (days?|h|hours?|min|s|USD)", text)
+    found = re.fullmatch(r"([\d.,]+) (days?|h|hours?|min|s|[A-Z]{3}|GPU-hours|node-hours)", text)
     if found is None:
         return text
-    unit = {"d": "天", "h": "小时", "m": "分钟", "s": "秒", "U": "美元"}[found.group(2)[0]]
+    said = found.group(2)
+    unit = {"d": "天", "h": "小时", "m": "分钟", "s": "秒"}.get(said[0]) or unit_name("zh", Money(said))
     return f"{found.group(1)} {unit}"
 
 

@@ -134,6 +134,10 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         ),
         "显存起作用：已用 {u}，共 {c}；若显存多四分之一，同样的 GPU 换一种布局或微批量可快 {f}。",
     ),
+    (
+        r"(?P<l>.+) to (?P<h>.+) off on demand, as is usual for a year; nobody quoted it",
+        "按一年期通常比按需低 {l} 至 {h} 估计，无人报价",
+    ),
     (r"any that the framework runs in (?P<p>.+) of the memory", "框架在 {p} 的显存内可运行的任意布局"),
     (r"any that the framework runs", "框架可运行的任意布局"),
     (r"any", "任意"),

@@ -49,6 +49,8 @@ SENTENCES: Mapping[str, str] = {
     "passes_iterations": " ({count} iterations)",
     "f_approve": "To approve",
     "f_approve_text": "{money} = {median} most likely + {reserve} reserve",
+    "f_approve_beside": " + {money} beside the run ({names})",
+    "f_rate_money": "Exchange rate",
     "f_ready": "Ready by",
     "f_ready_text": "{date}, {time} after the start on {start}",
     "f_sure": "How sure",
@@ -169,6 +171,22 @@ SENTENCES: Mapping[str, str] = {
     # Money
     "money_intro": "What the sum asked for is made of; the lines add up to it.",
     "money_caption": "Where the money goes, USD.",
+    # Buy or rent
+    "f_purchase": "To buy the machines",
+    "buy_fact": "{money} for all {gpus} GPUs; the run is charged its hours of it, the ask does not hold the rest",
+    "buy_intro": (
+        "The {gpus} GPUs ({nodes} nodes) of our own cost {money} to buy ({low} to {high}), network included. In use "
+        "{use} of the time, an hour of one costs {price}; beside the purchase, {running} are paid for every hour, used "
+        "or not: power, space, people, maintenance."
+    ),
+    "buy_caption": "Buy or rent: the same accelerator, an hour of one GPU.",
+    "buy_own": "bought",
+    "buy_never": "never",
+    "buy_late": "not within its {months} months",
+    "buy_unquoted": "The reserved price is no quote: {basis}.",
+    "h_way": "way",
+    "h_pays": "buying pays from a use of",
+    "h_back": "months until paid back, at {use} use",
     "money_compute": "Compute",
     "money_failures": "Interruptions and checkpoints",
     "money_overhead": "Evaluation, rollbacks, idle nodes",
@@ -185,6 +203,8 @@ SENTENCES: Mapping[str, str] = {
     "why_storage": "{size} TB at {price} a GB and month, while the run lasts",
     "why_egress": "{size} TB once at {price} a GB",
     "why_reserve": "lifts the chance that the money suffices from 50 % to {sure}",
+    "why_share": "{share} of the sum of what stands above",
+    "why_sum": "a sum that the scenario states",
     "hours_caption": "Productive and allocated GPU-hours, most likely.",
     "hours_productive": "Productive: steps that are kept",
     "hours_checkpoints": "Checkpoints",
@@ -445,6 +465,8 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_time_limit": "Time limit, days (empty: none)",
     "ui_x_cost_limit": "Cost limit, USD (empty: none)",
     "ui_x_storage": "Storage, USD an hour of the run",
+    "ui_x_rate": "Rate: {unit} for one US dollar",
+    "ui_x_asked": "Asked for, with what stands beside the run, USD",
     "ui_x_egress": "Egress, USD once",
     "ui_x_s_minimum": "Least paid time, seconds",
     "ui_x_s_step": "Billing step, seconds (0: as used)",

@@ -48,6 +48,8 @@ SENTENCES: Mapping[str, str] = {
     "passes_iterations": "（{count} 次迭代）",
     "f_approve": "申请批准",
     "f_approve_text": "{money} = 最可能费用 {median} + 预备金 {reserve}",
+    "f_approve_beside": " + 运行以外 {money}（{names}）",
+    "f_rate_money": "汇率",
     "f_ready": "完成日期",
     "f_ready_text": "{date}，即自 {start} 开始后 {time}",
     "f_sure": "把握",
@@ -168,6 +170,21 @@ SENTENCES: Mapping[str, str] = {
     # Money
     "money_intro": "申请金额的构成；各行之和即为总额。",
     "money_caption": "资金去向，美元。",
+    # 购买还是租用
+    "f_purchase": "购买机器",
+    "buy_fact": "全部 {gpus} 块 GPU 为 {money}；本次运行只按小时分摊，其余不在申请之内",
+    "buy_intro": (
+        "自有的 {gpus} 块 GPU（{nodes} 个节点）含网络购买价为 {money}（{low} 至 {high}）。若 {use} 的时间在用，"
+        "每 GPU 小时合 {price}；购买价以外，不论是否使用每小时都要支付 {running}：电力、场地、人员、维护。"
+    ),
+    "buy_caption": "购买还是租用：同型加速器，每 GPU 小时。",
+    "buy_own": "购买",
+    "buy_never": "始终不合算",
+    "buy_late": "在其 {months} 个月寿命内不能回本",
+    "buy_unquoted": "预留价格并非报价：{basis}。",
+    "h_way": "方式",
+    "h_pays": "利用率达到多少时购买合算",
+    "h_back": "回本月数（利用率 {use}）",
     "money_compute": "计算",
     "money_failures": "中断与检查点",
     "money_overhead": "评测、回滚、闲置机器",
@@ -184,6 +201,8 @@ SENTENCES: Mapping[str, str] = {
     "why_storage": "{size} TB，每 GB 每月 {price}，运行期间",
     "why_egress": "{size} TB，一次，每 GB {price}",
     "why_reserve": "把资金足够的概率从 50% 提高到 {sure}",
+    "why_share": "以上各项之和的 {share}",
+    "why_sum": "情景文件给出的金额",
     "hours_caption": "有效与占用的 GPU 小时数，最可能。",
     "hours_productive": "有效：保留下来的训练步",
     "hours_checkpoints": "检查点",
@@ -418,6 +437,8 @@ SENTENCES: Mapping[str, str] = {
     "ui_x_time_limit": "时间上限，天（空：无）",
     "ui_x_cost_limit": "费用上限，美元（空：无）",
     "ui_x_storage": "存储，运行期间每小时美元",
+    "ui_x_rate": "汇率：一美金合 {unit}",
+    "ui_x_asked": "申请总额（含运行以外各项），美元",
     "ui_x_egress": "出网流量，一次性美元",
     "ui_x_s_minimum": "最短付费时间，秒",
     "ui_x_s_step": "计费单位，秒（0：按实际）",

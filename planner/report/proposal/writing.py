@@ -70,7 +70,9 @@ def summary(proposal: Proposal, paths: Sequence[Path], files: Mapping[str, bytes
         "asks": [
             {
                 "scenario": ledger.name,
-                "cost_usd": ledger.plans[0].cost_confidence_usd,
+                "cost_usd": ledger.plans[0].cost_confidence_usd * ledger.money.usd,
+                "asked": ledger.asked,
+                "unit": ledger.money.unit,
                 "time_s": ledger.plans[0].time_confidence_s,
                 "confidence": ledger.confidence,
                 "start": ledger.start.isoformat(),

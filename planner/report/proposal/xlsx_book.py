@@ -28,7 +28,10 @@ class Book:
         self.sheets = {name: book.add_worksheet(self.words[name]) for name in SHEETS}
         self.formats: dict[tuple[str, ...], Any] = {}
         self.rows: dict[str, dict[str, int]] = {name: {} for name in SHEETS}
-        self.rows["inputs"] = {key: 4 + number for number, key in enumerate(INPUTS)}
+        self.lines = list(dict.fromkeys(line.name for ledger in self.runs for line in ledger.lines))
+        self.money = self.runs[0].money
+        extra = (*(["rate"] if self.money.foreign else []), *(f"line {name}" for name in self.lines))
+        self.rows["inputs"] = {key: 4 + number for number, key in enumerate((*INPUTS, *extra))}
         self.first_plan: list[int] = []
 
     def format(self, number: str = "", *look: str) -> Any:
@@ -61,6 +64,14 @@ class Book:
     ) -> None:
         """Writes a formula with its number format and planner's own value."""
         self.sheets[sheet].write_formula(row, column, formula, self.format(number, *look), value)
+
+    def of_dollars(self, sheet: str, row: int, column: int, amount: float, number: str, *look: str) -> None:
+        """Writes an amount that is known in US dollars: a number, or that times the one rate of the workbook."""
+        if self.money.foreign:
+            rate = self.at("inputs", "rate", 0)
+            self.formula(sheet, row, column, f"={amount * self.money.usd:.15g}*{rate}", number, amount, *look)
+        else:
+            self.sheets[sheet].write_number(row, column, amount, self.format(number, *look))
 
     def at(self, sheet: str, key: str, run: int) -> str:
         """The address of a run's value, usable from any sheet."""

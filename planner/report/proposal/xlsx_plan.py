@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.report.proposal.beside import added, asked_usd
 from planner.report.proposal.ledger import DAY_S, HOUR_S, Sums
 from planner.report.proposal.model import Ledger, PlanRow, PriceCurve
 from planner.report.proposal.xlsx_book import (
@@ -62,7 +63,10 @@ def plans(book: Book) -> None:
                         if isinstance(value, int)
                         else HOURS
                     )
-                    sheet.write_number(row, column, value, book.format(form))
+                    if form == PRICE and isinstance(value, float):
+                        book.of_dollars("plans", row, column, value, form)
+                    else:
+                        sheet.write_number(row, column, value, book.format(form))
             if plan.curve is not None:
                 _spread(book, ledger, row, plan, plan.curve)
             row += 1
@@ -90,8 +94,11 @@ def _spread(book: Book, ledger: Ledger, row: int, plan: PlanRow, curve: PriceCur
     shares, p50, sure = (f"${letter(at)}${row + 1}:${letter(at + count - 1)}${row + 1}" for at in table)
     for at, values, form in zip(table, (curve.shares, curve.p50, curve.sure), ("0.000", PRICE, PRICE), strict=True):
         for n, value in enumerate(values):
-            sheet.write_number(row, at + n, value, book.format(form))
-    sheet.write_number(row, first, curve.usd_per_hour, book.format(MONEY))
+            if form == PRICE:
+                book.of_dollars("plans", row, at + n, value, form)
+            else:
+                sheet.write_number(row, at + n, value, book.format(form))
+    book.of_dollars("plans", row, first, curve.usd_per_hour, MONEY)
     rate, share = f"${letter(first)}${row + 1}*{changed}", f"${letter(first + 1)}${row + 1}"
     mine = ledger.storage_usd_per_s * HOUR_S
     formula = f"=IF({storage}+{rate}>0,{storage}/({storage}+{rate}),0)"
@@ -110,7 +117,7 @@ def inputs(book: Book) -> None:
     book.text("inputs", 1, 0, w["hint"])
     book.heading("inputs", 3, w["run"])
     for key, number in book.rows["inputs"].items():
-        book.text("inputs", number, 0, w[key])
+        book.text("inputs", number, 0, key.removeprefix("line ") if key not in w else w[key])
     for run, ledger in enumerate(book.runs):
         column = run + 1
         place = book.rows["inputs"]
@@ -133,10 +140,15 @@ def inputs(book: Book) -> None:
             HOURS,
         )
         _optional(book, place["cost_limit"], column, ledger.cost_budget_usd, MONEY)
-        sheet.write_number(
-            place["storage"], column, ledger.storage_usd_per_s * HOUR_S, book.format("#,##0.0000", "input")
-        )
-        sheet.write_number(place["egress"], column, ledger.egress_usd, book.format(MONEY, "input"))
+        book.of_dollars("inputs", place["storage"], column, ledger.storage_usd_per_s * HOUR_S, "#,##0.0000", "input")
+        book.of_dollars("inputs", place["egress"], column, ledger.egress_usd, MONEY, "input")
+        for line in ledger.lines:
+            value, form = (line.share, PERCENT) if line.share is not None else (line.cost_usd, MONEY)
+            sheet.write_number(place[f"line {line.name}"], column, value, book.format(form, "input"))
+    if book.money.foreign:
+        row = book.rows["inputs"]["rate"]
+        book.text("inputs", row, 0, w["rate"].format(unit=book.money.unit) + f" ({book.money.rate_text})", "wrap")
+        sheet.write_number(row, 1, book.money.per_usd, book.format("0.000000", "input"))
     sheet.set_column(0, 0, 34)
     sheet.set_column(1, max(len(book.runs), 1), 44)
     sheet.set_row(book.rows["inputs"]["plan"], 45)
@@ -187,19 +199,21 @@ def chosen_plan(book: Book) -> None:
         "reserve",
         "total_sure",
     )
+    beside = (*(f"line {name}" for name in book.lines), "asked") if book.lines else ()
     ends = ("end", "end_sure", "keeps_time", "keeps_cost")
-    for number, key in enumerate((*keys, *money, *ends)):
+    for number, key in enumerate((*keys, *money, *beside, *ends)):
         book.rows["proposal"][key] = 4 + number
-        look = ("bold", "top") if key in ("total_p50", "total_sure") else ()
-        book.text("proposal", 4 + number, 0, w[key], *look)
+        look = ("bold", "top") if key in ("total_p50", "total_sure", "asked") else ()
+        book.text("proposal", 4 + number, 0, key.removeprefix("line ") if key not in w else w[key], *look)
     for run, ledger in enumerate(book.runs):
         _run_column(book, run, ledger, book.chosen[run])
     if len(book.runs) > 1:
         last = letter(len(book.runs))
-        for key in money:
+        parts = [_money(total) | _beside(ledger, total) for ledger, total in zip(book.runs, book.chosen, strict=True)]
+        for key in (*money, *beside):
             row = book.rows["proposal"][key]
-            value = sum(_money(total)[key] for total in book.chosen)
-            look = ("bold", "top") if key in ("total_p50", "total_sure") else ()
+            value = sum(each.get(key, 0.0) for each in parts)
+            look = ("bold", "top") if key in ("total_p50", "total_sure", "asked") else ()
             book.formula("proposal", row, len(book.runs) + 1, f"=SUM(B{row + 1}:{last}{row + 1})", MONEY, value, *look)
     sheet.set_column(0, 0, 36)
     sheet.set_column(1, len(book.runs) + 1, 44 if len(book.runs) == 1 else 30)
@@ -255,6 +269,15 @@ def _run_column(book: Book, run: int, ledger: Ledger, total: Sums) -> None:
     put("reserve", f"{at('total_sure')}-{at('total_p50')}", MONEY, total.reserve)
     sure = f"{at('price_sure')}*{at('gpus')}*{at('paid_sure')}+{given('storage')}*{at('hours_sure')}+{given('egress')}"
     put("total_sure", sure, MONEY, total.total_sure, "bold", "top")
+    amounts, first = _beside(ledger, total), at("total_sure")
+    for line in ledger.lines:
+        key = f"line {line.name}"
+        above = [first, *(at(f"line {other.name}") for other in ledger.lines[: ledger.lines.index(line)])]
+        value = given(key) if line.share is None else f"{given(key)}*({'+'.join(above)})"
+        put(key, value, MONEY, amounts[key])
+    if book.lines:
+        parts = [first, *(at(f"line {line.name}") for line in ledger.lines)]
+        put("asked", "+".join(parts), MONEY, amounts["asked"], "bold", "top")
     start = serial(ledger.start)
     put(
         "end",
@@ -276,6 +299,12 @@ def _run_column(book: Book, run: int, ledger: Ledger, total: Sums) -> None:
     ):
         text = book.words["no_limit"] if most is None else book.words["yes" if found <= most else "no"]
         put(key, f'IF({given(limit)}="",{none},IF({value}<={given(limit)},{yes},{no}))', "", text, "right")
+
+
+def _beside(ledger: Ledger, total: Sums) -> dict[str, float]:
+    """What is asked for beside the run, by its row, and the whole."""
+    out = {f"line {name}": amount for name, amount in added(ledger.lines, total.total_sure)}
+    return out | {"asked": asked_usd(ledger.lines, total.total_sure)}
 
 
 def _money(total: Sums) -> dict[str, float]:

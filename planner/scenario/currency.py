@@ -1,0 +1,85 @@
+"""The unit that a scenario's amounts are in: its currency at one dated rate, or hours in place of money."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from planner.money import HOURS, USD, Money
+from planner.scenario.draft import Draft
+from planner.scenario.types import AskLine
+
+Rates = Callable[[], Mapping[str, Money]]
+
+
+def money_of_scenario(draft: Draft, rates: Rates) -> Money:
+    """What `currency` states, else the unit of `budget.cost`; US dollars where neither names another.
+
+    Raises
+    ------
+    PlannerError
+        If nobody states a rate, two units meet, or something that is paid in money stands beside a count of hours.
+    """
+    given, cost = draft.values["currency"], draft.values["budget"]["cost"]
+    said = cost[1] if cost is not None else ""
+    if isinstance(given, dict):
+        per_usd = given["per_usd"] if given["per_usd"] is not None else 1.0 / given["usd"]
+        money = Money(given["code"], per_usd, given["as_of"], given["source"] or "the scenario")
+        if money.unit == "USD":
+            raise draft.fail("currency", "USD needs no rate; name another currency, or leave it out")
+    else:
+        money = _named(draft, given or said or "USD", "budget.cost" if given is None else "currency", rates)
+    if said and said not in (money.unit, "USD" if money.foreign else money.unit):
+        raise draft.fail("budget.cost", f"it is in {said}, and `currency` in {money.unit}: write both in one unit")
+    if cost is not None and not said and money != USD:
+        raise draft.fail("budget.cost", f"{cost[0]:g} could be USD or {money.unit}; write `{cost[0]:g} {money.unit}`")
+    if money.hours:
+        _refuse_money(draft, money)
+    return money
+
+
+def _named(draft: Draft, unit: str, path: str, rates: Rates) -> Money:
+    if unit == "USD":
+        return USD
+    if unit in HOURS:
+        return Money(unit)
+    found = rates().get(unit)
+    if found is None:
+        raise draft.fail(
+            path,
+            f"no rate of {unit} is known; state it with its day, such as"
+            f" `currency: {{code: {unit}, usd: 1.08, as_of: 2026-11-20}}`, 1.08 being the US dollars of one {unit}",
+        )
+    return found
+
+
+def _refuse_money(draft: Draft, money: Money) -> None:
+    for key in ("storage", "egress"):
+        if draft.values[key] is not None:
+            raise draft.fail(key, f"it is paid in money, and the budget counts {money.unit}: leave it out")
+    if isinstance(draft.values["objective"], dict):
+        raise draft.fail("objective", f"a day's worth is money, and the budget counts {money.unit}: write `cost`")
+
+
+def budget_usd(draft: Draft, money: Money) -> float | None:
+    """`budget.cost` in US dollars, or in the hours that are counted."""
+    cost = draft.values["budget"]["cost"]
+    return None if cost is None else _usd(draft, "budget.cost", cost, money)
+
+
+def ask_lines(draft: Draft, money: Money) -> tuple[AskLine, ...]:
+    """The lines that a proposal adds to what the run costs."""
+    return tuple(
+        AskLine(
+            row["name"], row["share"], None if row["cost"] is None else _usd(draft, f"ask.{i}.cost", row["cost"], money)
+        )
+        for i, row in enumerate(draft.values["ask"] or ())
+    )
+
+
+def _usd(draft: Draft, path: str, amount: tuple[float, str], money: Money) -> float:
+    value, unit = amount
+    if unit == money.unit or (not unit and money == USD):
+        return value / money.per_usd
+    if unit == "USD" and money.foreign:
+        return value
+    raise draft.fail(path, f"write it in {money.unit}, such as `{value:g} {money.unit}`")

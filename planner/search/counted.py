@@ -1,0 +1,37 @@
+"""Offers where hours are counted in place of money: the search's one budget of cost, at a price of one an hour.
+
+An allocated GPU-hour costs one; of node-hours, its share of a node. Terms of payment do not bear on hours; spare nodes,
+waiting and the least order do, as they do with money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from planner.catalog.types import Offer
+from planner.money import NODE_HOURS, Money
+
+_KEPT = ("waiting_s", "minimum_gpus", "minimum_nodes")
+
+
+def counted(offers: Iterable[Offer], money: Money) -> tuple[Offer, ...]:
+    """The offers as a budget of these hours sees them; as they are where money is counted."""
+    if not money.hours:
+        return tuple(offers)
+    return tuple(_counted(offer, money) for offer in offers)
+
+
+def _counted(offer: Offer, money: Money) -> Offer:
+    each = 1.0 / offer.gpus_per_node if money.unit == NODE_HOURS else 1.0
+    return replace(
+        offer,
+        usd_per_gpu_hour=each,
+        usd_per_gpu_hour_range=None,
+        as_of_earliest=None,
+        as_of_latest=None,
+        date_kind="user",
+        as_of="",
+        source=f"counted in {money.unit}",
+        extras={name: value for name, value in offer.extras.items() if name in _KEPT},
+    )
