@@ -251,7 +251,7 @@ def _world(
     histogram: bool = False,
 ) -> World:
     cost = cost_of(plan, drawn.time_s, drawn.luck)
-    in_time = None if budgets[0] is None else drawn.time_s <= budgets[0]
+    in_time = None if budgets[0] is None else drawn.time_s + plan.offer.waiting_s <= budgets[0]
     in_cost = None if budgets[1] is None else cost <= budgets[1]
     given = [met for met in (in_time, in_cost) if met is not None]
     levels = (0.1, 0.5, 0.9)
