@@ -8,15 +8,17 @@ from datetime import date
 from planner.catalog import Catalog
 from planner.performance.calibration import Calibration
 from planner.plan import Optimization
-from planner.report.proposal.ask import ask_section, money_section, plan_section
+from planner.report.proposal.ask import money_section, plan_section
 from planner.report.proposal.case import Case
 from planner.report.proposal.embedded import explorer_data, ledger_of
 from planner.report.proposal.evidence import appendix_section, assumptions_section, method_section
 from planner.report.proposal.locale import Locale, locale
 from planner.report.proposal.model import Cell, Paragraph, Proposal, Section, Table
 from planner.report.proposal.options import frontier_section, options_section, sensitivity_section
-from planner.report.proposal.outlook import risks_section, schedule_section
+from planner.report.proposal.outlook import schedule_section
+from planner.report.proposal.risks import risks_section
 from planner.report.proposal.study import study
+from planner.report.proposal.summary import ask_section
 from planner.scenario import Scenario
 
 _SECTIONS = (

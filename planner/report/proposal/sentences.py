@@ -20,6 +20,13 @@ def translated(words: Locale, sentence: str) -> str:
     return sentence
 
 
+def dated(words: Locale, as_of: str) -> str:
+    """A price's date with what is said of it ("2026-H2 est.", "2026-08-19 file") in the document's language."""
+    date, _, how = as_of.partition(" ")
+    said = words.known(f"dated_{how.rstrip('.')}") if how else None
+    return said.format(date=date) if said else as_of
+
+
 def _value(words: Locale, text: str) -> str:
     """What a sentence names, in the language of `words`: a quantity, or in parentheses how machines are paid."""
     kind = re.fullmatch(r" \((?P<kind>[^,]+)(?P<quoted>, your quote)?\)", text)

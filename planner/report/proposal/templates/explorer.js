@@ -199,7 +199,7 @@
       answer.dataset.offer = plan ? plan.offer.id : ""; answer.dataset.gpus = plan ? plan.gpus : ""; answer.dataset.time = plan ? plan.time : ""; answer.dataset.cost = plan ? plan.cost : "";
       if (plan) {
         answer.textContent = fill(words.ui_answer, { cluster: cluster(plan), days: days(plan.time), usd: usd(plan.cost), days_sure: days(plan.sure), usd_sure: usd(plan.sureCost), sure: percent(terms.confidence) });
-        detail.textContent = fill(words.ui_layout, { offer: plan.offer.id, batch: group(plan.batch, 0), layout: plan.layout });
+        detail.textContent = fill(words.ui_layout, { offer: plan.offer.name, batch: group(plan.batch, 0), layout: plan.layout });
         const dt = plan.time - run.asked.time_s, dc = plan.cost - run.asked.cost_usd;
         against.textContent = fill(words.ui_difference, { days: signed(Math.abs(dt) < 43 ? 0 : dt, days(Math.abs(dt))), usd: signed(Math.abs(dc) < 0.005 ? 0 : dc, usd(Math.abs(dc))) });
       } else {
