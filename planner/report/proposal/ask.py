@@ -63,7 +63,7 @@ def plan_section(case: Case) -> Section:
     return Section(
         f"plan-{case.number}",
         w.say("s_plan"),
-        (Paragraph(plan_sentence(case)), Facts(tuple(rows)), _outcome(case), _chances(case)),
+        (Facts(tuple(rows)), _outcome(case), _chances(case)),
     )
 
 

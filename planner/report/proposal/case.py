@@ -133,16 +133,13 @@ class Case:
         return "" if offer.region in NOWHERE else self.words.say("in_region", region=offer.region)
 
     def offer_words(self, offer: OfferRef | Offer) -> str:
-        """An offer as people name it: crusoe's H100-SXM-80GB in eu-north1, on demand."""
+        """An offer as people name it: "nebius gpu-h100-sxm in eu-north1, on demand"."""
         if offer.pricing == "owned":
             return self.words.say("own_place", name=offer.instance)
-        return self.words.say(
-            "offer_words",
-            cloud=offer.cloud,
-            instance=offer.instance,
-            where=self.where(offer),
-            pricing=self.kind(offer),
-        )
+        told = {"cloud": offer.cloud, "instance": offer.instance, "pricing": self.kind(offer)}
+        if offer.region in NOWHERE:
+            return self.words.say("offer_words", **told)
+        return self.words.say("offer_words_in", region=offer.region, **told)
 
     @cached_property
     def _names(self) -> tuple[re.Pattern[str], dict[str, str]]:

@@ -32,7 +32,7 @@ def _value(words: Locale, text: str) -> str:
     kind = re.fullmatch(r" \((?P<kind>[^,]+)(?P<quoted>, your quote)?\)", text)
     known = {english: key for key, english in PRICE_KINDS.items()}
     if kind is None or kind["kind"] not in known:
-        return _units(text)
+        return dated(words, _units(text))
     said = words.say(f"pricing_{known[kind['kind']]}")
     return f"（{words.say('pricing_quoted', pricing=said) if kind['quoted'] else said}）"
 
