@@ -118,4 +118,6 @@ def _stressed(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:
 
 def asked_at(stress: Stress) -> float:
     """The confidence of the plan's own world at which time and cost would stand a stress."""
+    if stress.cost_needed_usd <= 0.0:  # machines of one's own whose price nobody stated
+        return stress.time_confidence
     return max(stress.time_confidence, stress.cost_confidence)

@@ -82,7 +82,7 @@ class Drawing:
         self._parts: list[str] = []
         self._labels: list[Label] = []
         self._covered: list[Box] = []
-        self._strokes: list[tuple[float, float, float, float]] = []
+        self._strokes: list[tuple[tuple[float, float, float, float], float]] = []  # with how little each may be crossed
 
     def rect(self, x: float, y: float, width: float, height: float, role: str, opacity: float = 1.0) -> None:
         """A filled rectangle."""
@@ -94,9 +94,9 @@ class Drawing:
         )
 
     def line(self, points: Sequence[tuple[float, float]], role: str, width: float = 1.0, dashes: str = "") -> None:
-        """A line through points. The grid lies behind all else, and labels may stand on it."""
-        if role != "grid":
-            self._strokes += [(*a, *b) for a, b in itertools.pairwise(points)]
+        """A line through points. The grid lies behind all else: names stand on it rather than far away."""
+        weight = ON_GRID if role == "grid" else 1.0
+        self._strokes += [((*a, *b), weight) for a, b in itertools.pairwise(points)]
         path = " ".join(f"{'M' if i == 0 else 'L'}{_n(x)} {_n(y)}" for i, (x, y) in enumerate(points))
         dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
         self._parts.append(
@@ -128,20 +128,16 @@ class Drawing:
 
     def name(self, x: float, y: float, text: str, within: Box, role: str = "ink", *, bold: bool = False) -> None:
         """Text beside the point (x, y), in the nearest place inside `within` where nothing else is drawn."""
-        best: tuple[float, float, Label] | None = None
+        best: tuple[float, Label] | None = None
         for far in (9.0, 16.0, 26.0, 40.0, 58.0, 80.0, 110.0):
             for across, down, anchor in _SIDES:
                 label = Label(x + across * far, y + down * far + 4.0, text, role, anchor, bold, FONT)
-                over = self._over(box_of(label), within)
-                if best is None or over < best[0]:
-                    best = (over, far, label)
-                if over == 0.0:
-                    break
-            if best is not None and best[0] == 0.0:
-                break
+                worth = self._over(box_of(label), within) + FAR * far
+                if best is None or worth < best[0]:
+                    best = (worth, label)
         assert best is not None  # noqa: S101 - there are sides
-        self._labels.append(best[2])
-        self._covered.append(box_of(best[2]))
+        self._labels.append(best[1])
+        self._covered.append(box_of(best[1]))
 
     def _over(self, box: Box, within: Box) -> float:
         """How much a box covers of what is drawn, or stands out of `within`; 0: nothing."""
@@ -149,13 +145,14 @@ class Drawing:
         room = grown(box, 1.5)
         out = max(within[0] - left, 0) + max(right - within[2], 0) + max(within[1] - top, 0) + max(bottom - within[3], 0)
         hidden = sum(overlap(room, other) for other in self._covered)
-        return 1e4 * out + 1e2 * hidden + sum(crosses(room, stroke) for stroke in self._strokes)
+        return 1e4 * out + 1e2 * hidden + sum(weight for stroke, weight in self._strokes if crosses(room, stroke))
 
     def picture(self) -> Picture:
         """The drawing, done."""
         return Picture(self.height, self.title, self.description, "".join(self._parts), tuple(self._labels))
 
 
+ON_GRID, FAR = 0.1, 0.005  # what crossing a line of the grid, and a unit's distance, count against a place
 # Where a name may stand beside its point: left and above first, since curves here rise to the right.
 _SIDES: tuple[tuple[float, float, str], ...] = (
     (-1.0, 0.0, "end"), (1.0, 0.0, "start"), (-0.7, -0.9, "end"), (0.7, 0.9, "start"), (0.7, -0.9, "start"),
