@@ -479,6 +479,8 @@ SENTENCES: Mapping[str, str] = {
     "ui_layout": "Offer {offer}; batch {batch}; layout {layout}.",
     "ui_beyond": "Beyond {days} days or {usd} USD this page holds no plans.",
     "ui_chart": "Plans by days and thousand USD; the ring marks the best one under these limits",
+    "ui_limit_days": "limit {days} days",
+    "ui_limit_usd": "limit {usd} USD",
     "ui_axis_days": "days (p50, logarithmic)",
     "ui_axis_usd": "thousand USD (p50)",
     "ui_noscript": "With scripts allowed, controls stand here; the figures around them hold without.",

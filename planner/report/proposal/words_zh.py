@@ -450,6 +450,8 @@ SENTENCES: Mapping[str, str] = {
     "ui_layout": "报价项 {offer}；批量 {batch}；布局 {layout}。",
     "ui_beyond": "超过 {days} 天或 {usd} 美元的方案不在本页内。",
     "ui_chart": "各方案的天数与千美元；圆圈为这些限制下的最优方案",
+    "ui_limit_days": "上限 {days} 天",
+    "ui_limit_usd": "上限 {usd} 美元",
     "ui_axis_days": "天（p50，对数刻度）",
     "ui_axis_usd": "千美元（p50）",
     "ui_noscript": "允许脚本时此处有控件；其余数字不依赖脚本。",

@@ -67,7 +67,7 @@ def plans(book: Book) -> None:
                 _spread(book, ledger, row, plan, plan.curve)
             row += 1
         row += 1
-    for column, wide in enumerate((56, 58, 18, 8, 12, 12, 16, 16, 16, 14, 14, 14, 10, 34, 16, 10, 14, 18, 14, 14)):
+    for column, wide in enumerate((50, 50, 18, 8, 12, 12, 14, 14, 14, 14, 14, 14, 10, 40, 14, 10, 14, 18, 14, 14)):
         sheet.set_column(column, column, wide)
     sheet.freeze_panes(2, 1)
 
@@ -137,6 +137,7 @@ def inputs(book: Book) -> None:
             place["storage"], column, ledger.storage_usd_per_s * HOUR_S, book.format("#,##0.0000", "input")
         )
         sheet.write_number(place["egress"], column, ledger.egress_usd, book.format(MONEY, "input"))
+    sheet.set_row(0, 24)
     sheet.set_column(0, 0, 34)
     sheet.set_column(1, max(len(book.runs), 1), 44)
     sheet.set_row(book.rows["inputs"]["plan"], 45)
@@ -201,7 +202,8 @@ def chosen_plan(book: Book) -> None:
             value = sum(_money(total)[key] for total in book.chosen)
             look = ("bold", "top") if key in ("total_p50", "total_sure") else ()
             book.formula("proposal", row, len(book.runs) + 1, f"=SUM(B{row + 1}:{last}{row + 1})", MONEY, value, *look)
-    sheet.set_column(0, 0, 36)
+    sheet.set_row(0, 24)
+    sheet.set_column(0, 0, 42)
     sheet.set_column(1, len(book.runs) + 1, 44 if len(book.runs) == 1 else 30)
     for key in ("plan", "offer"):
         sheet.set_row(book.rows["proposal"][key], 45)
