@@ -148,7 +148,9 @@ class Case:
         known = {key: accelerator.name for key, accelerator in self.catalog.accelerators.items()} | offers
         longest = sorted(known, key=lambda key: (-len(key), key))
         # What stands in braces is to be written into a scenario, which knows the catalog's names alone.
-        return re.compile(r"\{[^{}]*\}|`[^`]*`|(?<![\w/-])(?:" + "|".join(map(re.escape, longest)) + r")(?![\w/-])"), known
+        return re.compile(
+            r"\{[^{}]*\}|`[^`]*`|(?<![\w/-])(?:" + "|".join(map(re.escape, longest)) + r")(?![\w/-])"
+        ), known
 
     def in_words(self, text: str) -> str:
         """A sentence of the search in the document's language, with people's names for offers and accelerators."""

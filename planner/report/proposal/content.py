@@ -20,6 +20,7 @@ from planner.report.proposal.risks import risks_section
 from planner.report.proposal.study import study
 from planner.report.proposal.summary import ask_section
 from planner.scenario import Scenario
+from planner.units import PlannerError
 
 _SECTIONS = (
     ask_section,
@@ -57,9 +58,15 @@ def build_proposal(
     Raises
     ------
     PlannerError
-        If the language is not known.
+        If the language is not known, or a plan costs nothing.
     """
     words = locale(language)
+    for scenario, outcome in zip(scenarios, outcomes, strict=True):
+        if outcome.plan is not None and outcome.plan.cost_usd.p90 <= 0.0:
+            raise PlannerError(
+                f"{scenario.name}: a budget proposal asks for money, and this plan costs none: state the price of your"
+                " machines, such as `usd_per_gpu_hour: 0.60` under cluster.own"
+            )
     cases = [
         Case(number, study(scenario, outcome, catalog, calibration), catalog, words, day)
         for number, (scenario, outcome) in enumerate(zip(scenarios, outcomes, strict=True))

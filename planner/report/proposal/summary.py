@@ -1,4 +1,4 @@
-"""The first page, which a manager signs: the ask, the plan in a sentence, its ranges, the options, the largest risks."""
+"""The first page, which a manager signs: the ask, the plan in a sentence, its ranges, options, the largest risks."""
 
 from __future__ import annotations
 
@@ -120,9 +120,7 @@ def _options(case: Case) -> Table:
         )
     sure = w.percent(case.confidence)
     keys = ("h_option", "h_cluster", "h_days", "h_usd", "h_usd_sure", "h_against")
-    return Table(
-        w.say("top_options", sure=sure), tuple(w.say(k, sure=sure) for k in keys), tuple(rows), frozenset({0})
-    )
+    return Table(w.say("top_options", sure=sure), tuple(w.say(k, sure=sure) for k in keys), tuple(rows), frozenset({0}))
 
 
 def _chosen(case: Case) -> list[Option]:

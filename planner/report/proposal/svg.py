@@ -143,7 +143,9 @@ class Drawing:
         """How much a box covers of what is drawn, or stands out of `within`; 0: nothing."""
         left, top, right, bottom = box
         room = grown(box, 1.5)
-        out = max(within[0] - left, 0) + max(right - within[2], 0) + max(within[1] - top, 0) + max(bottom - within[3], 0)
+        out = (
+            max(within[0] - left, 0) + max(right - within[2], 0) + max(within[1] - top, 0) + max(bottom - within[3], 0)
+        )
         hidden = sum(overlap(room, other) for other in self._covered)
         return 1e4 * out + 1e2 * hidden + sum(weight for stroke, weight in self._strokes if crosses(room, stroke))
 

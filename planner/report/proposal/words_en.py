@@ -328,8 +328,8 @@ SENTENCES: Mapping[str, str] = {
     "stress_ramp": "an hour of ramp after each restart",
     "stress_all": "all three",
     "stress_text": (
-        "The reserve to add keeps the {sure} promise of cost in that world; asking at the confidence in the last column "
-        "would have set as much time and money aside. A limit that was not set is what is asked for."
+        "The reserve to add keeps the {sure} promise of cost in that world; asking at the confidence in the last "
+        "column would have set as much time and money aside. A limit that was not set is what is asked for."
     ),
     "stress_bursts": (
         "Failures that come in bursts can do less harm than as many apart: those of a burst strike while the first is "

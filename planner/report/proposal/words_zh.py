@@ -78,7 +78,8 @@ SENTENCES: Mapping[str, str] = {
     "range_text": "最可能 {median}；五次中有四次在 {low} 至 {high} 之间",
     "f_trust": "依据",
     "trust_text": (
-        "速度：{basis}。在 {runs} 次公布了机时的公开训练中，有 {inside} 次落在 planner 于开始之前会给出的 80% 区间之内。"
+        "速度：{basis}。在 {runs} 次公布了机时的公开训练中，有 {inside} 次落在 planner 于开始之前会给出的 80% "
+        "区间之内。"
     ),
     "top_options": "可另行选择的方案；天数与美元为最可能值，另列 {sure} 把握下的美元。",
     "top_risks": "最大的风险与对策：",

@@ -40,6 +40,7 @@ def plans(book: Book) -> None:
             book.text("plans", row + 1, column, text, "head")
         for column, key in _spread_columns(ledger).items():
             book.text("plans", row + 1, column, w[key], "head")
+        sheet.set_row(row + 1, 60)
         row += 2
         book.first_plan.append(row)
         for plan in ledger.plans:
@@ -53,7 +54,7 @@ def plans(book: Book) -> None:
                 if plan.curve is not None and PLAN_COLUMNS[column] in SPREAD:
                     continue
                 if isinstance(value, str):
-                    book.text("plans", row, column, value)
+                    book.text("plans", row, column, value, "indent" if column else "")
                 else:
                     form = (
                         PRICE
@@ -67,7 +68,7 @@ def plans(book: Book) -> None:
                 _spread(book, ledger, row, plan, plan.curve)
             row += 1
         row += 1
-    for column, wide in enumerate((50, 50, 18, 8, 12, 12, 14, 14, 14, 14, 14, 14, 10, 40, 14, 10, 14, 18, 14, 14)):
+    for column, wide in enumerate((64, 56, 18, 8, 12, 12, 14, 14, 14, 14, 14, 14, 10, 40, 14, 10, 14, 18, 14, 14)):
         sheet.set_column(column, column, wide)
     sheet.freeze_panes(2, 1)
 
