@@ -193,7 +193,7 @@ def money_section(case: Case) -> Section:
     figure = Figure(
         f"fig-money-{case.number}", title, described, bar_chart(bars, Axes(title, described, w.say("axis_usd"), ""))
     )
-    blocks: list[Block] = [Paragraph(w.say("money_intro")), figure, table, *_hours(case)]
+    blocks: list[Block] = [Paragraph(w.say("money_intro")), table, figure, *_hours(case)]
     missing = [w.say(f"money_{key}") for key in ("storage", "egress") if key not in dict(parts)]
     if missing:
         blocks.append(Paragraph(w.say("money_missing", items=w.listed(missing))))

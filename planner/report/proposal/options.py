@@ -148,7 +148,7 @@ def options_section(case: Case) -> Section:
         for k in ("h_option", "h_cluster", "h_days", "h_days_sure", "h_usd", "h_usd_sure", "h_chance", "h_against")
     )
     table = Table(w.say("options_caption", sure=sure), header, tuple(rows), frozenset(emphasis))
-    blocks = (Paragraph(w.say("options_intro", sure=sure)), _options_figure(case, options), table)
+    blocks = (Paragraph(w.say("options_intro", sure=sure)), table, _options_figure(case, options))
     return Section(f"options-{case.number}", w.say("s_options"), blocks)
 
 
@@ -224,7 +224,7 @@ def frontier_section(case: Case) -> Section:
     table = Table(w.say("frontier_caption"), header, tuple(rows), emphasis)
     intro = Paragraph(w.say("frontier_intro", count=w.count(len(case.frontier))))
     return Section(
-        f"frontier-{case.number}", w.say("s_frontier"), (intro, _frontier_figure(case), Explorer(case.number), table)
+        f"frontier-{case.number}", w.say("s_frontier"), (intro, table, _frontier_figure(case), Explorer(case.number))
     )
 
 

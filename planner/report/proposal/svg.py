@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.sax.saxutils import escape, quoteattr
 
 WIDTH = 640.0
@@ -95,7 +95,7 @@ class Drawing:
 
     def line(self, points: Sequence[tuple[float, float]], role: str, width: float = 1.0, dashes: str = "") -> None:
         """A line through points. The grid lies behind all else: names stand on it rather than far away."""
-        weight = ON_GRID if role == "grid" else 1.0
+        weight = ON_GRID if role == "grid" else ON_LINE
         self._strokes += [((*a, *b), weight) for a, b in itertools.pairwise(points)]
         path = " ".join(f"{'M' if i == 0 else 'L'}{_n(x)} {_n(y)}" for i, (x, y) in enumerate(points))
         dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
@@ -129,9 +129,12 @@ class Drawing:
     def name(self, x: float, y: float, text: str, within: Box, role: str = "ink", *, bold: bool = False) -> None:
         """Text beside the point (x, y), in the nearest place inside `within` where nothing else is drawn."""
         best: tuple[float, Label] | None = None
-        for far in (9.0, 16.0, 26.0, 40.0, 58.0, 80.0, 110.0):
+        for far in (9.0, 16.0, 26.0, 40.0, 58.0, 80.0, 110.0, 150.0, 200.0, 260.0):
             for across, down, anchor in _SIDES:
                 label = Label(x + across * far, y + down * far + 4.0, text, role, anchor, bold, FONT)
+                left, _, right, _ = box_of(label)
+                aside = max(within[0] - left, 0.0) - max(right - within[2], 0.0)  # rather than beyond the edge
+                label = replace(label, x=label.x + aside)
                 worth = self._over(box_of(label), within) + FAR * far
                 if best is None or worth < best[0]:
                     best = (worth, label)
@@ -154,11 +157,17 @@ class Drawing:
         return Picture(self.height, self.title, self.description, "".join(self._parts), tuple(self._labels))
 
 
-ON_GRID, FAR = 0.1, 0.005  # what crossing a line of the grid, and a unit's distance, count against a place
+ON_GRID, ON_LINE, FAR = (
+    0.1,
+    5.0,
+    0.005,
+)  # what crossing a line of the grid or another, and a unit's distance, count against a place
 # Where a name may stand beside its point: left and above first, since curves here rise to the right.
 _SIDES: tuple[tuple[float, float, str], ...] = (
     (-1.0, 0.0, "end"), (1.0, 0.0, "start"), (-0.7, -0.9, "end"), (0.7, 0.9, "start"), (0.7, -0.9, "start"),
-    (-0.7, 0.9, "end"), (0.0, -1.5, "middle"), (0.0, 1.5, "middle"),
+    (-0.7, 0.9, "end"), (0.0, -1.5, "middle"), (0.0, 1.5, "middle"), (-1.0, -0.5, "end"), (1.0, -0.5, "start"),
+    (-1.0, 0.5, "end"), (1.0, 0.5, "start"), (-0.3, -1.2, "end"), (0.3, -1.2, "start"), (-0.3, 1.2, "end"),
+    (0.3, 1.2, "start"), (0.0, -1.5, "end"), (0.0, -1.5, "start"), (0.0, 1.5, "end"), (0.0, 1.5, "start"),
 )  # fmt: skip
 
 
