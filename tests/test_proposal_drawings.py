@@ -153,7 +153,7 @@ class _Text(HTMLParser):
         super().__init__()
         self.inside, self.text = "", []
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag, _attrs):
         self.inside = tag if tag in ("style", "script", "code", "noscript") else self.inside
 
     def handle_endtag(self, tag):
