@@ -51,6 +51,10 @@ def test_the_table_fits_80_columns(saved, capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert any("failures twice as often" in line for line in lines)
+    under = lines[lines.index("Under stress") :]
+    for said in ("steps 20 % slower", "failures three times as", "an hour of ramp after each", "all three", "reserve"):
+        assert any(said in line for line in under), said
+    assert any("Bursts can help" in line for line in lines)
 
 
 def test_both_distributions_are_drawn(saved, tmp_path):

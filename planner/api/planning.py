@@ -232,6 +232,7 @@ def simulate(
         seed,
         time_budget_s=None if goal is None else goal.time_s,
         cost_budget_usd=None if goal is None else goal.cost_usd,
+        confidence=None if goal is None else goal.confidence,
         tick=tick,
     )
     return replace(found, money=answer.provenance.money)

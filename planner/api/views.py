@@ -16,7 +16,7 @@ from planner.report.figures import chance, money_text, time_text
 from planner.report.frontier import axes_words
 from planner.report.iterations import IterationCount
 from planner.results import Row, Rows, View
-from planner.risk.replay import Replay, World
+from planner.risk.replay import Replay, Stress, World
 from planner.search.explanation import Explanation
 from planner.search.fleets import FleetAnswer
 from planner.sweeps.table import Sweep
@@ -83,6 +83,11 @@ def _world(world: World) -> Row:
     row = asdict(world)
     spread = {f"{name}_{level}": row[name][level] for name in ("time_s", "cost_usd") for level in PERCENTILES}
     return {key: value for key, value in row.items() if not isinstance(value, dict | tuple)} | spread
+
+
+def _stressed(stress: Stress) -> Row:
+    needs = {key: value for key, value in asdict(stress).items() if key != "world"}
+    return {**_world(stress.world), **needs}
 
 
 PERCENTILES = ("p10", "p50", "p90")
@@ -206,7 +211,10 @@ _VIEWS: dict[type, View] = {
         lambda found: _bars([(run.name, run.plan) for run in found.runs]),
     ),
     Replay: View(
-        lambda found: [_world(world) for world in (found.stated, found.simulated, *found.other_worlds)],
+        lambda found: [
+            *(_world(world) for world in (found.stated, found.simulated, *found.other_worlds)),
+            *(_stressed(stress) for stress in found.stresses),
+        ],
         lambda found: (
             f"{format_count(found.worlds)} runs drawn; quantiles differ from the stated by at most"
             f" {format_percent(found.largest_quantile_error)}"

@@ -26,7 +26,8 @@ def simulate(
 ) -> None:
     """Live a plan through many times, failure by failure, and hold its stated probabilities against what happened.
 
-    Also in worlds that the plan did not reckon with: more failures, bursts of them, slower steps, longer restarts.
+    Also in worlds that the plan did not reckon with (more failures, bursts of them, slower steps, longer restarts), and
+    under stress, with the reserve or the confidence that would stand it.
 
     Example: planner simulate scenarios/neox20b.yaml --worlds 50000
     """

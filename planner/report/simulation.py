@@ -5,9 +5,13 @@ from __future__ import annotations
 from planner.money import in_its_money
 from planner.report.figures import Scale, chance, money_scale, time_scale, time_text
 from planner.report.layout import Page, bar, columns, hanging, wrap
-from planner.risk.replay import Replay, World
+from planner.risk.replay import Replay, Stress, World
 from planner.units import format_count, format_percent
 
+BURSTS = (
+    "Bursts can help: as many failures in fewer moments. Those of a burst strike while the first is being mended, when"
+    " there is little work to lose."
+)
 _BARS = 16  # lines of the picture
 
 
@@ -25,6 +29,7 @@ def simulation_table(found: Replay, name: str, width: int = 80, colour: bool = F
         [page.heading(f"How long the runs took, {time.unit}"), *_picture(found.simulated, time, page)],
         [page.heading("On the way"), *_on_the_way(found.simulated, page)],
         [page.heading("Had the world been another"), *_others(found, time, cost, page)],
+        [page.heading("Under stress"), *_stressed(found, time, cost, page)],
     ]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
@@ -88,4 +93,33 @@ def _others(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:
         chances = (chance(getattr(world, key)) for key, _ in budgets)
         figures = (time.figure(world.time_s.p50), time.figure(world.time_s.p90), cost.figure(world.cost_usd.p90))
         rows.append((world.name, *figures, *chances))
-    return columns(rows, "l" + "r" * (len(rows[0]) - 1), page, flexible=0)
+    said = wrap(BURSTS, page.width - 2)
+    return [*columns(rows, "l" + "r" * (len(rows[0]) - 1), page, flexible=0), *("  " + line for line in said)]
+
+
+def _stressed(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:
+    """What each stress does to the budgets, and what would have to be set aside, or asked for, to stand it."""
+    budgets = [
+        (key, label)
+        for key, label in (("p_within_time", "within time"), ("p_within_cost", "within cost"))
+        if getattr(found.stated, key) is not None
+    ]
+    rows = [("", *(label for _, label in budgets), f"reserve, {time.unit}", f"reserve, {cost.unit}", "or ask at")]
+    for stress in found.stresses:
+        kept = (chance(getattr(stress.world, key)) for key, _ in budgets)
+        more = ("+" + time.figure(stress.more_time_s), "+" + cost.figure(stress.more_cost_usd))
+        rows.append((stress.world.name, *kept, *more, chance(asked_at(stress))))
+    sure = format_percent(found.stresses[0].confidence)
+    note = (
+        f"reserve: on top of time and cost at {sure} confidence, what keeps that promise under the stress; or ask at:"
+        " the confidence that would have asked for as much."
+    )
+    said = wrap(note, page.width - 2)
+    return [*columns(rows, "l" + "r" * (len(rows[0]) - 1), page, flexible=0), *("  " + line for line in said)]
+
+
+def asked_at(stress: Stress) -> float:
+    """The confidence of the plan's own world at which time and cost would stand a stress."""
+    if stress.cost_needed_usd <= 0.0:  # machines of one's own whose price nobody stated
+        return stress.time_confidence
+    return max(stress.time_confidence, stress.cost_confidence)

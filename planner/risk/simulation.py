@@ -72,8 +72,9 @@ def simulate(run: SimulatedRun, worlds: int, seed: int, tick: Callable[[float], 
     rate, share = _rates(run, worlds, seed)
     longest = GIVEN_UP * need
     active = np.arange(worlds)
+    begins = True
     while active.size:
-        gap = _gaps(run, rng, rate[active])
+        gap, begins = _gaps(run, rng, rate[active], first=begins), False
         work = (need - done)[active]
         ahead = np.floor(work / gain[active] + 1e-9) if saves else np.zeros(active.size)
         left = work + ahead * pause  # seconds with checkpoints until the end
@@ -120,15 +121,20 @@ def _repairs(run: SimulatedRun, rng: np.random.Generator, share: FloatArray) -> 
     return run.recover_s + np.where(taken, rng.exponential(run.wait_s, count), run.replacement_s)
 
 
-def _gaps(run: SimulatedRun, rng: np.random.Generator, rate_per_s: FloatArray) -> FloatArray:
-    """Seconds until the next failure. In bursts, most gaps are short and few are long, at the same mean rate."""
+def _gaps(run: SimulatedRun, rng: np.random.Generator, rate_per_s: FloatArray, *, first: bool) -> FloatArray:
+    """Seconds until the next failure. In bursts, most gaps are short and few are long, at the same mean rate.
+
+    A run begins at any moment, not at a failure: the gap that it begins in (`first`) is as likely a long one as long
+    ones take of the time.
+    """
     count = len(rate_per_s)
     if run.rate_per_s <= 0:
         return np.full(count, np.inf)
     mean = 1.0 / rate_per_s
     if run.burst <= 1.0:
         return rng.exponential(mean)
-    within = rng.random(count) < 1.0 - 1.0 / run.burst
+    share = 1.0 - 1.0 / run.burst  # of the gaps that are short
     short = 0.01 * mean
-    long = (mean - (1.0 - 1.0 / run.burst) * short) * run.burst
+    long = (mean - share * short) * run.burst
+    within = rng.random(count) < (0.01 * share if first else share)
     return np.where(within, rng.exponential(short), rng.exponential(long))

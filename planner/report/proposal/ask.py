@@ -1,10 +1,9 @@
-"""The ask, the plan, and where the money goes."""
+"""The plan, and where the money goes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from planner.report.proposal.buying import purchase_text
 from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, Point, bar_chart, chance_chart
 from planner.report.proposal.locale import DAY_S
@@ -13,64 +12,6 @@ from planner.report.proposal.sentences import translated
 from planner.scenario import AskLine
 
 HOUR_S = 3600.0
-SAME_CHANCE = 0.005  # that percentages printed whole do not tell apart
-
-
-def ask_section(case: Case) -> Section:
-    """How much, by when, how sure: in one sentence, then as figures."""
-    w, plan, choice, terms = case.words, case.plan, case.choice, case.terms
-    sure, together = w.percent(terms.confidence), case.study.together(choice)
-    apart = together < terms.confidence - SAME_CHANCE  # a market's price is a chance beside the run's length
-    sentence = w.say(
-        "ask_apart" if apart else "ask",
-        money=w.money(case.asked_usd),
-        model=case.scenario.model.name,
-        tokens=w.big(plan.tokens),
-        passes=passes(case),
-        machines=w.say(f"ask_{plan.offer.pricing}", term=w.time(plan.offer.term_s)),
-        date=w.date(case.ends(choice.time_sure_s)),
-        sure=sure,
-        together=w.percent(together),
-    )
-    reserve = choice.cost_sure_usd - plan.cost_usd.p50
-    approve = w.say(
-        "f_approve_text",
-        money=w.money(case.asked_usd),
-        median=w.money(plan.cost_usd.p50),
-        reserve=w.money(reserve),
-    )
-    if case.beside:
-        named = w.listed([name for name, _ in case.beside])
-        approve += w.say("f_approve_beside", money=w.money(case.asked_usd - choice.cost_sure_usd), names=named)
-    ready = w.say(
-        "f_ready_text",
-        date=w.date(case.ends(choice.time_sure_s)),
-        time=w.time(choice.time_sure_s + plan.offer.waiting_s),
-        start=start_text(case),
-    )
-    rows = [
-        (w.say("f_approve"), Cell(approve)),
-        (w.say("f_ready"), Cell(ready)),
-        (
-            w.say("f_sure"),
-            Cell(w.say("f_sure_apart" if apart else "f_sure_text", sure=sure, together=w.percent(together))),
-        ),
-        (w.say("f_cluster"), Cell(case.cluster(plan))),
-        (w.say("f_kind"), Cell(kind_text(case))),
-    ]
-    if plan.buying is not None:
-        rows.append((w.say("f_purchase"), Cell(purchase_text(case, plan.buying))))
-    if w.unit.foreign:
-        rows.append((w.say("f_rate_money"), Cell(w.unit.rate_text)))
-    if plan.offer.waiting_s:
-        rows.append((w.say("f_waiting"), Cell(w.say("waiting_text", time=w.time(plan.offer.waiting_s)))))
-    limits = []
-    if terms.time_s is not None:
-        limits.append(w.say("limit_line_time", limit=w.time(terms.time_s), chance=w.chance(plan.p_within_time)))
-    if terms.cost_usd is not None:
-        limits.append(w.say("limit_line_cost", limit=w.money(terms.cost_usd), chance=w.chance(plan.p_within_cost)))
-    rows.append((w.say("f_limits"), Cell(w.say("clause_joiner").join(limits))))
-    return Section(f"ask-{case.number}", w.say("s_ask"), (Paragraph(sentence, lead=True), Facts(tuple(rows))))
 
 
 def kind_text(case: Case) -> str:
@@ -106,19 +47,48 @@ def start_text(case: Case) -> str:
 def plan_section(case: Case) -> Section:
     """What is ordered and run, how long it takes and what it costs."""
     w, plan, offer = case.words, case.plan, case.plan.offer
-    sentence = w.say(
+    network = (
+        w.say("not_known")
+        if offer.network_gbit_per_s is None
+        else w.say("network_text", rate=w.number(offer.network_gbit_per_s, 4))
+    )
+    rows = [
+        (w.say("f_cluster"), Cell(case.cluster(plan))),
+        (w.say("f_offer"), Cell(case.offer_words(offer))),
+        (w.say("f_price"), Cell(price_text(case))),
+        (w.say("f_network"), Cell(network)),
+        (w.say("f_software"), Cell(w.say("software_text", framework=plan.framework, precision=plan.precision))),
+        (w.say("f_rate"), Cell(_rate(case))),
+        (w.say("f_basis"), Cell(w.known(f"basis_{plan.basis}") or plan.basis)),
+    ]
+    return Section(
+        f"plan-{case.number}",
+        w.say("s_plan"),
+        (Facts(tuple(rows)), _outcome(case), _chances(case)),
+    )
+
+
+def plan_sentence(case: Case) -> str:
+    """What is rented or used, how it is paid, for how long, and what it runs."""
+    w, plan, offer = case.words, case.plan, case.plan.offer
+    return w.say(
         "plan_owned" if offer.pricing == "owned" else "plan_rented",
         gpus=w.count(plan.gpus),
         gpu=case.gpu(plan),
         nodes=w.count(plan.nodes),
         place=case.place(offer),
         pricing=case.kind(offer),
-        region=offer.region,
+        where=case.where(offer),
         time=w.time(plan.time_s.p50),
         batch=w.count(plan.global_batch),
         seq=w.count(plan.seq_length),
         iterations=w.count(plan.iterations),
     )
+
+
+def price_text(case: Case) -> str:
+    """The price of an hour, as of when, and between what it lies."""
+    w, offer = case.words, case.plan.offer
     price = w.say(
         "price_text",
         price=w.price(offer.usd_per_gpu_hour),
@@ -128,24 +98,7 @@ def plan_section(case: Case) -> Section:
     if offer.usd_per_gpu_hour_range is not None and len(set(offer.usd_per_gpu_hour_range)) > 1:
         low, high = (w.price(usd) for usd in offer.usd_per_gpu_hour_range)
         price += w.say("price_range" if offer.pricing == "spot" else "price_span", low=low, high=high)
-    network = (
-        w.say("not_known")
-        if offer.network_gbit_per_s is None
-        else w.say("network_text", rate=w.number(offer.network_gbit_per_s, 4))
-    )
-    rows = [
-        (w.say("f_offer"), Cell(offer.id)),
-        (w.say("f_price"), Cell(price)),
-        (w.say("f_network"), Cell(network)),
-        (w.say("f_software"), Cell(w.say("software_text", framework=plan.framework, precision=plan.precision))),
-        (w.say("f_rate"), Cell(_rate(case))),
-        (w.say("f_basis"), Cell(w.known(f"basis_{plan.basis}") or plan.basis)),
-    ]  # fmt: skip
-    return Section(
-        f"plan-{case.number}",
-        w.say("s_plan"),
-        (Paragraph(sentence), Facts(tuple(rows)), _outcome(case), _chances(case)),
-    )
+    return price
 
 
 def _rate(case: Case) -> str:
@@ -246,7 +199,7 @@ def money_section(case: Case) -> Section:
     figure = Figure(
         f"fig-money-{case.number}", title, described, bar_chart(bars, Axes(title, described, w.say("axis_usd"), ""))
     )
-    blocks: list[Block] = [Paragraph(w.say("money_intro")), figure, table, *_hours(case)]
+    blocks: list[Block] = [Paragraph(w.say("money_intro")), table, figure, *_hours(case)]
     missing = [w.say(f"money_{key}") for key in ("storage", "egress") if key not in dict(parts)]
     if missing:
         blocks.append(Paragraph(w.say("money_missing", items=w.listed(missing))))

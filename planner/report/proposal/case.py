@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -12,9 +13,14 @@ from planner.catalog.types import Offer
 from planner.plan import OfferRef, Optimization, Plan
 from planner.report.proposal.beside import added, asked_usd
 from planner.report.proposal.locale import Locale, day_after
+from planner.report.proposal.sentences import dated, translated
 from planner.report.proposal.study import Choice, Study, Terms, time_at
+from planner.risk.replay import Stress, run_of, stresses_of
+from planner.risk.simulation import simulate
 from planner.scenario import Scenario
 
+NOWHERE = frozenset({"", "all", "any", "global"})  # what catalogs write for a region that is not told apart
+STRESS_WORLDS = 10_000
 SAME = 1e-12  # relative difference of two figures that are the same
 
 
@@ -133,6 +139,46 @@ class Case:
             return self.words.say("own_place", name=offer.instance)
         return self.words.say("seller", place=offer.cloud, pricing=self.kind(offer))
 
+    def where(self, offer: OfferRef | Offer) -> str:
+        """In which region, as part of a sentence; nothing where none is told apart."""
+        return "" if offer.region in NOWHERE else self.words.say("in_region", region=offer.region)
+
+    def offer_words(self, offer: OfferRef | Offer) -> str:
+        """An offer as people name it: "nebius gpu-h100-sxm in eu-north1, on demand"."""
+        if offer.pricing == "owned":
+            return self.words.say("own_place", name=offer.instance)
+        told = {"cloud": offer.cloud, "instance": offer.instance, "pricing": self.kind(offer)}
+        if offer.region in NOWHERE:
+            return self.words.say("offer_words", **told)
+        return self.words.say("offer_words_in", region=offer.region, **told)
+
+    @cached_property
+    def _names(self) -> tuple[re.Pattern[str], dict[str, str]]:
+        """What catalogs call offers, machines' accelerators, and what people do."""
+        offers: dict[str, str] = {offer.id: self.offer_words(offer) for offer in self.study.problem.offers}
+        known = {key: accelerator.name for key, accelerator in self.catalog.accelerators.items()} | offers
+        longest = sorted(known, key=lambda key: (-len(key), key))
+        # What stands in braces is to be written into a scenario, which knows the catalog's names alone.
+        return re.compile(
+            r"\{[^{}]*\}|`[^`]*`|(?<![\w/-])(?:" + "|".join(map(re.escape, longest)) + r")(?![\w/-])"
+        ), known
+
+    def in_words(self, text: str) -> str:
+        """A sentence of the search in the document's language, with people's names for offers and accelerators."""
+        pattern, known = self._names
+        return pattern.sub(lambda found: known.get(found[0], found[0]), translated(self.words, text))
+
+    @cached_property
+    def stresses(self) -> tuple[Stress, ...]:
+        """The plan under stress, at the confidence; where a limit is not set, what is asked for is one."""
+        plan, terms = self.plan, self.terms
+        if plan.reliability is None or plan.billing is None:
+            return ()
+        most_s = self.choice.time_sure_s + plan.offer.waiting_s if terms.time_s is None else terms.time_s
+        most_usd = self.choice.cost_sure_usd if terms.cost_usd is None else terms.cost_usd
+        base = simulate(run_of(plan), STRESS_WORLDS, 1)
+        return stresses_of(plan, base, 1, (most_s, most_usd), terms.confidence)
+
     def cluster(self, plan: Plan) -> str:
         """80 × H100, nebius, on demand."""
         return self.words.say(
@@ -149,7 +195,7 @@ class Case:
         """The date of a price as its source prints it, or where else it comes from."""
         if offer.pricing == "owned" or offer.date_kind == "user":
             return self.words.say("stated")
-        return offer.as_of or self.words.say("undated")
+        return dated(self.words, offer.as_of) or self.words.say("undated")
 
     @cached_property
     def curve(self) -> list[tuple[float, float]]:

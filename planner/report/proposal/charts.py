@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planner.report.proposal.svg import WIDTH, Drawing, Picture, fitted, hue, log_ticks, text_width, ticks
+from planner.report.proposal.svg import BOLD, WIDTH, Drawing, Picture, fitted, hue, log_ticks, text_width, ticks
 from planner.units import format_number
 
 ROW = 22.0  # height of a bar and the room around it
@@ -58,7 +58,7 @@ class Axes:
 
 def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str], axes: Axes) -> Picture:
     """Time (logarithmic) against cost of the plans that no other beats, the one asked for marked."""
-    height, left, right, top, bottom = 264.0, 58.0, 14.0, 40.0, 42.0
+    height, left, right, top, bottom = 250.0, 58.0, 14.0, 42.0, 42.0
     d = Drawing(height, axes.title, axes.description)
     everything = [*points, asked]
     low = min(p.x for p in everything) * 0.85
@@ -85,13 +85,9 @@ def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str],
         d.text(x(tick), height - bottom + 17, format_number(tick, 3), "soft", "middle")
     d.text(WIDTH - right, height - 6, axes.x, "ink", "end")
     d.text(4, 13, axes.y, "ink")
-    _limit_lines(
-        d,
-        None if x_limit is None else x(x_limit),
-        None if y_limit is None else y(y_limit),
-        axes,
-        (left, top, WIDTH - right, height - bottom),
-    )
+    plot = (left, top, WIDTH - right, height - bottom)
+    limits = (None if x_limit is None else x(x_limit), None if y_limit is None else y(y_limit))
+    _limit_lines(d, *limits, plot)
     steps: list[tuple[float, float]] = []
     for one in points:
         if steps:
@@ -104,27 +100,35 @@ def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str],
     _group_labels(d, points, groups)
     d.dot(x(asked.x), y(asked.y), "ink", 6.5, hollow=True)
     d.dot(x(asked.x), y(asked.y), hue(asked.group), 4)
-    anchor = "end" if x(asked.x) > WIDTH * 0.6 else "start"
-    shift = -10 if anchor == "end" else 10
-    below = y(asked.y) + 20 < height - bottom - 4
-    d.text(x(asked.x) + shift, y(asked.y) + (20 if below else -12), asked.label, "ink", anchor, bold=True)
+    d.name(x(asked.x), y(asked.y), asked.label, plot, bold=True)
+    _limit_names(d, *limits, axes, plot)
     return d.picture()
 
 
-def _limit_lines(
-    d: Drawing, x: float | None, y: float | None, axes: Axes, plot: tuple[float, float, float, float]
-) -> None:
-    """The limits as dashed lines at `x` and `y`; one that lies beyond the plot (None) is named at its edge."""
+Plot = tuple[float, float, float, float]  # left, top, right, bottom of where data is drawn
+
+
+def _limit_lines(d: Drawing, x: float | None, y: float | None, plot: Plot) -> None:
+    """The limits as dashed lines at `x` and `y`, where they are in the plot."""
     left, top, right, bottom = plot
     if x is not None:
-        d.line([(x, top - 8), (x, bottom)], "limit", 1, "5 3")
-    if axes.x_limit:
-        d.text(right if x is None else x - 5, top - 9, axes.x_limit_text + (" →" if x is None else ""), "ink", "end")
+        d.line([(x, top), (x, bottom)], "limit", 1, "5 3")
     if y is not None:
         d.line([(left, y), (right, y)], "limit", 1, "5 3")
-    if axes.y_limit:
-        end = x - 5 if x is not None and x > WIDTH / 2 else right  # not across the other limit's line
-        d.text(end, top + 6 if y is None else y - 5, axes.y_limit_text + (" ↑" if y is None else ""), "ink", "end")
+
+
+def _limit_names(d: Drawing, x: float | None, y: float | None, axes: Axes, plot: Plot) -> None:
+    """The limits' names at their lines; a limit that lies beyond the plot (None) is named at its edge, with an arrow.
+
+    Last of all, so that they stand where nothing is drawn.
+    """
+    left, top, right, bottom = plot
+    if axes.x_limit_text:
+        at = (right, top + 8) if x is None else (x, bottom - 14)
+        d.name(*at, axes.x_limit_text + (" →" if x is None else ""), plot)
+    if axes.y_limit_text:
+        at = (left, top + 8) if y is None else (left, y)
+        d.name(*at, axes.y_limit_text + (" ↑" if y is None else ""), plot)
 
 
 def _group_labels(d: Drawing, points: Sequence[Point], groups: Sequence[str]) -> None:
@@ -141,10 +145,14 @@ def _group_labels(d: Drawing, points: Sequence[Point], groups: Sequence[str]) ->
         at -= 26
 
 
+def _wide(text: str, bold: bool) -> float:
+    return text_width(text) * (BOLD if bold else 1.0)
+
+
 def range_chart(rows: Sequence[Interval], axes: Axes) -> Picture:
     """One line a row: low to high, the middle as a dot; the limit dashed through all."""
-    label = min(max([text_width(r.label) for r in rows] + [60]) + 12, WIDTH * 0.42)
-    value = max([text_width(r.text) for r in rows] + [20]) + 8
+    label = min(max([_wide(r.label, r.strong) for r in rows] + [60]) + 14, WIDTH * 0.42)
+    value = max([_wide(r.text, r.strong) for r in rows] + [20]) + 14
     top, bottom = 24.0, 36.0
     height = top + ROW * len(rows) + bottom
     d = Drawing(height, axes.title, axes.description)
@@ -161,15 +169,15 @@ def range_chart(rows: Sequence[Interval], axes: Axes) -> Picture:
         d.text(x(tick), height - bottom + 15, format_number(tick, 3), "soft", "middle")
     d.text(right, height - 4, axes.x, "ink", "end")
     if limit:
-        d.line([(x(limit), top - 6), (x(limit), height - bottom)], "limit", 1, "5 3")
-        anchor = "end" if x(limit) > WIDTH / 2 else "start"
-        d.text(x(limit) + (-4 if anchor == "end" else 4), top - 10, axes.x_limit_text, "ink", anchor)
+        d.line([(x(limit), top - 4), (x(limit), height - bottom)], "limit", 1, "5 3")
+        half = text_width(axes.x_limit_text) / 2
+        d.text(min(max(x(limit), half), WIDTH - half), top - 9, axes.x_limit_text, "ink", "middle")
     elif axes.x_limit:
         d.text(right, top - 10, axes.x_limit_text + " →", "ink", "end")
     for number, row in enumerate(rows):
         y = top + ROW * (number + 0.5)
         role = "c1" if row.strong else "c0"
-        d.text(0, y + 4, fitted(row.label, label - 8), "ink", bold=row.strong)
+        d.text(0, y + 4, fitted(row.label, (label - 8) / (BOLD if row.strong else 1.0)), "ink", bold=row.strong)
         d.line([(x(row.low), y), (x(row.high), y)], role, 5 if row.strong else 4)
         d.dot(x(row.middle), y, "ink", 4)
         d.text(WIDTH, y + 4, row.text, "ink", "end", bold=row.strong)
@@ -214,7 +222,7 @@ def stacked_chart(parts: Sequence[Bar], capacity: float, capacity_text: str, axe
         d.rect(at, 20, part.value * scale, 26, hue(number))
         at += part.value * scale
     d.line([(capacity * scale, 12), (capacity * scale, 52)], "limit", 1.5, "5 3")
-    d.text(capacity * scale, 10, capacity_text, "ink", "end")
+    d.text(max(capacity * scale, text_width(capacity_text)), 9, capacity_text, "ink", "end")
     for line, row in enumerate(rows):
         at = 0.0
         for number in row:
@@ -227,7 +235,7 @@ def stacked_chart(parts: Sequence[Bar], capacity: float, capacity_text: str, axe
 
 def chance_chart(curve: Sequence[tuple[float, float]], marks: Sequence[Point], axes: Axes) -> Picture:
     """Chance (0 to 1) of being done by a time; marks are points on it with their words."""
-    height, left, right, top, bottom = 250.0, 48.0, 16.0, 30.0, 42.0
+    height, left, right, top, bottom = 200.0, 48.0, 16.0, 30.0, 42.0
     d = Drawing(height, axes.title, axes.description)
     low = min(p[0] for p in curve)
     last = max(p[0] for p in curve)
@@ -251,20 +259,13 @@ def chance_chart(curve: Sequence[tuple[float, float]], marks: Sequence[Point], a
     d.text(4, 13, axes.y, "ink")
     if limit:
         d.line([(x(limit), top), (x(limit), height - bottom)], "limit", 1, "5 3")
-    if axes.x_limit:
-        end, arrow = (x(limit) - 5, "") if limit else (WIDTH - right, " →")
-        d.text(end, height - bottom - 8, axes.x_limit_text + arrow, "ink", "end")
     d.line([(x(a), y(b)) for a, b in curve], "c0", 2.2)
     for mark in marks:
         d.dot(x(mark.x), y(mark.y), hue(mark.group), 4.5)
-        # Left of a rising curve nothing is drawn, nor right below it.
-        fits = x(mark.x) - 9 - text_width(mark.label) > left
-        d.text(
-            *((x(mark.x) - 9, y(mark.y) + 2) if fits else (x(mark.x) + 9, y(mark.y) + 12)),
-            mark.label,
-            "ink",
-            "end" if fits else "start",
-        )
+    plot = (left, top - 8, WIDTH - right, height - bottom)
+    for mark in marks:
+        d.name(x(mark.x), y(mark.y), mark.label, plot)
+    _limit_names(d, x(limit) if limit else None, None, axes, plot)
     return d.picture()
 
 

@@ -9,16 +9,19 @@ from planner.catalog import Catalog
 from planner.money import in_its_money
 from planner.performance.calibration import Calibration
 from planner.plan import Optimization
-from planner.report.proposal.ask import ask_section, money_section, plan_section
+from planner.report.proposal.ask import money_section, plan_section
 from planner.report.proposal.case import Case
 from planner.report.proposal.embedded import explorer_data, ledger_of
 from planner.report.proposal.evidence import appendix_section, assumptions_section, method_section
 from planner.report.proposal.locale import Locale, locale
 from planner.report.proposal.model import Cell, Paragraph, Proposal, Section, Table
 from planner.report.proposal.options import frontier_section, options_section, sensitivity_section
-from planner.report.proposal.outlook import risks_section, schedule_section
+from planner.report.proposal.outlook import schedule_section
+from planner.report.proposal.risks import risks_section
 from planner.report.proposal.study import study
+from planner.report.proposal.summary import ask_section
 from planner.scenario import Scenario
+from planner.units import PlannerError
 
 _SECTIONS = (
     ask_section,
@@ -57,9 +60,15 @@ def build_proposal(
     Raises
     ------
     PlannerError
-        If the language is not known.
+        If the language is not known, or a plan costs nothing.
     """
     words = locale(language)
+    for scenario, outcome in zip(scenarios, outcomes, strict=True):
+        if outcome.plan is not None and outcome.plan.cost_usd.p90 <= 0.0:
+            raise PlannerError(
+                f"{scenario.name}: a budget proposal asks for money, and this plan costs none: state the price of your"
+                " machines, such as `usd_per_gpu_hour: 0.60` under cluster.own"
+            )
     cases = [
         Case(number, study(scenario, outcome, catalog, calibration), catalog, words, day)
         for number, (scenario, outcome) in enumerate(zip(scenarios, outcomes, strict=True))

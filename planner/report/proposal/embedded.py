@@ -62,6 +62,7 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
             offers.append(
                 {
                     "id": offer.id,
+                    "name": case.offer_words(offer),
                     "cloud": offer.cloud,
                     "kind": case.kind(offer),
                     "own": offer.pricing == "owned",
@@ -201,7 +202,7 @@ def _row(case: Case, number: int, label: str, choice: Choice) -> PlanRow:
     return PlanRow(
         label=f"{number}. {name}",
         cluster=cluster,
-        offer=offer.id,
+        offer=case.offer_words(offer),
         gpu=case.gpu(offer.gpu),
         cloud=offer.cloud,
         gpus=int(p.paid_gpus[choice.cell]),

@@ -107,6 +107,7 @@ def _figure(figure: Figure) -> dict[str, Any]:
     ]
     return {
         "kind": "figure",
+        "id": figure.id,
         "svg": picture.svg(text=False),
         "height": picture.height,
         "labels": labels,

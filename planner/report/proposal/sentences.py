@@ -21,12 +21,19 @@ def translated(words: Locale, sentence: str) -> str:
     return sentence
 
 
+def dated(words: Locale, as_of: str) -> str:
+    """A price's date with what is said of it ("2026-H2 est.", "2026-08-19 file") in the document's language."""
+    date, _, how = as_of.partition(" ")
+    said = words.known(f"dated_{how.rstrip('.')}") if how else None
+    return said.format(date=date) if said else as_of
+
+
 def _value(words: Locale, text: str) -> str:
     """What a sentence names, in the language of `words`: a quantity, or in parentheses how machines are paid."""
     kind = re.fullmatch(r" \((?P<kind>[^,]+)(?P<quoted>, your quote)?\)", text)
     known = {english: key for key, english in PRICE_KINDS.items()}
     if kind is None or kind["kind"] not in known:
-        return _units(text)
+        return dated(words, _units(text))
     said = words.say(f"pricing_{known[kind['kind']]}")
     return f"（{words.say('pricing_quoted', pricing=said) if kind['quoted'] else said}）"
 

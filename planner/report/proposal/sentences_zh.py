@@ -11,6 +11,23 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"(?P<n>\d+) runs? of your own \(risk\.overhead\), what is published counted as one more",
         "您自己的 {n} 次运行（risk.overhead），公布的运行合计为一次",
     ),
+    (
+        (
+            r"AWS Spot Instance Advisor bands as reprinted in May 2025: (?P<l>\d+) to (?P<h>\d+) % of (?P<i>\S+)"
+            r" instances interrupted within a month, so .*"
+        ),
+        (
+            "AWS Spot Instance Advisor 的区间（2025 年 5 月转载）：一个月内 {i} 实例有 {l}% 至 {h}% 被中断，取中值；"
+            "此为某一年某一月的区间，用于其他月份时低至一档、高至三倍"
+        ),
+    ),
+    (
+        r"no figure found for this part at this cloud; from the least band .*",
+        (
+            "未找到该云上此类机器的数字；自 AWS Spot Instance Advisor 的最低档（一个月内不足 5%，2025 年 5 月转载）至 "
+            "Google 文档对可抢占机器所述的最高值（一天内 5% 至 15%），取几何平均；Azure 按小时给出区间，其首档不超过 5%"
+        ),
+    ),
     (r"the scenario's risk\.overhead", "情景文件的 risk.overhead"),
     (
         r"That (?P<offer>.+) sells (?P<n>[\d,]+) nodes at once is an assumption: no limit is known\..*",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 SENTENCES: Mapping[str, str] = {
     # Titles
     "title": "Budget proposal: {name}",
-    "s_ask": "The ask",
+    "s_ask": "The ask, in one page",
     "s_plan": "The plan",
     "s_options": "Options compared",
     "s_frontier": "Time against cost",
@@ -28,6 +28,12 @@ SENTENCES: Mapping[str, str] = {
     "own_place": "own machines ({name})",
     "cluster": "{gpus} × {gpu}, {place}",
     "seller": "{place}, {pricing}",
+    "in_region": " in {region}",
+    "offer_words": "{cloud} {instance}, {pricing}",
+    "offer_words_in": "{cloud} {instance} in {region}, {pricing}",
+    "dated_est": "{date}, estimated",
+    "dated_file": "{date}, day of the list",
+    "or_joiner": " or ",
     "plan_name": "{label}: {cluster}",
     # The ask
     "ask": (
@@ -70,6 +76,19 @@ SENTENCES: Mapping[str, str] = {
     "kind_increment": "; time beyond it is bought {increment} at a time",
     "f_waiting": "Wait for the machines",
     "waiting_text": "{time} before the run begins; it counts against the time limit",
+    "f_cost": "Cost",
+    "f_time": "Time",
+    "range_text": "{median} most likely; {low} to {high} in four runs of five",
+    "f_trust": "What this stands on",
+    "trust_text": (
+        "Speed: {basis}. Of {runs} public runs whose hours are known, {inside} stayed within the 80 % range that "
+        "planner would have stated before they began."
+    ),
+    "top_options": "What could be signed instead; days and USD most likely, and USD at {sure} confidence.",
+    "top_risks": "The largest risks, and what is done about them:",
+    "top_risk": "{risk}: {figure}. Answer: {answer}.",
+    "f_signed": "Approved by (name, signature)",
+    "f_signed_on": "Date",
     "f_limits": "Limits that were set",
     "limit_line_time": "at most {limit} (kept with {chance} probability)",
     "limit_line_cost": "at most {limit} (kept with {chance} probability)",
@@ -77,7 +96,7 @@ SENTENCES: Mapping[str, str] = {
     "start_given": "{date}",
     # The plan
     "plan_rented": (
-        "Rent {gpus} × {gpu} ({nodes} machines) from {place} in {region}, {pricing}, for about {time} and run "
+        "Rent {gpus} × {gpu} ({nodes} machines) from {place}{where}, {pricing}, for about {time} and run "
         "{iterations} steps of {batch} sequences of {seq} tokens."
     ),
     "plan_owned": (
@@ -128,6 +147,8 @@ SENTENCES: Mapping[str, str] = {
     "option_asked": "Asked for",
     "option_cheapest": "Cheapest",
     "option_fastest": "Fastest",
+    "option_fastest_if": "Fastest, if it is to be had",
+    "stock_unknown": "whether {nodes} machines are to be had at once is not known",
     "option_balanced": "Balanced",
     "option_own": "Own machines",
     "h_option": "option",
@@ -247,6 +268,7 @@ SENTENCES: Mapping[str, str] = {
     "h_answer": "answer",
     "risk_speed": "The cluster is slower than predicted",
     "risk_speed_figure": "one run in ten takes {late} longer and {more} more; the speed stands on {basis}",
+    "risk_speed_answer_own": "measure 100 steps on the machines before the run is promised to anybody",
     "risk_speed_answer": "measure 100 steps before ordering all of it; one hour of the cluster tells",
     "risk_late": "The end is late",
     "risk_late_figure": "{chance} chance to pass {limit}",
@@ -255,38 +277,47 @@ SENTENCES: Mapping[str, str] = {
     "risk_late_none": "no plan in reach is surer",
     "risk_dear": "It costs more",
     "risk_dear_figure": "{chance} chance to pass {limit}",
+    "risk_dear_answer_term": "the reserve is part of the ask; what is committed to is paid even if the run stops",
     "risk_dear_answer": "the reserve is part of the ask; a run can stop at any checkpoint",
     "risk_fail": "Machines fail",
     "risk_fail_figure": (
         "{count} interruptions expected, one every {between}; {lost} of the time is lost to them and to saving"
     ),
     "risk_fail_answer": "checkpoints; {restart} from an interruption until training goes on",
-    "risk_fail_never": "never",
+    "risk_fail_figure_never": "none expected; {lost} of the time is lost to saving",
+    "risk_fail_answer_again": (
+        "no checkpoint is due in so short a run: it begins anew; {restart} until training goes on"
+    ),
     "risk_taken": "The cloud takes spot machines away",
     "risk_taken_figure": (
         "{rate} of 1,000 machines a day, here one every {every}; it may as well be {low} to {high} (four markets in "
-        "five), which every chance here counts. Source ({as_of}): {source}"
+        "five), which every chance here counts"
     ),
-    "risk_taken_known": "{rate} of 1,000 machines a day, here one every {every}. Source: {source}",
-    "risk_taken_answer": (
-        "checkpoints; about {wait} until a machine is back; the next best offer on demand is not taken away"
-    ),
+    "risk_taken_known": "{rate} of 1,000 machines a day, here one every {every}",
+    "risk_taken_answer": "checkpoints; about {wait} until a machine is back; ",
+    "risk_taken_instead": "not taken away: {cluster}, {time}, {more}",
+    "risk_taken_none": "nothing but spot keeps the limits",
+    "taken_source": "How often spot machines are taken ({as_of}): {source}.",
+    "taken_source_undated": "How often spot machines are taken: {source}.",
     "risk_term": "The commitment outlives its use",
     "risk_term_figure": "{term} are paid in any case: {money}",
     "risk_term_answer": "sign only when data and code are ready; ask whether the rest of the term can be resold",
     "risk_price": "The price rises before the order",
     "risk_price_figure": "10 % more is {more}; the price is of {as_of}",
-    "risk_price_answer": "have it quoted in writing",
+    "risk_price_answer_listed": "have it quoted in writing",
+    "risk_price_answer_quoted": "order while your quote holds",
+    "risk_price_answer_spot": "set a highest bid; look at the price again on the day of the order",
     "risk_stock": "The machines are not to be had",
-    "risk_stock_unknown": "{nodes} at once: no limit is known",
-    "risk_stock_known": "{nodes} of at most {most} at once",
+    "risk_stock_unknown": "{nodes} machines at once: no limit is known",
+    "risk_stock_known": "{nodes} machines of at most {most} at once",
     "risk_stock_answer": "next best: {cluster}, {time}, {more}",
     "risk_stock_none": "no other cloud keeps the limits",
     "risk_memory": "The memory does not suffice",
     "risk_memory_figure": "{share} of a GPU's memory is planned for: {total} of {capacity} GiB",
-    "risk_memory_answer": (
-        "the same 100 steps show it; a smaller micro-batch or recomputation frees memory and costs time"
-    ),
+    "risk_memory_answer": "the same 100 steps show it; {ways} frees memory and costs time",
+    "memory_way_micro": "a smaller micro-batch",
+    "memory_way_recompute": "more recomputation",
+    "memory_way_cut": "a finer cut of the model",
     "risk_batch": "The batch is large",
     "risk_batch_figure": "{batch} sequences are more than the critical batch of {critical}",
     "risk_batch_answer": "watch the loss against a run of smaller batch",
@@ -306,6 +337,28 @@ SENTENCES: Mapping[str, str] = {
     "change_price": "all prices {change}",
     "change_speed": "every step {change} longer",
     "change_confidence": "confidence {level}",
+    # Stress
+    "stress_caption": "The same plan under stress, drawn 10,000 times each.",
+    "h_stress": "stress",
+    "h_kept": "share of runs within the limits",
+    "h_more": "reserve to add, USD",
+    "h_ask_at": "or ask at",
+    "stress_slower": "steps 20 % slower",
+    "stress_failures": "failures three times as often",
+    "stress_ramp": "an hour of ramp after each restart",
+    "stress_all": "all three",
+    "stress_text": (
+        "The reserve to add keeps the {sure} promise of cost in that world; asking at the confidence in the last "
+        "column would have set as much time and money aside. A limit that was not set is what is asked for."
+    ),
+    "stress_bursts": (
+        "Failures that come in bursts can do less harm than as many apart: those of a burst strike while the first is "
+        "being mended, when there is little work to lose."
+    ),
+    "stress_sentence": (
+        "Under stress (steps 20 % slower, failures three times as often and an hour of ramp after each restart, all at "
+        "once) {kept} of the runs stay within the limits; {more} and {days} more would keep the {sure} promise."
+    ),
     # Assumptions
     "assumptions_intro": "Ages of prices are as of {date}.",
     "prices_caption": "Prices of the plans in this document, USD a GPU-hour.",
@@ -446,6 +499,8 @@ SENTENCES: Mapping[str, str] = {
     "ui_layout": "Offer {offer}; batch {batch}; layout {layout}.",
     "ui_beyond": "Beyond {days} days or {usd} USD this page holds no plans.",
     "ui_chart": "Plans by days and thousand USD; the ring marks the best one under these limits",
+    "ui_limit_days": "limit {days} days",
+    "ui_limit_usd": "limit {usd} USD",
     "ui_axis_days": "days (p50, logarithmic)",
     "ui_axis_usd": "thousand USD (p50)",
     "ui_noscript": "With scripts allowed, controls stand here; the figures around them hold without.",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 SENTENCES: Mapping[str, str] = {
     # Titles
     "title": "预算提案：{name}",
-    "s_ask": "申请事项",
+    "s_ask": "申请事项（一页摘要）",
     "s_plan": "方案",
     "s_options": "备选方案比较",
     "s_frontier": "时间与成本的权衡",
@@ -28,6 +28,12 @@ SENTENCES: Mapping[str, str] = {
     "own_place": "自有机器（{name}）",
     "cluster": "{gpus} × {gpu}，{place}",
     "seller": "{place}，{pricing}",
+    "in_region": "在 {region} ",
+    "offer_words": "{cloud} 的 {instance}（{pricing}）",
+    "offer_words_in": "{cloud} 的 {instance}（{region}，{pricing}）",
+    "dated_est": "{date}（估计）",
+    "dated_file": "{date}（价目表日期）",
+    "or_joiner": "或",
     "plan_name": "{label}：{cluster}",
     # The ask
     "ask": (
@@ -69,6 +75,19 @@ SENTENCES: Mapping[str, str] = {
     "kind_increment": "；超出部分每次购买 {increment}",
     "f_waiting": "等待机器",
     "waiting_text": "开始前等待 {time}；计入时间上限",
+    "f_cost": "费用",
+    "f_time": "时间",
+    "range_text": "最可能 {median}；五次中有四次在 {low} 至 {high} 之间",
+    "f_trust": "依据",
+    "trust_text": (
+        "速度：{basis}。在 {runs} 次公布了机时的公开训练中，有 {inside} 次落在 planner 于开始之前会给出的 80% "
+        "区间之内。"
+    ),
+    "top_options": "可另行选择的方案；天数与美元为最可能值，另列 {sure} 把握下的美元。",
+    "top_risks": "最大的风险与对策：",
+    "top_risk": "{risk}：{figure}。对策：{answer}。",
+    "f_signed": "批准人（姓名、签字）",
+    "f_signed_on": "日期",
     "f_limits": "给定限制",
     "limit_line_time": "不超过 {limit}（满足的概率 {chance}）",
     "limit_line_cost": "不超过 {limit}（满足的概率 {chance}）",
@@ -76,7 +95,7 @@ SENTENCES: Mapping[str, str] = {
     "start_given": "{date}",
     # The plan
     "plan_rented": (
-        "在 {region} 向 {place} 以“{pricing}”方式租用 {gpus} 块 {gpu}（{nodes} 台机器），约 {time}，"
+        "{where}向 {place} 以“{pricing}”方式租用 {gpus} 块 {gpu}（{nodes} 台机器），约 {time}，"
         "运行 {iterations} 步，每步 {batch} 个长度为 {seq} 词元的序列。"
     ),
     "plan_owned": (
@@ -127,6 +146,8 @@ SENTENCES: Mapping[str, str] = {
     "option_asked": "本提案",
     "option_cheapest": "最便宜",
     "option_fastest": "最快",
+    "option_fastest_if": "最快（若能订到）",
+    "stock_unknown": "能否同时订到 {nodes} 台机器未知",
     "option_balanced": "均衡",
     "option_own": "自有机器",
     "h_option": "备选",
@@ -241,6 +262,7 @@ SENTENCES: Mapping[str, str] = {
     "h_answer": "对策",
     "risk_speed": "集群慢于预测",
     "risk_speed_figure": "十次中有一次会多用 {late}、多花 {more}；速度依据：{basis}",
+    "risk_speed_answer_own": "在承诺日期之前，先在这些机器上实测 100 步",
     "risk_speed_answer": "全量订购前先实测 100 步；占用集群一小时即可知",
     "risk_late": "逾期",
     "risk_late_figure": "超过 {limit} 的概率为 {chance}",
@@ -249,24 +271,32 @@ SENTENCES: Mapping[str, str] = {
     "risk_late_none": "可及范围内没有更稳妥的方案",
     "risk_dear": "超支",
     "risk_dear_figure": "超过 {limit} 的概率为 {chance}",
+    "risk_dear_answer_term": "预备金已含在申请额内；已承诺的费用即使停止也须支付",
     "risk_dear_answer": "预备金已含在申请额内；可在任一检查点停止",
     "risk_fail": "机器故障",
     "risk_fail_figure": "预计中断 {count} 次，平均每 {between} 一次；因中断与保存损失 {lost} 的时间",
     "risk_fail_answer": "检查点；从中断到恢复训练约 {restart}",
-    "risk_fail_never": "（从不）",
+    "risk_fail_figure_never": "预计无中断；因保存损失 {lost} 的时间",
+    "risk_fail_answer_again": "运行很短，无须检查点：从头重来；约 {restart} 后恢复训练",
     "risk_taken": "云厂商收回竞价机器",
     "risk_taken_figure": (
         "每 1,000 台机器每天 {rate} 台，此处平均每 {every} 一次；也可能为 {low} 至 {high}（五个市场中有四个在此范围），"
-        "各项概率均已计入。来源（{as_of}）：{source}"
+        "各项概率均已计入"
     ),
-    "risk_taken_known": "每 1,000 台机器每天 {rate} 台，此处平均每 {every} 一次。来源：{source}",
-    "risk_taken_answer": "检查点；约 {wait} 后机器恢复；次优的按需报价不会被收回",
+    "risk_taken_known": "每 1,000 台机器每天 {rate} 台，此处平均每 {every} 一次",
+    "risk_taken_answer": "检查点；约 {wait} 后机器恢复；",
+    "risk_taken_instead": "不会被收回者：{cluster}，{time}，{more}",
+    "risk_taken_none": "除竞价外没有方案满足限制",
+    "taken_source": "竞价机器被收回频率的来源（{as_of}）：{source}。",
+    "taken_source_undated": "竞价机器被收回频率的来源：{source}。",
     "risk_term": "承诺期长于实际使用",
     "risk_term_figure": "无论如何须支付 {term}：{money}",
     "risk_term_answer": "数据与代码就绪后再签约；询问剩余期限能否转售",
     "risk_price": "下单前涨价",
     "risk_price_figure": "每涨 10% 多花 {more}；价格日期 {as_of}",
-    "risk_price_answer": "取得书面报价",
+    "risk_price_answer_listed": "取得书面报价",
+    "risk_price_answer_quoted": "在您的报价有效期内下单",
+    "risk_price_answer_spot": "设定最高出价；下单当日再核对价格",
     "risk_stock": "订不到机器",
     "risk_stock_unknown": "同时需要 {nodes} 台：上限未知",
     "risk_stock_known": "同时需要 {nodes} 台，上限 {most} 台",
@@ -274,7 +304,10 @@ SENTENCES: Mapping[str, str] = {
     "risk_stock_none": "没有其他云满足限制",
     "risk_memory": "显存不足",
     "risk_memory_figure": "计划占用一块 GPU 显存的 {share}：{capacity} GiB 中的 {total}",
-    "risk_memory_answer": "同样的 100 步即可看出；减小微批量或重计算可省显存，但费时间",
+    "risk_memory_answer": "同样的 100 步即可看出；{ways}可省显存，但费时间",
+    "memory_way_micro": "减小微批量",
+    "memory_way_recompute": "更多重计算",
+    "memory_way_cut": "更细地切分模型",
     "risk_batch": "批量偏大",
     "risk_batch_figure": "{batch} 个序列，大于临界批量 {critical}",
     "risk_batch_answer": "与较小批量的运行对照损失曲线",
@@ -291,6 +324,25 @@ SENTENCES: Mapping[str, str] = {
     "change_price": "所有价格 {change}",
     "change_speed": "每步延长 {change}",
     "change_confidence": "把握 {level}",
+    # Stress
+    "stress_caption": "同一方案在压力之下，各模拟 10,000 次。",
+    "h_stress": "压力",
+    "h_kept": "满足限制的运行占比",
+    "h_more": "须增加的预备金，美元",
+    "h_ask_at": "或按此把握申请",
+    "stress_slower": "每步慢 20%",
+    "stress_failures": "故障频率为三倍",
+    "stress_ramp": "每次重启后一小时方恢复全速",
+    "stress_all": "三者同时",
+    "stress_text": (
+        "增加该预备金，费用在此情形下仍有 {sure} 的把握；若按末列的把握申请，即已预留同样多的时间与资金。"
+        "未设的限制以申请值代替。"
+    ),
+    "stress_bursts": "故障若成串发生，危害可能小于分散发生：后续故障落在首个故障的修复期间，此时几乎没有可损失的工作。",
+    "stress_sentence": (
+        "压力之下（每步慢 20%、故障频率为三倍、每次重启后一小时方恢复全速，三者同时），{kept} 的运行仍满足限制；"
+        "再加 {more} 与 {days} 可保持 {sure} 的把握。"
+    ),
     # Assumptions
     "assumptions_intro": "价格的新旧以 {date} 为准。",
     "prices_caption": "本文件中各方案的价格，每 GPU 小时美元。",
@@ -418,6 +470,8 @@ SENTENCES: Mapping[str, str] = {
     "ui_layout": "报价项 {offer}；批量 {batch}；布局 {layout}。",
     "ui_beyond": "超过 {days} 天或 {usd} 美元的方案不在本页内。",
     "ui_chart": "各方案的天数与千美元；圆圈为这些限制下的最优方案",
+    "ui_limit_days": "上限 {days} 天",
+    "ui_limit_usd": "上限 {usd} 美元",
     "ui_axis_days": "天（p50，对数刻度）",
     "ui_axis_usd": "千美元（p50）",
     "ui_noscript": "允许脚本时此处有控件；其余数字不依赖脚本。",

@@ -8,14 +8,45 @@ from __future__ import annotations
 
 import io
 from datetime import datetime, time
+from typing import Any
 
 from planner.report.proposal.model import Proposal
-from planner.report.proposal.xlsx_book import Book
+from planner.report.proposal.svg import fitted
+from planner.report.proposal.xlsx_book import PLAN_COLUMNS, Book
 from planner.report.proposal.xlsx_plan import chosen_plan, inputs, plans
 from planner.report.proposal.xlsx_tables import assumptions, cash, options
 from planner.units import PlannerError
 
 A4 = 9  # as XlsxWriter numbers paper
+FOOTER_WIDTH = 500.0  # of the title, as `fitted` counts; a footer holds 255 characters at most
+
+
+# How a sheet prints: on its side or upright, pages across, rows and columns that every page repeats.
+PRINTED = {
+    "inputs": (False, 1, 3, None),
+    "proposal": (False, 1, 3, None),
+    "options": (True, 1, 1, None),
+    "cash": (False, 1, 1, None),
+    "plans": (True, 3, 1, 0),
+    "assumptions": (True, 1, None, None),
+}
+
+
+def _printed(sheet: Any, name: str, proposal: Proposal) -> None:
+    """Page setup: A4, as wide as one page (the plans: three), titles on each, name and page number at the foot."""
+    aside, across, last_row, last_column = PRINTED[name]
+    if aside:
+        sheet.set_landscape()
+    sheet.set_paper(A4)
+    sheet.set_margins(left=0.5, right=0.5, top=0.6, bottom=0.7)
+    sheet.fit_to_pages(across, 0)
+    if last_row is not None:
+        sheet.repeat_rows(0, last_row)
+    if last_column is not None:
+        sheet.repeat_columns(0, last_column)
+        sheet.print_area(0, 0, sheet.dim_rowmax or 0, len(PLAN_COLUMNS) - 1)
+    title = fitted(proposal.title, FOOTER_WIDTH).replace("&", "&&")
+    sheet.set_footer(f"&L&8{' ' if title[:1].isdigit() else ''}{title}&R&8&P / &N")
 
 
 def workbook(proposal: Proposal) -> bytes:
@@ -42,10 +73,8 @@ def workbook(proposal: Proposal) -> bytes:
     options(made)
     cash(made)
     assumptions(made)
-    for sheet in made.sheets.values():
-        sheet.set_landscape()
-        sheet.set_paper(A4)
-        sheet.fit_to_pages(1, 0)
+    for name, sheet in made.sheets.items():
+        _printed(sheet, name, proposal)
     made.sheets["proposal"].activate()
     book.close()
     return buffer.getvalue()

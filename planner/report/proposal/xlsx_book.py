@@ -49,6 +49,7 @@ class Book:
             made |= {"top": 1} if "top" in look else {}
             made |= {"text_wrap": True} if "wrap" in look else {}
             made |= {"align": "right"} if "right" in look else {}
+            made |= {"indent": 1} if "indent" in look else {}
             made |= {"font_size": 15} if "title" in look else {}
             self.formats[key] = self.book.add_format(made)
         return self.formats[key]

@@ -41,6 +41,7 @@ def plans(book: Book) -> None:
             book.text("plans", row + 1, column, text, "head")
         for column, key in _spread_columns(ledger).items():
             book.text("plans", row + 1, column, w[key], "head")
+        sheet.set_row(row + 1, 60)
         row += 2
         book.first_plan.append(row)
         for plan in ledger.plans:
@@ -54,7 +55,7 @@ def plans(book: Book) -> None:
                 if plan.curve is not None and PLAN_COLUMNS[column] in SPREAD:
                     continue
                 if isinstance(value, str):
-                    book.text("plans", row, column, value)
+                    book.text("plans", row, column, value, "indent" if column else "")
                 else:
                     form = (
                         PRICE
@@ -71,7 +72,7 @@ def plans(book: Book) -> None:
                 _spread(book, ledger, row, plan, plan.curve)
             row += 1
         row += 1
-    for column, wide in enumerate((56, 58, 18, 8, 12, 12, 16, 16, 16, 14, 14, 14, 10, 34, 16, 10, 14, 18, 14, 14)):
+    for column, wide in enumerate((64, 56, 18, 8, 12, 12, 14, 14, 14, 14, 14, 14, 10, 40, 14, 10, 14, 18, 14, 14)):
         sheet.set_column(column, column, wide)
     sheet.freeze_panes(2, 1)
 
@@ -149,6 +150,7 @@ def inputs(book: Book) -> None:
         row = book.rows["inputs"]["rate"]
         book.text("inputs", row, 0, w["rate"].format(unit=book.money.unit) + f" ({book.money.rate_text})", "wrap")
         sheet.write_number(row, 1, book.money.per_usd, book.format("0.000000", "input"))
+    sheet.set_row(0, 24)
     sheet.set_column(0, 0, 34)
     sheet.set_column(1, max(len(book.runs), 1), 44)
     sheet.set_row(book.rows["inputs"]["plan"], 45)
@@ -215,7 +217,8 @@ def chosen_plan(book: Book) -> None:
             value = sum(each.get(key, 0.0) for each in parts)
             look = ("bold", "top") if key in ("total_p50", "total_sure", "asked") else ()
             book.formula("proposal", row, len(book.runs) + 1, f"=SUM(B{row + 1}:{last}{row + 1})", MONEY, value, *look)
-    sheet.set_column(0, 0, 36)
+    sheet.set_row(0, 24)
+    sheet.set_column(0, 0, 42)
     sheet.set_column(1, len(book.runs) + 1, 44 if len(book.runs) == 1 else 30)
     for key in ("plan", "offer"):
         sheet.set_row(book.rows["proposal"][key], 45)

@@ -33,7 +33,7 @@ def options(book: Book) -> None:
             _option(book, run, row, book.first_plan[run] + number, sums(ledger, plan), ledger, number)
             row += 1
         row += 1
-    for column, wide in enumerate((56, 10, 12, 16, 16, 18, 16, 16)):
+    for column, wide in enumerate((60, 10, 12, 16, 16, 18, 14, 14)):
         sheet.set_column(column, column, wide)
     sheet.freeze_panes(2, 1)
 
@@ -147,12 +147,17 @@ def assumptions(book: Book) -> None:
                     rows += [((block.caption,), ""), (block.header, "head")]
                     rows += [(tuple(cell.text for cell in cells), "wrap") for cells in block.rows]
                 elif isinstance(block, Bullets):
-                    rows += [((item,), "") for item in block.items]
+                    rows += [((item,), "across") for item in block.items]
             rows.append(((), ""))
     rows.append(((book.proposal.words["ui_colophon"],), "bold"))
     rows += [(pair, "wrap") for pair in book.proposal.colophon]
-    sheet, wide = book.sheets["assumptions"], (46, 60, 50, 22, 30)
+    sheet, wide = book.sheets["assumptions"], (40, 46, 50, 18, 30)
     for number, (texts, look) in enumerate(rows):
+        if look == "across":  # a sentence takes the sheet's whole width
+            sheet.merge_range(number, 0, number, len(wide) - 1, "", book.format("", "wrap"))
+            book.text("assumptions", number, 0, texts[0], "wrap")
+            sheet.set_row(number, 15.0 * _lines(texts[0], sum(wide)))
+            continue
         for column, text in enumerate(texts):
             book.text("assumptions", number, column, text, *([look] if look else []))
         if look in ("wrap", "head"):

@@ -80,7 +80,7 @@
   const cluster = plan => group(plan.gpus, 0) + " × " + plan.pool.gpu + (zh ? "，" : ", ") + (plan.offer.own ? plan.offer.id.split("/")[1] : plan.offer.cloud) + (zh ? "，" : ", ") + plan.offer.kind;
 
   // Drawing.
-  const NS = "http://www.w3.org/2000/svg", W = 480, H = 290, L = 58, R = 14, T = 26, B = 42;
+  const NS = "http://www.w3.org/2000/svg", W = 640, H = 300, L = 58, R = 14, T = 48, B = 42;
   function el(parent, name, attributes, text) {
     const e = document.createElementNS(NS, name);
     for (const key in attributes) e.setAttribute(key, attributes[key]);
@@ -103,11 +103,14 @@
     for (const plan of all) if (plan.cost < least) { line.push(plan); least = plan.cost; }
     const main = answer.plan || answer.near || line[0];
     if (!main) return;
-    const far = 2.5 * Math.max(terms.time_s || 0, main.time, run.asked.time_s), tall = 1.5 * Math.max(terms.cost_usd || 0, main.cost, run.asked.cost_usd);
+    // The scale is that of the points, around the best one and the ask; a limit beyond them is named at the edge.
+    const far = 3 * Math.max(main.time, run.asked.time_s), tall = 2 * Math.max(main.cost, run.asked.cost_usd);
     const shown = line.filter(p => p.time <= far && p.cost <= tall);
-    const low = Math.min(main.time, ...shown.map(p => p.time)) * 0.85, high = far;
-    const top = Math.min(tall, 1.1 * Math.max(main.cost, terms.cost_usd || 0, ...shown.map(p => p.cost)));
-    const x = t => L + (W - L - R) * Math.log(t / low) / Math.log(high / low), floor = 0.94 * Math.min(main.cost, ...shown.map(p => p.cost)), bottom = floor < 0.35 * top ? 0 : floor, y = c => H - B - (H - T - B) * (c - bottom) / (top - bottom);
+    const times = [main.time, ...shown.map(p => p.time)], costs = [main.cost, ...shown.map(p => p.cost)];
+    const late = terms.time_s !== null && terms.time_s <= 1.6 * Math.max(...times), dear = terms.cost_usd !== null && terms.cost_usd <= 1.3 * Math.max(...costs);
+    const low = Math.min(late ? terms.time_s : Infinity, ...times) * 0.85, high = 1.12 * Math.max(late ? terms.time_s : 0, ...times);
+    const top = 1.08 * Math.max(dear ? terms.cost_usd : 0, ...costs);
+    const x = t => L + (W - L - R) * Math.log(t / low) / Math.log(high / low), floor = 0.94 * Math.min(dear ? terms.cost_usd : Infinity, ...costs), bottom = floor < 0.35 * top ? 0 : floor, y = c => H - B - (H - T - B) * (c - bottom) / (top - bottom);
     for (const c of steps(bottom / 1000, top / 1000, 5)) {
       el(svg, "path", { class: "grid-line", d: `M${L} ${y(c * 1000)}L${W - R} ${y(c * 1000)}`, fill: "none" });
       el(svg, "text", { class: "soft", x: L - 6, y: y(c * 1000) + 4, "text-anchor": "end", "font-size": 12 }, group(c, c < 10 && c % 1 ? 1 : 0));
@@ -121,9 +124,13 @@
       el(svg, "text", { class: "soft", x: at, y: H - B + 17, "text-anchor": "middle", "font-size": 12 }, String(+d.toPrecision(3)));
     }
     el(svg, "text", { class: "ink", x: W - R, y: H - 6, "text-anchor": "end", "font-size": 12 }, words.ui_axis_days);
-    el(svg, "text", { class: "ink", x: 4, y: 13, "font-size": 12 }, words.ui_axis_usd);
-    if (terms.time_s !== null && terms.time_s > low && terms.time_s < high) el(svg, "path", { class: "limit-line", d: `M${x(terms.time_s)} ${T}V${H - B}`, "stroke-dasharray": "5 3", fill: "none" });
-    if (terms.cost_usd !== null && terms.cost_usd < top) el(svg, "path", { class: "limit-line", d: `M${L} ${y(terms.cost_usd)}H${W - R}`, "stroke-dasharray": "5 3", fill: "none" });
+    el(svg, "text", { class: "ink", x: 4, y: 32, "font-size": 12 }, words.ui_axis_usd);
+    const name = (x, y, text, end) => el(svg, "text", { class: "ink", x, y, "text-anchor": end ? "end" : "start", "font-size": 12 }, text);
+    if (late) el(svg, "path", { class: "limit-line", d: `M${x(terms.time_s)} ${T}V${H - B}`, "stroke-dasharray": "5 3", fill: "none" });
+    if (terms.time_s !== null) name(late ? Math.max(x(terms.time_s), 190) : W - R, T - 4, fill(words.ui_limit_days, { days: days(terms.time_s) }) + (late ? "" : " →"), true);
+    if (dear) el(svg, "path", { class: "limit-line", d: `M${L} ${y(terms.cost_usd)}H${W - R}`, "stroke-dasharray": "5 3", fill: "none" });
+    const end = late && x(terms.time_s) > W / 2 ? x(terms.time_s) - 6 : W - R; // not across the other limit's line
+    if (terms.cost_usd !== null) name(end, dear ? y(terms.cost_usd) - 5 : T + 12, fill(words.ui_limit_usd, { usd: usd(terms.cost_usd) }) + (dear ? "" : " ↑"), true);
     let path = "";
     for (const p of shown) path += path ? `H${x(p.time)}V${y(p.cost)}` : `M${x(p.time)} ${y(p.cost)}`;
     el(svg, "path", { class: "soft-line", d: path, fill: "none" });
@@ -188,7 +195,7 @@
     svg.setAttribute("viewBox", `0 0 ${W} ${H}`); svg.setAttribute("role", "img"); svg.setAttribute("aria-label", words.ui_chart);
     const answer = add("p", "", "answer"); answer.setAttribute("role", "status"); answer.setAttribute("aria-live", "polite");
     const detail = add("p", "", "quiet"), against = add("p", "", "quiet");
-    place.append(svg);
+    const drawing = add("div", "", "drawing"); drawing.append(svg);
     add("p", words.ui_chart, "quiet");
     add("p", fill(words.ui_beyond, { days: days(run.reach_time_s), usd: usd(run.reach_cost_usd) }), "quiet");
     const reset = add("button", words.ui_reset); reset.type = "button";
@@ -199,7 +206,7 @@
       answer.dataset.offer = plan ? plan.offer.id : ""; answer.dataset.gpus = plan ? plan.gpus : ""; answer.dataset.time = plan ? plan.time : ""; answer.dataset.cost = plan ? plan.cost : "";
       if (plan) {
         answer.textContent = fill(words.ui_answer, { cluster: cluster(plan), days: days(plan.time), usd: usd(plan.cost), days_sure: days(plan.sure), usd_sure: usd(plan.sureCost), sure: percent(terms.confidence) });
-        detail.textContent = fill(words.ui_layout, { offer: plan.offer.id, batch: group(plan.batch, 0), layout: plan.layout });
+        detail.textContent = fill(words.ui_layout, { offer: plan.offer.name, batch: group(plan.batch, 0), layout: plan.layout });
         const dt = plan.time - run.asked.time_s, dc = plan.cost - run.asked.cost_usd;
         against.textContent = fill(words.ui_difference, { days: signed(Math.abs(dt) < 43 ? 0 : dt, days(Math.abs(dt))), usd: signed(Math.abs(dc) < 0.005 ? 0 : dc, usd(Math.abs(dc))) });
       } else {

@@ -1,0 +1,138 @@
+"""The first page, which a manager signs: the ask, the plan in a sentence, its ranges, options, the largest risks."""
+
+from __future__ import annotations
+
+from planner.report.backtest import stored_backtest
+from planner.report.proposal.ask import kind_text, passes, plan_sentence, price_text, start_text
+from planner.report.proposal.buying import purchase_text
+from planner.report.proposal.case import Case, Option
+from planner.report.proposal.model import Bullets, Cell, Facts, Paragraph, Section, Table
+from planner.report.proposal.options import against
+from planner.report.proposal.risks import Risk, risks_of
+from planner.report.proposal.stress import stress_sentence
+
+SAME_CHANCE = 0.005  # that percentages printed whole do not tell apart
+OPTIONS, RISKS = 3, 3  # on the page
+
+
+def ask_section(case: Case) -> Section:
+    """How much, by when, how sure; how it is done; what else could be chosen; what may go wrong; a line to sign on."""
+    w = case.words
+    risks = [w.say("top_risk", risk=r.label, figure=r.figure, answer=r.answer) for r in _largest(case)]
+    stressed = stress_sentence(case)
+    sign = tuple((w.say(key), Cell("")) for key in ("f_signed", "f_signed_on"))
+    return Section(
+        f"ask-{case.number}",
+        w.say("s_ask"),
+        (
+            Paragraph(_sentence(case), lead=True),
+            Paragraph(plan_sentence(case)),
+            Facts(_facts(case)),
+            _options(case),
+            Paragraph(w.say("top_risks")),
+            Bullets((*risks, stressed) if stressed else tuple(risks)),
+            Facts(sign),
+        ),
+    )
+
+
+def _chance(case: Case) -> tuple[str, str, bool]:
+    """The confidence, that of time and cost together, and whether they differ (a market's price is a chance beside)."""
+    w, together = case.words, case.study.together(case.choice)
+    return w.percent(case.confidence), w.percent(together), together < case.confidence - SAME_CHANCE
+
+
+def _sentence(case: Case) -> str:
+    w, plan, choice = case.words, case.plan, case.choice
+    sure, together, apart = _chance(case)
+    return w.say(
+        "ask_apart" if apart else "ask",
+        money=w.money(case.asked_usd),
+        model=case.scenario.model.name,
+        tokens=w.big(plan.tokens),
+        passes=passes(case),
+        machines=w.say(f"ask_{plan.offer.pricing}", term=w.time(plan.offer.term_s)),
+        date=w.date(case.ends(choice.time_sure_s)),
+        sure=sure,
+        together=together,
+    )
+
+
+def _facts(case: Case) -> tuple[tuple[str, Cell], ...]:
+    w, plan, choice, terms = case.words, case.plan, case.choice, case.terms
+    sure, together, apart = _chance(case)
+    cost, time = plan.cost_usd, plan.time_s
+    reserve = choice.cost_sure_usd - cost.p50
+    approve = w.say("f_approve_text", money=w.money(case.asked_usd), median=w.money(cost.p50), reserve=w.money(reserve))
+    if case.beside:
+        named = w.listed([name for name, _ in case.beside])
+        approve += w.say("f_approve_beside", money=w.money(case.asked_usd - choice.cost_sure_usd), names=named)
+    said = {
+        "f_approve": approve,
+        "f_ready": w.say(
+            "f_ready_text",
+            date=w.date(case.ends(choice.time_sure_s)),
+            time=w.time(choice.time_sure_s + plan.offer.waiting_s),
+            start=start_text(case),
+        ),
+        "f_cost": w.say("range_text", median=w.money(cost.p50), low=w.money(cost.p10), high=w.money(cost.p90)),
+        "f_time": w.say("range_text", median=w.time(time.p50), low=w.time(time.p10), high=w.time(time.p90)),
+        "f_sure": w.say("f_sure_apart" if apart else "f_sure_text", sure=sure, together=together),
+        "f_kind": kind_text(case),
+        "f_price": price_text(case),
+    }
+    if plan.buying is not None:
+        said["f_purchase"] = purchase_text(case, plan.buying)
+    if w.unit.foreign:
+        said["f_rate_money"] = w.unit.rate_text
+    if plan.offer.waiting_s:
+        said["f_waiting"] = w.say("waiting_text", time=w.time(plan.offer.waiting_s))
+    limits = []
+    if terms.time_s is not None:
+        limits.append(w.say("limit_line_time", limit=w.time(terms.time_s), chance=w.chance(plan.p_within_time)))
+    if terms.cost_usd is not None:
+        limits.append(w.say("limit_line_cost", limit=w.money(terms.cost_usd), chance=w.chance(plan.p_within_cost)))
+    if limits:
+        said["f_limits"] = w.say("clause_joiner").join(limits)
+    said["f_trust"] = _trust(case)
+    return tuple((w.say(key), Cell(text)) for key, text in said.items())
+
+
+def _trust(case: Case) -> str:
+    """What the speed stands on, and how planner's ranges have fared against runs that were published."""
+    w, tried = case.words, stored_backtest()
+    basis = w.known(f"basis_{case.plan.basis}") or case.plan.basis
+    return w.say("trust_text", basis=basis, runs=w.count(tried.runs), inside=w.count(tried.inside))
+
+
+def _options(case: Case) -> Table:
+    """The plan and two others that one might sign instead."""
+    w = case.words
+    rows = []
+    for option in _chosen(case):
+        assert option.plan is not None  # noqa: S101 - those without a plan are left out
+        assert option.choice is not None  # noqa: S101
+        rows.append(
+            (
+                Cell(option.label),
+                Cell(case.cluster(option.plan)),
+                w.days_cell(option.choice.time_p50_s),
+                w.money_cell(option.choice.cost_p50_usd),
+                w.money_cell(option.choice.cost_sure_usd),
+                Cell(option.remark or against(case, option)),
+            )
+        )
+    sure = w.percent(case.confidence)
+    keys = ("h_option", "h_cluster", "h_days", "h_usd", "h_usd_sure", "h_against")
+    return Table(w.say("top_options", sure=sure), tuple(w.say(k, sure=sure) for k in keys), tuple(rows), frozenset({0}))
+
+
+def _chosen(case: Case) -> list[Option]:
+    """The plan asked for, then those that differ from it most in kind: the named ones, then other sellers."""
+    there = [option for option in case.options if option.plan is not None and option.within]
+    return there[:OPTIONS]
+
+
+def _largest(case: Case) -> list[Risk]:
+    """The risks that matter most."""
+    return sorted(risks_of(case), key=lambda risk: -risk.weight)[:RISKS]
