@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from proposal_cases import COMMAND, HOSTILE, ROOT, outcome, proposal, scenario
+from proposal_cases import COMMAND, DAY, HOSTILE, ROOT, facts, outcome, proposal, scenario
 
+from planner.catalog.risk_facts import load_risk_facts
 from planner.files import write_all
+from planner.plan import Quantiles
+from planner.report.proposal.content import build_proposal
 from planner.report.proposal.ledger import sums
 from planner.report.proposal.locale import locale
 from planner.report.proposal.markdown import escaped, markdown
-from planner.report.proposal.model import Facts, Figure, Paragraph, Table
+from planner.report.proposal.model import Bullets, Facts, Figure, Paragraph, Table
 from planner.report.proposal.page import page
 from planner.report.proposal.sentences import translated
 from planner.report.proposal.sentences_zh import PATTERNS
@@ -237,3 +241,71 @@ def test_a_wrong_language_or_format_is_a_sentence(planner, tmp_path):
         ran = planner("propose", ROOT / "scenarios/neox20b.yaml", "-o", tmp_path, *extra)
         assert ran.code == 2
         assert "Traceback" not in ran.err
+
+
+def texts(document):
+    """Every text that a reader of the document sees."""
+    for part in document.sections:
+        yield part.title
+        for block in part.blocks:
+            if isinstance(block, Paragraph):
+                yield block.text
+            elif isinstance(block, Bullets):
+                yield from block.items
+            elif isinstance(block, Facts):
+                yield from (text for label, cell in block.rows for text in (label, cell.text))
+            elif isinstance(block, Table):
+                yield from (block.caption, *block.header)
+                yield from (cell.text for row in block.rows for cell in row)
+            elif isinstance(block, Figure):
+                yield from (block.caption, *(label.text for label in block.picture.labels))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_sentences_name_offers_as_people_do_and_no_placeholder_stands_for_a_region(language):
+    document = proposal(language=language)
+    said = [text for text in texts(document) if not re.fullmatch(r"\S+/.+/\S+", text)]  # the table of prices has ids
+    for text in said:
+        assert not re.search(r"/(all|on_demand)\b|\bin all\b|在 all|h100-sxm5-80gb", text.split("{")[0]), text
+    assert any("crusoe" in text and "H100-SXM-80GB" in text for text in said)
+
+
+def test_a_chinese_document_has_no_english_sentence():
+    for text in texts(proposal(language="zh")):
+        rest = text.replace(scenario().name, "").replace(scenario().model.name, "")
+        assert not re.search(r"[a-z]{2,} [a-z]{2,} [a-z]{2,}", rest), text
+
+
+def test_what_the_market_takes_is_sourced_in_chinese():
+    for row in load_risk_facts().rates:
+        if row.cause == "preemption":
+            assert not re.search(r"[a-z]{3,} [a-z]{3,} [a-z]{3,}", translated(locale("zh"), row.source)), row.source
+
+
+def test_the_fastest_option_says_where_nobody_knows_of_its_machines():
+    table = tables(proposal(), "options")[0]
+    rows = {row[0].text: row for row in table.rows}
+    fastest = next(row for label, row in rows.items() if label.startswith(ENGLISH["option_fastest"]))
+    assert ENGLISH["option_fastest_if"] in fastest[0].text
+    assert "is not known" in fastest[-1].text
+
+
+def test_the_plan_under_stress_is_told_with_the_reserve_that_stands_it():
+    for language, words in (("en", ENGLISH), ("zh", CHINESE)):
+        document = proposal(language=language)
+        table = next(t for t in tables(document, "sensitivity") if t.caption == words["stress_caption"])
+        assert [row[0].text for row in table.rows] == [
+            words[f"stress_{k}"] for k in ("slower", "failures", "ramp", "all")
+        ]
+        kept = [row[4].value for row in table.rows]
+        reserve = [row[5].value for row in table.rows]
+        assert kept[-1] == min(kept)
+        assert reserve[-1] == max(reserve) > 0
+        assert any(words["stress_bursts"] in text for text in texts(document))
+        assert any("planner" in text and "80" in text for text in texts(document))  # the backtest's sentence
+
+
+def test_a_plan_that_costs_nothing_is_no_budget_proposal():
+    free = replace(outcome().plan, cost_usd=Quantiles(0.0, 0.0, 0.0))
+    with pytest.raises(PlannerError, match="usd_per_gpu_hour"):
+        build_proposal([scenario()], [replace(outcome(), plan=free)], *facts(), day=DAY)
