@@ -203,6 +203,14 @@ def test_a_later_day_goes_over_an_earlier_and_a_users_own_file_stays(tmp_path: P
         library.import_catalog(later, to=mine)
 
 
+def test_a_list_of_which_nothing_can_be_kept_says_why(tmp_path: Path) -> None:
+    path = observed(tmp_path, seen("Vast.ai", "H200", "median-offer", 5.0, segment="marketplace"))
+    found = library.import_catalog(path, to=tmp_path / "mine")
+    assert (found.prices_kept, found.changes) == (0, ())
+    assert {row["check"] for row in found.rows} == {"market"}
+    assert library.import_catalog(path, to=tmp_path / "mine").prices_kept == 0
+
+
 def test_a_users_quote_stands_against_every_list(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     folder = mine / "prices" / "2026-11-25"

@@ -56,7 +56,7 @@ def without_twice(outcome: Import, folder: Path, snapshot: str, name: str) -> Im
     if not stands:
         return outcome
     rows = outcome.rows
-    late = rows["flags"].str.contains("superseded")
+    late = pd.Series(["superseded" in str(flags) for flags in rows["flags"]], rows.index, dtype=bool)
     keys = zip(*(rows[column].tolist() for column in (*_KEY, "as_of_latest")), strict=True)
     found = pd.Series([stands.get(key, "") for key in keys], rows.index, dtype=object).where(~late, "")
     twice = rows[found != ""]

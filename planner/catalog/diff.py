@@ -80,10 +80,11 @@ def price_changes(before: Iterable[PriceRow], after: Iterable[PriceRow]) -> list
 def moved(before: Iterable[PriceRow], rows: pd.DataFrame) -> list[PriceChange]:
     """What imported rows change of the prices that were known: those that differ, and new offers; none is gone."""
     old, changes = _current(before), []
-    rows = rows[~rows["flags"].str.contains("superseded|suspect")]
     names = ["cloud", "instance", "region", "pricing", "gpu", "gpus", "usd_per_machine_hour_low"]
-    highs, days = rows["usd_per_machine_hour_high"].tolist(), rows["as_of"].tolist()
-    for values, high, day in zip(rows[names].itertuples(index=False, name=None), highs, days, strict=True):
+    beside = zip(*(rows[name].tolist() for name in ("usd_per_machine_hour_high", "as_of", "flags")), strict=True)
+    for values, (high, day, flags) in zip(rows[names].itertuples(index=False, name=None), beside, strict=True):
+        if {"superseded", "suspect"} & set(str(flags).split(";")):
+            continue
         cloud, instance, region, pricing, gpu, gpus, low = values
         was = old.get((cloud, instance, region, pricing))
         now = (low + high) / 2 / gpus
