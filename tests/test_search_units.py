@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 from enumeration import best_of, enumerate_candidates
 from search_cases import Case, case, narrowed
-from test_search_optimum import CANDIDATES, budgets, calibration, equals
+from test_search_optimum import budgets, calibration, equals
 
 from planner.money import GPU_HOURS, HOURS, NODE_HOURS, USD, Money, in_its_money, money_of, split_unit, writing
 from planner.report.terminal import optimization_table
@@ -34,7 +34,7 @@ EUR = Money("EUR", 1 / 1.08, date(2026, 11, 20), "ECB reference rate")
 def counted(seed: int, unit: str) -> Case | None:
     """A made-up problem of which hours are counted, and its offers at one an hour, for plain nested loops."""
     try:
-        given = narrowed(case(seed), CANDIDATES)
+        given = narrowed(case(seed), 600)
     except PlannerError:
         return None
     scenario = replace(given.scenario, money=Money(unit), objective=replace(given.scenario.objective, kind="cost"))
@@ -143,6 +143,19 @@ def test_hours_and_money_do_not_stand_side_by_side(planner, tmp_path) -> None:
     ran = planner("compare", path, other)
     assert ran.code == 2
     assert "node-hours and money cannot stand side by side" in ran.err
+
+
+def test_runs_of_a_fleet_share_a_grant_in_their_own_unit(tmp_path) -> None:
+    from planner import load_scenario
+    from planner.interop.fleets import read_fleet
+
+    path, fleet = tmp_path / "grant.yaml", tmp_path / "fleet.yaml"
+    path.write_text(GRANT)
+    fleet.write_text("budget: {cost: 5000 node-hours}\n")
+    assert read_fleet(fleet, [load_scenario(path)]).cost_usd == 5000
+    fleet.write_text("budget: {cost: 90k USD}\n")
+    with pytest.raises(PlannerError, match=r"budget\.cost: write it in node-hours, as the scenarios are"):
+        read_fleet(fleet, [load_scenario(path)])
 
 
 def test_terms_of_payment_do_not_bear_on_hours() -> None:

@@ -17,6 +17,7 @@ from planner.interop.export_skypilot import skypilot_files
 from planner.interop.export_slurm import slurm_files
 from planner.interop.export_torchtitan import torchtitan_files
 from planner.interop.quoting import printable
+from planner.money import in_its_money
 from planner.performance.framework_table import frameworks, known_framework
 from planner.plan import Optimization, Trained
 from planner.units import PlannerError
@@ -35,6 +36,7 @@ TARGETS: Mapping[str, Callable[[Export], dict[str, str]]] = {
 }
 
 
+@in_its_money
 def export_files(answer: Optimization, target: str, trained: Trained | None = None) -> tuple[dict[str, str], list[str]]:
     """The files of a plan for `target`, by name, and what a user should know of them.
 

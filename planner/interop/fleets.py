@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from planner.money import USD, money_of
 from planner.reading import read_bytes
 from planner.reading.tree import MAX_BYTES, read_yaml
-from planner.scenario.fields import SURE, Reading, Text, duration, money, real
+from planner.scenario.fields import AMOUNT, SURE, Reading, Text, duration, real
 from planner.scenario.machines import CLUSTER
 from planner.scenario.names import catalog_names, why_absent
 from planner.scenario.tables import Key, Many, Table
@@ -28,7 +29,7 @@ _RUN = Table(
 )
 _BUDGET = Table(
     (
-        Key("cost", money(), "what all runs together may cost", True, examples=("200k USD",)),
+        Key("cost", AMOUNT, "what all runs together may cost, in the scenarios' unit", True, examples=("200k USD",)),
         Key("confidence", SURE, "with at least this probability", default="0.8"),
     ),
     wanted="a map",
@@ -68,11 +69,23 @@ def read_fleet(path: Path, scenarios: Sequence[Scenario], overlays: Sequence[Pat
     budget: dict[str, Any] = values["budget"] or {}
     return Fleet(
         quotas=tuple(Quota(**row) for row in values["quotas"] or ()),
-        cost_usd=budget.get("cost"),
+        cost_usd=_cost(budget.get("cost"), scenarios, path),
         confidence=budget.get("confidence", 0.8),
         priorities={name: run["priority"] for name, run in runs.items() if run["priority"] is not None},
         times_s={name: run["time"] for name, run in runs.items() if run["time"] is not None},
     )
+
+
+def _cost(amount: tuple[float, str] | None, scenarios: Sequence[Scenario], path: Path) -> float | None:
+    """The shared budget in US dollars, or in the hours that all scenarios count."""
+    if amount is None:
+        return None
+    (value, unit), money = amount, money_of(list(scenarios))
+    if unit == money.unit:
+        return value / money.per_usd
+    if unit == "USD" and not money.hours or not unit and money == USD:
+        return value
+    raise PlannerError(f"{path}: budget.cost: write it in {money.unit}, as the scenarios are")
 
 
 def _name(written: str, scenarios: Sequence[Scenario], path: Path) -> str:

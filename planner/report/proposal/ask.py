@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from planner.money import NODE_HOURS
 from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, Point, bar_chart, chance_chart
 from planner.report.proposal.locale import DAY_S
@@ -95,6 +96,8 @@ def price_text(case: Case) -> str:
         pricing=case.kind(offer),
         as_of=case.as_of(offer),
     )
+    if w.unit.hours:
+        price = w.say("counted_node" if w.unit.unit == NODE_HOURS else "counted_gpu")
     if offer.usd_per_gpu_hour_range is not None and len(set(offer.usd_per_gpu_hour_range)) > 1:
         low, high = (w.price(usd) for usd in offer.usd_per_gpu_hour_range)
         price += w.say("price_range" if offer.pricing == "spot" else "price_span", low=low, high=high)

@@ -105,6 +105,8 @@ SENTENCES: Mapping[str, str] = {
     ),
     "f_offer": "Offer",
     "f_price": "Price",
+    "counted_gpu": "every allocated GPU-hour counts as one, those of spare nodes too",
+    "counted_node": "every allocated hour of a node counts as one, those of spare nodes too",
     "price_text": "{price} a GPU-hour, {pricing}, as of {as_of}",
     "price_range": "; {low} to {high} over its zones",
     "pricing_on_demand": "on demand",

@@ -104,6 +104,8 @@ SENTENCES: Mapping[str, str] = {
     ),
     "f_offer": "报价项",
     "f_price": "价格",
+    "counted_gpu": "每个分配的 GPU 小时计为一，含备用节点",
+    "counted_node": "每个分配的节点小时计为一，含备用节点",
     "price_text": "每 GPU 小时 {price}，{pricing}，价格日期 {as_of}",
     "price_range": "；各可用区 {low} 至 {high}",
     "pricing_on_demand": "按需",
