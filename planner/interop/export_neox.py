@@ -31,8 +31,7 @@ def neox_configs(export: Export) -> dict[str, str]:
     lacking = _lacking(export)
     if lacking:
         raise PlannerError(
-            f"GPT-NeoX cannot run this plan: it has no {lacking[0]}; plan with training.framework: gpt-neox, "
-            "or export --to megatron."
+            f"GPT-NeoX cannot run this plan: it has no {lacking[0]}; plan with training.framework: megatron."
         )
     refuse_lacking(NEOX, export, "GPT-NeoX", "gpt-neox")
     return {RUN: _run(export), PATHS: _paths(export)}
