@@ -81,6 +81,24 @@ def test_tokens_are_the_same_training_counted_otherwise(tmp_path):
     assert tokens.certificate.best == pytest.approx(tokens.plan.epochs * 1_000_000 * 2048, abs=2048)
 
 
+def test_explain_says_what_ends_the_training_and_how_much_more_a_little_more_buys(tmp_path):
+    facts = load_facts()
+    timed = MOST.replace(", cost: 2000 USD", "")
+    told = search.explain(scenario_of(tmp_path, timed), *facts)
+    planned = search.optimize(scenario_of(tmp_path, timed), *facts)
+    assert told.binding[0] == planned.binding[0]
+    worth = next(each for each in told.worth if each.key == "budget.time")
+    scenario = scenario_of(tmp_path, timed)
+    longer = search.optimize(scenario.with_time(scenario.budget.time_s + 86400), *facts)
+    assert worth.objective_change == pytest.approx(planned.plan.epochs - longer.plan.epochs, rel=1e-3)
+    assert worth.objective_change < 0
+    assert "epochs more" in worth.text
+    assert not told.tolerances
+    capped = search.explain(scenario_of(tmp_path, timed, "training.epochs=2"), *facts)
+    assert capped.binding[0].key == "training.epochs"
+    assert not capped.worth
+
+
 def test_every_command_plans_the_most_training(tmp_path):
     scenario, facts = scenario_of(tmp_path), load_facts()
     plan = search.optimize(scenario, *facts).plan
