@@ -154,3 +154,14 @@ def test_what_a_copy_of_a_site_learns_of_bounds_leaves_the_site_as_it_was():
     last, share = np.zeros_like(kernels), np.zeros(len(kernels))
     copy(site).least(kernels[::2], last[::2], share[::2])
     assert site.least(kernels, last, share) == pytest.approx(fresh.least(kernels, last, share))
+
+
+@pytest.mark.parametrize("command", [("frontier",), ("explain",), ("compare", "--by", "gpus")])
+def test_no_command_says_that_machines_without_a_price_cost_nothing(planner, tmp_path, command):
+    name, *options = command
+    options += ["--set", "budget.time=30 days", "--set", "objective=time"]
+    answered = planner(name, own(tmp_path), *options)
+    assert answered.code == 0, answered.err
+    assert "USD" not in answered.out
+    priced = planner(name, own(tmp_path, more=", usd_per_gpu_hour: 0.4"), *options)
+    assert "USD" in priced.out

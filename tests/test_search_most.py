@@ -107,6 +107,15 @@ def test_every_command_plans_the_most_training(tmp_path):
     assert search.frontier(scenario, *facts).plans[0].epochs == plan.epochs
 
 
+def test_machines_without_a_price_are_compared_by_the_time_of_their_most_training(tmp_path):
+    mine = "cluster: {own_only: true, own: [{name: lab, gpu: rtx-4090-24gb, gpus_per_node: 4, nodes: 1}]}"
+    text = MOST.replace(", cost: 2000 USD", "").replace("cluster: {gpus: [h100-sxm5-80gb], max_gpus: 32}", mine)
+    one = scenario_of(tmp_path, text, "training.epochs=0.01")
+    other = scenario_of(tmp_path, text, "training.epochs=0.02")
+    sides = search.compare([one, other], *load_facts()).sides
+    assert [side.plan.objective_value for side in sides] == [side.plan.time_s.p50 for side in sides]
+
+
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [

@@ -103,7 +103,7 @@ def _contender(
         unit = side.certificate.unit
         return _Contender(Side(label, side.status, side.plan, reason), side.provenance, value=value, unit=unit)
     problem = build(side, catalog, calibration, offers)
-    return _solved(problem, label, scenario_goal(side))
+    return _solved(problem, label, scenario_goal(problem.scenario))
 
 
 def _options(problem: Problem, by: str) -> list[_Contender]:
@@ -155,12 +155,12 @@ def _chance(probability: float | None) -> str:
 
 READINGS: tuple[Reading, ...] = (
     ("time", lambda p: format_duration(p.time_s.p50)),
-    ("cost", lambda p: format_usd(p.cost_usd.p50)),
+    ("cost", lambda p: format_usd(p.cost_usd.p50) if p.offer.priced else ""),
     ("chance of the budgets", lambda p: _chance(p.p_within_both)),
     ("GPUs", lambda p: f"{format_count(p.gpus)} x {p.offer.gpu}"),
     ("offer", lambda p: p.offer.id),
     ("kind of price", lambda p: p.offer.price_kind),
-    ("price of a GPU-hour", lambda p: format_usd(p.offer.usd_per_gpu_hour)),
+    ("price of a GPU-hour", lambda p: format_usd(p.offer.usd_per_gpu_hour) if p.offer.priced else ""),
     ("framework", lambda p: p.framework),
     ("layout", lambda p: layout_text(p)),  # noqa: PLW0108 - it stands below
     ("global batch", lambda p: format_count(p.global_batch)),
@@ -222,7 +222,7 @@ def _why(key: str, first: Plan | None, contenders: Sequence[_Contender]) -> str:
         if key == "time":
             ratio = plan.time_s.p50 / first.time_s.p50
             factors = [(hours / hours_first, "GPU-hours"), (first.paid_gpus / plan.paid_gpus, "by the number of GPUs")]
-        elif first.cost_usd.p50 <= 0:
+        elif first.cost_usd.p50 <= 0 or not plan.offer.priced:
             continue
         else:
             ratio = plan.cost_usd.p50 / first.cost_usd.p50

@@ -190,7 +190,7 @@ def _columns(
 ) -> _Columns:
     """Every plan of a run that no other under the same quotas beats in objective, sure cost and GPUs."""
     problem = build(scenario, catalog, calibration, offers)
-    goal = scenario_goal(scenario)
+    goal = scenario_goal(problem.scenario)
     keys = [quota_key(offer, fleet.quotas) for offer in problem.offers]
     cells, chosen = [], []
     for key in sorted(set(keys)):
