@@ -17,6 +17,7 @@ from planner.search.choose import SharedLimit, choose
 from planner.search.frontiers import undominated_cells
 from planner.search.goals import Goal, View, aiming_at
 from planner.search.infeasible import reason_of
+from planner.search.most import least_of
 from planner.search.optimum import provenance_of, scenario_goal
 from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.prices import PlanCost, plan_cost
@@ -120,7 +121,7 @@ def optimize_fleet(
         If runs have objectives in different units, equal names, or the fleet names a run that is not there.
     """
     names = [s.name for s in scenarios]
-    units = {"s" if s.objective.kind == "time" else "USD" for s in scenarios}
+    units = {"s" if least_of(s) == "time" else "USD" for s in scenarios}
     if len(units) != 1:
         raise PlannerError("a fleet's runs need objectives in one unit: all time, or all cost or usd_per_day")
     if len(set(names)) != len(names):

@@ -58,6 +58,13 @@ def wants_most(scenario: Scenario) -> bool:
     return scenario.objective.kind in MOST_TRAINING
 
 
+def least_of(scenario: Scenario) -> str:
+    """The objective that a plan has least of; of the most training, what plans that get through it are chosen by."""
+    if not wants_most(scenario):
+        return scenario.objective.kind
+    return "time" if scenario.cost_left_out else "cost"
+
+
 def settled(scenario: Scenario, build: Build) -> Scenario:
     """The scenario with the epochs that are the most; one epoch's worth of one sample where not even that fits."""
     return most_training(scenario, build).scenario
@@ -76,8 +83,7 @@ def most_training(scenario: Scenario, build: Build) -> Most:
         If no budget limits the training, or it has a length of its own.
     """
     _check(scenario)
-    plain = "time" if scenario.cost_left_out else "cost"
-    asked = replace(scenario, objective=replace(scenario.objective, kind=plain))
+    asked = replace(scenario, objective=replace(scenario.objective, kind=least_of(scenario)))
     cap = _cap(scenario)
     if scenario.training.global_batch is not None:
         return _most(asked, cap, build)
