@@ -107,6 +107,12 @@ def test_every_command_plans_the_most_training(tmp_path):
     assert search.frontier(scenario, *facts).plans[0].epochs == plan.epochs
 
 
+def test_budgets_that_nothing_exhausts_are_answered_with_what_to_write(tmp_path):
+    text = MOST.replace("1M", "1000").replace("3 days, cost: 2000 USD", "20000 days")
+    with pytest.raises(PlannerError, match=r"epochs fit the budgets.*write training\.epochs"):
+        search.optimize(scenario_of(tmp_path, text), *load_facts())
+
+
 def test_machines_without_a_price_are_compared_by_the_time_of_their_most_training(tmp_path):
     mine = "cluster: {own_only: true, own: [{name: lab, gpu: rtx-4090-24gb, gpus_per_node: 4, nodes: 1}]}"
     text = MOST.replace(", cost: 2000 USD", "").replace("cluster: {gpus: [h100-sxm5-80gb], max_gpus: 32}", mine)

@@ -170,7 +170,13 @@ def _most(scenario: Scenario, cap: int, build: Build) -> Most:
     samples, found = _start(scenario, cap, build)
     while found is not None:
         samples = _reach(scenario, *found, samples, cap)
-        found = best(samples + 1)
+        if samples >= cap and scenario.training.epochs is None:
+            epochs = format_number(epochs_of(scenario, cap))
+            raise PlannerError(
+                f"objective: {epochs} epochs fit the budgets, more than planner looks for; write training.epochs, the "
+                "most that there may be"
+            )
+        found = best(samples + 1) if samples < cap else None
     return Most(with_samples(scenario, samples), samples, capped=False)
 
 
@@ -228,7 +234,8 @@ def _reach(scenario: Scenario, view: View, pick: Pick, samples: int, cap: int) -
     low, high = samples, samples
     while high < cap and fits(high):
         low, high = high, min(2 * high, cap)
-    high = min(high, cap)
+    if high == cap and fits(cap):
+        return cap
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
