@@ -69,6 +69,11 @@ class OfferRef:
     waiting_s: float = 0.0  # from the order until the machines are there
 
     @property
+    def priced(self) -> bool:
+        """Whether an hour has a price: machines of one's own may have none that is stated or known."""
+        return self.usd_per_gpu_hour > 0.0
+
+    @property
     def price_kind(self) -> str:
         """How the machines are paid, and whether at a price of the user's: "spot", "reserved, your quote"."""
         words = PRICE_KINDS.get(self.pricing, self.pricing.replace("_", " "))

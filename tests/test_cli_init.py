@@ -15,6 +15,9 @@ from planner.units import PlannerError
 TASKS = {
     "four cards": {"model": "llama3.2-1b", "gpus": "4 RTX 4090", "data": "2B tokens"},
     "fine-tuning": {"model": "llama3-8b", "gpus": "8 A100", "data": "10k samples", "epochs": "3"},
+    "a price of one's own": {"model": "llama3.2-1b", "gpus": "4 rtx-4090 at 0.40 USD an hour", "data": "10k samples"}
+    | {"budget": "500 USD"},
+    "no bf16": {"model": "llama3.2-1b", "gpus": "4 x v100", "data": "10k samples"},
     "buy or rent": {"model": "llama3-8b", "gpus": "64 H100 or cloud", "data": "20B tokens", "budget": "30 days"},
 }
 MANY = {"model": "llama3-8b", "gpus": "cloud", "data": "10k samples", "budget": "5k USD"}
@@ -69,6 +72,9 @@ def test_a_second_scenario_may_share_the_schema(tmp_path):
         ({"gpus": "some"}, "--gpus: `some` is not `cloud`"),
         ({"gpus": "12 h100"}, "write nodes and GPUs"),
         ({"gpus": "4 warp-drive"}, "not in the catalog"),
+        ({"gpus": "4 rtx-4090"}, "costs an hour is not known.* at 0.40 USD"),
+        ({"gpus": "4 rtx-4090 or cloud", "budget": "3 days"}, "costs an hour is not known"),
+        ({"gpus": "4 rtx-4090 at 2 EUR"}, "--gpus: .*not in US dollars"),
         ({"data": "10k"}, "may be samples or tokens"),
         ({"data": "lots"}, "--data"),
         ({"budget": "soon"}, "is no time"),
@@ -99,6 +105,12 @@ def test_answers_are_read_as_people_say_them(tmp_path):
     own = scenario.cluster.own[0]
     assert (own.nodes, own.gpus_per_node, own.gpu, own.network_gbit_per_s) == (2, 8, "h100-sxm5-80gb", 3200)
     assert any("h100-pcie-80gb" in remark for remark in found.remarks)
+
+
+def test_a_cost_of_ownership_that_is_assumed_is_said(tmp_path):
+    for number, (gpus, assumed) in enumerate({"8 h100": True, "8 h100 at 2 USD": False}.items()):
+        found = package.init(tmp_path / f"{number}.yaml", **(MANY | {"gpus": gpus}))
+        assert any("cost of ownership" in remark for remark in found.remarks) == assumed
 
 
 def test_without_a_terminal_what_is_missing_is_named(planner, tmp_path):

@@ -84,7 +84,19 @@ def test_an_export_of_such_layers_is_refused_by_name(values, words, target):
     framework = {"neox": "gpt-neox"}.get(target, target)
     model = model_from_mapping(SHAPE | values)
     saved = answer("gpt3-13b", framework, trained=Trained(model), recompute="none")
-    with pytest.raises(PlannerError, match=words):
+    with pytest.raises(PlannerError, match=words) as refused:
+        export_files(saved, target)
+    assert "training.framework" not in str(refused.value)  # no other one is written
+
+
+@pytest.mark.parametrize(
+    ("target", "values", "other"),
+    [("neox", {"head_bias": True}, "megatron"), ("megatron", {"parallel_residual": True}, "gpt-neox")],
+)
+def test_a_refused_export_names_another_framework_and_not_the_plans_own(target, values, other):
+    framework = {"neox": "gpt-neox"}.get(target, target)
+    saved = answer("gpt3-13b", framework, trained=Trained(model_from_mapping(SHAPE | values)), recompute="none")
+    with pytest.raises(PlannerError, match=rf"plan with training\.framework: {other}\.$"):
         export_files(saved, target)
 
 

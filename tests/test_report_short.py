@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from copy import copy
 from pathlib import Path
@@ -154,3 +155,33 @@ def test_what_a_copy_of_a_site_learns_of_bounds_leaves_the_site_as_it_was():
     last, share = np.zeros_like(kernels), np.zeros(len(kernels))
     copy(site).least(kernels[::2], last[::2], share[::2])
     assert site.least(kernels, last, share) == pytest.approx(fresh.least(kernels, last, share))
+
+
+@pytest.mark.parametrize("command", [("frontier",), ("explain",), ("compare", "--by", "gpus")])
+def test_no_command_says_that_machines_without_a_price_cost_nothing(planner, tmp_path, command):
+    name, *options = command
+    options += ["--set", "budget.time=30 days", "--set", "objective=time"]
+    answered = planner(name, own(tmp_path), *options)
+    assert answered.code == 0, answered.err
+    assert "USD" not in answered.out
+    priced = planner(name, own(tmp_path, more=", usd_per_gpu_hour: 0.4"), *options)
+    assert "USD" in priced.out
+
+
+def test_a_proposal_for_machines_without_a_price_is_refused_with_what_to_state(planner, tmp_path):
+    asked = ("--set", "budget.time=30 days", "--set", "objective=time", "--format", "md", "-o", tmp_path / "out")
+    refused = planner("propose", own(tmp_path), *asked)
+    assert refused.code == 2
+    assert "no price of lab is known: write usd_per_gpu_hour" in refused.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fleet_of_the_most_training_without_a_price_counts_its_objective_in_time(planner, tmp_path):
+    mine = own(tmp_path)
+    text = mine.read_text().replace("epochs: 1", "epochs: 0.01") + "budget: {time: 30 days}\nobjective: epochs\n"
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(f"name: {name}\n{text}")
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text("quotas: [{gpus: 64}]\n")
+    found = planner("optimize", tmp_path / "a.yaml", tmp_path / "b.yaml", "--fleet", fleet, "--json")
+    assert json.loads(found.out)["unit"] == "s"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from test_risk_completion import random_plans
 
 import planner
@@ -131,6 +133,14 @@ def test_a_reserved_price_without_a_term_is_refused_with_what_to_state(tmp_path,
     answer = optimized(asked(tmp_path, pricing=["on_demand", "reserved"], prices=[quote()]))
     assert answer.plan.offer.pricing == "on_demand"
     assert any("without its term" in text for text in answer.warnings)
+
+
+@pytest.mark.parametrize(("kind", "terms"), [("reserved", "term: 365 days"), ("block", "increment: 1 day")])
+def test_a_kind_that_has_no_price_is_refused_with_such_a_quote_which_is_then_taken(tmp_path, kind, terms):
+    with pytest.raises(PlannerError, match=rf"asks for {kind}.*pricing: {kind}, .*{terms}") as refused:
+        optimized(asked(tmp_path, pricing=[kind]))
+    written = yaml.safe_load(re.search(r"\{.*\}", str(refused.value))[0])
+    assert optimized(asked(tmp_path, pricing=[kind], prices=[written])).provenance.offers > 0
 
 
 def test_capacity_blocks_are_bought_in_whole_increments(tmp_path):

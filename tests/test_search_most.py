@@ -81,12 +81,45 @@ def test_tokens_are_the_same_training_counted_otherwise(tmp_path):
     assert tokens.certificate.best == pytest.approx(tokens.plan.epochs * 1_000_000 * 2048, abs=2048)
 
 
+def test_explain_says_what_ends_the_training_and_how_much_more_a_little_more_buys(tmp_path):
+    facts = load_facts()
+    timed = MOST.replace(", cost: 2000 USD", "")
+    told = search.explain(scenario_of(tmp_path, timed), *facts)
+    planned = search.optimize(scenario_of(tmp_path, timed), *facts)
+    assert told.binding[0] == planned.binding[0]
+    worth = next(each for each in told.worth if each.key == "budget.time")
+    scenario = scenario_of(tmp_path, timed)
+    longer = search.optimize(scenario.with_time(scenario.budget.time_s + 86400), *facts)
+    assert worth.objective_change == pytest.approx(planned.plan.epochs - longer.plan.epochs, rel=1e-3)
+    assert worth.objective_change < 0
+    assert "epochs more" in worth.text
+    assert not told.tolerances
+    capped = search.explain(scenario_of(tmp_path, timed, "training.epochs=2"), *facts)
+    assert capped.binding[0].key == "training.epochs"
+    assert not capped.worth
+
+
 def test_every_command_plans_the_most_training(tmp_path):
     scenario, facts = scenario_of(tmp_path), load_facts()
     plan = search.optimize(scenario, *facts).plan
     assert search.compare([scenario, scenario], *facts).sides[0].plan.epochs == plan.epochs
     assert search.explain(scenario, *facts).plan.epochs == plan.epochs
     assert search.frontier(scenario, *facts).plans[0].epochs == plan.epochs
+
+
+def test_budgets_that_nothing_exhausts_are_answered_with_what_to_write(tmp_path):
+    text = MOST.replace("1M", "1000").replace("3 days, cost: 2000 USD", "20000 days")
+    with pytest.raises(PlannerError, match=r"epochs fit the budgets.*write training\.epochs"):
+        search.optimize(scenario_of(tmp_path, text), *load_facts())
+
+
+def test_machines_without_a_price_are_compared_by_the_time_of_their_most_training(tmp_path):
+    mine = "cluster: {own_only: true, own: [{name: lab, gpu: rtx-4090-24gb, gpus_per_node: 4, nodes: 1}]}"
+    text = MOST.replace(", cost: 2000 USD", "").replace("cluster: {gpus: [h100-sxm5-80gb], max_gpus: 32}", mine)
+    one = scenario_of(tmp_path, text, "training.epochs=0.01")
+    other = scenario_of(tmp_path, text, "training.epochs=0.02")
+    sides = search.compare([one, other], *load_facts()).sides
+    assert [side.plan.objective_value for side in sides] == [side.plan.time_s.p50 for side in sides]
 
 
 @pytest.mark.parametrize(

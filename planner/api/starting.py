@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,12 +15,15 @@ from planner.units import PlannerError, parse_date, parse_duration, parse_money,
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
+    from planner.scenario import Scenario
 
 SCHEMA = "schema.json"
 NODE = 8  # GPUs of a node, where there are more of them than that
 SEQ_LENGTH = 2048
 NETWORK = "400 Gbit/s/gpu"
 _MACHINES = re.compile(r"(?:(\d+)\s*[x×*]\s*)?(\d+)(?:\s*[x×*]\s*|\s+)(\S.*)")
+_PRICED = re.compile(r"(.*\S)\s+(?:at|@)\s+(\S.*)", re.IGNORECASE)
+_HOURLY = re.compile(r"\s*(?:/|\ban?\b|\bper\b)\s*(?:GPU[- ]?)?h(?:our)?$", re.IGNORECASE)
 _LENGTH = re.compile(r"(.+?)\s+of\s+(\d+)(?:\s+tokens?)?")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 
@@ -56,7 +58,8 @@ def init(
     model : str
         A name of the catalog, or a config.json.
     gpus : str
-        `cloud`; one's own machines, `4 x rtx-4090`, `8 x 8 h100` (nodes, and GPUs of each); both, `64 h100 or cloud`.
+        `cloud`; one's own machines, `4 x rtx-4090`, `8 x 8 h100` (nodes, and GPUs of each), with what an hour of a GPU
+        costs, `4 x rtx-4090 at 0.40 USD`; both, `64 h100 or cloud`.
     data : str
         `10k samples`, `2B tokens`; `10k samples of 4096` where a sequence has another length than 2,048.
     budget : str
@@ -72,17 +75,41 @@ def init(
     path = Path(file)
     schema = path.parent / SCHEMA
     _refuse(path, schema)
-    lines, remarks = _lines(model, gpus, data, epochs, budget, today, folders(overlays))
+    from planner.catalog import load_catalog
+
+    catalog = load_catalog(folders(overlays))
+    lines, remarks = _lines(model, gpus, data, epochs, budget, today, catalog)
     text = "\n".join([f"# yaml-language-server: $schema={SCHEMA}", *lines]) + "\n"
     import yaml
 
-    load_scenario(yaml.safe_load(text), (), overlays)  # what cannot be planned is not written
+    scenario = load_scenario(yaml.safe_load(text), (), overlays)  # what cannot be planned is not written
+    remarks += _prices(scenario, catalog)
     from planner.api.documents import schema as scenario_schema
     from planner.plan_json import dumps
 
     write_atomically(schema, dumps(scenario_schema()))
     write_atomically(path, text)
     return Started(path, schema, text, tuple(remarks))
+
+
+def _prices(scenario: Scenario, catalog: Catalog) -> list[str]:
+    """A remark where one's own machines have a price that is assumed.
+
+    Raises PlannerError where one is needed, and neither stated nor known.
+    """
+    from planner.catalog.own import owned_offers
+
+    own = scenario.cluster.own
+    if not own or scenario.cost_left_out or own[0].usd_per_gpu_hour is not None:
+        return []
+    try:
+        owned_offers(catalog, scenario.cluster)
+    except PlannerError:
+        raise PlannerError(
+            f"--gpus: what {own[0].gpu} costs an hour is not known, and a cost or rented machines beside it need it; "
+            f"write it behind the GPU, `4 x rtx-4090 at 0.40 USD`"
+        ) from None
+    return ["your own are priced by a cost of ownership that is assumed: state usd_per_gpu_hour or ownership"]
 
 
 def _refuse(path: Path, schema: Path) -> None:
@@ -98,11 +125,9 @@ def _refuse(path: Path, schema: Path) -> None:
 
 
 def _lines(
-    model: str, gpus: str, data: str, epochs: float, budget: str, today: date | None, overlays: Sequence[Path]
+    model: str, gpus: str, data: str, epochs: float, budget: str, today: date | None, catalog: Catalog
 ) -> tuple[list[str], list[str]]:
-    from planner.catalog import load_catalog
-
-    machines, remarks = _machines(gpus, load_catalog(tuple(overlays)))
+    machines, precision, remarks = _machines(gpus, catalog)
     own_only = any("own_only: true" in line for line in machines)
     limits = _budget(budget, today)
     if not limits and not own_only:
@@ -112,7 +137,7 @@ def _lines(
         f"name: {json.dumps(name, ensure_ascii=False)}",
         f"model: {_quoted(model)}",
         f"data: {_data(data)}",
-        f"training: {{epochs: {epochs:g}}}",
+        f"training: {{epochs: {epochs:g}{precision}}}",
         *([f"budget: {{{', '.join(limits)}}}"] if limits else []),
         *(["objective: time"] if own_only and not any(limit.startswith("cost") for limit in limits) else []),
         *machines,
@@ -171,14 +196,15 @@ def _limit(said: str, today: date | None) -> list[str]:
     )
 
 
-def _machines(text: str, catalog: Catalog) -> tuple[list[str], list[str]]:
-    """The lines of `cluster`, and remarks on what was assumed in them."""
+def _machines(text: str, catalog: Catalog) -> tuple[list[str], str, list[str]]:
+    """The lines of `cluster`, a precision where the GPU lacks bf16, and remarks on what was assumed in them."""
     said = text.strip()
     if said.lower() == "cloud":
-        return [], []
+        return [], "", []
     rented = bool(re.search(r"\s+or\s+(?:cloud|rent(?:ed)?)$", said, re.IGNORECASE))
     said = re.sub(r"\s+or\s+\S+$", "", said) if rented else said
-    match = _MACHINES.fullmatch(said)
+    priced = _PRICED.fullmatch(said)
+    match = _MACHINES.fullmatch(priced[1] if priced else said)
     if match is None:
         raise PlannerError(
             f"--gpus: {shown(text)} is not `cloud`, nor a number and a GPU such as `4 x rtx-4090` or `64 h100 or cloud`"
@@ -190,16 +216,33 @@ def _machines(text: str, catalog: Catalog) -> tuple[list[str], list[str]]:
         nodes, size = size // NODE, NODE
     gpu, remarks = _accelerator(match[3], catalog)
     own = [f"name: mine, gpu: {gpu}, gpus_per_node: {size}, nodes: {nodes}"]
+    if priced:
+        own.append(f"usd_per_gpu_hour: {_price(priced[2])!r}")
     if nodes > 1:
         own.append(f"network: {NETWORK}")
         remarks.append(f"the network between nodes is taken to have {NETWORK}: state yours under cluster.own")
     lines = ["cluster:", f"  own: [{{{', '.join(own)}}}]", f"  own_only: {'false' if rented else 'true'}"]
     if rented:
         lines += [f"  gpus: [{gpu}]", f"  max_gpus: {nodes * size}"]
-        remarks.append(
-            "your own are priced by a cost of ownership that is assumed: state usd_per_gpu_hour or ownership"
-        )
-    return lines, remarks
+    return lines, _precision(gpu, catalog, remarks), remarks
+
+
+def _price(said: str) -> float:
+    try:
+        return parse_money(_HOURLY.sub("", said))
+    except PlannerError as error:
+        raise PlannerError(f"--gpus: {error}") from None
+
+
+def _precision(gpu: str, catalog: Catalog, remarks: list[str]) -> str:
+    """What `training` says of the precision: nothing, or fp16 on a GPU that has no bf16, with a remark."""
+    from planner.catalog import supports
+
+    accelerator = catalog.accelerators[gpu]
+    if supports(accelerator, "bf16") or not supports(accelerator, "fp16"):
+        return ""
+    remarks.append(f"{gpu} has no bf16: it trains in fp16")
+    return ", precision: fp16"
 
 
 def _accelerator(name: str, catalog: Catalog) -> tuple[str, list[str]]:

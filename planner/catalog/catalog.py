@@ -312,7 +312,7 @@ def without_data_sheet(name: str) -> str:
 
 def without_framework(part: str) -> str:
     """The sentence on parts that are no GPUs."""
-    return f"no framework that planner plans for (gpt-neox, megatron, fsdp) runs on {part}: it would need a port"
+    return f"no framework that planner plans for runs on {part}: it would need a port"
 
 
 def format_of(precision: str) -> str:

@@ -302,8 +302,14 @@ def _require_reserved(catalog: Catalog, cluster: ClusterLike, offers: Mapping[st
     if any(quote.pricing in ("reserved", "block") for quote in cluster.prices):
         return  # left out for a reason that is told
     usual = reserved_discount(catalog, 1)
+    terms, hint = {
+        "reserved": (
+            "usd_per_gpu_hour: 4.10, term: 365 days",
+            f" (one year usually costs {usual.low:.0%} to {usual.high:.0%} less than on-demand: give `discount`)",
+        ),
+        "block": ("usd_per_gpu_hour: 4.20, increment: 1 day", ""),
+    }[kind]
     raise PlannerError(
         f"cluster.pricing asks for {kind}, but neither the catalog nor the scenario has such a price; write the "
-        "quote under cluster.prices: {pricing: reserved, gpu: h100-sxm5-80gb, usd_per_gpu_hour: 4.10, term: 365 days} "
-        f"(one year usually costs {usual.low:.0%} to {usual.high:.0%} less than on-demand: give `discount`)"
+        f"quote under cluster.prices: {{pricing: {kind}, gpu: h100-sxm5-80gb, {terms}}}{hint}"
     )

@@ -107,6 +107,12 @@ def export_of(answer: Optimization, trained: Trained | None = None) -> Export:
     return Export(answer.plan, what, answer.provenance.scenario)
 
 
+def elsewhere(model: ModelSpec, part: str, framework: str) -> str:
+    """Where to plan a model that lacks a part here: under another framework, if planner writes the part of any."""
+    unwritten = [words for missing, words in unwritten_parts(model) if missing]
+    return "." if part in unwritten else f"; plan with training.framework: {framework}."
+
+
 def unwritten_parts(model: ModelSpec) -> list[tuple[bool, str]]:
     """Parts of a model that neither exporter of training scripts writes, by name: whether it has each."""
     moe = model.moe

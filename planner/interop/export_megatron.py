@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.interop.assumptions import refuse_lacking, written
-from planner.interop.export_common import NOT_PLANNED, Export, unwritten_parts
+from planner.interop.export_common import NOT_PLANNED, Export, elsewhere, unwritten_parts
 from planner.interop.launching import TRAIN
 from planner.interop.megatron_assumptions import MEGATRON, balanced_by_bias
 from planner.interop.quoting import commented, shell_path, shell_word
@@ -32,8 +32,8 @@ def refuse_unknown(export: Export, tool: str) -> None:
     lacking = _lacking(export)
     if lacking:
         raise PlannerError(
-            f"{tool} cannot train this model as planned: it has no {lacking[0]}; "
-            f"plan with training.framework: gpt-neox."
+            f"{tool} cannot train this model as planned: it has no {lacking[0]}"
+            f"{elsewhere(export.model, lacking[0], 'gpt-neox')}"
         )
     refuse_lacking(MEGATRON, export, tool, "megatron")
 

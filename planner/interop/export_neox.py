@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.interop.assumptions import refuse_lacking, written
-from planner.interop.export_common import NOT_PLANNED, Export, unwritten_parts
+from planner.interop.export_common import NOT_PLANNED, Export, elsewhere, unwritten_parts
 from planner.interop.neox_assumptions import NEOX, PRECISIONS
 from planner.interop.neox_mlp import activation_name
 from planner.interop.quoting import commented, yaml_value
@@ -31,8 +31,7 @@ def neox_configs(export: Export) -> dict[str, str]:
     lacking = _lacking(export)
     if lacking:
         raise PlannerError(
-            f"GPT-NeoX cannot run this plan: it has no {lacking[0]}; plan with training.framework: gpt-neox, "
-            "or export --to megatron."
+            f"GPT-NeoX cannot run this plan: it has no {lacking[0]}{elsewhere(export.model, lacking[0], 'megatron')}"
         )
     refuse_lacking(NEOX, export, "GPT-NeoX", "gpt-neox")
     return {RUN: _run(export), PATHS: _paths(export)}

@@ -53,7 +53,8 @@ def _opening(found: Explanation) -> str:
 
 def _amounts(plan: Plan) -> str:
     time, cost = time_scale(plan.time_s.p50), money_scale(plan.cost_usd.p50)
-    return f"{time.text(plan.time_s.p50)}, {cost.text(plan.cost_usd.p50)}"
+    said = time.text(plan.time_s.p50)
+    return f"{said}, {cost.text(plan.cost_usd.p50)}" if plan.offer.priced else said
 
 
 def _near(found: Explanation, page: Page) -> list[str]:

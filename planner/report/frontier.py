@@ -135,7 +135,7 @@ def plans_table(plans: Sequence[tuple[str, Plan]], page: Page, chosen: Plan | No
         [
             label,
             time.figure(plan.time_s.p50),
-            cost.figure(plan.cost_usd.p50),
+            cost.figure(plan.cost_usd.p50) if plan.offer.priced else "",
             f"{format_count(plan.gpus)} × {plan.offer.gpu}, {seller(plan.offer)}",
             format_count(plan.global_batch),
             layout_words(plan) if page.width >= WIDE else "",

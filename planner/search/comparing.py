@@ -113,7 +113,7 @@ def _contender(
         unit = side.certificate.unit
         return _Contender(Side(label, side.status, side.plan, reason), side.provenance, value=value, unit=unit)
     problem = build(side, catalog, calibration, offers)
-    return _solved(problem, label, scenario_goal(side))
+    return _solved(problem, label, scenario_goal(problem.scenario))
 
 
 def _options(problem: Problem, by: str) -> list[_Contender]:
@@ -165,12 +165,12 @@ def _chance(probability: float | None) -> str:
 
 READINGS: tuple[Reading, ...] = (
     ("time", lambda p: format_duration(p.time_s.p50)),
-    ("cost", lambda p: format_usd(p.cost_usd.p50)),
+    ("cost", lambda p: format_usd(p.cost_usd.p50) if p.offer.priced else ""),
     ("chance of the budgets", lambda p: _chance(p.p_within_both)),
     ("GPUs", lambda p: f"{format_count(p.gpus)} x {p.offer.gpu}"),
     ("offer", lambda p: p.offer.id),
     ("kind of price", lambda p: p.offer.price_kind),
-    ("price of a GPU-hour", lambda p: "" if writing().hours else format_usd(p.offer.usd_per_gpu_hour)),
+    ("price of a GPU-hour", _price),
     ("purchase sum", lambda p: "" if p.buying is None else format_usd(p.buying.purchase_usd)),
     ("buying pays", lambda p: "" if p.buying is None else _pays(p.buying)),
     ("framework", lambda p: p.framework),
@@ -179,6 +179,11 @@ READINGS: tuple[Reading, ...] = (
     ("tokens/s/GPU", lambda p: format_number(p.tokens_per_s_per_gpu.p50)),
     ("memory", lambda p: f"{format_number(p.memory_gib.total, 3)} of {format_number(p.memory_gib.capacity, 3)} GiB"),
 )
+
+
+def _price(plan: Plan) -> str:
+    shown = plan.offer.priced and not writing().hours
+    return format_usd(plan.offer.usd_per_gpu_hour) if shown else ""
 
 
 def _pays(found: Buying) -> str:
@@ -248,7 +253,7 @@ def _why(key: str, first: Plan | None, contenders: Sequence[_Contender]) -> str:
         if key == "time":
             ratio = plan.time_s.p50 / first.time_s.p50
             factors = [(hours / hours_first, "GPU-hours"), (first.paid_gpus / plan.paid_gpus, "by the number of GPUs")]
-        elif first.cost_usd.p50 <= 0:
+        elif first.cost_usd.p50 <= 0 or not plan.offer.priced:
             continue
         else:
             ratio = plan.cost_usd.p50 / first.cost_usd.p50

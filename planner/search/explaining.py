@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +12,13 @@ from planner.catalog.types import Offer
 from planner.money import in_its_money, writing
 from planner.performance.calibration import Calibration
 from planner.plan import Plan
-from planner.scenario import Scenario
+from planner.scenario import Cluster, Scenario
 from planner.search.binding import bindings
 from planner.search.clock import DECILE
 from planner.search.explanation import Explanation, Near, Tolerance, Worth
 from planner.search.goals import Goal, View, find
 from planner.search.infeasible import what_would_do
+from planner.search.most import Build, Most, ends_at, most_training, wants_most
 from planner.search.optimum import asked, provenance_of, scenario_goal, simplest_alike, solve
 from planner.search.plans import make_plan
 from planner.search.problem import Problem, build
@@ -54,6 +55,8 @@ def explain(
     """
     for text in why_not:
         pinned(scenario, parse(text))  # what makes no sense is said before anything is searched
+    if wants_most(scenario):
+        return _with_most(scenario, catalog, calibration, why_not=why_not, offers=offers)
     problem = build(scenario, catalog, calibration, offers)
     view, best, certificate = solve(problem)
     pick = None if best is None else plain(view, best)
@@ -77,6 +80,62 @@ def explain(
     )
 
 
+def _with_most(
+    scenario: Scenario,
+    catalog: Catalog,
+    calibration: Calibration,
+    *,
+    why_not: Sequence[str],
+    offers: Sequence[Offer] | None,
+) -> Explanation:
+    """As `explain`, of the most training that fits: what ends it, and how much more of it a little more buys."""
+
+    def of(other: Scenario) -> Problem:
+        return build(other, catalog, calibration, offers)
+
+    found = most_training(scenario, of)
+    told = explain(found.scenario, catalog, calibration, why_not=why_not, offers=offers)
+    if told.plan is None:
+        return replace(told, goal=asked(scenario))
+    return replace(
+        told,
+        binding=(*ends_at(found, of), *(each for each in told.binding if not each.key.startswith("budget."))),
+        worth=() if found.capped else tuple(_worth_of_most(scenario, found, of, told.plan)),
+        tolerances=told.tolerances if found.capped else (),  # with all that fits, none is slower and keeps the budgets
+        goal=asked(scenario),
+    )
+
+
+def _worth_of_most(scenario: Scenario, found: Most, of: Build, plan: Plan) -> Iterator[Worth]:
+    """As `worth_of`: how much more training each would be."""
+    for key, more, wider in _wider(scenario, plan.offer.gpus_per_node or 8):
+        samples = most_training(wider, of).samples - found.samples
+        epochs = found.scenario.training.epochs or 0.0
+        tokens, share = float(samples * scenario.seq_length), epochs * samples / found.samples
+        change = share if scenario.objective.kind == "epochs" else tokens
+        what = f"{format_number(share, 4)} epochs" if scenario.objective.kind == "epochs" else f"{tokens:.4g} tokens"
+        text = f"{more} more of {key} would " + (f"train {what} more." if samples > 0 else "change nothing.")
+        yield Worth(key, more, -change, text, None)
+
+
+def _wider(scenario: Scenario, size: int) -> Iterator[tuple[str, str, Scenario]]:
+    """A little more of each limit: its key, how much more, and the scenario with it; `size` GPUs are a node."""
+    budget, cluster = scenario.budget, scenario.cluster
+    if budget.time_s is not None:
+        yield "budget.time", "1 day", scenario.with_time(budget.time_s + DAY_S)
+    if budget.cost_usd is not None:
+        yield "budget.cost", format_usd(MORE_USD), scenario.with_budget(cost_usd=budget.cost_usd + MORE_USD)
+    yield from _larger(scenario, cluster, size)
+
+
+def _larger(scenario: Scenario, cluster: Cluster, size: int) -> Iterator[tuple[str, str, Scenario]]:
+    more = f"{size} GPUs"
+    yield "cluster.max_gpus", more, replace(scenario, cluster=replace(cluster, max_gpus=cluster.max_gpus + size))
+    for i, quota in enumerate(cluster.quotas):
+        quotas = tuple(replace(q, gpus=q.gpus + size) if q is quota else q for q in cluster.quotas)
+        yield f"cluster.quotas[{i}]", more, replace(scenario, cluster=replace(cluster, quotas=quotas))
+
+
 def worth_of(problem: Problem, goal: Goal) -> list[Worth]:
     """One more day, 1,000 USD, one more node of GPUs, and of each quota: each solved again."""
     scenario = problem.scenario
@@ -91,13 +150,8 @@ def worth_of(problem: Problem, goal: Goal) -> list[Worth]:
         more = replace(goal, cost_usd=goal.cost_usd + some)
         out.append(_worth("budget.cost", format_usd(some), before, now, View(problem, more)))
     size = 8 if now is None else problem.pools[int(problem.pool[now])].setting.hardware.gpus_per_node
-    cluster = scenario.cluster
-    wider = replace(scenario, cluster=replace(cluster, max_gpus=cluster.max_gpus + size))
-    out.append(_again("cluster.max_gpus", f"{size} GPUs", before, now, problem, wider))
-    for i, quota in enumerate(cluster.quotas):
-        quotas = tuple(replace(q, gpus=q.gpus + size) if q is quota else q for q in cluster.quotas)
-        wider = replace(scenario, cluster=replace(cluster, quotas=quotas))
-        out.append(_again(f"cluster.quotas[{i}]", f"{size} GPUs", before, now, problem, wider))
+    for key, text, wider in _larger(scenario, scenario.cluster, size):
+        out.append(_again(key, text, before, now, problem, wider))
     return out
 
 

@@ -13,7 +13,8 @@ class Worth:
 
     key: str  # of the scenario: budget.time, budget.cost, cluster.max_gpus, cluster.quotas[0]
     more: str  # how much more, as a person writes it
-    objective_change: float | None  # in the objective's unit, negative is better; None: infeasible before or after
+    # In the objective's unit (epochs or tokens, where the most of them is asked for); negative is better.
+    objective_change: float | None  # None: infeasible before or after
     text: str
     plan: Plan | None  # that it would buy; None if nothing changes
 

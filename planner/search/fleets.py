@@ -18,6 +18,7 @@ from planner.search.choose import SharedLimit, choose
 from planner.search.frontiers import undominated_cells
 from planner.search.goals import Goal, View, aiming_at
 from planner.search.infeasible import reason_of
+from planner.search.most import least_of
 from planner.search.optimum import provenance_of, scenario_goal
 from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.prices import PlanCost, plan_cost
@@ -122,7 +123,7 @@ def optimize_fleet(
         If runs have objectives in different units, equal names, or the fleet names a run that is not there.
     """
     names = [s.name for s in scenarios]
-    units = {"s" if s.objective.kind == "time" else "USD" for s in scenarios}
+    units = {"s" if least_of(s) == "time" else "USD" for s in scenarios}
     if len(units) != 1:
         raise PlannerError("a fleet's runs need objectives in one unit: all time, or all cost or usd_per_day")
     if any(s.money.hours for s in scenarios) and len({s.money for s in scenarios}) > 1:
@@ -194,7 +195,7 @@ def _columns(
 ) -> _Columns:
     """Every plan of a run that no other under the same quotas beats in objective, sure cost and GPUs."""
     problem = build(scenario, catalog, calibration, offers)
-    goal = scenario_goal(scenario)
+    goal = scenario_goal(problem.scenario)
     keys = [quota_key(offer, fleet.quotas) for offer in problem.offers]
     cells, chosen = [], []
     for key in sorted(set(keys)):

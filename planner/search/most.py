@@ -58,6 +58,13 @@ def wants_most(scenario: Scenario) -> bool:
     return scenario.objective.kind in MOST_TRAINING
 
 
+def least_of(scenario: Scenario) -> str:
+    """The objective that a plan has least of; of the most training, what plans that get through it are chosen by."""
+    if not wants_most(scenario):
+        return scenario.objective.kind
+    return "time" if scenario.cost_left_out else "cost"
+
+
 def settled(scenario: Scenario, build: Build) -> Scenario:
     """The scenario with the epochs that are the most; one epoch's worth of one sample where not even that fits."""
     return most_training(scenario, build).scenario
@@ -76,8 +83,7 @@ def most_training(scenario: Scenario, build: Build) -> Most:
         If no budget limits the training, or it has a length of its own.
     """
     _check(scenario)
-    plain = "time" if scenario.cost_left_out else "cost"
-    asked = replace(scenario, objective=replace(scenario.objective, kind=plain))
+    asked = replace(scenario, objective=replace(scenario.objective, kind=least_of(scenario)))
     cap = _cap(scenario)
     if scenario.training.global_batch is not None:
         return _most(asked, cap, build)
@@ -164,7 +170,13 @@ def _most(scenario: Scenario, cap: int, build: Build) -> Most:
     samples, found = _start(scenario, cap, build)
     while found is not None:
         samples = _reach(scenario, *found, samples, cap)
-        found = best(samples + 1)
+        if samples >= cap and scenario.training.epochs is None:
+            epochs = format_number(epochs_of(scenario, cap))
+            raise PlannerError(
+                f"objective: {epochs} epochs fit the budgets, more than planner looks for; write training.epochs, the "
+                "most that there may be"
+            )
+        found = best(samples + 1) if samples < cap else None
     return Most(with_samples(scenario, samples), samples, capped=False)
 
 
@@ -222,7 +234,8 @@ def _reach(scenario: Scenario, view: View, pick: Pick, samples: int, cap: int) -
     low, high = samples, samples
     while high < cap and fits(high):
         low, high = high, min(2 * high, cap)
-    high = min(high, cap)
+    if high == cap and fits(cap):
+        return cap
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
