@@ -211,6 +211,18 @@ def test_a_list_of_which_nothing_can_be_kept_says_why(tmp_path: Path) -> None:
     assert library.import_catalog(path, to=tmp_path / "mine").prices_kept == 0
 
 
+def test_a_users_names_are_read_and_a_pattern_that_is_none_is_said(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    (mine / "import").mkdir(parents=True)
+    head = "feed,cloud,name,sku_pattern,gpu,note\n"
+    path = offered(tmp_path, offer("ovh", "h100", 2.9))
+    (mine / "import" / "feed_names.csv").write_text(f"{head}offers,ovhcloud,h100,,h100-pcie-80gb,the page says PCIe\n")
+    assert library.import_catalog(path, to=mine).prices_kept == 1
+    (mine / "import" / "feed_names.csv").write_text(f"{head}offers,ovhcloud,h100,(,h100-pcie-80gb,\n")
+    with pytest.raises(PlannerError, match=r"feed_names.csv: '\(' is no regular expression"):
+        library.import_catalog(path, to=mine)
+
+
 def test_a_users_quote_stands_against_every_list(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     folder = mine / "prices" / "2026-11-25"

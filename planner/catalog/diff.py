@@ -88,8 +88,8 @@ def moved(before: Iterable[PriceRow], rows: pd.DataFrame) -> list[PriceChange]:
         cloud, instance, region, pricing, gpu, gpus, low = values
         was = old.get((cloud, instance, region, pricing))
         now = (low + high) / 2 / gpus
-        if was is None or abs(now / usd_per_gpu_hour(was) - 1) > _SAME:
-            before_usd = None if was is None else usd_per_gpu_hour(was)
+        before_usd = None if was is None else usd_per_gpu_hour(was)
+        if before_usd is None or abs(now - before_usd) > _SAME * before_usd:
             changes.append(
                 PriceChange(
                     cloud, instance, region, pricing, gpu, before_usd, now, "" if was is None else was.as_of, day

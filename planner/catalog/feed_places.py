@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.importing import dated, node_ids
+from planner.catalog.patterns import fits
 from planner.catalog.prices import COLUMNS, PriceRow
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_TABLE = "import/feed_instances.csv"
 _OUT = frozenset({"superseded", "index", "suspect"})
 
 
@@ -117,7 +118,7 @@ class _Places:
         self.nodes = node_ids(catalog)
         self.by_name = {(cloud, instance.lower()): name for (cloud, instance), name in self.nodes.items()}
         self.sizes = {name: catalog.nodes[name].gpus_per_node for name in self.nodes.values()}
-        self.names = catalog.table("import/feed_instances.csv")
+        self.names = catalog.table(_TABLE)
         self.offers: dict[tuple[str, str, str], list[PriceRow]] = defaultdict(list)
         self.machines: dict[tuple[str, str], list[PriceRow]] = defaultdict(list)
         for row in catalog.prices:
@@ -150,12 +151,12 @@ class _Places:
             (
                 row["instance_pattern"]
                 for row in self.names
-                if (row["cloud"], row["gpu"]) == (one.cloud, one.gpu) and re.search(row["sku_pattern"], one.sku)
+                if (row["cloud"], row["gpu"]) == (one.cloud, one.gpu) and fits(row["sku_pattern"], one.sku, _TABLE)
             ),
             None,
         )
         if pattern is not None:
-            offers = [row for row in offers if re.search(pattern, row.instance)]
+            offers = [row for row in offers if fits(pattern, row.instance, _TABLE)]
         if len(self.counts[one.kind]) > 1 or one.gpus > 1:
             same = [row for row in offers if row.gpus == one.gpus]
             offers = same or [row for row in offers if row.gpus == 1 and one.gpus > 1]

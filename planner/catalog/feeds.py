@@ -17,6 +17,7 @@ from typing import Any
 from planner.catalog.catalog import Catalog
 from planner.catalog.feed_places import Listed, price_rows
 from planner.catalog.importing import Reading, empty_report
+from planner.catalog.patterns import fits
 from planner.reading import fault, read_csv, read_json
 
 OBSERVATIONS, OFFERS = "observations", "offers"
@@ -206,7 +207,7 @@ def _gpu(catalog: Catalog, kind: str, cloud: str, row: _Row) -> str:
         if each["feed"] in ("", kind)
         and each["name"].lower() == row.name.strip().lower()
         and each["cloud"] in ("", cloud)
-        and re.search(each["sku_pattern"], row.sku)
+        and fits(each["sku_pattern"], row.sku, "import/feed_names.csv")
     ]
     return found[0] if found and found[0] in catalog.accelerators else ""
 

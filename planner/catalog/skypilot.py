@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.importing import REPORT_COLUMNS, Reading, dated, empty_report, node_ids
+from planner.catalog.patterns import fits
 from planner.reading import read_csv
 from planner.units import PlannerError
 
@@ -184,7 +185,7 @@ def _identify(kind: object, names: Sequence[dict[str, str]], catalog: Catalog) -
             for row in names
             if row["accelerator"] == name
             and row["cloud"] in ("", cloud)
-            and re.search(row["instance_pattern"], instance)
+            and fits(row["instance_pattern"], instance, "import/skypilot_names.csv")
         ),
         "",
     )

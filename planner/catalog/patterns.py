@@ -1,0 +1,22 @@
+"""Regular expressions in tables of names, which a user's own rows may hold."""
+
+from __future__ import annotations
+
+import re
+
+from planner.reading import one_line
+from planner.units import PlannerError
+
+
+def fits(pattern: str, text: str, table: str) -> bool:
+    """Whether a pattern of `table` is found in a text; "" fits any.
+
+    Raises
+    ------
+    PlannerError
+        If it is no regular expression.
+    """
+    try:
+        return re.search(pattern, text) is not None
+    except re.error as error:
+        raise PlannerError(f"{table}: {one_line(pattern, 60)!r} is no regular expression ({error})") from None
