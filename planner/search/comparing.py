@@ -170,7 +170,7 @@ READINGS: tuple[Reading, ...] = (
     ("GPUs", lambda p: f"{format_count(p.gpus)} x {p.offer.gpu}"),
     ("offer", lambda p: p.offer.id),
     ("kind of price", lambda p: p.offer.price_kind),
-    ("price of a GPU-hour", _price),
+    ("price of a GPU-hour", lambda p: _price(p)),  # noqa: PLW0108 - it stands below
     ("purchase sum", lambda p: "" if p.buying is None else format_usd(p.buying.purchase_usd)),
     ("buying pays", lambda p: "" if p.buying is None else _pays(p.buying)),
     ("framework", lambda p: p.framework),
