@@ -178,12 +178,13 @@ def replay(
         ),
         largest_probability_error=_largest_difference(stated, usual),
         other_worlds=others,
-        stresses=stresses_of(plan, base, seed, budgets, 0.9 if confidence is None else confidence, stress_tick),
+        stresses=stresses_of(plan, run, base, seed, budgets, 0.9 if confidence is None else confidence, stress_tick),
     )
 
 
 def stresses_of(
     plan: Plan,
+    run: SimulatedRun,
     base: Simulation,
     seed: int,
     budgets: tuple[float | None, float | None],
@@ -194,7 +195,7 @@ def stresses_of(
 
     So a world differs by its stress alone, and none looks better by chance.
     """
-    run, worlds = run_of(plan), len(base.time_s)
+    worlds = len(base.time_s)
     base_cost = cost_of(plan, base.time_s, base.luck)
     out = []
     for number, (name, change) in enumerate(STRESSES, 1):

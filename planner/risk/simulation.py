@@ -28,6 +28,7 @@ class SimulatedRun:
     replacement_s: float = 0.0  # the others wait so long for another node
     least: float = 1.0  # allocated time over all of that, at least
     log_more: float = 0.0  # and the mean of its logarithm beyond, exponential, one draw a run
+    given_up: float = GIVEN_UP  # times its work after which a run on a market is no longer followed
     market_spread: float = 0.0  # standard deviation of the logarithm of the market's rate, one draw a run
 
 
@@ -70,7 +71,7 @@ def simulate(run: SimulatedRun, worlds: int, seed: int, tick: Callable[[float], 
     failures = np.zeros(worlds, np.int64)
     pending = np.zeros(worlds)  # what is left to mend before work goes on
     rate, share = _rates(run, worlds, seed)
-    longest = GIVEN_UP * need
+    longest = run.given_up * need
     active = np.arange(worlds)
     begins = True
     while active.size:

@@ -340,7 +340,7 @@ SENTENCES: Mapping[str, str] = {
     "change_speed": "every step {change} longer",
     "change_confidence": "confidence {level}",
     # Stress
-    "stress_caption": "The same plan under stress, drawn 10,000 times each.",
+    "stress_caption": "The same plan under stress, drawn 2,000 times each.",
     "h_stress": "stress",
     "h_kept": "share of runs within the limits",
     "h_more": "reserve to add, USD",

@@ -327,7 +327,7 @@ SENTENCES: Mapping[str, str] = {
     "change_speed": "每步延长 {change}",
     "change_confidence": "把握 {level}",
     # Stress
-    "stress_caption": "同一方案在压力之下，各模拟 10,000 次。",
+    "stress_caption": "同一方案在压力之下，各模拟 2,000 次。",
     "h_stress": "压力",
     "h_kept": "满足限制的运行占比",
     "h_more": "须增加的预备金，美元",
