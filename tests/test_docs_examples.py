@@ -8,15 +8,21 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from datetime import date
 from pathlib import Path
 
 import pytest
 from notebooks import executed
 
+import planner
 from planner.cli.app import app
+from planner.report.terminal import optimization_table
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+#: The answer that README shows, saved: a new fit or price list does not rewrite its first screen. `planner optimize
+#: scenarios/neox20b.yaml -o` of it writes a newer one.
+PINNED = ROOT / "tests" / "fixtures" / "readme_answer.json"
 BLOCK = re.compile(r"(?<=^```console\n)(\$ .*?)(?=^```$)", re.DOTALL | re.MULTILINE)
 
 
@@ -42,6 +48,17 @@ def run_block(block: str, planner) -> str:
         assert ran.code in (0, 3), f"{command}: {ran.err}"
         written.append("$ " + "\n".join(lines[: end + 1]) + "\n" + ran.out)
     return "".join(written)
+
+
+def test_readme_shows_the_answer_that_was_saved_for_it():
+    page = ROOT / "README.md"
+    text = page.read_text(encoding="utf-8")
+    saved = planner.load_plan(PINNED)
+    command = "$ planner optimize scenarios/neox20b.yaml --date 2026-11-24\n"
+    fresh = BLOCK.sub(lambda _: command + optimization_table(saved, today=date(2026, 11, 24), width=80), text, count=1)
+    if os.environ.get("PLANNER_REFRESH_DOCS"):
+        page.write_text(fresh, encoding="utf-8")
+    assert fresh == text, "README.md is out of date: run `make refresh`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
