@@ -19,6 +19,10 @@ ROOT = Path(__file__).parents[1]
 QUOTES = "cloud,instance,gpu,gpus,pricing,usd_per_gpu_hour\n" + "".join(
     f"{cloud},h8,h100-sxm5-80gb,8,on_demand,{{price}}\n" for cloud in ("acme", "bolt")
 )
+PRICES = (
+    "cloud,instance,region,gpu,gpus,pricing,usd_per_machine_hour_low,usd_per_machine_hour_high,source,quality\n"
+    "acme,h8,all,h100-sxm5-80gb,8,on_demand,28.0,28.0,quotes.csv,user\n"
+)
 ROWS = (
     "model,gpu,gpus,framework,precision,seq_len,global_batch_samples,micro_batch,tp,pp,dp,recompute,tokens_per_s_per_gpu\n"
     "llama3-8b,h100-sxm5-80gb,64,megatron,bf16,4096,512,2,1,1,64,none,{rate}\n"
@@ -115,6 +119,8 @@ def test_a_killed_writer_leaves_everything_or_nothing(tmp_path, kind):
     folder = tmp_path / "place" / "out"
     folder.parent.mkdir()
     older = {}
+    if kind is import_of:  # which reads what is there, to carry it on
+        older = {"prices/2026-01-01/quotes-acme.csv": PRICES}
     if kind is calibration_of:
         older = {"measured/own.csv": ROWS.format(rate=11000), "calibration/fit.json": "{}"}
     fresh, beside, before, later = killed(folder, *kind(folder, tmp_path), older)

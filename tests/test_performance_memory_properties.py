@@ -121,7 +121,7 @@ def test_memory_falls_with_tensor_parallel_and_sequence_parallel(case):
     narrow, wide = changed(x, tp=2, sequence_parallel=False), changed(x, tp=4, sequence_parallel=False)
     assert memory(chosen, wide).activations <= memory(chosen, narrow).activations
     assert memory(chosen, wide).weights <= memory(chosen, narrow).weights
-    assert total(chosen, changed(wide, sequence_parallel=True)) <= total(chosen, wide)
+    assert total(chosen, changed(wide, sequence_parallel=True)) <= total(chosen, wide) * (1 + 1e-12)
 
 
 @settings(max_examples=50)

@@ -172,7 +172,7 @@ def test_a_proposal_for_machines_without_a_price_is_refused_with_what_to_state(p
     asked = ("--set", "budget.time=30 days", "--set", "objective=time", "--format", "md", "-o", tmp_path / "out")
     refused = planner("propose", own(tmp_path), *asked)
     assert refused.code == 2
-    assert "no price of lab is known: write usd_per_gpu_hour" in refused.err
+    assert "state the price of your machines, such as `usd_per_gpu_hour: 0.60`" in refused.err
     assert not (tmp_path / "out").exists()
 
 

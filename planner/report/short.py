@@ -132,15 +132,20 @@ def _alternatives(answer: Optimization, plan: Plan, detailed: int, page: Page) -
         where = plan_sections.place(each.offer) if common else plan_sections.seller(each.offer)
         cluster = f"{format_count(each.gpus)} × {each.offer.gpu}, {where}"
         sure = "" if each.p_within_both is None else chance(each.p_within_both)
-        rows.append([why, cluster, time.figure(each.time_s.p50), money.figure(each.cost_usd.p50), sure])
+        rows.append([_brief(why), cluster, time.figure(each.time_s.p50), money.figure(each.cost_usd.p50), sure])
     kept = [0, 1, 2] + [3] * plan_sections.cost_shown(answer.goal) + [4] * any(row[4] for row in rows[1:])
     table = columns([[row[i] for i in kept] for row in rows], "llrrr"[: len(kept)], page, flexible=0, least=16)
     if not detailed:
         return table
     for number, (why, each) in enumerate(plans[1 : 1 + detailed]):
-        text = f"{why}: {layout_words(each)}, batch {format_count(each.global_batch)}"
+        text = f"{_brief(why)}: {layout_words(each)}, batch {format_count(each.global_batch)}"
         table += hanging("" if number else "layouts", text, page)
     return table
+
+
+def _brief(why: str) -> str:
+    """What an alternative is preferred for, in as few words as a column of a table has room for."""
+    return why.replace(" that cannot be told from the best", "")
 
 
 def _trust(answer: Optimization, plan: Plan, page: Page) -> list[str]:

@@ -25,7 +25,6 @@ from planner.search.plans import fastest_of, make_plan
 from planner.search.prices import Rates, plan_cost
 from planner.search.problem import CELLS_TOGETHER, Problem, build, node_range
 from planner.search.simplicity import plain
-from planner.units import PlannerError
 
 DAY_S = 86_400.0
 REACH = 3.0  # the controls reach to so many times a budget, or beyond what the plan takes
@@ -193,17 +192,9 @@ class Study:
 
 
 def study(scenario: Scenario, outcome: Optimization, catalog: Catalog, calibration: Calibration) -> Study:
-    """Searches the fastest run of every cell within reach of the controls. `outcome` has a plan.
-
-    Raises PlannerError where the plan's machines have no price.
-    """
+    """Searches the fastest run of every cell within reach of the controls. `outcome` has a plan."""
     plan = outcome.plan
     assert plan is not None  # noqa: S101 - the caller has told an infeasible scenario apart
-    if not plan.offer.priced:
-        raise PlannerError(
-            f"a proposal asks for money, and no price of {plan.offer.instance} is known: write usd_per_gpu_hour or "
-            "ownership under cluster.own"
-        )
     problem = build(scenario, catalog, calibration)
     budget = scenario.budget
     reach_time = REACH * max(budget.time_s or 0.0, plan.time_s.p90)
