@@ -13,7 +13,7 @@ from math import prod
 
 from planner import units
 from planner.reading.tree import scalar_node
-from planner.scenario.fields import Kind, Quantity
+from planner.scenario.fields import Kind, Quantity, money
 from planner.scenario.schema import kind_at
 from planner.scenario.tables import Shape
 from planner.units import PlannerError, shown
@@ -211,6 +211,8 @@ def _is_whole(key: str) -> bool:
 def _numbers(key: str, values: Sequence[str]) -> tuple[tuple[float, ...] | None, str]:
     """All values as numbers and the suffix of their unit, or None where one of them is no number."""
     quantity = _quantity(key)
+    if quantity is not None and quantity.parse is units.parse_amount:  # numbers are of dollars; other units stay text
+        quantity = money()
     suffix = "" if quantity is None else _SUFFIXES.get(quantity.parse, "")
     parse = quantity.parse if quantity is not None and (suffix or quantity.bare) else _bare
     numbers = [_number(parse, value) for value in values]
