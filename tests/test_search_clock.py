@@ -26,10 +26,10 @@ def test_the_slope_bounds_the_time_of_every_run_from_the_shortest_on(p, overhead
 
 
 def test_time_rises_with_the_work_across_the_first_checkpoint():
-    _, low, high, hazard = random_plans(50, 10)
-    spread = (np.exp(-low), np.ones(50), np.exp(high))
-    cells = np.arange(50)
-    around = hazard.interval_s * np.linspace(0.9, 1.1, 41)[:, None]
+    _, low, high, hazard = random_plans(20, 10)
+    spread = (np.exp(-low), np.ones(20), np.exp(high))
+    cells = np.arange(20)
+    around = hazard.interval_s * np.linspace(0.9, 1.1, 15)[:, None]
     watch = clock(spread, hazard, around[0], Overhead(log_more=0.09))
     for p in (0.2, 0.5, 0.9):
         times = np.array([watch.time_s(p, row, cells) for row in around])

@@ -31,7 +31,7 @@ def scenario_of(tmp_path, text=MOST, *overrides):
     return load_scenario(file, overrides)
 
 
-@pytest.mark.parametrize("seed", [s for s in range(40) if case(s).scenario.training.epochs][:10])
+@pytest.mark.parametrize("seed", [s for s in range(40) if case(s).scenario.training.epochs][:6])
 def test_one_sample_more_fits_no_candidate_of_an_enumeration(seed):
     given = case(seed)
     asked = given.scenario

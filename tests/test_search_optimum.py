@@ -21,7 +21,7 @@ from planner.search.problem import Problem, build
 from planner.units import PlannerError
 
 SEEDS = range(240)
-CANDIDATES = 2000  # that are looked at one by one
+CANDIDATES = 1000  # that are looked at one by one
 
 
 @lru_cache(maxsize=8)

@@ -145,6 +145,7 @@ def test_what_simplicity_costs_is_said_and_can_be_switched_off():
 
 def test_commands_agree_on_the_simple_plan():
     scenario = load_scenario(scenarios_dir() / "own-cluster.yaml")
+    scenario = replace(scenario, cluster=replace(scenario.cluster, max_gpus=64))
     catalog, calibration = load_facts()
     plan = search.optimize(scenario, catalog, calibration).plan
     assert search.explain(scenario, catalog, calibration).plan.layout == plan.layout

@@ -70,7 +70,7 @@ def test_the_optimum_with_spread_prices_equals_plain_nested_loops(seed: int) -> 
     given = spot_case(seed)
     pinned = replace(given.scenario.layout, vpp=replace(given.scenario.layout.vpp, values=(1,)))
     try:
-        given = narrowed(replace(given, scenario=replace(given.scenario, layout=pinned)), 2000)
+        given = narrowed(replace(given, scenario=replace(given.scenario, layout=pinned)), 1000)
         scenario = given.scenario
         every = [c for c in enumerate_candidates(scenario, given.offers, given.catalog, load_calibration()) if c.fits]
     except PlannerError:
