@@ -167,7 +167,7 @@ def _gpu_count(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
 def _right_variant(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
     rows = _against_nodes(table, catalog)
     rows = rows[rows["gpu"] != rows["node_gpu"]]
-    return _findings("right_variant", rows, rows["gpu"] + ", the machine has " + rows["node_gpu"], REJECTS)
+    return _findings("right_variant", rows, rows["gpu"] + ", the machine has " + rows["node_gpu"].astype(str), REJECTS)
 
 
 def _unit_of_count(table: pd.DataFrame) -> PriceFindings:
@@ -266,9 +266,9 @@ def _below_floor(table: pd.DataFrame, known: pd.DataFrame, catalog: Catalog) -> 
     first = ranked.groupby("gpu").nth(0).set_index("gpu")
     second = ranked.groupby("gpu").nth(1).set_index("gpu")["usd"]
     rows = table[~_has(table, *_CHEAP) & table["pricing"].isin(["on_demand", "spot"])]
-    lowest, cloud = rows["gpu"].map(first["usd"]), rows["gpu"].map(first["cloud"])
+    lowest, cloud = rows["gpu"].map(first["usd"]).astype(float), rows["gpu"].map(first["cloud"])
     # The cheapest price of the other clouds: the second one for rows of the cheapest cloud itself.
-    other = lowest.where(rows["cloud"] != cloud, rows["gpu"].map(second))
+    other = lowest.where(rows["cloud"] != cloud, rows["gpu"].map(second).astype(float))
     floor = other.where(rows["pricing"] == "spot", other * FLOOR)
     floor = floor.where(rows["pricing"] != "spot", lowest * SPOT_FLOOR)
     per_gpu = _per_gpu(rows)
