@@ -226,6 +226,11 @@ def test_nothing_feasible_is_exit_3_and_a_chart_is_drawn_all_the_same(planner, t
     assert "crosses: no plan" in chart.read_text()
 
 
+def _hears_ctrl_c() -> None:
+    """A shell's background job ignores Ctrl-C, and so does all that it starts: these tests, say."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals to a process group")
 def test_ctrl_c_ends_every_process_and_keeps_what_is_solved(tmp_path):
     table = tmp_path / "grid.csv"
@@ -233,7 +238,12 @@ def test_ctrl_c_ends_every_process_and_keeps_what_is_solved(tmp_path):
     whole = ROOT / "scenarios" / "neox20b.yaml"  # a search long enough for the interrupt to come in between
     command = [sys.executable, "-m", "planner", "sweep", str(whole), "--over", "budget.time=8..67 days:60"]
     ran = subprocess.Popen(
-        [*command, "-o", str(table), "--jobs", "2"], start_new_session=True, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        [*command, "-o", str(table), "--jobs", "2"],
+        start_new_session=True,
+        preexec_fn=_hears_ctrl_c,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
     )
     deadline = time.monotonic() + 120
     while not (journal.exists() and b"\n" in journal.read_bytes()) and ran.poll() is None:
