@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -17,7 +18,10 @@ from pathlib import Path
 import pytest
 
 import planner.sweeps.run as running
-from planner import api
+from planner import api, search
+from planner.catalog import load_catalog
+from planner.interop.resolve import read_scenario
+from planner.performance.calibration import load_calibration
 from planner.report.sweep import csv_text, sweep_table
 from planner.sweeps.executors import dask, processes
 from planner.sweeps.journal import journal_path
@@ -240,7 +244,7 @@ def test_ctrl_c_ends_every_process_and_keeps_what_is_solved(tmp_path):
     ran = subprocess.Popen(
         [*command, "-o", str(table), "--jobs", "2"],
         start_new_session=True,
-        preexec_fn=_hears_ctrl_c,
+        preexec_fn=_hears_ctrl_c,  # noqa: PLW1509 - no thread of these tests holds a lock that it needs
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
@@ -256,3 +260,26 @@ def test_ctrl_c_ends_every_process_and_keeps_what_is_solved(tmp_path):
     assert said.count("\n") == 1, said
     assert "of 60 variations are kept" in said
     assert not table.exists()
+
+
+CHANGES = (
+    ("budget.time=40 days", "budget.time=90 days", "budget.cost=40k", "budget.confidence=0.95", "objective=time"),
+    ("training.epochs=0.5", "training.epochs=2", "training.global_batch=512", "training.precision=bf16"),
+    ("layout.tp=2", "layout.memory_headroom=0.2", "cluster.max_gpus=64", "cluster.gpus=any", "seq_length=4096"),
+    ("risk.checkpoint_interval=2h", "cluster.pricing=[on_demand, spot]", "cluster.clouds=[lambda]"),
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_a_variation_learnt_changes_no_answer_of_the_next(seed):
+    rng = random.Random(seed)  # noqa: S311
+    catalog, calibration = load_catalog(()), load_calibration(())
+    like = None
+    for _ in range(6):
+        changes = [rng.choice(some) for some in rng.sample(CHANGES, rng.randint(1, 2))]
+        scenario = read_scenario(ROOT / "scenarios" / "neox20b.yaml", changes, ())
+        near, like = search.optimize_near(scenario, catalog, calibration, like)
+        alone, _ = search.optimize_near(scenario, catalog, calibration)
+        assert near.plan == alone.plan, changes
+        assert near.infeasibility == alone.infeasibility, changes
+        assert near.warnings == alone.warnings, changes

@@ -207,7 +207,7 @@ def basis(setting: Setting, gpus: int, calibration: Calibration) -> tuple[str, l
     if any(p.gpu == setting.accelerator.id for p in calibration.points):
         return "user", [p.id for p in calibration.points if p.gpu == setting.accelerator.id]
     place = place_of(setting)
-    alike = [p for p in calibration.field.places if p.group == place.group]
+    alike = calibration.field.groups.get(place.group, [])
     if unmeasured_share(setting.model):
         return "modelled", []
     if not alike:

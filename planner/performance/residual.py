@@ -74,6 +74,14 @@ class ResidualField:
         return {name: np.array([getattr(p, name) for p in self.places], dtype=np.str_) for name in LABELS}
 
     @cached_property
+    def groups(self) -> Mapping[tuple[str, str, str, str], list[Place]]:
+        """The places of each group, in their order."""
+        out: dict[tuple[str, str, str, str], list[Place]] = {}
+        for place in self.places:
+            out.setdefault(place.group, []).append(place)
+        return out
+
+    @cached_property
     def coordinates(self) -> FloatArray:
         return np.array([p.coordinates for p in self.places]).reshape(len(self.places), 3)
 

@@ -106,20 +106,12 @@ def step_of(
     factor: Number,
 ) -> StepTime:
     """`assemble` on numbers; `grad_accum` may be fractional where micro-batches need not divide the batch."""
-    machine, rates, layers = s.machine, s.rates, s.model.layers
-    slow = slowest_stage(k, layers, pp, vpp) + rates.micro_batch
+    rates = s.rates
+    slow, bubble = stage_s(s, k, pp, vpp)
     busy = grad_accum * slow
-    bubble = np.maximum(k.busy_s + pp * rates.micro_batch - slow, 0.0) / vpp
-
-    ranks = k.cp * dp  # gradients are shared by data and context parallel
-    block = k.tp * ranks
-    port = np.where(block * pp > machine.domain, np.maximum(machine.network, 1.0), machine.link)
-    message = k.stage_bytes / port * rates.pipeline
+    message = message_s(s, k, k.tp * k.cp * pp * dp)
     pipeline = np.where(pp > 1, 2.0 * message * (vpp * grad_accum + pp - 1.0), 0.0)
-
-    traffic = _data_parallel(s, k, pp, dp, zero_stage, grad_accum, slow)
-
-    optimizer = _optimizer(s, k, pp, zero_stage, ranks)
+    traffic, optimizer = once_a_step_s(s, k, pp, dp, zero_stage, grad_accum, slow)
     terms = {"bubble": bubble, "pipeline_parallel": pipeline, "data_parallel": traffic, "optimizer": optimizer}
     if np.any(s.conditions.moves_activations):
         terms["offload"] = _offloaded(s, k, pp, grad_accum, slow)
@@ -137,6 +129,35 @@ def step_of(
         terms = {"compute": busy} | terms
     terms = {name: value * factor for name, value in terms.items()}
     return StepTime(total_s=total * factor, terms_s=terms, least_s=np.asarray(least))
+
+
+def stage_s(s: Scope, k: KernelTimes, pp: IntArray, vpp: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Seconds of a micro-batch on the slowest stage, and those that the pipeline takes to fill and drain, (n,) each.
+
+    Neither rises, a sequence, with the micro-batch.
+    """
+    slow = slowest_stage(k, s.model.layers, pp, vpp) + s.rates.micro_batch
+    return slow, np.maximum(k.busy_s + pp * s.rates.micro_batch - slow, 0.0) / vpp
+
+
+def message_s(s: Scope, k: KernelTimes, gpus: Number | IntArray) -> FloatArray:
+    """Seconds in which a micro-batch is passed on from a stage to the next in a run on so many GPUs, (n,)."""
+    port = np.where(gpus > s.machine.domain, np.maximum(s.machine.network, 1.0), s.machine.link)
+    return np.asarray(k.stage_bytes / port * s.rates.pipeline)
+
+
+def once_a_step_s(
+    s: Scope,
+    k: KernelTimes,
+    pp: IntArray,
+    dp: IntArray,
+    zero_stage: IntArray,
+    grad_accum: Number | IntArray,
+    slow: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Seconds a step of data-parallel traffic that `slow` does not hide, and of the optimizer, (n,) each."""
+    traffic = _data_parallel(s, k, pp, dp, zero_stage, grad_accum, slow)
+    return traffic, _optimizer(s, k, pp, zero_stage, k.cp * dp)  # gradients are shared by data and context parallel
 
 
 def _optimizer(s: Scope, k: KernelTimes, pp: IntArray, zero_stage: IntArray, ranks: Number) -> FloatArray:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from planner.search.fleets import optimize_fleet as optimize_fleet
     from planner.search.frontiers import frontier as frontier
     from planner.search.optimum import optimize as optimize
+    from planner.search.optimum import optimize_near as optimize_near
 
 _WHERE = {
     "Fleet": "fleets",
@@ -20,6 +21,7 @@ _WHERE = {
     "compare": "comparing",
     "frontier": "frontiers",
     "optimize": "optimum",
+    "optimize_near": "optimum",
 }
 
 

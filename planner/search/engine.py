@@ -107,6 +107,7 @@ class _Branch:
         self.bubble = (t.pp[row] - 1) / t.vpp[row]
         self.bubble_share = self.bubble * dp / reference  # a sequence of micro-batch
         self.beside = np.zeros(len(row))
+        self.passing = self.site.passing_s(self.gpus)
         self._prune_rows()
         self._fit_memory()
         pair, interval, bound = self._intervals()
@@ -130,12 +131,24 @@ class _Branch:
         self.ways = site.batches.ways(self.unit) * self.times
         self._keep(self.ways > 0)
         last = np.searchsorted(site.starts, site.batches.high // self.unit, side="right") - 1
-        last = last[self._drop_slow(self.scale * site.least_busy[site.table.kernel[self.row], last])]
-        bound = self.scale * site.least(site.table.kernel[self.row], last, self.bubble_share)
+        stages = self._stages(site.stage_least, last, slice(None))
+        within = self._drop_slow(stages)
+        last, stages = last[within], stages[within]
+        bound = np.maximum(stages, self.scale * site.least(site.table.kernel[self.row], last, self.bubble_share))
         within = self._drop_slow(bound)
         which = self._open_groups()
         bound = bound[within][which] + self._beside(last[within][which])
         self._drop_slow(bound)
+
+    def _stages(
+        self, a_sequence: FloatArray, interval: IntArray | int, at: IntArray | slice = slice(None)
+    ) -> FloatArray:
+        """Seconds of the run that rows' slowest stages take and pass on, at so many a sequence by (stage, interval)."""
+        t, row = self.site.table, self.row[at]
+        pp = t.pp[row]
+        each = a_sequence[self.site.stage[row], interval]
+        passed = np.where(pp > 1, 2.0 * t.vpp[row] * self.passing[self.cell[at], t.kernel[row]], 0.0)
+        return np.asarray(self.scale[at] * pp * (each + passed))
 
     def _drop_slow(self, bound: FloatArray) -> BoolArray:
         """Drops the rows whose bound passes their limits; which were kept."""
@@ -201,16 +214,17 @@ class _Branch:
         """(row, interval) pairs whose bound is within the limits, and the bounds."""
         site, t = self.site, self.site.table
         limit = self.limits.least_s[self.cell]
-        kernel = t.kernel[self.row]
         # Micro-batches beyond `strict` fit only while the pipeline is not full.
         most = np.where(t.vpp[self.row] > 1, t.pp[self.row], np.maximum(t.pp[self.row] - 1, 1))
-        unfilled = self.bubble / most
+        unfilled = 1.0 / most
+        _, reference = site.run.least(site.batches.low, site.batches.high)
         pairs, intervals, bounds = [], [], []
         for i, (start, end) in enumerate(zip(self.site.starts.tolist(), self.site.ends.tolist(), strict=True)):
             at = np.flatnonzero((self.loose >= start) & (self.spared < end))
-            idle = start * self.bubble_share[at]
-            idle = np.where(start > self.strict[at], np.maximum(idle, unfilled[at]), idle)
-            bound = self.scale[at] * site.per_sequence[kernel[at], i] * (1.0 + idle) + self.beside[at]
+            fills = start * self.dp[at] / reference  # of a micro-batch: how often the pipeline fills
+            fills = np.where(start > self.strict[at], np.maximum(fills, unfilled[at]), fills)
+            fill = self.scale[at] * t.pp[self.row[at]] * site.stage_fill[site.stage[self.row[at]], i] * fills
+            bound = self._stages(site.stage_slow, i, at) + fill + self.beside[at]
             slow = bound > limit[at]
             if slow.any():
                 out = at[slow]

@@ -20,8 +20,8 @@ from planner.search.shortfalls import budget_goal, least_factor, least_sum, need
 from planner.units import format_count, format_duration, format_number, format_percent, format_usd
 
 
-def what_would_do(problem: Problem) -> Infeasible:
-    """The ends of what there is, and single changes of the scenario that make it feasible."""
+def what_would_do(problem: Problem, *, advice: bool = True) -> Infeasible:
+    """The ends of what there is, and with `advice` single changes of the scenario that make it feasible."""
     budget = problem.scenario.budget
     base = Goal(confidence=budget.confidence, at=budget.confidence)
     fastest, cheapest = View(problem, replace(base, per_second=1.0)), View(problem, replace(base, per_usd=1.0))
@@ -38,8 +38,8 @@ def what_would_do(problem: Problem) -> Infeasible:
         cheapest=None
         if cheap is None
         else make_plan(problem, fastest_of(problem, cheap), problem.offers[int(cheapest.offer[cheap])]),
-        changes=tuple(relaxations(problem)),
-        between=_between(problem, {quick, cheap}),
+        changes=tuple(relaxations(problem)) if advice else (),
+        between=_between(problem, {quick, cheap}) if advice else (),
     )
 
 

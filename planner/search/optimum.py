@@ -56,21 +56,51 @@ def optimize(
         If the scenario has no budget (own machines alone need none), allows no batch, or names what the catalog does
         not have.
     """
+    _check(scenario)
+    if wants_most(scenario):
+        return _with_most(scenario, catalog, calibration, exhaustive=exhaustive, offers=offers)
+    return _answer(build(scenario, catalog, calibration, offers), exhaustive=exhaustive)
+
+
+@in_its_money
+def optimize_near(
+    scenario: Scenario, catalog: Catalog, calibration: Calibration, like: Problem | None = None
+) -> tuple[Optimization, Problem | None]:
+    """The answer of `optimize` without alternatives, bindings and changes: the plan, or why there is none.
+
+    Parameters
+    ----------
+    like : the second part of an earlier answer on the same catalog and calibration: what it learnt is not searched anew
+
+    Raises
+    ------
+    PlannerError
+        As `optimize` does.
+    """
+    _check(scenario)
+    if wants_most(scenario):
+        return _with_most(scenario, catalog, calibration, exhaustive=False, offers=None), like
+    problem = build(scenario, catalog, calibration) if like is None else like.of(scenario)
+    return _answer(problem, advice=False), problem
+
+
+def _check(scenario: Scenario) -> None:
     budget = scenario.budget
     if budget.time_s is None and budget.cost_usd is None and not scenario.cluster.own_only:
         raise PlannerError(
             "budget: give a time (or a deadline) or a cost to optimize within; without one, `planner frontier` shows"
             " every plan that is best in time and cost"
         )
-    if wants_most(scenario):
-        return _with_most(scenario, catalog, calibration, exhaustive=exhaustive, offers=offers)
-    problem = build(scenario, catalog, calibration, offers)
+
+
+def _answer(problem: Problem, *, exhaustive: bool = False, advice: bool = True) -> Optimization:
+    """The answer of a problem; with `advice`, what else a person might do."""
     view, best, certificate = solve(problem, exhaustive=exhaustive)
     common = {
         "certificate": certificate,
         "defaults": defaults_of(problem),
         "provenance": provenance_of(problem),
-        "goal": asked(scenario),
+        "goal": asked(problem.scenario),
     }
     if best is None:
         return Optimization(
@@ -78,7 +108,7 @@ def optimize(
             plan=None,
             alternatives=(),
             binding=(),
-            infeasibility=what_would_do(problem),
+            infeasibility=what_would_do(problem, advice=advice),
             warnings=warnings_of(problem, None),
             **common,  # type: ignore[arg-type]
         )
@@ -88,9 +118,9 @@ def optimize(
     return Optimization(
         status="optimal",
         plan=plan,
-        given_up=given_up(view, best, pick, certificate),
-        alternatives=alternatives(problem, view, best, pick),
-        binding=bindings(problem, view, pick, plan),
+        given_up=given_up(view, best, pick, certificate) if advice else None,
+        alternatives=alternatives(problem, view, best, pick) if advice else (),
+        binding=bindings(problem, view, pick, plan) if advice else (),
         infeasibility=None,
         warnings=warnings_of(problem, plan),
         **common,  # type: ignore[arg-type]

@@ -10,7 +10,16 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts,
 from planner.performance.calibration import Calibration
 from planner.performance.machine import as_reached
 from planner.performance.memory import capacity_gib, memory_affine
-from planner.performance.steptime import KernelTimes, Scope, kernels_of, scope, step_of
+from planner.performance.steptime import (
+    KernelTimes,
+    Scope,
+    kernels_of,
+    message_s,
+    once_a_step_s,
+    scope,
+    stage_s,
+    step_of,
+)
 
 NEVER = 1e9  # GiB that no accelerator has
 
@@ -93,15 +102,22 @@ class SettingPhysics:
         zero_stage: IntArray,
         group: FloatArray | None = None,
     ) -> FloatArray:
-        """Seconds a step that data parallelism adds at least, whatever the micro-batch up to the kernels' own, (n,).
+        """Seconds a step of optimizer and data-parallel traffic at least, whatever the micro-batch up to the kernels'.
 
-        What dp ranks take more than one, less what sharding the optimizer saves; a larger micro-batch hides more of it.
+        A larger micro-batch hides more of it. (n,)
         """
-        none = np.zeros_like(kernels.busy_s)
-        alone = replace(kernels, stage_bytes=none)
-        once, scope = np.ones_like(pp), self._grouped(group)
-        many, one = (step_of(scope, alone, pp, vpp, n, zero_stage, once, 1.0).total_s for n in (dp, once))
-        return np.maximum(many - one, 0.0)
+        scope = self._grouped(group)
+        slow, _ = stage_s(scope, kernels, pp, vpp)
+        traffic, optimizer = once_a_step_s(scope, kernels, pp, dp, zero_stage, np.ones_like(pp), slow)
+        return np.asarray(traffic + optimizer + scope.rates.step)
+
+    def stage_s(self, kernels: KernelTimes, pp: IntArray, vpp: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Seconds of a micro-batch on the slowest stage, and those to fill and drain the pipeline, (n,) each."""
+        return stage_s(self.scope, kernels, pp, vpp)
+
+    def message_s(self, kernels: KernelTimes, gpus: IntArray) -> FloatArray:
+        """Seconds in which a micro-batch is passed on to the next stage in a run on so many GPUs, (n,)."""
+        return message_s(self.scope, kernels, gpus)
 
     def memory_line(
         self, x: Layouts, share: FloatArray | None = None, group: FloatArray | None = None

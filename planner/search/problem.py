@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +44,12 @@ from planner.workload.learning import CriticalBatch
 
 CELLS_TOGETHER = 32  # GPU counts of one site that are searched in one pass
 
+#: Of `training`, what tells runs of one layout apart, and does not decide which layouts there are.
+OF_LENGTHS: Mapping[str, Any] = {"epochs": None, "iterations": None, "starts_from": "", "global_batch": None}
+#: What is known of each cell's candidates, whatever is asked of them.
+LEARNT = ("best_s", "exact", "bound_s", "visited", "row", "dp", "micro", "batch", "covered", "instances", "step_s")
+#: Of a pool, what decides with its setting how long runs take.
+OF_CLOCKS = attrgetter("interruptions", "takings")
 #: What of a cluster the search space of a pool depends on, beside the machines themselves.
 OF_SITES = ("max_gpus", "power_limit_w", "site")
 
@@ -116,13 +124,34 @@ class Problem:
         # The user's own measurements are read on the machines of `cluster`, with the hazards of `risk`.
         bent = self.calibration if not scenario.throughput or same_run and alike("cluster", "risk") else None
         other = build(scenario, self.catalog, self.facts, self.given, bent)
-        if same_run:
-            other.tables = self.tables
-            one, other_cluster = self.scenario.cluster, scenario.cluster
-            machines = all(getattr(one, name) == getattr(other_cluster, name) for name in OF_SITES)
-            if other.calibration is self.calibration and machines:
-                other.sites = self.sites
+        if other.calibration is not self.calibration or not alike("model", "seq_length", "layout"):
+            return other
+        one, two = (replace(s.training, **OF_LENGTHS) for s in (self.scenario, scenario))
+        if one == two:
+            other.learn_of(self)
         return other
+
+    def learn_of(self, known: Problem) -> None:
+        """Takes over what does not hang on how these problems differ: of one model in one way of training."""
+        self.tables, self.physics = known.tables, known.physics
+        alike = self.scenario.risk == known.scenario.risk
+        if alike:
+            self.overhead = known.overhead
+        one, two = self.scenario.cluster, known.scenario.cluster
+        if self.batches != known.batches or any(getattr(one, name) != getattr(two, name) for name in OF_SITES):
+            return
+        self.sites = known.sites if self.run == known.run else {k: s.running(self.run) for k, s in known.sites.items()}
+        if [p.setting for p in self.pools] != [p.setting for p in known.pools]:
+            return
+        if not np.array_equal(self.gpus, known.gpus) or not np.array_equal(self.pool, known.pool):
+            return
+        self.factors, self.space = known.factors, known.space
+        if self.run == known.run:
+            self.floor_s = known.floor_s
+            for name in LEARNT:
+                setattr(self, name, getattr(known, name).copy())
+            if alike and [OF_CLOCKS(p) for p in self.pools] == [OF_CLOCKS(p) for p in known.pools]:
+                self.clock, self._slopes = known.clock, known._slopes
 
     def forget(self) -> None:
         """Drops what was learnt of the cells, so that they are searched anew."""
@@ -206,12 +235,17 @@ class Problem:
     @cached_property
     def clock(self) -> Clock:
         """How long the runs of each cell take, with what probability."""
+        return clock(self.factors, self._hazard(), self.floor_s, self.overhead, self._market())
+
+    @cached_property
+    def factors(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Factors on predicted step times at p10, p50 and p90 of each cell, (cells,) each."""
         low, median, high = (np.ones(len(self)) for _ in range(3))
         for i, pool in enumerate(self.pools):
             at = self.pool == i
             factors = spread(pool.setting, self.gpus[at], self.calibration)
             low[at], median[at], high[at] = (factors.quantile(p) for p in (0.1, 0.5, 0.9))
-        return clock((low, median, high), self._hazard(), self.floor_s, self.overhead, self._market())
+        return low, median, high
 
     @cached_property
     def overhead(self) -> Overhead:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -31,10 +32,11 @@ class Kernels(Protocol):
 class Physics(Protocol):
     """What the search asks of the performance model, for one model on one hardware and framework.
 
-    Its bounds rest on: busy seconds a sequence do not rise with the micro-batch; a step of m micro-batches takes at
-    least factor x busy / pp x (m + (pp - 1) / vpp), and per micro-batch not more with larger m; memory is a line in
-    the micro-batch that rises with m only until the pipeline is full (m = pp; 2 pp where chunks interleave). A step
-    takes `beside_s` more than that, at micro-batches up to the one of the kernels given there. With a larger `share` of
+    Its bounds rest on: busy seconds and `stage_s` a sequence do not rise with the micro-batch, and `message_s` a
+    sequence hangs on nothing but the kernel; a step of m micro-batches takes at least factor x (m x slowest stage +
+    filling and draining + 2 m vpp x message where pp > 1 + `beside_s`), and per micro-batch not more with larger m;
+    `beside_s` holds at micro-batches up to the one of the kernels given there; memory is a line in the micro-batch
+    that rises with m only until the pipeline is full (m = pp; 2 pp where chunks interleave). With a larger `share` of
     the layers recomputed memory does not rise and a step is not shorter; with a larger `group` (0: all ranks) over
     which states lie memory does not rise.
     """
@@ -74,6 +76,10 @@ class Physics(Protocol):
         zero_stage: IntArray,
         group: FloatArray | None = None,
     ) -> FloatArray: ...
+
+    def stage_s(self, kernels: Any, pp: IntArray, vpp: IntArray) -> tuple[FloatArray, FloatArray]: ...
+
+    def message_s(self, kernels: Any, gpus: IntArray) -> FloatArray: ...
 
     def memory_line(
         self, layouts: Layouts, share: FloatArray | None = None, group: FloatArray | None = None
@@ -141,11 +147,43 @@ class Site:
         least = self.table.least[which]
         self.at_ends = kernels_of_rows(self.physics, self.table, which, micro, least)  # kernels x intervals, flat
         self.per_sequence = self.at_ends.busy_s.reshape(kernels, intervals) / self.ends
-        self.least_busy = np.minimum.accumulate(self.per_sequence, axis=1)  # entry i: over the intervals up to i
+        self._bound_stages()
         # Bubbles are looked up by their share a sequence, for the kernels that come so far.
         self.grid = np.concatenate([[0.0], 2.0 ** np.arange(-16, 8, 0.25)])
         self._known = np.full(kernels, -1)  # place of a kernel in `_least`
         self._least = np.zeros((0, intervals, len(self.grid)))
+
+    def _bound_stages(self) -> None:
+        """Seconds a sequence of each distinct (kernel, pp, vpp) on its slowest stage and to fill it, by interval."""
+        t, intervals = self.table, len(self.ends)
+        code = (t.kernel * (1 + int(t.pp.max(initial=0))) + t.pp) * (1 + int(t.vpp.max(initial=0))) + t.vpp
+        _, rows, self.stage = np.unique(code, return_index=True, return_inverse=True)  # stage: (rows of the table,)
+        self.stage_slow, self.stage_fill = np.zeros((2, len(rows), intervals))
+        together = max(1, SLICE // max(intervals, 1))
+        for begin in range(0, len(rows), together):
+            some = rows[begin : begin + together]
+            at = (t.kernel[some][:, None] * intervals + np.arange(intervals)).ravel()
+            cut = (np.repeat(x[some], intervals) for x in (t.pp, t.vpp))
+            for out, found in zip(
+                (self.stage_slow, self.stage_fill), self.physics.stage_s(self.at_ends.take(at), *cut), strict=True
+            ):
+                out[begin : begin + len(some)] = found.reshape(-1, intervals) / self.ends
+        self.stage_least = np.minimum.accumulate(self.stage_slow, axis=1)  # entry i: over the intervals up to i
+
+    def running(self, run: Run) -> Site:
+        """The same search space for another run over the same batches."""
+        other = copy(self)
+        other.run = run
+        return other
+
+    def passing_s(self, gpus: IntArray) -> FloatArray:
+        """Seconds a sequence that a stage boundary of each kernel costs in runs on so many GPUs, (gpus, kernels)."""
+        if not len(self.ends) or not len(self.table.kernel_row):
+            return np.zeros((len(gpus), len(self.table.kernel_row)))
+        first = np.arange(len(self.table.kernel_row)) * len(self.ends)
+        kernels = self.at_ends.take(np.tile(first, len(gpus)))
+        each = self.physics.message_s(kernels, np.repeat(gpus, len(first)))
+        return np.asarray(each.reshape(len(gpus), len(first)) / self.ends[0])
 
     def least(self, kernel: IntArray, last: IntArray, bubble_share: FloatArray) -> FloatArray:
         """Seconds a sequence with its bubble, at the best micro-batch of the intervals up to `last`, (n,): a bound."""

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from planner import __version__
 from planner.catalog import Catalog, load_catalog
@@ -14,6 +15,9 @@ from planner.plan_row import Value
 from planner.scenario import Scenario
 from planner.sweeps.table import bad_input, figures
 from planner.units import PlannerError
+
+if TYPE_CHECKING:
+    from planner.search.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +65,25 @@ def solve(task: Task) -> dict[str, Value]:
     """
     from planner import search
 
-    catalog, calibration = _loaded(task.overlays, task.facts)
+    known = _loaded(task.overlays, task.facts)
     try:
-        return figures(search.optimize(task.scenario, catalog, calibration))
+        answer, known.problem = search.optimize_near(task.scenario, known.catalog, known.calibration, known.problem)
     except PlannerError as error:
         return bad_input(str(error))
+    return figures(answer)
+
+
+@dataclass
+class _Known:
+    """What a process has of one sweep: the facts, and the variation before, which the next one mostly resembles."""
+
+    catalog: Catalog
+    calibration: Calibration
+    problem: Problem | None = None
 
 
 @lru_cache(maxsize=2)  # a process solves many tasks of one sweep; a changed catalog comes with other facts
-def _loaded(overlays: tuple[Path, ...], wanted: Facts) -> tuple[Catalog, Calibration]:
+def _loaded(overlays: tuple[Path, ...], wanted: Facts) -> _Known:
     catalog, calibration = load_catalog(overlays), load_calibration(overlays)
     present = Facts(__version__, catalog.digest, calibration.digest)
     for what, here, there in (
@@ -82,4 +96,4 @@ def _loaded(overlays: tuple[Path, ...], wanted: Facts) -> tuple[Catalog, Calibra
                 f"a worker has another {what} ({here[:12]}) than this machine ({there[:12]}); install the same planner "
                 "and overlays on every worker, and let no catalog change during a sweep"
             )
-    return catalog, calibration
+    return _Known(catalog, calibration)
