@@ -139,3 +139,16 @@ def test_the_factors_of_a_cost_multiply_to_it_with_storage_and_egress_in(planner
     assert float(ratio[0]) == pytest.approx(math.prod(map(float, product)), rel=0.01)
     costs = [side["plan"]["cost_usd"]["p50"] for side in found["sides"]]
     assert float(ratio[0]) == pytest.approx(costs[1] / costs[0], rel=0.006)
+
+
+def test_what_a_side_lacks_is_told_of_its_own_machines(planner, tmp_path):
+    scenario = tmp_path / "s.yaml"
+    scenario.write_text(
+        "model: llama3-8b\ndata: {tokens: 1B, seq_length: 2048}\ntraining: {epochs: 1}\nbudget: {time: 90 days}\n"
+        "cluster: {gpus: [h100-sxm5-80gb, b300-sxm6-288gb], max_gpus: 8}\nlayout: {tp: 1, pp: 1, zero_stage: 0}\n"
+    )
+    ran = planner("compare", scenario, "--by", "gpu", "--json")
+    assert ran.code == 0, ran.err
+    sides = {side["label"]: side for side in json.loads(ran.out)["sides"]}
+    assert sides["b300-sxm6-288gb"]["status"] == "optimal"
+    assert re.search(r"Least is lacking on \d+ x h100-sxm5-80gb", sides["h100-sxm5-80gb"]["reason"])

@@ -211,3 +211,27 @@ def test_a_batch_that_nothing_allows_is_one_sentence() -> None:
         batch_space(IntChoice(10, 20), IntChoice(), BatchRamp(32, 32, 1000))
     with pytest.raises(PlannerError, match="give a smaller max"):
         batch_space(IntChoice(1, 10_000_000), IntChoice(), None)
+
+
+def test_no_candidate_needs_less_memory_than_the_least_that_is_told(site: Site) -> None:
+    physics, t, gpus = site.physics, site.table, 32
+    found = site.least_memory(gpus)
+    assert found is not None
+    least, row, dp, micro = found
+    rows, ranks = t.on(gpus, site.dp, site.batches)
+    rng = np.random.default_rng(3)
+    at = rng.integers(0, len(rows), 5000)
+    size = rng.choice([1, 1, 2, 3, 4, 8], len(at))
+    cut = size * ranks[at] * t.group[rows[at]]
+    batch = site.batches.edge(cut, smallest=True)
+    at, size, batch = at[batch > 0], size[batch > 0], batch[batch > 0]
+    i, n = rows[at], ranks[at]
+    layouts = site.layouts(i, n, size, batch // (size * n))
+    base, each, step = physics.memory_parts(layouts, t.share(i, t.every[i]))
+    assert np.all(np.maximum(base + each * size, step) >= least / ROUNDING)
+    one = np.array([row]), np.array([dp])
+    (alone,) = batch_of = site.batches.edge(np.array([micro * dp * int(t.group[row])]), smallest=True)
+    assert alone > 0
+    x = site.layouts(*one, np.array([micro]), batch_of // (micro * dp))
+    base, each, step = physics.memory_parts(x, t.share(one[0], t.every[one[0]]))
+    assert max(float(base[0] + each[0] * micro), float(step[0])) == pytest.approx(least)

@@ -68,7 +68,7 @@ def _reason(problem: Problem, goal: Goal, least_time: float | None, least_cost: 
         free = format_percent(problem.scenario.layout.memory_headroom)
         return (
             f"No layout fits into the memory of any machine that is offered, {free} of it kept free"
-            f" (layout.memory_headroom).{lacking(problem)}"
+            f" (layout.memory_headroom).{lacking(problem, View(problem, goal).allowed)}"
         )
     sure = format_percent(goal.confidence)
     if goal.time_s is not None and least_time > goal.time_s:

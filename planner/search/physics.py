@@ -126,7 +126,14 @@ class SettingPhysics:
 
         `share` and `group` as above.
         """
-        base, each, step = memory_affine(
+        base, each, step = self.memory_parts(x, share, group)
+        return np.where(step <= self.capacity_gib, base, np.maximum(base, NEVER)), each
+
+    def memory_parts(
+        self, x: Layouts, share: FloatArray | None = None, group: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """GiB in training as `memory_line` has it, two parts, and those of the optimizer's step, (n,) each."""
+        return memory_affine(
             self.setting,
             x.tp,
             x.pp,
@@ -141,4 +148,3 @@ class SettingPhysics:
             share,
             group,
         )
-        return np.where(step <= self.capacity_gib, base, np.maximum(base, NEVER)), each

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import fields, replace
 
 import numpy as np
 
+from planner.performance.arrays import BoolArray
 from planner.plan import Change
 from planner.scenario import Scenario
 from planner.scenario.types import MOST_GPUS, LayoutBounds
-from planner.search.engine import Limits, solve
 from planner.search.goals import Goal, View, find
 from planner.search.problem import Problem
 from planner.search.shortfalls import budget_goal
-from planner.search.site import Found
 from planner.units import format_bandwidth, format_count, format_gib
 
 Changed = tuple[Change, Problem]  # and the problem where it is made
 
-MOST_MEMORY = 1024.0  # times a GPU's: what needs more is not a matter of its size
 NODES = (2, 4, 8, 16, 32, 64)  # times one's own that are tried
 #: What a network between own nodes is taken to be where none is stated, Gbit/s: one port of what data centres have.
 JOINED_BY = 100.0
@@ -31,57 +28,32 @@ def nothing_fits(problem: Problem) -> bool:
     return bool(problem.space.any()) and find(View(problem, _any_plan(problem.scenario))) is None
 
 
-def lacking(problem: Problem) -> str:
-    """How many GiB a GPU lacks, on the layout and the machine that lack least of it, in a sentence."""
-    best: tuple[float, int, int, float, Found] | None = None
+def lacking(problem: Problem, allowed: BoolArray | None = None) -> str:
+    """How many GiB a GPU lacks, on the layout and the machine that lack least of it, in a sentence.
+
+    Of the cells that are `allowed`, (cells,); None: of all.
+    """
+    cells = problem.space > 0 if allowed is None else allowed & (problem.space > 0)
+    best: tuple[float, int, int, int, int, int] | None = None
     seen = set()
-    for pool in np.unique(problem.pool).tolist():
-        cells = np.flatnonzero((problem.pool == pool) & (problem.space > 0))
-        if not len(cells):
-            continue
-        cell = int(cells[np.argmax(problem.gpus[cells])])
-        alike = (id(problem.site(pool)), int(problem.gpus[cell]))  # the same machines of another cloud lack as much
+    for pool in np.unique(problem.pool[cells]).tolist():
+        gpus = int(problem.gpus[cells & (problem.pool == pool)].max())
+        site, setting = problem.site(pool), problem.pools[pool].setting
+        alike = (setting.framework, setting.accelerator.id, gpus)  # the same GPUs of another cloud lack as much
         if alike in seen:
             continue
         seen.add(alike)
-        least = _least_memory(problem, cell, None if best is None else best[0])
-        if least is not None and (best is None or least[0] - least[1] < best[0]):
-            best = (least[0] - least[1], pool, cell, *least[1:])
+        least = site.least_memory(gpus)
+        if least is not None and (best is None or least[0] - site.physics.capacity_gib < best[0]):
+            best = (least[0] - site.physics.capacity_gib, pool, gpus, *least[1:])
     if best is None:
         return ""
-    lacks, pool, cell, capacity, layout = best
-    setting, table, row = problem.pools[pool].setting, problem.site(pool).table, int(layout.row[0])
-    cut = f"tp {table.tp[row]}, pp {table.pp[row]}, dp {int(layout.dp[0])}, micro-batch {int(layout.micro[0])}"
-    gpus = f"{format_count(int(problem.gpus[cell]))} x {setting.hardware.gpu}"
-    beyond = f"{format_gib(lacks)} a GPU beyond the {format_gib(capacity)} that it may use"
-    return f" Least is lacking on {gpus} with {setting.framework}, {cut}: {beyond}."
-
-
-def _least_memory(problem: Problem, cell: int, more: float | None = None) -> tuple[float, float, Found] | None:
-    """GiB that a GPU would need for a layout to fit, what it may use, and that layout; None where none ever would.
-
-    None too where none does with `more` GiB more.
-    """
-    site, gpus = problem.site(int(problem.pool[cell])), problem.gpus[[cell]]
-    capacity = float(site.physics.capacity_gib)
-
-    def fits(times: float) -> Found | None:
-        roomier = copy(site)
-        roomier.physics = copy(site.physics)
-        roomier.physics.capacity_gib = capacity * times
-        nothing = np.array([np.inf])
-        found, _ = solve(roomier, gpus, Limits(nothing, nothing.copy(), nothing.copy()), lambda best_s: best_s)
-        return found if len(found.seconds) else None
-
-    if more is not None and fits(1.0 + more / capacity) is None:
-        return None
-    low, high = 1.0, MOST_MEMORY
-    found = fits(high)
-    while found is not None and high / low > 1.001:
-        middle = float(np.sqrt(low * high))
-        there = fits(middle)
-        low, high, found = (middle, high, found) if there is None else (low, middle, there)
-    return None if found is None else (capacity * high, capacity, found)
+    lacks, pool, gpus, row, dp, micro = best
+    setting, table = problem.pools[pool].setting, problem.site(pool).table
+    cut = f"tp {table.tp[row]}, pp {table.pp[row]}, dp {dp}, micro-batch {micro}"
+    beyond = f"{format_gib(lacks)} a GPU beyond the {format_gib(problem.site(pool).physics.capacity_gib)}"
+    machines = f"{format_count(gpus)} x {setting.hardware.gpu} with {setting.framework}"
+    return f" Least is lacking on {machines}, {cut}: {beyond} that it may use."
 
 
 def _any_plan(scenario: Scenario) -> Goal:

@@ -85,6 +85,10 @@ class Physics(Protocol):
         self, layouts: Layouts, share: FloatArray | None = None, group: FloatArray | None = None
     ) -> tuple[FloatArray, FloatArray]: ...
 
+    def memory_parts(
+        self, layouts: Layouts, share: FloatArray | None = None, group: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray, FloatArray]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -283,6 +287,41 @@ class Site:
         share = t.share(row, t.every[row] if covered is None else covered)
         group = t.gpus_of_a_group(row, dp, instances)
         return self.physics.memory_line(self.layouts(row, dp, np.ones_like(row), grad_accum), share, group)
+
+    def least_memory(self, gpus: int) -> tuple[float, int, int, int] | None:
+        """GiB of the candidate on `gpus` that needs least, its row, dp and micro-batch; None where there is none.
+
+        It has the smallest batch, as many layers recomputed and its states over as many ranks as can be.
+        """
+        t = self.table
+        row, dp = t.on(gpus, self.dp, self.batches)
+        unit = dp * t.group[row]
+
+        def needed(at: IntArray, micro: int, grad_accum: IntArray) -> FloatArray:
+            i, n = row[at], dp[at]
+            group = t.gpus_of_a_group(i, n, t.instances(i, n))
+            layouts = self.layouts(i, n, np.ones_like(i), grad_accum)
+            base, each, step = self.physics.memory_parts(layouts, t.share(i, t.every[i]), group)
+            return np.maximum(base + each * micro, step)
+
+        best, place = np.inf, (0, 0, 0)
+        bound = np.zeros(len(row))  # what no micro-batch from here on needs less than
+        for micro in self.micros():
+            batch = self.batches.edge(micro * unit, smallest=True)
+            at = np.flatnonzero((batch > 0) & (bound < best))
+            if not len(at):
+                continue
+            least = needed(at, micro, batch[at] // (micro * dp[at]))
+            first = int(np.argmin(least))
+            if least[first] < best:
+                best, place = float(least[first]), (int(row[at[first]]), int(dp[at[first]]), micro)
+            bound[at] = needed(at, micro, t.group[row[at]])
+        return None if best == np.inf else (best, *place)
+
+    def micros(self) -> list[int]:
+        """The allowed micro-batches, ascending."""
+        every = np.arange(self.batches.micro_low, self.batches.micro_high + 1)
+        return [int(m) for m in every[self.batches.allows_micro(every)]]
 
     def layouts(self, row: IntArray, dp: IntArray, micro: IntArray, grad_accum: IntArray) -> Layouts:
         """These candidates as the performance room takes them."""
