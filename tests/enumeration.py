@@ -13,7 +13,7 @@ from math import ceil
 
 import numpy as np
 
-from planner.catalog.risk_facts import load_risk_facts
+from planner.catalog.risk_facts import RiskFacts, load_risk_facts
 from planner.catalog.types import Offer
 from planner.performance.arrays import RECOMPUTE, Layouts, Setting
 from planner.performance.calibration import Calibration
@@ -37,6 +37,14 @@ Row = tuple[int, int, int, int, int, int, int, bool, int, int, int]
 
 
 @dataclass(frozen=True)
+class _Alone:
+    """One of many runs."""
+
+    runs: Completion
+    at: int
+
+
+@dataclass(frozen=True)
 class Candidate:
     offer: str
     framework: str
@@ -57,10 +65,14 @@ class Candidate:
     cost_usd: float
     sure_time_s: float  # at the budget's confidence
     sure_cost_usd: float
-    runs: Completion | None = None  # its time
+    alone: _Alone | None = None  # its time
     usd_per_hour: tuple[float, float] = (0.0, 0.0)  # least and most that its machines may be charged
     share: float | None = None  # of the layers that full recompute covers; None: all
     group: int | None = None  # GPUs over which states are sharded; None: all ranks
+
+    @property
+    def runs(self) -> Completion | None:
+        return None if self.alone is None else self.alone.runs.take(np.array([self.alone.at]))
 
     def cost_quantile(self, p: float) -> float:
         """USD that the run stays within with probability p, by halving."""
@@ -140,6 +152,11 @@ def _lengths(runs: Completion) -> tuple[np.ndarray, np.ndarray]:
     return np.sqrt(time[1:] * time[:-1]) / 3600.0, np.diff(chance)
 
 
+@lru_cache(maxsize=1)
+def _facts() -> RiskFacts:
+    return load_risk_facts()
+
+
 def prices(offer: Offer) -> tuple[float, float]:
     """Least and most USD per GPU-hour: of a spot offer, its range."""
     if offer.pricing != "spot" or offer.usd_per_gpu_hour_range is None:
@@ -151,11 +168,11 @@ def enumerate_candidates(
     scenario: Scenario, offers: Iterable[Offer], catalog: object, calibration: Calibration
 ) -> list[Candidate]:
     """Every candidate of the scenario's space, those that do not fit in memory among them."""
-    out: list[Candidate] = []
-    for offer, setting, gpus, rows in _listed(scenario, offers, catalog):
-        told = {"share": setting.conditions.recompute_share, "group": setting.conditions.shard_group}
-        out += [replace(c, **told) for c in _judge(scenario, offer, setting, gpus, rows, calibration)]
-    return out
+    timed = [
+        _timed(scenario, offer, setting, gpus, rows, calibration)
+        for offer, setting, gpus, rows in _listed(scenario, offers, catalog)
+    ]
+    return _ended(scenario, timed) if timed else []
 
 
 def size_of(scenario: Scenario, offers: Iterable[Offer], catalog: object) -> int:
@@ -278,9 +295,25 @@ def _ramp_allows(scenario: Scenario, batch: int, cut: int) -> bool:
     return reaches and ramp.start % cut == 0 and ramp.increment % cut == 0
 
 
-def _judge(
+@dataclass(frozen=True)
+class _Timed:
+    """Candidates of one offer, framework and GPU count, and how long their runs take if nothing disturbs them."""
+
+    offer: Offer
+    setting: Setting
+    gpus: int
+    rows: list[Row]
+    fits: np.ndarray
+    lengths: np.ndarray  # the different seconds of those that fit
+    place: list[int]  # of each candidate among them; of those that do not fit one beyond
+    sigmas: tuple[float, float]
+    hazard: Hazard
+    market: Market
+
+
+def _timed(
     scenario: Scenario, offer: Offer, setting: Setting, gpus: int, rows: list[Row], calibration: Calibration
-) -> list[Candidate]:
+) -> _Timed:
     columns = [np.array(c) for c in zip(*rows, strict=True)]
     layouts = Layouts(*columns)
     steps = step_time(setting, layouts, calibration).total_s
@@ -289,46 +322,71 @@ def _judge(
     spread_ = spread(setting, at, calibration)
     low, median, high = (float(spread_.quantile(p)[0]) for p in (0.1, 0.5, 0.9))
     deciles = 1.2815515655446004
-    sigmas = np.array([np.log(median / low) / deciles]), np.array([np.log(high / median) / deciles])
-    hazard = _hazard(scenario, offer, setting, at)
-    batches = [row[3] * row[9] * row[10] for row in rows]
     at_size = _steps_at_ramp_sizes(scenario, setting, layouts, calibration)
     seconds = [
-        _run_seconds(scenario, float(step_s), batch, {size: float(s[i]) for size, s in at_size.items()})
-        for i, (step_s, batch) in enumerate(zip(steps, batches, strict=True))
+        _run_seconds(
+            scenario, float(step_s), row[3] * row[9] * row[10], {size: float(s[i]) for size, s in at_size.items()}
+        )
+        for i, (step_s, row) in enumerate(zip(steps, rows, strict=True))
     ]
     # Runs that take equally long end alike, and those that do not fit never end.
     lengths, place = np.unique(np.where(fits, seconds, np.inf), return_inverse=True)
-    lengths = lengths[np.isfinite(lengths)]
-    every = np.zeros(len(lengths), dtype=np.int64)
+    return _Timed(
+        offer,
+        setting,
+        gpus,
+        rows,
+        fits,
+        lengths[np.isfinite(lengths)] * median,
+        place.tolist(),
+        (float(np.log(median / low)) / deciles, float(np.log(high / median)) / deciles),
+        _hazard(scenario, offer, setting, at),
+        _market(scenario, offer, setting),
+    )
+
+
+def _ended(scenario: Scenario, timed: list[_Timed]) -> list[Candidate]:
+    """The candidates with what their runs take at the scenario's confidence, all asked for at once."""
+    counts = [len(t.lengths) for t in timed]
+    every = np.repeat(np.arange(len(timed)), counts)
+    hazard = Hazard.join([t.hazard for t in timed]).take(every)
+    market = Market(*(np.concatenate([getattr(t.market, f) for t in timed]) for f in ("log_spread", "replacement_s")))
+    low, high = (np.array([t.sigmas[side] for t in timed])[every] for side in (0, 1))
+    work = np.concatenate([t.lengths for t in timed])
     stated = scenario.risk.overhead if scenario.risk else None
-    beside = overhead_of(stated, load_risk_facts())
-    work = (lengths * median, sigmas[0][every], sigmas[1][every], hazard.take(every))
-    runs = market_completion(*work, _market(scenario, offer, setting).take(every), beside)
-    alone = [runs.take(np.array([i])) for i in range(len(lengths))]
-    likely, sure = (np.append(runs.quantile(p), np.inf).tolist() for p in (0.5, scenario.budget.confidence))
-    rate = offer.usd_per_gpu_hour * gpus
-    return [
-        Candidate(
-            offer.id,
-            setting.framework,
-            gpus,
-            *row[:10],
-            batch,
-            bool(fits[i]),
-            likely[at],
-            rate * (likely[at] / 3600.0),
-            sure[at],
-            rate * (sure[at] / 3600.0),
-            alone[at] if fits[i] else None,
-            (prices(offer)[0] * gpus, prices(offer)[1] * gpus),
-        )
-        for i, (row, batch, at) in enumerate(zip(rows, batches, place.tolist(), strict=True))
-    ]
+    runs = market_completion(work, low, high, hazard, market.take(every), overhead_of(stated, _facts()))
+    likely, sure = (runs.quantile(p).tolist() for p in (0.5, scenario.budget.confidence))
+    out = []
+    start = 0
+    for t, count in zip(timed, counts, strict=True):
+        rate = t.offer.usd_per_gpu_hour * t.gpus
+        told = (t.setting.conditions.recompute_share, t.setting.conditions.shard_group)
+        least, most = prices(t.offer)
+        for i, (row, at) in enumerate(zip(t.rows, t.place, strict=True)):
+            time, late = (likely[start + at], sure[start + at]) if t.fits[i] else (np.inf, np.inf)
+            out.append(
+                Candidate(
+                    t.offer.id,
+                    t.setting.framework,
+                    t.gpus,
+                    *row[:10],
+                    row[3] * row[9] * row[10],
+                    bool(t.fits[i]),
+                    time,
+                    rate * (time / 3600.0),
+                    late,
+                    rate * (late / 3600.0),
+                    _Alone(runs, start + at) if t.fits[i] else None,
+                    (least * t.gpus, most * t.gpus),
+                    *told,
+                )
+            )
+        start += count
+    return out
 
 
 def _hazard(scenario: Scenario, offer: Offer, setting: Setting, gpus: np.ndarray) -> Hazard:
-    facts, risk = load_risk_facts(), scenario.risk or Risk()
+    facts, risk = _facts(), scenario.risk or Risk()
     return hazards(
         facts,
         risk,
@@ -341,12 +399,12 @@ def _hazard(scenario: Scenario, offer: Offer, setting: Setting, gpus: np.ndarray
 
 
 def _taken(scenario: Scenario, offer: Offer, setting: Setting) -> Takings:
-    known = (load_risk_facts(), setting.accelerator.family, offer.cloud, scenario.risk or Risk())
+    known = (_facts(), setting.accelerator.family, offer.cloud, scenario.risk or Risk())
     return takings(*known) if offer.pricing == "spot" else NOT_SPOT
 
 
 def _market(scenario: Scenario, offer: Offer, setting: Setting) -> Market:
-    other = replacement_s(load_risk_facts(), scenario.risk or Risk())
+    other = replacement_s(_facts(), scenario.risk or Risk())
     return Market(np.array([_taken(scenario, offer, setting).log_spread]), np.array([other]))
 
 

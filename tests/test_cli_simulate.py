@@ -45,6 +45,25 @@ def test_the_same_seed_gives_the_same_bytes_and_the_scenario_the_same_as_its_pla
     assert len({text.strip("{}\n ") for text in documents}) == 1
 
 
+def test_a_run_near_its_parts_peak_is_never_faster_than_the_peak(tmp_path, capsys):
+    """A run that measures nearly all that the part can do leaves little room below: in the step, the time, the cost."""
+    source, plan = tmp_path / "s.yaml", tmp_path / "plan.json"
+    source.write_text(
+        "model: llama3-8b\ndata: {tokens: 2B, seq_length: 4096}\ntraining: {epochs: 1, framework: megatron, "
+        "global_batch: 256}\nobjective: cost\nbudget: {time: 60 days}\nrisk: {overhead: none}\n"
+        "cluster: {gpus: [h100-sxm5-80gb], max_gpus: 8}\n"
+        "throughput: [{gpu: h100-sxm5-80gb, gpus: 8, tokens_per_s_per_gpu: 17000}]\n"
+    )
+    assert run(["optimize", str(source), "--quiet", "-o", str(plan)]) == 0
+    assert run(["simulate", str(plan), "--worlds", "20000", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    step, stated, drawn = json.loads(plan.read_text())["plan"]["step_time_s"], found["stated"], found["simulated"]
+    assert step["p10"] / step["p50"] > 0.97  # the peak holds it
+    assert stated["time_s"]["p10"] / stated["time_s"]["p50"] > 0.95
+    for name in ("time_s", "cost_usd"):
+        assert stated[name]["p10"] == pytest.approx(drawn[name]["p10"], rel=0.01)
+
+
 def test_the_table_fits_80_columns(saved, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     assert run(["simulate", str(saved), "--worlds", "500"]) == 0

@@ -47,9 +47,14 @@ class Clock:
             self.asked[key] = self._completion(seconds, cells)
         return self.asked[key]
 
-    def _completion(self, seconds: FloatArray, cells: IntArray) -> Completion:
+    def held(self, seconds: FloatArray, cells: IntArray, log_low: FloatArray) -> Completion:
+        """`completion` of runs whose lower spread is no more than `log_low`, (n,)."""
+        return self._completion(seconds, cells, np.minimum(log_low, self.log_low[cells]))
+
+    def _completion(self, seconds: FloatArray, cells: IntArray, log_low: FloatArray | None = None) -> Completion:
         work = seconds * self.median[cells]
-        runs = (work, self.log_low[cells], self.log_high[cells], self.hazard.take(cells))
+        low = self.log_low[cells] if log_low is None else log_low
+        runs = (work, low, self.log_high[cells], self.hazard.take(cells))
         if self.market is None:
             return completion(*runs, self.overhead)
         return market_completion(*runs, self.market.take(cells), self.overhead)

@@ -101,13 +101,19 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
     step = step_time(setting, layouts, problem.calibration)
     factor = _step_factors(problem, cell)
     runs = problem.clock.completion(np.array([pick.seconds]), np.array([cell]))
+    low, middle, high = (pick.step_s * f for f in (factor.p10, factor.p50, factor.p90))
+    step_s = Quantiles(min(middle, max(low, float(step.least_s[0]))), middle, high)  # no part does more than it can
     time = Quantiles(*(float(runs.quantile(p)[0]) for p in (0.1, 0.5, 0.9)))
     gpus, batch = int(problem.gpus[cell]), pick.batch
     paid = int(problem.paid_gpus[cell])
     price = plan_cost(problem.costs, runs, cell, offer, paid)
     cost = price.quantiles()
-    low, middle, high = (pick.step_s * f for f in (factor.p10, factor.p50, factor.p90))
-    step_s = Quantiles(min(middle, max(low, float(step.least_s[0]))), middle, high)  # no part does more than it can
+    if step_s.p10 > low:  # nor does its run
+        spread = np.array([math.log(middle / step_s.p10) / DECILE])
+        held = problem.clock.held(np.array([pick.seconds]), np.array([cell]), spread)
+        time = replace(time, p10=min(time.p50, float(held.quantile(0.1)[0])))
+        least = plan_cost(problem.costs, held, cell, offer, paid).quantiles().p10
+        cost = replace(cost, p10=min(cost.p50, least))
     per_gpu = batch * setting.seq_length / gpus  # tokens a step
     speed = _speed(setting, RECOMPUTE[int(layouts.recompute[0])], per_gpu / step_s.p50)
     steps = problem.run.steps(np.array([batch]))
