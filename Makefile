@@ -62,6 +62,7 @@ accuracy: $(READY) ## the tables of docs/accuracy.md, from the stored fit
 bench: $(READY) ## speed, as ratios in one run: commands, search, step time, price imports, logs
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/edges.py
 	$(BIN)/python benchmarks/steptime.py
 	$(BIN)/python benchmarks/catalog_import.py
 	$(BIN)/python benchmarks/track_log.py 1
