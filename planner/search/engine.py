@@ -59,7 +59,20 @@ class Tally:
 
 
 #: What `_Branch` knows of each of its rows.
-OF_ROWS = ("row", "dp", "cell", "unit", "scale", "bubble", "bubble_share", "instances", "times", "ways", "beside")
+OF_ROWS = (
+    "row",
+    "dp",
+    "cell",
+    "unit",
+    "scale",
+    "bubble",
+    "bubble_share",
+    "instances",
+    "times",
+    "ways",
+    "beside",
+    "stage",
+)
 
 Tighten = Callable[[FloatArray], FloatArray]  # seconds of each cell's best so far -> new objective limits
 
@@ -108,6 +121,7 @@ class _Branch:
         self.bubble_share = self.bubble * dp / reference  # a sequence of micro-batch
         self.beside = np.zeros(len(row))
         self.passing = self.site.passing_s(self.gpus)
+        self.stage, self.slow, self.fill = self.site.stages(row)
         self._prune_rows()
         self._fit_memory()
         pair, interval, bound = self._intervals()
@@ -131,7 +145,7 @@ class _Branch:
         self.ways = site.batches.ways(self.unit) * self.times
         self._keep(self.ways > 0)
         last = np.searchsorted(site.starts, site.batches.high // self.unit, side="right") - 1
-        stages = self._stages(site.stage_least, last, slice(None))
+        stages = self._stages(last, slice(None))
         within = self._drop_slow(stages)
         last, stages = last[within], stages[within]
         bound = np.maximum(stages, self.scale * site.least(site.table.kernel[self.row], last, self.bubble_share))
@@ -140,13 +154,11 @@ class _Branch:
         bound = bound[within][which] + self._beside(last[within][which])
         self._drop_slow(bound)
 
-    def _stages(
-        self, a_sequence: FloatArray, interval: IntArray | int, at: IntArray | slice = slice(None)
-    ) -> FloatArray:
-        """Seconds of the run that rows' slowest stages take and pass on, at so many a sequence by (stage, interval)."""
+    def _stages(self, interval: IntArray | int, at: IntArray | slice) -> FloatArray:
+        """Seconds of the run that rows' slowest stages compute and pass on, at micro-batches up to an interval's."""
         t, row = self.site.table, self.row[at]
         pp = t.pp[row]
-        each = a_sequence[self.site.stage[row], interval]
+        each = self.slow[self.stage[at], interval]
         passed = np.where(pp > 1, 2.0 * t.vpp[row] * self.passing[self.cell[at], t.kernel[row]], 0.0)
         return np.asarray(self.scale[at] * pp * (each + passed))
 
@@ -223,8 +235,8 @@ class _Branch:
             at = np.flatnonzero((self.loose >= start) & (self.spared < end))
             fills = start * self.dp[at] / reference  # of a micro-batch: how often the pipeline fills
             fills = np.where(start > self.strict[at], np.maximum(fills, unfilled[at]), fills)
-            fill = self.scale[at] * t.pp[self.row[at]] * site.stage_fill[site.stage[self.row[at]], i] * fills
-            bound = self._stages(site.stage_slow, i, at) + fill + self.beside[at]
+            fill = self.scale[at] * t.pp[self.row[at]] * self.fill[self.stage[at], i] * fills
+            bound = self._stages(i, at) + fill + self.beside[at]
             slow = bound > limit[at]
             if slow.any():
                 out = at[slow]

@@ -151,28 +151,30 @@ class Site:
         least = self.table.least[which]
         self.at_ends = kernels_of_rows(self.physics, self.table, which, micro, least)  # kernels x intervals, flat
         self.per_sequence = self.at_ends.busy_s.reshape(kernels, intervals) / self.ends
-        self._bound_stages()
         # Bubbles are looked up by their share a sequence, for the kernels that come so far.
         self.grid = np.concatenate([[0.0], 2.0 ** np.arange(-16, 8, 0.25)])
         self._known = np.full(kernels, -1)  # place of a kernel in `_least`
         self._least = np.zeros((0, intervals, len(self.grid)))
 
-    def _bound_stages(self) -> None:
-        """Seconds a sequence of each distinct (kernel, pp, vpp) on its slowest stage and to fill it, by interval."""
+    def stages(self, row: IntArray) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Seconds a sequence on the slowest stage, and to fill the pipeline, of these rows' distinct (kernel, pp, vpp).
+
+        (which of them a row is, two tables of (distinct, intervals)). Neither rises from interval to interval.
+        """
         t, intervals = self.table, len(self.ends)
         code = (t.kernel * (1 + int(t.pp.max(initial=0))) + t.pp) * (1 + int(t.vpp.max(initial=0))) + t.vpp
-        _, rows, self.stage = np.unique(code, return_index=True, return_inverse=True)  # stage: (rows of the table,)
-        self.stage_slow, self.stage_fill = np.zeros((2, len(rows), intervals))
+        _, first, which = np.unique(code[row], return_index=True, return_inverse=True)
+        rows = row[first]
+        slow, fill = np.zeros((2, len(rows), intervals))
         together = max(1, SLICE // max(intervals, 1))
         for begin in range(0, len(rows), together):
             some = rows[begin : begin + together]
             at = (t.kernel[some][:, None] * intervals + np.arange(intervals)).ravel()
             cut = (np.repeat(x[some], intervals) for x in (t.pp, t.vpp))
-            for out, found in zip(
-                (self.stage_slow, self.stage_fill), self.physics.stage_s(self.at_ends.take(at), *cut), strict=True
-            ):
-                out[begin : begin + len(some)] = found.reshape(-1, intervals) / self.ends
-        self.stage_least = np.minimum.accumulate(self.stage_slow, axis=1)  # entry i: over the intervals up to i
+            found = self.physics.stage_s(self.at_ends.take(at), *cut)
+            for out, each in zip((slow, fill), found, strict=True):
+                out[begin : begin + len(some)] = each.reshape(-1, intervals) / self.ends
+        return which.reshape(-1), slow, fill
 
     def running(self, run: Run) -> Site:
         """The same search space for another run over the same batches."""
