@@ -98,6 +98,16 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterRun:
+    """Adapters that alone are trained, on frozen weights."""
+
+    method: str = field(metadata=plan_json.like("lora|qlora", "lora or qlora"))
+    r: int
+    target_modules: tuple[str, ...]
+    parameters: int  # of all of them
+
+
+@dataclass(frozen=True, slots=True)
 class RunConditions:
     """How a run is set up beside its layout: as its scenario states, else as its framework's release has it."""
 
@@ -120,6 +130,7 @@ class RunConditions:
     )
     recompute_modules: tuple[str, ...] = ()  # that selective recompute covers, by Megatron's names
     recipe: Mapping[str, str] = field(default_factory=dict, hash=False)  # what a vendor's recipe switches on
+    adapter: AdapterRun | None = None  # None: all of the model is trained
 
 
 @dataclass(frozen=True, slots=True)

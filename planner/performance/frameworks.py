@@ -69,6 +69,8 @@ def stages_run(row: Framework, precision: str, conditions: Conditions) -> tuple[
     stages = row.zero_stages_by_precision.get(precision, row.zero_stages)
     for table, chosen in ((row.optimizers, conditions.optimizer), (row.offloads, conditions.offload)):
         stages = tuple(s for s in stages if s in table.get(chosen, ()) or not table)
+    if conditions.adapter is not None:
+        stages = tuple(s for s in stages if s in row.adapters.get(conditions.adapter.method, ()))
     return () if why_not_run(row, precision, conditions) else stages
 
 
@@ -82,6 +84,12 @@ def why_not_run(row: Framework, precision: str, conditions: Conditions) -> str:
         return f"{row.title} has no optimizer {optimizer}{form}: training.optimizer may be {', '.join(able)}"
     if row.offloads and offload not in row.offloads:
         return f"{row.title} cannot be told to offload ({offload}): training.offload may be {', '.join(row.offloads)}"
+    adapter = conditions.adapter
+    if adapter is not None and adapter.method not in row.adapters:
+        others = ", ".join(name for name, each in frameworks().items() if adapter.method in each.adapters)
+        return f"{row.title} has no adapters ({adapter.method}): training.framework may be {others}"
+    if adapter is not None and offload in ("optimizer", "both"):
+        return f"an adapter's optimizer is small: training.offload may be none or activations, not {offload}"
     for name in row.lacks:
         key, unneeded = LACKED[name]
         if getattr(conditions, name) not in unneeded:

@@ -27,6 +27,7 @@ from planner.scenario.fields import (
 from planner.scenario.machines import CLUSTER, EGRESS, RISK, STORAGE, TERMS
 from planner.scenario.tables import Key, Many, Shape, Table
 from planner.scenario.types import MEMORY_HEADROOM, MOST_TRAINING, SIMPLER_WITHIN, STARTS
+from planner.workload.adapters import METHODS
 from planner.workload.model import (
     ACTIVATIONS,
     MIXERS,
@@ -154,6 +155,19 @@ DATASET = Table(
     one_of=SOURCES,
     wanted="a dataset",
 )
+_ADAPTER = Table(
+    (
+        Key("method", Word(METHODS), "`lora`: weights in 16 bits; `qlora`: in 4", True, examples=("qlora",)),
+        Key("r", whole(1, 8192), "rank of every adapter", examples=(16,)),
+        Key(
+            "target_modules",
+            Many(Text("the name of a matrix"), "a list of names", single=True),
+            "matrices that get one, by their names in transformers; `all-linear`: every one but the output layer",
+            examples=(["q_proj", "v_proj"],),
+        ),
+    ),
+    wanted="a map",
+)
 TRAINING = Table(
     (
         Key(
@@ -237,6 +251,12 @@ TRAINING = Table(
             Word(OFFLOADS),
             "what waits in host memory: the optimizer's states, each layer's input; `none` unless stated",
             examples=("optimizer",),
+        ),
+        Key(
+            "adapter",
+            Shape("lora, qlora or a map", Word(METHODS, " or a map with `method`"), table=_ADAPTER),
+            "what alone is trained, on frozen weights: LoRA's adapters, or QLoRA's on weights in 4 bits",
+            examples=("qlora", {"method": "lora", "r": 16, "target_modules": ["q_proj", "v_proj"]}),
         ),
     ),
     at_most_one=(("epochs", "iterations"),),  # one of them is asked for in `build`, unless the objective finds it
