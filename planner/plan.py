@@ -106,6 +106,11 @@ class AdapterRun:
     target_modules: tuple[str, ...]
     parameters: int  # of all of them
 
+    @property
+    def words(self) -> str:
+        """`qlora r16`."""
+        return f"{self.method} r{self.r}"
+
 
 @dataclass(frozen=True, slots=True)
 class RunConditions:
@@ -167,6 +172,7 @@ class Plausibility:
     memory_share: float  # total over capacity
     six_nd_time_s: float | None  # 6 x parameters x tokens at the plan's model TFLOP/s: the back of the envelope
     six_nd_parameters: int | None  # the parameters counted there (active ones of a mixture of experts)
+    flops_a_parameter: int = 6  # of a token; 4 where weights are frozen
 
 
 @dataclass(frozen=True, slots=True)

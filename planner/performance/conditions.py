@@ -14,7 +14,7 @@ from planner.performance.optimizers import OPTIMIZERS, orthogonalisation_flops, 
 from planner.performance.selective import MODULES, NOTHING_AGAIN, Again, computed_again, selective_modules
 from planner.performance.shapes import Number
 from planner.units import PlannerError
-from planner.workload.adapters import NF4_BYTES, adapter_counts
+from planner.workload.adapters import ALL_LINEAR, METHODS, NF4_BYTES, RANK, Adapter, adapter_counts
 from planner.workload.counts import parameter_counts
 
 _NO = re.compile(r"no|none|false|off|0|eager|unfused")
@@ -196,9 +196,22 @@ def stated_conditions(cell: Cells) -> Conditions:
         expert_tp=cell.count("etp", 1),
         schedule=_one_of(cell, "schedule", SCHEDULES),
         power_limit_w=cell.number("power_limit_w", 1e5),
+        adapter=_adapter(cell),
         site=cell.text("site") or OWN_SITE,
         tuning=tuning or ("vendor" if kind == "vendor" else "field"),
     )
+
+
+def _adapter(cell: Cells) -> Adapter | None:
+    """The adapters that a row's run trained; None where it trained all of the model."""
+    method = _one_of(cell, "adapter", ("none", *METHODS))
+    stated = [name for name in ("lora_r", "lora_target_modules") if cell.text(name)]
+    if method in ("", "none"):
+        if stated:
+            raise PlannerError(f"{cell.place}: {stated[0]} is of an adapter: write lora or qlora into adapter, too")
+        return None
+    modules = tuple(cell.text("lora_target_modules").replace(",", " ").split())
+    return Adapter(method, cell.count("lora_r", RANK), modules or (ALL_LINEAR,))
 
 
 def _modules(cell: Cells) -> tuple[str, ...] | None:

@@ -117,9 +117,7 @@ class Framework:
     optimizers_in_fp16: tuple[str, ...] = ()  # where not all of them
     optimizers_in_groups: tuple[str, ...] = ()  # whose states may lie over a part of the ranks, where not all of them
     offloads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # ZeRO stages with each; {}: not known
-    adapters: Mapping[str, tuple[int, ...]] = field(
-        default_factory=dict
-    )  # ZeRO stages with each; {}: none
+    adapters: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # ZeRO stages with each; {}: none
     recurrent: tuple[str, ...] = ()  # kinds of mixers in attention's place that it trains
     recurrent_alone: bool = False  # only as layers of their own, without an MLP behind them
     recurrent_over_context: tuple[str, ...] = ()  # of those, kinds that context parallelism divides

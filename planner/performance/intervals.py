@@ -30,7 +30,7 @@ from planner.workload.model import ModelSpec
 UNMEASURED = float(np.log(2.0)) / NormalDist().inv_cdf(0.9)
 #: The same of a step that trains adapters alone, of which no run is known: a factor of one and a half of LoRA, of two
 #: where weights are dequantised for every product. Set, not measured.
-ADAPTERS = {"lora": float(np.log(1.5)) / NormalDist().inv_cdf(0.9), "qlora": UNMEASURED}
+FACTORS = {"lora": 1.5, "qlora": 2.0}
 NEAR_USER = 0.03  # log spread at a point that the user measured
 #: What runs may have in common: labels of a place. "smooth" is what runs of a stack and kind share by how near they are
 #: in size, sequence and GPUs; "all" is what any two runs share.
@@ -76,7 +76,7 @@ def spread(setting: Setting, gpus: IntArray, calibration: Calibration) -> Spread
     if share := unmeasured_share(setting.model):
         sigma = np.hypot(sigma, UNMEASURED * share)
     if setting.conditions.adapter is not None:
-        sigma = np.hypot(sigma, ADAPTERS[setting.conditions.adapter.method])
+        sigma = np.hypot(sigma, float(np.log(FACTORS[setting.conditions.adapter.method])) / NormalDist().inv_cdf(0.9))
     own = [p for p in calibration.points if p.gpu == setting.accelerator.id]
     if own:
         apart = np.min([np.abs(ln_gpus - np.log(p.gpus)) if p.gpus else np.zeros(len(sizes)) for p in own], axis=0)

@@ -26,6 +26,7 @@ SCORE_BYTES = 13.0  # a score unfused, forward: written 2, masked and softmaxed 
 STREAM_ELEMENTS = 10.0  # of the residual stream a layer reads and writes: two norms 4, two sums 6; times hidden
 LOSS_BYTES = 16.0  # a logit: written, read for maximum and sum in fp32, its gradient written and read
 OUTPUTS = 2e6  # of the matmul tiles in flight: some hundred multiprocessors, a tile of 128 x 128 each
+MOVES = 0.8  # share of the memory's rate that a kernel reaches which only moves: assumed, as of copies
 MATMULS = 4.0  # a dense layer's: queries, keys and values in one, attention's output, and two of the MLP
 HOST_SMOOTHNESS = 4.0  # device and host time join as (d^k + h^k)^(1/k): the longer one rules, ties cost a little
 
@@ -266,7 +267,7 @@ def _adapters(s: Scope, cut: _Cut) -> Number:
     """
     how = s.conditions
     elements = cut.tokens / cut.tp * (how.adapter_elements + s.model.top_k * how.adapter_expert_elements)
-    moved = 2.0 * elements * s.rates.pointwise / s.machine.hbm
+    moved = 2.0 * elements / (MOVES * s.machine.hbm)
     return cut.passes * (moved + cut.tokens / cut.tp * how.adapter_flops / s.machine.ceiling_16)
 
 
@@ -274,11 +275,11 @@ def _dequantised(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Weights in 4 bits, read and written in 16 before every product with them, 0 where they are kept in 16.
 
     Source: bitsandbytes/autograd/_functions.py MatMul4Bit dequantises forward and again backward. Each pass moves
-    `frozen_bytes` and 2 bytes a weight at the rate of pointwise kernels.
+    `frozen_bytes` and 2 bytes a weight.
     """
     stored = s.conditions.frozen_bytes
     weights = stack.weights / cut.tp + stack.routed * s.model.experts * s.model.expert_weights / cut.ep
-    each = weights * (stored + 2.0) * s.rates.pointwise / s.machine.hbm
+    each = weights * (stored + 2.0) / (MOVES * s.machine.hbm)
     return np.where(stored < 2.0, cut.matmul_passes * each, 0.0)
 
 

@@ -147,13 +147,13 @@ def memory_shapes(
 
 
 def with_adapter(shapes: MemoryShapes, model: ModelSpec, adapter: Adapter) -> MemoryShapes:
-    """The same beside adapters: each keeps a 16-bit copy of what it reads and of its r values.
+    """The same beside adapters: each keeps a 16-bit copy of what it reads, its dropout's mask, and its r values.
 
     PEFT's adapters are in fp32 unless told otherwise, and autocast makes the copy (peft/tuners/lora/layer.py,
-    _cast_input_dtype). Frozen weights in 4 bits count as so many of 16, those that stay as two each (fp32).
+    _cast_input_dtype); dropout is there unless lora_dropout is 0. Frozen weights in 4 bits count as so many of 16, those that stay as two each (fp32).
     """
     own = adapter_counts(model, adapter)
-    copied = HALF * (own.inputs + adapter.r * (own.kernels + own.expert_kernels)) / model.layers
+    copied = ((HALF + 1.0) * own.inputs + HALF * adapter.r * (own.kernels + own.expert_kernels)) / model.layers
     more = LayerBytes(copied, 0.0, 0.0, 0.0)
     kept = ("dense", "moe", "dense_selective", "moe_selective")
     shapes = replace(shapes, **{name: _sum(getattr(shapes, name), more) for name in kept})  # type: ignore[arg-type]

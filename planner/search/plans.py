@@ -403,7 +403,7 @@ def _plausibility(setting: Setting, plan: Plan) -> Plausibility:
     peak = setting.accelerator.peak_dense_tflops.get(form)
     measured = setting.accelerator.matmul_tflops.get(form)
     counts = parameter_counts(setting.model)
-    each = 6.0 if setting.conditions.adapter is None else 4.0  # frozen weights have no gradients
+    each = 6 if setting.conditions.adapter is None else 4  # frozen weights have no gradients
     six_nd = each * counts.active * plan.tokens / (plan.model_tflops_per_gpu * 1e12 * plan.gpus)
     return Plausibility(
         peak_tflops=peak,
@@ -412,6 +412,7 @@ def _plausibility(setting: Setting, plan: Plan) -> Plausibility:
         memory_share=plan.memory_gib.total / plan.memory_gib.capacity,
         six_nd_time_s=six_nd,
         six_nd_parameters=counts.active,
+        flops_a_parameter=each,
     )
 
 
