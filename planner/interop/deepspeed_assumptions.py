@@ -86,6 +86,24 @@ def _overlap(export: Export) -> dict[str, Any]:
     return {"zero_optimization.overlap_comm": True if stated is None else stated}
 
 
+def _adapters(export: Export) -> dict[str, Any]:
+    """Words of TRL's ModelConfig (trl/trainer/model_config.py)."""
+    adapter = conditions_of(export).adapter
+    if adapter is None:
+        return {}
+    kind = "float16" if export.plan.precision == "fp16" else "bfloat16"
+    words: dict[str, Any] = {
+        "--use_peft": True,
+        "--lora_r": adapter.r,
+        "--lora_target_modules": list(adapter.target_modules),
+        "--dtype": kind,
+    }
+    if adapter.method == "qlora":
+        words |= {"--load_in_4bit": True, "--bnb_4bit_quant_type": "nf4", "--use_bnb_nested_quant": True}
+        words |= {"--bnb_4bit_quant_storage": kind} if export.plan.layout.zero_stage == 3 else {}
+    return words
+
+
 BOTH = "memory, time"
 Z = "zero_optimization."
 DEEPSPEED = (
@@ -110,6 +128,10 @@ DEEPSPEED = (
     Assumption("optimizer", "fp32 master weights and moments (AdamW), or Lion's one", BOTH, ("optimizer.type",),
                "others are refused", _optimizer),
     Assumption("offload", "none", BOTH, (), "what is on the host is refused"),
+    Assumption("adapters", "all of the model trained, or LoRA's adapters in fp32 on weights in 16 or 4 bits", BOTH,
+               ("--use_peft", "--lora_r", "--lora_target_modules", "--load_in_4bit", "--bnb_4bit_quant_type",
+                "--use_bnb_nested_quant", "--bnb_4bit_quant_storage", "--dtype"),
+               "read by TRL's trl/scripts/sft.py; without adapters none is written", _adapters),
     Assumption("recompute", "none, or whole layers", BOTH, ("--gradient_checkpointing",),
                "modules or a share of the layers are refused",
                lambda e: {"--gradient_checkpointing": e.plan.layout.recompute == "full"}, _recompute_lacking),

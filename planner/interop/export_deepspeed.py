@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from planner.interop.assumptions import refuse_lacking, written
+from planner.interop.assumptions import conditions_of, refuse_lacking, written
 from planner.interop.deepspeed_assumptions import DEEPSPEED, betas
 from planner.interop.export_common import NOT_PLANNED, Export
 from planner.interop.launching import TRAIN, WANTED, script_head
@@ -75,6 +75,7 @@ def _script(export: Export, arguments: dict[str, Any]) -> str:
     plan, trained = export.plan, export.trained
     first, second = betas(export)
     attention = arguments.pop("--attn_implementation")
+    tuned = conditions_of(export).adapter is not None
     words = {
         **arguments,
         "--max_steps": plan.iterations,
@@ -89,20 +90,23 @@ def _script(export: Export, arguments: dict[str, Any]) -> str:
         "--save_steps": export.save_every,
         "--logging_steps": 10,
     }
+    if tuned:
+        words |= {"--attn_implementation": attention, "--max_length": plan.seq_length, "--packing": True}
     if trained.evaluation_interval and trained.evaluation_iterations:
         words |= {"--eval_strategy": "steps", "--eval_steps": trained.evaluation_interval}
-    export.notes.append(f"{TRAIN}: set TRAIN_SCRIPT, a script of the Trainer's; what it is told follows its name")
+    cut = "--max_length" if tuned else "--block_size of run_clm.py"
+    script = "trl/scripts/sft.py of TRL" if tuned else "a script of the Trainer's"
+    export.notes.append(f"{TRAIN}: set TRAIN_SCRIPT, {script}; what it is told follows its name")
     lines = [
         "#!/usr/bin/env bash",
         *commented(export.header("Launch script of Accelerate")),
         *commented(
             [
                 "Run it on every node, where transformers, accelerate and deepspeed are installed, with:",
-                "  TRAIN_SCRIPT     a script of the Trainer's that reads TrainingArguments, as run_clm.py does",
-                "  MODEL_PATH       folder or name on the Hub of the model's config.json",
+                *_reads(tuned),
                 "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
                 "  MASTER_ADDR, NODE_RANK   the first node, and which node this is (0 to NNODES - 1)",
-                f"Sequences have {plan.seq_length} tokens; the script cuts them so (--block_size of run_clm.py).",
+                f"Sequences have {plan.seq_length} tokens; the script cuts them so ({cut}).",
                 *NOT_PLANNED.split("\n"),
             ]
         ),
@@ -115,12 +119,28 @@ def _script(export: Export, arguments: dict[str, Any]) -> str:
         f'  --config_file {ACCELERATE} --num_machines "$NNODES" --num_processes "$((NNODES * GPUS_PER_NODE))" \\',
         '  --machine_rank "$NODE_RANK" --main_process_ip "$MASTER_ADDR" --main_process_port "$MASTER_PORT" \\',
         '  "$TRAIN_SCRIPT" \\',
-        *(f"  {_argument(key, value)} \\" for key, value in words.items() if value is not False),
-        '  --config_name "$MODEL_PATH" --output_dir "$CHECKPOINTS" "$@"',
+        *(f"  {_argument(key, value)} \\" for key, value in words.items() if value is not False or tuned),
+        f'  {"--model_name_or_path" if tuned else "--config_name"} "$MODEL_PATH" --output_dir "$CHECKPOINTS" "$@"',
         "",
     ]
     return "\n".join(lines)
 
 
+def _reads(tuned: bool) -> list[str]:
+    """What the script is, and what of a model it takes."""
+    if tuned:
+        return [
+            "  TRAIN_SCRIPT     trl/scripts/sft.py of TRL, which needs peft, and bitsandbytes for 4 bits",
+            "  MODEL_PATH       folder or name on the Hub of the model whose weights stay as they are",
+            "                   (the data follow the script's name: train.sh --dataset_name NAME)",
+        ]
+    return [
+        "  TRAIN_SCRIPT     a script of the Trainer's that reads TrainingArguments, as run_clm.py does",
+        "  MODEL_PATH       folder or name on the Hub of the model's config.json",
+    ]
+
+
 def _argument(key: str, value: Any) -> str:
-    return f"{key} True" if value is True else f"{key} {shell_word(value)}"
+    if isinstance(value, bool):
+        return f"{key} {value}"
+    return " ".join([key, *(shell_word(word) for word in (value if isinstance(value, list) else [value]))])

@@ -150,7 +150,8 @@ def with_adapter(shapes: MemoryShapes, model: ModelSpec, adapter: Adapter) -> Me
     """The same beside adapters: each keeps a 16-bit copy of what it reads, its dropout's mask, and its r values.
 
     PEFT's adapters are in fp32 unless told otherwise, and autocast makes the copy (peft/tuners/lora/layer.py,
-    _cast_input_dtype); dropout is there unless lora_dropout is 0. Frozen weights in 4 bits count as so many of 16, those that stay as two each (fp32).
+    _cast_input_dtype); dropout is there unless lora_dropout is 0. Frozen weights in 4 bits count as
+    so many of 16, those that stay as two each (fp32).
     """
     own = adapter_counts(model, adapter)
     copied = ((HALF + 1.0) * own.inputs + HALF * adapter.r * (own.kernels + own.expert_kernels)) / model.layers
