@@ -32,6 +32,12 @@ ENDINGS: Mapping[str, FileKind] = {
     ".idx": FileKind("an index of a data set", _TOKENS),
     ".parquet": FileKind("a data set"),
     ".arrow": FileKind("a data set"),
+    ".py": FileKind(
+        "a Python program, which planner does not run",
+        "of a Megatron-Bridge recipe give the overrides.yaml beside it or a run_config.yaml, of a model its "
+        "config.json, of a run its launch script",
+    ),
+    ".ipynb": FileKind("a notebook, which planner does not run", "of a model give its config.json"),
 }
 _DEEPSPEED = (
     "zero_optimization", "train_micro_batch_size_per_gpu", "train_batch_size", "gradient_accumulation_steps",
