@@ -70,7 +70,7 @@ def test_every_id_is_itself_whatever_its_case(part: str) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("L40", "`L40`; l4-24gb, l40s-48gb are other chips"),
+        ("L40", "`L40`; l40s-48gb is another chip"),
         ("H200 NVL", "of that chip the catalog has h200-sxm5-141gb"),
         ("A40", "`planner catalog list gpus` names those there are"),
     ],

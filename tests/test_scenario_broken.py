@@ -397,7 +397,7 @@ BY_HAND: list[tuple[str | bytes, str]] = [
         r"line 5, cluster\.own\.0\.gpu: `a100` is ambiguous: a100-sxm4-40gb, a100-sxm4-80gb, ",
     ),
     (SMALLEST + "cluster: {gpus: [h200-nvl]}\n", r"cluster\.gpus\.0: .*of that chip the catalog has h200-sxm5-141gb"),
-    (SMALLEST + "cluster: {gpus: [l40]}\n", r"no accelerator `l40`; l4-24gb, l40s-48gb are other chips"),
+    (SMALLEST + "cluster: {gpus: [l40]}\n", r"no accelerator `l40`; l40s-48gb is another chip"),
     (SMALLEST + "cluster: {clouds: amazon}\n", r"line 5, cluster\.clouds: there is no cloud `amazon`"),
     (SMALLEST + "cluster: {clouds: [gpc]}\n", r"line 5, cluster\.clouds\.0: .*did you mean `gcp`"),
     (SMALLEST + "cluster: {pricing: ondemand}\n", r"line 5, cluster\.pricing: .*did you mean `on_demand`"),

@@ -73,9 +73,7 @@ def instead_of(name: str, ids: Iterable[str]) -> str:
     if own:
         parts = [part for part in known if _chip(part) == own]
         return f"; of that chip the catalog has {', '.join(parts[:MOST])}"
-    alike = [
-        part for chip, part in chips.items() if len(whole) > 2 and (chip.startswith(whole) or whole.startswith(chip))
-    ]
+    alike = [part for chip, part in chips.items() if chip.startswith(whole) or re.match(rf"{chip}(?!\d)", whole)]
     if alike:
         return f"; {', '.join(alike[:3])} {'is another chip' if len(alike) == 1 else 'are other chips'}"
     return "; `planner catalog list gpus` names those there are, and a catalog of your own (--catalog) adds one"
