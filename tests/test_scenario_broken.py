@@ -390,6 +390,7 @@ BY_HAND: list[tuple[str | bytes, str]] = [
     (R("time: 14 days", "deadline: 2027-02-30, start: 2027-02-01"), r"budget\.deadline: `2027-02-30` is not a date"),
     (R("gpt-neox-20b", "gpt-neox-20"), r"line 1, model: there is no model `gpt-neox-20` .*did you mean `gpt-neox-20b`"),
     (R("gpt-neox-20b", "no"), r"line 1, model: there is no model `no`"),
+    (R("gpt-neox-20b", "me/mine-7B"), r"line 1, model: `me/mine-7B` is no model of the catalog, and no file: save its"),
     (R("gpt-neox-20b", "{layers: 4, hidden: 100, heads: 7, vocab: 9}"), r"line 1, model: .*hidden 100"),
     (R("gpt-neox-20b", "{layers: 4, hidden: 64, heads: 8, vocab: 9, kv_heads: 3}"), r"line 1, model: .*kv_heads 3"),
     (

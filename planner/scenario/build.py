@@ -130,8 +130,12 @@ class Builder:
         if re.fullmatch(_HUB_ID, given) and not (self.draft.file.parent / given).exists():
             try:
                 return self.models(given), ""
-            except PlannerError:  # it may be a file without an ending
-                pass
+            except PlannerError:
+                raise self.draft.fail(
+                    "model",
+                    f"{units.shown(given)} is no model of the catalog, and no file: save its config.json from the hub "
+                    "and name that file, or write the shape inline",
+                ) from None
         if given.endswith(_MODEL_FILES) or "/" in given or "\\" in given:
             return ModelSpec(Path(given).stem, 0, 0, 0, 0, 0, 0, 0), given
         return with_place(node, "model", lambda: self.models(given)), ""
