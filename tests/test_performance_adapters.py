@@ -11,6 +11,7 @@ from planner.catalog import load_catalog
 from planner.performance.arrays import Layouts, Memory, Setting
 from planner.performance.calibration import load_calibration
 from planner.performance.intervals import basis, spread
+from planner.performance.learning import learn
 from planner.performance.memory import memory, memory_affine
 from planner.performance.rows import layouts_of, read_run
 from planner.performance.steptime import step_time
@@ -144,3 +145,9 @@ def test_without_adapters_nothing_changes() -> None:
 def test_a_row_that_is_wrong_says_so(cells: dict[str, str], said: str) -> None:
     with pytest.raises(PlannerError, match=said):
         read(**cells)
+
+
+def test_runs_that_trained_adapters_teach_nothing_of_others() -> None:
+    calibration = load_calibration()
+    run = read_run(RUN | {"adapter": "lora", "tokens_per_s_per_gpu": "1000"}, load_catalog(), "row")
+    assert learn([run], calibration, calibration) is calibration
