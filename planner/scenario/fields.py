@@ -89,6 +89,7 @@ class Word:
 
     words: tuple[str, ...]
     also: str = ""  # what else its key takes, for the sentence
+    called: Mapping[str, str] = field(default_factory=dict)  # other names of words, in small letters
 
     def schema(self) -> Json:
         return {"enum": list(self.words)}
@@ -96,9 +97,11 @@ class Word:
     def read(self, node: Node, path: str, _: Reading) -> str:
         allowed = listed(self.words) + self.also
         text = _scalar(node, path, f"one of {allowed}")
-        if text not in self.words:
+        meant = self.called.get(text.lower(), text.lower())
+        found = next((word for word in self.words if word.lower() == meant), None)
+        if found is None:
             raise fail(node.where, path, f"{shown(text)} is not one of {allowed}{did_you_mean(text, self.words)}")
-        return text
+        return found
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,13 @@ from planner.workload.model import (
 )
 
 FRAMEWORKS = ("gpt-neox", "megatron", "fsdp", "torchtitan", "deepspeed", "nanotron")
+#: What frameworks are also called, as their tables have it.
+FRAMEWORK_NAMES = {
+    **dict.fromkeys(("neox", "gptneox"), "gpt-neox"),
+    **dict.fromkeys(("megatron-lm", "megatron-core", "megatron-bridge", "nemo"), "megatron"),
+    **dict.fromkeys(("llm-foundry", "torch-fsdp", "composer"), "fsdp"),
+    **dict.fromkeys(("deepspeed-zero", "hf-deepspeed"), "deepspeed"),
+}
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
 RECOMPUTE = ("none", "selective", "full")
 TUNINGS = ("field", "vendor")
@@ -198,7 +205,10 @@ TRAINING = Table(
         ),
         Key("precision", Word(PRECISIONS), "number format of the matmuls", default="bf16"),
         Key(
-            "framework", Word((*FRAMEWORKS, "any")), "which layouts are legal, whose measurements count", default="any"
+            "framework",
+            Word((*FRAMEWORKS, "any"), called=FRAMEWORK_NAMES),
+            "which layouts are legal, whose measurements count",
+            default="any",
         ),
         Key("framework_release", Text(), "the software release", default="latest", examples=("25.11",)),
         Key(
@@ -296,7 +306,7 @@ _MEASURED = Table(
         Key("recompute", Word(RECOMPUTE), "recompute of the run"),
         Key("micro_batch", whole(), "micro-batch of the run"),
         Key("global_batch", whole(), "global batch of the run, sequences"),
-        Key("framework", Word(FRAMEWORKS), "framework of the run"),
+        Key("framework", Word(FRAMEWORKS, called=FRAMEWORK_NAMES), "framework of the run"),
     ),
     wanted="a measurement",
 )
