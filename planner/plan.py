@@ -98,6 +98,21 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterRun:
+    """Adapters that alone are trained, on frozen weights."""
+
+    method: str = field(metadata=plan_json.like("lora|qlora", "lora or qlora"))
+    r: int
+    target_modules: tuple[str, ...]
+    parameters: int  # of all of them
+
+    @property
+    def words(self) -> str:
+        """`qlora r16`."""
+        return f"{self.method} r{self.r}"
+
+
+@dataclass(frozen=True, slots=True)
 class RunConditions:
     """How a run is set up beside its layout: as its scenario states, else as its framework's release has it."""
 
@@ -120,6 +135,7 @@ class RunConditions:
     )
     recompute_modules: tuple[str, ...] = ()  # that selective recompute covers, by Megatron's names
     recipe: Mapping[str, str] = field(default_factory=dict, hash=False)  # what a vendor's recipe switches on
+    adapter: AdapterRun | None = None  # None: all of the model is trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +172,7 @@ class Plausibility:
     memory_share: float  # total over capacity
     six_nd_time_s: float | None  # 6 x parameters x tokens at the plan's model TFLOP/s: the back of the envelope
     six_nd_parameters: int | None  # the parameters counted there (active ones of a mixture of experts)
+    flops_a_parameter: int = 6  # of a token; 4 where weights are frozen
 
 
 @dataclass(frozen=True, slots=True)

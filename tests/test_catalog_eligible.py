@@ -227,8 +227,9 @@ def test_accelerators_known_from_memory_alone_are_for_own_machines_only(tmp_path
 def test_wrong_accelerator_names_are_answered_with_the_right_ones(catalog: Catalog) -> None:
     with pytest.raises(PlannerError, match=r"'a100' is ambiguous: a100-pcie-40gb, .*a100-sxm4-80gb"):
         eligible_offers(catalog, Cluster(gpus=("a100",)))
-    with pytest.raises(PlannerError, match="did you mean h100-sxm5-80gb"):
-        catalog.accelerator("h100-sxm-80gb")
+    assert catalog.accelerator("h100-sxm-80gb").id == "h100-sxm5-80gb"
+    with pytest.raises(PlannerError, match=r"'h200 nvl' is not in the catalog; of that chip .* has h200-sxm5-141gb"):
+        catalog.accelerator("h200 nvl")
 
 
 def test_formats_that_an_accelerator_lacks(catalog: Catalog) -> None:

@@ -18,6 +18,7 @@ from interop_plans import answer
 
 from planner.catalog import load_catalog
 from planner.catalog.types import Hardware
+from planner.interop.accelerate_assumptions import ACCELERATE
 from planner.interop.assumptions import OF_THE_MACHINE, TOPICS, Assumption, conditions_of, table_of
 from planner.interop.deepspeed_assumptions import DEEPSPEED
 from planner.interop.export_common import export_of
@@ -42,7 +43,7 @@ from planner.workload.zoo import load_model
 PAGE = Path(__file__).parent.parent / "docs" / "interop.md"
 TABLES: dict[str, tuple[Assumption, ...]] = {
     "Megatron-LM": MEGATRON, "GPT-NeoX": NEOX, "torchtitan": TORCHTITAN, "DeepSpeed and the Trainer": DEEPSPEED,
-    "nanotron": NANOTRON, "a script of yours": SCRIPT,
+    "FSDP through Accelerate": ACCELERATE, "nanotron": NANOTRON, "a script of yours": SCRIPT,
 }  # fmt: skip
 PART = load_catalog().accelerator("h100-sxm5-80gb")
 MODELS = {

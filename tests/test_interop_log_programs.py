@@ -101,7 +101,7 @@ def test_steps_in_several_pieces_are_read_as_in_one():
 @pytest.mark.parametrize(
     ("name", "text", "tool"),
     [
-        ("a.yml", "base_model: llama-7b\nsequence_len: 4096\n", "Axolotl"),
+        ("a.yml", "datasets:\n- path: x\nsequence_len: 4096\n", "Axolotl"),
         ("a.yaml", "model_name_or_path: llama-7b\nfinetuning_type: full\n", "LLaMA-Factory"),
         ("a.yaml", "trainer:\n  devices: 8\nmodel:\n  micro_batch_size: 4\n", "NeMo"),
         ("a.yaml", "max_duration: 1ep\nglobal_train_batch_size: 8\n", "llm-foundry"),

@@ -141,3 +141,34 @@ def test_an_evaluations_lines_are_no_training_steps(tmp_path):
     lines = [f"step {n} | loss: 2.0 | dt: 2000.00ms\nval step {n} | loss: 2.0 | dt: 90.00ms\n" for n in range(20)]
     path.write_text("".join(lines))
     assert track(path).steady_step_s() == pytest.approx(2.0, rel=0.01)
+
+
+#: Whole logs as they were pasted, numbers shortened; the seconds of a steady step are those between their lines.
+WHOLE = {
+    "Trainer with LoRA, Qwen3-0.6B on one machine": (
+        (FORMS.parent / "trainer_lora.txt").read_text(),
+        60,
+        (3544 - 655) / 50,
+    ),
+    "Megatron-Bridge, launcher's log (NVIDIA/cloudai)": (
+        "".join(
+            f"ain/0 Step Time : {time:.2f}s GPU utilization: 663.5MODEL_TFLOP/s/GPU\n\n"
+            f"ain/0  [2025-12-22 15:1{step}:33] iteration {step:8d}/      50 | consumed samples: {512 * step:12d} | "
+            f"elapsed time per iteration (ms): {1000 * time:.1f} | learning rate: 3.0E-05 | global batch size:   512 |"
+            " lm loss: 8.114214E+00 | loss scale: 1.0 | grad norm: 0.042 | number of skipped iterations:   0 |\n"
+            for step, time in enumerate((95.2, 9.2, 9.1, 9.09, 9.08, 9.1), start=1)
+        ),
+        6,
+        9.09,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_whole_public_log_is_followed(tmp_path, name):
+    text, last, seconds = WHOLE[name]
+    path = tmp_path / "train.log"
+    path.write_text(text)
+    state = track(path, Hint(8, 2048, 8))
+    assert state.iteration == last
+    assert state.steady_step_s() == pytest.approx(seconds, rel=0.01)

@@ -56,6 +56,31 @@ def test_the_histories_of_published_trainers_are_read(tmp_path):
         assert told(path) == (list(STEPS), [5.0] * 8, 8)
 
 
+@pytest.mark.parametrize("before", [4, 6])
+def test_a_resumed_trainers_time_is_that_of_the_steps_since(tmp_path, before):
+    """`train_runtime` is of the last run alone, `train_loss` its losses over all steps (transformers trainer.py)."""
+    whole = state(True)
+    losses = [3.0, 2.5, 2.2, 2.0, 1.9, 1.8, 1.7, 1.6]
+    for row, loss in zip(whole["log_history"], losses, strict=False):
+        row["loss"] = loss
+    whole["log_history"][-1] |= {"train_loss": sum(losses[before:]) / 8, "train_runtime": 10.0 * (8 - before)}
+    path = tmp_path / "trainer_state.json"
+    path.write_text(json.dumps(whole))
+    steps, times, total = told(path)
+    assert (steps[-1], total) == (8, 8)
+    assert [time for time in times if time] == [10.0] * (8 - before)
+
+
+def test_a_trainer_that_went_on_after_an_end_counts_from_there(tmp_path):
+    whole = state(True)
+    first = {**whole["log_history"][-1], "step": 4, "train_runtime": 400.0}
+    whole["log_history"].insert(4, first)
+    whole["log_history"][-1] |= {"train_loss": 1.0, "train_runtime": 8.0}
+    path = tmp_path / "trainer_state.json"
+    path.write_text(json.dumps(whole))
+    assert [time for time in told(path)[1] if time] == [2.0] * 4
+
+
 def test_a_time_of_its_own_in_the_history_comes_before_the_mean(tmp_path):
     path = tmp_path / "trainer_state.json"
     path.write_text(json.dumps(state(True, step_time=7.0), indent=2))

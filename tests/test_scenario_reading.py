@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from planner.catalog.paths import scenarios_dir
+from planner.performance.framework_table import frameworks
 from planner.scenario import IntChoice, Scenario, Terms, load_scenario, parse_scenario
+from planner.scenario.sections import FRAMEWORK_NAMES
 from planner.units import PlannerError
 
 SMALLEST = """\
@@ -338,3 +340,27 @@ def test_a_folder_of_many_files_is_not_read_out_whole(tmp_path: Path) -> None:
     with pytest.raises(PlannerError, match="and 32 more") as caught:
         load_scenario(tmp_path / "zebra.yaml")
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("training.framework=Megatron-Bridge", "megatron"),
+        ("training.framework=NeMo", "megatron"),
+        ("training.framework=NEOX", "gpt-neox"),
+        ("training.precision=BF16", "bf16"),
+        ("training.adapter=QLoRA", "qlora"),
+        ("cluster.clouds=[AWS]", "aws"),
+        ("layout.recompute=Full", "full"),
+    ],
+)
+def test_the_case_of_a_word_does_not_matter_and_frameworks_have_other_names(written: str, read: str) -> None:
+    scenario = load_scenario(scenarios_dir() / "smallest.yaml", [written])
+    training, adapter = scenario.training, scenario.training.adapter
+    known = (training.framework, training.precision, adapter and adapter.method, *scenario.cluster.clouds)
+    assert read in (*known, *scenario.layout.recompute)
+
+
+def test_a_scenario_takes_every_name_that_the_page_of_frameworks_gives() -> None:
+    names = {alias: row.name for row in frameworks().values() for alias in row.aliases}
+    assert names == FRAMEWORK_NAMES

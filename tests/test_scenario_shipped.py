@@ -23,6 +23,7 @@ def test_the_scenarios_of_the_readme_are_there() -> None:
         "neox20b.yaml",
         "own-cluster.yaml",
         "pythia-12b.yaml",
+        "qlora-llama3-8b.yaml",
         "smallest.yaml",
     ]
 

@@ -25,11 +25,11 @@ from planner.workload.dataset import run_length
 
 CASES = [
     ("gpt-neox-20b", "gpt-neox", "a100-sxm4-40gb", 1600.0, "infiniband"),
-    ("gpt-neox-20b", "megatron", "h100-sxm5-80gb", 3200.0, "efa"),
+    ("gpt3-13b", "megatron", "h100-sxm5-80gb", 3200.0, "efa"),
     ("llama3-8b", "fsdp", "h100-sxm5-80gb", None, "unknown"),
     ("mpt-7b", "fsdp", "h100-sxm5-80gb", 3200.0, "infiniband"),
     ("mixtral-8x7b", "megatron", "h200-sxm5-141gb", 3200.0, "roce"),
-    ("pythia-410m", "megatron", "a100-sxm4-80gb", 200.0, "ethernet"),
+    ("gpt3-350m", "megatron", "a100-sxm4-80gb", 200.0, "ethernet"),
 ]
 ROUNDING = 1.0 + 1e-9
 

@@ -11,7 +11,7 @@ from planner.search.buying import HOURS_PER_MONTH, months_to_pay_back
 OWN = """
 model: gpt-neox-20b
 data: {samples: 3126748, seq_length: 2048}
-training: {epochs: 1, framework: megatron, global_batch: 640}
+training: {epochs: 1, framework: gpt-neox, global_batch: 640}
 layout: {tp: 2, pp: 4, micro_batch: 2, cp: 1, zero_stage: 1, recompute: none}
 budget: {cost: 200k USD, time: 30 days}
 cluster:

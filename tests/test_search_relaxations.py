@@ -21,7 +21,7 @@ from planner.search.problem import build
 from planner.units import format_duration, format_usd, parse_duration, parse_money, written_up
 
 PYTHIA: dict[str, Any] = {
-    "model": "pythia-1b",
+    "model": "gpt3-1.3b",
     "data": {"samples": 1_000_000, "seq_length": 2048},
     "training": {"epochs": 1, "global_batch": 512, "framework": "megatron"},
     "cluster": {"gpus": ["h100-sxm5-80gb"], "max_gpus": 16},
@@ -52,7 +52,7 @@ def infeasible(draw: st.DrawFn) -> dict[str, Any]:
     gpus = st.sampled_from(["h100-sxm5-80gb", "a100-sxm4-80gb", "a100-sxm4-40gb", "h200-sxm5-141gb"])
     gpu = draw(gpus)
     asked: dict[str, Any] = {
-        "model": draw(st.sampled_from(["pythia-1b", "pythia-2.8b", "gpt-oss-20b", "llama2-7b"])),
+        "model": draw(st.sampled_from(["gpt3-1.3b", "gpt3-2.7b", "gpt-oss-20b", "llama2-7b"])),
         "data": {"samples": draw(st.integers(1_000, 300_000)), "seq_length": 2048},
         "training": {
             "epochs": draw(st.floats(0.1, 20).map(lambda x: round(x, 3))),

@@ -19,7 +19,7 @@ from planner.search.problem import build
 from planner.units import PlannerError, format_usd, parse_amount
 
 GRANT = """
-model: gpt-neox-20b
+model: gpt3-13b
 data: {samples: 31267480, seq_length: 2048}
 training: {epochs: 1, framework: megatron, global_batch: 640}
 layout: {tp: 2, pp: 5, recompute: none, micro_batch: 2, cp: 1, zero_stage: 1}

@@ -8,7 +8,7 @@ import pytest
 
 from planner.units import PlannerError
 from planner.workload import load_model, model_from_mapping, model_names, parameter_counts
-from planner.workload.zoo import models_dir
+from planner.workload.zoo import find_model, models_dir
 
 # Counts that were published for a vocabulary padded for that many tensor-parallel ranks.
 TENSOR_PARALLEL = {"gpt-neox-20b": 2, "pythia-6.9b": 2, "pythia-12b": 4}
@@ -209,3 +209,17 @@ def test_the_strongest_overlay_has_the_last_word_on_a_model(tmp_path: Path) -> N
         text = f"layers: {layers}\nhidden: 64\nheads: 4\nvocab: 10\n"
         (tmp_path / folder / "models" / "mine.yaml").write_text(text, encoding="utf-8")
     assert load_model("mine", [tmp_path / "weak", tmp_path / "strong"]).layers == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("unsloth/llama-3-8b-bnb-4bit", "llama3-8b"),
+        ("unsloth/Llama-3.1-8B-Instruct-bnb-4bit", "llama3-8b"),
+        ("TheBloke/Llama-2-7B-GPTQ", "llama2-7b"),
+    ],
+)
+def test_a_quantised_model_of_a_hub_is_the_model(name: str, model: str) -> None:
+    found = find_model(name)
+    assert found is not None
+    assert found.name == model

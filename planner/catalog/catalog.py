@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -12,6 +11,7 @@ from pathlib import Path
 from planner.catalog.curves import Curve, Width, read_curves, read_widths
 from planner.catalog.facts import ACCELERATOR, FABRIC, NODE, Layer, Record, Records, read_mapping
 from planner.catalog.history import prices_on, refuse_before_all
+from planner.catalog.part_names import instead_of, parts_meant
 from planner.catalog.paths import data_dir
 from planner.catalog.prices import PriceRow, files_on, read_prices, snapshot_files
 from planner.catalog.tables import layered_table
@@ -111,16 +111,14 @@ class Catalog:
         key = name.strip().lower()
         if key in self.accelerators:
             return key
-        meant = [each for each in self.accelerators if each.startswith(key) and not _longer_word(key, each)]
+        meant = parts_meant(name, self.accelerators)
         if len(meant) == 1:
             return meant[0]
         if len(meant) > 1:
-            raise PlannerError(f"{name!r} is ambiguous: {', '.join(meant)}")
+            raise PlannerError(f"{name[:60]!r} is ambiguous: {', '.join(meant)}")
         if why := without_data_sheet(name):
             raise PlannerError(f"accelerator {name[:60]!r} is not in the catalog, {why}")
-        close = difflib.get_close_matches(key, list(self.accelerators), n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}" if close else f"known are {', '.join(self.accelerators)}"
-        raise PlannerError(f"accelerator {name[:60]!r} is not in the catalog; {hint}{'?' if close else ''}")
+        raise PlannerError(f"accelerator {name[:60]!r} is not in the catalog{instead_of(name, self.accelerators)}")
 
     @cached_property
     def prices(self) -> tuple[PriceRow, ...]:
@@ -276,11 +274,6 @@ def load_catalog(overlays: Sequence[Path] = (), *, snapshot: str | None = None, 
         taken = {layer.name for layer in layers}
         layers.append(Layer(name if name not in taken else f"{name} ({len(layers)})", path))
     return Catalog(layers, snapshot, on)
-
-
-def _longer_word(key: str, name: str) -> bool:
-    """Whether a name that begins with `key` goes on with its last number or word: `a10` is no short form of an A100."""
-    return not key or (key[-1].isdigit() and name[len(key) : len(key) + 1].isalnum())
 
 
 def supports(accelerator: Accelerator, precision: str) -> bool:

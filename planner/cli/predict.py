@@ -57,6 +57,11 @@ def predict(
     tuning: Annotated[str | None, _text("field|vendor", "Whose recipe runs, of a MoE model.")] = None,
     optimizer: Annotated[str | None, _text("NAME", "adamw, adamw-bf16, adamw-8bit, muon, lion, adafactor.")] = None,
     offload: Annotated[str | None, _text("WHAT", "On the host: optimizer, activations or both.")] = None,
+    adapter: Annotated[str | None, _text("KIND", "Adapters alone are trained: lora or qlora.")] = None,
+    lora_r: Annotated[int | None, _text("R", "Their rank; 8 unless stated.")] = None,
+    lora_target_modules: Annotated[
+        str | None, _text("NAMES", "Matrices that get one, as q_proj,v_proj; all but the output's unless stated.")
+    ] = None,
     catalog: Catalog = None,
     as_json: Json = False,
     output: Annotated[
@@ -96,6 +101,7 @@ def predict(
             "flash_attention": flash_attention, "fused_or_compile": fused_or_compile, "comm_overlap": comm_overlap,
             "recompute_share": recompute_share, "shard_group": shard_group, "power_limit_w": power_limit_w,
             "tuning": tuning, "optimizer": optimizer, "offload": offload, "gpus_per_node": gpus_per_node,
+            "adapter": adapter, "lora_r": lora_r, "lora_target_modules": lora_target_modules,
         }  # fmt: skip
         if missing := [_OPTIONS[name] for name in _OPTIONS if row[name] is None]:
             raise PlannerError(f"{', '.join(missing)} must be given, or a table with --rows")

@@ -18,6 +18,7 @@ from planner.performance.frameworks import framework, stages_run, why_illegal, w
 from planner.performance.selective import MODULES, selective_modules
 from planner.plan import RunConditions
 from planner.units import PlannerError
+from planner.workload.adapters import Adapter
 
 #: Topics, and what of the model's inputs each covers: fields of Layouts, Conditions, MemoryConstants and Recipe.
 TOPICS: Mapping[str, tuple[str, ...]] = {
@@ -32,6 +33,7 @@ TOPICS: Mapping[str, tuple[str, ...]] = {
     "reductions": ("reduction_overlap",),
     "optimizer": ("optimizer", "optimizer_bytes"),
     "offload": ("offload",),
+    "adapters": ("adapter",),
     "recompute": ("recompute", "recompute_share", "recompute_modules", "selective_drops", "recomputes"),
     "attention": (
         "flash_attention",
@@ -115,11 +117,20 @@ def _illegal(export: Export, name: str) -> str:
     return f"it has no such layout ({why}); plan with training.framework: {name}" if why else ""
 
 
+def _stated(stated: RunConditions | None) -> Conditions:
+    """What of a plan's conditions a framework may lack."""
+    if stated is None:
+        return Conditions()
+    own = stated.adapter
+    adapter = None if own is None else Adapter(own.method, own.r, own.target_modules)
+    return Conditions(optimizer=stated.optimizer, offload=stated.offload, adapter=adapter)
+
+
 def _stages_lacking(export: Export, name: str) -> str:
     """Why the framework does not run the plan's precision, optimizer or offload at its ZeRO stage."""
     row, plan, stage = framework(name), export.plan, export.plan.layout.zero_stage
     stated = plan.conditions
-    conditions = Conditions() if stated is None else Conditions(optimizer=stated.optimizer, offload=stated.offload)
+    conditions = _stated(stated)
     precision = plan.precision or "bf16"
     if stated is not None and stated.offload not in ("none", "optimizer", "activations", "both"):
         return f"it has no offload ({stated.offload})"

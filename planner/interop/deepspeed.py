@@ -40,9 +40,12 @@ DECIDING = {
     "activation_checkpointing": "what memory holds",
     "tensor_parallel": "the layout",
     "sequence_parallel_size": "the layout",
-    "parallelism_config": "the layout",
+    "parallelism_config.parallelism_config_tp_size": "the layout",
+    "parallelism_config.parallelism_config_cp_size": "the layout",
+    "parallelism_config.parallelism_config_sp_size": "the layout",
     "deepspeed_config.offload_param_device": "what memory holds",
 }
+SECTIONS = ("zero_optimization", "deepspeed_config", "fsdp_config", "optimizer", "parallelism_config")
 OPTIMIZERS = {"adam": "adamw", "adamw": "adamw", "lion": "lion", "muon": "muon"}
 
 
@@ -178,6 +181,10 @@ def _layout(found: _Found) -> None:
     elif fsdp is not None:
         kept = str(fsdp).upper() in ("FALSE", "SHARD_GRAD_OP", "2")
         found.taken.append(Taken("layout.zero_stage", 2 if kept else 3, where))
+    replicas, _ = found.get("parallelism_config.parallelism_config_dp_replicate_size")
+    group, stated = found.get("parallelism_config.parallelism_config_dp_shard_size")
+    if replicas not in (None, 1) and group is not None:
+        found.taken.append(Taken("layout.shard_group", whole(group, stated), stated))
     again, place = found.get("fsdp_config.fsdp_activation_checkpointing")
     if again is not None:
         found.taken.append(Taken("layout.recompute", "full" if again is True else "none", place))
@@ -213,7 +220,7 @@ def _keys(values: Mapping[str, Any]) -> list[str]:
     """Top-level keys, and those below the sections that are read key by key."""
     keys: list[str] = []
     for key, value in values.items():
-        if isinstance(value, Mapping) and key in ("zero_optimization", "deepspeed_config", "fsdp_config", "optimizer"):
+        if isinstance(value, Mapping) and key in SECTIONS:
             keys += [f"{key}.{inner}" for inner in value]
         else:
             keys.append(str(key))

@@ -12,6 +12,10 @@ from planner.interop.assumptions import Assumption, conditions_of
 from planner.interop.export_common import Export
 
 BUCKET = 500_000_000  # elements, DeepSpeed's default of both
+ADAPTER_WORDS = (
+    "--use_peft", "--lora_r", "--lora_target_modules", "--load_in_4bit", "--bnb_4bit_quant_type",
+    "--use_bnb_nested_quant", "--bnb_4bit_quant_storage", "--dtype",
+)  # fmt: skip
 OPTIMIZERS = {"adamw": "AdamW", "lion": "Lion"}
 
 
@@ -20,7 +24,8 @@ def betas(export: Export) -> list[float]:
     return [0.9, 0.99] if conditions_of(export).optimizer == "lion" else [0.9, 0.95]
 
 
-def _layout_lacking(export: Export) -> str:
+def layout_lacking(export: Export) -> str:
+    """A sentence on a degree of parallelism that the Trainer has not."""
     layout = export.plan.layout
     sizes = {"tp": layout.tp, "pp": layout.pp, "cp": layout.cp, "ep": layout.ep}
     odd = next((f"{name} {size}" for name, size in sizes.items() if size > 1), "")
@@ -73,7 +78,8 @@ def _recompute_lacking(export: Export) -> str:
     return "it has no recompute of modules; plan with layout.recompute: full"
 
 
-def _attention(export: Export) -> dict[str, Any]:
+def attention(export: Export) -> dict[str, Any]:
+    """The kernels of attention, by transformers' names."""
     stated = conditions_of(export)
     if not stated.flash_attention:
         return {"--attn_implementation": "eager"}
@@ -86,11 +92,29 @@ def _overlap(export: Export) -> dict[str, Any]:
     return {"zero_optimization.overlap_comm": True if stated is None else stated}
 
 
+def adapter_words(export: Export) -> dict[str, Any]:
+    """Words of TRL's ModelConfig (trl/trainer/model_config.py)."""
+    adapter = conditions_of(export).adapter
+    if adapter is None:
+        return {}
+    kind = "float16" if export.plan.precision == "fp16" else "bfloat16"
+    words: dict[str, Any] = {
+        "--use_peft": True,
+        "--lora_r": adapter.r,
+        "--lora_target_modules": list(adapter.target_modules),
+        "--dtype": kind,
+    }
+    if adapter.method == "qlora":
+        words |= {"--load_in_4bit": True, "--bnb_4bit_quant_type": "nf4", "--use_bnb_nested_quant": True}
+        words |= {"--bnb_4bit_quant_storage": kind} if export.plan.layout.zero_stage == 3 else {}
+    return words
+
+
 BOTH = "memory, time"
 Z = "zero_optimization."
 DEEPSPEED = (
     Assumption("layout", "ranks that share the data alone", BOTH, (), "tp, pp, cp are refused",
-               lacking=_layout_lacking),
+               lacking=layout_lacking),
     Assumption("batch", "sequences a micro-batch, micro-batches, sequences a step", BOTH,
                ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps",
                 "--per_device_train_batch_size", "--gradient_accumulation_steps"), "", _batch),
@@ -110,12 +134,14 @@ DEEPSPEED = (
     Assumption("optimizer", "fp32 master weights and moments (AdamW), or Lion's one", BOTH, ("optimizer.type",),
                "others are refused", _optimizer),
     Assumption("offload", "none", BOTH, (), "what is on the host is refused"),
+    Assumption("adapters", "all of the model trained, or LoRA's adapters in fp32 on weights in 16 or 4 bits", BOTH,
+               ADAPTER_WORDS, "read by TRL's trl/scripts/sft.py; without adapters none is written", adapter_words),
     Assumption("recompute", "none, or whole layers", BOTH, ("--gradient_checkpointing",),
                "modules or a share of the layers are refused",
                lambda e: {"--gradient_checkpointing": e.plan.layout.recompute == "full"}, _recompute_lacking),
     Assumption("attention", "flash kernels, or scores in memory", BOTH, ("--attn_implementation",),
                "written as ATTN_IMPLEMENTATION: it is the script's to hand to from_pretrained or from_config",
-               _attention),
+               attention),
     Assumption("fused kernels", "norms and activations compiled, or each by itself", BOTH, ("--torch_compile",), "off",
                lambda e: {"--torch_compile": conditions_of(e).fused_or_compile}),
     Assumption("dropout", "none: no masks are kept", "memory", (), "transformers' decoders of today have none"),

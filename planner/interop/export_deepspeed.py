@@ -7,12 +7,13 @@ from typing import Any
 
 from planner.interop.assumptions import refuse_lacking, written
 from planner.interop.deepspeed_assumptions import DEEPSPEED, betas
-from planner.interop.export_common import NOT_PLANNED, Export
-from planner.interop.launching import TRAIN, WANTED, script_head
-from planner.interop.quoting import commented, shell_word
+from planner.interop.export_common import Export
+from planner.interop.launching import TRAIN
+from planner.interop.quoting import commented
+from planner.interop.trainer_script import ACCELERATE, trainer_script
 from planner.units import PlannerError
 
-CONFIG, ACCELERATE = "ds_config.json", "accelerate.yaml"
+CONFIG = "ds_config.json"
 
 
 def deepspeed_files(export: Export) -> dict[str, str]:
@@ -31,7 +32,11 @@ def deepspeed_files(export: Export) -> dict[str, str]:
     values = written(DEEPSPEED, export)
     config = {key: value for key, value in values.items() if not key.startswith("--")}
     arguments = {key: value for key, value in values.items() if key.startswith("--")}
-    return {CONFIG: _json(export, config), ACCELERATE: _accelerate(export), TRAIN: _script(export, arguments)}
+    return {
+        CONFIG: _json(export, config),
+        ACCELERATE: _accelerate(export),
+        TRAIN: trainer_script(export, arguments, "transformers, accelerate and deepspeed"),
+    }
 
 
 def _json(export: Export, values: dict[str, Any]) -> str:
@@ -69,58 +74,3 @@ def _accelerate(export: Export) -> str:
         "debug: false",
     ]
     return "\n".join([*lines, ""])
-
-
-def _script(export: Export, arguments: dict[str, Any]) -> str:
-    plan, trained = export.plan, export.trained
-    first, second = betas(export)
-    attention = arguments.pop("--attn_implementation")
-    words = {
-        **arguments,
-        "--max_steps": plan.iterations,
-        "--learning_rate": export.learning_rate,
-        "--adam_beta1": first,
-        "--adam_beta2": second,
-        "--weight_decay": 0.1,
-        "--max_grad_norm": 1.0,
-        "--lr_scheduler_type": "cosine",
-        "--warmup_steps": max(1, plan.iterations // 100),
-        "--save_strategy": "steps",
-        "--save_steps": export.save_every,
-        "--logging_steps": 10,
-    }
-    if trained.evaluation_interval and trained.evaluation_iterations:
-        words |= {"--eval_strategy": "steps", "--eval_steps": trained.evaluation_interval}
-    export.notes.append(f"{TRAIN}: set TRAIN_SCRIPT, a script of the Trainer's; what it is told follows its name")
-    lines = [
-        "#!/usr/bin/env bash",
-        *commented(export.header("Launch script of Accelerate")),
-        *commented(
-            [
-                "Run it on every node, where transformers, accelerate and deepspeed are installed, with:",
-                "  TRAIN_SCRIPT     a script of the Trainer's that reads TrainingArguments, as run_clm.py does",
-                "  MODEL_PATH       folder or name on the Hub of the model's config.json",
-                "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
-                "  MASTER_ADDR, NODE_RANK   the first node, and which node this is (0 to NNODES - 1)",
-                f"Sequences have {plan.seq_length} tokens; the script cuts them so (--block_size of run_clm.py).",
-                *NOT_PLANNED.split("\n"),
-            ]
-        ),
-        *script_head(plan.nodes, export.gpus_per_node),
-        *(f': "${{{name}:?{WANTED[name]}}}"' for name in ("TRAIN_SCRIPT", "MODEL_PATH", "CHECKPOINTS")),
-        'TRAIN_SCRIPT="$(realpath "$TRAIN_SCRIPT")"',
-        f"export ATTN_IMPLEMENTATION={shell_word(attention)}  # for from_config or from_pretrained",
-        'cd "$here"',
-        "exec accelerate launch \\",
-        f'  --config_file {ACCELERATE} --num_machines "$NNODES" --num_processes "$((NNODES * GPUS_PER_NODE))" \\',
-        '  --machine_rank "$NODE_RANK" --main_process_ip "$MASTER_ADDR" --main_process_port "$MASTER_PORT" \\',
-        '  "$TRAIN_SCRIPT" \\',
-        *(f"  {_argument(key, value)} \\" for key, value in words.items() if value is not False),
-        '  --config_name "$MODEL_PATH" --output_dir "$CHECKPOINTS" "$@"',
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _argument(key: str, value: Any) -> str:
-    return f"{key} True" if value is True else f"{key} {shell_word(value)}"

@@ -10,6 +10,8 @@ from planner.interop.export_common import NOT_PLANNED, Export
 from planner.interop.launching import TRAIN, torchrun_script
 from planner.interop.nanotron_assumptions import NANOTRON
 from planner.interop.quoting import commented, yaml_value
+from planner.performance.frameworks import framework
+from planner.performance.model_parts import missing_part
 from planner.units import PlannerError
 
 CONFIG = "train.yaml"
@@ -52,21 +54,9 @@ _DATA = [
 
 def _lacking(export: Export) -> str:
     """What its Qwen2 class, which is Llama's shape with or without biases on q, k and v, does not have."""
-    model = export.model
-    checks = [
-        (model.moe is not None, "experts that planner plans"),
-        (model.mla is not None, "latent attention"),
-        (model.qk_norm, "QK norm"),
-        (model.head_dim * model.heads != model.hidden, f"head width of its own ({model.head_dim})"),
-        (model.attention_output_bias or model.mlp_bias or model.head_bias, "biases but on q, k and v"),
-        (not model.gated_mlp or model.activation not in ("", "silu"), f"such an MLP ({export.mlp_words})"),
-        (model.norm != "rmsnorm" or model.norms_per_layer != 2 or model.parallel_residual, "such norms"),
-        (model.learned_positions > 0 or model.position_embedding != "", "positions but rotary ones"),
-        (bool(model.sliding_window) or model.attention_sinks, "such windows or sinks"),
-        (model.mtp_layers > 0, "multi-token prediction"),
-        (bool(export.trained.batch_ramp), "batch ramp; plan without training.batch_ramp"),
-    ]
-    return next((words for missing, words in checks if missing), "")
+    if export.trained.batch_ramp:
+        return "batch ramp; plan without training.batch_ramp"
+    return missing_part(framework("nanotron"), export.model)
 
 
 def _run(export: Export) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from planner.files import write_all
+from planner.interop.export_accelerate import accelerate_files
 from planner.interop.export_common import Export, export_of
 from planner.interop.export_deepspeed import deepspeed_files
 from planner.interop.export_kubernetes import jobset_files, pytorchjob_files
@@ -28,6 +29,7 @@ TARGETS: Mapping[str, Callable[[Export], dict[str, str]]] = {
     "megatron-bridge": megatron_bridge_files,
     "torchtitan": torchtitan_files,
     "deepspeed": deepspeed_files,
+    "accelerate": accelerate_files,
     "nanotron": nanotron_files,
     "slurm": slurm_files,
     "skypilot": skypilot_files,

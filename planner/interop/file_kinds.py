@@ -32,6 +32,12 @@ ENDINGS: Mapping[str, FileKind] = {
     ".idx": FileKind("an index of a data set", _TOKENS),
     ".parquet": FileKind("a data set"),
     ".arrow": FileKind("a data set"),
+    ".py": FileKind(
+        "a Python program, which planner does not run",
+        "of a Megatron-Bridge recipe give the overrides.yaml beside it or a run_config.yaml, of a model its "
+        "config.json, of a run its launch script",
+    ),
+    ".ipynb": FileKind("a notebook, which planner does not run", "of a model give its config.json"),
 }
 _DEEPSPEED = (
     "zero_optimization", "train_micro_batch_size_per_gpu", "train_batch_size", "gradient_accumulation_steps",
@@ -50,7 +56,10 @@ OBJECTS: Sequence[tuple[tuple[str, ...], FileKind]] = (
 )
 #: Lines that only files of one program have, the first that is found; each stands at the start of a line.
 LINES: Sequence[tuple[str, FileKind]] = (
-    (r"(?:base_model|sequence_len|datasets|adapter) *:", FileKind("a file of Axolotl")),
+    (
+        r"(?:sequence_len|datasets|adapter) *:",
+        FileKind("a part of a file of Axolotl", "give the whole, with base_model"),
+    ),
     (r"(?:model_name_or_path|finetuning_type|cutoff_len) *:", FileKind("a file of LLaMA-Factory")),
     (r"(?:compute_environment|distributed_type|deepspeed_config|fsdp_config) *:", FileKind("a file of Accelerate")),
     (r"(?:seed_everything) *:|\s+class_path *:", FileKind("a file of Lightning")),
@@ -71,12 +80,14 @@ TOOLS: Sequence[tuple[str, Sequence[str]]] = (
     ("torchtitan", (r"^\[(?:job|model|training|parallelism|optimizer)\] *(?:#.*)?$",)),
     ("nanotron", (r"^parallelism *:", r"^tokens *:", r"^model *:")),
     ("accelerate", (r"^distributed_type *:",)),
+    ("axolotl", (r"^base_model *:",)),
     ("megatron-bridge", (r"^model *:", r"^train *:", r"^  +(?:num_layers|hidden_size|tensor_model_parallel_size) *:")),
 )
 NAMES = {
     "torchtitan": "torchtitan",
     "nanotron": "nanotron",
     "accelerate": "Accelerate",
+    "axolotl": "Axolotl",
     "megatron-bridge": "Megatron-Bridge",
 }
 _DEEPSPEEDS = FileKind(

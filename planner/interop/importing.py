@@ -18,16 +18,20 @@ from planner.interop.megatron import import_megatron
 from planner.interop.megatron_bridge import import_megatron_bridge
 from planner.interop.nanotron import import_nanotron
 from planner.interop.neox import import_neox
+from planner.interop.peft import import_axolotl, with_peft
 from planner.interop.torchtitan import import_torchtitan
 from planner.performance.framework_table import known_framework
 from planner.units import PlannerError
 
 _DATA = {"data", "data.samples", "data.tokens", "data.index"}
-TOOLS = ("gpt-neox", "huggingface", "megatron", "megatron-bridge", "torchtitan", "deepspeed", "accelerate", "nanotron")
+TOOLS = (
+    "gpt-neox", "huggingface", "megatron", "megatron-bridge", "torchtitan", "deepspeed", "accelerate", "nanotron",
+    "peft", "axolotl",
+)  # fmt: skip
 
 KNOWN = (
-    "known are GPT-NeoX configs, Hugging Face's config.json (with DeepSpeed's and Accelerate's files), Megatron-LM's "
-    "launch scripts, and files of Megatron-Bridge, torchtitan and nanotron"
+    "known are GPT-NeoX configs, Hugging Face's config.json (with DeepSpeed's, Accelerate's and PEFT's files), "
+    "Megatron-LM's launch scripts, and files of Megatron-Bridge, torchtitan, nanotron and Axolotl"
 )
 
 
@@ -49,6 +53,8 @@ def tool_of(path: Path) -> str:
         return "megatron"
     if re.search(r'"(?:model_type|architectures)"\s*:', text):
         return "huggingface"
+    if re.search(r'"peft_type"\s*:', text):
+        return "peft"
     if (tool := tool_in(text)) is not None:
         return tool
     if is_deepspeeds(text):
@@ -119,6 +125,11 @@ def _read(
     kinds = set(tools)
     if kinds == {"gpt-neox"} or kinds == {"gpt-neox", "deepspeed"}:  # which takes DeepSpeed's keys in any of its files
         return import_neox(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
+    if "peft" in kinds and tools.count("peft") == 1:
+        return _with_peft(paths, tools, gpus)
+    if "axolotl" in kinds and len(paths) == len(kinds) <= 2 and kinds <= {"axolotl", "huggingface"}:
+        each = dict(zip(tools, paths, strict=True))
+        return import_axolotl(each.get("huggingface"), each["axolotl"], gpus=gpus)
     if kinds & {"deepspeed", "accelerate"} and kinds <= {"huggingface", "deepspeed", "accelerate"}:
         models = [path for path, tool in zip(paths, tools, strict=True) if tool == "huggingface"]
         configs = [path for path in paths if path not in models]
@@ -139,6 +150,18 @@ def _read(
     if kinds == {"megatron-bridge"}:
         return import_megatron_bridge(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens)
     return import_megatron(paths[0], gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
+
+
+def _with_peft(paths: Sequence[Path], tools: Sequence[str], gpus: int | None) -> Imported:
+    """The other files' scenario, of a model and what starts it, with PEFT's adapter."""
+    adapter = paths[tools.index("peft")]
+    others = [path for path in paths if path != adapter]
+    models = [path for path, tool in zip(paths, tools, strict=True) if tool == "huggingface"]
+    if others and not models:
+        raise PlannerError(f"{shown(others[0].name, 80)} holds no model: name the model's config.json, too.")
+    rest = dict.fromkeys(("gpus", "vocab", "samples", "tokens"))
+    base = _read(others, **(rest | {"gpus": gpus}), arguments=()) if others else None
+    return with_peft(base, adapter, models)
 
 
 def _completed(found: Imported, samples: int | None, tokens: int | None, epochs: float | None) -> Imported:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from planner.interop.assumptions import conditions_of
 from planner.interop.export_common import Export
 from planner.interop.export_deepspeed import deepspeed_files
 from planner.interop.export_megatron import megatron_files
@@ -26,7 +27,8 @@ def _torchtitan(export: Export) -> Launch:
 
 
 def _deepspeed(export: Export) -> Launch:
-    setup = ["pip install transformers accelerate deepspeed datasets"]
+    tuned = conditions_of(export).adapter is not None
+    setup = [f"pip install transformers accelerate deepspeed datasets{' trl peft bitsandbytes' if tuned else ''}"]
     return Launch(deepspeed_files(export), ("TRAIN_SCRIPT", "MODEL_PATH", "CHECKPOINTS"), setup, [])
 
 

@@ -83,6 +83,8 @@ class StepLines:
             if row is not None and self._told(row, line) is not None:
                 self.kind = "dictionaries"
                 return True
+            if row is not None:  # a bar may stand before it on its line
+                self._see_bar(line)
             if self._is_loss(row) and self._bar is not None or self._bar_told(line) is not None:
                 self.kind = "bars"
                 return True

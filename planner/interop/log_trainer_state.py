@@ -14,6 +14,7 @@ from planner.interop.files import shown
 from planner.units import PlannerError
 
 _MOST = 64 << 20  # bytes; a history of a million steps
+WHOLE = 0.97  # of the history's losses: less in a summary is of a part of the run
 _TIMES = ("step_time", "step_time_s", "train_step_time", "timestamp", "elapsed_time", "train_speed(s/it)")
 
 
@@ -50,10 +51,42 @@ def trainer_state_lines(path: Path) -> bytes | None:
             f"{shown(path, 200)} is a trainer_state.json of {len(steps):,} logged steps and no times: the Trainer "
             "writes them into it when training ends; give what the run prints, or its trainer_log.jsonl."
         )
-    mean = summary["train_runtime"] / summary["step"] if summary is not None else None
+    start = 0.0 if summary is None else _began(rows, steps, summary)
+    mean = summary["train_runtime"] / (summary["step"] - start) if summary is not None else None
     total = state.get("max_steps")
-    written = [_row(row, mean, total) for row in steps]
+    written = [_row(row, mean if row["step"] > start else None, total) for row in steps]
     return "".join(json.dumps(row) + "\n" for row in written).encode()
+
+
+def _began(rows: list[dict[str, Any]], steps: list[dict[str, Any]], summary: dict[str, Any]) -> float:
+    """The step from which the run that wrote the summary went on: 0 of one that was never resumed.
+
+    `train_runtime` is of that run alone. An earlier run that ended has a summary of its own. One that was stopped has
+    none: `train_loss` is the sum of the last run's losses over all steps (trainer.py: _total_loss_scalar starts anew at
+    a resume, effective_global_step does not), so that the losses in the history, counted from the end, tell the step.
+    """
+    last = float(summary["step"])
+    earlier = [float(row["step"]) for row in rows if _number(row.get("train_runtime")) and row["step"] < last]
+    loss: Any = summary.get("train_loss")
+    if earlier:
+        return max(earlier)
+    if not _number(loss):
+        return 0.0
+    known = [
+        (float(row["step"]), float(row["loss"])) for row in steps if _number(row.get("loss")) and row["step"] <= last
+    ]
+    spans = [
+        (step, (step - before) * value)
+        for (step, value), (before, _) in zip(known, [(0.0, 0.0), *known[:-1]], strict=True)
+    ]
+    left = float(loss) * last
+    if left > WHOLE * sum(part for _, part in spans):
+        return 0.0
+    for step, part in reversed(spans):
+        if left <= part / 2:
+            return step
+        left -= part
+    return 0.0
 
 
 def _row(row: dict[str, Any], mean: float | None, total: Any) -> dict[str, Any]:

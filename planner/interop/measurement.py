@@ -19,7 +19,7 @@ COLUMNS = (
     "seq_len", "gpu", "gpu_mem_gb", "gpus_per_node", "interconnect", "gpus", "precision", "tp", "pp", "vpp", "dp",
     "cp", "ep", "zero_or_fsdp", "shard_group", "sequence_parallel", "recompute", "recompute_share", "flash_attention",
     "fused_or_compile", "comm_overlap", "power_limit_w", "tuning", "site", "optimizer", "offload",
-    "micro_batch", "grad_accum",
+    "adapter", "lora_r", "lora_target_modules", "micro_batch", "grad_accum",
     "global_batch_samples", "global_batch_tokens", "tokens_per_s_per_gpu", "tokens_per_s_total", "step_time_s",
     "model_tflops_per_gpu", "mfu_pct", "notes", "derived",
 )  # fmt: skip
@@ -136,6 +136,9 @@ def _conditions(taken: RunConditions | None) -> dict[str, object]:
         "optimizer": None if taken.optimizer == "adamw" else taken.optimizer,
         "offload": None if taken.offload == "none" else taken.offload,
     }
+    if taken.adapter is not None:
+        stated |= {"adapter": taken.adapter.method, "lora_r": taken.adapter.r}
+        stated |= {"lora_target_modules": " ".join(taken.adapter.target_modules)}
     return {column: value for column, value in stated.items() if value is not None}
 
 

@@ -63,14 +63,17 @@ SETS = re.compile(r"\.(?:sh|bash|conf|cfg|env|inc|args)$|conf|param|arg|model|hy
 OTHERS = {
     "deepy.py": "GPT-NeoX, whose YAML configs planner imports",
     "llamafactory-cli": "LLaMA-Factory",
-    "axolotl": "Axolotl",
-    "axolotl.cli.train": "Axolotl",
+    "axolotl": "Axolotl, whose YAML planner imports",
+    "axolotl.cli.train": "Axolotl, whose YAML planner imports",
     "swift": "ms-swift",
+    "recipe.py": "Megatron-Bridge, of which planner imports overrides.yaml beside it",
     "torchtitan.train": "torchtitan, whose TOML planner imports",
     "run_train.py": "nanotron, whose YAML planner imports",
     "maxtext": "MaxText",
     "run_clm.py": "Hugging Face's Trainer; planner imports the model's config.json",
-    "accelerate": "Hugging Face Accelerate; planner imports the model's config.json",
+    "accelerate": (
+        "Hugging Face Accelerate; planner imports the model's config.json with accelerate.yaml and DeepSpeed's JSON"
+    ),
 }
 
 

@@ -297,6 +297,7 @@ MEGATRON = (
     Assumption("offload", "none, or the optimizer's states on the host", BOTH,
                ("--optimizer-cpu-offload", "--use-precision-aware-optimizer"), "activations on the host are refused",
                _offload, _offload_lacking),
+    Assumption("adapters", "none: all of the model is trained", BOTH, (), "LoRA and QLoRA are refused"),
     Assumption("recompute", "none; of modules: `moe_act`, `layernorm`, `mla_up_proj` where the model has them, "
                "`core_attn` where attention keeps scores or there is nothing else; whole layers, or a share of them",
                BOTH, ("--recompute-granularity", "--recompute-modules", "--recompute-method", "--recompute-num-layers"),

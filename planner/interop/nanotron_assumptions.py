@@ -89,6 +89,7 @@ NANOTRON = (
     Assumption("optimizer", "fp32 master weights and AdamW's moments", BOTH, ("optimizer.optimizer_factory.name",),
                "others are refused", lambda _: {"optimizer.optimizer_factory.name": "adamW"}),
     Assumption("offload", "none", BOTH, (), "what is on the host is refused"),
+    Assumption("adapters", "none: all of the model is trained", BOTH, (), "LoRA and QLoRA are refused"),
     Assumption("recompute", "none, or whole layers", BOTH, ("parallelism.recompute_layer",),
                "modules or a share of the layers are refused",
                lambda e: {"parallelism.recompute_layer": e.plan.layout.recompute == "full"}, _recompute_lacking),

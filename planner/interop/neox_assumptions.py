@@ -155,6 +155,7 @@ NEOX = (
     Assumption("optimizer", "fp32 master weights and moments (AdamW), 8-bit moments or Lion's one under ZeRO 1 and 2",
                BOTH, ("optimizer", "use_bnb_optimizer", "deepspeed_extra_args"), "others are refused", _optimizer),
     Assumption("offload", "none", BOTH, (), "what is on the host is refused"),
+    Assumption("adapters", "none: all of the model is trained", BOTH, (), "LoRA and QLoRA are refused"),
     Assumption("recompute", "none, or whole layers", BOTH, ("checkpoint_activations", "checkpoint_num_layers"),
                "modules or a share of the layers are refused; `partition_activations` is off by default", _recompute,
                _recompute_lacking),

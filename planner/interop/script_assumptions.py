@@ -48,6 +48,14 @@ def _attention(export: Export) -> dict[str, Any]:
     return {"FLASH_ATTENTION": int(stated.flash_generation or stated.flash_attention)}
 
 
+def _adapters(export: Export) -> dict[str, Any]:
+    adapter = conditions_of(export).adapter
+    if adapter is None:
+        return {}
+    modules = " ".join(adapter.target_modules)
+    return {"ADAPTER": adapter.method, "LORA_R": adapter.r, "LORA_TARGET_MODULES": modules}
+
+
 BOTH = "memory, time"
 SCRIPT = (
     Assumption("layout", "ranks that share the data alone", BOTH, ("PLAN_TP", "PLAN_CP", "PLAN_SEQ_LENGTH"), "",
@@ -73,6 +81,8 @@ SCRIPT = (
     Assumption("offload", "none, or what is stated", BOTH, ("PLAN_OFFLOAD",),
                "`fsdp_config.activation_cpu_offload` for activations",
                lambda e: {"OFFLOAD": conditions_of(e).offload}),
+    Assumption("adapters", "all of the model trained, or LoRA's adapters on weights in 16 or 4 bits", BOTH,
+               ("PLAN_ADAPTER", "PLAN_LORA_R", "PLAN_LORA_TARGET_MODULES"), "PEFT's `LoraConfig`", _adapters),
     Assumption("recompute", "none, or whole blocks, or a share of them", BOTH,
                ("PLAN_RECOMPUTE", "PLAN_RECOMPUTE_SHARE"), "`fsdp_config.activation_checkpointing`", _recompute),
     Assumption("attention", "flash kernels (1; 2 or 3 of a generation), or scores in memory (0)", BOTH,

@@ -191,6 +191,7 @@ TORCHTITAN = (
                "others are refused", lambda _: {"optimizer.name": "AdamW"}),
     Assumption("offload", "none", BOTH, ("training.enable_cpu_offload",), "what is on the host is refused",
                lambda _: {"training.enable_cpu_offload": False}),
+    Assumption("adapters", "none: all of the model is trained", BOTH, (), "LoRA and QLoRA are refused"),
     Assumption("recompute", "none; every other matmul and all that is no matmul or attention (op); whole blocks, or "
                "every n-th of them", BOTH,
                ("activation_checkpoint.mode", "activation_checkpoint.selective_ac_option"),

@@ -5,11 +5,11 @@ Shapes and classes are those of pytorch/torchtitan 73a0e69 (tag v0.2.2), torchti
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from planner.performance.frameworks import framework
+from planner.performance.model_parts import missing_part, own_model
 from planner.workload.model import ModelSpec
-from planner.workload.zoo import load_model
 
 PLANNED = "planned"  # the flavour that a module of planner's registers
 MODULE = "planned_model"
@@ -31,44 +31,16 @@ class Flavour:
 
 def flavour_of(model: ModelSpec) -> Flavour:
     """The flavour of a model's shape: torchtitan's own, else one of Llama's or Qwen3's kind."""
-    for name, known in framework("torchtitan").models.items():
-        if _same(load_model(known), model):
-            kind, flavour = name.split("/")
-            return Flavour(kind, flavour)
-    lacks = _lacks(model)
+    own = own_model("torchtitan", model)
+    if own:
+        kind, flavour = own.split("/")
+        return Flavour(kind, flavour)
+    lacks = missing_part(framework("torchtitan"), model)
     if lacks:
         return Flavour("", lacks=lacks)
     if model.qk_norm or model.head_dim * model.heads != model.hidden or model.tied_embeddings:
         return Flavour("qwen3", PLANNED, _qwen3(model))
     return Flavour("llama3", PLANNED, _llama3(model))
-
-
-def _same(known: ModelSpec, model: ModelSpec) -> bool:
-    """Whether two models have one shape; multi-token prediction, which torchtitan has not, is said apart."""
-
-    def shape(spec: ModelSpec) -> ModelSpec:
-        silu = "" if spec.activation == "silu" and spec.gated_mlp else spec.activation
-        named = replace(spec, name="", source="", aliases=(), published_params=None, max_seq_length=None)
-        return replace(named, activation=silu, vocab_multiple=1)
-
-    return model.mtp_layers == 0 and shape(replace(known, mtp_layers=0)) == shape(model)
-
-
-def _lacks(model: ModelSpec) -> str:
-    """What a model has that no class of torchtitan's has, "" for a decoder of Llama's or Qwen3's kind."""
-    checks = [
-        (model.mtp_layers > 0, "multi-token prediction"),
-        (model.moe is not None or model.mla is not None, "mixture of experts or latent attention of this shape"),
-        (model.attention_bias or model.attention_output_bias or model.mlp_bias or model.head_bias, "biases"),
-        (not model.gated_mlp or model.activation not in ("", "silu"), "MLP but the gated one with SiLU"),
-        (model.norm != "rmsnorm" or model.norms_per_layer != 2, "norms but two RMSNorms a layer"),
-        (model.parallel_residual, "parallel residual"),
-        (model.learned_positions > 0 or model.position_embedding != "", "positions but rotary ones"),
-        (bool(model.sliding_window) or model.attention_sinks, "sliding windows or sinks"),
-    ]
-    rest = (model.qk_norm, model.head_dim * model.heads != model.hidden or model.tied_embeddings)
-    checks.append((rest[1] and not rest[0], "model with heads of another width or tied embeddings without QK norm"))
-    return next((words for missing, words in checks if missing), "")
 
 
 def _llama3(model: ModelSpec) -> str:

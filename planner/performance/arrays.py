@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.catalog.types import Accelerator, Hardware
+from planner.workload.adapters import Adapter
 from planner.workload.model import ModelSpec
 
 IntArray = NDArray[np.int64]
@@ -42,6 +43,7 @@ class Conditions:
     expert_tp: int = 1  # tensor parallel ranks that share an expert
     schedule: str = ""  # dualpipe: micro-batches from both ends of the pipeline; "": 1F1B, interleaved where vpp > 1
     tuning: str = "field"  # field | vendor: vendors run their published recipes
+    adapter: Adapter | None = None  # what alone is trained, on frozen weights; None: all of the model
 
     @property
     def moves_optimizer(self) -> bool:

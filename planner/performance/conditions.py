@@ -14,6 +14,8 @@ from planner.performance.optimizers import OPTIMIZERS, orthogonalisation_flops, 
 from planner.performance.selective import MODULES, NOTHING_AGAIN, Again, computed_again, selective_modules
 from planner.performance.shapes import Number
 from planner.units import PlannerError
+from planner.workload.adapters import ALL_LINEAR, METHODS, NF4_BYTES, RANK, Adapter, adapter_counts
+from planner.workload.counts import parameter_counts
 
 _NO = re.compile(r"no|none|false|off|0|eager|unfused")
 _YES = re.compile(r"yes|true|on|1|2|3|sdpa|flash|splash|fa[23]|cudnn|fused|compile|liger")
@@ -24,6 +26,11 @@ EVERY_OTHER_MATMUL = ("torchtitan",)
 #: compiler that fuses (XLA). What is written in plain PyTorch runs an operation at a time unless stated.
 FUSED_BY_DEFAULT = ("megatron", "nemo", "maxtext")
 _OVERLAP = re.compile(r"\b(yes|no|none|true|false|on|off|dp|tp|pp|cp|ep|zero|moe|a2a)\b")
+WEIGHT_BYTES = 2.0  # of a weight that matmuls read
+#: Operations that the host starts, forward: of an adapter both products, a cast, scaling and the sum (peft/tuners/lora/
+#: layer.py); of a layer of transformers' Llama seven products, two norms of six, rotation of ten, attention, activation
+#: and product, two sums. Counted by hand.
+ADAPTER_KERNELS, LAYER_KERNELS = 5.0, 35.0
 KINDS = ("vendor", "framework", "field")  # who published a measurement
 TUNINGS = ("field", "vendor")
 LOSSES = ("eager", "fused", "chunked")
@@ -50,6 +57,15 @@ class ConditionNumbers:
     moves_activations: Number  # 1 where layers' inputs go to the host and back
     host_link: Number  # bytes/s between a GPU and its host, one direction
     host_memory: Number  # bytes/s of a GPU's share of its host's memory
+    trained: Number  # 1, or 0 where the model's own weights are frozen: their gradients are not computed
+    trained_dense: Number  # share of the weights outside routed experts that are updated and whose gradients travel
+    trained_experts: Number  # and of theirs
+    frozen_bytes: Number  # a weight as it is kept and gathered: 2, less in 4 bits
+    adapter_elements: Number  # a token, forward, that adapters move through memory, routed experts apart
+    adapter_expert_elements: Number  # the same of one expert in every layer
+    adapter_flops: Number  # a token, forward
+    adapter_kernels: Number  # as layers' worth of what the host launches, routed experts apart
+    adapter_expert_kernels: Number
 
 
 def condition_numbers(setting: Setting) -> ConditionNumbers:
@@ -71,7 +87,32 @@ def condition_numbers(setting: Setting) -> ConditionNumbers:
         moves_optimizer=float(stated.moves_optimizer),
         moves_activations=float(stated.moves_activations),
         **host_rates(setting.accelerator),
+        **_adapter_numbers(setting),
     )
+
+
+def _adapter_numbers(setting: Setting) -> dict[str, float]:
+    """What adapters add to a step, and what frozen weights save of it."""
+    adapter, model = setting.conditions.adapter, setting.model
+    if adapter is None:
+        one = ("trained", "trained_dense", "trained_experts")
+        none = (
+            "adapter_elements", "adapter_expert_elements", "adapter_flops", "adapter_kernels", "adapter_expert_kernels",
+        )  # fmt: skip
+        return dict.fromkeys(one, 1.0) | dict.fromkeys(none, 0.0) | {"frozen_bytes": WEIGHT_BYTES}
+    counts, own = parameter_counts(model), adapter_counts(model, adapter)
+    routed = counts.moe_layers * counts.routed
+    return {
+        "trained": 0.0,
+        "trained_dense": (own.dense + own.head) / (counts.total - routed),
+        "trained_experts": own.experts / routed if routed else 0.0,
+        "frozen_bytes": NF4_BYTES if adapter.quantised else WEIGHT_BYTES,
+        "adapter_elements": float(own.elements),
+        "adapter_expert_elements": float(own.expert_elements),
+        "adapter_flops": 2.0 * own.active,
+        "adapter_kernels": own.kernels * ADAPTER_KERNELS / LAYER_KERNELS,
+        "adapter_expert_kernels": own.expert_kernels * ADAPTER_KERNELS / LAYER_KERNELS,
+    }
 
 
 def recompute_modules(setting: Setting) -> tuple[str, ...]:
@@ -155,9 +196,22 @@ def stated_conditions(cell: Cells) -> Conditions:
         expert_tp=cell.count("etp", 1),
         schedule=_one_of(cell, "schedule", SCHEDULES),
         power_limit_w=cell.number("power_limit_w", 1e5),
+        adapter=_adapter(cell),
         site=cell.text("site") or OWN_SITE,
         tuning=tuning or ("vendor" if kind == "vendor" else "field"),
     )
+
+
+def _adapter(cell: Cells) -> Adapter | None:
+    """The adapters that a row's run trained; None where it trained all of the model."""
+    method = _one_of(cell, "adapter", ("none", *METHODS))
+    stated = [name for name in ("lora_r", "lora_target_modules") if cell.text(name)]
+    if method in ("", "none"):
+        if stated:
+            raise PlannerError(f"{cell.place}: {stated[0]} is of an adapter: write lora or qlora into adapter, too")
+        return None
+    modules = tuple(cell.text("lora_target_modules").replace(",", " ").split())
+    return Adapter(method, cell.count("lora_r", RANK), modules or (ALL_LINEAR,))
 
 
 def _modules(cell: Cells) -> tuple[str, ...] | None:

@@ -117,6 +117,7 @@ class Framework:
     optimizers_in_fp16: tuple[str, ...] = ()  # where not all of them
     optimizers_in_groups: tuple[str, ...] = ()  # whose states may lie over a part of the ranks, where not all of them
     offloads: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # ZeRO stages with each; {}: not known
+    adapters: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # ZeRO stages with each; {}: none
     recurrent: tuple[str, ...] = ()  # kinds of mixers in attention's place that it trains
     recurrent_alone: bool = False  # only as layers of their own, without an MLP behind them
     recurrent_over_context: tuple[str, ...] = ()  # of those, kinds that context parallelism divides
@@ -125,6 +126,10 @@ class Framework:
     lacks: tuple[str, ...] = ()  # conditions that a scenario may state and the framework has no option for
     models: Mapping[str, str] = field(default_factory=dict)  # its own names of models of the catalog; {}: any shape
     models_without_pipeline: tuple[str, ...] = ()  # of these names, by what they begin with
+    without: Mapping[str, str] = field(default_factory=dict)  # parts of models that it has no class for: words
+    parts_without_pipeline: tuple[str, ...] = ()  # parts whose class, of a model not its own, has no pipeline
+    shards_always: bool = False  # runs tensor or pipeline parallelism over sharded ranks only
+    shares_of_every_nth: bool = False  # recomputes every n-th layer alone: a share is searched only where one is stated
     exports: tuple[str, ...] = ()  # what `planner export --to` calls its files
     by_name: bool = False  # whether a scenario must name it: `any` leaves it out
     like: str = ""  # of one that planner does not plan with: the planned one by whose table it is judged

@@ -11,6 +11,7 @@ import numpy as np
 
 from planner.performance.arrays import RECOMPUTE, BoolArray, Conditions, IntArray, Layouts
 from planner.performance.framework_table import Framework, framework, frameworks, load_frameworks
+from planner.performance.model_parts import missing_part, without_pipeline
 from planner.workload.layers import RECURRENT, attention_count, layer_kinds
 from planner.workload.model import ModelSpec
 from planner.workload.recurrent import widths
@@ -69,6 +70,8 @@ def stages_run(row: Framework, precision: str, conditions: Conditions) -> tuple[
     stages = row.zero_stages_by_precision.get(precision, row.zero_stages)
     for table, chosen in ((row.optimizers, conditions.optimizer), (row.offloads, conditions.offload)):
         stages = tuple(s for s in stages if s in table.get(chosen, ()) or not table)
+    if conditions.adapter is not None:
+        stages = tuple(s for s in stages if s in row.adapters.get(conditions.adapter.method, ()))
     return () if why_not_run(row, precision, conditions) else stages
 
 
@@ -82,6 +85,12 @@ def why_not_run(row: Framework, precision: str, conditions: Conditions) -> str:
         return f"{row.title} has no optimizer {optimizer}{form}: training.optimizer may be {', '.join(able)}"
     if row.offloads and offload not in row.offloads:
         return f"{row.title} cannot be told to offload ({offload}): training.offload may be {', '.join(row.offloads)}"
+    adapter = conditions.adapter
+    if adapter is not None and adapter.method not in row.adapters:
+        others = ", ".join(name for name, each in frameworks().items() if adapter.method in each.adapters)
+        return f"{row.title} has no adapters ({adapter.method}): training.framework may be {others}"
+    if adapter is not None and offload in ("optimizer", "both"):
+        return f"an adapter's optimizer is small: training.offload may be none or activations, not {offload}"
     for name in row.lacks:
         key, unneeded = LACKED[name]
         if getattr(conditions, name) not in unneeded:
@@ -108,6 +117,7 @@ def rules(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release
     yield from _pipeline_rules(row, model, x)
     yield from _expert_rules(row, model, x)
     yield from _zero_rules(row, model, x)
+    yield from _sharding_rules(row, x)
     known = np.asarray([kind in row.recompute for kind in RECOMPUTE] + [False])
     in_range = (x.recompute >= 0) & (x.recompute < len(RECOMPUTE))
     yield ~known[np.where(in_range, x.recompute, -1)], "{title} recomputes {can_recompute}, not {recomputes}"
@@ -122,6 +132,8 @@ def _model_rules(row: Framework, model: ModelSpec) -> Iterator[tuple[bool, str]]
     yield joined, "{title} has {recurrent} layers without an MLP alone, and those of {model} have one"
     chosen = model.sparse is not None and not row.sparse_attention
     yield chosen, "{title} has no attention to keys that an indexer chooses, which {model} needs"
+    part = missing_part(row, model)
+    yield bool(part), f"{{title}} has no {part}, which {{model}} needs"
     latent = moe is not None and moe.latent > 0 and not row.latent_experts
     yield latent, "{title} has no experts that work at a latent width, which {model} needs"
 
@@ -177,6 +189,8 @@ def _pipeline_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Ru
     pp = np.maximum(x.pp, 1)
     if not row.pipeline_parallel:
         yield x.pp > 1, "{title} has no pipeline parallelism: pp must be 1, not {pp}"
+    elif without_pipeline(row, model):
+        yield x.pp > 1, "{title} has no pipeline for its class of {model}: pp must be 1, not {pp}"
     yield x.pp > model.layers, "pp {pp} is more than the {layers} layers of {model}"
     if not row.uneven_stages:
         yield model.layers % pp != 0, "pp {pp} does not divide the {layers} layers of {model}, as {title} requires"
@@ -231,6 +245,12 @@ def _zero_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule]:
             ~_member(stage, row.zero_stages_with_experts),
             "{title} does not run experts with ZeRO {zero_stage}",
         )
+
+
+def _sharding_rules(row: Framework, x: Layouts) -> Iterator[Rule]:
+    if row.shards_always:
+        alone = (x.dp * x.cp == 1) & ((x.tp > 1) | (x.pp > 1))
+        yield alone, "{title} runs tensor or pipeline parallelism over sharded ranks only: dp x cp must be at least 2"
 
 
 def _member(values: IntArray, allowed: Iterable[int]) -> BoolArray:

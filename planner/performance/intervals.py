@@ -28,6 +28,9 @@ from planner.workload.model import ModelSpec
 #: Log spread of a step all of whose mixers are of kinds that no run here has: a factor of two either way holds 80 %.
 #: It is set, not measured.
 UNMEASURED = float(np.log(2.0)) / NormalDist().inv_cdf(0.9)
+#: The same of a step that trains adapters alone, of which no run is known: a factor of one and a half of LoRA, of two
+#: where weights are dequantised for every product. Set, not measured.
+FACTORS = {"lora": 1.5, "qlora": 2.0}
 NEAR_USER = 0.03  # log spread at a point that the user measured
 #: What runs may have in common: labels of a place. "smooth" is what runs of a stack and kind share by how near they are
 #: in size, sequence and GPUs; "all" is what any two runs share.
@@ -72,6 +75,8 @@ def spread(setting: Setting, gpus: IntArray, calibration: Calibration) -> Spread
     sigma = known_runs_of(calibration).sigma(place_of(setting), ln_gpus)
     if share := unmeasured_share(setting.model):
         sigma = np.hypot(sigma, UNMEASURED * share)
+    if setting.conditions.adapter is not None:
+        sigma = np.hypot(sigma, float(np.log(FACTORS[setting.conditions.adapter.method])) / NormalDist().inv_cdf(0.9))
     own = [p for p in calibration.points if p.gpu == setting.accelerator.id]
     if own:
         apart = np.min([np.abs(ln_gpus - np.log(p.gpus)) if p.gpus else np.zeros(len(sizes)) for p in own], axis=0)
@@ -208,7 +213,7 @@ def basis(setting: Setting, gpus: int, calibration: Calibration) -> tuple[str, l
         return "user", [p.id for p in calibration.points if p.gpu == setting.accelerator.id]
     place = place_of(setting)
     alike = calibration.field.groups.get(place.group, [])
-    if unmeasured_share(setting.model):
+    if unmeasured_share(setting.model) or setting.conditions.adapter is not None:
         return "modelled", []
     if not alike:
         return "modelled", []

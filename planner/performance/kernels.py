@@ -26,6 +26,7 @@ SCORE_BYTES = 13.0  # a score unfused, forward: written 2, masked and softmaxed 
 STREAM_ELEMENTS = 10.0  # of the residual stream a layer reads and writes: two norms 4, two sums 6; times hidden
 LOSS_BYTES = 16.0  # a logit: written, read for maximum and sum in fp32, its gradient written and read
 OUTPUTS = 2e6  # of the matmul tiles in flight: some hundred multiprocessors, a tile of 128 x 128 each
+MOVES = 0.8  # share of the memory's rate that a kernel reaches which only moves: assumed, as of copies
 MATMULS = 4.0  # a dense layer's: queries, keys and values in one, attention's output, and two of the MLP
 HOST_SMOOTHNESS = 4.0  # device and host time join as (d^k + h^k)^(1/k): the longer one rules, ties cost a little
 
@@ -83,6 +84,7 @@ class _Cut:
     again_experts: Number  # of routed experts
     again_weights: Number  # of dense matmuls, a layer, that selective recompute repeats
     again_elements: Number  # a token and layer that it moves again
+    trained: Number  # 1, or 0 where weights are frozen
 
     @property
     def passes(self) -> Number:
@@ -93,6 +95,16 @@ class _Cut:
     def expert_passes(self) -> Number:
         """The same of routed experts."""
         return 3.0 + self.again_experts
+
+    @property
+    def matmul_passes(self) -> Number:
+        """The same of matmuls: of frozen weights no gradient is computed."""
+        return 2.0 + self.trained + self.again
+
+    @property
+    def expert_matmul_passes(self) -> Number:
+        """The same of routed experts'."""
+        return 2.0 + self.trained + self.again_experts
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +160,7 @@ def kernels_of(
         again_experts=(again + (recompute == 1) * how.selective_experts) * s.rates.recompute,
         again_weights=(recompute == 1) * how.selective_weights * s.rates.recompute,
         again_elements=(recompute == 1) * how.selective_elements * s.rates.recompute,
+        trained=how.trained,
     )
     stack = _stack(s.model)
     attention = _attention(s, cut, stack)
@@ -160,8 +173,11 @@ def kernels_of(
         "context_parallel": _context_parallel(s, cut, stack, attention),
         "expert_parallel": _expert_parallel(s, cut, stack),
     }
+    if np.any(how.trained < 1.0):
+        terms |= {"adapters": _adapters(s, cut), "dequantisation": _dequantised(s, cut, stack)}
     device = sum(terms.values())
-    host = (s.rates.host_layer * stack.halves + _expert_host(s, cut) * stack.routed) * cut.passes / 3.0
+    launched = stack.halves + how.adapter_kernels + how.adapter_expert_kernels / cut.ep
+    host = (s.rates.host_layer * launched + _expert_host(s, cut) * stack.routed) * cut.passes / 3.0
     trunk = (device**HOST_SMOOTHNESS + host**HOST_SMOOTHNESS) ** (1.0 / HOST_SMOOTHNESS)
     first, last = _embedding(s, cut), _logits_and_loss(s, cut)
     busy = trunk + first + last
@@ -223,7 +239,7 @@ def _matmul(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Dense matmuls: FLOPs at a share of the measured ceiling, and what small matrices lose."""
     compute = _matmul_flops(cut, stack) / (s.machine.ceiling * s.rates.matmul)
     repeated = 2.0 * cut.tokens * cut.again_weights * stack.layers / cut.tp / (s.machine.ceiling * s.rates.matmul)
-    return cut.passes * compute + repeated + _waves(s, cut, stack)
+    return cut.matmul_passes * compute + repeated + _waves(s, cut, stack)
 
 
 def _waves(s: Scope, cut: _Cut, stack: _Stack) -> Number:
@@ -232,7 +248,8 @@ def _waves(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     A wave computes `OUTPUTS` elements, each in as many multiply-adds as the inner dimension is long: of the forward
     matmul its input width, of the gradient by inputs its output width, of the gradient by weights the tokens.
     """
-    inner = 0.5 * (stack.full + stack.split / cut.tp) * (2.0 + cut.again) + MATMULS * stack.halves * cut.tokens
+    gradients = MATMULS * stack.halves * cut.tokens * cut.trained
+    inner = 0.5 * (stack.full + stack.split / cut.tp) * (2.0 + cut.again) + gradients
     return s.rates.wave * OUTPUTS * inner / (s.machine.ceiling * s.rates.matmul)
 
 
@@ -240,7 +257,30 @@ def _experts(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Routed experts, each GPU's share of the rows evenly over its local experts; and the router."""
     compute = _expert_flops(s, cut, stack) / (s.machine.ceiling * s.rates.expert)
     router = 2.0 * cut.stream_tokens * s.model.hidden * s.model.experts * stack.routed / s.machine.ceiling_16
-    return cut.expert_passes * (compute + router)
+    return cut.expert_matmul_passes * (compute + router)
+
+
+def _adapters(s: Scope, cut: _Cut) -> Number:
+    """Adapters: products so narrow that memory bounds them, and their FLOPs; see `adapter_counts`.
+
+    Tensor parallelism divides the wider side of each; experts' are of the tokens that they are given.
+    """
+    how = s.conditions
+    elements = cut.tokens / cut.tp * (how.adapter_elements + s.model.top_k * how.adapter_expert_elements)
+    moved = 2.0 * elements / (MOVES * s.machine.hbm)
+    return cut.passes * (moved + cut.tokens / cut.tp * how.adapter_flops / s.machine.ceiling_16)
+
+
+def _dequantised(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+    """Weights in 4 bits, read and written in 16 before every product with them, 0 where they are kept in 16.
+
+    Source: bitsandbytes/autograd/_functions.py MatMul4Bit dequantises forward and again backward. Each pass moves
+    `frozen_bytes` and 2 bytes a weight.
+    """
+    stored = s.conditions.frozen_bytes
+    weights = stack.weights / cut.tp + stack.routed * s.model.experts * s.model.expert_weights / cut.ep
+    each = weights * (stored + 2.0) / (MOVES * s.machine.hbm)
+    return np.where(stored < 2.0, cut.matmul_passes * each, 0.0)
 
 
 def _attention(s: Scope, cut: _Cut, stack: _Stack) -> Number:
@@ -333,7 +373,8 @@ def _embedding(s: Scope, cut: _Cut) -> Number:
 
 
 def _head_flops(s: Scope, cut: _Cut) -> Number:
-    return 6.0 * cut.tokens * s.model.hidden * s.model.vocab / cut.tp * (1.0 + s.model.extra_layers)
+    flops = 2.0 * (2.0 + cut.trained)
+    return flops * cut.tokens * s.model.hidden * s.model.vocab / cut.tp * (1.0 + s.model.extra_layers)
 
 
 def _logits_and_loss(s: Scope, cut: _Cut) -> Number:
@@ -344,7 +385,7 @@ def _logits_and_loss(s: Scope, cut: _Cut) -> Number:
 
 def _least(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """What no kernel measured anywhere would undercut."""
-    layers = cut.passes * (_matmul_flops(cut, stack) + _expert_flops(s, cut, stack)) / s.machine.ceiling
+    layers = cut.matmul_passes * (_matmul_flops(cut, stack) + _expert_flops(s, cut, stack)) / s.machine.ceiling
     scores = _score_flops(s, cut, stack) + cut.tokens * s.model.scan_flops * stack.layers / cut.tp
     scores = scores * (1.0 + BACKWARD_ATTENTION_FLOPS + cut.again_attention)
     return layers + (_head_flops(s, cut) + scores) / s.machine.ceiling_16

@@ -108,8 +108,14 @@ def sort_runs(paths: Sequence[Path], overlays: Sequence[Path] = ()) -> tuple[lis
 
 
 def learn(runs: Sequence[Run], prior: Calibration, start: Calibration | None = None) -> Calibration:
-    """The calibration that these runs call for: rates, residual field and effects of sites. Spreads are the prior's."""
-    return fit(runs, prior, start).calibration(prior)
+    """The calibration that these runs call for: rates, residual field and effects of sites. Spreads are the prior's.
+
+    Runs that trained adapters alone teach nothing of others: they take no part.
+    """
+    whole = [run for run in runs if run.setting.conditions.adapter is None]
+    if runs and not whole:
+        return prior
+    return fit(whole, prior, start).calibration(prior)
 
 
 def log_errors(runs: Sequence[Run], calibration: Calibration, *, corrected: bool = True) -> FloatArray:

@@ -14,10 +14,9 @@ import numpy as np
 
 from planner.performance.arrays import RECOMPUTE, BoolArray, FloatArray, IntArray, Layouts, Memory, Setting
 from planner.performance.conditions import optimizer_state_bytes
-from planner.performance.framework_table import memory_framework
-from planner.performance.memory_layout import GIB, LayoutMemory, by_stage, layout_memory
-from planner.performance.memory_states import state_bytes
-from planner.workload.counts import parameter_counts
+from planner.performance.framework_table import StateBytes, memory_framework
+from planner.performance.memory_layout import GIB, LayoutMemory, by_stage, layout_memory, states_of
+from planner.workload.adapters import trained_parameters
 
 #: Share of the memory that clouds report which driver and ECC keep: CUDA offers 39.59 GiB of an A100's 40, 79.15 to
 #: 79.33 of its 80 (total_memory of torch.cuda.get_device_properties, as PyTorch's out-of-memory messages print it).
@@ -28,13 +27,13 @@ def memory(setting: Setting, layouts: Layouts) -> Memory:
     """Memory of the fullest GPU of each layout, in GiB, (n,)."""
     known = _of(setting, layouts)
     ranks = known.ranks(layouts.dp)
-    state = state_bytes(setting, memory_framework(setting.framework))
+    state, of_adapters = states_of(setting, memory_framework(setting.framework))
     gathered, reduced = known.buffers(ranks)
-    weights, gradients, optimizer = (
-        known.whole * by_stage((kind,), "full", layouts.zero_stage)
-        + known.shard / ranks * by_stage((kind,), "shard", layouts.zero_stage)
-        for kind in (state.weights, state.gradients, state.optimizer)
-    )
+    weights, gradients, optimizer = _held(state, known.whole, known.shard / ranks, layouts)
+    if known.adapters is not None:
+        whole, shard = known.adapters
+        beside = _held(of_adapters, whole, shard / ranks, layouts)
+        weights, gradients, optimizer = (a + b for a, b in zip((weights, gradients, optimizer), beside, strict=True))
     whole_bytes = by_stage((state.weights, state.gradients, state.optimizer), "full", layouts.zero_stage)
     less = known.spare(layouts.grad_accum.astype(np.float64)) * GIB / np.maximum(whole_bytes, 1.0)
     weights, gradients, optimizer = (
@@ -52,6 +51,17 @@ def memory(setting: Setting, layouts: Layouts) -> Memory:
         other=short + known.overhead_gib + np.where(layouts.dp > 1, known.shared_gib, 0.0),
         cached=step - short,
     )
+
+
+def _held(
+    state: StateBytes, whole: FloatArray, shard: FloatArray, layouts: Layouts
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Bytes of weights, gradients and optimizer of so many parameters, whole and as one rank's shard, (n,)."""
+    weights, gradients, optimizer = (
+        whole * by_stage((kind,), "full", layouts.zero_stage) + shard * by_stage((kind,), "shard", layouts.zero_stage)
+        for kind in (state.weights, state.gradients, state.optimizer)
+    )
+    return weights, gradients, optimizer
 
 
 def memory_affine(
@@ -92,7 +102,8 @@ def least_of_states(setting: Setting, chips: int) -> float:
     """
     if setting.conditions.moves_optimizer:
         return 0.0
-    return parameter_counts(setting.model).total * optimizer_state_bytes(setting) / chips / GIB
+    trained = trained_parameters(setting.model, setting.conditions.adapter)
+    return trained * optimizer_state_bytes(setting) / chips / GIB
 
 
 def fits(setting: Setting, layouts: Layouts) -> BoolArray:

@@ -12,10 +12,11 @@ import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
 from planner.performance.conditions import condition_numbers, is_fused, is_unfused
-from planner.performance.framework_table import Framework, KindBytes, memory_framework
-from planner.performance.memory_shapes import LayerBytes, MemoryShapes, memory_shapes
-from planner.performance.memory_states import state_bytes
+from planner.performance.framework_table import Framework, KindBytes, StateBytes, memory_framework
+from planner.performance.memory_shapes import LayerBytes, MemoryShapes, memory_shapes, with_adapter
+from planner.performance.memory_states import frozen_bytes, state_bytes
 from planner.performance.stages import in_flight_limit, stage_layers
+from planner.workload.adapters import adapter_counts
 
 GIB = float(2**30)
 Rows = IntArray | slice
@@ -68,6 +69,7 @@ class LayoutMemory:
     any_sharded: bool
     whole_bytes: FloatArray | None = None  # a parameter of the states kept whole, where stages' parameters are known
     group: FloatArray | None = None  # the most ranks that states are divided over, where a shard group is stated
+    adapters: tuple[FloatArray, FloatArray] | None = None  # as `whole` and `shard`, of adapters on frozen weights
 
     def ranks(self, dp: IntArray | FloatArray, rows: Rows = EVERY) -> FloatArray:
         """Data-parallel ranks that states are divided over: all, unless a smaller shard group is stated."""
@@ -153,9 +155,10 @@ def layout_memory(
     t, p, v, c, e = (axis.astype(np.float64) for axis in (tp, pp, vpp, cp, ep))
     both_ends = setting.conditions.both_ends
     cut = _cut(shapes, pp, t, e * setting.conditions.expert_tp, row.units_beside_layers > 0, both_ends)
-    state = state_bytes(setting, row)
+    state, of_adapters = states_of(setting, row)
     kinds = (state.weights, state.gradients, state.optimizer)
     whole = cut.dense + cut.experts
+    adapters = _adapters(setting, t, p, e, c if row.zero_shards_over_context else np.ones_like(c))
     shard = cut.dense / c if row.zero_shards_over_context else cut.dense
     if shapes.every:
         # Experts are divided over their own data-parallel group, t c D / e.
@@ -165,34 +168,77 @@ def layout_memory(
     chunk = LOSS_BYTES["fused"] * CHUNK_TOKENS if _chunked(setting, row) else 0.0
     groups = (tp > 1).astype(np.float64) + (pp > 1) + (cp > 1) + (ep > 1)
     table = cut.vocab * shapes.hidden
-    kind = "fp16" if state.gradients_of_16_bits and "fp16" in constants.bucket_bytes else setting.precision
-    largest = constants.largest_bytes[kind] * np.maximum(table, shapes.largest / t)
+    kind = "fp16" if of_adapters.gradients_of_16_bits and "fp16" in constants.bucket_bytes else setting.precision
+    if adapters is None:
+        largest = constants.largest_bytes[kind] * np.maximum(table, shapes.largest / t)
+    else:  # frozen weights have no gradient; in 4 bits the largest stands in 16 while it is multiplied with
+        largest = (2.0 if shapes.table_weight != 1.0 else 0.0) * shapes.largest / t
     overhead = constants.overhead_gib + constants.overhead_per_group_gib * groups
     overhead = overhead + (largest + chunk * cut.vocab) / GIB
-    bucket = np.minimum(constants.bucket_bytes[kind], 2.0 * whole) / GIB
+    bucket = np.minimum(constants.bucket_bytes[kind], 2.0 * (whole if adapters is None else adapters[0])) / GIB
     # The root unit (embedding, head) stays gathered beside the layers, and so does its gradient.
-    root = 2.0 * constants.gather_bytes * table
+    root = (2.0 if adapters is None else shapes.table_weight) * constants.gather_bytes * table
+    fixed, divided, step = _beside(of_adapters, adapters, whole, shard, zero_stage)
     return LayoutMemory(
         whole=whole,
         shard=shard,
         zero_stage=zero_stage,
-        fixed_gib=overhead + whole * by_stage(kinds, "full", zero_stage) / GIB,
-        divided_gib=shard * by_stage(kinds, "shard", zero_stage) / GIB,
+        fixed_gib=overhead + whole * by_stage(kinds, "full", zero_stage) / GIB + fixed,
+        divided_gib=shard * by_stage(kinds, "shard", zero_stage) / GIB + divided,
         shared_gib=constants.overhead_per_group_gib + bucket,
         gather=np.where(zero_stage >= 3, constants.gather_layers * constants.gather_bytes * cut.layer + root, 0.0),
         reduce=np.where(zero_stage >= 2, constants.reduce_bytes * cut.layer, 0.0),
         stages=_stage_activations(setting, row, shapes, cut, sequence_parallel, recompute, share, t, p, v, c),
         whole_bytes=by_stage(kinds, "full", zero_stage) if both_ends else None,
         overhead_gib=overhead,
-        step_gib=(
-            whole * by_stage((state.step,), "full", zero_stage) / GIB,
-            shard * by_stage((state.step,), "shard", zero_stage) / GIB,
-        ),
+        step_gib=step,
         saved_bytes=(_saved(state.weights, 3), _saved(state.gradients, 2)),
         any_full=bool((recompute == 2).any()),
         any_sharded=bool((zero_stage >= 2).any()),
         group=_group(setting, group, c if row.zero_shards_over_context else np.ones_like(c)),
+        adapters=adapters,
     )
+
+
+def states_of(setting: Setting, row: Framework) -> tuple[StateBytes, StateBytes]:
+    """Bytes a parameter of the model's own weights and of what is trained, which are the same without adapters."""
+    trained = state_bytes(setting, row)
+    return (trained if setting.conditions.adapter is None else frozen_bytes(trained)), trained
+
+
+def _adapters(
+    setting: Setting, t: FloatArray, p: FloatArray, e: FloatArray, c: FloatArray
+) -> tuple[FloatArray, FloatArray] | None:
+    """Adapters' parameters of the fullest rank, and what of them one of dp ranks shards times dp; None without any."""
+    adapter, model = setting.conditions.adapter, setting.model
+    if adapter is None:
+        return None
+    own = adapter_counts(model, adapter)
+    share = np.ceil(model.layers / p) / model.layers  # of the layers
+    whole = share * (own.dense - own.divided + own.divided / t + own.experts / e) + own.head
+    return whole, whole / c
+
+
+def _beside(
+    state: StateBytes,
+    adapters: tuple[FloatArray, FloatArray] | None,
+    whole: FloatArray,
+    shard: FloatArray,
+    zero_stage: IntArray,
+) -> tuple[FloatArray | float, FloatArray | float, tuple[FloatArray, FloatArray]]:
+    """GiB of adapters' states, whole and divided; and of the copies that the optimizer's step makes of gradients."""
+    kinds = (state.weights, state.gradients, state.optimizer)
+    trained = (whole, shard) if adapters is None else adapters
+    step = tuple(
+        held * by_stage((state.step,), part, zero_stage) / GIB
+        for held, part in zip(trained, ("full", "shard"), strict=True)
+    )
+    if adapters is None:
+        return 0.0, 0.0, (step[0], step[1])
+    fixed, divided = (
+        held * by_stage(kinds, part, zero_stage) / GIB for held, part in zip(adapters, ("full", "shard"), strict=True)
+    )
+    return fixed, divided, (step[0], step[1])
 
 
 def _chunked(setting: Setting, row: Framework) -> bool:
@@ -203,9 +249,11 @@ def _chunked(setting: Setting, row: Framework) -> bool:
 def shapes_of(setting: Setting, row: Framework) -> MemoryShapes:
     """The model's coefficients as the setting runs it."""
     flash, modules = not is_unfused(setting), setting.conditions.recompute_modules
-    return memory_shapes(
+    shapes = memory_shapes(
         setting.model, setting.seq_length, setting.precision, row.name, flash, is_fused(setting), modules
     )
+    adapter = setting.conditions.adapter
+    return shapes if adapter is None else with_adapter(shapes, setting.model, adapter)
 
 
 def _group(setting: Setting, group: FloatArray | None, c: FloatArray) -> FloatArray | None:
@@ -259,7 +307,7 @@ def _cut(shapes: MemoryShapes, pp: IntArray, t: FloatArray, e: FloatArray, chose
     if shapes.first_dense:
         second, last = (Kinds(*(np.where(single, a, b) for a, b in zip(first, x, strict=True))) for x in (second, last))
     rows = np.ceil(shapes.vocab_rows / (shapes.vocab_multiple * t)) * shapes.vocab_multiple
-    table = rows * shapes.hidden
+    table = rows * shapes.hidden * shapes.table_weight
     dense_layer = shapes.dense_split / t + shapes.dense_whole if shapes.has_dense else NONE
     moe_layer = shapes.moe_split / t + shapes.moe_whole if shapes.every else NONE
     routed = shapes.routed / e

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from operator import mul
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from planner.performance.framework_table import MemoryConstants, memory_framework
 from planner.performance.selective import MODULES
+from planner.workload.adapters import NF4_BYTES, UPCAST_BYTES, Adapter, adapter_counts
 from planner.workload.counts import ParameterCounts, parameter_counts
 from planner.workload.layers import DENSE, EXPERTS, RECURRENT, layer_kinds, layer_words
 from planner.workload.model import ModelSpec
@@ -63,6 +64,7 @@ class MemoryShapes:
     logits_copies: float  # one, and one a multi-token prediction layer
     widest: LayerBytes | None = None  # the most that any layer keeps, where layers without experts differ
     most_moe: tuple[float, ...] = ()  # of a pattern: the most layers with experts among any n in a row, by n
+    table_weight: float = 1.0  # 16-bit weights that one of the vocabulary's tables takes the room of
 
     @property
     def has_dense(self) -> bool:
@@ -141,6 +143,40 @@ def memory_shapes(
         logits_copies=1.0 + model.mtp_layers,
         widest=_widest(kept.values()) if pattern else None,
         most_moe=_most_moe(model) if pattern else (),
+    )
+
+
+def with_adapter(shapes: MemoryShapes, model: ModelSpec, adapter: Adapter) -> MemoryShapes:
+    """The same beside adapters: each keeps a 16-bit copy of what it reads, its dropout's mask, and its r values.
+
+    PEFT's adapters are in fp32 unless told otherwise, and autocast makes the copy (peft/tuners/lora/layer.py,
+    _cast_input_dtype); dropout is there unless lora_dropout is 0. Frozen weights in 4 bits count as
+    so many of 16, those that stay as two each (fp32).
+    """
+    own = adapter_counts(model, adapter)
+    copied = ((HALF + 1.0) * own.inputs + HALF * adapter.r * (own.kernels + own.expert_kernels)) / model.layers
+    more = LayerBytes(copied, 0.0, 0.0, 0.0)
+    kept = ("dense", "moe", "dense_selective", "moe_selective")
+    shapes = replace(shapes, **{name: _sum(getattr(shapes, name), more) for name in kept})  # type: ignore[arg-type]
+    if shapes.widest is not None:
+        shapes = replace(shapes, widest=_sum(shapes.widest, more))
+    if not adapter.quantised:
+        return shapes
+    part, whole, norms = NF4_BYTES / HALF, UPCAST_BYTES / HALF, float(parameter_counts(model).norms)
+
+    def stored(spread: float) -> float:
+        return whole * min(norms, spread) + part * max(spread - norms, 0.0)
+
+    return replace(
+        shapes,
+        dense_split=part * shapes.dense_split,
+        dense_whole=stored(shapes.dense_whole),
+        moe_split=part * shapes.moe_split,
+        moe_whole=stored(shapes.moe_whole),
+        routed=part * shapes.routed,
+        outside=whole * shapes.outside,
+        positions=whole * shapes.positions,
+        table_weight=whole,
     )
 
 

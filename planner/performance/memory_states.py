@@ -29,6 +29,11 @@ def state_bytes(setting: Setting, row: Framework) -> StateBytes:
     return replace(state, optimizer=NOTHING, step=NOTHING) if setting.conditions.moves_optimizer else state
 
 
+def frozen_bytes(state: StateBytes) -> StateBytes:
+    """Bytes a weight that is frozen: as the framework shards weights, in 16 bits, and nothing else."""
+    return StateBytes(_at_most(state.weights, HALF), NOTHING, NOTHING, NOTHING)
+
+
 def halves_gradients(setting: Setting) -> bool:
     """Whether gradients are added up and travel in 16 bits where the precision alone would keep them in 32.
 

@@ -23,6 +23,7 @@ from planner.performance.gpu_names import accelerator_written, chip_of, parts_of
 from planner.performance.recipes import stated_recipe
 from planner.performance.stacks import stack_of
 from planner.units import PlannerError
+from planner.workload.adapters import targets
 from planner.workload.counts import parameter_counts
 from planner.workload.model import ModelSpec, MoESpec
 from planner.workload.zoo import find_model, plain_name
@@ -272,8 +273,14 @@ def _setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
     conditions = stated_conditions(cell)
     if cell.names_no_group:  # PyTorch's HSDP shards within a node where nothing else is stated
         conditions = replace(conditions, shard_group=hardware.gpus_per_node)
+    model = _model(cell, name, parts.overlays)
+    if conditions.adapter is not None:
+        try:
+            targets(model, conditions.adapter)
+        except PlannerError as error:
+            raise PlannerError(f"{cell.place}: lora_{error}") from None
     return Setting(
-        model=_model(cell, name, parts.overlays),
+        model=model,
         seq_length=cell.needed("seq_len"),
         precision=cell.precision,
         framework=framework,

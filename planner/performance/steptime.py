@@ -11,7 +11,7 @@ import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts, Setting, StepTime
 from planner.performance.calibration import Calibration
-from planner.performance.conditions import condition_numbers
+from planner.performance.conditions import ConditionNumbers, condition_numbers
 from planner.performance.kernels import KernelTimes as KernelTimes
 from planner.performance.kernels import Scope as Scope
 from planner.performance.kernels import kernels_of as kernels_of
@@ -170,7 +170,7 @@ def _optimizer(s: Scope, k: KernelTimes, pp: IntArray, zero_stage: IntArray, ran
     shared = _group(s, ranks)
     divided = np.where(zero_stage > 0, shared, 1)
     each = 6.0 / np.where(zero_stage >= 3, shared, 1) + 2.0 * how.optimizer_bytes / divided
-    weights = (k.dense_weights + k.expert_weights) / pp
+    weights = (k.dense_weights * how.trained_dense + k.expert_weights * how.trained_experts) / pp
     states = weights * each
     there = states * rates.optimizer / machine.hbm
     if np.any(how.optimizer_flops):
@@ -216,6 +216,11 @@ def _near(s: Scope, k: KernelTimes, pp: IntArray, ranks: Number, apart: Number, 
     return np.clip(room / apart, 1.0, members)
 
 
+def _trained(how: ConditionNumbers) -> tuple[Number, Number]:
+    """Shares of the weights that training changes: outside routed experts, and theirs."""
+    return how.trained_dense, how.trained_experts
+
+
 def _data_parallel(
     s: Scope,
     k: KernelTimes,
@@ -232,12 +237,13 @@ def _data_parallel(
     """
     machine, rates = s.machine, s.rates
     ranks = k.cp * dp  # gradients are shared by data and context parallel
+    how = s.conditions
     dense = k.dense_weights / pp
     local = _near(s, k, pp, ranks, k.tp, ranks)
     sharded, repeated = zero_stage >= 3, zero_stage >= 2
-    layer = WEIGHT_BYTES * (k.dense_weights + k.expert_weights) / s.model.layers
+    layer = how.frozen_bytes * (k.dense_weights + k.expert_weights) / s.model.layers
     bucket = np.maximum(BUCKET, BUCKET_A_RANK * ranks)
-    size = np.where(sharded, layer, machine.gradient_bytes * np.minimum(dense, bucket))
+    size = np.where(sharded, layer, machine.gradient_bytes * np.minimum(dense * how.trained_dense, bucket))
     passed = ring_time(machine, machine.up_gather, size, ranks, local) / np.maximum(size, 1.0) * dense
     gathered, reduced = passed, np.zeros(1)
     if np.any(s.conditions.shard_group):  # weights go round the group alone, gradients also between groups
@@ -250,15 +256,18 @@ def _data_parallel(
         reduced = np.where(
             group < ranks, gathered + 2.0 * between / np.maximum(size, 1.0) * dense / group - passed, 0.0
         )
+    again = repeated & ~sharded & (np.asarray(how.gathers_each) > 0)
+    # Where weights themselves are sharded all are gathered, frozen ones as they are kept; else those that changed.
+    shares = [np.where(sharded | again, how.frozen_bytes, WEIGHT_BYTES * share) for share in _trained(how)]
+    gather = shares[0] * gathered
+    scatter = machine.gradient_bytes * how.trained_dense * (passed + reduced)
     if np.any(k.expert_weights):
         replicas = np.maximum(k.tp * ranks / k.ep, 1.0)
         near = _near(s, k, pp, ranks, k.ep, replicas)
         per_byte = ring_time(machine, machine.up_gather, size, replicas, near) / np.maximum(size, 1.0)
-        gathered = gathered + k.expert_weights / pp * per_byte
-        passed = passed + k.expert_weights / pp * per_byte
-    gather = WEIGHT_BYTES * gathered
-    scatter = machine.gradient_bytes * (passed + reduced)
-    again = repeated & ~sharded & (np.asarray(s.conditions.gathers_each) > 0)
+        routed = k.expert_weights / pp * per_byte
+        gather = gather + shares[1] * routed
+        scatter = scatter + machine.gradient_bytes * how.trained_experts * routed
     once = np.where(zero_stage == 0, 2.0 * scatter, np.where(again, 0.0, gather) + np.where(repeated, 0.0, scatter))
     once = np.where(sharded, 0.0, once)
     each = np.where(sharded, 2.0 * gather, np.where(again, gather, 0.0)) + np.where(repeated, scatter, 0.0)

@@ -9,12 +9,14 @@ from typing import Any
 
 from planner.catalog.catalog import SHIPPED, Catalog
 from planner.catalog.types import Accelerator
+from planner.performance.arrays import Setting
 from planner.performance.gpu_names import accelerator_written
 from planner.performance.learning import measured_files
 from planner.performance.rows import Run, read_run
 from planner.performance.tables import read_table
 from planner.report.layout import Page, columns, wrap
 from planner.units import format_number
+from planner.workload.adapters import training_flops
 from planner.workload.flops import flops_per_token
 
 Row = Mapping[str, Any]
@@ -121,10 +123,16 @@ def _measured(run: Run, cells: Mapping[str, str], layer: str) -> Row:
         "framework": cells.get("framework") or setting.framework,
         "release": cells.get("version_or_date") or None,
         "tokens_per_s_per_gpu": tokens,
-        "model_tflops_per_gpu": tokens * flops_per_token(setting.model, setting.seq_length).training / 1e12,
+        "model_tflops_per_gpu": tokens * _training_flops(setting) / 1e12,
         "stated_tflops_per_gpu": float(stated) if stated else None,
         "layer": layer,
     }
+
+
+def _training_flops(setting: Setting) -> float:
+    """Model FLOPs a token of what a row's run trained."""
+    flops = flops_per_token(setting.model, setting.seq_length)
+    return training_flops(setting.model, flops, setting.conditions.adapter)
 
 
 def _telling_first(rows: Sequence[Row]) -> list[Row]:

@@ -114,8 +114,9 @@ def _checks(plan: Plan, found: Plausibility, page: Page) -> list[str]:
     )
     if found.six_nd_time_s is not None and found.six_nd_parameters is not None:
         ratio = plan.time_s.p50 / found.six_nd_time_s
+        each = f"{found.flops_a_parameter} × {format_short(found.six_nd_parameters)} parameters"
         text = (
-            f"{_verdict(holds[SIX_ND])}: 6 × {format_short(found.six_nd_parameters)} parameters × "
+            f"{_verdict(holds[SIX_ND])}: {each} × "
             f"{format_short(plan.tokens)} tokens at that rate take {time_text(found.six_nd_time_s)}; "
             f"the plan takes {format_number(ratio, 3)} times that"
         )

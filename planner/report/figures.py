@@ -138,3 +138,9 @@ def waits_sentence(plans: Iterable[Plan]) -> str:
     waits = {f"{plan.offer.cloud}, {plan.offer.price_kind}": plan.offer.waiting_s for plan in plans}
     said = [f"{time_text(wait)} ({name})" for name, wait in sorted(waits.items()) if wait]
     return f"Some first wait for their machines: {'; '.join(said)}. It counts against the time budget." if said else ""
+
+
+def trained_words(plan: Plan) -> str:
+    """The adapters of a plan that trains them alone, behind a comma: `, qlora r16`."""
+    adapter = None if plan.conditions is None else plan.conditions.adapter
+    return "" if adapter is None else f", {adapter.words}"

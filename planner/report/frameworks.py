@@ -48,6 +48,7 @@ COLUMNS: Mapping[str, Callable[[Framework], str]] = {
     "recompute": lambda row: ", ".join(row.recompute),
     "precisions": lambda row: ", ".join(row.precisions),
     "optimizers": lambda row: ", ".join(row.optimizers),
+    "adapters": lambda row: ", ".join(row.adapters) or "no",
     "`export --to`": lambda row: ", ".join(f"`{name}`" for name in row.exports) or "`slurm` (a script of yours)",
 }
 

@@ -17,6 +17,7 @@ from planner.report.figures import (
     money_text,
     time_scale,
     time_text,
+    trained_words,
 )
 from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.risk.failures import LONGEST_INTERVAL_S
@@ -222,7 +223,8 @@ def _run(plan: Plan, page: Page) -> list[str]:
         f"{format_count(plan.global_batch)} sequences of {format_count(plan.seq_length)} "
         f"= micro-batch {layout.micro_batch} × dp {layout.dp} × {layout.grad_accum} accumulated"
     )
-    lines = hanging("framework", f"{plan.framework}{release}{', ' + plan.precision if plan.precision else ''}", page)
+    precision = f", {plan.precision}" if plan.precision else ""
+    lines = hanging("framework", f"{plan.framework}{release}{precision}{trained_words(plan)}", page)
     lines += hanging("layout", ", ".join(parts), page) + hanging("batch", batch, page)
     lines += hanging("iterations", _iterations(plan), page)
     critical = plan.critical_batch_remark

@@ -10,7 +10,7 @@ from planner.plan import Optimization, Plan, Plausibility, Rented
 from planner.report import plan_sections
 from planner.report.buying import buying_of_answer, purchase_text
 from planner.report.evidence import checks
-from planner.report.figures import age, chance, money_scale, range_text, time_scale, time_text
+from planner.report.figures import age, chance, money_scale, range_text, time_scale, time_text, trained_words
 from planner.report.frontier import layout_words
 from planner.report.layout import Page, columns, hanging, wrap
 from planner.report.simplicity import given_up_lines
@@ -97,7 +97,7 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
         lines += hanging("waiting", f"{time_text(offer.waiting_s)} until the machines are there", page)
     batch = f"{format_count(plan.global_batch)} sequences of {format_count(plan.seq_length)}"
     batch += f" = {layout.micro_batch} × dp {layout.dp} × {layout.grad_accum}"
-    lines += hanging("run", f"{plan.framework}, {plan.precision}, {layout_words(plan)}", page)
+    lines += hanging("run", f"{plan.framework}, {plan.precision}{trained_words(plan)}, {layout_words(plan)}", page)
     lines += hanging("batch", batch, page) + given_up_lines(answer, page)
     steps = f"{format_count(plan.iterations)} for {format_short(plan.tokens)} tokens"
     if plan.reliability and plan.reliability.checkpoint_interval_s:

@@ -40,6 +40,7 @@ from planner.scenario.types import (
     Training,
 )
 from planner.units import PlannerError
+from planner.workload.adapters import ALL_LINEAR, RANK, Adapter, targets
 from planner.workload.model import PARTS, ModelSpec
 
 Values = dict[str, Any]
@@ -51,6 +52,17 @@ _HUB_ID = (
     r"[A-Za-z0-9][\w.-]*/[\w.-]+(?<!\.json)(?<!\.yml)(?<!\.yaml)"  # a maker and a model, as hubs of models have them
 )
 _DAY_S = 86400.0
+#: Keys of training beside `adapter`: values that go together with it, and the sentence on others.
+ADAPTER_CONFLICTS = (
+    ("precision", ("bf16", "fp16"), "`{value}` quantises weights that {method} keeps frozen: write bf16 or fp16"),
+    (
+        "starts_from",
+        ("checkpoint",),
+        "{method} trains adapters on a model's weights: leave it out, or `checkpoint`",
+    ),
+    ("offload", ("none", "activations"), "{method}'s optimizer is small: write `none` or `activations`"),
+    ("tuning", ("", "field"), "no vendor's recipe is known for {method}: leave it out"),
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,7 @@ class Builder:
         name = self.values["name"] or self.draft.default("name", self.draft.file.stem)
         model, model_file = self._model(name)
         data, seq_length = self._data()
-        training = self._training(seq_length)
+        training = self._training(seq_length, model)
         self._check_size(data, seq_length, training)
         money = money_of_scenario(self.draft, self.rates)
         budget = self._budget(money)
@@ -118,8 +130,12 @@ class Builder:
         if re.fullmatch(_HUB_ID, given) and not (self.draft.file.parent / given).exists():
             try:
                 return self.models(given), ""
-            except PlannerError:  # it may be a file without an ending
-                pass
+            except PlannerError:
+                raise self.draft.fail(
+                    "model",
+                    f"{units.shown(given)} is no model of the catalog, and no file: save its config.json from the hub "
+                    "and name that file, or write the shape inline",
+                ) from None
         if given.endswith(_MODEL_FILES) or "/" in given or "\\" in given:
             return ModelSpec(Path(given).stem, 0, 0, 0, 0, 0, 0, 0), given
         return with_place(node, "model", lambda: self.models(given)), ""
@@ -171,7 +187,7 @@ class Builder:
             )
         return tuple(sources), next(iter(lengths), 0)
 
-    def _training(self, seq_length: int) -> Training:
+    def _training(self, seq_length: int, model: ModelSpec) -> Training:
         given = dict(self.values["training"])
         if given["epochs"] is None and given["iterations"] is None and self.values["objective"] not in MOST_TRAINING:
             raise self.draft.fail("training", "one of the keys `epochs` or `iterations` is missing; write one of them")
@@ -206,8 +222,29 @@ class Builder:
             tuning=given["tuning"] or "",
             optimizer=given["optimizer"],
             offload=given["offload"] or "none",
-            starts_from=given["starts_from"] or "",
+            starts_from=given["starts_from"] or ("checkpoint" if given["adapter"] else ""),
+            adapter=self._adapter(given, model),
         )
+
+    def _adapter(self, training: Values, model: ModelSpec) -> Adapter | None:
+        """The adapters that are trained, whose matrices the model must have."""
+        given = training["adapter"]
+        if given is None:
+            return None
+        given = {"method": given} if isinstance(given, str) else given
+        modules = tuple(dict.fromkeys(given.get("target_modules") or ()))
+        adapter = Adapter(given["method"], given.get("r") or RANK, modules or (ALL_LINEAR,))
+        for key, value in (("r", str(RANK)), ("target_modules", ALL_LINEAR)):
+            if given.get(key) is None:
+                self.draft.default(f"training.adapter.{key}", value)
+        if not training["starts_from"]:
+            self.draft.default("training.starts_from", "checkpoint (adapters train on a model's own weights)")
+        for key, able, why in ADAPTER_CONFLICTS:
+            if (training[key] or able[0]) not in able:
+                raise self.draft.fail(f"training.{key}", why.format(method=adapter.method, value=training[key]))
+        if model.layers:  # else a file holds the shape, which is read later
+            with_place(self.draft.node("training.adapter"), "training.adapter", lambda: targets(model, adapter))
+        return adapter
 
     def _ramp(self, given: Values | None, batch: IntChoice | None) -> BatchRamp | None:
         if given is None:

@@ -89,6 +89,7 @@ class Word:
 
     words: tuple[str, ...]
     also: str = ""  # what else its key takes, for the sentence
+    called: Mapping[str, str] = field(default_factory=dict)  # other names of words, in small letters
 
     def schema(self) -> Json:
         return {"enum": list(self.words)}
@@ -96,9 +97,11 @@ class Word:
     def read(self, node: Node, path: str, _: Reading) -> str:
         allowed = listed(self.words) + self.also
         text = _scalar(node, path, f"one of {allowed}")
-        if text not in self.words:
+        meant = self.called.get(text.lower(), text.lower())
+        found = next((word for word in self.words if word.lower() == meant), None)
+        if found is None:
             raise fail(node.where, path, f"{shown(text)} is not one of {allowed}{did_you_mean(text, self.words)}")
-        return text
+        return found
 
 
 @dataclass(frozen=True)
@@ -106,11 +109,12 @@ class Name:
     """A name of something that the catalog knows."""
 
     what: str  # accelerator | cloud | region
+    several: bool = False  # of an accelerator: a chip's name stands for all its parts, given as a list
 
     def schema(self) -> Json:
         return {"type": "string", "minLength": 1, "maxLength": 100}
 
-    def read(self, node: Node, path: str, reading: Reading) -> str:
+    def read(self, node: Node, path: str, reading: Reading) -> str | list[str]:
         text = _scalar(node, path, f"the name of a known {self.what}")
         if not text:
             raise fail(node.where, path, f"found an empty text, where the name of a known {self.what} belongs")
@@ -118,8 +122,16 @@ class Name:
         if known is not None:
             if self.what == "accelerator" and (why := reading.why_absent(text)):
                 raise fail(node.where, path, f"accelerator {shown(text)} is not in the catalog, {why}")
+            if self.what == "accelerator":
+                return self._part(node, path, text, known())
             return with_place(node, path, lambda: units.check_name(text, known(), self.what))
-        return text
+        return [text] if self.several else text
+
+    def _part(self, node: Node, path: str, text: str, known: Sequence[str]) -> str | list[str]:
+        from planner.catalog.part_names import parts_meant, the_part
+
+        meant = parts_meant(text, known) if self.several else ()
+        return list(meant) or with_place(node, path, lambda: the_part(text, known))
 
 
 @dataclass(frozen=True)
@@ -310,6 +322,7 @@ SHARE = Quantity(
 )
 SHARE_ABOVE_0 = replace(SHARE, least=None, above=0)
 GPU = Name("accelerator")
+GPUS = Name("accelerator", several=True)  # of a filter
 CLOUD = Name("cloud")
 REGION = Name("region")
 

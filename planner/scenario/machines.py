@@ -11,6 +11,7 @@ from planner.catalog.ownership import KEYS as OWNERSHIP_KEYS
 from planner.scenario.fields import (
     CLOUD,
     GPU,
+    GPUS,
     RATE,
     REGION,
     SHARE,
@@ -116,7 +117,7 @@ CLUSTER = Table(
     (
         Key(
             "gpus",
-            AnyOr(GPU, "ids"),
+            AnyOr(GPUS, "ids, or chips of which all parts are meant"),
             "accelerator ids",
             default="any",
             examples=("any", ["h100-sxm5-80gb"]),

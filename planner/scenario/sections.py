@@ -27,6 +27,7 @@ from planner.scenario.fields import (
 from planner.scenario.machines import CLUSTER, EGRESS, RISK, STORAGE, TERMS
 from planner.scenario.tables import Key, Many, Shape, Table
 from planner.scenario.types import MEMORY_HEADROOM, MOST_TRAINING, SIMPLER_WITHIN, STARTS
+from planner.workload.adapters import METHODS
 from planner.workload.model import (
     ACTIVATIONS,
     MIXERS,
@@ -40,6 +41,13 @@ from planner.workload.model import (
 )
 
 FRAMEWORKS = ("gpt-neox", "megatron", "fsdp", "torchtitan", "deepspeed", "nanotron")
+#: What frameworks are also called, as their tables have it.
+FRAMEWORK_NAMES = {
+    **dict.fromkeys(("neox", "gptneox"), "gpt-neox"),
+    **dict.fromkeys(("megatron-lm", "megatron-core", "megatron-bridge", "nemo"), "megatron"),
+    **dict.fromkeys(("llm-foundry", "torch-fsdp", "composer"), "fsdp"),
+    **dict.fromkeys(("deepspeed-zero", "hf-deepspeed"), "deepspeed"),
+}
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
 RECOMPUTE = ("none", "selective", "full")
 TUNINGS = ("field", "vendor")
@@ -154,6 +162,19 @@ DATASET = Table(
     one_of=SOURCES,
     wanted="a dataset",
 )
+_ADAPTER = Table(
+    (
+        Key("method", Word(METHODS), "`lora`: weights in 16 bits; `qlora`: in 4", True, examples=("qlora",)),
+        Key("r", whole(1, 8192), "rank of every adapter", examples=(16,)),
+        Key(
+            "target_modules",
+            Many(Text("the name of a matrix"), "a list of names", single=True),
+            "matrices that get one, by their names in transformers; `all-linear`: every one but the output layer",
+            examples=(["q_proj", "v_proj"],),
+        ),
+    ),
+    wanted="a map",
+)
 TRAINING = Table(
     (
         Key(
@@ -184,7 +205,10 @@ TRAINING = Table(
         ),
         Key("precision", Word(PRECISIONS), "number format of the matmuls", default="bf16"),
         Key(
-            "framework", Word((*FRAMEWORKS, "any")), "which layouts are legal, whose measurements count", default="any"
+            "framework",
+            Word((*FRAMEWORKS, "any"), called=FRAMEWORK_NAMES),
+            "which layouts are legal, whose measurements count",
+            default="any",
         ),
         Key("framework_release", Text(), "the software release", default="latest", examples=("25.11",)),
         Key(
@@ -238,6 +262,12 @@ TRAINING = Table(
             "what waits in host memory: the optimizer's states, each layer's input; `none` unless stated",
             examples=("optimizer",),
         ),
+        Key(
+            "adapter",
+            Shape("lora, qlora or a map", Word(METHODS, " or a map with `method`"), table=_ADAPTER),
+            "what alone is trained, on frozen weights: LoRA's adapters, or QLoRA's on weights in 4 bits",
+            examples=("qlora", {"method": "lora", "r": 16, "target_modules": ["q_proj", "v_proj"]}),
+        ),
     ),
     at_most_one=(("epochs", "iterations"),),  # one of them is asked for in `build`, unless the objective finds it
     wanted="a map",
@@ -276,7 +306,7 @@ _MEASURED = Table(
         Key("recompute", Word(RECOMPUTE), "recompute of the run"),
         Key("micro_batch", whole(), "micro-batch of the run"),
         Key("global_batch", whole(), "global batch of the run, sequences"),
-        Key("framework", Word(FRAMEWORKS), "framework of the run"),
+        Key("framework", Word(FRAMEWORKS, called=FRAMEWORK_NAMES), "framework of the run"),
     ),
     wanted="a measurement",
 )

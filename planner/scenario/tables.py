@@ -46,7 +46,8 @@ class AnyOr:
     def read(self, node: Node, path: str, reading: Reading) -> list[Any]:
         if node.text.strip() == "any":
             return []
-        return Many(self.item, f"`any` or a list of {self.wanted}", single=True).read(node, path, reading)
+        read = Many(self.item, f"`any` or a list of {self.wanted}", single=True).read(node, path, reading)
+        return [name for each in read for name in (each if isinstance(each, list) else [each])]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from planner.catalog.types import Site
 from planner.money import USD, Money
+from planner.workload.adapters import Adapter
 from planner.workload.model import ModelSpec
 
 
@@ -83,6 +84,7 @@ class Training:
     tuning: str = ""  # field | vendor; "": field
     optimizer: str = "adamw"
     offload: str = "none"  # none | optimizer | activations | both
+    adapter: Adapter | None = None  # what alone is trained; None: all of the model
     starts_from: str = ""  # scratch | checkpoint; "": by tokens a parameter
 
 

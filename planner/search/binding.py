@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner.performance.frameworks import framework
+from planner.performance.intervals import FACTORS
 from planner.performance.stacks import stack_of
 from planner.plan import Binding, Plan
 from planner.search.engine import Limits, solve
@@ -157,7 +158,14 @@ def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
         out.append(f"The network rate of {offer.instance} is from memory, not from a source: check it.")
     if offer.date_kind not in ("exact", "user", ""):
         out.append(f"The price of {offer.id} is dated by {offer.date_kind.replace('_', ' ')} only ({offer.as_of}).")
-    if plan.basis == "modelled" and stack_of(plan.framework, "") not in problem.calibration.stacks:
+    adapter = None if plan.conditions is None else plan.conditions.adapter
+    if adapter is not None:
+        out.append(
+            f"Only adapters are trained ({adapter.words}, {format_count(adapter.parameters)} parameters). No such run"
+            f" was measured: its time is modelled, and its range, a factor of {FACTORS[adapter.method]:g} either way in"
+            " four of five, is set by hand."
+        )
+    elif plan.basis == "modelled" and stack_of(plan.framework, "") not in problem.calibration.stacks:
         out.append(
             f"No run of {framework(plan.framework).title} was measured: its throughput is what all frameworks have in"
             " common, and its range as wide as they differ."

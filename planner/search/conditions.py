@@ -31,6 +31,7 @@ def conditions_of(scenario: Scenario) -> Conditions:
         tuning=training.tuning or TUNINGS[0],
         optimizer=training.optimizer,
         offload=training.offload,
+        adapter=training.adapter,
     )
 
 

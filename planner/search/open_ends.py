@@ -44,7 +44,8 @@ def layers_covered(
         whole = np.ceil(stated * layers / chunks - ROUNDING).astype(np.int64)
         least = np.minimum(np.maximum(whole, 0), every) if has_shares(row) else np.where(stated > 0, every, 0)
         return least, least
-    return (np.minimum(every, 1), every) if has_shares(row) else (every, every)
+    free = has_shares(row) and not row.shares_of_every_nth
+    return (np.minimum(every, 1), every) if free else (every, every)
 
 
 def share_covered(layers: int, chunks: IntArray, covered: IntArray) -> FloatArray:

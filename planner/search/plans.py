@@ -20,6 +20,7 @@ from planner.performance.memory_states import gradient_type
 from planner.performance.stacks import recipe_in_words, recipe_switches
 from planner.performance.steptime import step_time
 from planner.plan import (
+    AdapterRun,
     EpochSchedule,
     Layout,
     MemoryGiB,
@@ -40,6 +41,7 @@ from planner.search.problem import Problem
 from planner.search.reliability import gpu_hours, reliability
 from planner.search.run import FORWARD_SHARE
 from planner.units import format_count, format_percent
+from planner.workload.adapters import trained_parameters, training_flops
 from planner.workload.counts import parameter_counts
 from planner.workload.flops import flops_per_token
 from planner.workload.iterations import per_epoch, samples_consumed
@@ -193,8 +195,9 @@ def _speed(setting: Setting, recompute: str, tokens_per_s_per_gpu: float) -> _Sp
     flops, share = flops_per_token(setting.model, setting.seq_length), setting.conditions.recompute_share
     whole = (flops.forward - flops.logits) * (1.0 if share is None else share)
     again = {"none": 0.0, "selective": flops.scores, "full": whole}[recompute]
-    model = tokens_per_s_per_gpu * flops.training / 1e12
-    hardware = tokens_per_s_per_gpu * (flops.training + again) / 1e12
+    training = training_flops(setting.model, flops, setting.conditions.adapter)
+    model = tokens_per_s_per_gpu * training / 1e12
+    hardware = tokens_per_s_per_gpu * (training + again) / 1e12
     peak = setting.accelerator.peak_dense_tflops.get(format_of(setting.precision)) or math.nan
     return _Speed(model_tflops_per_gpu=model, hardware_tflops_per_gpu=hardware, mfu=model / peak, hfu=hardware / peak)
 
@@ -294,10 +297,19 @@ def _conditions(setting: Setting, layout: Layout) -> RunConditions:
         site="" if stated.site == OWN_SITE else stated.site,
         optimizer=stated.optimizer,
         offload=stated.offload,
+        adapter=adapter_run(setting),
         gradients=gradient_type(setting),
         recompute_modules=recompute_modules(setting) if layout.recompute == "selective" else (),
         recipe=recipe_switches(setting),
     )
+
+
+def adapter_run(setting: Setting) -> AdapterRun | None:
+    """What adapters a plan trains; None where it trains all of the model."""
+    adapter = setting.conditions.adapter
+    if adapter is None:
+        return None
+    return AdapterRun(adapter.method, adapter.r, adapter.target_modules, trained_parameters(setting.model, adapter))
 
 
 def _memory(setting: Setting, layouts: Layouts) -> MemoryGiB:
@@ -397,7 +409,8 @@ def _plausibility(setting: Setting, plan: Plan) -> Plausibility:
     peak = setting.accelerator.peak_dense_tflops.get(form)
     measured = setting.accelerator.matmul_tflops.get(form)
     counts = parameter_counts(setting.model)
-    six_nd = 6.0 * counts.active * plan.tokens / (plan.model_tflops_per_gpu * 1e12 * plan.gpus)
+    each = 6 if setting.conditions.adapter is None else 4  # frozen weights have no gradients
+    six_nd = each * counts.active * plan.tokens / (plan.model_tflops_per_gpu * 1e12 * plan.gpus)
     return Plausibility(
         peak_tflops=peak,
         measured_peak_tflops=measured,
@@ -405,6 +418,7 @@ def _plausibility(setting: Setting, plan: Plan) -> Plausibility:
         memory_share=plan.memory_gib.total / plan.memory_gib.capacity,
         six_nd_time_s=six_nd,
         six_nd_parameters=counts.active,
+        flops_a_parameter=each,
     )
 
 

@@ -38,7 +38,7 @@ from planner.search.pools import node_range as node_range  # other rooms ask for
 from planner.search.prices import MARGIN, SHARES, Rates, chance, price_range, quantile
 from planner.search.run import Run, critical_of, run_of
 from planner.search.site import Found, Site, floor_s
-from planner.workload.counts import parameter_counts
+from planner.workload.adapters import trained_parameters
 from planner.workload.dataset import RunLength
 from planner.workload.learning import CriticalBatch
 
@@ -255,7 +255,7 @@ class Problem:
 
     def _hazard(self) -> Hazard:
         risk = self.scenario.risk or Risk()
-        parameters = parameter_counts(self.scenario.model).total
+        parameters = trained_parameters(self.scenario.model, self.scenario.training.adapter)
         known: dict[tuple[object, ...], Hazard] = {}
         parts = []
         for i, pool in enumerate(self.pools):

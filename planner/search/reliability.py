@@ -16,7 +16,7 @@ from planner.scenario import Risk
 from planner.search.clock import DECILE
 from planner.search.money import HOUR_S
 from planner.search.pools import spare_nodes
-from planner.workload.counts import parameter_counts
+from planner.workload.adapters import trained_parameters
 
 if TYPE_CHECKING:
     from planner.search.plans import Pick
@@ -37,7 +37,9 @@ def reliability(problem: Problem, pick: Pick, runs: Completion, time_s: Quantile
         wait_share=float(hazard.wait_share[0]),
         wait_s=float(hazard.wait_s[0]),
         checkpoint_gb=checkpoint_bytes(
-            parameter_counts(pool.setting.model).total, problem.risk_facts, optimizer_state_bytes(pool.setting)
+            trained_parameters(pool.setting.model, pool.setting.conditions.adapter),
+            problem.risk_facts,
+            optimizer_state_bytes(pool.setting),
         )
         / GB,
         checkpoint_s=float(hazard.checkpoint_s[0]),

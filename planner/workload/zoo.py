@@ -35,7 +35,7 @@ _Part = TypeVar("_Part", MoESpec, MLASpec, RecurrentSpec, SparseSpec)
 _LONGEST_NAME = 200  # bytes; file systems take 255 with the ending
 #: Words of a hub's id, at its end or before a version, that say how weights were tuned or stored, not their shape.
 _TUNED = re.compile(
-    r"[-_](?:instruct|chat|base|hf|it|sft|dpo|rlhf|thinking|deduped|bf16|fp8|nvfp4|gguf|awq|gptq|\d{4})(?=$|[-_]v\d)",
+    r"[-_](?:instruct|chat|base|hf|it|sft|dpo|rlhf|thinking|deduped|bf16|fp8|nvfp4|gguf|awq|gptq|bnb[-_]4bit|4bit|8bit|int4|int8|\d{4})(?=$|[-_]v\d)",
     re.IGNORECASE,
 )
 _WHOLE = re.compile(r"[+-]?\d{1,3}(_?\d{1,3}){0,6}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner.money import NODE_HOURS
+from planner.report.figures import trained_words
 from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, Point, bar_chart, chance_chart
 from planner.report.proposal.locale import DAY_S
@@ -53,12 +54,13 @@ def plan_section(case: Case) -> Section:
         if offer.network_gbit_per_s is None
         else w.say("network_text", rate=w.number(offer.network_gbit_per_s, 4))
     )
+    form = f"{plan.precision}{trained_words(plan)}"
     rows = [
         (w.say("f_cluster"), Cell(case.cluster(plan))),
         (w.say("f_offer"), Cell(case.offer_words(offer))),
         (w.say("f_price"), Cell(price_text(case))),
         (w.say("f_network"), Cell(network)),
-        (w.say("f_software"), Cell(w.say("software_text", framework=plan.framework, precision=plan.precision))),
+        (w.say("f_software"), Cell(w.say("software_text", framework=plan.framework, precision=form))),
         (w.say("f_rate"), Cell(_rate(case))),
         (w.say("f_basis"), Cell(w.known(f"basis_{plan.basis}") or plan.basis)),
     ]

@@ -212,6 +212,7 @@ def _checks(case: Case) -> Facts:
         if found.six_nd_time_s is not None and found.six_nd_parameters is not None:
             text = w.say(
                 "six_nd_text",
+                each=str(found.flops_a_parameter),
                 parameters=w.big(found.six_nd_parameters),
                 tokens=w.big(plan.tokens),
                 time=w.time(found.six_nd_time_s),

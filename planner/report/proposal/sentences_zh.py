@@ -81,6 +81,16 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         "{f} 无任何实测：其吞吐量取各框架之共性，范围与各框架之差异同宽。",
     ),
     (
+        (
+            r"Only adapters are trained \((?P<k>.+), (?P<n>[\d,]+) parameters\)\. No such run was measured: its time is"
+            r" modelled, and its range, a factor of (?P<f>[\d.]+) either way in four of five, is set by hand\."
+        ),
+        (
+            "只训练适配器（{k}，{n} 个参数）。此类训练无实测：时间仅为模型估计，"
+            "其范围（五分之四落在上下 {f} 倍之内）为人工设定。"
+        ),
+    ),
+    (
         r"Nobody's measurement stands near this plan: the throughput is the model's alone\.",
         "此方案附近无人实测：吞吐量仅凭模型。",
     ),

@@ -1,0 +1,267 @@
+"""Adapters in other programs' files: PEFT's adapter_config.json, and what Axolotl's YAML says of a fine-tuning run.
+
+Keys are those of huggingface/peft 5d602fd (src/peft/tuners/lora/config.py) and axolotl-ai-cloud/axolotl 067b021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from planner.interop.files import Document, read_json, read_yaml, shown, whole
+from planner.interop.huggingface import ATTENTION, import_huggingface
+from planner.interop.imported import Imported, Taken
+from planner.units import PlannerError
+from planner.workload.adapters import ALL_LINEAR, RANK, Adapter, targets
+from planner.workload.model import ModelSpec
+from planner.workload.zoo import find_model
+
+#: Keys of an adapter that planner does not count, with what they do; any value but these is refused.
+_UNCOUNTED: Mapping[str, tuple[tuple[Any, ...], str]] = {
+    "modules_to_save": ((None, []), "trains whole matrices beside adapters"),
+    "use_dora": ((None, False), "adds a vector to every adapter"),
+    "layers_to_transform": ((None, []), "puts adapters on some layers alone"),
+    "rank_pattern": ((None, {}), "gives adapters unlike ranks"),
+    "target_parameters": ((None, []), "puts adapters on parameters that are no matrices of their own"),
+    "trainable_token_indices": ((None, []), "trains rows of the embedding"),
+    "bias": ((None, "none"), "trains biases, too"),
+}
+_AXOLOTLS = {
+    "lora_modules_to_save": "modules_to_save",
+    "peft_use_dora": "use_dora",
+    "peft_layers_to_transform": "layers_to_transform",
+    "lora_target_parameters": "target_parameters",
+}
+_DECIDING = (
+    "tensor_parallel_size",
+    "context_parallel_size",
+    "dp_shard_size",
+    "dp_replicate_size",
+    "expert_parallel_size",
+)
+_OPTIMIZERS = {"adamw": "adamw", "lion": "lion", "muon": "muon", "adafactor": "adafactor"}
+READ_OF_AXOLOTL = (
+    "base_model", "adapter", "lora_r", "lora_target_linear", "lora_target_modules", "load_in_4bit", "load_in_8bit",
+    "sequence_len", "micro_batch_size", "gradient_accumulation_steps", "num_epochs", "max_steps", "optimizer", "bf16",
+    "fp16", "gradient_checkpointing", "deepspeed", "fsdp", "fsdp_config", "fsdp_version", "attn_implementation",
+    "flash_attention", *_AXOLOTLS, *_DECIDING,
+)  # fmt: skip
+
+
+def with_peft(base: Imported | None, path: Path, models: list[Path]) -> Imported:
+    """A model's files with PEFT's adapter_config.json.
+
+    Parameters
+    ----------
+    base : what the other files say; None: the model is the catalog's, by `base_model_name_or_path`
+    models : config.json among them, whose quantization_config says whether weights are in 4 bits
+
+    Raises
+    ------
+    PlannerError
+        If the adapter is not LoRA's, has what planner does not count, or names a model or matrix that is not there.
+    """
+    document = read_json(path)
+    kind = str(document.values.get("peft_type") or "")
+    if kind.upper() != "LORA":
+        raise PlannerError(f"{document.name}: peft_type {shown(kind)} is not planned; planner counts LORA.")
+    _refuse_uncounted(document, {key: key for key in _UNCOUNTED})
+    found = base or _of_catalog(document, "base_model_name_or_path")
+    quantised = any(_in_four_bits(read_json(model).values.get("quantization_config")) for model in models)
+    place = document.name
+    taken = [
+        Taken("training.adapter.method", "qlora" if quantised else "lora",
+              "quantization_config of config.json" if quantised else f"peft_type, {place}; weights in 16 bits"),
+        Taken("training.adapter.r", whole(document.values.get("r", RANK), f"r, {place}"), f"r, {place}"),
+    ]  # fmt: skip
+    modules = document.values.get("target_modules")
+    if modules is not None:
+        taken.append(Taken("training.adapter.target_modules", _modules(document, modules), f"target_modules, {place}"))
+    else:
+        raise PlannerError(f"{place} has no target_modules: PEFT writes them once the adapter is made; add them.")
+    _check(found.model, taken, place)
+    known = ("peft_type", "r", "target_modules", "base_model_name_or_path", *_UNCOUNTED)
+    unused = tuple(sorted(key for key in document.values if key not in known))
+    return replace(
+        found,
+        tool="peft",
+        files=(*found.files, place),
+        taken=(*found.taken, *taken),
+        unused=(*found.unused, *unused),
+    )
+
+
+def import_axolotl(model: Path | None, path: Path, *, gpus: int | None = None) -> Imported:
+    """A fine-tuning run of Axolotl's; the model is a config.json's, or the catalog's by `base_model`.
+
+    Raises
+    ------
+    PlannerError
+        As `with_peft`; or if the run is laid out as planner does not plan it.
+    """
+    document = read_yaml(path)
+    values, place = document.values, document.name
+    _refuse_uncounted(document, _AXOLOTLS)
+    for key in _DECIDING:
+        if values.get(key) not in (None, 1):
+            raise PlannerError(f"{place}: {key} {shown(str(values[key]))} is not planned under Axolotl.")
+    base = import_huggingface(model) if model is not None else _of_catalog(document, "base_model")
+    said: list[str] = []
+    taken = [t for t in base.taken if t.key != "data.seq_length"]
+    for key, name in (("data.seq_length", "sequence_len"), ("layout.micro_batch", "micro_batch_size")):
+        if values.get(name) is not None:
+            taken.append(Taken(key, whole(values[name], f"{name}, {place}"), f"{name}, {place}"))
+    taken += _length(values, place) + _batch(values, place, gpus, said) + _framework(values, place, said)
+    adapter = _adapter(document, said)
+    _check(base.model, adapter, place)
+    taken += adapter + _optimizer(values, place, said, bool(adapter)) + _rest(values, place)
+    return replace(
+        base,
+        tool="axolotl",
+        files=(*base.files, place),
+        taken=tuple(taken),
+        unused=(*base.unused, *sorted(str(key) for key in values if key not in READ_OF_AXOLOTL)),
+        remarks=(*base.remarks, *said),
+    )
+
+
+def _of_catalog(document: Document, key: str) -> Imported:
+    """The model of the catalog that a file names by its id of a hub."""
+    stated = str(document.values.get(key) or "")
+    try:
+        spec = find_model(stated) if stated else None
+    except PlannerError:
+        spec = None
+    if spec is None:
+        what = f"{key} {shown(stated)} is no model of the catalog" if stated else f"it has no {key}"
+        raise PlannerError(f"{document.name}: {what}: name the model's config.json, too.")
+    place = f"{key}, {document.name}"
+    taken = (Taken("name", spec.name, ""), Taken("model", spec.name, place))
+    return Imported("peft", (), spec, taken)
+
+
+def _refuse_uncounted(document: Document, names: Mapping[str, str]) -> None:
+    for name, key in names.items():
+        able, does = _UNCOUNTED[key]
+        if document.values.get(name) not in able:
+            raise PlannerError(f"{document.name}: {name} {does}, which planner does not count; leave it out.")
+
+
+def _modules(document: Document, stated: object) -> list[str]:
+    if isinstance(stated, str):
+        if stated.lower() == ALL_LINEAR:
+            return [ALL_LINEAR]
+        raise PlannerError(
+            f"{document.name}: target_modules {shown(stated)} is a pattern, which planner does not follow: "
+            "list the names of the matrices, as q_proj and v_proj."
+        )
+    if not isinstance(stated, list) or not stated or not all(isinstance(name, str) for name in stated):
+        raise PlannerError(f"{document.name}: target_modules is to be a list of names, or {ALL_LINEAR}.")
+    return sorted({name.rpartition(".")[2] for name in stated})
+
+
+def _check(model: ModelSpec, taken: list[Taken], place: str) -> None:
+    """Refuse modules that the model has not."""
+    modules = next((t.value for t in taken if t.key == "training.adapter.target_modules"), None)
+    if modules is not None:
+        try:
+            targets(model, Adapter("lora", RANK, tuple(modules)))
+        except PlannerError as error:
+            raise PlannerError(f"{place}: {error}.") from None
+
+
+def _in_four_bits(stated: object) -> bool:
+    return isinstance(stated, Mapping) and stated.get("load_in_4bit") is True
+
+
+def _adapter(document: Document, said: list[str]) -> list[Taken]:
+    values, place = document.values, document.name
+    method = values.get("adapter")
+    if method in (None, ""):
+        return []
+    if method not in ("lora", "qlora"):
+        raise PlannerError(f"{place}: adapter {shown(str(method))} is not planned; planner counts lora and qlora.")
+    four = method == "qlora" or values.get("load_in_4bit") is True
+    if values.get("load_in_8bit") is True and not four:
+        said.append("load_in_8bit: the frozen weights are counted in 16 bits, twice what they take")
+    linear = values.get("lora_target_linear") is True
+    modules = [ALL_LINEAR] if linear else _modules(document, values.get("lora_target_modules"))
+    where = "lora_target_linear" if linear else "lora_target_modules"
+    return [
+        Taken("training.adapter.method", "qlora" if four else "lora", f"adapter, {place}"),
+        Taken("training.adapter.r", whole(values.get("lora_r", RANK), f"lora_r, {place}"), f"lora_r, {place}"),
+        Taken("training.adapter.target_modules", modules, f"{where}, {place}"),
+    ]
+
+
+def _length(values: Mapping[str, Any], place: str) -> list[Taken]:
+    steps, epochs = values.get("max_steps"), values.get("num_epochs")
+    if steps not in (None, -1):
+        return [Taken("training.iterations", whole(steps, f"max_steps, {place}"), f"max_steps, {place}")]
+    if isinstance(epochs, int | float) and not isinstance(epochs, bool) and epochs > 0:
+        return [Taken("training.epochs", epochs, f"num_epochs, {place}")]
+    return [Taken("training.epochs", 1, "default of num_epochs in Axolotl")] if epochs is None else []
+
+
+def _batch(values: Mapping[str, Any], place: str, gpus: int | None, said: list[str]) -> list[Taken]:
+    if gpus is None:
+        said.append("how many GPUs train this no file says: add --gpus N")
+        return []
+    taken = [Taken("layout.dp", gpus, "--gpus")]
+    if values.get("micro_batch_size") is not None:
+        micro = whole(values["micro_batch_size"], f"micro_batch_size, {place}")
+        pieces = whole(values.get("gradient_accumulation_steps", 1), f"gradient_accumulation_steps, {place}")
+        product = "micro_batch_size x gradient_accumulation_steps x GPUs"
+        taken.append(Taken("training.global_batch", micro * pieces * gpus, product))
+    return taken
+
+
+def _framework(values: Mapping[str, Any], place: str, said: list[str]) -> list[Taken]:
+    if values.get("fsdp") or values.get("fsdp_config") or values.get("fsdp_version"):
+        inner = values.get("fsdp_config")
+        text = str(inner).upper() if inner else ""
+        stage = 2 if "SHARD_GRAD_OP" in text or "'RESHARD_AFTER_FORWARD': FALSE" in text else 3
+        return [
+            Taken("training.framework", "fsdp", f"fsdp, {place}"),
+            Taken("layout.zero_stage", stage, f"fsdp_config, {place}"),
+        ]
+    stated = values.get("deepspeed")
+    number = next((n for n in (3, 2, 1) if f"zero{n}" in str(stated)), None)
+    if stated and number is None:
+        said.append(f"deepspeed {shown(str(stated))}: which ZeRO stage it has its own file says")
+        return [Taken("training.framework", "deepspeed", f"deepspeed, {place}")]
+    if not stated:
+        said.append("neither deepspeed nor fsdp is stated: every rank holds all, planned as ZeRO 1")
+    return [
+        Taken("training.framework", "deepspeed", f"deepspeed, {place}" if stated else "not stated"),
+        Taken("layout.zero_stage", number or 1, f"deepspeed, {place}" if stated else "not stated"),
+    ]
+
+
+def _optimizer(values: Mapping[str, Any], place: str, said: list[str], tuned: bool) -> list[Taken]:
+    stated = str(values.get("optimizer") or "adamw_torch_fused")
+    if "8bit" in stated and not tuned:
+        return [Taken("training.optimizer", "adamw-8bit", f"optimizer, {place}")]
+    if "8bit" in stated:
+        said.append(f"optimizer {shown(stated)}: its moments are counted in fp32; of adapters that is little")
+    known = next((name for word, name in _OPTIMIZERS.items() if word in stated), None)
+    if known is None:
+        raise PlannerError(f"{place}: optimizer {shown(stated)} is none that planner counts.")
+    return [Taken("training.optimizer", known, f"optimizer, {place}")]
+
+
+def _rest(values: Mapping[str, Any], place: str) -> list[Taken]:
+    again = values.get("gradient_checkpointing") not in (None, False)
+    half = values.get("fp16") is True
+    taken = [
+        Taken("layout.recompute", "full" if again else "none", f"gradient_checkpointing, {place}"),
+        Taken("training.precision", "fp16" if half else "bf16", f"{'fp16' if half else 'bf16'}, {place}"),
+    ]
+    attention = str(values.get("attn_implementation") or "")
+    if attention in ATTENTION:
+        taken.append(Taken("training.flash_attention", ATTENTION[attention], f"attn_implementation, {place}"))
+    elif values.get("flash_attention") is True:
+        taken.append(Taken("training.flash_attention", 2, f"flash_attention, {place}"))
+    return taken

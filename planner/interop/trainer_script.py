@@ -1,0 +1,92 @@
+"""The script that starts a trainer of Hugging Face through Accelerate, for DeepSpeed and for FSDP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.interop.assumptions import conditions_of
+from planner.interop.deepspeed_assumptions import betas
+from planner.interop.export_common import NOT_PLANNED, Export
+from planner.interop.launching import TRAIN, WANTED, script_head
+from planner.interop.quoting import commented, shell_word
+
+ACCELERATE = "accelerate.yaml"
+
+
+def trainer_script(export: Export, arguments: dict[str, Any], installed: str) -> str:
+    """train.sh: Accelerate starts a script of the Trainer's (or TRL's, for adapters) with these words.
+
+    `installed` says what a node needs.
+    """
+    plan, trained = export.plan, export.trained
+    first, second = betas(export)
+    attention = arguments.pop("--attn_implementation")
+    tuned = conditions_of(export).adapter is not None
+    words = {
+        **arguments,
+        "--max_steps": plan.iterations,
+        "--learning_rate": export.learning_rate,
+        "--adam_beta1": first,
+        "--adam_beta2": second,
+        "--weight_decay": 0.1,
+        "--max_grad_norm": 1.0,
+        "--lr_scheduler_type": "cosine",
+        "--warmup_steps": max(1, plan.iterations // 100),
+        "--save_strategy": "steps",
+        "--save_steps": export.save_every,
+        "--logging_steps": 10,
+    }
+    if tuned:
+        words |= {"--attn_implementation": attention, "--max_length": plan.seq_length, "--packing": True}
+    if trained.evaluation_interval and trained.evaluation_iterations:
+        words |= {"--eval_strategy": "steps", "--eval_steps": trained.evaluation_interval}
+    cut = "--max_length" if tuned else "--block_size of run_clm.py"
+    script = "trl/scripts/sft.py of TRL" if tuned else "a script of the Trainer's"
+    export.notes.append(f"{TRAIN}: set TRAIN_SCRIPT, {script}; what it is told follows its name")
+    lines = [
+        "#!/usr/bin/env bash",
+        *commented(export.header("Launch script of Accelerate")),
+        *commented(
+            [
+                f"Run it on every node, where {installed} are installed, with:",
+                *_reads(tuned),
+                "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
+                "  MASTER_ADDR, NODE_RANK   the first node, and which node this is (0 to NNODES - 1)",
+                f"Sequences have {plan.seq_length} tokens; the script cuts them so ({cut}).",
+                *NOT_PLANNED.split("\n"),
+            ]
+        ),
+        *script_head(plan.nodes, export.gpus_per_node),
+        *(f': "${{{name}:?{WANTED[name]}}}"' for name in ("TRAIN_SCRIPT", "MODEL_PATH", "CHECKPOINTS")),
+        'TRAIN_SCRIPT="$(realpath "$TRAIN_SCRIPT")"',
+        f"export ATTN_IMPLEMENTATION={shell_word(attention)}  # for from_config or from_pretrained",
+        'cd "$here"',
+        "exec accelerate launch \\",
+        f'  --config_file {ACCELERATE} --num_machines "$NNODES" --num_processes "$((NNODES * GPUS_PER_NODE))" \\',
+        '  --machine_rank "$NODE_RANK" --main_process_ip "$MASTER_ADDR" --main_process_port "$MASTER_PORT" \\',
+        '  "$TRAIN_SCRIPT" \\',
+        *(f"  {_argument(key, value)} \\" for key, value in words.items() if value is not False or tuned),
+        f'  {"--model_name_or_path" if tuned else "--config_name"} "$MODEL_PATH" --output_dir "$CHECKPOINTS" "$@"',
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _reads(tuned: bool) -> list[str]:
+    """What the script is, and what of a model it takes."""
+    if tuned:
+        return [
+            "  TRAIN_SCRIPT     trl/scripts/sft.py of TRL, which needs peft, and bitsandbytes for 4 bits",
+            "  MODEL_PATH       folder or name on the Hub of the model whose weights stay as they are",
+            "                   (the data follow the script's name: train.sh --dataset_name NAME)",
+        ]
+    return [
+        "  TRAIN_SCRIPT     a script of the Trainer's that reads TrainingArguments, as run_clm.py does",
+        "  MODEL_PATH       folder or name on the Hub of the model's config.json",
+    ]
+
+
+def _argument(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"{key} {value}"
+    return " ".join([key, *(shell_word(word) for word in (value if isinstance(value, list) else [value]))])
