@@ -64,7 +64,8 @@ def test_dates_and_lists_are_each_languages_own():
         "24 Nov 2026",
         "November 2026",
     ]
-    assert [chinese.date(DAY), chinese.short_date(DAY), chinese.month(DAY)] == [
+    written = [chinese.date(DAY), chinese.short_date(DAY), chinese.month(DAY)]
+    assert written == ["2026年11月24日", "2026-11-24", "2026年11月"]
         "2026年11月24日",
         "2026-11-24",
         "2026年11月",

@@ -89,7 +89,10 @@ def build_proposal(
         day_text=words.date(day),
         sections=tuple(sections),
         colophon=_colophon(cases, words, command),
-        words={key: text for key, text in words.sentences.items() if key.startswith("ui_")},
+        words={
+            **{key: text for key, text in words.sentences.items() if key.startswith("ui_")},
+            "ui_x_rate_text": words.exchange_rate,
+        },
         explorers=tuple(explorer_data(case) for case in cases),
         ledgers=tuple(ledger_of(case) for case in cases),
     )

@@ -20,10 +20,13 @@ DAY_S = 86_400.0
 NBSP = "\u00a0"  # a number and its unit stay on one line
 #: Where English documents' dates, lists and plurals come from: the world's English, "24 November 2026", "a, b and c".
 _CLDR = {"en": "en_001", "zh": "zh_Hans"}
+OF_HOURS = "_of_hours"  # ends the key of a sentence that stands in another's place where hours are counted
 _TIMES = ((DAY_S, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
 _LEAST_SHORTENED = {"en": 1e6, "zh": 1e4}  # smaller counts are written out
 #: Units that are no currencies; a currency's name is the Unicode locale data's.
 _ZH_HOURS = {GPU_HOURS: "GPU 小时", NODE_HOURS: "节点小时"}
+
+_ONE = re.compile(r"(?<![\d.,])1([ \u00a0])(machine|node|GPU|plan|run)s\b")  # one is no plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,23 @@ class Locale:
         """The unit of amounts, in this language."""
         return unit_name(self.language, self.unit)
 
+    @property
+    def exchange_rate(self) -> str:
+        """The rate that amounts are turned at, with its day and source; nothing where none is."""
+        unit = self.unit
+        if self.language == "en" or not unit.foreign:
+            return unit.rate_text
+        told = [part for part in (unit.as_of and self.date(unit.as_of), unit.source) if part]
+        return unit.rate_figure + (f"（{'，'.join(told)}）" if told else "")
+
     def amount(self, usd: float) -> float:
         """What so many US dollars are in the unit that is written."""
         return self.unit.amount(usd)
 
     def say(self, key: str, **values: object) -> str:
         """The sentence `key`, its places filled. Values are text: braces in them stay as they are."""
-        return self.sentences[key].format(**values) if values else self.sentences[key]
+        said = self.sentences[key].format(**values) if values else self.sentences[key]
+        return _ONE.sub(r"1\1\2", said) if self.language == "en" else said
 
     def known(self, key: str) -> str | None:
         """The sentence `key` if the language has it."""
@@ -173,7 +186,8 @@ class Locale:
         """Items in a row: "a, b and c"; "a、b 和 c"."""
         from babel.lists import format_list
 
-        return format_list(items, locale=_CLDR[self.language])
+        listed = format_list(items, locale=_CLDR[self.language])
+        return re.sub(r"(?<=[!-~])(?=和)|(?<=和)(?=[!-~])", " ", listed) if self.language == "zh" else listed
 
     # Cells: what is seen with the value behind it.
 
@@ -239,9 +253,11 @@ def unit_name(language: str, unit: Money) -> str:
 
 
 def _in_unit(sentences: Mapping[str, str], language: str, unit: Money) -> Mapping[str, str]:
-    """The sentences with their amounts' unit in place of US dollars."""
+    """The sentences with their amounts' unit in place of US dollars; of hours, those that do not speak of money."""
     if unit == USD:
         return sentences
+    if unit.hours:
+        sentences = {key: sentences.get(f"{key}{OF_HOURS}", text) for key, text in sentences.items()}
     dollars, name = unit_name(language, USD), unit_name(language, unit)
     return {key: text.replace(dollars, name) for key, text in sentences.items()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.report.backtest import stored_backtest
 from planner.report.proposal.ask import kind_text, passes, plan_sentence, price_text, start_text
-from planner.report.proposal.buying import purchase_text
+from planner.report.proposal.buying import purchase, purchase_text
 from planner.report.proposal.case import Case, Option
 from planner.report.proposal.model import Bullets, Cell, Facts, Paragraph, Section, Table
 from planner.report.proposal.options import against
@@ -33,6 +33,7 @@ def ask_section(case: Case) -> Section:
             Bullets((*risks, stressed) if stressed else tuple(risks)),
             Facts(sign),
         ),
+        alone=True,
     )
 
 
@@ -81,10 +82,11 @@ def _facts(case: Case) -> tuple[tuple[str, Cell], ...]:
         "f_kind": kind_text(case),
         "f_price": price_text(case),
     }
-    if plan.buying is not None:
-        said["f_purchase"] = purchase_text(case, plan.buying)
+    for_sale = purchase(case)
+    if for_sale is not None:
+        said["f_purchase"] = purchase_text(case, for_sale)
     if w.unit.foreign:
-        said["f_rate_money"] = w.unit.rate_text
+        said["f_rate_money"] = w.exchange_rate
     if plan.offer.waiting_s:
         said["f_waiting"] = w.say("waiting_text", time=w.time(plan.offer.waiting_s))
     limits = []

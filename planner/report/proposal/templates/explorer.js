@@ -111,9 +111,10 @@
     const low = Math.min(late ? terms.time_s : Infinity, ...times) * 0.85, high = 1.12 * Math.max(late ? terms.time_s : 0, ...times);
     const top = 1.08 * Math.max(dear ? terms.cost_usd : 0, ...costs);
     const x = t => L + (W - L - R) * Math.log(t / low) / Math.log(high / low), floor = 0.94 * Math.min(dear ? terms.cost_usd : Infinity, ...costs), bottom = floor < 0.35 * top ? 0 : floor, y = c => H - B - (H - T - B) * (c - bottom) / (top - bottom);
-    for (const c of steps(bottom / 1000, top / 1000, 5)) {
-      el(svg, "path", { class: "grid-line", d: `M${L} ${y(c * 1000)}L${W - R} ${y(c * 1000)}`, fill: "none" });
-      el(svg, "text", { class: "soft", x: L - 6, y: y(c * 1000) + 4, "text-anchor": "end", "font-size": 12 }, group(c, c < 10 && c % 1 ? 1 : 0));
+    const per = top >= 1e4 ? 1000 : 1;
+    for (const c of steps(bottom / per, top / per, 5)) {
+      el(svg, "path", { class: "grid-line", d: `M${L} ${y(c * per)}L${W - R} ${y(c * per)}`, fill: "none" });
+      el(svg, "text", { class: "soft", x: L - 6, y: y(c * per) + 4, "text-anchor": "end", "font-size": 12 }, group(c, c < 10 && c % 1 ? 1 : 0));
     }
     let last = -99;
     for (let e = -2; e < 5; e++) for (const m of [1, 2, 5]) {
@@ -124,7 +125,7 @@
       el(svg, "text", { class: "soft", x: at, y: H - B + 17, "text-anchor": "middle", "font-size": 12 }, String(+d.toPrecision(3)));
     }
     el(svg, "text", { class: "ink", x: W - R, y: H - 6, "text-anchor": "end", "font-size": 12 }, words.ui_axis_days);
-    el(svg, "text", { class: "ink", x: 4, y: 32, "font-size": 12 }, words.ui_axis_usd);
+    el(svg, "text", { class: "ink", x: 4, y: 32, "font-size": 12 }, per > 1 ? words.ui_axis_usd : words.ui_axis_usd_plain);
     const name = (x, y, text, end) => el(svg, "text", { class: "ink", x, y, "text-anchor": end ? "end" : "start", "font-size": 12 }, text);
     if (late) el(svg, "path", { class: "limit-line", d: `M${x(terms.time_s)} ${T}V${H - B}`, "stroke-dasharray": "5 3", fill: "none" });
     if (terms.time_s !== null) name(late ? Math.max(x(terms.time_s), 190) : W - R, T - 4, fill(words.ui_limit_days, { days: days(terms.time_s) }) + (late ? "" : " →"), true);
@@ -179,8 +180,9 @@
     add("h3", words.ui_explore);
     add("p", fill(words.ui_explore_intro, { cells: group(count, 0) }), "quiet");
     const box = add("div", "", "controls");
+    const step = Math.pow(10, Math.max(0, Math.floor(Math.log10(run.reach_cost_usd)) - 2));
     const time = control(box, run, "time", words.ui_deadline, 0.5, tidy(Math.ceil(run.reach_time_s / DAY / 2)), 0.5, run.time_s === null ? null : tidy(run.time_s / DAY), true);
-    const budget = control(box, run, "cost", words.ui_budget, 1000, tidy(Math.ceil(run.reach_cost_usd / 2000) * 1000), 1000, run.cost_usd, true);
+    const budget = control(box, run, "cost", words.ui_budget, step, tidy(Math.ceil(run.reach_cost_usd / 2 / step) * step), step, run.cost_usd, true);
     const price = control(box, run, "price", words.ui_price + (zh ? "，%" : ", %"), -50, 100, 5, 0, false);
     const wrap = document.createElement("div"); wrap.className = "control";
     const set = document.createElement("fieldset"), legend = document.createElement("legend"); legend.textContent = words.ui_confidence; set.append(legend);
