@@ -8,7 +8,7 @@ from planner.report.figures import age, energy_text
 from planner.report.frontier import layout_words
 from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, bar_chart, stacked_chart
-from planner.report.proposal.model import Cell, Facts, Figure, Paragraph, Section, Table
+from planner.report.proposal.model import Block, Bullets, Cell, Facts, Figure, Paragraph, Section, Table
 from planner.report.proposal.sentences import translated
 
 LONG_SOURCE = 100  # characters: more would make a row of a table taller than a fifth of a page
@@ -41,8 +41,9 @@ def assumptions_section(case: Case) -> Section:
         tuple(w.say(k) for k in ("h_offer", "h_usd_hour", "h_as_of", "h_age", "h_source")),
         tuple(rows),
     )
-    blocks: list[Paragraph | Table | Facts] = [Paragraph(w.say("assumptions_intro", date=w.date(case.day))), prices]
-    blocks += [Paragraph(text) for text in below]
+    blocks: list[Block] = [Paragraph(w.say("assumptions_intro", date=w.date(case.day))), prices]
+    if below:
+        blocks.append(Bullets(tuple(below)))
     given = [(Cell(default.key), Cell(translated(w, default.value))) for default in case.outcome.defaults]
     if case.start_assumed:
         given.append((Cell("budget.start"), Cell(w.say("default_start", date=w.date(case.day)))))

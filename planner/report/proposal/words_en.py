@@ -431,6 +431,7 @@ SENTENCES: Mapping[str, str] = {
     "recompute_none": "none",
     "recompute_selective": "selective",
     "recompute_full": "full",
+    "recompute_of": " of {share} of the layers",
     "recompute_part": "full, of {share} of the layers",
     "zero_in_groups": "{stage}, in groups of {gpus} GPUs",
     "f_batch": "Batch",

@@ -408,6 +408,7 @@ SENTENCES: Mapping[str, str] = {
     "recompute_none": "无",
     "recompute_selective": "选择性",
     "recompute_full": "完全",
+    "recompute_of": "（{share} 的层）",
     "recompute_part": "完全(占层数的 {share})",
     "zero_in_groups": "{stage}(每组 {gpus} 个 GPU)",
     "f_batch": "批量",

@@ -94,6 +94,13 @@
     const out = []; for (let i = Math.ceil(low / step - 1e-9); i * step <= high * (1 + 1e-9); i++) out.push(i * step);
     return out;
   }
+  // What tells points apart: accelerator and kind of price, what all share left out.
+  function called(run, shown) {
+    const kinds = new Set(shown.map(p => p.offer.kind)), gpus = new Set(shown.map(p => p.pool.gpu));
+    const text = (gpu, kind) => kinds.size < 2 ? gpu : gpus.size < 2 ? kind : gpu + (zh ? "，" : ", ") + kind;
+    const every = run.offers.flatMap(offer => offer.pools.map(n => text(run.pools[n].gpu, offer.kind)));
+    return { all: [...new Set(every)].sort(), of: p => text(p.pool.gpu, p.offer.kind) };
+  }
   function draw(svg, run, terms, answer) {
     while (svg.firstChild) svg.removeChild(svg.firstChild);
     const all = [];
@@ -104,7 +111,8 @@
     const main = answer.plan || answer.near || line[0];
     if (!main) return;
     // The scale is that of the points, around the best one and the ask; a limit beyond them is named at the edge.
-    const far = 3 * Math.max(main.time, run.asked.time_s), tall = 2 * Math.max(main.cost, run.asked.cost_usd);
+    const far = 3 * Math.max(main.time, run.asked.time_s), quick = all.find(p => !p.late && !p.dear);
+    const tall = Math.max(2 * main.cost, 2 * run.asked.cost_usd, quick ? 1.05 * quick.cost : 0);
     const shown = line.filter(p => p.time <= far && p.cost <= tall);
     const times = [main.time, ...shown.map(p => p.time)], costs = [main.cost, ...shown.map(p => p.cost)];
     const late = terms.time_s !== null && terms.time_s <= 1.6 * Math.max(...times), dear = terms.cost_usd !== null && terms.cost_usd <= 1.3 * Math.max(...costs);
@@ -114,7 +122,7 @@
     const per = top >= 1e4 ? 1000 : 1;
     for (const c of steps(bottom / per, top / per, 5)) {
       el(svg, "path", { class: "grid-line", d: `M${L} ${y(c * per)}L${W - R} ${y(c * per)}`, fill: "none" });
-      el(svg, "text", { class: "soft", x: L - 6, y: y(c * per) + 4, "text-anchor": "end", "font-size": 12 }, group(c, c < 10 && c % 1 ? 1 : 0));
+      el(svg, "text", { class: "soft", x: L - 6, y: y(c * per) + 4, "text-anchor": "end", "font-size": 12 }, group(c, c % 1 ? 1 : 0));
     }
     let last = -99;
     for (let e = -2; e < 5; e++) for (const m of [1, 2, 5]) {
@@ -135,16 +143,16 @@
     let path = "";
     for (const p of shown) path += path ? `H${x(p.time)}V${y(p.cost)}` : `M${x(p.time)} ${y(p.cost)}`;
     el(svg, "path", { class: "soft-line", d: path, fill: "none" });
-    const gpus = run.gpus;
+    const names = called(run, shown), colour = name => "c" + names.all.indexOf(name) % data.palette.length;
     for (const p of shown) {
-      const dot = el(svg, "circle", { class: "c" + gpus.indexOf(p.pool.gpu) % data.palette.length, cx: x(p.time), cy: y(p.cost), r: 2.6, opacity: p.late || p.dear ? 0.35 : 1 });
+      const dot = el(svg, "circle", { class: colour(names.of(p)), cx: x(p.time), cy: y(p.cost), r: 2.6, opacity: p.late || p.dear ? 0.35 : 1 });
       el(dot, "title", {}, cluster(p));
     }
     let legend = W - R;
-    for (const gpu of [...new Set(shown.map(p => p.pool.gpu))].sort().reverse()) {
-      const label = el(svg, "text", { class: "ink", x: legend, y: 13, "text-anchor": "end", "font-size": 12 }, gpu);
+    for (const name of [...new Set(shown.map(names.of))].sort().reverse()) {
+      const label = el(svg, "text", { class: "ink", x: legend, y: 13, "text-anchor": "end", "font-size": 12 }, name);
       legend -= label.getComputedTextLength() + 9;
-      el(svg, "circle", { class: "c" + gpus.indexOf(gpu) % data.palette.length, cx: legend, cy: 9, r: 4 });
+      el(svg, "circle", { class: colour(name), cx: legend, cy: 9, r: 4 });
       legend -= 16;
     }
     el(svg, "circle", { class: "ink-line", cx: x(main.time), cy: y(main.cost), r: 7, fill: "none", "stroke-width": 2, "stroke-dasharray": answer.plan ? "none" : "2 2" });
@@ -182,7 +190,7 @@
     const box = add("div", "", "controls");
     const step = Math.pow(10, Math.max(0, Math.floor(Math.log10(run.reach_cost_usd)) - 2));
     const time = control(box, run, "time", words.ui_deadline, 0.5, tidy(Math.ceil(run.reach_time_s / DAY / 2)), 0.5, run.time_s === null ? null : tidy(run.time_s / DAY), true);
-    const budget = control(box, run, "cost", words.ui_budget, step, tidy(Math.ceil(run.reach_cost_usd / 2 / step) * step), step, run.cost_usd, true);
+    const budget = control(box, run, "cost", words.ui_budget, step, tidy(Math.ceil(run.reach_cost_usd / 2 / step) * step), step, run.cost_usd === null ? null : tidy(run.cost_usd), true);
     const price = control(box, run, "price", words.ui_price + (zh ? "，%" : ", %"), -50, 100, 5, 0, false);
     const wrap = document.createElement("div"); wrap.className = "control";
     const set = document.createElement("fieldset"), legend = document.createElement("legend"); legend.textContent = words.ui_confidence; set.append(legend);
