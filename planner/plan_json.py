@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 
+from planner.money import money_of
 from planner.reading.text import UNSEEN
 
 T = TypeVar("T")
@@ -61,8 +62,14 @@ def encode(value: Any) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """`value` as JSON text, indented, ending in a newline; the same value always gives the same bytes."""
-    text = json.dumps(encode(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """`value` as JSON text, indented, ending in a newline; the same value always gives the same bytes.
+
+    Of an answer that counts hours in place of money, no key of US dollars holds a number: see `hours_apart`.
+    """
+    document = encode(value)
+    if money_of(value).hours:
+        document = hours_apart(document)
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -75,6 +82,46 @@ def decode(kind: type[T], data: Any, where: str = "") -> T:
         If something is missing or of the wrong type, naming its place.
     """
     return typing.cast("T", _decode(kind, data, where or kind.__name__))
+
+
+def hours_apart(document: Any) -> Any:
+    """What `encode` gives, of an answer whose amounts are hours: no key of US dollars holds one.
+
+    `cost_usd` is null, and `cost_hours` beside it holds what it would; what is not known has no such key beside it.
+    """
+    if isinstance(document, list):
+        return [hours_apart(entry) for entry in document]
+    if not isinstance(document, dict):
+        return document
+    out: dict[str, Any] = {}
+    for key, entry in document.items():
+        hours = _hours_key(key)
+        if hours == key:
+            out[key] = entry if key == "money" else hours_apart(entry)
+            continue
+        out[key] = None
+        if entry is not None:
+            out[hours] = hours_apart(entry)
+    return out
+
+
+def hours_within(document: Any) -> Any:
+    """What `hours_apart` was given: amounts under one name, whatever their unit."""
+    if isinstance(document, list):
+        return [hours_within(entry) for entry in document]
+    if not isinstance(document, dict):
+        return document
+    out = {key: hours_within(entry) for key, entry in document.items()}
+    for key in document:
+        hours = _hours_key(key)
+        if hours != key and out[key] is None:
+            out[key] = out.pop(hours, None)
+    return out
+
+
+def _hours_key(key: str) -> str:
+    """The key of hours that stands for one of US dollars: "usd_per_gpu_hour" -> "hours_per_gpu_hour"."""
+    return re.sub(r"(?<![a-z])usd(?![a-z])", "hours", key)
 
 
 def _encode_fields(value: Any) -> dict[str, Any]:

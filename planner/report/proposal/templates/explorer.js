@@ -91,7 +91,7 @@
   function steps(low, high, most) {
     const raw = (high - low) / most, unit = Math.pow(10, Math.floor(Math.log10(raw)));
     const step = [1, 2, 2.5, 5, 10].map(m => m * unit).find(s => s >= raw * (1 - 1e-9));
-    const out = []; for (let i = Math.ceil(low / step - 1e-9); i * step <= high * (1 + 1e-9); i++) out.push(i * step);
+    const out = []; for (let i = Math.ceil(low / step - 1e-9); i * step <= high * (1 + 1e-9); i++) out.push(i * step + 0);
     return out;
   }
   // What tells points apart: accelerator and kind of price, what all share left out.
