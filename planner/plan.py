@@ -509,7 +509,8 @@ class Document(Result):
                 f"not a saved {kind} that this planner reads: schema_version is {version}, not {SCHEMA_VERSION}"
             )
         try:
-            return plan_json.decode(cls, plan_json.hours_within(data) if _counts_hours(data) else data, kind)
+            amounts = plan_json.hours_within(data) if _counts_hours(data) else data
+            return plan_json.decode(cls, plan_json.zero_priced(amounts), kind)
         except ValueError as error:
             raise PlannerError(f"not a saved {kind}: {error}") from error
 

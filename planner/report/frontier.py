@@ -100,7 +100,10 @@ def frontier_table(
 
 def frontier_csv(frontier: Frontier) -> str:
     """One plan a row, for spreadsheets: seconds, USD, counts and shares as in the JSON."""
-    rows = [{name: read(plan) for name, read in CSV_COLUMNS} for plan in frontier.plans]
+    rows: list[dict[str, object]] = [
+        {name: read(plan) if plan.offer.priced or "usd" not in name else None for name, read in CSV_COLUMNS}
+        for plan in frontier.plans
+    ]
     if money_of(frontier).hours:
         rows = hours_apart(rows)
     names = list(rows[0]) if rows else [name for name, _ in CSV_COLUMNS]

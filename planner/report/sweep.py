@@ -80,6 +80,8 @@ def sweep_table(sweep: Sweep, width: int = 80, colour: bool = False) -> str:
     body = [[*(_shown(row[key]) for key in keys), *_plan_cells(row, time, cost)] for row in rows]
     align = "".join("r" if all(_is_figure(row[key]) for row in rows) else "l" for key in keys) + "rrrlr"
     kept = _fitting([head, *body], len(keys), page.width)
+    if not any(row[len(keys) + 1] for row in body):  # machines without a price
+        kept = [i for i in kept if i != len(keys) + 1]
     table = [[row[i] for i in kept] for row in (head, *body)]
     lines = columns(table, "".join(align[i] for i in kept), page, flexible=kept.index(len(keys) + 3))
     if len(rows) < len(sweep.rows):
@@ -111,7 +113,7 @@ def _plan_cells(row: Row, time: Scale, cost: Scale) -> list[str]:
         return [_at_least(time, row["least_time_s"]), _at_least(cost, row["least_cost_usd"]), "", what, ""]
     return [
         time.figure(_number(row["time_s_p50"])),
-        cost.figure(_number(row["cost_usd_p50"])),
+        "" if row["cost_usd_p50"] is None else cost.figure(_number(row["cost_usd_p50"])),
         "" if row["p_within_both"] is None else chance(_number(row["p_within_both"])),
         f"{_shown(row['gpus'])} × {row['gpu']}, {row['cloud']}",
         _shown(row["global_batch"]),

@@ -138,9 +138,10 @@ def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
         return (*out, *problem.length.remarks)
     out = [*_of_the_batch(problem, plan), *out, *_not_joined(problem, plan)]
     if problem.scenario.cost_left_out:
+        assumed = " What JSON says of it is a cost of ownership that is all assumption." if plan.offer.priced else ""
         out.append(
             "Cost is left out, as no price of your machines is stated: write `usd_per_gpu_hour` or `ownership` under"
-            " cluster.own for it. What JSON says of it is a cost of ownership that is all assumption."
+            f" cluster.own for it.{assumed}"
         )
     offer = plan.offer
     flags = next(o.flags for o in problem.offers if o.id == offer.id)
