@@ -100,9 +100,9 @@ def test_the_lines_beside_the_run_add_up_to_what_is_asked_for():
 
 
 def test_a_proposal_in_euros_names_no_dollar_but_in_its_rate():
+    rate_in = {"en": "1 EUR = 1.08 USD of 2026-11-20", "zh": "1 EUR = 1.08 USD（2026年11月20日"}
     for language, dollar, euro in (("en", "USD", "EUR"), ("zh", "美元", "欧元")):
-        text = markdown(proposal("euros", language))
-        rate = "1 EUR = 1.08 USD of 2026-11-20"
+        text, rate = markdown(proposal("euros", language)), rate_in[language]
         assert rate in text
         lines = [line for line in text.splitlines() if rate not in line]
         assert not [line for line in lines if dollar in line and "planner propose" not in line]

@@ -65,6 +65,14 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
+        r"cluster\.pricing asks for (?P<k>\S+) too, and nothing that fits has such a price: .*",
+        "cluster.pricing 还要求 {k}，但没有任何合适的机器有此类价格：请在 cluster.prices 中写入报价，或删去 `{k}`。",
+    ),
+    (
+        r"Cost is left out, as no price of your machines is stated: .*",
+        "未注明自有机器的价格，故不计费用：请在 cluster.own 下写入 `usd_per_gpu_hour` 或 `ownership`。",
+    ),
+    (
         r"The network of (?P<i>.+) is your assumption \(cluster\.assume_network\)\.",
         "{i} 的网络是您的假设（cluster.assume_network）。",
     ),
