@@ -9,6 +9,7 @@ from pathlib import Path
 
 from planner import files
 from planner.money import in_its_money, money_of
+from planner.plan import PRICE_KINDS
 from planner.plan_json import hours_apart
 from planner.plan_row import Value
 from planner.report.figures import Scale, chance, money_scale, time_scale
@@ -115,9 +116,15 @@ def _plan_cells(row: Row, time: Scale, cost: Scale) -> list[str]:
         time.figure(_number(row["time_s_p50"])),
         "" if row["cost_usd_p50"] is None else cost.figure(_number(row["cost_usd_p50"])),
         "" if row["p_within_both"] is None else chance(_number(row["p_within_both"])),
-        f"{_shown(row['gpus'])} × {row['gpu']}, {row['cloud']}",
+        f"{_shown(row['gpus'])} × {row['gpu']}, {_seller(row)}",
         _shown(row["global_batch"]),
     ]
+
+
+def _seller(row: Row) -> str:
+    """Where the machines are and how they are paid."""
+    kind = PRICE_KINDS.get(str(row["pricing"]), str(row["pricing"]))
+    return kind if row["pricing"] == "owned" else f"{row['cloud']}, {kind}"
 
 
 def _at_least(scale: Scale, value: Value) -> str:

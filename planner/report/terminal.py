@@ -134,7 +134,10 @@ def _refusal(answer: Optimization, page: Page) -> list[str]:
     limits = [] if goal is None else plan_sections.limits(goal)
     asked = f" ({', '.join(limits)})" if limits else ""
     said = wrap(f"Infeasible: no plan meets what was asked{asked}.", page.width)
-    return [*(page.styled(line, "bad") for line in said), *wrap(rate_sentence(), page.width)]
+    return [
+        *(page.styled(line, "bad") for line in said),
+        *(wrap(rate_sentence(), page.width) if rate_sentence() else []),
+    ]
 
 
 def infeasible_sections(found: Infeasible, page: Page) -> list[Section]:
