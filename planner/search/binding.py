@@ -16,7 +16,8 @@ from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.pools import unfit_parts
 from planner.search.problem import Problem
 from planner.units import format_count, format_duration, format_gib, format_number, format_percent, format_usd
-from planner.workload.learning import token_multiplier
+from planner.workload.counts import parameter_counts
+from planner.workload.learning import starts_from, token_multiplier
 
 MORE_MEMORY = 1.25
 _BETTER = {"cost": "cheaper", "time": "faster"}  # plans, by the objective
@@ -79,7 +80,7 @@ def _batch(problem: Problem, plan: Plan) -> list[Binding]:
         text = f"The global batch of {size} sequences is the {end}imum of {range_text}"
     else:
         text = f"The global batch of {size} sequences is the largest multiple of micro-batch x dp in {range_text}"
-    if end == "max":
+    if end == "max" and not _from_checkpoint(problem):  # the law is of training from scratch
         text += (
             f": to the same loss it takes {format_percent(share)} more tokens than the smallest would (tokens double at"
             f" {format_count(round(critical))} sequences, by McCandlish et al. 2018); the plan trains on the tokens"
@@ -87,6 +88,13 @@ def _batch(problem: Problem, plan: Plan) -> list[Binding]:
         )
     limit = float(limit_of(end, low, high))
     return [Binding(f"training.global_batch.{end}", text + ".", float(plan.global_batch), limit, "sequences")]
+
+
+def _from_checkpoint(problem: Problem) -> bool:
+    """Whether the run goes on from a checkpoint, as it is said or by its tokens a parameter."""
+    length, active = problem.length, parameter_counts(problem.pools[0].setting.model).active
+    tokens = length.total_samples * length.seq_length
+    return starts_from(problem.scenario.training.starts_from, active, tokens) == "checkpoint"
 
 
 def limit_of(end: str, low: int, high: int) -> int:

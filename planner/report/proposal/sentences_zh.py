@@ -128,6 +128,13 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         (
+            r"The global batch of (?P<b>[\d,]+) sequences is the (?:maximum of|largest .* in) its range of"
+            r" (?P<l>[\d,]+) to (?P<h>[\d,]+)\."
+        ),
+        "全局批量 {b} 个序列位于其范围（{l} 至 {h}）的上端。",
+    ),
+    (
+        (
             r"The global batch of (?P<b>[\d,]+) sequences is the minimum of its range of"
             r" (?P<l>[\d,]+) to (?P<h>[\d,]+)\."
         ),
