@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST = 24  # sides drawn, the best ones first
+TITLE = 44  # characters of a title over half a figure
 LABEL = 30  # letters of a label's line
 _INK, _SOFT, _RULE = "#1a1a1a", "#5c5c5c", "#dedede"
 
@@ -129,7 +130,7 @@ def _curve(axes: Any, plans: Sequence[Plan], values: Sequence[Quantiles], scale:
     axes.plot([gpus[least]], [middle[least]], "o", markersize=11, markerfacecolor="none", color=_INK)
     paid = plans[least].offer.price_kind
     text = f"{best}: {format_count(gpus[least])} GPUs ({paid}), {scale.text(values[least].p50)}"
-    axes.set_title(text, loc="left", fontsize=10)
+    axes.set_title("\n".join(wrap(text, TITLE)), loc="left", fontsize=10)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("GPUs")
     axes.set_ylabel(f"{name}, {scale.unit} (p50, p10 to p90)")

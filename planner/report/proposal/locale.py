@@ -45,7 +45,10 @@ class Locale:
     @property
     def exchange_rate(self) -> str:
         """The rate that amounts are turned at, with its day and source; nothing where none is."""
-        unit = self.unit
+        return self.rate_of(self.unit)
+
+    def rate_of(self, unit: Money) -> str:
+        """The rate of a currency, with its day and source; nothing of US dollars and of hours."""
         if self.language == "en" or not unit.foreign:
             return unit.rate_text
         told = [part for part in (unit.as_of and self.date(unit.as_of), unit.source) if part]

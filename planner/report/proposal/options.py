@@ -228,7 +228,9 @@ def frontier_section(case: Case) -> Section:
     emphasis = frozenset(i for i, c in enumerate(shown) if c.key == case.choice.key)
     caption = "frontier_caption" if len(shown) == len(case.frontier) else "frontier_caption_some"
     table = Table(w.say(caption, shown=w.count(len(shown))), header, tuple(rows), emphasis)
-    intro = Paragraph(w.say("frontier_intro", count=w.count(len(case.frontier))))
+    intro = Paragraph(
+        w.say("frontier_intro" if len(case.frontier) > 1 else "frontier_one", count=w.count(len(case.frontier)))
+    )
     return Section(
         f"frontier-{case.number}", w.say("s_frontier"), (intro, table, _frontier_figure(case), Explorer(case.number))
     )

@@ -179,6 +179,7 @@ SENTENCES: Mapping[str, str] = {
     "limit_money": "limit {limit}",
     "limit_time": "limit {limit}",
     # Frontier
+    "frontier_one": "One plan is beaten by no other in both time and cost: what else there is pays for nothing.",
     "frontier_intro": (
         "{count} plans are beaten by no other in both time and cost. Along this line a sooner end costs more; "
         "everything above it pays for nothing."

@@ -178,6 +178,7 @@ SENTENCES: Mapping[str, str] = {
     "limit_money": "上限 {limit}",
     "limit_time": "上限 {limit}",
     # Frontier
+    "frontier_one": "只有一个方案在时间和费用上都不被其他方案同时超过：其余方案多花钱而无所得。",
     "frontier_intro": (
         "有 {count} 个方案在时间和费用上都不被其他方案同时超过。沿此曲线，完成越早费用越高；曲线以上的方案多花钱"
         "而无所得。"
