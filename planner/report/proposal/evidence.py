@@ -12,6 +12,7 @@ from planner.report.proposal.model import Block, Bullets, Cell, Facts, Figure, P
 from planner.report.proposal.sentences import translated
 
 LONG_SOURCE = 100  # characters: more would make a row of a table taller than a fifth of a page
+JOINED = "\u2060"  # no line breaks here
 SMALL_TERM = 0.005  # of a step: smaller terms are drawn as one
 MEMORY = ("weights", "gradients", "optimizer", "activations", "other")
 
@@ -72,7 +73,7 @@ def _age(case: Case, offer: OfferRef) -> str:
     oldest, newest = (case.day - first).days, max((case.day - last).days, 0)
     if oldest < 0:
         return case.words.say("age_after")
-    return case.words.say("age_days", days=f"{oldest}" if oldest == newest else f"{newest}–{oldest}")
+    return case.words.say("age_days", days=f"{oldest}" if oldest == newest else f"{newest}{JOINED}–{JOINED}{oldest}")
 
 
 def method_section(case: Case) -> Section:

@@ -32,6 +32,7 @@ def _value(words: Locale, key: str, text: str) -> str:
     """What a sentence names, in the language of `words`: a quantity, or in parentheses how machines are paid."""
     if key in ("parts", "assumed"):
         return _owned(text)
+    text = text.replace(" %", "%")
     kind = re.fullmatch(r" \((?P<kind>[^,]+)(?P<quoted>, your quote)?\)", text)
     known = {english: key for key, english in PRICE_KINDS.items()}
     if kind is None or kind["kind"] not in known:
