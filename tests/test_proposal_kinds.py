@@ -84,6 +84,7 @@ def test_what_takes_a_paragraph_stands_below_its_table_in_the_documents_language
 def test_defaults_are_said_in_chinese():
     words = locale("zh")
     assert translated(words, "4M tokens read as 512 sequences (4,194,304 tokens)").startswith("4M 词元")
+    assert translated(words, "your discount off some-list (user)") == "您的折扣，以 some-list 为准"
     assert "自有机器" in translated(words, "false (cloud offers compete with own machines)")
 
 

@@ -57,7 +57,7 @@ def _source(case: Case, offer: OfferRef) -> str:
     """Where a price is from; what takes a paragraph stands below the table."""
     if len(offer.source) > LONG_SOURCE:
         return case.words.say("below")
-    return offer.source + (f" ({offer.quality})" if offer.quality else "")
+    return translated(case.words, offer.source + (f" ({offer.quality})" if offer.quality else ""))
 
 
 def _age(case: Case, offer: OfferRef) -> str:

@@ -182,6 +182,8 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (r"latest", "最新"),
     (r"not known \(as runs that do not say\)", "未知（与未说明的运行相同）"),
     (r"on_demand", "按需（on_demand）"),
+    (r"your discount off (?P<s>.+) \(user\)", "您的折扣，以 {s} 为准"),
+    (r"your quote \(user\)", "您的报价"),
     (
         r"cost of ownership, (?P<l>[\d.,]+) to (?P<h>[\d.,]+) (?P<u>[A-Z]{3}): (?P<parts>[^;]+)",
         "拥有成本，每 GPU 小时 {l} 至 {h} {u}：{parts}",
