@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Self
+from typing import Any, Self
 
 from planner import plan_json
-from planner.money import Money
+from planner.money import HOURS, Money
 from planner.results import Result
 from planner.units import SPLIT, PlannerError, format_percent
 from planner.workload.model import ModelSpec
@@ -526,9 +526,18 @@ class Document(Result):
                 f"not a saved {kind} that this planner reads: schema_version is {version}, not {SCHEMA_VERSION}"
             )
         try:
-            return plan_json.decode(cls, data, kind)
+            amounts = plan_json.hours_within(data) if _counts_hours(data) else data
+            return plan_json.decode(cls, plan_json.zero_priced(amounts), kind)
         except ValueError as error:
             raise PlannerError(f"not a saved {kind}: {error}") from error
+
+
+def _counts_hours(data: Mapping[str, Any]) -> bool:
+    """Whether the amounts of a saved document are hours."""
+    given: Any = data
+    for key in ("provenance", "money", "unit"):
+        given = given.get(key) if isinstance(given, Mapping) else None
+    return given in HOURS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -14,10 +14,15 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 
+from planner.money import money_of
 from planner.reading.text import UNSEEN
 
 T = TypeVar("T")
 
+_FREE = {  # parts of a plan and their amounts, which are nothing where machines have no price
+    "reliability": ("reserve_usd",),
+    "billing": ("usd_per_hour_low", "usd_per_hour_high", "storage_usd_per_hour", "egress_usd"),
+}
 FLAT = {"flat": True}  # metadata of a dataclass field whose keys are written into its owner's object
 WHOLE = {"whole": True}  # of an object that has grown: as an older planner wrote it, with less, it is not known: None
 
@@ -61,8 +66,15 @@ def encode(value: Any) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """`value` as JSON text, indented, ending in a newline; the same value always gives the same bytes."""
-    text = json.dumps(encode(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """`value` as JSON text, indented, ending in a newline; the same value always gives the same bytes.
+
+    Of an answer that counts hours in place of money, no key of US dollars holds a number (`hours_apart`), and none of
+    a plan on machines without a price (`unpriced`).
+    """
+    document = unpriced(encode(value))
+    if money_of(value).hours:
+        document = hours_apart(document)
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -75,6 +87,83 @@ def decode(kind: type[T], data: Any, where: str = "") -> T:
         If something is missing or of the wrong type, naming its place.
     """
     return typing.cast("T", _decode(kind, data, where or kind.__name__))
+
+
+def unpriced(document: Any) -> Any:
+    """What `encode` gives; of plans whose offer has no price, what is in US dollars is not known: null."""
+    if isinstance(document, list):
+        return [unpriced(entry) for entry in document]
+    if not isinstance(document, dict):
+        return document
+    offer = document.get("offer")
+    if isinstance(offer, dict) and offer.get("usd_per_gpu_hour") == 0.0:
+        return _without_dollars(document)
+    return {key: unpriced(entry) for key, entry in document.items()}
+
+
+def _without_dollars(document: Any) -> Any:
+    if isinstance(document, list):
+        return [_without_dollars(entry) for entry in document]
+    if not isinstance(document, dict):
+        return document
+    return {key: None if _hours_key(key) != key else _without_dollars(entry) for key, entry in document.items()}
+
+
+def zero_priced(document: Any) -> Any:
+    """What `unpriced` was given: plans of machines without a price cost nothing."""
+    if isinstance(document, list):
+        return [zero_priced(entry) for entry in document]
+    if not isinstance(document, dict):
+        return document
+    offer = document.get("offer")
+    if not isinstance(offer, dict) or offer.get("usd_per_gpu_hour", 0.0) is not None:
+        return {key: zero_priced(entry) for key, entry in document.items()}
+    out = {**document, "offer": {**offer, "usd_per_gpu_hour": 0.0}}
+    out["cost_usd"] = dict.fromkeys(("p10", "p50", "p90"), 0.0)
+    for key, names in _FREE.items():
+        if isinstance(out.get(key), dict):
+            out[key] = {**out[key], **{name: 0.0 for name in names if name in out[key]}}
+    return out
+
+
+def hours_apart(document: Any) -> Any:
+    """What `encode` gives, of an answer whose amounts are hours: no key of US dollars holds one.
+
+    `cost_usd` is null, and `cost_hours` beside it holds what it would; what is not known has no such key beside it.
+    """
+    if isinstance(document, list):
+        return [hours_apart(entry) for entry in document]
+    if not isinstance(document, dict):
+        return document
+    out: dict[str, Any] = {}
+    for key, entry in document.items():
+        hours = _hours_key(key)
+        if hours == key:
+            out[key] = entry if key == "money" else hours_apart(entry)
+            continue
+        out[key] = None
+        if entry is not None:
+            out[hours] = hours_apart(entry)
+    return out
+
+
+def hours_within(document: Any) -> Any:
+    """What `hours_apart` was given: amounts under one name, whatever their unit."""
+    if isinstance(document, list):
+        return [hours_within(entry) for entry in document]
+    if not isinstance(document, dict):
+        return document
+    out = {key: hours_within(entry) for key, entry in document.items()}
+    for key in document:
+        hours = _hours_key(key)
+        if hours != key and out[key] is None:
+            out[key] = out.pop(hours, None)
+    return out
+
+
+def _hours_key(key: str) -> str:
+    """The key of hours that stands for one of US dollars: "usd_per_gpu_hour" -> "hours_per_gpu_hour"."""
+    return re.sub(r"(?<![a-z])usd(?![a-z])", "hours", key)
 
 
 def _encode_fields(value: Any) -> dict[str, Any]:

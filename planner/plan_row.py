@@ -8,8 +8,9 @@ Value = str | int | float | bool | None
 
 
 def plan_row(plan: Plan) -> dict[str, Value]:
-    """The main figures of a plan, by the names that its JSON has for them."""
+    """The main figures of a plan, by the names that its JSON has for them; money None where machines have no price."""
     offer, layout, memory = plan.offer, plan.layout, plan.memory_gib
+    priced = offer.priced
     return {
         "offer": offer.id,
         "cloud": offer.cloud,
@@ -17,7 +18,7 @@ def plan_row(plan: Plan) -> dict[str, Value]:
         "instance": offer.instance,
         "gpu": offer.gpu,
         "pricing": offer.pricing,
-        "usd_per_gpu_hour": offer.usd_per_gpu_hour,
+        "usd_per_gpu_hour": offer.usd_per_gpu_hour if priced else None,
         "gpus": plan.gpus,
         "nodes": plan.nodes,
         "framework": plan.framework,
@@ -44,9 +45,9 @@ def plan_row(plan: Plan) -> dict[str, Value]:
         "time_s_p10": plan.time_s.p10,
         "time_s_p50": plan.time_s.p50,
         "time_s_p90": plan.time_s.p90,
-        "cost_usd_p10": plan.cost_usd.p10,
-        "cost_usd_p50": plan.cost_usd.p50,
-        "cost_usd_p90": plan.cost_usd.p90,
+        "cost_usd_p10": plan.cost_usd.p10 if priced else None,
+        "cost_usd_p50": plan.cost_usd.p50 if priced else None,
+        "cost_usd_p90": plan.cost_usd.p90 if priced else None,
         "p_within_time": plan.p_within_time,
         "p_within_cost": plan.p_within_cost,
         "p_within_both": plan.p_within_both,

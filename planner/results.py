@@ -53,7 +53,10 @@ class Result:
         return plan_json.dumps(self)
 
     def to_frame(self) -> DataFrame:
-        """One plan, run or variation a row; times in seconds, money in USD, shares as fractions."""
+        """One plan, run or variation a row; times in seconds, money in USD, shares as fractions.
+
+        Where hours are counted in place of money, columns of USD are empty and columns of hours stand beside them.
+        """
         from pandas import DataFrame
 
         return DataFrame.from_records([dict(row) for row in _view(self).rows(self)])

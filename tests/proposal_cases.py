@@ -31,8 +31,42 @@ def facts():
     return api.load_facts()
 
 
+LLAMA = ["model=llama3-8b", "data={tokens: 300B tokens, seq_length: 8192}", "training={epochs: 1, global_batch: 512}"]
+RESERVED = (
+    "{pricing: reserved, cloud: aws, gpu: h100-sxm5-80gb, discount: {min: 45%, max: 55%}, term: 30 days, upfront: 50%,"
+    " waiting: 2 weeks}"
+)
+PAID = {
+    "reserved": [
+        "budget={time: 60 days}",
+        (
+            "cluster={pricing: [on_demand, reserved], gpus: [h100-sxm5-80gb], clouds: [aws, gcp], max_gpus: 64,"
+            f" prices: [{RESERVED}]}}"
+        ),
+    ],
+    "buying": [
+        "budget={time: 60 days, cost: 130k EUR}",
+        "currency={code: EUR, usd: 1.08, as_of: 2026-11-20, source: ECB reference rate}",
+        (
+            "cluster={pricing: [on_demand, reserved], gpus: [h100-sxm5-80gb], max_gpus: 64,"
+            " own: [{name: ours, gpu: h100-sxm5-80gb, gpus_per_node: 8, nodes: 8, network: 3200 Gbit/s}],"
+            f" prices: [{RESERVED}]}}"
+        ),
+    ],
+    "grant": [
+        "budget={time: 60 days, cost: 9000 node-hours}",
+        (
+            "cluster={own_only: true, own: [{name: lab, gpu: a100-sxm4-40gb, gpus_per_node: 8, nodes: 24,"
+            " network: 1600 Gbit/s}]}"
+        ),
+    ],
+}
+
+
 @cache
 def scenario(kind: str = "plain") -> Scenario:
+    if kind in PAID:
+        return api.load_scenario(ROOT / "scenarios/neox20b.yaml", [*LLAMA, *PAID[kind]])
     found = api.load_scenario(
         ROOT / "scenarios/neox20b.yaml",
         [

@@ -261,7 +261,7 @@ def test_a_price_of_ownership_says_what_it_is_made_of(planner, tmp_path):
     scenario = tmp_path / "own.yaml"
     scenario.write_text(
         "model: llama2-7b\ndata: {tokens: 10B tokens, seq_length: 4096}\ntraining: {epochs: 1, global_batch: 512}\n"
-        "budget: {time: 60 days}\ncluster:\n  own_only: true\n  own:\n"
+        "budget: {time: 60 days}\nobjective: cost\ncluster:\n  own_only: true\n  own:\n"
         "    - {name: lab, gpu: h100-sxm5-80gb, gpus_per_node: 8, nodes: 1}\n"
     )
     ran = planner("optimize", str(scenario), "--full")

@@ -116,7 +116,7 @@ def test_help_imports_neither_scipy_nor_pandas_nor_numpy():
         "import sys; from planner.cli.run import run; run(['--help']); "
         "print([name for name in sys.modules if name in sys.argv[1:]])"
     )
-    heavy = ["numpy", "scipy", "pandas", "matplotlib", "yaml", "rich"]
+    heavy = ["numpy", "scipy", "pandas", "matplotlib", "yaml", "rich", "babel"]
     ran = subprocess.run(
         [sys.executable, "-c", code, *heavy], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
     )

@@ -132,3 +132,18 @@ def test_a_phone_scrolls_down_only_even_with_hostile_names(tmp_path):
     shown = driven(page(proposal("hostile", "zh")), tmp_path, 500)
     assert not shown["wide"]
     assert shown["faults"] == []
+
+
+def test_the_drawing_tells_kinds_of_price_apart_and_reaches_the_fastest(tmp_path):
+    path = tmp_path / "p.html"
+    path.write_text(page(proposal("reserved")))
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    command += [f"--user-data-dir={tmp_path}/profile", "--virtual-time-budget=4000", "--dump-dom", f"file://{path}"]
+    made = subprocess.run(command, check=True, capture_output=True, text=True, timeout=90).stdout
+    drawing = re.search(r'<div class="drawing">(.*?)</div>', made, re.DOTALL)
+    assert drawing is not None
+    texts = re.findall(r"<text[^>]*>([^<]*)<", drawing[1])
+    assert {"on demand", "reserved (your quote)"} <= set(texts)
+    assert "-0" not in texts
+    titles = re.findall(r"<title>([^<]*)<", drawing[1])
+    assert any("64 × " in title and "on demand" in title for title in titles)

@@ -30,7 +30,7 @@ from planner.report.proposal.pdf import pdf
 from planner.report.proposal.svg import WIDTH
 from planner.report.proposal.workbook import workbook
 
-KINDS = [("plain", "en"), ("plain", "zh"), ("billed", "en")]
+KINDS = [("plain", "en"), ("plain", "zh"), ("billed", "en"), ("reserved", "en"), ("buying", "zh"), ("grant", "zh")]
 AXES = Axes("t", "d", "days", "thousand USD", None, None, "", "")
 
 
@@ -132,6 +132,10 @@ def test_everything_a_manager_signs_is_on_the_first_page(printed):
             assert 2 <= len(block.rows) <= 3
             assert all(squeezed(cell.text) in first for row in block.rows for cell in row if cell.numeric)
     assert sum(isinstance(block, Paragraph) for block in ask.blocks) == 3
+    (labels,) = (
+        [label for label, _ in b.rows] for b in proposal(kind, language).sections[1].blocks if isinstance(b, Facts)
+    )
+    assert squeezed(labels[4]) not in first  # the plan's own section begins a page
 
 
 def test_page_and_pdf_say_the_same(printed):

@@ -100,9 +100,9 @@ def test_the_lines_beside_the_run_add_up_to_what_is_asked_for():
 
 
 def test_a_proposal_in_euros_names_no_dollar_but_in_its_rate():
+    rate_in = {"en": "1 EUR = 1.08 USD of 2026-11-20", "zh": "1 EUR = 1.08 USD（2026年11月20日"}
     for language, dollar, euro in (("en", "USD", "EUR"), ("zh", "美元", "欧元")):
-        text = markdown(proposal("euros", language))
-        rate = "1 EUR = 1.08 USD of 2026-11-20"
+        text, rate = markdown(proposal("euros", language)), rate_in[language]
         assert rate in text
         lines = [line for line in text.splitlines() if rate not in line]
         assert not [line for line in lines if dollar in line and "planner propose" not in line]
@@ -219,3 +219,21 @@ def test_the_file_holds_no_clock():
         assert {entry.date_time for entry in book.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         core = book.read("docProps/core.xml").decode()
     assert "2026-11-24T00:00:00Z" in core
+
+
+@office
+def test_a_run_on_reserved_machines_spends_its_months_from_the_day_they_come(tmp_path):
+    document = proposal("reserved")
+    content, words = workbook(document), document.words
+    made = openpyxl.load_workbook(recalculated(content, tmp_path), data_only=True)[words["ui_x_cash"]]
+    ours = load(content, values=True)[words["ui_x_cash"]]
+    rows = [row for row in made.iter_rows(min_row=3, values_only=True) if row[0] is not None]
+    for row, mine in zip(rows, ours.iter_rows(min_row=3, values_only=True), strict=False):
+        assert row[1:5] == pytest.approx(mine[1:5], abs=0.005)
+    plan = document.ledgers[0].plans[0]
+    assert plan.waiting_s == 14 * 86_400.0
+    months = rows[:-1]
+    assert months[0][1] == 0.0  # ordered on 24 November, there on 8 December
+    assert months[0][2] == pytest.approx(plan.upfront_usd)
+    assert sum(row[1] for row in months) == pytest.approx(plan.time_p50_s / 86_400.0)
+    assert sum(row[2] for row in months) == pytest.approx(plan.cost_p50_usd)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.api.inputs import Changes, Folders, PlanLike, ScenarioLike, load_plan, load_scenario
+from planner.money import money_of
 from planner.units import PlannerError, parse_count, parse_date, parse_number
 
 if TYPE_CHECKING:
@@ -155,16 +156,20 @@ def reconcile(
     answer = load_plan(plan)
     assert answer.plan is not None  # noqa: S101 - load_plan has seen to it
     day = parse_date(start) if isinstance(start, str) else start
+    money = money_of(answer)
     begin = day or (answer.goal.start if answer.goal is not None else None)
     if (sacct is None) == (focus is None):
         raise PlannerError("give exactly one of sacct and focus: what accounting says comes from one of them")
     if sacct is not None:
         offer = answer.plan.offer
         each = offer.gpus_per_node or -(-answer.plan.gpus // answer.plan.nodes)
-        return reconcile_usage(read_sacct(Path(sacct), each, jobs=jobs, zone=zone), answer.plan, answer.goal, begin)
+        usage = read_sacct(Path(sacct), each, jobs=jobs, zone=zone)
+        return replace(reconcile_usage(usage, answer.plan, answer.goal, begin), money=money)
     assert focus is not None  # noqa: S101 - one of the two
+    if money.hours:
+        raise PlannerError(f"a cost export holds money, and the plan counts {money.unit}: reconcile it with --sacct")
     bill = read_focus(Path(focus), answer.plan.offer, wanted_of(tags or {}, rates or {}))
-    return reconcile_bill(bill, answer.plan, begin)
+    return replace(reconcile_bill(bill, answer.plan, begin), money=money)
 
 
 def replan(

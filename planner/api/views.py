@@ -38,7 +38,8 @@ def plan_words(plan: Plan) -> str:
     """A plan in one line: cluster, time and cost at the median, and its chance where there is a budget."""
     sure = "" if plan.p_within_both is None else f", {chance(plan.p_within_both)} within budget"
     where = f"{format_count(plan.gpus)} {plan.offer.gpu} at {plan.offer.cloud} ({plan.offer.price_kind})"
-    return f"{where}, {time_text(plan.time_s.p50)}, {money_text(plan.cost_usd.p50)}{sure}"
+    cost = f", {money_text(plan.cost_usd.p50)}" if plan.offer.priced else ""
+    return f"{where}, {time_text(plan.time_s.p50)}{cost}{sure}"
 
 
 def _plans(named: Iterable[tuple[str, str, Plan | None]]) -> list[Row]:
@@ -230,7 +231,8 @@ _VIEWS: dict[type, View] = {
         lambda now: [_progress_row(now)],
         lambda now: (
             f"iteration {now.iteration:,} of {now.iterations:,}, {now.status}; in all"
-            f" {time_text(now.time_s.p50)}, {money_text(now.cost_usd.p50)}"
+            f" {time_text(now.time_s.p50)}"
+            + ("" if now.cost_against_plan is None else f", {money_text(now.cost_usd.p50)}")
         ),
         _progress_figure,
     ),

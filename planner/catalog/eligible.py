@@ -92,9 +92,10 @@ def eligible_offers(
             del offers[name]
     if not cluster.own_only:
         _require_reserved(catalog, cluster, offers)
+    unsold = _unsold(cluster, offers)
     offers.update((offer.id, offer) for offer in owned_offers(catalog, cluster, wanted, priced=priced))
     without_term = tuple(filter(None, (refused(quote, number) for number, quote in enumerate(cluster.prices))))
-    remarks = () if cluster.own_only else (*without_term, *fence_remarks(outside))
+    remarks = () if cluster.own_only else (*without_term, *fence_remarks(outside), *unsold)
     return Eligible(tuple(offers[name] for name in sorted(offers)), dict(sorted(left_out.items())), remarks)
 
 
@@ -289,6 +290,21 @@ def terms_of(row: PriceRow, gpus_per_node: int) -> dict[str, float]:
         terms["minimum_gpus"] = row.minimum_gpus
         terms["minimum_nodes"] = -(-row.minimum_gpus // gpus_per_node)
     return terms
+
+
+def _unsold(cluster: ClusterLike, offers: Mapping[str, Offer]) -> list[str]:
+    """A remark for each kind of price that was asked for, beside others, and that nothing has: never left out silently.
+
+    Where a quote of the kind was given, why it is left out is told by itself.
+    """
+    sold = {offer.pricing for offer in offers.values()}
+    given = {quote.pricing for quote in cluster.prices}
+    return [
+        f"cluster.pricing asks for {kind} too, and nothing that fits has such a price: write a quote of it under"
+        f" cluster.prices, or leave `{kind}` out."
+        for kind in cluster.pricing
+        if sold and kind not in sold | given
+    ]
 
 
 def _require_reserved(catalog: Catalog, cluster: ClusterLike, offers: Mapping[str, Offer]) -> None:

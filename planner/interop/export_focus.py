@@ -13,6 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from planner.files import csv_text
+from planner.money import money_of
 from planner.plan import Optimization, Plan
 from planner.tracking.actuals import planned_days, planned_gpu_seconds
 from planner.tracking.cents import allotted, cents, shares
@@ -69,6 +70,14 @@ def focus_files(answer: Optimization, start: date | None = None, by: str = "mont
     """
     if answer.plan is None:
         raise PlannerError("the saved answer holds no plan (it was infeasible), so it has no charges.")
+    money = money_of(answer)
+    unit = money.unit if money.hours else ""
+    if unit or not answer.plan.offer.priced:
+        why = f"the plan counts {unit}" if unit else "the plan's machines have no price"
+        raise PlannerError(
+            f"charges are money, and {why}: state `usd_per_gpu_hour` or `ownership` of the machines, "
+            "or leave the count of hours out, and optimize again."
+        )
     if by not in PERIODS:
         raise PlannerError(f"--by {by!r} is unknown; it may be {' or '.join(PERIODS)}.")
     begin = start or (answer.goal.start if answer.goal is not None else None)

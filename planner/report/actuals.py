@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
+from planner.money import GPU_HOURS, NODE_HOURS
 from planner.report.layout import Page, bullets, columns, hanging
 from planner.tracking.actuals import Actuals
 from planner.units import format_percent
@@ -26,46 +28,77 @@ def hours(value: float) -> str:
 
 
 def money(value: Decimal) -> str:
-    """USD to the cent."""
+    """USD to the cent, or hours that are counted."""
     return f"{value:,.2f}"
 
 
+def unit_of(found: Actuals) -> str:
+    """What amounts are in; nothing where there are none beside the GPU-hours: without a price, or counting those."""
+    if found.source == "slurm" and not found.usd_per_gpu_hour:
+        return ""
+    return {GPU_HOURS: "", NODE_HOURS: NODE_HOURS}.get(found.money.unit, "USD")
+
+
 def _sums(found: Actuals, page: Page) -> list[str]:
-    spent, used = found.cost_usd, found.gpu_hours
+    spent, used, unit = found.cost_usd, found.gpu_hours, unit_of(found)
     rows = [
         ("", "planned", "used", "left"),
         ("GPU-hours", hours(used.planned), hours(used.used), hours(used.left)),
-        ("USD", money(spent.planned), money(spent.used), money(spent.left)),
     ]
+    parts = (spent.planned, spent.used, spent.left)
+    rows += [(unit, *map(money, parts))] if unit else []  # type: ignore[list-item]
+    if found.money.foreign and unit:
+        each = Decimal(repr(found.money.per_usd))
+        rows.append((found.money.unit, *(money(part * each) for part in parts)))  # type: ignore[arg-type]
     return columns(rows, "lrrr", page)
 
 
 def _said(found: Actuals, page: Page) -> list[str]:
-    price = "at the plan's price" if found.source == "slurm" else "as billed"
-    lines = hanging("money", f"{price}: {found.usd_per_gpu_hour:g} USD a GPU-hour are planned", page)
+    lines, unit = _price(found, page), unit_of(found)
     if found.effective_cost_usd is not None:
         lines += hanging("effective", f"{money(found.effective_cost_usd)} USD, commitments spread over their use", page)
     if found.tax_usd:
         lines += hanging("taxes", f"{money(found.tax_usd)} USD, not in the sums: the plan has none", page)
     if found.wasted is not None:
         lost = found.wasted
+        amount = f", {money(lost.cost_usd)} {unit}" if unit else ""
         text = (
-            f"{hours(lost.gpu_hours)} GPU-hours ({format_percent(lost.share)}), {money(lost.cost_usd)} USD in jobs "
-            "that failed or were cancelled; what their checkpoints kept is not lost"
+            f"{hours(lost.gpu_hours)} GPU-hours ({format_percent(lost.share)}){amount} in jobs that failed or were "
+            "cancelled; what their checkpoints kept is not lost"
         )
         lines += hanging("wasted", text, page)
     if found.outlook is not None:
         ahead = found.outlook
         sign = "more" if ahead.against_plan_usd >= 0 else "less"
-        text = (
-            f"{hours(ahead.gpu_hours)} GPU-hours, {money(ahead.cost_usd)} USD in all, "
-            f"{money(abs(ahead.against_plan_usd))} {sign} than planned: {ahead.basis}"
-        )
+        more = f", {money(ahead.cost_usd)} {unit} in all, {money(abs(ahead.against_plan_usd))} {sign} than planned"
+        text = f"{hours(ahead.gpu_hours)} GPU-hours{more if unit else ''}: {ahead.basis}"
         lines += hanging("heading for", text, page)
         if ahead.budget_usd is not None:
             kept = "within" if ahead.within_budget else "beyond"
-            lines += hanging("cost budget", f"{money(ahead.budget_usd)} USD: {kept} it", page)
+            lines += hanging("cost budget", f"{money(ahead.budget_usd)} {unit or found.money.unit}: {kept} it", page)
     return lines
+
+
+def _price(found: Actuals, page: Page) -> list[str]:
+    """What an hour is reckoned at, and at which rate another currency."""
+    if found.money.hours:
+        return hanging("counted", f"every allocated hour of a {'node' if unit_of(found) else 'GPU'} as one", page)
+    if not unit_of(found):
+        return hanging("money", "the plan's machines have no price, so there is none to reconcile", page)
+    price = "at the plan's price" if found.source == "slurm" else "as billed"
+    lines = hanging("money", f"{price}: {found.usd_per_gpu_hour:g} USD a GPU-hour are planned", page)
+    return lines + (hanging("rate", found.money.rate_text, page) if found.money.foreign else [])
+
+
+def _table(
+    found: Actuals, rows: Sequence[tuple[str, ...]], align: str, page: Page, flexible: int | None = None
+) -> list[str]:
+    """Columns, those of money under their unit, left out where there is none."""
+    unit = unit_of(found)
+    kept = [i for i, name in enumerate(rows[0]) if unit or not name.startswith("USD")]
+    head = tuple(name.replace("USD", unit) for name in rows[0])
+    cut = [[row[i] for i in kept] for row in (head, *rows[1:])]
+    return columns(cut, "".join(align[i] for i in kept), page, flexible=flexible)
 
 
 def _states(found: Actuals, page: Page) -> list[str]:
@@ -74,7 +107,7 @@ def _states(found: Actuals, page: Page) -> list[str]:
     rows += [
         (row.state, row.kind, f"{row.count:,}", hours(row.gpu_hours), money(row.cost_usd)) for row in found.by_state
     ]
-    return columns(rows, "llrrr", page, flexible=0)
+    return _table(found, rows, "llrrr", page, flexible=0)
 
 
 def _jobs(found: Actuals, page: Page) -> list[str]:
@@ -86,11 +119,11 @@ def _jobs(found: Actuals, page: Page) -> list[str]:
              money(row.cost_usd))
             for row in most
         ]  # fmt: skip
-        lines = columns(rows, "lllrrrr", page, flexible=1)
+        lines = _table(found, rows, "lllrrrr", page, flexible=1)
     else:
         billed = [("resource or service", "rows", "GPU-hours", "USD")]
         billed += [(row.job, f"{row.starts:,}", hours(row.gpu_hours), money(row.cost_usd)) for row in most]
-        lines = columns(billed, "lrrr", page, flexible=0)
+        lines = _table(found, billed, "lrrr", page, flexible=0)
     more = len(found.by_job) - len(most)
     return [*lines, f"  and {more:,} more, in the JSON"] if more else lines
 
@@ -98,7 +131,7 @@ def _jobs(found: Actuals, page: Page) -> list[str]:
 def _days(found: Actuals, page: Page) -> list[str]:
     used = [row.day for row in found.by_day if row.gpu_hours or row.cost_usd]
     shown = [row for row in found.by_day if used and used[0] <= row.day <= used[-1]][-_DAYS:]
-    rows = [("day", "GPU-hours planned", "used", "wasted", "USD planned", "used")]
+    rows = [("day", "GPU-hours planned", "used", "wasted", "USD planned", "USD used")]
     rows += [
         (row.day.isoformat(), hours(row.planned_gpu_hours), hours(row.gpu_hours), hours(row.wasted_gpu_hours),
          money(row.planned_cost_usd), money(row.cost_usd))
@@ -107,5 +140,5 @@ def _days(found: Actuals, page: Page) -> list[str]:
     if found.source == "focus":
         rows = [(*row[:3], *row[4:]) for row in rows]  # type: ignore[misc]
     more = len(found.by_day) - len(shown)
-    lines = columns(rows, "lrrrrr"[: len(rows[0])], page)
+    lines = _table(found, rows, "lrrrrr"[: len(rows[0])], page)
     return [*lines, f"  and {more:,} more days of the plan or of use, in the JSON"] if more else lines

@@ -70,15 +70,16 @@ def _distributions(
     figure = _figure(height=4.0)
     with written_in(money_of(found)):
         time, cost = time_scale(stated[0].p50), money_scale(stated[1].p50)
-    left, right = figure.subplots(1, 2, sharey=True)
-    for axes, bars, quantiles, budget, scale, quantity in (
-        (left, found.simulated.histogram, stated[0], budgets[0], time, "time"),
-        (right, found.simulated.cost_histogram, stated[1], budgets[1], cost, "cost"),
-    ):
+    parts = [
+        (found.simulated.histogram, stated[0], budgets[0], time, "time"),
+        (found.simulated.cost_histogram, stated[1], budgets[1], cost, "cost"),
+    ][: 2 if found.priced else 1]
+    panels = figure.subplots(1, len(parts), sharey=True, squeeze=False)[0]
+    for axes, (bars, quantiles, budget, scale, quantity) in zip(panels, parts, strict=True):
         shares = [100 * count / found.worlds for _, count in bars]
         _spread(axes, [edge for edge, _ in bars], shares, quantiles, budget, scale, quantity)
-    left.set_ylabel("share of the runs, %")
-    left.set_title(f"{name}{found.worlds:,} simulated runs", loc="left")
+    panels[0].set_ylabel("share of the runs, %")
+    panels[0].set_title(f"{name}{found.worlds:,} simulated runs", loc="left")
     return figure
 
 

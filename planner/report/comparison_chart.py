@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST = 24  # sides drawn, the best ones first
+TITLE = 44  # characters of a title over half a figure
 LABEL = 30  # letters of a label's line
 _INK, _SOFT, _RULE = "#1a1a1a", "#5c5c5c", "#dedede"
 
@@ -55,20 +56,30 @@ def sides_figure(sides: Sequence[Side]) -> Figure:
     labels = ["\n".join(wrap(clean(_label(side)), LABEL)) for side in shown]
     lines = [max(1, label.count("\n") + 1) for label in labels]
     figure = _figure(height=1.3 + sum(0.16 + 0.2 * count for count in lines))
-    left, right = figure.subplots(1, 2, sharey=True)
+    priced = not any(side.plan is not None for side in shown) or any(_priced(side.plan) for side in shown)
+    panels = figure.subplots(1, 2 if priced else 1, sharey=True, squeeze=False)[0]
+    left = panels[0]
     at = [-(sum(lines[:i]) + lines[i] / 2) for i in range(len(lines))]  # a longer label has a higher row
     plans = [side.plan for side in shown]
     some = [plan for plan in plans if plan is not None]
     time = time_scale(max((plan.time_s.p50 for plan in some), default=1.0))
     cost = money_scale(max((plan.cost_usd.p50 for plan in some), default=1.0))
     _ranges(left, at, [None if plan is None else plan.time_s for plan in plans], time, "time")
-    _ranges(right, at, [None if plan is None else plan.cost_usd for plan in plans], cost, "cost")
+    for right in panels[1:]:
+        _ranges(
+            right, at, [plan.cost_usd if plan is not None and _priced(plan) else None for plan in plans], cost, "cost"
+        )
     left.set_yticks(at, labels)
     left.set_ylim(-sum(lines) - 0.3, 0.3)
     left_out = len(sides) - len(shown)
     if left_out:
         figure.supxlabel(f"{format_count(left_out)} more are not drawn", fontsize=9, color=_SOFT)
     return figure
+
+
+def _priced(plan: Plan | None) -> bool:
+    """Whether anything is known of a plan's cost."""
+    return plan is not None and plan.offer.priced
 
 
 def _label(side: Side) -> str:
@@ -99,11 +110,12 @@ def _ranges(axes: Any, at: Sequence[float], values: Sequence[Quantiles | None], 
 def _curves(plans: Sequence[Plan]) -> Figure:
     """Time and cost over the number of GPUs, the best plan at each, and the cheapest and the fastest named."""
     figure = _figure(height=4.6)
-    left, right = figure.subplots(1, 2)
+    panels = figure.subplots(1, 2 if _priced(plans[0]) else 1, squeeze=False)[0]
     time = time_scale(max(plan.time_s.p50 for plan in plans))
     cost = money_scale(max(plan.cost_usd.p50 for plan in plans))
-    _curve(left, plans, [plan.time_s for plan in plans], time, "time", "fastest")
-    _curve(right, plans, [plan.cost_usd for plan in plans], cost, "cost", "cheapest")
+    _curve(panels[0], plans, [plan.time_s for plan in plans], time, "time", "fastest")
+    for right in panels[1:]:
+        _curve(right, plans, [plan.cost_usd for plan in plans], cost, "cost", "cheapest")
     return figure
 
 
@@ -118,7 +130,7 @@ def _curve(axes: Any, plans: Sequence[Plan], values: Sequence[Quantiles], scale:
     axes.plot([gpus[least]], [middle[least]], "o", markersize=11, markerfacecolor="none", color=_INK)
     paid = plans[least].offer.price_kind
     text = f"{best}: {format_count(gpus[least])} GPUs ({paid}), {scale.text(values[least].p50)}"
-    axes.set_title(text, loc="left", fontsize=10)
+    axes.set_title("\n".join(wrap(text, TITLE)), loc="left", fontsize=10)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("GPUs")
     axes.set_ylabel(f"{name}, {scale.unit} (p50, p10 to p90)")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from planner.money import in_its_money
-from planner.report.figures import chance, money_text, time_text
+from planner.money import in_its_money, money_of
+from planner.report.figures import chance, money_text, rate_sentence, time_text
 from planner.report.frontier import plans_table
 from planner.report.layout import Page, bullets, hanging, wrap
 from planner.search.fleets import FleetAnswer
@@ -21,8 +21,10 @@ def fleet_table(found: FleetAnswer, width: int = 80, colour: bool = False) -> st
     if found.objective is not None:
         value = money_text(found.objective) if found.unit == "USD" else time_text(found.objective)
         total += hanging("objective", f"{value}, weighted by priority", page)
-    if found.cost_usd_p50 is not None:
-        total += hanging("cost (p50)", money_text(found.cost_usd_p50), page)
+    if found.cost_usd_p50 is not None and any(plan.offer.priced for _, plan in plans):
+        free = [name for name, plan in plans if not plan.offer.priced]
+        without = f", that of {' and '.join(free)} left out: the machines have no price" if free else ""
+        total += hanging("cost (p50)", money_text(found.cost_usd_p50) + without, page)
     if found.p_within_cost_together is not None:
         total += hanging(
             "within budget",
@@ -31,6 +33,15 @@ def fleet_table(found: FleetAnswer, width: int = 80, colour: bool = False) -> st
             page,
         )
     blocks.append([page.heading("Together"), *total, *(f"  {line}" for line in wrap(found.basis, width - 2))])
+    rate = rate_sentence() or _mixed(found)
+    if rate:
+        blocks.append(wrap(rate, width))
     if found.shared:
         blocks.append([page.heading("Shared limits"), *bullets((use.text for use in found.shared), page)])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _mixed(found: FleetAnswer) -> str:
+    """At which rates amounts of several currencies came together, in dollars."""
+    rates = list(dict.fromkeys(money_of(each).rate_text for each in found.provenance if money_of(each).foreign))
+    return f"Runs in several currencies are told in USD: {'; '.join(rates)}." if rates else ""

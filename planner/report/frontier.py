@@ -9,8 +9,9 @@ from datetime import date
 import numpy as np
 
 from planner.files import csv_text
-from planner.money import in_its_money
+from planner.money import in_its_money, money_of
 from planner.plan import Frontier, GivenUp, Layout, Plan
+from planner.plan_json import hours_apart
 from planner.report.figures import ages_sentence, chance, money_scale, rate_sentence, time_scale, waits_sentence
 from planner.report.frontier_plot import frontier_plot
 from planner.report.frontier_scene import best_of
@@ -99,8 +100,14 @@ def frontier_table(
 
 def frontier_csv(frontier: Frontier) -> str:
     """One plan a row, for spreadsheets: seconds, USD, counts and shares as in the JSON."""
-    rows = [[read(plan) for _, read in CSV_COLUMNS] for plan in frontier.plans]
-    return csv_text([[name for name, _ in CSV_COLUMNS], *rows])
+    rows: list[dict[str, object]] = [
+        {name: read(plan) if plan.offer.priced or "usd" not in name else None for name, read in CSV_COLUMNS}
+        for plan in frontier.plans
+    ]
+    if money_of(frontier).hours:
+        rows = hours_apart(rows)
+    names = list(rows[0]) if rows else [name for name, _ in CSV_COLUMNS]
+    return csv_text([names, *([row[name] for name in names] for row in rows)])
 
 
 def spread_out(plans: Sequence[Plan], most: int, kept: Plan | None = None) -> list[Plan]:

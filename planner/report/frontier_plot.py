@@ -57,13 +57,15 @@ class _Canvas:
 
 @in_its_money
 def frontier_plot(frontier: Frontier, page: Page, *, plain: bool = False) -> list[str]:
-    """The drawing's lines, none longer than the page; nothing where there are fewer than two plans.
+    """The drawing's lines, none longer than the page; nothing where there are fewer than two plans, or no price.
 
     Parameters
     ----------
     plain : bool
         ASCII only, for terminals that cannot show more.
     """
+    if not any(plan.offer.priced for plan in frontier.plans):
+        return []
     scene = scene_of(frontier)
     if scene is None or len(scene.spots) < 2:
         return []

@@ -10,7 +10,7 @@ from planner.plan import Frontier, Goal, OfferRef, Plan
 from planner.report.figures import Scale, money_scale, time_scale
 from planner.report.plan_sections import seller
 from planner.report.proposal.svg import log_ticks, ticks
-from planner.units import format_count, format_number, format_percent
+from planner.units import PlannerError, format_count, format_number, format_percent
 
 LOG_FROM = 5.0  # a range of so many times its least value, or more, is drawn on a logarithmic axis
 FAR = {False: 2.0, True: 6.0}  # a budget further out than so many times the furthest plan is named at the edge
@@ -83,10 +83,18 @@ class Scene:
 
 
 def scene_of(frontier: Frontier) -> Scene | None:
-    """The scene of a frontier; None where it has no plans."""
+    """The scene of a frontier; None where it has no plans.
+
+    Raises PlannerError where no plan has a price: there is no cost to draw time against.
+    """
     plans = frontier.plans
     if not plans:
         return None
+    if not any(plan.offer.priced for plan in plans):
+        raise PlannerError(
+            "there is no cost to draw time against: state the price of your machines, such as"
+            " `usd_per_gpu_hour: 0.60` under cluster.own"
+        )
     goal = frontier.goal
     names = list(dict.fromkeys(offer_words(plan.offer) for plan in plans))
     x = _axis("time", [plan.time_s.p50 for plan in plans], goal.time_s if goal else None, time_scale)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _STYLES = {"bold": "1", "dim": "2", "bad": "31", "good": "32", "warn": "33"}
+WORD = 20  # columns: longer words may be broken
 _JOINTS = "-_/:.,"  # behind which a name too long for its column is cut
 
 
@@ -102,7 +103,8 @@ def columns(
     flexible : int, optional
         The column that is wrapped into what the others leave.
     least : int
-        What the flexible column keeps; if that is not enough, the widest ones give way.
+        What the flexible column keeps, and its longest word up to WORD; if that is not enough, the widest ones give
+        way.
     """
     cells = [[clean(cell) for cell in row] for row in rows]
     if header:  # a long heading is wrapped at its spaces, so that what stands in a column decides how wide it is
@@ -110,6 +112,9 @@ def columns(
         natural = [max([words[i], *(display_width(row[i]) for row in cells[1:])]) for i in range(len(align))]
     else:
         natural = [max(display_width(row[i]) for row in cells) for i in range(len(align))]
+    if flexible is not None:
+        longest = max(display_width(word) for row in cells for word in (row[flexible].split(" ") or [""]))
+        least = max(least, min(longest, WORD))
     widths = _fitted(natural, page.width - 2 * len(align), flexible, least)
     out: list[str] = []
     for number, row in enumerate(cells):

@@ -91,7 +91,7 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
         lines += hanging("committed", plan_sections.commitment(plan), page) if offer.term_s else []
     found = buying_of_answer(answer)
     if found is not None:
-        beside = [f"pays from {_use(each)} against {each.pricing.replace('_', ' ')}" for each in found.rented]
+        beside = [f"{_use(each)} against {each.pricing.replace('_', ' ')}" for each in found.rented]
         lines += hanging("to buy", "; ".join([purchase_text(found), *beside, "--show buy"]), page)
     if offer.waiting_s:
         lines += hanging("waiting", f"{time_text(offer.waiting_s)} until the machines are there", page)
@@ -108,7 +108,9 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
 
 
 def _use(rented: Rented) -> str:
-    return "no use" if rented.utilisation > 1 else f"{format_percent(rented.utilisation)} use"
+    if rented.utilisation > 1:
+        return "never pays"
+    return f"pays from {format_percent(rented.utilisation)} use"
 
 
 def _binds(answer: Optimization, most: int, page: Page) -> list[str]:

@@ -39,7 +39,7 @@ def _check(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:
     for level in ("p10", "p50", "p90"):
         pair = (getattr(world.time_s, level) for world in (found.stated, found.simulated))
         rows.append((f"time {level}, {time.unit}", *map(time.figure, pair)))
-    for level in ("p10", "p50", "p90"):
+    for level in ("p10", "p50", "p90") if found.priced else ():
         pair = (getattr(world.cost_usd, level) for world in (found.stated, found.simulated))
         rows.append((f"cost {level}, {cost.unit}", *map(cost.figure, pair)))
     for key, label in (("p_within_time", "within the time"), ("p_within_cost", "within the cost")):
@@ -88,11 +88,13 @@ def _others(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:
         for key, label in (("p_within_time", "within time"), ("p_within_cost", "within cost"))
         if getattr(found.stated, key) is not None
     ]
-    rows = [("", f"p50, {time.unit}", f"p90, {time.unit}", f"p90, {cost.unit}", *(label for _, label in budgets))]
+    paid = (f"p90, {cost.unit}",) if found.priced else ()
+    rows = [("", f"p50, {time.unit}", f"p90, {time.unit}", *paid, *(label for _, label in budgets))]
     for world in (found.simulated, *found.other_worlds):
         chances = (chance(getattr(world, key)) for key, _ in budgets)
-        figures = (time.figure(world.time_s.p50), time.figure(world.time_s.p90), cost.figure(world.cost_usd.p90))
-        rows.append((world.name, *figures, *chances))
+        figures = (time.figure(world.time_s.p50), time.figure(world.time_s.p90))
+        paid = (cost.figure(world.cost_usd.p90),) if found.priced else ()
+        rows.append((world.name, *figures, *paid, *chances))
     said = wrap(BURSTS, page.width - 2)
     return [*columns(rows, "l" + "r" * (len(rows[0]) - 1), page, flexible=0), *("  " + line for line in said)]
 
@@ -104,14 +106,17 @@ def _stressed(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:
         for key, label in (("p_within_time", "within time"), ("p_within_cost", "within cost"))
         if getattr(found.stated, key) is not None
     ]
-    rows = [("", *(label for _, label in budgets), f"reserve, {time.unit}", f"reserve, {cost.unit}", "or ask at")]
+    paid = (f"reserve, {cost.unit}",) if found.priced else ()
+    rows = [("", *(label for _, label in budgets), f"reserve, {time.unit}", *paid, "or ask at")]
     for stress in found.stresses:
         kept = (chance(getattr(stress.world, key)) for key, _ in budgets)
-        more = ("+" + time.figure(stress.more_time_s), "+" + cost.figure(stress.more_cost_usd))
-        rows.append((stress.world.name, *kept, *more, chance(asked_at(stress))))
+        more = ("+" + time.figure(stress.more_time_s),)
+        paid = ("+" + cost.figure(stress.more_cost_usd),) if found.priced else ()
+        rows.append((stress.world.name, *kept, *more, *paid, chance(asked_at(stress))))
     sure = format_percent(found.stresses[0].confidence)
+    both = "time and cost" if found.priced else "time"
     note = (
-        f"reserve: on top of time and cost at {sure} confidence, what keeps that promise under the stress; or ask at:"
+        f"reserve: on top of {both} at {sure} confidence, what keeps that promise under the stress; or ask at:"
         " the confidence that would have asked for as much."
     )
     said = wrap(note, page.width - 2)

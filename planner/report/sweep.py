@@ -8,7 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from planner import files
-from planner.money import in_its_money
+from planner.money import in_its_money, money_of
+from planner.plan import PRICE_KINDS
+from planner.plan_json import hours_apart
 from planner.plan_row import Value
 from planner.report.figures import Scale, chance, money_scale, time_scale
 from planner.report.layout import Page, bullets, columns, display_width
@@ -52,8 +54,19 @@ def save_table(sweep: Sweep, path: Path) -> None:
 
 def csv_text(sweep: Sweep) -> str:
     """The rows as CSV under one header; what is not known is empty."""
-    names = list(sweep.rows[0])
-    return files.csv_text([names, *([_cell(row[name]) for name in names] for row in sweep.rows)])
+    rows = written_rows(sweep)
+    names = list(rows[0])
+    return files.csv_text([names, *([_cell(row[name]) for name in names] for row in rows)])
+
+
+def written_rows(sweep: Sweep) -> list[dict[str, Value]]:
+    """The rows as files hold them, under one header: where hours are counted, no column of USD holds a number."""
+    rows = [dict(row) for row in sweep.rows]
+    if not money_of(sweep).hours:
+        return rows
+    apart = hours_apart(rows)
+    names = dict.fromkeys(name for row in apart for name in row)
+    return [{name: row.get(name) for name in names} for row in apart]
 
 
 @in_its_money
@@ -68,6 +81,8 @@ def sweep_table(sweep: Sweep, width: int = 80, colour: bool = False) -> str:
     body = [[*(_shown(row[key]) for key in keys), *_plan_cells(row, time, cost)] for row in rows]
     align = "".join("r" if all(_is_figure(row[key]) for row in rows) else "l" for key in keys) + "rrrlr"
     kept = _fitting([head, *body], len(keys), page.width)
+    if not any(row[len(keys) + 1] for row in body):  # machines without a price
+        kept = [i for i in kept if i != len(keys) + 1]
     table = [[row[i] for i in kept] for row in (head, *body)]
     lines = columns(table, "".join(align[i] for i in kept), page, flexible=kept.index(len(keys) + 3))
     if len(rows) < len(sweep.rows):
@@ -99,11 +114,17 @@ def _plan_cells(row: Row, time: Scale, cost: Scale) -> list[str]:
         return [_at_least(time, row["least_time_s"]), _at_least(cost, row["least_cost_usd"]), "", what, ""]
     return [
         time.figure(_number(row["time_s_p50"])),
-        cost.figure(_number(row["cost_usd_p50"])),
+        "" if row["cost_usd_p50"] is None else cost.figure(_number(row["cost_usd_p50"])),
         "" if row["p_within_both"] is None else chance(_number(row["p_within_both"])),
-        f"{_shown(row['gpus'])} × {row['gpu']}, {row['cloud']}",
+        f"{_shown(row['gpus'])} × {row['gpu']}, {_seller(row)}",
         _shown(row["global_batch"]),
     ]
+
+
+def _seller(row: Row) -> str:
+    """Where the machines are and how they are paid."""
+    kind = PRICE_KINDS.get(str(row["pricing"]), str(row["pricing"]))
+    return kind if row["pricing"] == "owned" else f"{row['cloud']}, {kind}"
 
 
 def _at_least(scale: Scale, value: Value) -> str:
@@ -133,12 +154,18 @@ def _cell(value: Value) -> Value:
     return str(value).lower() if isinstance(value, bool) else value
 
 
+def _kind(values: Sequence[Value]) -> type:
+    """The type of a column's values, as far as they are known."""
+    return next((type(value) for value in values if value is not None), str)
+
+
 def _parquet(sweep: Sweep) -> bytes:
     import pandas as pd
 
     types = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
-    table = pd.DataFrame([dict(row) for row in sweep.rows])
-    kinds = {name: types[COLUMNS.get(name) or type(sweep.rows[0][name])] for name in table.columns}
+    rows = written_rows(sweep)
+    table = pd.DataFrame(rows)
+    kinds = {name: types[COLUMNS.get(name) or _kind([row[name] for row in rows])] for name in table.columns}
     buffer = io.BytesIO()
     table.astype(kinds).to_parquet(buffer, index=False)
     return buffer.getvalue()

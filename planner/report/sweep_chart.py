@@ -43,12 +43,14 @@ def sweep_figure(sweep: Sweep) -> Figure:
     for row in sweep.rows:
         lines.setdefault(", ".join(f"{other} {row[other]}" for other in others), []).append(row)
     figure = _figure(height=7.5)
-    panels = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2))
-    cost = money_scale(max(_known(sweep.rows, "cost_usd_p50"), default=0.0))
+    costs = _known(sweep.rows, "cost_usd_p50")
+    cost = money_scale(max(costs, default=0.0))
     time = time_scale(max(_known(sweep.rows, "time_s_p50"), default=0.0))
     across = _Across(sweep, key, suffix)
-    drawn = ((panels[0], "cost_usd", cost), (panels[1], "time_s", time), (panels[2], "gpus", Scale("", 1.0)))
-    for axes, name, scale in drawn:
+    drawn: tuple[tuple[str, Scale], ...] = (("cost_usd", cost), ("time_s", time), ("gpus", Scale("", 1.0)))
+    drawn = drawn if costs else drawn[1:]  # nothing is known of the cost where machines have no price
+    panels = figure.subplots(len(drawn), 1, sharex=True, height_ratios=(3, 3, 2)[-len(drawn) :])
+    for axes, (name, scale) in zip(panels, drawn, strict=True):
         for number, (label, rows) in enumerate(lines.items()):
             look = {"color": _COLOURS[number % len(_COLOURS)], "linestyle": _STYLES[number // len(_COLOURS) % 4]}
             _line(axes, across, rows, name, scale, look, label if number < _MOST_NAMED else "")
@@ -56,7 +58,7 @@ def sweep_figure(sweep: Sweep) -> Figure:
         axes.set_ylim(bottom=0)
         axes.grid(color="#dddddd", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-    across.dress(panels[2])
+    across.dress(panels[-1])
     figure.suptitle("\n".join(wrap(_title(sweep), 90)), x=0.01, ha="left", fontsize=11)
     if others:
         named, labels = panels[0].get_legend_handles_labels()

@@ -10,7 +10,7 @@ from planner.plan import Infeasible, Optimization, Plan
 from planner.report import plan_sections, short
 from planner.report.buying import buying_lines
 from planner.report.evidence import evidence as evidence_sections
-from planner.report.figures import amount_writer, chance, money_scale, money_text, time_scale, time_text
+from planner.report.figures import amount_writer, chance, money_scale, money_text, rate_sentence, time_scale, time_text
 from planner.report.frontier import layout_words
 from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.report.simplicity import given_up_lines
@@ -133,7 +133,11 @@ def _refusal(answer: Optimization, page: Page) -> list[str]:
     goal = answer.goal
     limits = [] if goal is None else plan_sections.limits(goal)
     asked = f" ({', '.join(limits)})" if limits else ""
-    return [page.styled(line, "bad") for line in wrap(f"Infeasible: no plan meets what was asked{asked}.", page.width)]
+    said = wrap(f"Infeasible: no plan meets what was asked{asked}.", page.width)
+    return [
+        *(page.styled(line, "bad") for line in said),
+        *(wrap(rate_sentence(), page.width) if rate_sentence() else []),
+    ]
 
 
 def infeasible_sections(found: Infeasible, page: Page) -> list[Section]:

@@ -92,6 +92,11 @@ class Replay(Result):
     money: Money | None = None  # what costs are written in
     stresses: tuple[Stress, ...] = ()
 
+    @property
+    def priced(self) -> bool:
+        """Whether the machines have a price; without one nothing is known of the cost."""
+        return self.stated.cost_usd.p90 > 0.0
+
 
 def run_of(plan: Plan) -> SimulatedRun:
     """The run that a plan describes.

@@ -98,7 +98,7 @@ class Builder:
             layout=self._layout(),
             throughput=tuple(self._measured(i, row) for i, row in enumerate(self.values["throughput"] or ())),
             budget=budget,
-            objective=self._objective(budget),
+            objective=self._objective(budget, money),
             simpler_within=self.values["simpler_within"],
             cluster=self._cluster(),
             storage=self._storage(),
@@ -315,13 +315,20 @@ class Builder:
                 raise self.draft.fail("budget.deadline", f"the deadline {deadline} is not after the start {start}")
         return Budget(time_s, budget_usd(self.draft, money), given["confidence"], start, deadline)
 
-    def _objective(self, budget: Budget) -> Objective:
+    def _objective(self, budget: Budget, money: Money) -> Objective:
         given = self.values["objective"]
         if given is None:
-            given = self.draft.default("objective", "cost" if budget.time_s is not None else "time")
+            by_cost = budget.time_s is not None and (money.hours or not self._only_time(budget))
+            given = self.draft.default("objective", "cost" if by_cost else "time")
         if isinstance(given, dict):
             return Objective("usd_per_day", given["usd_per_day"])
         return Objective(given)
+
+    def _only_time(self, budget: Budget) -> bool:
+        """Whether nothing has a price: machines of one's own alone, none of them priced, and no budget of money."""
+        given = self.values["cluster"]
+        priced = any(row["usd_per_gpu_hour"] is not None or row["ownership"] for row in given["own"] or ())
+        return bool(given["own_only"]) and not priced and budget.cost_usd is None
 
     def _cluster(self) -> Cluster:
         given = self.values["cluster"]

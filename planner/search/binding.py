@@ -17,7 +17,8 @@ from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.pools import unfit_parts
 from planner.search.problem import Problem
 from planner.units import format_count, format_duration, format_gib, format_number, format_percent, format_usd
-from planner.workload.learning import token_multiplier
+from planner.workload.counts import parameter_counts
+from planner.workload.learning import starts_from, token_multiplier
 
 MORE_MEMORY = 1.25
 _BETTER = {"cost": "cheaper", "time": "faster"}  # plans, by the objective
@@ -80,7 +81,7 @@ def _batch(problem: Problem, plan: Plan) -> list[Binding]:
         text = f"The global batch of {size} sequences is the {end}imum of {range_text}"
     else:
         text = f"The global batch of {size} sequences is the largest multiple of micro-batch x dp in {range_text}"
-    if end == "max":
+    if end == "max" and not _from_checkpoint(problem):  # the law is of training from scratch
         text += (
             f": to the same loss it takes {format_percent(share)} more tokens than the smallest would (tokens double at"
             f" {format_count(round(critical))} sequences, by McCandlish et al. 2018); the plan trains on the tokens"
@@ -88,6 +89,13 @@ def _batch(problem: Problem, plan: Plan) -> list[Binding]:
         )
     limit = float(limit_of(end, low, high))
     return [Binding(f"training.global_batch.{end}", text + ".", float(plan.global_batch), limit, "sequences")]
+
+
+def _from_checkpoint(problem: Problem) -> bool:
+    """Whether the run goes on from a checkpoint, as it is said or by its tokens a parameter."""
+    length, active = problem.length, parameter_counts(problem.pools[0].setting.model).active
+    tokens = length.total_samples * length.seq_length
+    return starts_from(problem.scenario.training.starts_from, active, tokens) == "checkpoint"
 
 
 def limit_of(end: str, low: int, high: int) -> int:
@@ -139,9 +147,10 @@ def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
         return (*out, *problem.length.remarks)
     out = [*_of_the_batch(problem, plan), *out, *_not_joined(problem, plan)]
     if problem.scenario.cost_left_out:
+        assumed = " What JSON says of it is a cost of ownership that is all assumption." if plan.offer.priced else ""
         out.append(
             "Cost is left out, as no price of your machines is stated: write `usd_per_gpu_hour` or `ownership` under"
-            " cluster.own for it. What JSON says of it is a cost of ownership that is all assumption."
+            f" cluster.own for it.{assumed}"
         )
     offer = plan.offer
     flags = next(o.flags for o in problem.offers if o.id == offer.id)

@@ -13,6 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from planner.money import USD, Money
 from planner.plan import Goal, Plan
 from planner.results import Result
 from planner.tracking.cents import allotted, cents, shares
@@ -98,7 +99,10 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Actuals(Result):
-    """A run's GPU-hours and money against its plan. Money is USD to the cent, all parts add up to their sums."""
+    """A run's GPU-hours and money against its plan. Money is USD to the cent, all parts add up to their sums.
+
+    Of a plan that counts hours, amounts are those hours.
+    """
 
     schema_version: int = 1
     source: str  # slurm | focus
@@ -115,6 +119,7 @@ class Actuals(Result):
     rows: int  # allocations, or charges
     rows_left_out: int  # steps and repetitions, or rows that are not of the run
     remarks: tuple[str, ...]
+    money: Money = USD  # the plan's unit
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from planner.money import in_its_money
+from planner.money import in_its_money, writing
 from planner.plan import Quantiles
 from planner.tracking.progress import BudgetOutlook, Progress
 from planner.tracking.replan import Continuation
@@ -29,6 +29,8 @@ def view(now: Progress, width: int = 80, colour: bool = False) -> str:
         ("in all", f"{_range(now.time_s, format_duration)}; {_signed(now.time_against_plan)} against the plan"),
         ("cost", _cost(now)),
     ]
+    if writing().foreign:
+        rows.append(("rate", writing().rate_text))
     if now.finishes is not None:
         rows.append(("finishes", f"{now.finishes[1]} ({now.finishes[0]} to {now.finishes[2]}), by the log's clock"))
     lines = [_row(name, text, width) for name, text in rows if text]

@@ -206,7 +206,7 @@ def money_section(case: Case) -> Section:
     )
     blocks: list[Block] = [Paragraph(w.say("money_intro")), table, figure, *_hours(case)]
     missing = [w.say(f"money_{key}") for key in ("storage", "egress") if key not in dict(parts)]
-    if missing:
+    if missing and not w.unit.hours:
         blocks.append(Paragraph(w.say("money_missing", items=w.listed(missing))))
     return Section(f"money-{case.number}", w.say("s_money"), tuple(blocks))
 

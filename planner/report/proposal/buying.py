@@ -10,7 +10,7 @@ from planner.report.proposal.sentences import translated
 
 def buying_blocks(case: Case) -> list[Block]:
     """The purchase sum in a sentence, and renting beside it as a table; nothing where nothing is to be bought."""
-    found = next((o.plan.buying for o in case.options if o.plan is not None and o.plan.buying is not None), None)
+    found = purchase(case)
     if found is None:
         return []
     w = case.words
@@ -35,17 +35,44 @@ def buying_blocks(case: Case) -> list[Block]:
     return blocks
 
 
+def purchase(case: Case) -> Buying | None:
+    """What buying the own machines comes to, of whichever option holds it; the plan's first."""
+    plans = [case.plan, *(option.plan for option in case.options if option.plan is not None)]
+    return next((plan.buying for plan in plans if plan.buying is not None), None)
+
+
 def _row(case: Case, found: Buying, rented: Rented) -> tuple[Cell, ...]:
     w = case.words
-    name = w.say("seller", place=rented.offer.split("/")[0], pricing=w.say(f"pricing_{rented.pricing}"))
-    never = rented.utilisation > 1
-    late = never or rented.months is None or rented.months > found.written_off_months
-    pays = Cell(w.say("buy_never")) if never else w.percent_cell(rented.utilisation)
-    months = w.say("buy_late", months=w.number(found.written_off_months)) if late else w.number(rented.months or 0.0)
-    return (Cell(name), w.price_cell(rented.usd_per_gpu_hour), pays, Cell(months))
+    pays = Cell(w.say("buy_never")) if rented.utilisation > 1 else w.percent_cell(rented.utilisation)
+    late = w.say("buy_late", months=w.number(found.written_off_months))
+    months = late if _late(found, rented) else w.number(rented.months or 0.0)
+    return (Cell(_name(case, rented)), w.price_cell(rented.usd_per_gpu_hour), pays, Cell(months))
 
 
 def purchase_text(case: Case, found: Buying) -> str:
-    """The purchase sum as a fact of the ask."""
+    """The purchase sum as a fact of the ask, and what would have to be used of it before it pays."""
     w = case.words
-    return w.say("buy_fact", gpus=w.count(found.gpus), money=w.money(found.purchase_usd))
+    key = "buy_fact" if case.plan.offer.pricing == "owned" else "buy_fact_beside"
+    said = w.say(key, gpus=w.count(found.gpus), money=w.money(found.purchase_usd))
+    return said + "".join(_against(case, found, rented) for rented in found.rented)
+
+
+def _against(case: Case, found: Buying, rented: Rented) -> str:
+    """When buying pays against one kind of renting, as a clause."""
+    w = case.words
+    name, price = _name(case, rented), w.price(rented.usd_per_gpu_hour)
+    if rented.utilisation > 1:
+        return w.say("buy_clause_never", name=name, price=price)
+    use, late = w.percent(rented.utilisation), _late(found, rented)
+    back = "" if late else w.say("buy_clause_back", months=w.number(rented.months or 0.0))
+    return w.say("buy_clause", name=name, price=price, use=use) + back
+
+
+def _name(case: Case, rented: Rented) -> str:
+    w = case.words
+    return w.say("seller", place=rented.offer.split("/")[0], pricing=w.say(f"pricing_{rented.pricing}"))
+
+
+def _late(found: Buying, rented: Rented) -> bool:
+    """Whether the purchase is not paid back within the machines' life."""
+    return rented.utilisation > 1 or rented.months is None or rented.months > found.written_off_months

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 
 from planner.catalog import Catalog
@@ -106,6 +106,11 @@ class Case:
     @property
     def start_assumed(self) -> bool:
         return self.scenario.budget.start is None
+
+    @property
+    def begins(self) -> date:
+        """The day on which the plan's machines are there."""
+        return self.start + timedelta(seconds=self.plan.offer.waiting_s)
 
     def ends(self, seconds: float) -> date:
         """The day on which a run of so many seconds ends, the wait for its machines (the plan's) before it."""

@@ -19,7 +19,7 @@ from planner.report.proposal.options import frontier_section, options_section, s
 from planner.report.proposal.outlook import schedule_section
 from planner.report.proposal.risks import risks_section
 from planner.report.proposal.study import study
-from planner.report.proposal.summary import ask_section
+from planner.report.proposal.summary import ask_section, signature
 from planner.scenario import Scenario
 from planner.units import PlannerError
 
@@ -80,7 +80,7 @@ def build_proposal(
             sections.append(Section(f"run-{case.number}", case.scenario.name, ()))
         for build in _SECTIONS:
             section = build(case)
-            sections.append(Section(section.id, section.title, section.blocks, 3) if many else section)
+            sections.append(_of_several(section, words) if many else section)
     names = words.listed([case.scenario.name for case in cases])
     return Proposal(
         language=language,
@@ -89,7 +89,10 @@ def build_proposal(
         day_text=words.date(day),
         sections=tuple(sections),
         colophon=_colophon(cases, words, command),
-        words={key: text for key, text in words.sentences.items() if key.startswith("ui_")},
+        words={
+            **{key: text for key, text in words.sentences.items() if key.startswith("ui_")},
+            "ui_x_rate_text": words.exchange_rate,
+        },
         explorers=tuple(explorer_data(case) for case in cases),
         ledgers=tuple(ledger_of(case) for case in cases),
     )
@@ -121,8 +124,16 @@ def _together(cases: Sequence[Case], words: Locale) -> Section:
     table = Table(words.say("together_caption"), header, tuple(rows), frozenset({len(rows) - 1}))
     text = words.say("together", money=words.money(total), count=words.count(len(cases)), date=words.date(latest))
     return Section(
-        "together", words.say("s_ask"), (Paragraph(text, lead=True), table, Paragraph(words.say("together_note")))
+        "together",
+        words.say("s_ask"),
+        (Paragraph(text, lead=True), table, Paragraph(words.say("together_note")), signature(words)),
     )
+
+
+def _of_several(section: Section, words: Locale) -> Section:
+    """A run's section in a document of several: one level down, and signed once, where all are asked for."""
+    blocks = tuple(block for block in section.blocks if block != signature(words))
+    return Section(section.id, section.title, blocks, 3)
 
 
 def _colophon(cases: Sequence[Case], words: Locale, command: str) -> tuple[tuple[str, str], ...]:

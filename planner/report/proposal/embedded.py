@@ -19,7 +19,6 @@ from planner.report.proposal.study import Choice
 from planner.search.money import HOUR_S
 from planner.search.prices import price_range
 from planner.search.problem import node_range
-from planner.units import format_percent
 
 LEDGER_PLANS = 60
 CHANGES = (0.5, 0.7, 1.0, 1.4, 2.0)  # of all prices, that the page knows a spread price at; between them a line
@@ -133,7 +132,7 @@ def _layout_text(case: Case, cell: int) -> str:
     group = t.gpus_of_a_group(one, p.dp[[cell]], np.array([parts_of]))
     parts.append(f"zero{t.zero_stage[row]}" + (f"/{int(group[0])}" if parts_of > 1 else ""))
     recompute, share = RECOMPUTE[int(t.recompute[row])], float(t.share(one, p.covered[[cell]])[0])
-    part = f" of {format_percent(share)} of the layers" if 0.0 < share < 1.0 else ""
+    part = case.words.say("recompute_of", share=case.words.percent(share)) if 0.0 < share < 1.0 else ""
     parts += [f"recompute {recompute}{part}"] if recompute != "none" else []
     return " ".join([*parts, f"mb{p.micro[cell]}"])
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from planner.plan import OfferRef
 from planner.report.backtest import stored_backtest
 from planner.report.figures import age, energy_text
 from planner.report.frontier import layout_words
 from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, bar_chart, stacked_chart
-from planner.report.proposal.model import Cell, Facts, Figure, Paragraph, Section, Table
+from planner.report.proposal.model import Block, Bullets, Cell, Facts, Figure, Paragraph, Section, Table
 from planner.report.proposal.sentences import translated
 
+LONG_SOURCE = 100  # characters: more would make a row of a table taller than a fifth of a page
+JOINED = "\u2060"  # no line breaks here
 SMALL_TERM = 0.005  # of a step: smaller terms are drawn as one
 MEMORY = ("weights", "gradients", "optimizer", "activations", "other")
 
@@ -17,7 +20,7 @@ MEMORY = ("weights", "gradients", "optimizer", "activations", "other")
 def assumptions_section(case: Case) -> Section:
     """Prices with their dates and sources, and every default that was used."""
     w = case.words
-    seen, rows = set(), []
+    seen, rows, below = set(), [], []
     for option in case.options:
         if option.plan is None or option.plan.offer.id in seen:
             continue
@@ -29,15 +32,19 @@ def assumptions_section(case: Case) -> Section:
                 w.price_cell(offer.usd_per_gpu_hour),
                 Cell(case.as_of(offer)),
                 Cell(_age(case, option.plan.offer)),
-                Cell(offer.source + (f" ({offer.quality})" if offer.quality else "")),
+                Cell(_source(case, offer)),
             )
         )
+        if len(offer.source) > LONG_SOURCE:
+            below.append(w.say("source_below", offer=case.offer_words(offer), source=translated(w, offer.source)))
     prices = Table(
         w.say("prices_caption"),
         tuple(w.say(k) for k in ("h_offer", "h_usd_hour", "h_as_of", "h_age", "h_source")),
         tuple(rows),
     )
-    blocks: list[Paragraph | Table | Facts] = [Paragraph(w.say("assumptions_intro", date=w.date(case.day))), prices]
+    blocks: list[Block] = [Paragraph(w.say("assumptions_intro", date=w.date(case.day))), prices]
+    if below:
+        blocks.append(Bullets(tuple(below)))
     given = [(Cell(default.key), Cell(translated(w, default.value))) for default in case.outcome.defaults]
     if case.start_assumed:
         given.append((Cell("budget.start"), Cell(w.say("default_start", date=w.date(case.day)))))
@@ -46,7 +53,14 @@ def assumptions_section(case: Case) -> Section:
     return Section(f"assumptions-{case.number}", w.say("s_assumptions"), tuple(blocks))
 
 
-def _age(case: Case, offer) -> str:  # type: ignore[no-untyped-def]
+def _source(case: Case, offer: OfferRef) -> str:
+    """Where a price is from; what takes a paragraph stands below the table."""
+    if len(offer.source) > LONG_SOURCE:
+        return case.words.say("below")
+    return translated(case.words, offer.source + (f" ({offer.quality})" if offer.quality else ""))
+
+
+def _age(case: Case, offer: OfferRef) -> str:
     """How old a price is on the day of the proposal."""
     if case.as_of(offer) == case.words.say("stated"):
         return ""
@@ -59,7 +73,7 @@ def _age(case: Case, offer) -> str:  # type: ignore[no-untyped-def]
     oldest, newest = (case.day - first).days, max((case.day - last).days, 0)
     if oldest < 0:
         return case.words.say("age_after")
-    return case.words.say("age_days", days=f"{oldest}" if oldest == newest else f"{newest}–{oldest}")
+    return case.words.say("age_days", days=f"{oldest}" if oldest == newest else f"{newest}{JOINED}–{JOINED}{oldest}")
 
 
 def method_section(case: Case) -> Section:

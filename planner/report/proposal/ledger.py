@@ -79,9 +79,9 @@ def months(start: date, longest_s: float, most: int = 60) -> tuple[date, ...]:
     return tuple(out if len(out) == most or len(out) == 1 else out[:-1])
 
 
-def days_in(start: date, seconds: float, first: date, following: date) -> float:
-    """Days of a run from `start` that fall between two days."""
-    begin, end = (first - start).days, (following - start).days
+def days_in(start: date, seconds: float, first: date, following: date, waiting_s: float = 0.0) -> float:
+    """Days of a run that fall between two days, its machines there so long after `start`."""
+    begin, end = ((day - start).days - waiting_s / DAY_S for day in (first, following))
     return max(0.0, min(seconds / DAY_S, end) - max(0.0, begin))
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - `date` is a method here
 from datetime import timedelta
+from decimal import Decimal
+from typing import Literal
 
 from planner.money import GPU_HOURS, NODE_HOURS, USD, Money, writing
 from planner.report.figures import three_digits
@@ -15,27 +18,15 @@ from planner.units import PlannerError, format_number
 LANGUAGES = ("en", "zh")
 DAY_S = 86_400.0
 NBSP = "\u00a0"  # a number and its unit stay on one line
-_MONTHS = "January February March April May June July August September October November December".split()
-_SIZES = {
-    "en": ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")),
-    "zh": ((1e12, "万亿"), (1e8, "亿"), (1e4, "万")),
-}
-_TIMES = {
-    "en": ((DAY_S, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds")),
-    "zh": ((DAY_S, "天"), (3600.0, "小时"), (60.0, "分钟"), (1.0, "秒")),
-}
-#: Units of amounts in Chinese; others by their code.
-_ZH = {
-    "USD": "美元",
-    "EUR": "欧元",
-    "CNY": "元人民币",
-    "GBP": "英镑",
-    "JPY": "日元",
-    "CHF": "瑞士法郎",
-    "HKD": "港元",
-    GPU_HOURS: "GPU 小时",
-    NODE_HOURS: "节点小时",
-}
+#: Where English documents' dates, lists and plurals come from: the world's English, "24 November 2026", "a, b and c".
+_CLDR = {"en": "en_001", "zh": "zh_Hans"}
+OF_HOURS = "_of_hours"  # ends the key of a sentence that stands in another's place where hours are counted
+_TIMES = ((DAY_S, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
+_LEAST_SHORTENED = {"en": 1e6, "zh": 1e4}  # smaller counts are written out
+#: Units that are no currencies; a currency's name is the Unicode locale data's.
+_ZH_HOURS = {GPU_HOURS: "GPU 小时", NODE_HOURS: "节点小时"}
+
+_ONE = re.compile(r"(?<![\d.,])1([ \u00a0])(machine|node|GPU|plan|run)s\b")  # one is no plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +42,26 @@ class Locale:
         """The unit of amounts, in this language."""
         return unit_name(self.language, self.unit)
 
+    @property
+    def exchange_rate(self) -> str:
+        """The rate that amounts are turned at, with its day and source; nothing where none is."""
+        return self.rate_of(self.unit)
+
+    def rate_of(self, unit: Money) -> str:
+        """The rate of a currency, with its day and source; nothing of US dollars and of hours."""
+        if self.language == "en" or not unit.foreign:
+            return unit.rate_text
+        told = [part for part in (unit.as_of and self.date(unit.as_of), unit.source) if part]
+        return unit.rate_figure + (f"（{'，'.join(told)}）" if told else "")
+
     def amount(self, usd: float) -> float:
         """What so many US dollars are in the unit that is written."""
         return self.unit.amount(usd)
 
     def say(self, key: str, **values: object) -> str:
         """The sentence `key`, its places filled. Values are text: braces in them stay as they are."""
-        return self.sentences[key].format(**values) if values else self.sentences[key]
+        said = self.sentences[key].format(**values) if values else self.sentences[key]
+        return _ONE.sub(r"1\1\2", said) if self.language == "en" else said
 
     def known(self, key: str) -> str | None:
         """The sentence `key` if the language has it."""
@@ -65,17 +69,20 @@ class Locale:
 
     def money(self, usd: float) -> str:
         """67364.6 -> "67,365 USD"; cents where a dollar is not small."""
-        amount = self.amount(usd)
-        digits = 0 if abs(amount) >= 100 else 2
-        return f"{amount:,.{digits}f}{NBSP}{self.unit_name}"
+        return f"{self._figure(self.amount(usd))}{NBSP}{self.unit_name}"
+
+    def _figure(self, amount: float) -> str:
+        """An amount without its unit; cents where one is not small and the currency has them."""
+        from babel.numbers import get_currency_precision
+
+        cents = 2 if self.unit.hours else min(2, get_currency_precision(self.unit.unit))
+        return f"{amount:,.{0 if abs(amount) >= 100 else cents}f}"
 
     def money_short(self, usd: float) -> str:
         """Three digits: "67.4k USD", "6.74 万美元"."""
         amount = self.amount(usd)
         if self.language == "zh":
-            return (
-                f"{format_number(amount / 1e4, 3)}{NBSP}万{self.unit_name}" if abs(amount) >= 1e4 else self.money(usd)
-            )
+            return f"{self._shortened(amount, 3)}{self.unit_name}" if abs(amount) >= 1e4 else self.money(usd)
         for size, suffix in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
             if abs(amount) >= 10 * size or (size > 1e3 and abs(amount) >= size):
                 return f"{format_number(amount / size, 3)}{suffix}{NBSP}{self.unit_name}"
@@ -83,9 +90,8 @@ class Locale:
 
     def mass(self, kg: float) -> str:
         """16600 -> "16.6 t", "16.6 吨"; kilograms below one."""
-        tonnes, kilograms = ("吨", "千克") if self.language == "zh" else ("t", "kg")
-        size, unit = (1000.0, tonnes) if kg >= 1000 else (1.0, kilograms)
-        return f"{format_number(kg / size, 3)}{NBSP}{unit}"
+        size, unit = (1000.0, "mass-tonne") if kg >= 1000 else (1.0, "mass-kilogram")
+        return self._measured(kg / size, unit, "long" if self.language == "zh" else "short")
 
     def price(self, usd: float) -> str:
         """A price of an hour, to its last digit: "2.95 USD"."""
@@ -93,13 +99,37 @@ class Locale:
 
     def time(self, seconds: float) -> str:
         """1027594 -> "11.9 days"; days from the first on, then hours and so on from two of them."""
-        units = _TIMES[self.language]
-        size, unit = next((t for t in units if seconds >= (1 if t is units[0] else 2) * t[0]), units[-1])
-        return f"{format_number(seconds / size, 3)}{NBSP}{unit}"
+        size, unit = next((t for t in _TIMES if seconds >= (1 if t is _TIMES[0] else 2) * t[0]), _TIMES[-1])
+        return self._measured(seconds / size, f"duration-{unit}")
 
     def days_text(self, seconds: float) -> str:
         """Days whatever the time: "0.721 days"."""
-        return f"{format_number(seconds / DAY_S, 3)}{NBSP}{_TIMES[self.language][0][1]}"
+        return self._measured(seconds / DAY_S, "duration-day")
+
+    def _measured(self, value: float, unit: str, length: Literal["short", "long"] = "long") -> str:
+        """A quantity to three digits with its unit, as the language's plural rules have it: "1 day", "11.9 天"."""
+        from babel.units import format_unit
+
+        shown = Decimal(format_number(value, 3).replace(",", ""))
+        return self._gaps(format_unit(shown, unit, length, "#,##0.############", locale=_CLDR[self.language]))
+
+    def _shortened(self, number: float, digits: int, length: Literal["short", "long"] = "short") -> str:
+        """A number to so many digits and the language's word for its size: "256.1 billion", "2,561 亿"."""
+        from babel.numbers import format_compact_decimal
+
+        def written(decimals: int) -> str:
+            return format_compact_decimal(
+                number, format_type=length, locale=_CLDR[self.language], fraction_digits=decimals
+            )
+
+        whole = len(re.sub(r"\D", "", written(0)))
+        text = written(max(0, digits - whole))
+        return self._gaps(re.sub(r"^-?\d{4,}", lambda found: f"{int(found[0]):,}", text))
+
+    def _gaps(self, text: str) -> str:
+        """What holds a number and its unit on one line; Chinese has a gap there too."""
+        text = text.replace(" ", NBSP)
+        return re.sub(r"(?<=\d)(?=[\u4e00-\u9fff])", NBSP, text) if self.language == "zh" else text
 
     def days(self, seconds: float) -> str:
         """Days to three digits, without the unit."""
@@ -128,10 +158,9 @@ class Locale:
 
     def big(self, number: float) -> str:
         """Four digits and a word: "256.1 billion", "2,561 亿"."""
-        for size, word in _SIZES[self.language]:
-            if number >= size:
-                return f"{format_number(number / size, 4)}{NBSP}{word}"
-        return self.count(number)
+        if number < _LEAST_SHORTENED[self.language]:
+            return self.count(number)
+        return self._shortened(number, 4, "long")
 
     def number(self, value: float, digits: int = 3) -> str:
         """So many digits, thousands apart."""
@@ -139,26 +168,29 @@ class Locale:
 
     def date(self, day: Date) -> str:
         """24 November 2026; 2026年11月24日."""
-        if self.language == "zh":
-            return f"{day.year}年{day.month}月{day.day}日"
-        return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+        return self._day(day, "long")
 
     def short_date(self, day: Date) -> str:
         """24 Nov 2026; 2026-11-24 in Chinese tables."""
-        return day.isoformat() if self.language == "zh" else f"{day.day} {_MONTHS[day.month - 1][:3]} {day.year}"
+        return day.isoformat() if self.language == "zh" else self._day(day, "d MMM y")
 
     def month(self, day: Date) -> str:
         """November 2026; 2026年11月."""
-        if self.language == "zh":
-            return f"{day.year}年{day.month}月"
-        return f"{_MONTHS[day.month - 1]} {day.year}"
+        from babel.dates import format_skeleton
+
+        return format_skeleton("yMMMM", day, locale=_CLDR[self.language])
+
+    def _day(self, day: Date, form: str) -> str:
+        from babel.dates import format_date
+
+        return format_date(day, form, locale=_CLDR[self.language])
 
     def listed(self, items: list[str]) -> str:
         """Items in a row: "a, b and c"; "a、b 和 c"."""
-        if len(items) < 2:
-            return "".join(items)
-        comma, last = ("、", "和") if self.language == "zh" else (", ", " and ")
-        return comma.join(items[:-1]) + last + items[-1]
+        from babel.lists import format_list
+
+        listed = format_list(items, locale=_CLDR[self.language])
+        return re.sub(r"(?<=[!-~])(?=和)|(?<=和)(?=[!-~])", " ", listed) if self.language == "zh" else listed
 
     # Cells: what is seen with the value behind it.
 
@@ -166,7 +198,7 @@ class Locale:
         if usd is None:
             return Cell("")
         amount = self.amount(usd)
-        return Cell(f"{amount:,.0f}" if abs(amount) >= 100 else f"{amount:,.2f}", MONEY, amount)
+        return Cell(self._figure(amount), MONEY, amount)
 
     def days_cell(self, seconds: float | None) -> Cell:
         return Cell("") if seconds is None else Cell(self.days(seconds), DAYS, seconds)
@@ -213,14 +245,22 @@ def locale(language: str) -> Locale:
 
 
 def unit_name(language: str, unit: Money) -> str:
-    """A unit of amounts in a language."""
-    return _ZH.get(unit.unit, unit.unit) if language == "zh" else unit.unit
+    """A unit of amounts in a language: currencies by their codes in English, by their names in Chinese."""
+    if language == "en":
+        return unit.unit
+    if unit.hours:
+        return _ZH_HOURS[unit.unit]
+    from babel.numbers import get_currency_name
+
+    return get_currency_name(unit.unit, locale=_CLDR[language])
 
 
 def _in_unit(sentences: Mapping[str, str], language: str, unit: Money) -> Mapping[str, str]:
-    """The sentences with their amounts' unit in place of US dollars."""
+    """The sentences with their amounts' unit in place of US dollars; of hours, those that do not speak of money."""
     if unit == USD:
         return sentences
+    if unit.hours:
+        sentences = {key: sentences.get(f"{key}{OF_HOURS}", text) for key, text in sentences.items()}
     dollars, name = unit_name(language, USD), unit_name(language, unit)
     return {key: text.replace(dollars, name) for key, text in sentences.items()}
 

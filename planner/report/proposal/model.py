@@ -88,6 +88,7 @@ class Section:
     title: str
     blocks: tuple[Block, ...]
     level: int = 2
+    alone: bool = False  # on pages of its own, where there are pages
 
 
 @dataclass(frozen=True, slots=True)

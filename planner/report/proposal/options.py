@@ -180,11 +180,13 @@ def against(case: Case, option: Option) -> str:
 
 def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
     w, rows = case.words, []
-    for option in options:
+    there = [option for option in options if option.plan is not None]
+    per = drawn_per(case, max(option.plan.cost_usd.p90 for option in there if option.plan is not None))
+    for option in there:
         if option.plan is None or option.choice is None:
             continue
         cost = option.plan.cost_usd
-        low, middle, high = (w.amount(usd) / 1e3 for usd in (cost.p10, cost.p50, cost.p90))
+        low, middle, high = (w.amount(usd) / per for usd in (cost.p10, cost.p50, cost.p90))
         days = w.days_text(option.choice.time_p50_s)
         paid = w.say("seller", place=days, pricing=w.known(f"pricing_{option.plan.offer.pricing}") or "")
         rows.append(
@@ -194,11 +196,11 @@ def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
             )
         )  # fmt: skip
     title = w.say("fig_options")
-    described = w.say("list_joiner").join(f"{r.label}: {w.money(r.middle * 1e3 * w.unit.usd)}, {r.text}" for r in rows)
+    described = w.say("list_joiner").join(f"{r.label}: {w.money(r.middle * per * w.unit.usd)}, {r.text}" for r in rows)
     limit = case.terms.cost_usd
     axes = Axes(
-        title, described, w.say("axis_kusd_range"), "",
-        None if limit is None else w.amount(limit) / 1e3, None,
+        title, described, w.say("axis_kusd_range" if per > 1 else "axis_usd"), "",
+        None if limit is None else w.amount(limit) / per, None,
         "" if limit is None else w.say("limit_money", limit=w.money_short(limit)),
     )  # fmt: skip
     return Figure(f"fig-options-{case.number}", title, described, range_chart(rows, axes))
@@ -224,8 +226,11 @@ def frontier_section(case: Case) -> Section:
         w.say(k, sure=sure) for k in ("h_cluster", "h_days", "h_days_sure", "h_usd", "h_usd_sure", "h_limits")
     )
     emphasis = frozenset(i for i, c in enumerate(shown) if c.key == case.choice.key)
-    table = Table(w.say("frontier_caption"), header, tuple(rows), emphasis)
-    intro = Paragraph(w.say("frontier_intro", count=w.count(len(case.frontier))))
+    caption = "frontier_caption" if len(shown) == len(case.frontier) else "frontier_caption_some"
+    table = Table(w.say(caption, shown=w.count(len(shown))), header, tuple(rows), emphasis)
+    intro = Paragraph(
+        w.say("frontier_intro" if len(case.frontier) > 1 else "frontier_one", count=w.count(len(case.frontier)))
+    )
     return Section(
         f"frontier-{case.number}", w.say("s_frontier"), (intro, table, _frontier_figure(case), Explorer(case.number))
     )
@@ -244,8 +249,15 @@ def window(case: Case) -> list[Choice]:
     """The part of the frontier that is worth drawing: around budgets and plan."""
     terms = case.terms
     time = 3.0 * max(terms.time_s or 0.0, case.choice.time_p50_s)
-    cost = 1.6 * max(terms.cost_usd or 0.0, case.choice.cost_p50_usd)
+    fastest, _ = fastest_sold(case)
+    dearest = max(case.choice.cost_p50_usd, fastest.cost_p50_usd if fastest is not None else 0.0)
+    cost = max(1.6 * (terms.cost_usd or 0.0), 1.6 * case.choice.cost_p50_usd, 1.05 * dearest)
     return [c for c in case.frontier if c.time_p50_s <= time and c.cost_p50_usd <= cost]
+
+
+def drawn_per(case: Case, usd: float) -> float:
+    """How many of the money's unit one of a chart's axis is, whose largest cost is `usd`: a thousand, or one."""
+    return 1e3 if case.words.amount(usd) >= 1e4 else 1.0
 
 
 def spaced(case: Case, choices: list[Choice], count: int) -> list[Choice]:
@@ -264,16 +276,17 @@ def spaced(case: Case, choices: list[Choice], count: int) -> list[Choice]:
 def _frontier_figure(case: Case) -> Figure:
     w, terms = case.words, case.terms
     drawn = spaced(case, window(case), DRAWN)
+    per = drawn_per(case, max(choice.cost_p50_usd for choice in drawn))
     name = _drawn_as(case, drawn)
     names = sorted(set(name.values()))
     group = {key: names.index(text) for key, text in name.items()}
     points = [
-        Point(c.time_p50_s / DAY_S, w.amount(c.cost_p50_usd) / 1e3, group[c.key])
+        Point(c.time_p50_s / DAY_S, w.amount(c.cost_p50_usd) / per, group[c.key])
         for c in drawn
         if c.key != case.choice.key
     ]
     asked = Point(
-        case.choice.time_p50_s / DAY_S, w.amount(case.choice.cost_p50_usd) / 1e3, group[case.choice.key],
+        case.choice.time_p50_s / DAY_S, w.amount(case.choice.cost_p50_usd) / per, group[case.choice.key],
         w.say("asked_point", gpus=w.count(case.plan.gpus), pricing=case.kind(case.plan.offer)),
     )  # fmt: skip
     title = w.say("fig_frontier")
@@ -284,9 +297,9 @@ def _frontier_figure(case: Case) -> Figure:
         time=w.time(case.choice.time_p50_s), cost=w.money(case.choice.cost_p50_usd),
     )  # fmt: skip
     axes = Axes(
-        title, described, w.say("axis_days_log"), w.say("axis_kusd"),
+        title, described, w.say("axis_days_log"), w.say("axis_kusd" if per > 1 else "axis_usd_p50"),
         None if terms.time_s is None else terms.time_s / DAY_S,
-        None if terms.cost_usd is None else w.amount(terms.cost_usd) / 1e3,
+        None if terms.cost_usd is None else w.amount(terms.cost_usd) / per,
         "" if terms.time_s is None else w.say("limit_time", limit=w.time(terms.time_s)),
         "" if terms.cost_usd is None else w.say("limit_money", limit=w.money_short(terms.cost_usd)),
     )  # fmt: skip
@@ -382,6 +395,7 @@ def _changes(case: Case) -> list[_Change]:
     out += [
         _Change(w.say("change_price", change=w.signed_percent(factor - 1)), replace(terms, price=factor))
         for factor in (0.8, 1.2)
+        if not w.unit.hours  # an hour that is counted has no price
     ]
     out += [
         _Change(w.say("change_speed", change=w.percent(factor - 1)), replace(terms, slower=factor))

@@ -19,10 +19,13 @@ def schedule_section(case: Case) -> Section:
             Cell(w.say("m_start")),
             Cell(""),
             w.days_cell(0.0),
-            Cell(w.short_date(case.start)),
-            Cell(w.short_date(case.start)),
+            Cell(w.short_date(case.begins)),
+            Cell(w.short_date(case.begins)),
         )
     ]
+    if plan.offer.waiting_s:
+        ordered = Cell(w.short_date(case.start))
+        rows.insert(0, (Cell(w.say("m_order")), Cell(""), Cell(""), ordered, ordered))
     epochs = plan.schedule
     shown = epochs if len(epochs) <= MOST_EPOCHS else epochs[:: -(-len(epochs) // MOST_EPOCHS)]
     if epochs and shown[-1] is not epochs[-1]:
@@ -39,7 +42,8 @@ def schedule_section(case: Case) -> Section:
             for x in (0.25, 0.5, 0.75, 1.0)
         ]
     header = tuple(w.say(k, sure=sure) for k in ("h_milestone", "h_iteration", "h_day", "h_likely", "h_latest"))
-    said = [w.say("schedule_start", start=start_text(case))]
+    waiting = plan.offer.waiting_s
+    said = [w.say("schedule_order" if waiting else "schedule_start", start=start_text(case), time=w.time(waiting))]
     r = plan.reliability
     if r is not None and r.checkpoint_interval_s is not None:
         said.append(

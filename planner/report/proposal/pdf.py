@@ -74,7 +74,7 @@ def breakable(text: str, words: re.Pattern[str] = _LONG) -> str:
 
 def _section(section: Section) -> dict[str, Any]:
     blocks = [_block(block) for block in section.blocks if not isinstance(block, Explorer)]
-    return {"title": breakable(section.title), "level": section.level - 1, "blocks": blocks}
+    return {"title": breakable(section.title), "level": section.level - 1, "alone": section.alone, "blocks": blocks}
 
 
 def _block(block: object) -> dict[str, Any]:

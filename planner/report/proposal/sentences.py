@@ -17,7 +17,7 @@ def translated(words: Locale, sentence: str) -> str:
     for pattern, template in _patterns():
         found = pattern.fullmatch(sentence)
         if found:
-            return template.format(**{key: _value(words, text or "") for key, text in found.groupdict().items()})
+            return template.format(**{key: _value(words, key, text or "") for key, text in found.groupdict().items()})
     return sentence
 
 
@@ -28,14 +28,26 @@ def dated(words: Locale, as_of: str) -> str:
     return said.format(date=date) if said else as_of
 
 
-def _value(words: Locale, text: str) -> str:
+def _value(words: Locale, key: str, text: str) -> str:
     """What a sentence names, in the language of `words`: a quantity, or in parentheses how machines are paid."""
+    if key in ("parts", "assumed"):
+        return _owned(text)
+    text = text.replace(" %", "%")
     kind = re.fullmatch(r" \((?P<kind>[^,]+)(?P<quoted>, your quote)?\)", text)
     known = {english: key for key, english in PRICE_KINDS.items()}
     if kind is None or kind["kind"] not in known:
         return dated(words, _units(text))
     said = words.say(f"pricing_{known[kind['kind']]}")
     return f"（{words.say('pricing_quoted', pricing=said) if kind['quoted'] else said}）"
+
+
+def _owned(text: str) -> str:
+    """What a cost of ownership is made of, phrase by phrase; names of things and of keys stay."""
+    from planner.report.proposal.sentences_zh import OWNERSHIP
+
+    for pattern, template in OWNERSHIP:
+        text = re.sub(pattern, lambda found, to=template: to.format(**found.groupdict()), text)  # type: ignore[misc]
+    return text
 
 
 def _units(text: str) -> str:

@@ -65,6 +65,14 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
+        r"cluster\.pricing asks for (?P<k>\S+) too, and nothing that fits has such a price: .*",
+        "cluster.pricing 还要求 {k}，但没有任何合适的机器有此类价格：请在 cluster.prices 中写入报价，或删去 `{k}`。",
+    ),
+    (
+        r"Cost is left out, as no price of your machines is stated: .*",
+        "未注明自有机器的价格，故不计费用：请在 cluster.own 下写入 `usd_per_gpu_hour` 或 `ownership`。",
+    ),
+    (
         r"The network of (?P<i>.+) is your assumption \(cluster\.assume_network\)\.",
         "{i} 的网络是您的假设（cluster.assume_network）。",
     ),
@@ -130,6 +138,13 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         (
+            r"The global batch of (?P<b>[\d,]+) sequences is the (?:maximum of|largest .* in) its range of"
+            r" (?P<l>[\d,]+) to (?P<h>[\d,]+)\."
+        ),
+        "全局批量 {b} 个序列位于其范围（{l} 至 {h}）的上端。",
+    ),
+    (
+        (
             r"The global batch of (?P<b>[\d,]+) sequences is the minimum of its range of"
             r" (?P<l>[\d,]+) to (?P<h>[\d,]+)\."
         ),
@@ -165,10 +180,59 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"(?P<l>.+) to (?P<h>.+) off on demand, as is usual for a year; nobody quoted it",
         "按一年期通常比按需低 {l} 至 {h} 估计，无人报价",
     ),
+    (
+        r"(?P<t>.+) tokens read as (?P<n>[\d,]+) sequences \((?P<x>[\d,]+) tokens\)",
+        "{t} 词元，按 {n} 个序列（{x} 词元）计",
+    ),
+    (r"false \(cloud offers compete with own machines\)", "false（云上报价与自有机器一同比较）"),
+    (r"checkpoint \(less than a token a parameter\)", "checkpoint（每个参数不足一个词元）"),
     (r"any that the framework runs in (?P<p>.+) of the memory", "框架在 {p} 的显存内可运行的任意布局"),
     (r"any that the framework runs", "框架可运行的任意布局"),
     (r"any", "任意"),
     (r"latest", "最新"),
     (r"not known \(as runs that do not say\)", "未知（与未说明的运行相同）"),
     (r"on_demand", "按需（on_demand）"),
+    (r"your discount off (?P<s>.+) \(user\)", "您的折扣，以 {s} 为准"),
+    (r"your quote \(user\)", "您的报价"),
+    (
+        r"cost of ownership, (?P<l>[\d.,]+) to (?P<h>[\d.,]+) (?P<u>[A-Z]{3}): (?P<parts>[^;]+)",
+        "拥有成本，每 GPU 小时 {l} 至 {h} {u}：{parts}",
+    ),
+    (
+        (
+            r"cost of ownership, (?P<l>[\d.,]+) to (?P<h>[\d.,]+) (?P<u>[A-Z]{3}): (?P<parts>[^;]+)"
+            r"; assumed: (?P<assumed>.+)"
+        ),
+        "拥有成本，每 GPU 小时 {l} 至 {h} {u}：{parts}；以下为假设：{assumed}",
+    ),
+)
+
+#: What a cost of ownership is made of, and what is assumed for it.
+OWNERSHIP: tuple[tuple[str, str], ...] = (
+    (r"by assumption, what companies usually ask of capital", "假设，企业通常要求的资金回报"),
+    (r"the node is paid for by this run alone while it runs", "机器在运行期间仅由本次运行承担"),
+    (
+        r"GPU resale after (?P<m>[\d.]+) months; the ends after (?P<a>[\d.]+) and (?P<b>[\d.]+)",
+        "GPU 使用 {m} 个月后的转售价；两端为 {a} 与 {b} 个月",
+    ),
+    (r"GPU resale after (?P<m>[\d.]+) months", "GPU 使用 {m} 个月后的转售价"),
+    (r"commercial/industrial US average", "美国工商业平均电价"),
+    (r"typical modern AI site(?: global)?", "典型的新建 AI 机房"),
+    (r"staff share per (?P<n>\d+)-GPU node", "每台 {n} 卡机器分摊的人员"),
+    (r"colocation, private cage", "托管机柜（独立围笼）"),
+    (r"colocation, wholesale", "托管（整批）"),
+    (r"planning horizon", "规划年限"),
+    (r"maintenance contract", "维护合同"),
+    (r"node type (?P<n>[\w.-]+)", "机型 {n}"),
+    (r"server, street", "服务器，市场价"),
+    (r"quality (?P<q>[A-C])", "等级 {q}"),
+    (r"\((?P<l>[\d.]+) to (?P<h>[\d.]+)\)", "（{l} 至 {h}）"),
+    (r"\(user\)", "（用户）"),
+    (r"\b(?P<y>20\d\d(?:-\d\d(?:\d\d)?)?), 等级", "{y}，等级"),
+    (r"amortisation(?= \d)", "折旧"),
+    (r"\bcapital(?= \d)", "资金"),
+    (r"maintenance(?= \d)", "维护"),
+    (r"staff(?= \d)", "人员"),
+    (r"colocation(?= \d)", "托管"),
+    (r"electricity(?= \d)", "电力"),
 )

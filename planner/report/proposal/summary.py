@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from planner.report.backtest import stored_backtest
 from planner.report.proposal.ask import kind_text, passes, plan_sentence, price_text, start_text
-from planner.report.proposal.buying import purchase_text
+from planner.report.proposal.buying import purchase, purchase_text
 from planner.report.proposal.case import Case, Option
+from planner.report.proposal.locale import Locale
 from planner.report.proposal.model import Bullets, Cell, Facts, Paragraph, Section, Table
 from planner.report.proposal.options import against
 from planner.report.proposal.risks import Risk, risks_of
@@ -20,7 +21,6 @@ def ask_section(case: Case) -> Section:
     w = case.words
     risks = [w.say("top_risk", risk=r.label, figure=r.figure, answer=r.answer) for r in _largest(case)]
     stressed = stress_sentence(case)
-    sign = tuple((w.say(key), Cell("")) for key in ("f_signed", "f_signed_on"))
     return Section(
         f"ask-{case.number}",
         w.say("s_ask"),
@@ -31,9 +31,15 @@ def ask_section(case: Case) -> Section:
             _options(case),
             Paragraph(w.say("top_risks")),
             Bullets((*risks, stressed) if stressed else tuple(risks)),
-            Facts(sign),
+            signature(w),
         ),
+        alone=True,
     )
+
+
+def signature(words: Locale) -> Facts:
+    """Lines that people sign on."""
+    return Facts(tuple((words.say(key), Cell("")) for key in ("f_signed", "f_signed_on")))
 
 
 def _chance(case: Case) -> tuple[str, str, bool]:
@@ -81,10 +87,12 @@ def _facts(case: Case) -> tuple[tuple[str, Cell], ...]:
         "f_kind": kind_text(case),
         "f_price": price_text(case),
     }
-    if plan.buying is not None:
-        said["f_purchase"] = purchase_text(case, plan.buying)
-    if w.unit.foreign:
-        said["f_rate_money"] = w.unit.rate_text
+    for_sale = purchase(case)
+    if for_sale is not None:
+        said["f_purchase"] = purchase_text(case, for_sale)
+    rate = w.exchange_rate or w.rate_of(case.scenario.money)
+    if rate:
+        said["f_rate_money"] = rate
     if plan.offer.waiting_s:
         said["f_waiting"] = w.say("waiting_text", time=w.time(plan.offer.waiting_s))
     limits = []

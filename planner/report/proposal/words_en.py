@@ -12,6 +12,7 @@ SENTENCES: Mapping[str, str] = {
     "s_options": "Options compared",
     "s_frontier": "Time against cost",
     "s_money": "Where the money goes",
+    "s_money_of_hours": "Where the hours go",
     "s_schedule": "Schedule",
     "s_risks": "Risks",
     "s_sensitivity": "What if things change",
@@ -77,6 +78,7 @@ SENTENCES: Mapping[str, str] = {
     "f_waiting": "Wait for the machines",
     "waiting_text": "{time} before the run begins; it counts against the time limit",
     "f_cost": "Cost",
+    "f_cost_of_hours": "Hours",
     "f_time": "Time",
     "range_text": "{median} most likely; {low} to {high} in four runs of five",
     "f_trust": "What this stands on",
@@ -137,6 +139,7 @@ SENTENCES: Mapping[str, str] = {
     "h_chance": "chance to keep the limits",
     "row_time": "time, days",
     "row_cost": "cost, USD",
+    "row_cost_of_hours": "USD",
     "fig_chance": "Chance to be done by a day",
     "axis_chance": "chance",
     "mark": "{chance}: {time}",
@@ -167,6 +170,7 @@ SENTENCES: Mapping[str, str] = {
     "against_time": "{chance} chance to be late",
     "against_cost": "{chance} chance to cost more",
     "costs_more": "{usd} dearer",
+    "costs_more_of_hours": "{usd} more",
     "costs_less": "{usd} cheaper",
     "takes_longer": "{time} longer",
     "takes_less": "{time} sooner",
@@ -175,11 +179,13 @@ SENTENCES: Mapping[str, str] = {
     "limit_money": "limit {limit}",
     "limit_time": "limit {limit}",
     # Frontier
+    "frontier_one": "One plan is beaten by no other in both time and cost: what else there is pays for nothing.",
     "frontier_intro": (
         "{count} plans are beaten by no other in both time and cost. Along this line a sooner end costs more; "
         "everything above it pays for nothing."
     ),
     "frontier_caption": "Plans on the line, fastest first.",
+    "frontier_caption_some": "Plans on the line, fastest first; {shown} of them.",
     "h_limits": "limits",
     "within": "kept",
     "too_late": "too late",
@@ -191,12 +197,18 @@ SENTENCES: Mapping[str, str] = {
     "axis_days": "days",
     "axis_days_log": "days (p50, logarithmic)",
     "axis_kusd": "thousand USD (p50)",
+    "axis_usd_p50": "USD (p50)",
     # Money
     "money_intro": "What the sum asked for is made of; the lines add up to it.",
     "money_caption": "Where the money goes, USD.",
+    "money_caption_of_hours": "Where the hours go, USD.",
     # Buy or rent
     "f_purchase": "To buy the machines",
     "buy_fact": "{money} for all {gpus} GPUs; the run is charged its hours of it, the ask does not hold the rest",
+    "buy_fact_beside": "{money} for all {gpus} GPUs of our own; the ask rents instead",
+    "buy_clause": "; against {name} at {price} buying pays from {use} use",
+    "buy_clause_back": ", back in {months} months",
+    "buy_clause_never": "; against {name} at {price} it never pays",
     "buy_intro": (
         "The {gpus} GPUs ({nodes} nodes) of our own cost {money} to buy ({low} to {high}), network included. In use "
         "{use} of the time, an hour of one costs {price}; beside the purchase, {running} are paid for every hour, used "
@@ -226,6 +238,7 @@ SENTENCES: Mapping[str, str] = {
     "why_storage": "{size} TB at {price} a GB and month, while the run lasts",
     "why_egress": "{size} TB once at {price} a GB",
     "why_reserve": "lifts the chance that the money suffices from 50 % to {sure}",
+    "why_reserve_of_hours": "lifts the chance that the hours suffice from 50 % to {sure}",
     "why_share": "{share} of the sum of what stands above",
     "why_sum": "a sum that the scenario states",
     "hours_caption": "Productive and allocated GPU-hours, most likely.",
@@ -249,11 +262,13 @@ SENTENCES: Mapping[str, str] = {
     "axis_usd": "USD",
     # Schedule
     "schedule_start": "The run starts on {start}.",
+    "schedule_order": "The machines are ordered on {start} and come {time} later; the run starts then.",
     "schedule_checkpoints": (
         "A checkpoint of {size} GB is written every {interval} ({iterations} steps) and holds training up for "
         "{seconds}."
     ),
     "schedule_caption": "Milestones.",
+    "m_order": "order",
     "m_start": "start",
     "m_epoch": "end of pass {number}",
     "m_share": "{share} of the steps",
@@ -375,6 +390,8 @@ SENTENCES: Mapping[str, str] = {
     "h_key": "key",
     "h_taken": "taken",
     "default_start": "{date}, the day of this proposal",
+    "below": "below",
+    "source_below": "An hour of {offer}: {source}.",
     # Method
     "method_1": (
         "Every combination of {offers} offers, machine counts, parallel layouts, micro-batches and batch sizes "
@@ -415,6 +432,7 @@ SENTENCES: Mapping[str, str] = {
     "recompute_none": "none",
     "recompute_selective": "selective",
     "recompute_full": "full",
+    "recompute_of": " of {share} of the layers",
     "recompute_part": "full, of {share} of the layers",
     "zero_in_groups": "{stage}, in groups of {gpus} GPUs",
     "f_batch": "Batch",
@@ -502,11 +520,12 @@ SENTENCES: Mapping[str, str] = {
     "ui_difference": "Against the ask: {days} days, {usd} USD.",
     "ui_layout": "Offer {offer}; batch {batch}; layout {layout}.",
     "ui_beyond": "Beyond {days} days or {usd} USD this page holds no plans.",
-    "ui_chart": "Plans by days and thousand USD; the ring marks the best one under these limits",
+    "ui_chart": "Plans by days and USD; the ring marks the best one under these limits",
     "ui_limit_days": "limit {days} days",
     "ui_limit_usd": "limit {usd} USD",
     "ui_axis_days": "days (p50, logarithmic)",
     "ui_axis_usd": "thousand USD (p50)",
+    "ui_axis_usd_plain": "USD (p50)",
     "ui_noscript": "With scripts allowed, controls stand here; the figures around them hold without.",
     # The workbook
     "ui_x_inputs": "Inputs",

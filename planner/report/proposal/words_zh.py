@@ -12,6 +12,7 @@ SENTENCES: Mapping[str, str] = {
     "s_options": "备选方案比较",
     "s_frontier": "时间与成本的权衡",
     "s_money": "资金去向",
+    "s_money_of_hours": "机时去向",
     "s_schedule": "进度安排",
     "s_risks": "风险",
     "s_sensitivity": "条件变化时会怎样",
@@ -76,6 +77,7 @@ SENTENCES: Mapping[str, str] = {
     "f_waiting": "等待机器",
     "waiting_text": "开始前等待 {time}；计入时间上限",
     "f_cost": "费用",
+    "f_cost_of_hours": "机时",
     "f_time": "时间",
     "range_text": "最可能 {median}；五次中有四次在 {low} 至 {high} 之间",
     "f_trust": "依据",
@@ -136,6 +138,7 @@ SENTENCES: Mapping[str, str] = {
     "h_chance": "满足限制的概率",
     "row_time": "时间，天",
     "row_cost": "费用，美元",
+    "row_cost_of_hours": "美元",
     "fig_chance": "到某日完成的概率",
     "axis_chance": "概率",
     "mark": "{chance}：{time}",
@@ -166,6 +169,7 @@ SENTENCES: Mapping[str, str] = {
     "against_time": "有 {chance} 的概率逾期",
     "against_cost": "有 {chance} 的概率超支",
     "costs_more": "贵 {usd}",
+    "costs_more_of_hours": "多 {usd}",
     "costs_less": "便宜 {usd}",
     "takes_longer": "慢 {time}",
     "takes_less": "快 {time}",
@@ -174,11 +178,13 @@ SENTENCES: Mapping[str, str] = {
     "limit_money": "上限 {limit}",
     "limit_time": "上限 {limit}",
     # Frontier
+    "frontier_one": "只有一个方案在时间和费用上都不被其他方案同时超过：其余方案多花钱而无所得。",
     "frontier_intro": (
         "有 {count} 个方案在时间和费用上都不被其他方案同时超过。沿此曲线，完成越早费用越高；曲线以上的方案多花钱"
         "而无所得。"
     ),
     "frontier_caption": "曲线上的方案，由快到慢。",
+    "frontier_caption_some": "曲线上的方案，由快到慢；列出其中 {shown} 个。",
     "h_limits": "限制",
     "within": "满足",
     "too_late": "过迟",
@@ -190,12 +196,18 @@ SENTENCES: Mapping[str, str] = {
     "axis_days": "天",
     "axis_days_log": "天（p50，对数刻度）",
     "axis_kusd": "千美元（p50）",
+    "axis_usd_p50": "美元（p50）",
     # Money
     "money_intro": "申请金额的构成；各行之和即为总额。",
     "money_caption": "资金去向，美元。",
+    "money_caption_of_hours": "机时去向，美元。",
     # 购买还是租用
     "f_purchase": "购买机器",
     "buy_fact": "全部 {gpus} 块 GPU 为 {money}；本次运行只按小时分摊，其余不在申请之内",
+    "buy_fact_beside": "自有的全部 {gpus} 块 GPU 为 {money}；本申请改为租用",
+    "buy_clause": "；与 {name}（{price}）相比，利用率达到 {use} 时购买合算",
+    "buy_clause_back": "，{months} 个月回本",
+    "buy_clause_never": "；与 {name}（{price}）相比，购买始终不合算",
     "buy_intro": (
         "自有的 {gpus} 块 GPU（{nodes} 个节点）含网络购买价为 {money}（{low} 至 {high}）。若 {use} 的时间在用，"
         "每 GPU 小时合 {price}；购买价以外，不论是否使用每小时都要支付 {running}：电力、场地、人员、维护。"
@@ -224,6 +236,7 @@ SENTENCES: Mapping[str, str] = {
     "why_storage": "{size} TB，每 GB 每月 {price}，运行期间",
     "why_egress": "{size} TB，一次，每 GB {price}",
     "why_reserve": "把资金足够的概率从 50% 提高到 {sure}",
+    "why_reserve_of_hours": "把机时足够的概率从 50% 提高到 {sure}",
     "why_share": "以上各项之和的 {share}",
     "why_sum": "情景文件给出的金额",
     "hours_caption": "有效与占用的 GPU 小时数，最可能。",
@@ -246,8 +259,10 @@ SENTENCES: Mapping[str, str] = {
     "axis_usd": "美元",
     # Schedule
     "schedule_start": "运行自 {start} 开始。",
+    "schedule_order": "机器于 {start} 订购，{time} 后到位，运行随即开始。",
     "schedule_checkpoints": "每 {interval}（{iterations} 步）写一次 {size} GB 的检查点，训练因此暂停 {seconds}。",
     "schedule_caption": "里程碑。",
+    "m_order": "订购",
     "m_start": "开始",
     "m_epoch": "第 {number} 遍结束",
     "m_share": "完成 {share} 的步数",
@@ -353,12 +368,14 @@ SENTENCES: Mapping[str, str] = {
     "h_as_of": "价格日期",
     "h_age": "距今",
     "h_source": "来源",
-    "age_days": "{days} 天",
+    "age_days": "{days}\u00a0天",
     "age_after": "晚于本提案",
     "defaults_caption": "情景文件未说明而采用的默认值。",
     "h_key": "键",
     "h_taken": "取值",
     "default_start": "{date}，本提案当日",
+    "below": "见下文",
+    "source_below": "{offer}每 GPU 小时：{source}。",
     # Method
     "method_1": (
         "考虑了 {offers} 个报价项、机器数、并行布局、微批量与批量的每一种框架可运行的组合，共 {space} 个候选。其"
@@ -392,6 +409,7 @@ SENTENCES: Mapping[str, str] = {
     "recompute_none": "无",
     "recompute_selective": "选择性",
     "recompute_full": "完全",
+    "recompute_of": "（{share} 的层）",
     "recompute_part": "完全(占层数的 {share})",
     "zero_in_groups": "{stage}(每组 {gpus} 个 GPU)",
     "f_batch": "批量",
@@ -473,11 +491,12 @@ SENTENCES: Mapping[str, str] = {
     "ui_difference": "与本提案相比：{days} 天，{usd} 美元。",
     "ui_layout": "报价项 {offer}；批量 {batch}；布局 {layout}。",
     "ui_beyond": "超过 {days} 天或 {usd} 美元的方案不在本页内。",
-    "ui_chart": "各方案的天数与千美元；圆圈为这些限制下的最优方案",
+    "ui_chart": "各方案的天数与美元；圆圈为这些限制下的最优方案",
     "ui_limit_days": "上限 {days} 天",
     "ui_limit_usd": "上限 {usd} 美元",
     "ui_axis_days": "天（p50，对数刻度）",
     "ui_axis_usd": "千美元（p50）",
+    "ui_axis_usd_plain": "美元（p50）",
     "ui_noscript": "允许脚本时此处有控件；其余数字不依赖脚本。",
     # The workbook
     "ui_x_inputs": "输入",

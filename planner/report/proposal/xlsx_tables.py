@@ -83,7 +83,7 @@ def cash(book: Book) -> None:
         for column, key in enumerate(("month", "days_run", "usd", "reserve", "total")):
             book.text("cash", row + 1, column, w[key], "head")
         row += 2
-        firsts = months(ledger.start, max(plan.time_confidence_s for plan in ledger.plans) + 31 * DAY_S)
+        firsts = months(ledger.start, max(plan.ends_sure_s for plan in ledger.plans) + 31 * DAY_S)
         top = row
         for number in range(len(firsts)):
             _month(book, run, ledger, row, number, firsts)
@@ -100,19 +100,21 @@ def cash(book: Book) -> None:
 
 def _month(book: Book, run: int, ledger: Ledger, row: int, number: int, firsts: tuple[Any, ...]) -> None:
     plan, total, r = ledger.plans[0], book.chosen[run], row + 1
-    start, hours = book.at("inputs", "start", run), book.at("proposal", "hours", run)
+    ordered, hours = book.at("inputs", "start", run), book.at("proposal", "hours", run)
+    start, waiting = f"({ordered}+{book.at('proposal', 'waiting', run)}/24)", plan.waiting_s / DAY_S
     egress = book.at("proposal", "egress_usd", run)
     first, days = firsts[number], plan.time_p50_s / DAY_S
     following = next_month(first)
     last = number == len(firsts) - 1
-    month = f"DATE(YEAR({start}),MONTH({start}),1)" if number == 0 else f"EDATE(A{row},1)"
+    month = f"DATE(YEAR({ordered}),MONTH({ordered}),1)" if number == 0 else f"EDATE(A{row},1)"
     book.formula("cash", row, 0, "=" + month, "yyyy-mm", serial(first))
     end = f"{start}+{hours}/24"
     upper = end if last else f"MIN({end},EDATE(A{r},1))"  # the last month takes what is left
-    mine = days_in(ledger.start, plan.time_p50_s, first, following)
+    mine = days_in(ledger.start, plan.time_p50_s, first, following, plan.waiting_s)
     book.formula("cash", row, 1, f"=MAX(0,{upper}-MAX({start},A{r}))", HOURS, mine)
     here = f"IF(AND({end}>A{r},{'TRUE' if last else f'{end}<=EDATE(A{r},1)'}),1,0)"
-    ends = 1.0 if (first - ledger.start).days < days and (last or days <= (following - ledger.start).days) else 0.0
+    begin, close = ((day - ledger.start).days - waiting for day in (first, following))
+    ends = 1.0 if begin < days and (last or days <= close) else 0.0
     upfront = book.at("proposal", "upfront", run)
     running = f"({book.at('proposal', 'total_p50', run)}-{egress}-{upfront})"
     before, before_usd = (upfront, plan.upfront_usd) if number == 0 else ("0", 0.0)

@@ -91,8 +91,15 @@
   function steps(low, high, most) {
     const raw = (high - low) / most, unit = Math.pow(10, Math.floor(Math.log10(raw)));
     const step = [1, 2, 2.5, 5, 10].map(m => m * unit).find(s => s >= raw * (1 - 1e-9));
-    const out = []; for (let i = Math.ceil(low / step - 1e-9); i * step <= high * (1 + 1e-9); i++) out.push(i * step);
+    const out = []; for (let i = Math.ceil(low / step - 1e-9); i * step <= high * (1 + 1e-9); i++) out.push(i * step + 0);
     return out;
+  }
+  // What tells points apart: accelerator and kind of price, what all share left out.
+  function called(run, shown) {
+    const kinds = new Set(shown.map(p => p.offer.kind)), gpus = new Set(shown.map(p => p.pool.gpu));
+    const text = (gpu, kind) => kinds.size < 2 ? gpu : gpus.size < 2 ? kind : gpu + (zh ? "，" : ", ") + kind;
+    const every = run.offers.flatMap(offer => offer.pools.map(n => text(run.pools[n].gpu, offer.kind)));
+    return { all: [...new Set(every)].sort(), of: p => text(p.pool.gpu, p.offer.kind) };
   }
   function draw(svg, run, terms, answer) {
     while (svg.firstChild) svg.removeChild(svg.firstChild);
@@ -104,16 +111,18 @@
     const main = answer.plan || answer.near || line[0];
     if (!main) return;
     // The scale is that of the points, around the best one and the ask; a limit beyond them is named at the edge.
-    const far = 3 * Math.max(main.time, run.asked.time_s), tall = 2 * Math.max(main.cost, run.asked.cost_usd);
+    const far = 3 * Math.max(main.time, run.asked.time_s), quick = all.find(p => !p.late && !p.dear);
+    const tall = Math.max(2 * main.cost, 2 * run.asked.cost_usd, quick ? 1.05 * quick.cost : 0);
     const shown = line.filter(p => p.time <= far && p.cost <= tall);
     const times = [main.time, ...shown.map(p => p.time)], costs = [main.cost, ...shown.map(p => p.cost)];
     const late = terms.time_s !== null && terms.time_s <= 1.6 * Math.max(...times), dear = terms.cost_usd !== null && terms.cost_usd <= 1.3 * Math.max(...costs);
     const low = Math.min(late ? terms.time_s : Infinity, ...times) * 0.85, high = 1.12 * Math.max(late ? terms.time_s : 0, ...times);
     const top = 1.08 * Math.max(dear ? terms.cost_usd : 0, ...costs);
     const x = t => L + (W - L - R) * Math.log(t / low) / Math.log(high / low), floor = 0.94 * Math.min(dear ? terms.cost_usd : Infinity, ...costs), bottom = floor < 0.35 * top ? 0 : floor, y = c => H - B - (H - T - B) * (c - bottom) / (top - bottom);
-    for (const c of steps(bottom / 1000, top / 1000, 5)) {
-      el(svg, "path", { class: "grid-line", d: `M${L} ${y(c * 1000)}L${W - R} ${y(c * 1000)}`, fill: "none" });
-      el(svg, "text", { class: "soft", x: L - 6, y: y(c * 1000) + 4, "text-anchor": "end", "font-size": 12 }, group(c, c < 10 && c % 1 ? 1 : 0));
+    const per = top >= 1e4 ? 1000 : 1;
+    for (const c of steps(bottom / per, top / per, 5)) {
+      el(svg, "path", { class: "grid-line", d: `M${L} ${y(c * per)}L${W - R} ${y(c * per)}`, fill: "none" });
+      el(svg, "text", { class: "soft", x: L - 6, y: y(c * per) + 4, "text-anchor": "end", "font-size": 12 }, group(c, c % 1 ? 1 : 0));
     }
     let last = -99;
     for (let e = -2; e < 5; e++) for (const m of [1, 2, 5]) {
@@ -124,7 +133,7 @@
       el(svg, "text", { class: "soft", x: at, y: H - B + 17, "text-anchor": "middle", "font-size": 12 }, String(+d.toPrecision(3)));
     }
     el(svg, "text", { class: "ink", x: W - R, y: H - 6, "text-anchor": "end", "font-size": 12 }, words.ui_axis_days);
-    el(svg, "text", { class: "ink", x: 4, y: 32, "font-size": 12 }, words.ui_axis_usd);
+    el(svg, "text", { class: "ink", x: 4, y: 32, "font-size": 12 }, per > 1 ? words.ui_axis_usd : words.ui_axis_usd_plain);
     const name = (x, y, text, end) => el(svg, "text", { class: "ink", x, y, "text-anchor": end ? "end" : "start", "font-size": 12 }, text);
     if (late) el(svg, "path", { class: "limit-line", d: `M${x(terms.time_s)} ${T}V${H - B}`, "stroke-dasharray": "5 3", fill: "none" });
     if (terms.time_s !== null) name(late ? Math.max(x(terms.time_s), 190) : W - R, T - 4, fill(words.ui_limit_days, { days: days(terms.time_s) }) + (late ? "" : " →"), true);
@@ -134,16 +143,16 @@
     let path = "";
     for (const p of shown) path += path ? `H${x(p.time)}V${y(p.cost)}` : `M${x(p.time)} ${y(p.cost)}`;
     el(svg, "path", { class: "soft-line", d: path, fill: "none" });
-    const gpus = run.gpus;
+    const names = called(run, shown), colour = name => "c" + names.all.indexOf(name) % data.palette.length;
     for (const p of shown) {
-      const dot = el(svg, "circle", { class: "c" + gpus.indexOf(p.pool.gpu) % data.palette.length, cx: x(p.time), cy: y(p.cost), r: 2.6, opacity: p.late || p.dear ? 0.35 : 1 });
+      const dot = el(svg, "circle", { class: colour(names.of(p)), cx: x(p.time), cy: y(p.cost), r: 2.6, opacity: p.late || p.dear ? 0.35 : 1 });
       el(dot, "title", {}, cluster(p));
     }
     let legend = W - R;
-    for (const gpu of [...new Set(shown.map(p => p.pool.gpu))].sort().reverse()) {
-      const label = el(svg, "text", { class: "ink", x: legend, y: 13, "text-anchor": "end", "font-size": 12 }, gpu);
+    for (const name of [...new Set(shown.map(names.of))].sort().reverse()) {
+      const label = el(svg, "text", { class: "ink", x: legend, y: 13, "text-anchor": "end", "font-size": 12 }, name);
       legend -= label.getComputedTextLength() + 9;
-      el(svg, "circle", { class: "c" + gpus.indexOf(gpu) % data.palette.length, cx: legend, cy: 9, r: 4 });
+      el(svg, "circle", { class: colour(name), cx: legend, cy: 9, r: 4 });
       legend -= 16;
     }
     el(svg, "circle", { class: "ink-line", cx: x(main.time), cy: y(main.cost), r: 7, fill: "none", "stroke-width": 2, "stroke-dasharray": answer.plan ? "none" : "2 2" });
@@ -179,8 +188,9 @@
     add("h3", words.ui_explore);
     add("p", fill(words.ui_explore_intro, { cells: group(count, 0) }), "quiet");
     const box = add("div", "", "controls");
+    const step = Math.pow(10, Math.max(0, Math.floor(Math.log10(run.reach_cost_usd)) - 2));
     const time = control(box, run, "time", words.ui_deadline, 0.5, tidy(Math.ceil(run.reach_time_s / DAY / 2)), 0.5, run.time_s === null ? null : tidy(run.time_s / DAY), true);
-    const budget = control(box, run, "cost", words.ui_budget, 1000, tidy(Math.ceil(run.reach_cost_usd / 2000) * 1000), 1000, run.cost_usd, true);
+    const budget = control(box, run, "cost", words.ui_budget, step, tidy(Math.ceil(run.reach_cost_usd / 2 / step) * step), step, run.cost_usd === null ? null : tidy(run.cost_usd), true);
     const price = control(box, run, "price", words.ui_price + (zh ? "，%" : ", %"), -50, 100, 5, 0, false);
     const wrap = document.createElement("div"); wrap.className = "control";
     const set = document.createElement("fieldset"), legend = document.createElement("legend"); legend.textContent = words.ui_confidence; set.append(legend);
