@@ -42,6 +42,7 @@ class Conditions:
     expert_tp: int = 1  # tensor parallel ranks that share an expert
     schedule: str = ""  # dualpipe: micro-batches from both ends of the pipeline; "": 1F1B, interleaved where vpp > 1
     tuning: str = "field"  # field | vendor: vendors run their published recipes
+    whole_layers: int | None = None  # of the model whose first layers ran as a probe; None: the model itself ran
 
     @property
     def moves_optimizer(self) -> bool:

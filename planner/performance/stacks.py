@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from planner.performance.arrays import Setting
@@ -111,8 +113,12 @@ def recipe_switches(setting: Setting) -> dict[str, str]:
 
 
 def place_of(setting: Setting, gpus: float = 1.0, name: str = "") -> Place:
-    """Where the setting stands among measured runs."""
-    active = parameter_counts(setting.model).active
+    """Where the setting stands among measured runs; some layers of a model stand where the model does.
+
+    Layers repeat, so that what its matrices' shapes, kernels and traffic do in one they do in all of them.
+    """
+    whole = setting.conditions.whole_layers
+    active = parameter_counts(replace(setting.model, layers=whole) if whole else setting.model).active
     return Place(
         id=name,
         stack=stack_of(setting.framework, setting.release),
