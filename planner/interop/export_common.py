@@ -29,6 +29,7 @@ class Export:
     trained: Trained
     scenario: str
     notes: list[str] = field(default_factory=list)
+    log_every: int = 10  # iterations to a line of the log
 
     @property
     def model(self) -> ModelSpec:

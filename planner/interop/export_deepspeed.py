@@ -87,7 +87,7 @@ def _script(export: Export, arguments: dict[str, Any]) -> str:
         "--warmup_steps": max(1, plan.iterations // 100),
         "--save_strategy": "steps",
         "--save_steps": export.save_every,
-        "--logging_steps": 10,
+        "--logging_steps": export.log_every,
     }
     if trained.evaluation_interval and trained.evaluation_iterations:
         words |= {"--eval_strategy": "steps", "--eval_steps": trained.evaluation_interval}

@@ -94,7 +94,7 @@ def argument_groups(export: Export) -> list[tuple[str, str, dict[str, Any]]]:
         (
             f"{export.saving}; log lines that `planner track` reads",
             "LOG_ARGS",
-            {"save-interval": export.save_every, "log-interval": 10, "log-throughput": True},
+            {"save-interval": export.save_every, "log-interval": export.log_every, "log-throughput": True},
         ),
     ]
 

@@ -80,7 +80,7 @@ def _run(export: Export) -> dict[str, Any]:
         "checkpoints.checkpoint_interval": export.save_every,
         "checkpoints.save_initial_state": False,
         "checkpoints.checkpoints_path_is_shared_file_system": True,
-        "logging.iteration_step_info_interval": 10,
+        "logging.iteration_step_info_interval": export.log_every,
         "logging.log_level": "info",
         "logging.log_level_replica": "info",
         "tokens.train_steps": plan.iterations,

@@ -111,10 +111,11 @@ def _run(export: Export) -> str:
             },
         ),
         (
-            f"{export.saving}; a log line that `planner track` reads every ten iterations",
+            f"{export.saving}; a log line that `planner track` reads "
+                f"{'every ten iterations' if export.log_every == 10 else 'every iteration'}",
             {
                 "checkpoint_factor": export.save_every,
-                "log_interval": 10,
+                "log_interval": export.log_every,
                 "steps_per_print": 10,
                 "wall_clock_breakdown": False,
             },

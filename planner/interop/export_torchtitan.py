@@ -47,7 +47,7 @@ def _run(export: Export) -> dict[str, Any]:
     plan = export.plan
     return {
         "job.description": f"planned: {printable(export.scenario)[:100]}",
-        "metrics.log_freq": 10,
+        "metrics.log_freq": export.log_every,
         "metrics.disable_color_printing": True,
         "training.steps": plan.iterations,
         "optimizer.lr": export.learning_rate,

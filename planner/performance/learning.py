@@ -114,13 +114,19 @@ def learn(runs: Sequence[Run], prior: Calibration, start: Calibration | None = N
 
 def log_errors(runs: Sequence[Run], calibration: Calibration, *, corrected: bool = True) -> FloatArray:
     """ln(predicted / measured step time) of these runs, (n,)."""
+    measured_s = np.asarray([r.step_s for r in runs])
+    return np.asarray(np.log(step_seconds(runs, calibration, corrected=corrected) / measured_s))
+
+
+def step_seconds(runs: Sequence[Run], calibration: Calibration, *, corrected: bool = True) -> FloatArray:
+    """Predicted seconds of a step of these runs, (n,); without the residual field unless `corrected`."""
     batch = batch_of(runs, calibration)
     plan = design(calibration.rules, [context_of(r.setting) for r in runs])
     found = np.asarray([calibration.values.get(n, m) for n, m in zip(plan.names, plan.mean, strict=True)])
     factor = np.ones(len(runs))
     if corrected:
         factor = np.asarray([calibration.correction(r.setting, np.asarray([r.gpus]))[0] for r in runs])
-    return np.asarray(np.log(batch.predict(plan.rates(found)) * factor / batch.measured_s))
+    return np.asarray(batch.predict(plan.rates(found)) * factor)
 
 
 @dataclass(frozen=True, slots=True)
