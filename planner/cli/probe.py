@@ -69,7 +69,7 @@ def probe(
         if as_json:
             emit(found.to_json())
         elif not quiet:
-            emit(reading_table(found, width(), colour()))
+            emit(reading_table(found.document, width(), colour()))
         return
     if len(files) != 1 or scenario is not None:
         raise PlannerError("give one scenario or saved plan; logs and --scenario go with --read DIR")
@@ -78,7 +78,7 @@ def probe(
     with working("weighing runs", quiet=quiet):
         planned = api.probe(files[0], overlays, overrides=set_ or (), count=runs)
     written = planned.write(output) if output is not None else []
-    deliver(planned.to_json(), probe_table(planned, width(), colour()), as_json=as_json, output=None, quiet=quiet)
+    deliver(planned.to_json(), probe_table(planned.document, width(), colour()), as_json=as_json, output=None, quiet=quiet)
     if written:
         say(f"saved to {output}: {len(written)} files", quiet=quiet)
     for note in planned.notes if written else ():

@@ -22,7 +22,7 @@ from planner.performance.frameworks import why_illegal
 from planner.performance.learning import step_seconds
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.rows import Run, layouts_of, read_run
-from planner.plan import Layout, Optimization, Plan, Provenance, Quantiles, Trained
+from planner.plan import Certificate, Layout, Optimization, Plan, Provenance, Quantiles, Trained
 from planner.units import PlannerError
 from planner.workload.model import ModelSpec
 
@@ -63,7 +63,7 @@ class Probe:
     @property
     def answer(self) -> Optimization:
         """The run as a saved plan has it."""
-        return _answer(self)
+        return answer_of(self.plan, self.trained)
 
 
 def run_of(plan: Plan, model: ModelSpec, catalog: Catalog, whole_layers: int | None = None) -> Run:
@@ -192,13 +192,12 @@ def _three(kept: Quantiles) -> tuple[float, float, float]:
     return kept.p10, kept.p50, kept.p90
 
 
-def _answer(probe: Probe) -> Optimization:
-    from planner.plan import Certificate
-
+def answer_of(plan: Plan, trained: Trained) -> Optimization:
+    """A short run as a saved plan has it, which logs are read against."""
     nothing = Certificate(0, 0, {}, None, None, None)  # no search was made
     return Optimization(
         status="optimal",
-        plan=probe.plan,
+        plan=plan,
         alternatives=(),
         certificate=nothing,
         binding=(),
@@ -206,7 +205,7 @@ def _answer(probe: Probe) -> Optimization:
         defaults=(),
         warnings=(),
         provenance=Provenance("", "probe", "", "", ""),
-        trained=probe.trained,
+        trained=trained,
     )
 
 

@@ -78,6 +78,7 @@ def context_of(setting: Setting) -> Context:
         "kernels": ("2022" if setting.release == "1.0" else "neox") if setting.framework in NEOX else "",
         "stack": stack,
         "family": setting.accelerator.family,
+        "site": setting.conditions.site,
         "gpu": setting.accelerator.id,
         "format": format_of(setting),
         "kind": kind_of(model),

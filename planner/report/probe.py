@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from planner.report.figures import chance, money_text
 from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.units import format_count, format_number, format_percent
 
-if TYPE_CHECKING:
-    from planner.api.probing import Probing, ProbeRead
 
-
-def probe_table(found: Probing, width: int, colour: bool = False) -> str:
+def probe_table(document: Mapping[str, Any], width: int, colour: bool = False) -> str:
     """What to run, its price, and what it is expected to do: at most 40 lines of 80 columns."""
-    page, document = Page(width, colour), found.document
+    page = Page(width, colour)
     plan = document["answer"]["plan"]
     title = f"{document['answer']['provenance']['scenario']}: {_cluster(plan)}"
     if not document["measure"]:
@@ -93,9 +90,9 @@ def _worth(document: Mapping[str, Any]) -> str:
     return f"{_amount(document['worth'], unit)} for {_amount(paid, unit)}"
 
 
-def reading_table(found: ProbeRead, width: int, colour: bool = False) -> str:
+def reading_table(document: Mapping[str, Any], width: int, colour: bool = False) -> str:
     """What was measured, what looks wrong, and the ask before and after."""
-    page, document = Page(width, colour), found.document
+    page = Page(width, colour)
     unit = document["unit"]
     lines = [*map(page.heading, wrap(document["headline"], width)), ""]
     if document["runs"]:

@@ -11,18 +11,18 @@ Value Theory, IEEE Trans. SSC-2 (the value of information to one decision).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.next_runs import Pick, choose
-from planner.plan import Goal, Plan
+from planner.plan import Goal, Plan, Quantiles
 
 DECILE = NormalDist().inv_cdf(0.9)
 DRAWS = 512  # sites
-MATTERS = 0.01  # of the loss: a change that saves less is none
+MATTERS = 0.01  # of the loss: a change that saves less is none; runs that change no more than that are not worth it
 MOST_RUNS = 3
 DAY_S, HOUR_S = 86_400.0, 3_600.0
 
@@ -83,6 +83,24 @@ class Decision:
         if self.goal.cost_usd and self.priced:
             loss = loss + np.maximum(self.amount * grown * sure - self.goal.cost_usd, 0.0)
         return np.asarray(loss)
+
+
+    def moved(self, number: int, plan: Plan, shift: float, step: float) -> Plan:
+        """One of the plans, its times and costs moved by e^shift and with this log spread of steps."""
+        z = np.asarray([-DECILE, 0.0, DECILE])
+        spread = np.hypot(self.rest[number], step)
+
+        def three(kept: Quantiles, sigma: float) -> Quantiles:
+            return Quantiles(*(float(kept.p50 * np.exp(shift + each * sigma)) for each in z))
+
+        time, cost = three(plan.time_s, spread), three(plan.cost_usd, spread)
+        chances = [
+            NormalDist().cdf(float(np.log(most / kept.p50)) / max(float(spread), 1e-9))
+            for most, kept in ((self.goal.time_s, time), (self.goal.cost_usd, cost))
+            if most and kept.p50 > 0
+        ]
+        both = min(chances) if chances else None
+        return replace(plan, step_time_s=three(plan.step_time_s, step), time_s=time, cost_usd=cost, p_within_both=both)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +200,10 @@ def choose_probes(value: Value, price: FloatArray, noise: float, count: int = MO
     ways = [choose(value.spread, runs, noise, gains, count, price, a_price=way) for way in (True, False)]
     chosen = tuple(pick.index for pick in max(ways, key=lambda picks: _net(picks, price)))
     left = after(value.spread, [n + i for i in chosen], noise)
-    return Chosen(chosen, now, value.worth(left[:n, :n]), alone)
+    then = value.worth(left[:n, :n])
+    if then.changes < MATTERS and now.ask - then.ask < MATTERS * now.ask:
+        chosen, then = (), now
+    return Chosen(chosen, now, then, alone)
 
 
 def _net(picks: Sequence[Pick], price: FloatArray) -> float:
