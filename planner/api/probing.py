@@ -70,7 +70,7 @@ def probe(
     Raises
     ------
     PlannerError
-        If the source cannot be read, or its framework lacks what a launch file needs; InfeasibleError without a plan.
+        If the source cannot be read; InfeasibleError without a plan.
     """
     catalog, calibration = load_facts(overlays)
     answer, plans = _plans(source, overlays, overrides, (catalog, calibration))
@@ -89,7 +89,10 @@ def probe(
     files: dict[str, str] = {}
     notes: list[str] = []
     for number, each in runs:
-        made, said = launch_files(each, answer.provenance.scenario, number)
+        try:
+            made, said = launch_files(each, answer.provenance.scenario, number)
+        except PlannerError as error:  # it can be measured all the same, by launch files of the user's own
+            made, said = {}, [f"run {number} has no launch files: {error}"]
         files |= {f"{number}/{name}": text for name, text in made.items()}
         notes += [note for note in said if note not in notes]
     document = _document(answer, decision, chosen, probes, changes_of(overrides))

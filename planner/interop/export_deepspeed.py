@@ -85,7 +85,7 @@ def _script(export: Export, arguments: dict[str, Any]) -> str:
         "--max_grad_norm": 1.0,
         "--lr_scheduler_type": "cosine",
         "--warmup_steps": max(1, plan.iterations // 100),
-        "--save_strategy": "steps",
+        "--save_strategy": "no" if export.measures else "steps",
         "--save_steps": export.save_every,
         "--logging_steps": export.log_every,
     }

@@ -112,9 +112,9 @@ def _run(export: Export) -> str:
         ),
         (
             f"{export.saving}; a log line that `planner track` reads "
-                f"{'every ten iterations' if export.log_every == 10 else 'every iteration'}",
+            f"{'every iteration' if export.measures else 'every ten iterations'}",
             {
-                "checkpoint_factor": export.save_every,
+                **({} if export.measures else {"checkpoint_factor": export.save_every}),
                 "log_interval": export.log_every,
                 "steps_per_print": 10,
                 "wall_clock_breakdown": False,
@@ -201,8 +201,7 @@ def _paths(export: Export) -> str:
         "split": trained.data_split or "995,4,1",
         "tokenizer_type": "HFTokenizer",
         "vocab_file": "data/tokenizer.json",
-        "save": "checkpoints",
-        "load": "checkpoints",
+        **({} if export.measures else {"save": "checkpoints", "load": "checkpoints"}),
         "log_dir": "logs",
         "tensorboard_dir": "tensorboard",
     }

@@ -222,7 +222,7 @@ def launch_files(probe: Probe, name: str, number: int) -> tuple[dict[str, str], 
     files: dict[str, str] = {}
     notes: list[str] = []
     for target in targets:
-        export = Export(probe.plan, probe.trained, f"{name[:24]}-probe-{number}", log_every=1)
+        export = Export(probe.plan, probe.trained, f"{name[:24]}-probe-{number}", measures=True)
         files |= TARGETS[target](export)
         notes += [note for note in export.notes if note not in notes]
     return files, notes

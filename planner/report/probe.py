@@ -96,7 +96,7 @@ def reading_table(document: Mapping[str, Any], width: int, colour: bool = False)
     unit = document["unit"]
     lines = [*map(page.heading, wrap(document["headline"], width)), ""]
     if document["runs"]:
-        rows = [["run", "log", "steps", "s a step", "p10 to p90", "predicted", "measured / predicted"]]
+        rows = [["run", "log", "steps", "s a step", "p10 to p90", "predicted", "ratio"]]
         for run in document["runs"]:
             spread = f"{run['step_p10_s']:.3g} to {run['step_p90_s']:.3g}"
             rows.append(
