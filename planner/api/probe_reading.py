@@ -185,7 +185,7 @@ def _part(name: str, rows: Sequence[Matmul], setting: Any, calibration: Calibrat
     from planner.performance.benches import Bench, matmul_tflops
 
     best = best_matmul(rows)
-    expected = matmul_tflops(setting.accelerator, best.dtype, calibration)
+    expected = matmul_tflops(setting.accelerator, best.dtype, float(best.m) * best.n, calibration)
     if expected is None or best.dtype != setting.precision and (best.dtype, setting.precision) != ("bf16", "fp16"):
         return None
     what = f"best of {len(rows)} matmuls in {best.dtype}: {best.m} x {best.n} x {best.k}"
@@ -204,9 +204,7 @@ def _bytes(size: float) -> str:
 # What is shown --------------------------------------------------------------------------------------------------------
 
 
-def _runs_shown(
-    planned: Planned, runs: Sequence[Measured], facts: tuple[Catalog, Calibration]
-) -> list[dict[str, Any]]:
+def _runs_shown(planned: Planned, runs: Sequence[Measured], facts: tuple[Catalog, Calibration]) -> list[dict[str, Any]]:
     """Each run beside what was predicted of it before, and how far off most sites are."""
     import numpy as np
 
@@ -325,9 +323,7 @@ def _outcomes(
     return planned.answer.plan, optimize(source, overlays, overrides=planned.overrides).plan
 
 
-def _weighed_anew(
-    planned: Planned, facts: tuple[tuple[Catalog, Calibration], tuple[Catalog, Calibration]]
-) -> Plan:
+def _weighed_anew(planned: Planned, facts: tuple[tuple[Catalog, Calibration], tuple[Catalog, Calibration]]) -> Plan:
     """The best of the saved plans, their times and costs moved as their steps are predicted now."""
     import numpy as np
 

@@ -78,7 +78,9 @@ def probe(
     with working("weighing runs", quiet=quiet):
         planned = api.probe(files[0], overlays, overrides=set_ or (), count=runs)
     written = planned.write(output) if output is not None else []
-    deliver(planned.to_json(), probe_table(planned.document, width(), colour()), as_json=as_json, output=None, quiet=quiet)
+    deliver(
+        planned.to_json(), probe_table(planned.document, width(), colour()), as_json=as_json, output=None, quiet=quiet
+    )
     if written:
         say(f"saved to {output}: {len(written)} files", quiet=quiet)
     for note in planned.notes if written else ():

@@ -15,7 +15,9 @@ import numpy as np
 
 from planner.catalog.types import Accelerator, Hardware
 from planner.files import csv_text
+from planner.performance import stacks
 from planner.performance.calibration import Calibration
+from planner.performance.kernels import OUTPUTS
 from planner.performance.machine import FORMATS, format_run, machine_numbers, matmul_ceiling, ring_time
 from planner.performance.rates import RateRule, site_parameter
 from planner.reading import fault, read_csv
@@ -68,14 +70,21 @@ def network_busbw(
     return float(size_bytes * (ranks - 1) / ranks / seconds[0] / 1e9)
 
 
-def matmul_tflops(accelerator: Accelerator, dtype: str, calibration: Calibration) -> float | None:
-    """The best matmul that the model has for a part, TFLOP/s; None where it has none in this format."""
+def matmul_tflops(accelerator: Accelerator, dtype: str, outputs: float, calibration: Calibration) -> float | None:
+    """What the model has for a matmul of so many outputs (m x n) on a part, TFLOP/s; None where it has not the format.
+
+    That is the share of the measured ceiling that large ones reach there, less half a wave (`kernels.OUTPUTS`); what a
+    training stack makes of it is not in it.
+    """
     form = FORMATS.get(dtype)
-    if form is None:
+    if form is None or format_run(accelerator, dtype) != form:
         return None
-    run = format_run(accelerator, dtype)
-    rate = matmul_ceiling(accelerator, run, calibration.shares) / 1e12
-    return rate if rate > 0 and run == form else None
+    named = (f"family={accelerator.family},format={stacks.FORMATS[dtype]}", f"gpu={accelerator.id}")
+    share = calibration.rules["matmul"].prior * float(
+        np.exp(sum(calibration.values.get(f"matmul[{name}]", 0.0) for name in named))
+    )
+    rate = matmul_ceiling(accelerator, form, calibration.shares) / 1e12 * min(share, 1.0)
+    return rate / (1.0 + OUTPUTS / (2.0 * outputs)) if rate > 0 else None
 
 
 def with_benches(calibration: Calibration, benches: Sequence[Bench]) -> Calibration:
@@ -139,5 +148,3 @@ def bench_table(benches: Sequence[Bench]) -> str:
             ),
         ]
     )
-
-

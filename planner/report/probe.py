@@ -56,7 +56,9 @@ def _runs_table(runs: Sequence[Mapping[str, Any]], unit: str, page: Page) -> lis
 
 def _run_words(run: Mapping[str, Any]) -> str:
     layout = run["plan"]["layout"]
-    degrees = " ".join(f"{key}{layout[key]}" for key in ("tp", "pp", "dp", "cp", "ep") if layout[key] > 1 or key == "tp")
+    degrees = " ".join(
+        f"{key}{layout[key]}" for key in ("tp", "pp", "dp", "cp", "ep") if layout[key] > 1 or key == "tp"
+    )
     crossed = run["crosses_nodes"]
     over = f"; {' and '.join(crossed)} traffic crosses nodes" if crossed else "; inside one node"
     return f"{degrees} mb{layout['micro_batch']} × {layout['grad_accum']}, {run['step_time_s']:.3g} s a step{over}"

@@ -84,7 +84,6 @@ class Decision:
             loss = loss + np.maximum(self.amount * grown * sure - self.goal.cost_usd, 0.0)
         return np.asarray(loss)
 
-
     def moved(self, number: int, plan: Plan, shift: float, step: float) -> Plan:
         """One of the plans, its times and costs moved by e^shift and with this log spread of steps."""
         z = np.asarray([-DECILE, 0.0, DECILE])
