@@ -1,4 +1,4 @@
-"""Logs of short runs, and benches of network and part: what they teach, what looks wrong, and the ask before and after."""
+"""Logs of short runs, and benches of network and part: what they teach, what looks wrong, the ask before and after."""
 
 from __future__ import annotations
 
@@ -100,9 +100,9 @@ def read_probe(
     added = replace(added, files={**added.files, **_bench_files(benches, mine)})
     said = refit(mine, over, added)
     after = load_facts((*(each for each in there if each.resolve() != mine.resolve()), mine))
-    shown = _runs_shown(planned, runs, before)
+    shown = _runs_shown(runs, before)
     old, new = _outcomes(planned, place, scenario, over, (before, after))
-    return ProbeRead(_document(planned, shown, benches, tables, (old, new), before), tuple(said))
+    return ProbeRead(_document(planned, shown, benches, tables, (old, new)), tuple(said))
 
 
 def _no_rows() -> Any:
@@ -129,8 +129,7 @@ def _bench_files(benches: Sequence[Bench], own: Path) -> dict[str, str]:
 def _plan_run(planned: Planned, catalog: Catalog) -> Run:
     from planner.interop.probes import run_of
 
-    assert planned.answer.plan is not None and planned.answer.trained is not None  # noqa: S101 - `read_folder` saw to it
-    return run_of(planned.answer.plan, planned.answer.trained.model, catalog)
+    return run_of(planned.plan, planned.trained.model, catalog)
 
 
 def _benches(
@@ -158,7 +157,7 @@ def _benches(
 
 
 def _network(name: str, table: Collective, setting: Any, calibration: Calibration) -> Bench | None:
-    """A collective across nodes beside what the model has; None where it stays inside one, of which nothing is fitted."""
+    """A collective across nodes beside what the model has; None inside one, of whose links nothing is fitted."""
     from planner.performance.benches import Bench, network_busbw
 
     local = _local(table, setting)
@@ -204,7 +203,7 @@ def _bytes(size: float) -> str:
 # What is shown --------------------------------------------------------------------------------------------------------
 
 
-def _runs_shown(planned: Planned, runs: Sequence[Measured], facts: tuple[Catalog, Calibration]) -> list[dict[str, Any]]:
+def _runs_shown(runs: Sequence[Measured], facts: tuple[Catalog, Calibration]) -> list[dict[str, Any]]:
     """Each run beside what was predicted of it before, and how far off most sites are."""
     import numpy as np
 
@@ -286,12 +285,15 @@ def _slow_nodes(tables: Sequence[tuple[str, Collective | Matmul]]) -> list[str]:
             for node, rate in by_node.items()
             if rate < SLOW_NODE * middle
         ]
+    collectives = [(name, table) for name, table in tables if isinstance(table, Collective)]
+    said += [
+        f"{name}: {table.name} gave {table.wrong} wrong values: a link or a GPU is broken"
+        for name, table in collectives
+        if table.wrong
+    ]
     alike: dict[tuple[str, int, int], list[tuple[str, Collective]]] = {}
-    for name, table in tables:
-        if isinstance(table, Collective):
-            if table.wrong:
-                said.append(f"{name}: {table.name} gave {table.wrong} wrong values: a link or a GPU is broken")
-            alike.setdefault((table.name, table.ranks, table.nodes), []).append((name, table))
+    for name, table in collectives:
+        alike.setdefault((table.name, table.ranks, table.nodes), []).append((name, table))
     for group in alike.values():
         middle = median(table.largest[1] for _, table in group)
         said += [
@@ -316,11 +318,10 @@ def _outcomes(
     """The plan that was probed for, and the one that is best by what is known now."""
     from planner.api.planning import optimize
 
-    assert planned.answer.plan is not None  # noqa: S101 - `read_folder` saw to it
     source = scenario if scenario is not None else folder / SCENARIO
     if scenario is None and not (folder / SCENARIO).is_file():
-        return planned.answer.plan, _weighed_anew(planned, facts)
-    return planned.answer.plan, optimize(source, overlays, overrides=planned.overrides).plan
+        return planned.plan, _weighed_anew(planned, facts)
+    return planned.plan, optimize(source, overlays, overrides=planned.overrides).plan
 
 
 def _weighed_anew(planned: Planned, facts: tuple[tuple[Catalog, Calibration], tuple[Catalog, Calibration]]) -> Plan:
@@ -332,14 +333,15 @@ def _weighed_anew(planned: Planned, facts: tuple[tuple[Catalog, Calibration], tu
     from planner.performance.learning import step_seconds
     from planner.search.probing import Decision
 
-    answer = planned.answer
-    assert answer.plan is not None and answer.trained is not None and answer.goal is not None  # noqa: S101 - seen to
-    plans = [answer.plan, *(each.plan for each in answer.alternatives)]
+    plans = [planned.plan, *(each.plan for each in planned.answer.alternatives)]
     (catalog, old), (_, new) = facts
-    runs = [run_of(plan, answer.trained.model, catalog) for plan in plans]
-    shift = np.log(step_seconds(runs, new) / step_seconds(runs, old))
+    runs = [run_of(plan, planned.trained.model, catalog) for plan in plans]
+    # As saved: what is known may have been read before. The user's own throughput bends saved steps as it did then.
+    saved = np.asarray([plan.step_time_s.p50 for plan in plans])
+    bent = np.asarray([plan.basis == "user" for plan in plans])
+    shift = np.log(step_seconds(runs, new) / np.where(bent, step_seconds(runs, old), saved))
     sigma = np.asarray([float(spread(r.setting, np.asarray([r.gpus]), new).sigma[0]) for r in runs])
-    decision = Decision.of(plans, answer.goal)
+    decision = Decision.of(plans, planned.goal)
     plain = decision.loss(np.zeros(len(plans)), decision.step)
     best = int(np.argmin(decision.loss(shift, sigma) + np.maximum(plain[0] - plain, 0.0)))
     return decision.moved(best, plans[best], float(shift[best]), float(sigma[best]))
@@ -351,7 +353,6 @@ def _document(
     benches: Sequence[Bench],
     tables: Sequence[tuple[str, Collective | Matmul]],
     outcome: tuple[Plan, Plan | None],
-    facts: tuple[Catalog, Calibration],
 ) -> dict[str, Any]:
     old, new = outcome
     changed = new is None or _identity(old) != _identity(new)

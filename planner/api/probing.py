@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from planner.interop.probes import Probe
     from planner.performance.calibration import Calibration
     from planner.plan import Goal, Optimization, Plan
-    from planner.search.probing import Chosen, Decision, Worth
+    from planner.search.probing import Chosen, Decision
 
 DOCUMENT, SCENARIO = "probe.json", "scenario.yaml"
 MOST_PLANS = 12  # that the plan is weighed against

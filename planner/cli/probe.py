@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Json, Quiet, Set
+from planner.cli.options import Json, Quiet, Set
 from planner.cli.output import colour, deliver, emit, say, width, working
 from planner.units import PlannerError
 

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from planner.reading import fault, read_text
@@ -25,7 +25,7 @@ _NAMED = re.compile(
 _STARTING = re.compile(r"Collective test starting:\s*(\w+?)_perf")
 _NCCL = re.compile(r"busbw|out-of-place|nccl-tests|_perf\b", re.IGNORECASE)
 #: Collectives by their bus bandwidth over algorithm bandwidth at n ranks (nccl-tests, doc/PERFORMANCE.md).
-_FACTORS = (("all_reduce", lambda n: 2.0 * (n - 1) / n), ("all_gather", lambda n: (n - 1) / n))
+_FACTORS = {"all_reduce": 2.0, "all_gather": 1.0}  # times (n - 1) / n
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,40 +89,54 @@ def read_collectives(path: Path) -> list[Collective]:
         If it cannot be read or holds no row.
     """
     text = read_text(path, MAX_BYTES, "nccl-tests output", (".txt", ".log", ".out"))
-    found: list[Collective] = []
-    ranks: dict[int, tuple[str, str]] = {}
-    rows: list[tuple[int, float, float, int]] = []
-    named, redop = "", ""
-
-    def close() -> None:
-        nonlocal rows
-        if rows:
-            found.append(_collective(path, named, redop, ranks, rows))
-        rows = []
-
+    reader = _Reader(path)
     for line in text.splitlines():
-        line = line[:400]
-        if told := (_STARTING.search(line) or _NAMED.search(line)):
-            if rows:
-                close()
-            named = told[1]
-        if at := _RANK.search(line):
-            if rows or int(at[1]) in ranks:
-                close()
-                if int(at[1]) == 0:
-                    ranks = {}
-            ranks[int(at[1])] = (at[2], " ".join(at[3].split()))
-        elif row := _ROW.match(line):
-            size, rate, algorithm, wrong = _numbers(row)
-            if rows and size < rows[-1][0]:
-                close()
-            redop = row[4] or ""
-            if size > 0 and rate > 0:
-                rows.append((size, rate, algorithm, wrong))
-    close()
-    if not found:
+        reader.take(line[:400])
+    reader.close()
+    if not reader.found:
         raise fault(path, "no row of nccl-tests with a bus bandwidth above 0; run it over two GPUs or more")
-    return found
+    return reader.found
+
+
+@dataclass
+class _Reader:
+    """The tables so far, and what is known of the one that is being read."""
+
+    path: Path
+    found: list[Collective] = field(default_factory=list)
+    ranks: dict[int, tuple[str, str]] = field(default_factory=dict)
+    rows: list[tuple[int, float, float, int]] = field(default_factory=list)
+    named: str = ""
+    redop: str = ""
+
+    def take(self, line: str) -> None:
+        if told := (_STARTING.search(line) or _NAMED.search(line)):
+            self.close()
+            self.named = told[1]
+        if at := _RANK.search(line):
+            self._rank(int(at[1]), at[2], " ".join(at[3].split()))
+        elif row := _ROW.match(line):
+            self._row(row)
+
+    def close(self) -> None:
+        """The rows so far are a table."""
+        if self.rows:
+            self.found.append(_collective(self.path, self.named, self.redop, self.ranks, self.rows))
+        self.rows = []
+
+    def _rank(self, rank: int, host: str, gpu: str) -> None:
+        if self.rows or rank in self.ranks:
+            self.close()
+            self.ranks = {} if rank == 0 else self.ranks
+        self.ranks[rank] = (host, gpu)
+
+    def _row(self, row: re.Match[str]) -> None:
+        size, rate, algorithm, wrong = _numbers(row)
+        if self.rows and size < self.rows[-1][0]:
+            self.close()
+        self.redop = row[4] or ""
+        if size > 0 and rate > 0:
+            self.rows.append((size, rate, algorithm, wrong))
 
 
 def _numbers(row: re.Match[str]) -> tuple[int, float, float, int]:
@@ -142,7 +156,7 @@ def _collective(
     ratio = rows[-1][1] / rows[-1][2] if rows[-1][2] else 0.0
     count = len(ranks)
     if not named:
-        known = [name for name, factor in _FACTORS if count > 1 and abs(ratio - factor(count)) < 0.02]
+        known = [n for n, times in _FACTORS.items() if count > 1 and abs(ratio - times * (count - 1) / count) < 0.02]
         named = known[0] if known else ("all_reduce" if ratio > 1.05 else "all_gather")
         if named == "all_gather" and redop not in ("", "none"):
             named = "reduce_scatter"
@@ -188,7 +202,7 @@ def read_matmuls(path: Path) -> list[Matmul]:
                 rate = float(cells["tflops"])
             except (ValueError, OverflowError):
                 raise fault(path, "m, n, k and tflops must be numbers", number) from None
-            if not (0 < min(m, n, k) and max(m, n, k) < 10**9 and 0 < rate < 1e6):
+            if not (min(m, n, k) > 0 and max(m, n, k) < 10**9 and 0 < rate < 1e6):
                 raise fault(path, "m, n, k and tflops must be above 0", number)
             where = "" if place is None else (row.get(place) or "").strip()
             found.append(Matmul(m, n, k, cells["dtype"].lower(), rate, where))

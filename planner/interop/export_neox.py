@@ -12,6 +12,7 @@ from planner.interop.quoting import commented, yaml_value
 from planner.units import PlannerError
 from planner.workload.counts import padded_vocab
 
+_EVERY = {True: "iteration", False: "ten iterations"}
 RUN, PATHS, HOSTS, LAUNCH = "run.yml", "paths.yml", "hosts", "launch.sh"
 
 
@@ -111,8 +112,7 @@ def _run(export: Export) -> str:
             },
         ),
         (
-            f"{export.saving}; a log line that `planner track` reads "
-            f"{'every iteration' if export.measures else 'every ten iterations'}",
+            f"{export.saving}; a log line that `planner track` reads every {_EVERY[export.measures]}",
             {
                 **({} if export.measures else {"checkpoint_factor": export.save_every}),
                 "log_interval": export.log_every,

@@ -15,7 +15,8 @@ from planner.workload.model import ModelSpec
 LEAST_RECORDS = 10  # after warm-up; fewer say little of a steady step
 COLUMNS = (
     "source_id", "project", "page_or_path", "framework", "version_or_date", "model", "params_total", "params_active",
-    "n_layers", "layers_run", "hidden", "n_heads", "n_kv_heads", "head_dim", "ffn", "gated_ffn", "vocab", "experts", "top_k",
+    "n_layers", "layers_run",
+    "hidden", "n_heads", "n_kv_heads", "head_dim", "ffn", "gated_ffn", "vocab", "experts", "top_k",
     "seq_len", "gpu", "gpu_mem_gb", "gpus_per_node", "interconnect", "gpus", "precision", "tp", "pp", "vpp", "dp",
     "cp", "ep", "zero_or_fsdp", "shard_group", "sequence_parallel", "recompute", "recompute_share", "flash_attention",
     "fused_or_compile", "comm_overlap", "power_limit_w", "tuning", "site", "optimizer", "offload",

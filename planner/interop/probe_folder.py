@@ -13,7 +13,7 @@ from planner import plan_json
 from planner.interop.measurement import steady_step, training_log_measurement
 from planner.interop.plans import checked
 from planner.interop.probes import answer_of
-from planner.plan import Optimization, Plan, Trained
+from planner.plan import Goal, Optimization, Plan, Trained
 from planner.reading import fault, read_json
 from planner.tracking.state import TrackState
 from planner.units import PlannerError
@@ -55,6 +55,21 @@ class Planned:
     overrides: tuple[str, ...]
     unit: str  # USD | GPU-hours
     confidence: float
+
+    @property
+    def plan(self) -> Plan:
+        assert self.answer.plan is not None  # noqa: S101 - `read_folder` has seen to it
+        return self.answer.plan
+
+    @property
+    def trained(self) -> Trained:
+        assert self.answer.trained is not None  # noqa: S101 - `read_folder` has seen to it
+        return self.answer.trained
+
+    @property
+    def goal(self) -> Goal:
+        assert self.answer.goal is not None  # noqa: S101 - `read_folder` has seen to it
+        return self.answer.goal
 
 
 @dataclass(frozen=True, slots=True)

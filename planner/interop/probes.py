@@ -1,7 +1,7 @@
 """Short runs that stand for a plan: fewer nodes and layers, everything that one GPU does kept; and their launch files.
 
-A stage keeps its layers, a GPU its micro-batch, tensor, context and expert parallel, so that kernels, their shapes and
-messages inside a node are the plan's; what remains of data and pipeline parallelism crosses nodes where the plan's does.
+A stage keeps its layers, a GPU its micro-batch, tensor, context and expert parallel, so that kernels, shapes and messages
+inside a node are the plan's; what remains of data and pipeline parallelism crosses nodes where the plan's does.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def probes_of(plan: Plan, trained: Trained, catalog: Catalog, calibration: Calib
         held = _memory(run)
         if held is not None and held <= capacity_gib(run.setting):
             candidates.append((short, cut, run, held))
-    seconds = step_seconds([each[2] for each in candidates], calibration) if candidates else []
+    seconds = step_seconds([each[2] for each in candidates], calibration) if candidates else np.zeros(0)
     found = [
         Probe(_timed(short, float(step)), cut, trained.model.layers, run, float(step), held)
         for (short, cut, run, held), step in zip(candidates, seconds, strict=True)
@@ -100,7 +100,7 @@ def _shapes(plan: Plan, model: ModelSpec) -> Iterator[tuple[Layout, int, int]]:
     """Layouts of one to four nodes with their layers: of each, several depths of pipeline and accumulation."""
     old, each = plan.layout, plan.offer.gpus_per_node or -(-plan.gpus // plan.nodes)
     for nodes in (n for n in NODES if n <= plan.nodes):
-        gpus = nodes * each if plan.gpus >= nodes * each else plan.gpus
+        gpus = min(nodes * each, plan.gpus)
         for pp in _stages(old.pp):
             dp, rest = divmod(gpus, old.tp * old.cp * pp)
             if rest or not dp or dp > old.dp:

@@ -2,7 +2,7 @@
 
 The model's rates are everybody's. A site's own departs from them: its network's share by the spread with which sites
 reach their ports, its matmuls by that of parts. A bench narrows that one parameter of that one site and GPU, by how
-far it can be believed; runs measured there go on from it. Intervals stay as wide as they are: they come from whole runs.
+far it can be believed; runs measured there go on from it. Intervals stay as wide as they are: they are of whole runs.
 """
 
 from __future__ import annotations

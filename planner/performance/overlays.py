@@ -21,8 +21,9 @@ from planner.units import PlannerError
 
 #: What tells one logged run from another: its log's name, and what ran where; not what was measured of it so far.
 RUN = (
-    "source_id", "page_or_path", "framework", "version_or_date", "model", "layers_run", "seq_len", "gpu", "gpus", "precision",
-    "tp", "pp", "vpp", "dp", "cp", "ep", "zero_or_fsdp", "recompute", "micro_batch", "global_batch_samples",
+    "source_id", "page_or_path", "framework", "version_or_date", "model", "layers_run", "seq_len", "gpu", "gpus",
+    "precision", "tp", "pp", "vpp", "dp", "cp", "ep", "zero_or_fsdp", "recompute", "micro_batch",
+    "global_batch_samples",
 )  # fmt: skip
 
 

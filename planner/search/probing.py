@@ -219,7 +219,7 @@ def after(spread: FloatArray, runs: Sequence[int], noise: float) -> FloatArray:
 
 
 def scaled(spread: FloatArray, plans: FloatArray, own: float) -> FloatArray:
-    """The covariance with the plans' spreads as they are stated (n,), less what is each run's own; runs' by the first's.
+    """The covariance with the plans' spreads as stated, (n,), less what is each run's own; runs' by the first's.
 
     The fit's own model says how runs hang together; how wide that is was set by sites left out (`intervals`).
     """
