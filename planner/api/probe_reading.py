@@ -296,12 +296,12 @@ def _slow_nodes(tables: Sequence[tuple[str, Collective | Matmul]]) -> list[str]:
         alike.setdefault((table.name, table.ranks, table.nodes), []).append((name, table))
     for group in alike.values():
         middle = median(table.largest[1] for _, table in group)
-        said += [
+        said.extend(
             f"{', '.join(dict.fromkeys(table.hosts)) or name}: {table.name} reaches {table.largest[1]:.4g} GB/s, the "
             f"middle of {len(group)} such tables is {middle:.4g}"
             for name, table in group
             if len(group) > 2 and table.largest[1] < SLOW_NODE * middle
-        ]
+        )
     return said
 
 
