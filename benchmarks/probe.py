@@ -4,10 +4,11 @@ Two grounds. *Simulated sites*: decisions of several models and budgets, each me
 shipped fit's own population (parameters, field and site effects together, tailed noise). *Published sweeps*: of each
 source its site is left out, its runs on more GPUs are what is asked for, its shorter ones may be measured.
 
-Compared with picks at random from the same runs, and with the plan itself on the fewest machines that hold it. Measures,
-of ln(step time) of what is asked for: the interval that is stated and the error that is made, at equal GPU-hours spent,
-and on the mean over the GPU-hours on the way there (the area under the curve). Ratios are geometric means over pairs,
-their 95 % intervals bootstrapped over decisions or sources, whole.
+Compared with picks at random from the same runs, and with the plan itself on the fewest machines that hold it; all may
+spend what the latter costs. Measures, of ln(step time) of what is asked for: the interval that is stated and the error
+that is made, at equal GPU-hours spent, and on the mean over the GPU-hours on the way there (the area under the curve);
+and the GPU-hours in which the chooser leaves the interval that the other way leaves. Ratios are geometric means over
+pairs, their 95 % intervals bootstrapped over decisions or sources, whole.
 
 Run it: python benchmarks/probe.py
 """
@@ -20,7 +21,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 from accuracy_studies import alike, ground, predicted
@@ -28,12 +29,15 @@ from accuracy_studies import alike, ground, predicted
 import planner
 from planner.api.probing import _plans
 from planner.interop.probes import START_S, Probe, probes_of, run_of
+from planner.catalog import Catalog
 from planner.performance.arrays import FloatArray
+from planner.performance.calibration import Calibration
 from planner.performance.memory import capacity_gib
 from planner.performance.next_runs import choose, measured, posterior
 from planner.performance.overlays import known_runs
 from planner.performance.rows import Run
 from planner.performance.stacks import kind_of
+from planner.plan import Plan, Trained
 from planner.search.probing import Decision, Value, scaled
 
 SITES = 200
@@ -55,7 +59,9 @@ class Case:
     noise: float
     hours: FloatArray  # (m,)
     smallest: int  # which of the runs is the plan itself on the fewest machines
-    next_run: Callable[[FloatArray, Sequence[int]], int]  # of the affordable ones, given what is known
+    next_run: Callable[
+        [Sequence[int], Sequence[int], bool], int
+    ]  # of the affordable ones, given what is known; a price
 
     def left(self, spread: FloatArray) -> float:
         return float(np.hypot(self.own, np.sqrt(max(spread[0, 0], 0.0))))
@@ -71,7 +77,11 @@ def decision(model: str, gpu: str, days: int) -> Case | None:
             "name": f"{model} {gpu} {days} days",
             "model": model,
             "data": {"tokens": "200B tokens", "seq_length": 2048 if "pythia" in model or "neox" in model else 4096},
-            "training": {"framework": "gpt-neox" if model in MODELS[:2] else "megatron", "global_batch": 1024, "epochs": 1},
+            "training": {
+                "framework": "gpt-neox" if model in MODELS[:2] else "megatron",
+                "global_batch": 1024,
+                "epochs": 1,
+            },
             "budget": {"time": f"{days} days"},
             "cluster": {"gpus": [gpu]},
         }
@@ -82,7 +92,7 @@ def decision(model: str, gpu: str, days: int) -> Case | None:
     if plan is None or trained is None or answer.goal is None:
         return None
     probes = probes_of(plan, trained, *facts)
-    whole = smallest(plan, trained, probes, facts)
+    whole = smallest(plan, trained, facts)
     if len(probes) < 2 or whole is None:
         return None
     probes = [*probes, whole]
@@ -97,14 +107,14 @@ def decision(model: str, gpu: str, days: int) -> Case | None:
     hours = np.asarray([p.gpu_hours for p in probes])
     usd = np.asarray([p.usd for p in probes])
 
-    def next_run(known: Sequence[int], open_: Sequence[int]) -> int:
+    def next_run(known: Sequence[int], open_: Sequence[int], a_price: bool) -> int:
         spread = value.spread.copy()
         for run in known:
             measured(spread, n + run, calibration.levels.noise)
         at = n + np.asarray(open_)
         gains = value.gains(at, now)(spread, calibration.levels.noise)
         before = value.worth(spread[:n, :n]).total(now)
-        return int(np.argmax((gains - before) / usd[np.asarray(open_)]))
+        return int(np.argmax((gains - before) / (usd[np.asarray(open_)] if a_price else 1.0)))
 
     keep = [0, *range(n, n + len(probes))]
     return Case(
@@ -112,19 +122,19 @@ def decision(model: str, gpu: str, days: int) -> Case | None:
     )
 
 
-def smallest(plan: planner.plan.Plan, trained: object, probes: Sequence[Probe], facts: object) -> Probe | None:
+def smallest(plan: Plan, trained: Trained, facts: tuple[Catalog, Calibration]) -> Probe | None:
     """The plan itself on the fewest machines that hold it: all layers, its tensor, pipeline and batch a GPU."""
     from planner.interop.probes import _cut, _memory, _timed
     from planner.performance.learning import step_seconds
 
-    catalog, calibration = facts  # type: ignore[misc]
+    catalog, calibration = facts
     layout = plan.layout
     each = plan.offer.gpus_per_node or 8
     block = layout.tp * layout.cp * layout.pp
     for dp in range(1, layout.dp + 1):
         if (dp * block) % each and dp * block > each:
             continue
-        made = _cut(plan, trained, replace(layout, dp=dp), -(-dp * block // each), trained.model.layers)  # type: ignore
+        made = _cut(plan, trained, replace(layout, dp=dp), -(-dp * block // each), trained.model.layers)
         if made is None:
             continue
         run = run_of(made[0], made[1].model, catalog)
@@ -156,10 +166,32 @@ def spend(case: Case, budget: float, pick: Callable[[list[int], list[int]], int 
 
 def strategies(case: Case, budget: float, rng: np.random.Generator) -> dict[str, Curve]:
     """What each way of picking measures for this many GPU-hours."""
+    ways = [
+        spend(case, budget, lambda known, open_, way=way: open_[case.next_run(known, open_, way)])  # type: ignore[misc]
+        for way in (True, False)
+    ]
     return {
-        "probe": spend(case, budget, lambda known, open_: open_[case.next_run(known, open_)]),
-        "random": spend(case, budget, lambda known, open_: int(rng.choice(open_))),
-        "itself": spend(case, budget, lambda known, open_: case.smallest if not known else None),
+        "probe": min(ways, key=lambda curve: case.left(knowledge(case, curve[-1][1])[1])),
+        "random": spend(case, budget, lambda _, open_: int(rng.choice(open_))),
+        "itself": spend(case, budget, lambda known, _: None if known else case.smallest),
+    }
+
+
+def cheapest(case: Case, width: float) -> float:
+    """GPU-hours of the cheapest one or two runs that leave no more than this interval; those of all where none do."""
+    sets = [(i,) for i in range(len(case.hours))] + list(combinations(range(len(case.hours)), 2))
+    sets.sort(key=lambda some: float(case.hours[list(some)].sum()))
+    enough = (some for some in sets if case.left(knowledge(case, some)[1]) <= 1.001 * width)
+    some = next(enough, tuple(range(len(case.hours))))
+    return float(case.hours[list(some)].sum())
+
+
+def hours(case: Case, curves: Mapping[str, Curve]) -> dict[str, float]:
+    """GPU-hours in which the chooser leaves what each way left, over those that this way spent."""
+    return {
+        way: cheapest(case, case.left(knowledge(case, curve[-1][1])[1])) / curve[-1][0]
+        for way, curve in curves.items()
+        if curve[-1][1]
     }
 
 
@@ -191,7 +223,9 @@ def simulated() -> tuple[list[str], list[dict[str, dict[str, float]]]]:
         noise = case.noise * rng.standard_t(2, len(case.spread))
         off_self = case.own * rng.standard_normal()
         site = {}
-        for name, curve in strategies(case, budget, rng).items():
+        curves = strategies(case, budget, rng)
+        saved = hours(case, curves)
+        for name, curve in curves.items():
             widths, errors = [], []
             for _, known in curve:
                 weights, left = knowledge(case, known)
@@ -201,6 +235,7 @@ def simulated() -> tuple[list[str], list[dict[str, dict[str, float]]]]:
             site[name] = {
                 "interval": widths[-1], "error": errors[-1], "interval, on the way": area(curve, widths, budget),
                 "error, on the way": area(curve, errors, budget), "hours": curve[-1][0],
+                "saved": saved.get(name, 1.0),
             }  # fmt: skip
         names.append(case.name)
         found.append(site)
@@ -225,7 +260,7 @@ def sweep_case(source: str, rows: Sequence[int], target: int) -> Case | None:
     joint = posterior([asked, *(here.runs[i] for i in cands)], known, model)
     hours = np.asarray([_hours(here.runs[i]) for i in cands])
 
-    def next_run(done: Sequence[int], open_: Sequence[int]) -> int:
+    def next_run(done: Sequence[int], open_: Sequence[int], a_price: bool) -> int:
         spread = joint.copy()
         for run in done:
             measured(spread, 1 + run, model.levels.noise)
@@ -235,7 +270,8 @@ def sweep_case(source: str, rows: Sequence[int], target: int) -> Case | None:
             taught = now[0, at] ** 2 / (now[at, at] + noise**2)
             return np.asarray(np.sqrt(now[0, 0]) - np.sqrt(np.maximum(now[0, 0] - taught, 0.0)))
 
-        picks = choose(spread, at, model.levels.noise, gains, 1, 1e-9 * hours[np.asarray(open_)], a_price=True)
+        price = 1e-9 * hours[np.asarray(open_)]
+        picks = choose(spread, at, model.levels.noise, gains, 1, price, a_price=a_price)
         return picks[0].index if picks else 0
 
     fewest = min(same, key=lambda i: (here.runs[i].gpus, _hours(here.runs[i])))
@@ -267,13 +303,16 @@ def swept() -> tuple[list[str], list[dict[str, dict[str, float]]]]:
             budget = float(case.hours[case.smallest])
             at, cands = _ROWS[id(case)]
             site = {}
-            for name, curve in strategies(case, budget, rng).items():
+            curves = strategies(case, budget, rng)
+            saved = hours(case, curves)
+            for name, curve in curves.items():
                 judged = [predicted([at], [cands[i] for i in known], ("site",)) for _, known in curve]
                 widths = [float(j.sigma[0]) for j in judged]
                 errors = [abs(float(np.log(j.throughput_ratio[0]))) for j in judged]
                 site[name] = {
                     "interval": widths[-1], "error": errors[-1], "interval, on the way": area(curve, widths, budget),
                     "error, on the way": area(curve, errors, budget), "hours": curve[-1][0],
+                "saved": saved.get(name, 1.0),
                 }  # fmt: skip
             names.append(source)
             found.append(site)
@@ -286,7 +325,12 @@ def swept() -> tuple[list[str], list[dict[str, dict[str, float]]]]:
 def ratios(names: Sequence[str], found: Sequence[Mapping[str, Mapping[str, float]]], other: str, key: str) -> str:
     """The geometric mean of probe over another way, and its bootstrapped 95 % interval by decision or source."""
     least = 1e-3  # of an error: closer than a tenth of a per cent nobody can tell
-    logs = np.asarray([np.log(max(s["probe"][key], least) / max(s[other][key], least)) for s in found])
+    return ratio(names, [max(s["probe"][key], least) / max(s[other][key], least) for s in found])
+
+
+def ratio(names: Sequence[str], each: Sequence[float]) -> str:
+    """The geometric mean of ratios, and its bootstrapped 95 % interval."""
+    logs = np.log(np.asarray(each))
     groups = {n: np.flatnonzero([m == n for m in names]) for n in dict.fromkeys(names)}
     means = np.asarray([logs[at].mean() for at in groups.values()])
     rng = np.random.default_rng(28)
@@ -303,6 +347,10 @@ def main() -> None:
         for other in ("random", "itself"):
             for key in ("interval", "interval, on the way", "error", "error, on the way"):
                 print(f"  {key:24} probe / {other:8} {ratios(names, found, other, key)}")
+        for other in ("random", "itself"):
+            print(
+                f"  {'GPU-hours, same interval':24} probe / {other:8} {ratio(names, [s[other]['saved'] for s in found])}"
+            )
         for way in ("probe", "random", "itself"):
             spent = np.mean([s[way]["hours"] for s in found])
             print(f"  {way:8} spends {spent:6.2f} GPU-hours on the mean")

@@ -241,18 +241,18 @@ def looks_wrong(
     tables: Sequence[tuple[str, Collective | Matmul]],
 ) -> list[str]:
     """Sentences on what does not look as it should, each with the figure that says so."""
-    said = []
-    for run in runs:
-        if run["ratio"] > run["nine_in_ten_below"]:
-            said.append(
-                f"run {run['number']} took {run['ratio']:.2f} times the predicted step; nine sites in ten take less "
-                f"than {run['nine_in_ten_below']:.2f} times"
-            )
-        if run["steps"] and run["stalled_steps"] > STALLED * run["steps"]:
-            said.append(
-                f"run {run['number']}: {run['stalled_steps']:.0f} of {run['steps']} steps took more than 1.2 times "
-                "their median: a node or the storage stops it now and then"
-            )
+    said = [
+        f"run {run['number']} took {run['ratio']:.2f} times the predicted step; nine sites in ten take less than "
+        f"{run['nine_in_ten_below']:.2f} times"
+        for run in runs
+        if run["ratio"] > run["nine_in_ten_below"]
+    ]
+    said += [
+        f"run {run['number']}: {run['stalled_steps']:.0f} of {run['steps']} steps took more than 1.2 times their "
+        "median: a node or the storage stops it now and then"
+        for run in runs
+        if run["stalled_steps"] > STALLED * run["steps"]
+    ]
     across = [run["ratio"] for run in runs if run["nodes"] > 1]
     inside = [run["ratio"] for run in runs if run["nodes"] == 1]
     if across and inside and median(across) > CONTRAST * median(inside):

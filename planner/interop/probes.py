@@ -1,7 +1,7 @@
 """Short runs that stand for a plan: fewer nodes and layers, everything that one GPU does kept; and their launch files.
 
 A stage keeps its layers, a GPU its micro-batch, tensor, context and expert parallel, so that kernels, shapes and
-messages inside a node are the plan's; what is left of data and pipeline parallelism crosses nodes where the plan's does.
+messages inside a node are the plan's; what is left of data and pipeline parallelism crosses nodes as the plan's.
 """
 
 from __future__ import annotations
