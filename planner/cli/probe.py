@@ -13,7 +13,7 @@ from planner.units import PlannerError
 
 
 def probe(
-    files: Annotated[
+    sources: Annotated[
         list[Path], typer.Argument(metavar="SCENARIO|PLAN|LOG…", help="A scenario or a saved plan; with --read: logs.")
     ],
     output: Annotated[
@@ -63,7 +63,7 @@ def probe(
 
         own = catalog[-1] if catalog else None
         with working("learning", quiet=quiet):
-            found = api.read_probe(read, files, own, overlays, scenario=scenario)
+            found = api.read_probe(read, sources, own, overlays, scenario=scenario)
         for line in found.said:
             say(line, quiet=quiet)
         if as_json:
@@ -71,12 +71,12 @@ def probe(
         elif not quiet:
             emit(reading_table(found.document, width(), colour()))
         return
-    if len(files) != 1 or scenario is not None:
+    if len(sources) != 1 or scenario is not None:
         raise PlannerError("give one scenario or saved plan; logs and --scenario go with --read DIR")
     from planner.report.probe import probe_table
 
     with working("weighing runs", quiet=quiet):
-        planned = api.probe(files[0], overlays, overrides=set_ or (), count=runs)
+        planned = api.probe(sources[0], overlays, overrides=set_ or (), count=runs)
     written = planned.write(output) if output is not None else []
     deliver(
         planned.to_json(), probe_table(planned.document, width(), colour()), as_json=as_json, output=None, quiet=quiet

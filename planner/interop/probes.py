@@ -28,7 +28,7 @@ from planner.workload.model import ModelSpec
 
 NODES = (1, 2, 4)
 STEPS_LEAST, STEPS_MOST = 20, 50
-ABOUT_S = 300.0  # that steps may take together, within those
+ABOUT_S = 60.0  # that steps take together, within those: a median of twenty is as good as a run repeats itself
 START_S = 300.0  # until a run trains: allocation, processes, compilation, the first checkpointless iterations
 MOST_CANDIDATES = 96
 

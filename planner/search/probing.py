@@ -238,9 +238,9 @@ def _draws(n: int) -> FloatArray:
 
 
 def _root(covariance: FloatArray) -> FloatArray:
-    """A matrix whose product with its transpose is this one, what rounding put below zero as zero."""
+    """The symmetric matrix whose square is this one, of which there is one alone; what rounding put below 0 as 0."""
     values, vectors = np.linalg.eigh(covariance)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
 
 
 def _deviations(variances: FloatArray) -> FloatArray:
