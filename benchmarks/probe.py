@@ -28,8 +28,8 @@ from accuracy_studies import alike, ground, predicted
 
 import planner
 from planner.api.probing import _plans
-from planner.interop.probes import START_S, Probe, probes_of, run_of
 from planner.catalog import Catalog
+from planner.interop.probes import START_S, Probe, probes_of, run_of
 from planner.performance.arrays import FloatArray
 from planner.performance.calibration import Calibration
 from planner.performance.memory import capacity_gib
