@@ -349,7 +349,8 @@ def main() -> None:
                 print(f"  {key:24} probe / {other:8} {ratios(names, found, other, key)}")
         for other in ("random", "itself"):
             print(
-                f"  {'GPU-hours, same interval':24} probe / {other:8} {ratio(names, [s[other]['saved'] for s in found])}"
+                f"  {'GPU-hours, same interval':24} probe / {other:8} "
+                f"{ratio(names, [s[other]['saved'] for s in found])}"
             )
         for way in ("probe", "random", "itself"):
             spent = np.mean([s[way]["hours"] for s in found])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner import plan_json
 from planner.api.inputs import Changes, Folders, ScenarioLike, changes_of, folders, is_saved_plan, load_facts, load_plan
+from planner.reading import read_text
 from planner.results import InfeasibleError, Result
 from planner.units import PlannerError
 
@@ -97,8 +98,8 @@ def probe(
         notes += [note for note in said if note not in notes]
     document = _document(answer, decision, chosen, probes, changes_of(overrides))
     files[DOCUMENT] = plan_json.dumps(document)
-    if isinstance(source, str | Path) and not is_saved_plan(Path(source)):
-        files[SCENARIO] = Path(source).read_text(encoding="utf-8")
+    if isinstance(source, str | Path) and Path(source).is_file() and not is_saved_plan(Path(source)):
+        files[SCENARIO] = read_text(Path(source))
     return Probing(document, files, tuple(notes))
 
 
