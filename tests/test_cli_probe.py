@@ -219,6 +219,26 @@ def test_mistakes_are_told_in_a_sentence_and_nothing_is_written(planner, folder,
     assert not (tmp_path / "own").exists()
 
 
+def test_without_a_plan_there_is_nothing_to_measure_for(planner):
+    ran = planner("probe", ROOT / "scenarios" / "impossible.yaml")
+    assert ran.code == 3
+    assert "nothing meets the budgets" in ran.err
+
+
+def test_a_scenario_is_planned_anew_by_its_copy_and_its_changes(planner, tmp_path):
+    """The whole way from a scenario: its copy and `--set` lie in the folder, so that the log alone is given."""
+    scenario = tmp_path / "s.yaml"
+    scenario.write_text((ROOT / "scenarios" / "pythia-12b.yaml").read_text())
+    ran = planner("probe", scenario, "--set", "budget.confidence=0.7", "-o", tmp_path / "runs", "--runs", 1)
+    assert ran.code == 0, ran.err
+    scenario.unlink()
+    assert document(tmp_path / "runs")["confidence"] == 0.7
+    found = read(planner, tmp_path / "runs", tmp_path, log_of(tmp_path / "runs", 1.3))
+    assert found["confidence"] == 0.7
+    assert found["after"] is None or found["after"]["ask"] > found["before"]["ask"]
+    assert found["before"]["ask"] == pytest.approx(document(tmp_path / "runs")["now"]["ask"], rel=0.02)
+
+
 def test_rows_say_how_many_layers_ran(planner, tmp_path):
     rows = "model,gpu,gpus,framework,seq_len,global_batch_samples,micro_batch,tp,pp,recompute,layers_run\n"
     for layers in ("", "11", "99"):

@@ -54,6 +54,7 @@ def probe(
     """
     from planner import api
     from planner.catalog.overlay import overlay_dirs
+    from planner.cli.run import INFEASIBLE
 
     overlays = overlay_dirs(catalog or ())
     if read is not None:
@@ -75,8 +76,12 @@ def probe(
         raise PlannerError("give one scenario or saved plan; logs and --scenario go with --read DIR")
     from planner.report.probe import probe_table
 
-    with working("weighing runs", quiet=quiet):
-        planned = api.probe(sources[0], overlays, overrides=set_ or (), count=runs)
+    try:
+        with working("weighing runs", quiet=quiet):
+            planned = api.probe(sources[0], overlays, overrides=set_ or (), count=runs)
+    except api.InfeasibleError as error:
+        say(str(error), quiet=quiet)
+        raise typer.Exit(INFEASIBLE) from None
     written = planned.write(output) if output is not None else []
     deliver(
         planned.to_json(), probe_table(planned.document, width(), colour()), as_json=as_json, output=None, quiet=quiet
