@@ -134,7 +134,7 @@ def test_a_log_as_predicted_narrows_the_ask_and_leaves_the_plan(planner, folder,
 
 
 def test_benches_are_read_beside_logs_and_a_slow_network_is_named_by_its_figure(planner, folder, tmp_path):
-    (tmp_path / "nccl.txt").write_text(output(6.0))
+    (tmp_path / "nccl.txt").write_text(output(6.0, gpu="A100-SXM4-40GB"))
     (tmp_path / "mm.csv").write_text(
         "m,n,k,dtype,tflops,node\n8192,8192,8192,bf16,260,a\n8192,8192,8192,bf16,190,b\n8192,8192,8192,bf16,262,c\n"
     )
@@ -145,6 +145,15 @@ def test_benches_are_read_beside_logs_and_a_slow_network_is_named_by_its_figure(
     assert found["after"]["p50"] > found["before"]["p50"]
     with_log = read(planner, folder, tmp_path, log_of(folder), tmp_path / "nccl.txt")
     assert len(with_log["runs"]) == len(with_log["benches"]) == 1
+
+
+def test_a_table_of_another_part_is_not_learnt(planner, folder, tmp_path):
+    (tmp_path / "nccl.txt").write_text(output(180.0))
+    found = read(planner, folder, tmp_path, log_of(folder), tmp_path / "nccl.txt")
+    assert found["benches"] == []
+    assert found["unused"] == ["nccl.txt"]
+    (said,) = found["looks_wrong"]
+    assert said.startswith("nccl.txt was measured on NVIDIA H100 80GB HBM3, and the plan has a100-sxm4-40gb")
 
 
 def test_a_run_that_stalls_is_named(planner, folder, tmp_path):

@@ -35,7 +35,7 @@ validation: 1 graph: 0
 # Avg bus bandwidth    : 100.0
 #
 """
-RANK = "#  Rank {i:2d} Group  0 Pid   1887 on {host:>8} device {d:2d} [0x8d] NVIDIA H100 80GB HBM3"
+RANK = "#  Rank {i:2d} Group  0 Pid   1887 on {host:>8} device {d:2d} [0x8d] NVIDIA {gpu}"
 HALF = "{us:9.1f} {alg:7.2f} {bus:7.2f}      0"
 ROW = "{size:12d} {count:13d}     float {redop:>7}      -1 " + HALF + " " + HALF
 OLD = """\
@@ -53,9 +53,9 @@ OLD = """\
 """
 
 
-def output(bus, nodes=2, each=8, redop="sum", size=2**33, hosts=("a", "b", "c", "d"), twice=2.0):
+def output(bus, nodes=2, each=8, redop="sum", size=2**33, hosts=("a", "b", "c", "d"), twice=2.0, gpu="H100 80GB HBM3"):
     ranks = nodes * each
-    lines = [RANK.format(i=i, host=hosts[i // each], d=i % each) for i in range(ranks)]
+    lines = [RANK.format(i=i, host=hosts[i // each], d=i % each, gpu=gpu) for i in range(ranks)]
     alg = bus / (twice * (ranks - 1) / ranks)
     rows = [
         ROW.format(size=s, count=s // 4, redop=redop, us=s / alg / 1e3, alg=alg, bus=bus * part)
