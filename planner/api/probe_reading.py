@@ -69,7 +69,7 @@ def read_probe(
     from planner.catalog.overlay import config_catalog
     from planner.interop.bench_tables import bench_of
     from planner.interop.files import naming
-    from planner.interop.probe_findings import benches_of, beside_predictions
+    from planner.interop.probe_findings import benches_of, beside_predictions, foreign
     from planner.interop.probe_folder import assigned, measured, read_folder
     from planner.performance.overlays import add_rows, refit
 
