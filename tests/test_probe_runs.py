@@ -100,3 +100,21 @@ def test_moe_models_keep_their_experts():
     )  # fmt: skip
     assert found
     assert all(each.trained.model.moe == load_model("mixtral-8x7b").moe and each.plan.layout.ep == 8 for each in found)
+
+
+@pytest.mark.parametrize(
+    ("framework", "lines"),
+    [
+        ("torchtitan", ("log_freq = 1\n", "enable = false")),
+        ("deepspeed", ("--logging_steps 1", "--save_strategy no")),
+        ("nanotron", ("iteration_step_info_interval: 1\n",)),
+    ],
+)
+def test_other_frameworks_log_every_step_and_keep_no_checkpoint(framework, lines):
+    _, found = probes(
+        model="llama3-8b", framework=framework, gpu="h100-sxm5-80gb", tp=1, pp=1, dp=32, micro_batch=1, grad_accum=4,
+        recompute="none", zero_stage=3 if framework == "torchtitan" else 1,
+    )  # fmt: skip
+    made, _ = launch_files(found[-1], "some", 1)
+    text = "\n".join(made.values())
+    assert [line for line in lines if line not in text] == []

@@ -20,6 +20,7 @@ from planner.performance.rates import site_parameter
 from planner.units import PlannerError
 
 CATALOG, CALIBRATION = load_facts()
+# The forms of NVIDIA/nccl-tests#249, #232 and nebius/soperator#428, and the older one of NVIDIA/nccl#318.
 NEW = """\
 # nThread 1 nGpus 1 minBytes 536870912 maxBytes 8589934592 step: 2(factor) warmup iters: 5 iters: 20 agg iters: 1 \
 validation: 1 graph: 0
@@ -82,6 +83,13 @@ def test_a_gather_is_known_by_its_ratio_and_an_older_form_is_read(tmp_path):
     (table,) = read_collectives(old)
     assert (table.name, table.ranks, table.nodes) == ("all_reduce", 2, 1)
     assert table.largest == (2**32, 1000.0)
+
+
+def test_what_mpirun_writes_before_each_line_does_not_matter(tmp_path):
+    path = tmp_path / "mpi.txt"
+    path.write_text("".join(f"[1,0]<stdout>: {line}\n" for line in output(180.0).splitlines()))
+    (table,) = read_collectives(path)
+    assert (table.ranks, table.nodes, table.largest) == (16, 2, (2**33, 180.0))
 
 
 def test_several_runs_of_one_file_are_several_tables(tmp_path):

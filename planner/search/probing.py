@@ -21,6 +21,7 @@ from planner.performance.next_runs import Pick, choose
 from planner.plan import Goal, Plan, Quantiles
 
 DECILE = NormalDist().inv_cdf(0.9)
+CONFIDENCE = 0.8  # of answers that older planners saved
 DRAWS = 512  # sites
 MATTERS = 0.01  # of the loss: a change that saves less is none; runs that change no more than that are not worth it
 MOST_RUNS = 3
@@ -52,12 +53,9 @@ class Decision:
         )
         step = np.asarray([np.log(p.step_time_s.p90 / p.step_time_s.p50) / DECILE for p in plans])
         whole = np.asarray([np.log(p.time_s.p90 / p.time_s.p50) / DECILE for p in plans])
-        return cls(time, amount, score, step, np.sqrt(np.maximum(whole**2 - step**2, 0.0)), goal, 0.8, priced).held()
-
-    def held(self) -> Decision:
-        """The same at the confidence that is asked for."""
-        sure = self.goal.confidence
-        return self if sure is None else Decision(**{**vars(self), "confidence": sure})
+        rest = np.sqrt(np.maximum(whole**2 - step**2, 0.0))
+        sure = CONFIDENCE if goal.confidence is None else goal.confidence
+        return cls(time, amount, score, step, rest, goal, sure, priced)
 
     def quantile(self, step: FloatArray) -> FloatArray:
         """Factor from the median to the run that is stayed within at the confidence, at this spread of steps."""
@@ -140,7 +138,6 @@ class Value:
         known = self.spread[:n, :n] - left
         shift = _draws(n) @ _root(known).T
         today, later = (np.hypot(self.own, _deviations(np.diagonal(c))) for c in (self.spread[:n, :n], left))
-        handicap = np.zeros(n)
         plain = d.loss(np.zeros(n), today)
         handicap = np.maximum(plain[0] - plain, 0.0)  # the present plan was chosen for reasons of its own
         loss = d.loss(shift, later) + handicap
