@@ -15,7 +15,9 @@ import typer
 from hypothesis import strategies as st
 from interop_plans import answer
 
+from planner import probe
 from planner.cli.app import app
+from planner.plan import Goal
 
 ROOT = Path(__file__).parents[1]
 NUMBERS = ("1.2.3", "1e999", "-1", "0", "9" * 400, "9" * 5000, "1e308", "NaN", "-0.0", "1_0", "٣", "1e-320", str(2**70))
@@ -25,6 +27,13 @@ OVERLAY = (
     "fabrics/in_box_widths.csv", "import/skypilot_names.csv", "accelerators/h100-sxm5-80gb.yaml",
     "nodes/aws-p4d.24xlarge.yaml", "models/llama3-8b.yaml", "sources.yaml",
 )  # fmt: skip
+
+
+def planned() -> bytes:
+    """What `planner probe` writes of a saved plan."""
+    return probe(answer(goal=Goal("cost", time_s=1e7, confidence=0.8))).to_json().encode()
+
+
 SAMPLES: Mapping[str, bytes] = {
     "scenario.yaml": (ROOT / "scenarios/neox20b.yaml").read_bytes(),
     "plan.json": answer().to_json().encode(),
@@ -35,6 +44,7 @@ SAMPLES: Mapping[str, bytes] = {
     b"p4d.24xlarge,A100,8,32.77,9.8,us-east-1,\nm5.large,,,0.1,,us-east-1,\n",
     "train.log": b" iteration 10/ 100 | elapsed time per iteration (ms): 4766.0 | global batch size: 1536 |\n" * 9,
     "config.yml": b'{"num_layers": 4, "hidden_size": 64, "num_attention_heads": 4, "seq_length": 32}\n',
+    "probe/probe.json": planned(),
     "fleet.yaml": b"budget: {cost: 500k USD}\nruns: [{name: x, priority: 2}]\n",
     **{f"overlay/{name}": (ROOT / "catalogs" / name).read_bytes() for name in OVERLAY},
 }
@@ -42,6 +52,7 @@ SAMPLES: Mapping[str, bytes] = {
 KINDS = {
     "plan": "plan", "scenario": "scenario", "scenarios": "scenario", "sides": "scenario", "replan": "scenario",
     "rows": "rows", "table": "rows", "run": "rows", "log": "train", "fleet": "fleet", "files": "config",
+    "sources": "scenario", "read": "probe",
     "source": "quotes", "catalog": "overlay", "before": "overlay", "after": "overlay",
 }  # fmt: skip
 #: What a command needs besides files, by parameter; others are left out.
@@ -149,7 +160,7 @@ def written(words: list[str | bytes | Path], folder: Path) -> list[str]:
             path = folder / str(number) / os.fsdecode(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-            inside = name.startswith((b"overlay", b"sky"))  # a folder is given, not its file
+            inside = name.startswith((b"overlay", b"sky", b"probe"))  # a folder is given, not its file
             word = folder / str(number) / os.fsdecode(name).partition("/")[0] if inside else path
         elif isinstance(word, Path):
             word = folder / word

@@ -107,7 +107,7 @@ def calibration_of(folder: Path, tmp_path: Path) -> tuple[str, str]:
     rows = tmp_path / "own.csv"
     rows.write_text(ROWS.format(rate=12000))
     setup = (
-        "from planner.performance import overlays; overlays.fit_of = lambda paths, shipped, there: shipped\n"
+        "from planner.performance import overlays; overlays.fit_of = lambda paths, shipped, there, benches: shipped\n"
         "from planner.performance.tables import read_table\n"
         f"rows = read_table(Path({str(rows)!r})).rows"
     )

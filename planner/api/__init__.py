@@ -13,6 +13,8 @@ from planner.api.catalogs import check_catalog, diff_catalog, import_catalog, li
 from planner.api.documents import export, import_files, propose, schema
 from planner.api.inputs import load_facts, load_plan, load_scenario
 from planner.api.planning import compare, explain, frontier, optimize, optimize_fleet, simulate, sweep
+from planner.api.probe_reading import read_probe
+from planner.api.probing import probe
 from planner.api.running import iterations, reconcile, replan, track
 from planner.api.starting import init
 from planner.api.throughput import calibrate, choose_runs, predict, predict_run, validate
@@ -43,7 +45,9 @@ __all__ = [
     "optimize_fleet",
     "predict",
     "predict_run",
+    "probe",
     "propose",
+    "read_probe",
     "reconcile",
     "replan",
     "schema",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from planner.api.catalogs import ImportedPrices, Part
 from planner.api.documents import LaunchFiles, ProposalFiles
+from planner.api.probe_reading import ProbeRead
+from planner.api.probing import Probing
 from planner.api.throughput import Calibrated, NextRuns, Predictions, RunPrediction, Validation
 from planner.interop.imported import Imported
 from planner.plan import Comparison, Frontier, Optimization, Plan, Side
@@ -221,6 +223,18 @@ _VIEWS: dict[type, View] = {
             f" {format_percent(found.largest_quantile_error)}"
         ),
         _replay_figure,
+    ),
+    Probing: View(
+        lambda found: [{k: v for k, v in run.items() if not isinstance(v, dict | list)} for run in found["runs"]],
+        lambda found: (
+            f"{_counted(len(found['runs']), 'short run')} for {found['price']['gpu_hours']:,.3g} GPU-hours"
+            if found["measure"]
+            else "do not measure"
+        ),
+    ),
+    ProbeRead: View(
+        lambda found: [{"when": when, **(found[when] or {})} for when in ("before", "after")],
+        lambda found: found["verdict"],
     ),
     Sweep: View(
         lambda found: found.rows,

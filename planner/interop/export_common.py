@@ -29,6 +29,7 @@ class Export:
     trained: Trained
     scenario: str
     notes: list[str] = field(default_factory=list)
+    measures: bool = False  # a short run that is measured: every iteration is logged, and no checkpoint is kept
 
     @property
     def model(self) -> ModelSpec:
@@ -55,6 +56,11 @@ class Export:
         return min(LEARNING_RATES, key=lambda row: abs(math.log(row[0] / size)))[1]
 
     @property
+    def log_every(self) -> int:
+        """Iterations to a line of the log."""
+        return 1 if self.measures else 10
+
+    @property
     def save_every(self) -> int:
         """Iterations between checkpoints: the plan's; an hour of training where it has none."""
         kept = self.plan.reliability
@@ -64,6 +70,8 @@ class Export:
     @property
     def saving(self) -> str:
         """How often, in words."""
+        if self.measures:
+            return "No checkpoints"
         seconds = self.save_every * self.plan.step_time_s.p50
         kept = self.plan.reliability
         planned = kept is not None and kept.checkpoint_interval_iterations is not None

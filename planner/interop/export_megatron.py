@@ -94,7 +94,11 @@ def argument_groups(export: Export) -> list[tuple[str, str, dict[str, Any]]]:
         (
             f"{export.saving}; log lines that `planner track` reads",
             "LOG_ARGS",
-            {"save-interval": export.save_every, "log-interval": 10, "log-throughput": True},
+            {
+                **({} if export.measures else {"save-interval": export.save_every}),
+                "log-interval": export.log_every,
+                "log-throughput": True,
+            },
         ),
     ]
 
@@ -110,7 +114,7 @@ def _script(export: Export) -> str:
                 "Run it on every node, in a checkout of NVIDIA/Megatron-LM (or set MEGATRON_DIR to one), with:",
                 "  DATA_PATH        prefix of the .bin and .idx files",
                 "  TOKENIZER_MODEL  tokenizer of the data (a Hugging Face name or folder)",
-                "  CHECKPOINTS      folder for checkpoints, the same on all nodes",
+                *([] if export.measures else ["  CHECKPOINTS      folder for checkpoints, the same on all nodes"]),
                 "  MASTER_ADDR, NODE_RANK   the first node, and which node this is (0 to NNODES - 1)",
             ]
         ),
@@ -137,7 +141,7 @@ def _script(export: Export) -> str:
         *(f'  "${{{name}[@]}}" \\' for _, name, _ in groups),
         '  --tokenizer-type HuggingFaceTokenizer --tokenizer-model "$TOKENIZER_MODEL" \\',
         f"  --data-path {_data_words(export)} --split {shell_word(export.trained.data_split or '995,4,1')} \\",
-        '  --save "$CHECKPOINTS" --load "$CHECKPOINTS" "$@"',
+        '  "$@"' if export.measures else '  --save "$CHECKPOINTS" --load "$CHECKPOINTS" "$@"',
         "",
     ]
     return "\n".join(lines)
@@ -157,7 +161,7 @@ def _defaults(export: Export) -> list[str]:
     return [
         *lines,
         ': "${TOKENIZER_MODEL:?set it to the tokenizer of the data}"',
-        ': "${CHECKPOINTS:?set it to a folder that all nodes see}"',
+        *([] if export.measures else [': "${CHECKPOINTS:?set it to a folder that all nodes see}"']),
     ]
 
 

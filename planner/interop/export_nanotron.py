@@ -66,11 +66,11 @@ def _run(export: Export) -> dict[str, Any]:
         "general.run": export.name,
         "general.seed": 42,
         "checkpoints.checkpoints_path": "checkpoints",
-        "checkpoints.resume_checkpoint_path": "checkpoints",  # of which it takes the latest, if there is one
-        "checkpoints.checkpoint_interval": export.save_every,
+        **({} if export.measures else {"checkpoints.resume_checkpoint_path": "checkpoints"}),  # its latest, if any
+        "checkpoints.checkpoint_interval": plan.iterations + 1 if export.measures else export.save_every,
         "checkpoints.save_initial_state": False,
         "checkpoints.checkpoints_path_is_shared_file_system": True,
-        "logging.iteration_step_info_interval": 10,
+        "logging.iteration_step_info_interval": export.log_every,
         "logging.log_level": "info",
         "logging.log_level_replica": "info",
         "tokens.train_steps": plan.iterations,

@@ -12,6 +12,7 @@ from planner.interop.quoting import commented, yaml_value
 from planner.units import PlannerError
 from planner.workload.counts import padded_vocab
 
+_EVERY = {True: "iteration", False: "ten iterations"}
 RUN, PATHS, HOSTS, LAUNCH = "run.yml", "paths.yml", "hosts", "launch.sh"
 
 
@@ -111,10 +112,10 @@ def _run(export: Export) -> str:
             },
         ),
         (
-            f"{export.saving}; a log line that `planner track` reads every ten iterations",
+            f"{export.saving}; a log line that `planner track` reads every {_EVERY[export.measures]}",
             {
-                "checkpoint_factor": export.save_every,
-                "log_interval": 10,
+                **({} if export.measures else {"checkpoint_factor": export.save_every}),
+                "log_interval": export.log_every,
                 "steps_per_print": 10,
                 "wall_clock_breakdown": False,
             },
@@ -200,8 +201,7 @@ def _paths(export: Export) -> str:
         "split": trained.data_split or "995,4,1",
         "tokenizer_type": "HFTokenizer",
         "vocab_file": "data/tokenizer.json",
-        "save": "checkpoints",
-        "load": "checkpoints",
+        **({} if export.measures else {"save": "checkpoints", "load": "checkpoints"}),
         "log_dir": "logs",
         "tensorboard_dir": "tensorboard",
     }

@@ -47,7 +47,7 @@ def _run(export: Export) -> dict[str, Any]:
     plan = export.plan
     return {
         "job.description": f"planned: {printable(export.scenario)[:100]}",
-        "metrics.log_freq": 10,
+        "metrics.log_freq": export.log_every,
         "metrics.disable_color_printing": True,
         "training.steps": plan.iterations,
         "optimizer.lr": export.learning_rate,
@@ -58,7 +58,7 @@ def _run(export: Export) -> dict[str, Any]:
         "lr_scheduler.warmup_steps": max(1, plan.iterations // 100),
         "lr_scheduler.decay_type": "cosine",
         "lr_scheduler.min_lr_factor": 0.1,
-        "checkpoint.enable": True,
+        "checkpoint.enable": not export.measures,
         "checkpoint.interval": export.save_every,
         "checkpoint.last_save_model_only": False,
         "checkpoint.keep_latest_k": 3,

@@ -15,7 +15,8 @@ from planner.workload.model import ModelSpec
 LEAST_RECORDS = 10  # after warm-up; fewer say little of a steady step
 COLUMNS = (
     "source_id", "project", "page_or_path", "framework", "version_or_date", "model", "params_total", "params_active",
-    "n_layers", "hidden", "n_heads", "n_kv_heads", "head_dim", "ffn", "gated_ffn", "vocab", "experts", "top_k",
+    "n_layers", "layers_run",
+    "hidden", "n_heads", "n_kv_heads", "head_dim", "ffn", "gated_ffn", "vocab", "experts", "top_k",
     "seq_len", "gpu", "gpu_mem_gb", "gpus_per_node", "interconnect", "gpus", "precision", "tp", "pp", "vpp", "dp",
     "cp", "ep", "zero_or_fsdp", "shard_group", "sequence_parallel", "recompute", "recompute_share", "flash_attention",
     "fused_or_compile", "comm_overlap", "power_limit_w", "tuning", "site", "optimizer", "offload",
@@ -25,7 +26,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def training_log_measurement(log: Path, answer: Optimization) -> dict[str, str]:
+def training_log_measurement(log: Path, answer: Optimization, whole_layers: int | None = None) -> dict[str, str]:
     """What a run measured, in the columns of the shipped measurement files; empty cells are not stated.
 
     The step is the median without warm-up; layout, model and GPUs are those of the plan that the run follows.
@@ -34,6 +35,7 @@ def training_log_measurement(log: Path, answer: Optimization) -> dict[str, str]:
     ----------
     log : the run's training log
     answer : the saved plan that it follows
+    whole_layers : of the model, where the plan's has its first layers alone
 
     Raises
     ------
@@ -43,13 +45,13 @@ def training_log_measurement(log: Path, answer: Optimization) -> dict[str, str]:
     plan, trained = answer.plan, answer.trained
     if plan is None or trained is None:
         raise PlannerError("the saved answer holds no plan with its model, so a log says nothing of a known layout.")
-    state, steady = _steady(log, plan, course_of(plan, trained.batch_ramp))
+    state, steady = steady_step(log, plan, course_of(plan, trained.batch_ramp))
     rate = plan.global_batch * plan.seq_length / steady
     values = {
         "source_id": "own-run",
         "project": "own run",
         "page_or_path": log.name,
-        **_what_ran(trained.model, plan),
+        **what_ran(trained.model, plan, whole_layers),
         "tokens_per_s_per_gpu": f"{rate / plan.gpus:.6g}",
         "tokens_per_s_total": f"{rate:.6g}",
         "step_time_s": f"{steady:.6g}",
@@ -59,7 +61,7 @@ def training_log_measurement(log: Path, answer: Optimization) -> dict[str, str]:
     return {column: str(values.get(column, "")) for column in COLUMNS}
 
 
-def _steady(log: Path, plan: Plan, ramp: Course | None) -> tuple[TrackState, float]:
+def steady_step(log: Path, plan: Plan, ramp: Course | None) -> tuple[TrackState, float]:
     """What the log says of its run, and the seconds of its steady step; errors as `training_log_measurement`."""
     state = track_log(log, plan, course=ramp)
     steady = state.steady_step_s()
@@ -79,8 +81,8 @@ def _steady(log: Path, plan: Plan, ramp: Course | None) -> tuple[TrackState, flo
     return state, steady
 
 
-def _what_ran(model: ModelSpec, plan: Plan) -> dict[str, object]:
-    """The cells that say which model ran on what, and how it was laid out."""
+def what_ran(model: ModelSpec, plan: Plan, whole_layers: int | None = None) -> dict[str, object]:
+    """The cells that say which model ran on what, and how it was laid out; `whole_layers` of it, where a part ran."""
     layout = plan.layout
     counts = parameter_counts(model, tp=layout.tp)
     zero = {0: "none", 1: "zero-1", 2: "zero-2", 3: "zero-3"}[layout.zero_stage]
@@ -90,7 +92,8 @@ def _what_ran(model: ModelSpec, plan: Plan) -> dict[str, object]:
         "model": model.name,
         "params_total": counts.total,
         "params_active": counts.active if model.moe else "",
-        "n_layers": model.layers,
+        "n_layers": whole_layers or model.layers,
+        "layers_run": "" if whole_layers is None else model.layers,
         "hidden": model.hidden,
         "n_heads": model.heads,
         "n_kv_heads": model.kv_heads,

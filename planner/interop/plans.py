@@ -48,6 +48,17 @@ def read_answer(path: Path) -> Optimization:
         answer = Optimization.from_json(text)
     except PlannerError as error:
         raise PlannerError(f"{path}: {error}; `planner optimize SCENARIO -o FILE` saves one") from error
+    return checked(path, answer)
+
+
+def checked(path: Path, answer: Optimization) -> Optimization:
+    """The answer that a file holds, if its texts and numbers are such as answers have.
+
+    Raises
+    ------
+    PlannerError
+        If they are not, naming the file and what is wrong.
+    """
     _check_texts(path, answer)
     if answer.plan is None:
         return answer

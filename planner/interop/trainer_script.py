@@ -32,9 +32,9 @@ def trainer_script(export: Export, arguments: dict[str, Any], installed: str) ->
         "--max_grad_norm": 1.0,
         "--lr_scheduler_type": "cosine",
         "--warmup_steps": max(1, plan.iterations // 100),
-        "--save_strategy": "steps",
+        "--save_strategy": "no" if export.measures else "steps",
         "--save_steps": export.save_every,
-        "--logging_steps": 10,
+        "--logging_steps": export.log_every,
     }
     if tuned:
         words |= {"--attn_implementation": attention, "--max_length": plan.seq_length, "--packing": True}

@@ -44,6 +44,7 @@ class Conditions:
     schedule: str = ""  # dualpipe: micro-batches from both ends of the pipeline; "": 1F1B, interleaved where vpp > 1
     tuning: str = "field"  # field | vendor: vendors run their published recipes
     adapter: Adapter | None = None  # what alone is trained, on frozen weights; None: all of the model
+    whole_layers: int | None = None  # of the model whose first layers ran as a probe; None: the model itself ran
 
     @property
     def moves_optimizer(self) -> bool:

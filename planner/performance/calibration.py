@@ -111,7 +111,7 @@ def load_calibration(overlays: Sequence[Path] = ()) -> Calibration:
     key = tuple((folder, _own_files(folder)) for folder in folders)  # runs may be added while this process lives
     if key not in _LOADED:
         shipped = read_calibration(data_dir() / "calibration" / "fit.json")
-        if any((folder / "measured").is_dir() for folder in folders):
+        if any((folder / each).is_dir() for folder in folders for each in ("measured", "benches")):
             from planner.performance.learning import with_overlays
 
             shipped = with_overlays(shipped, folders)
@@ -120,8 +120,8 @@ def load_calibration(overlays: Sequence[Path] = ()) -> Calibration:
 
 
 def _own_files(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Name, time and size of an overlay's measured runs and of its fit."""
-    paths = (*folder.glob("measured/*"), *folder.glob("calibration/*"))
+    """Name, time and size of an overlay's measured runs, its benches and its fit."""
+    paths = (*folder.glob("measured/*"), *folder.glob("benches/*"), *folder.glob("calibration/*"))
     stats = ((path.name, path.stat()) for path in sorted(paths))
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
@@ -226,6 +226,7 @@ def rule_from(stored: Mapping[str, Any]) -> RateRule:
         sigma=tuple(float(s) for s in stored["sigma"]),
         at_most=None if at_most is None else float(at_most),
         means={key: float(mean) for key, mean in stored.get("means", {}).items()},
+        measured={key: float(spread) for key, spread in stored.get("measured", {}).items()},
     )
 
 
@@ -236,4 +237,6 @@ def rule_to(rule: RateRule) -> dict[str, Any]:
         entry["at_most"] = rule.at_most
     if rule.means:
         entry["means"] = dict(rule.means)
+    if rule.measured:
+        entry["measured"] = dict(rule.measured)
     return entry

@@ -19,6 +19,7 @@ class Column(NamedTuple):
 
 COLUMNS = (
     Column("model", elsewhere=("model_name",)),
+    Column("layers_run"),
     Column("n_layers", elsewhere=("layers", "num_layers", "num_hidden_layers")),
     Column("hidden", elsewhere=("hidden_size", "d_model", "hidden_dim")),
     Column("n_heads", elsewhere=("heads", "num_heads", "num_attention_heads", "attention_heads")),

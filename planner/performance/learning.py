@@ -17,6 +17,7 @@ from planner.catalog import load_catalog
 from planner.catalog.curves import Curve
 from planner.catalog.paths import data_dir
 from planner.performance.arrays import BoolArray, FloatArray
+from planner.performance.benches import bench_files, read_benches, with_benches
 from planner.performance.calibration import Calibration, rule_from, stored_fit, to_json
 from planner.performance.fitting import Fit, batch_of, fit
 from planner.performance.gpu_names import chip_of
@@ -120,13 +121,19 @@ def learn(runs: Sequence[Run], prior: Calibration, start: Calibration | None = N
 
 def log_errors(runs: Sequence[Run], calibration: Calibration, *, corrected: bool = True) -> FloatArray:
     """ln(predicted / measured step time) of these runs, (n,)."""
+    measured_s = np.asarray([r.step_s for r in runs])
+    return np.asarray(np.log(step_seconds(runs, calibration, corrected=corrected) / measured_s))
+
+
+def step_seconds(runs: Sequence[Run], calibration: Calibration, *, corrected: bool = True) -> FloatArray:
+    """Predicted seconds of a step of these runs, (n,); without the residual field unless `corrected`."""
     batch = batch_of(runs, calibration)
     plan = design(calibration.rules, [context_of(r.setting) for r in runs])
     found = np.asarray([calibration.values.get(n, m) for n, m in zip(plan.names, plan.mean, strict=True)])
     factor = np.ones(len(runs))
     if corrected:
         factor = np.asarray([calibration.correction(r.setting, np.asarray([r.gpus]))[0] for r in runs])
-    return np.asarray(np.log(batch.predict(plan.rates(found)) * factor / batch.measured_s))
+    return np.asarray(batch.predict(plan.rates(found)) * factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,18 +327,23 @@ def with_overlays(shipped: Calibration, overlays: Sequence[Path]) -> Calibration
 
     A folder that holds the fit of just these rows (`calibration/fit.json`) is taken at its word.
     """
-    return fit_of(measured_files(overlays), shipped, overlays)
+    return fit_of(measured_files(overlays), shipped, overlays, bench_files(overlays))
 
 
-def fit_of(paths: Sequence[Path], shipped: Calibration, overlays: Sequence[Path]) -> Calibration:
-    """As `with_overlays`, of the tables `paths`: those of the overlays, or what they are about to be."""
-    mark = digest(paths)
+def fit_of(
+    paths: Sequence[Path], shipped: Calibration, overlays: Sequence[Path], benches: Sequence[Path] = ()
+) -> Calibration:
+    """As `with_overlays`, of the tables `paths` and `benches`: those of the overlays, or what they are about to be."""
+    known_rates = with_benches(shipped, read_benches(benches)) if benches else shipped
+    if len(paths) == len(measured_files()):  # no run of one's own: nothing to fit
+        return replace(known_rates, digest=digest([*paths, *benches])) if benches else shipped
+    mark = digest([*paths, *benches])
     for folder in overlays:
         known = stored_fit(Path(folder) / "calibration" / "fit.json", mark)
         if known is not None:
             return known
     runs = read_runs(paths, overlays)
-    return replace(learn(runs, shipped, shipped), digest=mark)
+    return replace(learn(runs, known_rates, shipped), digest=mark)
 
 
 def _on_grid(curve: Curve, nominal_gbyte_per_s: float, stretch: float = 1.0) -> FloatArray:

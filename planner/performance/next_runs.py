@@ -7,12 +7,12 @@ will show, so no measured value is read, and a few runs can be chosen before the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from planner.performance.arrays import FloatArray
+from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.calibration import Calibration
 from planner.performance.fitting import STEP, batch_of
 from planner.performance.rates import design
@@ -22,6 +22,7 @@ from planner.performance.stacks import context_of, place_of
 from planner.units import PlannerError
 
 MOST = 6_000  # runs, known and to choose from: their covariance is held, 8 bytes a pair
+LEAST = 0.05  # of what those before it gained, that a run with a price must add
 BLOCK = 256  # runs worked on at once, so that intermediate arrays stay small
 
 
@@ -59,18 +60,68 @@ def next_runs(
     for run in (*candidates, *known):
         if not run.setting.accelerator.peak_dense_tflops:
             raise PlannerError(f"{run.id}: no matmul rate of {run.setting.accelerator.id} is known")
-    noise = calibration.levels.noise
     spread = posterior(candidates, known, calibration)
     today = float(_deviations(np.diagonal(spread)).sum())
-    open_rows = np.ones(len(candidates), dtype=bool)
-    chosen: list[NextRun] = []
-    while open_rows.any() and len(chosen) < count:
-        left = np.where(open_rows, _left(spread, noise) / today, np.inf)
-        best = int(np.argmin(np.round(left, 9)))  # equals differ in the last digits
-        chosen.append(NextRun(best, float(left[best])))
-        open_rows[best] = False
-        _measured(spread, best, noise)
-    return tuple(chosen)
+
+    def narrowed(spread: FloatArray, noise: float) -> FloatArray:
+        return np.asarray(1.0 - _left(spread, noise) / max(today, 1e-300))
+
+    picks = choose(spread, np.arange(len(candidates)), calibration.levels.noise, narrowed, count)
+    return tuple(NextRun(pick.index, 1.0 - pick.gained) for pick in picks)
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A run that is chosen: which, and what it and those before it gain together."""
+
+    index: int  # among those to choose from
+    gained: float
+
+
+#: What each run to choose from gains, (n,), once measured beside those already in the covariance (all runs; noise).
+Gains = Callable[[FloatArray, float], FloatArray]
+
+
+def choose(
+    spread: FloatArray,
+    open_: IntArray,
+    noise: float,
+    gains: Gains,
+    count: int,
+    price: FloatArray | None = None,
+    *,
+    a_price: bool = False,
+) -> list[Pick]:
+    """Runs one after another, each the one that gains most beside those before it: the one chooser.
+
+    Parameters
+    ----------
+    spread : covariance of ln(step time) of all runs, (m, m); it is conditioned on each that is chosen
+    open_ : which of them may be measured, (n,)
+    gains : all that is gained with each of them, those that were chosen before counted in
+    count : at most so many
+    price : (n,), in the unit of the gains, which is taken off them; None: all are free and alike. None is taken that
+        adds less than it costs, or less than `LEAST` of what those before it gained
+    a_price : the one that gains most for its price, not the most beyond it
+    """
+    spread, free = spread.copy(), np.ones(len(open_), dtype=bool)
+    chosen: list[Pick] = []
+    while free.any() and len(chosen) < count:
+        before = chosen[-1].gained if chosen else 0.0
+        gained = gains(spread, noise)
+        if price is None:
+            rank = np.where(free, gained, -np.inf)
+        else:
+            more = gained - before
+            worth = free & (more > price) & (more > LEAST * before)
+            rank = np.where(worth, more / np.maximum(price, 1e-12) if a_price else more - price, -np.inf)
+            if not worth.any():
+                break
+        best = int(np.argmax(np.round(rank, 9)))  # equals differ in the last digits
+        chosen.append(Pick(best, float(gained[best])))
+        free[best] = False
+        measured(spread, int(open_[best]), noise)
+    return chosen
 
 
 def posterior(candidates: Sequence[Run], known: Sequence[Run], calibration: Calibration) -> FloatArray:
@@ -133,7 +184,7 @@ def _left(spread: FloatArray, noise: float) -> FloatArray:
     return np.concatenate(sums)
 
 
-def _measured(spread: FloatArray, run: int, noise: float) -> None:
+def measured(spread: FloatArray, run: int, noise: float) -> None:
     """Condition `spread`, in place, on the measurement of one run."""
     taught = spread[run] / np.sqrt(spread[run, run] + noise**2)
     for rows in _blocks(spread):

@@ -12,6 +12,7 @@ import numpy as np
 from planner.catalog import load_catalog
 from planner.catalog.paths import data_dir
 from planner.files import csv_text, finish, write_all
+from planner.performance.benches import FOLDER
 from planner.performance.calibration import Calibration, dumps, read_calibration, to_json
 from planner.performance.learning import fit_of, log_errors, measured_files, read_runs
 from planner.performance.rows import Run, read_run
@@ -20,8 +21,9 @@ from planner.units import PlannerError
 
 #: What tells one logged run from another: its log's name, and what ran where; not what was measured of it so far.
 RUN = (
-    "source_id", "page_or_path", "framework", "version_or_date", "model", "seq_len", "gpu", "gpus", "precision",
-    "tp", "pp", "vpp", "dp", "cp", "ep", "zero_or_fsdp", "recompute", "micro_batch", "global_batch_samples",
+    "source_id", "page_or_path", "framework", "version_or_date", "model", "layers_run", "seq_len", "gpu", "gpus",
+    "precision", "tp", "pp", "vpp", "dp", "cp", "ep", "zero_or_fsdp", "recompute", "micro_batch",
+    "global_batch_samples",
 )  # fmt: skip
 
 
@@ -141,6 +143,9 @@ def refit(folder: Path, overlays: Sequence[Path], added: Added) -> list[str]:
     """Fit shipped and own rows together, store rows and fit in FOLDER, both or none, and say what it changed."""
     runs = added.runs
     shipped = read_calibration(data_dir() / "calibration" / "fit.json")
+    if not runs:  # benches alone: rates of the site, which no fit need be made for
+        write_all(folder, added.files)
+        return []
     before = _off(runs, shipped)
     fitted = _fitted(folder, overlays, added.files, shipped)
     write_all(folder, {**added.files, "calibration/fit.json": dumps(to_json(fitted))})
@@ -156,14 +161,17 @@ def _fitted(folder: Path, overlays: Sequence[Path], files: Mapping[str, str], sh
     """The fit of the overlays as they will be with these files in `folder`."""
     there = [overlay for overlay in overlays if overlay.is_dir()]
     with TemporaryDirectory() as place:
-        paths = measured_files()
+        found: dict[str, list[Path]] = {"measured": [], FOLDER: []}
         for overlay in overlays:
-            own = {path.name: path for path in (overlay / "measured").glob("*.csv")}
-            for name, text in files.items() if overlay == folder else ():
-                own[Path(name).name] = Path(place) / Path(name).name
-                own[Path(name).name].write_text(text, "utf-8", newline="")
-            paths += [own[name] for name in sorted(own)]
-        return fit_of(paths, shipped, there)
+            for kind, paths in found.items():
+                own = {path.name: path for path in (overlay / kind).glob("*.csv")}
+                for name, text in files.items() if overlay == folder else ():
+                    if Path(name).parts[0] == kind:
+                        own[Path(name).name] = Path(place) / kind / Path(name).name
+                        own[Path(name).name].parent.mkdir(exist_ok=True)
+                        own[Path(name).name].write_text(text, "utf-8", newline="")
+                paths += [own[name] for name in sorted(own)]
+        return fit_of([*measured_files(), *found["measured"]], shipped, there, found[FOLDER])
 
 
 def _off(runs: Sequence[Run], calibration: Calibration) -> float:

@@ -50,7 +50,8 @@ class RateRule:
     """How a rate is made: prior x exp(sum of parameters), one parameter for each combination of labels in `by`.
 
     A combination is written "family+format". `sigma` is the prior spread (log) of each parameter, `means` their prior
-    means by name where not zero.
+    means by name where not zero. `measured` are spreads of parameters that a site's own benches narrowed
+    (`benches.py`); they enter the rows of that site and GPU alone.
     """
 
     prior: float
@@ -58,6 +59,12 @@ class RateRule:
     sigma: tuple[float, ...]
     at_most: float | None = None
     means: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
+
+
+def site_parameter(rate: str, site: str, gpu: str) -> str:
+    """What the parameter of a site's own rate on a GPU is called."""
+    return f"{rate}[site={site},gpu={gpu}]"
 
 
 def parameter_keys(rate: str, rule: RateRule, context: Context) -> list[tuple[str, float]]:
@@ -67,6 +74,9 @@ def parameter_keys(rate: str, rule: RateRule, context: Context) -> list[tuple[st
         names = by.split("+")
         if all(context.get(n) for n in names):
             found.append((f"{rate}[{','.join(f'{n}={context[n]}' for n in names)}]", sigma))
+    if rule.measured:
+        own = site_parameter(rate, context.get("site", ""), context.get("gpu", ""))
+        found += [(own, rule.measured[own])] if own in rule.measured else []
     return found
 
 

@@ -104,7 +104,8 @@ class Run:
         """What stays equal when only the software's release changes."""
         s = self.setting
         layout = (self.tp, self.pp, self.vpp, self.dp, self.cp, self.ep, self.zero_stage, self.recompute)
-        return (s.model.name, s.accelerator.id, s.precision, s.seq_length, *layout, self.micro_batch, self.grad_accum)
+        shape = (s.model.name, s.accelerator.id, s.precision, s.seq_length, *layout, self.micro_batch, self.grad_accum)
+        return shape if s.conditions.whole_layers is None else (*shape, s.model.layers)
 
     @property
     def group(self) -> tuple[str, str, str]:
@@ -271,6 +272,10 @@ def _setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
             f"than one node of {hardware.gpus_per_node}; state its rate, or leave it empty"
         )
     conditions = stated_conditions(cell)
+    model = whole = _model(cell, name, parts.overlays)
+    if run := cell.count("layers_run", 0):
+        model = cut_model(whole, run, cell.place)
+        conditions = replace(conditions, whole_layers=whole.layers)
     if cell.names_no_group:  # PyTorch's HSDP shards within a node where nothing else is stated
         conditions = replace(conditions, shard_group=hardware.gpus_per_node)
     model = _model(cell, name, parts.overlays)
@@ -290,6 +295,21 @@ def _setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
         recipe=stated_recipe(cell),
         conditions=conditions,
     )
+
+
+def cut_model(model: ModelSpec, layers: int, place: str = "model") -> ModelSpec:
+    """The model with its first layers alone, as a probe runs it.
+
+    Raises
+    ------
+    PlannerError
+        If it has fewer, or its layers follow a pattern that the first of them do not keep.
+    """
+    if layers > model.layers:
+        raise PlannerError(f"{place}: layers_run {layers} is more than the {model.layers} layers of {model.name}")
+    if model.layer_pattern and layers < model.layers:
+        raise PlannerError(f"{place}: layers_run is of models whose layers are alike; those of {model.name} are not")
+    return replace(model, layers=layers)
 
 
 def _framework(cell: Cells) -> str:

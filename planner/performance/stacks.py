@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from planner.performance.arrays import Setting
@@ -76,6 +78,7 @@ def context_of(setting: Setting) -> Context:
         "kernels": ("2022" if setting.release == "1.0" else "neox") if setting.framework in NEOX else "",
         "stack": stack,
         "family": setting.accelerator.family,
+        "site": setting.conditions.site,
         "gpu": setting.accelerator.id,
         "format": format_of(setting),
         "kind": kind_of(model),
@@ -111,8 +114,12 @@ def recipe_switches(setting: Setting) -> dict[str, str]:
 
 
 def place_of(setting: Setting, gpus: float = 1.0, name: str = "") -> Place:
-    """Where the setting stands among measured runs."""
-    active = parameter_counts(setting.model).active
+    """Where the setting stands among measured runs; some layers of a model stand where the model does.
+
+    Layers repeat, so that what its matrices' shapes, kernels and traffic do in one they do in all of them.
+    """
+    whole = setting.conditions.whole_layers
+    active = parameter_counts(replace(setting.model, layers=whole) if whole else setting.model).active
     return Place(
         id=name,
         stack=stack_of(setting.framework, setting.release),

@@ -1,0 +1,262 @@
+"""Logs of short runs, and benches of network and part: what they teach, what looks wrong, the ask before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+from planner import plan_json
+from planner.api.inputs import Folders, ScenarioLike, folders, load_facts
+from planner.results import Result
+from planner.units import PlannerError
+
+if TYPE_CHECKING:
+    from planner.catalog import Catalog
+    from planner.interop.bench_tables import Collective, Matmul
+    from planner.interop.probe_folder import Planned
+    from planner.performance.arrays import Setting
+    from planner.performance.benches import Bench
+    from planner.performance.calibration import Calibration
+    from planner.plan import Plan
+
+SCENARIO, TABLE = "scenario.yaml", "probe"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ProbeRead(Result):
+    """What logs and benches taught, and the ask before and after."""
+
+    document: Mapping[str, Any]  # the keys of the JSON
+    said: tuple[str, ...] = ()
+
+    def __getitem__(self, key: str) -> Any:
+        return self.document[key]
+
+    def to_json(self) -> str:
+        """The document as text, ending in a newline."""
+        return plan_json.dumps(dict(self.document))
+
+
+def read_probe(
+    folder: str | Path,
+    logs: Sequence[str | Path],
+    own: str | Path | None = None,
+    overlays: Folders = (),
+    *,
+    scenario: ScenarioLike | None = None,
+) -> ProbeRead:
+    """Learn from the logs of short runs, and from nccl-tests and matmul tables; and plan anew.
+
+    Parameters
+    ----------
+    folder : path
+        What `probe` wrote.
+    logs : paths
+        Training logs of any known form, outputs of nccl-tests, CSV tables with m, n, k, dtype, tflops.
+    own : path, optional
+        One's own catalog folder, made if it is not there; default: that of the config folder.
+    scenario : path, map or Scenario, optional
+        To plan anew by; default: the copy that lies in the folder. Without one the saved plans are weighed anew.
+
+    Raises
+    ------
+    PlannerError
+        If the folder or a log cannot be read, or nothing in them can be learnt from; nothing is written then.
+    """
+    from planner.catalog.overlay import config_catalog
+    from planner.interop.bench_tables import bench_of
+    from planner.interop.files import naming
+    from planner.interop.probe_findings import benches_of, beside_predictions, foreign
+    from planner.interop.probe_folder import assigned, measured, read_folder
+    from planner.performance.overlays import add_rows, refit
+
+    place = Path(folder)
+    planned = read_folder(place)
+    mine = Path(own) if own is not None else config_catalog()
+    over = (*(each for each in folders(overlays) if each.resolve() != mine.resolve()), mine)
+    there = tuple(each for each in over if each.is_dir())
+    before = load_facts(there)
+    tables: list[tuple[str, Collective | Matmul]] = []
+    training: list[Path] = []
+    for log in map(Path, logs):
+        with naming(log):
+            found = bench_of(log)
+        tables += [(log.name, each) for each in found or ()]
+        training += [log] if found is None else []
+    runs = []
+    for run, log in assigned(place, planned.runs, training):
+        with naming(log):
+            runs.append(measured(run, log))
+    setting = _setting(planned, before[0])
+    benches = benches_of(tables, setting, before)
+    if not runs and not benches:
+        raise PlannerError("give logs of the runs, or tables of nccl-tests or matmuls: nothing was measured")
+    added = add_rows([each.row for each in runs], TABLE, mine, over, of_log=True) if runs else _no_rows()
+    added = replace(added, files={**added.files, **_bench_files(benches, mine)})
+    said = refit(mine, over, added)
+    after = load_facts((*(each for each in there if each.resolve() != mine.resolve()), mine))
+    shown = beside_predictions(runs, before)
+    old, new = _outcomes(planned, place, scenario, over, (before, after))
+    strange = list(foreign(tables, setting, before[0]).values())
+    return ProbeRead(_document(planned, shown, benches, tables, (old, new), strange), tuple(said))
+
+
+def _no_rows() -> Any:
+    from planner.performance.overlays import Added
+
+    return Added(())
+
+
+def _bench_files(benches: Sequence[Bench], own: Path) -> dict[str, str]:
+    """The table of benches as it will be: of one figure the newest."""
+    from planner.performance.benches import FOLDER, bench_table, read_benches
+
+    if not benches:
+        return {}
+    path = own / FOLDER / f"{TABLE}.csv"
+    old = read_benches([path]) if path.is_file() else []
+    now = {(b.kind, b.site, b.gpu, b.source, b.what.partition(":")[0]): b for b in [*old, *benches]}
+    return {f"{FOLDER}/{TABLE}.csv": bench_table(list(now.values()))}
+
+
+def _setting(planned: Planned, catalog: Catalog) -> Setting:
+    """The setting of the plan that is decided on."""
+    from planner.interop.probes import run_of
+
+    return run_of(planned.plan, planned.trained.model, catalog).setting
+
+
+# Before and after -----------------------------------------------------------------------------------------------------
+
+
+def _outcomes(
+    planned: Planned,
+    folder: Path,
+    scenario: ScenarioLike | None,
+    overlays: Sequence[Path],
+    facts: tuple[tuple[Catalog, Calibration], tuple[Catalog, Calibration]],
+) -> tuple[Plan, Plan | None]:
+    """The plan that was probed for, and the one that is best by what is known now."""
+    from planner.api.planning import optimize
+
+    source = scenario if scenario is not None else folder / SCENARIO
+    if scenario is None and not (folder / SCENARIO).is_file():
+        return planned.plan, _weighed_anew(planned, facts)
+    return planned.plan, optimize(source, overlays, overrides=planned.overrides).plan
+
+
+def _weighed_anew(planned: Planned, facts: tuple[tuple[Catalog, Calibration], tuple[Catalog, Calibration]]) -> Plan:
+    """The best of the saved plans, their times and costs moved as their steps are predicted now."""
+    import numpy as np
+
+    from planner.interop.probes import run_of
+    from planner.performance.intervals import spread
+    from planner.performance.learning import step_seconds
+    from planner.search.probing import Decision
+
+    plans = [planned.plan, *(each.plan for each in planned.answer.alternatives)]
+    (catalog, old), (_, new) = facts
+    runs = [run_of(plan, planned.trained.model, catalog) for plan in plans]
+    # As saved: what is known may have been read before. The user's own throughput bends saved steps as it did then.
+    saved = np.asarray([plan.step_time_s.p50 for plan in plans])
+    bent = np.asarray([plan.basis == "user" for plan in plans])
+    shift = np.log(step_seconds(runs, new) / np.where(bent, step_seconds(runs, old), saved))
+    sigma = np.asarray([float(spread(r.setting, np.asarray([r.gpus]), new).sigma[0]) for r in runs])
+    decision = Decision.of(plans, planned.goal)
+    plain = decision.loss(np.zeros(len(plans)), decision.step)
+    best = int(np.argmin(decision.loss(shift, sigma) + np.maximum(plain[0] - plain, 0.0)))
+    return decision.moved(best, plans[best], float(shift[best]), float(sigma[best]))
+
+
+def _document(
+    planned: Planned,
+    runs: Sequence[Mapping[str, Any]],
+    benches: Sequence[Bench],
+    tables: Sequence[tuple[str, Collective | Matmul]],
+    outcome: tuple[Plan, Plan | None],
+    strange: Sequence[str],
+) -> dict[str, Any]:
+    from planner.interop.probe_findings import looks_wrong
+
+    old, new = outcome
+    changed = new is None or _identity(old) != _identity(new)
+    before, after = _outcome(old, planned), None if new is None else _outcome(new, planned)
+    return {
+        "schema_version": 1,
+        "headline": _headline(planned, runs, benches),
+        "unit": planned.unit,
+        "confidence": planned.confidence,
+        "runs": list(runs),
+        "benches": [
+            {
+                "kind": each.kind,
+                "source": each.source,
+                "measured": each.measured,
+                "expected": each.modelled,
+                "unit": each.unit,
+                "text": f"{each.measured:.4g} {each.unit} where {each.modelled:.4g} is expected: {each.what}",
+            }
+            for each in benches
+        ],
+        "unused": _unused(tables, benches),
+        "looks_wrong": [*strange, *looks_wrong(runs, benches, tables)],
+        "before": before,
+        "after": after,
+        "changed": changed,
+        "verdict": _verdict(before, after, changed=changed),
+    }
+
+
+def _unused(tables: Sequence[tuple[str, Any]], benches: Sequence[Bench]) -> list[str]:
+    """Files of which nothing could be learnt: the model has no rate of the site's own for what they measure."""
+    used = {each.source for each in benches}
+    return [name for name in dict.fromkeys(name for name, _ in tables) if name not in used]
+
+
+def _headline(planned: Planned, runs: Sequence[Any], benches: Sequence[Any]) -> str:
+    parts = []
+    if runs:
+        parts.append(f"{len(runs)} of {len(planned.runs)} short runs")
+    if benches:
+        parts.append(f"{len(benches)} bench{'es' if len(benches) > 1 else ''}")
+    return f"{planned.answer.provenance.scenario}: {' and '.join(parts)} learnt"
+
+
+def _identity(plan: Plan) -> tuple[Any, ...]:
+    return plan.offer.id, plan.framework, plan.gpus, plan.layout, plan.global_batch
+
+
+def _outcome(plan: Plan, planned: Planned) -> dict[str, Any]:
+    """The ask, the cost's interval and the chance of one plan."""
+    import math
+
+    from planner.report.frontier import layout_words
+
+    per = 1.0 if planned.unit == "USD" else None
+    spread = plan.cost_usd if per else plan.time_s
+    scale = 1.0 if per else plan.gpus / 3600.0
+    sigma = math.log(spread.p90 / spread.p50) / NormalDist().inv_cdf(0.9)
+    return {
+        "ask": scale * spread.p50 * math.exp(NormalDist().inv_cdf(planned.confidence) * sigma),
+        "p10": scale * spread.p10,
+        "p50": scale * spread.p50,
+        "p90": scale * spread.p90,
+        "chance": plan.p_within_both,
+        "plan": f"{plan.gpus} x {plan.offer.gpu} at {plan.offer.cloud}: {layout_words(plan)}",
+        "offer": plan.offer.id,
+        "gpus": plan.gpus,
+        "step_time_s": plan.step_time_s.p50,
+    }
+
+
+def _verdict(before: Mapping[str, Any], after: Mapping[str, Any] | None, *, changed: bool) -> str:
+    if after is None:
+        return "Nothing meets the budgets any longer: `planner optimize` says what would have to give."
+    ask = after["ask"] / before["ask"] - 1.0
+    width = (after["p90"] - after["p10"]) / (before["p90"] - before["p10"]) - 1.0
+    told = f"the ask is {abs(ask):.1%} {'more' if ask > 0 else 'less'}, its interval {abs(width):.0%} "
+    told = (told + ("wider" if width > 0 else "narrower")).replace("%", " %")
+    return f"The plan {'changes' if changed else 'stays'}; {told}."

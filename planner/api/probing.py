@@ -1,0 +1,244 @@
+"""The short runs that most narrow a decision, and what their logs make of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner import plan_json
+from planner.api.inputs import Changes, Folders, ScenarioLike, changes_of, folders, is_saved_plan, load_facts, load_plan
+from planner.reading import read_text
+from planner.results import InfeasibleError, Result
+from planner.units import PlannerError
+
+if TYPE_CHECKING:
+    from planner.catalog import Catalog
+    from planner.interop.probes import Probe
+    from planner.performance.calibration import Calibration
+    from planner.plan import Goal, Optimization, Plan
+    from planner.search.probing import Chosen, Decision
+
+DOCUMENT, SCENARIO = "probe.json", "scenario.yaml"
+MOST_PLANS = 12  # that the plan is weighed against
+NEAR = 1.3  # times its objective
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Probing(Result):
+    """Which short runs to make first, what they cost, and what they are expected to do to the decision."""
+
+    document: Mapping[str, Any]  # the keys of the JSON
+    files: Mapping[str, str] = field(default_factory=dict)  # of the folder, by path within it
+    notes: tuple[str, ...] = ()  # what a person should know of the launch files
+
+    def __getitem__(self, key: str) -> Any:
+        return self.document[key]
+
+    def to_json(self) -> str:
+        """The document as text, ending in a newline."""
+        return plan_json.dumps(dict(self.document))
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """Write launch files and `probe.json` into a folder, all or none; their paths."""
+        from planner.files import write_all
+
+        return write_all(Path(folder), self.files, (".sh", ".sbatch"))
+
+
+def probe(
+    source: ScenarioLike | Optimization,
+    overlays: Folders = (),
+    *,
+    overrides: Changes = (),
+    count: int = 3,
+) -> Probing:
+    """The cheapest short runs that most narrow this decision, with their launch files; or that none is worth it.
+
+    Parameters
+    ----------
+    source : path, map, Scenario or Optimization
+        A scenario, or a saved plan: it is then weighed against the alternatives that were saved with it.
+    overlays : folder or folders
+        Catalogs laid over the shipped one.
+    overrides : sequence or map
+        Changes of the scenario, as `--set` takes them.
+    count : int
+        At most so many runs.
+
+    Raises
+    ------
+    PlannerError
+        If the source cannot be read; InfeasibleError without a plan.
+    """
+    catalog, calibration = load_facts(overlays)
+    answer, plans = _plans(source, overlays, overrides, (catalog, calibration))
+    plan, trained = answer.plan, answer.trained
+    if plan is None:
+        raise InfeasibleError("nothing meets the budgets, so there is no plan to measure for; see `planner optimize`")
+    if trained is None or answer.goal is None:
+        raise PlannerError("the saved plan does not say what it trains or what was asked; plan anew with this planner")
+    from planner.interop.probes import launch_files, probes_of
+    from planner.search.probing import Decision
+
+    probes = probes_of(plan, trained, catalog, calibration)
+    decision = Decision.of(plans, answer.goal)
+    chosen = _chosen(decision, plans, trained.model, probes, (catalog, calibration), folders(overlays), count)
+    runs = [(number, probes[i]) for number, i in enumerate(chosen.picks, 1)]
+    files: dict[str, str] = {}
+    notes: list[str] = []
+    for number, each in runs:
+        try:
+            made, said = launch_files(each, answer.provenance.scenario, number)
+        except PlannerError as error:  # it can be measured all the same, by launch files of the user's own
+            made, said = {}, [f"run {number} has no launch files: {error}"]
+        files |= {f"{number}/{name}": text for name, text in made.items()}
+        notes += [note for note in said if note not in notes]
+    document = _document(answer, decision, chosen, probes, changes_of(overrides))
+    files[DOCUMENT] = plan_json.dumps(document)
+    if isinstance(source, str | Path) and Path(source).is_file() and not is_saved_plan(Path(source)):
+        files[SCENARIO] = read_text(Path(source))
+    return Probing(document, files, tuple(notes))
+
+
+def _plans(
+    source: ScenarioLike | Optimization, overlays: Folders, overrides: Changes, facts: tuple[Catalog, Calibration]
+) -> tuple[Optimization, list[Plan]]:
+    """The answer, and the plans that it is weighed against: itself first, the nearest ones behind it."""
+    from planner import search
+    from planner.api.inputs import load_scenario
+    from planner.api.planning import optimize
+    from planner.plan import Optimization
+
+    saved = isinstance(source, Optimization) or isinstance(source, str | Path) and is_saved_plan(Path(source))
+    if saved:
+        if changes_of(overrides):
+            raise PlannerError("--set changes a scenario, and a saved plan was given")
+        answer = load_plan(source)  # type: ignore[arg-type]
+        others = [each.plan for each in answer.alternatives]
+    else:
+        asked = load_scenario(source, overrides, overlays)  # type: ignore[arg-type]
+        answer = optimize(asked, overlays)
+        others = [each.plan for each in answer.alternatives]
+        if answer.plan is not None:
+            others += search.frontier(asked, *facts, everything=True).plans
+    if answer.plan is None or answer.goal is None:
+        return answer, []
+    return answer, _nearest(answer.plan, others, answer.goal)
+
+
+def _nearest(plan: Plan, others: Sequence[Plan], goal: Goal) -> list[Plan]:
+    """The plan and those that a better knowledge of speeds could put in its place, the nearest first."""
+    from planner.search.probing import Decision
+
+    different = {(p.offer.id, p.gpus, p.layout, p.global_batch): p for p in reversed([plan, *others])}
+    mine = (plan.offer.id, plan.gpus, plan.layout, plan.global_batch)
+    rest = [p for key, p in different.items() if key != mine]
+    if not rest:
+        return [plan]
+    score = Decision.of([plan, *rest], goal).score
+    late = goal.time_s or float("inf")
+    near = [
+        (each, p)
+        for each, p in zip(score[1:], rest, strict=True)
+        if each <= NEAR * score[0] and p.time_s.p50 <= NEAR * late
+    ]
+    near.sort(key=lambda pair: (pair[0], pair[1].offer.id, pair[1].gpus))
+    return [plan, *(p for _, p in near[: MOST_PLANS - 1])]
+
+
+def _chosen(
+    decision: Decision,
+    plans: Sequence[Plan],
+    model: Any,
+    probes: Sequence[Probe],
+    facts: tuple[Catalog, Calibration],
+    overlays: Sequence[Path],
+    count: int,
+) -> Chosen:
+    """The runs to make: covariances by the fit's own model, as wide as the plans' stated spreads."""
+    import numpy as np
+
+    from planner.interop.probes import run_of
+    from planner.performance.next_runs import posterior
+    from planner.performance.overlays import known_runs
+    from planner.performance.stacks import kind_of
+    from planner.search.probing import Value, choose_probes, scaled
+
+    catalog, calibration = facts
+    runs = [run_of(plan, model, catalog) for plan in plans]
+    spread = posterior([*runs, *(each.run for each in probes)], known_runs((), overlays), calibration)
+    noise = calibration.spreads.get("noise moe" if kind_of(model) == "moe" else "noise", 0.0)
+    own = min(calibration.spreads.get("scale", 1.0) * noise, 0.9 * float(decision.step.min()))
+    value = Value(decision, scaled(spread, decision.step, own), own)
+    price = np.asarray([each.usd if decision.priced else each.gpu_hours for each in probes])
+    return choose_probes(value, price, calibration.levels.noise, count)
+
+
+def _document(
+    answer: Optimization, decision: Decision, chosen: Chosen, probes: Sequence[Probe], overrides: Sequence[str]
+) -> dict[str, Any]:
+    """What is planned, as JSON has it."""
+    from planner.interop.probes import START_S, cells_of, crossing
+
+    picked = [probes[i] for i in chosen.picks]
+    unit = "USD" if decision.priced else "GPU-hours"
+    runs = [
+        {
+            "number": number,
+            "folder": str(number),
+            "gpus": each.plan.gpus,
+            "nodes": each.plan.nodes,
+            "layers": each.trained.model.layers,
+            "whole_layers": each.whole_layers,
+            "steps": each.plan.iterations,
+            "step_time_s": each.step_s,
+            "minutes": each.minutes,
+            "gpu_hours": each.gpu_hours,
+            "cost_usd": each.usd,
+            "memory_gib": each.memory_gib,
+            "crosses_nodes": list(crossing(each.plan)),
+            "alone": asdict(chosen.alone[i]),
+            "row": cells_of(each),
+            "plan": plan_json.encode(each.plan),
+            "trained": plan_json.encode(each.trained),
+        }
+        for number, (i, each) in enumerate(zip(chosen.picks, picked, strict=True), 1)
+    ]
+    return {
+        "schema_version": 1,
+        "measure": bool(picked),
+        "why": why_not(decision, chosen, probes),
+        "unit": unit,
+        "confidence": decision.confidence,
+        "weighed_against": len(decision.amount) - 1,
+        "candidates": len(probes),
+        "now": asdict(chosen.now),
+        "expected": asdict(chosen.after),
+        "worth": chosen.after.total(chosen.now) if picked else 0.0,
+        "price": {
+            "gpu_hours": sum(each.gpu_hours for each in picked),
+            "cost_usd": sum(each.usd for each in picked),
+            "start_s": START_S,
+        },
+        "runs": runs,
+        "overrides": list(overrides),
+        "answer": json.loads(answer.to_json()),
+    }
+
+
+def why_not(decision: Decision, chosen: Chosen, probes: Sequence[Probe]) -> str | None:
+    """Why nothing is to be measured; None where something is."""
+    if chosen.picks:
+        return None
+    if not probes:
+        return "no run of 1 to 4 nodes keeps what a GPU of this plan does: its layout needs more of them at once"
+    best = max(chosen.alone, key=lambda w: w.total(chosen.now))
+    dearest = min(each.usd if decision.priced else each.gpu_hours for each in probes)
+    gained, unit = best.total(chosen.now), "USD" if decision.priced else "GPU-hours"
+    return (
+        f"the best of {len(probes)} short runs changes the plan with a chance of {best.changes:.1%} and is worth "
+        f"{gained:,.0f} {unit}; the cheapest costs {dearest:,.0f}"
+    )

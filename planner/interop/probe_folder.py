@@ -1,0 +1,177 @@
+"""A folder that `planner probe -o` wrote, read back: what was planned, and which log is of which of its runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from planner import plan_json
+from planner.interop.measurement import steady_step, training_log_measurement
+from planner.interop.plans import checked
+from planner.interop.probes import answer_of
+from planner.plan import Goal, Optimization, Plan, Trained
+from planner.reading import fault, read_json
+from planner.tracking.state import TrackState
+from planner.units import PlannerError
+
+DOCUMENT = "probe.json"
+MOST_RUNS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """A short run as its folder has it."""
+
+    number: int
+    answer: Optimization
+    whole_layers: int
+
+    @property
+    def plan(self) -> Plan:
+        assert self.answer.plan is not None  # noqa: S101 - made of a plan
+        return self.answer.plan
+
+    @property
+    def trained(self) -> Trained:
+        assert self.answer.trained is not None  # noqa: S101 - made of what it trains
+        return self.answer.trained
+
+    @property
+    def whole(self) -> int | None:
+        """Layers of the model, where the run has fewer."""
+        return self.whole_layers if self.trained.model.layers < self.whole_layers else None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a folder says of the decision and of the runs that are to be made for it."""
+
+    answer: Optimization
+    runs: tuple[PlannedRun, ...]
+    overrides: tuple[str, ...]
+    unit: str  # USD | GPU-hours
+    confidence: float
+
+    @property
+    def plan(self) -> Plan:
+        assert self.answer.plan is not None  # noqa: S101 - `read_folder` has seen to it
+        return self.answer.plan
+
+    @property
+    def trained(self) -> Trained:
+        assert self.answer.trained is not None  # noqa: S101 - `read_folder` has seen to it
+        return self.answer.trained
+
+    @property
+    def goal(self) -> Goal:
+        assert self.answer.goal is not None  # noqa: S101 - `read_folder` has seen to it
+        return self.answer.goal
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A run's log: its row of measurements, and how its steps lay."""
+
+    run: PlannedRun
+    log: str
+    row: Mapping[str, str]
+    steps: int
+    step_s: float
+    p10_s: float
+    p90_s: float
+    stalled: float  # steps that took more than 1.2 times the median
+
+
+def read_folder(folder: Path) -> Planned:
+    """What was planned in a folder.
+
+    Raises
+    ------
+    PlannerError
+        If it has no `probe.json`, or that is not what planner writes.
+    """
+    path = folder / DOCUMENT
+    if not folder.is_dir():
+        raise fault(folder, "no folder; give the one that `planner probe SCENARIO -o DIR` wrote")
+    stored = read_json(path, holds="what `planner probe` planned")
+    try:
+        answer = checked(path, Optimization.from_json(json.dumps(stored["answer"])))
+        if answer.plan is None or answer.goal is None or answer.trained is None:
+            raise ValueError("its answer holds no plan")
+        runs = tuple(_run(path, each) for each in stored["runs"][:MOST_RUNS])
+        overrides = tuple(str(each) for each in stored["overrides"])
+        confidence = float(stored["confidence"])
+        unit = "USD" if stored["unit"] == "USD" else "GPU-hours"
+        if not 0 < confidence < 1:
+            raise ValueError("confidence is no probability")
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+        raise fault(path, f"not what `planner probe -o` writes ({error})") from None
+    return Planned(answer, runs, overrides, unit, confidence)
+
+
+def _run(path: Path, stored: Mapping[str, Any]) -> PlannedRun:
+    plan = plan_json.decode(Plan, stored["plan"], "plan")
+    trained = plan_json.decode(Trained, stored["trained"], "trained")
+    whole, number = int(stored["whole_layers"]), int(stored["number"])
+    if not trained.model.layers <= whole < 10**5 or not 0 < number <= MOST_RUNS:
+        raise ValueError("a run's number or layers are none")
+    return PlannedRun(number, checked(path, answer_of(plan, trained)), whole)
+
+
+def assigned(folder: Path, runs: Sequence[PlannedRun], logs: Sequence[Path]) -> list[tuple[PlannedRun, Path]]:
+    """Which log is of which run: by the folder it lies in, by `probe-N` in its name, else in their order.
+
+    Raises
+    ------
+    PlannerError
+        If there are more logs than runs, or two of one.
+    """
+    found: dict[int, Path] = {}
+    rest = []
+    for log in logs:
+        number = _number(folder, log)
+        if number is None or number not in {run.number for run in runs}:
+            rest.append(log)
+        elif number in found:
+            raise PlannerError(f"{found[number]} and {log} are both of run {number}; give one log of each run")
+        else:
+            found[number] = log
+    open_ = [run for run in runs if run.number not in found]
+    if len(rest) > len(open_):
+        raise PlannerError(f"{rest[len(open_)]}: {folder} has {len(runs)} runs, and more logs than that were given")
+    found |= {run.number: log for run, log in zip(open_, rest, strict=False)}
+    return [(run, found[run.number]) for run in runs if run.number in found]
+
+
+def _number(folder: Path, log: Path) -> int | None:
+    inside = log.parent.name
+    if inside.isdigit() and len(inside) < 3 and log.parent.parent.resolve() == folder.resolve():
+        return int(inside)
+    named = re.search(r"probe-(\d{1,2})(?!\d)", log.name)
+    return int(named[1]) if named else None
+
+
+def measured(run: PlannedRun, log: Path) -> Measured:
+    """What a log says of its run: medians without warm-up.
+
+    Raises
+    ------
+    PlannerError
+        If it has too few steps, no known form, or another batch than the run.
+    """
+    row = training_log_measurement(log, run.answer, run.whole)
+    state, steady = steady_step(log, run.plan, None)
+    return Measured(run, log.name, row, _steps(state), steady, *_spread(state, steady), state.stalls()[0])
+
+
+def _steps(state: TrackState) -> int:
+    return max(0, state.records - state.starts * 2)
+
+
+def _spread(state: TrackState, steady: float) -> tuple[float, float]:
+    low, high = (state.step_quantile(share) for share in (0.1, 0.9))
+    return (steady if low is None else low), (steady if high is None else high)
