@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from planner.api.catalogs import check_catalog, diff_catalog, import_catalog, list_catalog, load_catalog, show_catalog
 from planner.api.documents import export, import_files, propose, schema
-from planner.api.inputs import load_facts, load_plan, load_scenario
+from planner.api.inputs import load_facts, load_plan, load_programme, load_scenario
 from planner.api.planning import compare, explain, frontier, optimize, optimize_fleet, simulate, sweep
+from planner.api.programmes import explain_programme, optimize_programme, simulate_programme, track_programme
 from planner.api.running import iterations, reconcile, replan, track
 from planner.api.starting import init
 from planner.api.throughput import calibrate, choose_runs, predict, predict_run, validate
@@ -28,6 +29,7 @@ __all__ = [
     "compare",
     "diff_catalog",
     "explain",
+    "explain_programme",
     "export",
     "frontier",
     "import_catalog",
@@ -36,11 +38,14 @@ __all__ = [
     "iterations",
     "list_catalog",
     "load_catalog",
+    "load_any",
     "load_facts",
     "load_plan",
+    "load_programme",
     "load_scenario",
     "optimize",
     "optimize_fleet",
+    "optimize_programme",
     "predict",
     "predict_run",
     "propose",
@@ -49,8 +54,10 @@ __all__ = [
     "schema",
     "show_catalog",
     "simulate",
+    "simulate_programme",
     "sweep",
     "track",
+    "track_programme",
     "validate",
 ]
 

@@ -76,11 +76,25 @@ def optimize(
 
             table = fleet_table(together, width(), colour())
     else:
+        from planner.api.inputs import load_any
+        from planner.scenario import Programme
+
+        asked = load_any(scenarios[0], set_ or (), overlays)
+        day_of_prices = None if prices is None else prices.date()
+        if isinstance(asked, Programme):
+            from planner.report.programme import programme_table
+
+            if prices is not None or exhaustive or parts:
+                raise PlannerError("--prices, --exhaustive and --show are of one run; leave them out of a programme")
+            with working("searching", quiet=quiet):
+                whole = api.optimize_programme(asked, overlays)
+            table = "" if as_json or quiet else programme_table(whole, width(), colour(), full=full)
+            deliver(whole.to_json(), table, as_json=as_json, output=output, quiet=quiet)
+            if whole.status != "optimal":
+                raise typer.Exit(INFEASIBLE)
+            return
         with working("searching", quiet=quiet):
-            day_of_prices = None if prices is None else prices.date()
-            answer = api.optimize(
-                scenarios[0], overlays, overrides=set_ or (), exhaustive=exhaustive, prices=day_of_prices
-            )
+            answer = api.optimize(asked, overlays, exhaustive=exhaustive, prices=day_of_prices)
         status, document = answer.status, answer.to_json()
         if not (as_json or quiet):
             from planner.report.terminal import optimization_table

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from planner.search.fleets import optimize_fleet as optimize_fleet
     from planner.search.frontiers import frontier as frontier
     from planner.search.optimum import optimize as optimize
+    from planner.search.programme_explaining import explain_programme as explain_programme
+    from planner.search.programme_replay import simulate_programme as simulate_programme
+    from planner.search.programmes import optimize_programme as optimize_programme
 
 _WHERE = {
     "Fleet": "fleets",
@@ -20,6 +23,9 @@ _WHERE = {
     "compare": "comparing",
     "frontier": "frontiers",
     "optimize": "optimum",
+    "explain_programme": "programme_explaining",
+    "optimize_programme": "programmes",
+    "simulate_programme": "programme_replay",
 }
 
 

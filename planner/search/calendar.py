@@ -247,7 +247,7 @@ class _Milp:
     def __post_init__(self) -> None:
         c = self.calendar
         self.first, self.last = windows(c)
-        scarce = set(self._scarce())
+        scarce = self._scarce()
         self.x = [[self._variable(c.per_cost * choice.value, 1.0) for choice in task.choices] for task in c.tasks]
         self.start = [self._variable(self.early, float(c.horizon)) for _ in c.tasks]
         self.end = self._variable(c.per_day, float(c.horizon))
@@ -257,11 +257,11 @@ class _Milp:
         for i, task in enumerate(c.tasks):
             self._row(dict.fromkeys(self.x[i], 1.0), 1.0, 1.0)
             self._days(i, task)
-            if i in scarce:
-                self._by_day(i, task)
+            if scarce[i]:
+                self._by_day(i, task, scarce[i])
         for i, task in enumerate(c.tasks):
             self._links(i, task)
-        self._resources(scarce)
+        self._resources()
         self._budget()
 
     def _variable(self, cost: float, high: float, whole: int = 1) -> int:
@@ -274,20 +274,23 @@ class _Milp:
         self.rows.append(dict(row))
         self.bounds.append((low, high))
 
-    def _scarce(self) -> Iterator[int]:
-        """Tasks whose choices may find a resource short on some day: by its limit alone, or with tasks beside them."""
+    def _scarce(self) -> list[list[int]]:
+        """Of each task the choices that may find a resource short on some day: by its limit alone, or with others.
+
+        Where what a choice uses and all that may be used beside it are there on every day, no day is overdrawn by it.
+        """
         c, before = self.calendar, ordered(self.calendar.tasks)
+        least = [float(np.min(limit, initial=np.inf)) for limit in c.limits]
         most = [
             {of: max(a for choice in task.choices for r, a in choice.uses if r == of) for of in _resources_of(task)}
             for task in c.tasks
         ]
-        for i in range(len(c.tasks)):
+        out = []
+        for i, task in enumerate(c.tasks):
             beside = [j for j in range(len(c.tasks)) if j != i and not before[i, j] and not before[j, i]]
-            for of, amount in most[i].items():
-                together = amount + sum(most[j].get(of, 0.0) for j in beside)
-                if together > float(np.min(c.limits[of], initial=np.inf)):
-                    yield i
-                    break
+            more = [sum(most[j].get(of, 0.0) for j in beside) for of in range(len(least))]
+            out.append([k for k, choice in enumerate(task.choices) if any(a + more[r] > least[r] for r, a in choice.uses)])
+        return out
 
     def _days(self, i: int, task: Task) -> None:
         """The task's first and last day."""
@@ -310,11 +313,12 @@ class _Milp:
         days = {self.x[before][k]: -float(choice.days) for k, choice in enumerate(tasks[before].choices)}
         self._row({self.start[i]: 1.0, self.start[before]: -1.0, **days, **more}, 0.0, np.inf)
 
-    def _by_day(self, i: int, task: Task) -> None:
-        """Choices that use something begin on one of the days on which there is enough of it."""
+    def _by_day(self, i: int, task: Task, scarce: Sequence[int]) -> None:
+        """Choices that may find something short begin on one of the days on which there is enough of it."""
         c, made = self.calendar, []
-        for k, choice in enumerate(task.choices):
-            if not choice.uses or self.high[self.x[i][k]] == 0.0:
+        for k in scarce:
+            choice = task.choices[k]
+            if self.high[self.x[i][k]] == 0.0:
                 continue
             last = self.last[i] if choice.closes is None else min(choice.closes, self.last[i])
             of_choice = {}
@@ -326,9 +330,9 @@ class _Milp:
             self._row({self.x[i][k]: -1.0, **of_choice}, 0.0, 0.0)
         self.y[i] = made
         begun = {at: float(day) for _, day, at in made}
-        using = {self.x[i][k]: float(c.horizon) for k, choice in enumerate(task.choices) if choice.uses}
+        using = {self.x[i][k]: float(c.horizon) for k in scarce}
         self._row({self.start[i]: 1.0, **{at: -day for at, day in begun.items()}}, 0.0, np.inf)
-        # Where a choice that uses nothing is picked, its first day is free.
+        # Where another choice is picked, its first day is free.
         row = {self.start[i]: 1.0, **{at: -day for at, day in begun.items()}, **using}
         self._row(row, -np.inf, float(c.horizon))
 
@@ -349,12 +353,12 @@ class _Milp:
                 elif name == "place":  # away >= here - there
                     self._row({self.away[i]: 1.0, **row}, 0.0, np.inf)
 
-    def _resources(self, scarce: set[int]) -> None:
+    def _resources(self) -> None:
         c = self.calendar
         for of, limit in enumerate(c.limits):
             rows: list[dict[int, float]] = [{} for _ in range(c.horizon)]
-            for i in scarce:
-                for k, day, at in self.y.get(i, ()):
+            for i, begun in self.y.items():
+                for k, day, at in begun:
                     choice = c.tasks[i].choices[k]
                     amount = sum(a for r, a in choice.uses if r == of)
                     for each in range(day, day + choice.days) if amount else ():
