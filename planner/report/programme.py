@@ -69,19 +69,19 @@ def _legend(found: ProgrammeAnswer, page: Page) -> list[str]:
 
 
 def _stages(found: ProgrammeAnswer, page: Page) -> list[str]:
-    rows = [["", "from", "days", "cost", "cluster", "done by"]]
+    rows = [["", "days", "cost", "cluster", "done by", ""]]
     rows += [
         [
             stage.name,
-            day_words(found.goal.start, stage.start_day),
             f"{stage.days}",
             money_text(stage.cost_usd.p50),
             cluster_words(stage),
-            f"{day_words(found.goal.start, stage.start_day + stage.days)} {chance(stage.milestone.p_by_planned)}",
+            day_words(found.goal.start, stage.start_day + stage.days),
+            chance(stage.milestone.p_by_planned),
         ]
         for stage in found.stages
     ]
-    out = columns(rows, "lrrrlr", page, flexible=4)
+    out = columns(rows, "lrrlrr", page, flexible=3, least=24)
     for stage in found.stages:
         if stage.move is not None:
             move = stage.move

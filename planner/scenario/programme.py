@@ -18,6 +18,7 @@ from planner.scenario.sections import SCENARIO
 from planner.scenario.types import AskLine, Budget, Cluster, Objective, OwnCluster, Quota, Scenario
 from planner.units import PlannerError, did_you_mean, shown
 from planner.workload import model_from_mapping
+from planner.workload.model import ModelSpec
 
 DAY_S = 86400.0
 STAGE_ONLY = ("after", "copies", "beside", "inherits", "may_move", "not_before", "deadline")
@@ -244,7 +245,7 @@ class ProgrammeBuilder:
                     may_move=bool(row["may_move"]),
                     not_before=_day_of(row["not_before"], budget) or 0,
                     deadline=_day_of(row["deadline"], budget),
-                    where=node.where,
+                    where=f"{node.where}, stages.{i}",
                 )
             )
         return stages
@@ -304,7 +305,7 @@ class ProgrammeBuilder:
     ) -> tuple[str, ...]:
         path, given = f"stages.{i}.inherits", row["inherits"]
         if given is None:
-            if after and scenarios[after[0]].model == scenarios[i].model:
+            if after and _shape(scenarios[after[0]]) == _shape(scenarios[i]):
                 said = f"checkpoint (of {names[after[0]]}, the same model)"
                 self.said.append((f"stages.{names[i]}.inherits", said))
                 return ("checkpoint",)
@@ -359,8 +360,11 @@ class ProgrammeBuilder:
             self.rates,
         )
         made = builder.scenario("")
+        shared = "model" not in node.fields and isinstance(values["model"], dict)
+        called = self.root.fields.get("name") if shared and self.root.fields else None
         return replace(
             made,
+            model=replace(made.model, name=called.text if called is not None else self.file.stem) if shared else made.model,
             budget=Budget(confidence=budget.confidence, start=budget.start),
             cluster=_standing(made.cluster, quotas, reservations),
         )
@@ -381,6 +385,11 @@ def _standing(cluster: Cluster, quotas: Sequence[Quota], reservations: Sequence[
         quotas=tuple(Quota(gpus, *key) for key, gpus in most.items()),
         own=(*cluster.own, *own),
     )
+
+
+def _shape(scenario: Scenario) -> tuple[ModelSpec, str]:
+    """A model without what it is called, and the file that it is read from."""
+    return replace(scenario.model, name=""), scenario.model_file
 
 
 def _day_of(when: date | None, budget: Budget) -> int | None:
