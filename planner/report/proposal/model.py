@@ -179,6 +179,17 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class CalendarBar:
+    """A stage of a programme along its days, which count from `start`."""
+
+    name: str
+    start_day: int
+    days: int
+    p90_day: float
+    start: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """The whole document, in one language."""
 
@@ -191,3 +202,5 @@ class Proposal:
     words: Mapping[str, str]  # the renderers' own labels
     explorers: tuple[Mapping[str, Any], ...] = ()
     ledgers: tuple[Ledger, ...] = field(default=())
+    calendar: tuple[CalendarBar, ...] = ()  # of a programme
+    asks: tuple[Mapping[str, object], ...] = ()  # of a programme: as the ledgers' are told
