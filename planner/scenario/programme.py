@@ -405,14 +405,20 @@ def _placed(node: Node, more: str) -> Node:
 
 
 def _defaults_of(stages: Sequence[Stage]) -> list[tuple[str, str]]:
-    """What each stage's own keys left open."""
+    """What the stages' own keys left open; once, where all of them did."""
     own = ("data", "training", "layout", "model")
-    return [
-        (f"stages.{stage.name}.{key}", value)
-        for stage in stages
-        for key, value in stage.scenario.defaults
-        if key.split(".")[0] in own
-    ]
+    found: dict[tuple[str, str], list[str]] = {}
+    for stage in stages:
+        for key, value in stage.scenario.defaults:
+            if key.split(".")[0] in own:
+                found.setdefault((key, value), []).append(stage.name)
+    out = []
+    for (key, value), names in found.items():
+        if len(names) == len(stages) > 1:
+            out.append((f"stages.*.{key}", value))
+        else:
+            out += [(f"stages.{name}.{key}", value) for name in names]
+    return out
 
 
 def refuse_programme_keys(root: Node) -> None:

@@ -65,7 +65,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "pg_h_tokens": ("tokens", "词元"),
     "pg_h_seq": ("sequence", "序列长度"),
     "pg_h_batch": ("batch", "批大小"),
-    "pg_h_precision": ("precision", "精度"),
+    "pg_h_precision": ("format", "精度"),
     "pg_h_inherits": ("takes over", "继承"),
     "pg_h_cluster": ("cluster", "集群"),
     "pg_h_runs": ("runs", "运行数"),

@@ -16,6 +16,7 @@ from planner.units import PlannerError
 
 A4 = 9
 FORMS = {MONEY: "#,##0.00", DAYS: "#,##0.00", COUNT: "#,##0", PERCENT: "0.0%"}
+WIDEST = 44.0  # of a column; longer texts wrap
 MOST_COLUMNS = 120  # of the calendar: days up to there, weeks beyond
 DAY_S = 86400.0
 
@@ -66,6 +67,7 @@ class _Sheets:
             made |= {"top": 1} if "top" in look else {}
             made |= {"align": "right"} if "right" in look else {}
             made |= {"text_wrap": True} if "wrap" in look else {}
+            made |= {"indent": 1} if "indent" in look else {}
             made |= {"bg_color": "#0072b2"} if "full" in look else {"bg_color": "#b3d4e8"} if "pale" in look else {}
             self.formats[key] = self.book.add_format(made)
         return self.formats[key]
@@ -108,14 +110,14 @@ class _Sheets:
             elif isinstance(block, Table):
                 row = self.table(sheet, row, block, widths)
         for column, wide in widths.items():
-            sheet.set_column(column, column, min(wide, 60.0))
+            sheet.set_column(column, column, min(wide, WIDEST))
 
     def table(self, sheet: Any, row: int, table: Table, widths: dict[int, float]) -> int:
         """A table from a row on; the row behind it."""
         sheet.write_string(row, 0, table.caption, self.format("", "bold"))
         row += 1
         for column, text in enumerate(table.header):
-            right = ["right"] if table.right(column) else []
+            right = ["right"] if table.right(column) else ["indent"] if column else []
             sheet.write_string(row, column, text, self.format("", "head", *right))
             widths[column] = max(widths.get(column, 0.0), min(_wide(text), 16.0))
         first = row + 1
@@ -130,7 +132,9 @@ class _Sheets:
         """A number where there is one, a text otherwise."""
         if cell.value is None:
             if cell.text or strong:
-                sheet.write_string(row, column, cell.text, self.format("", *strong))
+                look = ["indent"] if column else []
+                look += ["wrap"] if _wide(cell.text) > WIDEST else []
+                sheet.write_string(row, column, cell.text, self.format("", *look, *strong))
             return
         value = cell.value / DAY_S if cell.kind == DAYS else cell.value
         form = self.format(FORMS.get(cell.kind, "#,##0.####" if abs(value) < 1000 else "#,##0"), *strong)
