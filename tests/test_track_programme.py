@@ -20,15 +20,13 @@ def log_of(each: StageAnswer, share: float, slower: float = 1.0) -> str:
     plan = each.plan
     total, step = plan.iterations, plan.time_s.p50 / plan.iterations * slower
     every = max(total // 200, 1)
-    lines = []
     last = round(total * share)
-    for iteration in sorted({*range(every, last + 1, every), last}):
-        lines.append(
-            f" samples/sec: {plan.global_batch / step:.3f} | iteration {iteration:8d}/{total:8d} | elapsed time per"
-            f" iteration (ms): {step * 1000:.1f} | learning rate: 1.0E-04 | global batch size: {plan.global_batch:5d} |"
-            " lm loss: 2.5E+00 |\n"
-        )
-    return "".join(lines)
+    return "".join(
+        f" samples/sec: {plan.global_batch / step:.3f} | iteration {iteration:8d}/{total:8d} | elapsed time per"
+        f" iteration (ms): {step * 1000:.1f} | learning rate: 1.0E-04 | global batch size: {plan.global_batch:5d} |"
+        " lm loss: 2.5E+00 |\n"
+        for iteration in sorted({*range(every, last + 1, every), last})
+    )
 
 
 @pytest.fixture(scope="module")
@@ -100,5 +98,5 @@ def test_a_log_of_no_stage_is_refused_in_one_sentence(planned: Any, planner: Any
 def test_a_plan_of_one_run_is_no_programme(tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
     file.write_text('{"schema_version": 1, "status": "optimal"}')
-    with pytest.raises(PlannerError, match="not a saved programmeanswer|programme"):
+    with pytest.raises(PlannerError, match="not a saved programme"):
         package.track_programme(file, {"main": "x"})

@@ -26,8 +26,8 @@ from planner.results import InfeasibleError, Result
 from planner.units import PlannerError, parse_count, parse_date
 
 if TYPE_CHECKING:
-    from planner.interop.imported import Imported
     from planner.catalog import Catalog
+    from planner.interop.imported import Imported
     from planner.performance.calibration import Calibration
     from planner.plan import Optimization
     from planner.report.proposal.model import Proposal

@@ -90,7 +90,6 @@ def load_programme(source: AnyLike, overrides: Changes = (), overlays: Folders =
     return found
 
 
-
 def load_facts(overlays: Folders = (), *, prices: date | str | None = None) -> tuple[Catalog, Calibration]:
     """The shipped catalog and calibration, with the folders of `overlays` laid over them, the last one on top.
 

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from planner.tracking.programme import ProgrammeProgress
 
 
-def optimize_programme(
-    programme: AnyLike, overlays: Folders = (), *, overrides: Changes = ()
-) -> ProgrammeAnswer:
+def optimize_programme(programme: AnyLike, overlays: Folders = (), *, overrides: Changes = ()) -> ProgrammeAnswer:
     """The best calendar of a programme of stages: a plan and a first day for each, or why there is none.
 
     Parameters
@@ -42,9 +40,7 @@ def optimize_programme(
     return replace(answer, stages=tuple(replace(s, trained=trained[s.name]) for s in answer.stages))
 
 
-def explain_programme(
-    programme: AnyLike, overlays: Folders = (), *, overrides: Changes = ()
-) -> ProgrammeExplanation:
+def explain_programme(programme: AnyLike, overlays: Folders = (), *, overrides: Changes = ()) -> ProgrammeExplanation:
     """Which stages of a programme bind, what a little more is worth, what moving or shrinking a stage buys."""
     from planner import search
     from planner.interop.files import naming

@@ -65,8 +65,8 @@ def _axis(start: date | None, last: int, room: int, scale: float) -> str:
             marks.append(((day - start).days, day.isoformat()[:7]))
     text = " " * room
     free = 0
-    for day, name in marks:
-        column = round(day * scale)
+    for number, name in marks:
+        column = round(number * scale)
         if column >= free and column + len(name) <= room:
             text = text[:column] + name + text[column + len(name) :]
             free = column + len(name) + 1

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from planner.money import in_its_money
+from planner.plan import Quantiles
 from planner.report.figures import chance, money_text, time_text
 from planner.report.gantt import day_words, gantt
 from planner.report.layout import Page, bullets, columns, hanging, wrap
@@ -38,13 +41,21 @@ def programme_table(found: ProgrammeAnswer, width: int = 80, colour: bool = Fals
 
 
 def _together(found: ProgrammeAnswer, page: Page) -> list[str]:
-    assert found.time_s is not None and found.cost_usd is not None and found.ask is not None  # noqa: S101
+    assert found.time_s is not None  # noqa: S101 - of answers with a calendar alone
+    assert found.cost_usd is not None  # noqa: S101
+    assert found.ask is not None  # noqa: S101
     assert found.end_day is not None  # noqa: S101
     goal, out = found.goal, []
     planned = f"{found.end_day} days, until {day_words(goal.start, found.end_day)}"
-    sure = "" if found.p_within_time is None else f"; {chance(found.p_within_time)} within {time_text(goal.time_s or 0)}"
+    sure = (
+        "" if found.p_within_time is None else f"; {chance(found.p_within_time)} within {time_text(goal.time_s or 0)}"
+    )
     out += hanging("time", f"{planned}; {_range(found.time_s, time_text)}{sure}", page)
-    sure = "" if found.p_within_cost is None else f"; {chance(found.p_within_cost)} within {money_text(goal.cost_usd or 0)}"
+    sure = (
+        ""
+        if found.p_within_cost is None
+        else f"; {chance(found.p_within_cost)} within {money_text(goal.cost_usd or 0)}"
+    )
     out += hanging("cost", f"{_range(found.cost_usd, money_text)}{sure}", page)
     ask = found.ask
     more = ask.contingency_usd / ask.expected_usd if ask.expected_usd else 0.0
@@ -58,13 +69,15 @@ def _together(found: ProgrammeAnswer, page: Page) -> list[str]:
     return out
 
 
-def _range(q, text) -> str:  # type: ignore[no-untyped-def]
+def _range(q: Quantiles, text: Callable[[float], str]) -> str:
     return f"{text(q.p50)} ({text(q.p10)} to {text(q.p90)})"
 
 
 def _legend(found: ProgrammeAnswer, page: Page) -> list[str]:
     binds = [stage.name for stage in found.stages if stage.slack.binds]
-    text = f"█ planned  ▒ one world in ten is later still  · free; any slip moves the end: {', '.join(binds) or 'of none'}"
+    text = (
+        f"█ planned  ▒ one world in ten is later still  · free; any slip moves the end: {', '.join(binds) or 'of none'}"
+    )
     return [f"  {page.styled(line, 'dim')}" for line in wrap(text, page.width - 2)]
 
 

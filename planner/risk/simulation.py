@@ -60,8 +60,8 @@ def simulate(
     In each world the step-time factor is drawn once; then failures strike in exponential gaps, whatever the job does
     (saving, restarting). Each throws the run back to its last checkpoint and costs a restart; a failure during a
     restart begins it anew, and what was waited for is still waited for. What is paid beside is drawn once, as a factor
-    on all of it. `tick`, if given, is told the finished share after each round. `deviations`: how many standard deviations
-    each world's step time is from its median, (worlds,), where they are not to be drawn.
+    on all of it. `tick`, if given, is told the finished share after each round. `deviations`: how many standard
+    deviations each world's step time is from its median, (worlds,), where they are not to be drawn.
 
     Returns
     -------

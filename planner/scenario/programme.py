@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from planner.money import USD, Money
 from planner.reading.tree import Node
@@ -121,7 +120,9 @@ class ProgrammeBuilder:
         draft = Draft(self.root, values, self.reading, self.file)
         for key in ("data", "training", "layout", "throughput"):
             if values[key] is not None:
-                raise draft.fail(key, f"`{key}` belongs to each of the `stages`, which stand in its place: move it there")
+                raise draft.fail(
+                    key, f"`{key}` belongs to each of the `stages`, which stand in its place: move it there"
+                )
         money = money_of_scenario(draft, self.rates)
         budget = self._budget(draft, money)
         name = values["name"] or draft.default("name", self.file.stem)
@@ -364,7 +365,9 @@ class ProgrammeBuilder:
         called = self.root.fields.get("name") if shared and self.root.fields else None
         return replace(
             made,
-            model=replace(made.model, name=called.text if called is not None else self.file.stem) if shared else made.model,
+            model=replace(made.model, name=called.text if called is not None else self.file.stem)
+            if shared
+            else made.model,
             budget=Budget(confidence=budget.confidence, start=budget.start),
             cluster=_standing(made.cluster, quotas, reservations),
         )
@@ -425,4 +428,6 @@ def refuse_programme_keys(root: Node) -> None:
     """What is of programmes alone is refused in a scenario of one run, where it would change nothing."""
     for key in ("reservations", "transfer"):
         if root.fields is not None and key in root.fields:
-            raise fail(root.key_where[key], key, "it is of a programme of `stages`; a scenario of one run has no use for it")
+            raise fail(
+                root.key_where[key], key, "it is of a programme of `stages`; a scenario of one run has no use for it"
+            )

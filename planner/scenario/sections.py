@@ -349,9 +349,7 @@ RUN = (
         True,
         examples=({"samples": 31267487, "seq_length": 2048},),
     ),
-    Key(
-        "training", TRAINING, "for how long, in which batches, with which software", True, examples=({"epochs": 4},)
-    ),
+    Key("training", TRAINING, "for how long, in which batches, with which software", True, examples=({"epochs": 4},)),
     Key(
         "layout",
         LAYOUT,

@@ -41,7 +41,7 @@ def programme_keys(run: Mapping[str, Key], cluster: Table) -> tuple[Key, Key, Ke
             Key(
                 "may_move",
                 Flag(),
-                "whether what it inherits may be carried to another cloud or region, as `transfer` says; default: false",
+                "whether what it inherits may be carried to another cloud or region, by `transfer`; default: false",
             ),
             Key("not_before", DAY, "the first day on which it may begin", examples=("2027-03-01",)),
             Key("deadline", DAY, "the day by whose beginning it must be done", examples=("2027-05-01",)),

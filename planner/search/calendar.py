@@ -6,7 +6,7 @@ them. Costs and days are given (a programme gives quantiles): the answer is exac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -174,7 +174,11 @@ def problems(calendar: Calendar, found: Schedule) -> list[str]:
     out = []
     for at, (task, pick, start, end) in enumerate(zip(calendar.tasks, picks, found.starts, ends, strict=True)):
         last = calendar.horizon if pick.closes is None else min(pick.closes, calendar.horizon)
-        if start < max(task.opens, pick.opens) or end > last or end > (last if task.deadline is None else task.deadline):
+        if (
+            start < max(task.opens, pick.opens)
+            or end > last
+            or end > (last if task.deadline is None else task.deadline)
+        ):
             out.append(f"task {at} is outside its days")
         if any(start < ends[before] for before in task.after):
             out.append(f"task {at} begins before what it is after")
@@ -220,7 +224,8 @@ def windows(calendar: Calendar) -> tuple[list[int], list[int]]:
     order = sorted(range(len(tasks)), key=lambda i: int(before[i].sum()))
     first, last = [0] * len(tasks), [calendar.horizon] * len(tasks)
     for i in order:
-        sources = [*tasks[i].after, *([tasks[i].link.source] if tasks[i].link else [])]
+        link = tasks[i].link
+        sources = [*tasks[i].after, *([link.source] if link is not None else [])]
         first[i] = max([tasks[i].opens, *(first[j] + shortest[j] for j in sources)])
     for i in reversed(order):
         later = [j for j in range(len(tasks)) if before[j, i]]
@@ -289,12 +294,14 @@ class _Milp:
         for i, task in enumerate(c.tasks):
             beside = [j for j in range(len(c.tasks)) if j != i and not before[i, j] and not before[j, i]]
             more = [sum(most[j].get(of, 0.0) for j in beside) for of in range(len(least))]
-            out.append([k for k, choice in enumerate(task.choices) if any(a + more[r] > least[r] for r, a in choice.uses)])
+            out.append(
+                [k for k, choice in enumerate(task.choices) if any(a + more[r] > least[r] for r, a in choice.uses)]
+            )
         return out
 
     def _days(self, i: int, task: Task) -> None:
         """The task's first and last day."""
-        c, start, x = self.calendar, self.start[i], self.x[i]
+        start, x = self.start[i], self.x[i]
         opens = {x[k]: -float(max(choice.opens, self.first[i])) for k, choice in enumerate(task.choices)}
         self._row({start: 1.0, **opens}, 0.0, np.inf)
         days = {x[k]: float(choice.days) for k, choice in enumerate(task.choices)}
@@ -346,7 +353,9 @@ class _Milp:
         for name, tied in (("place", link.place), ("cluster", link.cluster)):
             both = (*c.tasks[source].choices, *task.choices)
             for value in sorted({getattr(choice, name) for choice in both}):
-                row = {self.x[source][k]: 1.0 for k, o in enumerate(c.tasks[source].choices) if getattr(o, name) == value}
+                row = {
+                    self.x[source][k]: 1.0 for k, o in enumerate(c.tasks[source].choices) if getattr(o, name) == value
+                }
                 row |= {self.x[i][k]: -1.0 for k, o in enumerate(task.choices) if getattr(o, name) == value}
                 if tied:
                     self._row(row, 0.0, 0.0)
@@ -363,11 +372,11 @@ class _Milp:
                     amount = sum(a for r, a in choice.uses if r == of)
                     for each in range(day, day + choice.days) if amount else ():
                         rows[each][at] = amount
-            seen: set[tuple[tuple[int, float], ...]] = set()
+            seen: set[tuple[tuple[tuple[int, float], ...], float]] = set()
             for day, row in enumerate(rows):
-                key = tuple(sorted(row.items()))
-                if row and sum(row.values()) > limit[day] and (key, limit[day]) not in seen:
-                    seen.add((key, limit[day]))  # type: ignore[arg-type]
+                key = (tuple(sorted(row.items())), float(limit[day]))
+                if row and sum(row.values()) > limit[day] and key not in seen:
+                    seen.add(key)
                     unit = max(float(limit[day]), 1.0)
                     self._row({at: amount / unit for at, amount in row.items()}, -np.inf, float(limit[day]) / unit)
         for i, task in enumerate(c.tasks):

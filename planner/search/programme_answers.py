@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
 
-from planner.performance.arrays import FloatArray
-from planner.plan import Quantiles
+from planner.performance.arrays import BoolArray, FloatArray
+from planner.plan import Plan, Quantiles
 from planner.scenario import Programme
-from planner.search.calendar import Calendar, Schedule, chosen, moved, solve, total_cost, used_of
+from planner.search.calendar import Calendar, Schedule, Task, chosen, moved, solve, total_cost, used_of
+from planner.search.goals import Goal
 from planner.search.infeasible import reason_of
 from planner.search.plans import make_plan
 from planner.search.programme_answer import (
@@ -46,6 +47,7 @@ from planner.units import format_count, format_percent, format_usd
 from planner.workload.counts import parameter_counts
 
 WEEK = 7
+Periods = Callable[[date | None, int], Iterator[tuple[str, int, int]]]  # first day, end -> name, first, last
 
 
 def answer_of(study: Study, found: Found) -> ProgrammeAnswer:
@@ -129,12 +131,8 @@ def why_none(study: Study) -> tuple[str, list[str]]:
     programme, calendar = study.programme, study.calendar
     for stage, plans in zip(programme.stages, study.plans, strict=True):
         if not plans.choices:
-            from planner.search.goals import Goal as Wanted
-
             budget = programme.budget
-            goal = Wanted(
-                per_usd=1.0, time_s=budget.time_s, cost_usd=budget.cost_usd, confidence=budget.confidence
-            )
+            goal = Goal(per_usd=1.0, time_s=budget.time_s, cost_usd=budget.cost_usd, confidence=budget.confidence)
             return f"{stage.where}, {stage.name}: {reason_of(plans.problem, goal)}", []
     changes = []
     if calendar.budget is not None:
@@ -155,7 +153,7 @@ def why_none(study: Study) -> tuple[str, list[str]]:
     return "No calendar holds all stages within the budgets, the quotas and the order.", changes
 
 
-def _by_cost(calendar: Calendar):  # type: ignore[no-untyped-def]
+def _by_cost(calendar: Calendar) -> tuple[Task, ...]:
     """Tasks whose value is what the budget counts."""
     return tuple(
         replace(task, choices=tuple(replace(c, value=c.cost) for c in task.choices)) for task in calendar.tasks
@@ -247,7 +245,7 @@ def _milestone(programme: Programme, calendar: Calendar, i: int, day: int, ends_
     )
 
 
-def _storage_gb(study: Study, i: int, plan) -> float:  # type: ignore[no-untyped-def]
+def _storage_gb(study: Study, i: int, plan: Plan) -> float:
     """Two checkpoints of each copy, as written while it runs, and the data that it reads."""
     stage = study.programme.stages[i]
     parameters = parameter_counts(stage.scenario.model).total
@@ -285,17 +283,17 @@ def slack_of(study: Study, schedule: Schedule) -> list[Slack]:
     in_all, by_end = latest(calendar.horizon), latest(end)
     bounded = programme.budget.time_s is not None
     out = []
-    for i, stage in enumerate(programme.stages):
+    for i in range(n):
         following = [j for j in range(n) if i in waits[j]]
         free = min((schedule.starts[j] - gap(i, j) - done[i] for j in following), default=None)
         total = in_all[i] - done[i] if bounded or any(t.deadline is not None for t in calendar.tasks) else None
-        words = _absorbed(programme, stage.name, free, total, [programme.stages[j].name for j in following])
+        words = _absorbed(free, total, [programme.stages[j].name for j in following])
         out.append(Slack(total, free, words, by_end[i] <= done[i]))
     return out
 
 
-def _absorbed(programme: Programme, name: str, free: int | None, total: int | None, following: Sequence[str]) -> str:
-    del programme, name
+def _absorbed(free: int | None, total: int | None, following: Sequence[str]) -> str:
+    """What takes up a slip, in words."""
     if free is None:
         return "by the days left before the deadline" if total else "by nothing: it is the last, and no day is left"
     if free > 0:
@@ -376,7 +374,7 @@ def ask_of(total_usd: FloatArray, sure: float) -> ProgrammeAsk:
     return ProgrammeAsk(expected, total - expected, total, sure, text)
 
 
-def _cash(study: Study, found: Found, periods) -> Iterator[Cash]:  # type: ignore[no-untyped-def]
+def _cash(study: Study, found: Found, periods: Periods) -> Iterator[Cash]:
     """Each stage's cost at the confidence, spread evenly over its days, by period; reservations on their first day."""
     calendar, schedule, programme = study.calendar, found.schedule, study.programme
     away, picks = moved(calendar, schedule), chosen(calendar, schedule)
@@ -431,6 +429,5 @@ def quantiles(values: FloatArray) -> Quantiles:
     return Quantiles(*(float(x) for x in np.quantile(values, (0.1, 0.5, 0.9))))
 
 
-def _share(which) -> float | None:  # type: ignore[no-untyped-def]
+def _share(which: BoolArray | None) -> float | None:
     return None if which is None else float(np.mean(which))
-

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-
+from typing import Any
 
 from planner.catalog import Catalog
 from planner.money import in_its_money
 from planner.performance.calibration import Calibration
 from planner.plan import SCHEMA_VERSION, Document, Goal, Provenance
 from planner.scenario import Programme
-from planner.search.calendar import Calendar, Choice, solve, total_cost
+from planner.search.calendar import Calendar, Choice, Schedule, solve, total_cost
 from planner.search.programme_answer import ProgrammeAnswer
 from planner.search.programme_answers import answer_of, quota_words, refusal_of
 from planner.search.programmes import DAY_S, Study, choose_calendar, last_day, study_of
@@ -86,7 +86,11 @@ def _binding(answer: ProgrammeAnswer) -> Iterator[StageBinds]:
     for stage in answer.stages:
         of_days, of_cost = stage.days / days, stage.cost_sure_usd / cost if cost else 0.0
         binds = stage.slack.binds
-        how = "binds: any slip of it moves the end" if binds else f"does not bind: a slip is absorbed {stage.slack.absorbed_by}"
+        how = (
+            "binds: any slip of it moves the end"
+            if binds
+            else f"does not bind: a slip is absorbed {stage.slack.absorbed_by}"
+        )
         text = f"{stage.name} {how}; {format_percent(of_days)} of the days, {format_percent(of_cost)} of the cost."
         yield StageBinds(stage.name, binds, of_days, of_cost, text)
 
@@ -100,9 +104,9 @@ def _worth(study: Study) -> Iterator[Change]:
         more = calendar.budget * MORE_MONEY
         richer = replace(calendar, budget=calendar.budget + more)
         yield _change(study, "budget.cost", f"{format_usd(more)} more", richer)
-    for of, key in enumerate(study.shared.quotas):
+    for of, quota in enumerate(study.shared.quotas):
         limits = tuple(limit + NODE if k == of else limit for k, limit in enumerate(calendar.limits))
-        what = f"{NODE} GPUs more of {quota_words(key)}"
+        what = f"{NODE} GPUs more of {quota_words(quota)}"
         yield _change(study, "cluster.quotas", what, replace(calendar, limits=limits))
     for i, stage in enumerate(programme.stages):
         key = f"stages.{stage.name}"
@@ -118,10 +122,12 @@ def _worth(study: Study) -> Iterator[Change]:
                 study, key, f"letting {stage.name} move ({size / 1e9:,.0f} GB){at}", _with(calendar, i, link=link)
             )
         if task.after and task.link is None:
-            yield _change(study, key, f"not waiting with {stage.name} for what is before it", _with(calendar, i, after=()))
+            yield _change(
+                study, key, f"not waiting with {stage.name} for what is before it", _with(calendar, i, after=())
+            )
 
 
-def _with(calendar: Calendar, number: int, **changes) -> Calendar:  # type: ignore[no-untyped-def]
+def _with(calendar: Calendar, number: int, **changes: Any) -> Calendar:
     tasks = tuple(replace(task, **changes) if i == number else task for i, task in enumerate(calendar.tasks))
     return replace(calendar, tasks=tasks)
 
@@ -156,7 +162,7 @@ def _change(study: Study, key: str, what: str, calendar: Calendar) -> Change:
     return Change(key, what, days, usd, worth, f"{_upper(what)} {_words(days, usd)}.")
 
 
-def _value(calendar: Calendar, found) -> float:  # type: ignore[no-untyped-def]
+def _value(calendar: Calendar, found: Schedule) -> float:
     cost = float(total_cost(calendar, found, value=True))
     return calendar.per_cost * cost + calendar.per_day * last_day(calendar, found)
 
@@ -173,5 +179,3 @@ def _words(days: int, usd: float) -> str:
 
 def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-

@@ -67,9 +67,12 @@ def simulate_programme(
     study = study_of(programme, catalog, calibration)
     found = choose_calendar(study)
     if found is None:
-        raise InfeasibleError("no calendar meets the budgets, so there is nothing to live through; `planner optimize` says why")
+        raise InfeasibleError(
+            "no calendar meets the budgets, so there is nothing to live through; `planner optimize` says why"
+        )
     answer = answer_of(study, found)
-    assert answer.time_s is not None and answer.cost_usd is not None  # noqa: S101
+    assert answer.time_s is not None  # noqa: S101 - it has a calendar
+    assert answer.cost_usd is not None  # noqa: S101
     runs = [run_of(stage.plan) for stage in answer.stages]
 
     def draw(number: int, deviations: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -111,5 +114,3 @@ def simulate_programme(
         basis=CHANCE_BASIS,
         money=answer.provenance.money,
     )
-
-

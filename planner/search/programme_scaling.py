@@ -41,7 +41,14 @@ def scaling_of(
     seen: set[tuple[object, ...]] = set()
     for stage, given in zip(answer.stages, programme.stages, strict=True):
         plan = stage.plan
-        key = (repr(given.scenario.model), plan.seq_length, plan.global_batch, plan.offer.id, plan.nodes, plan.precision)
+        key = (
+            repr(given.scenario.model),
+            plan.seq_length,
+            plan.global_batch,
+            plan.offer.id,
+            plan.nodes,
+            plan.precision,
+        )
         if key in seen:
             continue
         seen.add(key)
@@ -63,8 +70,12 @@ def _sizes(
             continue
         training = replace(given.scenario.training, global_batch=IntChoice(values=(batch,)), batch_ramp=None)
         layout = replace(given.scenario.layout, dp=IntChoice())
-        cluster = replace(given.scenario.cluster, max_gpus=max(given.scenario.cluster.max_gpus, 4 * plan.gpus), quotas=())
-        problem = build(replace(given.scenario, training=training, layout=layout, cluster=cluster), catalog, calibration)
+        cluster = replace(
+            given.scenario.cluster, max_gpus=max(given.scenario.cluster.max_gpus, 4 * plan.gpus), quotas=()
+        )
+        problem = build(
+            replace(given.scenario, training=training, layout=layout, cluster=cluster), catalog, calibration
+        )
         found = _fastest(problem, plan.offer.id, nodes)
         if found is not None:
             step = float(problem.step_s[found] * problem.clock.median[found])

@@ -8,7 +8,7 @@ is thrown out and the choice made again.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,13 +34,12 @@ from planner.search.calendar import (
 )
 from planner.search.optimum import provenance_of
 from planner.search.plans import Pick, fastest_of
-from planner.search.prices import plan_cost
+from planner.search.prices import PlanCost, plan_cost
 from planner.search.problem import Problem
 from planner.search.programme_answer import ProgrammeAnswer
 from planner.search.programme_chances import Draw, Part, Worlds, live
 from planner.search.simplicity import plain
 from planner.search.stage_plans import (
-    DAY_S,
     Shared,
     StagePlans,
     carried_bytes,
@@ -50,6 +49,7 @@ from planner.search.stage_plans import (
     stage_plans,
 )
 
+DAY_S = 86400.0
 WORLDS, SEED = 20_000, 20261129
 MOST_DAYS = 3650  # of a programme without a deadline
 TRIES = 12  # calendars that break a true budget are thrown out one by one
@@ -115,8 +115,10 @@ def study_of(programme: Programme, catalog: Catalog, calibration: Calibration) -
     tied = _tied(programme)
     plans: list[StagePlans] = []
     for i, (stage, problem) in enumerate(zip(programme.stages, problems, strict=True)):
-        beside = stage.copies > 1 and stage.beside or any(
-            j != i and not before[i, j] and not before[j, i] for j in range(len(programme.stages))
+        beside = (
+            stage.copies > 1
+            and stage.beside
+            or any(j != i and not before[i, j] and not before[j, i] for j in range(len(programme.stages)))
         )
         like = plans[stage.after[0]] if "cluster" in stage.inherits and stage.after[0] < i else None
         plans.append(
@@ -260,7 +262,7 @@ def _picks(study: Study, calendar: Calendar, schedule: Schedule) -> list[Pick]:
     return out
 
 
-def _cost(plans: StagePlans, at: int, pick: Pick):  # type: ignore[no-untyped-def]
+def _cost(plans: StagePlans, at: int, pick: Pick) -> PlanCost:
     p = plans.problem
     runs = p.clock.completion(np.array([pick.seconds]), np.array([pick.cell]))
     return plan_cost(p.costs, runs, pick.cell, plans.offer(at), int(p.paid_gpus[pick.cell]))
@@ -398,5 +400,3 @@ def ends(calendar: Calendar, schedule: Schedule) -> list[int]:
 def last_day(calendar: Calendar, schedule: Schedule) -> int:
     """The day by whose beginning all is planned to be done."""
     return makespan(calendar, schedule)
-
-

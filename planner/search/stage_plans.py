@@ -18,13 +18,14 @@ from planner.scenario import Programme, Quota, Stage
 from planner.search.calendar import Choice
 from planner.search.choose import undominated
 from planner.search.frontiers import undominated_cells
-from planner.search.goals import DAY_S, Goal, View, aiming_at, find
+from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.optimum import scenario_goal
 from planner.search.pools import node_range
 from planner.search.prices import price_range
 from planner.search.problem import Problem, build
 from planner.workload.counts import parameter_counts
 
+DAY_S = 86400.0
 EVERY = 16  # node counts up to here are all looked at; beyond, eight of each doubling, and the largest that may be had
 _ROUNDING = 1e-9  # of a day: a run of whole days takes so many
 SMALL_VOCABULARY = 65_536  # tokens of fewer are stored in two bytes, others in four
@@ -74,9 +75,7 @@ class Shared:
 
 def covers(key: tuple[str | None, str | None, str | None], offer: Offer) -> bool:
     """Whether a quota (cloud, region, GPU) is of an offer."""
-    return all(
-        wanted in (None, has) for wanted, has in zip(key, (offer.cloud, offer.region, offer.gpu), strict=True)
-    )
+    return all(wanted in (None, has) for wanted, has in zip(key, (offer.cloud, offer.region, offer.gpu), strict=True))
 
 
 def shared_of(programme: Programme) -> Shared:
@@ -90,9 +89,7 @@ def shared_of(programme: Programme) -> Shared:
 def limits_of(programme: Programme, shared: Shared, horizon: int) -> tuple[FloatArray, ...]:
     """How much there is of each resource on each day, (horizon,)."""
     out = [_over_time(programme, key, horizon) for key in shared.quotas]
-    sizes = {
-        own.name: float(own.nodes * own.gpus_per_node) for s in programme.stages for own in s.scenario.cluster.own
-    }
+    sizes = {own.name: float(own.nodes * own.gpus_per_node) for s in programme.stages for own in s.scenario.cluster.own}
     return (*out, *(np.full(horizon, sizes[name]) for name in shared.own))
 
 
@@ -169,7 +166,9 @@ def stage_plans(
                 cluster=_cluster_number(problem, cell, offer),
                 reservation=None if reserved is None else shared.reserved.index(reserved),
             )))  # fmt: skip
-    return _kept(stage, problem, made, tied=tied, beside=beside, clusters=like is not None or _leaves(programme, number))
+    return _kept(
+        stage, problem, made, tied=tied, beside=beside, clusters=like is not None or _leaves(programme, number)
+    )
 
 
 def _leaves(programme: Programme, number: int) -> bool:

@@ -1,4 +1,4 @@
-"""Where a programme stands: stages done, running and to come, the end and the cost to expect, and what is left of it."""
+"""Where a programme stands: stages done, running and to come, end and cost to expect, and what is left of it."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ def _spent(stage: StageNow, plan: ProgrammeAnswer) -> float:
 
 def _begin(stage: StageAnswer, before: list[Quantiles], p: str) -> float:
     moved = 0.0 if stage.move is None else stage.move.time_s / DAY_S
-    return max([getattr(each, p) + moved for each in before] or [float(stage.start_day)])
+    ends = [float(getattr(each, p)) for each in before]
+    return max([end + moved for end in ends], default=float(stage.start_day))
 
 
 def _turns(stage: StageAnswer) -> int:

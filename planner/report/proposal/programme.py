@@ -26,7 +26,7 @@ from planner.report.proposal.programme_annex import annex_section
 from planner.report.proposal.programme_drawings import cash_picture, gantt_picture
 from planner.report.proposal.programme_words import words_of
 from planner.scenario import Programme
-from planner.search.programme_answer import ProgrammeAnswer, ProgrammeAsk, StageAnswer
+from planner.search.programme_answer import Cash, ProgrammeAnswer, ProgrammeAsk, StageAnswer
 from planner.search.programme_scaling import ScalingRow
 
 DAY_S = 86400.0
@@ -274,8 +274,9 @@ def _money(told: Told) -> Section:
     total = ask.total_usd + sum(usd for _, usd in lines)
     blank = Cell("")
     contingency = told.say("contingency_row", sure=told.sure)
+    surrogate = words.money_cell(answer.surrogate_cost_usd)
     rows += [
-        (Cell(told.say("total")), blank, blank, words.money_cell(ask.expected_usd), words.money_cell(answer.surrogate_cost_usd)),
+        (Cell(told.say("total")), blank, blank, words.money_cell(ask.expected_usd), surrogate),
         (Cell(contingency), blank, blank, words.money_cell(ask.contingency_usd), blank),
         *((Cell(name), blank, blank, words.money_cell(usd), blank) for name, usd in lines),
         (Cell(told.say("asked_row")), blank, blank, words.money_cell(total), blank),
@@ -300,7 +301,7 @@ def _cash(told: Told) -> tuple[Block, ...]:
             return told.say(kind, n=number)
         return words.month(Date(int(period[:4]), int(period[5:7]), 1))
 
-    def table(caption: str, periods) -> Table:  # type: ignore[no-untyped-def]
+    def table(caption: str, periods: Sequence[Cash]) -> Table:
         rows = [
             (
                 Cell(name(cash.period)),

@@ -15,10 +15,14 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "pg_s_annex": ("Annex: how the resources were estimated", "附件：资源估算依据"),
     "pg_s_method": ("Method and assumptions", "方法与假设"),
     "pg_ask": (
-        "We ask for {total}: {expected} to be expected, and a contingency of {more} ({share}) that makes it enough"
-        " with {sure}. All {count} stages are planned to be done by {end}.",
-        "申请 {total}：预期 {expected}，另加不可预见费 {more}（{share}），使其以 {sure} 的把握足够。"
-        "全部 {count} 个阶段计划于 {end} 前完成。",
+        (
+            "We ask for {total}: {expected} to be expected, and a contingency of {more} ({share}) that "
+            "makes it enough with {sure}. All {count} stages are planned to be done by {end}."
+        ),
+        (
+            "申请 {total}：预期 {expected}，另加不可预见费 {more}（{share}），使其以 {sure} 的把握足够。"
+            "全部 {count} 个阶段计划于 {end} 前完成。"
+        ),
     ),
     "pg_f_total": ("Asked for", "申请总额"),
     "pg_f_expected": ("Expected (as likely more as less)", "预期（多少各半）"),
@@ -30,9 +34,14 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "pg_f_in_both": ("Chance of both", "两者兼顾的概率"),
     "pg_f_hours": ("GPU-hours, all stages", "GPU 小时（全部阶段）"),
     "pg_contingency_why": (
-        "The contingency is no percentage by habit: it is the distance from the median of the programme's cost to its"
-        " quantile at {sure}, in {worlds} programmes drawn at random.",
-        "不可预见费并非惯例百分比：它是在随机抽取的 {worlds} 个项目中，项目费用的中位数到其 {sure} 分位数之间的差额。",
+        (
+            "The contingency is no percentage by habit: it is the distance from the median of the "
+            "programme's cost to its quantile at {sure}, in {worlds} programmes drawn at random."
+        ),
+        (
+            "不可预见费并非惯例百分比：它是在随机抽取的 {worlds} 个项目中，项目费用的中位数到其 {sure} 分"
+            "位数之间的差额。"
+        ),
     ),
     "pg_gantt": ("Calendar of the programme", "项目日程图"),
     "pg_gantt_text": (
@@ -51,7 +60,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "pg_t_slack": ("Where a slip is absorbed", "延误由何处吸收"),
     "pg_t_shared": ("Machines that stages share", "各阶段共用的机器"),
     "pg_t_hours": ("Node-hours by stage", "各阶段节点小时"),
-    "pg_t_scaling": ("Strong and weak scaling, predicted by the model, not measured", "强扩展与弱扩展（模型预测，非实测）"),
+    "pg_t_scaling": (
+        "Strong and weak scaling, predicted by the model, not measured",
+        "强扩展与弱扩展（模型预测，非实测）",
+    ),
     "pg_t_storage": ("Storage", "存储"),
     "pg_t_traced": ("Every figure and where it comes from", "各项数字及其来源"),
     "pg_h_stage": ("stage", "阶段"),
@@ -102,7 +114,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "{name} moves from {source} to {place}: {gb} GB in {time}, {money}.",
         "{name} 由 {source} 迁至 {place}：{gb} GB，耗时 {time}，费用 {money}。",
     ),
-    "pg_binds": ("Any slip of these stages moves the end or misses a deadline: {names}.", "下列阶段的任何延误都会推迟完成或错过截止日：{names}。"),
+    "pg_binds": (
+        "Any slip of these stages moves the end or misses a deadline: {names}.",
+        "下列阶段的任何延误都会推迟完成或错过截止日：{names}。",
+    ),
     "pg_binds_none": ("No stage's slip of a day moves the end.", "任一阶段延误一天均不会推迟完成。"),
     "pg_end_none": ("the days before the deadline", "截止日前的余量"),
     "pg_absorbed_free": ("by {days} free days before {names}", "由 {names} 之前的 {days} 天空闲吸收"),
@@ -113,33 +128,58 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "pg_inherits_optimizer": ("optimizer state", "优化器状态"),
     "pg_inherits_cluster": ("cluster", "集群"),
     "pg_inherits_of": ("{what} of {stage}", "{stage} 的{what}"),
-    "pg_resource_use": ("{used} of {most} GPUs on the fullest day; all in use on {days} days", "最满的一天使用 {most} 个 GPU 中的 {used} 个；{days} 天用满"),
-    "pg_bought_use": ("{money}, paid whole; stages are on {share} of its GPU-days", "整笔支付 {money}；其 GPU 天数的 {share} 有阶段使用"),
+    "pg_resource_use": (
+        "{used} of {most} GPUs on the fullest day; all in use on {days} days",
+        "最满的一天使用 {most} 个 GPU 中的 {used} 个；{days} 天用满",
+    ),
+    "pg_bought_use": (
+        "{money}, paid whole; stages are on {share} of its GPU-days",
+        "整笔支付 {money}；其 GPU 天数的 {share} 有阶段使用",
+    ),
     "pg_all_offers": ("all offers together", "全部机器合计"),
     "pg_basis": (
-        "Drawn once for the whole programme: how far predictions are wrong together (the same site, stack, GPU, sizes"
-        " near each other) and an offer's spot price. Drawn for each run by itself: the noise of its step time, its"
-        " failures, and what is paid beside training. {worlds} programmes were drawn.",
-        "整个项目只抽取一次：预测误差的共同部分（同一站点、软件栈、GPU 及相近规模）和竞价实例价格。"
-        "每次运行各自抽取：单步时间噪声、故障以及训练之外的开销。共抽取 {worlds} 个项目。",
+        (
+            "Drawn once for the whole programme: how far predictions are wrong together (the same site, "
+            "stack, GPU, sizes near each other) and an offer's spot price. Drawn for each run by itself: "
+            "the noise of its step time, its failures, and what is paid beside training. {worlds} "
+            "programmes were drawn."
+        ),
+        (
+            "整个项目只抽取一次：预测误差的共同部分（同一站点、软件栈、GPU 及相近规模）和竞价实例价格。每"
+            "次运行各自抽取：单步时间噪声、故障以及训练之外的开销。共抽取 {worlds} 个项目。"
+        ),
     ),
     "pg_surrogate": (
-        "The calendar is the best of {plans} plans and every first day, by a mixed-integer programme that is exact for"
-        " sums of quantiles: each stage is set aside the whole days, and counted the cost, that it keeps with {sure}."
-        " Such sums are exact only if all stages are slow together; the chances stated here are those of the true sums."
-        " {thrown} calendars that kept the sums and broke the true budgets were thrown out.",
-        "日程由混合整数规划从 {plans} 个方案与所有开始日中选出，对分位数之和精确：每个阶段按其以 {sure} 把握不超过的整天数与费用计入。"
-        "仅当所有阶段同时变慢时，这样的和才精确；文中概率为真实总和的概率。有 {thrown} 个满足该和但突破真实预算的日程被排除。",
+        (
+            "The calendar is the best of {plans} plans and every first day, by a mixed-integer programme "
+            "that is exact for sums of quantiles: each stage is set aside the whole days, and counted "
+            "the cost, that it keeps with {sure}. Such sums are exact only if all stages are slow "
+            "together; the chances stated here are those of the true sums. {thrown} calendars that kept "
+            "the sums and broke the true budgets were thrown out."
+        ),
+        (
+            "日程由混合整数规划从 {plans} 个方案与所有开始日中选出，对分位数之和精确：每个阶段按其以 "
+            "{sure} 把握不超过的整天数与费用计入。仅当所有阶段同时变慢时，这样的和才精确；文中概率为真实"
+            "总和的概率。有 {thrown} 个满足该和但突破真实预算的日程被排除。"
+        ),
     ),
     "pg_annex": (
-        "Node-hours are allocated hours of whole nodes at the median: training, checkpoints, lost work and restarts, and"
-        " what teams pay for beside them.",
+        (
+            "Node-hours are allocated hours of whole nodes at the median: training, checkpoints, lost "
+            "work and restarts, and what teams pay for beside them."
+        ),
         "节点小时为整节点的分配小时（中位数）：含训练、检查点、返工与重启，以及团队的其他开销。",
     ),
     "pg_scaling_note": (
-        "All of this table is predicted. Strong: the planned batch on more GPUs, each size with its own best layout."
-        " Weak: the batch grows with the GPUs. Efficiency is against the smallest size shown. The planned size is bold.",
-        "本表均为预测。强扩展：批大小不变、GPU 增加，各规模取其最佳布局。弱扩展：批大小随 GPU 增长。效率以表中最小规模为基准。计划规模以粗体标出。",
+        (
+            "All of this table is predicted. Strong: the planned batch on more GPUs, each size with its "
+            "own best layout. Weak: the batch grows with the GPUs. Efficiency is against the smallest "
+            "size shown. The planned size is bold."
+        ),
+        (
+            "本表均为预测。强扩展：批大小不变、GPU 增加，各规模取其最佳布局。弱扩展：批大小随 GPU 增长。"
+            "效率以表中最小规模为基准。计划规模以粗体标出。"
+        ),
     ),
     "pg_storage_note": (
         "Two checkpoints of each run, as they are written during training, and the tokens that the stage reads.",
@@ -155,7 +195,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "pg_q_price": ("price, an hour of one GPU", "单 GPU 小时价格"),
     "pg_w_tokens": ("scenario: stages.{name}.data and training", "情景：stages.{name}.data 与 training"),
     "pg_w_step": ("prediction, {basis}{ids}", "预测，{basis}{ids}"),
-    "pg_w_steps": ("tokens ÷ (batch {batch} × sequence {seq}), rounded up", "词元 ÷（批 {batch} × 序列 {seq}），向上取整"),
+    "pg_w_steps": (
+        "tokens ÷ (batch {batch} × sequence {seq}), rounded up",
+        "词元 ÷（批 {batch} × 序列 {seq}），向上取整",
+    ),
     "pg_w_productive": ("steps × step time × {gpus} GPUs", "步数 × 单步时间 × {gpus} 个 GPU"),
     "pg_w_beside": ("interruption rates of the catalog; {source}", "目录中的中断率；{source}"),
     "pg_w_hours": ("(training + beside) × runs", "（训练 + 其他）× 运行数"),

@@ -92,7 +92,9 @@ class _Sheets:
         row, widths = 2, {0: 18.0}
         for block in blocks:
             if isinstance(block, Paragraph):
-                sheet.merge_range(row, 0, row, 7, block.text, self.format("", "wrap", *(["bold"] if block.lead else [])))
+                sheet.merge_range(
+                    row, 0, row, 7, block.text, self.format("", "wrap", *(["bold"] if block.lead else []))
+                )
                 sheet.set_row(row, 15.0 * max(1, round(text_width(block.text) / 620.0 + 0.49)))
                 row += 2
             elif isinstance(block, Bullets):
@@ -161,7 +163,7 @@ class _Sheets:
         bars = self.proposal.calendar
         if not bars:
             return
-        last = max(max(bar.start_day + bar.days for bar in bars), *(int(bar.p90_day) + 1 for bar in bars))
+        last = max(max(bar.start_day + bar.days, int(bar.p90_day) + 1) for bar in bars)
         step = 1 if last <= MOST_COLUMNS else 7
         title = next(section.title for section in self.proposal.sections if section.id == "calendar")
         sheet = self.sheet(f"{title} (Gantt)")
