@@ -43,6 +43,7 @@ from planner.search.stage_plans import (
     Shared,
     StagePlans,
     carried_bytes,
+    learn,
     limits_of,
     problems_of,
     shared_of,
@@ -114,6 +115,7 @@ def study_of(programme: Programme, catalog: Catalog, calibration: Calibration) -
     before = ordered([Task((), stage.after) for stage in programme.stages])
     tied = _tied(programme)
     plans: list[StagePlans] = []
+    kept: dict[tuple[object, ...], StagePlans] = {}
     for i, (stage, problem) in enumerate(zip(programme.stages, problems, strict=True)):
         beside = (
             stage.copies > 1
@@ -121,18 +123,12 @@ def study_of(programme: Programme, catalog: Catalog, calibration: Calibration) -
             or any(j != i and not before[i, j] and not before[j, i] for j in range(len(programme.stages)))
         )
         like = plans[stage.after[0]] if "cluster" in stage.inherits and stage.after[0] < i else None
-        plans.append(
-            stage_plans(
-                programme,
-                i,
-                problem,
-                shared,
-                places,
-                tied=tied[i],
-                beside=beside or _passes_its_cluster_on(programme, i),
-                like=like,
-            )
-        )
+        beside = beside or _passes_its_cluster_on(programme, i)
+        key = (id(problem), tied[i], beside, stage.copies, stage.beside, id(like), _passes_its_cluster_on(programme, i))
+        if key not in kept:
+            learn(problem, problems[:i])
+            kept[key] = stage_plans(programme, i, problem, shared, places, tied=tied[i], beside=beside, like=like)
+        plans.append(replace(kept[key], stage=stage))
     carried = tuple(carried_bytes(programme, i, p) for i, p in enumerate(problems))
     calendar = calendar_of(programme, plans, shared, carried)
     return Study(programme, tuple(plans), shared, places, calendar, carried, calibration)
@@ -380,7 +376,7 @@ def statement(study: Study) -> str:
     return (
         f"{count:,} plans of {len(study.plans)} stages x every first day of {days:,}: of each place, the plans that no"
         " other beats in time and cost at the confidence (and in GPUs, where stages may run side by side), node counts"
-        " all up to 16 and then eight a doubling. The calendar is the best of these for sums of quantiles: each stage"
+        " all up to 4 and then two a doubling. The calendar is the best of these for sums of quantiles: each stage"
         " is set aside the whole days, and counted the cost, that it keeps with the confidence. Sums of quantiles are"
         " exact if all stages are slow together, and not otherwise; the chances that are stated are of the true sums,"
         " by simulation."

@@ -26,7 +26,7 @@ from planner.search.problem import Problem, build
 from planner.workload.counts import parameter_counts
 
 DAY_S = 86400.0
-EVERY = 16  # node counts up to here are all looked at; beyond, eight of each doubling, and the largest that may be had
+EVERY = 4  # node counts up to here are all looked at; beyond, two of each doubling, and the largest that may be had
 _ROUNDING = 1e-9  # of a day: a run of whole days takes so many
 SMALL_VOCABULARY = 65_536  # tokens of fewer are stored in two bytes, others in four
 WEIGHT_BYTES = 2.0  # a parameter of a checkpoint that is carried, in 16 bits
@@ -118,6 +118,36 @@ def problems_of(programme: Programme, catalog: Catalog, calibration: Calibration
             known[key] = build(stage.scenario, catalog, calibration)
         out.append(known[key])
     return out
+
+
+def learn(problem: Problem, others: Sequence[Problem]) -> None:
+    """What other stages' searches found holds here too, where the runs differ in their length alone.
+
+    At one global batch all layouts take the same number of steps, so that the fastest of a cell is the same layout
+    however many tokens there are.
+    """
+    for other in others:
+        if other is problem or not _alike(problem, other):
+            continue
+        at = np.flatnonzero(other.exact & np.isfinite(other.best_s) & ~problem.exact)
+        for name in ("row", "dp", "micro", "batch", "covered", "instances", "step_s"):
+            getattr(problem, name)[at] = getattr(other, name)[at]
+        if at.size:
+            step = other.step_s[at]
+            seconds = problem.run.seconds(other.batch[at], step, lambda _: step)  # noqa: B023 - called within the line
+            problem.best_s[at] = problem.bound_s[at] = seconds
+            problem.exact[at] = problem.visited[at] = True
+
+
+def _alike(one: Problem, other: Problem) -> bool:
+    """Whether two problems have the same cells, layouts and one global batch, so that only their steps differ."""
+    mine, theirs = one.scenario, other.scenario
+    batch = mine.training.global_batch
+    if batch is None or batch.pinned is None or mine.training.batch_ramp is not None or one.run.loss is not None:
+        return False
+    training = replace(theirs.training, epochs=mine.training.epochs, iterations=mine.training.iterations)
+    same = replace(theirs, name=mine.name, data=mine.data, training=training, defaults=mine.defaults)
+    return same == mine and len(one) == len(other)
 
 
 def stage_plans(
@@ -228,14 +258,21 @@ def _cells(
             goal = replace(goal, cost_usd=None)
         views = (View(problem, aiming_at(goal, per_second=1.0)), View(problem, aiming_at(goal, per_usd=1.0)))
         found = undominated_cells(views, gpus=beside)
-        median = View(problem, aiming_at(replace(goal, at=0.5), *_weights(programme)))
-        best = find(median)
+        best = _best_median(views[1], aiming_at(replace(goal, at=0.5), *_weights(programme)))
         if best is not None and best not in found:
             found = np.append(found, best)
         cells.append(found)
         offers.append(views[0].offer[found])
     none = np.zeros(0, dtype=np.int64)
     return np.concatenate([*cells, none]), np.concatenate([*offers, none])
+
+
+def _best_median(view: View, goal: Goal) -> int | None:
+    """Of the cells that have been searched the one whose run is best for the objective, at the median."""
+    p = view.problem
+    cells = np.flatnonzero(p.exact & view.allowed & np.isfinite(p.best_s))
+    cells = cells[view.feasible(cells)]
+    return int(cells[np.argmin(View(p, goal).value(p.best_s[cells], cells))]) if len(cells) else None
 
 
 def _weights(programme: Programme) -> tuple[float, float]:
@@ -263,7 +300,7 @@ def _same_clusters(problem: Problem, like: StagePlans) -> tuple[IntArray, IntArr
 def _looked_at(programme: Programme, problem: Problem) -> BoolArray:
     """Cells whose node counts are looked at, (cells,)."""
     nodes, size = problem.nodes, problem.gpus // np.maximum(problem.nodes, 1)
-    step = 2 ** np.maximum(np.floor(np.log2(np.maximum(nodes, 1))).astype(np.int64) - 3, 0)
+    step = 2 ** np.maximum(np.floor(np.log2(np.maximum(nodes, 1))).astype(np.int64) - 1, 0)
     keep = (nodes <= EVERY) | (nodes % step == 0)
     for most in {quota.gpus for quota in programme.quotas}:
         keep |= (problem.paid_gpus <= most) & (problem.paid_gpus + size > most)
