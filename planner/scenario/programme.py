@@ -246,7 +246,7 @@ class ProgrammeBuilder:
                     may_move=bool(row["may_move"]),
                     not_before=_day_of(row["not_before"], budget) or 0,
                     deadline=_day_of(row["deadline"], budget),
-                    where=f"{node.where}, stages.{i}",
+                    where=f"{node.where.replace(str(self.file), self.file.name)}, stages.{i}",
                 )
             )
         return stages

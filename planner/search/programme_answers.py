@@ -40,6 +40,7 @@ from planner.search.programmes import (
     provenance,
     sequence,
     statement,
+    study_of,
     value_of,
 )
 from planner.search.stage_plans import limits_of
@@ -133,7 +134,7 @@ def why_none(study: Study) -> tuple[str, list[str]]:
         if not plans.choices:
             budget = programme.budget
             goal = Goal(per_usd=1.0, time_s=budget.time_s, cost_usd=budget.cost_usd, confidence=budget.confidence)
-            return f"{stage.where}, {stage.name}: {reason_of(plans.problem, goal)}", []
+            return f"{stage.where}, {stage.name}: {reason_of(plans.problem, goal)}", list(_wider(study))
     changes = []
     if calendar.budget is not None:
         free = solve(replace(calendar, budget=None, per_cost=1.0, per_day=0.0, tasks=_by_cost(calendar)))
@@ -151,6 +152,24 @@ def why_none(study: Study) -> tuple[str, list[str]]:
         sums = "Within the budgets and quotas no calendar holds all stages"
         return f"{sums}, at their quantiles at {format_percent(study.confidence)}.", changes
     return "No calendar holds all stages within the budgets, the quotas and the order.", changes
+
+
+def _wider(study: Study) -> Iterator[str]:
+    """What would do where a stage alone breaks a budget: each budget by itself, searched without it."""
+    programme = study.programme
+    for name in ("cost_usd", "time_s"):
+        if getattr(programme.budget, name) is None:
+            continue
+        free = replace(programme, budget=replace(programme.budget, **{name: None}))
+        other = study_of(free, study.plans[0].problem.catalog, study.calibration)
+        if not all(plans.choices for plans in other.plans):
+            continue
+        calendar = replace(other.calendar, per_cost=float(name == "cost_usd"), per_day=float(name == "time_s"))
+        found = solve(replace(calendar, tasks=_by_cost(calendar)))
+        if found is not None and name == "cost_usd":
+            yield f"budget.cost: {format_usd(float(total_cost(calendar, found)))} or more would do."
+        elif found is not None:
+            yield f"budget.time: {last_day(calendar, found):,} days or more would do."
 
 
 def _by_cost(calendar: Calendar) -> tuple[Task, ...]:

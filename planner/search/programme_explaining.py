@@ -112,7 +112,7 @@ def _worth(study: Study) -> Iterator[Change]:
         key = f"stages.{stage.name}"
         yield _change(study, key, f"a tenth less of {stage.name}", _shrunk(study, i))
         task = calendar.tasks[i]
-        if task.link is not None and task.link.place:
+        if task.link is not None and task.link.place and not task.link.cluster and len(study.places) > 1:
             size, transfer = study.carried[i], programme.transfer
             days = 0 if transfer is None else math.ceil(size * 8.0 / (transfer.gbit_per_s * 1e9) / DAY_S)
             usd = 0.0 if transfer is None else size / 1e9 * transfer.usd_per_gb
