@@ -1,4 +1,4 @@
-"""How long a programme of twelve stages over some eighty offers takes, as a ratio to importing scipy.optimize and pandas.
+"""How long a programme of twelve stages over some eighty offers takes, as a ratio to importing scipy and pandas.
 
 Both are cold processes, in turn, so that a busy moment hits both alike. Where the time goes is printed too: the search
 of the stages' plans, the calendar's MILP, and the worlds drawn.

@@ -87,5 +87,5 @@ def test_both_languages_have_every_sentence_with_the_same_places() -> None:
 
 
 def test_an_infeasible_programme_is_refused_with_what_would_do() -> None:
-    with pytest.raises(planner.InfeasibleError, match="budget.cost"):
+    with pytest.raises(planner.InfeasibleError, match=r"budget\.cost"):
         planner.propose(GIVEN | {"budget": {"time": "60 days", "cost": "100 USD"}}, date="2026-11-29")

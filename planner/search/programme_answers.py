@@ -160,7 +160,9 @@ def _wider(study: Study) -> Iterator[str]:
     for name in ("cost_usd", "time_s"):
         if getattr(programme.budget, name) is None:
             continue
-        free = replace(programme, budget=replace(programme.budget, **{name: None}))
+        budget = programme.budget
+        budget = replace(budget, cost_usd=None) if name == "cost_usd" else replace(budget, time_s=None)
+        free = replace(programme, budget=budget)
         other = study_of(free, study.plans[0].problem.catalog, study.calibration)
         if not all(plans.choices for plans in other.plans):
             continue
