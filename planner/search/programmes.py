@@ -45,6 +45,7 @@ from planner.search.stage_plans import (
     carried_bytes,
     learn,
     limits_of,
+    places_worth,
     problems_of,
     shared_of,
     stage_plans,
@@ -114,6 +115,7 @@ def study_of(programme: Programme, catalog: Catalog, calibration: Calibration) -
     places = tuple(sorted({(o.cloud, o.region) for p in problems for o in p.offers}))
     before = ordered([Task((), stage.after) for stage in programme.stages])
     tied = _tied(programme)
+    worth = places_worth([p for p, stays in zip(problems, tied, strict=True) if stays], shared)
     plans: list[StagePlans] = []
     kept: dict[tuple[object, ...], StagePlans] = {}
     for i, (stage, problem) in enumerate(zip(programme.stages, problems, strict=True)):
@@ -127,7 +129,9 @@ def study_of(programme: Programme, catalog: Catalog, calibration: Calibration) -
         key = (id(problem), tied[i], beside, stage.copies, stage.beside, id(like), _passes_its_cluster_on(programme, i))
         if key not in kept:
             learn(problem, problems[:i])
-            kept[key] = stage_plans(programme, i, problem, shared, places, tied=tied[i], beside=beside, like=like)
+            kept[key] = stage_plans(
+                programme, i, problem, shared, places, tied=tied[i], beside=beside, worth=worth, like=like
+            )
         plans.append(replace(kept[key], stage=stage))
     carried = tuple(carried_bytes(programme, i, p) for i, p in enumerate(problems))
     calendar = calendar_of(programme, plans, shared, carried)

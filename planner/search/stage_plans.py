@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -159,6 +159,7 @@ def stage_plans(
     *,
     tied: bool,
     beside: bool,
+    worth: Collection[tuple[str, str]] = (),
     like: StagePlans | None = None,
 ) -> StagePlans:
     """The candidate plans of a stage.
@@ -168,10 +169,11 @@ def stage_plans(
     places : the places of all stages' offers, in order
     tied : whether it matters where it runs
     beside : whether other stages may run at the same time, so that fewer GPUs are worth something
+    worth : the places that are worth a look where it matters
     like : plans on whose clusters alone it may run, where it inherits or leaves a cluster
     """
     stage = programme.stages[number]
-    cells, offers = _cells(programme, problem, shared, tied=tied, beside=beside, like=like)
+    cells, offers = _cells(programme, problem, shared, tied=tied, beside=beside, like=like, worth=worth)
     sure = programme.budget.confidence
     rates, seconds = problem.rates(offers, cells), problem.best_s[cells]
     time = problem.time_s(sure, seconds, cells)
@@ -231,7 +233,14 @@ def _window(programme: Programme, problem: Problem, cell: int, reserved: str | N
 
 
 def _cells(
-    programme: Programme, problem: Problem, shared: Shared, *, tied: bool, beside: bool, like: StagePlans | None
+    programme: Programme,
+    problem: Problem,
+    shared: Shared,
+    *,
+    tied: bool,
+    beside: bool,
+    like: StagePlans | None,
+    worth: Collection[tuple[str, str]],
 ) -> tuple[IntArray, IntArray]:
     """Cells and offers that may be worth something: not beaten in time and cost at the confidence (and GPUs)."""
     if like is not None:
@@ -244,13 +253,14 @@ def _cells(
         cost_usd=budget.cost_usd,
         cells=_looked_at(programme, problem),
     )
-    groups: dict[tuple[object, ...], list[int]] = {}
+    groups: dict[tuple[tuple[tuple[int, float], ...], tuple[str, str] | None], list[int]] = {}
     for i, offer in enumerate(problem.offers):
-        where = (offer.cloud, offer.region) if tied else ()
+        where = (offer.cloud, offer.region) if tied else None
         groups.setdefault((shared.uses(offer, 1.0), where), []).append(i)
     cells, offers = [], []
-    kept = _worth_a_look(problem, groups) if tied else list(groups.values())
-    for group in kept:
+    for (_, where), group in groups.items():
+        if where is not None and where not in worth:
+            continue
         mask = np.zeros(len(problem.offers), dtype=bool)
         mask[group] = True
         goal = replace(base, offers=mask)
@@ -317,21 +327,42 @@ def _within_quotas(programme: Programme, problem: Problem) -> BoolArray:
     return np.asarray(problem.paid_gpus <= max(every)) if every else np.ones(len(problem), dtype=bool)
 
 
-def _worth_a_look(problem: Problem, groups: dict[tuple[object, ...], list[int]]) -> list[list[int]]:
-    """Groups of offers (one place each) without those of which another place sells all, no dearer, under one quota.
+def places_worth(problems: Sequence[Problem], shared: Shared) -> frozenset[tuple[str, str]]:
+    """The places of stages that go on from one another, without those that another place makes needless.
 
-    Whatever stages go on from one another there could go on from one another at that other place instead.
+    A place is needless if there is one other where every stage finds all that it offers, no dearer and under the same
+    quotas: whatever stages go on from one another here could do so there, and no more would be moved.
     """
-    kept: list[tuple[tuple[object, ...], list[int]]] = []
-    for key, group in groups.items():
-        if not any(_covers(problem, other, group) for k, other in kept if k[0] == key[0]):
-            kept = [(k, g) for k, g in kept if k[0] != key[0] or not _covers(problem, group, g)]
-            kept.append((key, group))
-    return [group for _, group in kept]
+    sold = [_by_place(problem, shared) for problem in problems]
+    kept: list[tuple[str, str]] = []
+    for place in sorted({place for each in sold for place in each}):
+        if not any(_instead(problems, sold, other, place) for other in kept):
+            kept = [other for other in kept if not _instead(problems, sold, place, other)]
+            kept.append(place)
+    return frozenset(kept)
 
 
-def _covers(problem: Problem, better: Sequence[int], group: Sequence[int]) -> bool:
-    return all(any(_as_good(problem.offers[b], problem.offers[i]) for b in better) for i in group)
+_Sold = dict[tuple[str, str], dict[tuple[int, ...], list[int]]]  # place -> what its offers take from -> offers
+
+
+def _by_place(problem: Problem, shared: Shared) -> _Sold:
+    out: _Sold = {}
+    for i, offer in enumerate(problem.offers):
+        uses = tuple(of for of, _ in shared.uses(offer, 1.0))
+        out.setdefault((offer.cloud, offer.region), {}).setdefault(uses, []).append(i)
+    return out
+
+
+def _instead(
+    problems: Sequence[Problem], sold: Sequence[_Sold], better: tuple[str, str], place: tuple[str, str]
+) -> bool:
+    """Whether every stage finds at one place all that another offers it, in no way worse."""
+    return all(
+        any(_as_good(problem.offers[b], problem.offers[i]) for b in each.get(better, {}).get(uses, ()))
+        for problem, each in zip(problems, sold, strict=True)
+        for uses, group in each.get(place, {}).items()
+        for i in group
+    )
 
 
 def _as_good(one: Offer, other: Offer) -> bool:
