@@ -84,7 +84,7 @@ def answer_of(study: Study, found: Found) -> ProgrammeAnswer:
         statement=statement(study),
         chance_basis=CHANCE_BASIS,
         defaults=defaults(programme),
-        warnings=tuple(_warnings(study, stages)),
+        warnings=tuple(_warnings(study, found, stages)),
         provenance=provenance(programme, study.plans[0].problem),
     )
 
@@ -357,27 +357,18 @@ def _bought(study: Study, schedule: Schedule) -> Iterator[Bought]:
             yield Bought(each.own.name, each.usd, days / whole)
 
 
-def _warnings(study: Study, stages: Sequence[StageAnswer]) -> Iterator[str]:
-    sure = study.confidence
-    for stage in stages:
+def _warnings(study: Study, found: Found, stages: Sequence[StageAnswer]) -> Iterator[str]:
+    sure, picks = study.confidence, chosen(study.calendar, found.schedule)
+    for stage, pick, ends_s in zip(stages, picks, found.worlds.ends_s, strict=True):
         mark = stage.milestone
         if mark.p_by_planned < sure - 0.005:
             yield (
                 f"{stage.name} is done by its planned day with {format_percent(mark.p_by_planned)}, not"
                 f" {format_percent(sure)}: what goes before it may be late too"
             )
-        if stage.reservation:
-            each = next(r for r in study.programme.reservations if r.own.name == stage.reservation)
-            beyond = 1.0 - _by(stage, each.until)
-            if beyond > 0.001:
-                yield f"{stage.name} runs beyond the end of {stage.reservation} with {format_percent(beyond)}"
-
-
-def _by(stage: StageAnswer, day: int) -> float:
-    """A chance between the milestones' quantiles, roughly: the planned day's where they are the same."""
-    if day == stage.milestone.planned_day:
-        return stage.milestone.p_by_planned
-    return 0.9 if stage.milestone.end_s.p90 <= day * DAY_S else stage.milestone.p_by_planned
+        beyond = 0.0 if pick.closes is None else float(np.mean(ends_s > pick.closes * DAY_S))
+        if beyond > 0.001:
+            yield f"{stage.name} runs beyond the end of {stage.reservation} with {format_percent(beyond)}"
 
 
 # --- money -----------------------------------------------------------------------------------------------------------

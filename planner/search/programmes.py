@@ -42,6 +42,7 @@ from planner.search.simplicity import plain
 from planner.search.stage_plans import (
     Shared,
     StagePlans,
+    all_of,
     carried_bytes,
     learn,
     limits_of,
@@ -205,7 +206,7 @@ def choose_calendar(study: Study, calendar: Calendar | None = None) -> Found | N
         picks = _picks(study, asked, schedule)
         parts = parts_of(study, asked, schedule, picks)
         worlds = _live(study, schedule, picks, parts)
-        late, dear = _broken(study, asked, worlds)
+        late, dear = _broken(study, asked, schedule, worlds)
         if not late and not dear:
             return Found(schedule, tuple(picks), tuple(parts), worlds, len(excluded))
         excluded.append(schedule.picked)
@@ -214,15 +215,17 @@ def choose_calendar(study: Study, calendar: Calendar | None = None) -> Found | N
     return None
 
 
-def _broken(study: Study, calendar: Calendar, worlds: Worlds) -> tuple[int, float]:
+def _broken(study: Study, calendar: Calendar, schedule: Schedule, worlds: Worlds) -> tuple[int, float]:
     """By how many days and how much money the true quantiles break the budgets; 0 where they keep them."""
     sure, budget = study.confidence, study.programme.budget
     late = 0
     if budget.time_s is not None and float(np.mean(worlds.finish_s <= budget.time_s)) < sure:
         late = math.ceil((float(np.quantile(worlds.finish_s, sure)) - budget.time_s) / DAY_S)
-    for task, ends in zip(calendar.tasks, worlds.ends_s, strict=True):
-        if task.deadline is not None and float(np.mean(ends <= task.deadline * DAY_S)) < sure:
-            late = max(late, math.ceil((float(np.quantile(ends, sure)) - task.deadline * DAY_S) / DAY_S))
+    picks = chosen(calendar, schedule)
+    for task, pick, ends in zip(calendar.tasks, picks, worlds.ends_s, strict=True):
+        for day in (task.deadline, pick.closes):  # its own, and that of the machines reserved for it
+            if day is not None and float(np.mean(ends <= day * DAY_S)) < sure:
+                late = max(late, math.ceil((float(np.quantile(ends, sure)) - day * DAY_S) / DAY_S))
     dear = 0.0
     if budget.cost_usd is not None and float(np.mean(worlds.total_usd <= budget.cost_usd)) < sure:
         dear = max(float(np.quantile(worlds.total_usd, sure)) - budget.cost_usd, 1e-6 * budget.cost_usd)
@@ -247,7 +250,8 @@ def _picks(study: Study, calendar: Calendar, schedule: Schedule) -> list[Pick]:
         cell, problem = int(plans.cells[at]), plans.problem
         best, simple = fastest_of(problem, cell), plain(plans.view(at), cell)
         turns = -(-plans.stage.copies // int(plans.lanes[at]))
-        time = float(problem.clock.time_s(sure, np.array([simple.seconds]), np.array([cell]))[0])
+        each = all_of(sure, int(plans.lanes[at]))
+        time = float(problem.clock.time_s(each, np.array([simple.seconds]), np.array([cell]))[0])
         if math.ceil(turns * time / DAY_S - 1e-9) > choice.days:
             simple = best
         if simple != best and choice.reservation is None:

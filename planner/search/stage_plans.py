@@ -176,14 +176,18 @@ def stage_plans(
     cells, offers = _cells(programme, problem, shared, tied=tied, beside=beside, like=like, worth=worth)
     sure = programme.budget.confidence
     rates, seconds = problem.rates(offers, cells), problem.best_s[cells]
-    time = problem.time_s(sure, seconds, cells)
+    times: dict[int, FloatArray] = {}
+    alone = problem.time_s(sure, seconds, cells)
     cost = {p: problem.cost_usd(p, rates, seconds, cells) for p in (sure, 0.5)}
     made: list[_Made] = []
     for i, (cell, at) in enumerate(zip(cells.tolist(), offers.tolist(), strict=True)):
         offer = problem.offers[at]
         reserved = offer.instance if offer.pricing == "owned" and offer.instance in shared.reserved else None
-        free = float(problem.costs.beside(time[[i]])[0])
+        free = float(problem.costs.beside(alone[[i]])[0])
         for lanes in _lanes(stage, problem, cell, offer):
+            if lanes not in times:
+                times[lanes] = problem.time_s(all_of(sure, lanes), seconds, cells)
+            time = times[lanes]
             waves = -(-stage.copies // lanes)
             gpus = float(problem.paid_gpus[cell] * lanes)
             opens, closes = _window(programme, problem, cell, reserved)
@@ -201,6 +205,11 @@ def stage_plans(
     return _kept(
         stage, problem, made, tied=tied, beside=beside, clusters=like is not None or _leaves(programme, number)
     )
+
+
+def all_of(p: float, count: int) -> float:
+    """The chance that each of so many runs must have for all of them to have p at least, whatever they share."""
+    return float(p ** (1.0 / count))
 
 
 def _leaves(programme: Programme, number: int) -> bool:
