@@ -241,3 +241,19 @@ def test_a_stage_that_may_use_one_cloud_alone_keeps_those_that_it_goes_on_from_t
     answer = solved(given)
     assert answer.status == "optimal"
     assert {each.plan.offer.cloud for each in answer.stages} == {"crusoe"}
+
+
+def test_machines_reserved_for_some_days_are_left_in_time_with_the_confidence() -> None:
+    answer = planner.optimize_programme(scenarios_dir() / "olmo2-stages.yaml")
+    late = [text for text in answer.warnings if "beyond the end" in text]
+    assert answer.status == "optimal"
+    assert {each.reservation for each in answer.stages} == {"", "summer block"}
+    shares = [float(text.split()[-2]) for text in late]
+    assert all(share <= 20.0 for share in shares)
+
+
+def test_copies_side_by_side_are_set_aside_the_days_that_all_of_them_keep() -> None:
+    given = programme(stage("ablations", "200B tokens", copies=8), objective="time")
+    (each,) = solved(given).stages
+    assert each.beside > 1
+    assert each.milestone.p_by_planned >= 0.8
