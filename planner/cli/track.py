@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 def track(
     plan: Annotated[Path, typer.Argument(help="A saved `planner optimize --json` document.", metavar="PLAN")],
-    logs: Annotated[
-        list[str] | None,
+    log: Annotated[
+        list[Path] | None,
         typer.Option(
             "--log",
             metavar="FILE",
@@ -69,17 +69,17 @@ def track(
         others = (sacct, focus, start, chart, tag, rate, zone)
         if follow or any(others):
             raise PlannerError("a programme is tracked by --log STAGE=FILE and --replan; leave the other options out")
-        _programme(plan, logs or (), replan, overlay_dirs(catalog or ()), as_json, output, quiet)
+        _programme(plan, log or (), replan, overlay_dirs(catalog or ()), as_json, output, quiet)
         return
-    if logs is not None and len(logs) > 1:
+    if log is not None and len(log) > 1:
         raise PlannerError("--log is given once: a plan is of one run; a programme's logs are --log STAGE=FILE")
-    log = Path(logs[0]) if logs else None
+    one = log[0] if log else None
     _check_options(
-        log, sacct, focus, {"--follow": follow, "--replan": replan is not None, "--chart": chart is not None}
+        one, sacct, focus, {"--follow": follow, "--replan": replan is not None, "--chart": chart is not None}
     )
     answer = api.load_plan(plan)
-    if follow and log is not None:
-        _follow(answer, log, as_json)
+    if follow and one is not None:
+        _follow(answer, one, as_json)
         return
     parts: dict[str, Result] = {}
     text, spent = "", None
@@ -90,10 +90,10 @@ def track(
         tags, rates = pairs("--tag", tag), pairs("--rate", rate)
         found = api.reconcile(answer, sacct=sacct, focus=focus, jobs=jobs, zone=zone, tags=tags, rates=rates, start=day)
         parts["actuals"], spent, text = found, found.cost_usd.used, actuals_table(found, width())
-    if log is not None:
+    if one is not None:
         from planner.tracking.view import continuation_view, view
 
-        now = api.track(answer, log, heard=_reading(log, quiet), spent_usd=spent)
+        now = api.track(answer, one, heard=_reading(one, quiet), spent_usd=spent)
         parts, text = {"progress": now, **parts}, "\n".join(filter(None, (view(now, width(), colour()), text)))
         if chart is not None:
             from planner.report.track_chart import track_chart
@@ -101,7 +101,7 @@ def track(
             title = f"{answer.provenance.scenario}: iteration {now.iteration:,} of {now.iterations:,}"
             track_chart(now, chart, title)
         if replan is not None:
-            rest = api.replan(answer, log, replan, overlay_dirs(catalog or ()), now=now)
+            rest = api.replan(answer, one, replan, overlay_dirs(catalog or ()), now=now)
             parts["continuation"] = rest
             text += continuation_view(rest, width())
     deliver(_document(parts), text, as_json=as_json, output=output, quiet=quiet)
@@ -109,7 +109,7 @@ def track(
 
 def _programme(
     plan: Path,
-    logs: Sequence[str],
+    logs: Sequence[Path],
     replan: Path | None,
     overlays: Sequence[Path],
     as_json: bool,
@@ -122,7 +122,7 @@ def _programme(
 
     named = {}
     for each in logs:
-        stage, equals, file = each.partition("=")
+        stage, equals, file = str(each).partition("=")
         if not equals or not stage or not file:
             raise PlannerError(f"--log {each}: of a programme write STAGE=FILE, such as `--log main=main.log`")
         named[stage] = file
