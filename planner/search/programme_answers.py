@@ -211,7 +211,7 @@ def _stages(study: Study, found: Found) -> Iterator[StageAnswer]:
         offer = plans.offer(at)
         plan = make_plan(plans.problem, found.picks[i], offer)
         hours = (plan.gpu_hours.allocated if plan.gpu_hours is not None else 0.0) * stage.copies
-        reserved = choice.reservation
+        reserved, move = choice.reservation, _move(study, schedule, i)
         yield StageAnswer(
             name=stage.name,
             after=tuple(names[j] for j in stage.after),
@@ -225,11 +225,11 @@ def _stages(study: Study, found: Found) -> Iterator[StageAnswer]:
             plan=plan,
             time_s=quantiles(worlds.ends_s[i] - worlds.starts_s[i]),
             cost_usd=quantiles(worlds.usd[i]),
-            cost_sure_usd=choice.cost,
+            cost_sure_usd=choice.cost + (0.0 if move is None else move.cost_usd),
             gpu_hours=hours,
             node_hours=hours / offer.gpus_per_node,
             reservation="" if reserved is None else study.shared.reserved[reserved],
-            move=_move(study, schedule, i),
+            move=move,
             milestone=_milestone(programme, calendar, i, done[i], worlds.ends_s[i]),
             slack=slacks[i],
             storage_gb=_storage_gb(study, i, plan),

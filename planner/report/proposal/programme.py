@@ -208,7 +208,7 @@ def _calendar(told: Told) -> Section:
 
 def _stages(told: Told) -> Section:
     words = told.words
-    keys = ("stage", "model", "tokens", "seq", "batch", "precision", "inherits", "cluster")
+    keys = ("stage", "model", "tokens", "seq", "batch", "inherits", "cluster")
     rows = []
     for stage, given in zip(told.answer.stages, told.programme.stages, strict=True):
         plan = stage.plan
@@ -218,11 +218,10 @@ def _stages(told: Told) -> Section:
         rows.append(
             (
                 Cell(stage.name),
-                Cell(given.scenario.model.name),
+                Cell(f"{given.scenario.model.name}, {plan.precision}"),
                 Cell(words.big(plan.tokens), "number", float(plan.tokens)),
                 words.count_cell(plan.seq_length),
                 words.count_cell(plan.global_batch),
-                Cell(plan.precision),
                 Cell(taken or "–"),
                 Cell(told.cluster(stage)),
             )

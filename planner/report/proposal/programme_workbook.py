@@ -127,7 +127,7 @@ class _Sheets:
             strong = ["bold", "top"] if number in table.emphasis else []
             for column, cell in enumerate(cells):
                 self.cell(sheet, first + number, column, cell, self.sum(table, number, column, first), strong)
-                widths[column] = max(widths.get(column, 0.0), _wide(cell.text))
+                widths[column] = max(widths.get(column, 0.0), _wide(_shown(cell)))
         return first + len(table.rows) + 1
 
     def cell(self, sheet: Any, row: int, column: int, cell: Cell, formula: str, strong: list[str]) -> None:
@@ -182,6 +182,11 @@ class _Sheets:
         sheet.set_column(0, 0, max(_wide(bar.name) for bar in bars))
         sheet.set_column(1, -(-last // step), 2.2 if step == 1 else 5.5)
         sheet.freeze_panes(3, 1)
+
+
+def _shown(cell: Cell) -> str:
+    """What a cell shows, at its longest."""
+    return cell.text if cell.value is None else max(cell.text, f"{cell.value:,.2f}", key=len)
 
 
 def _wide(text: str) -> float:
