@@ -67,7 +67,7 @@ class _Sheets:
             made |= {"top": 1} if "top" in look else {}
             made |= {"align": "right"} if "right" in look else {}
             made |= {"text_wrap": True} if "wrap" in look else {}
-            made |= {"indent": 1} if "indent" in look else {}
+            made |= {"indent": 1, "align": "left"} if "indent" in look else {}
             made |= {"bg_color": "#0072b2"} if "full" in look else {"bg_color": "#b3d4e8"} if "pale" in look else {}
             self.formats[key] = self.book.add_format(made)
         return self.formats[key]
