@@ -66,6 +66,7 @@ bench: $(READY) ## speed, as ratios in one run: commands, search, step time, pri
 	$(BIN)/python benchmarks/steptime.py
 	$(BIN)/python benchmarks/catalog_import.py
 	$(BIN)/python benchmarks/track_log.py 1
+	$(BIN)/python benchmarks/programme.py
 
 check: ## all that CI runs
 	.ci/run

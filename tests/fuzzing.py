@@ -36,6 +36,7 @@ def planned() -> bytes:
 
 SAMPLES: Mapping[str, bytes] = {
     "scenario.yaml": (ROOT / "scenarios/neox20b.yaml").read_bytes(),
+    "scenario.programme.yaml": (ROOT / "scenarios/flm-101b.yaml").read_bytes(),
     "plan.json": answer().to_json().encode(),
     "rows.csv": b"model,gpu,gpus,framework,precision,seq_len,global_batch_samples,micro_batch,tp,pp,dp,recompute,"
     b"tokens_per_s_per_gpu\nllama3-8b,h100-sxm5-80gb,64,megatron,bf16,4096,512,2,1,1,64,none,12000\n",

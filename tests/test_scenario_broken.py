@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.catalog.paths import scenarios_dir
-from planner.scenario import parse_scenario, scenario_schema
+from planner.scenario import parse_any, parse_scenario, scenario_schema
 from planner.scenario.names import catalog_names
 from planner.units import PlannerError
 
@@ -291,16 +291,58 @@ def sentence_of(content: bytes) -> str:
     return str(caught.value)
 
 
+#: What is of programmes alone.
+PROGRAMME: dict[str, Any] = {
+    "model": "gpt-neox-20b",
+    "budget": {"start": "2027-02-01", "time": "90 days"},
+    "cluster": {"quotas": [{"gpus": 96, "from": "2027-02-01", "until": "2027-04-01"}]},
+    "transfer": {"rate": "10 Gbit/s", "usd_per_gb": 0.09},
+    "reservations": [
+        {
+            "name": "block",
+            "gpu": "h100-sxm5-80gb",
+            "gpus_per_node": 8,
+            "nodes": 12,
+            "network": "3200 Gbit/s",
+            "fabric": "infiniband",
+            "usd_per_gpu_hour": 2.1,
+            "from": "2027-03-01",
+            "until": "2027-04-01",
+        }
+    ],
+    "stages": [
+        {
+            "name": "main",
+            "after": "none",
+            "copies": 2,
+            "beside": True,
+            "data": {"samples": 31267487, "seq_length": 2048},
+            "training": {"epochs": 1},
+        },
+        {
+            "name": "anneal",
+            "after": "main",
+            "inherits": ["checkpoint", "optimizer"],
+            "may_move": True,
+            "not_before": "2027-03-01",
+            "deadline": "2027-04-15",
+            "data": {"samples": 1000000, "seq_length": 2048},
+            "training": {"epochs": 1},
+        },
+    ],
+}
+
+
 def test_the_full_scenarios_are_valid_by_both_and_hold_every_key_of_the_schema() -> None:
     held = set()
-    for base in FULL:
+    for base in (*FULL, PROGRAMME):
         assert VALID.is_valid(base)
-        parse_scenario(text_of(base).encode(), Path("full.yaml"))
+        parse_any(text_of(base).encode(), Path("full.yaml"))
         held |= {path for path in places(base) if path and isinstance(path[-1], str)}
     for section in SCHEMA["properties"]:
         assert (section,) in held
         for option in _tables(SCHEMA["properties"][section]):
-            if section != "model":
+            if section not in ("model", "stages"):  # a stage's sections are those of one run
                 assert set(option["properties"]) <= {path[-1] for path in held if path[0] == section}
 
 
@@ -609,3 +651,50 @@ def test_any_override_is_read_or_answered_with_a_sentence(path: str, text: str) 
         said = str(error)
     assert said.startswith(("--set", "x.yaml"))
     assert "\n" not in said
+
+
+# --- programmes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("stages", 1, "after"), "mian", "there is no stage `mian`; did you mean `main`"),
+        (("stages", 0, "after"), "anneal", "main, which is after anneal, which is after main: an order has no circle"),
+        (("stages", 1, "after"), "anneal", "cannot be after itself"),
+        (("stages", 1, "name"), "main", "two stages are called `main`"),
+        (("stages", 0, "inherits"), "checkpoint", "is after no stage"),
+        (("stages", 0, "may_move"), True, "inherits nothing"),
+        (("stages", 1, "inherits"), ["cluster"], "so it stays"),
+        (("stages", 1, "training", "epochs"), "many", "stages.1.training.epochs"),
+        (("stages", 1, "name"), "a=b", "is not a name"),
+        (("data",), {"samples": 5, "seq_length": 8}, "belongs to each of the `stages`"),
+        (("objective",), "epochs", "is of one run"),
+        (("budget",), {"time": "90 days"}, "days need the programme's first day"),
+        (("reservations", 0, "until"), "2027-02-20", "which is not after"),
+        (("transfer",), None, "moving takes time and money"),
+    ],
+)
+def test_a_mistake_in_a_programme_is_one_sentence_with_its_line(path: Path_, value: Any, said: str) -> None:
+    base = changed(PROGRAMME, path, value)
+    base = {key: entry for key, entry in base.items() if entry is not None}
+    with pytest.raises(PlannerError) as caught:
+        parse_any(yaml.safe_dump(base, sort_keys=False).encode(), Path("programme.yaml"))
+    assert said in str(caught.value)
+    assert re.match(r"programme.yaml, line \d+, ", str(caught.value))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["reservations", "transfer"])
+def test_what_is_of_programmes_is_refused_in_a_run_of_its_own(key: str) -> None:
+    text = SMALLEST + yaml.safe_dump({key: PROGRAMME[key]})
+    assert "it is of a programme" in sentence_of(text.encode())
+
+
+def test_days_of_a_quota_are_refused_in_a_run_of_its_own() -> None:
+    assert "of a programme" in sentence_of((SMALLEST + "cluster: {quotas: [{gpus: 8, from: 2027-01-01}]}").encode())
+
+
+def test_a_programme_given_where_one_run_is_asked_for_is_told_so() -> None:
+    said = sentence_of(yaml.safe_dump(PROGRAMME, sort_keys=False).encode())
+    assert "programme of several runs" in said

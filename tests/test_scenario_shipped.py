@@ -16,15 +16,18 @@ FILES = sorted(path.name for path in scenarios_dir().glob("*.yaml"))
 
 def test_the_scenarios_of_the_readme_are_there() -> None:
     assert FILES == [
+        "flm-101b.yaml",
         "impossible.yaml",
         "llama3-8b.yaml",
         "mixtral-8x7b.yaml",
         "neox20b-as-trained.yaml",
         "neox20b.yaml",
+        "olmo2-stages.yaml",
         "own-cluster.yaml",
         "pythia-12b.yaml",
         "qlora-llama3-8b.yaml",
         "smallest.yaml",
+        "smollm3-stages.yaml",
     ]
 
 
@@ -35,6 +38,9 @@ def test_it_runs(file: str, planner: Callable[..., Any]) -> None:
     if file == "impossible.yaml":
         assert (ran.code, answer["status"], answer["plan"]) == (3, "infeasible", None)
         assert answer["infeasibility"]
+    elif "stages" in answer:
+        assert (ran.code, answer["status"], answer["kind"]) == (0, "optimal", "programme")
+        assert min(answer["p_within_time"], answer["p_within_cost"]) >= answer["goal"]["confidence"]
     else:
         assert (ran.code, answer["status"]) == (0, "optimal")
         assert answer["certificate"]["gap"] == 0

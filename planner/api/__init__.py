@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from planner.api.catalogs import check_catalog, diff_catalog, import_catalog, list_catalog, load_catalog, show_catalog
 from planner.api.documents import export, import_files, propose, schema
-from planner.api.inputs import load_facts, load_plan, load_scenario
+from planner.api.inputs import load_facts, load_plan, load_programme, load_scenario
 from planner.api.planning import compare, explain, frontier, optimize, optimize_fleet, simulate, sweep
 from planner.api.probe_reading import read_probe
 from planner.api.probing import probe
+from planner.api.programmes import explain_programme, optimize_programme, simulate_programme, track_programme
 from planner.api.running import iterations, reconcile, replan, track
 from planner.api.starting import init
 from planner.api.throughput import calibrate, choose_runs, predict, predict_run, validate
@@ -30,6 +31,7 @@ __all__ = [
     "compare",
     "diff_catalog",
     "explain",
+    "explain_programme",
     "export",
     "frontier",
     "import_catalog",
@@ -37,12 +39,15 @@ __all__ = [
     "init",
     "iterations",
     "list_catalog",
+    "load_any",
     "load_catalog",
     "load_facts",
     "load_plan",
+    "load_programme",
     "load_scenario",
     "optimize",
     "optimize_fleet",
+    "optimize_programme",
     "predict",
     "predict_run",
     "probe",
@@ -53,8 +58,10 @@ __all__ = [
     "schema",
     "show_catalog",
     "simulate",
+    "simulate_programme",
     "sweep",
     "track",
+    "track_programme",
     "validate",
 ]
 

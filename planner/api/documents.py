@@ -16,6 +16,7 @@ from planner.api.inputs import (
     ScenarioLike,
     changes_of,
     folders,
+    load_any,
     load_facts,
     load_plan,
     load_scenario,
@@ -25,10 +26,12 @@ from planner.results import InfeasibleError, Result
 from planner.units import PlannerError, parse_count, parse_date
 
 if TYPE_CHECKING:
+    from planner.catalog import Catalog
     from planner.interop.imported import Imported
+    from planner.performance.calibration import Calibration
     from planner.plan import Optimization
     from planner.report.proposal.model import Proposal
-    from planner.scenario import Scenario
+    from planner.scenario import Programme, Scenario
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -190,26 +193,54 @@ def propose(
     from planner.report.proposal.content import build_proposal
     from planner.report.proposal.locale import locale
     from planner.report.proposal.writing import formats_of, rendered
+    from planner.scenario import Programme, one_run
 
     wanted = formats_of(formats)
     locale(lang)  # a wrong language is said before the search
     day = parse_date(date) if isinstance(date, str) else date or calendar.today()  # noqa: DTZ011 - the author's own
     given = several(scenarios)
-    loaded = [load_scenario(scenario, overrides, overlays) for scenario in given]
+    whole = [load_any(scenario, overrides, overlays) for scenario in given]
     facts = load_facts(overlays)
+    if len(whole) == 1 and isinstance(whole[0], Programme):
+        command = _command(_names(given, whole), formats, day, lang, changes_of(overrides), folders(overlays))
+        proposal = _of_programme(whole[0], facts, day, lang, command)
+        return ProposalFiles(proposal, rendered(proposal, wanted))
+    loaded = [one_run(scenario) for scenario in whole]
     outcomes = []
     for scenario in loaded:
         with naming(Path(scenario.source)):
             outcomes.append(search.optimize(scenario, *facts))
     if any(outcome.plan is None for outcome in outcomes):
         raise InfeasibleError("\n".join(_refusals(loaded, outcomes)))
-    named = [
+    command = _command(_names(given, loaded), formats, day, lang, changes_of(overrides), folders(overlays))
+    proposal = build_proposal(loaded, outcomes, *facts, day=day, language=lang, command=command)
+    return ProposalFiles(proposal, rendered(proposal, wanted))
+
+
+def _names(given: Sequence[Any], loaded: Sequence[Scenario | Programme]) -> list[str]:
+    """What the files are called."""
+    return [
         Path(each).name if isinstance(each, str | Path) else Path(scenario.source).name
         for each, scenario in zip(given, loaded, strict=True)
     ]
-    command = _command(named, formats, day, lang, changes_of(overrides), folders(overlays))
-    proposal = build_proposal(loaded, outcomes, *facts, day=day, language=lang, command=command)
-    return ProposalFiles(proposal, rendered(proposal, wanted))
+
+
+def _of_programme(
+    programme: Programme, facts: tuple[Catalog, Calibration], day: calendar, lang: str, command: str
+) -> Proposal:
+    """The proposal of a programme of stages, with its grant annex."""
+    from planner import search
+    from planner.interop.files import naming
+    from planner.report.proposal.programme import build_programme_proposal
+    from planner.search.programme_scaling import scaling_of
+
+    with naming(Path(programme.source)):
+        answer = search.optimize_programme(programme, *facts)
+        if answer.status != "optimal":
+            changes = "".join(f"\n  - {change}" for change in answer.changes)
+            raise InfeasibleError(f"{programme.name}: infeasible; {answer.reason}{changes}")
+        scaling = scaling_of(programme, answer, *facts)
+    return build_programme_proposal(programme, answer, scaling, day=day, language=lang, command=command)
 
 
 def schema() -> dict[str, Any]:

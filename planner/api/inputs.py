@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from planner.catalog import Catalog
     from planner.performance.calibration import Calibration
     from planner.plan import Optimization
-    from planner.scenario import Scenario
+    from planner.scenario import Programme, Scenario
 
 #: A catalog folder, or several: laid over the shipped catalog, the last one on top.
 Folders: TypeAlias = "str | Path | Sequence[str | Path]"
 #: A scenario: its file, its keys as a map, or what `load_scenario` returned.
 ScenarioLike: TypeAlias = "Scenario | Mapping[str, Any] | str | Path"
+#: The same, of one run or of a programme of stages.
+AnyLike: TypeAlias = "Scenario | Programme | Mapping[str, Any] | str | Path"
 #: A saved plan's file, or the answer itself.
 PlanLike: TypeAlias = "Optimization | str | Path"
 #: Rows of runs: a CSV file, a data frame, or maps from column to value; columns as in catalogs/measured.
@@ -50,19 +52,42 @@ def load_scenario(source: ScenarioLike, overrides: Changes = (), overlays: Folde
     PlannerError
         If the file, the map or an override is wrong, naming file, line and key.
     """
+    from planner.scenario import one_run
+
+    return one_run(load_any(source, overrides, overlays))
+
+
+def load_any(source: AnyLike, overrides: Changes = (), overlays: Folders = ()) -> Scenario | Programme:
+    """As `load_scenario`, or the programme where the source has `stages`."""
     from planner.interop.files import naming
-    from planner.interop.resolve import read_scenario
-    from planner.scenario import Scenario
+    from planner.interop.resolve import read_any
+    from planner.scenario import Programme, Scenario
 
     changes = changes_of(overrides)
-    if isinstance(source, Scenario):
+    if isinstance(source, Scenario | Programme):
         if changes:
             raise PlannerError("overrides are for a scenario's file or map; this one has been read already")
         return source
     if isinstance(source, Mapping):
-        return read_scenario(source, changes, folders(overlays))
+        return read_any(source, changes, folders(overlays))
     with naming(Path(source)):
-        return read_scenario(Path(source), changes, folders(overlays))
+        return read_any(Path(source), changes, folders(overlays))
+
+
+def load_programme(source: AnyLike, overrides: Changes = (), overlays: Folders = ()) -> Programme:
+    """A programme: a scenario with `stages`, as a file, a map, or as this function returned it.
+
+    Raises
+    ------
+    PlannerError
+        As `load_scenario`, or if it has no stages.
+    """
+    from planner.scenario import Programme
+
+    found = load_any(source, overrides, overlays)
+    if not isinstance(found, Programme):
+        raise PlannerError(f"{found.source}: it has no `stages`, so it is one run and no programme")
+    return found
 
 
 def load_facts(overlays: Folders = (), *, prices: date | str | None = None) -> tuple[Catalog, Calibration]:

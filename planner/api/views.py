@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from planner.api.catalogs import ImportedPrices, Part
 from planner.api.documents import LaunchFiles, ProposalFiles
@@ -21,8 +21,12 @@ from planner.results import Row, Rows, View
 from planner.risk.replay import Replay, Stress, World
 from planner.search.explanation import Explanation
 from planner.search.fleets import FleetAnswer
+from planner.search.programme_answer import ProgrammeAnswer
+from planner.search.programme_explaining import ProgrammeExplanation
+from planner.search.programme_replay import ProgrammeReplay
 from planner.sweeps.table import Sweep
 from planner.tracking.actuals import Actuals
+from planner.tracking.programme import ProgrammeProgress
 from planner.tracking.progress import Progress
 from planner.tracking.replan import Continuation
 from planner.units import format_count, format_percent
@@ -168,6 +172,13 @@ def _files(files: Mapping[str, bytes]) -> list[Row]:
     return [{"file": name, "bytes": len(content)} for name, content in files.items()]
 
 
+def _ranges(value: Any, *names: str) -> Row:
+    """A row with these quantiles in columns of their own."""
+    row = asdict(value)
+    spread = {f"{name}_{level}": row[name][level] for name in names for level in PERCENTILES}
+    return {key: entry for key, entry in row.items() if key not in names} | spread
+
+
 def _counted(count: int, what: str) -> str:
     return f"{format_count(count)} {what}{'' if count == 1 else 's'}"
 
@@ -212,6 +223,37 @@ _VIEWS: dict[type, View] = {
             else "; ".join(f"{run.name}: {plan_words(run.plan)}" for run in found.runs if run.plan is not None)
         ),
         lambda found: _bars([(run.name, run.plan) for run in found.runs]),
+    ),
+    ProgrammeAnswer: View(
+        lambda found: [
+            {"stage": s.name, "start_day": s.start_day, "days": s.days, "copies": s.copies, **plan_row(s.plan)}
+            for s in found.stages
+        ],
+        lambda found: (
+            f"infeasible; {found.reason}"
+            if found.ask is None
+            else f"{_counted(len(found.stages), 'stage')} in {_counted(found.end_day or 0, 'day')},"
+            f" {money_text(found.ask.total_usd)} to ask for at {format_percent(found.ask.confidence)}"
+        ),
+        lambda found: _bars([(s.name, s.plan) for s in found.stages]),
+    ),
+    ProgrammeExplanation: View(
+        lambda found: [asdict(change) for change in found.worth],
+        lambda found: "; ".join(each.text for each in found.binding) or found.reason,
+    ),
+    ProgrammeReplay: View(
+        lambda found: [_ranges(each, "end_s", "stated_end_s") for each in found.stages],
+        lambda found: (
+            f"{format_count(found.worlds)} programmes drawn; quantiles differ from the stated by at most"
+            f" {format_percent(found.largest_quantile_error)}"
+        ),
+    ),
+    ProgrammeProgress: View(
+        lambda now: [
+            {key: value for key, value in _ranges(each, "end_day", "cost_usd").items() if key != "progress"}
+            for each in now.stages
+        ],
+        lambda now: f"day {now.day:.1f}; the end on day {now.end_day.p50:.1f}, planned day {now.planned_end_day}",
     ),
     Replay: View(
         lambda found: [

@@ -8,6 +8,7 @@ import typer
 
 from planner.cli.options import Catalog, Date, Json, Output, Quiet, ScenarioFile, Set, day
 from planner.cli.output import colour, deliver, width, working
+from planner.units import PlannerError
 
 
 def explain(
@@ -30,13 +31,28 @@ def explain(
     Example: planner explain scenarios/neox20b.yaml --why-not gpu=a100-sxm4-80gb,gpus=256
     """
     from planner import api
+    from planner.api.inputs import load_any
     from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.report.explanation import explanation_table
+    from planner.scenario import Programme
 
     overlays = overlay_dirs(catalog or ())
+    asked = load_any(scenario, set_ or (), overlays)
+    if isinstance(asked, Programme):
+        from planner.report.programme_explanation import programme_explanation_table
+
+        if why_not:
+            raise PlannerError("--why-not is of one run; leave it out of a programme")
+        with working("searching", quiet=quiet):
+            whole = api.explain_programme(asked, overlays)
+        table = "" if as_json or quiet else programme_explanation_table(whole, width(), colour())
+        deliver(whole.to_json(), table, as_json=as_json, output=output, quiet=quiet)
+        if whole.status != "optimal":
+            raise typer.Exit(INFEASIBLE)
+        return
     with working("searching", quiet=quiet):
-        found = api.explain(scenario, overlays, why_not=why_not or (), overrides=set_ or ())
+        found = api.explain(asked, overlays, why_not=why_not or ())
     table = "" if as_json or quiet else explanation_table(found, width(), colour(), today=day(date))
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
     if found.status != "optimal":

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from planner.cli.options import Catalog, Date, Json, Output, Quiet, Set, day
 from planner.cli.output import colour, deliver, width, working
 from planner.units import PlannerError
+
+if TYPE_CHECKING:
+    from planner.scenario import Programme
 
 
 def optimize(
@@ -76,11 +80,18 @@ def optimize(
 
             table = fleet_table(together, width(), colour())
     else:
+        from planner.api.inputs import load_any
+        from planner.scenario import Programme
+
+        asked = load_any(scenarios[0], set_ or (), overlays)
+        day_of_prices = None if prices is None else prices.date()
+        if isinstance(asked, Programme):
+            if prices is not None or exhaustive or parts:
+                raise PlannerError("--prices, --exhaustive and --show are of one run; leave them out of a programme")
+            _programme(asked, overlays, full=full, as_json=as_json, output=output, quiet=quiet)
+            return
         with working("searching", quiet=quiet):
-            day_of_prices = None if prices is None else prices.date()
-            answer = api.optimize(
-                scenarios[0], overlays, overrides=set_ or (), exhaustive=exhaustive, prices=day_of_prices
-            )
+            answer = api.optimize(asked, overlays, exhaustive=exhaustive, prices=day_of_prices)
         status, document = answer.status, answer.to_json()
         if not (as_json or quiet):
             from planner.report.terminal import optimization_table
@@ -88,4 +99,20 @@ def optimize(
             table = optimization_table(answer, today=day(date), width=width(), colour=colour(), full=full, show=parts)
     deliver(document, table, as_json=as_json, output=output, quiet=quiet)
     if status != "optimal":
+        raise typer.Exit(INFEASIBLE)
+
+
+def _programme(
+    asked: Programme, overlays: Sequence[Path], *, full: bool, as_json: bool, output: Path | None, quiet: bool
+) -> None:
+    """A programme's calendar."""
+    from planner import api
+    from planner.cli.run import INFEASIBLE
+    from planner.report.programme import programme_table
+
+    with working("searching", quiet=quiet):
+        whole = api.optimize_programme(asked, overlays)
+    table = "" if as_json or quiet else programme_table(whole, width(), colour(), full=full)
+    deliver(whole.to_json(), table, as_json=as_json, output=output, quiet=quiet)
+    if whole.status != "optimal":
         raise typer.Exit(INFEASIBLE)

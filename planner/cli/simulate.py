@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from planner.cli.options import Catalog, Json, Output, Quiet, Set
 from planner.cli.output import colour, deliver, progress, say, width, working
+from planner.units import PlannerError
+
+if TYPE_CHECKING:
+    from planner.scenario import Programme
 
 
 def simulate(
@@ -32,17 +37,26 @@ def simulate(
     Example: planner simulate scenarios/neox20b.yaml --worlds 50000
     """
     from planner import api
+    from planner.api.inputs import load_any
     from planner.api.planning import planned
     from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.report.simulation import simulation_table
+    from planner.scenario import Programme
 
     if chart is not None:
         from planner.report.charts import chart_kind, distribution_chart
 
         chart_kind(chart)
+    overlays = overlay_dirs(catalog or ())
+    given = source if source.suffix.lower() == ".json" else load_any(source, set_ or (), overlays)
+    if isinstance(given, Programme):
+        if chart is not None:
+            raise PlannerError("--chart is of one run; leave it out of a programme")
+        _programme(given, overlays, worlds, seed, as_json=as_json, output=output, quiet=quiet)
+        return
     with working("searching", quiet=quiet):
-        answer = planned(source, overlay_dirs(catalog or ()), set_ or ())
+        answer = planned(given, overlays, (set_ or ()) if given is source else ())
     try:
         with progress("simulating", quiet=quiet) as tick:
             found = api.simulate(answer, worlds=worlds, seed=seed, tick=tick)
@@ -55,3 +69,27 @@ def simulate(
     if chart is not None and answer.plan is not None:
         distribution_chart(answer.plan, found, answer.goal, name, chart)
         say(f"drawn into {chart}", quiet=quiet)
+
+
+def _programme(
+    given: Programme,
+    overlays: Sequence[Path],
+    worlds: int,
+    seed: int,
+    *,
+    as_json: bool,
+    output: Path | None,
+    quiet: bool,
+) -> None:
+    from planner import api
+    from planner.cli.run import INFEASIBLE
+    from planner.report.programme_explanation import programme_replay_table
+
+    try:
+        with working("simulating", quiet=quiet):
+            found = api.simulate_programme(given, overlays, worlds=worlds, seed=seed)
+    except api.InfeasibleError as error:
+        say(str(error), quiet=quiet)
+        raise typer.Exit(INFEASIBLE) from None
+    table = "" if as_json or quiet else programme_replay_table(found, width(), colour())
+    deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 def track(
     plan: Annotated[Path, typer.Argument(help="A saved `planner optimize --json` document.", metavar="PLAN")],
     log: Annotated[
-        Path | None, typer.Option("--log", metavar="FILE", help="The run's training log: text, CSV or JSON lines.")
+        list[Path] | None,
+        typer.Option(
+            "--log",
+            metavar="FILE",
+            help="The run's training log: text, CSV or JSON lines; of a programme STAGE=FILE, once a stage.",
+        ),
     ] = None,
     sacct: Sacct = None,
     focus: Focus = None,
@@ -58,13 +63,23 @@ def track(
     """
     from planner import api
     from planner.catalog.overlay import overlay_dirs
+    from planner.interop.programmes import is_programme_answer
 
+    if is_programme_answer(plan):
+        others = (sacct, focus, start, chart, tag, rate, zone)
+        if follow or any(others):
+            raise PlannerError("a programme is tracked by --log STAGE=FILE and --replan; leave the other options out")
+        _programme(plan, log or (), replan, overlay_dirs(catalog or ()), as_json, output, quiet)
+        return
+    if log is not None and len(log) > 1:
+        raise PlannerError("--log is given once: a plan is of one run; a programme's logs are --log STAGE=FILE")
+    one = log[0] if log else None
     _check_options(
-        log, sacct, focus, {"--follow": follow, "--replan": replan is not None, "--chart": chart is not None}
+        one, sacct, focus, {"--follow": follow, "--replan": replan is not None, "--chart": chart is not None}
     )
     answer = api.load_plan(plan)
-    if follow and log is not None:
-        _follow(answer, log, as_json)
+    if follow and one is not None:
+        _follow(answer, one, as_json)
         return
     parts: dict[str, Result] = {}
     text, spent = "", None
@@ -75,10 +90,10 @@ def track(
         tags, rates = pairs("--tag", tag), pairs("--rate", rate)
         found = api.reconcile(answer, sacct=sacct, focus=focus, jobs=jobs, zone=zone, tags=tags, rates=rates, start=day)
         parts["actuals"], spent, text = found, found.cost_usd.used, actuals_table(found, width())
-    if log is not None:
+    if one is not None:
         from planner.tracking.view import continuation_view, view
 
-        now = api.track(answer, log, heard=_reading(log, quiet), spent_usd=spent)
+        now = api.track(answer, one, heard=_reading(one, quiet), spent_usd=spent)
         parts, text = {"progress": now, **parts}, "\n".join(filter(None, (view(now, width(), colour()), text)))
         if chart is not None:
             from planner.report.track_chart import track_chart
@@ -86,10 +101,36 @@ def track(
             title = f"{answer.provenance.scenario}: iteration {now.iteration:,} of {now.iterations:,}"
             track_chart(now, chart, title)
         if replan is not None:
-            rest = api.replan(answer, log, replan, overlay_dirs(catalog or ()), now=now)
+            rest = api.replan(answer, one, replan, overlay_dirs(catalog or ()), now=now)
             parts["continuation"] = rest
             text += continuation_view(rest, width())
     deliver(_document(parts), text, as_json=as_json, output=output, quiet=quiet)
+
+
+def _programme(
+    plan: Path,
+    logs: Sequence[Path],
+    replan: Path | None,
+    overlays: Sequence[Path],
+    as_json: bool,
+    output: Path | None,
+    quiet: bool,
+) -> None:
+    """A programme against its calendar, by the logs of its stages."""
+    from planner import api
+    from planner.report.programme_track import programme_track_table
+
+    named = {}
+    for each in logs:
+        stage, equals, file = str(each).partition("=")
+        if not equals or not stage or not file:
+            raise PlannerError(f"--log {each}: of a programme write STAGE=FILE, such as `--log main=main.log`")
+        named[stage] = file
+    if not named:
+        raise PlannerError("give the log of each stage that has begun: --log STAGE=FILE")
+    now = api.track_programme(plan, named, replan=replan, overlays=overlays)
+    table = "" if as_json or quiet else programme_track_table(now, width(), colour())
+    deliver(now.to_json(), table, as_json=as_json, output=output, quiet=quiet)
 
 
 def _check_options(log: Path | None, sacct: Path | None, focus: Path | None, of_logs: Mapping[str, bool]) -> None:

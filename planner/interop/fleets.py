@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from planner.money import USD, money_of
 from planner.reading import read_bytes
 from planner.reading.tree import MAX_BYTES, read_yaml
+from planner.scenario.build import quota_of
 from planner.scenario.fields import AMOUNT, SURE, Reading, Text, duration, real
 from planner.scenario.machines import CLUSTER
 from planner.scenario.names import catalog_names, why_absent
@@ -16,7 +17,7 @@ from planner.scenario.tables import Key, Many, Table
 from planner.units import PlannerError, did_you_mean
 
 if TYPE_CHECKING:
-    from planner.scenario import Scenario
+    from planner.scenario import Quota, Scenario
     from planner.search import Fleet
 
 _RUN = Table(
@@ -57,7 +58,6 @@ def read_fleet(path: Path, scenarios: Sequence[Scenario], overlays: Sequence[Pat
     PlannerError
         If the file is wrong or names a run that is none of the scenarios, naming file, line and key.
     """
-    from planner.scenario import Quota
     from planner.search import Fleet
 
     values = _fleet_table().read(
@@ -68,12 +68,19 @@ def read_fleet(path: Path, scenarios: Sequence[Scenario], overlays: Sequence[Pat
     runs = {_name(run["name"], scenarios, path): run for run in values["runs"] or ()}
     budget: dict[str, Any] = values["budget"] or {}
     return Fleet(
-        quotas=tuple(Quota(**row) for row in values["quotas"] or ()),
+        quotas=tuple(_quota(row, path) for row in values["quotas"] or ()),
         cost_usd=_cost(budget.get("cost"), scenarios, path),
         confidence=budget.get("confidence", 0.8),
         priorities={name: run["priority"] for name, run in runs.items() if run["priority"] is not None},
         times_s={name: run["time"] for name, run in runs.items() if run["time"] is not None},
     )
+
+
+def _quota(row: dict[str, Any], path: Path) -> Quota:
+    quota = quota_of(row)
+    if quota.since is not None or quota.until is not None:
+        raise PlannerError(f"{path}: quotas: a fleet's runs go at the same time; days are of a programme of `stages`")
+    return quota
 
 
 def _cost(amount: tuple[float, str] | None, scenarios: Sequence[Scenario], path: Path) -> float | None:

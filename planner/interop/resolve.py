@@ -18,7 +18,9 @@ from planner.interop.datasets import (
 )
 from planner.interop.files import config_text
 from planner.interop.neox_logs import LogDataset, explain, read_data_log
-from planner.scenario import DataSource, Scenario, load_scenario, parse_scenario
+from planner.reading import read_bytes
+from planner.reading.tree import MAX_BYTES
+from planner.scenario import DataSource, Programme, Scenario, one_run, parse_any
 from planner.units import PlannerError, format_count
 from planner.workload.dataset import tokens_from_samples
 from planner.workload.model import ModelSpec
@@ -42,10 +44,22 @@ def read_scenario(
 
     Raises PlannerError if the scenario or an override ("key.path=value") is wrong, naming the place and the key.
     """
+    return one_run(read_any(source, overrides, overlays))
+
+
+def read_any(
+    source: Path | Mapping[str, Any], overrides: Sequence[str] = (), overlays: Sequence[Path] = ()
+) -> Scenario | Programme:
+    """As `read_scenario`, or the programme where the source has `stages`."""
     if isinstance(source, Path):
-        return resolve(load_scenario(source, overrides, overlays=overlays))
-    content = json.dumps(source, default=_plain, ensure_ascii=False).encode("utf-8", "surrogateescape")
-    return resolve(parse_scenario(content, Path("scenario"), overrides, overlays=overlays))
+        content, file = read_bytes(source, MAX_BYTES, "a scenario"), source
+    else:
+        text = json.dumps(source, default=_plain, ensure_ascii=False)
+        content, file = text.encode("utf-8", "surrogateescape"), Path("scenario")
+    found = parse_any(content, file, overrides, overlays=overlays)
+    if isinstance(found, Programme):
+        return replace(found, stages=tuple(replace(each, scenario=resolve(each.scenario)) for each in found.stages))
+    return resolve(found)
 
 
 def _plain(value: Any) -> Any:

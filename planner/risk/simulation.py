@@ -48,20 +48,27 @@ class Simulation:
         return float(np.quantile(self.time_s, p))
 
 
-def simulate(run: SimulatedRun, worlds: int, seed: int, tick: Callable[[float], None] | None = None) -> Simulation:
+def simulate(
+    run: SimulatedRun,
+    worlds: int,
+    seed: int,
+    tick: Callable[[float], None] | None = None,
+    deviations: FloatArray | None = None,
+) -> Simulation:
     """Draw `worlds` histories of a run, all advanced together from failure to failure.
 
     In each world the step-time factor is drawn once; then failures strike in exponential gaps, whatever the job does
     (saving, restarting). Each throws the run back to its last checkpoint and costs a restart; a failure during a
     restart begins it anew, and what was waited for is still waited for. What is paid beside is drawn once, as a factor
-    on all of it. `tick`, if given, is told the finished share after each round.
+    on all of it. `tick`, if given, is told the finished share after each round. `deviations`: how many standard
+    deviations each world's step time is from its median, (worlds,), where they are not to be drawn.
 
     Returns
     -------
     Simulation. The same seed gives the same worlds.
     """
     rng = np.random.default_rng(seed)
-    z = rng.standard_normal(worlds)
+    z = rng.standard_normal(worlds) if deviations is None else deviations
     factor = np.exp(z * np.where(z < 0, run.log_low, run.log_high))
     need = run.work_s * factor
     saves = run.interval_s < run.work_s

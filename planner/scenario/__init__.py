@@ -14,6 +14,15 @@ from planner.scenario.draft import Draft
 from planner.scenario.fields import Reading
 from planner.scenario.names import catalog_names, named_model, why_absent
 from planner.scenario.overrides import apply_overrides
+from planner.scenario.programme import (
+    Programme,
+    ProgrammeBuilder,
+    Reservation,
+    Stage,
+    Transfer,
+    has_stages,
+    refuse_programme_keys,
+)
 from planner.scenario.schema import scenario_schema, sections_with
 from planner.scenario.sections import SCENARIO
 from planner.scenario.types import (
@@ -38,7 +47,9 @@ from planner.scenario.types import (
     Terms,
     Training,
 )
+from planner.units import PlannerError
 from planner.workload import model_from_mapping
+from planner.workload.model import ModelSpec
 
 __all__ = [
     "AskLine",
@@ -53,15 +64,21 @@ __all__ = [
     "Objective",
     "OwnCluster",
     "OwnRun",
+    "Programme",
     "Quota",
     "QuotedPrice",
+    "Reservation",
     "Risk",
     "Scenario",
+    "Stage",
     "StatedOverhead",
     "Storage",
     "Terms",
     "Training",
+    "Transfer",
     "load_scenario",
+    "one_run",
+    "parse_any",
     "parse_scenario",
     "scenario_schema",
 ]
@@ -84,15 +101,39 @@ def parse_scenario(
     content: bytes, file: Path, overrides: Sequence[str] = (), *, overlays: Sequence[Path] = ()
 ) -> Scenario:
     """The scenario of a file's bytes; `file` names it in errors and is where relative paths begin."""
+    return one_run(parse_any(content, file, overrides, overlays=overlays))
+
+
+def one_run(given: Scenario | Programme) -> Scenario:
+    """The scenario of one run; a PlannerError where it is a programme of several."""
+    if isinstance(given, Programme):
+        raise PlannerError(
+            f"{given.stages[0].where}: stages: this is a programme of several runs, and here one is asked for;"
+            " `planner optimize`, `explain`, `simulate` and `propose` take programmes"
+        )
+    return given
+
+
+def parse_any(
+    content: bytes, file: Path, overrides: Sequence[str] = (), *, overlays: Sequence[Path] = ()
+) -> Scenario | Programme:
+    """As `parse_scenario`, or the programme where the file has `stages`."""
     root = read_yaml(content, str(file))
     if root.fields is not None:
         apply_overrides(root, overrides)
     reading = Reading(catalog_names(overlays), sections_with, why_absent=why_absent)
-    values = SCENARIO.read(root, "", reading)
     digest = hashlib.sha256("\0".join([content.hex(), *overrides]).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def models(name: str) -> ModelSpec:
+        return named_model(name, overlays)
+
+    if has_stages(root):
+        return ProgrammeBuilder(root, file, reading, models, lambda: currency_rates(overlays)).programme(digest)
+    refuse_programme_keys(root)
+    values = SCENARIO.read(root, "", reading)
     builder = Builder(
         Draft(root, values, reading, file),
-        lambda name: named_model(name, overlays),
+        models,
         lambda shape, name: model_from_mapping(shape, name, "the shape"),
         lambda: currency_rates(overlays),
     )

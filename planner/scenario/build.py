@@ -355,11 +355,19 @@ class Builder:
             assume_network_per_gpu_gbit_per_s=rate if per_gpu else None,
             own=own,
             own_only=bool(given["own_only"]),
-            quotas=tuple(Quota(**row) for row in given["quotas"] or ()),
+            quotas=tuple(self._quota(i, row) for i, row in enumerate(given["quotas"] or ())),
             prices=tuple(self._price(i, row) for i, row in enumerate(given["prices"] or ())),
             power_limit_w=given["power_limit_w"],
             site=given["site"] or "",
         )
+
+    def _quota(self, i: int, row: Values) -> Quota:
+        for key in ("from", "until"):
+            if row[key] is not None:
+                raise self.draft.fail(
+                    f"cluster.quotas.{i}.{key}", "days of a quota are of a programme of `stages`: leave them out"
+                )
+        return quota_of(row)
 
     def _own(self, i: int, row: Values) -> OwnCluster:
         if "/" in row["name"]:
@@ -465,6 +473,11 @@ class Builder:
                     f" {run.allocated:,g} that were allocated; all three are hours of the same run",
                 )
         return StatedOverhead(runs=runs)
+
+
+def quota_of(row: Values) -> Quota:
+    """A quota from its checked keys."""
+    return Quota(row["gpus"], row["cloud"], row["region"], row["gpu"], row["from"], row["until"])
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:

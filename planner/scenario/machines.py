@@ -10,6 +10,7 @@ from planner.catalog.fabrics import FABRICS
 from planner.catalog.ownership import KEYS as OWNERSHIP_KEYS
 from planner.scenario.fields import (
     CLOUD,
+    DAY,
     GPU,
     GPUS,
     RATE,
@@ -55,7 +56,7 @@ _SITE = Table(
     wanted="a map",
 )
 _WAITING = duration(above=None, least=0)
-_OWN = Table(
+OWN = Table(
     (
         Key("name", Text("a name", 100), "what it is called", True, examples=("lab",)),
         Key("gpu", GPU, "accelerator id", True, examples=("a100-sxm4-40gb",)),
@@ -108,6 +109,8 @@ _QUOTA = Table(
         Key("cloud", CLOUD, "cloud it holds for", examples=("aws",)),
         Key("region", REGION, "region it holds for", examples=("us-east-1",)),
         Key("gpu", GPU, "accelerator it holds for", examples=("h100-sxm5-80gb",)),
+        Key("from", DAY, "of a programme: the first day on which it holds", examples=("2027-03-01",)),
+        Key("until", DAY, "of a programme: the day by whose beginning it has ended", examples=("2027-05-01",)),
     ),
     wanted="a quota",
 )
@@ -157,7 +160,7 @@ CLUSTER = Table(
             "network of offers whose fabric is unknown",
             examples=("3200 Gbit/s", "400 Gbit/s/gpu"),
         ),
-        Key("own", Many(_OWN, "a list of clusters"), "machines of one's own"),
+        Key("own", Many(OWN, "a list of clusters"), "machines of one's own"),
         Key("own_only", Flag(), "true: no cloud offers, only own clusters"),
         Key("quotas", Many(_QUOTA, "a list of quotas"), "GPUs one may have, by cloud, region and accelerator"),
         Key("prices", Many(_PRICE, "a list of prices"), "prices you were quoted; they win over the catalog's"),

@@ -39,7 +39,7 @@ def sections_with(name: str) -> list[str]:
     result = []
     for key in SCENARIO.keys:
         tables = [kind for kind in _unfolded(key.kind) if isinstance(kind, Table)]
-        if key.name != "model" and any(table.key(name) for table in tables):
+        if key.name not in ("model", "stages") and any(table.key(name) for table in tables):
             result.append(key.name)
     return result
 

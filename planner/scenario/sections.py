@@ -25,6 +25,7 @@ from planner.scenario.fields import (
     whole,
 )
 from planner.scenario.machines import CLUSTER, EGRESS, RISK, STORAGE, TERMS
+from planner.scenario.stage_tables import programme_keys
 from planner.scenario.tables import Key, Many, Shape, Table
 from planner.scenario.types import MEMORY_HEADROOM, MOST_TRAINING, SIMPLER_WITHIN, STARTS
 from planner.workload.adapters import METHODS
@@ -362,33 +363,42 @@ ASK = Table(
 )
 
 
+#: The keys of one run, which a stage of a programme has too.
+RUN = (
+    Key(
+        "model",
+        Shape("a model's name, a config file, or a map with the shape", Text("a model's name"), None, MODEL_SHAPE),
+        "a name in catalogs/models, a config file (.json, .yml), or the shape inline",
+        True,
+        examples=("gpt-neox-20b",),
+    ),
+    Key(
+        "data",
+        Shape("a dataset (a map) or a list of datasets", None, Many(DATASET, "a list of datasets"), DATASET),
+        "what it is trained on: one dataset, or several with weights",
+        True,
+        examples=({"samples": 31267487, "seq_length": 2048},),
+    ),
+    Key("training", TRAINING, "for how long, in which batches, with which software", True, examples=({"epochs": 4},)),
+    Key(
+        "layout",
+        LAYOUT,
+        "pins and bounds of the parallel layout",
+        implied=ANY_LAYOUT,
+    ),
+    Key("throughput", Many(_MEASURED, "a list of measurements"), "what you measured; wins for what it matches"),
+)
+
+
+STAGES, RESERVATIONS, TRANSFER = programme_keys({key.name: key for key in RUN}, CLUSTER)
+
 SCENARIO = Table(
     (
         Key("name", Text("a name", 200), "what the run is called", examples=("GPT-NeoX-20B, four passes",)),
-        Key(
-            "model",
-            Shape("a model's name, a config file, or a map with the shape", Text("a model's name"), None, MODEL_SHAPE),
-            "a name in catalogs/models, a config file (.json, .yml), or the shape inline",
-            True,
-            examples=("gpt-neox-20b",),
-        ),
-        Key(
-            "data",
-            Shape("a dataset (a map) or a list of datasets", None, Many(DATASET, "a list of datasets"), DATASET),
-            "what it is trained on: one dataset, or several with weights",
-            True,
-            examples=({"samples": 31267487, "seq_length": 2048},),
-        ),
-        Key(
-            "training", TRAINING, "for how long, in which batches, with which software", True, examples=({"epochs": 4},)
-        ),
-        Key(
-            "layout",
-            LAYOUT,
-            "pins and bounds of the parallel layout",
-            implied=ANY_LAYOUT,
-        ),
-        Key("throughput", Many(_MEASURED, "a list of measurements"), "what you measured; wins for what it matches"),
+        *RUN,
+        STAGES,
+        RESERVATIONS,
+        TRANSFER,
         Key("budget", BUDGET, "time and money", fill=True, examples=({"time": "14 days"},)),
         Key(
             "currency",
@@ -423,4 +433,5 @@ SCENARIO = Table(
         Key("risk", RISK, "failures and checkpoints, where you know better than the catalog"),
     ),
     wanted="a scenario",
+    instead="stages",
 )

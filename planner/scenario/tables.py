@@ -85,12 +85,16 @@ class Key:
 
 @dataclass(frozen=True)
 class Table:
-    """A map with known keys. `one_of`: exactly one of them is given; `at_most_one`: no more than one."""
+    """A map with known keys. `one_of`: exactly one of them is given; `at_most_one`: no more than one.
+
+    `instead`: where this key is given, no other is required.
+    """
 
     keys: tuple[Key, ...]
     one_of: tuple[str, ...] = ()
     at_most_one: tuple[tuple[str, ...], ...] = ()
     wanted: str = "a map"
+    instead: str = ""
 
     def schema(self) -> Json:
         properties = {}
@@ -104,7 +108,10 @@ class Table:
             properties[key.name] = entry
         result: Json = {"type": "object", "properties": properties, "additionalProperties": False}
         if required := [key.name for key in self.keys if key.required]:
-            result["required"] = required
+            if self.instead:
+                result["oneOf"] = [{"required": required}, {"required": [self.instead]}]
+            else:
+                result["required"] = required
         if self.one_of:
             result["oneOf"] = [{"required": [name]} for name in self.one_of]
         if self.at_most_one:
@@ -140,7 +147,7 @@ class Table:
         child = (node.fields or {}).get(key.name)
         if child is not None:
             return key.kind.read(child, inner, reading)
-        if key.required:
+        if key.required and self.instead not in (node.fields or {}):
             example = f", such as `{key.name}: {key.examples[0]}`" if key.examples else ""
             raise fail(node.where, path, f"the key `{key.name}` is missing ({key.help}); write it{example}")
         if key.fill:

@@ -174,6 +174,13 @@ class Quota:
     cloud: str | None = None
     region: str | None = None
     gpu: str | None = None
+    since: date | None = None  # of a programme: its first day; None: from the first
+    until: date | None = None  # the day by whose beginning it has ended; None: to the last
+
+    @property
+    def key(self) -> tuple[str | None, str | None, str | None]:
+        """What it holds for."""
+        return self.cloud, self.region, self.gpu
 
 
 @dataclass(frozen=True, slots=True)

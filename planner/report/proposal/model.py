@@ -180,6 +180,17 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class CalendarBar:
+    """A stage of a programme along its days, which count from `start`."""
+
+    name: str
+    start_day: int
+    days: int
+    p90_day: float
+    start: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """The whole document, in one language."""
 
@@ -192,3 +203,5 @@ class Proposal:
     words: Mapping[str, str]  # the renderers' own labels
     explorers: tuple[Mapping[str, Any], ...] = ()
     ledgers: tuple[Ledger, ...] = field(default=())
+    calendar: tuple[CalendarBar, ...] = ()  # of a programme
+    asks: tuple[Mapping[str, object], ...] = ()  # of a programme: as the ledgers' are told

@@ -52,6 +52,10 @@ def _render(proposal: Proposal, name: str) -> bytes:
         from planner.report.proposal.pdf import pdf
 
         return pdf(proposal)
+    if name == "xlsx" and proposal.calendar:
+        from planner.report.proposal.programme_workbook import programme_workbook
+
+        return programme_workbook(proposal)
     if name == "xlsx":
         from planner.report.proposal.workbook import workbook
 
@@ -78,7 +82,8 @@ def summary(proposal: Proposal, paths: Sequence[Path], files: Mapping[str, bytes
                 "start": ledger.start.isoformat(),
             }
             for ledger in proposal.ledgers
-        ],
+        ]
+        + [dict(ask) for ask in proposal.asks],
         "files": [
             {"path": str(path), "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for path, content in zip(paths, files.values(), strict=True)

@@ -1,0 +1,78 @@
+"""The calendar of a programme as bars on a terminal: a line a stage, days along it, months or weeks above."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from planner.report.layout import Page, display_width
+from planner.search.programme_answer import ProgrammeAnswer
+
+FULL, LATE, SLACK, LIMIT = "█", "▒", "·", "┆"
+
+
+def gantt(found: ProgrammeAnswer, page: Page, label_width: int = 16) -> list[str]:
+    """Lines of at most the page's width: planned days, how late nine in ten worlds are, and the slack behind."""
+    end = found.end_day or 1
+    deadline = None if found.goal.time_s is None else int(found.goal.time_s / 86400.0)
+    last = max([end, deadline or 0, *(_p90(stage.milestone.end_s.p90) for stage in found.stages)])
+    room = page.width - 2 - label_width - 2
+    scale = room / max(last, 1)
+
+    def at(day: float) -> int:
+        return min(max(round(day * scale), 0), room)
+
+    lines = [f"  {'':{label_width}}  {_axis(found.goal.start, last, room, scale)}"]
+    for stage in found.stages:
+        cells = [" "] * room
+        done = stage.start_day + stage.days
+        slack = done + (stage.slack.free_days or 0)
+        for first, until, sign in (
+            (done, slack, SLACK),
+            (done, _p90(stage.milestone.end_s.p90), LATE),
+            (stage.start_day, done, FULL),
+        ):
+            stop = max(at(until), at(first) + (1 if sign == FULL else 0))
+            cells[at(first) : stop] = [sign] * (min(stop, room) - at(first))
+        if deadline is not None and at(deadline) < room and cells[at(deadline)] == " ":
+            cells[at(deadline)] = LIMIT
+        bar = "".join(cells[:room]).rstrip()
+        lines.append(f"  {_label(stage.name, label_width)}  {page.styled(bar, 'bad' if stage.slack.binds else '')}")
+    return lines
+
+
+def _p90(seconds: float) -> int:
+    return int(-(-seconds // 86400))
+
+
+def _label(name: str, width: int) -> str:
+    while display_width(name) > width:
+        name = name[:-2] + "…"
+    return name + " " * (width - display_width(name))
+
+
+def _axis(start: date | None, last: int, room: int, scale: float) -> str:
+    """Names of months at their first day, or numbers of days."""
+    marks: Sequence[tuple[int, str]]
+    if start is None:
+        step = next((n for n in (1, 2, 5, 7, 14, 30, 60, 90, 180, 365) if n * scale >= 7), 365)
+        marks = [(day, f"day {day}") for day in range(0, last, step)]
+    else:
+        marks = [(0, start.isoformat()[:10])]
+        day = start
+        while (day - start).days < last:
+            day = date(day.year + day.month // 12, day.month % 12 + 1, 1)
+            marks.append(((day - start).days, day.isoformat()[:7]))
+    text = " " * room
+    free = 0
+    for number, name in marks:
+        column = round(number * scale)
+        if column >= free and column + len(name) <= room:
+            text = text[:column] + name + text[column + len(name) :]
+            free = column + len(name) + 1
+    return text.rstrip()
+
+
+def day_words(start: date | None, day: int) -> str:
+    """A day as people write it: its date, or its number."""
+    return f"day {day}" if start is None else (start + timedelta(days=day)).isoformat()

@@ -1,0 +1,403 @@
+"""The proposal of a programme: the ask, its calendar, stages, money, how sure it is, and the grant annex."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date as Date  # noqa: N812 - as in `locale`
+from datetime import timedelta
+
+from planner.money import in_its_money
+from planner.report.proposal.beside import added
+from planner.report.proposal.locale import Locale, locale
+from planner.report.proposal.model import (
+    Block,
+    Bullets,
+    CalendarBar,
+    Cell,
+    Facts,
+    Figure,
+    Paragraph,
+    Proposal,
+    Section,
+    Table,
+)
+from planner.report.proposal.programme_annex import annex_section
+from planner.report.proposal.programme_drawings import cash_picture, gantt_picture
+from planner.report.proposal.programme_words import words_of
+from planner.scenario import Programme
+from planner.search.programme_answer import Cash, ProgrammeAnswer, ProgrammeAsk, StageAnswer
+from planner.search.programme_scaling import ScalingRow
+
+DAY_S = 86400.0
+WORLDS = 20_000
+MOST_WEEKS = 30  # of a table; more are in the JSON
+
+
+@dataclass(frozen=True)
+class Told:
+    """A programme, its answer, and the language it is told in."""
+
+    programme: Programme
+    answer: ProgrammeAnswer
+    words: Locale
+    scaling: Sequence[ScalingRow]
+
+    @property
+    def ask(self) -> ProgrammeAsk:
+        """What is asked for, of an answer with a calendar."""
+        assert self.answer.ask is not None  # noqa: S101 - only such answers are proposed
+        return self.answer.ask
+
+    @property
+    def sure(self) -> str:
+        """The confidence, as written."""
+        return self.words.percent(self.ask.confidence)
+
+    def say(self, key: str, **values: object) -> str:
+        """A sentence of a programme."""
+        return self.words.say(f"pg_{key}", **values)
+
+    def day(self, day: int) -> str:
+        """A day as its date, or as its number."""
+        start = self.answer.goal.start
+        return self.say("day", day=day) if start is None else self.words.short_date(start + timedelta(days=day))
+
+    def money(self, usd: float) -> str:
+        """An amount."""
+        return self.words.money(usd)
+
+    def cluster(self, stage: StageAnswer) -> str:
+        """A stage's machines."""
+        plan = stage.plan
+        times = self.say("n_runs", copies=stage.copies, beside=stage.beside) if stage.copies > 1 else ""
+        where = stage.reservation or f"{plan.offer.cloud}/{plan.offer.region}"
+        return f"{times}{self.words.count(plan.gpus)} × {plan.offer.gpu}, {where}"
+
+
+@in_its_money
+def build_programme_proposal(
+    programme: Programme,
+    answer: ProgrammeAnswer,
+    scaling: Sequence[ScalingRow],
+    *,
+    day: Date,
+    language: str = "en",
+    command: str = "",
+) -> Proposal:
+    """The document of a programme that has a calendar, in one language.
+
+    Raises
+    ------
+    PlannerError
+        If the language is not known.
+    """
+    base = locale(language)
+    words = replace(base, sentences={**base.sentences, **words_of(language)})
+    told = Told(programme, answer, words, scaling)
+    sections = (
+        _ask(told),
+        _calendar(told),
+        _stages(told),
+        _money(told),
+        _sure(told),
+        annex_section(told),
+        _method(told),
+    )
+    return Proposal(
+        language=language,
+        title=told.say("title", name=programme.name),
+        day=day,
+        day_text=words.date(day),
+        sections=sections,
+        colophon=_colophon(told, command),
+        words={key: text for key, text in words.sentences.items() if key.startswith("ui_")},
+        calendar=tuple(_bars(told)),
+        asks=(_asked(told),),
+    )
+
+
+def _asked(told: Told) -> Mapping[str, object]:
+    ask, answer = told.ask, told.answer
+    total = ask.total_usd + sum(usd for _, usd in added(told.programme.ask, ask.total_usd))
+    return {
+        "scenario": told.programme.name,
+        "cost_usd": ask.total_usd,
+        "asked": told.words.amount(total),
+        "unit": told.words.unit.unit,
+        "time_s": (answer.end_day or 0) * DAY_S,
+        "confidence": ask.confidence,
+        "start": None if answer.goal.start is None else answer.goal.start.isoformat(),
+        "stages": len(answer.stages),
+    }
+
+
+def _bars(told: Told) -> list[CalendarBar]:
+    return [
+        CalendarBar(stage.name, stage.start_day, stage.days, stage.milestone.end_s.p90 / DAY_S, told.answer.goal.start)
+        for stage in told.answer.stages
+    ]
+
+
+def _ask(told: Told) -> Section:
+    answer, ask, words = told.answer, told.ask, told.words
+    lines = added(told.programme.ask, ask.total_usd)
+    total = ask.total_usd + sum(usd for _, usd in lines)
+    share = ask.contingency_usd / ask.expected_usd if ask.expected_usd else 0.0
+    lead = told.say(
+        "ask",
+        total=told.money(total),
+        expected=told.money(ask.expected_usd),
+        more=told.money(ask.contingency_usd),
+        share=words.percent(share),
+        sure=told.sure,
+        count=words.count(len(answer.stages)),
+        end=told.day(answer.end_day or 0),
+    )
+    rows: list[tuple[str, Cell]] = [
+        (told.say("f_expected"), Cell(told.money(ask.expected_usd))),
+        (told.say("f_contingency"), Cell(told.money(ask.contingency_usd))),
+        *((name, Cell(told.money(usd))) for name, usd in lines),
+        (told.say("f_total"), Cell(told.money(total))),
+        (told.say("f_end"), Cell(told.day(answer.end_day or 0))),
+    ]
+    if answer.time_s is not None:
+        low, high = words.time(answer.time_s.p10), words.time(answer.time_s.p90)
+        rows.append((told.say("f_time"), Cell(f"{low} – {high}")))
+    goal = answer.goal
+    if answer.p_within_time is not None and goal.time_s is not None:
+        rows.append((told.say("f_in_time", time=words.time(goal.time_s)), Cell(words.chance(answer.p_within_time))))
+    if answer.p_within_cost is not None and goal.cost_usd is not None:
+        rows.append((told.say("f_in_cost", money=told.money(goal.cost_usd)), Cell(words.chance(answer.p_within_cost))))
+    if answer.p_within_both is not None and None not in (answer.p_within_time, answer.p_within_cost):
+        rows.append((told.say("f_in_both"), Cell(words.chance(answer.p_within_both))))
+    rows.append((told.say("f_hours"), Cell(words.count(sum(s.gpu_hours for s in answer.stages)))))
+    why = told.say("contingency_why", sure=told.sure, worlds=words.count(WORLDS))
+    return Section("ask", told.say("s_ask"), (Paragraph(lead, lead=True), Facts(tuple(rows)), Paragraph(why)))
+
+
+def _calendar(told: Told) -> Section:
+    answer, words = told.answer, told.words
+    parts = [
+        told.say("gantt_part", name=s.name, start=told.day(s.start_day), end=told.day(s.start_day + s.days))
+        for s in answer.stages
+    ]
+    description = told.say("gantt_text", stages="; ".join(parts) if words.language == "en" else "；".join(parts))
+    figure = Figure("calendar-chart", told.say("gantt"), description, gantt_picture(answer, words, description))
+    header = tuple(told.say(f"h_{key}") for key in ("stage", "start", "days", "end", "chance"))
+    own = any(stage.milestone.deadline_day is not None for stage in answer.stages)
+    header += (told.say("h_deadline"), told.say("h_p_deadline")) if own else ()
+    rows = []
+    for stage in answer.stages:
+        mark = stage.milestone
+        row: tuple[Cell, ...] = (
+            Cell(stage.name),
+            Cell(told.day(stage.start_day)),
+            Cell(words.count(stage.days), "count", stage.days),
+            Cell(told.day(mark.planned_day)),
+            words.chance_cell(mark.p_by_planned),
+        )
+        if own:
+            row += (
+                Cell("" if mark.deadline_day is None else told.day(mark.deadline_day)),
+                Cell("") if mark.p_by_deadline is None else words.chance_cell(mark.p_by_deadline),
+            )
+        rows.append(row)
+    return Section("calendar", told.say("s_calendar"), (figure, Table(told.say("t_calendar"), header, tuple(rows))))
+
+
+def _stages(told: Told) -> Section:
+    words = told.words
+    keys = ("stage", "model", "tokens", "seq", "batch", "inherits", "cluster")
+    rows = []
+    for stage, given in zip(told.answer.stages, told.programme.stages, strict=True):
+        plan = stage.plan
+        taken = words.listed([told.say(f"inherits_{what}") for what in stage.inherits])
+        if taken and stage.after:
+            taken = told.say("inherits_of", what=taken, stage=stage.after[0])
+        rows.append(
+            (
+                Cell(stage.name),
+                Cell(f"{given.scenario.model.name}, {plan.precision}"),
+                Cell(words.big(plan.tokens), "number", float(plan.tokens)),
+                words.count_cell(plan.seq_length),
+                words.count_cell(plan.global_batch),
+                Cell(taken or "–"),
+                Cell(told.cluster(stage)),
+            )
+        )
+    header = tuple(told.say(f"h_{key}") for key in keys)
+    blocks: list[Block] = [Table(told.say("t_stages"), header, tuple(rows))]
+    moves = [
+        told.say(
+            "move",
+            name=stage.name,
+            source=stage.move.source_place,
+            place=stage.move.place,
+            gb=words.count(stage.move.gb),
+            time=words.time(stage.move.time_s),
+            money=told.money(stage.move.cost_usd),
+        )
+        for stage in told.answer.stages
+        if stage.move is not None
+    ]
+    if moves:
+        blocks.append(Bullets(tuple(moves)))
+    return Section("stages", told.say("s_stages"), tuple(blocks))
+
+
+def _money(told: Told) -> Section:
+    answer, ask, words = told.answer, told.ask, told.words
+    rows = [
+        (
+            Cell(stage.name),
+            words.count_cell(stage.copies),
+            Cell(told.cluster(stage)),
+            words.money_cell(stage.cost_usd.p50),
+            words.money_cell(stage.cost_sure_usd),
+        )
+        for stage in answer.stages
+    ]
+    rows += [
+        (
+            Cell(told.say("reservation", name=each.name)),
+            Cell(""),
+            Cell(""),
+            words.money_cell(each.cost_usd),
+            words.money_cell(each.cost_usd),
+        )
+        for each in answer.reservations
+    ]
+    first = len(rows)
+    lines = added(told.programme.ask, ask.total_usd)
+    total = ask.total_usd + sum(usd for _, usd in lines)
+    blank = Cell("")
+    contingency = told.say("contingency_row", sure=told.sure)
+    surrogate = words.money_cell(answer.surrogate_cost_usd)
+    rows += [
+        (Cell(told.say("total")), blank, blank, words.money_cell(ask.expected_usd), surrogate),
+        (Cell(contingency), blank, blank, words.money_cell(ask.contingency_usd), blank),
+        *((Cell(name), blank, blank, words.money_cell(usd), blank) for name, usd in lines),
+        (Cell(told.say("asked_row")), blank, blank, words.money_cell(total), blank),
+    ]  # fmt: skip
+    header = (
+        told.say("h_stage"),
+        told.say("h_runs"),
+        told.say("h_cluster"),
+        f"{told.say('h_p50')}, {words.unit_name}",
+        f"{told.say('h_sure', sure=told.sure)}, {words.unit_name}",
+    )
+    table = Table(told.say("t_money"), header, tuple(rows), frozenset({first, len(rows) - 1}))
+    return Section("money", told.say("s_money"), (table, *_cash(told)))
+
+
+def _cash(told: Told) -> tuple[Block, ...]:
+    answer, words = told.answer, told.words
+
+    def name(period: str) -> str:
+        kind, _, number = period.partition(" ")
+        if kind in ("month", "week"):
+            return told.say(kind, n=number)
+        return words.month(Date(int(period[:4]), int(period[5:7]), 1))
+
+    def table(caption: str, periods: Sequence[Cash]) -> Table:
+        rows = [
+            (
+                Cell(name(cash.period)),
+                words.money_cell(cash.cost_usd),
+                Cell(", ".join(f"{of} {told.words.money_short(usd)}" for of, usd in cash.by_stage.items())),
+            )
+            for cash in periods
+        ]
+        total = sum(cash.cost_usd for cash in periods)
+        rows.append((Cell(told.say("total")), words.money_cell(total), Cell("")))
+        header = (told.say("h_period"), f"{told.say('h_cost')}, {words.unit_name}", told.say("h_of"))
+        return Table(caption, header, tuple(rows), frozenset({len(rows) - 1}))
+
+    months = [(name(c.period), words.amount(c.cost_usd), words.money_short(c.cost_usd)) for c in answer.cash_by_month]
+    text = "; ".join(f"{period} {amount}" for period, _, amount in months)
+    figure = Figure("cash-chart", told.say("c_cash"), text, cash_picture(months, told.say("c_cash"), text))
+    blocks: tuple[Block, ...] = (figure, table(told.say("t_cash"), answer.cash_by_month))
+    if len(answer.cash_by_week) <= MOST_WEEKS:
+        blocks += (table(told.say("t_weeks"), answer.cash_by_week),)
+    return blocks
+
+
+def _sure(told: Told) -> Section:
+    answer, words = told.answer, told.words
+    binding = [stage.name for stage in answer.stages if stage.slack.binds]
+    lead = told.say("binds", names=words.listed(binding)) if binding else told.say("binds_none")
+    rows = []
+    for stage in answer.stages:
+        slack = stage.slack
+        following = [s.name for s in answer.stages if stage.name in s.after]
+        if slack.free_days:
+            by = told.say("absorbed_free", days=slack.free_days, names=words.listed(following) or told.say("end_none"))
+        elif slack.total_days == 0:
+            by = told.say("absorbed_nothing")
+        else:
+            by = told.say("absorbed_later", names=words.listed(following)) if following else told.say("absorbed_last")
+        rows.append(
+            (
+                Cell(stage.name),
+                Cell("–", "count") if slack.total_days is None else words.count_cell(slack.total_days),
+                Cell("–", "count") if slack.free_days is None else words.count_cell(slack.free_days),
+                Cell(by),
+            )
+        )
+    header = tuple(told.say(f"h_{key}") for key in ("stage", "total_slack", "free_slack", "absorbed"))
+    blocks: list[Block] = [Paragraph(lead, lead=True), Table(told.say("t_slack"), header, tuple(rows))]
+    late = [
+        told.say("warning_late", name=s.name, chance=words.chance(s.milestone.p_by_planned))
+        for s in answer.stages
+        if s.milestone.p_by_planned < told.ask.confidence - 0.005
+    ]
+    if late:
+        blocks.append(Bullets(tuple(late)))
+    blocks.append(Paragraph(told.say("basis", worlds=words.count(WORLDS))))
+    if answer.resources or answer.reservations:
+        blocks.append(_shared(told))
+    return Section("sure", told.say("s_sure"), tuple(blocks))
+
+
+def _shared(told: Told) -> Table:
+    answer, words = told.answer, told.words
+    rows = [
+        (
+            Cell(told.say("all_offers") if use.key == "all offers" else use.key),
+            Cell(told.say("resource_use", used=words.count(use.used), most=words.count(use.most), days=use.full_days)),
+        )
+        for use in answer.resources
+    ]
+    rows += [
+        (
+            Cell(each.name),
+            Cell(told.say("bought_use", money=told.money(each.cost_usd), share=words.percent(each.used))),
+        )
+        for each in answer.reservations
+    ]
+    return Table(told.say("t_shared"), (told.say("h_what"), told.say("h_use")), tuple(rows))
+
+
+def _method(told: Told) -> Section:
+    answer, words = told.answer, told.words
+    text = told.say(
+        "surrogate",
+        plans=words.count(answer.plans),
+        sure=told.sure,
+        thrown=words.count(answer.thrown_out),
+    )
+    items = tuple(told.say("default", name=each.key, value=each.value) for each in answer.defaults)
+    return Section("method", told.say("s_method"), (Paragraph(text), Paragraph(told.say("defaults")), Bullets(items)))
+
+
+def _colophon(told: Told, command: str) -> tuple[tuple[str, str], ...]:
+    made, words = told.answer.provenance, told.words
+    rows = [
+        (words.say("c_version"), f"planner {made.planner}"),
+        (words.say("c_scenario", name=told.programme.name), made.scenario_digest),
+        (words.say("c_catalog"), made.catalog_digest),
+    ]
+    rows += [(words.say("c_calibration"), made.calibration_digest)] if made.calibration_digest else []
+    rows += [(words.say("c_command"), command)] if command else []
+    return tuple(rows)

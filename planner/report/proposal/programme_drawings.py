@@ -1,0 +1,64 @@
+"""The drawings of a programme's proposal: its calendar, and its cash flow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from planner.report.proposal.locale import Locale
+from planner.report.proposal.svg import WIDTH, Drawing, Picture, fitted, hue, text_width, ticks
+from planner.search.programme_answer import ProgrammeAnswer
+from planner.units import format_number
+
+ROW = 26.0
+
+
+def gantt_picture(found: ProgrammeAnswer, words: Locale, description: str) -> Picture:
+    """A bar a stage along its days: planned, then to its 90th percentile; the deadline as a dashed line."""
+    deadline = None if found.goal.time_s is None else found.goal.time_s / 86400.0
+    last = max([float(found.end_day or 1), *(s.milestone.end_s.p90 / 86400.0 for s in found.stages)])
+    shown = deadline if deadline is not None and deadline <= 1.6 * last else None
+    high = max(last, shown or 0.0) * 1.02
+    names = [text_width(stage.name) for stage in found.stages]
+    left = min(max([*names, 60.0]) + 14.0, WIDTH * 0.34)
+    top, height = 24.0, 24.0 + ROW * len(found.stages) + 44.0
+    d = Drawing(height, words.say("pg_gantt"), description)
+    bottom = top + ROW * len(found.stages)
+
+    def x(day: float) -> float:
+        return left + (WIDTH - left - 12.0) * day / high
+
+    for tick in ticks(high, 8):
+        d.line([(x(tick), top), (x(tick), bottom)], "grid")
+        d.text(x(tick), bottom + 15.0, format_number(tick, 4), "soft", "middle")
+    d.text(WIDTH - 12.0, height - 6.0, words.say("pg_axis_days"), "ink", "end")
+    if shown is not None:
+        d.line([(x(shown), top - 6.0), (x(shown), bottom)], "limit", 1.2, "5 3")
+        d.text(x(shown) - 4.0, top - 9.0, words.say("pg_deadline"), "ink", "end")
+    for number, stage in enumerate(found.stages):
+        y = top + ROW * number + 4.0
+        done = stage.start_day + stage.days
+        sure = stage.milestone.end_s.p90 / 86400.0
+        role = hue(1 if stage.slack.binds else 0)
+        d.text(0.0, y + 13.0, fitted(stage.name, left - 10.0), "ink")
+        if sure > done:
+            d.rect(x(done), y + 3.0, x(sure) - x(done), ROW - 14.0, role, 0.3)
+        d.rect(x(stage.start_day), y, max(x(done) - x(stage.start_day), 2.0), ROW - 8.0, role)
+    return d.picture()
+
+
+def cash_picture(periods: Sequence[tuple[str, float, str]], title: str, description: str) -> Picture:
+    """A bar a period: its name, its height, and what stands over it."""
+    height, left, bottom, top = 190.0, 8.0, 34.0, 22.0
+    d = Drawing(height, title, description)
+    high = max([value for _, value, _ in periods] + [1e-300])
+    wide = (WIDTH - left) / max(len(periods), 1)
+    every = max(1, int(-(-max([text_width(t) for _, _, t in periods] + [1.0]) // max(wide - 4.0, 1.0))))
+    for number, (name, value, text) in enumerate(periods):
+        long = (height - bottom - top) * value / high
+        at = left + wide * number
+        d.rect(at + 2.0, height - bottom - long, max(wide - 4.0, 1.0), long, hue(0))
+        if number % every == 0:
+            d.text(at + wide / 2.0, height - bottom - long - 5.0, text, "ink", "middle")
+            d.text(at + wide / 2.0, height - bottom + 16.0, fitted(name, wide * every), "soft", "middle")
+    d.line([(left, height - bottom), (WIDTH, height - bottom)], "soft")
+    return d.picture()

@@ -1,0 +1,433 @@
+"""A scenario with `stages` in, a Programme out: each stage a run of its own, and what ties them together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+
+from planner.money import USD, Money
+from planner.reading.tree import Node
+from planner.scenario.build import Builder, Models, Values, quota_of
+from planner.scenario.currency import Rates, ask_lines, budget_usd, money_of_scenario
+from planner.scenario.draft import Draft
+from planner.scenario.fields import Reading, fail
+from planner.scenario.sections import SCENARIO
+from planner.scenario.types import AskLine, Budget, Cluster, Objective, OwnCluster, Quota, Scenario
+from planner.units import PlannerError, did_you_mean, shown
+from planner.workload import model_from_mapping
+from planner.workload.model import ModelSpec
+
+DAY_S = 86400.0
+STAGE_ONLY = ("after", "copies", "beside", "inherits", "may_move", "not_before", "deadline")
+SHARED = ("currency", "ask", "simpler_within", "storage", "egress", "terms", "risk")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage: the run that it is, and its place in the order."""
+
+    name: str
+    scenario: Scenario  # without budgets
+    after: tuple[int, ...] = ()  # stages that have ended before it begins; it inherits from the first of them
+    copies: int = 1
+    beside: bool = True  # whether its copies may run side by side
+    inherits: tuple[str, ...] = ()  # of checkpoint, optimizer, cluster
+    may_move: bool = False
+    not_before: int = 0  # day, from the programme's first, which is 0
+    deadline: int | None = None  # the day by whose beginning it is done
+    where: str = ""  # file and line
+
+    @property
+    def tied(self) -> bool:
+        """Whether it takes anything over from an earlier stage."""
+        return bool(self.inherits)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Machines of which so many are there between two days, paid whole if any stage is on them."""
+
+    own: OwnCluster
+    since: int  # day
+    until: int  # the day by whose beginning it has ended
+
+    @property
+    def usd(self) -> float:
+        """What it costs."""
+        gpus = self.own.nodes * self.own.gpus_per_node
+        return gpus * (self.own.usd_per_gpu_hour or 0.0) * 24.0 * (self.until - self.since)
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What it takes to carry bytes to another cloud or region."""
+
+    gbit_per_s: float
+    usd_per_gb: float  # 10^9 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """Stages in order, within one budget and one calendar. Day 0 is `budget.start`, where there is one."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    budget: Budget
+    objective: Objective
+    quotas: tuple[Quota, ...] = ()  # over time: of quotas of one key, the last one that holds on a day counts
+    reservations: tuple[Reservation, ...] = ()
+    transfer: Transfer | None = None
+    ask: tuple[AskLine, ...] = ()
+    money: Money = USD
+    defaults: tuple[tuple[str, str], ...] = ()
+    source: str = ""
+    digest: str = ""
+    folder: str = field(default="", compare=False, repr=False)
+
+    def day(self, when: date | None) -> int | None:
+        """A day of the calendar as its number."""
+        assert self.budget.start is not None or when is None  # noqa: S101 - the reader has seen to it
+        return None if when is None or self.budget.start is None else (when - self.budget.start).days
+
+
+def has_stages(root: Node) -> bool:
+    """Whether a scenario's tree is of a programme."""
+    return root.fields is not None and "stages" in root.fields
+
+
+@dataclass(frozen=True)
+class ProgrammeBuilder:
+    """Turns the tree of one file into a Programme."""
+
+    root: Node
+    file: Path
+    reading: Reading
+    models: Models
+    rates: Rates
+    said: list[tuple[str, str]] = field(default_factory=list)  # defaults of the order
+
+    def programme(self, digest: str) -> Programme:
+        """The whole programme.
+
+        Raises
+        ------
+        PlannerError
+            One sentence with file, line and key.
+        """
+        values = SCENARIO.read(self.root, "", self.reading)
+        draft = Draft(self.root, values, self.reading, self.file)
+        for key in ("data", "training", "layout", "throughput"):
+            if values[key] is not None:
+                raise draft.fail(
+                    key, f"`{key}` belongs to each of the `stages`, which stand in its place: move it there"
+                )
+        money = money_of_scenario(draft, self.rates)
+        budget = self._budget(draft, money)
+        name = values["name"] or draft.default("name", self.file.stem)
+        quotas = tuple(self._quota(draft, i, row, budget) for i, row in enumerate(values["cluster"]["quotas"] or ()))
+        reservations = tuple(
+            self._reservation(draft, i, row, budget) for i, row in enumerate(values["reservations"] or ())
+        )
+        stages = self._stages(draft, values["stages"], budget, quotas, reservations)
+        objective = self._objective(draft, budget)
+        given = values["transfer"]
+        defaults = [entry for entry in draft.used_defaults() if entry[0].split(".")[0] not in ("stages", "layout")]
+        return Programme(
+            name=name,
+            stages=tuple(replace(each, scenario=replace(each.scenario, objective=objective)) for each in stages),
+            budget=budget,
+            objective=objective,
+            quotas=quotas,
+            reservations=reservations,
+            transfer=None if given is None else Transfer(given["rate"][0], given["usd_per_gb"]),
+            ask=ask_lines(draft, money),
+            money=money,
+            defaults=(*defaults, *self.said, *_defaults_of(stages)),
+            source=self.file.name,
+            digest=digest,
+            folder=str(self.file.parent),
+        )
+
+    def _budget(self, draft: Draft, money: Money) -> Budget:
+        given = draft.values["budget"]
+        start, deadline, time_s = given["start"], given["deadline"], given["time"]
+        if deadline is not None:
+            if start is None:
+                raise draft.fail("budget.deadline", "a deadline needs `budget.start`, such as `start: 2027-02-01`")
+            time_s = (deadline - start).days * DAY_S
+            if time_s <= 0:
+                raise draft.fail("budget.deadline", f"the deadline {deadline} is not after the start {start}")
+        return Budget(time_s, budget_usd(draft, money), given["confidence"], start, deadline)
+
+    def _objective(self, draft: Draft, budget: Budget) -> Objective:
+        given = draft.values["objective"]
+        if given is None:
+            given = draft.default("objective", "cost" if budget.time_s is not None else "time")
+        if isinstance(given, dict):
+            return Objective("usd_per_day", given["usd_per_day"])
+        if given not in ("cost", "time"):
+            raise draft.fail("objective", f"`{given}` is of one run; a programme's is `cost`, `time` or usd_per_day")
+        return Objective(given)
+
+    def _quota(self, draft: Draft, i: int, row: Values, budget: Budget) -> Quota:
+        quota = quota_of(row)
+        self._days(draft, f"cluster.quotas.{i}", quota.since, quota.until, budget)
+        return quota
+
+    def _days(self, draft: Draft, path: str, since: date | None, until: date | None, budget: Budget) -> None:
+        """Days need the programme's first day, and an order."""
+        if (since or until) is not None and budget.start is None:
+            raise draft.fail(path, "days need the programme's first day: write `start: 2027-02-01` under `budget`")
+        if since is not None and until is not None and until <= since:
+            raise draft.fail(path, f"it ends on {until}, which is not after {since}")
+
+    def _reservation(self, draft: Draft, i: int, row: Values, budget: Budget) -> Reservation:
+        path = f"reservations.{i}"
+        self._days(draft, path, row["from"], row["until"], budget)
+        assert budget.start is not None  # noqa: S101 - `_days` has seen to it
+        since, until = ((row[key] - budget.start).days for key in ("from", "until"))
+        if until <= 0:
+            raise draft.fail(path, f"it has ended on {row['until']}, before the programme begins")
+        if "/" in row["name"]:
+            raise draft.fail(f"{path}.name", "the name becomes part of an offer's id; write it without `/`")
+        rate, per_gpu = row["network"] or (None, False)
+        own = OwnCluster(
+            name=row["name"],
+            gpu=row["gpu"],
+            gpus_per_node=row["gpus_per_node"],
+            nodes=row["nodes"],
+            network_gbit_per_s=rate * row["gpus_per_node"] if per_gpu and rate is not None else rate,
+            usd_per_gpu_hour=row["usd_per_gpu_hour"],
+            fabric=row["fabric"] or "unknown",
+        )
+        return Reservation(own, since, until)
+
+    # --- stages ----------------------------------------------------------------------------------------------------
+
+    def _stages(
+        self,
+        draft: Draft,
+        rows: Sequence[Values],
+        budget: Budget,
+        quotas: Sequence[Quota],
+        reservations: Sequence[Reservation],
+    ) -> list[Stage]:
+        names = [row["name"] for row in rows]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                raise draft.fail(f"stages.{i}.name", f"two stages are called {shown(name)}; give each its own name")
+        after = [self._after(draft, i, row, names) for i, row in enumerate(rows)]
+        self._refuse_circles(draft, names, after)
+        stages: list[Stage] = []
+        scenarios = [self._scenario(draft, i, budget, quotas, reservations) for i in range(len(rows))]
+        for i, row in enumerate(rows):
+            node = draft.node(f"stages.{i}")
+            inherits = self._inherits(draft, i, row, names, after[i], scenarios)
+            if row["may_move"] and not inherits:
+                raise draft.fail(f"stages.{i}.may_move", "it inherits nothing, so there is nothing that could move")
+            if row["may_move"] and "cluster" in inherits:
+                raise draft.fail(f"stages.{i}.may_move", "it inherits the cluster, so it stays: keep one of the two")
+            if row["may_move"] and draft.values["transfer"] is None:
+                raise draft.fail(
+                    f"stages.{i}.may_move",
+                    "moving takes time and money: state them, such as `transfer: {rate: 10 Gbit/s, usd_per_gb: 0.09}`",
+                )
+            self._days(draft, f"stages.{i}", row["not_before"], row["deadline"], budget)
+            stages.append(
+                Stage(
+                    name=names[i],
+                    scenario=scenarios[i],
+                    after=after[i],
+                    copies=row["copies"] or 1,
+                    beside=row["beside"] is not False,
+                    inherits=inherits,
+                    may_move=bool(row["may_move"]),
+                    not_before=_day_of(row["not_before"], budget) or 0,
+                    deadline=_day_of(row["deadline"], budget),
+                    where=f"{node.where.replace(str(self.file), self.file.name)}, stages.{i}",
+                )
+            )
+        return stages
+
+    def _after(self, draft: Draft, i: int, row: Values, names: Sequence[str]) -> tuple[int, ...]:
+        path = f"stages.{i}.after"
+        given = row["after"]
+        if given is None:
+            if i:
+                self.said.append((f"stages.{names[i]}.after", f"{names[i - 1]} (the stage above)"))
+            return (i - 1,) if i else ()
+        if given == ["none"]:
+            return ()
+        out = []
+        for name in given:
+            if name not in names:
+                hint = did_you_mean(name, names) or f"; there are {', '.join(names)}"
+                raise draft.fail(path, f"there is no stage {shown(name)}{hint}")
+            if names.index(name) == i:
+                raise draft.fail(path, f"{names[i]} cannot be after itself: name another stage, or `none`")
+            out.append(names.index(name))
+        return tuple(dict.fromkeys(out))
+
+    def _refuse_circles(self, draft: Draft, names: Sequence[str], after: Sequence[tuple[int, ...]]) -> None:
+        done: set[int] = set()
+        for first in range(len(names)):
+            way: list[int] = []
+            self._walk(draft, first, way, done, names, after)
+
+    def _walk(
+        self,
+        draft: Draft,
+        at: int,
+        way: list[int],
+        done: set[int],
+        names: Sequence[str],
+        after: Sequence[tuple[int, ...]],
+    ) -> None:
+        if at in way:
+            circle = [*way[way.index(at) :], at]
+            said = ", which is after ".join(names[k] for k in circle)
+            raise draft.fail(f"stages.{circle[0]}.after", f"{said}: an order has no circle; take one `after` away")
+        if at in done:
+            return
+        for before in after[at]:
+            self._walk(draft, before, [*way, at], done, names, after)
+        done.add(at)
+
+    def _inherits(
+        self,
+        draft: Draft,
+        i: int,
+        row: Values,
+        names: Sequence[str],
+        after: tuple[int, ...],
+        scenarios: Sequence[Scenario],
+    ) -> tuple[str, ...]:
+        path, given = f"stages.{i}.inherits", row["inherits"]
+        if given is None:
+            if after and _shape(scenarios[after[0]]) == _shape(scenarios[i]):
+                said = f"checkpoint (of {names[after[0]]}, the same model)"
+                self.said.append((f"stages.{names[i]}.inherits", said))
+                return ("checkpoint",)
+            return ()
+        kept = tuple(dict.fromkeys(given))
+        if "none" in kept:
+            if len(kept) > 1:
+                raise draft.fail(path, "`none` stands alone")
+            return ()
+        if not after:
+            raise draft.fail(path, f"{names[i]} is after no stage, so there is nothing to inherit; write `after` too")
+        return kept
+
+    def _scenario(
+        self,
+        draft: Draft,
+        i: int,
+        budget: Budget,
+        quotas: Sequence[Quota],
+        reservations: Sequence[Reservation],
+    ) -> Scenario:
+        """The run of a stage: its own keys, and the programme's where it has none; no budgets."""
+        node = _placed(draft.node(f"stages.{i}"), f", stages.{i}")
+        top = draft.root.fields or {}
+        assert node.fields is not None  # noqa: S101 - the table has seen to it
+        inner = {key: child for key, child in node.fields.items() if key not in STAGE_ONLY}
+        for key in SHARED:
+            if key in top and key != "ask":
+                inner.setdefault(key, top[key])
+        if "model" not in inner:
+            if "model" not in top:
+                raise draft.fail(f"stages.{i}", "it has no `model`, nor has the programme: write one of the two")
+            inner["model"] = top["model"]
+        cluster = dict((top["cluster"].fields or {}) if "cluster" in top else {})
+        own = inner.get("cluster")
+        cluster |= (own.fields or {}) if own is not None else {}
+        if own is not None and "quotas" in (own.fields or {}):
+            raise draft.fail(f"stages.{i}.cluster.quotas", "quotas are the programme's: write them under its `cluster`")
+        cluster.pop("quotas", None)
+        inner["cluster"] = Node(node.where, fields=cluster)
+        if "budget" in top:
+            kept = {k: v for k, v in (top["budget"].fields or {}).items() if k in ("cost", "confidence")}
+            inner["budget"] = Node(top["budget"].where, fields=kept)
+        places = {**draft.root.key_where, **node.key_where}
+        root = Node(node.where, fields=inner, key_where={key: places[key] for key in inner if key in places})
+        reading = Reading(self.reading.names, self.reading.homes, why_absent=self.reading.why_absent)
+        values = SCENARIO.read(root, "", reading)
+        builder = Builder(
+            Draft(root, values, reading, self.file),
+            self.models,
+            lambda shape, name: model_from_mapping(shape, name, "the shape"),
+            self.rates,
+        )
+        made = builder.scenario("")
+        shared = "model" not in node.fields and isinstance(values["model"], dict)
+        called = self.root.fields.get("name") if shared and self.root.fields else None
+        return replace(
+            made,
+            model=replace(made.model, name=called.text if called is not None else self.file.stem)
+            if shared
+            else made.model,
+            budget=Budget(confidence=budget.confidence, start=budget.start),
+            cluster=_standing(made.cluster, quotas, reservations),
+        )
+
+
+def _standing(cluster: Cluster, quotas: Sequence[Quota], reservations: Sequence[Reservation]) -> Cluster:
+    """A stage's cluster: the most that each quota ever allows, and the machines reserved."""
+    most: dict[tuple[str | None, str | None, str | None], int] = {}
+    for quota in quotas:
+        most[quota.key] = max(most.get(quota.key, 0), quota.gpus)
+    own = tuple(each.own for each in reservations)
+    names = [each.name for each in (*cluster.own, *own)]
+    for name in names:
+        if names.count(name) > 1:
+            raise PlannerError(f"reservations: two clusters are called {shown(name)}; give each its own name")
+    return replace(
+        cluster,
+        quotas=tuple(Quota(gpus, *key) for key, gpus in most.items()),
+        own=(*cluster.own, *own),
+    )
+
+
+def _shape(scenario: Scenario) -> tuple[ModelSpec, str]:
+    """A model without what it is called, and the file that it is read from."""
+    return replace(scenario.model, name=""), scenario.model_file
+
+
+def _day_of(when: date | None, budget: Budget) -> int | None:
+    return None if when is None or budget.start is None else (when - budget.start).days
+
+
+def _placed(node: Node, more: str) -> Node:
+    """The tree with its place told more closely."""
+    fields_ = None if node.fields is None else {key: _placed(child, more) for key, child in node.fields.items()}
+    items = None if node.items is None else [_placed(child, more) for child in node.items]
+    places = {key: f"{where}{more}" for key, where in node.key_where.items()}
+    return Node(f"{node.where}{more}", node.value, node.text, items, fields_, places, node.size)
+
+
+def _defaults_of(stages: Sequence[Stage]) -> list[tuple[str, str]]:
+    """What the stages' own keys left open; once, where all of them did."""
+    own = ("data", "training", "layout", "model")
+    found: dict[tuple[str, str], list[str]] = {}
+    for stage in stages:
+        for key, value in stage.scenario.defaults:
+            if key.split(".")[0] in own:
+                found.setdefault((key, value), []).append(stage.name)
+    out = []
+    for (key, value), names in found.items():
+        if len(names) == len(stages) > 1:
+            out.append((f"stages.*.{key}", value))
+        else:
+            out += [(f"stages.{name}.{key}", value) for name in names]
+    return out
+
+
+def refuse_programme_keys(root: Node) -> None:
+    """What is of programmes alone is refused in a scenario of one run, where it would change nothing."""
+    for key in ("reservations", "transfer"):
+        if root.fields is not None and key in root.fields:
+            raise fail(
+                root.key_where[key], key, "it is of a programme of `stages`; a scenario of one run has no use for it"
+            )

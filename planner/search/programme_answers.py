@@ -1,0 +1,445 @@
+"""A chosen calendar as an answer: stages, milestones, slack, shared machines, cash flow, and what is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+
+import numpy as np
+
+from planner.performance.arrays import BoolArray, FloatArray
+from planner.plan import Plan, Quantiles
+from planner.scenario import Programme
+from planner.search.calendar import Calendar, Schedule, Task, chosen, moved, solve, total_cost, used_of
+from planner.search.goals import Goal
+from planner.search.infeasible import reason_of
+from planner.search.plans import make_plan
+from planner.search.programme_answer import (
+    Bought,
+    Cash,
+    Milestone,
+    Move,
+    ProgrammeAnswer,
+    ProgrammeAsk,
+    ResourceUse,
+    Slack,
+    StageAnswer,
+)
+from planner.search.programmes import (
+    CHANCE_BASIS,
+    DAY_S,
+    MOST_DAYS,
+    Found,
+    Study,
+    defaults,
+    ends,
+    goal_of,
+    last_day,
+    move_s,
+    provenance,
+    sequence,
+    statement,
+    study_of,
+    value_of,
+)
+from planner.search.stage_plans import limits_of
+from planner.units import format_count, format_percent, format_usd
+from planner.workload.counts import parameter_counts
+
+WEEK = 7
+Periods = Callable[[date | None, int], Iterator[tuple[str, int, int]]]  # first day, end -> name, first, last
+
+
+def answer_of(study: Study, found: Found) -> ProgrammeAnswer:
+    """The answer of a chosen calendar."""
+    programme, calendar, schedule, worlds = study.programme, study.calendar, found.schedule, found.worlds
+    budget, end = programme.budget, last_day(calendar, schedule)
+    in_time = None if budget.time_s is None else worlds.finish_s <= budget.time_s
+    in_cost = None if budget.cost_usd is None else worlds.total_usd <= budget.cost_usd
+    stages = tuple(_stages(study, found))
+    return ProgrammeAnswer(
+        status="optimal",
+        reason="",
+        changes=(),
+        objective=value_of(study, schedule),
+        unit="days" if programme.objective.kind == "time" else "USD",
+        goal=goal_of(programme),
+        stages=stages,
+        resources=tuple(_resources(study, schedule)),
+        reservations=tuple(_bought(study, schedule)),
+        end_day=end,
+        ends_on=on(programme, end),
+        time_s=quantiles(worlds.finish_s),
+        cost_usd=quantiles(worlds.total_usd),
+        p_within_time=_share(in_time),
+        p_within_cost=_share(in_cost),
+        p_within_both=_share(in_time if in_cost is None else in_cost if in_time is None else in_time & in_cost),
+        surrogate_cost_usd=float(total_cost(calendar, schedule)),
+        ask=ask_of(worlds.total_usd, study.confidence),
+        cash_by_month=tuple(_cash(study, found, _months)),
+        cash_by_week=tuple(_cash(study, found, _weeks)),
+        plans=sum(len(p.choices) for p in study.plans),
+        thrown_out=found.thrown_out,
+        statement=statement(study),
+        chance_basis=CHANCE_BASIS,
+        defaults=defaults(programme),
+        warnings=tuple(_warnings(study, found, stages)),
+        provenance=provenance(programme, study.plans[0].problem),
+    )
+
+
+def refusal_of(study: Study) -> ProgrammeAnswer:
+    """An answer without a calendar: why there is none, and what would make one."""
+    programme = study.programme
+    reason, changes = why_none(study)
+    return ProgrammeAnswer(
+        status="infeasible",
+        reason=reason,
+        changes=tuple(changes),
+        objective=None,
+        unit="days" if programme.objective.kind == "time" else "USD",
+        goal=goal_of(programme),
+        stages=(),
+        resources=(),
+        reservations=(),
+        end_day=None,
+        ends_on=None,
+        time_s=None,
+        cost_usd=None,
+        p_within_time=None,
+        p_within_cost=None,
+        p_within_both=None,
+        surrogate_cost_usd=None,
+        ask=None,
+        cash_by_month=(),
+        cash_by_week=(),
+        plans=sum(len(p.choices) for p in study.plans),
+        thrown_out=0,
+        statement=statement(study),
+        chance_basis=CHANCE_BASIS,
+        defaults=defaults(programme),
+        warnings=(),
+        provenance=provenance(programme, study.plans[0].problem),
+    )
+
+
+# --- why there is none -----------------------------------------------------------------------------------------------
+
+
+def why_none(study: Study) -> tuple[str, list[str]]:
+    """Why no calendar keeps the budgets, in a sentence, and single changes that would let one."""
+    programme, calendar = study.programme, study.calendar
+    for stage, plans in zip(programme.stages, study.plans, strict=True):
+        if not plans.choices:
+            budget = programme.budget
+            goal = Goal(per_usd=1.0, time_s=budget.time_s, cost_usd=budget.cost_usd, confidence=budget.confidence)
+            return f"{stage.where}, {stage.name}: {reason_of(plans.problem, goal)}", list(_wider(study))
+    changes = []
+    if calendar.budget is not None:
+        free = solve(replace(calendar, budget=None, per_cost=1.0, per_day=0.0, tasks=_by_cost(calendar)))
+        if free is not None:
+            least = float(total_cost(calendar, free))
+            changes.append(f"budget.cost: {format_usd(least)} or more would do.")
+    days = _days_needed(study)
+    if days is not None:
+        changes.append(f"budget.time: {days:,} days or more would do.")
+    for i, key in enumerate(study.shared.quotas):
+        limits = tuple(np.full_like(x, 1e9) if k == i else x for k, x in enumerate(calendar.limits))
+        if solve(replace(calendar, limits=limits)) is not None:
+            changes.append(f"cluster.quotas: more GPUs of {quota_words(key)} would do.")
+    if changes:
+        sums = "Within the budgets and quotas no calendar holds all stages"
+        return f"{sums}, at their quantiles at {format_percent(study.confidence)}.", changes
+    return "No calendar holds all stages within the budgets, the quotas and the order.", changes
+
+
+def _wider(study: Study) -> Iterator[str]:
+    """What would do where a stage alone breaks a budget: each budget by itself, searched without it."""
+    programme = study.programme
+    for name in ("cost_usd", "time_s"):
+        if getattr(programme.budget, name) is None:
+            continue
+        budget = programme.budget
+        budget = replace(budget, cost_usd=None) if name == "cost_usd" else replace(budget, time_s=None)
+        free = replace(programme, budget=budget)
+        other = study_of(free, study.plans[0].problem.catalog, study.calibration)
+        if not all(plans.choices for plans in other.plans):
+            continue
+        calendar = replace(other.calendar, per_cost=float(name == "cost_usd"), per_day=float(name == "time_s"))
+        found = solve(replace(calendar, tasks=_by_cost(calendar)))
+        if found is not None and name == "cost_usd":
+            yield f"budget.cost: {format_usd(float(total_cost(calendar, found)))} or more would do."
+        elif found is not None:
+            yield f"budget.time: {last_day(calendar, found):,} days or more would do."
+
+
+def _by_cost(calendar: Calendar) -> tuple[Task, ...]:
+    """Tasks whose value is what the budget counts."""
+    return tuple(
+        replace(task, choices=tuple(replace(c, value=c.cost) for c in task.choices)) for task in calendar.tasks
+    )
+
+
+def _days_needed(study: Study) -> int | None:
+    """The fewest days in which a calendar keeps everything else."""
+    programme, calendar = study.programme, study.calendar
+    if programme.budget.time_s is None:
+        return None
+    horizon = min(MOST_DAYS, max(4 * calendar.horizon, 30))
+    wider = replace(
+        calendar,
+        horizon=horizon,
+        limits=limits_of(programme, study.shared, horizon),
+        per_cost=0.0,
+        per_day=1.0,
+    )
+    found = solve(wider)
+    return None if found is None else last_day(wider, found)
+
+
+# --- stages ----------------------------------------------------------------------------------------------------------
+
+
+def _stages(study: Study, found: Found) -> Iterator[StageAnswer]:
+    programme, calendar, schedule, worlds = study.programme, study.calendar, found.schedule, found.worlds
+    names, done = [stage.name for stage in programme.stages], ends(calendar, schedule)
+    slacks = slack_of(study, schedule)
+    for i, (stage, plans, at, choice) in enumerate(
+        zip(programme.stages, study.plans, schedule.picked, chosen(calendar, schedule), strict=True)
+    ):
+        offer = plans.offer(at)
+        plan = make_plan(plans.problem, found.picks[i], offer)
+        hours = (plan.gpu_hours.allocated if plan.gpu_hours is not None else 0.0) * stage.copies
+        reserved, move = choice.reservation, _move(study, schedule, i)
+        yield StageAnswer(
+            name=stage.name,
+            after=tuple(names[j] for j in stage.after),
+            inherits=stage.inherits,
+            copies=stage.copies,
+            beside=int(plans.lanes[at]),
+            start_day=schedule.starts[i],
+            days=choice.days,
+            starts_on=on(programme, schedule.starts[i]),
+            ends_on=on(programme, done[i]),
+            plan=plan,
+            time_s=quantiles(worlds.ends_s[i] - worlds.starts_s[i]),
+            cost_usd=quantiles(worlds.usd[i]),
+            cost_sure_usd=choice.cost + (0.0 if move is None else move.cost_usd),
+            gpu_hours=hours,
+            node_hours=hours / offer.gpus_per_node,
+            reservation="" if reserved is None else study.shared.reserved[reserved],
+            move=move,
+            milestone=_milestone(programme, calendar, i, done[i], worlds.ends_s[i]),
+            slack=slacks[i],
+            storage_gb=_storage_gb(study, i, plan),
+            trained=None,
+        )
+
+
+def _move(study: Study, schedule: Schedule, i: int) -> Move | None:
+    link = study.calendar.tasks[i].link
+    if link is None or not moved(study.calendar, schedule)[i]:
+        return None
+    there, here = (
+        study.places[choice.place] for choice in (chosen(study.calendar, schedule)[k] for k in (link.source, i))
+    )
+    return Move(
+        source=study.programme.stages[link.source].name,
+        source_place="/".join(there),
+        place="/".join(here),
+        gb=study.carried[i] / 1e9,
+        time_s=move_s(study.programme, study.carried[i]),
+        cost_usd=link.move_cost,
+    )
+
+
+def _milestone(programme: Programme, calendar: Calendar, i: int, day: int, ends_s: FloatArray) -> Milestone:
+    deadline = calendar.tasks[i].deadline
+    return Milestone(
+        planned_day=day,
+        planned_on=on(programme, day),
+        end_s=quantiles(ends_s),
+        p_by_planned=float(np.mean(ends_s <= day * DAY_S)),
+        deadline_day=deadline,
+        p_by_deadline=None if deadline is None else float(np.mean(ends_s <= deadline * DAY_S)),
+    )
+
+
+def _storage_gb(study: Study, i: int, plan: Plan) -> float:
+    """Two checkpoints of each copy, as written while it runs, and the data that it reads."""
+    stage = study.programme.stages[i]
+    parameters = parameter_counts(stage.scenario.model).total
+    each = plan.reliability.checkpoint_gb if plan.reliability is not None else parameters * 14.0 / 1e9
+    scenario = stage.scenario
+    tokens = sum((d.tokens or 0) + (d.samples or 0) * scenario.seq_length for d in scenario.data)
+    width = 2.0 if scenario.model.vocab < 65_536 else 4.0
+    return 2.0 * each * stage.copies + tokens * width / 1e9
+
+
+# --- slack -----------------------------------------------------------------------------------------------------------
+
+
+def slack_of(study: Study, schedule: Schedule) -> list[Slack]:
+    """By how much each stage may slip, in the calendar's own order, and what takes it up."""
+    calendar, programme = study.calendar, study.programme
+    waits, done = sequence(study, calendar, schedule), ends(calendar, schedule)
+    away, picks, end = moved(calendar, schedule), chosen(calendar, schedule), last_day(calendar, schedule)
+    n = len(picks)
+
+    def gap(i: int, j: int) -> int:
+        """Days between the end of i and the beginning of j that must lie there."""
+        link = calendar.tasks[j].link
+        return link.move_days if link is not None and link.source == i and away[j] else 0
+
+    def latest(last_of_all: int) -> list[int]:
+        out = [last_of_all] * n
+        for i in sorted(range(n), key=lambda k: -schedule.starts[k]):
+            task, closes = calendar.tasks[i], picks[i].closes
+            later = [out[j] - picks[j].days - gap(i, j) for j in range(n) if i in waits[j]]
+            limits = [x for x in (task.deadline, closes) if x is not None]
+            out[i] = min([last_of_all, *limits, *later])
+        return out
+
+    in_all, by_end = latest(calendar.horizon), latest(end)
+    bounded = programme.budget.time_s is not None
+    out = []
+    for i in range(n):
+        following = [j for j in range(n) if i in waits[j]]
+        free = min((schedule.starts[j] - gap(i, j) - done[i] for j in following), default=None)
+        total = in_all[i] - done[i] if bounded or any(t.deadline is not None for t in calendar.tasks) else None
+        words = _absorbed(free, total, [programme.stages[j].name for j in following])
+        out.append(Slack(total, free, words, by_end[i] <= done[i]))
+    return out
+
+
+def _absorbed(free: int | None, total: int | None, following: Sequence[str]) -> str:
+    """What takes up a slip, in words."""
+    if free is None:
+        return "by the days left before the deadline" if total else "by nothing: it is the last, and no day is left"
+    if free > 0:
+        return f"by the {free} free day{'s' if free > 1 else ''} before {' and '.join(following)}"
+    if total:
+        return f"by {' and '.join(following)} beginning later, up to {total} day{'s' if total > 1 else ''}"
+    return "by nothing: every day of it moves the end" if total == 0 else "by what follows beginning later"
+
+
+# --- what is shared --------------------------------------------------------------------------------------------------
+
+
+def quota_words(key: tuple[str | None, str | None, str | None]) -> str:
+    """What a quota holds for."""
+    named = [text for text in key if text is not None]
+    return " ".join(named) if named else "all offers"
+
+
+def _resources(study: Study, schedule: Schedule) -> Iterator[ResourceUse]:
+    names = [*(quota_words(key) for key in study.shared.quotas), *study.shared.own]
+    end = last_day(study.calendar, schedule)
+    for of, (name, limit) in enumerate(zip(names, study.calendar.limits, strict=True)):
+        used = used_of(study.calendar, schedule, of)
+        if not used.any() or not len(limit):
+            continue
+        full = int(np.sum((used[:end] > 0) & (used[:end] >= limit[:end])))
+        most, peak = float(limit[:end].max(initial=0.0)), float(used.max())
+        text = f"{format_count(int(peak))} of {format_count(int(most))} GPUs on the fullest day"
+        yield ResourceUse(name, most, peak, full, text)
+
+
+def _bought(study: Study, schedule: Schedule) -> Iterator[Bought]:
+    picks = chosen(study.calendar, schedule)
+    for k, each in enumerate(study.programme.reservations):
+        on_it = [c for c in picks if c.reservation == k]
+        if on_it:
+            of = len(study.shared.quotas) + study.shared.own.index(each.own.name)
+            days = float(used_of(study.calendar, schedule, of).sum())
+            whole = each.own.nodes * each.own.gpus_per_node * (each.until - max(each.since, 0))
+            yield Bought(each.own.name, each.usd, days / whole)
+
+
+def _warnings(study: Study, found: Found, stages: Sequence[StageAnswer]) -> Iterator[str]:
+    sure, picks = study.confidence, chosen(study.calendar, found.schedule)
+    for stage, pick, ends_s in zip(stages, picks, found.worlds.ends_s, strict=True):
+        mark = stage.milestone
+        if mark.p_by_planned < sure - 0.005:
+            yield (
+                f"{stage.name} is done by its planned day with {format_percent(mark.p_by_planned)}, not"
+                f" {format_percent(sure)}: what goes before it may be late too"
+            )
+        beyond = 0.0 if pick.closes is None else float(np.mean(ends_s > pick.closes * DAY_S))
+        if beyond > 0.001:
+            yield f"{stage.name} runs beyond the end of {stage.reservation} with {format_percent(beyond)}"
+
+
+# --- money -----------------------------------------------------------------------------------------------------------
+
+
+def ask_of(total_usd: FloatArray, sure: float) -> ProgrammeAsk:
+    """What is asked for: the median of the sum, and the contingency up to its quantile at the confidence."""
+    expected, total = float(np.quantile(total_usd, 0.5)), float(np.quantile(total_usd, sure))
+    total = max(total, expected)
+    text = (
+        f"{format_usd(expected)} is as likely too little as too much; {format_usd(total - expected)} more"
+        f" ({format_percent((total - expected) / expected if expected else 0.0)}) makes it enough with"
+        f" {format_percent(sure)}."
+    )
+    return ProgrammeAsk(expected, total - expected, total, sure, text)
+
+
+def _cash(study: Study, found: Found, periods: Periods) -> Iterator[Cash]:
+    """Each stage's cost at the confidence, spread evenly over its days, by period; reservations on their first day."""
+    calendar, schedule, programme = study.calendar, found.schedule, study.programme
+    away, picks = moved(calendar, schedule), chosen(calendar, schedule)
+    end = max(last_day(calendar, schedule), 1)
+    days: dict[str, FloatArray] = {}
+    for i, (stage, choice) in enumerate(zip(programme.stages, picks, strict=True)):
+        spread = np.zeros(end)
+        spread[schedule.starts[i] : schedule.starts[i] + choice.days] = choice.cost / choice.days
+        link = calendar.tasks[i].link
+        if away[i] and link is not None:
+            spread[max(schedule.starts[i] - 1, 0)] += link.move_cost
+        days[stage.name] = spread
+    for k in sorted({c.reservation for c in picks if c.reservation is not None}):
+        spread = np.zeros(end)
+        spread[min(max(programme.reservations[k].since, 0), end - 1)] = calendar.reservations[k]
+        days[programme.reservations[k].own.name] = spread
+    for name, first, last in periods(programme.budget.start, end):
+        parts = {key: float(spread[first:last].sum()) for key, spread in days.items()}
+        parts = {key: usd for key, usd in parts.items() if usd > 0}
+        yield Cash(name, first, sum(parts.values()), parts)
+
+
+def _months(start: date | None, end: int) -> Iterator[tuple[str, int, int]]:
+    """Calendar months where the first day is known, else thirty days each."""
+    if start is None:
+        for n, first in enumerate(range(0, end, 30), 1):
+            yield f"month {n}", first, min(first + 30, end)
+        return
+    first = 0
+    while first < end:
+        day = start + timedelta(days=first)
+        following = date(day.year + day.month // 12, day.month % 12 + 1, 1)
+        last = min(end, (following - start).days)
+        yield f"{day.year}-{day.month:02}", first, last
+        first = last
+
+
+def _weeks(start: date | None, end: int) -> Iterator[tuple[str, int, int]]:
+    del start
+    for n, first in enumerate(range(0, end, WEEK), 1):
+        yield f"week {n}", first, min(first + WEEK, end)
+
+
+def on(programme: Programme, day: int) -> date | None:
+    """The date of a day, where the programme's first is known."""
+    start = programme.budget.start
+    return None if start is None else start + timedelta(days=day)
+
+
+def quantiles(values: FloatArray) -> Quantiles:
+    """10th, 50th and 90th percentile."""
+    return Quantiles(*(float(x) for x in np.quantile(values, (0.1, 0.5, 0.9))))
+
+
+def _share(which: BoolArray | None) -> float | None:
+    return None if which is None else float(np.mean(which))

@@ -1,0 +1,406 @@
+"""Programmes: stages in order, one budget, one calendar. The MILP chooses plans and days; simulation says how sure.
+
+A stage's candidate plans come from the search of one run. The calendar takes each at its quantile at the confidence and
+is exact for those sums; where simulation shows that a budget is not kept with the confidence after all, that calendar
+is thrown out and the choice made again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.catalog import Catalog
+from planner.money import in_its_money
+from planner.performance.calibration import Calibration
+from planner.performance.jointly import together
+from planner.plan import Default, Goal, Provenance
+from planner.scenario import Programme
+from planner.search.calendar import (
+    Calendar,
+    Link,
+    Schedule,
+    Task,
+    chosen,
+    makespan,
+    moved,
+    objective,
+    ordered,
+    solve,
+    total_cost,
+)
+from planner.search.optimum import provenance_of
+from planner.search.plans import Pick, fastest_of
+from planner.search.prices import PlanCost, plan_cost
+from planner.search.problem import Problem
+from planner.search.programme_answer import ProgrammeAnswer
+from planner.search.programme_chances import Draw, Part, Worlds, live
+from planner.search.simplicity import plain
+from planner.search.stage_plans import (
+    Shared,
+    StagePlans,
+    all_of,
+    carried_bytes,
+    learn,
+    limits_of,
+    places_worth,
+    problems_of,
+    shared_of,
+    stage_plans,
+)
+
+DAY_S = 86400.0
+WORLDS, SEED = 20_000, 20261129
+MOST_DAYS = 3650  # of a programme without a deadline
+TRIES = 12  # calendars that break a true budget are thrown out one by one
+TIGHTER = 8  # and from then on the broken budget is also drawn tighter, by as much as it was broken
+
+CHANCE_BASIS = (
+    "Drawn once: how far predictions are wrong together (site, stack, GPU, sizes near each other) and an offer's spot"
+    " price. Drawn for each run by itself: the noise of its step time, failures, and what is paid beside training."
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A programme with all that is known of its stages, before anything is chosen."""
+
+    programme: Programme
+    plans: tuple[StagePlans, ...]
+    shared: Shared
+    places: tuple[tuple[str, str], ...]
+    calendar: Calendar
+    carried: tuple[float, ...]  # bytes that each stage carries along where it moves
+    calibration: Calibration
+
+    @property
+    def confidence(self) -> float:
+        """At which budgets are kept."""
+        return self.programme.budget.confidence
+
+
+@dataclass(frozen=True)
+class Found:
+    """A calendar, what each stage does on its machines, and the worlds drawn from it."""
+
+    schedule: Schedule
+    picks: tuple[Pick, ...]
+    parts: tuple[Part, ...]
+    worlds: Worlds
+    thrown_out: int
+
+
+@in_its_money
+def optimize_programme(programme: Programme, catalog: Catalog, calibration: Calibration) -> ProgrammeAnswer:
+    """The best calendar of a programme: a plan and a first day for each stage, or why there is none.
+
+    Raises
+    ------
+    PlannerError
+        If a stage allows no batch, or names what the catalog lacks.
+    """
+    from planner.search.programme_answers import answer_of, refusal_of
+
+    study = study_of(programme, catalog, calibration)
+    found = choose_calendar(study)
+    return refusal_of(study) if found is None else answer_of(study, found)
+
+
+def study_of(programme: Programme, catalog: Catalog, calibration: Calibration) -> Study:
+    """The candidate plans of every stage, and the calendar that they make."""
+    problems = problems_of(programme, catalog, calibration)
+    shared = shared_of(programme)
+    places = tuple(sorted({(o.cloud, o.region) for p in problems for o in p.offers}))
+    before = ordered([Task((), stage.after) for stage in programme.stages])
+    tied = _tied(programme)
+    worth = places_worth([p for p, stays in zip(problems, tied, strict=True) if stays], shared)
+    plans: list[StagePlans] = []
+    kept: dict[tuple[object, ...], StagePlans] = {}
+    for i, (stage, problem) in enumerate(zip(programme.stages, problems, strict=True)):
+        beside = (
+            stage.copies > 1
+            and stage.beside
+            or any(j != i and not before[i, j] and not before[j, i] for j in range(len(programme.stages)))
+        )
+        like = plans[stage.after[0]] if "cluster" in stage.inherits and stage.after[0] < i else None
+        beside = beside or _passes_its_cluster_on(programme, i)
+        key = (id(problem), tied[i], beside, stage.copies, stage.beside, id(like), _passes_its_cluster_on(programme, i))
+        if key not in kept:
+            learn(problem, problems[:i])
+            kept[key] = stage_plans(
+                programme, i, problem, shared, places, tied=tied[i], beside=beside, worth=worth, like=like
+            )
+        plans.append(replace(kept[key], stage=stage))
+    carried = tuple(carried_bytes(programme, i, p) for i, p in enumerate(problems))
+    calendar = calendar_of(programme, plans, shared, carried)
+    return Study(programme, tuple(plans), shared, places, calendar, carried, calibration)
+
+
+def _tied(programme: Programme) -> list[bool]:
+    """Whether each stage goes on from another, or another from it, so that it matters where it runs."""
+    out = [stage.tied for stage in programme.stages]
+    for stage in programme.stages:
+        if stage.tied:
+            out[stage.after[0]] = True
+    return out
+
+
+def _passes_its_cluster_on(programme: Programme, number: int) -> bool:
+    return any("cluster" in s.inherits and s.after[0] == number for s in programme.stages)
+
+
+def calendar_of(
+    programme: Programme, plans: Sequence[StagePlans], shared: Shared, carried: Sequence[float]
+) -> Calendar:
+    """The calendar's problem: each stage a task, each candidate plan a choice."""
+    tasks = []
+    for stage, each, size in zip(programme.stages, plans, carried, strict=True):
+        link = None
+        if stage.inherits:
+            days, usd = 0, 0.0
+            if stage.may_move and programme.transfer is not None:
+                days = math.ceil(move_s(programme, size) / DAY_S)
+                usd = size / 1e9 * programme.transfer.usd_per_gb
+            stays = bool({"checkpoint", "optimizer"} & set(stage.inherits)) and not stage.may_move
+            link = Link(stage.after[0], stays, "cluster" in stage.inherits, days, usd)
+        tasks.append(Task(each.choices, stage.after, link, max(stage.not_before, 0), stage.deadline))
+    horizon = horizon_of(programme, tasks)
+    kind = programme.objective.kind
+    return Calendar(
+        tasks=tuple(tasks),
+        horizon=horizon,
+        limits=limits_of(programme, shared, horizon),
+        reservations=tuple(each.usd for each in programme.reservations),
+        budget=programme.budget.cost_usd,
+        per_cost=0.0 if kind == "time" else 1.0,
+        per_day={"time": 1.0, "usd_per_day": programme.objective.usd_per_day}.get(kind, 0.0),
+    )
+
+
+def move_s(programme: Programme, size: float) -> float:
+    """Seconds that carrying so many bytes takes; 0 where nothing moves."""
+    return 0.0 if programme.transfer is None else size * 8.0 / (programme.transfer.gbit_per_s * 1e9)
+
+
+def horizon_of(programme: Programme, tasks: Sequence[Task]) -> int:
+    """Days of the calendar: the time budget's whole ones; without one all stages' slowest plans, one by one."""
+    if programme.budget.time_s is not None:
+        return max(int(programme.budget.time_s / DAY_S + 1e-9), 0)
+    days = sum(max((c.days for c in task.choices), default=0) for task in tasks)
+    moves = sum(task.link.move_days for task in tasks if task.link is not None)
+    opens = max([task.opens for task in tasks] + [c.opens for task in tasks for c in task.choices], default=0)
+    return min(days + moves + opens, MOST_DAYS)
+
+
+def choose_calendar(study: Study, calendar: Calendar | None = None) -> Found | None:
+    """The best calendar that keeps its budgets with the confidence in truth; None if there is none."""
+    asked = calendar = study.calendar if calendar is None else calendar
+    excluded: list[tuple[int, ...]] = []
+    for tries in range(TRIES):
+        schedule = solve(calendar, excluded)
+        if schedule is None:
+            return None
+        picks = _picks(study, asked, schedule)
+        parts = parts_of(study, asked, schedule, picks)
+        worlds = _live(study, schedule, picks, parts)
+        late, dear = _broken(study, asked, schedule, worlds)
+        if not late and not dear:
+            return Found(schedule, tuple(picks), tuple(parts), worlds, len(excluded))
+        excluded.append(schedule.picked)
+        if tries + 1 >= TIGHTER:
+            calendar = _tighter(calendar, late, dear)
+    return None
+
+
+def _broken(study: Study, calendar: Calendar, schedule: Schedule, worlds: Worlds) -> tuple[int, float]:
+    """By how many days and how much money the true quantiles break the budgets; 0 where they keep them."""
+    sure, budget = study.confidence, study.programme.budget
+    late = 0
+    if budget.time_s is not None and float(np.mean(worlds.finish_s <= budget.time_s)) < sure:
+        late = math.ceil((float(np.quantile(worlds.finish_s, sure)) - budget.time_s) / DAY_S)
+    picks = chosen(calendar, schedule)
+    for task, pick, ends in zip(calendar.tasks, picks, worlds.ends_s, strict=True):
+        for day in (task.deadline, pick.closes):  # its own, and that of the machines reserved for it
+            if day is not None and float(np.mean(ends <= day * DAY_S)) < sure:
+                late = max(late, math.ceil((float(np.quantile(ends, sure)) - day * DAY_S) / DAY_S))
+    dear = 0.0
+    if budget.cost_usd is not None and float(np.mean(worlds.total_usd <= budget.cost_usd)) < sure:
+        dear = max(float(np.quantile(worlds.total_usd, sure)) - budget.cost_usd, 1e-6 * budget.cost_usd)
+    return late, dear
+
+
+def _tighter(calendar: Calendar, late: int, dear: float) -> Calendar:
+    if late:
+        horizon = max(calendar.horizon - late, 0)
+        tasks = tuple(
+            replace(t, deadline=None if t.deadline is None else max(t.deadline - late, 0)) for t in calendar.tasks
+        )
+        limits = tuple(limit[:horizon] for limit in calendar.limits)
+        calendar = replace(calendar, horizon=horizon, tasks=tasks, limits=limits)
+    return calendar if not dear or calendar.budget is None else replace(calendar, budget=calendar.budget - dear)
+
+
+def _picks(study: Study, calendar: Calendar, schedule: Schedule) -> list[Pick]:
+    """What each stage does on its machines: the simplest layout that takes no more days; all fastest if too dear."""
+    sure, out, extra = study.confidence, [], 0.0
+    for plans, at, choice in zip(study.plans, schedule.picked, chosen(calendar, schedule), strict=True):
+        cell, problem = int(plans.cells[at]), plans.problem
+        best, simple = fastest_of(problem, cell), plain(plans.view(at), cell)
+        turns = -(-plans.stage.copies // int(plans.lanes[at]))
+        each = all_of(sure, int(plans.lanes[at]))
+        time = float(problem.clock.time_s(each, np.array([simple.seconds]), np.array([cell]))[0])
+        if math.ceil(turns * time / DAY_S - 1e-9) > choice.days:
+            simple = best
+        if simple != best and choice.reservation is None:
+            costs = [_cost(plans, at, pick).quantile(sure) for pick in (simple, best)]
+            extra += plans.stage.copies * max(costs[0] - costs[1], 0.0)
+        out.append(simple)
+    if calendar.budget is not None and float(total_cost(calendar, schedule)) + extra > calendar.budget:
+        return [
+            fastest_of(plans.problem, int(plans.cells[at]))
+            for plans, at in zip(study.plans, schedule.picked, strict=True)
+        ]
+    return out
+
+
+def _cost(plans: StagePlans, at: int, pick: Pick) -> PlanCost:
+    p = plans.problem
+    runs = p.clock.completion(np.array([pick.seconds]), np.array([pick.cell]))
+    return plan_cost(p.costs, runs, pick.cell, plans.offer(at), int(p.paid_gpus[pick.cell]))
+
+
+def parts_of(study: Study, calendar: Calendar, schedule: Schedule, picks: Sequence[Pick]) -> list[Part]:
+    """The stages as they are drawn, in the calendar's order."""
+    programme, away = study.programme, moved(calendar, schedule)
+    after = sequence(study, calendar, schedule)
+    parts = []
+    for i, (plans, at, pick, choice) in enumerate(
+        zip(study.plans, schedule.picked, picks, chosen(calendar, schedule), strict=True)
+    ):
+        task = calendar.tasks[i]
+        goes_on = task.link is not None and away[i]
+        cost = _cost(plans, at, pick)
+        free = choice.reservation is not None
+        parts.append(
+            Part(
+                runs=cost.runs,
+                cost=None if free else cost,
+                copies=plans.stage.copies,
+                lanes=int(plans.lanes[at]),
+                offer=plans.offer(at).id,
+                opens_s=max(task.opens, choice.opens) * DAY_S,
+                after=tuple(sorted(after[i])),
+                source=task.link.source if goes_on and task.link is not None else None,
+                move_s=move_s(programme, study.carried[i]) if goes_on else 0.0,
+                move_usd=task.link.move_cost if goes_on and task.link is not None else 0.0,
+                usd_fixed=choice.cost if free else 0.0,
+            )
+        )
+    return parts
+
+
+def sequence(study: Study, calendar: Calendar, schedule: Schedule) -> list[set[int]]:
+    """The stages that each waits for: by the programme's order, and where the calendar puts them on one quota in turn.
+
+    Stages that use something together in the calendar still fit it together however long they take: those that may run
+    at once then are those that did so on some day.
+    """
+    del study
+    picks = chosen(calendar, schedule)
+    out = [{*t.after, *([t.link.source] if t.link is not None else [])} for t in calendar.tasks]
+    for i, mine in enumerate(picks):
+        for j, other in enumerate(picks):
+            both = {of for of, _ in mine.uses} & {of for of, _ in other.uses}
+            if i != j and both and schedule.starts[j] + other.days <= schedule.starts[i]:
+                out[i].add(j)
+    return out
+
+
+def draw_worlds(study: Study, found: Found, worlds: int, seed: int, draw: Draw | None = None) -> Worlds:
+    """Worlds of a chosen calendar; `draw`: as `live` takes it."""
+    return _live(study, found.schedule, found.picks, found.parts, worlds, seed, draw)
+
+
+def _live(
+    study: Study,
+    schedule: Schedule,
+    picks: Sequence[Pick],
+    parts: Sequence[Part],
+    worlds: int = WORLDS,
+    seed: int = SEED,
+    draw: Draw | None = None,
+) -> Worlds:
+    """Worlds of these plans."""
+    settings, gpus = [], []
+    for plans, pick in zip(study.plans, picks, strict=True):
+        p = plans.problem
+        settings.append(p.pools[int(p.pool[pick.cell])].setting)
+        gpus.append(int(p.gpus[pick.cell]))
+    errors = together(settings, gpus, study.calibration)
+    bought = {c.reservation for c in chosen(study.calendar, schedule) if c.reservation is not None}
+    fixed = sum(study.calendar.reservations[k] for k in bought)
+    return live(parts, errors, worlds, seed, fixed, draw)
+
+
+# --- what any answer says --------------------------------------------------------------------------------------------
+
+
+def goal_of(programme: Programme) -> Goal:
+    """Objective and budgets, to be printed beside the answer."""
+    budget, kind = programme.budget, programme.objective
+    return Goal(
+        objective=kind.kind,
+        usd_per_day=kind.usd_per_day if kind.kind == "usd_per_day" else None,
+        time_s=budget.time_s,
+        cost_usd=budget.cost_usd,
+        confidence=budget.confidence,
+        start=budget.start,
+    )
+
+
+def provenance(programme: Programme, problem: Problem) -> Provenance:
+    """What the answer was made from."""
+    made = provenance_of(problem)
+    return replace(
+        made,
+        scenario=programme.name,
+        scenario_digest=programme.digest,
+        asked={},
+        money=None if programme.money.unit == "USD" else programme.money,
+    )
+
+
+def defaults(programme: Programme) -> tuple[Default, ...]:
+    """The defaults that were used."""
+    return tuple(Default(key, value) for key, value in programme.defaults)
+
+
+def statement(study: Study) -> str:
+    """What was searched, and of what the answer is the best."""
+    count, days = sum(len(p.choices) for p in study.plans), study.calendar.horizon
+    return (
+        f"{count:,} plans of {len(study.plans)} stages x every first day of {days:,}: of each place, the plans that no"
+        " other beats in time and cost at the confidence (and in GPUs, where stages may run side by side), node counts"
+        " all up to 4 and then two a doubling. The calendar is the best of these for sums of quantiles: each stage"
+        " is set aside the whole days, and counted the cost, that it keeps with the confidence. Sums of quantiles are"
+        " exact if all stages are slow together, and not otherwise; the chances that are stated are of the true sums,"
+        " by simulation."
+    )
+
+
+def value_of(study: Study, schedule: Schedule) -> float:
+    """The objective of a calendar: USD, or days."""
+    return objective(study.calendar, schedule)
+
+
+def ends(calendar: Calendar, schedule: Schedule) -> list[int]:
+    """The day by whose beginning each stage is planned to be done."""
+    return [start + c.days for start, c in zip(schedule.starts, chosen(calendar, schedule), strict=True)]
+
+
+def last_day(calendar: Calendar, schedule: Schedule) -> int:
+    """The day by whose beginning all is planned to be done."""
+    return makespan(calendar, schedule)
