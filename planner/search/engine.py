@@ -15,6 +15,7 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.search.site import SLICE, UNLIMITED_MICRO_BATCHES, Found, Site, first_of_each, nothing
 
 SLACK = 1.0 + 1e-9  # a bound must exceed a cut by this factor to prune: rounding never prunes a tie
+SHARES = 16  # of all layers, to which a bound knows those recomputed
 SEEDS = 2  # intervals a cell that are looked at first, for a good incumbent
 
 OBJECTIVE, TIME, COST, MEMORY = "objective", "time budget", "cost budget", "memory"
@@ -124,7 +125,7 @@ class _Branch:
         self.stage, self.slow, self.fill = self.site.stages(row)
         self._prune_rows()
         self._fit_memory()
-        pair, interval, bound = self._intervals()
+        pair, interval, bound = self._still(*self._with_recompute(*self._intervals()))
         self._visit(pair, interval, bound)
         return self.found
 
@@ -156,11 +157,14 @@ class _Branch:
 
     def _stages(self, interval: IntArray | int, at: IntArray | slice) -> FloatArray:
         """Seconds of the run that rows' slowest stages compute and pass on, at micro-batches up to an interval's."""
+        each = self.scale[at] * self.site.table.pp[self.row[at]] * self.slow[self.stage[at], interval]
+        return np.asarray(each + self._passing(at))
+
+    def _passing(self, at: IntArray | slice) -> FloatArray:
+        """Seconds of the run that messages between stages take."""
         t, row = self.site.table, self.row[at]
-        pp = t.pp[row]
-        each = self.slow[self.stage[at], interval]
-        passed = np.where(pp > 1, 2.0 * t.vpp[row] * self.passing[self.cell[at], t.kernel[row]], 0.0)
-        return np.asarray(self.scale[at] * pp * (each + passed))
+        each = np.where(t.pp[row] > 1, 2.0 * t.vpp[row] * self.passing[self.cell[at], t.kernel[row]], 0.0)
+        return np.asarray(self.scale[at] * t.pp[row] * each)
 
     def _drop_slow(self, bound: FloatArray) -> BoolArray:
         """Drops the rows whose bound passes their limits; which were kept."""
@@ -246,6 +250,23 @@ class _Branch:
             intervals.append(np.full(len(pairs[-1]), i))
             bounds.append(bound[~slow])
         return _concatenate(pairs), _concatenate(intervals), np.concatenate([*bounds, np.zeros(0)])
+
+    def _with_recompute(
+        self, pair: IntArray, interval: IntArray, bound: FloatArray
+    ) -> tuple[IntArray, IntArray, FloatArray]:
+        """The same with bounds that know the layers recomputed at least, where a row leaves their number open."""
+        site, t = self.site, self.site.table
+        some = np.flatnonzero(t.least[self.row[pair]] < t.every[self.row[pair]])
+        at, i = pair[some], interval[some]
+        row, end = self.row[at], site.ends[i]
+        covered = self._covered(at, np.maximum(site.starts[i], self.spared[at] + 1), t.group[row])
+        share = np.floor(t.share(row, covered) * SHARES) / SHARES
+        slow, fill = site.stages_with(row, end, share)
+        _, reference = site.run.least(site.batches.low, site.batches.high)
+        fills = site.starts[i] * self.dp[at] / reference
+        busy = self.scale[at] * t.pp[row] * (slow + fill * fills) / end
+        bound[some] = np.maximum(bound[some], busy + self._passing(at) + self.beside[at])
+        return pair, interval, bound
 
     def _ways_between(self, at: IntArray, start: int | IntArray, end: int | IntArray) -> IntArray:
         ways, unit = self.site.batches.ways, self.unit[at]

@@ -176,6 +176,10 @@ class Site:
                 out[begin : begin + len(some)] = each.reshape(-1, intervals) / self.ends
         return which.reshape(-1), slow, fill
 
+    def stages_with(self, row: IntArray, micro: IntArray, share: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Seconds of a micro-batch on the slowest stage, and to fill the pipeline, with this share recomputed, (n,)."""
+        return self.physics.stage_s(self._kernels_at(row, micro, share), self.table.pp[row], self.table.vpp[row])
+
     def running(self, run: Run) -> Site:
         """The same search space for another run over the same batches."""
         other = copy(self)
@@ -367,14 +371,16 @@ class Site:
 
     def _distinct_kernels(self, row: IntArray, micro: IntArray, covered: IntArray) -> Any:
         """Kernel times of these candidates, each distinct kernel computed once."""
-        if not len(row):
-            return kernels_of_rows(self.physics, self.table, row, micro, covered)
-        shares, share = np.unique(self.table.share(row, covered), return_inverse=True)
-        most = int(micro.max()) + 1
-        code = (self.table.kernel[row] * most + micro) * len(shares) + share.reshape(-1)
-        _, first, place = np.unique(code, return_index=True, return_inverse=True)
-        kernels = kernels_of_rows(self.physics, self.table, row[first], micro[first], covered[first])
-        return kernels.take(place.reshape(-1))
+        return self._kernels_at(row, micro, self.table.share(row, covered))
+
+    def _kernels_at(self, row: IntArray, micro: IntArray, share: FloatArray) -> Any:
+        t = self.table
+        shares, place = np.unique(share, return_inverse=True)
+        code = (t.kernel[row] * (int(micro.max(initial=0)) + 1) + micro) * max(1, len(shares)) + place.reshape(-1)
+        _, first, back = np.unique(code, return_index=True, return_inverse=True)
+        i = row[first]
+        axes = (t.tp[i], t.cp[i], t.ep[i], t.sequence_parallel[i], t.recompute[i])
+        return self.physics.kernels(*axes, micro[first], share[first]).take(back.reshape(-1))
 
 
 def first_of_each(found: Found, table: LayoutTable) -> IntArray:
