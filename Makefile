@@ -12,7 +12,7 @@ TESTS ?= -n auto --dist worksteal
 # What keeps the pages true, and writes them anew.
 PAGES := tests/test_docs_examples.py tests/test_docs_models.py tests/test_interop_assumptions.py tests/test_interop_frameworks.py
 
-.PHONY: help setup plan test lint style types layers docs refresh accuracy backtest bench fuzz check lock clean
+.PHONY: help setup plan test test-slow lint style types layers docs refresh accuracy backtest bench fuzz check lock clean
 
 help: ## what the targets do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +30,11 @@ $(READY): pyproject.toml requirements-dev.lock
 plan: $(READY) ## the main job: the best plan for GPT-NeoX-20B, four passes
 	$(BIN)/planner optimize scenarios/neox20b.yaml
 
-test: $(READY) ## all tests, on all cores, in random order
-	$(BIN)/python -m pytest $(TESTS)
+test: $(READY) ## the tests, on all cores, in random order; of those that take seconds a part
+	$(BIN)/python -m pytest -m "not slow" $(TESTS)
+
+test-slow: $(READY) ## the others: more seeds, whole enumerations, long simulations
+	$(BIN)/python -m pytest -m slow $(TESTS)
 
 lint: style types layers ## style, types and import layers
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,62 @@ from planner.cli.run import run
 # Machines differ in speed and tests run side by side: what a test says is never how long it takes.
 settings.register_profile("planner", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("planner")
+
+
+#: Tests that take seconds, and how many of their cases `make test` runs; `make test-slow` runs the others.
+SLOW = {
+    "test_a_damaged_plan_is_exported_or_refused_in_a_sentence": 5,
+    "test_a_fleet_equals_every_combination_of_plans": 2,
+    "test_a_fleet_keeps_its_budget_before_it_is_simple": 0,
+    "test_a_hugging_face_model_comes_back_from_the_scripts_of_the_tool_that_trains_it": 5,
+    "test_a_pinned_layout_is_never_better_than_the_free_one": 0,
+    "test_a_pipeline_that_counts_its_embedding_as_a_layer_has_a_layer_less_at_its_ends": 0,
+    "test_a_plan_of_a_framework_is_exported_for_it_or_was_refused_by_name": 2,
+    "test_a_scenario_is_planned_anew_by_its_copy_and_its_changes": 0,
+    "test_a_whole_pass_with_the_forms_of_public_logs": 1,
+    "test_budgets_are_told_as_they_suffice_not_as_they_round": 1,
+    "test_commands_agree_on_the_simple_plan": 0,
+    "test_every_change_that_is_told_is_feasible_when_it_is_typed": 0,
+    "test_every_shipped_scenario_is_answered": 0,  # by test_it_runs
+    "test_explain_says_what_ends_the_training_and_how_much_more_a_little_more_buys": 0,
+    "test_import_optimize_export_and_import_again_is_the_same_scenario": 4,
+    "test_long_waits_keep_quantiles_within_one_percent_and_chances_within_a_hundredth": 0,
+    "test_looser_budgets_and_more_offers_never_make_the_plan_worse": 5,
+    "test_machines_without_a_price_leave_cost_out_of_every_table_and_chart": 0,
+    "test_more_work_never_ends_sooner_whatever_the_market": 1,
+    "test_no_offer_for_want_of_a_precision_names_it_and_what_there_is": 1,
+    "test_no_run_of_the_catalog_that_ran_is_refused": 0,
+    "test_on_a_spot_market_the_controls_price_each_chance_by_itself": 0,
+    "test_one_sample_more_fits_no_candidate_of_an_enumeration": 1,
+    "test_plans_between_the_ends_miss_two_budgets_less_than_any_other_does": 1,
+    "test_quantiles_and_probabilities_agree_with_the_simulation_on_500_random_plans": 0,
+    "test_quantiles_and_probabilities_with_overhead_agree_with_the_simulation": 1,
+    "test_rows_of_one_model_are_its_measurements_however_it_is_spelled": 1,
+    "test_solving_without_a_site_comes_near_a_fit_that_never_saw_it": 1,
+    "test_the_answer_of_every_shipped_scenario_fits_one_screen": 4,
+    "test_the_fast_search_equals_the_exhaustive_one": 8,
+    "test_the_frontier_is_every_plan_that_no_other_beats": 12,
+    "test_the_mixture_of_rates_keeps_chances_within_a_hundredth": 1,
+    "test_the_notebook_shows_what_its_cells_answer": 0,  # by `make docs`
+    "test_the_optimum_equals_plain_nested_loops": 4,
+    "test_the_plan_is_the_simplest_that_an_enumeration_finds": 5,
+    "test_the_price_of_a_spot_plan_follows_storage_and_all_prices": 1,
+    "test_the_spread_of_a_spot_price_is_in_the_choice": 2,
+    "test_the_study_chooses_what_optimize_chooses": 5,
+    "test_time_rises_with_the_work_across_the_first_checkpoint": 0,
+    "test_what_the_table_has_measured_teaches_whatever_it_showed": 0,
+    "test_with_one_rank_too_the_best_zero_stage_is_found": 1,
+}
+
+
+@pytest.hookimpl(tryfirst=True)  # as they stand in their files, before anything shuffles them
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    seen: Counter[str] = Counter()
+    for item in items:
+        name = getattr(item, "originalname", item.name)
+        seen[name] += 1
+        if seen[name] > SLOW.get(name, seen[name]):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
