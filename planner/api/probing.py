@@ -123,10 +123,25 @@ def _plans(
         answer = optimize(asked, overlays)
         others = [each.plan for each in answer.alternatives]
         if answer.plan is not None:
-            others += search.frontier(asked, *facts, everything=True).plans
+            most = _most(answer.plan, answer.goal)
+            others += search.frontier(asked, *facts, everything=True, most=most).plans
     if answer.plan is None or answer.goal is None:
         return answer, []
     return answer, _nearest(answer.plan, others, answer.goal)
+
+
+def _most(plan: Plan, goal: Goal | None) -> tuple[float, float]:
+    """Seconds and amount beyond which no plan is among the nearest, with some room for rounding."""
+    from planner.search.probing import Decision
+
+    if goal is None:
+        return float("inf"), float("inf")
+    decision = Decision.of([plan], goal)
+    time, score = (1.01 * NEAR * each for each in (plan.time_s.p50, float(decision.score[0])))
+    late = 1.01 * NEAR * (goal.time_s or float("inf"))
+    if goal.objective == "time":
+        return min(time, late), float("inf")
+    return late, score if decision.priced else float("inf")
 
 
 def _nearest(plan: Plan, others: Sequence[Plan], goal: Goal) -> list[Plan]:
