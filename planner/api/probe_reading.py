@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner import plan_json
 from planner.api.inputs import Folders, ScenarioLike, folders, load_facts
+from planner.money import USD, Money, money_of
 from planner.results import Result
 from planner.units import PlannerError
 
@@ -31,6 +32,7 @@ class ProbeRead(Result):
 
     document: Mapping[str, Any]  # the keys of the JSON
     said: tuple[str, ...] = ()
+    money: Money = USD
 
     def __getitem__(self, key: str) -> Any:
         return self.document[key]
@@ -101,7 +103,8 @@ def read_probe(
     shown = beside_predictions(runs, before)
     old, new = _outcomes(planned, place, scenario, over, (before, after))
     strange = list(foreign(tables, setting, before[0]).values())
-    return ProbeRead(_document(planned, shown, benches, tables, (old, new), strange), tuple(said))
+    document = _document(planned, shown, benches, tables, (old, new), strange)
+    return ProbeRead(document, tuple(said), money_of(planned.answer))
 
 
 def _no_rows() -> Any:
@@ -235,9 +238,8 @@ def _outcome(plan: Plan, planned: Planned) -> dict[str, Any]:
 
     from planner.report.frontier import layout_words
 
-    per = 1.0 if planned.unit == "USD" else None
-    spread = plan.cost_usd if per else plan.time_s
-    scale = 1.0 if per else plan.gpus / 3600.0
+    spread = plan.cost_usd if planned.priced else plan.time_s
+    scale = 1.0 if planned.priced else plan.gpus / 3600.0
     sigma = math.log(spread.p90 / spread.p50) / NormalDist().inv_cdf(0.9)
     return {
         "ask": scale * spread.p50 * math.exp(NormalDist().inv_cdf(planned.confidence) * sigma),

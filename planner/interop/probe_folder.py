@@ -13,7 +13,8 @@ from planner import plan_json
 from planner.interop.measurement import steady_step, training_log_measurement
 from planner.interop.plans import checked
 from planner.interop.probes import answer_of
-from planner.plan import Goal, Optimization, Plan, Trained
+from planner.money import HOURS, money_of
+from planner.plan import Goal, Optimization, Plan, Trained, amounts_within
 from planner.reading import fault, read_json
 from planner.tracking.state import TrackState
 from planner.units import PlannerError
@@ -53,8 +54,13 @@ class Planned:
     answer: Optimization
     runs: tuple[PlannedRun, ...]
     overrides: tuple[str, ...]
-    unit: str  # USD | GPU-hours
+    unit: str  # USD | GPU-hours | node-hours
     confidence: float
+
+    @property
+    def priced(self) -> bool:
+        """Whether amounts are what the plans cost, in money or in hours that are counted; else time on their GPUs."""
+        return self.unit == "USD" or self.unit == money_of(self.answer).unit
 
     @property
     def plan(self) -> Plan:
@@ -102,10 +108,12 @@ def read_folder(folder: Path) -> Planned:
         answer = checked(path, Optimization.from_json(json.dumps(stored["answer"])))
         if answer.plan is None or answer.goal is None or answer.trained is None:
             raise ValueError("its answer holds no plan")
-        runs = tuple(_run(path, each) for each in stored["runs"][:MOST_RUNS])
+        runs = tuple(_run(path, amounts_within(stored["answer"], each)) for each in stored["runs"][:MOST_RUNS])
         overrides = tuple(str(each) for each in stored["overrides"])
         confidence = float(stored["confidence"])
-        unit = "USD" if stored["unit"] == "USD" else "GPU-hours"
+        unit = stored["unit"]
+        if unit not in ("USD", *HOURS):
+            raise ValueError("its unit is none")
         if not 0 < confidence < 1:
             raise ValueError("confidence is no probability")
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
