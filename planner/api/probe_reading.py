@@ -12,11 +12,12 @@ from planner import plan_json
 from planner.api.inputs import Folders, ScenarioLike, folders, load_facts
 from planner.money import USD, Money, money_of
 from planner.results import Result
-from planner.units import PlannerError
+from planner.units import PlannerError, format_percent
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
     from planner.interop.bench_tables import Collective, Matmul
+    from planner.interop.probe_findings import Learnt
     from planner.interop.probe_folder import Planned
     from planner.performance.arrays import Setting
     from planner.performance.benches import Bench
@@ -71,7 +72,7 @@ def read_probe(
     from planner.catalog.overlay import config_catalog
     from planner.interop.bench_tables import bench_of
     from planner.interop.files import naming
-    from planner.interop.probe_findings import benches_of, beside_predictions, foreign
+    from planner.interop.probe_findings import beside_predictions, learnt
     from planner.interop.probe_folder import assigned, measured, read_folder
     from planner.performance.overlays import add_rows, refit
 
@@ -85,25 +86,24 @@ def read_probe(
     training: list[Path] = []
     for log in map(Path, logs):
         with naming(log):
-            found = bench_of(log)
-        tables += [(log.name, each) for each in found or ()]
-        training += [log] if found is None else []
+            benches = bench_of(log)
+        tables += [(log.name, each) for each in benches or ()]
+        training += [log] if benches is None else []
     runs = []
     for run, log in assigned(place, planned.runs, training):
         with naming(log):
             runs.append(measured(run, log))
-    setting = _setting(planned, before[0])
-    benches = benches_of(tables, setting, before)
-    if not runs and not benches:
-        raise PlannerError("give logs of the runs, or tables of nccl-tests or matmuls: nothing was measured")
+    shown = beside_predictions(runs, before)
+    found = learnt(tables, _setting(planned, before[0]), before)
+    if not runs and not found.benches:
+        why = [*found.strange.values(), *found.idle.values()]
+        raise PlannerError("; ".join(why) or "give logs of the runs, or tables of nccl-tests or matmuls")
     added = add_rows([each.row for each in runs], TABLE, mine, over, of_log=True) if runs else _no_rows()
-    added = replace(added, files={**added.files, **_bench_files(benches, mine)})
+    added = replace(added, files={**added.files, **_bench_files(found.benches, mine)})
     said = refit(mine, over, added)
     after = load_facts((*(each for each in there if each.resolve() != mine.resolve()), mine))
-    shown = beside_predictions(runs, before)
     old, new = _outcomes(planned, place, scenario, over, (before, after))
-    strange = list(foreign(tables, setting, before[0]).values())
-    document = _document(planned, shown, benches, tables, (old, new), strange)
+    document = _document(planned, shown, found, tables, (old, new))
     return ProbeRead(document, tuple(said), money_of(planned.answer))
 
 
@@ -177,14 +177,13 @@ def _weighed_anew(planned: Planned, facts: tuple[tuple[Catalog, Calibration], tu
 def _document(
     planned: Planned,
     runs: Sequence[Mapping[str, Any]],
-    benches: Sequence[Bench],
+    found: Learnt,
     tables: Sequence[tuple[str, Collective | Matmul]],
     outcome: tuple[Plan, Plan | None],
-    strange: Sequence[str],
 ) -> dict[str, Any]:
     from planner.interop.probe_findings import looks_wrong
 
-    old, new = outcome
+    (old, new), benches = outcome, found.benches
     changed = new is None or _identity(old) != _identity(new)
     before, after = _outcome(old, planned), None if new is None else _outcome(new, planned)
     return {
@@ -204,19 +203,13 @@ def _document(
             }
             for each in benches
         ],
-        "unused": _unused(tables, benches),
-        "looks_wrong": [*strange, *looks_wrong(runs, benches, tables)],
+        "unused": list(found.idle.values()),
+        "looks_wrong": [*found.strange.values(), *looks_wrong(runs, benches, tables)],
         "before": before,
         "after": after,
         "changed": changed,
         "verdict": _verdict(before, after, changed=changed),
     }
-
-
-def _unused(tables: Sequence[tuple[str, Any]], benches: Sequence[Bench]) -> list[str]:
-    """Files of which nothing could be learnt: the model has no rate of the site's own for what they measure."""
-    used = {each.source for each in benches}
-    return [name for name in dict.fromkeys(name for name, _ in tables) if name not in used]
 
 
 def _headline(planned: Planned, runs: Sequence[Any], benches: Sequence[Any]) -> str:
@@ -259,6 +252,10 @@ def _verdict(before: Mapping[str, Any], after: Mapping[str, Any] | None, *, chan
         return "Nothing meets the budgets any longer: `planner optimize` says what would have to give."
     ask = after["ask"] / before["ask"] - 1.0
     width = (after["p90"] - after["p10"]) / (before["p90"] - before["p10"]) - 1.0
-    told = f"the ask is {abs(ask):.1%} {'more' if ask > 0 else 'less'}, its interval {abs(width):.0%} "
-    told = (told + ("wider" if width > 0 else "narrower")).replace("%", " %")
+    told = f"the ask is {_moved(ask, 'more', 'less')}, its interval {_moved(width, 'wider', 'narrower')}"
     return f"The plan {'changes' if changed else 'stays'}; {told}."
+
+
+def _moved(share: float, more: str, less: str) -> str:
+    """0.173 -> "17.3 % more"."""
+    return f"{format_percent(abs(share))} {more if share > 0 else less}" if abs(share) >= 0.0005 else "as it was"

@@ -129,7 +129,9 @@ def reading_table(told: Told, width: int, colour: bool = False) -> str:
         lines += [*columns(rows, "rlrrrrr", page, flexible=1, least=8), ""]
     for bench in document["benches"]:
         lines += hanging(bench["kind"], bench["text"], page)
-    lines += [""] if document["benches"] else []
+    for said in document["unused"]:
+        lines += hanging("not learnt", said, page)
+    lines += [""] if document["benches"] or document["unused"] else []
     wrong = document["looks_wrong"] or ["nothing looks wrong"]
     lines += [page.heading("What looks wrong"), *bullets(wrong, page), ""]
     before, after = document["before"], document["after"]
