@@ -219,6 +219,7 @@ def _document(
 ) -> dict[str, Any]:
     """What is planned, as JSON has it."""
     from planner.interop.probes import START_S, cells_of, crossing
+    from planner.plan import SCHEMA_VERSION
 
     money = money_of(answer)
     picked = [probes[i] for i in chosen.picks]
@@ -245,7 +246,7 @@ def _document(
         for number, (i, each) in enumerate(zip(chosen.picks, picked, strict=True), 1)
     ]
     document = {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "measure": bool(picked),
         "why": why_not(decision, chosen, probes),
         "unit": money.unit if decision.priced and money.hours else "USD" if decision.priced else GPU_HOURS,
