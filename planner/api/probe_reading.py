@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from planner.performance.calibration import Calibration
     from planner.plan import Plan
 
-SCENARIO, TABLE = "scenario.yaml", "probe"
+TABLE = "probe"  # of the overlay, runs and benches alike
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -74,7 +74,7 @@ def read_probe(
     from planner.interop.files import naming
     from planner.interop.probe_findings import beside_predictions, learnt
     from planner.interop.probe_folder import assigned, measured, read_folder
-    from planner.performance.overlays import add_rows, refit
+    from planner.performance.overlays import Added, add_rows, refit
 
     place = Path(folder)
     planned = read_folder(place)
@@ -98,19 +98,13 @@ def read_probe(
     if not runs and not found.benches:
         why = [*found.strange.values(), *found.idle.values()]
         raise PlannerError("; ".join(why) or "give logs of the runs, or tables of nccl-tests or matmuls")
-    added = add_rows([each.row for each in runs], TABLE, mine, over, of_log=True) if runs else _no_rows()
+    added = add_rows([each.row for each in runs], TABLE, mine, over, of_log=True) if runs else Added(())
     added = replace(added, files={**added.files, **_bench_files(found.benches, mine)})
     said = refit(mine, over, added)
     after = load_facts((*(each for each in there if each.resolve() != mine.resolve()), mine))
     old, new = _outcomes(planned, place, scenario, over, (before, after))
     document = _document(planned, shown, found, tables, (old, new))
     return ProbeRead(document, tuple(said), money_of(planned.answer))
-
-
-def _no_rows() -> Any:
-    from planner.performance.overlays import Added
-
-    return Added(())
 
 
 def _bench_files(benches: Sequence[Bench], own: Path) -> dict[str, str]:
@@ -144,6 +138,7 @@ def _outcomes(
 ) -> tuple[Plan, Plan | None]:
     """The plan that was probed for, and the one that is best by what is known now."""
     from planner.api.planning import optimize
+    from planner.interop.probe_folder import SCENARIO
 
     source = scenario if scenario is not None else folder / SCENARIO
     if scenario is None and not (folder / SCENARIO).is_file():

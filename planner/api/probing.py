@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from planner.plan import Goal, Optimization, Plan
     from planner.search.probing import Chosen, Decision
 
-DOCUMENT, SCENARIO = "probe.json", "scenario.yaml"
 MOST_PLANS = 12  # that the plan is weighed against
 NEAR = 1.3  # times its objective
 
@@ -75,6 +74,8 @@ def probe(
     PlannerError
         If the source cannot be read; InfeasibleError without a plan.
     """
+    from planner.interop.probe_folder import SCENARIO
+
     catalog, calibration = load_facts(overlays)
     answer, plans = _plans(source, overlays, overrides, (catalog, calibration))
     found = _probing(answer, plans, (catalog, calibration), folders(overlays), count, changes_of(overrides))
@@ -93,6 +94,7 @@ def _probing(
     overrides: Sequence[str],
 ) -> Probing:
     """The runs to make for one answer, and their files; amounts are written in its unit."""
+    from planner.interop.probe_folder import DOCUMENT
     from planner.interop.probes import probes_of
     from planner.search.probing import Decision
 

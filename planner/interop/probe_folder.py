@@ -19,7 +19,7 @@ from planner.reading import fault, read_json
 from planner.tracking.state import TrackState
 from planner.units import PlannerError
 
-DOCUMENT = "probe.json"
+DOCUMENT, SCENARIO = "probe.json", "scenario.yaml"
 MOST_RUNS = 64
 
 
