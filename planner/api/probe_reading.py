@@ -70,7 +70,6 @@ def read_probe(
         If the folder or a log cannot be read, or nothing in them can be learnt from; nothing is written then.
     """
     from planner.catalog.overlay import config_catalog
-    from planner.interop.bench_tables import bench_of
     from planner.interop.files import naming
     from planner.interop.probe_findings import beside_predictions, learnt
     from planner.interop.probe_folder import assigned, measured, read_folder
@@ -82,13 +81,7 @@ def read_probe(
     over = (*(each for each in folders(overlays) if each.resolve() != mine.resolve()), mine)
     there = tuple(each for each in over if each.is_dir())
     before = load_facts(there)
-    tables: list[tuple[str, Collective | Matmul]] = []
-    training: list[Path] = []
-    for log in map(Path, logs):
-        with naming(log):
-            benches = bench_of(log)
-        tables += [(log.name, each) for each in benches or ()]
-        training += [log] if benches is None else []
+    tables, training = _sorted(logs)
     runs = []
     for run, log in assigned(place, planned.runs, training):
         with naming(log):
@@ -105,6 +98,21 @@ def read_probe(
     old, new = _outcomes(planned, place, scenario, over, (before, after))
     document = _document(planned, shown, found, tables, (old, new))
     return ProbeRead(document, tuple(said), money_of(planned.answer))
+
+
+def _sorted(logs: Sequence[str | Path]) -> tuple[list[tuple[str, Collective | Matmul]], list[Path]]:
+    """The tables that these files hold, each with its file's name, and the files that are logs of training."""
+    from planner.interop.bench_tables import bench_of
+    from planner.interop.files import naming
+
+    tables: list[tuple[str, Collective | Matmul]] = []
+    training: list[Path] = []
+    for log in map(Path, logs):
+        with naming(log):
+            benches = bench_of(log)
+        tables += [(log.name, each) for each in benches or ()]
+        training += [log] if benches is None else []
+    return tables, training
 
 
 def _bench_files(benches: Sequence[Bench], own: Path) -> dict[str, str]:
