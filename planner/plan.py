@@ -526,10 +526,14 @@ class Document(Result):
                 f"not a saved {kind} that this planner reads: schema_version is {version}, not {SCHEMA_VERSION}"
             )
         try:
-            amounts = plan_json.hours_within(data) if _counts_hours(data) else data
-            return plan_json.decode(cls, plan_json.zero_priced(amounts), kind)
+            return plan_json.decode(cls, amounts_within(data, data), kind)
         except ValueError as error:
             raise PlannerError(f"not a saved {kind}: {error}") from error
+
+
+def amounts_within(data: Mapping[str, Any], part: Any) -> Any:
+    """A part of a saved document as it is decoded: amounts under one name, 0 on machines without a price."""
+    return plan_json.zero_priced(plan_json.hours_within(part) if _counts_hours(data) else part)
 
 
 def _counts_hours(data: Mapping[str, Any]) -> bool:

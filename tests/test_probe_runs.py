@@ -77,6 +77,8 @@ def test_the_files_of_a_short_run_state_it_log_every_step_and_keep_no_checkpoint
     write_all(tmp_path, made)
     text = "\n".join(made.values())
     assert "probe-2" in made["train.sbatch"]
+    assert "checkpoint" not in made["train.sbatch"].replace("checkpoints.", "")
+    assert "#SBATCH --no-requeue\n" in made["train.sbatch"]
     assert "save" not in yaml.safe_load(made["paths.yml"]) if "paths.yml" in made else "--save" not in text
     if framework == "gpt-neox":
         config = yaml.safe_load(made["run.yml"])

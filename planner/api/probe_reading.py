@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from planner import plan_json
 from planner.api.inputs import Folders, ScenarioLike, folders, load_facts
+from planner.money import USD, Money, money_of
 from planner.results import Result
-from planner.units import PlannerError
+from planner.units import PlannerError, format_percent
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
     from planner.interop.bench_tables import Collective, Matmul
+    from planner.interop.probe_findings import Learnt
     from planner.interop.probe_folder import Planned
     from planner.performance.arrays import Setting
     from planner.performance.benches import Bench
     from planner.performance.calibration import Calibration
     from planner.plan import Plan
 
-SCENARIO, TABLE = "scenario.yaml", "probe"
+TABLE = "probe"  # of the overlay, runs and benches alike
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -31,6 +33,7 @@ class ProbeRead(Result):
 
     document: Mapping[str, Any]  # the keys of the JSON
     said: tuple[str, ...] = ()
+    money: Money = USD
 
     def __getitem__(self, key: str) -> Any:
         return self.document[key]
@@ -67,11 +70,10 @@ def read_probe(
         If the folder or a log cannot be read, or nothing in them can be learnt from; nothing is written then.
     """
     from planner.catalog.overlay import config_catalog
-    from planner.interop.bench_tables import bench_of
     from planner.interop.files import naming
-    from planner.interop.probe_findings import benches_of, beside_predictions, foreign
+    from planner.interop.probe_findings import beside_predictions, learnt
     from planner.interop.probe_folder import assigned, measured, read_folder
-    from planner.performance.overlays import add_rows, refit
+    from planner.performance.overlays import Added, add_rows, refit
 
     place = Path(folder)
     planned = read_folder(place)
@@ -79,35 +81,38 @@ def read_probe(
     over = (*(each for each in folders(overlays) if each.resolve() != mine.resolve()), mine)
     there = tuple(each for each in over if each.is_dir())
     before = load_facts(there)
-    tables: list[tuple[str, Collective | Matmul]] = []
-    training: list[Path] = []
-    for log in map(Path, logs):
-        with naming(log):
-            found = bench_of(log)
-        tables += [(log.name, each) for each in found or ()]
-        training += [log] if found is None else []
+    tables, training = _sorted(logs)
     runs = []
     for run, log in assigned(place, planned.runs, training):
         with naming(log):
             runs.append(measured(run, log))
-    setting = _setting(planned, before[0])
-    benches = benches_of(tables, setting, before)
-    if not runs and not benches:
-        raise PlannerError("give logs of the runs, or tables of nccl-tests or matmuls: nothing was measured")
-    added = add_rows([each.row for each in runs], TABLE, mine, over, of_log=True) if runs else _no_rows()
-    added = replace(added, files={**added.files, **_bench_files(benches, mine)})
+    shown = beside_predictions(runs, before)
+    found = learnt(tables, _setting(planned, before[0]), before)
+    if not runs and not found.benches:
+        why = [*found.strange.values(), *found.idle.values()]
+        raise PlannerError("; ".join(why) or "give logs of the runs, or tables of nccl-tests or matmuls")
+    added = add_rows([each.row for each in runs], TABLE, mine, over, of_log=True) if runs else Added(())
+    added = replace(added, files={**added.files, **_bench_files(found.benches, mine)})
     said = refit(mine, over, added)
     after = load_facts((*(each for each in there if each.resolve() != mine.resolve()), mine))
-    shown = beside_predictions(runs, before)
     old, new = _outcomes(planned, place, scenario, over, (before, after))
-    strange = list(foreign(tables, setting, before[0]).values())
-    return ProbeRead(_document(planned, shown, benches, tables, (old, new), strange), tuple(said))
+    document = _document(planned, shown, found, tables, (old, new))
+    return ProbeRead(document, tuple(said), money_of(planned.answer))
 
 
-def _no_rows() -> Any:
-    from planner.performance.overlays import Added
+def _sorted(logs: Sequence[str | Path]) -> tuple[list[tuple[str, Collective | Matmul]], list[Path]]:
+    """The tables that these files hold, each with its file's name, and the files that are logs of training."""
+    from planner.interop.bench_tables import bench_of
+    from planner.interop.files import naming
 
-    return Added(())
+    tables: list[tuple[str, Collective | Matmul]] = []
+    training: list[Path] = []
+    for log in map(Path, logs):
+        with naming(log):
+            benches = bench_of(log)
+        tables += [(log.name, each) for each in benches or ()]
+        training += [log] if benches is None else []
+    return tables, training
 
 
 def _bench_files(benches: Sequence[Bench], own: Path) -> dict[str, str]:
@@ -141,6 +146,7 @@ def _outcomes(
 ) -> tuple[Plan, Plan | None]:
     """The plan that was probed for, and the one that is best by what is known now."""
     from planner.api.planning import optimize
+    from planner.interop.probe_folder import SCENARIO
 
     source = scenario if scenario is not None else folder / SCENARIO
     if scenario is None and not (folder / SCENARIO).is_file():
@@ -174,14 +180,13 @@ def _weighed_anew(planned: Planned, facts: tuple[tuple[Catalog, Calibration], tu
 def _document(
     planned: Planned,
     runs: Sequence[Mapping[str, Any]],
-    benches: Sequence[Bench],
+    found: Learnt,
     tables: Sequence[tuple[str, Collective | Matmul]],
     outcome: tuple[Plan, Plan | None],
-    strange: Sequence[str],
 ) -> dict[str, Any]:
     from planner.interop.probe_findings import looks_wrong
 
-    old, new = outcome
+    (old, new), benches = outcome, found.benches
     changed = new is None or _identity(old) != _identity(new)
     before, after = _outcome(old, planned), None if new is None else _outcome(new, planned)
     return {
@@ -201,19 +206,13 @@ def _document(
             }
             for each in benches
         ],
-        "unused": _unused(tables, benches),
-        "looks_wrong": [*strange, *looks_wrong(runs, benches, tables)],
+        "unused": list(found.idle.values()),
+        "looks_wrong": [*found.strange.values(), *looks_wrong(runs, benches, tables)],
         "before": before,
         "after": after,
         "changed": changed,
         "verdict": _verdict(before, after, changed=changed),
     }
-
-
-def _unused(tables: Sequence[tuple[str, Any]], benches: Sequence[Bench]) -> list[str]:
-    """Files of which nothing could be learnt: the model has no rate of the site's own for what they measure."""
-    used = {each.source for each in benches}
-    return [name for name in dict.fromkeys(name for name, _ in tables) if name not in used]
 
 
 def _headline(planned: Planned, runs: Sequence[Any], benches: Sequence[Any]) -> str:
@@ -235,9 +234,8 @@ def _outcome(plan: Plan, planned: Planned) -> dict[str, Any]:
 
     from planner.report.frontier import layout_words
 
-    per = 1.0 if planned.unit == "USD" else None
-    spread = plan.cost_usd if per else plan.time_s
-    scale = 1.0 if per else plan.gpus / 3600.0
+    spread = plan.cost_usd if planned.priced else plan.time_s
+    scale = 1.0 if planned.priced else plan.gpus / 3600.0
     sigma = math.log(spread.p90 / spread.p50) / NormalDist().inv_cdf(0.9)
     return {
         "ask": scale * spread.p50 * math.exp(NormalDist().inv_cdf(planned.confidence) * sigma),
@@ -257,6 +255,10 @@ def _verdict(before: Mapping[str, Any], after: Mapping[str, Any] | None, *, chan
         return "Nothing meets the budgets any longer: `planner optimize` says what would have to give."
     ask = after["ask"] / before["ask"] - 1.0
     width = (after["p90"] - after["p10"]) / (before["p90"] - before["p10"]) - 1.0
-    told = f"the ask is {abs(ask):.1%} {'more' if ask > 0 else 'less'}, its interval {abs(width):.0%} "
-    told = (told + ("wider" if width > 0 else "narrower")).replace("%", " %")
+    told = f"the ask is {_moved(ask, 'more', 'less')}, its interval {_moved(width, 'wider', 'narrower')}"
     return f"The plan {'changes' if changed else 'stays'}; {told}."
+
+
+def _moved(share: float, more: str, less: str) -> str:
+    """0.173 -> "17.3 % more"."""
+    return f"{format_percent(abs(share))} {more if share > 0 else less}" if abs(share) >= 0.0005 else "as it was"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner import plan_json
 from planner.api.inputs import Changes, Folders, ScenarioLike, changes_of, folders, is_saved_plan, load_facts, load_plan
+from planner.money import GPU_HOURS, USD, Money, in_its_money, money_of
 from planner.reading import read_text
 from planner.results import InfeasibleError, Result
-from planner.units import PlannerError
+from planner.units import PlannerError, format_percent
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from planner.plan import Goal, Optimization, Plan
     from planner.search.probing import Chosen, Decision
 
-DOCUMENT, SCENARIO = "probe.json", "scenario.yaml"
 MOST_PLANS = 12  # that the plan is weighed against
 NEAR = 1.3  # times its objective
 
@@ -33,6 +33,7 @@ class Probing(Result):
     document: Mapping[str, Any]  # the keys of the JSON
     files: Mapping[str, str] = field(default_factory=dict)  # of the folder, by path within it
     notes: tuple[str, ...] = ()  # what a person should know of the launch files
+    money: Money = USD
 
     def __getitem__(self, key: str) -> Any:
         return self.document[key]
@@ -73,34 +74,57 @@ def probe(
     PlannerError
         If the source cannot be read; InfeasibleError without a plan.
     """
+    from planner.interop.probe_folder import SCENARIO
+
     catalog, calibration = load_facts(overlays)
     answer, plans = _plans(source, overlays, overrides, (catalog, calibration))
+    found = _probing(answer, plans, (catalog, calibration), folders(overlays), count, changes_of(overrides))
+    if isinstance(source, str | Path) and Path(source).is_file() and not is_saved_plan(Path(source)):
+        return replace(found, files={**found.files, SCENARIO: read_text(Path(source))})
+    return found
+
+
+@in_its_money
+def _probing(
+    answer: Optimization,
+    plans: Sequence[Plan],
+    facts: tuple[Catalog, Calibration],
+    overlays: Sequence[Path],
+    count: int,
+    overrides: Sequence[str],
+) -> Probing:
+    """The runs to make for one answer, and their files; amounts are written in its unit."""
+    from planner.interop.probe_folder import DOCUMENT
+    from planner.interop.probes import probes_of
+    from planner.search.probing import Decision
+
     plan, trained = answer.plan, answer.trained
     if plan is None:
         raise InfeasibleError("nothing meets the budgets, so there is no plan to measure for; see `planner optimize`")
     if trained is None or answer.goal is None:
         raise PlannerError("the saved plan does not say what it trains or what was asked; plan anew with this planner")
-    from planner.interop.probes import launch_files, probes_of
-    from planner.search.probing import Decision
-
-    probes = probes_of(plan, trained, catalog, calibration)
+    probes = probes_of(plan, trained, *facts)
     decision = Decision.of(plans, answer.goal)
-    chosen = _chosen(decision, plans, trained.model, probes, (catalog, calibration), folders(overlays), count)
-    runs = [(number, probes[i]) for number, i in enumerate(chosen.picks, 1)]
+    chosen = _chosen(decision, plans, trained.model, probes, facts, overlays, count)
+    files, notes = _launch_files([probes[i] for i in chosen.picks], answer.provenance.scenario)
+    document = _document(answer, decision, chosen, probes, overrides)
+    return Probing(document, {**files, DOCUMENT: plan_json.dumps(document)}, tuple(notes), money_of(answer))
+
+
+def _launch_files(runs: Sequence[Probe], name: str) -> tuple[dict[str, str], list[str]]:
+    """Launch files of the runs, by path within the folder, and what a person should know of them."""
+    from planner.interop.probes import launch_files
+
     files: dict[str, str] = {}
     notes: list[str] = []
-    for number, each in runs:
+    for number, each in enumerate(runs, 1):
         try:
-            made, said = launch_files(each, answer.provenance.scenario, number)
+            made, said = launch_files(each, name, number)
         except PlannerError as error:  # it can be measured all the same, by launch files of the user's own
             made, said = {}, [f"run {number} has no launch files: {error}"]
-        files |= {f"{number}/{name}": text for name, text in made.items()}
+        files |= {f"{number}/{file}": text for file, text in made.items()}
         notes += [note for note in said if note not in notes]
-    document = _document(answer, decision, chosen, probes, changes_of(overrides))
-    files[DOCUMENT] = plan_json.dumps(document)
-    if isinstance(source, str | Path) and Path(source).is_file() and not is_saved_plan(Path(source)):
-        files[SCENARIO] = read_text(Path(source))
-    return Probing(document, files, tuple(notes))
+    return files, notes
 
 
 def _plans(
@@ -123,10 +147,25 @@ def _plans(
         answer = optimize(asked, overlays)
         others = [each.plan for each in answer.alternatives]
         if answer.plan is not None:
-            others += search.frontier(asked, *facts, everything=True).plans
+            most = _most(answer.plan, answer.goal)
+            others += search.frontier(asked, *facts, everything=True, most=most).plans
     if answer.plan is None or answer.goal is None:
         return answer, []
     return answer, _nearest(answer.plan, others, answer.goal)
+
+
+def _most(plan: Plan, goal: Goal | None) -> tuple[float, float]:
+    """Seconds and amount beyond which no plan is among the nearest, with some room for rounding."""
+    from planner.search.probing import Decision
+
+    if goal is None:
+        return float("inf"), float("inf")
+    decision = Decision.of([plan], goal)
+    time, score = (1.01 * NEAR * each for each in (plan.time_s.p50, float(decision.score[0])))
+    late = 1.01 * NEAR * (goal.time_s or float("inf"))
+    if goal.objective == "time":
+        return min(time, late), float("inf")
+    return late, score if decision.priced else float("inf")
 
 
 def _nearest(plan: Plan, others: Sequence[Plan], goal: Goal) -> list[Plan]:
@@ -182,9 +221,10 @@ def _document(
 ) -> dict[str, Any]:
     """What is planned, as JSON has it."""
     from planner.interop.probes import START_S, cells_of, crossing
+    from planner.plan import SCHEMA_VERSION
 
+    money = money_of(answer)
     picked = [probes[i] for i in chosen.picks]
-    unit = "USD" if decision.priced else "GPU-hours"
     runs = [
         {
             "number": number,
@@ -197,7 +237,7 @@ def _document(
             "step_time_s": each.step_s,
             "minutes": each.minutes,
             "gpu_hours": each.gpu_hours,
-            "cost_usd": each.usd,
+            "cost_usd": each.usd if decision.priced else None,
             "memory_gib": each.memory_gib,
             "crosses_nodes": list(crossing(each.plan)),
             "alone": asdict(chosen.alone[i]),
@@ -207,11 +247,11 @@ def _document(
         }
         for number, (i, each) in enumerate(zip(chosen.picks, picked, strict=True), 1)
     ]
-    return {
-        "schema_version": 1,
+    document = {
+        "schema_version": SCHEMA_VERSION,
         "measure": bool(picked),
         "why": why_not(decision, chosen, probes),
-        "unit": unit,
+        "unit": money.unit if decision.priced and money.hours else "USD" if decision.priced else GPU_HOURS,
         "confidence": decision.confidence,
         "weighed_against": len(decision.amount) - 1,
         "candidates": len(probes),
@@ -220,25 +260,37 @@ def _document(
         "worth": chosen.after.total(chosen.now) if picked else 0.0,
         "price": {
             "gpu_hours": sum(each.gpu_hours for each in picked),
-            "cost_usd": sum(each.usd for each in picked),
+            "cost_usd": sum(each.usd for each in picked) if decision.priced else None,
             "start_s": START_S,
         },
-        "runs": runs,
-        "overrides": list(overrides),
-        "answer": json.loads(answer.to_json()),
+        "runs": plan_json.encode(runs),
     }
+    if money.hours:
+        document = plan_json.hours_apart(document)
+    return {**document, "overrides": list(overrides), "answer": json.loads(answer.to_json())}
 
 
 def why_not(decision: Decision, chosen: Chosen, probes: Sequence[Probe]) -> str | None:
     """Why nothing is to be measured; None where something is."""
+    from planner.report.figures import chance, gpu_hours_text, money_text
+    from planner.search.probing import MATTERS
+
     if chosen.picks:
         return None
     if not probes:
         return "no run of 1 to 4 nodes keeps what a GPU of this plan does: its layout needs more of them at once"
-    best = max(chosen.alone, key=lambda w: w.total(chosen.now))
-    dearest = min(each.usd if decision.priced else each.gpu_hours for each in probes)
-    gained, unit = best.total(chosen.now), "USD" if decision.priced else "GPU-hours"
+    amount = money_text if decision.priced else gpu_hours_text
+    price = [each.usd if decision.priced else each.gpu_hours for each in probes]
+    best = max(range(len(probes)), key=lambda i: chosen.alone[i].total(chosen.now) - price[i])
+    told = chosen.alone[best]
+    gained = told.total(chosen.now)
+    if gained <= price[best]:
+        return (
+            f"none of {len(probes)} short runs is worth its price: the best gains {amount(gained)} for "
+            f"{amount(price[best])}"
+        )
+    moved, least = format_percent(abs(told.ask / chosen.now.ask - 1.0)), format_percent(MATTERS)
     return (
-        f"the best of {len(probes)} short runs changes the plan with a chance of {best.changes:.1%} and is worth "
-        f"{gained:,.0f} {unit}; the cheapest costs {dearest:,.0f}"
+        f"the best of {len(probes)} short runs changes the plan with a chance of {chance(told.changes)} and the ask by "
+        f"{moved}; below {least} of each nothing is gained by knowing"
     )

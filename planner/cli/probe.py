@@ -70,7 +70,7 @@ def probe(
         if as_json:
             emit(found.to_json())
         elif not quiet:
-            emit(reading_table(found.document, width(), colour()))
+            emit(reading_table(found, width(), colour()))
         return
     if len(sources) != 1 or scenario is not None:
         raise PlannerError("give one scenario or saved plan; logs and --scenario go with --read DIR")
@@ -83,9 +83,7 @@ def probe(
         say(str(error), quiet=quiet)
         raise typer.Exit(INFEASIBLE) from None
     written = planned.write(output) if output is not None else []
-    deliver(
-        planned.to_json(), probe_table(planned.document, width(), colour()), as_json=as_json, output=None, quiet=quiet
-    )
+    deliver(planned.to_json(), probe_table(planned, width(), colour()), as_json=as_json, output=None, quiet=quiet)
     if written:
         say(f"saved to {output}: {len(written)} files", quiet=quiet)
     for note in planned.notes if written else ():

@@ -40,6 +40,16 @@ def time_limit(seconds: float) -> str:
     return f"{hours // 24}-{hours % 24:02d}:00:00"
 
 
+def _on_time(export: Export) -> list[str]:
+    """What a user should know of the time limit; a short run that is measured has no checkpoint to go on from."""
+    if export.measures:
+        return ["Logs of several starts are several runs: submit it anew, under a new job, where it did not end."]
+    return [
+        "The time limit is the plan's slow case (p90). Where the partition allows less, submit it again when",
+        "it ends: it goes on from its last checkpoint. Slurm itself queues it again when a node is lost.",
+    ]
+
+
 def _sbatch(export: Export, body: list[str]) -> str:
     plan = export.plan
     lines = [
@@ -48,8 +58,7 @@ def _sbatch(export: Export, body: list[str]) -> str:
         *commented(
             [
                 "Submit it with: sbatch train.sbatch (from this folder). Add your account and partition below.",
-                "The time limit is the plan's slow case (p90). Where the partition allows less, submit it again when",
-                "it ends: it goes on from its last checkpoint. Slurm itself queues it again when a node is lost.",
+                *_on_time(export),
             ]
         ),
         f"#SBATCH --job-name={export.name}",
@@ -58,7 +67,7 @@ def _sbatch(export: Export, body: list[str]) -> str:
         f"#SBATCH --gpus-per-node={export.gpus_per_node}",
         f"#SBATCH --time={time_limit(plan.time_s.p90)}",
         "#SBATCH --exclusive",
-        "#SBATCH --requeue",
+        "#SBATCH --no-requeue" if export.measures else "#SBATCH --requeue",
         "#SBATCH --open-mode=append",
         f"#SBATCH --output={export.name}-%j.log",
         "##SBATCH --account=YOURS",

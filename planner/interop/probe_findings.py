@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import NormalDist, median
 from typing import Any
 
 import numpy as np
 
 from planner.catalog import Catalog
+from planner.catalog.catalog import format_of
 from planner.interop.bench_tables import Collective, Matmul, best_matmul
 from planner.interop.probe_folder import Measured
 from planner.interop.probes import run_of
@@ -18,6 +20,10 @@ from planner.performance.calibration import Calibration
 from planner.performance.gpu_names import accelerator_written, chip_of
 from planner.performance.intervals import spread
 from planner.performance.learning import step_seconds
+from planner.performance.rows import Run
+from planner.units import PlannerError
+from planner.workload.adapters import training_flops
+from planner.workload.flops import flops_per_token
 
 SLOW = 0.8  # of what the model has, below which a network or a link looks wrong
 SLOW_NODE = 0.9  # of the middle of its like
@@ -25,26 +31,29 @@ STALLED = 0.1  # of the steps
 CONTRAST = 1.15  # how much slower runs across nodes may be than those inside one, each beside its prediction
 
 RINGS = ("all_reduce", "all_gather", "reduce_scatter")  # whose rates the model has
+ROUNDING = 1.05  # of data sheets and of what benches print
+#: Of the ports' rate that an all-reduce's bus bandwidth may show where switches add: each byte is sent once, and
+#: nccl-tests counts the two times of a ring (nccl-tests, doc/PERFORMANCE.md).
+IN_NETWORK = 2.0
+INSIDE = "is of links inside one node, where the model has no rate of a site's own"
 Tables = Sequence[tuple[str, Collective | Matmul]]  # each with its file's name
 
 
-def foreign(tables: Tables, setting: Setting, catalog: Catalog) -> dict[str, str]:
-    """Why tables are of other parts than the plan's, by file: they say nothing of its rates."""
-    said = {}
-    for name, table in tables:
-        if isinstance(table, Collective) and table.gpu:
-            part = accelerator_written(table.gpu, None, catalog.accelerators)
-            if part is not None and chip_of(part.id) != chip_of(setting.accelerator.id):
-                said[name] = (
-                    f"{name} was measured on {table.gpu}, and the plan has {setting.accelerator.id}: not learnt"
-                )
-    return said
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What tables say of a site's own rates, and why others say nothing, by file."""
+
+    benches: tuple[Bench, ...]
+    strange: Mapping[str, str]  # of other parts, or beyond what these can do
+    idle: Mapping[str, str]  # of what the model has no rate of a site's own for
 
 
-def benches_of(tables: Tables, setting: Setting, facts: tuple[Catalog, Calibration]) -> list[Bench]:
+def learnt(tables: Tables, setting: Setting, facts: tuple[Catalog, Calibration]) -> Learnt:
     """What the tables say of the own rates of this setting's site."""
     catalog, calibration = facts
-    strange = foreign(tables, setting, catalog)
+    strange = {
+        name: f"{name} {said}: not learnt" for name, table in tables if (said := _strange(table, setting, catalog))
+    }
     tables = [(name, table) for name, table in tables if name not in strange]
     found = [
         bench
@@ -57,7 +66,40 @@ def benches_of(tables: Tables, setting: Setting, facts: tuple[Catalog, Calibrati
         if isinstance(table, Matmul):
             by_file.setdefault((name, table.dtype), []).append(table)
     parts = (_part(name, rows, setting, calibration) for (name, _), rows in by_file.items())
-    return found + [bench for bench in parts if bench is not None]
+    found += [bench for bench in parts if bench is not None]
+    used = {bench.source for bench in found}
+    idle = {name: f"{name} {_idle(table, setting)}" for name, table in tables if name not in used}
+    return Learnt(tuple(found), strange, idle)
+
+
+def _strange(table: Collective | Matmul, setting: Setting, catalog: Catalog) -> str:
+    """Why a table cannot be of the plan's machines; "" where it can."""
+    part = setting.accelerator
+    if isinstance(table, Matmul):
+        peak = part.peak_dense_tflops.get(table.dtype)
+        if peak and table.tflops > ROUNDING * peak:
+            return (
+                f"has a matmul of {table.tflops:.4g} TFLOP/s in {table.dtype}, and {part.id} has {peak:.4g} at its peak"
+            )
+        return ""
+    theirs = accelerator_written(table.gpu, None, catalog.accelerators) if table.gpu else None
+    if theirs is not None and chip_of(theirs.id) != chip_of(part.id):
+        return f"was measured on {table.gpu}, and the plan has {part.id}"
+    ports, (_, rate) = (setting.hardware.network_gbit_per_s or 0.0) / 8.0, table.largest
+    if ports and _local(table, setting) < table.ranks and rate > IN_NETWORK * ROUNDING * ports:
+        return f"reaches {rate:.4g} GB/s across nodes, and the plan's nodes have ports of {ports:.4g}"
+    return ""
+
+
+def _idle(table: Collective | Matmul, setting: Setting) -> str:
+    """Why nothing is learnt of a table that could be of the plan's machines."""
+    if isinstance(table, Matmul):
+        return f"is of {table.dtype or 'no dtype'}, and the plan computes in {setting.precision}"
+    if table.name not in RINGS:
+        return f"is of {table.name}; what is learnt of are {', '.join(RINGS)}"
+    if not setting.hardware.network_gbit_per_s:
+        return "crosses nodes, and the plan's have no network" if _local(table, setting) < table.ranks else INSIDE
+    return INSIDE
 
 
 def _network(name: str, table: Collective, setting: Setting, calibration: Calibration) -> Bench | None:
@@ -101,11 +143,18 @@ def _bytes(size: float) -> str:
 
 
 def beside_predictions(runs: Sequence[Measured], facts: tuple[Catalog, Calibration]) -> list[dict[str, Any]]:
-    """Each run beside what was predicted of it before, and how far off most sites are."""
+    """Each run beside what was predicted of it before, and how far off most sites are.
+
+    Raises
+    ------
+    PlannerError
+        If a run's steps are shorter than its GPUs' peak allows: its log is of another run.
+    """
     catalog, calibration = facts
     shown = []
     for each in runs:
         run = run_of(each.run.plan, each.run.trained.model, catalog, each.run.whole)
+        _check_peak(each, run)
         predicted = float(step_seconds([run], calibration)[0])
         sigma = float(spread(run.setting, np.asarray([run.gpus]), calibration).sigma[0])
         shown.append(
@@ -126,6 +175,21 @@ def beside_predictions(runs: Sequence[Measured], facts: tuple[Catalog, Calibrati
     return shown
 
 
+def _check_peak(each: Measured, run: Run) -> None:
+    """A step of fewer seconds than its FLOPs take at the peak is none."""
+    setting, plan = run.setting, each.run.plan
+    peak = setting.accelerator.peak_dense_tflops.get(format_of(setting.precision))
+    flops = training_flops(
+        setting.model, flops_per_token(setting.model, setting.seq_length), setting.conditions.adapter
+    )
+    reached = flops * plan.global_batch * plan.seq_length / plan.gpus / each.step_s / 1e12
+    if peak and reached > peak:
+        raise PlannerError(
+            f"{each.log}: steps of {each.step_s:.3g} s are {reached:,.0f} TFLOP/s a GPU in run {each.run.number}, and "
+            f"{setting.accelerator.id} has {peak:,.0f} at its peak; give the log of that run"
+        )
+
+
 def looks_wrong(
     runs: Sequence[Mapping[str, Any]],
     benches: Sequence[Bench],
@@ -137,6 +201,12 @@ def looks_wrong(
         f"{run['nine_in_ten_below']:.2f} times"
         for run in runs
         if run["ratio"] > run["nine_in_ten_below"]
+    ]
+    said += [
+        f"run {run['number']} took {run['ratio']:.2f} times the predicted step; nine sites in ten take more than "
+        f"{1.0 / run['nine_in_ten_below']:.2f} times: see that all of it was trained"
+        for run in runs
+        if run["ratio"] * run["nine_in_ten_below"] < 1.0
     ]
     said += [
         f"run {run['number']}: {run['stalled_steps']:.0f} of {run['steps']} steps took more than 1.2 times their "

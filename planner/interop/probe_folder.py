@@ -13,12 +13,13 @@ from planner import plan_json
 from planner.interop.measurement import steady_step, training_log_measurement
 from planner.interop.plans import checked
 from planner.interop.probes import answer_of
-from planner.plan import Goal, Optimization, Plan, Trained
+from planner.money import HOURS, money_of
+from planner.plan import SCHEMA_VERSION, Goal, Optimization, Plan, Trained, amounts_within
 from planner.reading import fault, read_json
 from planner.tracking.state import TrackState
 from planner.units import PlannerError
 
-DOCUMENT = "probe.json"
+DOCUMENT, SCENARIO = "probe.json", "scenario.yaml"
 MOST_RUNS = 64
 
 
@@ -53,8 +54,13 @@ class Planned:
     answer: Optimization
     runs: tuple[PlannedRun, ...]
     overrides: tuple[str, ...]
-    unit: str  # USD | GPU-hours
+    unit: str  # USD | GPU-hours | node-hours
     confidence: float
+
+    @property
+    def priced(self) -> bool:
+        """Whether amounts are what the plans cost, in money or in hours that are counted; else time on their GPUs."""
+        return self.unit == "USD" or self.unit == money_of(self.answer).unit
 
     @property
     def plan(self) -> Plan:
@@ -98,14 +104,19 @@ def read_folder(folder: Path) -> Planned:
     if not folder.is_dir():
         raise fault(folder, "no folder; give the one that `planner probe SCENARIO -o DIR` wrote")
     stored = read_json(path, holds="what `planner probe` planned")
+    version = stored.get("schema_version") if isinstance(stored, dict) else None
+    if version != SCHEMA_VERSION:
+        raise fault(path, f"its schema_version is {version!r:.40}, and this planner reads {SCHEMA_VERSION}; probe anew")
     try:
         answer = checked(path, Optimization.from_json(json.dumps(stored["answer"])))
         if answer.plan is None or answer.goal is None or answer.trained is None:
             raise ValueError("its answer holds no plan")
-        runs = tuple(_run(path, each) for each in stored["runs"][:MOST_RUNS])
+        runs = tuple(_run(path, amounts_within(stored["answer"], each)) for each in stored["runs"][:MOST_RUNS])
         overrides = tuple(str(each) for each in stored["overrides"])
         confidence = float(stored["confidence"])
-        unit = "USD" if stored["unit"] == "USD" else "GPU-hours"
+        unit = stored["unit"]
+        if unit not in ("USD", *HOURS):
+            raise ValueError("its unit is none")
         if not 0 < confidence < 1:
             raise ValueError("confidence is no probability")
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
@@ -128,14 +139,16 @@ def assigned(folder: Path, runs: Sequence[PlannedRun], logs: Sequence[Path]) -> 
     Raises
     ------
     PlannerError
-        If there are more logs than runs, or two of one.
+        If there are more logs than runs, two of one, or one of a run that was not planned.
     """
     found: dict[int, Path] = {}
     rest = []
     for log in logs:
         number = _number(folder, log)
-        if number is None or number not in {run.number for run in runs}:
+        if number is None:
             rest.append(log)
+        elif number not in {run.number for run in runs}:
+            raise PlannerError(f"{log}: {folder} has no run {number}; it plans {len(runs)}")
         elif number in found:
             raise PlannerError(f"{found[number]} and {log} are both of run {number}; give one log of each run")
         else:

@@ -69,7 +69,6 @@ class Probe:
 def run_of(plan: Plan, model: ModelSpec, catalog: Catalog, whole_layers: int | None = None) -> Run:
     """The run that a plan is, as its measured row will be read; of a model that may be nobody else's."""
     cells = {key: str(value) for key, value in what_ran(model, plan, whole_layers).items() if value is not None}
-    cells["layers_run"] = ""
     run = read_run(cells, catalog, "plan")
     stated = replace(run.setting.conditions, whole_layers=whole_layers)
     return replace(run, setting=replace(run.setting, model=model, conditions=stated))

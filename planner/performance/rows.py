@@ -278,7 +278,6 @@ def _setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
         conditions = replace(conditions, whole_layers=whole.layers)
     if cell.names_no_group:  # PyTorch's HSDP shards within a node where nothing else is stated
         conditions = replace(conditions, shard_group=hardware.gpus_per_node)
-    model = _model(cell, name, parts.overlays)
     if conditions.adapter is not None:
         try:
             targets(model, conditions.adapter)

@@ -68,6 +68,11 @@ def money_text(usd: float) -> str:
     return money_scale(usd).text(usd)
 
 
+def gpu_hours_text(hours: float) -> str:
+    """1545.2 -> "1,545 GPU-hours"."""
+    return f"{format_number(hours, 3)} GPU-hours"
+
+
 def energy_text(kwh: float) -> str:
     """34963 -> "35 MWh", 3.97 -> "3.97 kWh"."""
     return f"{format_number(kwh / 1000, 3)} MWh" if kwh >= 1000 else f"{format_number(kwh, 3)} kWh"

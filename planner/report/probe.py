@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from planner.report.figures import chance, money_text
+from planner.money import GPU_HOURS, Money, in_its_money, writing
+from planner.report.figures import chance, gpu_hours_text, money_text
 from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.units import format_count, format_number, format_percent
 
 
-def probe_table(document: Mapping[str, Any], width: int, colour: bool = False) -> str:
+class Told(Protocol):
+    """What the tables are made of: a document of JSON, and what its amounts are written in."""
+
+    @property
+    def document(self) -> Mapping[str, Any]: ...
+    @property
+    def money(self) -> Money: ...
+
+
+@in_its_money
+def probe_table(told: Told, width: int, colour: bool = False) -> str:
     """What to run, its price, and what it is expected to do: at most 40 lines of 80 columns."""
+    document = told.document
     page = Page(width, colour)
     plan = document["answer"]["plan"]
     title = f"{document['answer']['provenance']['scenario']}: {_cluster(plan)}"
@@ -21,8 +33,8 @@ def probe_table(document: Mapping[str, Any], width: int, colour: bool = False) -
     price, unit = document["price"], document["unit"]
     runs = document["runs"]
     named = f"{len(runs)} short run{'s' if len(runs) > 1 else ''} of {document['candidates']} that could be made"
-    paid = f"{format_number(price['gpu_hours'], 3)} GPU-hours"
-    paid += f", {money_text(price['cost_usd'])}" if unit == "USD" else ""
+    paid = gpu_hours_text(price["gpu_hours"])
+    paid += f", {money_text(_cost(price))}" if unit != GPU_HOURS else ""
     head = f"{title}: measure {named} first, for {paid}."
     lines = [*map(page.heading, wrap(head, width)), ""]
     lines += _runs_table(runs, unit, page)
@@ -45,12 +57,13 @@ def _cluster(plan: Mapping[str, Any]) -> str:
 
 
 def _runs_table(runs: Sequence[Mapping[str, Any]], unit: str, page: Page) -> list[str]:
-    rows = [["run", "nodes", "GPUs", "layers", "steps", "minutes", "GPU-hours", *(["USD"] if unit == "USD" else [])]]
+    paid = [] if unit == GPU_HOURS else [writing().unit]
+    rows = [["run", "nodes", "GPUs", "layers", "steps", "minutes", GPU_HOURS, *paid]]
     for run in runs:
         cut = f"{run['layers']} of {run['whole_layers']}"
         cells = [str(run["number"]), str(run["nodes"]), format_count(run["gpus"]), cut, str(run["steps"])]
         cells += [format_number(run["minutes"], 2), format_number(run["gpu_hours"], 3)]
-        rows.append(cells + ([format_number(run["cost_usd"], 3)] if unit == "USD" else []))
+        rows.append(cells + [format_number(writing().amount(_cost(run)), 3) for _ in paid])
     return columns(rows, "rrrrrrrr"[: len(rows[0])], page)
 
 
@@ -64,8 +77,13 @@ def _run_words(run: Mapping[str, Any]) -> str:
     return f"{degrees} mb{layout['micro_batch']} × {layout['grad_accum']}, {run['step_time_s']:.3g} s a step{over}"
 
 
+def _cost(part: Mapping[str, Any]) -> float:
+    """What is paid, in money or in hours that are counted."""
+    return float(part["cost_usd"] if part["cost_usd"] is not None else part["cost_hours"])
+
+
 def _amount(value: float, unit: str) -> str:
-    return money_text(value) if unit == "USD" else f"{format_number(value, 3)} GPU-hours"
+    return gpu_hours_text(value) if unit == GPU_HOURS else money_text(value)
 
 
 def _decision(document: Mapping[str, Any], page: Page) -> list[str]:
@@ -88,13 +106,14 @@ def _decision(document: Mapping[str, Any], page: Page) -> list[str]:
 
 def _worth(document: Mapping[str, Any]) -> str:
     unit, price = document["unit"], document["price"]
-    paid = price["cost_usd"] if unit == "USD" else price["gpu_hours"]
+    paid = price["gpu_hours"] if unit == GPU_HOURS else _cost(price)
     return f"{_amount(document['worth'], unit)} for {_amount(paid, unit)}"
 
 
-def reading_table(document: Mapping[str, Any], width: int, colour: bool = False) -> str:
+@in_its_money
+def reading_table(told: Told, width: int, colour: bool = False) -> str:
     """What was measured, what looks wrong, and the ask before and after."""
-    page = Page(width, colour)
+    document, page = told.document, Page(width, colour)
     unit = document["unit"]
     lines = [*map(page.heading, wrap(document["headline"], width)), ""]
     if document["runs"]:
@@ -110,7 +129,9 @@ def reading_table(document: Mapping[str, Any], width: int, colour: bool = False)
         lines += [*columns(rows, "rlrrrrr", page, flexible=1, least=8), ""]
     for bench in document["benches"]:
         lines += hanging(bench["kind"], bench["text"], page)
-    lines += [""] if document["benches"] else []
+    for said in document["unused"]:
+        lines += hanging("not learnt", said, page)
+    lines += [""] if document["benches"] or document["unused"] else []
     wrong = document["looks_wrong"] or ["nothing looks wrong"]
     lines += [page.heading("What looks wrong"), *bullets(wrong, page), ""]
     before, after = document["before"], document["after"]

@@ -31,6 +31,7 @@ def frontier(
     everything: bool = False,
     gpus: bool = False,
     offers: Sequence[Offer] | None = None,
+    most: tuple[float, float] = (np.inf, np.inf),
 ) -> Frontier:
     """Every non-dominated plan in time and cost (p50), fastest first.
 
@@ -39,6 +40,7 @@ def frontier(
     everything : also those outside the budgets (`within_budget` is False there)
     gpus : the GPU count is a third axis: fewer are better too
     offers : plan with these instead of the catalog's eligible ones
+    most : seconds of the run and amount (p50) beyond which plans are left out
     """
     problem = build(scenario, catalog, calibration, offers)
     budget = scenario.budget
@@ -51,7 +53,8 @@ def frontier(
         beyond = undominated_cells(time_and_cost(View(problem, replace(bounded, time_s=None, cost_usd=None))), gpus)
         cells = np.union1d(cells, beyond)
     time, cost = (axis.value(problem.best_s[cells], cells) for axis in axes)
-    cells = cells[np.lexsort((problem.gpus[cells], cost, time))]
+    order = np.lexsort((problem.gpus[cells], cost, time))
+    cells = cells[order[((time - problem.waiting_s[cells] <= most[0]) & (cost <= most[1]))[order]]]
     return Frontier(
         status="optimal" if len(cells) else "infeasible",
         plans=tuple(make_plan(problem, fastest_of(problem, int(c)), problem.offers[int(view.offer[c])]) for c in cells),

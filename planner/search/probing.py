@@ -17,7 +17,7 @@ from statistics import NormalDist
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
-from planner.performance.next_runs import Pick, choose
+from planner.performance.next_runs import Pick, choose, measured
 from planner.plan import Goal, Plan, Quantiles
 
 DECILE = NormalDist().inv_cdf(0.9)
@@ -210,8 +210,7 @@ def after(spread: FloatArray, runs: Sequence[int], noise: float) -> FloatArray:
     """The covariance once these runs are measured."""
     left = spread.copy()
     for run in runs:
-        taught = left[run] / np.sqrt(left[run, run] + noise**2)
-        left -= np.outer(taught, taught)
+        measured(left, run, noise)
     return left
 
 
