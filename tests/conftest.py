@@ -63,6 +63,10 @@ SLOW = {
 }
 
 
+def pytest_configure() -> None:
+    os.environ["XDG_CONFIG_HOME"] = os.devnull  # nobody's own catalog takes part, in what a module shares neither
+
+
 @pytest.hookimpl(tryfirst=True)  # as they stand in their files, before anything shuffles them
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     seen: Counter[str] = Counter()
@@ -78,7 +82,7 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "PLANNER_CATALOG", "PLANNER_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("XDG_CONFIG_HOME", os.devnull)  # nobody's own catalog takes part
+    monkeypatch.setenv("XDG_CONFIG_HOME", os.devnull)
 
 
 @dataclass(frozen=True)

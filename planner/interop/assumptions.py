@@ -50,7 +50,15 @@ TOPICS: Mapping[str, tuple[str, ...]] = {
     "CUDA graphs": ("graphs",),
 }
 #: Inputs that are measured of machines or say whose run it is: no option of a run makes them so.
-OF_THE_MACHINE = ("overhead_gib", "overhead_per_group_gib", "fragmentation", "power_limit_w", "site", "tuning")
+OF_THE_MACHINE = (
+    "overhead_gib",
+    "overhead_per_group_gib",
+    "fragmentation",
+    "power_limit_w",
+    "site",
+    "tuning",
+    "whole_layers",
+)
 
 
 def _nothing(_: Export) -> Mapping[str, Any]:
