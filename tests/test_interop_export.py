@@ -294,7 +294,7 @@ def test_hostile_names_cannot_leave_their_comment_or_word(tmp_path):
 def test_nothing_is_written_when_something_cannot_be(tmp_path):
     (tmp_path / "run.yml").write_text("old")
     (tmp_path / "paths.yml").mkdir()
-    with pytest.raises(PlannerError, match=r"paths\.yml: it is a folder or protected"):
+    with pytest.raises(PlannerError, match=r"paths\.yml: it is a folder, a device or protected"):
         write_files(tmp_path, export_files(answer(), "neox")[0])
     assert (tmp_path / "run.yml").read_text() == "old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["paths.yml", "run.yml"]
