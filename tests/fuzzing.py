@@ -275,6 +275,31 @@ def calls(draw: st.DrawFn, command: Command, changed: Callable[..., Any]) -> lis
     return words
 
 
+def sound_calls(command: Command) -> Iterator[list[str | bytes | Path]]:
+    """A call of a command in each of its forms, with files that nothing is wrong with."""
+    for form in FORMS.get(command.words, ({},)):
+        words: list[str | bytes | Path] = list(command.words)
+        for name, option, is_path, needed in command.takes:
+            found: list[str | bytes | Path] = []
+            if is_path and name in PLACES:
+                found = [Path("out")] if needed or name in form else []
+            elif is_path and (needed or form.get(name)):
+                found = [_named(kind) for kind in (form.get(name) or KINDS.get(name, "")).split(" ")]
+            elif needed or name in QUICK or name in form:
+                word = form.get(name, WORDS.get(name, QUICK.get(name, "1")))
+                found = [] if word is None else [word]
+            for value in found:
+                words += [option, value] if option else [value]
+        yield words
+
+
+def _named(kind: str) -> bytes:
+    """The first file of a kind, with its name before it."""
+    before, equals, start = kind.rpartition("=")
+    file = next(each for each in NAMES if each.startswith(start))
+    return (before + equals + file).encode() + b"\0" + sample(file)
+
+
 @st.composite
 def _file(draw: st.DrawFn, kind: str, changed: Callable[..., Any] | None) -> bytes:
     """A file of a kind, mostly, with its name before it: sound, or changed."""
