@@ -41,20 +41,21 @@ def check(planner, words):
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.words))
 def test_streams_that_are_closed_and_full_disks_are_no_faults(command, tmp_path, monkeypatch):
     for number, words in enumerate(sound_calls(command)):
-        (tmp_path / str(number)).mkdir()
-        given_ = written(words, tmp_path / str(number))
-        for name in ("stdin", "stdout", "stderr"):
-            monkeypatch.setattr(sys, name, None)
-        assert run([*given_]) in (0, 2, 3), given_
-        monkeypatch.undo()
-        (tmp_path / f"{number}-full").mkdir()
-        given_ = written(words, tmp_path / f"{number}-full")
-        with Path("/dev/full").open("w") as full, monkeypatch.context() as only:
-            only.setattr(sys, "stdout", full)
-            assert run([*given_]) in (0, 2, 3), given_
-            only.undo()
-            with suppress(OSError):
-                full.close()
+        with monkeypatch.context() as only:
+            for name in ("stdin", "stdout", "stderr"):
+                only.setattr(sys, name, None)
+            assert ended(words, tmp_path / f"closed-{number}") in (0, 2, 3), words
+    full = Path("/dev/full").open("w")  # noqa: SIM115 - closing it fails
+    with monkeypatch.context() as only:
+        only.setattr(sys, "stdout", full)
+        assert ended(next(sound_calls(command)), tmp_path / "full") in (0, 2, 3)
+    with suppress(OSError):
+        full.close()
+
+
+def ended(words, folder):
+    folder.mkdir()
+    return run(written(words, folder))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.words))
