@@ -275,7 +275,7 @@ def test_a_finished_run_ends_a_skypilot_task():
 
 def test_equal_plans_give_equal_bytes():
     for target in TARGETS:
-        own = {"neox": "gpt-neox", "megatron-bridge": "megatron"}.get(target, target)
+        own = {"neox": "gpt-neox", "megatron-bridge": "megatron", "accelerate": "fsdp"}.get(target, target)
         saved = answer("llama2-7b", own if own in frameworks() else "megatron", tp=1, pp=1)
         if own == "torchtitan":
             saved = answer("llama2-7b", own, tp=1, pp=1, zero_stage=3)
