@@ -76,8 +76,8 @@ def write_all(folder: Path, files: Mapping[str, str | bytes], scripts: Collectio
             _clear(root)
             for name in files:
                 place = folder / name
-                if place.is_dir() or (place.exists() and not os.access(place, os.W_OK)):
-                    raise PlannerError(f"cannot write {printable_name(place)}: it is a folder or protected")
+                if place.exists() and not (place.is_file() and os.access(place, os.W_OK)):
+                    raise PlannerError(f"cannot write {printable_name(place)}: it is a folder, a device or protected")
             place = folder
             _write_into(root, files, scripts)
     except (OSError, ValueError) as error:
@@ -99,7 +99,8 @@ def finish(folder: Path) -> None:
     if not os.path.isfile(journal):  # noqa: PTH113 - a path that nothing can have is no journal either
         return
     try:
-        left = json.loads(journal.read_bytes()[:_MOST_JOURNAL])
+        with journal.open("rb") as file:
+            left = json.loads(file.read(_MOST_JOURNAL))
         for part, name in left:
             inside = not Path(name).is_absolute() and ".." not in Path(name).parts
             if not (inside and _PART.fullmatch(part)):

@@ -116,7 +116,7 @@ def test_every_row_of_quality_x_is_found_by_a_check(catalog: Catalog) -> None:
                 by_machine.setdefault("/".join(rows[index].key[:3]), set()).add(each.check)
     assert by_machine == {
         "gcp/a2-megagpu-16g/europe-west4": {"spread_over_regions"},
-        "gcp/a2-ultragpu-8g/us-central1": {"spread_over_regions"},
+        "gcp/a2-ultragpu-8g/us-central1": {"spread_over_regions", "spot_above_on_demand", "two_sources"},
         "gcp/a2-ultragpu-8g/europe-west4": {"spread_over_regions"},
         "gcp/a3-highgpu-8g/us-central1": {"spot_above_on_demand", "spread_over_regions"},
         "gcp/a3-highgpu-8g/us-west1": {"spot_above_on_demand", "spread_over_regions"},
@@ -251,3 +251,20 @@ def test_two_prices_of_one_time_agree_or_a_row_says_which_is_believed_and_why(us
 
 def test_every_shipped_disagreement_says_which_price_is_believed(catalog: Catalog) -> None:
     assert list(check_agreement(catalog.prices)) == []
+
+
+def test_every_shipped_price_that_another_source_contradicts_says_which_is_believed(catalog: Catalog) -> None:
+    marked = [row for row in catalog.prices if "differs" in row.flags]
+    assert {row.cloud for row in marked} >= {"digitalocean", "ovhcloud", "scaleway"}
+    assert all("believed: " in row.note for row in marked)
+
+
+def test_a_market_is_priced_by_its_newest_day(catalog: Catalog) -> None:
+    held: dict[str, list[PriceRow]] = {}
+    for row in catalog.prices:
+        if row.cloud in ("verda", "vast") and row.pricing == "on_demand" and row.as_of_latest is not None:
+            held.setdefault("/".join(row.key), []).append(row)
+    for rows in held.values():
+        dated = [row for row in rows if row.date_kind == "exact"]
+        used = [row for row in dated if "superseded" not in row.flags]
+        assert all(row.as_of_latest == max(each.as_of_latest for each in dated) for row in used)

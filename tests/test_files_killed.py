@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from interop_plans import answer
+from programme_cases import programme, stage
 
 from planner.catalog import load_catalog
 from planner.files import finish, unguarded, write_all, write_atomically
+from planner.plan import Goal
 from planner.units import PlannerError
 
 ROOT = Path(__file__).parents[1]
@@ -114,7 +117,27 @@ def calibration_of(folder: Path, tmp_path: Path) -> tuple[str, str]:
     return setup, "overlays.refit(folder, [folder], overlays.add_rows(rows, 'own', folder))"
 
 
-@pytest.mark.parametrize("kind", [export_of, import_of, proposal_of, calibration_of])
+def probe_of(folder: Path, tmp_path: Path) -> tuple[str, str]:
+    plan = tmp_path / "plan.json"
+    plan.write_text(answer(goal=Goal("cost", time_s=1e7, confidence=0.8), spread=1.2).to_json())
+    words = ["probe", str(plan), "-o", str(folder), "--quiet"]
+    return "from planner.cli.run import run; run(['--version'])", f"run({words!r})"
+
+
+def programme_of(folder: Path, tmp_path: Path) -> tuple[str, str]:
+    file = tmp_path / "programme.yaml"
+    file.write_text(yaml.safe_dump(programme(stage("main"), stage("long"))))
+    setup = f"from planner import propose; made = propose({str(file)!r}, formats='html,md', date='2026-12-01')"
+    return setup, "made.write(folder)"
+
+
+def start_of(folder: Path, _: Path) -> tuple[str, str]:
+    words = ["init", str(folder / "s.yaml"), "--model", "llama3-8b", "--gpus", "8 x h100", "--data", "1B tokens"]
+    words += ["--budget", "14 days", "--quiet"]
+    return "from planner.cli.run import run; run(['--version'])", f"folder.mkdir(exist_ok=True); run({words!r})"
+
+
+@pytest.mark.parametrize("kind", [export_of, import_of, proposal_of, calibration_of, probe_of, programme_of])
 def test_a_killed_writer_leaves_everything_or_nothing(tmp_path, kind):
     folder = tmp_path / "place" / "out"
     folder.parent.mkdir()
@@ -135,6 +158,15 @@ def test_a_killed_writer_leaves_everything_or_nothing(tmp_path, kind):
     assert shown(stopped[0][2]) == before
     assert shown(stopped[-1][2]) == after
     assert shown(after) == after  # nothing but the files is left
+
+
+def test_a_killed_start_leaves_a_scenario_with_its_schema_or_neither(tmp_path):
+    folder = tmp_path / "place" / "out"
+    folder.parent.mkdir()
+    (*stopped, (_, whole, _)), *_ = killed(folder, *start_of(folder, tmp_path), {})
+    assert set(whole) == {"s.yaml", "schema.json"}
+    assert len(stopped) >= 2
+    assert all(shown(finished) in ({}, whole) for *_, finished in stopped)
 
 
 def test_whoever_reads_a_catalog_finishes_it_first(tmp_path):

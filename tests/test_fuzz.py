@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from fuzzing import bent, broken, calls, commands, written
+from fuzzing import bent, broken, calls, commands, sound_calls, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from planner.cli.run import run
 
 COMMANDS = list(commands())
 MOST = int(os.environ.get("PLANNER_FUZZ", "0"))  # examples a command; 0: the few of every day
@@ -32,6 +36,26 @@ def check(planner, words):
     if ran.code == 2:
         assert ran.err.rsplit("planner: ", 1)[-1].count("\n") == 1, (given_, ran)
         assert len(ran.err) < 3000, (given_, ran)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.words))
+def test_streams_that_are_closed_and_full_disks_are_no_faults(command, tmp_path, monkeypatch):
+    for number, words in enumerate(sound_calls(command)):
+        with monkeypatch.context() as only:
+            for name in ("stdin", "stdout", "stderr"):
+                only.setattr(sys, name, None)
+            assert ended(words, tmp_path / f"closed-{number}") in (0, 2, 3), words
+    full = Path("/dev/full").open("w")  # noqa: SIM115 - closing it fails
+    with monkeypatch.context() as only:
+        only.setattr(sys, "stdout", full)
+        assert ended(next(sound_calls(command)), tmp_path / "full") in (0, 2, 3)
+    with suppress(OSError):
+        full.close()
+
+
+def ended(words, folder):
+    folder.mkdir()
+    return run(written(words, folder))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command.words))

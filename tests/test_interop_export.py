@@ -275,7 +275,7 @@ def test_a_finished_run_ends_a_skypilot_task():
 
 def test_equal_plans_give_equal_bytes():
     for target in TARGETS:
-        own = {"neox": "gpt-neox", "megatron-bridge": "megatron"}.get(target, target)
+        own = {"neox": "gpt-neox", "megatron-bridge": "megatron", "accelerate": "fsdp"}.get(target, target)
         saved = answer("llama2-7b", own if own in frameworks() else "megatron", tp=1, pp=1)
         if own == "torchtitan":
             saved = answer("llama2-7b", own, tp=1, pp=1, zero_stage=3)
@@ -294,7 +294,7 @@ def test_hostile_names_cannot_leave_their_comment_or_word(tmp_path):
 def test_nothing_is_written_when_something_cannot_be(tmp_path):
     (tmp_path / "run.yml").write_text("old")
     (tmp_path / "paths.yml").mkdir()
-    with pytest.raises(PlannerError, match=r"paths\.yml: it is a folder or protected"):
+    with pytest.raises(PlannerError, match=r"paths\.yml: it is a folder, a device or protected"):
         write_files(tmp_path, export_files(answer(), "neox")[0])
     assert (tmp_path / "run.yml").read_text() == "old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["paths.yml", "run.yml"]

@@ -10,6 +10,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from fuzzing import sample
 from interop_plans import answer
 
 from planner.catalog import load_catalog
@@ -192,6 +193,71 @@ def test_a_full_disk_is_one_sentence(planner):
     ran = shell("schema >/dev/full")
     assert (ran.returncode, ran.stderr) == (2, f"planner: the answer could not be written: {said}")
     assert planner("schema", "-o", "/dev/full").err == f"planner: cannot write /dev/full: {said}"
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """A plan, a programme's, and what accounting and short runs say, as files."""
+    folder = tmp_path_factory.mktemp("given")
+    for name in (
+        "plan.json",
+        "plan.programme.json",
+        "plan.whole.json",
+        "sacct.txt",
+        "focus.csv",
+        "train.log",
+        "day.csv",
+    ):
+        (folder / name).write_bytes(sample(name))
+    return folder
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full disk to write to")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "track {0}/plan.json --sacct {0}/sacct.txt",
+        "track {0}/plan.json --focus {0}/focus.csv",
+        "track {0}/plan.programme.json --log main={0}/train.log",
+        "probe {0}/plan.json",
+        "simulate {0}/plan.whole.json --worlds 100",
+        "catalog import {0}/day.csv --to {0}/own --replace --dry-run",
+    ],
+)
+def test_newer_commands_end_as_the_others_where_nobody_reads_or_the_disk_is_full(given, words):
+    called = words.format(given)
+    for where in (">&-", "| true"):
+        ran = shell(f"{called} {where}")
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    ran = shell(f"{called} >/dev/full")
+    assert (ran.returncode, ran.stderr) == (2, "planner: the answer could not be written: No space left on device\n")
+
+
+@pytest.mark.parametrize("command", ["simulate", "export", "compare"])
+def test_the_answer_of_a_programme_is_told_where_the_plan_of_one_run_is_asked_for(planner, given, tmp_path, command):
+    more = {"export": ["--to", "neox", "-o", tmp_path / "x"], "compare": [given / "plan.json"]}.get(command, [])
+    ran = planner(command, given / "plan.programme.json", *more)
+    assert one_sentence(ran)
+    assert "the answer of a programme of several runs" in ran.err
+
+
+@pytest.mark.parametrize("size", [3 << 30, None])
+def test_a_schema_of_any_size_in_the_way_of_a_start_is_one_sentence(planner, tmp_path, size):
+    if size is None:
+        (tmp_path / "schema.json").symlink_to("/dev/zero")
+    else:
+        with (tmp_path / "schema.json").open("wb") as file:
+            file.truncate(size)
+    words = ["--model", "llama3-8b", "--gpus", "8 x h100", "--data", "1B tokens", "--budget", "14 days"]
+    ran = planner("init", tmp_path / "s.yaml", *words)
+    assert one_sentence(ran)
+    assert "is there already and is not planner's" in ran.err
+
+
+def test_a_journal_of_any_size_in_a_catalog_is_one_sentence(planner, tmp_path):
+    with (tmp_path / ".planner-journal").open("wb") as file:
+        file.truncate(3 << 30)
+    assert one_sentence(planner("catalog", "check", "--catalog", tmp_path))
 
 
 def test_a_terminal_shows_no_control_that_is_not_planners_own(capsys):

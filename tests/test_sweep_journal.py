@@ -67,3 +67,15 @@ def test_compacting_keeps_the_wanted_in_their_order(tmp_path):
 def test_a_place_that_cannot_be_written_is_told(tmp_path):
     with pytest.raises(PlannerError, match="cannot write"), Journal(tmp_path / "nowhere" / "journal"):
         pass
+
+
+def test_a_device_or_another_file_in_its_place_is_told_and_left_as_it_is(tmp_path):
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    with pytest.raises(PlannerError, match="a device or folder, where the journal of a sweep is kept"):
+        Journal(tmp_path / "zero").__enter__()
+    other = tmp_path / "other"
+    with other.open("wb") as file:
+        file.truncate(3 << 30)  # sparse: takes no room
+    with pytest.raises(PlannerError, match="no journal of a sweep; move it away"):
+        Journal(other).__enter__()
+    assert other.stat().st_size == 3 << 30

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.api.inputs import Folders, folders, load_scenario
-from planner.files import write_atomically
+from planner.files import write_all
+from planner.reading import read_json
 from planner.units import PlannerError, parse_date, parse_duration, parse_money, shown, split_count
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from planner.scenario import Scenario
 
 SCHEMA = "schema.json"
+MOST_SCHEMA = 4 << 20  # bytes
 NODE = 8  # GPUs of a node, where there are more of them than that
 SEQ_LENGTH = 2048
 NETWORK = "400 Gbit/s/gpu"
@@ -87,8 +89,7 @@ def init(
     from planner.api.documents import schema as scenario_schema
     from planner.plan_json import dumps
 
-    write_atomically(schema, dumps(scenario_schema()))
-    write_atomically(path, text)
+    write_all(path.parent, {SCHEMA: dumps(scenario_schema()), path.name: text})
     return Started(path, schema, text, tuple(remarks))
 
 
@@ -117,9 +118,10 @@ def _refuse(path: Path, schema: Path) -> None:
         raise PlannerError(f"{path} is there already; name another file, or remove it")
     if schema.exists():
         try:
-            ours = json.loads(schema.read_text(encoding="utf-8")).get("$id") == "urn:planner:scenario"
-        except (OSError, ValueError, AttributeError):
-            ours = False
+            found = read_json(schema, MOST_SCHEMA)
+        except PlannerError:
+            found = None
+        ours = isinstance(found, dict) and found.get("$id") == "urn:planner:scenario"
         if not ours:
             raise PlannerError(f"{schema} is there already and is not planner's; write into another folder")
 

@@ -60,7 +60,7 @@ FLAGS = frozenset(
         "host_extra",  # memory and processors are priced beside
         "inferred",
         "derived",
-        "differs",  # another source says otherwise, by more than 30 %
+        "differs",  # another source says otherwise; the note says which is believed
         "suspect",  # an import check found something; see the note
     }
 )

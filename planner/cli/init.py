@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.options import Catalog, Date, Quiet
-from planner.cli.output import say
+from planner.cli.output import say, terminal
 from planner.units import PlannerError
 
 QUESTIONS = (
@@ -68,7 +68,7 @@ def init(
 
 def _answers(given: dict[str, str]) -> dict[str, str]:
     """The options, and answers to the questions of those that are missing: asked for on a terminal only."""
-    if sys.stdin.isatty():
+    if terminal(sys.stdin):
         return {
             name: given[name] or str(typer.prompt(question, default=default, err=True))
             for name, question, default in QUESTIONS

@@ -62,7 +62,7 @@ def deliver(document: str, table: str, *, as_json: bool, output: Path | None, qu
 @contextmanager
 def working(on: str, *, quiet: bool = False) -> Iterator[None]:
     """While the block runs: from the third second on, what it is `on` and for how long, on a terminal only."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or not terminal(sys.stderr):
         yield
         return
     done = threading.Event()
@@ -78,7 +78,7 @@ def working(on: str, *, quiet: bool = False) -> Iterator[None]:
 @contextmanager
 def progress(on: str, *, quiet: bool = False) -> Iterator[Callable[[float], None] | None]:
     """While the block runs: a bar for the finished share it is told, from the third second on, on a terminal only."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or not terminal(sys.stderr):
         yield None
         return
     start = time.monotonic()
@@ -116,14 +116,18 @@ def colour(stream: TextIO | None = None) -> bool:
     """Whether to colour: only on a terminal, never with NO_COLOR set or a dumb terminal."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
-    target = stream or sys.stdout
-    return target.isatty()
+    return terminal(stream or sys.stdout)
+
+
+def terminal(stream: TextIO | None) -> bool:
+    """Whether a standard stream is a terminal; one that was closed before this process began is none."""
+    return stream is not None and not stream.closed and stream.isatty()
 
 
 def plain() -> bool:
     """Whether standard output cannot show more than ASCII."""
     try:
-        "●⣿╎".encode(sys.stdout.encoding or "ascii")
+        "●⣿╎".encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):
         return True
     return os.environ.get("TERM") == "dumb"

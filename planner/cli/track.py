@@ -13,7 +13,7 @@ import typer
 
 from planner.cli.actuals import Focus, Jobs, Rate, Sacct, Tag, Zone, pairs
 from planner.cli.options import Catalog, Json, Output, Quiet
-from planner.cli.output import back, colour, deliver, emit, width
+from planner.cli.output import back, colour, deliver, emit, terminal, width
 from planner.results import Result
 from planner.units import PlannerError
 
@@ -155,7 +155,7 @@ def _document(parts: Mapping[str, Result]) -> str:
 
 def _reading(log: Path, quiet: bool) -> Callable[[int], None] | None:
     """Tells a person at a terminal how far reading has come, once it has taken two seconds."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or not terminal(sys.stderr):
         return None
     from time import monotonic
 
@@ -187,7 +187,7 @@ def _follow(answer: Optimization, log: Path, as_json: bool) -> None:
             emit(json.dumps(json.loads(now.to_json())))
         else:
             text = view(now, width(), colour())
-            if drawn and sys.stdout.isatty():
+            if drawn and terminal(sys.stdout):
                 back(drawn)
             emit(text)
             drawn = text.count("\n")

@@ -18,6 +18,7 @@ from planner.units import PlannerError
 from planner.workload.iterations import ramp_increments
 from planner.workload.model import PARTS
 
+PROGRAMME = '"kind": "programme"'  # near the beginning of what is saved of several stages
 MOST = 1e18  # tokens, seconds or USD of any run that will ever be
 
 
@@ -44,6 +45,11 @@ def read_answer(path: Path) -> Optimization:
         If it cannot be read, is no such document, or has texts or numbers that no plan has.
     """
     text = read_text(path, holds="a saved plan", endings=(".json",), controls=True)
+    if PROGRAMME in text[:200]:
+        raise PlannerError(
+            f"{path} is the answer of a programme of several runs, and here the plan of one is asked for; "
+            "`planner track` takes such an answer, and `explain`, `simulate` and `propose` its scenario"
+        )
     try:
         answer = Optimization.from_json(text)
     except PlannerError as error:

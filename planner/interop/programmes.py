@@ -8,6 +8,7 @@ from pathlib import Path
 
 from planner import plan_json
 from planner.interop.files import shown
+from planner.interop.plans import PROGRAMME
 from planner.interop.tracking import track_log
 from planner.reading import read_text
 from planner.search.programme_answer import ProgrammeAnswer
@@ -43,7 +44,7 @@ def is_programme_answer(path: Path) -> bool:
         if not path.is_file():  # a pipe is read once
             return False
         with path.open("rb") as file:
-            return b'"kind": "programme"' in file.read(200)
+            return PROGRAMME.encode() in file.read(200)
     except OSError:
         return False
 

@@ -19,6 +19,8 @@ from planner.plan_row import Value
 from planner.sweeps.table import COLUMNS, Row
 from planner.units import PlannerError
 
+MOST_LINE = 1 << 20  # bytes that one variation takes in a journal, and more
+
 
 def journal_path(table: Path) -> Path:
     """`grid.csv` -> `grid.csv.journal`."""
@@ -35,18 +37,31 @@ class Journal:
 
     def __enter__(self) -> Self:
         try:
+            if self.path.exists() and not self.path.is_file():
+                raise PlannerError(
+                    f"{self.path}: a device or folder, where the journal of a sweep is kept; move it away"
+                )
             self._file = self.path.open("a+b")
             self._file.seek(0)
-            content = self._file.read()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                self._file.truncate(whole)
+            whole = self._read(self._file)
+            self._file.truncate(whole)
         except OSError as error:
             raise PlannerError(f"cannot write {self.path}: {error.strerror}") from None
-        for line in content[:whole].splitlines():
+        return self
+
+    def _read(self, file: IO[bytes]) -> int:
+        """What is known from whole lines; returns the bytes of them, after which a killed process left half a line."""
+        whole = 0
+        while (line := file.readline(MOST_LINE)).endswith(b"\n"):
+            whole += len(line)
             if entry := _entry(line):
                 self.known[entry[0]] = entry[1]
-        return self
+        if len(line) == MOST_LINE:
+            file.close()
+            raise PlannerError(
+                f"{self.path}: a line of more than {MOST_LINE:,} bytes: no journal of a sweep; move it away"
+            )
+        return whole
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._file is not None:
