@@ -11,7 +11,7 @@ import numpy as np
 from planner.performance.arrays import BoolArray, FloatArray
 from planner.plan import Plan, Quantiles
 from planner.scenario import Programme
-from planner.search.calendar import Calendar, Schedule, Task, chosen, moved, solve, total_cost, used_of
+from planner.search.calendar import Calendar, Schedule, Task, chosen, moved, solve, spans, total_cost, used_of
 from planner.search.goals import Goal
 from planner.search.infeasible import reason_of
 from planner.search.plans import make_plan
@@ -204,7 +204,7 @@ def _days_needed(study: Study) -> int | None:
 def _stages(study: Study, found: Found) -> Iterator[StageAnswer]:
     programme, calendar, schedule, worlds = study.programme, study.calendar, found.schedule, found.worlds
     names, done = [stage.name for stage in programme.stages], ends(calendar, schedule)
-    slacks = slack_of(study, schedule)
+    slacks, waits, days = slack_of(study, schedule), sequence(calendar, schedule), spans(calendar, schedule)
     for i, (stage, plans, at, choice) in enumerate(
         zip(programme.stages, study.plans, schedule.picked, chosen(calendar, schedule), strict=True)
     ):
@@ -216,8 +216,10 @@ def _stages(study: Study, found: Found) -> Iterator[StageAnswer]:
             name=stage.name,
             after=tuple(names[j] for j in stage.after),
             inherits=stage.inherits,
+            waits_for=tuple(names[j] for j in sorted(waits[i])),
             copies=stage.copies,
             beside=int(plans.lanes[at]),
+            opens_day=days[i][0],
             start_day=schedule.starts[i],
             days=choice.days,
             starts_on=on(programme, schedule.starts[i]),
@@ -283,9 +285,9 @@ def _storage_gb(study: Study, i: int, plan: Plan) -> float:
 def slack_of(study: Study, schedule: Schedule) -> list[Slack]:
     """By how much each stage may slip, in the calendar's own order, and what takes it up."""
     calendar, programme = study.calendar, study.programme
-    waits, done = sequence(study, calendar, schedule), ends(calendar, schedule)
+    waits, done = sequence(calendar, schedule), ends(calendar, schedule)
     away, picks, end = moved(calendar, schedule), chosen(calendar, schedule), last_day(calendar, schedule)
-    n = len(picks)
+    n, closing = len(picks), [closes for _, closes in spans(calendar, schedule)]
 
     def gap(i: int, j: int) -> int:
         """Days between the end of i and the beginning of j that must lie there."""
@@ -295,7 +297,7 @@ def slack_of(study: Study, schedule: Schedule) -> list[Slack]:
     def latest(last_of_all: int) -> list[int]:
         out = [last_of_all] * n
         for i in sorted(range(n), key=lambda k: -schedule.starts[k]):
-            task, closes = calendar.tasks[i], picks[i].closes
+            task, closes = calendar.tasks[i], closing[i]
             later = [out[j] - picks[j].days - gap(i, j) for j in range(n) if i in waits[j]]
             limits = [x for x in (task.deadline, closes) if x is not None]
             out[i] = min([last_of_all, *limits, *later])
@@ -358,17 +360,18 @@ def _bought(study: Study, schedule: Schedule) -> Iterator[Bought]:
 
 
 def _warnings(study: Study, found: Found, stages: Sequence[StageAnswer]) -> Iterator[str]:
-    sure, picks = study.confidence, chosen(study.calendar, found.schedule)
-    for stage, pick, ends_s in zip(stages, picks, found.worlds.ends_s, strict=True):
+    sure, days = study.confidence, spans(study.calendar, found.schedule)
+    for stage, (_, closes), ends_s in zip(stages, days, found.worlds.ends_s, strict=True):
         mark = stage.milestone
         if mark.p_by_planned < sure - 0.005:
             yield (
                 f"{stage.name} is done by its planned day with {format_percent(mark.p_by_planned)}, not"
                 f" {format_percent(sure)}: what goes before it may be late too"
             )
-        beyond = 0.0 if pick.closes is None else float(np.mean(ends_s > pick.closes * DAY_S))
+        beyond = 0.0 if closes is None else float(np.mean(ends_s > closes * DAY_S))
         if beyond > 0.001:
-            yield f"{stage.name} runs beyond the end of {stage.reservation} with {format_percent(beyond)}"
+            of = stage.reservation or "what the quotas allow"
+            yield f"{stage.name} runs beyond the end of {of} with {format_percent(beyond)}"
 
 
 # --- money -----------------------------------------------------------------------------------------------------------

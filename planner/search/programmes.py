@@ -30,6 +30,7 @@ from planner.search.calendar import (
     objective,
     ordered,
     solve,
+    spans,
     total_cost,
 )
 from planner.search.optimum import provenance_of
@@ -221,9 +222,8 @@ def _broken(study: Study, calendar: Calendar, schedule: Schedule, worlds: Worlds
     late = 0
     if budget.time_s is not None and float(np.mean(worlds.finish_s <= budget.time_s)) < sure:
         late = math.ceil((float(np.quantile(worlds.finish_s, sure)) - budget.time_s) / DAY_S)
-    picks = chosen(calendar, schedule)
-    for task, pick, ends in zip(calendar.tasks, picks, worlds.ends_s, strict=True):
-        for day in (task.deadline, pick.closes):  # its own, and that of the machines reserved for it
+    for task, (_, closes), ends in zip(calendar.tasks, spans(calendar, schedule), worlds.ends_s, strict=True):
+        for day in (task.deadline, closes):  # its own, and that of its machines
             if day is not None and float(np.mean(ends <= day * DAY_S)) < sure:
                 late = max(late, math.ceil((float(np.quantile(ends, sure)) - day * DAY_S) / DAY_S))
     dear = 0.0
@@ -275,7 +275,7 @@ def _cost(plans: StagePlans, at: int, pick: Pick) -> PlanCost:
 def parts_of(study: Study, calendar: Calendar, schedule: Schedule, picks: Sequence[Pick]) -> list[Part]:
     """The stages as they are drawn, in the calendar's order."""
     programme, away = study.programme, moved(calendar, schedule)
-    after = sequence(study, calendar, schedule)
+    after, days = sequence(calendar, schedule), spans(calendar, schedule)
     parts = []
     for i, (plans, at, pick, choice) in enumerate(
         zip(study.plans, schedule.picked, picks, chosen(calendar, schedule), strict=True)
@@ -291,7 +291,7 @@ def parts_of(study: Study, calendar: Calendar, schedule: Schedule, picks: Sequen
                 copies=plans.stage.copies,
                 lanes=int(plans.lanes[at]),
                 offer=plans.offer(at).id,
-                opens_s=max(task.opens, choice.opens) * DAY_S,
+                opens_s=days[i][0] * DAY_S,
                 after=tuple(sorted(after[i])),
                 source=task.link.source if goes_on and task.link is not None else None,
                 move_s=move_s(programme, study.carried[i]) if goes_on else 0.0,
@@ -302,13 +302,12 @@ def parts_of(study: Study, calendar: Calendar, schedule: Schedule, picks: Sequen
     return parts
 
 
-def sequence(study: Study, calendar: Calendar, schedule: Schedule) -> list[set[int]]:
+def sequence(calendar: Calendar, schedule: Schedule) -> list[set[int]]:
     """The stages that each waits for: by the programme's order, and where the calendar puts them on one quota in turn.
 
     Stages that use something together in the calendar still fit it together however long they take: those that may run
     at once then are those that did so on some day.
     """
-    del study
     picks = chosen(calendar, schedule)
     out = [{*t.after, *([t.link.source] if t.link is not None else [])} for t in calendar.tasks]
     for i, mine in enumerate(picks):
