@@ -115,7 +115,10 @@ def problems_of(programme: Programme, catalog: Catalog, calibration: Calibration
     for stage in programme.stages:
         key = repr(replace(stage.scenario, name="", defaults=(), source="", digest=""))
         if key not in known:
-            known[key] = build(stage.scenario, catalog, calibration)
+            known[key] = next(
+                (of_it.of(stage.scenario) for of_it in known.values() if of_it.scenario.model == stage.scenario.model),
+                None,
+            ) or build(stage.scenario, catalog, calibration)
         out.append(known[key])
     return out
 
