@@ -148,8 +148,12 @@ def why_none(study: Study) -> tuple[str, list[str]]:
         limits = tuple(np.full_like(x, 1e9) if k == i else x for k, x in enumerate(calendar.limits))
         if solve(replace(calendar, limits=limits)) is not None:
             changes.append(f"cluster.quotas: more GPUs of {quota_words(key)} would do.")
+    for i, task in enumerate(calendar.tasks):
+        days = None if task.deadline is None else _done_by(calendar, i)
+        if days is not None:
+            changes.append(f"stages.{i}.deadline: {on(programme, days) or f'day {days}'} or later would do.")
     if changes:
-        sums = "Within the budgets and quotas no calendar holds all stages"
+        sums = "Within the budgets, quotas and deadlines no calendar holds all stages"
         return f"{sums}, at their quantiles at {format_percent(study.confidence)}.", changes
     return "No calendar holds all stages within the budgets, the quotas and the order.", changes
 
@@ -196,6 +200,20 @@ def _days_needed(study: Study) -> int | None:
     )
     found = solve(wider)
     return None if found is None else last_day(wider, found)
+
+
+def _done_by(calendar: Calendar, number: int) -> int | None:
+    """The earliest day by which one stage can be done where its own deadline alone is lifted."""
+    tasks = tuple(replace(task, deadline=None) if i == number else task for i, task in enumerate(calendar.tasks))
+    free = replace(calendar, tasks=tasks)
+    if solve(free) is None:
+        return None
+    low, high = calendar.tasks[number].deadline or 0, calendar.horizon
+    while high - low > 1:  # the longest deadline that is too early, and one that does
+        day = (low + high) // 2
+        given = tuple(replace(task, deadline=day) if i == number else task for i, task in enumerate(tasks))
+        low, high = (low, day) if solve(replace(free, tasks=given)) is not None else (day, high)
+    return high
 
 
 # --- stages ----------------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ from planner.search.stage_plans import (
 
 DAY_S = 86400.0
 WORLDS, SEED = 20_000, 20261129
-MOST_DAYS = 3650  # of a programme without a deadline
+MOST_DAYS = 3650  # of a programme, whatever its budget
 TRIES = 12  # calendars that break a true budget are thrown out one by one
 TIGHTER = 8  # and from then on the broken budget is also drawn tighter, by as much as it was broken
 
@@ -187,9 +187,9 @@ def move_s(programme: Programme, size: float) -> float:
 
 
 def horizon_of(programme: Programme, tasks: Sequence[Task]) -> int:
-    """Days of the calendar: the time budget's whole ones; without one all stages' slowest plans, one by one."""
+    """Days of the calendar: the time budget's whole ones, else all stages' slowest plans in turn; ten years at most."""
     if programme.budget.time_s is not None:
-        return max(int(programme.budget.time_s / DAY_S + 1e-9), 0)
+        return min(max(int(programme.budget.time_s / DAY_S + 1e-9), 0), MOST_DAYS)
     days = sum(max((c.days for c in task.choices), default=0) for task in tasks)
     moves = sum(task.link.move_days for task in tasks if task.link is not None)
     opens = max([task.opens for task in tasks] + [c.opens for task in tasks for c in task.choices], default=0)
