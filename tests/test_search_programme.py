@@ -344,3 +344,25 @@ def test_stages_that_differ_in_length_share_what_their_searches_learn(facts: Any
         apart.append(study_of(alone, *facts).plans[0])
     for one, other in zip(together.plans, apart, strict=True):
         assert {(c.days, c.cost) for c in one.choices} == {(c.days, c.cost) for c in other.choices}
+
+
+def test_where_calendars_keep_the_sums_and_break_the_budget_in_truth_a_budget_that_holds_is_said(facts: Any) -> None:
+    """Six runs side by side, each done in ten days with 80 %: eleven days or more are needed for all of them."""
+    layout = {"tp": 1, "pp": 1, "zero_stage": 1, "dp": 8, "micro_batch": 4}
+
+    def six(tokens: float, days: int) -> dict[str, Any]:
+        runs = (stage(f"run {i}", f"{tokens:.0f}B tokens", after="none", layout=layout) for i in range(6))
+        given = programme(*runs, budget={"time": f"{days} days", "cost": "60k USD", "confidence": 0.8})
+        given["cluster"] = given["cluster"] | {"max_gpus": 8}
+        return given
+
+    one = float(study_of(planner.load_programme(six(200.0, 90)), *facts).plans[0].sure_s[0])
+    tokens = 200.0 * 9.97 * DAY_S / one
+    answer = solved(six(tokens, 10))
+    assert answer.status == "infeasible"
+    assert "by simulation" in answer.reason
+    (change,) = answer.changes
+    days = int(change.removeprefix("budget.time: ").split()[0])
+    assert change == f"budget.time: {days} days or more would do."
+    assert days > 10
+    assert solved(six(tokens, days)).status == "optimal"

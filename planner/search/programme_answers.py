@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -36,6 +37,7 @@ from planner.search.programmes import (
     ends,
     goal_of,
     last_day,
+    lived,
     move_s,
     provenance,
     sequence,
@@ -135,6 +137,9 @@ def why_none(study: Study) -> tuple[str, list[str]]:
             budget = programme.budget
             goal = Goal(per_usd=1.0, time_s=budget.time_s, cost_usd=budget.cost_usd, confidence=budget.confidence)
             return f"{stage.where}, {stage.name}: {reason_of(plans.problem, goal)}", list(_wider(study))
+    best = solve(calendar)
+    if best is not None:
+        return _broken_in_truth(study, best)
     changes = []
     if calendar.budget is not None:
         free = solve(replace(calendar, budget=None, per_cost=1.0, per_day=0.0, tasks=_by_cost(calendar)))
@@ -156,6 +161,27 @@ def why_none(study: Study) -> tuple[str, list[str]]:
         sums = "Within the budgets, quotas and deadlines no calendar holds all stages"
         return f"{sums}, at their quantiles at {format_percent(study.confidence)}.", changes
     return "No calendar holds all stages within the budgets, the quotas and the order.", changes
+
+
+def _broken_in_truth(study: Study, best: Schedule) -> tuple[str, list[str]]:
+    """Why calendars that keep the sums of quantiles were all thrown out, and what would keep the best of them."""
+    programme, sure, worlds = study.programme, study.confidence, lived(study, study.calendar, best).worlds
+    budget, needed = programme.budget, []
+    days = math.ceil(float(np.quantile(worlds.finish_s, sure)) / DAY_S)
+    usd = float(np.quantile(worlds.total_usd, sure))
+    if budget.time_s is not None and days * DAY_S > budget.time_s:
+        needed.append(f"budget.time: {days:,} days or more")
+    if budget.cost_usd is not None and usd > budget.cost_usd:
+        needed.append(f"budget.cost: {format_usd(usd)} or more")
+    for i, (task, ends_s) in enumerate(zip(study.calendar.tasks, worlds.ends_s, strict=True)):
+        day = math.ceil(float(np.quantile(ends_s, sure)) / DAY_S)
+        if task.deadline is not None and day > task.deadline:
+            needed.append(f"stages.{i}.deadline: {on(programme, day)} or later")
+    reason = (
+        f"Each stage keeps its days and its cost with {format_percent(sure)}, and no calendar keeps the budgets with"
+        " that for all of them together, by simulation."
+    )
+    return reason, [f"{' and '.join(needed)} would do."] if needed else []
 
 
 def _wider(study: Study) -> Iterator[str]:

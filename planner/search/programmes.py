@@ -204,16 +204,21 @@ def choose_calendar(study: Study, calendar: Calendar | None = None) -> Found | N
         schedule = solve(calendar, excluded)
         if schedule is None:
             return None
-        picks = _picks(study, asked, schedule)
-        parts = parts_of(study, asked, schedule, picks)
-        worlds = _live(study, schedule, picks, parts)
-        late, dear = _broken(study, asked, schedule, worlds)
+        found = lived(study, asked, schedule, len(excluded))
+        late, dear = _broken(study, asked, schedule, found.worlds)
         if not late and not dear:
-            return Found(schedule, tuple(picks), tuple(parts), worlds, len(excluded))
+            return found
         excluded.append(schedule.picked)
         if tries + 1 >= TIGHTER:
             calendar = _tighter(calendar, late, dear)
     return None
+
+
+def lived(study: Study, calendar: Calendar, schedule: Schedule, thrown_out: int = 0) -> Found:
+    """A schedule with what each stage does on its machines, and the worlds drawn from it."""
+    picks = _picks(study, calendar, schedule)
+    parts = parts_of(study, calendar, schedule, picks)
+    return Found(schedule, tuple(picks), tuple(parts), _live(study, schedule, picks, parts), thrown_out)
 
 
 def _broken(study: Study, calendar: Calendar, schedule: Schedule, worlds: Worlds) -> tuple[int, float]:
@@ -235,12 +240,20 @@ def _broken(study: Study, calendar: Calendar, schedule: Schedule, worlds: Worlds
 def _tighter(calendar: Calendar, late: int, dear: float) -> Calendar:
     if late:
         horizon = max(calendar.horizon - late, 0)
-        tasks = tuple(
-            replace(t, deadline=None if t.deadline is None else max(t.deadline - late, 0)) for t in calendar.tasks
-        )
+        tasks = tuple(_earlier(task, late) for task in calendar.tasks)
         limits = tuple(limit[:horizon] for limit in calendar.limits)
         calendar = replace(calendar, horizon=horizon, tasks=tasks, limits=limits)
     return calendar if not dear or calendar.budget is None else replace(calendar, budget=calendar.budget - dear)
+
+
+def _earlier(task: Task, days: int) -> Task:
+    """A task whose own deadline and machines end so many days earlier."""
+
+    def cut(day: int | None) -> int | None:
+        return None if day is None else max(day - days, 0)
+
+    choices = tuple(c if c.closes is None else replace(c, closes=cut(c.closes)) for c in task.choices)
+    return replace(task, choices=choices, deadline=cut(task.deadline))
 
 
 def _picks(study: Study, calendar: Calendar, schedule: Schedule) -> list[Pick]:
