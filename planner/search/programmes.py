@@ -103,7 +103,8 @@ def optimize_programme(programme: Programme, catalog: Catalog, calibration: Cali
     PlannerError
         If a stage allows no batch, or names what the catalog lacks.
     """
-    from planner.search.programme_answers import answer_of, refusal_of
+    from planner.search.programme_answers import answer_of
+    from planner.search.programme_refusals import refusal_of
 
     study = study_of(programme, catalog, calibration)
     found = choose_calendar(study)
