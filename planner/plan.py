@@ -520,6 +520,8 @@ class Document(Result):
             raise PlannerError(f"not a saved {kind}: {error}") from error
         if not isinstance(data, dict):
             raise PlannerError(f"not a saved {kind}: an object is expected, not {type(data).__name__}")
+        if data.get("kind") == "programme" and "kind" not in cls.__slots__:
+            raise PlannerError("it is of a programme of several runs, and here one run's is asked for")
         version = data.get("schema_version")
         if version != SCHEMA_VERSION:
             raise PlannerError(

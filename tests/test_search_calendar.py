@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from programme_enumeration import best_by_trying
 
-from planner.search.calendar import Calendar, Choice, Link, Task, makespan, objective, problems, solve
+from planner.search.calendar import Calendar, Choice, Link, Schedule, Task, makespan, objective, problems, solve, spans
 
 
 def calendar_of(seed: int) -> Calendar:
@@ -106,3 +106,17 @@ def test_of_equally_quick_schedules_the_cheapest_is_chosen() -> None:
     assert found is not None
     assert found.picked == (1, 0)
     assert makespan(Calendar(tasks, 9), found) == 5
+
+
+def test_the_days_of_a_task_s_machines_are_those_on_which_the_limits_allow_what_is_in_use() -> None:
+    alone = Calendar((Task((Choice(2, 1.0, 1.0, ((0, 4.0),)),)),), 9, (np.array([2, 4, 4, 4, 4, 4, 2, 4, 4.0]),))
+    assert spans(alone, Schedule((0,), (2,))) == [(1, 6)]
+    assert spans(alone, Schedule((0,), (7,))) == [(7, None)]
+    beside = replace(alone, tasks=(*alone.tasks, Task((Choice(3, 1.0, 1.0, ((0, 2.0),)),))))
+    wider = replace(beside, limits=(np.array([2, 4, 6, 6, 6, 4, 2, 2, 2.0]),))
+    assert spans(wider, Schedule((0, 0), (2, 2))) == [(2, 5), (2, None)]
+
+
+def test_a_task_s_own_window_bounds_the_days_of_its_machines() -> None:
+    task = Task((Choice(2, 1.0, 1.0, ((0, 1.0),), opens=1, closes=7),))
+    assert spans(Calendar((task,), 9, (np.full(9, 4.0),)), Schedule((0,), (3,))) == [(1, 7)]

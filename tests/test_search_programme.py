@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,11 +16,13 @@ import planner
 from planner.api.inputs import load_facts
 from planner.catalog.paths import data_dir, scenarios_dir
 from planner.performance.jointly import together
+from planner.report.programme import programme_table
 from planner.search.calendar import chosen
 from planner.search.programme_answer import ProgrammeAnswer
 from planner.search.programme_answers import answer_of
 from planner.search.programme_chances import draw_time
 from planner.search.programmes import DAY_S, choose_calendar, study_of
+from planner.units import PlannerError
 
 
 @pytest.fixture(scope="module")
@@ -257,3 +262,107 @@ def test_copies_side_by_side_are_set_aside_the_days_that_all_of_them_keep() -> N
     (each,) = solved(given).stages
     assert each.beside > 1
     assert each.milestone.p_by_planned >= 0.8
+
+
+def with_quotas(*quotas: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """One large stage behind a small one, under these quotas."""
+    budget = {"start": "2027-02-01", "time": "60 days", "cost": "200k USD"}
+    main = stage("main", "400B tokens", layout={"tp": 1, "pp": 1, "zero_stage": 1, "dp": 64})
+    given = programme(stage("small", "5B tokens"), main, budget=budget, **changes)
+    given["cluster"] = given["cluster"] | {"quotas": list(quotas)}
+    return given
+
+
+def test_no_world_begins_a_stage_before_its_quota_lets_it() -> None:
+    answer = solved(with_quotas({"gpus": 8}, {"gpus": 96, "from": "2027-02-21"}))
+    small, main = answer.stages
+    assert (small.opens_day, main.opens_day, main.start_day) == (0, 20, 20)
+    assert main.waits_for == ("small",)
+    assert main.milestone.end_s.p10 > 20 * DAY_S
+    assert answer.time_s is not None
+    assert answer.time_s.p50 > 20 * DAY_S
+
+
+def test_a_stage_is_done_before_its_quota_ends_with_the_confidence() -> None:
+    free = solved(with_quotas({"gpus": 96}))
+    days = free.stages[0].days + free.stages[1].days
+    until = date(2027, 2, 1) + timedelta(days=days)
+    answer = solved(with_quotas({"gpus": 96}, {"gpus": 8, "from": until}))
+    assert answer.status == "optimal"
+    assert answer.stages[1].slack.total_days == 0
+    late = [text for text in answer.warnings if "beyond the end of what the quotas allow" in text]
+    assert len(late) == 1
+    assert float(late[0].split()[-2]) <= 20.0
+
+
+def test_a_deadline_that_cannot_be_kept_is_named_with_the_day_that_could() -> None:
+    given = programme(stage("main", "400B tokens", deadline="2027-02-02"), objective="time")
+    given["budget"] = {"start": "2027-02-01", "time": "60 days"}
+    answer = solved(given)
+    assert answer.status == "infeasible"
+    (change,) = [text for text in answer.changes if text.startswith("stages.0.deadline: ")]
+    given["stages"][0]["deadline"] = change.split()[1]
+    assert solved(given).status == "optimal"
+
+
+def test_a_budget_of_many_years_has_a_calendar_of_ten() -> None:
+    given = programme(stage("main"))
+    given["budget"] = {"start": "2027-02-01", "time": "1e9 days", "cost": "200k USD"}
+    answer = solved(given)
+    assert "every first day of 3,650" in answer.statement
+    assert "main" in programme_table(answer)
+
+
+def test_a_deadline_far_off_is_not_drawn_and_days_fill_the_width() -> None:
+    given = programme(stage("main", "400B tokens"))
+    near, far = (programme_table(solved(given | {"budget": {"time": f"{days} days"}})) for days in (90, 900))
+    bars = [next(x for x in text.splitlines() if x.startswith("  main")).count("█") for text in (near, far)]
+    assert bars[1] > 30
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"deadline": "2027-02-01"}, "stages.0.deadline: 2027-02-01 is not after the programme's first day"),
+        ({"not_before": "2027-04-02"}, "stages.0.not_before: 2027-04-02 is not before the programme's end"),
+        ({"name": "none"}, "stages.0.name: `after: none` stands for no stage"),
+    ],
+)
+def test_days_outside_the_programme_and_a_stage_called_none_are_refused(changes: dict[str, str], said: str) -> None:
+    given = programme(stage("main") | changes)
+    given["budget"] = {"start": "2027-02-01", "time": "60 days"}
+    with pytest.raises(PlannerError, match=re.escape(said)):
+        planner.load_programme(given)
+
+
+def test_stages_that_differ_in_length_share_what_their_searches_learn(facts: Any) -> None:
+    """The same plans as if each stage were searched by itself."""
+    given = planner.load_programme(programme(stage("main", "300B tokens"), stage("tuned", "20B tokens")))
+    together, apart = study_of(given, *facts), []
+    for each in given.stages:
+        alone = replace(given, stages=(replace(each, after=(), inherits=()),))
+        apart.append(study_of(alone, *facts).plans[0])
+    for one, other in zip(together.plans, apart, strict=True):
+        assert {(c.days, c.cost) for c in one.choices} == {(c.days, c.cost) for c in other.choices}
+
+
+def test_where_calendars_keep_the_sums_and_break_the_budget_in_truth_a_budget_that_holds_is_said(facts: Any) -> None:
+    """Six runs side by side, each done in ten days with 80 %: eleven days or more are needed for all of them."""
+    layout = {"tp": 1, "pp": 1, "zero_stage": 1, "dp": 8, "micro_batch": 4}
+
+    def six(tokens: float, days: int) -> dict[str, Any]:
+        runs = (stage(f"run {i}", f"{tokens:.0f}B tokens", after="none", layout=layout) for i in range(6))
+        given = programme(*runs, budget={"time": f"{days} days", "cost": "60k USD", "confidence": 0.8})
+        given["cluster"] = given["cluster"] | {"max_gpus": 8}
+        return given
+
+    one = float(study_of(planner.load_programme(six(200.0, 90)), *facts).plans[0].sure_s[0])
+    tokens = 200.0 * 9.97 * DAY_S / one
+    answer = solved(six(tokens, 10))
+    assert answer.status == "infeasible"
+    assert "by simulation" in answer.reason
+    (change,) = answer.changes
+    days = int(change.removeprefix("budget.time: ").split()[0])
+    assert change == f"budget.time: {days} days or more would do."
+    assert days > 10
+    assert solved(six(tokens, days)).status == "optimal"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from programme_cases import programme, stage
+from programme_cases import lab, programme, stage
 
 import planner as package
 from planner.search.programme_answer import StageAnswer
@@ -100,3 +102,55 @@ def test_a_plan_of_one_run_is_no_programme(tmp_path: Path) -> None:
     file.write_text('{"schema_version": 1, "status": "optimal"}')
     with pytest.raises(PlannerError, match="not a saved programme"):
         package.track_programme(file, {"main": "x"})
+
+
+def tracked(given: dict[str, Any], folder: Path, share: float) -> tuple[Any, Any]:
+    """The answer of a programme, and where it stands with its first stage so far done, planned anew."""
+    file, saved, log = folder / "programme.yaml", folder / "programme.json", folder / "log"
+    file.write_text(yaml.safe_dump(given))
+    answer = package.optimize_programme(file)
+    saved.write_text(answer.to_json())
+    log.write_text(log_of(answer.stages[0], share))
+    return answer, package.track_programme(saved, {answer.stages[0].name: log}, replan=file)
+
+
+def test_a_reservation_is_paid_once_whatever_the_logs_say(tmp_path: Path) -> None:
+    block = {key: value for key, value in lab().items() if key != "usd_per_gpu_hour"}
+    block |= {"name": "block", "usd_per_gpu_hour": 0.005, "from": "2027-02-11", "until": "2027-03-11"}
+    given = programme(stage("main"), stage("anneal"), reservations=[block])
+    given["budget"] = {"start": "2027-02-01", "time": "60 days", "cost": "200k USD"}
+    answer, now = tracked(given, tmp_path, 0.5)
+    (bought,) = answer.reservations
+    assert now.spent_usd == pytest.approx(bought.cost_usd)
+    assert now.cost_usd.p50 == pytest.approx(answer.cost_usd.p50)
+    assert now.stages[0].start_day >= 10
+    assert {each.reservation for each in now.replanned.stages} == {"block"}
+    assert sum(each.cost_usd for each in now.replanned.reservations) == 0
+    assert now.replanned.cost_usd.p90 == 0
+
+
+def test_stages_to_come_wait_for_the_day_on_which_their_machines_are_there(tmp_path: Path) -> None:
+    main = stage("main", "400B tokens", layout={"tp": 1, "pp": 1, "zero_stage": 1, "dp": 64})
+    given = programme(stage("small", "5B tokens"), main)
+    given["budget"] = {"start": "2027-02-01", "time": "60 days", "cost": "200k USD"}
+    given["cluster"] = given["cluster"] | {"quotas": [{"gpus": 8}, {"gpus": 96, "from": "2027-02-21"}]}
+    answer, now = tracked(given, tmp_path, 1.0)
+    assert now.stages[1].start_day == answer.stages[1].opens_day == 20
+    today = math.floor(now.day)
+    (rest,) = now.replanned.stages
+    assert rest.start_day == 20 - today
+    assert rest.starts_on == date(2027, 2, 21)
+
+
+def test_what_the_calendar_puts_on_one_quota_in_turn_stays_in_turn(tmp_path: Path) -> None:
+    runs = [stage(name, "4750B tokens", after="none", layout={"tp": 1, "pp": 1, "dp": 96}) for name in ("one", "two")]
+    runs = [run | {"training": run["training"] | {"global_batch": 960}} for run in runs]
+    file, saved, log = tmp_path / "p.yaml", tmp_path / "p.json", tmp_path / "log"
+    file.write_text(yaml.safe_dump(programme(*runs, budget={"time": "60 days", "confidence": 0.8})))
+    answer = package.optimize_programme(file)
+    saved.write_text(answer.to_json())
+    first, second = sorted(answer.stages, key=lambda each: each.start_day)
+    log.write_text(log_of(first, 0.5, slower=1.5))
+    now = {each.name: each for each in package.track_programme(saved, {first.name: log}).stages}
+    assert second.waits_for == (first.name,)
+    assert now[second.name].start_day == pytest.approx(now[first.name].end_day.p50)

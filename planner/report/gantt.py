@@ -9,13 +9,17 @@ from planner.report.layout import Page, display_width
 from planner.search.programme_answer import ProgrammeAnswer
 
 FULL, LATE, SLACK, LIMIT = "█", "▒", "·", "┆"
+FAR = 1.6  # times the days that are planned: a deadline that lies farther off is not drawn
+WEEKS = 60  # days up to which the axis has days of months, and months beyond
 
 
 def gantt(found: ProgrammeAnswer, page: Page, label_width: int = 16) -> list[str]:
     """Lines of at most the page's width: planned days, how late nine in ten worlds are, and the slack behind."""
     end = found.end_day or 1
-    deadline = None if found.goal.time_s is None else int(found.goal.time_s / 86400.0)
-    last = max([end, deadline or 0, *(_p90(stage.milestone.end_s.p90) for stage in found.stages)])
+    last = max([end, *(_p90(stage.milestone.end_s.p90) for stage in found.stages)])
+    given = None if found.goal.time_s is None else int(found.goal.time_s / 86400.0)
+    deadline = given if given is not None and given <= FAR * last else None
+    last = max(last, deadline or 0)
     room = page.width - 2 - label_width - 2
     scale = room / max(last, 1)
 
@@ -52,11 +56,14 @@ def _label(name: str, width: int) -> str:
 
 
 def _axis(start: date | None, last: int, room: int, scale: float) -> str:
-    """Names of months at their first day, or numbers of days."""
+    """Names of months at their first day, days of months where there are few, or numbers of days."""
     marks: Sequence[tuple[int, str]]
+    step = next((n for n in (1, 2, 5, 7, 14, 30, 60, 90, 180, 365) if n * scale >= 7), 365)
     if start is None:
-        step = next((n for n in (1, 2, 5, 7, 14, 30, 60, 90, 180, 365) if n * scale >= 7), 365)
         marks = [(day, f"day {day}") for day in range(0, last, step)]
+    elif last <= WEEKS:
+        days = [(day, (start + timedelta(days=day)).isoformat()) for day in range(0, last, step)]
+        marks = [(day, text if day == 0 else text[5:]) for day, text in days]
     else:
         marks = [(0, start.isoformat()[:10])]
         day = start

@@ -108,8 +108,9 @@ def one_run(given: Scenario | Programme) -> Scenario:
     """The scenario of one run; a PlannerError where it is a programme of several."""
     if isinstance(given, Programme):
         raise PlannerError(
-            f"{given.stages[0].where}: stages: this is a programme of several runs, and here one is asked for;"
-            " `planner optimize`, `explain`, `simulate` and `propose` take programmes"
+            f"{given.stages[0].where.rsplit('.', 1)[0]}: this is a programme of several runs, and here one run is"
+            " asked for;"
+            " `planner optimize`, `explain`, `simulate`, `propose` and `track` take programmes"
         )
     return given
 

@@ -216,6 +216,8 @@ class ProgrammeBuilder:
     ) -> list[Stage]:
         names = [row["name"] for row in rows]
         for i, name in enumerate(names):
+            if name == "none":
+                raise draft.fail(f"stages.{i}.name", "`after: none` stands for no stage; call it something else")
             if name in names[:i]:
                 raise draft.fail(f"stages.{i}.name", f"two stages are called {shown(name)}; give each its own name")
         after = [self._after(draft, i, row, names) for i, row in enumerate(rows)]
@@ -235,6 +237,7 @@ class ProgrammeBuilder:
                     "moving takes time and money: state them, such as `transfer: {rate: 10 Gbit/s, usd_per_gb: 0.09}`",
                 )
             self._days(draft, f"stages.{i}", row["not_before"], row["deadline"], budget)
+            self._within(draft, i, row, budget)
             stages.append(
                 Stage(
                     name=names[i],
@@ -250,6 +253,18 @@ class ProgrammeBuilder:
                 )
             )
         return stages
+
+    def _within(self, draft: Draft, i: int, row: Values, budget: Budget) -> None:
+        """A stage's days lie within the programme's."""
+        since, until = _day_of(row["not_before"], budget), _day_of(row["deadline"], budget)
+        if until is not None and until <= 0:
+            said = f"{row['deadline']} is not after the programme's first day, {budget.start}"
+            raise draft.fail(f"stages.{i}.deadline", f"{said}; write a later one")
+        if since is not None and budget.time_s is not None and since * DAY_S >= budget.time_s:
+            said = (
+                f"{row['not_before']} is not before the programme's end: its budget is {budget.time_s / DAY_S:g} days"
+            )
+            raise draft.fail(f"stages.{i}.not_before", f"{said} from {budget.start}; write an earlier one")
 
     def _after(self, draft: Draft, i: int, row: Values, names: Sequence[str]) -> tuple[int, ...]:
         path = f"stages.{i}.after"

@@ -204,6 +204,29 @@ def used_of(calendar: Calendar, found: Schedule, resource: int) -> FloatArray:
     return used
 
 
+def spans(calendar: Calendar, found: Schedule) -> list[tuple[int, int | None]]:
+    """First day from which, and day by which, each task's machines are there without a break; None: to the end.
+
+    Within its own window, the days around its own on which the limits still allow what is in use on its first day and
+    on its last, its own and what runs beside it.
+    """
+    used = [used_of(calendar, found, of) for of in range(len(calendar.limits))]
+    out = []
+    for task, pick, start in zip(calendar.tasks, chosen(calendar, found), found.starts, strict=True):
+        first, last, of_it = start, start + pick.days, [of for of, amount in pick.uses if amount]
+        while first > max(task.opens, pick.opens) and all(
+            calendar.limits[of][first - 1] >= used[of][start] for of in of_it
+        ):
+            first -= 1
+        while last < calendar.horizon and all(
+            calendar.limits[of][last] >= used[of][start + pick.days - 1] for of in of_it
+        ):
+            last += 1
+        ends = [day for day in (pick.closes, last if last < calendar.horizon else None) if day is not None]
+        out.append((first, min(ends, default=None)))
+    return out
+
+
 def ordered(tasks: Sequence[Task]) -> BoolArray:
     """Whether task j has ended before task i begins, by the order of all, (tasks, tasks)."""
     n = len(tasks)

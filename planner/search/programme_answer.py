@@ -50,8 +50,10 @@ class StageAnswer:
     name: str
     after: tuple[str, ...]
     inherits: tuple[str, ...]
+    waits_for: tuple[str, ...]  # `after`, and what the calendar puts before it on the same machines or quota
     copies: int
     beside: int  # copies that run side by side
+    opens_day: int  # from which its machines are there for it: it may begin then, if all that it waits for has ended
     start_day: int
     days: int  # whole days that are set aside, at the confidence
     starts_on: date | None

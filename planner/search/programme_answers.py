@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -11,9 +10,7 @@ import numpy as np
 from planner.performance.arrays import BoolArray, FloatArray
 from planner.plan import Plan, Quantiles
 from planner.scenario import Programme
-from planner.search.calendar import Calendar, Schedule, Task, chosen, moved, solve, total_cost, used_of
-from planner.search.goals import Goal
-from planner.search.infeasible import reason_of
+from planner.search.calendar import Calendar, Schedule, chosen, moved, spans, total_cost, used_of
 from planner.search.plans import make_plan
 from planner.search.programme_answer import (
     Bought,
@@ -29,7 +26,6 @@ from planner.search.programme_answer import (
 from planner.search.programmes import (
     CHANCE_BASIS,
     DAY_S,
-    MOST_DAYS,
     Found,
     Study,
     defaults,
@@ -40,10 +36,9 @@ from planner.search.programmes import (
     provenance,
     sequence,
     statement,
-    study_of,
     value_of,
 )
-from planner.search.stage_plans import limits_of
+from planner.search.stage_plans import data_bytes
 from planner.units import format_count, format_percent, format_usd
 from planner.workload.counts import parameter_counts
 
@@ -89,122 +84,13 @@ def answer_of(study: Study, found: Found) -> ProgrammeAnswer:
     )
 
 
-def refusal_of(study: Study) -> ProgrammeAnswer:
-    """An answer without a calendar: why there is none, and what would make one."""
-    programme = study.programme
-    reason, changes = why_none(study)
-    return ProgrammeAnswer(
-        status="infeasible",
-        reason=reason,
-        changes=tuple(changes),
-        objective=None,
-        unit="days" if programme.objective.kind == "time" else "USD",
-        goal=goal_of(programme),
-        stages=(),
-        resources=(),
-        reservations=(),
-        end_day=None,
-        ends_on=None,
-        time_s=None,
-        cost_usd=None,
-        p_within_time=None,
-        p_within_cost=None,
-        p_within_both=None,
-        surrogate_cost_usd=None,
-        ask=None,
-        cash_by_month=(),
-        cash_by_week=(),
-        plans=sum(len(p.choices) for p in study.plans),
-        thrown_out=0,
-        statement=statement(study),
-        chance_basis=CHANCE_BASIS,
-        defaults=defaults(programme),
-        warnings=(),
-        provenance=provenance(programme, study.plans[0].problem),
-    )
-
-
-# --- why there is none -----------------------------------------------------------------------------------------------
-
-
-def why_none(study: Study) -> tuple[str, list[str]]:
-    """Why no calendar keeps the budgets, in a sentence, and single changes that would let one."""
-    programme, calendar = study.programme, study.calendar
-    for stage, plans in zip(programme.stages, study.plans, strict=True):
-        if not plans.choices:
-            budget = programme.budget
-            goal = Goal(per_usd=1.0, time_s=budget.time_s, cost_usd=budget.cost_usd, confidence=budget.confidence)
-            return f"{stage.where}, {stage.name}: {reason_of(plans.problem, goal)}", list(_wider(study))
-    changes = []
-    if calendar.budget is not None:
-        free = solve(replace(calendar, budget=None, per_cost=1.0, per_day=0.0, tasks=_by_cost(calendar)))
-        if free is not None:
-            least = float(total_cost(calendar, free))
-            changes.append(f"budget.cost: {format_usd(least)} or more would do.")
-    days = _days_needed(study)
-    if days is not None:
-        changes.append(f"budget.time: {days:,} days or more would do.")
-    for i, key in enumerate(study.shared.quotas):
-        limits = tuple(np.full_like(x, 1e9) if k == i else x for k, x in enumerate(calendar.limits))
-        if solve(replace(calendar, limits=limits)) is not None:
-            changes.append(f"cluster.quotas: more GPUs of {quota_words(key)} would do.")
-    if changes:
-        sums = "Within the budgets and quotas no calendar holds all stages"
-        return f"{sums}, at their quantiles at {format_percent(study.confidence)}.", changes
-    return "No calendar holds all stages within the budgets, the quotas and the order.", changes
-
-
-def _wider(study: Study) -> Iterator[str]:
-    """What would do where a stage alone breaks a budget: each budget by itself, searched without it."""
-    programme = study.programme
-    for name in ("cost_usd", "time_s"):
-        if getattr(programme.budget, name) is None:
-            continue
-        budget = programme.budget
-        budget = replace(budget, cost_usd=None) if name == "cost_usd" else replace(budget, time_s=None)
-        free = replace(programme, budget=budget)
-        other = study_of(free, study.plans[0].problem.catalog, study.calibration)
-        if not all(plans.choices for plans in other.plans):
-            continue
-        calendar = replace(other.calendar, per_cost=float(name == "cost_usd"), per_day=float(name == "time_s"))
-        found = solve(replace(calendar, tasks=_by_cost(calendar)))
-        if found is not None and name == "cost_usd":
-            yield f"budget.cost: {format_usd(float(total_cost(calendar, found)))} or more would do."
-        elif found is not None:
-            yield f"budget.time: {last_day(calendar, found):,} days or more would do."
-
-
-def _by_cost(calendar: Calendar) -> tuple[Task, ...]:
-    """Tasks whose value is what the budget counts."""
-    return tuple(
-        replace(task, choices=tuple(replace(c, value=c.cost) for c in task.choices)) for task in calendar.tasks
-    )
-
-
-def _days_needed(study: Study) -> int | None:
-    """The fewest days in which a calendar keeps everything else."""
-    programme, calendar = study.programme, study.calendar
-    if programme.budget.time_s is None:
-        return None
-    horizon = min(MOST_DAYS, max(4 * calendar.horizon, 30))
-    wider = replace(
-        calendar,
-        horizon=horizon,
-        limits=limits_of(programme, study.shared, horizon),
-        per_cost=0.0,
-        per_day=1.0,
-    )
-    found = solve(wider)
-    return None if found is None else last_day(wider, found)
-
-
 # --- stages ----------------------------------------------------------------------------------------------------------
 
 
 def _stages(study: Study, found: Found) -> Iterator[StageAnswer]:
     programme, calendar, schedule, worlds = study.programme, study.calendar, found.schedule, found.worlds
     names, done = [stage.name for stage in programme.stages], ends(calendar, schedule)
-    slacks = slack_of(study, schedule)
+    slacks, waits, days = slack_of(study, schedule), sequence(calendar, schedule), spans(calendar, schedule)
     for i, (stage, plans, at, choice) in enumerate(
         zip(programme.stages, study.plans, schedule.picked, chosen(calendar, schedule), strict=True)
     ):
@@ -216,8 +102,10 @@ def _stages(study: Study, found: Found) -> Iterator[StageAnswer]:
             name=stage.name,
             after=tuple(names[j] for j in stage.after),
             inherits=stage.inherits,
+            waits_for=tuple(names[j] for j in sorted(waits[i])),
             copies=stage.copies,
             beside=int(plans.lanes[at]),
+            opens_day=days[i][0],
             start_day=schedule.starts[i],
             days=choice.days,
             starts_on=on(programme, schedule.starts[i]),
@@ -271,10 +159,7 @@ def _storage_gb(study: Study, i: int, plan: Plan) -> float:
     stage = study.programme.stages[i]
     parameters = parameter_counts(stage.scenario.model).total
     each = plan.reliability.checkpoint_gb if plan.reliability is not None else parameters * 14.0 / 1e9
-    scenario = stage.scenario
-    tokens = sum((d.tokens or 0) + (d.samples or 0) * scenario.seq_length for d in scenario.data)
-    width = 2.0 if scenario.model.vocab < 65_536 else 4.0
-    return 2.0 * each * stage.copies + tokens * width / 1e9
+    return 2.0 * each * stage.copies + data_bytes(stage) / 1e9
 
 
 # --- slack -----------------------------------------------------------------------------------------------------------
@@ -283,9 +168,9 @@ def _storage_gb(study: Study, i: int, plan: Plan) -> float:
 def slack_of(study: Study, schedule: Schedule) -> list[Slack]:
     """By how much each stage may slip, in the calendar's own order, and what takes it up."""
     calendar, programme = study.calendar, study.programme
-    waits, done = sequence(study, calendar, schedule), ends(calendar, schedule)
+    waits, done = sequence(calendar, schedule), ends(calendar, schedule)
     away, picks, end = moved(calendar, schedule), chosen(calendar, schedule), last_day(calendar, schedule)
-    n = len(picks)
+    n, closing = len(picks), [closes for _, closes in spans(calendar, schedule)]
 
     def gap(i: int, j: int) -> int:
         """Days between the end of i and the beginning of j that must lie there."""
@@ -295,7 +180,7 @@ def slack_of(study: Study, schedule: Schedule) -> list[Slack]:
     def latest(last_of_all: int) -> list[int]:
         out = [last_of_all] * n
         for i in sorted(range(n), key=lambda k: -schedule.starts[k]):
-            task, closes = calendar.tasks[i], picks[i].closes
+            task, closes = calendar.tasks[i], closing[i]
             later = [out[j] - picks[j].days - gap(i, j) for j in range(n) if i in waits[j]]
             limits = [x for x in (task.deadline, closes) if x is not None]
             out[i] = min([last_of_all, *limits, *later])
@@ -358,17 +243,18 @@ def _bought(study: Study, schedule: Schedule) -> Iterator[Bought]:
 
 
 def _warnings(study: Study, found: Found, stages: Sequence[StageAnswer]) -> Iterator[str]:
-    sure, picks = study.confidence, chosen(study.calendar, found.schedule)
-    for stage, pick, ends_s in zip(stages, picks, found.worlds.ends_s, strict=True):
+    sure, days = study.confidence, spans(study.calendar, found.schedule)
+    for stage, (_, closes), ends_s in zip(stages, days, found.worlds.ends_s, strict=True):
         mark = stage.milestone
         if mark.p_by_planned < sure - 0.005:
             yield (
                 f"{stage.name} is done by its planned day with {format_percent(mark.p_by_planned)}, not"
                 f" {format_percent(sure)}: what goes before it may be late too"
             )
-        beyond = 0.0 if pick.closes is None else float(np.mean(ends_s > pick.closes * DAY_S))
+        beyond = 0.0 if closes is None else float(np.mean(ends_s > closes * DAY_S))
         if beyond > 0.001:
-            yield f"{stage.name} runs beyond the end of {stage.reservation} with {format_percent(beyond)}"
+            of = stage.reservation or "what the quotas allow"
+            yield f"{stage.name} runs beyond the end of {of} with {format_percent(beyond)}"
 
 
 # --- money -----------------------------------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from planner.plan import SCHEMA_VERSION, Document, Goal, Provenance
 from planner.scenario import Programme
 from planner.search.calendar import Calendar, Choice, Schedule, solve, total_cost
 from planner.search.programme_answer import ProgrammeAnswer
-from planner.search.programme_answers import answer_of, quota_words, refusal_of
-from planner.search.programmes import DAY_S, Study, choose_calendar, last_day, study_of
+from planner.search.programme_answers import answer_of, quota_words
+from planner.search.programme_refusals import refusal_of
+from planner.search.programmes import DAY_S, Study, choose_calendar, last_day, move_s, study_of
 from planner.search.stage_plans import limits_of
 from planner.units import format_count, format_percent, format_usd
 
@@ -114,7 +115,7 @@ def _worth(study: Study) -> Iterator[Change]:
         task = calendar.tasks[i]
         if task.link is not None and task.link.place and not task.link.cluster and len(study.places) > 1:
             size, transfer = study.carried[i], programme.transfer
-            days = 0 if transfer is None else math.ceil(size * 8.0 / (transfer.gbit_per_s * 1e9) / DAY_S)
+            days = math.ceil(move_s(programme, size) / DAY_S)
             usd = 0.0 if transfer is None else size / 1e9 * transfer.usd_per_gb
             link = replace(task.link, place=False, move_days=days, move_cost=usd)
             at = "" if transfer is not None else ", were that free"

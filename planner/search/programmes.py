@@ -30,6 +30,7 @@ from planner.search.calendar import (
     objective,
     ordered,
     solve,
+    spans,
     total_cost,
 )
 from planner.search.optimum import provenance_of
@@ -54,7 +55,7 @@ from planner.search.stage_plans import (
 
 DAY_S = 86400.0
 WORLDS, SEED = 20_000, 20261129
-MOST_DAYS = 3650  # of a programme without a deadline
+MOST_DAYS = 3650  # of a programme, whatever its budget
 TRIES = 12  # calendars that break a true budget are thrown out one by one
 TIGHTER = 8  # and from then on the broken budget is also drawn tighter, by as much as it was broken
 
@@ -102,7 +103,8 @@ def optimize_programme(programme: Programme, catalog: Catalog, calibration: Cali
     PlannerError
         If a stage allows no batch, or names what the catalog lacks.
     """
-    from planner.search.programme_answers import answer_of, refusal_of
+    from planner.search.programme_answers import answer_of
+    from planner.search.programme_refusals import refusal_of
 
     study = study_of(programme, catalog, calibration)
     found = choose_calendar(study)
@@ -186,9 +188,9 @@ def move_s(programme: Programme, size: float) -> float:
 
 
 def horizon_of(programme: Programme, tasks: Sequence[Task]) -> int:
-    """Days of the calendar: the time budget's whole ones; without one all stages' slowest plans, one by one."""
+    """Days of the calendar: the time budget's whole ones, else all stages' slowest plans in turn; ten years at most."""
     if programme.budget.time_s is not None:
-        return max(int(programme.budget.time_s / DAY_S + 1e-9), 0)
+        return min(max(int(programme.budget.time_s / DAY_S + 1e-9), 0), MOST_DAYS)
     days = sum(max((c.days for c in task.choices), default=0) for task in tasks)
     moves = sum(task.link.move_days for task in tasks if task.link is not None)
     opens = max([task.opens for task in tasks] + [c.opens for task in tasks for c in task.choices], default=0)
@@ -203,16 +205,21 @@ def choose_calendar(study: Study, calendar: Calendar | None = None) -> Found | N
         schedule = solve(calendar, excluded)
         if schedule is None:
             return None
-        picks = _picks(study, asked, schedule)
-        parts = parts_of(study, asked, schedule, picks)
-        worlds = _live(study, schedule, picks, parts)
-        late, dear = _broken(study, asked, schedule, worlds)
+        found = lived(study, asked, schedule, len(excluded))
+        late, dear = _broken(study, asked, schedule, found.worlds)
         if not late and not dear:
-            return Found(schedule, tuple(picks), tuple(parts), worlds, len(excluded))
+            return found
         excluded.append(schedule.picked)
         if tries + 1 >= TIGHTER:
             calendar = _tighter(calendar, late, dear)
     return None
+
+
+def lived(study: Study, calendar: Calendar, schedule: Schedule, thrown_out: int = 0) -> Found:
+    """A schedule with what each stage does on its machines, and the worlds drawn from it."""
+    picks = _picks(study, calendar, schedule)
+    parts = parts_of(study, calendar, schedule, picks)
+    return Found(schedule, tuple(picks), tuple(parts), _live(study, schedule, picks, parts), thrown_out)
 
 
 def _broken(study: Study, calendar: Calendar, schedule: Schedule, worlds: Worlds) -> tuple[int, float]:
@@ -221,9 +228,8 @@ def _broken(study: Study, calendar: Calendar, schedule: Schedule, worlds: Worlds
     late = 0
     if budget.time_s is not None and float(np.mean(worlds.finish_s <= budget.time_s)) < sure:
         late = math.ceil((float(np.quantile(worlds.finish_s, sure)) - budget.time_s) / DAY_S)
-    picks = chosen(calendar, schedule)
-    for task, pick, ends in zip(calendar.tasks, picks, worlds.ends_s, strict=True):
-        for day in (task.deadline, pick.closes):  # its own, and that of the machines reserved for it
+    for task, (_, closes), ends in zip(calendar.tasks, spans(calendar, schedule), worlds.ends_s, strict=True):
+        for day in (task.deadline, closes):  # its own, and that of its machines
             if day is not None and float(np.mean(ends <= day * DAY_S)) < sure:
                 late = max(late, math.ceil((float(np.quantile(ends, sure)) - day * DAY_S) / DAY_S))
     dear = 0.0
@@ -235,12 +241,20 @@ def _broken(study: Study, calendar: Calendar, schedule: Schedule, worlds: Worlds
 def _tighter(calendar: Calendar, late: int, dear: float) -> Calendar:
     if late:
         horizon = max(calendar.horizon - late, 0)
-        tasks = tuple(
-            replace(t, deadline=None if t.deadline is None else max(t.deadline - late, 0)) for t in calendar.tasks
-        )
+        tasks = tuple(_earlier(task, late) for task in calendar.tasks)
         limits = tuple(limit[:horizon] for limit in calendar.limits)
         calendar = replace(calendar, horizon=horizon, tasks=tasks, limits=limits)
     return calendar if not dear or calendar.budget is None else replace(calendar, budget=calendar.budget - dear)
+
+
+def _earlier(task: Task, days: int) -> Task:
+    """A task whose own deadline and machines end so many days earlier."""
+
+    def cut(day: int | None) -> int | None:
+        return None if day is None else max(day - days, 0)
+
+    choices = tuple(c if c.closes is None else replace(c, closes=cut(c.closes)) for c in task.choices)
+    return replace(task, choices=choices, deadline=cut(task.deadline))
 
 
 def _picks(study: Study, calendar: Calendar, schedule: Schedule) -> list[Pick]:
@@ -275,7 +289,7 @@ def _cost(plans: StagePlans, at: int, pick: Pick) -> PlanCost:
 def parts_of(study: Study, calendar: Calendar, schedule: Schedule, picks: Sequence[Pick]) -> list[Part]:
     """The stages as they are drawn, in the calendar's order."""
     programme, away = study.programme, moved(calendar, schedule)
-    after = sequence(study, calendar, schedule)
+    after, days = sequence(calendar, schedule), spans(calendar, schedule)
     parts = []
     for i, (plans, at, pick, choice) in enumerate(
         zip(study.plans, schedule.picked, picks, chosen(calendar, schedule), strict=True)
@@ -291,7 +305,7 @@ def parts_of(study: Study, calendar: Calendar, schedule: Schedule, picks: Sequen
                 copies=plans.stage.copies,
                 lanes=int(plans.lanes[at]),
                 offer=plans.offer(at).id,
-                opens_s=max(task.opens, choice.opens) * DAY_S,
+                opens_s=days[i][0] * DAY_S,
                 after=tuple(sorted(after[i])),
                 source=task.link.source if goes_on and task.link is not None else None,
                 move_s=move_s(programme, study.carried[i]) if goes_on else 0.0,
@@ -302,13 +316,12 @@ def parts_of(study: Study, calendar: Calendar, schedule: Schedule, picks: Sequen
     return parts
 
 
-def sequence(study: Study, calendar: Calendar, schedule: Schedule) -> list[set[int]]:
+def sequence(calendar: Calendar, schedule: Schedule) -> list[set[int]]:
     """The stages that each waits for: by the programme's order, and where the calendar puts them on one quota in turn.
 
     Stages that use something together in the calendar still fit it together however long they take: those that may run
     at once then are those that did so on some day.
     """
-    del study
     picks = chosen(calendar, schedule)
     out = [{*t.after, *([t.link.source] if t.link is not None else [])} for t in calendar.tasks]
     for i, mine in enumerate(picks):

@@ -115,7 +115,10 @@ def problems_of(programme: Programme, catalog: Catalog, calibration: Calibration
     for stage in programme.stages:
         key = repr(replace(stage.scenario, name="", defaults=(), source="", digest=""))
         if key not in known:
-            known[key] = build(stage.scenario, catalog, calibration)
+            known[key] = next(
+                (of_it.of(stage.scenario) for of_it in known.values() if of_it.scenario.model == stage.scenario.model),
+                None,
+            ) or build(stage.scenario, catalog, calibration)
         out.append(known[key])
     return out
 
@@ -425,7 +428,11 @@ def carried_bytes(programme: Programme, number: int, problem: Problem) -> float:
     size = parameters * WEIGHT_BYTES if {"checkpoint", "optimizer"} & set(stage.inherits) else 0.0
     if "optimizer" in stage.inherits and problem.pools:
         size += parameters * optimizer_state_bytes(problem.pools[0].setting)
+    return size + data_bytes(stage)
+
+
+def data_bytes(stage: Stage) -> float:
+    """The tokens that a run of a stage reads, once each, as they are stored."""
     scenario = stage.scenario
     width = 2.0 if scenario.model.vocab < SMALL_VOCABULARY else 4.0
-    tokens = sum((d.tokens or 0) + (d.samples or 0) * scenario.seq_length for d in scenario.data)
-    return size + width * tokens
+    return width * sum((d.tokens or 0) + (d.samples or 0) * scenario.seq_length for d in scenario.data)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from planner.money import Money
 from planner.plan import OfferRef, Quantiles
 from planner.results import Result
-from planner.scenario import Cluster, DataSource, Programme, Quota, Stage
+from planner.scenario import Cluster, DataSource, Programme, Reservation, Stage
 from planner.search.programme_answer import ProgrammeAnswer, StageAnswer
 from planner.tracking.progress import Progress
 from planner.units import PlannerError
@@ -63,7 +64,7 @@ def programme_progress(plan: ProgrammeAnswer, logs: Mapping[str, Progress]) -> P
     ends: dict[str, Quantiles] = {}
     stages = []
     for stage in sorted(plan.stages, key=lambda each: each.start_day):
-        before = [ends[name] for name in stage.after if name in ends]
+        before = {name: ends[name] for name in stage.waits_for if name in ends}
         now = logs.get(stage.name)
         found = _with_log(stage, before, now) if now is not None else _to_come(stage, before)
         ends[stage.name] = found.end_day
@@ -96,27 +97,30 @@ def _elapsed(stage: StageNow) -> float:
 
 
 def _spent(stage: StageNow, plan: ProgrammeAnswer) -> float:
-    if stage.progress is None:
+    planned = next(each for each in plan.stages if each.name == stage.name)
+    if stage.progress is None or planned.reservation:
         return 0.0
-    copies = next(each.copies for each in plan.stages if each.name == stage.name)
-    return stage.progress.cost_so_far_usd * copies
+    return stage.progress.cost_so_far_usd * planned.copies
 
 
-def _begin(stage: StageAnswer, before: list[Quantiles], p: str) -> float:
-    moved = 0.0 if stage.move is None else stage.move.time_s / DAY_S
-    ends = [float(getattr(each, p)) for each in before]
-    return max([end + moved for end in ends], default=float(stage.start_day))
+def _begin(stage: StageAnswer, before: Mapping[str, Quantiles], p: str) -> float:
+    """The day on which a stage begins: as soon as all that it waits for is done, and its machines are there."""
+    moves = {} if stage.move is None else {stage.move.source: stage.move.time_s / DAY_S}
+    ends = [float(getattr(end, p)) + moves.get(name, 0.0) for name, end in before.items()]
+    return max([float(stage.opens_day), *ends]) if ends else float(stage.start_day)
 
 
 def _turns(stage: StageAnswer) -> int:
     return -(-stage.copies // max(stage.beside, 1))
 
 
-def _with_log(stage: StageAnswer, before: list[Quantiles], now: Progress) -> StageNow:
+def _with_log(stage: StageAnswer, before: Mapping[str, Quantiles], now: Progress) -> StageNow:
     """A stage that has begun: when those before it had ended; each of its copies as the one whose log there is."""
     start, turns, copies = _begin(stage, before, "p50"), _turns(stage), stage.copies
     end = Quantiles(*(start + turns * getattr(now.time_s, p) / DAY_S for p in ("p10", "p50", "p90")))
     cost = Quantiles(*(copies * getattr(now.cost_usd, p) for p in ("p10", "p50", "p90")))
+    if stage.reservation:  # paid whole, whatever is on it
+        cost = stage.cost_usd
     done = now.status == "finished"
     return StageNow(
         name=stage.name,
@@ -132,7 +136,7 @@ def _with_log(stage: StageAnswer, before: list[Quantiles], now: Progress) -> Sta
     )
 
 
-def _to_come(stage: StageAnswer, before: list[Quantiles]) -> StageNow:
+def _to_come(stage: StageAnswer, before: Mapping[str, Quantiles]) -> StageNow:
     days = {p: getattr(stage.time_s, p) / DAY_S for p in ("p10", "p50", "p90")}
     end = Quantiles(*(_begin(stage, before, p) + days[p] for p in ("p10", "p50", "p90")))
     return StageNow(
@@ -172,36 +176,24 @@ def remaining_programme(programme: Programme, plan: ProgrammeAnswer, now: Progra
                 f"nothing is left of the {name} budget; plan again with --set budget.{name}=… that is more."
             )
     index = {stage.name: i for i, stage in enumerate(left)}
+    start = None if budget.start is None else budget.start + timedelta(days=today)
     names = [stage.name for stage in programme.stages]
     stages = tuple(_left(stage, states[stage.name], plan, names, index, today) for stage in left)
     return replace(
         programme,
         stages=stages,
-        budget=replace(budget, time_s=time_s, cost_usd=cost, start=None, deadline=None),
-        quotas=_from_today(programme, today),
-        reservations=tuple(
-            replace(each, since=each.since - today, until=each.until - today)
-            for each in programme.reservations
-            if each.until > today
-        ),
+        budget=replace(budget, time_s=time_s, cost_usd=cost, start=start, deadline=None),
+        reservations=tuple(_reservations(programme, plan, today)),
     )
 
 
-def _from_today(programme: Programme, today: int) -> tuple[Quota, ...]:
-    """Quotas as they stand on the present day; those that change later are held to their least from then on."""
-    out = []
-    for key in dict.fromkeys(quota.key for quota in programme.quotas):
-        mine = [quota for quota in programme.quotas if quota.key == key]
-        holding = [q for q in mine if (programme.day(q.since) or 0) <= today and _ends_after(programme, q, today)]
-        later = [q for q in mine if (programme.day(q.since) or 0) > today]
-        most = min([q.gpus for q in (holding[-1:] + later)] or [0])
-        out.append(Quota(most, *key))
-    return tuple(out)
-
-
-def _ends_after(programme: Programme, quota: Quota, today: int) -> bool:
-    until = programme.day(quota.until)
-    return until is None or until > today
+def _reservations(programme: Programme, plan: ProgrammeAnswer, today: int) -> Iterator[Reservation]:
+    """Those that have not ended, from the present day on; what the plan has bought is paid."""
+    paid = {each.name for each in plan.reservations}
+    for each in programme.reservations:
+        if each.until > today:
+            own = replace(each.own, usd_per_gpu_hour=0.0) if each.own.name in paid else each.own
+            yield Reservation(own, each.since - today, each.until - today)
 
 
 def _left(
@@ -212,7 +204,6 @@ def _left(
     scenario, progress = stage.scenario, now.progress
     goes_on = bool(after) and names[stage.after[0]] in index
     inherits, copies = stage.inherits if goes_on else (), stage.copies
-    scenario = replace(scenario, budget=replace(scenario.budget, start=None))
     if progress is not None:
         planned = next(each.plan for each in plan.stages if each.name == stage.name)
         data = DataSource("what is left", samples=progress.samples_left, basis="iterations left x their batches")

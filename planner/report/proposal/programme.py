@@ -268,6 +268,10 @@ def _money(told: Told) -> Section:
         )
         for each in answer.reservations
     ]
+    medians = sum(stage.cost_usd.p50 for stage in answer.stages) + sum(each.cost_usd for each in answer.reservations)
+    if len(answer.stages) > 1:
+        beyond = words.money_cell(ask.expected_usd - medians)
+        rows.append((Cell(told.say("beyond_row")), Cell(""), Cell(""), beyond, Cell("")))
     first = len(rows)
     lines = added(told.programme.ask, ask.total_usd)
     total = ask.total_usd + sum(usd for _, usd in lines)

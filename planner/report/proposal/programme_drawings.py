@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from planner.report.gantt import FAR
 from planner.report.proposal.locale import Locale
 from planner.report.proposal.svg import WIDTH, Drawing, Picture, fitted, hue, text_width, ticks
 from planner.search.programme_answer import ProgrammeAnswer
@@ -16,7 +17,7 @@ def gantt_picture(found: ProgrammeAnswer, words: Locale, description: str) -> Pi
     """A bar a stage along its days: planned, then to its 90th percentile; the deadline as a dashed line."""
     deadline = None if found.goal.time_s is None else found.goal.time_s / 86400.0
     last = max([float(found.end_day or 1), *(s.milestone.end_s.p90 / 86400.0 for s in found.stages)])
-    shown = deadline if deadline is not None and deadline <= 1.6 * last else None
+    shown = deadline if deadline is not None and deadline <= FAR * last else None
     high = max(last, shown or 0.0) * 1.02
     names = [text_width(stage.name) for stage in found.stages]
     left = min(max([*names, 60.0]) + 14.0, WIDTH * 0.34)

@@ -108,6 +108,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "pg_total": ("all stages", "合计"),
     "pg_reservation": ("{name} (reserved, paid whole)", "{name}（预留，整笔支付）"),
     "pg_contingency_row": ("contingency, up to {sure} of the sum", "不可预见费（至总额 {sure} 分位）"),
+    "pg_beyond_row": ("median of the sum beyond the sum of medians", "总额中位数与各项中位数之和的差"),
     "pg_asked_row": ("asked for", "申请总额"),
     "pg_move": (
         "{name} moves from {source} to {place}: {gb} GB in {time}, {money}.",

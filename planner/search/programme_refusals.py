@@ -1,0 +1,178 @@
+"""Why no calendar keeps a programme's budgets, and what would let one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from planner.search.calendar import Calendar, Schedule, Task, solve, total_cost
+from planner.search.goals import Goal
+from planner.search.infeasible import reason_of
+from planner.search.programme_answer import ProgrammeAnswer
+from planner.search.programme_answers import on, quota_words
+from planner.search.programmes import (
+    CHANCE_BASIS,
+    DAY_S,
+    MOST_DAYS,
+    Study,
+    defaults,
+    goal_of,
+    last_day,
+    lived,
+    provenance,
+    statement,
+    study_of,
+)
+from planner.search.stage_plans import limits_of
+from planner.units import format_percent, format_usd
+
+
+def refusal_of(study: Study) -> ProgrammeAnswer:
+    """An answer without a calendar: why there is none, and what would make one."""
+    programme = study.programme
+    reason, changes = why_none(study)
+    return ProgrammeAnswer(
+        status="infeasible",
+        reason=reason,
+        changes=tuple(changes),
+        objective=None,
+        unit="days" if programme.objective.kind == "time" else "USD",
+        goal=goal_of(programme),
+        stages=(),
+        resources=(),
+        reservations=(),
+        end_day=None,
+        ends_on=None,
+        time_s=None,
+        cost_usd=None,
+        p_within_time=None,
+        p_within_cost=None,
+        p_within_both=None,
+        surrogate_cost_usd=None,
+        ask=None,
+        cash_by_month=(),
+        cash_by_week=(),
+        plans=sum(len(p.choices) for p in study.plans),
+        thrown_out=0,
+        statement=statement(study),
+        chance_basis=CHANCE_BASIS,
+        defaults=defaults(programme),
+        warnings=(),
+        provenance=provenance(programme, study.plans[0].problem),
+    )
+
+
+def why_none(study: Study) -> tuple[str, list[str]]:
+    """Why no calendar keeps the budgets, in a sentence, and single changes that would let one."""
+    programme, calendar = study.programme, study.calendar
+    for stage, plans in zip(programme.stages, study.plans, strict=True):
+        if not plans.choices:
+            budget = programme.budget
+            goal = Goal(per_usd=1.0, time_s=budget.time_s, cost_usd=budget.cost_usd, confidence=budget.confidence)
+            return f"{stage.where}, {stage.name}: {reason_of(plans.problem, goal)}", list(_wider(study))
+    best = solve(calendar)
+    if best is not None:
+        return _broken_in_truth(study, best)
+    changes = []
+    if calendar.budget is not None:
+        free = solve(replace(calendar, budget=None, per_cost=1.0, per_day=0.0, tasks=_by_cost(calendar)))
+        if free is not None:
+            least = float(total_cost(calendar, free))
+            changes.append(f"budget.cost: {format_usd(least)} or more would do.")
+    days = _days_needed(study)
+    if days is not None:
+        changes.append(f"budget.time: {days:,} days or more would do.")
+    for i, key in enumerate(study.shared.quotas):
+        limits = tuple(np.full_like(x, 1e9) if k == i else x for k, x in enumerate(calendar.limits))
+        if solve(replace(calendar, limits=limits)) is not None:
+            changes.append(f"cluster.quotas: more GPUs of {quota_words(key)} would do.")
+    for i, task in enumerate(calendar.tasks):
+        days = None if task.deadline is None else _done_by(calendar, i)
+        if days is not None:
+            changes.append(f"stages.{i}.deadline: {on(programme, days) or f'day {days}'} or later would do.")
+    if changes:
+        sums = "Within the budgets, quotas and deadlines no calendar holds all stages"
+        return f"{sums}, at their quantiles at {format_percent(study.confidence)}.", changes
+    return "No calendar holds all stages within the budgets, the quotas and the order.", changes
+
+
+def _broken_in_truth(study: Study, best: Schedule) -> tuple[str, list[str]]:
+    """Why calendars that keep the sums of quantiles were all thrown out, and what would keep the best of them."""
+    programme, sure, worlds = study.programme, study.confidence, lived(study, study.calendar, best).worlds
+    budget, needed = programme.budget, []
+    days = math.ceil(float(np.quantile(worlds.finish_s, sure)) / DAY_S)
+    usd = float(np.quantile(worlds.total_usd, sure))
+    if budget.time_s is not None and days * DAY_S > budget.time_s:
+        needed.append(f"budget.time: {days:,} days or more")
+    if budget.cost_usd is not None and usd > budget.cost_usd:
+        needed.append(f"budget.cost: {format_usd(usd)} or more")
+    for i, (task, ends_s) in enumerate(zip(study.calendar.tasks, worlds.ends_s, strict=True)):
+        day = math.ceil(float(np.quantile(ends_s, sure)) / DAY_S)
+        if task.deadline is not None and day > task.deadline:
+            needed.append(f"stages.{i}.deadline: {on(programme, day)} or later")
+    reason = (
+        f"Each stage keeps its days and its cost with {format_percent(sure)}, and no calendar keeps the budgets with"
+        " that for all of them together, by simulation."
+    )
+    return reason, [f"{' and '.join(needed)} would do."] if needed else []
+
+
+def _wider(study: Study) -> Iterator[str]:
+    """What would do where a stage alone breaks a budget: each budget by itself, searched without it."""
+    programme = study.programme
+    for name in ("cost_usd", "time_s"):
+        if getattr(programme.budget, name) is None:
+            continue
+        budget = programme.budget
+        budget = replace(budget, cost_usd=None) if name == "cost_usd" else replace(budget, time_s=None)
+        free = replace(programme, budget=budget)
+        other = study_of(free, study.plans[0].problem.catalog, study.calibration)
+        if not all(plans.choices for plans in other.plans):
+            continue
+        calendar = replace(other.calendar, per_cost=float(name == "cost_usd"), per_day=float(name == "time_s"))
+        found = solve(replace(calendar, tasks=_by_cost(calendar)))
+        if found is not None and name == "cost_usd":
+            yield f"budget.cost: {format_usd(float(total_cost(calendar, found)))} or more would do."
+        elif found is not None:
+            yield f"budget.time: {last_day(calendar, found):,} days or more would do."
+
+
+def _by_cost(calendar: Calendar) -> tuple[Task, ...]:
+    """Tasks whose value is what the budget counts."""
+    return tuple(
+        replace(task, choices=tuple(replace(c, value=c.cost) for c in task.choices)) for task in calendar.tasks
+    )
+
+
+def _days_needed(study: Study) -> int | None:
+    """The fewest days in which a calendar keeps everything else."""
+    programme, calendar = study.programme, study.calendar
+    if programme.budget.time_s is None:
+        return None
+    horizon = min(MOST_DAYS, max(4 * calendar.horizon, 30))
+    wider = replace(
+        calendar,
+        horizon=horizon,
+        limits=limits_of(programme, study.shared, horizon),
+        per_cost=0.0,
+        per_day=1.0,
+    )
+    found = solve(wider)
+    return None if found is None else last_day(wider, found)
+
+
+def _done_by(calendar: Calendar, number: int) -> int | None:
+    """The earliest day by which one stage can be done where its own deadline alone is lifted."""
+    tasks = tuple(replace(task, deadline=None) if i == number else task for i, task in enumerate(calendar.tasks))
+    free = replace(calendar, tasks=tasks)
+    if solve(free) is None:
+        return None
+    low, high = calendar.tasks[number].deadline or 0, calendar.horizon
+    while high - low > 1:  # the longest deadline that is too early, and one that does
+        day = (low + high) // 2
+        given = tuple(replace(task, deadline=day) if i == number else task for i, task in enumerate(tasks))
+        low, high = (low, day) if solve(replace(free, tasks=given)) is not None else (day, high)
+    return high
