@@ -176,6 +176,8 @@ def test_a_folder_is_refused_as_a_file(tmp_path):
 
 def test_no_colour_without_a_terminal_nor_with_no_color(monkeypatch):
     class Terminal:
+        closed = False
+
         def isatty(self) -> bool:
             return True
 

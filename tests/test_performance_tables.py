@@ -275,7 +275,7 @@ def test_rows_of_ones_own_are_learnt_from_beside_one_that_cannot_be_read(planner
     "name",
     [
         "mi300x-xcd-24gb", "MI300X 96GB", "H10", "GB10", "RTX 6000", "RTX 6000 Ada", "RTX 3090 Ti", "RTX 4090 D", "L40",
-        "GB200 NVL4", "GH200 480GB", "A100 1g.5gb", "H100 MIG 3g.40gb", "A100X", "H100 CNX", "A10", "MI300A", "4090",
+        "GB200 NVL4", "GH200 480GB", "A100 1g.5gb", "H100 MIG 3g.40gb", "A100X", "H100 CNX", "A10", "MI300A", "4080",
     ],
 )  # fmt: skip
 def test_a_near_name_of_another_part_is_not_taken_for_one(name: str) -> None:
