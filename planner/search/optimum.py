@@ -87,9 +87,10 @@ def optimize_near(
 def _check(scenario: Scenario) -> None:
     budget = scenario.budget
     if budget.time_s is None and budget.cost_usd is None and not scenario.cluster.own_only:
+        alone = "; your own machines alone need none: cluster.own_only: true" if scenario.cluster.own else ""
         raise PlannerError(
             "budget: give a time (or a deadline) or a cost to optimize within; without one, `planner frontier` shows"
-            " every plan that is best in time and cost"
+            f" every plan that is best in time and cost{alone}"
         )
 
 
