@@ -192,7 +192,7 @@ def test_a_fleet_of_the_most_training_without_a_price_counts_its_objective_in_ti
 def test_own_machines_among_others_without_a_budget_are_told_what_they_need(planner, tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text(
-        "model: llama3.2-1b\ndata: {tokens: 1B}\ntraining: {epochs: 1}\n"
+        "model: llama3.2-1b\ndata: {tokens: 1B, seq_length: 2048}\ntraining: {epochs: 1}\n"
         "cluster: {own: [{name: lab, gpu: rtx-4090-24gb, nodes: 1, gpus_per_node: 4}]}\n"
     )
     ran = planner("optimize", path)
