@@ -55,7 +55,8 @@ def test_a_dask_cluster_answers_byte_for_byte_as_one_after_the_other(serial):
         ) as cluster,
         dask(cluster.scheduler_address) as executor,
     ):
-        assert run(ask(PINNED, OVERS), executor).to_json() == serial.to_json()
+        for together in (1, 4):
+            assert run(ask(PINNED, OVERS), executor, together=together).to_json() == serial.to_json()
 
 
 def test_a_row_is_what_optimize_answers(serial):
@@ -111,7 +112,7 @@ def test_the_table_fits_the_page_and_says_why(serial, width):
 
 
 def test_a_wrong_variation_is_told_before_any_is_solved(planner, monkeypatch, tmp_path):
-    monkeypatch.setattr(running, "solve", lambda _: pytest.fail("solved"))
+    monkeypatch.setattr(running, "solve_some", lambda _: pytest.fail("solved"))
     table = tmp_path / "grid.csv"
     for over, said in [
         ("budgt.time=1 day,2 days", "--over budgt.time=1 day: there is no key `budgt` here; did you mean `budget`?"),
@@ -147,7 +148,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(planner, monkeypatch, tmp
         solved.append(task.key)
         return solve(task)
 
-    monkeypatch.setattr(running, "solve", until_the_third)
+    monkeypatch.setattr(running, "solve_some", until_the_third)
     stopped = planner("sweep", PINNED, *GRID, "-o", table, "--jobs", 1)
     assert stopped.code == 130
     assert "2 of 6 variations are kept" in stopped.err
@@ -156,7 +157,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(planner, monkeypatch, tmp
     journal = journal_path(table)
     journal.write_bytes(journal.read_bytes() + b'{"key": "torn')
     again = []
-    monkeypatch.setattr(running, "solve", lambda task: again.append(task.key) or solve(task))
+    monkeypatch.setattr(running, "solve_some", lambda task: again.append(task.key) or solve(task))
     ran = planner("sweep", PINNED, *GRID, "-o", table, "--jobs", 1)
     assert ran.code == 0, ran.err
     assert (len(solved), len(again)) == (2, 4)
@@ -193,7 +194,7 @@ def test_any_executor_will_do_and_a_fault_leaves_it(monkeypatch):
         raise RuntimeError("a fault of ours")
 
     asked = ask(PINNED, ["budget.time=120 days,90 days"])
-    monkeypatch.setattr(running, "solve", broken)
+    monkeypatch.setattr(running, "solve_some", broken)
     with ThreadPoolExecutor(2) as pool, pytest.raises(RuntimeError, match="a fault of ours"):
         run(asked, pool)
 

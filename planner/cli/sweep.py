@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from planner.sweeps.table import Sweep
 
 
+FAR = 8  # variations, at most, that go to a cluster at once
+
+
 def sweep(
     scenario: ScenarioFile,
     over: Annotated[
@@ -100,7 +103,14 @@ def _swept(asked: Asked, output: Path | None, jobs: int | None, scheduler: str |
             say(f"{len(known):,} of {len(set(asked.keys)):,} variations are there already", quiet=quiet)
         try:
             with _executor(missing, jobs, scheduler) as executor, progress("sweeping", quiet=quiet) as tick:
-                found = run(asked, executor, known=known, heard=None if journal is None else journal.add, tick=tick)
+                found = run(
+                    asked,
+                    executor,
+                    known=known,
+                    heard=None if journal is None else journal.add,
+                    tick=tick,
+                    together=1 if scheduler is None else min(FAR, -(-missing // FAR)) or 1,
+                )
         except KeyboardInterrupt:
             say(_how_to_go_on(asked, journal), quiet=quiet)
             raise

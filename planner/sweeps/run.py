@@ -13,7 +13,7 @@ from planner.money import USD, Money, money_of
 from planner.plan_row import Value
 from planner.scenario import Scenario
 from planner.sweeps.grid import Axis, cells, read_axes
-from planner.sweeps.solving import Facts, Task, facts_of, solve
+from planner.sweeps.solving import Facts, Task, facts_of, solve, solve_some
 from planner.sweeps.table import Origin, Over, Row, Sweep, varied
 from planner.units import PlannerError, shown
 
@@ -70,6 +70,7 @@ def run(
     known: Mapping[str, Row] | None = None,
     heard: Heard | None = None,
     tick: Callable[[float], None] | None = None,
+    together: int = 1,
 ) -> Sweep:
     """Solve what is not `known`, and lay everything out as one table; the same whatever the executor.
 
@@ -86,11 +87,13 @@ def run(
         Told key and columns of each variation as soon as it is solved, in whatever order that happens.
     tick : callable, optional
         Told the finished share.
+    together : int
+        Neighbouring variations that the executor is given at once: more where a way there and back takes long.
     """
     found = {key: dict(known[key]) for key in asked.keys if known and key in known}
     waiting = {key: task for key, task in zip(asked.keys, asked.tasks, strict=True) if key not in found}
     total = len(found) + len(waiting)
-    for key, columns in _solved(waiting, executor):
+    for key, columns in _solved(waiting, executor, together):
         found[key] = columns
         if heard is not None:
             heard(key, columns)
@@ -128,11 +131,17 @@ def _read(
         raise PlannerError(said) from None
 
 
-def _solved(waiting: Mapping[str, Task], executor: Executor | None) -> Iterator[tuple[str, dict[str, Value]]]:
+def _solved(
+    waiting: Mapping[str, Task], executor: Executor | None, together: int
+) -> Iterator[tuple[str, dict[str, Value]]]:
     if executor is None:
         for key, task in waiting.items():
             yield key, solve(task)
         return
-    futures = {executor.submit(solve, task): key for key, task in waiting.items()}
+    keys = list(waiting)
+    futures = {}
+    for begin in range(0, len(keys), together):
+        some = keys[begin : begin + together]
+        futures[executor.submit(solve_some, [waiting[key] for key in some])] = some
     for future in as_completed(futures):
-        yield futures.pop(future), future.result()
+        yield from zip(futures.pop(future), future.result(), strict=True)

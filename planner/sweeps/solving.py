@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from planner import __version__
 from planner.catalog import Catalog, load_catalog
@@ -15,9 +16,6 @@ from planner.plan_row import Value
 from planner.scenario import Scenario
 from planner.sweeps.table import bad_input, figures
 from planner.units import PlannerError
-
-if TYPE_CHECKING:
-    from planner.search.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +63,27 @@ def solve(task: Task) -> dict[str, Value]:
     """
     from planner import search
 
-    known = _loaded(task.overlays, task.facts)
+    facts = _loaded(task.overlays, task.facts)
+    if getattr(_BEFORE, "facts", None) is not facts:
+        _BEFORE.facts, _BEFORE.problem = facts, None
     try:
-        answer, known.problem = search.optimize_near(task.scenario, known.catalog, known.calibration, known.problem)
+        answer, _BEFORE.problem = search.optimize_near(task.scenario, *facts, _BEFORE.problem)
     except PlannerError as error:
         return bad_input(str(error))
     return figures(answer)
 
 
-@dataclass
-class _Known:
-    """What a process has of one sweep: the facts, and the variation before, which the next one mostly resembles."""
+def solve_some(tasks: Sequence[Task]) -> list[dict[str, Value]]:
+    """The columns of several tasks, one after the other: each goes on from what the one before learnt."""
+    return [solve(task) for task in tasks]
 
-    catalog: Catalog
-    calibration: Calibration
-    problem: Problem | None = None
+
+#: Of this thread: the variation before, which the next one mostly resembles, and the facts that it was solved with.
+_BEFORE = threading.local()
 
 
 @lru_cache(maxsize=2)  # a process solves many tasks of one sweep; a changed catalog comes with other facts
-def _loaded(overlays: tuple[Path, ...], wanted: Facts) -> _Known:
+def _loaded(overlays: tuple[Path, ...], wanted: Facts) -> tuple[Catalog, Calibration]:
     catalog, calibration = load_catalog(overlays), load_calibration(overlays)
     present = Facts(__version__, catalog.digest, calibration.digest)
     for what, here, there in (
@@ -96,4 +96,4 @@ def _loaded(overlays: tuple[Path, ...], wanted: Facts) -> _Known:
                 f"a worker has another {what} ({here[:12]}) than this machine ({there[:12]}); install the same planner "
                 "and overlays on every worker, and let no catalog change during a sweep"
             )
-    return _Known(catalog, calibration)
+    return catalog, calibration
