@@ -243,3 +243,20 @@ def test_dollar_signs_of_a_name_are_no_formula(command, kind, planner, tmp_path)
     assert ran.code == 0, ran.err
     if kind == "svg" and command != "compare":
         assert "from $50k to $80k, x $a^$" in (tmp_path / "chart.svg").read_text()
+
+
+@pytest.mark.parametrize("character", ["\\u202e", "\\u2066", "\\u200b", "\\ufffe", "\\x07", "\\x1b[31m"])
+@pytest.mark.parametrize("command", ["frontier", "simulate", "compare", "sweep", "propose"])
+def test_a_name_with_characters_that_turn_or_hide_text_comes_into_no_drawing(command, character, planner, tmp_path):
+    path, out = tmp_path / "turned.yaml", tmp_path / "chart.svg"
+    path.write_text(
+        f'name: "50 {character}DSU"\nmodel: pythia-1b\ndata: {{samples: 100k, seq_length: 2048}}\n'
+        "training: {epochs: 1}\nbudget: {time: 10 days}\ncluster: {gpus: [h100-sxm5-80gb], max_gpus: 16}\n"
+    )
+    more = {"compare": ["--by", "cloud"], "sweep": ["--over", "training.epochs=1,2"]}.get(command, [])
+    where = ["-o", tmp_path / "documents"] if command == "propose" else ["--chart", out]
+    ran = planner(command, path, *more, *where)
+    assert ran.code == 2
+    assert "control character" in ran.err
+    assert ran.err.isascii() or all(c.isprintable() or c == "\n" for c in ran.err)
+    assert [each.name for each in tmp_path.iterdir()] == ["turned.yaml"]
