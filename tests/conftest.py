@@ -71,7 +71,7 @@ SLOW = {
     "test_the_spread_of_a_spot_price_is_in_the_choice": 2,
     "test_the_study_chooses_what_optimize_chooses": 5,
     "test_time_rises_with_the_work_across_the_first_checkpoint": 0,
-    "test_what_a_variation_learnt_changes_no_answer_of_the_next": 1,
+    "test_what_a_variation_learnt_changes_no_answer_of_the_next": 2,
     "test_what_is_asked_for_a_spot_plan_suffices_as_often_as_it_says": 0,
     "test_what_it_writes_runs_and_fits_its_schema": 4,
     "test_what_the_schema_refuses_the_reader_refuses_in_one_sentence_with_the_right_line": 0,

@@ -266,8 +266,9 @@ def test_ctrl_c_ends_every_process_and_keeps_what_is_solved(tmp_path):
 CHANGES = (
     ("budget.time=40 days", "budget.time=90 days", "budget.cost=40k", "budget.confidence=0.95", "objective=time"),
     ("training.epochs=0.5", "training.epochs=2", "training.global_batch=512", "training.precision=bf16"),
-    ("layout.tp=2", "layout.memory_headroom=0.2", "cluster.max_gpus=64", "cluster.gpus=any", "seq_length=4096"),
+    ("layout.tp=2", "layout.memory_headroom=0.2", "cluster.max_gpus=64", "cluster.gpus=any", "data.seq_length=4096"),
     ("risk.checkpoint_interval=2h", "cluster.pricing=[on_demand, spot]", "cluster.clouds=[lambda]"),
+    ("cluster.power_limit_w=300", "cluster.site=mine", "cluster.power_limit_w=500", "data.samples=20M"),
 )
 
 

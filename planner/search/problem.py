@@ -133,13 +133,14 @@ class Problem:
 
     def learn_of(self, known: Problem) -> None:
         """Takes over what does not hang on how these problems differ: of one model in one way of training."""
-        self.tables, self.physics = known.tables, known.physics
+        self.tables = known.tables
         alike = self.scenario.risk == known.scenario.risk
         if alike:
             self.overhead = known.overhead
         one, two = self.scenario.cluster, known.scenario.cluster
         if self.batches != known.batches or any(getattr(one, name) != getattr(two, name) for name in OF_SITES):
             return
+        self.physics = known.physics
         self.sites = known.sites if self.run == known.run else {k: s.running(self.run) for k, s in known.sites.items()}
         if [p.setting for p in self.pools] != [p.setting for p in known.pools]:
             return
