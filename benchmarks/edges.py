@@ -77,7 +77,7 @@ def node_types() -> None:
     scenario = api.load_scenario(ROOT / NEOX)
     some = [o for o in eligible_offers(catalog, scenario.cluster).offers if o.hardware.network_gbit_per_s]
     offers = [
-        replace(o, id=f"{o.id}-{i}", hardware=replace(o.hardware, network_gbit_per_s=100.0 + i))
+        replace(o, instance=f"{o.instance}-{i}", hardware=replace(o.hardware, network_gbit_per_s=100.0 + i))
         for i, o in enumerate(some[i % len(some)] for i in range(NODE_TYPES))
     ]
     optimize(scenario, catalog, calibration, offers=offers)
@@ -97,21 +97,16 @@ def main(wanted: str = "") -> None:
     with tempfile.TemporaryDirectory() as name:
         here = {"PYTHONPATH": str(ROOT)}
         processor_seconds(planner("optimize", NEOX), here)  # byte code and the disk's cache are warm
-        unit = [processor_seconds(YARDSTICK, here)[0] for _ in range(3)]
-        answers = []
-        for what, (command, count) in cases(Path(name)).items():
+        one = statistics.median(processor_seconds(YARDSTICK, here)[0] for _ in range(5))
+        print(f"{'import scipy.optimize, pandas':<48} {one:7.2f} s   1.00 x", flush=True)
+        bare = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": str(Path(name) / "none")}
+        every = {what: (*case, here) for what, case in cases(Path(name)).items()}
+        every["optimize neox20b, no byte code"] = (planner("optimize", NEOX, "--json"), 1, here | bare)
+        for what, (command, count, environment) in every.items():
             if wanted in what:
-                answers.append((what, count, *processor_seconds(command, here)))
-                unit.append(processor_seconds(YARDSTICK, here)[0])
-        bare = here | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": str(Path(name) / "none")}
-        first = planner("optimize", NEOX, "--json")
-        if wanted in "optimize neox20b":
-            answers.append(("optimize neox20b, no byte code", 1, *processor_seconds(first, bare)))
-    one = statistics.median(unit)
-    print(f"{'import scipy.optimize, pandas':<48} {one:7.2f} s   1.00 x")
-    for what, count, seconds, peak in answers:
-        each = f"  {count / seconds:,.1f} a second" if count > 1 else ""
-        print(f"{what:<48} {seconds:7.2f} s {seconds / one:6.2f} x  {peak:6.0f} MiB{each}")
+                seconds, peak = processor_seconds(command, environment)
+                each = f"  {count / seconds:,.1f} a second" if count > 1 else ""
+                print(f"{what:<48} {seconds:7.2f} s {seconds / one:6.2f} x  {peak:6.0f} MiB{each}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import pytest
 from planner import api
 from planner.interop.exporting import export_files
 from planner.performance.framework_table import framework, frameworks
-from planner.performance.model_parts import PARTS, missing_part, own_model, without_pipeline
+from planner.performance.model_parts import PARTS, approximated_part, missing_part, own_model, without_pipeline
+from planner.units import PlannerError
 from planner.workload.zoo import load_model, model_names
 
 #: Of each kind that is shipped: parallel residual, biases, ALiBi, Llama's, QK norm, experts with and without latent
@@ -39,6 +40,12 @@ def test_a_plan_of_a_framework_is_exported_for_it_or_was_refused_by_name(name: s
         if answer.plan is None:
             assert missing_part(row, load_model(model)), model
             continue
+        if part := approximated_part(row, load_model(model)):  # planned where it is named, and said to go no further
+            assert any(part in warning and "not exported" in warning for warning in answer.warnings), model
+            for target in row.exports:
+                with pytest.raises(PlannerError, match=part):
+                    export_files(answer, target)
+            continue
         for target in row.exports:
             assert export_files(answer, target)[0], model
             exported += 1
@@ -54,4 +61,9 @@ def test_torchtitan_plans_no_pipeline_that_its_class_lacks(name: str) -> None:
 
 def test_tables_name_parts_that_are_known() -> None:
     for row in frameworks().values():
-        assert set(row.without) | set(row.parts_without_pipeline) <= set(PARTS)
+        assert set(row.without) | set(row.approximates) | set(row.parts_without_pipeline) <= set(PARTS)
+
+
+def test_where_any_framework_will_do_none_is_taken_that_builds_the_model_otherwise() -> None:
+    assert planned("pythia-1b", "any").plan.framework != "megatron"
+    assert planned("pythia-1b", "megatron").plan.framework == "megatron"

@@ -73,8 +73,9 @@ def test_what_is_not_stated_is_taken_as_the_release_has_it_and_said():
     assert defaults()["training.comm_overlap"] == "not known (as runs that do not say)"
     old = defaults("training.framework_release=1.0")
     assert old["training.flash_attention"] == "false (gpt-neox 1.0)"
-    every = defaults(framework="any")
-    assert every["training.fused_or_compile"] == "true (megatron); false (fsdp, gpt-neox)"
+    every = defaults(framework="any")  # but Megatron, which has no parallel residual
+    assert every["training.fused_or_compile"] == "false (fsdp, gpt-neox)"
+    assert defaults(framework="megatron")["training.fused_or_compile"] == "true (megatron)"
 
 
 def test_an_old_release_with_flash_attention_stated_is_not_taken_to_lack_it():

@@ -127,6 +127,7 @@ class Framework:
     models: Mapping[str, str] = field(default_factory=dict)  # its own names of models of the catalog; {}: any shape
     models_without_pipeline: tuple[str, ...] = ()  # of these names, by what they begin with
     without: Mapping[str, str] = field(default_factory=dict)  # parts of models that it has no class for: words
+    approximates: Mapping[str, str] = field(default_factory=dict)  # parts planned in another form of equal work: words
     parts_without_pipeline: tuple[str, ...] = ()  # parts whose class, of a model not its own, has no pipeline
     shards_always: bool = False  # runs tensor or pipeline parallelism over sharded ranks only
     shares_of_every_nth: bool = False  # recomputes every n-th layer alone: a share is searched only where one is stated

@@ -56,6 +56,16 @@ def missing_part(row: Framework, model: ModelSpec) -> str:
     return next((words for part, words in row.without.items() if PARTS[part](model)), "")
 
 
+def approximated_part(row: Framework, model: ModelSpec) -> str:
+    """The first part of a model, in words, that a framework is planned for in another form of equal work; "" if none.
+
+    Such a plan is not exported.
+    """
+    if not row.approximates or own_model(row.name, model):
+        return ""
+    return next((words for part, words in row.approximates.items() if PARTS[part](model)), "")
+
+
 def without_pipeline(row: Framework, model: ModelSpec) -> bool:
     """Whether the framework's class of this model is not cut into stages."""
     own = own_model(row.name, model)

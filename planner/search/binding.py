@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.performance.frameworks import framework
 from planner.performance.intervals import FACTORS
+from planner.performance.model_parts import approximated_part
 from planner.performance.stacks import stack_of
 from planner.plan import Binding, Plan
 from planner.search.engine import Limits, solve
@@ -138,6 +139,15 @@ def _nodes(problem: Problem, plan: Plan) -> list[Binding]:
     return []
 
 
+def _in_another_form(problem: Problem, plan: Plan) -> list[str]:
+    """That the framework builds a part of the model otherwise."""
+    row = framework(plan.framework)
+    part = approximated_part(row, problem.scenario.model)
+    if not part:
+        return []
+    return [f"{row.title} has no {part}: the plan is of layers of equal work, and is not exported for it."]
+
+
 def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
     """What a reader should know before signing."""
     out = [*unfit_parts(problem.scenario, problem.catalog), *problem.remarks]
@@ -159,6 +169,7 @@ def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
             f"That {offer.id} sells {format_count(plan.nodes)} nodes at once is an assumption: no limit is known."
             " Ask, or state it under cluster.quotas."
         )
+    out += _in_another_form(problem, plan)
     if offer.pricing == "spot":
         out.append(_spot(plan))
     if "network_assumed" in flags:

@@ -19,6 +19,7 @@ from planner.catalog.types import Hardware, Offer
 from planner.performance.arrays import IntArray, Setting
 from planner.performance.framework_table import frameworks_for
 from planner.performance.frameworks import frameworks, why_not_run
+from planner.performance.model_parts import approximated_part
 from planner.plan import Takings
 from planner.risk.failures import NOT_SPOT, Interruptions, interruption_rate, takings
 from planner.scenario import Risk, Scenario
@@ -157,4 +158,6 @@ def _frameworks(scenario: Scenario) -> list[str]:
     why = {name: why_not_run(frameworks()[name], training.precision, stated) for name in names}
     if all(why.values()):
         raise PlannerError("; ".join(why.values()))
-    return [name for name in names if not why[name]]
+    able = [name for name in names if not why[name]]
+    whole = [name for name in able if not approximated_part(frameworks()[name], scenario.model)]
+    return whole or able
