@@ -148,7 +148,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(planner, monkeypatch, tmp
         solved.append(task.key)
         return solve(task)
 
-    monkeypatch.setattr(running, "solve_some", until_the_third)
+    monkeypatch.setattr(running, "solve", until_the_third)
     stopped = planner("sweep", PINNED, *GRID, "-o", table, "--jobs", 1)
     assert stopped.code == 130
     assert "2 of 6 variations are kept" in stopped.err
@@ -157,7 +157,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(planner, monkeypatch, tmp
     journal = journal_path(table)
     journal.write_bytes(journal.read_bytes() + b'{"key": "torn')
     again = []
-    monkeypatch.setattr(running, "solve_some", lambda task: again.append(task.key) or solve(task))
+    monkeypatch.setattr(running, "solve", lambda task: again.append(task.key) or solve(task))
     ran = planner("sweep", PINNED, *GRID, "-o", table, "--jobs", 1)
     assert ran.code == 0, ran.err
     assert (len(solved), len(again)) == (2, 4)
