@@ -112,7 +112,7 @@ def test_the_table_fits_the_page_and_says_why(serial, width):
 
 
 def test_a_wrong_variation_is_told_before_any_is_solved(planner, monkeypatch, tmp_path):
-    monkeypatch.setattr(running, "solve_some", lambda _: pytest.fail("solved"))
+    monkeypatch.setattr(running, "solve", lambda _: pytest.fail("solved"))
     table = tmp_path / "grid.csv"
     for over, said in [
         ("budgt.time=1 day,2 days", "--over budgt.time=1 day: there is no key `budgt` here; did you mean `budget`?"),
