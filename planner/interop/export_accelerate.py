@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from planner.interop.accelerate_assumptions import ACCELERATE as TABLE
-from planner.interop.assumptions import refuse_lacking, written
 from planner.interop.export_common import Export
 from planner.interop.launching import TRAIN
 from planner.interop.quoting import commented, yaml_value
-from planner.interop.trainer_script import ACCELERATE, trainer_script
-from planner.units import PlannerError
+from planner.interop.trainer_script import ACCELERATE, config_and_arguments, trainer_script
 
 
 def accelerate_files(export: Export) -> dict[str, str]:
@@ -21,14 +19,7 @@ def accelerate_files(export: Export) -> dict[str, str]:
     PlannerError
         If FSDP through Accelerate cannot run the plan, naming what it lacks.
     """
-    if export.trained.batch_ramp:
-        raise PlannerError(
-            "FSDP through Accelerate cannot run this plan: it has no batch ramp; plan without training.batch_ramp."
-        )
-    refuse_lacking(TABLE, export, "FSDP through Accelerate", "fsdp")
-    values = written(TABLE, export)
-    config = {key: value for key, value in values.items() if not key.startswith("--")}
-    arguments = {key: value for key, value in values.items() if key.startswith("--")}
+    config, arguments = config_and_arguments(TABLE, export, "FSDP through Accelerate", "fsdp")
     export.notes.append(
         f"{ACCELERATE}: Accelerate reduces gradients in 16 bits, and the plan counts 32: it may be faster"
     )

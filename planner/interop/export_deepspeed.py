@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from planner.interop.assumptions import refuse_lacking, written
 from planner.interop.deepspeed_assumptions import DEEPSPEED, betas
 from planner.interop.export_common import Export
 from planner.interop.launching import TRAIN
 from planner.interop.quoting import commented
-from planner.interop.trainer_script import ACCELERATE, trainer_script
-from planner.units import PlannerError
+from planner.interop.trainer_script import ACCELERATE, config_and_arguments, trainer_script
 
 CONFIG = "ds_config.json"
 
@@ -24,14 +22,7 @@ def deepspeed_files(export: Export) -> dict[str, str]:
     PlannerError
         If DeepSpeed through the Trainer cannot run the plan, naming what it lacks.
     """
-    if export.trained.batch_ramp:
-        raise PlannerError(
-            "DeepSpeed under the Trainer cannot run this plan: it has no batch ramp; plan without training.batch_ramp."
-        )
-    refuse_lacking(DEEPSPEED, export, "DeepSpeed under the Trainer", "deepspeed")
-    values = written(DEEPSPEED, export)
-    config = {key: value for key, value in values.items() if not key.startswith("--")}
-    arguments = {key: value for key, value in values.items() if key.startswith("--")}
+    config, arguments = config_and_arguments(DEEPSPEED, export, "DeepSpeed under the Trainer", "deepspeed")
     return {
         CONFIG: _json(export, config),
         ACCELERATE: _accelerate(export),

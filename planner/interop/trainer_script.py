@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from planner.interop.assumptions import conditions_of
+from planner.interop.assumptions import Assumption, conditions_of, refuse_lacking, written
 from planner.interop.deepspeed_assumptions import betas
 from planner.interop.export_common import NOT_PLANNED, Export
 from planner.interop.launching import TRAIN, WANTED, script_head
 from planner.interop.quoting import commented, shell_word
+from planner.units import PlannerError
 
 ACCELERATE = "accelerate.yaml"
+
+
+def config_and_arguments(
+    table: Sequence[Assumption], export: Export, title: str, name: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a plan's conditions make of a tool's files: values of its config, and arguments of the script.
+
+    Raises
+    ------
+    PlannerError
+        If the tool cannot run the plan, naming what it lacks.
+    """
+    if export.trained.batch_ramp:
+        raise PlannerError(f"{title} cannot run this plan: it has no batch ramp; plan without training.batch_ramp.")
+    refuse_lacking(table, export, title, name)
+    values = written(table, export)
+    return (
+        {key: value for key, value in values.items() if not key.startswith("--")},
+        {key: value for key, value in values.items() if key.startswith("--")},
+    )
 
 
 def trainer_script(export: Export, arguments: dict[str, Any], installed: str) -> str:

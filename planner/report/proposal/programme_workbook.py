@@ -6,13 +6,12 @@ Numbers are numbers; the last row of a table that adds up is a formula that carr
 from __future__ import annotations
 
 import io
-from datetime import datetime, time, timedelta
+from datetime import timedelta
 from typing import Any
 
 from planner.report.proposal.model import COUNT, DAYS, MONEY, PERCENT, Bullets, Cell, Facts, Paragraph, Proposal, Table
 from planner.report.proposal.svg import text_width
-from planner.report.proposal.xlsx_book import letter
-from planner.units import PlannerError
+from planner.report.proposal.xlsx_book import letter, new_book
 
 A4 = 9
 FORMS = {MONEY: "#,##0.00", DAYS: "#,##0.00", COUNT: "#,##0", PERCENT: "0.0%"}
@@ -29,14 +28,8 @@ def programme_workbook(proposal: Proposal) -> bytes:
     PlannerError
         If XlsxWriter is not there.
     """
-    try:
-        from xlsxwriter import Workbook
-    except ImportError:
-        raise PlannerError("XLSX proposals need XlsxWriter: pip install 'llm-cluster-planner[proposals]'") from None
     buffer = io.BytesIO()
-    plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    book = Workbook(buffer, {"in_memory": True, **plain})
-    book.set_properties({"title": proposal.title[:250], "created": datetime.combine(proposal.day, time())})
+    book = new_book(buffer, proposal)
     made = _Sheets(proposal, book)
     for section in proposal.sections:
         made.section(section.title, section.blocks)

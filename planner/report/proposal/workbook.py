@@ -7,15 +7,13 @@ reader without recalculation sees; a recalculation gives the same to the cent.
 from __future__ import annotations
 
 import io
-from datetime import datetime, time
 from typing import Any
 
 from planner.report.proposal.model import Proposal
 from planner.report.proposal.svg import fitted
-from planner.report.proposal.xlsx_book import PLAN_COLUMNS, Book
+from planner.report.proposal.xlsx_book import PLAN_COLUMNS, Book, new_book
 from planner.report.proposal.xlsx_plan import chosen_plan, inputs, plans
 from planner.report.proposal.xlsx_tables import assumptions, cash, options
-from planner.units import PlannerError
 
 A4 = 9  # as XlsxWriter numbers paper
 FOOTER_WIDTH = 500.0  # of the title, as `fitted` counts; a footer holds 255 characters at most
@@ -57,15 +55,8 @@ def workbook(proposal: Proposal) -> bytes:
     PlannerError
         If XlsxWriter is not there.
     """
-    try:
-        from xlsxwriter import Workbook
-    except ImportError:
-        raise PlannerError("XLSX proposals need XlsxWriter: pip install 'llm-cluster-planner[proposals]'") from None
     buffer = io.BytesIO()
-    plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    book = Workbook(buffer, {"in_memory": True, **plain})
-    day = proposal.day
-    book.set_properties({"title": proposal.title[:250], "created": datetime.combine(day, time())})
+    book = new_book(buffer, proposal)
     made = Book(proposal, book)
     plans(made)  # first: the others point into it
     inputs(made)

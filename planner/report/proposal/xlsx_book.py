@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime, time
 from typing import Any
 
 from planner.report.proposal.ledger import NOISE, sums
 from planner.report.proposal.model import Proposal
+from planner.units import PlannerError
 
 MONEY, NUMBER, HOURS, DATE, PERCENT, PRICE = "#,##0.00", "#,##0", "#,##0.00", "yyyy-mm-dd", "0.0%", "#,##0.00##"
 SHEETS = ("inputs", "proposal", "options", "cash", "plans", "assumptions")
@@ -16,6 +18,24 @@ PLAN_COLUMNS = (
     "name", "offer", "gpu", "gpus", "price", "price_sure", "p50", "sure", "work", "minimum", "step", "block",
     "batch", "layout", "own", "training", "then", "kind", "upfront", "waiting",
 )  # fmt: skip
+
+
+def new_book(buffer: io.BytesIO, proposal: Proposal) -> Any:
+    """An empty workbook of a proposal, in which a text is never a formula, a link or a number.
+
+    Raises
+    ------
+    PlannerError
+        If XlsxWriter is not there.
+    """
+    try:
+        from xlsxwriter import Workbook
+    except ImportError:
+        raise PlannerError("XLSX proposals need XlsxWriter: pip install 'llm-cluster-planner[proposals]'") from None
+    plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    book = Workbook(buffer, {"in_memory": True, **plain})
+    book.set_properties({"title": proposal.title[:250], "created": datetime.combine(proposal.day, time())})
+    return book
 
 
 class Book:
