@@ -63,3 +63,25 @@ def test_options_of_one_run_are_refused(file: Path, planner: Any) -> None:
 def test_a_value_of_a_stage_is_set(file: Path, planner: Any) -> None:
     told = json.loads(planner("optimize", file, "--set", "stages.1.training.epochs=3", "--json").out)
     assert told["stages"][1]["plan"]["epochs"] == 3
+
+
+def test_on_machines_without_a_price_a_programme_has_no_cost(planner, tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "model: llama3.2-1b\nobjective: time\nbudget: {time: 60 days}\nstages:\n"
+        "  - {name: main, data: {tokens: 10B, seq_length: 2048}, training: {epochs: 1}}\n"
+        "  - {name: long, after: [main], data: {tokens: 1B, seq_length: 8192}, training: {epochs: 1}}\n"
+        "cluster: {own_only: true, own: [{name: lab, gpu: a100-sxm4-80gb, nodes: 1, gpus_per_node: 8}]}\n"
+    )
+    for command in (["optimize"], ["optimize", "--full"], ["explain"], ["simulate", "--worlds", "200"]):
+        ran = planner(command[0], path, *command[1:])
+        assert ran.code == 0, ran.err
+        assert "USD" not in ran.out, command
+        assert "of the cost" not in ran.out
+    assert "left out" in planner("optimize", path).out
+    assert json.loads(planner("optimize", path, "--json").out)["goal"]["cost_stated"] is False
+    ran = planner("propose", path, "-o", tmp_path / "out")
+    assert ran.code == 2
+    assert "usd_per_gpu_hour" in ran.err
+    priced = planner("optimize", path, "--set", "cluster.own.0.usd_per_gpu_hour=2")
+    assert "to ask for" in priced.out

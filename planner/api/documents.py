@@ -235,6 +235,11 @@ def _of_programme(
     from planner.search.programme_scaling import scaling_of
 
     with naming(Path(programme.source)):
+        if programme.cost_left_out:
+            raise PlannerError(
+                "a programme's proposal asks for money, and no price of your machines is stated: write"
+                " `usd_per_gpu_hour` or `ownership` under cluster.own"
+            )
         answer = search.optimize_programme(programme, *facts)
         if answer.status != "optimal":
             changes = "".join(f"\n  - {change}" for change in answer.changes)

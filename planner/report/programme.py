@@ -12,6 +12,8 @@ from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.search.programme_answer import ProgrammeAnswer, StageAnswer
 from planner.units import format_count, format_percent
 
+NO_PRICE = "left out: no price of your machines is stated; write `usd_per_gpu_hour` or `ownership` under cluster.own"
+
 
 @in_its_money
 def programme_table(found: ProgrammeAnswer, width: int = 80, colour: bool = False, *, full: bool = False) -> str:
@@ -28,7 +30,8 @@ def programme_table(found: ProgrammeAnswer, width: int = 80, colour: bool = Fals
     if found.resources or found.reservations:
         blocks.append([page.heading("Shared"), *bullets(_shared(found), page)])
     if full:
-        blocks.append([page.heading("Cash flow"), *_cash(found, page)])
+        if found.goal.cost_stated:
+            blocks.append([page.heading("Cash flow"), *_cash(found, page)])
         blocks.append([page.heading("Slack"), *bullets(_slack(found), page)])
         blocks.append([page.heading("Chances"), *(f"  {x}" for x in wrap(found.chance_basis, width - 2))])
         blocks.append([page.heading("Defaults"), *bullets((f"{d.key}: {d.value}" for d in found.defaults), page)])
@@ -51,6 +54,8 @@ def _together(found: ProgrammeAnswer, page: Page) -> list[str]:
         "" if found.p_within_time is None else f"; {chance(found.p_within_time)} within {time_text(goal.time_s or 0)}"
     )
     out += hanging("time", f"{planned}; {_range(found.time_s, time_text)}{sure}", page)
+    if not goal.cost_stated:
+        return [*out, *hanging("cost", NO_PRICE, page)]
     sure = (
         ""
         if found.p_within_cost is None
@@ -94,7 +99,10 @@ def _stages(found: ProgrammeAnswer, page: Page) -> list[str]:
         ]
         for stage in found.stages
     ]
-    out = columns(rows, "lrrlrr", page, flexible=3, least=24)
+    form = "lrrlrr"
+    if not found.goal.cost_stated:
+        rows, form = [[*row[:2], *row[3:]] for row in rows], "lrlrr"
+    out = columns(rows, form, page, flexible=form.rindex("l"), least=24)
     for stage in found.stages:
         if stage.move is not None:
             move = stage.move

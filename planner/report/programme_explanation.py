@@ -33,6 +33,8 @@ def programme_replay_table(found: ProgrammeReplay, width: int = 80, colour: bool
         ("end", time_text, found.stated_time_s, found.time_s, (found.stated_p_within_time, found.p_within_time)),
         ("cost", money_text, found.stated_cost_usd, found.cost_usd, (found.stated_p_within_cost, found.p_within_cost)),
     ):
+        if name == "cost" and not stated.p90 > 0:  # machines without a price
+            continue
         for which, q, p in (("stated", stated, chances[0]), ("event by event", drawn, chances[1])):
             rows.append([name, which, text(q.p10), text(q.p50), text(q.p90), "" if p is None else chance(p)])
     rows += [

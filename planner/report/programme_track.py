@@ -21,9 +21,11 @@ def programme_track_table(now: ProgrammeProgress, width: int = 80, colour: bool 
         "end", f"day {end.p50:.1f} ({end.p10:.1f} to {end.p90:.1f}), planned day {now.planned_end_day}{limit}", page
     )
     planned = f"planned {money_text(now.planned_cost_usd)}, spent {money_text(now.spent_usd)}"
-    lines += hanging(
-        "cost", f"{money_text(cost.p50)} ({money_text(cost.p10)} to {money_text(cost.p90)}), {planned}", page
-    )
+    priced = now.planned_cost_usd > 0  # machines without a price have no cost
+    if priced:
+        lines += hanging(
+            "cost", f"{money_text(cost.p50)} ({money_text(cost.p10)} to {money_text(cost.p90)}), {planned}", page
+        )
     if now.missed:
         lines += bullets(["a budget will more likely than not be missed"], page, "bad")
     rows = [["", "", "done", "ends on day", "planned", "late, days", "cost"]]
@@ -39,7 +41,8 @@ def programme_track_table(now: ProgrammeProgress, width: int = 80, colour: bool 
         ]
         for stage in now.stages
     ]
-    text = "\n".join([*lines, "", *columns(rows, "llrrrrr", page)]) + "\n"
+    shown = 7 if priced else 6
+    text = "\n".join([*lines, "", *columns([row[:shown] for row in rows], "llrrrrr"[:shown], page)]) + "\n"
     if now.replanned is not None:
         text += (
             "\n" + page.heading("What is left, planned anew") + "\n\n" + programme_table(now.replanned, width, colour)

@@ -86,6 +86,12 @@ class Programme:
     digest: str = ""
     folder: str = field(default="", compare=False, repr=False)
 
+    @property
+    def cost_left_out(self) -> bool:
+        """Whether only time is asked for, on machines of one's own whose price nobody states."""
+        whole = (replace(s.scenario, budget=self.budget, objective=self.objective) for s in self.stages)
+        return not self.reservations and all(run.cost_left_out for run in whole)
+
     def day(self, when: date | None) -> int | None:
         """A day of the calendar as its number."""
         assert self.budget.start is not None or when is None  # noqa: S101 - the reader has seen to it

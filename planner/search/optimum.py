@@ -13,7 +13,7 @@ from planner.money import USD, in_its_money
 from planner.performance.calibration import Calibration
 from planner.plan import Alternative, Certificate, Default, GivenUp, Optimization, Provenance
 from planner.plan import Goal as Asked
-from planner.scenario import Scenario
+from planner.scenario import Budget, Objective, Scenario
 from planner.scenario.asked import asked_values
 from planner.search.binding import bindings, warnings_of
 from planner.search.choose import choose, undominated
@@ -313,7 +313,11 @@ def complexity_of(problem: Problem, pick: Pick) -> int:
 
 def asked(scenario: Scenario) -> Asked:
     """Objective and budgets, to be printed beside the answer."""
-    budget, objective = scenario.budget, scenario.objective
+    return asked_of(scenario.budget, scenario.objective, cost_stated=not scenario.cost_left_out)
+
+
+def asked_of(budget: Budget, objective: Objective, *, cost_stated: bool) -> Asked:
+    """The same of one run, or of several together."""
     return Asked(
         objective=objective.kind,
         usd_per_day=objective.usd_per_day if objective.kind == "usd_per_day" else None,
@@ -321,7 +325,7 @@ def asked(scenario: Scenario) -> Asked:
         cost_usd=budget.cost_usd,
         confidence=budget.confidence,
         start=budget.start,
-        cost_stated=not scenario.cost_left_out,
+        cost_stated=cost_stated,
     )
 
 

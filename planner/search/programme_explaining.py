@@ -92,7 +92,8 @@ def _binding(answer: ProgrammeAnswer) -> Iterator[StageBinds]:
             if binds
             else f"does not bind: a slip is absorbed {stage.slack.absorbed_by}"
         )
-        text = f"{stage.name} {how}; {format_percent(of_days)} of the days, {format_percent(of_cost)} of the cost."
+        paid = f", {format_percent(of_cost)} of the cost" if answer.goal.cost_stated else ""
+        text = f"{stage.name} {how}; {format_percent(of_days)} of the days{paid}."
         yield StageBinds(stage.name, binds, of_days, of_cost, text)
 
 

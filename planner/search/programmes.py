@@ -33,7 +33,7 @@ from planner.search.calendar import (
     spans,
     total_cost,
 )
-from planner.search.optimum import provenance_of
+from planner.search.optimum import asked_of, provenance_of
 from planner.search.plans import Pick, fastest_of
 from planner.search.prices import PlanCost, plan_cost
 from planner.search.problem import Problem
@@ -363,15 +363,7 @@ def _live(
 
 def goal_of(programme: Programme) -> Goal:
     """Objective and budgets, to be printed beside the answer."""
-    budget, kind = programme.budget, programme.objective
-    return Goal(
-        objective=kind.kind,
-        usd_per_day=kind.usd_per_day if kind.kind == "usd_per_day" else None,
-        time_s=budget.time_s,
-        cost_usd=budget.cost_usd,
-        confidence=budget.confidence,
-        start=budget.start,
-    )
+    return asked_of(programme.budget, programme.objective, cost_stated=not programme.cost_left_out)
 
 
 def provenance(programme: Programme, problem: Problem) -> Provenance:
