@@ -517,7 +517,8 @@ class Document(Result):
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise PlannerError(f"not a saved {kind}: {error}") from error
+            line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+            raise PlannerError(f"not a saved {kind}: it is no JSON{line}") from error
         if not isinstance(data, dict):
             raise PlannerError(f"not a saved {kind}: an object is expected, not {type(data).__name__}")
         if data.get("kind") == "programme" and "kind" not in cls.__slots__:
