@@ -13,6 +13,7 @@ from planner import plan_json
 from planner.money import HOURS, Money
 from planner.results import Result
 from planner.units import SPLIT, PlannerError, format_percent
+from planner.words import restored, say
 from planner.workload.model import ModelSpec
 
 SCHEMA_VERSION = 1
@@ -29,14 +30,13 @@ class Quantiles:
     p90: float
 
 
-#: Kinds of price as people call them.
-PRICE_KINDS: Mapping[str, str] = {
-    "on_demand": "on demand",
-    "spot": "spot",
-    "reserved": "reserved",
-    "block": "capacity block",
-    "owned": "your own",
-}
+#: Kinds of price.
+PRICE_KINDS = ("on_demand", "spot", "reserved", "block", "owned")
+
+
+def pricing_words(pricing: str) -> str:
+    """A kind of price as people call it; one that is not known, as it is written."""
+    return say(f"pricing.{pricing}") if pricing in PRICE_KINDS else pricing.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ class OfferRef:
     @property
     def price_kind(self) -> str:
         """How the machines are paid, and whether at a price of the user's: "spot", "reserved, your quote"."""
-        words = PRICE_KINDS.get(self.pricing, self.pricing.replace("_", " "))
-        return f"{words}, your quote" if self.quoted else words
+        words = pricing_words(self.pricing)
+        return say("pricing.quoted", pricing=words) if self.quoted else words
 
 
 @dataclass(frozen=True, slots=True)
@@ -504,6 +504,10 @@ class Document(Result):
 
     __slots__ = ()
 
+    def to_json(self) -> str:
+        """The document as text, ending in a newline; `sentences` in it says by code and values what its texts say."""
+        return plan_json.dumps(self, sentences=True)
+
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The result that `text` holds.
@@ -529,7 +533,8 @@ class Document(Result):
                 f"not a saved {kind} that this planner reads: schema_version is {version}, not {SCHEMA_VERSION}"
             )
         try:
-            return plan_json.decode(cls, amounts_within(data, data), kind)
+            told = restored(data, data.pop("sentences", None))
+            return plan_json.decode(cls, amounts_within(data, told), kind)
         except ValueError as error:
             raise PlannerError(f"not a saved {kind}: {error}") from error
 

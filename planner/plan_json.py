@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from planner.money import money_of
 from planner.reading.text import UNSEEN
+from planner.words.sentence import table
 
 T = TypeVar("T")
 
@@ -65,15 +66,18 @@ def encode(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def dumps(value: Any) -> str:
+def dumps(value: Any, *, sentences: bool = False) -> str:
     """`value` as JSON text, indented, ending in a newline; the same value always gives the same bytes.
 
     Of an answer that counts hours in place of money, no key of US dollars holds a number (`hours_apart`), and none of
-    a plan on machines without a price (`unpriced`).
+    a plan on machines without a price (`unpriced`). With `sentences`, a table of that name ends the document: what
+    each of its sentences says, by code and values (`planner.words`).
     """
     document = unpriced(encode(value))
     if money_of(value).hours:
         document = hours_apart(document)
+    if sentences and (told := table(document)):
+        document["sentences"] = told
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 

@@ -229,15 +229,20 @@ def format_number(value: float, digits: int = 4) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def format_duration(seconds: float) -> str:
-    """In the largest unit that leaves at least two of it, or exactly one: 1209600 -> "14 days", 86400 -> "1 day"."""
+def duration_parts(seconds: float) -> tuple[str, str]:
+    """A duration's figure and unit: the largest that leaves at least two of it, or exactly one."""
     for unit, size in (("day", 86400), ("hour", 3600)):
         if abs(seconds) == size:
-            return f"{format_number(seconds / size)} {unit}"
+            return format_number(seconds / size), unit
     for unit, size, least in (("days", 86400, 2), ("hours", 3600, 2), ("min", 60, 2), ("s", 1, 1)):
         if abs(seconds) >= size * least:
-            return f"{format_number(seconds / size)} {unit}"
-    return f"{format_number(seconds * 1000)} ms"
+            return format_number(seconds / size), unit
+    return format_number(seconds * 1000), "ms"
+
+
+def format_duration(seconds: float) -> str:
+    """In the largest unit that leaves at least two of it, or exactly one: 1209600 -> "14 days", 86400 -> "1 day"."""
+    return " ".join(duration_parts(seconds))
 
 
 def format_usd(usd: float) -> str:

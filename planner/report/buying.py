@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.plan import PRICE_KINDS, Buying, Optimization, Rented
+from planner.plan import Buying, Optimization, Rented, pricing_words
 from planner.report.figures import money_text
 from planner.report.layout import Page, bullets
 from planner.units import format_count, format_number, format_percent, format_usd
@@ -26,7 +26,7 @@ def purchase_text(found: Buying) -> str:
 def rented_text(found: Buying, rented: Rented) -> str:
     """One kind of renting beside it: its price, the use from which buying pays, and the months until it is paid."""
     price = f"{format_usd(rented.usd_per_gpu_hour)} a GPU-hour"
-    kind = PRICE_KINDS.get(rented.pricing, rented.pricing)
+    kind = pricing_words(rented.pricing)
     text = f"{kind} at {rented.offer.split('/')[0]}, {price}"
     text += f" ({rented.basis})" if rented.basis else ""
     if rented.utilisation > 1:

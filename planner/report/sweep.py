@@ -9,7 +9,7 @@ from pathlib import Path
 
 from planner import files
 from planner.money import in_its_money, money_of
-from planner.plan import PRICE_KINDS
+from planner.plan import pricing_words
 from planner.plan_json import hours_apart
 from planner.plan_row import Value
 from planner.report.figures import Scale, chance, money_scale, time_scale
@@ -123,7 +123,7 @@ def _plan_cells(row: Row, time: Scale, cost: Scale) -> list[str]:
 
 def _seller(row: Row) -> str:
     """Where the machines are and how they are paid."""
-    kind = PRICE_KINDS.get(str(row["pricing"]), str(row["pricing"]))
+    kind = pricing_words(str(row["pricing"]))
     return kind if row["pricing"] == "owned" else f"{row['cloud']}, {kind}"
 
 

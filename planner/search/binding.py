@@ -17,12 +17,11 @@ from planner.search.goals import View, find
 from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.pools import unfit_parts
 from planner.search.problem import Problem
-from planner.units import format_count, format_duration, format_gib, format_number, format_percent, format_usd
+from planner.words import say
 from planner.workload.counts import parameter_counts
 from planner.workload.learning import starts_from, token_multiplier
 
 MORE_MEMORY = 1.25
-_BETTER = {"cost": "cheaper", "time": "faster"}  # plans, by the objective
 WORTH_SAYING = 0.005  # a gain below this is nothing to act on
 MANY_EPOCHS = 100  # Muennighoff et al. 2023 studied up to 44 of them in full, and few runs beyond
 
@@ -47,21 +46,22 @@ def _budget(problem: Problem, view: View, pick: Pick, key: str) -> Binding | Non
     if other is None or (other == best and free.offer[other] == view.offer[best]):
         return None
     plan = make_plan(problem, fastest_of(problem, other), problem.offers[int(free.offer[other])])
-    instead = (
-        f"without it {format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud} ({plan.offer.price_kind})"
-        f" would do it in"
-        f" {format_duration(plan.time_s.p50)} for {format_usd(plan.cost_usd.p50)}"
-    )
+    instead = {
+        "gpus": plan.gpus,
+        "gpu": plan.offer.gpu,
+        "cloud": plan.offer.cloud,
+        "pricing": plan.offer.price_kind,
+        "time": plan.time_s.p50,
+        "cost": plan.cost_usd.p50,
+        "better": say(f"better.{problem.scenario.objective.kind}"),
+        "confidence": view.goal.confidence,
+    }
     sure = float(problem.time_s(view.goal.confidence, seconds, np.array([best]))[0])
     sure += float(problem.waiting_s[best])
-    confidence = f"with {format_percent(view.goal.confidence)} confidence"
-    better = _BETTER.get(problem.scenario.objective.kind, "better")
     if key == "time_s":
-        text = f"The time budget of {format_duration(limit)} excludes {better} plans: {instead}; this plan ends within"
-        return Binding("budget.time", f"{text} {format_duration(sure)} {confidence}.", sure, limit, "s")
+        return Binding("budget.time", say("binding.time", limit=limit, sure=sure, **instead), sure, limit, "s")
     most = float(view.cost(view.goal.confidence, seconds, np.array([best]))[0])
-    text = f"The cost budget of {format_usd(limit)} excludes {better} plans: {instead}; this plan costs at most"
-    return Binding("budget.cost", f"{text} {format_usd(most)} {confidence}.", most, limit, "USD")
+    return Binding("budget.cost", say("binding.cost", limit=limit, most=most, **instead), most, limit, "USD")
 
 
 def _batch(problem: Problem, plan: Plan) -> list[Binding]:
@@ -76,20 +76,15 @@ def _batch(problem: Problem, plan: Plan) -> list[Binding]:
     loss, total = problem.run.loss, problem.length.total_samples
     if loss is not None:  # repeats of the data counted
         share = int(loss.samples(total, plan.global_batch)) / int(loss.samples(total, low)) - 1.0
-    range_text = f"its range of {format_count(low)} to {format_count(high)}"
-    size = format_count(plan.global_batch)
-    if plan.global_batch == limit_of(end, low, high):
-        text = f"The global batch of {size} sequences is the {end}imum of {range_text}"
-    else:
-        text = f"The global batch of {size} sequences is the largest multiple of micro-batch x dp in {range_text}"
+    limit = limit_of(end, low, high)
+    where = say(f"binding.batch_{end if plan.global_batch == limit else 'multiple'}")
+    batch = {"batch": plan.global_batch, "where": where, "low": low, "high": high}
     if end == "max" and not _from_checkpoint(problem):  # the law is of training from scratch
-        text += (
-            f": to the same loss it takes {format_percent(share)} more tokens than the smallest would (tokens double at"
-            f" {format_count(round(critical))} sequences, by McCandlish et al. 2018); the plan trains on the tokens"
-            f" that {'were asked for' if problem.run.loss is None else 'this takes'}"
-        )
-    limit = float(limit_of(end, low, high))
-    return [Binding(f"training.global_batch.{end}", text + ".", float(plan.global_batch), limit, "sequences")]
+        tokens = say("binding.tokens_asked" if loss is None else "binding.tokens_to_the_loss")
+        said = say("binding.batch_costs", **batch, share=share, critical=round(critical), tokens=tokens)
+    else:
+        said = say("binding.batch", **batch)
+    return [Binding(f"training.global_batch.{end}", said, float(plan.global_batch), float(limit), "sequences")]
 
 
 def _from_checkpoint(problem: Problem) -> bool:
@@ -117,11 +112,8 @@ def _memory(problem: Problem, best: int, plan: Plan) -> list[Binding]:
         return []
     faster = 1.0 - float(found.seconds[0] / problem.best_s[best])
     used, capacity = plan.memory_gib.total, plan.memory_gib.capacity
-    text = (
-        f"Memory binds: {format_gib(used)} of {format_gib(capacity)} are used; with a quarter more the same GPUs would"
-        f" be {format_percent(faster)} faster, by another layout or micro-batch."
-    )
-    return [Binding("memory", text, used, capacity, "GiB")]
+    said = say("binding.memory", used=used, capacity=capacity, faster=faster)
+    return [Binding("memory", said, used, capacity, "GiB")]
 
 
 def _nodes(problem: Problem, plan: Plan) -> list[Binding]:
@@ -129,13 +121,11 @@ def _nodes(problem: Problem, plan: Plan) -> list[Binding]:
     offer, most = plan.offer, problem.scenario.cluster.max_gpus
     size, gpus = plan.gpus // plan.nodes, plan.paid_gpus  # spare nodes are ordered too
     if offer.max_nodes is not None and gpus // size >= offer.max_nodes:
-        nodes = f"{format_count(offer.max_nodes)} node{'' if offer.max_nodes == 1 else 's'}"
-        sells = "has" if offer.pricing == "owned" else "sells at most"
-        text = f"{offer.id} {sells} {nodes} ({offer.max_nodes_basis}): all are used."
-        return [Binding("offer.max_nodes", text, float(gpus // size), float(offer.max_nodes), "nodes")]
+        code = "binding.nodes_owned" if offer.pricing == "owned" else "binding.nodes_sold"
+        said = say(code, offer=offer.id, nodes=offer.max_nodes, basis=offer.max_nodes_basis)
+        return [Binding("offer.max_nodes", said, float(gpus // size), float(offer.max_nodes), "nodes")]
     if gpus + size > most:
-        text = f"cluster.max_gpus of {format_count(most)} is used up: one node more would pass it."
-        return [Binding("cluster.max_gpus", text, float(gpus), float(most), "GPUs")]
+        return [Binding("cluster.max_gpus", say("binding.max_gpus", gpus=most), float(gpus), float(most), "GPUs")]
     return []
 
 
@@ -145,83 +135,64 @@ def _in_another_form(problem: Problem, plan: Plan) -> list[str]:
     part = approximated_part(row, problem.scenario.model)
     if not part:
         return []
-    return [f"{row.title} has no {part}: the plan is of layers of equal work, and is not exported for it."]
+    return [say("warnings.in_another_form", framework=row.title, part=part)]
 
 
 def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
     """What a reader should know before signing."""
     out = [*unfit_parts(problem.scenario, problem.catalog), *problem.remarks]
     if not problem.offers:
-        out.append("No offer of the catalog fits what `cluster` asks for.")
+        out.append(say("warnings.no_offer"))
     if plan is None:
         return (*out, *problem.length.remarks)
     out = [*_of_the_batch(problem, plan), *out, *_not_joined(problem, plan)]
     if problem.scenario.cost_left_out:
-        assumed = " What JSON says of it is a cost of ownership that is all assumption." if plan.offer.priced else ""
-        out.append(
-            "Cost is left out, as no price of your machines is stated: write `usd_per_gpu_hour` or `ownership` under"
-            f" cluster.own for it.{assumed}"
-        )
+        out.append(say("warnings.cost_left_out_assumed" if plan.offer.priced else "warnings.cost_left_out"))
     offer = plan.offer
     flags = next(o.flags for o in problem.offers if o.id == offer.id)
     if offer.max_nodes is None and offer.pricing != "owned":
-        out.append(
-            f"That {offer.id} sells {format_count(plan.nodes)} nodes at once is an assumption: no limit is known."
-            " Ask, or state it under cluster.quotas."
-        )
+        out.append(say("warnings.nodes_assumed", offer=offer.id, nodes=plan.nodes))
     out += _in_another_form(problem, plan)
     if offer.pricing == "spot":
         out.append(_spot(plan))
     if "network_assumed" in flags:
-        out.append(f"The network of {offer.instance} is your assumption (cluster.assume_network).")
+        out.append(say("warnings.network_assumed", instance=offer.instance))
     if "network_recalled" in flags:
-        out.append(f"The network rate of {offer.instance} is from memory, not from a source: check it.")
+        out.append(say("warnings.network_recalled", instance=offer.instance))
     if offer.date_kind not in ("exact", "user", ""):
-        out.append(f"The price of {offer.id} is dated by {offer.date_kind.replace('_', ' ')} only ({offer.as_of}).")
+        dated = offer.date_kind.replace("_", " ")
+        out.append(say("warnings.price_dated", offer=offer.id, dated=dated, as_of=offer.as_of))
     adapter = None if plan.conditions is None else plan.conditions.adapter
     if adapter is not None:
-        out.append(
-            f"Only adapters are trained ({adapter.words}, {format_count(adapter.parameters)} parameters). No such run"
-            f" was measured: its time is modelled, and its range, a factor of {FACTORS[adapter.method]:g} either way in"
-            " four of five, is set by hand."
-        )
+        factor = FACTORS[adapter.method]
+        out.append(say("warnings.adapter", adapter=adapter.words, parameters=adapter.parameters, factor=factor))
     elif plan.basis == "modelled" and stack_of(plan.framework, "") not in problem.calibration.stacks:
-        out.append(
-            f"No run of {framework(plan.framework).title} was measured: its throughput is what all frameworks have in"
-            " common, and its range as wide as they differ."
-        )
+        out.append(say("warnings.framework_unmeasured", framework=framework(plan.framework).title))
     elif plan.basis == "modelled":
-        out.append("Nobody's measurement stands near this plan: the throughput is the model's alone.")
+        out.append(say("warnings.modelled"))
     return (*out, *problem.length.remarks)
 
 
 def _spot(plan: Plan) -> str:
     """That spot machines may go, how often, and how sure that is."""
     taken = plan.reliability.taken if plan.reliability is not None else None
-    text = "The plan stands on spot machines: the cloud may take them away at any time"
     if taken is None:
-        return f"{text}."
-    often = f"{format_number(taken.per_1000_node_days)} in 1,000 node-days"
+        return say("warnings.spot")
     if taken.low < taken.high:
-        often += f", in four markets of five {format_number(taken.low)} to {format_number(taken.high)}"
-    return f"{text} ({often}). Chances count that; see risk.spot_preemptions_per_1000_node_days to state what you know."
+        return say("warnings.spot_range", rate=taken.per_1000_node_days, low=taken.low, high=taken.high)
+    return say("warnings.spot_rate", rate=taken.per_1000_node_days)
 
 
 def _of_the_batch(problem: Problem, plan: Plan) -> list[str]:
     """Whether so few iterations, or so many passes over so little data, can be meant."""
     samples = problem.length.samples_per_epoch or None
-    batch = f"A global batch of {format_count(plan.global_batch)}"
     if samples is not None and plan.global_batch > samples:
-        text = f"{batch} is more than the {format_count(samples)} samples of the data: every iteration repeats some,"
-        text += " and no batch of an epoch is full. State a smaller training.global_batch."
-    elif plan.iterations == 1:
-        text = f"{batch} reads all of the run's data at once, in one iteration. State a smaller one, or more data."
-    elif plan.epochs is not None and plan.epochs > MANY_EPOCHS:
-        text = f"{format_number(plan.epochs)} epochs repeat the data beyond any that was studied (some tens):"
-        text += " check training.epochs and the size of the data."
-    else:
-        return []
-    return [text]
+        return [say("warnings.batch_beyond_data", batch=plan.global_batch, samples=samples)]
+    if plan.iterations == 1:
+        return [say("warnings.one_iteration", batch=plan.global_batch)]
+    if plan.epochs is not None and plan.epochs > MANY_EPOCHS:
+        return [say("warnings.many_epochs", epochs=plan.epochs)]
+    return []
 
 
 def _not_joined(problem: Problem, plan: Plan) -> list[str]:
@@ -229,6 +200,5 @@ def _not_joined(problem: Problem, plan: Plan) -> list[str]:
     for own in problem.scenario.cluster.own:
         mine = plan.offer.pricing == "owned" and plan.offer.instance == own.name
         if mine and own.nodes > 1 and plan.offer.max_nodes == 1 and plan.offer.max_nodes_basis == "unknown fabric":
-            text = f"Only one of the {format_count(own.nodes)} nodes of {own.name} is planned with, as no network joins"
-            return [text + " them: state its rate, such as `network: 400 Gbit/s`, under cluster.own."]
+            return [say("warnings.not_joined", nodes=own.nodes, name=own.name)]
     return []

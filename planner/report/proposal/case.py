@@ -18,6 +18,7 @@ from planner.report.proposal.study import Choice, Study, Terms, time_at
 from planner.risk.replay import Stress, run_of, stresses_of
 from planner.risk.simulation import simulate
 from planner.scenario import Scenario
+from planner.words import Sentence, worded
 
 NOWHERE = frozenset({"", "all", "any", "global"})  # what catalogs write for a region that is not told apart
 STRESS_WORLDS = 2_000
@@ -172,6 +173,8 @@ class Case:
     def in_words(self, text: str) -> str:
         """A sentence of the search in the document's language, with people's names for offers and accelerators."""
         pattern, known = self._names
+        if isinstance(text, Sentence):
+            return worded(text, self.words.language, known)
         return pattern.sub(lambda found: known.get(found[0], found[0]), translated(self.words, text))
 
     @cached_property

@@ -6,14 +6,17 @@ import re
 from functools import cache
 
 from planner.money import Money
-from planner.plan import PRICE_KINDS
+from planner.plan import PRICE_KINDS, pricing_words
 from planner.report.proposal.locale import Locale, unit_name
+from planner.words import Sentence, worded
 
 
 def translated(words: Locale, sentence: str) -> str:
     """A sentence of an answer (warning, binding limit, default) in the language of `words`."""
     if words.language == "en":
         return sentence
+    if isinstance(sentence, Sentence):
+        return worded(sentence, words.language)
     for pattern, template in _patterns():
         found = pattern.fullmatch(sentence)
         if found:
@@ -34,7 +37,7 @@ def _value(words: Locale, key: str, text: str) -> str:
         return _owned(text)
     text = text.replace(" %", "%")
     kind = re.fullmatch(r" \((?P<kind>[^,]+)(?P<quoted>, your quote)?\)", text)
-    known = {english: key for key, english in PRICE_KINDS.items()}
+    known = {pricing_words(key): key for key in PRICE_KINDS}
     if kind is None or kind["kind"] not in known:
         return dated(words, _units(text))
     said = words.say(f"pricing_{known[kind['kind']]}")

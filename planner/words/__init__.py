@@ -1,0 +1,11 @@
+"""What planner says, in the languages it speaks: sentences by code, beside the values that stand in them.
+
+Rooms below return `say(code, **values)`. That is an English text, and knows what it says, so that `worded` says it in
+another language. Each language is one file here, `en.json`, `zh.json`: a group of codes for each room that speaks,
+and the forms of its quantities. `Form` lists how a template writes a value.
+"""
+
+from planner.words.languages import LANGUAGES
+from planner.words.sentence import Sentence, restored, said_in, say, worded
+
+__all__ = ["LANGUAGES", "Sentence", "restored", "said_in", "say", "worded"]

@@ -1,0 +1,89 @@
+"""The languages: one file each, of templates by code and of forms of quantities."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from planner.money import Money
+from planner.units import duration_parts, format_bandwidth, format_bytes, format_number, format_short
+
+_ROOM = Path(__file__).parent
+FORMS = "forms"  # the group of a language's file that is not sentences
+LANGUAGES = tuple(sorted(path.stem for path in _ROOM.glob("*.json")))
+
+
+@cache
+def templates(language: str) -> Mapping[str, str]:
+    """Every template of a language by its code, `group.name`.
+
+    Raises
+    ------
+    KeyError
+        If there is no such language.
+    """
+    if language not in LANGUAGES:
+        raise KeyError(language)
+    groups = json.loads((_ROOM / f"{language}.json").read_text(encoding="utf-8"))
+    return {f"{group}.{name}": text for group, texts in groups.items() for name, text in texts.items()}
+
+
+class Forms:
+    """How a language writes quantities: figures are the same in all, units and joints are its own."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._texts = templates(language)
+
+    def _form(self, name: str) -> str:
+        return self._texts[f"{FORMS}.{name}"]
+
+    def duration(self, seconds: float) -> str:
+        """Seconds in the largest unit that leaves at least two of it, or exactly one."""
+        figure, unit = duration_parts(seconds)
+        return self._form(unit).format(n=figure)
+
+    def cost(self, usd: float, money: Money) -> str:
+        """US dollars in the unit that is written."""
+        return self._form("amount").format(n=format_number(money.amount(usd)), unit=self.unit(money))
+
+    def unit(self, money: Money) -> str:
+        """A unit of amounts: a currency by its code or its name, as the language has it; hours that are counted."""
+        if money.hours:
+            return self._form(money.unit)
+        if self._form("currency") == "code":
+            return money.unit
+        from babel.numbers import get_currency_name
+
+        return get_currency_name(money.unit, locale=self._form("cldr"))
+
+    def percent(self, fraction: float) -> str:
+        """A share, three digits."""
+        return self._form("percent").format(n=format_number(fraction * 100, 3))
+
+    def listed(self, items: list[str], how: str) -> str:
+        """Items in a row: `and`, `or`, `commas`, `semicolons`; the last joint of the first two is its word."""
+        if how in ("and", "or") and len(items) > 1:
+            return self._form(how).format(first=self.listed(items[:-1], "commas"), last=items[-1])
+        return self._form("semicolon" if how == "semicolons" else "comma").join(items)
+
+    def quantity(self, value: float, form: str) -> str | None:
+        """A number in one of the forms that need nothing else; None: there is no such form."""
+        name, _, digits = form.partition(".")
+        if name == "number":
+            return format_number(value, int(digits or 4))
+        if form == "count":
+            return f"{value:,.0f}"
+        if form == "gib":
+            return f"{format_number(value)} GiB"
+        write = {"duration": self.duration, "percent": self.percent, "bytes": format_bytes}.get(form)
+        write = write or {"short": format_short, "bandwidth": format_bandwidth}.get(form)
+        return None if write is None else write(value)
+
+
+@cache
+def forms(language: str) -> Forms:
+    """The forms of a language."""
+    return Forms(language)

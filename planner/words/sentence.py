@@ -1,0 +1,170 @@
+"""A sentence that knows what it says, how it is worded, and how it is saved."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, Self
+
+from planner.money import writing
+from planner.words.languages import forms, templates
+
+Value = Any  # str, int, float, date, Sentence, or a list of these
+LISTS = ("and", "or", "commas", "semicolons")
+DEEPEST = 8  # sentences within sentences, of a saved one
+
+
+class Sentence(str):
+    """An English text that `say` made: `code` names its template, `values` are what stands in it.
+
+    It is a text like any other to whatever prints, compares or saves it. What is joined to it by hand is no sentence
+    any more: what has parts is a template whose values are sentences.
+    """
+
+    code: str
+    values: Mapping[str, Value]
+
+    def __new__(cls, text: str, code: str, values: Mapping[str, Value]) -> Self:
+        made = super().__new__(cls, text)
+        made.code, made.values = code, values
+        return made
+
+    def __getnewargs__(self) -> tuple[str, str, Mapping[str, Value]]:  # type: ignore[override]
+        return str(self), self.code, self.values
+
+
+class _Filler(string.Formatter):
+    """Fills a template's places as a language writes them.
+
+    `{time:duration}` (seconds), `{cost:cost}` (US dollars, in the unit that is written), `{n:count}`, `{x:number}` and
+    `{x:number.3}` (significant digits), `{p:percent}` (a fraction), `{m:gib}`, `{b:bytes}`, `{r:bandwidth}` (Gbit/s),
+    `{t:short}` (64.04B), `{n:node|nodes}` (the word alone, by the number), `{offer:name}` (what people call it, where
+    that is told), `{items:and}`, `or`, `commas`, `semicolons` (a list), else as Python has it.
+    """
+
+    def __init__(self, language: str, names: Mapping[str, str]) -> None:
+        self.language, self.names = language, names
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, Sentence):
+            value = worded(value, self.language, self.names)
+        if "|" in format_spec:
+            one, _, more = format_spec.partition("|")
+            return one if value == 1 else more
+        if format_spec in LISTS:
+            return forms(self.language).listed([self.format_field(each, "name") for each in value], format_spec)
+        if isinstance(value, str):
+            return self.names.get(value, value) if format_spec == "name" else value
+        if isinstance(value, date):
+            return value.isoformat()
+        if format_spec == "cost":
+            return forms(self.language).cost(value, writing())
+        return forms(self.language).quantity(value, format_spec) or format(value, format_spec)
+
+
+def say(code: str, /, **values: Value) -> Sentence:
+    """The English sentence of a code, its places filled; nothing stands in one that is not in `values`.
+
+    Raises
+    ------
+    KeyError
+        If there is no such code, or a place has no value: a fault of ours.
+    """
+    return Sentence(_filled("en", code, values, {}), code, values)
+
+
+def said_in(language: str, code: str, /, **values: Value) -> str:
+    """What a code says in a language, in English where that language lacks it."""
+    return _filled(language if code in templates(language) else "en", code, values, {})
+
+
+def worded(text: str, language: str, names: Mapping[str, str] | None = None) -> str:
+    """A text in a language, with people's `names` for what catalogs call otherwise; as it is where it is no sentence.
+
+    What an older or a newer planner saved may lack its code or a value here: that stays as it was written.
+    """
+    if not isinstance(text, Sentence):
+        return str(text)
+    if language == "en" and not names:
+        return str(text)
+    try:
+        known = language if text.code in templates(language) else "en"
+        return _filled(known, text.code, text.values, names or {})
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError):
+        return str(text)
+
+
+def _filled(language: str, code: str, values: Mapping[str, Value], names: Mapping[str, str]) -> str:
+    text = templates(language)[code]
+    return _Filler(language, names).vformat(text, (), values) if "{" in text else text
+
+
+# --- saving ------------------------------------------------------------------------------------------------------
+
+
+def table(document: Any) -> dict[str, Any]:
+    """Every sentence within what is to be saved as JSON: its text -> its code and values."""
+    out: dict[str, Any] = {}
+    _gather(document, out)
+    return out
+
+
+def _gather(part: Any, out: dict[str, Any]) -> None:
+    if isinstance(part, Sentence):
+        out.setdefault(str(part), _saved(part))
+    elif isinstance(part, Mapping):
+        for entry in part.values():
+            _gather(entry, out)
+    elif isinstance(part, list):
+        for entry in part:
+            _gather(entry, out)
+
+
+def _saved(value: Value) -> Any:
+    if isinstance(value, Sentence):
+        return {"code": value.code, "values": {name: _saved(entry) for name, entry in value.values.items()}}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_saved(entry) for entry in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    return value.item() if hasattr(value, "item") else value
+
+
+def restored(document: Any, saved: Any) -> Any:
+    """What was read from JSON, its texts that `saved` (the document's table) knows as sentences again."""
+    if not isinstance(saved, dict):
+        return document
+    known = {text: made for text, entry in saved.items() if (made := _sentence(text, entry)) is not None}
+    return _with_sentences(document, known) if known else document
+
+
+def _with_sentences(part: Any, known: Mapping[str, Sentence]) -> Any:
+    if isinstance(part, str):
+        return known.get(part, part)
+    if isinstance(part, dict):
+        return {key: _with_sentences(entry, known) for key, entry in part.items()}
+    if isinstance(part, list):
+        return [_with_sentences(entry, known) for entry in part]
+    return part
+
+
+def _sentence(text: str | None, entry: Any, depth: int = 0) -> Sentence | None:
+    """A saved sentence, or None where it is not one; `text` None: one within another, worded here."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("code"), str) or depth > DEEPEST:
+        return None
+    if not isinstance(entry.get("values"), dict):
+        return None
+    values = {str(name): _value(each, depth + 1) for name, each in entry["values"].items()}
+    if text is None:
+        try:
+            return say(entry["code"], **values)
+        except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError):
+            return None
+    return Sentence(text, entry["code"], values)
+
+
+def _value(entry: Any, depth: int) -> Value:
+    if isinstance(entry, list):
+        return [_value(each, depth + 1) for each in entry] if depth <= DEEPEST else None
+    return _sentence(None, entry, depth) if isinstance(entry, dict) else entry

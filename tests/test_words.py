@@ -1,0 +1,121 @@
+"""Sentences by code: the languages say the same things, sentences are saved and read back, and none is made twice."""
+
+from __future__ import annotations
+
+import ast
+import json
+import pickle
+import re
+import string
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+import planner
+import planner.words
+from planner.money import Money, written_in
+from planner.plan import Optimization
+from planner.words import LANGUAGES, Sentence, restored, say, worded
+from planner.words.languages import FORMS, templates
+from planner.words.sentence import table
+
+ROOM = Path(planner.words.__file__).parent
+HOUSE = ROOM.parent
+
+
+def places(template: str) -> set[str]:
+    """The names of the values that a template writes."""
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+
+
+def codes_said() -> tuple[set[str], list[re.Pattern[str]]]:
+    """Codes that the house says: those written out, and the forms of those whose ends are worked out."""
+    written: set[str] = set()
+    forms: list[re.Pattern[str]] = []
+    for path in HOUSE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                written.add(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                parts = [re.escape(p.value) if isinstance(p, ast.Constant) else r"\w*" for p in node.values]
+                if re.match(r"[a-z_]+\\\.", "".join(parts)):
+                    forms.append(re.compile("".join(parts)))
+    return written, forms
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_language_says_all_that_english_says_with_values_that_english_has(language: str) -> None:
+    english, other = templates("en"), templates(language)
+    assert set(english) == set(other)
+    for code, template in other.items():
+        assert places(template) <= places(english[code]), code
+
+
+def test_every_code_that_is_said_has_words_and_every_template_is_said() -> None:
+    written, forms = codes_said()
+    known = {code for code in templates("en") if not code.startswith(f"{FORMS}.")}
+    silent = {code for code in known - written if not any(form.fullmatch(code) for form in forms)}
+    assert not silent
+    groups = {code.split(".")[0] for code in known}
+    for path in HOUSE.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        for call in ast.walk(ast.parse(source)) if "from planner.words import" in source else ():
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "say" and call.args:
+                first = call.args[0]
+                if isinstance(first, ast.Constant):
+                    assert first.value in known, f"{path.name}:{call.lineno}"
+                    assert {k.arg for k in call.keywords if k.arg} <= places(templates("en")[first.value]), first.value
+                elif isinstance(first, ast.JoinedStr) and isinstance(first.values[0], ast.Constant):
+                    assert first.values[0].value.split(".")[0] in groups, f"{path.name}:{call.lineno}"
+
+
+def test_quantities_are_written_as_the_language_has_them() -> None:
+    said = say("binding.time", limit=86400.0, better=say("better.cost"), gpus=1024, gpu="h100", cloud="aws",
+               pricing=say("pricing.spot"), time=7200.0, cost=1234.5, sure=90.0, confidence=0.8)  # fmt: skip
+    assert said == (
+        "The time budget of 1 day excludes cheaper plans: without it 1,024 x h100 at aws (spot) would do it in"
+        " 2 hours for 1,234 USD; this plan ends within 90 s with 80 % confidence."
+    )
+    chinese = worded(said, "zh", {"h100": "NVIDIA H100"})
+    assert chinese == (
+        "时间上限（1 天）排除了更优的方案：若无此限，aws（竞价）的 1,024 × NVIDIA H100 可用 2 小时、1,234 美元 完成；"
+        "本方案有 80% 的把握在 90 秒 内完成。"
+    )
+    with written_in(Money("EUR", 0.5)):
+        assert "617.2 EUR" in worded(said, "en", {"h100": "NVIDIA H100"})
+    assert worded("a text of somebody else", "zh") == "a text of somebody else"
+
+
+def test_a_sentence_survives_pickling_and_saving() -> None:
+    inner = say("pricing.quoted", pricing=say("pricing.block"))
+    said = say("warnings.price_dated", offer="aws/x", dated=inner, as_of=date(2026, 1, 2))
+    again = pickle.loads(pickle.dumps(said))  # noqa: S301 - our own bytes
+    assert (again, again.code, again.values) == (said, said.code, said.values)
+    saved = json.loads(json.dumps({"warnings": [said, "plain"], "sentences": table({"warnings": [said]})}))
+    read = restored(saved, saved.pop("sentences"))
+    assert read == {"warnings": [said, "plain"]}
+    assert isinstance(read["warnings"][0], Sentence)
+    assert worded(read["warnings"][0], "zh") == worded(said, "zh") != said
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [None, 3, [], {}, {"code": 1, "values": {}}, {"code": "x", "values": []}, {"code": "no.such", "values": {}}]
+    + [{"code": "binding.max_gpus", "values": {"gpus": gpus}} for gpus in ("many", [1], None)]
+    + [{"code": "binding.max_gpus", "values": {}}]
+    + [{"code": "binding.max_gpus", "values": {"gpus": {"code": "no.such", "values": {}}}}],
+)  # fmt: skip
+def test_a_saved_table_that_makes_no_sense_leaves_the_text_as_it_was_written(entry: object) -> None:
+    read = restored({"text": "as written"}, {"as written": entry})
+    assert read == {"text": "as written"}
+    assert worded(read["text"], "zh") in ("as written", "cluster.max_gpus（many）已用尽：再加一台即超出。")
+
+
+def test_a_saved_answer_says_by_code_what_its_texts_say() -> None:
+    answer_json = planner.optimize(HOUSE.parent / "scenarios" / "smallest.yaml").to_json()
+    document = json.loads(answer_json)
+    assert document["binding"][0]["text"] in document["sentences"]
+    answer = Optimization.from_json(answer_json)
+    assert isinstance(answer.binding[0].text, Sentence)
+    assert answer.to_json() == answer_json
