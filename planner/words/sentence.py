@@ -103,16 +103,16 @@ def _filled(language: str, code: str, values: Mapping[str, Value], names: Mappin
 # --- saving ------------------------------------------------------------------------------------------------------
 
 
-def table(document: Any) -> dict[str, Any]:
-    """Every sentence within what is to be saved as JSON: its text -> its code and values."""
-    out: dict[str, Any] = {}
+def table(document: Any) -> list[dict[str, Any]]:
+    """Every sentence within what is to be saved as JSON: its text, code and values."""
+    out: dict[str, dict[str, Any]] = {}
     _gather(document, out)
-    return out
+    return list(out.values())
 
 
 def _gather(part: Any, out: dict[str, Any]) -> None:
     if isinstance(part, Sentence):
-        out.setdefault(str(part), _saved(part))
+        out.setdefault(str(part), {"text": str(part), **_saved(part)})
     elif isinstance(part, Mapping):
         for entry in part.values():
             _gather(entry, out)
@@ -133,10 +133,15 @@ def _saved(value: Value) -> Any:
 
 def restored(document: Any, saved: Any) -> Any:
     """What was read from JSON, its texts that `saved` (the document's table) knows as sentences again."""
-    if not isinstance(saved, dict):
+    if not isinstance(saved, list):
         return document
-    known = {text: made for text, entry in saved.items() if (made := _sentence(text, entry)) is not None}
+    found = [(entry["text"], _sentence(entry["text"], entry)) for entry in saved if _has_text(entry)]
+    known = {text: made for text, made in found if made is not None}
     return _with_sentences(document, known) if known else document
+
+
+def _has_text(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("text"), str)
 
 
 def _with_sentences(part: Any, known: Mapping[str, Sentence]) -> Any:
