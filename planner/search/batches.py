@@ -11,6 +11,7 @@ from planner.performance.arrays import BoolArray, IntArray
 from planner.scenario import BatchRamp, IntChoice
 from planner.scenario.batch import LARGEST
 from planner.units import PlannerError
+from planner.words import say
 
 
 @dataclass(frozen=True)
@@ -151,25 +152,20 @@ def batch_space(batch: IntChoice, micro: IntChoice, ramp: BatchRamp | None) -> B
     if batch.values:
         values = tuple(sorted((v for v in set(batch.values) if batch.allows(v)), reverse=True))
     elif high is None:
-        raise PlannerError("training.global_batch has no upper bound; give one, such as {min: 512, max: 2048}")
+        raise PlannerError(say("batches.no_upper_bound"))
     divide = 0
     if ramp is not None:
         divide = int(np.gcd(ramp.start, ramp.increment))
         source = values or range((high or 0) // multiple * multiple, low - 1, -multiple)
         values = tuple(v for v in source if v >= ramp.start and (v - ramp.start) % ramp.increment == 0)
         if not values:
-            raise PlannerError(
-                f"training.batch_ramp reaches no allowed global batch: none is {ramp.start} plus a multiple of"
-                f" {ramp.increment}; change training.batch_ramp or training.global_batch"
-            )
+            raise PlannerError(say("batches.ramp", start=ramp.start, increment=ramp.increment))
     if values:
         low, high, multiple = values[-1], values[0], 1
     if high and high > LARGEST:
-        raise PlannerError(
-            f"training.global_batch reaches {high:,} sequences; the search goes up to {LARGEST:,}: give a smaller max"
-        )
+        raise PlannerError(say("batches.too_large", batch=high, most=LARGEST))
     if not high or high < low or (not values and high // multiple * multiple < low):
-        raise PlannerError(f"training.global_batch allows no batch: nothing lies between {low} and {high}")
+        raise PlannerError(say("batches.none", low=low, high=high))
     return BatchSpace(
         low=low,
         high=high,

@@ -14,7 +14,8 @@ from planner.catalog.ownership import HOURS_PER_YEAR, OwnedCost, owned_usd_per_g
 from planner.catalog.types import Offer
 from planner.plan import Buying, Rented
 from planner.scenario import OwnCluster, Scenario
-from planner.units import PlannerError, format_percent
+from planner.units import PlannerError
+from planner.words import say
 
 HOURS_PER_MONTH = HOURS_PER_YEAR / 12
 
@@ -60,8 +61,7 @@ def _rented(scenario: Scenario, catalog: Catalog, own: OwnCluster, cost: OwnedCo
         yield _against(cost, "reserved", reserved, reserved.usd_per_gpu_hour)
     elif on_demand is not None:
         usual = reserved_discount(catalog, 1)
-        off = f"{format_percent(usual.low)} to {format_percent(usual.high)} off on demand"
-        basis = f"{off}, as is usual for a year; nobody quoted it"
+        basis = say("buying.usual_discount", low=usual.low, high=usual.high)
         usd = on_demand.usd_per_gpu_hour * (1.0 - usual.middle)
         yield replace(_against(cost, "reserved", on_demand, usd), quoted=False, basis=basis)
 

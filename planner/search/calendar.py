@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray
+from planner.words import say
 
 SCALE = 1e4  # of the objective's largest entry: HiGHS's absolute tolerances are then far below a day and a dollar
 CUTS = 60  # selections that were thrown out, before giving up
@@ -110,7 +111,7 @@ def least(calendar: Calendar, excluded: Sequence[Sequence[int]] = ()) -> Schedul
         if not broken:
             return found
         cuts.append(found.picked)
-    raise ArithmeticError("the budget is met only to within rounding; give it a little room")
+    raise ArithmeticError(say("calendar.rounding"))
 
 
 def _by(task: Task, day: int) -> Task:
@@ -167,8 +168,8 @@ def objective(calendar: Calendar, found: Schedule) -> float:
     return calendar.per_cost * cost + calendar.per_day * makespan(calendar, found)
 
 
-def problems(calendar: Calendar, found: Schedule) -> list[str]:
-    """What is wrong with a schedule, in exact arithmetic; [] if nothing is."""
+def problems(calendar: Calendar, found: Schedule) -> list[tuple[str, int]]:
+    """What is wrong with a schedule, and of which task or resource, in exact arithmetic; [] if nothing is."""
     picks, away = chosen(calendar, found), moved(calendar, found)
     ends = [start + pick.days for start, pick in zip(found.starts, picks, strict=True)]
     out = []
@@ -179,20 +180,20 @@ def problems(calendar: Calendar, found: Schedule) -> list[str]:
             or end > last
             or end > (last if task.deadline is None else task.deadline)
         ):
-            out.append(f"task {at} is outside its days")
+            out.append(("days", at))
         if any(start < ends[before] for before in task.after):
-            out.append(f"task {at} begins before what it is after")
+            out.append(("after", at))
         if task.link is not None:
             source, link = task.link.source, task.link
             if link.place and away[at] or link.cluster and picks[source].cluster != pick.cluster:
-                out.append(f"task {at} is elsewhere")
+                out.append(("place", at))
             if start < ends[source] + (link.move_days if away[at] else 0):
-                out.append(f"task {at} begins before it has been moved")
+                out.append(("moved", at))
     for number, limit in enumerate(calendar.limits):
         if np.any(used_of(calendar, found, number) > limit * (1.0 + 1e-12)):
-            out.append(f"resource {number} is short")
+            out.append(("resource", number))
     if calendar.budget is not None and total_cost(calendar, found) > Fraction(calendar.budget):
-        out.append("the budget is broken")
+        out.append(("budget", 0))
     return out
 
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray
+from planner.words import say
 
 CUTS = 200  # selections that rounding let through and exact arithmetic threw out, before giving up
 
@@ -44,7 +45,7 @@ def choose(values: Sequence[FloatArray], limits: Sequence[SharedLimit] = ()) -> 
         if all(within(limit, picked) for limit in limits):
             return _exact_least(values, limits, picked)
         cuts.append(picked)
-    raise ArithmeticError("the shared limits are met only to within rounding; give them a little room")
+    raise ArithmeticError(say("choose.rounding"))
 
 
 def within(limit: SharedLimit, picked: Sequence[int]) -> bool:

@@ -11,8 +11,7 @@ from planner.performance.conditions import TUNINGS, is_fused, is_unfused
 from planner.performance.recipes import has_recipes
 from planner.performance.stacks import stack_of
 from planner.scenario import Scenario
-
-UNKNOWN_OVERLAP = "not known (as runs that do not say)"
+from planner.words import say
 
 
 def conditions_of(scenario: Scenario) -> Conditions:
@@ -49,7 +48,7 @@ def conditions_taken(
     if training.fused_or_compile is None and settings:
         taken.append(("training.fused_or_compile", _by_framework(settings, is_fused)))
     if training.comm_overlap is None and settings:
-        taken.append(("training.comm_overlap", UNKNOWN_OVERLAP))
+        taken.append(("training.comm_overlap", say("conditions.overlap_unknown")))
     if not training.tuning and any(_tuning_shows(s, calibration) for s in settings):
         taken.append(("training.tuning", TUNINGS[0]))
     if not scenario.cluster.site and any(p.site == OWN_SITE for p in calibration.field.places):
@@ -71,7 +70,9 @@ def _flash(settings: Sequence[Setting]) -> str:
     able = [s for s in settings if s.accelerator.flash_attention]
     without = sorted({s.accelerator.id for s in settings if not s.accelerator.flash_attention})
     said = [_by_framework(able, lambda s: not is_unfused(s))] if able else []
-    return "; ".join(said + [f"false ({', '.join(without)} has no kernels)"] * bool(without))
+    if without:
+        said.append(say("conditions.no_kernels", parts=without))
+    return say("conditions.both", said=said)
 
 
 def _by_framework(settings: Iterable[Setting], of: Callable[[Setting], bool]) -> str:
@@ -80,4 +81,5 @@ def _by_framework(settings: Iterable[Setting], of: Callable[[Setting], bool]) ->
     for s in settings:
         name = f"{s.framework} {s.release}" if s.release not in ("", "latest") else s.framework
         found.setdefault(of(s), {})[name] = None
-    return "; ".join(f"{str(value).lower()} ({', '.join(sorted(found[value]))})" for value in sorted(found)[::-1])
+    said = [say(f"conditions.{str(value).lower()}", of=sorted(found[value])) for value in sorted(found)[::-1]]
+    return say("conditions.both", said=said)

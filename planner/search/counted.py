@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from planner.catalog.types import Offer
 from planner.money import NODE_HOURS, Money
+from planner.words import say
 
 _KEPT = ("waiting_s", "minimum_gpus", "minimum_nodes")
 
@@ -19,10 +20,11 @@ def counted(offers: Iterable[Offer], money: Money) -> tuple[Offer, ...]:
     """The offers as a budget of these hours sees them; as they are where money is counted."""
     if not money.hours:
         return tuple(offers)
-    return tuple(_counted(offer, money) for offer in offers)
+    source = say("counted.source", unit=money.unit)
+    return tuple(_counted(offer, money, source) for offer in offers)
 
 
-def _counted(offer: Offer, money: Money) -> Offer:
+def _counted(offer: Offer, money: Money, source: str) -> Offer:
     each = 1.0 / offer.gpus_per_node if money.unit == NODE_HOURS else 1.0
     return replace(
         offer,
@@ -32,6 +34,6 @@ def _counted(offer: Offer, money: Money) -> Offer:
         as_of_latest=None,
         date_kind="user",
         as_of="",
-        source=f"counted in {money.unit}",
+        source=source,
         extras={name: value for name, value in offer.extras.items() if name in _KEPT},
     )

@@ -24,7 +24,8 @@ from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.prices import PlanCost, plan_cost
 from planner.search.problem import Problem, build
 from planner.search.simplicity import plain, value_of
-from planner.units import PlannerError, format_count, format_usd
+from planner.units import PlannerError
+from planner.words import Sentence, say
 
 DRAWS = 20_000
 SEED = 20261124
@@ -125,20 +126,20 @@ def optimize_fleet(
     names = [s.name for s in scenarios]
     units = {"s" if least_of(s) == "time" else "USD" for s in scenarios}
     if len(units) != 1:
-        raise PlannerError("a fleet's runs need objectives in one unit: all time, or all cost or usd_per_day")
+        raise PlannerError(say("fleets.objectives_differ"))
     if any(s.money.hours for s in scenarios) and len({s.money for s in scenarios}) > 1:
-        raise PlannerError("a fleet's runs need one unit of cost: all money, or all GPU-hours, or all node-hours")
+        raise PlannerError(say("fleets.units_differ"))
     if len(set(names)) != len(names):
-        raise PlannerError("a fleet's runs need different names: give each scenario its own `name`")
+        raise PlannerError(say("fleets.names_equal"))
     for name in (*fleet.priorities, *fleet.times_s):
         if name not in names:
-            raise PlannerError(f"the fleet names the run {name!r}; the scenarios are {', '.join(names)}")
+            raise PlannerError(say("fleets.no_such_run", name=name, names=names))
     columns = [_columns(_own(s, fleet), fleet, catalog, calibration, offers) for s in scenarios]
     weights = [fleet.priorities.get(name, 1.0) for name in names]
     picked = _choose(columns, weights, fleet)
     common = {
         "unit": units.pop(),
-        "basis": "Costs at the confidence are summed: exact if they move together, else an approximation.",
+        "basis": say("fleets.basis"),
         "provenance": tuple(provenance_of(c.problem) for c in columns),
     }
     if picked is None:
@@ -260,7 +261,7 @@ def _shared(
         if limit.name == "fleet.cost":
             more = limit.limit * 0.01
             wider = replace(fleet, cost_usd=limit.limit + more)
-            said = f"{format_usd(more)} more"
+            said = say("fleets.more_cost", cost=more)
         else:
             more = 8.0
             quotas = tuple(
@@ -268,25 +269,27 @@ def _shared(
                 for i, q in enumerate(fleet.quotas)
             )
             wider = replace(fleet, quotas=quotas)
-            said = "8 GPUs more"
+            said = say("fleets.more_gpus", gpus=8)
         again = _choose(columns, weights, wider)
         saves = None if again is None else now - _total(columns, weights, again)
-        told = "would change nothing" if not saves else f"would save {saves:,.0f} of the objective"
-        out.append(SharedUse(limit.name, limit.limit, used, more, saves, f"{said} of {limit.name} {told}."))
+        text = say("fleets.no_gain", more=said, of=limit.name)
+        if saves:
+            text = say("fleets.gain", more=said, of=limit.name, saves=saves)
+        out.append(SharedUse(limit.name, limit.limit, used, more, saves, text))
     return tuple(out)
 
 
-def _reason(names: Sequence[str], columns: Sequence[_Columns], weights: Sequence[float], fleet: Fleet) -> str:
+def _reason(names: Sequence[str], columns: Sequence[_Columns], weights: Sequence[float], fleet: Fleet) -> Sentence:
     for name, c in zip(names, columns, strict=True):
         if not len(c.cells):
-            return f"{name}: {reason_of(c.problem, c.goal)}"
+            return say("fleets.of_run", run=name, reason=reason_of(c.problem, c.goal))
     if _choose(columns, weights, replace(fleet, cost_usd=None)) is not None and fleet.cost_usd is not None:
-        return f"Together the runs cost more than {format_usd(fleet.cost_usd)}."
+        return say("fleets.cost_more", cost=fleet.cost_usd)
     for i, quota in enumerate(fleet.quotas):
         others = tuple(replace(q, gpus=10**9) if q is quota else q for q in fleet.quotas)
         if _choose(columns, weights, replace(fleet, quotas=others)) is not None:
-            return f"Together the runs need more than the {format_count(quota.gpus)} GPUs of fleet.quotas[{i}]."
-    return "The runs fit neither the quotas nor the budget together."
+            return say("fleets.need_more", gpus=quota.gpus, of=f"fleet.quotas[{i}]")
+    return say("fleets.neither")
 
 
 def _picks(columns: Sequence[_Columns], picked: Sequence[int], fleet: Fleet) -> list[Pick]:

@@ -27,7 +27,9 @@ from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.problem import Problem, build
 from planner.search.simplicity import plain, simplest, value_of
 from planner.search.site import Found, complexity, first_of_each
-from planner.units import PlannerError, format_count
+from planner.search.space import space_of
+from planner.units import PlannerError
+from planner.words import Sentence, say
 from planner.workload.counts import parameter_counts
 from planner.workload.learning import starts_from
 
@@ -87,11 +89,7 @@ def optimize_near(
 def _check(scenario: Scenario) -> None:
     budget = scenario.budget
     if budget.time_s is None and budget.cost_usd is None and not scenario.cluster.own_only:
-        alone = "; your own machines alone need none: cluster.own_only: true" if scenario.cluster.own else ""
-        raise PlannerError(
-            "budget: give a time (or a deadline) or a cost to optimize within; without one, `planner frontier` shows"
-            f" every plan that is best in time and cost{alone}"
-        )
+        raise PlannerError(say("optimum.no_budget_own" if scenario.cluster.own else "optimum.no_budget"))
 
 
 def _answer(problem: Problem, *, exhaustive: bool = False, advice: bool = True) -> Optimization:
@@ -148,7 +146,7 @@ def _with_most(
         return answer
     kind = scenario.objective.kind
     value = float(answer.plan.epochs or 0.0) if kind == "epochs" else float(found.samples * scenario.seq_length)
-    statement = f"{found.why} {answer.certificate.statement}"
+    statement = say("optimum.most", why=found.why, statement=answer.certificate.statement)
     return replace(
         answer,
         plan=replace(answer.plan, objective_value=value),
@@ -241,7 +239,6 @@ def certify(problem: Problem, view: View, tally: Tally, best: int | None) -> Cer
     pruned = {rule: int((values * once).sum()) for rule, values in tally.pruned.items()}
     pruned[DEARER] = int((problem.space * np.maximum(sellers - 1, 0)).sum())
     value = None if best is None else float(view.value(problem.best_s[[best]], np.array([best]))[0])
-    frameworks = sorted({pool.setting.framework for pool in problem.pools})
     return Certificate(
         space=space,
         evaluated=int((tally.evaluated * once).sum()),
@@ -250,21 +247,7 @@ def certify(problem: Problem, view: View, tally: Tally, best: int | None) -> Cer
         bound=value,
         gap=None if value is None else 0.0,
         unit=unit_of(problem.scenario),
-        statement=_statement(problem, frameworks),
-    )
-
-
-def _statement(problem: Problem, frameworks: list[str]) -> str:
-    b = problem.batches
-    offers = "1 offer" if len(problem.offers) == 1 else f"{format_count(len(problem.offers))} offers"
-    batches = f"{b.low:,} to {b.high:,} sequences" if b.high > b.low else f"of {b.high:,} sequences"
-    return (
-        f"{offers} x every whole number of nodes up to"
-        f" {format_count(problem.scenario.cluster.max_gpus)} GPUs x every layout that {' or '.join(frameworks)} can run"
-        " (tp, over nodes too, pp, vpp in equal chunks, cp of any size, ep, ZeRO over all ranks or groups that divide"
-        " them, sequence parallel, recompute of none, some or all layers) x every"
-        f" micro-batch x every global batch {batches} that it divides."
-        " The proof is of the optimum of this model, not of the world."
+        statement=space_of(problem),
     )
 
 
@@ -273,14 +256,14 @@ def alternatives(problem: Problem, view: View, best: int, pick: Pick) -> tuple[A
     goal, main = view.goal, problem.offers[int(view.offer[best])]
     other_cloud = np.array([o.cloud != main.cloud for o in problem.offers], dtype=bool)
     other_gpu = np.array([o.gpu != main.gpu for o in problem.offers], dtype=bool)
-    wanted: list[tuple[str, Goal]] = [
-        ("cheapest", aiming_at(goal, per_usd=1.0)),
-        ("fastest", aiming_at(goal, per_second=1.0)),
-        ("fewest GPUs", aiming_at(goal, per_gpu=1.0)),
-        ("other cloud", replace(goal, offers=other_cloud)),
-        ("other GPU", replace(goal, offers=other_gpu)),
+    wanted: list[tuple[Sentence, Goal]] = [
+        (say("optimum.cheapest"), aiming_at(goal, per_usd=1.0)),
+        (say("optimum.fastest"), aiming_at(goal, per_second=1.0)),
+        (say("optimum.fewest_gpus"), aiming_at(goal, per_gpu=1.0)),
+        (say("optimum.other_cloud"), replace(goal, offers=other_cloud)),
+        (say("optimum.other_gpu"), replace(goal, offers=other_gpu)),
     ]
-    found: dict[Answer, list[str]] = {}
+    found: dict[Answer, list[Sentence]] = {}
     for why, each in wanted:
         other = View(problem, each)
         cell = find(other)
@@ -288,9 +271,9 @@ def alternatives(problem: Problem, view: View, best: int, pick: Pick) -> tuple[A
             found.setdefault((int(other.offer[cell]), plain(other, cell)), []).append(why)
     simple = simplest_alike(view, pick)
     if simple is not None:
-        found.setdefault((int(view.offer[best]), simple), []).append("simplest that cannot be told from the best")
+        found.setdefault((int(view.offer[best]), simple), []).append(say("optimum.simplest"))
     return tuple(
-        Alternative(", ".join(why), make_plan(problem, pick, problem.offers[offer]))
+        Alternative(say("optimum.several", why=why), make_plan(problem, pick, problem.offers[offer]))
         for (offer, pick), why in found.items()
     )
 
@@ -338,7 +321,7 @@ def defaults_of(problem: Problem) -> tuple[Default, ...]:
     taken = conditions_taken(problem.scenario, settings, problem.facts)
     out += [Default(key, value) for key, value in taken]
     if starts_as_checkpoint(problem):
-        out.append(Default("training.starts_from", "checkpoint (less than a token a parameter)"))
+        out.append(Default("training.starts_from", say("optimum.starts_from_checkpoint")))
     order = [default.key.split(".")[0] for default in out]
     return tuple(sorted(out, key=lambda default: order.index(default.key.split(".")[0])))
 

@@ -12,7 +12,8 @@ from planner.catalog import Catalog, eligible_offers
 from planner.catalog.types import Offer
 from planner.performance.calibration import Calibration, UserPoint, with_user_measurements
 from planner.scenario import IntChoice, LayoutBounds, MeasuredThroughput, Scenario
-from planner.units import PlannerError, format_count
+from planner.units import PlannerError
+from planner.words import say
 
 if TYPE_CHECKING:
     from planner.search.problem import Problem
@@ -62,11 +63,8 @@ def _predicted(
         view = View(problem, Goal(per_usd=1.0, cells=cells))
         cell = find(view)
     if cell is None:
-        count = "" if entry.gpus is None else f"{format_count(entry.gpus)} x "
-        raise PlannerError(
-            f"{key}: no framework that the scenario allows runs {scenario.model.name} on {count}{gpu} with what is"
-            " stated there; leave out what is not sure, or correct it"
-        )
+        on = say("own_runs.gpu", gpu=gpu) if entry.gpus is None else say("own_runs.gpus", gpus=entry.gpus, gpu=gpu)
+        raise PlannerError(say("own_runs.no_framework", key=key, model=scenario.model.name, on=on))
     tokens = int(problem.batch[cell]) * scenario.seq_length
     return tokens / (float(problem.step_s[cell]) * float(problem.gpus[cell]))
 
@@ -104,7 +102,7 @@ def _machines(gpu: str, scenario: Scenario, catalog: Catalog, key: str) -> list[
         found = eligible_offers(catalog, cluster).offers
         if found:
             return list(found)
-    raise PlannerError(f"{key}: the catalog has no machine with {gpu}; describe yours under cluster.own")
+    raise PlannerError(say("own_runs.no_machine", key=key, gpu=gpu))
 
 
 def _any_number(offer: Offer, gpus: int | None) -> Offer:

@@ -40,28 +40,12 @@ from planner.search.prices import PlanCost, Rates, plan_cost
 from planner.search.problem import Problem
 from planner.search.reliability import gpu_hours, reliability
 from planner.search.run import FORWARD_SHARE
-from planner.units import format_count, format_percent
+from planner.words import say
 from planner.workload.adapters import trained_parameters, training_flops
 from planner.workload.counts import parameter_counts
 from planner.workload.flops import flops_per_token
 from planner.workload.iterations import per_epoch, samples_consumed
 from planner.workload.learning import CriticalBatch, batch_remark, learning_remarks, starts_from
-
-PROBABILITY_BASIS = (
-    "Step time by the spread of the prediction, one draw a run; interruptions, restarts and checkpoints as a renewal"
-    " process; one outcome decides time and cost."
-)
-OVERHEAD_BASIS = (
-    " What is paid beside them (evaluation, rollbacks, idle nodes) is a factor on the time, one draw a run."
-)
-PRICE_BASIS = (
-    " The spot price is spread evenly over its zones, one draw a run, in every cost that is stated and every budget"
-    " that is kept."
-)
-FLOPS_CONVENTION = (
-    "Matrix multiplications only, two FLOPs a multiply-add, attention over the keys a causal mask leaves, backward"
-    " twice forward; hardware TFLOP/s add what recompute repeats."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +143,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         within_budget=within_budget(problem, pick, price.rates),
         throughput_basis=_throughput_basis(setting),
         probability_basis=_probability_basis(budget, price, problem.overhead),
-        flops_convention=FLOPS_CONVENTION,
+        flops_convention=say("plans.flops_convention"),
         critical_batch_remark=_critical_remark(critical, batch, setting.seq_length),
         learning=_learning(problem, setting, batch, tokens),
         evaluation_time_s=float(problem.run.evaluations(steps)[0]) * FORWARD_SHARE * step_s.p50,
@@ -223,14 +207,16 @@ def _chances(budget: Budget, waiting_s: float, runs: Completion, price: PlanCost
 
 def _throughput_basis(setting: Setting) -> str:
     recipe = recipe_in_words(setting)
-    return f"taken to run with {recipe}" if recipe else ""
+    return say("plans.recipe", recipe=recipe) if recipe else ""
 
 
 def _probability_basis(budget: Budget, price: PlanCost, overhead: Overhead) -> str:
     if budget.time_s is None and budget.cost_usd is None:
         return ""
-    beside = OVERHEAD_BASIS if overhead.quantile(0.9) > 1.0 else ""
-    return PROBABILITY_BASIS + beside + (PRICE_BASIS if price.spread else "")
+    basis = say("plans.chances")
+    if overhead.quantile(0.9) > 1.0:
+        basis = say("plans.chances_with_overhead", basis=basis)
+    return say("plans.chances_with_price", basis=basis) if price.spread else basis
 
 
 def within_budget(problem: Problem, pick: Pick, rates: Rates) -> bool | None:
@@ -397,10 +383,14 @@ def _learning(problem: Problem, setting: Setting, batch: int, tokens: int) -> tu
 
 
 def _critical_remark(critical: CriticalBatch, batch: int, seq_length: int) -> str:
-    return (
-        f"{format_count(round(critical.sequences(seq_length)))} sequences ({critical.definition}; {critical.law};"
-        f" {critical.source}{', extrapolated' if critical.extrapolated else ''}); the plan's batch is"
-        f" {format_percent(batch / critical.sequences(seq_length))} of it"
+    sequences = critical.sequences(seq_length)
+    return say(
+        "plans.critical_batch_extrapolated" if critical.extrapolated else "plans.critical_batch",
+        sequences=round(sequences),
+        definition=critical.definition,
+        law=critical.law,
+        source=critical.source,
+        share=batch / sequences,
     )
 
 

@@ -9,6 +9,7 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from planner.search.conditions import conditions_of
 from planner.search.money import PaidTime, paid_time
 from planner.search.prices import in_order_of_price
 from planner.units import PlannerError
+from planner.words import Sentence, say
 from planner.workload.zoo import plain_name
 
 
@@ -107,31 +109,28 @@ def gather(
     return pools, nodes, dict(sorted(left_out.items()))
 
 
-TOO_MANY_NODES = "sells more nodes at least than the scenario allows"
-NO_FRAMEWORK = "no framework here runs on this kind of accelerator"
-
-
-def no_units(precision: str) -> str:
+@cache
+def no_units(precision: str) -> Sentence:
     """The reason of an accelerator that does not compute in a precision."""
-    return f"accelerator has no {precision}"
+    return say("pools.no_units", precision=precision)
 
 
 def unfit_reasons(scenario: Scenario) -> tuple[str, ...]:
     """All reasons for which an offer that the cluster asks for is of no use."""
-    return (no_units(scenario.training.precision), NO_FRAMEWORK, TOO_MANY_NODES)
+    return (no_units(scenario.training.precision), say("pools.no_framework"), say("pools.too_many_nodes"))
 
 
 def _unfit(offer: Offer, scenario: Scenario, catalog: Catalog) -> str:
     """Why an eligible offer is of no use to this scenario, "" if it is."""
     low, high = node_range(offer, scenario)
     if low > high:
-        return TOO_MANY_NODES
+        return say("pools.too_many_nodes")
     return _unfit_part(catalog.accelerator(offer.gpu), scenario.training.precision)
 
 
 def _unfit_part(part: Accelerator, precision: str) -> str:
     if not is_gpu(part):
-        return NO_FRAMEWORK
+        return say("pools.no_framework")
     return "" if supports(part, precision) else no_units(precision)
 
 
@@ -139,11 +138,12 @@ def unfit_parts(scenario: Scenario, catalog: Catalog) -> tuple[str, ...]:
     """A sentence on each accelerator that `cluster` names and that no plan of this scenario can use."""
     own = scenario.cluster.own
     named = dict.fromkeys(catalog.accelerator_id(name) for name in (*scenario.cluster.gpus, *(o.gpu for o in own)))
-    said = []
+    precision, said = scenario.training.precision, []
     for part in map(catalog.accelerator, named):
-        if why := _unfit_part(part, scenario.training.precision):
-            why = without_framework("it") if why == NO_FRAMEWORK else f"it has no {scenario.training.precision} units"
-            said.append(f"{part.id} is left out: {why}.")
+        if not is_gpu(part):
+            said.append(say("pools.left_out", part=part.id, why=without_framework("it")))
+        elif not supports(part, precision):
+            said.append(say("pools.left_out_precision", part=part.id, precision=precision))
     return tuple(said)
 
 
@@ -151,13 +151,11 @@ def _frameworks(scenario: Scenario) -> list[str]:
     training = scenario.training
     names = [name for name in frameworks_for(training.framework) if training.precision in frameworks()[name].precisions]
     if not names:
-        raise PlannerError(
-            f"training.framework {training.framework} does not train in {training.precision}; change training.precision"
-        )
+        raise PlannerError(say("pools.not_in_precision", framework=training.framework, precision=training.precision))
     stated = conditions_of(scenario)
     why = {name: why_not_run(frameworks()[name], training.precision, stated) for name in names}
     if all(why.values()):
-        raise PlannerError("; ".join(why.values()))
+        raise PlannerError(say("pools.cannot_run", why=list(why.values())))
     able = [name for name in names if not why[name]]
     whole = [name for name in able if not approximated_part(frameworks()[name], scenario.model)]
     return whole or able

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 
@@ -24,10 +25,10 @@ from planner.search.programme_answer import (
     StageAnswer,
 )
 from planner.search.programmes import (
-    CHANCE_BASIS,
     DAY_S,
     Found,
     Study,
+    chance_basis,
     defaults,
     ends,
     goal_of,
@@ -39,7 +40,7 @@ from planner.search.programmes import (
     value_of,
 )
 from planner.search.stage_plans import data_bytes
-from planner.units import format_count, format_percent, format_usd
+from planner.words import Sentence, say
 from planner.workload.counts import parameter_counts
 
 WEEK = 7
@@ -77,7 +78,7 @@ def answer_of(study: Study, found: Found) -> ProgrammeAnswer:
         plans=sum(len(p.choices) for p in study.plans),
         thrown_out=found.thrown_out,
         statement=statement(study),
-        chance_basis=CHANCE_BASIS,
+        chance_basis=chance_basis(),
         defaults=defaults(programme),
         warnings=tuple(_warnings(study, found, stages)),
         provenance=provenance(programme, study.plans[0].problem),
@@ -198,15 +199,20 @@ def slack_of(study: Study, schedule: Schedule) -> list[Slack]:
     return out
 
 
-def _absorbed(free: int | None, total: int | None, following: Sequence[str]) -> str:
+def _absorbed(free: int | None, total: int | None, following: Sequence[str]) -> Sentence:
     """What takes up a slip, in words."""
     if free is None:
-        return "by the days left before the deadline" if total else "by nothing: it is the last, and no day is left"
+        return say("programme_answers.by_deadline" if total else "programme_answers.by_nothing_last")
     if free > 0:
-        return f"by the {free} free day{'s' if free > 1 else ''} before {' and '.join(following)}"
+        return say("programme_answers.by_free_days", days=free, stages=joined(following))
     if total:
-        return f"by {' and '.join(following)} beginning later, up to {total} day{'s' if total > 1 else ''}"
-    return "by nothing: every day of it moves the end" if total == 0 else "by what follows beginning later"
+        return say("programme_answers.by_those_after", days=total, stages=joined(following))
+    return say("programme_answers.by_nothing" if total == 0 else "programme_answers.by_what_follows")
+
+
+def joined(said: Sequence[str]) -> str:
+    """Things in a row, one and another."""
+    return functools.reduce(lambda first, then: say("programme_answers.both", first=first, then=then), said)
 
 
 # --- what is shared --------------------------------------------------------------------------------------------------
@@ -215,7 +221,7 @@ def _absorbed(free: int | None, total: int | None, following: Sequence[str]) -> 
 def quota_words(key: tuple[str | None, str | None, str | None]) -> str:
     """What a quota holds for."""
     named = [text for text in key if text is not None]
-    return " ".join(named) if named else "all offers"
+    return " ".join(named) if named else say("programme_answers.all_offers")
 
 
 def _resources(study: Study, schedule: Schedule) -> Iterator[ResourceUse]:
@@ -227,7 +233,7 @@ def _resources(study: Study, schedule: Schedule) -> Iterator[ResourceUse]:
             continue
         full = int(np.sum((used[:end] > 0) & (used[:end] >= limit[:end])))
         most, peak = float(limit[:end].max(initial=0.0)), float(used.max())
-        text = f"{format_count(int(peak))} of {format_count(int(most))} GPUs on the fullest day"
+        text = say("programme_answers.use", used=int(peak), gpus=int(most))
         yield ResourceUse(name, most, peak, full, text)
 
 
@@ -247,14 +253,11 @@ def _warnings(study: Study, found: Found, stages: Sequence[StageAnswer]) -> Iter
     for stage, (_, closes), ends_s in zip(stages, days, found.worlds.ends_s, strict=True):
         mark = stage.milestone
         if mark.p_by_planned < sure - 0.005:
-            yield (
-                f"{stage.name} is done by its planned day with {format_percent(mark.p_by_planned)}, not"
-                f" {format_percent(sure)}: what goes before it may be late too"
-            )
+            yield say("programme_answers.late", stage=stage.name, chance=mark.p_by_planned, sure=sure)
         beyond = 0.0 if closes is None else float(np.mean(ends_s > closes * DAY_S))
         if beyond > 0.001:
-            of = stage.reservation or "what the quotas allow"
-            yield f"{stage.name} runs beyond the end of {of} with {format_percent(beyond)}"
+            of = stage.reservation or say("programme_answers.quotas")
+            yield say("programme_answers.beyond", stage=stage.name, of=of, chance=beyond)
 
 
 # --- money -----------------------------------------------------------------------------------------------------------
@@ -264,12 +267,10 @@ def ask_of(total_usd: FloatArray, sure: float) -> ProgrammeAsk:
     """What is asked for: the median of the sum, and the contingency up to its quantile at the confidence."""
     expected, total = float(np.quantile(total_usd, 0.5)), float(np.quantile(total_usd, sure))
     total = max(total, expected)
-    text = (
-        f"{format_usd(expected)} is as likely too little as too much; {format_usd(total - expected)} more"
-        f" ({format_percent((total - expected) / expected if expected else 0.0)}) makes it enough with"
-        f" {format_percent(sure)}."
-    )
-    return ProgrammeAsk(expected, total - expected, total, sure, text)
+    more = total - expected
+    share = more / expected if expected else 0.0
+    text = say("programme_answers.ask", expected=expected, more=more, share=share, sure=sure)
+    return ProgrammeAsk(expected, more, total, sure, text)
 
 
 def _cash(study: Study, found: Found, periods: Periods) -> Iterator[Cash]:
@@ -299,7 +300,7 @@ def _months(start: date | None, end: int) -> Iterator[tuple[str, int, int]]:
     """Calendar months where the first day is known, else thirty days each."""
     if start is None:
         for n, first in enumerate(range(0, end, 30), 1):
-            yield f"month {n}", first, min(first + 30, end)
+            yield say("programme_answers.month", n=n), first, min(first + 30, end)
         return
     first = 0
     while first < end:
@@ -313,7 +314,7 @@ def _months(start: date | None, end: int) -> Iterator[tuple[str, int, int]]:
 def _weeks(start: date | None, end: int) -> Iterator[tuple[str, int, int]]:
     del start
     for n, first in enumerate(range(0, end, WEEK), 1):
-        yield f"week {n}", first, min(first + WEEK, end)
+        yield say("programme_answers.week", n=n), first, min(first + WEEK, end)
 
 
 def on(programme: Programme, day: int) -> date | None:

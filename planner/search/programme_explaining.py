@@ -18,7 +18,7 @@ from planner.search.programme_answers import answer_of, quota_words
 from planner.search.programme_refusals import refusal_of
 from planner.search.programmes import DAY_S, Study, choose_calendar, last_day, move_s, study_of
 from planner.search.stage_plans import limits_of
-from planner.units import format_count, format_percent, format_usd
+from planner.words import Sentence, say
 
 TENTH = 0.1
 MORE_MONEY = 0.01  # of the budget
@@ -88,12 +88,13 @@ def _binding(answer: ProgrammeAnswer) -> Iterator[StageBinds]:
         of_days, of_cost = stage.days / days, stage.cost_sure_usd / cost if cost else 0.0
         binds = stage.slack.binds
         how = (
-            "binds: any slip of it moves the end"
+            say("programme_explaining.binds")
             if binds
-            else f"does not bind: a slip is absorbed {stage.slack.absorbed_by}"
+            else say("programme_explaining.absorbed", by=stage.slack.absorbed_by)
         )
-        paid = f", {format_percent(of_cost)} of the cost" if answer.goal.cost_stated else ""
-        text = f"{stage.name} {how}; {format_percent(of_days)} of the days{paid}."
+        text = say("programme_explaining.stage", stage=stage.name, how=how, days=of_days)
+        if answer.goal.cost_stated:
+            text = say("programme_explaining.stage_paid", stage=stage.name, how=how, days=of_days, cost=of_cost)
         yield StageBinds(stage.name, binds, of_days, of_cost, text)
 
 
@@ -101,32 +102,32 @@ def _worth(study: Study) -> Iterator[Change]:
     programme, calendar = study.programme, study.calendar
     if programme.budget.time_s is not None:
         longer = _longer(study, 1)
-        yield _change(study, "budget.time", "one day more", longer)
+        yield _change(study, "budget.time", say("programme_explaining.day"), longer)
     if calendar.budget is not None:
         more = calendar.budget * MORE_MONEY
         richer = replace(calendar, budget=calendar.budget + more)
-        yield _change(study, "budget.cost", f"{format_usd(more)} more", richer)
+        yield _change(study, "budget.cost", say("programme_explaining.cost", cost=more), richer)
     for of, quota in enumerate(study.shared.quotas):
         limits = tuple(limit + NODE if k == of else limit for k, limit in enumerate(calendar.limits))
-        what = f"{NODE} GPUs more of {quota_words(quota)}"
+        what = say("programme_explaining.gpus", gpus=NODE, of=quota_words(quota))
         yield _change(study, "cluster.quotas", what, replace(calendar, limits=limits))
     for i, stage in enumerate(programme.stages):
         key = f"stages.{stage.name}"
-        yield _change(study, key, f"a tenth less of {stage.name}", _shrunk(study, i))
+        yield _change(study, key, say("programme_explaining.tenth", stage=stage.name), _shrunk(study, i))
         task = calendar.tasks[i]
         if task.link is not None and task.link.place and not task.link.cluster and len(study.places) > 1:
             size, transfer = study.carried[i], programme.transfer
             days = math.ceil(move_s(programme, size) / DAY_S)
             usd = 0.0 if transfer is None else size / 1e9 * transfer.usd_per_gb
             link = replace(task.link, place=False, move_days=days, move_cost=usd)
-            at = "" if transfer is not None else ", were that free"
-            yield _change(
-                study, key, f"letting {stage.name} move ({size / 1e9:,.0f} GB){at}", _with(calendar, i, link=link)
+            what = say(
+                "programme_explaining.move" if transfer else "programme_explaining.move_free",
+                stage=stage.name,
+                gb=size / 1e9,
             )
+            yield _change(study, key, what, _with(calendar, i, link=link))
         if task.after and task.link is None:
-            yield _change(
-                study, key, f"not waiting with {stage.name} for what is before it", _with(calendar, i, after=())
-            )
+            yield _change(study, key, say("programme_explaining.order", stage=stage.name), _with(calendar, i, after=()))
 
 
 def _with(calendar: Calendar, number: int, **changes: Any) -> Calendar:
@@ -152,16 +153,16 @@ def _shrunk(study: Study, number: int) -> Calendar:
     return _with(study.calendar, number, choices=choices)
 
 
-def _change(study: Study, key: str, what: str, calendar: Calendar) -> Change:
+def _change(study: Study, key: str, what: Sentence, calendar: Calendar) -> Change:
     """What another calendar is worth against the programme's own."""
     now, then = solve(study.calendar), solve(calendar)
     if now is None or then is None:
-        return Change(key, what, None, None, None, f"{_upper(what)} would still allow no calendar.")
+        return Change(key, what, None, None, None, say("programme_explaining.no_calendar", what=what))
     days = last_day(calendar, then) - last_day(study.calendar, now)
     usd = float(total_cost(calendar, then) - total_cost(study.calendar, now))
     unit = study.programme.objective.kind
     worth = float(days) if unit == "time" else _value(calendar, then) - _value(study.calendar, now)
-    return Change(key, what, days, usd, worth, f"{_upper(what)} {_words(days, usd)}.")
+    return Change(key, what, days, usd, worth, say("programme_explaining.change", what=what, does=_effect(days, usd)))
 
 
 def _value(calendar: Calendar, found: Schedule) -> float:
@@ -169,15 +170,10 @@ def _value(calendar: Calendar, found: Schedule) -> float:
     return calendar.per_cost * cost + calendar.per_day * last_day(calendar, found)
 
 
-def _words(days: int, usd: float) -> str:
+def _effect(days: int, usd: float) -> Sentence:
     parts = []
     if days:
-        count = format_count(abs(days))
-        parts.append(f"would end it {count} day{'' if abs(days) == 1 else 's'} {'earlier' if days < 0 else 'later'}")
+        parts.append(say("programme_explaining.earlier" if days < 0 else "programme_explaining.later", days=abs(days)))
     if abs(usd) >= 0.5:
-        parts.append(f"would {'save' if usd < 0 else 'cost'} {format_usd(abs(usd))}")
-    return " and ".join(parts) if parts else "would change nothing"
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
+        parts.append(say("programme_explaining.saves" if usd < 0 else "programme_explaining.costs", cost=abs(usd)))
+    return say("programme_explaining.effects", effects=parts) if parts else say("programme_explaining.nothing")

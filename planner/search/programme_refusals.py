@@ -8,16 +8,17 @@ from dataclasses import replace
 
 import numpy as np
 
+from planner.scenario import Programme
 from planner.search.calendar import Calendar, Schedule, Task, solve, total_cost
 from planner.search.goals import Goal
 from planner.search.infeasible import reason_of
 from planner.search.programme_answer import ProgrammeAnswer
-from planner.search.programme_answers import on, quota_words
+from planner.search.programme_answers import joined, on, quota_words
 from planner.search.programmes import (
-    CHANCE_BASIS,
     DAY_S,
     MOST_DAYS,
     Study,
+    chance_basis,
     defaults,
     goal_of,
     last_day,
@@ -27,7 +28,7 @@ from planner.search.programmes import (
     study_of,
 )
 from planner.search.stage_plans import limits_of
-from planner.units import format_percent, format_usd
+from planner.words import Sentence, say
 
 
 def refusal_of(study: Study) -> ProgrammeAnswer:
@@ -58,21 +59,24 @@ def refusal_of(study: Study) -> ProgrammeAnswer:
         plans=sum(len(p.choices) for p in study.plans),
         thrown_out=0,
         statement=statement(study),
-        chance_basis=CHANCE_BASIS,
+        chance_basis=chance_basis(),
         defaults=defaults(programme),
         warnings=(),
         provenance=provenance(programme, study.plans[0].problem),
     )
 
 
-def why_none(study: Study) -> tuple[str, list[str]]:
+def why_none(study: Study) -> tuple[Sentence, list[Sentence]]:
     """Why no calendar keeps the budgets, in a sentence, and single changes that would let one."""
     programme, calendar = study.programme, study.calendar
     for stage, plans in zip(programme.stages, study.plans, strict=True):
         if not plans.choices:
             budget = programme.budget
             goal = Goal(per_usd=1.0, time_s=budget.time_s, cost_usd=budget.cost_usd, confidence=budget.confidence)
-            return f"{stage.where}, {stage.name}: {reason_of(plans.problem, goal)}", list(_wider(study))
+            reason = say(
+                "programme_refusals.stage", at=stage.where, stage=stage.name, reason=reason_of(plans.problem, goal)
+            )
+            return reason, list(_wider(study))
     best = solve(calendar)
     if best is not None:
         return _broken_in_truth(study, best)
@@ -81,46 +85,51 @@ def why_none(study: Study) -> tuple[str, list[str]]:
         free = solve(replace(calendar, budget=None, per_cost=1.0, per_day=0.0, tasks=_by_cost(calendar)))
         if free is not None:
             least = float(total_cost(calendar, free))
-            changes.append(f"budget.cost: {format_usd(least)} or more would do.")
+            changes.append(_would_do(say("programme_refusals.cost", cost=least)))
     days = _days_needed(study)
     if days is not None:
-        changes.append(f"budget.time: {days:,} days or more would do.")
+        changes.append(_would_do(say("programme_refusals.time", days=days)))
     for i, key in enumerate(study.shared.quotas):
         limits = tuple(np.full_like(x, 1e9) if k == i else x for k, x in enumerate(calendar.limits))
         if solve(replace(calendar, limits=limits)) is not None:
-            changes.append(f"cluster.quotas: more GPUs of {quota_words(key)} would do.")
+            changes.append(_would_do(say("programme_refusals.quotas", of=quota_words(key))))
     for i, task in enumerate(calendar.tasks):
         days = None if task.deadline is None else _done_by(calendar, i)
         if days is not None:
-            changes.append(f"stages.{i}.deadline: {on(programme, days) or f'day {days}'} or later would do.")
+            changes.append(_would_do(_deadline(programme, i, days)))
     if changes:
-        sums = "Within the budgets, quotas and deadlines no calendar holds all stages"
-        return f"{sums}, at their quantiles at {format_percent(study.confidence)}.", changes
-    return "No calendar holds all stages within the budgets, the quotas and the order.", changes
+        return say("programme_refusals.sums", sure=study.confidence), changes
+    return say("programme_refusals.none"), changes
 
 
-def _broken_in_truth(study: Study, best: Schedule) -> tuple[str, list[str]]:
+def _would_do(needed: Sentence | str) -> Sentence:
+    return say("programme_refusals.would_do", needed=needed)
+
+
+def _deadline(programme: Programme, number: int, day: int) -> Sentence:
+    """That a stage's deadline is on a day or later."""
+    when = on(programme, day) or say("programme_refusals.day", day=day)
+    return say("programme_refusals.deadline", key=f"stages.{number}.deadline", day=when)
+
+
+def _broken_in_truth(study: Study, best: Schedule) -> tuple[Sentence, list[Sentence]]:
     """Why calendars that keep the sums of quantiles were all thrown out, and what would keep the best of them."""
     programme, sure, worlds = study.programme, study.confidence, lived(study, study.calendar, best).worlds
-    budget, needed = programme.budget, []
+    budget, needed = programme.budget, list[Sentence]()
     days = math.ceil(float(np.quantile(worlds.finish_s, sure)) / DAY_S)
     usd = float(np.quantile(worlds.total_usd, sure))
     if budget.time_s is not None and days * DAY_S > budget.time_s:
-        needed.append(f"budget.time: {days:,} days or more")
+        needed.append(say("programme_refusals.time", days=days))
     if budget.cost_usd is not None and usd > budget.cost_usd:
-        needed.append(f"budget.cost: {format_usd(usd)} or more")
+        needed.append(say("programme_refusals.cost", cost=usd))
     for i, (task, ends_s) in enumerate(zip(study.calendar.tasks, worlds.ends_s, strict=True)):
         day = math.ceil(float(np.quantile(ends_s, sure)) / DAY_S)
         if task.deadline is not None and day > task.deadline:
-            needed.append(f"stages.{i}.deadline: {on(programme, day)} or later")
-    reason = (
-        f"Each stage keeps its days and its cost with {format_percent(sure)}, and no calendar keeps the budgets with"
-        " that for all of them together, by simulation."
-    )
-    return reason, [f"{' and '.join(needed)} would do."] if needed else []
+            needed.append(_deadline(programme, i, day))
+    return say("programme_refusals.together", sure=sure), [_would_do(joined(needed))] if needed else []
 
 
-def _wider(study: Study) -> Iterator[str]:
+def _wider(study: Study) -> Iterator[Sentence]:
     """What would do where a stage alone breaks a budget: each budget by itself, searched without it."""
     programme = study.programme
     for name in ("cost_usd", "time_s"):
@@ -135,9 +144,9 @@ def _wider(study: Study) -> Iterator[str]:
         calendar = replace(other.calendar, per_cost=float(name == "cost_usd"), per_day=float(name == "time_s"))
         found = solve(replace(calendar, tasks=_by_cost(calendar)))
         if found is not None and name == "cost_usd":
-            yield f"budget.cost: {format_usd(float(total_cost(calendar, found)))} or more would do."
+            yield _would_do(say("programme_refusals.cost", cost=float(total_cost(calendar, found))))
         elif found is not None:
-            yield f"budget.time: {last_day(calendar, found):,} days or more would do."
+            yield _would_do(say("programme_refusals.time", days=last_day(calendar, found)))
 
 
 def _by_cost(calendar: Calendar) -> tuple[Task, ...]:

@@ -16,7 +16,8 @@ from planner.risk.replay import run_of
 from planner.risk.simulation import simulate
 from planner.scenario import Programme
 from planner.search.programme_answers import answer_of, quantiles
-from planner.search.programmes import CHANCE_BASIS, choose_calendar, draw_worlds, study_of
+from planner.search.programmes import chance_basis, choose_calendar, draw_worlds, study_of
+from planner.words import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,7 @@ def simulate_programme(
     study = study_of(programme, catalog, calibration)
     found = choose_calendar(study)
     if found is None:
-        raise InfeasibleError(
-            "no calendar meets the budgets, so there is nothing to live through; `planner optimize` says why"
-        )
+        raise InfeasibleError(say("programme_replay.no_calendar"))
     answer = answer_of(study, found)
     assert answer.time_s is not None  # noqa: S101 - it has a calendar
     assert answer.cost_usd is not None  # noqa: S101
@@ -111,6 +110,6 @@ def simulate_programme(
             abs(getattr(b, p) / getattr(a, p) - 1.0) for a, b in pairs for p in ("p10", "p50", "p90") if getattr(a, p)
         ),
         stages=stages,
-        basis=CHANCE_BASIS,
+        basis=chance_basis(),
         money=answer.provenance.money,
     )

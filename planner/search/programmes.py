@@ -52,17 +52,13 @@ from planner.search.stage_plans import (
     shared_of,
     stage_plans,
 )
+from planner.words import Sentence, say
 
 DAY_S = 86400.0
 WORLDS, SEED = 20_000, 20261129
 MOST_DAYS = 3650  # of a programme, whatever its budget
 TRIES = 12  # calendars that break a true budget are thrown out one by one
 TIGHTER = 8  # and from then on the broken budget is also drawn tighter, by as much as it was broken
-
-CHANCE_BASIS = (
-    "Drawn once: how far predictions are wrong together (site, stack, GPU, sizes near each other) and an offer's spot"
-    " price. Drawn for each run by itself: the noise of its step time, failures, and what is paid beside training."
-)
 
 
 @dataclass(frozen=True)
@@ -383,17 +379,15 @@ def defaults(programme: Programme) -> tuple[Default, ...]:
     return tuple(Default(key, value) for key, value in programme.defaults)
 
 
-def statement(study: Study) -> str:
+def statement(study: Study) -> Sentence:
     """What was searched, and of what the answer is the best."""
-    count, days = sum(len(p.choices) for p in study.plans), study.calendar.horizon
-    return (
-        f"{count:,} plans of {len(study.plans)} stages x every first day of {days:,}: of each place, the plans that no"
-        " other beats in time and cost at the confidence (and in GPUs, where stages may run side by side), node counts"
-        " all up to 4 and then two a doubling. The calendar is the best of these for sums of quantiles: each stage"
-        " is set aside the whole days, and counted the cost, that it keeps with the confidence. Sums of quantiles are"
-        " exact if all stages are slow together, and not otherwise; the chances that are stated are of the true sums,"
-        " by simulation."
-    )
+    plans = sum(len(p.choices) for p in study.plans)
+    return say("programmes.searched", plans=plans, stages=len(study.plans), days=study.calendar.horizon)
+
+
+def chance_basis() -> Sentence:
+    """What is drawn once, and what apart."""
+    return say("programmes.chance_basis")
 
 
 def value_of(study: Study, schedule: Schedule) -> float:

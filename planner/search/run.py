@@ -12,6 +12,7 @@ from planner.performance.arrays import FloatArray, IntArray
 from planner.scenario import BatchRamp, IntChoice, Scenario
 from planner.search.batches import BatchSpace, batch_space
 from planner.units import PlannerError
+from planner.words import say
 from planner.workload.dataset import RunLength, run_length
 from planner.workload.iterations import evaluation_iterations, iterations_for, ramp_schedule
 from planner.workload.learning import (
@@ -177,11 +178,7 @@ def run_of(scenario: Scenario) -> tuple[RunLength, Run, BatchSpace, str]:
     )
     loss = _equal_loss(scenario, length)
     if loss is not None and int(loss.samples(length.total_samples, batches.low)) >= NEVER:
-        raise PlannerError(
-            f"training.global_batch: batches of {batches.low:,} sequences and more do not reach the loss of"
-            f" training.reference_batch {loss.reference_batch:,} with this data, however often it is repeated; allow"
-            " smaller batches, or give more data"
-        )
+        raise PlannerError(say("run.loss_out_of_reach", batch=batches.low, reference=loss.reference_batch))
     run = Run(length, training.batch_ramp, training.evaluation_interval, training.evaluation_iterations, loss)
     return length, run, batches, text if training.global_batch is None else ""
 
@@ -192,11 +189,8 @@ def _equal_loss(scenario: Scenario, length: RunLength) -> EqualLoss | None:
     if training.target != "equal_loss" or training.reference_batch is None:
         return None
     if length.fixed_iterations is not None or training.batch_ramp is not None:
-        what = "iterations" if length.fixed_iterations is not None else "batch_ramp"
-        raise PlannerError(
-            f"training.{what}: `target: equal_loss` changes the tokens with the batch, so it goes with epochs and one"
-            " batch; remove one of the two"
-        )
+        key = "training.iterations" if length.fixed_iterations is not None else "training.batch_ramp"
+        raise PlannerError(say("run.not_at_equal_loss", key=key))
     tokens = length.total_samples * length.seq_length
     critical = critical_of(scenario, tokens).doubling_sequences(length.seq_length)
     sources = tuple((float(s.samples_per_epoch), float(s.share)) for s in length.sources if s.samples_per_epoch)

@@ -40,7 +40,8 @@ class _Filler(string.Formatter):
     `{time:duration}` (seconds), `{cost:cost}` (US dollars, in the unit that is written), `{n:count}`, `{x:number}` and
     `{x:number.3}` (significant digits), `{p:percent}` (a fraction), `{m:gib}`, `{b:bytes}`, `{r:bandwidth}` (Gbit/s),
     `{t:short}` (64.04B), `{n:node|nodes}` (the word alone, by the number), `{offer:name}` (what people call it, where
-    that is told), `{items:and}`, `or`, `commas`, `semicolons` (a list), else as Python has it.
+    that is told), `{items:and}`, `or`, `commas`, `semicolons` (a list), `{text:capital}` (at a sentence's beginning),
+    else as Python has it.
     """
 
     def __init__(self, language: str, names: Mapping[str, str]) -> None:
@@ -54,6 +55,8 @@ class _Filler(string.Formatter):
             return one if value == 1 else more
         if format_spec in LISTS:
             return forms(self.language).listed([self.format_field(each, "name") for each in value], format_spec)
+        if isinstance(value, str) and format_spec == "capital":
+            return value[:1].upper() + value[1:]
         if isinstance(value, str):
             return self.names.get(value, value) if format_spec == "name" else value
         if isinstance(value, date):
