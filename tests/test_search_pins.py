@@ -14,6 +14,7 @@ from planner.performance.calibration import load_calibration
 from planner.scenario import Cluster, IntChoice, LayoutBounds, Training
 from planner.search.optimum import solve
 from planner.search.problem import build
+from planner.search.space import pins
 from planner.units import PlannerError
 
 SIZES = ("tp", "pp", "vpp", "dp", "cp", "ep", "micro_batch")
@@ -89,12 +90,48 @@ def test_with_one_rank_too_the_best_zero_stage_is_found(framework: str) -> None:
     assert (only_the_third in seen) == (framework == "fsdp")
 
 
-def test_the_proof_states_the_same_space_whatever_a_scenario_names() -> None:
+def unpinned() -> Case:
+    """A case whose scenario pins nothing of the space."""
     drawn = free(case(1))
-    stated = set()
-    for key, value in (("tp", 1), ("tp", 16), ("cp", 8), ("vpp", 3)):
-        named = pinned(drawn, key, value)
-        _, _, certificate = solve(build(named.scenario, named.catalog, load_calibration(), named.offers))
-        stated.add(certificate.statement)
-    assert len(stated) == 1
-    assert "(tp, over nodes too, pp, vpp in equal chunks, cp of any size, ep," in stated.pop()
+    return replace(drawn, scenario=replace(drawn.scenario, training=replace(drawn.scenario.training, batch_ramp=None)))
+
+
+def stated(given: Case) -> str:
+    """What the proof says of the space that it counted."""
+    return solve(build(given.scenario, given.catalog, load_calibration(), given.offers))[2].statement
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("tp", 16, "layout.tp: 16"),
+        ("cp", 8, "layout.cp: 8"),
+        ("recompute", "none", "layout.recompute: none"),
+        ("sequence_parallel", False, "layout.sequence_parallel: false"),
+    ],
+)
+def test_the_proof_states_the_same_rules_whatever_a_scenario_pins_and_what_that_is(
+    key: str, value: object, said: str
+) -> None:
+    drawn = unpinned()
+    rules, end = stated(drawn).split(". The proof")
+    assert "(tp, over nodes too, pp, vpp in equal chunks, cp of any size, ep," in rules
+    assert stated(pinned(drawn, key, value)) == f"{rules}, within what the scenario pins: {said}. The proof{end}"
+
+
+def test_bounds_and_lists_are_stated_as_a_file_has_them() -> None:
+    drawn = unpinned()
+    layout = LayoutBounds(tp=IntChoice(values=(1, 2)), pp=IntChoice(minimum=1, maximum=4), recompute=("none", "full"))
+    batch = IntChoice(minimum=8, maximum=64, multiple_of=8)
+    scenario = replace(drawn.scenario, layout=layout, training=replace(drawn.scenario.training, global_batch=batch))
+    assert list(pins(scenario)) == [
+        "layout.tp: [1, 2]",
+        "layout.pp: {min: 1, max: 4}",
+        "layout.recompute: [none, full]",
+        "training.global_batch: {min: 8, max: 64, multiple_of: 8}",
+    ]
+
+
+def test_the_proof_names_no_rule_of_what_the_framework_does_not_run() -> None:
+    said = stated(one_rank("gpt-neox", 2.0, case(3)))
+    assert "(tp, over nodes too, pp, ZeRO over all ranks, sequence parallel, recompute of none or all layers)" in said

@@ -23,6 +23,7 @@ from planner.search.programme_answers import answer_of
 from planner.search.programme_chances import draw_time
 from planner.search.programmes import DAY_S, choose_calendar, study_of
 from planner.units import PlannerError
+from planner.words import Sentence, worded
 
 
 @pytest.fixture(scope="module")
@@ -366,3 +367,15 @@ def test_where_calendars_keep_the_sums_and_break_the_budget_in_truth_a_budget_th
     assert change == f"budget.time: {days} days or more would do."
     assert days > 10
     assert solved(six(tokens, days)).status == "optimal"
+
+
+def test_what_a_programme_says_is_said_in_chinese_too() -> None:
+    answer = solved(programme(stage("main"), stage("side"), stage("end", after=["main", "side"])))
+    assert answer.ask is not None
+    said = [answer.statement, answer.chance_basis, answer.ask.text, *(each.period for each in answer.cash_by_week)]
+    said += [each.slack.absorbed_by for each in answer.stages] + [each.text for each in answer.resources]
+    tight = solved(programme(stage("main"), budget={"time": "2 days", "cost": "200k USD"}))
+    said += [tight.reason, *tight.changes]
+    for text in said:
+        assert isinstance(text, Sentence), text
+        assert not re.search(r"\b(the|of|by|more|with|would|days|week)\b", worded(text, "zh")), worded(text, "zh")

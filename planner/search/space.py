@@ -1,37 +1,62 @@
-"""The space that a proof counts, in a sentence: its rules, and what the scenario pins or bounds of it."""
+"""The space that a proof counts, in a sentence: the rules of its layouts, and what the scenario pins of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
 
+from planner.performance.framework_table import framework
 from planner.scenario import IntChoice, Scenario
+from planner.search.conditions import conditions_of
+from planner.search.open_ends import has_groups, has_shares
 from planner.search.problem import Problem
 from planner.words import Sentence, say
 
-ALL = (None, (), IntChoice())  # what leaves a key open
-NO_RULE = ("memory_headroom",)  # what fits is told apart, not counted
+OPEN = (None, (), IntChoice())  # what pins nothing
+NO_RULE = ("memory_headroom",)  # of what fits, which is counted apart
 
 
 def space_of(problem: Problem) -> Sentence:
     """What the proof of a problem's best plan is over."""
     batches, pinned = problem.batches, list(pins(problem.scenario))
-    rules = {
+    frameworks = sorted({pool.setting.framework for pool in problem.pools})
+    space = {
         "offers": len(problem.offers),
         "gpus": problem.scenario.cluster.max_gpus,
-        "frameworks": sorted({pool.setting.framework for pool in problem.pools}),
+        "frameworks": frameworks,
+        "rules": list(_rules(problem.scenario, frameworks)),
         "batches": say("space.batch", batch=batches.high),
     }
     if batches.high > batches.low:
-        rules["batches"] = say("space.batches", low=batches.low, high=batches.high)
-    return say("space.pinned", pinned=pinned, **rules) if pinned else say("space.all", **rules)
+        space["batches"] = say("space.batches", low=batches.low, high=batches.high)
+    return say("space.pinned", pinned=pinned, **space) if pinned else say("space.all", **space)
+
+
+def _rules(scenario: Scenario, frameworks: list[str]) -> Iterator[Sentence]:
+    """What layouts differ in, of what any of these frameworks has and the model can use."""
+    rows = [framework(name) for name in frameworks]
+    stated = conditions_of(scenario)
+    if any(row.tensor_parallel for row in rows):
+        yield say("space.tp")
+    if any(row.pipeline_parallel for row in rows):
+        yield say("space.pp")
+    if any(row.interleaving for row in rows):
+        yield say("space.vpp")
+    if any(row.context_parallel for row in rows):
+        yield say("space.cp")
+    if scenario.model.moe is not None and any(row.expert_parallel != "none" for row in rows):
+        yield say("space.ep")
+    yield say("space.zero_in_groups" if any(has_groups(row, stated) for row in rows) else "space.zero")
+    if any(row.sequence_parallel != "never" for row in rows):
+        yield say("space.sequence_parallel")
+    yield say("space.recompute_some" if any(has_shares(row) for row in rows) else "space.recompute")
 
 
 def pins(scenario: Scenario) -> Iterator[str]:
     """Every key that leaves a part of the space out, with its value, as a scenario's file has them."""
     for field in fields(scenario.layout):
         value = getattr(scenario.layout, field.name)
-        if field.name not in NO_RULE and value not in ALL:
+        if field.name not in NO_RULE and value not in OPEN:
             yield f"layout.{field.name}: {_written(value)}"
     batch, ramp = scenario.training.global_batch, scenario.training.batch_ramp
     if batch is not None and (len(batch.values) > 1 or (batch.multiple_of or 1) > 1):
@@ -49,5 +74,5 @@ def _written(value: IntChoice | tuple[str, ...] | bool | float) -> str:
         return "{" + ", ".join(f"{key}: {n}" for key, n in bounds.items() if n is not None) + "}"
     many = value.values if isinstance(value, IntChoice) else value
     if not isinstance(many, tuple):
-        return f"{many:g}"
+        return str(many)
     return str(many[0]) if len(many) == 1 else f"[{', '.join(map(str, many))}]"
