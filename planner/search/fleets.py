@@ -272,9 +272,7 @@ def _shared(
             said = say("fleets.more_gpus", gpus=8)
         again = _choose(columns, weights, wider)
         saves = None if again is None else now - _total(columns, weights, again)
-        text = say("fleets.no_gain", more=said, of=limit.name)
-        if saves:
-            text = say("fleets.gain", more=said, of=limit.name, saves=saves)
+        text = say("fleets.gain" if saves else "fleets.no_gain", more=said, of=limit.name, saves=saves)
         out.append(SharedUse(limit.name, limit.limit, used, more, saves, text))
     return tuple(out)
 

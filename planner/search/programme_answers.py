@@ -233,8 +233,7 @@ def _resources(study: Study, schedule: Schedule) -> Iterator[ResourceUse]:
             continue
         full = int(np.sum((used[:end] > 0) & (used[:end] >= limit[:end])))
         most, peak = float(limit[:end].max(initial=0.0)), float(used.max())
-        text = say("programme_answers.use", used=int(peak), gpus=int(most))
-        yield ResourceUse(name, most, peak, full, text)
+        yield ResourceUse(name, most, peak, full, say("programme_answers.use", used=int(peak), gpus=int(most)))
 
 
 def _bought(study: Study, schedule: Schedule) -> Iterator[Bought]:

@@ -87,11 +87,7 @@ def _binding(answer: ProgrammeAnswer) -> Iterator[StageBinds]:
     for stage in answer.stages:
         of_days, of_cost = stage.days / days, stage.cost_sure_usd / cost if cost else 0.0
         binds = stage.slack.binds
-        how = (
-            say("programme_explaining.binds")
-            if binds
-            else say("programme_explaining.absorbed", by=stage.slack.absorbed_by)
-        )
+        how = say(f"programme_explaining.{'binds' if binds else 'absorbed'}", by=stage.slack.absorbed_by)
         text = say("programme_explaining.stage", stage=stage.name, how=how, days=of_days)
         if answer.goal.cost_stated:
             text = say("programme_explaining.stage_paid", stage=stage.name, how=how, days=of_days, cost=of_cost)
@@ -120,11 +116,8 @@ def _worth(study: Study) -> Iterator[Change]:
             days = math.ceil(move_s(programme, size) / DAY_S)
             usd = 0.0 if transfer is None else size / 1e9 * transfer.usd_per_gb
             link = replace(task.link, place=False, move_days=days, move_cost=usd)
-            what = say(
-                "programme_explaining.move" if transfer else "programme_explaining.move_free",
-                stage=stage.name,
-                gb=size / 1e9,
-            )
+            how = "programme_explaining.move" if transfer is not None else "programme_explaining.move_free"
+            what = say(how, stage=stage.name, gb=size / 1e9)
             yield _change(study, key, what, _with(calendar, i, link=link))
         if task.after and task.link is None:
             yield _change(study, key, say("programme_explaining.order", stage=stage.name), _with(calendar, i, after=()))
