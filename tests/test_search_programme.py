@@ -374,7 +374,7 @@ def test_what_a_programme_says_is_said_in_chinese_too() -> None:
     assert answer.ask is not None
     said = [answer.statement, answer.chance_basis, answer.ask.text, *(each.period for each in answer.cash_by_week)]
     said += [each.slack.absorbed_by for each in answer.stages] + [each.text for each in answer.resources]
-    tight = solved(programme(stage("main"), budget={"time": "2 days", "cost": "200k USD"}))
+    tight = solved(two_runs(27))
     said += [tight.reason, *tight.changes]
     for text in said:
         assert isinstance(text, Sentence), text
