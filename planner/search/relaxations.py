@@ -54,10 +54,13 @@ def _budgets(problem: Problem, code: str, needed: dict[WrittenBudget, str], **va
     if TIME in needed and budget.deadline is not None:
         overrides.insert(0, "budget.deadline=null")
     key = "budget" if len(needed) > 1 else next(iter(needed)).key
-    present = say("relaxations.budgets", budgets=[form.write(getattr(budget, form.field)) for form in needed])
-    wanted = say("relaxations.budgets", budgets=list(needed.values()))
-    change = Change(key, present, wanted, say(code, **values, **read), tuple(overrides))
+    present, wanted = [form.write(getattr(budget, form.field)) for form in needed], list(needed.values())
+    change = Change(key, _listed(present), _listed(wanted), say(code, **values, **read), tuple(overrides))
     return Relaxation(change, problem, budget_goal(problem.scenario, **read, per_usd=1.0))
+
+
+def _listed(texts: list[str]) -> str:
+    return texts[0] if len(texts) == 1 else say("relaxations.budgets", budgets=texts)
 
 
 def _larger(form: WrittenBudget, rate: str) -> Callable[[Problem], Relaxation | None]:
