@@ -304,6 +304,13 @@ def written_up(value: float, write: Callable[[float], str], read: Callable[[str]
         shown_number += step
 
 
+def rounded_up(value: float, digits: int = 3) -> float:
+    """The least number of so many significant digits that is not below a positive value: 1.1234 -> 1.13."""
+    exact = Decimal(repr(value))
+    step = Decimal(1).scaleb(exact.adjusted() + 1 - digits)
+    return float((exact / step).to_integral_value(ROUND_CEILING) * step)
+
+
 # --- names -------------------------------------------------------------------------------------------------------
 
 

@@ -26,7 +26,7 @@ from planner.search.simplicity import plain
 from planner.search.whatif import best_value, break_even_speed, value_at
 from planner.search.whynot import parse, pinned
 from planner.search.whynot import why_not as answer_why_not
-from planner.units import format_count, format_duration, format_number, format_percent, format_usd
+from planner.words import say
 
 DAY_S = 86400.0
 MORE_USD = 1000.0  # of the unit that amounts are written in
@@ -111,25 +111,25 @@ def _worth_of_most(scenario: Scenario, found: Most, of: Build, plan: Plan) -> It
     for key, more, wider in _wider(scenario, plan.offer.gpus_per_node or 8):
         samples = most_training(wider, of).samples - found.samples
         epochs = found.scenario.training.epochs or 0.0
-        tokens, share = float(samples * scenario.seq_length), epochs * samples / found.samples
-        change = share if scenario.objective.kind == "epochs" else tokens
-        what = f"{format_number(share, 4)} epochs" if scenario.objective.kind == "epochs" else f"{tokens:.4g} tokens"
-        text = f"{more} more of {key} would " + (f"train {what} more." if samples > 0 else "change nothing.")
-        yield Worth(key, more, -change, text, None)
+        kind = scenario.objective.kind
+        change = epochs * samples / found.samples if kind == "epochs" else float(samples * scenario.seq_length)
+        code = f"explaining.trains_{kind}" if samples > 0 else "explaining.nothing"
+        yield Worth(key, more, -change, say(code, more=more, key=key, change=change), None)
 
 
 def _wider(scenario: Scenario, size: int) -> Iterator[tuple[str, str, Scenario]]:
     """A little more of each limit: its key, how much more, and the scenario with it; `size` GPUs are a node."""
     budget, cluster = scenario.budget, scenario.cluster
     if budget.time_s is not None:
-        yield "budget.time", "1 day", scenario.with_time(budget.time_s + DAY_S)
+        yield "budget.time", say("explaining.more_time", time=DAY_S), scenario.with_time(budget.time_s + DAY_S)
     if budget.cost_usd is not None:
-        yield "budget.cost", format_usd(MORE_USD), scenario.with_budget(cost_usd=budget.cost_usd + MORE_USD)
+        some = say("explaining.more_cost", cost=MORE_USD)
+        yield "budget.cost", some, scenario.with_budget(cost_usd=budget.cost_usd + MORE_USD)
     yield from _larger(scenario, cluster, size)
 
 
 def _larger(scenario: Scenario, cluster: Cluster, size: int) -> Iterator[tuple[str, str, Scenario]]:
-    more = f"{size} GPUs"
+    more = say("explaining.more_gpus", gpus=size)
     yield "cluster.max_gpus", more, replace(scenario, cluster=replace(cluster, max_gpus=cluster.max_gpus + size))
     for i, quota in enumerate(cluster.quotas):
         quotas = tuple(replace(q, gpus=q.gpus + size) if q is quota else q for q in cluster.quotas)
@@ -144,33 +144,29 @@ def worth_of(problem: Problem, goal: Goal) -> list[Worth]:
     out = []
     if goal.time_s is not None:
         more = replace(goal, time_s=goal.time_s + DAY_S)
-        out.append(_worth("budget.time", "1 day", before, now, View(problem, more)))
+        out.append(_worth("budget.time", say("explaining.more_time", time=DAY_S), before, now, View(problem, more)))
     if goal.cost_usd is not None:
         some = MORE_USD * writing().usd
         more = replace(goal, cost_usd=goal.cost_usd + some)
-        out.append(_worth("budget.cost", format_usd(some), before, now, View(problem, more)))
+        out.append(_worth("budget.cost", say("explaining.more_cost", cost=some), before, now, View(problem, more)))
     size = 8 if now is None else problem.pools[int(problem.pool[now])].setting.hardware.gpus_per_node
     for key, text, wider in _larger(scenario, scenario.cluster, size):
-        out.append(_again(key, text, before, now, problem, wider))
+        out.append(_worth(key, text, before, now, View(problem.of(wider), scenario_goal(wider))))
     return out
 
 
-def _again(key: str, more: str, before: View, now: int | None, problem: Problem, wider: Scenario) -> Worth:
-    return _worth(key, more, before, now, View(problem.of(wider), scenario_goal(wider)))
-
-
 def _worth(key: str, more: str, before: View, now: int | None, after: View) -> Worth:
-    cell = find(after)
+    cell, of = find(after), {"more": more, "key": key}
     if cell is None:
-        return Worth(key, more, None, f"{more} more of {key} would still allow no plan.", None)
+        return Worth(key, more, None, say("explaining.no_plan", **of), None)
     plan = _plan(after.problem, after, cell)
     if now is None:
-        return Worth(key, more, None, f"{more} more of {key} would make it feasible: {_short(plan)}.", plan)
+        return Worth(key, more, None, say("explaining.feasible", **of, plan=_short(plan)), plan)
     change = value_at(after, cell) - value_at(before, now)
     if change == 0.0:
-        return Worth(key, more, 0.0, f"{more} more of {key} would change nothing.", None)
-    unit = _amount(before, abs(change))
-    return Worth(key, more, change, f"{more} more of {key} would save {unit}: {_short(plan)}.", plan)
+        return Worth(key, more, 0.0, say("explaining.nothing", **of), None)
+    saved = _amount(before, abs(change))
+    return Worth(key, more, change, say("explaining.saves", **of, saved=saved, plan=_short(plan)), plan)
 
 
 def tolerances(problem: Problem, goal: Goal, plan: Plan) -> list[Tolerance]:
@@ -187,16 +183,11 @@ def tolerances(problem: Problem, goal: Goal, plan: Plan) -> list[Tolerance]:
         factor = break_even_speed(problem, own, target, near_)
         if factor is not None:
             other = problem.offers[int(rival.offer[cell])].gpu
-            text = (
-                f"Were every {gpu} slower than {format_percent(factor)} of what is predicted, {other} would be chosen."
-            )
+            text = say("explaining.other_chosen", gpu=gpu, factor=factor, other=other)
             out.append(Tolerance(gpu, factor, text))
     last = _slowest_feasible(problem, own)
     if last is not None:
-        text = (
-            f"Below {format_percent(last)} of the predicted throughput of {gpu}, none of its plans keeps the budgets."
-        )
-        out.append(Tolerance(gpu, last, text))
+        out.append(Tolerance(gpu, last, say("explaining.none_keeps", gpu=gpu, factor=last)))
     return out
 
 
@@ -237,13 +228,12 @@ def _plan(problem: Problem, view: View, cell: int) -> Plan:
 
 
 def _short(plan: Plan) -> str:
-    return (
-        f"{format_count(plan.gpus)} x {plan.offer.gpu} at {plan.offer.cloud} ({plan.offer.price_kind}),"
-        f" {format_duration(plan.time_s.p50)}, {format_usd(plan.cost_usd.p50)}"
-    )
+    offer, time, cost = plan.offer, plan.time_s.p50, plan.cost_usd.p50
+    machines = {"gpus": plan.gpus, "gpu": offer.gpu, "cloud": offer.cloud, "pricing": offer.price_kind}
+    return say("explaining.plan", **machines, time=time, cost=cost)
 
 
 def _amount(view: View, value: float) -> str:
     if view.goal.per_usd:
-        return format_usd(value)
-    return format_duration(value) if value >= 60 else f"{format_number(value)} s"
+        return say("explaining.amount_cost", value=value)
+    return say("explaining.amount_time" if value >= 60 else "explaining.amount_s", value=value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 
 from planner.catalog import is_gpu, supports
 from planner.catalog.types import Accelerator
@@ -17,7 +18,7 @@ from planner.search.problem import Problem
 from planner.search.relaxations import relaxations
 from planner.search.roomier import lacking
 from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of, value_of
-from planner.units import format_count, format_duration, format_number, format_percent, format_usd
+from planner.words import say
 
 
 def what_would_do(problem: Problem, *, advice: bool = True) -> Infeasible:
@@ -59,29 +60,16 @@ def _reason(problem: Problem, goal: Goal, least_time: float | None, least_cost: 
     if not problem.space.any():
         lacks = {why_no_layout(pool.setting.framework, pool.setting.model) for pool in problem.pools}
         if lacks and "" not in lacks:
-            return "; ".join(sorted(lacks)) + "."
-        return (
-            "No framework that is allowed runs a layout as layout, training.global_batch and the model pin it"
-            " (heads, layers and batches must divide)."
-        )
+            return say("infeasible.lacks_all", lacks=sorted(lacks))
+        return say("infeasible.no_layout")
     if least_time is None or least_cost is None:
-        free = format_percent(problem.scenario.layout.memory_headroom)
-        return (
-            f"No layout fits into the memory of any machine that is offered, {free} of it kept free"
-            f" (layout.memory_headroom).{lacking(problem, View(problem, goal).allowed)}"
-        )
-    sure = format_percent(goal.confidence)
+        free, lacks_most = problem.scenario.layout.memory_headroom, lacking(problem, View(problem, goal).allowed)
+        return say("infeasible.memory_lacking" if lacks_most else "infeasible.memory", free=free, lacking=lacks_most)
     if goal.time_s is not None and least_time > goal.time_s:
-        return (
-            f"No plan is done in {format_duration(goal.time_s)} with a probability of {sure}:"
-            f" the fastest takes {format_duration(least_time)}."
-        )
+        return say("infeasible.time", limit=goal.time_s, confidence=goal.confidence, least=least_time)
     if goal.cost_usd is not None and least_cost > goal.cost_usd:
-        return (
-            f"No plan costs at most {format_usd(goal.cost_usd)} with a probability of {sure}:"
-            f" the cheapest costs {format_usd(least_cost)}."
-        )
-    return "Plans within the time cost too much, and plans within the cost take too long."
+        return say("infeasible.cost", limit=goal.cost_usd, confidence=goal.confidence, least=least_cost)
+    return say("infeasible.both")
 
 
 def _no_offer(problem: Problem) -> str:
@@ -90,15 +78,17 @@ def _no_offer(problem: Problem) -> str:
         reason: problem.left_out[reason] for reason in unfit_reasons(problem.scenario) if reason in problem.left_out
     }
     if not lacks:
-        return "No offer fits what cluster asks for."
-    said = "; ".join(f"{reason} ({format_count(n)} offer{'' if n == 1 else 's'})" for reason, n in lacks.items())
-    hint = ""
-    if no_units(problem.scenario.training.precision) in lacks:
-        framework = problem.scenario.training.framework
-        known = {p for name in frameworks_for(framework) for p in frameworks()[name].precisions}
-        instead = [p for p in PRECISIONS if p in known and any(supports(part, p) for part in _asked_for(problem))]
-        hint = f" Set training.precision to {' or '.join(instead)}." if instead else " Change training.precision."
-    return f"No offer that cluster asks for can train this: {said}.{hint}"
+        return say("infeasible.no_offer")
+    told = [say("infeasible.lacks", reason=reason, offers=n) for reason, n in lacks.items()]
+    if no_units(problem.scenario.training.precision) not in lacks:
+        return say("infeasible.unfit", lacks=told)
+    framework = problem.scenario.training.framework
+    known = {p for name in frameworks_for(framework) for p in frameworks()[name].precisions}
+    instead = [p for p in PRECISIONS if p in known and any(supports(part, p) for part in _asked_for(problem))]
+    if not instead:
+        return say("infeasible.unfit_precision", lacks=told)
+    set_to = reduce(lambda some, other: say("infeasible.or", some=some, other=other), instead)
+    return say("infeasible.unfit_precision_set", lacks=told, precision=set_to)
 
 
 def _asked_for(problem: Problem) -> list[Accelerator]:
@@ -127,7 +117,7 @@ def _between(problem: Problem, ends: set[int | None]) -> tuple[Alternative, ...]
             continue
         told.add(cell)
         time, cost = needs_of(problem, view, cell)
-        shares = f"{format_number(time / budget.time_s, 3)} × time, {format_number(cost / budget.cost_usd, 3)} × cost"
+        shares = say("infeasible.shares", time=time / budget.time_s, cost=cost / budget.cost_usd)
         plan = make_plan(problem, fastest_of(problem, cell), problem.offers[int(view.offer[cell])])
         out.append(Alternative(shares, plan))
     return tuple(sorted(out, key=lambda other: other.plan.time_s.p50))

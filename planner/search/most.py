@@ -23,7 +23,8 @@ from planner.search.plans import Pick, fastest_of
 from planner.search.problem import Problem
 from planner.search.run import run_of
 from planner.search.shortfalls import budget_goal
-from planner.units import MAX_COUNT, PlannerError, format_duration, format_number, format_percent, format_usd
+from planner.units import MAX_COUNT, PlannerError
+from planner.words import say
 from planner.workload.dataset import RunLength, run_length
 from planner.workload.learning import default_batch_range
 
@@ -46,11 +47,7 @@ class Most:
     @property
     def why(self) -> str:
         """What proves it."""
-        return (
-            "All that was asked for fits, so that there is no more."
-            if self.capped
-            else "One sample more fits no plan: the search for it ends empty. Below, the cheapest plan of the most."
-        )
+        return say("most.all_fits" if self.capped else "most.no_more")
 
 
 def wants_most(scenario: Scenario) -> bool:
@@ -100,15 +97,11 @@ def _check(scenario: Scenario) -> None:
     training, budget = scenario.training, scenario.budget
     kind = scenario.objective.kind
     if training.iterations is not None:
-        raise PlannerError(
-            f"objective: `{kind}` finds the epochs itself: leave training.iterations out, or write epochs as the most"
-        )
+        raise PlannerError(say("most.has_iterations", kind=kind))
     if training.target == "equal_loss":
-        raise PlannerError(f"objective: `{kind}` and `training.target: equal_loss` both decide the tokens; keep one")
+        raise PlannerError(say("most.has_target", kind=kind))
     if budget.time_s is None and budget.cost_usd is None:
-        raise PlannerError(
-            f"budget: `objective: {kind}` trains for as long as the budgets allow; give a time, a deadline or a cost"
-        )
+        raise PlannerError(say("most.no_budget", kind=kind))
 
 
 def _epoch(scenario: Scenario) -> RunLength:
@@ -171,11 +164,7 @@ def _most(scenario: Scenario, cap: int, build: Build) -> Most:
     while found is not None:
         samples = _reach(scenario, *found, samples, cap)
         if samples >= cap and scenario.training.epochs is None:
-            epochs = format_number(epochs_of(scenario, cap))
-            raise PlannerError(
-                f"objective: {epochs} epochs fit the budgets, more than planner looks for; write training.epochs, the "
-                "most that there may be"
-            )
+            raise PlannerError(say("most.too_many", epochs=epochs_of(scenario, cap)))
         found = best(samples + 1) if samples < cap else None
     return Most(with_samples(scenario, samples), samples, capped=False)
 
@@ -257,20 +246,16 @@ def _steps(view: View, pick: Pick) -> Callable[[IntArray], FloatArray]:
 
 def ends_at(found: Most, build: Build) -> tuple[Binding, ...]:
     """What ends the training: each budget without which there would be more, or the scenario's own epochs."""
-    b, amount = found.scenario.budget, f"{format_number(found.scenario.training.epochs or 0.0, 4)} epochs"
+    budget, epochs = found.scenario.budget, found.scenario.training.epochs or 0.0
     if found.capped:
-        text = f"All {amount} that were asked for fit: training.epochs ends the training, no budget does."
-        return (Binding("training.epochs", text, float(found.samples), float(found.samples), "samples"),)
-    problem = build(with_samples(found.scenario, found.samples + 1))
-    sure, out = format_percent(b.confidence), []
-    for key, name, limit, words in (
-        ("time_s", "budget.time", b.time_s, format_duration),
-        ("cost_usd", "budget.cost", b.cost_usd, format_usd),
-    ):
-        free = budget_goal(found.scenario, **{key: None}, per_usd=1.0)
+        samples = float(found.samples)
+        return (Binding("training.epochs", say("most.ends_asked", epochs=epochs), samples, samples, "samples"),)
+    problem, out = build(with_samples(found.scenario, found.samples + 1)), []
+    for field, unit in (("time_s", "s"), ("cost_usd", "USD")):
+        limit = getattr(budget, field)
+        free = budget_goal(found.scenario, **{field: None}, per_usd=1.0)
         if limit is not None and find(View(problem, free)) is not None:
-            what = "time" if key == "time_s" else "cost"
-            text = f"The {what} budget of {words(limit)} ends the training at {amount}: of one sample more, no plan"
-            text += f" keeps it with {sure} confidence."
-            out.append(Binding(name, text, limit, limit, "s" if key == "time_s" else "USD"))
+            key = "budget.time" if field == "time_s" else "budget.cost"
+            text = say(f"most.ends_{field}", limit=limit, epochs=epochs, confidence=budget.confidence)
+            out.append(Binding(key, text, limit, limit, unit))
     return tuple(out)

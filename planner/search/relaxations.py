@@ -12,26 +12,18 @@ from dataclasses import dataclass, replace
 from planner.plan import Change
 from planner.scenario import Scenario
 from planner.scenario.types import MOST_GPUS
+from planner.scenario.written import COST, TIME, WrittenBudget
 from planner.search import roomier
 from planner.search.goals import Goal, View, find
 from planner.search.plans import make_plan
 from planner.search.problem import Problem
 from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of, value_of
 from planner.search.simplicity import plain
-from planner.units import (
-    PlannerError,
-    format_count,
-    format_duration,
-    format_number,
-    format_percent,
-    format_usd,
-    parse_duration,
-    parse_number,
-    parse_written,
-    written_up,
-)
+from planner.units import PlannerError, rounded_up
+from planner.words import say
 
 MORE_GPUS = (4, 16)  # times cluster.max_gpus that are tried
+TIMES = 3.0  # from which factor on it is told as one, and not as a share more
 
 
 @dataclass(frozen=True)
@@ -54,90 +46,75 @@ def relaxations(problem: Problem) -> Iterator[Change]:
             yield found.change
 
 
-def _budgets(problem: Problem, key: str, present: str, text: str, **texts: str) -> Relaxation:
-    """Budgets (by field of Budget) as these texts say."""
-    keys = {"time_s": "budget.time", "cost_usd": "budget.cost"}
-    changed = {name: READ[name](written) for name, written in texts.items()}
-    overrides = [f"{keys[name]}={written}" for name, written in texts.items()]
-    if "time_s" in texts and problem.scenario.budget.deadline is not None:
+def _budgets(problem: Problem, code: str, needed: dict[WrittenBudget, str], **values: float) -> Relaxation:
+    """Budgets as these texts say; the code has them by their fields, beside `values`."""
+    budget = problem.scenario.budget
+    read = {form.field: form.read(text) for form, text in needed.items()}
+    overrides = [f"{form.key}={text}" for form, text in needed.items()]
+    if TIME in needed and budget.deadline is not None:
         overrides.insert(0, "budget.deadline=null")
-    change = Change(key, present, " and ".join(texts.values()), text, tuple(overrides))
-    return Relaxation(change, problem, budget_goal(problem.scenario, **changed, per_usd=1.0))
+    key = "budget" if len(needed) > 1 else next(iter(needed)).key
+    present, wanted = [form.write(getattr(budget, form.field)) for form in needed], list(needed.values())
+    change = Change(key, _listed(present), _listed(wanted), say(code, **values, **read), tuple(overrides))
+    return Relaxation(change, problem, budget_goal(problem.scenario, **read, per_usd=1.0))
 
 
-def _larger(key: str, name: str, rate: str, words: str) -> Callable[[Problem], Relaxation | None]:
+def _listed(texts: list[str]) -> str:
+    return texts[0] if len(texts) == 1 else say("relaxations.budgets", budgets=texts)
+
+
+def _larger(form: WrittenBudget, rate: str) -> Callable[[Problem], Relaxation | None]:
     """One budget as much larger as the plan needs that does with least of it."""
 
     def find_change(problem: Problem) -> Relaxation | None:
         budget = problem.scenario.budget
-        allowed = getattr(budget, name)
-        if allowed is None:
+        present = getattr(budget, form.field)
+        if present is None:
             return None
-        view = View(problem, budget_goal(problem.scenario, **{name: None, rate: 1.0}, at=budget.confidence))
+        view = View(problem, budget_goal(problem.scenario, **{form.field: None, rate: 1.0}, at=budget.confidence))
         cell = find(view)
         if cell is None:
             return None
-        present, text = _from_to(name, allowed, value_of(view, cell))
-        return _budgets(problem, key, present, f"{words} of {text} instead of {present} would do.", **{name: text})
+        needed = {form: form.beyond(present, value_of(view, cell))}
+        return _budgets(problem, f"relaxations.{form.field}", needed, present=present)
 
     return find_change
 
 
-def _from_to(name: str, allowed: float, needed: float) -> tuple[str, str]:
-    """A budget as it is and as it would do, as texts; the second reads as what is needed and as more than the first."""
-    present = WRITE[name](allowed)
-    least = max(needed, math.nextafter(READ[name](present), math.inf))
-    return present, written_up(least, WRITE[name], READ[name])
-
-
 def _both(problem: Problem) -> Relaxation | None:
-    """Both budgets by the same factor, where both are given."""
+    """Both budgets by the same factor, where both are given: it is told as much, or a little more."""
     budget = problem.scenario.budget
     found = least_factor(problem)
     if found is None or budget.time_s is None or budget.cost_usd is None:
         return None
-    how, factor = _how_much(found[0])
-    present_time, time = _from_to("time_s", budget.time_s, budget.time_s * factor)
-    present_cost, cost = _from_to("cost_usd", budget.cost_usd, budget.cost_usd * factor)
-    if _one_does(problem, time_s=time, cost_usd=cost):
-        return None
-    text = f"Time and cost both {how} ({time} and {cost}) would do."
-    return _budgets(problem, "budget", f"{present_time} and {present_cost}", text, time_s=time, cost_usd=cost)
-
-
-def _one_does(problem: Problem, **texts: str) -> bool:
-    """Whether one of these budgets does alone, the other as it is: then it is told by itself, and no larger."""
-    goals = (budget_goal(problem.scenario, **{name: READ[name](text)}, per_usd=1.0) for name, text in texts.items())
-    return any(find(View(problem, goal)) is not None for goal in goals)
-
-
-def _how_much(factor: float) -> tuple[str, float]:
-    """A factor in words, and the factor that they read as: as much, or a little more."""
     exact = 1.0 - 1e-12  # a factor of 1.124 is 12.4 % more, whatever floats make of it
-    if factor < 3.0:
-        share = written_up((factor - 1.0) * exact, format_percent, lambda text: _number_of(text) / 100.0)
-        return f"{share} larger", 1.0 + _number_of(share) / 100.0
-    times = written_up(factor * exact, lambda f: f"{format_number(f, 3)} times", _number_of)
-    return f"{times} as large", _number_of(times)
-
-
-def _number_of(text: str) -> float:
-    return parse_number(text.rsplit(" ", 1)[0])
+    if found[0] < TIMES:
+        code, told = "relaxations.both_larger", rounded_up((found[0] - 1.0) * exact * 100.0) / 100.0
+    else:
+        code, told = "relaxations.both_times", rounded_up(found[0] * exact)
+    factor = 1.0 + told if found[0] < TIMES else told
+    needed = _together(problem, budget.time_s * factor, budget.cost_usd * factor)
+    return _budgets(problem, code, needed, factor=told) if needed else None
 
 
 def _each(problem: Problem) -> Relaxation | None:
     """Each budget by a factor of its own, where neither can be kept: the two of least sum."""
-    budget = problem.scenario.budget
     found = least_sum(problem)
-    if found is None or budget.time_s is None or budget.cost_usd is None:
+    needed = None if found is None else _together(problem, *needs_of(problem, *found))
+    return _budgets(problem, "relaxations.each", needed) if needed else None
+
+
+def _together(problem: Problem, time_s: float, cost_usd: float) -> dict[WrittenBudget, str] | None:
+    """Both budgets, written so that they are at least these; None where one of them does alone, the other as it is."""
+    budget = problem.scenario.budget
+    if budget.time_s is None or budget.cost_usd is None:
         return None
-    needs = needs_of(problem, *found)
-    present_time, time = _from_to("time_s", budget.time_s, needs[0])
-    present_cost, cost = _from_to("cost_usd", budget.cost_usd, needs[1])
-    if _one_does(problem, time_s=time, cost_usd=cost):
-        return None
-    text = f"A time of {time} with a cost of {cost} would do: the least in sum."
-    return _budgets(problem, "budget", f"{present_time} and {present_cost}", text, time_s=time, cost_usd=cost)
+    needed = {TIME: TIME.beyond(budget.time_s, time_s), COST: COST.beyond(budget.cost_usd, cost_usd)}
+    for form, text in needed.items():
+        goal = budget_goal(problem.scenario, **{form.field: form.read(text)}, per_usd=1.0)
+        if find(View(problem, goal)) is not None:
+            return None
+    return needed
 
 
 def _less_sure(problem: Problem) -> Relaxation | None:
@@ -156,7 +133,7 @@ def _less_sure(problem: Problem) -> Relaxation | None:
         middle = (low + high) / 2
         low, high = (middle, high) if does(middle) else (low, middle)
     needed = f"{math.floor(low * 100) / 100:g}"
-    text = f"A confidence of {format_percent(float(needed))} instead of {format_percent(confidence)} would do."
+    text = say("relaxations.confidence", needed=float(needed), present=confidence)
     change = Change("budget.confidence", f"{confidence:g}", needed, text, (f"budget.confidence={needed}",))
     return Relaxation(change, problem, goal(float(needed)))
 
@@ -173,15 +150,15 @@ def _more_gpus(problem: Problem) -> Relaxation | None:
         if cell is not None:
             needed, present = int(larger.paid_gpus[cell]), scenario.cluster.max_gpus
             spare = needed - int(larger.gpus[cell])
-            beside = f" ({format_count(spare)} of them spare)" if spare else ""
-            text = f"{format_count(needed)} GPUs{beside} instead of at most {format_count(present)} would do."
+            code = "relaxations.max_gpus_spare" if spare else "relaxations.max_gpus"
+            text = say(code, needed=needed, spare=spare, present=present)
             change = Change("cluster.max_gpus", f"{present}", f"{needed}", text, (f"cluster.max_gpus={needed}",))
             enough = _with_cluster(scenario, max_gpus=needed)
             return Relaxation(change, problem.of(enough), budget_goal(enough, per_usd=1.0))
     return None
 
 
-def _wider(key: str, needed: tuple[str, ...], words: str) -> Callable[[Problem], Relaxation | None]:
+def _wider(key: str, needed: tuple[str, ...]) -> Callable[[Problem], Relaxation | None]:
     """A choice of `cluster` widened by what is `needed` (nothing: any)."""
 
     def find_change(problem: Problem) -> Relaxation | None:
@@ -199,10 +176,9 @@ def _wider(key: str, needed: tuple[str, ...], words: str) -> Callable[[Problem],
         p = view.problem
         plan = make_plan(p, plain(view, cell), p.offers[int(view.offer[cell])])
         written = f"[{', '.join(all_of)}]" if all_of else "any"
-        text = (
-            f"{words} would do: {format_count(plan.gpus)} x {plan.offer.gpu} of {plan.offer.id},"
-            f" {format_duration(plan.time_s.p50)}, {format_usd(plan.cost_usd.p50)}."
-        )
+        offer, time, cost = plan.offer, plan.time_s.p50, plan.cost_usd.p50
+        values = {"gpus": plan.gpus, "gpu": offer.gpu, "offer": offer.id, "time": time, "cost": cost}
+        text = say(f"relaxations.wider_{key}", **values)
         change = Change(f"cluster.{key}", ", ".join(present) or "any", written, text, (f"cluster.{key}={written}",))
         return Relaxation(change, p, goal)
 
@@ -233,7 +209,7 @@ def _fewer_epochs(problem: Problem) -> Relaxation | None:
             shorter = replace(scenario, training=replace(scenario.training, epochs=float(needed)))
             fewer, goal = problem.of(shorter), budget_goal(shorter, per_usd=1.0)
             if find(View(fewer, goal)) is not None:
-                text = f"{needed} epochs instead of {epochs:g} would do."
+                text = say("relaxations.epochs", needed=needed, present=epochs)
                 change = Change("training.epochs", f"{epochs:g}", needed, text, (f"training.epochs={needed}",))
                 return Relaxation(change, fewer, goal)
     return None
@@ -249,18 +225,16 @@ def _in_memory(find_change: Callable[[Problem], roomier.Changed | None]) -> Call
     return changed
 
 
-WRITE: dict[str, Callable[[float], str]] = {"time_s": format_duration, "cost_usd": format_usd}
-READ: dict[str, Callable[[str], float]] = {"time_s": parse_duration, "cost_usd": parse_written}
 CHANGES: tuple[Callable[[Problem], Relaxation | None], ...] = (
-    _larger("budget.time", "time_s", "per_second", "A time"),
-    _larger("budget.cost", "cost_usd", "per_usd", "A cost"),
+    _larger(TIME, "per_second"),
+    _larger(COST, "per_usd"),
     _both,
     _each,
     _less_sure,
     _more_gpus,
-    _wider("gpus", (), "Any accelerator of the catalog"),
-    _wider("clouds", (), "Any cloud of the catalog"),
-    _wider("pricing", ("on_demand", "spot"), "Spot prices too"),
+    _wider("gpus", ()),
+    _wider("clouds", ()),
+    _wider("pricing", ("on_demand", "spot")),
     _fewer_epochs,
     *(_in_memory(find_change) for find_change in roomier.CHANGES),
 )

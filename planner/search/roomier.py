@@ -14,7 +14,7 @@ from planner.scenario.types import MOST_GPUS, LayoutBounds
 from planner.search.goals import Goal, View, find
 from planner.search.problem import Problem
 from planner.search.shortfalls import budget_goal
-from planner.units import format_bandwidth, format_count, format_gib
+from planner.words import say
 
 Changed = tuple[Change, Problem]  # and the problem where it is made
 
@@ -50,17 +50,17 @@ def lacking(problem: Problem, allowed: BoolArray | None = None) -> str:
         return ""
     lacks, pool, gpus, row, dp, micro = best
     setting, table = problem.pools[pool].setting, problem.site(pool).table
-    cut = f"tp {table.tp[row]}, pp {table.pp[row]}, dp {dp}, micro-batch {micro}"
-    beyond = f"{format_gib(lacks)} a GPU beyond the {format_gib(problem.site(pool).physics.capacity_gib)}"
-    machines = f"{format_count(gpus)} x {setting.hardware.gpu} with {setting.framework}"
-    return f" Least is lacking on {machines}, {cut}: {beyond} that it may use."
+    machines = {"gpus": gpus, "gpu": setting.hardware.gpu, "framework": setting.framework}
+    cut = {"tp": int(table.tp[row]), "pp": int(table.pp[row]), "dp": dp, "micro": micro}
+    capacity = float(problem.site(pool).physics.capacity_gib)
+    return say("roomier.lacking", **machines, **cut, lacks=float(lacks), capacity=capacity)
 
 
 def _any_plan(scenario: Scenario) -> Goal:
     return budget_goal(scenario, time_s=None, cost_usd=None, per_usd=1.0)
 
 
-def _with(key: str, values: Sequence[str], words: str) -> Callable[[Problem], Changed | None]:
+def _with(key: str, values: Sequence[str]) -> Callable[[Problem], Changed | None]:
     """The first value of a key of `training` with which something fits."""
 
     def find_change(problem: Problem) -> Changed | None:
@@ -69,7 +69,7 @@ def _with(key: str, values: Sequence[str], words: str) -> Callable[[Problem], Ch
         for value in values[values.index(present) + 1 :] if present in values else values:
             other = problem.of(replace(scenario, training=replace(scenario.training, **{key: value})))  # type: ignore[arg-type]
             if find(View(other, _any_plan(other.scenario))) is not None:
-                text = f"{words} (training.{key}: {value}) would fit."
+                text = say(f"roomier.{key}", value=value)
                 return Change(f"training.{key}", present, value, text, (f"training.{key}={value}",)), other
         return None
 
@@ -85,9 +85,10 @@ def _free_layout(problem: Problem) -> Changed | None:
     other = problem.of(replace(scenario, layout=free))
     if find(View(other, _any_plan(other.scenario))) is None:
         return None
-    pinned = [f.name for f in fields(free) if getattr(scenario.layout, f.name) != getattr(free, f.name)]
-    text = f"A layout that is not pinned would fit: leave out {', '.join(f'layout.{name}' for name in pinned)}."
-    return Change("layout", "pinned", "any", text, tuple(f"layout.{name}=null" for name in pinned)), other
+    names = [f.name for f in fields(free) if getattr(scenario.layout, f.name) != getattr(free, f.name)]
+    keys = [f"layout.{name}" for name in names]
+    text = say("roomier.layout", keys=keys)
+    return Change("layout", say("roomier.pinned"), "any", text, tuple(f"{key}=null" for key in keys)), other
 
 
 def _more_own_nodes(problem: Problem) -> Changed | None:
@@ -105,11 +106,11 @@ def _more_own_nodes(problem: Problem) -> Changed | None:
             )
             other = problem.of(replace(scenario, cluster=cluster))
             if find(View(other, _any_plan(other.scenario))) is not None:
-                by = f", joined by {format_bandwidth(joined)}," if own.network_gbit_per_s is None else ""
-                gpus, nodes = format_count(more.nodes * own.gpus_per_node), format_count(more.nodes)
-                text = f"{gpus} GPUs in {nodes} nodes of {own.name}{by} instead of {format_count(own.nodes)} would fit."
+                code = "roomier.own" if own.network_gbit_per_s is not None else "roomier.own_joined"
+                gpus = more.nodes * own.gpus_per_node
+                text = say(code, gpus=gpus, nodes=more.nodes, name=own.name, rate=joined, present=own.nodes)
                 keys = [f"cluster.own.{number}.nodes={more.nodes}"]
-                keys += [f"cluster.own.{number}.network={joined:g} Gbit/s"] if by else []
+                keys += [f"cluster.own.{number}.network={joined:g} Gbit/s"] if own.network_gbit_per_s is None else []
                 return Change(f"cluster.own.{number}.nodes", str(own.nodes), str(more.nodes), text, tuple(keys)), other
     return None
 
@@ -117,7 +118,7 @@ def _more_own_nodes(problem: Problem) -> Changed | None:
 #: What takes less memory, the mildest first.
 CHANGES: tuple[Callable[[Problem], Changed | None], ...] = (
     _free_layout,
-    _with("optimizer", ("adamw", "adamw-bf16", "adamw-8bit"), "AdamW with smaller moments"),
-    _with("offload", ("none", "optimizer", "activations", "both"), "What waits in host memory"),
+    _with("optimizer", ("adamw", "adamw-bf16", "adamw-8bit")),
+    _with("offload", ("none", "optimizer", "activations", "both")),
     _more_own_nodes,
 )

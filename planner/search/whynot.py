@@ -18,7 +18,8 @@ from planner.search.plans import make_plan
 from planner.search.problem import Problem
 from planner.search.simplicity import plain
 from planner.search.whatif import value_at
-from planner.units import PlannerError, format_count, format_duration, format_percent, format_usd
+from planner.units import PlannerError
+from planner.words import say
 
 OF_OFFERS: Mapping[str, Callable[[Offer], str]] = {
     "gpu": lambda o: o.gpu,
@@ -60,7 +61,7 @@ def _known_gpu(problem: Problem, wanted: Mapping[str, str]) -> None:
         try:
             problem.catalog.accelerator(wanted["gpu"])
         except PlannerError as error:
-            raise PlannerError(f"--why-not gpu={wanted['gpu']}: {error}") from None
+            raise PlannerError(say("whynot.unknown_gpu", gpu=wanted["gpu"], error=error.args[0])) from None
 
 
 def parse(text: str) -> dict[str, str]:
@@ -69,7 +70,7 @@ def parse(text: str) -> dict[str, str]:
     for part in text.split(","):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or key not in KEYS or not value:
-            raise PlannerError(f"--why-not {text}: {part.strip()!r} is no key=value with a key of {', '.join(KEYS)}")
+            raise PlannerError(say("whynot.no_key", text=text, part=part.strip(), keys=list(KEYS)))
         out[key] = value
     return out
 
@@ -82,11 +83,11 @@ def pinned(scenario: Scenario, wanted: Mapping[str, str]) -> Scenario:
             layout = replace(layout, **{key: IntChoice(values=(_whole(key, wanted[key]),))})  # type: ignore[arg-type]
     if "recompute" in wanted:
         if wanted["recompute"] not in RECOMPUTE:
-            raise PlannerError(f"--why-not recompute={wanted['recompute']}: choose one of {', '.join(RECOMPUTE)}")
+            raise PlannerError(say("whynot.recompute", value=wanted["recompute"], choices=list(RECOMPUTE)))
         layout = replace(layout, recompute=(wanted["recompute"],))
     if "sequence_parallel" in wanted:
         if wanted["sequence_parallel"] not in ("true", "false"):
-            raise PlannerError(f"--why-not sequence_parallel={wanted['sequence_parallel']}: choose true or false")
+            raise PlannerError(say("whynot.sequence_parallel", value=wanted["sequence_parallel"]))
         layout = replace(layout, sequence_parallel=wanted["sequence_parallel"] == "true")
     if "global_batch" in wanted:
         training = replace(training, global_batch=IntChoice(values=(_whole("global_batch", wanted["global_batch"]),)))
@@ -114,22 +115,14 @@ def _goal(problem: Problem, scenario: Scenario, wanted: Mapping[str, str]) -> Go
 def _loses(text: str, view: View, cell: int, best: float | None) -> WhyNot:
     plan = _plan(view, cell)
     value = value_at(view, cell)
-    machines = f"{format_count(plan.gpus)} x {plan.offer.gpu}"
-    short = f"{machines}, {format_duration(plan.time_s.p50)}, {format_usd(plan.cost_usd.p50)}"
+    time, cost = plan.time_s.p50, plan.cost_usd.p50
+    short = say("whynot.plan", gpus=plan.gpus, gpu=plan.offer.gpu, time=time, cost=cost)
     if best is None or value < best:
-        return WhyNot(
-            text, "best", None, f"It keeps the budgets that the scenario's own choices do not: {short}.", plan
-        )
+        return WhyNot(text, "best", None, say("whynot.keeps", plan=short), plan)
     if value == best:
-        return WhyNot(text, "best", 0.0, f"It is the plan, or as good: {short}.", plan)
-    more = format_usd(value - best) if view.goal.per_usd else format_duration(value - best)
-    return WhyNot(
-        text,
-        "loses",
-        value - best,
-        f"It loses by {more} ({format_percent(value / best - 1.0)}): at best {short}.",
-        plan,
-    )
+        return WhyNot(text, "best", 0.0, say("whynot.same", plan=short), plan)
+    code = "whynot.loses_cost" if view.goal.per_usd else "whynot.loses_time"
+    return WhyNot(text, "loses", value - best, say(code, by=value - best, share=value / best - 1.0, plan=short), plan)
 
 
 def _ruled_out(text: str, problem: Problem, goal: Goal) -> WhyNot:
@@ -138,19 +131,16 @@ def _ruled_out(text: str, problem: Problem, goal: Goal) -> WhyNot:
     quick, cheap = View(problem, aiming_at(free, per_second=1.0)), View(problem, aiming_at(free, per_usd=1.0))
     fastest, cheapest = find(quick), find(cheap)
     if fastest is None or cheapest is None:
-        any_cell = bool(quick.allowed.any())
-        reason = "no layout of it fits into memory" if any_cell else "no layout and count of it is in the space"
-        return WhyNot(text, "does not fit", None, f"Ruled out: {reason}.", None)
+        code = "whynot.memory" if bool(quick.allowed.any()) else "whynot.no_space"
+        return WhyNot(text, "does not fit", None, say(code), None)
     time, cost = value_at(quick, fastest), value_at(cheap, cheapest)
-    sure = format_percent(goal.confidence)
     if goal.time_s is not None and time > goal.time_s:
-        told = f"budget.time: at {sure} the fastest takes {format_duration(time)}, not {format_duration(goal.time_s)}"
-        return WhyNot(text, "over budget", None, f"Ruled out by {told}.", _plan(quick, fastest))
+        told = say("whynot.time", confidence=goal.confidence, least=time, limit=goal.time_s)
+        return WhyNot(text, "over budget", None, told, _plan(quick, fastest))
     if goal.cost_usd is not None and cost > goal.cost_usd:
-        told = f"budget.cost: at {sure} the cheapest costs {format_usd(cost)}, not {format_usd(goal.cost_usd)}"
-        return WhyNot(text, "over budget", None, f"Ruled out by {told}.", _plan(cheap, cheapest))
-    told = "the two budgets together: what is fast enough costs too much, and what is cheap enough takes too long"
-    return WhyNot(text, "over budget", None, f"Ruled out by {told}.", _plan(cheap, cheapest))
+        told = say("whynot.cost", confidence=goal.confidence, least=cost, limit=goal.cost_usd)
+        return WhyNot(text, "over budget", None, told, _plan(cheap, cheapest))
+    return WhyNot(text, "over budget", None, say("whynot.budgets"), _plan(cheap, cheapest))
 
 
 def _not_offered(problem: Problem, text: str, wanted: Mapping[str, str]) -> WhyNot:
@@ -164,12 +154,12 @@ def _not_offered(problem: Problem, text: str, wanted: Mapping[str, str]) -> WhyN
         ("cluster.pricing", {"pricing": pricing}),
         ("cluster.quality", {"quality": ("A", "B", "C")}),
     )
-    wider, keys = cluster, []
+    wider, keys = cluster, ""
     for key, change in steps:
         if all(getattr(wider, name) == value for name, value in change.items()) or problem.given is not None:
             continue
         wider = replace(wider, **change)  # type: ignore[arg-type]
-        keys.append(key)
+        keys = say("whynot.and", some=keys, other=key) if keys else key
         scenario = replace(problem.scenario, cluster=wider)
         larger = problem.of(scenario)
         goal = _goal(larger, scenario, wanted)
@@ -177,15 +167,12 @@ def _not_offered(problem: Problem, text: str, wanted: Mapping[str, str]) -> WhyN
             continue
         view = View(larger, goal)
         cell = find(view)
-        told = "" if cell is None else f"; with it the best would be {format_usd(_plan(view, cell).cost_usd.p50)}"
-        return WhyNot(
-            text,
-            "not offered",
-            None,
-            f"Ruled out by {' and '.join(keys)}, which leave it out{told}.",
-            None if cell is None else _plan(view, cell),
-        )
-    return WhyNot(text, "not offered", None, "The catalog has no such offer that one could order.", None)
+        if cell is None:
+            return WhyNot(text, "not offered", None, say("whynot.left_out", keys=keys), None)
+        plan = _plan(view, cell)
+        told = say("whynot.left_out_best", keys=keys, cost=plan.cost_usd.p50)
+        return WhyNot(text, "not offered", None, told, plan)
+    return WhyNot(text, "not offered", None, say("whynot.no_such_offer"), None)
 
 
 def _plan(view: View, cell: int) -> Plan:
@@ -197,4 +184,4 @@ def _whole(key: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise PlannerError(f"--why-not {key}={text}: a whole number is expected") from None
+        raise PlannerError(say("whynot.not_whole", key=key, text=text)) from None
