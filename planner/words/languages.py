@@ -92,7 +92,9 @@ class Forms:
             return f"{value:,.0f}"
         if form == "gib":
             return f"{format_number(value)} GiB"
-        write = {"duration": self.duration, "percent": self.percent, "bytes": format_bytes}.get(form)
+        if form == "percent":
+            return self.percent(value)
+        write = {"duration": self.duration, "bytes": format_bytes}.get(form)
         write = write or {"short": format_short, "bandwidth": format_bandwidth}.get(form)
         return None if write is None else write(value)
 

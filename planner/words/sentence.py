@@ -39,8 +39,9 @@ class _Filler(string.Formatter):
 
     `{time:duration}` (seconds), `{cost:cost}` (US dollars, in the unit that is written), `{n:count}`, `{x:number}` and
     `{x:number.3}` (significant digits), `{p:percent}` (a fraction), `{m:gib}`, `{b:bytes}`, `{r:bandwidth}` (Gbit/s),
-    `{t:short}` (64.04B), `{day:date}` (in words), `{n:node|nodes}` (the word alone, by the number), `{offer:name}` (what
-    people call it, where that is told), `{items:and}`, `or`, `commas`, `semicolons` (a list), else as Python has it.
+    `{t:short}` (64.04B), `{day:date}` (in words), `{n:node|nodes}` (the word alone, by the number), `{offer:name}`
+    (what people call it, where that is told), `{items:and}`, `or`, `commas`, `semicolons` (a list), else as Python has
+    it.
     """
 
     def __init__(self, language: str, names: Mapping[str, str]) -> None:

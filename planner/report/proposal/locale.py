@@ -54,8 +54,8 @@ class Locale:
         """The rate of a currency, with its day and source; nothing of US dollars and of hours."""
         if not unit.foreign:
             return ""
-        key = "rate" + ("_of" if unit.as_of else "") + ("_from" if unit.source else "")
-        return self.say(key, rate=unit.rate_figure, day=unit.as_of, source=unit.source)
+        how = "_".join(word for word, known in (("of", unit.as_of), ("from", unit.source)) if known)
+        return self.say(f"rate_{how or 'alone'}", rate=unit.rate_figure, day=unit.as_of, source=unit.source)
 
     def amount(self, usd: float) -> float:
         """What so many US dollars are in the unit that is written."""

@@ -39,7 +39,6 @@ def pdf(proposal: Proposal) -> bytes:
         "title": breakable(proposal.title),
         "day": [day.year, day.month, day.day],
         "date": proposal.words["ui_date"].format(date=proposal.day_text),
-        "page": proposal.words["ui_page"],
         "sections": [_section(section) for section in proposal.sections],
         "colophon_title": proposal.words["ui_colophon"],
         "colophon": [[breakable(label), breakable(value, _VERY_LONG)] for label, value in proposal.colophon],
