@@ -31,14 +31,14 @@ def loud(template: str) -> str:
 
 
 @contextmanager
-def another_language(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A copy of the room of languages with one file more, which shouts English; its code."""
+def another_language(folder: Path, monkeypatch: pytest.MonkeyPatch, **changed: str) -> Iterator[str]:
+    """A copy of the room of languages with one file more, which shouts English in changed forms; its code."""
     room = languages._ROOM
     for path in room.glob("*.json"):
         (folder / path.name).write_bytes(path.read_bytes())
     english = json.loads((room / "en.json").read_text(encoding="utf-8"))
     shouted = {
-        group: texts if group == FORMS else {name: loud(text) for name, text in texts.items()}
+        group: texts | changed if group == FORMS else {name: loud(text) for name, text in texts.items()}
         for group, texts in english.items()
     }
     (folder / "xx.json").write_text(json.dumps(shouted), encoding="utf-8")

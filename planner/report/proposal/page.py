@@ -53,6 +53,7 @@ def _kind(block: object) -> str:
 def _embedded(proposal: Proposal) -> str:
     """Data for the script as JSON that no text in it can leave: `<`, `>` and `&` are written as escapes."""
     data = {
+        "language": proposal.language,
         "palette": PALETTE,
         "words": {k: v for k, v in proposal.words.items() if not k.startswith("ui_x_")}
         | {"percent": forms(proposal.language).form("percent")},
