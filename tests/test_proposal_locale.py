@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from words_cases import another_language
 
 from planner.money import CURRENCIES, GPU_HOURS, NODE_HOURS, USD, Money, written_in
 from planner.report.proposal.locale import NBSP, Locale, locale
@@ -68,6 +69,49 @@ def test_dates_and_lists_are_each_languages_own():
     assert written == ["2026年11月24日", "2026-11-24", "2026年11月"]
     assert [english.listed(list("abc")), chinese.listed(["甲", "乙", "丙"])] == ["a, b and c", "甲、乙和丙"]
     assert [english.listed([]), english.listed(["a"])] == ["", "a"]
+
+
+def test_the_word_between_two_has_gaps_beside_letters_and_none_between_ideographs():
+    chinese = said("zh")
+    assert [chinese.listed(["aws", "gcp"]), chinese.listed(["甲", "gcp"])] == ["aws 和 gcp", "甲和 gcp"]
+    assert [chinese.listed(["甲", "乙"], how) for how in ("or", "commas", "semicolons")] == [
+        "甲或乙",
+        "甲、乙",
+        "甲；乙",
+    ]
+    assert said("en").listed(["甲", "乙"]) == "甲 and 乙"
+
+
+def test_another_language_has_its_own_units_and_sizes_and_the_same_figures(tmp_path, monkeypatch):
+    with another_language(tmp_path, monkeypatch, cldr="fr", currency="name", sizes="1e3 k, 1e6 M, 1e9 Md") as code:
+        french = said(code, Money("CHF", 1.0))
+        assert [plain(french.time(days * 86_400.0)) for days in (1, 1.5, 11.9)] == ["1 jour", "1.5 jour", "11.9 jours"]
+        assert plain(french.big(256_123_456_789)) == "256.1 milliards"
+        assert [french.date(DAY), french.month(DAY)] == ["24 novembre 2026", "novembre 2026"]
+        assert plain(french.money_short(1.234e9)) == "1.23Md franc suisse"
+
+
+@pytest.mark.parametrize(
+    ("stated", "english", "chinese"),
+    [
+        ({}, "", ""),
+        ({"source": "ECB"}, " (ECB)", "（ECB）"),
+        ({"as_of": DAY}, " of 2026-11-24", "（2026年11月24日）"),
+        ({"as_of": DAY, "source": "ECB"}, " of 2026-11-24 (ECB)", "（2026年11月24日，ECB）"),
+    ],
+)
+def test_a_rate_says_its_day_and_source_where_they_are_known(stated, english, chinese):
+    money = Money("EUR", 0.5, **stated)
+    rates = [said(language, money).exchange_rate for language in ("en", "zh")]
+    assert rates == [f"1 EUR = 2 USD{english}", f"1 EUR = 2 USD{chinese}"]
+    assert rates[0] == money.rate_text
+    assert said("en").exchange_rate == ""
+
+
+def test_one_machine_is_no_plural():
+    words = said("en")
+    assert words.say("risk_stock_known", nodes="1", most="11") == "1 machine of at most 11 at once"
+    assert words.say("risk_stock_known", nodes="11", most="1") == "11 machines of at most 1 at once"
 
 
 def test_every_currency_has_a_chinese_name_and_hours_have_theirs():

@@ -58,7 +58,7 @@ def test_a_workbook_in_euros_is_recalculated_to_the_cent_and_has_one_cell_for_th
     assert len(formulas) > 100
     for key in formulas:
         assert near(ours[key].value, theirs[key].value), (key, ours[key].value, theirs[key].value)
-    rate = words["ui_x_rate"].format(unit="EUR")
+    rate = words["ui_x_rate"].format(code="EUR")
     labelled = [key for key, cell in ours.items() if str(cell.value).startswith(rate)]
     assert len(labelled) == 1
     assert "1 EUR = 1.08 USD of 2026-11-20 (ECB reference rate)" in ours[labelled[0]].value
@@ -74,7 +74,7 @@ def test_another_rate_changes_every_price_and_total_of_a_workbook_in_euros(tmp_p
     book = load(content, values=False)
     sheet = book[words["ui_x_inputs"]]
     rows = {str(sheet.cell(row, 1).value): row for row in range(1, sheet.max_row + 1)}
-    row = next(row for text, row in rows.items() if text.startswith(words["ui_x_rate"].format(unit="EUR")))
+    row = next(row for text, row in rows.items() if text.startswith(words["ui_x_rate"].format(code="EUR")))
     sheet.cell(row, 2).value = 2 * EUR.per_usd
     buffer = io.BytesIO()
     book.save(buffer)

@@ -11,17 +11,24 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from programme_cases import programme, stage
+from proposal_cases import proposal
+from words_cases import another_language, sentences
 
 import planner
 import planner.words
 from planner.money import Money, written_in
 from planner.plan import Optimization
-from planner.words import LANGUAGES, Sentence, restored, say, worded
+from planner.report.proposal.locale import OF_HOURS
+from planner.report.proposal.writing import rendered
+from planner.words import Sentence, restored, say, spoken, worded
 from planner.words.languages import FORMS, templates
 from planner.words.sentence import table
 
 ROOM = Path(planner.words.__file__).parent
 HOUSE = ROOM.parent
+#: Groups whose sentences documents say by key, and the files that do.
+DOCUMENTS = {"document": "*", "programme_document": "programme*"}
 
 
 def places(template: str) -> set[str]:
@@ -38,13 +45,44 @@ def codes_said() -> tuple[set[str], list[re.Pattern[str]]]:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 written.add(node.value)
             elif isinstance(node, ast.JoinedStr):
-                parts = [re.escape(p.value) if isinstance(p, ast.Constant) else r"\w*" for p in node.values]
-                if re.match(r"[a-z_]+\\\.", "".join(parts)):
-                    forms.append(re.compile("".join(parts)))
+                form = pattern_of(node)
+                if re.match(r"[a-z_]+\\\.", form.pattern):
+                    forms.append(form)
     return written, forms
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+def pattern_of(node: ast.JoinedStr) -> re.Pattern[str]:
+    """The texts that an f-string may make."""
+    parts = [re.escape(str(p.value)) if isinstance(p, ast.Constant) else r"\w*" for p in node.values]
+    return re.compile("".join(parts))
+
+
+def said_calls(path: Path) -> list[ast.Call]:
+    """Calls of a file that say a sentence by its key, or ask whether there is one."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    return [c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr in ("say", "known") and c.args]
+
+
+def callers(call: ast.Call) -> str:
+    """The name of what is asked to say a sentence."""
+    return getattr(getattr(call.func, "value", None), "id", "")
+
+
+def keys_said(files: str) -> tuple[str, set[str], list[re.Pattern[str]]]:
+    """What files of documents say: the text of their templates, all constants, and the forms of keys worked out."""
+    room = HOUSE / "report" / "proposal"
+    written: set[str] = set()
+    forms: list[re.Pattern[str]] = []
+    for path in room.glob(f"{files}.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                written.add(node.value.rpartition(".")[2])
+            elif isinstance(node, ast.JoinedStr) and re.match(r"[a-z_]+_\\w", pattern_of(node).pattern):
+                forms.append(pattern_of(node))
+    return "".join(path.read_text(encoding="utf-8") for path in (room / "templates").iterdir()), written, forms
+
+
+@pytest.mark.parametrize("language", spoken())
 def test_a_language_says_all_that_english_says_with_values_that_english_has(language: str) -> None:
     english, other = templates("en"), templates(language)
     assert set(english) == set(other)
@@ -54,13 +92,13 @@ def test_a_language_says_all_that_english_says_with_values_that_english_has(lang
 
 def test_every_code_that_is_said_has_words_and_every_template_is_said() -> None:
     written, forms = codes_said()
-    known = {code for code in templates("en") if not code.startswith(f"{FORMS}.")}
+    known = {code for code in templates("en") if code.partition(".")[0] not in (FORMS, *DOCUMENTS)}
     silent = {code for code in known - written if not any(form.fullmatch(code) for form in forms)}
     assert not silent
     groups = {code.split(".")[0] for code in known}
     for path in HOUSE.rglob("*.py"):
         source = path.read_text(encoding="utf-8")
-        for call in ast.walk(ast.parse(source)) if "from planner.words import" in source else ():
+        for call in ast.walk(ast.parse(source)) if re.search(r"from planner\.words import .*\bsay\b", source) else ():
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "say" and call.args:
                 first = call.args[0]
                 if isinstance(first, ast.Constant):
@@ -68,6 +106,60 @@ def test_every_code_that_is_said_has_words_and_every_template_is_said() -> None:
                     assert {k.arg for k in call.keywords if k.arg} <= places(templates("en")[first.value]), first.value
                 elif isinstance(first, ast.JoinedStr) and isinstance(first.values[0], ast.Constant):
                     assert first.values[0].value.split(".")[0] in groups, f"{path.name}:{call.lineno}"
+
+
+@pytest.mark.parametrize("group", DOCUMENTS)
+def test_every_sentence_of_documents_is_said_by_its_key(group: str) -> None:
+    texts, written, forms = keys_said(DOCUMENTS[group])
+    for key in sentences("en", group):
+        said = key.removesuffix(OF_HOURS).removeprefix("ui_x_")
+        labelled = key.startswith("ui_") and re.search(rf"\b{key}\b", texts)
+        assert said in written or labelled or any(form.fullmatch(said) for form in forms), key
+
+
+def test_documents_say_no_key_that_has_no_words() -> None:
+    known = {group: sentences("en", group) for group in DOCUMENTS}
+    for path in (HOUSE / "report" / "proposal").glob("*.py"):
+        for call in said_calls(path):
+            told = callers(call) in ("told", "self") and path.name.startswith("programme")
+            keys, first = known["programme_document" if told else "document"], call.args[0]
+            if isinstance(first, ast.Constant) and "." not in first.value:
+                assert first.value in keys, f"{path.name}:{call.lineno}"
+                if not any(keyword.arg is None for keyword in call.keywords):
+                    missing = places(keys[first.value]) - {keyword.arg for keyword in call.keywords} - {"unit"}
+                    assert not missing, f"{path.name}:{call.lineno}"
+            elif isinstance(first, ast.Constant):
+                assert first.value in templates("en"), f"{path.name}:{call.lineno}"
+            elif isinstance(first, ast.JoinedStr) and isinstance(first.values[0], ast.Constant):
+                assert any(pattern_of(first).fullmatch(key) for key in keys), f"{path.name}:{call.lineno}"
+    scripts = "".join(path.read_text(encoding="utf-8") for path in (HOUSE / "report/proposal/templates").iterdir())
+    assert set(re.findall(r"\bui_\w+", scripts)) <= set(known["document"])
+
+
+@pytest.mark.parametrize("group", DOCUMENTS)
+@pytest.mark.parametrize("language", spoken())
+def test_the_languages_of_documents_write_the_same_values(group: str, language: str) -> None:
+    other = sentences(language, group)
+    for key, template in sentences("en", group).items():
+        assert places(other[key]) == places(template), key
+
+
+def test_a_third_language_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = stage("first"), stage("second", inherits=["checkpoint"])
+    with another_language(tmp_path, monkeypatch) as language:
+        assert language in spoken()
+        one = rendered(proposal("grant", language), ("md", "html"))
+        many = planner.propose(programme(*stages), lang=language, formats="md,html", date="2026-11-29").files
+        with pytest.raises(planner.PlannerError, match="en, xx and zh"):
+            planner.propose("scenarios/smallest.yaml", lang="yy")
+        for files, group in ((one, "document"), (many, "programme_document")):
+            document = files["proposal.md"].decode()
+            page = re.sub(r"<script.*?</script>", "", files["proposal.html"].decode(), flags=re.DOTALL)
+            for key, template in sentences("en", group).items():
+                for part, *_ in string.Formatter().parse(template):
+                    assert not re.search("[a-z]{3} [a-z]{2,} [a-z]{3}", part) or part not in document + page, key
+        assert "# BUDGET PROPOSAL: " in one["proposal.md"].decode()
+        assert "# TRAINING PROGRAMME: " in many["proposal.md"].decode()
 
 
 def test_quantities_are_written_as_the_language_has_them() -> None:

@@ -178,8 +178,8 @@ def propose(
         Some of html, pdf, xlsx, md, separated by commas; all hold the same content.
     date : date or "YYYY-MM-DD", optional
         The day it is made; default: today. The same inputs and day give the same bytes.
-    lang : {"en", "zh"}
-        The documents' language.
+    lang : str
+        The documents' language, "en" or another that `planner.words` has a file of.
 
     Raises
     ------

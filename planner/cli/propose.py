@@ -10,6 +10,7 @@ import typer
 from planner.cli.options import Catalog, Json, Quiet, Set
 from planner.cli.options import Date as DateOption
 from planner.cli.output import emit, say
+from planner.words import spoken
 
 
 def propose(
@@ -19,7 +20,7 @@ def propose(
         str, typer.Option("--format", metavar="LIST", help="Some of html, pdf, xlsx, md, separated by commas.")
     ] = "html,pdf,xlsx,md",
     date: DateOption = None,
-    lang: Annotated[str, typer.Option("--lang", metavar="en|zh", help="Language of the documents.")] = "en",
+    lang: Annotated[str, typer.Option("--lang", metavar="|".join(spoken()), help="Language of the documents.")] = "en",
     set_: Set = None,
     catalog: Catalog = None,
     as_json: Json = False,

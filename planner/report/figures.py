@@ -10,6 +10,7 @@ from planner.catalog.ages import oldest, price_age
 from planner.money import writing
 from planner.plan import OfferRef, Plan
 from planner.units import format_number, format_percent, format_short
+from planner.words import Sentence, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +98,17 @@ def range_text(low: float, high: float, digits: int = 3) -> str:
     return f"{format_number(low, digits)} to {format_number(high, digits)}"
 
 
-def age(offer: OfferRef, today: date) -> str:
+def age(offer: OfferRef, today: date) -> Sentence:
     """How old a price is: "25 days old", or the range where its date is one."""
     first, last = offer.as_of_earliest or offer.as_of_latest, offer.as_of_latest or offer.as_of_earliest
     if first is None or last is None:
-        return "undated"
-    oldest, newest = (today - first).days, (today - last).days
+        return say("age.undated")
+    oldest, newest = (today - first).days, max((today - last).days, 0)
     if oldest < 0:
-        return f"dated after {today.isoformat()}"
-    newest = max(newest, 0)
+        return say("age.after", day=today)
     if oldest == newest:
-        return "of today" if oldest == 0 else f"{oldest} day{'s' if oldest > 1 else ''} old"
-    return f"{newest} to {oldest} days old"
+        return say("age.days", days=oldest) if oldest else say("age.today")
+    return say("age.range", newest=newest, oldest=oldest)
 
 
 def ages_sentence(plans: Iterable[Plan], today: date) -> str:

@@ -5,7 +5,7 @@ another language. Each language is one file here, `en.json`, `zh.json`: a group 
 and the forms of its quantities. `Form` lists how a template writes a value.
 """
 
-from planner.words.languages import LANGUAGES
+from planner.words.languages import spoken
 from planner.words.sentence import Sentence, restored, said_in, say, worded
 
-__all__ = ["LANGUAGES", "Sentence", "restored", "said_in", "say", "worded"]
+__all__ = ["Sentence", "restored", "said_in", "say", "spoken", "worded"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +14,12 @@ from planner.units import duration_parts, format_bandwidth, format_bytes, format
 
 _ROOM = Path(__file__).parent
 FORMS = "forms"  # the group of a language's file that is not sentences
-LANGUAGES = tuple(sorted(path.stem for path in _ROOM.glob("*.json")))
+_WIDE = "[\u2e80-\u9fff\uff00-\uffef]"  # ideographs and their signs, which stand without a gap between them
+
+
+def spoken() -> tuple[str, ...]:
+    """The languages that have a file."""
+    return tuple(sorted(path.stem for path in _ROOM.glob("*.json")))
 
 
 @cache
@@ -24,7 +31,7 @@ def templates(language: str) -> Mapping[str, str]:
     KeyError
         If there is no such language.
     """
-    if language not in LANGUAGES:
+    if language not in spoken():
         raise KeyError(language)
     groups = json.loads((_ROOM / f"{language}.json").read_text(encoding="utf-8"))
     return {f"{group}.{name}": text for group, texts in groups.items() for name, text in texts.items()}
@@ -37,37 +44,44 @@ class Forms:
         self.language = language
         self._texts = templates(language)
 
-    def _form(self, name: str) -> str:
+    def form(self, name: str) -> str:
+        """An entry of the language's forms."""
         return self._texts[f"{FORMS}.{name}"]
 
     def duration(self, seconds: float) -> str:
         """Seconds in the largest unit that leaves at least two of it, or exactly one."""
         figure, unit = duration_parts(seconds)
-        return self._form(unit).format(n=figure)
+        return self.form(unit).format(n=figure)
 
     def cost(self, usd: float, money: Money) -> str:
         """US dollars in the unit that is written."""
-        return self._form("amount").format(n=format_number(money.amount(usd)), unit=self.unit(money))
+        return self.form("amount").format(n=format_number(money.amount(usd)), unit=self.unit(money))
 
     def unit(self, money: Money) -> str:
         """A unit of amounts: a currency by its code or its name, as the language has it; hours that are counted."""
         if money.hours:
-            return self._form(money.unit)
-        if self._form("currency") == "code":
+            return self.form(money.unit)
+        if self.form("currency") == "code":
             return money.unit
         from babel.numbers import get_currency_name
 
-        return get_currency_name(money.unit, locale=self._form("cldr"))
+        return get_currency_name(money.unit, locale=self.form("cldr"))
 
-    def percent(self, fraction: float) -> str:
-        """A share, three digits."""
-        return self._form("percent").format(n=format_number(fraction * 100, 3))
+    def percent(self, fraction: float, digits: int = 3) -> str:
+        """A share."""
+        return self.form("percent").format(n=format_number(fraction * 100, digits))
+
+    def date(self, day: date, form: str = "long") -> str:
+        """24 November 2026; 2026年11月24日; or in another form of the Unicode locale data."""
+        from babel.dates import format_date
+
+        return format_date(day, form, locale=self.form("cldr"))
 
     def listed(self, items: list[str], how: str) -> str:
         """Items in a row: `and`, `or`, `commas`, `semicolons`; the last joint of the first two is its word."""
         if how in ("and", "or") and len(items) > 1:
-            return self._form(how).format(first=self.listed(items[:-1], "commas"), last=items[-1])
-        return self._form("semicolon" if how == "semicolons" else "comma").join(items)
+            return _joined(self.listed(items[:-1], "commas"), self.form(how), items[-1])
+        return self.form("semicolon" if how == "semicolons" else "comma").join(items)
 
     def quantity(self, value: float, form: str) -> str | None:
         """A number in one of the forms that need nothing else; None: there is no such form."""
@@ -78,9 +92,17 @@ class Forms:
             return f"{value:,.0f}"
         if form == "gib":
             return f"{format_number(value)} GiB"
-        write = {"duration": self.duration, "percent": self.percent, "bytes": format_bytes}.get(form)
+        if form == "percent":
+            return self.percent(value)
+        write = {"duration": self.duration, "bytes": format_bytes}.get(form)
         write = write or {"short": format_short, "bandwidth": format_bandwidth}.get(form)
         return None if write is None else write(value)
+
+
+def _joined(first: str, form: str, last: str) -> str:
+    """The last of a list after the others; the gaps about the word between them are for letters and figures."""
+    around = f"{first[-1:]}{form.format(first='', last='')}{last[:1]}"
+    return first[:-1] + re.sub(f"(?<={_WIDE}) (?={_WIDE})", "", around) + last[1:]
 
 
 @cache

@@ -39,9 +39,9 @@ class _Filler(string.Formatter):
 
     `{time:duration}` (seconds), `{cost:cost}` (US dollars, in the unit that is written), `{n:count}`, `{x:number}` and
     `{x:number.3}` (significant digits), `{p:percent}` (a fraction), `{m:gib}`, `{b:bytes}`, `{r:bandwidth}` (Gbit/s),
-    `{t:short}` (64.04B), `{n:node|nodes}` (the word alone, by the number), `{offer:name}` (what people call it, where
-    that is told), `{items:and}`, `or`, `commas`, `semicolons` (a list), `{text:capital}` (at a sentence's beginning),
-    else as Python has it.
+    `{t:short}` (64.04B), `{day:date}` (in words), `{n:node|nodes}` (the word alone, by the number), `{offer:name}`
+    (what people call it, where that is told), `{items:and}`, `or`, `commas`, `semicolons` (a list), `{text:capital}`
+    (at a sentence's beginning), else as Python has it.
     """
 
     def __init__(self, language: str, names: Mapping[str, str]) -> None:
@@ -52,7 +52,7 @@ class _Filler(string.Formatter):
             value = worded(value, self.language, self.names)
         if "|" in format_spec:
             one, _, more = format_spec.partition("|")
-            return one if value == 1 else more
+            return one if value in (1, "1") else more
         if format_spec in LISTS:
             return forms(self.language).listed([self.format_field(each, "name") for each in value], format_spec)
         if isinstance(value, str) and format_spec == "capital":
@@ -60,7 +60,7 @@ class _Filler(string.Formatter):
         if isinstance(value, str):
             return self.names.get(value, value) if format_spec == "name" else value
         if isinstance(value, date):
-            return value.isoformat()
+            return forms(self.language).date(value) if format_spec == "date" else value.isoformat()
         if format_spec == "cost":
             return forms(self.language).cost(value, writing())
         return forms(self.language).quantity(value, format_spec) or format(value, format_spec)

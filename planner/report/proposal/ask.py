@@ -143,7 +143,7 @@ def _chances(case: Case) -> Figure:
     if terms.confidence == 0.5:
         marks = marks[1:]
     title = w.say("fig_chance")
-    described = w.say("list_joiner").join(mark.label for mark in marks)
+    described = w.listed((mark.label for mark in marks), "semicolons")
     limit = None if terms.time_s is None else terms.time_s / DAY_S
     text = "" if terms.time_s is None else w.say("limit_time", limit=w.time(terms.time_s))
     axes = Axes(title, described, w.say("axis_days"), w.say("axis_chance"), limit, None, text)
@@ -200,7 +200,7 @@ def money_section(case: Case) -> Section:
     bars = [Bar(w.say(f"money_{key}", sure=sure), w.amount(usd), w.money(usd), i) for i, (key, usd) in enumerate(parts)]
     bars += [Bar(name, w.amount(usd), w.money(usd), len(parts) + i) for i, (name, usd) in enumerate(case.beside) if usd]
     title = w.say("fig_money")
-    described = w.say("list_joiner").join(f"{bar.label}: {bar.text}" for bar in bars)
+    described = w.listed((f"{bar.label}: {bar.text}" for bar in bars), "semicolons")
     figure = Figure(
         f"fig-money-{case.number}", title, described, bar_chart(bars, Axes(title, described, w.say("axis_usd"), ""))
     )

@@ -90,7 +90,7 @@ def build_proposal(
         sections=tuple(sections),
         colophon=_colophon(cases, words, command),
         words={
-            **{key: text for key, text in words.sentences.items() if key.startswith("ui_")},
+            **words.labels("ui_"),
             "ui_x_rate_text": words.exchange_rate,
         },
         explorers=tuple(explorer_data(case) for case in cases),

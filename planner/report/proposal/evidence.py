@@ -10,9 +10,9 @@ from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, bar_chart, stacked_chart
 from planner.report.proposal.model import Block, Bullets, Cell, Facts, Figure, Paragraph, Section, Table
 from planner.report.proposal.sentences import translated
+from planner.words import worded
 
 LONG_SOURCE = 100  # characters: more would make a row of a table taller than a fifth of a page
-JOINED = "\u2060"  # no line breaks here
 SMALL_TERM = 0.005  # of a step: smaller terms are drawn as one
 MEMORY = ("weights", "gradients", "optimizer", "activations", "other")
 
@@ -64,16 +64,7 @@ def _age(case: Case, offer: OfferRef) -> str:
     """How old a price is on the day of the proposal."""
     if case.as_of(offer) == case.words.say("stated"):
         return ""
-    text = age(offer, case.day)
-    if case.words.language == "en":
-        return text
-    first, last = offer.as_of_earliest or offer.as_of_latest, offer.as_of_latest or offer.as_of_earliest
-    if first is None or last is None:
-        return case.words.say("undated")
-    oldest, newest = (case.day - first).days, max((case.day - last).days, 0)
-    if oldest < 0:
-        return case.words.say("age_after")
-    return case.words.say("age_days", days=f"{oldest}" if oldest == newest else f"{newest}{JOINED}–{JOINED}{oldest}")
+    return worded(age(offer, case.day), case.words.language)
 
 
 def method_section(case: Case) -> Section:
@@ -162,7 +153,7 @@ def _memory(case: Case) -> Figure:
     parts = [Bar(w.say(f"memory_{part}"), getattr(memory, part), w.number(getattr(memory, part))) for part in MEMORY]
     title = w.say("fig_memory")
     capacity = w.say("memory_capacity", total=w.number(memory.total), capacity=w.number(memory.capacity))
-    described = f"{w.say('list_joiner').join(f'{p.label} {p.text}' for p in parts)}. {capacity}"
+    described = f"{w.listed((f'{p.label} {p.text}' for p in parts), 'semicolons')}. {capacity}"
     axes = Axes(title, described, w.say("axis_gib"), "")
     return Figure(f"fig-memory-{case.number}", title, described, stacked_chart(parts, memory.capacity, capacity, axes))
 
@@ -187,7 +178,7 @@ def _step_figure(case: Case) -> Figure:
         for label, value in terms
     ]
     title = w.say("fig_step", step=w.number(case.plan.step_time_s.p50, 4))
-    described = w.say("list_joiner").join(f"{bar.label}: {bar.text}" for bar in bars)
+    described = w.listed((f"{bar.label}: {bar.text}" for bar in bars), "semicolons")
     return Figure(
         f"fig-step-{case.number}", title, described, bar_chart(bars, Axes(title, described, w.say("axis_seconds"), ""))
     )

@@ -1,46 +1,49 @@
-"""How numbers, money, time and dates are written in English and Chinese."""
+"""How numbers, money, time and dates are written in a document's language."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - `date` is a method here
 from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
 
-from planner.money import GPU_HOURS, NODE_HOURS, USD, Money, writing
+from planner.money import USD, Money, writing
 from planner.report.figures import three_digits
 from planner.report.proposal.model import COUNT, DAYS, MONEY, NUMBER, PERCENT, Cell
 from planner.units import PlannerError, format_number
+from planner.words import said_in, spoken
+from planner.words.languages import Forms, forms, templates
 
-LANGUAGES = ("en", "zh")
 DAY_S = 86_400.0
 NBSP = "\u00a0"  # a number and its unit stay on one line
-#: Where English documents' dates, lists and plurals come from: the world's English, "24 November 2026", "a, b and c".
-_CLDR = {"en": "en_001", "zh": "zh_Hans"}
-OF_HOURS = "_of_hours"  # ends the key of a sentence that stands in another's place where hours are counted
+OF_HOURS = "_of_hours"  # ends the code of a sentence that stands in another's place where hours are counted
+GROUP = "document"  # of sentences, where a key names no other
 _TIMES = ((DAY_S, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
-_LEAST_SHORTENED = {"en": 1e6, "zh": 1e4}  # smaller counts are written out
-#: Units that are no currencies; a currency's name is the Unicode locale data's.
-_ZH_HOURS = {GPU_HOURS: "GPU 小时", NODE_HOURS: "节点小时"}
-
-_ONE = re.compile(r"(?<![\d.,])1([ \u00a0])(machine|node|GPU|plan|run)s\b")  # one is no plural
+_LEAST_SHORT = 1e4  # of an amount that has its size as a sign
 
 
 @dataclass(frozen=True, slots=True)
 class Locale:
-    """One language: its sentences by key, and its way to write quantities. Amounts come in US dollars."""
+    """One language: its sentences by key, and its way to write quantities. Amounts come in US dollars.
+
+    A key is that of the group `document`, or a whole code; `planner.words` has the sentences and forms.
+    """
 
     language: str
-    sentences: Mapping[str, str]
     unit: Money = USD
+
+    @property
+    def forms(self) -> Forms:
+        """How the language writes quantities."""
+        return forms(self.language)
 
     @property
     def unit_name(self) -> str:
         """The unit of amounts, in this language."""
-        return unit_name(self.language, self.unit)
+        return self.forms.unit(self.unit)
 
     @property
     def exchange_rate(self) -> str:
@@ -49,10 +52,10 @@ class Locale:
 
     def rate_of(self, unit: Money) -> str:
         """The rate of a currency, with its day and source; nothing of US dollars and of hours."""
-        if self.language == "en" or not unit.foreign:
-            return unit.rate_text
-        told = [part for part in (unit.as_of and self.date(unit.as_of), unit.source) if part]
-        return unit.rate_figure + (f"（{'，'.join(told)}）" if told else "")
+        if not unit.foreign:
+            return ""
+        how = "_".join(word for word, known in (("of", unit.as_of), ("from", unit.source)) if known)
+        return self.say(f"rate_{how or 'alone'}", rate=unit.rate_figure, day=unit.as_of, source=unit.source)
 
     def amount(self, usd: float) -> float:
         """What so many US dollars are in the unit that is written."""
@@ -60,16 +63,30 @@ class Locale:
 
     def say(self, key: str, **values: object) -> str:
         """The sentence `key`, its places filled. Values are text: braces in them stay as they are."""
-        said = self.sentences[key].format(**values) if values else self.sentences[key]
-        return _ONE.sub(r"1\1\2", said) if self.language == "en" else said
+        return said_in(self.language, self._code(key), **{"unit": self.unit_name, **values})
 
     def known(self, key: str) -> str | None:
-        """The sentence `key` if the language has it."""
-        return self.sentences.get(key)
+        """The template of `key` if there is one."""
+        return templates(self.language).get(self._code(key))
+
+    def labels(self, start: str) -> dict[str, str]:
+        """The templates of the documents' keys that begin so, for renderers: the unit of amounts stands in them."""
+        keys = (
+            code.removeprefix(f"{GROUP}.") for code in templates(self.language) if code.startswith(f"{GROUP}.{start}")
+        )
+        return {key: (self.known(key) or "").replace("{unit}", self.unit_name) for key in keys}
+
+    def _code(self, key: str) -> str:
+        code = key if "." in key else f"{GROUP}.{key}"
+        return f"{code}{OF_HOURS}" if self.unit.hours and f"{code}{OF_HOURS}" in templates(self.language) else code
 
     def money(self, usd: float) -> str:
         """67364.6 -> "67,365 USD"; cents where a dollar is not small."""
-        return f"{self._figure(self.amount(usd))}{NBSP}{self.unit_name}"
+        return self._of_unit(self._figure(self.amount(usd)))
+
+    def _of_unit(self, figure: str, form: str = "amount", size: str = "") -> str:
+        """An amount's figure with its unit, on one line."""
+        return self._gaps(self.forms.form(form)).format(n=figure, size=size, unit=self.unit_name)
 
     def _figure(self, amount: float) -> str:
         """An amount without its unit; cents where one is not small and the currency has them."""
@@ -81,21 +98,21 @@ class Locale:
     def money_short(self, usd: float) -> str:
         """Three digits: "67.4k USD", "6.74 万美元"."""
         amount = self.amount(usd)
-        if self.language == "zh":
-            return f"{self._shortened(amount, 3)}{self.unit_name}" if abs(amount) >= 1e4 else self.money(usd)
-        for size, suffix in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-            if abs(amount) >= 10 * size or (size > 1e3 and abs(amount) >= size):
-                return f"{format_number(amount / size, 3)}{suffix}{NBSP}{self.unit_name}"
-        return self.money(usd)
+        if abs(amount) < _LEAST_SHORT:
+            return self.money(usd)
+        sizes = [entry.split() for entry in self.forms.form("sizes").split(",")]
+        size, sign = max((float(size), sign) for size, sign in sizes if abs(amount) >= float(size))
+        shown = amount / size
+        return self._of_unit(format_number(shown, max(3, len(f"{abs(shown):.0f}"))), "short_amount", sign)
 
     def mass(self, kg: float) -> str:
         """16600 -> "16.6 t", "16.6 吨"; kilograms below one."""
         size, unit = (1000.0, "mass-tonne") if kg >= 1000 else (1.0, "mass-kilogram")
-        return self._measured(kg / size, unit, "long" if self.language == "zh" else "short")
+        return self._measured(kg / size, unit, "long" if self.forms.form("mass") == "long" else "short")
 
     def price(self, usd: float) -> str:
         """A price of an hour, to its last digit: "2.95 USD"."""
-        return f"{price_figure(self.amount(usd))}{NBSP}{self.unit_name}"
+        return self._of_unit(price_figure(self.amount(usd)))
 
     def time(self, seconds: float) -> str:
         """1027594 -> "11.9 days"; days from the first on, then hours and so on from two of them."""
@@ -111,25 +128,38 @@ class Locale:
         from babel.units import format_unit
 
         shown = Decimal(format_number(value, 3).replace(",", ""))
-        return self._gaps(format_unit(shown, unit, length, "#,##0.############", locale=_CLDR[self.language]))
+        return self._gaps(
+            self._plain_figures(format_unit(shown, unit, length, "#,##0.############", locale=self._cldr))
+        )
 
-    def _shortened(self, number: float, digits: int, length: Literal["short", "long"] = "short") -> str:
+    def _shortened(self, number: float, digits: int) -> str:
         """A number to so many digits and the language's word for its size: "256.1 billion", "2,561 亿"."""
         from babel.numbers import format_compact_decimal
 
         def written(decimals: int) -> str:
-            return format_compact_decimal(
-                number, format_type=length, locale=_CLDR[self.language], fraction_digits=decimals
-            )
+            return format_compact_decimal(number, format_type="long", locale=self._cldr, fraction_digits=decimals)
 
         whole = len(re.sub(r"\D", "", written(0)))
-        text = written(max(0, digits - whole))
+        text = self._plain_figures(written(max(0, digits - whole)))
         return self._gaps(re.sub(r"^-?\d{4,}", lambda found: f"{int(found[0]):,}", text))
 
-    def _gaps(self, text: str) -> str:
-        """What holds a number and its unit on one line; Chinese has a gap there too."""
-        text = text.replace(" ", NBSP)
-        return re.sub(r"(?<=\d)(?=[\u4e00-\u9fff])", NBSP, text) if self.language == "zh" else text
+    @property
+    def _cldr(self) -> str:
+        return self.forms.form("cldr")
+
+    def _plain_figures(self, text: str) -> str:
+        """The locale data's text, its figures written as all others here: 1,234.5 in every language."""
+        from babel.numbers import get_decimal_symbol, get_group_symbol
+
+        point, comma = get_decimal_symbol(self._cldr), get_group_symbol(self._cldr)
+        signs = {point: ".", comma: ","}
+        between = f"(?<=\\d)[{re.escape(point + comma)}](?=\\d)"
+        return re.sub(between, lambda found: signs[found[0]], text)
+
+    @staticmethod
+    def _gaps(text: str) -> str:
+        """What holds a number and its unit on one line; before an ideograph too."""
+        return re.sub(r"(?<=\d)(?=[\u4e00-\u9fff])", NBSP, text.replace(" ", NBSP))
 
     def days(self, seconds: float) -> str:
         """Days to three digits, without the unit."""
@@ -137,8 +167,7 @@ class Locale:
 
     def percent(self, fraction: float, digits: int = 3) -> str:
         """0.965 -> "96.5 %"."""
-        text = f"{format_number(fraction * 100, digits)}"
-        return f"{text}%" if self.language == "zh" else f"{text}{NBSP}%"
+        return self._gaps(self.forms.percent(fraction, digits))
 
     def signed_percent(self, fraction: float) -> str:
         """0.2 -> "+20 %"; a true minus sign."""
@@ -158,9 +187,9 @@ class Locale:
 
     def big(self, number: float) -> str:
         """Four digits and a word: "256.1 billion", "2,561 亿"."""
-        if number < _LEAST_SHORTENED[self.language]:
+        if number < float(self.forms.form("least_shortened")):
             return self.count(number)
-        return self._shortened(number, 4, "long")
+        return self._shortened(number, 4)
 
     def number(self, value: float, digits: int = 3) -> str:
         """So many digits, thousands apart."""
@@ -168,29 +197,21 @@ class Locale:
 
     def date(self, day: Date) -> str:
         """24 November 2026; 2026年11月24日."""
-        return self._day(day, "long")
+        return self.forms.date(day)
 
     def short_date(self, day: Date) -> str:
         """24 Nov 2026; 2026-11-24 in Chinese tables."""
-        return day.isoformat() if self.language == "zh" else self._day(day, "d MMM y")
+        return self.forms.date(day, self.forms.form("short_date"))
 
     def month(self, day: Date) -> str:
         """November 2026; 2026年11月."""
         from babel.dates import format_skeleton
 
-        return format_skeleton("yMMMM", day, locale=_CLDR[self.language])
+        return format_skeleton("yMMMM", day, locale=self._cldr)
 
-    def _day(self, day: Date, form: str) -> str:
-        from babel.dates import format_date
-
-        return format_date(day, form, locale=_CLDR[self.language])
-
-    def listed(self, items: list[str]) -> str:
-        """Items in a row: "a, b and c"; "a、b 和 c"."""
-        from babel.lists import format_list
-
-        listed = format_list(items, locale=_CLDR[self.language])
-        return re.sub(r"(?<=[!-~])(?=和)|(?<=和)(?=[!-~])", " ", listed) if self.language == "zh" else listed
+    def listed(self, items: Iterable[str], how: str = "and") -> str:
+        """Items in a row: "a, b and c"; "a、b 和 c"; or joined in another way of `planner.words`."""
+        return self.forms.listed(list(items), how)
 
     # Cells: what is seen with the value behind it.
 
@@ -234,35 +255,10 @@ def locale(language: str) -> Locale:
     PlannerError
         If there is none.
     """
-    if language == "en":
-        from planner.report.proposal.words_en import SENTENCES
-    elif language == "zh":
-        from planner.report.proposal.words_zh import SENTENCES
-    else:
-        raise PlannerError(f"--lang {language}: there are {' and '.join(LANGUAGES)}")
-    unit = writing()
-    return Locale(language, _in_unit(SENTENCES, language, unit), unit)
-
-
-def unit_name(language: str, unit: Money) -> str:
-    """A unit of amounts in a language: currencies by their codes in English, by their names in Chinese."""
-    if language == "en":
-        return unit.unit
-    if unit.hours:
-        return _ZH_HOURS[unit.unit]
-    from babel.numbers import get_currency_name
-
-    return get_currency_name(unit.unit, locale=_CLDR[language])
-
-
-def _in_unit(sentences: Mapping[str, str], language: str, unit: Money) -> Mapping[str, str]:
-    """The sentences with their amounts' unit in place of US dollars; of hours, those that do not speak of money."""
-    if unit == USD:
-        return sentences
-    if unit.hours:
-        sentences = {key: sentences.get(f"{key}{OF_HOURS}", text) for key, text in sentences.items()}
-    dollars, name = unit_name(language, USD), unit_name(language, unit)
-    return {key: text.replace(dollars, name) for key, text in sentences.items()}
+    if language not in spoken():
+        *others, last = spoken()
+        raise PlannerError(f"--lang {language}: there are {', '.join(others)} and {last}")
+    return Locale(language, writing())
 
 
 def day_after(start: Date, seconds: float) -> Date:

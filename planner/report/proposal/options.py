@@ -97,7 +97,7 @@ def _merged(case: Case, found: list[tuple[str, Choice | None, str]]) -> list[Opt
     for label, choice, remark in found:
         if choice is None:
             if label == without[0]:  # one row for all that cannot
-                order.append((case.words.say("label_joiner").join(without), None, remark))
+                order.append((case.words.listed(without, "commas"), None, remark))
         elif choice.key in names:
             names[choice.key].append(label)
         else:
@@ -108,7 +108,7 @@ def _merged(case: Case, found: list[tuple[str, Choice | None, str]]) -> list[Opt
         if choice is None:
             out.append(Option(label, None, None, False, remark))
             continue
-        joined = case.words.say("label_joiner").join(names[choice.key])
+        joined = case.words.listed(names[choice.key], "commas")
         plan = case.plan if choice.key == case.choice.key else case.study.plan(choice)
         out.append(Option(joined, plan, choice, not remark, remark))
     return out
@@ -175,7 +175,7 @@ def against(case: Case, option: Option) -> str:
         parts.append(w.say("takes_longer" if longer > 0 else "takes_less", time=w.time(abs(longer))))
     if not stocked(case.study.offer(choice)) and plan.nodes > case.plan.nodes:
         parts.append(w.say("stock_unknown", nodes=w.count(plan.nodes)))
-    return w.say("list_joiner").join(parts)
+    return w.listed(parts, "semicolons")
 
 
 def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
@@ -196,7 +196,7 @@ def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
             )
         )  # fmt: skip
     title = w.say("fig_options")
-    described = w.say("list_joiner").join(f"{r.label}: {w.money(r.middle * per * w.unit.usd)}, {r.text}" for r in rows)
+    described = w.listed((f"{r.label}: {w.money(r.middle * per * w.unit.usd)}, {r.text}" for r in rows), "semicolons")
     limit = case.terms.cost_usd
     axes = Axes(
         title, described, w.say("axis_kusd_range" if per > 1 else "axis_usd"), "",

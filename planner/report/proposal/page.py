@@ -10,6 +10,7 @@ from typing import Any
 from planner.report.proposal.model import Bullets, Explorer, Facts, Figure, Paragraph, Proposal, Table
 from planner.report.proposal.svg import PALETTE
 from planner.units import PlannerError
+from planner.words.languages import forms
 
 
 def page(proposal: Proposal) -> str:
@@ -28,7 +29,7 @@ def page(proposal: Proposal) -> str:
             style=_asset("proposal.css"),
             script=_asset("explorer.js"),
             data=_embedded(proposal),
-            language={"zh": "zh-Hans"}.get(proposal.language, proposal.language),
+            language=forms(proposal.language).form("lang"),
         )
     )
 
@@ -54,7 +55,8 @@ def _embedded(proposal: Proposal) -> str:
     data = {
         "language": proposal.language,
         "palette": PALETTE,
-        "words": {k: v for k, v in proposal.words.items() if not k.startswith("ui_x_")},
+        "words": {k: v for k, v in proposal.words.items() if not k.startswith("ui_x_")}
+        | {"percent": forms(proposal.language).form("percent")},
         "runs": list(proposal.explorers),
     }
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

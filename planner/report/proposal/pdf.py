@@ -13,8 +13,8 @@ from typing import Any
 from planner.report.proposal.model import Bullets, Explorer, Facts, Figure, Paragraph, Proposal, Section, Table
 from planner.report.proposal.svg import WIDTH, colour, fitted
 from planner.units import PlannerError
+from planner.words.languages import forms
 
-FONT = "Noto Sans CJK SC"
 FOOTER_WIDTH = 620.0  # of the running title, as `fitted` counts
 ZERO_WIDTH_SPACE = "\u200b"
 _LONG, _VERY_LONG = re.compile(r"[^\s/]{36,}"), re.compile(r"\S{90,}")  # the latter leaves digests whole
@@ -29,16 +29,16 @@ def pdf(proposal: Proposal) -> bytes:
         If typst or the font is not there.
     """
     typst, fonts = _typesetter()
-    day = proposal.day
+    day, written = proposal.day, forms(proposal.language)
     data = {
-        "language": proposal.language,
-        "font": FONT,
+        "lang": written.form("lang").partition("-")[0],
+        "region": written.form("region").lower(),
+        "font": written.form("document_font"),
         "name": proposal.title,
         "running": fitted(proposal.title, FOOTER_WIDTH),
         "title": breakable(proposal.title),
         "day": [day.year, day.month, day.day],
         "date": proposal.words["ui_date"].format(date=proposal.day_text),
-        "page": proposal.words["ui_page"],
         "sections": [_section(section) for section in proposal.sections],
         "colophon_title": proposal.words["ui_colophon"],
         "colophon": [[breakable(label), breakable(value, _VERY_LONG)] for label, value in proposal.colophon],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - as in `locale`
 from datetime import timedelta
 
@@ -24,11 +24,11 @@ from planner.report.proposal.model import (
 )
 from planner.report.proposal.programme_annex import annex_section
 from planner.report.proposal.programme_drawings import cash_picture, gantt_picture
-from planner.report.proposal.programme_words import words_of
 from planner.scenario import Programme
 from planner.search.programme_answer import Cash, ProgrammeAnswer, ProgrammeAsk, StageAnswer
 from planner.search.programme_scaling import ScalingRow
 
+GROUP = "programme_document"  # of sentences
 DAY_S = 86400.0
 WORLDS = 20_000
 MOST_WEEKS = 30  # of a table; more are in the JSON
@@ -56,7 +56,7 @@ class Told:
 
     def say(self, key: str, **values: object) -> str:
         """A sentence of a programme."""
-        return self.words.say(f"pg_{key}", **values)
+        return self.words.say(f"{GROUP}.{key}", **values)
 
     def day(self, day: int) -> str:
         """A day as its date, or as its number."""
@@ -92,8 +92,7 @@ def build_programme_proposal(
     PlannerError
         If the language is not known.
     """
-    base = locale(language)
-    words = replace(base, sentences={**base.sentences, **words_of(language)})
+    words = locale(language)
     told = Told(programme, answer, words, scaling)
     sections = (
         _ask(told),
@@ -111,7 +110,7 @@ def build_programme_proposal(
         day_text=words.date(day),
         sections=sections,
         colophon=_colophon(told, command),
-        words={key: text for key, text in words.sentences.items() if key.startswith("ui_")},
+        words=words.labels("ui_"),
         calendar=tuple(_bars(told)),
         asks=(_asked(told),),
     )
@@ -182,7 +181,7 @@ def _calendar(told: Told) -> Section:
         told.say("gantt_part", name=s.name, start=told.day(s.start_day), end=told.day(s.start_day + s.days))
         for s in answer.stages
     ]
-    description = told.say("gantt_text", stages="; ".join(parts) if words.language == "en" else "；".join(parts))
+    description = told.say("gantt_text", stages=words.listed(parts, "semicolons"))
     figure = Figure("calendar-chart", told.say("gantt"), description, gantt_picture(answer, words, description))
     header = tuple(told.say(f"h_{key}") for key in ("stage", "start", "days", "end", "chance"))
     own = any(stage.milestone.deadline_day is not None for stage in answer.stages)
@@ -288,8 +287,8 @@ def _money(told: Told) -> Section:
         told.say("h_stage"),
         told.say("h_runs"),
         told.say("h_cluster"),
-        f"{told.say('h_p50')}, {words.unit_name}",
-        f"{told.say('h_sure', sure=told.sure)}, {words.unit_name}",
+        told.say("h_p50"),
+        told.say("h_sure", sure=told.sure),
     )
     table = Table(told.say("t_money"), header, tuple(rows), frozenset({first, len(rows) - 1}))
     return Section("money", told.say("s_money"), (table, *_cash(told)))
@@ -315,7 +314,7 @@ def _cash(told: Told) -> tuple[Block, ...]:
         ]
         total = sum(cash.cost_usd for cash in periods)
         rows.append((Cell(told.say("total")), words.money_cell(total), Cell("")))
-        header = (told.say("h_period"), f"{told.say('h_cost')}, {words.unit_name}", told.say("h_of"))
+        header = (told.say("h_period"), told.say("h_cost"), told.say("h_of"))
         return Table(caption, header, tuple(rows), frozenset({len(rows) - 1}))
 
     months = [(name(c.period), words.amount(c.cost_usd), words.money_short(c.cost_usd)) for c in answer.cash_by_month]

@@ -57,7 +57,7 @@ def _scaling(told: Told) -> Table:
     rows: list[Row] = [
         (
             Cell(row.stage),
-            Cell(told.say(row.kind)),
+            Cell(told.say(f"scaling_{row.kind}")),
             words.count_cell(row.nodes),
             words.count_cell(row.gpus),
             words.count_cell(row.global_batch),

@@ -22,7 +22,7 @@ def gantt_picture(found: ProgrammeAnswer, words: Locale, description: str) -> Pi
     names = [text_width(stage.name) for stage in found.stages]
     left = min(max([*names, 60.0]) + 14.0, WIDTH * 0.34)
     top, height = 24.0, 24.0 + ROW * len(found.stages) + 44.0
-    d = Drawing(height, words.say("pg_gantt"), description)
+    d = Drawing(height, words.say("programme_document.gantt"), description)
     bottom = top + ROW * len(found.stages)
 
     def x(day: float) -> float:
@@ -31,10 +31,10 @@ def gantt_picture(found: ProgrammeAnswer, words: Locale, description: str) -> Pi
     for tick in ticks(high, 8):
         d.line([(x(tick), top), (x(tick), bottom)], "grid")
         d.text(x(tick), bottom + 15.0, format_number(tick, 4), "soft", "middle")
-    d.text(WIDTH - 12.0, height - 6.0, words.say("pg_axis_days"), "ink", "end")
+    d.text(WIDTH - 12.0, height - 6.0, words.say("programme_document.axis_days"), "ink", "end")
     if shown is not None:
         d.line([(x(shown), top - 6.0), (x(shown), bottom)], "limit", 1.2, "5 3")
-        d.text(x(shown) - 4.0, top - 9.0, words.say("pg_deadline"), "ink", "end")
+        d.text(x(shown) - 4.0, top - 9.0, words.say("programme_document.deadline"), "ink", "end")
     for number, stage in enumerate(found.stages):
         y = top + ROW * number + 4.0
         done = stage.start_day + stage.days

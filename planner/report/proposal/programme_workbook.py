@@ -12,6 +12,7 @@ from typing import Any
 from planner.report.proposal.model import COUNT, DAYS, MONEY, PERCENT, Bullets, Cell, Facts, Paragraph, Proposal, Table
 from planner.report.proposal.svg import text_width
 from planner.report.proposal.xlsx_book import letter, new_book
+from planner.words.languages import forms
 
 A4 = 9
 FORMS = {MONEY: "#,##0.00", DAYS: "#,##0.00", COUNT: "#,##0", PERCENT: "0.0%"}
@@ -51,7 +52,7 @@ class _Sheets:
         """A format by its number form and look."""
         key = (number, *look)
         if key not in self.formats:
-            font = "Calibri" if self.proposal.language == "en" else "Microsoft YaHei"
+            font = forms(self.proposal.language).form("sheet_font")
             made: dict[str, Any] = {"font_name": font, "font_size": 11, "valign": "top"}
             made |= {"num_format": number} if number else {}
             made |= {"bold": True} if {"bold", "head", "title"} & set(look) else {}

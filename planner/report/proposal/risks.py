@@ -161,7 +161,7 @@ def _memory(case: Case) -> Risk | None:
     whole = layout.recompute == "full" and not 0.0 < plan.recompute_share < 1.0
     ways += [] if whole else [w.say("memory_way_recompute")]
     ways += [w.say("memory_way_cut")] if not ways else []
-    answer = w.say("risk_memory_answer", ways=w.say("or_joiner").join(ways))
+    answer = w.say("risk_memory_answer", ways=w.listed(ways, "or"))
     return _risk(case, "memory", figure, answer, 0.15)
 
 

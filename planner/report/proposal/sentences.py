@@ -7,15 +7,14 @@ from functools import cache
 
 from planner.money import Money
 from planner.plan import PRICE_KINDS, pricing_words
-from planner.report.proposal.locale import Locale, unit_name
+from planner.report.proposal.locale import Locale
 from planner.words import Sentence, worded
+from planner.words.languages import forms
 
 
 def translated(words: Locale, sentence: str) -> str:
     """A sentence of an answer (warning, binding limit, default) in the language of `words`."""
-    if words.language == "en":
-        return sentence
-    if isinstance(sentence, Sentence):
+    if isinstance(sentence, Sentence) or words.language != "zh":
         return worded(sentence, words.language)
     for pattern, template in _patterns():
         found = pattern.fullmatch(sentence)
@@ -59,7 +58,7 @@ def _units(text: str) -> str:
     if found is None:
         return text
     said = found.group(2)
-    unit = {"d": "天", "h": "小时", "m": "分钟", "s": "秒"}.get(said[0]) or unit_name("zh", Money(said))
+    unit = {"d": "天", "h": "小时", "m": "分钟", "s": "秒"}.get(said[0]) or forms("zh").unit(Money(said))
     return f"{found.group(1)} {unit}"
 
 

@@ -29,7 +29,7 @@ def stress_blocks(case: Case) -> tuple[Block, ...]:
     sure = w.percent(case.confidence)
     keys = ("h_stress", "h_days", "h_days_sure", "h_usd_sure", "h_kept", "h_more", "h_ask_at")
     table = Table(w.say("stress_caption"), tuple(w.say(k, sure=sure) for k in keys), tuple(rows))
-    said = w.say("stress_text", sure=sure) + (" " if w.language == "en" else "") + w.say("stress_bursts")
+    said = w.say("stress_note", stressed=w.say("stress_text", sure=sure), bursts=w.say("stress_bursts"))
     return table, Paragraph(said)
 
 

@@ -101,7 +101,7 @@ def _facts(case: Case) -> tuple[tuple[str, Cell], ...]:
     if terms.cost_usd is not None:
         limits.append(w.say("limit_line_cost", limit=w.money(terms.cost_usd), chance=w.chance(plan.p_within_cost)))
     if limits:
-        said["f_limits"] = w.say("clause_joiner").join(limits)
+        said["f_limits"] = w.listed(limits, "semicolons")
     said["f_trust"] = _trust(case)
     return tuple((w.say(key), Cell(text)) for key, text in said.items())
 

@@ -10,6 +10,7 @@ from typing import Any
 from planner.report.proposal.ledger import NOISE, sums
 from planner.report.proposal.model import Proposal
 from planner.units import PlannerError
+from planner.words.languages import forms
 
 MONEY, NUMBER, HOURS, DATE, PERCENT, PRICE = "#,##0.00", "#,##0", "#,##0.00", "yyyy-mm-dd", "0.0%", "#,##0.00##"
 SHEETS = ("inputs", "proposal", "options", "cash", "plans", "assumptions")
@@ -58,7 +59,7 @@ class Book:
         """A format by its number form and look: bold, head, input, top, wrap."""
         key = (number, *look)
         if key not in self.formats:
-            font = "Calibri" if self.proposal.language == "en" else "Microsoft YaHei"
+            font = forms(self.proposal.language).form("sheet_font")
             made: dict[str, Any] = {"font_name": font, "font_size": 11, "valign": "top"}
             made |= {"num_format": number} if number else {}
             made |= {"bold": True} if "bold" in look or "head" in look else {}

@@ -148,7 +148,7 @@ def inputs(book: Book) -> None:
             sheet.write_number(place[f"line {line.name}"], column, value, book.format(form, "input"))
     if book.money.foreign:
         row = book.rows["inputs"]["rate"]
-        book.text("inputs", row, 0, w["rate"].format(unit=book.money.unit) + f" ({w['rate_text']})", "wrap")
+        book.text("inputs", row, 0, w["rate"].format(code=book.money.unit) + f" ({w['rate_text']})", "wrap")
         sheet.write_number(row, 1, book.money.per_usd, book.format("0.000000", "input"))
         sheet.set_row(row, 60)
     sheet.set_row(0, 24)

@@ -2,14 +2,14 @@
 // The search's own choice, on the runs that the page holds: the same sums in the same order, so the same figures.
 (function () {
   const data = JSON.parse(document.getElementById("plans").textContent);
-  const words = data.words, zh = data.language === "zh";
+  const words = data.words;
   const DAY = 86400, HOUR = 3600;
 
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (all, key) => key in values ? String(values[key]) : all);
   const group = (x, digits) => x.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
   const days = seconds => { const d = seconds / DAY; return group(d, d >= 100 ? 0 : d >= 10 ? 1 : 2); };
   const usd = x => group(x, Math.abs(x) >= 100 ? 0 : 2);
-  const percent = x => (Math.round(x * 1000) / 10) + (zh ? "%" : " %");
+  const percent = x => fill(words.percent, { n: Math.round(x * 1000) / 10 });
   const signed = (x, text) => (x > 0 ? "+" : x < 0 ? "−" : "±") + text;
 
   function paid(pool, seconds) {
@@ -77,7 +77,7 @@
     if (stays && run.asked.given_up > 0 && stays.value <= found.value * (1 + run.asked.given_up) * (1 + 1e-9)) found = stays;
     return { plan: found, near };
   }
-  const cluster = plan => group(plan.gpus, 0) + " × " + plan.pool.gpu + (zh ? "，" : ", ") + (plan.offer.own ? plan.offer.id.split("/")[1] : plan.offer.cloud) + (zh ? "，" : ", ") + plan.offer.kind;
+  const cluster = plan => fill(words.ui_cluster, { gpus: group(plan.gpus, 0), gpu: plan.pool.gpu, place: plan.offer.own ? plan.offer.id.split("/")[1] : plan.offer.cloud, kind: plan.offer.kind });
 
   // Drawing.
   const NS = "http://www.w3.org/2000/svg", W = 640, H = 300, L = 58, R = 14, T = 48, B = 42;
@@ -97,7 +97,7 @@
   // What tells points apart: accelerator and kind of price, what all share left out.
   function called(run, shown) {
     const kinds = new Set(shown.map(p => p.offer.kind)), gpus = new Set(shown.map(p => p.pool.gpu));
-    const text = (gpu, kind) => kinds.size < 2 ? gpu : gpus.size < 2 ? kind : gpu + (zh ? "，" : ", ") + kind;
+    const text = (gpu, kind) => kinds.size < 2 ? gpu : gpus.size < 2 ? kind : fill(words.ui_gpu_kind, { gpu, kind });
     const every = run.offers.flatMap(offer => offer.pools.map(n => text(run.pools[n].gpu, offer.kind)));
     return { all: [...new Set(every)].sort(), of: p => text(p.pool.gpu, p.offer.kind) };
   }
@@ -191,7 +191,7 @@
     const step = Math.pow(10, Math.max(0, Math.floor(Math.log10(run.reach_cost_usd)) - 2));
     const time = control(box, run, "time", words.ui_deadline, 0.5, tidy(Math.ceil(run.reach_time_s / DAY / 2)), 0.5, run.time_s === null ? null : tidy(run.time_s / DAY), true);
     const budget = control(box, run, "cost", words.ui_budget, step, tidy(Math.ceil(run.reach_cost_usd / 2 / step) * step), step, run.cost_usd === null ? null : tidy(run.cost_usd), true);
-    const price = control(box, run, "price", words.ui_price + (zh ? "，%" : ", %"), -50, 100, 5, 0, false);
+    const price = control(box, run, "price", words.ui_price_percent, -50, 100, 5, 0, false);
     const wrap = document.createElement("div"); wrap.className = "control";
     const set = document.createElement("fieldset"), legend = document.createElement("legend"); legend.textContent = words.ui_confidence; set.append(legend);
     const radios = run.levels.map(level => {
