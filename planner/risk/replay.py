@@ -15,6 +15,7 @@ from planner.results import Result
 from planner.risk.completion import NO_OVERHEAD
 from planner.risk.simulation import SimulatedRun, Simulation, simulate
 from planner.units import PlannerError
+from planner.words import say
 
 DECILE = 1.2815515655446004  # standard deviations between the median and the 90th percentile
 
@@ -108,9 +109,7 @@ def run_of(plan: Plan) -> SimulatedRun:
     """
     known = plan.reliability
     if known is None:
-        raise PlannerError(
-            "this plan says nothing of failures: an older planner saved it; run `planner optimize` again"
-        )
+        raise PlannerError(say("replay.no_failures_known"))
     step = plan.step_time_s
     return SimulatedRun(
         work_s=known.undisturbed_s,
@@ -132,9 +131,7 @@ def run_of(plan: Plan) -> SimulatedRun:
 def reliability_of(plan: Plan) -> Reliability:
     """What a plan says of failures; PlannerError as in `run_of`."""
     if plan.reliability is None:
-        raise PlannerError(
-            "this plan, saved by an older planner, says nothing of failures; run `planner optimize` again"
-        )
+        raise PlannerError(say("replay.no_failures_said"))
     return plan.reliability
 
 
@@ -297,9 +294,7 @@ def cost_of(plan: Plan, time_s: FloatArray, luck: FloatArray) -> FloatArray:
     """
     bill = plan.billing
     if bill is None:
-        raise PlannerError(
-            "this plan, saved by an older planner, does not say how it is charged; run `planner optimize` again"
-        )
+        raise PlannerError(say("replay.no_charges_said"))
     paid = np.maximum(time_s, bill.minimum_s)
     if bill.then:
         paid = bill.minimum_s + bill.then * (paid - bill.minimum_s)

@@ -30,6 +30,12 @@ def templates(language: str) -> Mapping[str, str]:
     return {f"{group}.{name}": text for group, texts in groups.items() for name, text in texts.items()}
 
 
+@cache
+def phrases(group: str) -> Mapping[str, str]:
+    """The codes of a group by their English words; none of them has places."""
+    return {text: code for code, text in templates("en").items() if code.startswith(f"{group}.")}
+
+
 class Forms:
     """How a language writes quantities: figures are the same in all, units and joints are its own."""
 
@@ -49,6 +55,14 @@ class Forms:
         """US dollars in the unit that is written."""
         return self._form("amount").format(n=format_number(money.amount(usd)), unit=self.unit(money))
 
+    def money(self, usd: float, form: str, money: Money) -> str:
+        """US dollars as `cost`, as `cost.2` (to so many decimals), or as `amount.2` (without the unit)."""
+        name, _, decimals = form.partition(".")
+        if not decimals:
+            return self.cost(usd, money)
+        figure = f"{money.amount(usd):.{int(decimals)}f}"
+        return figure if name == "amount" else self._form("amount").format(n=figure, unit=self.unit(money))
+
     def unit(self, money: Money) -> str:
         """A unit of amounts: a currency by its code or its name, as the language has it; hours that are counted."""
         if money.hours:
@@ -64,10 +78,10 @@ class Forms:
         return self._form("percent").format(n=format_number(fraction * 100, 3))
 
     def listed(self, items: list[str], how: str) -> str:
-        """Items in a row: `and`, `or`, `commas`, `semicolons`; the last joint of the first two is its word."""
+        """Items in a row: `and`, `or`, `commas`, `semicolons`, `plus`; the last joint of the first two is its word."""
         if how in ("and", "or") and len(items) > 1:
             return self._form(how).format(first=self.listed(items[:-1], "commas"), last=items[-1])
-        return self._form("semicolon" if how == "semicolons" else "comma").join(items)
+        return self._form({"semicolons": "semicolon", "plus": "plus"}.get(how, "comma")).join(items)
 
     def quantity(self, value: float, form: str) -> str | None:
         """A number in one of the forms that need nothing else; None: there is no such form."""

@@ -8,10 +8,10 @@ from datetime import date
 from typing import Any, Self
 
 from planner.money import writing
-from planner.words.languages import forms, templates
+from planner.words.languages import forms, phrases, templates
 
 Value = Any  # str, int, float, date, Sentence, or a list of these
-LISTS = ("and", "or", "commas", "semicolons")
+LISTS = ("and", "or", "commas", "semicolons", "plus")
 DEEPEST = 8  # sentences within sentences, of a saved one
 
 
@@ -37,10 +37,11 @@ class Sentence(str):
 class _Filler(string.Formatter):
     """Fills a template's places as a language writes them.
 
-    `{time:duration}` (seconds), `{cost:cost}` (US dollars, in the unit that is written), `{n:count}`, `{x:number}` and
-    `{x:number.3}` (significant digits), `{p:percent}` (a fraction), `{m:gib}`, `{b:bytes}`, `{r:bandwidth}` (Gbit/s),
-    `{t:short}` (64.04B), `{n:node|nodes}` (the word alone, by the number), `{offer:name}` (what people call it, where
-    that is told), `{items:and}`, `or`, `commas`, `semicolons` (a list), else as Python has it.
+    `{time:duration}` (seconds), `{cost:cost}` (US dollars, in the unit that is written), `{cost:cost.2}` (to so many
+    decimals), `{cost:amount.2}` (the same without its unit), `{n:count}`, `{x:number}` and `{x:number.3}` (significant
+    digits), `{p:percent}` (a fraction), `{m:gib}`, `{b:bytes}`, `{r:bandwidth}` (Gbit/s), `{t:short}` (64.04B),
+    `{n:node|nodes}` (the word alone, by the number), `{offer:name}` (what people call it, where that is told),
+    `{items:and}`, `or`, `commas`, `semicolons`, `plus` (a list), else as Python has it.
     """
 
     def __init__(self, language: str, names: Mapping[str, str]) -> None:
@@ -58,8 +59,8 @@ class _Filler(string.Formatter):
             return self.names.get(value, value) if format_spec == "name" else value
         if isinstance(value, date):
             return value.isoformat()
-        if format_spec == "cost":
-            return forms(self.language).cost(value, writing())
+        if format_spec.startswith(("cost", "amount.")):
+            return forms(self.language).money(value, format_spec, writing())
         return forms(self.language).quantity(value, format_spec) or format(value, format_spec)
 
 
@@ -72,6 +73,12 @@ def say(code: str, /, **values: Value) -> Sentence:
         If there is no such code, or a place has no value: a fault of ours.
     """
     return Sentence(_filled("en", code, values, {}), code, values)
+
+
+def phrase(group: str, text: str) -> str:
+    """A text of the catalogs as the sentence of a group that has the very words in English; else as it is."""
+    code = phrases(group).get(text)
+    return text if code is None else Sentence(text, code, {})
 
 
 def said_in(language: str, code: str, /, **values: Value) -> str:
@@ -114,7 +121,8 @@ def _gather(part: Any, out: dict[str, Any]) -> None:
     if isinstance(part, Sentence):
         out.setdefault(str(part), {"text": str(part), **_saved(part)})
     elif isinstance(part, Mapping):
-        for entry in part.values():
+        for key, entry in part.items():
+            _gather(key, out)
             _gather(entry, out)
     elif isinstance(part, list):
         for entry in part:
@@ -148,7 +156,7 @@ def _with_sentences(part: Any, known: Mapping[str, Sentence]) -> Any:
     if isinstance(part, str):
         return known.get(part, part)
     if isinstance(part, dict):
-        return {key: _with_sentences(entry, known) for key, entry in part.items()}
+        return {known.get(key, key): _with_sentences(entry, known) for key, entry in part.items()}
     if isinstance(part, list):
         return [_with_sentences(entry, known) for entry in part]
     return part
