@@ -300,11 +300,7 @@ def _unsold(cluster: ClusterLike, offers: Mapping[str, Offer]) -> list[str]:
     """
     sold = {offer.pricing for offer in offers.values()}
     given = {quote.pricing for quote in cluster.prices}
-    return [
-        say("offers.unsold", pricing=kind)
-        for kind in cluster.pricing
-        if sold and kind not in sold | given
-    ]
+    return [say("offers.unsold", pricing=kind) for kind in cluster.pricing if sold and kind not in sold | given]
 
 
 def _require_reserved(catalog: Catalog, cluster: ClusterLike, offers: Mapping[str, Offer]) -> None:

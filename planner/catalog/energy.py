@@ -123,7 +123,7 @@ def energy_use(catalog: Catalog, offer: Offer, nodes: int, hours: float, spare: 
     intensity = _stated_intensity(catalog, offer)
     kwh = nodes * kw * factor * hours
     carbon = {"grams": intensity.g_per_kwh, "place": intensity.place}
-    year = intensity.as_of or say("energy.undated")
+    year = phrase("catalog", intensity.as_of) if intensity.as_of else say("energy.undated")
     assumptions = (
         say("energy.power", kw=kw, why=why_power),
         say("energy.pue", pue=factor, why=why_pue),

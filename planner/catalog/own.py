@@ -41,7 +41,7 @@ def owned_offers(
         site = _checked(catalog, own.site, f"cluster.own[{number}].site")
         price = own.usd_per_gpu_hour
         extras: dict[str, float] = {}
-        source = say("offers.scenario")
+        source: str = say("offers.scenario")
         if price is None:
             try:
                 owned = owned_usd_per_gpu_hour(catalog, own, f"cluster.own[{number}]")

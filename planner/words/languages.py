@@ -32,8 +32,8 @@ def templates(language: str) -> Mapping[str, str]:
 
 @cache
 def phrases(group: str) -> Mapping[str, str]:
-    """The codes of a group by their English words; none of them has places."""
-    return {text: code for code, text in templates("en").items() if code.startswith(f"{group}.")}
+    """The codes of a group by their English words, of those that have no places."""
+    return {text: code for code, text in templates("en").items() if code.startswith(f"{group}.") and "{" not in text}
 
 
 class Forms:
