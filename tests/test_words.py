@@ -41,6 +41,8 @@ def codes_said() -> tuple[set[str], list[re.Pattern[str]]]:
                 parts = [re.escape(p.value) if isinstance(p, ast.Constant) else r"\w*" for p in node.values]
                 if re.match(r"[a-z_]+\\\.", "".join(parts)):
                     forms.append(re.compile("".join(parts)))
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "phrase":
+                forms.append(re.compile(rf"{node.args[0].value}\.\w+"))
     return written, forms
 
 

@@ -28,6 +28,7 @@ from planner.report.proposal.programme_words import words_of
 from planner.scenario import Programme
 from planner.search.programme_answer import Cash, ProgrammeAnswer, ProgrammeAsk, StageAnswer
 from planner.search.programme_scaling import ScalingRow
+from planner.words import worded
 
 DAY_S = 86400.0
 WORLDS = 20_000
@@ -391,7 +392,9 @@ def _method(told: Told) -> Section:
         sure=told.sure,
         thrown=words.count(answer.thrown_out),
     )
-    items = tuple(told.say("default", name=each.key, value=each.value) for each in answer.defaults)
+    items = tuple(
+        told.say("default", name=each.key, value=worded(each.value, told.words.language)) for each in answer.defaults
+    )
     return Section("method", told.say("s_method"), (Paragraph(text), Paragraph(told.say("defaults")), Bullets(items)))
 
 
