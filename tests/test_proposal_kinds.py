@@ -12,7 +12,6 @@ from planner.report.proposal.ledger import days_in, next_month
 from planner.report.proposal.locale import NBSP, locale
 from planner.report.proposal.markdown import markdown
 from planner.report.proposal.model import Bullets, Explorer, Facts, Proposal, Table
-from planner.words import phrase, worded
 
 
 def text_of(kind: str, language: str = "en") -> str:
@@ -82,16 +81,15 @@ def test_what_takes_a_paragraph_stands_below_its_table_in_the_documents_language
 
 
 def test_defaults_are_said_in_chinese():
-    for text in ("latest", "on_demand", "any"):
-        assert re.search("[一-鿿]", worded(phrase("defaults", text), "zh"))
     (table,) = (
         block
-        for block in section(proposal("buying", "zh"), "assumptions").blocks
+        for block in section(proposal("buying", "zh"), "assumptions")
         if isinstance(block, Table) and block.rows[0][0].text.startswith(("name", "model", "data", "training"))
     )
     taken = {row[0].text: row[1].text for row in table.rows}
     assert "自有机器" in taken["cluster.own_only"]
     assert "显存" in taken["layout"]
+    assert taken["cluster.clouds"] == "任意"
 
 
 def test_a_grant_is_told_in_hours_and_nothing_of_it_in_money():

@@ -8,7 +8,6 @@ from typing import Any
 from planner.reading.tree import Node, scalar_node
 from planner.scenario.fields import Json, Kind, Reading, fail, listed
 from planner.units import did_you_mean, shown
-from planner.words import phrase
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,7 @@ class Table:
             return key.kind.read(Node(node.where, fields={}), inner, reading)
         if key.default is not None:
             words = (key.default,) if isinstance(key.default, str) else key.default
-            reading.defaults.append((inner, phrase("defaults", ", ".join(words))))
+            reading.defaults.append((inner, ", ".join(words)))
             nodes = [scalar_node(word, "default") for word in words]
             default = nodes[0] if isinstance(key.default, str) else Node("default", items=nodes)
             return key.kind.read(default, inner, reading)

@@ -111,10 +111,10 @@ def _filled(language: str, code: str, values: Mapping[str, Value], names: Mappin
 
 
 def table(document: Any) -> list[dict[str, Any]]:
-    """Every sentence within what is to be saved as JSON: its text, code and values."""
+    """Every sentence within what is to be saved as JSON, by its text: that, its code and its values."""
     out: dict[str, dict[str, Any]] = {}
     _gather(document, out)
-    return list(out.values())
+    return [out[text] for text in sorted(out)]
 
 
 def _gather(part: Any, out: dict[str, Any]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from planner.plan import OfferRef
+from planner.plan import Default, OfferRef
 from planner.report.backtest import stored_backtest
 from planner.report.figures import age, energy_text
 from planner.report.frontier import layout_words
 from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, bar_chart, stacked_chart
 from planner.report.proposal.model import Block, Bullets, Cell, Facts, Figure, Paragraph, Section, Table
-from planner.words import say, worded
+from planner.words import phrase, say, worded
 
 LONG_SOURCE = 100  # characters: more would make a row of a table taller than a fifth of a page
 JOINED = "\u2060"  # no line breaks here
@@ -45,12 +45,17 @@ def assumptions_section(case: Case) -> Section:
     blocks: list[Block] = [Paragraph(w.say("assumptions_intro", date=w.date(case.day))), prices]
     if below:
         blocks.append(Bullets(tuple(below)))
-    given = [(Cell(default.key), Cell(worded(default.value, w.language))) for default in case.outcome.defaults]
+    given = [(Cell(each.key), Cell(taken_words(w.language, each))) for each in case.outcome.defaults]
     if case.start_assumed:
         given.append((Cell("budget.start"), Cell(w.say("default_start", date=w.date(case.day)))))
     if given:
         blocks.append(Table(w.say("defaults_caption"), tuple(w.say(k) for k in ("h_key", "h_taken")), tuple(given)))
     return Section(f"assumptions-{case.number}", w.say("s_assumptions"), tuple(blocks))
+
+
+def taken_words(language: str, default: Default) -> str:
+    """What was taken for a value that the scenario does not give: a word of scenario files, or a sentence."""
+    return worded(phrase("defaults", default.value), language)
 
 
 def _source(case: Case, offer: OfferRef) -> str:

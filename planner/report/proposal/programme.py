@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from planner.money import in_its_money
 from planner.report.proposal.beside import added
+from planner.report.proposal.evidence import taken_words
 from planner.report.proposal.locale import Locale, locale
 from planner.report.proposal.model import (
     Block,
@@ -28,7 +29,6 @@ from planner.report.proposal.programme_words import words_of
 from planner.scenario import Programme
 from planner.search.programme_answer import Cash, ProgrammeAnswer, ProgrammeAsk, StageAnswer
 from planner.search.programme_scaling import ScalingRow
-from planner.words import worded
 
 DAY_S = 86400.0
 WORLDS = 20_000
@@ -392,9 +392,8 @@ def _method(told: Told) -> Section:
         sure=told.sure,
         thrown=words.count(answer.thrown_out),
     )
-    items = tuple(
-        told.say("default", name=each.key, value=worded(each.value, told.words.language)) for each in answer.defaults
-    )
+    taken = [(each.key, taken_words(words.language, each)) for each in answer.defaults]
+    items = tuple(told.say("default", name=key, value=value) for key, value in taken)
     return Section("method", told.say("s_method"), (Paragraph(text), Paragraph(told.say("defaults")), Bullets(items)))
 
 
