@@ -21,21 +21,21 @@ DECILE = 1.2815515655446004  # standard deviations between the median and the 90
 
 # What else might be true: name -> change of the run. Each is a world that the plan did not reckon with.
 OTHER_WORLDS: tuple[tuple[str, Callable[[SimulatedRun], SimulatedRun]], ...] = (
-    ("failures twice as often", lambda run: replace(run, rate_per_s=2.0 * run.rate_per_s)),
-    ("steps 5 % longer than the median", lambda run: replace(run, work_s=1.05 * run.work_s)),
-    ("failures in bursts of four", lambda run: replace(run, burst=4.0)),
-    ("restarts three times as long", lambda run: replace(run, recover_s=3.0 * run.recover_s)),
+    (say("worlds.failures_twice"), lambda run: replace(run, rate_per_s=2.0 * run.rate_per_s)),
+    (say("worlds.longer_steps"), lambda run: replace(run, work_s=1.05 * run.work_s)),
+    (say("worlds.bursts"), lambda run: replace(run, burst=4.0)),
+    (say("worlds.long_restarts"), lambda run: replace(run, recover_s=3.0 * run.recover_s)),
 )
 
 
 # Stress that a reader asks about: name -> change of the run. The last is all of them at once.
 HOUR_S = 3600.0
 STRESSES: tuple[tuple[str, Callable[[SimulatedRun], SimulatedRun]], ...] = (
-    ("steps 20 % slower", lambda run: replace(run, work_s=1.2 * run.work_s)),
-    ("failures three times as often", lambda run: replace(run, rate_per_s=3.0 * run.rate_per_s)),
-    ("an hour of ramp after each restart", lambda run: replace(run, recover_s=run.recover_s + HOUR_S)),
+    (say("worlds.slower_steps"), lambda run: replace(run, work_s=1.2 * run.work_s)),
+    (say("worlds.failures_thrice"), lambda run: replace(run, rate_per_s=3.0 * run.rate_per_s)),
+    (say("worlds.ramp"), lambda run: replace(run, recover_s=run.recover_s + HOUR_S)),
     (
-        "all three",
+        say("worlds.all_three"),
         lambda run: replace(
             run, work_s=1.2 * run.work_s, rate_per_s=3.0 * run.rate_per_s, recover_s=run.recover_s + HOUR_S
         ),
@@ -160,7 +160,7 @@ def replay(
         return simulate(which, worlds, seed + at, progress)
 
     base = draw(0, run)
-    usual = _world("as the plan reckons", base, plan, budgets, histogram=True)
+    usual = _world(say("worlds.as_planned"), base, plan, budgets, histogram=True)
     others = tuple(
         _world(name, draw(i, change(run)), plan, budgets) for i, (name, change) in enumerate(OTHER_WORLDS, 1)
     )

@@ -6,6 +6,6 @@ and the forms of its quantities. `Form` lists how a template writes a value.
 """
 
 from planner.words.languages import LANGUAGES
-from planner.words.sentence import Sentence, phrase, restored, said_in, say, worded
+from planner.words.sentence import Sentence, phrase, restored, said_in, say, say_from, worded
 
-__all__ = ["LANGUAGES", "Sentence", "phrase", "restored", "said_in", "say", "worded"]
+__all__ = ["LANGUAGES", "Sentence", "phrase", "restored", "said_in", "say", "say_from", "worded"]

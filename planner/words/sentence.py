@@ -75,6 +75,12 @@ def say(code: str, /, **values: Value) -> Sentence:
     return Sentence(_filled("en", code, values, {}), code, values)
 
 
+def say_from(code: str, values: Mapping[str, Value]) -> Sentence:
+    """The English sentence of a code, of those of many values that stand in it. Raises as `say`."""
+    places = {name for _, name, _, _ in string.Formatter().parse(templates("en")[code])}
+    return say(code, **{name: value for name, value in values.items() if name in places})
+
+
 def phrase(group: str, text: str) -> str:
     """A text of the catalogs as the sentence of a group that has the very words in English; else as it is."""
     code = phrases(group).get(text)
