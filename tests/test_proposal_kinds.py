@@ -9,7 +9,7 @@ import pytest
 from proposal_cases import DAY, PAID, proposal
 
 from planner.report.proposal.ledger import days_in, next_month
-from planner.report.proposal.locale import NBSP, locale
+from planner.report.proposal.locale import NBSP
 from planner.report.proposal.markdown import markdown
 from planner.report.proposal.model import Bullets, Explorer, Facts, Proposal, Table
 
