@@ -12,7 +12,7 @@ from typing import Any, Self
 from planner import plan_json
 from planner.money import HOURS, Money
 from planner.results import Result
-from planner.units import SPLIT, PlannerError, format_percent
+from planner.units import SPLIT, PlannerError
 from planner.words import restored, say
 from planner.workload.model import ModelSpec
 
@@ -370,7 +370,7 @@ class Plan:
 
 
 def _recompute_words(kind: str, share: float) -> str:
-    return f"{kind} of {format_percent(share)} of the layers" if 0.0 < share < 1.0 else kind
+    return say("recompute.part", kind=say(f"recompute.{kind}"), share=share) if 0.0 < share < 1.0 else kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def encode(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _encode_fields(value)
     if isinstance(value, Mapping):
-        return {str(key): encode(entry) for key, entry in value.items()}
+        return {key if isinstance(key, str) else str(key): encode(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [encode(entry) for entry in value]
     if isinstance(value, date):

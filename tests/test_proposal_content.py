@@ -21,10 +21,9 @@ from planner.report.proposal.locale import locale
 from planner.report.proposal.markdown import escaped, markdown
 from planner.report.proposal.model import Bullets, Facts, Figure, Paragraph, Table
 from planner.report.proposal.page import page
-from planner.report.proposal.sentences import translated
-from planner.report.proposal.sentences_zh import PATTERNS
 from planner.report.proposal.writing import formats_of
 from planner.units import PlannerError
+from planner.words import worded
 
 ENGLISH, CHINESE = sentences_of("en"), sentences_of("zh")
 
@@ -100,44 +99,6 @@ def test_a_chinese_document_has_the_same_parts_and_no_english_sentences_of_its_o
             if isinstance(block, Paragraph):
                 assert re.search("[一-鿿]", block.text), block.text
     assert "万美元" in locale("zh").money_short(84_719)
-
-
-SAID = (
-    (
-        "The time budget of 14 days excludes cheaper plans: without it 8 x h100-sxm5-80gb at cudo (spot) would do it"
-        " in 141 days for 51 USD; this plan ends within 9.9 days with 80 % confidence."
-    ),
-    (
-        "The cost budget of 60,000 USD excludes faster plans: without it 680 x h100-sxm5-80gb at nebius would do it in"
-        " 1.27 days for 61,300 USD; this plan costs at most 59,900 USD with 80 % confidence."
-    ),
-    (
-        "The global batch of 1,920 sequences is the largest multiple of micro-batch x dp in its range of 512 to 2,048:"
-        " to the same loss it takes 13.9 % more tokens than the smallest would (tokens double at 9,591 sequences, by"
-        " McCandlish et al. 2018); the plan trains on the tokens that were asked for."
-    ),
-    (
-        "That nebius/x/eu-north1/on_demand sells 12 nodes at once is an assumption: no limit is known. Ask, or state it"
-        " under cluster.quotas."
-    ),
-    "cluster.max_gpus of 1,024 is used up: one node more would pass it.",
-)
-
-
-@pytest.mark.parametrize("sentence", SAID)
-def test_the_searchs_sentences_are_translated_with_their_numbers(sentence):
-    said = translated(locale("zh"), sentence)
-    assert re.search("[一-鿿]", said)
-    assert not re.search("days|budget|sequences|nodes", said)
-    for number in re.findall(r"(?<![\w-])\d[\d,]*\d(?![\w-])", said):
-        assert number in sentence
-    assert ("竞价" in said) == ("(spot)" in sentence)
-
-
-def test_a_sentence_without_a_translation_stays_as_it_is():
-    assert translated(locale("zh"), "an unheard-of sentence") == "an unheard-of sentence"
-    for pattern, template in PATTERNS:
-        assert set(re.findall(r"\{(\w+)\}", template)) <= set(re.compile(pattern).groupindex)
 
 
 def test_digests_and_the_command_stand_at_the_end():
@@ -274,7 +235,7 @@ def test_a_chinese_document_has_no_english_sentence():
 def test_what_the_market_takes_is_sourced_in_chinese():
     for row in load_risk_facts().rates:
         if row.cause == "preemption":
-            assert not re.search(r"[a-z]{3,} [a-z]{3,} [a-z]{3,}", translated(locale("zh"), row.source)), row.source
+            assert not re.search(r"[a-z]{3,} [a-z]{3,} [a-z]{3,}", worded(row.source, "zh")), row.source
 
 
 def test_the_fastest_option_says_where_nobody_knows_of_its_machines():

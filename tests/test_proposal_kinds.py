@@ -9,10 +9,9 @@ import pytest
 from proposal_cases import DAY, PAID, proposal
 
 from planner.report.proposal.ledger import days_in, next_month
-from planner.report.proposal.locale import NBSP, locale
+from planner.report.proposal.locale import NBSP
 from planner.report.proposal.markdown import markdown
 from planner.report.proposal.model import Bullets, Explorer, Facts, Proposal, Table
-from planner.report.proposal.sentences import translated
 
 
 def text_of(kind: str, language: str = "en") -> str:
@@ -82,10 +81,15 @@ def test_what_takes_a_paragraph_stands_below_its_table_in_the_documents_language
 
 
 def test_defaults_are_said_in_chinese():
-    words = locale("zh")
-    assert translated(words, "4M tokens read as 512 sequences (4,194,304 tokens)").startswith("4M 词元")
-    assert translated(words, "your discount off some-list (user)") == "您的折扣，以 some-list 为准"
-    assert "自有机器" in translated(words, "false (cloud offers compete with own machines)")
+    (table,) = (
+        block
+        for block in section(proposal("buying", "zh"), "assumptions")
+        if isinstance(block, Table) and block.rows[0][0].text.startswith(("name", "model", "data", "training"))
+    )
+    taken = {row[0].text: row[1].text for row in table.rows}
+    assert "自有机器" in taken["cluster.own_only"]
+    assert "显存" in taken["layout"]
+    assert taken["cluster.clouds"] == "任意"
 
 
 def test_a_grant_is_told_in_hours_and_nothing_of_it_in_money():

@@ -48,6 +48,8 @@ def codes_said() -> tuple[set[str], list[re.Pattern[str]]]:
                 form = pattern_of(node)
                 if re.match(r"[a-z_]+\\\.", form.pattern):
                     forms.append(form)
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "phrase":
+                forms.append(re.compile(rf"{node.args[0].value}\.\w+"))
     return written, forms
 
 

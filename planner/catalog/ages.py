@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
+from planner.words import say
+
 SAY_AFTER_DAYS = 30
 MARK_AFTER_DAYS = 90
 
@@ -31,6 +33,7 @@ class PriceAge:
     days: int | None  # None: the user's own price, which has no age
     at_least: bool
     as_of: str
+    estimated: bool = False  # within a half-year or a year, as its source has it
 
     @property
     def level(self) -> str:
@@ -46,22 +49,23 @@ class PriceAge:
         """What to say of it, "" for a fresh price."""
         if self.level == "fresh":
             return ""
-        qualifier = "at least " if self.at_least else "up to " if self.as_of.endswith("est.") else ""
-        advice = "ask for a new quote" if self.level == "stale" else "check it before you decide"
-        return f"price as of {self.as_of}, {qualifier}{self.days} days old: {advice}"
+        how = "at_least" if self.at_least else "up_to" if self.estimated else "days"
+        age, advice = say(f"ages.{how}", days=self.days), say(f"ages.advice_{self.level}")
+        return say("ages.price", as_of=self.as_of, age=age, advice=advice)
 
 
 def price_age(price: Dated, on: date) -> PriceAge:
     """The age of a price on a day. A price from after that day has age 0."""
+    estimated = price.date_kind.endswith("_estimate")
     if price.date_kind == "user" and price.as_of_earliest is None and price.as_of_latest is None:
         return PriceAge(None, False, price.as_of)
     if price.as_of_earliest is not None:
-        return PriceAge(
-            max(0, (on - price.as_of_earliest).days), False, price.as_of or price.as_of_earliest.isoformat()
-        )
+        first = price.as_of_earliest
+        return PriceAge(max(0, (on - first).days), False, price.as_of or first.isoformat(), estimated)
     if price.as_of_latest is not None:
-        return PriceAge(max(0, (on - price.as_of_latest).days), True, price.as_of or price.as_of_latest.isoformat())
-    return PriceAge(0, True, price.as_of or "an unknown day")
+        last = price.as_of_latest
+        return PriceAge(max(0, (on - last).days), True, price.as_of or last.isoformat(), estimated)
+    return PriceAge(0, True, price.as_of or say("ages.unknown_day"))
 
 
 def oldest(prices: Iterable[Dated], on: date) -> PriceAge | None:

@@ -19,6 +19,7 @@ from planner.catalog.types import Accelerator, Node
 from planner.files import finish
 from planner.reading import read_bytes
 from planner.units import PlannerError
+from planner.words import say
 
 SHIPPED = "shipped"
 MIB = 2**20
@@ -300,12 +301,12 @@ def is_gpu_family(family: str) -> bool:
 def without_data_sheet(name: str) -> str:
     """Of a part of a family that the catalog knows by name alone: that, and that no framework runs there; else ""."""
     family = next((word.title() for word in _UNSEEN if word in name.lower()), "")
-    return f"which has no data sheet of {family}; {without_framework(family)}" if family else ""
+    return say("frameworks.no_data_sheet", family=family, without=without_framework(family)) if family else ""
 
 
 def without_framework(part: str) -> str:
     """The sentence on parts that are no GPUs."""
-    return f"no framework that planner plans for runs on {part}: it would need a port"
+    return say("frameworks.none_on", part=part)
 
 
 def format_of(precision: str) -> str:

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.fabrics import fabric_of
-from planner.catalog.fences import UNSTATED, fence_remarks, fenced, most_nodes
+from planner.catalog.fences import fence_remarks, fenced, most_nodes, unstated
 from planner.catalog.own import assume_network, owned_offers
 from planner.catalog.ownership import reserved_discount
-from planner.catalog.prices import PriceRow, undated
+from planner.catalog.prices import PriceRow, said_date, undated
 from planner.catalog.quoted import as_quoted, commits, matches, on_demand_price, refused, terms_of_quote
 from planner.catalog.types import Hardware, Offer, joined_in
 from planner.catalog.wishes import ClusterLike
 from planner.units import PlannerError
+from planner.words import say
 
 # A price within this of a tenth of on-demand is that tenth, as the feeds round to four decimals.
 _SAME = 1e-4
@@ -72,11 +73,11 @@ def eligible_offers(
         reason = _unwanted(row, cluster, wanted, catalog)
         if reason:
             left_out[reason] += 1
-            if reason == UNSTATED and not _not_sold(row, cluster.quality):
+            if reason == unstated() and not _not_sold(row, cluster.quality):
                 outside.append(row)
             continue
         if "/".join((*row.key[:3], _pricing(row))) in quoted:
-            left_out["your own price takes its place"] += 1
+            left_out[say("left_out.your_own_price")] += 1
             continue
         reason = _not_sold(row, cluster.quality)
         offer = reason or _offer(row, on_demand.get(row.key[:3]), catalog, cluster)
@@ -101,8 +102,8 @@ def eligible_offers(
 
 def _too_big(offer: Offer, max_gpus: int) -> str:
     if offer.gpus_per_node > max_gpus:
-        return "one node has more GPUs than max_gpus"
-    return "quota is smaller than one node" if offer.max_nodes == 0 else ""
+        return say("left_out.node_too_big")
+    return say("left_out.quota_too_small") if offer.max_nodes == 0 else ""
 
 
 def _quoted_offers(
@@ -126,7 +127,7 @@ def _quoted_offers(
         for row in machines.values():
             quoted = as_quoted(row, quote)
             reason = _unwanted(quoted, cluster, wanted, catalog)
-            if reason == UNSTATED:
+            if reason == unstated():
                 yield quoted
             elif not reason:
                 on_demand = on_demand_price(row, cluster.prices, ((one, one.low) for one in listed))
@@ -138,16 +139,16 @@ def _quoted_offers(
 def _unwanted(row: PriceRow, cluster: ClusterLike, wanted: frozenset[str], catalog: Catalog) -> str:
     """Why the user's own choice leaves a row out, "" if it does not."""
     if cluster.clouds and row.cloud not in cluster.clouds:
-        return "other cloud"
+        return say("left_out.other_cloud")
     if cluster.regions and row.region not in cluster.regions and row.region != "all":
-        return "other region"
+        return say("left_out.other_region")
     if wanted and row.gpu not in wanted:
-        return "other accelerator"
+        return say("left_out.other_accelerator")
     if _pricing(row) not in cluster.pricing:
-        return "other pricing"
+        return say("left_out.other_pricing")
     if row.gpu not in catalog.accelerators:
-        return "accelerator is not in the catalog"
-    return UNSTATED if fenced(cluster.quotas, row) else ""
+        return say("left_out.unknown_accelerator")
+    return unstated() if fenced(cluster.quotas, row) else ""
 
 
 def _pricing(row: PriceRow) -> str:
@@ -163,21 +164,21 @@ def _not_sold(row: PriceRow, qualities: Sequence[str]) -> str:
     """Why nobody should plan with a row, "" if one may."""
     quality = effective_quality(row)
     if quality == "X":
-        return "quality X: known to be wrong"
+        return say("left_out.known_wrong")
     if "superseded" in row.flags:
-        return "kept as history"
+        return say("left_out.history")
     if "suspect" in row.flags:
-        return "an import check doubts it"
+        return say("left_out.doubted")
     if "index" in row.flags:
-        return "an index, not an offer"
+        return say("left_out.index")
     if quality == "C" and "C" not in qualities:
-        return "quality C: not asked for"
+        return say("left_out.quality", quality=quality)
     if quality != "user" and quality not in qualities:
-        return f"quality {quality}: not asked for"
+        return say("left_out.quality", quality=quality)
     if row.currency != "USD":
-        return f"currency {row.currency}: convert it to USD"
+        return say("left_out.currency", currency=row.currency)
     if row.low <= 0:
-        return "no price"
+        return say("left_out.no_price")
     return ""
 
 
@@ -190,9 +191,9 @@ def _offer(
 ) -> Offer | str:
     """The offer of a row, or why there is none; `terms`: of a quote."""
     if terms and terms.get("then", 1.0) < 1.0:
-        return "on demand is cheaper than your quote"
+        return say("left_out.quote_too_dear")
     if catalog.accelerators[row.gpu].recalled:
-        return "accelerator known from memory only"
+        return say("left_out.recalled")
     span = _price_range(row, list_price)
     if isinstance(span, str):
         return span
@@ -211,7 +212,7 @@ def _offer(
         as_of_earliest=row.as_of_earliest,
         as_of_latest=row.as_of_latest,
         date_kind=row.date_kind,
-        as_of=row.as_of,
+        as_of=said_date(row),
         source=row.source,
         quality=effective_quality(row),
         flags=row.flags + flags,
@@ -231,10 +232,10 @@ def _price_range(row: PriceRow, list_price: PriceRow | None) -> tuple[float, flo
         return (row.low, row.high)
     full = list_price.low
     if row.low >= full * (1 - _SAME):
-        return "spot equals on-demand: no spot market"
+        return say("left_out.no_spot_market")
     if abs(row.low / (0.1 * full) - 1) < _SAME:
         if row.high - row.low <= _SAME * row.low:
-            return "spot is a placeholder of 10 % of on-demand"
+            return say("left_out.spot_placeholder")
         return (row.high, row.high)
     return (row.low, row.high)
 
@@ -266,16 +267,16 @@ def _max_nodes(row: PriceRow, hardware: Hardware, cluster: ClusterLike) -> tuple
     """Most nodes of one plan and what that stands on; None: what max_gpus allows."""
     quota = most_nodes(cluster.quotas, row, hardware.gpus_per_node)
     if quota == 0:
-        return 0, "quota"
+        return 0, say("offers.quota")
     if hardware.gpus_per_node == 1:
-        return 1, "single-GPU machine"
+        return 1, say("offers.single_gpu")
     if hardware.network_gbit_per_s is None:
-        return 1, "unknown fabric"
+        return 1, say("offers.unknown_fabric")
     if quota is not None:
-        return quota, "quota"
+        return quota, say("offers.quota")
     if MOMENTARY & set(row.flags):
-        return 1, "momentary availability"
-    return None, "assumption"
+        return 1, say("offers.momentary")
+    return None, say("offers.assumption")
 
 
 def terms_of(row: PriceRow, gpus_per_node: int) -> dict[str, float]:
@@ -299,12 +300,7 @@ def _unsold(cluster: ClusterLike, offers: Mapping[str, Offer]) -> list[str]:
     """
     sold = {offer.pricing for offer in offers.values()}
     given = {quote.pricing for quote in cluster.prices}
-    return [
-        f"cluster.pricing asks for {kind} too, and nothing that fits has such a price: write a quote of it under"
-        f" cluster.prices, or leave `{kind}` out."
-        for kind in cluster.pricing
-        if sold and kind not in sold | given
-    ]
+    return [say("offers.unsold", pricing=kind) for kind in cluster.pricing if sold and kind not in sold | given]
 
 
 def _require_reserved(catalog: Catalog, cluster: ClusterLike, offers: Mapping[str, Offer]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.types import Offer
+from planner.words import phrase, say
 
 _FLEET = {"gcp": "google", "azure": "microsoft", "aws": "aws", "oci": "oracle", "coreweave": "coreweave"}
 # Of two figures for one place: Google's own region page and the national average of 2023 before figures of 2016-2021.
@@ -53,7 +54,7 @@ def carbon_intensity(catalog: Catalog, cloud: str, region: str, country: str | N
     ranked += [("region", row) for row in here]
     ranked += [("world", r) for r in catalog.table("energy/carbon_by_source.csv") if r["item"] == "world average"]
     basis, row = ranked[0]
-    return CarbonIntensity(float(row["value"]), row["item"], basis, row["source"], row["as_of"])
+    return CarbonIntensity(float(row["value"]), phrase("catalog", row["item"]), basis, row["source"], row["as_of"])
 
 
 def country_code(catalog: Catalog, name: str) -> str | None:
@@ -68,7 +69,7 @@ def _stated_intensity(catalog: Catalog, offer: Offer) -> CarbonIntensity:
     stated = offer.site.co2_g_per_kwh
     if stated is None:
         return carbon_intensity(catalog, offer.cloud, offer.region, offer.site.country)
-    return CarbonIntensity(stated, "stated", "site", "scenario", "")
+    return CarbonIntensity(stated, say("energy.stated"), "site", "scenario", "")
 
 
 def node_power_kw(catalog: Catalog, gpu: str, gpus_per_node: int) -> tuple[float | None, str]:
@@ -81,14 +82,14 @@ def node_power_kw(catalog: Catalog, gpu: str, gpus_per_node: int) -> tuple[float
         if name.startswith(("dgx-", "gb200-", "gb300-", "hgx-", "hls-")):
             node = catalog.nodes[name]
             if (node.gpu, node.gpus_per_node) == (gpu, gpus_per_node) and node.power_kw is not None:
-                return node.power_kw, f"node type {name}"
+                return node.power_kw, say("energy.node_type", name=name)
     tdp = catalog.accelerators[gpu].tdp_w
     if tdp is None:
-        return None, f"the power of {gpu} is not known"
+        return None, say("energy.unknown_power", gpu=gpu)
     overhead = next(row for row in catalog.table("energy/node_power.csv") if row["item"].startswith("server overhead"))
     rest = float(overhead["value"]) * gpus_per_node / 8
     kw = gpus_per_node * tdp / 1000 + rest
-    return kw, f"{gpus_per_node} x {tdp:g} W and {rest:g} kW for the rest of the server"
+    return kw, say("energy.of_parts", gpus=gpus_per_node, tdp=tdp, rest=rest)
 
 
 def site_pue(catalog: Catalog, cloud: str) -> tuple[float, str]:
@@ -96,7 +97,8 @@ def site_pue(catalog: Catalog, cloud: str) -> tuple[float, str]:
     rows = catalog.table("energy/pue.csv")
     word = f"{_FLEET[cloud]} fleet" if cloud in _FLEET else "typical modern AI site"
     row = [row for row in rows if row["item"].startswith(word)][-1]
-    return float(row["value"]), f"{row['item']} ({row['as_of']}, quality {row['quality']})"
+    item = phrase("catalog", row["item"])
+    return float(row["value"]), say("energy.from_table", item=item, as_of=row["as_of"], quality=row["quality"])
 
 
 def energy_use(catalog: Catalog, offer: Offer, nodes: int, hours: float, spare: int = 0) -> EnergyUse | None:
@@ -111,21 +113,22 @@ def energy_use(catalog: Catalog, offer: Offer, nodes: int, hours: float, spare: 
     None where the power of the accelerator is not known and not stated.
     """
     site = offer.site
-    kw, why_power = site.power_kw_per_node, "stated"
+    stated: str = say("energy.stated")
+    kw, why_power = site.power_kw_per_node, stated
     if kw is None:
         kw, why_power = node_power_kw(catalog, offer.gpu, offer.gpus_per_node)
     if kw is None:
         return None
-    factor, why_pue = site_pue(catalog, offer.cloud) if site.pue is None else (site.pue, "stated")
+    factor, why_pue = site_pue(catalog, offer.cloud) if site.pue is None else (site.pue, stated)
     intensity = _stated_intensity(catalog, offer)
     kwh = nodes * kw * factor * hours
-    year = "" if intensity.basis == "site" else f" ({intensity.as_of or 'undated'})"
-    idle = f"the {spare:,} spare node{'s stand' if spare > 1 else ' stands'} by, and what that draws is not counted"
+    carbon = {"grams": intensity.g_per_kwh, "place": intensity.place}
+    year = phrase("catalog", intensity.as_of) if intensity.as_of else say("energy.undated")
     assumptions = (
-        f"node power {kw:g} kW: {why_power}",
-        f"PUE {factor:g}: {why_pue}",
-        f"{intensity.g_per_kwh:g} g CO2e per kWh: {intensity.place}{year}",
-        *((idle,) if spare else ()),
-        "CO2 is of the electricity alone: making the machines is not counted",
+        say("energy.power", kw=kw, why=why_power),
+        say("energy.pue", pue=factor, why=why_pue),
+        say("energy.carbon", **carbon) if intensity.basis == "site" else say("energy.carbon_of", **carbon, year=year),
+        *((say("energy.spare", nodes=spare),) if spare else ()),
+        say("energy.making"),
     )
     return EnergyUse(kwh, kwh * intensity.g_per_kwh / 1000, kw, factor, intensity, assumptions)

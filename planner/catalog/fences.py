@@ -10,8 +10,14 @@ from collections.abc import Iterable, Sequence
 
 from planner.catalog.prices import PriceRow
 from planner.catalog.wishes import QuotaLike
+from planner.words import Sentence, say
 
-UNSTATED = "cluster.quotas names its cloud, but not it"
+MOST_NAMED = 6  # parts that a sentence lists
+
+
+def unstated() -> Sentence:
+    """Why a row that quotas fence off is left out."""
+    return say("left_out.fenced")
 
 
 def covers(quota: QuotaLike, row: PriceRow) -> bool:
@@ -43,14 +49,12 @@ def fence_remarks(rows: Iterable[PriceRow]) -> tuple[str, ...]:
     for cloud, parts in sorted(left_out.items()):
         gpus = sorted({gpu for gpu, _ in parts})
         first = min(parts)
-        said.append(
-            f"cluster.quotas states what you may have of {cloud}: {_listed(gpus)} there, in what regions it does not"
-            f" name, is left out. To let one in, add its quota:"
-            f" {{cloud: {cloud}, gpu: {first[0]}, region: {first[1]}, gpus: 64}}."
-        )
+        where = {"cloud": cloud, "gpus": _listed(gpus), "gpu": first[0], "region": first[1]}
+        said.append(say("fences.left_out", **where))
     return tuple(said)
 
 
-def _listed(names: Sequence[str], most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def _listed(names: Sequence[str]) -> Sentence:
+    if len(names) > MOST_NAMED:
+        return say("fences.gpus_and_more", names=names[:MOST_NAMED], more=len(names) - MOST_NAMED)
+    return say("fences.gpus", names=names)

@@ -9,8 +9,8 @@ from planner.catalog.energy import country_code
 from planner.catalog.ownership import OwnedCost, owned_usd_per_gpu_hour
 from planner.catalog.types import Hardware, Offer, Site, joined_in
 from planner.catalog.wishes import ClusterLike
-from planner.money import writing
 from planner.units import PlannerError
+from planner.words import say
 
 
 def owned_offers(
@@ -41,7 +41,7 @@ def owned_offers(
         site = _checked(catalog, own.site, f"cluster.own[{number}].site")
         price = own.usd_per_gpu_hour
         extras: dict[str, float] = {}
-        source = "scenario"
+        source: str = say("offers.scenario")
         if price is None:
             try:
                 owned = owned_usd_per_gpu_hour(catalog, own, f"cluster.own[{number}]")
@@ -49,7 +49,7 @@ def owned_offers(
             except PlannerError:
                 if priced:
                     raise
-                price, source = 0.0, "no price is known"
+                price, source = 0.0, say("offers.no_price")
         if own.waiting_s:
             extras["waiting_s"] = own.waiting_s
         offers.append(
@@ -70,7 +70,7 @@ def owned_offers(
                 quality="user",
                 flags=() if own.usd_per_gpu_hour is not None else ("cost_of_ownership",),
                 max_nodes=own.nodes if joined else min(own.nodes, 1),
-                max_nodes_basis="own machines" if joined else "unknown fabric",
+                max_nodes_basis=say("offers.own_machines" if joined else "offers.unknown_fabric"),
                 extras=extras,
                 site=site,
             )
@@ -93,11 +93,9 @@ def _checked(catalog: Catalog, site: Site, key: str) -> Site:
 
 def _assumed(owned: OwnedCost) -> str:
     """What a price that nobody stated is made of, and what was assumed for it: nothing of it is silent."""
-    money = writing()
-    low, high = money.amount(owned.low), money.amount(owned.high)
-    parts = " + ".join(f"{part.replace('_', ' ')} {money.amount(usd):.2f}" for part, usd in owned.parts.items() if usd)
-    assumed = f"; assumed: {', '.join(owned.assumptions)}" if owned.assumptions else ""
-    return f"cost of ownership, {low:.2f} to {high:.2f} {money.unit}: {parts}{assumed}"
+    parts = [say(f"ownership.{part}", usd=usd) for part, usd in owned.parts.items() if usd]
+    made = say("ownership.made_of", low=owned.low, high=owned.high, parts=parts)
+    return say("ownership.with_assumed", made=made, assumed=owned.assumptions) if owned.assumptions else made
 
 
 def assume_network(hardware: Hardware, cluster: ClusterLike) -> Hardware:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from planner.catalog.catalog import Catalog
 from planner.catalog.energy import node_power_kw
 from planner.units import PlannerError
+from planner.words import phrase, say
 
 HOURS_PER_YEAR = 8760.0
 _WHOLESALE_KW = 1000.0
@@ -106,13 +107,14 @@ def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnedLike, key: str = "cluster
     def part(name: str, default: Range, why: str) -> Range:
         if name in stated:
             return Range(stated[name], stated[name], stated[name])
-        assumptions.append(f"{name} {default.middle:g} ({default.low:g} to {default.high:g}): {why}")
+        ends = {"low": default.low, "high": default.high}
+        assumptions.append(say("ownership.assumed", key=name, middle=default.middle, **ends, why=why))
         return default
 
     capex = part("capex_usd_per_gpu", *_capex(catalog, own, f"{key}.ownership", "capex_usd_per_gpu" in stated))
     years = part("amortisation_years", *_table(catalog, "costs/amortization.csv", "planning horizon"))
     residual = part("residual_fraction", *_residual(catalog, years))
-    capital = part("cost_of_capital_per_year", _CAPITAL, "by assumption, what companies usually ask of capital")
+    capital = part("cost_of_capital_per_year", _CAPITAL, say("ownership.usual_capital"))
     upkeep = part("maintenance_fraction_per_year", *_percent(_table(catalog, "costs/opex.csv", "maintenance contract")))
     power = part("power_kw_per_node", *_node_power(catalog, own, f"{key}.ownership", "power_kw_per_node" in stated))
     pue = part("pue", *_table(catalog, "energy/pue.csv", "typical modern AI site"))
@@ -121,7 +123,7 @@ def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnedLike, key: str = "cluster
     space = part("colocation_usd_per_kw_month", *_table(catalog, "costs/opex.csv", site))
     people = _scaled(_table(catalog, "costs/opex.csv", "staff share"), own.gpus_per_node / 8)
     staff = part("staff_usd_per_node_year", *people)
-    use = part("utilisation", Range(1.0, 1.0, 1.0), "the node is paid for by this run alone while it runs")
+    use = part("utilisation", Range(1.0, 1.0, 1.0), say("ownership.this_run_alone"))
     shares = residual.middle, capital.middle
     if not 0 < use.middle <= 1 or years.middle <= 0 or pue.middle < 1 or not all(0 <= each < 1 for each in shares):
         raise PlannerError(
@@ -183,7 +185,7 @@ def _capex(catalog: Catalog, own: OwnedLike, key: str, stated: bool) -> tuple[Ra
     for row, times in chosen:
         each = _range(row)
         total = Range(total.low + times * each.low, total.middle + times * each.middle, total.high + times * each.high)
-    return total, " + ".join(f"{row['item']} ({row['as_of']}, quality {row['quality']})" for row, _ in chosen)
+    return total, say("ownership.bought", items=[_from_table(row, row["item"]) for row, _ in chosen])
 
 
 def _node_power(catalog: Catalog, own: OwnedLike, key: str, stated: bool) -> tuple[Range, str]:
@@ -205,8 +207,11 @@ def _residual(catalog: Catalog, years: Range) -> tuple[Range, str]:
     """Resale value at the end of the write-off: each end of the years with its own, read between the table's rows."""
     low, middle, high = (_resale(catalog, 12 * each) for each in (years.low, years.middle, years.high))
     # A short write-off with a low resale is dear, a long one with a high resale cheap: those are the ends.
-    ends = "" if years.low == years.high else f"; the ends after {12 * years.low:g} and {12 * years.high:g}"
-    return Range(low.low, middle.middle, high.high), f"GPU resale after {12 * years.middle:g} months{ends}"
+    ends = {"low": 12 * years.low, "high": 12 * years.high}
+    said = say("ownership.resale_ends", months=12 * years.middle, **ends)
+    if years.low == years.high:
+        said = say("ownership.resale", months=12 * years.middle)
+    return Range(low.low, middle.middle, high.high), said
 
 
 def _resale(catalog: Catalog, months: float) -> Range:
@@ -233,7 +238,12 @@ def _table(catalog: Catalog, path: str, word: str, column: str = "item") -> tupl
     if not rows:
         raise PlannerError(f"{path}: no row about {word!r}; add one with value, or low and high")
     row = rows[-1]
-    return _range(row), f"{row['item']} {row['region']}".strip() + f" ({row['as_of']}, quality {row['quality']})"
+    return _range(row), _from_table(row, f"{row['item']} {row['region']}".strip())
+
+
+def _from_table(row: Mapping[str, str], item: str) -> str:
+    """An item of a table of costs, with its date and quality."""
+    return say("ownership.from_table", item=phrase("catalog", item), as_of=row["as_of"], quality=row["quality"])
 
 
 def _range(row: Mapping[str, str]) -> Range:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from planner.catalog.facts import Layer
 from planner.reading import fault, read_csv
 from planner.units import PlannerError
+from planner.words import say
 
 COLUMNS = (
     "cloud",
@@ -103,6 +104,15 @@ class PriceRow(NamedTuple):
 def undated(row: PriceRow) -> bool:
     """Whether no day, and no span of days, is known on which the price held."""
     return row.date_kind == "undated" or bool(UNDATED & set(row.flags))
+
+
+_DATED_BY = {"est.": "est", "file": "file"}  # what may stand behind a date: an estimate; the day of the list
+
+
+def said_date(row: PriceRow) -> str:
+    """A price's date as its source prints it, as a sentence where it is told what the date is of."""
+    day, _, how = row.as_of.partition(" ")
+    return say(f"dates.{_DATED_BY[how]}", date=day) if how in _DATED_BY else row.as_of
 
 
 def snapshots(layer: Layer) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from planner.catalog.prices import PriceRow
 from planner.catalog.wishes import QuoteLike
 from planner.units import PlannerError
+from planner.words import say
 
 #: Of a discount: the row's price and source are the catalog's, what comes off is the user's.
 DISCOUNTED = "assumed_discount"
@@ -24,10 +25,7 @@ def refused(quote: QuoteLike, number: int) -> str:
     """Why a quote cannot be planned with, and what to state; "" if it can."""
     if not commits(quote.pricing) or quote.term_s is not None:
         return ""
-    return (
-        f"cluster.prices[{number}] is a {quote.pricing} price without its term, and is left out: a commitment is paid"
-        " for its whole term. State it, such as `term: 365 days`; for what is paid as used, write `pricing: on_demand`."
-    )
+    return say("offers.without_term", number=number, pricing=quote.pricing)
 
 
 def as_quoted(row: PriceRow, quote: QuoteLike) -> PriceRow:
@@ -35,7 +33,7 @@ def as_quoted(row: PriceRow, quote: QuoteLike) -> PriceRow:
     row = row._replace(pricing=quote.pricing, term_hours=None)
     if quote.discount is not None:
         least, most = quote.discount
-        source = f"your discount off {row.source}"
+        source = say("offers.discount", source=row.source)
         return row._replace(
             low=row.low * (1 - most),
             high=row.high * (1 - least),
@@ -52,7 +50,7 @@ def as_quoted(row: PriceRow, quote: QuoteLike) -> PriceRow:
         as_of_earliest=None,
         as_of_latest=None,
         date_kind="user",
-        source="scenario",
+        source=say("offers.scenario"),
         quality="user",
         flags=(),
         note="",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from planner.catalog.paths import data_dir
 from planner.reading import read_csv
+from planner.words import phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def load_risk_facts(folder: Path | None = None) -> RiskFacts:
             float(row["high"]),
             int(row["gpus_per_node"]),
             row["kind"],
-            row["source"],
+            phrase("catalog", row["source"]),
             row["as_of"],
         )
         for row in read_csv(where / "interruptions.csv").rows()

@@ -15,7 +15,9 @@ from planner.performance.columns import quoted
 from planner.performance.framework_table import ANY, frameworks, memory_framework
 from planner.performance.gpu_names import Accelerators, is_memory_of, memory_written
 from planner.performance.stacks import FAMILIES, stack_of
+from planner.words import say, say_from
 
+_KNOWN_NETWORKS = ["InfiniBand", "RoCE", "EFA", "GPUDirect-TCPX", "Omni-Path", "Slingshot", "Ethernet"]
 _UNMEASURED = {"omni-path": "Omni-Path", "slingshot": "Slingshot"}  # kinds whose collectives no catalog has
 
 
@@ -41,7 +43,7 @@ def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerato
 def counted(assumed: Iterable[Sequence[str]]) -> list[str]:
     """Each assumption of many rows once, behind how many rows it is of, in the order of their first rows."""
     rows = Counter(sentence for sentences in assumed for sentence in sentences)
-    return [f"{n} row{'' if n == 1 else 's'}: {sentence}" for sentence, n in rows.items()]
+    return [say("assumed.rows", rows=n, said=sentence) for sentence, n in rows.items()]
 
 
 def _part(cell: Cells, setting: Setting, accelerators: Accelerators) -> str:
@@ -51,13 +53,15 @@ def _part(cell: Cells, setting: Setting, accelerators: Accelerators) -> str:
         strange = next((gb for gb in stated if gb is not None and not is_memory_of(part, gb)), None)
         if strange is None:
             return ""
-        return f"gpu {quoted(cell.text('gpu'))} with {strange:g} GB is not in the catalog: taken as {part.id}"
+        return say("assumed.memory", gpu=quoted(cell.text("gpu")), gb=strange, part=part.id)
     alike = (e for e in accelerators.values() if replace(e, id=part.id, memory_gib=part.memory_gib) == part)
     like = next(alike, None)
     if like is None:
         return ""
-    differs = "" if like.memory_gib == part.memory_gib else f" with {part.memory_gib * 2**30 / 1e9:.0f} GB"
-    return f"gpu {quoted(cell.text('gpu'))} is not one part of the catalog: taken as {like.id}{differs}"
+    taken = {"gpu": quoted(cell.text("gpu")), "part": like.id}
+    if like.memory_gib == part.memory_gib:
+        return say("assumed.part", **taken)
+    return say("assumed.part_with", **taken, gb=part.memory_gib * 2**30 / 1e9)
 
 
 def _framework(cell: Cells, setting: Setting, stage: int) -> str:
@@ -65,20 +69,14 @@ def _framework(cell: Cells, setting: Setting, stage: int) -> str:
     if name == ANY or stack_of(name, "") != name:
         return ""
     if all(name not in (row.name, *row.aliases) for row in frameworks().values()):
-        own = (
-            "its own memory" if memory_framework(name).name != ANY else "the memory that ZeRO in mixed precision takes"
-        )
-        known = ", ".join(dict.fromkeys([*frameworks(), *(a for row in frameworks().values() for a in row.aliases)]))
-        sharded = "" if cell.text("zero_or_fsdp") else f", as ZeRO {stage}"
-        return (
-            f"framework {quoted(cell.text('framework'))} is not known: predicted as what runs of all frameworks have "
-            f"in common{sharded}, with {own}; known are {known}"
-        )
+        own = say("assumed.own_memory" if memory_framework(name).name != ANY else "assumed.memory_of_zero")
+        known = list(dict.fromkeys([*frameworks(), *(a for row in frameworks().values() for a in row.aliases)]))
+        taken = {"framework": quoted(cell.text("framework")), "memory": own, "known": known}
+        if cell.text("zero_or_fsdp"):
+            return say("assumed.framework", **taken)
+        return say("assumed.framework_as_zero", **taken, stage=stage)
     if stack_of(name, "") not in FAMILIES.values():
-        return (
-            f"no run of {name} is in the catalog: predicted as what runs of all frameworks have in common, "
-            "with its own memory"
-        )
+        return say("assumed.unmeasured_framework", framework=name)
     return ""
 
 
@@ -87,18 +85,17 @@ def _port(setting: Setting) -> str:
     part = setting.accelerator
     if is_gpu(part) or stack_of(setting.framework, "") not in {ANY, *FAMILIES.values()}:
         return ""
-    under = "" if setting.framework == ANY else f" under {setting.framework}"
-    return f"{without_framework(part.id)}: its time is that of a GPU with its rates and links{under}"
+    without = without_framework(part.id)
+    if setting.framework == ANY:
+        return say("assumed.port", without=without)
+    return say("assumed.port_under", without=without, framework=setting.framework)
 
 
 def _memory(setting: Setting) -> str:
     part = setting.accelerator
     if is_gpu(part):
         return ""
-    return (
-        f"no memory is predicted on {part.id}: its compiler decides what is kept, what is computed again and what "
-        "waits on the host"
-    )
+    return say("assumed.no_memory", part=part.id)
 
 
 def _group(cell: Cells, setting: Setting, gpus: int) -> str:
@@ -106,8 +103,7 @@ def _group(cell: Cells, setting: Setting, gpus: int) -> str:
     node = setting.conditions.shard_group
     if not cell.names_no_group or node is None or gpus <= node:
         return ""
-    word = quoted(cell.text("zero_or_fsdp"))
-    return f"zero_or_fsdp {word} states no shard_group: taken as the {node} GPUs of a node"
+    return say("assumed.shard_group", word=quoted(cell.text("zero_or_fsdp")), gpus=node)
 
 
 def _network(cell: Cells, setting: Setting, gpus: int) -> tuple[str, ...]:
@@ -116,15 +112,13 @@ def _network(cell: Cells, setting: Setting, gpus: int) -> tuple[str, ...]:
     if not text:
         return ()
     crosses = gpus > max(node.gpus_per_node, node.scale_up_domain)
-    rate = ""
-    if crosses and cell.network_gbit_per_s(node.gpus_per_node) is None:
-        rate = f"{node.network_gbit_per_s or 0.0:,.0f} Gbit/s a node"
+    no_rate = crosses and cell.network_gbit_per_s(node.gpus_per_node) is None
+    taken = {"interconnect": quoted(text), "rate": node.network_gbit_per_s or 0.0}
     if names_no_network(text):
-        known = "InfiniBand, RoCE, EFA, GPUDirect-TCPX, Omni-Path, Slingshot, Ethernet"
-        kind = f"a network of unknown kind{f' with {rate}' if rate else ''}"
-        return (f"interconnect {quoted(text)} names no network that is known ({known}): taken as {kind}",)
+        code = "assumed.unknown_network_at" if no_rate else "assumed.unknown_network"
+        return (say_from(code, {**taken, "known": _KNOWN_NETWORKS}),)
     kind = _UNMEASURED.get(fabric_of(text), "") if crosses else ""
     return (
-        f"no collectives on {kind} were measured: taken as a network of unknown kind" if kind else "",
-        f"interconnect {quoted(text)} states no rate between nodes: taken as {rate}" if rate else "",
+        say("assumed.unmeasured_network", kind=kind) if kind else "",
+        say("assumed.network_rate", **taken) if no_rate else "",
     )

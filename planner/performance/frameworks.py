@@ -12,6 +12,7 @@ import numpy as np
 from planner.performance.arrays import RECOMPUTE, BoolArray, Conditions, IntArray, Layouts
 from planner.performance.framework_table import Framework, framework, frameworks, load_frameworks
 from planner.performance.model_parts import missing_part, without_pipeline
+from planner.words import say, say_from
 from planner.workload.layers import RECURRENT, attention_count, layer_kinds
 from planner.workload.model import ModelSpec
 from planner.workload.recurrent import widths
@@ -21,7 +22,7 @@ __all__ = [
     "why_not_run",
 ]  # fmt: skip
 
-#: Which layouts break a rule (a scalar: all or none), and the sentence that says so, to be filled in with `_words`.
+#: Which layouts break a rule (a scalar: all or none), and the code of the sentence that says so, of `_words`.
 Rule = tuple[BoolArray | bool, str]
 
 #: Conditions that a framework may lack (`Framework.lacks`): key of a scenario, value that needs no option.
@@ -55,9 +56,9 @@ def legal(name: str, model: ModelSpec, layouts: Layouts, seq_length: int, releas
 def why_illegal(name: str, model: ModelSpec, layout: Layouts, seq_length: int, release: str = "") -> str:
     """One sentence on the first rule that a single layout (arrays of length one) breaks; "" when it is legal."""
     row = framework(name)
-    for broken, sentence in rules(row, model, layout, seq_length, release):
+    for broken, code in rules(row, model, layout, seq_length, release):
         if np.any(broken):
-            return sentence.format_map(_words(row, model, layout, seq_length, release))
+            return say_from(code, _words(row, model, layout, seq_length, release))
     return ""
 
 
@@ -81,37 +82,37 @@ def why_not_run(row: Framework, precision: str, conditions: Conditions) -> str:
     in_fp16 = row.optimizers_in_fp16 or tuple(row.optimizers)
     able = [name for name in row.optimizers if precision != "fp16" or name in in_fp16]
     if row.optimizers and optimizer not in able:
-        form = " in fp16" if optimizer in row.optimizers else ""
-        return f"{row.title} has no optimizer {optimizer}{form}: training.optimizer may be {', '.join(able)}"
+        code = "conditions.optimizer_in_fp16" if optimizer in row.optimizers else "conditions.optimizer"
+        return say(code, title=row.title, optimizer=optimizer, able=able)
     if row.offloads and offload not in row.offloads:
-        return f"{row.title} cannot be told to offload ({offload}): training.offload may be {', '.join(row.offloads)}"
+        return say("conditions.offload", title=row.title, offload=offload, able=list(row.offloads))
     adapter = conditions.adapter
     if adapter is not None and adapter.method not in row.adapters:
-        others = ", ".join(name for name, each in frameworks().items() if adapter.method in each.adapters)
-        return f"{row.title} has no adapters ({adapter.method}): training.framework may be {others}"
+        others = [name for name, each in frameworks().items() if adapter.method in each.adapters]
+        return say("conditions.no_adapters", title=row.title, method=adapter.method, others=others)
     if adapter is not None and offload in ("optimizer", "both"):
-        return f"an adapter's optimizer is small: training.offload may be none or activations, not {offload}"
+        return say("conditions.small_optimizer", offload=offload)
     for name in row.lacks:
         key, unneeded = LACKED[name]
         if getattr(conditions, name) not in unneeded:
-            return f"{row.title} has no option for {key}: leave it out"
+            return say("conditions.no_option", title=row.title, key=key)
     return ""
 
 
 def why_no_layout(name: str, model: ModelSpec) -> str:
     """What of a model a framework has not, however it is laid out, in a sentence; "" where it has all."""
     row = framework(name)
-    lacking = next((sentence for missing, sentence in _model_rules(row, model) if missing), "")
-    return lacking.format(title=row.title, model=model.name, recurrent=model.recurrent.kind if model.recurrent else "")
+    lacking = next((code for missing, code in _model_rules(row, model) if missing), "")
+    return say_from(lacking, _words_of(row, model)) if lacking else ""
 
 
 def rules(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release: str = "") -> Iterator[Rule]:
-    """Every rule, in the order a person would check them: which of the layouts break it, and the sentence for it."""
+    """Every rule, in the order a person would check them: which layouts break it, and the code of its sentence."""
     for key in SIZES:
-        yield getattr(x, key) < 1, f"{key} is {{{key}}}, but it must be at least 1"
+        yield getattr(x, key) < 1, f"layouts.least_{key}"
     yield from _model_rules(row, model)
     if model.recurrent is not None and model.recurrent.kind not in row.recurrent_over_context:
-        yield x.cp > 1, "{title} does not divide {recurrent} layers over context parallelism: cp must be 1, not {cp}"
+        yield x.cp > 1, "layouts.recurrent_over_context"
     yield from _tensor_rules(row, model, x)
     yield from _sequence_rules(row, x, seq_length, release)
     yield from _pipeline_rules(row, model, x)
@@ -120,137 +121,136 @@ def rules(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release
     yield from _sharding_rules(row, x)
     known = np.asarray([kind in row.recompute for kind in RECOMPUTE] + [False])
     in_range = (x.recompute >= 0) & (x.recompute < len(RECOMPUTE))
-    yield ~known[np.where(in_range, x.recompute, -1)], "{title} recomputes {can_recompute}, not {recomputes}"
+    yield ~known[np.where(in_range, x.recompute, -1)], "layouts.recompute"
 
 
 def _model_rules(row: Framework, model: ModelSpec) -> Iterator[tuple[bool, str]]:
-    """Parts of the model that the framework has or has not, however it is laid out."""
+    """Parts of the model that the framework lacks, however it is laid out."""
     r, moe = model.recurrent, model.moe
-    yield model.mla is not None and not row.mla, "{title} has no multi-head latent attention, which {model} needs"
-    yield r is not None and r.kind not in row.recurrent, "{title} has no {recurrent} layers, which {model} needs"
+    yield model.mla is not None and not row.mla, "layouts.no_latent_attention"
+    yield r is not None and r.kind not in row.recurrent, "layouts.no_recurrent"
     joined = row.recurrent_alone and any(RECURRENT in word and len(word) > 1 for word in layer_kinds(model))
-    yield joined, "{title} has {recurrent} layers without an MLP alone, and those of {model} have one"
+    yield joined, "layouts.recurrent_alone"
     chosen = model.sparse is not None and not row.sparse_attention
-    yield chosen, "{title} has no attention to keys that an indexer chooses, which {model} needs"
-    part = missing_part(row, model)
-    yield bool(part), f"{{title}} has no {part}, which {{model}} needs"
+    yield chosen, "layouts.no_chosen_keys"
+    yield bool(missing_part(row, model)), "layouts.no_part"
     latent = moe is not None and moe.latent > 0 and not row.latent_experts
-    yield latent, "{title} has no experts that work at a latent width, which {model} needs"
+    yield latent, "layouts.no_latent_experts"
 
 
 def _tensor_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule]:
     if not row.tensor_parallel:
-        yield x.tp > 1, "{title} has no tensor parallelism: tp must be 1, not {tp}"
+        yield x.tp > 1, "layouts.no_tensor_parallel"
     tp = np.maximum(x.tp, 1)
     if model.recurrent is not None:
         wide = widths(model.recurrent).inner if model.recurrent.heads == 1 else model.recurrent.heads
-        yield wide % tp != 0, "tp {tp} does not divide the {recurrent_heads} heads of the {recurrent} layers of {model}"
+        yield wide % tp != 0, "layouts.tp_recurrent_heads"
     if attention_count(model) == 0:
-        yield model.hidden % tp != 0, "tp {tp} does not divide the hidden width {hidden} of {model}"
+        yield model.hidden % tp != 0, "layouts.tp_hidden"
         return
-    yield model.heads % tp != 0, "tp {tp} does not divide the {heads} attention heads of {model}"
+    yield model.heads % tp != 0, "layouts.tp_heads"
     if model.mla is None:
         broken = model.kv_heads % tp != 0
         if row.kv_heads_per_rank == "divide_or_replicate":
             broken &= tp % model.kv_heads != 0
-        yield broken, "tp {tp} does not divide the {kv_heads} key-value heads of {model}, as {title} requires"
+        yield broken, "layouts.tp_kv_heads"
     yield (
         (model.hidden % tp != 0) | (model.ffn % tp != 0),
-        "tp {tp} does not divide the widths of {model} (hidden {hidden}, MLP {ffn})",
+        "layouts.tp_widths",
     )
 
 
 def _sequence_rules(row: Framework, x: Layouts, seq_length: int, release: str) -> Iterator[Rule]:
     if row.sequence_parallel == "never" or not row.release(release).sequence_parallel:
-        yield x.sequence_parallel, "{title} {release} has no sequence parallelism"
+        yield x.sequence_parallel, "layouts.no_sequence_parallel"
     if row.sequence_parallel == "with_tensor":
         yield (
             (x.tp > 1) & ~x.sequence_parallel,
-            "{title} runs tensor parallelism (tp {tp}) under sequence parallelism only",
+            "layouts.tp_with_sequence_parallel",
         )
         yield (
             (x.tp > 1) & (seq_length % np.maximum(2 * x.tp * x.cp, 1) != 0),
-            "{title} needs 2 x tp x cp = {twice_tp_cp} to divide the sequence of {seq_length}",
+            "layouts.twice_tp_cp",
         )
-    yield x.sequence_parallel & (x.tp == 1), "sequence parallelism needs tensor parallelism, but tp is 1"
+    yield x.sequence_parallel & (x.tp == 1), "layouts.sequence_parallel_alone"
     yield (
         x.sequence_parallel & (seq_length % np.maximum(x.tp * x.cp, 1) != 0),
-        "sequence parallelism needs tp x cp = {tp_cp} to divide the sequence of {seq_length}",
+        "layouts.sequence_parallel_divides",
     )
     if not row.context_parallel:
-        yield x.cp > 1, "{title} has no context parallelism: cp must be 1, not {cp}"
+        yield x.cp > 1, "layouts.no_context_parallel"
     yield (
         (x.cp > 1) & (seq_length % np.maximum(2 * x.cp, 1) != 0),
-        "context parallelism needs 2 x cp = {twice_cp} to divide the sequence of {seq_length}",
+        "layouts.context_parallel_divides",
     )
 
 
 def _pipeline_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule]:
     pp = np.maximum(x.pp, 1)
     if not row.pipeline_parallel:
-        yield x.pp > 1, "{title} has no pipeline parallelism: pp must be 1, not {pp}"
+        yield x.pp > 1, "layouts.no_pipeline"
     elif without_pipeline(row, model):
-        yield x.pp > 1, "{title} has no pipeline for its class of {model}: pp must be 1, not {pp}"
-    yield x.pp > model.layers, "pp {pp} is more than the {layers} layers of {model}"
+        yield x.pp > 1, "layouts.no_pipeline_of_class"
+    yield x.pp > model.layers, "layouts.pp_beyond_layers"
     if not row.uneven_stages:
-        yield model.layers % pp != 0, "pp {pp} does not divide the {layers} layers of {model}, as {title} requires"
+        yield model.layers % pp != 0, "layouts.pp_layers"
     if not row.interleaving:
-        yield x.vpp > 1, "{title} has no interleaved pipeline: vpp must be 1, not {vpp}"
-    yield (x.vpp > 1) & (x.pp == 1), "an interleaved pipeline (vpp {vpp}) needs pp of at least 2"
+        yield x.vpp > 1, "layouts.no_interleaving"
+    yield (x.vpp > 1) & (x.pp == 1), "layouts.vpp_without_pp"
     units = model.layers + model.mtp_layers + row.units_beside_layers
     yield (
         (x.vpp > 1) & (x.pp * x.vpp > units),
-        "pp {pp} x vpp {vpp} makes more chunks than the {layers} layers of {model} can fill",
+        "layouts.too_many_chunks",
     )
     yield (
         (x.vpp > 1) & (x.grad_accum % pp != 0),
-        "an interleaved pipeline needs pp {pp} to divide the {grad_accum} micro-batches of a step",
+        "layouts.vpp_accumulation",
     )
 
 
 def _expert_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule]:
     if model.moe is None:
-        yield x.ep > 1, "{model} has no experts: ep must be 1, not {ep}"
+        yield x.ep > 1, "layouts.no_experts"
         return
     ep = np.maximum(x.ep, 1)
-    yield model.moe.experts % ep != 0, "ep {ep} does not divide the {experts} experts of {model}"
+    yield model.moe.experts % ep != 0, "layouts.ep_experts"
     yield (
         (x.tp * x.cp * x.dp) % ep != 0,
-        "ep {ep} does not divide tp x cp x dp = {group}, the ranks that experts lie over",
+        "layouts.ep_ranks",
     )
     if row.expert_parallel == "none":
-        yield x.ep > 1, "{title} has no expert parallelism: ep must be 1, not {ep}"
+        yield x.ep > 1, "layouts.no_expert_parallel"
     if row.expert_parallel == "tensor_group":
-        yield x.ep != x.tp, "{title} lays experts over the tensor-parallel ranks: ep must be tp = {tp}, not {ep}"
+        yield x.ep != x.tp, "layouts.ep_is_tp"
     if row.moe_needs_sequence_parallel:
         yield (
             (x.tp > 1) & ~x.sequence_parallel,
-            "{title} runs experts with tp above 1 under sequence parallelism only",
+            "layouts.experts_with_sequence_parallel",
         )
 
 
 def _zero_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule]:
     stage = x.zero_stage
-    yield ~_member(stage, row.zero_stages), "{title} has ZeRO stages {zero_stages}, not {zero_stage}"
+    yield ~_member(stage, row.zero_stages), "layouts.zero_stages"
     yield (
         (x.pp > 1) & ~_member(stage, row.zero_stages_with_pipeline),
-        "{title} runs ZeRO {zero_stage} without pipeline parallelism only: pp must be 1, not {pp}",
+        "layouts.zero_without_pipeline",
     )
     yield (
         (x.tp > 1) & ~_member(stage, row.zero_stages_with_tensor),
-        "{title} runs ZeRO {zero_stage} without tensor parallelism only: tp must be 1, not {tp}",
+        "layouts.zero_without_tensor",
     )
     if model.moe is not None:
         yield (
             ~_member(stage, row.zero_stages_with_experts),
-            "{title} does not run experts with ZeRO {zero_stage}",
+            "layouts.zero_without_experts",
         )
 
 
 def _sharding_rules(row: Framework, x: Layouts) -> Iterator[Rule]:
     if row.shards_always:
         alone = (x.dp * x.cp == 1) & ((x.tp > 1) | (x.pp > 1))
-        yield alone, "{title} runs tensor or pipeline parallelism over sharded ranks only: dp x cp must be at least 2"
+        yield alone, "layouts.sharded_ranks"
 
 
 def _member(values: IntArray, allowed: Iterable[int]) -> BoolArray:
@@ -265,23 +265,31 @@ def _words(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, releas
     recompute = v.pop("recompute")
     return {
         **v,
-        "title": row.title,
+        **_words_of(row, model),
         "release": row.release(release).name,
-        "model": model.name,
         "layers": model.layers,
         "heads": model.heads,
         "kv_heads": model.kv_heads,
         "hidden": model.hidden,
         "ffn": model.ffn,
         "experts": model.moe.experts if model.moe else 0,
-        "recurrent": model.recurrent.kind if model.recurrent else "",
         "recurrent_heads": model.recurrent.heads if model.recurrent else 0,
         "seq_length": seq_length,
         "tp_cp": v["tp"] * v["cp"],
         "twice_cp": 2 * v["cp"],
         "twice_tp_cp": 2 * v["tp"] * v["cp"],
         "group": v["tp"] * v["cp"] * v["dp"],
-        "zero_stages": ", ".join(map(str, row.zero_stages)),
-        "can_recompute": " or ".join(row.recompute),
+        "zero_stages": [str(stage) for stage in row.zero_stages],
+        "can_recompute": list(row.recompute),
         "recomputes": RECOMPUTE[recompute] if 0 <= recompute < len(RECOMPUTE) else recompute,
+    }
+
+
+def _words_of(row: Framework, model: ModelSpec) -> dict[str, object]:
+    """The same, of a framework and a model however it is laid out."""
+    return {
+        "title": row.title,
+        "model": model.name,
+        "recurrent": model.recurrent.kind if model.recurrent else "",
+        "part": missing_part(row, model),
     }

@@ -12,6 +12,7 @@ from planner.performance.arrays import RECOMPUTE, BoolArray, IntArray, Layouts
 from planner.performance.frameworks import Framework, framework, rules
 from planner.performance.stages import even
 from planner.scenario import IntChoice, LayoutBounds
+from planner.words import say
 from planner.workload.model import ModelSpec
 
 
@@ -134,27 +135,32 @@ def interleaves(row: Framework, model: ModelSpec, pp: IntArray, vpp: IntArray) -
 def space_text(name: str, model: ModelSpec) -> str:
     """One sentence that states the layouts searched for a framework, as it is printed with a plan."""
     row = framework(name)
-    parts = []
+    parts: list[str] = []
     if row.tensor_parallel:
-        parts.append("tp dividing heads and widths, over nodes too")
+        parts.append(say("space.tp"))
     if row.pipeline_parallel:
-        parts.append("pp up to the layers" + (", uneven stages" if row.uneven_stages else " that it divides"))
+        parts.append(say("space.pp_uneven" if row.uneven_stages else "space.pp"))
     if row.interleaving:
-        parts.append("vpp in equal chunks (embedding and loss may count as layers)")
+        parts.append(say("space.vpp"))
     if row.context_parallel:
-        parts.append("cp of which twice divides the sequence")
+        parts.append(say("space.cp"))
     if model.moe is not None and row.expert_parallel != "none":
-        parts.append("ep dividing the experts and tp x cp x dp" if row.expert_parallel == "any" else "ep equal to tp")
-    parts.append("ZeRO " + ", ".join(map(str, row.zero_stages)))
-    if row.zero_stages_with_pipeline and row.zero_stages_with_pipeline != row.zero_stages:
-        parts[-1] += f" ({', '.join(map(str, row.zero_stages_with_pipeline))} with pipeline)"
+        parts.append(say("space.ep" if row.expert_parallel == "any" else "space.ep_is_tp"))
+    parts.append(_stages_text(row))
     if row.sequence_parallel != "never":
-        parts.append("with and without sequence parallel")
-    if "shard_group" not in row.lacks:
-        parts[-1 if row.sequence_parallel == "never" else -2] += ", over all ranks or groups that divide them"
-    parts.append("recompute " + ", ".join(row.recompute))
-    parts[-1] += " of any number of layers" if "recompute_share" not in row.lacks else ""
-    return f"{row.title}: " + "; ".join(parts)
+        parts.append(say("space.sequence_parallel"))
+    of_any = "recompute_share" not in row.lacks
+    parts.append(say("space.recompute_of_any" if of_any else "space.recompute", kinds=list(row.recompute)))
+    return say("space.of", title=row.title, parts=parts)
+
+
+def _stages_text(row: Framework) -> str:
+    """The ZeRO stages searched, as part of that sentence."""
+    stages, with_pipeline = ([str(s) for s in which] for which in (row.zero_stages, row.zero_stages_with_pipeline))
+    said = say("space.zero", stages=stages)
+    if with_pipeline and with_pipeline != stages:
+        said = say("space.zero_with_pipeline", stages=stages, with_pipeline=with_pipeline)
+    return said if "shard_group" in row.lacks else say("space.zero_in_groups", zero=said)
 
 
 # The skeleton: what does not depend on the GPU count ------------------------------------------------------------------

@@ -21,6 +21,7 @@ from planner.performance.open_layouts import layouts_that_fit, open_layout, take
 from planner.performance.rows import LayoutArrays, Run, layout_arrays
 from planner.performance.stacks import FAMILIES, release_year
 from planner.performance.steptime import scope, step_of
+from planner.words import say, say_from
 
 NEAR = 1.3  # times the fastest: slower layouts are not what a published run had
 
@@ -178,23 +179,28 @@ def _same(run: Run, part: _Part) -> bool:
 
 def _in_words(run: Run, parts: Sequence[_Part], sigma: float) -> tuple[tuple[str, ...], str]:
     """What was not stated, and the sentence that says what was mixed over."""
-    what, over = [], []
+    what: list[str] = []
+    over: list[str] = []
     if _dated(run):
-        what.append(f"flash attention (taken to lack it, as it is of before {FLASH_YEAR})")
+        what.append(say("mixing.no_flash", year=FLASH_YEAR))
     if len(flash_options(run)) > 1:
-        what.append("flash attention")
-        over.append("runs with and without flash attention")
+        what.append(say("mixing.flash"))
+        over.append(say("mixing.over_flash"))
     if len(fused_options(run)) > 1:
-        what.append("fused kernels")
-        over.append("runs with and without fused kernels")
+        what.append(say("mixing.fused"))
+        over.append(say("mixing.over_fused"))
     if opened := open_layout(run):
         degrees = "degrees" in opened
-        what.append("layout" if degrees else "micro-batch")
+        what.append(say("mixing.layout" if degrees else "mixing.micro_batch"))
         over.append(_layouts_in_words(parts, ("tp", "pp", "cp", "ep", "micro_batch") if degrees else ("micro_batch",)))
-    said = f"not stated: {', '.join(what)}"
-    if over:
-        said += f"; predicted as the mean over {' and '.join(over)}, which differ by {100 * sigma:.0f} %"
-    return tuple(what), said
+    if not over:
+        return tuple(what), say("mixing.not_stated", what=what)
+    return tuple(what), say("mixing.mean", what=what, over=both(over), percent=100 * sigma)
+
+
+def both(over: Sequence[str]) -> str:
+    """Texts in a row, any of which may be a list itself."""
+    return over[0] if len(over) == 1 else say("mixing.both", first=both(over[:-1]), last=over[-1])
 
 
 def _layouts_in_words(parts: Sequence[_Part], names: Sequence[str]) -> str:
@@ -204,6 +210,8 @@ def _layouts_in_words(parts: Sequence[_Part], names: Sequence[str]) -> str:
         values = np.concatenate([getattr(p.layouts, name) for p in parts])
         low, high = int(values.min()), int(values.max())
         if high > 1 or name not in ("cp", "ep"):
-            ranges.append(f"{name.replace('_', '-')} {low}" + (f" to {high}" if high > low else ""))
-    count = f"{len(layouts)} layouts that fit, within" if len(layouts) > 1 else "the one layout that fits within"
-    return f"{count} {NEAR:g} times the fastest ({', '.join(ranges)})"
+            code = "mixing.range" if high > low else "mixing.one"
+            ranges.append(say_from(code, {"name": name.replace("_", "-"), "low": low, "high": high}))
+    if len(layouts) == 1:
+        return say("mixing.one_layout", near=NEAR, ranges=ranges)
+    return say("mixing.layouts", layouts=len(layouts), near=NEAR, ranges=ranges)

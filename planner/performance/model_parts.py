@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from planner.performance.framework_table import Framework, framework
 from planner.units import PlannerError
+from planner.words import phrase
 from planner.workload.model import ModelSpec
 from planner.workload.zoo import load_model
 
@@ -53,7 +54,7 @@ def missing_part(row: Framework, model: ModelSpec) -> str:
     """
     if not row.without or own_model(row.name, model):
         return ""
-    return next((words for part, words in row.without.items() if PARTS[part](model)), "")
+    return next((phrase("parts", words) for part, words in row.without.items() if PARTS[part](model)), "")
 
 
 def approximated_part(row: Framework, model: ModelSpec) -> str:
@@ -63,7 +64,7 @@ def approximated_part(row: Framework, model: ModelSpec) -> str:
     """
     if not row.approximates or own_model(row.name, model):
         return ""
-    return next((words for part, words in row.approximates.items() if PARTS[part](model)), "")
+    return next((phrase("parts", words) for part, words in row.approximates.items() if PARTS[part](model)), "")
 
 
 def without_pipeline(row: Framework, model: ModelSpec) -> bool:

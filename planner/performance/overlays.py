@@ -18,6 +18,7 @@ from planner.performance.learning import fit_of, log_errors, measured_files, rea
 from planner.performance.rows import Run, read_run
 from planner.performance.tables import read_table
 from planner.units import PlannerError
+from planner.words import say
 
 #: What tells one logged run from another: its log's name, and what ran where; not what was measured of it so far.
 RUN = (
@@ -149,12 +150,11 @@ def refit(folder: Path, overlays: Sequence[Path], added: Added) -> list[str]:
     before = _off(runs, shipped)
     fitted = _fitted(folder, overlays, added.files, shipped)
     write_all(folder, {**added.files, "calibration/fit.json": dumps(to_json(fitted))})
-    before_that = ", ".join(added.replaced)
-    return [
-        f"{len(runs)} {'run is' if len(runs) == 1 else 'runs are'} in {folder / 'measured'}"
-        + (f", in place of what its log said before ({before_that} tokens/s/GPU)" if added.replaced else ""),
-        f"predictions of them were off by {before:.1%} at the median, now by {_off(runs, fitted):.1%}",
-    ]
+    kept = {"runs": len(runs), "folder": str(folder / "measured")}
+    said = say("overlays.kept", **kept)
+    if added.replaced:
+        said = say("overlays.replaced", **kept, before=list(added.replaced))
+    return [said, say("overlays.off", before=before, now=_off(runs, fitted))]
 
 
 def _fitted(folder: Path, overlays: Sequence[Path], files: Mapping[str, str], shipped: Calibration) -> Calibration:

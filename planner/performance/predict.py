@@ -23,8 +23,9 @@ from planner.performance.mixing import mix
 from planner.performance.rows import Parts, Run, layout_arrays, layouts_of, read_run
 from planner.performance.steptime import scope, step_of
 from planner.units import PlannerError
+from planner.words import Sentence, say
 
-NO_ROOM = "does not fit"
+NO_ROOM = ("predict.no_room", "predict.no_room_for_states")  # codes of sentences
 COLUMNS = ("pred_tokens_per_s_per_gpu", "pred_lo", "pred_hi", "pred_memory_gib", "fits", "basis", "why", "assumed")
 
 
@@ -48,8 +49,15 @@ class Prediction:
     def fits(self) -> bool | None:
         """None where its memory is not known; a TPU's is not, but that its states alone do not fit is."""
         if self.memory_gib is None:
-            return False if self.why.startswith(NO_ROOM) else None
+            return False if _leads_with_no_room(self.why) else None
         return self.memory_gib <= self.capacity_gib
+
+
+def _leads_with_no_room(why: str) -> bool:
+    """Whether the first that would stop a run is that it does not fit."""
+    if not isinstance(why, Sentence):
+        return False
+    return _leads_with_no_room(why.values["said"][0]) if why.code == "predict.all" else why.code in NO_ROOM
 
 
 def predict_run(run: Run, calibration: Calibration) -> Prediction:
@@ -165,7 +173,7 @@ def _memory_and_objections(run: Run, *, stated_recompute: bool) -> tuple[float |
     why = why_illegal(table.name, setting.model, layouts, setting.seq_length, setting.release) if table.bound else ""
     limit = capacity_gib(setting)
     if needed[0] > limit:
-        why = f"{NO_ROOM}: {needed[0]:.1f} GiB on the fullest GPU of {limit:.1f}"
+        why = say("predict.no_room", needed=float(needed[0]), limit=limit)
     return float(needed[0]), _joined(why, narrower)
 
 
@@ -178,11 +186,12 @@ def _states_alone(run: Run) -> str:
     least, limit = least_of_states(setting, chips), setting.accelerator.memory_gib * GIB / 1e9
     if least <= limit:
         return ""
-    return f"{NO_ROOM}: weights and optimizer alone are {least:.1f} GiB a chip of {limit:.1f}"
+    return say("predict.no_room_for_states", least=least, limit=limit)
 
 
 def _joined(*sentences: str) -> str:
-    return "; ".join(sentence for sentence in sentences if sentence)
+    said = [sentence for sentence in sentences if sentence]
+    return said[0] if len(said) == 1 else say("predict.all", said=said) if said else ""
 
 
 def lacking(setting: Setting) -> str:
@@ -194,7 +203,7 @@ def lacking(setting: Setting) -> str:
     instead = format_run(part, precision)
     if instead not in part.peak_dense_tflops:  # V100s have 16-bit units for fp16 alone
         instead = "fp16"
-    return f"{part.id} has no {precision} units; predicted at the rate of {instead}"
+    return say("predict.no_units", gpu=part.id, precision=precision, instead=instead)
 
 
 def _uneven(run: Run) -> str:
@@ -203,7 +212,7 @@ def _uneven(run: Run) -> str:
     if whole or run.setting.framework == "fsdp":
         return ""
     batch = round(run.grad_accum * run.micro_batch * run.dp)
-    return f"a global batch of {batch} does not divide into micro-batches of {run.micro_batch} on {run.dp} ranks"
+    return say("predict.uneven", batch=batch, micro_batch=run.micro_batch, dp=run.dp)
 
 
 def _number(value: float) -> str:

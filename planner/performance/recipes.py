@@ -19,6 +19,7 @@ from planner.performance.cells import Cells
 from planner.performance.columns import quoted
 from planner.reading import read_csv
 from planner.units import PlannerError
+from planner.words import say
 
 Release = tuple[int, ...]
 #: The columns of recipes, and what may stand in them; a row of measured runs may state them, too.
@@ -53,11 +54,18 @@ class Recipe:
 
     def in_words(self) -> str:
         """What is on, as a list in a sentence."""
-        graphs = {"none": "no CUDA graphs", "full": "full CUDA graphs"}
-        on = [graphs.get(self.graphs, f"CUDA graphs of {self.graphs.replace('+', ' and ')}")]
-        on.append(f"experts reached by {_DISPATCH[self.dispatch]}" + (" behind computation" if self.overlap else ""))
-        on += ["fused experts"] * self.fused_experts + ["FP8 attention"] * self.fp8_attention
-        return ", ".join(on)
+        on = [_graphs(self.graphs)]
+        code = "recipes.dispatch_behind" if self.overlap else "recipes.dispatch"
+        on.append(say(code, dispatch=_DISPATCH[self.dispatch]))
+        on += [say("recipes.fused_experts")] * self.fused_experts + [say("recipes.fp8_attention")] * self.fp8_attention
+        return say("recipes.all", on=on)
+
+
+def _graphs(graphs: str) -> str:
+    """What CUDA graphs replay, in words."""
+    if graphs in ("none", "full"):
+        return say(f"recipes.graphs_{graphs}")
+    return say("recipes.graphs", parts=graphs.split("+"))
 
 
 PLAIN = Recipe()

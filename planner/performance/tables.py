@@ -10,8 +10,10 @@ from planner.performance.cells import NOT_TEXT, Cells
 from planner.performance.columns import TOO_MANY, conflicts, is_read, unread
 from planner.reading import one_line, read_csv
 from planner.units import PlannerError
+from planner.words import say
 
 MAX_BYTES = 256 << 20
+MOST_ROWS = 8  # that a sentence lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,13 @@ class Table:
 
     def remarks(self) -> list[str]:
         """What a person should know of the table's reading, a line each."""
-        lines = []
+        lines: list[str] = []
         if self.unread:
-            lines.append(f"kept, not read: {', '.join(one_line(name, 60) for name in self.unread)}")
+            lines.append(say("tables.unread", columns=[one_line(name, 60) for name in self.unread]))
         if self.garbled:
-            which = ", ".join(map(str, self.garbled[:8])) + (" …" if len(self.garbled) > 8 else "")
-            lines.append(f"row {which}: bytes that are not UTF-8 are kept as {NOT_TEXT}; save the table as UTF-8")
+            code = "tables.garbled_and_more" if len(self.garbled) > MOST_ROWS else "tables.garbled"
+            rows = [str(row) for row in self.garbled[:MOST_ROWS]]
+            lines.append(say(code, rows=rows, kept=NOT_TEXT))
         return lines
 
 

@@ -24,10 +24,11 @@ from planner.performance.learning import (
     sort_runs,
     uncalibrated,
 )
-from planner.performance.mixing import is_open, mix
+from planner.performance.mixing import both, is_open, mix
 from planner.performance.rows import Run
 from planner.performance.stacks import kind_of, release_year
 from planner.units import PlannerError
+from planner.words import say
 
 CENTRAL = (0.1, 0.9)  # the 80 % interval
 MANY = 8  # rows from which a source's coverage is looked at by itself
@@ -115,7 +116,7 @@ def _mixed(judged: Judged, calibrations: Sequence[Calibration]) -> Judged:
         if found is not None:
             errors[i] = found.mean + np.log(run.tokens_per_s_per_gpu or np.nan)
             sigma[i] = np.hypot(sigma[i], found.sigma)
-            said = f"not stated: {' and '.join(found.what)}; predicted over what is plausible"
+            said = say("mixing.over_plausible", what=both(found.what))
             runs[i] = replace(run, assumed=(*run.assumed, said))
     return replace(judged, runs=tuple(runs), errors=errors, sigma=sigma)
 

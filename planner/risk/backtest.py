@@ -31,6 +31,7 @@ from planner.risk.failures import hazards, interruption_rate
 from planner.risk.overhead import published
 from planner.scenario import Risk
 from planner.units import PlannerError
+from planner.words import say
 from planner.workload.counts import parameter_counts
 
 Row = Mapping[str, str]
@@ -177,20 +178,20 @@ def candidates(row: Row, parts: Parts) -> tuple[list[Run], tuple[str, ...]]:
     cells, assumed = {**row, "tokens_per_s_per_gpu": ""}, []
     if not cells["seq_len"]:
         cells["seq_len"] = str(SEQUENCE)
-        assumed.append(f"sequences of {SEQUENCE:,}")
+        assumed.append(say("backtest.sequences", tokens=SEQUENCE))
     sequence = int(cells["seq_len"])
     batch = int(cells["global_batch_samples"] or STEP_TOKENS // sequence)
     sizes = [int(cells["gpus"])] if cells["gpus"] else _sizes(batch * sequence)
     if not cells["global_batch_samples"]:
-        assumed.append(f"batches of {STEP_TOKENS // 10**6} million tokens, at least a sequence a GPU")
+        assumed.append(say("backtest.batches", millions=STEP_TOKENS // 10**6))
         batches = [math.ceil(batch / n) * n for n in sizes] if cells["gpus"] else [batch] * len(sizes)
     else:
         ranks = int(cells["dp"] or 1)
         batches = [batch // ranks * ranks] * len(sizes)
         if batches[0] != batch:
-            assumed.append(f"a batch of {batches[0]:,}, which divides over {ranks} ranks")
+            assumed.append(say("backtest.batch", batch=batches[0], ranks=ranks))
     if not cells["gpus"]:
-        assumed.append(f"{sizes[0]:,} to {sizes[-1]:,} GPUs")
+        assumed.append(say("backtest.gpus", least=sizes[0], most=sizes[-1]))
     found = []
     for gpus, size in zip(sizes, batches, strict=True):
         changed = {"gpus": str(gpus), "global_batch_samples": str(size)}
@@ -204,7 +205,7 @@ def _sizes(step_tokens: int) -> list[int]:
     powers = [2**n for n in range(int(math.log2(FEWEST)), int(math.log2(MOST)) + 1)]
     fitting = [n for n in powers if low <= step_tokens / n <= high]
     if not fitting:
-        raise PlannerError(f"no plausible number of GPUs for steps of {step_tokens:,} tokens")
+        raise PlannerError(say("backtest.no_gpus", tokens=step_tokens))
     return fitting
 
 

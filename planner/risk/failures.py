@@ -12,6 +12,7 @@ from planner.plan import Takings
 from planner.risk.checkpoint import optimal_interval
 from planner.risk.hazard import Hazard
 from planner.scenario import Risk
+from planner.words import say
 
 DAY_S = 86_400.0
 GB = 1e9
@@ -34,14 +35,13 @@ def interruption_rate(facts: RiskFacts, family: str, provider: str, settings: Ri
     """The rate for an accelerator family at a provider: the user's, the provider's, the family's, or any."""
     own = settings.interruptions_per_1000_node_days
     if own is not None:
-        return Interruptions(own, "the scenario's risk.interruptions_per_1000_node_days", "user")
+        return Interruptions(own, say("risk.interruptions_stated"), "user")
     for kin in (family, "other"):
         rows = [r for r in facts.rates if r.family == kin and r.provider in (provider, "any") and r.cause != PREEMPTION]
         named: list[InterruptionRate] = [r for r in rows if r.provider == provider] or rows
         if named:
-            return Interruptions(
-                sum(r.value * 8 / r.gpus_per_node for r in named), "; ".join(r.source for r in named), named[0].kind
-            )
+            source = say("risk.sources", sources=[r.source for r in named])
+            return Interruptions(sum(r.value * 8 / r.gpus_per_node for r in named), source, named[0].kind)
     raise ValueError("catalogs/risk/interruptions.csv has no row of family `other`")
 
 
@@ -52,7 +52,7 @@ def takings(facts: RiskFacts, family: str, provider: str, settings: Risk) -> Tak
     """How often the market takes a spot node back: the user's rate, else the provider's, the family's, or any."""
     own = settings.spot_preemptions_per_1000_node_days
     if own is not None:
-        return Takings(own, own, own, "the scenario's risk.spot_preemptions_per_1000_node_days")
+        return Takings(own, own, own, say("risk.preemptions_stated"))
     ranked = [
         Takings(row.value, row.low, row.high, row.source, row.as_of, row.kind)
         for kin in (family, "other")

@@ -19,11 +19,12 @@ from planner.plan import Overhead
 from planner.risk.completion import completion
 from planner.risk.failures import hazards, interruption_rate
 from planner.scenario import OwnRun, Risk, StatedOverhead
+from planner.words import say
 
 DAY_S = 86_400.0
 NODE = 8  # GPUs a node of the published runs
 TENTH, NINTH = math.log(10.0 / 9.0), math.log(10.0)  # exponential quantiles of 10 and 90 %, in its mean
-OFF = Overhead(source="the scenario's risk.overhead: none")
+OFF = Overhead(source=say("risk.overhead_none"))
 
 
 def modelled_share(run: Goodput, facts: RiskFacts) -> float:
@@ -56,7 +57,7 @@ def published(facts: RiskFacts, without: str = "") -> Overhead:
 
 
 def _named(runs: Sequence[Goodput]) -> str:
-    return f"{len(runs)} published runs (" + ", ".join(run.run for run in runs) + "), catalogs/risk/goodput.csv"
+    return say("risk.overhead_published", runs=len(runs), names=[run.run for run in runs])
 
 
 def _predictive(logs: Sequence[float]) -> float:
@@ -74,15 +75,14 @@ def overhead_of(stated: StatedOverhead | None, facts: RiskFacts) -> Overhead:
     if stated.runs:
         usual = published(facts)
         logs = [own_log(run) for run in stated.runs]
-        count = "run" if len(logs) == 1 else "runs"
-        source = f"{len(logs)} {count} of your own (risk.overhead), what is published counted as one more"
+        source = say("risk.overhead_own", runs=len(logs))
         return Overhead(log_more=(usual.log_more + sum(logs)) / (1 + len(logs)), source=source)
     low, high = stated.low, stated.high
     if high <= 1.0:
         return OFF
     more = math.log(high / low) / (NINTH - TENTH)
     least = low * math.exp(-more * TENTH)
-    found = Overhead(least, more, "the scenario's risk.overhead")
+    found = Overhead(least, more, say("risk.overhead_stated"))
     return found if least >= 1.0 else replace(found, least=1.0, log_more=math.log(high) / NINTH)
 
 

@@ -15,26 +15,27 @@ from planner.results import Result
 from planner.risk.completion import NO_OVERHEAD
 from planner.risk.simulation import SimulatedRun, Simulation, simulate
 from planner.units import PlannerError
+from planner.words import say
 
 DECILE = 1.2815515655446004  # standard deviations between the median and the 90th percentile
 
 # What else might be true: name -> change of the run. Each is a world that the plan did not reckon with.
 OTHER_WORLDS: tuple[tuple[str, Callable[[SimulatedRun], SimulatedRun]], ...] = (
-    ("failures twice as often", lambda run: replace(run, rate_per_s=2.0 * run.rate_per_s)),
-    ("steps 5 % longer than the median", lambda run: replace(run, work_s=1.05 * run.work_s)),
-    ("failures in bursts of four", lambda run: replace(run, burst=4.0)),
-    ("restarts three times as long", lambda run: replace(run, recover_s=3.0 * run.recover_s)),
+    (say("worlds.failures_twice"), lambda run: replace(run, rate_per_s=2.0 * run.rate_per_s)),
+    (say("worlds.longer_steps"), lambda run: replace(run, work_s=1.05 * run.work_s)),
+    (say("worlds.bursts"), lambda run: replace(run, burst=4.0)),
+    (say("worlds.long_restarts"), lambda run: replace(run, recover_s=3.0 * run.recover_s)),
 )
 
 
 # Stress that a reader asks about: name -> change of the run. The last is all of them at once.
 HOUR_S = 3600.0
 STRESSES: tuple[tuple[str, Callable[[SimulatedRun], SimulatedRun]], ...] = (
-    ("steps 20 % slower", lambda run: replace(run, work_s=1.2 * run.work_s)),
-    ("failures three times as often", lambda run: replace(run, rate_per_s=3.0 * run.rate_per_s)),
-    ("an hour of ramp after each restart", lambda run: replace(run, recover_s=run.recover_s + HOUR_S)),
+    (say("worlds.slower_steps"), lambda run: replace(run, work_s=1.2 * run.work_s)),
+    (say("worlds.failures_thrice"), lambda run: replace(run, rate_per_s=3.0 * run.rate_per_s)),
+    (say("worlds.ramp"), lambda run: replace(run, recover_s=run.recover_s + HOUR_S)),
     (
-        "all three",
+        say("worlds.all_three"),
         lambda run: replace(
             run, work_s=1.2 * run.work_s, rate_per_s=3.0 * run.rate_per_s, recover_s=run.recover_s + HOUR_S
         ),
@@ -108,9 +109,7 @@ def run_of(plan: Plan) -> SimulatedRun:
     """
     known = plan.reliability
     if known is None:
-        raise PlannerError(
-            "this plan says nothing of failures: an older planner saved it; run `planner optimize` again"
-        )
+        raise PlannerError(say("replay.no_failures_known"))
     step = plan.step_time_s
     return SimulatedRun(
         work_s=known.undisturbed_s,
@@ -132,9 +131,7 @@ def run_of(plan: Plan) -> SimulatedRun:
 def reliability_of(plan: Plan) -> Reliability:
     """What a plan says of failures; PlannerError as in `run_of`."""
     if plan.reliability is None:
-        raise PlannerError(
-            "this plan, saved by an older planner, says nothing of failures; run `planner optimize` again"
-        )
+        raise PlannerError(say("replay.no_failures_said"))
     return plan.reliability
 
 
@@ -163,7 +160,7 @@ def replay(
         return simulate(which, worlds, seed + at, progress)
 
     base = draw(0, run)
-    usual = _world("as the plan reckons", base, plan, budgets, histogram=True)
+    usual = _world(say("worlds.as_planned"), base, plan, budgets, histogram=True)
     others = tuple(
         _world(name, draw(i, change(run)), plan, budgets) for i, (name, change) in enumerate(OTHER_WORLDS, 1)
     )
@@ -297,9 +294,7 @@ def cost_of(plan: Plan, time_s: FloatArray, luck: FloatArray) -> FloatArray:
     """
     bill = plan.billing
     if bill is None:
-        raise PlannerError(
-            "this plan, saved by an older planner, does not say how it is charged; run `planner optimize` again"
-        )
+        raise PlannerError(say("replay.no_charges_said"))
     paid = np.maximum(time_s, bill.minimum_s)
     if bill.then:
         paid = bill.minimum_s + bill.then * (paid - bill.minimum_s)

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 
 from planner.scenario.types import IntChoice, Scenario
-from planner.units import format_count, format_duration, format_percent, format_usd
+from planner.units import format_count
+from planner.words import say
 
 _SECTIONS = ("training", "layout", "throughput", "budget", "cluster", "storage", "egress", "terms", "risk")
 _UNITS = ("_gbit_per_s", "_gbyte_per_s", "_bytes", "_usd", "_s")  # endings of our fields that the scenario's keys lack
@@ -23,15 +24,15 @@ _NO_VALUES = ("index", "log", "basis")  # what they were read as stands beside t
 def asked_values(scenario: Scenario) -> dict[str, str]:
     """Key path to value as text, in the file's order; what is not set or empty is left out."""
     model, objective = scenario.model, scenario.objective
-    found = {"model": f"{model.name} ({model.layers} layers of {format_count(model.hidden)})"}
+    found: dict[str, str] = {"model": say("asked.model", model=model.name, layers=model.layers, hidden=model.hidden)}
     for i, source in enumerate(scenario.data):
         found |= _flat(source, "data" if len(scenario.data) == 1 else f"data.{i}")
     found["data.seq_length"] = format_count(scenario.seq_length)
     for section in _SECTIONS:
         found |= _flat(getattr(scenario, section), section)
     each_day = objective.kind == "usd_per_day"
-    found["objective"] = f"{format_usd(objective.usd_per_day)} a day" if each_day else objective.kind
-    found["simpler_within"] = format_percent(scenario.simpler_within)
+    found["objective"] = say("asked.usd_per_day", usd=objective.usd_per_day) if each_day else objective.kind
+    found["simpler_within"] = say("asked.share", share=scenario.simpler_within)
     return found
 
 
@@ -78,20 +79,22 @@ def _text(path: str, value: object) -> str:
         if path.endswith("_bytes"):
             return f"{value / 1e9:g} GB"
         if path.endswith("_usd"):
-            return format_usd(value)
+            return say("asked.usd", usd=value)
         if path.endswith("_s"):
-            return format_duration(value)
+            return say("asked.time", time=value)
         return format_count(value) if isinstance(value, int) else f"{value:g}"
     return str(value)
 
 
 def _choice(value: IntChoice) -> str:
     """A pinned number, a list or a range in words; "" where everything is allowed."""
-    words = [", ".join(map(format_count, value.values))] if value.values else []
-    if value.minimum is not None or value.maximum is not None:
-        least = "" if value.minimum is None else f"at least {format_count(value.minimum)}"
-        most = "" if value.maximum is None else f"at most {format_count(value.maximum)}"
-        words.append(", ".join(word for word in (least, most) if word))
+    said: list[str] = []
+    if value.values:
+        said.append(say("asked.values", values=[format_count(each) for each in value.values]))
+    if value.minimum is not None:
+        said.append(say("asked.at_least", least=value.minimum))
+    if value.maximum is not None:
+        said.append(say("asked.at_most", most=value.maximum))
     if value.multiple_of not in (None, 1):
-        words.append(f"multiples of {format_count(value.multiple_of or 1)}")
-    return ", ".join(words)
+        said.append(say("asked.multiples", of=value.multiple_of))
+    return say("asked.choice", parts=said) if said else ""

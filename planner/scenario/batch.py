@@ -7,6 +7,7 @@ from typing import Any
 from planner import units
 from planner.scenario.draft import Draft
 from planner.scenario.types import IntChoice
+from planner.words import say
 
 LARGEST = 131_072  # sequences: larger batches than anyone trained with, and tables that still fit
 
@@ -70,7 +71,9 @@ def batch_size(
             f" write `{amount}`",
         )
     if sequences * seq_length != amount:
-        draft.default(path, f"{tokens_text} read as {sequences:,} sequences ({sequences * seq_length:,} tokens)")
+        code = "batch_tokens_read" if tokens_text.endswith(" tokens") else "batch_read"
+        read = {"sequences": sequences, "tokens": sequences * seq_length}
+        draft.default(path, say(f"defaults.{code}", written=tokens_text.removesuffix(" tokens"), **read))
     return sequences
 
 

@@ -40,6 +40,7 @@ from planner.scenario.types import (
     Training,
 )
 from planner.units import PlannerError
+from planner.words import say
 from planner.workload.adapters import ALL_LINEAR, RANK, Adapter, targets
 from planner.workload.model import PARTS, ModelSpec
 
@@ -142,13 +143,13 @@ class Builder:
 
     @staticmethod
     def _shape_defaults(shape: Values) -> list[tuple[str, str]]:
-        used = []
+        used: list[tuple[str, str]] = []
         if "kv_heads" not in shape:
-            used.append(("kv_heads", f"{shape['heads']} (as many as heads)"))
+            used.append(("kv_heads", say("defaults.kv_heads", heads=shape["heads"])))
         if "head_dim" not in shape and "mla" not in shape:
-            used.append(("head_dim", "hidden / heads"))
+            used.append(("head_dim", say("defaults.head_dim")))
         if "ffn" not in shape:
-            used.append(("ffn", "4 x hidden"))
+            used.append(("ffn", say("defaults.ffn")))
         return used
 
     def _data(self) -> tuple[tuple[DataSource, ...], int]:
@@ -238,7 +239,7 @@ class Builder:
             if given.get(key) is None:
                 self.draft.default(f"training.adapter.{key}", value)
         if not training["starts_from"]:
-            self.draft.default("training.starts_from", "checkpoint (adapters train on a model's own weights)")
+            self.draft.default("training.starts_from", say("defaults.from_adapted"))
         for key, able, why in ADAPTER_CONFLICTS:
             if (training[key] or able[0]) not in able:
                 raise self.draft.fail(f"training.{key}", why.format(method=adapter.method, value=training[key]))
@@ -342,7 +343,7 @@ class Builder:
         if given["own_only"] and not own:
             raise self.draft.fail("cluster.own_only", "`own_only: true` needs clusters under `cluster.own`")
         if own and given["own_only"] is None:
-            self.draft.default("cluster.own_only", "false (cloud offers compete with own machines)")
+            self.draft.default("cluster.own_only", say("defaults.clouds_compete"))
         rate, per_gpu = given["assume_network"] or (None, False)
         return Cluster(
             gpus=_unique(given["gpus"]),

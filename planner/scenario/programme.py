@@ -16,6 +16,7 @@ from planner.scenario.fields import Reading, fail
 from planner.scenario.sections import SCENARIO
 from planner.scenario.types import AskLine, Budget, Cluster, Objective, OwnCluster, Quota, Scenario
 from planner.units import PlannerError, did_you_mean, shown
+from planner.words import say
 from planner.workload import model_from_mapping
 from planner.workload.model import ModelSpec
 
@@ -277,7 +278,7 @@ class ProgrammeBuilder:
         given = row["after"]
         if given is None:
             if i:
-                self.said.append((f"stages.{names[i]}.after", f"{names[i - 1]} (the stage above)"))
+                self.said.append((f"stages.{names[i]}.after", say("defaults.after", stage=names[i - 1])))
             return (i - 1,) if i else ()
         if given == ["none"]:
             return ()
@@ -328,7 +329,7 @@ class ProgrammeBuilder:
         path, given = f"stages.{i}.inherits", row["inherits"]
         if given is None:
             if after and _shape(scenarios[after[0]]) == _shape(scenarios[i]):
-                said = f"checkpoint (of {names[after[0]]}, the same model)"
+                said = say("defaults.inherits", stage=names[after[0]])
                 self.said.append((f"stages.{names[i]}.inherits", said))
                 return ("checkpoint",)
             return ()

@@ -28,6 +28,7 @@ from planner.scenario.machines import CLUSTER, EGRESS, RISK, STORAGE, TERMS
 from planner.scenario.stage_tables import programme_keys
 from planner.scenario.tables import Key, Many, Shape, Table
 from planner.scenario.types import MEMORY_HEADROOM, MOST_TRAINING, SIMPLER_WITHIN, STARTS
+from planner.words import say
 from planner.workload.adapters import METHODS
 from planner.workload.model import (
     ACTIVATIONS,
@@ -54,7 +55,7 @@ RECOMPUTE = ("none", "selective", "full")
 TUNINGS = ("field", "vendor")
 OPTIMIZERS = ("adamw", "adamw-bf16", "adamw-8bit", "muon", "lion", "adafactor", "sgd-momentum")
 OFFLOADS = ("none", "optimizer", "activations", "both")
-DEFAULT_BATCH = "up to the critical batch, from 524,288 tokens or half of it"
+DEFAULT_BATCH = say("defaults.batch")
 
 # --- pieces ------------------------------------------------------------------------------------------------------
 
@@ -275,7 +276,7 @@ TRAINING = Table(
 )
 FREE = replace(SHARE, most=0.9)
 HEADROOM = units.format_percent(MEMORY_HEADROOM)
-ANY_LAYOUT = f"any that the framework runs in {units.format_percent(1 - MEMORY_HEADROOM)} of the memory"
+ANY_LAYOUT = say("defaults.layout", memory=1 - MEMORY_HEADROOM)
 LAYOUT = Table(
     (
         Key("tp", _choice(), "tensor parallel", examples=(2,)),

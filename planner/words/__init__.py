@@ -6,6 +6,6 @@ and the forms of its quantities. `Form` lists how a template writes a value.
 """
 
 from planner.words.languages import spoken
-from planner.words.sentence import Sentence, restored, said_in, say, worded
+from planner.words.sentence import Sentence, phrase, restored, said_in, say, say_from, worded
 
-__all__ = ["Sentence", "restored", "said_in", "say", "spoken", "worded"]
+__all__ = ["Sentence", "phrase", "restored", "said_in", "say", "say_from", "spoken", "worded"]

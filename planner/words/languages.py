@@ -37,6 +37,12 @@ def templates(language: str) -> Mapping[str, str]:
     return {f"{group}.{name}": text for group, texts in groups.items() for name, text in texts.items()}
 
 
+@cache
+def phrases(group: str) -> Mapping[str, str]:
+    """The codes of a group by their English words, of those that have no places."""
+    return {text: code for code, text in templates("en").items() if code.startswith(f"{group}.") and "{" not in text}
+
+
 class Forms:
     """How a language writes quantities: figures are the same in all, units and joints are its own."""
 
@@ -56,6 +62,14 @@ class Forms:
     def cost(self, usd: float, money: Money) -> str:
         """US dollars in the unit that is written."""
         return self.form("amount").format(n=format_number(money.amount(usd)), unit=self.unit(money))
+
+    def money(self, usd: float, form: str, money: Money) -> str:
+        """US dollars as `cost`, as `cost.2` (to so many decimals), or as `amount.2` (without the unit)."""
+        name, _, decimals = form.partition(".")
+        if not decimals:
+            return self.cost(usd, money)
+        figure = f"{money.amount(usd):.{int(decimals)}f}"
+        return figure if name == "amount" else self.form("amount").format(n=figure, unit=self.unit(money))
 
     def unit(self, money: Money) -> str:
         """A unit of amounts: a currency by its code or its name, as the language has it; hours that are counted."""
@@ -78,10 +92,10 @@ class Forms:
         return format_date(day, form, locale=self.form("cldr"))
 
     def listed(self, items: list[str], how: str) -> str:
-        """Items in a row: `and`, `or`, `commas`, `semicolons`; the last joint of the first two is its word."""
+        """Items in a row: `and`, `or`, `commas`, `semicolons`, `plus`; the last joint of the first two is its word."""
         if how in ("and", "or") and len(items) > 1:
             return _joined(self.listed(items[:-1], "commas"), self.form(how), items[-1])
-        return self.form("semicolon" if how == "semicolons" else "comma").join(items)
+        return self.form({"semicolons": "semicolon", "plus": "plus"}.get(how, "comma")).join(items)
 
     def quantity(self, value: float, form: str) -> str | None:
         """A number in one of the forms that need nothing else; None: there is no such form."""

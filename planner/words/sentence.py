@@ -8,10 +8,10 @@ from datetime import date
 from typing import Any, Self
 
 from planner.money import writing
-from planner.words.languages import forms, templates
+from planner.words.languages import forms, phrases, templates
 
 Value = Any  # str, int, float, date, Sentence, or a list of these
-LISTS = ("and", "or", "commas", "semicolons")
+LISTS = ("and", "or", "commas", "semicolons", "plus")
 DEEPEST = 8  # sentences within sentences, of a saved one
 
 
@@ -37,11 +37,12 @@ class Sentence(str):
 class _Filler(string.Formatter):
     """Fills a template's places as a language writes them.
 
-    `{time:duration}` (seconds), `{cost:cost}` (US dollars, in the unit that is written), `{n:count}`, `{x:number}` and
-    `{x:number.3}` (significant digits), `{p:percent}` (a fraction), `{m:gib}`, `{b:bytes}`, `{r:bandwidth}` (Gbit/s),
-    `{t:short}` (64.04B), `{day:date}` (in words), `{n:node|nodes}` (the word alone, by the number), `{offer:name}`
-    (what people call it, where that is told), `{items:and}`, `or`, `commas`, `semicolons` (a list), `{text:capital}`
-    (at a sentence's beginning), else as Python has it.
+    `{time:duration}` (seconds), `{cost:cost}` (US dollars, in the unit that is written), `{cost:cost.2}` (to so many
+    decimals), `{cost:amount.2}` (the same without its unit), `{n:count}`, `{x:number}` and `{x:number.3}` (significant
+    digits), `{p:percent}` (a fraction), `{m:gib}`, `{b:bytes}`, `{r:bandwidth}` (Gbit/s), `{t:short}` (64.04B),
+    `{day:date}` (in words), `{n:node|nodes}` (the word alone, by number), `{offer:name}` (what people call it, where
+    that is told), `{items:and}`, `or`, `commas`, `semicolons`, `plus` (a list), `{text:capital}` (at a sentence's
+    beginning), else as Python has it.
     """
 
     def __init__(self, language: str, names: Mapping[str, str]) -> None:
@@ -61,8 +62,8 @@ class _Filler(string.Formatter):
             return self.names.get(value, value) if format_spec == "name" else value
         if isinstance(value, date):
             return forms(self.language).date(value) if format_spec == "date" else value.isoformat()
-        if format_spec == "cost":
-            return forms(self.language).cost(value, writing())
+        if format_spec.startswith(("cost", "amount.")):
+            return forms(self.language).money(value, format_spec, writing())
         return forms(self.language).quantity(value, format_spec) or format(value, format_spec)
 
 
@@ -75,6 +76,18 @@ def say(code: str, /, **values: Value) -> Sentence:
         If there is no such code, or a place has no value: a fault of ours.
     """
     return Sentence(_filled("en", code, values, {}), code, values)
+
+
+def say_from(code: str, values: Mapping[str, Value]) -> Sentence:
+    """The English sentence of a code, of those of many values that stand in it. Raises as `say`."""
+    places = {name for _, name, _, _ in string.Formatter().parse(templates("en")[code])}
+    return say(code, **{name: value for name, value in values.items() if name in places})
+
+
+def phrase(group: str, text: str) -> str:
+    """A text of the catalogs as the sentence of a group that has the very words in English; else as it is."""
+    code = phrases(group).get(text)
+    return text if code is None else Sentence(text, code, {})
 
 
 def said_in(language: str, code: str, /, **values: Value) -> str:
@@ -107,17 +120,18 @@ def _filled(language: str, code: str, values: Mapping[str, Value], names: Mappin
 
 
 def table(document: Any) -> list[dict[str, Any]]:
-    """Every sentence within what is to be saved as JSON: its text, code and values."""
+    """Every sentence within what is to be saved as JSON, by its text: that, its code and its values."""
     out: dict[str, dict[str, Any]] = {}
     _gather(document, out)
-    return list(out.values())
+    return [out[text] for text in sorted(out)]
 
 
 def _gather(part: Any, out: dict[str, Any]) -> None:
     if isinstance(part, Sentence):
         out.setdefault(str(part), {"text": str(part), **_saved(part)})
     elif isinstance(part, Mapping):
-        for entry in part.values():
+        for key, entry in part.items():
+            _gather(key, out)
             _gather(entry, out)
     elif isinstance(part, list):
         for entry in part:
@@ -151,7 +165,7 @@ def _with_sentences(part: Any, known: Mapping[str, Sentence]) -> Any:
     if isinstance(part, str):
         return known.get(part, part)
     if isinstance(part, dict):
-        return {key: _with_sentences(entry, known) for key, entry in part.items()}
+        return {known.get(key, key): _with_sentences(entry, known) for key, entry in part.items()}
     if isinstance(part, list):
         return [_with_sentences(entry, known) for entry in part]
     return part

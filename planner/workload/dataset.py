@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Protocol
 
 from planner.units import MAX_COUNT, PlannerError, format_count
+from planner.words import say
 
 #: NeoX builds each dataset of a mixture half a per cent too large, so that blending never runs dry.
 BLENDING_RESERVE = Fraction(1005, 1000)
@@ -138,7 +139,7 @@ def run_length(
         epochs=passes,
         fixed_iterations=iterations,
         sources=sources,
-        basis="; ".join(_basis(source, mixture) for source in data),
+        basis=say("dataset.all_of", said=[_basis(source, mixture) for source in data]),
         remarks=_mixture_remarks(sources, passes) if mixture else (),
     )
 
@@ -194,20 +195,19 @@ def _basis(source: Source, mixture: bool) -> str:
     if source.basis:
         said = source.basis
     elif source.samples is not None:
-        said = f"{format_count(source.samples)} samples given, counted as one epoch"
+        said = say("dataset.samples_given", samples=source.samples)
     else:
-        said = f"{format_count(source.tokens or 0)} tokens given; floor((E x tokens - 1) / seq_length) samples"
-    return f"{source.name}: {said}" if mixture else said
+        said = say("dataset.tokens_given", tokens=source.tokens or 0)
+    return say("dataset.of", name=source.name, said=said) if mixture else said
 
 
 def _mixture_remarks(sources: Sequence[SourceEpochs], epochs: Fraction | None) -> tuple[str, ...]:
-    together = format_count(sum(source.samples_per_epoch for source in sources))
-    remarks = [f"an epoch of the mixture is the {together} samples its datasets hold together, drawn by weight"]
+    together = say("dataset.mixture_epoch", samples=sum(source.samples_per_epoch for source in sources))
     if epochs is None:
-        return tuple(remarks)
-    remarks += [
-        f"{source.name}: {float(source.share):.4g} of the samples, {float(source.epochs):.4g} epochs of its own "
-        f"(GPT-NeoX builds its index for {source.neox_index_epochs})"
-        for source in sources
-    ]
-    return tuple(remarks)
+        return (together,)
+    return (together, *(_own_epochs(source) for source in sources))
+
+
+def _own_epochs(source: SourceEpochs) -> str:
+    drawn = {"share": float(source.share), "epochs": float(source.epochs)}
+    return say("dataset.own_epochs", name=source.name, index=source.neox_index_epochs, **drawn)

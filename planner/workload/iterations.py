@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.units import PlannerError, format_count
+from planner.units import PlannerError
+from planner.words import say
 from planner.workload.dataset import RunLength
 
 IntArray = NDArray[np.int64]
@@ -232,20 +233,17 @@ def leftover_remarks(run: RunLength, global_batch: int, ramp: Ramp | None = None
     if ours == theirs or run.epochs is None or ramp is not None:
         return ()
     rest = run.total_samples - theirs * global_batch
-    passes = "one pass" if run.epochs == 1 else f"{_epochs_text(run.epochs)} epochs"
-    dropped = (
-        f"GPT-NeoX drops the last partial batch: {format_count(theirs)} iterations for {passes}, "
-        f"leaving {format_count(rest)} sequences unread; {format_count(ours)} cover them"
-    )
+    passes = say("iterations.one_pass") if run.epochs == 1 else _passes(run.epochs)
+    counts = {"ours": ours, "theirs": theirs, "passes": passes}
+    dropped = say("iterations.dropped", rest=rest, **counts)
     if len(run.sources) > 1 or run.epochs.denominator > 1:
         return (dropped,)
-    more = run.epochs.numerator + 1
-    shuffled = (
-        f"train_iters: {ours} makes GPT-NeoX build {more} epochs and shuffle them together, so that it reads a part of "
-        f"{'both' if more == 2 else 'each'}; train_iters: {theirs} stays within {passes}"
-    )
-    return dropped, shuffled
+    if run.epochs == 1:
+        return dropped, say("iterations.shuffled_two", **counts)
+    return dropped, say("iterations.shuffled", epochs=run.epochs.numerator + 1, **counts)
 
 
-def _epochs_text(epochs: Fraction) -> str:
-    return str(epochs.numerator) if epochs.denominator == 1 else f"{float(epochs):g}"
+def _passes(epochs: Fraction) -> str:
+    if epochs.denominator == 1:
+        return say("iterations.whole_epochs", epochs=epochs.numerator)
+    return say("iterations.epochs", epochs=float(epochs))

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from planner.units import PlannerError, format_count, format_number, format_percent, format_short
+from planner.units import PlannerError
+from planner.words import say
 from planner.workload.dataset import RunLength
 
 FloatArray = NDArray[np.float64]
@@ -28,6 +29,10 @@ _ZHANG_SEQUENCE = 512
 _ZHANG_REFERENCE_TOKENS = 256 * _ZHANG_SEQUENCE  # linear scaling is measured from a batch of 256
 _ZHANG_OVERHEAD = 0.2
 _ZHANG_RANGE = (1.7e9, 24.6e9)  # tokens of the fitted runs: 85M to 1.2B parameters on C4
+_ZHANG = say("learning.zhang", least=_ZHANG_RANGE[0], most=_ZHANG_RANGE[1])
+_ZHANG_LAW = say("learning.zhang_law", coefficient=ZHANG_COEFFICIENT, exponent=ZHANG_EXPONENT, sequence=_ZHANG_SEQUENCE)
+_STEPS_BEYOND_LINEAR = say("learning.steps_beyond_linear", share=_ZHANG_OVERHEAD)
+_TOKENS_DOUBLE = say("learning.tokens_double")
 
 # Kaplan et al. 2020, equation 1.4: B_crit(L) = 2e8 tokens / L^(1 / 0.21), McCandlish's definition.
 _KAPLAN_BATCH, _KAPLAN_EXPONENT = 2e8, 1 / 0.21
@@ -101,9 +106,9 @@ def critical_batch(tokens: float) -> CriticalBatch:
         tokens=own,
         # Below the reference batch their definition says nothing of the hyperbola; the law's own value bounds it.
         doubling_tokens=max((own - reference) / _ZHANG_OVERHEAD, own),
-        definition="20 % more steps than linear scaling",
-        law=f"{ZHANG_COEFFICIENT} x (D / 10^6)^{ZHANG_EXPONENT} sequences of {_ZHANG_SEQUENCE} tokens",
-        source="Zhang et al. 2024, fitted from 1.7B to 24.6B tokens",
+        definition=_STEPS_BEYOND_LINEAR,
+        law=_ZHANG_LAW,
+        source=_ZHANG,
         extrapolated=not _ZHANG_RANGE[0] <= tokens <= _ZHANG_RANGE[1],
     )
 
@@ -113,9 +118,7 @@ def kaplan_critical_batch(loss: float) -> CriticalBatch:
     if not loss > 0:
         raise PlannerError(f"a critical batch needs a positive loss; {loss} was given")
     tokens = _KAPLAN_BATCH / loss**_KAPLAN_EXPONENT
-    return CriticalBatch(
-        tokens, tokens, "tokens to the same loss double", "2 x 10^8 / L^(1/0.21) tokens", "Kaplan et al. 2020"
-    )
+    return CriticalBatch(tokens, tokens, _TOKENS_DOUBLE, say("learning.kaplan_law"), say("learning.kaplan"))
 
 
 def measured_critical_batch(sequences: float, seq_length: int) -> CriticalBatch:
@@ -123,7 +126,7 @@ def measured_critical_batch(sequences: float, seq_length: int) -> CriticalBatch:
     if not sequences > 0:
         raise PlannerError(f"training.critical_batch is {sequences}; it must be above 0")
     tokens = sequences * seq_length
-    return CriticalBatch(tokens, tokens, "tokens to the same loss double", "gradient-noise scale", "given by the user")
+    return CriticalBatch(tokens, tokens, _TOKENS_DOUBLE, say("learning.noise_scale"), say("learning.given"))
 
 
 def gradient_noise_scale(small: float, big: float, small_norm2: float, big_norm2: float) -> float:
@@ -168,13 +171,10 @@ def default_global_batch(total_tokens: float, seq_length: int) -> tuple[int, int
     most = max(int(critical.tokens // seq_length), 1)
     usual, half = max(-(-DEFAULT_BATCH_TOKENS // seq_length), 1), -(-most // 2)
     least = min(usual, half)
-    lower = f"{format_count(DEFAULT_BATCH_TOKENS)} tokens" if usual <= half else "half"
-    law = f"{critical.law} = {format_short(critical.tokens)} tokens ({_of(critical)})"
-    text = (
-        f"{format_count(least)} to {format_count(most)} sequences: {lower} up to the critical batch of "
-        f"{format_short(total_tokens)} tokens, {law}"
-    )
-    return least, most, text
+    lower = say("learning.from_tokens", tokens=DEFAULT_BATCH_TOKENS) if usual <= half else say("learning.from_half")
+    law = say("learning.law", law=critical.law, tokens=critical.tokens, of=_of(critical))
+    said = say("learning.default_batch", least=least, most=most, lower=lower, tokens=total_tokens, law=law)
+    return least, most, said
 
 
 def default_batch_range(run: RunLength) -> tuple[int, int, str]:
@@ -215,10 +215,7 @@ def repetition_remark(unique_tokens: float, epochs: float) -> str | None:
     worth = effective_tokens(unique_tokens, epochs)
     share = worth / (unique_tokens * epochs)
     last = epoch_value(round(epochs)) if abs(epochs - round(epochs)) < 0.01 else epoch_value(int(np.ceil(epochs)))
-    return (
-        f"{format_number(epochs)} epochs of {format_short(unique_tokens)} tokens are worth {format_short(worth)} fresh "
-        f"tokens ({format_percent(share)}); the last epoch {format_percent(last)} of one (Muennighoff et al. 2023)"
-    )
+    return say("learning.repeated", epochs=epochs, unique=unique_tokens, worth=worth, share=share, last=last)
 
 
 def optimality_remark(parameters: float, tokens: float, effective: float | None = None) -> str:
@@ -231,10 +228,9 @@ def optimality_remark(parameters: float, tokens: float, effective: float | None 
     for law in (CHINCHILLA, BESIROGLU):
         best_parameters, best_tokens = law.optimum(flops)
         excess = law.loss(parameters, effective or tokens) - law.loss(best_parameters, best_tokens)
-        best = f"{format_short(best_parameters)} parameters on {format_short(best_tokens)} tokens"
-        parts.append(f"{best}, {max(excess, 0):.3f} nats better ({law.name})")
-    ratio = format_number(tokens / parameters, 3)
-    return f"{ratio} tokens a parameter; the same compute is best spent on {' or '.join(parts)}"
+        best = {"parameters": best_parameters, "tokens": best_tokens}
+        parts.append(say("learning.optimum", **best, better=max(excess, 0), law=law.name))
+    return say("learning.optimality", ratio=tokens / parameters, optima=parts)
 
 
 def fresh_tokens(run: RunLength, tokens: float) -> float:
@@ -306,11 +302,11 @@ def learning_remarks(active_parameters: int, run: RunLength, tokens: int, *, scr
     The latter where it starts from `scratch`: of a run that goes on from a checkpoint the laws say nothing.
     """
     worth = fresh_tokens(run, tokens)
+    repeated: str | None
     if len(run.sources) == 1:
         repeated = repetition_remark(run.tokens_per_epoch, tokens / run.tokens_per_epoch)
     elif worth < 0.999 * tokens:
-        share = format_percent(worth / tokens)
-        repeated = f"repeats in the mixture make its tokens worth {share} of fresh ones (Muennighoff et al. 2023)"
+        repeated = say("learning.repeated_mixture", share=worth / tokens)
     else:
         repeated = None
     optimality = optimality_remark(active_parameters, tokens, worth) if scratch else None
@@ -320,12 +316,10 @@ def learning_remarks(active_parameters: int, run: RunLength, tokens: int, *, scr
 def batch_remark(batch_tokens: float, critical: CriticalBatch) -> str:
     """What a batch costs in tokens to the same loss, in a sentence."""
     extra = float(token_multiplier(batch_tokens, critical.doubling_tokens)) - 1
-    return (
-        f"a batch of {format_short(batch_tokens)} tokens takes {format_percent(extra)} more tokens to the same loss "
-        f"than a very small one (critical batch {format_short(critical.tokens)} tokens: {_of(critical)}; tokens double "
-        f"at {format_short(critical.doubling_tokens)})"
-    )
+    batches = {"batch": batch_tokens, "critical": critical.tokens, "doubling": critical.doubling_tokens}
+    return say("learning.batch", extra=extra, of=_of(critical), **batches)
 
 
 def _of(critical: CriticalBatch) -> str:
-    return f"{critical.definition}, {critical.source}{', extrapolated' if critical.extrapolated else ''}"
+    code = "learning.of_extrapolated" if critical.extrapolated else "learning.of"
+    return say(code, definition=critical.definition, source=critical.source)

@@ -10,8 +10,8 @@ from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, Point, bar_chart, chance_chart
 from planner.report.proposal.locale import DAY_S
 from planner.report.proposal.model import Block, Cell, Facts, Figure, Paragraph, Section, Table
-from planner.report.proposal.sentences import translated
 from planner.scenario import AskLine
+from planner.words import worded
 
 HOUR_S = 3600.0
 
@@ -236,7 +236,7 @@ def _overhead(case: Case) -> str:
     if not found or found.quantile(0.9) <= 1.0:
         return w.say("overhead_none")
     low, middle, high = (w.number(found.quantile(p), 3) for p in (0.1, 0.5, 0.9))
-    return w.say("overhead_text", low=low, middle=middle, high=high, source=translated(w, found.source))
+    return w.say("overhead_text", low=low, middle=middle, high=high, source=worded(found.source, w.language))
 
 
 def _money_why(case: Case, key: str) -> str:

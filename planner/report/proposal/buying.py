@@ -5,7 +5,7 @@ from __future__ import annotations
 from planner.plan import Buying, Rented
 from planner.report.proposal.case import Case
 from planner.report.proposal.model import Block, Cell, Paragraph, Table
-from planner.report.proposal.sentences import translated
+from planner.words import worded
 
 
 def buying_blocks(case: Case) -> list[Block]:
@@ -30,7 +30,9 @@ def buying_blocks(case: Case) -> list[Block]:
     rows = (own, *(_row(case, found, rented) for rented in found.rented))
     blocks: list[Block] = [Paragraph(sentence), Table(w.say("buy_caption"), header, rows)]
     blocks += [
-        Paragraph(w.say("buy_unquoted", basis=translated(w, rented.basis))) for rented in found.rented if rented.basis
+        Paragraph(w.say("buy_unquoted", basis=worded(rented.basis, w.language)))
+        for rented in found.rented
+        if rented.basis
     ]
     return blocks
 

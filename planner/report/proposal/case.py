@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -13,7 +12,6 @@ from planner.catalog.types import Offer
 from planner.plan import OfferRef, Optimization, Plan
 from planner.report.proposal.beside import added, asked_usd
 from planner.report.proposal.locale import Locale, day_after
-from planner.report.proposal.sentences import dated, translated
 from planner.report.proposal.study import Choice, Study, Terms, time_at
 from planner.risk.replay import Stress, run_of, stresses_of
 from planner.risk.simulation import simulate
@@ -160,22 +158,14 @@ class Case:
         return self.words.say("offer_words_in", region=offer.region, **told)
 
     @cached_property
-    def _names(self) -> tuple[re.Pattern[str], dict[str, str]]:
-        """What catalogs call offers, machines' accelerators, and what people do."""
-        offers: dict[str, str] = {offer.id: self.offer_words(offer) for offer in self.study.problem.offers}
-        known = {key: accelerator.name for key, accelerator in self.catalog.accelerators.items()} | offers
-        longest = sorted(known, key=lambda key: (-len(key), key))
-        # What stands in braces is to be written into a scenario, which knows the catalog's names alone.
-        return re.compile(
-            r"\{[^{}]*\}|`[^`]*`|(?<![\w/-])(?:" + "|".join(map(re.escape, longest)) + r")(?![\w/-])"
-        ), known
+    def _names(self) -> dict[str, str]:
+        """What catalogs call accelerators and offers, and what people do."""
+        offers = {offer.id: self.offer_words(offer) for offer in self.study.problem.offers}
+        return {key: accelerator.name for key, accelerator in self.catalog.accelerators.items()} | offers
 
     def in_words(self, text: str) -> str:
         """A sentence of the search in the document's language, with people's names for offers and accelerators."""
-        pattern, known = self._names
-        if isinstance(text, Sentence):
-            return worded(text, self.words.language, known)
-        return pattern.sub(lambda found: known.get(found[0], found[0]), translated(self.words, text))
+        return worded(text, self.words.language, self._names)
 
     @cached_property
     def stresses(self) -> tuple[Stress, ...]:
@@ -205,7 +195,9 @@ class Case:
         """The date of a price as its source prints it, or where else it comes from."""
         if offer.pricing == "owned" or offer.date_kind == "user":
             return self.words.say("stated")
-        return dated(self.words, offer.as_of) or self.words.say("undated")
+        if isinstance(offer.as_of, Sentence):  # told what the date is of
+            return self.words.say(offer.as_of.code.replace("dates.", "dated_"), **offer.as_of.values)
+        return offer.as_of or self.words.say("undated")
 
     @cached_property
     def curve(self) -> list[tuple[float, float]]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from planner.plan import OfferRef
+from planner.plan import Default, OfferRef
 from planner.report.backtest import stored_backtest
 from planner.report.figures import age, energy_text
 from planner.report.frontier import layout_words
 from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, bar_chart, stacked_chart
 from planner.report.proposal.model import Block, Bullets, Cell, Facts, Figure, Paragraph, Section, Table
-from planner.report.proposal.sentences import translated
-from planner.words import worded
+from planner.words import phrase, say, worded
 
 LONG_SOURCE = 100  # characters: more would make a row of a table taller than a fifth of a page
 SMALL_TERM = 0.005  # of a step: smaller terms are drawn as one
@@ -36,7 +35,7 @@ def assumptions_section(case: Case) -> Section:
             )
         )
         if len(offer.source) > LONG_SOURCE:
-            below.append(w.say("source_below", offer=case.offer_words(offer), source=translated(w, offer.source)))
+            below.append(w.say("source_below", offer=case.offer_words(offer), source=worded(offer.source, w.language)))
     prices = Table(
         w.say("prices_caption"),
         tuple(w.say(k) for k in ("h_offer", "h_usd_hour", "h_as_of", "h_age", "h_source")),
@@ -45,7 +44,7 @@ def assumptions_section(case: Case) -> Section:
     blocks: list[Block] = [Paragraph(w.say("assumptions_intro", date=w.date(case.day))), prices]
     if below:
         blocks.append(Bullets(tuple(below)))
-    given = [(Cell(default.key), Cell(translated(w, default.value))) for default in case.outcome.defaults]
+    given = [(Cell(each.key), Cell(taken_words(w.language, each))) for each in case.outcome.defaults]
     if case.start_assumed:
         given.append((Cell("budget.start"), Cell(w.say("default_start", date=w.date(case.day)))))
     if given:
@@ -53,11 +52,20 @@ def assumptions_section(case: Case) -> Section:
     return Section(f"assumptions-{case.number}", w.say("s_assumptions"), tuple(blocks))
 
 
+def taken_words(language: str, default: Default) -> str:
+    """What was taken for a value that the scenario does not give: a word of scenario files, or a sentence."""
+    return worded(phrase("defaults", default.value), language)
+
+
 def _source(case: Case, offer: OfferRef) -> str:
     """Where a price is from; what takes a paragraph stands below the table."""
     if len(offer.source) > LONG_SOURCE:
         return case.words.say("below")
-    return translated(case.words, offer.source + (f" ({offer.quality})" if offer.quality else ""))
+    if not offer.quality:
+        return worded(offer.source, case.words.language)
+    if offer.quality == "user":
+        return worded(say("offers.yours", source=offer.source), case.words.language)
+    return worded(say("offers.graded", source=offer.source, quality=offer.quality), case.words.language)
 
 
 def _age(case: Case, offer: OfferRef) -> str:

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from planner.money import in_its_money
 from planner.report.proposal.beside import added
+from planner.report.proposal.evidence import taken_words
 from planner.report.proposal.locale import Locale, locale
 from planner.report.proposal.model import (
     Block,
@@ -390,7 +391,8 @@ def _method(told: Told) -> Section:
         sure=told.sure,
         thrown=words.count(answer.thrown_out),
     )
-    items = tuple(told.say("default", name=each.key, value=each.value) for each in answer.defaults)
+    taken = [(each.key, taken_words(words.language, each)) for each in answer.defaults]
+    items = tuple(told.say("default", name=key, value=value) for key, value in taken)
     return Section("method", told.say("s_method"), (Paragraph(text), Paragraph(told.say("defaults")), Bullets(items)))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from planner.report.proposal.model import Block, Cell, Paragraph, Section, Table
 from planner.search.programme_answer import StageAnswer
+from planner.words import worded
 
 if TYPE_CHECKING:
     from planner.report.proposal.programme import Told
@@ -118,12 +119,17 @@ def _figures(told: Told, stage: StageAnswer) -> list[tuple[str, Cell, str]]:
                 Cell(words.count(hours.productive), "number", hours.productive),
                 told.say("w_productive", gpus=words.count(plan.gpus)),
             ),
-            ("beside", Cell(words.count(beside), "number", beside), told.say("w_beside", source=hours.overhead_source)),
+            (
+                "beside",
+                Cell(words.count(beside), "number", beside),
+                told.say("w_beside", source=worded(hours.overhead_source, words.language)),
+            ),
         ]
     if stage.copies > 1:
         out.append(("runs", words.count_cell(stage.copies), told.say("w_runs", name=stage.name)))
     out.append(("hours", Cell(words.count(stage.gpu_hours), "number", stage.gpu_hours), told.say("w_hours")))
     if not words.unit.hours and plan.offer.priced:
-        source = told.say("w_price", source=plan.offer.source, day=plan.offer.as_of or "–")
+        day = worded(plan.offer.as_of, words.language) or "–"
+        source = told.say("w_price", source=worded(plan.offer.source, words.language), day=day)
         out.append(("price", words.price_cell(plan.offer.usd_per_gpu_hour), source))
     return out
