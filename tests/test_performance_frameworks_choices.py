@@ -9,7 +9,7 @@ import pytest
 
 from planner.performance.arrays import RECOMPUTE, Layouts
 from planner.performance.frameworks import framework, legal
-from planner.performance.layout_choices import LayoutChoices, layout_choices, space_text
+from planner.performance.layout_choices import LayoutChoices, layout_choices
 from planner.scenario import IntChoice, LayoutBounds
 from planner.workload.model import ModelSpec, MoESpec
 
@@ -78,13 +78,3 @@ def test_tensor_and_context_parallel_are_of_every_size_that_the_model_divides_in
     assert set(found.cp.tolist()) == {1, 2, 3, 4, 6, 8, 12, 16, 24, 48}
     for bounds in (LayoutBounds(tp=IntChoice(values=(5, 16))), LayoutBounds(cp=IntChoice(values=(5, 16)))):
         assert set(rows(layout_choices("megatron", wide, 96, [48], bounds))) < set(rows(found))
-
-
-def test_the_space_is_stated_in_words():
-    text = space_text("megatron", MOE)
-    assert text.startswith("Megatron-Core")
-    over = ("over nodes too", "cp of which twice divides", "ep dividing")
-    for part in (*over, "uneven stages", "vpp", "0, 1 with pipeline"):
-        assert part in text
-    assert "cp" not in space_text("gpt-neox", DENSE)
-    assert "tp" not in space_text("fsdp", DENSE)

@@ -15,12 +15,10 @@ from planner.catalog.own import owned_offers
 from planner.catalog.prices import read_prices, said_date
 from planner.catalog.risk_facts import load_risk_facts
 from planner.performance.framework_table import frameworks
-from planner.performance.layout_choices import space_text
 from planner.plan import Optimization
 from planner.words import Sentence, phrase, restored, worded
 from planner.words.languages import phrases
 from planner.words.sentence import table
-from planner.workload import load_model
 from planner.workload.learning import batch_remark, critical_batch, default_global_batch, optimality_remark
 
 ROOT = Path(__file__).parents[1]
@@ -77,11 +75,6 @@ def test_remarks_on_learning_have_the_same_figures_in_every_language(tokens: flo
         said = chinese(text)
         numbers = re.compile(r"\d[\d.,]*\d|\d")
         assert sorted(numbers.findall(said)) == sorted(numbers.findall(text))
-
-
-def test_the_layouts_that_are_searched_are_told_in_chinese():
-    for name in frameworks():
-        assert chinese(space_text(name, load_model("mixtral-8x7b"))).count("；") >= 1
 
 
 def test_reasons_that_count_offers_are_saved_by_code_though_they_are_keys():

@@ -12,7 +12,6 @@ from planner.performance.arrays import RECOMPUTE, BoolArray, IntArray, Layouts
 from planner.performance.frameworks import Framework, framework, rules
 from planner.performance.stages import even
 from planner.scenario import IntChoice, LayoutBounds
-from planner.words import say
 from planner.workload.model import ModelSpec
 
 
@@ -72,7 +71,7 @@ def layout_choices(
     release: str = "",
     stages: tuple[int, ...] | None = None,
 ) -> LayoutChoices:
-    """Every layout of each GPU count that the framework runs, its chunks equal where it interleaves (`space_text`).
+    """Every layout of each GPU count that the framework runs, its chunks equal where it interleaves.
 
     Parameters
     ----------
@@ -130,37 +129,6 @@ def interleaves(row: Framework, model: ModelSpec, pp: IntArray, vpp: IntArray) -
     """
     equal = even(model.layers + model.mtp_layers, pp, vpp, row.units_beside_layers)
     return np.asarray((vpp == 1) | ((pp > 1) & equal))
-
-
-def space_text(name: str, model: ModelSpec) -> str:
-    """One sentence that states the layouts searched for a framework, as it is printed with a plan."""
-    row = framework(name)
-    parts: list[str] = []
-    if row.tensor_parallel:
-        parts.append(say("space.tp"))
-    if row.pipeline_parallel:
-        parts.append(say("space.pp_uneven" if row.uneven_stages else "space.pp"))
-    if row.interleaving:
-        parts.append(say("space.vpp"))
-    if row.context_parallel:
-        parts.append(say("space.cp"))
-    if model.moe is not None and row.expert_parallel != "none":
-        parts.append(say("space.ep" if row.expert_parallel == "any" else "space.ep_is_tp"))
-    parts.append(_stages_text(row))
-    if row.sequence_parallel != "never":
-        parts.append(say("space.sequence_parallel"))
-    of_any = "recompute_share" not in row.lacks
-    parts.append(say("space.recompute_of_any" if of_any else "space.recompute", kinds=list(row.recompute)))
-    return say("space.of", title=row.title, parts=parts)
-
-
-def _stages_text(row: Framework) -> str:
-    """The ZeRO stages searched, as part of that sentence."""
-    stages, with_pipeline = ([str(s) for s in which] for which in (row.zero_stages, row.zero_stages_with_pipeline))
-    said = say("space.zero", stages=stages)
-    if with_pipeline and with_pipeline != stages:
-        said = say("space.zero_with_pipeline", stages=stages, with_pipeline=with_pipeline)
-    return said if "shard_group" in row.lacks else say("space.zero_in_groups", zero=said)
 
 
 # The skeleton: what does not depend on the GPU count ------------------------------------------------------------------

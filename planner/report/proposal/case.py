@@ -196,7 +196,7 @@ class Case:
         if offer.pricing == "owned" or offer.date_kind == "user":
             return self.words.say("stated")
         if isinstance(offer.as_of, Sentence):  # told what the date is of
-            return self.words.say(offer.as_of.code.replace("dates.", "dated_"), **offer.as_of.values)
+            return self.words.say(f"dated_{offer.as_of.code.rpartition('.')[2]}", **offer.as_of.values)
         return offer.as_of or self.words.say("undated")
 
     @cached_property
