@@ -137,30 +137,30 @@ def space_text(name: str, model: ModelSpec) -> str:
     row = framework(name)
     parts: list[str] = []
     if row.tensor_parallel:
-        parts.append(say("space.tp"))
+        parts.append(say("searched.tp"))
     if row.pipeline_parallel:
-        parts.append(say("space.pp_uneven" if row.uneven_stages else "space.pp"))
+        parts.append(say("searched.pp_uneven" if row.uneven_stages else "searched.pp"))
     if row.interleaving:
-        parts.append(say("space.vpp"))
+        parts.append(say("searched.vpp"))
     if row.context_parallel:
-        parts.append(say("space.cp"))
+        parts.append(say("searched.cp"))
     if model.moe is not None and row.expert_parallel != "none":
-        parts.append(say("space.ep" if row.expert_parallel == "any" else "space.ep_is_tp"))
+        parts.append(say("searched.ep" if row.expert_parallel == "any" else "searched.ep_is_tp"))
     parts.append(_stages_text(row))
     if row.sequence_parallel != "never":
-        parts.append(say("space.sequence_parallel"))
+        parts.append(say("searched.sequence_parallel"))
     of_any = "recompute_share" not in row.lacks
-    parts.append(say("space.recompute_of_any" if of_any else "space.recompute", kinds=list(row.recompute)))
-    return say("space.of", title=row.title, parts=parts)
+    parts.append(say("searched.recompute_of_any" if of_any else "searched.recompute", kinds=list(row.recompute)))
+    return say("searched.of", title=row.title, parts=parts)
 
 
 def _stages_text(row: Framework) -> str:
     """The ZeRO stages searched, as part of that sentence."""
     stages, with_pipeline = ([str(s) for s in which] for which in (row.zero_stages, row.zero_stages_with_pipeline))
-    said = say("space.zero", stages=stages)
+    said = say("searched.zero", stages=stages)
     if with_pipeline and with_pipeline != stages:
-        said = say("space.zero_with_pipeline", stages=stages, with_pipeline=with_pipeline)
-    return said if "shard_group" in row.lacks else say("space.zero_in_groups", zero=said)
+        said = say("searched.zero_with_pipeline", stages=stages, with_pipeline=with_pipeline)
+    return said if "shard_group" in row.lacks else say("searched.zero_in_groups", zero=said)
 
 
 # The skeleton: what does not depend on the GPU count ------------------------------------------------------------------
