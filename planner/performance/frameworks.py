@@ -82,20 +82,20 @@ def why_not_run(row: Framework, precision: str, conditions: Conditions) -> str:
     in_fp16 = row.optimizers_in_fp16 or tuple(row.optimizers)
     able = [name for name in row.optimizers if precision != "fp16" or name in in_fp16]
     if row.optimizers and optimizer not in able:
-        code = "conditions.optimizer_in_fp16" if optimizer in row.optimizers else "conditions.optimizer"
+        code = "frameworks.optimizer_in_fp16" if optimizer in row.optimizers else "frameworks.optimizer"
         return say(code, title=row.title, optimizer=optimizer, able=able)
     if row.offloads and offload not in row.offloads:
-        return say("conditions.offload", title=row.title, offload=offload, able=list(row.offloads))
+        return say("frameworks.offload", title=row.title, offload=offload, able=list(row.offloads))
     adapter = conditions.adapter
     if adapter is not None and adapter.method not in row.adapters:
         others = [name for name, each in frameworks().items() if adapter.method in each.adapters]
-        return say("conditions.no_adapters", title=row.title, method=adapter.method, others=others)
+        return say("frameworks.no_adapters", title=row.title, method=adapter.method, others=others)
     if adapter is not None and offload in ("optimizer", "both"):
-        return say("conditions.small_optimizer", offload=offload)
+        return say("frameworks.small_optimizer", offload=offload)
     for name in row.lacks:
         key, unneeded = LACKED[name]
         if getattr(conditions, name) not in unneeded:
-            return say("conditions.no_option", title=row.title, key=key)
+            return say("frameworks.no_option", title=row.title, key=key)
     return ""
 
 
