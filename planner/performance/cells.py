@@ -72,7 +72,7 @@ class Cells:
         PlannerError
             If two names of the column say different things.
         """
-        return self.stated(key)[0]
+        return self.stated(key)[0] if key in ALIASES else self._own(key)
 
     def check_text(self) -> None:
         """Raise PlannerError if a cell that is read held bytes that are no text."""
@@ -119,13 +119,13 @@ class Cells:
         """A whole number from `least` to the most believed of this column, `default` where not stated."""
         most = MOST.get(key, MOST_OF_ANYTHING)
         text = self.text(key)
-        try:
-            value = self.number(key)
-        except PlannerError:
-            value = -1.0
-        if value is None:
+        if not text:
             return default
-        if value != int(value) or not least <= value <= most:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (least <= value <= most and value.is_integer()):
             raise PlannerError(f"{self.place}: {key} {quoted(text)} must be a whole number from {least} to {most:,}")
         return int(value)
 

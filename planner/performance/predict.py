@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -174,7 +175,7 @@ def predict_rows(
         If a column is misnamed (`columns.unread`).
     """
     rows = list(rows)
-    unread(list(dict.fromkeys(name for row in rows for name in row)), name)
+    unread(list(dict.fromkeys(chain.from_iterable(rows))), name)
     reader = Reader(parts)
     runs: list[Run] = []
     refused: dict[int, PlannerError] = {}
