@@ -1,4 +1,4 @@
-"""Runs that are computed together are predicted as each is alone: a row's neighbours in a table change nothing of it."""
+"""Runs computed together are predicted as each is alone: a row's neighbours in a table change nothing of it."""
 
 from __future__ import annotations
 
