@@ -31,25 +31,25 @@ def break_even_price(problem: Problem, goal: Goal, target: float, near: float = 
 
     `near` is a guess to begin with.
     """
-    return _root(lambda factor: best_value(problem, replace(goal, price=factor)), target, near, rises=True)
+    return _root(lambda factor: best_value(problem, replace(goal, price=factor)), target, near)
 
 
 def break_even_speed(problem: Problem, goal: Goal, target: float, near: float = 1.0) -> float | None:
     """The factor on the throughput of the goal's offers at which its best value is `target`; None if none does it."""
-    return _root(lambda factor: best_value(problem, replace(goal, speed=factor)), target, near, rises=False)
+    return _root(lambda factor: best_value(problem, replace(goal, speed=factor)), target, near)
 
 
-def _root(value: Callable[[float], float | None], target: float, near: float, *, rises: bool) -> float | None:
+def _root(value: Callable[[float], float | None], target: float, near: float) -> float | None:
     """Where a monotone function, infinite where it is None, passes `target`; by scipy's root finder on the logarithm.
 
-    A value that jumps over the target (a budget that begins to bind) has its root at the jump. `rises`: the function.
+    A value that jumps over the target (a budget that begins to bind) has its root at the jump.
     """
     from scipy.optimize import brentq
 
     if target <= 0:
         return None
 
-    @cache
+    @cache  # the root finder asks for its ends again
     def excess(log_factor: float) -> float:
         found = value(float(np.exp(log_factor)))
         return WIDEST if found is None else float(np.log(max(found, 1e-300) / target))
@@ -57,10 +57,8 @@ def _root(value: Callable[[float], float | None], target: float, near: float, *,
     widest, width = float(np.log(WIDEST)), 0.05
     while True:
         low, high = (max(-widest, min(widest, float(np.log(near)) + end)) for end in (-width, width))
-        above = excess(low) > 0
-        if above != (excess(high) > 0):
+        if (excess(low) > 0) != (excess(high) > 0):
             return float(np.exp(brentq(excess, low, high, xtol=1e-6, rtol=1e-9)))
-        # The end at which it would be passed, if anywhere, is asked before those on the way there.
-        if (excess(-widest if above == rises else widest) > 0) == above:
+        if width > 2 * widest:
             return None
         width *= 6.0
