@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +27,8 @@ cluster: {{gpus: any, max_gpus: {most}}}
 """
 NODE_TYPES = 1000
 VARIATIONS, ROWS = 20, 1000
+ONE_ROW = "predict a table of one row"  # what a table costs before its rows are counted
+GRID = "predict a grid of layouts"
 
 
 def planner(*words: str) -> list[str]:
@@ -60,11 +63,29 @@ def cases(folder: Path) -> dict[str, tuple[list[str], int]]:
     found[f"sweep of {VARIATIONS} budgets, one process"] = (planner("sweep", NEOX, "--over", over, "--jobs", "1"), 20)
     over = f"training.epochs=0.5..1.5:{VARIATIONS}"
     found[f"sweep of {VARIATIONS} epochs, one process"] = (planner("sweep", NEOX, "--over", over, "--jobs", "1"), 20)
-    table = folder / "rows.csv"
-    lines = (ROOT / "catalogs" / "measured" / "megatron-bridge.csv").read_text().splitlines()
-    table.write_text("\n".join([lines[0], *((lines[1:] * (1 + ROWS // len(lines)))[:ROWS])]) + "\n")
-    found[f"predict a table of {ROWS:,} rows"] = (planner("predict", "--rows", str(table), "--json"), ROWS)
+    measured = (ROOT / "catalogs" / "measured" / "megatron-bridge.csv").read_text().splitlines()
+    tables = {
+        ONE_ROW: measured[:2],
+        f"predict a table of {ROWS:,} rows": [measured[0], *((measured[1:] * (1 + ROWS // len(measured)))[:ROWS])],
+        GRID: grid(),
+    }
+    for number, (name, lines) in enumerate(tables.items()):
+        table = folder / f"rows-{number}.csv"
+        table.write_text("\n".join(lines) + "\n")
+        found[name] = (planner("predict", "--rows", str(table), "--json"), len(lines) - 1)
     return found
+
+
+def grid() -> list[str]:
+    """A table of all layouts of two models on H100s in some steps, no two rows alike."""
+    header = "model,gpu,gpus,seq_len,framework,precision,tp,pp,dp,micro_batch,global_batch_samples,recompute"
+    sizes = product((1, 2, 4, 8), (1, 2, 4, 8), (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64), (1, 2, 3, 4), (1, 4, 8, 32))
+    return [header] + [
+        f"{model},h100-sxm5-80gb,{tp * pp * dp},8192,megatron,bf16,{tp},{pp},{dp},{micro},{micro * dp * m},{recompute}"
+        for tp, pp, dp, micro, m in sizes
+        for model in ("llama3-8b", "llama3-70b")
+        for recompute in ("none", "selective", "full")
+    ]
 
 
 def node_types() -> None:
@@ -102,10 +123,13 @@ def main(wanted: str = "") -> None:
         bare = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": str(Path(name) / "none")}
         every = {what: (*case, here) for what, case in cases(Path(name)).items()}
         every["optimize neox20b, no byte code"] = (planner("optimize", NEOX, "--json"), 1, here | bare)
+        start = 0.0
         for what, (command, count, environment) in every.items():
             if wanted in what:
                 seconds, peak = processor_seconds(command, environment)
+                start = seconds if what == ONE_ROW else start
                 each = f"  {count / seconds:,.1f} a second" if count > 1 else ""
+                each += f", {count / (seconds - start):,.0f} once begun" if what.startswith("predict") and each else ""
                 print(f"{what:<48} {seconds:7.2f} s {seconds / one:6.2f} x  {peak:6.0f} MiB{each}", flush=True)
 
 

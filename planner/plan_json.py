@@ -8,7 +8,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -24,6 +24,7 @@ _FREE = {  # parts of a plan and their amounts, which are nothing where machines
     "reliability": ("reserve_usd",),
     "billing": ("usd_per_hour_low", "usd_per_hour_high", "storage_usd_per_hour", "egress_usd"),
 }
+_AS_IT_IS, _NESTS = (str, bool, type(None)), (dict, list)
 FLAT = {"flat": True}  # metadata of a dataclass field whose keys are written into its owner's object
 WHOLE = {"whole": True}  # of an object that has grown: as an older planner wrote it, with less, it is not known: None
 
@@ -48,7 +49,10 @@ def encode(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _encode_fields(value)
     if isinstance(value, Mapping):
-        return {key if isinstance(key, str) else str(key): encode(entry) for key, entry in value.items()}
+        return {
+            key if isinstance(key, str) else str(key): entry if type(entry) in _AS_IT_IS else encode(entry)
+            for key, entry in value.items()
+        }
     if isinstance(value, list | tuple):
         return [encode(entry) for entry in value]
     if isinstance(value, date):
@@ -78,8 +82,31 @@ def dumps(value: Any, *, sentences: bool = False) -> str:
         document = hours_apart(document)
     if sentences and (told := table(document)):
         document["sentences"] = told
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", _written(document, "\n") + "\n")
+
+
+def _written(value: Any, margin: str) -> str:
+    """What `encode` gives as `json.dumps(..., indent=2)` writes it; json's own writer in C knows no indents.
+
+    `margin`: the line's end and the spaces before the value's last bracket.
+    """
+    inner = margin + "  "
+    write = _writer(inner)
+    if not value or not isinstance(value, _NESTS):
+        return write(value)
+    if not any(isinstance(entry, _NESTS) for entry in (value.values() if isinstance(value, dict) else value)):
+        text = write(value)
+        return f"{text[0]}{inner}{text[1:-1]}{margin}{text[-1]}"
+    if isinstance(value, list):
+        return f"[{inner}{f',{inner}'.join([_written(entry, inner) for entry in value])}{margin}]"
+    entries = [f"{write(key)}: {_written(entry, inner)}" for key, entry in value.items()]
+    return f"{{{inner}{f',{inner}'.join(entries)}{margin}}}"
+
+
+@cache
+def _writer(between: str) -> Callable[[Any], str]:
+    """JSON of a value, `between` behind the commas."""
+    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(f",{between}", ": ")).encode
 
 
 def decode(kind: type[T], data: Any, where: str = "") -> T:
@@ -102,7 +129,7 @@ def unpriced(document: Any) -> Any:
     offer = document.get("offer")
     if isinstance(offer, dict) and offer.get("usd_per_gpu_hour") == 0.0:
         return _without_dollars(document)
-    return {key: unpriced(entry) for key, entry in document.items()}
+    return {key: unpriced(entry) if isinstance(entry, _NESTS) else entry for key, entry in document.items()}
 
 
 def _without_dollars(document: Any) -> Any:

@@ -9,9 +9,12 @@ from datetime import date
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from planner import plan as results
 from planner import plan_json
+from planner.reading.text import UNSEEN
 from planner.units import PlannerError
 from planner.workload import load_model
 
@@ -255,3 +258,15 @@ def test_a_whole_number_in_a_fractional_field_reads_back_as_the_same_bytes():
 def test_results_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         PLAN.gpus = 1
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+DOCUMENTS = st.recursive(
+    SCALARS, lambda inside: st.lists(inside, max_size=4) | st.dictionaries(st.text(), inside, max_size=4), max_leaves=20
+)
+
+
+@given(DOCUMENTS)
+def test_documents_are_written_as_pythons_own_writer_indents_them(document):
+    plain = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    assert plan_json.dumps(document) == UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", plain)

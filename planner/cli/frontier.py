@@ -40,7 +40,6 @@ def frontier(
     from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.files import write_atomically
-    from planner.report.frontier import frontier_csv, frontier_table
 
     if chart is not None:
         from planner.report.charts import chart_kind
@@ -49,9 +48,15 @@ def frontier(
     overlays = overlay_dirs(catalog or ())
     with working("searching", quiet=quiet):
         found = api.frontier(scenario, overlays, overrides=set_ or (), everything=everything, gpus=gpus)
-    table = "" if as_json or quiet else frontier_table(found, width(), colour(), today=day(date), plain=plain())
+    table = ""
+    if not (as_json or quiet):
+        from planner.report.frontier import frontier_table
+
+        table = frontier_table(found, width(), colour(), today=day(date), plain=plain())
     document = found.to_json()
     if output is not None and output.suffix.lower() == ".csv":
+        from planner.report.frontier import frontier_csv
+
         write_atomically(output, frontier_csv(found))
         say(f"saved to {output}", quiet=quiet)
         output = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -90,8 +91,8 @@ def predict(
         table_found = api.predict(rows, overlays)
         for remark in table_found.said:
             say(remark, quiet=quiet)
-        document, shown = table_found.to_json(), rows_table(table_found.cells, width(), colour())
-        saved = rows_csv(table_found.header, table_found.cells)
+        document, saved = table_found.to_json, partial(rows_csv, table_found.header, table_found.cells)
+        shown = partial(rows_table, table_found.cells, width(), colour())
     else:
         row = {
             "model": model, "gpu": gpu, "gpus": gpus, "seq_len": seq_length, "global_batch_samples": global_batch,
@@ -109,15 +110,15 @@ def predict(
             found = api.predict_run(overlays, **row)
         except PlannerError as error:
             raise PlannerError(_by_option(str(error))) from None
-        document, shown = found.to_json(), detail_table(found.prediction, found.memory, width())
-        saved = document
+        document, saved = found.to_json, partial(found.to_json)
+        shown = partial(detail_table, found.prediction, found.memory, width())
     if output is not None:
-        write_atomically(output, saved)
+        write_atomically(output, saved())
         say(f"saved to {output}", quiet=quiet)
     if as_json:
-        emit(document)
+        emit(document())
     elif not quiet and (output is None or rows is None):
-        emit(shown)
+        emit(shown())
 
 
 def _by_option(said: str) -> str:

@@ -127,6 +127,14 @@ class StepTime:
     terms_s: Mapping[str, FloatArray]
     least_s: FloatArray
 
+    def each(self) -> list[StepTime]:
+        """The n steps one by one, as arrays of length one."""
+        n = len(self.total_s)
+        total, least = self.total_s, np.broadcast_to(self.least_s, (n,))
+        terms = {name: np.broadcast_to(term, (n,)) for name, term in self.terms_s.items()}
+        ones = (slice(i, i + 1) for i in range(n))
+        return [StepTime(total[i], {name: term[i] for name, term in terms.items()}, least[i]) for i in ones]
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:

@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from planner.catalog.fabrics import BETWEEN, fabric_of
 from planner.performance.columns import ALIASES, is_read, quoted
 from planner.units import PlannerError
@@ -30,7 +28,7 @@ RECOMPUTED = (
     (re.compile(r"(?<![a-z])(select|partial)"), 1),
     (re.compile(r"(?<![a-z])(full|uniform|block|true|yes)|checkpoint|^1(\.0)?$"), 2),
 )
-NOT_STATED = ("", "nan", "n/a", "not stated", "unknown", "null", "-", "?")
+NOT_STATED = frozenset(("", "nan", "n/a", "not stated", "unknown", "null", "-", "?"))
 NOT_TEXT = "\N{REPLACEMENT CHARACTER}"  # what stands for bytes that are not UTF-8 in a table that was read
 #: The most that is believed of a count; so much of each still multiplies within an int64, or a float, where it must.
 MOST = {
@@ -74,12 +72,12 @@ class Cells:
         PlannerError
             If two names of the column say different things.
         """
-        return self.stated(key)[0]
+        return self.stated(key)[0] if key in ALIASES else self._own(key)
 
     def check_text(self) -> None:
         """Raise PlannerError if a cell that is read held bytes that are no text."""
         for name, value in self.row.items():
-            if is_read(name) and NOT_TEXT in str(value):
+            if NOT_TEXT in str(value) and is_read(name):
                 raise PlannerError(f"{self.place}: {name} {quoted(value)} is not UTF-8; save the table as UTF-8")
 
     def stated(self, key: str) -> tuple[str, str]:
@@ -97,7 +95,9 @@ class Cells:
 
     def _own(self, name: str) -> str:
         value = self.row.get(name)
-        text = "" if value is None else str(value).strip()
+        if value is None or value == "":
+            return ""
+        text = str(value).strip()
         return "" if text.lower() in NOT_STATED else text
 
     def number(self, key: str, most: float = float("inf")) -> float | None:
@@ -109,7 +109,7 @@ class Cells:
             value = float(text)
         except ValueError:
             raise PlannerError(f"{self.place}: {key} {quoted(text)} is not a number") from None
-        if not np.isfinite(value) or value < 0:
+        if not math.isfinite(value) or value < 0:
             raise PlannerError(f"{self.place}: {key} {quoted(text)} must be a finite number, zero or more")
         if value > most:
             raise PlannerError(f"{self.place}: {key} {quoted(text)} must be at most {most:,.0f}")
@@ -119,13 +119,13 @@ class Cells:
         """A whole number from `least` to the most believed of this column, `default` where not stated."""
         most = MOST.get(key, MOST_OF_ANYTHING)
         text = self.text(key)
-        try:
-            value = self.number(key)
-        except PlannerError:
-            value = -1.0
-        if value is None:
+        if not text:
             return default
-        if value != int(value) or not least <= value <= most:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (least <= value <= most and value.is_integer()):
             raise PlannerError(f"{self.place}: {key} {quoted(text)} must be a whole number from {least} to {most:,}")
         return int(value)
 

@@ -18,7 +18,8 @@ from planner.workload.model import ModelSpec
 from planner.workload.recurrent import widths
 
 __all__ = [
-    "Framework", "framework", "frameworks", "legal", "load_frameworks", "rules", "stages_run", "why_illegal",
+    "Framework", "framework", "frameworks", "legal", "load_frameworks", "rules", "stages_run", "why_each_illegal",
+    "why_illegal",
     "why_not_run",
 ]  # fmt: skip
 
@@ -55,11 +56,21 @@ def legal(name: str, model: ModelSpec, layouts: Layouts, seq_length: int, releas
 
 def why_illegal(name: str, model: ModelSpec, layout: Layouts, seq_length: int, release: str = "") -> str:
     """One sentence on the first rule that a single layout (arrays of length one) breaks; "" when it is legal."""
+    return why_each_illegal(name, model, layout, seq_length, release)[0]
+
+
+def why_each_illegal(name: str, model: ModelSpec, layouts: Layouts, seq_length: int, release: str = "") -> list[str]:
+    """The same of each of n layouts."""
     row = framework(name)
-    for broken, code in rules(row, model, layout, seq_length, release):
+    said, quiet = [""] * len(layouts), np.ones(len(layouts), dtype=bool)
+    for broken, code in rules(row, model, layouts, seq_length, release):
         if np.any(broken):
-            return say_from(code, _words(row, model, layout, seq_length, release))
-    return ""
+            for i in np.flatnonzero(quiet & broken).tolist():
+                said[i] = say_from(code, _words(row, model, layouts, i, seq_length, release))
+            quiet &= np.logical_not(broken)
+            if not quiet.any():
+                break
+    return said
 
 
 def stages_run(row: Framework, precision: str, conditions: Conditions) -> tuple[int, ...]:
@@ -259,9 +270,9 @@ def _member(values: IntArray, allowed: Iterable[int]) -> BoolArray:
     return table[np.where((values >= 0) & (values < STAGES), values, STAGES)]
 
 
-def _words(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release: str) -> dict[str, object]:
-    """What the rules' sentences are filled in with, of a single layout."""
-    v = {key: int(getattr(x, key)[0]) for key in Layouts.__slots__}
+def _words(row: Framework, model: ModelSpec, x: Layouts, i: int, seq_length: int, release: str) -> dict[str, object]:
+    """What the rules' sentences are filled in with, of the layout `i`."""
+    v = {key: int(getattr(x, key)[i]) for key in Layouts.__slots__}
     recompute = v.pop("recompute")
     return {
         **v,

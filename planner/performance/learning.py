@@ -26,7 +26,7 @@ from planner.performance.machine import FIRST_LOG2_BYTES, GRID, PORT
 from planner.performance.rates import design
 from planner.performance.recipes import recipe_files
 from planner.performance.residual import Levels, ResidualField
-from planner.performance.rows import Run, read_run
+from planner.performance.rows import Reader, Run
 from planner.performance.stacks import context_of, place_of
 from planner.performance.tables import MAX_BYTES as TABLE_BYTES
 from planner.performance.tables import read_table
@@ -94,13 +94,13 @@ def sort_runs(paths: Sequence[Path], overlays: Sequence[Path] = ()) -> tuple[lis
     PlannerError
         If a file is no table of runs (`tables.read_table`).
     """
-    catalog = load_catalog(tuple(overlays))
+    reader = Reader(load_catalog(tuple(overlays)))
     runs, unreadable = [], {}
     for path in paths:
         for number, row in enumerate(read_table(path).rows, 1):
             place = f"{path.stem}:{number}"
             try:
-                run = read_run(row, catalog, place)
+                run = reader.read(row, place)
             except PlannerError as error:
                 unreadable[place] = str(error)
             else:

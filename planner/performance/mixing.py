@@ -7,8 +7,10 @@ ran much slower than one could, and nobody is sure to have found the best. A row
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -102,6 +104,7 @@ def _dated(run: Run) -> bool:
     return bool(undated and run.year is not None and run.year < FLASH_YEAR)
 
 
+@cache
 def _has_flash_by_default(name: str) -> bool:
     """Whether a framework's releases of today are known to have flash attention: those of the table and their kin."""
     kin = (n for n, stack in FAMILIES.items() if stack != "deepspeed")
@@ -110,7 +113,8 @@ def _has_flash_by_default(name: str) -> bool:
 
 
 def _year_in(release: str) -> bool:
-    return any(f"20{year}" in release for year in range(FLASH_YEAR - 2000, 100))
+    """Whether a release's name holds a year that has flash attention."""
+    return any(int(year) >= FLASH_YEAR for year in re.findall("(?=(20[0-9]{2}))", release))
 
 
 def _settings(run: Run) -> list[Setting]:

@@ -15,7 +15,7 @@ from planner.files import csv_text, finish, write_all
 from planner.performance.benches import FOLDER
 from planner.performance.calibration import Calibration, dumps, read_calibration, to_json
 from planner.performance.learning import fit_of, log_errors, measured_files, read_runs
-from planner.performance.rows import Run, read_run
+from planner.performance.rows import Reader, Run
 from planner.performance.tables import read_table
 from planner.units import PlannerError
 from planner.words import say
@@ -63,11 +63,11 @@ def readable(
     rows: Sequence[Mapping[str, str]], name: str, overlays: Sequence[Path] = ()
 ) -> tuple[list[Mapping[str, str]], list[str]]:
     """The rows that can be read, and why the others cannot."""
-    catalog = load_catalog(tuple(o for o in overlays if Path(o).is_dir()))
+    reader = Reader(load_catalog(tuple(o for o in overlays if Path(o).is_dir())))
     kept, refused = [], []
     for number, row in enumerate(rows, 1):
         try:
-            read_run(row, catalog, f"{name}:{number}")
+            reader.read(row, f"{name}:{number}")
         except PlannerError as error:
             refused.append(str(error))
         else:
@@ -83,8 +83,8 @@ def runs_of(rows: Sequence[Mapping[str, str]], name: str, overlays: Sequence[Pat
     PlannerError
         If a row cannot be read, naming it.
     """
-    catalog = load_catalog(tuple(o for o in overlays if Path(o).is_dir()))
-    return [read_run(row, catalog, f"{name}:{number}") for number, row in enumerate(rows, 1)]
+    reader = Reader(load_catalog(tuple(o for o in overlays if Path(o).is_dir())))
+    return [reader.read(row, f"{name}:{number}") for number, row in enumerate(rows, 1)]
 
 
 def known_runs(own: Iterable[Run], overlays: Sequence[Path] = ()) -> list[Run]:

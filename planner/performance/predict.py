@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -13,19 +14,21 @@ from planner.performance.arrays import FloatArray, Layouts, Setting, StepTime
 from planner.performance.calibration import Calibration
 from planner.performance.columns import TOO_MANY, unread
 from planner.performance.framework_table import memory_framework
-from planner.performance.frameworks import why_illegal
+from planner.performance.frameworks import why_each_illegal
 from planner.performance.intervals import Spread, basis, spread
 from planner.performance.kernels import kernels_of
 from planner.performance.machine import FORMATS, format_run
 from planner.performance.memory import capacity_gib, least_of_states, least_recompute, memory
 from planner.performance.memory_layout import GIB
 from planner.performance.mixing import mix
-from planner.performance.rows import Parts, Run, layout_arrays, layouts_of, read_run
+from planner.performance.row_settings import Parts
+from planner.performance.rows import Reader, Run, layout_arrays, layouts_of
 from planner.performance.steptime import scope, step_of
 from planner.units import PlannerError
 from planner.words import Sentence, say
 
 NO_ROOM = ("predict.no_room", "predict.no_room_for_states")  # codes of sentences
+TOGETHER = 1024  # runs that are computed at once: an array of sizes by measured runs stays below 100 MB
 COLUMNS = ("pred_tokens_per_s_per_gpu", "pred_lo", "pred_hi", "pred_memory_gib", "fits", "basis", "why", "assumed")
 
 
@@ -70,45 +73,99 @@ def predict_run(run: Run, calibration: Calibration) -> Prediction:
     PlannerError
         If the accelerator cannot run it at all.
     """
-    setting = run.setting
+    (found,) = predict_runs([run], calibration)
+    if isinstance(found, PlannerError):
+        raise found
+    return found
+
+
+def predict_runs(runs: Sequence[Run], calibration: Calibration) -> list[Prediction | PlannerError]:
+    """What `predict_run` gives or raises of each run. Those whose setting is one object are computed as arrays."""
+    groups: dict[int, list[int]] = {}
+    for i, run in enumerate(runs):
+        groups.setdefault(id(run.setting), []).append(i)
+    found: dict[int, Prediction | PlannerError] = {}
+    for rows in groups.values():
+        for start in range(0, len(rows), TOGETHER):
+            some = rows[start : start + TOGETHER]
+            found |= zip(some, _of_one_setting([runs[i] for i in some], calibration), strict=True)
+    return [found[i] for i in range(len(runs))]
+
+
+def _of_one_setting(runs: Sequence[Run], calibration: Calibration) -> list[Prediction | PlannerError]:
+    setting = runs[0].setting
     if not setting.accelerator.peak_dense_tflops:
-        raise PlannerError(f"{run.id}: no matmul rate of {setting.accelerator.id} is known")
-    gpus = np.asarray([run.gpus])
-    bounds = spread(setting, gpus, calibration)
-    stands_on, ids = basis(setting, run.gpus, calibration)
-    mixture, assumed = mix(run, calibration), run.assumed
-    run = run if mixture is None else mixture.nearest
-    if uneven := _uneven(run):
-        raise PlannerError(f"{run.id}: {uneven}")
-    if mixture is None:
-        step = _step(run, calibration)
-        tokens = run.step_tokens / run.gpus / float(step.total_s[0])
-    else:
-        step, tokens = mixture.step, math.exp(-mixture.mean)
-        bounds = Spread(np.hypot(bounds.sigma, mixture.sigma))
-        assumed = (*assumed, mixture.said)
-    needed, why = _memory_and_objections(run, stated_recompute="recompute" in run.stated)
-    return Prediction(
-        run=run,
-        step=step,
-        tokens_per_s_per_gpu=tokens,
-        low=tokens / float(bounds.quantile(0.9)[0]),
-        high=max(
-            tokens, min(tokens / float(bounds.quantile(0.1)[0]), tokens * float(step.total_s[0] / step.least_s[0]))
-        ),
-        memory_gib=needed,
-        capacity_gib=capacity_gib(setting),
-        basis=stands_on,
-        measurements=tuple(ids),
-        why=why,
-        assumed=assumed,
-    )
+        return [PlannerError(f"{run.id}: no matmul rate of {setting.accelerator.id} is known") for run in runs]
+    sizes = [run.gpus for run in runs]
+    sigma = spread(setting, np.asarray(sizes), calibration).sigma
+    bases = {gpus: basis(setting, gpus, calibration) for gpus in set(sizes)}
+    found: dict[int, Prediction | PlannerError] = {}
+    whole = []
+    for i, run in enumerate(runs):
+        try:
+            mixture = mix(run, calibration)
+            taken = run if mixture is None else mixture.nearest
+            if uneven := _uneven(taken):
+                raise PlannerError(f"{run.id}: {uneven}")
+        except PlannerError as error:
+            found[i] = error
+            continue
+        if mixture is None:
+            whole.append(i)
+            continue
+        tokens, wider = math.exp(-mixture.mean), np.hypot(sigma[[i]], mixture.sigma)
+        (found[i],) = _predictions([taken], mixture.step, [tokens], wider, [bases[run.gpus]], (mixture.said,))
+    if whole:
+        plain = [runs[i] for i in whole]
+        step = _step(plain, calibration)
+        rates = [r.step_tokens / r.gpus / total for r, total in zip(plain, step.total_s.tolist(), strict=True)]
+        of_each = _predictions(plain, step, rates, sigma[whole], [bases[run.gpus] for run in plain])
+        found |= zip(whole, of_each, strict=True)
+    return [found[i] for i in range(len(runs))]
 
 
-def _step(run: Run, calibration: Calibration) -> StepTime:
-    s, a = scope(run.setting, calibration), layout_arrays([run])
+def _predictions(
+    runs: Sequence[Run],
+    step: StepTime,
+    tokens: Sequence[float],
+    sigma: FloatArray,
+    bases: Sequence[tuple[str, Sequence[str]]],
+    mixed: tuple[str, ...] = (),
+) -> list[Prediction]:
+    """Predictions of runs of one setting.
+
+    Parameters
+    ----------
+    step, tokens, sigma, bases : of each run, (n,): tokens a second and GPU, the log spread and what it stands on
+    mixed : what is said of what they leave open
+    """
+    setting, between = runs[0].setting, Spread(sigma)
+    slow, fast = (between.quantile(p).tolist() for p in (0.9, 0.1))
+    ceiling = (step.total_s / step.least_s).tolist()
+    needed, why = _memory_and_objections(runs)
+    return [
+        Prediction(
+            run=run,
+            step=one,
+            tokens_per_s_per_gpu=tokens[i],
+            low=tokens[i] / slow[i],
+            high=max(tokens[i], min(tokens[i] / fast[i], tokens[i] * ceiling[i])),
+            memory_gib=needed[i],
+            capacity_gib=capacity_gib(setting),
+            basis=bases[i][0],
+            measurements=tuple(bases[i][1]),
+            why=why[i],
+            assumed=(*run.assumed, *mixed),
+        )
+        for i, (run, one) in enumerate(zip(runs, step.each(), strict=True))
+    ]
+
+
+def _step(runs: Sequence[Run], calibration: Calibration) -> StepTime:
+    """Steps of runs of one setting, (n,)."""
+    s, a = scope(runs[0].setting, calibration), layout_arrays(runs)
     kernels = kernels_of(s, a.tp, a.cp, a.ep, a.sequence_parallel, a.recompute, a.micro_batch, gpus=a.gpus, parts=True)
-    factor = calibration.correction(run.setting, np.asarray([run.gpus]))
+    factor = calibration.correction(runs[0].setting, a.gpus)
     return step_of(s, kernels, a.pp, a.vpp, a.dp, a.zero_stage, a.grad_accum, factor)
 
 
@@ -126,29 +183,37 @@ def predict_rows(
         If a column is misnamed (`columns.unread`).
     """
     rows = list(rows)
-    unread(list(dict.fromkeys(name for row in rows for name in row)), name)
-    out = []
-    for number, row in enumerate(rows, 1):
-        place = f"{name}:{number}"
-        cells = dict.fromkeys(COLUMNS, "")
+    unread(list(dict.fromkeys(chain.from_iterable(rows))), name)
+    reader = Reader(parts)
+    runs: list[Run] = []
+    refused: dict[int, PlannerError] = {}
+    for i, row in enumerate(rows):
         try:
-            run = read_run(row, parts, place)
-            found = predict_run(run, calibration)
+            runs.append(reader.read(row, f"{name}:{i + 1}"))
         except PlannerError as error:
-            cells["why"] = str(error)
-        else:
-            cells |= {
-                "pred_tokens_per_s_per_gpu": _number(found.tokens_per_s_per_gpu),
-                "pred_lo": _number(found.low),
-                "pred_hi": _number(found.high),
-                "pred_memory_gib": "" if found.memory_gib is None else f"{found.memory_gib:.2f}",
-                "fits": "" if found.fits is None else str(found.fits).lower(),
-                "basis": found.basis,
-                "why": found.why,
-                "assumed": "; ".join(found.assumed),
-            }
-        out.append({key: value for key, value in row.items() if key != TOO_MANY} | cells)
-    return out
+            refused[i] = error
+    predicted = iter(predict_runs(runs, calibration))
+    answers = (refused[i] if i in refused else next(predicted) for i in range(len(rows)))
+    return [
+        {key: value for key, value in row.items() if key != TOO_MANY} | _cells(found)
+        for row, found in zip(rows, answers, strict=True)
+    ]
+
+
+def _cells(found: Prediction | PlannerError) -> dict[str, str]:
+    """The columns that are added to a row, as text."""
+    if isinstance(found, PlannerError):
+        return dict.fromkeys(COLUMNS, "") | {"why": str(found)}
+    return {
+        "pred_tokens_per_s_per_gpu": _number(found.tokens_per_s_per_gpu),
+        "pred_lo": _number(found.low),
+        "pred_hi": _number(found.high),
+        "pred_memory_gib": "" if found.memory_gib is None else f"{found.memory_gib:.2f}",
+        "fits": "" if found.fits is None else str(found.fits).lower(),
+        "basis": found.basis,
+        "why": found.why,
+        "assumed": "; ".join(found.assumed),
+    }
 
 
 def breakdown(predictions: Sequence[Prediction]) -> list[dict[str, float]]:
@@ -156,33 +221,39 @@ def breakdown(predictions: Sequence[Prediction]) -> list[dict[str, float]]:
     return [{name: float(term[0]) for name, term in p.step.terms_s.items()} for p in predictions]
 
 
-def _memory_and_objections(run: Run, *, stated_recompute: bool) -> tuple[float | None, str]:
-    """GiB on the fullest GPU, and what speaks against the run: the framework's rules or memory, and the precision."""
-    setting = run.setting
+def _memory_and_objections(runs: Sequence[Run]) -> tuple[list[float | None], list[str]]:
+    """GiB on the fullest GPU, and what speaks against each run: the framework's rules or memory, and the precision.
+
+    The runs are of one setting.
+    """
+    setting = runs[0].setting
     narrower = lacking(setting)
     if not is_gpu(setting.accelerator):
-        return None, _joined(_states_alone(run), narrower)
+        alone = {gpus: _states_alone(setting, gpus) for gpus in {run.gpus for run in runs}}
+        return [None] * len(runs), [_joined(alone[run.gpus], narrower) for run in runs]
     table = memory_framework(setting.framework)
-    layouts: Layouts = layouts_of([run])
+    layouts: Layouts = layouts_of(runs)
+    stated = np.asarray(["recompute" in run.stated for run in runs])
     try:
-        if not stated_recompute:
-            layouts = replace(layouts, recompute=least_recompute(setting, layouts))
-        needed: FloatArray = memory(setting, layouts).total
+        if not stated.all():
+            least = least_recompute(setting, layouts)
+            layouts = replace(layouts, recompute=np.where(stated, layouts.recompute, least))
+        needed: list[float] = memory(setting, layouts).total.tolist()
     except PlannerError as error:
-        return None, _joined(str(error), narrower)
-    why = why_illegal(table.name, setting.model, layouts, setting.seq_length, setting.release) if table.bound else ""
+        return [None] * len(runs), [_joined(str(error), narrower)] * len(runs)
+    why = [""] * len(runs)
+    if table.bound:
+        why = why_each_illegal(table.name, setting.model, layouts, setting.seq_length, setting.release)
     limit = capacity_gib(setting)
-    if needed[0] > limit:
-        why = say("predict.no_room", needed=float(needed[0]), limit=limit)
-    return float(needed[0]), _joined(why, narrower)
+    large = (say("predict.no_room", needed=gib, limit=limit) if gib > limit else "" for gib in needed)
+    return [*needed], [_joined(room or rule, narrower) for room, rule in zip(large, why, strict=True)]
 
 
-def _states_alone(run: Run) -> str:
+def _states_alone(setting: Setting, gpus: int) -> str:
     """That a TPU's weights and optimizer alone do not fit; "" if they do, or if what its program keeps is not known."""
-    setting = run.setting
     if setting.accelerator.family != "tpu":
         return ""
-    chips = setting.conditions.shard_group or run.gpus
+    chips = setting.conditions.shard_group or gpus
     least, limit = least_of_states(setting, chips), setting.accelerator.memory_gib * GIB / 1e9
     if least <= limit:
         return ""

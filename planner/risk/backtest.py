@@ -24,7 +24,8 @@ from planner.performance.fitting import fit
 from planner.performance.learning import measured_files, read_runs, uncalibrated
 from planner.performance.mixing import mix
 from planner.performance.predict import predict_run
-from planner.performance.rows import DEGREES, Parts, Run, read_run
+from planner.performance.row_settings import Parts
+from planner.performance.rows import DEGREES, Run, read_run
 from planner.reading import read_csv
 from planner.risk.completion import completion
 from planner.risk.failures import hazards, interruption_rate

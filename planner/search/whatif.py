@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -48,6 +49,7 @@ def _root(value: Callable[[float], float | None], target: float, near: float) ->
     if target <= 0:
         return None
 
+    @cache  # the root finder asks for its ends again
     def excess(log_factor: float) -> float:
         found = value(float(np.exp(log_factor)))
         return WIDEST if found is None else float(np.log(max(found, 1e-300) / target))
