@@ -268,7 +268,7 @@ def test_ctrl_c_ends_every_process_and_keeps_what_is_solved(tmp_path):
         time.sleep(0.02)
     assert ran.poll() is None, ran.communicate()[1]
     os.killpg(ran.pid, signal.SIGINT)
-    said = ran.communicate(timeout=60)[1]
+    said = ran.communicate(timeout=120)[1]
     assert ran.returncode == 130
     assert said.count("\n") == 1, said
     assert "of 60 variations are kept" in said
