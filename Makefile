@@ -7,6 +7,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 # Many small fits side by side: threads of the linear algebra only get in each other's way.
 export OPENBLAS_NUM_THREADS ?= 1
+# Modules and tests are compiled once, also where the environment says otherwise: tests start planner in processes.
+export PYTHONDONTWRITEBYTECODE :=
 # One process a core, tests in random order (pytest-randomly prints the seed; repeat with TESTS='-p randomly_seed=...').
 TESTS ?= -n auto --dist worksteal
 # What keeps the pages true, and writes them anew.

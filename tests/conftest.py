@@ -119,6 +119,8 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("XDG_CONFIG_HOME", os.devnull)
+    # Tests stand side by side already: a sweep starts processes where a test asks for them.
+    monkeypatch.setattr("planner.sweeps.executors.usable_cores", lambda: 1)
 
 
 @dataclass(frozen=True)

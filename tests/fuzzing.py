@@ -138,7 +138,6 @@ SAMPLES: Mapping[str, bytes] = {
         for iteration in range(1, 31)
     ),
     "config.yml": b'{"num_layers": 4, "hidden_size": 64, "num_attention_heads": 4, "seq_length": 32}\n',
-    "probe/probe.json": planned(),
     "bench.nccl.txt": NCCL,
     "bench.matmul.csv": b"m,n,k,dtype,tflops,node\n8192,8192,8192,bf16,690,a\n4096,4096,4096,BF16,600,b\n",
     "sacct.txt": SACCT,
@@ -153,6 +152,7 @@ SAMPLES: Mapping[str, bytes] = {
 }
 #: Those that take a moment to make, made when first asked for.
 MADE: Mapping[str, Callable[[], bytes]] = {
+    "probe/probe.json": planned,
     "plan.programme.json": programme_planned,
     "plan.whole.json": lambda: optimize(ROOT / "scenarios/qlora-llama3-8b.yaml").to_json().encode(),
 }

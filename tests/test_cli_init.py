@@ -18,7 +18,7 @@ TASKS = {
     "a price of one's own": {"model": "llama3.2-1b", "gpus": "4 rtx-4090 at 0.40 USD an hour", "data": "10k samples"}
     | {"budget": "500 USD"},
     "no bf16": {"model": "llama3.2-1b", "gpus": "4 x v100", "data": "10k samples"},
-    "buy or rent": {"model": "llama3-8b", "gpus": "64 H100 or cloud", "data": "20B tokens", "budget": "30 days"},
+    "buy or rent": {"model": "llama3-8b", "gpus": "16 H100 or cloud", "data": "20B tokens", "budget": "30 days"},
 }
 MANY = {"model": "llama3-8b", "gpus": "cloud", "data": "10k samples", "budget": "5k USD"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ NEOX = (
 )
 
 
+@cache
 def saved():
     """A plan as the model predicts it, with one rival that is nearly as cheap."""
     facts = package.load_facts()
@@ -47,10 +49,16 @@ def saved():
     return replace(found, alternatives=(Alternative("fastest", rival),))
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    place = tmp_path_factory.mktemp("probe") / "runs"
-    package.probe(saved()).write(place)
+@cache
+def probed():
+    """What is asked for of that plan."""
+    return package.probe(saved())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "runs"
+    probed().write(place)
     return place
 
 
@@ -195,7 +203,7 @@ def test_the_log_of_a_short_run_may_have_any_public_form(tmp_path, lines, flag):
 def test_a_whole_pass_with_the_forms_of_public_logs(kind, planner, tmp_path):
     """Planned, logged as published logs are, read, planned anew."""
     place = tmp_path / "runs"
-    package.probe(saved()).write(place)
+    probed().write(place)
     lines = next(each.values[0] for each in forms() if each.id.startswith(kind) and "each" not in each.values[1])
     stated = document(place)
     run = stated["runs"][0]

@@ -69,8 +69,10 @@ def test_on_machines_without_a_price_a_programme_has_no_cost(planner, tmp_path):
     path = tmp_path / "own.yaml"
     path.write_text(
         "model: llama3.2-1b\nobjective: time\nbudget: {time: 60 days}\nstages:\n"
-        "  - {name: main, data: {tokens: 10B, seq_length: 2048}, training: {epochs: 1}}\n"
-        "  - {name: long, after: [main], data: {tokens: 1B, seq_length: 8192}, training: {epochs: 1}}\n"
+        "  - {name: main, data: {tokens: 10B, seq_length: 2048}, training: {epochs: 1, global_batch: 512},"
+        " layout: {tp: 1, pp: 1}}\n"
+        "  - {name: long, after: [main], data: {tokens: 1B, seq_length: 8192}, training: {epochs: 1, global_batch: 64},"
+        " layout: {tp: 1, pp: 1}}\n"
         "cluster: {own_only: true, own: [{name: lab, gpu: a100-sxm4-80gb, nodes: 1, gpus_per_node: 8}]}\n"
     )
     for command in (["optimize"], ["optimize", "--full"], ["explain"], ["simulate", "--worlds", "200"]):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from interop_plans import answer as saved
 
 from planner import api
 from planner.catalog.paths import scenarios_dir
@@ -24,7 +25,7 @@ MODEL = {
 
 
 def planned(*overrides: str) -> Optimization:
-    return api.optimize(LLAMA, overrides=["training.framework=fsdp", *overrides])
+    return api.optimize(LLAMA, overrides=["training.framework=fsdp", "cluster.max_gpus=128", *overrides])
 
 
 @pytest.mark.parametrize(
@@ -82,4 +83,4 @@ def test_what_it_has_no_option_for_is_refused_with_what_to_write(overrides: tupl
 
 def test_another_frameworks_plan_is_refused() -> None:
     with pytest.raises(PlannerError, match="--to accelerate starts PyTorch FSDP"):
-        export_files(api.optimize(LLAMA, overrides=["training.framework=megatron"]), "accelerate")
+        export_files(saved(framework="megatron"), "accelerate")

@@ -268,7 +268,7 @@ def test_a_finished_run_ends_a_skypilot_task():
     """SkyPilot waits for the commands of all nodes, so that one that sleeps would keep the cluster for ever."""
     run = yaml.safe_load(export_files(answer(), "skypilot")[0]["task.yaml"])["run"]
     done = subprocess.run(
-        ["bash", "-c", run], env={"SKYPILOT_NODE_RANK": "3", "PATH": os.environ["PATH"]}, timeout=20, check=False
+        ["bash", "-c", run], env={"SKYPILOT_NODE_RANK": "3", "PATH": os.environ["PATH"]}, timeout=120, check=False
     )
     assert done.returncode == 0
 

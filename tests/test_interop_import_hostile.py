@@ -42,18 +42,18 @@ HOSTILE = {
     "brace run": b"x --num-layers " + b"${" * 200_000,
     "default run": b"x --num-layers " + b"${a:-" * 100_000,
     "arithmetic run": b"x --num-layers " + b"$((" * 130_000,
-    "backticks": b"x --num-layers " + b"`a\n" * 130_000,
-    "quote run": b"x --num-layers " + b"'\"" * 200_000,
-    "word run": b"x --num-layers " + b"a " * 200_000,
-    "copies": b"A=" + b"x" * 90_000 + b"\n" + b"B=$A\n" * 80_000 + b"x --num-layers 4",
+    "backticks": b"x --num-layers " + b"`a\n" * 60_000,
+    "quote run": b"x --num-layers " + b"'\"" * 100_000,
+    "word run": b"x --num-layers " + b"a " * 100_000,
+    "copies": b"A=" + b"x" * 90_000 + b"\n" + b"B=$A\n" * 20_000 + b"x --num-layers 4",
     "many variables": b"A="
     + b"x" * 90_000
     + b"\n"
-    + b"".join(b"B%d=$A\n" % i for i in range(38_000))
+    + b"".join(b"B%d=$A\n" % i for i in range(19_000))
     + b"x --num-layers 4",
-    "many keys": b"{" + b"".join(b'"k%d": 1, ' % i for i in range(30_000)) + b'"z": 1}',
+    "many keys": b"{" + b"".join(b'"k%d": 1, ' % i for i in range(15_000)) + b'"z": 1}',
     "many json keys": b'{"model_type": "llama", "hidden_size": "x", '
-    + b"".join(b'"k%d": 1, ' % i for i in range(30_000))
+    + b"".join(b'"k%d": 1, ' % i for i in range(15_000))
     + b'"z": 1}',
     "many commas": b"{" + b'"a": [1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2],\n' * 1000 + b"}",
     "no values": b"x --num-layers --hidden-size --num-attention-heads --micro-batch-size",

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from measured_cases import RUNS
 
 from planner.performance.calibration import load_calibration
-from planner.performance.learning import KEYS, measured_files, read_runs
+from planner.performance.learning import KEYS
 from planner.performance.stacks import kind_of
 from planner.performance.validation import Judged, by_source, report, subset
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = load_calibration()
-RUNS = read_runs(measured_files())
 
 
 @cache

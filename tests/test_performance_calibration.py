@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from measured_cases import RUNS
 
 from planner.catalog import load_catalog
 from planner.catalog.paths import data_dir
@@ -50,7 +51,6 @@ from planner.performance.stacks import context_of
 from planner.units import PlannerError
 
 SHIPPED = load_calibration()
-RUNS = read_runs(measured_files())
 GPUS = np.asarray([8, 64, 256])
 
 

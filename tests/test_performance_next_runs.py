@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from measured_cases import RUNS
 
 from planner.catalog import load_catalog
 from planner.performance import next_runs as module
 from planner.performance.calibration import load_calibration
-from planner.performance.learning import log_errors, measured_files, read_runs
+from planner.performance.learning import log_errors
 from planner.performance.next_runs import next_runs, posterior
 from planner.performance.rates import design
 from planner.performance.residual import covariance
@@ -21,7 +22,6 @@ from planner.performance.stacks import context_of, place_of
 from planner.units import PlannerError
 
 SHIPPED = load_calibration()
-RUNS = read_runs(measured_files())
 INDEX = st.integers(0, len(RUNS) - 1)
 SETS = st.lists(INDEX, min_size=1, max_size=8, unique=True)
 

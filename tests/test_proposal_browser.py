@@ -77,7 +77,7 @@ def driven(text: str, folder: Path, width: int) -> dict:
     ]
     command += ["--host-resolver-rules=MAP * ~NOTFOUND", f"--window-size={width},900", "--virtual-time-budget=4000"]
     made = subprocess.run(
-        [*command, "--dump-dom", f"file://{path}"], check=True, capture_output=True, text=True, timeout=90
+        [*command, "--dump-dom", f"file://{path}"], check=True, capture_output=True, text=True, timeout=120
     )
     result = re.search(r'<pre id="found">(.*?)</pre>', made.stdout, re.DOTALL)
     assert result is not None, made.stderr
@@ -139,7 +139,7 @@ def test_the_drawing_tells_kinds_of_price_apart_and_reaches_the_fastest(tmp_path
     path.write_text(page(proposal("reserved")))
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     command += [f"--user-data-dir={tmp_path}/profile", "--virtual-time-budget=4000", "--dump-dom", f"file://{path}"]
-    made = subprocess.run(command, check=True, capture_output=True, text=True, timeout=90).stdout
+    made = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
     drawing = re.search(r'<div class="drawing">(.*?)</div>', made, re.DOTALL)
     assert drawing is not None
     texts = re.findall(r"<text[^>]*>([^<]*)<", drawing[1])

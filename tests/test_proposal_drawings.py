@@ -6,6 +6,7 @@ import io
 import re
 import subprocess
 import zipfile
+from functools import cache
 from html.parser import HTMLParser
 
 import numpy as np
@@ -87,12 +88,17 @@ def test_a_point_of_the_frontier_is_inside_its_scale():
         assert 0 < float(y) < made.height
 
 
+@cache
+def pdf_of(kind, language):
+    return pdf(proposal(kind, language))
+
+
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: "-".join(kind))
 def printed(request, tmp_path_factory):
     if program("pdftoppm") is None:
         pytest.skip("no pdftoppm")
     folder = tmp_path_factory.mktemp("pdf")
-    (folder / "p.pdf").write_bytes(pdf(proposal(*request.param)))
+    (folder / "p.pdf").write_bytes(pdf_of(*request.param))
     return request.param, folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from typing import Any
 
 import openpyxl
@@ -20,9 +21,14 @@ GIVEN = programme(
 )
 
 
-@pytest.fixture(scope="module", params=["en", "zh"])
+@cache
+def proposed(language: str) -> Any:
+    return planner.propose(GIVEN, date="2026-11-29", lang=language)
+
+
+@pytest.fixture(params=["en", "zh"])
 def made(request: pytest.FixtureRequest) -> Any:
-    return planner.propose(GIVEN, date="2026-11-29", lang=request.param)
+    return proposed(request.param)
 
 
 def tables(made: Any, section: str) -> list[Table]:

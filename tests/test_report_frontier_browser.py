@@ -66,7 +66,7 @@ def result(tmp_path_factory):
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     command += [f"--user-data-dir={folder}/profile", "--host-resolver-rules=MAP * ~NOTFOUND"]
     command += ["--window-size=1000,900", "--virtual-time-budget=4000", "--dump-dom", f"file://{folder}/f.html"]
-    made = subprocess.run(command, check=True, capture_output=True, text=True, timeout=90)
+    made = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
     return json.loads(html.unescape(re.search(r'<pre id="found">(.*?)</pre>', made.stdout, re.DOTALL)[1]))
 
 

@@ -213,7 +213,7 @@ def test_a_browser_walks_filters_and_changes_axes(tmp_path):
         [CHROMIUM, *switches, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", driven.as_uri()],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=True,
     )
     text = re.search(r'<pre id="found">(.*?)</pre>', ran.stdout, re.DOTALL)

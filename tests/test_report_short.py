@@ -48,7 +48,7 @@ def test_the_answer_of_every_shipped_scenario_fits_one_screen(path, planner):
 
 
 def test_the_rest_is_there_for_who_asks(planner, tmp_path):
-    path = own(tmp_path, more=", usd_per_gpu_hour: 0.1")
+    path = own(tmp_path, more=", usd_per_gpu_hour: 0.1", training=", global_batch: 256")
     short, full = planner("optimize", path).out, planner("optimize", path, "--full").out
     assert "Proof" in full
     assert "Defaults used" in full

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ CASES = [
 ROUNDING = 1.0 + 1e-9
 
 
+@cache
 def site_of(model: str, framework: str, gpu: str, network: float | None, fabric: str) -> Site:
     accelerator = load_catalog().accelerator(gpu)
     hardware = Hardware(gpu, 8, 8, accelerator.link_gbyte_per_s, network, fabric)

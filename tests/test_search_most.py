@@ -18,7 +18,7 @@ from planner.workload.dataset import run_length
 MOST = """
 model: llama3.2-1b
 data: {samples: 1M, seq_length: 2048}
-training: {global_batch: {min: 128, max: 512}}
+training: {global_batch: {min: 128, max: 512, multiple_of: 32}}
 objective: epochs
 budget: {time: 3 days, cost: 2000 USD}
 cluster: {gpus: [h100-sxm5-80gb], max_gpus: 32}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from planner.units import PlannerError, format_number
 SEEDS = (1, 5, 10, 12, 18, 31, 35, 55)
 
 
+@cache
 def priced(seed: int, slack: float = 1.4) -> Case:
     """A feasible case with cost as the objective and a time budget some way above the fastest plan."""
     given = case(seed)

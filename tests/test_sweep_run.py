@@ -47,6 +47,18 @@ def test_processes_answer_byte_for_byte_as_one_after_the_other(serial):
         assert run(ask(PINNED, OVERS), pool).to_json() == serial.to_json()
 
 
+def test_unless_it_is_said_a_sweep_takes_a_process_a_core_and_none_for_one_variation(planner, monkeypatch):
+    started = []
+    monkeypatch.setattr("planner.sweeps.executors.usable_cores", lambda: 2)
+    monkeypatch.setattr(
+        "planner.sweeps.executors.processes", lambda jobs: started.append(jobs) or ThreadPoolExecutor(jobs)
+    )
+    for values, expected in (("1000,2000,3000", [2]), ("1000", [2])):
+        ran = planner("sweep", PINNED, "--over", f"training.iterations={values}")
+        assert ran.code == 0, ran.err
+        assert started == expected
+
+
 def test_a_dask_cluster_answers_byte_for_byte_as_one_after_the_other(serial):
     distributed = pytest.importorskip("distributed")
     with (
@@ -256,7 +268,7 @@ def test_ctrl_c_ends_every_process_and_keeps_what_is_solved(tmp_path):
         time.sleep(0.02)
     assert ran.poll() is None, ran.communicate()[1]
     os.killpg(ran.pid, signal.SIGINT)
-    said = ran.communicate(timeout=60)[1]
+    said = ran.communicate(timeout=120)[1]
     assert ran.returncode == 130
     assert said.count("\n") == 1, said
     assert "of 60 variations are kept" in said

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from planner.catalog.curves import Curve, Width, read_curves, read_widths
-from planner.catalog.facts import ACCELERATOR, FABRIC, NODE, Layer, Record, Records, read_mapping
+from planner.catalog.facts import ACCELERATOR, FABRIC, NODE, SHIPPED, Layer, Record, Records, read_mapping
 from planner.catalog.history import prices_on, refuse_before_all
 from planner.catalog.part_names import instead_of, parts_meant
 from planner.catalog.paths import data_dir
@@ -21,7 +21,6 @@ from planner.reading import read_bytes
 from planner.units import PlannerError
 from planner.words import say
 
-SHIPPED = "shipped"
 MIB = 2**20
 GIB = 2**30
 _NOT_GPUS = frozenset({"tpu", "trainium", "gaudi", "ascend"})

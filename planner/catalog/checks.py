@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from planner.catalog.catalog import SHIPPED, Catalog
+from planner.catalog.catalog import Catalog
 from planner.catalog.checks_agreement import check_agreement
 from planner.catalog.checks_hardware import Finding, check_hardware
 from planner.catalog.checks_prices import check_prices, findings_of, prices_table
 from planner.catalog.curves import read_curves
+from planner.catalog.facts import SHIPPED
 from planner.catalog.prices import undated
 from planner.catalog.tables import table_paths
 from planner.workload.zoo import read_model

@@ -17,6 +17,7 @@ from planner.reading import read_bytes
 from planner.reading.tree import Node, read_yaml
 from planner.units import PlannerError
 
+SHIPPED = "shipped"  # the name of planner's own layer
 KINDS = ("datasheet", "measured", "derived", "recalled", "user")
 
 
@@ -157,7 +158,7 @@ class Records(Mapping[str, Record]):
             files = self._files[key]
             facts: dict[str, Fact] = {}
             for layer, path in files:
-                facts.update(read_facts(path, self._form, layer.name))
+                facts.update(_facts_of(path, self._form, layer.name))
             facts.setdefault("id", Fact(key, "", (), "", "", files[0][0].name))
             if facts["id"].value != key:
                 raise PlannerError(f"{files[-1][1]}: id is {facts['id'].value!r}, but the file is named {key!r}")
@@ -172,6 +173,20 @@ class Records(Mapping[str, Record]):
 
     def __len__(self) -> int:
         return len(self._files)
+
+
+_SHIPPED: dict[tuple[Path, int, int], Mapping[str, Fact]] = {}
+
+
+def _facts_of(path: Path, form: Form, layer: str) -> Mapping[str, Fact]:
+    """As `read_facts`; a shipped file is read once a process, and again if it became another."""
+    if layer != SHIPPED:
+        return read_facts(path, form, layer)
+    stat = path.stat()
+    key = (path, stat.st_mtime_ns, stat.st_size)
+    if key not in _SHIPPED:
+        _SHIPPED[key] = read_facts(path, form, layer)
+    return _SHIPPED[key]
 
 
 def read_facts(path: Path, form: Form, layer: str) -> dict[str, Fact]:

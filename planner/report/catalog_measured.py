@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from planner.catalog.catalog import SHIPPED, Catalog
+from planner.catalog.catalog import Catalog
+from planner.catalog.facts import SHIPPED
 from planner.catalog.types import Accelerator
 from planner.performance.arrays import Setting
 from planner.performance.gpu_names import accelerator_written

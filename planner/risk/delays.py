@@ -70,7 +70,7 @@ def _inverted(
 ) -> FloatArray:
     """`delay_levels` between two ends, with so many times the terms; the cut's last entry is the rate of failures."""
     (segments, length, rest, rate), (low, high) = cut, ends
-    order, place, sums = _series(finer)
+    order, place, weight = _series(finer)
     s = np.asarray(1j * np.pi * order[None, :] / (high - low)[:, None], dtype=np.complex128)
     still = _no_standstill(s, rate, hazard)
     exponent = np.zeros(s.shape, np.complex128)
@@ -78,20 +78,19 @@ def _inverted(
         exponent -= count[:, None] * np.log(_survives(s, rate, size, still))
     some = _where_something_fails(exponent, (rate * (segments * length + rest))[:, None])
     density = (some * np.exp(s * low[:, None])).real
-    share = np.array([_places(level, row, place, sums) for row in density])
+    share = np.array([np.interp(level, reached, place) for reached in _reached(weight * density, place)])
     return np.asarray(low[:, None] + (high - low)[:, None] * share)
 
 
 @cache
 def _series(finer: int) -> tuple[IntArray, FloatArray, FloatArray]:
-    """(orders of the terms, places from 0 to 1, what each term adds to the distribution there).
+    """(orders of the terms, places from 0 to 1, weights of the terms' sines in the distribution).
 
     The cosine series' integral, smoothed at its end so that it does not ring (Lanczos).
     """
     terms = finer * _TERMS
     order, place = np.arange(1, terms + 1), np.linspace(0.0, 1.0, finer * (_GRID - 1) + 1)
-    smooth = np.sinc(order / (terms + 1.0)) * 2.0 / (np.pi * order)
-    return order, place, smooth[:, None] * np.sin(np.pi * order[:, None] * place[None, :])
+    return order, place, np.sinc(order / (terms + 1.0)) * 2.0 / (np.pi * order)
 
 
 def invertible(hazard: Hazard, length_s: FloatArray, rest_s: FloatArray) -> BoolArray:
@@ -100,11 +99,15 @@ def invertible(hazard: Hazard, length_s: FloatArray, rest_s: FloatArray) -> Bool
     return np.asarray(np.maximum(load, hazard.rate_per_s * np.maximum(length_s, rest_s)) < _LONGEST)
 
 
-def _places(level: FloatArray, series: FloatArray, place: FloatArray, sums: FloatArray) -> FloatArray:
-    """Where in the range each probability is reached, from 0 to 1, (levels,), from one run's series, (terms,)."""
-    reached = np.maximum.accumulate(np.clip(place + series @ sums, 0.0, 1.0))
-    reached[0], reached[-1] = 0.0, 1.0
-    return np.interp(level, reached, place)
+def _reached(series: FloatArray, place: FloatArray) -> FloatArray:
+    """Probability of ending by each place of the range, (n, places), from the runs' weighted series, (n, terms).
+
+    The sines are summed at all places at once: they are the imaginary part of a Fourier transform.
+    """
+    sines = -np.fft.rfft(np.pad(series, ((0, 0), (1, 0))), 2 * (len(place) - 1)).imag
+    reached = np.maximum.accumulate(np.clip(place + sines, 0.0, 1.0), axis=1)
+    reached[:, 0], reached[:, -1] = 0.0, 1.0
+    return np.asarray(reached)
 
 
 def _where_something_fails(exponent: ComplexArray, failures: FloatArray) -> ComplexArray:
