@@ -186,11 +186,8 @@ def find(view: View, tally: Tally | None = None) -> int | None:
         size = min(2 * size, CELLS_TOGETHER)
         at = queue[batch]
         time, cost = view.budget_limits(at)
-        # A cell that comes up a second time is searched to its end: it will be asked for again.
-        whole = p.visited[at]
-        state = _Incumbent(view, at, incumbent, whole)
-        limit = np.where(whole, np.inf, view.longest_s(incumbent, at))
-        p.refine(at, Limits(time, cost, limit), state.tighten, tally)
+        state = _Incumbent(view, at, incumbent)
+        p.refine(at, Limits(time, cost, view.longest_s(incumbent, at)), state.tighten, tally)
         best = _best_known(view, np.append(at, best) if best is not None else at, incumbent)
         if best is not None:
             incumbent = float(view.value(p.best_s[[best]], np.array([best]))[0])
@@ -271,8 +268,8 @@ def _next_batch(p: Problem, queue: IntArray, bound: FloatArray, incumbent: float
 class _Incumbent:
     """Carries the best value found so far from one cell of a pass to the limits of the others."""
 
-    def __init__(self, view: View, cells: IntArray, value: float, whole: BoolArray) -> None:
-        self.view, self.cells, self.value, self.whole = view, cells, value, whole
+    def __init__(self, view: View, cells: IntArray, value: float) -> None:
+        self.view, self.cells, self.value = view, cells, value
         self.seen = np.full(len(cells), np.inf)
 
     def tighten(self, best_s: FloatArray) -> FloatArray:
@@ -284,7 +281,7 @@ class _Incumbent:
             ok = view.keeps(best_s[known], cells[known])
             if ok.any():
                 self.value = min(self.value, float(view.value(best_s[known][ok], cells[known][ok]).min()))
-        return np.where(self.whole, np.inf, view.longest_s(self.value, cells))
+        return view.longest_s(self.value, cells)
 
 
 def tally_unvisited(view: View, tally: Tally, longest_s: Callable[[IntArray], FloatArray]) -> None:

@@ -47,7 +47,7 @@ CELLS_TOGETHER = 32  # GPU counts of one site that are searched in one pass
 #: Of `training`, what tells runs of one layout apart, and does not decide which layouts there are.
 OF_LENGTHS: Mapping[str, Any] = {"epochs": None, "iterations": None, "starts_from": "", "global_batch": None}
 #: What is known of each cell's candidates, whatever is asked of them.
-LEARNT = ("best_s", "exact", "bound_s", "visited", "row", "dp", "micro", "batch", "covered", "instances", "step_s")
+LEARNT = ("best_s", "exact", "bound_s", "row", "dp", "micro", "batch", "covered", "instances", "step_s")
 #: Of a pool, what decides with its setting how long runs take.
 OF_CLOCKS = attrgetter("interruptions", "takings")
 #: What of a cluster the search space of a pool depends on, beside the machines themselves.
@@ -89,7 +89,6 @@ class Problem:
         self.best_s = np.full(cells, np.inf)  # undisturbed seconds of the run, as predicted, where found
         self.exact = np.zeros(cells, dtype=bool)  # whether best_s is the cell's least
         self.bound_s = np.zeros(cells)  # seconds that the cell does not undercut
-        self.visited = np.zeros(cells, dtype=bool)  # whether the cell has been searched at all
         self.row, self.dp, self.micro, self.batch = (np.zeros(cells, dtype=np.int64) for _ in range(4))
         self.covered, self.instances = (np.zeros(cells, dtype=np.int64) for _ in range(2))
         self.step_s = np.zeros(cells)
@@ -157,7 +156,7 @@ class Problem:
     def forget(self) -> None:
         """Drops what was learnt of the cells, so that they are searched anew."""
         self.best_s[:], self.bound_s[:] = np.inf, 0.0
-        self.exact[:] = self.visited[:] = False
+        self.exact[:] = False
 
     def site(self, pool: int) -> Site:
         """The search space of a pool, built when first asked for; pools that differ in their cloud alone share it."""
@@ -441,7 +440,6 @@ class Problem:
         pool = int(self.pool[cells[0]])
         found, count = solve(self.site(pool), self.gpus[cells], limits, tighten)
         least = limits.least_s
-        self.visited[cells] = True
         self.bound_s[cells] = np.maximum(self.bound_s[cells], least)
         self.keep(cells, found, least)
         if tally is not None:  # the last pass over a cell decides anew on all its candidates
