@@ -45,6 +45,8 @@ class LayoutTable:
     width: IntArray  # GPUs of one replica: tp x pp x cp
     kernel: IntArray  # index of the row's kernel: equal (tp, cp, ep, sequence_parallel, recompute)
     kernel_row: IntArray  # (kernels,) a row of each kernel, of those the one with the least share of layers covered
+    stage: IntArray  # index of the row's pipeline stages: equal (kernel, pp, vpp)
+    stage_row: IntArray  # (stages,) a row of each
     least: IntArray  # layers of a chunk that full recompute covers at least, 0 where it is not full
     every: IntArray  # and at most
     spares: BoolArray  # whether the row without recompute, all else alike, is in the table, too
@@ -217,6 +219,8 @@ def table_of(
     _, first, which = np.unique(code[order], return_index=True, return_inverse=True)
     kernel = np.zeros_like(order)
     kernel[order] = which.reshape(-1)
+    cut = (kernel * (1 + int(pp.max(initial=0))) + pp) * (1 + int(vpp.max(initial=0))) + vpp
+    _, stage_row, stage = np.unique(cut, return_index=True, return_inverse=True)
     return LayoutTable(
         tp=tp,
         pp=pp,
@@ -231,6 +235,8 @@ def table_of(
         width=tp * pp * cp,
         kernel=kernel.astype(np.int64),
         kernel_row=order[first].astype(np.int64),
+        stage=stage.reshape(-1).astype(np.int64),
+        stage_row=stage_row.astype(np.int64),
         least=least,
         every=every,
         spares=spares,
