@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
@@ -18,6 +18,8 @@ from planner.performance.calibration import Calibration
 from planner.performance.conditions import optimizer_state_bytes
 from planner.performance.frameworks import framework, stages_run
 from planner.performance.intervals import spread
+from planner.performance.residual import Place
+from planner.performance.stacks import place_of
 from planner.plan import Buying, Overhead
 from planner.risk.failures import hazards, replacement_s
 from planner.risk.hazard import Hazard
@@ -204,16 +206,26 @@ class Problem:
 
         floors: dict[int, float] = {}
 
-        def floor(pool: int, gpus: IntArray) -> FloatArray:
-            setting = self.pools[pool].setting
+        def floor(setting: Setting) -> float:
             best = fastest[_but_network(setting)]
             if best not in floors:
                 swift = self.pools[best].setting
                 floors[best] = floor_s(self._physics(swift), self._table(swift), self.batches, self.run)
-            factor = np.asarray(self.calibration.correction(setting, gpus), dtype=np.float64)
-            return np.asarray(floors[best] * factor / gpus, dtype=np.float64)
+            return floors[best]
 
-        return self._by_pool(floor)
+        factor = np.ones(len(self))
+        for setting, at in self._places:
+            factor[at] = self.calibration.correction(setting, self.gpus[at])
+        each = np.array([floor(pool.setting) for pool in self.pools], dtype=np.float64)
+        return np.asarray(each[self.pool] * factor / self.gpus, dtype=np.float64)
+
+    @cached_property
+    def _places(self) -> list[tuple[Setting, IntArray]]:
+        """A setting of each place that measured runs tell apart, and all cells there: they know no network or price."""
+        pools: dict[Place, list[int]] = {}
+        for i, pool in enumerate(self.pools):
+            pools.setdefault(place_of(pool.setting), []).append(i)
+        return [(self.pools[some[0]].setting, np.flatnonzero(np.isin(self.pool, some))) for some in pools.values()]
 
     @cached_property
     def space(self) -> IntArray:
@@ -241,9 +253,8 @@ class Problem:
     def factors(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Factors on predicted step times at p10, p50 and p90 of each cell, (cells,) each."""
         low, median, high = (np.ones(len(self)) for _ in range(3))
-        for i, pool in enumerate(self.pools):
-            at = self.pool == i
-            factors = spread(pool.setting, self.gpus[at], self.calibration)
+        for setting, at in self._places:
+            factors = spread(setting, self.gpus[at], self.calibration)
             low[at], median[at], high[at] = (factors.quantile(p) for p in (0.1, 0.5, 0.9))
         return low, median, high
 
@@ -280,13 +291,6 @@ class Problem:
         other = replacement_s(self.risk_facts, self.scenario.risk or Risk())
         each = spread[self.pool] if len(self.pools) else np.zeros(len(self))
         return Market(each, np.full(len(self), other))
-
-    def _by_pool(self, value: Callable[[int, IntArray], FloatArray | IntArray]) -> FloatArray:
-        out = np.zeros(len(self))
-        for pool in range(len(self.pools)):
-            at = self.pool == pool
-            out[at] = value(pool, self.gpus[at])
-        return out
 
     def time_s(self, p: float, seconds: FloatArray, cells: IntArray, speed: float = 1.0) -> FloatArray:
         """The time that runs predicted to train for `seconds` stay below with probability p, were all `speed` as fast.
