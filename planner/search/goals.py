@@ -11,7 +11,7 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.search.engine import SLACK, Limits, Tally
 from planner.search.layouts import LayoutTable
 from planner.search.prices import MARGIN, Rates
-from planner.search.problem import CELLS_TOGETHER, Problem
+from planner.search.problem import Problem
 from planner.search.site import complexity
 
 DAY_S = 86400.0
@@ -180,11 +180,11 @@ def find(view: View, tally: Tally | None = None) -> int | None:
     queue, bound = queue[order], bound[possible][order]
     open_ = ~p.exact[queue]
     queue, bound = queue[open_], bound[open_]
-    size = 4
+    size, done = 4, 0
     while len(queue) and bound[0] <= incumbent * SLACK:
-        batch = _next_batch(p, queue, bound, incumbent, size)
-        size = min(2 * size, CELLS_TOGETHER)
-        at = queue[batch]
+        at = queue[batch := _next_batch(p, queue, bound, incumbent, size)]
+        done += len(at)
+        size = min(2 * size, p.cells_together(int(p.pool[at[0]]), done))
         time, cost = view.budget_limits(at)
         state = _Incumbent(view, at, incumbent)
         p.refine(at, Limits(time, cost, view.longest_s(incumbent, at)), state.tighten, tally)

@@ -45,6 +45,7 @@ from planner.workload.dataset import RunLength
 from planner.workload.learning import CriticalBatch
 
 CELLS_TOGETHER = 32  # GPU counts of one site that are searched in one pass
+ROWS_TOGETHER = 500_000  # and layouts, were each on every one of more GPU counts
 
 #: Of `training`, what tells runs of one layout apart, and does not decide which layouts there are.
 OF_LENGTHS: Mapping[str, Any] = {"epochs": None, "iterations": None, "starts_from": "", "global_batch": None}
@@ -168,6 +169,11 @@ class Problem:
             physics = self._physics(setting)
             self.sites[key] = Site(physics, self._table(setting), self.batches, self.run, self.scenario.layout.dp)
         return self.sites[key]
+
+    def cells_together(self, pool: int, done: int) -> int:
+        """How many GPU counts of a pool are searched in a pass: some, or after many others a share of as many."""
+        most = ROWS_TOGETHER // max(1, len(self.site(pool).table))
+        return max(CELLS_TOGETHER, min(done // CELLS_TOGETHER, most))
 
     def _physics(self, setting: Setting) -> SettingPhysics:
         key = (setting.framework, setting.hardware.gpu)
