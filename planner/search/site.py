@@ -155,25 +155,23 @@ class Site:
         self.grid = np.concatenate([[0.0], 2.0 ** np.arange(-16, 8, 0.25)])
         self._known = np.full(kernels, -1)  # place of a kernel in `_least`
         self._least = np.zeros((0, intervals, len(self.grid)))
-        self._staged = np.full(len(self.table.stage_row), -1)  # place of a (kernel, pp, vpp) in `_stages`
-        self._stages = np.zeros((2, 0, intervals))
+        self._staged = np.zeros(len(self.table.stage_row), dtype=bool)  # which of `_stages` are known
+        self._stages = np.zeros((2, len(self._staged), intervals))
 
     def stages(self, row: IntArray) -> tuple[IntArray, FloatArray, FloatArray]:
         """Seconds a sequence on the slowest stage, and to fill the pipeline, of these rows' distinct (kernel, pp, vpp).
 
         (which of them a row is, two tables of (distinct, intervals)). Neither rises from interval to interval.
         """
-        t, stage = self.table, self.table.stage[row]
-        wanted = np.zeros(len(t.stage_row), dtype=bool)
+        stage = self.table.stage[row]
+        wanted = np.zeros(len(self._staged), dtype=bool)
         wanted[stage] = True
-        new = np.flatnonzero(wanted & (self._staged < 0))
+        new = np.flatnonzero(wanted & ~self._staged)
         if len(new):
-            known = self._staged.copy()
-            known[new] = self._stages.shape[1] + np.arange(len(new))
-            self._staged = known
-            self._stages = np.concatenate([self._stages, self._stages_of(t.stage_row[new])], axis=1)
+            self._stages[:, new] = self._stages_of(self.table.stage_row[new])
+            self._staged[new] = True
         slow, fill = self._stages
-        return self._staged[stage], slow, fill
+        return stage, slow, fill
 
     def _stages_of(self, rows: IntArray) -> FloatArray:
         t, intervals = self.table, len(self.ends)
