@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
 from planner.performance.gpu_names import chip_of
-from planner.performance.residual import LABELS, LENGTHS, Place, ResidualField, shared, shared_with
+from planner.performance.residual import (
+    LABELS,
+    LENGTHS,
+    Place,
+    ResidualField,
+    points_at,
+    shared,
+    shared_with,
+    squares_apart,
+)
 from planner.performance.stacks import NEOX, place_of
 from planner.workload.layers import attention_count, recurrent_count
 from planner.workload.model import ModelSpec
@@ -123,16 +132,20 @@ class KnownRuns:
 
     def sigma(self, place: Place, ln_gpus: FloatArray) -> FloatArray:
         """Standard deviation of ln(step) of one run at this place, at each size, (k,)."""
-        points = np.column_stack([np.broadcast_to(place.coordinates[:2], (len(ln_gpus), 2)), ln_gpus])
         of_moe = place.kind == "moe"
         names = (name for name in SHARED if of_moe or "moe" not in name.split())
         variance = np.full(len(ln_gpus), sum(self.spreads[name] ** 2 for name in names))
         if self.places:
-            with_known = label_covariance(points, self.coordinates, shared_with(place, self.labels), self.spreads)
-            variance = variance - ((with_known @ self.root.T) ** 2).sum(axis=1)
+            same = shared_with(place, self.labels)
+            variance = variance - np.concatenate([self._known_of(points, same) for points in points_at(place, ln_gpus)])
         noise = self.spreads["noise moe" if of_moe else "noise"]
         unseen = 0.0 if chip_of(place.gpu) in self.chips else self.spreads.get(UNSEEN, 0.0)
         return np.asarray(self.spreads["scale"] * np.sqrt(np.maximum(variance, 0.0) + noise**2 + unseen**2))
+
+    def _known_of(self, points: FloatArray, same: Mapping[str, BoolArray]) -> FloatArray:
+        """Of the variance of ln(step) at each point, (k, 3), what the runs tell."""
+        with_known = label_covariance(points, self.coordinates, same, self.spreads)
+        return np.asarray(((with_known @ self.root.T) ** 2).sum(axis=1))
 
 
 _KNOWN: list[tuple[ResidualField, Mapping[str, float], KnownRuns]] = []  # the last few asked for
@@ -170,11 +183,11 @@ def label_covariance(
     a: FloatArray, b: FloatArray, same: Mapping[str, BoolArray], spreads: Mapping[str, float]
 ) -> FloatArray:
     """Covariance of ln(step) at coordinates a (n, 3) with that at b (m, 3), by what they share, (n, m)."""
-    total = np.zeros((len(a), len(b)))
+    total = np.zeros((1, 1))
     for name, part in _parts(a, b, same):
         if spreads[name]:
-            total += spreads[name] ** 2 * part
-    return total
+            total = total + spreads[name] ** 2 * part
+    return np.asarray(np.broadcast_to(total, (len(a), len(b))))
 
 
 def _parts(a: FloatArray, b: FloatArray, same: Mapping[str, BoolArray]) -> Iterable[tuple[str, FloatArray]]:
@@ -183,8 +196,11 @@ def _parts(a: FloatArray, b: FloatArray, same: Mapping[str, BoolArray]) -> Itera
         for label in name.split() if name != "all" else ():
             part = part * same[label]
         yield name, part
-    apart = ((a[:, None, :] - b[None, :, :]) / LENGTHS) ** 2
-    yield "smooth", (same["stack"] & same["kind"] & same["gpu"]) * np.exp(-0.5 * apart.sum(axis=2))
+    alike = same["stack"] & same["kind"] & same["gpu"]
+    near = np.flatnonzero(alike.any(axis=0))
+    smooth = np.zeros((len(a), len(b)))
+    smooth[:, near] = alike[:, near] * np.exp(-0.5 * sum(squares_apart(a, b[near])))
+    yield "smooth", smooth
 
 
 def label_spreads(places: Sequence[Place], covariance: FloatArray) -> dict[str, float]:

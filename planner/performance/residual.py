@@ -9,7 +9,7 @@ would pick whichever was luckiest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from planner.performance.arrays import BoolArray, FloatArray
 
 LENGTHS = np.array([1.5, 0.7, 1.0])  # in ln(parameters), ln(sequence), ln(GPUs)
+SIZES_TOGETHER = 4096  # rows of a covariance with all measured runs that are held at once
 # Slopes of a site count from a model of ten billion parameters, four thousand tokens and 64 GPUs, in such units.
 CENTRE, UNIT = np.array([23.0, 8.3, 4.2]), np.array([1.8, 1.1, 2.0])
 
@@ -94,8 +95,16 @@ class ResidualField:
         if not near.any():
             return np.zeros(len(ln_gpus))
         same = shared_with(place, {name: column[near] for name, column in labels.items()})
-        points = np.column_stack([np.broadcast_to(place.coordinates[:2], (len(ln_gpus), 2)), ln_gpus])
-        return np.asarray(kernel(points, self.coordinates[near], same, self.levels) @ self.weights[near])
+        known, weights = self.coordinates[near], self.weights[near]
+        parts = [kernel(points, known, same, self.levels) @ weights for points in points_at(place, ln_gpus)]
+        return np.concatenate([*parts, np.zeros(0)])
+
+
+def points_at(place: Place, ln_gpus: FloatArray) -> Iterator[FloatArray]:
+    """Coordinates of a place at each size, (k, 3), so many together that what is made of them stays small."""
+    points = np.column_stack([np.broadcast_to(place.coordinates[:2], (len(ln_gpus), 2)), ln_gpus])
+    for begin in range(0, len(points), SIZES_TOGETHER):
+        yield points[begin : begin + SIZES_TOGETHER]
 
 
 def covariance(a: Sequence[Place], b: Sequence[Place], levels: Levels) -> FloatArray:
@@ -125,10 +134,19 @@ def shared_with(place: Place, labels: Mapping[str, NDArray[np.str_]]) -> dict[st
 
 def kernel(a: FloatArray, b: FloatArray, same: Mapping[str, BoolArray], levels: Levels) -> FloatArray:
     """Covariance (len(a), len(b)) at coordinates a (n, 3) and b (m, 3); the masks of `same` broadcast to it."""
-    apart = ((a[:, None, :] - b[None, :, :]) / LENGTHS) ** 2
-    run = np.exp(-0.5 * (apart[:, :, 1] + apart[:, :, 2]))  # sequence and scale
-    sized = run * np.exp(-0.5 * apart[:, :, 0])
-    field = same["gpu"] * (levels.stack_gpu**2 * sized + levels.model_gpu**2 * same["model"] * run)
-    slopes = ((a - CENTRE) / UNIT) @ ((b - CENTRE) / UNIT).T
-    site = same["site"] * (levels.site**2 + levels.site_moe**2 * same["moe"] + levels.site_slope**2 * slopes)
-    return np.asarray((same["stack"] & same["kind"]) * field + site, dtype=np.float64)
+    alike = same["stack"] & same["kind"] & same["gpu"]
+    near, there = np.flatnonzero(alike.any(axis=0)), np.flatnonzero(same["site"].any(axis=0))
+    model, *run_apart = squares_apart(a, b[near])
+    run = np.exp(-0.5 * sum(run_apart))  # sequence and scale
+    sized = run * np.exp(-0.5 * model)
+    out = np.zeros((len(a), len(b)))
+    out[:, near] = alike[:, near] * (levels.stack_gpu**2 * sized + levels.model_gpu**2 * same["model"][:, near] * run)
+    slopes = ((a - CENTRE) / UNIT) @ ((b[there] - CENTRE) / UNIT).T
+    effect = levels.site**2 + levels.site_moe**2 * same["moe"][:, there] + levels.site_slope**2 * slopes
+    out[:, there] += same["site"][:, there] * effect
+    return out
+
+
+def squares_apart(a: FloatArray, b: FloatArray) -> list[FloatArray]:
+    """Squared distances of coordinates a (n, 3) and b (m, 3) along each axis, in its lengths, (n, m) each."""
+    return [((a[:, None, i] - b[None, :, i]) / length) ** 2 for i, length in enumerate(LENGTHS)]

@@ -185,12 +185,16 @@ class _Branch:
     def _beside(self, last: IntArray) -> FloatArray:
         """Seconds of the run that data parallelism adds at least, (rows,); `last`: the largest cut's interval."""
         site, t = self.site, self.site.table
-        at = t.kernel[self.row] * len(site.ends) + last
-        row, group = self.row, t.gpus_of_a_group(self.row, self.dp, self.instances)
-        kernels = site.at_ends.take(at)
-        each = site.physics.beside_s(kernels, t.pp[row], t.vpp[row], self.dp, t.zero_stage[row], group)
         n, _ = site.run.least(site.batches.low, site.batches.high)
-        self.beside = n * site.physics.factor(self.gpus)[self.cell] * each
+        scale = n * site.physics.factor(self.gpus)
+        self.beside = np.zeros(len(self.row))
+        for begin in range(0, len(self.row), SLICE):
+            some = slice(begin, begin + SLICE)
+            row, dp = self.row[some], self.dp[some]
+            kernels = site.at_ends.take(t.kernel[row] * len(site.ends) + last[some])
+            group = t.gpus_of_a_group(row, dp, self.instances[some])
+            each = site.physics.beside_s(kernels, t.pp[row], t.vpp[row], dp, t.zero_stage[row], group)
+            self.beside[some] = scale[self.cell[some]] * each
         return self.beside
 
     def _fit_memory(self) -> None:

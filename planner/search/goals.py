@@ -11,7 +11,7 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.search.engine import SLACK, Limits, Tally
 from planner.search.layouts import LayoutTable
 from planner.search.prices import MARGIN, Rates
-from planner.search.problem import CELLS_TOGETHER, Problem
+from planner.search.problem import Problem
 from planner.search.site import complexity
 
 DAY_S = 86400.0
@@ -180,17 +180,14 @@ def find(view: View, tally: Tally | None = None) -> int | None:
     queue, bound = queue[order], bound[possible][order]
     open_ = ~p.exact[queue]
     queue, bound = queue[open_], bound[open_]
-    size = 4
+    size, done = 4, 0
     while len(queue) and bound[0] <= incumbent * SLACK:
-        batch = _next_batch(p, queue, bound, incumbent, size)
-        size = min(2 * size, CELLS_TOGETHER)
-        at = queue[batch]
+        at = queue[batch := _next_batch(p, queue, bound, incumbent, size)]
+        done += len(at)
+        size = min(2 * size, p.cells_together(int(p.pool[at[0]]), done))
         time, cost = view.budget_limits(at)
-        # A cell that comes up a second time is searched to its end: it will be asked for again.
-        whole = p.visited[at]
-        state = _Incumbent(view, at, incumbent, whole)
-        limit = np.where(whole, np.inf, view.longest_s(incumbent, at))
-        p.refine(at, Limits(time, cost, limit), state.tighten, tally)
+        state = _Incumbent(view, at, incumbent)
+        p.refine(at, Limits(time, cost, view.longest_s(incumbent, at)), state.tighten, tally)
         best = _best_known(view, np.append(at, best) if best is not None else at, incumbent)
         if best is not None:
             incumbent = float(view.value(p.best_s[[best]], np.array([best]))[0])
@@ -271,8 +268,8 @@ def _next_batch(p: Problem, queue: IntArray, bound: FloatArray, incumbent: float
 class _Incumbent:
     """Carries the best value found so far from one cell of a pass to the limits of the others."""
 
-    def __init__(self, view: View, cells: IntArray, value: float, whole: BoolArray) -> None:
-        self.view, self.cells, self.value, self.whole = view, cells, value, whole
+    def __init__(self, view: View, cells: IntArray, value: float) -> None:
+        self.view, self.cells, self.value = view, cells, value
         self.seen = np.full(len(cells), np.inf)
 
     def tighten(self, best_s: FloatArray) -> FloatArray:
@@ -284,7 +281,7 @@ class _Incumbent:
             ok = view.keeps(best_s[known], cells[known])
             if ok.any():
                 self.value = min(self.value, float(view.value(best_s[known][ok], cells[known][ok]).min()))
-        return np.where(self.whole, np.inf, view.longest_s(self.value, cells))
+        return view.longest_s(self.value, cells)
 
 
 def tally_unvisited(view: View, tally: Tally, longest_s: Callable[[IntArray], FloatArray]) -> None:

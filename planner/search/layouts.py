@@ -43,8 +43,12 @@ class LayoutTable:
     dp_multiple: IntArray
     group: IntArray
     width: IntArray  # GPUs of one replica: tp x pp x cp
+    size: IntArray  # index of the row's size: GPUs that a run's are a multiple of, width x dp_multiple
+    sizes: IntArray  # (sizes,) distinct
     kernel: IntArray  # index of the row's kernel: equal (tp, cp, ep, sequence_parallel, recompute)
     kernel_row: IntArray  # (kernels,) a row of each kernel, of those the one with the least share of layers covered
+    stage: IntArray  # index of the row's pipeline stages: equal (kernel, pp, vpp)
+    stage_row: IntArray  # (stages,) a row of each
     least: IntArray  # layers of a chunk that full recompute covers at least, 0 where it is not full
     every: IntArray  # and at most
     spares: BoolArray  # whether the row without recompute, all else alike, is in the table, too
@@ -105,9 +109,9 @@ class LayoutTable:
 
     def on(self, gpus: int, dp: IntChoice, batches: BatchSpace) -> tuple[IntArray, IntArray]:
         """Rows that fit `gpus` exactly, with an allowed batch, and their dp."""
-        rows = np.flatnonzero(gpus % self.width == 0)
+        rows = np.flatnonzero((gpus % self.sizes == 0)[self.size])
         replicas = gpus // self.width[rows]
-        keep = (replicas % self.dp_multiple[rows] == 0) & (replicas * self.group[rows] <= batches.high)
+        keep = replicas * self.group[rows] <= batches.high
         if dp != IntChoice():
             keep &= _allowed(replicas, dp)
         if self.shard_group is not None:
@@ -217,6 +221,10 @@ def table_of(
     _, first, which = np.unique(code[order], return_index=True, return_inverse=True)
     kernel = np.zeros_like(order)
     kernel[order] = which.reshape(-1)
+    cut = (kernel * (1 + int(pp.max(initial=0))) + pp) * (1 + int(vpp.max(initial=0))) + vpp
+    _, stage_row, stage = np.unique(cut, return_index=True, return_inverse=True)
+    width = tp * pp * cp
+    sizes, size = np.unique(width * dp_multiple, return_inverse=True)
     return LayoutTable(
         tp=tp,
         pp=pp,
@@ -228,9 +236,13 @@ def table_of(
         recompute=recompute,
         dp_multiple=dp_multiple,
         group=np.where(vpp > 1, pp, 1),
-        width=tp * pp * cp,
+        width=width,
+        size=size.reshape(-1).astype(np.int64),
+        sizes=sizes,
         kernel=kernel.astype(np.int64),
         kernel_row=order[first].astype(np.int64),
+        stage=stage.reshape(-1).astype(np.int64),
+        stage_row=stage_row.astype(np.int64),
         least=least,
         every=every,
         spares=spares,

@@ -9,6 +9,7 @@ over all data-parallel ranks, or over a shard group of them (HSDP, `--num-distri
 from __future__ import annotations
 
 from functools import cache
+from math import isqrt
 
 import numpy as np
 
@@ -56,20 +57,28 @@ def share_covered(layers: int, chunks: IntArray, covered: IntArray) -> FloatArra
 @cache
 def divisors(n: int) -> tuple[int, ...]:
     """The divisors of n, ascending."""
-    return tuple(d for d in range(1, n + 1) if n % d == 0)
+    low = [d for d in range(1, isqrt(n) + 1) if n % d == 0]
+    return (*low, *(n // d for d in reversed(low) if d * d != n))
+
+
+def distinct(counts: IntArray) -> tuple[IntArray, IntArray]:
+    """The distinct values of counts, ascending, and which of them each is, its shape: by a table, not by sorting."""
+    present = np.zeros(int(counts.max(initial=0)) + 1, dtype=bool)
+    present[counts] = True
+    place = np.cumsum(present) - 1
+    return np.flatnonzero(present), place[counts]
 
 
 def divisor_counts(values: IntArray) -> IntArray:
     """How many divisors each value has, its shape."""
-    distinct, back = np.unique(values, return_inverse=True)
-    counts = np.array([len(divisors(int(n))) for n in distinct], dtype=np.int64)
-    return counts[back].reshape(values.shape)
+    each, which = distinct(values)
+    return np.array([len(divisors(int(n))) for n in each], dtype=np.int64)[which]
 
 
 def every_divisor(values: IntArray) -> tuple[IntArray, IntArray]:
     """(index into `values`, divisor) of every divisor of each, by index, then divisor."""
-    distinct, back = np.unique(values, return_inverse=True)
-    lists = [divisors(int(n)) for n in distinct]
+    each, back = distinct(values)
+    lists = [divisors(int(n)) for n in each]
     flat = np.array([d for each in lists for d in each], dtype=np.int64)
     sizes = np.array([len(each) for each in lists], dtype=np.int64)
     starts = np.cumsum(sizes) - sizes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
@@ -18,6 +18,8 @@ from planner.performance.calibration import Calibration
 from planner.performance.conditions import optimizer_state_bytes
 from planner.performance.frameworks import framework, stages_run
 from planner.performance.intervals import spread
+from planner.performance.residual import Place
+from planner.performance.stacks import place_of
 from planner.plan import Buying, Overhead
 from planner.risk.failures import hazards, replacement_s
 from planner.risk.hazard import Hazard
@@ -43,11 +45,12 @@ from planner.workload.dataset import RunLength
 from planner.workload.learning import CriticalBatch
 
 CELLS_TOGETHER = 32  # GPU counts of one site that are searched in one pass
+ROWS_TOGETHER = 500_000  # and layouts, were each on every one of more GPU counts
 
 #: Of `training`, what tells runs of one layout apart, and does not decide which layouts there are.
 OF_LENGTHS: Mapping[str, Any] = {"epochs": None, "iterations": None, "starts_from": "", "global_batch": None}
 #: What is known of each cell's candidates, whatever is asked of them.
-LEARNT = ("best_s", "exact", "bound_s", "visited", "row", "dp", "micro", "batch", "covered", "instances", "step_s")
+LEARNT = ("best_s", "exact", "bound_s", "row", "dp", "micro", "batch", "covered", "instances", "step_s")
 #: Of a pool, what decides with its setting how long runs take.
 OF_CLOCKS = attrgetter("interruptions", "takings")
 #: What of a cluster the search space of a pool depends on, beside the machines themselves.
@@ -89,7 +92,6 @@ class Problem:
         self.best_s = np.full(cells, np.inf)  # undisturbed seconds of the run, as predicted, where found
         self.exact = np.zeros(cells, dtype=bool)  # whether best_s is the cell's least
         self.bound_s = np.zeros(cells)  # seconds that the cell does not undercut
-        self.visited = np.zeros(cells, dtype=bool)  # whether the cell has been searched at all
         self.row, self.dp, self.micro, self.batch = (np.zeros(cells, dtype=np.int64) for _ in range(4))
         self.covered, self.instances = (np.zeros(cells, dtype=np.int64) for _ in range(2))
         self.step_s = np.zeros(cells)
@@ -157,7 +159,7 @@ class Problem:
     def forget(self) -> None:
         """Drops what was learnt of the cells, so that they are searched anew."""
         self.best_s[:], self.bound_s[:] = np.inf, 0.0
-        self.exact[:] = self.visited[:] = False
+        self.exact[:] = False
 
     def site(self, pool: int) -> Site:
         """The search space of a pool, built when first asked for; pools that differ in their cloud alone share it."""
@@ -167,6 +169,11 @@ class Problem:
             physics = self._physics(setting)
             self.sites[key] = Site(physics, self._table(setting), self.batches, self.run, self.scenario.layout.dp)
         return self.sites[key]
+
+    def cells_together(self, pool: int, done: int) -> int:
+        """How many GPU counts of a pool are searched in a pass: some, or after many others a share of as many."""
+        most = ROWS_TOGETHER // max(1, len(self.site(pool).table))
+        return max(CELLS_TOGETHER, min(done // CELLS_TOGETHER, most))
 
     def _physics(self, setting: Setting) -> SettingPhysics:
         key = (setting.framework, setting.hardware.gpu)
@@ -205,16 +212,26 @@ class Problem:
 
         floors: dict[int, float] = {}
 
-        def floor(pool: int, gpus: IntArray) -> FloatArray:
-            setting = self.pools[pool].setting
+        def floor(setting: Setting) -> float:
             best = fastest[_but_network(setting)]
             if best not in floors:
                 swift = self.pools[best].setting
                 floors[best] = floor_s(self._physics(swift), self._table(swift), self.batches, self.run)
-            factor = np.asarray(self.calibration.correction(setting, gpus), dtype=np.float64)
-            return np.asarray(floors[best] * factor / gpus, dtype=np.float64)
+            return floors[best]
 
-        return self._by_pool(floor)
+        factor = np.ones(len(self))
+        for setting, at in self._places:
+            factor[at] = self.calibration.correction(setting, self.gpus[at])
+        each = np.array([floor(pool.setting) for pool in self.pools], dtype=np.float64)
+        return np.asarray(each[self.pool] * factor / self.gpus, dtype=np.float64)
+
+    @cached_property
+    def _places(self) -> list[tuple[Setting, IntArray]]:
+        """A setting of each place that measured runs tell apart, and all cells there: they know no network or price."""
+        pools: dict[Place, list[int]] = {}
+        for i, pool in enumerate(self.pools):
+            pools.setdefault(place_of(pool.setting), []).append(i)
+        return [(self.pools[some[0]].setting, np.flatnonzero(np.isin(self.pool, some))) for some in pools.values()]
 
     @cached_property
     def space(self) -> IntArray:
@@ -242,9 +259,8 @@ class Problem:
     def factors(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Factors on predicted step times at p10, p50 and p90 of each cell, (cells,) each."""
         low, median, high = (np.ones(len(self)) for _ in range(3))
-        for i, pool in enumerate(self.pools):
-            at = self.pool == i
-            factors = spread(pool.setting, self.gpus[at], self.calibration)
+        for setting, at in self._places:
+            factors = spread(setting, self.gpus[at], self.calibration)
             low[at], median[at], high[at] = (factors.quantile(p) for p in (0.1, 0.5, 0.9))
         return low, median, high
 
@@ -281,13 +297,6 @@ class Problem:
         other = replacement_s(self.risk_facts, self.scenario.risk or Risk())
         each = spread[self.pool] if len(self.pools) else np.zeros(len(self))
         return Market(each, np.full(len(self), other))
-
-    def _by_pool(self, value: Callable[[int, IntArray], FloatArray | IntArray]) -> FloatArray:
-        out = np.zeros(len(self))
-        for pool in range(len(self.pools)):
-            at = self.pool == pool
-            out[at] = value(pool, self.gpus[at])
-        return out
 
     def time_s(self, p: float, seconds: FloatArray, cells: IntArray, speed: float = 1.0) -> FloatArray:
         """The time that runs predicted to train for `seconds` stay below with probability p, were all `speed` as fast.
@@ -441,7 +450,6 @@ class Problem:
         pool = int(self.pool[cells[0]])
         found, count = solve(self.site(pool), self.gpus[cells], limits, tighten)
         least = limits.least_s
-        self.visited[cells] = True
         self.bound_s[cells] = np.maximum(self.bound_s[cells], least)
         self.keep(cells, found, least)
         if tally is not None:  # the last pass over a cell decides anew on all its candidates

@@ -155,26 +155,35 @@ class Site:
         self.grid = np.concatenate([[0.0], 2.0 ** np.arange(-16, 8, 0.25)])
         self._known = np.full(kernels, -1)  # place of a kernel in `_least`
         self._least = np.zeros((0, intervals, len(self.grid)))
+        self._staged = np.zeros(len(self.table.stage_row), dtype=bool)  # which of `_stages` are known
+        self._stages = np.zeros((2, len(self._staged), intervals))
 
     def stages(self, row: IntArray) -> tuple[IntArray, FloatArray, FloatArray]:
         """Seconds a sequence on the slowest stage, and to fill the pipeline, of these rows' distinct (kernel, pp, vpp).
 
         (which of them a row is, two tables of (distinct, intervals)). Neither rises from interval to interval.
         """
+        stage = self.table.stage[row]
+        wanted = np.zeros(len(self._staged), dtype=bool)
+        wanted[stage] = True
+        new = np.flatnonzero(wanted & ~self._staged)
+        if len(new):
+            self._stages[:, new] = self._stages_of(self.table.stage_row[new])
+            self._staged[new] = True
+        slow, fill = self._stages
+        return stage, slow, fill
+
+    def _stages_of(self, rows: IntArray) -> FloatArray:
         t, intervals = self.table, len(self.ends)
-        code = (t.kernel * (1 + int(t.pp.max(initial=0))) + t.pp) * (1 + int(t.vpp.max(initial=0))) + t.vpp
-        _, first, which = np.unique(code[row], return_index=True, return_inverse=True)
-        rows = row[first]
-        slow, fill = np.zeros((2, len(rows), intervals))
+        out = np.zeros((2, len(rows), intervals))
         together = max(1, SLICE // max(intervals, 1))
         for begin in range(0, len(rows), together):
             some = rows[begin : begin + together]
             at = (t.kernel[some][:, None] * intervals + np.arange(intervals)).ravel()
             cut = (np.repeat(x[some], intervals) for x in (t.pp, t.vpp))
             found = self.physics.stage_s(self.at_ends.take(at), *cut)
-            for out, each in zip((slow, fill), found, strict=True):
-                out[begin : begin + len(some)] = each.reshape(-1, intervals) / self.ends
-        return which.reshape(-1), slow, fill
+            out[:, begin : begin + len(some)] = [each.reshape(-1, intervals) / self.ends for each in found]
+        return out
 
     def stages_with(self, row: IntArray, micro: IntArray, share: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Seconds of a micro-batch on the slowest stage, and to fill the pipeline, with this share recomputed, (n,)."""

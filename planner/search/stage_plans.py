@@ -139,7 +139,7 @@ def learn(problem: Problem, others: Sequence[Problem]) -> None:
             step = other.step_s[at]
             seconds = problem.run.seconds(other.batch[at], step, lambda _: step)  # noqa: B023 - called within the line
             problem.best_s[at] = problem.bound_s[at] = seconds
-            problem.exact[at] = problem.visited[at] = True
+            problem.exact[at] = True
 
 
 def _alike(one: Problem, other: Problem) -> bool:
