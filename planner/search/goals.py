@@ -15,6 +15,7 @@ from planner.search.problem import Problem
 from planner.search.site import complexity
 
 DAY_S = 86400.0
+PROMISING = 8  # cells whose values are looked at first
 DEARER = "dearer offer of the same machines"
 
 
@@ -245,14 +246,24 @@ def _best_known(view: View, cells: IntArray, at_most: float = np.inf) -> int | N
     """The best of the cells that are exact and keep the budgets, among those that may be as good as `at_most`."""
     p = view.problem
     cells = cells[p.exact[cells] & view.allowed[cells]]
-    cells = cells[view.floor(p.best_s[cells], cells) <= at_most * SLACK]
     time, cost = view.budget_limits(cells)
     cells = cells[p.best_s[cells] <= np.minimum(time, cost) * SLACK]
-    cells = cells[view.feasible(cells)]
+    floor = view.floor(p.best_s[cells], cells)
+    order = np.argsort(floor, kind="stable")
+    cells, floor = cells[order], floor[order]
+    kept, values = [np.zeros(0, dtype=np.int64)], [np.zeros(0)]
+    begin, size = 0, PROMISING
+    while begin < len(cells) and floor[begin] <= at_most * SLACK:  # the most promising spare most of the others
+        some = cells[begin : begin + size][floor[begin : begin + size] <= at_most * SLACK]
+        some = some[view.feasible(some)]
+        kept.append(some)
+        values.append(view.value(p.best_s[some], some))
+        at_most = min(at_most, float(values[-1].min(initial=np.inf)))
+        begin, size = begin + size, 4 * size
+    cells, value = np.concatenate(kept), np.concatenate(values)
     if not len(cells):
         return None
-    value = view.value(p.best_s[cells], cells)
-    cells = cells[value == value.min()]
+    cells = np.sort(cells[value == value.min()])
     if len(cells) == 1:
         return int(cells[0])
     keys = order_keys(view, cells)
