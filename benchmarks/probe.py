@@ -37,7 +37,8 @@ from planner.performance.next_runs import choose, measured, posterior
 from planner.performance.overlays import known_runs
 from planner.performance.rows import Run
 from planner.performance.stacks import kind_of
-from planner.plan import Plan, Trained
+from planner.results.answers import Trained
+from planner.results.plan import Plan
 from planner.search.probing import Decision, Value, scaled
 
 SITES = 200

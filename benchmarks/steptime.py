@@ -15,11 +15,11 @@ import time
 import numpy as np
 
 from planner.catalog import load_catalog
-from planner.catalog.types import Hardware
 from planner.performance.arrays import Setting
 from planner.performance.calibration import load_calibration
 from planner.performance.memory_layout import layout_memory
 from planner.performance.steptime import kernels_of, scope, step_of
+from planner.spec.hardware import Hardware
 from planner.workload import load_model
 
 # The largest first: once freed, it has glibc keep the memory of small arrays for the next ones, as in any long process.

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         track_programme,
         validate,
     )
-    from planner.results import InfeasibleError
+    from planner.results.result import InfeasibleError
     from planner.units import PlannerError
 
 __version__ = "0.1.0"

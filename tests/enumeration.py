@@ -14,7 +14,6 @@ from math import ceil
 import numpy as np
 
 from planner.catalog.risk_facts import RiskFacts, load_risk_facts
-from planner.catalog.types import Offer
 from planner.performance.arrays import RECOMPUTE, Layouts, Setting
 from planner.performance.calibration import Calibration
 from planner.performance.frameworks import frameworks, stages_run
@@ -22,14 +21,15 @@ from planner.performance.intervals import spread
 from planner.performance.layout_choices import layout_choices
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.steptime import step_time
-from planner.plan import Takings
+from planner.results.plan import Takings
 from planner.risk.completion import Completion
 from planner.risk.failures import NOT_SPOT, hazards, interruption_rate, replacement_s, takings
 from planner.risk.hazard import Hazard
 from planner.risk.market import Market, market_completion
 from planner.risk.overhead import overhead_of
-from planner.scenario import BatchRamp, IntChoice, Risk, Scenario
 from planner.search.conditions import conditions_of
+from planner.spec.hardware import Offer
+from planner.spec.scenario import BatchRamp, IntChoice, Risk, Scenario
 from planner.workload import parameter_counts
 
 FRAMEWORKS = ("fsdp", "gpt-neox", "megatron")

@@ -21,7 +21,7 @@ from programme_cases import programme, stage
 
 from planner import optimize, optimize_programme, probe
 from planner.cli.app import app
-from planner.plan import Goal
+from planner.results.answers import StatedGoal
 
 ROOT = Path(__file__).parents[1]
 NUMBERS = ("1.2.3", "1e999", "-1", "0", "9" * 400, "9" * 5000, "1e308", "NaN", "-0.0", "1_0", "٣", "1e-320", str(2**70))
@@ -35,7 +35,7 @@ OVERLAY = (
 
 def planned() -> bytes:
     """What `planner probe` writes of a saved plan."""
-    return probe(answer(goal=Goal("cost", time_s=1e7, confidence=0.8), spread=1.2)).to_json().encode()
+    return probe(answer(goal=StatedGoal("cost", time_s=1e7, confidence=0.8), spread=1.2)).to_json().encode()
 
 
 PROGRAMME = yaml.safe_dump(programme(stage("main"), stage("long"))).encode()

@@ -2,18 +2,8 @@
 
 from dataclasses import replace
 
-from planner.plan import (
-    Certificate,
-    Goal,
-    Layout,
-    MemoryGiB,
-    OfferRef,
-    Optimization,
-    Plan,
-    Provenance,
-    Quantiles,
-    Trained,
-)
+from planner.results.answers import Certificate, Optimization, Provenance, StatedGoal, Trained
+from planner.results.plan import Layout, MemoryGiB, OfferRef, Plan, Quantiles
 from planner.workload.zoo import load_model
 
 
@@ -80,7 +70,7 @@ def answer(
         defaults=(),
         warnings=(),
         provenance=Provenance("0", "The known example", "s", "c", "k"),
-        goal=goal or Goal("cost", None, 100 * 86400.0, None, 0.8),
+        goal=goal or StatedGoal("cost", None, 100 * 86400.0, None, 0.8),
         trained=trained or Trained(load_model(model), evaluation_interval=1000, evaluation_iterations=10),
     )
 

@@ -15,8 +15,8 @@ from planner import api, search
 from planner.money import Money
 from planner.report.proposal.content import build_proposal
 from planner.report.proposal.model import Proposal
-from planner.report.proposal.study import study
-from planner.scenario import AskLine, Egress, Scenario, Storage, Terms
+from planner.search.study import study
+from planner.spec.scenario import AskLine, Egress, Scenario, Storage, Terms
 
 ROOT = Path(__file__).parents[1]
 DAY = date(2026, 11, 24)

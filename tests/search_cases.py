@@ -10,10 +10,11 @@ import numpy as np
 from enumeration import batches, size_of
 
 from planner.catalog import load_catalog
-from planner.catalog.types import Accelerator, Hardware, Node, Offer
 from planner.performance.arrays import RECOMPUTE, FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration, load_calibration
-from planner.scenario import (
+from planner.spec.hardware import Accelerator, Hardware, Node, Offer
+from planner.spec.model import ModelSpec, MoESpec
+from planner.spec.scenario import (
     BatchRamp,
     Budget,
     Cluster,
@@ -24,7 +25,6 @@ from planner.scenario import (
     Scenario,
     Training,
 )
-from planner.workload import ModelSpec, MoESpec
 
 ANY = IntChoice()
 

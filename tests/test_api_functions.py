@@ -12,7 +12,7 @@ import yaml
 
 import planner as library
 from planner.cli.app import app
-from planner.results import Result, Rows
+from planner.results.result import Result, Rows
 
 ROOT = Path(__file__).parents[1]
 SMALL = ROOT / "scenarios" / "neox20b-as-trained.yaml"

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from planner.catalog import eligible_offers, load_catalog
 from planner.catalog.ages import price_age
-from planner.catalog.bill import egress_usd, paid_gpu_hours, storage_usd
 from planner.catalog.diff import price_changes
 from planner.catalog.energy import carbon_intensity, energy_use
 from planner.catalog.ownership import owned_usd_per_gpu_hour, reserved_discount
-from planner.scenario import Cluster, OwnCluster
+from planner.spec.scenario import Cluster, OwnCluster
 from planner.units import PlannerError
 
 CATALOG = load_catalog()
@@ -103,40 +102,6 @@ def test_ownership_mistakes_name_the_key(own: OwnCluster, complaint: str) -> Non
 def test_reserved_discounts_are_a_range() -> None:
     assert (reserved_discount(CATALOG, 1).low, reserved_discount(CATALOG, 1).high) == (0.30, 0.40)
     assert (reserved_discount(CATALOG, 3).low, reserved_discount(CATALOG, 3).high) == (0.45, 0.55)
-
-
-@pytest.mark.parametrize(
-    ("terms", "gpus", "hours", "paid"),
-    [
-        ({}, 64, 10.3, 64 * 10.3),
-        ({"billing_step_s": 3600}, 64, 10.3, 64 * 11),
-        ({"billing_step_s": 3600}, 64, 11.0, 64 * 11),
-        ({"minimum_gpus": 128}, 64, 10, 1280),
-        ({"minimum_time_s": 86400}, 8, 10, 8 * 24),
-        ({"block_s": 365 * 86400}, 8, 10, 8 * 8760),  # a reserved block is paid whole
-        ({"block_s": 365 * 86400}, 8, 9000, 8 * 2 * 8760),
-    ],
-)
-def test_what_is_on_the_bill(terms: dict[str, float], gpus: int, hours: float, paid: float) -> None:
-    assert paid_gpu_hours(terms, gpus, hours) == pytest.approx(paid)
-
-
-def test_egress_goes_through_its_tiers() -> None:
-    assert egress_usd(CATALOG, "aws", 5_000) == pytest.approx(450)
-    assert egress_usd(CATALOG, "aws", 20_000) == pytest.approx(10_000 * 0.09 + 10_000 * 0.085)
-    assert egress_usd(CATALOG, "oci", 12_000) == pytest.approx(2_000 * 0.0085)
-    assert egress_usd(CATALOG, "gcp", 1_000, to="region") == pytest.approx(20)
-    with pytest.raises(PlannerError, match="leaves nebius is not known"):
-        egress_usd(CATALOG, "nebius", 1)
-
-
-@given(st.floats(0, 1e5), st.floats(0, 1e5))
-def test_more_egress_never_costs_less(some: float, more: float) -> None:
-    assert egress_usd(CATALOG, "azure", some + more) >= egress_usd(CATALOG, "azure", some) - 1e-6
-
-
-def test_checkpoints_in_object_storage() -> None:
-    assert storage_usd(CATALOG, 10_000, 720) == pytest.approx(230)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from planner.catalog import eligible_offers, load_catalog, supports
 from planner.catalog.catalog import Catalog
 from planner.catalog.eligible import effective_quality
 from planner.catalog.paths import data_dir
-from planner.catalog.types import Offer
-from planner.scenario import Cluster, OwnCluster, Quota, QuotedPrice, load_scenario, parse_scenario
+from planner.scenario import load_scenario, parse_scenario
+from planner.spec.hardware import Offer
+from planner.spec.scenario import Cluster, OwnCluster, Quota, QuotedPrice
 from planner.units import PlannerError
 
 SNAPSHOT = "2026-11-24"

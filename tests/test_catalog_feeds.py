@@ -11,7 +11,7 @@ import pytest
 import planner as library
 from planner.catalog import eligible_offers, load_catalog
 from planner.catalog.prices import read_prices
-from planner.scenario import Cluster
+from planner.spec.scenario import Cluster
 from planner.units import PlannerError
 
 HEAD = (

@@ -15,7 +15,7 @@ from planner.catalog.importing import Import, checked, write_snapshot
 from planner.catalog.prices import read_prices
 from planner.catalog.quotes import read_quotes
 from planner.catalog.skypilot import read_skypilot
-from planner.scenario import Cluster
+from planner.spec.scenario import Cluster
 from planner.units import PlannerError
 
 FIXTURES = Path(__file__).parent / "fixtures" / "catalog"

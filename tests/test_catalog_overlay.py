@@ -13,7 +13,7 @@ from planner.catalog import eligible_offers, load_catalog
 from planner.catalog.checks import check_catalog
 from planner.catalog.overlay import config_catalog, overlay_dirs
 from planner.cli.run import run
-from planner.scenario import Cluster
+from planner.spec.scenario import Cluster
 from planner.units import PlannerError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from planner.plan import Comparison
+from planner.results.answers import Comparison
 
 ROOT = Path(__file__).parents[1]
 PINNED = ROOT / "scenarios" / "neox20b-as-trained.yaml"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from planner.plan import Frontier
+from planner.results.answers import Frontier
 
 ROOT = Path(__file__).parents[1]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from planner.plan import Optimization
 from planner.report.layout import display_width
 from planner.report.terminal import optimization_table
+from planner.results.answers import Optimization
 from planner.units import format_duration
 
 ROOT = Path(__file__).parents[1]

@@ -17,11 +17,12 @@ import planner as package
 from planner.interop.probe_folder import PlannedRun, measured
 from planner.interop.probes import run_of
 from planner.performance.learning import step_seconds
-from planner.plan import Alternative, Goal, Quantiles
+from planner.results.answers import Alternative, StatedGoal
+from planner.results.plan import Quantiles
 from planner.units import PlannerError
 
 ROOT = Path(__file__).parents[1]
-GOAL = Goal("cost", time_s=120 * 86_400.0, cost_usd=3e6, confidence=0.8)
+GOAL = StatedGoal("cost", time_s=120 * 86_400.0, cost_usd=3e6, confidence=0.8)
 HEADER = (
     "model,gpu,gpus,framework,precision,seq_len,global_batch_samples,micro_batch,tp,pp,dp,recompute,"
     "tokens_per_s_per_gpu\n"

@@ -15,7 +15,7 @@ from programme_cases import programme, stage
 
 from planner.catalog import load_catalog
 from planner.files import finish, unguarded, write_all, write_atomically
-from planner.plan import Goal
+from planner.results.answers import StatedGoal
 from planner.units import PlannerError
 
 ROOT = Path(__file__).parents[1]
@@ -119,7 +119,7 @@ def calibration_of(folder: Path, tmp_path: Path) -> tuple[str, str]:
 
 def probe_of(folder: Path, tmp_path: Path) -> tuple[str, str]:
     plan = tmp_path / "plan.json"
-    plan.write_text(answer(goal=Goal("cost", time_s=1e7, confidence=0.8), spread=1.2).to_json())
+    plan.write_text(answer(goal=StatedGoal("cost", time_s=1e7, confidence=0.8), spread=1.2).to_json())
     words = ["probe", str(plan), "-o", str(folder), "--quiet"]
     return "from planner.cli.run import run; run(['--version'])", f"run({words!r})"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from planner.catalog import load_catalog
 from planner.catalog.checks import check_catalog
 from planner.catalog.eligible import eligible_offers
-from planner.scenario.types import Cluster
+from planner.spec.scenario import Cluster
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 

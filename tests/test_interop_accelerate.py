@@ -13,7 +13,7 @@ from planner import api
 from planner.catalog.paths import scenarios_dir
 from planner.interop.exporting import export_files
 from planner.interop.importing import import_files
-from planner.plan import Optimization
+from planner.results.answers import Optimization
 from planner.units import PlannerError
 
 LLAMA = scenarios_dir() / "llama3-8b.yaml"

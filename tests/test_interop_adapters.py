@@ -12,7 +12,7 @@ from planner import api
 from planner.catalog.paths import scenarios_dir
 from planner.interop.exporting import TARGETS, export_files
 from planner.interop.importing import import_files
-from planner.plan import Optimization
+from planner.results.answers import Optimization
 from planner.units import PlannerError
 
 QLORA = scenarios_dir() / "qlora-llama3-8b.yaml"

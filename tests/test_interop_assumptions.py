@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from interop_plans import answer
 
 from planner.catalog import load_catalog
-from planner.catalog.types import Hardware
 from planner.interop.accelerate_assumptions import ACCELERATE
 from planner.interop.assumptions import OF_THE_MACHINE, TOPICS, Assumption, conditions_of, table_of
 from planner.interop.deepspeed_assumptions import DEEPSPEED
@@ -36,7 +35,9 @@ from planner.performance.frameworks import framework, stages_run
 from planner.performance.memory import memory
 from planner.performance.memory_states import gradient_type
 from planner.performance.recipes import Recipe
-from planner.plan import MemoryGiB, Optimization, RunConditions
+from planner.results.answers import Optimization
+from planner.results.plan import MemoryGiB, RunConditions
+from planner.spec.hardware import Hardware
 from planner.units import PlannerError
 from planner.workload.zoo import load_model
 

@@ -13,7 +13,8 @@ from interop_plans import answer
 from planner.interop.exporting import export_files, write_files
 from planner.interop.imported import scenario_yaml
 from planner.interop.importing import import_files
-from planner.plan import Optimization, RunConditions
+from planner.results.answers import Optimization
+from planner.results.plan import RunConditions
 from planner.scenario import parse_scenario
 from planner.units import PlannerError
 

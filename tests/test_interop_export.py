@@ -22,7 +22,7 @@ from planner.interop.importing import import_files
 from planner.interop.megatron_conditions import pipeline_layout
 from planner.interop.plans import read_plan
 from planner.performance.framework_table import frameworks
-from planner.plan import Trained
+from planner.results.answers import Trained
 from planner.tracking.progress import progress
 from planner.tracking.state import TrackState
 from planner.units import PlannerError

@@ -18,7 +18,8 @@ from planner.interop.export_common import Export
 from planner.interop.exporting import TARGETS, export_files, write_files
 from planner.interop.plans import read_plan
 from planner.interop.quoting import commented, printable, shell_path, shell_word, yaml_value
-from planner.plan import Alternative, Binding, Default, EpochSchedule, Plausibility, Trained
+from planner.results.answers import Alternative, Binding, Default, Trained
+from planner.results.plan import EpochSchedule, Plausibility
 from planner.units import PlannerError
 from planner.workload.zoo import load_model
 

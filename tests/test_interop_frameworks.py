@@ -30,8 +30,8 @@ from planner.interop.megatron_bridge_fields import HOME, OTHERWISE
 from planner.interop.torchtitan_models import flavour_of
 from planner.performance.arrays import Conditions
 from planner.performance.framework_table import frameworks, frameworks_for
-from planner.plan import Optimization
 from planner.report.frameworks import framework_page
+from planner.results.answers import Optimization
 from planner.scenario.sections import FRAMEWORKS
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts

@@ -13,7 +13,7 @@ from planner.interop.exporting import export_files, write_files
 from planner.interop.imported import scenario_yaml
 from planner.interop.importing import import_files
 from planner.interop.neox_keys import DECIDING, IRRELEVANT, IRRELEVANT_BEFORE, KEYS, UNDERSTOOD, misspelt
-from planner.plan import Trained
+from planner.results.answers import Trained
 from planner.scenario import load_scenario
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts

@@ -8,7 +8,7 @@ import pytest
 from interop_plans import answer
 
 from planner.interop.exporting import export_files
-from planner.plan import Trained
+from planner.results.answers import Trained
 from planner.units import PlannerError
 from planner.workload import load_model, model_from_mapping, parameter_counts
 

@@ -12,7 +12,7 @@ from planner.interop.exporting import export_files, write_files
 from planner.interop.imported import scenario_yaml
 from planner.interop.importing import import_files
 from planner.interop.megatron_keys import DECIDING, known_options
-from planner.plan import Trained
+from planner.results.answers import Trained
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
 from planner.workload.zoo import model_from_mapping

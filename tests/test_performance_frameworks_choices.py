@@ -10,8 +10,8 @@ import pytest
 from planner.performance.arrays import RECOMPUTE, Layouts
 from planner.performance.frameworks import framework, legal
 from planner.performance.layout_choices import LayoutChoices, layout_choices
-from planner.scenario import IntChoice, LayoutBounds
-from planner.workload.model import ModelSpec, MoESpec
+from planner.spec.model import ModelSpec, MoESpec
+from planner.spec.scenario import IntChoice, LayoutBounds
 
 DENSE = ModelSpec("small", layers=6, hidden=96, heads=12, kv_heads=4, head_dim=8, ffn=384, vocab=1000)
 MOE = ModelSpec(

@@ -15,8 +15,8 @@ from planner.performance.memory import memory
 from planner.performance.memory_shapes import memory_shapes
 from planner.performance.shapes import forward_flops, model_numbers
 from planner.performance.steptime import kernel_times, step_time
+from planner.spec.model import ModelSpec
 from planner.workload import flops_per_token, load_model, model_from_mapping
-from planner.workload.model import ModelSpec
 from planner.workload.recurrent import scan_work
 
 LATEST = ("megatron", "")

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.catalog.types import Accelerator, Hardware
 from planner.performance.arrays import Layouts, Memory, Setting
 from planner.performance.frameworks import framework, legal
 from planner.performance.memory import capacity_gib, fits, largest_micro_batch, least_recompute, memory, memory_affine
 from planner.performance.memory_layout import layout_memory
+from planner.spec.hardware import Accelerator, Hardware
 from planner.workload.zoo import load_model
 
 GPU = Accelerator("h100", "H100", "nvidia", "SXM5", "hopper", 80.0, 3350.0, {"bf16": 989.0}, {}, 450.0, 8, 700.0)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from planner.catalog.catalog import load_catalog
-from planner.catalog.types import Hardware
 from planner.performance.arrays import Conditions, Layouts, Setting
 from planner.performance.frameworks import why_illegal
 from planner.performance.memory import capacity_gib, fits, memory
+from planner.spec.hardware import Hardware
 from planner.workload.zoo import load_model
 
 

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.catalog import load_catalog
-from planner.catalog.types import Hardware
 from planner.performance.arrays import Layouts, Setting
 from planner.performance.calibration import load_calibration
 from planner.performance.machine import GRID, as_of_port, link_share, log_shares, machine_numbers, neighbours
@@ -18,6 +17,7 @@ from planner.performance.predict import predict_run
 from planner.performance.rows import read_run
 from planner.performance.shapes import forward_flops, model_numbers
 from planner.performance.steptime import assemble, kernel_times, slowest_stage, step_time
+from planner.spec.hardware import Hardware
 from planner.workload import flops_per_token, load_model
 
 CALIBRATION = load_calibration()

@@ -12,8 +12,8 @@ import pytest
 from planner.performance.calibration import load_calibration
 from planner.performance.learning import measured_files, read_runs
 from planner.performance.validation import Judged, contests, judge, regret, report
-from planner.plan_json import dumps
 from planner.report.validation import validation_chart, validation_table
+from planner.results.json_form import dumps
 from planner.units import PlannerError
 
 ROOT = Path(__file__).parents[1]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from planner import plan_json
 from planner.money import NODE_HOURS, USD, Money
-from planner.plan import Optimization
 from planner.report.layout import Page, columns, display_width
+from planner.results import json_form as plan_json
+from planner.results.answers import Optimization
 
 SACCT = Path(__file__).parent / "fixtures" / "sacct-60-jobs.txt"
 RUN = """

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner import plan as results
-from planner import plan_json
 from planner.reading.text import UNSEEN
+from planner.results import json_form as plan_json
+from planner.results import plan as results
 from planner.units import PlannerError
 from planner.workload import load_model
 

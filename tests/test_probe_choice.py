@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from interop_plans import answer
 
 from planner.performance.next_runs import choose, measured
-from planner.plan import Goal, Quantiles
+from planner.results.answers import StatedGoal
+from planner.results.plan import Quantiles
 from planner.search.probing import Decision, Value, after, choose_probes, scaled
 
-GOAL = Goal("cost", time_s=100 * 86_400.0, cost_usd=None, confidence=0.8)
+GOAL = StatedGoal("cost", time_s=100 * 86_400.0, cost_usd=None, confidence=0.8)
 NOISE = 0.03
 
 

@@ -14,7 +14,6 @@ from words_cases import sentences as sentences_of
 
 from planner.catalog.risk_facts import load_risk_facts
 from planner.files import write_all
-from planner.plan import Quantiles
 from planner.report.proposal.content import build_proposal
 from planner.report.proposal.ledger import sums
 from planner.report.proposal.locale import locale
@@ -22,6 +21,7 @@ from planner.report.proposal.markdown import escaped, markdown
 from planner.report.proposal.model import Bullets, Facts, Figure, Paragraph, Table
 from planner.report.proposal.page import page
 from planner.report.proposal.writing import formats_of
+from planner.results.plan import Quantiles
 from planner.units import PlannerError
 from planner.words import worded
 

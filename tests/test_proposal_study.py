@@ -13,10 +13,10 @@ from planner import search
 from planner.catalog.paths import scenarios_dir
 from planner.report.proposal.ledger import sums
 from planner.report.proposal.model import Paragraph
-from planner.report.proposal.study import three_levels
 from planner.risk.replay import cost_of, run_of
 from planner.risk.simulation import simulate
 from planner.search.problem import build
+from planner.search.study import three_levels
 
 CHANGES = {
     "as asked": {},

@@ -14,8 +14,8 @@ from proposal_cases import EUR, HOSTILE, facts, program, proposal, recalculated,
 from planner.report.proposal.ledger import sums
 from planner.report.proposal.markdown import markdown
 from planner.report.proposal.workbook import workbook
-from planner.scenario import Storage
 from planner.search.problem import build
+from planner.spec.scenario import Storage
 
 openpyxl = pytest.importorskip("openpyxl")
 office = pytest.mark.skipif(program("soffice", "libreoffice") is None, reason="LibreOffice is not installed")

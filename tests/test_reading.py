@@ -269,7 +269,7 @@ def test_json_says_what_is_not_seen_by_its_code(tmp_path, planner):
     (tmp_path / "sources.yaml").write_text('a: {title: "x\u200bname", as_of: 2026-01-01}\n')
     found = load_catalog([tmp_path]).sources
     assert found["a"]["title"] == "x\u200bname"
-    from planner.plan_json import dumps
+    from planner.results.json_form import dumps
 
     assert dumps({"name": "a\u202eb\x9b"}) == '{\n  "name": "a\\u202eb\\u009b"\n}\n'
     assert listing_table("gpus", [], 80) is not None

@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 from test_plan_json import COMPARISON, PLAN
 
-from planner.plan import Difference, Quantiles, Side
 from planner.report.comparison import comparison_table
 from planner.report.comparison_chart import comparison_chart
 from planner.report.layout import display_width
+from planner.results.answers import Difference, Side
+from planner.results.plan import Quantiles
 
 
 def feasible(label, gpus=96, days=10.0):

@@ -9,12 +9,13 @@ from dataclasses import replace
 import pytest
 from test_plan_json import COMPARISON, FRONTIER, OFFER, PLAN
 
-from planner.plan import Goal, Quantiles
 from planner.report.comparison import comparison_table
 from planner.report.frontier import frontier_csv, frontier_table
 from planner.report.frontier_chart import frontier_chart
 from planner.report.frontier_scene import best_of
 from planner.report.layout import display_width
+from planner.results.answers import StatedGoal
+from planner.results.plan import Quantiles
 from planner.units import PlannerError
 
 SLOW = replace(
@@ -25,7 +26,7 @@ SLOW = replace(
     within_budget=False,
     offer=replace(OFFER, gpu="a100-sxm4-80gb"),
 )
-TWO = replace(FRONTIER, plans=(PLAN, SLOW), goal=Goal("cost", time_s=1.2e6, cost_usd=7e4))
+TWO = replace(FRONTIER, plans=(PLAN, SLOW), goal=StatedGoal("cost", time_s=1.2e6, cost_usd=7e4))
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -80,8 +81,8 @@ def test_a_chart_marks_the_plan_that_would_be_chosen():
     assert best_of(TWO) is PLAN
     slow = replace(SLOW, within_budget=True)
     assert best_of(replace(TWO, plans=(PLAN, slow))) is slow
-    assert best_of(replace(TWO, plans=(PLAN, slow), goal=Goal("time"))) is PLAN
-    assert best_of(replace(TWO, plans=(PLAN, slow), goal=Goal("usd_per_day", usd_per_day=1e5))) is PLAN
+    assert best_of(replace(TWO, plans=(PLAN, slow), goal=StatedGoal("time"))) is PLAN
+    assert best_of(replace(TWO, plans=(PLAN, slow), goal=StatedGoal("usd_per_day", usd_per_day=1e5))) is PLAN
     assert best_of(replace(TWO, plans=())) is None
 
 

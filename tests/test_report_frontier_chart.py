@@ -12,13 +12,14 @@ import pytest
 from proposal_cases import program
 from test_plan_json import FRONTIER, OFFER, PLAN, PROVENANCE
 
-from planner.plan import Goal, Quantiles
 from planner.report.frontier import spread_out
 from planner.report.frontier_chart import frontier_chart
 from planner.report.frontier_page import frontier_page
 from planner.report.frontier_plot import frontier_plot
 from planner.report.frontier_scene import scene_of
 from planner.report.layout import Page, display_width
+from planner.results.answers import StatedGoal
+from planner.results.plan import Quantiles
 
 CHROMIUM = program("chromium", "chromium-browser", "google-chrome")
 DAY = 86400.0
@@ -42,7 +43,7 @@ PLANS = (
     plan(9, 50, 64),
     plan(30, 45, 16, "a100-sxm4-80gb", "lambda", within=False),
 )
-GOAL = Goal("cost", time_s=14 * DAY, cost_usd=95e3, confidence=0.8)
+GOAL = StatedGoal("cost", time_s=14 * DAY, cost_usd=95e3, confidence=0.8)
 FIVE = replace(FRONTIER, plans=PLANS, goal=GOAL)
 
 
@@ -75,7 +76,9 @@ def test_without_colour_no_escape_is_written_and_with_it_the_same_words_are():
     assert [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in coloured] == bare
 
 
-@pytest.mark.parametrize("goal", [None, Goal("time"), Goal("cost", time_s=1.0), Goal("time", cost_usd=1e12)])
+@pytest.mark.parametrize(
+    "goal", [None, StatedGoal("time"), StatedGoal("cost", time_s=1.0), StatedGoal("time", cost_usd=1e12)]
+)
 @pytest.mark.parametrize("plans", [PLANS[:1], PLANS[1:2] * 3, PLANS])
 @pytest.mark.parametrize("axes", [("time", "cost"), ("time", "cost", "gpus")])
 def test_any_frontier_can_be_drawn(goal, plans, axes, tmp_path):
@@ -161,8 +164,8 @@ def test_many_offers_are_named_in_a_key_and_marked_differently(tmp_path):
 
 def test_what_the_chosen_plan_is_best_in_is_told():
     assert "the cheapest within the budgets." in frontier_page(FIVE)
-    assert "the fastest within the budget." in frontier_page(replace(FIVE, goal=Goal("time", cost_usd=95e3)))
-    assert "the cheapest." in frontier_page(replace(FIVE, goal=Goal("cost")))
+    assert "the fastest within the budget." in frontier_page(replace(FIVE, goal=StatedGoal("time", cost_usd=95e3)))
+    assert "the cheapest." in frontier_page(replace(FIVE, goal=StatedGoal("cost")))
     assert "by cost and days within" in frontier_page(replace(FIVE, goal=replace(GOAL, objective="usd_per_day")))
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from planner.plan import Optimization
 from planner.report.terminal import SHOWN
+from planner.results.answers import Optimization
 
 #: Of one run each; programmes of stages have tests of their own.
 FOLDER = Path(__file__).parents[1] / "scenarios"

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_plan_json import OFFER, OPTIMIZATION, PLAN
 
-from planner.plan import Alternative, Change, EpochSchedule, Infeasible, Optimization, Quantiles, Reliability
 from planner.report import figures, layout
 from planner.report.layout import wrap
 from planner.report.terminal import optimization_table
+from planner.results.answers import Alternative, Change, Infeasible, Optimization
+from planner.results.plan import EpochSchedule, Quantiles, Reliability
 
 TODAY = date(2026, 11, 24)
 INFEASIBLE = replace(

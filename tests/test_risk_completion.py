@@ -7,13 +7,13 @@ import pytest
 
 import planner.risk.completion
 from planner.catalog.risk_facts import load_risk_facts
-from planner.plan import Overhead
+from planner.results.plan import Overhead
 from planner.risk.checkpoint import optimal_interval
 from planner.risk.completion import completion
 from planner.risk.failures import hazards, interruption_rate, takings
 from planner.risk.hazard import Hazard
 from planner.risk.simulation import SimulatedRun, simulate
-from planner.scenario import Risk
+from planner.spec.scenario import Risk
 
 DAY = 86_400.0
 FACTS = load_risk_facts()

@@ -10,7 +10,7 @@ import pytest
 from test_risk_completion import random_plans
 from test_risk_waits import waiting_plans
 
-from planner.plan import Overhead
+from planner.results.plan import Overhead
 from planner.risk.completion import completion
 from planner.risk.hazard import Hazard
 from planner.risk.market import GIVEN_UP, Market, market_completion

@@ -14,14 +14,15 @@ from test_risk_completion import random_plans
 
 from planner.catalog.risk_facts import load_risk_facts
 from planner.performance.calibration import load_calibration
-from planner.plan import Overhead
+from planner.results.plan import Overhead
 from planner.risk import factor
 from planner.risk.completion import completion
 from planner.risk.hazard import Hazard
 from planner.risk.overhead import beyond, modelled_share, overhead_of, published
 from planner.risk.simulation import SimulatedRun, simulate
-from planner.scenario import OwnRun, Risk, Scenario, StatedOverhead, parse_scenario
+from planner.scenario import parse_scenario
 from planner.search import optimize
+from planner.spec.scenario import OwnRun, Risk, Scenario, StatedOverhead
 from planner.units import PlannerError
 
 FACTS = load_risk_facts()

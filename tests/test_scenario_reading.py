@@ -9,8 +9,10 @@ import pytest
 
 from planner.catalog.paths import scenarios_dir
 from planner.performance.framework_table import frameworks
-from planner.scenario import IntChoice, Programme, Scenario, Terms, load_scenario, parse_any, parse_scenario
+from planner.scenario import load_scenario, parse_any, parse_scenario
 from planner.scenario.sections import FRAMEWORK_NAMES
+from planner.spec.programme import Programme
+from planner.spec.scenario import IntChoice, Scenario, Terms
 from planner.units import PlannerError
 
 SMALLEST = """\

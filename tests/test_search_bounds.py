@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from planner.catalog import load_catalog
-from planner.catalog.types import Hardware
 from planner.performance.arrays import Layouts, Setting
 from planner.performance.calibration import load_calibration
 from planner.performance.memory import memory
 from planner.performance.steptime import step_time
-from planner.scenario import BatchRamp, DataSource, IntChoice, LayoutBounds
 from planner.search.batches import batch_space
 from planner.search.layouts import layout_table
 from planner.search.physics import NEVER, SettingPhysics
 from planner.search.run import Run
 from planner.search.site import Site
+from planner.spec.hardware import Hardware
+from planner.spec.scenario import BatchRamp, DataSource, IntChoice, LayoutBounds
 from planner.units import PlannerError
 from planner.workload import load_model
 from planner.workload.dataset import run_length

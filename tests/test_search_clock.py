@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_risk_completion import random_plans
 
-from planner.plan import Overhead
+from planner.results.plan import Overhead
 from planner.risk.completion import NO_OVERHEAD
 from planner.search.clock import clock
 

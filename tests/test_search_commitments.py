@@ -23,8 +23,8 @@ from planner.risk.failures import takings
 from planner.risk.market import Market, market_completion
 from planner.risk.replay import replay
 from planner.risk.simulation import SimulatedRun, simulate
-from planner.scenario import Cluster, Quota, QuotedPrice, Risk
 from planner.search.money import PaidTime
+from planner.spec.scenario import Cluster, Quota, QuotedPrice, Risk
 from planner.units import PlannerError
 
 DAY = 86400.0

@@ -10,8 +10,10 @@ from enumeration import best_of, enumerate_candidates
 from planner import api
 from planner.catalog import eligible_offers, load_catalog
 from planner.performance.calibration import load_calibration
-from planner.plan import Optimization, Plan
-from planner.scenario import Scenario, parse_scenario
+from planner.results.answers import Optimization
+from planner.results.plan import Plan
+from planner.scenario import parse_scenario
+from planner.spec.scenario import Scenario
 from planner.units import PlannerError
 
 CATALOG = load_catalog()

@@ -9,9 +9,9 @@ import pytest
 from search_cases import case
 
 from planner.performance.calibration import load_calibration
-from planner.scenario import IntChoice
 from planner.search import optimize
 from planner.search.run import EqualLoss
+from planner.spec.scenario import IntChoice
 from planner.units import PlannerError
 
 

@@ -12,10 +12,10 @@ from enumeration import Candidate, enumerate_candidates
 from search_cases import case, narrowed, with_budget
 
 from planner.performance.calibration import load_calibration
-from planner.scenario import Cluster, Objective, Quota, Risk, Scenario
 from planner.search import Fleet, optimize_fleet
 from planner.search.choose import SharedLimit, choose, undominated, within
 from planner.search.fleets import quota_key
+from planner.spec.scenario import Cluster, Objective, Quota, Risk, Scenario
 from planner.units import PlannerError
 
 

@@ -14,12 +14,13 @@ from planner.catalog import load_catalog
 from planner.performance.calibration import load_calibration
 from planner.performance.frameworks import framework
 from planner.performance.layout_choices import interleaves, layout_axes
-from planner.scenario import DataSource, IntChoice, parse_scenario
+from planner.scenario import parse_scenario
 from planner.search.batches import batch_space
 from planner.search.optimum import solve
 from planner.search.plans import fastest_of
 from planner.search.problem import build
 from planner.search.run import EqualLoss, Run
+from planner.spec.scenario import DataSource, IntChoice
 from planner.workload import load_model
 from planner.workload.dataset import run_length
 

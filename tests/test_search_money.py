@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.catalog import load_catalog
-from planner.catalog.bill import paid_gpu_hours
 from planner.catalog.own import owned_offers
 from planner.catalog.paths import scenarios_dir
-from planner.catalog.types import Hardware, Offer
-from planner.plan import Overhead
+from planner.results.plan import Overhead
 from planner.risk.completion import Completion, completion
 from planner.risk.hazard import Hazard
 from planner.risk.simulation import SimulatedRun, simulate
-from planner.scenario import Cluster, OwnCluster, Storage, Terms
-from planner.search.money import Costs, PaidTime, paid_time
+from planner.search.money import Costs, paid_time
 from planner.search.prices import plan_cost
+from planner.spec.billing import PaidTime
+from planner.spec.hardware import Hardware, Offer
+from planner.spec.scenario import Cluster, OwnCluster, Storage, Terms
 
 CELL = np.array([0])
 spans = st.sampled_from([0.0, 60.0, 3600.0, 86_400.0])
@@ -33,10 +33,28 @@ def costs(paid: PaidTime) -> Costs:
 
 
 @given(st.floats(1, 1e7), spans, spans, spans)
-def test_a_run_is_paid_as_the_bill_of_the_catalog_says(time_s, minimum, step, block):
+def test_a_run_is_paid_as_an_offers_terms_say(time_s, minimum, step, block):
     terms = {"minimum_time_s": minimum, "billing_step_s": step, "block_s": block}
-    hours = paid_gpu_hours(terms, 1, time_s / 3600)
-    assert paid_time(None, terms).paid_s(np.array([time_s]))[0] == pytest.approx(hours * 3600, rel=1e-9)
+    seconds = max(time_s, minimum)
+    for size in (step, block):
+        if size > 0:  # a run of exactly n steps, up to rounding, is n steps
+            seconds = max(1, math.ceil(seconds / size - 1e-9)) * size
+    assert paid_time(None, terms).paid_s(np.array([time_s]))[0] == pytest.approx(seconds, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("paid", "hours", "billed"),
+    [
+        (PaidTime(), 10.3, 10.3),
+        (PaidTime(step_s=3600.0), 10.3, 11.0),
+        (PaidTime(step_s=3600.0), 11.0, 11.0),
+        (PaidTime(minimum_s=86_400.0), 10.0, 24.0),
+        (PaidTime(block_s=365 * 86_400.0), 10.0, 8760.0),  # a reserved block is paid whole
+        (PaidTime(block_s=365 * 86_400.0), 9000.0, 2 * 8760.0),
+    ],
+)
+def test_billed_hours_by_hand(paid, hours, billed):
+    assert float(paid.paid_s(hours * 3600.0)) / 3600.0 == pytest.approx(billed)
 
 
 @given(st.floats(1e3, 1e7), st.floats(0.5, 50), spans, spans, spans)

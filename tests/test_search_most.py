@@ -10,8 +10,8 @@ from search_cases import case, with_budget
 
 from planner import load_facts, load_scenario, search
 from planner.performance.calibration import load_calibration
-from planner.scenario import Objective
 from planner.search.most import epochs_of, with_samples
+from planner.spec.scenario import Objective
 from planner.units import PlannerError
 from planner.workload.dataset import run_length
 

@@ -11,13 +11,14 @@ from search_cases import Case, case, narrowed, wavy, with_budget
 
 from planner.performance.arrays import RECOMPUTE
 from planner.performance.calibration import Calibration, load_calibration
-from planner.plan import Optimization, Plan
-from planner.scenario import Scenario
+from planner.results.answers import Optimization
+from planner.results.plan import Plan
 from planner.search import frontier, optimize
 from planner.search.goals import DEARER, View
 from planner.search.optimum import solve as search
 from planner.search.plans import fastest_of, make_plan
 from planner.search.problem import Problem, build
+from planner.spec.scenario import Scenario
 from planner.units import PlannerError
 
 SEEDS = range(240)

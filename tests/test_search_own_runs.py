@@ -8,8 +8,8 @@ import pytest
 from search_cases import Case, case, with_budget
 
 from planner.performance.calibration import load_calibration
-from planner.scenario import IntChoice, MeasuredThroughput
 from planner.search import optimize
+from planner.spec.scenario import IntChoice, MeasuredThroughput
 from planner.units import PlannerError
 
 

@@ -10,8 +10,8 @@ import pytest
 from search_cases import Case, case, with_budget
 
 from planner.performance.calibration import load_calibration
-from planner.plan import Comparison, Plan
-from planner.scenario import Objective
+from planner.results.answers import Comparison
+from planner.results.plan import Plan
 from planner.search import compare, explain, frontier, optimize
 from planner.search.explaining import MORE_USD
 from planner.search.explanation import Explanation
@@ -20,6 +20,7 @@ from planner.search.optimum import scenario_goal
 from planner.search.problem import build
 from planner.search.whatif import best_value, break_even_price, break_even_speed
 from planner.search.whynot import parse
+from planner.spec.scenario import Objective
 from planner.units import PlannerError, format_number
 
 SEEDS = (1, 5, 10, 12, 18, 31, 35, 55)

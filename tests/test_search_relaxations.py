@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from planner.catalog import load_catalog
 from planner.performance.calibration import load_calibration
-from planner.plan import Change
-from planner.scenario import Scenario, parse_scenario
+from planner.results.answers import Change
+from planner.scenario import parse_scenario
 from planner.search import optimize
 from planner.search.optimum import solve
 from planner.search.pools import node_range
 from planner.search.problem import build
+from planner.spec.scenario import Scenario
 from planner.units import format_duration, format_usd, parse_duration, parse_money, written_up
 
 PYTHIA: dict[str, Any] = {

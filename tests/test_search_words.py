@@ -11,11 +11,11 @@ from search_cases import case, with_budget
 from test_search_questions import priced
 
 from planner.performance.calibration import load_calibration
-from planner.plan import Comparison, Optimization
-from planner.scenario import Objective
+from planner.results.answers import Comparison, Optimization
 from planner.scenario.written import COST, TIME
 from planner.search import compare, explain, optimize
 from planner.search.explanation import Explanation
+from planner.spec.scenario import Objective
 from planner.units import PlannerError, rounded_up
 from planner.words import Sentence, worded
 

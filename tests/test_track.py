@@ -18,7 +18,8 @@ from planner.interop.measurement import COLUMNS, training_log_measurement
 from planner.interop.tracking import follow_log, track_log
 from planner.performance.arrays import Conditions
 from planner.performance.rows import read_run
-from planner.plan import Goal, Quantiles, RunConditions, Trained
+from planner.results.answers import StatedGoal, Trained
+from planner.results.plan import Quantiles, RunConditions
 from planner.tracking.progress import progress
 from planner.tracking.ramp import course_of
 from planner.tracking.replan import continuation, remaining_scenario
@@ -34,7 +35,7 @@ def plan_of(iterations=1000, step=10.0, goal=None, **options):
         "pythia-1.4b",
         iterations=iterations,
         step=step,
-        goal=goal or Goal("cost", None, 12_000.0, 60.0, 0.8),
+        goal=goal or StatedGoal("cost", None, 12_000.0, 60.0, 0.8),
         **{**LAYOUT, **options},
     )
 
@@ -108,7 +109,7 @@ def lived(seed, between, iterations=4000, every=10, saved_every=200):
 
 
 def test_the_plans_overhead_counts_for_what_is_left_of_a_run_and_less_as_the_log_tells_its_times(tmp_path):
-    from planner.plan import Overhead, Reliability
+    from planner.results.plan import Overhead, Reliability
 
     saved = plan_of()
     none = Reliability(0, None, 0.0, 0.0, 0.0, 1.0, 0.0, None, None, 1e4, 1.0, 1.0, 1.0, {}, "made up")
@@ -134,7 +135,7 @@ def test_the_plans_overhead_counts_for_what_is_left_of_a_run_and_less_as_the_log
 def test_ranges_hold_about_as_often_as_they_say(share):
     import numpy as np
 
-    from planner.plan import Reliability
+    from planner.results.plan import Reliability
     from planner.tracking.state import Records, TrackState
 
     between = 1500.0
@@ -169,7 +170,7 @@ def test_warm_up_and_stalls_do_not_move_the_steady_step(tmp_path):
 
 
 def test_a_slow_run_says_when_each_budget_will_be_gone(tmp_path):
-    now = tracked(tmp_path, run(seconds=15.0), plan_of(goal=Goal("cost", None, 12_000.0, 50.0, 0.8)))
+    now = tracked(tmp_path, run(seconds=15.0), plan_of(goal=StatedGoal("cost", None, 12_000.0, 50.0, 0.8)))
     time, cost = now.budgets
     assert time.missed
     assert time.p_within < 0.01
@@ -237,7 +238,7 @@ def test_any_run_has_ordered_ranges_and_chances(rows, budgets):
     from planner.interop.train_logs import LogReader
     from planner.tracking.state import TrackState
 
-    goal = Goal("cost", None, 12_000.0 if budgets & 1 else None, 60.0 if budgets & 2 else None, 0.8)
+    goal = StatedGoal("cost", None, 12_000.0 if budgets & 1 else None, 60.0 if budgets & 2 else None, 0.8)
     saved, reader, state = plan_of(goal=goal), LogReader(), TrackState()
     for records in reader.feed("".join(line(i, s) for i, s in rows).encode()):
         state.add(records)

@@ -17,7 +17,8 @@ from interop_plans import answer
 import planner as library
 from planner.files import csv_text
 from planner.interop.export_focus import COLUMNS
-from planner.plan import Billing, Goal, Quantiles
+from planner.results.answers import StatedGoal
+from planner.results.plan import Billing, Quantiles
 from planner.tracking.cents import allotted, cents, shares
 from planner.units import PlannerError
 
@@ -28,7 +29,8 @@ LAYOUT = {"tp": 1, "pp": 1, "dp": 8, "micro_batch": 4, "grad_accum": 8, "recompu
 
 def plan_of(hours=1000, gpus=8, **changes):
     layout = {**LAYOUT, "dp": gpus}
-    saved = answer("pythia-1.4b", iterations=hours, step=3600.0, goal=Goal("cost", None, None, 25_000.0, 0.8), **layout)
+    goal = StatedGoal("cost", None, None, 25_000.0, 0.8)
+    saved = answer("pythia-1.4b", iterations=hours, step=3600.0, goal=goal, **layout)
     return replace(saved, plan=replace(saved.plan, **changes)) if changes else saved
 
 

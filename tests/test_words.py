@@ -18,9 +18,9 @@ from words_cases import another_language, sentences
 import planner
 import planner.words
 from planner.money import Money, written_in
-from planner.plan import Optimization
 from planner.report.proposal.locale import OF_HOURS
 from planner.report.proposal.writing import rendered
+from planner.results.answers import Optimization
 from planner.words import Sentence, restored, say, spoken, worded
 from planner.words.languages import FORMS, templates
 from planner.words.sentence import table

@@ -15,7 +15,7 @@ from planner.catalog.own import owned_offers
 from planner.catalog.prices import read_prices, said_date
 from planner.catalog.risk_facts import load_risk_facts
 from planner.performance.framework_table import frameworks
-from planner.plan import Optimization
+from planner.results.answers import Optimization
 from planner.words import Sentence, phrase, restored, worded
 from planner.words.languages import phrases
 from planner.words.sentence import table

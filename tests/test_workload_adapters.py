@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from planner.spec.adapter import Adapter
+from planner.spec.model import ModelSpec
 from planner.units import PlannerError
-from planner.workload.adapters import Adapter, adapter_counts, matrices, trained_parameters, training_flops
+from planner.workload.adapters import adapter_counts, matrices, trained_parameters, training_flops
 from planner.workload.counts import parameter_counts
 from planner.workload.flops import flops_per_token
-from planner.workload.model import ModelSpec
 from planner.workload.zoo import load_model
 
 QV = ("q_proj", "v_proj")

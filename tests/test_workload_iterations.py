@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.interop.neox_logs import read_data_log
-from planner.scenario import BatchRamp, DataSource
+from planner.spec.scenario import BatchRamp, DataSource
 from planner.units import PlannerError
 from planner.workload.dataset import epochs_for_samples, packed_samples, run_length, tokens_from_samples
 from planner.workload.iterations import (

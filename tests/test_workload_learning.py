@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.scenario import DataSource
+from planner.spec.scenario import DataSource
 from planner.units import PlannerError
 from planner.workload import learning
 from planner.workload.dataset import run_length

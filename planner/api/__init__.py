@@ -19,7 +19,7 @@ from planner.api.programmes import explain_programme, optimize_programme, simula
 from planner.api.running import iterations, reconcile, replan, track
 from planner.api.starting import init
 from planner.api.throughput import calibrate, choose_runs, predict, predict_run, validate
-from planner.results import InfeasibleError, View, shown_by
+from planner.results.result import InfeasibleError, View, shown_by
 from planner.units import PlannerError
 
 __all__ = [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.api.inputs import Folders, folders
-from planner.results import Row, Rows
+from planner.results.result import Row, Rows
 from planner.units import PlannerError, parse_date
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Part(Rows):
 
     def to_json(self) -> str:
         """Id, fields and measured rows as text, ending in a newline."""
-        from planner.plan_json import dumps
+        from planner.results.json_form import dumps
 
         document: dict[str, Any] = {"id": self.id, "fields": list(self.rows)}
         if self.measured is not None:
@@ -142,8 +142,8 @@ class ImportedPrices(Rows):
 
     def to_json(self) -> str:
         """Counts, reasons and rows as text, ending in a newline."""
-        from planner.plan_json import dumps
         from planner.report.catalog_prices import changes_rows
+        from planner.results.json_form import dumps
 
         return dumps(
             {

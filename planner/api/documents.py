@@ -22,16 +22,17 @@ from planner.api.inputs import (
     load_scenario,
     several,
 )
-from planner.results import InfeasibleError, Result
+from planner.results.result import InfeasibleError, Result
 from planner.units import PlannerError, parse_count, parse_date
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
     from planner.interop.imported import Imported
     from planner.performance.calibration import Calibration
-    from planner.plan import Optimization
     from planner.report.proposal.model import Proposal
-    from planner.scenario import Programme, Scenario
+    from planner.results.answers import Optimization
+    from planner.spec.programme import Programme
+    from planner.spec.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -63,8 +64,8 @@ class ProposalFiles(Result):
 
     def to_json(self, folder: str | Path = "") -> str:
         """What is asked for, and the files with sizes and digests, as they lie in `folder`; ends in a newline."""
-        from planner.plan_json import dumps
         from planner.report.proposal.writing import summary
+        from planner.results.json_form import dumps
 
         return dumps(summary(self.proposal, [Path(folder) / name for name in self.files], self.files))
 
@@ -193,7 +194,8 @@ def propose(
     from planner.report.proposal.content import build_proposal
     from planner.report.proposal.locale import locale
     from planner.report.proposal.writing import formats_of, rendered
-    from planner.scenario import Programme, one_run
+    from planner.scenario import one_run
+    from planner.spec.programme import Programme
 
     wanted = formats_of(formats)
     locale(lang)  # a wrong language is said before the search

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from planner.catalog import Catalog
     from planner.performance.calibration import Calibration
-    from planner.plan import Optimization
-    from planner.scenario import Programme, Scenario
+    from planner.results.answers import Optimization
+    from planner.spec.programme import Programme
+    from planner.spec.scenario import Scenario
 
 #: A catalog folder, or several: laid over the shipped catalog, the last one on top.
 Folders: TypeAlias = "str | Path | Sequence[str | Path]"
@@ -61,7 +62,8 @@ def load_any(source: AnyLike, overrides: Changes = (), overlays: Folders = ()) -
     """As `load_scenario`, or the programme where the source has `stages`."""
     from planner.interop.files import naming
     from planner.interop.resolve import read_any
-    from planner.scenario import Programme, Scenario
+    from planner.spec.programme import Programme
+    from planner.spec.scenario import Scenario
 
     changes = changes_of(overrides)
     if isinstance(source, Scenario | Programme):
@@ -82,7 +84,7 @@ def load_programme(source: AnyLike, overrides: Changes = (), overlays: Folders =
     PlannerError
         As `load_scenario`, or if it has no stages.
     """
-    from planner.scenario import Programme
+    from planner.spec.programme import Programme
 
     found = load_any(source, overrides, overlays)
     if not isinstance(found, Programme):
@@ -116,7 +118,7 @@ def load_plan(source: PlanLike) -> Optimization:
         If the file is no such document, or there is no plan in it.
     """
     from planner.interop.plans import read_plan
-    from planner.plan import Optimization
+    from planner.results.answers import Optimization
 
     if not isinstance(source, Optimization):
         return read_plan(Path(source))

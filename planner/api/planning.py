@@ -22,12 +22,12 @@ from planner.api.inputs import (
     load_scenario,
     several,
 )
-from planner.results import InfeasibleError
+from planner.results.result import InfeasibleError
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
-    from planner.plan import Comparison, Frontier, Optimization
+    from planner.results.answers import Comparison, Frontier, Optimization
     from planner.risk.replay import Replay
     from planner.search.explanation import Explanation
     from planner.search.fleets import Fleet, FleetAnswer
@@ -127,7 +127,7 @@ def compare(
     from planner import search
     from planner.interop.files import naming
     from planner.interop.plans import read_answer
-    from planner.plan import Optimization
+    from planner.results.answers import Optimization
 
     given = several(sides)
     read: list[Any] = []
@@ -240,7 +240,7 @@ def simulate(
 
 def planned(source: ScenarioLike | PlanLike, overlays: Folders, overrides: Changes) -> Optimization:
     """The answer of a scenario, of a saved plan, or as it is."""
-    from planner.plan import Optimization
+    from planner.results.answers import Optimization
 
     saved = isinstance(source, str | Path) and Path(source).suffix.lower() == ".json"
     if isinstance(source, Optimization) or saved:

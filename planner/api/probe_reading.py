@@ -8,10 +8,10 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from planner import plan_json
 from planner.api.inputs import Folders, ScenarioLike, folders, load_facts
 from planner.money import USD, Money, money_of
-from planner.results import Result
+from planner.results import json_form as plan_json
+from planner.results.result import Result
 from planner.units import PlannerError, format_percent
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from planner.performance.arrays import Setting
     from planner.performance.benches import Bench
     from planner.performance.calibration import Calibration
-    from planner.plan import Plan
+    from planner.results.plan import Plan
 
 TABLE = "probe"  # of the overlay, runs and benches alike
 

@@ -8,18 +8,19 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner import plan_json
 from planner.api.inputs import Changes, Folders, ScenarioLike, changes_of, folders, is_saved_plan, load_facts, load_plan
 from planner.money import GPU_HOURS, USD, Money, in_its_money, money_of
 from planner.reading import read_text
-from planner.results import InfeasibleError, Result
+from planner.results import json_form as plan_json
+from planner.results.result import InfeasibleError, Result
 from planner.units import PlannerError, format_percent
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
     from planner.interop.probes import Probe
     from planner.performance.calibration import Calibration
-    from planner.plan import Goal, Optimization, Plan
+    from planner.results.answers import Optimization, StatedGoal
+    from planner.results.plan import Plan
     from planner.search.probing import Chosen, Decision
 
 MOST_PLANS = 12  # that the plan is weighed against
@@ -134,7 +135,7 @@ def _plans(
     from planner import search
     from planner.api.inputs import load_scenario
     from planner.api.planning import optimize
-    from planner.plan import Optimization
+    from planner.results.answers import Optimization
 
     saved = isinstance(source, Optimization) or isinstance(source, str | Path) and is_saved_plan(Path(source))
     if saved:
@@ -154,7 +155,7 @@ def _plans(
     return answer, _nearest(answer.plan, others, answer.goal)
 
 
-def _most(plan: Plan, goal: Goal | None) -> tuple[float, float]:
+def _most(plan: Plan, goal: StatedGoal | None) -> tuple[float, float]:
     """Seconds and amount beyond which no plan is among the nearest, with some room for rounding."""
     from planner.search.probing import Decision
 
@@ -168,7 +169,7 @@ def _most(plan: Plan, goal: Goal | None) -> tuple[float, float]:
     return late, score if decision.priced else float("inf")
 
 
-def _nearest(plan: Plan, others: Sequence[Plan], goal: Goal) -> list[Plan]:
+def _nearest(plan: Plan, others: Sequence[Plan], goal: StatedGoal) -> list[Plan]:
     """The plan and those that a better knowledge of speeds could put in its place, the nearest first."""
     from planner.search.probing import Decision
 
@@ -221,7 +222,7 @@ def _document(
 ) -> dict[str, Any]:
     """What is planned, as JSON has it."""
     from planner.interop.probes import START_S, cells_of, crossing
-    from planner.plan import SCHEMA_VERSION
+    from planner.results.answers import SCHEMA_VERSION
 
     money = money_of(answer)
     picked = [probes[i] for i in chosen.picks]

@@ -15,9 +15,9 @@ from planner.money import money_of
 from planner.units import PlannerError, parse_count, parse_date, parse_number
 
 if TYPE_CHECKING:
-    from planner.plan import Optimization
     from planner.report.iterations import IterationCount
-    from planner.scenario import Scenario
+    from planner.results.answers import Optimization
+    from planner.spec.scenario import Scenario
     from planner.tracking.actuals import Actuals
     from planner.tracking.progress import Progress
     from planner.tracking.ramp import Course
@@ -209,7 +209,7 @@ def _of_data(
 ) -> IterationCount:
     from planner.interop.resolve import resolve_source
     from planner.report.iterations import count_iterations
-    from planner.scenario import DataSource
+    from planner.spec.scenario import DataSource
     from planner.workload.dataset import run_length
 
     source = DataSource(

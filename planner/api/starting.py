@@ -16,7 +16,7 @@ from planner.units import PlannerError, parse_date, parse_duration, parse_money,
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
-    from planner.scenario import Scenario
+    from planner.spec.scenario import Scenario
 
 SCHEMA = "schema.json"
 MOST_SCHEMA = 4 << 20  # bytes
@@ -87,7 +87,7 @@ def init(
     scenario = load_scenario(yaml.safe_load(text), (), overlays)  # what cannot be planned is not written
     remarks += _prices(scenario, catalog)
     from planner.api.documents import schema as scenario_schema
-    from planner.plan_json import dumps
+    from planner.results.json_form import dumps
 
     write_all(path.parent, {SCHEMA: dumps(scenario_schema()), path.name: text})
     return Started(path, schema, text, tuple(remarks))

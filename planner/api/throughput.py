@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner import plan_json
 from planner.api.inputs import Folders, PlanLike, RowsLike, folders, load_facts, load_plan, rows_of
-from planner.results import Result
+from planner.results import json_form as plan_json
+from planner.results.result import Result
 from planner.units import PlannerError
 
 if TYPE_CHECKING:

@@ -12,12 +12,13 @@ from planner.api.probe_reading import ProbeRead
 from planner.api.probing import Probing
 from planner.api.throughput import Calibrated, NextRuns, Predictions, RunPrediction, Validation
 from planner.interop.imported import Imported
-from planner.plan import Comparison, Frontier, Optimization, Plan, Side
-from planner.plan_row import plan_row
 from planner.report.figures import chance, money_text, time_text
 from planner.report.frontier import axes_words
 from planner.report.iterations import IterationCount
-from planner.results import Row, Rows, View
+from planner.results.answers import Comparison, Frontier, Optimization, Side
+from planner.results.plan import Plan
+from planner.results.result import Row, Rows, View
+from planner.results.row import plan_row
 from planner.risk.replay import Replay, Stress, World
 from planner.search.explanation import Explanation
 from planner.search.fleets import FleetAnswer

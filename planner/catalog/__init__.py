@@ -15,18 +15,10 @@ if TYPE_CHECKING:
     from planner.catalog.catalog import supports as supports
     from planner.catalog.eligible import Eligible as Eligible
     from planner.catalog.eligible import eligible_offers as eligible_offers
-    from planner.catalog.types import Accelerator as Accelerator
-    from planner.catalog.types import Hardware as Hardware
-    from planner.catalog.types import Node as Node
-    from planner.catalog.types import Offer as Offer
 
 _WHERE = {
-    "Accelerator": "types",
     "Catalog": "catalog",
     "Eligible": "eligible",
-    "Hardware": "types",
-    "Node": "types",
-    "Offer": "types",
     "eligible_offers": "eligible",
     "is_gpu": "catalog",
     "load_catalog": "catalog",

@@ -15,9 +15,9 @@ from planner.catalog.part_names import instead_of, parts_meant
 from planner.catalog.paths import data_dir
 from planner.catalog.prices import PriceRow, files_on, read_prices, snapshot_files
 from planner.catalog.tables import layered_table
-from planner.catalog.types import Accelerator, Node
 from planner.files import finish
 from planner.reading import read_bytes
+from planner.spec.hardware import Accelerator, Node
 from planner.units import PlannerError
 from planner.words import say
 

@@ -17,8 +17,8 @@ from planner.catalog.own import assume_network, owned_offers
 from planner.catalog.ownership import reserved_discount
 from planner.catalog.prices import PriceRow, said_date, undated
 from planner.catalog.quoted import as_quoted, commits, matches, on_demand_price, refused, terms_of_quote
-from planner.catalog.types import Hardware, Offer, joined_in
-from planner.catalog.wishes import ClusterLike
+from planner.spec.hardware import Hardware, Offer, joined_in
+from planner.spec.scenario import Cluster
 from planner.units import PlannerError
 from planner.words import say
 
@@ -39,7 +39,7 @@ class Eligible:
 
 
 def eligible_offers(
-    catalog: Catalog, cluster: ClusterLike, *, max_gpus: int | None = None, priced: bool = True
+    catalog: Catalog, cluster: Cluster, *, max_gpus: int | None = None, priced: bool = True
 ) -> Eligible:
     """The offers of the catalog and the scenario's own machines that a plan may use.
 
@@ -107,7 +107,7 @@ def _too_big(offer: Offer, max_gpus: int) -> str:
 
 
 def _quoted_offers(
-    rows: Sequence[PriceRow], catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str]
+    rows: Sequence[PriceRow], catalog: Catalog, cluster: Cluster, wanted: frozenset[str]
 ) -> Iterator[Offer | PriceRow]:
     """The offers that the user's own prices make of the catalog's machines; rows, where quotas fence them off."""
     listed = [row for row in rows if row.pricing == "on_demand" and not _not_sold(row, cluster.quality)]
@@ -136,7 +136,7 @@ def _quoted_offers(
                     yield offer
 
 
-def _unwanted(row: PriceRow, cluster: ClusterLike, wanted: frozenset[str], catalog: Catalog) -> str:
+def _unwanted(row: PriceRow, cluster: Cluster, wanted: frozenset[str], catalog: Catalog) -> str:
     """Why the user's own choice leaves a row out, "" if it does not."""
     if cluster.clouds and row.cloud not in cluster.clouds:
         return say("left_out.other_cloud")
@@ -186,7 +186,7 @@ def _offer(
     row: PriceRow,
     list_price: PriceRow | None,
     catalog: Catalog,
-    cluster: ClusterLike,
+    cluster: Cluster,
     terms: Mapping[str, float] | None = None,
 ) -> Offer | str:
     """The offer of a row, or why there is none; `terms`: of a quote."""
@@ -240,7 +240,7 @@ def _price_range(row: PriceRow, list_price: PriceRow | None) -> tuple[float, flo
     return (row.low, row.high)
 
 
-def _hardware(row: PriceRow, catalog: Catalog, cluster: ClusterLike) -> tuple[Hardware, tuple[str, ...]]:
+def _hardware(row: PriceRow, catalog: Catalog, cluster: Cluster) -> tuple[Hardware, tuple[str, ...]]:
     """The nodes that a row sells, and flags on what they are known from."""
     accelerator = catalog.accelerators[row.gpu]
     if row.node and row.node in catalog.nodes:
@@ -263,7 +263,7 @@ def _hardware(row: PriceRow, catalog: Catalog, cluster: ClusterLike) -> tuple[Ha
     return (assumed, (*flags, "network_assumed")) if assumed is not hardware else (hardware, flags)
 
 
-def _max_nodes(row: PriceRow, hardware: Hardware, cluster: ClusterLike) -> tuple[int | None, str]:
+def _max_nodes(row: PriceRow, hardware: Hardware, cluster: Cluster) -> tuple[int | None, str]:
     """Most nodes of one plan and what that stands on; None: what max_gpus allows."""
     quota = most_nodes(cluster.quotas, row, hardware.gpus_per_node)
     if quota == 0:
@@ -280,7 +280,7 @@ def _max_nodes(row: PriceRow, hardware: Hardware, cluster: ClusterLike) -> tuple
 
 
 def terms_of(row: PriceRow, gpus_per_node: int) -> dict[str, float]:
-    """The terms of a row as `bill.paid_gpu_hours` reads them; what the source does not state is not there."""
+    """The terms of a row by name, times in seconds; what the source does not state is not there."""
     terms: dict[str, float] = {}
     hours = row.term_hours or _YEARS.get(row.pricing)
     if hours is not None:
@@ -293,7 +293,7 @@ def terms_of(row: PriceRow, gpus_per_node: int) -> dict[str, float]:
     return terms
 
 
-def _unsold(cluster: ClusterLike, offers: Mapping[str, Offer]) -> list[str]:
+def _unsold(cluster: Cluster, offers: Mapping[str, Offer]) -> list[str]:
     """A remark for each kind of price that was asked for, beside others, and that nothing has: never left out silently.
 
     Where a quote of the kind was given, why it is left out is told by itself.
@@ -303,7 +303,7 @@ def _unsold(cluster: ClusterLike, offers: Mapping[str, Offer]) -> list[str]:
     return [say("offers.unsold", pricing=kind) for kind in cluster.pricing if sold and kind not in sold | given]
 
 
-def _require_reserved(catalog: Catalog, cluster: ClusterLike, offers: Mapping[str, Offer]) -> None:
+def _require_reserved(catalog: Catalog, cluster: Cluster, offers: Mapping[str, Offer]) -> None:
     """Reserved pricing that was asked for must have a price; raises PlannerError with the key to fill if it has not."""
     kind = next((kind for kind in ("reserved", "block") if kind in cluster.pricing), None)
     if kind is None or any(commits(offer.pricing) for offer in offers.values()):

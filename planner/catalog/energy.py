@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from planner.catalog.catalog import Catalog
-from planner.catalog.types import Offer
+from planner.spec.hardware import Offer
 from planner.words import phrase, say
 
 _FLEET = {"gcp": "google", "azure": "microsoft", "aws": "aws", "oci": "oracle", "coreweave": "coreweave"}

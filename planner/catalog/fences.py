@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from planner.catalog.prices import PriceRow
-from planner.catalog.wishes import QuotaLike
+from planner.spec.scenario import Quota
 from planner.words import Sentence, say
 
 MOST_NAMED = 6  # parts that a sentence lists
@@ -20,7 +20,7 @@ def unstated() -> Sentence:
     return say("left_out.fenced")
 
 
-def covers(quota: QuotaLike, row: PriceRow) -> bool:
+def covers(quota: Quota, row: PriceRow) -> bool:
     """Whether a quota is of what a row sells."""
     return (
         quota.cloud in (None, row.cloud)
@@ -29,13 +29,13 @@ def covers(quota: QuotaLike, row: PriceRow) -> bool:
     )
 
 
-def fenced(quotas: Sequence[QuotaLike], row: PriceRow) -> bool:
+def fenced(quotas: Sequence[Quota], row: PriceRow) -> bool:
     """Whether quotas of the row's cloud are stated and none of them is of the row."""
     mine = [quota for quota in quotas if quota.cloud == row.cloud]
     return bool(mine) and not any(covers(quota, row) for quota in mine)
 
 
-def most_nodes(quotas: Sequence[QuotaLike], row: PriceRow, gpus_per_node: int) -> int | None:
+def most_nodes(quotas: Sequence[Quota], row: PriceRow, gpus_per_node: int) -> int | None:
     """Nodes of the row's machine that its quotas allow; None: none is stated."""
     return min((quota.gpus // gpus_per_node for quota in quotas if covers(quota, row)), default=None)
 

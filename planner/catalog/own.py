@@ -7,14 +7,14 @@ from dataclasses import replace
 from planner.catalog.catalog import Catalog
 from planner.catalog.energy import country_code
 from planner.catalog.ownership import OwnedCost, owned_usd_per_gpu_hour
-from planner.catalog.types import Hardware, Offer, Site, joined_in
-from planner.catalog.wishes import ClusterLike
+from planner.spec.hardware import Hardware, Offer, Site, joined_in
+from planner.spec.scenario import Cluster
 from planner.units import PlannerError
 from planner.words import say
 
 
 def owned_offers(
-    catalog: Catalog, cluster: ClusterLike, wanted: frozenset[str] = frozenset(), *, priced: bool = True
+    catalog: Catalog, cluster: Cluster, wanted: frozenset[str] = frozenset(), *, priced: bool = True
 ) -> list[Offer]:
     """The scenario's own machines as offers, at the stated price or at their cost of ownership.
 
@@ -98,7 +98,7 @@ def _assumed(owned: OwnedCost) -> str:
     return say("ownership.with_assumed", made=made, assumed=owned.assumptions) if owned.assumptions else made
 
 
-def assume_network(hardware: Hardware, cluster: ClusterLike) -> Hardware:
+def assume_network(hardware: Hardware, cluster: Cluster) -> Hardware:
     """The hardware with the network that the user assumes where none is known; single-GPU machines are not joined."""
     if hardware.network_gbit_per_s is not None or hardware.gpus_per_node == 1:
         return hardware

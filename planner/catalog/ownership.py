@@ -10,26 +10,15 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.energy import node_power_kw
+from planner.spec.scenario import OwnCluster
 from planner.units import PlannerError
 from planner.words import phrase, say
 
 HOURS_PER_YEAR = 8760.0
 _WHOLESALE_KW = 1000.0
-
-
-class OwnedLike(Protocol):
-    @property
-    def gpu(self) -> str: ...
-    @property
-    def gpus_per_node(self) -> int: ...
-    @property
-    def nodes(self) -> int: ...
-    @property
-    def ownership(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +69,7 @@ KEYS: Mapping[str, str] = {
 }
 
 
-def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnedLike, key: str = "cluster.own") -> OwnedCost:
+def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnCluster, key: str = "cluster.own") -> OwnedCost:
     """Total cost of ownership per GPU-hour of use.
 
     (capex (1 - residual) / years + capital + maintenance x capex + staff + 12 x colocation x kW + 8760 x kW x PUE x
@@ -158,7 +147,7 @@ def reserved_discount(catalog: Catalog, years: int) -> Range:
     return discount
 
 
-def _capex(catalog: Catalog, own: OwnedLike, key: str, stated: bool) -> tuple[Range, str]:
+def _capex(catalog: Catalog, own: OwnCluster, key: str, stated: bool) -> tuple[Range, str]:
     """Price of a GPU with its share of server and network: a server's price if one is known, else that of the parts."""
     rows = catalog.table("costs/capex.csv")
     gpu = catalog.accelerator_id(own.gpu)
@@ -188,7 +177,7 @@ def _capex(catalog: Catalog, own: OwnedLike, key: str, stated: bool) -> tuple[Ra
     return total, say("ownership.bought", items=[_from_table(row, row["item"]) for row, _ in chosen])
 
 
-def _node_power(catalog: Catalog, own: OwnedLike, key: str, stated: bool) -> tuple[Range, str]:
+def _node_power(catalog: Catalog, own: OwnCluster, key: str, stated: bool) -> tuple[Range, str]:
     kw, why = node_power_kw(catalog, catalog.accelerator_id(own.gpu), own.gpus_per_node)
     if kw is None and not stated:
         raise PlannerError(f"{why}; give {key}.power_kw_per_node")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from planner.catalog.prices import PriceRow
-from planner.catalog.wishes import QuoteLike
+from planner.spec.scenario import QuotedPrice
 from planner.units import PlannerError
 from planner.words import say
 
@@ -21,14 +21,14 @@ def commits(pricing: str) -> bool:
     return pricing.startswith("reserved") or pricing == "block"
 
 
-def refused(quote: QuoteLike, number: int) -> str:
+def refused(quote: QuotedPrice, number: int) -> str:
     """Why a quote cannot be planned with, and what to state; "" if it can."""
     if not commits(quote.pricing) or quote.term_s is not None:
         return ""
     return say("offers.without_term", number=number, pricing=quote.pricing)
 
 
-def as_quoted(row: PriceRow, quote: QuoteLike) -> PriceRow:
+def as_quoted(row: PriceRow, quote: QuotedPrice) -> PriceRow:
     """A machine's row at the user's price; a discount keeps the date and source of the price it comes off."""
     row = row._replace(pricing=quote.pricing, term_hours=None)
     if quote.discount is not None:
@@ -57,7 +57,7 @@ def as_quoted(row: PriceRow, quote: QuoteLike) -> PriceRow:
     )
 
 
-def matches(quote: QuoteLike, row: PriceRow) -> bool:
+def matches(quote: QuotedPrice, row: PriceRow) -> bool:
     """Whether a quote holds for a row's machine."""
     return (
         quote.cloud in (None, row.cloud)
@@ -67,7 +67,7 @@ def matches(quote: QuoteLike, row: PriceRow) -> bool:
     )
 
 
-def terms_of_quote(quote: QuoteLike, row: PriceRow, on_demand: float | None) -> dict[str, float]:
+def terms_of_quote(quote: QuotedPrice, row: PriceRow, on_demand: float | None) -> dict[str, float]:
     """What a quote says of how it is paid, as an offer's `extras`.
 
     Parameters
@@ -101,7 +101,7 @@ def terms_of_quote(quote: QuoteLike, row: PriceRow, on_demand: float | None) -> 
 
 
 def on_demand_price(
-    row: PriceRow, quotes: Sequence[QuoteLike], listed: Iterable[tuple[PriceRow, float]]
+    row: PriceRow, quotes: Sequence[QuotedPrice], listed: Iterable[tuple[PriceRow, float]]
 ) -> float | None:
     """USD an hour of a row's machine on demand: the user's quote, else the catalog's; None: neither is known."""
     known = {one.key[:3]: usd for one, usd in listed}.get(row.key[:3])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from planner.catalog.facts import Layer
-from planner.reading import Table, fault, one_line, read_csv
+from planner.reading import CsvTable, fault, one_line, read_csv
 
 _MAY_LACK = frozenset({"note", "as_of", "quality", "kind"})
 _COUNTS = frozenset({"gpus", "nodes", "count", "seq_length", "head_dim", "m", "n", "k", "units"})
@@ -23,7 +23,7 @@ def layered_table(layers: Sequence[Layer], path: str) -> list[dict[str, str]]:
         If a file is no table, lacks a column of the first layer's, or has a text where that has numbers alone.
     """
     rows: list[dict[str, str]] = []
-    first: Table | None = None
+    first: CsvTable | None = None
     for layer in layers:
         file = layer.path / path
         if not file.is_file():
@@ -45,7 +45,7 @@ def table_paths(layers: Sequence[Layer]) -> list[str]:
     return [path.relative_to(root).as_posix() for folder in folders for path in sorted((root / folder).glob("*.csv"))]
 
 
-def _check(table: Table, form: Table) -> None:
+def _check(table: CsvTable, form: CsvTable) -> None:
     """The cells of a table, in columns that hold numbers alone where it is shipped."""
     columns = list(zip(*form.cells, strict=True)) if form.cells else []
     shipped: Mapping[str, Sequence[str]] = dict(zip(form.header, columns, strict=bool(columns)))

@@ -91,7 +91,7 @@ def _rebuild(as_json: bool, quiet: bool) -> None:
     from planner.files import write_atomically
     from planner.performance.calibration import dumps
     from planner.performance.learning import rebuild
-    from planner.plan_json import dumps as dumps_json
+    from planner.results.json_form import dumps as dumps_json
 
     with working("leaving out and refitting", quiet=quiet):
         document = rebuild()

@@ -35,7 +35,7 @@ def explain(
     from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.report.explanation import explanation_table
-    from planner.scenario import Programme
+    from planner.spec.programme import Programme
 
     overlays = overlay_dirs(catalog or ())
     asked = load_any(scenario, set_ or (), overlays)

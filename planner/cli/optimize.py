@@ -14,7 +14,7 @@ from planner.cli.output import colour, deliver, width, working
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
-    from planner.scenario import Programme
+    from planner.spec.programme import Programme
 
 
 def optimize(
@@ -81,7 +81,7 @@ def optimize(
             table = fleet_table(together, width(), colour())
     else:
         from planner.api.inputs import load_any
-        from planner.scenario import Programme
+        from planner.spec.programme import Programme
 
         asked = load_any(scenarios[0], set_ or (), overlays)
         day_of_prices = None if prices is None else prices.date()

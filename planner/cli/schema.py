@@ -19,8 +19,8 @@ def schema(
     Example: planner schema -o scenario.schema.json
     """
     from planner import api
-    from planner.plan_json import dumps
     from planner.report.schema import keys_table
+    from planner.results.json_form import dumps
 
     found = api.schema()
     if keys:

@@ -13,7 +13,7 @@ from planner.cli.output import colour, deliver, progress, say, width, working
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
-    from planner.scenario import Programme
+    from planner.spec.programme import Programme
 
 
 def simulate(
@@ -42,7 +42,7 @@ def simulate(
     from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.report.simulation import simulation_table
-    from planner.scenario import Programme
+    from planner.spec.programme import Programme
 
     if chart is not None:
         from planner.report.charts import chart_kind, distribution_chart

@@ -14,11 +14,11 @@ import typer
 from planner.cli.actuals import Focus, Jobs, Rate, Sacct, Tag, Zone, pairs
 from planner.cli.options import Catalog, Json, Output, Quiet
 from planner.cli.output import back, colour, deliver, emit, terminal, width
-from planner.results import Result
+from planner.results.result import Result
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
-    from planner.plan import Optimization
+    from planner.results.answers import Optimization
 
 
 def track(

@@ -16,9 +16,9 @@ from planner.interop.export_common import Export
 from planner.performance.arrays import RECOMPUTE, Conditions, Layouts
 from planner.performance.frameworks import framework, stages_run, why_illegal, why_not_run
 from planner.performance.selective import MODULES, selective_modules
-from planner.plan import RunConditions
+from planner.results.plan import RunConditions
+from planner.spec.adapter import Adapter
 from planner.units import PlannerError
-from planner.workload.adapters import Adapter
 
 #: Topics, and what of the model's inputs each covers: fields of Layouts, Conditions, MemoryConstants and Recipe.
 TOPICS: Mapping[str, tuple[str, ...]] = {

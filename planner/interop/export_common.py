@@ -6,11 +6,12 @@ import math
 import re
 from dataclasses import dataclass, field
 
-from planner import plan_json
-from planner.plan import Optimization, Plan, Trained
+from planner.results import json_form as plan_json
+from planner.results.answers import Optimization, Trained
+from planner.results.plan import Plan
+from planner.spec.model import ModelSpec
 from planner.units import PlannerError, format_count, format_duration, format_usd
 from planner.workload.counts import parameter_counts
-from planner.workload.model import ModelSpec
 
 # Peak learning rates of GPT-3 by size: Brown et al. 2020, table 2.1 (parameters, rate).
 LEARNING_RATES = (

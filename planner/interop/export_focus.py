@@ -14,7 +14,8 @@ from fractions import Fraction
 
 from planner.files import csv_text
 from planner.money import money_of
-from planner.plan import Optimization, Plan
+from planner.results.answers import Optimization
+from planner.results.plan import Plan
 from planner.tracking.actuals import planned_days, planned_gpu_seconds
 from planner.tracking.cents import allotted, cents, shares
 from planner.tracking.usage import HOUR_S

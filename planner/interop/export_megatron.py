@@ -9,8 +9,8 @@ from planner.interop.export_common import NOT_PLANNED, Export, elsewhere, unwrit
 from planner.interop.launching import TRAIN
 from planner.interop.megatron_assumptions import MEGATRON, balanced_by_bias
 from planner.interop.quoting import commented, shell_path, shell_word
+from planner.spec.model import ModelSpec
 from planner.units import PlannerError
-from planner.workload.model import ModelSpec
 
 MOST_INCREMENTS = 2000  # one argument holds no more than 128 KiB
 

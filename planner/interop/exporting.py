@@ -20,7 +20,7 @@ from planner.interop.export_torchtitan import torchtitan_files
 from planner.interop.quoting import printable
 from planner.money import in_its_money
 from planner.performance.framework_table import frameworks, known_framework
-from planner.plan import Optimization, Trained
+from planner.results.answers import Optimization, Trained
 from planner.units import PlannerError
 
 TARGETS: Mapping[str, Callable[[Export], dict[str, str]]] = {

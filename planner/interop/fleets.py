@@ -13,14 +13,14 @@ from planner.scenario.build import quota_of
 from planner.scenario.fields import AMOUNT, SURE, Reading, Text, duration, real
 from planner.scenario.machines import CLUSTER
 from planner.scenario.names import catalog_names, why_absent
-from planner.scenario.tables import Key, Many, Table
+from planner.scenario.tables import Key, KeyedMap, Many
 from planner.units import PlannerError, did_you_mean
 
 if TYPE_CHECKING:
-    from planner.scenario import Quota, Scenario
     from planner.search import Fleet
+    from planner.spec.scenario import Quota, Scenario
 
-_RUN = Table(
+_RUN = KeyedMap(
     (
         Key("name", Text(), "the scenario's name, or its file's without the ending", True, examples=("pythia-12b",)),
         Key("priority", real(above=0, most=1e6), "weight of its objective; 1 where it is left out", examples=(2,)),
@@ -28,7 +28,7 @@ _RUN = Table(
     ),
     wanted="a run",
 )
-_BUDGET = Table(
+_BUDGET = KeyedMap(
     (
         Key("cost", AMOUNT, "what all runs together may cost, in the scenarios' unit", True, examples=("200k USD",)),
         Key("confidence", SURE, "with at least this probability", default="0.8"),
@@ -37,10 +37,10 @@ _BUDGET = Table(
 )
 
 
-def _fleet_table() -> Table:
+def _fleet_table() -> KeyedMap:
     quotas = CLUSTER.key("quotas")
     assert quotas is not None  # noqa: S101 - a fleet's quotas are read as a scenario's are
-    return Table(
+    return KeyedMap(
         (
             quotas,
             Key("budget", _BUDGET, "one budget for all runs", examples=({"cost": "200k USD"},)),

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from planner.plan import OfferRef
 from planner.reading import fault, json_of, read_csv
+from planner.results.plan import OfferRef
 from planner.tracking.usage import HOUR_S, LONGEST_S, YEARS, Bill, Charge
 from planner.units import PlannerError, did_you_mean
 

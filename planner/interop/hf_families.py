@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from planner.interop import hf_gpt, hf_hybrid, hf_llama, hf_moe, hf_others
 from planner.interop.hf_keys import Keys
-from planner.workload.model import ModelSpec
+from planner.spec.model import ModelSpec
 
 FAMILIES: Mapping[str, Callable[[Keys, str], ModelSpec]] = {
     "apertus": hf_others.apertus, "aquila": hf_llama.llama, "arcee": hf_others.arcee,

@@ -13,8 +13,8 @@ from typing import Any
 from planner.interop.files import shown, truth, whole
 from planner.interop.hf_keys import Keys
 from planner.interop.hf_llama import activation, llama_like
+from planner.spec.model import ModelSpec, MoESpec
 from planner.units import PlannerError
-from planner.workload.model import ModelSpec, MoESpec
 
 
 def gpt2_base(k: Keys, name: str) -> dict[str, Any]:

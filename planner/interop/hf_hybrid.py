@@ -15,9 +15,9 @@ from planner.interop.hf_keys import Keys
 from planner.interop.hf_layers import each, expert_layers, pattern, stated_mixers
 from planner.interop.hf_llama import activation, base, llama_like
 from planner.interop.hf_others import bias_of
+from planner.spec.model import ModelSpec, MoESpec, RecurrentSpec
 from planner.units import PlannerError
 from planner.workload.layers import ATTENTION, DENSE, EXPERTS, RECURRENT, pattern_of
-from planner.workload.model import ModelSpec, MoESpec, RecurrentSpec
 
 NEMOTRON = {"M": "R", "*": "A", "-": "D", "E": "E"}  # the letters of hybrid_override_pattern
 NEMOTRON_NAMES = {

@@ -14,9 +14,9 @@ from planner.interop.files import shown
 from planner.interop.hf_defaults import CLASS_DEFAULTS
 from planner.interop.hf_keys import Keys
 from planner.interop.hf_layers import each, expert_layers, pattern, stated_mixers, windowed
+from planner.spec.model import MLASpec, ModelSpec, MoESpec
 from planner.units import PlannerError
 from planner.workload.layers import ATTENTION, DENSE, EXPERTS, WINDOWED
-from planner.workload.model import MLASpec, ModelSpec, MoESpec
 
 
 def base(k: Keys, name: str, *, tied: bool = False, ffn: int | None = None) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from planner.interop.hf_keys import Keys
 from planner.interop.hf_layers import each, pattern, stated_mixers, windowed
 from planner.interop.hf_llama import deepseek, llama_like
 from planner.interop.hf_others import bias_of
+from planner.spec.model import ModelSpec, MoESpec, SparseSpec
 from planner.workload.layers import ATTENTION, DENSE, EXPERTS, WINDOWED
-from planner.workload.model import ModelSpec, MoESpec, SparseSpec
 
 
 def llama4(k: Keys, name: str) -> ModelSpec:

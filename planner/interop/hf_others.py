@@ -12,9 +12,9 @@ from planner.interop.hf_defaults import CLASS_DEFAULTS
 from planner.interop.hf_keys import Keys
 from planner.interop.hf_layers import each, pattern, stated_mixers, windowed
 from planner.interop.hf_llama import activation, base, llama_like
+from planner.spec.model import ModelSpec, MoESpec
 from planner.units import PlannerError
 from planner.workload.layers import ATTENTION, DENSE, WINDOWED
-from planner.workload.model import ModelSpec, MoESpec
 
 
 def bias_of(k: Keys, *names: str, default: bool = False) -> dict[str, bool]:

@@ -15,9 +15,9 @@ from planner.interop.hf_keys import Keys
 from planner.interop.hf_kinds import huggingface_kinds
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.naming import size_warning
+from planner.spec.model import ModelSpec
 from planner.units import PlannerError
 from planner.workload.layers import check_pattern
-from planner.workload.model import ModelSpec
 
 
 def import_huggingface(path: Path) -> Imported:

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from planner.interop.files import shown
-from planner.results import Result
-from planner.workload.model import MLASpec, ModelSpec, MoESpec, RecurrentSpec, SparseSpec
+from planner.results.result import Result
+from planner.spec.model import MLASpec, ModelSpec, MoESpec, RecurrentSpec, SparseSpec
 
 SECTIONS = ("name", "model", "data", "training", "layout", "budget", "cluster")
 _COMMENT_COLUMN = 44

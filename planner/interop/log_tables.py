@@ -49,7 +49,7 @@ class Rows:
 
 
 @dataclass
-class Table:
+class LogTable:
     """A CSV or JSON-lines log: which columns tell what, and the last row's clock."""
 
     header: tuple[str, ...] = ()  # CSV; empty for JSON lines
@@ -143,7 +143,7 @@ class Table:
             yield dict(zip(self.header, cells, strict=True))
 
 
-def open_table(data: bytes) -> Table | None:
+def open_table(data: bytes) -> LogTable | None:
     """The table that a log's first lines begin, or None if they are no header and no JSON object with a step."""
     for raw in data[:_LONGEST].lstrip(b"\xef\xbb\xbf").split(b"\n")[:50]:
         line = raw.strip()
@@ -151,13 +151,13 @@ def open_table(data: bytes) -> Table | None:
             continue
         row = _json_object(line)
         if row is not None:
-            return Table() if _tells(tuple(row)) else None
+            return LogTable() if _tells(tuple(row)) else None
         try:
             cells = [cell.strip() for cell in next(csv.reader([line.decode("utf-8", "replace").replace("\0", "")]), [])]
         except csv.Error:
             return None
         lowered = _header(cells)
-        return Table(lowered) if _tells(lowered) else None
+        return LogTable(lowered) if _tells(lowered) else None
     return None
 
 

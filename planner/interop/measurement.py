@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from planner.interop.tracking import track_log
-from planner.plan import Optimization, Plan, RunConditions
+from planner.results.answers import Optimization
+from planner.results.plan import Plan, RunConditions
+from planner.spec.model import ModelSpec
 from planner.tracking.ramp import Course, course_of
 from planner.tracking.state import TrackState
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
-from planner.workload.model import ModelSpec
 
 LEAST_RECORDS = 10  # after warm-up; fewer say little of a steady step
 COLUMNS = (

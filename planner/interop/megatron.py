@@ -21,8 +21,8 @@ from planner.interop.megatron_length import megatron_training, samples_needed
 from planner.interop.megatron_model import megatron_model
 from planner.interop.megatron_stages import UNEVEN, uneven_stages, warn_of_stages
 from planner.interop.shell_files import sourced
+from planner.spec.model import ModelSpec
 from planner.units import PlannerError
-from planner.workload.model import ModelSpec
 
 # What says how many stages each GPU has, the first that is there.
 VIRTUAL = (

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from planner.interop.imported import Taken
 from planner.interop.megatron_arguments import Arguments
-from planner.plan import Layout, RunConditions
-from planner.workload.model import ModelSpec
+from planner.results.plan import Layout, RunConditions
+from planner.spec.model import ModelSpec
 
 #: What `--attention-backend` says of the kernels: a generation, whether they are flash kernels at all, or nothing.
 BACKENDS: dict[str, bool | int] = {"flash": 2, "fused": 3, "auto": True, "unfused": False, "local": False}

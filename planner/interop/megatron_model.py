@@ -6,8 +6,8 @@ import re
 
 from planner.interop.files import shown, whole
 from planner.interop.megatron_arguments import Arguments
+from planner.spec.model import MLASpec, ModelSpec, MoESpec
 from planner.units import PlannerError
-from planner.workload.model import MLASpec, ModelSpec, MoESpec
 
 # Programs that take GPT-2's tokenizer where no --tokenizer-type says otherwise (args_defaults).
 ENTRIES = ("pretrain_gpt.py", "pretrain_gpt2.py", "pretrain_gpt_core.py", "finetune.py")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from planner.spec.model import ModelSpec
 from planner.units import format_count
 from planner.workload.counts import parameter_counts
-from planner.workload.model import ModelSpec
 
 TOLERANCE = 0.1  # names are rounded, by less than a tenth
 _SIZE = re.compile(

@@ -12,8 +12,8 @@ from typing import Any
 from planner.interop.files import read_yaml, shown, truth, whole
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.kinds import Kinds, sort_keys
+from planner.spec.model import ModelSpec
 from planner.units import PlannerError
-from planner.workload.model import ModelSpec
 
 #: Keys that decide something which planner does not read, at any value but these.
 DECIDING = {

@@ -12,9 +12,9 @@ from typing import Any
 from planner.interop.files import shown, truth, whole
 from planner.interop.imported import Taken
 from planner.interop.neox_config import Config, zero_stage
-from planner.plan import RunConditions
+from planner.results.plan import RunConditions
+from planner.spec.model import ModelSpec
 from planner.units import PlannerError
-from planner.workload.model import ModelSpec
 
 FLASH, GLOBAL = "flash", "global"  # two ways to compute the same
 #: Kernels that fuse what a layer does between its matmuls; each is off unless stated.

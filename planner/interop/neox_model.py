@@ -9,8 +9,8 @@ from planner.interop.files import shown, whole
 from planner.interop.neox_conditions import kinds_refused
 from planner.interop.neox_config import Config, zero_stage
 from planner.interop.neox_mlp import NeoxMLP, neox_mlp
+from planner.spec.model import ModelSpec, MoESpec
 from planner.units import PlannerError
-from planner.workload.model import ModelSpec, MoESpec
 
 NORMS = {"layernorm": "layernorm", "te_layernorm": "layernorm", "rmsnorm": "rmsnorm", "te_rmsnorm": "rmsnorm"}
 OTHER_NORMS = ("non_parametric_layernorm", "scalenorm")

@@ -13,9 +13,10 @@ from typing import Any
 from planner.interop.files import Document, read_json, read_yaml, shown, whole
 from planner.interop.huggingface import ATTENTION, import_huggingface
 from planner.interop.imported import Imported, Taken
+from planner.spec.adapter import ALL_LINEAR, RANK, Adapter
+from planner.spec.model import ModelSpec
 from planner.units import PlannerError
-from planner.workload.adapters import ALL_LINEAR, RANK, Adapter, targets
-from planner.workload.model import ModelSpec
+from planner.workload.adapters import targets
 from planner.workload.zoo import find_model
 
 #: Keys of an adapter that planner does not count, with what they do; any value but these is refused.

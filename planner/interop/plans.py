@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from planner import plan_json
 from planner.interop.files import naming, shown
 from planner.interop.quoting import printable
-from planner.plan import Goal, Optimization, Plan, Trained
 from planner.reading import fault, read_text
-from planner.scenario import BatchRamp, Scenario
+from planner.results import json_form as plan_json
+from planner.results.answers import Optimization, StatedGoal, Trained
+from planner.results.plan import Plan
+from planner.spec.model import PARTS
+from planner.spec.scenario import BatchRamp, Scenario
 from planner.units import PlannerError
 from planner.workload.iterations import ramp_increments
-from planner.workload.model import PARTS
 
 PROGRAMME = '"kind": "programme"'  # near the beginning of what is saved of several stages
 MOST = 1e18  # tokens, seconds or USD of any run that will ever be
@@ -92,7 +93,7 @@ def _check_ramp(path: Path, ramp: Sequence[int], batch: int) -> None:
         ramp_increments(BatchRamp(*ramp), np.asarray(batch, dtype=np.int64))
 
 
-def _impossible(plan: Plan, trained: Trained | None, goal: Goal | None) -> str | None:
+def _impossible(plan: Plan, trained: Trained | None, goal: StatedGoal | None) -> str | None:
     """The first number of a plan that cannot be, by name: counts below 1, times that are no positive numbers."""
     layout = plan.layout
     counts: dict[str, float] = {

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from planner import plan_json
 from planner.interop.measurement import steady_step, training_log_measurement
 from planner.interop.plans import checked
 from planner.interop.probes import answer_of
 from planner.money import HOURS, money_of
-from planner.plan import SCHEMA_VERSION, Goal, Optimization, Plan, Trained, amounts_within
 from planner.reading import fault, read_json
+from planner.results import json_form as plan_json
+from planner.results.answers import SCHEMA_VERSION, Optimization, StatedGoal, Trained, amounts_within
+from planner.results.plan import Plan
 from planner.tracking.state import TrackState
 from planner.units import PlannerError
 
@@ -73,7 +74,7 @@ class Planned:
         return self.answer.trained
 
     @property
-    def goal(self) -> Goal:
+    def goal(self) -> StatedGoal:
         assert self.answer.goal is not None  # noqa: S101 - `read_folder` has seen to it
         return self.answer.goal
 

@@ -22,9 +22,10 @@ from planner.performance.frameworks import why_illegal
 from planner.performance.learning import step_seconds
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.rows import Run, layouts_of, read_run
-from planner.plan import Certificate, Layout, Optimization, Plan, Provenance, Quantiles, Trained
+from planner.results.answers import Certificate, Optimization, Provenance, Trained
+from planner.results.plan import Layout, Plan, Quantiles
+from planner.spec.model import ModelSpec
 from planner.units import PlannerError
-from planner.workload.model import ModelSpec
 
 NODES = (1, 2, 4)
 STEPS_LEAST, STEPS_MOST = 20, 50

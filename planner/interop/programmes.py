@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from planner import plan_json
 from planner.interop.files import shown
 from planner.interop.plans import PROGRAMME
 from planner.interop.tracking import track_log
 from planner.reading import read_text
+from planner.results import json_form as plan_json
 from planner.search.programme_answer import ProgrammeAnswer
 from planner.tracking.progress import Progress, progress
 from planner.tracking.ramp import course_of

@@ -20,10 +20,12 @@ from planner.interop.files import config_text
 from planner.interop.neox_logs import LogDataset, explain, read_data_log
 from planner.reading import read_bytes
 from planner.reading.tree import MAX_BYTES
-from planner.scenario import DataSource, Programme, Scenario, one_run, parse_any
+from planner.scenario import one_run, parse_any
+from planner.spec.model import ModelSpec
+from planner.spec.programme import Programme
+from planner.spec.scenario import DataSource, Scenario
 from planner.units import PlannerError, format_count
 from planner.workload.dataset import tokens_from_samples
-from planner.workload.model import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)

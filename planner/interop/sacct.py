@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from planner.reading import Table, fault, read_separated
+from planner.reading import CsvTable, fault, read_separated
 from planner.tracking.usage import KINDS, LONGEST_S, YEARS, Allocation, Usage
 from planner.units import PlannerError
 
@@ -75,7 +75,7 @@ def read_sacct(path: Path, gpus_per_node: int, *, jobs: str = "*", zone: str | N
 class _Rows:
     """Rows of one dump, read alike."""
 
-    def __init__(self, path: Path, table: Table, gpus_per_node: int, zone: tzinfo | None) -> None:
+    def __init__(self, path: Path, table: CsvTable, gpus_per_node: int, zone: tzinfo | None) -> None:
         self.path, self.zone, self.gpus_per_node = path, zone, gpus_per_node
         self.counts = next((name for name in ("AllocTRES", "AllocGRES") if name in table.header), None)
         self.nodes = next((name for name in ("NNodes", "AllocNodes") if name in table.header), None)

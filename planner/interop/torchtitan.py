@@ -16,8 +16,8 @@ from planner.interop.files import MAX_DEPTH, config_text, shown, whole
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.kinds import Kinds, sort_keys
 from planner.performance.frameworks import framework
+from planner.spec.model import ModelSpec
 from planner.units import PlannerError
-from planner.workload.model import ModelSpec
 from planner.workload.zoo import load_model
 
 #: Keys of 2024 and 2025, and what they are called since.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from planner.performance.frameworks import framework
 from planner.performance.model_parts import missing_part, own_model
-from planner.workload.model import ModelSpec
+from planner.spec.model import ModelSpec
 
 PLANNED = "planned"  # the flavour that a module of planner's registers
 MODULE = "planned_model"

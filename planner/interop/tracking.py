@@ -11,8 +11,8 @@ from pathlib import Path
 from planner.interop.log_forms import no_known_step
 from planner.interop.log_records import Hint
 from planner.interop.train_logs import LOGS, LogReader, blocks, read_log
-from planner.plan import Plan
 from planner.reading import opened
+from planner.results.plan import Plan
 from planner.tracking.ramp import Course
 from planner.tracking.state import TrackState
 from planner.units import PlannerError

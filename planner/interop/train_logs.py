@@ -19,7 +19,7 @@ from planner.interop.log_forms import MARKS, no_known_step
 from planner.interop.log_lines import PAD, REACH, find_records
 from planner.interop.log_records import Hint, Rows
 from planner.interop.log_steps import StepLines
-from planner.interop.log_tables import DeepSpeedLines, Table, open_table
+from planner.interop.log_tables import DeepSpeedLines, LogTable, open_table
 from planner.interop.log_trainer_state import trainer_state_lines
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.reading import fault, opened
@@ -59,7 +59,7 @@ class LogReader:
     replaced: bool = False  # the records so far were of a lesser dialect: forget them
     _buffer: bytearray = field(default_factory=lambda: bytearray(b"\n") * (PAD + _CARRY + BLOCK + PAD))
     _held: int = 0  # bytes of a line that has not ended, after PAD
-    _table: Table | None = None
+    _table: LogTable | None = None
     _deepspeed: DeepSpeedLines | None = None
     seq_length: int | None = None  # of the plan, for logs that tell tokens a second alone
     gpus: int | None = None

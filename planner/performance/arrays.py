@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.catalog.types import Accelerator, Hardware
-from planner.workload.adapters import Adapter
-from planner.workload.model import ModelSpec
+from planner.spec.adapter import Adapter
+from planner.spec.hardware import Accelerator, Hardware
+from planner.spec.model import ModelSpec
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]

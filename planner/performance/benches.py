@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from planner.catalog.types import Accelerator, Hardware
 from planner.files import csv_text
 from planner.performance import stacks
 from planner.performance.calibration import Calibration
@@ -21,6 +20,7 @@ from planner.performance.kernels import OUTPUTS
 from planner.performance.machine import FORMATS, format_run, machine_numbers, matmul_ceiling, ring_time
 from planner.performance.rates import RateRule, site_parameter
 from planner.reading import fault, read_csv
+from planner.spec.hardware import Accelerator, Hardware
 
 FOLDER = "benches"
 #: Log spreads between sites. Network: nominal ports give 0.62 to 0.93 (catalogs/fabrics/inter_node_rate.csv), and some

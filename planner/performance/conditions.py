@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from planner.catalog.types import Accelerator
 from planner.performance.arrays import OWN_SITE, Conditions, Setting
 from planner.performance.cells import Cells
 from planner.performance.columns import quoted
@@ -13,8 +12,10 @@ from planner.performance.framework_table import before_flash, frameworks, known_
 from planner.performance.optimizers import OPTIMIZERS, orthogonalisation_flops, state_bytes
 from planner.performance.selective import MODULES, NOTHING_AGAIN, Again, computed_again, selective_modules
 from planner.performance.shapes import Number
+from planner.spec.adapter import ALL_LINEAR, METHODS, RANK, Adapter
+from planner.spec.hardware import Accelerator
 from planner.units import PlannerError
-from planner.workload.adapters import ALL_LINEAR, METHODS, NF4_BYTES, RANK, Adapter, adapter_counts
+from planner.workload.adapters import NF4_BYTES, adapter_counts
 from planner.workload.counts import parameter_counts
 
 _NO = re.compile(r"no|none|false|off|0|eager|unfused")

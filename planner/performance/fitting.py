@@ -30,7 +30,7 @@ from planner.performance.rows import LayoutArrays, Run, layout_arrays
 from planner.performance.shapes import ModelNumbers, stacked
 from planner.performance.stacks import context_of, kind_of, place_of
 from planner.performance.steptime import step_of
-from planner.workload.model import ModelSpec
+from planner.spec.model import ModelSpec
 
 STEP = 1e-4  # of the finite differences, in log parameters
 MOST_STEPS = 60

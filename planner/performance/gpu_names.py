@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from planner.catalog import Catalog
-from planner.catalog.types import Accelerator
+from planner.spec.hardware import Accelerator
 from planner.units import PlannerError
 
 Accelerators = Mapping[str, Accelerator]

@@ -31,8 +31,8 @@ from planner.performance.residual import (
     squares_apart,
 )
 from planner.performance.stacks import NEOX, place_of
+from planner.spec.model import ModelSpec
 from planner.workload.layers import attention_count, recurrent_count
-from planner.workload.model import ModelSpec
 
 #: Log spread of a step all of whose mixers are of kinds that no run here has: a factor of two either way holds 80 %.
 #: It is set, not measured.

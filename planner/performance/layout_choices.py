@@ -11,8 +11,8 @@ import numpy as np
 from planner.performance.arrays import RECOMPUTE, BoolArray, IntArray, Layouts
 from planner.performance.frameworks import Framework, framework, rules
 from planner.performance.stages import even
-from planner.scenario import IntChoice, LayoutBounds
-from planner.workload.model import ModelSpec
+from planner.spec.model import ModelSpec
+from planner.spec.scenario import IntChoice, LayoutBounds
 
 
 @dataclass(frozen=True, slots=True)

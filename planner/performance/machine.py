@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.catalog.types import Accelerator, Hardware
 from planner.performance.arrays import BoolArray, FloatArray
 from planner.performance.rates import Rates
 from planner.performance.shapes import Number
+from planner.spec.hardware import Accelerator, Hardware
 
 FIRST_LOG2_BYTES = 15  # the measured curves start at 32 KiB; below it a collective takes as long as there
 LAST_LOG2_BYTES = 34

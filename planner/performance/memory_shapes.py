@@ -11,10 +11,11 @@ import numpy as np
 
 from planner.performance.framework_table import MemoryConstants, memory_framework
 from planner.performance.selective import MODULES
-from planner.workload.adapters import NF4_BYTES, UPCAST_BYTES, Adapter, adapter_counts
+from planner.spec.adapter import Adapter
+from planner.spec.model import ModelSpec
+from planner.workload.adapters import NF4_BYTES, UPCAST_BYTES, adapter_counts
 from planner.workload.counts import ParameterCounts, parameter_counts
 from planner.workload.layers import DENSE, EXPERTS, RECURRENT, layer_kinds, layer_words
-from planner.workload.model import ModelSpec
 from planner.workload.recurrent import kept_elements, widths
 
 SCORE_GRADIENTS = 4.0  # bytes a score in backward, unfused: gradients of softmax and dropout, 16 bits each

@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import lru_cache
 
 from planner.performance.framework_table import Framework, framework
+from planner.spec.model import ModelSpec
 from planner.units import PlannerError
 from planner.words import phrase
-from planner.workload.model import ModelSpec
 from planner.workload.zoo import load_model
 
 

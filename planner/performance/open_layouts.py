@@ -12,7 +12,7 @@ from planner.performance.layout_choices import layout_choices
 from planner.performance.memory import fits, least_recompute, memory
 from planner.performance.rows import DEGREES, LayoutArrays, Run, layout_arrays
 from planner.performance.stacks import stack_of
-from planner.scenario import IntChoice, LayoutBounds
+from planner.spec.scenario import IntChoice, LayoutBounds
 from planner.units import PlannerError
 
 TIGHT = 1.1  # times the least memory: where nothing fits by these formulas, what comes nearest is what ran

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.spec.model import ModelSpec
 from planner.workload.counts import parameter_counts
-from planner.workload.model import ModelSpec
 
 MASTER = 4.0  # bytes of a weight in fp32, which every one of these updates
 DEFAULT = "adamw"

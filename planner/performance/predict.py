@@ -9,7 +9,7 @@ from itertools import chain
 
 import numpy as np
 
-from planner.catalog import is_gpu, supports
+from planner.catalog import Catalog, is_gpu, supports
 from planner.performance.arrays import FloatArray, Layouts, Setting, StepTime
 from planner.performance.calibration import Calibration
 from planner.performance.columns import TOO_MANY, unread
@@ -21,7 +21,6 @@ from planner.performance.machine import FORMATS, format_run
 from planner.performance.memory import capacity_gib, least_of_states, least_recompute, memory
 from planner.performance.memory_layout import GIB
 from planner.performance.mixing import mix
-from planner.performance.row_settings import Parts
 from planner.performance.rows import Reader, Run, layout_arrays, layouts_of
 from planner.performance.steptime import scope, step_of
 from planner.units import PlannerError
@@ -170,7 +169,7 @@ def _step(runs: Sequence[Run], calibration: Calibration) -> StepTime:
 
 
 def predict_rows(
-    rows: Iterable[Mapping[str, str]], parts: Parts, calibration: Calibration, name: str = "row"
+    rows: Iterable[Mapping[str, str]], parts: Catalog, calibration: Calibration, name: str = "row"
 ) -> list[dict[str, str]]:
     """The rows with `COLUMNS` added, in their order.
 

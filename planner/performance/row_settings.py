@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
 
+from planner.catalog import Catalog
 from planner.catalog.fabrics import fabric_of, names_no_network
-from planner.catalog.types import Accelerator, Hardware, joined_in
 from planner.performance.arrays import Setting
 from planner.performance.cells import MOST_GBIT_PER_S, MOST_MEMORY_GB, Cells
 from planner.performance.columns import COLUMNS, nearly, quoted
@@ -18,10 +17,11 @@ from planner.performance.framework_table import ANY, framework_names
 from planner.performance.gpu_names import accelerator_written, chip_of, parts_of_chip
 from planner.performance.recipes import stated_recipe
 from planner.performance.stacks import stack_of
+from planner.spec.hardware import Accelerator, Hardware, joined_in
+from planner.spec.model import ModelSpec, MoESpec
 from planner.units import PlannerError
 from planner.workload.adapters import targets
 from planner.workload.counts import parameter_counts
-from planner.workload.model import ModelSpec, MoESpec
 from planner.workload.zoo import find_model, plain_name
 
 NAME_WORDS = ("tokendrop", "dropless", "w/o mtp")  # words that the published model names carry
@@ -38,27 +38,12 @@ _OF_SETTING = tuple(  # every other column that is read, by all its names
 )
 
 
-class Parts(Protocol):
-    """What rows need of a catalog: parts by id."""
-
-    def accelerator(self, name: str) -> Accelerator: ...
-
-    @property
-    def accelerators(self) -> Mapping[str, Accelerator]: ...
-
-    @property
-    def nodes(self) -> Mapping[str, Any]: ...
-
-    @property
-    def overlays(self) -> Sequence[Path]: ...
-
-
 def alike(cell: Cells) -> tuple[Hashable, ...]:
     """What is equal for rows that state the same setting."""
     return (*map(cell.row.get, _OF_SETTING), _is_pure(cell))
 
 
-def stated_setting(cell: Cells, parts: Parts, gpus: int) -> Setting:
+def stated_setting(cell: Cells, parts: Catalog, gpus: int) -> Setting:
     """Model, hardware, stack and recipe. What the name and the notes say of the recipe is part of the release.
 
     Reads no more than `alike` holds; `gpus` of the run are checked against its network (`check_network`).
@@ -138,7 +123,7 @@ def _framework(cell: Cells) -> str:
     return name
 
 
-def _accelerator(cell: Cells, parts: Parts) -> Accelerator:
+def _accelerator(cell: Cells, parts: Catalog) -> Accelerator:
     """The part by its id in the catalog, else what the row's words and memory mean."""
     name = cell.text("gpu")
     try:
@@ -201,7 +186,7 @@ def _model_from_columns(cell: Cells, name: str) -> ModelSpec:
     return model
 
 
-def _hardware(cell: Cells, accelerator: Accelerator, parts: Parts) -> Hardware:
+def _hardware(cell: Cells, accelerator: Accelerator, parts: Catalog) -> Hardware:
     """The node: its size and network as the row states them, else those of the maker's own machine with this GPU."""
     alike = {each.id for each in parts.accelerators.values() if chip_of(each.id) == chip_of(accelerator.id)}
     if accelerator.unusual:  # a module of several devices is no device of the maker's node

@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from planner.catalog import Catalog
 from planner.performance.arrays import RECOMPUTE, BoolArray, FloatArray, IntArray, Layouts, Setting
 from planner.performance.assumed import assumptions
 from planner.performance.cells import MOST_OF_ANYTHING, MOST_TEXT, Cells
 from planner.performance.columns import TOO_MANY
 from planner.performance.conditions import stated_sequence_parallel
 from planner.performance.framework_table import before_flash
-from planner.performance.row_settings import Parts, alike, check_network, stated_setting
+from planner.performance.row_settings import alike, check_network, stated_setting
 from planner.performance.stacks import stack_of
 from planner.units import PlannerError
 
@@ -118,7 +119,7 @@ def layouts_of(runs: Sequence[Run]) -> Layouts:
     return Layouts(**(values | {"grad_accum": np.ceil(a.grad_accum).astype(np.int64)}))
 
 
-def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
+def read_run(row: Mapping[str, str], parts: Catalog, place: str) -> Run:
     """The run that a row states. Columns are those of the measured tables; empty means "not stated".
 
     Raises
@@ -133,7 +134,7 @@ def read_run(row: Mapping[str, str], parts: Parts, place: str) -> Run:
 class Reader:
     """Reads the rows of a table: what rows state alike of their setting is read once, and is one object."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Catalog) -> None:
         self._parts = parts
         self._settings: dict[tuple[Hashable, ...], Setting] = {}
         self._assumed: dict[tuple[int, int, int], tuple[str, ...]] = {}  # by setting, GPUs, ZeRO stage

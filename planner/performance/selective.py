@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.spec.model import ModelSpec
 from planner.workload.counts import mlp_layer_count
 from planner.workload.layers import EXPERTS, attention_count, layers_with
-from planner.workload.model import ModelSpec
 
 #: What each of Megatron's recompute modules spares, where a run names them.
 MODULES = {

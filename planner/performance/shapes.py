@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from planner.spec.model import ModelSpec
 from planner.workload.counts import dense_layer_count, indexer_weights, latent_weights, mlp_layer_count
 from planner.workload.flops import attention_layers, index_width
 from planner.workload.layers import EXPERTS, attention_count, layer_kinds, recurrent_count
-from planner.workload.model import ModelSpec
 from planner.workload.recurrent import matmul_weights, scan_flops, scan_work, widths
 
 # A float or a float array: one value for every layout, or one a row; numpy types mixed sums no closer than this.

@@ -12,8 +12,8 @@ from planner.performance.framework_table import before_flash
 from planner.performance.rates import Context
 from planner.performance.recipes import has_recipes, recipe_of, release_numbers
 from planner.performance.residual import Place
+from planner.spec.model import ModelSpec
 from planner.workload.counts import parameter_counts
-from planner.workload.model import ModelSpec
 
 #: Frameworks that share kernels and engine, so that measurements of one speak for the other; the first name found in
 #: what a row or a scenario calls its framework. Others are stacks of their own.

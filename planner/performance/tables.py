@@ -17,7 +17,7 @@ MOST_ROWS = 8  # that a sentence lists
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class RunTable:
     """A table of runs. Cells are as written; bytes that are no UTF-8 are U+FFFD, with which `read_run` reads none."""
 
     header: tuple[str, ...]
@@ -37,7 +37,7 @@ class Table:
         return lines
 
 
-def read_table(path: Path, endings: Iterable[str] = (".csv",)) -> Table:
+def read_table(path: Path, endings: Iterable[str] = (".csv",)) -> RunTable:
     """A table of runs. Rows are as they stand, whatever is wrong with them; `read_run` says so of each.
 
     Raises
@@ -56,7 +56,7 @@ def read_table(path: Path, endings: Iterable[str] = (".csv",)) -> Table:
             Cells(row, f"{path}: row {number}").stated(column)
     aside = [name for name in header if not is_read(name)]
     garbled = tuple(n for n, row in enumerate(rows, 1) if any(NOT_TEXT in row.get(name, "") for name in aside))
-    return Table(header, rows, left, garbled)
+    return RunTable(header, rows, left, garbled)
 
 
 def _row(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:

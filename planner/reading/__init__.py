@@ -5,7 +5,7 @@ every problem is a PlannerError that names file and line.
 """
 
 from planner.reading.separated import read_separated
-from planner.reading.tables import Table, read_csv
+from planner.reading.tables import CsvTable, read_csv
 from planner.reading.text import (
     MAX_BYTES,
     fault,
@@ -21,7 +21,7 @@ from planner.reading.text import (
 
 __all__ = [
     "MAX_BYTES",
-    "Table",
+    "CsvTable",
     "fault",
     "json_of",
     "line_of",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from planner.reading.tables import Table, check_header
+from planner.reading.tables import CsvTable, check_header
 from planner.reading.text import MAX_BYTES, fault, read_text
 
 
@@ -17,7 +17,7 @@ def read_separated(
     most: int = MAX_BYTES,
     holds: str = "a table",
     endings: Iterable[str] = (".txt", ".csv"),
-) -> Table:
+) -> CsvTable:
     """A table whose first line names its columns; a sign at the end of every line is passed over, as are empty lines.
 
     Raises
@@ -45,4 +45,4 @@ def read_separated(
         lines.append(number)
     if header is None:
         raise fault(path, f"empty, where {holds} is wanted")
-    return Table(path, header, cells, lines)
+    return CsvTable(path, header, cells, lines)

@@ -16,7 +16,7 @@ _QUOTED = "a text that holds a comma stands in double quotes"
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CsvTable:
     """A CSV file: its columns, and of each row the cells and the line (counted from 1) that it ends on."""
 
     path: Path
@@ -38,7 +38,7 @@ def read_csv(
     holds: str = "a table",
     ragged: bool = False,
     endings: Iterable[str] = (".csv",),
-) -> Table:
+) -> CsvTable:
     """A table whose first line names its columns; empty lines are passed over.
 
     Parameters
@@ -71,7 +71,7 @@ def read_csv(
                 lines.append(reader.line_num)
     except csv.Error as error:  # a cell of more than 131,072 characters, most often of a quote that is never closed
         raise fault(path, f"cannot be read as CSV ({error}); is a double quote left open?", reader.line_num) from None
-    return Table(path, header, cells, lines)
+    return CsvTable(path, header, cells, lines)
 
 
 def check_header(path: Path, header: Sequence[str], needs: Iterable[str], knows: Sequence[str]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from planner.plan import Buying, Optimization, Rented, pricing_words
 from planner.report.figures import money_text
 from planner.report.layout import Page, bullets
+from planner.results.answers import Optimization
+from planner.results.plan import Buying, Rented, pricing_words
 from planner.units import format_count, format_number, format_percent, format_usd
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.facts import SHIPPED
-from planner.catalog.types import Accelerator
 from planner.performance.arrays import Setting
 from planner.performance.gpu_names import accelerator_written
 from planner.performance.learning import measured_files
 from planner.performance.rows import Run, read_run
 from planner.performance.tables import read_table
 from planner.report.layout import Page, columns, wrap
+from planner.spec.hardware import Accelerator
 from planner.units import format_number
 from planner.workload.adapters import training_flops
 from planner.workload.flops import flops_per_token

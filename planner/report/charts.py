@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from planner.files import write_atomically
 from planner.money import money_of, written_in
-from planner.plan import Goal, Plan, Quantiles
 from planner.report.figures import Scale, money_scale, time_scale
+from planner.results.answers import StatedGoal
+from planner.results.plan import Plan, Quantiles
 from planner.risk.replay import Replay
 from planner.units import PlannerError
 
@@ -41,7 +42,7 @@ def chart_kind(path: Path) -> str:
     return kind
 
 
-def distribution_chart(plan: Plan, found: Replay, goal: Goal | None, name: str, path: Path) -> None:
+def distribution_chart(plan: Plan, found: Replay, goal: StatedGoal | None, name: str, path: Path) -> None:
     """Draw how long the simulated runs took and what they cost, with the stated quantiles and the budgets.
 
     Raises
@@ -53,7 +54,7 @@ def distribution_chart(plan: Plan, found: Replay, goal: Goal | None, name: str, 
     _save(distribution_figure(plan, found, goal, name), path, kind, name)
 
 
-def distribution_figure(plan: Plan, found: Replay, goal: Goal | None, name: str) -> Figure:
+def distribution_figure(plan: Plan, found: Replay, goal: StatedGoal | None, name: str) -> Figure:
     """The distributions of time and cost, as `distribution_chart` draws them."""
     budgets = (None, None) if goal is None else (goal.time_s, goal.cost_usd)
     return _distributions(found, (plan.time_s, plan.cost_usd), budgets, f"{name}: ")

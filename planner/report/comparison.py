@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import date
 
 from planner.money import in_its_money
-from planner.plan import Comparison, Difference, Side
 from planner.report.figures import ages_sentence, rate_sentence, waits_sentence
 from planner.report.frontier import plans_table
 from planner.report.layout import Page, bullets, columns, hanging
+from planner.results.answers import Comparison, Difference, Side
 
 FEW = 3  # sides that fit beside one another; more are told one a line
 MOST_ROWS = 24  # sides in the table of plans; --json has all

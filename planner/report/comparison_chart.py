@@ -8,11 +8,12 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from planner.money import in_its_money
-from planner.plan import Comparison, Plan, Quantiles, Side
 from planner.report.charts import _figure, _save, chart_kind
 from planner.report.figures import Scale, money_scale, time_scale
 from planner.report.layout import clean
 from planner.report.proposal.svg import PALETTE
+from planner.results.answers import Comparison, Side
+from planner.results.plan import Plan, Quantiles
 from planner.units import format_count
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from planner.plan import Plan, Plausibility
 from planner.report.figures import range_text, time_text
 from planner.report.layout import Page, bar, columns, hanging
+from planner.results.plan import Plan, Plausibility
 from planner.units import format_number, format_percent, format_short
 
 Section = tuple[str, list[str]]

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import date
 
 from planner.money import in_its_money
-from planner.plan import Plan
 from planner.report.figures import Scale, ages_sentence, money_scale, rate_sentence, time_scale
 from planner.report.frontier import layout_words, plans_table
 from planner.report.layout import Page, bullets, wrap
 from planner.report.plan_sections import seller
 from planner.report.terminal import infeasible_sections
+from planner.results.plan import Plan
 from planner.search.explanation import Explanation
 from planner.units import format_count
 

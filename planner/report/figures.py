@@ -8,7 +8,7 @@ from datetime import date
 
 from planner.catalog.ages import oldest, price_age
 from planner.money import writing
-from planner.plan import OfferRef, Plan
+from planner.results.plan import OfferRef, Plan
 from planner.units import format_number, format_percent, format_short
 from planner.words import Sentence, say
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from planner.files import csv_text
 from planner.money import in_its_money, money_of
-from planner.plan import Frontier, GivenUp, Layout, Plan
-from planner.plan_json import hours_apart
 from planner.report.figures import ages_sentence, chance, money_scale, rate_sentence, time_scale, waits_sentence
 from planner.report.frontier_plot import frontier_plot
-from planner.report.frontier_scene import best_of
 from planner.report.layout import Page, bullets, columns, wrap
 from planner.report.plan_sections import seller
+from planner.results.answers import Frontier, GivenUp
+from planner.results.json_form import hours_apart
+from planner.results.plan import Layout, Plan
 from planner.units import format_count
 
 
@@ -80,7 +80,7 @@ def frontier_table(
     lines = [*map(page.heading, wrap(title, width)), ""]
     drawing = frontier_plot(frontier, page, plain=plain)
     lines += [*drawing, ""] if drawing else []
-    best = best_of(frontier)
+    best = frontier.best
     shown = spread_out(frontier.plans, MOST_ROWS, best)
     lines += plans_table([("", plan) for plan in shown], page, best)
     if len(shown) < len(frontier.plans):

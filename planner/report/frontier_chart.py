@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from planner.files import write_atomically
 from planner.money import in_its_money
-from planner.plan import Frontier
 from planner.report.charts import _figure, _save, chart_kind
 from planner.report.frontier import axes_words
 from planner.report.frontier_page import frontier_page
 from planner.report.frontier_scene import FEW_OFFERS, Axis, Scene, aim_words, scene_of, tick_text
 from planner.report.proposal.svg import PALETTE
+from planner.results.answers import Frontier
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from planner.money import in_its_money
-from planner.plan import Frontier, Plan, Quantiles
 from planner.report.figures import Scale, chance, money_scale, range_text, time_scale
 from planner.report.frontier import axes_words, layout_words
-from planner.report.frontier_scene import FEW_OFFERS, Axis, Scene, aim_words, best_of, offer_words, scene_of
+from planner.report.frontier_scene import FEW_OFFERS, Axis, Scene, aim_words, offer_words, scene_of
 from planner.report.layout import clean
 from planner.report.plan_sections import place
 from planner.report.proposal.charts import Axes, Point
 from planner.report.proposal.charts import frontier_chart as still
+from planner.results.answers import Frontier
+from planner.results.plan import Plan, Quantiles
 from planner.units import format_count
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
@@ -114,7 +115,7 @@ def _table(frontier: Frontier, scene: Scene) -> str:
     ]
     chances = any(plan.p_within_both is not None for plan in frontier.plans)
     header = header if chances else header[:-1]
-    best, strong = best_of(frontier), ' class="strong"'
+    best, strong = frontier.best, ' class="strong"'
     lines = ["<thead><tr>" + "".join(f'<th scope="col">{html.escape(text)}</th>' for text in header) + "</tr></thead>"]
     lines.append("<tbody>")
     for plan in frontier.plans:

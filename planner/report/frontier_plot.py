@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from planner.money import in_its_money
-from planner.plan import Frontier
 from planner.report.frontier_scene import Axis, Scene, Spot, scene_of, tick_text
 from planner.report.layout import Page, clean, display_width, wrap
+from planner.results.answers import Frontier
 
 MARKS = "●▲■◆○△□◇"  # told apart without colour
 _HUES = ("36", "33", "32", "35", "34", "31")  # ANSI, by offer; the terminal's own theme says how they look

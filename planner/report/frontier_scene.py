@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from planner.plan import Frontier, Goal, OfferRef, Plan
 from planner.report.figures import Scale, money_scale, time_scale
 from planner.report.plan_sections import seller
 from planner.report.proposal.svg import log_ticks, ticks
+from planner.results.answers import Frontier, StatedGoal
+from planner.results.plan import OfferRef, Plan
 from planner.units import PlannerError, format_count, format_number, format_percent
 
 LOG_FROM = 5.0  # a range of so many times its least value, or more, is drawn on a logarithmic axis
@@ -108,7 +109,7 @@ def scene_of(frontier: Frontier) -> Scene | None:
         )
         for plan in plans
     )
-    best = best_of(frontier)
+    best = frontier.best
     chosen = next((spot for spot in spots if spot.plan is best), None)
     return Scene(
         x,
@@ -120,18 +121,6 @@ def scene_of(frontier: Frontier) -> Scene | None:
         "" if chosen is None else plan_words(chosen.plan),
         _budget_texts(goal),
     )
-
-
-def best_of(frontier: Frontier) -> Plan | None:
-    """The plan that `optimize` would choose of these: of least objective within the budgets."""
-    goal = frontier.goal
-    plans = [plan for plan in frontier.plans if plan.within_budget is not False]
-    if goal is None or not plans:
-        return None
-    day = {"time": 0.0, "cost": 0.0}.get(goal.objective, goal.usd_per_day or 0.0)
-    if goal.objective == "time":
-        return min(plans, key=lambda plan: plan.time_s.p50)
-    return min(plans, key=lambda plan: plan.cost_usd.p50 + day * plan.time_s.p50 / 86400)
 
 
 def stairs_of(spots: Sequence[Spot]) -> list[Spot]:
@@ -157,7 +146,7 @@ def plan_words(plan: Plan) -> str:
     )
 
 
-def aim_words(goal: Goal | None) -> str:
+def aim_words(goal: StatedGoal | None) -> str:
     """Why the chosen plan is the one: what it is the best in."""
     if goal is None:
         return ""
@@ -165,11 +154,11 @@ def aim_words(goal: Goal | None) -> str:
     return aim if goal.time_s is None and goal.cost_usd is None else f"{aim} within the budget{'s' * _both(goal)}"
 
 
-def _both(goal: Goal) -> bool:
+def _both(goal: StatedGoal) -> bool:
     return goal.time_s is not None and goal.cost_usd is not None
 
 
-def _budget_texts(goal: Goal | None) -> tuple[str, ...]:
+def _budget_texts(goal: StatedGoal | None) -> tuple[str, ...]:
     if goal is None:
         return ()
     ends = [] if goal.time_s is None else [time_scale(goal.time_s).text(goal.time_s)]

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from planner.report.layout import Page, bullets, columns, wrap
-from planner.results import Result
+from planner.results.result import Result
+from planner.spec.scenario import BatchRamp
 from planner.units import format_count, format_number
 from planner.workload.dataset import RunLength
-from planner.workload.iterations import Ramp, iterations_for, leftover_remarks, per_epoch, samples_consumed
+from planner.workload.iterations import iterations_for, leftover_remarks, per_epoch, samples_consumed
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -30,7 +31,7 @@ class IterationCount(Result):
 
 
 def count_iterations(
-    run: RunLength, global_batch: int, ramp: Ramp | None = None, remarks: Sequence[str] = ()
+    run: RunLength, global_batch: int, ramp: BatchRamp | None = None, remarks: Sequence[str] = ()
 ) -> IterationCount:
     """The counts of `run` at `global_batch` sequences; `remarks` go before those of the run itself."""
     full, leftover = per_epoch(run, global_batch)

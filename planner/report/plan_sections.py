@@ -6,7 +6,6 @@ from datetime import date, timedelta
 
 from planner.catalog.ages import MARK_AFTER_DAYS, price_age
 from planner.money import GPU_HOURS, writing
-from planner.plan import EpochSchedule, Goal, OfferRef, Optimization, Plan, Quantiles, Reliability
 from planner.report.figures import (
     Scale,
     age,
@@ -20,6 +19,8 @@ from planner.report.figures import (
     trained_words,
 )
 from planner.report.layout import Page, bullets, columns, hanging, wrap
+from planner.results.answers import Optimization, StatedGoal
+from planner.results.plan import EpochSchedule, OfferRef, Plan, Quantiles, Reliability
 from planner.risk.failures import LONGEST_INTERVAL_S
 from planner.units import format_bandwidth, format_count, format_number, format_percent, format_short, format_usd
 
@@ -59,7 +60,7 @@ def seller(offer: OfferRef) -> str:
     return place(offer) if offer.pricing == "owned" else f"{place(offer)}, {offer.price_kind}"
 
 
-def limits(goal: Goal) -> list[str]:
+def limits(goal: StatedGoal) -> list[str]:
     """The budgets in words."""
     found = []
     if goal.time_s is not None:
@@ -92,7 +93,7 @@ def headline(plan: Plan, answer: Optimization, today: date, page: Page) -> list[
     return out
 
 
-def _chosen(goal: Goal) -> str:
+def _chosen(goal: StatedGoal) -> str:
     aim = {
         "cost": "The cheapest plan",
         "time": "The fastest plan",
@@ -108,12 +109,12 @@ def _nodes(count: int) -> str:
     return f"{format_count(count)} node{'' if count == 1 else 's'}"
 
 
-def cost_shown(goal: Goal | None) -> bool:
+def cost_shown(goal: StatedGoal | None) -> bool:
     """Whether an answer tells a cost: not where nothing was asked of it and no price of own machines is stated."""
     return goal is None or goal.cost_stated
 
 
-def outcome(plan: Plan, goal: Goal | None, page: Page) -> list[str]:
+def outcome(plan: Plan, goal: StatedGoal | None, page: Page) -> list[str]:
     """Time and cost with their budgets and chances, as a table."""
     confidence = goal.confidence if goal is not None else plan.confidence
     time_budget, cost_budget = (goal.time_s, goal.cost_usd) if goal is not None else (None, None)
@@ -150,7 +151,7 @@ def _outcome_row(
     )
 
 
-def _cluster(plan: Plan, goal: Goal | None, today: date, page: Page) -> list[str]:
+def _cluster(plan: Plan, goal: StatedGoal | None, today: date, page: Page) -> list[str]:
     offer = plan.offer
     shape = f"{_nodes(plan.nodes)} of {offer.gpus_per_node or plan.gpus // plan.nodes} {offer.gpu}"
     if offer.network_gbit_per_s is not None:
@@ -242,7 +243,7 @@ def _iterations(plan: Plan) -> str:
     return text
 
 
-def _schedule(plan: Plan, goal: Goal | None, page: Page) -> list[str]:
+def _schedule(plan: Plan, goal: StatedGoal | None, page: Page) -> list[str]:
     if not plan.schedule:
         return []
     scale = time_scale(plan.time_s.p50)

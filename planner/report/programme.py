@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from planner.money import in_its_money
-from planner.plan import Quantiles
 from planner.report.figures import chance, money_text, time_text
 from planner.report.gantt import day_words, gantt
 from planner.report.layout import Page, bullets, columns, hanging, wrap
+from planner.results.plan import Quantiles
 from planner.search.programme_answer import ProgrammeAnswer, StageAnswer
 from planner.units import format_count, format_percent
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import date
 
 from planner.money import writing
-from planner.plan import Optimization, Plan, Plausibility, Rented
 from planner.report import plan_sections
 from planner.report.buying import buying_of_answer, purchase_text
 from planner.report.evidence import checks
@@ -14,6 +13,8 @@ from planner.report.figures import age, chance, money_scale, range_text, time_sc
 from planner.report.frontier import layout_words
 from planner.report.layout import Page, columns, hanging, wrap
 from planner.report.simplicity import given_up_lines
+from planner.results.answers import Optimization
+from planner.results.plan import Plan, Plausibility, Rented
 from planner.units import format_count, format_number, format_percent, format_short
 
 LINES = 40  # of a terminal of 80 columns

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from planner.plan import GivenUp, Optimization
 from planner.report.figures import amount_writer
 from planner.report.frontier import layout_words
 from planner.report.layout import Page, hanging
+from planner.results.answers import GivenUp, Optimization
 from planner.units import format_count, format_number
 
 

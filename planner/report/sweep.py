@@ -9,11 +9,11 @@ from pathlib import Path
 
 from planner import files
 from planner.money import in_its_money, money_of
-from planner.plan import pricing_words
-from planner.plan_json import hours_apart
-from planner.plan_row import Value
 from planner.report.figures import Scale, chance, money_scale, time_scale
 from planner.report.layout import Page, bullets, columns, display_width
+from planner.results.json_form import hours_apart
+from planner.results.plan import pricing_words
+from planner.results.row import Value
 from planner.sweeps.table import COLUMNS, Row, Sweep
 from planner.units import PlannerError, format_count, format_number
 

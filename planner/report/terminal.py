@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import date
 
 from planner.money import in_its_money
-from planner.plan import Infeasible, Optimization, Plan
 from planner.report import plan_sections, short
 from planner.report.buying import buying_lines
 from planner.report.evidence import evidence as evidence_sections
@@ -14,6 +13,8 @@ from planner.report.figures import amount_writer, chance, money_scale, money_tex
 from planner.report.frontier import layout_words
 from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.report.simplicity import given_up_lines
+from planner.results.answers import Infeasible, Optimization
+from planner.results.plan import Plan
 from planner.units import PlannerError, format_count, format_number, shown
 
 Section = tuple[str, list[str]]

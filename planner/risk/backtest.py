@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.catalog import load_catalog
+from planner.catalog import Catalog, load_catalog
 from planner.catalog.paths import data_dir
 from planner.catalog.risk_facts import load_risk_facts
 from planner.performance.calibration import Calibration
@@ -24,13 +24,12 @@ from planner.performance.fitting import fit
 from planner.performance.learning import measured_files, read_runs, uncalibrated
 from planner.performance.mixing import mix
 from planner.performance.predict import predict_run
-from planner.performance.row_settings import Parts
 from planner.performance.rows import DEGREES, Run, read_run
 from planner.reading import read_csv
 from planner.risk.completion import completion
 from planner.risk.failures import hazards, interruption_rate
 from planner.risk.overhead import published
-from planner.scenario import Risk
+from planner.spec.scenario import Risk
 from planner.units import PlannerError
 from planner.words import say
 from planner.workload.counts import parameter_counts
@@ -123,7 +122,7 @@ def backtest(rows: Sequence[Row], shipped: Calibration) -> list[Verdict]:
     return [judge_run(row, parts, blind[row["site"]]) for row in asked]
 
 
-def judge_run(row: Row, parts: Parts, calibration: Calibration) -> Verdict:
+def judge_run(row: Row, parts: Catalog, calibration: Calibration) -> Verdict:
     """What this calibration says of one row."""
     runs, assumed = candidates(row, parts)
     found = [_predicted(run, calibration) for run in runs]
@@ -174,7 +173,7 @@ def states_layout(row: Row) -> bool:
     return bool(row["gpus"]) and any(row[name] for name in DEGREES)
 
 
-def candidates(row: Row, parts: Parts) -> tuple[list[Run], tuple[str, ...]]:
+def candidates(row: Row, parts: Catalog) -> tuple[list[Run], tuple[str, ...]]:
     """The runs that a row may have been, one a number of GPUs, and what was taken for what it does not state."""
     cells, assumed = {**row, "tokens_per_s_per_gpu": ""}, []
     if not cells["seq_len"]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.plan import Overhead
+from planner.results.plan import Overhead
 from planner.risk import factor
 from planner.risk.cut import SHARES, Cut, change, delay_nodes, expected, with_none
 from planner.risk.hazard import Hazard

@@ -8,10 +8,10 @@ import numpy as np
 
 from planner.catalog.risk_facts import InterruptionRate, RiskFacts
 from planner.performance.arrays import FloatArray, IntArray
-from planner.plan import Takings
+from planner.results.plan import Takings
 from planner.risk.checkpoint import optimal_interval
 from planner.risk.hazard import Hazard
-from planner.scenario import Risk
+from planner.spec.scenario import Risk
 from planner.words import say
 
 DAY_S = 86_400.0

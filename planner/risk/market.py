@@ -16,7 +16,7 @@ from statistics import NormalDist
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
-from planner.plan import Overhead
+from planner.results.plan import Overhead
 from planner.risk.completion import NO_OVERHEAD, Completion, completion, looked_at
 from planner.risk.cut import RESTLESS, SHARES, Cut, delay_nodes, expected, with_none
 from planner.risk.hazard import Hazard

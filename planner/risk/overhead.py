@@ -15,10 +15,10 @@ from dataclasses import replace
 import numpy as np
 
 from planner.catalog.risk_facts import Goodput, RiskFacts
-from planner.plan import Overhead
+from planner.results.plan import Overhead
 from planner.risk.completion import completion
 from planner.risk.failures import hazards, interruption_rate
-from planner.scenario import OwnRun, Risk, StatedOverhead
+from planner.spec.scenario import OwnRun, Risk, StatedOverhead
 from planner.words import say
 
 DAY_S = 86_400.0

@@ -10,10 +10,11 @@ import numpy as np
 
 from planner.money import Money
 from planner.performance.arrays import FloatArray
-from planner.plan import Plan, Quantiles, Reliability
-from planner.results import Result
+from planner.results.plan import Plan, Quantiles, Reliability
+from planner.results.result import Result
 from planner.risk.completion import NO_OVERHEAD
 from planner.risk.simulation import SimulatedRun, Simulation, simulate
+from planner.spec.billing import PaidTime
 from planner.units import PlannerError
 from planner.words import say
 
@@ -295,12 +296,7 @@ def cost_of(plan: Plan, time_s: FloatArray, luck: FloatArray) -> FloatArray:
     bill = plan.billing
     if bill is None:
         raise PlannerError(say("replay.no_charges_said"))
-    paid = np.maximum(time_s, bill.minimum_s)
-    if bill.then:
-        paid = bill.minimum_s + bill.then * (paid - bill.minimum_s)
-    for size in (bill.step_s, bill.block_s):
-        if size:  # a run of a whole number of steps, up to rounding, is that many
-            paid = np.maximum(np.ceil(paid / size - 1e-9), 1.0) * size
+    paid = PaidTime(bill.minimum_s, bill.step_s, bill.block_s, bill.then).paid_s(time_s)
     price = bill.usd_per_hour_low + luck * (bill.usd_per_hour_high - bill.usd_per_hour_low)
     return np.asarray((price * paid + bill.storage_usd_per_hour * time_s) / 3600.0 + bill.egress_usd)
 

@@ -14,68 +14,16 @@ from planner.scenario.draft import Draft
 from planner.scenario.fields import Reading
 from planner.scenario.names import catalog_names, named_model, why_absent
 from planner.scenario.overrides import apply_overrides
-from planner.scenario.programme import (
-    Programme,
-    ProgrammeBuilder,
-    Reservation,
-    Stage,
-    Transfer,
-    has_stages,
-    refuse_programme_keys,
-)
+from planner.scenario.programme import ProgrammeBuilder, has_stages, refuse_programme_keys
 from planner.scenario.schema import scenario_schema, sections_with
 from planner.scenario.sections import SCENARIO
-from planner.scenario.types import (
-    AskLine,
-    BatchRamp,
-    Budget,
-    Cluster,
-    DataSource,
-    Egress,
-    IntChoice,
-    LayoutBounds,
-    MeasuredThroughput,
-    Objective,
-    OwnCluster,
-    OwnRun,
-    Quota,
-    QuotedPrice,
-    Risk,
-    Scenario,
-    StatedOverhead,
-    Storage,
-    Terms,
-    Training,
-)
+from planner.spec.model import ModelSpec
+from planner.spec.programme import Programme
+from planner.spec.scenario import Scenario
 from planner.units import PlannerError
 from planner.workload import model_from_mapping
-from planner.workload.model import ModelSpec
 
 __all__ = [
-    "AskLine",
-    "BatchRamp",
-    "Budget",
-    "Cluster",
-    "DataSource",
-    "Egress",
-    "IntChoice",
-    "LayoutBounds",
-    "MeasuredThroughput",
-    "Objective",
-    "OwnCluster",
-    "OwnRun",
-    "Programme",
-    "Quota",
-    "QuotedPrice",
-    "Reservation",
-    "Risk",
-    "Scenario",
-    "Stage",
-    "StatedOverhead",
-    "Storage",
-    "Terms",
-    "Training",
-    "Transfer",
     "load_scenario",
     "one_run",
     "parse_any",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 
-from planner.scenario.types import IntChoice, Scenario
+from planner.spec.scenario import IntChoice, Scenario
 from planner.units import format_count
 from planner.words import say
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from planner import units
 from planner.scenario.draft import Draft
-from planner.scenario.types import IntChoice
+from planner.spec.scenario import IntChoice
 from planner.words import say
 
 LARGEST = 131_072  # sequences: larger batches than anyone trained with, and tables that still fit

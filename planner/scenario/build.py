@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from planner import units
-from planner.catalog.types import Site
 from planner.money import Money
 from planner.scenario.batch import batch_size, critical_batch, global_batch, int_choice, largest
 from planner.scenario.currency import Rates, ask_lines, budget_usd, money_of_scenario
 from planner.scenario.draft import Draft
 from planner.scenario.fields import with_place
-from planner.scenario.types import (
+from planner.spec.adapter import ALL_LINEAR, RANK, Adapter
+from planner.spec.hardware import Site
+from planner.spec.model import PARTS, ModelSpec
+from planner.spec.scenario import (
     MEMORY_HEADROOM,
     MOST_TRAINING,
     BatchRamp,
@@ -41,8 +43,7 @@ from planner.scenario.types import (
 )
 from planner.units import PlannerError
 from planner.words import say
-from planner.workload.adapters import ALL_LINEAR, RANK, Adapter, targets
-from planner.workload.model import PARTS, ModelSpec
+from planner.workload.adapters import targets
 
 Values = dict[str, Any]
 Models = Callable[[str], ModelSpec]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from planner.money import HOURS, USD, Money
 from planner.scenario.draft import Draft
-from planner.scenario.types import AskLine
+from planner.spec.scenario import AskLine
 
 Rates = Callable[[], Mapping[str, Money]]
 

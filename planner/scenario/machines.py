@@ -27,8 +27,8 @@ from planner.scenario.fields import (
     real,
     whole,
 )
-from planner.scenario.tables import AnyOr, Key, Many, Shape, Table
-from planner.scenario.types import MOST_GPUS
+from planner.scenario.tables import AnyOr, Key, KeyedMap, Many, Shape
+from planner.spec.scenario import MOST_GPUS
 from planner.units import PlannerError
 
 PRICING = ("on_demand", "spot", "reserved", "block")
@@ -40,8 +40,8 @@ def _ownership_key(name: str, meaning: str) -> Key:
     return Key(name, SHARE if "fraction" in name else real(above=0) if "years" in name else real(least=0), meaning)
 
 
-_OWNERSHIP = Table(tuple(_ownership_key(name, meaning) for name, meaning in OWNERSHIP_KEYS.items()), wanted="a map")
-_SITE = Table(
+_OWNERSHIP = KeyedMap(tuple(_ownership_key(name, meaning) for name, meaning in OWNERSHIP_KEYS.items()), wanted="a map")
+_SITE = KeyedMap(
     (
         Key("power_kw_per_node", real(above=0), "power of a node under load", examples=(6.5,)),
         Key("pue", real(least=1), "power usage effectiveness of the site", examples=(1.3,)),
@@ -56,7 +56,7 @@ _SITE = Table(
     wanted="a map",
 )
 _WAITING = duration(above=None, least=0)
-OWN = Table(
+OWN = KeyedMap(
     (
         Key("name", Text("a name", 100), "what it is called", True, examples=("lab",)),
         Key("gpu", GPU, "accelerator id", True, examples=("a100-sxm4-40gb",)),
@@ -76,7 +76,7 @@ _DISCOUNT = Shape(
     "a share or a range of shares",
     SHARE,
     None,
-    Table(
+    KeyedMap(
         (
             Key("min", SHARE, "least share that comes off", True, examples=(0.30,)),
             Key("max", SHARE, "largest share that comes off", True, examples=(0.40,)),
@@ -84,7 +84,7 @@ _DISCOUNT = Shape(
         wanted="a range of shares",
     ),
 )
-_PRICE = Table(
+_PRICE = KeyedMap(
     (
         Key("pricing", Word(PRICING), "kind of price", True, examples=("reserved",)),
         Key("usd_per_gpu_hour", money(), "the price you were quoted", examples=(2.10,)),
@@ -103,7 +103,7 @@ _PRICE = Table(
     one_of=("usd_per_gpu_hour", "discount"),
     wanted="a price",
 )
-_QUOTA = Table(
+_QUOTA = KeyedMap(
     (
         Key("gpus", whole(0, 10**9), "GPUs one may have", True, examples=(256,)),
         Key("cloud", CLOUD, "cloud it holds for", examples=("aws",)),
@@ -116,7 +116,7 @@ _QUOTA = Table(
 )
 
 
-CLUSTER = Table(
+CLUSTER = KeyedMap(
     (
         Key(
             "gpus",
@@ -167,21 +167,21 @@ CLUSTER = Table(
     ),
     wanted="a map",
 )
-STORAGE = Table(
+STORAGE = KeyedMap(
     (
         Key("size", SIZE, "what is kept in object storage while the run lasts", True, examples=("50 TB",)),
         Key("usd_per_gb_month", real(least=0, most=1e3), "price of 10^9 bytes for 30 days", True, examples=(0.023,)),
     ),
     wanted="a map",
 )
-EGRESS = Table(
+EGRESS = KeyedMap(
     (
         Key("size", SIZE, "what leaves the cloud, once", True, examples=("10 TB",)),
         Key("usd_per_gb", real(least=0, most=1e3), "price of 10^9 bytes", True, examples=(0.09,)),
     ),
     wanted="a map",
 )
-TERMS = Table(
+TERMS = KeyedMap(
     (
         Key("billing_step", duration(), "time is paid in whole steps of this", examples=("1 h",)),
         Key("minimum_time", duration(), "at least this much time is paid", examples=("7 days",)),
@@ -214,7 +214,7 @@ _OVERHEAD = Shape(
         show=lambda limit: f"{units.format_number(limit)}: it is a factor on time, so that a share of 80 % is 1.25",
     ),
     Many(
-        Table(
+        KeyedMap(
             (
                 Key("allocated", real(above=0, most=1e15), "GPU-hours that were paid for", True, examples=(12000,)),
                 Key("productive", real(above=0, most=1e15), "GPU-hours of steps kept", True, examples=(10600,)),
@@ -224,7 +224,7 @@ _OVERHEAD = Shape(
         ),
         "a list of runs",
     ),
-    Table(
+    KeyedMap(
         (
             Key("low", _FACTOR, "the factor that one run in ten stays below", True, examples=(1.02,)),
             Key("high", _FACTOR, "the factor that nine runs in ten stay below", True, examples=(1.2,)),
@@ -232,7 +232,7 @@ _OVERHEAD = Shape(
         wanted="a range",
     ),
 )
-RISK = Table(
+RISK = KeyedMap(
     (
         Key(
             "interruptions_per_1000_node_days",

@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from planner.spec.model import ModelSpec
 from planner.units import PlannerError, did_you_mean, shown
 from planner.workload import load_model, model_names
-from planner.workload.model import ModelSpec
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog

@@ -7,96 +7,23 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
-from planner.money import USD, Money
+from planner.money import Money
 from planner.reading.tree import Node
 from planner.scenario.build import Builder, Models, Values, quota_of
 from planner.scenario.currency import Rates, ask_lines, budget_usd, money_of_scenario
 from planner.scenario.draft import Draft
 from planner.scenario.fields import Reading, fail
 from planner.scenario.sections import SCENARIO
-from planner.scenario.types import AskLine, Budget, Cluster, Objective, OwnCluster, Quota, Scenario
+from planner.spec.model import ModelSpec
+from planner.spec.programme import Programme, Reservation, Stage, Transfer
+from planner.spec.scenario import Budget, Cluster, Objective, OwnCluster, Quota, Scenario
 from planner.units import PlannerError, did_you_mean, shown
 from planner.words import say
 from planner.workload import model_from_mapping
-from planner.workload.model import ModelSpec
 
 DAY_S = 86400.0
 STAGE_ONLY = ("after", "copies", "beside", "inherits", "may_move", "not_before", "deadline")
 SHARED = ("currency", "ask", "simpler_within", "storage", "egress", "terms", "risk")
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One stage: the run that it is, and its place in the order."""
-
-    name: str
-    scenario: Scenario  # without budgets
-    after: tuple[int, ...] = ()  # stages that have ended before it begins; it inherits from the first of them
-    copies: int = 1
-    beside: bool = True  # whether its copies may run side by side
-    inherits: tuple[str, ...] = ()  # of checkpoint, optimizer, cluster
-    may_move: bool = False
-    not_before: int = 0  # day, from the programme's first, which is 0
-    deadline: int | None = None  # the day by whose beginning it is done
-    where: str = ""  # file and line
-
-    @property
-    def tied(self) -> bool:
-        """Whether it takes anything over from an earlier stage."""
-        return bool(self.inherits)
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """Machines of which so many are there between two days, paid whole if any stage is on them."""
-
-    own: OwnCluster
-    since: int  # day
-    until: int  # the day by whose beginning it has ended
-
-    @property
-    def usd(self) -> float:
-        """What it costs."""
-        gpus = self.own.nodes * self.own.gpus_per_node
-        return gpus * (self.own.usd_per_gpu_hour or 0.0) * 24.0 * (self.until - self.since)
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """What it takes to carry bytes to another cloud or region."""
-
-    gbit_per_s: float
-    usd_per_gb: float  # 10^9 bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Programme:
-    """Stages in order, within one budget and one calendar. Day 0 is `budget.start`, where there is one."""
-
-    name: str
-    stages: tuple[Stage, ...]
-    budget: Budget
-    objective: Objective
-    quotas: tuple[Quota, ...] = ()  # over time: of quotas of one key, the last one that holds on a day counts
-    reservations: tuple[Reservation, ...] = ()
-    transfer: Transfer | None = None
-    ask: tuple[AskLine, ...] = ()
-    money: Money = USD
-    defaults: tuple[tuple[str, str], ...] = ()
-    source: str = ""
-    digest: str = ""
-    folder: str = field(default="", compare=False, repr=False)
-
-    @property
-    def cost_left_out(self) -> bool:
-        """Whether only time is asked for, on machines of one's own whose price nobody states."""
-        whole = (replace(s.scenario, budget=self.budget, objective=self.objective) for s in self.stages)
-        return not self.reservations and all(run.cost_left_out for run in whole)
-
-    def day(self, when: date | None) -> int | None:
-        """A day of the calendar as its number."""
-        assert self.budget.start is not None or when is None  # noqa: S101 - the reader has seen to it
-        return None if when is None or self.budget.start is None else (when - self.budget.start).days
 
 
 def has_stages(root: Node) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from planner.scenario.fields import Json, Kind
 from planner.scenario.sections import SCENARIO
-from planner.scenario.tables import Many, Shape, Table
-from planner.scenario.types import MOST_TRAINING
+from planner.scenario.tables import KeyedMap, Many, Shape
+from planner.spec.scenario import MOST_TRAINING
 
 
 def scenario_schema() -> Json:
@@ -38,7 +38,7 @@ def sections_with(name: str) -> list[str]:
     """Where in the top two levels a key of that name belongs: `seq_length` -> ["data"]."""
     result = []
     for key in SCENARIO.keys:
-        tables = [kind for kind in _unfolded(key.kind) if isinstance(kind, Table)]
+        tables = [kind for kind in _unfolded(key.kind) if isinstance(kind, KeyedMap)]
         if key.name not in ("model", "stages") and any(table.key(name) for table in tables):
             result.append(key.name)
     return result
@@ -47,7 +47,7 @@ def sections_with(name: str) -> list[str]:
 def _inside(kind: Kind, part: str) -> list[Kind]:
     result: list[Kind] = []
     for inner in _unfolded(kind):
-        if isinstance(inner, Table):
+        if isinstance(inner, KeyedMap):
             key = inner.key(part)
             result += [key.kind] if key else []
         elif isinstance(inner, Many) and part.isdecimal():

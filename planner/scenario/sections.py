@@ -26,11 +26,9 @@ from planner.scenario.fields import (
 )
 from planner.scenario.machines import CLUSTER, EGRESS, RISK, STORAGE, TERMS
 from planner.scenario.stage_tables import programme_keys
-from planner.scenario.tables import Key, Many, Shape, Table
-from planner.scenario.types import MEMORY_HEADROOM, MOST_TRAINING, SIMPLER_WITHIN, STARTS
-from planner.words import say
-from planner.workload.adapters import METHODS
-from planner.workload.model import (
+from planner.scenario.tables import Key, KeyedMap, Many, Shape
+from planner.spec.adapter import METHODS
+from planner.spec.model import (
     ACTIVATIONS,
     MIXERS,
     NORMS,
@@ -41,6 +39,8 @@ from planner.workload.model import (
     RecurrentSpec,
     SparseSpec,
 )
+from planner.spec.scenario import MEMORY_HEADROOM, MOST_TRAINING, SIMPLER_WITHIN, STARTS
+from planner.words import say
 
 FRAMEWORKS = ("gpt-neox", "megatron", "fsdp", "torchtitan", "deepspeed", "nanotron")
 #: What frameworks are also called, as their tables have it.
@@ -62,7 +62,7 @@ DEFAULT_BATCH = say("defaults.batch")
 
 def _choice(least: int = 1, most: int = 10**9) -> Shape:
     number = whole(least, most)
-    bounds = Table(
+    bounds = KeyedMap(
         (
             Key("min", number, "least value"),
             Key("max", number, "largest value"),
@@ -92,7 +92,7 @@ _BATCH = Quantity(
     bare="integer",
     show=lambda limit: f"{limit:,}",
 )
-_BATCH_RANGE = Table(
+_BATCH_RANGE = KeyedMap(
     (
         Key("min", _BATCH, "least global batch"),
         Key("max", _BATCH, "largest global batch"),
@@ -124,14 +124,14 @@ def _bare(part: Field[Any]) -> bool:
     return part.default is MISSING and part.default_factory is MISSING
 
 
-MODEL_SHAPE = Table(
+MODEL_SHAPE = KeyedMap(
     _shape_keys(
         ModelSpec,
         {
-            "moe": Table(_shape_keys(MoESpec, {}), wanted="a map"),
-            "mla": Table(_shape_keys(MLASpec, {}), wanted="a map"),
-            "recurrent": Table(_shape_keys(RecurrentSpec, {"kind": Word(MIXERS)}), wanted="a map"),
-            "sparse": Table(_shape_keys(SparseSpec, {}), wanted="a map"),
+            "moe": KeyedMap(_shape_keys(MoESpec, {}), wanted="a map"),
+            "mla": KeyedMap(_shape_keys(MLASpec, {}), wanted="a map"),
+            "recurrent": KeyedMap(_shape_keys(RecurrentSpec, {"kind": Word(MIXERS)}), wanted="a map"),
+            "sparse": KeyedMap(_shape_keys(SparseSpec, {}), wanted="a map"),
             "norm": Word(NORMS),
             "activation": Word(ACTIVATIONS),
             "position_embedding": Word(POSITIONS),
@@ -143,7 +143,7 @@ MODEL_SHAPE = Table(
 # --- sections ----------------------------------------------------------------------------------------------------
 
 SOURCES = ("samples", "tokens", "index", "log")
-DATASET = Table(
+DATASET = KeyedMap(
     (
         Key("name", Text(), "what the dataset is called", examples=("the-pile",)),
         Key("samples", whole(1, 10**15, "samples"), "sequences of one epoch", examples=(31267487,)),
@@ -164,7 +164,7 @@ DATASET = Table(
     one_of=SOURCES,
     wanted="a dataset",
 )
-_ADAPTER = Table(
+_ADAPTER = KeyedMap(
     (
         Key("method", Word(METHODS), "`lora`: weights in 16 bits; `qlora`: in 4", True, examples=("qlora",)),
         Key("r", whole(1, 8192), "rank of every adapter", examples=(16,)),
@@ -177,7 +177,7 @@ _ADAPTER = Table(
     ),
     wanted="a map",
 )
-TRAINING = Table(
+TRAINING = KeyedMap(
     (
         Key(
             "epochs",
@@ -195,7 +195,7 @@ TRAINING = Table(
         ),
         Key(
             "batch_ramp",
-            Table(
+            KeyedMap(
                 (
                     Key("start", whole(), "sequences of the first iterations", True, examples=(32,)),
                     Key("increment", whole(), "sequences added at each step of the ramp", True, examples=(32,)),
@@ -215,7 +215,7 @@ TRAINING = Table(
         Key("framework_release", Text(), "the software release", default="latest", examples=("25.11",)),
         Key(
             "evaluation",
-            Table(
+            KeyedMap(
                 (
                     Key("interval", whole(), "iterations between evaluations", True, examples=(1000,)),
                     Key("iterations", whole(), "forward iterations of one evaluation", True, examples=(10,)),
@@ -277,7 +277,7 @@ TRAINING = Table(
 FREE = replace(SHARE, most=0.9)
 HEADROOM = units.format_percent(MEMORY_HEADROOM)
 ANY_LAYOUT = say("defaults.layout", memory=1 - MEMORY_HEADROOM)
-LAYOUT = Table(
+LAYOUT = KeyedMap(
     (
         Key("tp", _choice(), "tensor parallel", examples=(2,)),
         Key("pp", _choice(), "pipeline parallel", examples=(4,)),
@@ -297,7 +297,7 @@ LAYOUT = Table(
     ),
     wanted="a map",
 )
-_MEASURED = Table(
+_MEASURED = KeyedMap(
     (
         Key("gpu", GPU, "accelerator id", True, examples=("h100-sxm5-80gb",)),
         Key("tokens_per_s_per_gpu", real(above=0, most=1e9), "what was measured", True, examples=(3100,)),
@@ -312,7 +312,7 @@ _MEASURED = Table(
     ),
     wanted="a measurement",
 )
-BUDGET = Table(
+BUDGET = KeyedMap(
     (
         Key("time", duration(), "how long the run may take", examples=("14 days",)),
         Key("deadline", DAY, "the day by whose beginning it must be done, instead of time", examples=("2027-03-01",)),
@@ -332,7 +332,7 @@ OBJECTIVE = Shape(
     "`cost`, `time`, `{usd_per_day: 5000}`, or `epochs` or `tokens` for the most training that fits",
     Word(("cost", "time", *MOST_TRAINING), ", nor a map such as `{usd_per_day: 5000}`"),
     None,
-    Table(
+    KeyedMap(
         (Key("usd_per_day", money(above=None, least=0), "what a day is worth", True, examples=(5000,)),),
         wanted="a map",
     ),
@@ -341,7 +341,7 @@ CURRENCY = Shape(
     "a currency's code, a unit of hours, or a map with code, rate and date",
     Word((*CURRENCIES, *HOURS)),
     None,
-    Table(
+    KeyedMap(
         (
             Key("code", Word(CURRENCIES), "ISO 4217 code", True, examples=("EUR",)),
             Key("usd", real(above=0, most=1e6), "US dollars of one of it", examples=(1.08,)),
@@ -353,7 +353,7 @@ CURRENCY = Shape(
         wanted="a map",
     ),
 )
-ASK = Table(
+ASK = KeyedMap(
     (
         Key("name", Text("a name", 80), "what the line is called", True, examples=("VAT",)),
         Key("share", replace(SHARE, most=5.0), "share of the sum of what stands above it", examples=(0.19,)),
@@ -393,7 +393,7 @@ RUN = (
 
 STAGES, RESERVATIONS, TRANSFER = programme_keys({key.name: key for key in RUN}, CLUSTER)
 
-SCENARIO = Table(
+SCENARIO = KeyedMap(
     (
         Key("name", Text("a name", 200), "what the run is called", examples=("GPT-NeoX-20B, four passes",)),
         *RUN,

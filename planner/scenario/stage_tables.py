@@ -7,15 +7,15 @@ from dataclasses import replace
 
 from planner.scenario.fields import DAY, RATE, Flag, Text, Word, real, whole
 from planner.scenario.machines import OWN
-from planner.scenario.tables import Key, Many, Table
+from planner.scenario.tables import Key, KeyedMap, Many
 
 INHERITED = ("checkpoint", "optimizer", "cluster")
 NAME = Text("a name", 60, pattern=r"[^=,/\s]([^=,/]*[^=,/\s])?")
 
 
-def programme_keys(run: Mapping[str, Key], cluster: Table) -> tuple[Key, Key, Key]:
+def programme_keys(run: Mapping[str, Key], cluster: KeyedMap) -> tuple[Key, Key, Key]:
     """`stages`, `reservations` and `transfer`; `run`: the keys of one run, which a stage has too."""
-    stage = Table(
+    stage = KeyedMap(
         (
             Key("name", NAME, "what the stage is called", True, examples=("main",)),
             replace(run["model"], required=False, help="its model; default: the programme's"),
@@ -48,7 +48,7 @@ def programme_keys(run: Mapping[str, Key], cluster: Table) -> tuple[Key, Key, Ke
         ),
         wanted="a stage",
     )
-    reservation = Table(
+    reservation = KeyedMap(
         (
             *(key for key in OWN.keys if key.name in ("name", "gpu", "gpus_per_node", "nodes", "network", "fabric")),
             Key("usd_per_gpu_hour", real(least=0, most=1e6), "what an hour of one GPU costs", True, examples=(2.10,)),
@@ -57,7 +57,7 @@ def programme_keys(run: Mapping[str, Key], cluster: Table) -> tuple[Key, Key, Ke
         ),
         wanted="a reservation",
     )
-    transfer = Table(
+    transfer = KeyedMap(
         (
             Key("rate", RATE, "how fast checkpoints and data are carried", True, examples=("10 Gbit/s",)),
             Key("usd_per_gb", real(least=0, most=1e3), "price of 10^9 bytes that leave", True, examples=(0.09,)),

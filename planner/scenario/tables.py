@@ -84,7 +84,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Table:
+class KeyedMap:
     """A map with known keys. `one_of`: exactly one of them is given; `at_most_one`: no more than one.
 
     `instead`: where this key is given, no other is required.

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from planner.performance.arrays import BoolArray, IntArray
-from planner.scenario import BatchRamp, IntChoice
 from planner.scenario.batch import LARGEST
+from planner.spec.scenario import BatchRamp, IntChoice
 from planner.units import PlannerError
 from planner.words import say
 

@@ -11,7 +11,8 @@ from planner.performance.frameworks import framework
 from planner.performance.intervals import FACTORS
 from planner.performance.model_parts import approximated_part
 from planner.performance.stacks import stack_of
-from planner.plan import Binding, Plan
+from planner.results.answers import Binding
+from planner.results.plan import Plan
 from planner.search.engine import Limits, solve
 from planner.search.goals import View, find
 from planner.search.plans import Pick, fastest_of, make_plan

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from planner.catalog import Catalog, eligible_offers
 from planner.catalog.ownership import HOURS_PER_YEAR, OwnedCost, owned_usd_per_gpu_hour, reserved_discount
-from planner.catalog.types import Offer
-from planner.plan import Buying, Rented
-from planner.scenario import OwnCluster, Scenario
+from planner.results.plan import Buying, Rented
+from planner.spec.hardware import Offer
+from planner.spec.scenario import OwnCluster, Scenario
 from planner.units import PlannerError
 from planner.words import say
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
-from planner.plan import Overhead
+from planner.results.plan import Overhead
 from planner.risk.completion import NO_OVERHEAD, Completion, completion, undisturbed_spreads
 from planner.risk.factor import quantile
 from planner.risk.hazard import Hazard

@@ -9,11 +9,10 @@ from functools import reduce
 import numpy as np
 
 from planner.catalog import Catalog
-from planner.catalog.types import Offer
 from planner.money import in_its_money, money_of, writing
 from planner.performance.calibration import Calibration
-from planner.plan import Comparison, Difference, Optimization, Plan, Provenance, Side
-from planner.scenario import Scenario
+from planner.results.answers import Comparison, Difference, Optimization, Provenance, Side
+from planner.results.plan import Plan
 from planner.search.goals import Goal, View, find
 from planner.search.infeasible import reason_of
 from planner.search.optimum import provenance_of, scenario_goal, unit_of
@@ -22,6 +21,8 @@ from planner.search.problem import Problem, build
 from planner.search.readings import READINGS, cost_factors, gpu_hours, time_factors
 from planner.search.simplicity import plain, value_of
 from planner.search.whatif import break_even_price, break_even_speed, value_at
+from planner.spec.hardware import Offer
+from planner.spec.scenario import Scenario
 from planner.units import PlannerError
 from planner.words import say
 

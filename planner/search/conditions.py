@@ -10,7 +10,7 @@ from planner.performance.calibration import Calibration
 from planner.performance.conditions import TUNINGS, is_fused, is_unfused
 from planner.performance.recipes import has_recipes
 from planner.performance.stacks import stack_of
-from planner.scenario import Scenario
+from planner.spec.scenario import Scenario
 from planner.words import say
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from planner.catalog.types import Offer
 from planner.money import NODE_HOURS, Money
+from planner.spec.hardware import Offer
 from planner.words import say
 
 _KEPT = ("waiting_s", "minimum_gpus", "minimum_nodes")

@@ -8,11 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from planner.catalog import Catalog
-from planner.catalog.types import Offer
 from planner.money import in_its_money, writing
 from planner.performance.calibration import Calibration
-from planner.plan import Plan
-from planner.scenario import Cluster, Scenario
+from planner.results.plan import Plan
 from planner.search.binding import bindings
 from planner.search.clock import DECILE
 from planner.search.explanation import Explanation, Near, Tolerance, Worth
@@ -26,6 +24,8 @@ from planner.search.simplicity import plain
 from planner.search.whatif import best_value, break_even_speed, value_at
 from planner.search.whynot import parse, pinned
 from planner.search.whynot import why_not as answer_why_not
+from planner.spec.hardware import Offer
+from planner.spec.scenario import Cluster, Scenario
 from planner.words import say
 
 DAY_S = 86400.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.plan import SCHEMA_VERSION, Binding, Certificate, Document, Goal, Infeasible, Plan, Provenance
+from planner.results.answers import SCHEMA_VERSION, Binding, Certificate, Document, Infeasible, Provenance, StatedGoal
+from planner.results.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +65,4 @@ class Explanation(Document):
     infeasibility: Infeasible | None
     certificate: Certificate
     provenance: Provenance
-    goal: Goal | None = None
+    goal: StatedGoal | None = None

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from planner.catalog import Catalog
-from planner.catalog.types import Offer
 from planner.money import in_its_money
 from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.calibration import Calibration
-from planner.plan import SCHEMA_VERSION, Document, Plan, Provenance
-from planner.scenario import Quota, Scenario
+from planner.results.answers import SCHEMA_VERSION, Document, Provenance
+from planner.results.plan import Plan
 from planner.search.choose import SharedLimit, choose
 from planner.search.frontiers import undominated_cells
 from planner.search.goals import Goal, View, aiming_at
@@ -24,6 +23,8 @@ from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.prices import PlanCost, plan_cost
 from planner.search.problem import Problem, build
 from planner.search.simplicity import plain, value_of
+from planner.spec.hardware import Offer
+from planner.spec.scenario import Quota, Scenario
 from planner.units import PlannerError
 from planner.words import Sentence, say
 

@@ -8,18 +8,18 @@ from dataclasses import replace
 import numpy as np
 
 from planner.catalog import Catalog
-from planner.catalog.types import Offer
 from planner.money import in_its_money
 from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.calibration import Calibration
-from planner.plan import Frontier
-from planner.scenario import Scenario
+from planner.results.answers import Frontier
 from planner.search.binding import warnings_of
 from planner.search.engine import SLACK, Limits, Tally
 from planner.search.goals import Goal, View, aiming_at, find, order_keys, tally_unvisited
 from planner.search.optimum import asked, certify, defaults_of, provenance_of
 from planner.search.plans import fastest_of, make_plan
 from planner.search.problem import CELLS_TOGETHER, build
+from planner.spec.hardware import Offer
+from planner.spec.scenario import Scenario
 
 
 @in_its_money

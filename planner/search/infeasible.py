@@ -6,10 +6,9 @@ from dataclasses import replace
 from functools import reduce
 
 from planner.catalog import is_gpu, supports
-from planner.catalog.types import Accelerator
 from planner.performance.framework_table import frameworks, frameworks_for
 from planner.performance.frameworks import why_no_layout
-from planner.plan import Alternative, Infeasible
+from planner.results.answers import Alternative, Infeasible
 from planner.scenario.sections import PRECISIONS
 from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.plans import fastest_of, make_plan
@@ -18,6 +17,7 @@ from planner.search.problem import Problem
 from planner.search.relaxations import relaxations
 from planner.search.roomier import lacking
 from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of, value_of
+from planner.spec.hardware import Accelerator
 from planner.words import say
 
 

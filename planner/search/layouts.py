@@ -10,7 +10,6 @@ import numpy as np
 from planner.performance.arrays import RECOMPUTE, STATED_NOTHING, BoolArray, Conditions, FloatArray, IntArray, Layouts
 from planner.performance.frameworks import framework, legal
 from planner.performance.layout_choices import interleaves, layout_axes
-from planner.scenario import IntChoice, LayoutBounds
 from planner.search.batches import BatchSpace
 from planner.search.open_ends import (
     FULL,
@@ -20,7 +19,8 @@ from planner.search.open_ends import (
     layers_covered,
     share_covered,
 )
-from planner.workload.model import ModelSpec
+from planner.spec.model import ModelSpec
+from planner.spec.scenario import IntChoice, LayoutBounds
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,13 @@ from fractions import Fraction
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
-from planner.plan import Binding
-from planner.scenario import IntChoice, Scenario
-from planner.scenario.types import MOST_TRAINING
+from planner.results.answers import Binding
 from planner.search.goals import View, find
 from planner.search.plans import Pick, fastest_of
 from planner.search.problem import Problem
 from planner.search.run import run_of
 from planner.search.shortfalls import budget_goal
+from planner.spec.scenario import MOST_TRAINING, IntChoice, Scenario
 from planner.units import MAX_COUNT, PlannerError
 from planner.words import say
 from planner.workload.dataset import RunLength, run_length

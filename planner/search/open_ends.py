@@ -15,7 +15,7 @@ import numpy as np
 
 from planner.performance.arrays import RECOMPUTE, BoolArray, Conditions, FloatArray, IntArray
 from planner.performance.framework_table import Framework
-from planner.scenario import LayoutBounds
+from planner.spec.scenario import LayoutBounds
 
 FULL = RECOMPUTE.index("full")
 ROUNDING = 1e-4  # layers: shares are written with few digits

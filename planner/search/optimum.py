@@ -8,12 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from planner.catalog import Catalog
-from planner.catalog.types import Offer
 from planner.money import USD, in_its_money
 from planner.performance.calibration import Calibration
-from planner.plan import Alternative, Certificate, Default, GivenUp, Optimization, Provenance
-from planner.plan import Goal as Asked
-from planner.scenario import Budget, Objective, Scenario
+from planner.results.answers import Alternative, Certificate, Default, GivenUp, Optimization, Provenance, StatedGoal
 from planner.scenario.asked import asked_values
 from planner.search.binding import bindings, warnings_of
 from planner.search.choose import choose, undominated
@@ -28,6 +25,8 @@ from planner.search.problem import Problem, build
 from planner.search.simplicity import plain, simplest, value_of
 from planner.search.site import Found, complexity, first_of_each
 from planner.search.space import space_of
+from planner.spec.hardware import Offer
+from planner.spec.scenario import Budget, Objective, Scenario
 from planner.units import PlannerError
 from planner.words import Sentence, say
 from planner.workload.counts import parameter_counts
@@ -294,14 +293,14 @@ def complexity_of(problem: Problem, pick: Pick) -> int:
     return int(complexity(problem.site(int(problem.pool[pick.cell])).table, np.array([pick.row]))[0])
 
 
-def asked(scenario: Scenario) -> Asked:
+def asked(scenario: Scenario) -> StatedGoal:
     """Objective and budgets, to be printed beside the answer."""
     return asked_of(scenario.budget, scenario.objective, cost_stated=not scenario.cost_left_out)
 
 
-def asked_of(budget: Budget, objective: Objective, *, cost_stated: bool) -> Asked:
+def asked_of(budget: Budget, objective: Objective, *, cost_stated: bool) -> StatedGoal:
     """The same of one run, or of several together."""
-    return Asked(
+    return StatedGoal(
         objective=objective.kind,
         usd_per_day=objective.usd_per_day if objective.kind == "usd_per_day" else None,
         time_s=budget.time_s,

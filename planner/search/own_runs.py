@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.catalog import Catalog, eligible_offers
-from planner.catalog.types import Offer
 from planner.performance.calibration import Calibration, UserPoint, with_user_measurements
-from planner.scenario import IntChoice, LayoutBounds, MeasuredThroughput, Scenario
+from planner.spec.hardware import Offer
+from planner.spec.scenario import IntChoice, LayoutBounds, MeasuredThroughput, Scenario
 from planner.units import PlannerError
 from planner.words import say
 

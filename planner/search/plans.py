@@ -11,7 +11,6 @@ import numpy as np
 from planner.catalog.catalog import format_of
 from planner.catalog.energy import energy_use
 from planner.catalog.quoted import commits
-from planner.catalog.types import Offer
 from planner.performance.arrays import OWN_SITE, RECOMPUTE, Layouts, Setting
 from planner.performance.conditions import is_fused, is_unfused, recompute_modules
 from planner.performance.intervals import basis
@@ -19,7 +18,7 @@ from planner.performance.memory import capacity_gib, memory
 from planner.performance.memory_states import gradient_type
 from planner.performance.stacks import recipe_in_words, recipe_switches
 from planner.performance.steptime import step_time
-from planner.plan import (
+from planner.results.plan import (
     AdapterRun,
     EpochSchedule,
     Layout,
@@ -32,7 +31,6 @@ from planner.plan import (
     RunConditions,
 )
 from planner.risk.completion import Completion
-from planner.scenario import Budget
 from planner.search.clock import DECILE
 from planner.search.goals import within_cost
 from planner.search.pools import spare_nodes
@@ -40,6 +38,8 @@ from planner.search.prices import PlanCost, Rates, plan_cost
 from planner.search.problem import Problem
 from planner.search.reliability import gpu_hours, reliability
 from planner.search.run import FORWARD_SHARE
+from planner.spec.hardware import Offer
+from planner.spec.scenario import Budget
 from planner.words import say
 from planner.workload.adapters import trained_parameters, training_flops
 from planner.workload.counts import parameter_counts

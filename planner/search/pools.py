@@ -13,20 +13,21 @@ from functools import cache
 
 import numpy as np
 
-from planner.catalog import Accelerator, Catalog, Eligible, is_gpu, supports
+from planner.catalog import Catalog, Eligible, is_gpu, supports
 from planner.catalog.catalog import without_framework
 from planner.catalog.risk_facts import RiskFacts
-from planner.catalog.types import Hardware, Offer
 from planner.performance.arrays import IntArray, Setting
 from planner.performance.framework_table import frameworks_for
 from planner.performance.frameworks import frameworks, why_not_run
 from planner.performance.model_parts import approximated_part
-from planner.plan import Takings
+from planner.results.plan import Takings
 from planner.risk.failures import NOT_SPOT, Interruptions, interruption_rate, takings
-from planner.scenario import Risk, Scenario
 from planner.search.conditions import conditions_of
-from planner.search.money import PaidTime, paid_time
+from planner.search.money import paid_time
 from planner.search.prices import in_order_of_price
+from planner.spec.billing import PaidTime
+from planner.spec.hardware import Accelerator, Hardware, Offer
+from planner.spec.scenario import Risk, Scenario
 from planner.units import PlannerError
 from planner.words import Sentence, say
 from planner.workload.zoo import plain_name

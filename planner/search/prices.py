@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.catalog.types import Offer
 from planner.performance.arrays import FloatArray, IntArray
-from planner.plan import Billing, Quantiles
+from planner.results.plan import Billing, Quantiles
 from planner.risk.completion import Completion
 from planner.search.money import HOUR_S, Costs
+from planner.spec.hardware import Offer
 
 _FACTORS = 129  # equally likely step-time factors of a run whose price is spread
 MARGIN = 1.0 / 192.0  # that its chances may differ by from those of the time itself

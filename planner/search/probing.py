@@ -18,7 +18,8 @@ import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.next_runs import Pick, choose, measured
-from planner.plan import Goal, Plan, Quantiles
+from planner.results.answers import StatedGoal
+from planner.results.plan import Plan, Quantiles
 
 DECILE = NormalDist().inv_cdf(0.9)
 CONFIDENCE = 0.8  # of answers that older planners saved
@@ -37,12 +38,12 @@ class Decision:
     score: FloatArray  # what the objective says of the median run
     step: FloatArray  # log spread of step time today
     rest: FloatArray  # log spread of the run's time beyond it, upper side
-    goal: Goal
+    goal: StatedGoal
     confidence: float
     priced: bool
 
     @classmethod
-    def of(cls, plans: Sequence[Plan], goal: Goal) -> Decision:
+    def of(cls, plans: Sequence[Plan], goal: StatedGoal) -> Decision:
         """The decision between these plans, the present one first."""
         priced = goal.cost_stated and all(p.cost_usd.p50 > 0 for p in plans)
         time = np.asarray([p.time_s.p50 for p in plans])

@@ -12,7 +12,6 @@ import numpy as np
 
 from planner.catalog import Catalog, Eligible, eligible_offers
 from planner.catalog.risk_facts import RiskFacts, load_risk_facts
-from planner.catalog.types import Hardware, Offer
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
 from planner.performance.conditions import optimizer_state_bytes
@@ -20,13 +19,11 @@ from planner.performance.frameworks import framework, stages_run
 from planner.performance.intervals import spread
 from planner.performance.residual import Place
 from planner.performance.stacks import place_of
-from planner.plan import Buying, Overhead
+from planner.results.plan import Buying, Overhead
 from planner.risk.failures import hazards, replacement_s
 from planner.risk.hazard import Hazard
 from planner.risk.market import Market
 from planner.risk.overhead import overhead_of
-from planner.scenario import Risk, Scenario
-from planner.scenario.types import MOST_TRAINING
 from planner.search.batches import BatchSpace
 from planner.search.buying import buying_of
 from planner.search.clock import Clock, clock
@@ -40,6 +37,8 @@ from planner.search.pools import node_range as node_range  # other rooms ask for
 from planner.search.prices import MARGIN, SHARES, Rates, chance, price_range, quantile
 from planner.search.run import Run, critical_of, run_of
 from planner.search.site import Found, Site, floor_s
+from planner.spec.hardware import Hardware, Offer
+from planner.spec.scenario import MOST_TRAINING, Risk, Scenario
 from planner.workload.adapters import trained_parameters
 from planner.workload.dataset import RunLength
 from planner.workload.learning import CriticalBatch

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from planner.plan import SCHEMA_VERSION, Default, Document, Goal, Plan, Provenance, Quantiles, Trained
+from planner.results.answers import SCHEMA_VERSION, Default, Document, Provenance, StatedGoal, Trained
+from planner.results.plan import Plan, Quantiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class ProgrammeAnswer(Document):
     changes: tuple[str, ...]  # what would make it feasible
     objective: float | None  # of the surrogate
     unit: str  # USD or days
-    goal: Goal
+    goal: StatedGoal
     stages: tuple[StageAnswer, ...]
     resources: tuple[ResourceUse, ...]
     reservations: tuple[Bought, ...]

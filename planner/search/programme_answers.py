@@ -9,8 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray
-from planner.plan import Plan, Quantiles
-from planner.scenario import Programme
+from planner.results.plan import Plan, Quantiles
 from planner.search.calendar import Calendar, Schedule, chosen, moved, spans, total_cost, used_of
 from planner.search.plans import make_plan
 from planner.search.programme_answer import (
@@ -40,6 +39,7 @@ from planner.search.programmes import (
     value_of,
 )
 from planner.search.stage_plans import data_bytes
+from planner.spec.programme import Programme
 from planner.words import Sentence, say
 from planner.workload.counts import parameter_counts
 

@@ -10,14 +10,14 @@ from typing import Any
 from planner.catalog import Catalog
 from planner.money import in_its_money
 from planner.performance.calibration import Calibration
-from planner.plan import SCHEMA_VERSION, Document, Goal, Provenance
-from planner.scenario import Programme
+from planner.results.answers import SCHEMA_VERSION, Document, Provenance, StatedGoal
 from planner.search.calendar import Calendar, Choice, Schedule, solve, total_cost
 from planner.search.programme_answer import ProgrammeAnswer
 from planner.search.programme_answers import answer_of, quota_words
 from planner.search.programme_refusals import refusal_of
 from planner.search.programmes import DAY_S, Study, choose_calendar, last_day, move_s, study_of
 from planner.search.stage_plans import limits_of
+from planner.spec.programme import Programme
 from planner.words import Sentence, say
 
 TENTH = 0.1
@@ -61,7 +61,7 @@ class ProgrammeExplanation(Document):
     binding: tuple[StageBinds, ...]
     worth: tuple[Change, ...]
     provenance: Provenance
-    goal: Goal
+    goal: StatedGoal
 
 
 @in_its_money

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.scenario import Programme
 from planner.search.calendar import Calendar, Schedule, Task, solve, total_cost
 from planner.search.goals import Goal
 from planner.search.infeasible import reason_of
@@ -28,6 +27,7 @@ from planner.search.programmes import (
     study_of,
 )
 from planner.search.stage_plans import limits_of
+from planner.spec.programme import Programme
 from planner.words import Sentence, say
 
 

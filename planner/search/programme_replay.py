@@ -10,13 +10,13 @@ from planner.catalog import Catalog
 from planner.money import Money, in_its_money
 from planner.performance.arrays import FloatArray
 from planner.performance.calibration import Calibration
-from planner.plan import Quantiles
-from planner.results import InfeasibleError, Result
+from planner.results.plan import Quantiles
+from planner.results.result import InfeasibleError, Result
 from planner.risk.replay import run_of
 from planner.risk.simulation import simulate
-from planner.scenario import Programme
 from planner.search.programme_answers import answer_of, quantiles
 from planner.search.programmes import chance_basis, choose_calendar, draw_worlds, study_of
+from planner.spec.programme import Programme
 from planner.words import say
 
 

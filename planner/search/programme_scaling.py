@@ -9,11 +9,12 @@ import numpy as np
 
 from planner.catalog import Catalog
 from planner.performance.calibration import Calibration
-from planner.scenario import IntChoice, Programme
 from planner.search.goals import Goal, View, find
 from planner.search.pools import node_range
 from planner.search.problem import Problem, build
 from planner.search.programme_answer import ProgrammeAnswer, StageAnswer
+from planner.spec.programme import Programme
+from planner.spec.scenario import IntChoice
 
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the planned nodes
 

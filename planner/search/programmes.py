@@ -17,8 +17,7 @@ from planner.catalog import Catalog
 from planner.money import in_its_money
 from planner.performance.calibration import Calibration
 from planner.performance.jointly import together
-from planner.plan import Default, Goal, Provenance
-from planner.scenario import Programme
+from planner.results.answers import Default, Provenance, StatedGoal
 from planner.search.calendar import (
     Calendar,
     Link,
@@ -52,6 +51,7 @@ from planner.search.stage_plans import (
     shared_of,
     stage_plans,
 )
+from planner.spec.programme import Programme
 from planner.words import Sentence, say
 
 DAY_S = 86400.0
@@ -357,7 +357,7 @@ def _live(
 # --- what any answer says --------------------------------------------------------------------------------------------
 
 
-def goal_of(programme: Programme) -> Goal:
+def goal_of(programme: Programme) -> StatedGoal:
     """Objective and budgets, to be printed beside the answer."""
     return asked_of(programme.budget, programme.objective, cost_stated=not programme.cost_left_out)
 

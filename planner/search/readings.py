@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from planner.money import writing
-from planner.plan import Buying, Plan, Rented, pricing_words
+from planner.results.plan import Buying, Plan, Rented, pricing_words
 from planner.words import say
 
 Reading = tuple[str, Callable[[Plan], str]]

@@ -9,9 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from planner.plan import Change
-from planner.scenario import Scenario
-from planner.scenario.types import MOST_GPUS
+from planner.results.answers import Change
 from planner.scenario.written import COST, TIME, WrittenBudget
 from planner.search import roomier
 from planner.search.goals import Goal, View, find
@@ -19,6 +17,7 @@ from planner.search.plans import make_plan
 from planner.search.problem import Problem
 from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of, value_of
 from planner.search.simplicity import plain
+from planner.spec.scenario import MOST_GPUS, Scenario
 from planner.units import PlannerError, rounded_up
 from planner.words import say
 

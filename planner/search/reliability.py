@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.performance.conditions import optimizer_state_bytes
-from planner.plan import GpuHours, Quantiles, Reliability
+from planner.results.plan import GpuHours, Quantiles, Reliability
 from planner.risk.completion import Completion
 from planner.risk.failures import GB, checkpoint_bytes, replacement_s
-from planner.scenario import Risk
 from planner.search.clock import DECILE
 from planner.search.money import HOUR_S
 from planner.search.pools import spare_nodes
+from planner.spec.scenario import Risk
 from planner.workload.adapters import trained_parameters
 
 if TYPE_CHECKING:

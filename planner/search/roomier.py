@@ -8,12 +8,11 @@ from dataclasses import fields, replace
 import numpy as np
 
 from planner.performance.arrays import BoolArray
-from planner.plan import Change
-from planner.scenario import Scenario
-from planner.scenario.types import MOST_GPUS, LayoutBounds
+from planner.results.answers import Change
 from planner.search.goals import Goal, View, find
 from planner.search.problem import Problem
 from planner.search.shortfalls import budget_goal
+from planner.spec.scenario import MOST_GPUS, LayoutBounds, Scenario
 from planner.words import say
 
 Changed = tuple[Change, Problem]  # and the problem where it is made

@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
-from planner.scenario import BatchRamp, IntChoice, Scenario
 from planner.search.batches import BatchSpace, batch_space
+from planner.spec.scenario import BatchRamp, IntChoice, Scenario
 from planner.units import PlannerError
 from planner.words import say
 from planner.workload.dataset import RunLength, run_length

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from planner.scenario import Scenario
 from planner.search.goals import Goal, View, find
 from planner.search.problem import Problem
+from planner.spec.scenario import Scenario
 
 
 def budget_goal(scenario: Scenario, **changes: object) -> Goal:

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts
-from planner.scenario import IntChoice
 from planner.search.batches import BatchSpace
 from planner.search.layouts import LayoutTable
 from planner.search.open_ends import every_divisor, spread_out
 from planner.search.run import Run
+from planner.spec.scenario import IntChoice
 
 UNLIMITED_MICRO_BATCHES = 1 << 20  # as grad_accum: every pipeline is full
 SLICE = 40_000  # rows evaluated together: their arrays stay in cache

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from planner.performance.framework_table import framework
-from planner.scenario import IntChoice, Scenario
 from planner.search.conditions import conditions_of
 from planner.search.open_ends import has_groups, has_shares
 from planner.search.problem import Problem
+from planner.spec.scenario import IntChoice, Scenario
 from planner.words import Sentence, say
 
 OPEN = (None, (), IntChoice())  # what pins nothing

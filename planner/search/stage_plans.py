@@ -10,11 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.catalog import Catalog
-from planner.catalog.types import Offer
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.performance.calibration import Calibration
 from planner.performance.conditions import optimizer_state_bytes
-from planner.scenario import Programme, Quota, Stage
 from planner.search.calendar import Choice
 from planner.search.choose import undominated
 from planner.search.frontiers import undominated_cells
@@ -23,6 +21,9 @@ from planner.search.optimum import scenario_goal
 from planner.search.pools import node_range
 from planner.search.prices import price_range
 from planner.search.problem import Problem, build
+from planner.spec.hardware import Offer
+from planner.spec.programme import Programme, Stage
+from planner.spec.scenario import Quota
 from planner.workload.counts import parameter_counts
 
 DAY_S = 86400.0

@@ -7,10 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.catalog.types import Offer
 from planner.performance.arrays import RECOMPUTE, BoolArray
-from planner.plan import Plan
-from planner.scenario import IntChoice, Scenario
+from planner.results.plan import Plan
 from planner.search.explanation import WhyNot
 from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.optimum import scenario_goal
@@ -18,6 +16,8 @@ from planner.search.plans import make_plan
 from planner.search.problem import Problem
 from planner.search.simplicity import plain
 from planner.search.whatif import value_at
+from planner.spec.hardware import Offer
+from planner.spec.scenario import IntChoice, Scenario
 from planner.units import PlannerError
 from planner.words import say
 

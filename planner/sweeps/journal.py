@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from planner.files import write_atomically
-from planner.plan_row import Value
+from planner.results.row import Value
 from planner.sweeps.table import COLUMNS, Row
 from planner.units import PlannerError
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from planner.interop.resolve import read_scenario
 from planner.money import USD, Money, money_of
-from planner.plan_row import Value
-from planner.scenario import Scenario
+from planner.results.row import Value
+from planner.spec.scenario import Scenario
 from planner.sweeps.grid import Axis, cells, read_axes
 from planner.sweeps.solving import Facts, Task, facts_of, solve, solve_some
 from planner.sweeps.table import Origin, Over, Row, Sweep, varied

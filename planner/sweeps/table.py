@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.money import Money
-from planner.plan import Infeasible, Optimization
-from planner.plan_row import Value, plan_row
-from planner.results import Result
+from planner.results.answers import Infeasible, Optimization
+from planner.results.result import Result
+from planner.results.row import Value, plan_row
 from planner.sweeps.grid import Axis
 
 SCHEMA_VERSION = 1

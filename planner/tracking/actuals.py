@@ -14,8 +14,9 @@ from fractions import Fraction
 from typing import Any
 
 from planner.money import USD, Money
-from planner.plan import Goal, Plan
-from planner.results import Result
+from planner.results.answers import StatedGoal
+from planner.results.plan import Plan
+from planner.results.result import Result
 from planner.tracking.cents import allotted, cents, shares
 from planner.tracking.usage import HOUR_S, LONGEST_S, YEARS, Allocation, Bill, Charge, Usage, seconds_by_day
 from planner.units import PlannerError, format_duration
@@ -138,7 +139,7 @@ class _Tally:
         self.usd += usd
 
 
-def reconcile_usage(usage: Usage, plan: Plan, goal: Goal | None = None, start: date | None = None) -> Actuals:
+def reconcile_usage(usage: Usage, plan: Plan, goal: StatedGoal | None = None, start: date | None = None) -> Actuals:
     """Slurm's allocations against the plan, at the plan's price.
 
     Parameters
@@ -316,7 +317,7 @@ def _by_day(days: Mapping[date, _Tally], plan: Plan, start: date | None) -> tupl
     )
 
 
-def _outlook(plan: Plan, goal: Goal | None, hours: Reckoned, money: ReckonedMoney, waste: Waste) -> Outlook:
+def _outlook(plan: Plan, goal: StatedGoal | None, hours: Reckoned, money: ReckonedMoney, waste: Waste) -> Outlook:
     """Work to be done is the plan's without its failures; work done is what was used without what was wasted."""
     failing = 0.0 if plan.gpu_hours is None else plan.gpu_hours.failures
     work, done = hours.planned - failing, hours.used - waste.gpu_hours

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from planner.money import Money
-from planner.plan import OfferRef, Quantiles
-from planner.results import Result
-from planner.scenario import Cluster, DataSource, Programme, Reservation, Stage
+from planner.results.plan import OfferRef, Quantiles
+from planner.results.result import Result
 from planner.search.programme_answer import ProgrammeAnswer, StageAnswer
+from planner.spec.programme import Programme, Reservation, Stage
+from planner.spec.scenario import Cluster, DataSource
 from planner.tracking.progress import Progress
 from planner.units import PlannerError
 

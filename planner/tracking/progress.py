@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 import numpy as np
 
 from planner.money import Money
-from planner.plan import Goal, Plan, Quantiles
-from planner.results import Result
+from planner.results.answers import StatedGoal
+from planner.results.plan import Plan, Quantiles
+from planner.results.result import Result
 from planner.tracking.remaining import Z90, present_pace, remaining_seconds, stall_share
 from planner.tracking.state import TrackState
 
@@ -97,7 +98,7 @@ class Progress(Result):
     money: Money | None = None  # what costs are written in
 
 
-def progress(state: TrackState, plan: Plan, goal: Goal | None = None, spent_usd: float | None = None) -> Progress:
+def progress(state: TrackState, plan: Plan, goal: StatedGoal | None = None, spent_usd: float | None = None) -> Progress:
     """Where a run stands.
 
     Parameters
@@ -209,7 +210,7 @@ def _plus(remaining: Quantiles, elapsed: float) -> Quantiles:
 
 def _outlooks(
     state: TrackState,
-    goal: Goal | None,
+    goal: StatedGoal | None,
     elapsed: float,
     left: float,
     remaining: Quantiles,

@@ -10,17 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
-from planner.plan import Plan
+from planner.results.plan import Plan
+from planner.spec.scenario import BatchRamp
 from planner.workload.iterations import ramp_stages
-
-
-@dataclass(frozen=True, slots=True)
-class BatchRamp:
-    """Megatron's `--rampup-batch-size START INCREMENT SAMPLES`."""
-
-    start: int
-    increment: int
-    samples: int
 
 
 @dataclass(frozen=True, slots=True)

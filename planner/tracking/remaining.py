@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.performance.arrays import FloatArray
-from planner.plan import Plan, Quantiles
+from planner.results.plan import Plan, Quantiles
 from planner.tracking.state import WARMUP_RECORDS, TrackState
 
 Z90 = 1.2815515655446004  # standard normal quantile of 0.9

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from planner.plan import Optimization, Plan, Quantiles
-from planner.results import Result
-from planner.scenario import DataSource, MeasuredThroughput, Scenario
+from planner.results.answers import Optimization
+from planner.results.plan import Plan, Quantiles
+from planner.results.result import Result
+from planner.spec.scenario import DataSource, MeasuredThroughput, Scenario
 from planner.tracking.progress import Progress
 from planner.units import PlannerError
 

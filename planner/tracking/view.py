@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from planner.money import in_its_money, writing
-from planner.plan import Quantiles
+from planner.results.plan import Quantiles
 from planner.tracking.progress import BudgetOutlook, Progress
 from planner.tracking.replan import Continuation
 from planner.units import format_count, format_duration, format_number, format_percent, format_usd

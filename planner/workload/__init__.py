@@ -6,14 +6,10 @@ does not pay for it.
 
 from planner.workload.counts import ParameterCounts, padded_vocab, parameter_counts
 from planner.workload.flops import Flops, flops_per_token, neox_logged_flops
-from planner.workload.model import MLASpec, ModelSpec, MoESpec
 from planner.workload.zoo import load_model, model_from_mapping, model_names
 
 __all__ = [
     "Flops",
-    "MLASpec",
-    "MoESpec",
-    "ModelSpec",
     "ParameterCounts",
     "flops_per_token",
     "load_model",

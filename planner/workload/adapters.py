@@ -10,35 +10,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from planner.spec.adapter import ALL_LINEAR, Adapter
+from planner.spec.model import MLASpec, ModelSpec, MoESpec, RecurrentSpec
 from planner.units import PlannerError, did_you_mean, shown
 from planner.workload.counts import parameter_counts
 from planner.workload.flops import Flops
-from planner.workload.model import MLASpec, ModelSpec, MoESpec, RecurrentSpec
 from planner.workload.recurrent import widths
 
-METHODS = ("lora", "qlora")
-ALL_LINEAR = "all-linear"  # every matrix but the output layer's: PEFT's word for it
-RANK = 8  # PEFT's own (peft/tuners/lora/config.py)
 #: Bytes a parameter in NF4: 4 bits, and 0.127 of double quantisation's constants (8-bit ones of blocks of 64, of which
 #: 256 share one in fp32): QLoRA, section 3.
 NF4_BYTES = (4.0 + 8.0 / 64 + 32.0 / (64 * 256)) / 8.0
 #: Weights that QLoRA leaves in 16 bits are cast to fp32 (peft/utils/other.py prepare_model_for_kbit_training).
 UPCAST_BYTES = 4.0
 OUTPUT_MOVES = 6.0  # of an adapter's output, forward: the product written, scaled (2), added to the matrix's own (3)
-
-
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """How a model is fine-tuned whose own weights are frozen."""
-
-    method: str  # one of METHODS
-    r: int = RANK
-    target_modules: tuple[str, ...] = (ALL_LINEAR,)  # by their names in transformers, PEFT's or Megatron's
-
-    @property
-    def quantised(self) -> bool:
-        """Whether the frozen matrices are in 4 bits."""
-        return self.method == "qlora"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.spec.model import MLASpec, ModelSpec, SparseSpec
 from planner.workload.layers import DENSE, EXPERTS, attention_count, block_count, layers_with, recurrent_count
-from planner.workload.model import MLASpec, ModelSpec, SparseSpec
 from planner.workload.recurrent import mixer_parameters
 
 

@@ -8,28 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
 
+from planner.spec.scenario import DataSource
 from planner.units import MAX_COUNT, PlannerError, format_count
 from planner.words import say
 
 #: NeoX builds each dataset of a mixture half a per cent too large, so that blending never runs dry.
 BLENDING_RESERVE = Fraction(1005, 1000)
-
-
-class Source(Protocol):
-    """What `run_length` asks of a dataset; a scenario's DataSource is one. One of samples and tokens is given."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def samples(self) -> int | None: ...
-    @property
-    def tokens(self) -> int | None: ...
-    @property
-    def weight(self) -> float: ...
-    @property
-    def basis(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +79,7 @@ def tokens_from_samples(samples: int, epochs: int, seq_length: int) -> tuple[int
 
 
 def run_length(
-    data: Sequence[Source], seq_length: int, epochs: float | Fraction | None = None, iterations: int | None = None
+    data: Sequence[DataSource], seq_length: int, epochs: float | Fraction | None = None, iterations: int | None = None
 ) -> RunLength:
     """Tokens and samples of one epoch, and how many samples the whole run covers.
 
@@ -160,7 +145,7 @@ class _Drawn:
         return SourceEpochs(self.name, self.samples, self.share, total * self.share / (self.samples or 1), index)
 
 
-def _epoch_of(source: Source, seq_length: int) -> tuple[int, int]:
+def _epoch_of(source: DataSource, seq_length: int) -> tuple[int, int]:
     """Tokens and samples of one epoch of one dataset."""
     if (source.samples is None) == (source.tokens is None):
         raise PlannerError(f"data: `{source.name}` needs either samples or tokens (an index or a log once it is read)")
@@ -174,7 +159,7 @@ def _epoch_of(source: Source, seq_length: int) -> tuple[int, int]:
     return tokens, packed_samples(tokens, seq_length)
 
 
-def _shares(data: Sequence[Source]) -> list[Fraction]:
+def _shares(data: Sequence[DataSource]) -> list[Fraction]:
     """Weights divided by their sum, as NeoX normalises them."""
     weights = [exact(source.weight) for source in data]
     for source, weight in zip(data, weights, strict=True):
@@ -183,7 +168,9 @@ def _shares(data: Sequence[Source]) -> list[Fraction]:
     return [weight / sum(weights) for weight in weights]
 
 
-def _total_samples(data: Sequence[Source], tokens: int, samples: int, seq_length: int, epochs: Fraction | None) -> int:
+def _total_samples(
+    data: Sequence[DataSource], tokens: int, samples: int, seq_length: int, epochs: Fraction | None
+) -> int:
     if epochs is None:
         return 0
     if len(data) == 1 and data[0].tokens is not None:
@@ -191,7 +178,7 @@ def _total_samples(data: Sequence[Source], tokens: int, samples: int, seq_length
     return -(-(epochs.numerator * samples) // epochs.denominator)
 
 
-def _basis(source: Source, mixture: bool) -> str:
+def _basis(source: DataSource, mixture: bool) -> str:
     if source.basis:
         said = source.basis
     elif source.samples is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.spec.model import ModelSpec
 from planner.workload.counts import (
     ParameterCounts,
     dense_layer_count,
@@ -17,7 +18,6 @@ from planner.workload.counts import (
     parameter_counts,
 )
 from planner.workload.layers import ATTENTION, WINDOWED, attention_count, layers_with, recurrent_count
-from planner.workload.model import ModelSpec
 from planner.workload.recurrent import matmul_weights, scan_flops
 
 TRAINING_FACTOR = 3  # forward once, backward twice that

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.spec.scenario import BatchRamp
 from planner.units import PlannerError
 from planner.words import say
 from planner.workload.dataset import RunLength
@@ -25,17 +25,6 @@ MAX_INCREMENTS = 100_000
 MAX_RAMP_SAMPLES = 10**13
 
 
-class Ramp(Protocol):
-    """A batch ramp, in sequences; a scenario's BatchRamp is one."""
-
-    @property
-    def start(self) -> int: ...
-    @property
-    def increment(self) -> int: ...
-    @property
-    def samples(self) -> int: ...
-
-
 @dataclass(frozen=True, slots=True)
 class RampPhase:
     """Consecutive iterations of one batch."""
@@ -44,7 +33,7 @@ class RampPhase:
     iterations: int
 
 
-def iterations_for(run: RunLength, global_batch: IntArray | int, ramp: Ramp | None = None) -> IntArray:
+def iterations_for(run: RunLength, global_batch: IntArray | int, ramp: BatchRamp | None = None) -> IntArray:
     """Iterations that cover the run: ceil(total samples / batch), or the number the scenario fixes.
 
     Parameters
@@ -68,7 +57,7 @@ def iterations_for(run: RunLength, global_batch: IntArray | int, ramp: Ramp | No
     return _sum(count for _, count in ramp_stages(ramp, batch, total=run.total_samples))
 
 
-def samples_consumed(run: RunLength, global_batch: IntArray | int, ramp: Ramp | None = None) -> IntArray:
+def samples_consumed(run: RunLength, global_batch: IntArray | int, ramp: BatchRamp | None = None) -> IntArray:
     """Sequences that those iterations read: at least what the run must cover. Same shapes and errors."""
     batch = np.asarray(global_batch, dtype=np.int64)
     if ramp is None:
@@ -76,7 +65,7 @@ def samples_consumed(run: RunLength, global_batch: IntArray | int, ramp: Ramp | 
     return _sum(size * count for size, count in _stages(run, batch, ramp))
 
 
-def ramp_allows(ramp: Ramp, global_batch: IntArray | int) -> BoolArray:
+def ramp_allows(ramp: BatchRamp, global_batch: IntArray | int) -> BoolArray:
     """Which final batches a ramp can reach: not below its start, and a whole number of increments above it.
 
     Source: Megatron-LM megatron/core/num_microbatches_calculator.py, which stops otherwise.
@@ -86,7 +75,7 @@ def ramp_allows(ramp: Ramp, global_batch: IntArray | int) -> BoolArray:
     return allowed
 
 
-def ramp_schedule(run: RunLength, global_batch: int, ramp: Ramp | None = None) -> tuple[RampPhase, ...]:
+def ramp_schedule(run: RunLength, global_batch: int, ramp: BatchRamp | None = None) -> tuple[RampPhase, ...]:
     """Batches and their iterations in order, none empty; together they are `iterations_for`."""
     if ramp is None:
         return (RampPhase(global_batch, int(iterations_for(run, global_batch))),)
@@ -145,7 +134,7 @@ def loader_length(length: int, micro_batch: int, data_parallel: int) -> int:
     return length // (micro_batch * data_parallel)
 
 
-def _stages(run: RunLength, batch: IntArray, ramp: Ramp) -> list[tuple[IntArray, IntArray]]:
+def _stages(run: RunLength, batch: IntArray, ramp: BatchRamp) -> list[tuple[IntArray, IntArray]]:
     if run.fixed_iterations is not None:
         return ramp_stages(ramp, batch, steps=run.fixed_iterations)
     return ramp_stages(ramp, batch, total=run.total_samples)
@@ -157,7 +146,7 @@ def _sum(parts: Iterable[IntArray]) -> IntArray:
 
 
 def ramp_stages(
-    ramp: Ramp, global_batch: IntArray | int, total: int | None = None, steps: int | None = None
+    ramp: BatchRamp, global_batch: IntArray | int, total: int | None = None, steps: int | None = None
 ) -> list[tuple[IntArray, IntArray]]:
     """(batch, iterations) of each stage of a ramp and of the rest, both of the shape of `global_batch`.
 
@@ -187,7 +176,7 @@ def ramp_stages(
     return stages
 
 
-def ramp_increments(ramp: Ramp, batch: IntArray) -> IntArray:
+def ramp_increments(ramp: BatchRamp, batch: IntArray) -> IntArray:
     """By how many increments each of these batches is above the ramp's start.
 
     Raises
@@ -224,7 +213,7 @@ def _phase_end(ramp_samples: int, increments: IntArray, k: int) -> IntArray:
     return np.where(early, guess - 1, np.where(late, guess + 1, guess))
 
 
-def leftover_remarks(run: RunLength, global_batch: int, ramp: Ramp | None = None) -> tuple[str, ...]:
+def leftover_remarks(run: RunLength, global_batch: int, ramp: BatchRamp | None = None) -> tuple[str, ...]:
     """What GPT-NeoX would count instead, where that differs, and what asking it for the last iteration does.
 
     Its index covers whole epochs and is shuffled as one (megatron/data/gpt2_dataset.py, `_build_index_mappings`).

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
+from planner.spec.model import ModelSpec
 from planner.units import PlannerError
-from planner.workload.model import ModelSpec
 
 ATTENTION, WINDOWED, RECURRENT = "A", "W", "R"
 DENSE, EXPERTS = "D", "E"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.workload.model import RecurrentSpec
+from planner.spec.model import RecurrentSpec
 
 #: FLOPs of the recurrence a token and element of state, forward. Mamba and Mamba-2: 7, as Megatron-LM counts them (its
 #: mamba_layer_flops); the gated delta rule 8 (gdn_layer_flops); lightning: two outer products and a decay.

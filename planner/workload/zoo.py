@@ -13,9 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from planner.units import PlannerError
-from planner.workload.layers import check_pattern
-from planner.workload.model import (
+from planner.spec.model import (
     ACTIVATIONS,
     MIXERS,
     NORMS,
@@ -27,6 +25,8 @@ from planner.workload.model import (
     RecurrentSpec,
     SparseSpec,
 )
+from planner.units import PlannerError
+from planner.workload.layers import check_pattern
 
 if TYPE_CHECKING:
     from planner.reading.tree import Node

@@ -10,7 +10,7 @@ from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, Point, bar_chart, chance_chart
 from planner.report.proposal.locale import DAY_S
 from planner.report.proposal.model import Block, Cell, Facts, Figure, Paragraph, Section, Table
-from planner.scenario import AskLine
+from planner.spec.scenario import AskLine
 from planner.words import worded
 
 HOUR_S = 3600.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from planner.scenario import AskLine
+from planner.spec.scenario import AskLine
 
 
 def added(lines: Sequence[AskLine], run_usd: float) -> list[tuple[str, float]]:

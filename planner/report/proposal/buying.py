@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from planner.plan import Buying, Rented
 from planner.report.proposal.case import Case
 from planner.report.proposal.model import Block, Cell, Paragraph, Table
+from planner.results.plan import Buying, Rented
 from planner.words import worded
 
 

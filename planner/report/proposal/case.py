@@ -8,14 +8,15 @@ from datetime import date, timedelta
 from functools import cached_property
 
 from planner.catalog import Catalog
-from planner.catalog.types import Offer
-from planner.plan import OfferRef, Optimization, Plan
 from planner.report.proposal.beside import added, asked_usd
 from planner.report.proposal.locale import Locale, day_after
-from planner.report.proposal.study import Choice, Study, Terms, time_at
+from planner.results.answers import Optimization
+from planner.results.plan import OfferRef, Plan
 from planner.risk.replay import Stress, run_of, stresses_of
 from planner.risk.simulation import simulate
-from planner.scenario import Scenario
+from planner.search.study import Choice, Study, Terms, time_at
+from planner.spec.hardware import Offer
+from planner.spec.scenario import Scenario
 from planner.words import Sentence, worded
 
 NOWHERE = frozenset({"", "all", "any", "global"})  # what catalogs write for a region that is not told apart

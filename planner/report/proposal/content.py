@@ -8,7 +8,6 @@ from datetime import date
 from planner.catalog import Catalog
 from planner.money import in_its_money
 from planner.performance.calibration import Calibration
-from planner.plan import Optimization
 from planner.report.proposal.ask import money_section, plan_section
 from planner.report.proposal.case import Case
 from planner.report.proposal.embedded import explorer_data, ledger_of
@@ -18,9 +17,10 @@ from planner.report.proposal.model import Cell, Paragraph, Proposal, Section, Ta
 from planner.report.proposal.options import frontier_section, options_section, sensitivity_section
 from planner.report.proposal.outlook import schedule_section
 from planner.report.proposal.risks import risks_section
-from planner.report.proposal.study import study
 from planner.report.proposal.summary import ask_section, signature
-from planner.scenario import Scenario
+from planner.results.answers import Optimization
+from planner.search.study import study
+from planner.spec.scenario import Scenario
 from planner.units import PlannerError
 
 _SECTIONS = (

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from planner.catalog.types import Offer
 from planner.money import Money
 from planner.performance.arrays import RECOMPUTE
 from planner.report.proposal.case import Case
 from planner.report.proposal.model import Ledger, PlanRow
 from planner.report.proposal.options import spaced, window
 from planner.report.proposal.spread import curve, middle_rate, prices, share_of
-from planner.report.proposal.study import Choice
 from planner.search.money import HOUR_S
 from planner.search.prices import price_range
 from planner.search.problem import node_range
+from planner.search.study import Choice
+from planner.spec.hardware import Offer
 
 LEDGER_PLANS = 60
 CHANGES = (0.5, 0.7, 1.0, 1.4, 2.0)  # of all prices, that the page knows a spread price at; between them a line

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from planner.plan import Default, OfferRef
 from planner.report.backtest import stored_backtest
 from planner.report.figures import age, energy_text
 from planner.report.frontier import layout_words
 from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, bar_chart, stacked_chart
 from planner.report.proposal.model import Block, Bullets, Cell, Facts, Figure, Paragraph, Section, Table
+from planner.results.answers import Default
+from planner.results.plan import OfferRef
 from planner.words import phrase, say, worded
 
 LONG_SOURCE = 100  # characters: more would make a row of a table taller than a fifth of a page

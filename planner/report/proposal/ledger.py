@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from planner.report.proposal.model import Ledger, PlanRow
+from planner.spec.billing import PaidTime
 
 HOUR_S = 3600.0
 DAY_S = 86_400.0
-NOISE = 1e-9  # of a billing step: a run of exactly n steps, up to rounding, is n steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +33,8 @@ class Sums:
 
 
 def paid_seconds(row: PlanRow, seconds: float) -> float:
-    """The time that is paid for a run of `seconds`; as the search's `PaidTime` has it."""
-    if row.then:
-        return row.minimum_s + row.then * max(seconds - row.minimum_s, 0.0)
-    paid = max(seconds, row.minimum_s)
-    for size in (row.step_s, row.block_s):
-        if size:
-            paid = max(math.ceil(paid / size - NOISE), 1.0) * size
-    return paid
+    """The time that is paid for a run of `seconds`."""
+    return float(PaidTime(row.minimum_s, row.step_s, row.block_s, row.then).paid_s(seconds))
 
 
 def sums(ledger: Ledger, row: PlanRow, price: float = 1.0) -> Sums:

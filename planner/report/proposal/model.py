@@ -10,7 +10,7 @@ from typing import Any
 from planner.money import USD, Money
 from planner.report.proposal.beside import asked_usd
 from planner.report.proposal.svg import Picture
-from planner.scenario import AskLine
+from planner.spec.scenario import AskLine
 
 TEXT, MONEY, DAYS, COUNT, PERCENT, NUMBER = "text", "money", "days", "count", "percent", "number"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from planner.catalog.types import Offer
 from planner.report.proposal.buying import buying_blocks
 from planner.report.proposal.case import Case, Option
 from planner.report.proposal.charts import Axes, Interval, Point, frontier_chart, range_chart
 from planner.report.proposal.locale import DAY_S
 from planner.report.proposal.model import Block, Bullets, Cell, Explorer, Figure, Paragraph, Section, Table
 from planner.report.proposal.stress import stress_blocks
-from planner.report.proposal.study import Choice, Terms
+from planner.search.study import Choice, Terms
+from planner.spec.hardware import Offer
 
 SHOWN = 8  # frontier plans in the table
 DRAWN = 120  # and in the chart

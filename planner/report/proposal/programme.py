@@ -25,9 +25,9 @@ from planner.report.proposal.model import (
 )
 from planner.report.proposal.programme_annex import annex_section
 from planner.report.proposal.programme_drawings import cash_picture, gantt_picture
-from planner.scenario import Programme
 from planner.search.programme_answer import Cash, ProgrammeAnswer, ProgrammeAsk, StageAnswer
 from planner.search.programme_scaling import ScalingRow
+from planner.spec.programme import Programme
 
 GROUP = "programme_document"  # of sentences
 DAY_S = 86400.0

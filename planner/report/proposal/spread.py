@@ -12,13 +12,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.catalog.types import Offer
 from planner.performance.arrays import FloatArray, IntArray
 from planner.report.proposal.model import PriceCurve
-from planner.scenario import Storage
 from planner.search.money import HOUR_S
 from planner.search.prices import Rates, price_range, quantile
 from planner.search.problem import Problem
+from planner.spec.hardware import Offer
+from planner.spec.scenario import Storage
 
 GRID = tuple(n / 12 for n in range(13))  # shares of storage that a workbook holds prices of; between them a line
 _ONE_AN_HOUR = Storage(1e9, 720.0)  # USD; a month has 720 hours

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from datetime import date, datetime, time
 from typing import Any
 
-from planner.report.proposal.ledger import NOISE, sums
+from planner.report.proposal.ledger import sums
 from planner.report.proposal.model import Proposal
+from planner.spec.billing import NOISE
 from planner.units import PlannerError
 from planner.words.languages import forms
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from planner.catalog import Catalog
-from planner.catalog.types import Offer
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.performance.calibration import Calibration
-from planner.plan import Optimization, Plan
-from planner.scenario import Scenario
+from planner.results.answers import Optimization
+from planner.results.plan import Plan
 from planner.search.engine import SLACK, Limits
 from planner.search.goals import View, within_cost
 from planner.search.money import HOUR_S
@@ -25,6 +24,8 @@ from planner.search.plans import fastest_of, make_plan
 from planner.search.prices import Rates, plan_cost
 from planner.search.problem import CELLS_TOGETHER, Problem, build, node_range
 from planner.search.simplicity import plain
+from planner.spec.hardware import Offer
+from planner.spec.scenario import Scenario
 
 DAY_S = 86_400.0
 REACH = 3.0  # the controls reach to so many times a budget, or beyond what the plan takes

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from planner.catalog.types import Site
 from planner.money import USD, Money
-from planner.workload.adapters import Adapter
-from planner.workload.model import ModelSpec
+from planner.spec.adapter import Adapter
+from planner.spec.hardware import Site
+from planner.spec.model import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,11 +253,6 @@ class Terms:
     billing_step_s: float | None = None
     minimum_time_s: float | None = None
     minimum_gpus: int | None = None
-
-    def paid_s(self, time_s: float) -> float:
-        """The time that is paid for a run of `time_s`."""
-        paid = max(time_s, self.minimum_time_s or 0.0)
-        return paid if self.billing_step_s is None else math.ceil(paid / self.billing_step_s) * self.billing_step_s
 
 
 @dataclass(frozen=True, slots=True)

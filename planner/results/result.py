@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner import plan_json
 from planner.money import money_of, written_in
+from planner.results import json_form as plan_json
 from planner.units import PlannerError
 
 if TYPE_CHECKING:

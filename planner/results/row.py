@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.plan import Plan
+from planner.results.plan import Plan
 
 Value = str | int | float | bool | None
 

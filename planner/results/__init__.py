@@ -1,0 +1,1 @@
+"""What planner answers with: plans, frontiers, comparisons; field for field their JSON."""

@@ -1,0 +1,1 @@
+"""What is planned with, as pure frozen values: models, machines and prices, scenarios and programmes."""
