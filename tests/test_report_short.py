@@ -152,7 +152,7 @@ def test_what_a_copy_of_a_site_learns_of_bounds_leaves_the_site_as_it_was():
     from planner.search.problem import build
 
     path = next(each for each in SCENARIOS if each.stem == "neox20b")
-    site, fresh = (build(load_scenario(path), *load_facts()).site(0) for _ in range(2))
+    site, fresh = (build(load_scenario(path), *load_facts()).layout_space(0) for _ in range(2))
     kernels = np.arange(len(site.table.kernel_row))
     last, share = np.zeros_like(kernels), np.zeros(len(kernels))
     copy(site).least(kernels[::2], last[::2], share[::2])

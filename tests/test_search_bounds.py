@@ -14,10 +14,10 @@ from planner.performance.calibration import load_calibration
 from planner.performance.memory import memory
 from planner.performance.steptime import step_time
 from planner.search.batches import batch_space
+from planner.search.layout_space import LayoutSpace
 from planner.search.layouts import layout_table
 from planner.search.physics import NEVER, SettingPhysics
 from planner.search.run import Run
-from planner.search.site import Site
 from planner.spec.hardware import Hardware
 from planner.spec.scenario import BatchRamp, DataSource, IntChoice, LayoutBounds
 from planner.units import PlannerError
@@ -36,7 +36,7 @@ ROUNDING = 1.0 + 1e-9
 
 
 @cache
-def site_of(model: str, framework: str, gpu: str, network: float | None, fabric: str) -> Site:
+def site_of(model: str, framework: str, gpu: str, network: float | None, fabric: str) -> LayoutSpace:
     accelerator = load_catalog().accelerator(gpu)
     hardware = Hardware(gpu, 8, 8, accelerator.link_gbyte_per_s, network, fabric)
     spec = load_model(model)
@@ -44,15 +44,15 @@ def site_of(model: str, framework: str, gpu: str, network: float | None, fabric:
     table = layout_table(framework, spec, 2048, 512, LayoutBounds(), "latest")
     length = run_length([DataSource("data", samples=10**6)], 2048, epochs=1)
     batches = batch_space(IntChoice(64, 1024), IntChoice(), None)
-    return Site(SettingPhysics(setting, load_calibration()), table, batches, Run(length))
+    return LayoutSpace(SettingPhysics(setting, load_calibration()), table, batches, Run(length))
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(map(str, case[:3])))
-def site(request: pytest.FixtureRequest) -> Site:
+def site(request: pytest.FixtureRequest) -> LayoutSpace:
     return site_of(*request.param)
 
 
-def some_layouts(site: Site, count: int = 4000) -> tuple[np.ndarray, Layouts]:
+def some_layouts(site: LayoutSpace, count: int = 4000) -> tuple[np.ndarray, Layouts]:
     rng = np.random.default_rng(7)
     row = rng.integers(0, len(site.table), count)
     dp = site.table.dp_multiple[row] * rng.integers(1, 9, count)
@@ -62,7 +62,7 @@ def some_layouts(site: Site, count: int = 4000) -> tuple[np.ndarray, Layouts]:
     return row, site.layouts(row, dp, micro, grad_accum)
 
 
-def seconds(site: Site, x: Layouts) -> np.ndarray:
+def seconds(site: LayoutSpace, x: Layouts) -> np.ndarray:
     kernels = site.physics.kernels(x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch)
     return np.asarray(site.physics.step_s(kernels, x.pp, x.vpp, x.dp, x.zero_stage, x.grad_accum))
 
@@ -71,7 +71,7 @@ def with_(x: Layouts, **changes: np.ndarray) -> Layouts:
     return Layouts(**({name: getattr(x, name) for name in Layouts.__slots__} | changes))
 
 
-def test_a_kernel_is_never_slower_a_sequence_in_a_larger_micro_batch(site: Site) -> None:
+def test_a_kernel_is_never_slower_a_sequence_in_a_larger_micro_batch(site: LayoutSpace) -> None:
     _, x = some_layouts(site)
     busy = [
         site.physics.kernels(x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, size).busy_s / size
@@ -81,14 +81,14 @@ def test_a_kernel_is_never_slower_a_sequence_in_a_larger_micro_batch(site: Site)
         assert np.all(larger <= smaller * ROUNDING)
 
 
-def test_a_step_is_never_shorter_than_its_bound(site: Site) -> None:
+def test_a_step_is_never_shorter_than_its_bound(site: LayoutSpace) -> None:
     _, x = some_layouts(site)
     busy = site.physics.kernels(x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch).busy_s
     bound = site.physics.factor(x.gpus) * busy / x.pp * (x.grad_accum + (x.pp - 1) / x.vpp)
     assert np.all(seconds(site, x) * ROUNDING >= bound)
 
 
-def test_stages_and_messages_are_never_slower_a_sequence_in_a_larger_micro_batch(site: Site) -> None:
+def test_stages_and_messages_are_never_slower_a_sequence_in_a_larger_micro_batch(site: LayoutSpace) -> None:
     _, x = some_layouts(site)
     sizes = (x.micro_batch, x.micro_batch + 1, 2 * x.micro_batch, 5 * x.micro_batch)
     found = []
@@ -103,7 +103,7 @@ def test_stages_and_messages_are_never_slower_a_sequence_in_a_larger_micro_batch
 
 
 @pytest.mark.parametrize("shard_group", [False, True])
-def test_a_step_is_never_shorter_than_its_stages_messages_and_traffic(site: Site, shard_group: bool) -> None:
+def test_a_step_is_never_shorter_than_its_stages_messages_and_traffic(site: LayoutSpace, shard_group: bool) -> None:
     row, x = some_layouts(site)
     arguments = (x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute)
     kernels = site.physics.kernels(*arguments, x.micro_batch)
@@ -112,7 +112,9 @@ def test_a_step_is_never_shorter_than_its_stages_messages_and_traffic(site: Site
     passed = np.where(x.pp > 1, 2.0 * x.vpp * site.physics.message_s(kernels, x.gpus), 0.0)
     step = site.physics.step_s(kernels, x.pp, x.vpp, x.dp, x.zero_stage, x.grad_accum, group)
     for larger in (x.micro_batch, 4 * x.micro_batch):
-        beside = site.physics.beside_s(site.physics.kernels(*arguments, larger), x.pp, x.vpp, x.dp, x.zero_stage, group)
+        beside = site.physics.outside_pipeline_s(
+            site.physics.kernels(*arguments, larger), x.pp, x.vpp, x.dp, x.zero_stage, group
+        )
         bound = site.physics.factor(x.gpus) * (x.grad_accum * (slow + passed) + fill + beside)
         assert np.all(step * ROUNDING >= bound)
         if larger is x.micro_batch:  # and is near it, without ZeRO's traffic of every micro-batch and full pipelines
@@ -120,7 +122,7 @@ def test_a_step_is_never_shorter_than_its_stages_messages_and_traffic(site: Site
             assert not usual.any() or np.median((bound / step)[usual]) > 0.99
 
 
-def test_more_micro_batches_make_a_step_longer_and_each_of_them_no_dearer(site: Site) -> None:
+def test_more_micro_batches_make_a_step_longer_and_each_of_them_no_dearer(site: LayoutSpace) -> None:
     _, x = some_layouts(site)
     more = with_(x, grad_accum=2 * x.grad_accum)
     step, longer = seconds(site, x), seconds(site, more)
@@ -129,7 +131,7 @@ def test_more_micro_batches_make_a_step_longer_and_each_of_them_no_dearer(site: 
 
 
 @pytest.mark.parametrize("times", [1.05, 2.0])
-def test_a_slower_network_never_makes_a_kernel_or_a_step_faster(site: Site, times: float) -> None:
+def test_a_slower_network_never_makes_a_kernel_or_a_step_faster(site: LayoutSpace, times: float) -> None:
     _, x = some_layouts(site, 1000)
     physics = site.physics
     assert isinstance(physics, SettingPhysics)
@@ -149,7 +151,7 @@ def test_a_slower_network_never_makes_a_kernel_or_a_step_faster(site: Site, time
         assert np.all(seconds(faster, many) <= seconds(site, many) * ROUNDING)
 
 
-def test_memory_is_the_line_that_the_search_takes_it_for(site: Site) -> None:
+def test_memory_is_the_line_that_the_search_takes_it_for(site: LayoutSpace) -> None:
     _, x = some_layouts(site)
     base, each = site.physics.memory_line(x)
     physics = site.physics
@@ -166,7 +168,7 @@ def test_memory_is_the_line_that_the_search_takes_it_for(site: Site) -> None:
     assert np.all(fewer[1] <= each * ROUNDING)
 
 
-def test_the_search_evaluates_what_predict_would(site: Site) -> None:
+def test_the_search_evaluates_what_predict_would(site: LayoutSpace) -> None:
     _, x = some_layouts(site, 500)
     physics = site.physics
     assert isinstance(physics, SettingPhysics)
@@ -215,7 +217,7 @@ def test_a_batch_that_nothing_allows_is_one_sentence() -> None:
         batch_space(IntChoice(1, 10_000_000), IntChoice(), None)
 
 
-def test_no_candidate_needs_less_memory_than_the_least_that_is_told(site: Site) -> None:
+def test_no_candidate_needs_less_memory_than_the_least_that_is_told(site: LayoutSpace) -> None:
     physics, t, gpus = site.physics, site.table, 32
     found = site.least_memory(gpus)
     assert found is not None

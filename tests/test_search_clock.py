@@ -8,7 +8,7 @@ from test_risk_completion import random_plans
 
 from planner.results.plan import Overhead
 from planner.risk.completion import NO_OVERHEAD
-from planner.search.clock import clock
+from planner.search.completion_model import clock
 
 
 @pytest.mark.parametrize("p", [0.2, 0.5, 0.8, 0.95])

@@ -168,8 +168,8 @@ def _weighed_anew(planned: Planned, facts: tuple[tuple[Catalog, Calibration], tu
     runs = [run_of(plan, planned.trained.model, catalog) for plan in plans]
     # As saved: what is known may have been read before. The user's own throughput bends saved steps as it did then.
     saved = np.asarray([plan.step_time_s.p50 for plan in plans])
-    bent = np.asarray([plan.basis == "user" for plan in plans])
-    shift = np.log(step_seconds(runs, new) / np.where(bent, step_seconds(runs, old), saved))
+    from_own_runs = np.asarray([plan.basis == "user" for plan in plans])
+    shift = np.log(step_seconds(runs, new) / np.where(from_own_runs, step_seconds(runs, old), saved))
     sigma = np.asarray([float(spread(r.setting, np.asarray([r.gpus]), new).sigma[0]) for r in runs])
     decision = Decision.of(plans, planned.goal)
     plain = decision.loss(np.zeros(len(plans)), decision.step)

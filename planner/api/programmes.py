@@ -1,4 +1,4 @@
-"""Programmes of stages: planned together, explained, lived through, followed."""
+"""Programmes of stages: planned together, explained, simulated, followed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def simulate_programme(
     seed: int = 1,
     overrides: Changes = (),
 ) -> ProgrammeReplay:
-    """The best calendar of a programme lived through failure by failure, beside what its answer states.
+    """The best calendar of a programme simulated failure by failure, beside what its answer states.
 
     Raises
     ------

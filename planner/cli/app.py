@@ -73,7 +73,7 @@ _COMMANDS = (
     ("export", export.export, "Launch-ready files of a saved plan."),
     ("propose", propose.propose, "The budget proposal: HTML, PDF, XLSX, Markdown."),
     ("track", track.track, "A run against its plan: progress, end, cost, budgets."),
-    ("simulate", simulate.simulate, "A plan lived through event by event, and in worse worlds."),
+    ("simulate", simulate.simulate, "A plan simulated event by event, and in worse worlds."),
     ("schema", schema.schema, "The JSON Schema of scenarios."),
 )
 for _name, _function, _short in _COMMANDS:

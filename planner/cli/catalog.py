@@ -110,7 +110,7 @@ def diff(
     as_json: Json = False,
     output: Output = None,
 ) -> None:
-    """Compare the prices of two snapshots: dearer, cheaper, new and gone, the largest change first.
+    """Compare the prices of two snapshots: more expensive, cheaper, new and gone, the largest change first.
 
     Example: planner catalog diff 2026-11-24 my-catalog
     """

@@ -1,4 +1,4 @@
-"""`planner simulate`: a plan lived through event by event, the check on every probability it states."""
+"""`planner simulate`: a plan simulated event by event, the check on every probability it states."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def simulate(
     source: Annotated[Path, typer.Argument(help="Scenario (YAML), or a saved plan (JSON).", metavar="SCENARIO|PLAN")],
     set_: Set = None,
     catalog: Catalog = None,
-    worlds: Annotated[int, typer.Option(min=100, max=10_000_000, help="How often the run is lived through.")] = 20_000,
+    worlds: Annotated[
+        int, typer.Option(min=100, max=10_000_000, help="How many runs are drawn (Monte Carlo).")
+    ] = 20_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same worlds.")] = 1,
     chart: Annotated[
         Path | None, typer.Option("--chart", metavar="FILE", help="Draw both distributions: .svg, .png or .html.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from planner.interop.log_records import Hint, Told, duration, moment, number, rate_seconds, share
+from planner.interop.log_records import Hint, LogEntry, duration, moment, number, rate_seconds, share
 
 STEP_NAMES = (
     "global_step/max_steps", "train/global_step", "trainer/global_step", "current_steps", "current_step", "iteration",
@@ -77,7 +77,7 @@ class Names:
                 return row[name]
         return None
 
-    def told(self, row: Mapping[str, object], hint: Hint, label: bytes | None = None) -> Told | None:
+    def told(self, row: Mapping[str, object], hint: Hint, label: bytes | None = None) -> LogEntry | None:
         """What a row says of a step; None where it names none.
 
         Where both `iter` and `step` stand beside `iter_time` (litgpt), `iter` counts micro-batches and times one.
@@ -90,7 +90,7 @@ class Names:
         rate = number(self.get(row, "mean", MEAN_RATE_NAMES))
         mean = 1 / rate if rate and rate > 0 else number(self.get(row, "mean seconds", MEAN_SECONDS_NAMES))
         elapsed = duration(self.get(row, "elapsed", ELAPSED_NAMES))
-        return Told(
+        return LogEntry(
             int(step),
             seconds=seconds,
             elapsed=elapsed,

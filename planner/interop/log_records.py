@@ -42,7 +42,7 @@ class Hint:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LogEntry:
     """What one record says; times in seconds, NaN or None where it does not say.
 
     `elapsed` is since the start of this run of the program, `clock` of any fixed origin; `micro` counts micro-batches,
@@ -97,7 +97,7 @@ class StepClock:
     _rows: list[tuple[int, float, float, bool]] = field(default_factory=list)
     _said: dict[str, float | None] = field(default_factory=dict)
 
-    def take(self, told: Told) -> None:
+    def take(self, told: LogEntry) -> None:
         """One record more."""
         self.seen += 1
         step = told.step
@@ -135,13 +135,13 @@ class StepClock:
             loss=said.get("loss"),
         )
 
-    def _begin(self, told: Told) -> None:
+    def _begin(self, told: LogEntry) -> None:
         """A new start: no time runs from the one before to it."""
         self._label, self._restart = told.label, True
         self._clock, self._elapsed, self._origin, self._micro = math.nan, None, None, None
         self._step = told.step if self._step < 0 else min(self._step, told.step - 1)
 
-    def _remember(self, told: Told) -> None:
+    def _remember(self, told: LogEntry) -> None:
         self._step, self.marked = told.step, False
         if math.isfinite(told.clock):
             self._clock = told.clock
@@ -154,7 +154,7 @@ class StepClock:
             if value is not None:
                 self._said[name] = value
 
-    def _seconds(self, told: Told) -> float | None:
+    def _seconds(self, told: LogEntry) -> float | None:
         """Seconds of a step: said, of its micro-batches, since the record before by either clock, or the mean."""
         if told.seconds is not None:
             return told.seconds
@@ -170,7 +170,7 @@ class StepClock:
             return (told.clock - self._clock) / steps
         return told.mean_s
 
-    def _by_elapsed(self, told: Told, steps: int) -> float | None:
+    def _by_elapsed(self, told: LogEntry, steps: int) -> float | None:
         if told.elapsed is None or self._elapsed is None or self._origin is None or steps <= 0:
             return None
         if told.elapsed < self._elapsed:  # a new epoch's bar counts anew

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from planner.interop.log_names import Names
 from planner.interop.log_programs import FORMS, Form
-from planner.interop.log_records import Hint, Rows, StepClock, Told, duration, moment, number, rate_seconds
+from planner.interop.log_records import Hint, LogEntry, Rows, StepClock, duration, moment, number, rate_seconds
 
 _LONGEST = 1 << 14  # bytes of a line that are looked at
 _BLOCK = 1 << 15  # bytes of the lines that belong to one record
@@ -136,7 +136,7 @@ class StepLines:
             self._from_zero = zero = step == 0 if self._from_zero is None else self._from_zero
         return step + zero
 
-    def _of_facts(self, step: int, total: float | None, facts: Mapping[str, float], text: bytes) -> Told:
+    def _of_facts(self, step: int, total: float | None, facts: Mapping[str, float], text: bytes) -> LogEntry:
         clock = clock_of(text)
         seconds = facts.get("seconds")
         if "ms" in facts:
@@ -144,7 +144,7 @@ class StepLines:
         rate = rate_seconds(self.hint, facts.get)
         whole = math.isfinite(clock) and "steps_per_s" not in facts  # a clock tells what a rate needs a plan for
         elapsed = facts["elapsed_ms"] / 1e3 if "elapsed_ms" in facts else None
-        return Told(
+        return LogEntry(
             step,
             seconds=seconds if seconds is not None or whole else rate,
             elapsed=elapsed,
@@ -165,7 +165,7 @@ class StepLines:
             if told is not None:
                 self.clock.take(replace(told, step=self._counted(told.step, None)))
 
-    def _told(self, row: Mapping[str, object], line: bytes) -> Told | None:
+    def _told(self, row: Mapping[str, object], line: bytes) -> LogEntry | None:
         told = self._names.told(row, self.hint, label_of(line))
         if told is None or told.seconds is None and told.elapsed is None and told.micro_s is None:
             return None
@@ -185,7 +185,7 @@ class StepLines:
                 step, total, elapsed = self._bar
                 self._bars_total = total
                 loss = next(number(row[name]) for name in _KNOWN_LOSSES if name in row)
-                self.clock.take(Told(step, elapsed=elapsed, total=total, loss=loss, label=label_of(line)))
+                self.clock.take(LogEntry(step, elapsed=elapsed, total=total, loss=loss, label=label_of(line)))
 
     def _see_bar(self, line: bytes) -> None:
         """Remember the last bar of the run's own length, or of any where that is not known yet."""
@@ -195,7 +195,7 @@ class StepLines:
             if elapsed is not None and 0 < step <= total and self._bars_total in (0, total):
                 self._bar = (step, total, elapsed)
 
-    def _bar_told(self, line: bytes) -> Told | None:
+    def _bar_told(self, line: bytes) -> LogEntry | None:
         """A bar that has a loss of its own; of several epochs the steps are counted through."""
         found = next(reversed(list(_BAR.finditer(line))), None)
         loss = _BAR_LOSS.search(line)
@@ -215,7 +215,9 @@ class StepLines:
         whole = of * total if of else None if past else total
         anew, self._epoch = self._epoch not in (-1, past), past
         seconds = elapsed / step if anew else None  # of this epoch's steps, whose bar began with it
-        return Told(past * total + step, seconds=seconds, elapsed=elapsed, total=whole, loss=number(loss[1]), anew=anew)
+        return LogEntry(
+            past * total + step, seconds=seconds, elapsed=elapsed, total=whole, loss=number(loss[1]), anew=anew
+        )
 
     @staticmethod
     def _is_loss(row: Mapping[str, object] | None) -> bool:
@@ -226,7 +228,7 @@ _FEW = 4
 _NO_TIME = ("batch", "loss", "micro", "epoch", "epoch_zero", "global_step")
 
 
-def _of_micro_batches(told: Told, done: float | None) -> Told:
+def _of_micro_batches(told: LogEntry, done: float | None) -> LogEntry:
     """A bar that counts micro-batches, where the steps done are told beside it and are others than its count.
 
     What is printed of the steps is rounded to three digits.

@@ -10,7 +10,7 @@ from planner.performance.cells import Cells
 from planner.performance.columns import quoted
 from planner.performance.framework_table import before_flash, frameworks, known_framework
 from planner.performance.optimizers import OPTIMIZERS, orthogonalisation_flops, state_bytes
-from planner.performance.selective import MODULES, NOTHING_AGAIN, Again, computed_again, selective_modules
+from planner.performance.selective import MODULES, NOTHING_RECOMPUTED, Recomputed, recomputed_by, selective_modules
 from planner.performance.shapes import Number
 from planner.spec.adapter import ALL_LINEAR, METHODS, RANK, Adapter
 from planner.spec.hardware import Accelerator
@@ -72,7 +72,7 @@ class ConditionNumbers:
 def condition_numbers(setting: Setting) -> ConditionNumbers:
     """The numbers of one setting's conditions."""
     stated = setting.conditions
-    again = selective_again(setting)
+    again = selectively_recomputed(setting)
     return ConditionNumbers(
         unfused=float(is_unfused(setting)),
         full_share=1.0 if stated.recompute_share is None else stated.recompute_share,
@@ -130,10 +130,10 @@ def recompute_modules(setting: Setting) -> tuple[str, ...]:
     return () if setting.framework in EVERY_OTHER_MATMUL else ("core_attn",)
 
 
-def selective_again(setting: Setting) -> Again:
+def selectively_recomputed(setting: Setting) -> Recomputed:
     """What selective recompute does again, beside a share of all matmuls."""
     modules = recompute_modules(setting)
-    return computed_again(setting.model, modules) if modules else NOTHING_AGAIN
+    return recomputed_by(setting.model, modules) if modules else NOTHING_RECOMPUTED
 
 
 def host_rates(part: Accelerator) -> dict[str, float]:

@@ -79,32 +79,32 @@ class _Cut:
     tokens: Number
     stream_tokens: Number  # of the residual stream: sequence parallel divides it, too
     sequence_parallel: BoolArray
-    again: Number  # share of a forward pass that is repeated
-    again_attention: Number  # the same of attention
-    again_experts: Number  # of routed experts
-    again_weights: Number  # of dense matmuls, a layer, that selective recompute repeats
-    again_elements: Number  # a token and layer that it moves again
+    recomputed_fraction: Number  # share of a forward pass that is repeated
+    recomputed_attention: Number  # the same of attention
+    recomputed_experts: Number  # of routed experts
+    recomputed_weights: Number  # of dense matmuls, a layer, that selective recompute repeats
+    recomputed_elements: Number  # a token and layer that it moves again
     trained: Number  # 1, or 0 where weights are frozen
 
     @property
     def passes(self) -> Number:
         """Forward, twice that backward, forward again."""
-        return 3.0 + self.again
+        return 3.0 + self.recomputed_fraction
 
     @property
     def expert_passes(self) -> Number:
         """The same of routed experts."""
-        return 3.0 + self.again_experts
+        return 3.0 + self.recomputed_experts
 
     @property
     def matmul_passes(self) -> Number:
         """The same of matmuls: of frozen weights no gradient is computed."""
-        return 2.0 + self.trained + self.again
+        return 2.0 + self.trained + self.recomputed_fraction
 
     @property
     def expert_matmul_passes(self) -> Number:
         """The same of routed experts'."""
-        return 2.0 + self.trained + self.again_experts
+        return 2.0 + self.trained + self.recomputed_experts
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def kernels_of(
     """
     tokens = micro_batch * s.seq_length / cp
     how = s.conditions
-    again = (recompute == 2) * how.full_share + (recompute == 1) * how.selective_share
+    recomputed_fraction = (recompute == 2) * how.full_share + (recompute == 1) * how.selective_share
     cut = _Cut(
         tp=tp,
         cp=cp,
@@ -155,11 +155,11 @@ def kernels_of(
         tokens=tokens,
         stream_tokens=tokens / np.where(sequence_parallel, tp, 1),
         sequence_parallel=sequence_parallel,
-        again=again * s.rates.recompute,
-        again_attention=(recompute == 2) * how.full_share + (recompute == 1) * how.selective_attention,
-        again_experts=(again + (recompute == 1) * how.selective_experts) * s.rates.recompute,
-        again_weights=(recompute == 1) * how.selective_weights * s.rates.recompute,
-        again_elements=(recompute == 1) * how.selective_elements * s.rates.recompute,
+        recomputed_fraction=recomputed_fraction * s.rates.recompute,
+        recomputed_attention=(recompute == 2) * how.full_share + (recompute == 1) * how.selective_attention,
+        recomputed_experts=(recomputed_fraction + (recompute == 1) * how.selective_experts) * s.rates.recompute,
+        recomputed_weights=(recompute == 1) * how.selective_weights * s.rates.recompute,
+        recomputed_elements=(recompute == 1) * how.selective_elements * s.rates.recompute,
         trained=how.trained,
     )
     stack = _stack(s.model)
@@ -238,7 +238,7 @@ def _score_flops(s: Scope, cut: _Cut, stack: _Stack) -> Number:
 def _matmul(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Dense matmuls: FLOPs at a share of the measured ceiling, and what small matrices lose."""
     compute = _matmul_flops(cut, stack) / (s.machine.ceiling * s.rates.matmul)
-    repeated = 2.0 * cut.tokens * cut.again_weights * stack.layers / cut.tp / (s.machine.ceiling * s.rates.matmul)
+    repeated = 2.0 * cut.tokens * cut.recomputed_weights * stack.layers / cut.tp / (s.machine.ceiling * s.rates.matmul)
     return cut.matmul_passes * compute + repeated + _waves(s, cut, stack)
 
 
@@ -249,7 +249,7 @@ def _waves(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     matmul its input width, of the gradient by inputs its output width, of the gradient by weights the tokens.
     """
     gradients = MATMULS * stack.halves * cut.tokens * cut.trained
-    inner = 0.5 * (stack.full + stack.split / cut.tp) * (2.0 + cut.again) + gradients
+    inner = 0.5 * (stack.full + stack.split / cut.tp) * (2.0 + cut.recomputed_fraction) + gradients
     return s.rates.wave * OUTPUTS * inner / (s.machine.ceiling * s.rates.matmul)
 
 
@@ -292,10 +292,10 @@ def _attention(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     scores = cut.tokens * s.seq_length * s.model.heads / cut.tp * stack.layers
     written = 2.0 * fused + SCORE_BYTES * scores * s.rates.scores / s.machine.hbm
     unfused = s.conditions.unfused
-    flash = fused * (1.0 + BACKWARD_ATTENTION + cut.again_attention)
-    scores_s = (1.0 - unfused) * flash + unfused * written * (3.0 + cut.again_attention)
+    flash = fused * (1.0 + BACKWARD_ATTENTION + cut.recomputed_attention)
+    scores_s = (1.0 - unfused) * flash + unfused * written * (3.0 + cut.recomputed_attention)
     scanned = cut.tokens * s.model.scan_work * stack.layers / cut.tp / (s.machine.ceiling_16 * s.rates.attention)
-    return scores_s + scanned * (1.0 + BACKWARD_ATTENTION + cut.again_attention)
+    return scores_s + scanned * (1.0 + BACKWARD_ATTENTION + cut.recomputed_attention)
 
 
 def _memory_bound(s: Scope, cut: _Cut, stack: _Stack) -> Number:
@@ -306,7 +306,7 @@ def _memory_bound(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     elements = elements + cut.tokens / cut.tp * (stack.layers * model.attention_split + stack.hidden + copied)
     rows = cut.tokens * model.top_k / cut.tp * stack.routed * (model.expert_hidden + 6.0 * model.routed_width)
     moved = cut.passes * elements * s.rates.pointwise + cut.expert_passes * rows * s.rates.routing
-    repeated = cut.tokens / cut.tp * cut.again_elements * stack.layers * s.rates.pointwise
+    repeated = cut.tokens / cut.tp * cut.recomputed_elements * stack.layers * s.rates.pointwise
     return 2.0 * (moved + repeated) / s.machine.hbm
 
 
@@ -329,7 +329,7 @@ def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     shared = stack.mixers + stack.routed * (s.model.shared_weights > 0.0)  # these are divided as dense layers are
     forward = 2.0 * plain * (2.0 - s.model.parallel_residual) + 2.0 * shared
     backward = 4.0 * plain + 2.0 * shared
-    return np.where(cut.tp > 1, ring * (forward * (1.0 + cut.again) + backward), 0.0) * s.rates.tensor
+    return np.where(cut.tp > 1, ring * (forward * (1.0 + cut.recomputed_fraction) + backward), 0.0) * s.rates.tensor
 
 
 def _context_parallel(s: Scope, cut: _Cut, stack: _Stack, attention: Number) -> Number:
@@ -354,7 +354,7 @@ def _expert_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     share = link_share(machine.out, size * as_of_port(machine.network))
     across = outside / np.maximum(machine.network * share, 1.0)
     one = np.where(cut.ep > 1, inside + across, 0.0)
-    return 2.0 * (2.0 + cut.again_experts) * stack.routed * one * s.rates.expert_exchange
+    return 2.0 * (2.0 + cut.recomputed_experts) * stack.routed * one * s.rates.expert_exchange
 
 
 def _together(s: Scope, cut: _Cut, group: Number) -> Number:
@@ -387,7 +387,7 @@ def _least(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """What no kernel measured anywhere would undercut."""
     layers = cut.matmul_passes * (_matmul_flops(cut, stack) + _expert_flops(s, cut, stack)) / s.machine.ceiling
     scores = _score_flops(s, cut, stack) + cut.tokens * s.model.scan_flops * stack.layers / cut.tp
-    scores = scores * (1.0 + BACKWARD_ATTENTION_FLOPS + cut.again_attention)
+    scores = scores * (1.0 + BACKWARD_ATTENTION_FLOPS + cut.recomputed_attention)
     return layers + (_head_flops(s, cut) + scores) / s.machine.ceiling_16
 
 

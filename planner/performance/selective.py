@@ -23,7 +23,7 @@ MODULES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Recomputed:
     """What selective recompute computes again a token and layer."""
 
     attention: float  # 1: the scores and what is made of them
@@ -32,7 +32,7 @@ class Again:
     elements: float  # of 16 bits that go through memory between matmuls, which tensor parallelism divides
 
 
-NOTHING_AGAIN = Again(0.0, 0.0, 0.0, 0.0)
+NOTHING_RECOMPUTED = Recomputed(0.0, 0.0, 0.0, 0.0)
 
 
 def selective_modules(model: ModelSpec, unfused: bool) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def expert_share(model: ModelSpec) -> float:
     return len(range(moe.first_dense_layers, model.layers, moe.every)) / model.layers if moe else 0.0
 
 
-def computed_again(model: ModelSpec, modules: tuple[str, ...]) -> Again:
+def recomputed_by(model: ModelSpec, modules: tuple[str, ...]) -> Recomputed:
     """What the backward pass does again for these modules of a model, on the mean of its layers."""
     moe, mla = model.moe, model.mla
     routed = expert_share(model)
@@ -79,7 +79,7 @@ def computed_again(model: ModelSpec, modules: tuple[str, ...]) -> Again:
         elements += routed * moe.top_k * (gates + 1) * moe.expert_ffn
     if "layernorm" in modules:  # norms that stand by themselves: before experts, before latent attention
         elements += 2.0 * model.hidden * (routed + (mla is not None))
-    return Again(
+    return Recomputed(
         attention=float("core_attn" in modules),
         experts=float("moe" in modules and moe is not None),
         weights=weights,

@@ -306,7 +306,7 @@ def _reliability(plan: Plan, found: Reliability, page: Page) -> list[str]:
             every += f" ({format_count(found.checkpoint_interval_iterations)} iterations)"
         if found.checkpoint_interval_s == LONGEST_INTERVAL_S:
             every += ", the most where risk.checkpoint_interval states none"
-        size = f"{format_number(found.checkpoint_gb, 3)} GB, training stands still for {time_text(found.checkpoint_s)}"
+        size = f"{format_number(found.checkpoint_gb, 3)} GB, training stalls for {time_text(found.checkpoint_s)}"
         lines += hanging("checkpoints", f"{every}; {size}", page)
     if found.spare_nodes:
         beside = f"{_nodes(found.spare_nodes)} beside the plan's, paid in its cost, not counted in its energy"

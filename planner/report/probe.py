@@ -11,7 +11,7 @@ from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.units import format_count, format_number, format_percent
 
 
-class Told(Protocol):
+class ProbeDocument(Protocol):
     """What the tables are made of: a document of JSON, and what its amounts are written in."""
 
     @property
@@ -21,7 +21,7 @@ class Told(Protocol):
 
 
 @in_its_money
-def probe_table(told: Told, width: int, colour: bool = False) -> str:
+def probe_table(told: ProbeDocument, width: int, colour: bool = False) -> str:
     """What to run, its price, and what it is expected to do: at most 40 lines of 80 columns."""
     document = told.document
     page = Page(width, colour)
@@ -111,7 +111,7 @@ def _worth(document: Mapping[str, Any]) -> str:
 
 
 @in_its_money
-def reading_table(told: Told, width: int, colour: bool = False) -> str:
+def reading_table(told: ProbeDocument, width: int, colour: bool = False) -> str:
     """What was measured, what looks wrong, and the ask before and after."""
     document, page = told.document, Page(width, colour)
     unit = document["unit"]

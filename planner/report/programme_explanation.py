@@ -1,4 +1,4 @@
-"""Why a programme is planned as it is, on a terminal; and a programme lived through."""
+"""Why a programme is planned as it is, on a terminal; and a programme simulated."""
 
 from __future__ import annotations
 

@@ -20,9 +20,7 @@ def simulation_table(found: Replay, name: str, width: int = 80, colour: bool = F
     """The whole answer, ending in a newline; no line is longer than `width`."""
     page = Page(width, colour)
     time, cost = time_scale(found.stated.time_s.p50), money_scale(found.stated.cost_usd.p50)
-    opening = wrap(
-        f"{name}: the plan lived through {format_count(found.worlds)} times (seed {found.seed}).", page.width
-    )
+    opening = wrap(f"{name}: the plan simulated {format_count(found.worlds)} times (seed {found.seed}).", page.width)
     blocks = [
         [page.heading(line) for line in opening],
         [page.heading("Stated and drawn"), *_check(found, time, cost, page)],

@@ -189,7 +189,7 @@ class GpuHours:
     """Where the GPU-hours of the median run go; the parts add up to `allocated`, spare nodes included."""
 
     productive: float  # training steps that are kept (and evaluation that the scenario states)
-    checkpoints: float  # training stands still
+    checkpoints: float  # training stalls
     failures: float  # lost work, restarts, waits for nodes
     overhead: float  # what teams pay for beside: evaluation, rollbacks, idle nodes, people's delays
     spare: float  # nodes that stand by
@@ -224,7 +224,7 @@ class Reliability:
     wait_share: float  # of the interruptions that wait for a node (spot)
     wait_s: float  # mean of that wait
     checkpoint_gb: float
-    checkpoint_s: float  # training stands still for one checkpoint
+    checkpoint_s: float  # training stalls for one checkpoint
     checkpoint_interval_s: float | None  # None: none is written
     checkpoint_interval_iterations: int | None
     undisturbed_s: float  # training time if nothing is saved or lost, at the median step time

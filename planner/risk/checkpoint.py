@@ -37,7 +37,7 @@ def optimal_interval(checkpoint_s: FloatArray, rate_per_s: FloatArray) -> FloatA
     Parameters
     ----------
     checkpoint_s, rate_per_s : float arrays, broadcastable
-        Seconds that training stands still for one checkpoint; interruptions of the whole job a second.
+        Seconds that training stalls for one checkpoint; interruptions of the whole job a second.
 
     Returns
     -------

@@ -18,7 +18,7 @@ class Hazard:
     recover_s: FloatArray  # from the interruption until training goes on from the last checkpoint, with a node at hand
     wait_share: FloatArray  # share of the interruptions that first wait for a node (spot), exponentially distributed
     wait_s: FloatArray  # mean of that wait
-    checkpoint_s: FloatArray  # training stands still for this long at each checkpoint
+    checkpoint_s: FloatArray  # training stalls for this long at each checkpoint
     interval_s: FloatArray  # work between checkpoints; inf: none are written
 
     @property

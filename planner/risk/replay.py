@@ -1,4 +1,4 @@
-"""A plan lived through many times: what its stated probabilities are worth, in its own world and in worse ones."""
+"""A plan simulated many times: what its stated probabilities are worth, in its own world and in worse ones."""
 
 from __future__ import annotations
 

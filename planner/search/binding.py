@@ -102,13 +102,13 @@ def limit_of(end: str, low: int, high: int) -> int:
 
 def _memory(problem: Problem, best: int, plan: Plan) -> list[Binding]:
     """Memory binds if the same machines with a quarter more of it would be faster."""
-    site = problem.site(int(problem.pool[best]))
-    roomier = copy(site)
-    roomier.physics = copy(site.physics)
-    roomier.physics.capacity_gib = site.physics.capacity_gib * MORE_MEMORY
+    space = problem.layout_space(int(problem.pool[best]))
+    larger = copy(space)
+    larger.physics = copy(space.physics)
+    larger.physics.capacity_gib = space.physics.capacity_gib * MORE_MEMORY
     nothing = np.array([np.inf])
     limits = Limits(nothing, nothing.copy(), problem.best_s[[best]])
-    found, _ = solve(roomier, problem.gpus[[best]], limits, lambda best_s: best_s)
+    found, _ = solve(larger, problem.gpus[[best]], limits, lambda best_s: best_s)
     if not len(found.seconds) or found.seconds[0] > problem.best_s[best] * (1.0 - WORTH_SAYING):
         return []
     faster = 1.0 - float(found.seconds[0] / problem.best_s[best])

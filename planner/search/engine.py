@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.search.site import SLICE, UNLIMITED_MICRO_BATCHES, Found, Site, first_of_each, nothing
+from planner.search.layout_space import SLICE, UNLIMITED_MICRO_BATCHES, Found, LayoutSpace, first_of_each, nothing
 
 SLACK = 1.0 + 1e-9  # a bound must exceed a cut by this factor to prune: rounding never prunes a tie
 SHARES = 16  # of all layers, to which a bound knows those recomputed
@@ -78,7 +78,7 @@ OF_ROWS = (
 Tighten = Callable[[FloatArray], FloatArray]  # seconds of each cell's best so far -> new objective limits
 
 
-def solve(site: Site, gpus: IntArray, limits: Limits, tighten: Tighten) -> tuple[Found, Tally]:
+def solve(space: LayoutSpace, gpus: IntArray, limits: Limits, tighten: Tighten) -> tuple[Found, Tally]:
     """The fastest candidate of each cell within its limits, ties by the total order; not every cell has one.
 
     Parameters
@@ -86,14 +86,14 @@ def solve(site: Site, gpus: IntArray, limits: Limits, tighten: Tighten) -> tuple
     gpus : (cells,) GPU counts
     tighten : called with the best seconds so far, gives new objective limits
     """
-    branch = _Branch(site, gpus, limits, tighten)
+    branch = _Branch(space, gpus, limits, tighten)
     return branch.run(), branch.tally
 
 
-def each_within(site: Site, gpus: int, most_s: float) -> Found:
+def each_within(space: LayoutSpace, gpus: int, most_s: float) -> Found:
     """One candidate of every layout and micro-batch on `gpus` that has any within `most_s` seconds."""
     none = np.array([np.inf])
-    branch = _EachWithin(site, np.array([gpus]), Limits(np.array([most_s]), none, none.copy()), lambda best_s: best_s)
+    branch = _EachWithin(space, np.array([gpus]), Limits(np.array([most_s]), none, none.copy()), lambda best_s: best_s)
     branch.run()
     return Found.join(branch.parts) if branch.parts else branch.found
 
@@ -101,8 +101,8 @@ def each_within(site: Site, gpus: int, most_s: float) -> Found:
 class _Branch:
     """One pass of branch and bound over some cells of a site."""
 
-    def __init__(self, site: Site, gpus: IntArray, limits: Limits, tighten: Tighten) -> None:
-        self.site, self.gpus, self.limits, self.tighten = site, gpus, limits, tighten
+    def __init__(self, space: LayoutSpace, gpus: IntArray, limits: Limits, tighten: Tighten) -> None:
+        self.space, self.gpus, self.limits, self.tighten = space, gpus, limits, tighten
         self.tally = Tally.of(len(gpus))
         self.best_s = np.full(len(gpus), np.inf)
         self.found = nothing()
@@ -110,19 +110,19 @@ class _Branch:
     def run(self) -> Found:
         """Rows, intervals of micro-batches, micro-batches, batches: each level is bounded before the next."""
         row, dp, cell = self._rows()
-        n, reference = self.site.run.least(self.site.batches.low, self.site.batches.high)
-        t = self.site.table
+        n, reference = self.space.run.least(self.space.batches.low, self.space.batches.high)
+        t = self.space.table
         self.row, self.dp, self.cell = row, dp, cell
         self.unit = dp * t.group[row]
         self.times = t.times(row, dp)  # candidates that a row is at each cut of a batch
         self.instances = np.ones_like(row)
-        factor = self.site.physics.factor(self.gpus)
+        factor = self.space.physics.factor(self.gpus)
         self.scale = n * reference * factor[cell] / (t.pp[row] * dp)
         self.bubble = (t.pp[row] - 1) / t.vpp[row]
         self.bubble_share = self.bubble * dp / reference  # a sequence of micro-batch
         self.beside = np.zeros(len(row))
-        self.passing = self.site.passing_s(self.gpus)
-        self.stage, self.slow, self.fill = self.site.stages(row)
+        self.passing = self.space.passing_s(self.gpus)
+        self.stage, self.slow, self.fill = self.space.stages(row)
         self._prune_rows()
         self._fit_memory()
         pair, interval, bound = self._still(*self._with_recompute(*self._intervals()))
@@ -130,8 +130,8 @@ class _Branch:
         return self.found
 
     def _rows(self) -> tuple[IntArray, IntArray, IntArray]:
-        site = self.site
-        parts = [site.table.on(int(g), site.dp, site.batches) for g in self.gpus]
+        space = self.space
+        parts = [space.table.on(int(g), space.dp, space.batches) for g in self.gpus]
         row = np.concatenate([p[0] for p in parts])
         dp = np.concatenate([p[1] for p in parts])
         cell = np.repeat(np.arange(len(self.gpus)), [len(p[0]) for p in parts])
@@ -142,27 +142,27 @@ class _Branch:
             setattr(self, name, getattr(self, name)[keep])
 
     def _prune_rows(self) -> None:
-        site = self.site
-        self.ways = site.batches.ways(self.unit) * self.times
+        space = self.space
+        self.ways = space.batches.ways(self.unit) * self.times
         self._keep(self.ways > 0)
-        last = np.searchsorted(site.starts, site.batches.high // self.unit, side="right") - 1
+        last = np.searchsorted(space.starts, space.batches.high // self.unit, side="right") - 1
         stages = self._stages(last, slice(None))
         within = self._drop_slow(stages)
         last, stages = last[within], stages[within]
-        bound = np.maximum(stages, self.scale * site.least(site.table.kernel[self.row], last, self.bubble_share))
+        bound = np.maximum(stages, self.scale * space.least(space.table.kernel[self.row], last, self.bubble_share))
         within = self._drop_slow(bound)
         which = self._open_groups()
-        bound = bound[within][which] + self._beside(last[within][which])
+        bound = bound[within][which] + self._outside_pipeline(last[within][which])
         self._drop_slow(bound)
 
     def _stages(self, interval: IntArray | int, at: IntArray | slice) -> FloatArray:
         """Seconds of the run that rows' slowest stages compute and pass on, at micro-batches up to an interval's."""
-        each = self.scale[at] * self.site.table.pp[self.row[at]] * self.slow[self.stage[at], interval]
+        each = self.scale[at] * self.space.table.pp[self.row[at]] * self.slow[self.stage[at], interval]
         return np.asarray(each + self._passing(at))
 
     def _passing(self, at: IntArray | slice) -> FloatArray:
         """Seconds of the run that messages between stages take."""
-        t, row = self.site.table, self.row[at]
+        t, row = self.space.table, self.row[at]
         each = np.where(t.pp[row] > 1, 2.0 * t.vpp[row] * self.passing[self.cell[at], t.kernel[row]], 0.0)
         return np.asarray(self.scale[at] * t.pp[row] * each)
 
@@ -175,44 +175,44 @@ class _Branch:
 
     def _open_groups(self) -> IntArray:
         """From here on a row for each group that its states may lie over; the rows that they come from."""
-        which, instances = self.site.every_group(self.row, self.dp)
+        which, instances = self.space.every_group(self.row, self.dp)
         self._keep(which)
         self.instances = instances
-        self.times = self.site.table.covers(self.row)
-        self.ways = self.site.batches.ways(self.unit) * self.times
+        self.times = self.space.table.covers(self.row)
+        self.ways = self.space.batches.ways(self.unit) * self.times
         return which
 
-    def _beside(self, last: IntArray) -> FloatArray:
+    def _outside_pipeline(self, last: IntArray) -> FloatArray:
         """Seconds of the run that data parallelism adds at least, (rows,); `last`: the largest cut's interval."""
-        site, t = self.site, self.site.table
-        n, _ = site.run.least(site.batches.low, site.batches.high)
-        scale = n * site.physics.factor(self.gpus)
+        space, t = self.space, self.space.table
+        n, _ = space.run.least(space.batches.low, space.batches.high)
+        scale = n * space.physics.factor(self.gpus)
         self.beside = np.zeros(len(self.row))
         for begin in range(0, len(self.row), SLICE):
             some = slice(begin, begin + SLICE)
             row, dp = self.row[some], self.dp[some]
-            kernels = site.at_ends.take(t.kernel[row] * len(site.ends) + last[some])
+            kernels = space.at_ends.take(t.kernel[row] * len(space.ends) + last[some])
             group = t.gpus_of_a_group(row, dp, self.instances[some])
-            each = site.physics.beside_s(kernels, t.pp[row], t.vpp[row], dp, t.zero_stage[row], group)
+            each = space.physics.outside_pipeline_s(kernels, t.pp[row], t.vpp[row], dp, t.zero_stage[row], group)
             self.beside[some] = scale[self.cell[some]] * each
         return self.beside
 
     def _fit_memory(self) -> None:
         """The largest micro-batches that fit with full pipelines (strict) and with the fewest micro-batches (loose)."""
-        site, t = self.site, self.site.table
+        space, t = self.space, self.space.table
         self.strict = self._largest(np.full_like(self.row, UNLIMITED_MICRO_BATCHES))
         self.loose = self.strict.copy()
         piped = np.flatnonzero(t.pp[self.row] > 1)
         self.loose[piped] = self._largest(t.group[self.row[piped]], piped)
         self.loose = np.maximum(self.loose, self.strict)
-        fitting = site.batches.ways(self.unit, self.loose) * self.times
+        fitting = space.batches.ways(self.unit, self.loose) * self.times
         self.tally.add(MEMORY, self.cell, self.ways - fitting)
         # Micro-batches that fit with no layer recomputed are those of a row of its own, which is as fast or faster.
         self.spared = np.zeros_like(self.row)
         part = np.flatnonzero(t.spares[self.row])
         none = self._largest(np.full_like(part, UNLIMITED_MICRO_BATCHES), part, covered=0)
         self.spared[part] = np.minimum(none, self.loose[part])
-        spared = site.batches.ways(self.unit, self.spared) * self.times
+        spared = space.batches.ways(self.unit, self.spared) * self.times
         self.tally.add(SPARED, self.cell, spared)
         keep = fitting > spared
         self.strict, self.loose, self.spared = self.strict[keep], self.loose[keep], self.spared[keep]
@@ -222,24 +222,24 @@ class _Branch:
         row, dp = (self.row, self.dp) if at is None else (self.row[at], self.dp[at])
         instances = self.instances if at is None else self.instances[at]
         layers = None if covered is None else np.full_like(row, covered)
-        base, slope = self.site.memory_line(row, dp, grad_accum, instances, layers)
-        room = self.site.physics.capacity_gib - base
+        base, slope = self.space.memory_line(row, dp, grad_accum, instances, layers)
+        room = self.space.physics.capacity_gib - base
         with np.errstate(divide="ignore", invalid="ignore"):
             most = np.where(slope > 0, np.floor(room / slope * (1.0 + 1e-12) + 1e-9), np.where(room >= 0, np.inf, 0))
         unit = self.unit if at is None else self.unit[at]
-        most = np.clip(most, 0, self.site.batches.high // unit).astype(np.int64)
-        return most - (base + slope * most > self.site.physics.capacity_gib)
+        most = np.clip(most, 0, self.space.batches.high // unit).astype(np.int64)
+        return most - (base + slope * most > self.space.physics.capacity_gib)
 
     def _intervals(self) -> tuple[IntArray, IntArray, FloatArray]:
         """(row, interval) pairs whose bound is within the limits, and the bounds."""
-        site, t = self.site, self.site.table
+        space, t = self.space, self.space.table
         limit = self.limits.least_s[self.cell]
         # Micro-batches beyond `strict` fit only while the pipeline is not full.
         most = np.where(t.vpp[self.row] > 1, t.pp[self.row], np.maximum(t.pp[self.row] - 1, 1))
         unfilled = 1.0 / most
-        _, reference = site.run.least(site.batches.low, site.batches.high)
+        _, reference = space.run.least(space.batches.low, space.batches.high)
         pairs, intervals, bounds = [], [], []
-        for i, (start, end) in enumerate(zip(self.site.starts.tolist(), self.site.ends.tolist(), strict=True)):
+        for i, (start, end) in enumerate(zip(self.space.starts.tolist(), self.space.ends.tolist(), strict=True)):
             at = np.flatnonzero((self.loose >= start) & (self.spared < end))
             fills = start * self.dp[at] / reference  # of a micro-batch: how often the pipeline fills
             fills = np.where(start > self.strict[at], np.maximum(fills, unfilled[at]), fills)
@@ -259,21 +259,21 @@ class _Branch:
         self, pair: IntArray, interval: IntArray, bound: FloatArray
     ) -> tuple[IntArray, IntArray, FloatArray]:
         """The same with bounds that know the layers recomputed at least, where a row leaves their number open."""
-        site, t = self.site, self.site.table
+        space, t = self.space, self.space.table
         some = np.flatnonzero(t.least[self.row[pair]] < t.every[self.row[pair]])
         at, i = pair[some], interval[some]
-        row, end = self.row[at], site.ends[i]
-        covered = self._covered(at, np.maximum(site.starts[i], self.spared[at] + 1), t.group[row])
+        row, end = self.row[at], space.ends[i]
+        covered = self._covered(at, np.maximum(space.starts[i], self.spared[at] + 1), t.group[row])
         share = np.floor(t.share(row, covered) * SHARES) / SHARES
-        slow, fill = site.stages_with(row, end, share)
-        _, reference = site.run.least(site.batches.low, site.batches.high)
-        fills = site.starts[i] * self.dp[at] / reference
+        slow, fill = space.stages_with(row, end, share)
+        _, reference = space.run.least(space.batches.low, space.batches.high)
+        fills = space.starts[i] * self.dp[at] / reference
         busy = self.scale[at] * t.pp[row] * (slow + fill * fills) / end
         bound[some] = np.maximum(bound[some], busy + self._passing(at) + self.beside[at])
         return pair, interval, bound
 
     def _ways_between(self, at: IntArray, start: int | IntArray, end: int | IntArray) -> IntArray:
-        ways, unit = self.site.batches.ways, self.unit[at]
+        ways, unit = self.space.batches.ways, self.unit[at]
         last, before = np.minimum(end, self.loose[at]), np.maximum(start - 1, self.spared[at])
         return (ways(unit, last) - ways(unit, np.minimum(before, last))) * self.times[at]
 
@@ -287,7 +287,7 @@ class _Branch:
             pair, interval, bound = self._still(pair[~first], interval[~first], bound[~first])
         order = np.argsort(bound, kind="stable")
         pair, interval, bound = pair[order], interval[order], bound[order]
-        size = np.cumsum(np.minimum(self.site.ends[interval], self.loose[pair]) - self.site.starts[interval] + 1)
+        size = np.cumsum(np.minimum(self.space.ends[interval], self.loose[pair]) - self.space.starts[interval] + 1)
         begin = 0
         while begin < len(pair):
             done = size[begin - 1] if begin else 0
@@ -303,27 +303,27 @@ class _Branch:
         if not slow.any():
             return pair, interval, bound
         out, i = pair[slow], interval[slow]
-        count = self._ways_between(out, self.site.starts[i], self.site.ends[i])
+        count = self._ways_between(out, self.space.starts[i], self.space.ends[i])
         self.tally.slow(self.cell[out], bound[slow], count, self.limits)
         return pair[~slow], interval[~slow], bound[~slow]
 
     def _visit_slice(self, pair: IntArray, interval: IntArray) -> None:
-        start = np.maximum(self.site.starts[interval], self.spared[pair] + 1)
-        length = np.maximum(np.minimum(self.site.ends[interval], self.loose[pair]) - start + 1, 0)
+        start = np.maximum(self.space.starts[interval], self.spared[pair] + 1)
+        length = np.maximum(np.minimum(self.space.ends[interval], self.loose[pair]) - start + 1, 0)
         at = np.repeat(pair, length)
         micro = np.arange(len(at)) - np.repeat(np.cumsum(length) - length, length) + np.repeat(start, length)
-        keep = self.site.batches.allows_micro(micro)
+        keep = self.space.batches.allows_micro(micro)
         self._batches(at[keep], micro[keep])
 
     def _batches(self, at: IntArray, micro: IntArray) -> None:
         """From the best batch of each (row, micro-batch) on, until the bound on all further ones passes the limit."""
-        site = self.site
+        space = self.space
         cut = micro * self.unit[at]
         batch = self._first_batch(at, micro, cut)
         # Layers recomputed with the fewest micro-batches and with a full pipeline: between them where it is not full.
-        group = site.table.group[self.row[at]]
+        group = space.table.group[self.row[at]]
         few = self._covered(at, micro, group)
-        full, t = few.copy(), site.table
+        full, t = few.copy(), space.table
         piped = np.flatnonzero((t.pp[self.row[at]] > 1) & (few < t.every[self.row[at]]))
         full[piped] = self._covered(at[piped], micro[piped], np.full_like(piped, UNLIMITED_MICRO_BATCHES))
         while True:
@@ -334,15 +334,15 @@ class _Branch:
             cell = self.cell[at]
             found, bound = self._evaluate(at, micro, cut, batch, few, full)
             batch = found.batch
-            if site.run.fixed:
-                rest = site.batches.count(cut, batch, np.full_like(batch, site.batches.high + 1))
+            if space.run.fixed:
+                rest = space.batches.count(cut, batch, np.full_like(batch, space.batches.high + 1))
                 fits = np.zeros(len(at), dtype=bool)
             else:
-                rest = site.batches.count(cut, np.zeros_like(batch), batch)
+                rest = space.batches.count(cut, np.zeros_like(batch), batch)
                 fits = self._goes_on(found, bound)
             self.tally.slow(cell[~fits], bound[~fits], (rest * self.times[at])[~fits], self.limits)
             at, micro, cut, few, full = (x[fits] for x in (at, micro, cut, few, full))
-            batch = site.batches.next(cut, batch[fits])
+            batch = space.batches.next(cut, batch[fits])
 
     def _goes_on(self, found: Found, bound: FloatArray) -> BoolArray:
         """Whether the batches beyond these may hold what is looked for; `bound`: seconds that they do not undercut."""
@@ -350,8 +350,8 @@ class _Branch:
 
     def _alike(self, cut: IntArray, batch: IntArray) -> tuple[IntArray, IntArray | None]:
         """The smallest batches of as many steps as these, and how many allowed ones up to these take longer steps."""
-        batches = self.site.batches
-        least = self.site.run.alike(batch, batches.high)
+        batches = self.space.batches
+        least = self.space.run.alike(batch, batches.high)
         if not np.any(least < batch):
             return batch, None
         smallest = batches.up_from(cut, least)
@@ -364,7 +364,7 @@ class _Branch:
 
         Those candidates, and what further ones do not undercut, (n,) each.
         """
-        site, t, row = self.site, self.site.table, self.row[at]
+        space, t, row = self.space, self.space.table, self.row[at]
         batch, longer = self._alike(cut, batch)
         grad_accum = batch // (micro * self.dp[at])
         unfilled = np.flatnonzero((few < full) & (grad_accum < np.where(t.vpp[row] > 1, 2, 1) * t.pp[row]))
@@ -377,29 +377,29 @@ class _Branch:
         self._improve(found)
         if longer is not None:
             self.tally.slow(found.cell, found.seconds, longer * self.times[at], self.limits)
-        low = site.batches.low
-        bound = site.run.further_least(batch, found.step_s, found.seconds, low)
-        if site.run.fixed:
+        low = space.batches.low
+        bound = space.run.further_least(batch, found.step_s, found.seconds, low)
+        if space.run.fixed:
             return found, bound
         # With fewer micro-batches in the pipeline fewer layers may have to be recomputed.
         more = np.flatnonzero(few < covered)
         if len(more):
             fewer = self._found(at[more], micro[more], batch[more], few[more])
-            bound[more] = site.run.further_least(fewer.batch, fewer.step_s, fewer.seconds, low)
+            bound[more] = space.run.further_least(fewer.batch, fewer.step_s, fewer.seconds, low)
         return found, bound
 
     def _covered(self, at: IntArray, micro: IntArray, grad_accum: IntArray) -> IntArray:
         """The fewest layers of a chunk that full recompute covers so that it fits; with all it does."""
-        return self.site.fewest_covered(self.row[at], self.dp[at], micro, grad_accum, self.instances[at])
+        return self.space.fewest_covered(self.row[at], self.dp[at], micro, grad_accum, self.instances[at])
 
     def _found(self, at: IntArray, micro: IntArray, batch: IntArray, covered: IntArray) -> Found:
         x = (self.cell[at], self.row[at], self.dp[at], micro, batch, covered, self.instances[at])
-        return self.site.evaluate(*x)
+        return self.space.evaluate(*x)
 
     def _first_batch(self, at: IntArray, micro: IntArray, cut: IntArray) -> IntArray:
         """The batch to begin with, 0 where none is allowed; those that do not fit in memory are counted."""
-        site, t = self.site, self.site.table
-        batch = site.batches.edge(cut, smallest=site.run.fixed)
+        space, t = self.space, self.space.table
+        batch = space.batches.edge(cut, smallest=space.run.fixed)
         tight = np.flatnonzero((micro > self.strict[at]) & (batch > 0))
         if not len(tight):
             return batch
@@ -407,27 +407,27 @@ class _Branch:
         dp = self.dp[pair]
         unfilled = np.where(t.vpp[self.row[pair]] > 1, t.pp[self.row[pair]], t.pp[self.row[pair]] - 1)
         allowed = batch[tight]
-        high = np.full_like(cut, site.batches.high + 1)
-        if site.run.fixed:
+        high = np.full_like(cut, space.batches.high + 1)
+        if space.run.fixed:
             fits = self._fits(pair, size, allowed)
-            rest = site.batches.count(cut, allowed - 1, high)
+            rest = space.batches.count(cut, allowed - 1, high)
             self.tally.add(MEMORY, self.cell[pair], np.where(fits, 0, rest * self.times[pair]))
             batch[tight] = np.where(fits, allowed, 0)
             return batch
-        allowed = site.batches.edge(cut, False, size * dp * unfilled)
+        allowed = space.batches.edge(cut, False, size * dp * unfilled)
         while True:
             fits = (allowed == 0) | self._fits(pair, size, np.maximum(allowed, size * dp))
             if fits.all():
                 break
-            allowed = np.where(fits, allowed, site.batches.next(cut, allowed))
-        self.tally.add(MEMORY, self.cell[pair], site.batches.count(cut, allowed, high) * self.times[pair])
+            allowed = np.where(fits, allowed, space.batches.next(cut, allowed))
+        self.tally.add(MEMORY, self.cell[pair], space.batches.count(cut, allowed, high) * self.times[pair])
         batch[tight] = allowed
         return batch
 
     def _fits(self, pair: IntArray, micro: IntArray, batch: IntArray) -> BoolArray:
         dp = self.dp[pair]
-        base, slope = self.site.memory_line(self.row[pair], dp, batch // (micro * dp), self.instances[pair])
-        return np.asarray(base + slope * micro <= self.site.physics.capacity_gib)
+        base, slope = self.space.memory_line(self.row[pair], dp, batch // (micro * dp), self.instances[pair])
+        return np.asarray(base + slope * micro <= self.space.physics.capacity_gib)
 
     def _improve(self, found: Found) -> None:
         least = self.best_s.copy()
@@ -436,7 +436,7 @@ class _Branch:
         if not within.any():
             return
         merged = Found.join([self.found, found.take(within)])
-        self.found = merged.take(first_of_each(merged, self.site.table))
+        self.found = merged.take(first_of_each(merged, self.space.table))
         self.best_s[self.found.cell] = self.found.seconds
         self.limits.objective_s = np.minimum(self.limits.objective_s, self.best_s)
         self.limits.objective_s = np.minimum(self.limits.objective_s, self.tighten(self.best_s))
@@ -445,8 +445,8 @@ class _Branch:
 class _EachWithin(_Branch):
     """The same pass with limits that stay: of each layout and micro-batch, the first candidate within them."""
 
-    def __init__(self, site: Site, gpus: IntArray, limits: Limits, tighten: Tighten) -> None:
-        super().__init__(site, gpus, limits, tighten)
+    def __init__(self, space: LayoutSpace, gpus: IntArray, limits: Limits, tighten: Tighten) -> None:
+        super().__init__(space, gpus, limits, tighten)
         self.parts: list[Found] = []
 
     def _goes_on(self, found: Found, bound: FloatArray) -> BoolArray:

@@ -12,7 +12,7 @@ from planner.money import in_its_money, writing
 from planner.performance.calibration import Calibration
 from planner.results.plan import Plan
 from planner.search.binding import bindings
-from planner.search.clock import DECILE
+from planner.search.completion_model import DECILE
 from planner.search.explanation import Explanation, Near, Tolerance, Worth
 from planner.search.goals import Goal, View, find
 from planner.search.infeasible import what_would_do
@@ -209,7 +209,7 @@ def _slowest_feasible(problem: Problem, goal: Goal) -> float | None:
 
 def near(problem: Problem, view: View, best: int) -> list[Near]:
     """The best plan of each other cloud and GPU whose objective is within the best's 80 % interval."""
-    ratio = float(np.exp(DECILE * problem.clock.log_high[best]))
+    ratio = float(np.exp(DECILE * problem.completion_model.log_high[best]))
     value = value_at(view, best)
     chosen = problem.offers[int(view.offer[best])]
     kinds = sorted({(o.cloud, o.gpu) for o in problem.offers} - {(chosen.cloud, chosen.gpu)})

@@ -313,7 +313,7 @@ def _chances(
 
 def _cost(columns: _Columns, at: int, pick: Pick) -> PlanCost:
     p, cell = columns.problem, pick.cell
-    runs = p.clock.completion(np.array([pick.seconds]), np.array([cell]))
+    runs = p.completion_model.completion(np.array([pick.seconds]), np.array([cell]))
     return plan_cost(p.costs, runs, cell, columns.offer(at), int(p.paid_gpus[cell]))
 
 

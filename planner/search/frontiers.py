@@ -96,13 +96,13 @@ def undominated_cells(axes: tuple[View, View], gpus: bool = False, tally: Tally 
         if not len(queue):
             break
         best = int(np.argmin(lower / room))
-        mates = np.flatnonzero(p.pool[queue] == p.pool[queue[best]])
-        mates = mates[np.argsort(lower[mates] / room[mates], kind="stable")][:size]
+        same_pool = np.flatnonzero(p.pool[queue] == p.pool[queue[best]])
+        same_pool = same_pool[np.argsort(lower[same_pool] / room[same_pool], kind="stable")][:size]
         size = min(2 * size, CELLS_TOGETHER)
-        at = queue[mates]
+        at = queue[same_pool]
         time, cost = view.budget_limits(at)
-        p.refine(at, Limits(time, cost, room[mates]), lambda best_s: np.full(len(best_s), np.inf), tally)
-        queue = np.delete(queue, mates)
+        p.refine(at, Limits(time, cost, room[same_pool]), lambda best_s: np.full(len(best_s), np.inf), tally)
+        queue = np.delete(queue, same_pool)
     front = _front(axes, gpus)
     if tally is not None:
         tally_unvisited(view, tally, lambda rest: _beaten_beyond(axes, front, rest, gpus))

@@ -9,14 +9,14 @@ import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.search.engine import SLACK, Limits, Tally
+from planner.search.layout_space import complexity
 from planner.search.layouts import LayoutTable
 from planner.search.prices import MARGIN, Rates
 from planner.search.problem import Problem
-from planner.search.site import complexity
 
 DAY_S = 86400.0
 PROMISING = 8  # cells whose values are looked at first
-DEARER = "dearer offer of the same machines"
+MORE_EXPENSIVE = "more expensive offer of the same machines"
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def order_keys(view: View, cells: IntArray) -> tuple[FloatArray | IntArray, ...]
 
 
 def _layout_key(p: Problem, cell: int) -> tuple[int, ...]:
-    table: LayoutTable = p.site(int(p.pool[cell])).table
+    table: LayoutTable = p.layout_space(int(p.pool[cell])).table
     row = p.row[cell]
     one = np.array([row])
     return (
@@ -272,8 +272,8 @@ def _best_known(view: View, cells: IntArray, at_most: float = np.inf) -> int | N
 
 def _next_batch(p: Problem, queue: IntArray, bound: FloatArray, incumbent: float, size: int) -> IntArray:
     """Positions in the queue of the next cells: the most promising one and its pool's next ones still worth a look."""
-    mates = np.flatnonzero((p.pool[queue] == p.pool[queue[0]]) & (bound <= incumbent * SLACK))
-    return mates[:size]
+    same_pool = np.flatnonzero((p.pool[queue] == p.pool[queue[0]]) & (bound <= incumbent * SLACK))
+    return same_pool[:size]
 
 
 class _Incumbent:

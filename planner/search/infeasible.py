@@ -11,11 +11,11 @@ from planner.performance.frameworks import why_no_layout
 from planner.results.answers import Alternative, Infeasible
 from planner.scenario.sections import PRECISIONS
 from planner.search.goals import Goal, View, aiming_at, find
+from planner.search.memory_relaxations import lacking
 from planner.search.plans import fastest_of, make_plan
 from planner.search.pools import no_units, unfit_reasons
 from planner.search.problem import Problem
 from planner.search.relaxations import relaxations
-from planner.search.roomier import lacking
 from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of, value_of
 from planner.spec.hardware import Accelerator
 from planner.words import say

@@ -14,16 +14,16 @@ from planner.results.answers import Alternative, Certificate, Default, GivenUp, 
 from planner.scenario.asked import asked_values
 from planner.search.binding import bindings, warnings_of
 from planner.search.choose import choose, undominated
-from planner.search.clock import DECILE
+from planner.search.completion_model import DECILE
 from planner.search.conditions import conditions_taken
 from planner.search.engine import MEMORY, Tally
-from planner.search.goals import DEARER, Goal, View, aiming_at, find, objective_goal, order_keys
+from planner.search.goals import MORE_EXPENSIVE, Goal, View, aiming_at, find, objective_goal, order_keys
 from planner.search.infeasible import what_would_do
+from planner.search.layout_space import Found, complexity, first_of_each
 from planner.search.most import ends_at, most_training, wants_most
 from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.problem import Problem, build
 from planner.search.simplicity import plain, simplest, value_of
-from planner.search.site import Found, complexity, first_of_each
 from planner.search.space import space_of
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Budget, Objective, Scenario
@@ -199,13 +199,13 @@ def unit_of(scenario: Scenario) -> str:
 def evaluate_everything(problem: Problem, tally: Tally) -> None:
     """Every candidate of every cell, without a bound: afterwards each cell's best is exact."""
     for cell in range(len(problem)):
-        site = problem.site(int(problem.pool[cell]))
+        space = problem.layout_space(int(problem.pool[cell]))
         best: Found | None = None
         count = 0
-        for found in site.everything(int(problem.gpus[cell])):
+        for found in space.everything(int(problem.gpus[cell])):
             count += len(found.row)
             known = found if best is None else Found.join([best, found.take(found.seconds <= best.seconds.min())])
-            best = known.take(first_of_each(known, site.table)) if len(known.row) else best
+            best = known.take(first_of_each(known, space.table)) if len(known.row) else best
         tally.evaluated[cell] = count
         tally.pruned[MEMORY][cell] = int(problem.space[cell]) - count
         if best is not None:
@@ -236,7 +236,7 @@ def certify(problem: Problem, view: View, tally: Tally, best: int | None) -> Cer
     space = int((problem.space * sellers).sum())
     once = np.minimum(sellers, 1)
     pruned = {rule: int((values * once).sum()) for rule, values in tally.pruned.items()}
-    pruned[DEARER] = int((problem.space * np.maximum(sellers - 1, 0)).sum())
+    pruned[MORE_EXPENSIVE] = int((problem.space * np.maximum(sellers - 1, 0)).sum())
     value = None if best is None else float(view.value(problem.best_s[[best]], np.array([best]))[0])
     return Certificate(
         space=space,
@@ -283,14 +283,14 @@ def simplest_alike(view: View, pick: Pick) -> Pick | None:
     parts = complexity_of(problem, pick)
     if not parts:
         return None
-    spread = float(np.expm1(DECILE * problem.clock.log_high[pick.cell]))
+    spread = float(np.expm1(DECILE * problem.completion_model.log_high[pick.cell]))
     found = simplest(view, fastest_of(problem, pick.cell), spread)
     return found if complexity_of(problem, found) < parts else None
 
 
 def complexity_of(problem: Problem, pick: Pick) -> int:
     """How far a pick is from plain data parallelism."""
-    return int(complexity(problem.site(int(problem.pool[pick.cell])).table, np.array([pick.row]))[0])
+    return int(complexity(problem.layout_space(int(problem.pool[pick.cell])).table, np.array([pick.row]))[0])
 
 
 def asked(scenario: Scenario) -> StatedGoal:

@@ -24,7 +24,7 @@ FAST_NETWORK_GBIT_PER_S = 3200.0  # taken where the catalog knows no network of 
 Build = Callable[[Scenario, Sequence[Offer]], "Problem"]
 
 
-def bent_by(scenario: Scenario, catalog: Catalog, calibration: Calibration, build: Build) -> Calibration:
+def calibrated_by_own_runs(scenario: Scenario, catalog: Catalog, calibration: Calibration, build: Build) -> Calibration:
     """The calibration that the scenario's `throughput` entries make of this one.
 
     Each entry is held against what the model predicts of its GPU and count with every stated key pinned and the others
@@ -58,7 +58,7 @@ def _predicted(
     if cell is None:
         # It ran, whatever the memory formulas say.
         for pool in range(len(problem.pools)):
-            problem.site(pool).physics.capacity_gib = np.inf
+            problem.layout_space(pool).physics.capacity_gib = np.inf
         problem.forget()
         view = View(problem, Goal(per_usd=1.0, cells=cells))
         cell = find(view)

@@ -93,7 +93,7 @@ class SettingPhysics:
         stated = group if np.any(group) else 0.0
         return replace(self.scope, conditions=replace(self.scope.conditions, shard_group=stated))
 
-    def beside_s(
+    def outside_pipeline_s(
         self,
         kernels: KernelTimes,
         pp: IntArray,

@@ -31,7 +31,7 @@ from planner.results.plan import (
     RunConditions,
 )
 from planner.risk.completion import Completion
-from planner.search.clock import DECILE
+from planner.search.completion_model import DECILE
 from planner.search.goals import within_cost
 from planner.search.pools import spare_nodes
 from planner.search.prices import PlanCost, Rates, plan_cost
@@ -86,7 +86,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
     layouts = _layouts(problem, pick)
     step = step_time(setting, layouts, problem.calibration)
     factor = _step_factors(problem, cell)
-    runs = problem.clock.completion(np.array([pick.seconds]), np.array([cell]))
+    runs = problem.completion_model.completion(np.array([pick.seconds]), np.array([cell]))
     low, middle, high = (pick.step_s * f for f in (factor.p10, factor.p50, factor.p90))
     step_s = Quantiles(min(middle, max(low, float(step.least_s[0]))), middle, high)  # no part does more than it can
     time = Quantiles(*(float(runs.quantile(p)[0]) for p in (0.1, 0.5, 0.9)))
@@ -96,7 +96,7 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
     cost = price.quantiles()
     if step_s.p10 > low:  # nor does its run
         spread = np.array([math.log(middle / step_s.p10) / DECILE])
-        held = problem.clock.held(np.array([pick.seconds]), np.array([cell]), spread)
+        held = problem.completion_model.held(np.array([pick.seconds]), np.array([cell]), spread)
         time = replace(time, p10=min(time.p50, float(held.quantile(0.1)[0])))
         least = plan_cost(problem.costs, held, cell, offer, paid).quantiles().p10
         cost = replace(cost, p10=min(cost.p50, least))
@@ -161,9 +161,9 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
 
 def _step_factors(problem: Problem, cell: int) -> Quantiles:
     """Factors on the predicted step time of a cell."""
-    clock = problem.clock
-    middle = float(clock.median[cell])
-    low, high = float(clock.log_low[cell]), float(clock.log_high[cell])
+    completion_model = problem.completion_model
+    middle = float(completion_model.median[cell])
+    low, high = float(completion_model.log_low[cell]), float(completion_model.log_high[cell])
     return Quantiles(middle * math.exp(-DECILE * low), middle, middle * math.exp(DECILE * high))
 
 
@@ -178,10 +178,10 @@ def _speed(setting: Setting, recompute: str, tokens_per_s_per_gpu: float) -> _Sp
     """Model and hardware TFLOP/s of a GPU, and what share of its peak they are."""
     flops, share = flops_per_token(setting.model, setting.seq_length), setting.conditions.recompute_share
     whole = (flops.forward - flops.logits) * (1.0 if share is None else share)
-    again = {"none": 0.0, "selective": flops.scores, "full": whole}[recompute]
+    recomputed = {"none": 0.0, "selective": flops.scores, "full": whole}[recompute]
     training = training_flops(setting.model, flops, setting.conditions.adapter)
     model = tokens_per_s_per_gpu * training / 1e12
-    hardware = tokens_per_s_per_gpu * (training + again) / 1e12
+    hardware = tokens_per_s_per_gpu * (training + recomputed) / 1e12
     peak = setting.accelerator.peak_dense_tflops.get(format_of(setting.precision)) or math.nan
     return _Speed(model_tflops_per_gpu=model, hardware_tflops_per_gpu=hardware, mfu=model / peak, hfu=hardware / peak)
 
@@ -225,9 +225,9 @@ def within_budget(problem: Problem, pick: Pick, rates: Rates) -> bool | None:
     if budget.time_s is None and budget.cost_usd is None:
         return None
     cell, seconds, sure = np.array([pick.cell]), np.array([pick.seconds]), budget.confidence
-    if budget.time_s is not None and (problem.clock.time_s(sure, seconds, cell) + problem.waiting_s[cell])[0] > (
-        budget.time_s
-    ):
+    if budget.time_s is not None and (problem.completion_model.time_s(sure, seconds, cell) + problem.waiting_s[cell])[
+        0
+    ] > (budget.time_s):
         return False
     return budget.cost_usd is None or bool(within_cost(problem, sure, budget.cost_usd, rates, seconds, cell)[0])
 
@@ -235,7 +235,7 @@ def within_budget(problem: Problem, pick: Pick, rates: Rates) -> bool | None:
 def _setting(problem: Problem, pick: Pick) -> Setting:
     """The setting of a candidate's machines, with what the search made of the layers recomputed and the shard group."""
     setting = problem.pools[int(problem.pool[pick.cell])].setting
-    table, row, dp = problem.site(int(problem.pool[pick.cell])).table, np.array([pick.row]), np.array([pick.dp])
+    table, row, dp = problem.layout_space(int(problem.pool[pick.cell])).table, np.array([pick.row]), np.array([pick.dp])
     stated, share, group = setting.conditions, setting.conditions.recompute_share, None
     if table.every[pick.row]:
         part = float(table.share(row, np.array([pick.covered]))[0])
@@ -246,11 +246,11 @@ def _setting(problem: Problem, pick: Pick) -> Setting:
 
 
 def _layouts(problem: Problem, pick: Pick) -> Layouts:
-    site = problem.site(int(problem.pool[pick.cell]))
+    space = problem.layout_space(int(problem.pool[pick.cell]))
     row, dp, micro, grad_accum = (
         np.array([n]) for n in (pick.row, pick.dp, pick.micro, pick.batch // (pick.micro * pick.dp))
     )
-    return site.layouts(row, dp, micro, grad_accum)
+    return space.layouts(row, dp, micro, grad_accum)
 
 
 def _layout(x: Layouts) -> Layout:

@@ -34,7 +34,7 @@ def price_range(offer: Offer) -> tuple[float, float]:
 
 
 def in_order_of_price(offers: Sequence[Offer]) -> tuple[tuple[Offer, ...], ...]:
-    """Offers parted so that within a part the earlier is never dearer, whatever the zone and the confidence.
+    """Offers parted so that within a part the earlier is never more expensive, whatever the zone and the confidence.
 
     Where prices are known that is one part, cheapest first, then by id.
     """
@@ -42,8 +42,8 @@ def in_order_of_price(offers: Sequence[Offer]) -> tuple[tuple[Offer, ...], ...]:
     for offer in sorted(offers, key=lambda o: (*price_range(o), o.usd_per_gpu_hour, o.id)):
         for part in parts:
             last = part[-1]
-            dearer = (a <= b for a, b in zip(price_range(last), price_range(offer), strict=True))
-            if all(dearer) and last.usd_per_gpu_hour <= offer.usd_per_gpu_hour:
+            more_expensive = (a <= b for a, b in zip(price_range(last), price_range(offer), strict=True))
+            if all(more_expensive) and last.usd_per_gpu_hour <= offer.usd_per_gpu_hour:
                 part.append(offer)
                 break
         else:

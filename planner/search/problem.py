@@ -26,9 +26,10 @@ from planner.risk.market import Market
 from planner.risk.overhead import overhead_of
 from planner.search.batches import BatchSpace
 from planner.search.buying import buying_of
-from planner.search.clock import Clock, clock
+from planner.search.completion_model import CompletionModel, completion_model
 from planner.search.counted import counted
 from planner.search.engine import Limits, Tally, Tighten, solve
+from planner.search.layout_space import Found, LayoutSpace, floor_s
 from planner.search.layouts import LayoutTable, layout_table
 from planner.search.money import HOUR_S, Costs
 from planner.search.physics import SettingPhysics
@@ -36,7 +37,6 @@ from planner.search.pools import Pool, gather, spare_nodes
 from planner.search.pools import node_range as node_range  # other rooms ask for it here
 from planner.search.prices import MARGIN, SHARES, Rates, chance, price_range, quantile
 from planner.search.run import Run, critical_of, run_of
-from planner.search.site import Found, Site, floor_s
 from planner.spec.hardware import Hardware, Offer
 from planner.spec.scenario import MOST_TRAINING, Risk, Scenario
 from planner.workload.adapters import trained_parameters
@@ -77,7 +77,7 @@ class Problem:
     pool: IntArray  # (cells,) index into pools
     nodes: IntArray
     gpus: IntArray
-    sites: dict[tuple[str, Hardware], Site] = field(default_factory=dict)
+    layout_spaces: dict[tuple[str, Hardware], LayoutSpace] = field(default_factory=dict)
     physics: dict[tuple[str, str], SettingPhysics] = field(default_factory=dict)
     tables: dict[tuple[str, int], LayoutTable] = field(default_factory=dict)
     near: dict[int, tuple[float, Found]] = field(default_factory=dict)  # cell -> seconds, and what runs within them
@@ -123,8 +123,8 @@ class Problem:
 
         same_run = alike("model", "data", "seq_length", "training", "layout", "throughput")
         # The user's own measurements are read on the machines of `cluster`, with the hazards of `risk`.
-        bent = self.calibration if not scenario.throughput or same_run and alike("cluster", "risk") else None
-        other = build(scenario, self.catalog, self.facts, self.given, bent)
+        own_calibration = self.calibration if not scenario.throughput or same_run and alike("cluster", "risk") else None
+        other = build(scenario, self.catalog, self.facts, self.given, own_calibration)
         if other.calibration is not self.calibration or not alike("model", "seq_length", "layout"):
             return other
         one, two = (replace(s.training, **OF_LENGTHS) for s in (self.scenario, scenario))
@@ -142,7 +142,11 @@ class Problem:
         if self.batches != known.batches or any(getattr(one, name) != getattr(two, name) for name in OF_SITES):
             return
         self.physics = known.physics
-        self.sites = known.sites if self.run == known.run else {k: s.running(self.run) for k, s in known.sites.items()}
+        self.layout_spaces = (
+            known.layout_spaces
+            if self.run == known.run
+            else {k: s.running(self.run) for k, s in known.layout_spaces.items()}
+        )
         if [p.setting for p in self.pools] != [p.setting for p in known.pools]:
             return
         if not np.array_equal(self.gpus, known.gpus) or not np.array_equal(self.pool, known.pool):
@@ -153,25 +157,27 @@ class Problem:
             for name in LEARNT:
                 setattr(self, name, getattr(known, name).copy())
             if alike and [OF_CLOCKS(p) for p in self.pools] == [OF_CLOCKS(p) for p in known.pools]:
-                self.clock, self._slopes = known.clock, known._slopes
+                self.completion_model, self._slopes = known.completion_model, known._slopes
 
     def forget(self) -> None:
         """Drops what was learnt of the cells, so that they are searched anew."""
         self.best_s[:], self.bound_s[:] = np.inf, 0.0
         self.exact[:] = False
 
-    def site(self, pool: int) -> Site:
+    def layout_space(self, pool: int) -> LayoutSpace:
         """The search space of a pool, built when first asked for; pools that differ in their cloud alone share it."""
         setting = self.pools[pool].setting
         key = (setting.framework, setting.hardware)
-        if key not in self.sites:
+        if key not in self.layout_spaces:
             physics = self._physics(setting)
-            self.sites[key] = Site(physics, self._table(setting), self.batches, self.run, self.scenario.layout.dp)
-        return self.sites[key]
+            self.layout_spaces[key] = LayoutSpace(
+                physics, self._table(setting), self.batches, self.run, self.scenario.layout.dp
+            )
+        return self.layout_spaces[key]
 
     def cells_together(self, pool: int, done: int) -> int:
         """How many GPU counts of a pool are searched in a pass: some, or after many others a share of as many."""
-        most = ROWS_TOGETHER // max(1, len(self.site(pool).table))
+        most = ROWS_TOGETHER // max(1, len(self.layout_space(pool).table))
         return max(CELLS_TOGETHER, min(done // CELLS_TOGETHER, most))
 
     def _physics(self, setting: Setting) -> SettingPhysics:
@@ -214,8 +220,8 @@ class Problem:
         def floor(setting: Setting) -> float:
             best = fastest[_but_network(setting)]
             if best not in floors:
-                swift = self.pools[best].setting
-                floors[best] = floor_s(self._physics(swift), self._table(swift), self.batches, self.run)
+                quickest = self.pools[best].setting
+                floors[best] = floor_s(self._physics(quickest), self._table(quickest), self.batches, self.run)
             return floors[best]
 
         factor = np.ones(len(self))
@@ -250,9 +256,9 @@ class Problem:
         return critical_of(self.scenario, tokens if self.run.loss is None else asked)
 
     @cached_property
-    def clock(self) -> Clock:
+    def completion_model(self) -> CompletionModel:
         """How long the runs of each cell take, with what probability."""
-        return clock(self.factors, self._hazard(), self.floor_s, self.overhead, self._market())
+        return completion_model(self.factors, self._hazard(), self.floor_s, self.overhead, self._market())
 
     @cached_property
     def factors(self) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -308,7 +314,7 @@ class Problem:
         new = asked[cells] != seconds
         if new.any():
             at = cells[new]
-            told[at] = self.clock.time_s(p, seconds[new] / speed, at)
+            told[at] = self.completion_model.time_s(p, seconds[new] / speed, at)
             asked[at] = seconds[new]
         return told[cells]
 
@@ -329,7 +335,7 @@ class Problem:
         new = np.flatnonzero(np.any(known[:3, at] != asked, axis=0))
         if new.size:
             some = at[new]
-            runs = self.clock.completion(asked[0, new] / speed, some)
+            runs = self.completion_model.completion(asked[0, new] / speed, some)
             answer[new] = quantile(self.costs, runs, some, rates.take(spread[new]), p)
             known[:3, some], known[3, some] = asked[:, new], answer[new]
         cost[spread] = answer
@@ -343,7 +349,7 @@ class Problem:
         known = np.flatnonzero(np.isfinite(seconds))
         if known.size:
             at = cells[known]
-            runs = self.clock.completion(seconds[known] / speed, at)
+            runs = self.completion_model.completion(seconds[known] / speed, at)
             out[known] = chance(self.costs, runs, at, rates.take(known), np.full(len(at), usd))
         return out
 
@@ -375,7 +381,9 @@ class Problem:
     def slope(self, p: float, speed: float = 1.0) -> FloatArray:
         """Factor on predicted seconds that the time at probability p is never below, were all `speed` times as fast."""
         if (p, speed) not in self._slopes:
-            watch = replace(self.clock, least_s=self.floor_s / speed) if speed != 1.0 else self.clock
+            watch = (
+                replace(self.completion_model, least_s=self.floor_s / speed) if speed != 1.0 else self.completion_model
+            )
             self._slopes[p, speed] = watch.slope(p) / speed
         return self._slopes[p, speed]
 
@@ -447,7 +455,7 @@ class Problem:
     def refine(self, cells: IntArray, limits: Limits, tighten: Tighten, tally: Tally | None = None) -> None:
         """Searches cells of one pool within limits (both in the order of `cells`), and keeps what is learnt."""
         pool = int(self.pool[cells[0]])
-        found, count = solve(self.site(pool), self.gpus[cells], limits, tighten)
+        found, count = solve(self.layout_space(pool), self.gpus[cells], limits, tighten)
         least = limits.least_s
         self.bound_s[cells] = np.maximum(self.bound_s[cells], least)
         self.keep(cells, found, least)
@@ -485,7 +493,7 @@ def build(
     catalog: Catalog,
     calibration: Calibration,
     offers: Sequence[Offer] | None = None,
-    bent: Calibration | None = None,
+    own_calibration: Calibration | None = None,
 ) -> Problem:
     """The problem of a scenario. Nothing is evaluated yet, but what the user's own measurements ask for.
 
@@ -502,12 +510,14 @@ def build(
     if scenario.objective.kind in MOST_TRAINING:
         from planner.search.most import settled
 
-        scenario = settled(scenario, lambda s: build(s, catalog, calibration, offers, bent))
+        scenario = settled(scenario, lambda s: build(s, catalog, calibration, offers, own_calibration))
     length, run, batches, batch_text = run_of(scenario)
-    if bent is None and scenario.throughput:
-        from planner.search.own_runs import bent_by
+    if own_calibration is None and scenario.throughput:
+        from planner.search.own_runs import calibrated_by_own_runs
 
-        bent = bent_by(scenario, catalog, calibration, lambda s, o: build(s, catalog, calibration, o))
+        own_calibration = calibrated_by_own_runs(
+            scenario, catalog, calibration, lambda s, o: build(s, catalog, calibration, o)
+        )
     priced = not (scenario.cost_left_out or scenario.money.hours)
     eligible = (
         eligible_offers(catalog, scenario.cluster, priced=priced) if offers is None else Eligible(tuple(offers), {})
@@ -524,7 +534,7 @@ def build(
         scenario=scenario,
         catalog=catalog,
         facts=calibration,
-        calibration=bent or calibration,
+        calibration=own_calibration or calibration,
         length=length,
         run=run,
         batches=batches,

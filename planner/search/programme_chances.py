@@ -1,4 +1,4 @@
-"""A programme lived through: what its stages share is drawn once, what they do not is drawn for each run.
+"""A programme simulated: what its stages share is drawn once, what they do not is drawn for each run.
 
 Shared: how far predictions are wrong together (site, stack, GPU, neighbours in size; `performance.jointly`), and the
 spot price of an offer. For each run by itself: the noise of its step time, its failures, and what is paid beside

@@ -21,8 +21,8 @@ from planner.search.programmes import (
     defaults,
     goal_of,
     last_day,
-    lived,
     provenance,
+    simulate_schedule,
     statement,
     study_of,
 )
@@ -114,7 +114,7 @@ def _deadline(programme: Programme, number: int, day: int) -> Sentence:
 
 def _broken_in_truth(study: Study, best: Schedule) -> tuple[Sentence, list[Sentence]]:
     """Why calendars that keep the sums of quantiles were all thrown out, and what would keep the best of them."""
-    programme, sure, worlds = study.programme, study.confidence, lived(study, study.calendar, best).worlds
+    programme, sure, worlds = study.programme, study.confidence, simulate_schedule(study, study.calendar, best).worlds
     budget, needed = programme.budget, list[Sentence]()
     days = math.ceil(float(np.quantile(worlds.finish_s, sure)) / DAY_S)
     usd = float(np.quantile(worlds.total_usd, sure))

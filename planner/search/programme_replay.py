@@ -1,4 +1,4 @@
-"""A programme lived through event by event: the check on the chances that its answer states."""
+"""A programme simulated event by event: the check on the chances that its answer states."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ def simulate_programme(
         drawn = simulate(runs[number], len(deviations), int(rng.integers(2**31)), deviations=deviations)
         return drawn.time_s
 
-    lived = draw_worlds(study, found, worlds, seed, draw)
+    simulated = draw_worlds(study, found, worlds, seed, draw)
     budget = programme.budget
-    time, cost = quantiles(lived.finish_s), quantiles(lived.total_usd)
+    time, cost = quantiles(simulated.finish_s), quantiles(simulated.total_usd)
     pairs = ((answer.time_s, time), (answer.cost_usd, cost))
     stages = tuple(
         StageReplay(
@@ -90,7 +90,7 @@ def simulate_programme(
             stage.milestone.end_s,
             stage.milestone.p_by_planned,
         )
-        for stage, ends in zip(answer.stages, lived.ends_s, strict=True)
+        for stage, ends in zip(answer.stages, simulated.ends_s, strict=True)
     )
     return ProgrammeReplay(
         schema_version=1,
@@ -103,9 +103,9 @@ def simulate_programme(
         stated_cost_usd=answer.cost_usd,
         cost_usd=cost,
         stated_p_within_time=answer.p_within_time,
-        p_within_time=None if budget.time_s is None else float(np.mean(lived.finish_s <= budget.time_s)),
+        p_within_time=None if budget.time_s is None else float(np.mean(simulated.finish_s <= budget.time_s)),
         stated_p_within_cost=answer.p_within_cost,
-        p_within_cost=None if budget.cost_usd is None else float(np.mean(lived.total_usd <= budget.cost_usd)),
+        p_within_cost=None if budget.cost_usd is None else float(np.mean(simulated.total_usd <= budget.cost_usd)),
         largest_quantile_error=max(
             abs(getattr(b, p) / getattr(a, p) - 1.0) for a, b in pairs for p in ("p10", "p50", "p90") if getattr(a, p)
         ),

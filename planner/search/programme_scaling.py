@@ -79,7 +79,7 @@ def _sizes(
         )
         found = _fastest(problem, plan.offer.id, nodes)
         if found is not None:
-            step = float(problem.step_s[found] * problem.clock.median[found])
+            step = float(problem.step_s[found] * problem.completion_model.median[found])
             yield nodes, int(problem.gpus[found]), batch, batch * plan.seq_length / step
 
 

@@ -201,7 +201,7 @@ def choose_calendar(study: Study, calendar: Calendar | None = None) -> Found | N
         schedule = solve(calendar, excluded)
         if schedule is None:
             return None
-        found = lived(study, asked, schedule, len(excluded))
+        found = simulate_schedule(study, asked, schedule, len(excluded))
         late, dear = _broken(study, asked, schedule, found.worlds)
         if not late and not dear:
             return found
@@ -211,7 +211,7 @@ def choose_calendar(study: Study, calendar: Calendar | None = None) -> Found | N
     return None
 
 
-def lived(study: Study, calendar: Calendar, schedule: Schedule, thrown_out: int = 0) -> Found:
+def simulate_schedule(study: Study, calendar: Calendar, schedule: Schedule, thrown_out: int = 0) -> Found:
     """A schedule with what each stage does on its machines, and the worlds drawn from it."""
     picks = _picks(study, calendar, schedule)
     parts = parts_of(study, calendar, schedule, picks)
@@ -261,7 +261,7 @@ def _picks(study: Study, calendar: Calendar, schedule: Schedule) -> list[Pick]:
         best, simple = fastest_of(problem, cell), plain(plans.view(at), cell)
         turns = -(-plans.stage.copies // int(plans.lanes[at]))
         each = all_of(sure, int(plans.lanes[at]))
-        time = float(problem.clock.time_s(each, np.array([simple.seconds]), np.array([cell]))[0])
+        time = float(problem.completion_model.time_s(each, np.array([simple.seconds]), np.array([cell]))[0])
         if math.ceil(turns * time / DAY_S - 1e-9) > choice.days:
             simple = best
         if simple != best and choice.reservation is None:
@@ -278,7 +278,7 @@ def _picks(study: Study, calendar: Calendar, schedule: Schedule) -> list[Pick]:
 
 def _cost(plans: StagePlans, at: int, pick: Pick) -> PlanCost:
     p = plans.problem
-    runs = p.clock.completion(np.array([pick.seconds]), np.array([pick.cell]))
+    runs = p.completion_model.completion(np.array([pick.seconds]), np.array([pick.cell]))
     return plan_cost(p.costs, runs, pick.cell, plans.offer(at), int(p.paid_gpus[pick.cell]))
 
 

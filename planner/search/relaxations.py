@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from planner.results.answers import Change
 from planner.scenario.written import COST, TIME, WrittenBudget
-from planner.search import roomier
+from planner.search import memory_relaxations
 from planner.search.goals import Goal, View, find
 from planner.search.plans import make_plan
 from planner.search.problem import Problem
@@ -214,11 +214,13 @@ def _fewer_epochs(problem: Problem) -> Relaxation | None:
     return None
 
 
-def _in_memory(find_change: Callable[[Problem], roomier.Changed | None]) -> Callable[[Problem], Relaxation | None]:
+def _in_memory(
+    find_change: Callable[[Problem], memory_relaxations.Changed | None],
+) -> Callable[[Problem], Relaxation | None]:
     """A change that needs less memory, where no layout fits."""
 
     def changed(problem: Problem) -> Relaxation | None:
-        found = find_change(problem) if roomier.nothing_fits(problem) else None
+        found = find_change(problem) if memory_relaxations.nothing_fits(problem) else None
         return None if found is None else Relaxation(*found, budget_goal(found[1].scenario, per_usd=1.0))
 
     return changed
@@ -235,5 +237,5 @@ CHANGES: tuple[Callable[[Problem], Relaxation | None], ...] = (
     _wider("clouds", ()),
     _wider("pricing", ("on_demand", "spot")),
     _fewer_epochs,
-    *(_in_memory(find_change) for find_change in roomier.CHANGES),
+    *(_in_memory(find_change) for find_change in memory_relaxations.CHANGES),
 )

@@ -12,7 +12,7 @@ from planner.performance.conditions import optimizer_state_bytes
 from planner.results.plan import GpuHours, Quantiles, Reliability
 from planner.risk.completion import Completion
 from planner.risk.failures import GB, checkpoint_bytes, replacement_s
-from planner.search.clock import DECILE
+from planner.search.completion_model import DECILE
 from planner.search.money import HOUR_S
 from planner.search.pools import spare_nodes
 from planner.spec.scenario import Risk
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 def reliability(problem: Problem, pick: Pick, runs: Completion, time_s: Quantiles, cost_usd: Quantiles) -> Reliability:
     """The interruptions of one plan, whose distribution is `runs` (of one entry), and its reserve split by cause."""
     pool = problem.pools[int(problem.pool[pick.cell])]
-    hazard = problem.clock.hazard.take(np.array([pick.cell]))
+    hazard = problem.completion_model.hazard.take(np.array([pick.cell]))
     rate, interval = float(hazard.rate_per_s[0]), float(hazard.interval_s[0])
     saved = float(runs.checkpoints[0]) > 0
-    median = float(problem.clock.median[pick.cell])
+    median = float(problem.completion_model.median[pick.cell])
     return Reliability(
         interruptions=float(runs.failures[0]),
         mean_time_between_s=1.0 / rate if rate > 0 else None,
@@ -61,7 +61,7 @@ def reliability(problem: Problem, pick: Pick, runs: Completion, time_s: Quantile
 def gpu_hours(problem: Problem, pick: Pick, runs: Completion, p50_s: float) -> GpuHours:
     """Where the GPU-hours of the median run go: each part is what it adds to the median, one after another."""
     gpus, spare = float(problem.gpus[pick.cell]), float(problem.paid_gpus[pick.cell] - problem.gpus[pick.cell])
-    work, saved = pick.seconds * float(problem.clock.median[pick.cell]), float(runs.undisturbed_s[0])
+    work, saved = pick.seconds * float(problem.completion_model.median[pick.cell]), float(runs.undisturbed_s[0])
     failed = float(runs.without_overhead().quantile(0.5)[0])
     hours = gpus / HOUR_S
     return GpuHours(

@@ -15,9 +15,9 @@ import numpy as np
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.search.engine import SLACK, each_within
 from planner.search.goals import View
+from planner.search.layout_space import Found, LayoutSpace, first_of_each
 from planner.search.plans import Pick, fastest_of
 from planner.search.problem import Problem
-from planner.search.site import Found, Site, first_of_each
 
 #: What counts as simpler, the most telling first; docs/search.md gives the same list.
 ORDER = (
@@ -53,14 +53,14 @@ def simplest(view: View, best: Pick, share_of_time: float, share_of_value: float
     problem, cell = view.problem, best.cell
     if layout_key(problem, best) == SIMPLEST and odd_part(np.array([best.batch]))[0] == 1:
         return best
-    site, within = problem.site(int(problem.pool[cell])), _Within(view, best, share_of_time, share_of_value)
+    space, within = problem.layout_space(int(problem.pool[cell])), _Within(view, best, share_of_time, share_of_value)
     found = _near(problem, best, within.most_s)
-    keys = pair_keys(site, found, problem.pools[int(problem.pool[cell])].setting.hardware.gpus_per_node)
+    keys = pair_keys(space, found, problem.pools[int(problem.pool[cell])].setting.hardware.gpus_per_node)
     order = np.lexsort(keys[::-1])
     found, ordered = found.take(order), np.stack([key[order] for key in keys])
     begin = np.flatnonzero(np.append(True, np.any(ordered[:, 1:] != ordered[:, :-1], axis=0)))
     for first, last in pairwise([*begin.tolist(), len(order)]):
-        chosen = _roundest(site, found.take(np.arange(first, last)), best.batch, within)
+        chosen = _roundest(space, found.take(np.arange(first, last)), best.batch, within)
         if chosen is not None:
             whole = (chosen.row, chosen.dp, chosen.micro, chosen.batch, chosen.covered, chosen.instances)
             row, dp, micro, batch, covered, instances = (int(each[0]) for each in whole)
@@ -74,15 +74,15 @@ def _near(problem: Problem, best: Pick, most_s: float) -> Found:
 
     Looked for within a wide limit, and kept: a cell is asked about again, for other offers and other shares.
     """
-    site = problem.site(int(problem.pool[best.cell]))
+    space = problem.layout_space(int(problem.pool[best.cell]))
     known_s, found = problem.near.get(best.cell, (0.0, None))
     if found is None or known_s < most_s:
         known_s = max(most_s, best.seconds * WIDE)
-        found = each_within(site, int(problem.gpus[best.cell]), known_s)
+        found = each_within(space, int(problem.gpus[best.cell]), known_s)
         problem.near[best.cell] = (known_s, found)
-    further = site.run.further_least(found.batch, found.step_s, found.seconds, site.batches.low)
+    further = space.run.further_least(found.batch, found.step_s, found.seconds, space.batches.low)
     # At another batch a pipeline may hold fewer micro-batches and recompute fewer layers: nothing is known of it.
-    fewer = (site.table.pp[found.row] > 1) & (found.covered > site.table.least[found.row])
+    fewer = (space.table.pp[found.row] > 1) & (found.covered > space.table.least[found.row])
     least = np.where(fewer, 0.0, np.minimum(found.seconds, further))
     return found.take(least <= most_s * SLACK)
 
@@ -129,9 +129,9 @@ class _Within:
         return not math.isfinite(self.most) or bool(self.view.value(seconds, self.cell)[0] <= self.most)
 
 
-def pair_keys(site: Site, found: Found, gpus_per_node: int) -> tuple[IntArray | BoolArray, ...]:
+def pair_keys(space: LayoutSpace, found: Found, gpus_per_node: int) -> tuple[IntArray | BoolArray, ...]:
     """How simple layouts and micro-batches are, (n,) each, the most telling first; smaller is simpler."""
-    t, row = site.table, found.row
+    t, row = space.table, found.row
     tp, pp, vpp, cp, ep = (axis[row] for axis in (t.tp, t.pp, t.vpp, t.cp, t.ep))
     kinds = np.sum([axis > 1 for axis in (tp, pp, cp, ep)], axis=0)
     zero = np.maximum(t.zero_stage[row] - 1, 0)
@@ -145,7 +145,7 @@ def layout_key(problem: Problem, pick: Pick) -> tuple[int, ...]:
     whole = (0, pick.row, pick.dp, pick.micro, pick.batch, pick.covered, pick.instances)
     cell, row, dp, micro, batch, covered, instances = (np.array([n]) for n in whole)
     one = Found(cell, row, dp, micro, batch, covered, instances, np.zeros(1), np.zeros(1))
-    keys = pair_keys(problem.site(pool), one, problem.pools[pool].setting.hardware.gpus_per_node)
+    keys = pair_keys(problem.layout_space(pool), one, problem.pools[pool].setting.hardware.gpus_per_node)
     return tuple(int(key[0]) for key in keys)
 
 
@@ -154,10 +154,10 @@ def odd_part(number: IntArray) -> IntArray:
     return np.asarray(number // (number & -number), dtype=np.int64)
 
 
-def _roundest(site: Site, pairs: Found, batch: int, within: _Within) -> Found | None:
+def _roundest(space: LayoutSpace, pairs: Found, batch: int, within: _Within) -> Found | None:
     """Of these layouts and micro-batches, with all their batches within the limits, the one with the roundest batch."""
-    unit = pairs.dp * site.table.group[pairs.row]
-    which, batches = site.batches.all(pairs.micro * unit)
+    unit = pairs.dp * space.table.group[pairs.row]
+    which, batches = space.batches.all(pairs.micro * unit)
     odd, far = odd_part(batches), np.abs(batches - batch)
     order = np.lexsort((far, odd))
     which, batches, odd, far = which[order], batches[order], odd[order], far[order]
@@ -166,25 +166,25 @@ def _roundest(site: Site, pairs: Found, batch: int, within: _Within) -> Found | 
         last = odd[min(begin + size, len(order)) - 1]  # as round as each other: looked at together
         end = int(np.searchsorted(odd, last, side="right"))
         at = np.arange(begin, end)
-        found = _evaluated(site, pairs, which[at], batches[at])
-        fits = np.flatnonzero(_fits(site, found))
+        found = _evaluated(space, pairs, which[at], batches[at])
+        fits = np.flatnonzero(_fits(space, found))
         first = within.first(found.seconds[fits])
         if first is not None:
             same = (odd[at] == odd[at][fits[first]]) & (far[at] == far[at][fits[first]])
             found = found.take(fits[same[fits] & (found.seconds[fits] <= within.inside)])
-            return found.take(first_of_each(found, site.table))
+            return found.take(first_of_each(found, space.table))
         begin, size = end, 4 * size
     return None
 
 
-def _evaluated(site: Site, pairs: Found, which: IntArray, batch: IntArray) -> Found:
+def _evaluated(space: LayoutSpace, pairs: Found, which: IntArray, batch: IntArray) -> Found:
     row, dp, micro, instances = (x[which] for x in (pairs.row, pairs.dp, pairs.micro, pairs.instances))
-    covered = site.fewest_covered(row, dp, micro, batch // (micro * dp), instances)
-    return site.evaluate(np.zeros_like(row), row, dp, micro, batch, covered, instances)
+    covered = space.fewest_covered(row, dp, micro, batch // (micro * dp), instances)
+    return space.evaluate(np.zeros_like(row), row, dp, micro, batch, covered, instances)
 
 
-def _fits(site: Site, found: Found) -> BoolArray:
+def _fits(space: LayoutSpace, found: Found) -> BoolArray:
     grad_accum = found.batch // (found.micro * found.dp)
-    base, slope = site.memory_line(found.row, found.dp, grad_accum, found.instances, found.covered)
+    base, slope = space.memory_line(found.row, found.dp, grad_accum, found.instances, found.covered)
     fits: FloatArray = base + slope * found.micro
-    return np.asarray(fits <= site.physics.capacity_gib)
+    return np.asarray(fits <= space.physics.capacity_gib)

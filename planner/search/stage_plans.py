@@ -343,8 +343,8 @@ def _within_quotas(programme: Programme, problem: Problem) -> BoolArray:
 def places_worth(problems: Sequence[Problem], shared: Shared) -> frozenset[tuple[str, str]]:
     """The places of stages that go on from one another, without those that another place makes needless.
 
-    A place is needless if there is one other where every stage finds all that it offers, no dearer and under the same
-    quotas: whatever stages go on from one another here could do so there, and no more would be moved.
+    A place is needless if there is one other where every stage finds all that it offers, no more expensive and under
+    the same quotas: whatever stages go on from one another here could do so there, and no more would be moved.
     """
     sold = [_by_place(problem, shared) for problem in problems]
     kept: list[tuple[str, str]] = []

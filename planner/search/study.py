@@ -174,7 +174,7 @@ class Study:
     def together(self, choice: Choice) -> float:
         """P(neither the time nor the cost at the confidence is passed): less than it where the price is spread, too."""
         p, cell = self.problem, choice.cell
-        runs = p.clock.completion(p.best_s[[cell]], np.array([cell]))
+        runs = p.completion_model.completion(p.best_s[[cell]], np.array([cell]))
         cost = plan_cost(p.costs, runs, cell, self.offer(choice), int(p.paid_gpus[cell]))
         # Each is the quantile itself, which rounding must not put beyond reach.
         return cost.probability(choice.cost_sure_usd * (1.0 + ROUNDING), choice.time_sure_s * (1.0 + ROUNDING))
@@ -235,7 +235,7 @@ def levels_of(problem: Problem, levels: Sequence[float]) -> tuple[float, ...]:
 
 def time_at(problem: Problem, p: float, seconds: FloatArray, cells: IntArray) -> FloatArray:
     """The time that runs predicted to train `seconds` stay below with probability p, (n,)."""
-    return problem.clock.time_s(p, seconds, cells)
+    return problem.completion_model.time_s(p, seconds, cells)
 
 
 def three_levels(confidence: float) -> tuple[float, float, float]:
@@ -257,10 +257,10 @@ def _search(problem: Problem, levels: tuple[float, ...], reach_time_s: float, re
     """Makes every cell exact that is within reach and that no smaller cluster of the same machines surely beats."""
     price, offer = problem.cheapest()
     rate, factor = problem.cost_line(0.5, problem.rates(offer, np.arange(len(problem))))
-    longest = reach_time_s / problem.clock.slope(0.5)
+    longest = reach_time_s / problem.completion_model.slope(0.5)
     longest = np.minimum(longest, problem.costs.longest_s(rate, reach_cost_usd) / factor)
     possible = np.isfinite(price) & (problem.space > 0) & (problem.floor_s <= longest)
-    slopes = {p: problem.clock.slope(p) for p in levels}
+    slopes = {p: problem.completion_model.slope(p) for p in levels}
     for pool in range(len(problem.pools)):
         cells = np.flatnonzero(possible & (problem.pool == pool))
         fewest = fewest_of_all(problem, pool)

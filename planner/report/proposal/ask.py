@@ -159,10 +159,10 @@ def money_parts(case: Case) -> list[tuple[str, float]]:
     """
     p, plan, choice = case.study.problem, case.plan, case.choice
     rate = choice.price_p50 * plan.paid_gpus / HOUR_S
-    work = float(p.clock.median[choice.cell] * p.best_s[choice.cell])
+    work = float(p.completion_model.median[choice.cell] * p.best_s[choice.cell])
     storage = p.costs.storage.usd(plan.time_s.p50) if p.costs.storage is not None else 0.0
     egress = p.costs.egress.usd if p.costs.egress is not None else 0.0
-    own = float(p.clock.own_s(p.best_s[[choice.cell]], np.array([choice.cell]))[0])
+    own = float(p.completion_model.own_s(p.best_s[[choice.cell]], np.array([choice.cell]))[0])
     compute, failures, overhead = rate * work, rate * (own - work), rate * (plan.time_s.p50 - own)
     rounding = plan.cost_usd.p50 - compute - failures - overhead - storage - egress
     return [
@@ -244,7 +244,7 @@ def _money_why(case: Case, key: str) -> str:
     sure = w.percent(case.confidence)
     if key == "compute":
         problem = case.study.problem
-        hours = float(problem.clock.median[choice.cell] * problem.best_s[choice.cell]) / HOUR_S
+        hours = float(problem.completion_model.median[choice.cell] * problem.best_s[choice.cell]) / HOUR_S
         return w.say(
             "why_compute",
             gpus=w.count(plan.paid_gpus),

@@ -124,7 +124,7 @@ def _factors(case: Case, offer: Offer, sold: list[int]) -> dict[str, list[list[l
 
 def _layout_text(case: Case, cell: int) -> str:
     p = case.study.problem
-    t, row = p.site(int(p.pool[cell])).table, int(p.row[cell])
+    t, row = p.layout_space(int(p.pool[cell])).table, int(p.row[cell])
     parts = [f"tp{t.tp[row]}", f"pp{t.pp[row]}" + (f"×{t.vpp[row]}" if t.vpp[row] > 1 else ""), f"dp{p.dp[cell]}"]
     parts += [f"cp{t.cp[row]}"] if t.cp[row] > 1 else []
     parts += [f"ep{t.ep[row]}"] if t.ep[row] > 1 else []
@@ -166,17 +166,17 @@ def in_unit(ledger: Ledger, money: Money) -> Ledger:
         return None if usd is None else money.amount(usd)
 
     def row(plan: PlanRow) -> PlanRow:
-        bent = plan.curve
-        if bent is not None:
-            p50, sure = (tuple(map(money.amount, each)) for each in (bent.p50, bent.sure))
-            bent = replace(bent, usd_per_hour=money.amount(bent.usd_per_hour), p50=p50, sure=sure)
+        curve = plan.curve
+        if curve is not None:
+            p50, sure = (tuple(map(money.amount, each)) for each in (curve.p50, curve.sure))
+            curve = replace(curve, usd_per_hour=money.amount(curve.usd_per_hour), p50=p50, sure=sure)
         return replace(
             plan,
             usd_per_gpu_hour=money.amount(plan.usd_per_gpu_hour),
             usd_per_gpu_hour_sure=amount(plan.usd_per_gpu_hour_sure),
             cost_p50_usd=money.amount(plan.cost_p50_usd),
             cost_confidence_usd=money.amount(plan.cost_confidence_usd),
-            curve=bent,
+            curve=curve,
         )
 
     return replace(
@@ -211,8 +211,8 @@ def _row(case: Case, number: int, label: str, choice: Choice) -> PlanRow:
         time_confidence_s=choice.time_sure_s,
         cost_p50_usd=choice.cost_p50_usd,
         cost_confidence_usd=choice.cost_sure_usd,
-        work_s=float(np.float64(p.clock.median[choice.cell]) * p.best_s[choice.cell]),
-        own_s=float(p.clock.own_s(p.best_s[[choice.cell]], np.array([choice.cell]))[0]),
+        work_s=float(np.float64(p.completion_model.median[choice.cell]) * p.best_s[choice.cell]),
+        own_s=float(p.completion_model.own_s(p.best_s[[choice.cell]], np.array([choice.cell]))[0]),
         training_gpus=int(p.gpus[choice.cell]),
         batch=int(p.batch[choice.cell]),
         layout=_layout_text(case, choice.cell),

@@ -36,7 +36,7 @@ MOST_WEEKS = 30  # of a table; more are in the JSON
 
 
 @dataclass(frozen=True)
-class Told:
+class ProgrammeDocument:
     """A programme, its answer, and the language it is told in."""
 
     programme: Programme
@@ -94,7 +94,7 @@ def build_programme_proposal(
         If the language is not known.
     """
     words = locale(language)
-    told = Told(programme, answer, words, scaling)
+    told = ProgrammeDocument(programme, answer, words, scaling)
     sections = (
         _ask(told),
         _calendar(told),
@@ -117,7 +117,7 @@ def build_programme_proposal(
     )
 
 
-def _asked(told: Told) -> Mapping[str, object]:
+def _asked(told: ProgrammeDocument) -> Mapping[str, object]:
     ask, answer = told.ask, told.answer
     total = ask.total_usd + sum(usd for _, usd in added(told.programme.ask, ask.total_usd))
     return {
@@ -132,14 +132,14 @@ def _asked(told: Told) -> Mapping[str, object]:
     }
 
 
-def _bars(told: Told) -> list[CalendarBar]:
+def _bars(told: ProgrammeDocument) -> list[CalendarBar]:
     return [
         CalendarBar(stage.name, stage.start_day, stage.days, stage.milestone.end_s.p90 / DAY_S, told.answer.goal.start)
         for stage in told.answer.stages
     ]
 
 
-def _ask(told: Told) -> Section:
+def _ask(told: ProgrammeDocument) -> Section:
     answer, ask, words = told.answer, told.ask, told.words
     lines = added(told.programme.ask, ask.total_usd)
     total = ask.total_usd + sum(usd for _, usd in lines)
@@ -176,7 +176,7 @@ def _ask(told: Told) -> Section:
     return Section("ask", told.say("s_ask"), (Paragraph(lead, lead=True), Facts(tuple(rows)), Paragraph(why)))
 
 
-def _calendar(told: Told) -> Section:
+def _calendar(told: ProgrammeDocument) -> Section:
     answer, words = told.answer, told.words
     parts = [
         told.say("gantt_part", name=s.name, start=told.day(s.start_day), end=told.day(s.start_day + s.days))
@@ -206,7 +206,7 @@ def _calendar(told: Told) -> Section:
     return Section("calendar", told.say("s_calendar"), (figure, Table(told.say("t_calendar"), header, tuple(rows))))
 
 
-def _stages(told: Told) -> Section:
+def _stages(told: ProgrammeDocument) -> Section:
     words = told.words
     keys = ("stage", "model", "tokens", "seq", "batch", "inherits", "cluster")
     rows = []
@@ -246,7 +246,7 @@ def _stages(told: Told) -> Section:
     return Section("stages", told.say("s_stages"), tuple(blocks))
 
 
-def _money(told: Told) -> Section:
+def _money(told: ProgrammeDocument) -> Section:
     answer, ask, words = told.answer, told.ask, told.words
     rows = [
         (
@@ -295,7 +295,7 @@ def _money(told: Told) -> Section:
     return Section("money", told.say("s_money"), (table, *_cash(told)))
 
 
-def _cash(told: Told) -> tuple[Block, ...]:
+def _cash(told: ProgrammeDocument) -> tuple[Block, ...]:
     answer, words = told.answer, told.words
 
     def name(period: str) -> str:
@@ -327,7 +327,7 @@ def _cash(told: Told) -> tuple[Block, ...]:
     return blocks
 
 
-def _sure(told: Told) -> Section:
+def _sure(told: ProgrammeDocument) -> Section:
     answer, words = told.answer, told.words
     binding = [stage.name for stage in answer.stages if stage.slack.binds]
     lead = told.say("binds", names=words.listed(binding)) if binding else told.say("binds_none")
@@ -364,7 +364,7 @@ def _sure(told: Told) -> Section:
     return Section("sure", told.say("s_sure"), tuple(blocks))
 
 
-def _shared(told: Told) -> Table:
+def _shared(told: ProgrammeDocument) -> Table:
     answer, words = told.answer, told.words
     rows = [
         (
@@ -383,7 +383,7 @@ def _shared(told: Told) -> Table:
     return Table(told.say("t_shared"), (told.say("h_what"), told.say("h_use")), tuple(rows))
 
 
-def _method(told: Told) -> Section:
+def _method(told: ProgrammeDocument) -> Section:
     answer, words = told.answer, told.words
     text = told.say(
         "surrogate",
@@ -396,7 +396,7 @@ def _method(told: Told) -> Section:
     return Section("method", told.say("s_method"), (Paragraph(text), Paragraph(told.say("defaults")), Bullets(items)))
 
 
-def _colophon(told: Told, command: str) -> tuple[tuple[str, str], ...]:
+def _colophon(told: ProgrammeDocument, command: str) -> tuple[tuple[str, str], ...]:
     made, words = told.answer.provenance, told.words
     rows = [
         (words.say("c_version"), f"planner {made.planner}"),

@@ -9,12 +9,12 @@ from planner.search.programme_answer import StageAnswer
 from planner.words import worded
 
 if TYPE_CHECKING:
-    from planner.report.proposal.programme import Told
+    from planner.report.proposal.programme import ProgrammeDocument
 
 Row = tuple[Cell, ...]
 
 
-def annex_section(told: Told) -> Section:
+def annex_section(told: ProgrammeDocument) -> Section:
     """The annex, in the order in which grants ask for it."""
     blocks: list[Block] = [Paragraph(told.say("annex")), _hours(told)]
     if told.scaling:
@@ -23,11 +23,11 @@ def annex_section(told: Told) -> Section:
     return Section("annex", told.say("s_annex"), tuple(blocks))
 
 
-def _header(told: Told, *keys: str) -> tuple[str, ...]:
+def _header(told: ProgrammeDocument, *keys: str) -> tuple[str, ...]:
     return tuple(told.say(f"h_{key}") for key in keys)
 
 
-def _hours(told: Told) -> Table:
+def _hours(told: ProgrammeDocument) -> Table:
     words, stages = told.words, told.answer.stages
     rows: list[Row] = [
         (
@@ -53,7 +53,7 @@ def _hours(told: Told) -> Table:
     return Table(told.say("t_hours"), header, tuple(rows), frozenset({len(rows) - 1}))
 
 
-def _scaling(told: Told) -> Table:
+def _scaling(told: ProgrammeDocument) -> Table:
     words = told.words
     rows: list[Row] = [
         (
@@ -73,7 +73,7 @@ def _scaling(told: Told) -> Table:
     return Table(told.say("t_scaling"), header, tuple(rows), planned)
 
 
-def _storage(told: Told) -> Table:
+def _storage(told: ProgrammeDocument) -> Table:
     words = told.words
     rows: list[Row] = [
         (Cell(stage.name), Cell(words.count(stage.storage_gb), "number", stage.storage_gb))
@@ -82,7 +82,7 @@ def _storage(told: Told) -> Table:
     return Table(told.say("t_storage"), _header(told, "stage", "data_gb"), tuple(rows))
 
 
-def _traced(told: Told) -> Table:
+def _traced(told: ProgrammeDocument) -> Table:
     rows: list[Row] = []
     for stage in told.answer.stages:
         rows += [
@@ -92,7 +92,7 @@ def _traced(told: Told) -> Table:
     return Table(told.say("t_traced"), _header(told, "stage", "quantity", "value", "from"), tuple(rows))
 
 
-def _figures(told: Told, stage: StageAnswer) -> list[tuple[str, Cell, str]]:
+def _figures(told: ProgrammeDocument, stage: StageAnswer) -> list[tuple[str, Cell, str]]:
     """Each quantity of a stage with its source."""
     words, plan = told.words, stage.plan
     hours = plan.gpu_hours

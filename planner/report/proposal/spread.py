@@ -48,7 +48,7 @@ def prices(
     # Storage of one USD an hour, and machines of as many as make it that share.
     scale = (1.0 - part) / (part * middle_rate(problem, offer, cells))
     costs = replace(problem.costs, storage=_ONE_AN_HOUR, egress=None)
-    runs = problem.clock.completion(problem.best_s[cells], cells)
+    runs = problem.completion_model.completion(problem.best_s[cells], cells)
     out = []
     for level in levels:
         usd = quantile(costs, runs, cells, Rates(low * gpus * scale, high * gpus * scale), level)

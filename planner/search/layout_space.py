@@ -34,11 +34,11 @@ class Physics(Protocol):
 
     Its bounds rest on: busy seconds and `stage_s` a sequence do not rise with the micro-batch, and `message_s` a
     sequence hangs on nothing but the kernel; a step of m micro-batches takes at least factor x (m x slowest stage +
-    filling and draining + 2 m vpp x message where pp > 1 + `beside_s`), and per micro-batch not more with larger m;
-    `beside_s` holds at micro-batches up to the one of the kernels given there; memory is a line in the micro-batch
-    that rises with m only until the pipeline is full (m = pp; 2 pp where chunks interleave). With a larger `share` of
-    the layers recomputed memory does not rise and a step is not shorter; with a larger `group` (0: all ranks) over
-    which states lie memory does not rise.
+    filling and draining + 2 m vpp x message where pp > 1 + `outside_pipeline_s`), and per micro-batch not more with
+    larger m; `outside_pipeline_s` holds at micro-batches up to the one of the kernels given there; memory is a line
+    in the micro-batch that rises with m only until the pipeline is full (m = pp; 2 pp where chunks interleave).
+    With a larger `share` of the layers recomputed memory does not rise and a step is not shorter; with a larger
+    `group` (0: all ranks) over which states lie memory does not rise.
     """
 
     capacity_gib: float
@@ -67,7 +67,7 @@ class Physics(Protocol):
         group: FloatArray | None = None,
     ) -> FloatArray: ...
 
-    def beside_s(
+    def outside_pipeline_s(
         self,
         kernels: Any,
         pp: IntArray,
@@ -133,7 +133,7 @@ def kernels_of_rows(physics: Physics, table: LayoutTable, row: IntArray, micro: 
 
 
 @dataclass
-class Site:
+class LayoutSpace:
     """One model on one kind of machine with one framework: physics, its layouts, the batches and the run."""
 
     physics: Physics
@@ -189,7 +189,7 @@ class Site:
         """Seconds of a micro-batch on the slowest stage, and to fill the pipeline, with this share recomputed, (n,)."""
         return self.physics.stage_s(self._kernels_at(row, micro, share), self.table.pp[row], self.table.vpp[row])
 
-    def running(self, run: Run) -> Site:
+    def running(self, run: Run) -> LayoutSpace:
         """The same search space for another run over the same batches."""
         other = copy(self)
         other.run = run

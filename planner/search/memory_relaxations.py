@@ -37,22 +37,22 @@ def lacking(problem: Problem, allowed: BoolArray | None = None) -> str:
     seen = set()
     for pool in np.unique(problem.pool[cells]).tolist():
         gpus = int(problem.gpus[cells & (problem.pool == pool)].max())
-        site, setting = problem.site(pool), problem.pools[pool].setting
+        space, setting = problem.layout_space(pool), problem.pools[pool].setting
         alike = (setting.framework, setting.accelerator.id, gpus)  # the same GPUs of another cloud lack as much
         if alike in seen:
             continue
         seen.add(alike)
-        least = site.least_memory(gpus)
-        if least is not None and (best is None or least[0] - site.physics.capacity_gib < best[0]):
-            best = (least[0] - site.physics.capacity_gib, pool, gpus, *least[1:])
+        least = space.least_memory(gpus)
+        if least is not None and (best is None or least[0] - space.physics.capacity_gib < best[0]):
+            best = (least[0] - space.physics.capacity_gib, pool, gpus, *least[1:])
     if best is None:
         return ""
     lacks, pool, gpus, row, dp, micro = best
-    setting, table = problem.pools[pool].setting, problem.site(pool).table
+    setting, table = problem.pools[pool].setting, problem.layout_space(pool).table
     machines = {"gpus": gpus, "gpu": setting.hardware.gpu, "framework": setting.framework}
     cut = {"tp": int(table.tp[row]), "pp": int(table.pp[row]), "dp": dp, "micro": micro}
-    capacity = float(problem.site(pool).physics.capacity_gib)
-    return say("roomier.lacking", **machines, **cut, lacks=float(lacks), capacity=capacity)
+    capacity = float(problem.layout_space(pool).physics.capacity_gib)
+    return say("memory_relaxations.lacking", **machines, **cut, lacks=float(lacks), capacity=capacity)
 
 
 def _any_plan(scenario: Scenario) -> Goal:
@@ -68,7 +68,7 @@ def _with(key: str, values: Sequence[str]) -> Callable[[Problem], Changed | None
         for value in values[values.index(present) + 1 :] if present in values else values:
             other = problem.of(replace(scenario, training=replace(scenario.training, **{key: value})))  # type: ignore[arg-type]
             if find(View(other, _any_plan(other.scenario))) is not None:
-                text = say(f"roomier.{key}", value=value)
+                text = say(f"memory_relaxations.{key}", value=value)
                 return Change(f"training.{key}", present, value, text, (f"training.{key}={value}",)), other
         return None
 
@@ -86,8 +86,8 @@ def _free_layout(problem: Problem) -> Changed | None:
         return None
     names = [f.name for f in fields(free) if getattr(scenario.layout, f.name) != getattr(free, f.name)]
     keys = [f"layout.{name}" for name in names]
-    text = say("roomier.layout", keys=keys)
-    return Change("layout", say("roomier.pinned"), "any", text, tuple(f"{key}=null" for key in keys)), other
+    text = say("memory_relaxations.layout", keys=keys)
+    return Change("layout", say("memory_relaxations.pinned"), "any", text, tuple(f"{key}=null" for key in keys)), other
 
 
 def _more_own_nodes(problem: Problem) -> Changed | None:
@@ -105,7 +105,9 @@ def _more_own_nodes(problem: Problem) -> Changed | None:
             )
             other = problem.of(replace(scenario, cluster=cluster))
             if find(View(other, _any_plan(other.scenario))) is not None:
-                code = "roomier.own" if own.network_gbit_per_s is not None else "roomier.own_joined"
+                code = (
+                    "memory_relaxations.own" if own.network_gbit_per_s is not None else "memory_relaxations.own_joined"
+                )
                 gpus = more.nodes * own.gpus_per_node
                 text = say(code, gpus=gpus, nodes=more.nodes, name=own.name, rate=joined, present=own.nodes)
                 keys = [f"cluster.own.{number}.nodes={more.nodes}"]

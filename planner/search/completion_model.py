@@ -23,7 +23,7 @@ _ROOT_ERROR = 1e-10  # of a quantile that is a root: a bound stays below it
 
 
 @dataclass(frozen=True)
-class Clock:
+class CompletionModel:
     """Spread and hazards of every cell, (cells,) each."""
 
     median: FloatArray  # factor from predicted to median step time
@@ -90,15 +90,15 @@ class Clock:
         return np.asarray(self.median * once * (1.0 + pauses))
 
 
-def clock(
+def completion_model(
     deciles: tuple[FloatArray, FloatArray, FloatArray],
     hazard: Hazard,
     least_s: FloatArray,
     overhead: Overhead,
     market: Market | None = None,
-) -> Clock:
+) -> CompletionModel:
     """A clock from the 10th, 50th and 90th percentile of the factor on step time, each (cells,)."""
     low, median, high = deciles
-    return Clock(
+    return CompletionModel(
         median, np.log(median / low) / DECILE, np.log(high / median) / DECILE, hazard, least_s, overhead, market
     )
