@@ -18,9 +18,8 @@ from planner.workload.layers import RECURRENT, attention_count, layer_kinds
 from planner.workload.recurrent import widths
 
 __all__ = [
-    "Framework", "framework", "frameworks", "legal", "load_frameworks", "rules", "stages_run", "why_each_illegal",
-    "why_illegal",
-    "why_not_run",
+    "Framework", "framework", "frameworks", "least_dp", "legal", "load_frameworks", "rules", "stages_run",
+    "why_each_illegal", "why_illegal", "why_not_run",
 ]  # fmt: skip
 
 #: Which layouts break a rule (a scalar: all or none), and the code of the sentence that says so, of `_words`.
@@ -260,8 +259,13 @@ def _zero_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule]:
 
 def _sharding_rules(row: Framework, x: Layouts) -> Iterator[Rule]:
     if row.shards_always:
-        alone = (x.dp * x.cp == 1) & ((x.tp > 1) | (x.pp > 1))
-        yield alone, "layouts.sharded_ranks"
+        yield x.dp < least_dp(row, x.tp, x.pp, x.cp), "layouts.sharded_ranks"
+
+
+def least_dp(row: Framework, tp: IntArray, pp: IntArray, cp: IntArray) -> IntArray:
+    """The fewest data-parallel ranks of each layout, (n,): two where a framework must shard and has no other ranks."""
+    alone = (cp == 1) & ((tp > 1) | (pp > 1))
+    return np.where(row.shards_always & alone, 2, 1)
 
 
 def _member(values: IntArray, allowed: Iterable[int]) -> BoolArray:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from planner.performance.arrays import RECOMPUTE, BoolArray, IntArray, Layouts
-from planner.performance.frameworks import Framework, framework, rules
+from planner.performance.frameworks import Framework, framework, least_dp, rules
 from planner.performance.stages import even
 from planner.spec.model import ModelSpec
 from planner.spec.scenario import IntChoice, LayoutBounds
+from planner.workload.layers import attention_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def layout_choices(
     most = int(counts[-1]) if len(counts) else 0
     axes = layout_axes(name, model, seq_length, most, wanted, release, stages)
     skeleton = _skeleton(row, model, seq_length, axes, most, release)
-    return _spread_over(skeleton, counts, wanted)
+    return _spread_over(row, skeleton, counts, wanted)
 
 
 def layout_axes(
@@ -107,8 +108,9 @@ def layout_axes(
     row, wanted = framework(name), bounds or LayoutBounds()
     experts = model.moe.experts if model.moe is not None and row.expert_parallel != "none" else 1
     has_sp = row.sequence_parallel != "never" and row.release(release).sequence_parallel
+    cut = model.heads if attention_count(model) else model.hidden  # what every rank has an equal part of
     return LayoutAxes(
-        tp=_allowed(_divisors(model.heads, most) if row.tensor_parallel else [1], wanted.tp),
+        tp=_allowed(_divisors(cut, most) if row.tensor_parallel else [1], wanted.tp),
         pp=_allowed(range(1, min(model.layers, most) + 1) if row.pipeline_parallel else [1], wanted.pp),
         vpp=_allowed(_virtual_sizes(row, model), wanted.vpp),
         cp=_allowed(_context_sizes(row, seq_length, most), wanted.cp),
@@ -146,9 +148,10 @@ def _skeleton(
 
 
 def _framework_allows(row: Framework, model: ModelSpec, x: LayoutChoices, seq_length: int, release: str) -> BoolArray:
-    # Rules on the batch and on dp hold by construction here: grad_accum = pp, dp = ep.
+    # Rules on the batch and on dp hold by construction here (grad_accum = pp): `_spread_over` holds dp to its own.
     one = np.ones(len(x), dtype=np.int64)
-    probe = Layouts(x.tp, x.pp, x.vpp, x.ep, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute, one, x.pp)
+    dp = x.ep * least_dp(row, x.tp, x.pp, x.cp)
+    probe = Layouts(x.tp, x.pp, x.vpp, dp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute, one, x.pp)
     ok = np.ones(len(x), dtype=bool)
     for broken, _ in rules(row, model, probe, seq_length, release):
         ok &= np.logical_not(broken)
@@ -195,12 +198,12 @@ def _divisors(n: int, most: int) -> list[int]:
 # Over GPU counts ------------------------------------------------------------------------------------------------------
 
 
-def _spread_over(skeleton: LayoutChoices, counts: IntArray, wanted: LayoutBounds) -> LayoutChoices:
+def _spread_over(row: Framework, skeleton: LayoutChoices, counts: IntArray, wanted: LayoutBounds) -> LayoutChoices:
     width = skeleton.tp * skeleton.pp * skeleton.cp
     which, gpus = _pairs(width, counts)
     x = skeleton.take(which)
     dp = gpus // width[which]
-    ok = ((x.tp * x.cp * dp) % x.ep == 0) & _allowed_mask(dp, wanted.dp)
+    ok = ((x.tp * x.cp * dp) % x.ep == 0) & (dp >= least_dp(row, x.tp, x.pp, x.cp)) & _allowed_mask(dp, wanted.dp)
     return LayoutChoices(gpus, x.tp, x.pp, x.vpp, dp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute).take(
         ok
     )
