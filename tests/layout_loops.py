@@ -47,7 +47,9 @@ def files() -> Mapping[str, Mapping[str, Any]]:
 @cache
 def facts(framework: str) -> Mapping[str, Any]:
     """What a framework's file says of its layouts."""
-    return {key: entry["value"] for key, entry in files()[framework]["layout"].items()}
+    own = files()[framework]
+    stated = {**files().get(own.get("like"), {}).get("layout", {}), **own.get("layout", {})}
+    return {key: entry["value"] for key, entry in stated.items()}
 
 
 def unnamed() -> tuple[str, ...]:
@@ -279,7 +281,8 @@ def sequence_parallel_runs(
     sequence_parallel: bool,
 ) -> bool:
     if sequence_parallel:
-        releases = files()[framework]["releases"]
+        own = files()[framework]
+        releases = own.get("releases") or files()[own["like"]]["releases"]
         known = [each for each in releases if each["name"] == release] or releases[-1:]
         if can["sequence_parallel"] == "never" or not known[0]["sequence_parallel"]:
             return False
