@@ -23,7 +23,7 @@ from test_interop_export_hostile import HOSTILE, STEERING, rewritten
 from planner.interop.export_common import Export, export_of
 from planner.interop.export_megatron import argument_groups
 from planner.interop.export_megatron_bridge import bridge_fields
-from planner.interop.exporting import TARGETS, export_files, write_files
+from planner.interop.exporting import LAUNCHERS, TARGETS, export_files, write_files
 from planner.interop.importing import import_files
 from planner.interop.launches import LAUNCHES
 from planner.interop.megatron_bridge_fields import HOME, OTHERWISE
@@ -38,7 +38,6 @@ from planner.workload.counts import parameter_counts
 from planner.workload.zoo import load_model
 
 PAGE = Path(__file__).parent.parent / "docs" / "frameworks.md"
-LAUNCHERS = ("slurm", "skypilot", "jobset", "pytorchjob")
 SHELLCHECK = shutil.which("shellcheck")
 RUNS: dict[str, dict[str, Any]] = {
     "torchtitan": {"tp": 2, "sequence_parallel": True, "zero_stage": 2, "vpp": 2, "recompute": "full"},

@@ -17,4 +17,4 @@ def framework_names() -> Mapping[str, tuple[str, ...]]:
     """The frameworks that planner plans with, by name, and what each is also called."""
     heads = (path.read_text("utf-8").partition("\nlayout:")[0] for path in (data_dir() / "frameworks").glob("*.yaml"))
     read = (yaml.load(head, Loader=_LOADER) for head in heads)  # noqa: S506
-    return dict(sorted((head["name"], tuple(head["aliases"])) for head in read))
+    return dict(sorted((head["name"], tuple(head.get("aliases", ()))) for head in read))

@@ -23,7 +23,16 @@ from planner.performance.framework_table import frameworks, known_framework
 from planner.results.answers import Optimization, Trained
 from planner.units import PlannerError
 
-TARGETS: Mapping[str, Callable[[Export], dict[str, str]]] = {
+Exporter = Callable[[Export], dict[str, str]]
+#: What starts the files of any framework.
+LAUNCHERS: Mapping[str, Exporter] = {
+    "slurm": slurm_files,
+    "skypilot": skypilot_files,
+    "jobset": jobset_files,
+    "pytorchjob": pytorchjob_files,
+}
+#: All that a plan may be exported to; those that are no launcher are named by a framework (`Framework.exports`).
+TARGETS: Mapping[str, Exporter] = {
     "neox": neox_files,
     "megatron": megatron_files,
     "megatron-bridge": megatron_bridge_files,
@@ -31,10 +40,7 @@ TARGETS: Mapping[str, Callable[[Export], dict[str, str]]] = {
     "deepspeed": deepspeed_files,
     "accelerate": accelerate_files,
     "nanotron": nanotron_files,
-    "slurm": slurm_files,
-    "skypilot": skypilot_files,
-    "jobset": jobset_files,
-    "pytorchjob": pytorchjob_files,
+    **LAUNCHERS,
 }
 
 

@@ -264,7 +264,7 @@ def _row(data: Mapping[str, Any]) -> Framework:
     return Framework(
         name=data["name"],
         title=data["title"],
-        aliases=tuple(data["aliases"]),
+        aliases=tuple(data.get("aliases", ())),
         releases=tuple(Release(**release) for release in data["releases"]),
         memory=MemoryConstants(bytes_per_parameter=state, **memory),
         exports=tuple(data.get("exports", ())),
