@@ -102,7 +102,7 @@ def test_the_framework_that_is_copied_is_planned_predicted_and_started_by_its_fi
     lines = (
         f"optimize {scenario} -o {plan}",
         f"export {plan} --to slurm -o {script}",
-        "predict --framework acme-lm --model llama3-8b --gpu h100-sxm5-80gb --gpus 8 --seq-length 4096 --global-batch 8",
+        "predict --framework acme-lm --model qwen3-8b --gpu h100-sxm5-80gb --gpus 8 --seq-length 4096 --global-batch 8",
     )
     ran = subprocess.run(
         [sys.executable, "-c", ELSEWHERE, str(folder), *lines], capture_output=True, text=True, check=False
