@@ -20,6 +20,11 @@ def data_dir() -> Path:
     return _shipped("catalogs")
 
 
+def framework_files() -> dict[str, Path]:
+    """The files of the frameworks that planner plans with, by the framework's name, which is the file's."""
+    return {path.stem: path for path in sorted((data_dir() / "frameworks").glob("*.yaml"))}
+
+
 def scenarios_dir() -> Path:
     """The folder of example scenarios: the repository's `scenarios/`, else the wheel's `planner/_scenarios`.
 

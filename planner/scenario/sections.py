@@ -6,7 +6,8 @@ from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
 from planner import units
-from planner.catalog.framework_names import framework_names
+from planner.catalog.framework_names import framework_aliases
+from planner.catalog.paths import framework_files
 from planner.money import CURRENCIES, HOURS
 from planner.scenario.fields import (
     AMOUNT,
@@ -43,8 +44,8 @@ from planner.spec.model import (
 from planner.spec.scenario import MEMORY_HEADROOM, MOST_TRAINING, SIMPLER_WITHIN, STARTS
 from planner.words import say
 
-FRAMEWORKS = tuple(framework_names())
-FRAMEWORK_NAMES = {alias: name for name, aliases in framework_names().items() for alias in aliases}
+FRAMEWORKS = tuple(framework_files())
+FRAMEWORK_NAMES = framework_aliases()  # what frameworks are also called
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
 RECOMPUTE = ("none", "selective", "full")
 TUNINGS = ("field", "vendor")
