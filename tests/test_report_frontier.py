@@ -78,7 +78,7 @@ def test_a_chart_names_its_axes_and_gpus(tmp_path):
 
 
 def test_a_chart_marks_the_plan_that_would_be_chosen():
-    assert best_of(TWO) is PLAN
+    assert TWO.best is PLAN
     slow = replace(SLOW, within_budget=True)
     assert best_of(replace(TWO, plans=(PLAN, slow))) is slow
     assert best_of(replace(TWO, plans=(PLAN, slow), goal=StatedGoal("time"))) is PLAN

@@ -54,7 +54,13 @@ def _budgets(problem: Problem, code: str, needed: dict[WrittenBudget, str], **va
         overrides.insert(0, "budget.deadline=null")
     key = "budget" if len(needed) > 1 else next(iter(needed)).key
     present, wanted = [form.write(getattr(budget, form.field)) for form in needed], list(needed.values())
-    change = Change(key, _listed(present), _listed(wanted), say(code, **values, **read), tuple(overrides))
+    change = Change(
+        key,
+        _listed(present),
+        _listed(wanted),
+        say(code, **values, **{form.field.split("_")[0]: read[form.field] for form in needed}),
+        tuple(overrides),
+    )
     return Relaxation(change, problem, budget_goal(problem.scenario, **read, per_usd=1.0))
 
 
