@@ -10,19 +10,18 @@ from itertools import chain
 import numpy as np
 
 from planner.catalog import Catalog, is_gpu, supports
-from planner.performance.arrays import FloatArray, Layouts, Setting, StepTime
+from planner.performance.arrays import FloatArray, Setting, StepTime
 from planner.performance.calibration import Calibration
 from planner.performance.columns import TOO_MANY, unread
 from planner.performance.framework_table import memory_framework
 from planner.performance.frameworks import why_each_illegal
 from planner.performance.intervals import Spread, basis, spread
-from planner.performance.kernels import kernels_of
 from planner.performance.machine import FORMATS, format_run
 from planner.performance.memory import capacity_gib, least_of_states, least_recompute, memory
 from planner.performance.memory_layout import GIB
 from planner.performance.mixing import mix
-from planner.performance.rows import Reader, Run, layout_arrays, layouts_of
-from planner.performance.steptime import scope, step_of
+from planner.performance.rows import Reader, Run, layouts_as_run, layouts_of
+from planner.performance.steptime import step_time
 from planner.units import PlannerError
 from planner.words import Sentence, say
 
@@ -115,10 +114,10 @@ def _of_one_setting(runs: Sequence[Run], calibration: Calibration) -> list[Predi
         tokens, wider = math.exp(-mixture.mean), np.hypot(sigma[[i]], mixture.sigma)
         (found[i],) = _predictions([taken], mixture.step, [tokens], wider, [bases[run.gpus]], (mixture.said,))
     if whole:
-        plain = [runs[i] for i in whole]
-        step = _step(plain, calibration)
-        rates = [r.step_tokens / r.gpus / total for r, total in zip(plain, step.total_s.tolist(), strict=True)]
-        of_each = _predictions(plain, step, rates, sigma[whole], [bases[run.gpus] for run in plain])
+        closed = [runs[i] for i in whole]
+        step = step_time(setting, layouts_as_run(closed), calibration)
+        rates = [r.step_tokens / r.gpus / total for r, total in zip(closed, step.total_s.tolist(), strict=True)]
+        of_each = _predictions(closed, step, rates, sigma[whole], [bases[run.gpus] for run in closed])
         found |= zip(whole, of_each, strict=True)
     return [found[i] for i in range(len(runs))]
 
@@ -158,14 +157,6 @@ def _predictions(
         )
         for i, (run, one) in enumerate(zip(runs, step.each(), strict=True))
     ]
-
-
-def _step(runs: Sequence[Run], calibration: Calibration) -> StepTime:
-    """Steps of runs of one setting, (n,)."""
-    s, a = scope(runs[0].setting, calibration), layout_arrays(runs)
-    kernels = kernels_of(s, a.tp, a.cp, a.ep, a.sequence_parallel, a.recompute, a.micro_batch, gpus=a.gpus, parts=True)
-    factor = calibration.correction(runs[0].setting, a.gpus)
-    return step_of(s, kernels, a.pp, a.vpp, a.dp, a.zero_stage, a.grad_accum, factor)
 
 
 def predict_rows(
@@ -231,7 +222,7 @@ def _memory_and_objections(runs: Sequence[Run]) -> tuple[list[float | None], lis
         alone = {gpus: _states_alone(setting, gpus) for gpus in {run.gpus for run in runs}}
         return [None] * len(runs), [_joined(alone[run.gpus], narrower) for run in runs]
     table = memory_framework(setting.framework)
-    layouts: Layouts = layouts_of(runs)
+    layouts = layouts_of(runs)
     stated = np.asarray(["recompute" in run.stated for run in runs])
     try:
         if not stated.all():

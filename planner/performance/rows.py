@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from planner.catalog import Catalog
-from planner.performance.arrays import RECOMPUTE, BoolArray, FloatArray, IntArray, Layouts, Setting
+from planner.performance.arrays import RECOMPUTE, Layouts, Setting
 from planner.performance.assumed import assumptions
 from planner.performance.cells import MOST_OF_ANYTHING, MOST_TEXT, Cells
 from planner.performance.columns import TOO_MANY
@@ -86,37 +86,14 @@ class Run:
         return (self.setting.model.name, self.setting.accelerator.id, self.setting.precision)
 
 
-@dataclass(frozen=True, slots=True)
-class LayoutArrays:
-    """The runs' layouts as arrays, (n,); like Layouts, but accumulation may be fractional."""
-
-    tp: IntArray
-    pp: IntArray
-    vpp: IntArray
-    dp: IntArray
-    cp: IntArray
-    ep: IntArray
-    zero_stage: IntArray
-    sequence_parallel: BoolArray
-    recompute: IntArray
-    micro_batch: IntArray
-    grad_accum: FloatArray
-
-    @property
-    def gpus(self) -> IntArray:
-        return self.tp * self.pp * self.cp * self.dp
-
-
-def layout_arrays(runs: Sequence[Run]) -> LayoutArrays:
-    """The layouts of these runs, in their order."""
-    return LayoutArrays(*(np.asarray([getattr(r, name) for r in runs]) for name in LayoutArrays.__slots__))
+def layouts_as_run(runs: Sequence[Run]) -> Layouts:
+    """The layouts of these runs, in their order; accumulation may be fractional."""
+    return Layouts(*(np.asarray([getattr(r, name) for r in runs]) for name in Layouts.__slots__))
 
 
 def layouts_of(runs: Sequence[Run]) -> Layouts:
-    """The same as Layouts, accumulation rounded up."""
-    a = layout_arrays(runs)
-    values = {name: getattr(a, name) for name in LayoutArrays.__slots__}
-    return Layouts(**(values | {"grad_accum": np.ceil(a.grad_accum).astype(np.int64)}))
+    """The same, accumulation rounded up."""
+    return layouts_as_run(runs).whole()
 
 
 def read_run(row: Mapping[str, str], parts: Catalog, place: str) -> Run:
@@ -156,6 +133,8 @@ class Reader:
         megatron = stack_of(setting.framework, "") == "megatron"
         stage = cell.zero_stage(setting.framework)
         stated = {name: text for name in LAYOUT_COLUMNS if (text := cell.text(name))}
+        some = (cell.number("recompute_share", 1.0) or 0.0) > 0.0
+        dated = re.search(r"(?<!\d)20[0-4]\d(?!\d)", cell.text("date")[:MOST_TEXT])  # a day, a month, words around one
         return Run(
             id=place,
             source=cell.text("source_id") or place.split(":", maxsplit=1)[0],
@@ -173,14 +152,15 @@ class Reader:
                 ranks.tp,
                 megatron and ranks.tp > 1 and not before_flash(setting.release),  # both came in 2022
             ),
-            recompute=_recompute(cell),
+            # Layers of which some are recomputed are so whole, whatever the nearest word for it.
+            recompute=RECOMPUTE.index("full") if some and cell.recompute == 0 else cell.recompute,
             micro_batch=micro,
             grad_accum=accumulation,
             tokens_per_s_per_gpu=cell.number("tokens_per_s_per_gpu"),
             low_trust=cell.text("weight").lower() == "low",
             assumed=self._assumptions(cell, setting, gpus, stage),
             stated=stated,
-            year=_year(cell),
+            year=int(dated[0]) if dated else None,
         )
 
     def _setting(self, cell: Cells, gpus: int) -> Setting:
@@ -196,18 +176,6 @@ class Reader:
         if key not in self._assumed:
             self._assumed[key] = assumptions(cell, setting, gpus, stage, self._parts.accelerators)
         return self._assumed[key]
-
-
-def _recompute(cell: Cells) -> int:
-    """The code of RECOMPUTE; layers of which some are recomputed are so whole, whatever the nearest word for it."""
-    some = (cell.number("recompute_share", 1.0) or 0.0) > 0.0
-    return RECOMPUTE.index("full") if some and cell.recompute == 0 else cell.recompute
-
-
-def _year(cell: Cells) -> int | None:
-    """The year of `date`, which may be a year, a month, a day or words around one."""
-    found = re.search(r"(?<!\d)20[0-4]\d(?!\d)", cell.text("date")[:MOST_TEXT])
-    return int(found[0]) if found else None
 
 
 class _Ranks(NamedTuple):
