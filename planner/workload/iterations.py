@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -222,7 +221,12 @@ def leftover_remarks(run: RunLength, global_batch: int, ramp: BatchRamp | None =
     if ours == theirs or run.epochs is None or ramp is not None:
         return ()
     rest = run.total_samples - theirs * global_batch
-    passes = say("iterations.one_pass") if run.epochs == 1 else _passes(run.epochs)
+    if run.epochs == 1:
+        passes = say("iterations.one_pass")
+    elif run.epochs.denominator == 1:
+        passes = say("iterations.whole_epochs", epochs=run.epochs.numerator)
+    else:
+        passes = say("iterations.epochs", epochs=float(run.epochs))
     counts = {"ours": ours, "theirs": theirs, "passes": passes}
     dropped = say("iterations.dropped", rest=rest, **counts)
     if len(run.sources) > 1 or run.epochs.denominator > 1:
@@ -230,9 +234,3 @@ def leftover_remarks(run: RunLength, global_batch: int, ramp: BatchRamp | None =
     if run.epochs == 1:
         return dropped, say("iterations.shuffled_two", **counts)
     return dropped, say("iterations.shuffled", epochs=run.epochs.numerator + 1, **counts)
-
-
-def _passes(epochs: Fraction) -> str:
-    if epochs.denominator == 1:
-        return say("iterations.whole_epochs", epochs=epochs.numerator)
-    return say("iterations.epochs", epochs=float(epochs))
