@@ -109,7 +109,12 @@ _LOADED: dict[tuple[tuple[Path, tuple[tuple[str, int, int], ...]], ...], Calibra
 def load_calibration(overlays: Sequence[Path] = ()) -> Calibration:
     """The shipped calibration; runs under an overlay's `measured/` are learnt from, too."""
     folders = tuple(Path(o) for o in overlays)
-    key = tuple((folder, _own_files(folder)) for folder in folders)  # runs may be added while this process lives
+    files = []  # runs may be added while this process lives: name, time and size of each, of benches and of the fit
+    for folder in folders:
+        paths = sorted(path for part in ("measured", "benches", "calibration") for path in folder.glob(f"{part}/*"))
+        stats = ((path.name, path.stat()) for path in paths)
+        files.append((folder, tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)))
+    key = tuple(files)
     if key not in _LOADED:
         shipped = read_calibration(data_dir() / "calibration" / "fit.json")
         if any((folder / each).is_dir() for folder in folders for each in ("measured", "benches")):
@@ -118,13 +123,6 @@ def load_calibration(overlays: Sequence[Path] = ()) -> Calibration:
             shipped = with_overlays(shipped, folders)
         _LOADED[key] = shipped
     return _LOADED[key]
-
-
-def _own_files(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Name, time and size of an overlay's measured runs, its benches and its fit."""
-    paths = (*folder.glob("measured/*"), *folder.glob("benches/*"), *folder.glob("calibration/*"))
-    stats = ((path.name, path.stat()) for path in sorted(paths))
-    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
 
 def read_calibration(path: Path) -> Calibration:

@@ -103,7 +103,10 @@ def _of_one_setting(runs: Sequence[Run], calibration: Calibration) -> list[Predi
         try:
             mixture = mix(run, calibration)
             taken = run if mixture is None else mixture.nearest
-            if uneven := _uneven(taken):
+            m = taken.grad_accum
+            if abs(m - round(m)) >= 1e-9 and taken.setting.framework != "fsdp":  # FSDP trainers cut the last one short
+                batch = round(m * taken.micro_batch * taken.dp)
+                uneven = say("predict.uneven", batch=batch, micro_batch=taken.micro_batch, dp=taken.dp)
                 raise PlannerError(f"{run.id}: {uneven}")
         except PlannerError as error:
             found[i] = error
@@ -217,7 +220,7 @@ def _memory_and_objections(runs: Sequence[Run]) -> tuple[list[float | None], lis
     The runs are of one setting.
     """
     setting = runs[0].setting
-    narrower = lacking(setting)
+    narrower = no_units_for(setting)
     if not is_gpu(setting.accelerator):
         alone = {gpus: _states_alone(setting, gpus) for gpus in {run.gpus for run in runs}}
         return [None] * len(runs), [_joined(alone[run.gpus], narrower) for run in runs]
@@ -255,7 +258,7 @@ def _joined(*sentences: str) -> str:
     return said[0] if len(said) == 1 else say("predict.all", said=said) if said else ""
 
 
-def lacking(setting: Setting) -> str:
+def no_units_for(setting: Setting) -> str:
     """That the accelerator has no units for the precision, and in what it is taken to compute instead; "" if it has."""
     part, precision = setting.accelerator, setting.precision
     measured = FORMATS[precision] in part.matmul_tflops and precision == FORMATS[precision]
@@ -265,15 +268,6 @@ def lacking(setting: Setting) -> str:
     if instead not in part.peak_dense_tflops:  # V100s have 16-bit units for fp16 alone
         instead = "fp16"
     return say("predict.no_units", gpu=part.id, precision=precision, instead=instead)
-
-
-def _uneven(run: Run) -> str:
-    """Why the batch cannot be cut so; FSDP trainers cut the last micro-batch short, others refuse."""
-    whole = abs(run.grad_accum - round(run.grad_accum)) < 1e-9
-    if whole or run.setting.framework == "fsdp":
-        return ""
-    batch = round(run.grad_accum * run.micro_batch * run.dp)
-    return say("predict.uneven", batch=batch, micro_batch=run.micro_batch, dp=run.dp)
 
 
 def _number(value: float) -> str:
