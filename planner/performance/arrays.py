@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.spec.adapter import Adapter
+from planner.spec.arrays import BoolArray as BoolArray
+from planner.spec.arrays import FloatArray as FloatArray
+from planner.spec.arrays import IntArray as IntArray
 from planner.spec.hardware import Accelerator, Hardware
 from planner.spec.model import ModelSpec
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
 
 RECOMPUTE = ("none", "selective", "full")  # the codes 0, 1, 2 in Layouts.recompute
 

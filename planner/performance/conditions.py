@@ -179,6 +179,10 @@ def stated_conditions(cell: Cells) -> Conditions:
     PlannerError
         If a cell cannot be understood, naming row and column.
     """
+    modules = tuple(cell.text("recompute_modules").lower().replace(",", " ").split())
+    for word in modules:
+        if word not in MODULES:
+            raise PlannerError(f"{cell.place}: recompute_modules {quoted(word)} must be one of {', '.join(MODULES)}")
     share, flash = cell.number("recompute_share", 1.0), cell.text("flash_attention").lower()
     kind, tuning = _one_of(cell, "kind", KINDS), _one_of(cell, "tuning", TUNINGS)
     return Conditions(
@@ -192,7 +196,7 @@ def stated_conditions(cell: Cells) -> Conditions:
         optimizer=_one_of(cell, "optimizer", tuple(OPTIMIZERS)) or "adamw",
         optimizer_bytes=cell.number("optimizer_state_bytes", 64.0),
         offload=_one_of(cell, "offload", OFFLOADS) or "none",
-        recompute_modules=_modules(cell),
+        recompute_modules=modules or None,
         gradient_bytes=cell.number("gradient_bytes", 64.0),
         loss=_one_of(cell, "loss", LOSSES),
         expert_tp=cell.count("etp", 1),
@@ -214,15 +218,6 @@ def _adapter(cell: Cells) -> Adapter | None:
         return None
     modules = tuple(cell.text("lora_target_modules").replace(",", " ").split())
     return Adapter(method, cell.count("lora_r", RANK), modules or (ALL_LINEAR,))
-
-
-def _modules(cell: Cells) -> tuple[str, ...] | None:
-    """Modules that selective recomputation covers, as the row lists them; None where it does not."""
-    words = tuple(cell.text("recompute_modules").lower().replace(",", " ").split())
-    for word in words:
-        if word not in MODULES:
-            raise PlannerError(f"{cell.place}: recompute_modules {quoted(word)} must be one of {', '.join(MODULES)}")
-    return words or None
 
 
 def optimizer_state_bytes(setting: Setting) -> float:

@@ -71,8 +71,10 @@ def accelerator_written(name: str, memory_gb: float | None, accelerators: Accele
         if not low <= stated / _memory_gb(part) <= high:
             return None
         return replace(written, memory_gib=stated * 1e9 / 2**30)
-    if form is not None and not _has_form(part.id, form):
-        return written
+    if form is not None:  # the part's own form factor, in the generation written if both say one
+        own_form = next((m for m in map(_FORM.fullmatch, part.id.split("-")) if m and m[1] == form[1]), None)
+        if own_form is None or (own_form[2] and form[2] and own_form[2] != form[2]):
+            return written
     sizes = {_memory_gb(accelerators[each]) for each in alike if accelerators[each].form_factor == part.form_factor}
     return part if stated or len(sizes) == 1 else written
 
@@ -136,12 +138,6 @@ def _is_variant(words: Sequence[str], alike: Sequence[str]) -> bool:
         or (w.startswith("nvl") and w != "nvl" and w not in own)  # NVL4 and NVL72: machines of other domains
         for w in _other_words(words, alike)
     )
-
-
-def _has_form(part: str, form: re.Match[str]) -> bool:
-    """Whether a part's id has the form factor, in the generation written if both say one."""
-    own = next((m for m in map(_FORM.fullmatch, part.split("-")) if m and m[1] == form[1]), None)
-    return own is not None and (not own[2] or not form[2] or own[2] == form[2])
 
 
 def _words(name: str) -> list[str]:

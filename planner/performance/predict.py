@@ -222,8 +222,13 @@ def _memory_and_objections(runs: Sequence[Run]) -> tuple[list[float | None], lis
     setting = runs[0].setting
     narrower = no_units_for(setting)
     if not is_gpu(setting.accelerator):
-        alone = {gpus: _states_alone(setting, gpus) for gpus in {run.gpus for run in runs}}
-        return [None] * len(runs), [_joined(alone[run.gpus], narrower) for run in runs]
+        # What a TPU's program keeps is not known, but that its weights and optimizer alone do not fit is.
+        limit, large = setting.accelerator.memory_gib * GIB / 1e9, {}
+        for gpus in {run.gpus for run in runs} if setting.accelerator.family == "tpu" else ():
+            states = least_of_states(setting, setting.conditions.shard_group or gpus)
+            if states > limit:
+                large[gpus] = say("predict.no_room_for_states", least=states, limit=limit)
+        return [None] * len(runs), [_joined(large.get(run.gpus, ""), narrower) for run in runs]
     table = memory_framework(setting.framework)
     layouts = layouts_of(runs)
     stated = np.asarray(["recompute" in run.stated for run in runs])
@@ -238,19 +243,8 @@ def _memory_and_objections(runs: Sequence[Run]) -> tuple[list[float | None], lis
     if table.bound:
         why = why_each_illegal(table.name, setting.model, layouts, setting.seq_length, setting.release)
     limit = capacity_gib(setting)
-    large = (say("predict.no_room", needed=gib, limit=limit) if gib > limit else "" for gib in needed)
-    return [*needed], [_joined(room or rule, narrower) for room, rule in zip(large, why, strict=True)]
-
-
-def _states_alone(setting: Setting, gpus: int) -> str:
-    """That a TPU's weights and optimizer alone do not fit; "" if they do, or if what its program keeps is not known."""
-    if setting.accelerator.family != "tpu":
-        return ""
-    chips = setting.conditions.shard_group or gpus
-    least, limit = least_of_states(setting, chips), setting.accelerator.memory_gib * GIB / 1e9
-    if least <= limit:
-        return ""
-    return say("predict.no_room_for_states", least=least, limit=limit)
+    rooms = (say("predict.no_room", needed=gib, limit=limit) if gib > limit else "" for gib in needed)
+    return [*needed], [_joined(room or rule, narrower) for room, rule in zip(rooms, why, strict=True)]
 
 
 def _joined(*sentences: str) -> str:

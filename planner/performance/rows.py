@@ -129,7 +129,12 @@ class Reader:
         ranks = _ranks(cell)
         gpus = ranks.tp * ranks.pp * ranks.cp * ranks.dp
         setting = self._setting(cell, gpus)
-        micro, accumulation = _batch(cell, ranks.dp)
+        batch = cell.count("global_batch_samples", 0)
+        pieces = cell.count("grad_accum", max(1, batch // ranks.dp))
+        micro = cell.count("micro_batch", 0) or max(1, batch // (ranks.dp * pieces))
+        accumulation = batch / (micro * ranks.dp) if batch else float(cell.count("grad_accum", 1))
+        if accumulation < 1:
+            raise PlannerError(f"{place}: a global batch of {batch} is less than micro-batch {micro} x dp {ranks.dp}")
         megatron = stack_of(setting.framework, "") == "megatron"
         stage = cell.zero_stage(setting.framework)
         stated = {name: text for name in LAYOUT_COLUMNS if (text := cell.text(name))}
@@ -191,11 +196,16 @@ def _ranks(cell: Cells) -> _Ranks:
     gpus, dp = cell.count("gpus", 0), cell.count("dp", 0)
     if not gpus and not dp:
         raise PlannerError(f"{cell.place}: states neither gpus nor dp; give one of them")
-    if not any(cell.text(name) for name in DEGREES):
-        tp, pp = _least_split(gpus // cp, cell.count("global_batch_samples", 0)) if gpus % cp == 0 else (tp, pp)
+    batch, left = cell.count("global_batch_samples", 0), gpus // cp
+    if not any(cell.text(name) for name in DEGREES) and gpus % cp == 0:
+        tp, pp = 1, 1
+        if 0 < batch < left:  # fewer sequences than GPUs: the least that divides them shares each
+            width = next(w for w in range(-(-left // batch), left + 1) if left % w == 0)
+            tp = math.gcd(width, MOST_TENSOR_PARALLEL)
+            pp = width // tp
     if not dp:
-        dp, left = divmod(gpus, tp * pp * cp)
-        if left or not dp:
+        dp, rest = divmod(gpus, tp * pp * cp)
+        if rest or not dp:
             raise PlannerError(f"{cell.place}: tp {tp} x pp {pp} x cp {cp} does not divide {gpus} GPUs")
     elif gpus and gpus != tp * pp * cp * dp:
         raise PlannerError(f"{cell.place}: tp {tp} x pp {pp} x cp {cp} x dp {dp} is not {gpus} GPUs")
@@ -204,25 +214,6 @@ def _ranks(cell: Cells) -> _Ranks:
             f"{cell.place}: tp {tp} x pp {pp} x cp {cp} x dp {dp} is more than {MOST_OF_ANYTHING:,} GPUs"
         )
     return _Ranks(tp, pp, cp, dp)
-
-
-def _least_split(gpus: int, batch: int) -> tuple[int, int]:
-    """(tp, pp) of a run that states none: 1 each, unless its batch is of fewer sequences than GPUs."""
-    if not batch or batch >= gpus:
-        return 1, 1
-    width = next(w for w in range(-(-gpus // batch), gpus + 1) if gpus % w == 0)
-    tp = math.gcd(width, MOST_TENSOR_PARALLEL)
-    return tp, width // tp
-
-
-def _batch(cell: Cells, dp: int) -> tuple[int, float]:
-    """Sequences of a micro-batch, and micro-batches a step on each of `dp` ranks."""
-    batch = cell.count("global_batch_samples", 0)
-    micro = cell.count("micro_batch", 0) or max(1, batch // (dp * cell.count("grad_accum", max(1, batch // dp))))
-    accumulation = float(cell.count("grad_accum", 1)) if not batch else batch / (micro * dp)
-    if accumulation < 1:
-        raise PlannerError(f"{cell.place}: a global batch of {batch} is less than micro-batch {micro} x dp {dp}")
-    return micro, accumulation
 
 
 def _stage_that_fits(stage: int, setting: Setting, ranks: _Ranks) -> int:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from planner.spec.arrays import FloatArray
 
 NOISE = 1e-9  # of a step: a run of exactly n billing steps, up to rounding, is n steps
 

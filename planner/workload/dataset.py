@@ -131,6 +131,12 @@ def run_length(
             reserved = -((-total * share * BLENDING_RESERVE) // 1)  # NeoX: ceil(samples x weight x 1.005)
             index = epochs_for_samples(own_tokens, seq_length, int(reserved)) if total else 0
         sources.append(SourceEpochs(source.name, own, share, drawn / (own or 1), index))
+    remarks = []
+    if mixture:
+        remarks.append(say("dataset.mixture_epoch", samples=samples))
+        for each in sources if passes is not None else ():
+            said = {"index": each.neox_index_epochs, "share": float(each.share), "epochs": float(each.epochs)}
+            remarks.append(say("dataset.own_epochs", name=each.name, **said))
     return RunLength(
         seq_length=seq_length,
         tokens_per_epoch=tokens,
@@ -140,7 +146,7 @@ def run_length(
         fixed_iterations=iterations,
         sources=tuple(sources),
         basis=say("dataset.all_of", said=[_basis(source, mixture) for source in data]),
-        remarks=_mixture_remarks(sources, passes) if mixture else (),
+        remarks=tuple(remarks),
     )
 
 
@@ -166,14 +172,3 @@ def _basis(source: DataSource, mixture: bool) -> str:
     else:
         said = say("dataset.tokens_given", tokens=source.tokens or 0)
     return say("dataset.of", name=source.name, said=said) if mixture else said
-
-
-def _mixture_remarks(sources: Sequence[SourceEpochs], epochs: Fraction | None) -> tuple[str, ...]:
-    together = say("dataset.mixture_epoch", samples=sum(source.samples_per_epoch for source in sources))
-    if epochs is None:
-        return (together,)
-    own = (
-        say("dataset.own_epochs", name=s.name, index=s.neox_index_epochs, share=float(s.share), epochs=float(s.epochs))
-        for s in sources
-    )
-    return (together, *own)

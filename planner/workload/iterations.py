@@ -9,15 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from planner.spec.arrays import BoolArray, IntArray
 from planner.spec.scenario import BatchRamp
 from planner.units import PlannerError
 from planner.words import say
 from planner.workload.dataset import RunLength
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 #: Longest ramp that is followed: every increment is a step of the count, and k x samples must stay an int64.
 MAX_INCREMENTS = 100_000

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from planner.spec.arrays import FloatArray
 from planner.units import PlannerError
 from planner.words import say
 from planner.workload.dataset import RunLength
-
-FloatArray = NDArray[np.float64]
 
 #: The smallest default batch, tokens: GPT-3's for its smallest models (Brown et al. 2020, table 2.1: 0.5M).
 DEFAULT_BATCH_TOKENS = 524_288
