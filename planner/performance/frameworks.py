@@ -113,8 +113,8 @@ def why_not_run(row: Framework, precision: str, conditions: Conditions) -> str:
 def why_no_layout(name: str, model: ModelSpec) -> str:
     """What of a model a framework has not, however it is laid out, in a sentence; "" where it has all."""
     row = framework(name)
-    lacking = next((code for missing, code in _model_rules(row, model) if missing), "")
-    return say_from(lacking, _words_of(row, model)) if lacking else ""
+    broken = next((code for missing, code in _model_rules(row, model) if missing), "")
+    return say_from(broken, _words_of(row, model)) if broken else ""
 
 
 def rules(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release: str = "") -> Iterator[Rule]:
@@ -129,7 +129,8 @@ def rules(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release
     yield from _pipeline_rules(row, model, x)
     yield from _expert_rules(row, model, x)
     yield from _zero_rules(row, model, x)
-    yield from _sharding_rules(row, x)
+    if row.shards_always:
+        yield (x.dp * x.cp == 1) & ((x.tp > 1) | (x.pp > 1)), "layouts.sharded_ranks"
     known = np.asarray([kind in row.recompute for kind in RECOMPUTE] + [False])
     in_range = (x.recompute >= 0) & (x.recompute < len(RECOMPUTE))
     yield ~known[np.where(in_range, x.recompute, -1)], "layouts.recompute"
@@ -256,12 +257,6 @@ def _zero_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule]:
             ~_member(stage, row.zero_stages_with_experts),
             "layouts.zero_without_experts",
         )
-
-
-def _sharding_rules(row: Framework, x: Layouts) -> Iterator[Rule]:
-    if row.shards_always:
-        alone = (x.dp * x.cp == 1) & ((x.tp > 1) | (x.pp > 1))
-        yield alone, "layouts.sharded_ranks"
 
 
 def _member(values: IntArray, allowed: Iterable[int]) -> BoolArray:
