@@ -110,6 +110,14 @@ class Found:
     def take(self, index: IntArray | BoolArray) -> Found:
         return Found(*(getattr(self, name)[index] for name in self.__slots__))
 
+    def copy(self) -> Found:
+        return Found(*(getattr(self, name).copy() for name in self.__slots__))
+
+    def put(self, index: IntArray, found: Found) -> None:
+        """Writes other candidates at these places, whose cells stay."""
+        for name in self.__slots__[1:]:
+            getattr(self, name)[index] = getattr(found, name)
+
     @staticmethod
     def join(parts: list[Found]) -> Found:
         return Found(*(np.concatenate([getattr(p, name) for p in parts]) for name in Found.__slots__))

@@ -17,7 +17,7 @@ from planner.search.engine import SLACK, each_within
 from planner.search.goals import View
 from planner.search.layout_space import Found, LayoutSpace, first_of_each
 from planner.search.plans import Pick, fastest_of
-from planner.search.problem import Problem
+from planner.search.search_state import SearchState
 
 #: What counts as simpler, the most telling first; docs/search.md gives the same list.
 ORDER = (
@@ -44,18 +44,18 @@ FIRST = 256  # batches that are looked at first, the roundest of them
 
 def plain(view: View, cell: int) -> Pick:
     """The plan of a cell that has been searched: the simplest within the scenario's `simpler_within` of its fastest."""
-    best, share = fastest_of(view.problem, cell), view.problem.scenario.simpler_within
+    best, share = fastest_of(view.state, cell), view.state.space.scenario.simpler_within
     return simplest(view, best, share, share) if share > 0.0 else best
 
 
 def simplest(view: View, best: Pick, share_of_time: float, share_of_value: float = math.inf) -> Pick:
     """The simplest run on the best one's machines within these shares of it (time, objective), and in the budgets."""
-    problem, cell = view.problem, best.cell
-    if layout_key(problem, best) == SIMPLEST and odd_part(np.array([best.batch]))[0] == 1:
+    state, cell = view.state, best.cell
+    if layout_key(state, best) == SIMPLEST and odd_part(np.array([best.batch]))[0] == 1:
         return best
-    space, within = problem.layout_space(int(problem.pool[cell])), _Within(view, best, share_of_time, share_of_value)
-    found = _near(problem, best, within.most_s)
-    keys = pair_keys(space, found, problem.pools[int(problem.pool[cell])].setting.hardware.gpus_per_node)
+    space, within = state.layout_space(int(state.space.pool[cell])), _Within(view, best, share_of_time, share_of_value)
+    found = _near(state, best, within.most_s)
+    keys = pair_keys(space, found, state.space.pools[int(state.space.pool[cell])].setting.hardware.gpus_per_node)
     order = np.lexsort(keys[::-1])
     found, ordered = found.take(order), np.stack([key[order] for key in keys])
     begin = np.flatnonzero(np.append(True, np.any(ordered[:, 1:] != ordered[:, :-1], axis=0)))
@@ -69,17 +69,17 @@ def simplest(view: View, best: Pick, share_of_time: float, share_of_value: float
     raise AssertionError("the best run is not within its own limits")
 
 
-def _near(problem: Problem, best: Pick, most_s: float) -> Found:
+def _near(state: SearchState, best: Pick, most_s: float) -> Found:
     """Of every layout and micro-batch of the pick's cell that may run within `most_s`, one candidate.
 
     Looked for within a wide limit, and kept: a cell is asked about again, for other offers and other shares.
     """
-    space = problem.layout_space(int(problem.pool[best.cell]))
-    known_s, found = problem.near.get(best.cell, (0.0, None))
+    space = state.layout_space(int(state.space.pool[best.cell]))
+    known_s, found = state.near.get(best.cell, (0.0, None))
     if found is None or known_s < most_s:
         known_s = max(most_s, best.seconds * WIDE)
-        found = each_within(space, int(problem.gpus[best.cell]), known_s)
-        problem.near[best.cell] = (known_s, found)
+        found = each_within(space, int(state.space.gpus[best.cell]), known_s)
+        state.near[best.cell] = (known_s, found)
     further = space.run.further_least(found.batch, found.step_s, found.seconds, space.batches.low)
     # At another batch a pipeline may hold fewer micro-batches and recompute fewer layers: nothing is known of it.
     fewer = (space.table.pp[found.row] > 1) & (found.covered > space.table.least[found.row])
@@ -139,13 +139,13 @@ def pair_keys(space: LayoutSpace, found: Found, gpus_per_node: int) -> tuple[Int
     return cp > 1, kinds, tp > gpus_per_node, cp, vpp, pp, tp, ep, t.recompute[row], zero, groups, odd
 
 
-def layout_key(problem: Problem, pick: Pick) -> tuple[int, ...]:
+def layout_key(state: SearchState, pick: Pick) -> tuple[int, ...]:
     """How simple a pick's layout and micro-batch are, the most telling first; smaller is simpler."""
-    pool = int(problem.pool[pick.cell])
+    pool = int(state.space.pool[pick.cell])
     whole = (0, pick.row, pick.dp, pick.micro, pick.batch, pick.covered, pick.instances)
     cell, row, dp, micro, batch, covered, instances = (np.array([n]) for n in whole)
     one = Found(cell, row, dp, micro, batch, covered, instances, np.zeros(1), np.zeros(1))
-    keys = pair_keys(problem.layout_space(pool), one, problem.pools[pool].setting.hardware.gpus_per_node)
+    keys = pair_keys(state.layout_space(pool), one, state.space.pools[pool].setting.hardware.gpus_per_node)
     return tuple(int(key[0]) for key in keys)
 
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from planner.performance.framework_table import framework
 from planner.search.conditions import conditions_of
 from planner.search.open_ends import has_groups, has_shares
-from planner.search.problem import Problem
+from planner.search.search_state import SearchState
 from planner.spec.scenario import IntChoice, Scenario
 from planner.words import Sentence, say
 
@@ -16,15 +16,15 @@ OPEN = (None, (), IntChoice())  # what pins nothing
 NO_RULE = ("memory_headroom",)  # of what fits, which is counted apart
 
 
-def space_of(problem: Problem) -> Sentence:
+def space_of(state: SearchState) -> Sentence:
     """What the proof of a problem's best plan is over."""
-    batches, pinned = problem.batches, list(pins(problem.scenario))
-    frameworks = sorted({pool.setting.framework for pool in problem.pools})
+    batches, pinned = state.space.batches, list(pins(state.space.scenario))
+    frameworks = sorted({pool.setting.framework for pool in state.space.pools})
     space = {
-        "offers": len(problem.offers),
-        "gpus": problem.scenario.cluster.max_gpus,
+        "offers": len(state.space.offers),
+        "gpus": state.space.scenario.cluster.max_gpus,
         "frameworks": frameworks,
-        "rules": list(_rules(problem.scenario, frameworks)),
+        "rules": list(_rules(state.space.scenario, frameworks)),
         "batches": say("space.batch", batch=batches.high),
     }
     if batches.high > batches.low:
