@@ -44,10 +44,9 @@ from planner.search.stage_plans import (
     StagePlans,
     all_of,
     carried_bytes,
-    learn,
     limits_of,
     places_worth,
-    problems_of,
+    searches_of,
     shared_of,
     stage_plans,
 )
@@ -109,15 +108,15 @@ def optimize_programme(programme: Programme, catalog: Catalog, calibration: Cali
 
 def study_of(programme: Programme, catalog: Catalog, calibration: Calibration) -> Study:
     """The candidate plans of every stage, and the calendar that they make."""
-    problems = problems_of(programme, catalog, calibration)
+    searches = searches_of(programme, catalog, calibration)
     shared = shared_of(programme)
-    places = tuple(sorted({(o.cloud, o.region) for p in problems for o in p.space.offers}))
+    places = tuple(sorted({(o.cloud, o.region) for p in searches for o in p.space.offers}))
     before = ordered([Task((), stage.after) for stage in programme.stages])
     tied = _tied(programme)
-    worth = places_worth([p for p, stays in zip(problems, tied, strict=True) if stays], shared)
+    worth = places_worth([p for p, stays in zip(searches, tied, strict=True) if stays], shared)
     plans: list[StagePlans] = []
     kept: dict[tuple[object, ...], StagePlans] = {}
-    for i, (stage, state) in enumerate(zip(programme.stages, problems, strict=True)):
+    for i, (stage, state) in enumerate(zip(programme.stages, searches, strict=True)):
         beside = (
             stage.copies > 1
             and stage.beside
@@ -127,12 +126,13 @@ def study_of(programme: Programme, catalog: Catalog, calibration: Calibration) -
         beside = beside or _passes_its_cluster_on(programme, i)
         key = (id(state), tied[i], beside, stage.copies, stage.beside, id(like), _passes_its_cluster_on(programme, i))
         if key not in kept:
-            learn(state, problems[:i])
+            for earlier in searches[:i]:
+                state.learn_runs(earlier)
             kept[key] = stage_plans(
                 programme, i, state, shared, places, tied=tied[i], beside=beside, worth=worth, like=like
             )
         plans.append(replace(kept[key], stage=stage))
-    carried = tuple(carried_bytes(programme, i, p) for i, p in enumerate(problems))
+    carried = tuple(carried_bytes(programme, i, p) for i, p in enumerate(searches))
     calendar = calendar_of(programme, plans, shared, carried)
     return Study(programme, tuple(plans), shared, places, calendar, carried, calibration)
 

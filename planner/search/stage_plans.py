@@ -109,8 +109,8 @@ def _span(programme: Programme, quota: Quota, horizon: int) -> tuple[int, int]:
     return max(first or 0, 0), horizon if last is None else max(min(last, horizon), 0)
 
 
-def problems_of(programme: Programme, catalog: Catalog, calibration: Calibration) -> list[SearchState]:
-    """The search problem of each stage; stages that are one run share theirs."""
+def searches_of(programme: Programme, catalog: Catalog, calibration: Calibration) -> list[SearchState]:
+    """The search of each stage; stages that are one run share theirs."""
     known: dict[str, SearchState] = {}
     out = []
     for stage in programme.stages:
@@ -126,36 +126,6 @@ def problems_of(programme: Programme, catalog: Catalog, calibration: Calibration
             ) or build(stage.scenario, catalog, calibration)
         out.append(known[key])
     return out
-
-
-def learn(state: SearchState, others: Sequence[SearchState]) -> None:
-    """What other stages' searches found holds here too, where the runs differ in their length alone.
-
-    At one global batch all layouts take the same number of steps, so that the fastest of a cell is the same layout
-    however many tokens there are.
-    """
-    for other in others:
-        if other is state or not _alike(state, other):
-            continue
-        at = np.flatnonzero(other.exact & np.isfinite(other.best.seconds) & ~state.exact)
-        for name in ("row", "dp", "micro", "batch", "covered", "instances", "step_s"):
-            getattr(state, name)[at] = getattr(other, name)[at]
-        if at.size:
-            step = other.best.step_s[at]
-            seconds = state.space.run.seconds(other.best.batch[at], step, lambda _: step)  # noqa: B023 - called within the line
-            state.best.seconds[at] = state.bound_s[at] = seconds
-            state.exact[at] = True
-
-
-def _alike(one: SearchState, other: SearchState) -> bool:
-    """Whether two problems have the same cells, layouts and one global batch, so that only their steps differ."""
-    mine, theirs = one.space.scenario, other.space.scenario
-    batch = mine.training.global_batch
-    if batch is None or batch.pinned is None or mine.training.batch_ramp is not None or one.space.run.loss is not None:
-        return False
-    training = replace(theirs.training, epochs=mine.training.epochs, iterations=mine.training.iterations)
-    same = replace(theirs, name=mine.name, data=mine.data, training=training, defaults=mine.defaults)
-    return same == mine and len(one.space) == len(other.space)
 
 
 def stage_plans(
@@ -342,17 +312,17 @@ def _within_quotas(programme: Programme, state: SearchState) -> BoolArray:
     return np.asarray(state.space.paid_gpus <= max(every)) if every else np.ones(len(state.space), dtype=bool)
 
 
-def places_worth(problems: Sequence[SearchState], shared: Shared) -> frozenset[tuple[str, str]]:
+def places_worth(searches: Sequence[SearchState], shared: Shared) -> frozenset[tuple[str, str]]:
     """The places of stages that go on from one another, without those that another place makes needless.
 
     A place is needless if there is one other where every stage finds all that it offers, no more expensive and under
     the same quotas: whatever stages go on from one another here could do so there, and no more would be moved.
     """
-    sold = [_by_place(state, shared) for state in problems]
+    sold = [_by_place(state, shared) for state in searches]
     kept: list[tuple[str, str]] = []
     for place in sorted({place for each in sold for place in each}):
-        if not any(_instead(problems, sold, other, place) for other in kept):
-            kept = [other for other in kept if not _instead(problems, sold, place, other)]
+        if not any(_instead(searches, sold, other, place) for other in kept):
+            kept = [other for other in kept if not _instead(searches, sold, place, other)]
             kept.append(place)
     return frozenset(kept)
 
@@ -369,12 +339,12 @@ def _by_place(state: SearchState, shared: Shared) -> _Sold:
 
 
 def _instead(
-    problems: Sequence[SearchState], sold: Sequence[_Sold], better: tuple[str, str], place: tuple[str, str]
+    searches: Sequence[SearchState], sold: Sequence[_Sold], better: tuple[str, str], place: tuple[str, str]
 ) -> bool:
     """Whether every stage finds at one place all that another offers it, in no way worse."""
     return all(
         any(_as_good(state.space.offers[b], state.space.offers[i]) for b in each.get(better, {}).get(uses, ()))
-        for state, each in zip(problems, sold, strict=True)
+        for state, each in zip(searches, sold, strict=True)
         for uses, group in each.get(place, {}).items()
         for i in group
     )
