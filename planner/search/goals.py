@@ -191,7 +191,10 @@ def find(view: View, tally: Tally | None = None) -> int | None:
     queue, bound = queue[open_], bound[open_]
     size, done = 4, 0
     while len(queue) and bound[0] <= incumbent * SLACK:
-        at = queue[batch := _next_batch(p, queue, bound, incumbent, size)]
+        # The most promising cell and its pool's next ones that are still worth a look.
+        same_pool = p.space.pool[queue] == p.space.pool[queue[0]]
+        batch = np.flatnonzero(same_pool & (bound <= incumbent * SLACK))[:size]
+        at = queue[batch]
         done += len(at)
         size = min(2 * size, p.cells_together(int(p.space.pool[at[0]]), done))
         time, cost = view.budget_limits(at)
@@ -278,12 +281,6 @@ def _best_known(view: View, cells: IntArray, at_most: float = np.inf) -> int | N
         return int(cells[0])
     keys = order_keys(view, cells)
     return int(cells[np.lexsort(keys[::-1])[0]])
-
-
-def _next_batch(p: SearchState, queue: IntArray, bound: FloatArray, incumbent: float, size: int) -> IntArray:
-    """Positions in the queue of the next cells: the most promising one and its pool's next ones still worth a look."""
-    same_pool = np.flatnonzero((p.space.pool[queue] == p.space.pool[queue[0]]) & (bound <= incumbent * SLACK))
-    return same_pool[:size]
 
 
 class _Incumbent:

@@ -106,11 +106,14 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
     iterations = int(steps[0])
     by_epoch = state.space.length.samples_per_epoch and state.space.length.fixed_iterations is None
     full, left = per_epoch(state.space.length, np.array([batch])) if by_epoch else (None, None)
-    tokens = _tokens(state, iterations, batch)
+    ramp, length = state.space.run.ramp, state.space.length
+    samples = iterations * batch if ramp is None else int(samples_consumed(length, batch, ramp))
+    tokens = samples * length.seq_length
     energy = energy_use(
         state.space.catalog, offer, int(state.space.nodes[cell]), time.p50 / 3600.0, spare_nodes(state.space.scenario)
     )
     critical = state.space.critical(tokens)
+    recipe = recipe_in_words(setting)
     stands_on, ids = basis(setting, gpus, state.space.calibration)
     budget = state.space.scenario.budget
     plan = Plan(
@@ -141,7 +144,7 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
         leftover_samples=None if left is None else int(left[0]),
         confidence=budget.confidence,
         within_budget=within_budget(state, pick, price.rates),
-        throughput_basis=_throughput_basis(setting),
+        throughput_basis=say("plans.recipe", recipe=recipe) if recipe else "",
         probability_basis=_probability_basis(budget, price, state.overhead),
         flops_convention=say("plans.flops_convention"),
         critical_batch_remark=_critical_remark(critical, batch, setting.seq_length),
@@ -203,11 +206,6 @@ def _chances(budget: Budget, waiting_s: float, runs: Completion, price: PlanCost
         p_within_cost=price.probability(budget.cost_usd),
         p_within_both=price.probability(budget.cost_usd, math.inf if left is None else left),
     )
-
-
-def _throughput_basis(setting: Setting) -> str:
-    recipe = recipe_in_words(setting)
-    return say("plans.recipe", recipe=recipe) if recipe else ""
 
 
 def _probability_basis(budget: Budget, price: PlanCost, overhead: Overhead) -> str:
@@ -368,12 +366,6 @@ def _epochs(state: SearchState, batch: int) -> float | None:
         return float(state.space.length.epochs)
     total = state.space.length.total_samples
     return float(state.space.length.epochs) * int(state.space.run.loss.samples(total, batch)) / total
-
-
-def _tokens(state: SearchState, iterations: int, batch: int) -> int:
-    if state.space.run.ramp is None:
-        return iterations * batch * state.space.length.seq_length
-    return int(samples_consumed(state.space.length, batch, state.space.run.ramp)) * state.space.length.seq_length
 
 
 def _learning(state: SearchState, setting: Setting, batch: int, tokens: int) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from planner.search.layout_space import Found, LayoutSpace, floor_s
 from planner.search.layouts import LayoutTable, layout_table
 from planner.search.money import HOUR_S
 from planner.search.physics import SettingPhysics
-from planner.search.prices import MARGIN, SHARES, Rates, chance, quantile
+from planner.search.prices import Rates, chance, cost_line, quantile
 from planner.search.search_space import SearchSpace, search_space
 from planner.spec.hardware import Hardware, Offer
 from planner.spec.scenario import MOST_TRAINING, Scenario
@@ -290,29 +290,8 @@ class SearchState:
         return out
 
     def cost_line(self, p: float, rates: Rates, speed: float = 1.0) -> tuple[FloatArray, FloatArray]:
-        """A bound below `cost_usd`, for rates of all cells: (USD an hour, factor), (cells,) each.
-
-        With probability p a run predicted to train for s seconds costs no less than factor x s seconds at that rate.
-        Price and time are independent: P(price >= u and time >= t) is the product, and where it exceeds 1 - p, a run
-        costs less than u x t with a probability below p.
-        """
-        rate, factor = rates.low.copy(), self.slope(p, speed)
-        spread = rates.spread
-        if not spread.size:
-            return rate, factor
-        factor, storage = factor.copy(), self.space.costs.storage_usd_per_s * HOUR_S
-        some, best = rates.take(spread), np.full(len(spread), -1.0)
-        for share in SHARES:
-            price = some.at_least(share)
-            at = max(1.0 - (1.0 - p) / (1.0 - share) - MARGIN, 0.0 if share else 1e-6)
-            if at < 1e-6:
-                break
-            slope = self.slope(at, speed)[spread]
-            better = (price + storage) * slope > best
-            best = np.where(better, (price + storage) * slope, best)
-            rate[spread] = np.where(better, price, rate[spread])
-            factor[spread] = np.where(better, slope, factor[spread])
-        return rate, factor
+        """A bound below `cost_usd`, for rates of all cells: (USD an hour, factor on seconds), (cells,) each."""
+        return cost_line(p, rates, self.space.costs.storage_usd_per_s * HOUR_S, lambda at: self.slope(at, speed))
 
     def slope(self, p: float, speed: float = 1.0) -> FloatArray:
         """Factor on predicted seconds that the time at probability p is never below, were all `speed` times as fast."""

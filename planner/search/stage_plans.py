@@ -16,7 +16,7 @@ from planner.performance.conditions import optimizer_state_bytes
 from planner.search.calendar import Choice
 from planner.search.choose import undominated
 from planner.search.frontiers import undominated_cells
-from planner.search.goals import Goal, View, aiming_at, find
+from planner.search.goals import Goal, View, aiming_at, find, objective_goal
 from planner.search.optimum import scenario_goal
 from planner.search.pools import node_range
 from planner.search.prices import price_range
@@ -177,25 +177,16 @@ def stage_plans(
                 opens=opens,
                 closes=closes,
                 place=places.index((offer.cloud, offer.region)),
-                cluster=_cluster_number(state, cell, offer),
+                cluster=zlib.crc32(f"{offer.id} {int(state.space.paid_gpus[cell])}".encode()),  # alike in every stage
                 reservation=None if reserved is None else shared.reserved.index(reserved),
             )))  # fmt: skip
-    return _kept(stage, state, made, tied=tied, beside=beside, clusters=like is not None or _leaves(programme, number))
+    inherited = any("cluster" in s.inherits and s.after and s.after[0] == number for s in programme.stages)
+    return _kept(stage, state, made, tied=tied, beside=beside, clusters=like is not None or inherited)
 
 
 def all_of(p: float, count: int) -> float:
     """The chance that each of so many runs must have for all of them to have p at least, whatever they share."""
     return float(p ** (1.0 / count))
-
-
-def _leaves(programme: Programme, number: int) -> bool:
-    """Whether a later stage inherits this one's cluster."""
-    return any("cluster" in s.inherits and s.after and s.after[0] == number for s in programme.stages)
-
-
-def _cluster_number(state: SearchState, cell: int, offer: Offer) -> int:
-    """A number that the same machines have in every stage."""
-    return zlib.crc32(f"{offer.id} {int(state.space.paid_gpus[cell])}".encode())
 
 
 def _lanes(stage: Stage, state: SearchState, cell: int, offer: Offer) -> list[int]:
@@ -231,6 +222,7 @@ def _cells(
     if like is not None:
         return _same_clusters(state, like)
     budget = programme.budget
+    aim = objective_goal(programme.objective.kind, programme.objective.usd_per_day)
     base = Goal(
         at=budget.confidence,
         confidence=budget.confidence,
@@ -253,7 +245,7 @@ def _cells(
             goal = replace(goal, cost_usd=None)
         views = (View(state, aiming_at(goal, per_second=1.0)), View(state, aiming_at(goal, per_usd=1.0)))
         found = undominated_cells(views, gpus=beside)
-        best = _best_median(views[1], aiming_at(replace(goal, at=0.5), *_weights(programme)))
+        best = _best_median(views[1], aiming_at(replace(goal, at=0.5), aim.per_second, aim.per_usd))
         if best is not None and best not in found:
             found = np.append(found, best)
         cells.append(found)
@@ -268,11 +260,6 @@ def _best_median(view: View, goal: Goal) -> int | None:
     cells = np.flatnonzero(p.exact & view.allowed & np.isfinite(p.best.seconds))
     cells = cells[view.feasible(cells)]
     return int(cells[np.argmin(View(p, goal).value(p.best.seconds[cells], cells))]) if len(cells) else None
-
-
-def _weights(programme: Programme) -> tuple[float, float]:
-    kind, worth = programme.objective.kind, programme.objective.usd_per_day
-    return {"cost": (0.0, 1.0), "time": (1.0, 0.0)}.get(kind, (worth / DAY_S, 1.0))
 
 
 def _same_clusters(state: SearchState, like: StagePlans) -> tuple[IntArray, IntArray]:
@@ -302,14 +289,8 @@ def _looked_at(programme: Programme, state: SearchState) -> BoolArray:
     for pool, each in enumerate(state.space.pools):
         most_nodes = max((node_range(offer, state.space.scenario)[1] for offer in each.offers), default=0)
         keep |= (state.space.pool == pool) & (nodes == most_nodes)
-    allowed: BoolArray = keep & _within_quotas(programme, state)
-    return allowed
-
-
-def _within_quotas(programme: Programme, state: SearchState) -> BoolArray:
-    """Cells that some quota of everything does not rule out, (cells,)."""
-    every = [q.gpus for q in programme.quotas if q.key == (None, None, None)]
-    return np.asarray(state.space.paid_gpus <= max(every)) if every else np.ones(len(state.space), dtype=bool)
+    every = [quota.gpus for quota in programme.quotas if quota.key == (None, None, None)]
+    return np.asarray(keep & (state.space.paid_gpus <= max(every, default=np.inf)))
 
 
 def places_worth(searches: Sequence[SearchState], shared: Shared) -> frozenset[tuple[str, str]]:
