@@ -17,6 +17,7 @@ from planner.search.engine import Limits, solve
 from planner.search.goals import View, find
 from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.pools import unfit_parts
+from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
 from planner.words import say
 from planner.workload.counts import parameter_counts
@@ -30,9 +31,9 @@ MANY_EPOCHS = 100  # Muennighoff et al. 2023 studied up to 44 of them in full, a
 def bindings(state: SearchState, view: View, pick: Pick, plan: Plan) -> tuple[Binding, ...]:
     """The limits that hold this plan back, each with what it costs; `pick` is the plan's candidate."""
     out = [b for key in ("time_s", "cost_usd") if (b := _budget(state, view, pick, key)) is not None]
-    out += _batch(state, plan)
+    out += _batch(state.space, plan)
     out += _memory(state, pick.cell, plan)
-    out += _nodes(state, plan)
+    out += _nodes(state.space, plan)
     return tuple(out)
 
 
@@ -65,22 +66,22 @@ def _budget(state: SearchState, view: View, pick: Pick, key: str) -> Binding | N
     return Binding("budget.cost", say("binding.cost", limit=limit, most=most, **instead), most, limit, "USD")
 
 
-def _batch(state: SearchState, plan: Plan) -> list[Binding]:
+def _batch(space: SearchSpace, plan: Plan) -> list[Binding]:
     """A batch at the end of its range is said, with what it costs in tokens to the same loss."""
-    low, high = state.space.batches.low, state.space.batches.high
+    low, high = space.batches.low, space.batches.high
     largest = high // (plan.layout.micro_batch * plan.layout.dp) * plan.layout.micro_batch * plan.layout.dp
     if low == high or plan.global_batch not in (low, high, largest):
         return []
     end = "min" if plan.global_batch == low else "max"
-    critical = state.space.critical(plan.tokens).doubling_sequences(plan.seq_length)
+    critical = space.critical(plan.tokens).doubling_sequences(plan.seq_length)
     share = float(token_multiplier(plan.global_batch, critical) / token_multiplier(low, critical)) - 1.0
-    loss, total = state.space.run.loss, state.space.length.total_samples
+    loss, total = space.run.loss, space.length.total_samples
     if loss is not None:  # repeats of the data counted
         share = int(loss.samples(total, plan.global_batch)) / int(loss.samples(total, low)) - 1.0
     limit = limit_of(end, low, high)
     where = say(f"binding.batch_{end if plan.global_batch == limit else 'multiple'}")
     batch = {"batch": plan.global_batch, "where": where, "low": low, "high": high}
-    if end == "max" and not _from_checkpoint(state):  # the law is of training from scratch
+    if end == "max" and not _from_checkpoint(space):  # the law is of training from scratch
         tokens = say("binding.tokens_asked" if loss is None else "binding.tokens_to_the_loss")
         said = say("binding.batch_costs", **batch, share=share, critical=round(critical), tokens=tokens)
     else:
@@ -88,11 +89,11 @@ def _batch(state: SearchState, plan: Plan) -> list[Binding]:
     return [Binding(f"training.global_batch.{end}", said, float(plan.global_batch), float(limit), "sequences")]
 
 
-def _from_checkpoint(state: SearchState) -> bool:
+def _from_checkpoint(space: SearchSpace) -> bool:
     """Whether the run goes on from a checkpoint, as it is said or by its tokens a parameter."""
-    length, active = state.space.length, parameter_counts(state.space.pools[0].setting.model).active
+    length, active = space.length, parameter_counts(space.pools[0].setting.model).active
     tokens = length.total_samples * length.seq_length
-    return starts_from(state.space.scenario.training.starts_from, active, tokens) == "checkpoint"
+    return starts_from(space.scenario.training.starts_from, active, tokens) == "checkpoint"
 
 
 def limit_of(end: str, low: int, high: int) -> int:
@@ -102,10 +103,10 @@ def limit_of(end: str, low: int, high: int) -> int:
 
 def _memory(state: SearchState, best: int, plan: Plan) -> list[Binding]:
     """Memory binds if the same machines with a quarter more of it would be faster."""
-    space = state.layout_space(int(state.space.pool[best]))
-    larger = copy(space)
-    larger.physics = copy(space.physics)
-    larger.physics.capacity_gib = space.physics.capacity_gib * MORE_MEMORY
+    layouts = state.layout_space(int(state.space.pool[best]))
+    larger = copy(layouts)
+    larger.physics = copy(layouts.physics)
+    larger.physics.capacity_gib = layouts.physics.capacity_gib * MORE_MEMORY
     nothing = np.array([np.inf])
     limits = Limits(nothing, nothing.copy(), state.best.seconds[[best]])
     found, _ = solve(larger, state.space.gpus[[best]], limits, lambda best_s: best_s)
@@ -117,9 +118,9 @@ def _memory(state: SearchState, best: int, plan: Plan) -> list[Binding]:
     return [Binding("memory", said, used, capacity, "GiB")]
 
 
-def _nodes(state: SearchState, plan: Plan) -> list[Binding]:
+def _nodes(space: SearchSpace, plan: Plan) -> list[Binding]:
     """A plan at the most GPUs there are."""
-    offer, most = plan.offer, state.space.scenario.cluster.max_gpus
+    offer, most = plan.offer, space.scenario.cluster.max_gpus
     size, gpus = plan.gpus // plan.nodes, plan.paid_gpus  # spare nodes are ordered too
     if offer.max_nodes is not None and gpus // size >= offer.max_nodes:
         code = "binding.nodes_owned" if offer.pricing == "owned" else "binding.nodes_sold"
@@ -130,30 +131,30 @@ def _nodes(state: SearchState, plan: Plan) -> list[Binding]:
     return []
 
 
-def _in_another_form(state: SearchState, plan: Plan) -> list[str]:
+def _in_another_form(space: SearchSpace, plan: Plan) -> list[str]:
     """That the framework builds a part of the model otherwise."""
     row = framework(plan.framework)
-    part = approximated_part(row, state.space.scenario.model)
+    part = approximated_part(row, space.scenario.model)
     if not part:
         return []
     return [say("warnings.in_another_form", framework=row.title, part=part)]
 
 
-def warnings_of(state: SearchState, plan: Plan | None) -> tuple[str, ...]:
+def warnings_of(space: SearchSpace, plan: Plan | None) -> tuple[str, ...]:
     """What a reader should know before signing."""
-    out = [*unfit_parts(state.space.scenario, state.space.catalog), *state.space.remarks]
-    if not state.space.offers:
+    out = [*unfit_parts(space.scenario, space.catalog), *space.remarks]
+    if not space.offers:
         out.append(say("warnings.no_offer"))
     if plan is None:
-        return (*out, *state.space.length.remarks)
-    out = [*_of_the_batch(state, plan), *out, *_not_joined(state, plan)]
-    if state.space.scenario.cost_left_out:
+        return (*out, *space.length.remarks)
+    out = [*_of_the_batch(space, plan), *out, *_not_joined(space, plan)]
+    if space.scenario.cost_left_out:
         out.append(say("warnings.cost_left_out_assumed" if plan.offer.priced else "warnings.cost_left_out"))
     offer = plan.offer
-    flags = next(o.flags for o in state.space.offers if o.id == offer.id)
+    flags = next(o.flags for o in space.offers if o.id == offer.id)
     if offer.max_nodes is None and offer.pricing != "owned":
         out.append(say("warnings.nodes_assumed", offer=offer.id, nodes=plan.nodes))
-    out += _in_another_form(state, plan)
+    out += _in_another_form(space, plan)
     if offer.pricing == "spot":
         out.append(_spot(plan))
     if "network_assumed" in flags:
@@ -167,11 +168,11 @@ def warnings_of(state: SearchState, plan: Plan | None) -> tuple[str, ...]:
     if adapter is not None:
         factor = FACTORS[adapter.method]
         out.append(say("warnings.adapter", adapter=adapter.words, parameters=adapter.parameters, factor=factor))
-    elif plan.basis == "modelled" and stack_of(plan.framework, "") not in state.space.calibration.stacks:
+    elif plan.basis == "modelled" and stack_of(plan.framework, "") not in space.calibration.stacks:
         out.append(say("warnings.framework_unmeasured", framework=framework(plan.framework).title))
     elif plan.basis == "modelled":
         out.append(say("warnings.modelled"))
-    return (*out, *state.space.length.remarks)
+    return (*out, *space.length.remarks)
 
 
 def _spot(plan: Plan) -> str:
@@ -184,9 +185,9 @@ def _spot(plan: Plan) -> str:
     return say("warnings.spot_rate", rate=taken.per_1000_node_days)
 
 
-def _of_the_batch(state: SearchState, plan: Plan) -> list[str]:
+def _of_the_batch(space: SearchSpace, plan: Plan) -> list[str]:
     """Whether so few iterations, or so many passes over so little data, can be meant."""
-    samples = state.space.length.samples_per_epoch or None
+    samples = space.length.samples_per_epoch or None
     if samples is not None and plan.global_batch > samples:
         return [say("warnings.batch_beyond_data", batch=plan.global_batch, samples=samples)]
     if plan.iterations == 1:
@@ -196,9 +197,9 @@ def _of_the_batch(state: SearchState, plan: Plan) -> list[str]:
     return []
 
 
-def _not_joined(state: SearchState, plan: Plan) -> list[str]:
+def _not_joined(space: SearchSpace, plan: Plan) -> list[str]:
     """Own nodes that the plan leaves out because no network between them is stated."""
-    for own in state.space.scenario.cluster.own:
+    for own in space.scenario.cluster.own:
         mine = plan.offer.pricing == "owned" and plan.offer.instance == own.name
         if mine and own.nodes > 1 and plan.offer.max_nodes == 1 and plan.offer.max_nodes_basis == "unknown fabric":
             return [say("warnings.not_joined", nodes=own.nodes, name=own.name)]

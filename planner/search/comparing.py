@@ -142,7 +142,7 @@ def _options(state: SearchState, by: str) -> list[_Contender]:
 def _solved(state: SearchState, label: str, goal: Goal) -> _Contender:
     view = View(state, goal)
     cell = find(view)
-    provenance, unit = provenance_of(state), unit_of(state.space.scenario)
+    provenance, unit = provenance_of(state.space), unit_of(state.space.scenario)
     if cell is None:
         side = Side(label, "infeasible", None, reason_of(state, goal))
         return _Contender(side, provenance, state, goal, unit=unit)

@@ -75,7 +75,7 @@ def explain(
         why_not=tuple(answer_why_not(state, text, certificate.best) for text in why_not),
         infeasibility=what_would_do(state) if plan is None else None,
         certificate=certificate,
-        provenance=provenance_of(state),
+        provenance=provenance_of(state.space),
         goal=asked(scenario),
     )
 

@@ -141,7 +141,7 @@ def optimize_fleet(
     common = {
         "unit": units.pop(),
         "basis": say("fleets.basis"),
-        "provenance": tuple(provenance_of(c.state) for c in columns),
+        "provenance": tuple(provenance_of(c.state.space) for c in columns),
     }
     if picked is None:
         return FleetAnswer(

@@ -59,9 +59,9 @@ def frontier(
         status="optimal" if len(cells) else "infeasible",
         plans=tuple(make_plan(state, fastest_of(state, int(c)), state.space.offers[int(view.offer[c])]) for c in cells),
         certificate=certify(state, view, tally, None),
-        defaults=defaults_of(state),
-        warnings=warnings_of(state, None),
-        provenance=provenance_of(state),
+        defaults=defaults_of(state.space),
+        warnings=warnings_of(state.space, None),
+        provenance=provenance_of(state.space),
         goal=asked(scenario),
     )
 

@@ -15,6 +15,7 @@ from planner.search.memory_relaxations import lacking
 from planner.search.plans import fastest_of, make_plan
 from planner.search.pools import no_units, unfit_reasons
 from planner.search.relaxations import relaxations
+from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
 from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of, value_of
 from planner.spec.hardware import Accelerator
@@ -56,7 +57,7 @@ def reason_of(state: SearchState, goal: Goal) -> str:
 
 def _reason(state: SearchState, goal: Goal, least_time: float | None, least_cost: float | None) -> str:
     if not state.space.offers:
-        return _no_offer(state)
+        return _no_offer(state.space)
     if not state.candidates.any():
         lacks = {why_no_layout(pool.setting.framework, pool.setting.model) for pool in state.space.pools}
         if lacks and "" not in lacks:
@@ -72,31 +73,27 @@ def _reason(state: SearchState, goal: Goal, least_time: float | None, least_cost
     return say("infeasible.both")
 
 
-def _no_offer(state: SearchState) -> str:
+def _no_offer(space: SearchSpace) -> str:
     """That there is nothing to plan with, and what the offers lack that `cluster` asks for."""
-    lacks = {
-        reason: state.space.left_out[reason]
-        for reason in unfit_reasons(state.space.scenario)
-        if reason in state.space.left_out
-    }
+    lacks = {reason: space.left_out[reason] for reason in unfit_reasons(space.scenario) if reason in space.left_out}
     if not lacks:
         return say("infeasible.no_offer")
     told = [say("infeasible.lacks", reason=reason, offers=n) for reason, n in lacks.items()]
-    if no_units(state.space.scenario.training.precision) not in lacks:
+    if no_units(space.scenario.training.precision) not in lacks:
         return say("infeasible.unfit", lacks=told)
-    framework = state.space.scenario.training.framework
+    framework = space.scenario.training.framework
     known = {p for name in frameworks_for(framework) for p in frameworks()[name].precisions}
-    instead = [p for p in PRECISIONS if p in known and any(supports(part, p) for part in _asked_for(state))]
+    instead = [p for p in PRECISIONS if p in known and any(supports(part, p) for part in _asked_for(space))]
     if not instead:
         return say("infeasible.unfit_precision", lacks=told)
     set_to = reduce(lambda some, other: say("infeasible.or", some=some, other=other), instead)
     return say("infeasible.unfit_precision_set", lacks=told, precision=set_to)
 
 
-def _asked_for(state: SearchState) -> list[Accelerator]:
+def _asked_for(space: SearchSpace) -> list[Accelerator]:
     """The accelerators that `cluster` names, those that no framework runs on left out."""
-    cluster = state.space.scenario.cluster
-    named = [state.space.catalog.accelerator(name) for name in (*cluster.gpus, *(own.gpu for own in cluster.own))]
+    cluster = space.scenario.cluster
+    named = [space.catalog.accelerator(name) for name in (*cluster.gpus, *(own.gpu for own in cluster.own))]
     return [part for part in named if is_gpu(part)]
 
 

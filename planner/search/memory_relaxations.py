@@ -37,14 +37,14 @@ def lacking(state: SearchState, allowed: BoolArray | None = None) -> str:
     seen = set()
     for pool in np.unique(state.space.pool[cells]).tolist():
         gpus = int(state.space.gpus[cells & (state.space.pool == pool)].max())
-        space, setting = state.layout_space(pool), state.space.pools[pool].setting
+        layouts, setting = state.layout_space(pool), state.space.pools[pool].setting
         alike = (setting.framework, setting.accelerator.id, gpus)  # the same GPUs of another cloud lack as much
         if alike in seen:
             continue
         seen.add(alike)
-        least = space.least_memory(gpus)
-        if least is not None and (best is None or least[0] - space.physics.capacity_gib < best[0]):
-            best = (least[0] - space.physics.capacity_gib, pool, gpus, *least[1:])
+        least = layouts.least_memory(gpus)
+        if least is not None and (best is None or least[0] - layouts.physics.capacity_gib < best[0]):
+            best = (least[0] - layouts.physics.capacity_gib, pool, gpus, *least[1:])
     if best is None:
         return ""
     lacks, pool, gpus, row, dp, micro = best

@@ -233,12 +233,12 @@ def _reach(scenario: Scenario, view: View, pick: Pick, samples: int, cap: int) -
 def _steps(view: View, pick: Pick) -> Callable[[IntArray], FloatArray]:
     """Seconds of a step of the pick's layout at other batches, as ramps ask for them."""
     state = view.state
-    space = state.layout_space(int(state.space.pool[pick.cell]))
+    layouts = state.layout_space(int(state.space.pool[pick.cell]))
 
     def step_at(size: IntArray) -> FloatArray:
         whole = (0, pick.row, pick.dp, pick.micro, pick.covered, pick.instances)
         cell, row, dp, micro, covered, instances = (np.array([n]) for n in whole)
-        return space.evaluate(cell, row, dp, micro, size, covered, instances).step_s
+        return layouts.evaluate(cell, row, dp, micro, size, covered, instances).step_s
 
     return step_at
 

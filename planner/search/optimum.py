@@ -22,6 +22,7 @@ from planner.search.infeasible import what_would_do
 from planner.search.layout_space import Found, complexity, first_of_each
 from planner.search.most import ends_at, most_training, wants_most
 from planner.search.plans import Pick, fastest_of, make_plan
+from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState, build
 from planner.search.simplicity import plain, simplest, value_of
 from planner.search.space import space_of
@@ -96,8 +97,8 @@ def _answer(state: SearchState, *, exhaustive: bool = False, advice: bool = True
     view, best, certificate = solve(state, exhaustive=exhaustive)
     common = {
         "certificate": certificate,
-        "defaults": defaults_of(state),
-        "provenance": provenance_of(state),
+        "defaults": defaults_of(state.space),
+        "provenance": provenance_of(state.space),
         "goal": asked(state.space.scenario),
     }
     if best is None:
@@ -107,7 +108,7 @@ def _answer(state: SearchState, *, exhaustive: bool = False, advice: bool = True
             alternatives=(),
             binding=(),
             infeasibility=what_would_do(state, advice=advice),
-            warnings=warnings_of(state, None),
+            warnings=warnings_of(state.space, None),
             **common,  # type: ignore[arg-type]
         )
     offer = state.space.offers[int(view.offer[best])]
@@ -120,7 +121,7 @@ def _answer(state: SearchState, *, exhaustive: bool = False, advice: bool = True
         alternatives=alternatives(state, view, best, pick) if advice else (),
         binding=bindings(state, view, pick, plan) if advice else (),
         infeasibility=None,
-        warnings=warnings_of(state, plan),
+        warnings=warnings_of(state.space, plan),
         **common,  # type: ignore[arg-type]
     )
 
@@ -199,13 +200,13 @@ def unit_of(scenario: Scenario) -> str:
 def evaluate_everything(state: SearchState, tally: Tally) -> None:
     """Every candidate of every cell, without a bound: afterwards each cell's best is exact."""
     for cell in range(len(state.space)):
-        space = state.layout_space(int(state.space.pool[cell]))
+        layouts = state.layout_space(int(state.space.pool[cell]))
         best: Found | None = None
         count = 0
-        for found in space.everything(int(state.space.gpus[cell])):
+        for found in layouts.everything(int(state.space.gpus[cell])):
             count += len(found.row)
             known = found if best is None else Found.join([best, found.take(found.seconds <= best.seconds.min())])
-            best = known.take(first_of_each(known, space.table)) if len(known.row) else best
+            best = known.take(first_of_each(known, layouts.table)) if len(known.row) else best
         tally.evaluated[cell] = count
         tally.pruned[MEMORY][cell] = int(state.candidates[cell]) - count
         if best is not None:
@@ -222,7 +223,7 @@ def chosen(view: View, best: int) -> int:
     cells = cells[np.lexsort(order_keys(view, cells)[::-1])]
     time = p.time_s(0.5, p.best.seconds[cells], cells)
     cost = view.cost(0.5, p.best.seconds[cells], cells)
-    keys = [_quota_key(p, int(view.offer[c])) for c in cells]
+    keys = [_quota_key(p.space, int(view.offer[c])) for c in cells]
     cells = cells[
         undominated(
             (view.value(p.best.seconds[cells], cells), time, cost, p.space.gpus[cells].astype(np.float64)), keys
@@ -250,7 +251,7 @@ def certify(state: SearchState, view: View, tally: Tally, best: int | None) -> C
         bound=value,
         gap=None if value is None else 0.0,
         unit=unit_of(state.space.scenario),
-        statement=space_of(state),
+        statement=space_of(state.space),
     )
 
 
@@ -315,49 +316,47 @@ def asked_of(budget: Budget, objective: Objective, *, cost_stated: bool) -> Stat
     )
 
 
-def defaults_of(state: SearchState) -> tuple[Default, ...]:
+def defaults_of(space: SearchSpace) -> tuple[Default, ...]:
     """The defaults that were used, with what the search made of them."""
     out = []
-    for key, value in state.space.scenario.defaults:
-        out.append(
-            Default(key, state.space.batch_text if key == "training.global_batch" and state.space.batch_text else value)
-        )
-    settings = [pool.setting for pool in state.space.pools]
-    taken = conditions_taken(state.space.scenario, settings, state.space.facts)
+    for key, value in space.scenario.defaults:
+        out.append(Default(key, space.batch_text if key == "training.global_batch" and space.batch_text else value))
+    settings = [pool.setting for pool in space.pools]
+    taken = conditions_taken(space.scenario, settings, space.facts)
     out += [Default(key, value) for key, value in taken]
-    if starts_as_checkpoint(state):
+    if starts_as_checkpoint(space):
         out.append(Default("training.starts_from", say("optimum.starts_from_checkpoint")))
     order = [default.key.split(".")[0] for default in out]
     return tuple(sorted(out, key=lambda default: order.index(default.key.split(".")[0])))
 
 
-def starts_as_checkpoint(state: SearchState) -> bool:
+def starts_as_checkpoint(space: SearchSpace) -> bool:
     """Whether a run that does not say so is taken to go on from a checkpoint."""
-    length = state.space.length
-    if state.space.scenario.training.starts_from or not length.total_samples or not state.space.pools:
+    length = space.length
+    if space.scenario.training.starts_from or not length.total_samples or not space.pools:
         return False
-    active = parameter_counts(state.space.pools[0].setting.model).active
+    active = parameter_counts(space.pools[0].setting.model).active
     return starts_from("", active, length.total_samples * length.seq_length) == "checkpoint"
 
 
-def provenance_of(state: SearchState) -> Provenance:
+def provenance_of(space: SearchSpace) -> Provenance:
     """What the answer was made from."""
     from planner import __version__
 
-    scenario = state.space.scenario
+    scenario = space.scenario
     return Provenance(
         planner=__version__,
         scenario=scenario.name,
         scenario_digest=scenario.digest,
-        catalog_digest=state.space.catalog.digest,
-        calibration_digest=state.space.calibration.digest,
-        offers=len(state.space.offers),
-        offers_left_out=state.space.left_out,
+        catalog_digest=space.catalog.digest,
+        calibration_digest=space.calibration.digest,
+        offers=len(space.offers),
+        offers_left_out=space.left_out,
         asked=asked_values(scenario),
         money=None if scenario.money == USD else scenario.money,
     )
 
 
-def _quota_key(state: SearchState, offer: int) -> tuple[str, str, str, str]:
-    o = state.space.offers[offer]
+def _quota_key(space: SearchSpace, offer: int) -> tuple[str, str, str, str]:
+    o = space.offers[offer]
     return (o.cloud, o.region, o.gpu, o.pricing)

@@ -37,6 +37,7 @@ from planner.search.pools import spare_nodes
 from planner.search.prices import PlanCost, Rates, plan_cost
 from planner.search.reliability import gpu_hours, reliability
 from planner.search.run import FORWARD_SHARE
+from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Budget
@@ -140,7 +141,7 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
         measurements=tuple(ids),
         framework_release=setting.release,
         precision=setting.precision,
-        epochs=_epochs(state, batch),
+        epochs=_epochs(state.space, batch),
         leftover_samples=None if left is None else int(left[0]),
         confidence=budget.confidence,
         within_budget=within_budget(state, pick, price.rates),
@@ -148,7 +149,7 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
         probability_basis=_probability_basis(budget, price, state.overhead),
         flops_convention=say("plans.flops_convention"),
         critical_batch_remark=_critical_remark(critical, batch, setting.seq_length),
-        learning=_learning(state, setting, batch, tokens),
+        learning=_learning(state.space, setting, batch, tokens),
         evaluation_time_s=float(state.space.run.evaluations(steps)[0]) * FORWARD_SHARE * step_s.p50,
         energy_kwh=None if energy is None else energy.kwh,
         co2_kg=None if energy is None else energy.co2_kg,
@@ -159,7 +160,7 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
         gpu_hours=gpu_hours(state, pick, runs, time.p50),
         buying=state.space.buying.get(offer.instance) if offer.pricing == "owned" else None,
     )
-    return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(state, plan))
+    return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(state.space, plan))
 
 
 def _step_factors(state: SearchState, cell: int) -> Quantiles:
@@ -248,11 +249,11 @@ def _setting(state: SearchState, pick: Pick) -> Setting:
 
 
 def _layouts(state: SearchState, pick: Pick) -> Layouts:
-    space = state.layout_space(int(state.space.pool[pick.cell]))
+    layouts = state.layout_space(int(state.space.pool[pick.cell]))
     row, dp, micro, grad_accum = (
         np.array([n]) for n in (pick.row, pick.dp, pick.micro, pick.batch // (pick.micro * pick.dp))
     )
-    return space.layouts(row, dp, micro, grad_accum)
+    return layouts.layouts(row, dp, micro, grad_accum)
 
 
 def _layout(x: Layouts) -> Layout:
@@ -358,23 +359,23 @@ def _commitment(offer: Offer) -> _Commitment:
     )
 
 
-def _epochs(state: SearchState, batch: int) -> float | None:
+def _epochs(space: SearchSpace, batch: int) -> float | None:
     """Passes over the data: those asked for, or what the batch needs to the reference batch's loss."""
-    if state.space.length.epochs is None:
+    if space.length.epochs is None:
         return None
-    if state.space.run.loss is None:
-        return float(state.space.length.epochs)
-    total = state.space.length.total_samples
-    return float(state.space.length.epochs) * int(state.space.run.loss.samples(total, batch)) / total
+    if space.run.loss is None:
+        return float(space.length.epochs)
+    total = space.length.total_samples
+    return float(space.length.epochs) * int(space.run.loss.samples(total, batch)) / total
 
 
-def _learning(state: SearchState, setting: Setting, batch: int, tokens: int) -> tuple[str, ...]:
+def _learning(space: SearchSpace, setting: Setting, batch: int, tokens: int) -> tuple[str, ...]:
     """What batch, repeats and size mean for learning, in sentences."""
     active = parameter_counts(setting.model).active
-    start = starts_from(state.space.scenario.training.starts_from, active, tokens)
+    start = starts_from(space.scenario.training.starts_from, active, tokens)
     return (
-        batch_remark(float(batch * setting.seq_length), state.space.critical(tokens)),
-        *learning_remarks(active, state.space.length, tokens, scratch=start == "scratch"),
+        batch_remark(float(batch * setting.seq_length), space.critical(tokens)),
+        *learning_remarks(active, space.length, tokens, scratch=start == "scratch"),
     )
 
 
@@ -408,15 +409,15 @@ def _plausibility(setting: Setting, plan: Plan) -> Plausibility:
     )
 
 
-def _schedule(state: SearchState, plan: Plan) -> tuple[EpochSchedule, ...]:
+def _schedule(space: SearchSpace, plan: Plan) -> tuple[EpochSchedule, ...]:
     """When each pass starts and ends at p50, what is not training spread evenly; () where batches ramp."""
-    epochs = state.space.length.epochs if state.space.run.loss is None else plan.epochs
-    if epochs is None or state.space.run.ramp is not None or epochs > 64:
+    epochs = space.length.epochs if space.run.loss is None else plan.epochs
+    if epochs is None or space.run.ramp is not None or epochs > 64:
         return ()
     each = plan.time_s.p50 / plan.iterations
     out, first = [], 1
     for epoch in range(1, math.ceil(float(epochs)) + 1):
-        seen = epoch * state.space.length.samples_per_epoch
+        seen = epoch * space.length.samples_per_epoch
         last = plan.iterations if epoch >= float(epochs) else min(-(-seen // plan.global_batch), plan.iterations)
         out.append(EpochSchedule(epoch, first, last, (first - 1) * each, last * each))
         first = last + 1

@@ -81,7 +81,7 @@ def answer_of(study: Study, found: Found) -> ProgrammeAnswer:
         chance_basis=chance_basis(),
         defaults=defaults(programme),
         warnings=tuple(_warnings(study, found, stages)),
-        provenance=provenance(programme, study.plans[0].state),
+        provenance=provenance(programme, study.plans[0].state.space),
     )
 
 

@@ -62,7 +62,7 @@ def refusal_of(study: Study) -> ProgrammeAnswer:
         chance_basis=chance_basis(),
         defaults=defaults(programme),
         warnings=(),
-        provenance=provenance(programme, study.plans[0].state),
+        provenance=provenance(programme, study.plans[0].state.space),
     )
 
 

@@ -37,7 +37,7 @@ from planner.search.plans import Pick, fastest_of
 from planner.search.prices import PlanCost, plan_cost
 from planner.search.programme_answer import ProgrammeAnswer
 from planner.search.programme_chances import Draw, Part, Worlds, live
-from planner.search.search_state import SearchState
+from planner.search.search_space import SearchSpace
 from planner.search.simplicity import plain
 from planner.search.stage_plans import (
     Shared,
@@ -45,6 +45,7 @@ from planner.search.stage_plans import (
     all_of,
     carried_bytes,
     limits_of,
+    passes_its_cluster_on,
     places_worth,
     searches_of,
     shared_of,
@@ -123,8 +124,8 @@ def study_of(programme: Programme, catalog: Catalog, calibration: Calibration) -
             or any(j != i and not before[i, j] and not before[j, i] for j in range(len(programme.stages)))
         )
         like = plans[stage.after[0]] if "cluster" in stage.inherits and stage.after[0] < i else None
-        beside = beside or _passes_its_cluster_on(programme, i)
-        key = (id(state), tied[i], beside, stage.copies, stage.beside, id(like), _passes_its_cluster_on(programme, i))
+        beside = beside or passes_its_cluster_on(programme, i)
+        key = (id(state), tied[i], beside, stage.copies, stage.beside, id(like), passes_its_cluster_on(programme, i))
         if key not in kept:
             for earlier in searches[:i]:
                 state.learn_runs(earlier)
@@ -132,7 +133,7 @@ def study_of(programme: Programme, catalog: Catalog, calibration: Calibration) -
                 programme, i, state, shared, places, tied=tied[i], beside=beside, worth=worth, like=like
             )
         plans.append(replace(kept[key], stage=stage))
-    carried = tuple(carried_bytes(programme, i, p) for i, p in enumerate(searches))
+    carried = tuple(carried_bytes(programme, i, p.space) for i, p in enumerate(searches))
     calendar = calendar_of(programme, plans, shared, carried)
     return Study(programme, tuple(plans), shared, places, calendar, carried, calibration)
 
@@ -144,10 +145,6 @@ def _tied(programme: Programme) -> list[bool]:
         if stage.tied:
             out[stage.after[0]] = True
     return out
-
-
-def _passes_its_cluster_on(programme: Programme, number: int) -> bool:
-    return any("cluster" in s.inherits and s.after[0] == number for s in programme.stages)
 
 
 def calendar_of(
@@ -362,9 +359,9 @@ def goal_of(programme: Programme) -> StatedGoal:
     return asked_of(programme.budget, programme.objective, cost_stated=not programme.cost_left_out)
 
 
-def provenance(programme: Programme, state: SearchState) -> Provenance:
+def provenance(programme: Programme, space: SearchSpace) -> Provenance:
     """What the answer was made from."""
-    made = provenance_of(state)
+    made = provenance_of(space)
     return replace(
         made,
         scenario=programme.name,

@@ -20,6 +20,7 @@ from planner.search.goals import Goal, View, aiming_at, find, objective_goal
 from planner.search.optimum import scenario_goal
 from planner.search.pools import node_range
 from planner.search.prices import price_range
+from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState, build
 from planner.spec.hardware import Offer
 from planner.spec.programme import Programme, Stage
@@ -162,13 +163,13 @@ def stage_plans(
         offer = state.space.offers[at]
         reserved = offer.instance if offer.pricing == "owned" and offer.instance in shared.reserved else None
         free = float(state.space.costs.beside(alone[[i]])[0])
-        for lanes in _lanes(stage, state, cell, offer):
+        for lanes in _lanes(stage, state.space, cell, offer):
             if lanes not in times:
                 times[lanes] = state.time_s(all_of(sure, lanes), seconds, cells)
             time = times[lanes]
             waves = -(-stage.copies // lanes)
             gpus = float(state.space.paid_gpus[cell] * lanes)
-            opens, closes = _window(programme, state, cell, reserved)
+            opens, closes = _window(programme, state.space, cell, reserved)
             made.append((cell, at, lanes, float(time[i]), Choice(
                 days=max(1, math.ceil(waves * float(time[i]) / DAY_S - _ROUNDING)),
                 cost=stage.copies * (free if reserved else float(cost[sure][i])),
@@ -180,8 +181,19 @@ def stage_plans(
                 cluster=zlib.crc32(f"{offer.id} {int(state.space.paid_gpus[cell])}".encode()),  # alike in every stage
                 reservation=None if reserved is None else shared.reserved.index(reserved),
             )))  # fmt: skip
-    inherited = any("cluster" in s.inherits and s.after and s.after[0] == number for s in programme.stages)
-    return _kept(stage, state, made, tied=tied, beside=beside, clusters=like is not None or inherited)
+    return _kept(
+        stage,
+        state,
+        made,
+        tied=tied,
+        beside=beside,
+        clusters=like is not None or passes_its_cluster_on(programme, number),
+    )
+
+
+def passes_its_cluster_on(programme: Programme, number: int) -> bool:
+    """Whether a later stage inherits the cluster of this one."""
+    return any("cluster" in s.inherits and s.after[0] == number for s in programme.stages)
 
 
 def all_of(p: float, count: int) -> float:
@@ -189,19 +201,19 @@ def all_of(p: float, count: int) -> float:
     return float(p ** (1.0 / count))
 
 
-def _lanes(stage: Stage, state: SearchState, cell: int, offer: Offer) -> list[int]:
+def _lanes(stage: Stage, space: SearchSpace, cell: int, offer: Offer) -> list[int]:
     """How many copies may run side by side: the fewest for each number of turns that they take."""
     if stage.copies == 1 or not stage.beside:
         return [1]
     most = stage.copies
     if offer.max_nodes is not None:
-        most = min(most, offer.max_nodes // max(int(state.space.nodes[cell]), 1))
+        most = min(most, offer.max_nodes // max(int(space.nodes[cell]), 1))
     return sorted({-(-stage.copies // waves) for waves in range(1, stage.copies + 1)} & set(range(1, most + 1))) or [1]
 
 
-def _window(programme: Programme, state: SearchState, cell: int, reserved: str | None) -> tuple[int, int | None]:
+def _window(programme: Programme, space: SearchSpace, cell: int, reserved: str | None) -> tuple[int, int | None]:
     """First and last day of a plan's machines."""
-    opens = math.ceil(float(state.space.waiting_s[cell]) / DAY_S - _ROUNDING)
+    opens = math.ceil(float(space.waiting_s[cell]) / DAY_S - _ROUNDING)
     if reserved is None:
         return opens, None
     each = next(each for each in programme.reservations if each.own.name == reserved)
@@ -228,7 +240,7 @@ def _cells(
         confidence=budget.confidence,
         time_s=budget.time_s,
         cost_usd=budget.cost_usd,
-        cells=_looked_at(programme, state),
+        cells=_looked_at(programme, state.space),
     )
     groups: dict[tuple[tuple[tuple[int, float], ...], tuple[str, str] | None], list[int]] = {}
     for i, offer in enumerate(state.space.offers):
@@ -279,18 +291,18 @@ def _same_clusters(state: SearchState, like: StagePlans) -> tuple[IntArray, IntA
     return np.array(cells, dtype=np.int64), np.array(offers, dtype=np.int64)
 
 
-def _looked_at(programme: Programme, state: SearchState) -> BoolArray:
+def _looked_at(programme: Programme, space: SearchSpace) -> BoolArray:
     """Cells whose node counts are looked at, (cells,)."""
-    nodes, size = state.space.nodes, state.space.gpus // np.maximum(state.space.nodes, 1)
+    nodes, size = space.nodes, space.gpus // np.maximum(space.nodes, 1)
     step = 2 ** np.maximum(np.floor(np.log2(np.maximum(nodes, 1))).astype(np.int64) - 1, 0)
     keep = (nodes <= EVERY) | (nodes % step == 0)
     for most in {quota.gpus for quota in programme.quotas}:
-        keep |= (state.space.paid_gpus <= most) & (state.space.paid_gpus + size > most)
-    for pool, each in enumerate(state.space.pools):
-        most_nodes = max((node_range(offer, state.space.scenario)[1] for offer in each.offers), default=0)
-        keep |= (state.space.pool == pool) & (nodes == most_nodes)
+        keep |= (space.paid_gpus <= most) & (space.paid_gpus + size > most)
+    for pool, each in enumerate(space.pools):
+        most_nodes = max((node_range(offer, space.scenario)[1] for offer in each.offers), default=0)
+        keep |= (space.pool == pool) & (nodes == most_nodes)
     every = [quota.gpus for quota in programme.quotas if quota.key == (None, None, None)]
-    return np.asarray(keep & (state.space.paid_gpus <= max(every, default=np.inf)))
+    return np.asarray(keep & (space.paid_gpus <= max(every, default=np.inf)))
 
 
 def places_worth(searches: Sequence[SearchState], shared: Shared) -> frozenset[tuple[str, str]]:
@@ -299,7 +311,7 @@ def places_worth(searches: Sequence[SearchState], shared: Shared) -> frozenset[t
     A place is needless if there is one other where every stage finds all that it offers, no more expensive and under
     the same quotas: whatever stages go on from one another here could do so there, and no more would be moved.
     """
-    sold = [_by_place(state, shared) for state in searches]
+    sold = [_by_place(state.space, shared) for state in searches]
     kept: list[tuple[str, str]] = []
     for place in sorted({place for each in sold for place in each}):
         if not any(_instead(searches, sold, other, place) for other in kept):
@@ -311,9 +323,9 @@ def places_worth(searches: Sequence[SearchState], shared: Shared) -> frozenset[t
 _Sold = dict[tuple[str, str], dict[tuple[int, ...], list[int]]]  # place -> what its offers take from -> offers
 
 
-def _by_place(state: SearchState, shared: Shared) -> _Sold:
+def _by_place(space: SearchSpace, shared: Shared) -> _Sold:
     out: _Sold = {}
-    for i, offer in enumerate(state.space.offers):
+    for i, offer in enumerate(space.offers):
         uses = tuple(of for of, _ in shared.uses(offer, 1.0))
         out.setdefault((offer.cloud, offer.region), {}).setdefault(uses, []).append(i)
     return out
@@ -372,7 +384,7 @@ def _kept(
     return StagePlans(stage, state, cells, offers, lanes, tuple(m[4] for m in made), sure_s)
 
 
-def carried_bytes(programme: Programme, number: int, state: SearchState) -> float:
+def carried_bytes(programme: Programme, number: int, space: SearchSpace) -> float:
     """What a stage carries along when it moves: checkpoint, optimizer, and the data that it reads once."""
     stage = programme.stages[number]
     if not stage.inherits or not stage.after:
@@ -380,8 +392,8 @@ def carried_bytes(programme: Programme, number: int, state: SearchState) -> floa
     source = programme.stages[stage.after[0]].scenario
     parameters = parameter_counts(source.model).total
     size = parameters * WEIGHT_BYTES if {"checkpoint", "optimizer"} & set(stage.inherits) else 0.0
-    if "optimizer" in stage.inherits and state.space.pools:
-        size += parameters * optimizer_state_bytes(state.space.pools[0].setting)
+    if "optimizer" in stage.inherits and space.pools:
+        size += parameters * optimizer_state_bytes(space.pools[0].setting)
     return size + data_bytes(stage)
 
 

@@ -23,6 +23,7 @@ from planner.search.optimum import scenario_goal
 from planner.search.plans import fastest_of, make_plan
 from planner.search.pools import node_range
 from planner.search.prices import Rates, plan_cost
+from planner.search.search_space import SearchSpace
 from planner.search.search_state import CELLS_TOGETHER, SearchState, build
 from planner.search.simplicity import plain
 from planner.spec.hardware import Offer
@@ -204,7 +205,7 @@ def study(scenario: Scenario, outcome: Optimization, catalog: Catalog, calibrati
     reach_time = REACH * max(budget.time_s or 0.0, plan.time_s.p90)
     reach_cost = REACH * max(budget.cost_usd or 0.0, plan.cost_usd.p90)
     levels = three_levels(budget.confidence)
-    _search(state, levels_of(state, levels), reach_time, reach_cost)
+    _search(state, levels_of(state.space, levels), reach_time, reach_cost)
     cells = np.flatnonzero(state.exact)
     found = Study(scenario, outcome, state, cells, levels, reach_time, reach_cost)
     found.cells = cells[_worth(found)]
@@ -232,9 +233,9 @@ def _as_answered(found: Study) -> tuple[int, int] | None:
     return cell, offer
 
 
-def levels_of(state: SearchState, levels: Sequence[float]) -> tuple[float, ...]:
+def levels_of(space: SearchSpace, levels: Sequence[float]) -> tuple[float, ...]:
     """Probabilities at which a run must be slower to be of no use: where prices are spread, over the whole range."""
-    spread = bool(np.any(state.space.ranges[0] < state.space.ranges[1]))
+    spread = bool(np.any(space.ranges[0] < space.ranges[1]))
     return tuple(sorted({0.5, *levels, *(BETWEEN if spread else ())}))
 
 
@@ -268,7 +269,7 @@ def _search(state: SearchState, levels: tuple[float, ...], reach_time_s: float, 
     slopes = {p: state.completion_model.slope(p) for p in levels}
     for pool in range(len(state.space.pools)):
         cells = np.flatnonzero(possible & (state.space.pool == pool))
-        fewest = fewest_of_all(state, pool)
+        fewest = fewest_of_all(state.space, pool)
         fastest = dict.fromkeys(levels, np.inf)  # of the smaller clusters that every offer sells
         for at in range(0, len(cells), CELLS_TOGETHER):
             some = cells[at : at + CELLS_TOGETHER]
@@ -286,8 +287,8 @@ def _search(state: SearchState, levels: tuple[float, ...], reach_time_s: float, 
 def _worth(found: Study) -> BoolArray:
     """Which of the study's cells no smaller cell of their pool beats at every confidence."""
     p = found.state
-    times = np.stack([found.times(level) for level in levels_of(p, found.levels)])
-    fewest = [fewest_of_all(p, pool) for pool in range(len(p.space.pools))]
+    times = np.stack([found.times(level) for level in levels_of(p.space, found.levels)])
+    fewest = [fewest_of_all(p.space, pool) for pool in range(len(p.space.pools))]
     keep = np.ones(len(found.cells), dtype=bool)
     fastest: dict[int, FloatArray] = {}
     for i in np.lexsort((p.space.gpus[found.cells], p.space.pool[found.cells])).tolist():
@@ -300,6 +301,6 @@ def _worth(found: Study) -> BoolArray:
     return keep
 
 
-def fewest_of_all(state: SearchState, pool: int) -> int:
+def fewest_of_all(space: SearchSpace, pool: int) -> int:
     """The fewest nodes that every offer of a pool sells: a smaller cluster cannot stand for all of them."""
-    return max(node_range(offer, state.space.scenario)[0] for offer in state.space.pools[pool].offers)
+    return max(node_range(offer, space.scenario)[0] for offer in space.pools[pool].offers)

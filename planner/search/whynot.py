@@ -13,6 +13,7 @@ from planner.search.explanation import WhyNot
 from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.optimum import scenario_goal
 from planner.search.plans import make_plan
+from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
 from planner.search.simplicity import plain
 from planner.search.whatif import value_at
@@ -46,7 +47,7 @@ def why_not(state: SearchState, text: str, best: float | None) -> WhyNot:
     inside = state if scenario == state.space.scenario else state.of(scenario)
     goal = _goal(inside, scenario, wanted)
     if goal is None:
-        _known_gpu(state, wanted)
+        _known_gpu(state.space, wanted)
         return _not_offered(state, text, wanted)
     view = View(inside, goal)
     cell = find(view)
@@ -55,11 +56,11 @@ def why_not(state: SearchState, text: str, best: float | None) -> WhyNot:
     return _ruled_out(text, inside, goal)
 
 
-def _known_gpu(state: SearchState, wanted: Mapping[str, str]) -> None:
+def _known_gpu(space: SearchSpace, wanted: Mapping[str, str]) -> None:
     """A name that no catalog knows is a mistake, told with the nearest; it is not merely unsold."""
     if "gpu" in wanted:
         try:
-            state.space.catalog.accelerator(wanted["gpu"])
+            space.catalog.accelerator(wanted["gpu"])
         except PlannerError as error:
             raise PlannerError(say("whynot.unknown_gpu", gpu=wanted["gpu"], error=error.args[0])) from None
 
@@ -96,17 +97,17 @@ def pinned(scenario: Scenario, wanted: Mapping[str, str]) -> Scenario:
     return replace(scenario, layout=layout, training=training)
 
 
-def _goal(state: SearchState, scenario: Scenario, wanted: Mapping[str, str]) -> Goal | None:
+def _goal(space: SearchSpace, scenario: Scenario, wanted: Mapping[str, str]) -> Goal | None:
     """The scenario's goal over what was asked for; None if no offer of the problem is that."""
-    offers: BoolArray = np.ones(len(state.space.offers), dtype=bool)
+    offers: BoolArray = np.ones(len(space.offers), dtype=bool)
     for key, read in OF_OFFERS.items():
         if key in wanted:
-            offers &= np.array([read(o) == wanted[key] for o in state.space.offers], dtype=bool)
-    cells = np.ones(len(state.space), dtype=bool)
+            offers &= np.array([read(o) == wanted[key] for o in space.offers], dtype=bool)
+    cells = np.ones(len(space), dtype=bool)
     if "gpus" in wanted:
-        cells &= state.space.gpus == _whole("gpus", wanted["gpus"])
+        cells &= space.gpus == _whole("gpus", wanted["gpus"])
     if "nodes" in wanted:
-        cells &= state.space.nodes == _whole("nodes", wanted["nodes"])
+        cells &= space.nodes == _whole("nodes", wanted["nodes"])
     if not offers.any():
         return None
     return replace(scenario_goal(scenario), offers=offers, cells=cells)

@@ -117,7 +117,7 @@ def _factors(case: Case, offer: Offer, sold: list[int]) -> dict[str, list[list[l
     found: dict[str, list[list[list[float]]]] = {}
     for pool in sold:
         cells = study.cells[p.space.pool[study.cells] == pool]
-        rate = middle_rate(p, offer, cells)
+        rate = middle_rate(p.space, offer, cells)
         each = [
             prices(p, offer, cells, (0.5, *study.levels), share_of(storage, rate * change)) / offer.usd_per_gpu_hour
             for change in (CHANGES if storage else (1.0,))
@@ -200,7 +200,7 @@ def _row(case: Case, number: int, label: str, choice: Choice) -> PlanRow:
     name = w.say("plan_name", label=label, cluster=cluster) if label else cluster
     paid = p.space.pools[int(p.space.pool[choice.cell])].paid
     storage = p.space.costs.storage_usd_per_s * HOUR_S
-    share = float(share_of(storage, middle_rate(p, offer, np.array([choice.cell])))[0])
+    share = float(share_of(storage, middle_rate(p.space, offer, np.array([choice.cell])))[0])
     known = (choice.price_p50, choice.price_sure)
     return PlanRow(
         label=f"{number}. {name}",

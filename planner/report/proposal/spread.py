@@ -16,6 +16,7 @@ from planner.performance.arrays import FloatArray, IntArray
 from planner.report.proposal.model import PriceCurve
 from planner.search.money import HOUR_S
 from planner.search.prices import Rates, price_range, quantile
+from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Storage
@@ -25,9 +26,9 @@ _ONE_AN_HOUR = Storage(1e9, 720.0)  # USD; a month has 720 hours
 _NO_STORAGE = 1e-9  # a share of it that does not count
 
 
-def middle_rate(state: SearchState, offer: Offer, cells: IntArray) -> FloatArray:
+def middle_rate(space: SearchSpace, offer: Offer, cells: IntArray) -> FloatArray:
     """USD an hour of all machines of these cells on an offer, at the middle of its range, (n,)."""
-    return np.asarray(sum(price_range(offer)) / 2.0 * state.space.paid_gpus[cells], dtype=np.float64)
+    return np.asarray(sum(price_range(offer)) / 2.0 * space.paid_gpus[cells], dtype=np.float64)
 
 
 def share_of(storage_usd_per_h: float, rate: FloatArray) -> FloatArray:
@@ -46,7 +47,7 @@ def prices(
     gpus = state.space.paid_gpus[cells].astype(np.float64)
     part = np.clip(np.broadcast_to(np.asarray(share, dtype=np.float64), gpus.shape), _NO_STORAGE, 1.0 - 1e-6)
     # Storage of one USD an hour, and machines of as many as make it that share.
-    scale = (1.0 - part) / (part * middle_rate(state, offer, cells))
+    scale = (1.0 - part) / (part * middle_rate(state.space, offer, cells))
     costs = replace(state.space.costs, storage=_ONE_AN_HOUR, egress=None)
     runs = state.completion_model.completion(state.best.seconds[cells], cells)
     out = []
@@ -72,5 +73,5 @@ def curve(
     points = {share: tuple(prices(state, offer, cells, (0.5, sure), share)[:, 0].tolist()) for share in GRID}
     points[at] = known
     shares = tuple(sorted(points))
-    rate = float(middle_rate(state, offer, cells)[0])
+    rate = float(middle_rate(state.space, offer, cells)[0])
     return PriceCurve(rate, shares, tuple(points[s][0] for s in shares), tuple(points[s][1] for s in shares))
