@@ -13,12 +13,13 @@ from planner.performance.model_parts import approximated_part
 from planner.performance.stacks import stack_of
 from planner.results.answers import Binding
 from planner.results.plan import Plan
-from planner.search.engine import Limits, solve
+from planner.search.engine import solve
 from planner.search.goals import View, find
 from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.pools import unfit_parts
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
+from planner.search.tally import Limits
 from planner.words import say
 from planner.workload.counts import parameter_counts
 from planner.workload.learning import starts_from, token_multiplier

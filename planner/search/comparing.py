@@ -35,7 +35,7 @@ KINDS: Mapping[str, Callable[[Offer], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Contender:
-    """A side while it is compared: its goal in its problem, where there is one to search again."""
+    """A side while it is compared: its goal in its search, where there is one to search again."""
 
     side: Side
     provenance: Provenance

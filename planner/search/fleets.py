@@ -85,7 +85,7 @@ class FleetAnswer(Document):
 
 @dataclass(frozen=True)
 class _Columns:
-    """The plans that a run may get, in the total order: cells of its problem on one offer each."""
+    """The plans that a run may get, in the total order: cells of its search space on one offer each."""
 
     state: SearchState
     goal: Goal

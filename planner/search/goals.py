@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.search.engine import SLACK, Limits, Tally
-from planner.search.layout_space import complexity
+from planner.search.candidates import complexity
 from planner.search.layouts import LayoutTable
 from planner.search.prices import MARGIN, Rates
 from planner.search.search_state import SearchState
+from planner.search.tally import SLACK, Limits, Tally
 
 DAY_S = 86400.0
 PROMISING = 8  # cells whose values are looked at first
@@ -23,7 +23,7 @@ MORE_EXPENSIVE = "more expensive offer of the same machines"
 class Goal:
     """Least usd_per_second x time + usd x cost (+ gpus x GPUs paid for), each at its quantile `at` (None: p50).
 
-    Budgets hold at `confidence`. `offers` (over problem.offers) leaves offers out; so does `cells` cells.
+    Budgets hold at `confidence`. `offers` (over those of the space) leaves offers out; so does `cells` cells.
     What if: `price` multiplies every price, `speed` every throughput.
     """
 
@@ -54,7 +54,7 @@ def aiming_at(goal: Goal, per_second: float = 0.0, per_usd: float = 0.0, per_gpu
 
 @dataclass
 class View:
-    """A goal's numbers for every cell of a problem, (cells,) each: what its best offer costs, and its quantiles."""
+    """A goal's numbers for every cell of a search, (cells,) each: what its best offer costs, and its quantiles."""
 
     state: SearchState
     goal: Goal

@@ -1,4 +1,4 @@
-"""One kind of machine with one framework: its layouts, what each candidate takes, and how candidates are ordered."""
+"""One kind of machine with one framework: its layouts, and what each candidate takes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts
+from planner.performance.arrays import FloatArray, IntArray, Layouts
 from planner.performance.steptime import KernelTimes
 from planner.search.batches import BatchSpace
+from planner.search.candidates import Found
 from planner.search.layouts import LayoutTable
 from planner.search.open_ends import every_divisor, spread_out
 from planner.search.physics import SettingPhysics
@@ -19,39 +20,6 @@ from planner.spec.scenario import IntChoice
 
 UNLIMITED_MICRO_BATCHES = 1 << 20  # as grad_accum: every pipeline is full
 SLICE = 40_000  # rows evaluated together: their arrays stay in cache
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Evaluated candidates, one entry each, (n,): table row, dp, micro-batch, global batch, seconds of the run.
-
-    `covered` are the layers of each chunk that full recompute covers, `instances` the groups that states lie over.
-    """
-
-    cell: IntArray
-    row: IntArray
-    dp: IntArray
-    micro: IntArray
-    batch: IntArray
-    covered: IntArray
-    instances: IntArray
-    step_s: FloatArray
-    seconds: FloatArray
-
-    def take(self, index: IntArray | BoolArray) -> Found:
-        return Found(*(getattr(self, name)[index] for name in self.__slots__))
-
-    def copy(self) -> Found:
-        return Found(*(getattr(self, name).copy() for name in self.__slots__))
-
-    def put(self, index: IntArray, found: Found) -> None:
-        """Writes other candidates at these places, whose cells stay."""
-        for name in self.__slots__[1:]:
-            getattr(self, name)[index] = getattr(found, name)
-
-    @staticmethod
-    def join(parts: list[Found]) -> Found:
-        return Found(*(np.concatenate([getattr(p, name) for p in parts]) for name in Found.__slots__))
 
 
 def floor_s(physics: SettingPhysics, table: LayoutTable, batches: BatchSpace, run: Run) -> float:
@@ -330,43 +298,6 @@ class LayoutSpace:
         return self.physics.kernels(*axes, micro[first], share[first]).take(back.reshape(-1))
 
 
-def first_of_each(found: Found, table: LayoutTable) -> IntArray:
-    """Index of each cell's first candidate: least time, then the total order (batch, simpler layout, its numbers)."""
-    t, row = table, found.row
-    keys = (
-        found.instances,
-        found.covered,
-        found.micro,
-        t.recompute[row],
-        t.sequence_parallel[row],
-        t.zero_stage[row],
-        t.ep[row],
-        t.cp[row],
-        t.vpp[row],
-        t.pp[row],
-        t.tp[row],
-        complexity(table, row),
-        found.batch,
-        found.seconds,
-        found.cell,
-    )
-    order = np.lexsort(keys)
-    cells = found.cell[order]
-    head = np.ones(len(order), dtype=bool)
-    head[1:] = cells[1:] != cells[:-1]
-    return order[head]
-
-
-def complexity(table: LayoutTable, row: IntArray) -> IntArray:
-    """How far from plain data parallelism: dimensions in use, ZeRO beyond stage 1, recompute, sequence parallel.
-
-    ZeRO 1 counts as plain: it divides the optimizer and changes nothing else.
-    """
-    used = sum(np.asarray(d[row] > 1, dtype=np.int64) for d in (table.tp, table.pp, table.vpp, table.cp, table.ep))
-    zero = np.maximum(table.zero_stage[row] - 1, 0)
-    return np.asarray(used + zero + table.recompute[row] + table.sequence_parallel[row], dtype=np.int64)
-
-
 def _intervals(batches: BatchSpace) -> tuple[IntArray, IntArray]:
     """First and last micro-batch of intervals that cover all allowed ones: singly at first, then wider."""
     low, high = batches.micro_low, batches.micro_high
@@ -381,9 +312,3 @@ def _intervals(batches: BatchSpace) -> tuple[IntArray, IntArray]:
         at = ends[-1] + 1
     starts = [low, *(e + 1 for e in ends[:-1])] if ends else []
     return np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64)
-
-
-def nothing() -> Found:
-    """No candidate at all."""
-    none = np.zeros(0, dtype=np.int64)
-    return Found(none, none, none, none, none, none, none, np.zeros(0), np.zeros(0))

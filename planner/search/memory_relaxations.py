@@ -15,7 +15,7 @@ from planner.search.shortfalls import budget_goal
 from planner.spec.scenario import MOST_GPUS, LayoutBounds, Scenario
 from planner.words import say
 
-Changed = tuple[Change, SearchState]  # and the problem where it is made
+Changed = tuple[Change, SearchState]  # and the search where it is made
 
 NODES = (2, 4, 8, 16, 32, 64)  # times one's own that are tried
 #: What a network between own nodes is taken to be where none is stated, Gbit/s: one port of what data centres have.

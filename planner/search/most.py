@@ -71,7 +71,7 @@ def most_training(scenario: Scenario, build: Build) -> Most:
 
     Parameters
     ----------
-    build : makes the problem of a scenario
+    build : makes the search of a scenario
 
     Raises
     ------

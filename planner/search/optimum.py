@@ -13,19 +13,19 @@ from planner.performance.calibration import Calibration
 from planner.results.answers import Alternative, Certificate, Default, GivenUp, Optimization, Provenance, StatedGoal
 from planner.scenario.asked import asked_values
 from planner.search.binding import bindings, warnings_of
+from planner.search.candidates import Found, complexity, first_of_each
 from planner.search.choose import choose, undominated
 from planner.search.completion_model import DECILE
 from planner.search.conditions import conditions_taken
-from planner.search.engine import MEMORY, Tally
 from planner.search.goals import MORE_EXPENSIVE, Goal, View, aiming_at, find, objective_goal, order_keys
 from planner.search.infeasible import what_would_do
-from planner.search.layout_space import Found, complexity, first_of_each
 from planner.search.most import ends_at, most_training, wants_most
 from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState, build
 from planner.search.simplicity import plain, simplest, value_of
 from planner.search.space import space_of
+from planner.search.tally import MEMORY, Tally
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Budget, Objective, Scenario
 from planner.units import PlannerError
@@ -93,7 +93,7 @@ def _check(scenario: Scenario) -> None:
 
 
 def _answer(state: SearchState, *, exhaustive: bool = False, advice: bool = True) -> Optimization:
-    """The answer of a problem; with `advice`, what else a person might do."""
+    """The answer of a search; with `advice`, what else a person might do."""
     view, best, certificate = solve(state, exhaustive=exhaustive)
     common = {
         "certificate": certificate,
@@ -169,7 +169,7 @@ def given_up(view: View, best: int, pick: Pick, certificate: Certificate) -> Giv
 
 
 def solve(state: SearchState, *, exhaustive: bool = False) -> tuple[View, int | None, Certificate]:
-    """The best cell of a problem (None: infeasible), the numbers it was judged by, and the proof."""
+    """The best cell of a search (None: infeasible), the numbers it was judged by, and the proof."""
     tally = Tally.of(len(state.space))
     if exhaustive:
         evaluate_everything(state, tally)

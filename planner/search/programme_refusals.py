@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.search.calendar import Calendar, Schedule, Task, solve, total_cost
+from planner.search.calendar import Calendar, Schedule, Task, total_cost
+from planner.search.calendar_milp import solve
 from planner.search.goals import Goal
 from planner.search.infeasible import reason_of
 from planner.search.programme_answer import ProgrammeAnswer

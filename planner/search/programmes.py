@@ -28,10 +28,10 @@ from planner.search.calendar import (
     moved,
     objective,
     ordered,
-    solve,
     spans,
     total_cost,
 )
+from planner.search.calendar_milp import solve
 from planner.search.optimum import asked_of, provenance_of
 from planner.search.plans import Pick, fastest_of
 from planner.search.prices import PlanCost, plan_cost

@@ -35,7 +35,7 @@ class Relaxation:
 
 
 def relaxations(state: SearchState) -> Iterator[Change]:
-    """Single changes of the problem's scenario, each of which, applied as it is printed, has a plan."""
+    """Single changes of the scenario, each of which, applied as it is printed, has a plan."""
     for find_change in CHANGES:
         try:
             found = find_change(state)

@@ -193,7 +193,7 @@ class SearchSpace:
 
 
 def _but_network(setting: Setting) -> tuple[object, ...]:
-    """All that tells the settings of one problem apart, but the rate of a known network."""
+    """All that tells the settings of one space apart, but the rate of a known network."""
     h = setting.hardware
     known = h.network_gbit_per_s is not None
     return (setting.framework, h.gpu, h.gpus_per_node, h.scale_up_domain, h.link_gbyte_per_s, h.fabric, known)

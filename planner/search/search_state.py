@@ -17,14 +17,16 @@ from planner.performance.frameworks import framework, stages_run
 from planner.performance.intervals import spread
 from planner.results.plan import Overhead
 from planner.risk.overhead import overhead_of
+from planner.search.candidates import Found
 from planner.search.completion_model import CompletionModel, completion_model
-from planner.search.engine import Limits, Tally, Tighten, solve
-from planner.search.layout_space import Found, LayoutSpace, floor_s
+from planner.search.engine import Tighten, solve
+from planner.search.layout_space import LayoutSpace, floor_s
 from planner.search.layouts import LayoutTable, layout_table
 from planner.search.money import HOUR_S
 from planner.search.physics import SettingPhysics
 from planner.search.prices import Rates, chance, cost_line, quantile
 from planner.search.search_space import SearchSpace, search_space
+from planner.search.tally import Limits, Tally
 from planner.spec.hardware import Hardware, Offer
 from planner.spec.scenario import MOST_TRAINING, Scenario
 

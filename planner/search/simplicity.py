@@ -13,11 +13,13 @@ from itertools import pairwise
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.search.engine import SLACK, each_within
+from planner.search.candidates import Found, first_of_each
+from planner.search.engine import each_within
 from planner.search.goals import View
-from planner.search.layout_space import Found, LayoutSpace, first_of_each
+from planner.search.layout_space import LayoutSpace
 from planner.search.plans import Pick, fastest_of
 from planner.search.search_state import SearchState
+from planner.search.tally import SLACK
 
 #: What counts as simpler, the most telling first; docs/search.md gives the same list.
 ORDER = (

@@ -17,7 +17,7 @@ NO_RULE = ("memory_headroom",)  # of what fits, which is counted apart
 
 
 def space_of(space: SearchSpace) -> Sentence:
-    """What the proof of a problem's best plan is over."""
+    """What the proof of a best plan is over."""
     batches, pinned = space.batches, list(pins(space.scenario))
     frameworks = sorted({pool.setting.framework for pool in space.pools})
     counted = {

@@ -39,7 +39,7 @@ _Made = tuple[int, int, int, float, Choice]  # cell, offer, lanes, seconds of on
 
 @dataclass(frozen=True)
 class StagePlans:
-    """A stage's problem and its candidate plans, (n,) each, in the order of `choices`."""
+    """A stage's search and its candidate plans, (n,) each, in the order of `choices`."""
 
     stage: Stage
     state: SearchState

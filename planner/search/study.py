@@ -16,7 +16,6 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.performance.calibration import Calibration
 from planner.results.answers import Optimization
 from planner.results.plan import Plan
-from planner.search.engine import SLACK, Limits
 from planner.search.goals import View, within_cost
 from planner.search.money import HOUR_S
 from planner.search.optimum import scenario_goal
@@ -26,6 +25,7 @@ from planner.search.prices import Rates, plan_cost
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import CELLS_TOGETHER, SearchState, build
 from planner.search.simplicity import plain
+from planner.search.tally import SLACK, Limits
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Scenario
 
@@ -70,7 +70,7 @@ class Choice:
 
 @dataclass
 class Study:
-    """One run: its scenario, the answer, and every cell worth a look (`cells`, indices into the problem's)."""
+    """One run: its scenario, the answer, and every cell worth a look (`cells`, indices into the search space's)."""
 
     scenario: Scenario
     outcome: Optimization

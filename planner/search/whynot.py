@@ -45,7 +45,7 @@ def why_not(state: SearchState, text: str, best: float | None) -> WhyNot:
     wanted = parse(text)
     scenario = pinned(state.space.scenario, wanted)
     inside = state if scenario == state.space.scenario else state.of(scenario)
-    goal = _goal(inside, scenario, wanted)
+    goal = _goal(inside.space, scenario, wanted)
     if goal is None:
         _known_gpu(state.space, wanted)
         return _not_offered(state, text, wanted)
@@ -98,7 +98,7 @@ def pinned(scenario: Scenario, wanted: Mapping[str, str]) -> Scenario:
 
 
 def _goal(space: SearchSpace, scenario: Scenario, wanted: Mapping[str, str]) -> Goal | None:
-    """The scenario's goal over what was asked for; None if no offer of the problem is that."""
+    """The scenario's goal over what was asked for; None if no offer is that."""
     offers: BoolArray = np.ones(len(space.offers), dtype=bool)
     for key, read in OF_OFFERS.items():
         if key in wanted:
@@ -163,7 +163,7 @@ def _not_offered(state: SearchState, text: str, wanted: Mapping[str, str]) -> Wh
         keys = say("whynot.and", some=keys, other=key) if keys else key
         scenario = replace(state.space.scenario, cluster=wider)
         larger = state.of(scenario)
-        goal = _goal(larger, scenario, wanted)
+        goal = _goal(larger.space, scenario, wanted)
         if goal is None:
             continue
         view = View(larger, goal)
