@@ -312,9 +312,9 @@ def _chances(
 
 
 def _cost(columns: _Columns, at: int, pick: Pick) -> PlanCost:
-    p, cell = columns.state, pick.cell
-    runs = p.completion_model.completion(np.array([pick.seconds]), np.array([cell]))
-    return plan_cost(p.space.costs, runs, cell, columns.offer(at), int(p.space.paid_gpus[cell]))
+    state, cell = columns.state, pick.cell
+    runs = state.completion_model.completion(np.array([pick.seconds]), np.array([cell]))
+    return plan_cost(state.space.costs, runs, cell, columns.offer(at), int(state.space.paid_gpus[cell]))
 
 
 def _together(costs: Sequence[PlanCost], usd: float) -> float:

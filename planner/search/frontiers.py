@@ -82,13 +82,13 @@ def undominated_cells(axes: tuple[View, View], gpus: bool = False, tally: Tally 
     ----------
     axes : two goals over the same offers and budgets
     """
-    view, p = axes[0], axes[0].state
+    view, state = axes[0], axes[0].state
     for axis in axes:
         find(axis, tally)  # the two ends: good incumbents to begin with
-    queue = np.flatnonzero(view.allowed & ~p.exact)
+    queue = np.flatnonzero(view.allowed & ~state.exact)
     size = 8
     while len(queue):
-        lower = np.maximum(p.floor_s, p.bound_s)[queue]
+        lower = np.maximum(state.floor_s, state.bound_s)[queue]
         time, cost = view.budget_limits(queue)
         room = _beaten_beyond(axes, _front(axes, gpus), queue, gpus)
         possible = (lower <= np.minimum(np.minimum(time, cost), room) * SLACK) & np.isfinite(lower)
@@ -96,12 +96,12 @@ def undominated_cells(axes: tuple[View, View], gpus: bool = False, tally: Tally 
         if not len(queue):
             break
         best = int(np.argmin(lower / room))
-        same_pool = np.flatnonzero(p.space.pool[queue] == p.space.pool[queue[best]])
+        same_pool = np.flatnonzero(state.space.pool[queue] == state.space.pool[queue[best]])
         same_pool = same_pool[np.argsort(lower[same_pool] / room[same_pool], kind="stable")][:size]
         size = min(2 * size, CELLS_TOGETHER)
         at = queue[same_pool]
         time, cost = view.budget_limits(at)
-        p.refine(at, Limits(time, cost, room[same_pool]), lambda best_s: np.full(len(best_s), np.inf), tally)
+        state.refine(at, Limits(time, cost, room[same_pool]), lambda best_s: np.full(len(best_s), np.inf), tally)
         queue = np.delete(queue, same_pool)
     front = _front(axes, gpus)
     if tally is not None:
@@ -111,17 +111,17 @@ def undominated_cells(axes: tuple[View, View], gpus: bool = False, tally: Tally 
 
 def _front(axes: tuple[View, View], gpus: bool) -> IntArray:
     """The non-dominated of the cells searched so far that keep the budgets; of equals the first by the total order."""
-    view, p = axes[0], axes[0].state
-    cells = np.flatnonzero(p.exact & view.allowed & np.isfinite(p.best.seconds))
+    view, state = axes[0], axes[0].state
+    cells = np.flatnonzero(state.exact & view.allowed & np.isfinite(state.best.seconds))
     cells = cells[view.feasible(cells)]
-    first, second = (axis.value(p.best.seconds[cells], cells) for axis in axes)
-    order = np.lexsort((cells, p.space.paid_gpus[cells], second, first))
+    first, second = (axis.value(state.best.seconds[cells], cells) for axis in axes)
+    order = np.lexsort((cells, state.space.paid_gpus[cells], second, first))
     cells, first, second = cells[order], first[order], second[order]
     if not gpus:
         before = np.concatenate([[np.inf], np.minimum.accumulate(second)[:-1]]) if len(cells) else second
         kept = np.flatnonzero(second < before)
     else:
-        kept = _undominated_with_gpus(second, p.space.paid_gpus[cells])
+        kept = _undominated_with_gpus(second, state.space.paid_gpus[cells])
     return _first_of_equals(view, kept, cells, first, second, gpus)
 
 
@@ -139,12 +139,12 @@ def _first_of_equals(
     view: View, kept: IntArray, cells: IntArray, first: FloatArray, second: FloatArray, gpus: bool
 ) -> IntArray:
     """For each kept entry the first cell, by the total order, of those that equal it on every axis."""
-    p = view.state
+    state = view.state
     out = []
     for i in kept.tolist():
         same = (first == first[i]) & (second == second[i])
         if gpus:
-            same &= p.space.paid_gpus[cells] == p.space.paid_gpus[cells[i]]
+            same &= state.space.paid_gpus[cells] == state.space.paid_gpus[cells[i]]
         twins = cells[same]
         out.append(int(twins[np.lexsort(order_keys(view, twins)[::-1])[0]]) if len(twins) > 1 else int(cells[i]))
     return np.array(out, dtype=np.int64)
@@ -152,12 +152,12 @@ def _first_of_equals(
 
 def _beaten_beyond(axes: tuple[View, View], front: IntArray, cells: IntArray, gpus: bool) -> FloatArray:
     """The predicted seconds beyond which some cell of the front surely beats each of `cells`, (n,)."""
-    p = axes[0].state
+    state = axes[0].state
     out = np.full(len(cells), np.inf)
-    values = [axis.value(p.best.seconds[front], front) for axis in axes]
+    values = [axis.value(state.best.seconds[front], front) for axis in axes]
     for i, cell in enumerate(front.tolist()):
         beaten = np.maximum(*(axis.longest_s(float(v[i]), cells) for axis, v in zip(axes, values, strict=True)))
         if gpus:
-            beaten = np.where(p.space.paid_gpus[cells] >= p.space.paid_gpus[cell], beaten, np.inf)
+            beaten = np.where(state.space.paid_gpus[cells] >= state.space.paid_gpus[cell], beaten, np.inf)
         out = np.minimum(out, beaten)
     return out

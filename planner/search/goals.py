@@ -62,22 +62,22 @@ class View:
     offer: IntArray = field(init=False)
 
     def __post_init__(self) -> None:
-        p, g = self.state, self.goal
-        price, self.offer = p.cheapest(g.offers)
-        self.rates = p.space.rates(self.offer, np.arange(len(p.space)), g.price)
-        self.allowed = np.isfinite(price) & np.isfinite(p.floor_s) & (p.candidates > 0)
+        state, g = self.state, self.goal
+        price, self.offer = state.cheapest(g.offers)
+        self.rates = state.space.rates(self.offer, np.arange(len(state.space)), g.price)
+        self.allowed = np.isfinite(price) & np.isfinite(state.floor_s) & (state.candidates > 0)
         if g.cells is not None:
             self.allowed &= g.cells
         self.at = 0.5 if g.at is None else g.at
-        self.slope = p.slope(self.at, g.speed)
-        self.sure_slope = p.slope(g.confidence, g.speed)
-        self.line = p.cost_line(self.at, self.rates, g.speed)
-        self.sure_line = p.cost_line(g.confidence, self.rates, g.speed)
+        self.slope = state.slope(self.at, g.speed)
+        self.sure_slope = state.slope(g.confidence, g.speed)
+        self.line = state.cost_line(self.at, self.rates, g.speed)
+        self.sure_line = state.cost_line(g.confidence, self.rates, g.speed)
 
     def value(self, seconds: FloatArray, cells: IntArray) -> FloatArray:
         """The goal's quantity were these cells' runs predicted to train for `seconds`; rises with them."""
-        g, p = self.goal, self.state
-        time = p.time_s(self.at, seconds, cells, g.speed) if g.per_second else seconds
+        g, state = self.goal, self.state
+        time = state.time_s(self.at, seconds, cells, g.speed) if g.per_second else seconds
         return self._quantity(time, self.cost(self.at, seconds, cells) if g.per_usd else seconds, cells)
 
     def cost(self, at: float, seconds: FloatArray, cells: IntArray) -> FloatArray:
@@ -101,18 +101,18 @@ class View:
 
     def longest_s(self, value: float, cells: IntArray) -> FloatArray:
         """Predicted seconds beyond which a cell's quantity surely exceeds `value`."""
-        g, p = self.goal, self.state
+        g, state = self.goal, self.state
         if not np.isfinite(value):
             return np.full(len(cells), np.inf)
-        left = value - g.per_gpu * p.space.paid_gpus[cells] - g.per_second * p.space.waiting_s[cells]
+        left = value - g.per_gpu * state.space.paid_gpus[cells] - g.per_second * state.space.waiting_s[cells]
         rate, factor = (each[cells] for each in self.line)
         if g.per_usd and g.per_second:
-            second = factor * (rate / 3600.0 + p.space.costs.storage_usd_per_s)
-            limit = (left - g.per_usd * p.space.costs.egress_usd) / (
+            second = factor * (rate / 3600.0 + state.space.costs.storage_usd_per_s)
+            limit = (left - g.per_usd * state.space.costs.egress_usd) / (
                 g.per_second * self.slope[cells] + g.per_usd * second
             )
         elif g.per_usd:
-            limit = p.space.costs.longest_s(rate, np.asarray(left / g.per_usd, dtype=np.float64)) / factor
+            limit = state.space.costs.longest_s(rate, np.asarray(left / g.per_usd, dtype=np.float64)) / factor
         elif g.per_second:
             limit = left / g.per_second / self.slope[cells]
         else:
@@ -136,20 +136,20 @@ class View:
 
     def keeps(self, seconds: FloatArray, cells: IntArray) -> BoolArray:
         """Whether runs predicted to train for `seconds` on these cells keep the budgets."""
-        p, g = self.state, self.goal
+        state, g = self.state, self.goal
         if g.time_s is None and g.cost_usd is None:
             return np.isfinite(seconds)
-        time = p.time_s(g.confidence, seconds, cells, g.speed)
+        time = state.time_s(g.confidence, seconds, cells, g.speed)
         ok = np.isfinite(time)
         if g.time_s is not None:
-            ok &= time + p.space.waiting_s[cells] <= g.time_s
+            ok &= time + state.space.waiting_s[cells] <= g.time_s
         if g.cost_usd is not None:
-            ok &= within_cost(p, g.confidence, g.cost_usd, self.rates.take(cells), seconds, cells, g.speed)
+            ok &= within_cost(state, g.confidence, g.cost_usd, self.rates.take(cells), seconds, cells, g.speed)
         return np.asarray(ok, dtype=bool)
 
 
 def within_cost(
-    p: SearchState,
+    state: SearchState,
     confidence: float,
     usd: float,
     rates: Rates,
@@ -158,15 +158,15 @@ def within_cost(
     speed: float = 1.0,
 ) -> BoolArray:
     """Whether runs cost at most `usd` with the confidence asked for: their price's spread is part of it."""
-    sure = p.time_s(confidence, seconds, cells, speed)
-    within = p.space.costs.usd(rates.high, sure, cells) <= usd
+    sure = state.time_s(confidence, seconds, cells, speed)
+    within = state.space.costs.usd(rates.high, sure, cells) <= usd
     spread = rates.spread
     if spread.size:
         # The cheapest price settles what is not within; a little off, as chances of spread prices are.
-        soon = p.time_s(max(confidence - MARGIN, 1e-6), seconds[spread], cells[spread], speed)
-        asked = spread[p.space.costs.usd(rates.low[spread], soon, cells[spread]) <= usd]
+        soon = state.time_s(max(confidence - MARGIN, 1e-6), seconds[spread], cells[spread], speed)
+        asked = spread[state.space.costs.usd(rates.low[spread], soon, cells[spread]) <= usd]
         within[spread] = False
-        within[asked] = p.cost_chance(usd, rates.take(asked), seconds[asked], cells[asked], speed) >= confidence
+        within[asked] = state.cost_chance(usd, rates.take(asked), seconds[asked], cells[asked], speed) >= confidence
     return np.asarray(within, dtype=bool)
 
 
@@ -175,34 +175,34 @@ def find(view: View, tally: Tally | None = None) -> int | None:
 
     Afterwards every cell is exact or its bound proves that it holds nothing better. Ties by `order`.
     """
-    p = view.state
-    lower = np.maximum(p.floor_s, p.bound_s)
+    state = view.state
+    lower = np.maximum(state.floor_s, state.bound_s)
     cells = np.flatnonzero(view.allowed & np.isfinite(lower))
     time, cost = view.budget_limits(cells)
     limit = np.minimum(time, cost) * SLACK
     bound = view.floor(lower[cells], cells)
     possible = lower[cells] <= limit
     best = _best_known(view, cells)
-    incumbent = np.inf if best is None else float(view.value(p.best.seconds[[best]], np.array([best]))[0])
+    incumbent = np.inf if best is None else float(view.value(state.best.seconds[[best]], np.array([best]))[0])
     queue = cells[possible]
-    order = np.lexsort((queue, p.space.pool[queue], p.space.gpus[queue], bound[possible]))
+    order = np.lexsort((queue, state.space.pool[queue], state.space.gpus[queue], bound[possible]))
     queue, bound = queue[order], bound[possible][order]
-    open_ = ~p.exact[queue]
+    open_ = ~state.exact[queue]
     queue, bound = queue[open_], bound[open_]
     size, done = 4, 0
     while len(queue) and bound[0] <= incumbent * SLACK:
         # The most promising cell and its pool's next ones that are still worth a look.
-        same_pool = p.space.pool[queue] == p.space.pool[queue[0]]
+        same_pool = state.space.pool[queue] == state.space.pool[queue[0]]
         batch = np.flatnonzero(same_pool & (bound <= incumbent * SLACK))[:size]
         at = queue[batch]
         done += len(at)
-        size = min(2 * size, p.cells_together(int(p.space.pool[at[0]]), done))
+        size = min(2 * size, state.cells_together(int(state.space.pool[at[0]]), done))
         time, cost = view.budget_limits(at)
         passing = _Incumbent(view, at, incumbent)
-        p.refine(at, Limits(time, cost, view.longest_s(incumbent, at)), passing.tighten, tally)
+        state.refine(at, Limits(time, cost, view.longest_s(incumbent, at)), passing.tighten, tally)
         best = _best_known(view, np.append(at, best) if best is not None else at, incumbent)
         if best is not None:
-            incumbent = float(view.value(p.best.seconds[[best]], np.array([best]))[0])
+            incumbent = float(view.value(state.best.seconds[[best]], np.array([best]))[0])
         keep = np.ones(len(queue), dtype=bool)
         keep[batch] = False
         queue, bound = queue[keep], bound[keep]
@@ -217,20 +217,20 @@ def order_keys(view: View, cells: IntArray) -> tuple[FloatArray | IntArray, ...]
     That order is: fewer GPUs, smaller batch, simpler layout, then offer id, framework, tp, pp, vpp, cp, ep,
     zero_stage, recompute, micro_batch.
     """
-    p = view.state
-    seconds = p.best.seconds[cells]
-    time = p.time_s(0.5, seconds, cells)
-    layout = np.array([_layout_key(p, int(c)) for c in cells], dtype=np.int64).reshape(len(cells), -1)
-    names = sorted({pool.setting.framework for pool in p.space.pools})
+    state = view.state
+    seconds = state.best.seconds[cells]
+    time = state.time_s(0.5, seconds, cells)
+    layout = np.array([_layout_key(state, int(c)) for c in cells], dtype=np.int64).reshape(len(cells), -1)
+    names = sorted({pool.setting.framework for pool in state.space.pools})
     framework = np.array(
-        [names.index(p.space.pools[int(p.space.pool[c])].setting.framework) for c in cells], dtype=np.int64
+        [names.index(state.space.pools[int(state.space.pool[c])].setting.framework) for c in cells], dtype=np.int64
     )
     return (
         view.value(seconds, cells),
         view.cost(0.5, seconds, cells),
         time,
-        p.space.gpus[cells],
-        p.best.batch[cells],
+        state.space.gpus[cells],
+        state.best.batch[cells],
         layout[:, 0],
         view.offer[cells],
         framework,
@@ -238,9 +238,9 @@ def order_keys(view: View, cells: IntArray) -> tuple[FloatArray | IntArray, ...]
     )
 
 
-def _layout_key(p: SearchState, cell: int) -> tuple[int, ...]:
-    table: LayoutTable = p.layout_space(int(p.space.pool[cell])).table
-    row = p.best.row[cell]
+def _layout_key(state: SearchState, cell: int) -> tuple[int, ...]:
+    table: LayoutTable = state.layout_space(int(state.space.pool[cell])).table
+    row = state.best.row[cell]
     one = np.array([row])
     return (
         int(complexity(table, one)[0]),
@@ -251,17 +251,17 @@ def _layout_key(p: SearchState, cell: int) -> tuple[int, ...]:
         int(table.ep[row]),
         int(table.zero_stage[row]),
         int(table.recompute[row]),
-        int(p.best.micro[cell]),
+        int(state.best.micro[cell]),
     )
 
 
 def _best_known(view: View, cells: IntArray, at_most: float = np.inf) -> int | None:
     """The best of the cells that are exact and keep the budgets, among those that may be as good as `at_most`."""
-    p = view.state
-    cells = cells[p.exact[cells] & view.allowed[cells]]
+    state = view.state
+    cells = cells[state.exact[cells] & view.allowed[cells]]
     time, cost = view.budget_limits(cells)
-    cells = cells[p.best.seconds[cells] <= np.minimum(time, cost) * SLACK]
-    floor = view.floor(p.best.seconds[cells], cells)
+    cells = cells[state.best.seconds[cells] <= np.minimum(time, cost) * SLACK]
+    floor = view.floor(state.best.seconds[cells], cells)
     order = np.argsort(floor, kind="stable")
     cells, floor = cells[order], floor[order]
     kept, values = [np.zeros(0, dtype=np.int64)], [np.zeros(0)]
@@ -270,7 +270,7 @@ def _best_known(view: View, cells: IntArray, at_most: float = np.inf) -> int | N
         some = cells[begin : begin + size][floor[begin : begin + size] <= at_most * SLACK]
         some = some[view.feasible(some)]
         kept.append(some)
-        values.append(view.value(p.best.seconds[some], some))
+        values.append(view.value(state.best.seconds[some], some))
         at_most = min(at_most, float(values[-1].min(initial=np.inf)))
         begin, size = begin + size, 4 * size
     cells, value = np.concatenate(kept), np.concatenate(values)
@@ -307,13 +307,15 @@ def tally_unvisited(view: View, tally: Tally, longest_s: Callable[[IntArray], Fl
 
     `longest_s` gives the predicted seconds beyond which a cell is of no interest.
     """
-    p = view.state
-    cells = np.arange(len(p.space))
+    state = view.state
+    cells = np.arange(len(state.space))
     counted = tally.evaluated + sum(tally.pruned.values())
-    rest = np.flatnonzero((counted == 0) & (p.candidates > 0))
+    rest = np.flatnonzero((counted == 0) & (state.candidates > 0))
     time, cost = view.budget_limits(rest)
-    limits = Limits(np.full(len(p.space), np.inf), np.full(len(p.space), np.inf), np.full(len(p.space), np.inf))
+    limits = Limits(
+        np.full(len(state.space), np.inf), np.full(len(state.space), np.inf), np.full(len(state.space), np.inf)
+    )
     limits.time_s[rest], limits.cost_s[rest] = time, cost
     limits.objective_s[rest] = longest_s(rest)
-    lower = np.maximum(p.floor_s, p.bound_s)
-    tally.slow(cells[rest], lower[rest], p.candidates[rest], limits)
+    lower = np.maximum(state.floor_s, state.bound_s)
+    tally.slow(cells[rest], lower[rest], state.candidates[rest], limits)

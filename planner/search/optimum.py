@@ -217,19 +217,19 @@ def evaluate_everything(state: SearchState, tally: Tally) -> None:
 
 def chosen(view: View, best: int) -> int:
     """The cell that the MILP picks among all exact ones that keep the budgets and are not dominated."""
-    p = view.state
-    cells = np.flatnonzero(p.exact & view.allowed)
+    state = view.state
+    cells = np.flatnonzero(state.exact & view.allowed)
     cells = cells[view.feasible(cells)]
     cells = cells[np.lexsort(order_keys(view, cells)[::-1])]
-    time = p.time_s(0.5, p.best.seconds[cells], cells)
-    cost = view.cost(0.5, p.best.seconds[cells], cells)
-    keys = [_quota_key(p.space, int(view.offer[c])) for c in cells]
+    time = state.time_s(0.5, state.best.seconds[cells], cells)
+    cost = view.cost(0.5, state.best.seconds[cells], cells)
+    keys = [_quota_key(state.space, int(view.offer[c])) for c in cells]
     cells = cells[
         undominated(
-            (view.value(p.best.seconds[cells], cells), time, cost, p.space.gpus[cells].astype(np.float64)), keys
+            (view.value(state.best.seconds[cells], cells), time, cost, state.space.gpus[cells].astype(np.float64)), keys
         )
     ]
-    picked = choose([view.value(p.best.seconds[cells], cells)])
+    picked = choose([view.value(state.best.seconds[cells], cells)])
     if picked is None or int(cells[picked[0]]) != best:
         raise AssertionError("the search and the MILP disagree on the best plan")
     return best

@@ -31,6 +31,7 @@ from planner.results.plan import (
     RunConditions,
 )
 from planner.risk.completion import Completion
+from planner.search.candidates import Found
 from planner.search.completion_model import DECILE
 from planner.search.goals import within_cost
 from planner.search.pools import spare_nodes
@@ -51,7 +52,7 @@ from planner.workload.learning import CriticalBatch, batch_remark, learning_rema
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """One candidate: a cell, a row of its layout table, how the batch is cut, and what the model predicts."""
+    """One candidate, as `Found` holds many: a cell, a row of its layout table, how the batch is cut, the prediction."""
 
     cell: int
     row: int
@@ -64,20 +65,14 @@ class Pick:
     seconds: float
 
 
+def pick_of(found: Found, at: int) -> Pick:
+    """One of evaluated candidates."""
+    return Pick(*(getattr(found, name)[at].item() for name in Found.__slots__))
+
+
 def fastest_of(state: SearchState, cell: int) -> Pick:
     """The fastest candidate of a cell that has been searched."""
-    p = state
-    return Pick(
-        cell,
-        int(p.best.row[cell]),
-        int(p.best.dp[cell]),
-        int(p.best.micro[cell]),
-        int(p.best.batch[cell]),
-        int(p.best.covered[cell]),
-        int(p.best.instances[cell]),
-        float(p.best.step_s[cell]),
-        float(p.best.seconds[cell]),
-    )
+    return pick_of(state.best, cell)
 
 
 def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:

@@ -111,10 +111,10 @@ def study_of(programme: Programme, catalog: Catalog, calibration: Calibration) -
     """The candidate plans of every stage, and the calendar that they make."""
     searches = searches_of(programme, catalog, calibration)
     shared = shared_of(programme)
-    places = tuple(sorted({(o.cloud, o.region) for p in searches for o in p.space.offers}))
+    places = tuple(sorted({(o.cloud, o.region) for state in searches for o in state.space.offers}))
     before = ordered([Task((), stage.after) for stage in programme.stages])
     tied = _tied(programme)
-    worth = places_worth([p for p, stays in zip(searches, tied, strict=True) if stays], shared)
+    worth = places_worth([state for state, stays in zip(searches, tied, strict=True) if stays], shared)
     plans: list[StagePlans] = []
     kept: dict[tuple[object, ...], StagePlans] = {}
     for i, (stage, state) in enumerate(zip(programme.stages, searches, strict=True)):
@@ -133,7 +133,7 @@ def study_of(programme: Programme, catalog: Catalog, calibration: Calibration) -
                 programme, i, state, shared, places, tied=tied[i], beside=beside, worth=worth, like=like
             )
         plans.append(replace(kept[key], stage=stage))
-    carried = tuple(carried_bytes(programme, i, p.space) for i, p in enumerate(searches))
+    carried = tuple(carried_bytes(programme, i, state.space) for i, state in enumerate(searches))
     calendar = calendar_of(programme, plans, shared, carried)
     return Study(programme, tuple(plans), shared, places, calendar, carried, calibration)
 
@@ -274,9 +274,9 @@ def _picks(study: Study, calendar: Calendar, schedule: Schedule) -> list[Pick]:
 
 
 def _cost(plans: StagePlans, at: int, pick: Pick) -> PlanCost:
-    p = plans.state
-    runs = p.completion_model.completion(np.array([pick.seconds]), np.array([pick.cell]))
-    return plan_cost(p.space.costs, runs, pick.cell, plans.offer(at), int(p.space.paid_gpus[pick.cell]))
+    state = plans.state
+    runs = state.completion_model.completion(np.array([pick.seconds]), np.array([pick.cell]))
+    return plan_cost(state.space.costs, runs, pick.cell, plans.offer(at), int(state.space.paid_gpus[pick.cell]))
 
 
 def parts_of(study: Study, calendar: Calendar, schedule: Schedule, picks: Sequence[Pick]) -> list[Part]:
@@ -342,9 +342,9 @@ def _live(
     """Worlds of these plans."""
     settings, gpus = [], []
     for plans, pick in zip(study.plans, picks, strict=True):
-        p = plans.state
-        settings.append(p.space.pools[int(p.space.pool[pick.cell])].setting)
-        gpus.append(int(p.space.gpus[pick.cell]))
+        state = plans.state
+        settings.append(state.space.pools[int(state.space.pool[pick.cell])].setting)
+        gpus.append(int(state.space.gpus[pick.cell]))
     errors = together(settings, gpus, study.calibration)
     bought = {c.reservation for c in chosen(study.calendar, schedule) if c.reservation is not None}
     fixed = sum(study.calendar.reservations[k] for k in bought)

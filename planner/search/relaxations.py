@@ -168,18 +168,18 @@ def _wider(key: str, needed: tuple[str, ...]) -> Callable[[SearchState], Relaxat
             return None
         wider = _with_cluster(state.space.scenario, **{key: all_of})
         goal = budget_goal(wider, per_usd=1.0)
-        view = View(state.of(wider), goal)
+        other = state.of(wider)
+        view = View(other, goal)
         cell = find(view)
         if cell is None:
             return None
-        p = view.state
-        plan = make_plan(p, plain(view, cell), p.space.offers[int(view.offer[cell])])
+        plan = make_plan(other, plain(view, cell), other.space.offers[int(view.offer[cell])])
         written = f"[{', '.join(all_of)}]" if all_of else "any"
         offer, time, cost = plan.offer, plan.time_s.p50, plan.cost_usd.p50
         values = {"gpus": plan.gpus, "gpu": offer.gpu, "offer": offer.id, "time": time, "cost": cost}
         text = say(f"relaxations.wider_{key}", **values)
         change = Change(f"cluster.{key}", ", ".join(present) or "any", written, text, (f"cluster.{key}={written}",))
-        return Relaxation(change, p, goal)
+        return Relaxation(change, other, goal)
 
     return find_change
 

@@ -8,6 +8,7 @@ fastest. Exact: a bound proves of every candidate that is left out that it takes
 from __future__ import annotations
 
 import math
+from dataclasses import astuple, replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +18,7 @@ from planner.search.candidates import Found, first_of_each
 from planner.search.engine import each_within
 from planner.search.goals import View
 from planner.search.layout_space import LayoutSpace
-from planner.search.plans import Pick, fastest_of
+from planner.search.plans import Pick, fastest_of, pick_of
 from planner.search.search_state import SearchState
 from planner.search.tally import SLACK
 
@@ -67,10 +68,7 @@ def simplest(view: View, best: Pick, share_of_time: float, share_of_value: float
     for first, last in pairwise([*begin.tolist(), len(order)]):
         chosen = _roundest(layouts, found.take(np.arange(first, last)), best.batch, within)
         if chosen is not None:
-            whole = (chosen.row, chosen.dp, chosen.micro, chosen.batch, chosen.covered, chosen.instances)
-            row, dp, micro, batch, covered, instances = (int(each[0]) for each in whole)
-            step_s, seconds = float(chosen.step_s[0]), float(chosen.seconds[0])
-            return Pick(cell, row, dp, micro, batch, covered, instances, step_s, seconds)
+            return replace(pick_of(chosen, 0), cell=cell)
     raise AssertionError("the best run is not within its own limits")
 
 
@@ -147,9 +145,7 @@ def pair_keys(layouts: LayoutSpace, found: Found, gpus_per_node: int) -> tuple[I
 def layout_key(state: SearchState, pick: Pick) -> tuple[int, ...]:
     """How simple a pick's layout and micro-batch are, the most telling first; smaller is simpler."""
     pool = int(state.space.pool[pick.cell])
-    whole = (0, pick.row, pick.dp, pick.micro, pick.batch, pick.covered, pick.instances)
-    cell, row, dp, micro, batch, covered, instances = (np.array([n]) for n in whole)
-    one = Found(cell, row, dp, micro, batch, covered, instances, np.zeros(1), np.zeros(1))
+    one = Found(*(np.array([value]) for value in astuple(pick)))
     keys = pair_keys(state.layout_space(pool), one, state.space.pools[pool].setting.hardware.gpus_per_node)
     return tuple(int(key[0]) for key in keys)
 

@@ -268,10 +268,10 @@ def _cells(
 
 def _best_median(view: View, goal: Goal) -> int | None:
     """Of the cells that have been searched the one whose run is best for the objective, at the median."""
-    p = view.state
-    cells = np.flatnonzero(p.exact & view.allowed & np.isfinite(p.best.seconds))
+    state = view.state
+    cells = np.flatnonzero(state.exact & view.allowed & np.isfinite(state.best.seconds))
     cells = cells[view.feasible(cells)]
-    return int(cells[np.argmin(View(p, goal).value(p.best.seconds[cells], cells))]) if len(cells) else None
+    return int(cells[np.argmin(View(state, goal).value(state.best.seconds[cells], cells))]) if len(cells) else None
 
 
 def _same_clusters(state: SearchState, like: StagePlans) -> tuple[IntArray, IntArray]:

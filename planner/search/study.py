@@ -100,26 +100,25 @@ class Study:
 
     def choices(self, terms: Terms, allowed: Callable[[Offer], bool] | None = None) -> list[Choice]:
         """Every cell of `cells` on its cheapest allowed offer that keeps the budgets, best first."""
-        p = self.state
-        mask = None if allowed is None else np.array([allowed(o) for o in p.space.offers], dtype=bool)
-        price, offer = p.cheapest(mask)
+        state = self.state
+        mask = None if allowed is None else np.array([allowed(o) for o in state.space.offers], dtype=bool)
+        price, offer = state.cheapest(mask)
         sold = np.isfinite(price[self.cells])
         cells = self.cells[sold]
-        rates, seconds = p.space.rates(offer[cells], cells, terms.price), p.best.seconds[cells] * terms.slower
+        rates, seconds = state.space.rates(offer[cells], cells, terms.price), state.best.seconds[cells] * terms.slower
         median = self.times(0.5, terms.slower)[sold]
         sure = self.times(terms.confidence, terms.slower)[sold]
-        cost, sure_cost = (p.cost_usd(level, rates, seconds, cells) for level in (0.5, terms.confidence))
+        cost, sure_cost = (state.cost_usd(level, rates, seconds, cells) for level in (0.5, terms.confidence))
         keep = np.isfinite(sure)
         if terms.time_s is not None:
-            keep &= sure + p.space.waiting_s[cells] <= terms.time_s
+            keep &= sure + state.space.waiting_s[cells] <= terms.time_s
         if terms.cost_usd is not None:
-            keep &= within_cost(p, terms.confidence, terms.cost_usd, rates, seconds, cells)
+            keep &= within_cost(state, terms.confidence, terms.cost_usd, rates, seconds, cells)
         value = _value(terms, median, cost)
         at = np.flatnonzero(keep)
         prices = [self._price(rates, *each, cells) for each in ((median, cost), (sure, sure_cost))]
-        order = np.lexsort(
-            (offer[cells[at]], p.best.batch[cells[at]], p.space.gpus[cells[at]], median[at], cost[at], value[at])
-        )
+        gpus, batch = state.space.gpus[cells], state.best.batch[cells]
+        order = np.lexsort([key[at] for key in (offer[cells], batch, gpus, median, cost, value)])
         return [
             Choice(
                 int(cells[i]),
@@ -136,10 +135,10 @@ class Study:
 
     def _price(self, rates: Rates, time_s: FloatArray, usd: FloatArray, cells: IntArray) -> FloatArray:
         """USD per GPU-hour at which runs of these lengths come to these costs, (n,); as offered where that is known."""
-        p, out = self.state, rates.low / self.state.space.paid_gpus[cells]
+        state, out = self.state, rates.low / self.state.space.paid_gpus[cells]
         at = rates.spread
-        hours = p.space.costs.paid_s(time_s[at], cells[at]) / HOUR_S * p.space.paid_gpus[cells[at]]
-        out[at] = (usd[at] - p.space.costs.beside(time_s[at])) / hours
+        hours = state.space.costs.paid_s(time_s[at], cells[at]) / HOUR_S * state.space.paid_gpus[cells[at]]
+        out[at] = (usd[at] - state.space.costs.beside(time_s[at])) / hours
         return out
 
     def best(self, terms: Terms, allowed: Callable[[Offer], bool] | None = None) -> Choice | None:
@@ -177,9 +176,9 @@ class Study:
 
     def together(self, choice: Choice) -> float:
         """P(neither the time nor the cost at the confidence is passed): less than it where the price is spread, too."""
-        p, cell = self.state, choice.cell
-        runs = p.completion_model.completion(p.best.seconds[[cell]], np.array([cell]))
-        cost = plan_cost(p.space.costs, runs, cell, self.offer(choice), int(p.space.paid_gpus[cell]))
+        state, cell = self.state, choice.cell
+        runs = state.completion_model.completion(state.best.seconds[[cell]], np.array([cell]))
+        cost = plan_cost(state.space.costs, runs, cell, self.offer(choice), int(state.space.paid_gpus[cell]))
         # Each is the quantile itself, which rounding must not put beyond reach.
         return cost.probability(choice.cost_sure_usd * (1.0 + ROUNDING), choice.time_sure_s * (1.0 + ROUNDING))
 
@@ -286,17 +285,17 @@ def _search(state: SearchState, levels: tuple[float, ...], reach_time_s: float, 
 
 def _worth(found: Study) -> BoolArray:
     """Which of the study's cells no smaller cell of their pool beats at every confidence."""
-    p = found.state
-    times = np.stack([found.times(level) for level in levels_of(p.space, found.levels)])
-    fewest = [fewest_of_all(p.space, pool) for pool in range(len(p.space.pools))]
+    state = found.state
+    times = np.stack([found.times(level) for level in levels_of(state.space, found.levels)])
+    fewest = [fewest_of_all(state.space, pool) for pool in range(len(state.space.pools))]
     keep = np.ones(len(found.cells), dtype=bool)
     fastest: dict[int, FloatArray] = {}
-    for i in np.lexsort((p.space.gpus[found.cells], p.space.pool[found.cells])).tolist():
-        cell, pool = int(found.cells[i]), int(p.space.pool[found.cells[i]])
+    for i in np.lexsort((state.space.gpus[found.cells], state.space.pool[found.cells])).tolist():
+        cell, pool = int(found.cells[i]), int(state.space.pool[found.cells[i]])
         rival = fastest.get(pool)
         if rival is not None and bool(np.all(rival <= times[:, i])):
             keep[i] = False
-        elif p.space.nodes[cell] >= fewest[pool] and (rival is None or bool(np.all(times[:, i] <= rival))):
+        elif state.space.nodes[cell] >= fewest[pool] and (rival is None or bool(np.all(times[:, i] <= rival))):
             fastest[pool] = times[:, i]
     return keep
 

@@ -177,8 +177,8 @@ def _not_offered(state: SearchState, text: str, wanted: Mapping[str, str]) -> Wh
 
 
 def _plan(view: View, cell: int) -> Plan:
-    p = view.state
-    return make_plan(p, plain(view, cell), p.space.offers[int(view.offer[cell])])
+    state = view.state
+    return make_plan(state, plain(view, cell), state.space.offers[int(view.offer[cell])])
 
 
 def _whole(key: str, text: str) -> int:
