@@ -157,12 +157,12 @@ def money_parts(case: Case) -> list[tuple[str, float]]:
     to the median time, overhead what is paid beside; rounding is what billing steps and minimum times add; the reserve
     lifts 50 % to the confidence, the spread of spot prices in it.
     """
-    p, plan, choice = case.study.problem, case.plan, case.choice
+    p, plan, choice = case.study.state, case.plan, case.choice
     rate = choice.price_p50 * plan.paid_gpus / HOUR_S
-    work = float(p.completion_model.median[choice.cell] * p.best_s[choice.cell])
-    storage = p.costs.storage.usd(plan.time_s.p50) if p.costs.storage is not None else 0.0
-    egress = p.costs.egress.usd if p.costs.egress is not None else 0.0
-    own = float(p.completion_model.own_s(p.best_s[[choice.cell]], np.array([choice.cell]))[0])
+    work = float(p.completion_model.median[choice.cell] * p.best.seconds[choice.cell])
+    storage = p.space.costs.storage.usd(plan.time_s.p50) if p.space.costs.storage is not None else 0.0
+    egress = p.space.costs.egress.usd if p.space.costs.egress is not None else 0.0
+    own = float(p.completion_model.own_s(p.best.seconds[[choice.cell]], np.array([choice.cell]))[0])
     compute, failures, overhead = rate * work, rate * (own - work), rate * (plan.time_s.p50 - own)
     rounding = plan.cost_usd.p50 - compute - failures - overhead - storage - egress
     return [
@@ -243,8 +243,8 @@ def _money_why(case: Case, key: str) -> str:
     w, plan, choice = case.words, case.plan, case.choice
     sure = w.percent(case.confidence)
     if key == "compute":
-        problem = case.study.problem
-        hours = float(problem.completion_model.median[choice.cell] * problem.best_s[choice.cell]) / HOUR_S
+        state = case.study.state
+        hours = float(state.completion_model.median[choice.cell] * state.best.seconds[choice.cell]) / HOUR_S
         return w.say(
             "why_compute",
             gpus=w.count(plan.paid_gpus),

@@ -31,9 +31,9 @@ def options_of(case: Case) -> tuple[Option, ...]:
     ]
     if cheapest is not None and fastest is not None:
         found.append((w.say("option_balanced"), balanced(case, cheapest, fastest), ""))
-    for cloud in sorted({o.cloud for o in study.problem.offers if o.pricing != "owned"}):
+    for cloud in sorted({o.cloud for o in study.state.space.offers if o.pricing != "owned"}):
         found.append((cloud, *_best_of(case, lambda o, cloud=cloud: o.cloud == cloud and o.pricing != "owned")))  # type: ignore[misc]
-    if any(o.pricing == "owned" for o in study.problem.offers):
+    if any(o.pricing == "owned" for o in study.state.space.offers):
         found.append((w.say("option_own"), *_best_of(case, lambda o: o.pricing == "owned")))
     return tuple(_merged(case, found))
 
@@ -45,7 +45,7 @@ def fastest_sold(case: Case) -> tuple[Choice | None, bool]:
     is no faster than the one asked for, it is the fastest of all, if it is to be had.
     """
     study, terms = case.study, replace(case.terms, objective="time")
-    nodes = study.problem.nodes
+    nodes = study.state.space.nodes
     asked = int(nodes[case.choice.cell])
     known = (c for c in study.choices(terms) if stocked(study.offer(c)) or int(nodes[c.cell]) <= asked)
     sold = next(known, None)
