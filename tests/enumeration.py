@@ -1,7 +1,7 @@
 """The best plan by plain nested loops: no bound, no dominance, no code of `planner.search`.
 
-Every candidate of a scenario is listed and looked at. It asks the performance room the same questions through its
-public functions, and nothing else is shared with the search that it checks.
+Every candidate of a scenario is listed and looked at. Layouts are those of `layout_loops`; of each it asks the
+performance room for memory and step time through its public functions, and nothing else is shared with the search.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from functools import lru_cache
 from math import ceil
 
 import numpy as np
+from layout_loops import Beside, Layout, groups, layouts, shares, unnamed, zero_stages
 
 from planner.catalog.risk_facts import RiskFacts, load_risk_facts
-from planner.performance.arrays import RECOMPUTE, Layouts, Setting
+from planner.performance.arrays import Layouts, Setting
 from planner.performance.calibration import Calibration
-from planner.performance.frameworks import frameworks, stages_run
 from planner.performance.intervals import spread
-from planner.performance.layout_choices import layout_choices
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.steptime import step_time
 from planner.results.plan import Takings
@@ -32,7 +31,6 @@ from planner.spec.hardware import Offer
 from planner.spec.scenario import BatchRamp, IntChoice, Risk, Scenario
 from planner.workload import parameter_counts
 
-FRAMEWORKS = ("fsdp", "gpt-neox", "megatron")
 Row = tuple[int, int, int, int, int, int, int, bool, int, int, int]
 
 
@@ -186,7 +184,7 @@ def _listed(
     """The candidates of each offer, framework and GPU count that has any."""
     wanted = scenario.training.framework
     for offer in offers:
-        for framework in FRAMEWORKS if wanted == "any" else (wanted,):
+        for framework in unnamed() if wanted == "any" else (wanted,):
             setting = Setting(
                 scenario.model,
                 scenario.seq_length,
@@ -205,45 +203,13 @@ def _listed(
                 rows = list(_cut(scenario, setting, nodes * size))
                 alike: dict[tuple[float | None, int | None], list[Row]] = {}
                 for row in rows:
-                    for share in shares(scenario, framework, row):
-                        for group in groups(scenario, framework, row):
+                    layout, training = Layout(*row[:9]), scenario.training
+                    for share in shares(framework, scenario.model.layers, layout, scenario.layout.recompute_share):
+                        for group in groups(framework, layout, scenario.layout.shard_group, training.optimizer):
                             alike.setdefault((share, group), []).append(row)
                 for (share, group), some in alike.items():
                     conditions = replace(setting.conditions, recompute_share=share, shard_group=group)
                     yield offer, replace(setting, conditions=conditions), nodes * size, some
-
-
-def shares(scenario: Scenario, framework: str, row: Row) -> list[float | None]:
-    """Shares of the layers that full recompute may cover: whole layers of each chunk, one by one."""
-    stated = scenario.layout.recompute_share
-    if RECOMPUTE[row[8]] != "full":
-        return [None]
-    if framework == "gpt-neox":
-        return [] if stated == 0.0 else [None]
-    layers, chunks = scenario.model.layers, row[1] * row[2]
-    found: list[float | None] = [k * chunks / layers for k in range(1, layers) if k * chunks < layers]
-    found.append(None)
-    if stated is None:
-        return found
-    if stated == 0.0:
-        return []
-    return [next(share for share in found if share is None or share >= stated - 1e-9)]
-
-
-def groups(scenario: Scenario, framework: str, row: Row) -> list[int | None]:
-    """GPUs over which states may be sharded: what divides the data-parallel ranks, of dense layers and of experts."""
-    tp, _, _, dp, cp, ep, zero = row[:7]
-    stated = scenario.layout.shard_group
-    if zero == 0 or framework == "gpt-neox":
-        return [None]
-    found = [
-        None if parts == 1 else dp * cp // parts
-        for parts in range(1, dp + 1)
-        if dp % parts == 0 and (tp * cp * dp // ep) % parts == 0
-    ]
-    if stated is None:
-        return found
-    return [None] if stated >= dp * cp else [group for group in found if group == stated]
 
 
 def best_of(scenario: Scenario, candidates: Iterable[Candidate]) -> Candidate | None:
@@ -252,19 +218,20 @@ def best_of(scenario: Scenario, candidates: Iterable[Candidate]) -> Candidate | 
 
 
 def _cut(scenario: Scenario, setting: Setting, gpus: int) -> Iterator[Row]:
-    choices = layout_choices(
-        setting.framework,
-        setting.model,
-        setting.seq_length,
-        [gpus],
-        scenario.layout,
-        setting.release,
-        stages_run(frameworks()[setting.framework], setting.precision, setting.conditions),
+    training, bounds = scenario.training, scenario.layout
+    beside = Beside(
+        training.precision,
+        training.optimizer,
+        training.offload,
+        training.adapter.method if training.adapter else "",
+        bounds.recompute_share,
+        bounds.shard_group,
     )
-    allowed = batches(scenario.training.global_batch)
-    for i in range(len(choices)):
-        tp, pp, vpp, dp, cp, ep = (int(getattr(choices, k)[i]) for k in ("tp", "pp", "vpp", "dp", "cp", "ep"))
-        zero, sp, rc = int(choices.zero_stage[i]), bool(choices.sequence_parallel[i]), int(choices.recompute[i])
+    stages = zero_stages(setting.framework, beside)
+    allowed = batches(training.global_batch)
+    for tp, pp, vpp, dp, cp, ep, zero, sp, rc in layouts(
+        setting.framework, setting.release, setting.model, setting.seq_length, gpus, bounds, stages
+    ):
         for batch in allowed:
             if batch % dp:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from planner.performance.arrays import RECOMPUTE, Layouts
 from planner.performance.frameworks import framework, legal
 from planner.performance.layout_choices import LayoutChoices, layout_choices
-from planner.spec.model import ModelSpec, MoESpec
+from planner.spec.model import ModelSpec, MoESpec, RecurrentSpec
 from planner.spec.scenario import IntChoice, LayoutBounds
 
 DENSE = ModelSpec("small", layers=6, hidden=96, heads=12, kv_heads=4, head_dim=8, ffn=384, vocab=1000)
@@ -78,3 +79,18 @@ def test_tensor_and_context_parallel_are_of_every_size_that_the_model_divides_in
     assert set(found.cp.tolist()) == {1, 2, 3, 4, 6, 8, 12, 16, 24, 48}
     for bounds in (LayoutBounds(tp=IntChoice(values=(5, 16))), LayoutBounds(cp=IntChoice(values=(5, 16)))):
         assert set(rows(layout_choices("megatron", wide, 96, [48], bounds))) < set(rows(found))
+
+
+def test_torchtitan_joins_tensor_and_pipeline_parallelism_to_sharded_ranks():
+    llama = replace(DENSE, norm="rmsnorm", gated_mlp=True)
+    found = {row[1:6] for row in rows(layout_choices("torchtitan", llama, 2048, [8])) if row[5] == 1}
+    shapes = {(tp, pp, dp) for tp, pp, vpp, dp, _ in found if vpp == 1}
+    assert shapes == {(1, 1, 8), (2, 1, 4), (4, 1, 2), (1, 2, 4), (1, 4, 2), (2, 2, 2)}  # never a single rank
+
+
+def test_a_model_without_attention_is_cut_by_its_width():
+    mamba = ModelSpec(
+        "mamba", layers=6, hidden=96, heads=1, kv_heads=1, head_dim=96, ffn=0, vocab=1000,
+        recurrent=RecurrentSpec("mamba", heads=1, head_dim=192, state=16), layer_pattern="R",
+    )  # fmt: skip
+    assert {row[1] for row in rows(layout_choices("gpt-neox", mamba, 2048, [8]))} == {1, 2, 4, 8}

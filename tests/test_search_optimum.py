@@ -18,7 +18,7 @@ from planner.search.goals import MORE_EXPENSIVE, View
 from planner.search.optimum import solve as search
 from planner.search.plans import fastest_of, make_plan
 from planner.search.search_state import SearchState, build
-from planner.spec.scenario import Scenario
+from planner.spec.scenario import LayoutBounds, Scenario
 from planner.units import PlannerError
 
 SEEDS = range(240)
@@ -97,6 +97,27 @@ def test_the_optimum_equals_plain_nested_loops(block: int) -> None:
             # The spread, which the overhead brings into the median, is a product of matrices: its last digit varies.
             assert certificate.best == pytest.approx(best.value(given.scenario), rel=1e-13), seed
             assert certificate.gap == 0, seed
+
+
+@pytest.mark.parametrize("name", ["deepspeed", "nanotron", "torchtitan"])
+def test_the_optimum_of_a_framework_that_is_named_equals_plain_nested_loops(name: str) -> None:
+    looked_at = 0
+    for seed in range(6):
+        given = case(seed)
+        model = replace(given.scenario.model, gated_mlp=True, norm="rmsnorm", tied_embeddings=False, moe=None)
+        training, bounds = replace(given.scenario.training, framework=name), LayoutBounds(tp=given.scenario.layout.tp)
+        scenario = replace(given.scenario, model=model, training=training, layout=bounds)
+        given = narrowed(replace(given, scenario=scenario), CANDIDATES)
+        try:
+            candidates = enumerate_candidates(given.scenario, given.offers, given.catalog, calibration(seed % 3))
+            problem = build(given.scenario, given.catalog, calibration(seed % 3), given.offers)
+        except PlannerError:
+            continue
+        view, cell, certificate = search(problem)
+        assert equals(problem, view, cell, best_of(given.scenario, candidates)), seed
+        assert certificate.space == len(candidates), seed
+        looked_at += len(candidates)
+    assert looked_at > CANDIDATES / 2
 
 
 @pytest.mark.parametrize("seed", SEEDS[::32])

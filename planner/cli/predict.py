@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from planner.catalog.framework_names import framework_names
 from planner.cli.options import Catalog, Json, Quiet
 from planner.cli.output import colour, emit, say, width
 from planner.units import PlannerError
@@ -46,7 +47,7 @@ def predict(
     zero_stage: Annotated[int | None, _text("0-3", "ZeRO stage; unless stated 3 for FSDP, else 1.")] = None,
     recompute: Annotated[str, _text("KIND", "none, selective or full.")] = "none",
     precision: Annotated[str, _text("FORMAT", "bf16, fp16, fp8, mxfp8 or nvfp4.")] = "bf16",
-    framework: Annotated[str, _text("NAME", "gpt-neox, megatron, fsdp, torchtitan, deepspeed, nanotron.")] = "megatron",
+    framework: Annotated[str, _text("NAME", f"{', '.join(framework_names())}.")] = "megatron",
     framework_release: Annotated[str, _text("TEXT", "The framework's release, as rows state it.")] = "latest",
     sequence_parallel: Annotated[str | None, _text("yes|no", "Sequence parallel beside tensor parallel.")] = None,
     flash_attention: Annotated[str | None, _text("yes|no|2|3", "Flash attention, or its generation.")] = None,

@@ -133,7 +133,7 @@ class Framework:
     shares_of_every_nth: bool = False  # recomputes every n-th layer alone: a share is searched only where one is stated
     exports: tuple[str, ...] = ()  # what `planner export --to` calls its files
     by_name: bool = False  # whether a scenario must name it: `any` leaves it out
-    like: str = ""  # of one that planner does not plan with: the planned one by whose table it is judged
+    like: str = ""  # the planned one whose layout, memory and releases it has, but for what its own file states
     bound: bool = True  # whether measured runs are held to the rules of `layout`
     sources: Mapping[str, str] = field(default_factory=dict)
 
@@ -177,7 +177,7 @@ def before_flash(release: str) -> bool:
 @cache
 def frameworks() -> Mapping[str, Framework]:
     """The frameworks that planner plans with, by name: a file of `catalogs/frameworks` each."""
-    return _load(data_dir() / "frameworks")
+    return _load(data_dir() / "frameworks", frameworks_raw())
 
 
 def frameworks_for(asked: str) -> tuple[str, ...]:
@@ -233,7 +233,7 @@ def framework(name: str) -> Framework:
 
 def load_frameworks(folder: Path | None = None) -> Mapping[str, Framework]:
     """The table read from a folder of YAML files; from the shipped one when none is given."""
-    return _load(folder) if folder is not None else frameworks()
+    return _load(folder, _read(folder)) if folder is not None else frameworks()
 
 
 @cache
@@ -242,13 +242,13 @@ def _read(folder: Path) -> Mapping[str, Mapping[str, Any]]:
     return {data["name"]: data for data in files}
 
 
-def _load(folder: Path, bases: Mapping[str, Mapping[str, Any]] | None = None) -> Mapping[str, Framework]:
-    """The rows of a folder; one that is `like` another states only what differs from it."""
+def _load(folder: Path, bases: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Framework]:
+    """The rows of a folder; one that is `like` another of `bases` states only what differs from it, and its names."""
     rows = {}
     for name, data in _read(folder).items():
-        base = (bases or {}).get(data.get("like", ""), {})
+        base = bases.get(data.get("like", ""), {})
         parts = {key: {**base.get(key, {}), **data.get(key, {})} for key in ("layout", "memory")}
-        rows[name] = _row({**base, **data, **parts})
+        rows[name] = _row({"releases": base.get("releases"), **data, **parts})
     return rows
 
 

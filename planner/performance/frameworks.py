@@ -18,9 +18,8 @@ from planner.workload.layers import RECURRENT, attention_count, layer_kinds
 from planner.workload.recurrent import widths
 
 __all__ = [
-    "Framework", "framework", "frameworks", "legal", "load_frameworks", "rules", "stages_run", "why_each_illegal",
-    "why_illegal",
-    "why_not_run",
+    "Framework", "framework", "frameworks", "least_dp", "legal", "load_frameworks", "rules", "stages_run",
+    "why_each_illegal", "why_illegal", "why_not_run",
 ]  # fmt: skip
 
 #: Which layouts break a rule (a scalar: all or none), and the code of the sentence that says so, of `_words`.
@@ -130,7 +129,7 @@ def rules(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release
     yield from _expert_rules(row, model, x)
     yield from _zero_rules(row, model, x)
     if row.shards_always:
-        yield (x.dp * x.cp == 1) & ((x.tp > 1) | (x.pp > 1)), "layouts.sharded_ranks"
+        yield x.dp < least_dp(row, x.tp, x.pp, x.cp), "layouts.sharded_ranks"
     known = np.asarray([kind in row.recompute for kind in RECOMPUTE] + [False])
     in_range = (x.recompute >= 0) & (x.recompute < len(RECOMPUTE))
     yield ~known[np.where(in_range, x.recompute, -1)], "layouts.recompute"
@@ -257,6 +256,12 @@ def _zero_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule]:
             ~_member(stage, row.zero_stages_with_experts),
             "layouts.zero_without_experts",
         )
+
+
+def least_dp(row: Framework, tp: IntArray, pp: IntArray, cp: IntArray) -> IntArray:
+    """The fewest data-parallel ranks of each layout, (n,): two where a framework must shard and has no other ranks."""
+    alone = (cp == 1) & ((tp > 1) | (pp > 1))
+    return np.where(row.shards_always & alone, 2, 1)
 
 
 def _member(values: IntArray, allowed: Iterable[int]) -> BoolArray:

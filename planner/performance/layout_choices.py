@@ -9,10 +9,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from planner.performance.arrays import RECOMPUTE, BoolArray, IntArray, Layouts
-from planner.performance.frameworks import Framework, framework, legal
+from planner.performance.frameworks import Framework, framework, least_dp, legal
 from planner.performance.stages import even
 from planner.spec.model import ModelSpec
 from planner.spec.scenario import IntChoice, LayoutBounds
+from planner.workload.layers import attention_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,9 @@ def layout_choices(
     tp, pair, cp, ep, zero, parallel, recompute = (each.ravel() for each in np.meshgrid(*values, indexing="ij"))
     tp, pair, cp, ep, zero, recompute = (each.astype(np.int64) for each in (tp, pair, cp, ep, zero, recompute))
     one = np.ones(len(tp), dtype=np.int64)
-    # Rules on the batch and on dp hold by construction here: grad_accum = pp, dp = ep.
-    x = Layouts(tp, pp[pair], vpp[pair], ep, cp, ep, zero, parallel.astype(bool), recompute, one, pp[pair])
+    # Rules on the batch hold by construction here (grad_accum = pp), those on dp are held below.
+    least = ep * least_dp(row, tp, pp[pair], cp)
+    x = Layouts(tp, pp[pair], vpp[pair], least, cp, ep, zero, parallel.astype(bool), recompute, one, pp[pair])
     x = x.take(x.tp * x.pp * x.cp <= most)
     x = x.take(legal(name, model, x, seq_length, release))
     width = x.tp * x.pp * x.cp
@@ -107,7 +109,8 @@ def layout_choices(
     distinct, at = np.unique(dp, return_inverse=True)
     allowed = np.asarray([wanted.dp.allows(int(n)) for n in distinct], dtype=bool)[at]
     choices = LayoutChoices(sizes, x.tp, x.pp, x.vpp, dp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute)
-    return choices.take(((x.tp * x.cp * dp) % x.ep == 0) & allowed)
+    enough = dp >= least_dp(row, x.tp, x.pp, x.cp)
+    return choices.take(((x.tp * x.cp * dp) % x.ep == 0) & enough & allowed)
 
 
 def layout_axes(
@@ -127,8 +130,9 @@ def layout_axes(
     chunks, layers = {1}, model.layers + model.mtp_layers
     for units in range(layers, layers + row.units_beside_layers + 1) if row.interleaving else ():
         chunks.update(_divisors(units, units // 2))  # of two stages or more in equal chunks
+    cut = model.heads if attention_count(model) else model.hidden  # what every rank has an equal part of
     return LayoutAxes(
-        tp=_allowed(_divisors(model.heads, most) if row.tensor_parallel else [1], wanted.tp),
+        tp=_allowed(_divisors(cut, most) if row.tensor_parallel else [1], wanted.tp),
         pp=_allowed(range(1, min(model.layers, most) + 1) if row.pipeline_parallel else [1], wanted.pp),
         vpp=_allowed(sorted(chunks), wanted.vpp),
         cp=_allowed(context, wanted.cp),

@@ -6,6 +6,7 @@ from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
 from planner import units
+from planner.catalog.framework_names import framework_names
 from planner.money import CURRENCIES, HOURS
 from planner.scenario.fields import (
     AMOUNT,
@@ -42,14 +43,8 @@ from planner.spec.model import (
 from planner.spec.scenario import MEMORY_HEADROOM, MOST_TRAINING, SIMPLER_WITHIN, STARTS
 from planner.words import say
 
-FRAMEWORKS = ("gpt-neox", "megatron", "fsdp", "torchtitan", "deepspeed", "nanotron")
-#: What frameworks are also called, as their tables have it.
-FRAMEWORK_NAMES = {
-    **dict.fromkeys(("neox", "gptneox"), "gpt-neox"),
-    **dict.fromkeys(("megatron-lm", "megatron-core", "megatron-bridge", "nemo"), "megatron"),
-    **dict.fromkeys(("llm-foundry", "torch-fsdp", "composer"), "fsdp"),
-    **dict.fromkeys(("deepspeed-zero", "hf-deepspeed"), "deepspeed"),
-}
+FRAMEWORKS = tuple(framework_names())
+FRAMEWORK_NAMES = {alias: name for name, aliases in framework_names().items() for alias in aliases}
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
 RECOMPUTE = ("none", "selective", "full")
 TUNINGS = ("field", "vendor")

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 
 from planner.performance.arrays import RECOMPUTE, STATED_NOTHING, BoolArray, Conditions, FloatArray, IntArray, Layouts
-from planner.performance.frameworks import framework, legal
+from planner.performance.frameworks import framework, least_dp, legal
 from planner.performance.layout_choices import interleaves, layout_axes
 from planner.search.batches import BatchSpace
 from planner.search.open_ends import (
@@ -28,8 +28,8 @@ class LayoutTable:
     """Layouts of one framework on one kind of node, one entry each, (n,): everything but dp, micro-batch, accumulation.
 
     `group` is the micro-batches that must come together (pp where chunks interleave, else 1). A layout runs with dp
-    that `dp_multiple` divides. Each row stands for all numbers of layers that full recompute may cover, and for all
-    groups that states may lie over (`open_ends`).
+    that `dp_multiple` divides, `least_dp` at least. Each row stands for all numbers of layers that full recompute may
+    cover, and for all groups that states may lie over (`open_ends`).
     """
 
     tp: IntArray
@@ -41,6 +41,7 @@ class LayoutTable:
     sequence_parallel: BoolArray
     recompute: IntArray
     dp_multiple: IntArray
+    least_dp: IntArray
     group: IntArray
     width: IntArray  # GPUs of one replica: tp x pp x cp
     size: IntArray  # index of the row's size: GPUs that a run's are a multiple of, width x dp_multiple
@@ -71,6 +72,7 @@ class LayoutTable:
             self.sequence_parallel[rows].astype(np.int64),
             self.recompute[rows],
             self.dp_multiple[rows],
+            self.least_dp[rows],
             self.least[rows],
             self.every[rows],
             self.spares[rows],
@@ -111,7 +113,7 @@ class LayoutTable:
         """Rows that fit `gpus` exactly, with an allowed batch, and their dp."""
         rows = np.flatnonzero((gpus % self.sizes == 0)[self.size])
         replicas = gpus // self.width[rows]
-        keep = replicas * self.group[rows] <= batches.high
+        keep = (replicas >= self.least_dp[rows]) & (replicas * self.group[rows] <= batches.high)
         if dp != IntChoice():
             keep &= _allowed(replicas, dp)
         if self.shard_group is not None:
@@ -126,7 +128,7 @@ class LayoutTable:
             return np.zeros(len(gpus), dtype=np.int64)
         sharded = (self.zero_stage > 0).astype(np.int64)
         cp = self.cp if self.shard_group else np.ones_like(sharded)
-        parts = (self.width, self.group, self.dp_multiple, sharded, cp)
+        parts = (self.width, self.group, self.dp_multiple, self.least_dp, sharded, cp)
         key = np.zeros_like(sharded)
         for part in parts:
             key = key * (int(part.max()) + 1) + part
@@ -134,8 +136,8 @@ class LayoutTable:
         counts = np.bincount(back.reshape(-1), weights=self.every - self.least + 1).astype(np.int64)
         kinds = zip(first.tolist(), *(c[first].tolist() for c in parts), strict=True)
         total = np.zeros(len(gpus), dtype=np.int64)
-        for (row, width, group, multiple, stage, cp), count in zip(kinds, counts.tolist(), strict=True):
-            at = np.flatnonzero(gpus % (width * multiple) == 0)
+        for (row, width, group, multiple, least, stage, cp), count in zip(kinds, counts.tolist(), strict=True):
+            at = np.flatnonzero((gpus % (width * multiple) == 0) & (gpus >= width * least))
             replicas = gpus[at] // width
             ways = batches.ways(replicas * group)
             if dp != IntChoice():
@@ -172,8 +174,10 @@ def layout_table(
     pp, vpp = pairs[pair, 0], pairs[pair, 1]
     multiple = ep // np.gcd(ep, tp * cp)  # experts lie over tp x cp x dp
     ones = np.ones_like(tp)
-    probe = Layouts(tp, pp, vpp, multiple, cp, ep, zero, sp.astype(bool), rc, ones, pp)
-    keep = (tp * pp * cp * multiple <= most) & legal(name, model, probe, seq_length, release)
+    fewest = least_dp(row, tp, pp, cp)
+    some = multiple * np.where(multiple < fewest, fewest, 1)
+    probe = Layouts(tp, pp, vpp, some, cp, ep, zero, sp.astype(bool), rc, ones, pp)
+    keep = (tp * pp * cp * some <= most) & legal(name, model, probe, seq_length, release)
     least, every = layers_covered(row, model.layers, pp * vpp, rc, bounds)
     keep &= (rc != FULL) | (least > 0)
     spares = (rc == FULL) & (least < every) & (RECOMPUTE.index("none") in axes.recompute)
@@ -187,6 +191,7 @@ def layout_table(
         sp[keep],
         rc[keep],
         multiple[keep],
+        fewest[keep],
         least[keep],
         every[keep],
         spares[keep],
@@ -206,6 +211,7 @@ def table_of(
     sequence_parallel: IntArray,
     recompute: IntArray,
     dp_multiple: IntArray,
+    least_dp: IntArray,
     least: IntArray,
     every: IntArray,
     spares: BoolArray,
@@ -235,6 +241,7 @@ def table_of(
         sequence_parallel=sequence_parallel.astype(bool),
         recompute=recompute,
         dp_multiple=dp_multiple,
+        least_dp=least_dp,
         group=np.where(vpp > 1, pp, 1),
         width=width,
         size=size.reshape(-1).astype(np.int64),
