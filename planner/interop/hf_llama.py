@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from planner.interop.files import shown
-from planner.interop.hf_defaults import CLASS_DEFAULTS
 from planner.interop.hf_keys import Keys
 from planner.interop.hf_layers import each, expert_layers, pattern, stated_mixers, windowed
 from planner.spec.model import MLASpec, ModelSpec, MoESpec
@@ -51,7 +50,7 @@ def key_heads(k: Keys, heads: int) -> int:
     if "num_key_value_heads" in k.values and k.values["num_key_value_heads"] is None:
         k.used.add("num_key_value_heads")
         return heads
-    default = CLASS_DEFAULTS.get(k.family, {}).get("num_key_value_heads", heads)
+    default = k.defaults.get("num_key_value_heads", heads)
     return k.number("kv_heads", "num_key_value_heads", default=default)
 
 

@@ -8,7 +8,6 @@ that their repositories hold.
 
 from __future__ import annotations
 
-from planner.interop.hf_defaults import CLASS_DEFAULTS
 from planner.interop.hf_keys import Keys
 from planner.interop.hf_layers import each, pattern, stated_mixers, windowed
 from planner.interop.hf_llama import activation, base, llama_like
@@ -123,7 +122,7 @@ def olmo2(k: Keys, name: str) -> ModelSpec:
 
 def experts_of(k: Keys, *names: str, shared: str = "") -> MoESpec:
     """Experts in every layer, of the width that intermediate_size says."""
-    defaults = CLASS_DEFAULTS.get(k.family, {})
+    defaults = k.defaults
     width = k.maybe("moe.shared_ffn", shared) or 0 if shared else 0
     return MoESpec(
         experts=k.number("moe.experts", *names, default=defaults.get(names[0])),
@@ -168,7 +167,7 @@ def glm(k: Keys, name: str) -> ModelSpec:
 
 def shared_and_routed(k: Keys, name: str) -> ModelSpec:
     """GLM-4.5, dots, DeepSeek's first MoE: attention as Llama's, dense layers first, shared experts beside routed."""
-    defaults = CLASS_DEFAULTS.get(k.family, {})
+    defaults = k.defaults
     width = k.number("moe.expert_ffn", "moe_intermediate_size")
     shared = k.maybe("moe.shared_experts", "n_shared_experts") or 0
     routed = k.maybe("moe.experts", "n_routed_experts")

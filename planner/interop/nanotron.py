@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from planner.interop.fields import Values, flat
 from planner.interop.files import read_yaml, shown
 from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.kinds import Kinds, sort_keys
 from planner.interop.nanotron_assumptions import TABLE, M, P, T
+from planner.interop.values import Values, flat
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
 

@@ -12,52 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from planner.interop.fields import Values, flat
 from planner.interop.files import MAX_DEPTH, config_text, shown, whole
 from planner.interop.imported import Imported, Taken, model_taken
-from planner.interop.kinds import Kinds, sort_keys
+from planner.interop.kinds import Kinds, sort_keys, table_of_keys
 from planner.interop.torchtitan_assumptions import TABLE, P
+from planner.interop.values import Values, flat
 from planner.performance.frameworks import framework
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
 from planner.workload.zoo import load_model
 
-#: Keys of 2024 and 2025, and what they are called since.
-RENAMED = {
-    "training.batch_size": "training.local_batch_size",
-    "training.tensor_parallel_degree": "parallelism.tensor_parallel_degree",
-    "training.data_parallel_degree": "parallelism.data_parallel_shard_degree",
-    "training.data_parallel_shard_degree": "parallelism.data_parallel_shard_degree",
-    "training.data_parallel_replicate_degree": "parallelism.data_parallel_replicate_degree",
-    "training.compile": "compile.enable",
-    "experimental.pipeline_parallel_degree": "parallelism.pipeline_parallel_degree",
-    "experimental.pipeline_parallel_schedule": "parallelism.pipeline_parallel_schedule",
-    "experimental.context_parallel_degree": "parallelism.context_parallel_degree",
-    "experimental.pipeline_parallel_microbatches": "parallelism.pipeline_parallel_microbatches",
-}
-SECTIONS = ("checkpoint", "comm", "debug", "fault_tolerance", "job", "lr_scheduler", "memory_estimation", "metrics",
-            "optimizer", "profiling", "validation")  # fmt: skip  # of which nothing else is planned
-IRRELEVANT = frozenset(
-    """
-    model.hf_assets_path model.tokenizer_path model.print_after_conversion model.converters model.norm_type
-    training.dataset training.dataset_path training.max_norm training.gc_freq training.gc_debug
-    training.mixed_precision_reduce training.mixed_precision_param training.dtype training.deterministic training.seed
-    training.warmup_steps training.dataloader.num_workers training.dataloader.persistent_workers
-    training.dataloader.pin_memory training.dataloader.prefetch_factor
-    parallelism.disable_loss_parallel parallelism.enable_async_tensor_parallel
-    parallelism.pipeline_parallel_first_stage_less_layers parallelism.pipeline_parallel_last_stage_less_layers
-    parallelism.pipeline_parallel_schedule_csv parallelism.context_parallel_rotate_method
-    parallelism.context_parallel_load_balancer parallelism.expert_parallel_comm_backend
-    parallelism.pipeline_parallel_expert_parallel_overlap parallelism.enable_compiled_autograd
-    parallelism.pipeline_parallel_split_points
-    activation_checkpoint.per_op_sac_force_recompute_mm_shapes_by_fqns activation_checkpoint.early_stop
-    activation_checkpoint.visualize_memory_budget_pareto activation_checkpoint.preserve_rng_state
-    activation_checkpoint.determinism_check activation_checkpoint.debug compile.components compile.backend compile.model
-    compile.loss
-    experimental.custom_import experimental.custom_args_module
-    """.split()
-)
-
+_TABLE = table_of_keys("torchtitan")
 SHARD, REPLICATE = f"{P}data_parallel_shard_degree", f"{P}data_parallel_replicate_degree"
 
 
@@ -85,12 +50,13 @@ def import_torchtitan(
     taken += [Taken("training.framework", "torchtitan", "a TOML of torchtitan"), batch[0], *_precision(job)]
     taken.append(Taken("training.fused_or_compile", bool(job.get("compile.enable")), job.origin("compile.enable")))
     taken += [*degrees.values(), batch[1], *_sharding(job, degrees), *_recompute(job, model)]
-    asked = {key for key in job.values if key.split(".")[0] in (*SECTIONS, "quantize")}
+    asked = {key for key in job.values if key.split(".")[0] in {*_TABLE["sections"], "quantize"}}
     kept = job.deciding()
     if job.values.get("activation_checkpoint.mode") != "memory_budget":
         kept.pop(budget := "activation_checkpoint.memory_budget", None)
         job.used.add(budget)
-    said = sort_keys(dict.fromkeys(job.values, job.name), job.used, Kinds("torchtitan", IRRELEVANT | asked, kept))
+    kinds = Kinds("torchtitan", _TABLE["irrelevant"] | asked, kept)
+    said = sort_keys(dict.fromkeys(job.values, job.name), job.used, kinds)
     return Imported(
         "torchtitan", (job.name,), model, tuple(taken), said.unused, tuple(job.remarks), extras={},
         warnings=(*job.warnings, *said.warnings),
@@ -107,7 +73,7 @@ def _values(path: Path) -> dict[str, Any]:
     except (RecursionError, ValueError) as error:
         said = f"it is nested more than {MAX_DEPTH} levels deep" if isinstance(error, RecursionError) else error
         raise PlannerError(f"{name} is not a configuration: {shown(said, 120)}.") from None
-    found = {RENAMED.get(key, key): value for key, value in flat(tree).items()}
+    found = {_TABLE["renamed"].get(key, key): value for key, value in flat(tree).items()}
     return dict(sorted(found.items()))
 
 
