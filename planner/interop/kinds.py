@@ -26,7 +26,7 @@ def table_of_keys(name: str) -> Mapping[str, Any]:
     """What a tool's files may hold beside what planner reads: tables/NAME.toml. A text there is a set of words."""
     text = files("planner.interop").joinpath("tables", f"{name}.toml").read_text(encoding="utf-8")
     parts = tomllib.loads(text).items()
-    return {key: part if isinstance(part, dict) else frozenset(part.split()) for key, part in parts}
+    return {key: frozenset(part.split()) if isinstance(part, str) else part for key, part in parts}
 
 
 def by_name(table: Mapping[str, str]) -> dict[str, str]:
