@@ -62,7 +62,7 @@ def pattern_of(node: ast.JoinedStr) -> re.Pattern[str]:
 def said_calls(path: Path) -> list[ast.Call]:
     """Calls of a file that say a sentence by its key, or ask whether there is one."""
     calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
-    return [c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr in ("say", "known") and c.args]
+    return [c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr in ("say", "known", "table") and c.args]
 
 
 def callers(call: ast.Call) -> str:
@@ -125,7 +125,11 @@ def test_documents_say_no_key_that_has_no_words() -> None:
         for call in said_calls(path):
             told = callers(call) in ("told", "self") and path.name.startswith("programme")
             keys, first = known["programme_document" if told else "document"], call.args[0]
-            if isinstance(first, ast.Constant) and "." not in first.value:
+            if getattr(call.func, "attr", "") == "table":
+                heads = call.args[1].value.split() if told and isinstance(call.args[1], ast.Constant) else []
+                said = [f"t_{first.value}"] if told and isinstance(first, ast.Constant) else [getattr(first, "value", "")]
+                assert {key for key in (*said, *(f"h_{head}" for head in heads)) if key} <= set(keys), call.lineno
+            elif isinstance(first, ast.Constant) and "." not in first.value:
                 assert first.value in keys, f"{path.name}:{call.lineno}"
                 if not any(keyword.arg is None for keyword in call.keywords):
                     missing = places(keys[first.value]) - {keyword.arg for keyword in call.keywords} - {"unit"}
