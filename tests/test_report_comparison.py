@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from test_plan_json import COMPARISON, PLAN
 
+from planner.report.charts import save_chart
 from planner.report.comparison import comparison_table
-from planner.report.comparison_chart import comparison_chart
+from planner.report.comparison_chart import comparison_figure
 from planner.report.layout import display_width
 from planner.results.answers import Difference, Side
 from planner.results.plan import Quantiles
@@ -86,23 +87,23 @@ def test_a_chart_is_the_same_file_every_time(name, tmp_path):
     first, second = tmp_path / "1" / name, tmp_path / "2" / name
     for path in (first, second):
         path.parent.mkdir()
-        comparison_chart(COMPARISON, path)
+        save_chart(comparison_figure(COMPARISON), path)
     assert first.read_bytes() == second.read_bytes()
 
 
 def test_a_chart_of_sides_has_their_figures_and_names_the_infeasible(tmp_path):
-    comparison_chart(replace(COMPARISON, sides=(feasible("a"), refused("b"))), tmp_path / "c.svg")
+    save_chart(comparison_figure(replace(COMPARISON, sides=(feasible("a"), refused("b")))), tmp_path / "c.svg")
     text = (tmp_path / "c.svg").read_text()
     named = ("a (on demand)", "b", "10.0", "infeasible", "time, days (p50, p10 to p90)")
     assert all(f">{words}<" in text for words in named)
 
 
 def test_a_chart_of_numbers_of_gpus_names_the_fastest(tmp_path):
-    comparison_chart(MANY, tmp_path / "c.svg")
+    save_chart(comparison_figure(MANY), tmp_path / "c.svg")
     text = (tmp_path / "c.svg").read_text()
     assert "fastest: 320 GPUs (on demand), 10 days" in text
 
 
 def test_a_chart_of_nothing_feasible_is_still_a_chart(tmp_path):
-    comparison_chart(replace(COMPARISON, sides=(refused("a"), refused("b"))), tmp_path / "c.svg")
+    save_chart(comparison_figure(replace(COMPARISON, sides=(refused("a"), refused("b")))), tmp_path / "c.svg")
     assert "infeasible" in (tmp_path / "c.svg").read_text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,17 +17,29 @@ Set = Annotated[
         help="Override a value of the scenario; repeatable. Example: budget.time='9 days'.",
     ),
 ]
-Catalog = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--catalog",
-        metavar="DIR",
-        help="A catalog laid over the shipped one; repeatable.",
-        envvar="PLANNER_CATALOG",
-        exists=True,
-        file_okay=False,
-    ),
-]
+
+
+def catalogs(meaning: str = "A catalog laid over the shipped one; repeatable.", *, exists: bool = False) -> Any:
+    """The option --catalog."""
+    variable = "PLANNER_CATALOG"
+    return typer.Option("--catalog", metavar="DIR", help=meaning, envvar=variable, exists=exists, file_okay=False)
+
+
+def chart_file(meaning: str = "Draw it into FILE: .svg, .png or .html.") -> Any:
+    """The option --chart; a wrong name is told before anything else is done."""
+    return typer.Option("--chart", metavar="FILE", help=meaning, callback=_of_known_kind)
+
+
+def _of_known_kind(path: Path | None) -> Path | None:
+    from planner.report.charts import chart_kind
+
+    if path is not None:
+        chart_kind(path)
+    return path
+
+
+Catalog = Annotated[list[Path] | None, catalogs(exists=True)]
+Chart = Annotated[Path | None, chart_file()]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the JSON document to FILE.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print no table and no messages.")]

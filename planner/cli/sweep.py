@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Json, Quiet, ScenarioFile, Set
-from planner.cli.output import colour, emit, progress, say, width, working
+from planner.cli.options import Catalog, Chart, Json, Quiet, ScenarioFile, Set
+from planner.cli.output import colour, draw, emit, progress, say, width, working
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ def sweep(
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Solve on the Dask cluster of this scheduler instead.")
     ] = None,
-    chart: Annotated[
-        Path | None, typer.Option("--chart", metavar="FILE", help="Draw it into FILE: .svg, .png or .html.")
-    ] = None,
+    chart: Chart = None,
     as_json: Json = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the table: .csv, .json or .parquet.")
@@ -67,11 +65,6 @@ def sweep(
         raise PlannerError("--jobs counts processes of this machine and --scheduler names another; give one of them")
     if output is not None:
         table_kind(output)
-    if chart is not None:
-        from planner.report.charts import chart_kind
-        from planner.report.sweep_chart import sweep_chart
-
-        chart_kind(chart)
     with working("reading", quiet=quiet):
         asked = ask(scenario, over or (), set_ or (), overlay_dirs(catalog or ()))
     found = _swept(asked, output, jobs, scheduler, quiet)
@@ -83,9 +76,7 @@ def sweep(
         emit(sweep_table(found, width(), colour()))
     if output is not None:
         say(f"saved to {output}", quiet=quiet)
-    if chart is not None:
-        sweep_chart(found, chart)
-        say(f"drawn into {chart}", quiet=quiet)
+    draw(chart, found.plot, quiet=quiet)
     if all(row["status"] != "optimal" for row in found.rows):
         raise typer.Exit(INFEASIBLE)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.actuals import Focus, Jobs, Rate, Sacct, Tag, Zone, pairs
-from planner.cli.options import Catalog, Json, Output, Quiet
+from planner.cli.options import Catalog, Json, Output, Quiet, chart_file
 from planner.cli.output import back, colour, deliver, emit, terminal, width
 from planner.results.result import Result
 from planner.units import PlannerError
@@ -47,9 +47,7 @@ def track(
         typer.Option("--start", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="First day of the plan."),
     ] = None,
     catalog: Catalog = None,
-    chart: Annotated[
-        Path | None, typer.Option("--chart", metavar="FILE", help="Draw it into FILE (svg, png or html).")
-    ] = None,
+    chart: Annotated[Path | None, chart_file("Draw it into FILE (svg, png or html).")] = None,
     as_json: Json = False,
     output: Output = None,
     quiet: Quiet = False,
@@ -96,10 +94,10 @@ def track(
         now = api.track(answer, one, heard=_reading(one, quiet), spent_usd=spent)
         parts, text = {"progress": now, **parts}, "\n".join(filter(None, (view(now, width(), colour()), text)))
         if chart is not None:
-            from planner.report.track_chart import track_chart
+            from planner.report.charts import save_chart
+            from planner.report.track_chart import track_figure
 
-            title = f"{answer.provenance.scenario}: iteration {now.iteration:,} of {now.iterations:,}"
-            track_chart(now, chart, title)
+            save_chart(track_figure(now, answer.provenance.scenario), chart)
         if replan is not None:
             rest = api.replan(answer, one, replan, overlay_dirs(catalog or ()), now=now)
             parts["continuation"] = rest
