@@ -16,6 +16,7 @@ from planner.report.simplicity import given_up_lines
 from planner.results.answers import Optimization
 from planner.results.plan import Plan, Plausibility, Rented
 from planner.units import format_count, format_number, format_percent, format_short
+from planner.words import Sentence, say
 
 LINES = 40  # of a terminal of 80 columns
 #: Lines that warnings and what binds may take, and plans that say their layout: the first that fits a screen is used.
@@ -148,7 +149,11 @@ def _alternatives(answer: Optimization, plan: Plan, detailed: int, page: Page) -
 
 def _brief(why: str) -> str:
     """What an alternative is preferred for, in as few words as a column of a table has room for."""
-    return why.replace(" that cannot be told from the best", "")
+    if not isinstance(why, Sentence):
+        return why
+    if why.code == "optimum.several":
+        return say("optimum.several", why=[_brief(each) for each in why.values["why"]])
+    return say("short.simplest") if why.code == "optimum.simplest" else why
 
 
 def _trust(answer: Optimization, plan: Plan, page: Page) -> list[str]:
