@@ -17,7 +17,7 @@ def compare(
         str | None, typer.Option(metavar="WHAT", help="One scenario's options by offer, gpu, cloud or gpus.")
     ] = None,
     set_: Set = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     chart: Chart = None,
     as_json: Json = False,
     output: Output = None,
@@ -31,11 +31,9 @@ def compare(
     Example: planner compare scenarios/neox20b.yaml --by gpu
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.report.comparison import comparison_table
 
-    overlays = overlay_dirs(catalog or ())
     with working("searching", quiet=quiet):
         found = api.compare(files, overlays, by=by, overrides=set_ or ())
     table = "" if as_json or quiet else comparison_table(found, width(), colour(), today=day(date))

@@ -13,7 +13,7 @@ from planner.cli.output import colour, deliver, plain, say, width, working
 def frontier(
     scenario: ScenarioFile,
     set_: Set = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     everything: Annotated[bool, typer.Option("--all", help="Also the plans outside the budgets.")] = False,
     gpus: Annotated[
         bool, typer.Option("--gpus", help="Fewer GPUs are better too: a third axis beside time and cost.")
@@ -34,11 +34,9 @@ def frontier(
     Example: planner frontier scenarios/neox20b.yaml --chart frontier.svg
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.files import write_atomically
 
-    overlays = overlay_dirs(catalog or ())
     with working("searching", quiet=quiet):
         found = api.frontier(scenario, overlays, overrides=set_ or (), everything=everything, gpus=gpus)
     table = ""

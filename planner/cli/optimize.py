@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +22,7 @@ def optimize(
         Path | None, typer.Option("--fleet", metavar="FILE", help="Quotas and a budget that several scenarios share.")
     ] = None,
     set_: Set = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     prices: Annotated[
         datetime | None,
         typer.Option("--prices", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Plan at the prices of this day."),
@@ -53,10 +52,8 @@ def optimize(
     Example: planner optimize scenarios/neox20b.yaml --set budget.time='10 days'
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
 
-    overlays = overlay_dirs(catalog or ())
     parts = [part.strip().lower() for part in show.split(",") if part.strip()]
     if as_json and (parts or full):
         raise PlannerError("--json prints the whole document; leave --show and --full out, or --json")
@@ -103,7 +100,7 @@ def optimize(
 
 
 def _programme(
-    asked: Programme, overlays: Sequence[Path], *, full: bool, as_json: bool, output: Path | None, quiet: bool
+    asked: Programme, overlays: list[Path] | None, *, full: bool, as_json: bool, output: Path | None, quiet: bool
 ) -> None:
     """A programme's calendar."""
     from planner import api

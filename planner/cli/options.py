@@ -19,10 +19,17 @@ Set = Annotated[
 ]
 
 
-def catalogs(meaning: str = "A catalog laid over the shipped one; repeatable.", *, exists: bool = False) -> Any:
+def catalogs(meaning: str = "A catalog laid over the shipped one; repeatable.", **checked: Any) -> Any:
     """The option --catalog."""
     variable = "PLANNER_CATALOG"
-    return typer.Option("--catalog", metavar="DIR", help=meaning, envvar=variable, exists=exists, file_okay=False)
+    return typer.Option("--catalog", metavar="DIR", help=meaning, envvar=variable, file_okay=False, **checked)
+
+
+def _with_own(given: list[Path] | None) -> list[Path]:
+    """The folders that are given, over those that are laid over the shipped catalog without being named."""
+    from planner.catalog.overlay import overlay_dirs
+
+    return list(overlay_dirs(given or ()))
 
 
 def chart_file(meaning: str = "Draw it into FILE: .svg, .png or .html.") -> Any:
@@ -38,7 +45,7 @@ def _of_known_kind(path: Path | None) -> Path | None:
     return path
 
 
-Catalog = Annotated[list[Path] | None, catalogs(exists=True)]
+Catalog = Annotated[list[Path] | None, catalogs(exists=True, callback=_with_own)]
 Chart = Annotated[Path | None, chart_file()]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the JSON document to FILE.")]

@@ -63,7 +63,7 @@ def predict(
     lora_target_modules: Annotated[
         str | None, _text("NAMES", "Matrices that get one, as q_proj,v_proj; all but the output's unless stated.")
     ] = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     as_json: Json = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save: CSV with --rows, else JSON.")
@@ -78,13 +78,12 @@ def predict(
     --micro-batch 4 --tp 2 --pp 4 --framework gpt-neox --framework-release 1.0 --precision fp16 --recompute full
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.files import write_atomically
     from planner.report.predictions import detail_table, rows_csv, rows_table
 
     if table is not None and rows is not None:
         raise PlannerError("give one table: its name, or --rows, and not both")
-    rows, overlays = rows or table, overlay_dirs(catalog or ())
+    rows = rows or table
     if rows is not None:
         if model or gpu or gpus:
             raise PlannerError("give either --rows or one run by options, not both")

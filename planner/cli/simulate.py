@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 def simulate(
     source: Annotated[Path, typer.Argument(help="Scenario (YAML), or a saved plan (JSON).", metavar="SCENARIO|PLAN")],
     set_: Set = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     worlds: Annotated[
         int, typer.Option(min=100, max=10_000_000, help="How many runs are drawn (Monte Carlo).")
     ] = 20_000,
@@ -40,13 +39,11 @@ def simulate(
     from planner import api
     from planner.api.inputs import load_any
     from planner.api.planning import planned
-    from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.report.charts import distribution_figure
     from planner.report.simulation import simulation_table
     from planner.spec.programme import Programme
 
-    overlays = overlay_dirs(catalog or ())
     given = source if source.suffix.lower() == ".json" else load_any(source, set_ or (), overlays)
     if isinstance(given, Programme):
         if chart is not None:
@@ -69,7 +66,7 @@ def simulate(
 
 def _programme(
     given: Programme,
-    overlays: Sequence[Path],
+    overlays: list[Path] | None,
     worlds: int,
     seed: int,
     *,

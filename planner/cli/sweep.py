@@ -34,7 +34,7 @@ def sweep(
         ),
     ] = None,
     set_: Set = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, max=1024, metavar="N", help="Processes; default: one a core.")
     ] = None,
@@ -56,7 +56,6 @@ def sweep(
 
     Example: planner sweep scenarios/neox20b.yaml --over budget.time=7..60d:8 --over training.epochs=1,2,4 -o grid.csv
     """
-    from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.report.sweep import save_table, sweep_table, table_kind
     from planner.sweeps.run import ask
@@ -66,7 +65,7 @@ def sweep(
     if output is not None:
         table_kind(output)
     with working("reading", quiet=quiet):
-        asked = ask(scenario, over or (), set_ or (), overlay_dirs(catalog or ()))
+        asked = ask(scenario, over or (), set_ or (), overlays or ())
     found = _swept(asked, output, jobs, scheduler, quiet)
     if output is not None:
         save_table(found, output)

@@ -46,7 +46,7 @@ def track(
         datetime | None,
         typer.Option("--start", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="First day of the plan."),
     ] = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     chart: Annotated[Path | None, chart_file("Draw it into FILE (svg, png or html).")] = None,
     as_json: Json = False,
     output: Output = None,
@@ -60,14 +60,13 @@ def track(
     Example: planner track plan.json --log train.log --follow
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.interop.programmes import is_programme_answer
 
     if is_programme_answer(plan):
         others = (sacct, focus, start, chart, tag, rate, zone)
         if follow or any(others):
             raise PlannerError("a programme is tracked by --log STAGE=FILE and --replan; leave the other options out")
-        _programme(plan, log or (), replan, overlay_dirs(catalog or ()), as_json, output, quiet)
+        _programme(plan, log or (), replan, overlays, as_json, output, quiet)
         return
     if log is not None and len(log) > 1:
         raise PlannerError("--log is given once: a plan is of one run; a programme's logs are --log STAGE=FILE")
@@ -99,7 +98,7 @@ def track(
 
             save_chart(track_figure(now, answer.provenance.scenario), chart)
         if replan is not None:
-            rest = api.replan(answer, one, replan, overlay_dirs(catalog or ()), now=now)
+            rest = api.replan(answer, one, replan, overlays, now=now)
             parts["continuation"] = rest
             text += continuation_view(rest, width())
     deliver(_document(parts), text, as_json=as_json, output=output, quiet=quiet)
@@ -109,7 +108,7 @@ def _programme(
     plan: Path,
     logs: Sequence[Path],
     replan: Path | None,
-    overlays: Sequence[Path],
+    overlays: list[Path] | None,
     as_json: bool,
     output: Path | None,
     quiet: bool,

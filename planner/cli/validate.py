@@ -31,7 +31,7 @@ def validate(
         typer.Option("--refit", help="Fit anew for each that is left out (minutes), instead of solving without it."),
     ] = False,
     chart: Annotated[Path | None, chart_file("Predicted against measured: .svg, .png or .html.")] = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     as_json: Json = False,
     output: Output = None,
     quiet: Quiet = False,
@@ -42,12 +42,11 @@ def validate(
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small fits: threads only get in each other's way
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.report.charts import save_chart
     from planner.report.validation import validation_table
 
     with working("refitting", quiet=quiet):
-        found = api.validate(rows, overlay_dirs(catalog or ()), leave_out=leave_out, refit=refit)
+        found = api.validate(rows, overlays, leave_out=leave_out, refit=refit)
     for line in found.said:
         say(line, quiet=quiet)
     table = "" if as_json or quiet else validation_table(found.report, width(), colour())
