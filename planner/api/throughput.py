@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from planner.report.next_runs import Chosen
 
 NUMBERS = ("pred_tokens_per_s_per_gpu", "pred_lo", "pred_hi", "pred_memory_gib")
-MEMORY = ("weights", "gradients", "optimizer", "activations", "other", "total")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -168,6 +167,7 @@ def detail(row: Mapping[str, object], facts: Catalog, calibration: Calibration) 
     from planner.performance.memory import memory
     from planner.performance.predict import breakdown, predict_rows, predict_run
     from planner.performance.rows import layouts_of, read_run
+    from planner.report.evidence import MEMORY
     from planner.report.predictions import unplaced
 
     (cells,) = rows_of(row).cells
@@ -191,7 +191,7 @@ def detail(row: Mapping[str, object], facts: Catalog, calibration: Calibration) 
         "measurements": found.measurements,
         "step_time_s": float(found.step.total_s[0]),
         "step_breakdown_s": breakdown([found])[0],
-        "memory_gib": None if parts is None else {name: float(getattr(parts, name)[0]) for name in MEMORY},
+        "memory_gib": None if parts is None else {name: float(getattr(parts, name)[0]) for name in (*MEMORY, "total")},
         "capacity_gib": found.capacity_gib,
     }
     return RunPrediction(document, found, parts)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Date, Json, Output, day
+from planner.cli.options import Catalog, Date, Json, Output, day, day_option
 from planner.cli.output import deliver, say, width
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -125,13 +125,7 @@ def import_(
         Path, typer.Argument(help="A day's list (CSV, JSON), a SkyPilot catalog folder, or a CSV file of quotes.")
     ],
     as_of: Annotated[
-        datetime | None,
-        typer.Option(
-            "--as-of",
-            metavar="YYYY-MM-DD",
-            formats=["%Y-%m-%d"],
-            help="The day on which these prices held; a day's list says its own.",
-        ),
+        datetime | None, day_option("--as-of", "The day on which these prices held; a day's list says its own.")
     ] = None,
     to: Annotated[
         Path | None,

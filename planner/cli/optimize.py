@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Date, Json, Output, Quiet, Set, day
+from planner.cli.options import Catalog, Date, Json, Output, Quiet, Set, day, day_option
 from planner.cli.output import colour, deliver, width, working
 from planner.units import PlannerError
 
@@ -23,10 +23,7 @@ def optimize(
     ] = None,
     set_: Set = None,
     overlays: Catalog = None,
-    prices: Annotated[
-        datetime | None,
-        typer.Option("--prices", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Plan at the prices of this day."),
-    ] = None,
+    prices: Annotated[datetime | None, day_option("--prices", "Plan at the prices of this day.")] = None,
     exhaustive: Annotated[
         bool, typer.Option("--exhaustive", help="Evaluate every candidate, pruning nothing; slower, same answer.")
     ] = False,

@@ -25,6 +25,16 @@ def catalogs(meaning: str = "A catalog laid over the shipped one; repeatable.", 
     return typer.Option("--catalog", metavar="DIR", help=meaning, envvar=variable, file_okay=False, **checked)
 
 
+def day_option(name: str, meaning: str) -> Any:
+    """An option that takes a day."""
+    return typer.Option(name, metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help=meaning)
+
+
+def file_option(meaning: str) -> Any:
+    """The option --output of a file."""
+    return typer.Option("-o", "--output", metavar="FILE", help=meaning)
+
+
 def _with_own(given: list[Path] | None) -> list[Path]:
     """The folders that are given, over those that are laid over the shipped catalog without being named."""
     from planner.catalog.overlay import overlay_dirs
@@ -48,14 +58,9 @@ def _of_known_kind(path: Path | None) -> Path | None:
 Catalog = Annotated[list[Path] | None, catalogs(exists=True, callback=_with_own)]
 Chart = Annotated[Path | None, chart_file()]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the JSON document to FILE.")]
+Output = Annotated[Path | None, file_option("Save the JSON document to FILE.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print no table and no messages.")]
-Date = Annotated[
-    datetime | None,
-    typer.Option(
-        "--date", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Tell ages of prices as of this day; default: today."
-    ),
-]
+Date = Annotated[datetime | None, day_option("--date", "Tell ages of prices as of this day; default: today.")]
 
 
 def day(given: datetime | None) -> date:

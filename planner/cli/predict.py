@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Json, Quiet
+from planner.cli.options import Catalog, Json, Quiet, file_option
 from planner.cli.output import colour, emit, say, width
 from planner.units import PlannerError
 
@@ -65,9 +65,7 @@ def predict(
     ] = None,
     overlays: Catalog = None,
     as_json: Json = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save: CSV with --rows, else JSON.")
-    ] = None,
+    output: Annotated[Path | None, file_option("Save: CSV with --rows, else JSON.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Predict throughput with its 80 % interval, the step's terms and memory of given layouts.

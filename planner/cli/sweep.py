@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Chart, Json, Quiet, ScenarioFile, Set
+from planner.cli.options import Catalog, Chart, Json, Quiet, ScenarioFile, Set, file_option
 from planner.cli.output import colour, draw, emit, progress, say, width, working
 from planner.units import PlannerError
 
@@ -43,9 +43,7 @@ def sweep(
     ] = None,
     chart: Chart = None,
     as_json: Json = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the table: .csv, .json or .parquet.")
-    ] = None,
+    output: Annotated[Path | None, file_option("Save the table: .csv, .json or .parquet.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Solve a grid of variations of a scenario into one table, on all cores or a Dask cluster.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.actuals import Focus, Jobs, Rate, Sacct, Tag, Zone, pairs
-from planner.cli.options import Catalog, Json, Output, Quiet, chart_file
+from planner.cli.options import Catalog, Json, Output, Quiet, chart_file, day_option
 from planner.cli.output import back, colour, deliver, emit, terminal, width
 from planner.results.result import Result
 from planner.units import PlannerError
@@ -42,10 +42,7 @@ def track(
     zone: Zone = None,
     tag: Tag = None,
     rate: Rate = None,
-    start: Annotated[
-        datetime | None,
-        typer.Option("--start", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="First day of the plan."),
-    ] = None,
+    start: Annotated[datetime | None, day_option("--start", "First day of the plan.")] = None,
     overlays: Catalog = None,
     chart: Annotated[Path | None, chart_file("Draw it into FILE (svg, png or html).")] = None,
     as_json: Json = False,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from planner.money import in_its_money
-from planner.report.figures import ages_sentence, rate_sentence, waits_sentence
+from planner.report.figures import notes
 from planner.report.frontier import plans_table
 from planner.report.layout import Page, bullets, columns, hanging
 from planner.results.answers import Comparison, Difference, Side
@@ -32,14 +32,7 @@ def comparison_table(
     if len(feasible) > MOST_ROWS:
         words = f"the best {MOST_ROWS} of {len(feasible)} are shown; --json and -o have them all, --chart draws them"
         blocks.append(bullets([words], page))
-    waits = waits_sentence(plan for _, plan in feasible)
-    if waits:
-        blocks.append(bullets([waits], page))
-    if feasible and rate_sentence():
-        blocks.append(bullets([rate_sentence()], page))
-    ages = "" if today is None else ages_sentence((plan for _, plan in feasible), today)
-    if ages:
-        blocks.append(bullets([ages], page))
+    blocks += [bullets([note], page) for note in notes([plan for _, plan in feasible], today)]
     refused = _refused(sides)
     if refused:
         more = [f"and {len(refused) - MOST_REFUSED} reasons more"] if len(refused) > MOST_REFUSED else []

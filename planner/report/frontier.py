@@ -10,7 +10,7 @@ import numpy as np
 
 from planner.files import csv_text
 from planner.money import in_its_money, money_of
-from planner.report.figures import ages_sentence, chance, money_scale, rate_sentence, time_scale, waits_sentence
+from planner.report.figures import chance, money_scale, notes, time_scale
 from planner.report.frontier_plot import frontier_plot
 from planner.report.layout import Page, bullets, columns, wrap
 from planner.report.plan_sections import seller
@@ -87,12 +87,8 @@ def frontier_table(
         lines += ["", *bullets([f"{len(shown)} of {len(frontier.plans)} are shown; --json and -o have them all"], page)]
     if any(plan.within_budget is False for plan in frontier.plans):
         lines += ["", *bullets(["plans marked `over` are outside the budgets"], page)]
-    waits = waits_sentence(frontier.plans)
-    lines += ["", *bullets([waits], page)] if waits else []
-    lines += ["", *bullets([rate_sentence()], page)] if rate_sentence() else []
-    ages = "" if today is None else ages_sentence(frontier.plans, today)
-    if ages:
-        lines += ["", *bullets([ages], page)]
+    for note in notes(frontier.plans, today):
+        lines += ["", *bullets([note], page)]
     if frontier.warnings:
         lines += ["", page.heading("Warnings"), *bullets(frontier.warnings, page, "warn")]
     return "\n".join(lines) + "\n"

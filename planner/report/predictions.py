@@ -8,8 +8,9 @@ from planner.files import csv_text
 from planner.performance.arrays import Memory
 from planner.performance.predict import COLUMNS, Prediction
 from planner.performance.stacks import recipe_in_words
-from planner.report.layout import Page, bar, bullets, columns, hanging
-from planner.units import format_number, format_percent
+from planner.report.evidence import MEMORY, terms_table
+from planner.report.layout import Page, bullets, columns, hanging
+from planner.units import format_number
 
 WIDE = 105  # columns from which a table of rows also shows their layouts
 _LAYOUT = {"tp": "tp", "pp": "pp", "vpp": "vpp", "cp": "cp", "ep": "ep", "micro_batch": "mb"}
@@ -75,17 +76,9 @@ def detail_table(found: Prediction, memory: Memory | None, width: int) -> str:
     total = float(step.total_s[0])
     lines += hanging("a step", f"{format_number(total)} s", page)
     terms = sorted(((float(value[0]), name) for name, value in step.terms_s.items()), reverse=True)
-    shown = [(name.replace("_", " "), value) for value, name in terms if value > 0]
-    rows = [
-        (name, f"{format_number(value, 3)} s", format_percent(value / total), bar(value / total, 20))
-        for name, value in shown
-    ]
-    lines += columns(rows, "lrrl", page, header=False)
+    lines += terms_table([(name, value) for value, name in terms if value > 0], total, page)
     if memory is not None and found.memory_gib is not None:
-        parts = ", ".join(
-            f"{name} {format_number(float(getattr(memory, name)[0]), 3)}"
-            for name in ("weights", "gradients", "optimizer", "activations", "other")
-        )
+        parts = ", ".join(f"{name} {format_number(float(getattr(memory, name)[0]), 3)}" for name in MEMORY)
         used = f"{format_number(found.memory_gib, 3)} of {format_number(found.capacity_gib, 3)} GiB ({parts})"
         lines += hanging("memory", used, page)
     stands = found.basis + (f": {', '.join(found.measurements)}" if found.measurements else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from planner.report.backtest import stored_backtest
+from planner.report.evidence import MEMORY, large_terms
 from planner.report.figures import age, energy_text
 from planner.report.frontier import layout_words
 from planner.report.proposal.case import Case
@@ -13,8 +14,6 @@ from planner.results.plan import OfferRef
 from planner.words import phrase, say, worded
 
 LONG_SOURCE = 100  # characters: more would make a row of a table taller than a fifth of a page
-SMALL_TERM = 0.005  # of a step: smaller terms are drawn as one
-MEMORY = ("weights", "gradients", "optimizer", "activations", "other")
 
 
 def assumptions_section(case: Case) -> Section:
@@ -145,13 +144,8 @@ def _memory(case: Case) -> Figure:
 
 def _terms(case: Case) -> list[tuple[str, float]]:
     w = case.words
-    items = sorted(case.plan.step_breakdown_s.items(), key=lambda item: (-item[1], item[0]))
-    total = sum(value for _, value in items)
-    large = [
-        (w.known(f"term_{key}") or key.replace("_", " "), value) for key, value in items if value >= SMALL_TERM * total
-    ]
-    rest = total - sum(value for _, value in large)
-    return [*large, (w.say("term_rest"), rest)] if rest > 0 else large
+    names = {key: w.known(f"term_{key}") or key.replace("_", " ") for key in case.plan.step_breakdown_s}
+    return [(names.get(key) or w.say("term_rest"), value) for key, value in large_terms(case.plan)]
 
 
 def _step_figure(case: Case) -> Figure:
