@@ -62,7 +62,7 @@ def seconds(command: list[str]) -> float:
 def parts(file: Path) -> None:
     """Where the time goes, in this process."""
     from planner.api.inputs import load_facts, load_programme
-    from planner.search.calendar import solve
+    from planner.search.calendar_milp import solve
     from planner.search.programmes import choose_calendar, study_of
 
     facts, asked = load_facts(), load_programme(file)

@@ -1,6 +1,6 @@
 """How many candidate layouts a second go through the whole step-time and memory model on one core.
 
-Kernels (what one micro-batch costs) are computed once each and gathered, as the search does; then `assemble` and memory
+Kernels (what one micro-batch costs) are computed once each and gathered, as the search does; then the step and memory
 run over chunks. Processor time, so that a busy machine does not stretch it. Run by `make bench`, or alone.
 """
 

@@ -5,46 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from planner.api import (
-        calibrate,
-        check_catalog,
-        choose_runs,
-        compare,
-        diff_catalog,
-        explain,
-        explain_programme,
-        export,
-        frontier,
-        import_catalog,
-        import_files,
-        init,
-        iterations,
-        list_catalog,
-        load_catalog,
-        load_facts,
-        load_plan,
-        load_programme,
-        load_scenario,
-        optimize,
-        optimize_fleet,
-        optimize_programme,
-        predict,
-        predict_run,
-        probe,
-        propose,
-        read_probe,
-        replan,
-        schema,
-        show_catalog,
-        simulate,
-        simulate_programme,
-        sweep,
-        track,
-        track_programme,
-        validate,
-    )
-    from planner.results.result import InfeasibleError
-    from planner.units import PlannerError
+    from planner.api import *
 
 __version__ = "0.1.0"
 __all__ = [

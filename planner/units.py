@@ -324,7 +324,7 @@ def nearest(found: str, names: Iterable[str]) -> tuple[str, ...]:
     """The names one may have meant: those that a short form such as `a100` stands for, else the closest spelling."""
     names = tuple(dict.fromkeys(names))
     short = _words(found)
-    meant = [name for name in names if short and _stands_for(short, _words(name))]
+    meant = [name for name in names if short and _abbreviates(short, _words(name))]
     if meant:
         return tuple(meant)
     lowered = {name.lower(): name for name in names}
@@ -366,7 +366,7 @@ def _words(name: str) -> list[str]:
     return [word for word in re.split(r"[^a-z0-9.]+", name.lower()) if word]
 
 
-def _stands_for(short: list[str], words: list[str]) -> bool:
+def _abbreviates(short: list[str], words: list[str]) -> bool:
     """Whether each part of a short form begins a word of the name: `h100-80gb` stands for h100-sxm5-80gb."""
     return all(any(word.startswith(part) for word in words) for part in short) and max(map(len, short)) > 1
 

@@ -305,7 +305,8 @@ def test_reading_offers_does_not_load_pandas() -> None:
     import subprocess
 
     code = (
-        "import sys; from planner.catalog import load_catalog, eligible_offers; from planner.scenario import Cluster;"
+        "import sys; from planner.catalog import load_catalog, eligible_offers;"
+        "from planner.spec.scenario import Cluster;"
         "eligible_offers(load_catalog(), Cluster()); sys.exit('pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -18,9 +18,9 @@ from interop_plans import answer
 
 from planner.catalog import load_catalog
 from planner.interop.accelerate_assumptions import ACCELERATE
-from planner.interop.assumptions import OF_THE_MACHINE, TOPICS, Assumption, conditions_of, table_of
+from planner.interop.assumptions import OF_THE_MACHINE, TOPICS, Assumption, table_of
 from planner.interop.deepspeed_assumptions import DEEPSPEED
-from planner.interop.export_common import export_of
+from planner.interop.export_common import conditions_of, export_of
 from planner.interop.exporting import export_files, write_files
 from planner.interop.importing import import_files
 from planner.interop.megatron_assumptions import MEGATRON

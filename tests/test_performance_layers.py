@@ -14,7 +14,7 @@ from planner.performance.intervals import UNMEASURED, basis, spread, unmeasured_
 from planner.performance.memory import memory
 from planner.performance.memory_shapes import memory_shapes
 from planner.performance.shapes import forward_flops, model_numbers
-from planner.performance.steptime import kernel_times, step_time
+from planner.performance.steptime import kernels_of, scope, step_time
 from planner.spec.model import ModelSpec
 from planner.workload import flops_per_token, load_model, model_from_mapping
 from planner.workload.recurrent import scan_work
@@ -68,7 +68,7 @@ def test_a_pattern_of_attention_alone_costs_what_the_model_without_it_does() -> 
 def test_long_sequences_cost_a_hybrid_less_than_attention_everywhere() -> None:
     def tokens_s(spec: ModelSpec, seq_length: int) -> float:
         s = running(spec, seq_length=seq_length)
-        return float(kernel_times(s, *_axes(), CALIBRATION).busy_s[0]) / seq_length
+        return float(kernels_of(scope(s, CALIBRATION), *_axes()).busy_s[0]) / seq_length
 
     slower = [tokens_s(spec, 131_072) / tokens_s(spec, 4096) for spec in (ATTENTION, HYBRID)]
     assert slower[0] > 2.0
@@ -166,7 +166,7 @@ def test_context_parallelism_of_gated_delta_networks_is_refused_and_of_mamba2_is
     x = layouts(cp=2)
     axes = (x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch)
     alone = model(recurrent=MAMBA2, layer_pattern="RD")
-    sent = kernel_times(running(alone), *axes, CALIBRATION, parts=True).parts_s["context_parallel"]
+    sent = kernels_of(scope(running(alone), CALIBRATION), *axes, parts=True).parts_s["context_parallel"]
     assert float(sent[0]) > 0.0
 
 

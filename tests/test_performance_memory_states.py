@@ -114,5 +114,5 @@ def test_126_layers_fill_16_stages_as_megatron_bridge_lays_them_out():
     # llama31_405b: embedding and loss take a place each, so 7 + 14 x 8 + 7 layers.
     cut = stage_layers(126, np.array([16]), chosen=True)
     assert (cut.first.item(), cut.fullest.item(), cut.last.item()) == (7, 8, 7)
-    assert even(126, np.array([16]), np.array([8]), beside=2).item()
+    assert even(126, np.array([16]), np.array([8]), more_units=2).item()
     assert not even(126, np.array([16]), np.array([8])).item()

@@ -15,7 +15,7 @@ from planner.performance.arrays import Setting
 from planner.performance.calibration import load_calibration
 from planner.performance.learning import read_runs
 from planner.performance.predict import predict_run
-from planner.performance.recipes import PLAIN, SWITCHES, Recipe, recipe_files, recipe_of, release_numbers
+from planner.performance.recipes import ALL_OFF, SWITCHES, Recipe, recipe_files, recipe_of, release_numbers
 from planner.performance.rows import read_run
 from planner.performance.stacks import recipe_in_words, release_of, stack_of
 from planner.units import PlannerError
@@ -56,12 +56,12 @@ def table() -> list[dict[str, str]]:
         ({"version_or_date": "25.07"}, Recipe("full")),  # before all of that model and part: its oldest
         ({"precision": "bf16"}, Recipe("attention+router", "hybridep")),
         ({"model": "mixtral-8x7b"}, FULL),  # no recipe of its own: what most do there
-        ({"model": "mixtral-8x7b", "gpu": "h100-sxm5-80gb", "precision": "bf16"}, PLAIN),
+        ({"model": "mixtral-8x7b", "gpu": "h100-sxm5-80gb", "precision": "bf16"}, ALL_OFF),
         ({"model": "mixtral-8x7b", "gpu": "h200-sxm5-141gb", "version_or_date": "26.02"}, Recipe(overlap=True)),
-        ({"model": "mixtral-8x7b", "gpu": "mi300x-192gb", "precision": "bf16"}, PLAIN),
+        ({"model": "mixtral-8x7b", "gpu": "mi300x-192gb", "precision": "bf16"}, ALL_OFF),
         ({"model": "llama3-8b", "precision": "bf16"}, Recipe("full")),
-        ({"model": "llama3.1-405b", "precision": "fp8"}, PLAIN),
-        ({"framework": "fsdp", "version_or_date": ""}, PLAIN),
+        ({"model": "llama3.1-405b", "precision": "fp8"}, ALL_OFF),
+        ({"framework": "fsdp", "version_or_date": ""}, ALL_OFF),
         ({"version_or_date": "main of July"}, FULL),  # no release by its number: the newest
         ({"version_or_date": "../megatron"}, FULL),
         ({"version_or_date": "26.04rc1"}, Recipe("router", "hybridep")),
@@ -69,7 +69,7 @@ def table() -> list[dict[str, str]]:
         ({"version_or_date": "26.06." + "9" * 5000}, FULL),
         ({"model": "mixtral-8x7b", "version_or_date": "26.02"}, Recipe("attention+router", "hybridep")),
         ({"model": "mixtral-8x7b", "version_or_date": "25.01"}, Recipe("full")),  # from before all recipes: the oldest
-        ({"model": "llama3-8b", "version_or_date": "25.01"}, PLAIN),
+        ({"model": "llama3-8b", "version_or_date": "25.01"}, ALL_OFF),
         ({"graphs": "none", "overlap": "no"}, replace(FULL, graphs="none", overlap=False)),
         ({"framework": "fsdp", "graphs": "Full", "overlap": "TRUE"}, Recipe("full", overlap=True)),
     ],
@@ -179,6 +179,6 @@ def test_overlap_without_graphs_costs_host_time() -> None:
 
 
 def test_a_run_of_the_field_has_on_what_it_states_and_nothing_else() -> None:
-    assert recipe(tuning="field") == recipe(tuning="", kind="field") == PLAIN
-    assert recipe(tuning="field", dispatch="deepep") == replace(PLAIN, dispatch="deepep")
+    assert recipe(tuning="field") == recipe(tuning="", kind="field") == ALL_OFF
+    assert recipe(tuning="field", dispatch="deepep") == replace(ALL_OFF, dispatch="deepep")
     assert recipe(tuning="", kind="vendor") == recipe()

@@ -16,7 +16,7 @@ from planner.performance.machine import GRID, as_of_port, link_share, log_shares
 from planner.performance.predict import predict_run
 from planner.performance.rows import read_run
 from planner.performance.shapes import forward_flops, model_numbers
-from planner.performance.steptime import assemble, kernel_times, slowest_stage, step_time
+from planner.performance.steptime import kernels_of, scope, slowest_stage, step_time
 from planner.spec.hardware import Hardware
 from planner.workload import flops_per_token, load_model
 
@@ -99,8 +99,10 @@ def test_a_step_is_not_shorter_than_its_micro_batches_on_the_slowest_stage(
     s: Setting, layout: dict[str, object]
 ) -> None:
     x = layouts(**layout)
-    kernels = kernel_times(s, x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch, CALIBRATION)
-    total = assemble(s, kernels, x.pp, x.vpp, x.dp, x.zero_stage, x.grad_accum, CALIBRATION).total_s
+    kernels = kernels_of(
+        scope(s, CALIBRATION), x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch, gpus=x.gpus
+    )
+    total = step_time(s, x, CALIBRATION).total_s
     slow = slowest_stage(kernels, float(s.model.layers), x.pp, x.vpp)
     assert np.all(total >= x.grad_accum * slow * CALIBRATION.correction(s, x.gpus) * (1 - 1e-12))
     assert np.all(slow >= kernels.busy_s / x.pp * (1 - 1e-12))

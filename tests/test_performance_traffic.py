@@ -10,7 +10,7 @@ from test_performance_steptime import CALIBRATION, PARTS, layouts, setting
 
 from planner.performance.arrays import Layouts, Setting
 from planner.performance.memory import memory
-from planner.performance.steptime import kernel_times, scope, step_time
+from planner.performance.steptime import kernels_of, scope, step_time
 from planner.workload import load_model
 from planner.workload.counts import parameter_counts
 
@@ -21,7 +21,7 @@ PORT = 50e9  # bytes/s of each of the eight ports of PARTS' node with H100
 def parts(s: Setting, x: Layouts) -> dict[str, float]:
     """Seconds of one micro-batch by name, as measured kernels have it: no correction is in."""
     axes = (x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch)
-    return {name: float(each[0]) for name, each in kernel_times(s, *axes, CALIBRATION, parts=True).parts_s.items()}
+    return {name: float(each[0]) for name, each in kernels_of(scope(s, CALIBRATION), *axes, parts=True).parts_s.items()}
 
 
 def test_a_ring_of_single_gpus_between_nodes_has_one_port() -> None:

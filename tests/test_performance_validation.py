@@ -12,7 +12,8 @@ import pytest
 from planner.performance.calibration import load_calibration
 from planner.performance.learning import measured_files, read_runs
 from planner.performance.validation import Judged, contests, judge, regret, report
-from planner.report.validation import validation_chart, validation_table
+from planner.report.charts import save_chart
+from planner.report.validation import validation_figure, validation_table
 from planner.results.json_form import dumps
 from planner.units import PlannerError
 
@@ -111,7 +112,7 @@ def test_rows_never_seen_are_simply_predicted(tmp_path: Path) -> None:
 
 def test_the_chart_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    validation_chart(judged(np.linspace(-0.2, 0.2, len(RUNS))), tmp_path / "chart.svg")
+    save_chart(validation_figure(judged(np.linspace(-0.2, 0.2, len(RUNS)))), tmp_path / "chart.svg")
     assert (tmp_path / "chart.svg").read_text().startswith("<?xml")
 
 

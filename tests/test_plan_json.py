@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.reading.text import UNSEEN
+from planner.results import answers
 from planner.results import json_form as plan_json
 from planner.results import plan as results
 from planner.units import PlannerError
@@ -62,26 +63,26 @@ PLAN = results.Plan(
     schedule=(results.EpochSchedule(1, 1, 20356, 0.0, 2.5e5),),
     plausibility=results.Plausibility(989.0, 750.0, 0.49, 0.59, 1.1e6, 20_554_567_680),
 )
-PROVENANCE = results.Provenance("0.1.0", "neox20b", "a" * 64, "b" * 64, "c" * 64, 12, {"fabric unknown": 3})
-OPTIMIZATION = results.Optimization(
+PROVENANCE = answers.Provenance("0.1.0", "neox20b", "a" * 64, "b" * 64, "c" * 64, 12, {"fabric unknown": 3})
+OPTIMIZATION = answers.Optimization(
     status="optimal",
     plan=PLAN,
-    alternatives=(results.Alternative("fastest", replace(PLAN, gpus=192)),),
-    certificate=results.Certificate(1000, 400, {"memory": 600}, 6.5e4, 6.5e4, 0.0),
-    binding=(results.Binding("training.global_batch.max", "the batch sits on its bound", 1536, 1536, "sequences"),),
+    alternatives=(answers.Alternative("fastest", replace(PLAN, gpus=192)),),
+    certificate=answers.Certificate(1000, 400, {"memory": 600}, 6.5e4, 6.5e4, 0.0),
+    binding=(answers.Binding("training.global_batch.max", "the batch sits on its bound", 1536, 1536, "sequences"),),
     infeasibility=None,
-    defaults=(results.Default("training.precision", "bf16"),),
+    defaults=(answers.Default("training.precision", "bf16"),),
     warnings=("the price is 40 days old",),
     provenance=PROVENANCE,
-    goal=results.Goal("cost", time_s=1209600.0, confidence=0.8, start=date(2027, 2, 1)),
+    goal=answers.StatedGoal("cost", time_s=1209600.0, confidence=0.8, start=date(2027, 2, 1)),
 )
-FRONTIER = results.Frontier(
+FRONTIER = answers.Frontier(
     status="optimal", plans=(PLAN,), certificate=None, defaults=(), warnings=(), provenance=PROVENANCE
 )
-COMPARISON = results.Comparison(
+COMPARISON = answers.Comparison(
     by="gpu",
-    sides=(results.Side("h100", "optimal", PLAN), results.Side("v100", "infeasible", None, "memory")),
-    differences=(results.Difference("gpu", ("h100", "v100"), "asked"),),
+    sides=(answers.Side("h100", "optimal", PLAN), answers.Side("v100", "infeasible", None, "memory")),
+    differences=(answers.Difference("gpu", ("h100", "v100"), "asked"),),
     warnings=(),
     provenance=(PROVENANCE,),
 )
@@ -131,7 +132,7 @@ def test_numpy_scalars_are_written_as_plain_numbers():
 def test_keys_that_a_newer_planner_added_are_left_aside():
     data = json.loads(OPTIMIZATION.to_json())
     data["plan"]["colour"] = "blue"
-    assert results.Optimization.from_json(json.dumps(data)) == OPTIMIZATION
+    assert answers.Optimization.from_json(json.dumps(data)) == OPTIMIZATION
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_a_damaged_file_is_named_in_one_sentence(damage, sentence):
     data = json.loads(OPTIMIZATION.to_json())
     damage(data)
     with pytest.raises(PlannerError, match=sentence):
-        results.Optimization.from_json(json.dumps(data))
+        answers.Optimization.from_json(json.dumps(data))
 
 
 # What every saved answer has had from the first: the contract's keys, and those of the objects that it leaves open. A
@@ -177,7 +178,7 @@ FROM_THE_FIRST = {
     "Change": "key present needed text",
     "Infeasible": "reason least_time_s least_cost_usd fastest cheapest changes",
     "Default": "key value",
-    "Goal": "objective",
+    "StatedGoal": "objective",
     "Provenance": "planner scenario scenario_digest catalog_digest calibration_digest",
     "Trained": "model",
     "Side": "label status plan",
@@ -195,8 +196,8 @@ LONG_PLAN = replace(PLAN, reliability=RELIABILITY, gpu_hours=results.GpuHours(80
 FULL = replace(
     OPTIMIZATION,
     plan=LONG_PLAN,
-    infeasibility=results.Infeasible("no", 1.0, 2.0, LONG_PLAN, PLAN, (results.Change("a", "1", "2", "so"),)),
-    trained=results.Trained(load_model("deepseekv3"), data_index=("corpus",), data_weights=(1.0,)),
+    infeasibility=answers.Infeasible("no", 1.0, 2.0, LONG_PLAN, PLAN, (answers.Change("a", "1", "2", "so"),)),
+    trained=answers.Trained(load_model("deepseekv3"), data_index=("corpus",), data_weights=(1.0,)),
 )
 
 
@@ -238,21 +239,21 @@ def test_an_answer_saved_before_a_key_was_added_is_still_read(document):
 def test_what_an_older_planner_said_of_failures_in_less_words_is_not_known():
     data = json.loads(FULL.to_json())
     del data["plan"]["reliability"]["undisturbed_s"]
-    assert results.Optimization.from_json(json.dumps(data)).plan == replace(LONG_PLAN, reliability=None)
+    assert answers.Optimization.from_json(json.dumps(data)).plan == replace(LONG_PLAN, reliability=None)
     data["plan"]["reliability"]["undisturbed_s"] = "long"
     with pytest.raises(PlannerError, match=r"reliability\.undisturbed_s: float is expected"):
-        results.Optimization.from_json(json.dumps(data))
+        answers.Optimization.from_json(json.dumps(data))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 100_000, "nonsense"])
 def test_what_is_no_document_is_refused(text):
     with pytest.raises(PlannerError, match="not a saved optimization"):
-        results.Optimization.from_json(text)
+        answers.Optimization.from_json(text)
 
 
 def test_a_whole_number_in_a_fractional_field_reads_back_as_the_same_bytes():
     text = replace(OPTIMIZATION, plan=replace(PLAN, mfu=1, p_within_time=1)).to_json()
-    assert results.Optimization.from_json(text).to_json() == text
+    assert answers.Optimization.from_json(text).to_json() == text
 
 
 def test_results_cannot_be_changed():

@@ -13,7 +13,7 @@ from proposal_cases import facts, program, proposal, scenario, studied
 
 from planner import search
 from planner.report.proposal.page import page
-from planner.search.problem import build
+from planner.search.search_state import build
 
 CHROMIUM = program("chromium", "chromium-browser", "google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -93,7 +93,8 @@ def test_the_controls_answer_what_optimize_answers(result):
     for (time, cost, price, confidence), shown in zip(TERMS, result["found"], strict=True):
         budget = {"time_s": time and time * 86400.0, "cost_usd": cost, "confidence": confidence}
         factor = 1 + price / 100
-        offers = [replace(o, usd_per_gpu_hour=o.usd_per_gpu_hour * factor) for o in build(scenario(), *facts()).offers]
+        offers = build(scenario(), *facts()).space.offers
+        offers = [replace(o, usd_per_gpu_hour=o.usd_per_gpu_hour * factor) for o in offers]
         plan = search.optimize(scenario().with_budget(**budget), *facts(), offers=offers).plan
         if plan is None:
             assert shown["offer"] == ""

@@ -15,7 +15,7 @@ from planner.report.proposal.ledger import sums
 from planner.report.proposal.model import Paragraph
 from planner.risk.replay import cost_of, run_of
 from planner.risk.simulation import simulate
-from planner.search.problem import build
+from planner.search.search_state import build
 from planner.search.study import three_levels
 
 CHANGES = {
@@ -85,9 +85,9 @@ def test_the_page_holds_the_price_of_each_probability_at_each_change_of_prices(f
     found = studied("spot")
     for choice in found.choices(replace(found.terms, price=factor))[:20]:
         offer = next(o for o in run["offers"] if o["id"] == found.offer(choice).id)
-        number = next(n for n in offer["pools"] if n == int(found.problem.pool[choice.cell]))
+        number = next(n for n in offer["pools"] if n == int(found.state.space.pool[choice.cell]))
         cells = run["pools"][number]["cells"]
-        at = next(i for i, cell in enumerate(cells) if cell[0] == int(found.problem.nodes[choice.cell]))
+        at = next(i for i, cell in enumerate(cells) if cell[0] == int(found.state.space.nodes[choice.cell]))
         level = run["levels"].index(0.8)
         known = np.array(offer["factors"][str(number)][at])
         factors = [np.interp(factor, run["changes"], each) for each in known.T]
@@ -141,7 +141,8 @@ def test_a_plan_of_a_simpler_layout_is_the_one_that_the_document_asks_for():
 @pytest.mark.parametrize("factor", [0.7, 1.3])
 def test_a_change_of_all_prices_is_that_of_every_offer(factor):
     found = studied()
-    dearer = [replace(o, usd_per_gpu_hour=o.usd_per_gpu_hour * factor) for o in build(scenario(), *facts()).offers]
+    offers = build(scenario(), *facts()).space.offers
+    dearer = [replace(o, usd_per_gpu_hour=o.usd_per_gpu_hour * factor) for o in offers]
     same(found, replace(found.terms, price=factor), search.optimize(scenario(), *facts(), offers=dearer))
 
 

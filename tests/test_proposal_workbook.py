@@ -14,7 +14,7 @@ from proposal_cases import EUR, HOSTILE, facts, program, proposal, recalculated,
 from planner.report.proposal.ledger import sums
 from planner.report.proposal.markdown import markdown
 from planner.report.proposal.workbook import workbook
-from planner.search.problem import build
+from planner.search.search_state import build
 from planner.spec.scenario import Storage
 
 openpyxl = pytest.importorskip("openpyxl")
@@ -162,9 +162,9 @@ def test_the_price_of_a_spot_plan_follows_storage_and_all_prices(price, storage,
     found = {row[0].value: row[1].value for row in made[words["ui_x_proposal"]].iter_rows(min_row=4)}
     p = build(asked, *facts())
     cell, offer = np.array([choice.cell]), np.array([choice.offer])
-    seconds = studied("spot").problem.best_s[cell]
+    seconds = studied("spot").state.best.seconds[cell]
     for key, level in (("total_p50", 0.5), ("total_sure", 0.8)):
-        usd = p.cost_usd(level, p.rates(offer, cell, 1.0 + price), seconds, cell)[0]
+        usd = p.cost_usd(level, p.space.rates(offer, cell, 1.0 + price), seconds, cell)[0]
         assert found[words[f"ui_x_{key}"]] == pytest.approx(usd, rel=1e-4), key
 
 

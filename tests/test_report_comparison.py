@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 from test_plan_json import COMPARISON, PLAN
 
+from planner.report.charts import save_chart
 from planner.report.comparison import comparison_table
-from planner.report.comparison_chart import comparison_chart
+from planner.report.comparison_chart import comparison_figure
 from planner.report.layout import display_width
 from planner.results.answers import Difference, Side
 from planner.results.plan import Quantiles
+from planner.words import say
 
 
 def feasible(label, gpus=96, days=10.0):
@@ -50,10 +52,10 @@ def test_what_is_the_same_on_all_sides_is_told_once():
         by=None,
         sides=(feasible("a.json"), feasible("b.json")),
         differences=(
-            Difference("offer", ("cloud/big/north/on_demand",) * 2),
-            Difference("time", ("9 days", "8 days"), "b.json: 0.889 times the first"),
-            Difference("change by price", ("+0 USD", "+0 USD"), "difference in price"),
-            Difference("break-even throughput", ("", ""), "never looked for"),
+            Difference(say("comparing.offer"), ("cloud/big/north/on_demand",) * 2),
+            Difference(say("comparing.time"), ("9 days", "8 days"), "b.json: 0.889 times the first"),
+            Difference(say("comparing.change_price"), ("+0 USD", "+0 USD"), "difference in price"),
+            Difference(say("comparing.even_speed"), ("", ""), "never looked for"),
         ),
     )
     text = comparison_table(two)
@@ -66,7 +68,7 @@ def test_what_is_the_same_on_all_sides_is_told_once():
 
 def test_keys_that_differ_between_many_scenarios_are_told_with_who_has_which_value():
     sides = tuple(feasible(name) for name in "abcd")
-    told = Difference("asked: budget.time", ("14 days", "28 days", "not set", "14 days"))
+    told = Difference(say("comparing.asked", key="budget.time"), ("14 days", "28 days", "not set", "14 days"))
     text = comparison_table(replace(COMPARISON, by=None, sides=sides, differences=(told,)))
     assert "What the scenarios ask otherwise\n  - budget.time: 14 days (a, d); 28 days (b); not set (c)\n" in text
     few = comparison_table(
@@ -77,7 +79,7 @@ def test_keys_that_differ_between_many_scenarios_are_told_with_who_has_which_val
 
 def test_an_infeasible_column_says_so():
     sides = (feasible("a"), refused("b"))
-    found = replace(COMPARISON, by=None, sides=sides, differences=(Difference("time", ("9 days", "")),))
+    found = replace(COMPARISON, by=None, sides=sides, differences=(Difference(say("comparing.time"), ("9 days", "")),))
     assert re.search(r"time \(p50\) +9 days +infeasible", comparison_table(found))
 
 
@@ -86,23 +88,23 @@ def test_a_chart_is_the_same_file_every_time(name, tmp_path):
     first, second = tmp_path / "1" / name, tmp_path / "2" / name
     for path in (first, second):
         path.parent.mkdir()
-        comparison_chart(COMPARISON, path)
+        save_chart(comparison_figure(COMPARISON), path)
     assert first.read_bytes() == second.read_bytes()
 
 
 def test_a_chart_of_sides_has_their_figures_and_names_the_infeasible(tmp_path):
-    comparison_chart(replace(COMPARISON, sides=(feasible("a"), refused("b"))), tmp_path / "c.svg")
+    save_chart(comparison_figure(replace(COMPARISON, sides=(feasible("a"), refused("b")))), tmp_path / "c.svg")
     text = (tmp_path / "c.svg").read_text()
     named = ("a (on demand)", "b", "10.0", "infeasible", "time, days (p50, p10 to p90)")
     assert all(f">{words}<" in text for words in named)
 
 
 def test_a_chart_of_numbers_of_gpus_names_the_fastest(tmp_path):
-    comparison_chart(MANY, tmp_path / "c.svg")
+    save_chart(comparison_figure(MANY), tmp_path / "c.svg")
     text = (tmp_path / "c.svg").read_text()
     assert "fastest: 320 GPUs (on demand), 10 days" in text
 
 
 def test_a_chart_of_nothing_feasible_is_still_a_chart(tmp_path):
-    comparison_chart(replace(COMPARISON, sides=(refused("a"), refused("b"))), tmp_path / "c.svg")
+    save_chart(comparison_figure(replace(COMPARISON, sides=(refused("a"), refused("b")))), tmp_path / "c.svg")
     assert "infeasible" in (tmp_path / "c.svg").read_text()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from programme_enumeration import best_by_trying
 
-from planner.search.calendar import Calendar, Choice, Link, Schedule, Task, makespan, objective, problems, solve, spans
+from planner.search.calendar import Calendar, Choice, Link, Schedule, Task, makespan, objective, problems, spans
+from planner.search.calendar_milp import solve
 
 
 def calendar_of(seed: int) -> Calendar:

@@ -18,8 +18,8 @@ from planner.scenario import parse_scenario
 from planner.search.batches import batch_space
 from planner.search.optimum import solve
 from planner.search.plans import fastest_of
-from planner.search.problem import build
 from planner.search.run import EqualLoss, Run
+from planner.search.search_state import build
 from planner.spec.scenario import DataSource, IntChoice
 from planner.workload import load_model
 from planner.workload.dataset import run_length
@@ -95,10 +95,10 @@ def test_one_step_is_planned_without_looking_at_every_batch(data):
     epochs = {"epochs": data.pop("epochs", 1)}
     asked = ONE | {"data": ONE["data"] | data, "training": ONE["training"] | epochs}
     scenario = parse_scenario(json.dumps(asked).encode(), Path("asked.yaml"), ())
-    problem = build(scenario, load_catalog(), load_calibration())
-    _, best, certificate = solve(problem)
+    state = build(scenario, load_catalog(), load_calibration())
+    _, best, certificate = solve(state)
     assert best is not None
-    assert int(problem.batch[best]) <= 304
+    assert int(state.best.batch[best]) <= 304
     assert certificate.evaluated < certificate.space / 100
 
 

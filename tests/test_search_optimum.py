@@ -17,7 +17,7 @@ from planner.search import frontier, optimize
 from planner.search.goals import MORE_EXPENSIVE, View
 from planner.search.optimum import solve as search
 from planner.search.plans import fastest_of, make_plan
-from planner.search.problem import Problem, build
+from planner.search.search_state import SearchState, build
 from planner.spec.scenario import LayoutBounds, Scenario
 from planner.units import PlannerError
 
@@ -71,10 +71,10 @@ def problem_of(seed: int) -> tuple[Case, list[Candidate]] | None:
     return replace(given, scenario=budgets(given.scenario, candidates, seed)), candidates
 
 
-def equals(problem: Problem, view: View, cell: int | None, best: Candidate | None) -> bool:
+def equals(state: SearchState, view: View, cell: int | None, best: Candidate | None) -> bool:
     if cell is None or best is None:
         return cell is None and best is None
-    plan = make_plan(problem, fastest_of(problem, cell), problem.offers[int(view.offer[cell])])
+    plan = make_plan(state, fastest_of(state, cell), state.space.offers[int(view.offer[cell])])
     return identity(plan) == identity_of(best)
 
 
@@ -84,10 +84,10 @@ def test_the_optimum_equals_plain_nested_loops(block: int) -> None:
         if (found := problem_of(seed)) is None:
             continue
         given, candidates = found
-        problem = build(given.scenario, given.catalog, calibration(seed % 3), given.offers)
-        view, cell, certificate = search(problem)
+        state = build(given.scenario, given.catalog, calibration(seed % 3), given.offers)
+        view, cell, certificate = search(state)
         best = best_of(given.scenario, candidates)
-        assert equals(problem, view, cell, best), seed
+        assert equals(state, view, cell, best), seed
         assert certificate.space == len(candidates), seed
         assert certificate.evaluated + sum(certificate.pruned.values()) == certificate.space, seed
         if best is None:
@@ -125,9 +125,9 @@ def test_the_exhaustive_search_agrees_and_evaluates_all_that_fits(seed: int) -> 
     if (found := problem_of(seed)) is None:
         return
     given, candidates = found
-    problem = build(given.scenario, given.catalog, calibration(seed % 3), given.offers)
-    view, cell, certificate = search(problem, exhaustive=True)
-    assert equals(problem, view, cell, best_of(given.scenario, candidates))
+    state = build(given.scenario, given.catalog, calibration(seed % 3), given.offers)
+    view, cell, certificate = search(state, exhaustive=True)
+    assert equals(state, view, cell, best_of(given.scenario, candidates))
     assert certificate.evaluated + sum(certificate.pruned.values()) == len(candidates)
     assert set(certificate.pruned) <= {"memory", MORE_EXPENSIVE}
 
@@ -158,8 +158,8 @@ def test_looser_budgets_and_more_offers_never_make_the_plan_worse(seed: int) -> 
 
 
 def value_of(given: Case, seed: int) -> float:
-    problem = build(given.scenario, given.catalog, calibration(seed % 3), given.offers)
-    best = search(problem)[2].best
+    state = build(given.scenario, given.catalog, calibration(seed % 3), given.offers)
+    best = search(state)[2].best
     return float("inf") if best is None else best
 
 

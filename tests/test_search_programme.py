@@ -170,7 +170,7 @@ def test_what_stages_share_makes_their_sum_wider_than_if_they_were_apart(facts: 
     assert found is not None
     lengths = found.worlds.ends_s - found.worlds.starts_s
     assert np.corrcoef(lengths[0], lengths[1])[0, 1] > 0.3
-    settings = [p.problem.pools[0].setting for p in study.plans]
+    settings = [p.state.space.pools[0].setting for p in study.plans]
     errors = together(settings, [8, 8, 8], facts[1])
     whole = np.diag(errors.correlation()) + errors.alone**2
     assert whole == pytest.approx(np.ones(3))

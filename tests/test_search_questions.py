@@ -17,7 +17,7 @@ from planner.search.explaining import MORE_USD
 from planner.search.explanation import Explanation
 from planner.search.goals import View, find
 from planner.search.optimum import scenario_goal
-from planner.search.problem import build
+from planner.search.search_state import build
 from planner.search.whatif import best_value, break_even_price, break_even_speed
 from planner.search.whynot import parse
 from planner.spec.scenario import Objective
@@ -61,18 +61,18 @@ def test_the_best_side_of_a_comparison_is_the_optimum(seed: int, by: str) -> Non
 @pytest.mark.parametrize("seed", SEEDS[:4])
 def test_at_the_break_even_the_values_are_equal(seed: int) -> None:
     given = priced(seed)
-    problem = build(given.scenario, given.catalog, load_calibration(), given.offers)
+    state = build(given.scenario, given.catalog, load_calibration(), given.offers)
     goal = scenario_goal(given.scenario)
-    value = best_value(problem, goal)
+    value = best_value(state, goal)
     assert value is not None
-    price = break_even_price(problem, goal, value * 1.25)
+    price = break_even_price(state, goal, value * 1.25)
     assert price == pytest.approx(1.25, rel=1e-5)
-    dearer = best_value(problem, replace(goal, price=price))
+    dearer = best_value(state, replace(goal, price=price))
     assert dearer == pytest.approx(value * 1.25, rel=1e-5)
-    speed = break_even_speed(problem, goal, value * 0.8)
+    speed = break_even_speed(state, goal, value * 0.8)
     assert speed is not None
-    faster = best_value(problem, replace(goal, speed=speed * 1.001))
-    slower = best_value(problem, replace(goal, speed=speed * 0.999))
+    faster = best_value(state, replace(goal, speed=speed * 1.001))
+    slower = best_value(state, replace(goal, speed=speed * 0.999))
     assert faster is not None
     assert faster <= value * 0.8 * 1.01
     assert slower is None or slower >= value * 0.8 * 0.99
@@ -160,7 +160,7 @@ def test_every_change_that_would_do_does(seed: int) -> None:
     found = answer.infeasibility
     assert found is not None
     assert found.reason
-    problem = build(given.scenario, given.catalog, load_calibration(), given.offers)
+    state = build(given.scenario, given.catalog, load_calibration(), given.offers)
     for change in found.changes:
         goal = scenario_goal(given.scenario)
         if change.key == "budget.confidence":
@@ -170,7 +170,7 @@ def test_every_change_that_would_do_does(seed: int) -> None:
             goal = replace(goal, time_s=found.least_time_s * (1 + 1e-9))
         else:
             continue
-        assert find(View(problem, goal)) is not None
+        assert find(View(state, goal)) is not None
     assert not np.isnan(found.least_cost_usd or 0.0)
 
 

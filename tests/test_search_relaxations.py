@@ -17,7 +17,7 @@ from planner.scenario import parse_scenario
 from planner.search import optimize
 from planner.search.optimum import solve
 from planner.search.pools import node_range
-from planner.search.problem import build
+from planner.search.search_state import build
 from planner.spec.scenario import Scenario
 from planner.units import format_duration, format_usd, parse_duration, parse_money, written_up
 
@@ -142,14 +142,14 @@ def test_spare_nodes_take_nothing_from_what_was_measured() -> None:
     plain = scenario(PYTHIA | {"throughput": measured, "cluster": cluster})
     spare = scenario(PYTHIA | {"throughput": measured, "cluster": cluster, "risk": {"spare_nodes": 1}})
     catalog, calibration = load_catalog(), load_calibration()
-    factors = [build(each, catalog, calibration).calibration for each in (plain, spare)]
+    factors = [build(each, catalog, calibration).space.calibration for each in (plain, spare)]
     assert factors[0] == factors[1]
     assert optimize(spare, catalog, calibration).plan is not None
 
 
 def test_spare_nodes_count_towards_the_least_order() -> None:
     asked = PYTHIA | {"terms": {"minimum_gpus": 16}, "risk": {"spare_nodes": 1}}
-    found = build(scenario(asked), load_catalog(), load_calibration())
+    found = build(scenario(asked), load_catalog(), load_calibration()).space
     eight = next(offer for offer in found.offers if offer.hardware.gpus_per_node == 8)
     assert node_range(eight, found.scenario) == (1, 1)
     assert set(found.paid_gpus[found.sold[found.offers.index(eight)]].tolist()) == {16}

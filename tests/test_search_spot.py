@@ -20,7 +20,7 @@ from planner.search import Fleet, frontier, optimize, optimize_fleet
 from planner.search.goals import Goal, View
 from planner.search.money import Costs
 from planner.search.prices import PlanCost, Rates, in_order_of_price
-from planner.search.problem import build
+from planner.search.search_state import build
 from planner.spec.billing import PaidTime
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Egress, Objective, Storage, Terms
@@ -116,16 +116,16 @@ def test_a_bound_never_passes_what_it_bounds(seed: int) -> None:
     given = spot_case(seed)
     scenario = replace(given.scenario, storage=Storage(1e12, 20.0), terms=Terms(billing_step_s=3600.0))
     try:
-        problem = build(scenario, given.catalog, load_calibration(), given.offers)
+        state = build(scenario, given.catalog, load_calibration(), given.offers)
     except PlannerError:
         return
-    cells = np.flatnonzero(np.isfinite(problem.floor_s) & (problem.sellers > 0))
+    cells = np.flatnonzero(np.isfinite(state.floor_s) & (state.space.sellers > 0))
     if not len(cells):
         return
     for at in (0.2, 0.5, 0.8, 0.97):
-        view = View(problem, Goal(per_usd=1.0, per_second=0.001, at=at, confidence=at, cost_usd=1.0))
+        view = View(state, Goal(per_usd=1.0, per_second=0.001, at=at, confidence=at, cost_usd=1.0))
         for stretch in (1.0, 3.0):
-            seconds = problem.floor_s[cells] * stretch
+            seconds = state.floor_s[cells] * stretch
             value = view.value(seconds, cells)
             assert np.all(view.floor(seconds, cells) <= value * (1 + 1e-9))
             assert np.all(view.longest_s(float(value.max()), cells) >= seconds * (1 - 1e-9))

@@ -15,7 +15,7 @@ from planner.money import GPU_HOURS, HOURS, NODE_HOURS, USD, Money, in_its_money
 from planner.report.terminal import optimization_table
 from planner.search import optimize
 from planner.search.optimum import solve as search
-from planner.search.problem import build
+from planner.search.search_state import build
 from planner.units import PlannerError, format_usd, parse_amount
 
 GRANT = """
@@ -60,10 +60,10 @@ def test_the_best_plan_within_hours_is_that_of_plain_nested_loops(unit: str) -> 
         except PlannerError:
             continue
         scenario = budgets(given.scenario, candidates, seed)
-        problem = build(scenario, given.catalog, calibration(seed % 3), given.offers)
-        view, cell, certificate = search(problem)
+        state = build(scenario, given.catalog, calibration(seed % 3), given.offers)
+        view, cell, certificate = search(state)
         best = best_of(scenario, candidates)
-        assert equals(problem, view, cell, best), seed
+        assert equals(state, view, cell, best), seed
         if best is not None:
             assert certificate.best == pytest.approx(best.cost_usd, rel=1e-13), seed
             found += 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from planner.report.sweep_chart import sweep_chart
+from planner.report.charts import save_chart
+from planner.report.sweep_chart import sweep_figure
 from planner.sweeps.grid import cells, read_axes
 from planner.sweeps.table import Origin, Over, Sweep, bad_input, blank, varied
 
@@ -40,7 +41,7 @@ def made_up(*overs: str) -> Sweep:
 )
 def test_a_chart_says_what_is_drawn(tmp_path, overs, said):
     chart = tmp_path / "grid.svg"
-    sweep_chart(made_up(*overs), chart)
+    save_chart(sweep_figure(made_up(*overs)), chart)
     drawn = chart.read_text()
     assert [text for text in said if text not in drawn] == []
 
@@ -48,7 +49,7 @@ def test_a_chart_says_what_is_drawn(tmp_path, overs, said):
 def test_equal_sweeps_are_equal_charts(tmp_path):
     sweep = made_up("budget.time=7..60d:4", "training.epochs=1,2")
     for name in ("one.svg", "two.svg", "page.html", "picture.png"):
-        sweep_chart(sweep, tmp_path / name)
+        save_chart(sweep_figure(sweep), tmp_path / name)
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
     assert (tmp_path / "picture.png").read_bytes()[:4] == b"\x89PNG"
@@ -61,5 +62,5 @@ def test_a_sweep_without_a_plan_is_drawn(tmp_path):
         rows=tuple({**row, **bad_input("no")} for row in sweep.rows),
         provenance=sweep.provenance,
     )
-    sweep_chart(nothing, tmp_path / "grid.svg")
+    save_chart(sweep_figure(nothing), tmp_path / "grid.svg")
     assert "crosses: no plan" in (tmp_path / "grid.svg").read_text()

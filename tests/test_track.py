@@ -509,7 +509,8 @@ def test_following_ends_with_the_run(tmp_path, planner):
 
 @pytest.mark.parametrize("upto", [0, 10, 500, 1000])
 def test_the_chart_goes_from_the_start_to_where_the_run_is(tmp_path, upto):
-    from planner.report.track_chart import course, track_chart
+    from planner.report.charts import save_chart
+    from planner.report.track_chart import course, track_figure
 
     now = tracked(tmp_path, run(upto), plan_of())
     iterations, seconds = course(now)
@@ -517,7 +518,7 @@ def test_the_chart_goes_from_the_start_to_where_the_run_is(tmp_path, upto):
     assert (iterations[-1], seconds[-1]) == (upto, pytest.approx(now.elapsed_s))
     charts = [tmp_path / "a.svg", tmp_path / "b.svg"]
     for chart in charts:
-        track_chart(now, chart, "a run")
+        save_chart(track_figure(now, "a run"), chart)
     assert charts[0].read_bytes() == charts[1].read_bytes()
 
 

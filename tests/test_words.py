@@ -62,7 +62,17 @@ def pattern_of(node: ast.JoinedStr) -> re.Pattern[str]:
 def said_calls(path: Path) -> list[ast.Call]:
     """Calls of a file that say a sentence by its key, or ask whether there is one."""
     calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
-    return [c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr in ("say", "known") and c.args]
+    return [c for c in calls if getattr(c.func, "attr", "") in ("say", "known", "table") and c.args]
+
+
+def keys_of_table(call: ast.Call, *, told: bool) -> set[str]:
+    """The keys written out in a call that makes a table; a programme's are the names of its caption and columns."""
+    caption, heads = ([c.value for c in ast.walk(part) if isinstance(c, ast.Constant)] for part in call.args[:2])
+    return (
+        {f"t_{key}" for key in caption} | {f"h_{key}" for key in " ".join(heads).split()}
+        if told
+        else {*caption, *heads}
+    )
 
 
 def callers(call: ast.Call) -> str:
@@ -125,7 +135,9 @@ def test_documents_say_no_key_that_has_no_words() -> None:
         for call in said_calls(path):
             told = callers(call) in ("told", "self") and path.name.startswith("programme")
             keys, first = known["programme_document" if told else "document"], call.args[0]
-            if isinstance(first, ast.Constant) and "." not in first.value:
+            if getattr(call.func, "attr", "") == "table":
+                assert keys_of_table(call, told=told) <= set(keys), f"{path.name}:{call.lineno}"
+            elif isinstance(first, ast.Constant) and "." not in first.value:
                 assert first.value in keys, f"{path.name}:{call.lineno}"
                 if not any(keyword.arg is None for keyword in call.keywords):
                     missing = places(keys[first.value]) - {keyword.arg for keyword in call.keywords} - {"unit"}

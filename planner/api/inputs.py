@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from planner.spec.programme import Programme
     from planner.spec.scenario import Scenario
 
-#: A catalog folder, or several: laid over the shipped catalog, the last one on top.
-Folders: TypeAlias = "str | Path | Sequence[str | Path]"
+#: A catalog folder, or several: laid over the shipped catalog, the last one on top; None: none.
+Folders: TypeAlias = "str | Path | Sequence[str | Path] | None"
 #: A scenario: its file, its keys as a map, or what `load_scenario` returned.
 ScenarioLike: TypeAlias = "Scenario | Mapping[str, Any] | str | Path"
 #: The same, of one run or of a programme of stages.
@@ -149,7 +149,7 @@ def folders(overlays: Folders) -> tuple[Path, ...]:
     """The overlay folders as paths."""
     if isinstance(overlays, str | os.PathLike):
         return (Path(overlays),)
-    return tuple(Path(each) for each in overlays)
+    return tuple(Path(each) for each in overlays or ())
 
 
 def changes_of(overrides: Changes) -> list[str]:

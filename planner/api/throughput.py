@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from planner.report.next_runs import Chosen
 
 NUMBERS = ("pred_tokens_per_s_per_gpu", "pred_lo", "pred_hi", "pred_memory_gib")
-MEMORY = ("weights", "gradients", "optimizer", "activations", "other", "total")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -32,6 +31,7 @@ class Predictions(Result):
     header: tuple[str, ...] = ()  # the columns that were given
     said: tuple[str, ...] = ()  # what a person should know of their reading
     given: tuple[Mapping[str, Any], ...] = ()  # the rows as they were given; (): as a file's texts
+    name: str = "row"  # of the table, in messages
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -147,7 +147,7 @@ def predict(rows: RowsLike, overlays: Folders = ()) -> Predictions:
         found = ", ".join(given.header[:8]) or "none"
         raise PlannerError(f"{given.place}: needs columns such as model, gpu, gpus, seq_len; found {found}")
     predicted = tuple(predict_rows(given.cells, *facts, given.name))
-    return Predictions(predicted, given.header, given.remarks, given.values)
+    return Predictions(predicted, given.header, given.remarks, given.values, given.name)
 
 
 def predict_run(overlays: Folders = (), **columns: Any) -> RunPrediction:
@@ -167,12 +167,14 @@ def detail(row: Mapping[str, object], facts: Catalog, calibration: Calibration) 
     from planner.performance.memory import memory
     from planner.performance.predict import breakdown, predict_rows, predict_run
     from planner.performance.rows import layouts_of, read_run
+    from planner.report.evidence import MEMORY
+    from planner.report.predictions import unplaced
 
     (cells,) = rows_of(row).cells
     cells |= {"gpu": accelerator_id(str(row.get("gpu") or ""), facts)}
     (checked,) = predict_rows([cells], facts, calibration, "run")
     if not checked["pred_tokens_per_s_per_gpu"]:
-        raise PlannerError(checked["why"].removeprefix("run:1: "))
+        raise PlannerError(unplaced(checked["why"], "run", 1))
     found = predict_run(read_run(cells, facts, "run"), calibration)
     parts = None if found.memory_gib is None else memory(found.run.setting, layouts_of([found.run]))
     document = {
@@ -189,7 +191,7 @@ def detail(row: Mapping[str, object], facts: Catalog, calibration: Calibration) 
         "measurements": found.measurements,
         "step_time_s": float(found.step.total_s[0]),
         "step_breakdown_s": breakdown([found])[0],
-        "memory_gib": None if parts is None else {name: float(getattr(parts, name)[0]) for name in MEMORY},
+        "memory_gib": None if parts is None else {name: float(getattr(parts, name)[0]) for name in (*MEMORY, "total")},
         "capacity_gib": found.capacity_gib,
     }
     return RunPrediction(document, found, parts)
@@ -324,9 +326,10 @@ def _objections(rows: Sequence[Mapping[str, str]], overlays: Sequence[Path], cal
     """What `predict` has against each row, "" if nothing."""
     from planner.catalog import load_catalog
     from planner.performance.predict import predict_rows
+    from planner.report.predictions import unplaced
 
     found = predict_rows(rows, load_catalog(tuple(overlays)), calibration)
-    return [row["why"].removeprefix(f"row:{number}: ") for number, row in enumerate(found, 1)]
+    return [unplaced(row["why"], "row", number) for number, row in enumerate(found, 1)]
 
 
 def _measured(run: RowsLike, overlays: Sequence[Path]) -> tuple[list[Mapping[str, str]], str, list[str]]:

@@ -12,9 +12,16 @@ from planner.api.probe_reading import ProbeRead
 from planner.api.probing import Probing
 from planner.api.throughput import Calibrated, NextRuns, Predictions, RunPrediction, Validation
 from planner.interop.imported import Imported
+from planner.report.charts import distribution_figure
+from planner.report.comparison_chart import comparison_figure, sides_figure
 from planner.report.figures import chance, money_text, time_text
 from planner.report.frontier import axes_words
+from planner.report.frontier_chart import frontier_figure
 from planner.report.iterations import IterationCount
+from planner.report.prediction_chart import predictions_figure
+from planner.report.sweep_chart import sweep_figure
+from planner.report.track_chart import track_figure
+from planner.report.validation import validation_figure
 from planner.results.answers import Comparison, Frontier, Optimization, Side
 from planner.results.plan import Plan
 from planner.results.result import Row, Rows, View
@@ -56,8 +63,6 @@ def _plans(named: Iterable[tuple[str, str, Plan | None]]) -> list[Row]:
 
 def _bars(named: Sequence[tuple[str, Plan | None]]) -> Figure:
     """Time and cost of plans with their ranges, a row each."""
-    from planner.report.comparison_chart import sides_figure
-
     return sides_figure([Side(name, "infeasible" if plan is None else "optimal", plan) for name, plan in named])
 
 
@@ -67,18 +72,6 @@ def _of_answer(answer: Optimization) -> list[tuple[str, Plan | None]]:
 
 def _refusal(answer: Optimization) -> str:
     return "infeasible" if answer.infeasibility is None else f"infeasible; {answer.infeasibility.reason}"
-
-
-def _frontier_figure(found: Frontier) -> Figure:
-    from planner.report.frontier_chart import frontier_figure
-
-    return frontier_figure(found)
-
-
-def _comparison_figure(found: Comparison) -> Figure:
-    from planner.report.comparison_chart import comparison_figure
-
-    return comparison_figure(found)
 
 
 def _of_explanation(found: Explanation) -> list[tuple[str, Plan | None]]:
@@ -101,12 +94,6 @@ def _stressed(stress: Stress) -> Row:
 PERCENTILES = ("p10", "p50", "p90")
 
 
-def _replay_figure(found: Replay) -> Figure:
-    from planner.report.charts import replay_figure
-
-    return replay_figure(found)
-
-
 def _progress_row(now: Progress) -> Row:
     spread = {
         f"{name}_{level}": getattr(getattr(now, name), level)
@@ -115,30 +102,6 @@ def _progress_row(now: Progress) -> Row:
     }
     kept = "status iteration iterations share_done epochs_done tokens_per_s_per_gpu elapsed_s cost_so_far_usd".split()
     return {name: getattr(now, name) for name in kept} | spread
-
-
-def _progress_figure(now: Progress) -> Figure:
-    from planner.report.track_chart import track_figure
-
-    return track_figure(now, f"iteration {now.iteration:,} of {now.iterations:,}")
-
-
-def _sweep_figure(found: Sweep) -> Figure:
-    from planner.report.sweep_chart import sweep_figure
-
-    return sweep_figure(found)
-
-
-def _predictions_figure(found: Predictions) -> Figure:
-    from planner.report.prediction_chart import predictions_figure
-
-    return predictions_figure(found.rows)
-
-
-def _prediction_figure(found: RunPrediction) -> Figure:
-    from planner.report.prediction_chart import predictions_figure
-
-    return predictions_figure([found.document])
 
 
 def _validation_rows(found: Validation) -> list[Row]:
@@ -157,12 +120,6 @@ def _validation_rows(found: Validation) -> list[Row]:
         }
         for run, ratio, inside in zip(judged.runs, judged.throughput_ratio, judged.inside, strict=True)
     ]
-
-
-def _validation_figure(found: Validation) -> Figure:
-    from planner.report.validation import validation_figure
-
-    return validation_figure(found.judged)
 
 
 def _next_rows(found: NextRuns) -> list[Row]:
@@ -193,7 +150,7 @@ _VIEWS: dict[type, View] = {
     Frontier: View(
         lambda found: [{**plan_row(plan), "within_budget": plan.within_budget} for plan in found.plans],
         lambda found: f"{_counted(len(found.plans), 'plan')} that no other beats in {axes_words(found)}",
-        _frontier_figure,
+        frontier_figure,
     ),
     Comparison: View(
         lambda found: [
@@ -209,7 +166,7 @@ _VIEWS: dict[type, View] = {
             )
             + (f"; and {len(found.sides) - 3} more" if len(found.sides) > 3 else "")
         ),
-        _comparison_figure,
+        comparison_figure,
     ),
     Explanation: View(
         lambda found: _plans(("what", what, plan) for what, plan in _of_explanation(found)),
@@ -265,7 +222,7 @@ _VIEWS: dict[type, View] = {
             f"{format_count(found.worlds)} runs drawn; quantiles differ from the stated by at most"
             f" {format_percent(found.largest_quantile_error)}"
         ),
-        _replay_figure,
+        distribution_figure,
     ),
     Probing: View(
         lambda found: [{k: v for k, v in run.items() if not isinstance(v, dict | list)} for run in found["runs"]],
@@ -282,7 +239,7 @@ _VIEWS: dict[type, View] = {
     Sweep: View(
         lambda found: found.rows,
         lambda found: f"{_counted(len(found.rows), 'variation')} over {' and '.join(over.key for over in found.over)}",
-        _sweep_figure,
+        sweep_figure,
     ),
     Progress: View(
         lambda now: [_progress_row(now)],
@@ -291,7 +248,7 @@ _VIEWS: dict[type, View] = {
             f" {time_text(now.time_s.p50)}"
             + ("" if now.cost_against_plan is None else f", {money_text(now.cost_usd.p50)}")
         ),
-        _progress_figure,
+        track_figure,
     ),
     Actuals: View(
         lambda found: [asdict(row) for row in found.by_job],
@@ -323,7 +280,7 @@ _VIEWS: dict[type, View] = {
         lambda found: (
             f"{_counted(len(found), 'run')}, {sum(bool(row['why']) for row in found.cells)} with an objection"
         ),
-        _predictions_figure,
+        lambda found: predictions_figure(found.rows),
     ),
     RunPrediction: View(
         lambda found: [{key: value for key, value in found.document.items() if not isinstance(value, dict | tuple)}],
@@ -331,7 +288,7 @@ _VIEWS: dict[type, View] = {
             f"{found['pred_tokens_per_s_per_gpu']:,.0f} tokens/s a GPU"
             f" ({found['pred_lo']:,.0f} to {found['pred_hi']:,.0f})"
         ),
-        _prediction_figure,
+        lambda found: predictions_figure([found.document]),
     ),
     Validation: View(
         _validation_rows,
@@ -339,7 +296,7 @@ _VIEWS: dict[type, View] = {
             f"{found['predicted']} of {found['rows']} rows: median error {format_percent(found['mdape'])},"
             f" 80 % intervals hold {format_percent(found['coverage80'])}"
         ),
-        _validation_figure,
+        lambda found: validation_figure(found.judged),
     ),
     Calibrated: View(
         lambda found: [{key: value for key, value in asdict(found).items() if key != "said"}],

@@ -21,7 +21,7 @@ def newest_snapshot(folder: Path) -> str:
     return max(snapshots(Layer(folder.name, folder)), default="")
 
 
-def beside(folder: Path, snapshot: str, name: str) -> list[Path]:
+def others_files(folder: Path, snapshot: str, name: str) -> list[Path]:
     """Price files that will stand beside an import's own: of the same snapshot, or of an older one that it would hide.
 
     Those of an earlier import of the same `name` are not among them: the new one takes their place.
@@ -38,7 +38,7 @@ def carried(folder: Path, snapshot: str, name: str) -> dict[str, str]:
     """Files to write into a snapshot from an older one, which it would hide: path within the folder to content."""
     return {
         f"prices/{snapshot}/{path.name}": read_text(path, endings=(".csv",))
-        for path in beside(folder, snapshot, name)
+        for path in others_files(folder, snapshot, name)
         if path.parent.name != snapshot
     }
 
@@ -49,7 +49,7 @@ def without_twice(outcome: Import, folder: Path, snapshot: str, name: str) -> Im
 
     stands = {
         (*row.key, row.as_of_latest.isoformat() if row.as_of_latest else ""): path.name
-        for path in beside(folder, snapshot, name)
+        for path in others_files(folder, snapshot, name)
         for row in read_prices(path)
         if not {"superseded", "index"} & set(row.flags)
     }

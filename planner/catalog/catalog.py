@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from planner.catalog.curves import Curve, Width, read_curves, read_widths
 from planner.catalog.facts import ACCELERATOR, FABRIC, NODE, SHIPPED, Layer, Record, Records, read_mapping
@@ -25,41 +26,21 @@ MIB = 2**20
 GIB = 2**30
 _NOT_GPUS = frozenset({"tpu", "trainium", "gaudi", "ascend"})
 _UNSEEN = ("ascend",)  # families of which no data sheet is in the catalog, known so that the answer says why
+Part = TypeVar("Part")
 _DIGESTED = ("accelerators", "nodes", "fabrics", "matmul", "attention", "energy", "costs", "risk")
 
 
-class Accelerators(Mapping[str, Accelerator]):
-    """Accelerators by id; a file is read when its accelerator is asked for."""
+class Parts(Mapping[str, Part]):
+    """Accelerators or node types by id; a file is read when what it describes is asked for."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, read: Callable[[Record], Part]) -> None:
         self.records = records
-        self._made: dict[str, Accelerator] = {}
+        self._read = read
+        self._made: dict[str, Part] = {}
 
-    def __getitem__(self, key: str) -> Accelerator:
+    def __getitem__(self, key: str) -> Part:
         if key not in self._made:
-            self._made[key] = accelerator_from(self.records[key])
-        return self._made[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.records
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.records)
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-
-class Nodes(Mapping[str, Node]):
-    """Node types by id; a file is read when its node is asked for."""
-
-    def __init__(self, records: Records) -> None:
-        self.records = records
-        self._made: dict[str, Node] = {}
-
-    def __getitem__(self, key: str) -> Node:
-        if key not in self._made:
-            self._made[key] = node_from(self.records[key])
+            self._made[key] = self._read(self.records[key])
         return self._made[key]
 
     def __contains__(self, key: object) -> bool:
@@ -83,8 +64,8 @@ class Catalog:
         self.layers = tuple(layers)
         self.snapshot = snapshot
         self.on = on
-        self.accelerators = Accelerators(Records(ACCELERATOR, self.layers))
-        self.nodes = Nodes(Records(NODE, self.layers))
+        self.accelerators = Parts(Records(ACCELERATOR, self.layers), accelerator_from)
+        self.nodes = Parts(Records(NODE, self.layers), node_from)
         self.fabrics: Mapping[str, Record] = Records(FABRIC, self.layers)
         self._tables: dict[str, list[dict[str, str]]] = {}
 

@@ -185,7 +185,7 @@ def _unit_of_count(table: pd.DataFrame) -> PriceFindings:
     return _findings("unit_of_count", rows[wrong], message[wrong], REJECTS)
 
 
-def _spot_beside_on_demand(table: pd.DataFrame) -> pd.DataFrame:
+def _spot_with_on_demand(table: pd.DataFrame) -> pd.DataFrame:
     """Spot rows with the on-demand price of the same machine in the same region as `full`."""
     listed = table.loc[table["pricing"] == "on_demand", ["machine", "usd_per_machine_hour_low"]]
     full = listed.drop_duplicates("machine").set_index("machine")["usd_per_machine_hour_low"]
@@ -200,7 +200,7 @@ def _spot_above_on_demand(table: pd.DataFrame) -> PriceFindings:
     """
     import pandas as pd
 
-    rows = _spot_beside_on_demand(table)
+    rows = _spot_with_on_demand(table)
     rows = rows[rows["usd_per_machine_hour_low"] > rows["full"] * (1 + _SAME)]
     message = "spot " + _text(rows["usd_per_machine_hour_low"], "g") + " above on-demand " + _text(rows["full"], "g")
     by_machine = pd.Series(message.to_numpy(), index=rows["machine"]).groupby(level=0).first()
@@ -211,7 +211,7 @@ def _spot_above_on_demand(table: pd.DataFrame) -> PriceFindings:
 
 def _spot_equals_on_demand(table: pd.DataFrame) -> PriceFindings:
     """A spot price that repeats on-demand is no market: every Azure H100 row, many AWS zones."""
-    rows = _spot_beside_on_demand(table)
+    rows = _spot_with_on_demand(table)
     same = (rows["usd_per_machine_hour_low"] / rows["full"] - 1).abs() <= _SAME
     rows = rows[same & ~_has(rows, "no_spot_market", "spot_equals_on_demand_in_some_zones")]
     return _findings("spot_equals_on_demand", rows, "spot equals on-demand: no spot market there", REJECTS)
@@ -219,7 +219,7 @@ def _spot_equals_on_demand(table: pd.DataFrame) -> PriceFindings:
 
 def _spot_placeholder(table: pd.DataFrame) -> PriceFindings:
     """A least spot price of exactly a tenth of on-demand is a placeholder that AWS rows carry."""
-    rows = _spot_beside_on_demand(table)
+    rows = _spot_with_on_demand(table)
     tenth = (rows["usd_per_machine_hour_low"] / (0.1 * rows["full"]) - 1).abs() <= _SAME
     rows = rows[tenth & ~_has(rows, "placeholder_spot")]
     return _findings("spot_placeholder", rows, "spot is exactly a tenth of on-demand: a placeholder", REJECTS)

@@ -64,14 +64,6 @@ def country_code(catalog: Catalog, name: str) -> str | None:
     return name.upper() if name.upper() in countries else names.get(name.lower())
 
 
-def _stated_intensity(catalog: Catalog, offer: Offer) -> CarbonIntensity:
-    """The carbon intensity that the site states, else that of where it stands."""
-    stated = offer.site.co2_g_per_kwh
-    if stated is None:
-        return carbon_intensity(catalog, offer.cloud, offer.region, offer.site.country)
-    return CarbonIntensity(stated, say("energy.stated"), "site", "scenario", "")
-
-
 def node_power_kw(catalog: Catalog, gpu: str, gpus_per_node: int) -> tuple[float | None, str]:
     """Power of one node under load, and what the figure stands on; None where no one printed a TDP.
 
@@ -120,7 +112,10 @@ def energy_use(catalog: Catalog, offer: Offer, nodes: int, hours: float, spare: 
     if kw is None:
         return None
     factor, why_pue = site_pue(catalog, offer.cloud) if site.pue is None else (site.pue, stated)
-    intensity = _stated_intensity(catalog, offer)
+    if site.co2_g_per_kwh is None:
+        intensity = carbon_intensity(catalog, offer.cloud, offer.region, site.country)
+    else:
+        intensity = CarbonIntensity(site.co2_g_per_kwh, stated, "site", "scenario", "")
     kwh = nodes * kw * factor * hours
     carbon = {"grams": intensity.g_per_kwh, "place": intensity.place}
     year = phrase("catalog", intensity.as_of) if intensity.as_of else say("energy.undated")

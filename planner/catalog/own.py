@@ -93,7 +93,7 @@ def _checked(catalog: Catalog, site: Site, key: str) -> Site:
 
 def _assumed(owned: OwnedCost) -> str:
     """What a price that nobody stated is made of, and what was assumed for it: nothing of it is silent."""
-    parts = [say(f"ownership.{part}", usd=usd) for part, usd in owned.parts.items() if usd]
+    parts = [say(f"ownership.{part}", amount=usd) for part, usd in owned.parts.items() if usd]
     made = say("ownership.made_of", low=owned.low, high=owned.high, parts=parts)
     return say("ownership.with_assumed", made=made, assumed=owned.assumptions) if owned.assumptions else made
 

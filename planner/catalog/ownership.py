@@ -124,9 +124,14 @@ def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnCluster, key: str = "cluste
 
     def cost(end: Callable[[Range], float], other: Callable[[Range], float]) -> dict[str, float]:
         # A long write-off and a high resale make it cheap: those two enter from the other end.
+        written_off, kept, rate = other(years), other(residual), end(capital)
+        interest = 0.0  # of a year beyond the write-off, as a share of the price: an annuity at `rate`, less that
+        if rate > 0:
+            worth = math.pow(1 + rate, -written_off)  # now, of what is paid at the end
+            interest = (1 - kept * worth) * rate / (1 - worth) - (1 - kept) / written_off
         return {
-            "amortisation": end(capex) * (1 - other(residual)) / other(years) / used,
-            "capital": end(capex) * _interest(other(years), other(residual), end(capital)) / used,
+            "amortisation": end(capex) * (1 - kept) / written_off / used,
+            "capital": end(capex) * interest / used,
             "maintenance": end(capex) * end(upkeep) / used,
             "staff": end(staff) / hours,
             "colocation": 12 * end(space) * end(power) / hours,
@@ -182,14 +187,6 @@ def _node_power(catalog: Catalog, own: OwnCluster, key: str, stated: bool) -> tu
     if kw is None and not stated:
         raise PlannerError(f"{why}; give {key}.power_kw_per_node")
     return Range(kw or 0.0, kw or 0.0, kw or 0.0), why
-
-
-def _interest(years: float, residual: float, rate: float) -> float:
-    """What a year of a node costs beyond its write-off, as a share of its price: an annuity at `rate`, less that."""
-    if rate <= 0:
-        return 0.0
-    worth = math.pow(1 + rate, -years)  # now, of what is paid at the end
-    return (1 - residual * worth) * rate / (1 - worth) - (1 - residual) / years
 
 
 def _residual(catalog: Catalog, years: Range) -> tuple[Range, str]:

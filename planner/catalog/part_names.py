@@ -15,7 +15,7 @@ _FORM = re.compile(r"(sxm|pcie|nvl|oam)(\d*)")
 _MEMORY = re.compile(r"(\d{1,4})g(?:i?b)?")
 NEAR_MEMORY = 0.04  # of its size: driver's and maker's GB of one part
 #: Makers, families and kinds of memory, which choose no part.
-_BESIDE = re.compile(
+_GENERIC = re.compile(
     r"nvidia|amd|intel|habana|google|aws|cloud|tesla|geforce|radeon|instinct|quadro|dgx|hgx|ampere|hopper|blackwell|volta"
     r"|ada|lovelace|tensor|core|cores|gpus?|tpu|rtx|accelerator|superchip|hbm\d?e?|gddr\d?x?"
 )
@@ -40,9 +40,9 @@ def parts_meant(name: str, ids: Iterable[str]) -> tuple[str, ...]:
         return ()
     chip, spelt = max(chips.items(), key=lambda pair: spans[pair[1]][1] - spans[pair[1]][0])
     first, last = spans[spelt]
-    beside = [word for i, word in enumerate(words) if not first <= i < last and not _BESIDE.fullmatch(word)]
+    others = [word for i, word in enumerate(words) if not first <= i < last and not _GENERIC.fullmatch(word)]
     parts = [part for part in known if _chip(part) == chip]
-    for word in beside:
+    for word in others:
         parts = [part for part in parts if _has(part, word)]
     return tuple(parts)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Json, Quiet
+from planner.cli.options import Json, Quiet, catalogs
 from planner.cli.output import colour, emit, say, width, working
 from planner.units import PlannerError
 
@@ -32,16 +32,7 @@ def calibrate(
             " most; nothing is written.",
         ),
     ] = None,
-    catalog: Annotated[
-        list[Path] | None,  # unlike elsewhere the folder need not exist yet: the first run makes it
-        typer.Option(
-            "--catalog",
-            metavar="DIR",
-            help="A catalog laid over the shipped one; repeatable.",
-            envvar="PLANNER_CATALOG",
-            file_okay=False,
-        ),
-    ] = None,
+    catalog: Annotated[list[Path] | None, catalogs()] = None,  # the folder need not exist yet: the first run makes it
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Date, Json, Output, day
+from planner.cli.options import Catalog, Date, Json, Output, day, day_option
 from planner.cli.output import deliver, say, width
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -29,7 +29,7 @@ def list_(
         str | None, typer.Option(metavar="COLUMN", help="Sort by a column of the JSON; -COLUMN: largest first.")
     ] = None,
     snapshot: Annotated[str | None, typer.Option(metavar="DATE", help="A price snapshot; default: the newest.")] = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     as_json: Json = False,
     output: Output = None,
     date: Date = None,
@@ -39,13 +39,12 @@ def list_(
     Example: planner catalog list --gpu h100 --sort usd_per_gpu_hour
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.report.catalog import listing_table
     from planner.report.catalog_prices import ages_line
 
     found = api.list_catalog(
         kind,
-        overlay_dirs(catalog or ()),
+        overlays,
         gpu=gpu,
         cloud=cloud,
         region=region,
@@ -62,7 +61,7 @@ def list_(
 @app.command("show", short_help="One GPU, node type or fabric, each number with its source.")
 def show(
     name: Annotated[str, typer.Argument(metavar="ID", help="A GPU, node type or fabric.")],
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     as_json: Json = False,
     output: Output = None,
 ) -> None:
@@ -71,17 +70,16 @@ def show(
     Example: planner catalog show h100-sxm5-80gb
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.report.catalog import part_table
     from planner.report.catalog_measured import measured_table
 
-    found = api.show_catalog(name, overlay_dirs(catalog or ()))
+    found = api.show_catalog(name, overlays)
     table = part_table(found.made_of, width()) + measured_table(found.measured or (), width())
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=False)
 
 
 @app.command("check", short_help="Errors that public price and hardware feeds are known to make.")
-def check(catalog: Catalog = None, as_json: Json = False, output: Output = None) -> None:
+def check(overlays: Catalog = None, as_json: Json = False, output: Output = None) -> None:
     """Look for what cannot be right: peaks, units, counts, prices, and numbers without a source.
 
     Exit code 0: nothing found; 2: findings.
@@ -89,11 +87,10 @@ def check(catalog: Catalog = None, as_json: Json = False, output: Output = None)
     Example: planner catalog check --catalog my-prices
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import BAD_INPUT
     from planner.report.catalog import findings_table
 
-    found = api.check_catalog(overlay_dirs(catalog or ()))
+    found = api.check_catalog(overlays)
     table = findings_table(found.made_of, width())
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=False)
     if found.rows:
@@ -106,7 +103,7 @@ def diff(
     after: Annotated[str, typer.Argument(metavar="B", help="A snapshot's date, or a catalog folder.")],
     gpu: Gpu = None,
     cloud: Cloud = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     as_json: Json = False,
     output: Output = None,
 ) -> None:
@@ -115,10 +112,9 @@ def diff(
     Example: planner catalog diff 2026-11-24 my-catalog
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.report.catalog_prices import changes_table
 
-    found = api.diff_catalog(before, after, overlay_dirs(catalog or ()), gpu=gpu, cloud=cloud)
+    found = api.diff_catalog(before, after, overlays, gpu=gpu, cloud=cloud)
     table = changes_table(found.made_of, width())
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=False)
 
@@ -129,13 +125,7 @@ def import_(
         Path, typer.Argument(help="A day's list (CSV, JSON), a SkyPilot catalog folder, or a CSV file of quotes.")
     ],
     as_of: Annotated[
-        datetime | None,
-        typer.Option(
-            "--as-of",
-            metavar="YYYY-MM-DD",
-            formats=["%Y-%m-%d"],
-            help="The day on which these prices held; a day's list says its own.",
-        ),
+        datetime | None, day_option("--as-of", "The day on which these prices held; a day's list says its own.")
     ] = None,
     to: Annotated[
         Path | None,
@@ -143,7 +133,7 @@ def import_(
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite an import of the same day.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, and write nothing.")] = False,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     as_json: Json = False,
     output: Output = None,
 ) -> None:
@@ -155,11 +145,10 @@ def import_(
     Example: planner catalog import ~/.sky/catalogs/v8 --as-of 2026-11-24 --to my-catalog
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.report.catalog_prices import import_table, moved_table
 
     held = None if as_of is None else as_of.date()
-    found = api.import_catalog(source, held, to, overlay_dirs(catalog or ()), replace=replace, dry_run=dry_run)
+    found = api.import_catalog(source, held, to, overlays, replace=replace, dry_run=dry_run)
     table = import_table(found.made_of, [path.as_posix() for path in found.files], width())
     table += moved_table(found.changes, width())
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=False)

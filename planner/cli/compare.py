@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Date, Json, Output, Quiet, Set, day
-from planner.cli.output import colour, deliver, say, width, working
+from planner.cli.options import Catalog, Chart, Date, Json, Output, Quiet, Set, day
+from planner.cli.output import colour, deliver, draw, width, working
 
 
 def compare(
@@ -17,10 +17,8 @@ def compare(
         str | None, typer.Option(metavar="WHAT", help="One scenario's options by offer, gpu, cloud or gpus.")
     ] = None,
     set_: Set = None,
-    catalog: Catalog = None,
-    chart: Annotated[
-        Path | None, typer.Option("--chart", metavar="FILE", help="Draw it into FILE: .svg, .png or .html.")
-    ] = None,
+    overlays: Catalog = None,
+    chart: Chart = None,
     as_json: Json = False,
     output: Output = None,
     quiet: Quiet = False,
@@ -33,23 +31,13 @@ def compare(
     Example: planner compare scenarios/neox20b.yaml --by gpu
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.report.comparison import comparison_table
 
-    if chart is not None:
-        from planner.report.charts import chart_kind
-
-        chart_kind(chart)
-    overlays = overlay_dirs(catalog or ())
     with working("searching", quiet=quiet):
         found = api.compare(files, overlays, by=by, overrides=set_ or ())
     table = "" if as_json or quiet else comparison_table(found, width(), colour(), today=day(date))
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
-    if chart is not None:
-        from planner.report.comparison_chart import comparison_chart
-
-        comparison_chart(found, chart)
-        say(f"drawn into {chart}", quiet=quiet)
+    draw(chart, found.plot, quiet=quiet)
     if all(side.plan is None for side in found.sides):
         raise typer.Exit(INFEASIBLE)

@@ -18,7 +18,7 @@ def explain(
         typer.Option("--why-not", metavar="KEY=VALUE,...", help="Account for this alternative; repeatable."),
     ] = None,
     set_: Set = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     as_json: Json = False,
     output: Output = None,
     quiet: Quiet = False,
@@ -32,12 +32,10 @@ def explain(
     """
     from planner import api
     from planner.api.inputs import load_any
-    from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.report.explanation import explanation_table
     from planner.spec.programme import Programme
 
-    overlays = overlay_dirs(catalog or ())
     asked = load_any(scenario, set_ or (), overlays)
     if isinstance(asked, Programme):
         from planner.report.programme_explanation import programme_explanation_table

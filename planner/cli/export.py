@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Quiet
+from planner.cli.options import Quiet, day_option
 from planner.cli.output import emit, say
 
 
@@ -27,10 +27,7 @@ def export(
     scenario: Annotated[
         Path | None, typer.Option("--scenario", help="The plan's scenario, where the document does not hold the model.")
     ] = None,
-    start: Annotated[
-        datetime | None,
-        typer.Option("--start", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Of charges: the run's first day."),
-    ] = None,
+    start: Annotated[datetime | None, day_option("--start", "Of charges: the run's first day.")] = None,
     by: Annotated[str, typer.Option("--by", metavar="PERIOD", help="Of charges: a row a month or a day.")] = "month",
     quiet: Quiet = False,
 ) -> None:

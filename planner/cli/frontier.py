@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Date, Json, Output, Quiet, ScenarioFile, Set, day
+from planner.cli.options import Catalog, Chart, Date, Json, Output, Quiet, ScenarioFile, Set, day
 from planner.cli.output import colour, deliver, plain, say, width, working
 
 
 def frontier(
     scenario: ScenarioFile,
     set_: Set = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     everything: Annotated[bool, typer.Option("--all", help="Also the plans outside the budgets.")] = False,
     gpus: Annotated[
         bool, typer.Option("--gpus", help="Fewer GPUs are better too: a third axis beside time and cost.")
     ] = False,
-    chart: Annotated[
-        Path | None, typer.Option("--chart", metavar="FILE", help="Draw it into FILE: .svg, .png or .html.")
-    ] = None,
+    chart: Chart = None,
     as_json: Json = False,
     output: Output = None,
     quiet: Quiet = False,
@@ -37,15 +34,9 @@ def frontier(
     Example: planner frontier scenarios/neox20b.yaml --chart frontier.svg
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.files import write_atomically
 
-    if chart is not None:
-        from planner.report.charts import chart_kind
-
-        chart_kind(chart)  # a wrong name is told before the search, not after it
-    overlays = overlay_dirs(catalog or ())
     with working("searching", quiet=quiet):
         found = api.frontier(scenario, overlays, overrides=set_ or (), everything=everything, gpus=gpus)
     table = ""

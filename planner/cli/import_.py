@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Json, Quiet
+from planner.cli.options import Json, Quiet, file_option
 from planner.cli.output import emit, say
 
 
@@ -24,9 +24,7 @@ def import_(
         bool, typer.Option("--strict", help="Refuse files with keys that planner does not understand.")
     ] = False,
     as_json: Json = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the scenario to FILE.")
-    ] = None,
+    output: Annotated[Path | None, file_option("Save the scenario to FILE.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Write a scenario from GPT-NeoX configs, a Hugging Face config.json or Megatron-LM arguments.

@@ -32,7 +32,7 @@ def init(
     budget: Annotated[
         str, typer.Option("--budget", help="`14 days`, `5k USD`, `2027-03-01`, with `and` between; `none`.")
     ] = "",
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     quiet: Quiet = False,
     date: Date = None,
 ) -> None:
@@ -43,7 +43,6 @@ def init(
     Example: planner init --model llama3-8b --gpus "8 x a100-sxm4-80gb" --data "10k samples" --epochs 3
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.units import parse_number
 
     if file.exists():
@@ -57,7 +56,7 @@ def init(
         epochs=parse_number(given["epochs"], "a number of epochs"),
         budget=given["budget"],
         today=date.date() if date else None,
-        overlays=overlay_dirs(catalog or ()),
+        overlays=overlays,
     )
     for remark in found.remarks:
         say(f"note: {remark}", quiet=quiet)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Date, Json, Output, Quiet, Set, day
+from planner.cli.options import Catalog, Date, Json, Output, Quiet, Set, day, day_option
 from planner.cli.output import colour, deliver, width, working
 from planner.units import PlannerError
 
@@ -23,11 +22,8 @@ def optimize(
         Path | None, typer.Option("--fleet", metavar="FILE", help="Quotas and a budget that several scenarios share.")
     ] = None,
     set_: Set = None,
-    catalog: Catalog = None,
-    prices: Annotated[
-        datetime | None,
-        typer.Option("--prices", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="Plan at the prices of this day."),
-    ] = None,
+    overlays: Catalog = None,
+    prices: Annotated[datetime | None, day_option("--prices", "Plan at the prices of this day.")] = None,
     exhaustive: Annotated[
         bool, typer.Option("--exhaustive", help="Evaluate every candidate, pruning nothing; slower, same answer.")
     ] = False,
@@ -53,10 +49,8 @@ def optimize(
     Example: planner optimize scenarios/neox20b.yaml --set budget.time='10 days'
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
 
-    overlays = overlay_dirs(catalog or ())
     parts = [part.strip().lower() for part in show.split(",") if part.strip()]
     if as_json and (parts or full):
         raise PlannerError("--json prints the whole document; leave --show and --full out, or --json")
@@ -103,7 +97,7 @@ def optimize(
 
 
 def _programme(
-    asked: Programme, overlays: Sequence[Path], *, full: bool, as_json: bool, output: Path | None, quiet: bool
+    asked: Programme, overlays: list[Path] | None, *, full: bool, as_json: bool, output: Path | None, quiet: bool
 ) -> None:
     """A programme's calendar."""
     from planner import api

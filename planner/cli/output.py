@@ -12,10 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from planner.files import write_atomically
 from planner.reading.text import UNSEEN, one_line
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NARROWEST, WIDEST = 60, 120
 LONGEST = 1000  # characters of a complaint
@@ -57,6 +60,15 @@ def deliver(document: str, table: str, *, as_json: bool, output: Path | None, qu
         emit(table)
     if output is not None:
         say(f"saved to {output}", quiet=quiet)
+
+
+def draw(chart: Path | None, figure: Callable[[], Figure], *, quiet: bool) -> None:
+    """Save the figure into the file that `--chart` names, if it names one."""
+    if chart is not None:
+        from planner.report.charts import save_chart
+
+        save_chart(figure(), chart)
+        say(f"drawn into {chart}", quiet=quiet)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from planner.catalog.paths import framework_files
-from planner.cli.options import Catalog, Json, Quiet
+from planner.cli.options import Catalog, Json, Quiet, file_option
 from planner.cli.output import colour, emit, say, width
 from planner.units import PlannerError
 
@@ -64,11 +64,9 @@ def predict(
     lora_target_modules: Annotated[
         str | None, _text("NAMES", "Matrices that get one, as q_proj,v_proj; all but the output's unless stated.")
     ] = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     as_json: Json = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save: CSV with --rows, else JSON.")
-    ] = None,
+    output: Annotated[Path | None, file_option("Save: CSV with --rows, else JSON.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Predict throughput with its 80 % interval, the step's terms and memory of given layouts.
@@ -79,13 +77,12 @@ def predict(
     --micro-batch 4 --tp 2 --pp 4 --framework gpt-neox --framework-release 1.0 --precision fp16 --recompute full
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.files import write_atomically
     from planner.report.predictions import detail_table, rows_csv, rows_table
 
     if table is not None and rows is not None:
         raise PlannerError("give one table: its name, or --rows, and not both")
-    rows, overlays = rows or table, overlay_dirs(catalog or ())
+    rows = rows or table
     if rows is not None:
         if model or gpu or gpus:
             raise PlannerError("give either --rows or one run by options, not both")
@@ -93,7 +90,7 @@ def predict(
         for remark in table_found.said:
             say(remark, quiet=quiet)
         document, saved = table_found.to_json, partial(rows_csv, table_found.header, table_found.cells)
-        shown = partial(rows_table, table_found.cells, width(), colour())
+        shown = partial(rows_table, table_found.cells, width(), colour(), table_found.name)
     else:
         row = {
             "model": model, "gpu": gpu, "gpus": gpus, "seq_len": seq_length, "global_batch_samples": global_batch,

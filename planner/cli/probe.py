@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Json, Quiet, Set
+from planner.cli.options import Json, Quiet, Set, catalogs
 from planner.cli.output import colour, deliver, emit, say, width, working
 from planner.units import PlannerError
 
@@ -31,13 +31,7 @@ def probe(
     set_: Set = None,
     catalog: Annotated[
         list[Path] | None,  # with --read the folder need not exist yet
-        typer.Option(
-            "--catalog",
-            metavar="DIR",
-            help="A catalog laid over the shipped one; with --read the last one learns. Repeatable.",
-            envvar="PLANNER_CATALOG",
-            file_okay=False,
-        ),
+        catalogs("A catalog laid over the shipped one; with --read the last one learns. Repeatable."),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,

@@ -22,7 +22,7 @@ def propose(
     date: DateOption = None,
     lang: Annotated[str, typer.Option("--lang", metavar="|".join(spoken()), help="Language of the documents.")] = "en",
     set_: Set = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -34,13 +34,12 @@ def propose(
     Example: planner propose scenarios/neox20b.yaml --format html,pdf -o proposal --date 2026-11-24
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
 
     try:
         made = api.propose(
             scenarios,
-            overlay_dirs(catalog or ()),
+            overlays,
             formats=format_,
             date=date.date() if date else None,
             lang=lang,

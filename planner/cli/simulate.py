@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Json, Output, Quiet, Set
-from planner.cli.output import colour, deliver, progress, say, width, working
+from planner.cli.options import Catalog, Json, Output, Quiet, Set, chart_file
+from planner.cli.output import colour, deliver, draw, progress, say, width, working
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -19,14 +19,12 @@ if TYPE_CHECKING:
 def simulate(
     source: Annotated[Path, typer.Argument(help="Scenario (YAML), or a saved plan (JSON).", metavar="SCENARIO|PLAN")],
     set_: Set = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     worlds: Annotated[
         int, typer.Option(min=100, max=10_000_000, help="How many runs are drawn (Monte Carlo).")
     ] = 20_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same worlds.")] = 1,
-    chart: Annotated[
-        Path | None, typer.Option("--chart", metavar="FILE", help="Draw both distributions: .svg, .png or .html.")
-    ] = None,
+    chart: Annotated[Path | None, chart_file("Draw both distributions: .svg, .png or .html.")] = None,
     as_json: Json = False,
     output: Output = None,
     quiet: Quiet = False,
@@ -41,16 +39,11 @@ def simulate(
     from planner import api
     from planner.api.inputs import load_any
     from planner.api.planning import planned
-    from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
+    from planner.report.charts import distribution_figure
     from planner.report.simulation import simulation_table
     from planner.spec.programme import Programme
 
-    if chart is not None:
-        from planner.report.charts import chart_kind, distribution_chart
-
-        chart_kind(chart)
-    overlays = overlay_dirs(catalog or ())
     given = source if source.suffix.lower() == ".json" else load_any(source, set_ or (), overlays)
     if isinstance(given, Programme):
         if chart is not None:
@@ -68,14 +61,12 @@ def simulate(
     name = answer.provenance.scenario
     table = "" if as_json or quiet else simulation_table(found, name, width(), colour())
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
-    if chart is not None and answer.plan is not None:
-        distribution_chart(answer.plan, found, answer.goal, name, chart)
-        say(f"drawn into {chart}", quiet=quiet)
+    draw(chart, partial(distribution_figure, found, answer.plan, answer.goal, name), quiet=quiet)
 
 
 def _programme(
     given: Programme,
-    overlays: Sequence[Path],
+    overlays: list[Path] | None,
     worlds: int,
     seed: int,
     *,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Json, Quiet, ScenarioFile, Set
-from planner.cli.output import colour, emit, progress, say, width, working
+from planner.cli.options import Catalog, Chart, Json, Quiet, ScenarioFile, Set, file_option
+from planner.cli.output import colour, draw, emit, progress, say, width, working
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -34,20 +34,16 @@ def sweep(
         ),
     ] = None,
     set_: Set = None,
-    catalog: Catalog = None,
+    overlays: Catalog = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, max=1024, metavar="N", help="Processes; default: one a core.")
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Solve on the Dask cluster of this scheduler instead.")
     ] = None,
-    chart: Annotated[
-        Path | None, typer.Option("--chart", metavar="FILE", help="Draw it into FILE: .svg, .png or .html.")
-    ] = None,
+    chart: Chart = None,
     as_json: Json = False,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Save the table: .csv, .json or .parquet.")
-    ] = None,
+    output: Annotated[Path | None, file_option("Save the table: .csv, .json or .parquet.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Solve a grid of variations of a scenario into one table, on all cores or a Dask cluster.
@@ -58,7 +54,6 @@ def sweep(
 
     Example: planner sweep scenarios/neox20b.yaml --over budget.time=7..60d:8 --over training.epochs=1,2,4 -o grid.csv
     """
-    from planner.catalog.overlay import overlay_dirs
     from planner.cli.run import INFEASIBLE
     from planner.report.sweep import save_table, sweep_table, table_kind
     from planner.sweeps.run import ask
@@ -67,13 +62,8 @@ def sweep(
         raise PlannerError("--jobs counts processes of this machine and --scheduler names another; give one of them")
     if output is not None:
         table_kind(output)
-    if chart is not None:
-        from planner.report.charts import chart_kind
-        from planner.report.sweep_chart import sweep_chart
-
-        chart_kind(chart)
     with working("reading", quiet=quiet):
-        asked = ask(scenario, over or (), set_ or (), overlay_dirs(catalog or ()))
+        asked = ask(scenario, over or (), set_ or (), overlays or ())
     found = _swept(asked, output, jobs, scheduler, quiet)
     if output is not None:
         save_table(found, output)
@@ -83,9 +73,7 @@ def sweep(
         emit(sweep_table(found, width(), colour()))
     if output is not None:
         say(f"saved to {output}", quiet=quiet)
-    if chart is not None:
-        sweep_chart(found, chart)
-        say(f"drawn into {chart}", quiet=quiet)
+    draw(chart, found.plot, quiet=quiet)
     if all(row["status"] != "optimal" for row in found.rows):
         raise typer.Exit(INFEASIBLE)
 

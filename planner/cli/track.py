@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.actuals import Focus, Jobs, Rate, Sacct, Tag, Zone, pairs
-from planner.cli.options import Catalog, Json, Output, Quiet
+from planner.cli.options import Catalog, Json, Output, Quiet, chart_file, day_option
 from planner.cli.output import back, colour, deliver, emit, terminal, width
 from planner.results.result import Result
 from planner.units import PlannerError
@@ -42,14 +42,9 @@ def track(
     zone: Zone = None,
     tag: Tag = None,
     rate: Rate = None,
-    start: Annotated[
-        datetime | None,
-        typer.Option("--start", metavar="YYYY-MM-DD", formats=["%Y-%m-%d"], help="First day of the plan."),
-    ] = None,
-    catalog: Catalog = None,
-    chart: Annotated[
-        Path | None, typer.Option("--chart", metavar="FILE", help="Draw it into FILE (svg, png or html).")
-    ] = None,
+    start: Annotated[datetime | None, day_option("--start", "First day of the plan.")] = None,
+    overlays: Catalog = None,
+    chart: Annotated[Path | None, chart_file("Draw it into FILE (svg, png or html).")] = None,
     as_json: Json = False,
     output: Output = None,
     quiet: Quiet = False,
@@ -62,14 +57,13 @@ def track(
     Example: planner track plan.json --log train.log --follow
     """
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
     from planner.interop.programmes import is_programme_answer
 
     if is_programme_answer(plan):
         others = (sacct, focus, start, chart, tag, rate, zone)
         if follow or any(others):
             raise PlannerError("a programme is tracked by --log STAGE=FILE and --replan; leave the other options out")
-        _programme(plan, log or (), replan, overlay_dirs(catalog or ()), as_json, output, quiet)
+        _programme(plan, log or (), replan, overlays, as_json, output, quiet)
         return
     if log is not None and len(log) > 1:
         raise PlannerError("--log is given once: a plan is of one run; a programme's logs are --log STAGE=FILE")
@@ -96,12 +90,12 @@ def track(
         now = api.track(answer, one, heard=_reading(one, quiet), spent_usd=spent)
         parts, text = {"progress": now, **parts}, "\n".join(filter(None, (view(now, width(), colour()), text)))
         if chart is not None:
-            from planner.report.track_chart import track_chart
+            from planner.report.charts import save_chart
+            from planner.report.track_chart import track_figure
 
-            title = f"{answer.provenance.scenario}: iteration {now.iteration:,} of {now.iterations:,}"
-            track_chart(now, chart, title)
+            save_chart(track_figure(now, answer.provenance.scenario), chart)
         if replan is not None:
-            rest = api.replan(answer, one, replan, overlay_dirs(catalog or ()), now=now)
+            rest = api.replan(answer, one, replan, overlays, now=now)
             parts["continuation"] = rest
             text += continuation_view(rest, width())
     deliver(_document(parts), text, as_json=as_json, output=output, quiet=quiet)
@@ -111,7 +105,7 @@ def _programme(
     plan: Path,
     logs: Sequence[Path],
     replan: Path | None,
-    overlays: Sequence[Path],
+    overlays: list[Path] | None,
     as_json: bool,
     output: Path | None,
     quiet: bool,

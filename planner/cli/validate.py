@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Catalog, Json, Output, Quiet
+from planner.cli.options import Catalog, Json, Output, Quiet, chart_file
 from planner.cli.output import colour, deliver, say, width, working
 
 
@@ -30,10 +30,8 @@ def validate(
         bool,
         typer.Option("--refit", help="Fit anew for each that is left out (minutes), instead of solving without it."),
     ] = False,
-    chart: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Predicted against measured: .svg, .png or .html.")
-    ] = None,
-    catalog: Catalog = None,
+    chart: Annotated[Path | None, chart_file("Predicted against measured: .svg, .png or .html.")] = None,
+    overlays: Catalog = None,
     as_json: Json = False,
     output: Output = None,
     quiet: Quiet = False,
@@ -44,15 +42,15 @@ def validate(
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small fits: threads only get in each other's way
     from planner import api
-    from planner.catalog.overlay import overlay_dirs
-    from planner.report.validation import validation_chart, validation_table
+    from planner.report.charts import save_chart
+    from planner.report.validation import validation_table
 
     with working("refitting", quiet=quiet):
-        found = api.validate(rows, overlay_dirs(catalog or ()), leave_out=leave_out, refit=refit)
+        found = api.validate(rows, overlays, leave_out=leave_out, refit=refit)
     for line in found.said:
         say(line, quiet=quiet)
     table = "" if as_json or quiet else validation_table(found.report, width(), colour())
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
     if chart is not None:
-        validation_chart(found.judged, chart)
+        save_chart(found.plot(), chart)
         say(f"chart saved to {chart}", quiet=quiet)

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from planner.interop.export_common import Export
+from planner.interop.export_common import Export, conditions_of
+from planner.interop.fields import Field
 from planner.performance.arrays import RECOMPUTE, Conditions, Layouts
 from planner.performance.frameworks import framework, stages_run, why_illegal, why_not_run
 from planner.performance.selective import MODULES, selective_modules
@@ -61,10 +62,6 @@ OF_THE_MACHINE = (
 )
 
 
-def _nothing(_: Export) -> Mapping[str, Any]:
-    return {}
-
-
 def _never(_: Export) -> str:
     return ""
 
@@ -73,17 +70,41 @@ def _never(_: Export) -> str:
 class Assumption:
     """One row of a framework's table.
 
-    `write` gives the options and values of a plan, all of them named in `options`; `lacking` a sentence on what the
-    tool has not for it and what to change, "" where it has all.
+    `lacking` gives a sentence on what the tool has not for a plan and what to change, "" where it has all.
     """
 
     topic: str  # one of TOPICS
     assumed: str  # by memory and time
     used_in: str  # memory | time | memory, time
-    options: tuple[str, ...] = ()  # that the export writes
+    keys: tuple[Field | str, ...] = ()  # that the export writes
     otherwise: str = ""  # what holds without an option: the tool's own default
-    write: Callable[[Export], Mapping[str, Any]] = _nothing
+    together: Callable[[Export], Mapping[str, Any]] | None = None  # their values, where they are not each by itself
     lacking: Callable[[Export], str] = _never
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names of what the export writes."""
+        return tuple(key.key if isinstance(key, Field) else key for key in self.keys)
+
+    def write(self, export: Export) -> Mapping[str, Any]:
+        """Options and values of a plan, all of them named in `options`."""
+        return self.together(export) if self.together else values_of(self.fields, export)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Those of the keys that are read and written each by itself."""
+        return tuple(key for key in self.keys if isinstance(key, Field))
+
+
+def values_of(fields: Iterable[Field], export: Export) -> dict[str, Any]:
+    """Keys and values of a plan, without those that are left out."""
+    values = {row.key: row.of(export) for row in fields}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def fields_of(rows: Iterable[Assumption], *more: Field) -> tuple[Field, ...]:
+    """The keys of a whole table, and what else of a tool's file is read."""
+    return (*(key for row in rows for key in row.fields), *more)
 
 
 def written(rows: Iterable[Assumption], export: Export, *topics: str) -> dict[str, Any]:
@@ -151,19 +172,32 @@ def _stages_lacking(export: Export, name: str) -> str:
     return f"it has no {precision} with {what} under ZeRO {stage}; plan with layout.zero_stage: {able or 1}"
 
 
+# Sentences of more than one tool -----------------------------------------------------------------------------------
+
+
+def no_degree(*names: str) -> Callable[[Export], str]:
+    """Of a tool without these degrees of parallelism (tp, pp, vpp, cp, ep)."""
+
+    def lacking(export: Export) -> str:
+        odd = next((name for name in names if getattr(export.plan.layout, name) > 1), "")
+        return f"it has no {odd} {getattr(export.plan.layout, odd)}; plan with layout.{odd}: 1" if odd else ""
+
+    return lacking
+
+
+def no_modules(export: Export) -> str:
+    """Of a tool that recomputes whole layers alone."""
+    selective = export.plan.layout.recompute == "selective"
+    return "it has no recompute of modules; plan with layout.recompute: full" if selective else ""
+
+
+def no_scores(export: Export) -> str:
+    """Of a tool that has flash kernels alone."""
+    flash = conditions_of(export).flash_attention
+    return "" if flash else "it has no attention that keeps its scores; plan with training.flash_attention: true"
+
+
 # What a plan says, also one that an older planner saved --------------------------------------------------------------
-
-
-def conditions_of(export: Export) -> RunConditions:
-    """The plan's conditions; of a plan without them, what its framework does unless told otherwise."""
-    return export.plan.conditions or RunConditions(
-        flash_attention=True,
-        flash_generation=None,
-        fused_or_compile=export.plan.framework == "megatron",
-        comm_overlap=None,
-        recompute_share=None,
-        shard_group=None,
-    )
 
 
 def gradients_of(export: Export) -> str:

@@ -14,37 +14,11 @@ from typing import Any
 from planner.interop.files import Document, config_text, read_json, read_yaml, shown, whole
 from planner.interop.huggingface import import_huggingface
 from planner.interop.imported import Imported, Taken
-from planner.interop.kinds import Kinds, sort_keys
+from planner.interop.kinds import Kinds, sort_keys, table_of_keys
 from planner.units import PlannerError
 
 AUTO = "auto"
-IRRELEVANT = frozenset(
-    """
-    gradient_clipping steps_per_print wall_clock_breakdown scheduler zero_allow_untested_optimizer tensorboard wandb
-    csv_monitor comms_logger flops_profiler dump_state prescale_gradients gradient_predivide_factor checkpoint
-    communication_data_type sparse_gradients memory_breakdown zero_force_ds_cpu_optimizer amp aio elasticity
-    compute_environment deepspeed_config.deepspeed_multinode_launcher deepspeed_config.zero3_init_flag
-    deepspeed_config.zero3_save_16bit_model deepspeed_config.deepspeed_config_file deepspeed_config.gradient_clipping
-    deepspeed_config.deepspeed_hostfile machine_rank main_training_function main_process_ip main_process_port
-    num_machines
-    rdzv_backend same_network use_cpu debug downcast_bf16 gpu_ids enable_cpu_affinity tpu_env tpu_use_cluster
-    tpu_use_sudo dynamo_config dynamo_backend mpirun_config commands
-    """.split()
-)
-#: Of `zero_optimization`, what decides memory at values that DeepSpeed does not have by default.
-DECIDING = {
-    "zero_optimization.offload_param": "what memory holds",
-    "zero_optimization.mics_shard_size": "the layout",
-    "zero_optimization.zero_hpz_partition_size": "the layout",
-    "data_types.grad_accum_dtype": "what memory holds",
-    "activation_checkpointing": "what memory holds",
-    "tensor_parallel": "the layout",
-    "sequence_parallel_size": "the layout",
-    "parallelism_config.parallelism_config_tp_size": "the layout",
-    "parallelism_config.parallelism_config_cp_size": "the layout",
-    "parallelism_config.parallelism_config_sp_size": "the layout",
-    "deepspeed_config.offload_param_device": "what memory holds",
-}
+_TABLE = table_of_keys("deepspeed")
 SECTIONS = ("zero_optimization", "deepspeed_config", "fsdp_config", "optimizer", "parallelism_config")
 OPTIMIZERS = {"adam": "adamw", "adamw": "adamw", "lion": "lion", "muon": "muon"}
 
@@ -103,11 +77,11 @@ def import_deepspeed(model: Path | None, configs: Sequence[Path], *, gpus: int |
     _batch(found, world)
     _layout(found)
     given = {key: document.name for document in found.documents for key in _keys(document.values)}
-    kept = {key: what for key, what in DECIDING.items() if _decides(found, key)}
-    quiet = {key for key in given if key.startswith("zero_optimization.") or key.partition(".")[0] in IRRELEVANT} - set(
-        kept
-    )
-    said = sort_keys(given, found.used - set(kept), Kinds("DeepSpeed or Accelerate", IRRELEVANT | quiet, kept))
+    kept = {key: what for key, what in _TABLE["deciding"].items() if _decides(found, key)}
+    irrelevant: frozenset[str] = _TABLE["irrelevant"]
+    quiet = {key for key in given if key.startswith("zero_optimization.") or key.partition(".")[0] in irrelevant}
+    sorts = Kinds("DeepSpeed or Accelerate", irrelevant | quiet - kept.keys(), kept)
+    said = sort_keys(given, found.used - kept.keys(), sorts)
     return replace(
         base,
         tool="deepspeed",
@@ -188,17 +162,10 @@ def _layout(found: _Found) -> None:
     again, place = found.get("fsdp_config.fsdp_activation_checkpointing")
     if again is not None:
         found.taken.append(Taken("layout.recompute", "full" if again is True else "none", place))
-    found.used |= {f"fsdp_config.{key}" for key in FSDP}
+    found.used |= {f"fsdp_config.{key}" for key in _TABLE["fsdp"]}
     overlap, at = found.get("zero_optimization.overlap_comm")
     if isinstance(overlap, bool):
         found.taken.append(Taken("training.comm_overlap", overlap, at))
-
-
-FSDP = (
-    "fsdp_auto_wrap_policy", "fsdp_backward_prefetch", "fsdp_cpu_ram_efficient_loading", "fsdp_forward_prefetch",
-    "fsdp_offload_params", "fsdp_state_dict_type", "fsdp_sync_module_states", "fsdp_use_orig_params", "fsdp_version",
-    "fsdp_transformer_layer_cls_to_wrap", "fsdp_backward_prefetch_policy", "fsdp_sharding_strategy",
-)  # fmt: skip
 
 
 def _decides(found: _Found, key: str) -> bool:

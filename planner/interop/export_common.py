@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from planner.results import json_form as plan_json
 from planner.results.answers import Optimization, Trained
-from planner.results.plan import Plan
+from planner.results.plan import Plan, RunConditions
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError, format_count, format_duration, format_usd
 from planner.workload.counts import parameter_counts
@@ -114,6 +114,18 @@ def export_of(answer: Optimization, trained: Trained | None = None) -> Export:
     except ValueError as error:
         raise PlannerError(f"the plan cannot be exported: {error}.") from error
     return Export(answer.plan, what, answer.provenance.scenario)
+
+
+def conditions_of(export: Export) -> RunConditions:
+    """The plan's conditions; of a plan without them, what its framework does unless told otherwise."""
+    return export.plan.conditions or RunConditions(
+        flash_attention=True,
+        flash_generation=None,
+        fused_or_compile=export.plan.framework == "megatron",
+        comm_overlap=None,
+        recompute_share=None,
+        shard_group=None,
+    )
 
 
 def elsewhere(model: ModelSpec, part: str, framework: str) -> str:

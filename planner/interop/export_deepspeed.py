@@ -7,9 +7,10 @@ from typing import Any
 
 from planner.interop.deepspeed_assumptions import DEEPSPEED, betas
 from planner.interop.export_common import Export
+from planner.interop.fields import nested
 from planner.interop.launching import TRAIN
-from planner.interop.quoting import commented
-from planner.interop.trainer_script import ACCELERATE, config_and_arguments, trainer_script
+from planner.interop.quoting import yaml_value
+from planner.interop.trainer_script import ACCELERATE, accelerate_yaml, config_and_arguments, trainer_script
 
 CONFIG = "ds_config.json"
 
@@ -35,33 +36,18 @@ def _json(export: Export, values: dict[str, Any]) -> str:
     params = {"lr": rate, "betas": betas(export), "weight_decay": 0.1}
     if values["optimizer.type"] == "AdamW":
         params["eps"] = 1e-8
-    tree: dict[str, Any] = {"gradient_clipping": 1.0, "steps_per_print": 10, "wall_clock_breakdown": False}
-    for path, value in {**values, "optimizer.params": params}.items():
-        *parents, last = path.split(".")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = value
+    log = {"gradient_clipping": 1.0, "steps_per_print": 10, "wall_clock_breakdown": False}
+    tree = nested({**log, **values, "optimizer.params": params})
     return json.dumps(tree, indent=2) + "\n"
 
 
 def _accelerate(export: Export) -> str:
-    """Accelerate's cluster; rank, address and port of a machine come from train.sh."""
-    lines = [
-        *commented([*export.header("Accelerate's configuration"), f"ZeRO and the batch are in {CONFIG}."]),
-        "compute_environment: LOCAL_MACHINE",
-        "distributed_type: DEEPSPEED",
-        "deepspeed_config:",
-        f"  deepspeed_config_file: {CONFIG}",
-        "  deepspeed_multinode_launcher: standard",
-        f"  zero3_init_flag: {str(export.plan.layout.zero_stage == 3).lower()}",
-        f"num_machines: {export.plan.nodes}",
-        f"num_processes: {export.plan.gpus}",
-        "machine_rank: 0",
-        "main_training_function: main",
-        "rdzv_backend: static",
-        f"same_network: {str(export.plan.nodes > 1).lower()}",
-        "use_cpu: false",
-        "debug: false",
-    ]
-    return "\n".join([*lines, ""])
+    deepspeed = {
+        "deepspeed_config_file": CONFIG,
+        "deepspeed_multinode_launcher": "standard",
+        "zero3_init_flag": export.plan.layout.zero_stage == 3,
+    }
+    part = {"distributed_type": "DEEPSPEED", "deepspeed_config": deepspeed}
+    return accelerate_yaml(
+        export, f"ZeRO and the batch are in {CONFIG}.", part, {}, lambda value: yaml_value(value).strip('"')
+    )

@@ -6,9 +6,10 @@ from typing import Any
 
 from planner.interop.export_common import NOT_PLANNED, Export
 from planner.interop.export_megatron import argument_groups, refuse_unknown
+from planner.interop.fields import nested, yaml_lines
 from planner.interop.launching import TRAIN, torchrun_script
 from planner.interop.megatron_bridge_fields import fields_of
-from planner.interop.quoting import commented, yaml_value
+from planner.interop.quoting import commented
 from planner.units import PlannerError
 
 OVERRIDES, RECIPE = "overrides.yaml", "recipe.py"
@@ -112,15 +113,10 @@ def bridge_fields(export: Export) -> dict[str, Any]:
 
 
 def _overrides(export: Export) -> str:
-    sections: dict[str, dict[str, Any]] = {}
-    for path, value in bridge_fields(export).items():
-        section, _, key = path.partition(".")
-        sections.setdefault(section, {})[key] = value
     head = export.header("Overrides of Megatron-Bridge's vanilla_gpt_pretrain_config")
     lines = commented([*head, f"{export.saving}.", *NOT_PLANNED.split("\n")])
-    for section in sorted(sections):
-        lines += [f"{section}:", *(f"  {key}: {yaml_value(value)}" for key, value in sections[section].items())]
-    return "\n".join([*lines, ""])
+    sections = nested(dict(sorted(bridge_fields(export).items(), key=lambda item: item[0].partition(".")[0])))
+    return "\n".join([*lines, *yaml_lines(sections), ""])
 
 
 def _script(export: Export) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from planner.interop.assumptions import refuse_lacking, written
+from planner.interop.assumptions import refuse_lacking, values_of, written
 from planner.interop.export_common import NOT_PLANNED, Export
+from planner.interop.fields import nested, yaml_lines
 from planner.interop.launching import TRAIN, torchrun_script
-from planner.interop.nanotron_assumptions import NANOTRON
-from planner.interop.quoting import commented, yaml_value
+from planner.interop.nanotron_assumptions import MODEL, NANOTRON
+from planner.interop.quoting import commented
 from planner.performance.frameworks import framework
 from planner.performance.model_parts import missing_part
 from planner.units import PlannerError
@@ -29,15 +29,12 @@ def nanotron_files(export: Export) -> dict[str, str]:
     if lacking:
         raise PlannerError(f"nanotron cannot train this model as planned: it has no {lacking}.")
     refuse_lacking(NANOTRON, export, "nanotron", "nanotron")
-    tree: dict[str, Any] = {}
-    for path, value in {**_run(export), **_model(export), **written(NANOTRON, export)}.items():
-        *parents, last = path.split(".")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = value
+    tree = nested(dict(sorted({**_run(export), **values_of(MODEL, export), **written(NANOTRON, export)}.items())))
     head = commented([*export.header("Configuration of nanotron"), f"{export.saving}.", *NOT_PLANNED.split("\n")])
-    return {CONFIG: "\n".join([*head, *_lines(tree), *_DATA, ""]), TRAIN: _script(export)}
+    return {
+        CONFIG: "\n".join([*head, *yaml_lines(tree), *_DATA, ""]),
+        TRAIN: _script(export),
+    }
 
 
 #: Made-up data until a folder is named: `dataset: {dataset_folder: …}` of tokenized files (nanotron's Nanoset).
@@ -88,37 +85,6 @@ def _run(export: Export) -> dict[str, Any]:
         "optimizer.learning_rate_scheduler.lr_decay_style": "cosine",
         "optimizer.learning_rate_scheduler.min_decay_lr": rate / 10,
     }
-
-
-def _model(export: Export) -> dict[str, Any]:
-    model, plan = export.model, export.plan
-    part = "model.model_config"
-    return {
-        "model.init_method.std": 0.02,
-        "model.make_vocab_size_divisible_by": model.vocab_multiple,
-        f"{part}.is_qwen2_config": True,
-        f"{part}.hidden_size": model.hidden,
-        f"{part}.intermediate_size": model.ffn,
-        f"{part}.num_hidden_layers": model.layers,
-        f"{part}.num_attention_heads": model.heads,
-        f"{part}.num_key_value_heads": model.kv_heads,
-        f"{part}.attention_bias": model.attention_bias,
-        f"{part}.hidden_act": "silu",
-        f"{part}.max_position_embeddings": max(plan.seq_length, model.max_seq_length or 0),
-        f"{part}.tie_word_embeddings": model.tied_embeddings,
-        f"{part}.vocab_size": model.vocab,
-    }
-
-
-def _lines(tree: Mapping[str, Any], depth: int = 0) -> list[str]:
-    pad, lines = "  " * depth, []
-    for key in sorted(tree):
-        value = tree[key]
-        if isinstance(value, Mapping):
-            lines += [f"{pad}{key}:", *_lines(value, depth + 1)]
-        else:
-            lines.append(f"{pad}{key}: {yaml_value(value)}")
-    return lines
 
 
 def _script(export: Export) -> str:

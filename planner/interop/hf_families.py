@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from planner.interop import hf_gpt, hf_hybrid, hf_llama, hf_moe, hf_others
 from planner.interop.hf_keys import Keys
+from planner.interop.kinds import by_name, table_of_keys
 from planner.spec.model import ModelSpec
 
 FAMILIES: Mapping[str, Callable[[Keys, str], ModelSpec]] = {
@@ -45,61 +46,5 @@ FAMILIES: Mapping[str, Callable[[Keys, str], ModelSpec]] = {
 }  # fmt: skip
 
 
-def _alike(why: str, *names: str) -> dict[str, str]:
-    return dict.fromkeys(names, why)
-
-
-_DECODERS = "and planner plans decoders of text alone"
 #: What planner does not plan, by name, and what stands in its way: the end of a sentence that begins with the name.
-REFUSED: Mapping[str, str] = {
-    **_alike(
-        f"which is an encoder, {_DECODERS}",
-        "albert", "bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "deberta", "deberta-v2",
-        "distilbert", "electra", "ernie", "megatron-bert", "modernbert", "nomic_bert", "rembert", "roberta",
-        "roberta-prelayernorm", "roc_bert", "roformer", "xlm", "xlm-roberta", "xlm-roberta-xl", "xlnet", "xmod",
-    ),
-    **_alike(
-        f"which is an encoder with a decoder, {_DECODERS}",
-        "bart", "bigbird_pegasus", "blenderbot", "blenderbot-small", "led", "marian", "mbart", "mt5", "mvp", "pegasus",
-        "plbart", "prophetnet", "t5", "t5gemma", "t5gemma2", "trocr", "umt5", "whisper",
-    ),
-    **_alike(
-        f"which is a vision model, {_DECODERS}", "clip", "dinov2", "siglip", "siglip2", "vit",
-    ),
-    **_alike(
-        f"which is a model of sound, {_DECODERS}", "moshi", "musicgen", "musicgen_melody",
-    ),
-    **_alike("whose layers run attention and Mamba side by side, which planner does not plan", "falcon_h1"),
-    **_alike(
-        "whose layers share the weights of a block of attention, which planner does not plan", "zamba", "zamba2",
-    ),
-    **_alike("whose layers are short convolutions, which planner does not plan", "lfm2", "lfm2_moe", "lfm2_vl"),
-    **_alike(
-        "whose recurrent layers are of a kind that planner does not plan (it plans Mamba, Mamba-2, gated delta "
-        "networks and lightning attention)",
-        "bailing_hybrid", "kimi_linear", "olmo_hybrid", "recurrent_gemma", "rwkv", "xlstm",
-    ),
-    **_alike(
-        "whose layers have embeddings, low-rank paths and shared caches of their own, which planner does not plan",
-        "gemma3n", "gemma3n_text", "gemma4", "gemma4_text",
-    ),
-    **_alike(
-        "whose layers attend to images, which planner does not plan", "mllama",
-    ),
-    **_alike(
-        "whose layers hold two attentions and experts that do nothing, which planner does not plan", "longcat_flash",
-    ),
-    **_alike(
-        "whose attention compresses what it has read, which planner does not plan", "deepseek_v4",
-    ),
-    **_alike("whose linear layers have ternary weights and norms of their own, which planner does not plan", "bitnet"),
-    **_alike("whose layers are byte-level patches, which planner does not plan", "blt"),
-    **_alike("whose attention has experts, which planner does not plan", "jetmoe"),
-    **_alike("whose attention is of a kind that planner does not plan", "diffllama", "doge", "reformer"),
-    **_alike(
-        "which planner has not learnt to count; its shape can be written inline in a scenario",
-        "afmoe", "biogpt", "cohere2_moe", "cpmant", "ctrl", "flex_olmo", "gpt_neox_japanese", "granite_swa",
-        "granitemoe_swa", "hunyuan_v1_moe", "hy_v3", "jais2", "mimo_v2_flash", "minicpm3", "nanochat", "openai-gpt",
-        "persimmon", "phi4_multimodal", "solar_open", "vaultgemma", "xglm",
-    ),
-}  # fmt: skip
+REFUSED: Mapping[str, str] = by_name(table_of_keys("transformers")["refused"])

@@ -8,61 +8,66 @@ first release, the code that their repositories hold.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from planner.interop.files import shown, truth, whole
 from planner.interop.hf_keys import Keys
-from planner.interop.hf_llama import activation, llama_like
+from planner.interop.hf_llama import activation, bias_of, llama_like
 from planner.spec.model import ModelSpec, MoESpec
 from planner.units import PlannerError
 
 
-def gpt2_base(k: Keys, name: str) -> dict[str, Any]:
-    hidden, heads = k.number("hidden", "n_embd", "hidden_size"), k.number("heads", "n_head", "num_attention_heads")
+def shape(
+    k: Keys, name: str, wide: Sequence[str], many: Sequence[str], deep: Sequence[str], *, tied: bool = True
+) -> dict[str, Any]:
+    """What all families share, by the names that each has for its width, its heads and its layers."""
+    hidden, heads = k.number("hidden", *wide), k.number("heads", *many)
     if hidden % heads:
-        raise PlannerError(f"{k.document.name}: n_embd {hidden} is not divisible by n_head {heads}.")
-    k.origins.update(head_dim="n_embd / n_head", kv_heads="as many as n_head")
+        raise PlannerError(f"{k.document.name}: {wide[0]} {hidden} is not divisible by {many[0]} {heads}.")
+    k.origins["head_dim"] = f"{wide[0]} / {many[0]}"
     return {
         "name": name,
-        "layers": k.number("layers", "n_layer", "num_hidden_layers"),
+        "layers": k.number("layers", *deep),
         "hidden": hidden,
         "heads": heads,
         "kv_heads": heads,
         "head_dim": hidden // heads,
-        "ffn": k.number("ffn", "n_inner", default=4 * hidden),
+        "ffn": 4 * hidden,
         "vocab": k.number("vocab", "vocab_size"),
-        "max_seq_length": k.number("max_seq_length", "n_positions", "n_ctx", "max_position_embeddings", default=1024),
-        "mlp_bias": True,
+        "tied_embeddings": k.flag("tied_embeddings", "tie_word_embeddings", tied),
         "source": f"{k.document.name} (Hugging Face)",
     }
 
 
+def _gpt2_like(k: Keys, name: str, *, tied: bool = True, **more: Any) -> ModelSpec:
+    """GPT-2's names of keys; unless `more` says otherwise, its learned positions and biases."""
+    names = ("n_embd", "hidden_size"), ("n_head", "num_attention_heads"), ("n_layer", "num_hidden_layers")
+    held = shape(k, name, *names, tied=tied)
+    length = k.number("max_seq_length", "n_positions", "n_ctx", "max_position_embeddings", default=1024)
+    k.origins["kv_heads"] = "as many as n_head"
+    held |= {"ffn": k.number("ffn", "n_inner", default=held["ffn"]), "max_seq_length": length, "mlp_bias": True}
+    return ModelSpec(**{**held, **(more or {"learned_positions": length, **ATTENTION_BIASES})})
+
+
+ATTENTION_BIASES: Mapping[str, Any] = {"attention_bias": True, "attention_output_bias": True}
+
+
 def gpt2(k: Keys, name: str) -> ModelSpec:
-    base = gpt2_base(k, name)
-    return ModelSpec(
-        **base,
-        attention_bias=True,
-        attention_output_bias=True,
-        tied_embeddings=k.flag("tied_embeddings", "tie_word_embeddings", True),
-        learned_positions=base["max_seq_length"],
-    )
+    return _gpt2_like(k, name)
 
 
 def gptj(k: Keys, name: str) -> ModelSpec:
     k.used |= {"rotary", "rotary_dim"}
-    tied = k.flag("tied_embeddings", "tie_word_embeddings", False)
-    return ModelSpec(
-        **gpt2_base(k, name), parallel_residual=True, norms_per_layer=1, head_bias=True, tied_embeddings=tied
-    )
+    return _gpt2_like(k, name, tied=False, parallel_residual=True, norms_per_layer=1, head_bias=True)
 
 
 def mpt(k: Keys, name: str) -> ModelSpec:
     attention, ffn = k.section("attn_config"), k.section("ffn_config")
-    hidden, heads = k.number("hidden", "d_model"), k.number("heads", "n_heads")
-    if hidden % heads:
-        raise PlannerError(f"{k.document.name}: d_model {hidden} is not divisible by n_heads {heads}.")
+    held = shape(k, name, ["d_model"], ["n_heads"], ["n_layers"])
     kind = attention.get("attn_type", "multihead_attention")
-    kv = 1 if kind == "multiquery_attention" else attention.get("kv_n_heads") or heads
+    kv = 1 if kind == "multiquery_attention" else attention.get("kv_n_heads") or held["heads"]
     no_bias = k.flag("mlp_bias", "no_bias", True)
     alibi = truth(attention.get("alibi", True), "attn_config.alibi")
     length = k.number("max_seq_length", "max_seq_len", default=2048)
@@ -71,18 +76,11 @@ def mpt(k: Keys, name: str) -> ModelSpec:
     if not isinstance(ratio, int | float) or not 0 < ratio < 10**6:
         raise PlannerError(f"expansion_ratio ({k.document.name}) is {shown(ratio)!r}, where a number is needed.")
     k.used |= {"learned_pos_emb", "norm_type", "emb_pdrop", "resid_pdrop"}
-    k.origins.update(head_dim="d_model / n_heads", kv_heads=f"attn_config.attn_type {shown(kind)}")
+    k.origins["kv_heads"] = f"attn_config.attn_type {shown(kind)}"
+    held |= {"kv_heads": whole(kv, "attn_config.kv_n_heads"), "ffn": int(ratio * held["hidden"])}
     return ModelSpec(
-        name=name,
-        layers=k.number("layers", "n_layers"),
-        hidden=hidden,
-        heads=heads,
-        kv_heads=whole(kv, "attn_config.kv_n_heads"),
-        head_dim=hidden // heads,
-        ffn=int(ratio * hidden),
-        vocab=k.number("vocab", "vocab_size"),
+        **held,
         gated_mlp=str(ffn.get("ffn_type", "mptmlp")).endswith("glu"),
-        tied_embeddings=k.flag("tied_embeddings", "tie_word_embeddings", True),
         norm="layernorm_nobias" if no_bias else "layernorm",
         qk_norm=truth(attention.get("qk_ln", False), "attn_config.qk_ln"),
         attention_bias=not no_bias,
@@ -91,154 +89,99 @@ def mpt(k: Keys, name: str) -> ModelSpec:
         learned_positions=length if learned else 0,
         position_embedding="" if learned else "alibi" if alibi else "none",
         max_seq_length=length,
-        source=f"{k.document.name} (Hugging Face)",
     )
 
 
 def gpt_bigcode(k: Keys, name: str) -> ModelSpec:
-    shape = gpt2_base(k, name)
     k.used.add("num_key_value_heads")
-    shape["kv_heads"] = 1 if k.flag("kv_heads", "multi_query", True) else shape["heads"]
-    return ModelSpec(
-        **shape,
-        attention_bias=True,
-        attention_output_bias=True,
-        tied_embeddings=k.flag("tied_embeddings", "tie_word_embeddings", True),
-        learned_positions=shape["max_seq_length"],
-    )
+    model = _gpt2_like(k, name)
+    return replace(model, kv_heads=1) if k.flag("kv_heads", "multi_query", True) else model
 
 
 def gpt_neo(k: Keys, name: str) -> ModelSpec:
-    hidden, heads = k.number("hidden", "hidden_size"), k.number("heads", "num_heads", "num_attention_heads")
+    held = shape(k, name, ["hidden_size"], ["num_heads", "num_attention_heads"], ["num_layers", "num_hidden_layers"])
     length = k.number("max_seq_length", "max_position_embeddings", default=2048)
     stated = k.values.get("intermediate_size")
     k.used |= {"attention_types", "attention_layers", "window_size", "intermediate_size"}
     kinds = k.values.get("attention_layers")
     local = not isinstance(kinds, list) or "local" in kinds
+    if stated is not None:
+        held["ffn"] = whole(stated, f"intermediate_size ({k.document.name})")
     return ModelSpec(
-        name=name,
-        layers=k.number("layers", "num_layers", "num_hidden_layers"),
-        hidden=hidden,
-        heads=heads,
-        kv_heads=heads,
-        head_dim=_part(k, hidden, heads, "hidden_size", "num_heads"),
-        ffn=whole(stated, f"intermediate_size ({k.document.name})") if stated is not None else 4 * hidden,
-        vocab=k.number("vocab", "vocab_size"),
+        **held,
         attention_output_bias=True,
         mlp_bias=True,
-        tied_embeddings=k.flag("tied_embeddings", "tie_word_embeddings", True),
         learned_positions=length,
         max_seq_length=length,
         sliding_window=k.number("sliding_window", "window_size", default=256) if local else None,
         full_attention_every=2 if local else 0,
-        source=f"{k.document.name} (Hugging Face)",
     )
 
 
 def falcon(k: Keys, name: str) -> ModelSpec:
     """Falcon of 7, 40 and 180 billion, under today's names of keys and those of RefinedWeb."""
-    hidden = k.number("hidden", "hidden_size")
-    heads = k.number("heads", "num_attention_heads", "n_head")
+    held = shape(k, name, ["hidden_size"], ["num_attention_heads", "n_head"], ["num_hidden_layers", "n_layer"])
     new = k.flag("kv_heads", "new_decoder_architecture", k.values.get("n_head_kv") is not None)
     parallel = k.flag("parallel_residual", "parallel_attn", True)
-    several = k.number("kv_heads", "num_kv_heads", "n_head_kv", default=heads)
-    kv_heads = several if new else 1 if k.flag("kv_heads", "multi_query", True) else heads
+    several = k.number("kv_heads", "num_kv_heads", "n_head_kv", default=held["heads"])
+    if new:
+        held["kv_heads"] = several
+    elif k.flag("kv_heads", "multi_query", True):
+        held["kv_heads"] = 1
     norms = k.maybe("norms_per_layer", "num_ln_in_parallel_attn") or (2 if new else 1)
-    bias = k.flag("attention_bias", "bias", False)
     alibi = k.flag("position_embedding", "alibi", False)
     k.used |= {"activation", "rotary", "n_embed"}
     return ModelSpec(
-        name=name,
-        layers=k.number("layers", "num_hidden_layers", "n_layer"),
-        hidden=hidden,
-        heads=heads,
-        kv_heads=kv_heads,
-        head_dim=_part(k, hidden, heads, "hidden_size", "num_attention_heads"),
-        ffn=k.number("ffn", "ffn_hidden_size", default=4 * hidden),
-        vocab=k.number("vocab", "vocab_size"),
-        tied_embeddings=k.flag("tied_embeddings", "tie_word_embeddings", True),
+        **{**held, "ffn": k.number("ffn", "ffn_hidden_size", default=held["ffn"])},
         parallel_residual=parallel,
         norms_per_layer=norms if parallel else 2,
-        attention_bias=bias,
-        attention_output_bias=bias,
-        mlp_bias=bias,
         position_embedding="alibi" if alibi else "",
         max_seq_length=k.maybe("max_seq_length", "max_position_embeddings") or 2048,
-        source=f"{k.document.name} (Hugging Face)",
+        **bias_of(k, "bias", everywhere=True),
     )
 
 
 def bloom(k: Keys, name: str) -> ModelSpec:
-    hidden = k.number("hidden", "hidden_size", "n_embed", "n_embd")
-    heads = k.number("heads", "n_head", "num_attention_heads")
+    names = ["hidden_size", "n_embed", "n_embd"], ["n_head", "num_attention_heads"], ["n_layer", "num_hidden_layers"]
     k.used |= {"seq_length", "n_inner", "unk_token_id", "masked_softmax_fusion", "bias_dropout_fusion"}
     length = k.values.get("seq_length")
     return ModelSpec(
-        name=name,
-        layers=k.number("layers", "n_layer", "num_hidden_layers"),
-        hidden=hidden,
-        heads=heads,
-        kv_heads=heads,
-        head_dim=_part(k, hidden, heads, "hidden_size", "n_head"),
-        ffn=4 * hidden,
-        vocab=k.number("vocab", "vocab_size"),
-        tied_embeddings=k.flag("tied_embeddings", "tie_word_embeddings", True),
-        attention_bias=True,
-        attention_output_bias=True,
+        **shape(k, name, *names),
+        **ATTENTION_BIASES,
         mlp_bias=True,
         embedding_norm=True,
         position_embedding="alibi",
         max_seq_length=whole(length, f"seq_length ({k.document.name})") if length else 2048,
-        source=f"{k.document.name} (Hugging Face)",
     )
 
 
 def opt(k: Keys, name: str) -> ModelSpec:
-    hidden, heads = k.number("hidden", "hidden_size"), k.number("heads", "num_attention_heads")
-    narrow = k.number("hidden", "word_embed_proj_dim", default=hidden)
-    if narrow != hidden:
+    held = shape(k, name, ["hidden_size"], ["num_attention_heads"], ["num_hidden_layers"])
+    narrow = k.number("hidden", "word_embed_proj_dim", default=held["hidden"])
+    if narrow != held["hidden"]:
         raise PlannerError(
-            f"{k.document.name}: word_embed_proj_dim {narrow} is not hidden_size {hidden}: planner knows models whose "
-            "embeddings are as wide as their layers; write the shape inline in a scenario."
+            f"{k.document.name}: word_embed_proj_dim {narrow} is not hidden_size {held['hidden']}: planner knows "
+            "models whose embeddings are as wide as their layers; write the shape inline in a scenario."
         )
-    bias = k.flag("attention_bias", "enable_bias", True)
     length = k.number("max_seq_length", "max_position_embeddings", default=2048)
     return ModelSpec(
-        name=name,
-        layers=k.number("layers", "num_hidden_layers"),
-        hidden=hidden,
-        heads=heads,
-        kv_heads=heads,
-        head_dim=_part(k, hidden, heads, "hidden_size", "num_attention_heads"),
-        ffn=k.number("ffn", "ffn_dim"),
-        vocab=k.number("vocab", "vocab_size"),
+        **{**held, "ffn": k.number("ffn", "ffn_dim")},
         activation=activation(k, "relu", False, "activation_function"),
-        tied_embeddings=k.flag("tied_embeddings", "tie_word_embeddings", True),
-        attention_bias=bias,
-        attention_output_bias=bias,
-        mlp_bias=bias,
         learned_positions=length + 2,  # two rows are for padding
         max_seq_length=length,
-        source=f"{k.document.name} (Hugging Face)",
+        **bias_of(k, "enable_bias", default=True, everywhere=True),
     )
 
 
 def dbrx(k: Keys, name: str) -> ModelSpec:
     attention, ffn = k.section("attn_config"), k.section("ffn_config")
-    hidden, heads = k.number("hidden", "d_model"), k.number("heads", "n_heads")
+    held = shape(k, name, ["d_model"], ["n_heads"], ["n_layers"], tied=False)
     k.used.add("num_key_value_heads")
-    width, file = whole(ffn.get("ffn_hidden_size", 3584), "ffn_config.ffn_hidden_size"), k.document.name
+    width = whole(ffn.get("ffn_hidden_size", 3584), "ffn_config.ffn_hidden_size")
+    held |= {"kv_heads": whole(attention.get("kv_n_heads", 1), "attn_config.kv_n_heads"), "ffn": width}
     return ModelSpec(
-        name=name,
-        layers=k.number("layers", "n_layers"),
-        hidden=hidden,
-        heads=heads,
-        kv_heads=whole(attention.get("kv_n_heads", 1), "attn_config.kv_n_heads"),
-        head_dim=_part(k, hidden, heads, "d_model", "n_heads"),
-        ffn=width,
-        vocab=k.number("vocab", "vocab_size"),
+        **held,
         gated_mlp=True,
-        tied_embeddings=k.flag("tied_embeddings", "tie_word_embeddings", False),
         norm="layernorm_nobias",
         max_seq_length=k.number("max_seq_length", "max_seq_len", default=2048),
         moe=MoESpec(
@@ -246,7 +189,6 @@ def dbrx(k: Keys, name: str) -> ModelSpec:
             top_k=whole(ffn.get("moe_top_k", 1), "ffn_config.moe_top_k"),
             expert_ffn=width,
         ),
-        source=f"{file} (Hugging Face)",
     )
 
 
@@ -293,10 +235,3 @@ def exaone(k: Keys, name: str) -> ModelSpec:
     k.values = values
     k.used |= {"activation_function"}
     return llama_like(k, name)
-
-
-def _part(k: Keys, hidden: int, heads: int, wide: str, many: str) -> int:
-    if hidden % heads:
-        raise PlannerError(f"{k.document.name}: {wide} {hidden} is not divisible by {many} {heads}.")
-    k.origins["head_dim"] = f"{wide} / {many}"
-    return hidden // heads

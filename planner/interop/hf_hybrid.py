@@ -13,8 +13,7 @@ from typing import Any
 from planner.interop.files import shown, whole
 from planner.interop.hf_keys import Keys
 from planner.interop.hf_layers import each, expert_layers, pattern, stated_mixers
-from planner.interop.hf_llama import activation, base, llama_like
-from planner.interop.hf_others import bias_of
+from planner.interop.hf_llama import activation, base, bias_of, biases, llama_like, routed
 from planner.spec.model import ModelSpec, MoESpec, RecurrentSpec
 from planner.units import PlannerError
 from planner.workload.layers import ATTENTION, DENSE, EXPERTS, RECURRENT, pattern_of
@@ -115,11 +114,7 @@ def jamba(k: Keys, name: str) -> ModelSpec:
         conv_bias=k.flag("recurrent.conv_bias", "mamba_conv_bias", True),
         inner_norms=True,
     )  # fmt: skip
-    moe = MoESpec(
-        experts=experts,
-        top_k=k.number("moe.top_k", "num_experts_per_tok"),
-        expert_ffn=k.number("moe.expert_ffn", "intermediate_size"),
-    ) if sparse else None  # fmt: skip
+    moe = routed(k, "num_experts") if sparse else None
     mixers, mlps = each(layers, placed("attn"), ATTENTION, RECURRENT), each(layers, sparse, EXPERTS, DENSE)
     return llama_like(k, name, position_embedding="none", moe=moe, recurrent=mixer, **pattern(mixers, mlps))
 
@@ -151,8 +146,7 @@ def bamba(k: Keys, name: str) -> ModelSpec:
     mixers = each(layers, chosen, ATTENTION, RECURRENT)
     k.origins["layer_pattern"] = f"attn_layer_indices, {k.document.where('attn_layer_indices')}"
     held = _with_state(_mamba_of_granite(k), mixers, [DENSE] * layers)
-    bias = k.flag("mlp_bias", "mlp_bias", False)
-    return llama_like(k, name, mlp_bias=bias, **bias_of(k, "attention_bias"), **held)
+    return llama_like(k, name, **biases(k), **held)
 
 
 def granitemoehybrid(k: Keys, name: str) -> ModelSpec:
@@ -171,7 +165,7 @@ def granitemoehybrid(k: Keys, name: str) -> ModelSpec:
         changes = {"moe": moe}
     held = _with_state(_mamba_of_granite(k), mixers, [EXPERTS if experts else DENSE] * layers)
     positions = "" if rotary else "none"
-    return llama_like(k, name, position_embedding=positions, **changes, **bias_of(k, "attention_bias"), **held)
+    return llama_like(k, name, position_embedding=positions, **changes, **bias_of(k), **held)
 
 
 def _nemotron_letters(k: Keys) -> list[str]:
@@ -206,16 +200,14 @@ def nemotron_h(k: Keys, name: str) -> ModelSpec:
         projection_bias=bias,
         conv_bias=k.flag("recurrent.conv_bias", "use_conv_bias", True),
     )
-    moe = None
-    if EXPERTS in letters:
-        moe = MoESpec(
-            experts=k.number("moe.experts", "n_routed_experts"),
-            top_k=k.number("moe.top_k", "num_experts_per_tok"),
-            expert_ffn=k.number("moe.expert_ffn", "moe_intermediate_size"),
-            shared_experts=1,
-            shared_ffn=k.number("moe.shared_ffn", "moe_shared_expert_intermediate_size"),
-            latent=k.maybe("moe.latent", "moe_latent_size") or 0,
-        )
+    moe = routed(
+        k,
+        "n_routed_experts",
+        width="moe_intermediate_size",
+        shared_experts=1,
+        shared_ffn=k.number("moe.shared_ffn", "moe_shared_expert_intermediate_size"),
+        latent=k.maybe("moe.latent", "moe_latent_size") or 0,
+    ) if EXPERTS in letters else None  # fmt: skip
     k.used |= {"n_routed_experts", "num_experts_per_tok", "moe_intermediate_size", "moe_latent_size",
                "moe_shared_expert_intermediate_size", "attention_bias"}  # fmt: skip
     shape = base(k, name) | {"layers": len(letters)}
@@ -251,10 +243,10 @@ def qwen3_next(k: Keys, name: str) -> ModelSpec:
     )
     dense = k.family in ("qwen3_5", "qwen3_5_text")
     mlps = [DENSE] * layers if dense else expert_layers(k, layers)
-    moe = None if dense or EXPERTS not in mlps else MoESpec(
-        experts=k.number("moe.experts", "num_experts"),
-        top_k=k.number("moe.top_k", "num_experts_per_tok"),
-        expert_ffn=k.number("moe.expert_ffn", "moe_intermediate_size"),
+    moe = None if dense or EXPERTS not in mlps else routed(
+        k,
+        "num_experts",
+        width="moe_intermediate_size",
         shared_experts=1,
         shared_ffn=k.number("moe.shared_ffn", "shared_expert_intermediate_size"),
         shared_gate=True,
@@ -262,7 +254,7 @@ def qwen3_next(k: Keys, name: str) -> ModelSpec:
     width: dict[str, Any] = {}
     if k.family.startswith("qwen3_5_moe"):  # there is no dense MLP, and no width of one
         width = {"ffn": k.number("ffn", "intermediate_size", default=moe.shared_ffn if moe else 1)}
-    biases = bias_of(k, "attention_bias")
+    biases = bias_of(k)
     held = _with_state(mixer, mixers, mlps)
     return llama_like(k, name, qk_norm=True, attention_gate=True, moe=moe, **width, **biases, **held)
 
@@ -290,9 +282,5 @@ def minimax(k: Keys, name: str) -> ModelSpec:
         key_heads=shape["heads"],
         chunk=k.number("recurrent.chunk", "block_size", default=256),
     )
-    moe = MoESpec(
-        experts=k.number("moe.experts", "num_local_experts"),
-        top_k=k.number("moe.top_k", "num_experts_per_tok"),
-        expert_ffn=k.number("moe.expert_ffn", "intermediate_size"),
-    )
+    moe = routed(k, "num_local_experts")
     return llama_like(k, name, moe=moe, **_with_state(mixer, mixers, [EXPERTS] * layers))

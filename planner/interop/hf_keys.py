@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from planner.interop.files import Document, shown, truth, whole
-from planner.interop.hf_defaults import CLASS_DEFAULTS
+from planner.interop.kinds import table_of_keys
 from planner.units import PlannerError
 
 
@@ -26,7 +26,7 @@ class Keys:
         """The first of `names` that is stated, else the default; `spec_field` remembers where it came from."""
         self.used.update(names)
         if default is None:
-            default = CLASS_DEFAULTS.get(self.family, {}).get(names[0])
+            default = self.defaults.get(names[0])
         for name in names:
             if self.values.get(name) is not None:
                 self.origins.setdefault(spec_field, f"{name}, {self.document.where(name)}")
@@ -40,7 +40,13 @@ class Keys:
     def family(self) -> str:
         """The kind of model, as transformers names it: gemma3's text is gemma3_text, llama's is llama."""
         stated = str(self.values.get("model_type") or "").lower()
-        return stated if stated in CLASS_DEFAULTS else stated.removesuffix("_text")
+        return stated if stated in table_of_keys("transformers_defaults") else stated.removesuffix("_text")
+
+    @property
+    def defaults(self) -> Mapping[str, int]:
+        """What transformers' class has where a config.json leaves a field out."""
+        found: Mapping[str, int] = table_of_keys("transformers_defaults").get(self.family, {})
+        return found
 
     def number(self, spec_field: str, *names: str, default: int | None = None, least: int = 1) -> int:
         value = self.get(spec_field, *names, default=default)
@@ -55,7 +61,7 @@ class Keys:
         if name in self.values and self.values[name] is None:
             self.origins.setdefault(spec_field, f"{name}, {self.document.where(name)}")
             return None
-        if name not in self.values and default is None and name not in CLASS_DEFAULTS.get(self.family, {}):
+        if name not in self.values and default is None and name not in self.defaults:
             return None
         return self.number(spec_field, name, default=default, least=0)
 

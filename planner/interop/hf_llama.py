@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from planner.interop.files import shown
-from planner.interop.hf_defaults import CLASS_DEFAULTS
 from planner.interop.hf_keys import Keys
 from planner.interop.hf_layers import each, expert_layers, pattern, stated_mixers, windowed
 from planner.spec.model import MLASpec, ModelSpec, MoESpec
@@ -51,7 +50,7 @@ def key_heads(k: Keys, heads: int) -> int:
     if "num_key_value_heads" in k.values and k.values["num_key_value_heads"] is None:
         k.used.add("num_key_value_heads")
         return heads
-    default = CLASS_DEFAULTS.get(k.family, {}).get("num_key_value_heads", heads)
+    default = k.defaults.get("num_key_value_heads", heads)
     return k.number("kv_heads", "num_key_value_heads", default=default)
 
 
@@ -85,21 +84,46 @@ def llama_like(k: Keys, name: str, **changes: Any) -> ModelSpec:
     )
 
 
+def bias_of(
+    k: Keys, name: str = "attention_bias", *, default: bool = False, everywhere: bool = False
+) -> dict[str, Any]:
+    """Biases of all projections of attention, as one key says; with `everywhere`, those of the MLP too."""
+    bias = k.flag("attention_bias", name, default)
+    return {"attention_bias": bias, "attention_output_bias": bias, **({"mlp_bias": bias} if everywhere else {})}
+
+
+def biases(k: Keys) -> dict[str, Any]:
+    """Biases of attention by attention_bias, those of the MLP by mlp_bias."""
+    return bias_of(k) | {"mlp_bias": k.flag("mlp_bias", "mlp_bias", False)}
+
+
+def routed(
+    k: Keys,
+    *names: str,
+    width: str = "intermediate_size",
+    top: tuple[str, ...] = ("num_experts_per_tok",),
+    shared: str | int = 0,
+    **more: Any,
+) -> MoESpec:
+    """Experts: how many, by the first stated of `names`, how many a token, and how wide; `more` says what is otherwise.
+
+    `shared` is the number of experts for every token, each as wide, or the key that holds it.
+    """
+    many, each_token = k.number("moe.experts", *names), k.number("moe.top_k", *top)
+    wide = k.number("moe.expert_ffn", width)
+    count = (k.maybe("moe.shared_experts", shared) or 0) if isinstance(shared, str) else shared
+    beside = {"shared_experts": count, "shared_ffn": wide if count else 0}
+    return MoESpec(**{"experts": many, "top_k": each_token, "expert_ffn": wide, **beside, **more})
+
+
 def gpt_neox(k: Keys, name: str) -> ModelSpec:
-    bias = k.flag("attention_bias", "attention_bias", True)
-    return ModelSpec(
-        **base(k, name),
-        parallel_residual=k.flag("parallel_residual", "use_parallel_residual", True),
-        attention_bias=bias,
-        attention_output_bias=bias,
-        mlp_bias=True,
-    )
+    parallel = k.flag("parallel_residual", "use_parallel_residual", True)
+    held = bias_of(k, default=True) | {"mlp_bias": True}
+    return ModelSpec(**base(k, name), parallel_residual=parallel, **held)
 
 
 def llama(k: Keys, name: str) -> ModelSpec:
-    bias = k.flag("attention_bias", "attention_bias", False)
-    mlp_bias = k.flag("mlp_bias", "mlp_bias", False)
-    return llama_like(k, name, attention_bias=bias, attention_output_bias=bias, mlp_bias=mlp_bias)
+    return llama_like(k, name, **biases(k))
 
 
 def mistral(k: Keys, name: str) -> ModelSpec:
@@ -108,12 +132,7 @@ def mistral(k: Keys, name: str) -> ModelSpec:
 
 def mixtral(k: Keys, name: str) -> ModelSpec:
     window = k.maybe("sliding_window", "sliding_window")
-    moe = MoESpec(
-        experts=k.number("moe.experts", "num_local_experts", default=8),
-        top_k=k.number("moe.top_k", "num_experts_per_tok", default=2),
-        expert_ffn=k.number("moe.expert_ffn", "intermediate_size"),
-    )
-    return llama_like(k, name, sliding_window=window or None, moe=moe)
+    return llama_like(k, name, sliding_window=window or None, moe=routed(k, "num_local_experts"))
 
 
 def _qwen_layers(k: Keys, mlps: Sequence[str] = ()) -> dict[str, Any]:
@@ -139,8 +158,7 @@ def qwen2(k: Keys, name: str) -> ModelSpec:
 
 
 def qwen3(k: Keys, name: str) -> ModelSpec:
-    bias = k.flag("attention_bias", "attention_bias", False)
-    return llama_like(k, name, qk_norm=True, attention_bias=bias, attention_output_bias=bias, **_qwen_layers(k))
+    return llama_like(k, name, qk_norm=True, **bias_of(k), **_qwen_layers(k))
 
 
 def _qwen_moe(k: Keys, shared: bool, width: int) -> dict[str, Any]:
@@ -163,9 +181,7 @@ def qwen2_moe(k: Keys, name: str) -> ModelSpec:
 
 
 def qwen3_moe(k: Keys, name: str) -> ModelSpec:
-    bias = k.flag("attention_bias", "attention_bias", False)
-    biases = {"attention_bias": bias, "attention_output_bias": bias}
-    return llama_like(k, name, qk_norm=True, **biases, **_qwen_moe(k, False, 768))
+    return llama_like(k, name, qk_norm=True, **bias_of(k), **_qwen_moe(k, False, 768))
 
 
 def _first_dense(k: Keys) -> int:
@@ -195,21 +211,15 @@ def deepseek(k: Keys, name: str) -> ModelSpec:
         qk_rope_head_dim=rope,
         v_head_dim=k.number("mla.v_head_dim", "v_head_dim"),
     )
-    experts = k.maybe("moe.experts", "n_routed_experts")
-    moe = None
-    if experts:
-        width = k.number("moe.expert_ffn", "moe_intermediate_size")
-        shared = k.maybe("moe.shared_experts", "n_shared_experts") or 0
-        moe = MoESpec(
-            experts=experts,
-            top_k=k.number("moe.top_k", "num_experts_per_tok"),
-            expert_ffn=width,
-            shared_experts=shared,
-            shared_ffn=width if shared else 0,
-            first_dense_layers=_first_dense(k),
-            every=k.number("moe.every", "moe_layer_freq", default=1),
-            router_bias=k.values.get("topk_method", "" if k.family == "deepseek_v2" else "noaux_tc") == "noaux_tc",
-        )
+    moe = routed(
+        k,
+        "n_routed_experts",
+        width="moe_intermediate_size",
+        shared="n_shared_experts",
+        first_dense_layers=_first_dense(k),
+        every=k.number("moe.every", "moe_layer_freq", default=1),
+        router_bias=k.values.get("topk_method", "" if k.family == "deepseek_v2" else "noaux_tc") == "noaux_tc",
+    ) if k.maybe("moe.experts", "n_routed_experts") else None  # fmt: skip
     k.used.add("topk_method")
     k.origins["head_dim"] = "qk_nope_head_dim + qk_rope_head_dim"
     return llama_like(
@@ -223,20 +233,6 @@ def deepseek(k: Keys, name: str) -> ModelSpec:
 
 
 def gpt_oss(k: Keys, name: str) -> ModelSpec:
-    bias = k.flag("attention_bias", "attention_bias", True)
-    moe = MoESpec(
-        experts=k.number("moe.experts", "num_local_experts", default=128),
-        top_k=k.number("moe.top_k", "num_experts_per_tok", "experts_per_token", default=4),
-        expert_ffn=k.number("moe.expert_ffn", "intermediate_size"),
-        router_bias=True,
-    )
-    return llama_like(
-        k,
-        name,
-        attention_bias=bias,
-        attention_output_bias=bias,
-        mlp_bias=True,
-        attention_sinks=True,
-        moe=moe,
-        **windowed(k, 2, EXPERTS),
-    )
+    moe = routed(k, "num_local_experts", top=("num_experts_per_tok", "experts_per_token"), router_bias=True)
+    held = bias_of(k, default=True) | {"mlp_bias": True}
+    return llama_like(k, name, attention_sinks=True, moe=moe, **held, **windowed(k, 2, EXPERTS))

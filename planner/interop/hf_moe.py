@@ -11,9 +11,8 @@ from dataclasses import replace
 
 from planner.interop.hf_keys import Keys
 from planner.interop.hf_layers import each, pattern, stated_mixers, windowed
-from planner.interop.hf_llama import deepseek, llama_like
-from planner.interop.hf_others import bias_of
-from planner.spec.model import ModelSpec, MoESpec, SparseSpec
+from planner.interop.hf_llama import bias_of, deepseek, llama_like, routed
+from planner.spec.model import ModelSpec, SparseSpec
 from planner.workload.layers import ATTENTION, DENSE, EXPERTS, WINDOWED
 
 
@@ -34,14 +33,7 @@ def llama4(k: Keys, name: str) -> ModelSpec:
     step = k.number("layer_pattern", "interleave_moe_layer_step")
     listed = k.values.get("moe_layers")
     chosen = [i for i in listed if isinstance(i, int)] if isinstance(listed, list) else range(step - 1, layers, step)
-    expert = k.number("moe.expert_ffn", "intermediate_size")
-    moe = MoESpec(
-        experts=k.number("moe.experts", "num_local_experts"),
-        top_k=k.number("moe.top_k", "num_experts_per_tok"),
-        expert_ffn=expert,
-        shared_experts=1,
-        shared_ffn=expert,
-    )
+    moe = routed(k, "num_local_experts", shared=1)
     return llama_like(
         k,
         name,
@@ -49,7 +41,7 @@ def llama4(k: Keys, name: str) -> ModelSpec:
         moe=moe,
         sliding_window=chunk if WINDOWED in mixers else None,
         window_in_chunks=WINDOWED in mixers,
-        **bias_of(k, "attention_bias"),
+        **bias_of(k),
         **pattern(mixers, each(layers, chosen, EXPERTS, DENSE)),
     )
 
@@ -64,27 +56,16 @@ def ernie4_5_moe(k: Keys, name: str) -> ModelSpec:
     k.used |= {"moe_layer_end_index", "moe_use_aux_free", "moe_norm_min", "moe_gate", "moe_capacity"}
     end = stated if isinstance(stated, int) and stated >= 0 else layers - 1
     chosen = (i for i in range(layers) if (i + 1) % step == 0 and start <= i <= end)
-    width = k.number("moe.expert_ffn", "moe_intermediate_size")
-    shared = k.number("moe.shared_experts", "moe_num_shared_experts", least=0)
-    bias = k.flag("attention_bias", "use_bias", False)
-    moe = MoESpec(
-        experts=k.number("moe.experts", "moe_num_experts"),
-        top_k=k.number("moe.top_k", "moe_k", "num_experts_per_tok"),
-        expert_ffn=width,
-        shared_experts=shared,
-        shared_ffn=width if shared else 0,
+    moe = routed(
+        k,
+        "moe_num_experts",
+        width="moe_intermediate_size",
+        top=("moe_k", "num_experts_per_tok"),
+        shared=k.number("moe.shared_experts", "moe_num_shared_experts", least=0),
         router_bias=True,
     )
-    return llama_like(
-        k,
-        name,
-        tied=True,
-        attention_bias=bias,
-        attention_output_bias=bias,
-        mlp_bias=bias,
-        moe=moe,
-        **pattern([ATTENTION] * layers, each(layers, chosen, EXPERTS, DENSE)),
-    )
+    held = bias_of(k, "use_bias", everywhere=True) | pattern([ATTENTION] * layers, each(layers, chosen, EXPERTS, DENSE))
+    return llama_like(k, name, tied=True, moe=moe, **held)
 
 
 def deepseek_v32(k: Keys, name: str) -> ModelSpec:
@@ -102,17 +83,11 @@ def deepseek_v32(k: Keys, name: str) -> ModelSpec:
 def minimax_m2(k: Keys, name: str) -> ModelSpec:
     k.used |= {"use_qk_norm", "qk_norm_type", "attn_type_list", "use_mtp", "num_mtp_modules", "mtp_transformer_layers",
                "shared_intermediate_size", "rotary_dim", "layer_types"}  # fmt: skip
-    moe = MoESpec(
-        experts=k.number("moe.experts", "num_local_experts"),
-        top_k=k.number("moe.top_k", "num_experts_per_tok"),
-        expert_ffn=k.number("moe.expert_ffn", "intermediate_size"),
-        router_bias=k.flag("moe.router_bias", "use_routing_bias", True),
-    )
+    moe = routed(k, "num_local_experts", router_bias=k.flag("moe.router_bias", "use_routing_bias", True))
     return llama_like(k, name, qk_norm=True, qk_norm_wide=True, moe=moe)
 
 
 def exaone_moe(k: Keys, name: str) -> ModelSpec:
-    width = k.number("moe.expert_ffn", "moe_intermediate_size")
     shared = k.number("moe.shared_experts", "num_shared_experts", least=0)
     layers, first = k.number("layers", "num_hidden_layers"), k.number("layer_pattern", "first_k_dense_replace", least=0)
     k.used |= {"mlp_layer_types", "is_moe_layer"}
@@ -121,13 +96,6 @@ def exaone_moe(k: Keys, name: str) -> ModelSpec:
     mixers = [ATTENTION] * layers
     if windows:
         mixers = each(layers, range(every - 1, layers, every) if every else (), ATTENTION, WINDOWED)
-    moe = MoESpec(
-        experts=k.number("moe.experts", "num_experts"),
-        top_k=k.number("moe.top_k", "num_experts_per_tok"),
-        expert_ffn=width,
-        shared_experts=shared,
-        shared_ffn=width if shared else 0,
-        router_bias=True,
-    )
+    moe = routed(k, "num_experts", width="moe_intermediate_size", shared=shared, router_bias=True)
     held = windows | pattern(mixers, each(layers, range(first, layers), EXPERTS, DENSE))
     return llama_like(k, name, qk_norm=True, moe=moe, **held)

@@ -8,31 +8,22 @@ that their repositories hold.
 
 from __future__ import annotations
 
-from planner.interop.hf_defaults import CLASS_DEFAULTS
 from planner.interop.hf_keys import Keys
 from planner.interop.hf_layers import each, pattern, stated_mixers, windowed
-from planner.interop.hf_llama import activation, base, llama_like
-from planner.spec.model import ModelSpec, MoESpec
+from planner.interop.hf_llama import activation, base, bias_of, biases, llama_like, routed
+from planner.spec.model import ModelSpec
 from planner.units import PlannerError
 from planner.workload.layers import ATTENTION, DENSE, WINDOWED
 
 
-def bias_of(k: Keys, *names: str, default: bool = False) -> dict[str, bool]:
-    """Biases of all projections of attention, by the first of `names`."""
-    bias = k.flag("attention_bias", names[0], default)
-    return {"attention_bias": bias, "attention_output_bias": bias}
-
-
 def gemma(k: Keys, name: str) -> ModelSpec:
     gelu = activation(k, "gelu_pytorch_tanh", True, "hidden_activation", "hidden_act")
-    return llama_like(k, name, tied=True, activation=gelu, **bias_of(k, "attention_bias"))
+    return llama_like(k, name, tied=True, activation=gelu, **bias_of(k))
 
 
 def gemma2(k: Keys, name: str) -> ModelSpec:
     gelu = activation(k, "gelu_pytorch_tanh", True, "hidden_activation", "hidden_act")
-    return llama_like(
-        k, name, tied=True, activation=gelu, norms_per_layer=4, **bias_of(k, "attention_bias"), **windowed(k, 2)
-    )
+    return llama_like(k, name, tied=True, activation=gelu, norms_per_layer=4, **bias_of(k), **windowed(k, 2))
 
 
 def gemma3(k: Keys, name: str) -> ModelSpec:
@@ -44,7 +35,7 @@ def gemma3(k: Keys, name: str) -> ModelSpec:
         activation=gelu,
         norms_per_layer=4,
         qk_norm=True,
-        **bias_of(k, "attention_bias"),
+        **bias_of(k),
         **windowed(k, 6),
     )
 
@@ -69,16 +60,9 @@ def phi3(k: Keys, name: str) -> ModelSpec:
 
 
 def phimoe(k: Keys, name: str) -> ModelSpec:
-    moe = MoESpec(
-        experts=k.number("moe.experts", "num_local_experts", default=16),
-        top_k=k.number("moe.top_k", "num_experts_per_tok", default=2),
-        expert_ffn=k.number("moe.expert_ffn", "intermediate_size"),
-    )
-    head = k.flag("head_bias", "lm_head_bias", False)
+    head, moe = k.flag("head_bias", "lm_head_bias", False), routed(k, "num_local_experts")
     window = k.maybe("sliding_window", "sliding_window") or None
-    return llama_like(
-        k, name, norm="layernorm", head_bias=head, moe=moe, sliding_window=window, **bias_of(k, "attention_bias")
-    )
+    return llama_like(k, name, norm="layernorm", head_bias=head, moe=moe, sliding_window=window, **bias_of(k))
 
 
 def stablelm(k: Keys, name: str) -> ModelSpec:
@@ -107,57 +91,40 @@ def cohere(k: Keys, name: str) -> ModelSpec:
         norms_per_layer=1,
         qk_norm=norm,
         qk_norm_wide=norm,
-        **bias_of(k, "attention_bias"),
+        **bias_of(k),
         **windows,
     )
 
 
 def olmo(k: Keys, name: str) -> ModelSpec:
-    return llama_like(k, name, norm="layernorm_bare", **bias_of(k, "attention_bias"))
+    return llama_like(k, name, norm="layernorm_bare", **bias_of(k))
 
 
 def olmo2(k: Keys, name: str) -> ModelSpec:
     windows = windowed(k, 4) if k.family == "olmo3" else {}
-    return llama_like(k, name, qk_norm=True, qk_norm_wide=True, **bias_of(k, "attention_bias"), **windows)
-
-
-def experts_of(k: Keys, *names: str, shared: str = "") -> MoESpec:
-    """Experts in every layer, of the width that intermediate_size says."""
-    defaults = CLASS_DEFAULTS.get(k.family, {})
-    width = k.maybe("moe.shared_ffn", shared) or 0 if shared else 0
-    return MoESpec(
-        experts=k.number("moe.experts", *names, default=defaults.get(names[0])),
-        top_k=k.number("moe.top_k", "num_experts_per_tok", default=defaults.get("num_experts_per_tok")),
-        expert_ffn=k.number("moe.expert_ffn", "intermediate_size"),
-        shared_experts=1 if width else 0,
-        shared_ffn=width,
-    )
+    return llama_like(k, name, qk_norm=True, qk_norm_wide=True, **bias_of(k), **windows)
 
 
 def olmoe(k: Keys, name: str) -> ModelSpec:
-    return llama_like(
-        k, name, qk_norm=True, qk_norm_wide=True, moe=experts_of(k, "num_experts"), **bias_of(k, "attention_bias")
-    )
+    return llama_like(k, name, qk_norm=True, qk_norm_wide=True, moe=routed(k, "num_experts"), **bias_of(k))
 
 
 def granite(k: Keys, name: str) -> ModelSpec:
-    return llama_like(k, name, mlp_bias=k.flag("mlp_bias", "mlp_bias", False), **bias_of(k, "attention_bias"))
+    return llama_like(k, name, **biases(k))
 
 
 def granitemoe(k: Keys, name: str) -> ModelSpec:
-    moe = experts_of(k, "num_local_experts", shared="shared_intermediate_size")
-    return llama_like(k, name, moe=moe, **bias_of(k, "attention_bias"))
+    width = k.maybe("moe.shared_ffn", "shared_intermediate_size") or 0
+    moe = routed(k, "num_local_experts", shared_experts=int(width > 0), shared_ffn=width)
+    return llama_like(k, name, moe=moe, **bias_of(k))
 
 
 def starcoder2(k: Keys, name: str) -> ModelSpec:
-    bias = k.flag("attention_bias", "use_bias", True)
     return ModelSpec(
         **base(k, name, tied=True),
         activation=activation(k, "gelu_pytorch_tanh", False),
-        attention_bias=bias,
-        attention_output_bias=bias,
-        mlp_bias=bias,
         sliding_window=k.maybe("sliding_window", "sliding_window") or None,
+        **bias_of(k, "use_bias", default=True, everywhere=True),
     )
 
 
@@ -168,20 +135,17 @@ def glm(k: Keys, name: str) -> ModelSpec:
 
 def shared_and_routed(k: Keys, name: str) -> ModelSpec:
     """GLM-4.5, dots, DeepSeek's first MoE: attention as Llama's, dense layers first, shared experts beside routed."""
-    defaults = CLASS_DEFAULTS.get(k.family, {})
-    width = k.number("moe.expert_ffn", "moe_intermediate_size")
-    shared = k.maybe("moe.shared_experts", "n_shared_experts") or 0
-    routed = k.maybe("moe.experts", "n_routed_experts")
-    moe = MoESpec(
-        experts=routed,
-        top_k=k.number("moe.top_k", "num_experts_per_tok", default=defaults.get("num_experts_per_tok")),
-        expert_ffn=width,
-        shared_experts=shared,
-        shared_ffn=width if shared else 0,
+    k.number("moe.expert_ffn", "moe_intermediate_size")
+    k.maybe("moe.shared_experts", "n_shared_experts")
+    moe = routed(
+        k,
+        "n_routed_experts",
+        width="moe_intermediate_size",
+        shared="n_shared_experts",
         first_dense_layers=k.maybe("moe.first_dense_layers", "first_k_dense_replace") or 0,
         every=k.number("moe.every", "moe_layer_freq", default=1),
         router_bias=k.family in ("glm4_moe", "dots1"),
-    ) if routed else None  # fmt: skip
+    ) if k.maybe("moe.experts", "n_routed_experts") else None  # fmt: skip
     norm = k.flag("qk_norm", "use_qk_norm", k.family == "dots1")
     bias = k.flag("attention_bias", "attention_bias", False)
     output = bias and k.family != "glm4_moe"
@@ -193,42 +157,24 @@ def shared_and_routed(k: Keys, name: str) -> ModelSpec:
 
 
 def nemotron(k: Keys, name: str) -> ModelSpec:
-    bias = k.flag("attention_bias", "attention_bias", False)
-    return ModelSpec(
-        **base(k, name),
-        activation=activation(k, "relu2", False),
-        attention_bias=bias,
-        attention_output_bias=bias,
-        mlp_bias=k.flag("mlp_bias", "mlp_bias", False),
-    )
+    return ModelSpec(**base(k, name), activation=activation(k, "relu2", False), **biases(k))
 
 
 def arcee(k: Keys, name: str) -> ModelSpec:
-    bias = k.flag("attention_bias", "attention_bias", False)
-    return ModelSpec(
-        **base(k, name),
-        norm="rmsnorm",
-        activation=activation(k, "relu2", False),
-        attention_bias=bias,
-        attention_output_bias=bias,
-        mlp_bias=k.flag("mlp_bias", "mlp_bias", False),
-    )
+    return ModelSpec(**base(k, name), norm="rmsnorm", activation=activation(k, "relu2", False), **biases(k))
 
 
 def smollm3(k: Keys, name: str) -> ModelSpec:
     k.used |= {"use_sliding_window", "max_window_layers", "layer_types", "sliding_window"}
-    return llama_like(
-        k, name, tied=True, mlp_bias=k.flag("mlp_bias", "mlp_bias", False), **bias_of(k, "attention_bias")
-    )
+    return llama_like(k, name, tied=True, **biases(k))
 
 
 def helium(k: Keys, name: str) -> ModelSpec:
-    return llama_like(k, name, mlp_bias=k.flag("mlp_bias", "mlp_bias", False), **bias_of(k, "attention_bias"))
+    return llama_like(k, name, **biases(k))
 
 
 def ernie(k: Keys, name: str) -> ModelSpec:
-    bias = k.flag("attention_bias", "use_bias", False)
-    return llama_like(k, name, tied=True, attention_bias=bias, attention_output_bias=bias, mlp_bias=bias)
+    return llama_like(k, name, tied=True, **bias_of(k, "use_bias", everywhere=True))
 
 
 def seed_oss(k: Keys, name: str) -> ModelSpec:
@@ -242,7 +188,7 @@ def seed_oss(k: Keys, name: str) -> ModelSpec:
 
 
 def hunyuan(k: Keys, name: str) -> ModelSpec:
-    return llama_like(k, name, qk_norm=True, **bias_of(k, "attention_bias"))
+    return llama_like(k, name, qk_norm=True, **bias_of(k))
 
 
 def exaone4(k: Keys, name: str) -> ModelSpec:
@@ -268,8 +214,7 @@ def cwm(k: Keys, name: str) -> ModelSpec:
 def apertus(k: Keys, name: str) -> ModelSpec:
     """Apertus: an MLP without a gate; the two learned numbers of a layer's xIELU are not counted."""
     k.used.add("hidden_act")
-    bias = k.flag("attention_bias", "attention_bias", False)
-    return ModelSpec(**base(k, name), norm="rmsnorm", qk_norm=True, attention_bias=bias, attention_output_bias=bias)
+    return ModelSpec(**base(k, name), norm="rmsnorm", qk_norm=True, **bias_of(k))
 
 
 def internlm(k: Keys, name: str) -> ModelSpec:
@@ -285,4 +230,4 @@ def baichuan(k: Keys, name: str) -> ModelSpec:
 
 
 def minicpm(k: Keys, name: str) -> ModelSpec:
-    return llama_like(k, name, tied=True, **bias_of(k, "attention_bias"))
+    return llama_like(k, name, tied=True, **bias_of(k))

@@ -6,8 +6,12 @@ known to be irrelevant (its tool has it, and it changes nothing that is planned)
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
 from planner.interop.files import shown
 from planner.units import PlannerError, nearest
@@ -15,6 +19,19 @@ from planner.units import PlannerError, nearest
 MOST_COMPARED = 50  # unknown keys that are given a nearest spelling: a file with more is not one of the tool's
 MOST_NAMED = 12  # of them that are written out
 MOST_LETTERS = 60
+
+
+@cache
+def table_of_keys(name: str) -> Mapping[str, Any]:
+    """What a tool's files may hold beside what planner reads: tables/NAME.toml. A text there is a set of words."""
+    text = files("planner.interop").joinpath("tables", f"{name}.toml").read_text(encoding="utf-8")
+    parts = tomllib.loads(text).items()
+    return {key: frozenset(part.split()) if isinstance(part, str) else part for key, part in parts}
+
+
+def by_name(table: Mapping[str, str]) -> dict[str, str]:
+    """What stands behind each name of a table that has names behind what they have in common."""
+    return {name: what for what, names in table.items() for name in names.split()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from planner.interop.assumptions import conditions_of
-from planner.interop.export_common import Export
+from planner.interop.export_common import Export, conditions_of
 from planner.interop.export_deepspeed import deepspeed_files
 from planner.interop.export_megatron import megatron_files
 from planner.interop.export_nanotron import nanotron_files

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from planner.interop.log_names import Names
-from planner.interop.log_programs import FORMS, Form
+from planner.interop.log_programs import Form, forms
 from planner.interop.log_records import Hint, LogEntry, Rows, StepClock, duration, moment, number, rate_seconds
 
 _LONGEST = 1 << 14  # bytes of a line that are looked at
@@ -64,7 +64,7 @@ class StepLines:
 
     def _settle(self, data: bytes) -> bool:
         """Which form the log has: the first of the list that a line of it is of."""
-        for form in FORMS:
+        for form in forms():
             at = data.find(form.needle)
             tried = 0
             while at >= 0 and tried < 200:

@@ -10,37 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from planner.interop.files import shown, whole
+from planner.interop.kinds import table_of_keys
 from planner.interop.megatron_launch import Launch, launch_of, slurm_environment
 from planner.interop.shell import Script, read_script
 from planner.interop.shell_words import unresolved
 from planner.units import PlannerError
 
-# Names of other years and forks, for what Megatron-LM calls so now.
-ALIASES = {
-    "model-parallel-size": "tensor-model-parallel-size",
-    "num-attention-heads-kv": "num-query-groups",
-    "num-key-value-heads": "num-query-groups",
-    "moe-expert-parallel-size": "expert-model-parallel-size",
-    "multi-head-latent-attention": "multi-latent-attention",
-    "qk-rope-head-dim": "qk-pos-emb-head-dim",
-    "qk-nope-head-dim": "qk-head-dim",
-    "moe-intermediate-size": "moe-ffn-hidden-size",
-    "no-tie-embed-logits": "untie-embeddings-and-output-weights",
-    "encoder-seq-length": "seq-length",
-    "batch-size": "micro-batch-size",  # 2019 and 2020: of one GPU
-    "virtual-pipeline-model-parallel-size": "num-virtual-stages-per-pipeline-rank",
-    "intermediate-size": "ffn-hidden-size",
-    "n-head-kv": "num-query-groups",
-    "num-moe-experts": "num-experts",
-    "moe-topk": "moe-router-topk",
-    "num-shared-experts": "n-shared-experts",
-    "shared-moe-ffn-hidden-size": "moe-shared-expert-intermediate-size",
-    "sliding-window": "sliding-window-size",
-    "use-fsdp2": "use-torch-fsdp2",
-    "use-custom-fsdp": "use-megatron-fsdp",
-    "fp8-hybrid": "fp8-format",
-    "fp8-e4m3": "fp8-format",
-}
+ALIASES: Mapping[str, str] = table_of_keys("megatron")["aliases"]  # names of other years and forks
 _PYTHONS_NUMBER = re.compile(r"(?:--[\w-]+=)?-?\d{1,15}(?:_\d{1,15}){1,8}")  # 300_000_000
 GROUPED = ("num-attention-heads-kv", "num-key-value-heads", "n-head-kv")  # forks whose groups need no switch
 NO_DECODERS = re.compile(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.interop.assumptions import Assumption, conditions_of, gradients_of, modules_of, unknown_modules
-from planner.interop.export_common import Export
+from planner.interop.assumptions import Assumption, gradients_of, modules_of, unknown_modules
+from planner.interop.export_common import Export, conditions_of
 from planner.interop.launching import TRAIN
 from planner.interop.megatron_conditions import (
     attention_backend,

@@ -15,34 +15,22 @@ from planner.interop.imported import Imported
 from planner.interop.kinds import Kinds
 from planner.interop.megatron import imported_arguments
 from planner.interop.megatron_arguments import Arguments
-from planner.interop.megatron_bridge_fields import HOME
+from planner.interop.megatron_bridge_fields import HOME, RENAMED, SWITCHED_OFF
 from planner.interop.megatron_keys import DECIDING, known_options
 from planner.units import PlannerError
 
-#: Fields that stand for an argument of another name.
-RENAMED = {
-    "model.virtual_pipeline_model_parallel_size": "num-virtual-stages-per-pipeline-rank",
-    "model.num_moe_experts": "num-experts",
-    "ddp.use_distributed_optimizer": "use-distributed-optimizer",
-    "mixed_precision.fp8": "fp8-format",
-    "mixed_precision.fp4": "fp4-format",
-    "model.moe_layer_freq": "moe-layer-freq",
-    "model.window_size": "window-size",
+#: Arguments by the field that stands for them where it has another name, and by the field whose False they are.
+NAMED = {
+    **{paths[0]: option for option, paths in RENAMED.items()},
     "dataset.data_path": "data-path",
     "dataset.split": "split",
     "dataset.seq_length": "seq-length",
     "train.rampup_batch_size": "rampup-batch-size",
 }
-#: Fields whose False is an argument.
-SWITCHED_OFF = {
-    "model.add_bias_linear": "disable-bias-linear",
-    "model.share_embeddings_and_output_weights": "untie-embeddings-and-output-weights",
-    "model.bias_dropout_fusion": "no-bias-dropout-fusion",
-    "mixed_precision.grad_reduce_in_fp32": "grad-reduce-in-bf16",
-}
+OFF = {paths[0]: option for option, paths in SWITCHED_OFF.items()}
 PATHS = {
     **{option: f"{section}.{option.replace('-', '_')}" for option, section in HOME.items()},
-    **{option: path for path, option in {**RENAMED, **SWITCHED_OFF}.items()},
+    **{option: path for path, option in {**NAMED, **OFF}.items()},
     "swiglu": "model.gated_linear_unit",
 }
 #: Recipes of mixed precision by name (training/mixed_precision.py), and what they set.
@@ -113,12 +101,12 @@ def import_megatron_bridge(
 def _take(read: BridgeFields, path: str, value: Any) -> None:
     section, _, name = path.partition(".")
     option = name.replace("_", "-")
-    if path in SWITCHED_OFF:
+    if path in OFF:
         if value is False:
-            read.values[SWITCHED_OFF[path]] = []
+            read.values[OFF[path]] = []
         return
     decides = section == "model" and option in DECIDING
-    option = RENAMED.get(path) or (option if HOME.get(option) == section or decides else "")
+    option = NAMED.get(path) or (option if HOME.get(option) == section or decides else "")
     if not option or value is None or value is False or isinstance(value, Mapping):
         return
     if option == "seq-length" and section == "model" and "seq-length" in read.values:

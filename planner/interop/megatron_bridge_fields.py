@@ -6,7 +6,7 @@ models/gpt_provider.py, training/mixed_precision.py, and of the Megatron-Core cl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 #: Arguments whose field has another name, or stands in more than one section; others of a section keep theirs.
@@ -47,55 +47,54 @@ HOME = {name: section for section, names in SAME.items() for name in names}
 Fields = dict[str, Any]
 
 
-def _layer_freq(value: Any) -> Fields:
-    """`([0]*1+[1]*60)` and `([0,1])` are lists, `2` a number."""
-    text = str(value).strip("()")
-    if text.isdigit():
-        return {"model.moe_layer_freq": int(text)}
-    bits: list[int] = []
-    for part in text.split("+"):
-        inner, _, times = part.partition("*")
-        bits += [int(bit) for bit in inner.strip("[]").split(",")] * int(times or 1)
-    return {"model.moe_layer_freq": bits}
-
-
-def _window(value: Any) -> Fields:
-    return {"model.window_size": [int(part) for part in str(value).split(",")]}
-
-
-def _nothing(_: Any) -> Fields:
-    return {}
-
-
-#: Arguments that are not the field of the same name.
-OTHERWISE: Mapping[str, Callable[[Any], Fields]] = {
-    "num-virtual-stages-per-pipeline-rank": lambda v: {"model.virtual_pipeline_model_parallel_size": v},
-    "num-experts": lambda v: {"model.num_moe_experts": v},
-    "moe-layer-freq": _layer_freq,
-    "window-size": _window,
-    "group-query-attention": _nothing,  # num_query_groups says it
-    "max-position-embeddings": _nothing,  # the provider's table is as long as model.seq_length
-    "swiglu": lambda _: {"model.gated_linear_unit": True, "model.activation_func": "silu"},
-    "disable-bias-linear": lambda _: {"model.add_bias_linear": False},
-    "untie-embeddings-and-output-weights": lambda _: {"model.share_embeddings_and_output_weights": False},
-    "use-distributed-optimizer": lambda _: {
-        "ddp.use_distributed_optimizer": True,
-        "optimizer.use_distributed_optimizer": True,
-    },
-    "fp8-format": lambda v: {"mixed_precision.fp8": v},
-    "fp4-format": lambda v: {"mixed_precision.fp4": v},
-    "grad-reduce-in-bf16": lambda _: {
-        "mixed_precision.grad_reduce_in_fp32": False,
-        "ddp.grad_reduce_in_fp32": False,
-    },
-    "no-bias-swiglu-fusion": lambda _: {"model.bias_activation_fusion": False},
-    "no-bias-gelu-fusion": lambda _: {"model.bias_activation_fusion": False},
-    "no-bias-dropout-fusion": lambda _: {"model.bias_dropout_fusion": False},
-    "no-check-for-nan-in-loss-and-grad": lambda _: {
+#: Arguments whose field has another name, or two: the first is read.
+RENAMED: dict[str, tuple[str, ...]] = {
+    "num-virtual-stages-per-pipeline-rank": ("model.virtual_pipeline_model_parallel_size",),
+    "num-experts": ("model.num_moe_experts",),
+    "use-distributed-optimizer": ("ddp.use_distributed_optimizer", "optimizer.use_distributed_optimizer"),
+    "fp8-format": ("mixed_precision.fp8",),
+    "fp4-format": ("mixed_precision.fp4",),
+    "moe-layer-freq": ("model.moe_layer_freq",),
+    "window-size": ("model.window_size",),
+}
+#: Arguments whose field says the contrary.
+SWITCHED_OFF: dict[str, tuple[str, ...]] = {
+    "disable-bias-linear": ("model.add_bias_linear",),
+    "untie-embeddings-and-output-weights": ("model.share_embeddings_and_output_weights",),
+    "no-bias-dropout-fusion": ("model.bias_dropout_fusion",),
+    "grad-reduce-in-bf16": ("mixed_precision.grad_reduce_in_fp32", "ddp.grad_reduce_in_fp32"),
+}
+#: What is written of arguments that are read by other ways, or not at all.
+WRITTEN: dict[str, Fields] = {
+    "group-query-attention": {},  # num_query_groups says it
+    "max-position-embeddings": {},  # the provider's table is as long as model.seq_length
+    "swiglu": {"model.gated_linear_unit": True, "model.activation_func": "silu"},
+    "no-bias-swiglu-fusion": {"model.bias_activation_fusion": False},
+    "no-bias-gelu-fusion": {"model.bias_activation_fusion": False},
+    "no-check-for-nan-in-loss-and-grad": {
         "rerun_state_machine.check_for_nan_in_loss": False,
         "ddp.check_for_nan_in_grad": False,
     },
 }
+OTHERWISE = {*RENAMED, *SWITCHED_OFF, *WRITTEN}
+
+
+def _value(name: str, value: Any) -> Any:
+    """The value of a field: `([0]*1+[1]*60)`, `([0,1])` and `511,0` are lists, a layer frequency of `2` a number."""
+    if name == "window-size":
+        return [int(part) for part in str(value).split(",")]
+    if name != "moe-layer-freq":
+        return value
+    text = str(value).strip("()")
+    if text.isdigit():
+        return int(text)
+    bits: list[int] = []
+    for part in text.split("+"):
+        inner, _, times = part.partition("*")
+        bits += [int(bit) for bit in inner.strip("[]").split(",")] * int(times or 1)
+    return bits
+
+
 #: What Megatron-LM's defaults are and Megatron-Bridge's (of its vanilla_gpt recipe) are not.
 DEFAULTS: Fields = {
     "model.bias_activation_fusion": True,
@@ -119,8 +118,12 @@ def fields_of(arguments: Mapping[str, Any]) -> Fields:
     for name, value in arguments.items():
         if value is None or value is False:
             continue
-        if name in OTHERWISE:
-            values |= OTHERWISE[name](value)
+        if name in WRITTEN:
+            values |= WRITTEN[name]
+        elif name in SWITCHED_OFF:
+            values |= dict.fromkeys(SWITCHED_OFF[name], False)
+        elif name in RENAMED:
+            values |= dict.fromkeys(RENAMED[name], _value(name, value))
         else:
             values[f"{HOME[name]}.{name.replace('-', '_')}"] = value
     if "model.seq_length" in values:

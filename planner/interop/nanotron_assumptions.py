@@ -1,4 +1,4 @@
-"""What a plan assumes of a run under nanotron, and the keys of its YAML that make it so.
+"""What a plan assumes of a run under nanotron, and the keys of its YAML, each with how it is read and written.
 
 Keys and defaults are those of huggingface/nanotron 7bc9923 (2026-04-07), src/nanotron/config.
 """
@@ -7,100 +7,83 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.interop.assumptions import Assumption, conditions_of
-from planner.interop.export_common import Export
+from planner.interop.assumptions import Assumption, fields_of, no_degree, no_modules, no_scores
+from planner.interop.export_common import Export, conditions_of
+from planner.interop.fields import Field
 
-
-def _layout(export: Export) -> dict[str, Any]:
-    layout = export.plan.layout
-    return {
-        "parallelism.dp": layout.dp,
-        "parallelism.tp": layout.tp,
-        "parallelism.pp": layout.pp,
-        "parallelism.context_parallel_size": 1,
-        "parallelism.pp_engine": "1f1b",
-    }
-
-
-def _layout_lacking(export: Export) -> str:
-    layout = export.plan.layout
-    sizes = {"vpp": layout.vpp, "cp": layout.cp, "ep": layout.ep}
-    odd = next((f"{name} {size}" for name, size in sizes.items() if size > 1), "")
-    return f"it has no {odd}; plan with layout.{odd.split()[0]}: 1" if odd else ""
-
-
-def _batch(export: Export) -> dict[str, Any]:
-    layout = export.plan.layout
-    return {
-        "tokens.micro_batch_size": layout.micro_batch,
-        "tokens.batch_accumulation_per_replica": layout.grad_accum,
-        "tokens.sequence_length": export.plan.seq_length,
-    }
+M, P, T = "model.model_config.", "parallelism.", "tokens."
 
 
 def _sequence_parallel(export: Export) -> dict[str, Any]:
     split = export.plan.layout.sequence_parallel
-    return {
-        "parallelism.tp_mode": "REDUCE_SCATTER" if split else "ALL_REDUCE",
-        "parallelism.tp_linear_async_communication": split,
-    }
-
-
-def _recompute_lacking(export: Export) -> str:
-    if export.plan.layout.recompute != "selective":
-        return ""
-    return "it has no recompute of modules; plan with layout.recompute: full"
-
-
-def _attention_lacking(export: Export) -> str:
-    if conditions_of(export).flash_attention:
-        return ""
-    return "it has no attention that keeps its scores; plan with training.flash_attention: true"
-
-
-def _fused(export: Export) -> dict[str, Any]:
-    fused = conditions_of(export).fused_or_compile
-    return {"model.model_config._fused_rms_norm": fused, "model.model_config._fused_rotary_emb": True}
+    return {f"{P}tp_mode": "REDUCE_SCATTER" if split else "ALL_REDUCE", f"{P}tp_linear_async_communication": split}
 
 
 BOTH = "memory, time"
 NANOTRON = (
     Assumption("layout", "tp, pp; what a stage passed on stays until it comes back", BOTH,
-               ("parallelism.dp", "parallelism.tp", "parallelism.pp", "parallelism.pp_engine",
-                "parallelism.context_parallel_size"),
+               (Field(f"{P}dp", "layout.dp"), Field(f"{P}tp", "layout.tp"), Field(f"{P}pp", "layout.pp"),
+                Field(f"{P}pp_engine", default="afab", write="1f1b"),
+                Field(f"{P}context_parallel_size", default=1, decides="the layout")),
                "unstated, the engine would run all forward passes before the first backward one; vpp and cp are "
-               "refused", _layout, _layout_lacking),
+               "refused", lacking=no_degree("vpp", "cp", "ep")),
     Assumption("batch", "sequences a micro-batch, micro-batches", BOTH,
-               ("tokens.micro_batch_size", "tokens.batch_accumulation_per_replica", "tokens.sequence_length"), "",
-               _batch),
-    Assumption("expert ranks", "none", BOTH, ("parallelism.expert_parallel_size",), "experts are refused",
-               lambda _: {"parallelism.expert_parallel_size": 1}),
+               (Field(f"{T}micro_batch_size", "layout.micro_batch"),
+                Field(f"{T}batch_accumulation_per_replica", "layout.grad_accum"),
+                Field(f"{T}sequence_length", "data.seq_length"))),
+    Assumption("expert ranks", "none", BOTH,
+               (Field(f"{P}expert_parallel_size", default=1, decides="the layout"),), "experts are refused"),
     Assumption("sequence parallel", "norms and the residual stream divided by tp", BOTH,
-               ("parallelism.tp_mode", "parallelism.tp_linear_async_communication"), "off", _sequence_parallel),
-    Assumption("sharding", "ZeRO 1 over all data-parallel ranks, or none", BOTH, ("optimizer.zero_stage",),
-               "a shard group is refused", lambda e: {"optimizer.zero_stage": e.plan.layout.zero_stage}),
-    Assumption("buckets", "none worth counting", "memory", ("model.ddp_bucket_cap_mb",), "25 MB",
-               lambda _: {"model.ddp_bucket_cap_mb": 25}),
-    Assumption("weights", "bf16", BOTH, ("model.dtype",), "others are refused", lambda _: {"model.dtype": "bfloat16"}),
+               (Field(f"{P}tp_mode", default="ALL_REDUCE"), f"{P}tp_linear_async_communication"), "off",
+               _sequence_parallel),
+    Assumption("sharding", "ZeRO 1 over all data-parallel ranks, or none", BOTH,
+               (Field("optimizer.zero_stage", "layout.zero_stage", 0, least=0, most=1),), "a shard group is refused"),
+    Assumption("buckets", "none worth counting", "memory", (Field("model.ddp_bucket_cap_mb", default=25),), "25 MB"),
+    Assumption("weights", "bf16", BOTH,
+               (Field("model.dtype", default="bfloat16", decides="what memory holds"),), "others are refused"),
     Assumption("gradients", "added up and reduced in fp32, whole on every rank", BOTH,
-               ("optimizer.accumulate_grad_in_fp32",), "", lambda _: {"optimizer.accumulate_grad_in_fp32": True}),
+               (Field("optimizer.accumulate_grad_in_fp32", default=True, decides="what memory holds"),)),
     Assumption("reductions", "behind the backward pass as much as in measured runs that do not say", "time", (),
                "the last micro-batch's own"),
-    Assumption("optimizer", "fp32 master weights and AdamW's moments", BOTH, ("optimizer.optimizer_factory.name",),
-               "others are refused", lambda _: {"optimizer.optimizer_factory.name": "adamW"}),
+    Assumption("optimizer", "fp32 master weights and AdamW's moments", BOTH,
+               (Field("optimizer.optimizer_factory.name", write="adamW"),), "others are refused"),
     Assumption("offload", "none", BOTH, (), "what is on the host is refused"),
     Assumption("adapters", "none: all of the model is trained", BOTH, (), "LoRA and QLoRA are refused"),
-    Assumption("recompute", "none, or whole layers", BOTH, ("parallelism.recompute_layer",),
-               "modules or a share of the layers are refused",
-               lambda e: {"parallelism.recompute_layer": e.plan.layout.recompute == "full"}, _recompute_lacking),
-    Assumption("attention", "flash kernels", BOTH, ("model.model_config._attn_implementation",),
-               "scores in memory are refused",
-               lambda _: {"model.model_config._attn_implementation": "flash_attention_2"}, _attention_lacking),
+    Assumption("recompute", "none, or whole layers", BOTH,
+               (Field(f"{P}recompute_layer", "layout.recompute", False, words={"full": True, "none": False}),),
+               "modules or a share of the layers are refused", lacking=no_modules),
+    Assumption("attention", "flash kernels", BOTH, (Field(f"{M}_attn_implementation", write="flash_attention_2"),),
+               "scores in memory are refused", lacking=no_scores),
     Assumption("fused kernels", "norms fused, or each by itself", BOTH,
-               ("model.model_config._fused_rms_norm", "model.model_config._fused_rotary_emb"), "fused", _fused),
+               (Field(f"{M}_fused_rms_norm", write=lambda e: conditions_of(e).fused_or_compile),
+                Field(f"{M}_fused_rotary_emb", write=True)), "fused"),
     Assumption("dropout", "none: no masks are kept", "memory", (), "its Qwen2 has none"),
     Assumption("loss", "16-bit logits and their fp32 copy", BOTH, (), "`sharded_cross_entropy`"),
     Assumption("routing", "no experts", BOTH, (), "experts are refused"),
     Assumption("expert exchange", "none", "time", (), "experts are refused"),
     Assumption("CUDA graphs", "none", "time", (), "nanotron has none"),
+)  # fmt: skip
+#: The model: nanotron's Qwen2, which is Llama's shape with or without biases on q, k and v.
+MODEL = (
+    Field("model.init_method.std", write=0.02),
+    Field("model.make_vocab_size_divisible_by", "model.vocab_multiple", 1),
+    Field(f"{M}is_qwen2_config", write=True),
+    Field(f"{M}hidden_size", "model.hidden"),
+    Field(f"{M}intermediate_size", "model.ffn", 11008),
+    Field(f"{M}num_hidden_layers", "model.layers", 32),
+    Field(f"{M}num_attention_heads", "model.heads"),
+    Field(f"{M}num_key_value_heads", "model.kv_heads", None),
+    Field(f"{M}attention_bias", "model.attention_bias", False),
+    Field(f"{M}hidden_act", write="silu"),
+    Field(f"{M}max_position_embeddings", write=lambda e: max(e.plan.seq_length, e.model.max_seq_length or 0)),
+    Field(f"{M}tie_word_embeddings", "model.tied_embeddings", False),
+    Field(f"{M}vocab_size", "model.vocab", 32000),
+)
+#: All that is read.
+TABLE = fields_of(
+    NANOTRON,
+    *MODEL,
+    Field(f"{T}train_steps", "training.iterations"),
+    *(Field(f"{M}{key}", default=None, decides="the model")
+      for key in ("moe_config", "sliding_window_size", "no_rope_layer")),
 )  # fmt: skip

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.interop.assumptions import Assumption, conditions_of
-from planner.interop.export_common import Export
+from planner.interop.assumptions import Assumption
+from planner.interop.export_common import Export, conditions_of
 from planner.interop.neox_conditions import attention_entries, fusion_entries, overlap_entry
 from planner.performance.framework_table import framework
 from planner.workload.counts import padded_vocab, parameter_counts

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.interop.assumptions import Assumption, conditions_of
-from planner.interop.export_common import Export
+from planner.interop.assumptions import Assumption
+from planner.interop.export_common import Export, conditions_of
 
 
 def _layout(export: Export) -> dict[str, Any]:

@@ -8,83 +8,22 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from planner.interop.files import MAX_DEPTH, config_text, shown, whole
 from planner.interop.imported import Imported, Taken, model_taken
-from planner.interop.kinds import Kinds, sort_keys
+from planner.interop.kinds import Kinds, sort_keys, table_of_keys
+from planner.interop.torchtitan_assumptions import TABLE, P
+from planner.interop.values import Values, flat
 from planner.performance.frameworks import framework
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
 from planner.workload.zoo import load_model
 
-#: Keys of 2024 and 2025, and what they are called since.
-RENAMED = {
-    "training.batch_size": "training.local_batch_size",
-    "training.tensor_parallel_degree": "parallelism.tensor_parallel_degree",
-    "training.data_parallel_degree": "parallelism.data_parallel_shard_degree",
-    "training.data_parallel_shard_degree": "parallelism.data_parallel_shard_degree",
-    "training.data_parallel_replicate_degree": "parallelism.data_parallel_replicate_degree",
-    "training.compile": "compile.enable",
-    "experimental.pipeline_parallel_degree": "parallelism.pipeline_parallel_degree",
-    "experimental.pipeline_parallel_schedule": "parallelism.pipeline_parallel_schedule",
-    "experimental.context_parallel_degree": "parallelism.context_parallel_degree",
-    "experimental.pipeline_parallel_microbatches": "parallelism.pipeline_parallel_microbatches",
-}
-SECTIONS = ("checkpoint", "comm", "debug", "fault_tolerance", "job", "lr_scheduler", "memory_estimation", "metrics",
-            "optimizer", "profiling", "validation")  # fmt: skip  # of which nothing else is planned
-IRRELEVANT = frozenset(
-    """
-    model.hf_assets_path model.tokenizer_path model.print_after_conversion model.converters model.norm_type
-    training.dataset training.dataset_path training.max_norm training.gc_freq training.gc_debug
-    training.mixed_precision_reduce training.mixed_precision_param training.dtype training.deterministic training.seed
-    training.warmup_steps training.dataloader.num_workers training.dataloader.persistent_workers
-    training.dataloader.pin_memory training.dataloader.prefetch_factor
-    parallelism.disable_loss_parallel parallelism.enable_async_tensor_parallel
-    parallelism.pipeline_parallel_first_stage_less_layers parallelism.pipeline_parallel_last_stage_less_layers
-    parallelism.pipeline_parallel_schedule_csv parallelism.context_parallel_rotate_method
-    parallelism.context_parallel_load_balancer parallelism.expert_parallel_comm_backend
-    parallelism.pipeline_parallel_expert_parallel_overlap parallelism.enable_compiled_autograd
-    parallelism.pipeline_parallel_split_points
-    activation_checkpoint.per_op_sac_force_recompute_mm_shapes_by_fqns activation_checkpoint.early_stop
-    activation_checkpoint.visualize_memory_budget_pareto activation_checkpoint.preserve_rng_state
-    activation_checkpoint.determinism_check activation_checkpoint.debug compile.components compile.backend compile.model
-    compile.loss
-    experimental.custom_import experimental.custom_args_module
-    """.split()
-)
-DECIDING = {
-    "training.enable_cpu_offload": "what memory holds",
-    "activation_checkpoint.memory_budget": "what memory holds",
-    "parallelism.expert_tensor_parallel_degree": "the layout",
-}
-P = "parallelism."
-
-
-@dataclass
-class Job:
-    """A TOML's keys by dotted path, and which of them were asked for."""
-
-    name: str
-    values: Mapping[str, Any]
-    used: set[str] = field(default_factory=set)
-    remarks: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    def get(self, key: str, default: Any) -> Any:
-        self.used.add(key)
-        return self.values.get(key, default)
-
-    def text(self, key: str, default: str) -> str:
-        return str(self.get(key, default))
-
-    def number(self, key: str, default: int, least: int = 1) -> int:
-        return whole(self.get(key, default), f"{key} ({self.name})", least)
-
-    def origin(self, key: str) -> str:
-        return f"{key}, {self.name}" if key in self.values else f"torchtitan's default of {key}"
+_TABLE = table_of_keys("torchtitan")
+SHARD, REPLICATE = f"{P}data_parallel_shard_degree", f"{P}data_parallel_replicate_degree"
 
 
 def import_torchtitan(
@@ -102,28 +41,29 @@ def import_torchtitan(
     PlannerError
         For what is no TOML, a model that planner does not know, or degrees that contradict each other.
     """
-    job = Job(shown(path.name, 80), _flat(path))
+    job = Values("torchtitan", shown(path.name, 80), _values(path), TABLE)
     model, taken_model = _model(job)
     degrees = _degrees(job, gpus)
     batch = _batch(job, degrees)
     taken = [Taken("name", shown(path.stem, 80), ""), *taken_model]
     taken += _length(job, batch[0].value, samples, tokens)
     taken += [Taken("training.framework", "torchtitan", "a TOML of torchtitan"), batch[0], *_precision(job)]
-    taken.append(
-        Taken("training.fused_or_compile", bool(job.get("compile.enable", False)), job.origin("compile.enable"))
-    )
+    taken.append(Taken("training.fused_or_compile", bool(job.get("compile.enable")), job.origin("compile.enable")))
     taken += [*degrees.values(), batch[1], *_sharding(job, degrees), *_recompute(job, model)]
-    asked = {key for key in job.values if key.split(".")[0] in (*SECTIONS, "quantize")}
-    said = sort_keys(
-        dict.fromkeys(job.values, job.name), job.used, Kinds("torchtitan", IRRELEVANT | asked, _deciding(job))
-    )
+    asked = {key for key in job.values if key.split(".")[0] in {*_TABLE["sections"], "quantize"}}
+    kept = job.deciding()
+    if job.values.get("activation_checkpoint.mode") != "memory_budget":
+        kept.pop(budget := "activation_checkpoint.memory_budget", None)
+        job.used.add(budget)
+    kinds = Kinds("torchtitan", _TABLE["irrelevant"] | asked, kept)
+    said = sort_keys(dict.fromkeys(job.values, job.name), job.used, kinds)
     return Imported(
         "torchtitan", (job.name,), model, tuple(taken), said.unused, tuple(job.remarks), extras={},
         warnings=(*job.warnings, *said.warnings),
     )  # fmt: skip
 
 
-def _flat(path: Path) -> dict[str, Any]:
+def _values(path: Path) -> dict[str, Any]:
     text = config_text(path)
     name = shown(path, 200)
     try:
@@ -133,29 +73,12 @@ def _flat(path: Path) -> dict[str, Any]:
     except (RecursionError, ValueError) as error:
         said = f"it is nested more than {MAX_DEPTH} levels deep" if isinstance(error, RecursionError) else error
         raise PlannerError(f"{name} is not a configuration: {shown(said, 120)}.") from None
-    flat: dict[str, Any] = {}
-    nodes: list[tuple[str, Any]] = list(tree.items())
-    while nodes:
-        key, value = nodes.pop()
-        if isinstance(value, Mapping):
-            nodes += [(f"{key}.{inner}", part) for inner, part in value.items()]
-        else:
-            flat[RENAMED.get(key, key)] = value
-    return dict(sorted(flat.items()))
+    found = {_TABLE["renamed"].get(key, key): value for key, value in flat(tree).items()}
+    return dict(sorted(found.items()))
 
 
-def _deciding(job: Job) -> dict[str, str]:
-    """Keys that decide something, at values at which they do."""
-    off = {"training.enable_cpu_offload": False, "parallelism.expert_tensor_parallel_degree": 1}
-    mode = job.values.get("activation_checkpoint.mode")
-    at_rest = {key for key, value in off.items() if job.values.get(key, value) == value}
-    at_rest |= {"activation_checkpoint.memory_budget"} if mode != "memory_budget" else set()
-    job.used |= at_rest
-    return {key: what for key, what in DECIDING.items() if key not in at_rest}
-
-
-def _model(job: Job) -> tuple[ModelSpec, list[Taken]]:
-    name, flavour = job.text("model.name", "llama3"), job.text("model.flavor", "debugmodel")
+def _model(job: Values) -> tuple[ModelSpec, list[Taken]]:
+    name, flavour = str(job.get("model.name")), str(job.get("model.flavor"))
     known = framework("torchtitan").models
     plain = flavour.removesuffix("_flex").removesuffix("_varlen").removesuffix("_flex_attn")
     found = known.get(f"{name}/{plain}")
@@ -174,100 +97,84 @@ def _model(job: Job) -> tuple[ModelSpec, list[Taken]]:
     )
 
 
-def _degrees(job: Job, gpus: int | None) -> dict[str, Taken]:
-    tp, pp, cp = (job.number(f"{P}{kind}_parallel_degree", 1) for kind in ("tensor", "pipeline", "context"))
-    replicate, shard = (
-        job.number(f"{P}data_parallel_replicate_degree", 1),
-        job.get(f"{P}data_parallel_shard_degree", -1),
-    )
+def _degrees(job: Values, gpus: int | None) -> dict[str, Taken]:
+    rows = job.take("layout.tp", "layout.pp", "layout.cp", "layout.ep")
+    tp, pp, cp = (row.value for row in rows[:3])
+    replicate, shard = job.number(REPLICATE), job.get(SHARD)
+    others = tp * pp * cp * replicate
     if shard == -1:
         if gpus is None:
             raise PlannerError(
-                f"{job.name}: {P}data_parallel_shard_degree is -1 (what is left), and no TOML says of how many GPUs: "
-                "add --gpus N."
+                f"{job.name}: {SHARD} is -1 (what is left), and no TOML says of how many GPUs: add --gpus N."
             )
-        if gpus % (tp * pp * cp * replicate):
+        if gpus % others:
             raise PlannerError(
                 f"{job.name}: {gpus} GPUs are not divisible by tensor x pipeline x context x replicate = "
                 f"{tp} x {pp} x {cp} x {replicate}."
             )
-        shard = gpus // (tp * pp * cp * replicate)
-    shard = whole(shard, f"{P}data_parallel_shard_degree ({job.name})")
-    if gpus is not None and gpus != tp * pp * cp * replicate * shard:
-        raise PlannerError(f"{job.name}: its degrees make {tp * pp * cp * replicate * shard} GPUs, not {gpus}.")
-    virtual, said = _virtual(job, pp)
+        shard = gpus // others
+    shard = whole(shard, f"{SHARD} ({job.name})")
+    if gpus is not None and gpus != others * shard:
+        raise PlannerError(f"{job.name}: its degrees make {others * shard} GPUs, not {gpus}.")
     job.used.add(f"{P}expert_tensor_parallel_degree")
-    return {
-        "tp": Taken("layout.tp", tp, job.origin(f"{P}tensor_parallel_degree")),
-        "pp": Taken("layout.pp", pp, job.origin(f"{P}pipeline_parallel_degree")),
-        "vpp": Taken("layout.vpp", virtual, said),
-        "cp": Taken("layout.cp", cp, job.origin(f"{P}context_parallel_degree")),
-        "ep": Taken("layout.ep", job.number(f"{P}expert_parallel_degree", 1), job.origin(f"{P}expert_parallel_degree")),
-        "dp": Taken("layout.dp", replicate * shard, job.origin(f"{P}data_parallel_shard_degree")),
-        "sequence_parallel": Taken("layout.sequence_parallel", tp > 1, "always with tensor parallel"),
-    }
+    found = [
+        *rows[:2],
+        _virtual(job, pp),
+        *rows[2:],
+        Taken("layout.dp", replicate * shard, job.origin(SHARD)),
+        Taken("layout.sequence_parallel", tp > 1, "always with tensor parallel"),
+    ]
+    return {row.key.removeprefix("layout."): row for row in found}
 
 
-def _virtual(job: Job, pp: int) -> tuple[int, str]:
+def _virtual(job: Values, pp: int) -> Taken:
     """Chunks a rank: as laid out, else two where the schedule interleaves (pipeline_parallel.py)."""
-    parts, each = (
-        job.get(f"{P}module_fqns_per_model_part", None),
-        job.get(f"{P}pipeline_parallel_layers_per_stage", None),
-    )
-    schedule = job.text(f"{P}pipeline_parallel_schedule", "1F1B")
+    names = ("module_fqns_per_model_part", "pipeline_parallel_layers_per_stage", "pipeline_parallel_schedule")
+    laid, layers, scheduled = (f"{P}{name}" for name in names)
+    parts, each, schedule = job.get(laid), job.get(layers), str(job.get(scheduled))
     if pp == 1:
-        return 1, "no pipeline"
+        return Taken("layout.vpp", 1, "no pipeline")
     if schedule.lower() not in ("1f1b", "interleaved1f1b"):
-        job.warnings.append(f"{job.name}: {P}pipeline_parallel_schedule {shown(schedule)} is planned as 1F1B")
+        job.warnings.append(f"{job.name}: {scheduled} {shown(schedule)} is planned as 1F1B")
     if isinstance(parts, list) and parts and len(parts) % pp == 0:
-        return len(parts) // pp, job.origin(f"{P}module_fqns_per_model_part")
+        return Taken("layout.vpp", len(parts) // pp, job.origin(laid))
     if each is not None:
-        job.warnings.append(
-            f"{job.name}: {P}pipeline_parallel_layers_per_stage is not read: chunks are the schedule's own"
-        )
-    return 2 if "interleaved" in schedule.lower() else 1, job.origin(f"{P}pipeline_parallel_schedule")
+        job.warnings.append(f"{job.name}: {layers} is not read: chunks are the schedule's own")
+    return Taken("layout.vpp", 2 if "interleaved" in schedule.lower() else 1, job.origin(scheduled))
 
 
-def _batch(job: Job, degrees: Mapping[str, Taken]) -> tuple[Taken, Taken]:
-    local, dp = job.number("training.local_batch_size", 8), degrees["dp"].value
-    size = job.get("training.global_batch_size", -1)
-    total = local * dp if size == -1 else whole(size, f"training.global_batch_size ({job.name})")
-    if total % (local * dp):
+def _batch(job: Values, degrees: Mapping[str, Taken]) -> tuple[Taken, Taken]:
+    key, total_key = "training.local_batch_size", "training.global_batch_size"
+    piece = f"{P}pipeline_parallel_microbatch_size"
+    micro = local = job.number(key)
+    each, size = local * degrees["dp"].value, job.get(total_key)
+    total = each if size == -1 else job.number(total_key)
+    if total % each:
         raise PlannerError(
             f"{job.name}: global batch size must be multiple of local batch size times data-parallel degree "
-            f"({total} % ({local} * {dp}) != 0)."
+            f"({total} % ({local} * {degrees['dp'].value}) != 0)."
         )
-    key = "training.local_batch_size"
+    job.used.add(piece)
     if degrees["pp"].value > 1:
-        key = f"{P}pipeline_parallel_microbatch_size"
-        micro = job.number(key, 1)
+        key, micro = piece, job.number(piece)
         if local % micro:
             raise PlannerError(f"{job.name}: Batch size {local} must be divisible by microbatch_size {micro}.")
-    else:
-        micro = local
-        job.used.add(f"{P}pipeline_parallel_microbatch_size")
-    said = job.origin("training.global_batch_size") if size != -1 else "local batch size x data-parallel degree"
+    said = job.origin(total_key) if size != -1 else "local batch size x data-parallel degree"
     return Taken("training.global_batch", total, said), Taken("layout.micro_batch", micro, job.origin(key))
 
 
-def _length(job: Job, batch: int, samples: int | None, tokens: int | None) -> list[Taken]:
-    steps = job.number("training.steps", 10000)
-    length = Taken("data.seq_length", job.number("training.seq_len", 2048), job.origin("training.seq_len"))
-    iterations = Taken("training.iterations", steps, job.origin("training.steps"))
+def _length(job: Values, batch: int, samples: int | None, tokens: int | None) -> list[Taken]:
+    iterations, length = job.take("training.iterations", "data.seq_length")
     if samples is not None or tokens is not None:
-        known = (
-            Taken("data.samples", samples, "--samples")
-            if samples is not None
-            else Taken("data.tokens", tokens, "--tokens")
-        )
-        return [known, length, iterations]
+        given = ("samples", samples) if samples is not None else ("tokens", tokens)
+        return [Taken(f"data.{given[0]}", given[1], f"--{given[0]}"), length, iterations]
     job.remarks.append("a TOML does not say how long the data is: samples are those that the run reads")
-    return [Taken("data.samples", steps * batch, "what the run reads"), length, iterations]
+    return [Taken("data.samples", iterations.value * batch, "what the run reads"), length, iterations]
 
 
-def _precision(job: Job) -> list[Taken]:
+def _precision(job: Values) -> list[Taken]:
     key = "model.converters"
-    converters = job.get(key, [])
+    converters = job.get(key)
     names = " ".join(map(str, converters)) if isinstance(converters, list) else str(converters)
     if job.values.get("training.mixed_precision_param") == "float32" or job.values.get("training.dtype") == "bfloat16":
         job.warnings.append(
@@ -277,28 +184,25 @@ def _precision(job: Job) -> list[Taken]:
     return [Taken("training.precision", kind, job.origin(key))]
 
 
-def _sharding(job: Job, degrees: Mapping[str, Taken]) -> list[Taken]:
+def _sharding(job: Values, degrees: Mapping[str, Taken]) -> list[Taken]:
     key = f"{P}fsdp_reshard_after_forward"
-    policy = job.text(key, "default")
+    policy = str(job.get(key))
     again = policy == "always" or (policy == "default" and degrees["pp"].value == 1)
     rows = [Taken("layout.zero_stage", 3 if again else 2, job.origin(key))]
-    replicate = job.number(f"{P}data_parallel_replicate_degree", 1)
+    replicate = job.number(REPLICATE)
     if replicate > 1:
         group = degrees["dp"].value // replicate * degrees["cp"].value
-        rows.append(Taken("layout.shard_group", group, job.origin(f"{P}data_parallel_replicate_degree")))
+        rows.append(Taken("layout.shard_group", group, job.origin(REPLICATE)))
     return rows
 
 
-def _recompute(job: Job, model: ModelSpec) -> list[Taken]:
-    key = "activation_checkpoint.mode"
-    mode, option = job.text(key, "selective"), job.text("activation_checkpoint.selective_ac_option", "2")
+def _recompute(job: Values, model: ModelSpec) -> list[Taken]:
+    key, choice = "activation_checkpoint.mode", "activation_checkpoint.selective_ac_option"
+    mode, option = str(job.get(key)), str(job.get(choice))
     if mode == "selective" and option != "op":
-        every = whole(option, f"activation_checkpoint.selective_ac_option ({job.name})")
-        origin = job.origin("activation_checkpoint.selective_ac_option")
-        if every == 1:
-            return [Taken("layout.recompute", "full", origin)]
+        every, full = whole(option, f"{choice} ({job.name})"), Taken("layout.recompute", "full", job.origin(choice))
         share = round(model.layers // every / model.layers, 6)
-        return [Taken("layout.recompute", "full", origin), Taken("layout.recompute_share", share, origin)]
+        return [full] if every == 1 else [full, Taken("layout.recompute_share", share, full.origin)]
     if mode == "memory_budget":
         job.warnings.append(f"{job.name}: {key} memory_budget is planned as selective")
         mode = "selective"

@@ -1,4 +1,4 @@
-"""What a plan assumes of a run under torchtitan, and the keys of its TOML that make it so.
+"""What a plan assumes of a run under torchtitan, and the keys of its TOML, each with how it is read and written.
 
 Names, defaults and refusals are those of pytorch/torchtitan 73a0e69 (tag v0.2.2, 2026-02-20):
 torchtitan/config/job_config.py, torchtitan/distributed, torchtitan/models/*/infra/parallelize.py.
@@ -6,24 +6,26 @@ torchtitan/config/job_config.py, torchtitan/distributed, torchtitan/models/*/inf
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from planner.interop.assumptions import Assumption, conditions_of
-from planner.interop.export_common import Export
+from planner.interop.assumptions import Assumption, fields_of, no_scores
+from planner.interop.export_common import Export, conditions_of
+from planner.interop.fields import Field
 from planner.interop.torchtitan_models import flavour_of
 
+P = "parallelism."
+CONVERTERS = {"fp8": "quantize.linear.float8", "mxfp8": "quantize.linear.mx"}
 
-def _layout(export: Export) -> dict[str, Any]:
+
+def _schedule(export: Export) -> str | None:
     layout = export.plan.layout
-    values: dict[str, Any] = {
-        "parallelism.tensor_parallel_degree": layout.tp,
-        "parallelism.pipeline_parallel_degree": layout.pp,
-        "parallelism.context_parallel_degree": layout.cp,
-    }
-    if layout.pp > 1:
-        values["parallelism.pipeline_parallel_schedule"] = "Interleaved1F1B" if layout.vpp > 1 else "1F1B"
-        values["parallelism.module_fqns_per_model_part"] = stages(export.model.layers, layout.pp * layout.vpp)
-    return values
+    return None if layout.pp == 1 else "Interleaved1F1B" if layout.vpp > 1 else "1F1B"
+
+
+def _parts(export: Export) -> list[list[str]] | None:
+    layout = export.plan.layout
+    return stages(export.model.layers, layout.pp * layout.vpp) if layout.pp > 1 else None
 
 
 def stages(layers: int, count: int) -> list[list[str]]:
@@ -48,26 +50,14 @@ def _layout_lacking(export: Export) -> str:
     return ""
 
 
-def _batch(export: Export) -> dict[str, Any]:
+def _local_batch(export: Export) -> int:
     """With a pipeline, the local batch is what the pipeline cuts into micro-batches; without, one micro-batch."""
-    plan, layout = export.plan, export.plan.layout
-    sizes = {"training.global_batch_size": plan.global_batch, "training.seq_len": plan.seq_length}
-    if layout.pp == 1:
-        return {"training.local_batch_size": layout.micro_batch, **sizes}
-    return {
-        "training.local_batch_size": layout.micro_batch * layout.grad_accum,
-        "parallelism.pipeline_parallel_microbatch_size": layout.micro_batch,
-        **sizes,
-    }
+    layout = export.plan.layout
+    return layout.micro_batch * (layout.grad_accum if layout.pp > 1 else 1)
 
 
-def _expert_ranks(export: Export) -> dict[str, Any]:
-    if export.model.moe is None:
-        return {}
-    return {
-        "parallelism.expert_parallel_degree": export.plan.layout.ep,
-        "parallelism.expert_tensor_parallel_degree": 1,
-    }
+def _with_experts(value: Callable[[Export], Any]) -> Callable[[Export], Any]:
+    return lambda export: value(export) if export.model.moe is not None else None
 
 
 def _expert_ranks_lacking(export: Export) -> str:
@@ -83,15 +73,6 @@ def sharded_over(export: Export) -> int:
     return min(conditions_of(export).shard_group or ranks, ranks)
 
 
-def _sharding(export: Export) -> dict[str, Any]:
-    layout, group = export.plan.layout, sharded_over(export)
-    return {
-        "parallelism.data_parallel_shard_degree": group // layout.cp,
-        "parallelism.data_parallel_replicate_degree": layout.dp * layout.cp // group,
-        "parallelism.fsdp_reshard_after_forward": {2: "never", 3: "always"}[layout.zero_stage],
-    }
-
-
 def _sharding_lacking(export: Export) -> str:
     layout, group = export.plan.layout, sharded_over(export)
     if layout.dp * layout.cp % group == 0 and group % layout.cp == 0:
@@ -100,9 +81,6 @@ def _sharding_lacking(export: Export) -> str:
         f"it has no shard group of {group} among {layout.dp * layout.cp} ranks, which must divide them and be divided "
         f"by cp {layout.cp}; plan with another layout.shard_group"
     )
-
-
-CONVERTERS = {"fp8": "quantize.linear.float8", "mxfp8": "quantize.linear.mx"}
 
 
 def _weights(export: Export) -> dict[str, Any]:
@@ -144,66 +122,82 @@ def _recompute_lacking(export: Export) -> str:
     )
 
 
-def _attention_lacking(export: Export) -> str:
-    if conditions_of(export).flash_attention:
-        return ""
-    return "it has no attention that keeps its scores; plan with training.flash_attention: true"
-
-
-def _fused(export: Export) -> dict[str, Any]:
+def _fused(export: Export) -> bool:
     fused = conditions_of(export).fused_or_compile
     if export.plan.precision in CONVERTERS and not fused:
         export.notes.append("narrow formats are slow without a compiler: plan with training.fused_or_compile: true")
-    return {"compile.enable": fused, "compile.components": ["model", "loss"]}
+    return fused
 
 
 BOTH = "memory, time"
-P = "parallelism."
 TORCHTITAN = (
     Assumption("layout", "tp, pp, vpp, cp; a stage keeps what it passed on until it comes back", BOTH,
-               (f"{P}tensor_parallel_degree", f"{P}pipeline_parallel_degree", f"{P}context_parallel_degree",
-                f"{P}pipeline_parallel_schedule", f"{P}module_fqns_per_model_part"),
-               "tp or pp without sharded ranks is refused: it would train in fp32", _layout, _layout_lacking),
+               (Field(f"{P}tensor_parallel_degree", "layout.tp", 1),
+                Field(f"{P}pipeline_parallel_degree", "layout.pp", 1),
+                Field(f"{P}context_parallel_degree", "layout.cp", 1),
+                Field(f"{P}pipeline_parallel_schedule", default="1F1B", write=_schedule),
+                Field(f"{P}module_fqns_per_model_part", default=None, write=_parts)),
+               "tp or pp without sharded ranks is refused: it would train in fp32", lacking=_layout_lacking),
     Assumption("batch", "sequences a micro-batch, and a step", BOTH,
-               ("training.local_batch_size", "training.global_batch_size", "training.seq_len",
-                f"{P}pipeline_parallel_microbatch_size"),
-               "with a pipeline the local batch is all micro-batches of a step", _batch),
+               (Field("training.local_batch_size", default=8, write=_local_batch),
+                Field("training.global_batch_size", "training.global_batch", -1),
+                Field("training.seq_len", "data.seq_length", 2048),
+                Field(f"{P}pipeline_parallel_microbatch_size", default=1,
+                      write=lambda e: e.plan.layout.micro_batch if e.plan.layout.pp > 1 else None)),
+               "with a pipeline the local batch is all micro-batches of a step"),
     Assumption("expert ranks", "ep over dp x cp x tp; tensor parallel does not divide experts (etp 1)", BOTH,
-               (f"{P}expert_parallel_degree", f"{P}expert_tensor_parallel_degree"), "", _expert_ranks,
-               _expert_ranks_lacking),
+               (Field(f"{P}expert_parallel_degree", "layout.ep", 1, _with_experts(lambda e: e.plan.layout.ep)),
+                Field(f"{P}expert_tensor_parallel_degree", "", 1, _with_experts(lambda _: 1), decides="the layout")),
+               lacking=_expert_ranks_lacking),
     Assumption("sequence parallel", "norms and the residual stream divided by tp", BOTH, (),
                "always with tensor parallel"),
     Assumption("sharding", "FSDP2 over dp x cp ranks (ZeRO 3: resharded after the forward pass; 2: not), or HSDP over "
                "a shard group; one block gathered ahead", BOTH,
-               (f"{P}data_parallel_shard_degree", f"{P}data_parallel_replicate_degree",
-                f"{P}fsdp_reshard_after_forward"),
-               "default: always without, never with a pipeline", _sharding, _sharding_lacking),
+               (Field(f"{P}data_parallel_shard_degree", default=-1,
+                      write=lambda e: sharded_over(e) // e.plan.layout.cp),
+                Field(f"{P}data_parallel_replicate_degree", default=1,
+                      write=lambda e: e.plan.layout.dp * e.plan.layout.cp // sharded_over(e)),
+                Field(f"{P}fsdp_reshard_after_forward", default="default",
+                      write=lambda e: {2: "never", 3: "always"}[e.plan.layout.zero_stage])),
+               "default: always without, never with a pipeline", lacking=_sharding_lacking),
     Assumption("buckets", "a block's parameters", BOTH, (), "one FSDP2 unit a block"),
     Assumption("weights", "fp32 shards, computed with in bf16 (fp8, mxfp8 in matmuls but for the output's)", BOTH,
-               ("training.dtype", "training.mixed_precision_param", "model.converters",
-                "quantize.linear.float8.recipe_name", "quantize.linear.float8.filter_fqns",
-                "quantize.linear.mx.recipe_name", "quantize.linear.mx.filter_fqns"),
+               (Field("training.dtype", default=None), Field("training.mixed_precision_param", default=None),
+                Field("model.converters", default=[]),
+                *(f"{converter}.{key}" for converter in CONVERTERS.values() for key in ("recipe_name", "filter_fqns"))),
                "gathered in bf16: no float8 all-gather", _weights),
-    Assumption("gradients", "fp32 shards, reduced in fp32", BOTH, ("training.mixed_precision_reduce",), "",
-               lambda _: {"training.mixed_precision_reduce": "float32"}),
+    Assumption("gradients", "fp32 shards, reduced in fp32", BOTH,
+               (Field("training.mixed_precision_reduce", write="float32"),)),
     Assumption("reductions", "behind the backward pass", "time", (), "FSDP2's own"),
-    Assumption("optimizer", "AdamW's moments in fp32 beside fp32 weights", BOTH, ("optimizer.name",),
-               "others are refused", lambda _: {"optimizer.name": "AdamW"}),
-    Assumption("offload", "none", BOTH, ("training.enable_cpu_offload",), "what is on the host is refused",
-               lambda _: {"training.enable_cpu_offload": False}),
+    Assumption("optimizer", "AdamW's moments in fp32 beside fp32 weights", BOTH,
+               (Field("optimizer.name", write="AdamW"),), "others are refused"),
+    Assumption("offload", "none", BOTH,
+               (Field("training.enable_cpu_offload", default=False, decides="what memory holds"),),
+               "what is on the host is refused"),
     Assumption("adapters", "none: all of the model is trained", BOTH, (), "LoRA and QLoRA are refused"),
     Assumption("recompute", "none; every other matmul and all that is no matmul or attention (op); whole blocks, or "
                "every n-th of them", BOTH,
-               ("activation_checkpoint.mode", "activation_checkpoint.selective_ac_option"),
+               (Field("activation_checkpoint.mode", default="selective"),
+                Field("activation_checkpoint.selective_ac_option", default="2")),
                "unstated, every second block", _recompute, _recompute_lacking),
     Assumption("attention", "flash kernels", BOTH, (), "`scaled_dot_product_attention` picks one; scores in memory are "
-               "refused", lacking=_attention_lacking),
+               "refused", lacking=no_scores),
     Assumption("fused kernels", "norms and activations compiled, or each by itself", BOTH,
-               ("compile.enable", "compile.components"), "off", _fused),
+               (Field("compile.enable", "training.fused_or_compile", False, _fused),
+                Field("compile.components", write=["model", "loss"])), "off"),
     Assumption("dropout", "none: no masks are kept", "memory", (), "torchtitan's models have none"),
     Assumption("loss", "16-bit logits and their fp32 copy", BOTH, (), "`components/loss.py` computes it in fp32"),
     Assumption("routing", "dropless, even over the experts", BOTH, (), "a bias balances (`load_balance_coeff`)"),
-    Assumption("expert exchange", "all-to-all", "time", (f"{P}expert_parallel_comm_backend",), "",
-               lambda e: {f"{P}expert_parallel_comm_backend": "standard"} if e.model.moe else {}),
+    Assumption("expert exchange", "all-to-all", "time",
+               (Field(f"{P}expert_parallel_comm_backend", write=_with_experts(lambda _: "standard")),)),
     Assumption("CUDA graphs", "none", "time", (), "v0.2.2 has none"),
 )  # fmt: skip
+#: All that is read.
+TABLE = fields_of(
+    TORCHTITAN,
+    Field("model.name", default="llama3"),
+    Field("model.flavor", default="debugmodel"),
+    Field("training.steps", "training.iterations", 10000),
+    Field(f"{P}pipeline_parallel_layers_per_stage", default=None),
+    Field("activation_checkpoint.memory_budget", default=None, decides="what memory holds"),
+)

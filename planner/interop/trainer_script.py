@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from planner.interop.assumptions import Assumption, conditions_of, refuse_lacking, written
+from planner.interop.assumptions import Assumption, refuse_lacking, written
 from planner.interop.deepspeed_assumptions import betas
-from planner.interop.export_common import NOT_PLANNED, Export
+from planner.interop.export_common import NOT_PLANNED, Export, conditions_of
+from planner.interop.fields import yaml_lines
 from planner.interop.launching import TRAIN, WANTED, script_head
 from planner.interop.quoting import commented, shell_word
 from planner.units import PlannerError
@@ -33,6 +34,30 @@ def config_and_arguments(
         {key: value for key, value in values.items() if not key.startswith("--")},
         {key: value for key, value in values.items() if key.startswith("--")},
     )
+
+
+def accelerate_yaml(
+    export: Export, where: str, first: Mapping[str, Any], last: Mapping[str, Any], word: Callable[[Any], str]
+) -> str:
+    """Accelerate's configuration of the cluster between a tool's own keys; `where` says what stands in other files.
+
+    Rank, address and port of a machine come from train.sh.
+    """
+    tree = {
+        "compute_environment": "LOCAL_MACHINE",
+        **first,
+        "num_machines": export.plan.nodes,
+        "num_processes": export.plan.gpus,
+        "machine_rank": 0,
+        "main_training_function": "main",
+        "rdzv_backend": "static",
+        "same_network": export.plan.nodes > 1,
+        "use_cpu": False,
+        "debug": False,
+        **last,
+    }
+    head = commented([*export.header("Accelerate's configuration"), where])
+    return "\n".join([*head, *yaml_lines(tree, word), ""])
 
 
 def trainer_script(export: Export, arguments: dict[str, Any], installed: str) -> str:

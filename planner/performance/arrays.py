@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.spec.adapter import Adapter
+from planner.spec.arrays import BoolArray as BoolArray
+from planner.spec.arrays import FloatArray as FloatArray
+from planner.spec.arrays import IntArray as IntArray
 from planner.spec.hardware import Accelerator, Hardware
 from planner.spec.model import ModelSpec
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
 
 RECOMPUTE = ("none", "selective", "full")  # the codes 0, 1, 2 in Layouts.recompute
 
@@ -98,7 +96,7 @@ class Layouts:
     sequence_parallel: BoolArray
     recompute: IntArray  # index into RECOMPUTE
     micro_batch: IntArray  # sequences
-    grad_accum: IntArray
+    grad_accum: IntArray  # of measured runs also floats: FSDP trainers cut the last micro-batch short
 
     @property
     def gpus(self) -> IntArray:
@@ -115,6 +113,10 @@ class Layouts:
         """The entries that `index` selects, in its order."""
         return Layouts(*(getattr(self, f.name)[index] for f in fields(self)))
 
+    def whole(self) -> Layouts:
+        """The same with micro-batches rounded up."""
+        return replace(self, grad_accum=np.ceil(self.grad_accum).astype(np.int64))
+
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
@@ -126,6 +128,12 @@ class StepTime:
     total_s: FloatArray
     terms_s: Mapping[str, FloatArray]
     least_s: FloatArray
+
+    def take(self, index: BoolArray) -> StepTime:
+        """The steps that `index` selects of the n."""
+        shape = self.total_s.shape
+        terms = {name: np.broadcast_to(term, shape)[index] for name, term in self.terms_s.items()}
+        return StepTime(self.total_s[index], terms, np.broadcast_to(self.least_s, shape)[index])
 
     def each(self) -> list[StepTime]:
         """The n steps one by one, as arrays of length one."""

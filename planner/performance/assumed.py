@@ -33,7 +33,7 @@ def assumptions(cell: Cells, setting: Setting, gpus: int, stage: int, accelerato
         _part(cell, setting, accelerators),
         _framework(cell, setting, stage),
         _port(setting),
-        _memory(setting),
+        "" if is_gpu(setting.accelerator) else say("assumed.no_memory", part=setting.accelerator.id),
         _group(cell, setting, gpus),
         *_network(cell, setting, gpus),
     )
@@ -89,13 +89,6 @@ def _port(setting: Setting) -> str:
     if setting.framework == ANY:
         return say("assumed.port", without=without)
     return say("assumed.port_under", without=without, framework=setting.framework)
-
-
-def _memory(setting: Setting) -> str:
-    part = setting.accelerator
-    if is_gpu(part):
-        return ""
-    return say("assumed.no_memory", part=part.id)
 
 
 def _group(cell: Cells, setting: Setting, gpus: int) -> str:

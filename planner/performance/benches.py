@@ -7,7 +7,7 @@ far it can be believed; runs measured there go on from it. Intervals stay as wid
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,18 +123,15 @@ def read_benches(paths: Iterable[Path]) -> list[Bench]:
     for path in paths:
         table = read_csv(path, COLUMNS, COLUMNS, holds="a table of benches")
         for line, row in zip(table.lines, table.rows(), strict=True):
-            found.append(_bench(row, path, line))
+            try:
+                measured, modelled = float(row["measured"]), float(row["modelled"])
+            except ValueError:
+                raise fault(path, "measured and modelled must be numbers", line) from None
+            if row["kind"] not in SITES or not (0 < measured < 1e9 and 0 < modelled < 1e9):
+                raise fault(path, f"kind must be one of {', '.join(SITES)}, measured and modelled above 0", line)
+            words = {name: row[name] for name in ("kind", "site", "gpu", "unit", "what", "source")}
+            found.append(Bench(**words, measured=measured, modelled=modelled))
     return found
-
-
-def _bench(row: Mapping[str, str], path: Path, line: int) -> Bench:
-    try:
-        measured, modelled = float(row["measured"]), float(row["modelled"])
-    except ValueError:
-        raise fault(path, "measured and modelled must be numbers", line) from None
-    if row["kind"] not in SITES or not (0 < measured < 1e9 and 0 < modelled < 1e9):
-        raise fault(path, f"kind must be one of {', '.join(SITES)}, measured and modelled above 0", line)
-    return Bench(row["kind"], row["site"], row["gpu"], measured, modelled, row["unit"], row["what"], row["source"])
 
 
 def bench_table(benches: Sequence[Bench]) -> str:

@@ -69,20 +69,21 @@ class Calibration:
         return resolve(self.rules, self.values, context_of(setting))
 
     def correction(self, setting: Setting, gpus: IntArray) -> FloatArray:
-        """Factor on step time, (n,): smooth in the run's size, never of its layout; own runs have the last word."""
+        """Factor on step time, (n,): smooth in the run's size, never of its layout.
+
+        The user's factors on this GPU are exact at their sizes, interpolated between, constant outside.
+        """
         sizes, back = np.unique(np.atleast_1d(gpus), return_inverse=True)
         ln_gpus = np.log(sizes.astype(np.float64))
         log_factor = self.field.log_ratio(place_of(setting), ln_gpus)
-        return np.asarray(np.exp(log_factor + self._own(setting, ln_gpus))[back].reshape(np.shape(gpus)))
-
-    def _own(self, setting: Setting, ln_gpus: FloatArray) -> FloatArray:
-        """Logarithms of the user's factors on this GPU: exact at their sizes, interpolated, constant outside."""
         own = [p for p in self.points if p.gpu == setting.accelerator.id]
         sized = sorted({p.gpus: float(np.log(p.factor)) for p in own if p.gpus}.items())
         anywhere = [float(np.log(p.factor)) for p in own if not p.gpus]
         if sized:
-            return np.interp(ln_gpus, np.log([g for g, _ in sized]), [f for _, f in sized])
-        return np.full(len(ln_gpus), anywhere[-1] if anywhere else 0.0)
+            log_factor = log_factor + np.interp(ln_gpus, np.log([g for g, _ in sized]), [f for _, f in sized])
+        elif anywhere:
+            log_factor = log_factor + anywhere[-1]
+        return np.asarray(np.exp(log_factor)[back].reshape(np.shape(gpus)))
 
 
 def with_user_measurements(calibration: Calibration, points: Sequence[UserPoint]) -> Calibration:
@@ -108,7 +109,12 @@ _LOADED: dict[tuple[tuple[Path, tuple[tuple[str, int, int], ...]], ...], Calibra
 def load_calibration(overlays: Sequence[Path] = ()) -> Calibration:
     """The shipped calibration; runs under an overlay's `measured/` are learnt from, too."""
     folders = tuple(Path(o) for o in overlays)
-    key = tuple((folder, _own_files(folder)) for folder in folders)  # runs may be added while this process lives
+    files = []  # runs may be added while this process lives: name, time and size of each, of benches and of the fit
+    for folder in folders:
+        paths = sorted(path for part in ("measured", "benches", "calibration") for path in folder.glob(f"{part}/*"))
+        stats = ((path.name, path.stat()) for path in paths)
+        files.append((folder, tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)))
+    key = tuple(files)
     if key not in _LOADED:
         shipped = read_calibration(data_dir() / "calibration" / "fit.json")
         if any((folder / each).is_dir() for folder in folders for each in ("measured", "benches")):
@@ -117,13 +123,6 @@ def load_calibration(overlays: Sequence[Path] = ()) -> Calibration:
             shipped = with_overlays(shipped, folders)
         _LOADED[key] = shipped
     return _LOADED[key]
-
-
-def _own_files(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Name, time and size of an overlay's measured runs, its benches and its fit."""
-    paths = (*folder.glob("measured/*"), *folder.glob("benches/*"), *folder.glob("calibration/*"))
-    stats = ((path.name, path.stat()) for path in sorted(paths))
-    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 
 
 def read_calibration(path: Path) -> Calibration:

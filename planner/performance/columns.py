@@ -135,16 +135,13 @@ def near(name: str) -> str:
     one mistake (a letter too many, missing, wrong, or two swapped), in long names two; short names' letters must be
     right, as `sp` is neither `tp` nor `pp`.
     """
-    plain = _plain(name)
+    letters = _letters(name)
     for known, column in (_UNDERSTOOD | _ELSEWHERE).items():
-        if plain == _plain(known):
+        if letters == _letters(known):
             return column
     written = name.strip().lower()
-    found = [
-        (mistakes, known)
-        for known in _UNDERSTOOD
-        if (mistakes := _mistakes(written, known, _most_mistakes(known))) is not None
-    ]
+    most = {known: 0 if len(known) < 3 else 2 if len(known) >= _LONG else 1 for known in _UNDERSTOOD}
+    found = [(n, known) for known in _UNDERSTOOD if (n := _mistakes(written, known, most[known])) is not None]
     return _UNDERSTOOD[min(found)[1]] if found else ""
 
 
@@ -163,12 +160,8 @@ def conflicts(header: Iterable[str]) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def _plain(name: str) -> str:
+def _letters(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
-
-
-def _most_mistakes(known: str) -> int:
-    return 0 if len(known) < 3 else 2 if len(known) >= _LONG else 1
 
 
 def nearly(written: str, known: Iterable[str]) -> str:

@@ -179,11 +179,16 @@ def stated_conditions(cell: Cells) -> Conditions:
     PlannerError
         If a cell cannot be understood, naming row and column.
     """
-    share = cell.number("recompute_share", 1.0)
+    modules = tuple(cell.text("recompute_modules").lower().replace(",", " ").split())
+    for word in modules:
+        if word not in MODULES:
+            raise PlannerError(f"{cell.place}: recompute_modules {quoted(word)} must be one of {', '.join(MODULES)}")
+    share, flash = cell.number("recompute_share", 1.0), cell.text("flash_attention").lower()
     kind, tuning = _one_of(cell, "kind", KINDS), _one_of(cell, "tuning", TUNINGS)
     return Conditions(
         flash_attention=yes_or_no(cell, "flash_attention"),
-        flash_generation=_generation(cell.text("flash_attention").lower()),
+        # PyTorch's scaled_dot_product_attention calls the second (its cuDNN backend is asked for by name).
+        flash_generation=3 if re.search(r"3|cudnn", flash) else 2 if re.search(r"2|sdpa", flash) else None,
         reduction_overlap=_reduction_overlap(cell),
         fused=yes_or_no(cell, "fused_or_compile"),
         recompute_share=share,
@@ -191,7 +196,7 @@ def stated_conditions(cell: Cells) -> Conditions:
         optimizer=_one_of(cell, "optimizer", tuple(OPTIMIZERS)) or "adamw",
         optimizer_bytes=cell.number("optimizer_state_bytes", 64.0),
         offload=_one_of(cell, "offload", OFFLOADS) or "none",
-        recompute_modules=_modules(cell),
+        recompute_modules=modules or None,
         gradient_bytes=cell.number("gradient_bytes", 64.0),
         loss=_one_of(cell, "loss", LOSSES),
         expert_tp=cell.count("etp", 1),
@@ -215,29 +220,10 @@ def _adapter(cell: Cells) -> Adapter | None:
     return Adapter(method, cell.count("lora_r", RANK), modules or (ALL_LINEAR,))
 
 
-def _modules(cell: Cells) -> tuple[str, ...] | None:
-    """Modules that selective recomputation covers, as the row lists them; None where it does not."""
-    words = tuple(cell.text("recompute_modules").lower().replace(",", " ").split())
-    for word in words:
-        if word not in MODULES:
-            raise PlannerError(f"{cell.place}: recompute_modules {quoted(word)} must be one of {', '.join(MODULES)}")
-    return words or None
-
-
 def optimizer_state_bytes(setting: Setting) -> float:
     """Bytes a parameter of master weights and moments: as stated, else the optimizer's own."""
     stated = setting.conditions.optimizer_bytes
     return state_bytes(setting.conditions.optimizer, setting.model) if stated is None else stated
-
-
-def _generation(text: str) -> int | None:
-    """Which generation of flash attention a row names, None where it does not say.
-
-    PyTorch's scaled_dot_product_attention calls the second (its cuDNN backend is asked for by name).
-    """
-    if re.search(r"3|cudnn", text):
-        return 3
-    return 2 if re.search(r"2|sdpa", text) else None
 
 
 def _reduction_overlap(cell: Cells) -> bool | None:

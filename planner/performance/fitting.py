@@ -18,7 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
-from planner.performance.arrays import FloatArray, IntArray
+from planner.performance.arrays import FloatArray, IntArray, Layouts
 from planner.performance.calibration import Calibration
 from planner.performance.conditions import condition_numbers
 from planner.performance.kernels import Scope, kernels_of
@@ -26,7 +26,7 @@ from planner.performance.machine import MachineNumbers, as_reached
 from planner.performance.memory_states import halves_gradients
 from planner.performance.rates import Design, Rates, design
 from planner.performance.residual import Levels, Place, ResidualField, covariance
-from planner.performance.rows import LayoutArrays, Run, layout_arrays
+from planner.performance.rows import Run, layouts_as_run
 from planner.performance.shapes import ModelNumbers, stacked
 from planner.performance.stacks import context_of, kind_of, place_of
 from planner.performance.steptime import step_of
@@ -47,7 +47,7 @@ class Batch:
     """Runs of any models and machines, ready to be predicted in one call."""
 
     scope: Scope  # with placeholder rates
-    layouts: LayoutArrays
+    layouts: Layouts
     measured_s: FloatArray
 
     def predict(self, rates: Rates) -> FloatArray:
@@ -80,7 +80,7 @@ def batch_of(runs: Sequence[Run], calibration: Calibration) -> Batch:
         seq_length=np.asarray([float(r.setting.seq_length) for r in runs]),
         conditions=stacked([condition_numbers(r.setting) for r in runs]),
     )
-    return Batch(scope, layout_arrays(runs), np.asarray([r.step_s for r in runs]))
+    return Batch(scope, layouts_as_run(runs), np.asarray([r.step_s for r in runs]))
 
 
 def noise_of(runs: Sequence[Run], levels: Levels) -> FloatArray:

@@ -112,8 +112,8 @@ def why_not_run(row: Framework, precision: str, conditions: Conditions) -> str:
 def why_no_layout(name: str, model: ModelSpec) -> str:
     """What of a model a framework has not, however it is laid out, in a sentence; "" where it has all."""
     row = framework(name)
-    lacking = next((code for missing, code in _model_rules(row, model) if missing), "")
-    return say_from(lacking, _words_of(row, model)) if lacking else ""
+    broken = next((code for missing, code in _model_rules(row, model) if missing), "")
+    return say_from(broken, _words_of(row, model)) if broken else ""
 
 
 def rules(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release: str = "") -> Iterator[Rule]:
@@ -128,7 +128,8 @@ def rules(row: Framework, model: ModelSpec, x: Layouts, seq_length: int, release
     yield from _pipeline_rules(row, model, x)
     yield from _expert_rules(row, model, x)
     yield from _zero_rules(row, model, x)
-    yield from _sharding_rules(row, x)
+    if row.shards_always:
+        yield x.dp < least_dp(row, x.tp, x.pp, x.cp), "layouts.sharded_ranks"
     known = np.asarray([kind in row.recompute for kind in RECOMPUTE] + [False])
     in_range = (x.recompute >= 0) & (x.recompute < len(RECOMPUTE))
     yield ~known[np.where(in_range, x.recompute, -1)], "layouts.recompute"
@@ -255,11 +256,6 @@ def _zero_rules(row: Framework, model: ModelSpec, x: Layouts) -> Iterator[Rule]:
             ~_member(stage, row.zero_stages_with_experts),
             "layouts.zero_without_experts",
         )
-
-
-def _sharding_rules(row: Framework, x: Layouts) -> Iterator[Rule]:
-    if row.shards_always:
-        yield x.dp < least_dp(row, x.tp, x.pp, x.cp), "layouts.sharded_ranks"
 
 
 def least_dp(row: Framework, tp: IntArray, pp: IntArray, cp: IntArray) -> IntArray:

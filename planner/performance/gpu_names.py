@@ -21,7 +21,7 @@ OTHER_PART = (0.6, 1.5)
 _MEMORY = re.compile(r"(\d{1,4})g(?:i?b)?")
 _FORM = re.compile(r"(sxm|pcie|nvl)(\d*)")
 #: Words beside the chip's that make no other part of it; any other does: RTX 3090 Ti, MI250X GCD, A100 MIG, H100 CNX.
-_BESIDE = re.compile(
+_GENERIC = re.compile(
     r"nvidia|amd|intel|habana|google|aws|cloud|tesla|geforce|radeon|instinct|quadro|dgx|hgx|ampere|hopper|blackwell|volta"
     r"|grace|ada|lovelace|tensor|core|cores|gpus?|tpu|rtx|accelerator|superchip|class|oam|hbm\d?e?|gddr\d?x?|\d+w"
 )
@@ -42,19 +42,19 @@ def accelerator_written(name: str, memory_gb: float | None, accelerators: Accele
         return None
     known = [_memory_gb(accelerators[each]) for each in alike]
     memories = _memories(words)
-    numbers = [float(w) for w in _beside_chip(words, alike) if w.isdecimal()]
+    numbers = [float(w) for w in _other_words(words, alike) if w.isdecimal()]
     tpu = any(each.startswith("tpu") for each in alike)  # v5p-128: cores of a slice
     if not memories:  # "A100 40": a number behind the chip is a memory if a part of it has as much
         memories = [n for n in numbers if any(abs(s - n) <= OTHER_MEMORY * s for s in known)]
         numbers = [n for n in numbers if n not in memories]
-    if len(memories) > 1 or _says_otherwise(words, alike) or (numbers and not memories and not tpu):
+    if len(memories) > 1 or _is_variant(words, alike) or (numbers and not memories and not tpu):
         return None
     stated = memories[0] if memories else memory_gb
     if stated is None:
         alike = [each for each in alike if not accelerators[each].unusual] or alike
     form = next((m for m in map(_FORM.fullmatch, words) if m), None)
 
-    def strangeness(part: str) -> tuple[bool, float, int, float]:
+    def distance(part: str) -> tuple[bool, float, int, float]:
         own = _memory_gb(accelerators[part])
         forms = [i for i, f in enumerate(FORMS) if f in part]
         return (
@@ -64,15 +64,17 @@ def accelerator_written(name: str, memory_gb: float | None, accelerators: Accele
             -own,
         )
 
-    part = accelerators[min(alike, key=strangeness)]
+    part = accelerators[min(alike, key=distance)]
     written = replace(part, id="-".join(words))
     if stated and abs(_memory_gb(part) - stated) > OTHER_MEMORY * _memory_gb(part):
         low, high = OTHER_PART
         if not low <= stated / _memory_gb(part) <= high:
             return None
         return replace(written, memory_gib=stated * 1e9 / 2**30)
-    if form is not None and not _has_form(part.id, form):
-        return written
+    if form is not None:  # the part's own form factor, in the generation written if both say one
+        own_form = next((m for m in map(_FORM.fullmatch, part.id.split("-")) if m and m[1] == form[1]), None)
+        if own_form is None or (own_form[2] and form[2] and own_form[2] != form[2]):
+            return written
     sizes = {_memory_gb(accelerators[each]) for each in alike if accelerators[each].form_factor == part.form_factor}
     return part if stated or len(sizes) == 1 else written
 
@@ -120,7 +122,7 @@ def _alike(words: Sequence[str], accelerators: Accelerators) -> list[str]:
     return [each for each in accelerators if chip_of(each) in joined]
 
 
-def _beside_chip(words: Sequence[str], alike: Sequence[str]) -> list[str]:
+def _other_words(words: Sequence[str], alike: Sequence[str]) -> list[str]:
     """The words that do not name the chip."""
     chips = {chip_of(each) for each in alike}
     spans = [(i, n) for n in (1, 2, 3) for i in range(len(words)) if "".join(words[i : i + n]) in chips]
@@ -128,20 +130,14 @@ def _beside_chip(words: Sequence[str], alike: Sequence[str]) -> list[str]:
     return [w for i, w in enumerate(words) if i not in named]
 
 
-def _says_otherwise(words: Sequence[str], alike: Sequence[str]) -> bool:
+def _is_variant(words: Sequence[str], alike: Sequence[str]) -> bool:
     """Whether a word says that this is none of the chip's known parts: not their own, a form, a memory or a maker."""
     own = {word for each in alike for word in each.split("-")}
     return any(
-        not (w.isdecimal() or w in own or _MEMORY.fullmatch(w) or _FORM.fullmatch(w) or _BESIDE.fullmatch(w))
+        not (w.isdecimal() or w in own or _MEMORY.fullmatch(w) or _FORM.fullmatch(w) or _GENERIC.fullmatch(w))
         or (w.startswith("nvl") and w != "nvl" and w not in own)  # NVL4 and NVL72: machines of other domains
-        for w in _beside_chip(words, alike)
+        for w in _other_words(words, alike)
     )
-
-
-def _has_form(part: str, form: re.Match[str]) -> bool:
-    """Whether a part's id has the form factor, in the generation written if both say one."""
-    own = next((m for m in map(_FORM.fullmatch, part.split("-")) if m and m[1] == form[1]), None)
-    return own is not None and (not own[2] or not form[2] or own[2] == form[2])
 
 
 def _words(name: str) -> list[str]:

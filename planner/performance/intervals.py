@@ -137,15 +137,14 @@ class KnownRuns:
         variance = np.full(len(ln_gpus), sum(self.spreads[name] ** 2 for name in names))
         if self.places:
             same = shared_with(place, self.labels)
-            variance = variance - np.concatenate([self._known_of(points, same) for points in points_at(place, ln_gpus)])
+            explained = []
+            for points in points_at(place, ln_gpus):
+                with_known = label_covariance(points, self.coordinates, same, self.spreads)
+                explained.append(((with_known @ self.root.T) ** 2).sum(axis=1))
+            variance = variance - np.concatenate(explained)
         noise = self.spreads["noise moe" if of_moe else "noise"]
         unseen = 0.0 if chip_of(place.gpu) in self.chips else self.spreads.get(UNSEEN, 0.0)
         return np.asarray(self.spreads["scale"] * np.sqrt(np.maximum(variance, 0.0) + noise**2 + unseen**2))
-
-    def _known_of(self, points: FloatArray, same: Mapping[str, BoolArray]) -> FloatArray:
-        """Of the variance of ln(step) at each point, (k, 3), what the runs tell."""
-        with_known = label_covariance(points, self.coordinates, same, self.spreads)
-        return np.asarray(((with_known @ self.root.T) ** 2).sum(axis=1))
 
 
 _KNOWN: list[tuple[ResidualField, Mapping[str, float], KnownRuns]] = []  # the last few asked for

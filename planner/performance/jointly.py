@@ -58,10 +58,6 @@ def together(settings: Sequence[Setting], gpus: Sequence[int], calibration: Cali
     noise = np.array([known.spreads["noise moe" if place.kind == "moe" else "noise"] ** 2 for place in places])
     diagonal = np.maximum(np.diag(total), 0.0)
     whole = np.sqrt(np.maximum(diagonal + noise, 1e-18))
-    return Together(_root(total / np.outer(whole, whole)), np.sqrt(noise) / whole)
-
-
-def _root(covariance: FloatArray) -> FloatArray:
-    """A square root of a matrix that rounding may have made a little less than positive."""
+    covariance = total / np.outer(whole, whole)  # rounding may have made it a little less than positive
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2.0)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+    return Together(vectors * np.sqrt(np.maximum(values, 0.0)), np.sqrt(noise) / whole)

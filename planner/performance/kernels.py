@@ -115,7 +115,7 @@ class _Stack:
     routed: Number  # with experts
     mixers: Number  # with experts, less those that are experts alone: each mixes tokens before
     halves: Number  # layers that are a mixer or an MLP alone count half
-    plain: Number  # without experts, such halves likewise
+    dense: Number  # without experts, such halves likewise
     weights: Number  # of dense matmuls
     full: Number  # operand widths that tensor parallel does not divide
     split: Number  # and that it does
@@ -177,9 +177,16 @@ def kernels_of(
         terms |= {"adapters": _adapters(s, cut), "dequantisation": _dequantised(s, cut, stack)}
     device = sum(terms.values())
     launched = stack.halves + how.adapter_kernels + how.adapter_expert_kernels / cut.ep
-    host = (s.rates.host_layer * launched + _expert_host(s, cut) * stack.routed) * cut.passes / 3.0
+    experts_launched = s.rates.host_moe + s.rates.host_expert * s.model.experts / cut.ep
+    host = (s.rates.host_layer * launched + experts_launched * stack.routed) * cut.passes / 3.0
     trunk = (device**HOST_SMOOTHNESS + host**HOST_SMOOTHNESS) ** (1.0 / HOST_SMOOTHNESS)
-    first, last = _embedding(s, cut), _logits_and_loss(s, cut)
+    # Rows of the embedding are looked up, summed and given their gradients.
+    first = 18.0 * cut.stream_tokens * s.model.hidden * s.rates.pointwise / s.machine.hbm
+    # The output layer, in 16 bits whatever the recipe, and its softmax; again for every predicted token.
+    predicted = 1.0 + s.model.extra_layers
+    head_flops = 2.0 * (2.0 + cut.trained) * cut.tokens * s.model.hidden * s.model.vocab / cut.tp * predicted
+    logits = LOSS_BYTES * cut.tokens * s.model.vocab / cut.tp * predicted
+    last = head_flops / (s.machine.ceiling_16 * s.rates.matmul) + logits * s.rates.loss / s.machine.hbm
     busy = trunk + first + last
     shape = np.broadcast_shapes(np.shape(busy), np.shape(tp))
     named = {}
@@ -190,7 +197,7 @@ def kernels_of(
         busy_s=_full(busy, shape),
         first_s=_full(first, shape),
         last_s=_full(last, shape),
-        least_s=_full(_least(s, cut, stack), shape),
+        least_s=_full(_least(s, cut, stack, head_flops), shape),
         stage_bytes=_full(2.0 * cut.stream_tokens * s.model.hidden, shape),
         dense_weights=_full((stack.weights + embedding) / tp, shape),
         expert_weights=_full(stack.routed * s.model.experts * s.model.expert_weights / ep, shape),
@@ -206,20 +213,20 @@ def _stack(model: ModelNumbers) -> _Stack:
     extra = model.extra_layers
     routed = model.moe_layers + extra * (model.moe_layers > 0)
     layers = model.layers + extra
-    plain = layers - routed
+    dense = layers - routed
     return _Stack(
         layers=layers,
         routed=routed,
         mixers=routed - model.lone_routed,
         halves=layers - 0.5 * model.lone,
-        plain=plain - 0.5 * (model.lone - model.lone_routed),
+        dense=dense - 0.5 * (model.lone - model.lone_routed),
         weights=layers * model.attention_weights
-        + plain * model.mlp_weights
+        + dense * model.mlp_weights
         + routed * model.shared_weights
         + extra * 2.0 * model.hidden**2,
-        full=layers * model.attention_full + plain * model.mlp_full + routed * model.shared_full,
-        split=layers * model.attention_split + plain * model.mlp_split + routed * model.shared_split,
-        hidden=plain * model.mlp_hidden + routed * model.shared_split,
+        full=layers * model.attention_full + dense * model.mlp_full + routed * model.shared_full,
+        split=layers * model.attention_split + dense * model.mlp_split + routed * model.shared_split,
+        hidden=dense * model.mlp_hidden + routed * model.shared_split,
     )
 
 
@@ -236,21 +243,18 @@ def _score_flops(s: Scope, cut: _Cut, stack: _Stack) -> Number:
 
 
 def _matmul(s: Scope, cut: _Cut, stack: _Stack) -> Number:
-    """Dense matmuls: FLOPs at a share of the measured ceiling, and what small matrices lose."""
-    compute = _matmul_flops(cut, stack) / (s.machine.ceiling * s.rates.matmul)
-    repeated = 2.0 * cut.tokens * cut.recomputed_weights * stack.layers / cut.tp / (s.machine.ceiling * s.rates.matmul)
-    return cut.matmul_passes * compute + repeated + _waves(s, cut, stack)
+    """Dense matmuls: FLOPs at a share of the measured ceiling, and what unfilled last waves of tiles lose.
 
-
-def _waves(s: Scope, cut: _Cut, stack: _Stack) -> Number:
-    """What matmuls lose where their tiles do not fill the last wave: half a wave each on the mean, both ways.
-
-    A wave computes `OUTPUTS` elements, each in as many multiply-adds as the inner dimension is long: of the forward
-    matmul its input width, of the gradient by inputs its output width, of the gradient by weights the tokens.
+    That is half a wave each on the mean, both ways. A wave computes `OUTPUTS` elements, each in as many multiply-adds
+    as the inner dimension is long: of the forward matmul its input width, of the gradient by inputs its output width,
+    of the gradient by weights the tokens.
     """
+    rate = s.machine.ceiling * s.rates.matmul
+    compute = _matmul_flops(cut, stack) / rate
+    repeated = 2.0 * cut.tokens * cut.recomputed_weights * stack.layers / cut.tp / rate
     gradients = MATMULS * stack.halves * cut.tokens * cut.trained
     inner = 0.5 * (stack.full + stack.split / cut.tp) * (2.0 + cut.recomputed_fraction) + gradients
-    return s.rates.wave * OUTPUTS * inner / (s.machine.ceiling * s.rates.matmul)
+    return cut.matmul_passes * compute + repeated + s.rates.wave * OUTPUTS * inner / rate
 
 
 def _experts(s: Scope, cut: _Cut, stack: _Stack) -> Number:
@@ -318,17 +322,16 @@ def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     Source: Korthikanti et al. 2022, section 4.2.
     """
     size = 2.0 * cut.tokens * s.model.hidden
-    local = _together(s, cut, cut.tp)
+    local = _in_link_domain(s, cut, cut.tp)
     ring = np.where(
         cut.sequence_parallel,
         ring_time(s.machine, s.machine.up_gather, size, cut.tp, local),
         ring_time(s.machine, s.machine.up_reduce, size, cut.tp, local, reduce=True)
         * np.maximum(WIDE / np.maximum(local, 1.0), 1.0) ** (s.rates.narrow * s.machine.switched),
     )
-    plain = stack.plain
     shared = stack.mixers + stack.routed * (s.model.shared_weights > 0.0)  # these are divided as dense layers are
-    forward = 2.0 * plain * (2.0 - s.model.parallel_residual) + 2.0 * shared
-    backward = 4.0 * plain + 2.0 * shared
+    forward = 2.0 * stack.dense * (2.0 - s.model.parallel_residual) + 2.0 * shared
+    backward = 4.0 * stack.dense + 2.0 * shared
     return np.where(cut.tp > 1, ring * (forward * (1.0 + cut.recomputed_fraction) + backward), 0.0) * s.rates.tensor
 
 
@@ -339,7 +342,7 @@ def _context_parallel(s: Scope, cut: _Cut, stack: _Stack, attention: Number) -> 
     """
     size = 2.0 * cut.tokens * (s.model.kv_width * cut.cp + s.model.exchanged) / cut.tp
     group = cut.tp * cut.cp  # each rank sends to the next: one port carries what crosses
-    local = np.where(_together(s, cut, group) < group, 1.0, cut.cp)
+    local = np.where(_in_link_domain(s, cut, group) < group, 1.0, cut.cp)
     ring = ring_time(s.machine, s.machine.up_gather, size, cut.cp, local) * stack.layers * cut.passes
     return np.where(cut.cp > 1, s.rates.context * ring + np.maximum(ring - 0.5 * attention, 0.0), 0.0)
 
@@ -348,7 +351,7 @@ def _expert_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     """Two all-to-alls forward and two backward: what stays in the domain by link, the rest by network."""
     machine = s.machine
     size = 2.0 * cut.tokens * s.model.top_k / cut.tp * s.model.routed_width
-    near = _together(s, cut, cut.ep)
+    near = _in_link_domain(s, cut, cut.ep)
     inside = size * (near - 1.0) / cut.ep / (machine.link * link_share(machine.up_gather, size))
     outside = size * (1.0 - near / cut.ep)
     share = link_share(machine.out, size * as_of_port(machine.network))
@@ -357,38 +360,17 @@ def _expert_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     return 2.0 * (2.0 + cut.recomputed_experts) * stack.routed * one * s.rates.expert_exchange
 
 
-def _together(s: Scope, cut: _Cut, group: Number) -> Number:
+def _in_link_domain(s: Scope, cut: _Cut, group: Number) -> Number:
     """GPUs of a group of neighbours that one link domain joins."""
     return np.where(cut.in_node, group, neighbours(s.machine, group))
 
 
-def _expert_host(s: Scope, cut: _Cut) -> Number:
-    """Seconds of host work that a layer's experts add."""
-    return s.rates.host_moe + s.rates.host_expert * s.model.experts / cut.ep
-
-
-def _embedding(s: Scope, cut: _Cut) -> Number:
-    """Rows looked up, summed and given their gradients."""
-    return 18.0 * cut.stream_tokens * s.model.hidden * s.rates.pointwise / s.machine.hbm
-
-
-def _head_flops(s: Scope, cut: _Cut) -> Number:
-    flops = 2.0 * (2.0 + cut.trained)
-    return flops * cut.tokens * s.model.hidden * s.model.vocab / cut.tp * (1.0 + s.model.extra_layers)
-
-
-def _logits_and_loss(s: Scope, cut: _Cut) -> Number:
-    """The output layer, in 16 bits whatever the recipe, and its softmax; again for every predicted token."""
-    logits = LOSS_BYTES * cut.tokens * s.model.vocab / cut.tp * (1.0 + s.model.extra_layers)
-    return _head_flops(s, cut) / (s.machine.ceiling_16 * s.rates.matmul) + logits * s.rates.loss / s.machine.hbm
-
-
-def _least(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+def _least(s: Scope, cut: _Cut, stack: _Stack, head_flops: Number) -> Number:
     """What no kernel measured anywhere would undercut."""
     layers = cut.matmul_passes * (_matmul_flops(cut, stack) + _expert_flops(s, cut, stack)) / s.machine.ceiling
     scores = _score_flops(s, cut, stack) + cut.tokens * s.model.scan_flops * stack.layers / cut.tp
     scores = scores * (1.0 + BACKWARD_ATTENTION_FLOPS + cut.recomputed_attention)
-    return layers + (_head_flops(s, cut) + scores) / s.machine.ceiling_16
+    return layers + (head_flops + scores) / s.machine.ceiling_16
 
 
 def _full(value: Number, shape: tuple[int, ...]) -> FloatArray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from planner.performance.arrays import RECOMPUTE, BoolArray, IntArray, Layouts
-from planner.performance.frameworks import Framework, framework, least_dp, rules
+from planner.performance.frameworks import Framework, framework, least_dp, legal
 from planner.performance.stages import even
 from planner.spec.model import ModelSpec
 from planner.spec.scenario import IntChoice, LayoutBounds
@@ -91,8 +91,26 @@ def layout_choices(
     counts = np.unique(np.fromiter(gpus, dtype=np.int64))
     most = int(counts[-1]) if len(counts) else 0
     axes = layout_axes(name, model, seq_length, most, wanted, release, stages)
-    skeleton = _skeleton(row, model, seq_length, axes, most, release)
-    return _spread_over(row, skeleton, counts, wanted)
+    # Pairs first: most of the product of pp and vpp is no interleaving of this model.
+    pp, vpp = (each.ravel().astype(np.int64) for each in np.meshgrid(axes.pp, axes.vpp, indexing="ij"))
+    pairs = np.flatnonzero(interleaves(row, model, pp, vpp))
+    values = (axes.tp, pairs, axes.cp, axes.ep, axes.zero_stage, axes.sequence_parallel, axes.recompute)
+    tp, pair, cp, ep, zero, parallel, recompute = (each.ravel() for each in np.meshgrid(*values, indexing="ij"))
+    tp, pair, cp, ep, zero, recompute = (each.astype(np.int64) for each in (tp, pair, cp, ep, zero, recompute))
+    one = np.ones(len(tp), dtype=np.int64)
+    # Rules on the batch hold by construction here (grad_accum = pp), those on dp are held below.
+    least = ep * least_dp(row, tp, pp[pair], cp)
+    x = Layouts(tp, pp[pair], vpp[pair], least, cp, ep, zero, parallel.astype(bool), recompute, one, pp[pair])
+    x = x.take(x.tp * x.pp * x.cp <= most)
+    x = x.take(legal(name, model, x, seq_length, release))
+    width = x.tp * x.pp * x.cp
+    which, sizes = _pairs(width, counts)
+    x, dp = x.take(which), sizes // width[which]
+    distinct, at = np.unique(dp, return_inverse=True)
+    allowed = np.asarray([wanted.dp.allows(int(n)) for n in distinct], dtype=bool)[at]
+    choices = LayoutChoices(sizes, x.tp, x.pp, x.vpp, dp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute)
+    enough = dp >= least_dp(row, x.tp, x.pp, x.cp)
+    return choices.take(((x.tp * x.cp * dp) % x.ep == 0) & enough & allowed)
 
 
 def layout_axes(
@@ -108,12 +126,16 @@ def layout_axes(
     row, wanted = framework(name), bounds or LayoutBounds()
     experts = model.moe.experts if model.moe is not None and row.expert_parallel != "none" else 1
     has_sp = row.sequence_parallel != "never" and row.release(release).sequence_parallel
+    context = _divisors(seq_length // 2, most) if row.context_parallel and seq_length % 2 == 0 else [1]
+    chunks, layers = {1}, model.layers + model.mtp_layers
+    for units in range(layers, layers + row.units_beside_layers + 1) if row.interleaving else ():
+        chunks.update(_divisors(units, units // 2))  # of two stages or more in equal chunks
     cut = model.heads if attention_count(model) else model.hidden  # what every rank has an equal part of
     return LayoutAxes(
         tp=_allowed(_divisors(cut, most) if row.tensor_parallel else [1], wanted.tp),
         pp=_allowed(range(1, min(model.layers, most) + 1) if row.pipeline_parallel else [1], wanted.pp),
-        vpp=_allowed(_virtual_sizes(row, model), wanted.vpp),
-        cp=_allowed(_context_sizes(row, seq_length, most), wanted.cp),
+        vpp=_allowed(sorted(chunks), wanted.vpp),
+        cp=_allowed(context, wanted.cp),
         ep=_allowed(_divisors(experts, most), wanted.ep),
         zero_stage=_allowed(row.zero_stages if stages is None else stages, wanted.zero_stage),
         sequence_parallel=tuple(v for v in (False, True)[: 1 + has_sp] if wanted.sequence_parallel in (None, v)),
@@ -133,61 +155,8 @@ def interleaves(row: Framework, model: ModelSpec, pp: IntArray, vpp: IntArray) -
     return np.asarray((vpp == 1) | ((pp > 1) & equal))
 
 
-# The skeleton: what does not depend on the GPU count ------------------------------------------------------------------
-
-
-def _skeleton(
-    row: Framework, model: ModelSpec, seq_length: int, axes: LayoutAxes, most: int, release: str
-) -> LayoutChoices:
-    # Pairs first: most of the product of pp and vpp is no interleaving of this model.
-    pairs = _grid(axes.pp, axes.vpp)
-    pairs = pairs[:, interleaves(row, model, pairs[0], pairs[1])]
-    x = _product(axes, pairs)
-    x = x.take(x.tp * x.pp * x.cp <= most)
-    return x.take(_framework_allows(row, model, x, seq_length, release))
-
-
-def _framework_allows(row: Framework, model: ModelSpec, x: LayoutChoices, seq_length: int, release: str) -> BoolArray:
-    # Rules on the batch and on dp hold by construction here (grad_accum = pp): `_spread_over` holds dp to its own.
-    one = np.ones(len(x), dtype=np.int64)
-    dp = x.ep * least_dp(row, x.tp, x.pp, x.cp)
-    probe = Layouts(x.tp, x.pp, x.vpp, dp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute, one, x.pp)
-    ok = np.ones(len(x), dtype=bool)
-    for broken, _ in rules(row, model, probe, seq_length, release):
-        ok &= np.logical_not(broken)
-    return ok
-
-
-def _product(axes: LayoutAxes, pairs: IntArray) -> LayoutChoices:
-    index = np.arange(pairs.shape[1])
-    parallel = np.asarray(axes.sequence_parallel, dtype=bool)
-    values = (axes.tp, index, axes.cp, axes.ep, axes.zero_stage, parallel, axes.recompute)
-    t, k, c, e, z, s, r = (axis.ravel() for axis in np.meshgrid(*values, indexing="ij"))
-    t, k, c, e, z, r = (axis.astype(np.int64) for axis in (t, k, c, e, z, r))
-    unknown = np.zeros(len(t), dtype=np.int64)
-    return LayoutChoices(unknown, t, pairs[0][k], pairs[1][k], unknown, c, e, z, s.astype(bool), r)
-
-
-def _grid(first: tuple[int, ...], second: tuple[int, ...]) -> IntArray:
-    a, b = np.meshgrid(np.asarray(first, dtype=np.int64), np.asarray(second, dtype=np.int64), indexing="ij")
-    return np.stack([a.ravel(), b.ravel()])
-
-
 def _allowed(sizes: Iterable[int], choice: IntChoice) -> tuple[int, ...]:
     return tuple(size for size in sizes if choice.allows(size))
-
-
-def _context_sizes(row: Framework, seq_length: int, most: int) -> list[int]:
-    if not row.context_parallel or seq_length % 2:
-        return [1]
-    return _divisors(seq_length // 2, most)
-
-
-def _virtual_sizes(row: Framework, model: ModelSpec) -> list[int]:
-    if not row.interleaving:
-        return [1]
-    units = range(model.layers + model.mtp_layers, model.layers + model.mtp_layers + row.units_beside_layers + 1)
-    return sorted({1}.union(*(_divisors(n, n // 2) for n in units)))  # of two stages or more in equal chunks
 
 
 def _divisors(n: int, most: int) -> list[int]:
@@ -195,27 +164,8 @@ def _divisors(n: int, most: int) -> list[int]:
     return [d for d in sorted({*small, *(n // d for d in small)}) if d <= most]
 
 
-# Over GPU counts ------------------------------------------------------------------------------------------------------
-
-
-def _spread_over(row: Framework, skeleton: LayoutChoices, counts: IntArray, wanted: LayoutBounds) -> LayoutChoices:
-    width = skeleton.tp * skeleton.pp * skeleton.cp
-    which, gpus = _pairs(width, counts)
-    x = skeleton.take(which)
-    dp = gpus // width[which]
-    ok = ((x.tp * x.cp * dp) % x.ep == 0) & (dp >= least_dp(row, x.tp, x.pp, x.cp)) & _allowed_mask(dp, wanted.dp)
-    return LayoutChoices(gpus, x.tp, x.pp, x.vpp, dp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, x.recompute).take(
-        ok
-    )
-
-
-def _allowed_mask(values: IntArray, choice: IntChoice) -> BoolArray:
-    distinct, inverse = np.unique(values, return_inverse=True)
-    return np.asarray([choice.allows(int(v)) for v in distinct], dtype=bool)[inverse]
-
-
 def _pairs(width: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
-    """(skeleton index, GPU count) of every pair in which the width divides the count, ordered by count, then index."""
+    """(index, GPU count) of every pair in which a layout's width divides the count, ordered by count, then index."""
     widths, inverse = np.unique(width, return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     starts = np.searchsorted(inverse[order], np.arange(len(widths) + 1))

@@ -98,7 +98,10 @@ def machine_numbers(
     up = "pcie" if not fast else "mesh" if mesh else accelerator.family
     up = up if f"reduce:{up}" in curves else "other"
     out = hardware.fabric if f"out:{hardware.fabric}" in curves else "unknown"
-    held_back = _at_power(power_limit_w, accelerator.tdp_w)
+    # Near full load a GPU's power grows as about the square of its clock (voltage rises with it), so the rate falls as
+    # the root of the power.
+    tdp_w = accelerator.tdp_w
+    held_back = min(1.0, (power_limit_w / tdp_w) ** 0.5) if power_limit_w and tdp_w else 1.0
     return MachineNumbers(
         ceiling=matmul_ceiling(accelerator, form, shares) * held_back,
         ceiling_16=matmul_ceiling(accelerator, "bf16", shares) * held_back,
@@ -115,15 +118,6 @@ def machine_numbers(
         up_gather=log_shares(curves[f"gather:{up}"]),
         out=log_shares(curves[f"out:{out}"]),
     )
-
-
-def _at_power(limit_w: float | None, tdp_w: float | None) -> float:
-    """Share of the matmul rate that is left under a power limit.
-
-    Near full load a GPU's power grows as about the square of its clock (voltage rises with it), so the rate falls as
-    the root of the power.
-    """
-    return min(1.0, (limit_w / tdp_w) ** 0.5) if limit_w and tdp_w else 1.0
 
 
 def as_reached(machine: MachineNumbers, rates: Rates) -> MachineNumbers:

@@ -32,8 +32,8 @@ def memory(setting: Setting, layouts: Layouts) -> Memory:
     weights, gradients, optimizer = _held(state, known.whole, known.shard / ranks, layouts)
     if known.adapters is not None:
         whole, shard = known.adapters
-        beside = _held(of_adapters, whole, shard / ranks, layouts)
-        weights, gradients, optimizer = (a + b for a, b in zip((weights, gradients, optimizer), beside, strict=True))
+        added = _held(of_adapters, whole, shard / ranks, layouts)
+        weights, gradients, optimizer = (a + b for a, b in zip((weights, gradients, optimizer), added, strict=True))
     whole_bytes = by_stage((state.weights, state.gradients, state.optimizer), "full", layouts.zero_stage)
     less = known.spare(layouts.grad_accum.astype(np.float64)) * GIB / np.maximum(whole_bytes, 1.0)
     weights, gradients, optimizer = (

@@ -35,8 +35,8 @@ class StageActivations:
     limit: FloatArray  # micro-batches in flight, in whole-stage units
     each: FloatArray
     once: FloatArray  # of the layer being run, or the logits
-    plain_each: FloatArray  # the same without full recompute: what it never exceeds
-    plain_once: FloatArray
+    kept_each: FloatArray  # the same without full recompute: what it never exceeds
+    kept_once: FloatArray
     fewer: FloatArray | None = None  # parameters that its ranks have less than the layout's `whole`; None: not known
 
     def at(self, micro_batches: FloatArray, any_full: bool, rows: Rows) -> FloatArray:
@@ -45,7 +45,7 @@ class StageActivations:
         if not any_full:
             return kept
         # One layer in flight is all that full recompute would rebuild: then it saves nothing.
-        return np.minimum(kept, held * self.plain_each[rows] + self.plain_once[rows])
+        return np.minimum(kept, held * self.kept_each[rows] + self.kept_once[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,31 +154,49 @@ def layout_memory(
     shapes = shapes_of(setting, row)
     t, p, v, c, e = (axis.astype(np.float64) for axis in (tp, pp, vpp, cp, ep))
     both_ends = setting.conditions.both_ends
-    cut = _cut(shapes, pp, t, e * setting.conditions.expert_tp, row.units_beside_layers > 0, both_ends)
+    stages = _stages_of(shapes, pp, t, e * setting.conditions.expert_tp, row.units_beside_layers > 0, both_ends)
     state, of_adapters = states_of(setting, row)
     kinds = (state.weights, state.gradients, state.optimizer)
-    whole = cut.dense + cut.experts
-    adapters = _adapters(setting, t, p, e, c if row.zero_shards_over_context else np.ones_like(c))
-    shard = cut.dense / c if row.zero_shards_over_context else cut.dense
+    whole = stages.dense + stages.experts
+    sharded_over = c if row.zero_shards_over_context else np.ones_like(c)  # ranks that data parallelism takes in
+    adapters = None  # parameters of adapters on the fullest rank, and what one of dp ranks shards of them times dp
+    if setting.conditions.adapter is not None:
+        own = adapter_counts(setting.model, setting.conditions.adapter)
+        layers = np.ceil(setting.model.layers / p) / setting.model.layers  # share of them
+        held = layers * (own.dense - own.divided + own.divided / t + own.experts / e) + own.head
+        adapters = held, held / sharded_over
+    shard = stages.dense / sharded_over
     if shapes.every:
         # Experts are divided over their own data-parallel group, t c D / e.
-        shard = shard + cut.experts * e * setting.conditions.expert_tp / (t * c)
+        shard = shard + stages.experts * e * setting.conditions.expert_tp / (t * c)
     if both_ends:
         shard = np.where(pp > 1, shard / 2.0, shard)  # the pipeline holds each stage twice: two ranks share its states
-    chunk = LOSS_BYTES["fused"] * CHUNK_TOKENS if _chunked(setting, row) else 0.0
+    loss = setting.conditions.loss
+    chunked = loss == "chunked" or (not loss and constants.logits_bytes == 0.0)
+    chunk = LOSS_BYTES["fused"] * CHUNK_TOKENS if chunked else 0.0
     groups = (tp > 1).astype(np.float64) + (pp > 1) + (cp > 1) + (ep > 1)
-    table = cut.vocab * shapes.hidden
+    table = stages.vocab * shapes.hidden
     kind = "fp16" if of_adapters.gradients_of_16_bits and "fp16" in constants.bucket_bytes else setting.precision
     if adapters is None:
         largest = constants.largest_bytes[kind] * np.maximum(table, shapes.largest / t)
     else:  # frozen weights have no gradient; in 4 bits the largest stands in 16 while it is multiplied with
         largest = (2.0 if shapes.table_weight != 1.0 else 0.0) * shapes.largest / t
     overhead = constants.overhead_gib + constants.overhead_per_group_gib * groups
-    overhead = overhead + (largest + chunk * cut.vocab) / GIB
+    overhead = overhead + (largest + chunk * stages.vocab) / GIB
     bucket = np.minimum(constants.bucket_bytes[kind], 2.0 * (whole if adapters is None else adapters[0])) / GIB
     # The root unit (embedding, head) stays gathered beside the layers, and so does its gradient.
     root = (2.0 if adapters is None else shapes.table_weight) * constants.gather_bytes * table
-    fixed, divided, step = _beside(of_adapters, adapters, whole, shard, zero_stage)
+    # Adapters' states, whole and divided, and the copies that the optimizer's step makes of gradients.
+    trained = (whole, shard) if adapters is None else adapters
+    step, extra = (
+        [n * by_stage(held_kinds, part, zero_stage) / GIB for n, part in zip(trained, ("full", "shard"), strict=True)]
+        for held_kinds in ((of_adapters.step,), (of_adapters.weights, of_adapters.gradients, of_adapters.optimizer))
+    )
+    fixed, divided = (0.0, 0.0) if adapters is None else extra
+    stated = setting.conditions.shard_group if group is None else group
+    ranks = None  # of a shard group, of which context-parallel ones each take a part
+    if stated is not None and np.any(stated):
+        ranks = np.where(np.asarray(stated) > 0, np.maximum(stated / sharded_over, 1.0), np.inf)
     return LayoutMemory(
         whole=whole,
         shard=shard,
@@ -186,16 +204,16 @@ def layout_memory(
         fixed_gib=overhead + whole * by_stage(kinds, "full", zero_stage) / GIB + fixed,
         divided_gib=shard * by_stage(kinds, "shard", zero_stage) / GIB + divided,
         shared_gib=constants.overhead_per_group_gib + bucket,
-        gather=np.where(zero_stage >= 3, constants.gather_layers * constants.gather_bytes * cut.layer + root, 0.0),
-        reduce=np.where(zero_stage >= 2, constants.reduce_bytes * cut.layer, 0.0),
-        stages=_stage_activations(setting, row, shapes, cut, sequence_parallel, recompute, share, t, p, v, c),
+        gather=np.where(zero_stage >= 3, constants.gather_layers * constants.gather_bytes * stages.layer + root, 0.0),
+        reduce=np.where(zero_stage >= 2, constants.reduce_bytes * stages.layer, 0.0),
+        stages=_stage_activations(setting, row, shapes, stages, sequence_parallel, recompute, share, t, p, v, c),
         whole_bytes=by_stage(kinds, "full", zero_stage) if both_ends else None,
         overhead_gib=overhead,
-        step_gib=step,
+        step_gib=(step[0], step[1]),
         saved_bytes=(_saved(state.weights, 3), _saved(state.gradients, 2)),
         any_full=bool((recompute == 2).any()),
         any_sharded=bool((zero_stage >= 2).any()),
-        group=_group(setting, group, c if row.zero_shards_over_context else np.ones_like(c)),
+        group=ranks,
         adapters=adapters,
     )
 
@@ -206,46 +224,6 @@ def states_of(setting: Setting, row: Framework) -> tuple[StateBytes, StateBytes]
     return (trained if setting.conditions.adapter is None else frozen_bytes(trained)), trained
 
 
-def _adapters(
-    setting: Setting, t: FloatArray, p: FloatArray, e: FloatArray, c: FloatArray
-) -> tuple[FloatArray, FloatArray] | None:
-    """Adapters' parameters of the fullest rank, and what of them one of dp ranks shards times dp; None without any."""
-    adapter, model = setting.conditions.adapter, setting.model
-    if adapter is None:
-        return None
-    own = adapter_counts(model, adapter)
-    share = np.ceil(model.layers / p) / model.layers  # of the layers
-    whole = share * (own.dense - own.divided + own.divided / t + own.experts / e) + own.head
-    return whole, whole / c
-
-
-def _beside(
-    state: StateBytes,
-    adapters: tuple[FloatArray, FloatArray] | None,
-    whole: FloatArray,
-    shard: FloatArray,
-    zero_stage: IntArray,
-) -> tuple[FloatArray | float, FloatArray | float, tuple[FloatArray, FloatArray]]:
-    """GiB of adapters' states, whole and divided; and of the copies that the optimizer's step makes of gradients."""
-    kinds = (state.weights, state.gradients, state.optimizer)
-    trained = (whole, shard) if adapters is None else adapters
-    step = tuple(
-        held * by_stage((state.step,), part, zero_stage) / GIB
-        for held, part in zip(trained, ("full", "shard"), strict=True)
-    )
-    if adapters is None:
-        return 0.0, 0.0, (step[0], step[1])
-    fixed, divided = (
-        held * by_stage(kinds, part, zero_stage) / GIB for held, part in zip(adapters, ("full", "shard"), strict=True)
-    )
-    return fixed, divided, (step[0], step[1])
-
-
-def _chunked(setting: Setting, row: Framework) -> bool:
-    stated = setting.conditions.loss
-    return stated == "chunked" or (not stated and row.memory.logits_bytes == 0.0)
-
-
 def shapes_of(setting: Setting, row: Framework) -> MemoryShapes:
     """The model's coefficients as the setting runs it."""
     flash, modules = not is_unfused(setting), setting.conditions.recompute_modules
@@ -254,14 +232,6 @@ def shapes_of(setting: Setting, row: Framework) -> MemoryShapes:
     )
     adapter = setting.conditions.adapter
     return shapes if adapter is None else with_adapter(shapes, setting.model, adapter)
-
-
-def _group(setting: Setting, group: FloatArray | None, c: FloatArray) -> FloatArray | None:
-    """Data-parallel ranks of a shard group, (n,), of which `c` context-parallel ranks each take a part."""
-    stated = setting.conditions.shard_group if group is None else group
-    if stated is None or not np.any(stated):
-        return None
-    return np.where(np.asarray(stated) > 0, np.maximum(stated / c, 1.0), np.inf)
 
 
 def _saved(kind: KindBytes, stage: int) -> tuple[float, float]:
@@ -285,7 +255,7 @@ class Kinds(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Cut:
+class _Stages:
     """Layers of each stage that can be the fullest, and parameters of the fullest rank, (n,)."""
 
     first: Kinds
@@ -298,7 +268,9 @@ class _Cut:
     vocab: FloatArray  # rows of the vocabulary
 
 
-def _cut(shapes: MemoryShapes, pp: IntArray, t: FloatArray, e: FloatArray, chosen: bool, both_ends: bool) -> _Cut:
+def _stages_of(
+    shapes: MemoryShapes, pp: IntArray, t: FloatArray, e: FloatArray, chosen: bool, both_ends: bool
+) -> _Stages:
     cut = stage_layers(shapes.layers, pp, chosen)
     first = _kinds(shapes, cut.first.astype(np.float64), shapes.first_dense)
     # With one stage there is no other: the first stands for all.
@@ -330,7 +302,7 @@ def _cut(shapes: MemoryShapes, pp: IntArray, t: FloatArray, e: FloatArray, chose
         dense = np.maximum(np.maximum(at_first, at_last), parameters(second))
         most = np.maximum(np.maximum(first.moe, second.moe), last.moe)
     layer = moe_layer + routed if shapes.every else dense_layer
-    return _Cut(first, second, last, dense, most * routed, layer, fewer, rows)
+    return _Stages(first, second, last, dense, most * routed, layer, fewer, rows)
 
 
 def _kinds(shapes: MemoryShapes, layers: FloatArray, first_dense: int) -> Kinds:
@@ -350,7 +322,7 @@ def _stage_activations(
     setting: Setting,
     row: Framework,
     shapes: MemoryShapes,
-    cut: _Cut,
+    stages: _Stages,
     sequence_parallel: BoolArray,
     recompute: IntArray,
     share: FloatArray | None,
@@ -387,39 +359,39 @@ def _stage_activations(
     stream = shapes.hidden * spread  # elements a token of the residual stream
     passed = np.where(p > 1.0, row.memory.stage_bytes, 0.0) * stream
     offloaded = setting.conditions.moves_activations
-    logits = LOSS_BYTES.get(setting.conditions.loss, row.memory.logits_bytes) * shapes.logits_copies * cut.vocab
+    logits = LOSS_BYTES.get(setting.conditions.loss, row.memory.logits_bytes) * shapes.logits_copies * stages.vocab
     full = recompute == 2
 
-    at_ends, between = cut.fewer or (None, None)
+    at_ends, between = stages.fewer or (None, None)
 
     def stage(
-        kinds: Kinds, limit: FloatArray, at_end: FloatArray, beside: FloatArray, fewer: FloatArray | None
+        kinds: Kinds, limit: FloatArray, at_end: FloatArray, received: FloatArray, fewer: FloatArray | None
     ) -> StageActivations:
-        moved = (kinds.dense + kinds.moe) * checkpoint if offloaded else NONE
-        plain_each = kinds.dense * lean_dense + kinds.moe * lean_moe + beside - moved
+        checkpoints = (kinds.dense + kinds.moe) * checkpoint
+        moved = checkpoints if offloaded else NONE
+        kept_each = kinds.dense * lean_dense + kinds.moe * lean_moe + received - moved
         # What is dropped of the layer in backward is there again while it runs.
         rebuilt = np.maximum(
             np.where(kinds.dense > 0, dense - lean_dense, NONE), np.where(kinds.moe > 0, moe - lean_moe, NONE)
         )
-        plain_once = np.maximum(transient + rebuilt, at_end) + (2.0 * checkpoint if offloaded else NONE)
-        again = (kinds.dense + kinds.moe) * checkpoint + beside - moved
-        each = np.where(full, share * again + (1.0 - share) * plain_each, plain_each)
+        kept_once = np.maximum(transient + rebuilt, at_end) + (2.0 * checkpoint if offloaded else NONE)
+        each = np.where(full, share * (checkpoints + received - moved) + (1.0 - share) * kept_each, kept_each)
         once = np.maximum(transient + working, at_end) + (2.0 * checkpoint if offloaded else NONE)
-        once = np.where(full, once, plain_once)
-        each, once, plain_each, plain_once = (x * gib_a_byte for x in (each, once, plain_each, plain_once))
-        return StageActivations(limit, each, once, plain_each, plain_once, fewer)
+        once = np.where(full, once, kept_once)
+        each, once, kept_each, kept_once = (x * gib_a_byte for x in (each, once, kept_each, kept_once))
+        return StageActivations(limit, each, once, kept_each, kept_once, fewer)
 
     both_ends = setting.conditions.both_ends
     out = [
         stage(
-            cut.first,
+            stages.first,
             in_flight_limit(p, v, 0, both_ends),
             logits if both_ends else np.where(p == 1.0, logits, 0.0),
             passed + row.memory.embedding_bytes * stream,
             at_ends,
         ),
-        stage(cut.last, in_flight_limit(p, v, -1, both_ends), logits, passed, at_ends),
+        stage(stages.last, in_flight_limit(p, v, -1, both_ends), logits, passed, at_ends),
     ]
-    if row.memory.stage_bytes or any(bool((a < b).any()) for a, b in zip(cut.first, cut.second, strict=True)):
-        out.append(stage(cut.second, in_flight_limit(p, v, 1, both_ends), np.zeros_like(t), 2.0 * passed, between))
+    if row.memory.stage_bytes or any(bool((a < b).any()) for a, b in zip(stages.first, stages.second, strict=True)):
+        out.append(stage(stages.second, in_flight_limit(p, v, 1, both_ends), np.zeros_like(t), 2.0 * passed, between))
     return tuple(out)

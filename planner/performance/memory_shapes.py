@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from operator import mul
@@ -113,11 +113,17 @@ def memory_shapes(
     kept, lean = (
         {word: _of_word(word, attention[i], recurrent[i], mlp[i], experts[i], masks) for word in words} for i in (0, 1)
     )
-    held = {word: _parameters(word, counts, _latent_weights(model)) for word in words}
+    held = {word: _parameters(word, counts, model) for word in words}
     (dense, moe), (lean_dense, lean_moe) = (_means(each, words) for each in (kept, lean))
     dense_held, moe_held = _means(held, words)
     first_dense, every = (model.moe.first_dense_layers, model.moe.every) if model.moe else (0, 0)
     pattern = bool(model.layer_pattern)
+    widest: LayerBytes | None = None
+    most_moe: tuple[float, ...] = ()
+    if pattern:
+        widest = LayerBytes(*(max(column) for column in zip(*map(astuple, kept.values()), strict=True)))
+        sums = np.concatenate([[0.0], np.cumsum([EXPERTS in word for word in layer_words(model)])])
+        most_moe = tuple(float((sums[n:] - sums[: len(sums) - n]).max()) for n in range(len(sums)))
     return MemoryShapes(
         hidden=float(model.hidden),
         dense=dense,
@@ -142,8 +148,8 @@ def memory_shapes(
         first_dense=0 if pattern else first_dense,
         every=(1 if counts.moe_layers else 0) if pattern else every,
         logits_copies=1.0 + model.mtp_layers,
-        widest=_widest(kept.values()) if pattern else None,
-        most_moe=_most_moe(model) if pattern else (),
+        widest=widest,
+        most_moe=most_moe,
     )
 
 
@@ -190,11 +196,11 @@ def _of_word(
     return _sum(*(parts.get(letter, attention) for letter in word), LayerBytes(*(share * m for m in astuple(masks))))
 
 
-def _parameters(word: str, counts: ParameterCounts, replicated: int) -> LayerBytes:
-    """Parameters of a layer, routed experts apart: `split` those that tp divides, `spread` those that it does not.
-
-    `replicated` are the down projections of latent attention.
-    """
+def _parameters(word: str, counts: ParameterCounts, model: ModelSpec) -> LayerBytes:
+    """Parameters of a layer, routed experts apart: `split` those that tp divides, `spread` those that it does not."""
+    replicated, mla = 0, model.mla
+    if mla is not None:  # down projections of latent attention
+        replicated = model.hidden * (mla.q_lora_rank + mla.kv_lora_rank + mla.qk_rope_head_dim)
     parts = {
         RECURRENT: (counts.recurrent, 0),
         DENSE: (counts.mlp, 0),
@@ -219,16 +225,6 @@ def _means(each: Mapping[str, LayerBytes], words: Mapping[str, int]) -> tuple[La
             columns = zip(*parts, strict=True) if parts else [()] * 4
             out.append(LayerBytes(*(sum(map(mul, shares, column), 0.0) for column in columns)))
     return out[0], out[1]
-
-
-def _widest(layers: Iterable[LayerBytes]) -> LayerBytes:
-    return LayerBytes(*(max(column) for column in zip(*map(astuple, layers), strict=True)))
-
-
-def _most_moe(model: ModelSpec) -> tuple[float, ...]:
-    """The most layers with experts among n in a row, for n from none to all."""
-    sums = np.concatenate([[0.0], np.cumsum([EXPERTS in word for word in layer_words(model)])])
-    return tuple(float((sums[n:] - sums[: len(sums) - n]).max()) for n in range(len(sums)))
 
 
 def _sum(*parts: LayerBytes) -> LayerBytes:
@@ -350,10 +346,3 @@ def _transient(model: ModelSpec, constants: MemoryConstants, gates: int, scores:
         expert = HALF * ((gates + 1) * moe.expert_ffn + 2 * (moe.latent or model.hidden))
         routed = constants.moe_imbalance * moe.top_k * expert
     return LayerBytes(spread=HALF * model.hidden, split=inner, scores=scores, routed=routed)
-
-
-def _latent_weights(model: ModelSpec) -> int:
-    """Down projections of latent attention, which tensor parallelism does not divide."""
-    if model.mla is None:
-        return 0
-    return model.hidden * (model.mla.q_lora_rank + model.mla.kv_lora_rank + model.mla.qk_rope_head_dim)

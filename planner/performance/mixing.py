@@ -14,15 +14,14 @@ from functools import cache
 
 import numpy as np
 
-from planner.performance.arrays import BoolArray, FloatArray, Setting, StepTime
+from planner.performance.arrays import FloatArray, Layouts, Setting, StepTime
 from planner.performance.calibration import Calibration
 from planner.performance.conditions import FUSED_BY_DEFAULT, is_unfused
 from planner.performance.framework_table import FLASH_YEAR, before_flash, frameworks
-from planner.performance.kernels import kernels_of
-from planner.performance.open_layouts import layouts_that_fit, open_layout, take
-from planner.performance.rows import LayoutArrays, Run, layout_arrays
+from planner.performance.open_layouts import layouts_that_fit, open_layout
+from planner.performance.rows import Run, layouts_as_run
 from planner.performance.stacks import FAMILIES, release_year
-from planner.performance.steptime import scope, step_of
+from planner.performance.steptime import step_time
 from planner.words import say, say_from
 
 NEAR = 1.3  # times the fastest: slower layouts are not what a published run had
@@ -57,7 +56,7 @@ def mix(run: Run, calibration: Calibration) -> Mixture | None:
     if not is_open(run):
         return None
     parts = list(_candidates(run, calibration))
-    if len(parts) == 1 and len(parts[0].layouts.tp) == 1 and _same(run, parts[0]):
+    if len(parts) == 1 and len(parts[0].layouts.tp) == 1 and parts[0].run_at(run, 0) == run:
         return None
     weights = np.concatenate([np.full(len(p.ln_s), 1.0 / len(p.ln_s) / len(parts)) for p in parts])
     values = np.concatenate([p.ln_s for p in parts])
@@ -86,7 +85,8 @@ def flash_options(run: Run) -> tuple[bool, ...]:
         return default
     if _dated(run):
         return (False,)
-    dated = run.year is not None or release_year(s.release) is not None or _year_in(s.release)
+    named = any(int(year) >= FLASH_YEAR for year in re.findall("(?=(20[0-9]{2}))", s.release))
+    dated = run.year is not None or release_year(s.release) is not None or named
     return default if dated or _has_flash_by_default(s.framework) else (True, False)
 
 
@@ -112,11 +112,6 @@ def _has_flash_by_default(name: str) -> bool:
     return name in listed or any(n in name for n in (*kin, *FUSED_BY_DEFAULT))
 
 
-def _year_in(release: str) -> bool:
-    """Whether a release's name holds a year that has flash attention."""
-    return any(int(year) >= FLASH_YEAR for year in re.findall("(?=(20[0-9]{2}))", release))
-
-
 def _settings(run: Run) -> list[Setting]:
     """The run's setting under each plausible set of conditions, equally likely."""
     flash, fused = flash_options(run), fused_options(run)
@@ -140,12 +135,12 @@ class _Part:
     """The plausible layouts of one setting, (n,) each."""
 
     setting: Setting
-    layouts: LayoutArrays
+    layouts: Layouts
     step: StepTime
     ln_s: FloatArray  # ln(seconds a token on one GPU)
 
     def run_at(self, run: Run, row: int) -> Run:
-        values = {name: getattr(self.layouts, name)[row].item() for name in LayoutArrays.__slots__}
+        values = {name: getattr(self.layouts, name)[row].item() for name in Layouts.__slots__}
         return replace(run, setting=self.setting, **values)
 
 
@@ -153,29 +148,12 @@ def _candidates(run: Run, calibration: Calibration) -> Iterator[_Part]:
     for setting in _settings(run):
         layouts = layouts_that_fit(run, setting) if open_layout(run) else None
         if layouts is None:
-            layouts = layout_arrays([run])
-        part = _predicted(setting, layouts, calibration)
-        near = part.ln_s <= part.ln_s.min() + np.log(NEAR)
-        yield _Part(setting, take(layouts, near), _taken(part.step, near), part.ln_s[near])
-
-
-def _predicted(setting: Setting, x: LayoutArrays, calibration: Calibration) -> _Part:
-    s = scope(setting, calibration)
-    kernels = kernels_of(s, x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch, gpus=x.gpus, parts=True)
-    step = step_of(s, kernels, x.pp, x.vpp, x.dp, x.zero_stage, x.grad_accum, calibration.correction(setting, x.gpus))
-    tokens = x.micro_batch * x.dp * x.grad_accum * setting.seq_length / x.gpus
-    return _Part(setting, x, step, np.asarray(np.log(step.total_s / tokens)))
-
-
-def _taken(step: StepTime, index: BoolArray) -> StepTime:
-    total = step.total_s[index]
-    n = len(index)
-    named = {name: np.broadcast_to(term, (n,))[index] for name, term in step.terms_s.items()}
-    return StepTime(total, named, np.broadcast_to(step.least_s, (n,))[index])
-
-
-def _same(run: Run, part: _Part) -> bool:
-    return part.run_at(run, 0) == run
+            layouts = layouts_as_run([run])
+        step = step_time(setting, layouts, calibration)
+        tokens = layouts.global_batch * setting.seq_length / layouts.gpus
+        ln_s = np.log(step.total_s / tokens)
+        near = ln_s <= ln_s.min() + np.log(NEAR)
+        yield _Part(setting, layouts.take(near), step.take(near), ln_s[near])
 
 
 # Words ----------------------------------------------------------------------------------------------------------------
@@ -208,7 +186,7 @@ def both(over: Sequence[str]) -> str:
 
 
 def _layouts_in_words(parts: Sequence[_Part], names: Sequence[str]) -> str:
-    layouts = {row for p in parts for row in zip(*(getattr(p.layouts, n) for n in LayoutArrays.__slots__), strict=True)}
+    layouts = {row for p in parts for row in zip(*(getattr(p.layouts, n) for n in Layouts.__slots__), strict=True)}
     ranges = []
     for name in names:
         values = np.concatenate([getattr(p.layouts, name) for p in parts])

@@ -61,10 +61,16 @@ def next_runs(
         if not run.setting.accelerator.peak_dense_tflops:
             raise PlannerError(f"{run.id}: no matmul rate of {run.setting.accelerator.id} is known")
     spread = posterior(candidates, known, calibration)
-    today = float(_deviations(np.diagonal(spread)).sum())
+    first = float(_deviations(np.diagonal(spread)).sum())
 
     def narrowed(spread: FloatArray, noise: float) -> FloatArray:
-        return np.asarray(1.0 - _left(spread, noise) / max(today, 1e-300))
+        """Of the sum of all runs' standard deviations, the share that the measurement of each run alone takes off."""
+        today = np.diagonal(spread)
+        left = [
+            _deviations(today - spread[rows] ** 2 / (today[rows] + noise**2)[:, None]).sum(axis=1)
+            for rows in _blocks(spread)
+        ]
+        return np.asarray(1.0 - np.concatenate(left) / max(first, 1e-300))
 
     picks = choose(spread, np.arange(len(candidates)), calibration.levels.noise, narrowed, count)
     return tuple(NextRun(pick.index, 1.0 - pick.gained) for pick in picks)
@@ -172,16 +178,6 @@ class _Part:
         _, mine, theirs = np.intersect1d(self.names, other.names, assume_unique=True, return_indices=True)
         shared = self.slopes[:, mine] @ other.slopes[:, theirs].T
         return np.asarray(shared + covariance(self.places, other.places, self.levels))
-
-
-def _left(spread: FloatArray, noise: float) -> FloatArray:
-    """Sum of all runs' standard deviations, (n,), after the measurement of each run alone."""
-    today = np.diagonal(spread)
-    sums = [
-        _deviations(today - spread[rows] ** 2 / (today[rows] + noise**2)[:, None]).sum(axis=1)
-        for rows in _blocks(spread)
-    ]
-    return np.concatenate(sums)
 
 
 def measured(spread: FloatArray, run: int, noise: float) -> None:

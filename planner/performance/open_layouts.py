@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 
-from planner.performance.arrays import BoolArray, IntArray, Layouts, Setting
+from planner.performance.arrays import Layouts, Setting
 from planner.performance.framework_table import before_flash, framework, known_framework
 from planner.performance.layout_choices import layout_choices
 from planner.performance.memory import fits, least_recompute, memory
-from planner.performance.rows import DEGREES, LayoutArrays, Run, layout_arrays
+from planner.performance.rows import DEGREES, Run, layouts_as_run
 from planner.performance.stacks import stack_of
 from planner.spec.scenario import IntChoice, LayoutBounds
 from planner.units import PlannerError
@@ -30,16 +30,16 @@ def open_layout(run: Run) -> tuple[str, ...]:
     return ("degrees",) * open_degrees + ("micro_batch",) * open_batch
 
 
-def layouts_that_fit(run: Run, setting: Setting) -> LayoutArrays | None:
+def layouts_that_fit(run: Run, setting: Setting) -> Layouts | None:
     """The layouts that the run may have had and that fit in memory; None where the rules know of none."""
     ruled = _ruled(run, setting)
-    shapes = _degrees(run, ruled) if "degrees" in open_layout(run) else layout_arrays([run])
+    shapes = _degrees(run, ruled) if "degrees" in open_layout(run) else layouts_as_run([run])
     if shapes is None:
         return None
     x = _with_batches(run, shapes)
     if x is None:
         return None
-    whole = _whole(x)
+    whole = x.whole()
     try:
         if "recompute" not in run.stated:
             whole = replace(whole, recompute=least_recompute(ruled, whole))
@@ -50,7 +50,7 @@ def layouts_that_fit(run: Run, setting: Setting) -> LayoutArrays | None:
             ok = needed <= TIGHT * needed.min()
     except PlannerError:  # the framework does not train in this precision: its memory is not known
         return x
-    return take(x, ok)
+    return x.take(ok)
 
 
 def _ruled(run: Run, setting: Setting) -> Setting:
@@ -66,16 +66,24 @@ def _ruled(run: Run, setting: Setting) -> Setting:
     return replace(setting, framework=name)
 
 
-def _degrees(run: Run, ruled: Setting) -> LayoutArrays | None:
-    """The degrees of parallelism that the framework's rules allow, as people choose them; without their batch."""
+def _degrees(run: Run, ruled: Setting) -> Layouts | None:
+    """The degrees of parallelism that the framework's rules allow, as people choose them; without their batch.
+
+    Tensor parallel is kept inside the fast link, context parallel to powers of two.
+    """
+    gpus_per_node = ruled.hardware.gpus_per_node
+    link = max(ruled.hardware.scale_up_domain, gpus_per_node)
+    inside = (n for n in range(1, link + 1) if link % n == 0 or gpus_per_node % n == 0)
+    tensor = tuple(n for n in inside if ruled.model.heads % n == 0)
+    context = tuple(2**n for n in range(max(ruled.seq_length // LEAST_TOKENS_A_RANK, 1).bit_length()))
     for short in (True, False):  # sequences are cut where they are long, or where nothing else is possible
         stated = "cp" in run.stated or (short and ruled.seq_length < LONG)
-        cp = (run.cp,) if stated else _context_sizes(ruled.seq_length)
+        cp = (run.cp,) if stated else context
         for zero in ((run.zero_stage,), () if "zero_or_fsdp" not in run.stated else (run.zero_stage,)):
             found = layout_choices(
                 ruled.framework, ruled.model, ruled.seq_length, [run.gpus],
                 LayoutBounds(
-                    tp=IntChoice(values=_tensor_sizes(ruled)),
+                    tp=IntChoice(values=tensor),
                     cp=IntChoice(values=cp),
                     vpp=IntChoice(values=(run.vpp,)),
                     ep=IntChoice(values=(run.ep,) if "ep" in run.stated else ()),
@@ -95,26 +103,11 @@ def _degrees(run: Run, ruled: Setting) -> LayoutArrays | None:
             if keep.any():
                 found = found.take(keep)
                 one = np.ones(len(found), dtype=np.int64)
-                whole = found.layouts(one, one)
-                return LayoutArrays(*(getattr(whole, name) for name in LayoutArrays.__slots__))
+                return found.layouts(one, one)
     return None
 
 
-def _tensor_sizes(ruled: Setting) -> tuple[int, ...]:
-    """Degrees of tensor parallel that people use: inside the fast link."""
-    hardware = ruled.hardware
-    link = max(hardware.scale_up_domain, hardware.gpus_per_node)
-    inside = (n for n in range(1, link + 1) if link % n == 0 or hardware.gpus_per_node % n == 0)
-    return tuple(n for n in inside if ruled.model.heads % n == 0)
-
-
-def _context_sizes(seq_length: int) -> tuple[int, ...]:
-    """Degrees of context parallel that people use: powers of two."""
-    most = max(seq_length // LEAST_TOKENS_A_RANK, 1)
-    return tuple(2**n for n in range(most.bit_length()))
-
-
-def _with_batches(run: Run, x: LayoutArrays) -> LayoutArrays | None:
+def _with_batches(run: Run, x: Layouts) -> Layouts | None:
     """Every layout with every way to cut the batch that the run states into micro-batches; None where there is none."""
     batched = "global_batch_samples" in run.stated
     sizes = np.arange(1, MOST_MICRO_BATCH + 1) if batched else np.array(FREE_MICRO_BATCHES)
@@ -137,14 +130,4 @@ def _with_batches(run: Run, x: LayoutArrays) -> LayoutArrays | None:
     ok &= (x.vpp[at] == 1) | (accumulation % pp == 0)
     if not ok.any():
         return None
-    return replace(take(x, at[ok]), micro_batch=micro[ok], grad_accum=accumulation[ok])
-
-
-def _whole(x: LayoutArrays) -> Layouts:
-    values = {f.name: getattr(x, f.name) for f in fields(LayoutArrays)}
-    return Layouts(**(values | {"grad_accum": np.ceil(x.grad_accum).astype(np.int64)}))
-
-
-def take(x: LayoutArrays, index: IntArray | BoolArray) -> LayoutArrays:
-    """The layouts that `index` selects, in its order."""
-    return LayoutArrays(*(getattr(x, name)[index] for name in LayoutArrays.__slots__))
+    return replace(x.take(at[ok]), micro_batch=micro[ok], grad_accum=accumulation[ok])

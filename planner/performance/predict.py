@@ -10,19 +10,18 @@ from itertools import chain
 import numpy as np
 
 from planner.catalog import Catalog, is_gpu, supports
-from planner.performance.arrays import FloatArray, Layouts, Setting, StepTime
+from planner.performance.arrays import FloatArray, Setting, StepTime
 from planner.performance.calibration import Calibration
 from planner.performance.columns import TOO_MANY, unread
 from planner.performance.framework_table import memory_framework
 from planner.performance.frameworks import why_each_illegal
 from planner.performance.intervals import Spread, basis, spread
-from planner.performance.kernels import kernels_of
 from planner.performance.machine import FORMATS, format_run
 from planner.performance.memory import capacity_gib, least_of_states, least_recompute, memory
 from planner.performance.memory_layout import GIB
 from planner.performance.mixing import mix
-from planner.performance.rows import Reader, Run, layout_arrays, layouts_of
-from planner.performance.steptime import scope, step_of
+from planner.performance.rows import Reader, Run, layouts_as_run, layouts_of
+from planner.performance.steptime import step_time
 from planner.units import PlannerError
 from planner.words import Sentence, say
 
@@ -104,7 +103,10 @@ def _of_one_setting(runs: Sequence[Run], calibration: Calibration) -> list[Predi
         try:
             mixture = mix(run, calibration)
             taken = run if mixture is None else mixture.nearest
-            if uneven := _uneven(taken):
+            m = taken.grad_accum
+            if abs(m - round(m)) >= 1e-9 and taken.setting.framework != "fsdp":  # FSDP trainers cut the last one short
+                batch = round(m * taken.micro_batch * taken.dp)
+                uneven = say("predict.uneven", batch=batch, micro_batch=taken.micro_batch, dp=taken.dp)
                 raise PlannerError(f"{run.id}: {uneven}")
         except PlannerError as error:
             found[i] = error
@@ -115,10 +117,10 @@ def _of_one_setting(runs: Sequence[Run], calibration: Calibration) -> list[Predi
         tokens, wider = math.exp(-mixture.mean), np.hypot(sigma[[i]], mixture.sigma)
         (found[i],) = _predictions([taken], mixture.step, [tokens], wider, [bases[run.gpus]], (mixture.said,))
     if whole:
-        plain = [runs[i] for i in whole]
-        step = _step(plain, calibration)
-        rates = [r.step_tokens / r.gpus / total for r, total in zip(plain, step.total_s.tolist(), strict=True)]
-        of_each = _predictions(plain, step, rates, sigma[whole], [bases[run.gpus] for run in plain])
+        closed = [runs[i] for i in whole]
+        step = step_time(setting, layouts_as_run(closed), calibration)
+        rates = [r.step_tokens / r.gpus / total for r, total in zip(closed, step.total_s.tolist(), strict=True)]
+        of_each = _predictions(closed, step, rates, sigma[whole], [bases[run.gpus] for run in closed])
         found |= zip(whole, of_each, strict=True)
     return [found[i] for i in range(len(runs))]
 
@@ -158,14 +160,6 @@ def _predictions(
         )
         for i, (run, one) in enumerate(zip(runs, step.each(), strict=True))
     ]
-
-
-def _step(runs: Sequence[Run], calibration: Calibration) -> StepTime:
-    """Steps of runs of one setting, (n,)."""
-    s, a = scope(runs[0].setting, calibration), layout_arrays(runs)
-    kernels = kernels_of(s, a.tp, a.cp, a.ep, a.sequence_parallel, a.recompute, a.micro_batch, gpus=a.gpus, parts=True)
-    factor = calibration.correction(runs[0].setting, a.gpus)
-    return step_of(s, kernels, a.pp, a.vpp, a.dp, a.zero_stage, a.grad_accum, factor)
 
 
 def predict_rows(
@@ -226,12 +220,17 @@ def _memory_and_objections(runs: Sequence[Run]) -> tuple[list[float | None], lis
     The runs are of one setting.
     """
     setting = runs[0].setting
-    narrower = lacking(setting)
+    narrower = no_units_for(setting)
     if not is_gpu(setting.accelerator):
-        alone = {gpus: _states_alone(setting, gpus) for gpus in {run.gpus for run in runs}}
-        return [None] * len(runs), [_joined(alone[run.gpus], narrower) for run in runs]
+        # What a TPU's program keeps is not known, but that its weights and optimizer alone do not fit is.
+        limit, large = setting.accelerator.memory_gib * GIB / 1e9, {}
+        for gpus in {run.gpus for run in runs} if setting.accelerator.family == "tpu" else ():
+            states = least_of_states(setting, setting.conditions.shard_group or gpus)
+            if states > limit:
+                large[gpus] = say("predict.no_room_for_states", least=states, limit=limit)
+        return [None] * len(runs), [_joined(large.get(run.gpus, ""), narrower) for run in runs]
     table = memory_framework(setting.framework)
-    layouts: Layouts = layouts_of(runs)
+    layouts = layouts_of(runs)
     stated = np.asarray(["recompute" in run.stated for run in runs])
     try:
         if not stated.all():
@@ -244,19 +243,8 @@ def _memory_and_objections(runs: Sequence[Run]) -> tuple[list[float | None], lis
     if table.bound:
         why = why_each_illegal(table.name, setting.model, layouts, setting.seq_length, setting.release)
     limit = capacity_gib(setting)
-    large = (say("predict.no_room", needed=gib, limit=limit) if gib > limit else "" for gib in needed)
-    return [*needed], [_joined(room or rule, narrower) for room, rule in zip(large, why, strict=True)]
-
-
-def _states_alone(setting: Setting, gpus: int) -> str:
-    """That a TPU's weights and optimizer alone do not fit; "" if they do, or if what its program keeps is not known."""
-    if setting.accelerator.family != "tpu":
-        return ""
-    chips = setting.conditions.shard_group or gpus
-    least, limit = least_of_states(setting, chips), setting.accelerator.memory_gib * GIB / 1e9
-    if least <= limit:
-        return ""
-    return say("predict.no_room_for_states", least=least, limit=limit)
+    rooms = (say("predict.no_room", needed=gib, limit=limit) if gib > limit else "" for gib in needed)
+    return [*needed], [_joined(room or rule, narrower) for room, rule in zip(rooms, why, strict=True)]
 
 
 def _joined(*sentences: str) -> str:
@@ -264,7 +252,7 @@ def _joined(*sentences: str) -> str:
     return said[0] if len(said) == 1 else say("predict.all", said=said) if said else ""
 
 
-def lacking(setting: Setting) -> str:
+def no_units_for(setting: Setting) -> str:
     """That the accelerator has no units for the precision, and in what it is taken to compute instead; "" if it has."""
     part, precision = setting.accelerator, setting.precision
     measured = FORMATS[precision] in part.matmul_tflops and precision == FORMATS[precision]
@@ -274,15 +262,6 @@ def lacking(setting: Setting) -> str:
     if instead not in part.peak_dense_tflops:  # V100s have 16-bit units for fp16 alone
         instead = "fp16"
     return say("predict.no_units", gpu=part.id, precision=precision, instead=instead)
-
-
-def _uneven(run: Run) -> str:
-    """Why the batch cannot be cut so; FSDP trainers cut the last micro-batch short, others refuse."""
-    whole = abs(run.grad_accum - round(run.grad_accum)) < 1e-9
-    if whole or run.setting.framework == "fsdp":
-        return ""
-    batch = round(run.grad_accum * run.micro_batch * run.dp)
-    return say("predict.uneven", batch=batch, micro_batch=run.micro_batch, dp=run.dp)
 
 
 def _number(value: float) -> str:

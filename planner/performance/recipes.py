@@ -49,26 +49,22 @@ class Recipe:
         return {
             name: value if isinstance(value, str) else "yes" if value else "no"
             for name in SWITCHES
-            if (value := getattr(self, name)) != getattr(PLAIN, name)
+            if (value := getattr(self, name)) != getattr(ALL_OFF, name)
         }
 
     def in_words(self) -> str:
         """What is on, as a list in a sentence."""
-        on = [_graphs(self.graphs)]
+        if self.graphs in ("none", "full"):
+            on = [say(f"recipes.graphs_{self.graphs}")]
+        else:
+            on = [say("recipes.graphs", parts=self.graphs.split("+"))]
         code = "recipes.dispatch_behind" if self.overlap else "recipes.dispatch"
         on.append(say(code, dispatch=_DISPATCH[self.dispatch]))
         on += [say("recipes.fused_experts")] * self.fused_experts + [say("recipes.fp8_attention")] * self.fp8_attention
         return say("recipes.all", on=on)
 
 
-def _graphs(graphs: str) -> str:
-    """What CUDA graphs replay, in words."""
-    if graphs in ("none", "full"):
-        return say(f"recipes.graphs_{graphs}")
-    return say("recipes.graphs", parts=graphs.split("+"))
-
-
-PLAIN = Recipe()
+ALL_OFF = Recipe()
 _YES_NO = {"1": "yes", "true": "yes", "0": "no", "false": "no"}  # as spreadsheets write them
 _DISPATCH = {"alltoall": "all-to-all", "deepep": "DeepEP", "hybridep": "HybridEP"}
 
@@ -81,7 +77,7 @@ def recipe_of(setting: Setting, stack: str, release: str) -> Recipe:
     stack : the software stack's name, as in `stacks.stack_of`
     release : the release run, as in `stacks.release_of`; one without a date counts as the newest
     """
-    published = _published(setting, stack, release) if setting.conditions.tuning == "vendor" else PLAIN
+    published = _published(setting, stack, release) if setting.conditions.tuning == "vendor" else ALL_OFF
     return _switched(published, dict(setting.recipe))
 
 
@@ -98,7 +94,7 @@ def _published(setting: Setting, stack: str, release: str) -> Recipe:
         if known:
             return known[-1]
     oldest = (table[key][0][1] for key in keys if key in table)
-    return next(oldest, PLAIN) if model.moe else PLAIN  # a release from before all recipes
+    return next(oldest, ALL_OFF) if model.moe else ALL_OFF  # a release from before all recipes
 
 
 def _switched(recipe: Recipe, stated: Mapping[str, str]) -> Recipe:
@@ -165,7 +161,7 @@ def _recipes(stack: str) -> Mapping[tuple[str, str, str], list[tuple[Release, Re
     if path is None:
         return table
     for row in read_csv(path).rows():
-        recipe = replace(_switched(PLAIN, row), recomputes=tuple(row["recomputes"].split()))
+        recipe = replace(_switched(ALL_OFF, row), recomputes=tuple(row["recomputes"].split()))
         since = (release_numbers(row["since"]), recipe)
         table.setdefault((row["model"], row["gpu"], row["precision"]), []).append(since)
     for dated in table.values():

@@ -29,12 +29,15 @@ MOST_PARAMETERS = 10**15
 PCIE5_GBYTE_PER_S = 63.0
 FAST_PORT, PLAIN_PORT = 400.0, 25.0  # Gbit/s of a GPU's share where nobody tells: NDR, as most clusters have; Ethernet
 #: Columns that say nothing of a setting: of the layout alone, of the measurement, of the table.
-BESIDE = frozenset((
+NOT_OF_SETTING = frozenset((
     "gpus", "tp", "pp", "vpp", "dp", "cp", "ep", "sequence_parallel", "recompute", "micro_batch", "grad_accum",
     "global_batch_samples", "tokens_per_s_per_gpu", "source_id", "weight", "quality", "date", "notes",
 ))  # fmt: skip
 _OF_SETTING = tuple(  # every other column that is read, by all its names
-    name for column in COLUMNS if column.read and column.name not in BESIDE for name in (column.name, *column.aliases)
+    name
+    for column in COLUMNS
+    if column.read and column.name not in NOT_OF_SETTING
+    for name in (column.name, *column.aliases)
 )
 
 

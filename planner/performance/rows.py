@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from planner.catalog import Catalog
-from planner.performance.arrays import RECOMPUTE, BoolArray, FloatArray, IntArray, Layouts, Setting
+from planner.performance.arrays import RECOMPUTE, Layouts, Setting
 from planner.performance.assumed import assumptions
 from planner.performance.cells import MOST_OF_ANYTHING, MOST_TEXT, Cells
 from planner.performance.columns import TOO_MANY
@@ -86,37 +86,14 @@ class Run:
         return (self.setting.model.name, self.setting.accelerator.id, self.setting.precision)
 
 
-@dataclass(frozen=True, slots=True)
-class LayoutArrays:
-    """The runs' layouts as arrays, (n,); like Layouts, but accumulation may be fractional."""
-
-    tp: IntArray
-    pp: IntArray
-    vpp: IntArray
-    dp: IntArray
-    cp: IntArray
-    ep: IntArray
-    zero_stage: IntArray
-    sequence_parallel: BoolArray
-    recompute: IntArray
-    micro_batch: IntArray
-    grad_accum: FloatArray
-
-    @property
-    def gpus(self) -> IntArray:
-        return self.tp * self.pp * self.cp * self.dp
-
-
-def layout_arrays(runs: Sequence[Run]) -> LayoutArrays:
-    """The layouts of these runs, in their order."""
-    return LayoutArrays(*(np.asarray([getattr(r, name) for r in runs]) for name in LayoutArrays.__slots__))
+def layouts_as_run(runs: Sequence[Run]) -> Layouts:
+    """The layouts of these runs, in their order; accumulation may be fractional."""
+    return Layouts(*(np.asarray([getattr(r, name) for r in runs]) for name in Layouts.__slots__))
 
 
 def layouts_of(runs: Sequence[Run]) -> Layouts:
-    """The same as Layouts, accumulation rounded up."""
-    a = layout_arrays(runs)
-    values = {name: getattr(a, name) for name in LayoutArrays.__slots__}
-    return Layouts(**(values | {"grad_accum": np.ceil(a.grad_accum).astype(np.int64)}))
+    """The same, accumulation rounded up."""
+    return layouts_as_run(runs).whole()
 
 
 def read_run(row: Mapping[str, str], parts: Catalog, place: str) -> Run:
@@ -152,10 +129,17 @@ class Reader:
         ranks = _ranks(cell)
         gpus = ranks.tp * ranks.pp * ranks.cp * ranks.dp
         setting = self._setting(cell, gpus)
-        micro, accumulation = _batch(cell, ranks.dp)
+        batch = cell.count("global_batch_samples", 0)
+        pieces = cell.count("grad_accum", max(1, batch // ranks.dp))
+        micro = cell.count("micro_batch", 0) or max(1, batch // (ranks.dp * pieces))
+        accumulation = batch / (micro * ranks.dp) if batch else float(cell.count("grad_accum", 1))
+        if accumulation < 1:
+            raise PlannerError(f"{place}: a global batch of {batch} is less than micro-batch {micro} x dp {ranks.dp}")
         megatron = stack_of(setting.framework, "") == "megatron"
         stage = cell.zero_stage(setting.framework)
         stated = {name: text for name in LAYOUT_COLUMNS if (text := cell.text(name))}
+        some = (cell.number("recompute_share", 1.0) or 0.0) > 0.0
+        dated = re.search(r"(?<!\d)20[0-4]\d(?!\d)", cell.text("date")[:MOST_TEXT])  # a day, a month, words around one
         return Run(
             id=place,
             source=cell.text("source_id") or place.split(":", maxsplit=1)[0],
@@ -173,14 +157,15 @@ class Reader:
                 ranks.tp,
                 megatron and ranks.tp > 1 and not before_flash(setting.release),  # both came in 2022
             ),
-            recompute=_recompute(cell),
+            # Layers of which some are recomputed are so whole, whatever the nearest word for it.
+            recompute=RECOMPUTE.index("full") if some and cell.recompute == 0 else cell.recompute,
             micro_batch=micro,
             grad_accum=accumulation,
             tokens_per_s_per_gpu=cell.number("tokens_per_s_per_gpu"),
             low_trust=cell.text("weight").lower() == "low",
             assumed=self._assumptions(cell, setting, gpus, stage),
             stated=stated,
-            year=_year(cell),
+            year=int(dated[0]) if dated else None,
         )
 
     def _setting(self, cell: Cells, gpus: int) -> Setting:
@@ -198,18 +183,6 @@ class Reader:
         return self._assumed[key]
 
 
-def _recompute(cell: Cells) -> int:
-    """The code of RECOMPUTE; layers of which some are recomputed are so whole, whatever the nearest word for it."""
-    some = (cell.number("recompute_share", 1.0) or 0.0) > 0.0
-    return RECOMPUTE.index("full") if some and cell.recompute == 0 else cell.recompute
-
-
-def _year(cell: Cells) -> int | None:
-    """The year of `date`, which may be a year, a month, a day or words around one."""
-    found = re.search(r"(?<!\d)20[0-4]\d(?!\d)", cell.text("date")[:MOST_TEXT])
-    return int(found[0]) if found else None
-
-
 class _Ranks(NamedTuple):
     tp: int
     pp: int
@@ -223,11 +196,16 @@ def _ranks(cell: Cells) -> _Ranks:
     gpus, dp = cell.count("gpus", 0), cell.count("dp", 0)
     if not gpus and not dp:
         raise PlannerError(f"{cell.place}: states neither gpus nor dp; give one of them")
-    if not any(cell.text(name) for name in DEGREES):
-        tp, pp = _least_split(gpus // cp, cell.count("global_batch_samples", 0)) if gpus % cp == 0 else (tp, pp)
+    batch, left = cell.count("global_batch_samples", 0), gpus // cp
+    if not any(cell.text(name) for name in DEGREES) and gpus % cp == 0:
+        tp, pp = 1, 1
+        if 0 < batch < left:  # fewer sequences than GPUs: the least that divides them shares each
+            width = next(w for w in range(-(-left // batch), left + 1) if left % w == 0)
+            tp = math.gcd(width, MOST_TENSOR_PARALLEL)
+            pp = width // tp
     if not dp:
-        dp, left = divmod(gpus, tp * pp * cp)
-        if left or not dp:
+        dp, rest = divmod(gpus, tp * pp * cp)
+        if rest or not dp:
             raise PlannerError(f"{cell.place}: tp {tp} x pp {pp} x cp {cp} does not divide {gpus} GPUs")
     elif gpus and gpus != tp * pp * cp * dp:
         raise PlannerError(f"{cell.place}: tp {tp} x pp {pp} x cp {cp} x dp {dp} is not {gpus} GPUs")
@@ -236,25 +214,6 @@ def _ranks(cell: Cells) -> _Ranks:
             f"{cell.place}: tp {tp} x pp {pp} x cp {cp} x dp {dp} is more than {MOST_OF_ANYTHING:,} GPUs"
         )
     return _Ranks(tp, pp, cp, dp)
-
-
-def _least_split(gpus: int, batch: int) -> tuple[int, int]:
-    """(tp, pp) of a run that states none: 1 each, unless its batch is of fewer sequences than GPUs."""
-    if not batch or batch >= gpus:
-        return 1, 1
-    width = next(w for w in range(-(-gpus // batch), gpus + 1) if gpus % w == 0)
-    tp = math.gcd(width, MOST_TENSOR_PARALLEL)
-    return tp, width // tp
-
-
-def _batch(cell: Cells, dp: int) -> tuple[int, float]:
-    """Sequences of a micro-batch, and micro-batches a step on each of `dp` ranks."""
-    batch = cell.count("global_batch_samples", 0)
-    micro = cell.count("micro_batch", 0) or max(1, batch // (dp * cell.count("grad_accum", max(1, batch // dp))))
-    accumulation = float(cell.count("grad_accum", 1)) if not batch else batch / (micro * dp)
-    if accumulation < 1:
-        raise PlannerError(f"{cell.place}: a global batch of {batch} is less than micro-batch {micro} x dp {dp}")
-    return micro, accumulation
 
 
 def _stage_that_fits(stage: int, setting: Setting, ranks: _Ranks) -> int:

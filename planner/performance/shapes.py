@@ -69,7 +69,7 @@ class ModelNumbers:
 def model_numbers(model: ModelSpec) -> ModelNumbers:
     """The figures of one model.
 
-    Matrix shapes follow SCIENCE's counts: attention h·d·(a + 2k) + a·d·h, MLP 2 or 3 matrices of h x f,
+    Attention has h·d·(a + 2k) + a·d·h weights, an MLP 2 or 3 matrices of h x f,
     latent attention as in DeepSeek-V2 (arXiv:2405.04434, section 2.1).
     """
     h, a, k, d = model.hidden, model.heads, model.kv_heads, model.head_dim
@@ -94,7 +94,7 @@ def model_numbers(model: ModelSpec) -> ModelNumbers:
         weights, full = weights + indexer_weights(model.sparse, model), full + model.sparse.index_head_dim
     multiple = max(1, model.vocab_multiple)
     mixers = _Mixers(float(weights), float(full), float(split), float(score), float(kv), float(a))
-    pattern = _pattern_numbers(model, mixers) if model.layer_pattern else _plain_numbers(model, mixers)
+    pattern = _pattern_layers(model, mixers) if model.layer_pattern else _uniform_layers(model, mixers)
     expert_ffn, expert_outer = (moe.expert_ffn, moe.latent or h) if moe else (0, h)
     shared = moe.shared_experts * moe.shared_ffn if moe else 0
     return ModelNumbers(
@@ -163,14 +163,14 @@ class _Layers(NamedTuple):
     exchanged: float = 0.0
 
 
-def _plain_numbers(model: ModelSpec, mixers: _Mixers) -> _Layers:
+def _uniform_layers(model: ModelSpec, mixers: _Mixers) -> _Layers:
     """Attention in every layer, windows and experts at even steps."""
     every, moe = model.full_attention_every, model.moe
     windowed = 0.0 if model.sliding_window is None else (1.0 - 1.0 / every if every else 1.0)
     return _Layers(mixers, len(range(moe.first_dense_layers, model.layers, moe.every)) if moe else 0, windowed)
 
 
-def _pattern_numbers(model: ModelSpec, mixers: _Mixers) -> _Layers:
+def _pattern_layers(model: ModelSpec, mixers: _Mixers) -> _Layers:
     """The means over the layers of a pattern; a recurrent mixer keeps its state where attention has scores."""
     r, layers = model.recurrent, float(model.layers)
     attention, recurrent = attention_count(model) / layers, recurrent_count(model) / layers

@@ -62,13 +62,13 @@ def in_flight_limit(pp: FloatArray, vpp: FloatArray, stage: int, both_ends: bool
     return np.where(vpp > 1.0, interleaved, after + 1.0)
 
 
-def even(layers: int, pp: IntArray, vpp: IntArray, beside: int = 0) -> BoolArray:
-    """Whether pp x vpp equal chunks hold the layers, counting up to `beside` further units (embedding, loss) as layers.
+def even(layers: int, pp: IntArray, vpp: IntArray, more_units: int = 0) -> BoolArray:
+    """Whether pp x vpp equal chunks hold the layers, counting up to `more_units` more (embedding, loss) as layers.
 
     Source: megatron/training/arguments.py account_for_embedding_in_pipeline_split, account_for_loss_in_pipeline_split.
     """
     chunks = pp * vpp
     fits = np.zeros(chunks.shape, dtype=bool)
-    for extra in range(beside + 1):
+    for extra in range(more_units + 1):
         fits |= (layers + extra) % chunks == 0
     return fits

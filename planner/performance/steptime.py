@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts, Setting, StepTime
+from planner.performance.arrays import FloatArray, IntArray, Layouts, Setting, StepTime
 from planner.performance.calibration import Calibration
-from planner.performance.conditions import ConditionNumbers, condition_numbers
+from planner.performance.conditions import condition_numbers
 from planner.performance.kernels import KernelTimes as KernelTimes
 from planner.performance.kernels import Scope as Scope
 from planner.performance.kernels import kernels_of as kernels_of
@@ -41,58 +41,9 @@ def step_time(setting: Setting, layouts: Layouts, calibration: Calibration) -> S
 
     Errors: none of its own; a layout that the framework would refuse is computed all the same.
     """
-    kernels = kernel_times(
-        setting,
-        layouts.tp,
-        layouts.cp,
-        layouts.ep,
-        layouts.sequence_parallel,
-        layouts.recompute,
-        layouts.micro_batch,
-        calibration,
-        gpus=layouts.tp * layouts.cp * layouts.pp * layouts.dp,
-        parts=True,
-    )
-    return assemble(
-        setting, kernels, layouts.pp, layouts.vpp, layouts.dp, layouts.zero_stage, layouts.grad_accum, calibration
-    )
-
-
-def kernel_times(
-    setting: Setting,
-    tp: IntArray,
-    cp: IntArray,
-    ep: IntArray,
-    sequence_parallel: BoolArray,
-    recompute: IntArray,
-    micro_batch: IntArray,
-    calibration: Calibration,
-    *,
-    gpus: IntArray | None = None,
-    parts: bool = False,
-) -> KernelTimes:
-    """What one micro-batch costs on each combination, (n,); the arguments are arrays of one shape.
-
-    `gpus`: of the run, where they may be less than a node.
-    """
-    s = scope(setting, calibration)
-    return kernels_of(s, tp, cp, ep, sequence_parallel, recompute, micro_batch, gpus=gpus, parts=parts)
-
-
-def assemble(
-    setting: Setting,
-    kernels: KernelTimes,
-    pp: IntArray,
-    vpp: IntArray,
-    dp: IntArray,
-    zero_stage: IntArray,
-    grad_accum: IntArray,
-    calibration: Calibration,
-) -> StepTime:
-    """The step that these micro-batches add up to, (n,)."""
-    s = scope(setting, calibration)
-    gpus = kernels.tp * kernels.cp * pp * dp
-    return step_of(s, kernels, pp, vpp, dp, zero_stage, grad_accum, calibration.correction(setting, gpus))
+    s, x = scope(setting, calibration), layouts
+    kernels = kernels_of(s, x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch, gpus=x.gpus, parts=True)
+    return step_of(s, kernels, x.pp, x.vpp, x.dp, x.zero_stage, x.grad_accum, calibration.correction(setting, x.gpus))
 
 
 def step_of(
@@ -105,7 +56,13 @@ def step_of(
     grad_accum: Number | IntArray,
     factor: Number,
 ) -> StepTime:
-    """`assemble` on numbers; `grad_accum` may be fractional where micro-batches need not divide the batch."""
+    """The step that these micro-batches add up to, (n,).
+
+    Parameters
+    ----------
+    grad_accum : may be fractional where micro-batches need not divide the batch
+    factor : on the step time, as measured runs correct it
+    """
     rates = s.rates
     slow, bubble = stage_s(s, k, pp, vpp)
     busy = grad_accum * slow
@@ -113,8 +70,10 @@ def step_of(
     pipeline = np.where(pp > 1, 2.0 * message * (vpp * grad_accum + pp - 1.0), 0.0)
     traffic, optimizer = once_a_step_s(s, k, pp, dp, zero_stage, grad_accum, slow)
     terms = {"bubble": bubble, "pipeline_parallel": pipeline, "data_parallel": traffic, "optimizer": optimizer}
-    if np.any(s.conditions.moves_activations):
-        terms["offload"] = _offloaded(s, k, pp, grad_accum, slow)
+    how = s.conditions
+    if np.any(how.moves_activations):  # layers' inputs to the host and back, beyond the computation that hides them
+        moved = 2.0 * k.stage_bytes * np.ceil(s.model.layers / pp) / how.host_link
+        terms["offload"] = np.where(how.moves_activations > 0, grad_accum * np.maximum(moved - slow, 0.0), 0.0)
     terms["constant"] = rates.step + 0.0 * optimizer
     total = busy + bubble + pipeline + traffic + optimizer + rates.step
     total = total + terms["offload"] if "offload" in terms else total
@@ -167,7 +126,7 @@ def _optimizer(s: Scope, k: KernelTimes, pp: IntArray, zero_stage: IntArray, ran
     its weights back over the host's link, and steps at the rate of the host's memory (ZeRO-Offload: Ren et al. 2021).
     """
     machine, rates, how = s.machine, s.rates, s.conditions
-    shared = _group(s, ranks)
+    shared = _shard_ranks(s, ranks)
     divided = np.where(zero_stage > 0, shared, 1)
     each = 6.0 / np.where(zero_stage >= 3, shared, 1) + 2.0 * how.optimizer_bytes / divided
     weights = (k.dense_weights * how.trained_dense + k.expert_weights * how.trained_experts) / pp
@@ -180,13 +139,6 @@ def _optimizer(s: Scope, k: KernelTimes, pp: IntArray, zero_stage: IntArray, ran
     moved = weights / divided * (machine.gradient_bytes + WEIGHT_BYTES) / how.host_link
     stepped = weights / divided * (2.0 * how.optimizer_bytes + machine.gradient_bytes) / how.host_memory
     return np.asarray(np.where(how.moves_optimizer > 0, moved + stepped, there))
-
-
-def _offloaded(s: Scope, k: KernelTimes, pp: IntArray, grad_accum: Number, slow: FloatArray) -> FloatArray:
-    """Seconds that layers' inputs take to the host and back, beyond the computation that hides them, (n,)."""
-    how = s.conditions
-    traffic = 2.0 * k.stage_bytes * np.ceil(s.model.layers / pp) / how.host_link
-    return np.asarray(np.where(how.moves_activations > 0, grad_accum * np.maximum(traffic - slow, 0.0), 0.0))
 
 
 def slowest_stage(k: KernelTimes, layers: Number, pp: IntArray, vpp: IntArray) -> FloatArray:
@@ -202,23 +154,18 @@ def slowest_stage(k: KernelTimes, layers: Number, pp: IntArray, vpp: IntArray) -
     return np.where(pp > 1, np.minimum(slow, k.busy_s), k.busy_s)
 
 
-def _group(s: Scope, ranks: Number) -> Number:
+def _shard_ranks(s: Scope, ranks: Number) -> Number:
     """GPUs over which optimizer or weights are sharded: all ranks, unless a smaller group is stated."""
     stated = s.conditions.shard_group
     return np.where((stated > 0) & (stated < ranks), np.maximum(stated, 1.0), ranks)
 
 
-def _near(s: Scope, k: KernelTimes, pp: IntArray, ranks: Number, apart: Number, members: Number) -> Number:
+def _in_link_domain(s: Scope, k: KernelTimes, pp: IntArray, ranks: Number, apart: Number, members: Number) -> Number:
     """Of `members` GPUs that lie `apart` within one pipeline stage, those that share a link domain."""
     domain, block = s.machine.domain, k.tp * ranks
     straddles = (block < domain) & (block * pp > domain)
     room = np.where(straddles, neighbours(s.machine, block), domain)
     return np.clip(room / apart, 1.0, members)
-
-
-def _trained(how: ConditionNumbers) -> tuple[Number, Number]:
-    """Shares of the weights that training changes: outside routed experts, and theirs."""
-    return how.trained_dense, how.trained_experts
 
 
 def _data_parallel(
@@ -239,15 +186,15 @@ def _data_parallel(
     ranks = k.cp * dp  # gradients are shared by data and context parallel
     how = s.conditions
     dense = k.dense_weights / pp
-    local = _near(s, k, pp, ranks, k.tp, ranks)
+    local = _in_link_domain(s, k, pp, ranks, k.tp, ranks)
     sharded, repeated = zero_stage >= 3, zero_stage >= 2
     layer = how.frozen_bytes * (k.dense_weights + k.expert_weights) / s.model.layers
     bucket = np.maximum(BUCKET, BUCKET_A_RANK * ranks)
     size = np.where(sharded, layer, machine.gradient_bytes * np.minimum(dense * how.trained_dense, bucket))
     passed = ring_time(machine, machine.up_gather, size, ranks, local) / np.maximum(size, 1.0) * dense
     gathered, reduced = passed, np.zeros(1)
-    if np.any(s.conditions.shard_group):  # weights go round the group alone, gradients also between groups
-        group = _group(s, ranks)
+    if np.any(how.shard_group):  # weights go round the group alone, gradients also between groups
+        group = _shard_ranks(s, ranks)
         near = np.clip(neighbours(machine, k.tp * group) / k.tp, 1.0, np.minimum(local, group))
         within = ring_time(machine, machine.up_gather, size, group, near) / np.maximum(size, 1.0) * dense
         gathered = np.where(group < ranks, within, passed)
@@ -256,21 +203,26 @@ def _data_parallel(
         reduced = np.where(
             group < ranks, gathered + 2.0 * between / np.maximum(size, 1.0) * dense / group - passed, 0.0
         )
-    again = repeated & ~sharded & (np.asarray(how.gathers_each) > 0)
+    regathered = repeated & ~sharded & (np.asarray(how.gathers_each) > 0)
     # Where weights themselves are sharded all are gathered, frozen ones as they are kept; else those that changed.
-    shares = [np.where(sharded | again, how.frozen_bytes, WEIGHT_BYTES * share) for share in _trained(how)]
-    gather = shares[0] * gathered
+    dense_bytes, expert_bytes = (
+        np.where(sharded | regathered, how.frozen_bytes, WEIGHT_BYTES * share)
+        for share in (how.trained_dense, how.trained_experts)
+    )
+    gather = dense_bytes * gathered
     scatter = machine.gradient_bytes * how.trained_dense * (passed + reduced)
     if np.any(k.expert_weights):
         replicas = np.maximum(k.tp * ranks / k.ep, 1.0)
-        near = _near(s, k, pp, ranks, k.ep, replicas)
+        near = _in_link_domain(s, k, pp, ranks, k.ep, replicas)
         per_byte = ring_time(machine, machine.up_gather, size, replicas, near) / np.maximum(size, 1.0)
         routed = k.expert_weights / pp * per_byte
-        gather = gather + shares[1] * routed
+        gather = gather + expert_bytes * routed
         scatter = scatter + machine.gradient_bytes * how.trained_experts * routed
-    once = np.where(zero_stage == 0, 2.0 * scatter, np.where(again, 0.0, gather) + np.where(repeated, 0.0, scatter))
+    once = np.where(
+        zero_stage == 0, 2.0 * scatter, np.where(regathered, 0.0, gather) + np.where(repeated, 0.0, scatter)
+    )
     once = np.where(sharded, 0.0, once)
-    each = np.where(sharded, 2.0 * gather, np.where(again, gather, 0.0)) + np.where(repeated, scatter, 0.0)
+    each = np.where(sharded, 2.0 * gather, np.where(regathered, gather, 0.0)) + np.where(repeated, scatter, 0.0)
     # What is reduced once hides behind the last backward pass, unless every micro-batch's reductions fill that already.
     shown = np.maximum(rates.data * once, once - np.where(repeated, 0.0, slow))
     shown = shown + grad_accum * np.maximum(rates.shard * each, each - slow)

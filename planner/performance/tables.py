@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from planner.performance.cells import NOT_TEXT, Cells
 from planner.performance.columns import TOO_MANY, conflicts, is_read, unread
-from planner.reading import one_line, read_csv
-from planner.units import PlannerError
+from planner.reading import fault, one_line, read_csv
 from planner.words import say
 
 MAX_BYTES = 256 << 20
@@ -47,9 +46,15 @@ def read_table(path: Path, endings: Iterable[str] = (".csv",)) -> RunTable:
         say different things.
     """
     table = read_csv(path, most=MAX_BYTES, holds="a table of runs", ragged=True, endings=endings)
-    header, rows = table.header, tuple(_row(table.header, cells) for cells in table.cells)
+    header, read = table.header, []
+    for cells in table.cells:
+        row = dict.fromkeys(header, "") | dict(zip(header, cells, strict=False))
+        if any(text.strip() for text in cells[len(header) :]):
+            row[TOO_MANY] = ",".join(cells[len(header) :])
+        read.append(row)
+    rows = tuple(read)
     if any(NOT_TEXT in name or "\0" in name for name in header):
-        raise PlannerError(f"{path}: its first line is not UTF-8 text; save the table as CSV in UTF-8")
+        raise fault(path, "its first line is not UTF-8 text; save the table as CSV in UTF-8")
     left = unread(header, str(path))
     for column, _ in conflicts(header):
         for number, row in enumerate(rows, 1):
@@ -57,11 +62,3 @@ def read_table(path: Path, endings: Iterable[str] = (".csv",)) -> RunTable:
     aside = [name for name in header if not is_read(name)]
     garbled = tuple(n for n, row in enumerate(rows, 1) if any(NOT_TEXT in row.get(name, "") for name in aside))
     return RunTable(header, rows, left, garbled)
-
-
-def _row(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
-    """A row; cells beyond the header are kept under TOO_MANY where they say anything."""
-    row = dict.fromkeys(header, "") | dict(zip(header, cells, strict=False))
-    if any(text.strip() for text in cells[len(header) :]):
-        row[TOO_MANY] = ",".join(cells[len(header) :])
-    return row

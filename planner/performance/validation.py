@@ -88,21 +88,22 @@ def judge(
     PlannerError
         If a table cannot be read or `leave_out` is none of these.
     """
-    asked, unreadable = sort_runs(paths, overlays)
-    if unreadable and not asked:
+    runs, unreadable = sort_runs(paths, overlays)
+    if unreadable and not runs:
         raise PlannerError(next(iter(unreadable.values())))
-    if not asked:
+    if not runs:
         raise PlannerError(f"{', '.join(p.name for p in paths)}: no row states tokens_per_s_per_gpu to compare with")
     if leave_out not in LEAVE_OUT:
         raise PlannerError(f"--leave-out '{leave_out}' is none of {', '.join(LEAVE_OUT)}")
     if leave_out == "none":
-        plain = Judged(tuple(asked), log_errors(asked, shipped), _sigma(asked, shipped), leave_out, unreadable)
-        return _mixed(plain, [shipped] * len(asked))
+        sigma = np.asarray([spread(r.setting, np.asarray([r.gpus]), shipped).sigma[0] for r in runs])
+        judged = Judged(tuple(runs), log_errors(runs, shipped), sigma, leave_out, unreadable)
+        return _mixed(judged, [shipped] * len(runs))
     prior = replace(uncalibrated(load_catalog(tuple(overlays)).curves), spreads=shipped.spreads)
     found = fit(read_runs(measured_files(overlays), overlays), prior, shipped)
-    held = held_out(found, prior, leave_out, asked, refit=refit)
-    plain = Judged(tuple(asked), held.errors, held.sigma(asked), leave_out, unreadable)
-    return _mixed(plain, [held.calibrations[key] for key in held.keys])
+    held = held_out(found, prior, leave_out, runs, refit=refit)
+    judged = Judged(tuple(runs), held.errors, held.sigma(runs), leave_out, unreadable)
+    return _mixed(judged, [held.calibrations[key] for key in held.keys])
 
 
 def _mixed(judged: Judged, calibrations: Sequence[Calibration]) -> Judged:
@@ -232,10 +233,6 @@ def subset(judged: Judged, rows: Iterable[int]) -> Judged:
         errors=judged.errors[index],
         sigma=judged.sigma[index],
     )
-
-
-def _sigma(runs: Sequence[Run], calibration: Calibration) -> FloatArray:
-    return np.asarray([spread(r.setting, np.asarray([r.gpus]), calibration).sigma[0] for r in runs])
 
 
 def _figures_by(judged: Judged, label: Callable[[Run], str]) -> Iterable[tuple[str, Mapping[str, Any]]]:

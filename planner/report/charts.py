@@ -14,14 +14,14 @@ from planner.money import money_of, written_in
 from planner.report.figures import Scale, money_scale, time_scale
 from planner.results.answers import StatedGoal
 from planner.results.plan import Plan, Quantiles
-from planner.risk.replay import Replay
+from planner.risk.replay import Replay, World
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KINDS = ("svg", "png", "html")
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # told apart by everybody
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")  # told apart by everybody
 
 
 _PAPER: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # behind a label that crosses a line
@@ -42,33 +42,14 @@ def chart_kind(path: Path) -> str:
     return kind
 
 
-def distribution_chart(plan: Plan, found: Replay, goal: StatedGoal | None, name: str, path: Path) -> None:
-    """Draw how long the simulated runs took and what they cost, with the stated quantiles and the budgets.
-
-    Raises
-    ------
-    PlannerError
-        If matplotlib is not there or the file cannot be written.
-    """
-    kind = chart_kind(path)
-    _save(distribution_figure(plan, found, goal, name), path, kind, name)
-
-
-def distribution_figure(plan: Plan, found: Replay, goal: StatedGoal | None, name: str) -> Figure:
-    """The distributions of time and cost, as `distribution_chart` draws them."""
-    budgets = (None, None) if goal is None else (goal.time_s, goal.cost_usd)
-    return _distributions(found, (plan.time_s, plan.cost_usd), budgets, f"{name}: ")
-
-
-def replay_figure(found: Replay) -> Figure:
-    """The distributions of time and cost beside the stated quantiles."""
-    return _distributions(found, (found.stated.time_s, found.stated.cost_usd), (None, None), "")
-
-
-def _distributions(
-    found: Replay, stated: tuple[Quantiles, Quantiles], budgets: tuple[float | None, float | None], name: str
+def distribution_figure(
+    found: Replay, plan: Plan | World | None = None, goal: StatedGoal | None = None, name: str = ""
 ) -> Figure:
-    figure = _figure(height=4.0)
+    """How long the simulated runs took and what they cost, with the quantiles of `plan` (or as stated) and budgets."""
+    plan = plan or found.stated
+    stated = (plan.time_s, plan.cost_usd)
+    budgets = (None, None) if goal is None else (goal.time_s, goal.cost_usd)
+    figure = new_figure(name, height=4.0)
     with written_in(money_of(found)):
         time, cost = time_scale(stated[0].p50), money_scale(stated[1].p50)
     parts = [
@@ -80,7 +61,7 @@ def _distributions(
         shares = [100 * count / found.worlds for _, count in bars]
         _spread(axes, [edge for edge, _ in bars], shares, quantiles, budget, scale, quantity)
     panels[0].set_ylabel("share of the runs, %")
-    panels[0].set_title(f"{name}{found.worlds:,} simulated runs", loc="left")
+    panels[0].set_title(f"{name}{': ' if name else ''}{found.worlds:,} simulated runs", loc="left")
     return figure
 
 
@@ -95,24 +76,41 @@ def _spread(
 ) -> None:
     width = (edges[-1] - edges[0]) / (len(edges) - 1) / scale.size
     left = [edge / scale.size - width for edge in edges]
-    axes.bar(left, shares, width=width, align="edge", color=_COLOURS[5], edgecolor="white", linewidth=0.3)
+    axes.bar(left, shares, width=width, align="edge", color=COLOURS[5], edgecolor="white", linewidth=0.3)
     top = max(shares)
     for label, value in (("p10", stated.p10), ("p50", stated.p50), ("p90", stated.p90)):
-        axes.axvline(value / scale.size, color=_COLOURS[0], linewidth=1.0)
-        axes.text(value / scale.size, 1.04 * top, label, color=_COLOURS[0], ha="center", fontsize=9, bbox=_PAPER)
+        axes.axvline(value / scale.size, color=COLOURS[0], linewidth=1.0)
+        axes.text(value / scale.size, 1.04 * top, label, color=COLOURS[0], ha="center", fontsize=9, bbox=_PAPER)
     if budget is not None:
         axes.axvline(budget / scale.size, **_BUDGET)
         axes.text(budget / scale.size, 1.12 * top, "budget", color="#444444", ha="center", fontsize=9, bbox=_PAPER)
     axes.set_ylim(0, 1.2 * top)
     axes.set_xlabel(f"{name}, {scale.unit} (lines: as stated)")
-    axes.spines[["top", "right"]].set_visible(False)
+    bare(axes)
 
 
-def _figure(height: float = 5.0) -> Figure:
+def new_figure(title: str, height: float = 5.0) -> Figure:
+    """An empty figure; `title` is that of its page, where it is saved as one.
+
+    Raises
+    ------
+    PlannerError
+        If matplotlib is not there.
+    """
     try:
-        return _shown_figure()(figsize=(8, height), layout="constrained")
+        figure = _shown_figure()(figsize=(8, height), layout="constrained")
     except ImportError:
         raise PlannerError("charts need matplotlib: pip install 'llm-cluster-planner[charts]'") from None
+    figure.set_label(title)
+    return figure
+
+
+def bare(*panels: Any, grid: str = "", left: bool = True) -> None:
+    """No frame around panels: the axes alone (the left one if so asked), and a pale grid along `grid` (x, y, both)."""
+    for axes in panels:
+        if grid:
+            axes.grid(axis=grid, color="#dddddd", linewidth=0.6)
+        axes.spines[["top", "right"] if left else ["top", "right", "left"]].set_visible(False)
 
 
 def _as_written(figure: Figure) -> None:
@@ -148,10 +146,19 @@ def _shown_figure() -> type[Figure]:
     return ShownFigure
 
 
-def _save(figure: Figure, path: Path, kind: str, title: str) -> None:
-    """No date, no version and no random names go in, so that equal charts are equal files."""
+def save_chart(figure: Figure, path: Path) -> None:
+    """Save a figure as the kind of chart that a file's name asks for: equal figures are equal files.
+
+    No date, no version and no random names go in.
+
+    Raises
+    ------
+    PlannerError
+        As `chart_kind`, or if the file cannot be written.
+    """
     import matplotlib as mpl
 
+    kind = chart_kind(path)
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "planner", "svg.fonttype": "none"}):
         if kind == "png":
@@ -162,8 +169,7 @@ def _save(figure: Figure, path: Path, kind: str, title: str) -> None:
     if kind == "html":
         drawing = buffer.getvalue().decode()
         drawing = drawing[drawing.index("<svg") :]
-        page = (
-            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title></head>'
-        )
+        title = html.escape(str(figure.get_label()))
+        page = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
         content = f"{page}\n<body>\n{drawing}</body></html>\n"
     write_atomically(path, content)

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from datetime import date
 
 from planner.money import in_its_money
-from planner.report.figures import ages_sentence, rate_sentence, waits_sentence
+from planner.report.figures import notes
 from planner.report.frontier import plans_table
 from planner.report.layout import Page, bullets, columns, hanging
 from planner.results.answers import Comparison, Difference, Side
+from planner.words import Sentence
 
 FEW = 3  # sides that fit beside one another; more are told one a line
 MOST_ROWS = 24  # sides in the table of plans; --json has all
 MOST_REFUSED = 8  # reasons why sides are infeasible that are told
 MEDIANS = ("time", "cost")  # differences that are of the plans' medians
-ASKED = "asked: "  # what differences begin with that are of the scenarios
+ADDED = ("even_price", "even_speed", "change_price", "change_hours", "change_time", "made_from")  # to a table of plans
 MOST_NAMED = 12  # sides named to one reason
 
 
@@ -31,14 +32,7 @@ def comparison_table(
     if len(feasible) > MOST_ROWS:
         words = f"the best {MOST_ROWS} of {len(feasible)} are shown; --json and -o have them all, --chart draws them"
         blocks.append(bullets([words], page))
-    waits = waits_sentence(plan for _, plan in feasible)
-    if waits:
-        blocks.append(bullets([waits], page))
-    if feasible and rate_sentence():
-        blocks.append(bullets([rate_sentence()], page))
-    ages = "" if today is None else ages_sentence((plan for _, plan in feasible), today)
-    if ages:
-        blocks.append(bullets([ages], page))
+    blocks += [bullets([note], page) for note in notes([plan for _, plan in feasible], today)]
     refused = _refused(sides)
     if refused:
         more = [f"and {len(refused) - MOST_REFUSED} reasons more"] if len(refused) > MOST_REFUSED else []
@@ -48,9 +42,9 @@ def comparison_table(
         few = len(sides) <= FEW
         lines = _beside(sides, told, page) if few else _beneath(sides, told, page)
         blocks.append([page.heading("Side by side" if few else "What each would need"), *lines] if lines else [])
-        asked = [] if few else [_asked(found, sides) for found in told if found.key.startswith(ASKED)]
+        asked = [] if few else [_asked(found, sides) for found in told if _code(found) == "asked"]
         blocks.append([page.heading("What the scenarios ask otherwise"), *bullets(asked, page)] if asked else [])
-        explained = [found for found in told if not _same(found, sides) and (few or _adds(found))]
+        explained = [found for found in told if not _same(found, sides) and (few or _code(found) in ADDED)]
         why = [f"{found.key}: {found.why}" for found in explained if found.why]
         blocks.append([page.heading("Why" if few else "How to read it"), *bullets(why, page)] if why and lines else [])
     if comparison.warnings:
@@ -72,9 +66,14 @@ def _named(labels: Sequence[str]) -> str:
     return ", ".join(labels[:MOST_NAMED]) + more
 
 
+def _code(found: Difference) -> str:
+    """What kind of difference it is."""
+    return found.key.code.rpartition(".")[2] if isinstance(found.key, Sentence) else ""
+
+
 def _name(found: Difference) -> str:
     """A difference's key, with what its figures are where the key alone does not say."""
-    return f"{found.key} (p50)" if found.key in MEDIANS else found.key
+    return f"{found.key} (p50)" if _code(found) in MEDIANS else found.key
 
 
 def _beside(sides: Sequence[Side], told: Sequence[Difference], page: Page) -> list[str]:
@@ -101,12 +100,12 @@ def _same(found: Difference, sides: Sequence[Side]) -> bool:
 
 def _words(found: Difference, value: str) -> str:
     """A value as it breaks well: an offer at its parts, not inside them."""
-    return value.replace("/", ", ") if found.key == "offer" and value.count("/") >= 3 else value
+    return value.replace("/", ", ") if _code(found) == "offer" and value.count("/") >= 3 else value
 
 
 def _beneath(sides: Sequence[Side], told: Sequence[Difference], page: Page) -> list[str]:
     """One line a side, of what the table of plans does not tell already."""
-    shown = [found for found in told if _adds(found)]
+    shown = [found for found in told if _code(found) in ADDED]
     if not shown:
         return []
     rows = [["", *(found.key for found in shown)]]
@@ -121,8 +120,5 @@ def _asked(found: Difference, sides: Sequence[Side]) -> str:
     for side, value in zip(sides, found.values, strict=True):
         by_value.setdefault(value, []).append(side.label)
     told = "; ".join(f"{value} ({_named(labels)})" for value, labels in by_value.items())
-    return f"{found.key.removeprefix(ASKED)}: {told}"
-
-
-def _adds(found: Difference) -> bool:
-    return found.key.startswith(("break-even", "change", "made from"))
+    key = found.key.values["key"] if isinstance(found.key, Sentence) else found.key
+    return f"{key}: {told}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from planner.money import in_its_money
-from planner.report.charts import _figure, _save, chart_kind
+from planner.report.charts import bare, new_figure
 from planner.report.figures import Scale, money_scale, time_scale
 from planner.report.layout import clean
 from planner.report.proposal.svg import PALETTE
@@ -26,23 +25,11 @@ _INK, _SOFT, _RULE = "#1a1a1a", "#5c5c5c", "#dedede"
 
 
 @in_its_money
-def comparison_chart(comparison: Comparison, path: Path) -> None:
-    """Draw time and cost of each side into `path`: the median in figures, and the range from p10 to p90.
+def comparison_figure(comparison: Comparison) -> Figure:
+    """Time and cost of each side: the median in figures, and the range from p10 to p90.
 
     Sides without a plan are named as infeasible. One scenario's numbers of GPUs (`--by gpus`) are drawn as curves.
-
-    Raises
-    ------
-    PlannerError
-        If matplotlib is not there or the file cannot be written.
     """
-    kind = chart_kind(path)
-    _save(comparison_figure(comparison), path, kind, "comparison")
-
-
-@in_its_money
-def comparison_figure(comparison: Comparison) -> Figure:
-    """Time and cost of each side, as `comparison_chart` draws it."""
     plans = [side.plan for side in comparison.sides if side.plan is not None]
     if comparison.by == "gpus" and len(plans) > 1:
         return _curves(sorted(plans, key=lambda plan: plan.gpus))
@@ -56,7 +43,7 @@ def sides_figure(sides: Sequence[Side]) -> Figure:
     shown = [side for side in sides if side in shown]
     labels = ["\n".join(wrap(clean(_label(side)), LABEL)) for side in shown]
     lines = [max(1, label.count("\n") + 1) for label in labels]
-    figure = _figure(height=1.3 + sum(0.16 + 0.2 * count for count in lines))
+    figure = new_figure("comparison", height=1.3 + sum(0.16 + 0.2 * count for count in lines))
     priced = not any(side.plan is not None for side in shown) or any(_priced(side.plan) for side in shown)
     panels = figure.subplots(1, 2 if priced else 1, sharey=True, squeeze=False)[0]
     left = panels[0]
@@ -105,12 +92,12 @@ def _ranges(axes: Any, at: Sequence[float], values: Sequence[Quantiles | None], 
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", colors=_SOFT)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    bare(axes, left=False)
 
 
 def _curves(plans: Sequence[Plan]) -> Figure:
     """Time and cost over the number of GPUs, the best plan at each, and the cheapest and the fastest named."""
-    figure = _figure(height=4.6)
+    figure = new_figure("comparison", height=4.6)
     panels = figure.subplots(1, 2 if _priced(plans[0]) else 1, squeeze=False)[0]
     time = time_scale(max(plan.time_s.p50 for plan in plans))
     cost = money_scale(max(plan.cost_usd.p50 for plan in plans))
@@ -140,4 +127,4 @@ def _curve(axes: Any, plans: Sequence[Plan], values: Sequence[Quantiles], scale:
     axes.grid(color=_RULE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(colors=_SOFT)
-    axes.spines[["top", "right"]].set_visible(False)
+    bare(axes)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from planner.report.figures import range_text, time_text
 from planner.report.layout import Page, bar, columns, hanging
 from planner.results.plan import Plan, Plausibility
 from planner.units import format_number, format_percent, format_short
 
+MEMORY = ("weights", "gradients", "optimizer", "activations", "other")
 Section = tuple[str, list[str]]
 TIGHT = 0.95  # of a GPU's memory: beyond it a bad guess about fragmentation decides
 UNDER_PEAK, MEMORY_FITS, SIX_ND = "under the peak", "memory fits", "6ND"
@@ -30,27 +33,36 @@ def _step(plan: Plan, page: Page) -> list[str]:
         f"{format_number(step.p50)} s ({range_text(step.p10, step.p90)}); "
         f"{format_number(rate.p50)} tokens/s a GPU ({range_text(rate.p10, rate.p90)})"
     )
+    terms, total = (
+        [(name or "all else", value) for name, value in large_terms(plan)],
+        sum(plan.step_breakdown_s.values()),
+    )
+    return hanging("a step", text, page) + (terms_table(terms, total, page) if total > 0 else [])
+
+
+def large_terms(plan: Plan) -> list[tuple[str, float]]:
+    """Terms of a step and their seconds, the largest first; all small ones as one of no name, the last."""
     terms = sorted(plan.step_breakdown_s.items(), key=lambda term: (-term[1], term[0]))
-    total = sum(plan.step_breakdown_s.values())
-    if not total > 0:
-        return hanging("a step", text, page)
+    total = sum(value for _, value in terms)
     large = [(name, value) for name, value in terms if value >= SMALL_TERM * total]
     rest = total - sum(value for _, value in large)
-    if rest > 0:
-        large.append(("all else", rest))
+    return [*large, ("", rest)] if rest > 0 else large
+
+
+def terms_table(terms: Sequence[tuple[str, float]], total: float, page: Page) -> list[str]:
+    """Terms of a step in seconds, each with its share of the `total`."""
     rows = [
         (name.replace("_", " "), f"{format_number(value, 3)} s", format_percent(value / total), bar(value / total, 20))
-        for name, value in large
+        for name, value in terms
     ]
-    return hanging("a step", text, page) + columns(rows, "lrrl", page, header=False)
+    return columns(rows, "lrrl", page, header=False)
 
 
 def _memory(plan: Plan, page: Page) -> list[str]:
     memory = plan.memory_gib
     share = memory.total / memory.capacity
     text = f"{format_number(memory.total, 3)} of {format_number(memory.capacity, 3)} GiB ({format_percent(share)})"
-    parts = ("weights", "gradients", "optimizer", "activations", "other")
-    listed = ", ".join(f"{part} {format_number(getattr(memory, part), 3)}" for part in parts)
+    listed = ", ".join(f"{part} {format_number(getattr(memory, part), 3)}" for part in MEMORY)
     drawn = page.styled(bar(share, 30), "bad" if share > 1 else "warn" if share > TIGHT else "good")
     return [f"  {drawn}  {text}", *hanging("fullest GPU", listed, page)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -143,6 +143,12 @@ def waits_sentence(plans: Iterable[Plan]) -> str:
     waits = {f"{plan.offer.cloud}, {plan.offer.price_kind}": plan.offer.waiting_s for plan in plans}
     said = [f"{time_text(wait)} ({name})" for name, wait in sorted(waits.items()) if wait]
     return f"Some first wait for their machines: {'; '.join(said)}. It counts against the time budget." if said else ""
+
+
+def notes(plans: Collection[Plan], today: date | None) -> list[str]:
+    """What is to be said below a table of plans: waits, the rate of their money, ages of prices (of a day alone)."""
+    ages = "" if today is None else ages_sentence(plans, today)
+    return [text for text in (waits_sentence(plans), rate_sentence() if plans else "", ages) if text]
 
 
 def trained_words(plan: Plan) -> str:

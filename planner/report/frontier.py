@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from planner.files import csv_text
 from planner.money import in_its_money, money_of
-from planner.report.figures import ages_sentence, chance, money_scale, rate_sentence, time_scale, waits_sentence
+from planner.report.figures import chance, money_scale, notes, time_scale
 from planner.report.frontier_plot import frontier_plot
 from planner.report.layout import Page, bullets, columns, wrap
 from planner.report.plan_sections import seller
@@ -87,12 +87,8 @@ def frontier_table(
         lines += ["", *bullets([f"{len(shown)} of {len(frontier.plans)} are shown; --json and -o have them all"], page)]
     if any(plan.within_budget is False for plan in frontier.plans):
         lines += ["", *bullets(["plans marked `over` are outside the budgets"], page)]
-    waits = waits_sentence(frontier.plans)
-    lines += ["", *bullets([waits], page)] if waits else []
-    lines += ["", *bullets([rate_sentence()], page)] if rate_sentence() else []
-    ages = "" if today is None else ages_sentence(frontier.plans, today)
-    if ages:
-        lines += ["", *bullets([ages], page)]
+    for note in notes(frontier.plans, today):
+        lines += ["", *bullets([note], page)]
     if frontier.warnings:
         lines += ["", page.heading("Warnings"), *bullets(frontier.warnings, page, "warn")]
     return "\n".join(lines) + "\n"
@@ -131,27 +127,41 @@ def spread_out(plans: Sequence[Plan], most: int, kept: Plan | None = None) -> li
     return [plans[i] for i in sorted(taken)]
 
 
+def plan_columns(named: Sequence[tuple[str, Plan]]) -> dict[str, list[str]]:
+    """What tables of plans choose their columns from, each below its heading: medians in the units of the largest."""
+    plans = [plan for _, plan in named]
+    time = time_scale(max(plan.time_s.p50 for plan in plans))
+    cost = money_scale(max(plan.cost_usd.p50 for plan in plans))
+    return {
+        "name": ["", *(name for name, _ in named)],
+        "time": [time.unit, *(time.figure(plan.time_s.p50) for plan in plans)],
+        "cost": [cost.unit, *(cost.figure(plan.cost_usd.p50) if plan.offer.priced else "" for plan in plans)],
+        "cluster": [
+            "cluster",
+            *(f"{format_count(plan.gpus)} × {plan.offer.gpu}, {seller(plan.offer)}" for plan in plans),
+        ],
+        "batch": ["batch", *(format_count(plan.global_batch) for plan in plans)],
+        "layout": ["layout", *map(layout_words, plans)],
+        "chance": ["chance", *("" if plan.p_within_both is None else chance(plan.p_within_both) for plan in plans)],
+    }
+
+
+def columns_of(
+    found: Mapping[str, Sequence[str]], names: Sequence[str], page: Page, *, give: Sequence[str], least: int = 8
+) -> list[str]:
+    """These columns but for those that say nothing; on a narrow page the first there is of `give` gives way."""
+    kept = [name for name in names if any(found[name][1:])]
+    align = "".join("l" if name in ("name", "cluster", "layout", "mark") else "r" for name in kept)
+    flexible = kept.index(next(name for name in give if name in kept))
+    return columns(list(zip(*(found[name] for name in kept), strict=True)), align, page, flexible=flexible, least=least)
+
+
 def plans_table(plans: Sequence[tuple[str, Plan]], page: Page, chosen: Plan | None = None) -> list[str]:
     """One plan a line, in the units of the largest; columns that say nothing are left out. `chosen` is marked."""
     if not plans:
         return []
-    time = time_scale(max(plan.time_s.p50 for _, plan in plans))
-    cost = money_scale(max(plan.cost_usd.p50 for _, plan in plans))
-    rows = [["", time.unit, cost.unit, "cluster", "batch", "layout", "chance", ""]]
-    rows += [
-        [
-            label,
-            time.figure(plan.time_s.p50),
-            cost.figure(plan.cost_usd.p50) if plan.offer.priced else "",
-            f"{format_count(plan.gpus)} × {plan.offer.gpu}, {seller(plan.offer)}",
-            format_count(plan.global_batch),
-            layout_words(plan) if page.width >= WIDE else "",
-            "" if plan.p_within_both is None else chance(plan.p_within_both),
-            "over" if plan.within_budget is False else "chosen" if plan is chosen else "",
-        ]
-        for label, plan in plans
-    ]
-    kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
-    align = "".join("lrrlrlrl"[i] for i in kept)
-    flexible = kept.index(next(i for i in (5, 0, 3) if i in kept))  # the layout gives way first, then the label
-    return columns([[row[i] for i in kept] for row in rows], align, page, flexible=flexible)
+    found = plan_columns(plans)
+    found["mark"] = ["", *("over" if p.within_budget is False else "chosen" if p is chosen else "" for _, p in plans)]
+    layout = ["layout"] if page.width >= WIDE else []
+    names = ["name", "time", "cost", "cluster", "batch", *layout, "chance", "mark"]
+    return columns_of(found, names, page, give=("layout", "name", "cluster"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.files import write_atomically
 from planner.money import in_its_money
-from planner.report.charts import _figure, _save, chart_kind
+from planner.report.charts import bare, chart_kind, new_figure, save_chart
 from planner.report.frontier import axes_words
 from planner.report.frontier_page import frontier_page
 from planner.report.frontier_scene import FEW_OFFERS, Axis, Scene, aim_words, scene_of, tick_text
@@ -35,17 +35,17 @@ def frontier_chart(frontier: Frontier, path: Path) -> None:
     PlannerError
         If matplotlib is not there (a page needs none) or the file cannot be written.
     """
-    kind = chart_kind(path)
-    if kind == "html":
+    if chart_kind(path) == "html":
         write_atomically(path, frontier_page(frontier))
-        return
-    _save(frontier_figure(frontier), path, kind, frontier.provenance.scenario)
+    else:
+        save_chart(frontier_figure(frontier), path)
 
 
 @in_its_money
 def frontier_figure(frontier: Frontier) -> Figure:
     """Time against cost of a frontier's plans, as `frontier_chart` draws it."""
-    figure = _figure()
+    name = frontier.provenance.scenario
+    figure = new_figure(name)
     axes = figure.add_subplot()
     scene = scene_of(frontier)
     if scene is None:
@@ -53,7 +53,6 @@ def frontier_figure(frontier: Frontier) -> Figure:
         axes.text(0, 0.5, "Nothing is feasible.")
     else:
         _draw(axes, scene, aim_words(frontier.goal), sized="gpus" in frontier.axes)
-    name = frontier.provenance.scenario
     axes.set_title(f"{name}\nplans that no other beats in {axes_words(frontier)}", loc="left", fontsize=11)
     return figure
 
@@ -120,7 +119,7 @@ def _lay_out(axes: Any, scene: Scene) -> None:
     axes.set_ylabel(scene.y.title + (", logarithmic" if scene.y.log else ""))
     axes.grid(color=_RULE, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    bare(axes)
     axes.spines[["left", "bottom"]].set_color(_SOFT)
     axes.tick_params(colors=_SOFT)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from planner.report.charts import _COLOURS, _figure
+from planner.report.charts import COLOURS, bare, new_figure
 from planner.report.predictions import stated_layout
 
 if TYPE_CHECKING:
@@ -23,19 +23,18 @@ def predictions_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
         If matplotlib is not there.
     """
     drawn = [row for row in rows if row["pred_tokens_per_s_per_gpu"]][:MOST]
-    figure = _figure(height=1.4 + 0.3 * len(drawn))
+    figure = new_figure("predicted throughput", height=1.4 + 0.3 * len(drawn))
     axes = figure.add_subplot()
     for place, row in enumerate(drawn):
-        axes.plot([row["pred_lo"], row["pred_hi"]], [-place, -place], color=_COLOURS[0], linewidth=2)
-        axes.plot(row["pred_tokens_per_s_per_gpu"], -place, "o", color=_COLOURS[0], markersize=5)
+        axes.plot([row["pred_lo"], row["pred_hi"]], [-place, -place], color=COLOURS[0], linewidth=2)
+        axes.plot(row["pred_tokens_per_s_per_gpu"], -place, "o", color=COLOURS[0], markersize=5)
         measured = str(row.get("tokens_per_s_per_gpu") or "")
         if measured:
-            axes.plot(float(measured), -place, "|", color=_COLOURS[1], markersize=12, markeredgewidth=2)
+            axes.plot(float(measured), -place, "|", color=COLOURS[1], markersize=12, markeredgewidth=2)
     texts = [{key: "" if value is None else str(value) for key, value in row.items()} for row in drawn]
     labels = [f"{row['model']}, {row['gpus']} {row['gpu']}, {stated_layout(row)}".rstrip(", ") for row in texts]
     axes.set_yticks([-place for place in range(len(drawn))], labels)
     axes.set_xlim(left=0)
     axes.set_xlabel("tokens/s a GPU: predicted with its 80 % interval; a bar where measured")
-    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    bare(axes, grid="x", left=False)
     return figure

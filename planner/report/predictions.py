@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from planner.files import csv_text
 from planner.performance.arrays import Memory
 from planner.performance.predict import COLUMNS, Prediction
 from planner.performance.stacks import recipe_in_words
-from planner.report.layout import Page, bar, bullets, columns, hanging
-from planner.units import format_number, format_percent
+from planner.report.evidence import MEMORY, terms_table
+from planner.report.layout import Page, bullets, columns, hanging
+from planner.units import format_number
 
 WIDE = 105  # columns from which a table of rows also shows their layouts
 _LAYOUT = {"tp": "tp", "pp": "pp", "vpp": "vpp", "cp": "cp", "ep": "ep", "micro_batch": "mb"}
@@ -22,8 +22,11 @@ def rows_csv(header: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
     return csv_text([names, *([row.get(name, "") for name in names] for row in rows)])
 
 
-def rows_table(rows: Sequence[Mapping[str, str]], width: int, colour: bool = False) -> str:
-    """One row a line; below them what speaks against rows, those with one objection together."""
+def rows_table(rows: Sequence[Mapping[str, str]], width: int, colour: bool = False, name: str = "row") -> str:
+    """One row a line; below them what speaks against rows, those with one objection together.
+
+    `name` is what messages call the table.
+    """
     page = Page(width, colour)
     table = [["row", "model", "GPUs", "layout", "tokens/s a GPU", "80 % interval", "GiB", "fits", "basis"]]
     for number, row in enumerate(rows, 1):
@@ -39,7 +42,7 @@ def rows_table(rows: Sequence[Mapping[str, str]], width: int, colour: bool = Fal
     align = "".join("rlllrrrll"[i] for i in kept)
     lines = columns([[row[i] for i in kept] for row in table], align, page, flexible=1)
     for heading, column in (("What speaks against them", "why"), ("What they were taken for", "assumed")):
-        if said := _said(rows, column):
+        if said := _said(rows, column, name):
             lines += ["", page.heading(heading), *bullets(said, page)]
     return "\n".join(lines) + "\n"
 
@@ -50,13 +53,17 @@ def stated_layout(row: Mapping[str, str]) -> str:
     return " ".join(f"{short}{value}" for short, value in stated if value not in {"", "1"})
 
 
-def _said(rows: Sequence[Mapping[str, str]], column: str) -> list[str]:
+def unplaced(why: str, name: str, number: int) -> str:
+    """What is said of a row of the table `name`, without the place that stands before what could not be read."""
+    return why.removeprefix(f"{name}:{number}: ")
+
+
+def _said(rows: Sequence[Mapping[str, str]], column: str, name: str) -> list[str]:
     """Each sentence of a column once, behind the rows it is to ("rows 2, 3: why"), in the order of their first rows."""
     found: dict[str, list[str]] = {}
     for number, row in enumerate(rows, 1):
         if row[column]:
-            why = re.sub(rf"^.*?:{number}: ", "", row[column])  # the row's place, said before it here
-            found.setdefault(why, []).append(str(number))
+            found.setdefault(unplaced(row[column], name, number), []).append(str(number))
     return [f"row{'' if len(which) == 1 else 's'} {', '.join(which)}: {why}" for why, which in found.items()]
 
 
@@ -69,17 +76,9 @@ def detail_table(found: Prediction, memory: Memory | None, width: int) -> str:
     total = float(step.total_s[0])
     lines += hanging("a step", f"{format_number(total)} s", page)
     terms = sorted(((float(value[0]), name) for name, value in step.terms_s.items()), reverse=True)
-    shown = [(name.replace("_", " "), value) for value, name in terms if value > 0]
-    rows = [
-        (name, f"{format_number(value, 3)} s", format_percent(value / total), bar(value / total, 20))
-        for name, value in shown
-    ]
-    lines += columns(rows, "lrrl", page, header=False)
+    lines += terms_table([(name, value) for value, name in terms if value > 0], total, page)
     if memory is not None and found.memory_gib is not None:
-        parts = ", ".join(
-            f"{name} {format_number(float(getattr(memory, name)[0]), 3)}"
-            for name in ("weights", "gradients", "optimizer", "activations", "other")
-        )
+        parts = ", ".join(f"{name} {format_number(float(getattr(memory, name)[0]), 3)}" for name in MEMORY)
         used = f"{format_number(found.memory_gib, 3)} of {format_number(found.capacity_gib, 3)} GiB ({parts})"
         lines += hanging("memory", used, page)
     stands = found.basis + (f": {', '.join(found.measurements)}" if found.measurements else "")

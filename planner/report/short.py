@@ -9,13 +9,14 @@ from planner.money import writing
 from planner.report import plan_sections
 from planner.report.buying import buying_of_answer, purchase_text
 from planner.report.evidence import checks
-from planner.report.figures import age, chance, money_scale, range_text, time_scale, time_text, trained_words
-from planner.report.frontier import layout_words
-from planner.report.layout import Page, columns, hanging, wrap
+from planner.report.figures import age, range_text, time_text, trained_words
+from planner.report.frontier import columns_of, layout_words, plan_columns
+from planner.report.layout import Page, hanging, wrap
 from planner.report.simplicity import given_up_lines
 from planner.results.answers import Optimization
 from planner.results.plan import Plan, Plausibility, Rented
 from planner.units import format_count, format_number, format_percent, format_short
+from planner.words import Sentence, say
 
 LINES = 40  # of a terminal of 80 columns
 #: Lines that warnings and what binds may take, and plans that say their layout: the first that fits a screen is used.
@@ -126,18 +127,15 @@ def _alternatives(answer: Optimization, plan: Plan, detailed: int, page: Page) -
     plans = [("this plan", plan), *((other.why, other.plan) for other in answer.alternatives)]
     if len(plans) == 1:
         return []
-    time = time_scale(max(each.time_s.p50 for _, each in plans))
-    money = money_scale(max(each.cost_usd.p50 for _, each in plans))
+    found = plan_columns([(_brief(why), each) for why, each in plans])
     kinds = {each.offer.price_kind for _, each in plans}
-    common = kinds.pop() if len(kinds) == 1 else ""
-    rows = [["", f"cluster, {common}" if common else "cluster", time.unit, money.unit, "chance"]]
-    for why, each in plans:
-        where = plan_sections.place(each.offer) if common else plan_sections.seller(each.offer)
-        cluster = f"{format_count(each.gpus)} × {each.offer.gpu}, {where}"
-        sure = "" if each.p_within_both is None else chance(each.p_within_both)
-        rows.append([_brief(why), cluster, time.figure(each.time_s.p50), money.figure(each.cost_usd.p50), sure])
-    kept = [0, 1, 2] + [3] * plan_sections.cost_shown(answer.goal) + [4] * any(row[4] for row in rows[1:])
-    table = columns([[row[i] for i in kept] for row in rows], "llrrr"[: len(kept)], page, flexible=0, least=16)
+    if len(kinds) == 1:  # it is told once
+        places = [
+            f"{format_count(each.gpus)} × {each.offer.gpu}, {plan_sections.place(each.offer)}" for _, each in plans
+        ]
+        found["cluster"] = [f"cluster, {kinds.pop()}", *places]
+    cost = ["cost"] if plan_sections.cost_shown(answer.goal) else []
+    table = columns_of(found, ["name", "cluster", "time", *cost, "chance"], page, give=("name",), least=16)
     if not detailed:
         return table
     for number, (why, each) in enumerate(plans[1 : 1 + detailed]):
@@ -148,7 +146,11 @@ def _alternatives(answer: Optimization, plan: Plan, detailed: int, page: Page) -
 
 def _brief(why: str) -> str:
     """What an alternative is preferred for, in as few words as a column of a table has room for."""
-    return why.replace(" that cannot be told from the best", "")
+    if not isinstance(why, Sentence):
+        return why
+    if why.code == "optimum.several":
+        return say("optimum.several", why=[_brief(each) for each in why.values["why"]])
+    return say("short.simplest") if why.code == "optimum.simplest" else why
 
 
 def _trust(answer: Optimization, plan: Plan, page: Page) -> list[str]:

@@ -66,26 +66,23 @@ def _picture(world: World, time: Scale, page: Page) -> list[str]:
 
 
 def _on_the_way(world: World, page: Page) -> list[str]:
+    overhead = f"{time_text(world.overhead_s or 0.0)} for evaluation, rollbacks, idle nodes"
     return [
         *hanging("interruptions", f"{world.interruptions:.3g} a run on average", page),
         *hanging("work done twice", time_text(world.lost_s), page),
         *hanging("waiting", f"{time_text(world.waiting_s)} for detection, restart and nodes", page),
-        *_overhead(world, page),
+        *(hanging("overhead", overhead, page) if world.overhead_s else []),
     ]
 
 
-def _overhead(world: World, page: Page) -> list[str]:
-    if not world.overhead_s:
-        return []
-    return hanging("overhead", f"{time_text(world.overhead_s)} for evaluation, rollbacks, idle nodes", page)
+def _budgets(found: Replay) -> list[tuple[str, str]]:
+    """The chances that are told: their names in a world, and in words."""
+    kinds = ("p_within_time", "within time"), ("p_within_cost", "within cost")
+    return [(key, label) for key, label in kinds if getattr(found.stated, key) is not None]
 
 
 def _others(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:
-    budgets = [
-        (key, label)
-        for key, label in (("p_within_time", "within time"), ("p_within_cost", "within cost"))
-        if getattr(found.stated, key) is not None
-    ]
+    budgets = _budgets(found)
     paid = (f"p90, {cost.unit}",) if found.priced else ()
     rows = [("", f"p50, {time.unit}", f"p90, {time.unit}", *paid, *(label for _, label in budgets))]
     for world in (found.simulated, *found.other_worlds):
@@ -99,11 +96,7 @@ def _others(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:
 
 def _stressed(found: Replay, time: Scale, cost: Scale, page: Page) -> list[str]:
     """What each stress does to the budgets, and what would have to be set aside, or asked for, to stand it."""
-    budgets = [
-        (key, label)
-        for key, label in (("p_within_time", "within time"), ("p_within_cost", "within cost"))
-        if getattr(found.stated, key) is not None
-    ]
+    budgets = _budgets(found)
     paid = (f"reserve, {cost.unit}",) if found.priced else ()
     rows = [("", *(label for _, label in budgets), f"reserve, {time.unit}", *paid, "or ask at")]
     for stress in found.stresses:

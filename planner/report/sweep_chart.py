@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from planner.money import in_its_money
-from planner.report.charts import _COLOURS, _figure, _save, chart_kind
+from planner.report.charts import COLOURS, bare, new_figure
 from planner.report.figures import Scale, money_scale, time_scale
 from planner.sweeps.table import Row, Sweep
 
@@ -22,27 +21,15 @@ _UNITS = ("_s", "_usd", "_bytes", "")
 
 
 @in_its_money
-def sweep_chart(sweep: Sweep, path: Path) -> None:
-    """Draw a sweep into `path` (svg, png or html): medians, the range from p10 to p90, crosses for no plan.
-
-    Raises
-    ------
-    PlannerError
-        If the name has another ending, matplotlib is not there or the file cannot be written.
-    """
-    kind = chart_kind(path)
-    _save(sweep_figure(sweep), path, kind, _title(sweep))
-
-
-@in_its_money
 def sweep_figure(sweep: Sweep) -> Figure:
-    """A sweep's medians and ranges, as `sweep_chart` draws them."""
+    """A sweep's medians, the range from p10 to p90, crosses for no plan."""
     key, suffix = _across(sweep)
+    title = f"{sweep.provenance.scenario}: the best plan over {' and '.join(over.key for over in sweep.over)}"
     others = [over.key for over in sweep.over if over.key != key]
     lines: dict[str, list[Row]] = {}
     for row in sweep.rows:
         lines.setdefault(", ".join(f"{other} {row[other]}" for other in others), []).append(row)
-    figure = _figure(height=7.5)
+    figure = new_figure(title, height=7.5)
     costs = _known(sweep.rows, "cost_usd_p50")
     cost = money_scale(max(costs, default=0.0))
     time = time_scale(max(_known(sweep.rows, "time_s_p50"), default=0.0))
@@ -52,23 +39,18 @@ def sweep_figure(sweep: Sweep) -> Figure:
     panels = figure.subplots(len(drawn), 1, sharex=True, height_ratios=(3, 3, 2)[-len(drawn) :])
     for axes, (name, scale) in zip(panels, drawn, strict=True):
         for number, (label, rows) in enumerate(lines.items()):
-            look = {"color": _COLOURS[number % len(_COLOURS)], "linestyle": _STYLES[number // len(_COLOURS) % 4]}
+            look = {"color": COLOURS[number % len(COLOURS)], "linestyle": _STYLES[number // len(COLOURS) % 4]}
             _line(axes, across, rows, name, scale, look, label if number < _MOST_NAMED else "")
         axes.set_ylabel(f"{name.split('_')[0]} (p50), {scale.unit}" if scale.unit else "GPUs")
         axes.set_ylim(bottom=0)
-        axes.grid(color="#dddddd", linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
+    bare(*panels, grid="both")
     across.dress(panels[-1])
-    figure.suptitle("\n".join(wrap(_title(sweep), 90)), x=0.01, ha="left", fontsize=11)
+    figure.suptitle("\n".join(wrap(title, 90)), x=0.01, ha="left", fontsize=11)
     if others:
         named, labels = panels[0].get_legend_handles_labels()
         more = f"the first {len(named)} of {len(lines)}" if len(named) < len(lines) else None
         figure.legend(named, labels, loc="outside lower center", ncols=_beside(labels), frameon=False, title=more)
     return figure
-
-
-def _title(sweep: Sweep) -> str:
-    return f"{sweep.provenance.scenario}: the best plan over {' and '.join(over.key for over in sweep.over)}"
 
 
 class _Across:

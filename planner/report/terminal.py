@@ -9,8 +9,8 @@ from planner.money import in_its_money
 from planner.report import plan_sections, short
 from planner.report.buying import buying_lines
 from planner.report.evidence import evidence as evidence_sections
-from planner.report.figures import amount_writer, chance, money_scale, money_text, rate_sentence, time_scale, time_text
-from planner.report.frontier import layout_words
+from planner.report.figures import amount_writer, money_text, rate_sentence, time_text
+from planner.report.frontier import columns_of, plan_columns
 from planner.report.layout import Page, bullets, columns, hanging, wrap
 from planner.report.simplicity import given_up_lines
 from planner.results.answers import Infeasible, Optimization
@@ -161,11 +161,6 @@ def infeasible_sections(found: Infeasible, page: Page) -> list[Section]:
     ]
 
 
-def cluster(plan: Plan) -> str:
-    """GPUs, kind and place in a few words."""
-    return f"{format_count(plan.gpus)} × {plan.offer.gpu}, {plan_sections.seller(plan.offer)}"
-
-
 def _alternatives(answer: Optimization, page: Page) -> list[str]:
     if answer.plan is None or not answer.alternatives:
         return []
@@ -176,26 +171,9 @@ def _in_short(plans: Sequence[tuple[str, Plan]], page: Page) -> list[str]:
     """Plans under one another, in the units of the largest (p50); a wide page has room for batch and layout."""
     if not plans:
         return []
-    time = time_scale(max(plan.time_s.p50 for _, plan in plans))
-    cost = money_scale(max(plan.cost_usd.p50 for _, plan in plans))
-    rows = [["", "cluster", time.unit, cost.unit, "chance", "batch", "layout"]]
-    rows += [
-        [
-            why,
-            cluster(plan),
-            time.figure(plan.time_s.p50),
-            cost.figure(plan.cost_usd.p50),
-            "" if plan.p_within_both is None else chance(plan.p_within_both),
-            format_count(plan.global_batch),
-            layout_words(plan),
-        ]
-        for why, plan in plans
-    ]
-    kept = [0, 1, 2, 3]
-    kept += [4] if any(row[4] for row in rows[1:]) else []
-    kept += [5, 6] if page.width >= WIDE else []
-    align = "".join("llrrrrl"[i] for i in kept)
-    return columns([[row[i] for i in kept] for row in rows], align, page, flexible=0, least=LABEL)
+    wide = ["batch", "layout"] if page.width >= WIDE else []
+    names = ["name", "cluster", "time", "cost", "chance", *wide]
+    return columns_of(plan_columns(plans), names, page, give=("name",), least=LABEL)
 
 
 def _defaults(answer: Optimization, page: Page) -> list[str]:

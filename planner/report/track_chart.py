@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from planner.performance.arrays import FloatArray
-from planner.report.charts import _figure, _save, chart_kind
+from planner.report.charts import bare, new_figure
 from planner.report.figures import time_scale
 from planner.tracking.progress import Progress
 
@@ -18,28 +17,15 @@ if TYPE_CHECKING:
 _BLUE, _GREY, _RED = "#0072b2", "#666666", "#d55e00"
 
 
-def track_chart(now: Progress, path: Path, title: str) -> None:
-    """Draw where a run stands into `path` (svg, png or html).
-
-    Raises
-    ------
-    PlannerError
-        If the name has another ending, matplotlib is not there, or the file cannot be written.
-    """
-    kind = chart_kind(path)
-    _save(track_figure(now, title), path, kind, title)
-
-
-def track_figure(now: Progress, title: str) -> Figure:
-    """Where a run stands, as `track_chart` draws it."""
-    figure = _figure()
+def track_figure(now: Progress, scenario: str = "") -> Figure:
+    """Where a run stands, under its scenario's name."""
+    title = f"{scenario}{': ' if scenario else ''}iteration {now.iteration:,} of {now.iterations:,}"
+    figure = new_figure(title)
     upper, lower = figure.subplots(2, 1, height_ratios=(3, 1))
     _course(upper, now)
     _steps(lower, now)
     upper.set_title(title, loc="left")
-    for axes in (upper, lower):
-        axes.grid(color="#dddddd", linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
+    bare(upper, lower, grid="both")
     return figure
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from planner.performance.validation import Judged
-from planner.report.charts import _figure, _save, chart_kind
+from planner.report.charts import new_figure
 from planner.report.layout import Page, columns, hanging, wrap
 from planner.units import format_count, format_percent
 
@@ -83,21 +82,15 @@ def _worst(entries: Sequence[Mapping[str, Any]], page: Page) -> list[str]:
     return columns([[*row[:3], *row[4:]] for row in rows], "lllrrr", page, flexible=1)
 
 
-def validation_chart(judged: Judged, path: Path) -> None:
+def validation_figure(judged: Judged) -> Figure:
     """Predicted against measured tokens a second and GPU, both logarithmic, one colour a source.
 
     Raises
     ------
     PlannerError
-        If the path's ending is none of .svg, .png, .html, or matplotlib is missing.
+        If matplotlib is not there.
     """
-    kind = chart_kind(path)
-    _save(validation_figure(judged), path, kind, "predicted against measured")
-
-
-def validation_figure(judged: Judged) -> Figure:
-    """Predicted against measured, as `validation_chart` draws it."""
-    figure = _figure(6.0)
+    figure = new_figure("predicted against measured", 6.0)
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axes = figure.add_subplot()

@@ -130,7 +130,7 @@ def judge_run(row: Row, parts: Catalog, calibration: Calibration) -> Verdict:
     middle = float(np.mean([f.middle for f in found]))
     apart = float(np.std([f.middle for f in found]))
     down, up = (math.hypot(float(np.mean(side)), apart) for side in zip(*((f.down, f.up) for f in found), strict=True))
-    steps = _hours(token_hours, middle, down, up)
+    steps = Hours(*(token_hours * math.exp(middle + off) for off in (-TENTH * down, 0.0, TENTH * up)))
     said = steps if row["hours_include"] == STEPS else _allocated(runs[len(runs) // 2], steps.middle, down, up)
     stated = states_layout(row)
     fastest = [f.fastest for f in found if f.fastest is not None]
@@ -230,10 +230,6 @@ def _predicted(run: Run, calibration: Calibration) -> _Found:
         fastest=mixture.fastest if mixture else middle,
         assumed=found.assumed,
     )
-
-
-def _hours(token_hours: float, middle: float, down: float, up: float) -> Hours:
-    return Hours(*(token_hours * math.exp(middle + off) for off in (-TENTH * down, 0.0, TENTH * up)))
 
 
 # Figures --------------------------------------------------------------------------------------------------------------

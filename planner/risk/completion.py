@@ -115,8 +115,40 @@ class Completion:
         return np.asarray((self.calm > 0) & (self.calm < 1) & ((below > 0) | (above > 0)))
 
     def quantile(self, p: float) -> FloatArray:
-        """The time that is met with probability p (0 < p < 1), seconds, (n,)."""
-        return _quantile(self, p)
+        """The time that is met with probability p (0 < p < 1), seconds, (n,).
+
+        Newton's steps inside a bracket that bisection shrinks; each run by itself, whatever others stand beside it.
+        """
+        if not 0.0 < p < 1.0:
+            raise ValueError(f"a quantile needs a probability between 0 and 1, not {p}")
+        below, above = self.spreads
+        once = self.least * factor.quantile(p, below[:, 0], above[:, 0], self.log_more)
+        quiet = (self.calm >= 1.0) | (self.delay_s[:, -1] <= 0.0)  # no delay: the factor alone decides, exactly
+        # The quantile lies between that of the undisturbed run and that of the largest delay at the widest spread.
+        low = once * self.undisturbed_s
+        widest = self.least * factor.quantile(p, below.min(axis=1), above.max(axis=1), self.log_more)
+        high = np.maximum(widest * (self.undisturbed_s + self.delay_s[:, -1]), low)
+        guess = np.where(quiet, low, once * (self.undisturbed_s + self.delay_mean_s)).clip(low, high)
+        # Where neither X nor G is uncertain the delay alone decides: the least of the times that is met with p.
+        certain = (self.log_low <= 0) & (self.log_high <= 0) & (self.log_more <= 0)
+        sure = self.take(certain & ~quiet)
+        calm = np.minimum(sure.calm, 1.0)[:, None]
+        reached = calm + (1.0 - calm) * with_none(np.cumsum(SHARES)[None, :])
+        at = np.minimum((reached < p).sum(axis=1), reached.shape[1] - 1)
+        guess[certain & ~quiet] = sure.least * sure.at_median_s[np.arange(len(at)), at]
+        open_ = np.flatnonzero(~(quiet | certain))
+        for _ in range(_STEPS):
+            if not open_.size:
+                break
+            at = guess[open_]
+            chance, density = _chance_and_density(self.take(open_), at)
+            short = chance < p
+            low[open_], high[open_] = np.where(short, at, low[open_]), np.where(short, high[open_], at)
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                step = at - (chance - p) / density
+            guess[open_], done = factor.guarded(at, step, (low[open_], high[open_]), _CLOSE * high[open_])
+            open_ = open_[~done]
+        return guess
 
 
 def completion(
@@ -195,40 +227,3 @@ def _chance_and_density(runs: Completion, time_s: FloatArray) -> tuple[FloatArra
     with np.errstate(divide="ignore", invalid="ignore"):
         change = np.where(time_s > 0, change / time_s, 0.0)
     return np.minimum(chance, most), change
-
-
-def _quantile(runs: Completion, p: float) -> FloatArray:
-    """Newton's steps inside a bracket that bisection shrinks; each run by itself, whatever others stand beside it."""
-    if not 0.0 < p < 1.0:
-        raise ValueError(f"a quantile needs a probability between 0 and 1, not {p}")
-    below, above = runs.spreads
-    once = runs.least * factor.quantile(p, below[:, 0], above[:, 0], runs.log_more)
-    quiet = (runs.calm >= 1.0) | (runs.delay_s[:, -1] <= 0.0)  # no delay: the factor alone decides, exactly
-    certain = (runs.log_low <= 0) & (runs.log_high <= 0) & (runs.log_more <= 0)  # the delay alone decides
-    # The quantile lies between that of the undisturbed run and that of the largest delay at the widest spread.
-    low = once * runs.undisturbed_s
-    widest = runs.least * factor.quantile(p, below.min(axis=1), above.max(axis=1), runs.log_more)
-    high = np.maximum(widest * (runs.undisturbed_s + runs.delay_s[:, -1]), low)
-    guess = np.where(quiet, low, once * (runs.undisturbed_s + runs.delay_mean_s)).clip(low, high)
-    guess[certain & ~quiet] = _of_delay(runs.take(certain & ~quiet), p)
-    open_ = np.flatnonzero(~(quiet | certain))
-    for _ in range(_STEPS):
-        if not open_.size:
-            break
-        at = guess[open_]
-        chance, density = _chance_and_density(runs.take(open_), at)
-        short = chance < p
-        low[open_], high[open_] = np.where(short, at, low[open_]), np.where(short, high[open_], at)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            step = at - (chance - p) / density
-        guess[open_], done = factor.guarded(at, step, (low[open_], high[open_]), _CLOSE * high[open_])
-        open_ = open_[~done]
-    return guess
-
-
-def _of_delay(runs: Completion, p: float) -> FloatArray:
-    """The least of a run's times that is met with probability p, (n,), where neither X nor G is uncertain."""
-    calm = np.minimum(runs.calm, 1.0)[:, None]
-    reached = calm + (1.0 - calm) * with_none(np.cumsum(SHARES)[None, :])
-    at = np.minimum((reached < p).sum(axis=1), reached.shape[1] - 1)
-    return np.asarray(runs.least * runs.at_median_s[np.arange(len(at)), at])

@@ -76,7 +76,7 @@ class Cut:
 def delay_nodes(cut: Cut, hazard: Hazard) -> FloatArray:
     """Values of the delay where something fails, (n, nodes), of the exact mean; 0 where nothing does.
 
-    Where a run hardly ever ends, its delay is a gamma variable of the exact moments.
+    Where a run hardly ever ends, its delay is a gamma variable of the exact moments (Wilson and Hilferty 1931).
     """
     mean, deviation = cut.delayed(hazard)
     values = np.zeros((len(mean), len(_LEVELS)))
@@ -86,7 +86,12 @@ def delay_nodes(cut: Cut, hazard: Hazard) -> FloatArray:
         part = (cut.segments[some], cut.length_s[some], cut.rest_s[some])
         values[some] = delay_levels(part, hazard.take(some), (mean[some], deviation[some]), _LEVELS)
     endless = np.flatnonzero((mean > 0) & ~known)
-    values[endless] = _gamma(_LEVELS[None, :], mean[endless, None], deviation[endless, None] ** 2)
+    if endless.size:
+        from scipy.special import ndtri
+
+        middle = mean[endless, None]
+        root = deviation[endless, None] / middle
+        values[endless] = middle * np.maximum(1.0 - root**2 / 9.0 + ndtri(_LEVELS[None, :]) * root / 3.0, 0.0) ** 3
     values = values.reshape(len(mean), len(SHARES), _FINER).mean(axis=2)
     found = expected(values)
     return np.asarray(values * np.where(found > 0, mean / np.where(found > 0, found, 1.0), 1.0)[:, None])
@@ -123,11 +128,3 @@ def change(cut: Cut, hazard: Hazard, nodes: FloatArray, factor: FloatArray) -> t
 def with_none(delay: FloatArray) -> FloatArray:
     """Delays, (n, nodes), after that of a run which nothing disturbs, (n, 1 + nodes)."""
     return np.concatenate([np.zeros((len(delay), 1)), delay], axis=1)
-
-
-def _gamma(level: FloatArray, mean: FloatArray, variance: FloatArray) -> FloatArray:
-    """Quantiles of a gamma variable of these moments; of none where the mean is 0. Source: Wilson and Hilferty 1931."""
-    from scipy.special import ndtri
-
-    root = np.sqrt(np.maximum(variance, 0.0)) / np.where(mean > 0, mean, 1.0)
-    return np.asarray(mean * np.maximum(1.0 - root**2 / 9.0 + ndtri(level) * root / 3.0, 0.0) ** 3)

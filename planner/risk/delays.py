@@ -74,11 +74,24 @@ def _inverted(
     s = np.asarray(1j * np.pi * order[None, :] / (high - low)[:, None], dtype=np.complex128)
     still = _no_standstill(s, rate, hazard)
     exponent = np.zeros(s.shape, np.complex128)
+    r = rate[:, None]
     for count, size in ((segments, length), (np.ones_like(rest), rest)):
-        exponent -= count[:, None] * np.log(_survives(s, rate, size, still))
-    some = _where_something_fails(exponent, (rate * (segments * length + rest))[:, None])
+        # 1 - g(s), without a difference of nearly equal numbers.
+        through = np.exp(-(r + s) * size[:, None])
+        exponent -= count[:, None] * np.log((s + r * through + r * (1.0 - through) * still) / (r + s))
+    # The transform but for the chance that nothing fails, e^(-failures), over the other chance.
+    failures = (rate * (segments * length + rest))[:, None]
+    rare = failures[:, 0] < 1.0
+    some = np.empty(s.shape, np.complex128)
+    some[rare] = np.expm1(exponent[rare]) / np.expm1(failures[rare])
+    often, many = exponent[~rare], failures[~rare]
+    some[~rare] = (np.exp(often - many) - np.exp(-many)) / -np.expm1(-many)
     density = (some * np.exp(s * low[:, None])).real
-    share = np.array([np.interp(level, reached, place) for reached in _reached(weight * density, place)])
+    # The sines are summed at all places at once: they are the imaginary part of a Fourier transform.
+    sines = -np.fft.rfft(np.pad(weight * density, ((0, 0), (1, 0))), 2 * (len(place) - 1)).imag
+    reached = np.maximum.accumulate(np.clip(place + sines, 0.0, 1.0), axis=1)
+    reached[:, 0], reached[:, -1] = 0.0, 1.0
+    share = np.array([np.interp(level, each, place) for each in reached])
     return np.asarray(low[:, None] + (high - low)[:, None] * share)
 
 
@@ -99,27 +112,6 @@ def invertible(hazard: Hazard, length_s: FloatArray, rest_s: FloatArray) -> Bool
     return np.asarray(np.maximum(load, hazard.rate_per_s * np.maximum(length_s, rest_s)) < _LONGEST)
 
 
-def _reached(series: FloatArray, place: FloatArray) -> FloatArray:
-    """Probability of ending by each place of the range, (n, places), from the runs' weighted series, (n, terms).
-
-    The sines are summed at all places at once: they are the imaginary part of a Fourier transform.
-    """
-    sines = -np.fft.rfft(np.pad(series, ((0, 0), (1, 0))), 2 * (len(place) - 1)).imag
-    reached = np.maximum.accumulate(np.clip(place + sines, 0.0, 1.0), axis=1)
-    reached[:, 0], reached[:, -1] = 0.0, 1.0
-    return np.asarray(reached)
-
-
-def _where_something_fails(exponent: ComplexArray, failures: FloatArray) -> ComplexArray:
-    """The delay's transform but for the chance that nothing fails, e^(-failures), over the other chance."""
-    rare = failures[:, 0] < 1.0
-    out = np.empty(exponent.shape, np.complex128)
-    out[rare] = np.expm1(exponent[rare]) / np.expm1(failures[rare])
-    often, many = exponent[~rare], failures[~rare]
-    out[~rare] = (np.exp(often - many) - np.exp(-many)) / -np.expm1(-many)
-    return out
-
-
 def _no_standstill(s: ComplexArray, rate: FloatArray, hazard: Hazard) -> ComplexArray:
     """1 - B*(s), (n, terms)."""
     r, recover = rate[:, None], hazard.recover_s[:, None]
@@ -135,10 +127,3 @@ def _no_standstill(s: ComplexArray, rate: FloatArray, hazard: Hazard) -> Complex
         rest = rest + chance / (s + k / mean)
     integral = (1.0 - after) / (r + s) + after * rest
     return np.asarray(1.0 / (r * integral) - s / r)
-
-
-def _survives(s: ComplexArray, rate: FloatArray, length_s: FloatArray, still: ComplexArray) -> ComplexArray:
-    """1 - g(s) of segments of these lengths, without a difference of nearly equal numbers."""
-    r = rate[:, None]
-    through = np.exp(-(r + s) * length_s[:, None])
-    return np.asarray((s + r * through + r * (1.0 - through) * still) / (r + s))

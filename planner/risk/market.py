@@ -115,8 +115,17 @@ def _mixture(
         mean, deviation = (np.nan_to_num(part.reshape(runs, slices), nan=np.inf) for part in cuts.delayed(rates))
     most = longest_s[:, None]
     mean, deviation = np.minimum(mean, _FAR * most), np.minimum(deviation, _FAR * most)
-    near = _beside_gamma(middle), _beside_gamma(_calmer(cut, hazard, market, middle))
-    delay = mean[:, :, None] + deviation[:, :, None] * _shapes(*near, deviation / np.where(mean > 0, mean, 1.0))
+    # Delays at other rates are shaped as a gamma variable, and as much of what exact ones differ from that by as their
+    # rate is alike: exact ones are known at the median rate and at `_CALMER`, between these they are between both.
+    (off, varies), (off_calmer, varies_calmer) = (
+        _less_gamma(each) for each in (middle, _calmer(cut, hazard, market, middle))
+    )
+    part = np.clip(_MIDDLES / _CALMER, 0.0, 1.0)
+    exact = off[:, None, :] + part[:, None] * (off_calmer - off)[:, None, :]
+    known = varies[:, None] + part * (varies_calmer - varies)[:, None]
+    here = deviation / np.where(mean > 0, mean, 1.0)
+    alike = np.minimum(known, here) / np.maximum(np.maximum(known, here), 1e-12)
+    delay = mean[:, :, None] + deviation[:, :, None] * (_gamma_shape(here) + exact * alike[:, :, None])
     least = np.minimum(np.minimum(rates.recover_s.reshape(runs, slices), mean), most)  # one repair
     delay = np.clip(delay, least[:, :, None], most[:, :, None]).reshape(runs, -1)
     weight = ((_WEIGHT * (1.0 - calm))[:, :, None] * SHARES).reshape(runs, -1)
@@ -141,23 +150,7 @@ def _calmer(cut: Cut, hazard: Hazard, market: Market, middle: FloatArray) -> Flo
     return values
 
 
-_Shape = tuple[FloatArray, FloatArray]
-
-
-def _shapes(middle: _Shape, calmer: _Shape, varies: FloatArray) -> FloatArray:
-    """Delays at other rates as deviations from their mean, (n, slices, nodes); `varies`: deviation over mean there.
-
-    Those of a gamma variable, and as much of what exact ones differ from that by as their rate is alike. `middle` and
-    `calmer`: as `_beside_gamma` has them at the median rate and at `_CALMER`; between these, between both.
-    """
-    part = np.clip(_MIDDLES / _CALMER, 0.0, 1.0)
-    beside = middle[0][:, None, :] + part[:, None] * (calmer[0] - middle[0])[:, None, :]
-    known = middle[1][:, None] + part * (calmer[1] - middle[1])[:, None]
-    alike = np.minimum(known, varies) / np.maximum(np.maximum(known, varies), 1e-12)
-    return np.asarray(_gamma_shape(varies) + beside * alike[:, :, None])
-
-
-def _beside_gamma(values: FloatArray) -> _Shape:
+def _less_gamma(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     """How delays, (n, nodes), as deviations from their mean differ from a gamma variable's; deviation over mean."""
     centre = expected(values)
     width = np.sqrt(expected((values - centre[:, None]) ** 2))

@@ -9,7 +9,6 @@ so it is the predictive one: over n runs that add up to S, S / (n - 1).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -53,16 +52,11 @@ def beyond(run: Goodput, facts: RiskFacts) -> float:
 def published(facts: RiskFacts, without: str = "") -> Overhead:
     """The distribution over published runs, those of one site left out; each run counts once."""
     runs = [run for run in facts.goodputs if run.site != without]
-    return Overhead(log_more=_predictive([beyond(run, facts) for run in runs]), source=_named(runs))
-
-
-def _named(runs: Sequence[Goodput]) -> str:
-    return say("risk.overhead_published", runs=len(runs), names=[run.run for run in runs])
-
-
-def _predictive(logs: Sequence[float]) -> float:
-    """Mean of one more draw of an exponential of unknown mean, its logarithm evenly uncertain beforehand."""
-    return sum(logs) / (len(logs) - 1)
+    # The mean of one more draw of an exponential of unknown mean, its logarithm evenly uncertain beforehand.
+    log_more = sum(beyond(run, facts) for run in runs) / (len(runs) - 1)
+    return Overhead(
+        log_more=log_more, source=say("risk.overhead_published", runs=len(runs), names=[run.run for run in runs])
+    )
 
 
 def overhead_of(stated: StatedOverhead | None, facts: RiskFacts) -> Overhead:

@@ -171,6 +171,8 @@ def replay(
             tick((1 + len(OTHER_WORLDS) + share * len(STRESSES)) / total)
 
     stated = _stated(plan)
+    pairs = [(getattr(stated, p), getattr(usual, p)) for p in ("p_within_time", "p_within_cost", "p_within_both")]
+    apart = [abs(a - b) for a, b in pairs if a is not None and b is not None]
     return Replay(
         worlds=worlds,
         seed=seed,
@@ -179,7 +181,7 @@ def replay(
         largest_quantile_error=max(
             abs(getattr(usual.time_s, p) / getattr(stated.time_s, p) - 1.0) for p in ("p10", "p50", "p90")
         ),
-        largest_probability_error=_largest_difference(stated, usual),
+        largest_probability_error=max(apart, default=None),
         other_worlds=others,
         stresses=stresses_of(plan, run, base, seed, budgets, 0.9 if confidence is None else confidence, stress_tick),
     )
@@ -226,7 +228,11 @@ def _stated(plan: Plan) -> World:
     known = reliability_of(plan)
     interval = known.checkpoint_interval_s
     saving = 0.0 if interval is None else known.checkpoint_s * math.floor(known.undisturbed_s / interval)
-    disturbed = known.undisturbed_s / known.goodput - known.undisturbed_s - saving
+    own = known.undisturbed_s / known.goodput
+    disturbed = own - known.undisturbed_s - saving
+    # What an overhead adds on average; its exponential's logarithm has no mean from 1 on.
+    paid = known.overhead or NO_OVERHEAD
+    overhead_s = own * (paid.least / (1.0 - paid.log_more) - 1.0) if paid.log_more < 1.0 else None
     return World(
         "stated",
         plan.time_s,
@@ -237,15 +243,8 @@ def _stated(plan: Plan) -> World:
         known.interruptions,
         max(disturbed - known.interruptions * known.restart_s, 0.0),
         known.interruptions * known.restart_s,
-        _mean_overhead_s(known),
+        overhead_s,
     )
-
-
-def _mean_overhead_s(known: Reliability) -> float | None:
-    """What an overhead adds on average; its exponential's logarithm has no mean from 1 on."""
-    beside = known.overhead or NO_OVERHEAD
-    own = known.undisturbed_s / known.goodput
-    return own * (beside.least / (1.0 - beside.log_more) - 1.0) if beside.log_more < 1.0 else None
 
 
 def _world(
@@ -299,9 +298,3 @@ def cost_of(plan: Plan, time_s: FloatArray, luck: FloatArray) -> FloatArray:
     paid = PaidTime(bill.minimum_s, bill.step_s, bill.block_s, bill.then).paid_s(time_s)
     price = bill.usd_per_hour_low + luck * (bill.usd_per_hour_high - bill.usd_per_hour_low)
     return np.asarray((price * paid + bill.storage_usd_per_hour * time_s) / 3600.0 + bill.egress_usd)
-
-
-def _largest_difference(stated: World, found: World) -> float | None:
-    pairs = [(getattr(stated, k), getattr(found, k)) for k in ("p_within_time", "p_within_cost", "p_within_both")]
-    known = [abs(a - b) for a, b in pairs if a is not None and b is not None]
-    return max(known) if known else None

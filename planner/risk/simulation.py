@@ -77,7 +77,11 @@ def simulate(
     time, done, lost, waiting = (np.zeros(worlds) for _ in range(4))
     failures = np.zeros(worlds, np.int64)
     pending = np.zeros(worlds)  # what is left to mend before work goes on
-    rate, share = _rates(run, worlds, seed)
+    # Interruptions a second of each world, and the share of them that wait for the market.
+    more = np.exp(run.market_spread * np.random.default_rng([seed, 3]).standard_normal(worlds))
+    taken = run.rate_per_s * run.wait_share * more
+    rate = run.rate_per_s * (1.0 - run.wait_share) + taken
+    share = np.divide(taken, rate, out=np.zeros(worlds), where=rate > 0)
     longest = run.given_up * need
     active = np.arange(worlds)
     begins = True
@@ -110,14 +114,6 @@ def simulate(
     luck = np.random.default_rng([seed, 1]).random(worlds)
     beside = run.least * np.exp(run.log_more * np.random.default_rng([seed, 2]).standard_exponential(worlds))
     return Simulation(time * beside, failures, lost, waiting, time * (beside - 1.0), luck)
-
-
-def _rates(run: SimulatedRun, worlds: int, seed: int) -> tuple[FloatArray, FloatArray]:
-    """Interruptions a second of each world, and the share of them that wait for the market."""
-    more = np.exp(run.market_spread * np.random.default_rng([seed, 3]).standard_normal(worlds))
-    taken = run.rate_per_s * run.wait_share * more
-    rate = run.rate_per_s * (1.0 - run.wait_share) + taken
-    return rate, np.divide(taken, rate, out=np.zeros(worlds), where=rate > 0)
 
 
 def _repairs(run: SimulatedRun, rng: np.random.Generator, share: FloatArray) -> FloatArray:

@@ -31,7 +31,7 @@ def asked_values(scenario: Scenario) -> dict[str, str]:
     for section in _SECTIONS:
         found |= _flat(getattr(scenario, section), section)
     each_day = objective.kind == "usd_per_day"
-    found["objective"] = say("asked.usd_per_day", usd=objective.usd_per_day) if each_day else objective.kind
+    found["objective"] = say("asked.usd_per_day", cost=objective.usd_per_day) if each_day else objective.kind
     found["simpler_within"] = say("asked.share", share=scenario.simpler_within)
     return found
 
@@ -79,7 +79,7 @@ def _text(path: str, value: object) -> str:
         if path.endswith("_bytes"):
             return f"{value / 1e9:g} GB"
         if path.endswith("_usd"):
-            return say("asked.usd", usd=value)
+            return say("asked.usd", cost=value)
         if path.endswith("_s"):
             return say("asked.time", time=value)
         return format_count(value) if isinstance(value, int) else f"{value:g}"

@@ -13,11 +13,13 @@ from planner.performance.model_parts import approximated_part
 from planner.performance.stacks import stack_of
 from planner.results.answers import Binding
 from planner.results.plan import Plan
-from planner.search.engine import Limits, solve
+from planner.search.engine import solve
 from planner.search.goals import View, find
 from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.pools import unfit_parts
-from planner.search.problem import Problem
+from planner.search.search_space import SearchSpace
+from planner.search.search_state import SearchState
+from planner.search.tally import Limits
 from planner.words import say
 from planner.workload.counts import parameter_counts
 from planner.workload.learning import starts_from, token_multiplier
@@ -27,26 +29,26 @@ WORTH_SAYING = 0.005  # a gain below this is nothing to act on
 MANY_EPOCHS = 100  # Muennighoff et al. 2023 studied up to 44 of them in full, and few runs beyond
 
 
-def bindings(problem: Problem, view: View, pick: Pick, plan: Plan) -> tuple[Binding, ...]:
+def bindings(state: SearchState, view: View, pick: Pick, plan: Plan) -> tuple[Binding, ...]:
     """The limits that hold this plan back, each with what it costs; `pick` is the plan's candidate."""
-    out = [b for key in ("time_s", "cost_usd") if (b := _budget(problem, view, pick, key)) is not None]
-    out += _batch(problem, plan)
-    out += _memory(problem, pick.cell, plan)
-    out += _nodes(problem, plan)
+    out = [b for key in ("time_s", "cost_usd") if (b := _budget(state, view, pick, key)) is not None]
+    out += _batch(state.space, plan)
+    out += _memory(state, pick.cell, plan)
+    out += _nodes(state.space, plan)
     return tuple(out)
 
 
-def _budget(problem: Problem, view: View, pick: Pick, key: str) -> Binding | None:
+def _budget(state: SearchState, view: View, pick: Pick, key: str) -> Binding | None:
     """A budget binds if the plan would be another without it."""
     best, seconds = pick.cell, np.array([pick.seconds])
     limit = getattr(view.goal, key)
     if limit is None:
         return None
-    free = View(problem, replace(view.goal, time_s=None) if key == "time_s" else replace(view.goal, cost_usd=None))
+    free = View(state, replace(view.goal, time_s=None) if key == "time_s" else replace(view.goal, cost_usd=None))
     other = find(free)
     if other is None or (other == best and free.offer[other] == view.offer[best]):
         return None
-    plan = make_plan(problem, fastest_of(problem, other), problem.offers[int(free.offer[other])])
+    plan = make_plan(state, fastest_of(state, other), state.space.offers[int(free.offer[other])])
     instead = {
         "gpus": plan.gpus,
         "gpu": plan.offer.gpu,
@@ -54,33 +56,33 @@ def _budget(problem: Problem, view: View, pick: Pick, key: str) -> Binding | Non
         "pricing": plan.offer.price_kind,
         "time": plan.time_s.p50,
         "cost": plan.cost_usd.p50,
-        "better": say(f"better.{problem.scenario.objective.kind}"),
+        "better": say(f"better.{state.space.scenario.objective.kind}"),
         "confidence": view.goal.confidence,
     }
-    sure = float(problem.time_s(view.goal.confidence, seconds, np.array([best]))[0])
-    sure += float(problem.waiting_s[best])
+    sure = float(state.time_s(view.goal.confidence, seconds, np.array([best]))[0])
+    sure += float(state.space.waiting_s[best])
     if key == "time_s":
         return Binding("budget.time", say("binding.time", limit=limit, sure=sure, **instead), sure, limit, "s")
     most = float(view.cost(view.goal.confidence, seconds, np.array([best]))[0])
     return Binding("budget.cost", say("binding.cost", limit=limit, most=most, **instead), most, limit, "USD")
 
 
-def _batch(problem: Problem, plan: Plan) -> list[Binding]:
+def _batch(space: SearchSpace, plan: Plan) -> list[Binding]:
     """A batch at the end of its range is said, with what it costs in tokens to the same loss."""
-    low, high = problem.batches.low, problem.batches.high
+    low, high = space.batches.low, space.batches.high
     largest = high // (plan.layout.micro_batch * plan.layout.dp) * plan.layout.micro_batch * plan.layout.dp
     if low == high or plan.global_batch not in (low, high, largest):
         return []
     end = "min" if plan.global_batch == low else "max"
-    critical = problem.critical(plan.tokens).doubling_sequences(plan.seq_length)
+    critical = space.critical(plan.tokens).doubling_sequences(plan.seq_length)
     share = float(token_multiplier(plan.global_batch, critical) / token_multiplier(low, critical)) - 1.0
-    loss, total = problem.run.loss, problem.length.total_samples
+    loss, total = space.run.loss, space.length.total_samples
     if loss is not None:  # repeats of the data counted
         share = int(loss.samples(total, plan.global_batch)) / int(loss.samples(total, low)) - 1.0
     limit = limit_of(end, low, high)
     where = say(f"binding.batch_{end if plan.global_batch == limit else 'multiple'}")
     batch = {"batch": plan.global_batch, "where": where, "low": low, "high": high}
-    if end == "max" and not _from_checkpoint(problem):  # the law is of training from scratch
+    if end == "max" and not _from_checkpoint(space):  # the law is of training from scratch
         tokens = say("binding.tokens_asked" if loss is None else "binding.tokens_to_the_loss")
         said = say("binding.batch_costs", **batch, share=share, critical=round(critical), tokens=tokens)
     else:
@@ -88,11 +90,11 @@ def _batch(problem: Problem, plan: Plan) -> list[Binding]:
     return [Binding(f"training.global_batch.{end}", said, float(plan.global_batch), float(limit), "sequences")]
 
 
-def _from_checkpoint(problem: Problem) -> bool:
+def _from_checkpoint(space: SearchSpace) -> bool:
     """Whether the run goes on from a checkpoint, as it is said or by its tokens a parameter."""
-    length, active = problem.length, parameter_counts(problem.pools[0].setting.model).active
+    length, active = space.length, parameter_counts(space.pools[0].setting.model).active
     tokens = length.total_samples * length.seq_length
-    return starts_from(problem.scenario.training.starts_from, active, tokens) == "checkpoint"
+    return starts_from(space.scenario.training.starts_from, active, tokens) == "checkpoint"
 
 
 def limit_of(end: str, low: int, high: int) -> int:
@@ -100,26 +102,26 @@ def limit_of(end: str, low: int, high: int) -> int:
     return low if end == "min" else high
 
 
-def _memory(problem: Problem, best: int, plan: Plan) -> list[Binding]:
+def _memory(state: SearchState, best: int, plan: Plan) -> list[Binding]:
     """Memory binds if the same machines with a quarter more of it would be faster."""
-    space = problem.layout_space(int(problem.pool[best]))
-    larger = copy(space)
-    larger.physics = copy(space.physics)
-    larger.physics.capacity_gib = space.physics.capacity_gib * MORE_MEMORY
+    layouts = state.layout_space(int(state.space.pool[best]))
+    larger = copy(layouts)
+    larger.physics = copy(layouts.physics)
+    larger.physics.capacity_gib = layouts.physics.capacity_gib * MORE_MEMORY
     nothing = np.array([np.inf])
-    limits = Limits(nothing, nothing.copy(), problem.best_s[[best]])
-    found, _ = solve(larger, problem.gpus[[best]], limits, lambda best_s: best_s)
-    if not len(found.seconds) or found.seconds[0] > problem.best_s[best] * (1.0 - WORTH_SAYING):
+    limits = Limits(nothing, nothing.copy(), state.best.seconds[[best]])
+    found, _ = solve(larger, state.space.gpus[[best]], limits, lambda best_s: best_s)
+    if not len(found.seconds) or found.seconds[0] > state.best.seconds[best] * (1.0 - WORTH_SAYING):
         return []
-    faster = 1.0 - float(found.seconds[0] / problem.best_s[best])
+    faster = 1.0 - float(found.seconds[0] / state.best.seconds[best])
     used, capacity = plan.memory_gib.total, plan.memory_gib.capacity
     said = say("binding.memory", used=used, capacity=capacity, faster=faster)
     return [Binding("memory", said, used, capacity, "GiB")]
 
 
-def _nodes(problem: Problem, plan: Plan) -> list[Binding]:
+def _nodes(space: SearchSpace, plan: Plan) -> list[Binding]:
     """A plan at the most GPUs there are."""
-    offer, most = plan.offer, problem.scenario.cluster.max_gpus
+    offer, most = plan.offer, space.scenario.cluster.max_gpus
     size, gpus = plan.gpus // plan.nodes, plan.paid_gpus  # spare nodes are ordered too
     if offer.max_nodes is not None and gpus // size >= offer.max_nodes:
         code = "binding.nodes_owned" if offer.pricing == "owned" else "binding.nodes_sold"
@@ -130,30 +132,30 @@ def _nodes(problem: Problem, plan: Plan) -> list[Binding]:
     return []
 
 
-def _in_another_form(problem: Problem, plan: Plan) -> list[str]:
+def _in_another_form(space: SearchSpace, plan: Plan) -> list[str]:
     """That the framework builds a part of the model otherwise."""
     row = framework(plan.framework)
-    part = approximated_part(row, problem.scenario.model)
+    part = approximated_part(row, space.scenario.model)
     if not part:
         return []
     return [say("warnings.in_another_form", framework=row.title, part=part)]
 
 
-def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
+def warnings_of(space: SearchSpace, plan: Plan | None) -> tuple[str, ...]:
     """What a reader should know before signing."""
-    out = [*unfit_parts(problem.scenario, problem.catalog), *problem.remarks]
-    if not problem.offers:
+    out = [*unfit_parts(space.scenario, space.catalog), *space.remarks]
+    if not space.offers:
         out.append(say("warnings.no_offer"))
     if plan is None:
-        return (*out, *problem.length.remarks)
-    out = [*_of_the_batch(problem, plan), *out, *_not_joined(problem, plan)]
-    if problem.scenario.cost_left_out:
+        return (*out, *space.length.remarks)
+    out = [*_of_the_batch(space, plan), *out, *_not_joined(space, plan)]
+    if space.scenario.cost_left_out:
         out.append(say("warnings.cost_left_out_assumed" if plan.offer.priced else "warnings.cost_left_out"))
     offer = plan.offer
-    flags = next(o.flags for o in problem.offers if o.id == offer.id)
+    flags = next(o.flags for o in space.offers if o.id == offer.id)
     if offer.max_nodes is None and offer.pricing != "owned":
         out.append(say("warnings.nodes_assumed", offer=offer.id, nodes=plan.nodes))
-    out += _in_another_form(problem, plan)
+    out += _in_another_form(space, plan)
     if offer.pricing == "spot":
         out.append(_spot(plan))
     if "network_assumed" in flags:
@@ -167,11 +169,11 @@ def warnings_of(problem: Problem, plan: Plan | None) -> tuple[str, ...]:
     if adapter is not None:
         factor = FACTORS[adapter.method]
         out.append(say("warnings.adapter", adapter=adapter.words, parameters=adapter.parameters, factor=factor))
-    elif plan.basis == "modelled" and stack_of(plan.framework, "") not in problem.calibration.stacks:
+    elif plan.basis == "modelled" and stack_of(plan.framework, "") not in space.calibration.stacks:
         out.append(say("warnings.framework_unmeasured", framework=framework(plan.framework).title))
     elif plan.basis == "modelled":
         out.append(say("warnings.modelled"))
-    return (*out, *problem.length.remarks)
+    return (*out, *space.length.remarks)
 
 
 def _spot(plan: Plan) -> str:
@@ -184,9 +186,9 @@ def _spot(plan: Plan) -> str:
     return say("warnings.spot_rate", rate=taken.per_1000_node_days)
 
 
-def _of_the_batch(problem: Problem, plan: Plan) -> list[str]:
+def _of_the_batch(space: SearchSpace, plan: Plan) -> list[str]:
     """Whether so few iterations, or so many passes over so little data, can be meant."""
-    samples = problem.length.samples_per_epoch or None
+    samples = space.length.samples_per_epoch or None
     if samples is not None and plan.global_batch > samples:
         return [say("warnings.batch_beyond_data", batch=plan.global_batch, samples=samples)]
     if plan.iterations == 1:
@@ -196,9 +198,9 @@ def _of_the_batch(problem: Problem, plan: Plan) -> list[str]:
     return []
 
 
-def _not_joined(problem: Problem, plan: Plan) -> list[str]:
+def _not_joined(space: SearchSpace, plan: Plan) -> list[str]:
     """Own nodes that the plan leaves out because no network between them is stated."""
-    for own in problem.scenario.cluster.own:
+    for own in space.scenario.cluster.own:
         mine = plan.offer.pricing == "owned" and plan.offer.instance == own.name
         if mine and own.nodes > 1 and plan.offer.max_nodes == 1 and plan.offer.max_nodes_basis == "unknown fabric":
             return [say("warnings.not_joined", nodes=own.nodes, name=own.name)]

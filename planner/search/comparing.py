@@ -17,8 +17,8 @@ from planner.search.goals import Goal, View, find
 from planner.search.infeasible import reason_of
 from planner.search.optimum import provenance_of, scenario_goal, unit_of
 from planner.search.plans import make_plan
-from planner.search.problem import Problem, build
 from planner.search.readings import READINGS, cost_factors, gpu_hours, time_factors
+from planner.search.search_state import SearchState, build
 from planner.search.simplicity import plain, value_of
 from planner.search.whatif import break_even_price, break_even_speed, value_at
 from planner.spec.hardware import Offer
@@ -35,11 +35,11 @@ KINDS: Mapping[str, Callable[[Offer], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Contender:
-    """A side while it is compared: its goal in its problem, where there is one to search again."""
+    """A side while it is compared: its goal in its search, where there is one to search again."""
 
     side: Side
     provenance: Provenance
-    problem: Problem | None = None
+    state: SearchState | None = None
     goal: Goal | None = None
     value: float | None = None
     unit: str = "USD"  # of the value: USD | s
@@ -117,40 +117,40 @@ def _contender(
         value = side.certificate.best
         unit = side.certificate.unit
         return _Contender(Side(label, side.status, side.plan, reason), side.provenance, value=value, unit=unit)
-    problem = build(side, catalog, calibration, offers)
-    return _solved(problem, label, scenario_goal(problem.scenario))
+    state = build(side, catalog, calibration, offers)
+    return _solved(state, label, scenario_goal(state.space.scenario))
 
 
-def _options(problem: Problem, by: str) -> list[_Contender]:
+def _options(state: SearchState, by: str) -> list[_Contender]:
     """One contender an option of the scenario, the best first, those without a plan last."""
-    goal = scenario_goal(problem.scenario)
+    goal = scenario_goal(state.space.scenario)
     goals: list[tuple[str, Goal]]
     if by == "gpus":
-        sold = np.unique(problem.gpus[problem.sellers > 0])
-        goals = [(say("comparing.gpus", gpus=n), replace(goal, cells=problem.gpus == n)) for n in sold.tolist()]
+        sold = np.unique(state.space.gpus[state.space.sellers > 0])
+        goals = [(say("comparing.gpus", gpus=n), replace(goal, cells=state.space.gpus == n)) for n in sold.tolist()]
     elif by in KINDS:
-        kinds = np.array([KINDS[by](offer) for offer in problem.offers])
+        kinds = np.array([KINDS[by](offer) for offer in state.space.offers])
         goals = [(str(kind), replace(goal, offers=kinds == kind)) for kind in dict.fromkeys(kinds.tolist())]
     else:
         raise PlannerError(say("comparing.by_unknown", by=by))
     if not goals:
         raise PlannerError(say("comparing.no_offer"))
-    solved = [_solved(problem, label, each) for label, each in goals]
+    solved = [_solved(state, label, each) for label, each in goals]
     return sorted(solved, key=lambda c: (c.value is None, c.value if c.value is not None else 0.0))
 
 
-def _solved(problem: Problem, label: str, goal: Goal) -> _Contender:
-    view = View(problem, goal)
+def _solved(state: SearchState, label: str, goal: Goal) -> _Contender:
+    view = View(state, goal)
     cell = find(view)
-    provenance, unit = provenance_of(problem), unit_of(problem.scenario)
+    provenance, unit = provenance_of(state.space), unit_of(state.space.scenario)
     if cell is None:
-        side = Side(label, "infeasible", None, reason_of(problem, goal))
-        return _Contender(side, provenance, problem, goal, unit=unit)
+        side = Side(label, "infeasible", None, reason_of(state, goal))
+        return _Contender(side, provenance, state, goal, unit=unit)
     pick = plain(view, cell)
-    plan = make_plan(problem, pick, problem.offers[int(view.offer[cell])])
+    plan = make_plan(state, pick, state.space.offers[int(view.offer[cell])])
     value = value_at(view, cell)
     plan = replace(plan, objective_value=value_of(view, pick))
-    return _Contender(Side(label, "optimal", plan), provenance, problem, goal, value, unit)
+    return _Contender(Side(label, "optimal", plan), provenance, state, goal, value, unit)
 
 
 MOST_ASKED = 6  # keys of the scenarios that are told apart
@@ -210,12 +210,12 @@ def _needs(contenders: Sequence[_Contender]) -> list[Difference]:
     for c in contenders:
         others = [o.value for o in contenders if o is not c and o.value is not None and o.unit == c.unit]
         at_price = at_speed = None
-        if c.problem is not None and c.goal is not None and others and asked < ASKED:
+        if c.state is not None and c.goal is not None and others and asked < ASKED:
             asked += 1
             target = min(others)
             near = 1.0 if c.value is None else min(max(target / c.value, 0.02), 50.0)
-            at_price = break_even_price(c.problem, c.goal, target, near)
-            at_speed = break_even_speed(c.problem, c.goal, target, 1.0 / near)
+            at_price = break_even_price(c.state, c.goal, target, near)
+            at_speed = break_even_speed(c.state, c.goal, target, 1.0 / near)
         plan = c.side.plan
         told = told or at_price is not None or at_speed is not None
         if at_price is None:
@@ -235,7 +235,7 @@ def _needs(contenders: Sequence[_Contender]) -> list[Difference]:
 def _changes(contenders: Sequence[_Contender]) -> list[Difference]:
     """Between saved answers of one scenario: what they were made from changed, and what that is in money and days."""
     first = contenders[0]
-    if any(c.problem is not None for c in contenders) or first.side.plan is None:
+    if any(c.state is not None for c in contenders) or first.side.plan is None:
         return []
     made_from = ("planner", "scenario_digest", "catalog_digest", "calibration_digest")
     out = []

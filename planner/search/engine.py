@@ -7,57 +7,16 @@ fastest layout of a cell (hardware, framework, GPU count) is its best at every q
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.search.layout_space import SLICE, UNLIMITED_MICRO_BATCHES, Found, LayoutSpace, first_of_each, nothing
+from planner.search.candidates import Found, first_of_each, nothing
+from planner.search.layout_space import SLICE, UNLIMITED_MICRO_BATCHES, LayoutSpace
+from planner.search.tally import MEMORY, SPARED, Limits, Tally
 
-SLACK = 1.0 + 1e-9  # a bound must exceed a cut by this factor to prune: rounding never prunes a tie
 SHARES = 16  # of all layers, to which a bound knows those recomputed
 SEEDS = 2  # intervals a cell that are looked at first, for a good incumbent
-
-OBJECTIVE, TIME, COST, MEMORY = "objective", "time budget", "cost budget", "memory"
-SPARED = "more layers recomputed than memory needs"
-
-
-@dataclass(slots=True)
-class Limits:
-    """What a cell's run may take, seconds at p50, (cells,): by each budget, and by what is already found."""
-
-    time_s: FloatArray
-    cost_s: FloatArray
-    objective_s: FloatArray
-
-    @property
-    def least_s(self) -> FloatArray:
-        return np.minimum(np.minimum(self.time_s, self.cost_s), self.objective_s) * SLACK
-
-
-@dataclass(slots=True)
-class Tally:
-    """Candidates by what became of them, each (cells,)."""
-
-    evaluated: FloatArray
-    pruned: dict[str, FloatArray] = field(default_factory=dict)
-
-    @staticmethod
-    def of(cells: int) -> Tally:
-        return Tally(np.zeros(cells), {rule: np.zeros(cells) for rule in (MEMORY, SPARED, TIME, COST, OBJECTIVE)})
-
-    def add(self, rule: str, cell: IntArray, count: IntArray) -> None:
-        target = self.evaluated if rule == "evaluated" else self.pruned[rule]
-        target += np.bincount(cell, weights=count, minlength=len(target))
-
-    def slow(self, cell: IntArray, bound_s: FloatArray, count: IntArray, limits: Limits) -> None:
-        """Counts candidates whose bound passes a limit, under the first rule of time, cost, objective it passes."""
-        over_time = bound_s > limits.time_s[cell] * SLACK
-        over_cost = ~over_time & (bound_s > limits.cost_s[cell] * SLACK)
-        for rule, which in ((TIME, over_time), (COST, over_cost), (OBJECTIVE, ~over_time & ~over_cost)):
-            if which.any():
-                self.add(rule, cell[which], count[which])
-
 
 #: What `_Branch` knows of each of its rows.
 OF_ROWS = (

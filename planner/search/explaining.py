@@ -19,7 +19,7 @@ from planner.search.infeasible import what_would_do
 from planner.search.most import Build, Most, ends_at, most_training, wants_most
 from planner.search.optimum import asked, provenance_of, scenario_goal, simplest_alike, solve
 from planner.search.plans import make_plan
-from planner.search.problem import Problem, build
+from planner.search.search_state import SearchState, build
 from planner.search.simplicity import plain
 from planner.search.whatif import best_value, break_even_speed, value_at
 from planner.search.whynot import parse, pinned
@@ -57,25 +57,25 @@ def explain(
         pinned(scenario, parse(text))  # what makes no sense is said before anything is searched
     if wants_most(scenario):
         return _with_most(scenario, catalog, calibration, why_not=why_not, offers=offers)
-    problem = build(scenario, catalog, calibration, offers)
-    view, best, certificate = solve(problem)
+    state = build(scenario, catalog, calibration, offers)
+    view, best, certificate = solve(state)
     pick = None if best is None else plain(view, best)
-    offer = None if pick is None else problem.offers[int(view.offer[pick.cell])]
-    plan = None if pick is None or offer is None else make_plan(problem, pick, offer)
+    offer = None if pick is None else state.space.offers[int(view.offer[pick.cell])]
+    plan = None if pick is None or offer is None else make_plan(state, pick, offer)
     simple = None if pick is None else simplest_alike(view, pick)
     return Explanation(
         status="infeasible" if plan is None else "optimal",
         plan=plan,
         unit=certificate.unit,
-        binding=() if plan is None or pick is None else bindings(problem, view, pick, plan),
-        worth=tuple(worth_of(problem, view.goal)),
-        tolerances=() if plan is None else tuple(tolerances(problem, view.goal, plan)),
-        near=() if best is None else tuple(near(problem, view, best)),
-        simplest=None if simple is None or offer is None else make_plan(problem, simple, offer),
-        why_not=tuple(answer_why_not(problem, text, certificate.best) for text in why_not),
-        infeasibility=what_would_do(problem) if plan is None else None,
+        binding=() if plan is None or pick is None else bindings(state, view, pick, plan),
+        worth=tuple(worth_of(state, view.goal)),
+        tolerances=() if plan is None else tuple(tolerances(state, view.goal, plan)),
+        near=() if best is None else tuple(near(state, view, best)),
+        simplest=None if simple is None or offer is None else make_plan(state, simple, offer),
+        why_not=tuple(answer_why_not(state, text, certificate.best) for text in why_not),
+        infeasibility=what_would_do(state) if plan is None else None,
         certificate=certificate,
-        provenance=provenance_of(problem),
+        provenance=provenance_of(state.space),
         goal=asked(scenario),
     )
 
@@ -90,7 +90,7 @@ def _with_most(
 ) -> Explanation:
     """As `explain`, of the most training that fits: what ends it, and how much more of it a little more buys."""
 
-    def of(other: Scenario) -> Problem:
+    def of(other: Scenario) -> SearchState:
         return build(other, catalog, calibration, offers)
 
     found = most_training(scenario, of)
@@ -136,22 +136,22 @@ def _larger(scenario: Scenario, cluster: Cluster, size: int) -> Iterator[tuple[s
         yield f"cluster.quotas[{i}]", more, replace(scenario, cluster=replace(cluster, quotas=quotas))
 
 
-def worth_of(problem: Problem, goal: Goal) -> list[Worth]:
+def worth_of(state: SearchState, goal: Goal) -> list[Worth]:
     """One more day, 1,000 USD, one more node of GPUs, and of each quota: each solved again."""
-    scenario = problem.scenario
-    before = View(problem, goal)
+    scenario = state.space.scenario
+    before = View(state, goal)
     now = find(before)
     out = []
     if goal.time_s is not None:
         more = replace(goal, time_s=goal.time_s + DAY_S)
-        out.append(_worth("budget.time", say("explaining.more_time", time=DAY_S), before, now, View(problem, more)))
+        out.append(_worth("budget.time", say("explaining.more_time", time=DAY_S), before, now, View(state, more)))
     if goal.cost_usd is not None:
         some = MORE_USD * writing().usd
         more = replace(goal, cost_usd=goal.cost_usd + some)
-        out.append(_worth("budget.cost", say("explaining.more_cost", cost=some), before, now, View(problem, more)))
-    size = 8 if now is None else problem.pools[int(problem.pool[now])].setting.hardware.gpus_per_node
+        out.append(_worth("budget.cost", say("explaining.more_cost", cost=some), before, now, View(state, more)))
+    size = 8 if now is None else state.space.pools[int(state.space.pool[now])].setting.hardware.gpus_per_node
     for key, text, wider in _larger(scenario, scenario.cluster, size):
-        out.append(_worth(key, text, before, now, View(problem.of(wider), scenario_goal(wider))))
+        out.append(_worth(key, text, before, now, View(state.of(wider), scenario_goal(wider))))
     return out
 
 
@@ -159,7 +159,7 @@ def _worth(key: str, more: str, before: View, now: int | None, after: View) -> W
     cell, of = find(after), {"more": more, "key": key}
     if cell is None:
         return Worth(key, more, None, say("explaining.no_plan", **of), None)
-    plan = _plan(after.problem, after, cell)
+    plan = _plan(after.state, after, cell)
     if now is None:
         return Worth(key, more, None, say("explaining.feasible", **of, plan=_short(plan)), plan)
     change = value_at(after, cell) - value_at(before, now)
@@ -169,62 +169,62 @@ def _worth(key: str, more: str, before: View, now: int | None, after: View) -> W
     return Worth(key, more, change, say("explaining.saves", **of, saved=saved, plan=_short(plan)), plan)
 
 
-def tolerances(problem: Problem, goal: Goal, plan: Plan) -> list[Tolerance]:
+def tolerances(state: SearchState, goal: Goal, plan: Plan) -> list[Tolerance]:
     """How much slower the plan's GPU may be before another is chosen, and before no plan is left."""
     gpu = plan.offer.gpu
-    same = np.array([o.gpu == gpu for o in problem.offers], dtype=bool)
+    same = np.array([o.gpu == gpu for o in state.space.offers], dtype=bool)
     out = []
     own, others = replace(goal, offers=same), replace(goal, offers=~same)
-    rival = View(problem, others)
+    rival = View(state, others)
     cell = find(rival)
     if cell is not None:
-        target, value = value_at(rival, cell), best_value(problem, own)
+        target, value = value_at(rival, cell), best_value(state, own)
         near_ = 1.0 if value is None else min(max(value / target, 0.02), 50.0)
-        factor = break_even_speed(problem, own, target, near_)
+        factor = break_even_speed(state, own, target, near_)
         if factor is not None:
-            other = problem.offers[int(rival.offer[cell])].gpu
+            other = state.space.offers[int(rival.offer[cell])].gpu
             text = say("explaining.other_chosen", gpu=gpu, factor=factor, other=other)
             out.append(Tolerance(gpu, factor, text))
-    last = _slowest_feasible(problem, own)
+    last = _slowest_feasible(state, own)
     if last is not None:
         out.append(Tolerance(gpu, last, say("explaining.none_keeps", gpu=gpu, factor=last)))
     return out
 
 
-def _slowest_feasible(problem: Problem, goal: Goal) -> float | None:
+def _slowest_feasible(state: SearchState, goal: Goal) -> float | None:
     """The least factor on throughput with which some plan keeps the budgets, to 0.1 %; None without budgets."""
     if goal.time_s is None and goal.cost_usd is None:
         return None
     low, high = 0.05, 1.0
-    if best_value(problem, replace(goal, speed=low)) is not None:
+    if best_value(state, replace(goal, speed=low)) is not None:
         return None
     while high - low > 1e-3:
         middle = (low + high) / 2
-        if best_value(problem, replace(goal, speed=middle)) is None:
+        if best_value(state, replace(goal, speed=middle)) is None:
             low = middle
         else:
             high = middle
     return high
 
 
-def near(problem: Problem, view: View, best: int) -> list[Near]:
+def near(state: SearchState, view: View, best: int) -> list[Near]:
     """The best plan of each other cloud and GPU whose objective is within the best's 80 % interval."""
-    ratio = float(np.exp(DECILE * problem.completion_model.log_high[best]))
+    ratio = float(np.exp(DECILE * state.completion_model.log_high[best]))
     value = value_at(view, best)
-    chosen = problem.offers[int(view.offer[best])]
-    kinds = sorted({(o.cloud, o.gpu) for o in problem.offers} - {(chosen.cloud, chosen.gpu)})
+    chosen = state.space.offers[int(view.offer[best])]
+    kinds = sorted({(o.cloud, o.gpu) for o in state.space.offers} - {(chosen.cloud, chosen.gpu)})
     out = []
     for kind in kinds:
-        mask = np.array([(o.cloud, o.gpu) == kind for o in problem.offers], dtype=bool)
-        other = View(problem, replace(view.goal, offers=mask))
+        mask = np.array([(o.cloud, o.gpu) == kind for o in state.space.offers], dtype=bool)
+        other = View(state, replace(view.goal, offers=mask))
         cell = find(other)
         if cell is not None and value_at(other, cell) <= value * ratio:
-            out.append(Near(value_at(other, cell) - value, _plan(problem, other, cell)))
+            out.append(Near(value_at(other, cell) - value, _plan(state, other, cell)))
     return sorted(out, key=lambda n: n.objective_change)
 
 
-def _plan(problem: Problem, view: View, cell: int) -> Plan:
-    return make_plan(problem, plain(view, cell), problem.offers[int(view.offer[cell])])
+def _plan(state: SearchState, view: View, cell: int) -> Plan:
+    return make_plan(state, plain(view, cell), state.space.offers[int(view.offer[cell])])
 
 
 def _short(plan: Plan) -> str:

@@ -21,7 +21,7 @@ from planner.search.most import least_of
 from planner.search.optimum import provenance_of, scenario_goal
 from planner.search.plans import Pick, fastest_of, make_plan
 from planner.search.prices import PlanCost, plan_cost
-from planner.search.problem import Problem, build
+from planner.search.search_state import SearchState, build
 from planner.search.simplicity import plain, value_of
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Quota, Scenario
@@ -85,9 +85,9 @@ class FleetAnswer(Document):
 
 @dataclass(frozen=True)
 class _Columns:
-    """The plans that a run may get, in the total order: cells of its problem on one offer each."""
+    """The plans that a run may get, in the total order: cells of its search space on one offer each."""
 
-    problem: Problem
+    state: SearchState
     goal: Goal
     cells: IntArray
     offers: IntArray
@@ -97,12 +97,12 @@ class _Columns:
 
     def offer(self, at: int) -> Offer:
         """The offer of a column."""
-        return self.problem.offers[int(self.offers[at])]
+        return self.state.space.offers[int(self.offers[at])]
 
     def view(self, at: int) -> View:
         """The run's goal on the offer of a column alone."""
-        alone = np.arange(len(self.problem.offers)) == self.offers[at]
-        return View(self.problem, replace(self.goal, offers=alone))
+        alone = np.arange(len(self.state.space.offers)) == self.offers[at]
+        return View(self.state, replace(self.goal, offers=alone))
 
 
 @in_its_money
@@ -141,7 +141,7 @@ def optimize_fleet(
     common = {
         "unit": units.pop(),
         "basis": say("fleets.basis"),
-        "provenance": tuple(provenance_of(c.problem) for c in columns),
+        "provenance": tuple(provenance_of(c.state.space) for c in columns),
     }
     if picked is None:
         return FleetAnswer(
@@ -157,7 +157,7 @@ def optimize_fleet(
         )
     picks = _picks(columns, picked, fleet)
     runs = tuple(
-        FleetRun(n, w, value_of(c.view(i), pick), make_plan(c.problem, pick, c.offer(i)))
+        FleetRun(n, w, value_of(c.view(i), pick), make_plan(c.state, pick, c.offer(i)))
         for n, w, c, i, pick in zip(names, weights, columns, picked, picks, strict=True)
     )
     together, independent = _chances(columns, picked, picks, fleet)
@@ -196,32 +196,32 @@ def _columns(
     offers: Sequence[Offer] | None,
 ) -> _Columns:
     """Every plan of a run that no other under the same quotas beats in objective, sure cost and GPUs."""
-    problem = build(scenario, catalog, calibration, offers)
-    goal = scenario_goal(problem.scenario)
-    keys = [quota_key(offer, fleet.quotas) for offer in problem.offers]
+    state = build(scenario, catalog, calibration, offers)
+    goal = scenario_goal(state.space.scenario)
+    keys = [quota_key(offer, fleet.quotas) for offer in state.space.offers]
     cells, chosen = [], []
     for key in sorted(set(keys)):
         mask = np.array([k == key for k in keys], dtype=bool)
         within = replace(goal, offers=mask)
         sure = replace(aiming_at(within, per_usd=1.0), at=fleet.confidence)
-        view = View(problem, within)
-        found = undominated_cells((view, View(problem, sure)), gpus=True)
+        view = View(state, within)
+        found = undominated_cells((view, View(state, sure)), gpus=True)
         cells.append(found)
         chosen.append(view.offer[found])
     every = np.concatenate([*cells, np.zeros(0, dtype=np.int64)])
     sold = np.concatenate([*chosen, np.zeros(0, dtype=np.int64)])
-    rates, seconds = problem.rates(sold, every), problem.best_s[every]
-    median, cost = problem.time_s(0.5, seconds, every), problem.cost_usd(0.5, rates, seconds, every)
-    value = goal.per_second * (median + problem.waiting_s[every]) + goal.per_usd * cost
-    order = np.lexsort((sold, problem.paid_gpus[every], value))
+    rates, seconds = state.space.rates(sold, every), state.best.seconds[every]
+    median, cost = state.time_s(0.5, seconds, every), state.cost_usd(0.5, rates, seconds, every)
+    value = goal.per_second * (median + state.space.waiting_s[every]) + goal.per_usd * cost
+    order = np.lexsort((sold, state.space.paid_gpus[every], value))
     return _Columns(
-        problem,
+        state,
         goal,
         every[order],
         sold[order],
         value[order],
-        problem.cost_usd(fleet.confidence, rates, seconds, every)[order],
-        problem.paid_gpus[every][order].astype(np.float64),
+        state.cost_usd(fleet.confidence, rates, seconds, every)[order],
+        state.space.paid_gpus[every][order].astype(np.float64),
     )
 
 
@@ -231,7 +231,7 @@ def _limits(columns: Sequence[_Columns], fleet: Fleet) -> list[SharedLimit]:
         amounts = tuple(
             np.array(
                 [
-                    g if i in quota_key(c.problem.offers[o], fleet.quotas) else 0.0
+                    g if i in quota_key(c.state.space.offers[o], fleet.quotas) else 0.0
                     for g, o in zip(c.gpus, c.offers, strict=True)
                 ]
             )
@@ -281,7 +281,7 @@ def _shared(
 def _reason(names: Sequence[str], columns: Sequence[_Columns], weights: Sequence[float], fleet: Fleet) -> Sentence:
     for name, c in zip(names, columns, strict=True):
         if not len(c.cells):
-            return say("fleets.of_run", run=name, reason=reason_of(c.problem, c.goal))
+            return say("fleets.of_run", run=name, reason=reason_of(c.state, c.goal))
     if _choose(columns, weights, replace(fleet, cost_usd=None)) is not None and fleet.cost_usd is not None:
         return say("fleets.cost_more", cost=fleet.cost_usd)
     for i, quota in enumerate(fleet.quotas):
@@ -297,7 +297,7 @@ def _picks(columns: Sequence[_Columns], picked: Sequence[int], fleet: Fleet) -> 
     if fleet.cost_usd is not None:
         sure = [_cost(c, i, p).quantile(fleet.confidence) for c, i, p in zip(columns, picked, simple, strict=True)]
         if sum(sure) > fleet.cost_usd:
-            return [fastest_of(c.problem, int(c.cells[i])) for c, i in zip(columns, picked, strict=True)]
+            return [fastest_of(c.state, int(c.cells[i])) for c, i in zip(columns, picked, strict=True)]
     return simple
 
 
@@ -312,9 +312,9 @@ def _chances(
 
 
 def _cost(columns: _Columns, at: int, pick: Pick) -> PlanCost:
-    p, cell = columns.problem, pick.cell
-    runs = p.completion_model.completion(np.array([pick.seconds]), np.array([cell]))
-    return plan_cost(p.costs, runs, cell, columns.offer(at), int(p.paid_gpus[cell]))
+    state, cell = columns.state, pick.cell
+    runs = state.completion_model.completion(np.array([pick.seconds]), np.array([cell]))
+    return plan_cost(state.space.costs, runs, cell, columns.offer(at), int(state.space.paid_gpus[cell]))
 
 
 def _together(costs: Sequence[PlanCost], usd: float) -> float:

@@ -13,11 +13,11 @@ from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.calibration import Calibration
 from planner.results.answers import Frontier
 from planner.search.binding import warnings_of
-from planner.search.engine import SLACK, Limits, Tally
 from planner.search.goals import Goal, View, aiming_at, find, order_keys, tally_unvisited
 from planner.search.optimum import asked, certify, defaults_of, provenance_of
 from planner.search.plans import fastest_of, make_plan
-from planner.search.problem import CELLS_TOGETHER, build
+from planner.search.search_state import CELLS_TOGETHER, build
+from planner.search.tally import SLACK, Limits, Tally
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Scenario
 
@@ -42,26 +42,26 @@ def frontier(
     offers : plan with these instead of the catalog's eligible ones
     most : seconds of the run and amount (p50) beyond which plans are left out
     """
-    problem = build(scenario, catalog, calibration, offers)
+    state = build(scenario, catalog, calibration, offers)
     budget = scenario.budget
     bounded = Goal(per_usd=1.0, time_s=budget.time_s, cost_usd=budget.cost_usd, confidence=budget.confidence)
-    tally = Tally.of(len(problem))
-    view = View(problem, bounded)
+    tally = Tally.of(len(state.space))
+    view = View(state, bounded)
     axes = time_and_cost(view)
     cells = undominated_cells(axes, gpus, tally)
     if everything and (budget.time_s is not None or budget.cost_usd is not None):
-        beyond = undominated_cells(time_and_cost(View(problem, replace(bounded, time_s=None, cost_usd=None))), gpus)
+        beyond = undominated_cells(time_and_cost(View(state, replace(bounded, time_s=None, cost_usd=None))), gpus)
         cells = np.union1d(cells, beyond)
-    time, cost = (axis.value(problem.best_s[cells], cells) for axis in axes)
-    order = np.lexsort((problem.gpus[cells], cost, time))
-    cells = cells[order[((time - problem.waiting_s[cells] <= most[0]) & (cost <= most[1]))[order]]]
+    time, cost = (axis.value(state.best.seconds[cells], cells) for axis in axes)
+    order = np.lexsort((state.space.gpus[cells], cost, time))
+    cells = cells[order[((time - state.space.waiting_s[cells] <= most[0]) & (cost <= most[1]))[order]]]
     return Frontier(
         status="optimal" if len(cells) else "infeasible",
-        plans=tuple(make_plan(problem, fastest_of(problem, int(c)), problem.offers[int(view.offer[c])]) for c in cells),
-        certificate=certify(problem, view, tally, None),
-        defaults=defaults_of(problem),
-        warnings=warnings_of(problem, None),
-        provenance=provenance_of(problem),
+        plans=tuple(make_plan(state, fastest_of(state, int(c)), state.space.offers[int(view.offer[c])]) for c in cells),
+        certificate=certify(state, view, tally, None),
+        defaults=defaults_of(state.space),
+        warnings=warnings_of(state.space, None),
+        provenance=provenance_of(state.space),
         goal=asked(scenario),
     )
 
@@ -69,7 +69,7 @@ def frontier(
 def time_and_cost(view: View) -> tuple[View, View]:
     """The axes of a frontier: time and cost at p50, with the view's offers and budgets."""
     goal = replace(view.goal, at=None)
-    return View(view.problem, aiming_at(goal, per_second=1.0)), View(view.problem, aiming_at(goal, per_usd=1.0))
+    return View(view.state, aiming_at(goal, per_second=1.0)), View(view.state, aiming_at(goal, per_usd=1.0))
 
 
 def undominated_cells(axes: tuple[View, View], gpus: bool = False, tally: Tally | None = None) -> IntArray:
@@ -82,13 +82,13 @@ def undominated_cells(axes: tuple[View, View], gpus: bool = False, tally: Tally 
     ----------
     axes : two goals over the same offers and budgets
     """
-    view, p = axes[0], axes[0].problem
+    view, state = axes[0], axes[0].state
     for axis in axes:
         find(axis, tally)  # the two ends: good incumbents to begin with
-    queue = np.flatnonzero(view.allowed & ~p.exact)
+    queue = np.flatnonzero(view.allowed & ~state.exact)
     size = 8
     while len(queue):
-        lower = np.maximum(p.floor_s, p.bound_s)[queue]
+        lower = np.maximum(state.floor_s, state.bound_s)[queue]
         time, cost = view.budget_limits(queue)
         room = _beaten_beyond(axes, _front(axes, gpus), queue, gpus)
         possible = (lower <= np.minimum(np.minimum(time, cost), room) * SLACK) & np.isfinite(lower)
@@ -96,12 +96,12 @@ def undominated_cells(axes: tuple[View, View], gpus: bool = False, tally: Tally 
         if not len(queue):
             break
         best = int(np.argmin(lower / room))
-        same_pool = np.flatnonzero(p.pool[queue] == p.pool[queue[best]])
+        same_pool = np.flatnonzero(state.space.pool[queue] == state.space.pool[queue[best]])
         same_pool = same_pool[np.argsort(lower[same_pool] / room[same_pool], kind="stable")][:size]
         size = min(2 * size, CELLS_TOGETHER)
         at = queue[same_pool]
         time, cost = view.budget_limits(at)
-        p.refine(at, Limits(time, cost, room[same_pool]), lambda best_s: np.full(len(best_s), np.inf), tally)
+        state.refine(at, Limits(time, cost, room[same_pool]), lambda best_s: np.full(len(best_s), np.inf), tally)
         queue = np.delete(queue, same_pool)
     front = _front(axes, gpus)
     if tally is not None:
@@ -111,17 +111,17 @@ def undominated_cells(axes: tuple[View, View], gpus: bool = False, tally: Tally 
 
 def _front(axes: tuple[View, View], gpus: bool) -> IntArray:
     """The non-dominated of the cells searched so far that keep the budgets; of equals the first by the total order."""
-    view, p = axes[0], axes[0].problem
-    cells = np.flatnonzero(p.exact & view.allowed & np.isfinite(p.best_s))
+    view, state = axes[0], axes[0].state
+    cells = np.flatnonzero(state.exact & view.allowed & np.isfinite(state.best.seconds))
     cells = cells[view.feasible(cells)]
-    first, second = (axis.value(p.best_s[cells], cells) for axis in axes)
-    order = np.lexsort((cells, p.paid_gpus[cells], second, first))
+    first, second = (axis.value(state.best.seconds[cells], cells) for axis in axes)
+    order = np.lexsort((cells, state.space.paid_gpus[cells], second, first))
     cells, first, second = cells[order], first[order], second[order]
     if not gpus:
         before = np.concatenate([[np.inf], np.minimum.accumulate(second)[:-1]]) if len(cells) else second
         kept = np.flatnonzero(second < before)
     else:
-        kept = _undominated_with_gpus(second, p.paid_gpus[cells])
+        kept = _undominated_with_gpus(second, state.space.paid_gpus[cells])
     return _first_of_equals(view, kept, cells, first, second, gpus)
 
 
@@ -139,12 +139,12 @@ def _first_of_equals(
     view: View, kept: IntArray, cells: IntArray, first: FloatArray, second: FloatArray, gpus: bool
 ) -> IntArray:
     """For each kept entry the first cell, by the total order, of those that equal it on every axis."""
-    p = view.problem
+    state = view.state
     out = []
     for i in kept.tolist():
         same = (first == first[i]) & (second == second[i])
         if gpus:
-            same &= p.paid_gpus[cells] == p.paid_gpus[cells[i]]
+            same &= state.space.paid_gpus[cells] == state.space.paid_gpus[cells[i]]
         twins = cells[same]
         out.append(int(twins[np.lexsort(order_keys(view, twins)[::-1])[0]]) if len(twins) > 1 else int(cells[i]))
     return np.array(out, dtype=np.int64)
@@ -152,12 +152,12 @@ def _first_of_equals(
 
 def _beaten_beyond(axes: tuple[View, View], front: IntArray, cells: IntArray, gpus: bool) -> FloatArray:
     """The predicted seconds beyond which some cell of the front surely beats each of `cells`, (n,)."""
-    p = axes[0].problem
+    state = axes[0].state
     out = np.full(len(cells), np.inf)
-    values = [axis.value(p.best_s[front], front) for axis in axes]
+    values = [axis.value(state.best.seconds[front], front) for axis in axes]
     for i, cell in enumerate(front.tolist()):
         beaten = np.maximum(*(axis.longest_s(float(v[i]), cells) for axis, v in zip(axes, values, strict=True)))
         if gpus:
-            beaten = np.where(p.paid_gpus[cells] >= p.paid_gpus[cell], beaten, np.inf)
+            beaten = np.where(state.space.paid_gpus[cells] >= state.space.paid_gpus[cell], beaten, np.inf)
         out = np.minimum(out, beaten)
     return out

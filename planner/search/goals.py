@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.search.engine import SLACK, Limits, Tally
-from planner.search.layout_space import complexity
+from planner.search.candidates import complexity
 from planner.search.layouts import LayoutTable
 from planner.search.prices import MARGIN, Rates
-from planner.search.problem import Problem
+from planner.search.search_state import SearchState
+from planner.search.tally import SLACK, Limits, Tally
 
 DAY_S = 86400.0
 PROMISING = 8  # cells whose values are looked at first
@@ -23,7 +23,7 @@ MORE_EXPENSIVE = "more expensive offer of the same machines"
 class Goal:
     """Least usd_per_second x time + usd x cost (+ gpus x GPUs paid for), each at its quantile `at` (None: p50).
 
-    Budgets hold at `confidence`. `offers` (over problem.offers) leaves offers out; so does `cells` cells.
+    Budgets hold at `confidence`. `offers` (over those of the space) leaves offers out; so does `cells` cells.
     What if: `price` multiplies every price, `speed` every throughput.
     """
 
@@ -54,63 +54,65 @@ def aiming_at(goal: Goal, per_second: float = 0.0, per_usd: float = 0.0, per_gpu
 
 @dataclass
 class View:
-    """A goal's numbers for every cell of a problem, (cells,) each: what its best offer costs, and its quantiles."""
+    """A goal's numbers for every cell of a search, (cells,) each: what its best offer costs, and its quantiles."""
 
-    problem: Problem
+    state: SearchState
     goal: Goal
     rates: Rates = field(init=False)
     offer: IntArray = field(init=False)
 
     def __post_init__(self) -> None:
-        p, g = self.problem, self.goal
-        price, self.offer = p.cheapest(g.offers)
-        self.rates = p.rates(self.offer, np.arange(len(p)), g.price)
-        self.allowed = np.isfinite(price) & np.isfinite(p.floor_s) & (p.space > 0)
+        state, g = self.state, self.goal
+        price, self.offer = state.cheapest(g.offers)
+        self.rates = state.space.rates(self.offer, np.arange(len(state.space)), g.price)
+        self.allowed = np.isfinite(price) & np.isfinite(state.floor_s) & (state.candidates > 0)
         if g.cells is not None:
             self.allowed &= g.cells
         self.at = 0.5 if g.at is None else g.at
-        self.slope = p.slope(self.at, g.speed)
-        self.sure_slope = p.slope(g.confidence, g.speed)
-        self.line = p.cost_line(self.at, self.rates, g.speed)
-        self.sure_line = p.cost_line(g.confidence, self.rates, g.speed)
+        self.slope = state.slope(self.at, g.speed)
+        self.sure_slope = state.slope(g.confidence, g.speed)
+        self.line = state.cost_line(self.at, self.rates, g.speed)
+        self.sure_line = state.cost_line(g.confidence, self.rates, g.speed)
 
     def value(self, seconds: FloatArray, cells: IntArray) -> FloatArray:
         """The goal's quantity were these cells' runs predicted to train for `seconds`; rises with them."""
-        g, p = self.goal, self.problem
-        time = p.time_s(self.at, seconds, cells, g.speed) if g.per_second else seconds
+        g, state = self.goal, self.state
+        time = state.time_s(self.at, seconds, cells, g.speed) if g.per_second else seconds
         return self._quantity(time, self.cost(self.at, seconds, cells) if g.per_usd else seconds, cells)
 
     def cost(self, at: float, seconds: FloatArray, cells: IntArray) -> FloatArray:
         """What these cells' runs, predicted to train for `seconds`, stay within with probability `at`, USD."""
-        return self.problem.cost_usd(at, self.rates.take(cells), seconds, cells, self.goal.speed)
+        return self.state.cost_usd(at, self.rates.take(cells), seconds, cells, self.goal.speed)
 
     def floor(self, seconds: FloatArray, cells: IntArray) -> FloatArray:
         """A quantity that `value` is never below."""
         rate, factor = (each[cells] for each in self.line)
-        least = self.problem.costs.usd(rate, seconds * factor, cells) if self.goal.per_usd else seconds
+        least = self.state.space.costs.usd(rate, seconds * factor, cells) if self.goal.per_usd else seconds
         return self._quantity(seconds * self.slope[cells], least, cells)
 
     def _quantity(self, time: FloatArray, cost: FloatArray, cells: IntArray) -> FloatArray:
         g = self.goal
-        total = g.per_gpu * self.problem.paid_gpus[cells]
+        total = g.per_gpu * self.state.space.paid_gpus[cells]
         if g.per_second:
-            total = total + g.per_second * (time + self.problem.waiting_s[cells])
+            total = total + g.per_second * (time + self.state.space.waiting_s[cells])
         if g.per_usd:
             total = total + g.per_usd * cost
         return np.asarray(total, dtype=np.float64)
 
     def longest_s(self, value: float, cells: IntArray) -> FloatArray:
         """Predicted seconds beyond which a cell's quantity surely exceeds `value`."""
-        g, p = self.goal, self.problem
+        g, state = self.goal, self.state
         if not np.isfinite(value):
             return np.full(len(cells), np.inf)
-        left = value - g.per_gpu * p.paid_gpus[cells] - g.per_second * p.waiting_s[cells]
+        left = value - g.per_gpu * state.space.paid_gpus[cells] - g.per_second * state.space.waiting_s[cells]
         rate, factor = (each[cells] for each in self.line)
         if g.per_usd and g.per_second:
-            second = factor * (rate / 3600.0 + p.costs.storage_usd_per_s)
-            limit = (left - g.per_usd * p.costs.egress_usd) / (g.per_second * self.slope[cells] + g.per_usd * second)
+            second = factor * (rate / 3600.0 + state.space.costs.storage_usd_per_s)
+            limit = (left - g.per_usd * state.space.costs.egress_usd) / (
+                g.per_second * self.slope[cells] + g.per_usd * second
+            )
         elif g.per_usd:
-            limit = p.costs.longest_s(rate, np.asarray(left / g.per_usd, dtype=np.float64)) / factor
+            limit = state.space.costs.longest_s(rate, np.asarray(left / g.per_usd, dtype=np.float64)) / factor
         elif g.per_second:
             limit = left / g.per_second / self.slope[cells]
         else:
@@ -121,44 +123,50 @@ class View:
         """Predicted seconds beyond which the time budget, and the cost budget, is surely broken."""
         g = self.goal
         none = np.full(len(cells), np.inf)
-        time = none if g.time_s is None else (g.time_s - self.problem.waiting_s[cells]) / self.sure_slope[cells]
+        time = none if g.time_s is None else (g.time_s - self.state.space.waiting_s[cells]) / self.sure_slope[cells]
         cost = none
         if g.cost_usd is not None:
             rate, factor = (each[cells] for each in self.sure_line)
-            cost = self.problem.costs.longest_s(rate, g.cost_usd) / factor
+            cost = self.state.space.costs.longest_s(rate, g.cost_usd) / factor
         return time, cost
 
     def feasible(self, cells: IntArray) -> BoolArray:
         """Whether these cells' fastest known runs keep the budgets: decided by the figures that are printed."""
-        return self.keeps(self.problem.best_s[cells], cells)
+        return self.keeps(self.state.best.seconds[cells], cells)
 
     def keeps(self, seconds: FloatArray, cells: IntArray) -> BoolArray:
         """Whether runs predicted to train for `seconds` on these cells keep the budgets."""
-        p, g = self.problem, self.goal
+        state, g = self.state, self.goal
         if g.time_s is None and g.cost_usd is None:
             return np.isfinite(seconds)
-        time = p.time_s(g.confidence, seconds, cells, g.speed)
+        time = state.time_s(g.confidence, seconds, cells, g.speed)
         ok = np.isfinite(time)
         if g.time_s is not None:
-            ok &= time + p.waiting_s[cells] <= g.time_s
+            ok &= time + state.space.waiting_s[cells] <= g.time_s
         if g.cost_usd is not None:
-            ok &= within_cost(p, g.confidence, g.cost_usd, self.rates.take(cells), seconds, cells, g.speed)
+            ok &= within_cost(state, g.confidence, g.cost_usd, self.rates.take(cells), seconds, cells, g.speed)
         return np.asarray(ok, dtype=bool)
 
 
 def within_cost(
-    p: Problem, confidence: float, usd: float, rates: Rates, seconds: FloatArray, cells: IntArray, speed: float = 1.0
+    state: SearchState,
+    confidence: float,
+    usd: float,
+    rates: Rates,
+    seconds: FloatArray,
+    cells: IntArray,
+    speed: float = 1.0,
 ) -> BoolArray:
     """Whether runs cost at most `usd` with the confidence asked for: their price's spread is part of it."""
-    sure = p.time_s(confidence, seconds, cells, speed)
-    within = p.costs.usd(rates.high, sure, cells) <= usd
+    sure = state.time_s(confidence, seconds, cells, speed)
+    within = state.space.costs.usd(rates.high, sure, cells) <= usd
     spread = rates.spread
     if spread.size:
         # The cheapest price settles what is not within; a little off, as chances of spread prices are.
-        soon = p.time_s(max(confidence - MARGIN, 1e-6), seconds[spread], cells[spread], speed)
-        asked = spread[p.costs.usd(rates.low[spread], soon, cells[spread]) <= usd]
+        soon = state.time_s(max(confidence - MARGIN, 1e-6), seconds[spread], cells[spread], speed)
+        asked = spread[state.space.costs.usd(rates.low[spread], soon, cells[spread]) <= usd]
         within[spread] = False
-        within[asked] = p.cost_chance(usd, rates.take(asked), seconds[asked], cells[asked], speed) >= confidence
+        within[asked] = state.cost_chance(usd, rates.take(asked), seconds[asked], cells[asked], speed) >= confidence
     return np.asarray(within, dtype=bool)
 
 
@@ -167,31 +175,34 @@ def find(view: View, tally: Tally | None = None) -> int | None:
 
     Afterwards every cell is exact or its bound proves that it holds nothing better. Ties by `order`.
     """
-    p = view.problem
-    lower = np.maximum(p.floor_s, p.bound_s)
+    state = view.state
+    lower = np.maximum(state.floor_s, state.bound_s)
     cells = np.flatnonzero(view.allowed & np.isfinite(lower))
     time, cost = view.budget_limits(cells)
     limit = np.minimum(time, cost) * SLACK
     bound = view.floor(lower[cells], cells)
     possible = lower[cells] <= limit
     best = _best_known(view, cells)
-    incumbent = np.inf if best is None else float(view.value(p.best_s[[best]], np.array([best]))[0])
+    incumbent = np.inf if best is None else float(view.value(state.best.seconds[[best]], np.array([best]))[0])
     queue = cells[possible]
-    order = np.lexsort((queue, p.pool[queue], p.gpus[queue], bound[possible]))
+    order = np.lexsort((queue, state.space.pool[queue], state.space.gpus[queue], bound[possible]))
     queue, bound = queue[order], bound[possible][order]
-    open_ = ~p.exact[queue]
+    open_ = ~state.exact[queue]
     queue, bound = queue[open_], bound[open_]
     size, done = 4, 0
     while len(queue) and bound[0] <= incumbent * SLACK:
-        at = queue[batch := _next_batch(p, queue, bound, incumbent, size)]
+        # The most promising cell and its pool's next ones that are still worth a look.
+        same_pool = state.space.pool[queue] == state.space.pool[queue[0]]
+        batch = np.flatnonzero(same_pool & (bound <= incumbent * SLACK))[:size]
+        at = queue[batch]
         done += len(at)
-        size = min(2 * size, p.cells_together(int(p.pool[at[0]]), done))
+        size = min(2 * size, state.cells_together(int(state.space.pool[at[0]]), done))
         time, cost = view.budget_limits(at)
-        state = _Incumbent(view, at, incumbent)
-        p.refine(at, Limits(time, cost, view.longest_s(incumbent, at)), state.tighten, tally)
+        passing = _Incumbent(view, at, incumbent)
+        state.refine(at, Limits(time, cost, view.longest_s(incumbent, at)), passing.tighten, tally)
         best = _best_known(view, np.append(at, best) if best is not None else at, incumbent)
         if best is not None:
-            incumbent = float(view.value(p.best_s[[best]], np.array([best]))[0])
+            incumbent = float(view.value(state.best.seconds[[best]], np.array([best]))[0])
         keep = np.ones(len(queue), dtype=bool)
         keep[batch] = False
         queue, bound = queue[keep], bound[keep]
@@ -206,18 +217,20 @@ def order_keys(view: View, cells: IntArray) -> tuple[FloatArray | IntArray, ...]
     That order is: fewer GPUs, smaller batch, simpler layout, then offer id, framework, tp, pp, vpp, cp, ep,
     zero_stage, recompute, micro_batch.
     """
-    p = view.problem
-    seconds = p.best_s[cells]
-    time = p.time_s(0.5, seconds, cells)
-    layout = np.array([_layout_key(p, int(c)) for c in cells], dtype=np.int64).reshape(len(cells), -1)
-    names = sorted({pool.setting.framework for pool in p.pools})
-    framework = np.array([names.index(p.pools[int(p.pool[c])].setting.framework) for c in cells], dtype=np.int64)
+    state = view.state
+    seconds = state.best.seconds[cells]
+    time = state.time_s(0.5, seconds, cells)
+    layout = np.array([_layout_key(state, int(c)) for c in cells], dtype=np.int64).reshape(len(cells), -1)
+    names = sorted({pool.setting.framework for pool in state.space.pools})
+    framework = np.array(
+        [names.index(state.space.pools[int(state.space.pool[c])].setting.framework) for c in cells], dtype=np.int64
+    )
     return (
         view.value(seconds, cells),
         view.cost(0.5, seconds, cells),
         time,
-        p.gpus[cells],
-        p.batch[cells],
+        state.space.gpus[cells],
+        state.best.batch[cells],
         layout[:, 0],
         view.offer[cells],
         framework,
@@ -225,9 +238,9 @@ def order_keys(view: View, cells: IntArray) -> tuple[FloatArray | IntArray, ...]
     )
 
 
-def _layout_key(p: Problem, cell: int) -> tuple[int, ...]:
-    table: LayoutTable = p.layout_space(int(p.pool[cell])).table
-    row = p.row[cell]
+def _layout_key(state: SearchState, cell: int) -> tuple[int, ...]:
+    table: LayoutTable = state.layout_space(int(state.space.pool[cell])).table
+    row = state.best.row[cell]
     one = np.array([row])
     return (
         int(complexity(table, one)[0]),
@@ -238,17 +251,17 @@ def _layout_key(p: Problem, cell: int) -> tuple[int, ...]:
         int(table.ep[row]),
         int(table.zero_stage[row]),
         int(table.recompute[row]),
-        int(p.micro[cell]),
+        int(state.best.micro[cell]),
     )
 
 
 def _best_known(view: View, cells: IntArray, at_most: float = np.inf) -> int | None:
     """The best of the cells that are exact and keep the budgets, among those that may be as good as `at_most`."""
-    p = view.problem
-    cells = cells[p.exact[cells] & view.allowed[cells]]
+    state = view.state
+    cells = cells[state.exact[cells] & view.allowed[cells]]
     time, cost = view.budget_limits(cells)
-    cells = cells[p.best_s[cells] <= np.minimum(time, cost) * SLACK]
-    floor = view.floor(p.best_s[cells], cells)
+    cells = cells[state.best.seconds[cells] <= np.minimum(time, cost) * SLACK]
+    floor = view.floor(state.best.seconds[cells], cells)
     order = np.argsort(floor, kind="stable")
     cells, floor = cells[order], floor[order]
     kept, values = [np.zeros(0, dtype=np.int64)], [np.zeros(0)]
@@ -257,7 +270,7 @@ def _best_known(view: View, cells: IntArray, at_most: float = np.inf) -> int | N
         some = cells[begin : begin + size][floor[begin : begin + size] <= at_most * SLACK]
         some = some[view.feasible(some)]
         kept.append(some)
-        values.append(view.value(p.best_s[some], some))
+        values.append(view.value(state.best.seconds[some], some))
         at_most = min(at_most, float(values[-1].min(initial=np.inf)))
         begin, size = begin + size, 4 * size
     cells, value = np.concatenate(kept), np.concatenate(values)
@@ -268,12 +281,6 @@ def _best_known(view: View, cells: IntArray, at_most: float = np.inf) -> int | N
         return int(cells[0])
     keys = order_keys(view, cells)
     return int(cells[np.lexsort(keys[::-1])[0]])
-
-
-def _next_batch(p: Problem, queue: IntArray, bound: FloatArray, incumbent: float, size: int) -> IntArray:
-    """Positions in the queue of the next cells: the most promising one and its pool's next ones still worth a look."""
-    same_pool = np.flatnonzero((p.pool[queue] == p.pool[queue[0]]) & (bound <= incumbent * SLACK))
-    return same_pool[:size]
 
 
 class _Incumbent:
@@ -300,13 +307,15 @@ def tally_unvisited(view: View, tally: Tally, longest_s: Callable[[IntArray], Fl
 
     `longest_s` gives the predicted seconds beyond which a cell is of no interest.
     """
-    p = view.problem
-    cells = np.arange(len(p))
+    state = view.state
+    cells = np.arange(len(state.space))
     counted = tally.evaluated + sum(tally.pruned.values())
-    rest = np.flatnonzero((counted == 0) & (p.space > 0))
+    rest = np.flatnonzero((counted == 0) & (state.candidates > 0))
     time, cost = view.budget_limits(rest)
-    limits = Limits(np.full(len(p), np.inf), np.full(len(p), np.inf), np.full(len(p), np.inf))
+    limits = Limits(
+        np.full(len(state.space), np.inf), np.full(len(state.space), np.inf), np.full(len(state.space), np.inf)
+    )
     limits.time_s[rest], limits.cost_s[rest] = time, cost
     limits.objective_s[rest] = longest_s(rest)
-    lower = np.maximum(p.floor_s, p.bound_s)
-    tally.slow(cells[rest], lower[rest], p.space[rest], limits)
+    lower = np.maximum(state.floor_s, state.bound_s)
+    tally.slow(cells[rest], lower[rest], state.candidates[rest], limits)

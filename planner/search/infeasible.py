@@ -14,56 +14,57 @@ from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.memory_relaxations import lacking
 from planner.search.plans import fastest_of, make_plan
 from planner.search.pools import no_units, unfit_reasons
-from planner.search.problem import Problem
 from planner.search.relaxations import relaxations
+from planner.search.search_space import SearchSpace
+from planner.search.search_state import SearchState
 from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of, value_of
 from planner.spec.hardware import Accelerator
 from planner.words import say
 
 
-def what_would_do(problem: Problem, *, advice: bool = True) -> Infeasible:
+def what_would_do(state: SearchState, *, advice: bool = True) -> Infeasible:
     """The ends of what there is, and with `advice` single changes of the scenario that make it feasible."""
-    budget = problem.scenario.budget
+    budget = state.space.scenario.budget
     base = Goal(confidence=budget.confidence, at=budget.confidence)
-    fastest, cheapest = View(problem, replace(base, per_second=1.0)), View(problem, replace(base, per_usd=1.0))
+    fastest, cheapest = View(state, replace(base, per_second=1.0)), View(state, replace(base, per_usd=1.0))
     quick, cheap = find(fastest), find(cheapest)
     least_time = None if quick is None else value_of(fastest, quick)
     least_cost = None if cheap is None else value_of(cheapest, cheap)
     return Infeasible(
-        reason=_reason(problem, budget_goal(problem.scenario), least_time, least_cost),
+        reason=_reason(state, budget_goal(state.space.scenario), least_time, least_cost),
         least_time_s=least_time,
         least_cost_usd=least_cost,
         fastest=None
         if quick is None
-        else make_plan(problem, fastest_of(problem, quick), problem.offers[int(fastest.offer[quick])]),
+        else make_plan(state, fastest_of(state, quick), state.space.offers[int(fastest.offer[quick])]),
         cheapest=None
         if cheap is None
-        else make_plan(problem, fastest_of(problem, cheap), problem.offers[int(cheapest.offer[cheap])]),
-        changes=tuple(relaxations(problem)) if advice else (),
-        between=_between(problem, {quick, cheap}) if advice else (),
+        else make_plan(state, fastest_of(state, cheap), state.space.offers[int(cheapest.offer[cheap])]),
+        changes=tuple(relaxations(state)) if advice else (),
+        between=_between(state, {quick, cheap}) if advice else (),
     )
 
 
-def reason_of(problem: Problem, goal: Goal) -> str:
+def reason_of(state: SearchState, goal: Goal) -> str:
     """Why no plan keeps a goal's budgets, in a sentence."""
     ends = []
     for wanted in ({"per_second": 1.0}, {"per_usd": 1.0}):
-        view = View(problem, aiming_at(replace(goal, time_s=None, cost_usd=None, at=goal.confidence), **wanted))
+        view = View(state, aiming_at(replace(goal, time_s=None, cost_usd=None, at=goal.confidence), **wanted))
         cell = find(view)
         ends.append(None if cell is None else value_of(view, cell))
-    return _reason(problem, goal, *ends)
+    return _reason(state, goal, *ends)
 
 
-def _reason(problem: Problem, goal: Goal, least_time: float | None, least_cost: float | None) -> str:
-    if not problem.offers:
-        return _no_offer(problem)
-    if not problem.space.any():
-        lacks = {why_no_layout(pool.setting.framework, pool.setting.model) for pool in problem.pools}
+def _reason(state: SearchState, goal: Goal, least_time: float | None, least_cost: float | None) -> str:
+    if not state.space.offers:
+        return _no_offer(state.space)
+    if not state.candidates.any():
+        lacks = {why_no_layout(pool.setting.framework, pool.setting.model) for pool in state.space.pools}
         if lacks and "" not in lacks:
             return say("infeasible.lacks_all", lacks=sorted(lacks))
         return say("infeasible.no_layout")
     if least_time is None or least_cost is None:
-        free, lacks_most = problem.scenario.layout.memory_headroom, lacking(problem, View(problem, goal).allowed)
+        free, lacks_most = state.space.scenario.layout.memory_headroom, lacking(state, View(state, goal).allowed)
         return say("infeasible.memory_lacking" if lacks_most else "infeasible.memory", free=free, lacking=lacks_most)
     if goal.time_s is not None and least_time > goal.time_s:
         return say("infeasible.time", limit=goal.time_s, confidence=goal.confidence, least=least_time)
@@ -72,43 +73,41 @@ def _reason(problem: Problem, goal: Goal, least_time: float | None, least_cost: 
     return say("infeasible.both")
 
 
-def _no_offer(problem: Problem) -> str:
+def _no_offer(space: SearchSpace) -> str:
     """That there is nothing to plan with, and what the offers lack that `cluster` asks for."""
-    lacks = {
-        reason: problem.left_out[reason] for reason in unfit_reasons(problem.scenario) if reason in problem.left_out
-    }
+    lacks = {reason: space.left_out[reason] for reason in unfit_reasons(space.scenario) if reason in space.left_out}
     if not lacks:
         return say("infeasible.no_offer")
     told = [say("infeasible.lacks", reason=reason, offers=n) for reason, n in lacks.items()]
-    if no_units(problem.scenario.training.precision) not in lacks:
+    if no_units(space.scenario.training.precision) not in lacks:
         return say("infeasible.unfit", lacks=told)
-    framework = problem.scenario.training.framework
+    framework = space.scenario.training.framework
     known = {p for name in frameworks_for(framework) for p in frameworks()[name].precisions}
-    instead = [p for p in PRECISIONS if p in known and any(supports(part, p) for part in _asked_for(problem))]
+    instead = [p for p in PRECISIONS if p in known and any(supports(part, p) for part in _asked_for(space))]
     if not instead:
         return say("infeasible.unfit_precision", lacks=told)
     set_to = reduce(lambda some, other: say("infeasible.or", some=some, other=other), instead)
     return say("infeasible.unfit_precision_set", lacks=told, precision=set_to)
 
 
-def _asked_for(problem: Problem) -> list[Accelerator]:
+def _asked_for(space: SearchSpace) -> list[Accelerator]:
     """The accelerators that `cluster` names, those that no framework runs on left out."""
-    cluster = problem.scenario.cluster
-    named = [problem.catalog.accelerator(name) for name in (*cluster.gpus, *(own.gpu for own in cluster.own))]
+    cluster = space.scenario.cluster
+    named = [space.catalog.accelerator(name) for name in (*cluster.gpus, *(own.gpu for own in cluster.own))]
     return [part for part in named if is_gpu(part)]
 
 
-def _between(problem: Problem, ends: set[int | None]) -> tuple[Alternative, ...]:
+def _between(state: SearchState, ends: set[int | None]) -> tuple[Alternative, ...]:
     """The plans that miss two budgets least, fastest first: one alone, both by one factor or in sum; not `ends`."""
-    budget = problem.scenario.budget
+    budget = state.space.scenario.budget
     if budget.time_s is None or budget.cost_usd is None:
         return ()
-    within_time = View(problem, budget_goal(problem.scenario, cost_usd=None, per_usd=1.0, at=budget.confidence))
-    within_cost = View(problem, budget_goal(problem.scenario, time_s=None, per_second=1.0, at=budget.confidence))
+    within_time = View(state, budget_goal(state.space.scenario, cost_usd=None, per_usd=1.0, at=budget.confidence))
+    within_cost = View(state, budget_goal(state.space.scenario, time_s=None, per_second=1.0, at=budget.confidence))
     candidates = [(view, cell) for view in (within_time, within_cost) if (cell := find(view)) is not None]
-    factor = least_factor(problem)
+    factor = least_factor(state)
     candidates += [] if factor is None else [factor[1:]]
-    in_sum = least_sum(problem)
+    in_sum = least_sum(state)
     candidates += [] if in_sum is None else [in_sum]
     out = []
     told = set(ends)
@@ -116,8 +115,8 @@ def _between(problem: Problem, ends: set[int | None]) -> tuple[Alternative, ...]
         if cell in told:
             continue
         told.add(cell)
-        time, cost = needs_of(problem, view, cell)
+        time, cost = needs_of(state, view, cell)
         shares = say("infeasible.shares", time=time / budget.time_s, cost=cost / budget.cost_usd)
-        plan = make_plan(problem, fastest_of(problem, cell), problem.offers[int(view.offer[cell])])
+        plan = make_plan(state, fastest_of(state, cell), state.space.offers[int(view.offer[cell])])
         out.append(Alternative(shares, plan))
     return tuple(sorted(out, key=lambda other: other.plan.time_s.p50))

@@ -1,18 +1,20 @@
-"""One kind of machine with one framework: its layouts, what each candidate takes, and how candidates are ordered."""
+"""One kind of machine with one framework: its layouts, and what each candidate takes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import numpy as np
 
-from planner.performance.arrays import BoolArray, FloatArray, IntArray, Layouts
+from planner.performance.arrays import FloatArray, IntArray, Layouts
+from planner.performance.steptime import KernelTimes
 from planner.search.batches import BatchSpace
+from planner.search.candidates import Found
 from planner.search.layouts import LayoutTable
 from planner.search.open_ends import every_divisor, spread_out
+from planner.search.physics import SettingPhysics
 from planner.search.run import Run
 from planner.spec.scenario import IntChoice
 
@@ -20,102 +22,7 @@ UNLIMITED_MICRO_BATCHES = 1 << 20  # as grad_accum: every pipeline is full
 SLICE = 40_000  # rows evaluated together: their arrays stay in cache
 
 
-class Kernels(Protocol):
-    """Micro-batch times of distinct kernels."""
-
-    @property
-    def busy_s(self) -> FloatArray: ...
-
-    def take(self, index: Any) -> Any: ...
-
-
-class Physics(Protocol):
-    """What the search asks of the performance model, for one model on one hardware and framework.
-
-    Its bounds rest on: busy seconds and `stage_s` a sequence do not rise with the micro-batch, and `message_s` a
-    sequence hangs on nothing but the kernel; a step of m micro-batches takes at least factor x (m x slowest stage +
-    filling and draining + 2 m vpp x message where pp > 1 + `outside_pipeline_s`), and per micro-batch not more with
-    larger m; `outside_pipeline_s` holds at micro-batches up to the one of the kernels given there; memory is a line
-    in the micro-batch that rises with m only until the pipeline is full (m = pp; 2 pp where chunks interleave).
-    With a larger `share` of the layers recomputed memory does not rise and a step is not shorter; with a larger
-    `group` (0: all ranks) over which states lie memory does not rise.
-    """
-
-    capacity_gib: float
-
-    def factor(self, gpus: IntArray) -> FloatArray: ...
-
-    def kernels(
-        self,
-        tp: IntArray,
-        cp: IntArray,
-        ep: IntArray,
-        sp: BoolArray,
-        recompute: IntArray,
-        micro: IntArray,
-        share: FloatArray | None = None,
-    ) -> Kernels: ...
-
-    def step_s(
-        self,
-        kernels: Any,
-        pp: IntArray,
-        vpp: IntArray,
-        dp: IntArray,
-        zero_stage: IntArray,
-        grad_accum: IntArray,
-        group: FloatArray | None = None,
-    ) -> FloatArray: ...
-
-    def outside_pipeline_s(
-        self,
-        kernels: Any,
-        pp: IntArray,
-        vpp: IntArray,
-        dp: IntArray,
-        zero_stage: IntArray,
-        group: FloatArray | None = None,
-    ) -> FloatArray: ...
-
-    def stage_s(self, kernels: Any, pp: IntArray, vpp: IntArray) -> tuple[FloatArray, FloatArray]: ...
-
-    def message_s(self, kernels: Any, gpus: IntArray) -> FloatArray: ...
-
-    def memory_line(
-        self, layouts: Layouts, share: FloatArray | None = None, group: FloatArray | None = None
-    ) -> tuple[FloatArray, FloatArray]: ...
-
-    def memory_parts(
-        self, layouts: Layouts, share: FloatArray | None = None, group: FloatArray | None = None
-    ) -> tuple[FloatArray, FloatArray, FloatArray]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Evaluated candidates, one entry each, (n,): table row, dp, micro-batch, global batch, seconds of the run.
-
-    `covered` are the layers of each chunk that full recompute covers, `instances` the groups that states lie over.
-    """
-
-    cell: IntArray
-    row: IntArray
-    dp: IntArray
-    micro: IntArray
-    batch: IntArray
-    covered: IntArray
-    instances: IntArray
-    step_s: FloatArray
-    seconds: FloatArray
-
-    def take(self, index: IntArray | BoolArray) -> Found:
-        return Found(*(getattr(self, name)[index] for name in self.__slots__))
-
-    @staticmethod
-    def join(parts: list[Found]) -> Found:
-        return Found(*(np.concatenate([getattr(p, name) for p in parts]) for name in Found.__slots__))
-
-
-def floor_s(physics: Physics, table: LayoutTable, batches: BatchSpace, run: Run) -> float:
+def floor_s(physics: SettingPhysics, table: LayoutTable, batches: BatchSpace, run: Run) -> float:
     """Seconds x GPUs / factor that no run undercuts: every kernel at the largest micro-batch, nothing beside it."""
     rows = table.kernel_row
     if not len(rows):
@@ -126,7 +33,9 @@ def floor_s(physics: Physics, table: LayoutTable, batches: BatchSpace, run: Run)
     return n * batch * float((kernels.busy_s * table.tp[rows] * table.cp[rows]).min()) / batches.micro_high
 
 
-def kernels_of_rows(physics: Physics, table: LayoutTable, row: IntArray, micro: IntArray, covered: IntArray) -> Kernels:
+def kernels_of_rows(
+    physics: SettingPhysics, table: LayoutTable, row: IntArray, micro: IntArray, covered: IntArray
+) -> KernelTimes:
     """Micro-batch times of these rows, so many layers of each chunk recomputed in full, (n,)."""
     t, share = table, table.share(row, covered)
     return physics.kernels(t.tp[row], t.cp[row], t.ep[row], t.sequence_parallel[row], t.recompute[row], micro, share)
@@ -136,7 +45,7 @@ def kernels_of_rows(physics: Physics, table: LayoutTable, row: IntArray, micro: 
 class LayoutSpace:
     """One model on one kind of machine with one framework: physics, its layouts, the batches and the run."""
 
-    physics: Physics
+    physics: SettingPhysics
     table: LayoutTable
     batches: BatchSpace
     run: Run
@@ -366,7 +275,7 @@ class LayoutSpace:
         instances: IntArray,
     ) -> Found:
         """Steps and runs of these candidates, in full."""
-        kernels = self._distinct_kernels(row, micro, covered)
+        kernels = self._kernels_at(row, micro, self.table.share(row, covered))
         t = self.table
         pp, vpp, zero = t.pp[row], t.vpp[row], t.zero_stage[row]
         group = t.gpus_of_a_group(row, dp, instances)
@@ -378,11 +287,8 @@ class LayoutSpace:
         seconds = self.run.seconds(batch, step_s, step_at)
         return Found(cell, row, dp, micro, batch, covered, instances, step_s, seconds)
 
-    def _distinct_kernels(self, row: IntArray, micro: IntArray, covered: IntArray) -> Any:
+    def _kernels_at(self, row: IntArray, micro: IntArray, share: FloatArray) -> KernelTimes:
         """Kernel times of these candidates, each distinct kernel computed once."""
-        return self._kernels_at(row, micro, self.table.share(row, covered))
-
-    def _kernels_at(self, row: IntArray, micro: IntArray, share: FloatArray) -> Any:
         t = self.table
         shares, place = np.unique(share, return_inverse=True)
         code = (t.kernel[row] * (int(micro.max(initial=0)) + 1) + micro) * max(1, len(shares)) + place.reshape(-1)
@@ -390,43 +296,6 @@ class LayoutSpace:
         i = row[first]
         axes = (t.tp[i], t.cp[i], t.ep[i], t.sequence_parallel[i], t.recompute[i])
         return self.physics.kernels(*axes, micro[first], share[first]).take(back.reshape(-1))
-
-
-def first_of_each(found: Found, table: LayoutTable) -> IntArray:
-    """Index of each cell's first candidate: least time, then the total order (batch, simpler layout, its numbers)."""
-    t, row = table, found.row
-    keys = (
-        found.instances,
-        found.covered,
-        found.micro,
-        t.recompute[row],
-        t.sequence_parallel[row],
-        t.zero_stage[row],
-        t.ep[row],
-        t.cp[row],
-        t.vpp[row],
-        t.pp[row],
-        t.tp[row],
-        complexity(table, row),
-        found.batch,
-        found.seconds,
-        found.cell,
-    )
-    order = np.lexsort(keys)
-    cells = found.cell[order]
-    head = np.ones(len(order), dtype=bool)
-    head[1:] = cells[1:] != cells[:-1]
-    return order[head]
-
-
-def complexity(table: LayoutTable, row: IntArray) -> IntArray:
-    """How far from plain data parallelism: dimensions in use, ZeRO beyond stage 1, recompute, sequence parallel.
-
-    ZeRO 1 counts as plain: it divides the optimizer and changes nothing else.
-    """
-    used = sum(np.asarray(d[row] > 1, dtype=np.int64) for d in (table.tp, table.pp, table.vpp, table.cp, table.ep))
-    zero = np.maximum(table.zero_stage[row] - 1, 0)
-    return np.asarray(used + zero + table.recompute[row] + table.sequence_parallel[row], dtype=np.int64)
 
 
 def _intervals(batches: BatchSpace) -> tuple[IntArray, IntArray]:
@@ -443,9 +312,3 @@ def _intervals(batches: BatchSpace) -> tuple[IntArray, IntArray]:
         at = ends[-1] + 1
     starts = [low, *(e + 1 for e in ends[:-1])] if ends else []
     return np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64)
-
-
-def nothing() -> Found:
-    """No candidate at all."""
-    none = np.zeros(0, dtype=np.int64)
-    return Found(none, none, none, none, none, none, none, np.zeros(0), np.zeros(0))

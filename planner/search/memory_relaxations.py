@@ -10,48 +10,48 @@ import numpy as np
 from planner.performance.arrays import BoolArray
 from planner.results.answers import Change
 from planner.search.goals import Goal, View, find
-from planner.search.problem import Problem
+from planner.search.search_state import SearchState
 from planner.search.shortfalls import budget_goal
 from planner.spec.scenario import MOST_GPUS, LayoutBounds, Scenario
 from planner.words import say
 
-Changed = tuple[Change, Problem]  # and the problem where it is made
+Changed = tuple[Change, SearchState]  # and the search where it is made
 
 NODES = (2, 4, 8, 16, 32, 64)  # times one's own that are tried
 #: What a network between own nodes is taken to be where none is stated, Gbit/s: one port of what data centres have.
 JOINED_BY = 100.0
 
 
-def nothing_fits(problem: Problem) -> bool:
+def nothing_fits(state: SearchState) -> bool:
     """Whether layouts exist, and none of them fits into the memory of a machine."""
-    return bool(problem.space.any()) and find(View(problem, _any_plan(problem.scenario))) is None
+    return bool(state.candidates.any()) and find(View(state, _any_plan(state.space.scenario))) is None
 
 
-def lacking(problem: Problem, allowed: BoolArray | None = None) -> str:
+def lacking(state: SearchState, allowed: BoolArray | None = None) -> str:
     """How many GiB a GPU lacks, on the layout and the machine that lack least of it, in a sentence.
 
     Of the cells that are `allowed`, (cells,); None: of all.
     """
-    cells = problem.space > 0 if allowed is None else allowed & (problem.space > 0)
+    cells = state.candidates > 0 if allowed is None else allowed & (state.candidates > 0)
     best: tuple[float, int, int, int, int, int] | None = None
     seen = set()
-    for pool in np.unique(problem.pool[cells]).tolist():
-        gpus = int(problem.gpus[cells & (problem.pool == pool)].max())
-        space, setting = problem.layout_space(pool), problem.pools[pool].setting
+    for pool in np.unique(state.space.pool[cells]).tolist():
+        gpus = int(state.space.gpus[cells & (state.space.pool == pool)].max())
+        layouts, setting = state.layout_space(pool), state.space.pools[pool].setting
         alike = (setting.framework, setting.accelerator.id, gpus)  # the same GPUs of another cloud lack as much
         if alike in seen:
             continue
         seen.add(alike)
-        least = space.least_memory(gpus)
-        if least is not None and (best is None or least[0] - space.physics.capacity_gib < best[0]):
-            best = (least[0] - space.physics.capacity_gib, pool, gpus, *least[1:])
+        least = layouts.least_memory(gpus)
+        if least is not None and (best is None or least[0] - layouts.physics.capacity_gib < best[0]):
+            best = (least[0] - layouts.physics.capacity_gib, pool, gpus, *least[1:])
     if best is None:
         return ""
     lacks, pool, gpus, row, dp, micro = best
-    setting, table = problem.pools[pool].setting, problem.layout_space(pool).table
+    setting, table = state.space.pools[pool].setting, state.layout_space(pool).table
     machines = {"gpus": gpus, "gpu": setting.hardware.gpu, "framework": setting.framework}
     cut = {"tp": int(table.tp[row]), "pp": int(table.pp[row]), "dp": dp, "micro": micro}
-    capacity = float(problem.layout_space(pool).physics.capacity_gib)
+    capacity = float(state.layout_space(pool).physics.capacity_gib)
     return say("memory_relaxations.lacking", **machines, **cut, lacks=float(lacks), capacity=capacity)
 
 
@@ -59,15 +59,15 @@ def _any_plan(scenario: Scenario) -> Goal:
     return budget_goal(scenario, time_s=None, cost_usd=None, per_usd=1.0)
 
 
-def _with(key: str, values: Sequence[str]) -> Callable[[Problem], Changed | None]:
+def _with(key: str, values: Sequence[str]) -> Callable[[SearchState], Changed | None]:
     """The first value of a key of `training` with which something fits."""
 
-    def find_change(problem: Problem) -> Changed | None:
-        scenario = problem.scenario
+    def find_change(state: SearchState) -> Changed | None:
+        scenario = state.space.scenario
         present = getattr(scenario.training, key)
         for value in values[values.index(present) + 1 :] if present in values else values:
-            other = problem.of(replace(scenario, training=replace(scenario.training, **{key: value})))  # type: ignore[arg-type]
-            if find(View(other, _any_plan(other.scenario))) is not None:
+            other = state.of(replace(scenario, training=replace(scenario.training, **{key: value})))  # type: ignore[arg-type]
+            if find(View(other, _any_plan(other.space.scenario))) is not None:
                 text = say(f"memory_relaxations.{key}", value=value)
                 return Change(f"training.{key}", present, value, text, (f"training.{key}={value}",)), other
         return None
@@ -75,14 +75,14 @@ def _with(key: str, values: Sequence[str]) -> Callable[[Problem], Changed | None
     return find_change
 
 
-def _free_layout(problem: Problem) -> Changed | None:
+def _free_layout(state: SearchState) -> Changed | None:
     """No key of `layout` but the memory that is kept free."""
-    scenario = problem.scenario
+    scenario = state.space.scenario
     free = LayoutBounds(memory_headroom=scenario.layout.memory_headroom)
     if scenario.layout == free:
         return None
-    other = problem.of(replace(scenario, layout=free))
-    if find(View(other, _any_plan(other.scenario))) is None:
+    other = state.of(replace(scenario, layout=free))
+    if find(View(other, _any_plan(other.space.scenario))) is None:
         return None
     names = [f.name for f in fields(free) if getattr(scenario.layout, f.name) != getattr(free, f.name)]
     keys = [f"layout.{name}" for name in names]
@@ -90,9 +90,9 @@ def _free_layout(problem: Problem) -> Changed | None:
     return Change("layout", say("memory_relaxations.pinned"), "any", text, tuple(f"{key}=null" for key in keys)), other
 
 
-def _more_own_nodes(problem: Problem) -> Changed | None:
+def _more_own_nodes(state: SearchState) -> Changed | None:
     """The fewest of these multiples of one's own nodes that would do, joined by a network."""
-    scenario = problem.scenario
+    scenario = state.space.scenario
     for number, own in enumerate(scenario.cluster.own):
         for times in NODES:
             if own.nodes * times * own.gpus_per_node > MOST_GPUS:
@@ -103,8 +103,8 @@ def _more_own_nodes(problem: Problem) -> Changed | None:
             cluster = replace(
                 scenario.cluster, own=machines, max_gpus=max(scenario.cluster.max_gpus, more.nodes * own.gpus_per_node)
             )
-            other = problem.of(replace(scenario, cluster=cluster))
-            if find(View(other, _any_plan(other.scenario))) is not None:
+            other = state.of(replace(scenario, cluster=cluster))
+            if find(View(other, _any_plan(other.space.scenario))) is not None:
                 code = (
                     "memory_relaxations.own" if own.network_gbit_per_s is not None else "memory_relaxations.own_joined"
                 )
@@ -117,7 +117,7 @@ def _more_own_nodes(problem: Problem) -> Changed | None:
 
 
 #: What takes less memory, the mildest first.
-CHANGES: tuple[Callable[[Problem], Changed | None], ...] = (
+CHANGES: tuple[Callable[[SearchState], Changed | None], ...] = (
     _free_layout,
     _with("optimizer", ("adamw", "adamw-bf16", "adamw-8bit")),
     _with("offload", ("none", "optimizer", "activations", "both")),

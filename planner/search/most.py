@@ -18,8 +18,8 @@ from planner.performance.arrays import FloatArray, IntArray
 from planner.results.answers import Binding
 from planner.search.goals import View, find
 from planner.search.plans import Pick, fastest_of
-from planner.search.problem import Problem
 from planner.search.run import run_of
+from planner.search.search_state import SearchState
 from planner.search.shortfalls import budget_goal
 from planner.spec.scenario import MOST_TRAINING, IntChoice, Scenario
 from planner.units import MAX_COUNT, PlannerError
@@ -32,7 +32,7 @@ ROUNDS = 4  # of the range of batches and the tokens that it is of
 WIDELY, CLOSE = 1e-3, 0.98  # of the speed, to which a plan's room is looked for: at first, and near the most
 STEP, SHARES = 1.002, 1.1  # to which it is looked for, and a share of an epoch is
 
-Build = Callable[[Scenario], Problem]
+Build = Callable[[Scenario], SearchState]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def most_training(scenario: Scenario, build: Build) -> Most:
 
     Parameters
     ----------
-    build : makes the problem of a scenario
+    build : makes the search of a scenario
 
     Raises
     ------
@@ -175,29 +175,29 @@ def _start(scenario: Scenario, cap: int, build: Build) -> tuple[int, tuple[View,
     """
     samples = min(cap, _epoch(scenario).samples_per_epoch)
     while samples > 1:
-        problem = build(with_samples(scenario, samples))
-        found = _roomiest(problem, WIDELY)
+        state = build(with_samples(scenario, samples))
+        found = _roomiest(state, WIDELY)
         if found is not None:
             return samples, found
         low, high = 1e-9, 1.0  # a share of the samples is about as quick as machines faster by its inverse
         while high / low > SHARES:
             middle = (low * high) ** 0.5
-            enough = find(View(problem, budget_goal(scenario, per_usd=1.0, speed=1.0 / middle))) is not None
+            enough = find(View(state, budget_goal(scenario, per_usd=1.0, speed=1.0 / middle))) is not None
             low, high = (middle, high) if enough else (low, middle)
-        if samples <= problem.batches.low:
+        if samples <= state.space.batches.low:
             break
-        samples = max(min(int(samples * low), samples // 2), problem.batches.low)
+        samples = max(min(int(samples * low), samples // 2), state.space.batches.low)
     return max(samples, 1), None
 
 
-def _roomiest(problem: Problem, slowest: float) -> tuple[View, Pick] | None:
+def _roomiest(state: SearchState, slowest: float) -> tuple[View, Pick] | None:
     """The plan within the budgets that would bear the slowest machines, down to `slowest` of their speed, or nearly."""
-    scenario = problem.scenario
+    scenario = state.space.scenario
 
     def within(speed: float) -> tuple[View, Pick] | None:
-        view = View(problem, budget_goal(scenario, per_usd=1.0, speed=speed))
+        view = View(state, budget_goal(scenario, per_usd=1.0, speed=speed))
         cell = find(view)
-        return None if cell is None else (view, fastest_of(problem, cell))
+        return None if cell is None else (view, fastest_of(state, cell))
 
     found = within(1.0)
     low, high = slowest, 1.0
@@ -211,7 +211,7 @@ def _roomiest(problem: Problem, slowest: float) -> tuple[View, Pick] | None:
 def _reach(scenario: Scenario, view: View, pick: Pick, samples: int, cap: int) -> int:
     """The most samples that a candidate trains on within the budgets, at least `samples`."""
     cell = np.array([pick.cell])
-    real = View(view.problem, budget_goal(view.problem.scenario, per_usd=1.0))
+    real = View(view.state, budget_goal(view.state.space.scenario, per_usd=1.0))
     step, batch = np.array([pick.step_s]), np.array([pick.batch])
     step_at = _steps(view, pick)
 
@@ -232,13 +232,13 @@ def _reach(scenario: Scenario, view: View, pick: Pick, samples: int, cap: int) -
 
 def _steps(view: View, pick: Pick) -> Callable[[IntArray], FloatArray]:
     """Seconds of a step of the pick's layout at other batches, as ramps ask for them."""
-    problem = view.problem
-    space = problem.layout_space(int(problem.pool[pick.cell]))
+    state = view.state
+    layouts = state.layout_space(int(state.space.pool[pick.cell]))
 
     def step_at(size: IntArray) -> FloatArray:
         whole = (0, pick.row, pick.dp, pick.micro, pick.covered, pick.instances)
         cell, row, dp, micro, covered, instances = (np.array([n]) for n in whole)
-        return space.evaluate(cell, row, dp, micro, size, covered, instances).step_s
+        return layouts.evaluate(cell, row, dp, micro, size, covered, instances).step_s
 
     return step_at
 
@@ -249,11 +249,11 @@ def ends_at(found: Most, build: Build) -> tuple[Binding, ...]:
     if found.capped:
         samples = float(found.samples)
         return (Binding("training.epochs", say("most.ends_asked", epochs=epochs), samples, samples, "samples"),)
-    problem, out = build(with_samples(found.scenario, found.samples + 1)), []
+    state, out = build(with_samples(found.scenario, found.samples + 1)), []
     for field, unit in (("time_s", "s"), ("cost_usd", "USD")):
         limit = getattr(budget, field)
         free = budget_goal(found.scenario, **{field: None}, per_usd=1.0)
-        if limit is not None and find(View(problem, free)) is not None:
+        if limit is not None and find(View(state, free)) is not None:
             key = "budget.time" if field == "time_s" else "budget.cost"
             text = say(f"most.ends_{field}", limit=limit, epochs=epochs, confidence=budget.confidence)
             out.append(Binding(key, text, limit, limit, unit))

@@ -13,18 +13,19 @@ from planner.performance.calibration import Calibration
 from planner.results.answers import Alternative, Certificate, Default, GivenUp, Optimization, Provenance, StatedGoal
 from planner.scenario.asked import asked_values
 from planner.search.binding import bindings, warnings_of
+from planner.search.candidates import Found, complexity, first_of_each
 from planner.search.choose import choose, undominated
 from planner.search.completion_model import DECILE
 from planner.search.conditions import conditions_taken
-from planner.search.engine import MEMORY, Tally
 from planner.search.goals import MORE_EXPENSIVE, Goal, View, aiming_at, find, objective_goal, order_keys
 from planner.search.infeasible import what_would_do
-from planner.search.layout_space import Found, complexity, first_of_each
 from planner.search.most import ends_at, most_training, wants_most
 from planner.search.plans import Pick, fastest_of, make_plan
-from planner.search.problem import Problem, build
+from planner.search.search_space import SearchSpace
+from planner.search.search_state import SearchState, build
 from planner.search.simplicity import plain, simplest, value_of
 from planner.search.space import space_of
+from planner.search.tally import MEMORY, Tally
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Budget, Objective, Scenario
 from planner.units import PlannerError
@@ -65,8 +66,8 @@ def optimize(
 
 @in_its_money
 def optimize_near(
-    scenario: Scenario, catalog: Catalog, calibration: Calibration, like: Problem | None = None
-) -> tuple[Optimization, Problem | None]:
+    scenario: Scenario, catalog: Catalog, calibration: Calibration, like: SearchState | None = None
+) -> tuple[Optimization, SearchState | None]:
     """The answer of `optimize` without alternatives, bindings and changes: the plan, or why there is none.
 
     Parameters
@@ -81,8 +82,8 @@ def optimize_near(
     _check(scenario)
     if wants_most(scenario):
         return _with_most(scenario, catalog, calibration, exhaustive=False, offers=None), like
-    problem = build(scenario, catalog, calibration) if like is None else like.of(scenario)
-    return _answer(problem, advice=False), problem
+    state = build(scenario, catalog, calibration) if like is None else like.of(scenario)
+    return _answer(state, advice=False), state
 
 
 def _check(scenario: Scenario) -> None:
@@ -91,14 +92,14 @@ def _check(scenario: Scenario) -> None:
         raise PlannerError(say("optimum.no_budget_own" if scenario.cluster.own else "optimum.no_budget"))
 
 
-def _answer(problem: Problem, *, exhaustive: bool = False, advice: bool = True) -> Optimization:
-    """The answer of a problem; with `advice`, what else a person might do."""
-    view, best, certificate = solve(problem, exhaustive=exhaustive)
+def _answer(state: SearchState, *, exhaustive: bool = False, advice: bool = True) -> Optimization:
+    """The answer of a search; with `advice`, what else a person might do."""
+    view, best, certificate = solve(state, exhaustive=exhaustive)
     common = {
         "certificate": certificate,
-        "defaults": defaults_of(problem),
-        "provenance": provenance_of(problem),
-        "goal": asked(problem.scenario),
+        "defaults": defaults_of(state.space),
+        "provenance": provenance_of(state.space),
+        "goal": asked(state.space.scenario),
     }
     if best is None:
         return Optimization(
@@ -106,21 +107,21 @@ def _answer(problem: Problem, *, exhaustive: bool = False, advice: bool = True) 
             plan=None,
             alternatives=(),
             binding=(),
-            infeasibility=what_would_do(problem, advice=advice),
-            warnings=warnings_of(problem, None),
+            infeasibility=what_would_do(state, advice=advice),
+            warnings=warnings_of(state.space, None),
             **common,  # type: ignore[arg-type]
         )
-    offer = problem.offers[int(view.offer[best])]
+    offer = state.space.offers[int(view.offer[best])]
     pick = plain(view, best)
-    plan = replace(make_plan(problem, pick, offer), objective_value=value_of(view, pick))
+    plan = replace(make_plan(state, pick, offer), objective_value=value_of(view, pick))
     return Optimization(
         status="optimal",
         plan=plan,
         given_up=given_up(view, best, pick, certificate) if advice else None,
-        alternatives=alternatives(problem, view, best, pick) if advice else (),
-        binding=bindings(problem, view, pick, plan) if advice else (),
+        alternatives=alternatives(state, view, best, pick) if advice else (),
+        binding=bindings(state, view, pick, plan) if advice else (),
         infeasibility=None,
-        warnings=warnings_of(problem, plan),
+        warnings=warnings_of(state.space, plan),
         **common,  # type: ignore[arg-type]
     )
 
@@ -135,7 +136,7 @@ def _with_most(
 ) -> Optimization:
     """The plan of the most training that fits, the cheapest of those that get through it."""
 
-    def of(other: Scenario) -> Problem:
+    def of(other: Scenario) -> SearchState:
         return build(other, catalog, calibration, offers)
 
     found = most_training(scenario, of)
@@ -156,27 +157,27 @@ def _with_most(
 
 def given_up(view: View, best: int, pick: Pick, certificate: Certificate) -> GivenUp | None:
     """What the plan gives up for a layout that is simpler than the optimum's; None where it gives up nothing."""
-    optimum, least = fastest_of(view.problem, best), certificate.best
+    optimum, least = fastest_of(view.state, best), certificate.best
     if pick == optimum or least is None:
         return None
     amount = value_of(view, pick) - least
-    plan = make_plan(view.problem, optimum, view.problem.offers[int(view.offer[best])])
+    plan = make_plan(view.state, optimum, view.state.space.offers[int(view.offer[best])])
     share = amount / least if least else 0.0
     return GivenUp(
         amount, certificate.unit, share, plan.layout, plan.global_batch, plan.recompute_share, plan.shard_group
     )
 
 
-def solve(problem: Problem, *, exhaustive: bool = False) -> tuple[View, int | None, Certificate]:
-    """The best cell of a problem (None: infeasible), the numbers it was judged by, and the proof."""
-    tally = Tally.of(len(problem))
+def solve(state: SearchState, *, exhaustive: bool = False) -> tuple[View, int | None, Certificate]:
+    """The best cell of a search (None: infeasible), the numbers it was judged by, and the proof."""
+    tally = Tally.of(len(state.space))
     if exhaustive:
-        evaluate_everything(problem, tally)
-    view = View(problem, scenario_goal(problem.scenario))
+        evaluate_everything(state, tally)
+    view = View(state, scenario_goal(state.space.scenario))
     best = find(view, tally)
     if best is not None:
         best = chosen(view, best)
-    return view, best, certify(problem, view, tally, best)
+    return view, best, certify(state, view, tally, best)
 
 
 def scenario_goal(scenario: Scenario) -> Goal:
@@ -196,48 +197,52 @@ def unit_of(scenario: Scenario) -> str:
     return "s" if scenario.objective.kind == "time" else "USD"
 
 
-def evaluate_everything(problem: Problem, tally: Tally) -> None:
+def evaluate_everything(state: SearchState, tally: Tally) -> None:
     """Every candidate of every cell, without a bound: afterwards each cell's best is exact."""
-    for cell in range(len(problem)):
-        space = problem.layout_space(int(problem.pool[cell]))
+    for cell in range(len(state.space)):
+        layouts = state.layout_space(int(state.space.pool[cell]))
         best: Found | None = None
         count = 0
-        for found in space.everything(int(problem.gpus[cell])):
+        for found in layouts.everything(int(state.space.gpus[cell])):
             count += len(found.row)
             known = found if best is None else Found.join([best, found.take(found.seconds <= best.seconds.min())])
-            best = known.take(first_of_each(known, space.table)) if len(known.row) else best
+            best = known.take(first_of_each(known, layouts.table)) if len(known.row) else best
         tally.evaluated[cell] = count
-        tally.pruned[MEMORY][cell] = int(problem.space[cell]) - count
+        tally.pruned[MEMORY][cell] = int(state.candidates[cell]) - count
         if best is not None:
-            problem.keep(np.array([cell]), best, np.array([np.inf]))
-        problem.bound_s[cell] = problem.best_s[cell]
-        problem.exact[cell] = True
+            state.keep(np.array([cell]), best, np.array([np.inf]))
+        state.bound_s[cell] = state.best.seconds[cell]
+        state.exact[cell] = True
 
 
 def chosen(view: View, best: int) -> int:
     """The cell that the MILP picks among all exact ones that keep the budgets and are not dominated."""
-    p = view.problem
-    cells = np.flatnonzero(p.exact & view.allowed)
+    state = view.state
+    cells = np.flatnonzero(state.exact & view.allowed)
     cells = cells[view.feasible(cells)]
     cells = cells[np.lexsort(order_keys(view, cells)[::-1])]
-    time = p.time_s(0.5, p.best_s[cells], cells)
-    cost = view.cost(0.5, p.best_s[cells], cells)
-    keys = [_quota_key(p, int(view.offer[c])) for c in cells]
-    cells = cells[undominated((view.value(p.best_s[cells], cells), time, cost, p.gpus[cells].astype(np.float64)), keys)]
-    picked = choose([view.value(p.best_s[cells], cells)])
+    time = state.time_s(0.5, state.best.seconds[cells], cells)
+    cost = view.cost(0.5, state.best.seconds[cells], cells)
+    keys = [_quota_key(state.space, int(view.offer[c])) for c in cells]
+    cells = cells[
+        undominated(
+            (view.value(state.best.seconds[cells], cells), time, cost, state.space.gpus[cells].astype(np.float64)), keys
+        )
+    ]
+    picked = choose([view.value(state.best.seconds[cells], cells)])
     if picked is None or int(cells[picked[0]]) != best:
         raise AssertionError("the search and the MILP disagree on the best plan")
     return best
 
 
-def certify(problem: Problem, view: View, tally: Tally, best: int | None) -> Certificate:
+def certify(state: SearchState, view: View, tally: Tally, best: int | None) -> Certificate:
     """Candidates by what became of them, over all offers, and the bound that proves the best."""
-    sellers = problem.sellers
-    space = int((problem.space * sellers).sum())
+    sellers = state.space.sellers
+    space = int((state.candidates * sellers).sum())
     once = np.minimum(sellers, 1)
     pruned = {rule: int((values * once).sum()) for rule, values in tally.pruned.items()}
-    pruned[MORE_EXPENSIVE] = int((problem.space * np.maximum(sellers - 1, 0)).sum())
-    value = None if best is None else float(view.value(problem.best_s[[best]], np.array([best]))[0])
+    pruned[MORE_EXPENSIVE] = int((state.candidates * np.maximum(sellers - 1, 0)).sum())
+    value = None if best is None else float(view.value(state.best.seconds[[best]], np.array([best]))[0])
     return Certificate(
         space=space,
         evaluated=int((tally.evaluated * once).sum()),
@@ -245,16 +250,16 @@ def certify(problem: Problem, view: View, tally: Tally, best: int | None) -> Cer
         best=value,
         bound=value,
         gap=None if value is None else 0.0,
-        unit=unit_of(problem.scenario),
-        statement=space_of(problem),
+        unit=unit_of(state.space.scenario),
+        statement=space_of(state.space),
     )
 
 
-def alternatives(problem: Problem, view: View, best: int, pick: Pick) -> tuple[Alternative, ...]:
+def alternatives(state: SearchState, view: View, best: int, pick: Pick) -> tuple[Alternative, ...]:
     """Other plans within the budgets that a person might prefer: each differs from the best and from each other."""
-    goal, main = view.goal, problem.offers[int(view.offer[best])]
-    other_cloud = np.array([o.cloud != main.cloud for o in problem.offers], dtype=bool)
-    other_gpu = np.array([o.gpu != main.gpu for o in problem.offers], dtype=bool)
+    goal, main = view.goal, state.space.offers[int(view.offer[best])]
+    other_cloud = np.array([o.cloud != main.cloud for o in state.space.offers], dtype=bool)
+    other_gpu = np.array([o.gpu != main.gpu for o in state.space.offers], dtype=bool)
     wanted: list[tuple[Sentence, Goal]] = [
         (say("optimum.cheapest"), aiming_at(goal, per_usd=1.0)),
         (say("optimum.fastest"), aiming_at(goal, per_second=1.0)),
@@ -264,7 +269,7 @@ def alternatives(problem: Problem, view: View, best: int, pick: Pick) -> tuple[A
     ]
     found: dict[Answer, list[Sentence]] = {}
     for why, each in wanted:
-        other = View(problem, each)
+        other = View(state, each)
         cell = find(other)
         if cell is not None and (int(other.offer[cell]), cell) != (int(view.offer[best]), best):
             found.setdefault((int(other.offer[cell]), plain(other, cell)), []).append(why)
@@ -272,25 +277,25 @@ def alternatives(problem: Problem, view: View, best: int, pick: Pick) -> tuple[A
     if simple is not None:
         found.setdefault((int(view.offer[best]), simple), []).append(say("optimum.simplest"))
     return tuple(
-        Alternative(say("optimum.several", why=why), make_plan(problem, pick, problem.offers[offer]))
+        Alternative(say("optimum.several", why=why), make_plan(state, pick, state.space.offers[offer]))
         for (offer, pick), why in found.items()
     )
 
 
 def simplest_alike(view: View, pick: Pick) -> Pick | None:
     """The simplest run on the plan's machines within the optimum's 80 % interval, where it is simpler than the plan."""
-    problem = view.problem
-    parts = complexity_of(problem, pick)
+    state = view.state
+    parts = complexity_of(state, pick)
     if not parts:
         return None
-    spread = float(np.expm1(DECILE * problem.completion_model.log_high[pick.cell]))
-    found = simplest(view, fastest_of(problem, pick.cell), spread)
-    return found if complexity_of(problem, found) < parts else None
+    spread = float(np.expm1(DECILE * state.completion_model.log_high[pick.cell]))
+    found = simplest(view, fastest_of(state, pick.cell), spread)
+    return found if complexity_of(state, found) < parts else None
 
 
-def complexity_of(problem: Problem, pick: Pick) -> int:
+def complexity_of(state: SearchState, pick: Pick) -> int:
     """How far a pick is from plain data parallelism."""
-    return int(complexity(problem.layout_space(int(problem.pool[pick.cell])).table, np.array([pick.row]))[0])
+    return int(complexity(state.layout_space(int(state.space.pool[pick.cell])).table, np.array([pick.row]))[0])
 
 
 def asked(scenario: Scenario) -> StatedGoal:
@@ -311,47 +316,47 @@ def asked_of(budget: Budget, objective: Objective, *, cost_stated: bool) -> Stat
     )
 
 
-def defaults_of(problem: Problem) -> tuple[Default, ...]:
+def defaults_of(space: SearchSpace) -> tuple[Default, ...]:
     """The defaults that were used, with what the search made of them."""
     out = []
-    for key, value in problem.scenario.defaults:
-        out.append(Default(key, problem.batch_text if key == "training.global_batch" and problem.batch_text else value))
-    settings = [pool.setting for pool in problem.pools]
-    taken = conditions_taken(problem.scenario, settings, problem.facts)
+    for key, value in space.scenario.defaults:
+        out.append(Default(key, space.batch_text if key == "training.global_batch" and space.batch_text else value))
+    settings = [pool.setting for pool in space.pools]
+    taken = conditions_taken(space.scenario, settings, space.facts)
     out += [Default(key, value) for key, value in taken]
-    if starts_as_checkpoint(problem):
+    if starts_as_checkpoint(space):
         out.append(Default("training.starts_from", say("optimum.starts_from_checkpoint")))
     order = [default.key.split(".")[0] for default in out]
     return tuple(sorted(out, key=lambda default: order.index(default.key.split(".")[0])))
 
 
-def starts_as_checkpoint(problem: Problem) -> bool:
+def starts_as_checkpoint(space: SearchSpace) -> bool:
     """Whether a run that does not say so is taken to go on from a checkpoint."""
-    length = problem.length
-    if problem.scenario.training.starts_from or not length.total_samples or not problem.pools:
+    length = space.length
+    if space.scenario.training.starts_from or not length.total_samples or not space.pools:
         return False
-    active = parameter_counts(problem.pools[0].setting.model).active
+    active = parameter_counts(space.pools[0].setting.model).active
     return starts_from("", active, length.total_samples * length.seq_length) == "checkpoint"
 
 
-def provenance_of(problem: Problem) -> Provenance:
+def provenance_of(space: SearchSpace) -> Provenance:
     """What the answer was made from."""
     from planner import __version__
 
-    scenario = problem.scenario
+    scenario = space.scenario
     return Provenance(
         planner=__version__,
         scenario=scenario.name,
         scenario_digest=scenario.digest,
-        catalog_digest=problem.catalog.digest,
-        calibration_digest=problem.calibration.digest,
-        offers=len(problem.offers),
-        offers_left_out=problem.left_out,
+        catalog_digest=space.catalog.digest,
+        calibration_digest=space.calibration.digest,
+        offers=len(space.offers),
+        offers_left_out=space.left_out,
         asked=asked_values(scenario),
         money=None if scenario.money == USD else scenario.money,
     )
 
 
-def _quota_key(problem: Problem, offer: int) -> tuple[str, str, str, str]:
-    o = problem.offers[offer]
+def _quota_key(space: SearchSpace, offer: int) -> tuple[str, str, str, str]:
+    o = space.offers[offer]
     return (o.cloud, o.region, o.gpu, o.pricing)

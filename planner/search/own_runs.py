@@ -16,12 +16,12 @@ from planner.units import PlannerError
 from planner.words import say
 
 if TYPE_CHECKING:
-    from planner.search.problem import Problem
+    from planner.search.search_state import SearchState
 
 PINS = ("tp", "pp", "vpp", "dp", "cp", "ep", "zero_stage", "micro_batch")
 FAST_NETWORK_GBIT_PER_S = 3200.0  # taken where the catalog knows no network of the measured machines
 
-Build = Callable[[Scenario, Sequence[Offer]], "Problem"]
+Build = Callable[[Scenario, Sequence[Offer]], "SearchState"]
 
 
 def calibrated_by_own_runs(scenario: Scenario, catalog: Catalog, calibration: Calibration, build: Build) -> Calibration:
@@ -51,22 +51,22 @@ def _predicted(
     from planner.search.goals import Goal, View, find
 
     machines = [_any_number(offer, entry.gpus) for offer in _machines(gpu, scenario, catalog, key)]
-    problem = build(_pinned(entry, gpu, scenario), machines)
-    cells = np.ones(len(problem), dtype=bool) if entry.gpus is None else problem.gpus == entry.gpus
-    view = View(problem, Goal(per_usd=1.0, cells=cells))  # every offer costs the same: least GPU-hours
+    state = build(_pinned(entry, gpu, scenario), machines)
+    cells = np.ones(len(state.space), dtype=bool) if entry.gpus is None else state.space.gpus == entry.gpus
+    view = View(state, Goal(per_usd=1.0, cells=cells))  # every offer costs the same: least GPU-hours
     cell = find(view)
     if cell is None:
         # It ran, whatever the memory formulas say.
-        for pool in range(len(problem.pools)):
-            problem.layout_space(pool).physics.capacity_gib = np.inf
-        problem.forget()
-        view = View(problem, Goal(per_usd=1.0, cells=cells))
+        for pool in range(len(state.space.pools)):
+            state.layout_space(pool).physics.capacity_gib = np.inf
+        state.forget()
+        view = View(state, Goal(per_usd=1.0, cells=cells))
         cell = find(view)
     if cell is None:
         on = say("own_runs.gpu", gpu=gpu) if entry.gpus is None else say("own_runs.gpus", gpus=entry.gpus, gpu=gpu)
         raise PlannerError(say("own_runs.no_framework", key=key, model=scenario.model.name, on=on))
-    tokens = int(problem.batch[cell]) * scenario.seq_length
-    return tokens / (float(problem.step_s[cell]) * float(problem.gpus[cell]))
+    tokens = int(state.best.batch[cell]) * scenario.seq_length
+    return tokens / (float(state.best.step_s[cell]) * float(state.space.gpus[cell]))
 
 
 def _pinned(entry: MeasuredThroughput, gpu: str, scenario: Scenario) -> Scenario:

@@ -26,7 +26,16 @@ NEVER = 1e9  # GiB that no accelerator has
 
 @dataclass
 class SettingPhysics:
-    """Predictions of one model on one hardware with one framework, under a calibration."""
+    """Predictions of one model on one hardware with one framework, under a calibration.
+
+    The search's bounds rest on: busy seconds and `stage_s` a sequence do not rise with the micro-batch, and `message_s`
+    a sequence hangs on nothing but the kernel; a step of m micro-batches takes at least factor x (m x slowest stage +
+    filling and draining + 2 m vpp x message where pp > 1 + `outside_pipeline_s`), and per micro-batch not more with
+    larger m; `outside_pipeline_s` holds at micro-batches up to the one of the kernels given there; memory is a line
+    in the micro-batch that rises with m only until the pipeline is full (m = pp; 2 pp where chunks interleave).
+    With a larger `share` of the layers recomputed memory does not rise and a step is not shorter; with a larger
+    `group` (0: all ranks) over which states lie memory does not rise.
+    """
 
     setting: Setting
     calibration: Calibration

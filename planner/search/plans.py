@@ -31,13 +31,15 @@ from planner.results.plan import (
     RunConditions,
 )
 from planner.risk.completion import Completion
+from planner.search.candidates import Found
 from planner.search.completion_model import DECILE
 from planner.search.goals import within_cost
 from planner.search.pools import spare_nodes
 from planner.search.prices import PlanCost, Rates, plan_cost
-from planner.search.problem import Problem
 from planner.search.reliability import gpu_hours, reliability
 from planner.search.run import FORWARD_SHARE
+from planner.search.search_space import SearchSpace
+from planner.search.search_state import SearchState
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Budget
 from planner.words import say
@@ -50,7 +52,7 @@ from planner.workload.learning import CriticalBatch, batch_remark, learning_rema
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """One candidate: a cell, a row of its layout table, how the batch is cut, and what the model predicts."""
+    """One candidate, as `Found` holds many: a cell, a row of its layout table, how the batch is cut, the prediction."""
 
     cell: int
     row: int
@@ -63,61 +65,58 @@ class Pick:
     seconds: float
 
 
-def fastest_of(problem: Problem, cell: int) -> Pick:
+def pick_of(found: Found, at: int) -> Pick:
+    """One of evaluated candidates."""
+    return Pick(*(getattr(found, name)[at].item() for name in Found.__slots__))
+
+
+def fastest_of(state: SearchState, cell: int) -> Pick:
     """The fastest candidate of a cell that has been searched."""
-    p = problem
-    return Pick(
-        cell,
-        int(p.row[cell]),
-        int(p.dp[cell]),
-        int(p.micro[cell]),
-        int(p.batch[cell]),
-        int(p.covered[cell]),
-        int(p.instances[cell]),
-        float(p.step_s[cell]),
-        float(p.best_s[cell]),
-    )
+    return pick_of(state.best, cell)
 
 
-def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
+def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
     """A candidate on one offer, as a plan."""
     cell = pick.cell
-    setting = _setting(problem, pick)
-    layouts = _layouts(problem, pick)
-    step = step_time(setting, layouts, problem.calibration)
-    factor = _step_factors(problem, cell)
-    runs = problem.completion_model.completion(np.array([pick.seconds]), np.array([cell]))
+    setting = _setting(state, pick)
+    layouts = _layouts(state, pick)
+    step = step_time(setting, layouts, state.space.calibration)
+    factor = _step_factors(state, cell)
+    runs = state.completion_model.completion(np.array([pick.seconds]), np.array([cell]))
     low, middle, high = (pick.step_s * f for f in (factor.p10, factor.p50, factor.p90))
     step_s = Quantiles(min(middle, max(low, float(step.least_s[0]))), middle, high)  # no part does more than it can
     time = Quantiles(*(float(runs.quantile(p)[0]) for p in (0.1, 0.5, 0.9)))
-    gpus, batch = int(problem.gpus[cell]), pick.batch
-    paid = int(problem.paid_gpus[cell])
-    price = plan_cost(problem.costs, runs, cell, offer, paid)
+    gpus, batch = int(state.space.gpus[cell]), pick.batch
+    paid = int(state.space.paid_gpus[cell])
+    price = plan_cost(state.space.costs, runs, cell, offer, paid)
     cost = price.quantiles()
     if step_s.p10 > low:  # nor does its run
         spread = np.array([math.log(middle / step_s.p10) / DECILE])
-        held = problem.completion_model.held(np.array([pick.seconds]), np.array([cell]), spread)
+        held = state.completion_model.held(np.array([pick.seconds]), np.array([cell]), spread)
         time = replace(time, p10=min(time.p50, float(held.quantile(0.1)[0])))
-        least = plan_cost(problem.costs, held, cell, offer, paid).quantiles().p10
+        least = plan_cost(state.space.costs, held, cell, offer, paid).quantiles().p10
         cost = replace(cost, p10=min(cost.p50, least))
     per_gpu = batch * setting.seq_length / gpus  # tokens a step
     speed = _speed(setting, RECOMPUTE[int(layouts.recompute[0])], per_gpu / step_s.p50)
-    steps = problem.run.steps(np.array([batch]))
+    steps = state.space.run.steps(np.array([batch]))
     iterations = int(steps[0])
-    by_epoch = problem.length.samples_per_epoch and problem.length.fixed_iterations is None
-    full, left = per_epoch(problem.length, np.array([batch])) if by_epoch else (None, None)
-    tokens = _tokens(problem, iterations, batch)
+    by_epoch = state.space.length.samples_per_epoch and state.space.length.fixed_iterations is None
+    full, left = per_epoch(state.space.length, np.array([batch])) if by_epoch else (None, None)
+    ramp, length = state.space.run.ramp, state.space.length
+    samples = iterations * batch if ramp is None else int(samples_consumed(length, batch, ramp))
+    tokens = samples * length.seq_length
     energy = energy_use(
-        problem.catalog, offer, int(problem.nodes[cell]), time.p50 / 3600.0, spare_nodes(problem.scenario)
+        state.space.catalog, offer, int(state.space.nodes[cell]), time.p50 / 3600.0, spare_nodes(state.space.scenario)
     )
-    critical = problem.critical(tokens)
-    stands_on, ids = basis(setting, gpus, problem.calibration)
-    budget = problem.scenario.budget
+    critical = state.space.critical(tokens)
+    recipe = recipe_in_words(setting)
+    stands_on, ids = basis(setting, gpus, state.space.calibration)
+    budget = state.space.scenario.budget
     plan = Plan(
         offer=_offer_ref(offer),
         framework=setting.framework,
         gpus=gpus,
-        nodes=int(problem.nodes[cell]),
+        nodes=int(state.space.nodes[cell]),
         layout=_layout(layouts),
         global_batch=batch,
         seq_length=setting.seq_length,
@@ -131,37 +130,37 @@ def make_plan(problem: Problem, pick: Pick, offer: Offer) -> Plan:
         memory_gib=_memory(setting, layouts),
         time_s=time,
         cost_usd=cost,
-        **_chances(budget, float(problem.waiting_s[cell]), runs, price),
+        **_chances(budget, float(state.space.waiting_s[cell]), runs, price),
         critical_batch=critical.sequences(setting.seq_length),
         basis=stands_on,
         measurements=tuple(ids),
         framework_release=setting.release,
         precision=setting.precision,
-        epochs=_epochs(problem, batch),
+        epochs=_epochs(state.space, batch),
         leftover_samples=None if left is None else int(left[0]),
         confidence=budget.confidence,
-        within_budget=within_budget(problem, pick, price.rates),
-        throughput_basis=_throughput_basis(setting),
-        probability_basis=_probability_basis(budget, price, problem.overhead),
+        within_budget=within_budget(state, pick, price.rates),
+        throughput_basis=say("plans.recipe", recipe=recipe) if recipe else "",
+        probability_basis=_probability_basis(budget, price, state.overhead),
         flops_convention=say("plans.flops_convention"),
         critical_batch_remark=_critical_remark(critical, batch, setting.seq_length),
-        learning=_learning(problem, setting, batch, tokens),
-        evaluation_time_s=float(problem.run.evaluations(steps)[0]) * FORWARD_SHARE * step_s.p50,
+        learning=_learning(state.space, setting, batch, tokens),
+        evaluation_time_s=float(state.space.run.evaluations(steps)[0]) * FORWARD_SHARE * step_s.p50,
         energy_kwh=None if energy is None else energy.kwh,
         co2_kg=None if energy is None else energy.co2_kg,
         energy_basis=() if energy is None else energy.assumptions,
-        reliability=reliability(problem, pick, runs, time, cost),
+        reliability=reliability(state, pick, runs, time, cost),
         conditions=_conditions(setting, _layout(layouts)),
         billing=price.billing(),
-        gpu_hours=gpu_hours(problem, pick, runs, time.p50),
-        buying=problem.buying.get(offer.instance) if offer.pricing == "owned" else None,
+        gpu_hours=gpu_hours(state, pick, runs, time.p50),
+        buying=state.space.buying.get(offer.instance) if offer.pricing == "owned" else None,
     )
-    return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(problem, plan))
+    return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(state.space, plan))
 
 
-def _step_factors(problem: Problem, cell: int) -> Quantiles:
+def _step_factors(state: SearchState, cell: int) -> Quantiles:
     """Factors on the predicted step time of a cell."""
-    completion_model = problem.completion_model
+    completion_model = state.completion_model
     middle = float(completion_model.median[cell])
     low, high = float(completion_model.log_low[cell]), float(completion_model.log_high[cell])
     return Quantiles(middle * math.exp(-DECILE * low), middle, middle * math.exp(DECILE * high))
@@ -205,11 +204,6 @@ def _chances(budget: Budget, waiting_s: float, runs: Completion, price: PlanCost
     )
 
 
-def _throughput_basis(setting: Setting) -> str:
-    recipe = recipe_in_words(setting)
-    return say("plans.recipe", recipe=recipe) if recipe else ""
-
-
 def _probability_basis(budget: Budget, price: PlanCost, overhead: Overhead) -> str:
     if budget.time_s is None and budget.cost_usd is None:
         return ""
@@ -219,23 +213,27 @@ def _probability_basis(budget: Budget, price: PlanCost, overhead: Overhead) -> s
     return say("plans.chances_with_price", basis=basis) if price.spread else basis
 
 
-def within_budget(problem: Problem, pick: Pick, rates: Rates) -> bool | None:
+def within_budget(state: SearchState, pick: Pick, rates: Rates) -> bool | None:
     """Whether a candidate keeps the scenario's budgets at its confidence; None without a budget."""
-    budget = problem.scenario.budget
+    budget = state.space.scenario.budget
     if budget.time_s is None and budget.cost_usd is None:
         return None
     cell, seconds, sure = np.array([pick.cell]), np.array([pick.seconds]), budget.confidence
-    if budget.time_s is not None and (problem.completion_model.time_s(sure, seconds, cell) + problem.waiting_s[cell])[
+    if budget.time_s is not None and (state.completion_model.time_s(sure, seconds, cell) + state.space.waiting_s[cell])[
         0
     ] > (budget.time_s):
         return False
-    return budget.cost_usd is None or bool(within_cost(problem, sure, budget.cost_usd, rates, seconds, cell)[0])
+    return budget.cost_usd is None or bool(within_cost(state, sure, budget.cost_usd, rates, seconds, cell)[0])
 
 
-def _setting(problem: Problem, pick: Pick) -> Setting:
+def _setting(state: SearchState, pick: Pick) -> Setting:
     """The setting of a candidate's machines, with what the search made of the layers recomputed and the shard group."""
-    setting = problem.pools[int(problem.pool[pick.cell])].setting
-    table, row, dp = problem.layout_space(int(problem.pool[pick.cell])).table, np.array([pick.row]), np.array([pick.dp])
+    setting = state.space.pools[int(state.space.pool[pick.cell])].setting
+    table, row, dp = (
+        state.layout_space(int(state.space.pool[pick.cell])).table,
+        np.array([pick.row]),
+        np.array([pick.dp]),
+    )
     stated, share, group = setting.conditions, setting.conditions.recompute_share, None
     if table.every[pick.row]:
         part = float(table.share(row, np.array([pick.covered]))[0])
@@ -245,12 +243,12 @@ def _setting(problem: Problem, pick: Pick) -> Setting:
     return replace(setting, conditions=replace(stated, recompute_share=share, shard_group=group))
 
 
-def _layouts(problem: Problem, pick: Pick) -> Layouts:
-    space = problem.layout_space(int(problem.pool[pick.cell]))
+def _layouts(state: SearchState, pick: Pick) -> Layouts:
+    layouts = state.layout_space(int(state.space.pool[pick.cell]))
     row, dp, micro, grad_accum = (
         np.array([n]) for n in (pick.row, pick.dp, pick.micro, pick.batch // (pick.micro * pick.dp))
     )
-    return space.layouts(row, dp, micro, grad_accum)
+    return layouts.layouts(row, dp, micro, grad_accum)
 
 
 def _layout(x: Layouts) -> Layout:
@@ -356,29 +354,23 @@ def _commitment(offer: Offer) -> _Commitment:
     )
 
 
-def _epochs(problem: Problem, batch: int) -> float | None:
+def _epochs(space: SearchSpace, batch: int) -> float | None:
     """Passes over the data: those asked for, or what the batch needs to the reference batch's loss."""
-    if problem.length.epochs is None:
+    if space.length.epochs is None:
         return None
-    if problem.run.loss is None:
-        return float(problem.length.epochs)
-    total = problem.length.total_samples
-    return float(problem.length.epochs) * int(problem.run.loss.samples(total, batch)) / total
+    if space.run.loss is None:
+        return float(space.length.epochs)
+    total = space.length.total_samples
+    return float(space.length.epochs) * int(space.run.loss.samples(total, batch)) / total
 
 
-def _tokens(problem: Problem, iterations: int, batch: int) -> int:
-    if problem.run.ramp is None:
-        return iterations * batch * problem.length.seq_length
-    return int(samples_consumed(problem.length, batch, problem.run.ramp)) * problem.length.seq_length
-
-
-def _learning(problem: Problem, setting: Setting, batch: int, tokens: int) -> tuple[str, ...]:
+def _learning(space: SearchSpace, setting: Setting, batch: int, tokens: int) -> tuple[str, ...]:
     """What batch, repeats and size mean for learning, in sentences."""
     active = parameter_counts(setting.model).active
-    start = starts_from(problem.scenario.training.starts_from, active, tokens)
+    start = starts_from(space.scenario.training.starts_from, active, tokens)
     return (
-        batch_remark(float(batch * setting.seq_length), problem.critical(tokens)),
-        *learning_remarks(active, problem.length, tokens, scratch=start == "scratch"),
+        batch_remark(float(batch * setting.seq_length), space.critical(tokens)),
+        *learning_remarks(active, space.length, tokens, scratch=start == "scratch"),
     )
 
 
@@ -412,15 +404,15 @@ def _plausibility(setting: Setting, plan: Plan) -> Plausibility:
     )
 
 
-def _schedule(problem: Problem, plan: Plan) -> tuple[EpochSchedule, ...]:
+def _schedule(space: SearchSpace, plan: Plan) -> tuple[EpochSchedule, ...]:
     """When each pass starts and ends at p50, what is not training spread evenly; () where batches ramp."""
-    epochs = problem.length.epochs if problem.run.loss is None else plan.epochs
-    if epochs is None or problem.run.ramp is not None or epochs > 64:
+    epochs = space.length.epochs if space.run.loss is None else plan.epochs
+    if epochs is None or space.run.ramp is not None or epochs > 64:
         return ()
     each = plan.time_s.p50 / plan.iterations
     out, first = [], 1
     for epoch in range(1, math.ceil(float(epochs)) + 1):
-        seen = epoch * problem.length.samples_per_epoch
+        seen = epoch * space.length.samples_per_epoch
         last = plan.iterations if epoch >= float(epochs) else min(-(-seen // plan.global_batch), plan.iterations)
         out.append(EpochSchedule(epoch, first, last, (first - 1) * each, last * each))
         first = last + 1

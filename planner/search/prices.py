@@ -6,7 +6,7 @@ independent of how long the run takes. Every cost of the search, of a plan and o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,6 +102,37 @@ def quantile(costs: Costs, runs: Completion, cells: IntArray, rates: Rates, p: f
         high = costs.usd(price.high, some.quantile(min(p + MARGIN, 1.0 - 1e-6)), on)
         out[at] = _root(_Bills.of(costs, some, on, price), p, low, high)
     return out
+
+
+def cost_line(
+    p: float, rates: Rates, storage_usd_per_hour: float, slope: Callable[[float], FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """A bound below the cost that runs stay within with probability p: (USD an hour, factor), (n,) each.
+
+    With probability p a run predicted to train for s seconds costs no less than factor x s seconds at that rate.
+    Price and time are independent: P(price >= u and time >= t) is the product, and where it exceeds 1 - p, a run
+    costs less than u x t with a probability below p.
+
+    Parameters
+    ----------
+    slope : of a probability, the factor on predicted seconds that the time is never below, (n,)
+    """
+    rate, factor, spread = rates.low.copy(), slope(p), rates.spread
+    if not spread.size:
+        return rate, factor
+    factor, some, best = factor.copy(), rates.take(spread), np.full(len(spread), -1.0)
+    for share in SHARES:
+        price = some.at_least(share)
+        at = max(1.0 - (1.0 - p) / (1.0 - share) - MARGIN, 0.0 if share else 1e-6)
+        if at < 1e-6:
+            break
+        least = slope(at)[spread]
+        cost = (price + storage_usd_per_hour) * least
+        better = cost > best
+        best = np.where(better, cost, best)
+        rate[spread] = np.where(better, price, rate[spread])
+        factor[spread] = np.where(better, least, factor[spread])
+    return rate, factor
 
 
 def _in_parts(index: IntArray) -> list[IntArray]:

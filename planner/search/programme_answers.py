@@ -81,7 +81,7 @@ def answer_of(study: Study, found: Found) -> ProgrammeAnswer:
         chance_basis=chance_basis(),
         defaults=defaults(programme),
         warnings=tuple(_warnings(study, found, stages)),
-        provenance=provenance(programme, study.plans[0].problem),
+        provenance=provenance(programme, study.plans[0].state.space),
     )
 
 
@@ -96,7 +96,7 @@ def _stages(study: Study, found: Found) -> Iterator[StageAnswer]:
         zip(programme.stages, study.plans, schedule.picked, chosen(calendar, schedule), strict=True)
     ):
         offer = plans.offer(at)
-        plan = make_plan(plans.problem, found.picks[i], offer)
+        plan = make_plan(plans.state, found.picks[i], offer)
         hours = (plan.gpu_hours.allocated if plan.gpu_hours is not None else 0.0) * stage.copies
         reserved, move = choice.reservation, _move(study, schedule, i)
         yield StageAnswer(

@@ -11,7 +11,8 @@ from planner.catalog import Catalog
 from planner.money import in_its_money
 from planner.performance.calibration import Calibration
 from planner.results.answers import SCHEMA_VERSION, Document, Provenance, StatedGoal
-from planner.search.calendar import Calendar, Choice, Schedule, solve, total_cost
+from planner.search.calendar import Calendar, Choice, Schedule, total_cost
+from planner.search.calendar_milp import solve
 from planner.search.programme_answer import ProgrammeAnswer
 from planner.search.programme_answers import answer_of, quota_words
 from planner.search.programme_refusals import refusal_of

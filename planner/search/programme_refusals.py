@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.search.calendar import Calendar, Schedule, Task, solve, total_cost
+from planner.search.calendar import Calendar, Schedule, Task, total_cost
+from planner.search.calendar_milp import solve
 from planner.search.goals import Goal
 from planner.search.infeasible import reason_of
 from planner.search.programme_answer import ProgrammeAnswer
@@ -62,7 +63,7 @@ def refusal_of(study: Study) -> ProgrammeAnswer:
         chance_basis=chance_basis(),
         defaults=defaults(programme),
         warnings=(),
-        provenance=provenance(programme, study.plans[0].problem),
+        provenance=provenance(programme, study.plans[0].state.space),
     )
 
 
@@ -74,7 +75,7 @@ def why_none(study: Study) -> tuple[Sentence, list[Sentence]]:
             budget = programme.budget
             goal = Goal(per_usd=1.0, time_s=budget.time_s, cost_usd=budget.cost_usd, confidence=budget.confidence)
             reason = say(
-                "programme_refusals.stage", at=stage.where, stage=stage.name, reason=reason_of(plans.problem, goal)
+                "programme_refusals.stage", at=stage.where, stage=stage.name, reason=reason_of(plans.state, goal)
             )
             return reason, list(_wider(study))
     best = solve(calendar)
@@ -138,7 +139,7 @@ def _wider(study: Study) -> Iterator[Sentence]:
         budget = programme.budget
         budget = replace(budget, cost_usd=None) if name == "cost_usd" else replace(budget, time_s=None)
         free = replace(programme, budget=budget)
-        other = study_of(free, study.plans[0].problem.catalog, study.calibration)
+        other = study_of(free, study.plans[0].state.space.catalog, study.calibration)
         if not all(plans.choices for plans in other.plans):
             continue
         calendar = replace(other.calendar, per_cost=float(name == "cost_usd"), per_day=float(name == "time_s"))

@@ -11,8 +11,8 @@ from planner.catalog import Catalog
 from planner.performance.calibration import Calibration
 from planner.search.goals import Goal, View, find
 from planner.search.pools import node_range
-from planner.search.problem import Problem, build
 from planner.search.programme_answer import ProgrammeAnswer, StageAnswer
+from planner.search.search_state import SearchState, build
 from planner.spec.programme import Programme
 from planner.spec.scenario import IntChoice
 
@@ -74,23 +74,21 @@ def _sizes(
         cluster = replace(
             given.scenario.cluster, max_gpus=max(given.scenario.cluster.max_gpus, 4 * plan.gpus), quotas=()
         )
-        problem = build(
-            replace(given.scenario, training=training, layout=layout, cluster=cluster), catalog, calibration
-        )
-        found = _fastest(problem, plan.offer.id, nodes)
+        state = build(replace(given.scenario, training=training, layout=layout, cluster=cluster), catalog, calibration)
+        found = _fastest(state, plan.offer.id, nodes)
         if found is not None:
-            step = float(problem.step_s[found] * problem.completion_model.median[found])
-            yield nodes, int(problem.gpus[found]), batch, batch * plan.seq_length / step
+            step = float(state.best.step_s[found] * state.completion_model.median[found])
+            yield nodes, int(state.space.gpus[found]), batch, batch * plan.seq_length / step
 
 
-def _fastest(problem: Problem, offer_id: str, nodes: int) -> int | None:
-    offers = np.array([offer.id == offer_id for offer in problem.offers], dtype=bool)
+def _fastest(state: SearchState, offer_id: str, nodes: int) -> int | None:
+    offers = np.array([offer.id == offer_id for offer in state.space.offers], dtype=bool)
     if not offers.any():
         return None
-    offer = problem.offers[int(np.argmax(offers))]
-    if nodes > node_range(offer, problem.scenario)[1]:
+    offer = state.space.offers[int(np.argmax(offers))]
+    if nodes > node_range(offer, state.space.scenario)[1]:
         return None
-    return find(View(problem, Goal(per_second=1.0, offers=offers, cells=problem.nodes == nodes)))
+    return find(View(state, Goal(per_second=1.0, offers=offers, cells=state.space.nodes == nodes)))
 
 
 def _rows(stage: StageAnswer, kind: str, sizes: list[tuple[int, int, int, float]]) -> Iterator[ScalingRow]:

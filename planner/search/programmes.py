@@ -28,26 +28,26 @@ from planner.search.calendar import (
     moved,
     objective,
     ordered,
-    solve,
     spans,
     total_cost,
 )
+from planner.search.calendar_milp import solve
 from planner.search.optimum import asked_of, provenance_of
 from planner.search.plans import Pick, fastest_of
 from planner.search.prices import PlanCost, plan_cost
-from planner.search.problem import Problem
 from planner.search.programme_answer import ProgrammeAnswer
 from planner.search.programme_chances import Draw, Part, Worlds, live
+from planner.search.search_space import SearchSpace
 from planner.search.simplicity import plain
 from planner.search.stage_plans import (
     Shared,
     StagePlans,
     all_of,
     carried_bytes,
-    learn,
     limits_of,
+    passes_its_cluster_on,
     places_worth,
-    problems_of,
+    searches_of,
     shared_of,
     stage_plans,
 )
@@ -109,30 +109,31 @@ def optimize_programme(programme: Programme, catalog: Catalog, calibration: Cali
 
 def study_of(programme: Programme, catalog: Catalog, calibration: Calibration) -> Study:
     """The candidate plans of every stage, and the calendar that they make."""
-    problems = problems_of(programme, catalog, calibration)
+    searches = searches_of(programme, catalog, calibration)
     shared = shared_of(programme)
-    places = tuple(sorted({(o.cloud, o.region) for p in problems for o in p.offers}))
+    places = tuple(sorted({(o.cloud, o.region) for state in searches for o in state.space.offers}))
     before = ordered([Task((), stage.after) for stage in programme.stages])
     tied = _tied(programme)
-    worth = places_worth([p for p, stays in zip(problems, tied, strict=True) if stays], shared)
+    worth = places_worth([state for state, stays in zip(searches, tied, strict=True) if stays], shared)
     plans: list[StagePlans] = []
     kept: dict[tuple[object, ...], StagePlans] = {}
-    for i, (stage, problem) in enumerate(zip(programme.stages, problems, strict=True)):
+    for i, (stage, state) in enumerate(zip(programme.stages, searches, strict=True)):
         beside = (
             stage.copies > 1
             and stage.beside
             or any(j != i and not before[i, j] and not before[j, i] for j in range(len(programme.stages)))
         )
         like = plans[stage.after[0]] if "cluster" in stage.inherits and stage.after[0] < i else None
-        beside = beside or _passes_its_cluster_on(programme, i)
-        key = (id(problem), tied[i], beside, stage.copies, stage.beside, id(like), _passes_its_cluster_on(programme, i))
+        beside = beside or passes_its_cluster_on(programme, i)
+        key = (id(state), tied[i], beside, stage.copies, stage.beside, id(like), passes_its_cluster_on(programme, i))
         if key not in kept:
-            learn(problem, problems[:i])
+            for earlier in searches[:i]:
+                state.learn_runs(earlier)
             kept[key] = stage_plans(
-                programme, i, problem, shared, places, tied=tied[i], beside=beside, worth=worth, like=like
+                programme, i, state, shared, places, tied=tied[i], beside=beside, worth=worth, like=like
             )
         plans.append(replace(kept[key], stage=stage))
-    carried = tuple(carried_bytes(programme, i, p) for i, p in enumerate(problems))
+    carried = tuple(carried_bytes(programme, i, state.space) for i, state in enumerate(searches))
     calendar = calendar_of(programme, plans, shared, carried)
     return Study(programme, tuple(plans), shared, places, calendar, carried, calibration)
 
@@ -144,10 +145,6 @@ def _tied(programme: Programme) -> list[bool]:
         if stage.tied:
             out[stage.after[0]] = True
     return out
-
-
-def _passes_its_cluster_on(programme: Programme, number: int) -> bool:
-    return any("cluster" in s.inherits and s.after[0] == number for s in programme.stages)
 
 
 def calendar_of(
@@ -257,11 +254,11 @@ def _picks(study: Study, calendar: Calendar, schedule: Schedule) -> list[Pick]:
     """What each stage does on its machines: the simplest layout that takes no more days; all fastest if too dear."""
     sure, out, extra = study.confidence, [], 0.0
     for plans, at, choice in zip(study.plans, schedule.picked, chosen(calendar, schedule), strict=True):
-        cell, problem = int(plans.cells[at]), plans.problem
-        best, simple = fastest_of(problem, cell), plain(plans.view(at), cell)
+        cell, state = int(plans.cells[at]), plans.state
+        best, simple = fastest_of(state, cell), plain(plans.view(at), cell)
         turns = -(-plans.stage.copies // int(plans.lanes[at]))
         each = all_of(sure, int(plans.lanes[at]))
-        time = float(problem.completion_model.time_s(each, np.array([simple.seconds]), np.array([cell]))[0])
+        time = float(state.completion_model.time_s(each, np.array([simple.seconds]), np.array([cell]))[0])
         if math.ceil(turns * time / DAY_S - 1e-9) > choice.days:
             simple = best
         if simple != best and choice.reservation is None:
@@ -270,16 +267,16 @@ def _picks(study: Study, calendar: Calendar, schedule: Schedule) -> list[Pick]:
         out.append(simple)
     if calendar.budget is not None and float(total_cost(calendar, schedule)) + extra > calendar.budget:
         return [
-            fastest_of(plans.problem, int(plans.cells[at]))
+            fastest_of(plans.state, int(plans.cells[at]))
             for plans, at in zip(study.plans, schedule.picked, strict=True)
         ]
     return out
 
 
 def _cost(plans: StagePlans, at: int, pick: Pick) -> PlanCost:
-    p = plans.problem
-    runs = p.completion_model.completion(np.array([pick.seconds]), np.array([pick.cell]))
-    return plan_cost(p.costs, runs, pick.cell, plans.offer(at), int(p.paid_gpus[pick.cell]))
+    state = plans.state
+    runs = state.completion_model.completion(np.array([pick.seconds]), np.array([pick.cell]))
+    return plan_cost(state.space.costs, runs, pick.cell, plans.offer(at), int(state.space.paid_gpus[pick.cell]))
 
 
 def parts_of(study: Study, calendar: Calendar, schedule: Schedule, picks: Sequence[Pick]) -> list[Part]:
@@ -345,9 +342,9 @@ def _live(
     """Worlds of these plans."""
     settings, gpus = [], []
     for plans, pick in zip(study.plans, picks, strict=True):
-        p = plans.problem
-        settings.append(p.pools[int(p.pool[pick.cell])].setting)
-        gpus.append(int(p.gpus[pick.cell]))
+        state = plans.state
+        settings.append(state.space.pools[int(state.space.pool[pick.cell])].setting)
+        gpus.append(int(state.space.gpus[pick.cell]))
     errors = together(settings, gpus, study.calibration)
     bought = {c.reservation for c in chosen(study.calendar, schedule) if c.reservation is not None}
     fixed = sum(study.calendar.reservations[k] for k in bought)
@@ -362,9 +359,9 @@ def goal_of(programme: Programme) -> StatedGoal:
     return asked_of(programme.budget, programme.objective, cost_stated=not programme.cost_left_out)
 
 
-def provenance(programme: Programme, problem: Problem) -> Provenance:
+def provenance(programme: Programme, space: SearchSpace) -> Provenance:
     """What the answer was made from."""
-    made = provenance_of(problem)
+    made = provenance_of(space)
     return replace(
         made,
         scenario=programme.name,

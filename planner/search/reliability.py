@@ -20,16 +20,18 @@ from planner.workload.adapters import trained_parameters
 
 if TYPE_CHECKING:
     from planner.search.plans import Pick
-    from planner.search.problem import Problem
+    from planner.search.search_state import SearchState
 
 
-def reliability(problem: Problem, pick: Pick, runs: Completion, time_s: Quantiles, cost_usd: Quantiles) -> Reliability:
+def reliability(
+    state: SearchState, pick: Pick, runs: Completion, time_s: Quantiles, cost_usd: Quantiles
+) -> Reliability:
     """The interruptions of one plan, whose distribution is `runs` (of one entry), and its reserve split by cause."""
-    pool = problem.pools[int(problem.pool[pick.cell])]
-    hazard = problem.completion_model.hazard.take(np.array([pick.cell]))
+    pool = state.space.pools[int(state.space.pool[pick.cell])]
+    hazard = state.completion_model.hazard.take(np.array([pick.cell]))
     rate, interval = float(hazard.rate_per_s[0]), float(hazard.interval_s[0])
     saved = float(runs.checkpoints[0]) > 0
-    median = float(problem.completion_model.median[pick.cell])
+    median = float(state.completion_model.median[pick.cell])
     return Reliability(
         interruptions=float(runs.failures[0]),
         mean_time_between_s=1.0 / rate if rate > 0 else None,
@@ -38,7 +40,7 @@ def reliability(problem: Problem, pick: Pick, runs: Completion, time_s: Quantile
         wait_s=float(hazard.wait_s[0]),
         checkpoint_gb=checkpoint_bytes(
             trained_parameters(pool.setting.model, pool.setting.conditions.adapter),
-            problem.risk_facts,
+            state.space.risk_facts,
             optimizer_state_bytes(pool.setting),
         )
         / GB,
@@ -51,17 +53,20 @@ def reliability(problem: Problem, pick: Pick, runs: Completion, time_s: Quantile
         reserve_usd=cost_usd.p90 - cost_usd.p50,
         reserve_by_cause=_shares(runs),
         source=pool.interruptions.source,
-        spare_nodes=spare_nodes(problem.scenario),
-        replacement_s=replacement_s(problem.risk_facts, problem.scenario.risk or Risk()),
-        overhead=problem.overhead,
+        spare_nodes=spare_nodes(state.space.scenario),
+        replacement_s=replacement_s(state.space.risk_facts, state.space.scenario.risk or Risk()),
+        overhead=state.overhead,
         taken=pool.takings if pool.takings.per_1000_node_days else None,
     )
 
 
-def gpu_hours(problem: Problem, pick: Pick, runs: Completion, p50_s: float) -> GpuHours:
+def gpu_hours(state: SearchState, pick: Pick, runs: Completion, p50_s: float) -> GpuHours:
     """Where the GPU-hours of the median run go: each part is what it adds to the median, one after another."""
-    gpus, spare = float(problem.gpus[pick.cell]), float(problem.paid_gpus[pick.cell] - problem.gpus[pick.cell])
-    work, saved = pick.seconds * float(problem.completion_model.median[pick.cell]), float(runs.undisturbed_s[0])
+    gpus, spare = (
+        float(state.space.gpus[pick.cell]),
+        float(state.space.paid_gpus[pick.cell] - state.space.gpus[pick.cell]),
+    )
+    work, saved = pick.seconds * float(state.completion_model.median[pick.cell]), float(runs.undisturbed_s[0])
     failed = float(runs.without_overhead().quantile(0.5)[0])
     hours = gpus / HOUR_S
     return GpuHours(
@@ -71,7 +76,7 @@ def gpu_hours(problem: Problem, pick: Pick, runs: Completion, p50_s: float) -> G
         overhead=(p50_s - failed) * hours,
         spare=spare * p50_s / HOUR_S,
         allocated=(gpus + spare) * p50_s / HOUR_S,
-        overhead_source=problem.overhead.source,
+        overhead_source=state.overhead.source,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from planner.search.goals import Goal, View, find
-from planner.search.problem import Problem
+from planner.search.search_state import SearchState
 from planner.spec.scenario import Scenario
 
 
@@ -21,19 +21,19 @@ def budget_goal(scenario: Scenario, **changes: object) -> Goal:
 
 def value_of(view: View, cell: int) -> float:
     """What the view's goal makes of a cell: seconds or USD at the confidence asked for."""
-    return float(view.value(view.problem.best_s[[cell]], view.problem.gpus[[cell]] * 0 + cell)[0])
+    return float(view.value(view.state.best.seconds[[cell]], view.state.space.gpus[[cell]] * 0 + cell)[0])
 
 
-def least_factor(problem: Problem) -> tuple[float, View, int] | None:
+def least_factor(state: SearchState) -> tuple[float, View, int] | None:
     """The least factor on both budgets at once that would do, and the cheapest plan within them."""
-    budget = problem.scenario.budget
+    budget = state.space.scenario.budget
     if budget.time_s is None or budget.cost_usd is None:
         return None
     time, cost = budget.time_s, budget.cost_usd
 
     def within(factor: float) -> View:
-        goal = budget_goal(problem.scenario, time_s=time * factor, cost_usd=cost * factor, per_usd=1.0)
-        return View(problem, goal)
+        goal = budget_goal(state.space.scenario, time_s=time * factor, cost_usd=cost * factor, per_usd=1.0)
+        return View(state, goal)
 
     factor = _least(lambda factor: find(within(factor)) is not None, 1.0, 1024.0, 1e-3)
     if factor is None:
@@ -43,13 +43,13 @@ def least_factor(problem: Problem) -> tuple[float, View, int] | None:
     return None if cell is None else (factor, view, cell)
 
 
-def least_sum(problem: Problem) -> tuple[View, int] | None:
+def least_sum(state: SearchState) -> tuple[View, int] | None:
     """The plan that misses two budgets by the least sum of shares, where no plan keeps either of them."""
-    budget = problem.scenario.budget
+    budget = state.space.scenario.budget
     if not budget.time_s or not budget.cost_usd:
         return None
     for one in ({"cost_usd": None}, {"time_s": None}):
-        if find(View(problem, budget_goal(problem.scenario, per_usd=1.0, **one))) is not None:
+        if find(View(state, budget_goal(state.space.scenario, per_usd=1.0, **one))) is not None:
             return None
     goal = Goal(
         per_second=1.0 / budget.time_s,
@@ -57,17 +57,17 @@ def least_sum(problem: Problem) -> tuple[View, int] | None:
         confidence=budget.confidence,
         at=budget.confidence,
     )
-    view = View(problem, goal)
+    view = View(state, goal)
     cell = find(view)
     return None if cell is None else (view, cell)
 
 
-def needs_of(problem: Problem, view: View, cell: int) -> tuple[float, float]:
+def needs_of(state: SearchState, view: View, cell: int) -> tuple[float, float]:
     """Time (s) and cost (USD) of a cell's fastest run at the confidence asked for."""
-    sure = problem.scenario.budget.confidence
+    sure = state.space.scenario.budget.confidence
     cells = np.array([cell])
-    time = problem.time_s(sure, problem.best_s[cells], cells) + problem.waiting_s[cells]
-    return float(time[0]), float(view.cost(sure, problem.best_s[cells], cells)[0])
+    time = state.time_s(sure, state.best.seconds[cells], cells) + state.space.waiting_s[cells]
+    return float(time[0]), float(view.cost(sure, state.best.seconds[cells], cells)[0])
 
 
 def _least(does: Callable[[float], bool], low: float, high: float, within: float) -> float | None:

@@ -8,16 +8,19 @@ fastest. Exact: a bound proves of every candidate that is left out that it takes
 from __future__ import annotations
 
 import math
+from dataclasses import astuple, replace
 from itertools import pairwise
 
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.search.engine import SLACK, each_within
+from planner.search.candidates import Found, first_of_each
+from planner.search.engine import each_within
 from planner.search.goals import View
-from planner.search.layout_space import Found, LayoutSpace, first_of_each
-from planner.search.plans import Pick, fastest_of
-from planner.search.problem import Problem
+from planner.search.layout_space import LayoutSpace
+from planner.search.plans import Pick, fastest_of, pick_of
+from planner.search.search_state import SearchState
+from planner.search.tally import SLACK
 
 #: What counts as simpler, the most telling first; docs/search.md gives the same list.
 ORDER = (
@@ -44,45 +47,45 @@ FIRST = 256  # batches that are looked at first, the roundest of them
 
 def plain(view: View, cell: int) -> Pick:
     """The plan of a cell that has been searched: the simplest within the scenario's `simpler_within` of its fastest."""
-    best, share = fastest_of(view.problem, cell), view.problem.scenario.simpler_within
+    best, share = fastest_of(view.state, cell), view.state.space.scenario.simpler_within
     return simplest(view, best, share, share) if share > 0.0 else best
 
 
 def simplest(view: View, best: Pick, share_of_time: float, share_of_value: float = math.inf) -> Pick:
     """The simplest run on the best one's machines within these shares of it (time, objective), and in the budgets."""
-    problem, cell = view.problem, best.cell
-    if layout_key(problem, best) == SIMPLEST and odd_part(np.array([best.batch]))[0] == 1:
+    state, cell = view.state, best.cell
+    if layout_key(state, best) == SIMPLEST and odd_part(np.array([best.batch]))[0] == 1:
         return best
-    space, within = problem.layout_space(int(problem.pool[cell])), _Within(view, best, share_of_time, share_of_value)
-    found = _near(problem, best, within.most_s)
-    keys = pair_keys(space, found, problem.pools[int(problem.pool[cell])].setting.hardware.gpus_per_node)
+    layouts, within = (
+        state.layout_space(int(state.space.pool[cell])),
+        _Within(view, best, share_of_time, share_of_value),
+    )
+    found = _near(state, best, within.most_s)
+    keys = pair_keys(layouts, found, state.space.pools[int(state.space.pool[cell])].setting.hardware.gpus_per_node)
     order = np.lexsort(keys[::-1])
     found, ordered = found.take(order), np.stack([key[order] for key in keys])
     begin = np.flatnonzero(np.append(True, np.any(ordered[:, 1:] != ordered[:, :-1], axis=0)))
     for first, last in pairwise([*begin.tolist(), len(order)]):
-        chosen = _roundest(space, found.take(np.arange(first, last)), best.batch, within)
+        chosen = _roundest(layouts, found.take(np.arange(first, last)), best.batch, within)
         if chosen is not None:
-            whole = (chosen.row, chosen.dp, chosen.micro, chosen.batch, chosen.covered, chosen.instances)
-            row, dp, micro, batch, covered, instances = (int(each[0]) for each in whole)
-            step_s, seconds = float(chosen.step_s[0]), float(chosen.seconds[0])
-            return Pick(cell, row, dp, micro, batch, covered, instances, step_s, seconds)
+            return replace(pick_of(chosen, 0), cell=cell)
     raise AssertionError("the best run is not within its own limits")
 
 
-def _near(problem: Problem, best: Pick, most_s: float) -> Found:
+def _near(state: SearchState, best: Pick, most_s: float) -> Found:
     """Of every layout and micro-batch of the pick's cell that may run within `most_s`, one candidate.
 
     Looked for within a wide limit, and kept: a cell is asked about again, for other offers and other shares.
     """
-    space = problem.layout_space(int(problem.pool[best.cell]))
-    known_s, found = problem.near.get(best.cell, (0.0, None))
+    layouts = state.layout_space(int(state.space.pool[best.cell]))
+    known_s, found = state.near.get(best.cell, (0.0, None))
     if found is None or known_s < most_s:
         known_s = max(most_s, best.seconds * WIDE)
-        found = each_within(space, int(problem.gpus[best.cell]), known_s)
-        problem.near[best.cell] = (known_s, found)
-    further = space.run.further_least(found.batch, found.step_s, found.seconds, space.batches.low)
+        found = each_within(layouts, int(state.space.gpus[best.cell]), known_s)
+        state.near[best.cell] = (known_s, found)
+    further = layouts.run.further_least(found.batch, found.step_s, found.seconds, layouts.batches.low)
     # At another batch a pipeline may hold fewer micro-batches and recompute fewer layers: nothing is known of it.
-    fewer = (space.table.pp[found.row] > 1) & (found.covered > space.table.least[found.row])
+    fewer = (layouts.table.pp[found.row] > 1) & (found.covered > layouts.table.least[found.row])
     least = np.where(fewer, 0.0, np.minimum(found.seconds, further))
     return found.take(least <= most_s * SLACK)
 
@@ -129,9 +132,9 @@ class _Within:
         return not math.isfinite(self.most) or bool(self.view.value(seconds, self.cell)[0] <= self.most)
 
 
-def pair_keys(space: LayoutSpace, found: Found, gpus_per_node: int) -> tuple[IntArray | BoolArray, ...]:
+def pair_keys(layouts: LayoutSpace, found: Found, gpus_per_node: int) -> tuple[IntArray | BoolArray, ...]:
     """How simple layouts and micro-batches are, (n,) each, the most telling first; smaller is simpler."""
-    t, row = space.table, found.row
+    t, row = layouts.table, found.row
     tp, pp, vpp, cp, ep = (axis[row] for axis in (t.tp, t.pp, t.vpp, t.cp, t.ep))
     kinds = np.sum([axis > 1 for axis in (tp, pp, cp, ep)], axis=0)
     zero = np.maximum(t.zero_stage[row] - 1, 0)
@@ -139,13 +142,11 @@ def pair_keys(space: LayoutSpace, found: Found, gpus_per_node: int) -> tuple[Int
     return cp > 1, kinds, tp > gpus_per_node, cp, vpp, pp, tp, ep, t.recompute[row], zero, groups, odd
 
 
-def layout_key(problem: Problem, pick: Pick) -> tuple[int, ...]:
+def layout_key(state: SearchState, pick: Pick) -> tuple[int, ...]:
     """How simple a pick's layout and micro-batch are, the most telling first; smaller is simpler."""
-    pool = int(problem.pool[pick.cell])
-    whole = (0, pick.row, pick.dp, pick.micro, pick.batch, pick.covered, pick.instances)
-    cell, row, dp, micro, batch, covered, instances = (np.array([n]) for n in whole)
-    one = Found(cell, row, dp, micro, batch, covered, instances, np.zeros(1), np.zeros(1))
-    keys = pair_keys(problem.layout_space(pool), one, problem.pools[pool].setting.hardware.gpus_per_node)
+    pool = int(state.space.pool[pick.cell])
+    one = Found(*(np.array([value]) for value in astuple(pick)))
+    keys = pair_keys(state.layout_space(pool), one, state.space.pools[pool].setting.hardware.gpus_per_node)
     return tuple(int(key[0]) for key in keys)
 
 
@@ -154,10 +155,10 @@ def odd_part(number: IntArray) -> IntArray:
     return np.asarray(number // (number & -number), dtype=np.int64)
 
 
-def _roundest(space: LayoutSpace, pairs: Found, batch: int, within: _Within) -> Found | None:
+def _roundest(layouts: LayoutSpace, pairs: Found, batch: int, within: _Within) -> Found | None:
     """Of these layouts and micro-batches, with all their batches within the limits, the one with the roundest batch."""
-    unit = pairs.dp * space.table.group[pairs.row]
-    which, batches = space.batches.all(pairs.micro * unit)
+    unit = pairs.dp * layouts.table.group[pairs.row]
+    which, batches = layouts.batches.all(pairs.micro * unit)
     odd, far = odd_part(batches), np.abs(batches - batch)
     order = np.lexsort((far, odd))
     which, batches, odd, far = which[order], batches[order], odd[order], far[order]
@@ -166,25 +167,25 @@ def _roundest(space: LayoutSpace, pairs: Found, batch: int, within: _Within) -> 
         last = odd[min(begin + size, len(order)) - 1]  # as round as each other: looked at together
         end = int(np.searchsorted(odd, last, side="right"))
         at = np.arange(begin, end)
-        found = _evaluated(space, pairs, which[at], batches[at])
-        fits = np.flatnonzero(_fits(space, found))
+        found = _evaluated(layouts, pairs, which[at], batches[at])
+        fits = np.flatnonzero(_fits(layouts, found))
         first = within.first(found.seconds[fits])
         if first is not None:
             same = (odd[at] == odd[at][fits[first]]) & (far[at] == far[at][fits[first]])
             found = found.take(fits[same[fits] & (found.seconds[fits] <= within.inside)])
-            return found.take(first_of_each(found, space.table))
+            return found.take(first_of_each(found, layouts.table))
         begin, size = end, 4 * size
     return None
 
 
-def _evaluated(space: LayoutSpace, pairs: Found, which: IntArray, batch: IntArray) -> Found:
+def _evaluated(layouts: LayoutSpace, pairs: Found, which: IntArray, batch: IntArray) -> Found:
     row, dp, micro, instances = (x[which] for x in (pairs.row, pairs.dp, pairs.micro, pairs.instances))
-    covered = space.fewest_covered(row, dp, micro, batch // (micro * dp), instances)
-    return space.evaluate(np.zeros_like(row), row, dp, micro, batch, covered, instances)
+    covered = layouts.fewest_covered(row, dp, micro, batch // (micro * dp), instances)
+    return layouts.evaluate(np.zeros_like(row), row, dp, micro, batch, covered, instances)
 
 
-def _fits(space: LayoutSpace, found: Found) -> BoolArray:
+def _fits(layouts: LayoutSpace, found: Found) -> BoolArray:
     grad_accum = found.batch // (found.micro * found.dp)
-    base, slope = space.memory_line(found.row, found.dp, grad_accum, found.instances, found.covered)
+    base, slope = layouts.memory_line(found.row, found.dp, grad_accum, found.instances, found.covered)
     fits: FloatArray = base + slope * found.micro
-    return np.asarray(fits <= space.physics.capacity_gib)
+    return np.asarray(fits <= layouts.physics.capacity_gib)

@@ -8,7 +8,7 @@ from dataclasses import fields
 from planner.performance.framework_table import framework
 from planner.search.conditions import conditions_of
 from planner.search.open_ends import has_groups, has_shares
-from planner.search.problem import Problem
+from planner.search.search_space import SearchSpace
 from planner.spec.scenario import IntChoice, Scenario
 from planner.words import Sentence, say
 
@@ -16,20 +16,20 @@ OPEN = (None, (), IntChoice())  # what pins nothing
 NO_RULE = ("memory_headroom",)  # of what fits, which is counted apart
 
 
-def space_of(problem: Problem) -> Sentence:
-    """What the proof of a problem's best plan is over."""
-    batches, pinned = problem.batches, list(pins(problem.scenario))
-    frameworks = sorted({pool.setting.framework for pool in problem.pools})
-    space = {
-        "offers": len(problem.offers),
-        "gpus": problem.scenario.cluster.max_gpus,
+def space_of(space: SearchSpace) -> Sentence:
+    """What the proof of a best plan is over."""
+    batches, pinned = space.batches, list(pins(space.scenario))
+    frameworks = sorted({pool.setting.framework for pool in space.pools})
+    counted = {
+        "offers": len(space.offers),
+        "gpus": space.scenario.cluster.max_gpus,
         "frameworks": frameworks,
-        "rules": list(_rules(problem.scenario, frameworks)),
+        "rules": list(_rules(space.scenario, frameworks)),
         "batches": say("space.batch", batch=batches.high),
     }
     if batches.high > batches.low:
-        space["batches"] = say("space.batches", low=batches.low, high=batches.high)
-    return say("space.pinned", pinned=pinned, **space) if pinned else say("space.all", **space)
+        counted["batches"] = say("space.batches", low=batches.low, high=batches.high)
+    return say("space.pinned", pinned=pinned, **counted) if pinned else say("space.all", **counted)
 
 
 def _rules(scenario: Scenario, frameworks: list[str]) -> Iterator[Sentence]:

@@ -16,11 +16,12 @@ from planner.performance.conditions import optimizer_state_bytes
 from planner.search.calendar import Choice
 from planner.search.choose import undominated
 from planner.search.frontiers import undominated_cells
-from planner.search.goals import Goal, View, aiming_at, find
+from planner.search.goals import Goal, View, aiming_at, find, objective_goal
 from planner.search.optimum import scenario_goal
 from planner.search.pools import node_range
 from planner.search.prices import price_range
-from planner.search.problem import Problem, build
+from planner.search.search_space import SearchSpace
+from planner.search.search_state import SearchState, build
 from planner.spec.hardware import Offer
 from planner.spec.programme import Programme, Stage
 from planner.spec.scenario import Quota
@@ -38,10 +39,10 @@ _Made = tuple[int, int, int, float, Choice]  # cell, offer, lanes, seconds of on
 
 @dataclass(frozen=True)
 class StagePlans:
-    """A stage's problem and its candidate plans, (n,) each, in the order of `choices`."""
+    """A stage's search and its candidate plans, (n,) each, in the order of `choices`."""
 
     stage: Stage
-    problem: Problem
+    state: SearchState
     cells: IntArray
     offers: IntArray
     lanes: IntArray  # copies that run side by side
@@ -50,12 +51,12 @@ class StagePlans:
 
     def offer(self, at: int) -> Offer:
         """The offer of a plan."""
-        return self.problem.offers[int(self.offers[at])]
+        return self.state.space.offers[int(self.offers[at])]
 
     def view(self, at: int) -> View:
         """The stage's goal on the offer of a plan alone."""
-        alone = np.arange(len(self.problem.offers)) == self.offers[at]
-        return View(self.problem, replace(scenario_goal(self.stage.scenario), offers=alone))
+        alone = np.arange(len(self.state.space.offers)) == self.offers[at]
+        return View(self.state, replace(scenario_goal(self.stage.scenario), offers=alone))
 
 
 @dataclass(frozen=True)
@@ -109,55 +110,29 @@ def _span(programme: Programme, quota: Quota, horizon: int) -> tuple[int, int]:
     return max(first or 0, 0), horizon if last is None else max(min(last, horizon), 0)
 
 
-def problems_of(programme: Programme, catalog: Catalog, calibration: Calibration) -> list[Problem]:
-    """The search problem of each stage; stages that are one run share theirs."""
-    known: dict[str, Problem] = {}
+def searches_of(programme: Programme, catalog: Catalog, calibration: Calibration) -> list[SearchState]:
+    """The search of each stage; stages that are one run share theirs."""
+    known: dict[str, SearchState] = {}
     out = []
     for stage in programme.stages:
         key = repr(replace(stage.scenario, name="", defaults=(), source="", digest=""))
         if key not in known:
             known[key] = next(
-                (of_it.of(stage.scenario) for of_it in known.values() if of_it.scenario.model == stage.scenario.model),
+                (
+                    of_it.of(stage.scenario)
+                    for of_it in known.values()
+                    if of_it.space.scenario.model == stage.scenario.model
+                ),
                 None,
             ) or build(stage.scenario, catalog, calibration)
         out.append(known[key])
     return out
 
 
-def learn(problem: Problem, others: Sequence[Problem]) -> None:
-    """What other stages' searches found holds here too, where the runs differ in their length alone.
-
-    At one global batch all layouts take the same number of steps, so that the fastest of a cell is the same layout
-    however many tokens there are.
-    """
-    for other in others:
-        if other is problem or not _alike(problem, other):
-            continue
-        at = np.flatnonzero(other.exact & np.isfinite(other.best_s) & ~problem.exact)
-        for name in ("row", "dp", "micro", "batch", "covered", "instances", "step_s"):
-            getattr(problem, name)[at] = getattr(other, name)[at]
-        if at.size:
-            step = other.step_s[at]
-            seconds = problem.run.seconds(other.batch[at], step, lambda _: step)  # noqa: B023 - called within the line
-            problem.best_s[at] = problem.bound_s[at] = seconds
-            problem.exact[at] = True
-
-
-def _alike(one: Problem, other: Problem) -> bool:
-    """Whether two problems have the same cells, layouts and one global batch, so that only their steps differ."""
-    mine, theirs = one.scenario, other.scenario
-    batch = mine.training.global_batch
-    if batch is None or batch.pinned is None or mine.training.batch_ramp is not None or one.run.loss is not None:
-        return False
-    training = replace(theirs.training, epochs=mine.training.epochs, iterations=mine.training.iterations)
-    same = replace(theirs, name=mine.name, data=mine.data, training=training, defaults=mine.defaults)
-    return same == mine and len(one) == len(other)
-
-
 def stage_plans(
     programme: Programme,
     number: int,
-    problem: Problem,
+    state: SearchState,
     shared: Shared,
     places: Sequence[tuple[str, str]],
     *,
@@ -177,24 +152,24 @@ def stage_plans(
     like : plans on whose clusters alone it may run, where it inherits or leaves a cluster
     """
     stage = programme.stages[number]
-    cells, offers = _cells(programme, problem, shared, tied=tied, beside=beside, like=like, worth=worth)
+    cells, offers = _cells(programme, state, shared, tied=tied, beside=beside, like=like, worth=worth)
     sure = programme.budget.confidence
-    rates, seconds = problem.rates(offers, cells), problem.best_s[cells]
+    rates, seconds = state.space.rates(offers, cells), state.best.seconds[cells]
     times: dict[int, FloatArray] = {}
-    alone = problem.time_s(sure, seconds, cells)
-    cost = {p: problem.cost_usd(p, rates, seconds, cells) for p in (sure, 0.5)}
+    alone = state.time_s(sure, seconds, cells)
+    cost = {p: state.cost_usd(p, rates, seconds, cells) for p in (sure, 0.5)}
     made: list[_Made] = []
     for i, (cell, at) in enumerate(zip(cells.tolist(), offers.tolist(), strict=True)):
-        offer = problem.offers[at]
+        offer = state.space.offers[at]
         reserved = offer.instance if offer.pricing == "owned" and offer.instance in shared.reserved else None
-        free = float(problem.costs.beside(alone[[i]])[0])
-        for lanes in _lanes(stage, problem, cell, offer):
+        free = float(state.space.costs.beside(alone[[i]])[0])
+        for lanes in _lanes(stage, state.space, cell, offer):
             if lanes not in times:
-                times[lanes] = problem.time_s(all_of(sure, lanes), seconds, cells)
+                times[lanes] = state.time_s(all_of(sure, lanes), seconds, cells)
             time = times[lanes]
             waves = -(-stage.copies // lanes)
-            gpus = float(problem.paid_gpus[cell] * lanes)
-            opens, closes = _window(programme, problem, cell, reserved)
+            gpus = float(state.space.paid_gpus[cell] * lanes)
+            opens, closes = _window(programme, state.space, cell, reserved)
             made.append((cell, at, lanes, float(time[i]), Choice(
                 days=max(1, math.ceil(waves * float(time[i]) / DAY_S - _ROUNDING)),
                 cost=stage.copies * (free if reserved else float(cost[sure][i])),
@@ -203,12 +178,22 @@ def stage_plans(
                 opens=opens,
                 closes=closes,
                 place=places.index((offer.cloud, offer.region)),
-                cluster=_cluster_number(problem, cell, offer),
+                cluster=zlib.crc32(f"{offer.id} {int(state.space.paid_gpus[cell])}".encode()),  # alike in every stage
                 reservation=None if reserved is None else shared.reserved.index(reserved),
             )))  # fmt: skip
     return _kept(
-        stage, problem, made, tied=tied, beside=beside, clusters=like is not None or _leaves(programme, number)
+        stage,
+        state,
+        made,
+        tied=tied,
+        beside=beside,
+        clusters=like is not None or passes_its_cluster_on(programme, number),
     )
+
+
+def passes_its_cluster_on(programme: Programme, number: int) -> bool:
+    """Whether a later stage inherits the cluster of this one."""
+    return any("cluster" in s.inherits and s.after[0] == number for s in programme.stages)
 
 
 def all_of(p: float, count: int) -> float:
@@ -216,29 +201,19 @@ def all_of(p: float, count: int) -> float:
     return float(p ** (1.0 / count))
 
 
-def _leaves(programme: Programme, number: int) -> bool:
-    """Whether a later stage inherits this one's cluster."""
-    return any("cluster" in s.inherits and s.after and s.after[0] == number for s in programme.stages)
-
-
-def _cluster_number(problem: Problem, cell: int, offer: Offer) -> int:
-    """A number that the same machines have in every stage."""
-    return zlib.crc32(f"{offer.id} {int(problem.paid_gpus[cell])}".encode())
-
-
-def _lanes(stage: Stage, problem: Problem, cell: int, offer: Offer) -> list[int]:
+def _lanes(stage: Stage, space: SearchSpace, cell: int, offer: Offer) -> list[int]:
     """How many copies may run side by side: the fewest for each number of turns that they take."""
     if stage.copies == 1 or not stage.beside:
         return [1]
     most = stage.copies
     if offer.max_nodes is not None:
-        most = min(most, offer.max_nodes // max(int(problem.nodes[cell]), 1))
+        most = min(most, offer.max_nodes // max(int(space.nodes[cell]), 1))
     return sorted({-(-stage.copies // waves) for waves in range(1, stage.copies + 1)} & set(range(1, most + 1))) or [1]
 
 
-def _window(programme: Programme, problem: Problem, cell: int, reserved: str | None) -> tuple[int, int | None]:
+def _window(programme: Programme, space: SearchSpace, cell: int, reserved: str | None) -> tuple[int, int | None]:
     """First and last day of a plan's machines."""
-    opens = math.ceil(float(problem.waiting_s[cell]) / DAY_S - _ROUNDING)
+    opens = math.ceil(float(space.waiting_s[cell]) / DAY_S - _ROUNDING)
     if reserved is None:
         return opens, None
     each = next(each for each in programme.reservations if each.own.name == reserved)
@@ -247,7 +222,7 @@ def _window(programme: Programme, problem: Problem, cell: int, reserved: str | N
 
 def _cells(
     programme: Programme,
-    problem: Problem,
+    state: SearchState,
     shared: Shared,
     *,
     tied: bool,
@@ -257,31 +232,32 @@ def _cells(
 ) -> tuple[IntArray, IntArray]:
     """Cells and offers that may be worth something: not beaten in time and cost at the confidence (and GPUs)."""
     if like is not None:
-        return _same_clusters(problem, like)
+        return _same_clusters(state, like)
     budget = programme.budget
+    aim = objective_goal(programme.objective.kind, programme.objective.usd_per_day)
     base = Goal(
         at=budget.confidence,
         confidence=budget.confidence,
         time_s=budget.time_s,
         cost_usd=budget.cost_usd,
-        cells=_looked_at(programme, problem),
+        cells=_looked_at(programme, state.space),
     )
     groups: dict[tuple[tuple[tuple[int, float], ...], tuple[str, str] | None], list[int]] = {}
-    for i, offer in enumerate(problem.offers):
+    for i, offer in enumerate(state.space.offers):
         where = (offer.cloud, offer.region) if tied else None
         groups.setdefault((shared.uses(offer, 1.0), where), []).append(i)
     cells, offers = [], []
     for (_, where), group in groups.items():
         if where is not None and where not in worth:
             continue
-        mask = np.zeros(len(problem.offers), dtype=bool)
+        mask = np.zeros(len(state.space.offers), dtype=bool)
         mask[group] = True
         goal = replace(base, offers=mask)
-        if any(problem.offers[i].instance in shared.reserved for i in group):
+        if any(state.space.offers[i].instance in shared.reserved for i in group):
             goal = replace(goal, cost_usd=None)
-        views = (View(problem, aiming_at(goal, per_second=1.0)), View(problem, aiming_at(goal, per_usd=1.0)))
+        views = (View(state, aiming_at(goal, per_second=1.0)), View(state, aiming_at(goal, per_usd=1.0)))
         found = undominated_cells(views, gpus=beside)
-        best = _best_median(views[1], aiming_at(replace(goal, at=0.5), *_weights(programme)))
+        best = _best_median(views[1], aiming_at(replace(goal, at=0.5), aim.per_second, aim.per_usd))
         if best is not None and best not in found:
             found = np.append(found, best)
         cells.append(found)
@@ -292,65 +268,54 @@ def _cells(
 
 def _best_median(view: View, goal: Goal) -> int | None:
     """Of the cells that have been searched the one whose run is best for the objective, at the median."""
-    p = view.problem
-    cells = np.flatnonzero(p.exact & view.allowed & np.isfinite(p.best_s))
+    state = view.state
+    cells = np.flatnonzero(state.exact & view.allowed & np.isfinite(state.best.seconds))
     cells = cells[view.feasible(cells)]
-    return int(cells[np.argmin(View(p, goal).value(p.best_s[cells], cells))]) if len(cells) else None
+    return int(cells[np.argmin(View(state, goal).value(state.best.seconds[cells], cells))]) if len(cells) else None
 
 
-def _weights(programme: Programme) -> tuple[float, float]:
-    kind, worth = programme.objective.kind, programme.objective.usd_per_day
-    return {"cost": (0.0, 1.0), "time": (1.0, 0.0)}.get(kind, (worth / DAY_S, 1.0))
-
-
-def _same_clusters(problem: Problem, like: StagePlans) -> tuple[IntArray, IntArray]:
+def _same_clusters(state: SearchState, like: StagePlans) -> tuple[IntArray, IntArray]:
     """On each cluster of another stage's plans, the fastest run of this one."""
     cells, offers = [], []
-    ids = [offer.id for offer in problem.offers]
-    wanted = {(like.offer(i).id, int(like.problem.paid_gpus[like.cells[i]])) for i in range(len(like.cells))}
+    ids = [offer.id for offer in state.space.offers]
+    wanted = {(like.offer(i).id, int(like.state.space.paid_gpus[like.cells[i]])) for i in range(len(like.cells))}
     for name, gpus in sorted(wanted):
         if name not in ids:
             continue
         mask = np.arange(len(ids)) == ids.index(name)
-        goal = Goal(per_second=1.0, offers=mask, cells=problem.paid_gpus == gpus)
-        found = find(View(problem, goal))
+        goal = Goal(per_second=1.0, offers=mask, cells=state.space.paid_gpus == gpus)
+        found = find(View(state, goal))
         if found is not None:
             cells.append(found)
             offers.append(ids.index(name))
     return np.array(cells, dtype=np.int64), np.array(offers, dtype=np.int64)
 
 
-def _looked_at(programme: Programme, problem: Problem) -> BoolArray:
+def _looked_at(programme: Programme, space: SearchSpace) -> BoolArray:
     """Cells whose node counts are looked at, (cells,)."""
-    nodes, size = problem.nodes, problem.gpus // np.maximum(problem.nodes, 1)
+    nodes, size = space.nodes, space.gpus // np.maximum(space.nodes, 1)
     step = 2 ** np.maximum(np.floor(np.log2(np.maximum(nodes, 1))).astype(np.int64) - 1, 0)
     keep = (nodes <= EVERY) | (nodes % step == 0)
     for most in {quota.gpus for quota in programme.quotas}:
-        keep |= (problem.paid_gpus <= most) & (problem.paid_gpus + size > most)
-    for pool, each in enumerate(problem.pools):
-        most_nodes = max((node_range(offer, problem.scenario)[1] for offer in each.offers), default=0)
-        keep |= (problem.pool == pool) & (nodes == most_nodes)
-    allowed: BoolArray = keep & _within_quotas(programme, problem)
-    return allowed
+        keep |= (space.paid_gpus <= most) & (space.paid_gpus + size > most)
+    for pool, each in enumerate(space.pools):
+        most_nodes = max((node_range(offer, space.scenario)[1] for offer in each.offers), default=0)
+        keep |= (space.pool == pool) & (nodes == most_nodes)
+    every = [quota.gpus for quota in programme.quotas if quota.key == (None, None, None)]
+    return np.asarray(keep & (space.paid_gpus <= max(every, default=np.inf)))
 
 
-def _within_quotas(programme: Programme, problem: Problem) -> BoolArray:
-    """Cells that some quota of everything does not rule out, (cells,)."""
-    every = [q.gpus for q in programme.quotas if q.key == (None, None, None)]
-    return np.asarray(problem.paid_gpus <= max(every)) if every else np.ones(len(problem), dtype=bool)
-
-
-def places_worth(problems: Sequence[Problem], shared: Shared) -> frozenset[tuple[str, str]]:
+def places_worth(searches: Sequence[SearchState], shared: Shared) -> frozenset[tuple[str, str]]:
     """The places of stages that go on from one another, without those that another place makes needless.
 
     A place is needless if there is one other where every stage finds all that it offers, no more expensive and under
     the same quotas: whatever stages go on from one another here could do so there, and no more would be moved.
     """
-    sold = [_by_place(problem, shared) for problem in problems]
+    sold = [_by_place(state.space, shared) for state in searches]
     kept: list[tuple[str, str]] = []
     for place in sorted({place for each in sold for place in each}):
-        if not any(_instead(problems, sold, other, place) for other in kept):
-            kept = [other for other in kept if not _instead(problems, sold, place, other)]
+        if not any(_instead(searches, sold, other, place) for other in kept):
+            kept = [other for other in kept if not _instead(searches, sold, place, other)]
             kept.append(place)
     return frozenset(kept)
 
@@ -358,21 +323,21 @@ def places_worth(problems: Sequence[Problem], shared: Shared) -> frozenset[tuple
 _Sold = dict[tuple[str, str], dict[tuple[int, ...], list[int]]]  # place -> what its offers take from -> offers
 
 
-def _by_place(problem: Problem, shared: Shared) -> _Sold:
+def _by_place(space: SearchSpace, shared: Shared) -> _Sold:
     out: _Sold = {}
-    for i, offer in enumerate(problem.offers):
+    for i, offer in enumerate(space.offers):
         uses = tuple(of for of, _ in shared.uses(offer, 1.0))
         out.setdefault((offer.cloud, offer.region), {}).setdefault(uses, []).append(i)
     return out
 
 
 def _instead(
-    problems: Sequence[Problem], sold: Sequence[_Sold], better: tuple[str, str], place: tuple[str, str]
+    searches: Sequence[SearchState], sold: Sequence[_Sold], better: tuple[str, str], place: tuple[str, str]
 ) -> bool:
     """Whether every stage finds at one place all that another offers it, in no way worse."""
     return all(
-        any(_as_good(problem.offers[b], problem.offers[i]) for b in each.get(better, {}).get(uses, ()))
-        for problem, each in zip(problems, sold, strict=True)
+        any(_as_good(state.space.offers[b], state.space.offers[i]) for b in each.get(better, {}).get(uses, ()))
+        for state, each in zip(searches, sold, strict=True)
         for uses, group in each.get(place, {}).items()
         for i in group
     )
@@ -388,7 +353,7 @@ def _as_good(one: Offer, other: Offer) -> bool:
 
 def _kept(
     stage: Stage,
-    problem: Problem,
+    state: SearchState,
     made: Sequence[_Made],
     *,
     tied: bool,
@@ -416,10 +381,10 @@ def _kept(
         made = [m for m, stays in zip(made, keep, strict=True) if stays]
     cells, offers, lanes = (np.array([m[k] for m in made], dtype=np.int64) for k in range(3))
     sure_s = np.array([m[3] for m in made], dtype=np.float64)
-    return StagePlans(stage, problem, cells, offers, lanes, tuple(m[4] for m in made), sure_s)
+    return StagePlans(stage, state, cells, offers, lanes, tuple(m[4] for m in made), sure_s)
 
 
-def carried_bytes(programme: Programme, number: int, problem: Problem) -> float:
+def carried_bytes(programme: Programme, number: int, space: SearchSpace) -> float:
     """What a stage carries along when it moves: checkpoint, optimizer, and the data that it reads once."""
     stage = programme.stages[number]
     if not stage.inherits or not stage.after:
@@ -427,8 +392,8 @@ def carried_bytes(programme: Programme, number: int, problem: Problem) -> float:
     source = programme.stages[stage.after[0]].scenario
     parameters = parameter_counts(source.model).total
     size = parameters * WEIGHT_BYTES if {"checkpoint", "optimizer"} & set(stage.inherits) else 0.0
-    if "optimizer" in stage.inherits and problem.pools:
-        size += parameters * optimizer_state_bytes(problem.pools[0].setting)
+    if "optimizer" in stage.inherits and space.pools:
+        size += parameters * optimizer_state_bytes(space.pools[0].setting)
     return size + data_bytes(stage)
 
 

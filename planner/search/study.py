@@ -16,14 +16,16 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.performance.calibration import Calibration
 from planner.results.answers import Optimization
 from planner.results.plan import Plan
-from planner.search.engine import SLACK, Limits
 from planner.search.goals import View, within_cost
 from planner.search.money import HOUR_S
 from planner.search.optimum import scenario_goal
 from planner.search.plans import fastest_of, make_plan
+from planner.search.pools import node_range
 from planner.search.prices import Rates, plan_cost
-from planner.search.problem import CELLS_TOGETHER, Problem, build, node_range
+from planner.search.search_space import SearchSpace
+from planner.search.search_state import CELLS_TOGETHER, SearchState, build
 from planner.search.simplicity import plain
+from planner.search.tally import SLACK, Limits
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Scenario
 
@@ -68,11 +70,11 @@ class Choice:
 
 @dataclass
 class Study:
-    """One run: its scenario, the answer, and every cell worth a look (`cells`, indices into the problem's)."""
+    """One run: its scenario, the answer, and every cell worth a look (`cells`, indices into the search space's)."""
 
     scenario: Scenario
     outcome: Optimization
-    problem: Problem
+    state: SearchState
     cells: IntArray
     levels: tuple[float, float, float]  # confidences, ascending; the scenario's is one of them
     reach_time_s: float  # beyond these two the cells are not complete
@@ -89,7 +91,7 @@ class Study:
     def times(self, p: float, slower: float = 1.0) -> FloatArray:
         """Time that each of `cells` stays below with probability p, seconds, (cells,)."""
         if (p, slower) not in self._times:
-            self._times[p, slower] = time_at(self.problem, p, self.problem.best_s[self.cells] * slower, self.cells)
+            self._times[p, slower] = time_at(self.state, p, self.state.best.seconds[self.cells] * slower, self.cells)
         return self._times[p, slower]
 
     def forget(self) -> None:
@@ -98,24 +100,25 @@ class Study:
 
     def choices(self, terms: Terms, allowed: Callable[[Offer], bool] | None = None) -> list[Choice]:
         """Every cell of `cells` on its cheapest allowed offer that keeps the budgets, best first."""
-        p = self.problem
-        mask = None if allowed is None else np.array([allowed(o) for o in p.offers], dtype=bool)
-        price, offer = p.cheapest(mask)
+        state = self.state
+        mask = None if allowed is None else np.array([allowed(o) for o in state.space.offers], dtype=bool)
+        price, offer = state.cheapest(mask)
         sold = np.isfinite(price[self.cells])
         cells = self.cells[sold]
-        rates, seconds = p.rates(offer[cells], cells, terms.price), p.best_s[cells] * terms.slower
+        rates, seconds = state.space.rates(offer[cells], cells, terms.price), state.best.seconds[cells] * terms.slower
         median = self.times(0.5, terms.slower)[sold]
         sure = self.times(terms.confidence, terms.slower)[sold]
-        cost, sure_cost = (p.cost_usd(level, rates, seconds, cells) for level in (0.5, terms.confidence))
+        cost, sure_cost = (state.cost_usd(level, rates, seconds, cells) for level in (0.5, terms.confidence))
         keep = np.isfinite(sure)
         if terms.time_s is not None:
-            keep &= sure + p.waiting_s[cells] <= terms.time_s
+            keep &= sure + state.space.waiting_s[cells] <= terms.time_s
         if terms.cost_usd is not None:
-            keep &= within_cost(p, terms.confidence, terms.cost_usd, rates, seconds, cells)
+            keep &= within_cost(state, terms.confidence, terms.cost_usd, rates, seconds, cells)
         value = _value(terms, median, cost)
         at = np.flatnonzero(keep)
         prices = [self._price(rates, *each, cells) for each in ((median, cost), (sure, sure_cost))]
-        order = np.lexsort((offer[cells[at]], p.batch[cells[at]], p.gpus[cells[at]], median[at], cost[at], value[at]))
+        gpus, batch = state.space.gpus[cells], state.best.batch[cells]
+        order = np.lexsort([key[at] for key in (offer[cells], batch, gpus, median, cost, value)])
         return [
             Choice(
                 int(cells[i]),
@@ -132,10 +135,10 @@ class Study:
 
     def _price(self, rates: Rates, time_s: FloatArray, usd: FloatArray, cells: IntArray) -> FloatArray:
         """USD per GPU-hour at which runs of these lengths come to these costs, (n,); as offered where that is known."""
-        p, out = self.problem, rates.low / self.problem.paid_gpus[cells]
+        state, out = self.state, rates.low / self.state.space.paid_gpus[cells]
         at = rates.spread
-        hours = p.costs.paid_s(time_s[at], cells[at]) / HOUR_S * p.paid_gpus[cells[at]]
-        out[at] = (usd[at] - p.costs.beside(time_s[at])) / hours
+        hours = state.space.costs.paid_s(time_s[at], cells[at]) / HOUR_S * state.space.paid_gpus[cells[at]]
+        out[at] = (usd[at] - state.space.costs.beside(time_s[at])) / hours
         return out
 
     def best(self, terms: Terms, allowed: Callable[[Offer], bool] | None = None) -> Choice | None:
@@ -169,41 +172,41 @@ class Study:
 
     def plan(self, choice: Choice) -> Plan:
         """A choice as a plan, at the catalog's prices."""
-        return make_plan(self.problem, fastest_of(self.problem, choice.cell), self.problem.offers[choice.offer])
+        return make_plan(self.state, fastest_of(self.state, choice.cell), self.state.space.offers[choice.offer])
 
     def together(self, choice: Choice) -> float:
         """P(neither the time nor the cost at the confidence is passed): less than it where the price is spread, too."""
-        p, cell = self.problem, choice.cell
-        runs = p.completion_model.completion(p.best_s[[cell]], np.array([cell]))
-        cost = plan_cost(p.costs, runs, cell, self.offer(choice), int(p.paid_gpus[cell]))
+        state, cell = self.state, choice.cell
+        runs = state.completion_model.completion(state.best.seconds[[cell]], np.array([cell]))
+        cost = plan_cost(state.space.costs, runs, cell, self.offer(choice), int(state.space.paid_gpus[cell]))
         # Each is the quantile itself, which rounding must not put beyond reach.
         return cost.probability(choice.cost_sure_usd * (1.0 + ROUNDING), choice.time_sure_s * (1.0 + ROUNDING))
 
     def offer(self, choice: Choice) -> Offer:
         """The offer of a choice."""
-        return self.problem.offers[choice.offer]
+        return self.state.space.offers[choice.offer]
 
     def ends_s(self, choice: Choice) -> float:
         """Seconds from the start until a choice is done with the confidence, the wait for its machines in them."""
-        return choice.time_sure_s + float(self.problem.waiting_s[choice.cell])
+        return choice.time_sure_s + float(self.state.space.waiting_s[choice.cell])
 
     def gpus(self, choice: Choice) -> int:
         """How many GPUs a choice takes."""
-        return int(self.problem.gpus[choice.cell])
+        return int(self.state.space.gpus[choice.cell])
 
 
 def study(scenario: Scenario, outcome: Optimization, catalog: Catalog, calibration: Calibration) -> Study:
     """Searches the fastest run of every cell within reach of the controls. `outcome` has a plan."""
     plan = outcome.plan
     assert plan is not None  # noqa: S101 - the caller has told an infeasible scenario apart
-    problem = build(scenario, catalog, calibration)
+    state = build(scenario, catalog, calibration)
     budget = scenario.budget
     reach_time = REACH * max(budget.time_s or 0.0, plan.time_s.p90)
     reach_cost = REACH * max(budget.cost_usd or 0.0, plan.cost_usd.p90)
     levels = three_levels(budget.confidence)
-    _search(problem, levels_of(problem, levels), reach_time, reach_cost)
-    cells = np.flatnonzero(problem.exact)
-    found = Study(scenario, outcome, problem, cells, levels, reach_time, reach_cost)
+    _search(state, levels_of(state.space, levels), reach_time, reach_cost)
+    cells = np.flatnonzero(state.exact)
+    found = Study(scenario, outcome, state, cells, levels, reach_time, reach_cost)
     found.cells = cells[_worth(found)]
     found.asked_for = _as_answered(found)
     found.forget()
@@ -212,30 +215,32 @@ def study(scenario: Scenario, outcome: Optimization, catalog: Catalog, calibrati
 
 def _as_answered(found: Study) -> tuple[int, int] | None:
     """Gives the plan's machines the layout that was answered; which cell and offer they are; None for the optimum."""
-    problem, plan = found.problem, found.outcome.plan
+    state, plan = found.state, found.outcome.plan
     if plan is None or found.outcome.given_up is None:
         return None
-    offer = next(i for i, each in enumerate(problem.offers) if each.id == plan.offer.id)
-    frameworks = [pool.setting.framework for pool in problem.pools]
-    mine = np.intersect1d(problem.sold[offer], found.cells)
+    offer = next(i for i, each in enumerate(state.space.offers) if each.id == plan.offer.id)
+    frameworks = [pool.setting.framework for pool in state.space.pools]
+    mine = np.intersect1d(state.space.sold[offer], found.cells)
     cell = next(
-        int(c) for c in mine if problem.gpus[c] == plan.gpus and frameworks[int(problem.pool[c])] == plan.framework
+        int(c)
+        for c in mine
+        if state.space.gpus[c] == plan.gpus and frameworks[int(state.space.pool[c])] == plan.framework
     )
-    pick = plain(View(problem, scenario_goal(found.scenario)), cell)
-    problem.row[cell], problem.dp[cell], problem.micro[cell] = pick.row, pick.dp, pick.micro
-    problem.batch[cell], problem.step_s[cell], problem.best_s[cell] = pick.batch, pick.step_s, pick.seconds
+    pick = plain(View(state, scenario_goal(found.scenario)), cell)
+    state.best.row[cell], state.best.dp[cell], state.best.micro[cell] = pick.row, pick.dp, pick.micro
+    state.best.batch[cell], state.best.step_s[cell], state.best.seconds[cell] = pick.batch, pick.step_s, pick.seconds
     return cell, offer
 
 
-def levels_of(problem: Problem, levels: Sequence[float]) -> tuple[float, ...]:
+def levels_of(space: SearchSpace, levels: Sequence[float]) -> tuple[float, ...]:
     """Probabilities at which a run must be slower to be of no use: where prices are spread, over the whole range."""
-    spread = bool(np.any(problem.ranges[0] < problem.ranges[1]))
+    spread = bool(np.any(space.ranges[0] < space.ranges[1]))
     return tuple(sorted({0.5, *levels, *(BETWEEN if spread else ())}))
 
 
-def time_at(problem: Problem, p: float, seconds: FloatArray, cells: IntArray) -> FloatArray:
+def time_at(state: SearchState, p: float, seconds: FloatArray, cells: IntArray) -> FloatArray:
     """The time that runs predicted to train `seconds` stay below with probability p, (n,)."""
-    return problem.completion_model.time_s(p, seconds, cells)
+    return state.completion_model.time_s(p, seconds, cells)
 
 
 def three_levels(confidence: float) -> tuple[float, float, float]:
@@ -253,48 +258,48 @@ def _value(terms: Terms, time: FloatArray, cost: FloatArray) -> FloatArray:
     return cost
 
 
-def _search(problem: Problem, levels: tuple[float, ...], reach_time_s: float, reach_cost_usd: float) -> None:
+def _search(state: SearchState, levels: tuple[float, ...], reach_time_s: float, reach_cost_usd: float) -> None:
     """Makes every cell exact that is within reach and that no smaller cluster of the same machines surely beats."""
-    price, offer = problem.cheapest()
-    rate, factor = problem.cost_line(0.5, problem.rates(offer, np.arange(len(problem))))
-    longest = reach_time_s / problem.completion_model.slope(0.5)
-    longest = np.minimum(longest, problem.costs.longest_s(rate, reach_cost_usd) / factor)
-    possible = np.isfinite(price) & (problem.space > 0) & (problem.floor_s <= longest)
-    slopes = {p: problem.completion_model.slope(p) for p in levels}
-    for pool in range(len(problem.pools)):
-        cells = np.flatnonzero(possible & (problem.pool == pool))
-        fewest = fewest_of_all(problem, pool)
+    price, offer = state.cheapest()
+    rate, factor = state.cost_line(0.5, state.space.rates(offer, np.arange(len(state.space))))
+    longest = reach_time_s / state.completion_model.slope(0.5)
+    longest = np.minimum(longest, state.space.costs.longest_s(rate, reach_cost_usd) / factor)
+    possible = np.isfinite(price) & (state.candidates > 0) & (state.floor_s <= longest)
+    slopes = {p: state.completion_model.slope(p) for p in levels}
+    for pool in range(len(state.space.pools)):
+        cells = np.flatnonzero(possible & (state.space.pool == pool))
+        fewest = fewest_of_all(state.space, pool)
         fastest = dict.fromkeys(levels, np.inf)  # of the smaller clusters that every offer sells
         for at in range(0, len(cells), CELLS_TOGETHER):
             some = cells[at : at + CELLS_TOGETHER]
             beaten = np.max([fastest[p] / slopes[p][some] for p in levels], axis=0) * SLACK
             none = np.full(len(some), np.inf)
             limits = Limits(np.minimum(longest[some], beaten), none, none.copy())
-            problem.refine(some, limits, lambda best_s: np.full(len(best_s), np.inf))
-            known = some[problem.exact[some] & (problem.nodes[some] >= fewest)]
+            state.refine(some, limits, lambda best_s: np.full(len(best_s), np.inf))
+            known = some[state.exact[some] & (state.space.nodes[some] >= fewest)]
             if len(known):  # the fastest of them stands for all: asking for one is quicker than for each
-                one = known[[int(np.argmin(problem.best_s[known]))]]
+                one = known[[int(np.argmin(state.best.seconds[known]))]]
                 for p in levels:
-                    fastest[p] = min(fastest[p], float(time_at(problem, p, problem.best_s[one], one)[0]))
+                    fastest[p] = min(fastest[p], float(time_at(state, p, state.best.seconds[one], one)[0]))
 
 
 def _worth(found: Study) -> BoolArray:
     """Which of the study's cells no smaller cell of their pool beats at every confidence."""
-    p = found.problem
-    times = np.stack([found.times(level) for level in levels_of(p, found.levels)])
-    fewest = [fewest_of_all(p, pool) for pool in range(len(p.pools))]
+    state = found.state
+    times = np.stack([found.times(level) for level in levels_of(state.space, found.levels)])
+    fewest = [fewest_of_all(state.space, pool) for pool in range(len(state.space.pools))]
     keep = np.ones(len(found.cells), dtype=bool)
     fastest: dict[int, FloatArray] = {}
-    for i in np.lexsort((p.gpus[found.cells], p.pool[found.cells])).tolist():
-        cell, pool = int(found.cells[i]), int(p.pool[found.cells[i]])
+    for i in np.lexsort((state.space.gpus[found.cells], state.space.pool[found.cells])).tolist():
+        cell, pool = int(found.cells[i]), int(state.space.pool[found.cells[i]])
         rival = fastest.get(pool)
         if rival is not None and bool(np.all(rival <= times[:, i])):
             keep[i] = False
-        elif p.nodes[cell] >= fewest[pool] and (rival is None or bool(np.all(times[:, i] <= rival))):
+        elif state.space.nodes[cell] >= fewest[pool] and (rival is None or bool(np.all(times[:, i] <= rival))):
             fastest[pool] = times[:, i]
     return keep
 
 
-def fewest_of_all(problem: Problem, pool: int) -> int:
+def fewest_of_all(space: SearchSpace, pool: int) -> int:
     """The fewest nodes that every offer of a pool sells: a smaller cluster cannot stand for all of them."""
-    return max(node_range(offer, problem.scenario)[0] for offer in problem.pools[pool].offers)
+    return max(node_range(offer, space.scenario)[0] for offer in space.pools[pool].offers)

@@ -9,34 +9,34 @@ from functools import cache
 import numpy as np
 
 from planner.search.goals import Goal, View, find
-from planner.search.problem import Problem
+from planner.search.search_state import SearchState
 
 WIDEST = 64.0  # a factor beyond which nobody asks
 
 
-def best_value(problem: Problem, goal: Goal) -> float | None:
+def best_value(state: SearchState, goal: Goal) -> float | None:
     """The least value of a goal, None if no plan keeps its budgets."""
-    view = View(problem, goal)
+    view = View(state, goal)
     cell = find(view)
     return None if cell is None else value_at(view, cell)
 
 
 def value_at(view: View, cell: int) -> float:
     """A goal's value for the fastest run of a cell."""
-    return float(view.value(view.problem.best_s[[cell]], np.array([cell]))[0])
+    return float(view.value(view.state.best.seconds[[cell]], np.array([cell]))[0])
 
 
-def break_even_price(problem: Problem, goal: Goal, target: float, near: float = 1.0) -> float | None:
+def break_even_price(state: SearchState, goal: Goal, target: float, near: float = 1.0) -> float | None:
     """The factor on the prices of the goal's offers at which its best value is `target`; None if none does it.
 
     `near` is a guess to begin with.
     """
-    return _root(lambda factor: best_value(problem, replace(goal, price=factor)), target, near)
+    return _root(lambda factor: best_value(state, replace(goal, price=factor)), target, near)
 
 
-def break_even_speed(problem: Problem, goal: Goal, target: float, near: float = 1.0) -> float | None:
+def break_even_speed(state: SearchState, goal: Goal, target: float, near: float = 1.0) -> float | None:
     """The factor on the throughput of the goal's offers at which its best value is `target`; None if none does it."""
-    return _root(lambda factor: best_value(problem, replace(goal, speed=factor)), target, near)
+    return _root(lambda factor: best_value(state, replace(goal, speed=factor)), target, near)
 
 
 def _root(value: Callable[[float], float | None], target: float, near: float) -> float | None:

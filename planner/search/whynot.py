@@ -13,7 +13,8 @@ from planner.search.explanation import WhyNot
 from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.optimum import scenario_goal
 from planner.search.plans import make_plan
-from planner.search.problem import Problem
+from planner.search.search_space import SearchSpace
+from planner.search.search_state import SearchState
 from planner.search.simplicity import plain
 from planner.search.whatif import value_at
 from planner.spec.hardware import Offer
@@ -33,7 +34,7 @@ OF_LAYOUTS = ("tp", "pp", "vpp", "dp", "cp", "ep", "zero_stage", "micro_batch")
 KEYS = (*OF_OFFERS, "gpus", "nodes", "framework", "global_batch", "recompute", "sequence_parallel", *OF_LAYOUTS)
 
 
-def why_not(problem: Problem, text: str, best: float | None) -> WhyNot:
+def why_not(state: SearchState, text: str, best: float | None) -> WhyNot:
     """The account of one alternative; `best` is the plan's objective.
 
     Raises
@@ -42,12 +43,12 @@ def why_not(problem: Problem, text: str, best: float | None) -> WhyNot:
         If the text names a key or an accelerator that is not known, or a number is none.
     """
     wanted = parse(text)
-    scenario = pinned(problem.scenario, wanted)
-    inside = problem if scenario == problem.scenario else problem.of(scenario)
-    goal = _goal(inside, scenario, wanted)
+    scenario = pinned(state.space.scenario, wanted)
+    inside = state if scenario == state.space.scenario else state.of(scenario)
+    goal = _goal(inside.space, scenario, wanted)
     if goal is None:
-        _known_gpu(problem, wanted)
-        return _not_offered(problem, text, wanted)
+        _known_gpu(state.space, wanted)
+        return _not_offered(state, text, wanted)
     view = View(inside, goal)
     cell = find(view)
     if cell is not None:
@@ -55,11 +56,11 @@ def why_not(problem: Problem, text: str, best: float | None) -> WhyNot:
     return _ruled_out(text, inside, goal)
 
 
-def _known_gpu(problem: Problem, wanted: Mapping[str, str]) -> None:
+def _known_gpu(space: SearchSpace, wanted: Mapping[str, str]) -> None:
     """A name that no catalog knows is a mistake, told with the nearest; it is not merely unsold."""
     if "gpu" in wanted:
         try:
-            problem.catalog.accelerator(wanted["gpu"])
+            space.catalog.accelerator(wanted["gpu"])
         except PlannerError as error:
             raise PlannerError(say("whynot.unknown_gpu", gpu=wanted["gpu"], error=error.args[0])) from None
 
@@ -96,17 +97,17 @@ def pinned(scenario: Scenario, wanted: Mapping[str, str]) -> Scenario:
     return replace(scenario, layout=layout, training=training)
 
 
-def _goal(problem: Problem, scenario: Scenario, wanted: Mapping[str, str]) -> Goal | None:
-    """The scenario's goal over what was asked for; None if no offer of the problem is that."""
-    offers: BoolArray = np.ones(len(problem.offers), dtype=bool)
+def _goal(space: SearchSpace, scenario: Scenario, wanted: Mapping[str, str]) -> Goal | None:
+    """The scenario's goal over what was asked for; None if no offer is that."""
+    offers: BoolArray = np.ones(len(space.offers), dtype=bool)
     for key, read in OF_OFFERS.items():
         if key in wanted:
-            offers &= np.array([read(o) == wanted[key] for o in problem.offers], dtype=bool)
-    cells = np.ones(len(problem), dtype=bool)
+            offers &= np.array([read(o) == wanted[key] for o in space.offers], dtype=bool)
+    cells = np.ones(len(space), dtype=bool)
     if "gpus" in wanted:
-        cells &= problem.gpus == _whole("gpus", wanted["gpus"])
+        cells &= space.gpus == _whole("gpus", wanted["gpus"])
     if "nodes" in wanted:
-        cells &= problem.nodes == _whole("nodes", wanted["nodes"])
+        cells &= space.nodes == _whole("nodes", wanted["nodes"])
     if not offers.any():
         return None
     return replace(scenario_goal(scenario), offers=offers, cells=cells)
@@ -125,10 +126,10 @@ def _loses(text: str, view: View, cell: int, best: float | None) -> WhyNot:
     return WhyNot(text, "loses", value - best, say(code, by=value - best, share=value / best - 1.0, plan=short), plan)
 
 
-def _ruled_out(text: str, problem: Problem, goal: Goal) -> WhyNot:
+def _ruled_out(text: str, state: SearchState, goal: Goal) -> WhyNot:
     """Which budget, or memory, leaves nothing."""
     free = replace(goal, time_s=None, cost_usd=None, at=goal.confidence)
-    quick, cheap = View(problem, aiming_at(free, per_second=1.0)), View(problem, aiming_at(free, per_usd=1.0))
+    quick, cheap = View(state, aiming_at(free, per_second=1.0)), View(state, aiming_at(free, per_usd=1.0))
     fastest, cheapest = find(quick), find(cheap)
     if fastest is None or cheapest is None:
         code = "whynot.memory" if bool(quick.allowed.any()) else "whynot.no_space"
@@ -143,9 +144,9 @@ def _ruled_out(text: str, problem: Problem, goal: Goal) -> WhyNot:
     return WhyNot(text, "over budget", None, say("whynot.budgets"), _plan(cheap, cheapest))
 
 
-def _not_offered(problem: Problem, text: str, wanted: Mapping[str, str]) -> WhyNot:
+def _not_offered(state: SearchState, text: str, wanted: Mapping[str, str]) -> WhyNot:
     """Which choice of `cluster` leaves the alternative out, by widening them one after another."""
-    cluster = problem.scenario.cluster
+    cluster = state.space.scenario.cluster
     pricing = (wanted["pricing"],) if wanted.get("pricing") in ("on_demand", "spot") else cluster.pricing
     steps: tuple[tuple[str, dict[str, object]], ...] = (
         ("cluster.gpus", {"gpus": ()}),
@@ -156,13 +157,13 @@ def _not_offered(problem: Problem, text: str, wanted: Mapping[str, str]) -> WhyN
     )
     wider, keys = cluster, ""
     for key, change in steps:
-        if all(getattr(wider, name) == value for name, value in change.items()) or problem.given is not None:
+        if all(getattr(wider, name) == value for name, value in change.items()) or state.space.given is not None:
             continue
         wider = replace(wider, **change)  # type: ignore[arg-type]
         keys = say("whynot.and", some=keys, other=key) if keys else key
-        scenario = replace(problem.scenario, cluster=wider)
-        larger = problem.of(scenario)
-        goal = _goal(larger, scenario, wanted)
+        scenario = replace(state.space.scenario, cluster=wider)
+        larger = state.of(scenario)
+        goal = _goal(larger.space, scenario, wanted)
         if goal is None:
             continue
         view = View(larger, goal)
@@ -176,8 +177,8 @@ def _not_offered(problem: Problem, text: str, wanted: Mapping[str, str]) -> WhyN
 
 
 def _plan(view: View, cell: int) -> Plan:
-    p = view.problem
-    return make_plan(p, plain(view, cell), p.offers[int(view.offer[cell])])
+    state = view.state
+    return make_plan(state, plain(view, cell), state.space.offers[int(view.offer[cell])])
 
 
 def _whole(key: str, text: str) -> int:

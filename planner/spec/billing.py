@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from planner.spec.arrays import FloatArray
 
 NOISE = 1e-9  # of a step: a run of exactly n billing steps, up to rounding, is n steps
 
@@ -34,27 +33,32 @@ class PaidTime:
                 paid = np.maximum(np.ceil(paid / size - NOISE), 1.0) * size
         return np.asarray(paid)
 
-    def affordable_s(self, rate: FloatArray, beside: FloatArray | float, usd: FloatArray) -> FloatArray:
+    def affordable_s(self, rate: FloatArray, storage: FloatArray | float, usd: FloatArray) -> FloatArray:
         """The longest runs that cost at most `usd`, seconds, (n,); 0 where none does.
 
         Parameters
         ----------
-        rate, beside : USD a second of the time that is paid, and of the time that the run takes (storage)
+        rate, storage : USD a second of the time that is paid, and of the time that the run takes
 
         Within the time that is paid alike, a run may go on as long as storage can be paid for.
         """
         room = usd * (1.0 + 2.0 * NOISE)
-        if self.then:
-            return self._affordable_beyond_s(rate, beside, room)
+        if self.then:  # time beyond the term is paid as used
+            left = room - rate * self.minimum_s
+            with np.errstate(divide="ignore", invalid="ignore"):
+                within = np.where(left >= 0, left / storage, 0.0)
+            within = np.where(np.isnan(within), np.inf, within)  # neither storage nor money left: the whole term
+            longer = self.minimum_s + (left - storage * self.minimum_s) / (rate * self.then + storage)
+            return np.asarray(np.where(within >= self.minimum_s, longer, within))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             if not (self.step_s or self.block_s):
-                short = np.where(room >= rate * self.minimum_s, (room - rate * self.minimum_s) / beside, 0.0)
+                short = np.where(room >= rate * self.minimum_s, (room - rate * self.minimum_s) / storage, 0.0)
                 longest = np.where(np.isnan(short), np.inf, np.minimum(short, self.minimum_s))
-                used = usd / (rate + beside)
+                used = usd / (rate + storage)
                 return np.asarray(np.where(used >= self.minimum_s, used, longest if self.minimum_s else 0.0))
             unit = max(self.step_s, self.block_s)
             first = self._pieces_to(self.minimum_s)
-            reached = (usd + beside * unit) / ((rate + beside) * unit)
+            reached = (usd + storage * unit) / ((rate + storage) * unit)
             guess = np.floor(np.where(np.isfinite(reached), reached, 1e15) + NOISE)
             longest = np.zeros(np.shape(rate))
             for offset in (-2.0, -1.0, 0.0, 1.0):
@@ -62,20 +66,10 @@ class PaidTime:
                 end = self._end_of(piece)
                 begin = np.where(piece > first, self._end_of(piece - 1.0), 0.0)
                 left = room - rate * self.paid_s(end)
-                stored = np.where(left >= 0, left / beside, -1.0)
+                stored = np.where(left >= 0, left / storage, -1.0)
                 stored = np.where(np.isnan(stored), np.inf, stored)  # neither storage nor money left: the whole piece
                 longest = np.maximum(longest, np.where(stored > begin, np.minimum(end, stored), 0.0))
         return np.asarray(longest)
-
-    def _affordable_beyond_s(self, rate: FloatArray, beside: FloatArray | float, room: FloatArray) -> FloatArray:
-        """`affordable_s` where time beyond the term is paid as used."""
-        first = self.minimum_s
-        left = room - rate * first
-        with np.errstate(divide="ignore", invalid="ignore"):
-            within = np.where(left >= 0, left / beside, 0.0)
-        within = np.where(np.isnan(within), np.inf, within)  # neither storage nor money left: the whole term
-        longer = first + (left - beside * first) / (rate * self.then + beside)
-        return np.asarray(np.where(within >= first, longer, within))
 
     def _end_of(self, piece: FloatArray) -> FloatArray:
         """The longest run within so many pieces of time that are paid alike: steps or blocks, whichever is longer."""

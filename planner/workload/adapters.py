@@ -6,7 +6,7 @@ arXiv:2106.09685, section 4.1). QLoRA keeps the frozen matrices in NF4 (Dettmers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -85,7 +85,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 _FIRST = ("dense_h_to_4h", "linear_fc1", "w1")  # of these names the first that the model has
 DENSE = ("attention", "recurrent", "mlp", "shared")  # parts that expert parallelism does not divide
-FUSED = ("qkv_proj", "gate_up_proj")  # one matrix for several: none of `all-linear`, which has them apart
+#: One matrix for several: none of `all-linear`, which has them apart.
+FUSED = {"qkv_proj": ("q_proj", "k_proj", "v_proj"), "gate_up_proj": ("gate_proj", "up_proj")}
 
 
 def matrices(model: ModelSpec) -> tuple[Matrix, ...]:
@@ -103,12 +104,12 @@ def _attention(model: ModelSpec) -> list[Matrix]:
     if model.mla is not None:
         return _latent(model.mla, h, model.heads)
     queries, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
-    asked = 2 * queries if model.attention_gate else queries  # the gate comes out of the same matrix (Qwen3-Next)
+    queried = 2 * queries if model.attention_gate else queries  # the gate comes out of the same matrix (Qwen3-Next)
     return [
-        Matrix("q_proj", h, asked, part),
+        Matrix("q_proj", h, queried, part),
         Matrix("k_proj", h, keys, part),
         Matrix("v_proj", h, keys, part),
-        Matrix("qkv_proj", h, asked + 2 * keys, part),
+        Matrix("qkv_proj", h, queried + 2 * keys, part),
         Matrix("o_proj", queries, h, part, by_rows=True),
     ]
 
@@ -188,25 +189,16 @@ def targets(model: ModelSpec, adapter: Adapter) -> tuple[Matrix, ...]:
             if found and name in _FIRST:
                 break
         if not found:
-            raise PlannerError(_unknown(model, word, known))
+            own = tuple(dict.fromkeys(m.name for m in known))
+            near = did_you_mean(word, own) or f"; it has {', '.join(own)}"
+            raise PlannerError(f"target_modules: {model.name} has no {shown(word)}{near}")
         chosen += [m for m in found if m not in chosen]
-    twice = next((m for m in chosen if m.name in FUSED and _within(m, chosen)), None)
-    if twice is not None:
-        raise PlannerError(
-            f"target_modules has {twice.name}, one matrix for several, and some of these: name one or the other"
-        )
+    for fused in chosen:
+        if any(m.part == fused.part and m.name in FUSED.get(fused.name, ()) for m in chosen):
+            raise PlannerError(
+                f"target_modules has {fused.name}, one matrix for several, and some of these: name one or the other"
+            )
     return tuple(chosen)
-
-
-def _within(fused: Matrix, chosen: Sequence[Matrix]) -> bool:
-    parts = ("q_proj", "k_proj", "v_proj") if fused.name == "qkv_proj" else ("gate_proj", "up_proj")
-    return any(m.part == fused.part and m.name in parts for m in chosen)
-
-
-def _unknown(model: ModelSpec, word: str, known: Iterable[Matrix]) -> str:
-    names = tuple(dict.fromkeys(m.name for m in known))
-    near = did_you_mean(word, names) or f"; it has {', '.join(names)}"
-    return f"target_modules: {model.name} has no {shown(word)}{near}"
 
 
 @lru_cache(maxsize=256)

@@ -192,10 +192,14 @@ def latent_weights(model: ModelSpec) -> int:
 
 
 def attention_parameters(model: ModelSpec) -> int:
-    """Projections of one attention layer with biases, query-key norms and sinks."""
-    indexer = _indexer_parameters(model.sparse, model) if model.sparse else 0
+    """Projections of one attention layer with biases, query-key norms and sinks; an indexer with its key's layernorm.
+
+    Latent attention has a norm on each compressed vector (DeepSeek-V2, section 2.1).
+    """
+    indexer = indexer_weights(model.sparse, model) + 2 * model.sparse.index_head_dim if model.sparse else 0
     if model.mla is not None:
-        return _mla_parameters(model.mla, model.hidden, model.heads) + indexer
+        norms = model.mla.q_lora_rank + model.mla.kv_lora_rank
+        return latent_attention_weights(model.mla, model.hidden, model.heads) + norms + indexer
     queries, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
     weights = model.hidden * (queries + 2 * keys) + queries * model.hidden
     bias = (queries + 2 * keys if model.attention_bias else 0) + (model.hidden if model.attention_output_bias else 0)
@@ -216,17 +220,10 @@ def indexer_weights(sparse: SparseSpec, model: ModelSpec) -> int:
     )
 
 
-def _indexer_parameters(sparse: SparseSpec, model: ModelSpec) -> int:
-    return indexer_weights(sparse, model) + 2 * sparse.index_head_dim  # a layernorm of the key
-
-
-def _mla_parameters(mla: MLASpec, hidden: int, heads: int) -> int:
-    """DeepSeek-V2, section 2.1: down and up projections, with a norm on each compressed vector."""
+def latent_attention_weights(mla: MLASpec, hidden: int, heads: int) -> int:
+    """Down and up projections of one layer. Source: DeepSeek-V2, section 2.1."""
     query_width = heads * (mla.qk_nope_head_dim + mla.qk_rope_head_dim)
-    if mla.q_lora_rank:
-        queries = hidden * mla.q_lora_rank + mla.q_lora_rank + mla.q_lora_rank * query_width
-    else:
-        queries = hidden * query_width
-    compress = hidden * (mla.kv_lora_rank + mla.qk_rope_head_dim) + mla.kv_lora_rank
+    queries = mla.q_lora_rank * (hidden + query_width) if mla.q_lora_rank else hidden * query_width
+    compress = hidden * (mla.kv_lora_rank + mla.qk_rope_head_dim)
     expand = mla.kv_lora_rank * heads * (mla.qk_nope_head_dim + mla.v_head_dim)
     return queries + compress + expand + heads * mla.v_head_dim * hidden

@@ -107,15 +107,36 @@ def run_length(
     if not data:
         raise PlannerError("data: no dataset is given")
     sizes = [_epoch_of(source, seq_length) for source in data]
-    shares = _shares(data)
+    weights = [exact(source.weight) for source in data]
+    for source, weight in zip(data, weights, strict=True):
+        if weight <= 0:
+            raise PlannerError(f"data: weight of `{source.name}` is {source.weight}; it must be above 0")
+    shares = [weight / sum(weights) for weight in weights]  # as NeoX normalises them
     tokens, samples = sum(t for t, _ in sizes), sum(n for _, n in sizes)
-    total = _total_samples(data, tokens, samples, seq_length, passes)
+    if passes is None:
+        total = 0
+    elif len(data) == 1 and data[0].tokens is not None:
+        total = packed_samples(tokens, seq_length, passes)
+    else:
+        total = -(-(passes.numerator * samples) // passes.denominator)
     if total > MAX_COUNT or (passes is not None and total < 1):
         amount = "more than 10^18 sequences" if total > MAX_COUNT else "not one sequence"
         raise PlannerError(f"data and epochs make {amount} of {format_count(seq_length)} tokens")
     mixture = len(data) > 1
-    drawn = [_Drawn(source.name, t, n, share) for source, (t, n), share in zip(data, sizes, shares, strict=True)]
-    sources = tuple(d.epochs(total, seq_length, mixture) for d in drawn)
+    sources = []
+    for source, (own_tokens, own), share in zip(data, sizes, shares, strict=True):
+        drawn, index = Fraction(total), 0
+        if mixture:
+            drawn = total * share
+            reserved = -((-total * share * BLENDING_RESERVE) // 1)  # NeoX: ceil(samples x weight x 1.005)
+            index = epochs_for_samples(own_tokens, seq_length, int(reserved)) if total else 0
+        sources.append(SourceEpochs(source.name, own, share, drawn / (own or 1), index))
+    remarks = []
+    if mixture:
+        remarks.append(say("dataset.mixture_epoch", samples=samples))
+        for each in sources if passes is not None else ():
+            said = {"index": each.neox_index_epochs, "share": float(each.share), "epochs": float(each.epochs)}
+            remarks.append(say("dataset.own_epochs", name=each.name, **said))
     return RunLength(
         seq_length=seq_length,
         tokens_per_epoch=tokens,
@@ -123,26 +144,10 @@ def run_length(
         total_samples=total,
         epochs=passes,
         fixed_iterations=iterations,
-        sources=sources,
+        sources=tuple(sources),
         basis=say("dataset.all_of", said=[_basis(source, mixture) for source in data]),
-        remarks=_mixture_remarks(sources, passes) if mixture else (),
+        remarks=tuple(remarks),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    name: str
-    tokens: int
-    samples: int
-    share: Fraction
-
-    def epochs(self, total: int, seq_length: int, mixture: bool) -> SourceEpochs:
-        """Passes over this dataset when `total` samples are drawn, and the epochs NeoX sizes its index for."""
-        if not mixture:
-            return SourceEpochs(self.name, self.samples, self.share, Fraction(total, self.samples or 1), 0)
-        asked = -((-total * self.share * BLENDING_RESERVE) // 1)  # NeoX: ceil(samples x weight x 1.005)
-        index = epochs_for_samples(self.tokens, seq_length, int(asked)) if total else 0
-        return SourceEpochs(self.name, self.samples, self.share, total * self.share / (self.samples or 1), index)
 
 
 def _epoch_of(source: DataSource, seq_length: int) -> tuple[int, int]:
@@ -159,25 +164,6 @@ def _epoch_of(source: DataSource, seq_length: int) -> tuple[int, int]:
     return tokens, packed_samples(tokens, seq_length)
 
 
-def _shares(data: Sequence[DataSource]) -> list[Fraction]:
-    """Weights divided by their sum, as NeoX normalises them."""
-    weights = [exact(source.weight) for source in data]
-    for source, weight in zip(data, weights, strict=True):
-        if weight <= 0:
-            raise PlannerError(f"data: weight of `{source.name}` is {source.weight}; it must be above 0")
-    return [weight / sum(weights) for weight in weights]
-
-
-def _total_samples(
-    data: Sequence[DataSource], tokens: int, samples: int, seq_length: int, epochs: Fraction | None
-) -> int:
-    if epochs is None:
-        return 0
-    if len(data) == 1 and data[0].tokens is not None:
-        return packed_samples(tokens, seq_length, epochs)
-    return -(-(epochs.numerator * samples) // epochs.denominator)
-
-
 def _basis(source: DataSource, mixture: bool) -> str:
     if source.basis:
         said = source.basis
@@ -186,15 +172,3 @@ def _basis(source: DataSource, mixture: bool) -> str:
     else:
         said = say("dataset.tokens_given", tokens=source.tokens or 0)
     return say("dataset.of", name=source.name, said=said) if mixture else said
-
-
-def _mixture_remarks(sources: Sequence[SourceEpochs], epochs: Fraction | None) -> tuple[str, ...]:
-    together = say("dataset.mixture_epoch", samples=sum(source.samples_per_epoch for source in sources))
-    if epochs is None:
-        return (together,)
-    return (together, *(_own_epochs(source) for source in sources))
-
-
-def _own_epochs(source: SourceEpochs) -> str:
-    drawn = {"share": float(source.share), "epochs": float(source.epochs)}
-    return say("dataset.own_epochs", name=source.name, index=source.neox_index_epochs, **drawn)

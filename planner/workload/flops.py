@@ -12,6 +12,7 @@ from planner.workload.counts import (
     ParameterCounts,
     dense_layer_count,
     indexer_weights,
+    latent_attention_weights,
     latent_weights,
     mlp_layer_count,
     padded_vocab,
@@ -155,18 +156,9 @@ def projection_weights(model: ModelSpec) -> int:
     """Weights of one layer's attention projections, as they are multiplied in training (MLA: not absorbed)."""
     indexer = indexer_weights(model.sparse, model) if model.sparse else 0
     gate = model.hidden * model.heads * model.head_dim if model.attention_gate else 0
-    return _attention_weights(model) + indexer + gate
-
-
-def _attention_weights(model: ModelSpec) -> int:
     if model.mla is not None:
-        mla, heads = model.mla, model.heads
-        query = heads * (mla.qk_nope_head_dim + mla.qk_rope_head_dim)
-        queries = mla.q_lora_rank * (model.hidden + query) if mla.q_lora_rank else model.hidden * query
-        compress = model.hidden * (mla.kv_lora_rank + mla.qk_rope_head_dim)
-        expand = mla.kv_lora_rank * heads * (mla.qk_nope_head_dim + mla.v_head_dim)
-        return queries + compress + expand + heads * mla.v_head_dim * model.hidden
-    return model.hidden * model.head_dim * (2 * model.heads + 2 * model.kv_heads)
+        return latent_attention_weights(model.mla, model.hidden, model.heads) + indexer + gate
+    return model.hidden * model.head_dim * (2 * model.heads + 2 * model.kv_heads) + indexer + gate
 
 
 def matmul_mlp_weights(model: ModelSpec, width: int, outer: int = 0) -> int:

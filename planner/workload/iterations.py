@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
+from planner.spec.arrays import BoolArray, IntArray
 from planner.spec.scenario import BatchRamp
 from planner.units import PlannerError
 from planner.words import say
 from planner.workload.dataset import RunLength
-
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 #: Longest ramp that is followed: every increment is a step of the count, and k x samples must stay an int64.
 MAX_INCREMENTS = 100_000
@@ -222,7 +218,12 @@ def leftover_remarks(run: RunLength, global_batch: int, ramp: BatchRamp | None =
     if ours == theirs or run.epochs is None or ramp is not None:
         return ()
     rest = run.total_samples - theirs * global_batch
-    passes = say("iterations.one_pass") if run.epochs == 1 else _passes(run.epochs)
+    if run.epochs == 1:
+        passes = say("iterations.one_pass")
+    elif run.epochs.denominator == 1:
+        passes = say("iterations.whole_epochs", epochs=run.epochs.numerator)
+    else:
+        passes = say("iterations.epochs", epochs=float(run.epochs))
     counts = {"ours": ours, "theirs": theirs, "passes": passes}
     dropped = say("iterations.dropped", rest=rest, **counts)
     if len(run.sources) > 1 or run.epochs.denominator > 1:
@@ -230,9 +231,3 @@ def leftover_remarks(run: RunLength, global_batch: int, ramp: BatchRamp | None =
     if run.epochs == 1:
         return dropped, say("iterations.shuffled_two", **counts)
     return dropped, say("iterations.shuffled", epochs=run.epochs.numerator + 1, **counts)
-
-
-def _passes(epochs: Fraction) -> str:
-    if epochs.denominator == 1:
-        return say("iterations.whole_epochs", epochs=epochs.numerator)
-    return say("iterations.epochs", epochs=float(epochs))

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from planner.spec.arrays import FloatArray
 from planner.units import PlannerError
 from planner.words import say
 from planner.workload.dataset import RunLength
-
-FloatArray = NDArray[np.float64]
 
 #: The smallest default batch, tokens: GPT-3's for its smallest models (Brown et al. 2020, table 2.1: 0.5M).
 DEFAULT_BATCH_TOKENS = 524_288
@@ -257,7 +256,12 @@ def tokens_worth(sources: Sequence[tuple[float, float]], fresh: FloatArray) -> F
     """
     wanted = np.asarray(fresh, dtype=np.float64)
     if len(sources) == 1 and sources[0][1] == 1.0:
-        return _drawn(sources[0][0], wanted)
+        # U (1 - R* ln(1 - (fresh / U - 1) / R*)) beyond one pass.
+        unique = sources[0][0]
+        left = 1.0 - np.maximum(wanted / unique - 1.0, 0.0) / REPEAT_HALF_LIFE
+        with np.errstate(divide="ignore", invalid="ignore"):
+            repeats = np.where(left > 0, -REPEAT_HALF_LIFE * np.log(left), 0.0)
+        return np.asarray(np.where(left > 0, np.minimum(wanted, unique) + unique * repeats, np.inf))
     low, high = wanted.copy(), wanted.copy()
     short = _worth(sources, high) < wanted
     for _ in range(60):
@@ -274,21 +278,13 @@ def tokens_worth(sources: Sequence[tuple[float, float]], fresh: FloatArray) -> F
 
 
 def _worth(sources: Sequence[tuple[float, float]], drawn: FloatArray) -> FloatArray:
-    return np.asarray(sum(_effective(unique, drawn * share) for unique, share in sources))
-
-
-def _effective(unique: float, drawn: FloatArray) -> FloatArray:
-    """`effective_tokens` of drawn tokens, (n,)."""
-    repeats = np.maximum(drawn / unique - 1.0, 0.0)
-    return np.asarray(np.minimum(drawn, unique) - unique * REPEAT_HALF_LIFE * np.expm1(-repeats / REPEAT_HALF_LIFE))
-
-
-def _drawn(unique: float, fresh: FloatArray) -> FloatArray:
-    """Its inverse: U (1 - R* ln(1 - (fresh / U - 1) / R*)) beyond one pass."""
-    left = 1.0 - np.maximum(fresh / unique - 1.0, 0.0) / REPEAT_HALF_LIFE
-    with np.errstate(divide="ignore", invalid="ignore"):
-        repeats = -REPEAT_HALF_LIFE * np.log(left)
-    return np.asarray(np.where(left > 0, np.minimum(fresh, unique) + unique * np.where(left > 0, repeats, 0.0), np.inf))
+    """What the datasets' `drawn` tokens are worth, (n,): `effective_tokens` of each, added up."""
+    total = np.zeros_like(drawn)
+    for unique, share in sources:
+        of_it = drawn * share
+        repeats = np.maximum(of_it / unique - 1.0, 0.0)
+        total += np.minimum(of_it, unique) - unique * REPEAT_HALF_LIFE * np.expm1(-repeats / REPEAT_HALF_LIFE)
+    return total
 
 
 def starts_from(stated: str, active_parameters: int, tokens: float) -> str:

@@ -104,7 +104,7 @@ def _path_of(name: str, directories: Iterable[Path]) -> Path | None:
     wanted, directories = plain_name(name), list(directories)
     for directory in directories:
         path = directory / f"{wanted}.yaml"
-        if _plain(wanted) and path.is_file():
+        if _is_file_name(wanted) and path.is_file():
             return path
     for directory in directories:
         found = _aliases(directory).get(wanted)
@@ -256,7 +256,7 @@ def _unpunctuated(name: str) -> str:
     return re.sub(r"(?<!\d)-|-(?!\d)", "", re.sub(r"[^\w.]+", "-", plain_name(name)))
 
 
-def _plain(name: str) -> bool:
+def _is_file_name(name: str) -> bool:
     """Whether a name can be a file's: no path may hide in it, and file systems take it."""
     return (
         0 < len(name.encode("utf-8", "replace")) <= _LONGEST_NAME
@@ -276,15 +276,15 @@ def _values(path: Path) -> dict[str, Any]:
     root = read_yaml(read_bytes(path), str(path), "model file")
     if root.fields is None:
         raise PlannerError(f"{path}: a model file is a map of keys and values.")
-    values: dict[str, Any] = _plain_value(root)
+    values: dict[str, Any] = _value_of(root)
     return values
 
 
-def _plain_value(node: Node) -> Any:
+def _value_of(node: Node) -> Any:
     if node.fields is not None:
-        return {key: _plain_value(value) for key, value in node.fields.items()}
+        return {key: _value_of(value) for key, value in node.fields.items()}
     if node.items is not None:
-        return [_plain_value(value) for value in node.items]
+        return [_value_of(value) for value in node.items]
     if isinstance(node.value, str) and _WHOLE.fullmatch(node.value):
         return int(node.value.replace("_", ""))
     return node.text if isinstance(node.value, float) else node.value

@@ -9,7 +9,7 @@ from planner.report.figures import trained_words
 from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, Point, bar_chart, chance_chart
 from planner.report.proposal.locale import DAY_S
-from planner.report.proposal.model import Block, Cell, Facts, Figure, Paragraph, Section, Table
+from planner.report.proposal.model import Block, Figure, Paragraph, Section, Table
 from planner.spec.scenario import AskLine
 from planner.words import worded
 
@@ -55,20 +55,16 @@ def plan_section(case: Case) -> Section:
         else w.say("network_text", rate=w.number(offer.network_gbit_per_s, 4))
     )
     form = f"{plan.precision}{trained_words(plan)}"
-    rows = [
-        (w.say("f_cluster"), Cell(case.cluster(plan))),
-        (w.say("f_offer"), Cell(case.offer_words(offer))),
-        (w.say("f_price"), Cell(price_text(case))),
-        (w.say("f_network"), Cell(network)),
-        (w.say("f_software"), Cell(w.say("software_text", framework=plan.framework, precision=form))),
-        (w.say("f_rate"), Cell(_rate(case))),
-        (w.say("f_basis"), Cell(w.known(f"basis_{plan.basis}") or plan.basis)),
-    ]
-    return Section(
-        f"plan-{case.number}",
-        w.say("s_plan"),
-        (Facts(tuple(rows)), _outcome(case), _chances(case)),
-    )
+    said = {
+        "f_cluster": case.cluster(plan),
+        "f_offer": case.offer_words(offer),
+        "f_price": price_text(case),
+        "f_network": network,
+        "f_software": w.say("software_text", framework=plan.framework, precision=form),
+        "f_rate": _rate(case),
+        "f_basis": w.known(f"basis_{plan.basis}") or plan.basis,
+    }
+    return Section(f"plan-{case.number}", w.say("s_plan"), (w.facts(said), _outcome(case), _chances(case)))
 
 
 def plan_sentence(case: Case) -> str:
@@ -114,22 +110,19 @@ def _rate(case: Case) -> str:
 
 def _outcome(case: Case) -> Table:
     w, plan, choice, terms = case.words, case.plan, case.choice, case.terms
-    sure = w.percent(terms.confidence)
-    header = tuple(
-        w.say(k, sure=sure) for k in ("h_quantity", "h_p10", "h_p50", "h_sure", "h_p90", "h_limit", "h_chance")
-    )
     time, cost = plan.time_s, plan.cost_usd
     rows = (
         (
-            Cell(w.say("row_time")), w.days_cell(time.p10), w.days_cell(time.p50), w.days_cell(choice.time_sure_s),
+            w.say("row_time"), w.days_cell(time.p10), w.days_cell(time.p50), w.days_cell(choice.time_sure_s),
             w.days_cell(time.p90), w.days_cell(terms.time_s), w.chance_cell(plan.p_within_time),
         ),
         (
-            Cell(w.say("row_cost")), w.money_cell(cost.p10), w.money_cell(cost.p50), w.money_cell(choice.cost_sure_usd),
+            w.say("row_cost"), w.money_cell(cost.p10), w.money_cell(cost.p50), w.money_cell(choice.cost_sure_usd),
             w.money_cell(cost.p90), w.money_cell(terms.cost_usd), w.chance_cell(plan.p_within_cost),
         ),
     )  # fmt: skip
-    return Table(w.say("outcome_caption"), header, rows)
+    heads = ("h_quantity", "h_p10", "h_p50", "h_sure", "h_p90", "h_limit", "h_chance")
+    return w.table("outcome_caption", heads, rows, sure=w.percent(terms.confidence))
 
 
 def _chances(case: Case) -> Figure:
@@ -142,12 +135,11 @@ def _chances(case: Case) -> Figure:
     ]
     if terms.confidence == 0.5:
         marks = marks[1:]
-    title = w.say("fig_chance")
     described = w.listed((mark.label for mark in marks), "semicolons")
     limit = None if terms.time_s is None else terms.time_s / DAY_S
     text = "" if terms.time_s is None else w.say("limit_time", limit=w.time(terms.time_s))
-    axes = Axes(title, described, w.say("axis_days"), w.say("axis_chance"), limit, None, text)
-    return Figure(f"fig-chance-{case.number}", title, described, chance_chart(curve, marks, axes))
+    axes = Axes(w.say("fig_chance"), described, w.say("axis_days"), w.say("axis_chance"), limit, None, text)
+    return Figure(f"fig-chance-{case.number}", chance_chart(curve, marks, axes))
 
 
 def money_parts(case: Case) -> list[tuple[str, float]]:
@@ -157,12 +149,12 @@ def money_parts(case: Case) -> list[tuple[str, float]]:
     to the median time, overhead what is paid beside; rounding is what billing steps and minimum times add; the reserve
     lifts 50 % to the confidence, the spread of spot prices in it.
     """
-    p, plan, choice = case.study.problem, case.plan, case.choice
+    p, plan, choice = case.study.state, case.plan, case.choice
     rate = choice.price_p50 * plan.paid_gpus / HOUR_S
-    work = float(p.completion_model.median[choice.cell] * p.best_s[choice.cell])
-    storage = p.costs.storage.usd(plan.time_s.p50) if p.costs.storage is not None else 0.0
-    egress = p.costs.egress.usd if p.costs.egress is not None else 0.0
-    own = float(p.completion_model.own_s(p.best_s[[choice.cell]], np.array([choice.cell]))[0])
+    work = float(p.completion_model.median[choice.cell] * p.best.seconds[choice.cell])
+    storage = p.space.costs.storage.usd(plan.time_s.p50) if p.space.costs.storage is not None else 0.0
+    egress = p.space.costs.egress.usd if p.space.costs.egress is not None else 0.0
+    own = float(p.completion_model.own_s(p.best.seconds[[choice.cell]], np.array([choice.cell]))[0])
     compute, failures, overhead = rate * work, rate * (own - work), rate * (plan.time_s.p50 - own)
     rounding = plan.cost_usd.p50 - compute - failures - overhead - storage - egress
     return [
@@ -182,28 +174,20 @@ def money_section(case: Case) -> Section:
     parts = [(key, usd) for key, usd in money_parts(case) if usd or key in ("compute", "failures", "reserve")]
     sure = w.percent(case.confidence)
     rows = [
-        (
-            Cell(w.say(f"money_{key}", sure=sure)),
-            w.money_cell(usd),
-            w.percent_cell(usd / total),
-            Cell(_money_why(case, key)),
-        )
+        (w.say(f"money_{key}", sure=sure), w.money_cell(usd), w.percent_cell(usd / total), _money_why(case, key))
         for key, usd in parts
     ]
     rows += [
-        (Cell(line.name), w.money_cell(usd), w.percent_cell(usd / total), Cell(_beside_why(case, line)))
+        (line.name, w.money_cell(usd), w.percent_cell(usd / total), _beside_why(case, line))
         for line, (_, usd) in zip(case.scenario.ask, case.beside, strict=True)
     ]
-    rows.append((Cell(w.say("money_total", sure=sure)), w.money_cell(total), w.percent_cell(1.0), Cell("")))
-    header = tuple(w.say(k) for k in ("h_item", "h_usd_plain", "h_share", "h_why"))
-    table = Table(w.say("money_caption"), header, tuple(rows), frozenset({len(rows) - 1}))
+    rows.append((w.say("money_total", sure=sure), w.money_cell(total), w.percent_cell(1.0), ""))
+    table = w.table("money_caption", ("h_item", "h_usd_plain", "h_share", "h_why"), rows, {-1})
     bars = [Bar(w.say(f"money_{key}", sure=sure), w.amount(usd), w.money(usd), i) for i, (key, usd) in enumerate(parts)]
     bars += [Bar(name, w.amount(usd), w.money(usd), len(parts) + i) for i, (name, usd) in enumerate(case.beside) if usd]
-    title = w.say("fig_money")
     described = w.listed((f"{bar.label}: {bar.text}" for bar in bars), "semicolons")
-    figure = Figure(
-        f"fig-money-{case.number}", title, described, bar_chart(bars, Axes(title, described, w.say("axis_usd"), ""))
-    )
+    axes = Axes(w.say("fig_money"), described, w.say("axis_usd"))
+    figure = Figure(f"fig-money-{case.number}", bar_chart(bars, axes))
     blocks: list[Block] = [Paragraph(w.say("money_intro")), table, figure, *_hours(case)]
     missing = [w.say(f"money_{key}") for key in ("storage", "egress") if key not in dict(parts)]
     if missing and not w.unit.hours:
@@ -223,12 +207,12 @@ def _hours(case: Case) -> list[Block]:
         return []
     parts = [(key, getattr(hours, key)) for key in ("productive", "checkpoints", "failures", "overhead", "spare")]
     rows = [
-        (Cell(w.say(f"hours_{key}")), w.count_cell(round(value)), w.percent_cell(value / hours.allocated))
+        (w.say(f"hours_{key}"), w.count_cell(round(value)), w.percent_cell(value / hours.allocated))
         for key, value in (*parts, ("allocated", hours.allocated))
         if value or key != "spare"
     ]
-    header = tuple(w.say(key) for key in ("h_item", "h_gpu_hours", "h_share"))
-    return [Table(w.say("hours_caption"), header, tuple(rows), frozenset({len(rows) - 1})), Paragraph(_overhead(case))]
+    table = w.table("hours_caption", ("h_item", "h_gpu_hours", "h_share"), rows, {-1})
+    return [table, Paragraph(_overhead(case))]
 
 
 def _overhead(case: Case) -> str:
@@ -243,8 +227,8 @@ def _money_why(case: Case, key: str) -> str:
     w, plan, choice = case.words, case.plan, case.choice
     sure = w.percent(case.confidence)
     if key == "compute":
-        problem = case.study.problem
-        hours = float(problem.completion_model.median[choice.cell] * problem.best_s[choice.cell]) / HOUR_S
+        state = case.study.state
+        hours = float(state.completion_model.median[choice.cell] * state.best.seconds[choice.cell]) / HOUR_S
         return w.say(
             "why_compute",
             gpus=w.count(plan.paid_gpus),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from planner.report.proposal.case import Case
-from planner.report.proposal.model import Block, Cell, Paragraph, Table
+from planner.report.proposal.model import Block, Paragraph, Row
 from planner.results.plan import Buying, Rented
 from planner.words import worded
 
@@ -25,10 +25,11 @@ def buying_blocks(case: Case) -> list[Block]:
         use=w.percent(found.utilisation),
         running=w.price(found.running_usd_per_gpu_hour),
     )
-    header = tuple(w.say(key, use=w.percent(found.utilisation)) for key in ("h_way", "h_usd_hour", "h_pays", "h_back"))
-    own = (Cell(w.say("buy_own")), w.price_cell(found.owned_usd_per_gpu_hour), Cell(""), Cell(""))
+    own = (w.say("buy_own"), w.price_cell(found.owned_usd_per_gpu_hour), "", "")
     rows = (own, *(_row(case, found, rented) for rented in found.rented))
-    blocks: list[Block] = [Paragraph(sentence), Table(w.say("buy_caption"), header, rows)]
+    heads = ("h_way", "h_usd_hour", "h_pays", "h_back")
+    table = w.table("buy_caption", heads, rows, use=w.percent(found.utilisation))
+    blocks: list[Block] = [Paragraph(sentence), table]
     blocks += [
         Paragraph(w.say("buy_unquoted", basis=worded(rented.basis, w.language)))
         for rented in found.rented
@@ -43,12 +44,12 @@ def purchase(case: Case) -> Buying | None:
     return next((plan.buying for plan in plans if plan.buying is not None), None)
 
 
-def _row(case: Case, found: Buying, rented: Rented) -> tuple[Cell, ...]:
+def _row(case: Case, found: Buying, rented: Rented) -> Row:
     w = case.words
-    pays = Cell(w.say("buy_never")) if rented.utilisation > 1 else w.percent_cell(rented.utilisation)
+    pays = w.say("buy_never") if rented.utilisation > 1 else w.percent_cell(rented.utilisation)
     late = w.say("buy_late", months=w.number(found.written_off_months))
     months = late if _late(found, rented) else w.number(rented.months or 0.0)
-    return (Cell(_name(case, rented)), w.price_cell(rented.usd_per_gpu_hour), pays, Cell(months))
+    return _name(case, rented), w.price_cell(rented.usd_per_gpu_hour), pays, months
 
 
 def purchase_text(case: Case, found: Buying) -> str:

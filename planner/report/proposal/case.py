@@ -125,9 +125,9 @@ class Case:
     @cached_property
     def gpus(self) -> list[str]:
         """The accelerators that any plan of the study uses, by name: their order numbers their colours."""
-        p = self.study.problem
-        used = {int(p.pool[cell]) for cell in self.study.cells.tolist()}
-        return sorted({self.gpu(p.pools[pool].setting.accelerator.id) for pool in used})
+        p = self.study.state
+        used = {int(p.space.pool[cell]) for cell in self.study.cells.tolist()}
+        return sorted({self.gpu(p.space.pools[pool].setting.accelerator.id) for pool in used})
 
     def place(self, offer: OfferRef) -> str:
         """The cloud, or that the machines are one's own."""
@@ -161,7 +161,7 @@ class Case:
     @cached_property
     def _names(self) -> dict[str, str]:
         """What catalogs call accelerators and offers, and what people do."""
-        offers = {offer.id: self.offer_words(offer) for offer in self.study.problem.offers}
+        offers = {offer.id: self.offer_words(offer) for offer in self.study.state.space.offers}
         return {key: accelerator.name for key, accelerator in self.catalog.accelerators.items()} | offers
 
     def in_words(self, text: str) -> str:
@@ -208,9 +208,9 @@ class Case:
         """
         import numpy as np
 
-        problem, cell = self.study.problem, np.array([self.choice.cell])
+        state, cell = self.study.state, np.array([self.choice.cell])
         levels = [0.01, 0.02, 0.05, *(n / 20 for n in range(2, 19)), 0.95, 0.98, 0.99]
-        points = [(float(time_at(problem, p, problem.best_s[cell], cell)[0]), p) for p in levels]
+        points = [(float(time_at(state, p, state.best.seconds[cell], cell)[0]), p) for p in levels]
         time = self.plan.time_s
         shown = max(time.p90, self.choice.time_sure_s) + 2.0 * (time.p90 - time.p50)
         return [point for point in points if point[0] <= shown]

@@ -49,7 +49,7 @@ class Axes:
     title: str
     description: str
     x: str
-    y: str
+    y: str = ""
     x_limit: float | None = None
     y_limit: float | None = None
     x_limit_text: str = ""

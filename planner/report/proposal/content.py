@@ -13,7 +13,7 @@ from planner.report.proposal.case import Case
 from planner.report.proposal.embedded import explorer_data, ledger_of
 from planner.report.proposal.evidence import appendix_section, assumptions_section, method_section
 from planner.report.proposal.locale import Locale, locale
-from planner.report.proposal.model import Cell, Paragraph, Proposal, Section, Table
+from planner.report.proposal.model import Paragraph, Proposal, Row, Section
 from planner.report.proposal.options import frontier_section, options_section, sensitivity_section
 from planner.report.proposal.outlook import schedule_section
 from planner.report.proposal.risks import risks_section
@@ -88,7 +88,7 @@ def build_proposal(
         day=day,
         day_text=words.date(day),
         sections=tuple(sections),
-        colophon=_colophon(cases, words, command),
+        colophon=words.colophon([(case.scenario.name, case.outcome.provenance) for case in cases], command),
         words={
             **words.labels("ui_"),
             "ui_x_rate_text": words.exchange_rate,
@@ -102,26 +102,26 @@ def _together(cases: Sequence[Case], words: Locale) -> Section:
     """Several runs: what each asks, and the sum."""
     total = sum(case.asked_usd for case in cases)
     latest = max(case.ends(case.choice.time_sure_s) for case in cases)
-    rows = [
+    rows: list[Row] = [
         (
-            Cell(case.scenario.name),
-            Cell(case.cluster(case.plan)),
+            case.scenario.name,
+            case.cluster(case.plan),
             words.money_cell(case.plan.cost_usd.p50),
             words.money_cell(case.asked_usd),
-            Cell(words.date(case.ends(case.choice.time_sure_s))),
+            words.date(case.ends(case.choice.time_sure_s)),
             words.percent_cell(case.confidence),
         )
         for case in cases
     ]
     rows.append(
         (
-            Cell(words.say("money_total_runs")), Cell(""),
+            words.say("money_total_runs"), "",
             words.money_cell(sum(case.plan.cost_usd.p50 for case in cases)),
-            words.money_cell(total), Cell(words.date(latest)), Cell(""),
+            words.money_cell(total), words.date(latest), "",
         )
     )  # fmt: skip
-    header = tuple(words.say(k) for k in ("h_run", "h_cluster", "h_usd", "h_usd_asked", "h_ready", "h_confidence"))
-    table = Table(words.say("together_caption"), header, tuple(rows), frozenset({len(rows) - 1}))
+    heads = ("h_run", "h_cluster", "h_usd", "h_usd_asked", "h_ready", "h_confidence")
+    table = words.table("together_caption", heads, rows, {-1})
     text = words.say("together", money=words.money(total), count=words.count(len(cases)), date=words.date(latest))
     return Section(
         "together",
@@ -134,17 +134,3 @@ def _of_several(section: Section, words: Locale) -> Section:
     """A run's section in a document of several: one level down, and signed once, where all are asked for."""
     blocks = tuple(block for block in section.blocks if block != signature(words))
     return Section(section.id, section.title, blocks, 3)
-
-
-def _colophon(cases: Sequence[Case], words: Locale, command: str) -> tuple[tuple[str, str], ...]:
-    first = cases[0].outcome.provenance
-    rows = [(words.say("c_version"), f"planner {first.planner}")]
-    rows += [
-        (words.say("c_scenario", name=case.scenario.name), case.outcome.provenance.scenario_digest) for case in cases
-    ]
-    rows.append((words.say("c_catalog"), first.catalog_digest))
-    if first.calibration_digest:
-        rows.append((words.say("c_calibration"), first.calibration_digest))
-    if command:
-        rows.append((words.say("c_command"), command))
-    return tuple(rows)

@@ -15,8 +15,8 @@ from planner.report.proposal.model import Ledger, PlanRow
 from planner.report.proposal.options import spaced, window
 from planner.report.proposal.spread import curve, middle_rate, prices, share_of
 from planner.search.money import HOUR_S
+from planner.search.pools import node_range
 from planner.search.prices import price_range
-from planner.search.problem import node_range
 from planner.search.study import Choice
 from planner.spec.hardware import Offer
 
@@ -30,7 +30,7 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
     `pools[i].cells` rows: nodes, GPUs, global batch, layout text, median seconds, seconds at each of `levels`.
     `offers` rows say which pools they sell, their price, and least and most nodes.
     """
-    study, p = case.study, case.study.problem
+    study, p = case.study, case.study.state
     times = [study.times(0.5), *(study.times(level) for level in study.levels)]
     pools: list[dict[str, Any]] = [
         {
@@ -40,23 +40,27 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
             "wait": pool.waiting_s,
             "cells": [],
         }
-        for pool in p.pools
+        for pool in p.space.pools
     ]
     for i, cell in enumerate(study.cells.tolist()):
-        pools[int(p.pool[cell])]["cells"].append(
+        pools[int(p.space.pool[cell])]["cells"].append(
             [
-                int(p.nodes[cell]),
-                int(p.gpus[cell]),
-                int(p.batch[cell]),
+                int(p.space.nodes[cell]),
+                int(p.space.gpus[cell]),
+                int(p.best.batch[cell]),
                 _layout_text(case, cell),
                 *(float(t[i]) for t in times),
-                int(p.paid_gpus[cell]),
+                int(p.space.paid_gpus[cell]),
             ]
         )
     offers = []
-    for offer in p.offers:
+    for offer in p.space.offers:
         low, high = node_range(offer, case.scenario)
-        sold = [n for n, pool in enumerate(p.pools) if any(o.id == offer.id for o in pool.offers) and pools[n]["cells"]]
+        sold = [
+            n
+            for n, pool in enumerate(p.space.pools)
+            if any(o.id == offer.id for o in pool.offers) and pools[n]["cells"]
+        ]
         if sold:
             offers.append(
                 {
@@ -72,7 +76,7 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
                     "factors": _factors(case, offer, sold),
                 }
             )
-    w, terms, costs = case.words, case.terms, p.costs
+    w, terms, costs = case.words, case.terms, p.space.costs
     return {
         "name": case.scenario.name,
         "gpus": case.gpus,
@@ -87,8 +91,8 @@ def explorer_data(case: Case) -> Mapping[str, Any]:
         "asked": {
             "time_s": case.choice.time_p50_s,
             "cost_usd": w.amount(case.choice.cost_p50_usd),
-            "pool": int(p.pool[case.choice.cell]),
-            "gpus": int(p.gpus[case.choice.cell]),
+            "pool": int(p.space.pool[case.choice.cell]),
+            "gpus": int(p.space.gpus[case.choice.cell]),
             "offer": case.study.offer(case.choice).id,
             "given_up": study.given_up,
         },
@@ -108,12 +112,12 @@ def _factors(case: Case, offer: Offer, sold: list[int]) -> dict[str, list[list[l
     low, high = price_range(offer)
     if low >= high:
         return None
-    study, p = case.study, case.study.problem
-    storage = p.costs.storage_usd_per_s * HOUR_S
+    study, p = case.study, case.study.state
+    storage = p.space.costs.storage_usd_per_s * HOUR_S
     found: dict[str, list[list[list[float]]]] = {}
     for pool in sold:
-        cells = study.cells[p.pool[study.cells] == pool]
-        rate = middle_rate(p, offer, cells)
+        cells = study.cells[p.space.pool[study.cells] == pool]
+        rate = middle_rate(p.space, offer, cells)
         each = [
             prices(p, offer, cells, (0.5, *study.levels), share_of(storage, rate * change)) / offer.usd_per_gpu_hour
             for change in (CHANGES if storage else (1.0,))
@@ -123,18 +127,18 @@ def _factors(case: Case, offer: Offer, sold: list[int]) -> dict[str, list[list[l
 
 
 def _layout_text(case: Case, cell: int) -> str:
-    p = case.study.problem
-    t, row = p.layout_space(int(p.pool[cell])).table, int(p.row[cell])
-    parts = [f"tp{t.tp[row]}", f"pp{t.pp[row]}" + (f"×{t.vpp[row]}" if t.vpp[row] > 1 else ""), f"dp{p.dp[cell]}"]
+    p = case.study.state
+    t, row = p.layout_space(int(p.space.pool[cell])).table, int(p.best.row[cell])
+    parts = [f"tp{t.tp[row]}", f"pp{t.pp[row]}" + (f"×{t.vpp[row]}" if t.vpp[row] > 1 else ""), f"dp{p.best.dp[cell]}"]
     parts += [f"cp{t.cp[row]}"] if t.cp[row] > 1 else []
     parts += [f"ep{t.ep[row]}"] if t.ep[row] > 1 else []
-    one, parts_of = np.array([row]), int(p.instances[cell])
-    group = t.gpus_of_a_group(one, p.dp[[cell]], np.array([parts_of]))
+    one, parts_of = np.array([row]), int(p.best.instances[cell])
+    group = t.gpus_of_a_group(one, p.best.dp[[cell]], np.array([parts_of]))
     parts.append(f"zero{t.zero_stage[row]}" + (f"/{int(group[0])}" if parts_of > 1 else ""))
-    recompute, share = RECOMPUTE[int(t.recompute[row])], float(t.share(one, p.covered[[cell]])[0])
+    recompute, share = RECOMPUTE[int(t.recompute[row])], float(t.share(one, p.best.covered[[cell]])[0])
     part = case.words.say("recompute_of", share=case.words.percent(share)) if 0.0 < share < 1.0 else ""
     parts += [f"recompute {recompute}{part}"] if recompute != "none" else []
-    return " ".join([*parts, f"mb{p.micro[cell]}"])
+    return " ".join([*parts, f"mb{p.best.micro[cell]}"])
 
 
 def ledger_of(case: Case) -> Ledger:
@@ -143,7 +147,7 @@ def ledger_of(case: Case) -> Ledger:
     seen = {choice.key for _, choice in named}
     named += [("", choice) for choice in spaced(case, window(case), LEDGER_PLANS) if choice.key not in seen]
     rows = [_row(case, number, label, choice) for number, (label, choice) in enumerate(named, 1)]
-    terms, costs = case.terms, case.study.problem.costs
+    terms, costs = case.terms, case.study.state.space.costs
     found = Ledger(
         name=case.scenario.name,
         confidence=terms.confidence,
@@ -191,12 +195,12 @@ def in_unit(ledger: Ledger, money: Money) -> Ledger:
 
 
 def _row(case: Case, number: int, label: str, choice: Choice) -> PlanRow:
-    p, w, offer = case.study.problem, case.words, case.study.offer(choice)
+    p, w, offer = case.study.state, case.words, case.study.offer(choice)
     cluster = case.cluster_of(choice)
     name = w.say("plan_name", label=label, cluster=cluster) if label else cluster
-    paid = p.pools[int(p.pool[choice.cell])].paid
-    storage = p.costs.storage_usd_per_s * HOUR_S
-    share = float(share_of(storage, middle_rate(p, offer, np.array([choice.cell])))[0])
+    paid = p.space.pools[int(p.space.pool[choice.cell])].paid
+    storage = p.space.costs.storage_usd_per_s * HOUR_S
+    share = float(share_of(storage, middle_rate(p.space, offer, np.array([choice.cell])))[0])
     known = (choice.price_p50, choice.price_sure)
     return PlanRow(
         label=f"{number}. {name}",
@@ -204,23 +208,23 @@ def _row(case: Case, number: int, label: str, choice: Choice) -> PlanRow:
         offer=case.offer_words(offer),
         gpu=case.gpu(offer.gpu),
         cloud=offer.cloud,
-        gpus=int(p.paid_gpus[choice.cell]),
+        gpus=int(p.space.paid_gpus[choice.cell]),
         usd_per_gpu_hour=choice.price_p50,
         usd_per_gpu_hour_sure=choice.price_sure,
         time_p50_s=choice.time_p50_s,
         time_confidence_s=choice.time_sure_s,
         cost_p50_usd=choice.cost_p50_usd,
         cost_confidence_usd=choice.cost_sure_usd,
-        work_s=float(np.float64(p.completion_model.median[choice.cell]) * p.best_s[choice.cell]),
-        own_s=float(p.completion_model.own_s(p.best_s[[choice.cell]], np.array([choice.cell]))[0]),
-        training_gpus=int(p.gpus[choice.cell]),
-        batch=int(p.batch[choice.cell]),
+        work_s=float(np.float64(p.completion_model.median[choice.cell]) * p.best.seconds[choice.cell]),
+        own_s=float(p.completion_model.own_s(p.best.seconds[[choice.cell]], np.array([choice.cell]))[0]),
+        training_gpus=int(p.space.gpus[choice.cell]),
+        batch=int(p.best.batch[choice.cell]),
         layout=_layout_text(case, choice.cell),
         minimum_s=paid.minimum_s,
         step_s=paid.step_s,
         block_s=paid.block_s,
         then=paid.then,
-        waiting_s=float(p.waiting_s[choice.cell]),
+        waiting_s=float(p.space.waiting_s[choice.cell]),
         upfront=offer.extras.get("upfront", 0.0),
         kind=case.kind(offer),
         curve=curve(p, offer, choice.cell, case.confidence, share, known),

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from planner.report.backtest import stored_backtest
+from planner.report.evidence import MEMORY, large_terms
 from planner.report.figures import age, energy_text
 from planner.report.frontier import layout_words
 from planner.report.proposal.case import Case
 from planner.report.proposal.charts import Axes, Bar, bar_chart, stacked_chart
-from planner.report.proposal.model import Block, Bullets, Cell, Facts, Figure, Paragraph, Section, Table
+from planner.report.proposal.model import Block, Bullets, Cell, Facts, Figure, Paragraph, Section
 from planner.results.answers import Default
 from planner.results.plan import OfferRef
 from planner.words import phrase, say, worded
 
 LONG_SOURCE = 100  # characters: more would make a row of a table taller than a fifth of a page
-SMALL_TERM = 0.005  # of a step: smaller terms are drawn as one
-MEMORY = ("weights", "gradients", "optimizer", "activations", "other")
 
 
 def assumptions_section(case: Case) -> Section:
@@ -27,29 +26,19 @@ def assumptions_section(case: Case) -> Section:
         offer = option.plan.offer
         seen.add(offer.id)
         rows.append(
-            (
-                Cell(offer.id),
-                w.price_cell(offer.usd_per_gpu_hour),
-                Cell(case.as_of(offer)),
-                Cell(_age(case, option.plan.offer)),
-                Cell(_source(case, offer)),
-            )
+            (offer.id, w.price_cell(offer.usd_per_gpu_hour), case.as_of(offer), _age(case, offer), _source(case, offer))
         )
         if len(offer.source) > LONG_SOURCE:
             below.append(w.say("source_below", offer=case.offer_words(offer), source=worded(offer.source, w.language)))
-    prices = Table(
-        w.say("prices_caption"),
-        tuple(w.say(k) for k in ("h_offer", "h_usd_hour", "h_as_of", "h_age", "h_source")),
-        tuple(rows),
-    )
+    prices = w.table("prices_caption", ("h_offer", "h_usd_hour", "h_as_of", "h_age", "h_source"), rows)
     blocks: list[Block] = [Paragraph(w.say("assumptions_intro", date=w.date(case.day))), prices]
     if below:
         blocks.append(Bullets(tuple(below)))
-    given = [(Cell(each.key), Cell(taken_words(w.language, each))) for each in case.outcome.defaults]
+    given = [(each.key, taken_words(w.language, each)) for each in case.outcome.defaults]
     if case.start_assumed:
-        given.append((Cell("budget.start"), Cell(w.say("default_start", date=w.date(case.day)))))
+        given.append(("budget.start", w.say("default_start", date=w.date(case.day))))
     if given:
-        blocks.append(Table(w.say("defaults_caption"), tuple(w.say(k) for k in ("h_key", "h_taken")), tuple(given)))
+        blocks.append(w.table("defaults_caption", ("h_key", "h_taken"), given))
     return Section(f"assumptions-{case.number}", w.say("s_assumptions"), tuple(blocks))
 
 
@@ -127,55 +116,36 @@ def _layout(case: Case) -> Facts:
     stage, group = str(layout.zero_stage), plan.shard_group
     if group is not None:
         stage = w.say("zero_in_groups", stage=stage, gpus=w.count(group))
-    rows = [
-        (w.say("f_layout"), Cell(layout_words(case.plan) + (" sp" if layout.sequence_parallel else ""))),
-        (w.say("f_tp"), w.count_cell(layout.tp)),
-        (w.say("f_pp"), Cell(w.count(layout.pp) + (f" × {layout.vpp}" if layout.vpp > 1 else ""))),
-        (w.say("f_dp"), w.count_cell(layout.dp)),
-        (w.say("f_cp_ep"), Cell(f"{layout.cp} / {layout.ep}")),
-        (w.say("f_zero"), Cell(stage)),
-        (w.say("f_recompute"), Cell(recomputed)),
-        (w.say("f_batch"), Cell(cut)),
-        (
-            w.say("f_iterations"),
-            Cell(w.say("iterations_text", iterations=w.count(plan.iterations), tokens=w.big(plan.tokens))),
-        ),
-    ]
+    said: dict[str, Cell | str] = {
+        "f_layout": layout_words(case.plan) + (" sp" if layout.sequence_parallel else ""),
+        "f_tp": w.count_cell(layout.tp),
+        "f_pp": w.count(layout.pp) + (f" × {layout.vpp}" if layout.vpp > 1 else ""),
+        "f_dp": w.count_cell(layout.dp),
+        "f_cp_ep": f"{layout.cp} / {layout.ep}",
+        "f_zero": stage,
+        "f_recompute": recomputed,
+        "f_batch": cut,
+        "f_iterations": w.say("iterations_text", iterations=w.count(plan.iterations), tokens=w.big(plan.tokens)),
+    }
     if plan.iterations_per_epoch is not None:
-        rows.append(
-            (
-                w.say("f_per_epoch"),
-                Cell(
-                    w.say(
-                        "per_epoch_text",
-                        full=w.count(plan.iterations_per_epoch),
-                        left=w.count(plan.leftover_samples or 0),
-                    )
-                ),
-            )
-        )
-    return Facts(tuple(rows))
+        full, left = w.count(plan.iterations_per_epoch), w.count(plan.leftover_samples or 0)
+        said["f_per_epoch"] = w.say("per_epoch_text", full=full, left=left)
+    return w.facts(said)
 
 
 def _memory(case: Case) -> Figure:
     w, memory = case.words, case.plan.memory_gib
     parts = [Bar(w.say(f"memory_{part}"), getattr(memory, part), w.number(getattr(memory, part))) for part in MEMORY]
-    title = w.say("fig_memory")
     capacity = w.say("memory_capacity", total=w.number(memory.total), capacity=w.number(memory.capacity))
     described = f"{w.listed((f'{p.label} {p.text}' for p in parts), 'semicolons')}. {capacity}"
-    axes = Axes(title, described, w.say("axis_gib"), "")
-    return Figure(f"fig-memory-{case.number}", title, described, stacked_chart(parts, memory.capacity, capacity, axes))
+    axes = Axes(w.say("fig_memory"), described, w.say("axis_gib"))
+    return Figure(f"fig-memory-{case.number}", stacked_chart(parts, memory.capacity, capacity, axes))
 
 
 def _terms(case: Case) -> list[tuple[str, float]]:
     w = case.words
-    items = sorted(case.plan.step_breakdown_s.items(), key=lambda item: (-item[1], item[0]))
-    total = sum(value for _, value in items)
-    large = [
-        (w.known(f"term_{key}") or key.replace("_", " "), value) for key, value in items if value >= SMALL_TERM * total
-    ]
-    rest = total - sum(value for _, value in large)
-    return [*large, (w.say("term_rest"), rest)] if rest > 0 else large
+    names = {key: w.known(f"term_{key}") or key.replace("_", " ") for key in case.plan.step_breakdown_s}
+    return [(names.get(key) or w.say("term_rest"), value) for key, value in large_terms(case.plan)]
 
 
 def _step_figure(case: Case) -> Figure:
@@ -188,43 +158,20 @@ def _step_figure(case: Case) -> Figure:
     ]
     title = w.say("fig_step", step=w.number(case.plan.step_time_s.p50, 4))
     described = w.listed((f"{bar.label}: {bar.text}" for bar in bars), "semicolons")
-    return Figure(
-        f"fig-step-{case.number}", title, described, bar_chart(bars, Axes(title, described, w.say("axis_seconds"), ""))
-    )
+    return Figure(f"fig-step-{case.number}", bar_chart(bars, Axes(title, described, w.say("axis_seconds"))))
 
 
 def _checks(case: Case) -> Facts:
     w, plan = case.words, case.plan
-    rows = [
-        (
-            w.say("f_mfu"),
-            Cell(
-                w.say(
-                    "mfu_text",
-                    tflops=w.number(plan.model_tflops_per_gpu),
-                    mfu=w.percent(plan.mfu),
-                    hfu=w.percent(plan.hfu),
-                )
-            ),
-        )
-    ]
+    tflops, mfu, hfu = w.number(plan.model_tflops_per_gpu), w.percent(plan.mfu), w.percent(plan.hfu)
+    said = {"f_mfu": w.say("mfu_text", tflops=tflops, mfu=mfu, hfu=hfu)}
     found = plan.plausibility
     if found is not None:
         if found.measured_peak_tflops is not None and found.utilization_of_measured_peak is not None:
-            rows.append(
-                (
-                    w.say("f_peak"),
-                    Cell(
-                        w.say(
-                            "peak_text",
-                            share=w.percent(found.utilization_of_measured_peak),
-                            peak=w.number(found.measured_peak_tflops),
-                        )
-                    ),
-                )
-            )
+            share, peak = w.percent(found.utilization_of_measured_peak), w.number(found.measured_peak_tflops)
+            said["f_peak"] = w.say("peak_text", share=share, peak=peak)
         if found.six_nd_time_s is not None and found.six_nd_parameters is not None:
-            text = w.say(
+            said["f_six_nd"] = w.say(
                 "six_nd_text",
                 each=str(found.flops_a_parameter),
                 parameters=w.big(found.six_nd_parameters),
@@ -232,19 +179,13 @@ def _checks(case: Case) -> Facts:
                 time=w.time(found.six_nd_time_s),
                 plan=w.time(plan.time_s.p50),
             )
-            rows.append((w.say("f_six_nd"), Cell(text)))
     c = case.outcome.certificate
     if c.best is not None:
         gap = w.percent(c.gap or 0.0)
-        rows.append(
-            (
-                w.say("f_proof"),
-                Cell(w.say("proof_text", space=w.count(c.space), evaluated=w.count(c.evaluated), gap=gap)),
-            )
-        )
+        said["f_proof"] = w.say("proof_text", space=w.count(c.space), evaluated=w.count(c.evaluated), gap=gap)
     if plan.energy_kwh is not None:
         carbon = "" if plan.co2_kg is None else w.say("co2_text", mass=w.mass(plan.co2_kg))
         spare = plan.reliability.spare_nodes if plan.reliability is not None else 0
         left_out = w.say("energy_spare", count=w.count(spare)) if spare else ""
-        rows.append((w.say("f_energy"), Cell(energy_text(plan.energy_kwh) + left_out + carbon)))
-    return Facts(tuple(rows))
+        said["f_energy"] = energy_text(plan.energy_kwh) + left_out + carbon
+    return w.facts(said)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - `date` is a method here
 from datetime import timedelta
@@ -12,7 +12,8 @@ from typing import Literal
 
 from planner.money import USD, Money, writing
 from planner.report.figures import three_digits
-from planner.report.proposal.model import COUNT, DAYS, MONEY, NUMBER, PERCENT, Cell
+from planner.report.proposal.model import COUNT, DAYS, MONEY, NUMBER, PERCENT, Cell, Facts, Row, Table
+from planner.results.answers import Provenance
 from planner.units import PlannerError, format_number
 from planner.words import said_in, spoken
 from planner.words.languages import Forms, forms, templates
@@ -213,6 +214,37 @@ class Locale:
         """Items in a row: "a, b and c"; "a、b 和 c"; or joined in another way of `planner.words`."""
         return self.forms.listed(list(items), how)
 
+    def table(
+        self,
+        caption: str,
+        heads: Iterable[str],
+        rows: Iterable[Row],
+        strong: Iterable[int] = (),
+        **values: object,
+    ) -> Table:
+        """A table by the keys of its caption and of its columns; rows that are `strong` matter most, -1 is the last."""
+        cells = tuple(tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in row) for row in rows)
+        emphasis = frozenset(number % len(cells) for number in strong)
+        return Table(self.say(caption, **values), tuple(self.say(head, **values) for head in heads), cells, emphasis)
+
+    def facts(self, said: Mapping[str, Cell | str]) -> Facts:
+        """Facts by the keys of their labels."""
+        return Facts(
+            tuple((self.say(key), cell if isinstance(cell, Cell) else Cell(cell)) for key, cell in said.items())
+        )
+
+    def colophon(self, runs: Sequence[tuple[str, Provenance]], command: str) -> tuple[tuple[str, str], ...]:
+        """What a document of these scenarios (name, provenance) was made of, and the command that makes it again."""
+        made = runs[0][1]
+        rows = [
+            (self.say("c_version"), f"planner {made.planner}"),
+            *((self.say("c_scenario", name=name), each.scenario_digest) for name, each in runs),
+            (self.say("c_catalog"), made.catalog_digest),
+            (self.say("c_calibration"), made.calibration_digest),
+            (self.say("c_command"), command),
+        ]
+        return tuple((label, value) for label, value in rows if value)
+
     # Cells: what is seen with the value behind it.
 
     def money_cell(self, usd: float | None) -> Cell:
@@ -235,6 +267,12 @@ class Locale:
 
     def chance_cell(self, fraction: float | None) -> Cell:
         return Cell("–", PERCENT) if fraction is None else Cell(self.chance(fraction), PERCENT, fraction)
+
+    def whole_cell(self, number: float) -> Cell:
+        return Cell(self.count(number), NUMBER, number)
+
+    def big_cell(self, number: float) -> Cell:
+        return Cell(self.big(number), NUMBER, float(number))
 
     def number_cell(self, value: float, digits: int = 3) -> Cell:
         return Cell(self.number(value, digits), NUMBER, value)

@@ -29,6 +29,9 @@ class Cell:
         return self.kind != TEXT
 
 
+Row = tuple[Cell | str, ...]  # of a table; a text is a cell of text alone
+
+
 @dataclass(frozen=True, slots=True)
 class Paragraph:
     text: str
@@ -64,12 +67,18 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A drawing, what it shows, and the same in words for who cannot see it."""
+    """A drawing; what it shows stands under it, and in words for who cannot see it."""
 
     id: str
-    caption: str
-    description: str
     picture: Picture
+
+    @property
+    def caption(self) -> str:
+        return self.picture.title
+
+    @property
+    def description(self) -> str:
+        return self.picture.description
 
 
 @dataclass(frozen=True, slots=True)

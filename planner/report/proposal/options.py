@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from planner.report.proposal.buying import buying_blocks
 from planner.report.proposal.case import Case, Option
 from planner.report.proposal.charts import Axes, Interval, Point, frontier_chart, range_chart
 from planner.report.proposal.locale import DAY_S
-from planner.report.proposal.model import Block, Bullets, Cell, Explorer, Figure, Paragraph, Section, Table
+from planner.report.proposal.model import Block, Bullets, Cell, Explorer, Figure, Paragraph, Row, Section
 from planner.report.proposal.stress import stress_blocks
 from planner.search.study import Choice, Terms
 from planner.spec.hardware import Offer
@@ -31,9 +32,9 @@ def options_of(case: Case) -> tuple[Option, ...]:
     ]
     if cheapest is not None and fastest is not None:
         found.append((w.say("option_balanced"), balanced(case, cheapest, fastest), ""))
-    for cloud in sorted({o.cloud for o in study.problem.offers if o.pricing != "owned"}):
+    for cloud in sorted({o.cloud for o in study.state.space.offers if o.pricing != "owned"}):
         found.append((cloud, *_best_of(case, lambda o, cloud=cloud: o.cloud == cloud and o.pricing != "owned")))  # type: ignore[misc]
-    if any(o.pricing == "owned" for o in study.problem.offers):
+    if any(o.pricing == "owned" for o in study.state.space.offers):
         found.append((w.say("option_own"), *_best_of(case, lambda o: o.pricing == "owned")))
     return tuple(_merged(case, found))
 
@@ -45,7 +46,7 @@ def fastest_sold(case: Case) -> tuple[Choice | None, bool]:
     is no faster than the one asked for, it is the fastest of all, if it is to be had.
     """
     study, terms = case.study, replace(case.terms, objective="time")
-    nodes = study.problem.nodes
+    nodes = study.state.space.nodes
     asked = int(nodes[case.choice.cell])
     known = (c for c in study.choices(terms) if stocked(study.offer(c)) or int(nodes[c.cell]) <= asked)
     sold = next(known, None)
@@ -117,38 +118,30 @@ def _merged(case: Case, found: list[tuple[str, Choice | None, str]]) -> list[Opt
 def options_section(case: Case) -> Section:
     """The options side by side: what each costs and what speaks against it."""
     w, options = case.words, case.options
-    rows, emphasis = [], set()
+    rows: list[Row] = []
+    emphasis = set()
     for number, option in enumerate(options):
         if option.plan is None or option.choice is None:
-            rows.append((Cell(option.label), *(Cell("") for _ in range(6)), Cell(option.remark)))
+            rows.append((option.label, *[""] * 6, option.remark))
             continue
         if option.choice.key == case.choice.key:
             emphasis.add(number)
+        gpus, gpu = w.count(option.plan.gpus), case.gpu(option.plan)
         rows.append(
             (
-                Cell(option.label),
-                Cell(
-                    w.say(
-                        "cluster",
-                        gpus=w.count(option.plan.gpus),
-                        gpu=case.gpu(option.plan),
-                        place=case.kind(option.plan.offer),
-                    )
-                ),
+                option.label,
+                w.say("cluster", gpus=gpus, gpu=gpu, place=case.kind(option.plan.offer)),
                 w.days_cell(option.choice.time_p50_s),
                 w.days_cell(option.choice.time_sure_s),
                 w.money_cell(option.choice.cost_p50_usd),
                 w.money_cell(option.choice.cost_sure_usd),
                 w.chance_cell(option.plan.p_within_both),
-                Cell(option.remark or against(case, option)),
+                option.remark or against(case, option),
             )
         )
     sure = w.percent(case.confidence)
-    header = tuple(
-        w.say(k, sure=sure)
-        for k in ("h_option", "h_cluster", "h_days", "h_days_sure", "h_usd", "h_usd_sure", "h_chance", "h_against")
-    )
-    table = Table(w.say("options_caption", sure=sure), header, tuple(rows), frozenset(emphasis))
+    heads = ("h_option", "h_cluster", "h_days", "h_days_sure", "h_usd", "h_usd_sure", "h_chance", "h_against")
+    table = w.table("options_caption", heads, rows, emphasis, sure=sure)
     intro = Paragraph(w.say("options_intro", sure=sure))
     blocks = (intro, table, _options_figure(case, options), *buying_blocks(case))
     return Section(f"options-{case.number}", w.say("s_options"), blocks)
@@ -189,21 +182,15 @@ def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
         low, middle, high = (w.amount(usd) / per for usd in (cost.p10, cost.p50, cost.p90))
         days = w.days_text(option.choice.time_p50_s)
         paid = w.say("seller", place=days, pricing=w.known(f"pricing_{option.plan.offer.pricing}") or "")
-        rows.append(
-            Interval(
-                option.label, low, middle, high, paid,
-                strong=option.choice.key == case.choice.key,
-            )
-        )  # fmt: skip
-    title = w.say("fig_options")
+        rows.append(Interval(option.label, low, middle, high, paid, strong=option.choice.key == case.choice.key))
     described = w.listed((f"{r.label}: {w.money(r.middle * per * w.unit.usd)}, {r.text}" for r in rows), "semicolons")
     limit = case.terms.cost_usd
     axes = Axes(
-        title, described, w.say("axis_kusd_range" if per > 1 else "axis_usd"), "",
+        w.say("fig_options"), described, w.say("axis_kusd_range" if per > 1 else "axis_usd"), "",
         None if limit is None else w.amount(limit) / per, None,
         "" if limit is None else w.say("limit_money", limit=w.money_short(limit)),
     )  # fmt: skip
-    return Figure(f"fig-options-{case.number}", title, described, range_chart(rows, axes))
+    return Figure(f"fig-options-{case.number}", range_chart(rows, axes))
 
 
 def frontier_section(case: Case) -> Section:
@@ -212,22 +199,19 @@ def frontier_section(case: Case) -> Section:
     shown = spaced(case, window(case), SHOWN)
     rows = [
         (
-            Cell(case.cluster_of(choice)),
+            case.cluster_of(choice),
             w.days_cell(choice.time_p50_s),
             w.days_cell(choice.time_sure_s),
             w.money_cell(choice.cost_p50_usd),
             w.money_cell(choice.cost_sure_usd),
-            Cell(_within(case, choice)),
+            _within(case, choice),
         )
         for choice in shown
     ]
-    sure = w.percent(case.confidence)
-    header = tuple(
-        w.say(k, sure=sure) for k in ("h_cluster", "h_days", "h_days_sure", "h_usd", "h_usd_sure", "h_limits")
-    )
-    emphasis = frozenset(i for i, c in enumerate(shown) if c.key == case.choice.key)
+    heads = ("h_cluster", "h_days", "h_days_sure", "h_usd", "h_usd_sure", "h_limits")
+    emphasis = [i for i, c in enumerate(shown) if c.key == case.choice.key]
     caption = "frontier_caption" if len(shown) == len(case.frontier) else "frontier_caption_some"
-    table = Table(w.say(caption, shown=w.count(len(shown))), header, tuple(rows), emphasis)
+    table = w.table(caption, heads, rows, emphasis, sure=w.percent(case.confidence), shown=w.count(len(shown)))
     intro = Paragraph(
         w.say("frontier_intro" if len(case.frontier) > 1 else "frontier_one", count=w.count(len(case.frontier)))
     )
@@ -262,8 +246,6 @@ def drawn_per(case: Case, usd: float) -> float:
 
 def spaced(case: Case, choices: list[Choice], count: int) -> list[Choice]:
     """At most `count` choices evenly over the (logarithmic) range of times, the ends and the plan among them."""
-    import math
-
     if not choices:
         return [case.choice]
     low, high = math.log(choices[0].time_p50_s), math.log(choices[-1].time_p50_s)
@@ -289,7 +271,6 @@ def _frontier_figure(case: Case) -> Figure:
         case.choice.time_p50_s / DAY_S, w.amount(case.choice.cost_p50_usd) / per, group[case.choice.key],
         w.say("asked_point", gpus=w.count(case.plan.gpus), pricing=case.kind(case.plan.offer)),
     )  # fmt: skip
-    title = w.say("fig_frontier")
     described = w.say(
         "fig_frontier_words",
         fastest=w.time(drawn[0].time_p50_s), dear=w.money(drawn[0].cost_p50_usd),
@@ -297,19 +278,14 @@ def _frontier_figure(case: Case) -> Figure:
         time=w.time(case.choice.time_p50_s), cost=w.money(case.choice.cost_p50_usd),
     )  # fmt: skip
     axes = Axes(
-        title, described, w.say("axis_days_log"), w.say("axis_kusd" if per > 1 else "axis_usd_p50"),
+        w.say("fig_frontier"), described, w.say("axis_days_log"), w.say("axis_kusd" if per > 1 else "axis_usd_p50"),
         None if terms.time_s is None else terms.time_s / DAY_S,
         None if terms.cost_usd is None else w.amount(terms.cost_usd) / per,
         "" if terms.time_s is None else w.say("limit_time", limit=w.time(terms.time_s)),
         "" if terms.cost_usd is None else w.say("limit_money", limit=w.money_short(terms.cost_usd)),
     )  # fmt: skip
     points = sorted([*points, replace(asked, label="")], key=lambda p: p.x)
-    return Figure(
-        f"fig-frontier-{case.number}",
-        title,
-        described,
-        frontier_chart(points, asked, names, axes),
-    )
+    return Figure(f"fig-frontier-{case.number}", frontier_chart(points, asked, names, axes))
 
 
 def _drawn_as(case: Case, drawn: list[Choice]) -> dict[tuple[int, int], str]:
@@ -335,40 +311,29 @@ def _shortest(name: str, names: set[str]) -> str:
     return first if sum(other.split()[0] == first for other in names) == 1 else name
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    label: str
-    terms: Terms
-
-
 def sensitivity_section(case: Case) -> Section:
     """The best plan after one change at a time, chosen anew under it."""
     w, terms = case.words, case.terms
-    rows = []
-    for change in _changes(case):
-        best = case.study.best(change.terms)
+    rows: list[Row] = []
+    for label, changed in _changes(case):
+        best = case.study.best(changed)
         if best is None:
-            rows.append((Cell(change.label), Cell(w.say("nothing_does")), *(Cell("") for _ in range(4))))
+            rows.append((label, w.say("nothing_does"), *[""] * 4))
             continue
         rows.append(
             (
-                Cell(change.label),
-                Cell(case.cluster_of(best)),
+                label,
+                case.cluster_of(best),
                 w.days_cell(best.time_p50_s),
                 w.money_cell(best.cost_p50_usd),
                 w.money_cell(best.cost_sure_usd),
                 _difference(case, best.cost_p50_usd - case.choice.cost_p50_usd),
             )
         )
-    sure = w.percent(terms.confidence)
-    header = tuple(
-        w.say(k, sure=sure) for k in ("h_change", "h_best_then", "h_days", "h_usd", "h_usd_sure", "h_difference")
-    )
-    blocks: list[Block] = [
-        Paragraph(w.say("sensitivity_intro")),
-        Table(w.say("sensitivity_caption"), header, tuple(rows), frozenset({0})),
-    ]
-    said = tuple(b for b in (_binding(case)) if b)
+    heads = ("h_change", "h_best_then", "h_days", "h_usd", "h_usd_sure", "h_difference")
+    table = w.table("sensitivity_caption", heads, rows, {0}, sure=w.percent(terms.confidence))
+    blocks: list[Block] = [Paragraph(w.say("sensitivity_intro")), table]
+    said = tuple(said for binding in case.outcome.binding if (said := case.in_words(binding.text)))
     if said:
         blocks.append(Bullets(said))
     blocks += stress_blocks(case)
@@ -381,33 +346,27 @@ def _difference(case: Case, usd: float) -> Cell:
     return replace(cell, text=text, value=case.words.amount(usd))
 
 
-def _changes(case: Case) -> list[_Change]:
+def _changes(case: Case) -> list[tuple[str, Terms]]:
+    """Each change in words, and what is asked for under it."""
     w, terms = case.words, case.terms
-    out = [_Change(w.say("change_none"), terms)]
+    out = [(w.say("change_none"), terms)]
     if terms.time_s is not None:
-        for factor in (0.5, 0.75, 1.5, 2.0):
-            label = w.say("change_time", time=w.time(terms.time_s * factor))
-            out.append(_Change(label, replace(terms, time_s=terms.time_s * factor)))
+        times = [terms.time_s * factor for factor in (0.5, 0.75, 1.5, 2.0)]
+        out += [(w.say("change_time", time=w.time(time)), replace(terms, time_s=time)) for time in times]
     if terms.cost_usd is not None:
-        for factor in (0.75, 1.25):
-            label = w.say("change_cost", cost=w.money(terms.cost_usd * factor))
-            out.append(_Change(label, replace(terms, cost_usd=terms.cost_usd * factor)))
+        costs = [terms.cost_usd * factor for factor in (0.75, 1.25)]
+        out += [(w.say("change_cost", cost=w.money(cost)), replace(terms, cost_usd=cost)) for cost in costs]
     out += [
-        _Change(w.say("change_price", change=w.signed_percent(factor - 1)), replace(terms, price=factor))
+        (w.say("change_price", change=w.signed_percent(factor - 1)), replace(terms, price=factor))
         for factor in (0.8, 1.2)
         if not w.unit.hours  # an hour that is counted has no price
     ]
     out += [
-        _Change(w.say("change_speed", change=w.percent(factor - 1)), replace(terms, slower=factor))
-        for factor in (1.1, 1.25)
+        (w.say("change_speed", change=w.percent(factor - 1)), replace(terms, slower=factor)) for factor in (1.1, 1.25)
     ]
     out += [
-        _Change(w.say("change_confidence", level=w.percent(level)), replace(terms, confidence=level))
+        (w.say("change_confidence", level=w.percent(level)), replace(terms, confidence=level))
         for level in case.study.levels
         if level != terms.confidence
     ]
     return out
-
-
-def _binding(case: Case) -> list[str]:
-    return [case.in_words(binding.text) for binding in case.outcome.binding]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from planner.report.proposal.ask import start_text
 from planner.report.proposal.case import Case
-from planner.report.proposal.model import Cell, Paragraph, Section, Table
+from planner.report.proposal.model import Paragraph, Row, Section
 
 MOST_EPOCHS = 12
 
@@ -14,18 +14,9 @@ def schedule_section(case: Case) -> Section:
     w, plan = case.words, case.plan
     stretch = case.choice.time_sure_s / plan.time_s.p50
     sure = w.percent(case.confidence)
-    rows: list[tuple[Cell, ...]] = [
-        (
-            Cell(w.say("m_start")),
-            Cell(""),
-            w.days_cell(0.0),
-            Cell(w.short_date(case.begins)),
-            Cell(w.short_date(case.begins)),
-        )
-    ]
-    if plan.offer.waiting_s:
-        ordered = Cell(w.short_date(case.start))
-        rows.insert(0, (Cell(w.say("m_order")), Cell(""), Cell(""), ordered, ordered))
+    begins, ordered = w.short_date(case.begins), w.short_date(case.start)
+    rows: list[Row] = [(w.say("m_order"), "", "", ordered, ordered)] if plan.offer.waiting_s else []
+    rows.append((w.say("m_start"), "", w.days_cell(0.0), begins, begins))
     epochs = plan.schedule
     shown = epochs if len(epochs) <= MOST_EPOCHS else epochs[:: -(-len(epochs) // MOST_EPOCHS)]
     if epochs and shown[-1] is not epochs[-1]:
@@ -41,7 +32,7 @@ def schedule_section(case: Case) -> Section:
             )
             for x in (0.25, 0.5, 0.75, 1.0)
         ]
-    header = tuple(w.say(k, sure=sure) for k in ("h_milestone", "h_iteration", "h_day", "h_likely", "h_latest"))
+    heads = ("h_milestone", "h_iteration", "h_day", "h_likely", "h_latest")
     waiting = plan.offer.waiting_s
     said = [w.say("schedule_order" if waiting else "schedule_start", start=start_text(case), time=w.time(waiting))]
     r = plan.reliability
@@ -55,16 +46,11 @@ def schedule_section(case: Case) -> Section:
                 size=w.number(r.checkpoint_gb, 3),
             )
         )
-    table = Table(w.say("schedule_caption"), header, tuple(rows), frozenset({len(rows) - 1}))
+    table = w.table("schedule_caption", heads, rows, {-1}, sure=sure)
     return Section(f"schedule-{case.number}", w.say("s_schedule"), (Paragraph(" ".join(said)), table))
 
 
-def _milestone(case: Case, label: str, iteration: int, seconds: float, stretch: float) -> tuple[Cell, ...]:
+def _milestone(case: Case, label: str, iteration: int, seconds: float, stretch: float) -> Row:
     w = case.words
-    return (
-        Cell(label),
-        w.count_cell(iteration),
-        w.days_cell(seconds),
-        Cell(w.short_date(case.ends(seconds))),
-        Cell(w.short_date(case.ends(seconds * stretch))),
-    )
+    likely, latest = (w.short_date(case.ends(at)) for at in (seconds, seconds * stretch))
+    return label, w.count_cell(iteration), w.days_cell(seconds), likely, latest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - as in `locale`
 from datetime import timedelta
@@ -20,6 +20,7 @@ from planner.report.proposal.model import (
     Figure,
     Paragraph,
     Proposal,
+    Row,
     Section,
     Table,
 )
@@ -58,6 +59,12 @@ class ProgrammeDocument:
     def say(self, key: str, **values: object) -> str:
         """A sentence of a programme."""
         return self.words.say(f"{GROUP}.{key}", **values)
+
+    def table(self, caption: str, heads: str, rows: Iterable[Row], strong: Iterable[int] = (), **values: str) -> Table:
+        """A table by its caption and the names of its columns."""
+        codes = (f"t_{caption}", *(f"h_{head}" for head in heads.split()))
+        caption, *headings = (f"{GROUP}.{code}" for code in codes)
+        return self.words.table(caption, headings, rows, strong, **values)
 
     def day(self, day: int) -> str:
         """A day as its date, or as its number."""
@@ -110,7 +117,7 @@ def build_programme_proposal(
         day=day,
         day_text=words.date(day),
         sections=sections,
-        colophon=_colophon(told, command),
+        colophon=words.colophon([(programme.name, answer.provenance)], command),
         words=words.labels("ui_"),
         calendar=tuple(_bars(told)),
         asks=(_asked(told),),
@@ -154,26 +161,27 @@ def _ask(told: ProgrammeDocument) -> Section:
         count=words.count(len(answer.stages)),
         end=told.day(answer.end_day or 0),
     )
-    rows: list[tuple[str, Cell]] = [
-        (told.say("f_expected"), Cell(told.money(ask.expected_usd))),
-        (told.say("f_contingency"), Cell(told.money(ask.contingency_usd))),
-        *((name, Cell(told.money(usd))) for name, usd in lines),
-        (told.say("f_total"), Cell(told.money(total))),
-        (told.say("f_end"), Cell(told.day(answer.end_day or 0))),
+    facts = [
+        (told.say("f_expected"), told.money(ask.expected_usd)),
+        (told.say("f_contingency"), told.money(ask.contingency_usd)),
+        *((name, told.money(usd)) for name, usd in lines),
+        (told.say("f_total"), told.money(total)),
+        (told.say("f_end"), told.day(answer.end_day or 0)),
     ]
     if answer.time_s is not None:
         low, high = words.time(answer.time_s.p10), words.time(answer.time_s.p90)
-        rows.append((told.say("f_time"), Cell(f"{low} – {high}")))
+        facts.append((told.say("f_time"), f"{low} – {high}"))
     goal = answer.goal
     if answer.p_within_time is not None and goal.time_s is not None:
-        rows.append((told.say("f_in_time", time=words.time(goal.time_s)), Cell(words.chance(answer.p_within_time))))
+        facts.append((told.say("f_in_time", time=words.time(goal.time_s)), words.chance(answer.p_within_time)))
     if answer.p_within_cost is not None and goal.cost_usd is not None:
-        rows.append((told.say("f_in_cost", money=told.money(goal.cost_usd)), Cell(words.chance(answer.p_within_cost))))
+        facts.append((told.say("f_in_cost", money=told.money(goal.cost_usd)), words.chance(answer.p_within_cost)))
     if answer.p_within_both is not None and None not in (answer.p_within_time, answer.p_within_cost):
-        rows.append((told.say("f_in_both"), Cell(words.chance(answer.p_within_both))))
-    rows.append((told.say("f_hours"), Cell(words.count(sum(s.gpu_hours for s in answer.stages)))))
+        facts.append((told.say("f_in_both"), words.chance(answer.p_within_both)))
+    facts.append((told.say("f_hours"), words.count(sum(s.gpu_hours for s in answer.stages))))
     why = told.say("contingency_why", sure=told.sure, worlds=words.count(WORLDS))
-    return Section("ask", told.say("s_ask"), (Paragraph(lead, lead=True), Facts(tuple(rows)), Paragraph(why)))
+    said = Facts(tuple((label, Cell(text)) for label, text in facts))
+    return Section("ask", told.say("s_ask"), (Paragraph(lead, lead=True), said, Paragraph(why)))
 
 
 def _calendar(told: ProgrammeDocument) -> Section:
@@ -183,33 +191,28 @@ def _calendar(told: ProgrammeDocument) -> Section:
         for s in answer.stages
     ]
     description = told.say("gantt_text", stages=words.listed(parts, "semicolons"))
-    figure = Figure("calendar-chart", told.say("gantt"), description, gantt_picture(answer, words, description))
-    header = tuple(told.say(f"h_{key}") for key in ("stage", "start", "days", "end", "chance"))
+    figure = Figure("calendar-chart", gantt_picture(answer, words, description))
     own = any(stage.milestone.deadline_day is not None for stage in answer.stages)
-    header += (told.say("h_deadline"), told.say("h_p_deadline")) if own else ()
-    rows = []
+    rows: list[Row] = []
     for stage in answer.stages:
         mark = stage.milestone
-        row: tuple[Cell, ...] = (
-            Cell(stage.name),
-            Cell(told.day(stage.start_day)),
-            Cell(words.count(stage.days), "count", stage.days),
-            Cell(told.day(mark.planned_day)),
+        row: Row = (
+            stage.name,
+            told.day(stage.start_day),
+            words.count_cell(stage.days),
+            told.day(mark.planned_day),
             words.chance_cell(mark.p_by_planned),
+            "" if mark.deadline_day is None else told.day(mark.deadline_day),
+            "" if mark.p_by_deadline is None else words.chance_cell(mark.p_by_deadline),
         )
-        if own:
-            row += (
-                Cell("" if mark.deadline_day is None else told.day(mark.deadline_day)),
-                Cell("") if mark.p_by_deadline is None else words.chance_cell(mark.p_by_deadline),
-            )
-        rows.append(row)
-    return Section("calendar", told.say("s_calendar"), (figure, Table(told.say("t_calendar"), header, tuple(rows))))
+        rows.append(row if own else row[:5])
+    heads = "stage start days end chance" + " deadline p_deadline" * own
+    return Section("calendar", told.say("s_calendar"), (figure, told.table("calendar", heads, rows)))
 
 
 def _stages(told: ProgrammeDocument) -> Section:
     words = told.words
-    keys = ("stage", "model", "tokens", "seq", "batch", "inherits", "cluster")
-    rows = []
+    rows: list[Row] = []
     for stage, given in zip(told.answer.stages, told.programme.stages, strict=True):
         plan = stage.plan
         taken = words.listed([told.say(f"inherits_{what}") for what in stage.inherits])
@@ -217,17 +220,16 @@ def _stages(told: ProgrammeDocument) -> Section:
             taken = told.say("inherits_of", what=taken, stage=stage.after[0])
         rows.append(
             (
-                Cell(stage.name),
-                Cell(f"{given.scenario.model.name}, {plan.precision}"),
-                Cell(words.big(plan.tokens), "number", float(plan.tokens)),
+                stage.name,
+                f"{given.scenario.model.name}, {plan.precision}",
+                words.big_cell(plan.tokens),
                 words.count_cell(plan.seq_length),
                 words.count_cell(plan.global_batch),
-                Cell(taken or "–"),
-                Cell(told.cluster(stage)),
+                taken or "–",
+                told.cluster(stage),
             )
         )
-    header = tuple(told.say(f"h_{key}") for key in keys)
-    blocks: list[Block] = [Table(told.say("t_stages"), header, tuple(rows))]
+    blocks: list[Block] = [told.table("stages", "stage model tokens seq batch inherits cluster", rows)]
     moves = [
         told.say(
             "move",
@@ -248,50 +250,35 @@ def _stages(told: ProgrammeDocument) -> Section:
 
 def _money(told: ProgrammeDocument) -> Section:
     answer, ask, words = told.answer, told.ask, told.words
-    rows = [
+    rows: list[Row] = [
         (
-            Cell(stage.name),
+            stage.name,
             words.count_cell(stage.copies),
-            Cell(told.cluster(stage)),
+            told.cluster(stage),
             words.money_cell(stage.cost_usd.p50),
             words.money_cell(stage.cost_sure_usd),
         )
         for stage in answer.stages
     ]
     rows += [
-        (
-            Cell(told.say("reservation", name=each.name)),
-            Cell(""),
-            Cell(""),
-            words.money_cell(each.cost_usd),
-            words.money_cell(each.cost_usd),
-        )
+        (told.say("reservation", name=each.name), "", "", *[words.money_cell(each.cost_usd)] * 2)
         for each in answer.reservations
     ]
     medians = sum(stage.cost_usd.p50 for stage in answer.stages) + sum(each.cost_usd for each in answer.reservations)
     if len(answer.stages) > 1:
-        beyond = words.money_cell(ask.expected_usd - medians)
-        rows.append((Cell(told.say("beyond_row")), Cell(""), Cell(""), beyond, Cell("")))
+        rows.append((told.say("beyond_row"), "", "", words.money_cell(ask.expected_usd - medians), ""))
     first = len(rows)
     lines = added(told.programme.ask, ask.total_usd)
     total = ask.total_usd + sum(usd for _, usd in lines)
-    blank = Cell("")
     contingency = told.say("contingency_row", sure=told.sure)
     surrogate = words.money_cell(answer.surrogate_cost_usd)
     rows += [
-        (Cell(told.say("total")), blank, blank, words.money_cell(ask.expected_usd), surrogate),
-        (Cell(contingency), blank, blank, words.money_cell(ask.contingency_usd), blank),
-        *((Cell(name), blank, blank, words.money_cell(usd), blank) for name, usd in lines),
-        (Cell(told.say("asked_row")), blank, blank, words.money_cell(total), blank),
-    ]  # fmt: skip
-    header = (
-        told.say("h_stage"),
-        told.say("h_runs"),
-        told.say("h_cluster"),
-        told.say("h_p50"),
-        told.say("h_sure", sure=told.sure),
-    )
-    table = Table(told.say("t_money"), header, tuple(rows), frozenset({first, len(rows) - 1}))
+        (told.say("total"), "", "", words.money_cell(ask.expected_usd), surrogate),
+        (contingency, "", "", words.money_cell(ask.contingency_usd), ""),
+        *((name, "", "", words.money_cell(usd), "") for name, usd in lines),
+        (told.say("asked_row"), "", "", words.money_cell(total), ""),
+    ]
+    table = told.table("money", "stage runs cluster p50 sure", rows, {first, -1}, sure=told.sure)
     return Section("money", told.say("s_money"), (table, *_cash(told)))
 
 
@@ -305,25 +292,19 @@ def _cash(told: ProgrammeDocument) -> tuple[Block, ...]:
         return words.month(Date(int(period[:4]), int(period[5:7]), 1))
 
     def table(caption: str, periods: Sequence[Cash]) -> Table:
-        rows = [
-            (
-                Cell(name(cash.period)),
-                words.money_cell(cash.cost_usd),
-                Cell(", ".join(f"{of} {told.words.money_short(usd)}" for of, usd in cash.by_stage.items())),
-            )
-            for cash in periods
-        ]
-        total = sum(cash.cost_usd for cash in periods)
-        rows.append((Cell(told.say("total")), words.money_cell(total), Cell("")))
-        header = (told.say("h_period"), told.say("h_cost"), told.say("h_of"))
-        return Table(caption, header, tuple(rows), frozenset({len(rows) - 1}))
+        rows: list[Row] = []
+        for cash in periods:
+            parts = ", ".join(f"{of} {words.money_short(usd)}" for of, usd in cash.by_stage.items())
+            rows.append((name(cash.period), words.money_cell(cash.cost_usd), parts))
+        rows.append((told.say("total"), words.money_cell(sum(cash.cost_usd for cash in periods)), ""))
+        return told.table(caption, "period cost of", rows, {-1})
 
     months = [(name(c.period), words.amount(c.cost_usd), words.money_short(c.cost_usd)) for c in answer.cash_by_month]
     text = "; ".join(f"{period} {amount}" for period, _, amount in months)
-    figure = Figure("cash-chart", told.say("c_cash"), text, cash_picture(months, told.say("c_cash"), text))
-    blocks: tuple[Block, ...] = (figure, table(told.say("t_cash"), answer.cash_by_month))
+    figure = Figure("cash-chart", cash_picture(months, told.say("c_cash"), text))
+    blocks: tuple[Block, ...] = (figure, table("cash", answer.cash_by_month))
     if len(answer.cash_by_week) <= MOST_WEEKS:
-        blocks += (table(told.say("t_weeks"), answer.cash_by_week),)
+        blocks += (table("weeks", answer.cash_by_week),)
     return blocks
 
 
@@ -331,7 +312,7 @@ def _sure(told: ProgrammeDocument) -> Section:
     answer, words = told.answer, told.words
     binding = [stage.name for stage in answer.stages if stage.slack.binds]
     lead = told.say("binds", names=words.listed(binding)) if binding else told.say("binds_none")
-    rows = []
+    rows: list[Row] = []
     for stage in answer.stages:
         slack = stage.slack
         following = [s.name for s in answer.stages if stage.name in s.after]
@@ -343,14 +324,14 @@ def _sure(told: ProgrammeDocument) -> Section:
             by = told.say("absorbed_later", names=words.listed(following)) if following else told.say("absorbed_last")
         rows.append(
             (
-                Cell(stage.name),
+                stage.name,
                 Cell("–", "count") if slack.total_days is None else words.count_cell(slack.total_days),
                 Cell("–", "count") if slack.free_days is None else words.count_cell(slack.free_days),
-                Cell(by),
+                by,
             )
         )
-    header = tuple(told.say(f"h_{key}") for key in ("stage", "total_slack", "free_slack", "absorbed"))
-    blocks: list[Block] = [Paragraph(lead, lead=True), Table(told.say("t_slack"), header, tuple(rows))]
+    table = told.table("slack", "stage total_slack free_slack absorbed", rows)
+    blocks: list[Block] = [Paragraph(lead, lead=True), table]
     late = [
         told.say("warning_late", name=s.name, chance=words.chance(s.milestone.p_by_planned))
         for s in answer.stages
@@ -368,19 +349,16 @@ def _shared(told: ProgrammeDocument) -> Table:
     answer, words = told.answer, told.words
     rows = [
         (
-            Cell(told.say("all_offers") if use.key == "all offers" else use.key),
-            Cell(told.say("resource_use", used=words.count(use.used), most=words.count(use.most), days=use.full_days)),
+            told.say("all_offers") if use.key == "all offers" else use.key,
+            told.say("resource_use", used=words.count(use.used), most=words.count(use.most), days=use.full_days),
         )
         for use in answer.resources
     ]
     rows += [
-        (
-            Cell(each.name),
-            Cell(told.say("bought_use", money=told.money(each.cost_usd), share=words.percent(each.used))),
-        )
+        (each.name, told.say("bought_use", money=told.money(each.cost_usd), share=words.percent(each.used)))
         for each in answer.reservations
     ]
-    return Table(told.say("t_shared"), (told.say("h_what"), told.say("h_use")), tuple(rows))
+    return told.table("shared", "what use", rows)
 
 
 def _method(told: ProgrammeDocument) -> Section:
@@ -394,15 +372,3 @@ def _method(told: ProgrammeDocument) -> Section:
     taken = [(each.key, taken_words(words.language, each)) for each in answer.defaults]
     items = tuple(told.say("default", name=key, value=value) for key, value in taken)
     return Section("method", told.say("s_method"), (Paragraph(text), Paragraph(told.say("defaults")), Bullets(items)))
-
-
-def _colophon(told: ProgrammeDocument, command: str) -> tuple[tuple[str, str], ...]:
-    made, words = told.answer.provenance, told.words
-    rows = [
-        (words.say("c_version"), f"planner {made.planner}"),
-        (words.say("c_scenario", name=told.programme.name), made.scenario_digest),
-        (words.say("c_catalog"), made.catalog_digest),
-    ]
-    rows += [(words.say("c_calibration"), made.calibration_digest)] if made.calibration_digest else []
-    rows += [(words.say("c_command"), command)] if command else []
-    return tuple(rows)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from planner.report.proposal.model import Block, Cell, Paragraph, Section, Table
+from planner.report.proposal.model import Block, Cell, Paragraph, Row, Section, Table
 from planner.search.programme_answer import StageAnswer
 from planner.words import worded
 
 if TYPE_CHECKING:
     from planner.report.proposal.programme import ProgrammeDocument
-
-Row = tuple[Cell, ...]
 
 
 def annex_section(told: ProgrammeDocument) -> Section:
@@ -23,42 +21,32 @@ def annex_section(told: ProgrammeDocument) -> Section:
     return Section("annex", told.say("s_annex"), tuple(blocks))
 
 
-def _header(told: ProgrammeDocument, *keys: str) -> tuple[str, ...]:
-    return tuple(told.say(f"h_{key}") for key in keys)
-
-
 def _hours(told: ProgrammeDocument) -> Table:
     words, stages = told.words, told.answer.stages
     rows: list[Row] = [
         (
-            Cell(stage.name),
+            stage.name,
             words.count_cell(stage.copies),
             words.count_cell(stage.plan.nodes),
             words.count_cell(stage.plan.gpus),
             words.days_cell(stage.plan.time_s.p50),
-            Cell(words.count(stage.gpu_hours), "number", stage.gpu_hours),
-            Cell(words.count(stage.node_hours), "number", stage.node_hours),
+            words.whole_cell(stage.gpu_hours),
+            words.whole_cell(stage.node_hours),
         )
         for stage in stages
     ]
     hours, nodes = sum(s.gpu_hours for s in stages), sum(s.node_hours for s in stages)
-    blank = Cell("")
-    rows.append(
-        (
-            Cell(told.say("total")), blank, blank, blank, blank,
-            Cell(words.count(hours), "number", hours), Cell(words.count(nodes), "number", nodes),
-        )
-    )  # fmt: skip
-    header = _header(told, "stage", "runs", "nodes", "gpus", "wall", "gpu_hours", "node_hours")
-    return Table(told.say("t_hours"), header, tuple(rows), frozenset({len(rows) - 1}))
+    totals = (words.whole_cell(total) for total in (hours, nodes))
+    rows.append((told.say("total"), "", "", "", "", *totals))
+    return told.table("hours", "stage runs nodes gpus wall gpu_hours node_hours", rows, {-1})
 
 
 def _scaling(told: ProgrammeDocument) -> Table:
     words = told.words
     rows: list[Row] = [
         (
-            Cell(row.stage),
-            Cell(told.say(f"scaling_{row.kind}")),
+            row.stage,
+            told.say(f"scaling_{row.kind}"),
             words.count_cell(row.nodes),
             words.count_cell(row.gpus),
             words.count_cell(row.global_batch),
@@ -68,28 +56,24 @@ def _scaling(told: ProgrammeDocument) -> Table:
         )
         for row in told.scaling
     ]
-    planned = frozenset(i for i, row in enumerate(told.scaling) if row.planned)
-    header = _header(told, "stage", "kind", "nodes", "gpus", "batch", "speed", "speedup", "efficiency")
-    return Table(told.say("t_scaling"), header, tuple(rows), planned)
+    planned = [number for number, row in enumerate(told.scaling) if row.planned]
+    return told.table("scaling", "stage kind nodes gpus batch speed speedup efficiency", rows, planned)
 
 
 def _storage(told: ProgrammeDocument) -> Table:
     words = told.words
-    rows: list[Row] = [
-        (Cell(stage.name), Cell(words.count(stage.storage_gb), "number", stage.storage_gb))
-        for stage in told.answer.stages
-    ]
-    return Table(told.say("t_storage"), _header(told, "stage", "data_gb"), tuple(rows))
+    rows: list[Row] = [(stage.name, words.whole_cell(stage.storage_gb)) for stage in told.answer.stages]
+    return told.table("storage", "stage data_gb", rows)
 
 
 def _traced(told: ProgrammeDocument) -> Table:
     rows: list[Row] = []
     for stage in told.answer.stages:
         rows += [
-            (Cell(stage.name if n == 0 else ""), Cell(told.say(f"q_{key}")), value, Cell(source))
+            (stage.name if n == 0 else "", told.say(f"q_{key}"), value, source)
             for n, (key, value, source) in enumerate(_figures(told, stage))
         ]
-    return Table(told.say("t_traced"), _header(told, "stage", "quantity", "value", "from"), tuple(rows))
+    return told.table("traced", "stage quantity value from", rows)
 
 
 def _figures(told: ProgrammeDocument, stage: StageAnswer) -> list[tuple[str, Cell, str]]:
@@ -97,37 +81,26 @@ def _figures(told: ProgrammeDocument, stage: StageAnswer) -> list[tuple[str, Cel
     words, plan = told.words, stage.plan
     hours = plan.gpu_hours
     ids = f" ({', '.join(plan.measurements)})" if plan.measurements else ""
-    basis = told.say(f"basis_{plan.basis}")
+    basis, batch, step = told.say(f"basis_{plan.basis}"), words.count(plan.global_batch), plan.step_time_s.p50
     out = [
-        ("tokens", Cell(words.big(plan.tokens), "number", float(plan.tokens)), told.say("w_tokens", name=stage.name)),
+        ("tokens", words.big_cell(plan.tokens), told.say("w_tokens", name=stage.name)),
         (
             "steps",
             words.count_cell(plan.iterations),
-            told.say("w_steps", batch=words.count(plan.global_batch), seq=words.count(plan.seq_length)),
+            told.say("w_steps", batch=batch, seq=words.count(plan.seq_length)),
         ),
-        (
-            "step",
-            Cell(f"{words.number(plan.step_time_s.p50, 4)} s", "number", plan.step_time_s.p50),
-            told.say("w_step", basis=basis, ids=ids),
-        ),
+        ("step", Cell(f"{words.number(step, 4)} s", "number", step), told.say("w_step", basis=basis, ids=ids)),
     ]
     if hours is not None:
         beside = hours.allocated - hours.productive
+        source = worded(hours.overhead_source, words.language)
         out += [
-            (
-                "productive",
-                Cell(words.count(hours.productive), "number", hours.productive),
-                told.say("w_productive", gpus=words.count(plan.gpus)),
-            ),
-            (
-                "beside",
-                Cell(words.count(beside), "number", beside),
-                told.say("w_beside", source=worded(hours.overhead_source, words.language)),
-            ),
+            ("productive", words.whole_cell(hours.productive), told.say("w_productive", gpus=words.count(plan.gpus))),
+            ("beside", words.whole_cell(beside), told.say("w_beside", source=source)),
         ]
     if stage.copies > 1:
         out.append(("runs", words.count_cell(stage.copies), told.say("w_runs", name=stage.name)))
-    out.append(("hours", Cell(words.count(stage.gpu_hours), "number", stage.gpu_hours), told.say("w_hours")))
+    out.append(("hours", words.whole_cell(stage.gpu_hours), told.say("w_hours")))
     if not words.unit.hours and plan.offer.priced:
         day = worded(plan.offer.as_of, words.language) or "–"
         source = told.say("w_price", source=worded(plan.offer.source, words.language), day=day)

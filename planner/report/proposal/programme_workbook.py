@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import io
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from planner.report.proposal.model import COUNT, DAYS, MONEY, PERCENT, Bullets, Cell, Facts, Paragraph, Proposal, Table
 from planner.report.proposal.svg import text_width
-from planner.report.proposal.xlsx_book import letter, new_book
-from planner.words.languages import forms
+from planner.report.proposal.xlsx_book import Formats, letter, new_book
 
 A4 = 9
 FORMS = {MONEY: "#,##0.00", DAYS: "#,##0.00", COUNT: "#,##0", PERCENT: "0.0%"}
@@ -40,31 +39,20 @@ def programme_workbook(proposal: Proposal) -> bytes:
     return buffer.getvalue()
 
 
-class _Sheets:
+class _Sheets(Formats):
     """Sheets under construction."""
 
-    def __init__(self, proposal: Proposal, book: Any) -> None:
-        self.proposal, self.book = proposal, book
-        self.formats: dict[tuple[str, ...], Any] = {}
-        self.names: set[str] = set()
+    LOOKS: ClassVar[dict[str, dict[str, Any]]] = {
+        **Formats.LOOKS,
+        "title": {"bold": True, "font_size": 15},
+        "indent": {"indent": 1, "align": "left"},
+        "pale": {"bg_color": "#b3d4e8"},
+        "full": {"bg_color": "#0072b2"},
+    }
 
-    def format(self, number: str = "", *look: str) -> Any:
-        """A format by its number form and look."""
-        key = (number, *look)
-        if key not in self.formats:
-            font = forms(self.proposal.language).form("sheet_font")
-            made: dict[str, Any] = {"font_name": font, "font_size": 11, "valign": "top"}
-            made |= {"num_format": number} if number else {}
-            made |= {"bold": True} if {"bold", "head", "title"} & set(look) else {}
-            made |= {"font_color": "#5c5c5c", "bottom": 1, "text_wrap": True} if "head" in look else {}
-            made |= {"font_size": 15} if "title" in look else {}
-            made |= {"top": 1} if "top" in look else {}
-            made |= {"align": "right"} if "right" in look else {}
-            made |= {"text_wrap": True} if "wrap" in look else {}
-            made |= {"indent": 1, "align": "left"} if "indent" in look else {}
-            made |= {"bg_color": "#0072b2"} if "full" in look else {"bg_color": "#b3d4e8"} if "pale" in look else {}
-            self.formats[key] = self.book.add_format(made)
-        return self.formats[key]
+    def __init__(self, proposal: Proposal, book: Any) -> None:
+        super().__init__(proposal, book)
+        self.names: set[str] = set()
 
     def sheet(self, title: str) -> Any:
         """A new sheet of a name that Excel takes."""

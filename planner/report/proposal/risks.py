@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from planner.report.evidence import TIGHT
 from planner.report.proposal.case import Case
 from planner.report.proposal.locale import DAY_S
-from planner.report.proposal.model import Block, Bullets, Cell, Paragraph, Section, Table
+from planner.report.proposal.model import Block, Bullets, Paragraph, Section
 from planner.report.proposal.options import stocked
 from planner.search.study import Choice
 
@@ -26,9 +26,9 @@ class Risk:
 def risks_section(case: Case) -> Section:
     """Each risk: what it means in days and dollars, and what is done about it."""
     w = case.words
-    rows = [(Cell(risk.label), Cell(risk.figure), Cell(risk.answer)) for risk in risks_of(case)]
-    header = tuple(w.say(k) for k in ("h_risk", "h_figure", "h_answer"))
-    blocks: list[Block] = [Paragraph(w.say("risks_intro")), Table(w.say("risks_caption"), header, tuple(rows))]
+    rows = [(risk.label, risk.figure, risk.answer) for risk in risks_of(case)]
+    table = w.table("risks_caption", ("h_risk", "h_figure", "h_answer"), rows)
+    blocks: list[Block] = [Paragraph(w.say("risks_intro")), table]
     said = [*_sources(case), *(case.in_words(text) for text in case.outcome.warnings)]
     if said:
         blocks.append(Bullets(tuple(said)))

@@ -16,7 +16,8 @@ from planner.performance.arrays import FloatArray, IntArray
 from planner.report.proposal.model import PriceCurve
 from planner.search.money import HOUR_S
 from planner.search.prices import Rates, price_range, quantile
-from planner.search.problem import Problem
+from planner.search.search_space import SearchSpace
+from planner.search.search_state import SearchState
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Storage
 
@@ -25,9 +26,9 @@ _ONE_AN_HOUR = Storage(1e9, 720.0)  # USD; a month has 720 hours
 _NO_STORAGE = 1e-9  # a share of it that does not count
 
 
-def middle_rate(problem: Problem, offer: Offer, cells: IntArray) -> FloatArray:
+def middle_rate(space: SearchSpace, offer: Offer, cells: IntArray) -> FloatArray:
     """USD an hour of all machines of these cells on an offer, at the middle of its range, (n,)."""
-    return np.asarray(sum(price_range(offer)) / 2.0 * problem.paid_gpus[cells], dtype=np.float64)
+    return np.asarray(sum(price_range(offer)) / 2.0 * space.paid_gpus[cells], dtype=np.float64)
 
 
 def share_of(storage_usd_per_h: float, rate: FloatArray) -> FloatArray:
@@ -36,19 +37,19 @@ def share_of(storage_usd_per_h: float, rate: FloatArray) -> FloatArray:
 
 
 def prices(
-    problem: Problem, offer: Offer, cells: IntArray, levels: Sequence[float], share: FloatArray | float
+    state: SearchState, offer: Offer, cells: IntArray, levels: Sequence[float], share: FloatArray | float
 ) -> FloatArray:
     """USD per GPU-hour at which the time at each level comes to the cost there, (levels, n).
 
     `share`, (n,) or one for all, is storage's of an hour at the middle price (`share_of`); at 1 it is that price.
     """
     low, high = price_range(offer)
-    gpus = problem.paid_gpus[cells].astype(np.float64)
+    gpus = state.space.paid_gpus[cells].astype(np.float64)
     part = np.clip(np.broadcast_to(np.asarray(share, dtype=np.float64), gpus.shape), _NO_STORAGE, 1.0 - 1e-6)
     # Storage of one USD an hour, and machines of as many as make it that share.
-    scale = (1.0 - part) / (part * middle_rate(problem, offer, cells))
-    costs = replace(problem.costs, storage=_ONE_AN_HOUR, egress=None)
-    runs = problem.completion_model.completion(problem.best_s[cells], cells)
+    scale = (1.0 - part) / (part * middle_rate(state.space, offer, cells))
+    costs = replace(state.space.costs, storage=_ONE_AN_HOUR, egress=None)
+    runs = state.completion_model.completion(state.best.seconds[cells], cells)
     out = []
     for level in levels:
         usd = quantile(costs, runs, cells, Rates(low * gpus * scale, high * gpus * scale), level)
@@ -59,7 +60,7 @@ def prices(
 
 
 def curve(
-    problem: Problem, offer: Offer, cell: int, sure: float, at: float, known: tuple[float, float]
+    state: SearchState, offer: Offer, cell: int, sure: float, at: float, known: tuple[float, float]
 ) -> PriceCurve | None:
     """The prices of one run at the median and at the confidence `sure`; None where the price is not spread.
 
@@ -69,8 +70,8 @@ def curve(
     if low >= high:
         return None
     cells = np.array([cell])
-    points = {share: tuple(prices(problem, offer, cells, (0.5, sure), share)[:, 0].tolist()) for share in GRID}
+    points = {share: tuple(prices(state, offer, cells, (0.5, sure), share)[:, 0].tolist()) for share in GRID}
     points[at] = known
     shares = tuple(sorted(points))
-    rate = float(middle_rate(problem, offer, cells)[0])
+    rate = float(middle_rate(state.space, offer, cells)[0])
     return PriceCurve(rate, shares, tuple(points[s][0] for s in shares), tuple(points[s][1] for s in shares))

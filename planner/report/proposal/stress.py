@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from planner.report.proposal.case import Case
-from planner.report.proposal.model import Block, Cell, Paragraph, Table
+from planner.report.proposal.model import Block, Paragraph
 from planner.report.simulation import asked_at
 
 KEYS = ("slower", "failures", "ramp", "all")  # in the order of the stresses
@@ -16,7 +16,7 @@ def stress_blocks(case: Case) -> tuple[Block, ...]:
         return ()
     rows = [
         (
-            Cell(w.say(f"stress_{key}")),
+            w.say(f"stress_{key}"),
             w.days_cell(stress.world.time_s.p50),
             w.days_cell(stress.time_needed_s),
             w.money_cell(stress.cost_needed_usd),
@@ -28,7 +28,7 @@ def stress_blocks(case: Case) -> tuple[Block, ...]:
     ]
     sure = w.percent(case.confidence)
     keys = ("h_stress", "h_days", "h_days_sure", "h_usd_sure", "h_kept", "h_more", "h_ask_at")
-    table = Table(w.say("stress_caption"), tuple(w.say(k, sure=sure) for k in keys), tuple(rows))
+    table = w.table("stress_caption", keys, rows, sure=sure)
     said = w.say("stress_note", stressed=w.say("stress_text", sure=sure), bursts=w.say("stress_bursts"))
     return table, Paragraph(said)
 

@@ -7,7 +7,7 @@ from planner.report.proposal.ask import kind_text, passes, plan_sentence, price_
 from planner.report.proposal.buying import purchase, purchase_text
 from planner.report.proposal.case import Case, Option
 from planner.report.proposal.locale import Locale
-from planner.report.proposal.model import Bullets, Cell, Facts, Paragraph, Section, Table
+from planner.report.proposal.model import Bullets, Facts, Paragraph, Section, Table
 from planner.report.proposal.options import against
 from planner.report.proposal.risks import Risk, risks_of
 from planner.report.proposal.stress import stress_sentence
@@ -27,7 +27,7 @@ def ask_section(case: Case) -> Section:
         (
             Paragraph(_sentence(case), lead=True),
             Paragraph(plan_sentence(case)),
-            Facts(_facts(case)),
+            w.facts(_facts(case)),
             _options(case),
             Paragraph(w.say("top_risks")),
             Bullets((*risks, stressed) if stressed else tuple(risks)),
@@ -39,7 +39,7 @@ def ask_section(case: Case) -> Section:
 
 def signature(words: Locale) -> Facts:
     """Lines that people sign on."""
-    return Facts(tuple((words.say(key), Cell("")) for key in ("f_signed", "f_signed_on")))
+    return words.facts(dict.fromkeys(("f_signed", "f_signed_on"), ""))
 
 
 def _chance(case: Case) -> tuple[str, str, bool]:
@@ -64,7 +64,7 @@ def _sentence(case: Case) -> str:
     )
 
 
-def _facts(case: Case) -> tuple[tuple[str, Cell], ...]:
+def _facts(case: Case) -> dict[str, str]:
     w, plan, choice, terms = case.words, case.plan, case.choice, case.terms
     sure, together, apart = _chance(case)
     cost, time = plan.cost_usd, plan.time_s
@@ -103,7 +103,7 @@ def _facts(case: Case) -> tuple[tuple[str, Cell], ...]:
     if limits:
         said["f_limits"] = w.listed(limits, "semicolons")
     said["f_trust"] = _trust(case)
-    return tuple((w.say(key), Cell(text)) for key, text in said.items())
+    return said
 
 
 def _trust(case: Case) -> str:
@@ -122,17 +122,16 @@ def _options(case: Case) -> Table:
         assert option.choice is not None  # noqa: S101
         rows.append(
             (
-                Cell(option.label),
-                Cell(case.cluster(option.plan)),
+                option.label,
+                case.cluster(option.plan),
                 w.days_cell(option.choice.time_p50_s),
                 w.money_cell(option.choice.cost_p50_usd),
                 w.money_cell(option.choice.cost_sure_usd),
-                Cell(option.remark or against(case, option)),
+                option.remark or against(case, option),
             )
         )
-    sure = w.percent(case.confidence)
-    keys = ("h_option", "h_cluster", "h_days", "h_usd", "h_usd_sure", "h_against")
-    return Table(w.say("top_options", sure=sure), tuple(w.say(k, sure=sure) for k in keys), tuple(rows), frozenset({0}))
+    heads = ("h_option", "h_cluster", "h_days", "h_usd", "h_usd_sure", "h_against")
+    return w.table("top_options", heads, rows, {0}, sure=w.percent(case.confidence))
 
 
 def _chosen(case: Case) -> list[Option]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, ClassVar
 
 from planner.report.proposal.ledger import sums
 from planner.report.proposal.model import Proposal
@@ -40,41 +40,56 @@ def new_book(buffer: io.BytesIO, proposal: Proposal) -> Any:
     return book
 
 
-class Book:
-    """Sheets with one column a run; rows are found by their keys."""
+class Formats:
+    """A workbook's formats, each made once, by its number form and the looks of `LOOKS`."""
+
+    LOOKS: ClassVar[dict[str, dict[str, Any]]] = {
+        "bold": {"bold": True},
+        "head": {"bold": True, "font_color": "#5c5c5c", "bottom": 1, "text_wrap": True},
+        "title": {"font_size": 15},
+        "top": {"top": 1},
+        "right": {"align": "right"},
+        "wrap": {"text_wrap": True},
+        "indent": {"indent": 1},
+    }
 
     def __init__(self, proposal: Proposal, book: Any) -> None:
-        self.proposal, self.book, self.runs = proposal, book, proposal.ledgers
+        self.proposal, self.book = proposal, book
+        self.formats: dict[tuple[str, ...], Any] = {}
+
+    def format(self, number: str = "", *look: str) -> Any:
+        """A format by its number form and look."""
+        key = (number, *look)
+        if key not in self.formats:
+            made: dict[str, Any] = {"font_name": forms(self.proposal.language).form("sheet_font"), "font_size": 11}
+            made |= {"valign": "top"} | ({"num_format": number} if number else {})
+            for name, form in self.LOOKS.items():
+                made |= form if name in look else {}
+            self.formats[key] = self.book.add_format(made)
+        return self.formats[key]
+
+
+class Book(Formats):
+    """Sheets with one column a run; rows are found by their keys."""
+
+    LOOKS: ClassVar[dict[str, dict[str, Any]]] = {
+        **Formats.LOOKS,
+        "head": {**Formats.LOOKS["head"], "valign": "bottom"},
+        "input": {"font_color": "#0033cc", "bg_color": "#eef4fb", "locked": False},
+    }
+
+    def __init__(self, proposal: Proposal, book: Any) -> None:
+        super().__init__(proposal, book)
+        self.runs = proposal.ledgers
         self.words = {key[5:]: text for key, text in proposal.words.items() if key.startswith("ui_x_")}
         self.chosen = [sums(ledger, ledger.plans[0]) for ledger in self.runs]
         self.sheets = {name: book.add_worksheet(self.words[name]) for name in SHEETS}
-        self.formats: dict[tuple[str, ...], Any] = {}
         self.rows: dict[str, dict[str, int]] = {name: {} for name in SHEETS}
         self.lines = list(dict.fromkeys(line.name for ledger in self.runs for line in ledger.lines))
         self.money = self.runs[0].money
         extra = (*(["rate"] if self.money.foreign else []), *(f"line {name}" for name in self.lines))
         self.rows["inputs"] = {key: 4 + number for number, key in enumerate((*INPUTS, *extra))}
         self.first_plan: list[int] = []
-
-    def format(self, number: str = "", *look: str) -> Any:
-        """A format by its number form and look: bold, head, input, top, wrap."""
-        key = (number, *look)
-        if key not in self.formats:
-            font = forms(self.proposal.language).form("sheet_font")
-            made: dict[str, Any] = {"font_name": font, "font_size": 11, "valign": "top"}
-            made |= {"num_format": number} if number else {}
-            made |= {"bold": True} if "bold" in look or "head" in look else {}
-            made |= (
-                {"font_color": "#5c5c5c", "text_wrap": True, "valign": "bottom", "bottom": 1} if "head" in look else {}
-            )
-            made |= {"font_color": "#0033cc", "bg_color": "#eef4fb", "locked": False} if "input" in look else {}
-            made |= {"top": 1} if "top" in look else {}
-            made |= {"text_wrap": True} if "wrap" in look else {}
-            made |= {"align": "right"} if "right" in look else {}
-            made |= {"indent": 1} if "indent" in look else {}
-            made |= {"font_size": 15} if "title" in look else {}
-            self.formats[key] = self.book.add_format(made)
-        return self.formats[key]
 
     def text(self, sheet: str, row: int, column: int, text: str, *look: str) -> None:
         """Writes a text, whatever it begins with; nothing where it is empty."""

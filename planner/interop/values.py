@@ -1,0 +1,79 @@
+"""The values of another program's file, by dotted path, read through its tool's table of keys (`fields`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from planner.interop.fields import REQUIRED, Field
+from planner.interop.files import truth, whole
+from planner.interop.imported import Taken
+from planner.units import PlannerError
+
+
+class Values:
+    """A file's values by dotted path, which of them were asked for, and the table that says what they mean."""
+
+    def __init__(self, tool: str, name: str, values: Mapping[str, Any], table: Iterable[Field]) -> None:
+        self.tool, self.name, self.values = tool, name, values
+        self.table = {row.key: row for row in table}
+        self.used: set[str] = set()
+        self.remarks: list[str] = []
+        self.warnings: list[str] = []
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """What the file has for a key, else what the table (or, of a key that it lacks, the caller) has."""
+        self.used.add(key)
+        return self.values.get(key, self.table[key].default if key in self.table else default)
+
+    def number(self, key: str) -> int:
+        """A whole number; null is as good as silent.
+
+        Raises
+        ------
+        PlannerError
+            If it is none, out of the bounds of its row, or not there where the tool wants it.
+        """
+        row, value = self.table[key], self.get(key)
+        value = row.default if value is None else value
+        if value is REQUIRED:
+            raise PlannerError(f"{self.name} has no {key}, which {self.tool} requires.")
+        return whole(value, f"{key} ({self.name})", row.least, row.most)
+
+    def value(self, means: str) -> Any:
+        """The scenario's value of the key that holds it, None where neither says it; errors: `number`, `truth`."""
+        row = next(row for row in self.table.values() if row.means == means)
+        if self.get(row.key) is None and row.default is None:
+            return None
+        switch = isinstance(row.default, bool)
+        found = truth(self.get(row.key), f"{row.key} ({self.name})") if switch else self.number(row.key)
+        return next((value for value, word in row.words.items() if word == found), found)
+
+    def take(self, *wanted: str) -> list[Taken]:
+        """Keys of the scenario, each with its value and where that came from."""
+        rows = {row.means: row.key for row in self.table.values()}
+        return [Taken(means, self.value(means), self.origin(rows[means])) for means in wanted]
+
+    def deciding(self) -> dict[str, str]:
+        """Keys that decide what no importer reads, at values at which they do, and what; the others count as read."""
+        rows = [row for row in self.table.values() if row.decides]
+        kept = {row.key: row.decides for row in rows if self.values.get(row.key, row.default) != row.default}
+        self.used |= {row.key for row in rows} - kept.keys()
+        return kept
+
+    def origin(self, key: str) -> str:
+        """Where a value came from: the key and the file, or the tool's default."""
+        return f"{key}, {self.name}" if key in self.values else f"{self.tool}'s default of {key}"
+
+
+def flat(tree: Mapping[str, Any], whole_keys: Iterable[str] = ()) -> dict[str, Any]:
+    """The values of nested maps by dotted path; a map under one of `whole_keys` is a value."""
+    found: dict[str, Any] = {}
+    nodes: list[tuple[str, Any]] = list(tree.items())
+    while nodes:
+        key, value = nodes.pop()
+        if isinstance(value, Mapping) and key not in whole_keys:
+            nodes += [(f"{key}.{inner}", part) for inner, part in value.items()]
+        else:
+            found[key] = value
+    return found
