@@ -239,11 +239,8 @@ KEYS: Mapping[str, Key] = {
     "part": by_part,
 }
 NAMELESS = ("model",)  # what is left out there is not known by name either
-WHOLE, KNOWN, PART = (
-    "site",
-    "group",
-    "part",
-)  # left out to see how far off strangers' runs are, and of known sites, parts
+# Left out to see how far off runs of sites that are not known are, and of known sites, and of parts.
+WHOLE, KNOWN, PART = "site", "group", "part"
 HOLD = 0.8  # of the rows of a source, or a part, that 80 % intervals hold
 NOISES = ("noise", "noise moe")  # of one run: of dense models, and of those with experts
 ROUNDS = 6  # in which the factor and the noise of intervals settle
