@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 
@@ -336,6 +336,11 @@ def did_you_mean(found: str, names: Iterable[str]) -> str:
     """The end of a sentence: "; did you mean `x`?", or nothing when nothing is near."""
     near = nearest(found, names)
     return f"; did you mean {' or '.join(f'`{name}`' for name in near[:3])}?" if near else ""
+
+
+def nearest_or_all(found: str, names: Sequence[str]) -> str:
+    """The end of a sentence: the nearest names, or else all that are known."""
+    return did_you_mean(found[:60], names) or f"; known are {', '.join(names)}"
 
 
 def check_name(found: str, names: Iterable[str], what: str) -> str:

@@ -192,12 +192,15 @@ def test_a_number_without_provenance_is_found(
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("memory: 80\n", "field 'memory' is not known; did you mean 'memory_gb'"),
+        (
+            "memory: 80\n",
+            "field 'memory' is not known; did you mean `memory_bw_gbyte_per_s` or `memory_gb` or `memory_reported_mib`",
+        ),
         ("tdp_w: lots\n", "tdp_w must be a number of at least 0, found `lots`"),
         ("tdp_w: {value: 700, knd: user}\n", "tdp_w has 'knd'"),
         ("tdp_w: {value: 700, kind: guess}\n", "kind 'guess' is not one of"),
         ("peak_dense_tflops: 989\n", "must be a group"),
-        ("peak_dense_tflops: {bf61: 989}\n", "did you mean 'bf16'"),
+        ("peak_dense_tflops: {bf61: 989}\n", "did you mean `bf16`"),
         ("- a\n", "a mapping of fields was expected"),
         ("tdp_w: [\n", "not valid YAML"),
         ("id: h100\n", "id is 'h100', but the file is named"),

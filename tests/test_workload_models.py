@@ -131,7 +131,7 @@ SMALL = {"layers": 2, "hidden": 64, "heads": 4, "vocab": 100}
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"hiden": 1}, "did you mean 'hidden'"),
+        ({"hiden": 1}, "did you mean `hidden`"),
         ({"layers": "two"}, "whole number"),
         ({"layers": True}, "whole number"),
         ({"layers": 0}, "positive"),

@@ -29,35 +29,25 @@ def check_agreement(rows: Iterable[PriceRow]) -> Iterator[Finding]:
         if used is None:
             continue
         for other in listed:
-            if other is not used and _apart(used, other) > DISAGREE and _near(used, other) and not _said(used, other):
-                yield Finding("agreement", "/".join(key), _sentence(used, other))
+            usd, other_usd = used.low / used.gpus, other.low / other.gpus
+            low, high = sorted((usd, other_usd))
+            explained = ("differs" in used.flags and used.note) or (
+                "superseded" in other.flags and (other.note or used.note)
+            )
+            if other is used or low <= 0 or high / low - 1 <= DISAGREE or explained or not _of_one_time(used, other):
+                continue
+            said = (
+                f"{usd:g} USD per GPU-hour ({used.source}, {used.as_of or 'undated'}), and {other_usd:g} by "
+                f"{other.source} ({other.as_of or 'undated'}): flag the one that is not believed `superseded` and note "
+                "why"
+            )
+            yield Finding("agreement", "/".join(key), said)
 
 
-def _usd(row: PriceRow) -> float:
-    return row.low / row.gpus
-
-
-def _apart(one: PriceRow, other: PriceRow) -> float:
-    low, high = sorted((_usd(one), _usd(other)))
-    return high / low - 1 if low > 0 else 0.0
-
-
-def _near(one: PriceRow, other: PriceRow) -> bool:
+def _of_one_time(one: PriceRow, other: PriceRow) -> bool:
     """Whether the days of two prices may be of one time; a price without a date may be of any."""
     starts = [row.as_of_earliest or row.as_of_latest for row in (one, other)]
     ends = [row.as_of_latest or row.as_of_earliest for row in (one, other)]
     if None in starts or None in ends:
         return True
     return max(filter(None, starts)) <= min(filter(None, ends)) + NEAR
-
-
-def _said(used: PriceRow, other: PriceRow) -> bool:
-    believed = "differs" in used.flags and used.note
-    return bool(believed or ("superseded" in other.flags and (other.note or used.note)))
-
-
-def _sentence(used: PriceRow, other: PriceRow) -> str:
-    return (
-        f"{_usd(used):g} USD per GPU-hour ({used.source}, {used.as_of or 'undated'}), and {_usd(other):g} by "
-        f"{other.source} ({other.as_of or 'undated'}): flag the one that is not believed `superseded` and note why"
-    )

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.fabrics import fabric_of
-from planner.catalog.fences import fence_remarks, fenced, most_nodes, unstated
 from planner.catalog.own import assume_network, owned_offers
 from planner.catalog.ownership import reserved_discount
 from planner.catalog.prices import PriceRow, said_date, undated
+from planner.catalog.quotas import left_out_by_quotas, most_nodes, outside_quotas, quota_remarks
 from planner.catalog.quoted import as_quoted, commits, matches, on_demand_price, refused, terms_of_quote
 from planner.spec.hardware import Hardware, Offer, joined_in
 from planner.spec.scenario import Cluster
@@ -73,7 +73,7 @@ def eligible_offers(
         reason = _unwanted(row, cluster, wanted, catalog)
         if reason:
             left_out[reason] += 1
-            if reason == unstated() and not _not_sold(row, cluster.quality):
+            if reason == left_out_by_quotas() and not _not_sold(row, cluster.quality):
                 outside.append(row)
             continue
         if "/".join((*row.key[:3], _pricing(row))) in quoted:
@@ -96,7 +96,7 @@ def eligible_offers(
     unsold = _unsold(cluster, offers)
     offers.update((offer.id, offer) for offer in owned_offers(catalog, cluster, wanted, priced=priced))
     without_term = tuple(filter(None, (refused(quote, number) for number, quote in enumerate(cluster.prices))))
-    remarks = () if cluster.own_only else (*without_term, *fence_remarks(outside), *unsold)
+    remarks = () if cluster.own_only else (*without_term, *quota_remarks(outside), *unsold)
     return Eligible(tuple(offers[name] for name in sorted(offers)), dict(sorted(left_out.items())), remarks)
 
 
@@ -109,7 +109,7 @@ def _too_big(offer: Offer, max_gpus: int) -> str:
 def _quoted_offers(
     rows: Sequence[PriceRow], catalog: Catalog, cluster: Cluster, wanted: frozenset[str]
 ) -> Iterator[Offer | PriceRow]:
-    """The offers that the user's own prices make of the catalog's machines; rows, where quotas fence them off."""
+    """The offers that the user's own prices make of the catalog's machines; rows, where no stated quota is of them."""
     listed = [row for row in rows if row.pricing == "on_demand" and not _not_sold(row, cluster.quality)]
     for number, quote in enumerate(cluster.prices):
         if quote.pricing not in cluster.pricing or cluster.own_only or refused(quote, number):
@@ -127,7 +127,7 @@ def _quoted_offers(
         for row in machines.values():
             quoted = as_quoted(row, quote)
             reason = _unwanted(quoted, cluster, wanted, catalog)
-            if reason == unstated():
+            if reason == left_out_by_quotas():
                 yield quoted
             elif not reason:
                 on_demand = on_demand_price(row, cluster.prices, ((one, one.low) for one in listed))
@@ -148,7 +148,7 @@ def _unwanted(row: PriceRow, cluster: Cluster, wanted: frozenset[str], catalog: 
         return say("left_out.other_pricing")
     if row.gpu not in catalog.accelerators:
         return say("left_out.unknown_accelerator")
-    return unstated() if fenced(cluster.quotas, row) else ""
+    return left_out_by_quotas() if outside_quotas(cluster.quotas, row) else ""
 
 
 def _pricing(row: PriceRow) -> str:

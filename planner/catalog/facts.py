@@ -6,16 +6,15 @@ something asks for it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from planner.reading import read_bytes
+from planner.reading import one_line, read_bytes
 from planner.reading.tree import Node, read_yaml
-from planner.units import PlannerError
+from planner.units import PlannerError, nearest_or_all
 
 SHIPPED = "shipped"  # the name of planner's own layer
 KINDS = ("datasheet", "measured", "derived", "recalled", "user")
@@ -212,11 +211,12 @@ def read_facts(path: Path, form: Form, layer: str) -> dict[str, Fact]:
             for name, value in node.fields.items():
                 at = node.key_where[name]
                 if name not in form.groups[field]:
-                    raise PlannerError(f"{at}: {field}.{name[:60]} is not known{_nearest(name, form.groups[field])}")
+                    near = nearest_or_all(name, sorted(form.groups[field]))
+                    raise PlannerError(f"{at}: {one_line(f'{field}.{name[:60]} is not known{near}')}")
                 facts[f"{field}.{name}"] = _fact(at, f"{field}.{name}", value, layer)
         else:
-            known = form.texts | form.numbers | set(form.groups)
-            raise PlannerError(f"{where}: field {field[:60]!r} is not known{_nearest(field, known)}")
+            near = nearest_or_all(field, sorted(form.texts | form.numbers | set(form.groups)))
+            raise PlannerError(f"{where}: {one_line(f'field {field[:60]!r} is not known{near}')}")
     return facts
 
 
@@ -265,8 +265,3 @@ def _float(where: str, field: str, node: Node) -> float:
     if not 0 <= number < float("inf"):
         raise PlannerError(f"{where}: {field} must be a number of at least 0, found {node.kind}")
     return number
-
-
-def _nearest(word: str, known: Iterator[str] | frozenset[str] | set[str]) -> str:
-    close = difflib.get_close_matches(word, sorted(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"

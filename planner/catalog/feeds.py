@@ -84,9 +84,9 @@ def read_offers(path: Path, catalog: Catalog) -> tuple[Reading, date]:
     if not isinstance(offers, list) or not isinstance(data.get("date"), str):
         raise fault(path, "no list of offers with a date; a day's file has {date, offers, providers}")
     stale = {
-        name: str(told.get("last_verified") or "")[:10]
-        for name, told in (data.get("providers") or {}).items()
-        if isinstance(told, dict) and told.get("stale")
+        name: str(entry.get("last_verified") or "")[:10]
+        for name, entry in (data.get("providers") or {}).items()
+        if isinstance(entry, dict) and entry.get("stale")
     } if isinstance(data.get("providers"), dict) else {}  # fmt: skip
     feed = _Feed(path, OFFERS, catalog)
     for number, offer in enumerate(offers, 1):

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from planner.catalog.catalog import Catalog
 from planner.catalog.importing import REPORT_COLUMNS, Reading, dated, node_ids
 from planner.catalog.prices import COLUMNS, DATE_KINDS, FLAGS, PRICINGS, QUALITIES
-from planner.reading import read_csv
-from planner.units import PlannerError, did_you_mean
+from planner.reading import fault, read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +34,16 @@ def read_quotes(path: Path, catalog: Catalog, as_of: date) -> Reading:
     """
     import pandas as pd
 
-    read = read_csv(path)
+    read = read_csv(path, NEEDED, (*COLUMNS, *PRICES))
+    priced = [name for name in (*PRICES, "usd_per_machine_hour_low") if name in read.header]
+    if len(priced) != 1:
+        raise fault(
+            path,
+            "give the price in exactly one of usd_per_machine_hour (of the row's `gpus` together), usd_per_gpu_hour "
+            f"and usd_per_machine_hour_low; found {', '.join(priced) or 'none'}",
+            1,
+        )
     raw = pd.DataFrame(list(read.cells), columns=list(read.header), dtype=str)
-    _columns(path, list(raw.columns))
     table = raw.reindex(columns=list(COLUMNS), fill_value="")
     gpus = pd.to_numeric(raw["gpus"], errors="coerce")
     for name in _NUMBERS:
@@ -62,29 +68,11 @@ def read_quotes(path: Path, catalog: Catalog, as_of: date) -> Reading:
     table["node"] = table["node"].where(table["node"] != "", found)
     table["gpu"] = table["gpu"].str.strip().str.lower()
     table = table.assign(file=path.name, line=list(read.lines))
-    price = next(name for name in (*PRICES, "usd_per_machine_hour_low") if name in raw)
+    price = priced[0]
     complaints = _complaints(table, gpus, price, raw[price].str.strip())
     bad = complaints != ""
     table["gpus"] = gpus.where(~bad, 1).astype(int)
     return Reading(table[~bad], _rejected(table[bad], complaints[bad]), {}, len(raw))
-
-
-def _columns(path: Path, columns: list[str]) -> None:
-    known = (*COLUMNS, *PRICES)
-    for name in columns:
-        if name not in known:
-            raise PlannerError(f"{path}, line 1: column {name!r} is not known{did_you_mean(name, known)}")
-    missing = [name for name in NEEDED if name not in columns]
-    if missing:
-        raise PlannerError(
-            f"{path}, line 1: column {missing[0]!r} is missing; quotes have {', '.join(NEEDED)} and a price"
-        )
-    prices = [name for name in (*PRICES, "usd_per_machine_hour_low") if name in columns]
-    if len(prices) != 1:
-        raise PlannerError(
-            f"{path}, line 1: give the price in exactly one of usd_per_machine_hour (of the row's `gpus` together), "
-            f"usd_per_gpu_hour and usd_per_machine_hour_low; found {', '.join(prices) or 'none'}"
-        )
 
 
 def _complaints(table: pd.DataFrame, gpus: pd.Series[float], price: str, written: pd.Series[str]) -> pd.Series[str]:

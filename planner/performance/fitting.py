@@ -34,10 +34,8 @@ from planner.spec.model import ModelSpec
 
 STEP = 1e-4  # of the finite differences, in log parameters
 MOST_STEPS = 60
-SETTLED, SETTLED_TAILS = (
-    0.01,
-    0.02,
-)  # a fit is done when no parameter (of its prior spread) and no run's weight moves more
+SETTLED = 0.01  # a fit is done when no parameter moves more, of its prior spread,
+SETTLED_TAILS = 0.02  # and no run's weight
 FARTHEST = 1.0  # of its prior spread, that a parameter moves in one of the first steps
 FIRST = 4  # steps that are held short
 

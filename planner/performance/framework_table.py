@@ -180,9 +180,9 @@ def frameworks() -> Mapping[str, Framework]:
     return _load(data_dir() / "frameworks", frameworks_raw())
 
 
-def frameworks_for(asked: str) -> tuple[str, ...]:
+def frameworks_for(stated: str) -> tuple[str, ...]:
     """Names of the frameworks that a scenario means: the one it states, or for "any" those that may be chosen."""
-    return tuple(name for name, row in frameworks().items() if asked == name or (asked == "any" and not row.by_name))
+    return tuple(name for name, row in frameworks().items() if stated == name or (stated == "any" and not row.by_name))
 
 
 @cache

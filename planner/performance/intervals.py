@@ -105,9 +105,8 @@ class KnownRuns:
 
     places: tuple[Place, ...]
     noise: FloatArray  # (n,), variance of each
-    spreads: Mapping[
-        str, float
-    ]  # standard deviation by what is shared, "noise" and "noise moe" of one run, UNSEEN, "scale" of all
+    # Standard deviation by what is shared, "noise" and "noise moe" of one run, UNSEEN, "scale" of all.
+    spreads: Mapping[str, float]
 
     @cached_property
     def coordinates(self) -> FloatArray:

@@ -69,7 +69,7 @@ class KernelTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cut:
+class _MicroBatch:
     """One micro-batch as it lies on a GPU, and how often each part of a layer is passed through."""
 
     tp: Number
@@ -147,7 +147,7 @@ def kernels_of(
     tokens = micro_batch * s.seq_length / cp
     how = s.conditions
     recomputed_fraction = (recompute == 2) * how.full_share + (recompute == 1) * how.selective_share
-    cut = _Cut(
+    micro = _MicroBatch(
         tp=tp,
         cp=cp,
         ep=ep,
@@ -163,29 +163,29 @@ def kernels_of(
         trained=how.trained,
     )
     stack = _stack(s.model)
-    attention = _attention(s, cut, stack)
+    attention = _attention(s, micro, stack)
     terms = {
-        "matmul": _matmul(s, cut, stack),
-        "experts": _experts(s, cut, stack),
+        "matmul": _matmul(s, micro, stack),
+        "experts": _experts(s, micro, stack),
         "attention": attention,
-        "memory_bound": _memory_bound(s, cut, stack),
-        "tensor_parallel": _tensor_parallel(s, cut, stack),
-        "context_parallel": _context_parallel(s, cut, stack, attention),
-        "expert_parallel": _expert_parallel(s, cut, stack),
+        "memory_bound": _memory_bound(s, micro, stack),
+        "tensor_parallel": _tensor_parallel(s, micro, stack),
+        "context_parallel": _context_parallel(s, micro, stack, attention),
+        "expert_parallel": _expert_parallel(s, micro, stack),
     }
     if np.any(how.trained < 1.0):
-        terms |= {"adapters": _adapters(s, cut), "dequantisation": _dequantised(s, cut, stack)}
+        terms |= {"adapters": _adapters(s, micro), "dequantisation": _dequantised(s, micro, stack)}
     device = sum(terms.values())
-    launched = stack.halves + how.adapter_kernels + how.adapter_expert_kernels / cut.ep
-    experts_launched = s.rates.host_moe + s.rates.host_expert * s.model.experts / cut.ep
-    host = (s.rates.host_layer * launched + experts_launched * stack.routed) * cut.passes / 3.0
+    launched = stack.halves + how.adapter_kernels + how.adapter_expert_kernels / micro.ep
+    experts_launched = s.rates.host_moe + s.rates.host_expert * s.model.experts / micro.ep
+    host = (s.rates.host_layer * launched + experts_launched * stack.routed) * micro.passes / 3.0
     trunk = (device**HOST_SMOOTHNESS + host**HOST_SMOOTHNESS) ** (1.0 / HOST_SMOOTHNESS)
     # Rows of the embedding are looked up, summed and given their gradients.
-    first = 18.0 * cut.stream_tokens * s.model.hidden * s.rates.pointwise / s.machine.hbm
+    first = 18.0 * micro.stream_tokens * s.model.hidden * s.rates.pointwise / s.machine.hbm
     # The output layer, in 16 bits whatever the recipe, and its softmax; again for every predicted token.
     predicted = 1.0 + s.model.extra_layers
-    head_flops = 2.0 * (2.0 + cut.trained) * cut.tokens * s.model.hidden * s.model.vocab / cut.tp * predicted
-    logits = LOSS_BYTES * cut.tokens * s.model.vocab / cut.tp * predicted
+    head_flops = 2.0 * (2.0 + micro.trained) * micro.tokens * s.model.hidden * s.model.vocab / micro.tp * predicted
+    logits = LOSS_BYTES * micro.tokens * s.model.vocab / micro.tp * predicted
     last = head_flops / (s.machine.ceiling_16 * s.rates.matmul) + logits * s.rates.loss / s.machine.hbm
     busy = trunk + first + last
     shape = np.broadcast_shapes(np.shape(busy), np.shape(tp))
@@ -197,8 +197,8 @@ def kernels_of(
         busy_s=_full(busy, shape),
         first_s=_full(first, shape),
         last_s=_full(last, shape),
-        least_s=_full(_least(s, cut, stack, head_flops), shape),
-        stage_bytes=_full(2.0 * cut.stream_tokens * s.model.hidden, shape),
+        least_s=_full(_least(s, micro, stack, head_flops), shape),
+        stage_bytes=_full(2.0 * micro.stream_tokens * s.model.hidden, shape),
         dense_weights=_full((stack.weights + embedding) / tp, shape),
         expert_weights=_full(stack.routed * s.model.experts * s.model.expert_weights / ep, shape),
         tp=_counts(tp, shape),
@@ -230,19 +230,19 @@ def _stack(model: ModelNumbers) -> _Stack:
     )
 
 
-def _matmul_flops(cut: _Cut, stack: _Stack) -> Number:
-    return 2.0 * cut.tokens * stack.weights / cut.tp
+def _matmul_flops(micro: _MicroBatch, stack: _Stack) -> Number:
+    return 2.0 * micro.tokens * stack.weights / micro.tp
 
 
-def _expert_flops(s: Scope, cut: _Cut, stack: _Stack) -> Number:
-    return 2.0 * cut.tokens * s.model.top_k / cut.tp * s.model.expert_weights * stack.routed
+def _expert_flops(s: Scope, micro: _MicroBatch, stack: _Stack) -> Number:
+    return 2.0 * micro.tokens * s.model.top_k / micro.tp * s.model.expert_weights * stack.routed
 
 
-def _score_flops(s: Scope, cut: _Cut, stack: _Stack) -> Number:
-    return 2.0 * cut.tokens * visible_keys(s.model, s.seq_length) * s.model.score_width / cut.tp * stack.layers
+def _score_flops(s: Scope, micro: _MicroBatch, stack: _Stack) -> Number:
+    return 2.0 * micro.tokens * visible_keys(s.model, s.seq_length) * s.model.score_width / micro.tp * stack.layers
 
 
-def _matmul(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+def _matmul(s: Scope, micro: _MicroBatch, stack: _Stack) -> Number:
     """Dense matmuls: FLOPs at a share of the measured ceiling, and what unfilled last waves of tiles lose.
 
     That is half a wave each on the mean, both ways. A wave computes `OUTPUTS` elements, each in as many multiply-adds
@@ -250,126 +250,126 @@ def _matmul(s: Scope, cut: _Cut, stack: _Stack) -> Number:
     of the gradient by weights the tokens.
     """
     rate = s.machine.ceiling * s.rates.matmul
-    compute = _matmul_flops(cut, stack) / rate
-    repeated = 2.0 * cut.tokens * cut.recomputed_weights * stack.layers / cut.tp / rate
-    gradients = MATMULS * stack.halves * cut.tokens * cut.trained
-    inner = 0.5 * (stack.full + stack.split / cut.tp) * (2.0 + cut.recomputed_fraction) + gradients
-    return cut.matmul_passes * compute + repeated + s.rates.wave * OUTPUTS * inner / rate
+    compute = _matmul_flops(micro, stack) / rate
+    repeated = 2.0 * micro.tokens * micro.recomputed_weights * stack.layers / micro.tp / rate
+    gradients = MATMULS * stack.halves * micro.tokens * micro.trained
+    inner = 0.5 * (stack.full + stack.split / micro.tp) * (2.0 + micro.recomputed_fraction) + gradients
+    return micro.matmul_passes * compute + repeated + s.rates.wave * OUTPUTS * inner / rate
 
 
-def _experts(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+def _experts(s: Scope, micro: _MicroBatch, stack: _Stack) -> Number:
     """Routed experts, each GPU's share of the rows evenly over its local experts; and the router."""
-    compute = _expert_flops(s, cut, stack) / (s.machine.ceiling * s.rates.expert)
-    router = 2.0 * cut.stream_tokens * s.model.hidden * s.model.experts * stack.routed / s.machine.ceiling_16
-    return cut.expert_matmul_passes * (compute + router)
+    compute = _expert_flops(s, micro, stack) / (s.machine.ceiling * s.rates.expert)
+    router = 2.0 * micro.stream_tokens * s.model.hidden * s.model.experts * stack.routed / s.machine.ceiling_16
+    return micro.expert_matmul_passes * (compute + router)
 
 
-def _adapters(s: Scope, cut: _Cut) -> Number:
+def _adapters(s: Scope, micro: _MicroBatch) -> Number:
     """Adapters: products so narrow that memory bounds them, and their FLOPs; see `adapter_counts`.
 
     Tensor parallelism divides the wider side of each; experts' are of the tokens that they are given.
     """
     how = s.conditions
-    elements = cut.tokens / cut.tp * (how.adapter_elements + s.model.top_k * how.adapter_expert_elements)
+    elements = micro.tokens / micro.tp * (how.adapter_elements + s.model.top_k * how.adapter_expert_elements)
     moved = 2.0 * elements / (MOVES * s.machine.hbm)
-    return cut.passes * (moved + cut.tokens / cut.tp * how.adapter_flops / s.machine.ceiling_16)
+    return micro.passes * (moved + micro.tokens / micro.tp * how.adapter_flops / s.machine.ceiling_16)
 
 
-def _dequantised(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+def _dequantised(s: Scope, micro: _MicroBatch, stack: _Stack) -> Number:
     """Weights in 4 bits, read and written in 16 before every product with them, 0 where they are kept in 16.
 
     Source: bitsandbytes/autograd/_functions.py MatMul4Bit dequantises forward and again backward. Each pass moves
     `frozen_bytes` and 2 bytes a weight.
     """
     stored = s.conditions.frozen_bytes
-    weights = stack.weights / cut.tp + stack.routed * s.model.experts * s.model.expert_weights / cut.ep
+    weights = stack.weights / micro.tp + stack.routed * s.model.experts * s.model.expert_weights / micro.ep
     each = weights * (stored + 2.0) / (MOVES * s.machine.hbm)
-    return np.where(stored < 2.0, cut.matmul_passes * each, 0.0)
+    return np.where(stored < 2.0, micro.matmul_passes * each, 0.0)
 
 
-def _attention(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+def _attention(s: Scope, micro: _MicroBatch, stack: _Stack) -> Number:
     """Scores and values. Before FlashAttention the whole square is computed and goes to memory and back.
 
     Recurrences run in kernels of their own, taken to be as fast as attention's: nobody's are measured here.
     """
-    fused = _score_flops(s, cut, stack) / (s.machine.ceiling_16 * s.rates.attention)
-    scores = cut.tokens * s.seq_length * s.model.heads / cut.tp * stack.layers
+    fused = _score_flops(s, micro, stack) / (s.machine.ceiling_16 * s.rates.attention)
+    scores = micro.tokens * s.seq_length * s.model.heads / micro.tp * stack.layers
     written = 2.0 * fused + SCORE_BYTES * scores * s.rates.scores / s.machine.hbm
     unfused = s.conditions.unfused
-    flash = fused * (1.0 + BACKWARD_ATTENTION + cut.recomputed_attention)
-    scores_s = (1.0 - unfused) * flash + unfused * written * (3.0 + cut.recomputed_attention)
-    scanned = cut.tokens * s.model.scan_work * stack.layers / cut.tp / (s.machine.ceiling_16 * s.rates.attention)
-    return scores_s + scanned * (1.0 + BACKWARD_ATTENTION + cut.recomputed_attention)
+    flash = fused * (1.0 + BACKWARD_ATTENTION + micro.recomputed_attention)
+    scores_s = (1.0 - unfused) * flash + unfused * written * (3.0 + micro.recomputed_attention)
+    scanned = micro.tokens * s.model.scan_work * stack.layers / micro.tp / (s.machine.ceiling_16 * s.rates.attention)
+    return scores_s + scanned * (1.0 + BACKWARD_ATTENTION + micro.recomputed_attention)
 
 
-def _memory_bound(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+def _memory_bound(s: Scope, micro: _MicroBatch, stack: _Stack) -> Number:
     """Norms, sums, activations, rotation; rows to experts and back. Unfused attention copies its heads."""
     model = s.model
     copied = s.conditions.unfused * (1.0 + 2.0 * model.rotary) * stack.layers * model.attention_split
-    elements = cut.stream_tokens * STREAM_ELEMENTS * model.hidden * stack.halves
-    elements = elements + cut.tokens / cut.tp * (stack.layers * model.attention_split + stack.hidden + copied)
-    rows = cut.tokens * model.top_k / cut.tp * stack.routed * (model.expert_hidden + 6.0 * model.routed_width)
-    moved = cut.passes * elements * s.rates.pointwise + cut.expert_passes * rows * s.rates.routing
-    repeated = cut.tokens / cut.tp * cut.recomputed_elements * stack.layers * s.rates.pointwise
+    elements = micro.stream_tokens * STREAM_ELEMENTS * model.hidden * stack.halves
+    elements = elements + micro.tokens / micro.tp * (stack.layers * model.attention_split + stack.hidden + copied)
+    rows = micro.tokens * model.top_k / micro.tp * stack.routed * (model.expert_hidden + 6.0 * model.routed_width)
+    moved = micro.passes * elements * s.rates.pointwise + micro.expert_passes * rows * s.rates.routing
+    repeated = micro.tokens / micro.tp * micro.recomputed_elements * stack.layers * s.rates.pointwise
     return 2.0 * (moved + repeated) / s.machine.hbm
 
 
-def _tensor_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+def _tensor_parallel(s: Scope, micro: _MicroBatch, stack: _Stack) -> Number:
     """Rings of s·b·h a layer: two all-reduces forward and two backward, or gathers and scatters of the same volume.
 
     A parallel residual needs one forward (GPT-NeoX). Experts are not divided by tp: their layers have attention's only.
     All-reduces of fewer than a node's eight GPUs get less of a switch each; gathers and scatters do not.
     Source: Korthikanti et al. 2022, section 4.2.
     """
-    size = 2.0 * cut.tokens * s.model.hidden
-    local = _in_link_domain(s, cut, cut.tp)
+    size = 2.0 * micro.tokens * s.model.hidden
+    local = _in_link_domain(s, micro, micro.tp)
     ring = np.where(
-        cut.sequence_parallel,
-        ring_time(s.machine, s.machine.up_gather, size, cut.tp, local),
-        ring_time(s.machine, s.machine.up_reduce, size, cut.tp, local, reduce=True)
+        micro.sequence_parallel,
+        ring_time(s.machine, s.machine.up_gather, size, micro.tp, local),
+        ring_time(s.machine, s.machine.up_reduce, size, micro.tp, local, reduce=True)
         * np.maximum(WIDE / np.maximum(local, 1.0), 1.0) ** (s.rates.narrow * s.machine.switched),
     )
     shared = stack.mixers + stack.routed * (s.model.shared_weights > 0.0)  # these are divided as dense layers are
     forward = 2.0 * stack.dense * (2.0 - s.model.parallel_residual) + 2.0 * shared
     backward = 4.0 * stack.dense + 2.0 * shared
-    return np.where(cut.tp > 1, ring * (forward * (1.0 + cut.recomputed_fraction) + backward), 0.0) * s.rates.tensor
+    return np.where(micro.tp > 1, ring * (forward * (1.0 + micro.recomputed_fraction) + backward), 0.0) * s.rates.tensor
 
 
-def _context_parallel(s: Scope, cut: _Cut, stack: _Stack, attention: Number) -> Number:
+def _context_parallel(s: Scope, micro: _MicroBatch, stack: _Stack, attention: Number) -> Number:
     """The ring of keys and values: a share shows always, the rest where it outlasts half of attention.
 
     Recurrent layers trade tokens for heads before and behind their scan (Megatron-Core's mamba_context_parallel.py).
     """
-    size = 2.0 * cut.tokens * (s.model.kv_width * cut.cp + s.model.exchanged) / cut.tp
-    group = cut.tp * cut.cp  # each rank sends to the next: one port carries what crosses
-    local = np.where(_in_link_domain(s, cut, group) < group, 1.0, cut.cp)
-    ring = ring_time(s.machine, s.machine.up_gather, size, cut.cp, local) * stack.layers * cut.passes
-    return np.where(cut.cp > 1, s.rates.context * ring + np.maximum(ring - 0.5 * attention, 0.0), 0.0)
+    size = 2.0 * micro.tokens * (s.model.kv_width * micro.cp + s.model.exchanged) / micro.tp
+    group = micro.tp * micro.cp  # each rank sends to the next: one port carries what crosses
+    local = np.where(_in_link_domain(s, micro, group) < group, 1.0, micro.cp)
+    ring = ring_time(s.machine, s.machine.up_gather, size, micro.cp, local) * stack.layers * micro.passes
+    return np.where(micro.cp > 1, s.rates.context * ring + np.maximum(ring - 0.5 * attention, 0.0), 0.0)
 
 
-def _expert_parallel(s: Scope, cut: _Cut, stack: _Stack) -> Number:
+def _expert_parallel(s: Scope, micro: _MicroBatch, stack: _Stack) -> Number:
     """Two all-to-alls forward and two backward: what stays in the domain by link, the rest by network."""
     machine = s.machine
-    size = 2.0 * cut.tokens * s.model.top_k / cut.tp * s.model.routed_width
-    near = _in_link_domain(s, cut, cut.ep)
-    inside = size * (near - 1.0) / cut.ep / (machine.link * link_share(machine.up_gather, size))
-    outside = size * (1.0 - near / cut.ep)
+    size = 2.0 * micro.tokens * s.model.top_k / micro.tp * s.model.routed_width
+    near = _in_link_domain(s, micro, micro.ep)
+    inside = size * (near - 1.0) / micro.ep / (machine.link * link_share(machine.up_gather, size))
+    outside = size * (1.0 - near / micro.ep)
     share = link_share(machine.out, size * as_of_port(machine.network))
     across = outside / np.maximum(machine.network * share, 1.0)
-    one = np.where(cut.ep > 1, inside + across, 0.0)
-    return 2.0 * (2.0 + cut.recomputed_experts) * stack.routed * one * s.rates.expert_exchange
+    one = np.where(micro.ep > 1, inside + across, 0.0)
+    return 2.0 * (2.0 + micro.recomputed_experts) * stack.routed * one * s.rates.expert_exchange
 
 
-def _in_link_domain(s: Scope, cut: _Cut, group: Number) -> Number:
+def _in_link_domain(s: Scope, micro: _MicroBatch, group: Number) -> Number:
     """GPUs of a group of neighbours that one link domain joins."""
-    return np.where(cut.in_node, group, neighbours(s.machine, group))
+    return np.where(micro.in_node, group, neighbours(s.machine, group))
 
 
-def _least(s: Scope, cut: _Cut, stack: _Stack, head_flops: Number) -> Number:
+def _least(s: Scope, micro: _MicroBatch, stack: _Stack, head_flops: Number) -> Number:
     """What no kernel measured anywhere would undercut."""
-    layers = cut.matmul_passes * (_matmul_flops(cut, stack) + _expert_flops(s, cut, stack)) / s.machine.ceiling
-    scores = _score_flops(s, cut, stack) + cut.tokens * s.model.scan_flops * stack.layers / cut.tp
-    scores = scores * (1.0 + BACKWARD_ATTENTION_FLOPS + cut.recomputed_attention)
+    layers = micro.matmul_passes * (_matmul_flops(micro, stack) + _expert_flops(s, micro, stack)) / s.machine.ceiling
+    scores = _score_flops(s, micro, stack) + micro.tokens * s.model.scan_flops * stack.layers / micro.tp
+    scores = scores * (1.0 + BACKWARD_ATTENTION_FLOPS + micro.recomputed_attention)
     return layers + (head_flops + scores) / s.machine.ceiling_16
 
 

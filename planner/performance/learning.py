@@ -144,11 +144,11 @@ class HeldOut:
     calibrations: Mapping[Hashable, Calibration]  # by what was left out
     keys: tuple[Hashable, ...]  # what was left out for each row
 
-    def sigma(self, asked: Sequence[Run]) -> FloatArray:
+    def sigma(self, judged: Sequence[Run]) -> FloatArray:
         """The spread that was stated of each, (n,)."""
         found = (
             spread(r.setting, np.asarray([r.gpus]), self.calibrations[k]).sigma[0]
-            for r, k in zip(asked, self.keys, strict=True)
+            for r, k in zip(judged, self.keys, strict=True)
         )
         return np.asarray(list(found))
 
@@ -169,12 +169,12 @@ def held_out(
     """
     key = KEYS[leave_out]
     runs = found.runs
-    asked = list(runs if ask is None else ask)
+    judged = list(runs if ask is None else ask)
     known = [key(r) for r in runs]
-    keys = tuple(key(r) for r in asked)
+    keys = tuple(key(r) for r in judged)
     if leave_out in NAMELESS:
-        asked = [replace(r, setting=replace(r.setting, model=replace(r.setting.model, name=""))) for r in asked]
-    errors = np.zeros(len(asked))
+        judged = [replace(r, setting=replace(r.setting, model=replace(r.setting.model, name=""))) for r in judged]
+    errors = np.zeros(len(judged))
     calibrations: dict[Hashable, Calibration] = {}
     for k in dict.fromkeys(keys):
         out = np.flatnonzero([other == k for other in known])
@@ -183,7 +183,7 @@ def held_out(
         else:
             calibrations[k] = found.calibration(prior, out)
         rows = [i for i, other in enumerate(keys) if other == k]
-        errors[rows] = log_errors([asked[i] for i in rows], calibrations[k])
+        errors[rows] = log_errors([judged[i] for i in rows], calibrations[k])
     return HeldOut(errors, calibrations, keys)
 
 
@@ -239,11 +239,8 @@ KEYS: Mapping[str, Key] = {
     "part": by_part,
 }
 NAMELESS = ("model",)  # what is left out there is not known by name either
-WHOLE, KNOWN, PART = (
-    "site",
-    "group",
-    "part",
-)  # left out to see how far off strangers' runs are, and of known sites, parts
+# Left out to see how far off runs of sites that are not known are, and of known sites, and of parts.
+WHOLE, KNOWN, PART = "site", "group", "part"
 HOLD = 0.8  # of the rows of a source, or a part, that 80 % intervals hold
 NOISES = ("noise", "noise moe")  # of one run: of dense models, and of those with experts
 ROUNDS = 6  # in which the factor and the noise of intervals settle

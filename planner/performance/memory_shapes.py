@@ -99,9 +99,8 @@ def memory_shapes(
     drops = constants.selective_drops if modules is None else tuple(MODULES[m] for m in modules)
     scores = 0.0 if flash else constants.attention_scores_bytes * model.heads
     fed, between = row.input_bytes(precision), 0.0 if fused or not model.gated_mlp else HALF
-    shared_output = constants.attention_output_bytes.get(
-        precision
-    )  # of attention and the projection; None: each its own
+    # Of attention and the projection; None: each its own.
+    shared_output = constants.attention_output_bytes.get(precision)
     gate = constants.gate_input_bytes.get(precision, HALF)
     masks = LayerBytes(constants.dropout_bytes * model.hidden, 0.0, 0.0, 0.0)
     attention = [_attention(model, scores, fed, shared_output, dropped) for dropped in ((), drops)]

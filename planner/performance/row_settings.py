@@ -27,7 +27,8 @@ from planner.workload.zoo import find_model, plain_name
 NAME_WORDS = ("tokendrop", "dropless", "w/o mtp")  # words that the published model names carry
 MOST_PARAMETERS = 10**15
 PCIE5_GBYTE_PER_S = 63.0
-FAST_PORT, PLAIN_PORT = 400.0, 25.0  # Gbit/s of a GPU's share where nobody tells: NDR, as most clusters have; Ethernet
+FAST_PORT = 400.0  # Gbit/s of a GPU's share where nobody tells: NDR, as most clusters have
+ETHERNET_PORT = 25.0  # the same of Ethernet
 #: Columns that say nothing of a setting: of the layout alone, of the measurement, of the table.
 NOT_OF_SETTING = frozenset((
     "gpus", "tp", "pp", "vpp", "dp", "cp", "ep", "sequence_parallel", "recompute", "micro_batch", "grad_accum",
@@ -203,18 +204,18 @@ def _hardware(cell: Cells, accelerator: Accelerator, parts: Catalog) -> Hardware
     network = cell.number("network_gbit_per_s_per_node", MOST_GBIT_PER_S) or cell.network_gbit_per_s(gpus_per_node)
     written = cell.text("interconnect")
     fabric = fabric_of(written)
-    plain = fabric == "ethernet"  # nobody's Ethernet without a rate is as fast as the maker's network
+    ethernet = fabric == "ethernet"  # nobody's Ethernet without a rate is as fast as the maker's network
     strange = names_no_network(written)
     if fabric == "unknown" and not strange:
         fabric = fabric_of(own.network) if own else "unknown"
         fabric = "infiniband" if fabric == "unknown" else fabric
-    if network is None and own and own.network_gbit_per_s and not plain:
+    if network is None and own and own.network_gbit_per_s and not ethernet:
         network = own.network_gbit_per_s * gpus_per_node / own.gpus_per_node
     if network is None:
         fast = (
             accelerator.link_gbyte_per_s or 0.0
         ) > PCIE5_GBYTE_PER_S  # a workstation's parts have PCIe, or hardly more
-        network = gpus_per_node * (FAST_PORT if fast and not plain else PLAIN_PORT)
+        network = gpus_per_node * (FAST_PORT if fast and not ethernet else ETHERNET_PORT)
     return Hardware(
         gpu=accelerator.id,
         gpus_per_node=gpus_per_node,

@@ -53,9 +53,8 @@ class Run:
     tokens_per_s_per_gpu: float | None
     low_trust: bool = False  # its `weight` says that it should count for less
     assumed: tuple[str, ...] = ()  # what the row says that no table knows, and what it was taken for
-    stated: Mapping[str, str] = field(
-        default_factory=lambda: dict.fromkeys(LAYOUT_COLUMNS, ""), hash=False
-    )  # of the layout
+    # What is stated of the layout.
+    stated: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(LAYOUT_COLUMNS, ""), hash=False)
     year: int | None = None  # in which it ran, where the row says
 
     @property

@@ -175,7 +175,7 @@ def _pattern_layers(model: ModelSpec, mixers: _Mixers) -> _Layers:
     r, layers = model.recurrent, float(model.layers)
     attention, recurrent = attention_count(model) / layers, recurrent_count(model) / layers
     windowed = attention_layers(model, 2**62)[1] / (attention * layers) if attention else 0.0
-    plain = dense_layer_count(model)
+    dense = dense_layer_count(model)
     lone = {word: count for word, count in layer_kinds(model).items() if len(word) == 1}
     mean = _Mixers(*(attention * part for part in mixers))
     work = flops = exchanged = 0.0
@@ -191,9 +191,9 @@ def _pattern_layers(model: ModelSpec, mixers: _Mixers) -> _Layers:
         work, flops = recurrent * scan_work(r), recurrent * scan_flops(r)
     return _Layers(
         mean,
-        model.layers - plain,
+        model.layers - dense,
         windowed,
-        mlps=mlp_layer_count(model) / plain if plain else 0.0,
+        mlps=mlp_layer_count(model) / dense if dense else 0.0,
         lone=float(sum(lone.values())),
         lone_routed=float(lone.get(EXPERTS, 0)),
         scan_flops=flops,

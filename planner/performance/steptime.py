@@ -131,14 +131,14 @@ def _optimizer(s: Scope, k: KernelTimes, pp: IntArray, zero_stage: IntArray, ran
     each = 6.0 / np.where(zero_stage >= 3, shared, 1) + 2.0 * how.optimizer_bytes / divided
     weights = (k.dense_weights * how.trained_dense + k.expert_weights * how.trained_experts) / pp
     states = weights * each
-    there = states * rates.optimizer / machine.hbm
+    on_gpu = states * rates.optimizer / machine.hbm
     if np.any(how.optimizer_flops):
-        there = there + weights / divided * how.optimizer_flops / machine.ceiling_16
+        on_gpu = on_gpu + weights / divided * how.optimizer_flops / machine.ceiling_16
     if not np.any(how.moves_optimizer):
-        return np.asarray(there)
+        return np.asarray(on_gpu)
     moved = weights / divided * (machine.gradient_bytes + WEIGHT_BYTES) / how.host_link
     stepped = weights / divided * (2.0 * how.optimizer_bytes + machine.gradient_bytes) / how.host_memory
-    return np.asarray(np.where(how.moves_optimizer > 0, moved + stepped, there))
+    return np.asarray(np.where(how.moves_optimizer > 0, moved + stepped, on_gpu))
 
 
 def slowest_stage(k: KernelTimes, layers: Number, pp: IntArray, vpp: IntArray) -> FloatArray:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from planner.files import unguarded
 from planner.reading.text import MAX_BYTES, fault, one_line, read_bytes, text_of
-from planner.units import did_you_mean
+from planner.units import did_you_mean, nearest_or_all
 
 _QUOTED = "a text that holds a comma stands in double quotes"
 
@@ -80,7 +80,7 @@ def check_header(path: Path, header: Sequence[str], needs: Iterable[str], knows:
     unknown = next((name for name in header if knows and name not in knows), None)
     missing = next((name for name in needs if name not in header), None)
     if unknown is not None:
-        raise fault(path, f"column {one_line(repr(unknown), 60)} is not known{_nearest(unknown, knows)}", 1)
+        raise fault(path, f"column {one_line(repr(unknown), 60)} is not known{nearest_or_all(unknown, knows)}", 1)
     if missing is not None:
         raise fault(
             path,
@@ -89,7 +89,3 @@ def check_header(path: Path, header: Sequence[str], needs: Iterable[str], knows:
         )
     if twice is not None:
         raise fault(path, f"column {one_line(repr(twice), 60)} stands twice; keep one", 1)
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    return did_you_mean(word[:60], known) or f"; known are {', '.join(known)}"

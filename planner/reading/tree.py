@@ -94,7 +94,8 @@ def _document(text: str, name: str, holds: str = "") -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = builder.place(mark) if mark else name
-        raise PlannerError(f"{place}: not valid YAML: {_reason(error)}") from None
+        reason = _first_line(", ".join(part for part in (error.context, error.problem) if part))
+        raise PlannerError(f"{place}: not valid YAML: {reason}") from None
     except yaml.YAMLError as error:
         raise PlannerError(f"{_unreadable(text, name)}: {_first_line(str(error))}") from None
 
@@ -219,11 +220,6 @@ def _resolve(text: str) -> Scalar:
         number = float(text)
         return number if math.isfinite(number) else text
     return text
-
-
-def _reason(error: yaml.MarkedYAMLError) -> str:
-    parts = [part for part in (error.context, error.problem) if part]
-    return _first_line(", ".join(parts))
 
 
 def _first_line(text: str) -> str:

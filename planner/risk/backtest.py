@@ -116,10 +116,10 @@ def backtest(rows: Sequence[Row], shipped: Calibration) -> list[Verdict]:
     PlannerError
         If a row cannot be read or predicted: none is dropped.
     """
-    asked = [row for row in rows if is_run(row)]
-    blind = calibrations_without((row["site"] for row in asked), shipped)
+    runs = [row for row in rows if is_run(row)]
+    blind = calibrations_without((row["site"] for row in runs), shipped)
     parts = load_catalog((data_dir() / "runs",))
-    return [judge_run(row, parts, blind[row["site"]]) for row in asked]
+    return [judge_run(row, parts, blind[row["site"]]) for row in runs]
 
 
 def judge_run(row: Row, parts: Catalog, calibration: Calibration) -> Verdict:

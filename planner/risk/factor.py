@@ -44,9 +44,9 @@ def chance_and_density(
         return chance, np.where(uncertain, np.exp(-0.5 * z * z) / (_ROOT_TWO_PI * safe), 0.0)
     mean = np.where(more > 0, more, 1.0)
     beyond = _beyond(log, z, (sigma, low, high), mean)
-    plain = np.where(uncertain, np.exp(-0.5 * z * z) / (_ROOT_TWO_PI * safe), 0.0) if np.any(more <= 0) else 0.0
+    normal = np.where(uncertain, np.exp(-0.5 * z * z) / (_ROOT_TWO_PI * safe), 0.0) if np.any(more <= 0) else 0.0
     out = np.where(more > 0, np.maximum(chance - beyond, 0.0), chance)
-    return out, np.where(more > 0, beyond / mean, plain)
+    return out, np.where(more > 0, beyond / mean, normal)
 
 
 def tilted(
@@ -71,13 +71,13 @@ def tilted(
     whole = np.exp(below**2 / 2.0) * ndtr(below) - np.exp(above**2 / 2.0) * ndtr(above)
     chance = np.exp(t**2 / 2.0) * ndtr(z + t) + np.where(log >= 0, whole, 0.0)
     with np.errstate(under="ignore"):
-        plain = np.where(uncertain, np.exp(-z * (0.5 * z + t)) / (_ROOT_TWO_PI * safe), 0.0)
+        normal = np.where(uncertain, np.exp(-z * (0.5 * z + t)) / (_ROOT_TWO_PI * safe), 0.0)
     if not np.any(more > 0):
-        return chance, plain
+        return chance, normal
     mean = np.where(more > 0, more, 1.0)
     beyond = _beyond(log, z, (sigma, low, high), mean, (t, below, above))
     out = np.where(more > 0, np.maximum(chance - beyond, 0.0), chance)
-    return out, np.where(more > 0, beyond / mean, plain)
+    return out, np.where(more > 0, beyond / mean, normal)
 
 
 def _beyond(

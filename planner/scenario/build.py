@@ -90,6 +90,7 @@ class Builder:
         self._check_size(data, seq_length, training)
         money = money_of_scenario(self.draft, self.rates)
         budget = self._budget(money)
+        storage, egress, terms = (self.values[key] for key in ("storage", "egress", "terms"))
         return Scenario(
             name=name,
             model=model,
@@ -103,9 +104,9 @@ class Builder:
             objective=self._objective(budget, money),
             simpler_within=self.values["simpler_within"],
             cluster=self._cluster(),
-            storage=self._storage(),
-            egress=self._egress(),
-            terms=self._terms(),
+            storage=Storage(storage["size"], storage["usd_per_gb_month"]) if storage else None,
+            egress=Egress(egress["size"], egress["usd_per_gb"]) if egress else None,
+            terms=Terms(terms["billing_step"], terms["minimum_time"], terms["minimum_gpus"]) if terms else None,
             risk=self._risk(),
             ask=ask_lines(self.draft, money),
             money=money,
@@ -320,17 +321,15 @@ class Builder:
     def _objective(self, budget: Budget, money: Money) -> Objective:
         given = self.values["objective"]
         if given is None:
-            by_cost = budget.time_s is not None and (money.hours or not self._only_time(budget))
+            # Nothing has a price: machines of one's own alone, none of them priced, and no budget of money.
+            cluster = self.values["cluster"]
+            priced = any(row["usd_per_gpu_hour"] is not None or row["ownership"] for row in cluster["own"] or ())
+            unpriced = cluster["own_only"] and not priced and budget.cost_usd is None
+            by_cost = budget.time_s is not None and (money.hours or not unpriced)
             given = self.draft.default("objective", "cost" if by_cost else "time")
         if isinstance(given, dict):
             return Objective("usd_per_day", given["usd_per_day"])
         return Objective(given)
-
-    def _only_time(self, budget: Budget) -> bool:
-        """Whether nothing has a price: machines of one's own alone, none of them priced, and no budget of money."""
-        given = self.values["cluster"]
-        priced = any(row["usd_per_gpu_hour"] is not None or row["ownership"] for row in given["own"] or ())
-        return bool(given["own_only"]) and not priced and budget.cost_usd is None
 
     def _cluster(self) -> Cluster:
         given = self.values["cluster"]
@@ -433,18 +432,6 @@ class Builder:
         for key in ("upfront", "then"):
             if row[key] is not None and not terms:
                 raise self.draft.fail(f"{path}.{key}", "it is of a term: write `term` too, such as `term: 365 days`")
-
-    def _storage(self) -> Storage | None:
-        given = self.values["storage"]
-        return Storage(given["size"], given["usd_per_gb_month"]) if given else None
-
-    def _egress(self) -> Egress | None:
-        given = self.values["egress"]
-        return Egress(given["size"], given["usd_per_gb"]) if given else None
-
-    def _terms(self) -> Terms | None:
-        given = self.values["terms"]
-        return Terms(given["billing_step"], given["minimum_time"], given["minimum_gpus"]) if given else None
 
     def _risk(self) -> Risk | None:
         given = self.values["risk"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, fields, replace
-from typing import Any
+from dataclasses import MISSING, fields, replace
 
 from planner import units
 from planner.catalog.framework_names import framework_aliases
@@ -109,15 +108,12 @@ def _shape_keys(spec: type, nested: dict[str, Kind]) -> tuple[Key, ...]:
                 kind = Many(Text(), "a list of names", single=True)
             else:
                 kind = Flag() if declared == "bool" else Text() if declared.startswith("str") else whole(0, 2**53 - 1)
-        required = part.name in ("layers", "hidden", "heads", "vocab") or (spec is not ModelSpec and _bare(part))
+        bare = part.default is MISSING and part.default_factory is MISSING
+        required = part.name in ("layers", "hidden", "heads", "vocab") or (spec is not ModelSpec and bare)
         example = {"layers": 44, "hidden": 6144, "heads": 64, "vocab": 50257}.get(part.name)
         help_text = f"{part.name.replace('_', ' ')} of the model"
         keys.append(Key(part.name, kind, help_text, required, examples=(example,) if example else ()))
     return tuple(keys)
-
-
-def _bare(part: Field[Any]) -> bool:
-    return part.default is MISSING and part.default_factory is MISSING
 
 
 MODEL_SHAPE = KeyedMap(

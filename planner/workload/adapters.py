@@ -117,13 +117,13 @@ def _attention(model: ModelSpec) -> list[Matrix]:
 def _latent(mla: MLASpec, h: int, heads: int) -> list[Matrix]:
     part, query = "attention", heads * (mla.qk_nope_head_dim + mla.qk_rope_head_dim)
     rank = mla.q_lora_rank
-    asked = (
+    queries = (
         [Matrix("q_a_proj", h, rank, part), Matrix("q_b_proj", rank, query, part)]
         if rank
         else [Matrix("q_proj", h, query, part)]
     )
     return [
-        *asked,
+        *queries,
         Matrix("kv_a_proj_with_mqa", h, mla.kv_lora_rank + mla.qk_rope_head_dim, part),
         Matrix("kv_b_proj", mla.kv_lora_rank, heads * (mla.qk_nope_head_dim + mla.v_head_dim), part),
         Matrix("o_proj", heads * mla.v_head_dim, h, part, by_rows=True),

@@ -25,7 +25,7 @@ from planner.spec.model import (
     RecurrentSpec,
     SparseSpec,
 )
-from planner.units import PlannerError
+from planner.units import PlannerError, did_you_mean
 from planner.workload.layers import check_pattern
 
 if TYPE_CHECKING:
@@ -199,8 +199,7 @@ def _checked(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any
     known: dict[str, Field[Any]] = {f.name: f for f in fields(kind) if f.name not in PARTS}
     for key, value in values.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            raise PlannerError(f"{where}: unknown key {key!r}{f'; did you mean {near[0]!r}' if near else ''}.")
+            raise PlannerError(f"{where}: unknown key {key!r}{did_you_mean(key, known) or '.'}")
         wanted = str(known[key].type)
         if wanted.startswith("int"):
             _integer(values, key, where)

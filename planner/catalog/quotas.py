@@ -15,8 +15,8 @@ from planner.words import Sentence, say
 MOST_NAMED = 6  # parts that a sentence lists
 
 
-def unstated() -> Sentence:
-    """Why a row that quotas fence off is left out."""
+def left_out_by_quotas() -> Sentence:
+    """Why a row of which no stated quota is, is left out."""
     return say("left_out.fenced")
 
 
@@ -29,7 +29,7 @@ def covers(quota: Quota, row: PriceRow) -> bool:
     )
 
 
-def fenced(quotas: Sequence[Quota], row: PriceRow) -> bool:
+def outside_quotas(quotas: Sequence[Quota], row: PriceRow) -> bool:
     """Whether quotas of the row's cloud are stated and none of them is of the row."""
     mine = [quota for quota in quotas if quota.cloud == row.cloud]
     return bool(mine) and not any(covers(quota, row) for quota in mine)
@@ -40,7 +40,7 @@ def most_nodes(quotas: Sequence[Quota], row: PriceRow, gpus_per_node: int) -> in
     return min((quota.gpus // gpus_per_node for quota in quotas if covers(quota, row)), default=None)
 
 
-def fence_remarks(rows: Iterable[PriceRow]) -> tuple[str, ...]:
+def quota_remarks(rows: Iterable[PriceRow]) -> tuple[str, ...]:
     """A sentence a cloud on what its quotas left out, and how to let it in."""
     left_out: dict[str, dict[tuple[str, str], None]] = {}
     for row in rows:
