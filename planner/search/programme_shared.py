@@ -12,7 +12,6 @@ from planner.search.prices import price_range
 from planner.search.search_space import SearchSpace
 from planner.spec.hardware import Offer
 from planner.spec.programme import Programme
-from planner.spec.scenario import Quota
 
 
 @dataclass(frozen=True)
@@ -56,14 +55,9 @@ def _over_time(programme: Programme, key: tuple[str | None, str | None, str | No
     out = np.zeros(horizon)
     for quota in programme.quotas:
         if quota.key == key:
-            first, last = _span(programme, quota, horizon)
-            out[first:last] = float(quota.gpus)
+            first, last = programme.day(quota.since) or 0, programme.day(quota.until)
+            out[max(first, 0) : horizon if last is None else max(min(last, horizon), 0)] = float(quota.gpus)
     return out
-
-
-def _span(programme: Programme, quota: Quota, horizon: int) -> tuple[int, int]:
-    first, last = programme.day(quota.since), programme.day(quota.until)
-    return max(first or 0, 0), horizon if last is None else max(min(last, horizon), 0)
 
 
 def places_worth(spaces: Sequence[SearchSpace], shared: Shared) -> frozenset[tuple[str, str]]:
