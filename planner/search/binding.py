@@ -132,15 +132,6 @@ def _nodes(space: SearchSpace, plan: Plan) -> list[Binding]:
     return []
 
 
-def _in_another_form(space: SearchSpace, plan: Plan) -> list[str]:
-    """That the framework builds a part of the model otherwise."""
-    row = framework(plan.framework)
-    part = approximated_part(row, space.scenario.model)
-    if not part:
-        return []
-    return [say("warnings.in_another_form", framework=row.title, part=part)]
-
-
 def warnings_of(space: SearchSpace, plan: Plan | None) -> tuple[str, ...]:
     """What a reader should know before signing."""
     out = [*unfit_parts(space.scenario, space.catalog), *space.remarks]
@@ -155,13 +146,14 @@ def warnings_of(space: SearchSpace, plan: Plan | None) -> tuple[str, ...]:
     flags = next(o.flags for o in space.offers if o.id == offer.id)
     if offer.max_nodes is None and offer.pricing != "owned":
         out.append(say("warnings.nodes_assumed", offer=offer.id, nodes=plan.nodes))
-    out += _in_another_form(space, plan)
+    row = framework(plan.framework)
+    part = approximated_part(row, space.scenario.model)
+    if part:
+        out.append(say("warnings.in_another_form", framework=row.title, part=part))
     if offer.pricing == "spot":
         out.append(_spot(plan))
-    if "network_assumed" in flags:
-        out.append(say("warnings.network_assumed", instance=offer.instance))
-    if "network_recalled" in flags:
-        out.append(say("warnings.network_recalled", instance=offer.instance))
+    networks = {"network_assumed", "network_recalled"}.intersection(flags)
+    out += [say(f"warnings.{flag}", instance=offer.instance) for flag in sorted(networks)]
     if offer.date_kind not in ("exact", "user", ""):
         dated = offer.date_kind.replace("_", " ")
         out.append(say("warnings.price_dated", offer=offer.id, dated=dated, as_of=offer.as_of))
@@ -170,7 +162,7 @@ def warnings_of(space: SearchSpace, plan: Plan | None) -> tuple[str, ...]:
         factor = FACTORS[adapter.method]
         out.append(say("warnings.adapter", adapter=adapter.words, parameters=adapter.parameters, factor=factor))
     elif plan.basis == "modelled" and stack_of(plan.framework, "") not in space.calibration.stacks:
-        out.append(say("warnings.framework_unmeasured", framework=framework(plan.framework).title))
+        out.append(say("warnings.framework_unmeasured", framework=row.title))
     elif plan.basis == "modelled":
         out.append(say("warnings.modelled"))
     return (*out, *space.length.remarks)

@@ -135,7 +135,7 @@ def optimize_fleet(
     for name in (*fleet.priorities, *fleet.times_s):
         if name not in names:
             raise PlannerError(say("fleets.no_such_run", name=name, names=names))
-    columns = [_columns(_own(s, fleet), fleet, catalog, calibration, offers) for s in scenarios]
+    columns = [_columns(s, fleet, catalog, calibration, offers) for s in scenarios]
     weights = [fleet.priorities.get(name, 1.0) for name in names]
     picked = _choose(columns, weights, fleet)
     common = {
@@ -183,11 +183,6 @@ def quota_key(offer: Offer, quotas: Sequence[Quota]) -> tuple[int, ...]:
     )
 
 
-def _own(scenario: Scenario, fleet: Fleet) -> Scenario:
-    time_s = fleet.times_s.get(scenario.name)
-    return scenario if time_s is None else replace(scenario, budget=replace(scenario.budget, time_s=time_s))
-
-
 def _columns(
     scenario: Scenario,
     fleet: Fleet,
@@ -196,6 +191,8 @@ def _columns(
     offers: Sequence[Offer] | None,
 ) -> _Columns:
     """Every plan of a run that no other under the same quotas beats in objective, sure cost and GPUs."""
+    time_s = fleet.times_s.get(scenario.name, scenario.budget.time_s)
+    scenario = replace(scenario, budget=replace(scenario.budget, time_s=time_s))
     state = build(scenario, catalog, calibration, offers)
     goal = scenario_goal(state.space.scenario)
     keys = [quota_key(offer, fleet.quotas) for offer in state.space.offers]

@@ -85,7 +85,8 @@ def most_training(scenario: Scenario, build: Build) -> Most:
         return _most(asked, cap, build)
     samples = min(cap, _epoch(scenario).samples_per_epoch)
     for _ in range(ROUNDS):
-        found = _most(_with_default_batches(asked, samples), cap, build)
+        training = replace(asked.training, global_batch=IntChoice(*_batches(asked, samples)))
+        found = _most(replace(asked, training=training), cap, build)
         if found.samples == samples or _batches(asked, found.samples) == _batches(asked, samples):
             break
         samples = found.samples
@@ -144,11 +145,6 @@ def _batches(scenario: Scenario, samples: int) -> tuple[int, int]:
         run_length(scenario.data, scenario.seq_length, Fraction(samples, _epoch(scenario).samples_per_epoch))
     )
     return low, high
-
-
-def _with_default_batches(scenario: Scenario, samples: int) -> Scenario:
-    low, high = _batches(scenario, samples)
-    return replace(scenario, training=replace(scenario.training, global_batch=IntChoice(low, high)))
 
 
 def _most(scenario: Scenario, cap: int, build: Build) -> Most:

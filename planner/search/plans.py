@@ -10,7 +10,6 @@ import numpy as np
 
 from planner.catalog.catalog import format_of
 from planner.catalog.energy import energy_use
-from planner.catalog.quoted import commits
 from planner.performance.arrays import OWN_SITE, RECOMPUTE, Layouts, Setting
 from planner.performance.conditions import is_fused, is_unfused, recompute_modules
 from planner.performance.intervals import basis
@@ -23,7 +22,6 @@ from planner.results.plan import (
     EpochSchedule,
     Layout,
     MemoryGiB,
-    OfferRef,
     Overhead,
     Plan,
     Plausibility,
@@ -34,6 +32,7 @@ from planner.risk.completion import Completion
 from planner.search.candidates import Found
 from planner.search.completion_model import DECILE
 from planner.search.goals import within_cost
+from planner.search.offer_refs import offer_ref
 from planner.search.pools import spare_nodes
 from planner.search.prices import PlanCost, Rates, plan_cost
 from planner.search.reliability import gpu_hours, reliability
@@ -113,7 +112,7 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
     stands_on, ids = basis(setting, gpus, state.space.calibration)
     budget = state.space.scenario.budget
     plan = Plan(
-        offer=_offer_ref(offer),
+        offer=offer_ref(offer),
         framework=setting.framework,
         gpus=gpus,
         nodes=int(state.space.nodes[cell]),
@@ -306,51 +305,6 @@ def _memory(setting: Setting, layouts: Layouts) -> MemoryGiB:
         other=float(m.other[0]),
         total=float(m.total[0]),
         capacity=capacity_gib(setting),
-    )
-
-
-def _offer_ref(offer: Offer) -> OfferRef:
-    return OfferRef(
-        id=offer.id,
-        cloud=offer.cloud,
-        region=offer.region,
-        instance=offer.instance,
-        gpu=offer.gpu,
-        pricing=offer.pricing,
-        usd_per_gpu_hour=offer.usd_per_gpu_hour,
-        as_of=offer.as_of,
-        max_nodes=offer.max_nodes,
-        max_nodes_basis=offer.max_nodes_basis,
-        gpus_per_node=offer.gpus_per_node,
-        network_gbit_per_s=offer.hardware.network_gbit_per_s,
-        as_of_earliest=offer.as_of_earliest,
-        as_of_latest=offer.as_of_latest,
-        date_kind=offer.date_kind,
-        source=offer.source,
-        quality=offer.quality,
-        usd_per_gpu_hour_range=offer.usd_per_gpu_hour_range,
-        quoted=offer.pricing != "owned" and offer.quality == "user",
-        waiting_s=offer.extras.get("waiting_s", 0.0),
-        **_commitment(offer),
-    )
-
-
-class _Commitment(TypedDict):
-    term_s: float
-    increment_s: float
-    upfront: float
-    then_usd_per_gpu_hour: float | None
-
-
-def _commitment(offer: Offer) -> _Commitment:
-    """What is paid of an offer whether it is used or not."""
-    terms = offer.extras if commits(offer.pricing) else {}
-    then = terms.get("then")
-    return _Commitment(
-        term_s=terms.get("minimum_time_s", 0.0),
-        increment_s=terms.get("block_s", 0.0),
-        upfront=terms.get("upfront", 0.0),
-        then_usd_per_gpu_hour=None if then is None else then * offer.usd_per_gpu_hour,
     )
 
 

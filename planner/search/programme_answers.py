@@ -10,7 +10,7 @@ import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray
 from planner.results.plan import Plan, Quantiles
-from planner.search.calendar import Calendar, Schedule, chosen, moved, spans, total_cost, used_of
+from planner.search.calendar import Calendar, Schedule, chosen, makespan, moved, objective, spans, total_cost, used_of
 from planner.search.plans import make_plan
 from planner.search.programme_answer import (
     Bought,
@@ -27,16 +27,13 @@ from planner.search.programmes import (
     DAY_S,
     Found,
     Study,
-    chance_basis,
     defaults,
     ends,
     goal_of,
-    last_day,
     move_s,
     provenance,
     sequence,
     statement,
-    value_of,
 )
 from planner.search.stage_plans import data_bytes
 from planner.spec.programme import Programme
@@ -50,7 +47,7 @@ Periods = Callable[[date | None, int], Iterator[tuple[str, int, int]]]  # first 
 def answer_of(study: Study, found: Found) -> ProgrammeAnswer:
     """The answer of a chosen calendar."""
     programme, calendar, schedule, worlds = study.programme, study.calendar, found.schedule, found.worlds
-    budget, end = programme.budget, last_day(calendar, schedule)
+    budget, end = programme.budget, makespan(calendar, schedule)
     in_time = None if budget.time_s is None else worlds.finish_s <= budget.time_s
     in_cost = None if budget.cost_usd is None else worlds.total_usd <= budget.cost_usd
     stages = tuple(_stages(study, found))
@@ -58,7 +55,7 @@ def answer_of(study: Study, found: Found) -> ProgrammeAnswer:
         status="optimal",
         reason="",
         changes=(),
-        objective=value_of(study, schedule),
+        objective=objective(study.calendar, schedule),
         unit="days" if programme.objective.kind == "time" else "USD",
         goal=goal_of(programme),
         stages=stages,
@@ -78,7 +75,7 @@ def answer_of(study: Study, found: Found) -> ProgrammeAnswer:
         plans=sum(len(p.choices) for p in study.plans),
         thrown_out=found.thrown_out,
         statement=statement(study),
-        chance_basis=chance_basis(),
+        chance_basis=say("programmes.chance_basis"),
         defaults=defaults(programme),
         warnings=tuple(_warnings(study, found, stages)),
         provenance=provenance(programme, study.plans[0].state.space),
@@ -170,7 +167,7 @@ def slack_of(study: Study, schedule: Schedule) -> list[Slack]:
     """By how much each stage may slip, in the calendar's own order, and what takes it up."""
     calendar, programme = study.calendar, study.programme
     waits, done = sequence(calendar, schedule), ends(calendar, schedule)
-    away, picks, end = moved(calendar, schedule), chosen(calendar, schedule), last_day(calendar, schedule)
+    away, picks, end = moved(calendar, schedule), chosen(calendar, schedule), makespan(calendar, schedule)
     n, closing = len(picks), [closes for _, closes in spans(calendar, schedule)]
 
     def gap(i: int, j: int) -> int:
@@ -226,7 +223,7 @@ def quota_words(key: tuple[str | None, str | None, str | None]) -> str:
 
 def _resources(study: Study, schedule: Schedule) -> Iterator[ResourceUse]:
     names = [*(quota_words(key) for key in study.shared.quotas), *study.shared.own]
-    end = last_day(study.calendar, schedule)
+    end = makespan(study.calendar, schedule)
     for of, (name, limit) in enumerate(zip(names, study.calendar.limits, strict=True)):
         used = used_of(study.calendar, schedule, of)
         if not used.any() or not len(limit):
@@ -276,7 +273,7 @@ def _cash(study: Study, found: Found, periods: Periods) -> Iterator[Cash]:
     """Each stage's cost at the confidence, spread evenly over its days, by period; reservations on their first day."""
     calendar, schedule, programme = study.calendar, found.schedule, study.programme
     away, picks = moved(calendar, schedule), chosen(calendar, schedule)
-    end = max(last_day(calendar, schedule), 1)
+    end = max(makespan(calendar, schedule), 1)
     days: dict[str, FloatArray] = {}
     for i, (stage, choice) in enumerate(zip(programme.stages, picks, strict=True)):
         spread = np.zeros(end)

@@ -11,13 +11,13 @@ from planner.catalog import Catalog
 from planner.money import in_its_money
 from planner.performance.calibration import Calibration
 from planner.results.answers import SCHEMA_VERSION, Document, Provenance, StatedGoal
-from planner.search.calendar import Calendar, Choice, Schedule, total_cost
+from planner.search.calendar import Calendar, Choice, Schedule, makespan, total_cost
 from planner.search.calendar_milp import solve
 from planner.search.programme_answer import ProgrammeAnswer
 from planner.search.programme_answers import answer_of, quota_words
 from planner.search.programme_refusals import refusal_of
-from planner.search.programmes import DAY_S, Study, choose_calendar, last_day, move_s, study_of
-from planner.search.stage_plans import limits_of
+from planner.search.programme_shared import limits_of
+from planner.search.programmes import DAY_S, Study, choose_calendar, move_s, study_of
 from planner.spec.programme import Programme
 from planner.words import Sentence, say
 
@@ -152,7 +152,7 @@ def _change(study: Study, key: str, what: Sentence, calendar: Calendar) -> Chang
     now, then = solve(study.calendar), solve(calendar)
     if now is None or then is None:
         return Change(key, what, None, None, None, say("programme_explaining.no_calendar", what=what))
-    days = last_day(calendar, then) - last_day(study.calendar, now)
+    days = makespan(calendar, then) - makespan(study.calendar, now)
     usd = float(total_cost(calendar, then) - total_cost(study.calendar, now))
     unit = study.programme.objective.kind
     worth = float(days) if unit == "time" else _value(calendar, then) - _value(study.calendar, now)
@@ -161,7 +161,7 @@ def _change(study: Study, key: str, what: Sentence, calendar: Calendar) -> Chang
 
 def _value(calendar: Calendar, found: Schedule) -> float:
     cost = float(total_cost(calendar, found, value=True))
-    return calendar.per_cost * cost + calendar.per_day * last_day(calendar, found)
+    return calendar.per_cost * cost + calendar.per_day * makespan(calendar, found)
 
 
 def _effect(days: int, usd: float) -> Sentence:

@@ -8,26 +8,24 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.search.calendar import Calendar, Schedule, Task, total_cost
+from planner.search.calendar import Calendar, Schedule, Task, makespan, total_cost
 from planner.search.calendar_milp import solve
 from planner.search.goals import Goal
 from planner.search.infeasible import reason_of
 from planner.search.programme_answer import ProgrammeAnswer
 from planner.search.programme_answers import joined, on, quota_words
+from planner.search.programme_shared import limits_of
 from planner.search.programmes import (
     DAY_S,
     MOST_DAYS,
     Study,
-    chance_basis,
     defaults,
     goal_of,
-    last_day,
     provenance,
     simulate_schedule,
     statement,
     study_of,
 )
-from planner.search.stage_plans import limits_of
 from planner.spec.programme import Programme
 from planner.words import Sentence, say
 
@@ -60,7 +58,7 @@ def refusal_of(study: Study) -> ProgrammeAnswer:
         plans=sum(len(p.choices) for p in study.plans),
         thrown_out=0,
         statement=statement(study),
-        chance_basis=chance_basis(),
+        chance_basis=say("programmes.chance_basis"),
         defaults=defaults(programme),
         warnings=(),
         provenance=provenance(programme, study.plans[0].state.space),
@@ -147,7 +145,7 @@ def _wider(study: Study) -> Iterator[Sentence]:
         if found is not None and name == "cost_usd":
             yield _would_do(say("programme_refusals.cost", cost=float(total_cost(calendar, found))))
         elif found is not None:
-            yield _would_do(say("programme_refusals.time", days=last_day(calendar, found)))
+            yield _would_do(say("programme_refusals.time", days=makespan(calendar, found)))
 
 
 def _by_cost(calendar: Calendar) -> tuple[Task, ...]:
@@ -171,7 +169,7 @@ def _days_needed(study: Study) -> int | None:
         per_day=1.0,
     )
     found = solve(wider)
-    return None if found is None else last_day(wider, found)
+    return None if found is None else makespan(wider, found)
 
 
 def _done_by(calendar: Calendar, number: int) -> int | None:

@@ -15,7 +15,7 @@ from planner.results.result import InfeasibleError, Result
 from planner.risk.replay import run_of
 from planner.risk.simulation import simulate
 from planner.search.programme_answers import answer_of, quantiles
-from planner.search.programmes import chance_basis, choose_calendar, draw_worlds, study_of
+from planner.search.programmes import choose_calendar, draw_worlds, study_of
 from planner.spec.programme import Programme
 from planner.words import say
 
@@ -110,6 +110,6 @@ def simulate_programme(
             abs(getattr(b, p) / getattr(a, p) - 1.0) for a, b in pairs for p in ("p10", "p50", "p90") if getattr(a, p)
         ),
         stages=stages,
-        basis=chance_basis(),
+        basis=say("programmes.chance_basis"),
         money=answer.provenance.money,
     )

@@ -24,9 +24,7 @@ from planner.search.calendar import (
     Schedule,
     Task,
     chosen,
-    makespan,
     moved,
-    objective,
     ordered,
     spans,
     total_cost,
@@ -37,18 +35,15 @@ from planner.search.plans import Pick, fastest_of
 from planner.search.prices import PlanCost, plan_cost
 from planner.search.programme_answer import ProgrammeAnswer
 from planner.search.programme_chances import Draw, Part, Worlds, live
+from planner.search.programme_shared import Shared, limits_of, places_worth, shared_of
 from planner.search.search_space import SearchSpace
 from planner.search.simplicity import plain
 from planner.search.stage_plans import (
-    Shared,
     StagePlans,
     all_of,
     carried_bytes,
-    limits_of,
     passes_its_cluster_on,
-    places_worth,
     searches_of,
-    shared_of,
     stage_plans,
 )
 from planner.spec.programme import Programme
@@ -114,7 +109,7 @@ def study_of(programme: Programme, catalog: Catalog, calibration: Calibration) -
     places = tuple(sorted({(o.cloud, o.region) for state in searches for o in state.space.offers}))
     before = ordered([Task((), stage.after) for stage in programme.stages])
     tied = _tied(programme)
-    worth = places_worth([state for state, stays in zip(searches, tied, strict=True) if stays], shared)
+    worth = places_worth([state.space for state, stays in zip(searches, tied, strict=True) if stays], shared)
     plans: list[StagePlans] = []
     kept: dict[tuple[object, ...], StagePlans] = {}
     for i, (stage, state) in enumerate(zip(programme.stages, searches, strict=True)):
@@ -382,21 +377,6 @@ def statement(study: Study) -> Sentence:
     return say("programmes.searched", plans=plans, stages=len(study.plans), days=study.calendar.horizon)
 
 
-def chance_basis() -> Sentence:
-    """What is drawn once, and what apart."""
-    return say("programmes.chance_basis")
-
-
-def value_of(study: Study, schedule: Schedule) -> float:
-    """The objective of a calendar: USD, or days."""
-    return objective(study.calendar, schedule)
-
-
 def ends(calendar: Calendar, schedule: Schedule) -> list[int]:
     """The day by whose beginning each stage is planned to be done."""
     return [start + c.days for start, c in zip(schedule.starts, chosen(calendar, schedule), strict=True)]
-
-
-def last_day(calendar: Calendar, schedule: Schedule) -> int:
-    """The day by whose beginning all is planned to be done."""
-    return makespan(calendar, schedule)

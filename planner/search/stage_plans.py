@@ -19,12 +19,11 @@ from planner.search.frontiers import undominated_cells
 from planner.search.goals import Goal, View, aiming_at, find, objective_goal
 from planner.search.optimum import scenario_goal
 from planner.search.pools import node_range
-from planner.search.prices import price_range
+from planner.search.programme_shared import Shared
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState, build
 from planner.spec.hardware import Offer
 from planner.spec.programme import Programme, Stage
-from planner.spec.scenario import Quota
 from planner.workload.counts import parameter_counts
 
 DAY_S = 86400.0
@@ -57,57 +56,6 @@ class StagePlans:
         """The stage's goal on the offer of a plan alone."""
         alone = np.arange(len(self.state.space.offers)) == self.offers[at]
         return View(self.state, replace(scenario_goal(self.stage.scenario), offers=alone))
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What stages share: quotas by what they hold for, reserved and own machines; as resources of the calendar."""
-
-    quotas: tuple[tuple[str | None, str | None, str | None], ...]
-    own: tuple[str, ...]  # names of reserved and own clusters
-    reserved: tuple[str, ...]  # the first of them
-
-    def uses(self, offer: Offer, gpus: float) -> tuple[tuple[int, float], ...]:
-        """The resources that an offer takes from, and how much."""
-        out = [(i, gpus) for i, key in enumerate(self.quotas) if covers(key, offer)]
-        if offer.pricing == "owned" and offer.instance in self.own:
-            out.append((len(self.quotas) + self.own.index(offer.instance), gpus))
-        return tuple(out)
-
-
-def covers(key: tuple[str | None, str | None, str | None], offer: Offer) -> bool:
-    """Whether a quota (cloud, region, GPU) is of an offer."""
-    return all(wanted in (None, has) for wanted, has in zip(key, (offer.cloud, offer.region, offer.gpu), strict=True))
-
-
-def shared_of(programme: Programme) -> Shared:
-    """What the stages of a programme share."""
-    reserved = tuple(each.own.name for each in programme.reservations)
-    own = dict.fromkeys(own.name for stage in programme.stages for own in stage.scenario.cluster.own)
-    rest = tuple(name for name in own if name not in reserved)
-    return Shared(tuple(dict.fromkeys(q.key for q in programme.quotas)), (*reserved, *rest), reserved)
-
-
-def limits_of(programme: Programme, shared: Shared, horizon: int) -> tuple[FloatArray, ...]:
-    """How much there is of each resource on each day, (horizon,)."""
-    out = [_over_time(programme, key, horizon) for key in shared.quotas]
-    sizes = {own.name: float(own.nodes * own.gpus_per_node) for s in programme.stages for own in s.scenario.cluster.own}
-    return (*out, *(np.full(horizon, sizes[name]) for name in shared.own))
-
-
-def _over_time(programme: Programme, key: tuple[str | None, str | None, str | None], horizon: int) -> FloatArray:
-    """Of the quotas of one key the last that holds on a day counts; on days without one there is nothing."""
-    out = np.zeros(horizon)
-    for quota in programme.quotas:
-        if quota.key == key:
-            first, last = _span(programme, quota, horizon)
-            out[first:last] = float(quota.gpus)
-    return out
-
-
-def _span(programme: Programme, quota: Quota, horizon: int) -> tuple[int, int]:
-    first, last = programme.day(quota.since), programme.day(quota.until)
-    return max(first or 0, 0), horizon if last is None else max(min(last, horizon), 0)
 
 
 def searches_of(programme: Programme, catalog: Catalog, calibration: Calibration) -> list[SearchState]:
@@ -303,52 +251,6 @@ def _looked_at(programme: Programme, space: SearchSpace) -> BoolArray:
         keep |= (space.pool == pool) & (nodes == most_nodes)
     every = [quota.gpus for quota in programme.quotas if quota.key == (None, None, None)]
     return np.asarray(keep & (space.paid_gpus <= max(every, default=np.inf)))
-
-
-def places_worth(searches: Sequence[SearchState], shared: Shared) -> frozenset[tuple[str, str]]:
-    """The places of stages that go on from one another, without those that another place makes needless.
-
-    A place is needless if there is one other where every stage finds all that it offers, no more expensive and under
-    the same quotas: whatever stages go on from one another here could do so there, and no more would be moved.
-    """
-    sold = [_by_place(state.space, shared) for state in searches]
-    kept: list[tuple[str, str]] = []
-    for place in sorted({place for each in sold for place in each}):
-        if not any(_instead(searches, sold, other, place) for other in kept):
-            kept = [other for other in kept if not _instead(searches, sold, place, other)]
-            kept.append(place)
-    return frozenset(kept)
-
-
-_Sold = dict[tuple[str, str], dict[tuple[int, ...], list[int]]]  # place -> what its offers take from -> offers
-
-
-def _by_place(space: SearchSpace, shared: Shared) -> _Sold:
-    out: _Sold = {}
-    for i, offer in enumerate(space.offers):
-        uses = tuple(of for of, _ in shared.uses(offer, 1.0))
-        out.setdefault((offer.cloud, offer.region), {}).setdefault(uses, []).append(i)
-    return out
-
-
-def _instead(
-    searches: Sequence[SearchState], sold: Sequence[_Sold], better: tuple[str, str], place: tuple[str, str]
-) -> bool:
-    """Whether every stage finds at one place all that another offers it, in no way worse."""
-    return all(
-        any(_as_good(state.space.offers[b], state.space.offers[i]) for b in each.get(better, {}).get(uses, ()))
-        for state, each in zip(searches, sold, strict=True)
-        for uses, group in each.get(place, {}).items()
-        for i in group
-    )
-
-
-def _as_good(one: Offer, other: Offer) -> bool:
-    """Whether an offer is in no way worse than another: machines, terms, price, how many there are."""
-    alike = (one.gpu, one.hardware, one.pricing, one.extras) == (other.gpu, other.hardware, other.pricing, other.extras)
-    cheaper = all(a <= b for a, b in zip(price_range(one), price_range(other), strict=True))
-    there = one.max_nodes is None or (other.max_nodes is not None and one.max_nodes >= other.max_nodes)
-    return alike and cheaper and there
 
 
 def _kept(
