@@ -22,6 +22,7 @@ from planner.interop.megatron_conditions import (
     overlap_arguments,
     pipeline_layout,
 )
+from planner.interop.megatron_fields import biased
 
 #: `--optimizer` and what else keeps the states that planner counts.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -179,9 +180,8 @@ def _attention_lacking(export: Export) -> str:
 
 def balanced_by_bias(export: Export) -> bool:
     """Whether the router has DeepSeek-V3's score correction; a biased model's router has a bias of another kind."""
-    moe, model = export.model.moe, export.model
-    biased = model.attention_bias and model.attention_output_bias and model.mlp_bias
-    return moe is not None and moe.router_bias and not biased
+    moe = export.model.moe
+    return moe is not None and moe.router_bias and not biased(export.model)
 
 
 def _balancing(export: Export) -> float:
