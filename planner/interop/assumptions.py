@@ -80,11 +80,12 @@ class Assumption:
     otherwise: str = ""  # what holds without an option: the tool's own default
     together: Callable[[Export], Mapping[str, Any]] | None = None  # their values, where they are not each by itself
     lacking: Callable[[Export], str] = _never
+    spelt: str = ""  # what stands before a name in the file
 
     @property
     def options(self) -> tuple[str, ...]:
         """The names of what the export writes."""
-        return tuple(key.key if isinstance(key, Field) else key for key in self.keys)
+        return tuple(self.spelt + (key.key if isinstance(key, Field) else key) for key in self.keys)
 
     def write(self, export: Export) -> Mapping[str, Any]:
         """Options and values of a plan, all of them named in `options`."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.interop.assumptions import refuse_lacking, written
+from planner.interop.assumptions import refuse_lacking, values_of, written
 from planner.interop.export_common import NOT_PLANNED, Export, elsewhere, unwritten_parts
 from planner.interop.launching import TRAIN
 from planner.interop.megatron_assumptions import MEGATRON, balanced_by_bias
+from planner.interop.megatron_fields import LATENT, MODEL
 from planner.interop.quoting import commented, shell_path, shell_word
-from planner.spec.model import ModelSpec
 from planner.units import PlannerError
 
 MOST_INCREMENTS = 2000  # one argument holds no more than 128 KiB
@@ -213,52 +213,13 @@ def batch_schedule(ramp: tuple[int, ...], batch: int, seq_length: int) -> str:
 
 
 def _model(export: Export) -> dict[str, Any]:
-    model, plan = export.model, export.plan
-    learned = model.learned_positions > 0
-    biases = _biased(model)
-    values: dict[str, Any] = {
-        "num-layers": model.layers,
-        "hidden-size": model.hidden,
-        "ffn-hidden-size": model.ffn,
-        "num-attention-heads": model.heads,
-        "group-query-attention": model.kv_heads != model.heads,
-        "num-query-groups": model.kv_heads if model.kv_heads != model.heads else None,
-        "kv-channels": model.head_dim if model.head_dim * model.heads != model.hidden and model.mla is None else None,
-        "seq-length": plan.seq_length,
-        "max-position-embeddings": max(plan.seq_length, model.max_seq_length or 0, model.learned_positions),
-        "position-embedding-type": "learned_absolute" if learned else model.position_embedding or "rope",
-        "normalization": "RMSNorm" if model.norm == "rmsnorm" else "LayerNorm",
-        "swiglu": model.gated_mlp,
-        "disable-bias-linear": not biases,
-        "add-qkv-bias": model.attention_bias and not biases,
-        "untie-embeddings-and-output-weights": not model.tied_embeddings,
-        "qk-layernorm": model.qk_norm,
-        "vocab-size": model.vocab,
-        "make-vocab-size-divisible-by": model.vocab_multiple,
-        "window-size": f"{model.sliding_window - 1},0" if model.sliding_window else None,
-        "window-attn-skip-freq": model.full_attention_every or None,
-        "softmax-type": "learnable" if model.attention_sinks else None,
-        "mtp-num-layers": model.mtp_layers or None,
-        **written(MEGATRON, export, "attention", "fused kernels", "dropout", "loss"),
-    }
-    return {**values, **_mla(export), **_moe(export)}
-
-
-def _biased(model: ModelSpec) -> bool:
-    return model.attention_bias and model.attention_output_bias and model.mlp_bias
-
-
-def _mla(export: Export) -> dict[str, Any]:
     mla = export.model.mla
-    if mla is None:
-        return {}
+    latent = {} if mla is None else {option: getattr(mla, name) or None for name, (option, _) in LATENT.items()}
     return {
-        "multi-latent-attention": True,
-        "q-lora-rank": mla.q_lora_rank or None,
-        "kv-lora-rank": mla.kv_lora_rank,
-        "qk-head-dim": mla.qk_nope_head_dim,
-        "qk-pos-emb-head-dim": mla.qk_rope_head_dim,
-        "v-head-dim": mla.v_head_dim,
+        **values_of(MODEL, export),
+        **written(MEGATRON, export, "attention", "fused kernels", "dropout", "loss"),
+        **({"multi-latent-attention": True, **latent} if latent else {}),
+        **_moe(export),
     }
 
 

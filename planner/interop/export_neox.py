@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.interop.assumptions import refuse_lacking, written
+from planner.interop.assumptions import refuse_lacking, values_of, written
 from planner.interop.export_common import NOT_PLANNED, Export, elsewhere, unwritten_parts
 from planner.interop.neox_assumptions import NEOX, PRECISIONS
+from planner.interop.neox_fields import MODEL
 from planner.interop.neox_mlp import activation_name
 from planner.interop.quoting import commented, yaml_value
 from planner.units import PlannerError
-from planner.workload.counts import padded_vocab
 
 _EVERY = {True: "iteration", False: "ten iterations"}
 RUN, PATHS, HOSTS, LAUNCH = "run.yml", "paths.yml", "hosts", "launch.sh"
@@ -130,44 +130,9 @@ def _run(export: Export) -> str:
 
 
 def _model(export: Export) -> dict[str, Any]:
-    model, plan = export.model, export.plan
-    learned = model.learned_positions > 0
-    values: dict[str, Any] = {
-        "num_layers": model.layers,
-        "hidden_size": model.hidden,
-        "num_attention_heads": model.heads,
-        **({"num_kv_heads": model.kv_heads} if model.kv_heads != model.heads else {}),
-        "seq_length": plan.seq_length,
-        "max_position_embeddings": max(plan.seq_length, model.max_seq_length or 0, model.learned_positions),
-        "pos_emb": "learned" if learned else model.position_embedding or "rotary",
-        "no_weight_tying": not model.tied_embeddings,
-        "gpt_j_residual": model.parallel_residual,
-        "norm": "rmsnorm" if model.norm == "rmsnorm" else "layernorm",
-        **({"use_bias_in_norms": False} if model.norm == "layernorm_nobias" else {}),
-        "use_qk_layernorm": model.qk_norm,
-        "use_bias_in_attn_linear": model.attention_bias,
-        "use_bias_in_mlp": model.mlp_bias or model.moe is not None,
-        "activation": activation_name(model.activation, model.gated_mlp),
-        **written(NEOX, export, "attention"),
-        **({"sliding_window_width": model.sliding_window} if model.sliding_window else {}),
-        "make_vocab_size_divisible_by": model.vocab_multiple,
-        "padded_vocab_size": padded_vocab(model.vocab, model.vocab_multiple, plan.layout.tp),
-    }
-    if model.moe is not None:
-        values |= {
-            "intermediate_size": model.moe.expert_ffn,
-            "moe_num_experts": model.moe.experts,
-            "moe_top_k": model.moe.top_k,
-            "moe_expert_interval": model.moe.every,
-            **written(NEOX, export, "routing"),
-        }
-    elif model.gated_mlp:
-        values["intermediate_size"] = 3 * model.ffn  # a gated MLP's width in GPT-NeoX is a third of this
-    elif model.ffn != 4 * model.hidden:
-        values["intermediate_size"] = model.ffn
-    if model.qk_norm:
+    if export.model.qk_norm:
         export.notes.append("use_qk_layernorm of GPT-NeoX and the model's own query-key norm may differ in detail")
-    return values
+    return values_of(MODEL, export)
 
 
 def _evaluation(export: Export) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def torchrun_lines(export: Export, ranks: str = "slurm") -> list[str]:
     export.notes.append(
         f"{export.plan.framework} has no launch script of its own: set TRAIN_SCRIPT; the plan is in PLAN_… variables"
     )
-    exports = [f"export PLAN_{key}={shell_word(value)}" for key, value in written(SCRIPT, export).items()]
+    exports = [f"export {key}={shell_word(value)}" for key, value in written(SCRIPT, export).items()]
     train = '"${TRAIN_SCRIPT:?set it to your training script}"'
     if ranks != "slurm":
         nodes, rank = ("SKYPILOT_NUM_NODES", "SKYPILOT_NODE_RANK") if ranks == "sky" else ("NNODES", "NODE_RANK")

@@ -46,7 +46,7 @@ class Field:
         if self.write is not REQUIRED:
             return self.write(export) if callable(self.write) else self.write
         value = planned(export, self.means) if self.means else self.default
-        return self.words.get(value, value)
+        return self.words.get(value, value) if self.words else value
 
 
 def planned(export: Export, key: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from planner.interop.files import shown
+from planner.interop.files import shown, whole
 from planner.results.result import Result
 from planner.spec.model import MLASpec, ModelSpec, MoESpec, RecurrentSpec, SparseSpec
 
@@ -85,6 +85,13 @@ def model_taken(model: ModelSpec, origins: Mapping[str, str], otherwise: str) ->
         elif value not in (None, ""):
             rows.append(Taken(f"model.{f.name}", value, origins.get(f.name, otherwise)))
     return rows
+
+
+def data_given(samples: int | None, tokens: int | None) -> Taken | None:
+    """The data of one epoch as the caller states it; None where it does not."""
+    if samples is not None:
+        return Taken("data.samples", whole(samples, "--samples"), "--samples")
+    return None if tokens is None else Taken("data.tokens", whole(tokens, "--tokens"), "--tokens")
 
 
 def scenario_yaml(found: Imported) -> str:

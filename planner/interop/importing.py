@@ -11,7 +11,7 @@ from planner.interop.deepspeed import import_deepspeed
 from planner.interop.file_kinds import FileKind, is_deepspeeds, kind_by_ending, kind_of, tool_in
 from planner.interop.files import config_text, named, naming, shown
 from planner.interop.huggingface import import_huggingface
-from planner.interop.imported import Imported, Taken
+from planner.interop.imported import Imported, Taken, data_given
 from planner.interop.kinds import refuse
 from planner.interop.log_forms import LEAST_STEPS, look_through
 from planner.interop.megatron import import_megatron
@@ -169,9 +169,8 @@ def _completed(found: Imported, samples: int | None, tokens: int | None, epochs:
     keys = {taken.key for taken in found.taken}
     added: list[Taken] = []
     if not keys & _DATA:
-        stated = ("samples", samples) if samples is not None else ("tokens", tokens)
-        if stated[1] is not None:
-            added.append(Taken(f"data.{stated[0]}", stated[1], f"--{stated[0]}"))
+        given = data_given(samples, tokens)
+        added += [] if given is None else [given]
     if epochs is not None and not keys & {"training.epochs", "training.iterations"}:
         added.append(Taken("training.epochs", epochs, "--epochs"))
     # Without a share planner looks for the fewest layers that must be recomputed; the files' run recomputes all.

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from planner.interop import log_names
-from planner.performance.arrays import FloatArray, IntArray
+from planner.interop.log_records import Rows
 
 # Of what tells a step elsewhere, what a column of numbers can be; "seconds" alone may be those since the start.
 STEP_NAMES = tuple(
@@ -35,17 +35,6 @@ _RATE = re.compile(
 )
 _STEP = re.compile(rb"\[(20\d\d-\d\d-\d\d[ T]\d\d:\d\d:\d\d)[^\n\]]{0,12}\][^\n]{0,120}?\bstep=(\d{1,15}), skipped=")
 _TIME = re.compile(rb"(20\d\d)-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)")
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows of a table; arrays of one shape (n,). wall_s is NaN where the table tells no time."""
-
-    iteration: IntArray
-    step_s: FloatArray
-    wall_s: FloatArray
-    total: int | None = None
-    batch: int | None = None
 
 
 @dataclass

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from planner.interop.files import config_text, shown, whole
-from planner.interop.imported import Imported, Taken, model_taken
+from planner.interop.imported import Imported, Taken, data_given, model_taken
 from planner.interop.indexed import indexed_data, named_index
 from planner.interop.kinds import Kinds, sort_keys
 from planner.interop.megatron_arguments import Arguments, read_arguments
@@ -52,23 +52,12 @@ def import_megatron(
     """
     name = shown(path.name, 80)
     try:
-        return _imported(path, gpus, vocab, samples, tokens, arguments)
+        read = read_arguments(config_text(path), path.name, arguments, lambda file: sourced(path, file))
+        told_as_megatrons(read)
+        return imported_arguments(read, path, gpus, vocab, samples, tokens, option_kinds())
     except PlannerError as error:
         said = str(error)
         raise PlannerError(said if name in said or str(path) in said else f"{name}: {said}") from None
-
-
-def _imported(
-    path: Path,
-    gpus: int | None,
-    vocab: int | None,
-    samples: int | None,
-    tokens: int | None,
-    arguments: Sequence[str],
-) -> Imported:
-    read = read_arguments(config_text(path), path.name, arguments, lambda file: sourced(path, file))
-    told_as_megatrons(read)
-    return imported_arguments(read, path, gpus, vocab, samples, tokens, option_kinds())
 
 
 def imported_arguments(
@@ -259,10 +248,8 @@ def _recompute(a: Arguments) -> tuple[str, str]:
 def _data(a: Arguments, samples: int | None, tokens: int | None, batch: int | None) -> list[Taken]:
     seq = a.number("seq-length")
     length = Taken("data.seq_length", seq, a.origin("seq-length"))
-    if samples is not None:
-        return [Taken("data.samples", whole(samples, "--samples"), "--samples"), length]
-    if tokens is not None:
-        return [Taken("data.tokens", whole(tokens, "--tokens"), "--tokens"), length]
+    if (given := data_given(samples, tokens)) is not None:
+        return [given, length]
     paths = a.values.get("data-path") or a.values.get("train-data-path") or []
     a.used |= {"data-path", "train-data-path"} & set(a.values)
     shares = [p for p in paths if re.fullmatch(r"\d{1,15}(?:\.\d{0,15})?|\.\d{1,15}", p)]

@@ -6,10 +6,13 @@ megatron/core/transformer/transformer_config.py, megatron/core/optimizer, megatr
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from planner.interop.assumptions import Assumption, gradients_of, modules_of, unknown_modules
 from planner.interop.export_common import Export, conditions_of
+from planner.interop.fields import Field
 from planner.interop.launching import TRAIN
 from planner.interop.megatron_conditions import (
     attention_backend,
@@ -19,6 +22,7 @@ from planner.interop.megatron_conditions import (
     overlap_arguments,
     pipeline_layout,
 )
+from planner.interop.megatron_fields import biased
 
 #: `--optimizer` and what else keeps the states that planner counts.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -44,36 +48,34 @@ FLEXIBLE = ("deepep", "hybridep")
 BALANCING, BESIDE_A_BIAS = 1e-2, 1e-4
 
 
-def _layout(export: Export) -> dict[str, Any]:
+def _uneven(export: Export) -> str | None:
+    """The pipeline's layout, where stages have unlike numbers of layers."""
     layout, model = export.plan.layout, export.model
     stages = layout.pp * layout.vpp
-    values: dict[str, Any] = {
-        "tensor-model-parallel-size": layout.tp,
-        "pipeline-model-parallel-size": layout.pp,
-        "context-parallel-size": layout.cp,
-    }
-    if model.layers % stages:
-        values["pipeline-model-parallel-layout"] = pipeline_layout(model.layers, stages, model.mtp_layers)
-        export.notes.append(f"{TRAIN}: {model.layers} layers over {stages} stages are uneven; see the pipeline layout")
-    elif layout.vpp > 1:
-        values["num-virtual-stages-per-pipeline-rank"] = layout.vpp
-    return values
+    if model.layers % stages == 0:
+        return None
+    export.notes.append(f"{TRAIN}: {model.layers} layers over {stages} stages are uneven; see the pipeline layout")
+    return pipeline_layout(model.layers, stages, model.mtp_layers)
 
 
-def _batch(export: Export) -> dict[str, Any]:
-    return {"micro-batch-size": export.plan.layout.micro_batch, "global-batch-size": export.plan.global_batch}
+def _virtual(export: Export) -> int | None:
+    layout = export.plan.layout
+    even = export.model.layers % (layout.pp * layout.vpp) == 0
+    return layout.vpp if even and layout.vpp > 1 else None
 
 
-def _expert_ranks(export: Export) -> dict[str, Any]:
-    if export.model.moe is None:
-        return {}
-    return {"expert-model-parallel-size": export.plan.layout.ep, "expert-tensor-parallel-size": 1}
+def _with_experts(value: Callable[[Export], Any]) -> Callable[[Export], Any]:
+    return lambda export: value(export) if export.model.moe is not None else None
+
+
+def _fsdp(export: Export) -> bool:
+    return export.plan.layout.zero_stage >= 2
 
 
 def _sharding(export: Export) -> dict[str, Any]:
     layout = export.plan.layout
     values: dict[str, Any] = {"use-distributed-optimizer": layout.zero_stage >= 1}
-    if layout.zero_stage >= 2:
+    if _fsdp(export):
         values["use-megatron-fsdp"] = True
         values["ckpt-format"] = "fsdp_dtensor"  # the one that its FSDP can write
         values["data-parallel-sharding-strategy"] = {2: "optim_grads", 3: "optim_grads_params"}[layout.zero_stage]
@@ -132,24 +134,9 @@ def _on_host(export: Export) -> bool:
     return conditions_of(export).offload in ("optimizer", "both")
 
 
-def _gradients(export: Export) -> dict[str, Any]:
-    kind = gradients_of(export)
-    if export.plan.layout.zero_stage >= 2:
-        return {"megatron-fsdp-main-grads-dtype": kind}
-    return {"grad-reduce-in-bf16": kind == "bf16"}
-
-
 def _gradients_lacking(export: Export) -> str:
     kind, fp16 = gradients_of(export), export.plan.precision == "fp16"
     return f"it has no {kind} gradients with {'fp16' if fp16 else 'bf16'} weights" if fp16 != (kind == "fp16") else ""
-
-
-def _optimizer(export: Export) -> dict[str, Any]:
-    return OPTIMIZERS.get(conditions_of(export).optimizer, {})
-
-
-def _offload(export: Export) -> dict[str, Any]:
-    return {"use-precision-aware-optimizer": True, "optimizer-cpu-offload": True} if _on_host(export) else {}
 
 
 def _offload_lacking(export: Export) -> str:
@@ -191,39 +178,19 @@ def _attention_lacking(export: Export) -> str:
     return "it has no argument for the 8-bit attention of the vendor's recipe; plan with training.tuning: field"
 
 
-def _dropout(_: Export) -> dict[str, Any]:
-    return {"attention-dropout": 0.0, "hidden-dropout": 0.0}
-
-
 def balanced_by_bias(export: Export) -> bool:
     """Whether the router has DeepSeek-V3's score correction; a biased model's router has a bias of another kind."""
-    moe, model = export.model.moe, export.model
-    biased = model.attention_bias and model.attention_output_bias and model.mlp_bias
-    return moe is not None and moe.router_bias and not biased
+    moe = export.model.moe
+    return moe is not None and moe.router_bias and not biased(export.model)
 
 
-def _routing(export: Export) -> dict[str, Any]:
-    if export.model.moe is None:
-        return {}
-    bias = balanced_by_bias(export)
-    return {
-        "moe-grouped-gemm": True,
-        "moe-router-load-balancing-type": "aux_loss",
-        "moe-aux-loss-coeff": BESIDE_A_BIAS if bias else BALANCING,
-        "use-transformer-engine-op-fuser": conditions_of(export).recipe.get("fused_experts") == "yes",
-    }
+def _balancing(export: Export) -> float:
+    return BESIDE_A_BIAS if balanced_by_bias(export) else BALANCING
 
 
-def _exchange(export: Export) -> dict[str, Any]:
-    if export.model.moe is None:
-        return {}
-    recipe = conditions_of(export).recipe
-    backend = recipe.get("dispatch", "alltoall")
-    overlap = {"overlap-moe-expert-parallel-comm": recipe.get("overlap") == "yes"}
-    if backend in FLEXIBLE:
-        flex = {"moe-token-dispatcher-type": "flex", "moe-flex-dispatcher-backend": backend}
-        return {**flex, "moe-router-dtype": "fp32", **overlap}
-    return {"moe-token-dispatcher-type": "alltoall", **overlap}
+def _flexible(export: Export) -> str | None:
+    backend = conditions_of(export).recipe.get("dispatch", "alltoall")
+    return backend if backend in FLEXIBLE else None
 
 
 def _exchange_lacking(export: Export) -> str:
@@ -241,87 +208,97 @@ def _exchange_lacking(export: Export) -> str:
     )
 
 
-def _graphs(export: Export) -> dict[str, Any]:
-    return GRAPHS.get(conditions_of(export).recipe.get("graphs", "none"), {})
-
-
 def _graphs_lacking(export: Export) -> str:
     graphs = conditions_of(export).recipe.get("graphs", "none")
     return "" if graphs in ("none", *GRAPHS) else f"it has no CUDA graphs of {graphs}; plan again"
 
 
 BOTH = "memory, time"
-MEGATRON = (
+MEGATRON = tuple(replace(row, spelt="--") for row in (
     Assumption(
         "layout", "tp, pp, vpp, cp; dp is what is left; a ring of keys and values; sent tensors are freed", BOTH,
         (
-            "--tensor-model-parallel-size", "--pipeline-model-parallel-size", "--context-parallel-size",
-            "--num-virtual-stages-per-pipeline-rank", "--pipeline-model-parallel-layout",
+            Field("tensor-model-parallel-size", "layout.tp", 1), Field("pipeline-model-parallel-size", "layout.pp", 1),
+            Field("context-parallel-size", "layout.cp", 1),
+            Field("num-virtual-stages-per-pipeline-rank", write=_virtual),
+            Field("pipeline-model-parallel-layout", write=_uneven),
         ),
         "`--cp-comm-type` is p2p by default, and sends overlap where vpp is above 1",
-        _layout,
     ),
-    Assumption("batch", "sequences a micro-batch, and a step", BOTH, ("--micro-batch-size", "--global-batch-size"), "",
-               _batch),
+    Assumption("batch", "sequences a micro-batch, and a step", BOTH,
+               (Field("micro-batch-size", "layout.micro_batch"), Field("global-batch-size", "training.global_batch"))),
     Assumption("expert ranks", "ep; tensor parallel does not divide experts (etp 1)", BOTH,
-               ("--expert-model-parallel-size", "--expert-tensor-parallel-size"),
-               "unstated, the latter would be tp", _expert_ranks),
-    Assumption("sequence parallel", "norms and the residual stream divided by tp", BOTH, ("--sequence-parallel",), "",
-               lambda e: {"sequence-parallel": e.plan.layout.sequence_parallel}),
+               (Field("expert-model-parallel-size", "layout.ep", 1, _with_experts(lambda e: e.plan.layout.ep)),
+                Field("expert-tensor-parallel-size", write=_with_experts(lambda _: 1))),
+               "unstated, the latter would be tp"),
+    Assumption("sequence parallel", "norms and the residual stream divided by tp", BOTH,
+               (Field("sequence-parallel", "layout.sequence_parallel"),)),
     Assumption("sharding", "ZeRO 1: the distributed optimizer; 2 and 3: Megatron-FSDP, one layer gathered ahead; over "
                "dp x cp ranks or a shard group that divides them", BOTH,
-               ("--use-distributed-optimizer", "--use-megatron-fsdp", "--data-parallel-sharding-strategy",
-                "--ckpt-format", "--num-distributed-optimizer-instances"),
+               ("use-distributed-optimizer", "use-megatron-fsdp", "data-parallel-sharding-strategy", "ckpt-format",
+                "num-distributed-optimizer-instances"),
                "other groups are refused", _sharding, _sharding_lacking),
     Assumption("buckets", "gradients are reduced, weights gathered, in place; 40 million values or a million a rank "
                "at once", BOTH, (), "`--ddp-bucket-size` is that by default"),
     Assumption("weights", "16 bits; fp8 and mxfp8 under ZeRO 1 to 3 rows and columns of 8 bits alone, under ZeRO 0 "
                "beside 16; nvfp4 beside 16", BOTH,
-               ("--bf16", "--fp16", "--fp8-format", "--fp8-recipe", "--fp8-param-gather",
-                "--reuse-grad-buf-for-mxfp8-param-ag", "--fp4-format"),
+               ("bf16", "fp16", "fp8-format", "fp8-recipe", "fp8-param-gather",
+                "reuse-grad-buf-for-mxfp8-param-ag", "fp4-format"),
                "fp8 is scaled by tensor, or delayed where the optimizer is on the host; mxfp8 beside an optimizer on "
                "the host is refused", _weights, _weights_lacking),
     Assumption("gradients", "kept and reduced in fp32; in bf16 where a vendor's recipe runs; in fp16 with fp16", BOTH,
-               ("--grad-reduce-in-bf16", "--megatron-fsdp-main-grads-dtype"),
+               (Field("grad-reduce-in-bf16", write=lambda e: None if _fsdp(e) else gradients_of(e) == "bf16"),
+                Field("megatron-fsdp-main-grads-dtype", write=lambda e: gradients_of(e) if _fsdp(e) else None)),
                "fp32 under bf16, fp16 under fp16 without Megatron-FSDP, whose default is the weights' type",
-               _gradients, _gradients_lacking),
+               lacking=_gradients_lacking),
     Assumption("reductions", "behind the backward pass as much as in measured runs that do not say, or as stated",
-               "time", ("--overlap-grad-reduce", "--overlap-param-gather"), "on with ZeRO 1 to 3 where not stated",
+               "time", ("overlap-grad-reduce", "overlap-param-gather"), "on with ZeRO 1 to 3 where not stated",
                lambda e: overlap_arguments(e.plan.conditions, e.plan.layout.zero_stage)),
     Assumption("optimizer", "fp32 master weights and its own moments (AdamW fp32; bf16 moments; Muon; Lion; SGD)",
-               BOTH, ("--optimizer", "--sgd-momentum", "--use-precision-aware-optimizer", "--exp-avg-dtype",
-                      "--exp-avg-sq-dtype"),
+               BOTH, ("optimizer", "sgd-momentum", "use-precision-aware-optimizer", "exp-avg-dtype",
+                      "exp-avg-sq-dtype"),
                "adam; others, and ZeRO stages at which one does not run, are refused. With bf16 moments Transformer "
                "Engine may keep masters as 16-bit remainders: up to 2 bytes a parameter less than counted",
-               _optimizer),
+               lambda e: OPTIMIZERS.get(conditions_of(e).optimizer, {})),
     Assumption("offload", "none, or the optimizer's states on the host", BOTH,
-               ("--optimizer-cpu-offload", "--use-precision-aware-optimizer"), "activations on the host are refused",
-               _offload, _offload_lacking),
+               ("optimizer-cpu-offload", "use-precision-aware-optimizer"), "activations on the host are refused",
+               lambda e: dict.fromkeys(("use-precision-aware-optimizer", "optimizer-cpu-offload"), True)
+               if _on_host(e) else {}, _offload_lacking),
     Assumption("adapters", "none: all of the model is trained", BOTH, (), "LoRA and QLoRA are refused"),
     Assumption("recompute", "none; of modules: `moe_act`, `layernorm`, `mla_up_proj` where the model has them, "
                "`core_attn` where attention keeps scores or there is nothing else; whole layers, or a share of them",
-               BOTH, ("--recompute-granularity", "--recompute-modules", "--recompute-method", "--recompute-num-layers"),
+               BOTH, ("recompute-granularity", "recompute-modules", "recompute-method", "recompute-num-layers"),
                "a share that is no whole number of layers a stage is refused", _recompute, _recompute_lacking),
     Assumption("attention", "flash kernels, of a generation where stated, or scores in memory", BOTH,
-               ("--attention-backend",), "8-bit attention of a vendor's recipe is refused: there is no argument for it",
-               lambda e: {"attention-backend": attention_backend(e.plan.conditions)}, _attention_lacking),
+               (Field("attention-backend", write=lambda e: attention_backend(e.plan.conditions)),),
+               "8-bit attention of a vendor's recipe is refused: there is no argument for it",
+               lacking=_attention_lacking),
     Assumption("fused kernels", "biases with activations and with dropout, or each by itself", BOTH,
-               ("--no-bias-swiglu-fusion", "--no-bias-gelu-fusion", "--no-bias-dropout-fusion"), "fused",
+               ("no-bias-swiglu-fusion", "no-bias-gelu-fusion", "no-bias-dropout-fusion"), "fused",
                lambda e: fusion_arguments(e.plan.conditions, e.model)),
-    Assumption("dropout", "none: no masks are kept", "memory", ("--attention-dropout", "--hidden-dropout"),
-               "unstated, both would be 0.1", _dropout),
+    Assumption("dropout", "none: no masks are kept", "memory",
+               (Field("attention-dropout", write=0.0), Field("hidden-dropout", write=0.0)),
+               "unstated, both would be 0.1"),
     Assumption("loss", "16-bit logits and their fp32 copy, worked on in place", BOTH, (),
                "`--cross-entropy-loss-fusion` is off by default"),
     Assumption("routing", "dropless, the busiest rank 1.1 times the mean under a balancing loss; matmuls of experts "
                "grouped, or in one kernel where a vendor's recipe has it", BOTH,
-               ("--moe-grouped-gemm", "--moe-router-load-balancing-type", "--moe-aux-loss-coeff",
-                "--use-transformer-engine-op-fuser"),
-               "no capacity factor by default; unstated, the loss would weigh nothing", _routing),
+               (Field("moe-grouped-gemm", write=_with_experts(lambda _: True)),
+                Field("moe-router-load-balancing-type", write=_with_experts(lambda _: "aux_loss")),
+                Field("moe-aux-loss-coeff", write=_with_experts(_balancing)),
+                Field("use-transformer-engine-op-fuser",
+                      write=_with_experts(lambda e: conditions_of(e).recipe.get("fused_experts") == "yes"))),
+               "no capacity factor by default; unstated, the loss would weigh nothing"),
     Assumption("expert exchange", "all-to-all; a vendor's recipe may have DeepEP or HybridEP, and hide it", "time",
-               ("--moe-token-dispatcher-type", "--moe-flex-dispatcher-backend", "--moe-router-dtype",
-                "--overlap-moe-expert-parallel-comm"),
-               "hiding it in a layout that does not allow it is refused", _exchange, _exchange_lacking),
+               (Field("moe-token-dispatcher-type",
+                      write=_with_experts(lambda e: "flex" if _flexible(e) else "alltoall")),
+                Field("moe-flex-dispatcher-backend", write=_with_experts(_flexible)),
+                Field("moe-router-dtype", write=_with_experts(lambda e: "fp32" if _flexible(e) else None)),
+                Field("overlap-moe-expert-parallel-comm",
+                      write=_with_experts(lambda e: conditions_of(e).recipe.get("overlap") == "yes"))),
+               "hiding it in a layout that does not allow it is refused", lacking=_exchange_lacking),
     Assumption("CUDA graphs", "none, or those of a vendor's recipe", "time",
-               ("--cuda-graph-impl", "--cuda-graph-modules", "--no-check-for-nan-in-loss-and-grad"), "none; their "
-               "private pools are not counted", _graphs, _graphs_lacking),
-)  # fmt: skip
+               ("cuda-graph-impl", "cuda-graph-modules", "no-check-for-nan-in-loss-and-grad"), "none; their "
+               "private pools are not counted",
+               lambda e: GRAPHS.get(conditions_of(e).recipe.get("graphs", "none"), {}), _graphs_lacking),
+))  # fmt: skip

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from planner.interop.megatron_fields import LATENT, MODEL
+
 #: Arguments whose field has another name, or stands in more than one section; others of a section keep theirs.
 SAME: dict[str, tuple[str, ...]] = {
     "model": (
@@ -18,11 +20,8 @@ SAME: dict[str, tuple[str, ...]] = {
         "attention-dropout", "hidden-dropout", "moe-grouped-gemm", "moe-router-load-balancing-type",
         "moe-aux-loss-coeff", "use-transformer-engine-op-fuser", "moe-token-dispatcher-type",
         "moe-flex-dispatcher-backend", "moe-router-dtype", "overlap-moe-expert-parallel-comm", "cuda-graph-impl",
-        "cuda-graph-modules", "num-layers", "hidden-size", "ffn-hidden-size", "num-attention-heads",
-        "num-query-groups", "kv-channels", "seq-length", "position-embedding-type", "normalization", "add-qkv-bias",
-        "qk-layernorm", "vocab-size", "make-vocab-size-divisible-by", "window-attn-skip-freq", "softmax-type",
-        "mtp-num-layers", "multi-latent-attention", "q-lora-rank", "kv-lora-rank", "qk-head-dim",
-        "qk-pos-emb-head-dim", "v-head-dim", "moe-router-topk", "moe-ffn-hidden-size",
+        "cuda-graph-modules", "multi-latent-attention", *(option for option, _ in LATENT.values()),
+        "moe-router-topk", "moe-ffn-hidden-size",
         "moe-shared-expert-gate", "moe-shared-expert-intermediate-size", "moe-router-score-function",
         "moe-router-enable-expert-bias",
         "init-method-std",
@@ -42,8 +41,6 @@ SAME: dict[str, tuple[str, ...]] = {
     "logger": ("log-interval", "log-throughput"),
     "mixed_precision": ("bf16", "fp16", "fp8-recipe", "fp8-param-gather", "reuse-grad-buf-for-mxfp8-param-ag"),
 }  # fmt: skip
-HOME = {name: section for section, names in SAME.items() for name in names}
-
 Fields = dict[str, Any]
 
 
@@ -77,6 +74,9 @@ WRITTEN: dict[str, Fields] = {
     },
 }
 OTHERWISE = {*RENAMED, *SWITCHED_OFF, *WRITTEN}
+#: The section of each argument that is a field of the same name.
+HOME = {name: section for section, names in SAME.items() for name in names}
+HOME |= {row.key: "model" for row in MODEL if row.key not in OTHERWISE}
 
 
 def _value(name: str, value: Any) -> Any:

@@ -6,11 +6,19 @@ import re
 
 from planner.interop.files import shown, whole
 from planner.interop.megatron_arguments import Arguments
+from planner.interop.megatron_fields import LATENT, MODEL
 from planner.spec.model import MLASpec, ModelSpec, MoESpec
 from planner.units import PlannerError
 
 # Programs that take GPT-2's tokenizer where no --tokenizer-type says otherwise (args_defaults).
 ENTRIES = ("pretrain_gpt.py", "pretrain_gpt2.py", "pretrain_gpt_core.py", "finetune.py")
+
+
+#: Fields whose origin is said also where they are as usual.
+ALWAYS = (
+    "layers", "hidden", "heads", "kv_heads", "head_dim", "ffn", "gated_mlp", "norm", "tied_embeddings",
+    "attention_bias", "attention_output_bias", "mlp_bias", "vocab_multiple",
+)  # fmt: skip
 
 
 def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpec, dict[str, str]]:
@@ -77,22 +85,10 @@ def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpe
         moe=_moe(a, ffn, layers),
         mla=mla,
     )
-    names = {
-        "layers": "num-layers", "hidden": "hidden-size", "heads": "num-attention-heads", "kv_heads": "num-query-groups",
-        "head_dim": "kv-channels", "ffn": "ffn-hidden-size", "gated_mlp": "swiglu", "norm": "normalization",
-        "tied_embeddings": "untie-embeddings-and-output-weights", "attention_bias": "disable-bias-linear",
-        "attention_output_bias": "disable-bias-linear", "mlp_bias": "disable-bias-linear",
-        "vocab_multiple": "make-vocab-size-divisible-by",
-    }  # fmt: skip
-    origins = {spec_field: a.origin(key) for spec_field, key in names.items()}
-    for spec_field, key in (
-        ("max_seq_length", "max-position-embeddings"), ("learned_positions", "position-embedding-type"),
-        ("sliding_window", "window-size"), ("qk_norm", "qk-layernorm"),
-        ("attention_sinks", "softmax-type"), ("mtp_layers", "mtp-num-layers"),
-        ("moe", "num-experts"), ("mla", "multi-latent-attention"),
-    ):  # fmt: skip
-        if getattr(spec, spec_field):
-            origins[spec_field] = a.origin(key)
+    fields = {row.means.removeprefix("model."): row.key for row in MODEL if row.means.startswith("model.")}
+    fields |= dict.fromkeys(("attention_bias", "attention_output_bias"), fields["mlp_bias"])
+    fields |= {"moe": "num-experts", "mla": "multi-latent-attention"}
+    origins = {name: a.origin(key) for name, key in fields.items() if name in ALWAYS or getattr(spec, name)}
     if spec.moe is not None:
         width = "moe-ffn-hidden-size" if "moe-ffn-hidden-size" in a.values else "ffn-hidden-size"
         origins |= {"moe.top_k": a.origin("moe-router-topk"), "moe.expert_ffn": a.origin(width)}
@@ -139,13 +135,7 @@ def _window(a: Arguments) -> int | None:
 def _mla(a: Arguments) -> MLASpec | None:
     if not a.flag("multi-latent-attention"):
         return None
-    return MLASpec(
-        q_lora_rank=a.number("q-lora-rank", 0, 0),
-        kv_lora_rank=a.number("kv-lora-rank", 32),
-        qk_nope_head_dim=a.number("qk-head-dim", 128),
-        qk_rope_head_dim=a.number("qk-pos-emb-head-dim", 64),
-        v_head_dim=a.number("v-head-dim", 128),
-    )
+    return MLASpec(**{name: a.number(option, usual, min(usual, 1)) for name, (option, usual) in LATENT.items()})
 
 
 def _moe(a: Arguments, ffn: int, layers: int) -> MoESpec | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from planner.interop.files import read_yaml, shown
-from planner.interop.imported import Imported, Taken, model_taken
+from planner.interop.imported import Imported, Taken, data_given, model_taken
 from planner.interop.kinds import Kinds, sort_keys
 from planner.interop.nanotron_assumptions import TABLE, M, P, T
 from planner.interop.values import Values, flat
@@ -39,10 +39,8 @@ def import_nanotron(path: Path, *, samples: int | None = None, tokens: int | Non
     layout = _layout(y)
     steps, length, micro = y.take("training.iterations", "data.seq_length", "layout.micro_batch")
     batch = micro.value * y.value("layout.grad_accum") * y.value("layout.dp")
-    data = Taken("data.samples", steps.value * batch, "what the run reads")
-    if samples is not None or tokens is not None:
-        given = ("samples", samples) if samples is not None else ("tokens", tokens)
-        data = Taken(f"data.{given[0]}", given[1], f"--{given[0]}")
+    given = data_given(samples, tokens)
+    data = given or Taken("data.samples", steps.value * batch, "what the run reads")
     kept = y.deciding()
     taken = [
         Taken("name", shown(path.stem, 80), ""),
@@ -59,7 +57,7 @@ def import_nanotron(path: Path, *, samples: int | None = None, tokens: int | Non
     irrelevant = {key for key in y.values if key.startswith(READ) and key not in kept}
     said = sort_keys(dict.fromkeys(y.values, y.name), y.used, Kinds("nanotron", irrelevant, kept))
     unsaid = "the YAML does not say how long the data is: samples are those that the run reads"
-    remarks = () if samples is not None or tokens is not None else (unsaid,)
+    remarks = () if given else (unsaid,)
     return Imported("nanotron", (y.name,), model, tuple(taken), said.unused, remarks, warnings=said.warnings)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from planner.interop.files import read_yaml, whole
-from planner.interop.imported import Imported, Taken, model_taken
+from planner.interop.imported import Imported, Taken, data_given, model_taken
 from planner.interop.indexed import indexed_data, named_index
 from planner.interop.naming import size_warning
 from planner.interop.neox_batch import (
@@ -136,10 +136,8 @@ def _data(config: Config, batch: Batch | None, samples: int | None, tokens: int 
     length = Taken(
         "data.seq_length", seq, config.origin("seq_length" if config.has("seq_length") else "max_position_embeddings")
     )
-    if samples is not None:
-        return [Taken("data.samples", whole(samples, "--samples"), "--samples"), length]
-    if tokens is not None:
-        return [Taken("data.tokens", whole(tokens, "--tokens"), "--tokens"), length]
+    if (given := data_given(samples, tokens)) is not None:
+        return [given, length]
     iterations = config.optional("train_iters")
     found = _indices(config, length)
     if found is not None:

@@ -11,7 +11,9 @@ from typing import Any
 
 from planner.interop.assumptions import Assumption
 from planner.interop.export_common import Export, conditions_of
-from planner.interop.neox_conditions import attention_entries, fusion_entries, overlap_entry
+from planner.interop.fields import Field
+from planner.interop.neox_conditions import fusion_entries, overlap_entry
+from planner.interop.neox_fields import MODEL
 from planner.performance.framework_table import framework
 from planner.workload.counts import padded_vocab, parameter_counts
 
@@ -25,15 +27,6 @@ def _layout(export: Export) -> dict[str, Any]:
     return {
         "pipe_parallel_size": layout.pp if layout.pp > 1 or layout.zero_stage < 2 else 0,
         "model_parallel_size": layout.tp,
-    }
-
-
-def _batch(export: Export) -> dict[str, Any]:
-    plan = export.plan
-    return {
-        "train_batch_size": plan.global_batch,
-        "train_micro_batch_size_per_gpu": plan.layout.micro_batch,
-        "gradient_accumulation_steps": plan.layout.grad_accum,
     }
 
 
@@ -79,11 +72,6 @@ def _weights(export: Export) -> dict[str, Any]:
     return {"precision": precision, **(scaling if precision == "fp16" else {})}
 
 
-def _gradients(export: Export) -> dict[str, Any]:
-    """fp32 with bf16: DeepSpeed's issue 1835, of which GPT-NeoX warns."""
-    return {} if export.plan.precision == "fp16" else {"data_types": {"grad_accum_dtype": "fp32"}}
-
-
 def _optimizer(export: Export) -> dict[str, Any]:
     rate: dict[str, Any] = {"lr": export.learning_rate, "betas": BETAS}
     match conditions_of(export).optimizer:
@@ -102,10 +90,6 @@ def _optimizer(export: Export) -> dict[str, Any]:
 def _recompute(export: Export) -> dict[str, Any]:
     full = export.plan.layout.recompute == "full"
     return {"checkpoint_activations": full, **({"checkpoint_num_layers": 1} if full else {})}
-
-
-def _sequence_parallel(export: Export) -> dict[str, Any]:
-    return {"sequence_parallel": True} if export.plan.layout.sequence_parallel else {}
 
 
 def _group_lacking(export: Export) -> str:
@@ -134,10 +118,12 @@ NEOX = (
     Assumption("layout", "tp, pp; no vpp, no cp; what a stage passed on stays until it comes back", BOTH,
                ("pipe_parallel_size", "model_parallel_size"), "others are refused", _layout),
     Assumption("batch", "sequences a micro-batch, micro-batches, sequences a step", BOTH,
-               ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps"), "", _batch),
+               (Field("train_batch_size", "training.global_batch"),
+                Field("train_micro_batch_size_per_gpu", "layout.micro_batch"),
+                Field("gradient_accumulation_steps", "layout.grad_accum"))),
     Assumption("expert ranks", "experts over the tensor-parallel ranks: ep is tp", BOTH, (), "GPT-NeoX has no other"),
-    Assumption("sequence parallel", "norms and the residual stream divided by tp", BOTH, ("sequence_parallel",),
-               "off", _sequence_parallel),
+    Assumption("sequence parallel", "norms and the residual stream divided by tp", BOTH,
+               (Field("sequence_parallel", write=lambda e: e.plan.layout.sequence_parallel or None),), "off"),
     Assumption("sharding", "ZeRO over all data-parallel ranks; ZeRO 3 has two layers and the table gathered at once",
                BOTH, ("zero_optimization.stage", "zero_optimization.stage3_prefetch_bucket_size",
                       "zero_optimization.stage3_max_live_parameters"),
@@ -149,7 +135,8 @@ NEOX = (
                 "zero_optimization.allgather_partitions")),
     Assumption("weights", "16 bits", BOTH, ("precision", "fp16"), "8 and 4 bits are refused", _weights),
     Assumption("gradients", "with fp16 in fp16; with bf16 in bf16 and added up and reduced in fp32", BOTH,
-               ("data_types.grad_accum_dtype",), "", _gradients),
+               ("data_types.grad_accum_dtype",), "",  # fp32 with bf16: DeepSpeed's issue 1835, of which GPT-NeoX warns
+               lambda e: {} if e.plan.precision == "fp16" else {"data_types": {"grad_accum_dtype": "fp32"}}),
     Assumption("reductions", "behind the backward pass as much as in measured runs that do not say, or as stated",
                "time", ("zero_optimization.overlap_comm",), "on where not stated"),
     Assumption("optimizer", "fp32 master weights and moments (AdamW), 8-bit moments or Lion's one under ZeRO 1 and 2",
@@ -159,18 +146,17 @@ NEOX = (
     Assumption("recompute", "none, or whole layers", BOTH, ("checkpoint_activations", "checkpoint_num_layers"),
                "modules or a share of the layers are refused; `partition_activations` is off by default", _recompute,
                _recompute_lacking),
-    Assumption("attention", "flash kernels, or scores in memory", BOTH, ("attention_config",), "",
-               lambda e: attention_entries(e.plan.conditions, e.model)),
+    Assumption("attention", "flash kernels, or scores in memory", BOTH,
+               tuple(row for row in MODEL if row.key == "attention_config")),
     Assumption("fused kernels", "softmax, biases with GELU or norms, or each by itself", BOTH,
                ("scaled_upper_triang_masked_softmax_fusion", "bias_gelu_fusion", "layernorm_fusion", "rmsnorm_fusion"),
                "off", lambda e: fusion_entries(e.plan.conditions, e.model)),
-    Assumption("dropout", "none: no masks are kept", "memory", ("hidden_dropout", "attention_dropout"), "",
-               lambda _: {"hidden_dropout": 0.0, "attention_dropout": 0.0}),
+    Assumption("dropout", "none: no masks are kept", "memory",
+               (Field("hidden_dropout", write=0.0), Field("attention_dropout", write=0.0))),
     Assumption("loss", "16-bit logits and their fp32 copy, worked on in place", BOTH, (),
                "`fp16_lm_cross_entropy` is off by default"),
     Assumption("routing", "dropless, the busiest rank 1.1 times the mean under a balanced router", BOTH,
-               ("moe_router_type",), "`topk` balances nothing",
-               lambda e: {"moe_router_type": "sinkhorn"} if e.model.moe is not None else {}),
+               tuple(row for row in MODEL if row.key == "moe_router_type"), "`topk` balances nothing"),
     Assumption("expert exchange", "gathers and scatters of the tensor-parallel ranks", "time", (),
                "GPT-NeoX has no other", lacking=_recipe_lacking),
     Assumption("CUDA graphs", "none", "time", (), "GPT-NeoX has none"),

@@ -123,10 +123,10 @@ def neox_precision(config: Config) -> tuple[str, str]:
     return "bf16", "assumed; the files say fp32 or nothing"
 
 
-def attention_entries(conditions: RunConditions | None, model: ModelSpec) -> dict[str, Any]:
+def attention_entry(conditions: RunConditions | None, model: ModelSpec) -> list[Any]:
     """`attention_config`: flash attention unless the plan is without it."""
     flash = conditions is None or conditions.flash_attention
-    return {"attention_config": [[[FLASH if flash else GLOBAL], model.layers]]}
+    return [[[FLASH if flash else GLOBAL], model.layers]]
 
 
 def fusion_entries(conditions: RunConditions | None, model: ModelSpec) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from planner.interop.files import shown, whole
 from planner.interop.neox_conditions import kinds_refused
 from planner.interop.neox_config import Config, zero_stage
+from planner.interop.neox_fields import MODEL
 from planner.interop.neox_mlp import NeoxMLP, neox_mlp
 from planner.spec.model import ModelSpec, MoESpec
 from planner.units import PlannerError
@@ -19,6 +20,10 @@ POSITIONS = ("learned", "rotary", "sinusoidal", "rpe", "alibi", "none")
 # GPT-NeoX-20B tokenizer with its added tokens.
 VOCABULARIES = {"gpt2bpetokenizer": 50257, "hfgpt2tokenizer": 50257, "charleveltokenizer": 512}
 NEOX_20B_VOCABULARY = 50277
+#: Fields whose origin is said also where they are as usual.
+ALWAYS = (
+    "layers", "hidden", "heads", "vocab_multiple", "tied_embeddings", "parallel_residual", "norm", "attention_bias",
+)  # fmt: skip
 MODEL_KEYS = ("num_layers", "hidden_size", "num_attention_heads")
 
 
@@ -73,37 +78,22 @@ def neox_model(config: Config, name: str, vocab: int | None = None) -> tuple[Mod
 
 def _origins(config: Config, spec: ModelSpec, mlp: NeoxMLP, vocab_origin: str) -> dict[str, str]:
     """Where each field of the model comes from."""
-    origins = {
+    fields = {row.means.removeprefix("model."): row.key for row in MODEL if row.means.startswith("model.")}
+    stated = {name: config.origin(key) for name, key in fields.items() if name in ALWAYS or getattr(spec, name)}
+    if spec.learned_positions:
+        stated["learned_positions"] = config.origin("max_position_embeddings")
+    if spec.moe is not None:
+        stated["moe"] = config.origin("moe_num_experts")
+    return stated | {
         "name": "the first file's name",
-        "layers": config.origin("num_layers"),
-        "hidden": config.origin("hidden_size"),
-        "heads": config.origin("num_attention_heads"),
         "kv_heads": config.origin("num_kv_heads") if config.has("num_kv_heads") else "as many as num_attention_heads",
         "head_dim": "hidden_size / num_attention_heads",
         "ffn": mlp.width_origin,
         "vocab": vocab_origin,
-        "vocab_multiple": config.origin("make_vocab_size_divisible_by"),
         "gated_mlp": mlp.kind_origin,
-        "tied_embeddings": config.origin("no_weight_tying"),
-        "parallel_residual": config.origin("gpt_j_residual"),
-        "norm": config.origin("norm"),
-        "attention_bias": config.origin("use_bias_in_attn_linear"),
-        "attention_output_bias": config.origin("use_bias_in_attn_linear"),
+        "attention_output_bias": stated["attention_bias"],
         "mlp_bias": mlp.bias_origin,
     }
-    for spec_field, key in (
-        ("max_seq_length", "max_position_embeddings"),
-        ("sliding_window", "sliding_window_width"),
-        ("learned_positions", "max_position_embeddings"),
-        ("qk_norm", "use_qk_layernorm"),
-        ("activation", "activation"),
-        ("position_embedding", "pos_emb"),
-    ):
-        if getattr(spec, spec_field):
-            origins[spec_field] = config.origin(key)
-    if spec.moe is not None:
-        origins["moe"] = config.origin("moe_num_experts")
-    return origins
 
 
 def _norm(config: Config) -> str:

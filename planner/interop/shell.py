@@ -8,22 +8,20 @@ was taken.
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from planner.interop.shell_commands import next_option, printed, said_by, tested
-from planner.interop.shell_syntax import Case, Chain, Function, Group, If, Loop, Node, Pipe, Simple, parse
+from planner.interop.shell_flow import Flow, StopError
+from planner.interop.shell_syntax import Node, Pipe, Simple, parse
 from planner.interop.shell_words import BLANK, Scope, calculate, fields, quoted_text, text_of, unresolved
 from planner.units import PlannerError
 
 _ASSIGN = re.compile(r"([A-Za-z_]\w*)(\[[^\]=]{1,200}\])?(\+?)=(.*)", re.DOTALL)
 _DECLARING = ("export", "local", "readonly", "declare", "typeset")
 _SHELLS = ("bash", "sh", "zsh")
-_MAX_STEPS = 20_000
-_MAX_TURNS = 500  # of one loop
 _MAX_CALLS = 20  # functions, `eval` and `bash -c` within each other
 
 
@@ -40,10 +38,6 @@ class Script:
     files: dict[str, str] = field(default_factory=dict)
     unsure: bool = False
     unread: dict[str, bool] = field(default_factory=dict)
-
-
-class _StopError(Exception):
-    """`return`, `break`, `continue` or `exit`, on the way to where it ends."""
 
 
 def read_script(
@@ -74,137 +68,25 @@ def read_script(
         run.scope.assign(key, [value])
     try:
         run.all(parse(text))
-    except _StopError:
+    except StopError:
         pass
     except RecursionError:
         raise PlannerError(f"{name} nests too deep to be a launch script.") from None
     return Script(run.commands, run.scope.variables, run.scope.files, run.unsure, run.unread)
 
 
-class _Run:
-    """One pass over a script. A status is True, False, or None where only running would tell."""
+class _Run(Flow):
+    """One pass over a script: what its simple commands do."""
 
     def __init__(self, scope: Scope, assume: bool, beside: Callable[[str], str | None]) -> None:
-        self.scope = scope
-        self.assume = assume
+        super().__init__(scope, assume)
         self.beside = beside
         self.unread: dict[str, bool] = {}
         self.assigned = False
         self.commands: list[list[str]] = []
-        self.functions: dict[str, list[Node]] = {}
-        self.unsure = False
         self.printing: list[str] | None = None  # what a function says, while that is asked for
-        self.steps = self.calls = self.inside = 0
+        self.calls = 0
         scope.output = self.output
-
-    def all(self, nodes: Sequence[Node]) -> bool | None:
-        status: bool | None = True
-        for node in nodes:
-            status = self.node(node)
-        return status
-
-    def node(self, node: Node) -> bool | None:
-        self.steps += 1
-        if self.steps > _MAX_STEPS:
-            raise PlannerError(f"{self.scope.name} does more than {_MAX_STEPS:,} steps; is it a launch script?")
-        match node:
-            case Simple():
-                return self.simple(node)
-            case Pipe(parts):
-                statuses = [self.node(part) for part in parts]
-                last = parts[-1]
-                if isinstance(last, Simple) and last.words and last.words[0][0] == "grep":
-                    found = self.said([node])  # echo "$X" | grep -q word
-                    return None if found is None else bool(found)
-                return statuses[-1]
-            case Chain(parts):
-                return self.chain(parts)
-            case If(branches, otherwise):
-                return self.branches(branches, otherwise)
-            case Loop():
-                self.loop(node)
-            case Case(word, arms):
-                self.case(word, arms)
-            case Function(name, body):
-                self.functions[name] = body
-            case Group(body):
-                return self.all(body)
-        return True
-
-    def chain(self, parts: list[tuple[str, Node]]) -> bool | None:
-        status: bool | None = True
-        for operator, part in parts:
-            wanted = operator != "||"
-            if operator and status is None:
-                # An unknown command succeeds: `cd x && torchrun …`; `mkdir x || exit` does not exit.
-                status = True
-            if not operator or status is wanted:
-                self.inside += bool(operator)
-                status = self.node(part)
-                self.inside -= bool(operator)
-        return status
-
-    def decided(self, status: bool | None) -> bool:
-        if status is None:
-            self.unsure = True
-            return self.assume
-        return status
-
-    def condition(self, nodes: Sequence[Node]) -> bool | None:
-        self.scope.unset_is_empty, before = True, self.scope.unset_is_empty
-        try:
-            return self.all(nodes)
-        finally:
-            self.scope.unset_is_empty = before
-
-    def branches(self, branches: list[tuple[list[Node], list[Node]]], otherwise: list[Node]) -> bool | None:
-        self.inside += 1
-        try:
-            for condition, body in branches:
-                if self.decided(self.condition(condition)):
-                    return self.all(body)
-            return self.all(otherwise)
-        finally:
-            self.inside -= 1
-
-    def loop(self, node: Loop) -> None:
-        words: list[str] | None = None
-        if node.variable:
-            items = ['"$@"'] if node.words is None else node.words
-            words = [word for item in items for word in fields(self.scope, item)][:_MAX_TURNS]
-        self.inside += 1
-        for turn in range(_MAX_TURNS):
-            if words is not None:
-                if turn >= len(words):
-                    break
-                self.scope.assign(node.variable, [words[turn]])
-            else:
-                status = self.condition(node.condition) if node.condition else None
-                self.unsure = self.unsure or status is None
-                if status is None or status is node.until:
-                    break
-            try:
-                self.all(node.body)
-            except _StopError as stop:
-                if str(stop) == "break":
-                    break
-                if str(stop) != "continue":
-                    raise
-            self.all(node.step)
-        self.inside -= 1
-
-    def case(self, word: str, arms: list[tuple[list[str], list[Node]]]) -> None:
-        self.scope.unset_is_empty, before = True, self.scope.unset_is_empty
-        text = text_of(self.scope, word)
-        self.scope.unset_is_empty = before
-        unknown = unresolved(text)
-        self.inside += 1
-        for patterns, body in arms:
-            matches = any(fnmatch.fnmatchcase(text, text_of(self.scope, pattern)) for pattern in patterns)
-            if self.decided(None) if unknown else matches:
-                self.all(body)
-                break
-        self.inside -= 1
 
     def simple(self, node: Simple) -> bool | None:
         words: list[str] = []
@@ -283,7 +165,7 @@ class _Run:
         given, self.scope.arguments = self.scope.arguments, list(arguments[1:]) or self.scope.arguments
         try:
             self.all(parse(text))
-        except _StopError:
+        except StopError:
             pass
         finally:
             found, self.commands = self.commands, before
@@ -297,7 +179,7 @@ class _Run:
         self.inside += 1
         try:
             return self.all(body)
-        except _StopError as stop:
+        except StopError as stop:
             if str(stop) != "return":
                 raise
             return None
@@ -327,7 +209,7 @@ class _Run:
         """`exit` ends the script, `return` the function; inside a condition `exit` is a guard that nothing trips."""
         if words[0] == "exit" and self.inside:
             return None
-        raise _StopError(words[0])
+        raise StopError(words[0])
 
     def set_arguments(self, words: list[str]) -> bool:
         if "--" in words:

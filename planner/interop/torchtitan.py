@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.interop.files import MAX_DEPTH, config_text, shown, whole
-from planner.interop.imported import Imported, Taken, model_taken
+from planner.interop.imported import Imported, Taken, data_given, model_taken
 from planner.interop.kinds import Kinds, sort_keys, table_of_keys
 from planner.interop.torchtitan_assumptions import TABLE, P
 from planner.interop.values import Values, flat
@@ -165,9 +165,8 @@ def _batch(job: Values, degrees: Mapping[str, Taken]) -> tuple[Taken, Taken]:
 
 def _length(job: Values, batch: int, samples: int | None, tokens: int | None) -> list[Taken]:
     iterations, length = job.take("training.iterations", "data.seq_length")
-    if samples is not None or tokens is not None:
-        given = ("samples", samples) if samples is not None else ("tokens", tokens)
-        return [Taken(f"data.{given[0]}", given[1], f"--{given[0]}"), length, iterations]
+    if (given := data_given(samples, tokens)) is not None:
+        return [given, length, iterations]
     job.remarks.append("a TOML does not say how long the data is: samples are those that the run reads")
     return [Taken("data.samples", iterations.value * batch, "what the run reads"), length, iterations]
 

@@ -1,0 +1,76 @@
+"""The arguments of Megatron-LM that are the model's, each with the field that it stands for and how it is written.
+
+Names and defaults are those of megatron/training/arguments.py.
+"""
+
+from __future__ import annotations
+
+from planner.interop.export_common import Export
+from planner.interop.fields import Field
+from planner.spec.model import ModelSpec
+
+
+def biased(model: ModelSpec) -> bool:
+    """Whether all matrices of the model have biases, which one switch says."""
+    return model.attention_bias and model.attention_output_bias and model.mlp_bias
+
+
+def _groups(export: Export) -> int | None:
+    return export.model.kv_heads if export.model.kv_heads != export.model.heads else None
+
+
+def _head_dim(export: Export) -> int | None:
+    model = export.model
+    return model.head_dim if model.head_dim * model.heads != model.hidden and model.mla is None else None
+
+
+def _positions(export: Export) -> str:
+    return "learned_absolute" if export.model.learned_positions else export.model.position_embedding or "rope"
+
+
+def _longest(export: Export) -> int:
+    return max(export.plan.seq_length, export.model.max_seq_length or 0, export.model.learned_positions)
+
+
+def _window(export: Export) -> str | None:
+    """Keys to the left of a query, which itself is one of the window's, and to its right."""
+    window = export.model.sliding_window
+    return f"{window - 1},0" if window else None
+
+
+MODEL = (
+    Field("num-layers", "model.layers"),
+    Field("hidden-size", "model.hidden"),
+    Field("ffn-hidden-size", "model.ffn"),
+    Field("num-attention-heads", "model.heads"),
+    Field("group-query-attention", write=lambda e: e.model.kv_heads != e.model.heads),
+    Field(
+        "num-query-groups",
+        "model.kv_heads",
+        write=lambda e: e.model.kv_heads if e.model.kv_heads != e.model.heads else None,
+    ),
+    Field("kv-channels", "model.head_dim", write=_head_dim),
+    Field("seq-length", "data.seq_length"),
+    Field("max-position-embeddings", "model.max_seq_length", write=_longest),
+    Field("position-embedding-type", "model.learned_positions", write=_positions),
+    Field("normalization", "model.norm", write=lambda e: "RMSNorm" if e.model.norm == "rmsnorm" else "LayerNorm"),
+    Field("swiglu", "model.gated_mlp"),
+    Field("disable-bias-linear", "model.mlp_bias", write=lambda e: not biased(e.model)),
+    Field("add-qkv-bias", write=lambda e: e.model.attention_bias and not biased(e.model)),
+    Field("untie-embeddings-and-output-weights", "model.tied_embeddings", words={True: False, False: True}),
+    Field("qk-layernorm", "model.qk_norm"),
+    Field("vocab-size", "model.vocab"),
+    Field("make-vocab-size-divisible-by", "model.vocab_multiple", 128),
+    Field("window-size", "model.sliding_window", write=_window),
+    Field("window-attn-skip-freq", write=lambda e: e.model.full_attention_every or None),
+    Field("softmax-type", "model.attention_sinks", write=lambda e: "learnable" if e.model.attention_sinks else None),
+    Field("mtp-num-layers", "model.mtp_layers", write=lambda e: e.model.mtp_layers or None),
+)
+#: Fields of latent attention: argument, and Megatron-LM's default (0: none).
+LATENT = {
+    "q_lora_rank": ("q-lora-rank", 0),
+    "kv_lora_rank": ("kv-lora-rank", 32),
+    "qk_nope_head_dim": ("qk-head-dim", 128),
+    "qk_rope_head_dim": ("qk-pos-emb-head-dim", 64),
+    "v_head_dim": ("v-head-dim", 128),
+}
