@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.api.inputs import Folders, PlanLike, RowsLike, folders, load_facts, load_plan, rows_of
 from planner.results import json_form as plan_json
-from planner.results.result import Result
+from planner.results.result import Document, Result
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -54,10 +54,9 @@ class Predictions(Result):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class RunPrediction(Result):
+class RunPrediction(Document):
     """What is predicted of one run: throughput with its 80 % interval, the step's terms, memory."""
 
-    document: Mapping[str, Any]  # the keys of the JSON
     prediction: Prediction
     memory: Memory | None
 
