@@ -155,11 +155,8 @@ def aim_words(goal: StatedGoal | None) -> str:
     if goal is None:
         return ""
     aim = _AIM.get(goal.objective, "the best by cost and days")
-    return aim if goal.time_s is None and goal.cost_usd is None else f"{aim} within the budget{'s' * _both(goal)}"
-
-
-def _both(goal: StatedGoal) -> bool:
-    return goal.time_s is not None and goal.cost_usd is not None
+    budgets = (goal.time_s is not None) + (goal.cost_usd is not None)
+    return f"{aim} within the budget{'s' * (budgets > 1)}" if budgets else aim
 
 
 def _budget_texts(goal: StatedGoal | None) -> tuple[str, ...]:
