@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,15 +96,8 @@ class Calibrated(Result):
 
     def to_json(self) -> str:
         """The figures as text, ending in a newline."""
-        return plan_json.dumps(
-            {
-                "schema_version": 1,
-                "rows": self.rows,
-                "replaced_tokens_per_s_per_gpu": list(self.replaced_tokens_per_s_per_gpu),
-                "mdape_before": self.mdape_before,
-                "mdape_after": self.mdape_after,
-            }
-        )
+        figures = {key: value for key, value in asdict(self).items() if key != "said"}
+        return plan_json.dumps({"schema_version": 1, **figures})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
