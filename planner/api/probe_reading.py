@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from planner.api.inputs import Folders, ScenarioLike, folders, load_facts
 from planner.money import USD, Money, money_of
 from planner.results import json_form as plan_json
-from planner.results.result import Result
+from planner.results.result import Document
 from planner.units import PlannerError, format_percent
 
 if TYPE_CHECKING:
@@ -28,10 +28,9 @@ TABLE = "probe"  # of the overlay, runs and benches alike
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ProbeRead(Result):
+class ProbeRead(Document):
     """What logs and benches taught, and the ask before and after."""
 
-    document: Mapping[str, Any]  # the keys of the JSON
     said: tuple[str, ...] = ()
     money: Money = USD
 

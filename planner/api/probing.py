@@ -12,7 +12,7 @@ from planner.api.inputs import Changes, Folders, ScenarioLike, changes_of, folde
 from planner.money import GPU_HOURS, USD, Money, in_its_money, money_of
 from planner.reading import read_text
 from planner.results import json_form as plan_json
-from planner.results.result import InfeasibleError, Result
+from planner.results.result import Document, InfeasibleError
 from planner.units import PlannerError, format_percent
 
 if TYPE_CHECKING:
@@ -28,20 +28,12 @@ NEAR = 1.3  # times its objective
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Probing(Result):
+class Probing(Document):
     """Which short runs to make first, what they cost, and what they are expected to do to the decision."""
 
-    document: Mapping[str, Any]  # the keys of the JSON
     files: Mapping[str, str] = field(default_factory=dict)  # of the folder, by path within it
     notes: tuple[str, ...] = ()  # what a person should know of the launch files
     money: Money = USD
-
-    def __getitem__(self, key: str) -> Any:
-        return self.document[key]
-
-    def to_json(self) -> str:
-        """The document as text, ending in a newline."""
-        return plan_json.dumps(dict(self.document))
 
     def write(self, folder: str | Path) -> list[Path]:
         """Write launch files and `probe.json` into a folder, all or none; their paths."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.api.inputs import Folders, PlanLike, RowsLike, folders, load_facts, load_plan, rows_of
 from planner.results import json_form as plan_json
-from planner.results.result import Result
+from planner.results.result import Document, Result
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -54,10 +54,9 @@ class Predictions(Result):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class RunPrediction(Result):
+class RunPrediction(Document):
     """What is predicted of one run: throughput with its 80 % interval, the step's terms, memory."""
 
-    document: Mapping[str, Any]  # the keys of the JSON
     prediction: Prediction
     memory: Memory | None
 
@@ -97,15 +96,8 @@ class Calibrated(Result):
 
     def to_json(self) -> str:
         """The figures as text, ending in a newline."""
-        return plan_json.dumps(
-            {
-                "schema_version": 1,
-                "rows": self.rows,
-                "replaced_tokens_per_s_per_gpu": list(self.replaced_tokens_per_s_per_gpu),
-                "mdape_before": self.mdape_before,
-                "mdape_after": self.mdape_after,
-            }
-        )
+        figures = {key: value for key, value in asdict(self).items() if key != "said"}
+        return plan_json.dumps({"schema_version": 1, **figures})
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -27,33 +27,23 @@ class Listing:
     joined: tuple[str, ...] = ()  # columns that share one on a narrow page
 
 
+def _fields(part: object, names: str) -> dict[str, Any]:
+    return {name: getattr(part, name) for name in names.split()}
+
+
 def _accelerators(catalog: Catalog) -> Iterable[Row]:
     for part in catalog.accelerators.values():
         yield {
-            "id": part.id,
-            "name": part.name,
-            "vendor": part.vendor,
-            "family": part.family,
-            "memory_gib": part.memory_gib,
-            "memory_bw_gbyte_per_s": part.memory_bw_gbyte_per_s,
+            **_fields(part, "id name vendor family memory_gib memory_bw_gbyte_per_s"),
             "bf16_tflops": part.peak_dense_tflops.get("bf16"),
             "measured_bf16_tflops": part.matmul_tflops.get("bf16"),
-            "link_gbyte_per_s": part.link_gbyte_per_s,
-            "tdp_w": part.tdp_w,
+            **_fields(part, "link_gbyte_per_s tdp_w"),
         }
 
 
 def _nodes(catalog: Catalog) -> Iterable[Row]:
     for node in catalog.nodes.values():
-        yield {
-            "id": node.id,
-            "cloud": node.cloud,
-            "instance": node.instance,
-            "gpu": node.gpu,
-            "gpus_per_node": node.gpus_per_node,
-            "network": node.network,
-            "network_gbit_per_s": node.network_gbit_per_s,
-        }
+        yield _fields(node, "id cloud instance gpu gpus_per_node network network_gbit_per_s")
 
 
 def _prices(catalog: Catalog) -> Iterable[Row]:
@@ -62,16 +52,9 @@ def _prices(catalog: Catalog) -> Iterable[Row]:
             "gpu": row.gpu,
             "usd_per_gpu_hour": row.high / row.gpus,
             "usd_per_gpu_hour_least": row.low / row.gpus,
-            "cloud": row.cloud,
-            "instance": row.instance,
-            "region": row.region,
-            "pricing": row.pricing,
-            "gpus": row.gpus,
-            "as_of": row.as_of,
-            "quality": row.quality,
+            **_fields(row, "cloud instance region pricing gpus as_of quality"),
             "flags": ", ".join(row.flags),
-            "source": row.source,
-            "layer": row.layer,
+            **_fields(row, "source layer"),
         }
 
 
@@ -82,13 +65,7 @@ def _models(catalog: Catalog) -> Iterable[Row]:
     for name in model_names(folders):
         model = load_model(name, folders)
         counts = parameter_counts(model)
-        yield {
-            "id": name,
-            "parameters": counts.total,
-            "active": counts.active,
-            "layers": model.layers,
-            "hidden": model.hidden,
-        }
+        yield {"id": name, "parameters": counts.total, "active": counts.active, **_fields(model, "layers hidden")}
 
 
 def _sources(catalog: Catalog) -> Iterable[Row]:

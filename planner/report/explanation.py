@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 
 from planner.money import in_its_money
-from planner.report.figures import Scale, ages_sentence, money_scale, rate_sentence, time_scale
+from planner.report.figures import ages_sentence, money_scale, rate_sentence, time_scale
 from planner.report.frontier import layout_words, plans_table
 from planner.report.layout import Page, bullets, wrap
 from planner.report.plan_sections import seller
@@ -62,8 +61,8 @@ def _near(found: Explanation, page: Page) -> list[str]:
     """Plans within the spread, by how much worse their objective is, and the simplest layout of them."""
     if found.plan is None:
         return []
-    changes = [near.objective_change for near in found.near[:MOST_NEAR]]
-    scale = _scale(found.unit, changes)
+    largest = max((near.objective_change for near in found.near[:MOST_NEAR]), default=0.0)
+    scale = time_scale(largest) if found.unit == "s" else money_scale(largest)
     rows = [(f"+{scale.text(near.objective_change)}", near.plan) for near in found.near[:MOST_NEAR]]
     lines = plans_table([("this plan", found.plan), *rows], page) if rows else []
     if len(found.near) > MOST_NEAR:
@@ -72,8 +71,3 @@ def _near(found: Explanation, page: Page) -> list[str]:
         text = f"the simplest layout of them on the same machines: {layout_words(found.simplest)}"
         lines += bullets([f"{text}; {_amounts(found.simplest)}"], page)
     return lines
-
-
-def _scale(unit: str, changes: Sequence[float]) -> Scale:
-    largest = max(changes, default=0.0)
-    return time_scale(largest) if unit == "s" else money_scale(largest)

@@ -160,7 +160,7 @@ def _labels(axes: Any, scene: Scene, aim: str) -> None:
     wanted: list[tuple[float, float, str, str, str]] = []
     if scene.chosen is not None:
         at = scene.x.share(scene.chosen.x), scene.y.share(scene.chosen.y) + 0.03
-        wanted.append((*at, f"{_chosen(scene)}\n{aim}", _INK, "bold"))
+        wanted.append((*at, "\n".join((*scene.chosen_words, aim)), _INK, "bold"))
     for number, name in enumerate(scene.offers if len(scene.offers) <= FEW_OFFERS else ()):
         first = next(spot for spot in scene.spots if spot.offer == number)
         colour = PALETTE[number % len(PALETTE)]
@@ -204,8 +204,3 @@ def _free(
             if inside and clear and apart and uncrossed:
                 return box
     return None
-
-
-def _chosen(scene: Scene) -> str:
-    """The chosen plan in two lines: what it runs on, and what it takes."""
-    return scene.chosen_text.replace(": ", "\n", 1)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from planner.report.figures import Scale, money_scale, time_scale
+from planner.report.figures import Scale, money_scale, money_text, time_scale
 from planner.report.plan_sections import seller
 from planner.report.proposal.svg import log_ticks, ticks
 from planner.results.answers import Frontier, StatedGoal
@@ -79,8 +79,13 @@ class Scene:
     stairs: tuple[Spot, ...]
     offers: tuple[str, ...]  # "h100-sxm5-80gb, nebius", in order of the fastest plan of each
     chosen: Spot | None
-    chosen_text: str
+    chosen_words: tuple[str, str]  # what it runs on, and what it takes; nothing where none is chosen
     budget_texts: tuple[str, ...]  # in full, then shorter; none where there is no budget
+
+    @property
+    def chosen_text(self) -> str:
+        """The chosen plan in a line."""
+        return ": ".join(filter(None, self.chosen_words))
 
 
 def scene_of(frontier: Frontier) -> Scene | None:
@@ -118,7 +123,7 @@ def scene_of(frontier: Frontier) -> Scene | None:
         tuple(stairs_of(spots)),
         tuple(names),
         chosen,
-        "" if chosen is None else plan_words(chosen.plan),
+        ("", "") if chosen is None else plan_words(chosen.plan),
         _budget_texts(goal),
     )
 
@@ -137,12 +142,11 @@ def offer_words(offer: OfferRef) -> str:
     return f"{offer.gpu}, {seller(offer)}"
 
 
-def plan_words(plan: Plan) -> str:
-    """A plan in a line: "80 × h100-sxm5-80gb, nebius: 8.67 days, 49.1 k USD"."""
-    time, cost = time_scale(plan.time_s.p50), money_scale(plan.cost_usd.p50)
+def plan_words(plan: Plan) -> tuple[str, str]:
+    """What a plan runs on, and what it takes: "80 × h100-sxm5-80gb, nebius", "8.67 days, 49.1 k USD"."""
     return (
-        f"{format_count(plan.gpus)} × {offer_words(plan.offer)}: "
-        f"{time.text(plan.time_s.p50)}, {cost.text(plan.cost_usd.p50)}"
+        f"{format_count(plan.gpus)} × {offer_words(plan.offer)}",
+        f"{time_scale(plan.time_s.p50).text(plan.time_s.p50)}, {money_text(plan.cost_usd.p50)}",
     )
 
 
@@ -151,11 +155,8 @@ def aim_words(goal: StatedGoal | None) -> str:
     if goal is None:
         return ""
     aim = _AIM.get(goal.objective, "the best by cost and days")
-    return aim if goal.time_s is None and goal.cost_usd is None else f"{aim} within the budget{'s' * _both(goal)}"
-
-
-def _both(goal: StatedGoal) -> bool:
-    return goal.time_s is not None and goal.cost_usd is not None
+    budgets = (goal.time_s is not None) + (goal.cost_usd is not None)
+    return f"{aim} within the budget{'s' * (budgets > 1)}" if budgets else aim
 
 
 def _budget_texts(goal: StatedGoal | None) -> tuple[str, ...]:

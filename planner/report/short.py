@@ -36,11 +36,12 @@ _TELLING = (
 def on_a_screen(answer: Optimization, plan: Plan, today: date, page: Page) -> str:
     """The plan in at most `LINES` lines of 80 columns (names that cannot be broken excepted), ending in a newline."""
     text = ""
+    binds = hanging("binds", answer.binding[0].text, page) if answer.binding else []
     for warned, bound, detailed in _ROOM:
         blocks = [
             plan_sections.headline(plan, answer, today, page) + _warnings(answer, warned, page),
             plan_sections.outcome(plan, answer.goal, page),
-            _order(plan, answer, today, page) + _binds(answer, bound, page),
+            _order(plan, answer, today, page) + _clipped(binds, bound, page.width),
             _alternatives(answer, plan, detailed, page),
             _trust(answer, plan, page),
         ]
@@ -113,13 +114,6 @@ def _use(rented: Rented) -> str:
     if rented.utilisation > 1:
         return "never pays"
     return f"pays from {format_percent(rented.utilisation)} use"
-
-
-def _binds(answer: Optimization, most: int, page: Page) -> list[str]:
-    """The first thing that binds, whole if it fits."""
-    if not answer.binding:
-        return []
-    return _clipped(hanging("binds", answer.binding[0].text, page), most, page.width)
 
 
 def _alternatives(answer: Optimization, plan: Plan, detailed: int, page: Page) -> list[str]:

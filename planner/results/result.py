@@ -92,6 +92,20 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class Document(Result):
+    """A result that is read by the keys of its JSON."""
+
+    document: Mapping[str, Any]
+
+    def __getitem__(self, key: str) -> Any:
+        return self.document[key]
+
+    def to_json(self) -> str:
+        """The document as text, ending in a newline."""
+        return plan_json.dumps(dict(self.document))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Rows(Result):
     """A plain table, such as what the catalog lists; in JSON its rows stand under `name`."""
 

@@ -192,9 +192,13 @@ class Case:
         gpus = self.words.count(self.study.gpus(choice))
         return self.words.say("cluster", gpus=gpus, gpu=self.gpu(offer.gpu), place=self.seller(offer))
 
+    def stated(self, offer: OfferRef) -> bool:
+        """Whether the scenario itself says a price, which has no date then."""
+        return offer.pricing == "owned" or offer.date_kind == "user"
+
     def as_of(self, offer: OfferRef) -> str:
         """The date of a price as its source prints it, or where else it comes from."""
-        if offer.pricing == "owned" or offer.date_kind == "user":
+        if self.stated(offer):
             return self.words.say("stated")
         if isinstance(offer.as_of, Sentence):  # told what the date is of
             return self.words.say(f"dated_{offer.as_of.code.rpartition('.')[2]}", **offer.as_of.values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from planner.report.proposal.svg import BOLD, WIDTH, Drawing, Picture, fitted, hue, log_ticks, text_width, ticks
@@ -77,15 +77,8 @@ def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str],
     def y(value: float) -> float:
         return height - bottom - (height - top - bottom) * (value - lowest) / (tallest - lowest)
 
-    for tick in ticks(tallest, 5, lowest):
-        d.line([(left, y(tick)), (WIDTH - right, y(tick))], "grid")
-        d.text(left - 6, y(tick) + 4, format_number(tick, 3), "soft", "end")
-    for tick in _apart(log_ticks(low, high), x, 34):
-        d.line([(x(tick), height - bottom), (x(tick), height - bottom + 4)], "soft")
-        d.text(x(tick), height - bottom + 17, format_number(tick, 3), "soft", "middle")
-    d.text(WIDTH - right, height - 6, axes.x, "ink", "end")
-    d.text(4, 13, axes.y, "ink")
     plot = (left, top, WIDTH - right, height - bottom)
+    _scales(d, axes, plot, _marks(log_ticks(low, high), x, 34), _marks(ticks(tallest, 5, lowest), y))
     limits = (None if x_limit is None else x(x_limit), None if y_limit is None else y(y_limit))
     _limit_lines(d, *limits, plot)
     steps: list[tuple[float, float]] = []
@@ -105,7 +98,21 @@ def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str],
     return d.picture()
 
 
+Mark = tuple[float, str]  # where it stands, and its label
 Plot = tuple[float, float, float, float]  # left, top, right, bottom of where data is drawn
+
+
+def _scales(d: Drawing, axes: Axes, plot: Plot, along: Sequence[Mark], up: Sequence[Mark]) -> None:
+    """Both axes: ticks along the plot, lines across it where they stand, and the axes' names."""
+    left, _, right, bottom = plot
+    for at, text in up:
+        d.line([(left, at), (right, at)], "grid")
+        d.text(left - 6, at + 4, text, "soft", "end")
+    for at, text in along:
+        d.line([(at, bottom), (at, bottom + 4)], "soft")
+        d.text(at, bottom + 17, text, "soft", "middle")
+    d.text(right, d.height - 6, axes.x, "ink", "end")
+    d.text(4, 13, axes.y, "ink")
 
 
 def _limit_lines(d: Drawing, x: float | None, y: float | None, plot: Plot) -> None:
@@ -164,9 +171,9 @@ def range_chart(rows: Sequence[Interval], axes: Axes) -> Picture:
     def x(at: float) -> float:
         return left + (right - left) * at / high
 
-    for tick in _apart(ticks(high, 6), x, 40):
-        d.line([(x(tick), top), (x(tick), height - bottom)], "grid")
-        d.text(x(tick), height - bottom + 15, format_number(tick, 3), "soft", "middle")
+    for at, text in _marks(ticks(high, 6), x, 40):
+        d.line([(at, top), (at, height - bottom)], "grid")
+        d.text(at, height - bottom + 15, text, "soft", "middle")
     d.text(right, height - 4, axes.x, "ink", "end")
     if limit:
         d.line([(x(limit), top - 4), (x(limit), height - bottom)], "limit", 1, "5 3")
@@ -249,14 +256,8 @@ def chance_chart(curve: Sequence[tuple[float, float]], marks: Sequence[Point], a
     def y(value: float) -> float:
         return height - bottom - (height - top - bottom) * value
 
-    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
-        d.line([(left, y(tick)), (WIDTH - right, y(tick))], "grid")
-        d.text(left - 6, y(tick) + 4, f"{tick * 100:.0f}%", "soft", "end")
-    for tick in _apart(ticks(high, 7, low), x, 34):
-        d.line([(x(tick), height - bottom), (x(tick), height - bottom + 4)], "soft")
-        d.text(x(tick), height - bottom + 17, format_number(tick, 3), "soft", "middle")
-    d.text(WIDTH - right, height - 6, axes.x, "ink", "end")
-    d.text(4, 13, axes.y, "ink")
+    up = [(y(tick), f"{tick * 100:.0f}%") for tick in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    _scales(d, axes, (left, top, WIDTH - right, height - bottom), _marks(ticks(high, 7, low), x, 34), up)
     if limit:
         d.line([(x(limit), top), (x(limit), height - bottom)], "limit", 1, "5 3")
     d.line([(x(a), y(b)) for a, b in curve], "c0", 2.2)
@@ -269,10 +270,10 @@ def chance_chart(curve: Sequence[tuple[float, float]], marks: Sequence[Point], a
     return d.picture()
 
 
-def _apart(values: Sequence[float], place, room: float) -> list[float]:  # type: ignore[no-untyped-def]
-    """The values whose labels do not run into the one before."""
-    out: list[float] = []
+def _marks(values: Sequence[float], place: Callable[[float], float], room: float = -math.inf) -> list[Mark]:
+    """Places of round values and their labels; those that would run into the one before are left out."""
+    out: list[Mark] = []
     for value in values:
-        if not out or place(value) - place(out[-1]) >= room:
-            out.append(value)
+        if not out or place(value) - out[-1][0] >= room:
+            out.append((place(value), format_number(value, 3)))
     return out

@@ -60,9 +60,7 @@ def _source(case: Case, offer: OfferRef) -> str:
 
 def _age(case: Case, offer: OfferRef) -> str:
     """How old a price is on the day of the proposal."""
-    if case.as_of(offer) == case.words.say("stated"):
-        return ""
-    return worded(age(offer, case.day), case.words.language)
+    return "" if case.stated(offer) else worded(age(offer, case.day), case.words.language)
 
 
 def method_section(case: Case) -> Section:

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from planner.money import USD, Money
+from planner.report.gantt import BarChart
 from planner.report.proposal.beside import asked_usd
 from planner.report.proposal.svg import Picture
 from planner.spec.scenario import AskLine
@@ -189,17 +190,6 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class CalendarBar:
-    """A stage of a programme along its days, which count from `start`."""
-
-    name: str
-    start_day: int
-    days: int
-    p90_day: float
-    start: date | None
-
-
-@dataclass(frozen=True, slots=True)
 class Proposal:
     """The whole document, in one language."""
 
@@ -212,5 +202,5 @@ class Proposal:
     words: Mapping[str, str]  # the renderers' own labels
     explorers: tuple[Mapping[str, Any], ...] = ()
     ledgers: tuple[Ledger, ...] = field(default=())
-    calendar: tuple[CalendarBar, ...] = ()  # of a programme
+    calendar: BarChart | None = None  # of a programme
     asks: tuple[Mapping[str, object], ...] = ()  # of a programme: as the ledgers' are told

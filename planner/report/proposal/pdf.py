@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -93,18 +94,7 @@ def _block(block: object) -> dict[str, Any]:
 
 def _figure(figure: Figure) -> dict[str, Any]:
     picture = figure.picture
-    labels = [
-        {
-            "x": label.x,
-            "y": label.y,
-            "text": label.text,
-            "fill": colour(label.role),
-            "anchor": label.anchor,
-            "bold": label.bold,
-            "size": label.size,
-        }
-        for label in picture.labels
-    ]
+    labels = [{**asdict(label), "fill": colour(label.role)} for label in picture.labels]
     return {
         "kind": "figure",
         "id": figure.id,

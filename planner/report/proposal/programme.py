@@ -8,13 +8,13 @@ from datetime import date as Date  # noqa: N812 - as in `locale`
 from datetime import timedelta
 
 from planner.money import in_its_money
+from planner.report.gantt import bars_of
 from planner.report.proposal.beside import added
 from planner.report.proposal.evidence import taken_words
 from planner.report.proposal.locale import Locale, locale
 from planner.report.proposal.model import (
     Block,
     Bullets,
-    CalendarBar,
     Cell,
     Facts,
     Figure,
@@ -119,7 +119,7 @@ def build_programme_proposal(
         sections=sections,
         colophon=words.colophon([(programme.name, answer.provenance)], command),
         words=words.labels("ui_"),
-        calendar=tuple(_bars(told)),
+        calendar=bars_of(answer),
         asks=(_asked(told),),
     )
 
@@ -137,13 +137,6 @@ def _asked(told: ProgrammeDocument) -> Mapping[str, object]:
         "start": None if answer.goal.start is None else answer.goal.start.isoformat(),
         "stages": len(answer.stages),
     }
-
-
-def _bars(told: ProgrammeDocument) -> list[CalendarBar]:
-    return [
-        CalendarBar(stage.name, stage.start_day, stage.days, stage.milestone.end_s.p90 / DAY_S, told.answer.goal.start)
-        for stage in told.answer.stages
-    ]
 
 
 def _ask(told: ProgrammeDocument) -> Section:
@@ -191,7 +184,7 @@ def _calendar(told: ProgrammeDocument) -> Section:
         for s in answer.stages
     ]
     description = told.say("gantt_text", stages=words.listed(parts, "semicolons"))
-    figure = Figure("calendar-chart", gantt_picture(answer, words, description))
+    figure = Figure("calendar-chart", gantt_picture(bars_of(answer), words, description))
     own = any(stage.milestone.deadline_day is not None for stage in answer.stages)
     rows: list[Row] = []
     for stage in answer.stages:

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from planner.report.gantt import FAR
+from planner.report.gantt import BarChart
 from planner.report.proposal.locale import Locale
 from planner.report.proposal.svg import WIDTH, Drawing, Picture, fitted, hue, text_width, ticks
-from planner.search.programme_answer import ProgrammeAnswer
 from planner.units import format_number
 
 ROW = 26.0
 
 
-def gantt_picture(found: ProgrammeAnswer, words: Locale, description: str) -> Picture:
+def gantt_picture(chart: BarChart, words: Locale, description: str) -> Picture:
     """A bar a stage along its days: planned, then to its 90th percentile; the deadline as a dashed line."""
-    deadline = None if found.goal.time_s is None else found.goal.time_s / 86400.0
-    last = max([float(found.end_day or 1), *(s.milestone.end_s.p90 / 86400.0 for s in found.stages)])
-    shown = deadline if deadline is not None and deadline <= FAR * last else None
-    high = max(last, shown or 0.0) * 1.02
-    names = [text_width(stage.name) for stage in found.stages]
+    high = max(chart.last, chart.deadline or 0.0) * 1.02
+    names = [text_width(bar.name) for bar in chart.bars]
     left = min(max([*names, 60.0]) + 14.0, WIDTH * 0.34)
-    top, height = 24.0, 24.0 + ROW * len(found.stages) + 44.0
+    top, height = 24.0, 24.0 + ROW * len(chart.bars) + 44.0
     d = Drawing(height, words.say("programme_document.gantt"), description)
-    bottom = top + ROW * len(found.stages)
+    bottom = top + ROW * len(chart.bars)
 
     def x(day: float) -> float:
         return left + (WIDTH - left - 12.0) * day / high
@@ -32,18 +28,16 @@ def gantt_picture(found: ProgrammeAnswer, words: Locale, description: str) -> Pi
         d.line([(x(tick), top), (x(tick), bottom)], "grid")
         d.text(x(tick), bottom + 15.0, format_number(tick, 4), "soft", "middle")
     d.text(WIDTH - 12.0, height - 6.0, words.say("programme_document.axis_days"), "ink", "end")
-    if shown is not None:
-        d.line([(x(shown), top - 6.0), (x(shown), bottom)], "limit", 1.2, "5 3")
-        d.text(x(shown) - 4.0, top - 9.0, words.say("programme_document.deadline"), "ink", "end")
-    for number, stage in enumerate(found.stages):
+    if chart.deadline is not None:
+        d.line([(x(chart.deadline), top - 6.0), (x(chart.deadline), bottom)], "limit", 1.2, "5 3")
+        d.text(x(chart.deadline) - 4.0, top - 9.0, words.say("programme_document.deadline"), "ink", "end")
+    for number, bar in enumerate(chart.bars):
         y = top + ROW * number + 4.0
-        done = stage.start_day + stage.days
-        sure = stage.milestone.end_s.p90 / 86400.0
-        role = hue(1 if stage.slack.binds else 0)
-        d.text(0.0, y + 13.0, fitted(stage.name, left - 10.0), "ink")
-        if sure > done:
-            d.rect(x(done), y + 3.0, x(sure) - x(done), ROW - 14.0, role, 0.3)
-        d.rect(x(stage.start_day), y, max(x(done) - x(stage.start_day), 2.0), ROW - 8.0, role)
+        role = hue(1 if bar.binds else 0)
+        d.text(0.0, y + 13.0, fitted(bar.name, left - 10.0), "ink")
+        if bar.late > bar.done:
+            d.rect(x(bar.done), y + 3.0, x(bar.late) - x(bar.done), ROW - 14.0, role, 0.3)
+        d.rect(x(bar.start), y, max(x(bar.done) - x(bar.start), 2.0), ROW - 8.0, role)
     return d.picture()
 
 

@@ -142,24 +142,24 @@ class _Sheets(Formats):
 
     def calendar(self) -> None:
         """A row a stage, a column a day or a week: full where it is planned, pale to its 90th percentile."""
-        bars = self.proposal.calendar
-        if not bars:
+        chart = self.proposal.calendar
+        if chart is None or not chart.bars:
             return
-        last = max(max(bar.start_day + bar.days, int(bar.p90_day) + 1) for bar in bars)
+        bars, start = chart.bars, chart.start
+        last = max(max(bar.done, int(bar.late) + 1) for bar in bars)
         step = 1 if last <= MOST_COLUMNS else 7
         title = next(section.title for section in self.proposal.sections if section.id == "calendar")
         sheet = self.sheet(f"{title} (Gantt)")
         sheet.write_string(0, 0, title, self.format("", "title"))
-        start = bars[0].start
         for column, day in enumerate(range(0, last, step), 1):
             text = f"{day}" if start is None else (start + timedelta(days=day)).strftime("%m-%d")
             sheet.write_string(2, column, text if (column - 1) % 7 == 0 or step == 7 else "", self.format())
         for row, bar in enumerate(bars, 3):
             sheet.write_string(row, 0, bar.name, self.format())
             for column, day in enumerate(range(0, last, step), 1):
-                if bar.start_day < day + step and day < bar.start_day + bar.days:
+                if bar.start < day + step and day < bar.done:
                     sheet.write_blank(row, column, None, self.format("", "full"))
-                elif bar.start_day + bar.days <= day < bar.p90_day:
+                elif bar.done <= day < bar.late:
                     sheet.write_blank(row, column, None, self.format("", "pale"))
         sheet.set_column(0, 0, max(_wide(bar.name) for bar in bars))
         sheet.set_column(1, -(-last // step), 2.2 if step == 1 else 5.5)

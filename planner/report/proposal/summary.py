@@ -5,11 +5,11 @@ from __future__ import annotations
 from planner.report.backtest import stored_backtest
 from planner.report.proposal.ask import kind_text, passes, plan_sentence, price_text, start_text
 from planner.report.proposal.buying import purchase, purchase_text
-from planner.report.proposal.case import Case, Option
+from planner.report.proposal.case import Case
 from planner.report.proposal.locale import Locale
 from planner.report.proposal.model import Bullets, Facts, Paragraph, Section, Table
 from planner.report.proposal.options import against
-from planner.report.proposal.risks import Risk, risks_of
+from planner.report.proposal.risks import risks_of
 from planner.report.proposal.stress import stress_sentence
 
 SAME_CHANCE = 0.005  # that percentages printed whole do not tell apart
@@ -19,7 +19,8 @@ OPTIONS, RISKS = 3, 3  # on the page
 def ask_section(case: Case) -> Section:
     """How much, by when, how sure; how it is done; what else could be chosen; what may go wrong; a line to sign on."""
     w = case.words
-    risks = [w.say("top_risk", risk=r.label, figure=r.figure, answer=r.answer) for r in _largest(case)]
+    largest = sorted(risks_of(case), key=lambda risk: -risk.weight)[:RISKS]
+    risks = [w.say("top_risk", risk=r.label, figure=r.figure, answer=r.answer) for r in largest]
     stressed = stress_sentence(case)
     return Section(
         f"ask-{case.number}",
@@ -102,22 +103,16 @@ def _facts(case: Case) -> dict[str, str]:
         limits.append(w.say("limit_line_cost", limit=w.money(terms.cost_usd), chance=w.chance(plan.p_within_cost)))
     if limits:
         said["f_limits"] = w.listed(limits, "semicolons")
-    said["f_trust"] = _trust(case)
+    basis, tried = w.known(f"basis_{plan.basis}") or plan.basis, stored_backtest()
+    said["f_trust"] = w.say("trust_text", basis=basis, runs=w.count(tried.runs), inside=w.count(tried.inside))
     return said
-
-
-def _trust(case: Case) -> str:
-    """What the speed stands on, and how planner's ranges have fared against runs that were published."""
-    w, tried = case.words, stored_backtest()
-    basis = w.known(f"basis_{case.plan.basis}") or case.plan.basis
-    return w.say("trust_text", basis=basis, runs=w.count(tried.runs), inside=w.count(tried.inside))
 
 
 def _options(case: Case) -> Table:
     """The plan and two others that one might sign instead."""
     w = case.words
     rows = []
-    for option in _chosen(case):
+    for option in [option for option in case.options if option.plan is not None and option.within][:OPTIONS]:
         assert option.plan is not None  # noqa: S101 - those without a plan are left out
         assert option.choice is not None  # noqa: S101
         rows.append(
@@ -132,14 +127,3 @@ def _options(case: Case) -> Table:
         )
     heads = ("h_option", "h_cluster", "h_days", "h_usd", "h_usd_sure", "h_against")
     return w.table("top_options", heads, rows, {0}, sure=w.percent(case.confidence))
-
-
-def _chosen(case: Case) -> list[Option]:
-    """The plan asked for, then those that differ from it most in kind: the named ones, then other sellers."""
-    there = [option for option in case.options if option.plan is not None and option.within]
-    return there[:OPTIONS]
-
-
-def _largest(case: Case) -> list[Risk]:
-    """The risks that matter most."""
-    return sorted(risks_of(case), key=lambda risk: -risk.weight)[:RISKS]

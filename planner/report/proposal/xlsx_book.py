@@ -16,10 +16,14 @@ from planner.words.languages import forms
 MONEY, NUMBER, HOURS, DATE, PERCENT, PRICE = "#,##0.00", "#,##0", "#,##0.00", "yyyy-mm-dd", "0.0%", "#,##0.00##"
 SHEETS = ("inputs", "proposal", "options", "cash", "plans", "assumptions")
 INPUTS = ("plan", "price_change", "start", "confidence", "time_limit", "cost_limit", "storage", "egress")
-PLAN_COLUMNS = (
-    "name", "offer", "gpu", "gpus", "price", "price_sure", "p50", "sure", "work", "minimum", "step", "block",
-    "batch", "layout", "own", "training", "then", "kind", "upfront", "waiting",
-)  # fmt: skip
+#: Columns of the plans' sheet, and what of a plan stands there.
+OF_PLAN = {
+    "name": "label", "offer": "offer", "gpu": "gpu", "gpus": "gpus", "price": "usd_per_gpu_hour",
+    "price_sure": "sure_price", "p50": "time_p50_s", "sure": "time_confidence_s", "work": "work_s",
+    "minimum": "minimum_s", "step": "step_s", "block": "block_s", "batch": "batch", "layout": "layout", "own": "own_s",
+    "training": "training_gpus", "then": "then", "kind": "kind", "upfront": "upfront", "waiting": "waiting_s",
+}  # fmt: skip
+PLAN_COLUMNS = tuple(OF_PLAN)
 
 
 def new_book(buffer: io.BytesIO, proposal: Proposal) -> Any:
@@ -103,13 +107,20 @@ class Book(Formats):
         """Writes a formula with its number format and planner's own value."""
         self.sheets[sheet].write_formula(row, column, formula, self.format(number, *look), value)
 
+    def number(self, sheet: str, row: int, column: int, value: float | None, form: str, *look: str) -> None:
+        """Writes a number with its form, or an empty cell of that form."""
+        if value is None:
+            self.sheets[sheet].write_blank(row, column, None, self.format(form, *look))
+        else:
+            self.sheets[sheet].write_number(row, column, value, self.format(form, *look))
+
     def of_dollars(self, sheet: str, row: int, column: int, amount: float, number: str, *look: str) -> None:
         """Writes an amount that is known in US dollars: a number, or that times the one rate of the workbook."""
         if self.money.foreign:
             rate = self.at("inputs", "rate", 0)
             self.formula(sheet, row, column, f"={amount * self.money.usd:.15g}*{rate}", number, amount, *look)
         else:
-            self.sheets[sheet].write_number(row, column, amount, self.format(number, *look))
+            self.number(sheet, row, column, amount, number, *look)
 
     def at(self, sheet: str, key: str, run: int) -> str:
         """The address of a run's value, usable from any sheet."""

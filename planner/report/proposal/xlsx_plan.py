@@ -10,6 +10,7 @@ from planner.report.proposal.xlsx_book import (
     HOURS,
     MONEY,
     NUMBER,
+    OF_PLAN,
     PERCENT,
     PLAN_COLUMNS,
     PRICE,
@@ -19,21 +20,20 @@ from planner.report.proposal.xlsx_book import (
     serial,
 )
 
+#: Rows of the proposal's sheet that are added up over runs, and which of a plan's sums each is.
+OF_SUMS = {
+    "compute": "compute", "failures": "failures", "overhead": "overhead", "rounding": "rounding",
+    "storage_usd": "storage", "egress_usd": "egress", "total_p50": "total", "reserve": "reserve",
+    "total_sure": "total_sure",
+}  # fmt: skip
 SPREAD = ("price", "price_sure")  # columns that are formulas where an offer's price is spread
 
 
 def plans(book: Book) -> None:
     """The precomputed plans of every run, below each other; times in seconds, as planner has them."""
     w, sheet = book.words, book.sheets["plans"]
-    keys = {
-        "upfront": "s_upfront",
-        "price": "price",
-        "p50": "s_p50",
-        "sure": "s_sure",
-        "work": "s_work",
-        "own": "s_own",
-    } | {name: f"s_{name}" for name in ("minimum", "step", "block", "upfront", "waiting")}
-    head = [w[keys.get(name, name)] for name in PLAN_COLUMNS]
+    in_seconds = ("p50", "sure", "work", "own", "minimum", "step", "block", "upfront", "waiting")
+    head = [w[f"s_{name}" if name in in_seconds else name] for name in PLAN_COLUMNS]
     row = 0
     for ledger in book.runs:
         book.text("plans", row, 0, ledger.name, "bold")
@@ -45,29 +45,14 @@ def plans(book: Book) -> None:
         row += 2
         book.first_plan.append(row)
         for plan in ledger.plans:
-            values = (
-                plan.label, plan.offer, plan.gpu, plan.gpus, plan.usd_per_gpu_hour, plan.sure_price, plan.time_p50_s,
-                plan.time_confidence_s, plan.work_s, plan.minimum_s, plan.step_s, plan.block_s, plan.batch, plan.layout,
-                plan.own_s, plan.training_gpus, plan.then, plan.kind, plan.upfront,
-                plan.waiting_s,
-            )  # fmt: skip
-            for column, value in enumerate(values):
-                if plan.curve is not None and PLAN_COLUMNS[column] in SPREAD:
-                    continue
+            for column, (name, attribute) in enumerate(OF_PLAN.items()):
+                value = getattr(plan, attribute)
                 if isinstance(value, str):
                     book.text("plans", row, column, value, "indent" if column else "")
-                else:
-                    form = (
-                        PRICE
-                        if PLAN_COLUMNS[column] in ("price", "price_sure")
-                        else NUMBER
-                        if isinstance(value, int)
-                        else HOURS
-                    )
-                    if form == PRICE and isinstance(value, float):
-                        book.of_dollars("plans", row, column, value, form)
-                    else:
-                        sheet.write_number(row, column, value, book.format(form))
+                elif name not in SPREAD:
+                    book.number("plans", row, column, value, NUMBER if isinstance(value, int) else HOURS)
+                elif plan.curve is None:
+                    book.of_dollars("plans", row, column, value, PRICE)
             if plan.curve is not None:
                 _spread(book, ledger, row, plan, plan.curve)
             row += 1
@@ -89,7 +74,7 @@ def _spread_columns(ledger: Ledger) -> dict[int, str]:
 
 def _spread(book: Book, ledger: Ledger, row: int, plan: PlanRow, curve: PriceCurve) -> None:
     """Prices that follow storage and the change of the price: between the shares that stand at the row's end."""
-    run, sheet, first, count = book.runs.index(ledger), book.sheets["plans"], len(PLAN_COLUMNS), len(curve.shares)
+    run, first, count = book.runs.index(ledger), len(PLAN_COLUMNS), len(curve.shares)
     storage, changed = book.at("inputs", "storage", run), f"(1+{book.at('inputs', 'price_change', run)})"
     table = [first + 2 + n * count for n in range(3)]
     shares, p50, sure = (f"${letter(at)}${row + 1}:${letter(at + count - 1)}${row + 1}" for at in table)
@@ -98,7 +83,7 @@ def _spread(book: Book, ledger: Ledger, row: int, plan: PlanRow, curve: PriceCur
             if form == PRICE:
                 book.of_dollars("plans", row, at + n, value, form)
             else:
-                sheet.write_number(row, at + n, value, book.format(form))
+                book.number("plans", row, at + n, value, form)
     book.of_dollars("plans", row, first, curve.usd_per_hour, MONEY)
     rate, share = f"${letter(first)}${row + 1}*{changed}", f"${letter(first + 1)}${row + 1}"
     mine = ledger.storage_usd_per_s * HOUR_S
@@ -123,47 +108,28 @@ def inputs(book: Book) -> None:
         column = run + 1
         place = book.rows["inputs"]
         sheet.write_string(place["plan"], column, ledger.plans[0].label, book.format("", "input", "wrap"))
-        sheet.data_validation(
-            place["plan"],
-            column,
-            place["plan"],
-            column,
-            {"validate": "list", "source": "=" + book.range(run, "name")},
-        )
-        sheet.write_number(place["price_change"], column, 0.0, book.format(PERCENT, "input"))
-        sheet.write_number(place["start"], column, serial(ledger.start), book.format(DATE, "input"))
-        sheet.write_number(place["confidence"], column, ledger.confidence, book.format(PERCENT))
-        _optional(
-            book,
-            place["time_limit"],
-            column,
-            None if ledger.time_budget_s is None else ledger.time_budget_s / DAY_S,
-            HOURS,
-        )
-        _optional(book, place["cost_limit"], column, ledger.cost_budget_usd, MONEY)
+        choices = {"validate": "list", "source": "=" + book.range(run, "name")}
+        sheet.data_validation(place["plan"], column, place["plan"], column, choices)
+        book.number("inputs", place["price_change"], column, 0.0, PERCENT, "input")
+        book.number("inputs", place["start"], column, serial(ledger.start), DATE, "input")
+        book.number("inputs", place["confidence"], column, ledger.confidence, PERCENT)
+        days = None if ledger.time_budget_s is None else ledger.time_budget_s / DAY_S
+        book.number("inputs", place["time_limit"], column, days, HOURS, "input")  # empty: it does not count
+        book.number("inputs", place["cost_limit"], column, ledger.cost_budget_usd, MONEY, "input")
         book.of_dollars("inputs", place["storage"], column, ledger.storage_usd_per_s * HOUR_S, "#,##0.0000", "input")
         book.of_dollars("inputs", place["egress"], column, ledger.egress_usd, MONEY, "input")
         for line in ledger.lines:
             value, form = (line.share, PERCENT) if line.share is not None else (line.cost_usd, MONEY)
-            sheet.write_number(place[f"line {line.name}"], column, value, book.format(form, "input"))
+            book.number("inputs", place[f"line {line.name}"], column, value, form, "input")
     if book.money.foreign:
         row = book.rows["inputs"]["rate"]
         book.text("inputs", row, 0, w["rate"].format(code=book.money.unit) + f" ({w['rate_text']})", "wrap")
-        sheet.write_number(row, 1, book.money.per_usd, book.format("0.000000", "input"))
+        book.number("inputs", row, 1, book.money.per_usd, "0.000000", "input")
         sheet.set_row(row, 60)
     sheet.set_row(0, 24)
     sheet.set_column(0, 0, 34)
     sheet.set_column(1, max(len(book.runs), 1), 44)
     sheet.set_row(book.rows["inputs"]["plan"], 45)
-
-
-def _optional(book: Book, row: int, column: int, value: float | None, form: str) -> None:
-    """An input that may be empty: then it does not count."""
-    sheet = book.sheets["inputs"]
-    if value is None:
-        sheet.write_blank(row, column, None, book.format(form, "input"))
-    else:
-        sheet.write_number(row, column, value, book.format(form, "input"))
 
 
 def chosen_plan(book: Book) -> None:
@@ -173,38 +139,12 @@ def chosen_plan(book: Book) -> None:
     book.text("proposal", 1, 0, book.proposal.words["ui_date"].format(date=book.proposal.day_text))
     book.heading("proposal", 3, w["run"])
     keys = (
-        "plan",
-        "offer",
-        "kind",
-        "gpus",
-        "price",
-        "price_used",
-        "price_sure",
-        "hours",
-        "hours_sure",
-        "work_hours",
-        "own_hours",
-        "waiting",
-        "productive",
-        "allocated",
-        "paid",
-        "paid_sure",
-        "upfront",
-    )
-    money = (
-        "compute",
-        "failures",
-        "overhead",
-        "rounding",
-        "storage_usd",
-        "egress_usd",
-        "total_p50",
-        "reserve",
-        "total_sure",
-    )
+        "plan", "offer", "kind", "gpus", "price", "price_used", "price_sure", "hours", "hours_sure", "work_hours",
+        "own_hours", "waiting", "productive", "allocated", "paid", "paid_sure", "upfront",
+    )  # fmt: skip
     beside = (*(f"line {name}" for name in book.lines), "asked") if book.lines else ()
     ends = ("end", "end_sure", "keeps_time", "keeps_cost")
-    for number, key in enumerate((*keys, *money, *beside, *ends)):
+    for number, key in enumerate((*keys, *OF_SUMS, *beside, *ends)):
         book.rows["proposal"][key] = 4 + number
         look = ("bold", "top") if key in ("total_p50", "total_sure", "asked") else ()
         book.text("proposal", 4 + number, 0, key.removeprefix("line ") if key not in w else w[key], *look)
@@ -212,8 +152,11 @@ def chosen_plan(book: Book) -> None:
         _run_column(book, run, ledger, book.chosen[run])
     if len(book.runs) > 1:
         last = letter(len(book.runs))
-        parts = [_money(total) | _beside(ledger, total) for ledger, total in zip(book.runs, book.chosen, strict=True)]
-        for key in (*money, *beside):
+        parts = [
+            {key: getattr(total, name) for key, name in OF_SUMS.items()} | _beside(ledger, total)
+            for ledger, total in zip(book.runs, book.chosen, strict=True)
+        ]
+        for key in (*OF_SUMS, *beside):
             row = book.rows["proposal"][key]
             value = sum(each.get(key, 0.0) for each in parts)
             look = ("bold", "top") if key in ("total_p50", "total_sure", "asked") else ()
@@ -283,22 +226,13 @@ def _run_column(book: Book, run: int, ledger: Ledger, total: Sums) -> None:
         parts = [first, *(at(f"line {line.name}") for line in ledger.lines)]
         put("asked", "+".join(parts), MONEY, amounts["asked"], "bold", "top")
     start = serial(ledger.start)
-    put(
-        "end",
-        f"{given('start')}+({at('waiting')}+{at('hours')})/24",
-        DATE,
-        start + (plan.waiting_s + plan.time_p50_s) / DAY_S,
-    )
+    ends = start + (plan.waiting_s + plan.time_p50_s) / DAY_S
+    put("end", f"{given('start')}+({at('waiting')}+{at('hours')})/24", DATE, ends)
     put("end_sure", f"{given('start')}+({at('waiting')}+{at('hours_sure')})/24", DATE, start + plan.ends_sure_s / DAY_S)
     yes, no, none = (quoted(book.words[key]) for key in ("yes", "no", "no_limit"))
+    days, most_days = f"({at('waiting')}+{at('hours_sure')})/24", ledger.time_budget_s and ledger.time_budget_s / DAY_S
     for key, limit, value, found, most in (
-        (
-            "keeps_time",
-            "time_limit",
-            f"({at('waiting')}+{at('hours_sure')})/24",
-            plan.ends_sure_s / DAY_S,
-            None if ledger.time_budget_s is None else ledger.time_budget_s / DAY_S,
-        ),
+        ("keeps_time", "time_limit", days, plan.ends_sure_s / DAY_S, most_days),
         ("keeps_cost", "cost_limit", at("total_sure"), total.total_sure, ledger.cost_budget_usd),
     ):
         text = book.words["no_limit"] if most is None else book.words["yes" if found <= most else "no"]
@@ -309,18 +243,3 @@ def _beside(ledger: Ledger, total: Sums) -> dict[str, float]:
     """What is asked for beside the run, by its row, and the whole."""
     out = {f"line {name}": amount for name, amount in added(ledger.lines, total.total_sure)}
     return out | {"asked": asked_usd(ledger.lines, total.total_sure)}
-
-
-def _money(total: Sums) -> dict[str, float]:
-    """The rows of the proposal's sheet that are added up over runs."""
-    return {
-        "compute": total.compute,
-        "failures": total.failures,
-        "overhead": total.overhead,
-        "rounding": total.rounding,
-        "storage_usd": total.storage,
-        "egress_usd": total.egress,
-        "total_p50": total.total,
-        "reserve": total.reserve,
-        "total_sure": total.total_sure,
-    }

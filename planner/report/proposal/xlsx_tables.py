@@ -13,16 +13,8 @@ from planner.report.proposal.xlsx_book import HOURS, MONEY, PLAN_COLUMNS, Book, 
 def options(book: Book) -> None:
     """Every option and frontier plan with its cost as a formula, against the chosen one."""
     w, sheet = book.words, book.sheets["options"]
-    head = (
-        w["name"],
-        w["days"],
-        w["days_sure"],
-        w["total_p50"],
-        w["total_sure"],
-        w["against"],
-        w["keeps_time"],
-        w["keeps_cost"],
-    )
+    keys = ("name", "days", "days_sure", "total_p50", "total_sure", "against", "keeps_time", "keeps_cost")
+    head = [w[key] for key in keys]
     row = 0
     for run, ledger in enumerate(book.runs):
         book.text("options", row, 0, ledger.name, "bold")
