@@ -94,7 +94,7 @@ def test_defaults_are_said_in_chinese():
 
 def test_a_grant_is_told_in_hours_and_nothing_of_it_in_money():
     english, chinese = text_of("grant"), text_of("grant", "zh")
-    for word in ("USD", "all prices", "dearer", "Where the money goes", "Storage and Egress"):
+    for word in ("USD", "all prices", "more expensive", "Where the money goes", "Storage and Egress"):
         assert word not in english, word
     assert "Where the hours go" in english
     assert "机时去向" in chinese

@@ -44,12 +44,12 @@ class PriceChange:
 
     @property
     def what(self) -> str:
-        """One of new, gone, more expensive and cheaper."""
+        """One of new, gone, dearer and cheaper."""
         if self.before is None:
             return "new"
         if self.after is None:
             return "gone"
-        return "more expensive" if self.after > self.before else "cheaper"
+        return "dearer" if self.after > self.before else "cheaper"
 
 
 def price_changes(before: Iterable[PriceRow], after: Iterable[PriceRow]) -> list[PriceChange]:

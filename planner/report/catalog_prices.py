@@ -92,7 +92,7 @@ def changes_table(changes: Sequence[PriceChange], width: int) -> str:
     for each in changes:
         change = each.what if each.change is None else f"{each.change:+.0%}"
         rows.append([each.id, each.gpu, _usd(each.before), _usd(each.after), change])
-    counts = {what: sum(each.what == what for each in changes) for what in ("more expensive", "cheaper", "new", "gone")}
+    counts = {what: sum(each.what == what for each in changes) for what in ("dearer", "cheaper", "new", "gone")}
     total = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     return "\n".join([*columns(rows, "llrrr", Page(width), flexible=0), "", f"USD per GPU-hour; {total}."]) + "\n"
 
