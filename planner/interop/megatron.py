@@ -9,11 +9,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from planner.interop.assumptions import fields_of
 from planner.interop.files import config_text, shown, whole
 from planner.interop.imported import Imported, Taken, data_given, model_taken
 from planner.interop.indexed import indexed_data, named_index
 from planner.interop.kinds import Kinds, sort_keys
 from planner.interop.megatron_arguments import Arguments, read_arguments
+from planner.interop.megatron_assumptions import MEGATRON
 from planner.interop.megatron_conditions import group_of, megatron_conditions, share_recomputed
 from planner.interop.megatron_forks import told_as_megatrons, zero_of
 from planner.interop.megatron_keys import DECIDING, option_kinds
@@ -24,6 +26,8 @@ from planner.interop.shell_files import sourced
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
 
+#: The layout's arguments, by the scenario's keys.
+LAYOUT = {row.means.removeprefix("layout."): row for row in fields_of(MEGATRON) if row.means.startswith("layout.")}
 # What says how many stages each GPU has, the first that is there.
 VIRTUAL = (
     "pipeline-model-parallel-layout",
@@ -118,29 +122,29 @@ def _world(a: Arguments, gpus: int | None) -> int | None:
 
 
 def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
-    tp, pp = a.number("tensor-model-parallel-size", 1), a.number("pipeline-model-parallel-size", 1)
-    cp, ep = a.number("context-parallel-size", 1), a.number("expert-model-parallel-size", 1)
+    tp, pp, cp, ep = (a.number(LAYOUT[name].key, LAYOUT[name].default) for name in ("tp", "pp", "cp", "ep"))
     if (ulysses := a.number("ds-sequence-parallel-size", 1)) > 1 and cp == 1:
         cp = ulysses
         a.remarks.append("--ds-sequence-parallel-size splits the sequence: it is taken as context parallelism")
     if a.flag("no-pipeline-parallel"):
         pp = 1
     _expert_tensor(a, tp)
-    micro = a.number("micro-batch-size")
+    micro = a.number(LAYOUT["micro_batch"].key)
     if model.heads % tp:
         raise PlannerError(
             f"--num-attention-heads {model.heads} is not divisible by --tensor-model-parallel-size {tp}."
         )
     vpp = _virtual(a, model, pp)
     uneven_stages(a, model.layers, pp)
-    split = a.flag("sequence-parallel")
+    split = a.flag(LAYOUT["sequence_parallel"].key)
+    said = {name: a.origin(row.key) for name, row in LAYOUT.items()}
     alone = "; it does nothing at tp 1" if split and tp == 1 else ""
     rows = [
-        Taken("layout.tp", tp, a.origin("tensor-model-parallel-size")),
-        Taken("layout.pp", pp, a.origin("pipeline-model-parallel-size")),
+        Taken("layout.tp", tp, said["tp"]),
+        Taken("layout.pp", pp, said["pp"]),
         Taken("layout.vpp", vpp, a.origin(next((n for n in VIRTUAL if n in a.values), VIRTUAL[-1]))),
-        Taken("layout.cp", cp, a.origin("context-parallel-size")),
-        Taken("layout.ep", ep, a.origin("expert-model-parallel-size")),
+        Taken("layout.cp", cp, said["cp"]),
+        Taken("layout.ep", ep, said["ep"]),
     ]
     if world is not None:
         if world % (tp * pp * cp):
@@ -161,9 +165,9 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
                 0, Taken("training.global_batch", batch, "micro-batch-size x data parallel size: Megatron-LM's default")
             )
     rows += [
-        Taken("layout.micro_batch", micro, a.origin("micro-batch-size")),
+        Taken("layout.micro_batch", micro, said["micro_batch"]),
         Taken("layout.zero_stage", *_zero(a)),
-        Taken("layout.sequence_parallel", split and tp > 1, f"{a.origin('sequence-parallel')}{alone}"),
+        Taken("layout.sequence_parallel", split and tp > 1, f"{said['sequence_parallel']}{alone}"),
         Taken("layout.recompute", *_recompute(a)),
     ]
     if rows[-1].value == "full":
