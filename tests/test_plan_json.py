@@ -178,7 +178,7 @@ FROM_THE_FIRST = {
     "Change": "key present needed text",
     "Infeasible": "reason least_time_s least_cost_usd fastest cheapest changes",
     "Default": "key value",
-    "Goal": "objective",
+    "StatedGoal": "objective",
     "Provenance": "planner scenario scenario_digest catalog_digest calibration_digest",
     "Trained": "model",
     "Side": "label status plan",

@@ -12,7 +12,6 @@ from test_plan_json import COMPARISON, FRONTIER, OFFER, PLAN
 from planner.report.comparison import comparison_table
 from planner.report.frontier import frontier_csv, frontier_table
 from planner.report.frontier_chart import frontier_chart
-from planner.report.frontier_scene import best_of
 from planner.report.layout import display_width
 from planner.results.answers import StatedGoal
 from planner.results.plan import Quantiles
@@ -78,12 +77,12 @@ def test_a_chart_names_its_axes_and_gpus(tmp_path):
 
 
 def test_a_chart_marks_the_plan_that_would_be_chosen():
-    assert best_of(TWO) is PLAN
+    assert TWO.best is PLAN
     slow = replace(SLOW, within_budget=True)
-    assert best_of(replace(TWO, plans=(PLAN, slow))) is slow
-    assert best_of(replace(TWO, plans=(PLAN, slow), goal=StatedGoal("time"))) is PLAN
-    assert best_of(replace(TWO, plans=(PLAN, slow), goal=StatedGoal("usd_per_day", usd_per_day=1e5))) is PLAN
-    assert best_of(replace(TWO, plans=())) is None
+    assert replace(TWO, plans=(PLAN, slow)).best is slow
+    assert replace(TWO, plans=(PLAN, slow), goal=StatedGoal("time")).best is PLAN
+    assert replace(TWO, plans=(PLAN, slow), goal=StatedGoal("usd_per_day", usd_per_day=1e5)).best is PLAN
+    assert replace(TWO, plans=()).best is None
 
 
 def test_a_spreadsheet_has_one_plan_a_row():
