@@ -73,7 +73,7 @@ def parts(file: Path) -> None:
     solved = time.perf_counter()
     found = choose_calendar(study)
     drawn = time.perf_counter()
-    offers = len({offer.id for plans in study.plans for offer in plans.problem.offers})
+    offers = len({offer.id for plans in study.plans for offer in plans.state.space.offers})
     print(
         f"{len(study.plans)} stages, {offers} offers, {sum(len(p.choices) for p in study.plans)} plans: search"
         f" {searched - start:.2f} s, MILP {solved - searched:.2f} s, with layouts and worlds {drawn - solved:.2f} s,"

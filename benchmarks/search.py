@@ -58,12 +58,12 @@ def evaluations() -> None:
 
     catalog, calibration = api.load_facts()
     scenario = api.load_scenario(SCENARIO, ["training.framework=megatron"])
-    problem = build(scenario, catalog, calibration)
-    pool = next(i for i, p in enumerate(problem.pools) if p.setting.hardware.gpu == "h100-sxm5-80gb")
-    site = problem.site(pool)
+    state = build(scenario, catalog, calibration)
+    pool = next(i for i, p in enumerate(state.space.pools) if p.setting.hardware.gpu == "h100-sxm5-80gb")
+    layouts = state.layout_space(pool)
     start, done = time.process_time(), 0
     for gpus in (64, 128, 256, 512):
-        done += sum(len(part.row) for part in site.everything(gpus))
+        done += sum(len(part.row) for part in layouts.everything(gpus))
     taken = time.process_time() - start
     print(f"full evaluations: {done:,} in {taken:.2f} s of one core = {done / taken:,.0f} a second")
 
