@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from planner.report.charts import save_chart
@@ -10,6 +14,7 @@ from planner.sweeps.grid import cells, read_axes
 from planner.sweeps.table import Origin, Over, Sweep, bad_input, blank, varied
 
 pytest.importorskip("matplotlib")
+ROOT = Path(__file__).parents[1]
 
 
 def made_up(*overs: str) -> Sweep:
@@ -64,3 +69,10 @@ def test_a_sweep_without_a_plan_is_drawn(tmp_path):
     )
     save_chart(sweep_figure(nothing), tmp_path / "grid.svg")
     assert "crosses: no plan" in (tmp_path / "grid.svg").read_text()
+
+
+def test_the_command_draws_in_a_process_of_its_own(tmp_path):
+    chart = tmp_path / "grid.svg"
+    command = [sys.executable, "-m", "planner", "sweep", "scenarios/smallest.yaml", "--over", "budget.time=20 days"]
+    subprocess.run([*command, "--chart", str(chart)], cwd=ROOT, capture_output=True, timeout=300, check=True)
+    assert "cost (p50)" in chart.read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,6 +57,7 @@ def sweep(
     """
     from planner.cli.run import INFEASIBLE
     from planner.report.sweep import save_table, sweep_table, table_kind
+    from planner.report.sweep_chart import sweep_figure
     from planner.sweeps.run import ask
 
     if scheduler is not None and jobs is not None:
@@ -73,7 +75,7 @@ def sweep(
         emit(sweep_table(found, width(), colour()))
     if output is not None:
         say(f"saved to {output}", quiet=quiet)
-    draw(chart, found.plot, quiet=quiet)
+    draw(chart, partial(sweep_figure, found), quiet=quiet)
     if all(row["status"] != "optimal" for row in found.rows):
         raise typer.Exit(INFEASIBLE)
 
