@@ -137,27 +137,42 @@ def _write_folder(root: Path, files: Mapping[str, str | bytes], scripts: Collect
 
 def _write_into(root: Path, files: Mapping[str, str | bytes], scripts: Collection[str]) -> None:
     """Files of a folder that is there: all staged, what to rename written down, then renamed."""
-    before = {name: (root / name).read_bytes() if (root / name).exists() else None for name in files}
     with ExitStack() as stack:
-        todo = []
+        todo: list[tuple[str, str]] = []
+        before: dict[Path, Path | None] = {}
         for name, content in files.items():
             target = Path(os.path.realpath(root / name))
             beside = target.parent if target.parent.exists() else root
-            mode = _mode(target, scripts)
-            todo.append((_staged(root if _same_disk(root, beside) else beside, content, mode, stack).name, name))
+            staged = _staged(root if _same_disk(root, beside) else beside, content, _mode(target, scripts), stack)
+            todo.append((staged.name, name))
+            if len(files) > 1:  # of one file the rename is all
+                before[target] = _kept(target, stack)
         if len(todo) > 1:
             _staged(root, json.dumps(todo), 0o666 & ~_umask(), stack).replace(root / _JOURNAL)
         try:
             _rename(root, todo)
         except BaseException:  # no kill, but a refusal or Ctrl-C: back to what was there
-            for name, old in before.items():
-                if old is None:
-                    (root / name).unlink(missing_ok=True)
+            for target, old in before.items():
+                if old is not None:
+                    old.replace(target)
                 else:
-                    (root / name).write_bytes(old)
+                    target.unlink(missing_ok=True)
             raise
         finally:
             (root / _JOURNAL).unlink(missing_ok=True)
+
+
+def _kept(path: Path, stack: ExitStack) -> Path | None:
+    """What is there under a second name, of any size: a link, or a copy where the disk has none; None: nothing is."""
+    if not path.exists():
+        return None
+    kept = _staged(path.parent, "", 0o600, stack)
+    kept.unlink()
+    try:
+        os.link(path, kept)
+    except OSError:
+        shutil.copy2(path, kept)
+    return kept
 
 
 def _rename(root: Path, todo: Iterable[tuple[str, str]]) -> None:

@@ -13,6 +13,7 @@ import yaml
 from interop_plans import answer
 from programme_cases import programme, stage
 
+from planner import files
 from planner.catalog import load_catalog
 from planner.files import finish, unguarded, write_all, write_atomically
 from planner.results.answers import StatedGoal
@@ -221,3 +222,23 @@ def test_what_a_live_process_is_writing_is_left_alone(tmp_path):
 
 def test_an_apostrophe_of_ones_own_stays():
     assert [unguarded(text) for text in ("'=1+1", "'tis", "'", "=x", "'-5")] == ["=1+1", "'tis", "'", "=x", "'-5"]
+
+
+def test_a_refused_write_puts_files_of_any_size_back_unread(tmp_path, monkeypatch):
+    size = 3 * 2**30
+    for name in ("a.bin", "b.bin"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)  # holes: no disk is used
+    inode = (tmp_path / "a.bin").stat().st_ino
+    renamed = files._rename
+
+    def one_then_none(root, todo):
+        renamed(root, list(todo)[:1])
+        assert (tmp_path / "a.bin").read_text(encoding="utf-8") == "new"
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(files, "_rename", one_then_none)
+    with pytest.raises(PlannerError, match="the disk is gone"):
+        write_all(tmp_path, {"a.bin": "new", "b.bin": "new", "c.txt": "new"})
+    assert {path.name: path.stat().st_size for path in tmp_path.iterdir()} == {"a.bin": size, "b.bin": size}
+    assert (tmp_path / "a.bin").stat().st_ino == inode
