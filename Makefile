@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # One process a core, tests in random order (pytest-randomly prints the seed; repeat with TESTS='-p randomly_seed=...').
 TESTS ?= -n auto --dist worksteal
 # What keeps the pages true, and writes them anew.
-PAGES := tests/test_docs_examples.py tests/test_docs_models.py tests/test_interop_assumptions.py tests/test_interop_frameworks.py
+PAGES := tests/docs/test_docs_examples.py tests/docs/test_docs_models.py tests/interop/test_interop_assumptions.py tests/interop/test_interop_frameworks.py
 
 .PHONY: help setup plan test test-slow lint style types layers docs refresh accuracy backtest bench fuzz check lock clean
 
@@ -57,7 +57,7 @@ refresh: $(READY) ## the examples of README and docs/, written anew
 	PLANNER_REFRESH_DOCS=1 $(BIN)/python -m pytest -q -p no:randomly $(PAGES)
 
 fuzz: $(READY) ## broken and bent files for every command, for longer than the tests do: FUZZ=200 a command
-	PLANNER_FUZZ=$(or $(FUZZ),200) $(BIN)/python -m pytest $(TESTS) tests/test_fuzz.py
+	PLANNER_FUZZ=$(or $(FUZZ),200) $(BIN)/python -m pytest $(TESTS) tests/fuzz/test_fuzz.py
 
 backtest: $(READY) ## what planner would have said of whole public runs: docs/backtest.md, after each fit
 	$(BIN)/python benchmarks/backtest.py
