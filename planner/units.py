@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 
@@ -70,7 +70,31 @@ _BYTES = {
 
 
 class PlannerError(ValueError):
-    """A user's mistake, as one sentence: what is wrong, where, and what to write instead."""
+    """A user's mistake, as one sentence: what is wrong, where, and what to write instead.
+
+    `code` and `values` say it to a program where a room says it by code (`planner.words`); else they are empty. They
+    are the cause's where the name of a file was put before what it said.
+    """
+
+    @property
+    def code(self) -> str:
+        """The sentence's code, such as `comparing.by_unknown`; "" where it has none."""
+        return str(getattr(self._sentence, "code", ""))
+
+    @property
+    def values(self) -> Mapping[str, object]:
+        """What stands in the sentence: seconds, US dollars, fractions, counts, names."""
+        found: Mapping[str, object] = getattr(self._sentence, "values", {})
+        return found
+
+    @property
+    def _sentence(self) -> object:
+        error: BaseException | None = self
+        while isinstance(error, PlannerError):
+            if error.args and hasattr(error.args[0], "code"):
+                return error.args[0]
+            error = error.__cause__
+        return ""
 
 
 # --- reading -----------------------------------------------------------------------------------------------------

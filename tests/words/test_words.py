@@ -226,3 +226,11 @@ def test_a_saved_answer_says_by_code_what_its_texts_say() -> None:
     answer = Optimization.from_json(answer_json)
     assert isinstance(answer.binding[0].text, Sentence)
     assert answer.to_json() == answer_json
+
+
+def test_an_error_says_by_code_what_its_sentence_says() -> None:
+    with pytest.raises(planner.PlannerError) as caught:
+        planner.compare([HOUSE.parent / "scenarios" / "smallest.yaml"], by="planet")
+    assert (caught.value.code, caught.value.values) == ("comparing.by_unknown", {"by": "planet"})
+    assert str(caught.value) == f"smallest.yaml: {say(caught.value.code, **caught.value.values)}"
+    assert (planner.PlannerError("in words alone").code, planner.PlannerError().values) == ("", {})
