@@ -155,7 +155,7 @@ def _step_figure(case: Case) -> Figure:
         for label, value in terms
     ]
     title = w.say("fig_step", step=w.number(case.plan.step_time_s.p50, 4))
-    described = w.listed((f"{bar.label}: {bar.text}" for bar in bars), "semicolons")
+    described = w.listed((w.say("labelled", label=bar.label, text=bar.text) for bar in bars), "semicolons")
     return Figure(f"fig-step-{case.number}", bar_chart(bars, Axes(title, described, w.say("axis_seconds"))))
 
 
