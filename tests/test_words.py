@@ -188,6 +188,9 @@ def test_quantities_are_written_as_the_language_has_them() -> None:
         "时间上限（1 天）排除了更便宜的方案：若无此限，aws（竞价）的 1,024 × NVIDIA H100 可用 2 小时、1,234 美元完成；"
         "本方案有 80% 的把握在 90 秒内完成。"
     )
+    with written_in(Money("EUR", 0.5)):
+        assert "617.2 EUR" in worded(said, "en", {"h100": "NVIDIA H100"})
+    assert worded("a text of somebody else", "zh") == "a text of somebody else"
 
 
 def test_a_gap_between_ideographs_is_left_out_and_one_beside_letters_stays() -> None:
@@ -204,9 +207,6 @@ def test_what_is_one_is_told_as_one() -> None:
     assert say("most.ends_asked", epochs=2.5).startswith("All 2.5 epochs that were asked for fit: ")
     assert say("comparing.without_plan", lost=1, options=3) == "1 of 3 options has no plan within the budgets."
     assert say("programme_refusals.time", days=1) == "budget.time: 1 day or more"
-    with written_in(Money("EUR", 0.5)):
-        assert "617.2 EUR" in worded(said, "en", {"h100": "NVIDIA H100"})
-    assert worded("a text of somebody else", "zh") == "a text of somebody else"
 
 
 def test_a_sentence_survives_pickling_and_saving() -> None:

@@ -119,7 +119,7 @@ def _filled(language: str, code: str, values: Mapping[str, Value], names: Mappin
     for literal, place, form, conversion in filler.parse(text):
         out = met(out, literal)
         if place is not None:
-            value = filler.convert_field(filler.get_field(place, (), values)[0], conversion)  # type: ignore[arg-type]
+            value = filler.convert_field(filler.get_field(place, (), values)[0], conversion)
             out = met(out, filler.format_field(value, form or ""))
     return out
 

@@ -135,7 +135,8 @@ def _memory(case: Case) -> Figure:
     w, memory = case.words, case.plan.memory_gib
     parts = [Bar(w.say(f"memory_{part}"), getattr(memory, part), w.number(getattr(memory, part))) for part in MEMORY]
     capacity = w.say("memory_capacity", total=w.number(memory.total), capacity=w.number(memory.capacity))
-    described = f"{w.listed((f'{p.label} {p.text}' for p in parts), 'semicolons')}. {capacity}"
+    each = w.listed((f"{part.label} {part.text}" for part in parts), "semicolons")
+    described = w.say("memory_figure", parts=each, capacity=capacity)
     axes = Axes(w.say("fig_memory"), described, w.say("axis_gib"))
     return Figure(f"fig-memory-{case.number}", stacked_chart(parts, memory.capacity, capacity, axes))
 
