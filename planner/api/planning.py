@@ -222,9 +222,7 @@ def simulate(
 
     answer = planned(source, overlays, overrides)
     if answer.plan is None:
-        raise InfeasibleError(
-            "no plan meets the budgets, so there is nothing to live through; `planner optimize` says why"
-        )
+        raise InfeasibleError("no plan meets the budgets, so there is nothing to simulate; `planner optimize` says why")
     goal = answer.goal
     found = replay(
         answer.plan,

@@ -35,7 +35,8 @@ def comparison_table(
     blocks += [bullets([note], page) for note in notes([plan for _, plan in feasible], today)]
     refused = _refused(sides)
     if refused:
-        more = [f"and {len(refused) - MOST_REFUSED} reasons more"] if len(refused) > MOST_REFUSED else []
+        others = len(refused) - MOST_REFUSED
+        more = [f"and {others} {'reason' if others == 1 else 'reasons'} more"] if others > 0 else []
         blocks.append([page.heading("Infeasible"), *bullets([*refused[:MOST_REFUSED], *more], page)])
     told = [found for found in comparison.differences if any(found.values)]
     if told:

@@ -94,7 +94,8 @@ class Forms:
     def listed(self, items: list[str], how: str) -> str:
         """Items in a row: `and`, `or`, `commas`, `semicolons`, `plus`; the last joint of the first two is its word."""
         if how in ("and", "or") and len(items) > 1:
-            return _joined(self.listed(items[:-1], "commas"), self.form(how), items[-1])
+            first, joint = self.listed(items[:-1], "commas"), self.form(how).format(first="", last="")
+            return met(met(first, joint), items[-1])
         return self.form({"semicolons": "semicolon", "plus": "plus"}.get(how, "comma")).join(items)
 
     def quantity(self, value: float, form: str) -> str | None:
@@ -113,10 +114,13 @@ class Forms:
         return None if write is None else write(value)
 
 
-def _joined(first: str, form: str, last: str) -> str:
-    """The last of a list after the others; the gaps about the word between them are for letters and figures."""
-    around = f"{first[-1:]}{form.format(first='', last='')}{last[:1]}"
-    return first[:-1] + re.sub(f"(?<={_WIDE}) (?={_WIDE})", "", around) + last[1:]
+def met(first: str, last: str) -> str:
+    """Two parts of a text side by side; a gap that stands where they meet is for letters and figures alone."""
+    if first[-1:] == " " and re.match(_WIDE, last) and re.match(_WIDE, first[-2:-1]):
+        return first[:-1] + last
+    if last[:1] == " " and re.match(_WIDE, last[1:]) and re.match(_WIDE, first[-1:]):
+        return first + last[1:]
+    return first + last
 
 
 @cache

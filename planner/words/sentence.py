@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any, Self
 
 from planner.money import writing
-from planner.words.languages import forms, phrases, templates
+from planner.words.languages import forms, met, phrases, templates
 
 Value = Any  # str, int, float, date, Sentence, or a list of these
 LISTS = ("and", "or", "commas", "semicolons", "plus")
@@ -113,7 +113,15 @@ def worded(text: str, language: str, names: Mapping[str, str] | None = None) -> 
 
 def _filled(language: str, code: str, values: Mapping[str, Value], names: Mapping[str, str]) -> str:
     text = templates(language)[code]
-    return _Filler(language, names).vformat(text, (), values) if "{" in text else text
+    if "{" not in text:
+        return text
+    filler, out = _Filler(language, names), ""
+    for literal, place, form, conversion in filler.parse(text):
+        out = met(out, literal)
+        if place is not None:
+            value = filler.convert_field(filler.get_field(place, (), values)[0], conversion)
+            out = met(out, filler.format_field(value, form or ""))
+    return out
 
 
 # --- saving ------------------------------------------------------------------------------------------------------

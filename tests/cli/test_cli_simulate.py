@@ -108,4 +108,4 @@ def test_a_plan_of_an_older_planner_is_refused(saved, tmp_path, capsys):
 def test_what_is_infeasible_is_not_simulated(capsys):
     pinned = SCENARIO.with_name("neox20b-as-trained.yaml")
     assert run(["simulate", str(pinned), "--set", "budget.time=1 hour"]) == 3
-    assert "nothing to live through" in capsys.readouterr().err
+    assert "nothing to simulate" in capsys.readouterr().err

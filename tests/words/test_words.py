@@ -185,12 +185,28 @@ def test_quantities_are_written_as_the_language_has_them() -> None:
     )
     chinese = worded(said, "zh", {"h100": "NVIDIA H100"})
     assert chinese == (
-        "时间上限（1 天）排除了更优的方案：若无此限，aws（竞价）的 1,024 × NVIDIA H100 可用 2 小时、1,234 美元 完成；"
-        "本方案有 80% 的把握在 90 秒 内完成。"
+        "时间上限（1 天）排除了更便宜的方案：若无此限，aws（竞价）的 1,024 × NVIDIA H100 可用 2 小时、1,234 美元完成；"
+        "本方案有 80% 的把握在 90 秒内完成。"
     )
     with written_in(Money("EUR", 0.5)):
         assert "617.2 EUR" in worded(said, "en", {"h100": "NVIDIA H100"})
     assert worded("a text of somebody else", "zh") == "a text of somebody else"
+
+
+def test_a_gap_between_ideographs_is_left_out_and_one_beside_letters_stays() -> None:
+    owned = say("binding.nodes_owned", offer="own/lab", nodes=8, basis=say("offers.own_machines"))
+    assert worded(owned, "zh", {"own/lab": "自有机器（lab）"}) == "自有机器（lab）有 8 台机器（自有机器），已全部用上。"
+    assert worded(owned, "zh").startswith("own/lab 有 8 台")
+    assert owned == "own/lab has 8 nodes (own machines): all are used."
+
+
+def test_what_is_one_is_told_as_one() -> None:
+    assert "sells 1 node at once" in say("warnings.nodes_assumed", offer="aws/p5", nodes=1)
+    assert say("relaxations.epochs", needed="1", present=3.0) == "1 epoch instead of 3 would do."
+    assert say("most.ends_asked", epochs=1.0).startswith("The 1 epoch that was asked for fits: ")
+    assert say("most.ends_asked", epochs=2.5).startswith("All 2.5 epochs that were asked for fit: ")
+    assert say("comparing.without_plan", lost=1, options=3) == "1 of 3 options has no plan within the budgets."
+    assert say("programme_refusals.time", days=1) == "budget.time: 1 day or more"
 
 
 def test_a_sentence_survives_pickling_and_saving() -> None:

@@ -185,7 +185,7 @@ def money_section(case: Case) -> Section:
     table = w.table("money_caption", ("h_item", "h_usd_plain", "h_share", "h_why"), rows, {-1})
     bars = [Bar(w.say(f"money_{key}", sure=sure), w.amount(usd), w.money(usd), i) for i, (key, usd) in enumerate(parts)]
     bars += [Bar(name, w.amount(usd), w.money(usd), len(parts) + i) for i, (name, usd) in enumerate(case.beside) if usd]
-    described = w.listed((f"{bar.label}: {bar.text}" for bar in bars), "semicolons")
+    described = w.listed((w.say("labelled", label=bar.label, text=bar.text) for bar in bars), "semicolons")
     axes = Axes(w.say("fig_money"), described, w.say("axis_usd"))
     figure = Figure(f"fig-money-{case.number}", bar_chart(bars, axes))
     blocks: list[Block] = [Paragraph(w.say("money_intro")), table, figure, *_hours(case)]

@@ -135,7 +135,8 @@ def _memory(case: Case) -> Figure:
     w, memory = case.words, case.plan.memory_gib
     parts = [Bar(w.say(f"memory_{part}"), getattr(memory, part), w.number(getattr(memory, part))) for part in MEMORY]
     capacity = w.say("memory_capacity", total=w.number(memory.total), capacity=w.number(memory.capacity))
-    described = f"{w.listed((f'{p.label} {p.text}' for p in parts), 'semicolons')}. {capacity}"
+    each = w.listed((f"{part.label} {part.text}" for part in parts), "semicolons")
+    described = w.say("memory_figure", parts=each, capacity=capacity)
     axes = Axes(w.say("fig_memory"), described, w.say("axis_gib"))
     return Figure(f"fig-memory-{case.number}", stacked_chart(parts, memory.capacity, capacity, axes))
 
@@ -155,7 +156,7 @@ def _step_figure(case: Case) -> Figure:
         for label, value in terms
     ]
     title = w.say("fig_step", step=w.number(case.plan.step_time_s.p50, 4))
-    described = w.listed((f"{bar.label}: {bar.text}" for bar in bars), "semicolons")
+    described = w.listed((w.say("labelled", label=bar.label, text=bar.text) for bar in bars), "semicolons")
     return Figure(f"fig-step-{case.number}", bar_chart(bars, Axes(title, described, w.say("axis_seconds"))))
 
 

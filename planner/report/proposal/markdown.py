@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from planner.report.proposal.model import Bullets, Cell, Explorer, Facts, Figure, Paragraph, Proposal, Section, Table
+from planner.words import said_in
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$])")
 _LIST_START = re.compile(r"^(\d*)([-+=.)])(?=\s|$|[-=])")
@@ -14,9 +15,10 @@ def markdown(proposal: Proposal) -> str:
     """The document, ending in a newline; figures become their descriptions."""
     lines = [f"# {escaped(proposal.title)}", "", escaped(proposal.words["ui_date"].format(date=proposal.day_text)), ""]
     for section in proposal.sections:
-        lines += _section(section)
+        lines += _section(section, proposal.language)
     lines += [f"## {escaped(proposal.words['ui_colophon'])}", ""]
-    lines += [f"- {escaped(label)}: {_code(value)}" for label, value in proposal.colophon]
+    for label, value in proposal.colophon:
+        lines.append(f"- {_said(proposal.language, 'labelled', label=escaped(label), text=_code(value))}")
     return "\n".join(lines) + "\n"
 
 
@@ -35,7 +37,11 @@ def _code(text: str) -> str:
     return f"{fence}{pad}{flat}{pad}{fence}"
 
 
-def _section(section: Section) -> list[str]:
+def _said(language: str, name: str, **values: str) -> str:
+    return said_in(language, f"document.{name}", **values)
+
+
+def _section(section: Section, language: str) -> list[str]:
     lines = [f"{'#' * section.level} {escaped(section.title)}", ""]
     for block in section.blocks:
         if isinstance(block, Paragraph):
@@ -43,11 +49,13 @@ def _section(section: Section) -> list[str]:
         elif isinstance(block, Bullets):
             lines += [*(f"- {escaped(item)}" for item in block.items), ""]
         elif isinstance(block, Facts):
-            lines += [*(f"- **{escaped(label)}**: {escaped(cell.text)}" for label, cell in block.rows), ""]
+            rows = ((f"**{escaped(label)}**", escaped(cell.text)) for label, cell in block.rows)
+            lines += [*(f"- {_said(language, 'labelled', label=label, text=text)}" for label, text in rows), ""]
         elif isinstance(block, Table):
             lines += [*_table(block), ""]
         elif isinstance(block, Figure):
-            lines += [f"*{escaped(block.caption)}.* {escaped(block.description)}", ""]
+            caption, text = escaped(block.caption), escaped(block.description)
+            lines += [_said(language, "captioned", caption=caption, text=text), ""]
         elif not isinstance(block, Explorer):
             raise TypeError(f"{type(block).__name__} has no Markdown form")
     return lines

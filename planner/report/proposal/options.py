@@ -183,7 +183,9 @@ def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
         days = w.days_text(option.choice.time_p50_s)
         paid = w.say("seller", place=days, pricing=w.known(f"pricing_{option.plan.offer.pricing}") or "")
         rows.append(Interval(option.label, low, middle, high, paid, strong=option.choice.key == case.choice.key))
-    described = w.listed((f"{r.label}: {w.money(r.middle * per * w.unit.usd)}, {r.text}" for r in rows), "semicolons")
+    costs = [w.money(row.middle * per * w.unit.usd) for row in rows]
+    each = (w.say("labelled_cost", label=r.label, cost=cost, text=r.text) for r, cost in zip(rows, costs, strict=True))
+    described = w.listed(each, "semicolons")
     limit = case.terms.cost_usd
     axes = Axes(
         w.say("fig_options"), described, w.say("axis_kusd_range" if per > 1 else "axis_usd"), "",

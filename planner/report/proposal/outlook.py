@@ -34,20 +34,19 @@ def schedule_section(case: Case) -> Section:
         ]
     heads = ("h_milestone", "h_iteration", "h_day", "h_likely", "h_latest")
     waiting = plan.offer.waiting_s
-    said = [w.say("schedule_order" if waiting else "schedule_start", start=start_text(case), time=w.time(waiting))]
+    said = w.say("schedule_order" if waiting else "schedule_start", start=start_text(case), time=w.time(waiting))
     r = plan.reliability
     if r is not None and r.checkpoint_interval_s is not None:
-        said.append(
-            w.say(
-                "schedule_checkpoints",
-                interval=w.time(r.checkpoint_interval_s),
-                iterations=w.count(r.checkpoint_interval_iterations or 0),
-                seconds=w.time(r.checkpoint_s),
-                size=w.number(r.checkpoint_gb, 3),
-            )
+        saving = w.say(
+            "schedule_checkpoints",
+            interval=w.time(r.checkpoint_interval_s),
+            iterations=w.count(r.checkpoint_interval_iterations or 0),
+            seconds=w.time(r.checkpoint_s),
+            size=w.number(r.checkpoint_gb, 3),
         )
+        said = w.say("schedule_both", first=said, then=saving)
     table = w.table("schedule_caption", heads, rows, {-1}, sure=sure)
-    return Section(f"schedule-{case.number}", w.say("s_schedule"), (Paragraph(" ".join(said)), table))
+    return Section(f"schedule-{case.number}", w.say("s_schedule"), (Paragraph(said), table))
 
 
 def _milestone(case: Case, label: str, iteration: int, seconds: float, stretch: float) -> Row:

@@ -80,7 +80,7 @@ class ProgrammeDocument:
         plan = stage.plan
         times = self.say("n_runs", copies=stage.copies, beside=stage.beside) if stage.copies > 1 else ""
         where = stage.reservation or f"{plan.offer.cloud}/{plan.offer.region}"
-        return f"{times}{self.words.count(plan.gpus)} × {plan.offer.gpu}, {where}"
+        return times + self.words.say("cluster", gpus=self.words.count(plan.gpus), gpu=plan.offer.gpu, place=where)
 
 
 @in_its_money
@@ -214,7 +214,7 @@ def _stages(told: ProgrammeDocument) -> Section:
         rows.append(
             (
                 stage.name,
-                f"{given.scenario.model.name}, {plan.precision}",
+                words.listed((given.scenario.model.name, plan.precision), "commas"),
                 words.big_cell(plan.tokens),
                 words.count_cell(plan.seq_length),
                 words.count_cell(plan.global_batch),
@@ -287,13 +287,13 @@ def _cash(told: ProgrammeDocument) -> tuple[Block, ...]:
     def table(caption: str, periods: Sequence[Cash]) -> Table:
         rows: list[Row] = []
         for cash in periods:
-            parts = ", ".join(f"{of} {words.money_short(usd)}" for of, usd in cash.by_stage.items())
+            parts = words.listed((f"{of} {words.money_short(usd)}" for of, usd in cash.by_stage.items()), "commas")
             rows.append((name(cash.period), words.money_cell(cash.cost_usd), parts))
         rows.append((told.say("total"), words.money_cell(sum(cash.cost_usd for cash in periods)), ""))
         return told.table(caption, "period cost of", rows, {-1})
 
     months = [(name(c.period), words.amount(c.cost_usd), words.money_short(c.cost_usd)) for c in answer.cash_by_month]
-    text = "; ".join(f"{period} {amount}" for period, _, amount in months)
+    text = words.listed((f"{period} {amount}" for period, _, amount in months), "semicolons")
     figure = Figure("cash-chart", cash_picture(months, told.say("c_cash"), text))
     blocks: tuple[Block, ...] = (figure, table("cash", answer.cash_by_month))
     if len(answer.cash_by_week) <= MOST_WEEKS:

@@ -89,7 +89,11 @@ def _figures(told: ProgrammeDocument, stage: StageAnswer) -> list[tuple[str, Cel
             words.count_cell(plan.iterations),
             told.say("w_steps", batch=batch, seq=words.count(plan.seq_length)),
         ),
-        ("step", Cell(f"{words.number(step, 4)} s", "number", step), told.say("w_step", basis=basis, ids=ids)),
+        (
+            "step",
+            Cell(words.forms.form("s").format(n=words.number(step, 4)), "number", step),
+            told.say("w_step", basis=basis, ids=ids),
+        ),
     ]
     if hours is not None:
         beside = hours.allocated - hours.productive
