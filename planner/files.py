@@ -172,6 +172,8 @@ def _kept(path: Path, stack: ExitStack) -> Path | None:
         os.link(path, kept)
     except OSError:
         shutil.copy2(path, kept)
+    with suppress(OSError):  # who may not read it cannot clear it away either
+        _lock(os.open(kept, os.O_RDONLY) if os.name == "posix" else None, stack)
     return kept
 
 

@@ -26,6 +26,7 @@ CURRENCIES = tuple(
     "USD EUR GBP CNY JPY CHF CAD AUD NZD INR KRW SEK NOK DKK PLN CZK HUF TRY SGD HKD TWD BRL MXN ZAR ILS AED".split()
 )
 SIGNS: Mapping[str, str] = {"€": "EUR", "£": "GBP", "₹": "INR", "RMB": "CNY", "US$": "USD", "$": "USD"}
+HOLDERS = ("money", "provenance", "scenario", "answer")  # of a scenario's or an answer's fields: who state its unit
 _UNIT = f"{'|'.join(CURRENCIES)}|{'|'.join(HOURS)}"
 
 
@@ -98,7 +99,7 @@ def money_of(what: Any) -> Money:
     if isinstance(what, list | tuple):
         found = list(dict.fromkeys(money_of(each) for each in what))
         return found[0] if len(found) == 1 else USD
-    for name in ("money", "provenance", "scenario", "answer"):
+    for name in HOLDERS:
         inner = getattr(what, name, None)
         if inner is not None and not isinstance(inner, str):
             return money_of(inner)

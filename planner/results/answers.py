@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any, Self
 
 import planner.results.json_form as plan_json
-from planner.money import HOURS, Money
+from planner.money import HOLDERS, USD, Money, money_of, written_in
 from planner.results.plan import Layout, Plan, _recompute_words
 from planner.results.result import Result
 from planner.spec.model import ModelSpec
@@ -179,23 +179,28 @@ class Document(Result):
                 f"not a saved {kind} that this planner reads: schema_version is {version}, not {SCHEMA_VERSION}"
             )
         try:
-            told = restored(data, data.pop("sentences", None))
+            with written_in(_stated_money(data)):
+                told = restored(data, data.pop("sentences", None))
             return plan_json.decode(cls, amounts_within(data, told), kind)
+        except RecursionError as error:
+            raise PlannerError(f"not a saved {kind}: it nests too deeply") from error
         except ValueError as error:
             raise PlannerError(f"not a saved {kind}: {error}") from error
 
 
 def amounts_within(data: Mapping[str, Any], part: Any) -> Any:
     """A part of a saved document as it is decoded: amounts under one name, 0 on machines without a price."""
-    return plan_json.zero_priced(plan_json.hours_within(part) if _counts_hours(data) else part)
+    return plan_json.zero_priced(plan_json.hours_within(part) if _stated_money(data).hours else part)
 
 
-def _counts_hours(data: Mapping[str, Any]) -> bool:
-    """Whether the amounts of a saved document are hours."""
-    given: Any = data
-    for key in ("provenance", "money", "unit"):
-        given = given.get(key) if isinstance(given, Mapping) else None
-    return given in HOURS
+def _stated_money(part: Any) -> Money:
+    """The unit that `money_of` finds in a saved document once it is read."""
+    if isinstance(part, list):
+        return money_of([_stated_money(each) for each in part])
+    if not isinstance(part, Mapping):
+        return USD
+    name = next((name for name in HOLDERS if isinstance(part.get(name), list | dict)), "")
+    return plan_json.decode(Money, part[name], "money") if name == "money" else _stated_money(part.get(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Self
 
 from planner.money import writing
-from planner.words.languages import forms, met, phrases, templates
+from planner.words.languages import FORMS, forms, met, phrases, templates
 
 Value = Any  # str, int, float, date, Sentence, or a list of these
 LISTS = ("and", "or", "commas", "semicolons", "plus")
 DEEPEST = 8  # sentences within sentences, of a saved one
+#: What filling a template raises where a code or a value is not what it asks for.
+UNSAYABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class Sentence(str):
@@ -107,7 +110,7 @@ def worded(text: str, language: str, names: Mapping[str, str] | None = None) -> 
     try:
         known = language if text.code in templates(language) else "en"
         return _filled(known, text.code, text.values, names or {})
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError):
+    except UNSAYABLE:
         return str(text)
 
 
@@ -157,16 +160,20 @@ def _saved(value: Value) -> Any:
 
 
 def restored(document: Any, saved: Any) -> Any:
-    """What was read from JSON, its texts that `saved` (the document's table) knows as sentences again."""
+    """What was read from JSON, its texts that `saved` (the document's table) knows as sentences again.
+
+    A text is one if its code and values say the very text in English, amounts in the unit that is written: what an
+    edited table or another planner's words would say otherwise stays as it was written, in every language.
+    """
     if not isinstance(saved, list):
         return document
-    found = [(entry["text"], _sentence(entry["text"], entry)) for entry in saved if _has_text(entry)]
-    known = {text: made for text, made in found if made is not None}
+    known: dict[str, Sentence] = {}
+    for entry in saved:
+        text = entry.get("text") if isinstance(entry, dict) else None
+        made = _sentence(entry, len(text)) if isinstance(text, str) else None
+        if made is not None and made == text:
+            known[text] = made
     return _with_sentences(document, known) if known else document
-
-
-def _has_text(entry: Any) -> bool:
-    return isinstance(entry, dict) and isinstance(entry.get("text"), str)
 
 
 def _with_sentences(part: Any, known: Mapping[str, Sentence]) -> Any:
@@ -179,22 +186,26 @@ def _with_sentences(part: Any, known: Mapping[str, Sentence]) -> Any:
     return part
 
 
-def _sentence(text: str | None, entry: Any, depth: int = 0) -> Sentence | None:
-    """A saved sentence, or None where it is not one; `text` None: one within another, worded here."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("code"), str) or depth > DEEPEST:
+def _sentence(entry: Any, longest: int, depth: int = 0) -> Sentence | None:
+    """A saved sentence of at most `longest` characters, or None where it is not one."""
+    code, values = entry.get("code"), entry.get("values")
+    if not isinstance(code, str) or not isinstance(values, dict) or depth > DEEPEST or code.startswith(f"{FORMS}."):
         return None
-    if not isinstance(entry.get("values"), dict):
+    try:
+        said = say(code, **{name: _value(each, longest, depth + 1) for name, each in values.items()})
+    except UNSAYABLE:
         return None
-    values = {str(name): _value(each, depth + 1) for name, each in entry["values"].items()}
-    if text is None:
-        try:
-            return say(entry["code"], **values)
-        except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError):
-            return None
-    return Sentence(text, entry["code"], values)
+    return said if len(said) <= longest else None
 
 
-def _value(entry: Any, depth: int) -> Value:
-    if isinstance(entry, list):
-        return [_value(each, depth + 1) for each in entry] if depth <= DEEPEST else None
-    return _sentence(None, entry, depth) if isinstance(entry, dict) else entry
+def _value(entry: Any, longest: int, depth: int) -> Value:
+    """A saved value; it raises ValueError where no sentence has such a one."""
+    if isinstance(entry, dict):
+        within: Value = _sentence(entry, longest, depth)
+    elif isinstance(entry, list):
+        within = [_value(each, longest, depth + 1) for each in entry] if depth <= DEEPEST else None
+    else:
+        within = None if isinstance(entry, float) and not math.isfinite(entry) else entry
+    if within is None and entry is not None:
+        raise ValueError("a value that no sentence has")
+    return within

@@ -242,3 +242,22 @@ def test_a_refused_write_puts_files_of_any_size_back_unread(tmp_path, monkeypatc
         write_all(tmp_path, {"a.bin": "new", "b.bin": "new", "c.txt": "new"})
     assert {path.name: path.stat().st_size for path in tmp_path.iterdir()} == {"a.bin": size, "b.bin": size}
     assert (tmp_path / "a.bin").stat().st_ino == inode
+
+
+def test_what_another_process_clears_away_is_not_what_a_write_keeps(tmp_path, monkeypatch):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("old", encoding="utf-8")
+    renamed = files._rename
+
+    def cleared_then_refused(root, todo):
+        files._clear(root)  # as another process does that begins to write here
+        renamed(root, list(todo)[:1])
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(files, "_rename", cleared_then_refused)
+    with pytest.raises(PlannerError, match="the disk is gone"):
+        write_all(tmp_path, {"a.txt": "new", "b.txt": "new"})
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {
+        "a.txt": "old",
+        "b.txt": "old",
+    }

@@ -12,7 +12,7 @@ import pytest
 from planner.money import NODE_HOURS, USD, Money
 from planner.report.layout import Page, columns, display_width
 from planner.results import json_form as plan_json
-from planner.results.answers import Optimization
+from planner.results.answers import Comparison, Optimization
 
 SACCT = Path(__file__).parents[1] / "fixtures" / "sacct-60-jobs.txt"
 RUN = """
@@ -162,6 +162,15 @@ def test_every_answer_in_another_currency_says_the_rate(planner, tmp_path):
         ("compare", path, path),
     ):
         assert "1 EUR = 1.25 USD of 2026-11-20" in " ".join(planner(*command).out.split()), command
+
+
+def test_a_comparison_of_hours_is_read_back_as_it_was_saved(planner, tmp_path):
+    saved = tmp_path / "comparison.json"
+    path = scenario(tmp_path, RENTED + "budget: {cost: 5k GPU-hours, time: 30 days}\n")
+    planner("compare", path, path, "--json", "-o", saved)
+    text = saved.read_text()
+    assert '"cost_hours"' in text
+    assert Comparison.from_json(text).to_json() == text
 
 
 def test_a_fleet_in_several_currencies_is_told_in_dollars_with_their_rates(planner, tmp_path):

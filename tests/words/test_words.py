@@ -21,6 +21,7 @@ from planner.money import Money, written_in
 from planner.report.proposal.locale import OF_HOURS
 from planner.report.proposal.writing import rendered
 from planner.results.answers import Optimization
+from planner.units import PlannerError
 from planner.words import Sentence, restored, say, spoken, worded
 from planner.words.languages import FORMS, templates
 from planner.words.sentence import table
@@ -232,7 +233,51 @@ def test_a_saved_table_that_makes_no_sense_leaves_the_text_as_it_was_written(ent
     table = [{**entry, "text": "as written"}] if isinstance(entry, dict) else [entry]
     read = restored({"text": "as written"}, table)
     assert read == {"text": "as written"}
-    assert worded(read["text"], "zh") in ("as written", "cluster.max_gpus（many）已用尽：再加一台即超出。")
+    assert not isinstance(read["text"], Sentence)
+    assert worded(read["text"], "zh") == "as written"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "values"),
+    [
+        ("The budget of 5 USD binds.", "binding.max_gpus", {"gpus": 8}),  # says something else
+        ("en", "forms.lang", {}),  # forms are no sentences
+        ("a, b", "risk.sources", {"sources": ["a", ["b"]]}),
+        ("nan", "risk.sources", {"sources": [float("nan")]}),
+        ("x", "risk.sources", {"sources": [[[[[[[[[["x"]]]]]]]]]]}),
+        ("1e308", "risk.sources", {"sources": [{"code": "binding.max_gpus", "values": {"gpus": 10**4000}}]}),
+    ],
+)
+def test_a_saved_text_is_a_sentence_only_if_its_code_says_that_very_text(text: str, code: str, values: object) -> None:
+    read = restored({"text": text}, [{"text": text, "code": code, "values": values}])
+    assert read == {"text": text}
+    assert not isinstance(read["text"], Sentence)
+
+
+def test_sentences_within_a_saved_one_do_not_grow_beyond_it() -> None:
+    held: object = "x" * 1000
+    for _ in range(8):  # each says what it holds twice
+        held = {"code": "offers.unsold", "values": {"pricing": held}}
+    assert restored(["y" * 3000], [{"text": "y" * 3000, "code": "risk.sources", "values": {"sources": [held]}}]) == [
+        "y" * 3000
+    ]
+
+
+def test_a_saved_amount_is_compared_in_the_unit_that_the_answer_states(tmp_path: Path) -> None:
+    scenario = tmp_path / "euros.yaml"
+    given = (HOUSE.parent / "scenarios" / "smallest.yaml").read_text()
+    scenario.write_text(f"{given}currency: {{code: EUR, usd: 1.25, as_of: 2026-11-20}}\n")
+    answer_json = planner.optimize(scenario).to_json()
+    answer = Optimization.from_json(answer_json)
+    assert "EUR" in answer.binding[0].text
+    assert isinstance(answer.binding[0].text, Sentence)
+    assert answer.to_json() == answer_json
+
+
+def test_what_nests_too_deeply_is_no_saved_answer() -> None:
+    deep = f'{{"schema_version": 1, "more": {"[" * 960}{"]" * 960}}}'
+    with pytest.raises(PlannerError, match=r"not a saved optimization: it nests too deeply|it is no JSON"):
+        Optimization.from_json(deep)
 
 
 def test_a_saved_answer_says_by_code_what_its_texts_say() -> None:
