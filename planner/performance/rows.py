@@ -199,7 +199,8 @@ def _ranks(cell: Cells) -> _Ranks:
     if not any(cell.text(name) for name in DEGREES) and gpus % cp == 0:
         tp, pp = 1, 1
         if 0 < batch < left:  # fewer sequences than GPUs: the least that divides them shares each
-            width = next(w for w in range(-(-left // batch), left + 1) if left % w == 0)
+            pairs = ((d, left // d) for d in range(1, math.isqrt(left) + 1) if left % d == 0)
+            width = min(w for pair in pairs for w in pair if w * batch >= left)
             tp = math.gcd(width, MOST_TENSOR_PARALLEL)
             pp = width // tp
     if not dp:

@@ -77,3 +77,14 @@ def test_states_sharded_over_a_group_are_larger_than_over_all_ranks():
     alone = gib(setting(shard_group=1), zero_stage=1)
     assert whole < group < alone == pytest.approx(gib(setting(), zero_stage=0), rel=0.02)
     assert gib(setting(shard_group=12)) == gib(setting(shard_group=64)) == whole
+
+
+@pytest.mark.parametrize(
+    ("gpus", "batch", "tp", "pp"),
+    [(12, 5, 1, 3), (64, 4, 8, 2), (9, 2, 1, 9), (999_999_937, 4, 1, 999_999_937)],  # the last is a prime
+)
+def test_few_sequences_are_shared_by_the_least_gpus_that_divide_them(gpus: int, batch: int, tp: int, pp: int) -> None:
+    open_layout = {key: text for key, text in RUN.items() if key not in ("tp", "pp", "dp", "cp", "micro_batch")}
+    cells = open_layout | {"gpus": str(gpus), "global_batch_samples": str(batch)}
+    run = read_run(cells, CATALOG, "row")
+    assert (run.tp, run.pp, run.dp) == (tp, pp, gpus // (tp * pp))
