@@ -9,7 +9,7 @@ from planner.performance.framework_table import Framework, StateBytes, framework
 HEAD = """\
 # Frameworks
 
-<!-- written by `PLANNER_REFRESH_DOCS=1 python -m pytest tests/test_interop_frameworks.py` from catalogs/frameworks -->
+<!-- written by `make refresh` from catalogs/frameworks -->
 
 What each framework runs, what it keeps in memory, and where planner knows it from. A scenario names one as
 `training.framework`; `any` chooses among those marked so. The files are `catalogs/frameworks/*.yaml`, where every
