@@ -40,7 +40,8 @@ class Keys:
     def family(self) -> str:
         """The kind of model, as transformers names it: gemma3's text is gemma3_text, llama's is llama."""
         stated = str(self.values.get("model_type") or "").lower()
-        return stated if stated in table_of_keys("transformers_defaults") else stated.removesuffix("_text")
+        known, bare = table_of_keys("transformers_defaults"), stated.removesuffix("_text")
+        return next((name for name in (stated, bare, f"{stated}_text") if name in known), bare)
 
     @property
     def defaults(self) -> Mapping[str, int]:

@@ -161,13 +161,13 @@ def qwen3(k: Keys, name: str) -> ModelSpec:
     return llama_like(k, name, qk_norm=True, **bias_of(k), **_qwen_layers(k))
 
 
-def _qwen_moe(k: Keys, shared: bool, width: int) -> dict[str, Any]:
+def _qwen_moe(k: Keys, shared: bool) -> dict[str, Any]:
     mlps = expert_layers(k, k.number("layers", "num_hidden_layers"))
-    shared_ffn = k.number("moe.shared_ffn", "shared_expert_intermediate_size", default=5632) if shared else 0
+    shared_ffn = k.number("moe.shared_ffn", "shared_expert_intermediate_size") if shared else 0
     moe = MoESpec(
-        experts=k.number("moe.experts", "num_experts", "num_local_experts", default=60 if shared else 128),
-        top_k=k.number("moe.top_k", "num_experts_per_tok", default=4 if shared else 8),
-        expert_ffn=k.number("moe.expert_ffn", "moe_intermediate_size", default=width),
+        experts=k.number("moe.experts", "num_experts", "num_local_experts"),
+        top_k=k.number("moe.top_k", "num_experts_per_tok"),
+        expert_ffn=k.number("moe.expert_ffn", "moe_intermediate_size"),
         shared_experts=1 if shared else 0,
         shared_ffn=shared_ffn,
         shared_gate=shared,
@@ -177,11 +177,11 @@ def _qwen_moe(k: Keys, shared: bool, width: int) -> dict[str, Any]:
 
 def qwen2_moe(k: Keys, name: str) -> ModelSpec:
     bias = k.flag("attention_bias", "qkv_bias", True)
-    return llama_like(k, name, attention_bias=bias, **_qwen_moe(k, True, 1408))
+    return llama_like(k, name, attention_bias=bias, **_qwen_moe(k, True))
 
 
 def qwen3_moe(k: Keys, name: str) -> ModelSpec:
-    return llama_like(k, name, qk_norm=True, **bias_of(k), **_qwen_moe(k, False, 768))
+    return llama_like(k, name, qk_norm=True, **bias_of(k), **_qwen_moe(k, False))
 
 
 def _first_dense(k: Keys) -> int:

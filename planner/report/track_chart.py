@@ -26,6 +26,8 @@ def track_figure(now: Progress, scenario: str = "") -> Figure:
     _steps(lower, now)
     upper.set_title(title, loc="left")
     bare(upper, lower, grid="both")
+    for axis in (upper.yaxis, lower.xaxis):
+        axis.set_major_formatter("{x:,.0f}")
     return figure
 
 
@@ -48,11 +50,10 @@ def _course(axes: Any, now: Progress) -> None:
     axes.plot(seconds / unit.size, iterations, color=_BLUE, linewidth=2, label="run")
     start = now.elapsed_s / unit.size
     ends = [value / unit.size for value in (now.time_s.p10, now.time_s.p50, now.time_s.p90)]
+    left = [now.iteration, now.iterations]
+    axes.plot([start, ends[1]], left, color=_BLUE, linestyle="--", linewidth=1, label="what is left, p50")
     axes.fill(
-        [start, ends[0], ends[2]], [now.iteration, now.iterations, now.iterations], color=_BLUE, alpha=0.2, linewidth=0
-    )
-    axes.plot(
-        [start, ends[1]], [now.iteration, now.iterations], color=_BLUE, linestyle="--", linewidth=1, label="p10 to p90"
+        [start, ends[0], ends[2]], [*left, now.iterations], color=_BLUE, alpha=0.2, linewidth=0, label="p10 to p90"
     )
     if limit is not None:
         axes.axvline(limit / unit.size, color=_RED, linewidth=1, label="time budget")
@@ -66,8 +67,12 @@ def _course(axes: Any, now: Progress) -> None:
 def _steps(axes: Any, now: Progress) -> None:
     known = [(at * now.chart_iterations, value) for at, value in enumerate(now.chart_step_s) if value is not None]
     axes.plot([at for at, _ in known], [value for _, value in known], color=_BLUE, linewidth=1)
-    axes.axhline(now.pace.planned_s.p50, color=_GREY, linestyle=":")
-    axes.axhspan(now.pace.planned_s.p10, now.pace.planned_s.p90, color=_GREY, alpha=0.15, linewidth=0)
+    planned = now.pace.planned_s
+    axes.axhline(planned.p50, color=_GREY, linestyle=":")
+    axes.axhspan(planned.p10, planned.p90, color=_GREY, alpha=0.15, linewidth=0, label="plan, p10 to p90")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.4 * (high - low))  # room for the legend
+    axes.legend(frameon=False, loc="upper right")
     axes.set_xlabel("iteration")
     axes.set_ylabel("step, s")
     axes.set_xlim(0, max(now.iterations, 1))

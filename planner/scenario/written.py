@@ -18,6 +18,11 @@ class WrittenBudget:
     write: Callable[[float], str]
     read: Callable[[str], float]
 
+    @property
+    def name(self) -> str:
+        """Time or cost."""
+        return self.key.rpartition(".")[2]
+
     def beyond(self, present: float, needed: float) -> str:
         """A text that reads as `needed` or a little more, and as more than the present one's text does."""
         least = max(needed, math.nextafter(self.read(self.write(present)), math.inf))

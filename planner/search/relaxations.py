@@ -54,7 +54,7 @@ def _budgets(state: SearchState, code: str, needed: dict[WrittenBudget, str], **
         overrides.insert(0, "budget.deadline=null")
     key = "budget" if len(needed) > 1 else next(iter(needed)).key
     present, wanted = [form.write(getattr(budget, form.field)) for form in needed], list(needed.values())
-    said = {form.field.split("_")[0]: read[form.field] for form in needed}  # time, cost
+    said = {form.name: read[form.field] for form in needed}
     change = Change(key, _listed(present), _listed(wanted), say(code, **values, **said), tuple(overrides))
     return Relaxation(change, state, budget_goal(state.space.scenario, **read, per_usd=1.0))
 

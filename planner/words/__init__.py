@@ -2,7 +2,7 @@
 
 Rooms below return `say(code, **values)`. That is an English text, and knows what it says, so that `worded` says it in
 another language. Each language is one file here, `en.json`, `zh.json`: a group of codes for each room that speaks,
-and the forms of its quantities. `Form` lists how a template writes a value.
+and the forms of its quantities. `sentence._Filler` lists how a template writes a value.
 """
 
 from planner.words.languages import spoken

@@ -300,6 +300,9 @@ def test_the_text_of_qwen_that_sees_is_counted(tmp_path, family):
     flat = imported(tmp_path, model_type=family, vision_config={"depth": 32}, **shape)
     nested = imported(tmp_path, model_type=family, text_config={"model_type": f"{family}_text", **shape})
     assert total(flat) == total(nested)
+    if family == "qwen3_vl_moe":  # Qwen3VLMoeTextConfig's own, not Qwen3MoeConfig's 128, 8 and 768
+        moe = flat.model.moe
+        assert (moe.experts, moe.top_k, moe.expert_ffn) == (60, 4, 1408)
     assert flat.model.qk_norm is family.startswith("qwen3")
     assert flat.model.attention_bias is family.startswith("qwen2")
 
