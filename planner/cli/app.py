@@ -26,6 +26,7 @@ from planner.cli import (
     track,
     validate,
 )
+from planner.words import speak_on, spoken
 
 app = typer.Typer(
     name="planner",
@@ -47,8 +48,22 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _language(language: str) -> None:
+    speak_on(language)
+
+
 @app.callback()
 def _planner(
+    lang: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(spoken()),
+            envvar="PLANNER_LANG",
+            callback=_language,
+            is_eager=True,
+            help="Language of what is printed and of documents.",
+        ),
+    ] = "en",
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,

@@ -10,7 +10,7 @@ import typer
 from planner.cli.options import Catalog, Json, Quiet, Set
 from planner.cli.options import Date as DateOption
 from planner.cli.output import emit, say
-from planner.words import spoken
+from planner.words import speaking, spoken
 
 
 def propose(
@@ -20,7 +20,9 @@ def propose(
         str, typer.Option("--format", metavar="LIST", help="Some of html, pdf, xlsx, md, separated by commas.")
     ] = "html,pdf,xlsx,md",
     date: DateOption = None,
-    lang: Annotated[str, typer.Option("--lang", metavar="|".join(spoken()), help="Language of the documents.")] = "en",
+    lang: Annotated[
+        str | None, typer.Option("--lang", metavar="|".join(spoken()), help="Language of the documents.")
+    ] = None,
     set_: Set = None,
     overlays: Catalog = None,
     as_json: Json = False,
@@ -42,7 +44,7 @@ def propose(
             overlays,
             formats=format_,
             date=date.date() if date else None,
-            lang=lang,
+            lang=lang or speaking(),
             overrides=set_ or (),
         )
     except api.InfeasibleError as error:

@@ -9,6 +9,7 @@ from functools import cache
 from planner.cli.output import close_standard_output, complain, flush, say
 from planner.files import printable_name
 from planner.units import PlannerError
+from planner.words import speak, worded
 
 BAD_INPUT = 2
 INFEASIBLE = 3
@@ -18,13 +19,18 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run `planner` with `arguments` (this process's own if None) and return its exit code."""
+    with speak("en"):  # until `--lang` says otherwise
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = _command()(
             args=None if arguments is None else list(arguments), prog_name="planner", standalone_mode=False
         )
         flush()
     except PlannerError as error:
-        complain(str(error))
+        complain(worded(error.args[0]))
         return BAD_INPUT
     except KeyboardInterrupt:
         return INTERRUPTED

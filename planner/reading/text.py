@@ -14,6 +14,7 @@ from typing import Any
 
 from planner.files import YAML, missing_file, printable_name
 from planner.units import PlannerError
+from planner.words import say
 
 MAX_BYTES = 64 << 20  # of any file that is read as a whole
 LONGEST = 300  # characters of a sentence, the file's name apart
@@ -31,7 +32,10 @@ def one_line(text: object, longest: int = LONGEST) -> str:
 
 def fault(path: Path | str, what: str, line: int = 0) -> PlannerError:
     """The error of a file: its name, the line where it is known (counted from 1), what is wrong and what may stand."""
-    return PlannerError(f"{printable_name(path)}{f', line {line}' if line else ''}: {one_line(what)}")
+    kept = what if one_line(what) == what else one_line(what)
+    if line:
+        return PlannerError(say("reading.at_line", file=printable_name(path), line=line, what=kept))
+    return PlannerError(say("reading.at", file=printable_name(path), what=kept))
 
 
 def line_of(text: str | bytes, at: int) -> int:

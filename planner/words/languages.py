@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -14,12 +15,18 @@ from planner.units import duration_parts, format_bandwidth, format_bytes, format
 
 _ROOM = Path(__file__).parent
 FORMS = "forms"  # the group of a language's file that is not sentences
+SPOKEN: ContextVar[str] = ContextVar("language", default="en")
 _WIDE = "[\u2e80-\u9fff\uff00-\uffef]"  # ideographs and their signs, which stand without a gap between them
 
 
 def spoken() -> tuple[str, ...]:
     """The languages that have a file."""
     return tuple(sorted(path.stem for path in _ROOM.glob("*.json")))
+
+
+def speaking() -> str:
+    """The language of what is being shown: a terminal's, a page's."""
+    return SPOKEN.get()
 
 
 @cache

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any, Self
 
 from planner.money import writing
-from planner.words.languages import FORMS, forms, met, phrases, templates
+from planner.words.languages import FORMS, forms, met, phrases, speaking, templates
 
 Value = Any  # str, int, float, date, Sentence, or a list of these
 LISTS = ("and", "or", "commas", "semicolons", "plus")
@@ -98,13 +98,21 @@ def said_in(language: str, code: str, /, **values: Value) -> str:
     return _filled(language if code in templates(language) else "en", code, values, {})
 
 
-def worded(text: str, language: str, names: Mapping[str, str] | None = None) -> str:
+def said(code: str, /, **values: Value) -> str:
+    """What a code says in the language that is being shown (`speak`): for what draws, never for what is kept."""
+    return said_in(speaking(), code, **values)
+
+
+def worded(text: str, language: str | None = None, names: Mapping[str, str] | None = None) -> str:
     """A text in a language, with people's `names` for what catalogs call otherwise; as it is where it is no sentence.
+
+    Without a language it is in the one that is being shown (`speak`).
 
     What an older or a newer planner saved may lack its code or a value here: that stays as it was written.
     """
     if not isinstance(text, Sentence):
         return str(text)
+    language = language or speaking()
     if language == "en" and not names:
         return str(text)
     try:

@@ -14,8 +14,9 @@ from planner.money import USD, Money, writing
 from planner.report.figures import three_digits
 from planner.report.proposal.model import COUNT, DAYS, MONEY, NUMBER, PERCENT, Cell, Facts, Row, Table
 from planner.results.answers import Provenance
-from planner.units import PlannerError, format_number
-from planner.words import said_in, spoken
+from planner.units import format_number
+from planner.words import said_in
+from planner.words.language_choice import checked
 from planner.words.languages import Forms, forms, templates
 
 DAY_S = 86_400.0
@@ -293,10 +294,7 @@ def locale(language: str) -> Locale:
     PlannerError
         If there is none.
     """
-    if language not in spoken():
-        *others, last = spoken()
-        raise PlannerError(f"--lang {language}: there are {', '.join(others)} and {last}")
-    return Locale(language, writing())
+    return Locale(checked(language), writing())
 
 
 def day_after(start: Date, seconds: float) -> Date:
