@@ -89,12 +89,11 @@ class PlannerError(ValueError):
 
     @property
     def _sentence(self) -> object:
-        error: BaseException | None = self
-        while isinstance(error, PlannerError):
-            if error.args and hasattr(error.args[0], "code"):
-                return error.args[0]
-            error = error.__cause__
-        return ""
+        said, cause = (self.args or ("",))[0], self.__cause__
+        values = getattr(said, "values", None)
+        if isinstance(cause, PlannerError) and (values is None or cause.args[0] in values.values()):
+            return cause._sentence
+        return said
 
 
 # --- reading -----------------------------------------------------------------------------------------------------

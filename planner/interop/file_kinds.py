@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from planner.words import say
+
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
@@ -20,24 +22,31 @@ class FileKind:
     instead: str = ""
 
 
-_WEIGHTS = FileKind("a file of weights", "give the model's config.json")
-_TOKENS = "name its prefix as data.index of a scenario"
+def _kind(what: str, instead: str = "") -> FileKind:
+    """A kind by the codes of its words."""
+    return FileKind(say(f"file_kinds.{what}"), say(f"file_kinds.{instead}") if instead else "")
+
+
+def _of_tool(tool: str, *parts: str) -> FileKind:
+    """A tool's file that planner does not import; with `parts`, a piece of one whose whole it does."""
+    if parts:
+        return FileKind(say("file_kinds.part_of_tool", tool=tool), say("file_kinds.give_whole", parts=list(parts)))
+    return FileKind(say("file_kinds.of_tool", tool=tool))
+
+
+_WEIGHTS = _kind("weights", "give_config")
 ENDINGS: Mapping[str, FileKind] = {
     ".safetensors": _WEIGHTS,
     ".gguf": _WEIGHTS,
     ".pt": _WEIGHTS,
     ".pth": _WEIGHTS,
     ".ckpt": _WEIGHTS,
-    ".bin": FileKind("a file of weights or of tokens", f"give the model's config.json; of a data set, {_TOKENS}"),
-    ".idx": FileKind("an index of a data set", _TOKENS),
-    ".parquet": FileKind("a data set"),
-    ".arrow": FileKind("a data set"),
-    ".py": FileKind(
-        "a Python program, which planner does not run",
-        "of a Megatron-Bridge recipe give the overrides.yaml beside it or a run_config.yaml, of a model its "
-        "config.json, of a run its launch script",
-    ),
-    ".ipynb": FileKind("a notebook, which planner does not run", "of a model give its config.json"),
+    ".bin": _kind("weights_or_tokens", "give_config_or_index"),
+    ".idx": _kind("index_of_data", "give_index"),
+    ".parquet": _kind("data_set"),
+    ".arrow": _kind("data_set"),
+    ".py": _kind("program", "give_bridge"),
+    ".ipynb": _kind("notebook", "give_config_of_model"),
 }
 _DEEPSPEED = (
     "zero_optimization", "train_micro_batch_size_per_gpu", "train_batch_size", "gradient_accumulation_steps",
@@ -46,34 +55,28 @@ _DEEPSPEED = (
 )  # fmt: skip
 #: Keys that a JSON object of a kind has, all of them.
 OBJECTS: Sequence[tuple[tuple[str, ...], FileKind]] = (
-    (("weight_map",), FileKind("an index of weights", "give the model's config.json, which lies beside it")),
-    (("added_tokens", "model"), FileKind("a tokenizer", "give the model's config.json, which lies beside it")),
-    (("tokenizer_class",), FileKind("a tokenizer's config", "give the model's config.json, which lies beside it")),
-    (("peft_type",), FileKind("a config of an adapter", "give the config.json of the model under it")),
-    (("log_history",), FileKind("a trainer_state.json: a log", "planner track PLAN --log reads it")),
-    (("eos_token_id", "transformers_version"), FileKind("a generation_config.json", "give the model's config.json")),
-    (("schema_version", "plan"), FileKind("an answer of planner", "planner export writes a tool's files from it")),
+    (("weight_map",), _kind("index_of_weights", "give_config_beside")),
+    (("added_tokens", "model"), _kind("tokenizer", "give_config_beside")),
+    (("tokenizer_class",), _kind("tokenizer_config", "give_config_beside")),
+    (("peft_type",), _kind("adapter", "give_model_under_it")),
+    (("log_history",), _kind("trainer_state", "track")),
+    (("eos_token_id", "transformers_version"), _kind("generation", "give_config")),
+    (("schema_version", "plan"), _kind("answer", "export")),
 )
 #: Lines that only files of one program have, the first that is found; each stands at the start of a line.
 LINES: Sequence[tuple[str, FileKind]] = (
-    (
-        r"(?:sequence_len|datasets|adapter) *:",
-        FileKind("a part of a file of Axolotl", "give the whole, with base_model"),
-    ),
-    (r"(?:model_name_or_path|finetuning_type|cutoff_len) *:", FileKind("a file of LLaMA-Factory")),
-    (r"(?:compute_environment|distributed_type|deepspeed_config|fsdp_config) *:", FileKind("a file of Accelerate")),
-    (r"(?:seed_everything) *:|\s+class_path *:", FileKind("a file of Lightning")),
-    (r"(?:\s*_component_|\s+_component_) *:", FileKind("a file of torchtune")),
-    (r"(?:actor_rollout_ref|algorithm) *:", FileKind("a file of verl")),
-    (r"(?:trainer|exp_manager) *:| +(?:encoder_seq_length|micro_batch_size) *: *\d", FileKind("a file of NeMo")),
-    (
-        r"(?:parallelism|checkpoints|tokens) *:",
-        FileKind("a part of a file of nanotron", "give the whole, with model, parallelism and tokens"),
-    ),
-    (r"(?:max_duration|global_train_batch_size|variables) *:", FileKind("a file of llm-foundry")),
-    (r"(?:run_name|device_train_microbatch_size) *:", FileKind("a file of OLMo")),
-    (r"(?:base_emb_dim|base_num_decoder_layers) *:", FileKind("a file of MaxText")),
-    (r"(?:budget|cluster) *:", FileKind("a scenario of planner", "planner optimize plans it")),
+    (r"(?:sequence_len|datasets|adapter) *:", _of_tool("Axolotl", "base_model")),
+    (r"(?:model_name_or_path|finetuning_type|cutoff_len) *:", _of_tool("LLaMA-Factory")),
+    (r"(?:compute_environment|distributed_type|deepspeed_config|fsdp_config) *:", _of_tool("Accelerate")),
+    (r"(?:seed_everything) *:|\s+class_path *:", _of_tool("Lightning")),
+    (r"(?:\s*_component_|\s+_component_) *:", _of_tool("torchtune")),
+    (r"(?:actor_rollout_ref|algorithm) *:", _of_tool("verl")),
+    (r"(?:trainer|exp_manager) *:| +(?:encoder_seq_length|micro_batch_size) *: *\d", _of_tool("NeMo")),
+    (r"(?:parallelism|checkpoints|tokens) *:", _of_tool("nanotron", "model", "parallelism", "tokens")),
+    (r"(?:max_duration|global_train_batch_size|variables) *:", _of_tool("llm-foundry")),
+    (r"(?:run_name|device_train_microbatch_size) *:", _of_tool("OLMo")),
+    (r"(?:base_emb_dim|base_num_decoder_layers) *:", _of_tool("MaxText")),
+    (r"(?:budget|cluster) *:", _kind("scenario", "optimize")),
 )
 #: Tools whose files are known by keys at their places: all of a tool's signs are there.
 TOOLS: Sequence[tuple[str, Sequence[str]]] = (
@@ -90,10 +93,7 @@ NAMES = {
     "axolotl": "Axolotl",
     "megatron-bridge": "Megatron-Bridge",
 }
-_DEEPSPEEDS = FileKind(
-    "a config of DeepSpeed, which holds no model",
-    "give the model's config.json, or the GPT-NeoX config or the launch script that it belongs to",
-)
+_DEEPSPEEDS = _kind("deepspeed", "give_what_it_belongs_to")
 _NEOX_HEAD = re.compile(r"(?:[ \t]{0,40}(?:#[^\n]{0,400})?\n){0,200}[ \t]{0,40}(?:\{|[\"']?[a-z][\w-]{1,60}[\"']?\s*:)")
 _NEOX_MODEL = re.compile(r"^\s*[{,]?\s*[\"']?num[-_]layers[\"']?\s*:|,\s*[\"']num[-_]layers[\"']\s*:", re.MULTILINE)
 
@@ -143,14 +143,15 @@ def configuration_of(text: str) -> str:
     """Words for a text that is a configuration or a script, "" for what may be a log."""
     tool, kind = tool_in(text[: 512 << 10]), kind_of(text[: 512 << 10])
     if tool is not None:
-        return f"a file of {NAMES[tool]}"
+        return say("file_kinds.of_tool", tool=NAMES[tool])
     if kind is not None:
         return "" if "log" in kind.what else kind.what
     if re.match(r"#!", text) or re.search(r"^#SBATCH ", text[:4096], re.MULTILINE):
-        return "a script"
+        return say("file_kinds.script")
     if re.search(r'"(?:model_type|architectures)"\s*:', text[:4096]) and text.lstrip().startswith("{"):
-        return "a config.json of Hugging Face"
-    return "a GPT-NeoX config" if _NEOX_HEAD.match(text) and _NEOX_MODEL.search(text[: 64 << 10]) else ""
+        return say("file_kinds.huggingface")
+    neox = _NEOX_HEAD.match(text) and _NEOX_MODEL.search(text[: 64 << 10])
+    return say("file_kinds.neox") if neox else ""
 
 
 def _keys(text: str) -> frozenset[str]:

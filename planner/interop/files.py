@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 
 from planner.interop.quoting import printable
-from planner.reading import json_of, read_text
+from planner.reading import fault, json_of, read_text
 from planner.units import PlannerError
+from planner.words import say
 
 MAX_CONFIG_BYTES = 512 << 10  # the largest published config is some 20 kB
 MAX_DEPTH = 64
@@ -47,8 +48,9 @@ def naming(*paths: Path) -> Iterator[None]:
     try:
         yield
     except PlannerError as error:
-        said = named(str(error), paths)
-        if said == str(error):
+        sentence = error.args[0] if error.args else ""
+        said = named(sentence, paths)
+        if said == sentence:
             raise
         raise PlannerError(said) from error
 
@@ -57,7 +59,7 @@ def named(sentence: str, paths: Iterable[Path]) -> str:
     """A sentence that names at least one of the files it is about, unless it is about an option of the command."""
     names = [shown(path.name, 80) for path in paths if path.name]
     known = not names or sentence.startswith("--") or any(name in sentence for name in names)
-    return sentence if known else f"{' + '.join(names)}: {sentence}"
+    return sentence if known else say("other_files.named", files=names, error=sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,10 @@ class Document:
 
 def read_json(path: Path) -> Document:
     """A JSON object."""
-    text, name = config_text(path), shown(path, 200)
+    text = config_text(path)
     values = json_of(text, path)
     if not isinstance(values, dict):
-        raise PlannerError(f"{name} holds no JSON object; a config.json is one {{…}} of keys and values.")
+        raise fault(path, say("other_files.no_object"))
     return Document(path, values, {}, text=text)
 
 
@@ -101,27 +103,30 @@ def read_yaml(path: Path) -> Document:
     A comma that is missing between two entries of a flow mapping (a published Pythia config lacks one) is put in, and
     said.
     """
-    text, name = config_text(path), shown(path, 200)
+    text = config_text(path)
     repairs: list[str] = []
     while True:
         try:
             return _load_yaml(path, text, tuple(repairs))
+        except PlannerError:
+            raise
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             missing = mark is not None and "expected ',' or" in str(error.problem)
             at = _offset(text, mark.line, mark.column) if missing else None
             if at is not None and len(repairs) < MAX_COMMAS:
                 text = text[:at] + "," + text[at:]
-                repairs.append(f"{shown(path.name, 80)}:{mark.line + 1}: a comma is missing before this entry")
+                repairs.append(say("other_files.comma_missing", file=shown(path.name, 80), line=mark.line + 1))
                 continue
-            place = "" if mark is None else f" line {mark.line + 1}:"
-            raise PlannerError(f"{name} is not valid YAML:{place} {shown(error.problem or error, 120)}.") from None
+            problem = say("other_files.not_yaml", problem=shown(error.problem or error, 120))
+            raise fault(path, problem, 0 if mark is None else mark.line + 1) from None
         except yaml.YAMLError as error:
-            raise PlannerError(f"{name} is not valid YAML: {shown(error, 120)}.") from None
-        except (ValueError, OverflowError, RecursionError, TypeError, AttributeError, KeyError, IndexError) as error:
-            if isinstance(error, PlannerError):
-                raise
-            raise PlannerError(f"{name} is not a configuration: {_reason(error)}.") from None
+            raise fault(path, say("other_files.not_yaml", problem=shown(error, 120))) from None
+        except RecursionError:
+            raise _too_deep(path) from None
+        except (ValueError, OverflowError, TypeError, AttributeError, KeyError, IndexError) as error:
+            reason = shown(error, 120).rstrip(".") or say("other_files.no_sense")
+            raise fault(path, say("other_files.no_configuration", problem=reason)) from None
 
 
 def _offset(text: str, line: int, column: int) -> int | None:
@@ -137,7 +142,7 @@ def _load_yaml(path: Path, text: str, repairs: tuple[str, ...]) -> Document:
     try:
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
-            raise PlannerError(f"{shown(path, 200)} holds no keys and values; a GPT-NeoX config is one {{…}} of them.")
+            raise fault(path, say("other_files.no_mapping"))
         lines = {
             key.value: key.start_mark.line + 1
             for key, _ in node.value
@@ -152,15 +157,13 @@ def _load_yaml(path: Path, text: str, repairs: tuple[str, ...]) -> Document:
 def _check_depth(path: Path, text: str) -> None:
     """Refuse deep nesting before anything recursive sees it; parsing to events needs no recursion."""
     if _bracket_depth(text) > 8 * MAX_DEPTH:
-        raise PlannerError(f"{shown(path, 200)} is nested more than {MAX_DEPTH} levels deep; no configuration is.")
+        raise _too_deep(path)
     depth = 0
     for event in yaml.parse(text, Loader=_LOADER):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise PlannerError(
-                    f"{shown(path, 200)} is nested more than {MAX_DEPTH} levels deep; no configuration is."
-                )
+                raise _too_deep(path)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
@@ -174,10 +177,8 @@ def _bracket_depth(text: str) -> int:
     return deepest
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return f"it is nested more than {MAX_DEPTH} levels deep"
-    return shown(error, 120).rstrip(".") or "its values make no sense"
+def _too_deep(path: Path) -> PlannerError:
+    return fault(path, say("other_files.too_deep", depth=MAX_DEPTH))
 
 
 def whole(value: object, what: str, least: int = 1, most: int = 10**15) -> int:
@@ -201,10 +202,10 @@ def whole(value: object, what: str, least: int = 1, most: int = 10**15) -> int:
     ):
         number = int(value)
     if number is None:
-        raise PlannerError(f"{what} is {shown(value)!r}, where a whole number is needed.")
+        raise PlannerError(say("other_files.not_whole", what=what, value=shown(value)))
     if not least <= number <= most:
-        big = number if abs(number) < 10**20 else "a number of more than 20 digits"
-        raise PlannerError(f"{what} is {big}, outside what is possible ({least:,} to {most:,}).")
+        told = number if abs(number) < 10**20 else say("other_files.too_long")
+        raise PlannerError(say("other_files.out_of_bounds", what=what, value=told, least=least, most=most))
     return number
 
 
@@ -222,4 +223,4 @@ def truth(value: object, what: str) -> bool:
         return bool(value)
     if isinstance(value, str) and value.strip().lower() in ("true", "false", "yes", "no"):
         return value.strip().lower() in ("true", "yes")
-    raise PlannerError(f"{what} is {shown(value)!r}, where true or false is needed.")
+    raise PlannerError(say("other_files.not_truth", what=what, value=shown(value)))
