@@ -91,7 +91,7 @@ class PlannerError(ValueError):
     def _sentence(self) -> object:
         said, cause = (self.args or ("",))[0], self.__cause__
         values = getattr(said, "values", None)
-        if isinstance(cause, PlannerError) and (values is None or cause.args[0] in values.values()):
+        if isinstance(cause, PlannerError) and (values is None or any(each in values.values() for each in cause.args)):
             return cause._sentence
         return said
 

@@ -8,6 +8,7 @@ from planner.interop.fields import nested
 from planner.interop.launching import TRAIN
 from planner.interop.quoting import yaml_value
 from planner.interop.trainer_script import ACCELERATE, accelerate_yaml, config_and_arguments, trainer_script
+from planner.words import say
 
 
 def accelerate_files(export: Export) -> dict[str, str]:
@@ -21,9 +22,7 @@ def accelerate_files(export: Export) -> dict[str, str]:
     config, arguments = config_and_arguments(TABLE, export, "FSDP through Accelerate", "fsdp")
     sections = nested(config)
     first = {"distributed_type": "FSDP", "mixed_precision": sections.pop("mixed_precision")}
-    export.notes.append(
-        f"{ACCELERATE}: Accelerate reduces gradients in 16 bits, and the plan counts 32: it may be faster"
-    )
+    export.notes.append(say("export_accelerate.reduces_in_16_bits", file=ACCELERATE))
     return {
         ACCELERATE: accelerate_yaml(export, f"The batch is in {TRAIN}.", first, sections, yaml_value),
         TRAIN: trainer_script(export, arguments, "transformers and accelerate"),

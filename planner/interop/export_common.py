@@ -11,6 +11,7 @@ from planner.results.answers import Optimization, Trained
 from planner.results.plan import Plan, RunConditions
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError, format_count, format_duration, format_usd
+from planner.words import say
 from planner.workload.counts import parameter_counts
 
 # Peak learning rates of GPT-3 by size: Brown et al. 2020, table 2.1 (parameters, rate).
@@ -44,7 +45,8 @@ class Export:
     @property
     def mlp_words(self) -> str:
         """The MLP in words, for tools that have none like it."""
-        return f"{'gated ' if self.model.gated_mlp else ''}MLP with the activation {self.model.activation}"
+        code = "export_common.gated_mlp" if self.model.gated_mlp else "export_common.mlp"
+        return say(code, activation=self.model.activation)
 
     @property
     def gpus_per_node(self) -> int:
@@ -102,17 +104,15 @@ def export_of(answer: Optimization, trained: Trained | None = None) -> Export:
         If the answer has no plan, says nothing of the model and nobody else does, or holds what no plan can.
     """
     if answer.plan is None:
-        raise PlannerError("the saved answer holds no plan (it was infeasible), so there is nothing to export.")
+        raise PlannerError(say("export_common.no_plan"))
     what = answer.trained or trained
     if what is None:
-        raise PlannerError(
-            "the saved answer does not say which model it trains: give its scenario with --scenario FILE."
-        )
+        raise PlannerError(say("export_common.no_model"))
     try:  # whatever made them: a file, a scenario, a program
         plan_json.decode(Plan, plan_json.encode(answer.plan), "plan")
         plan_json.decode(Trained, plan_json.encode(what), "trained")
     except ValueError as error:
-        raise PlannerError(f"the plan cannot be exported: {error}.") from error
+        raise PlannerError(say("export_common.not_a_plan", error=error.args[0])) from error
     return Export(answer.plan, what, answer.provenance.scenario)
 
 
@@ -128,26 +128,30 @@ def conditions_of(export: Export) -> RunConditions:
     )
 
 
-def elsewhere(model: ModelSpec, part: str, framework: str) -> str:
-    """Where to plan a model that lacks a part here: under another framework, if planner writes the part of any."""
-    unwritten = [words for missing, words in unwritten_parts(model) if missing]
-    return "." if part in unwritten else f"; plan with training.framework: {framework}."
+def cannot(do: str, export: Export, tool: str, part: str, other: str = "") -> PlannerError:
+    """The refusal of a tool that lacks a part of a plan, with the framework to plan for in its place.
+
+    Parameters
+    ----------
+    do : train (the model) or run (the plan)
+    other : a framework that has the part, if planner writes it for any
+    """
+    there = "_there" if other and part not in [words for _, words in unwritten_parts(export.model)] else ""
+    return PlannerError(say(f"export_common.cannot_{do}{there}", tool=tool, part=part, framework=other))
 
 
 def unwritten_parts(model: ModelSpec) -> list[tuple[bool, str]]:
     """Parts of a model that neither exporter of training scripts writes, by name: whether it has each."""
     moe = model.moe
+    kind = model.recurrent.kind if model.recurrent else ""
     return [
-        (
-            model.recurrent is not None,
-            f"{model.recurrent.kind if model.recurrent else ''} layers that planner can write",
-        ),
-        (bool(model.layer_pattern), "pattern of unlike layers that planner can write"),
-        (model.sparse is not None, "indexer that chooses keys that planner can write"),
-        (model.attention_gate, "gate on attention's output that planner can write"),
-        (model.window_in_chunks, "attention in chunks"),
-        (model.qk_norm_wide, "norm of queries and keys over all heads"),
-        (model.embedding_norm, "norm behind the embedding"),
-        (model.norm == "layernorm_bare", "LayerNorm without weights"),
-        (moe is not None and moe.latent > 0, "experts at a latent width that planner can write"),
+        (model.recurrent is not None, say("export_common.recurrent", kind=kind)),
+        (bool(model.layer_pattern), say("export_common.pattern")),
+        (model.sparse is not None, say("export_common.indexer")),
+        (model.attention_gate, say("export_common.attention_gate")),
+        (model.window_in_chunks, say("export_common.chunked_attention")),
+        (model.qk_norm_wide, say("export_common.wide_norm")),
+        (model.embedding_norm, say("export_common.embedding_norm")),
+        (model.norm == "layernorm_bare", say("export_common.bare_layernorm")),
+        (moe is not None and moe.latent > 0, say("export_common.latent_experts")),
     ]

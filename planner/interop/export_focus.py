@@ -20,6 +20,7 @@ from planner.tracking.actuals import planned_days, planned_gpu_seconds
 from planner.tracking.cents import allotted, cents, shares
 from planner.tracking.usage import HOUR_S
 from planner.units import PlannerError
+from planner.words import say
 
 FILE = "focus.csv"
 PERIODS = ("month", "day")
@@ -70,20 +71,17 @@ def focus_files(answer: Optimization, start: date | None = None, by: str = "mont
         If there is no plan, nothing says when it starts, or `by` is neither month nor day.
     """
     if answer.plan is None:
-        raise PlannerError("the saved answer holds no plan (it was infeasible), so it has no charges.")
+        raise PlannerError(say("export_focus.no_plan"))
     money = money_of(answer)
     unit = money.unit if money.hours else ""
     if unit or not answer.plan.offer.priced:
-        why = f"the plan counts {unit}" if unit else "the plan's machines have no price"
-        raise PlannerError(
-            f"charges are money, and {why}: state `usd_per_gpu_hour` or `ownership` of the machines, "
-            "or leave the count of hours out, and optimize again."
-        )
+        why = say("export_focus.counts_hours", unit=unit) if unit else say("export_focus.no_price")
+        raise PlannerError(say("export_focus.no_money", why=why))
     if by not in PERIODS:
-        raise PlannerError(f"--by {by!r} is unknown; it may be {' or '.join(PERIODS)}.")
+        raise PlannerError(say("export_focus.by", by=by, periods=list(PERIODS)))
     begin = start or (answer.goal.start if answer.goal is not None else None)
     if begin is None:
-        raise PlannerError("nothing says when the run starts: add --start 2027-02-01, or budget.start to the scenario.")
+        raise PlannerError(say("export_focus.no_start"))
     lines = _lines(answer.plan, list(_periods(answer.plan, begin, by)))
     return {FILE: csv_text([COLUMNS, *_rows(answer, lines)])}
 

@@ -14,6 +14,7 @@ from planner.interop.launching import TRAIN, Launch
 from planner.interop.quoting import commented
 from planner.interop.yaml_blocks import block, dumped
 from planner.units import PlannerError
+from planner.words import say
 
 JOBSET, PYTORCHJOB = "jobset.yaml", "pytorchjob.yaml"
 IMAGE = "pytorch/pytorch:latest"
@@ -80,10 +81,7 @@ def _launch(export: Export) -> Launch:
     if framework in LAUNCHES:
         return LAUNCHES[framework](export)
     if framework == "gpt-neox":
-        raise PlannerError(
-            "Kubernetes starts a plan node by node, which GPT-NeoX's launcher does not: it reaches all nodes from the "
-            "first; export with --to neox, slurm or skypilot."
-        )
+        raise PlannerError(say("export_kubernetes.neox"))
     script = ["#!/usr/bin/env bash", "set -euo pipefail", *torchrun_lines(export, "node"), ""]
     return Launch({TRAIN: "\n".join(script)}, ("TRAIN_SCRIPT",), [], [])
 
@@ -126,7 +124,7 @@ def _pod(export: Export, launch: Launch, place: list[str], restart: str, *, name
 
 
 def _manifests(export: Export, name: str, launch: Launch, body: dict[str, Any]) -> str:
-    export.notes.append(f"{name}: set the image, the variables under env, and volumes for data and checkpoints")
+    export.notes.append(say("export_kubernetes.set", file=name))
     config = {
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from planner.interop.assumptions import refuse_lacking, values_of, written
-from planner.interop.export_common import NOT_PLANNED, Export, elsewhere, unwritten_parts
+from planner.interop.export_common import NOT_PLANNED, Export, cannot, unwritten_parts
 from planner.interop.launching import TRAIN
 from planner.interop.megatron_assumptions import MEGATRON, balanced_by_bias
 from planner.interop.megatron_fields import LATENT, MODEL
 from planner.interop.quoting import commented, shell_path, shell_word
-from planner.units import PlannerError
+from planner.words import say
 
 MOST_INCREMENTS = 2000  # one argument holds no more than 128 KiB
 
@@ -31,10 +31,7 @@ def refuse_unknown(export: Export, tool: str) -> None:
     """Refuse a model or a plan that Megatron-Core has no options for; errors as `megatron_files`."""
     lacking = _lacking(export)
     if lacking:
-        raise PlannerError(
-            f"{tool} cannot train this model as planned: it has no {lacking[0]}"
-            f"{elsewhere(export.model, lacking[0], 'gpt-neox')}"
-        )
+        raise cannot("train", export, tool, lacking[0], "gpt-neox")
     refuse_lacking(MEGATRON, export, tool, "megatron")
 
 
@@ -44,16 +41,22 @@ def _lacking(export: Export) -> list[str]:
     biases = (model.attention_bias, model.attention_output_bias, model.mlp_bias)
     known_biases = {(True, True, True), (False, False, False), (True, False, False)}
     checks = [
-        (model.parallel_residual, "parallel residual"),
-        (model.norms_per_layer != 2, "layer with a single norm"),
-        (model.head_bias, "bias on the output layer"),
-        (model.norm == "layernorm_nobias", "LayerNorm without biases"),
+        (model.parallel_residual, say("export_megatron.parallel_residual")),
+        (model.norms_per_layer != 2, say("export_common.single_norm")),
+        (model.head_bias, say("export_common.head_bias")),
+        (model.norm == "layernorm_nobias", say("export_megatron.layernorm_nobias")),
         (model.activation not in ("", "silu" if model.gated_mlp else "gelu"), export.mlp_words),
-        (model.position_embedding not in ("", "none"), f"position embedding of the kind {model.position_embedding}"),
-        (biases not in known_biases, "such a choice of biases"),
-        (moe is not None and moe.shared_experts > 0 and moe.shared_ffn == 0, "shared experts of no width"),
-        (plan.precision not in ("", "bf16", "fp16", "fp8", "mxfp8", "nvfp4"), f"training in {plan.precision}"),
-        (_increments(export) > MOST_INCREMENTS, f"batch ramp of more than {MOST_INCREMENTS:,} steps"),
+        (
+            model.position_embedding not in ("", "none"),
+            say("export_megatron.position", kind=model.position_embedding),
+        ),
+        (biases not in known_biases, say("export_megatron.biases")),
+        (moe is not None and moe.shared_experts > 0 and moe.shared_ffn == 0, say("export_megatron.no_width")),
+        (
+            plan.precision not in ("", "bf16", "fp16", "fp8", "mxfp8", "nvfp4"),
+            say("export_common.training_in", precision=plan.precision),
+        ),
+        (_increments(export) > MOST_INCREMENTS, say("export_megatron.ramp_steps", steps=MOST_INCREMENTS)),
     ]
     return [words for missing, words in [*checks, *unwritten_parts(model)] if missing]
 
@@ -157,7 +160,7 @@ def _defaults(export: Export) -> list[str]:
     indices = export.trained.data_index
     lines = [] if indices else [': "${DATA_PATH:?set it to the prefix of the .bin and .idx files}"']
     if not indices:
-        export.notes.append(f"{TRAIN}: the plan has no data index; set DATA_PATH")
+        export.notes.append(say("export_megatron.data_path", file=TRAIN))
     return [
         *lines,
         ': "${TOKENIZER_MODEL:?set it to the tokenizer of the data}"',
@@ -196,9 +199,7 @@ def _batch(export: Export) -> dict[str, Any]:
     if len(ramp) != 3:
         return values
     # Since 0.18 Megatron-LM ignores --rampup-batch-size without stopping; releases before it stop at the schedule.
-    export.notes.append(
-        f"{TRAIN}: the batch grows by --step-batch-size-schedule, which needs Megatron-LM 0.18 or later"
-    )
+    export.notes.append(say("export_megatron.batch_schedule", file=TRAIN))
     del values["global-batch-size"]
     return {**values, "step-batch-size-schedule": batch_schedule(ramp, plan.global_batch, plan.seq_length)}
 

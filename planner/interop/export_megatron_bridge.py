@@ -11,6 +11,7 @@ from planner.interop.launching import TRAIN, torchrun_script
 from planner.interop.megatron_bridge_fields import fields_of
 from planner.interop.quoting import commented
 from planner.units import PlannerError
+from planner.words import say
 
 OVERRIDES, RECIPE = "overrides.yaml", "recipe.py"
 
@@ -87,13 +88,11 @@ def megatron_bridge_files(export: Export) -> dict[str, str]:
     """
     refuse_unknown(export, "Megatron-Bridge")
     if export.model.position_embedding not in ("", "none") or export.model.norms_per_layer != 2:
-        raise PlannerError("Megatron-Bridge cannot train this model as planned: its GPT recipe has no such positions.")
+        raise PlannerError(say("export_megatron_bridge.positions"))
     learned = export.model.learned_positions
     if learned and learned != export.plan.seq_length:
-        raise PlannerError(
-            f"Megatron-Bridge cannot train this model as planned: it has no {learned} learned positions beside "
-            f"sequences of {export.plan.seq_length}; plan with data.seq_length: {learned}."
-        )
+        length = export.plan.seq_length
+        raise PlannerError(say("export_megatron_bridge.learned_positions", learned=learned, length=length))
     return {OVERRIDES: _overrides(export), RECIPE: _RECIPE, TRAIN: _script(export)}
 
 
@@ -120,7 +119,7 @@ def _overrides(export: Export) -> str:
 
 
 def _script(export: Export) -> str:
-    export.notes.append(f"{RECIPE}: without DATA_PATH it trains on made-up data, without TOKENIZER_MODEL on numbers")
+    export.notes.append(say("export_megatron_bridge.made_up", file=RECIPE))
     fsdp = export.plan.layout.zero_stage >= 2
     return torchrun_script(
         export,

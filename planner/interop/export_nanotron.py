@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from planner.interop.assumptions import refuse_lacking, values_of, written
-from planner.interop.export_common import NOT_PLANNED, Export
+from planner.interop.export_common import NOT_PLANNED, Export, cannot
 from planner.interop.fields import nested, yaml_lines
 from planner.interop.launching import TRAIN, torchrun_script
 from planner.interop.nanotron_assumptions import MODEL, NANOTRON
 from planner.interop.quoting import commented
 from planner.performance.frameworks import framework
 from planner.performance.model_parts import missing_part
-from planner.units import PlannerError
+from planner.words import say
 
 CONFIG = "train.yaml"
 
@@ -27,7 +27,7 @@ def nanotron_files(export: Export) -> dict[str, str]:
     """
     lacking = _lacking(export)
     if lacking:
-        raise PlannerError(f"nanotron cannot train this model as planned: it has no {lacking}.")
+        raise cannot("train", export, "nanotron", lacking)
     refuse_lacking(NANOTRON, export, "nanotron", "nanotron")
     tree = nested(dict(sorted({**_run(export), **values_of(MODEL, export), **written(NANOTRON, export)}.items())))
     head = commented([*export.header("Configuration of nanotron"), f"{export.saving}.", *NOT_PLANNED.split("\n")])
@@ -52,7 +52,7 @@ _DATA = [
 def _lacking(export: Export) -> str:
     """What its Qwen2 class, which is Llama's shape with or without biases on q, k and v, does not have."""
     if export.trained.batch_ramp:
-        return "batch ramp; plan without training.batch_ramp"
+        return say("export_common.batch_ramp_without")
     return missing_part(framework("nanotron"), export.model)
 
 
@@ -88,9 +88,9 @@ def _run(export: Export) -> dict[str, Any]:
 
 
 def _script(export: Export) -> str:
-    export.notes.append(f"{CONFIG}: trains on made-up data until data_stages names yours")
+    export.notes.append(say("export_nanotron.made_up", file=CONFIG))
     if export.trained.evaluation_interval:
-        export.notes.append(f"{CONFIG}: nanotron does not evaluate; the planned evaluations are left out")
+        export.notes.append(say("export_nanotron.no_evaluation", file=CONFIG))
     return torchrun_script(
         export,
         "nanotron",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from planner.interop.assumptions import refuse_lacking, values_of, written
-from planner.interop.export_common import NOT_PLANNED, Export, elsewhere, unwritten_parts
+from planner.interop.export_common import NOT_PLANNED, Export, cannot, unwritten_parts
 from planner.interop.neox_assumptions import NEOX, PRECISIONS
 from planner.interop.neox_fields import MODEL
 from planner.interop.neox_mlp import activation_name
 from planner.interop.quoting import commented, yaml_value
-from planner.units import PlannerError
+from planner.words import say
 
 _EVERY = {True: "iteration", False: "ten iterations"}
 RUN, PATHS, HOSTS, LAUNCH = "run.yml", "paths.yml", "hosts", "launch.sh"
@@ -31,9 +31,7 @@ def neox_configs(export: Export) -> dict[str, str]:
     """run.yml (the plan) and paths.yml (data, tokenizer, checkpoints)."""
     lacking = _lacking(export)
     if lacking:
-        raise PlannerError(
-            f"GPT-NeoX cannot run this plan: it has no {lacking[0]}{elsewhere(export.model, lacking[0], 'megatron')}"
-        )
+        raise cannot("run", export, "GPT-NeoX", lacking[0], "megatron")
     refuse_lacking(NEOX, export, "GPT-NeoX", "gpt-neox")
     return {RUN: _run(export), PATHS: _paths(export)}
 
@@ -43,27 +41,27 @@ def _lacking(export: Export) -> list[str]:
     plan, layout, model = export.plan, export.plan.layout, export.model
     moe = model.moe
     checks = [
-        (layout.vpp > 1, f"interleaved pipeline (vpp {layout.vpp})"),
-        (layout.cp > 1, f"context parallel size (cp {layout.cp})"),
-        (layout.recompute == "selective", "selective recomputation"),
-        (plan.precision not in ("", *PRECISIONS), f"training in {plan.precision}"),
-        (layout.pp > 1 and layout.zero_stage > 1, f"pipeline together with ZeRO {layout.zero_stage}"),
-        (bool(export.trained.batch_ramp), "batch ramp"),
-        (model.mla is not None, "multi-head latent attention"),
-        (model.head_dim * model.heads != model.hidden, f"head width of its own ({model.head_dim})"),
-        (model.attention_bias != model.attention_output_bias, "separate biases for q, k, v and for the output"),
-        (model.attention_sinks, "attention sinks"),
-        (model.full_attention_every > 0, "layers that alternate windowed and full attention"),
-        (model.head_bias, "bias on the output layer"),
+        (layout.vpp > 1, say("export_neox.interleaved", vpp=layout.vpp)),
+        (layout.cp > 1, say("export_neox.context", cp=layout.cp)),
+        (layout.recompute == "selective", say("export_neox.selective")),
+        (plan.precision not in ("", *PRECISIONS), say("export_common.training_in", precision=plan.precision)),
+        (layout.pp > 1 and layout.zero_stage > 1, say("export_neox.pipeline_zero", stage=layout.zero_stage)),
+        (bool(export.trained.batch_ramp), say("export_neox.batch_ramp")),
+        (model.mla is not None, say("export_neox.mla")),
+        (model.head_dim * model.heads != model.hidden, say("export_neox.head_dim", width=model.head_dim)),
+        (model.attention_bias != model.attention_output_bias, say("export_neox.biases")),
+        (model.attention_sinks, say("export_neox.sinks")),
+        (model.full_attention_every > 0, say("export_neox.windows")),
+        (model.head_bias, say("export_common.head_bias")),
         (not activation_name(model.activation, model.gated_mlp), export.mlp_words),
-        (model.norms_per_layer != 2, "layer with a single norm"),
-        (model.mtp_layers > 0, "multi-token prediction"),
-        (not model.gated_mlp and model.ffn % 2 == 1, f"MLP of odd width ({model.ffn})"),
-        (moe is not None and model.gated_mlp, "gated experts"),
-        (moe is not None and (moe.shared_experts > 0 or moe.shared_gate), "shared experts"),
-        (moe is not None and moe.first_dense_layers > 0, "leading dense layers before experts"),
-        (moe is not None and layout.zero_stage >= 2, "mixture of experts with ZeRO 2 or 3"),
-        (model.kv_heads % layout.tp > 0, f"way to split {model.kv_heads} key heads over tp {layout.tp}"),
+        (model.norms_per_layer != 2, say("export_common.single_norm")),
+        (model.mtp_layers > 0, say("export_neox.mtp")),
+        (not model.gated_mlp and model.ffn % 2 == 1, say("export_neox.odd_mlp", width=model.ffn)),
+        (moe is not None and model.gated_mlp, say("export_neox.gated_experts")),
+        (moe is not None and (moe.shared_experts > 0 or moe.shared_gate), say("export_neox.shared_experts")),
+        (moe is not None and moe.first_dense_layers > 0, say("export_neox.dense_first")),
+        (moe is not None and layout.zero_stage >= 2, say("export_neox.moe_zero")),
+        (model.kv_heads % layout.tp > 0, say("export_neox.kv_heads", heads=model.kv_heads, tp=layout.tp)),
     ]
     return [words for missing, words in [*checks, *unwritten_parts(model)] if missing]
 
@@ -131,7 +129,7 @@ def _run(export: Export) -> str:
 
 def _model(export: Export) -> dict[str, Any]:
     if export.model.qk_norm:
-        export.notes.append("use_qk_layernorm of GPT-NeoX and the model's own query-key norm may differ in detail")
+        export.notes.append(say("export_neox.qk_norm"))
     return values_of(MODEL, export)
 
 
@@ -160,7 +158,7 @@ def _paths(export: Export) -> str:
             values[f"{split}_data_weights"] = list(trained.data_weights) or [1.0] * len(indices)
     else:
         values["data_path"] = "data/my_text_document"
-        export.notes.append(f"{PATHS}: data_path is a placeholder, the plan has no index; put yours there")
+        export.notes.append(say("export_neox.placeholder", file=PATHS))
     values |= {
         "data_impl": "mmap",
         "split": trained.data_split or "995,4,1",
@@ -170,9 +168,7 @@ def _paths(export: Export) -> str:
         "log_dir": "logs",
         "tensorboard_dir": "tensorboard",
     }
-    export.notes.append(
-        f"{PATHS}: vocab_file must be the tokenizer of {export.model.vocab:,} entries that was planned for"
-    )
+    export.notes.append(say("export_neox.vocab", file=PATHS, entries=export.model.vocab))
     return "\n".join([*lines, "{", *(f"  {yaml_value(k)}: {yaml_value(v)}," for k, v in values.items()), "}", ""])
 
 

@@ -13,6 +13,7 @@ from planner.interop.launches import LAUNCHES
 from planner.interop.launching import TRAIN, Launch
 from planner.interop.quoting import commented
 from planner.interop.yaml_blocks import block, dumped
+from planner.words import say
 
 TASK = "task.yaml"
 # SkyPilot's names of clouds that differ from the catalog's; those it does not know run on Kubernetes or by SSH.
@@ -80,9 +81,7 @@ def resources(export: Export) -> dict[str, Any]:
     values: dict[str, Any] = {}
     cloud = CLOUDS.get(offer.cloud.lower())
     if cloud is None or offer.pricing == "owned":
-        export.notes.append(
-            f"{TASK}: SkyPilot has no cloud {offer.cloud!r}; add `infra:` for your Kubernetes or SSH nodes"
-        )
+        export.notes.append(say("export_skypilot.no_cloud", file=TASK, cloud=offer.cloud))
     else:
         named = re.fullmatch(r"[A-Za-z0-9-]+", offer.region) and offer.region.lower() not in NO_REGIONS
         region = offer.region if named and cloud not in WITHOUT_REGIONS else ""

@@ -11,6 +11,7 @@ from planner.interop.launches import LAUNCHES
 from planner.interop.launching import TRAIN
 from planner.interop.quoting import commented, shell_word
 from planner.interop.script_assumptions import SCRIPT
+from planner.words import say
 
 SBATCH, SLURM_CONFIG = "train.sbatch", "slurm.yml"
 
@@ -109,9 +110,7 @@ def torchrun_lines(export: Export, ranks: str = "slurm") -> list[str]:
 
     `ranks` says whose variables tell a node its place: slurm, sky, or node for NNODES and NODE_RANK.
     """
-    export.notes.append(
-        f"{export.plan.framework} has no launch script of its own: set TRAIN_SCRIPT; the plan is in PLAN_… variables"
-    )
+    export.notes.append(say("export_slurm.no_script", framework=export.plan.framework))
     exports = [f"export {key}={shell_word(value)}" for key, value in written(SCRIPT, export).items()]
     train = '"${TRAIN_SCRIPT:?set it to your training script}"'
     if ranks != "slurm":

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.interop.assumptions import refuse_lacking, written
-from planner.interop.export_common import NOT_PLANNED, Export
+from planner.interop.export_common import NOT_PLANNED, Export, cannot
 from planner.interop.launching import TRAIN, torchrun_script
 from planner.interop.quoting import commented, printable
 from planner.interop.torchtitan_assumptions import TORCHTITAN
 from planner.interop.torchtitan_models import MODULE, flavour_of
-from planner.units import PlannerError
+from planner.words import say
 
 CONFIG = "train.toml"
 WITHOUT_VALIDATOR = ("deepseek_v3", "gpt_oss")  # whose TrainSpec has no build_validator_fn
@@ -28,9 +28,9 @@ def torchtitan_files(export: Export) -> dict[str, str]:
     """
     flavour = flavour_of(export.model)
     if flavour.lacks:
-        raise PlannerError(f"torchtitan cannot train this model as planned: it has no {flavour.lacks}.")
+        raise cannot("train", export, "torchtitan", flavour.lacks)
     if export.trained.batch_ramp:
-        raise PlannerError("torchtitan cannot run this plan: it has no batch ramp; plan without training.batch_ramp.")
+        raise cannot("run", export, "torchtitan", say("export_common.batch_ramp_without"))
     refuse_lacking(TORCHTITAN, export, "torchtitan", "torchtitan")
     values = {**_run(export), **written(TORCHTITAN, export), **_validation(export, flavour.name)}
     values |= {"model.name": flavour.name, "model.flavor": flavour.flavour}
@@ -38,7 +38,7 @@ def torchtitan_files(export: Export) -> dict[str, str]:
     if flavour.module:
         values["experimental.custom_import"] = MODULE
         files = {CONFIG: _toml(export, values), f"{MODULE}.py": flavour.module, TRAIN: files[TRAIN]}
-        export.notes.append(f"{MODULE}.py: torchtitan has no {export.model.name} of its own; rope_theta is a stand-in")
+        export.notes.append(say("export_torchtitan.no_model", file=f"{MODULE}.py", model=export.model.name))
     return files
 
 
@@ -70,7 +70,7 @@ def _validation(export: Export, name: str) -> dict[str, Any]:
     if not trained.evaluation_interval or not trained.evaluation_iterations:
         return {}
     if name in WITHOUT_VALIDATOR:
-        export.notes.append(f"{CONFIG}: torchtitan evaluates no {name}; the planned evaluations are left out")
+        export.notes.append(say("export_torchtitan.no_evaluation", file=CONFIG, model=name))
         return {}
     return {
         "validation.enable": True,
@@ -104,9 +104,7 @@ def _value(value: Any) -> str:
 
 
 def _script(export: Export) -> str:
-    export.notes.append(
-        f"{TRAIN}: torchtitan trains on c4 unless DATASET and DATASET_PATH name another of its data sets"
-    )
+    export.notes.append(say("export_torchtitan.data_set", file=TRAIN))
     return torchrun_script(
         export,
         "torchtitan",

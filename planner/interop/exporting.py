@@ -22,6 +22,7 @@ from planner.money import in_its_money
 from planner.performance.framework_table import frameworks, known_framework
 from planner.results.answers import Optimization, Trained
 from planner.units import PlannerError
+from planner.words import say
 
 Exporter = Callable[[Export], dict[str, str]]
 #: What starts the files of any framework.
@@ -62,7 +63,7 @@ def export_files(answer: Optimization, target: str, trained: Trained | None = No
         planned, saying what it lacks.
     """
     if target not in TARGETS:
-        raise PlannerError(f"--to {target!r} is unknown; it may be {', '.join(TARGETS)} or focus.")
+        raise PlannerError(say("exporting.to", target=target, targets=list(TARGETS)))
     export = export_of(answer, trained)
     _refuse_another(export, target)
     files = TARGETS[target](export)
@@ -76,11 +77,11 @@ def _refuse_another(export: Export, target: str) -> None:
     if wanted is None or planned is wanted:
         return
     name = planned.title if planned is not None else printable(export.plan.framework)
-    can = (*(planned.exports if planned is not None else ()), "slurm")
-    raise PlannerError(
-        f"--to {target} starts {wanted.title}, and this plan is of {name}: export it with --to {' or '.join(can)}, "
-        f"or plan with training.framework: {wanted.name}."
-    )
+    can = "slurm"
+    for other in reversed(planned.exports if planned is not None else ()):
+        can = say("exporting.or", one=other, other=can)
+    values = {"target": target, "title": wanted.title, "planned": name, "can": can, "framework": wanted.name}
+    raise PlannerError(say("exporting.another", **values))
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> list[Path]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from planner.units import PlannerError
+from planner.words import say
 
 
 def printable(text: object) -> str:
@@ -32,7 +33,7 @@ def shell_word(value: object) -> str:
     """
     word = str(value)
     if "\0" in word:
-        raise PlannerError(f"{printable(word)[:60]!r} holds a NUL byte, which no command can be given.")
+        raise PlannerError(say("quoting.nul", word=printable(word)[:60]))
     if re.fullmatch(r"[A-Za-z0-9_./:=,@%+-]+", word):
         return word
     if word.isprintable():
