@@ -11,6 +11,7 @@ from pathlib import Path
 
 from planner.reading import fault, read_text
 from planner.units import PlannerError
+from planner.words import say
 
 MAX_BYTES = 16 << 20
 MATMUL = ("m", "n", "k", "dtype", "tflops")
@@ -88,13 +89,13 @@ def read_collectives(path: Path) -> list[Collective]:
     PlannerError
         If it cannot be read or holds no row.
     """
-    text = read_text(path, MAX_BYTES, "nccl-tests output", (".txt", ".log", ".out"))
+    text = read_text(path, MAX_BYTES, say("bench_tables.nccl"), (".txt", ".log", ".out"))
     reader = _Reader(path)
     for line in text.splitlines():
         reader.take(line[:400])
     reader.close()
     if not reader.found:
-        raise fault(path, "no row of nccl-tests with a bus bandwidth above 0; run it over two GPUs or more")
+        raise fault(path, say("bench_tables.no_row"))
     return reader.found
 
 
@@ -165,7 +166,7 @@ def _collective(
         doubled = ratio if named == "all_reduce" else 2.0 * ratio
         count = round(2.0 / (2.0 - doubled)) if 1.0 <= doubled < 1.999 else 0
         if count < 2:
-            raise fault(path, "it does not say how many ranks took part; keep nccl-tests' lines `# Rank …`")
+            raise fault(path, say("bench_tables.no_ranks"))
     hosts = tuple(ranks[i][0] for i in sorted(ranks))
     gpu = ranks[min(ranks)][1] if ranks else ""
     return Collective(
@@ -187,7 +188,7 @@ def read_matmuls(path: Path) -> list[Matmul]:
     PlannerError
         If it cannot be read, or a cell is no number.
     """
-    text = read_text(path, MAX_BYTES, "a table of matmuls", (".csv",))
+    text = read_text(path, MAX_BYTES, say("bench_tables.matmuls"), (".csv",))
     rows = csv.DictReader(io.StringIO(text))
     header = {name.strip().lower(): name for name in rows.fieldnames or ()}
     place = next((header[name] for name in ("node", "host", "hostname", "gpu", "rank") if name in header), None)
@@ -201,15 +202,15 @@ def read_matmuls(path: Path) -> list[Matmul]:
                 m, n, k = (int(float(cells[name])) for name in "mnk")
                 rate = float(cells["tflops"])
             except (ValueError, OverflowError):
-                raise fault(path, "m, n, k and tflops must be numbers", number) from None
+                raise fault(path, say("bench_tables.not_numbers"), number) from None
             if not (min(m, n, k) > 0 and max(m, n, k) < 10**9 and 0 < rate < 1e6):
-                raise fault(path, "m, n, k and tflops must be above 0", number)
+                raise fault(path, say("bench_tables.not_positive"), number)
             where = "" if place is None else (row.get(place) or "").strip()
             found.append(Matmul(m, n, k, cells["dtype"].lower(), rate, where))
     except csv.Error as error:
-        raise fault(path, f"cannot be read as CSV ({error})") from None
+        raise fault(path, say("bench_tables.not_csv", why=str(error))) from None
     if not found:
-        raise fault(path, "a table of matmuls without a row")
+        raise fault(path, say("bench_tables.no_matmul"))
     return found
 
 

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.money import USD, money_of
-from planner.reading import read_bytes
+from planner.reading import fault, read_bytes
 from planner.reading.tree import MAX_BYTES, read_yaml
 from planner.scenario.build import quota_of
 from planner.scenario.fields import AMOUNT, SURE, Reading, Text, duration, real
 from planner.scenario.machines import CLUSTER
 from planner.scenario.names import catalog_names, why_absent
 from planner.scenario.tables import Key, KeyedMap, Many
-from planner.units import PlannerError, did_you_mean
+from planner.units import did_you_mean
+from planner.words import say
 
 if TYPE_CHECKING:
     from planner.search import Fleet
@@ -61,7 +62,7 @@ def read_fleet(path: Path, scenarios: Sequence[Scenario], overlays: Sequence[Pat
     from planner.search import Fleet
 
     values = _fleet_table().read(
-        read_yaml(read_bytes(path, MAX_BYTES, "a fleet"), str(path), "fleet"),
+        read_yaml(read_bytes(path, MAX_BYTES, say("interop_fleets.a_fleet")), str(path), say("interop_fleets.fleet")),
         "",
         Reading(catalog_names(overlays), why_absent=why_absent),
     )
@@ -79,7 +80,7 @@ def read_fleet(path: Path, scenarios: Sequence[Scenario], overlays: Sequence[Pat
 def _quota(row: dict[str, Any], path: Path) -> Quota:
     quota = quota_of(row)
     if quota.since is not None or quota.until is not None:
-        raise PlannerError(f"{path}: quotas: a fleet's runs go at the same time; days are of a programme of `stages`")
+        raise fault(path, say("interop_fleets.same_time"))
     return quota
 
 
@@ -92,7 +93,7 @@ def _cost(amount: tuple[float, str] | None, scenarios: Sequence[Scenario], path:
         return value / money.per_usd
     if unit == "USD" and not money.hours or not unit and money == USD:
         return value
-    raise PlannerError(f"{path}: budget.cost: write it in {money.unit}, as the scenarios are")
+    raise fault(path, say("interop_fleets.unit", unit=money.unit))
 
 
 def _name(written: str, scenarios: Sequence[Scenario], path: Path) -> str:
@@ -101,5 +102,5 @@ def _name(written: str, scenarios: Sequence[Scenario], path: Path) -> str:
         if written in (scenario.name, scenario.source, Path(scenario.source).stem):
             return scenario.name
     known = [Path(scenario.source).stem for scenario in scenarios]
-    there = f"there are {', '.join(known)}{did_you_mean(written, known)}"
-    raise PlannerError(f"{path}: runs: no scenario is called `{written}`; {there}")
+    hint = did_you_mean(written, known)
+    raise fault(path, say("interop_fleets.no_scenario", name=written, names=known, hint=hint))

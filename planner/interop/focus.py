@@ -17,6 +17,7 @@ from planner.reading import fault, json_of, read_csv
 from planner.results.plan import OfferRef
 from planner.tracking.usage import HOUR_S, LONGEST_S, YEARS, Bill, Charge
 from planner.units import PlannerError, did_you_mean
+from planner.words import say
 
 NEEDED = ("BilledCost", "BillingCurrency", "ChargeCategory", "ChargePeriodStart", "ChargePeriodEnd")
 CATEGORIES = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
@@ -57,7 +58,7 @@ def read_focus(path: Path, offer: OfferRef, wanted: Wanted | None = None) -> Bil
     PlannerError
         If it is no such export, a cost or time in it is none, or a currency has no rate.
     """
-    table = read_csv(path, NEEDED, holds="a cost export (FOCUS)")
+    table = read_csv(path, NEEDED, holds=say("focus.holds"))
     wanted = wanted or Wanted({}, {})
     charges, left_out, uncounted = [], 0, 0
     currencies: Counter[str] = Counter()
@@ -71,13 +72,12 @@ def read_focus(path: Path, offer: OfferRef, wanted: Wanted | None = None) -> Bil
         charges.append(one)
     remarks = []
     if uncounted:
-        remarks.append(
-            f"rows of machines that do not say GPU-hours, nor hours of {offer.instance}: {uncounted:,}; their cost "
-            "counts, their hours do not"
-        )
-    changed = [f"{code} at {wanted.rates[code]} USD" for code in sorted(currencies) if code != "USD"]
+        remarks.append(say("focus.uncounted", instance=offer.instance, rows=uncounted))
+    changed = [
+        say("focus.rate", code=code, usd=str(wanted.rates[code])) for code in sorted(currencies) if code != "USD"
+    ]
     if changed:
-        remarks.append(f"converted: {', '.join(changed)}, as you stated")
+        remarks.append(say("focus.converted", rates=changed))
     return Bill(tuple(charges), next(iter(currencies), "USD"), left_out, tuple(remarks))
 
 
@@ -96,7 +96,7 @@ def wanted_of(tags: Mapping[str, str], rates: Mapping[str, str]) -> Wanted:
         except InvalidOperation:
             rate = Decimal(0)
         if not (rate.is_finite() and rate > 0):
-            raise PlannerError(f"--rate {code}={text}: the USD of one {code} are wanted, such as {code}=1.08")
+            raise PlannerError(say("focus.rate_wanted", code=code, text=text))
         known[code.upper()] = rate
     return Wanted(tags, known)
 
@@ -104,23 +104,22 @@ def wanted_of(tags: Mapping[str, str], rates: Mapping[str, str]) -> Wanted:
 def _charge(row: Mapping[str, str], offer: OfferRef, rates: Mapping[str, Decimal], path: Path, line: int) -> Charge:
     category = row["ChargeCategory"].strip()
     if category not in CATEGORIES:
-        meant = did_you_mean(category, CATEGORIES) or f"; it may be {', '.join(CATEGORIES)}"
-        raise fault(path, f"ChargeCategory {category[:40]!r} is not known{meant}", line)
+        hint = did_you_mean(category, CATEGORIES) or say("focus.may_be", names=list(CATEGORIES))
+        raise fault(path, say("focus.category", category=category[:40], hint=hint), line)
     code = row["BillingCurrency"].strip().upper()
     if code != "USD" and code not in rates:
-        raise fault(
-            path, f"costs are in {code[:10] or 'no currency'}, the plan is in USD: add --rate {code}=1.08", line
-        )
+        said = say("focus.currency", currency=code[:10], code=code) if code else say("focus.no_currency")
+        raise fault(path, said, line)
     rate = Decimal(1) if code == "USD" else rates[code]
     start, end = (_time(row, name, path, line) for name in ("ChargePeriodStart", "ChargePeriodEnd"))
     if end < start:
-        raise fault(path, "ChargePeriodEnd is before ChargePeriodStart", line)
+        raise fault(path, say("focus.end_before_start"), line)
     if (end - start).total_seconds() > LONGEST_S:
-        raise fault(path, "a charge's period is longer than 20 years", line)
+        raise fault(path, say("focus.too_long"), line)
     billed = _number(row, "BilledCost", path, line)
     effective = _number(row, "EffectiveCost", path, line)
     if billed is None:
-        raise fault(path, "BilledCost is empty; 0 is written as 0", line)
+        raise fault(path, say("focus.billed_empty"), line)
     kind = _KINDS.get(row.get("ServiceCategory", "").strip(), "other")
     return Charge(
         start,
@@ -158,7 +157,7 @@ def _number(row: Mapping[str, str], column: str, path: Path, line: int) -> Decim
     except InvalidOperation:
         value = Decimal("NaN")
     if not (value.is_finite() and abs(value) < _MOST and len(text) <= 40):
-        raise fault(path, f"{column} is {text[:40]!r}; a number such as 1234.56 is wanted", line)
+        raise fault(path, say("focus.not_a_number", column=column, text=text[:40]), line)
     return value
 
 
@@ -171,7 +170,7 @@ def _time(row: Mapping[str, str], column: str, path: Path, line: int) -> datetim
             raise ValueError("a year of no run")
         return when
     except (ValueError, OverflowError):
-        raise fault(path, f"{column} is {text[:40]!r}; a time such as 2026-11-01T00:00:00Z is wanted", line) from None
+        raise fault(path, say("focus.not_a_time", column=column, text=text[:40]), line) from None
 
 
 def _tagged(row: Mapping[str, str], tags: Mapping[str, str], path: Path, line: int) -> bool:
@@ -180,5 +179,5 @@ def _tagged(row: Mapping[str, str], tags: Mapping[str, str], path: Path, line: i
         return False
     found = json_of(text, f"{path.name}, line {line}, Tags")
     if not isinstance(found, dict):
-        raise fault(path, 'Tags is no map such as {"run": "7b"}', line)
+        raise fault(path, say("focus.tags"), line)
     return all(str(found.get(key)) == value for key, value in tags.items())

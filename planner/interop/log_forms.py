@@ -12,7 +12,7 @@ from pathlib import Path
 
 from planner.interop.file_kinds import configuration_of
 from planner.interop.files import shown
-from planner.units import format_count
+from planner.words import say
 
 _MOST = 4 << 20
 _LINE = 2000  # bytes of a line that are looked at
@@ -33,16 +33,6 @@ _DATA_SIGNS = (
     re.compile(rb"total|dataset|documents|train", re.IGNORECASE),
     re.compile(rb"sequence length|index", re.IGNORECASE),
 )
-STEP_FORMS = (
-    "GPT-NeoX's and Megatron-LM's `iteration N/M | … | elapsed time per iteration (ms): T |`; DeepSpeed's `steps: N … "
-    "iter time (s): T`, `global_step=N, … SamplesPerSec=R` and `step=N, skipped=…`; CSV and JSON lines with a column "
-    "step beside step_time_s, step_time_ms or timestamp; step lines of NeMo, torchtitan, nanotron, OLMo, MaxText, "
-    "Composer, litgpt, ms-swift, LLaMA-Factory, and the progress bars of Hugging Face's trainers"
-)
-DATA_FORMS = (
-    "GPT-NeoX's and Megatron-LM's `total number of samples: N` with `number of epochs: E` beside it, which a run "
-    "prints before it trains"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +52,7 @@ class Seen:
     @property
     def told(self) -> str:
         """The clause that quotes the nearest line, "" if there is none."""
-        return f"the nearest is line {format_count(self.line)}, `{self.nearest}`; " if self.line else ""
+        return say("log_forms.nearest", line=self.line, text=self.nearest) if self.line else ""
 
 
 def look_through(path: Path, signs: Sequence[re.Pattern[bytes]] = _STEP_SIGNS) -> Seen:
@@ -93,15 +83,18 @@ def no_known_step(path: Path, *, waits: bool = False) -> str:
         return ""
     kind = configuration_of(b"\n".join(_lines(path)).decode("utf-8", "replace"))
     if kind and seen.steps < LEAST_STEPS:
-        return f"{shown(path, 200)} is {kind}, no log; known are {STEP_FORMS}."
-    count = "its one line does not tell" if seen.lines == 1 else f"none of its {format_count(seen.lines)} lines tells"
-    return f"{shown(path, 200)}: {count} a training step that planner can read; {seen.told}known are {STEP_FORMS}."
+        return say("log_forms.another_kind", file=shown(path, 200), kind=kind, forms=say("log_forms.step_forms"))
+    values = {"file": shown(path, 200), "nearest": seen.told, "forms": say("log_forms.step_forms")}
+    if seen.lines == 1:
+        return say("log_forms.one_line", **values)
+    return say("log_forms.no_line", lines=seen.lines, **values)
 
 
 def no_known_data(path: Path) -> str:
     """Why a log says nothing of its training samples."""
     seen = look_through(path, _DATA_SIGNS)
-    return f"{shown(path.name, 200)} says nothing of a training set's samples; {seen.told}known are {DATA_FORMS}"
+    file, forms = shown(path.name, 200), say("log_forms.data_forms")
+    return say("log_forms.no_data", file=file, nearest=seen.told, forms=forms)
 
 
 def _lines(path: Path) -> list[bytes]:

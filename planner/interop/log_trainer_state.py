@@ -12,6 +12,7 @@ from typing import Any
 
 from planner.interop.files import shown
 from planner.units import PlannerError
+from planner.words import say
 
 _MOST = 64 << 20  # bytes; a history of a million steps
 WHOLE = 0.97  # of the history's losses: less in a summary is of a part of the run
@@ -47,10 +48,7 @@ def trainer_state_lines(path: Path) -> bytes | None:
     summary = next((row for row in reversed(rows) if _number(row.get("train_runtime"))), None)
     steps = [row for row in rows if "loss" in row]
     if not any(name in row for row in steps for name in _TIMES) and summary is None:
-        raise PlannerError(
-            f"{shown(path, 200)} is a trainer_state.json of {len(steps):,} logged steps and no times: the Trainer "
-            "writes them into it when training ends; give what the run prints, or its trainer_log.jsonl."
-        )
+        raise PlannerError(say("log_trainer_state.no_times", file=shown(path, 200), steps=len(steps)))
     start = 0.0 if summary is None else _began(rows, steps, summary)
     mean = summary["train_runtime"] / (summary["step"] - start) if summary is not None else None
     total = state.get("max_steps")

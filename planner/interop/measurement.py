@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from planner.files import printable_name
 from planner.interop.tracking import track_log
 from planner.results.answers import Optimization
 from planner.results.plan import Plan, RunConditions
@@ -11,6 +12,7 @@ from planner.spec.model import ModelSpec
 from planner.tracking.ramp import Course, course_of
 from planner.tracking.state import TrackState
 from planner.units import PlannerError
+from planner.words import say
 from planner.workload.counts import parameter_counts
 
 LEAST_RECORDS = 10  # after warm-up; fewer say little of a steady step
@@ -45,7 +47,7 @@ def training_log_measurement(log: Path, answer: Optimization, whole_layers: int 
     """
     plan, trained = answer.plan, answer.trained
     if plan is None or trained is None:
-        raise PlannerError("the saved answer holds no plan with its model, so a log says nothing of a known layout.")
+        raise PlannerError(say("measurement.no_plan"))
     state, steady = steady_step(log, plan, course_of(plan, trained.batch_ramp))
     rate = plan.global_batch * plan.seq_length / steady
     values = {
@@ -67,18 +69,13 @@ def steady_step(log: Path, plan: Plan, ramp: Course | None) -> tuple[TrackState,
     state = track_log(log, plan, course=ramp)
     steady = state.steady_step_s()
     if steady is None or state.records < LEAST_RECORDS + 2:
-        raise PlannerError(
-            f"{log} has {state.records} training steps; at least {LEAST_RECORDS + 2} are needed to measure."
-        )
+        values = {"log": printable_name(log), "steps": state.records, "least": LEAST_RECORDS + 2}
+        raise PlannerError(say("measurement.too_few", **values))
     if ramp is not None and ramp.batch_of(state.iteration) < plan.global_batch:
-        raise PlannerError(
-            f"{log} ends while its batch still grows; measure once it is {plan.global_batch:,} sequences."
-        )
+        raise PlannerError(say("measurement.still_grows", log=printable_name(log), batch=plan.global_batch))
     if state.batch is not None and abs(state.batch / plan.global_batch - 1) > 0.01:
-        raise PlannerError(
-            f"{log} is of a run with a batch of {state.batch:,} sequences, and the plan has {plan.global_batch:,}: "
-            "give the plan that this run follows."
-        )
+        values = {"log": printable_name(log), "batch": state.batch, "planned": plan.global_batch}
+        raise PlannerError(say("measurement.another_batch", **values))
     return state, steady
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from planner.files import printable_name
 from planner.interop.files import naming, shown
 from planner.interop.quoting import printable
 from planner.reading import fault, read_text
@@ -17,6 +18,7 @@ from planner.results.plan import Plan
 from planner.spec.model import PARTS
 from planner.spec.scenario import BatchRamp, Scenario
 from planner.units import PlannerError
+from planner.words import say
 from planner.workload.iterations import ramp_increments
 
 PROGRAMME = '"kind": "programme"'  # near the beginning of what is saved of several stages
@@ -33,7 +35,7 @@ def read_plan(path: Path) -> Optimization:
     """
     answer = read_answer(path)
     if answer.plan is None:
-        raise PlannerError(f"{path} holds no plan: nothing met its budgets; plan again with others first.")
+        raise PlannerError(say("interop_plans.no_plan", file=printable_name(path)))
     return answer
 
 
@@ -45,16 +47,13 @@ def read_answer(path: Path) -> Optimization:
     PlannerError
         If it cannot be read, is no such document, or has texts or numbers that no plan has.
     """
-    text = read_text(path, holds="a saved plan", endings=(".json",), controls=True)
+    text = read_text(path, holds=say("interop_plans.holds"), endings=(".json",), controls=True)
     if PROGRAMME in text[:200]:
-        raise PlannerError(
-            f"{path} is the answer of a programme of several runs, and here the plan of one is asked for; "
-            "`planner track` takes such an answer, and `explain`, `simulate` and `propose` its scenario"
-        )
+        raise PlannerError(say("interop_plans.programme", file=printable_name(path)))
     try:
         answer = Optimization.from_json(text)
     except PlannerError as error:
-        raise PlannerError(f"{path}: {error}; `planner optimize SCENARIO -o FILE` saves one") from error
+        raise PlannerError(say("interop_plans.not_saved", file=printable_name(path), error=error.args[0])) from error
     return checked(path, answer)
 
 
@@ -73,9 +72,7 @@ def checked(path: Path, answer: Optimization) -> Optimization:
     if wrong is None and answer.trained is not None and answer.trained.batch_ramp:
         _check_ramp(path, answer.trained.batch_ramp, answer.plan.global_batch)
     if wrong is not None:
-        raise PlannerError(
-            f"{path}: {wrong} is no number that a plan can have; plan again rather than edit the answer."
-        )
+        raise PlannerError(say("interop_plans.impossible", file=printable_name(path), number=wrong))
     return answer
 
 
@@ -83,12 +80,18 @@ def _check_texts(path: Path, answer: Optimization) -> None:
     """Refuse what planner never writes: texts with line ends or other characters that are not seen."""
     for where, text in plan_json.texts(plan_json.encode(answer), "optimization"):
         if not text.isprintable():
-            raise PlannerError(f"{path}: {printable(where)} holds characters that are not printable: {shown(text)}.")
+            raise unprintable(path, where, text)
+
+
+def unprintable(path: Path, key: str, text: str) -> PlannerError:
+    """The refusal of a saved text that planner never writes."""
+    values = {"file": printable_name(path), "key": printable(key), "text": shown(text)}
+    return PlannerError(say("interop_plans.unprintable", **values))
 
 
 def _check_ramp(path: Path, ramp: Sequence[int], batch: int) -> None:
     if len(ramp) != 3:
-        raise fault(path, f"batch_ramp is {list(ramp[:4])}; it is start, increment and samples")
+        raise fault(path, say("interop_plans.ramp", ramp=str(list(ramp[:4]))))
     with naming(path):
         ramp_increments(BatchRamp(*ramp), np.asarray(batch, dtype=np.int64))
 
@@ -115,8 +118,8 @@ def _impossible(plan: Plan, trained: Trained | None, goal: StatedGoal | None) ->
     others = {
         "evaluation_time_s": plan.evaluation_time_s,
         "epochs": plan.epochs,
-        "the time budget": goal.time_s if goal else None,
-        "the cost budget": goal.cost_usd if goal else None,
+        say("interop_plans.time_budget"): goal.time_s if goal else None,
+        say("interop_plans.cost_budget"): goal.cost_usd if goal else None,
         **(_from_zero(trained) if trained else {}),
     }
     wrong += [name for name, value in others.items() if value is not None and not 0 <= value < MOST]

@@ -22,6 +22,7 @@ from planner.performance.intervals import spread
 from planner.performance.learning import step_seconds
 from planner.performance.rows import Run
 from planner.units import PlannerError
+from planner.words import say
 from planner.workload.adapters import training_flops
 from planner.workload.flops import flops_per_token
 
@@ -35,7 +36,6 @@ ROUNDING = 1.05  # of data sheets and of what benches print
 #: Of the ports' rate that an all-reduce's bus bandwidth may show where switches add: each byte is sent once, and
 #: nccl-tests counts the two times of a ring (nccl-tests, doc/PERFORMANCE.md).
 IN_NETWORK = 2.0
-INSIDE = "is of links inside one node, where the model has no rate of a site's own"
 Tables = Sequence[tuple[str, Collective | Matmul]]  # each with its file's name
 
 
@@ -52,7 +52,9 @@ def learnt(tables: Tables, setting: Setting, facts: tuple[Catalog, Calibration])
     """What the tables say of the own rates of this setting's site."""
     catalog, calibration = facts
     strange = {
-        name: f"{name} {said}: not learnt" for name, table in tables if (said := _strange(table, setting, catalog))
+        name: say("probe_findings.not_learnt", file=name, why=why)
+        for name, table in tables
+        if (why := _strange(table, setting, catalog))
     }
     tables = [(name, table) for name, table in tables if name not in strange]
     found = [
@@ -68,7 +70,11 @@ def learnt(tables: Tables, setting: Setting, facts: tuple[Catalog, Calibration])
     parts = (_part(name, rows, setting, calibration) for (name, _), rows in by_file.items())
     found += [bench for bench in parts if bench is not None]
     used = {bench.source for bench in found}
-    idle = {name: f"{name} {_idle(table, setting)}" for name, table in tables if name not in used}
+    idle = {
+        name: say("probe_findings.idle", file=name, why=_idle(table, setting))
+        for name, table in tables
+        if name not in used
+    }
     return Learnt(tuple(found), strange, idle)
 
 
@@ -78,28 +84,29 @@ def _strange(table: Collective | Matmul, setting: Setting, catalog: Catalog) -> 
     if isinstance(table, Matmul):
         peak = part.peak_dense_tflops.get(table.dtype)
         if peak and table.tflops > ROUNDING * peak:
-            return (
-                f"has a matmul of {table.tflops:.4g} TFLOP/s in {table.dtype}, and {part.id} has {peak:.4g} at its peak"
-            )
+            values = {"rate": table.tflops, "dtype": table.dtype, "gpu": part.id, "peak": peak}
+            return say("probe_findings.beyond_peak", **values)
         return ""
     theirs = accelerator_written(table.gpu, None, catalog.accelerators) if table.gpu else None
     if theirs is not None and chip_of(theirs.id) != chip_of(part.id):
-        return f"was measured on {table.gpu}, and the plan has {part.id}"
+        return say("probe_findings.other_gpu", measured=table.gpu, gpu=part.id)
     ports, (_, rate) = (setting.hardware.network_gbit_per_s or 0.0) / 8.0, table.largest
     if ports and _local(table, setting) < table.ranks and rate > IN_NETWORK * ROUNDING * ports:
-        return f"reaches {rate:.4g} GB/s across nodes, and the plan's nodes have ports of {ports:.4g}"
+        return say("probe_findings.beyond_ports", rate=rate, ports=ports)
     return ""
 
 
 def _idle(table: Collective | Matmul, setting: Setting) -> str:
     """Why nothing is learnt of a table that could be of the plan's machines."""
     if isinstance(table, Matmul):
-        return f"is of {table.dtype or 'no dtype'}, and the plan computes in {setting.precision}"
+        if not table.dtype:
+            return say("probe_findings.no_dtype", precision=setting.precision)
+        return say("probe_findings.other_dtype", dtype=table.dtype, precision=setting.precision)
     if table.name not in RINGS:
-        return f"is of {table.name}; what is learnt of are {', '.join(RINGS)}"
-    if not setting.hardware.network_gbit_per_s:
-        return "crosses nodes, and the plan's have no network" if _local(table, setting) < table.ranks else INSIDE
-    return INSIDE
+        return say("probe_findings.other_collective", collective=table.name, known=list(RINGS))
+    if not setting.hardware.network_gbit_per_s and _local(table, setting) < table.ranks:
+        return say("probe_findings.no_network")
+    return say("probe_findings.inside")
 
 
 def _network(name: str, table: Collective, setting: Setting, calibration: Calibration) -> Bench | None:
@@ -112,7 +119,8 @@ def _network(name: str, table: Collective, setting: Setting, calibration: Calibr
         setting.accelerator, setting.hardware, calibration,
         collective=table.name, ranks=table.ranks, local=local, size_bytes=size,
     )  # fmt: skip
-    what = f"{table.name} over {table.ranks} GPUs, {local} a node: bus bandwidth with messages of {_bytes(size)}"
+    values = {"collective": table.name, "ranks": table.ranks, "local": local, "size": _bytes(size)}
+    what = say("probe_findings.collective", **values)
     return Bench("network", setting.conditions.site, setting.accelerator.id, rate, expected, "GB/s", what, name)
 
 
@@ -129,7 +137,7 @@ def _part(name: str, rows: Sequence[Matmul], setting: Setting, calibration: Cali
     expected = matmul_tflops(setting.accelerator, best.dtype, float(best.m) * best.n, calibration)
     if expected is None or best.dtype != setting.precision and (best.dtype, setting.precision) != ("bf16", "fp16"):
         return None
-    what = f"best of {len(rows)} matmuls in {best.dtype}: {best.m} x {best.n} x {best.k}"
+    what = say("probe_findings.matmuls", matmuls=len(rows), dtype=best.dtype, m=best.m, n=best.n, k=best.k)
     return Bench(
         "matmul", setting.conditions.site, setting.accelerator.id, best.tflops, expected, "TFLOP/s", what, name
     )
@@ -184,10 +192,8 @@ def _check_peak(each: Measured, run: Run) -> None:
     )
     reached = flops * plan.global_batch * plan.seq_length / plan.gpus / each.step_s / 1e12
     if peak and reached > peak:
-        raise PlannerError(
-            f"{each.log}: steps of {each.step_s:.3g} s are {reached:,.0f} TFLOP/s a GPU in run {each.run.number}, and "
-            f"{setting.accelerator.id} has {peak:,.0f} at its peak; give the log of that run"
-        )
+        values = {"log": each.log, "step": each.step_s, "reached": reached, "run": each.run.number}
+        raise PlannerError(say("probe_findings.beyond_peak_run", **values, gpu=setting.accelerator.id, peak=peak))
 
 
 def looks_wrong(
@@ -196,43 +202,36 @@ def looks_wrong(
     tables: Tables,
 ) -> list[str]:
     """Sentences on what does not look as it should, each with the figure that says so."""
-    said = [
-        f"run {run['number']} took {run['ratio']:.2f} times the predicted step; nine sites in ten take less than "
-        f"{run['nine_in_ten_below']:.2f} times"
+    said: list[str] = [
+        say("probe_findings.slow_run", run=run["number"], ratio=run["ratio"], limit=run["nine_in_ten_below"])
         for run in runs
         if run["ratio"] > run["nine_in_ten_below"]
     ]
     said += [
-        f"run {run['number']} took {run['ratio']:.2f} times the predicted step; nine sites in ten take more than "
-        f"{1.0 / run['nine_in_ten_below']:.2f} times: see that all of it was trained"
+        say("probe_findings.fast_run", run=run["number"], ratio=run["ratio"], limit=1.0 / run["nine_in_ten_below"])
         for run in runs
         if run["ratio"] * run["nine_in_ten_below"] < 1.0
     ]
     said += [
-        f"run {run['number']}: {run['stalled_steps']:.0f} of {run['steps']} steps took more than 1.2 times their "
-        "median: a node or the storage stops it now and then"
+        say("probe_findings.stalls", run=run["number"], stalled=run["stalled_steps"], steps=run["steps"])
         for run in runs
         if run["stalled_steps"] > STALLED * run["steps"]
     ]
     across = [run["ratio"] for run in runs if run["nodes"] > 1]
     inside = [run["ratio"] for run in runs if run["nodes"] == 1]
     if across and inside and median(across) > CONTRAST * median(inside):
-        said.append(
-            f"runs across nodes took {median(across):.2f} times their prediction, those inside one node "
-            f"{median(inside):.2f} times: the network gives less than its rate, or one node is slow"
-        )
+        said.append(say("probe_findings.contrast", across=median(across), inside=median(inside)))
     for bench in benches:
         if bench.measured < SLOW * bench.modelled:
-            said.append(
-                f"{'network' if bench.kind == 'network' else 'part'} below its rate: {bench.what} of {bench.source} is "
-                f"{bench.measured:.4g} {bench.unit}, where {bench.modelled:.4g} is expected"
-            )
+            code = "probe_findings.slow_network" if bench.kind == "network" else "probe_findings.slow_part"
+            values = {"what": bench.what, "source": bench.source, "measured": bench.measured, "unit": bench.unit}
+            said.append(say(code, **values, expected=bench.modelled))
     return said + _slow_nodes(tables)
 
 
 def _slow_nodes(tables: Tables) -> list[str]:
     """Nodes that fall behind their like: in matmuls by node, and in collectives of as many ranks on other hosts."""
-    said = []
+    said: list[str] = []
     by_node: dict[str, float] = {}
     for _, table in tables:
         if isinstance(table, Matmul) and table.node:
@@ -240,13 +239,13 @@ def _slow_nodes(tables: Tables) -> list[str]:
     if len(by_node) > 1:
         middle = median(by_node.values())
         said += [
-            f"{node} is slow: its best matmul is {rate:.4g} TFLOP/s, the middle of {len(by_node)} is {middle:.4g}"
+            say("probe_findings.slow_node", node=node, rate=rate, nodes=len(by_node), middle=middle)
             for node, rate in by_node.items()
             if rate < SLOW_NODE * middle
         ]
     collectives = [(name, table) for name, table in tables if isinstance(table, Collective)]
     said += [
-        f"{name}: {table.name} gave {table.wrong} wrong values: a link or a GPU is broken"
+        say("probe_findings.wrong_values", file=name, collective=table.name, wrong=table.wrong)
         for name, table in collectives
         if table.wrong
     ]
@@ -255,10 +254,9 @@ def _slow_nodes(tables: Tables) -> list[str]:
         alike.setdefault((table.name, table.ranks, table.nodes), []).append((name, table))
     for group in alike.values():
         middle = median(table.largest[1] for _, table in group)
-        said.extend(
-            f"{', '.join(dict.fromkeys(table.hosts)) or name}: {table.name} reaches {table.largest[1]:.4g} GB/s, the "
-            f"middle of {len(group)} such tables is {middle:.4g}"
-            for name, table in group
-            if len(group) > 2 and table.largest[1] < SLOW_NODE * middle
-        )
+        for name, table in group:
+            if len(group) > 2 and table.largest[1] < SLOW_NODE * middle:
+                hosts, rate = list(dict.fromkeys(table.hosts)) or [name], table.largest[1]
+                values = {"hosts": hosts, "collective": table.name, "rate": rate, "tables": len(group)}
+                said.append(say("probe_findings.slow_hosts", **values, middle=middle))
     return said

@@ -19,6 +19,7 @@ from planner.results.answers import SCHEMA_VERSION, Optimization, StatedGoal, Tr
 from planner.results.plan import Plan
 from planner.tracking.state import TrackState
 from planner.units import PlannerError
+from planner.words import say
 
 DOCUMENT, SCENARIO = "probe.json", "scenario.yaml"
 MOST_RUNS = 64
@@ -103,25 +104,26 @@ def read_folder(folder: Path) -> Planned:
     """
     path = folder / DOCUMENT
     if not folder.is_dir():
-        raise fault(folder, "no folder; give the one that `planner probe SCENARIO -o DIR` wrote")
-    stored = read_json(path, holds="what `planner probe` planned")
+        raise fault(folder, say("probe_folder.no_folder"))
+    stored = read_json(path, holds=say("probe_folder.holds"))
     version = stored.get("schema_version") if isinstance(stored, dict) else None
     if version != SCHEMA_VERSION:
-        raise fault(path, f"its schema_version is {version!r:.40}, and this planner reads {SCHEMA_VERSION}; probe anew")
+        raise fault(path, say("probe_folder.version", version=f"{version!r:.40}", known=SCHEMA_VERSION))
     try:
         answer = checked(path, Optimization.from_json(json.dumps(stored["answer"])))
         if answer.plan is None or answer.goal is None or answer.trained is None:
-            raise ValueError("its answer holds no plan")
+            raise PlannerError(say("probe_folder.no_plan"))
         runs = tuple(_run(path, amounts_within(stored["answer"], each)) for each in stored["runs"][:MOST_RUNS])
         overrides = tuple(str(each) for each in stored["overrides"])
         confidence = float(stored["confidence"])
         unit = stored["unit"]
         if unit not in ("USD", *HOURS):
-            raise ValueError("its unit is none")
+            raise PlannerError(say("probe_folder.no_unit"))
         if not 0 < confidence < 1:
-            raise ValueError("confidence is no probability")
+            raise PlannerError(say("probe_folder.no_probability"))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
-        raise fault(path, f"not what `planner probe -o` writes ({error})") from None
+        why = error.args[0] if isinstance(error, PlannerError) else str(error)
+        raise fault(path, say("probe_folder.not_written", why=why)) from None
     return Planned(answer, runs, overrides, unit, confidence)
 
 
@@ -130,7 +132,7 @@ def _run(path: Path, stored: Mapping[str, Any]) -> PlannedRun:
     trained = plan_json.decode(Trained, stored["trained"], "trained")
     whole, number = int(stored["whole_layers"]), int(stored["number"])
     if not trained.model.layers <= whole < 10**5 or not 0 < number <= MOST_RUNS:
-        raise ValueError("a run's number or layers are none")
+        raise PlannerError(say("probe_folder.no_number"))
     return PlannedRun(number, checked(path, answer_of(plan, trained)), whole)
 
 
@@ -149,14 +151,15 @@ def assigned(folder: Path, runs: Sequence[PlannedRun], logs: Sequence[Path]) -> 
         if number is None:
             rest.append(log)
         elif number not in {run.number for run in runs}:
-            raise PlannerError(f"{log}: {folder} has no run {number}; it plans {len(runs)}")
+            raise PlannerError(say("probe_folder.no_run", log=str(log), folder=str(folder), run=number, runs=len(runs)))
         elif number in found:
-            raise PlannerError(f"{found[number]} and {log} are both of run {number}; give one log of each run")
+            raise PlannerError(say("probe_folder.both", first=str(found[number]), second=str(log), run=number))
         else:
             found[number] = log
     open_ = [run for run in runs if run.number not in found]
     if len(rest) > len(open_):
-        raise PlannerError(f"{rest[len(open_)]}: {folder} has {len(runs)} runs, and more logs than that were given")
+        log = rest[len(open_)]
+        raise PlannerError(say("probe_folder.too_many", log=str(log), folder=str(folder), runs=len(runs)))
     found |= {run.number: log for run, log in zip(open_, rest, strict=False)}
     return [(run, found[run.number]) for run in runs if run.number in found]
 

@@ -26,6 +26,7 @@ from planner.results.answers import Certificate, Optimization, Provenance, Train
 from planner.results.plan import Layout, Plan, Quantiles
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
+from planner.words import say
 
 NODES = (1, 2, 4)
 STEPS_LEAST, STEPS_MOST = 20, 50
@@ -244,9 +245,9 @@ def crossing(plan: Plan) -> Sequence[str]:
         return ()
     crossed = []
     if inner > node:
-        crossed.append("tensor or context parallel")
+        crossed.append(say("probes.tensor_or_context"))
     if layout.dp > 1 and inner * layout.dp > node:
-        crossed.append("data parallel")
+        crossed.append(say("probes.data"))
     if layout.pp > 1:
-        crossed.append("pipeline")
+        crossed.append(say("probes.pipeline"))
     return crossed

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from planner.interop.files import shown
-from planner.interop.plans import PROGRAMME
+from planner.files import printable_name
+from planner.interop.plans import PROGRAMME, unprintable
 from planner.interop.tracking import track_log
 from planner.reading import read_text
 from planner.results import json_form as plan_json
@@ -15,6 +15,7 @@ from planner.search.programme_answer import ProgrammeAnswer
 from planner.tracking.progress import Progress, progress
 from planner.tracking.ramp import course_of
 from planner.units import PlannerError, did_you_mean
+from planner.words import say
 
 
 def read_programme_answer(path: Path) -> ProgrammeAnswer:
@@ -25,16 +26,17 @@ def read_programme_answer(path: Path) -> ProgrammeAnswer:
     PlannerError
         If it cannot be read, is no such document, or holds no calendar.
     """
-    text = read_text(path, holds="a saved plan", endings=(".json",), controls=True)
+    text = read_text(path, holds=say("interop_plans.holds"), endings=(".json",), controls=True)
     try:
         answer = ProgrammeAnswer.from_json(text)
     except PlannerError as error:
-        raise PlannerError(f"{path}: {error}; `planner optimize PROGRAMME -o FILE` saves one") from error
-    for where, said in plan_json.texts(plan_json.encode(answer), "programme"):
-        if not said.isprintable():
-            raise PlannerError(f"{path}: {where} holds characters that are not printable: {shown(said)}.")
+        said = say("interop_programmes.not_saved", file=printable_name(path), error=error.args[0])
+        raise PlannerError(said) from error
+    for where, text in plan_json.texts(plan_json.encode(answer), "programme"):
+        if not text.isprintable():
+            raise unprintable(path, where, text)
     if answer.status != "optimal" or not answer.stages:
-        raise PlannerError(f"{path} holds no calendar: nothing met its budgets; plan again with others first.")
+        raise PlannerError(say("interop_programmes.no_calendar", file=printable_name(path)))
     return answer
 
 
@@ -61,8 +63,8 @@ def stage_progress(answer: ProgrammeAnswer, logs: Mapping[str, Path]) -> dict[st
     out = {}
     for name, log in logs.items():
         if name not in names:
-            hint = did_you_mean(name, names) or f"; there are {', '.join(names)}"
-            raise PlannerError(f"--log {name}={log.name}: there is no stage `{name}`{hint}")
+            hint = did_you_mean(name, names) or say("interop_programmes.there_are", names=names)
+            raise PlannerError(say("interop_programmes.no_stage", stage=name, log=log.name, hint=hint))
         stage = next(each for each in answer.stages if each.name == name)
         course = None if stage.trained is None else course_of(stage.plan, stage.trained.batch_ramp)
         state = track_log(log, stage.plan, None, course)

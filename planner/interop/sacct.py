@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 from planner.reading import CsvTable, fault, read_separated
 from planner.tracking.usage import KINDS, LONGEST_S, YEARS, Allocation, Usage
 from planner.units import PlannerError
+from planner.words import say
 
 DUMP = "--parsable2 --duplicates --format=JobID,JobName,State,Start,End,ElapsedRaw,NNodes,AllocTRES"
-_HOLDS = f"an accounting dump (sacct {DUMP})"
 _NOT = ("", "Unknown", "None", "N/A", "Invalid")
 _TRES = re.compile(r"(?:^|,)gres/gpu(?::([^=,]+))?=(\d{1,9})")
 _GRES = re.compile(r"(?:^|,)(?:gres[:/])?gpu(?::[^:=,(\d][^:=,(]*)?[:=](\d{1,9})")
@@ -41,9 +41,9 @@ def read_sacct(path: Path, gpus_per_node: int, *, jobs: str = "*", zone: str | N
     PlannerError
         If it is no such dump, a time or number in it is none, or the zone is not known.
     """
-    table = read_separated(path, ("JobID", "State", "Start"), holds=_HOLDS)
+    table = read_separated(path, ("JobID", "State", "Start"), holds=say("sacct.holds", options=DUMP))
     if not {"ElapsedRaw", "Elapsed", "End"} & set(table.header):
-        raise fault(path, "no column ElapsedRaw, Elapsed or End says how long a job ran; ask sacct for ElapsedRaw", 1)
+        raise fault(path, say("sacct.no_length"), 1)
     reader = _Rows(path, table, gpus_per_node, _zone(zone))
     kept: dict[tuple[str, str], Allocation] = {}
     steps, repeated, others, orphans = 0, 0, 0, set[str]()
@@ -62,13 +62,12 @@ def read_sacct(path: Path, gpus_per_node: int, *, jobs: str = "*", zone: str | N
         if key not in kept or one.seconds >= kept[key].seconds:
             kept[key] = one
     if not kept:
-        said = f"no job is called {jobs!r}" if others else "no job in it; steps alone do not tell what was allocated"
-        raise fault(path, said)
+        raise fault(path, say("sacct.no_name", jobs=jobs) if others else say("sacct.no_job"))
     remarks = reader.remarks(list(kept.values()))
     if others:
-        remarks.append(f"jobs of other names are left out: {others:,}")
+        remarks.append(say("sacct.others", jobs=others))
     if orphans:
-        remarks.append(f"steps are not counted whose jobs are not in the dump: of {len(orphans):,} jobs")
+        remarks.append(say("sacct.orphans", jobs=len(orphans)))
     return Usage(tuple(kept.values()), steps, repeated, tuple(remarks))
 
 
@@ -82,19 +81,20 @@ class _Rows:
         column = self.counts
         self.told = column is not None and any(_gpus(column, row[column], 1) for row in table.rows())
         if not self.told and self.nodes is None:
-            raise fault(path, "no column tells GPUs or nodes; ask sacct for NNodes and AllocTRES", 1)
+            raise fault(path, say("sacct.no_gpus"), 1)
         self.sliced = column is not None and any(_SLICE.search(row[column]) for row in table.rows())
         self.restarted = sum(row.get("Restarts", "0").strip() not in ("", "0") for row in table.rows())
 
     def allocation(self, row: Mapping[str, str], line: int) -> Allocation:
         start, end = self._time(row, "Start", line), self._time(row, "End", line)
         if start is not None and end is not None and _before(end, start):
-            raise fault(self.path, f"job {row['JobID']} ends ({row['End']}) before it starts ({row['Start']})", line)
+            said = say("sacct.ends_before", job=row["JobID"], end=row["End"], start=row["Start"])
+            raise fault(self.path, said, line)
         words = row["State"].split()
         state = words[0].rstrip("+").upper() if words else "UNKNOWN"
         seconds = 0 if start is None else self._seconds(row, start, end, line)
         if seconds > LONGEST_S:
-            raise fault(self.path, f"job {row['JobID']} ran for {seconds:,} s, which no job does", line)
+            raise fault(self.path, say("sacct.too_long", job=row["JobID"], seconds=seconds), line)
         return Allocation(
             row["JobID"],
             row.get("JobName", ""),
@@ -114,7 +114,7 @@ class _Rows:
     def _whole(self, row: Mapping[str, str], column: str, line: int) -> int:
         text = row[column].strip() or "0"
         if not (text.isascii() and text.isdigit() and int(text[:12]) < _MOST and len(text) < 12):
-            raise fault(self.path, f"{column} of job {row['JobID']} is {text!r}; a whole number is wanted", line)
+            raise fault(self.path, say("sacct.not_whole", column=column, job=row["JobID"], text=text), line)
         return int(text)
 
     def _seconds(self, row: Mapping[str, str], start: datetime, end: datetime | None, line: int) -> int:
@@ -124,11 +124,11 @@ class _Rows:
         if text:
             match = _ELAPSED.fullmatch(text)
             if match is None:
-                raise fault(self.path, f"Elapsed of job {row['JobID']} is {text!r}; 1-02:03:04 is wanted", line)
+                raise fault(self.path, say("sacct.elapsed", job=row["JobID"], text=text), line)
             days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
             return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
         if end is None:
-            raise fault(self.path, f"job {row['JobID']} has no end yet; ask sacct for ElapsedRaw beside it", line)
+            raise fault(self.path, say("sacct.no_end", job=row["JobID"]), line)
         return int((end - start).total_seconds())
 
     def _time(self, row: Mapping[str, str], column: str, line: int) -> datetime | None:
@@ -144,28 +144,27 @@ class _Rows:
                 raise ValueError("a year of no run")
             return when
         except (ValueError, OverflowError, OSError):
-            wanted = "2026-11-03T10:00:00 is wanted, which SLURM_TIME_FORMAT=standard writes"
-            raise fault(self.path, f"{column} of job {row['JobID']} is {text!r}; {wanted}", line) from None
+            said = say("sacct.not_a_time", column=column, job=row["JobID"], text=text)
+            raise fault(self.path, said, line) from None
 
     def remarks(self, found: Sequence[Allocation]) -> list[str]:
         """What a reader should know of how GPUs and times were read."""
-        out = []
+        out: list[str] = []
         if not self.told:
-            out.append(f"the dump tells no GPUs: nodes count as {self.gpus_per_node} each, as the plan's have")
+            out.append(say("sacct.nodes_count", gpus=self.gpus_per_node))
         if self.sliced:
-            out.append("slices of GPUs (MIG) are in the dump, and count as whole GPUs, as Slurm counts them")
+            out.append(say("sacct.slices"))
         running = sum(each.kind == "running" for each in found)
         if running:
-            verb = "jobs had not ended: they count" if running > 1 else "job had not ended: it counts"
-            out.append(f"{running:,} {verb} until the dump was made")
+            out.append(say("sacct.running_more" if running > 1 else "sacct.running", jobs=running))
         unknown = sorted({each.state for each in found if each.state not in KINDS})
         if unknown:
-            out.append(f"states that planner does not know count as interrupted: {', '.join(unknown[:5])}")
+            out.append(say("sacct.unknown_states", states=unknown[:5]))
         starts: dict[str, int] = {}
         for each in found:
             starts[each.job] = starts.get(each.job, 0) + 1
         if self.restarted and max(starts.values()) == 1:
-            out.append("jobs were queued again, and their earlier starts are not in the dump: use sacct --duplicates")
+            out.append(say("sacct.queued_again"))
         return out
 
 
@@ -189,6 +188,4 @@ def _zone(name: str | None) -> tzinfo | None:
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):  # not found is a KeyError
-        raise PlannerError(
-            f"--zone {name!r} is no time zone that is known here; write one such as Europe/Berlin"
-        ) from None
+        raise PlannerError(say("sacct.zone", zone=name)) from None

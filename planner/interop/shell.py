@@ -18,6 +18,7 @@ from planner.interop.shell_flow import Flow, StopError
 from planner.interop.shell_syntax import Node, Pipe, Simple, parse
 from planner.interop.shell_words import BLANK, Scope, calculate, fields, quoted_text, text_of, unresolved
 from planner.units import PlannerError
+from planner.words import say
 
 _ASSIGN = re.compile(r"([A-Za-z_]\w*)(\[[^\]=]{1,200}\])?(\+?)=(.*)", re.DOTALL)
 _DECLARING = ("export", "local", "readonly", "declare", "typeset")
@@ -71,7 +72,7 @@ def read_script(
     except StopError:
         pass
     except RecursionError:
-        raise PlannerError(f"{name} nests too deep to be a launch script.") from None
+        raise PlannerError(say("shell.too_deep", script=name)) from None
     return Script(run.commands, run.scope.variables, run.scope.files, run.unsure, run.unread)
 
 

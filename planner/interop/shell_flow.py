@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from planner.interop.shell_syntax import Case, Chain, Function, Group, If, Loop, Node, Pipe, Simple
 from planner.interop.shell_words import Scope, fields, text_of, unresolved
 from planner.units import PlannerError
+from planner.words import say
 
 _MAX_STEPS = 20_000
 _MAX_TURNS = 500  # of one loop
@@ -48,7 +49,7 @@ class Flow(ABC):
     def node(self, node: Node) -> bool | None:
         self.steps += 1
         if self.steps > _MAX_STEPS:
-            raise PlannerError(f"{self.scope.name} does more than {_MAX_STEPS:,} steps; is it a launch script?")
+            raise PlannerError(say("shell.steps", script=self.scope.name, steps=_MAX_STEPS))
         match node:
             case Simple():
                 return self.simple(node)

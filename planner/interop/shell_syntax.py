@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from planner.interop.shell_tokens import Token, tokens
 from planner.units import PlannerError
+from planner.words import say
 
 MAX_DEPTH = 40  # of conditions, loops and groups
 _ARRAY = re.compile(r"[A-Za-z_]\w*\+?=")
@@ -119,7 +120,7 @@ class _Parser:
         """Commands up to a word of `until` (or any closing word, `;;`, `)`), which is left unread."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise PlannerError(f"the script nests more than {MAX_DEPTH} conditions; is it a launch script?")
+            raise PlannerError(say("shell.conditions", depth=MAX_DEPTH))
         nodes: list[Node] = []
         while (token := self.peek()) is not None:
             if token.kind == "here":

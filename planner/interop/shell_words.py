@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from planner.interop.shell_tokens import piece_end
 from planner.units import PlannerError
+from planner.words import say
 
 MAX_VALUE = 100_000  # characters of one variable: `A=$A$A` repeated must not grow
 MAX_TOTAL = 4_000_000  # characters of all values and words together
@@ -50,7 +51,7 @@ class Scope:
         old = self.variables.get(name, []) if more else []
         new = [*old, *values] if array or not old else [*old[:-1], old[-1] + (values[0] if values else "")]
         if sum(map(len, new)) > MAX_VALUE or len(new) > MAX_WORDS:
-            raise PlannerError(f"{self.name}: the variable {name} grows beyond {MAX_VALUE:,} characters.")
+            raise PlannerError(say("shell.variable_grows", script=self.name, name=name, most=MAX_VALUE))
         self.variables[name] = new
         self.count(0, sum(map(len, new)))
 
@@ -65,7 +66,7 @@ class Scope:
         self.words += words
         self.characters += characters
         if self.words > MAX_WORDS or self.characters > MAX_TOTAL:
-            raise PlannerError(f"{self.name} has more than {MAX_WORDS:,} words; is it a launch script?")
+            raise PlannerError(say("shell.words", script=self.name, words=MAX_WORDS))
 
 
 def fields(scope: Scope, word: str) -> list[str]:
@@ -91,7 +92,7 @@ def fields(scope: Scope, word: str) -> list[str]:
         if splits and parts and " ".join(values)[-1:].isspace():
             done, current, started = [*done, current], "", False
         if len(current) > MAX_VALUE:
-            raise PlannerError(f"{scope.name}: one word grows beyond {MAX_VALUE:,} characters.")
+            raise PlannerError(say("shell.word_grows", script=scope.name, most=MAX_VALUE))
     if started or current:
         done.append(current)
     scope.count(len(done), sum(map(len, done)))
@@ -102,7 +103,7 @@ def text_of(scope: Scope, word: str) -> str:
     """A word with its variables filled in, as one text (the value of an assignment)."""
     text = "".join(" ".join(values) for values, _, _ in _pieces(scope, word))
     if len(text) > MAX_VALUE:
-        raise PlannerError(f"{scope.name}: one word grows beyond {MAX_VALUE:,} characters.")
+        raise PlannerError(say("shell.word_grows", script=scope.name, most=MAX_VALUE))
     scope.count(0, len(text))
     return text
 
@@ -127,7 +128,7 @@ def quoted_text(scope: Scope, body: str) -> str:
         position = end
         size += len(out[-1])
         if size > MAX_VALUE:
-            raise PlannerError(f"{scope.name}: one word grows beyond {MAX_VALUE:,} characters.")
+            raise PlannerError(say("shell.word_grows", script=scope.name, most=MAX_VALUE))
     return "".join(out)
 
 
@@ -161,7 +162,7 @@ def _pieces(scope: Scope, word: str) -> list[tuple[list[str], bool, bool]]:
             found.append(([piece], False, False))
         size += sum(map(len, found[-1][0]))
         if size > MAX_VALUE:
-            raise PlannerError(f"{scope.name}: one word grows beyond {MAX_VALUE:,} characters.")
+            raise PlannerError(say("shell.word_grows", script=scope.name, most=MAX_VALUE))
     return found
 
 

@@ -25,6 +25,7 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.reading import fault, opened
 from planner.tracking.state import Records
 from planner.units import PlannerError
+from planner.words import say
 
 BLOCK = 2 << 20
 LOGS = (".log", ".txt", ".csv", ".jsonl")
@@ -291,7 +292,7 @@ def read_log(
         if not reader.knows and (why := no_known_step(Path(path))):
             raise PlannerError(why)
     except OSError as error:
-        raise fault(path, f"cannot be read ({error.strerror})") from None
+        raise fault(path, say("train_logs.unreadable", why=error.strerror)) from None
 
 
 def blocks(reader: LogReader, stream: RawIOBase, path: Path) -> Iterator[list[Records]]:
@@ -304,7 +305,7 @@ def blocks(reader: LogReader, stream: RawIOBase, path: Path) -> Iterator[list[Re
     """
     while (found := reader.read_from(stream)) is not None:
         if reader.unended > _LONGEST_LINE:
-            raise fault(path, f"no line ends within {_LONGEST_LINE >> 20} MiB: this is no text log")
+            raise fault(path, say("train_logs.no_line_ends", size=_LONGEST_LINE >> 20))
         yield found
 
 
