@@ -89,11 +89,16 @@ class PlannerError(ValueError):
 
     @property
     def _sentence(self) -> object:
-        said, cause = (self.args or ("",))[0], self.__cause__
-        values = getattr(said, "values", None)
-        if isinstance(cause, PlannerError) and (values is None or any(each in values.values() for each in cause.args)):
-            return cause._sentence
-        return said
+        """What it says; what its cause does, where that is quoted in it."""
+        error = self
+        while True:
+            said, cause = (error.args or ("",))[0], error.__cause__
+            values = getattr(said, "values", None)
+            if not isinstance(cause, PlannerError):
+                return said
+            if values is not None and not any(each in values.values() for each in cause.args):
+                return said
+            error = cause
 
 
 # --- reading -----------------------------------------------------------------------------------------------------

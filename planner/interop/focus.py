@@ -126,7 +126,7 @@ def _charge(row: Mapping[str, str], offer: OfferRef, rates: Mapping[str, Decimal
         end,
         category,
         kind,
-        row.get("ServiceName", "").strip() or "service not named",
+        row.get("ServiceName", "").strip() or say("focus.no_service"),
         row.get("ResourceId", "").strip() or row.get("ResourceName", "").strip(),
         billed * rate,
         None if effective is None else effective * rate,

@@ -85,6 +85,21 @@ def test_a_config_given_as_a_log_is_told_as_one(tmp_path, capsys, name, text, to
     assert f"{name} is {told}" in capsys.readouterr().err.replace("\n", " ")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("run.sh", "#!/bin/bash\ntorchrun pretrain_gpt.py --num-layers 2\n", "run.sh 是脚本，不是日志"),
+        ("nemo.yaml", "trainer:\n  devices: 8\nexp_manager: {}\n", "nemo.yaml 是 NeMo 的文件，不是日志"),
+        ("run.log", "nothing\nhere\n", "run.log：其 2 行中没有 planner 能读取的训练步"),
+    ],
+)
+def test_what_is_no_log_is_told_in_the_language_that_is_asked_for(tmp_path, capsys, name, text, told):
+    (tmp_path / "plan.json").write_text(answer().to_json())
+    (tmp_path / name).write_text(text)
+    assert run(["--lang", "zh", "track", str(tmp_path / "plan.json"), "--log", str(tmp_path / name)]) == 2
+    assert told in capsys.readouterr().err.replace("\n", "")
+
+
 def test_deepspeeds_part_of_a_gpt_neox_config_is_merged_with_the_part_that_has_the_model(tmp_path):
     part = {"train_micro_batch_size_per_gpu": 4, "train_batch_size": 32, "zero_optimization": {"stage": 1}}
     model = {
