@@ -288,9 +288,10 @@ class _Run(Flow):
             self.unsure, self.printing = unsure, before
 
     def said(self, nodes: list[Node]) -> str | None:
-        if len(nodes) == 2 and isinstance(nodes[0], Simple) and nodes[0].words[0][0].startswith("IFS="):
+        first = nodes[0] if len(nodes) == 2 else None
+        if isinstance(first, Simple) and first.words and first.words[0][0].startswith("IFS="):
             before = self.scope.separator
-            self.node(nodes[0])
+            self.node(first)
             found = self.said(nodes[1:])
             self.scope.separator = before
             return found

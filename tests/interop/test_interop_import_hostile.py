@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from planner.interop.files import read_json, read_yaml
@@ -134,6 +134,7 @@ def test_any_bytes_are_refused_in_a_sentence(tmp_path, content):
 
 
 @fuzz
+@example("`<;11")
 @given(st.text(alphabet="A=$(){}[]@'\"\\\n \t#;&|<>`-1+*x%", max_size=120))
 def test_any_script_is_read_without_running_it(text):
     try:
