@@ -10,6 +10,7 @@ from planner.interop.assumptions import Assumption
 from planner.interop.deepspeed_assumptions import BATCH, TRAINER
 from planner.interop.export_common import Export, conditions_of
 from planner.interop.fields import Field
+from planner.words import say
 
 F, P = "fsdp_config.fsdp_", "parallelism_config.parallelism_config_"
 OPTIMIZERS = {"adamw": "adamw_torch_fused"}
@@ -23,26 +24,26 @@ def _group(export: Export) -> int | None:
 
 def _optimizer_lacking(export: Export) -> str:
     name = conditions_of(export).optimizer
-    return "" if name in OPTIMIZERS else f"planner writes no {name} for it; plan with training.optimizer: adamw"
+    return "" if name in OPTIMIZERS else say("accelerate_assumptions.optimizer", name=name)
 
 
 def _weights_lacking(export: Export) -> str:
     kind = export.plan.precision or "bf16"
-    return "" if kind in ("bf16", "fp16") else f"planner writes no {kind} for it; plan with training.precision: bf16"
+    return "" if kind in ("bf16", "fp16") else say("accelerate_assumptions.precision", kind=kind)
 
 
 def _offload_lacking(export: Export) -> str:
     stated = conditions_of(export).offload
     if stated == "none":
         return ""
-    return f"fsdp_offload_params moves all states, not {stated}; plan with training.offload: none"
+    return say("accelerate_assumptions.offload", stated=stated)
 
 
 def _recompute_lacking(export: Export) -> str:
     share = conditions_of(export).recompute_share
     if export.plan.layout.recompute != "full" or share is None or share >= 1.0:
         return ""
-    return "fsdp_activation_checkpointing covers all layers; plan with layout.recompute_share: 1"
+    return say("accelerate_assumptions.recompute_share")
 
 
 BOTH = "memory, time"

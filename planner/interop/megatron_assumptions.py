@@ -13,7 +13,6 @@ from typing import Any
 from planner.interop.assumptions import Assumption, gradients_of, modules_of, unknown_modules
 from planner.interop.export_common import Export, conditions_of
 from planner.interop.fields import Field
-from planner.interop.launching import TRAIN
 from planner.interop.megatron_conditions import (
     attention_backend,
     fusion_arguments,
@@ -23,6 +22,7 @@ from planner.interop.megatron_conditions import (
     pipeline_layout,
 )
 from planner.interop.megatron_fields import biased
+from planner.words import say
 
 #: `--optimizer` and what else keeps the states that planner counts.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -54,7 +54,7 @@ def _uneven(export: Export) -> str | None:
     stages = layout.pp * layout.vpp
     if model.layers % stages == 0:
         return None
-    export.notes.append(f"{TRAIN}: {model.layers} layers over {stages} stages are uneven; see the pipeline layout")
+    export.notes.append(say("megatron_assumptions.uneven", layers=model.layers, stages=stages))
     return pipeline_layout(model.layers, stages, model.mtp_layers)
 
 
@@ -88,12 +88,9 @@ def _sharding_lacking(export: Export) -> str:
     if group is None or group >= ranks or layout.zero_stage == 0:
         return ""
     if ranks % group:
-        return (
-            f"it has no shard group of {group} among {ranks} ranks, which it does not divide; "
-            f"plan with a layout.shard_group that divides dp x cp"
-        )
+        return say("megatron_assumptions.shard_group", group=group, ranks=ranks)
     if stated.optimizer in ("muon", "lion"):
-        return f"it has no shard group for {stated.optimizer}; plan without layout.shard_group"
+        return say("megatron_assumptions.shard_group_optimizer", optimizer=stated.optimizer)
     return ""
 
 
@@ -121,12 +118,9 @@ def _weights(export: Export) -> dict[str, Any]:
 
 def _weights_lacking(export: Export) -> str:
     if export.plan.precision == "mxfp8" and _on_host(export):
-        return "it has no optimizer on the host beside mxfp8 weights; plan with training.offload: none"
+        return say("megatron_assumptions.host_mxfp8")
     if export.plan.precision == "fp8" and _on_host(export) and {"moe_act", "layernorm"} & set(modules_of(export)):
-        return (
-            "it has no recompute of norms and expert activations under the delayed scaling that an optimizer on the "
-            "host needs; plan with layout.recompute: full"
-        )
+        return say("megatron_assumptions.delayed_recompute")
     return ""
 
 
@@ -136,13 +130,15 @@ def _on_host(export: Export) -> bool:
 
 def _gradients_lacking(export: Export) -> str:
     kind, fp16 = gradients_of(export), export.plan.precision == "fp16"
-    return f"it has no {kind} gradients with {'fp16' if fp16 else 'bf16'} weights" if fp16 != (kind == "fp16") else ""
+    if fp16 == (kind == "fp16"):
+        return ""
+    return say("megatron_assumptions.gradients", kind=kind, weights="fp16" if fp16 else "bf16")
 
 
 def _offload_lacking(export: Export) -> str:
     if not _on_host(export) or conditions_of(export).optimizer == "adamw":
         return ""
-    return f"it has no {conditions_of(export).optimizer} on the host; plan with training.optimizer: adamw"
+    return say("megatron_assumptions.host_optimizer", optimizer=conditions_of(export).optimizer)
 
 
 def _recompute(export: Export) -> dict[str, Any]:
@@ -166,16 +162,20 @@ def _recompute_lacking(export: Export) -> str:
     number, nearest = layers_recomputed(share, layout, export.model)
     if abs(nearest - share) < 1e-5:
         return ""
-    return (
-        f"it has no recompute of {share:g} of {export.model.layers} layers over {layout.pp * layout.vpp} stages, which "
-        f"counts whole layers of each; plan with layout.recompute_share: {nearest:.6g} ({number} of each)"
+    return say(
+        "megatron_assumptions.recompute_share",
+        share=share,
+        layers=export.model.layers,
+        stages=layout.pp * layout.vpp,
+        nearest=nearest,
+        number=number,
     )
 
 
 def _attention_lacking(export: Export) -> str:
     if conditions_of(export).recipe.get("fp8_attention") != "yes":
         return ""
-    return "it has no argument for the 8-bit attention of the vendor's recipe; plan with training.tuning: field"
+    return say("megatron_assumptions.fp8_attention")
 
 
 def balanced_by_bias(export: Export) -> bool:
@@ -196,21 +196,17 @@ def _flexible(export: Export) -> str | None:
 def _exchange_lacking(export: Export) -> str:
     layout, recipe = export.plan.layout, conditions_of(export).recipe
     if recipe.get("dispatch", "alltoall") not in ("alltoall", *FLEXIBLE):
-        return f"it has no dispatcher {recipe['dispatch']}; plan again"
+        return say("megatron_assumptions.dispatcher", dispatch=recipe["dispatch"])
     if recipe.get("overlap") != "yes":
         return ""
-    needs = layout.ep > 1 and layout.recompute != "full" and (layout.pp == 1 or layout.vpp > 1)
-    return (
-        ""
-        if needs
-        else "it has no overlap of the experts' exchange, as the vendor's recipe has it, without ep above 1, an "
-        "interleaved pipeline, and with full recompute; plan with training.tuning: field"
-    )
+    if layout.ep > 1 and layout.recompute != "full" and (layout.pp == 1 or layout.vpp > 1):
+        return ""
+    return say("megatron_assumptions.overlap")
 
 
 def _graphs_lacking(export: Export) -> str:
     graphs = conditions_of(export).recipe.get("graphs", "none")
-    return "" if graphs in ("none", *GRAPHS) else f"it has no CUDA graphs of {graphs}; plan again"
+    return "" if graphs in ("none", *GRAPHS) else say("megatron_assumptions.graphs", graphs=graphs)
 
 
 BOTH = "memory, time"

@@ -15,6 +15,7 @@ from planner.interop.fields import Field
 from planner.interop.neox_conditions import fusion_entries, overlap_entry
 from planner.interop.neox_fields import MODEL
 from planner.performance.framework_table import framework
+from planner.words import say
 from planner.workload.counts import padded_vocab, parameter_counts
 
 PRECISIONS = {"bf16": "bfloat16", "fp16": "fp16"}
@@ -94,23 +95,19 @@ def _recompute(export: Export) -> dict[str, Any]:
 
 def _group_lacking(export: Export) -> str:
     group = conditions_of(export).shard_group
-    return (
-        f"it has no sharding of states over a group ({group} GPUs); plan with training.framework: gpt-neox"
-        if group
-        else ""
-    )
+    return say("neox_assumptions.shard_group", group=group) if group else ""
 
 
 def _recompute_lacking(export: Export) -> str:
     share = conditions_of(export).recompute_share
     if export.plan.layout.recompute != "full" or share is None or not 0 < share < 1:
         return ""
-    return "it has no recomputation of a share of the layers; plan with layout.recompute_share: 1"
+    return say("neox_assumptions.recompute_share")
 
 
 def _recipe_lacking(export: Export) -> str:
     recipe = conditions_of(export).recipe
-    return f"it has no {', '.join(recipe)} of a vendor's recipe; plan with training.tuning: field" if recipe else ""
+    return say("neox_assumptions.recipe", parts=list(recipe)) if recipe else ""
 
 
 BOTH = "memory, time"

@@ -13,6 +13,7 @@ from planner.interop.assumptions import Assumption, fields_of, no_scores
 from planner.interop.export_common import Export, conditions_of
 from planner.interop.fields import Field
 from planner.interop.torchtitan_models import flavour_of
+from planner.words import say
 
 P = "parallelism."
 CONVERTERS = {"fp8": "quantize.linear.float8", "mxfp8": "quantize.linear.mx"}
@@ -44,9 +45,9 @@ def _layout_lacking(export: Export) -> str:
     layout = export.plan.layout
     flavour = flavour_of(export.model)
     if layout.pp > 1 and flavour.without_pipeline:
-        return f"it has no pipeline for {flavour.name}; plan with layout.pp: 1"
+        return say("torchtitan_assumptions.pipeline", name=flavour.name)
     if layout.tp * layout.pp > 1 and layout.dp * layout.cp == 1:
-        return "it has no 16-bit weights in tensor or pipeline parallel without sharding; plan with layout.dp: {min: 2}"
+        return say("torchtitan_assumptions.unsharded")
     return ""
 
 
@@ -64,7 +65,7 @@ def _expert_ranks_lacking(export: Export) -> str:
     layout, group = export.plan.layout, sharded_over(export)
     if export.model.moe is None or group * layout.tp % layout.ep == 0:
         return ""
-    return f"it has no ep {layout.ep} over {group} sharded x {layout.tp} tensor ranks; plan without layout.shard_group"
+    return say("torchtitan_assumptions.expert_ranks", ep=layout.ep, group=group, tp=layout.tp)
 
 
 def sharded_over(export: Export) -> int:
@@ -77,10 +78,7 @@ def _sharding_lacking(export: Export) -> str:
     layout, group = export.plan.layout, sharded_over(export)
     if layout.dp * layout.cp % group == 0 and group % layout.cp == 0:
         return ""
-    return (
-        f"it has no shard group of {group} among {layout.dp * layout.cp} ranks, which must divide them and be divided "
-        f"by cp {layout.cp}; plan with another layout.shard_group"
-    )
+    return say("torchtitan_assumptions.shard_group", group=group, ranks=layout.dp * layout.cp, cp=layout.cp)
 
 
 def _weights(export: Export) -> dict[str, Any]:
@@ -116,16 +114,13 @@ def _recompute_lacking(export: Export) -> str:
     nearest = (export.model.layers // _every(share)) / export.model.layers
     if abs(nearest - share) < 1e-5:
         return ""
-    return (
-        f"it has no recompute of {share:g} of the layers, only of every second, third, …; "
-        f"plan with layout.recompute_share: {nearest:.6g}"
-    )
+    return say("torchtitan_assumptions.recompute_share", share=share, nearest=nearest)
 
 
 def _fused(export: Export) -> bool:
     fused = conditions_of(export).fused_or_compile
     if export.plan.precision in CONVERTERS and not fused:
-        export.notes.append("narrow formats are slow without a compiler: plan with training.fused_or_compile: true")
+        export.notes.append(say("torchtitan_assumptions.narrow"))
     return fused
 
 
