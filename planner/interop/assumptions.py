@@ -75,10 +75,10 @@ class Assumption:
     """
 
     topic: str  # one of TOPICS
-    assumed: str  # by memory and time
+    assumed: str  # by memory and time: the code of a sentence
     used_in: str  # memory | time | memory, time
     keys: tuple[Field | str, ...] = ()  # that the export writes
-    otherwise: str = ""  # what holds without an option: the tool's own default
+    otherwise: str = ""  # what holds without an option, the tool's own default: the code of a sentence
     together: Callable[[Export], Mapping[str, Any]] | None = None  # their values, where they are not each by itself
     lacking: Callable[[Export], str] = _never
     spelt: str = ""  # what stands before a name in the file
@@ -233,7 +233,8 @@ def table_of(rows: Iterable[Assumption], tool: str) -> str:
 
     def cell(row: Assumption) -> str:
         names = ", ".join(f"`{name}`" for name in row.options)
-        return "; ".join(text for text in (names, row.otherwise) if text)
+        return "; ".join(text for text in (names, row.otherwise and say(row.otherwise)) if text)
 
     lines = [f"| {tool} | assumed | in | made so by |", "|---|---|---|---|"]
-    return "\n".join([*lines, *(f"| {row.topic} | {row.assumed} | {row.used_in} | {cell(row)} |" for row in rows)])
+    lines += [f"| {row.topic} | {say(row.assumed)} | {row.used_in} | {cell(row)} |" for row in rows]
+    return "\n".join(lines)
