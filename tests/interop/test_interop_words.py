@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from planner.interop.kinds import table_of_keys
 from planner.interop.megatron import import_megatron
 from planner.interop.megatron_keys import DECIDING
 from planner.interop.nanotron_assumptions import TABLE as NANOTRON
-from planner.interop.peft import _UNCOUNTED
+from planner.interop.peft import with_peft
 from planner.interop.torchtitan_assumptions import TABLE as TORCHTITAN
 from planner.units import PlannerError
 from planner.words import Sentence, phrase, worded
@@ -69,5 +70,21 @@ def test_the_words_of_tables_of_keys_are_phrases_and_no_phrase_is_idle(group: st
     assert {text for code, text in templates("en").items() if code.startswith(f"{group}.")} == texts
 
 
-def test_what_an_adapter_may_not_have_has_words() -> None:
-    assert {f"peft.{key}" for key in _UNCOUNTED} <= set(templates("zh"))
+@pytest.mark.parametrize(
+    ("key", "chinese"),
+    [
+        ("modules_to_save", "训练整个矩阵"),
+        ("use_dora", "加一个向量"),
+        ("layers_to_transform", "只给部分层"),
+        ("rank_pattern", "不同的秩"),
+        ("target_parameters", "不是独立矩阵"),
+        ("trainable_token_indices", "嵌入的若干行"),
+        ("bias", "训练偏置"),
+    ],
+)
+def test_what_an_adapter_may_not_have_is_refused_in_words(tmp_path: Path, key: str, chinese: str) -> None:
+    path = tmp_path / "adapter_config.json"
+    path.write_text(json.dumps({"peft_type": "LORA", key: "all"}))
+    with pytest.raises(PlannerError, match="which planner does not count; leave it out") as caught:
+        with_peft(None, path, [])
+    assert chinese in worded(caught.value.args[0], "zh")
