@@ -58,15 +58,15 @@ def tool_of(path: Path) -> str:
     if (kind := kind_of(text)) is not None:
         raise _no_config(path, kind)
     if look_through(path).steps >= LEAST_STEPS and not re.search(r"num[_-]layers", text):
-        raise _no_config(path, FileKind(say("importing.log"), say("importing.log_instead")))
+        raise _no_config(path, FileKind(say("interop_importing.log"), say("interop_importing.log_instead")))
     return "gpt-neox"
 
 
 def _no_config(path: Path, kind: FileKind) -> PlannerError:
-    told = {"file": shown(path, 200), "what": kind.what, "known": say("importing.known")}
+    told = {"file": shown(path, 200), "what": kind.what, "known": say("interop_importing.known")}
     if kind.instead:
-        return PlannerError(say("importing.no_config", instead=kind.instead, **told))
-    return PlannerError(say("importing.not_imported", **told))
+        return PlannerError(say("interop_importing.no_config", instead=kind.instead, **told))
+    return PlannerError(say("interop_importing.not_imported", **told))
 
 
 def import_files(
@@ -97,7 +97,7 @@ def import_files(
         For files that contradict themselves in their tool's own terms, mixtures of tools, or what is missing.
     """
     if not paths:
-        raise PlannerError(say("importing.nothing"))
+        raise PlannerError(say("interop_importing.nothing"))
     with naming(*paths):
         found = _read(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
     found = replace(
@@ -134,8 +134,8 @@ def _read(
             return import_deepspeed(models[0] if models else None, configs, gpus=gpus)
     if len(paths) > 1:
         both = zip(paths, tools, strict=True)
-        listed = [say("importing.file_of_tool", file=shown(p.name), tool=tool) for p, tool in both]
-        raise PlannerError(say("importing.one_by_one", files=listed))
+        listed = [say("interop_importing.file_of_tool", file=shown(p.name), tool=tool) for p, tool in both]
+        raise PlannerError(say("interop_importing.one_by_one", files=listed))
     if kinds == {"huggingface"}:
         return import_huggingface(paths[0])
     if kinds == {"nanotron"}:
@@ -153,7 +153,7 @@ def _with_peft(paths: Sequence[Path], tools: Sequence[str], gpus: int | None) ->
     others = [path for path in paths if path != adapter]
     models = [path for path, tool in zip(paths, tools, strict=True) if tool == "huggingface"]
     if others and not models:
-        raise PlannerError(say("importing.no_model", file=shown(others[0].name, 80)))
+        raise PlannerError(say("interop_importing.no_model", file=shown(others[0].name, 80)))
     rest = dict.fromkeys(("gpus", "vocab", "samples", "tokens"))
     base = _read(others, **(rest | {"gpus": gpus}), arguments=()) if others else None
     return with_peft(base, adapter, models)
