@@ -10,6 +10,7 @@ from planner.interop.assumptions import Assumption
 from planner.interop.deepspeed_assumptions import BATCH, TRAINER
 from planner.interop.export_common import Export, conditions_of
 from planner.interop.fields import Field
+from planner.words import say
 
 F, P = "fsdp_config.fsdp_", "parallelism_config.parallelism_config_"
 OPTIMIZERS = {"adamw": "adamw_torch_fused"}
@@ -23,35 +24,35 @@ def _group(export: Export) -> int | None:
 
 def _optimizer_lacking(export: Export) -> str:
     name = conditions_of(export).optimizer
-    return "" if name in OPTIMIZERS else f"planner writes no {name} for it; plan with training.optimizer: adamw"
+    return "" if name in OPTIMIZERS else say("accelerate_assumptions.no_optimizer", name=name)
 
 
 def _weights_lacking(export: Export) -> str:
     kind = export.plan.precision or "bf16"
-    return "" if kind in ("bf16", "fp16") else f"planner writes no {kind} for it; plan with training.precision: bf16"
+    return "" if kind in ("bf16", "fp16") else say("accelerate_assumptions.no_precision", kind=kind)
 
 
 def _offload_lacking(export: Export) -> str:
     stated = conditions_of(export).offload
     if stated == "none":
         return ""
-    return f"fsdp_offload_params moves all states, not {stated}; plan with training.offload: none"
+    return say("accelerate_assumptions.no_offload", stated=stated)
 
 
 def _recompute_lacking(export: Export) -> str:
     share = conditions_of(export).recompute_share
     if export.plan.layout.recompute != "full" or share is None or share >= 1.0:
         return ""
-    return "fsdp_activation_checkpointing covers all layers; plan with layout.recompute_share: 1"
+    return say("accelerate_assumptions.no_recompute_share")
 
 
 BOTH = "memory, time"
 ACCELERATE = (
     TRAINER["layout"],
-    Assumption("batch", "sequences a micro-batch, micro-batches, sequences a step", BOTH, BATCH),
+    Assumption("batch", "assumptions.batch_parts", BOTH, BATCH),
     TRAINER["expert ranks"],
     TRAINER["sequence parallel"],
-    Assumption("sharding", "FSDP2 over all ranks or a group (HSDP); ZeRO 2 gathers once for both passes", BOTH,
+    Assumption("sharding", "accelerate_assumptions.sharding", BOTH,
                (Field(f"{F}version", write=2),
                 Field(f"{F}reshard_after_forward", write=lambda e: e.plan.layout.zero_stage == 3),
                 Field(f"{F}auto_wrap_policy", write="TRANSFORMER_BASED_WRAP"),
@@ -59,28 +60,27 @@ ACCELERATE = (
                 Field(f"{F}cpu_ram_efficient_loading", write=True),
                 Field(f"{P}dp_replicate_size", write=lambda e: _group(e) and e.plan.layout.dp // _group(e)),
                 Field(f"{P}dp_shard_size", write=_group))),
-    Assumption("buckets", "a block's parameters", BOTH, (), "one unit a block: the model's `_no_split_modules`"),
-    Assumption("weights", "fp32 shards, computed with in 16 bits", BOTH, ("mixed_precision", "--bf16", "--fp16"), "",
+    Assumption("buckets", "assumptions.block_parameters", BOTH, (), "accelerate_assumptions.buckets_otherwise"),
+    Assumption("weights", "accelerate_assumptions.weights", BOTH, ("mixed_precision", "--bf16", "--fp16"), "",
                lambda e: {"mixed_precision": e.plan.precision or "bf16", f"--{e.plan.precision or 'bf16'}": True},
                _weights_lacking),
-    Assumption("gradients", "fp32 shards, reduced in fp32", BOTH, (),
-               "Accelerate reduces in the 16-bit type of `mixed_precision`: half the traffic that is planned"),
-    Assumption("reductions", "behind the backward pass", "time", (), "FSDP's own"),
-    Assumption("optimizer", "AdamW's moments beside fp32 weights", BOTH,
+    Assumption("gradients", "assumptions.shards_fp32", BOTH, (), "accelerate_assumptions.gradients_otherwise"),
+    Assumption("reductions", "assumptions.reductions_hidden", "time", (), "assumptions.fsdp_own"),
+    Assumption("optimizer", "accelerate_assumptions.optimizer", BOTH,
                (Field("--optim", write=lambda e: OPTIMIZERS.get(conditions_of(e).optimizer, "")),),
-               "others are refused", lacking=_optimizer_lacking),
-    Assumption("offload", "none", BOTH, (Field(f"{F}offload_params", write=False),), "what is on the host is refused",
-               lacking=_offload_lacking),
+               "assumptions.others_refused", lacking=_optimizer_lacking),
+    Assumption("offload", "assumptions.none", BOTH, (Field(f"{F}offload_params", write=False),),
+               "assumptions.host_refused", lacking=_offload_lacking),
     TRAINER["adapters"],
-    Assumption("recompute", "none, or whole layers", BOTH,
+    Assumption("recompute", "assumptions.whole_layers", BOTH,
                (Field(f"{F}activation_checkpointing", "layout.recompute", words={"full": True, "none": False}),
                 Field("--gradient_checkpointing", write=False)),
-               "a share of the layers is refused; FSDP does it, not the Trainer", lacking=_recompute_lacking),
+               "accelerate_assumptions.recompute_otherwise", lacking=_recompute_lacking),
     TRAINER["attention"],
     TRAINER["fused kernels"],
     TRAINER["dropout"],
     TRAINER["loss"],
-    Assumption("routing", "even over the experts", BOTH, (), "`router_aux_loss_coef` of the model's config.json"),
+    Assumption("routing", "assumptions.even_routing", BOTH, (), "assumptions.router_loss"),
     TRAINER["expert exchange"],
     TRAINER["CUDA graphs"],
 )  # fmt: skip

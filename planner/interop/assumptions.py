@@ -20,6 +20,7 @@ from planner.performance.selective import MODULES, selective_modules
 from planner.results.plan import RunConditions
 from planner.spec.adapter import Adapter
 from planner.units import PlannerError
+from planner.words import say
 
 #: Topics, and what of the model's inputs each covers: fields of Layouts, Conditions, MemoryConstants and Recipe.
 TOPICS: Mapping[str, tuple[str, ...]] = {
@@ -74,10 +75,10 @@ class Assumption:
     """
 
     topic: str  # one of TOPICS
-    assumed: str  # by memory and time
+    assumed: str  # by memory and time: the code of a sentence
     used_in: str  # memory | time | memory, time
     keys: tuple[Field | str, ...] = ()  # that the export writes
-    otherwise: str = ""  # what holds without an option: the tool's own default
+    otherwise: str = ""  # what holds without an option, the tool's own default: the code of a sentence
     together: Callable[[Export], Mapping[str, Any]] | None = None  # their values, where they are not each by itself
     lacking: Callable[[Export], str] = _never
     spelt: str = ""  # what stands before a name in the file
@@ -132,7 +133,7 @@ def refuse_lacking(rows: Iterable[Assumption], export: Export, tool: str, name: 
     sentences = [_stages_lacking(export, name), *(row.lacking(export) for row in rows)]
     why = next((sentence for sentence in sentences if sentence), "") or _illegal(export, name)
     if why:
-        raise PlannerError(f"{tool} cannot run this plan: {why}.")
+        raise PlannerError(say("assumptions.cannot", tool=tool, why=why))
 
 
 def _illegal(export: Export, name: str) -> str:
@@ -144,7 +145,7 @@ def _illegal(export: Export, name: str) -> str:
     recompute = RECOMPUTE.index(layout.recompute) if layout.recompute in RECOMPUTE else -1
     one = Layouts(**{key: np.array([value]) for key, value in {**values, "recompute": recompute}.items()})
     why = why_illegal(name, export.model, one, export.plan.seq_length)
-    return f"it has no such layout ({why}); plan with training.framework: {name}" if why else ""
+    return say("assumptions.no_layout", why=why, name=name) if why else ""
 
 
 def _stated(stated: RunConditions | None) -> Conditions:
@@ -163,14 +164,15 @@ def _stages_lacking(export: Export, name: str) -> str:
     conditions = _stated(stated)
     precision = plan.precision or "bf16"
     if stated is not None and stated.offload not in ("none", "optimizer", "activations", "both"):
-        return f"it has no offload ({stated.offload})"
+        return say("assumptions.offload", offload=stated.offload)
     why = why_not_run(row, precision, conditions)
     stages = stages_run(row, precision, conditions)
     if why or stage in stages or stage not in row.zero_stages:
         return why
-    what = f"optimizer {conditions.optimizer}" if conditions.offload == "none" else f"offload ({conditions.offload})"
-    able = ", ".join(map(str, stages))
-    return f"it has no {precision} with {what} under ZeRO {stage}; plan with layout.zero_stage: {able or 1}"
+    told = {"precision": precision, "stage": stage, "able": [str(each) for each in stages or (1,)]}
+    if conditions.offload == "none":
+        return say("assumptions.zero_optimizer", optimizer=conditions.optimizer, **told)
+    return say("assumptions.zero_offload", offload=conditions.offload, **told)
 
 
 # Sentences of more than one tool -----------------------------------------------------------------------------------
@@ -181,7 +183,7 @@ def no_degree(*names: str) -> Callable[[Export], str]:
 
     def lacking(export: Export) -> str:
         odd = next((name for name in names if getattr(export.plan.layout, name) > 1), "")
-        return f"it has no {odd} {getattr(export.plan.layout, odd)}; plan with layout.{odd}: 1" if odd else ""
+        return say("assumptions.degree", name=odd, degree=getattr(export.plan.layout, odd)) if odd else ""
 
     return lacking
 
@@ -189,13 +191,13 @@ def no_degree(*names: str) -> Callable[[Export], str]:
 def no_modules(export: Export) -> str:
     """Of a tool that recomputes whole layers alone."""
     selective = export.plan.layout.recompute == "selective"
-    return "it has no recompute of modules; plan with layout.recompute: full" if selective else ""
+    return say("assumptions.no_modules") if selective else ""
 
 
 def no_scores(export: Export) -> str:
     """Of a tool that has flash kernels alone."""
     flash = conditions_of(export).flash_attention
-    return "" if flash else "it has no attention that keeps its scores; plan with training.flash_attention: true"
+    return "" if flash else say("assumptions.no_scores")
 
 
 # What a plan says, also one that an older planner saved --------------------------------------------------------------
@@ -223,7 +225,7 @@ def modules_of(export: Export) -> tuple[str, ...]:
 def unknown_modules(export: Export) -> str:
     """A sentence on modules that no plan of planner's names."""
     odd = [name for name in modules_of(export) if name not in MODULES]
-    return f"it has no recompute module {odd[0]}; plan again" if odd else ""
+    return say("assumptions.unknown_module", module=odd[0]) if odd else ""
 
 
 def table_of(rows: Iterable[Assumption], tool: str) -> str:
@@ -231,7 +233,8 @@ def table_of(rows: Iterable[Assumption], tool: str) -> str:
 
     def cell(row: Assumption) -> str:
         names = ", ".join(f"`{name}`" for name in row.options)
-        return "; ".join(text for text in (names, row.otherwise) if text)
+        return "; ".join(text for text in (names, row.otherwise and say(row.otherwise)) if text)
 
     lines = [f"| {tool} | assumed | in | made so by |", "|---|---|---|---|"]
-    return "\n".join([*lines, *(f"| {row.topic} | {row.assumed} | {row.used_in} | {cell(row)} |" for row in rows)])
+    lines += [f"| {row.topic} | {say(row.assumed)} | {row.used_in} | {cell(row)} |" for row in rows]
+    return "\n".join(lines)

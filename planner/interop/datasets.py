@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.reading import opened
-from planner.units import PlannerError, format_count
+from planner.units import PlannerError
+from planner.words import say
 
 MAGIC = b"MMIDIDX\x00\x00"
 _HEADER = struct.Struct("<9sQBQQ")  # magic, version, dtype code, sequences, document boundaries
@@ -55,7 +56,9 @@ class DatasetIndex:
         for begin in range(start, stop, _CHUNK):
             part = self.sizes[begin : min(begin + _CHUNK, stop)]
             if int(part.min()) < 0:
-                raise PlannerError(f"{self.path.name}: sequence {begin + int(part.argmin())} has a negative size")
+                raise PlannerError(
+                    say("datasets.negative_size", file=self.path.name, sequence=begin + int(part.argmin()))
+                )
             total += int(part.sum(dtype=np.int64))
         return total
 
@@ -88,17 +91,24 @@ def read_index(prefix: str | Path) -> DatasetIndex:
         with opened(path, (".idx",)) as file:
             header = file.read(_HEADER.size)
     except (OSError, ValueError) as error:
-        raise PlannerError(f"data.index: {path.name} cannot be read ({_reason(error)})") from error
+        raise PlannerError(say("datasets.unreadable", file=path.name, error=_reason(error))) from error
     code, sequences, boundaries = _checked_header(header, path.name)
     needed = _HEADER.size + 12 * sequences + 8 * boundaries
     if needed != size:
-        word = "cut short" if size < needed else "longer than it says"
+        fault = say("datasets.cut_short") if size < needed else say("datasets.longer")
         raise PlannerError(
-            f"{path.name}: is {word}: {format_count(sequences)} sequences and {format_count(boundaries)} document "
-            f"boundaries take {format_count(needed)} bytes, it has {format_count(size)}"
+            say(
+                "datasets.index_bytes",
+                file=path.name,
+                fault=fault,
+                sequences=sequences,
+                boundaries=boundaries,
+                needed=needed,
+                size=size,
+            )
         )
     if sequences == 0:
-        raise PlannerError(f"{path.name}: holds no sequences")
+        raise PlannerError(say("datasets.no_sequences", file=path.name))
     sizes = np.memmap(path, dtype="<i4", mode="r", offset=_HEADER.size, shape=(sequences,))
     index = DatasetIndex(path, DTYPES[code], _BYTES[code], sequences, max(boundaries - 1, 0), sizes)
     _check_data_file(index)
@@ -126,11 +136,11 @@ def split_documents(split: str, documents: int) -> tuple[int, int, int, int]:
     try:
         shares = [float(part) for part in parts][:3]
     except ValueError as error:
-        raise PlannerError(f"split {split!r} is not up to three numbers, such as 995,4,1") from error
+        raise PlannerError(say("datasets.split", split=split)) from error
     shares += [0.0] * (3 - len(shares))
     total = sum(shares)
     if not 0 < total < float("inf") or min(shares) < 0:
-        raise PlannerError(f"split {split!r}: its shares must not be negative and must have a sum above 0")
+        raise PlannerError(say("datasets.split_shares", split=split))
     bounds = [0]
     for share in shares:
         bounds.append(bounds[-1] + round(share / total * float(documents)))
@@ -148,11 +158,13 @@ def read_index_map(path: str | Path) -> IndexMap:
     array = _map_npy(place)
     kind = next((k for k in ("doc", "sample", "shuffle") if place.stem.endswith((f"{k}_idx", _long_name(k)))), None)
     if kind is None:
-        raise PlannerError(f"{place.name}: index maps end in doc_idx.npy, sample_idx.npy or shuffle_idx.npy")
+        raise PlannerError(say("datasets.map_names", file=place.name))
     shape: tuple[int, ...] = array.shape
     fits = len(shape) == (2 if kind == "sample" else 1) and (kind != "sample" or shape[1] == 2)
     if not fits or array.dtype.kind not in "iu" or shape[0] < (2 if kind == "sample" else 1):
-        raise PlannerError(f"{place.name}: is an array of shape {shape} and type {array.dtype}, not a {kind} index")
+        raise PlannerError(
+            say("datasets.map_shape", file=place.name, shape=str(shape), dtype=str(array.dtype), kind=kind)
+        )
     return IndexMap(place, kind, int(shape[0]), array)
 
 
@@ -169,8 +181,7 @@ def epochs_of_map(document_map: IndexMap) -> int:
     documents = (high or 0) - (low or 0) + 1
     if document_map.rows % documents:
         raise PlannerError(
-            f"{document_map.path.name}: {format_count(document_map.rows)} entries over {format_count(documents)} "
-            "documents are no whole number of epochs"
+            say("datasets.map_epochs", file=document_map.path.name, rows=document_map.rows, documents=documents)
         )
     return document_map.rows // documents
 
@@ -190,33 +201,33 @@ def _map_npy(path: Path) -> NDArray[np.integer]:
             file.seek(offset - length)
             header = file.read(min(length, _MAX_NPY_HEADER))
     except (OSError, ValueError) as error:
-        raise PlannerError(f"{path.name}: is no index map that can be read ({_reason(error)})") from error
+        raise PlannerError(say("datasets.no_map", file=path.name, error=_reason(error))) from error
     match = _NPY_HEADER.fullmatch(header) if start.startswith(b"\x93NUMPY") else None
     if match is None or offset > size:
-        raise PlannerError(f"{path.name}: is no index map that can be read (not a plain .npy of integers)")
+        raise PlannerError(say("datasets.no_map", file=path.name, error=say("datasets.not_plain")))
     shape = tuple(int(part) for part in match.group(2).split(b",") if part.strip())
     dtype = np.dtype(match.group(1).decode("ascii"))
     needed = offset + math.prod(shape) * dtype.itemsize
     if needed != size:
-        word = "cut short" if size < needed else "longer than it says"
+        fault = say("datasets.cut_short") if size < needed else say("datasets.longer")
         raise PlannerError(
-            f"{path.name}: is {word}: {shape} entries take {format_count(needed)} bytes, it has {format_count(size)}"
+            say("datasets.map_bytes", file=path.name, fault=fault, shape=str(shape), needed=needed, size=size)
         )
     if not math.prod(shape):
-        raise PlannerError(f"{path.name}: is empty")
+        raise PlannerError(say("datasets.empty", file=path.name))
     return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
 
 
 def _checked_header(header: bytes, name: str) -> tuple[int, int, int]:
     if len(header) < len(MAGIC) or not header.startswith(MAGIC):
-        raise PlannerError(f"{name}: is no Megatron or GPT-NeoX index (its first bytes are not MMIDIDX)")
+        raise PlannerError(say("datasets.no_magic", file=name))
     if len(header) < _HEADER.size:
-        raise PlannerError(f"{name}: is cut short inside its header")
+        raise PlannerError(say("datasets.cut_header", file=name))
     _, version, code, sequences, boundaries = _HEADER.unpack(header)
     if version != 1:
-        raise PlannerError(f"{name}: is version {version} of the index format; 1 is known")
+        raise PlannerError(say("datasets.version", file=name, version=version))
     if code not in DTYPES:
-        raise PlannerError(f"{name}: has token type code {code}; 1 to 8 are known")
+        raise PlannerError(say("datasets.token_type", file=name, kind=code))
     return code, sequences, boundaries
 
 
@@ -231,9 +242,7 @@ def _check_data_file(index: DatasetIndex) -> None:
     pointers = np.memmap(index.path, dtype="<i8", mode="r", offset=at, shape=(index.sequences,))
     end = int(pointers[-1]) + int(index.sizes[-1]) * index.dtype_bytes
     if index.dtype != "float32" and end > available:
-        raise PlannerError(
-            f"{data.name}: is cut short: its index ends at byte {format_count(end)}, it has {format_count(available)}"
-        )
+        raise PlannerError(say("datasets.cut_data", file=data.name, end=end, available=available))
 
 
 def _long_name(kind: str) -> str:
@@ -246,6 +255,6 @@ def _reason(error: Exception) -> str:
     return text.splitlines()[0][:120] if text else type(error).__name__
 
 
-def share_text(part: int, whole: int) -> str:
-    """A share of documents for a basis line, such as 99.5 %."""
-    return f"{float(Fraction(part * 100, whole or 1)):.4g} %"
+def percent_of(part: int, whole: int) -> float:
+    """A share of documents, in percent."""
+    return float(Fraction(part * 100, whole or 1))

@@ -17,6 +17,7 @@ from planner.interop.hf_keys import Keys
 from planner.interop.hf_llama import activation, bias_of, llama_like
 from planner.spec.model import ModelSpec, MoESpec
 from planner.units import PlannerError
+from planner.words import say
 
 
 def shape(
@@ -25,7 +26,9 @@ def shape(
     """What all families share, by the names that each has for its width, its heads and its layers."""
     hidden, heads = k.number("hidden", *wide), k.number("heads", *many)
     if hidden % heads:
-        raise PlannerError(f"{k.document.name}: {wide[0]} {hidden} is not divisible by {many[0]} {heads}.")
+        raise PlannerError(
+            say("hf_gpt.width_by_heads", file=k.document.name, wide=wide[0], hidden=hidden, many=many[0], heads=heads)
+        )
     k.origins["head_dim"] = f"{wide[0]} / {many[0]}"
     return {
         "name": name,
@@ -74,7 +77,7 @@ def mpt(k: Keys, name: str) -> ModelSpec:
     learned = truth(k.values.get("learned_pos_emb", True), "learned_pos_emb") and not alibi
     ratio = k.get("ffn", "expansion_ratio", default=4)
     if not isinstance(ratio, int | float) or not 0 < ratio < 10**6:
-        raise PlannerError(f"expansion_ratio ({k.document.name}) is {shown(ratio)!r}, where a number is needed.")
+        raise PlannerError(say("hf_gpt.expansion_ratio", file=k.document.name, ratio=shown(ratio)))
     k.used |= {"learned_pos_emb", "norm_type", "emb_pdrop", "resid_pdrop"}
     k.origins["kv_heads"] = f"attn_config.attn_type {shown(kind)}"
     held |= {"kv_heads": whole(kv, "attn_config.kv_n_heads"), "ffn": int(ratio * held["hidden"])}
@@ -159,10 +162,7 @@ def opt(k: Keys, name: str) -> ModelSpec:
     held = shape(k, name, ["hidden_size"], ["num_attention_heads"], ["num_hidden_layers"])
     narrow = k.number("hidden", "word_embed_proj_dim", default=held["hidden"])
     if narrow != held["hidden"]:
-        raise PlannerError(
-            f"{k.document.name}: word_embed_proj_dim {narrow} is not hidden_size {held['hidden']}: planner knows "
-            "models whose embeddings are as wide as their layers; write the shape inline in a scenario."
-        )
+        raise PlannerError(say("hf_gpt.embedding_width", file=k.document.name, narrow=narrow, hidden=held["hidden"]))
     length = k.number("max_seq_length", "max_position_embeddings", default=2048)
     return ModelSpec(
         **{**held, "ffn": k.number("ffn", "ffn_dim")},

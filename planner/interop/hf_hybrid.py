@@ -16,6 +16,7 @@ from planner.interop.hf_layers import each, expert_layers, pattern, stated_mixer
 from planner.interop.hf_llama import activation, base, bias_of, biases, llama_like, routed
 from planner.spec.model import ModelSpec, MoESpec, RecurrentSpec
 from planner.units import PlannerError
+from planner.words import say
 from planner.workload.layers import ATTENTION, DENSE, EXPERTS, RECURRENT, pattern_of
 
 NEMOTRON = {"M": "R", "*": "A", "-": "D", "E": "E"}  # the letters of hybrid_override_pattern
@@ -74,7 +75,7 @@ def mamba(k: Keys, name: str) -> ModelSpec:
 def _mamba2(k: Keys, heads: str, width: int, groups: str, state: str, conv: str, chunk: str) -> dict[str, Any]:
     many = k.number("recurrent.heads", heads)
     if width % many:
-        raise PlannerError(f"{k.document.name}: Mamba's inner width {width} is not divisible by {heads} {many}.")
+        raise PlannerError(say("hf_hybrid.mamba_heads", file=k.document.name, width=width, heads=heads, many=many))
     return {
         "kind": "mamba2",
         "heads": many,
@@ -179,8 +180,7 @@ def _nemotron_letters(k: Keys) -> list[str]:
             for part in stated:
                 if part not in known:
                     raise PlannerError(
-                        f"{k.document.name}: {name} has layers {shown(part)!r}, which are not planned; "
-                        f"known are {', '.join(known)}."
+                        say("hf_hybrid.letters", file=k.document.name, name=name, part=shown(part), known=list(known))
                     )
             k.origins["layer_pattern"] = f"{name}, {k.document.where(name)}"
             return [known[part] for part in stated]

@@ -9,6 +9,7 @@ from typing import Any
 from planner.interop.files import Document, shown, truth, whole
 from planner.interop.kinds import table_of_keys
 from planner.units import PlannerError
+from planner.words import say
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Keys:
                 self.origins.setdefault(spec_field, f"{name}, {self.document.where(name)}")
                 return self.values[name]
         if default is None:
-            raise PlannerError(f"{shown(self.document.path, 200)} has no {names[0]}, which a model of its kind needs.")
+            raise PlannerError(say("hf_keys.required", file=shown(self.document.path, 200), key=names[0]))
         self.origins.setdefault(spec_field, f"default of {names[0]} for {self.family}")
         return default
 

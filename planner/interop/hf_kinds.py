@@ -7,6 +7,7 @@ from typing import Any
 
 from planner.interop.hf_keys import Keys
 from planner.interop.kinds import Kinds, Sorted, sort_keys, table_of_keys
+from planner.words import say
 
 _IRRELEVANT: frozenset[str] = table_of_keys("transformers")["irrelevant"]
 _DECIDING: Mapping[str, str] = table_of_keys("transformers")["deciding"]
@@ -17,7 +18,7 @@ def huggingface_kinds(keys: Keys) -> Sorted:
     found = {str(key): keys.document.where(str(key)) for key in keys.values}
     off = {key for key in _DECIDING if _is_off(keys.values.get(key), key)}
     deciding = {key: words for key, words in _DECIDING.items() if key not in off}
-    return sort_keys(found, keys.used, Kinds("transformers' config", _IRRELEVANT | off, deciding))
+    return sort_keys(found, keys.used, Kinds(say("hf_kinds.tool"), _IRRELEVANT | off, deciding))
 
 
 def _is_off(value: Any, key: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from planner.interop.files import shown
 from planner.interop.hf_keys import Keys
 from planner.units import PlannerError
+from planner.words import say
 from planner.workload.layers import ATTENTION, DENSE, EXPERTS, RECURRENT, WINDOWED, pattern_of
 
 #: transformers' names of what mixes a layer's tokens, and those of older configs.
@@ -34,11 +35,10 @@ def stated_mixers(k: Keys, layers: int, *names: str, known: Sequence[str] = tupl
         for kind in kinds:
             if kind not in known:
                 raise PlannerError(
-                    f"{k.document.name}: {name} has layers of the kind {shown(kind)!r}, which are not planned; "
-                    f"known are {', '.join(known)}."
+                    say("hf_layers.kinds", file=k.document.name, name=name, kind=shown(kind), known=list(known))
                 )
         if len(kinds) < layers:
-            raise PlannerError(f"{k.document.name}: {name} names {len(kinds)} layers of {layers}.")
+            raise PlannerError(say("hf_layers.few", file=k.document.name, name=name, named=len(kinds), layers=layers))
         k.origins["layer_pattern"] = f"{name}, {k.document.where(name)}"
         return [MIXERS[kind] for kind in kinds[:layers]]
     return None

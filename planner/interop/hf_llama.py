@@ -15,6 +15,7 @@ from planner.interop.hf_keys import Keys
 from planner.interop.hf_layers import each, expert_layers, pattern, stated_mixers, windowed
 from planner.spec.model import MLASpec, ModelSpec, MoESpec
 from planner.units import PlannerError
+from planner.words import say
 from planner.workload.layers import ATTENTION, DENSE, EXPERTS, WINDOWED
 
 
@@ -24,10 +25,7 @@ def base(k: Keys, name: str, *, tied: bool = False, ffn: int | None = None) -> d
     head_dim = k.maybe("head_dim", "head_dim")
     if not head_dim:
         if hidden % heads:
-            raise PlannerError(
-                f"{k.document.name}: hidden_size {hidden} is not divisible by num_attention_heads {heads}, "
-                "and head_dim is not stated."
-            )
+            raise PlannerError(say("hf_llama.hidden_by_heads", file=k.document.name, hidden=hidden, heads=heads))
         head_dim = hidden // heads
         k.origins["head_dim"] = "hidden_size / num_attention_heads"
     return {
@@ -66,7 +64,7 @@ def activation(k: Keys, default: str, gated: bool, *names: str) -> str:
     stated = str(k.get("activation", *(names or ("hidden_act", "hidden_activation")), default=default))
     known = ACTIVATIONS.get(stated)
     if known is None:
-        k.warnings.append(f"{k.document.name}: the activation {shown(stated)} is not known; it is taken for {default}")
+        k.warnings.append(say("hf_llama.activation", file=k.document.name, stated=shown(stated), default=default))
         known = ACTIVATIONS[default]
     return "" if known == ("silu" if gated else "gelu") else known
 
@@ -192,9 +190,7 @@ def _first_dense(k: Keys) -> int:
         return k.maybe("moe.first_dense_layers", "first_k_dense_replace") or 0
     first = kinds.index("sparse") if "sparse" in kinds else len(kinds)
     if "dense" in kinds[first:]:
-        raise PlannerError(
-            f"{k.document.name}: mlp_layer_types has dense layers behind sparse ones: planner knows none."
-        )
+        raise PlannerError(say("hf_llama.dense_behind_sparse", file=k.document.name))
     k.origins["moe.first_dense_layers"] = f"mlp_layer_types, {k.document.where('mlp_layer_types')}"
     return first
 

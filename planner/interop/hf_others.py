@@ -13,6 +13,7 @@ from planner.interop.hf_layers import each, pattern, stated_mixers, windowed
 from planner.interop.hf_llama import activation, base, bias_of, biases, llama_like, routed
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
+from planner.words import say
 from planner.workload.layers import ATTENTION, DENSE, WINDOWED
 
 
@@ -42,7 +43,7 @@ def gemma3(k: Keys, name: str) -> ModelSpec:
 
 def phi(k: Keys, name: str) -> ModelSpec:
     if k.flag("qk_norm", "qk_layernorm", False):
-        raise PlannerError(f"{k.document.name}: qk_layernorm of Phi is not known to planner: write the shape inline.")
+        raise PlannerError(say("hf_others.phi_norm", file=k.document.name))
     return ModelSpec(
         **base(k, name),
         activation=activation(k, "gelu_new", False),

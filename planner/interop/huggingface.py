@@ -17,6 +17,7 @@ from planner.interop.imported import Imported, Taken, model_taken
 from planner.interop.naming import size_warning
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
+from planner.words import phrase, say
 from planner.workload.layers import check_pattern
 
 
@@ -35,16 +36,16 @@ def import_huggingface(path: Path) -> Imported:
     if isinstance(inner, Mapping) and "hidden_size" not in values and "n_embd" not in values:
         tied = {"tie_word_embeddings": values["tie_word_embeddings"]} if "tie_word_embeddings" in values else {}
         values = {**tied, **inner, "model_type": inner.get("model_type", values.get("model_type"))}
-        remarks.append("text_config is what is planned; other parts of the model (vision, audio) are left out")
+        remarks.append(say("huggingface.text_config"))
     keys = Keys(document, values)
     family = str(values.get("model_type") or "").lower()
     build = FAMILIES.get(keys.family)
     if build is None:
         if family in REFUSED:
-            raise PlannerError(f"{shown(path, 200)} has model_type {shown(family)!r}, {REFUSED[family]}.")
+            why = phrase("refused_models", REFUSED[family])
+            raise PlannerError(say("huggingface.refused", file=shown(path, 200), family=shown(family), why=why))
         raise PlannerError(
-            f"{shown(path, 200)} has model_type {shown(family or 'none')!r}; known are {', '.join(sorted(FAMILIES))}. "
-            "Write the shape inline in a scenario instead."
+            say("huggingface.family", file=shown(path, 200), family=shown(family or "none"), families=sorted(FAMILIES))
         )
     spec = build(keys, _name(document, values))
     _check(spec, document)
@@ -60,7 +61,7 @@ def import_huggingface(path: Path) -> Imported:
     said = huggingface_kinds(keys)
     size = size_warning(spec, [spec.name, document.path.stem, document.path.parent.name])
     if size:
-        keys.warnings.append(f"{document.name}: {size}")
+        keys.warnings.append(say("reading.at", file=document.name, what=size))
     return Imported(
         "huggingface",
         (document.name,),
@@ -86,7 +87,7 @@ def _attention(k: Keys) -> list[Taken]:
         if stated in ATTENTION:
             return [Taken("training.flash_attention", ATTENTION[stated], f"{name}, {k.document.where(name)}")]
         if stated:
-            k.remarks.append(f"{name} {shown(stated)} is not known: attention is as the framework has it")
+            k.remarks.append(say("huggingface.attention", name=name, stated=shown(stated)))
     return []
 
 
@@ -100,8 +101,7 @@ def _name(document: Document, values: Mapping[str, Any]) -> str:
 def _check(spec: ModelSpec, document: Document) -> None:
     if spec.heads % spec.kv_heads:
         raise PlannerError(
-            f"{document.name}: num_attention_heads {spec.heads} is not divisible by num_key_value_heads "
-            f"{spec.kv_heads}."
+            say("huggingface.heads_by_groups", file=document.name, heads=spec.heads, kv_heads=spec.kv_heads)
         )
     if spec.moe is not None and spec.moe.top_k > spec.moe.experts:
-        raise PlannerError(f"{document.name}: {spec.moe.top_k} experts a token, where there are {spec.moe.experts}.")
+        raise PlannerError(say("huggingface.top_k", file=document.name, top_k=spec.moe.top_k, experts=spec.moe.experts))

@@ -22,17 +22,13 @@ from planner.interop.peft import import_axolotl, with_peft
 from planner.interop.torchtitan import import_torchtitan
 from planner.performance.framework_table import known_framework
 from planner.units import PlannerError
+from planner.words import say
 
 _DATA = {"data", "data.samples", "data.tokens", "data.index"}
 TOOLS = (
     "gpt-neox", "huggingface", "megatron", "megatron-bridge", "torchtitan", "deepspeed", "accelerate", "nanotron",
     "peft", "axolotl",
 )  # fmt: skip
-
-KNOWN = (
-    "known are GPT-NeoX configs, Hugging Face's config.json (with DeepSpeed's, Accelerate's and PEFT's files), "
-    "Megatron-LM's launch scripts, and files of Megatron-Bridge, torchtitan, nanotron and Axolotl"
-)
 
 
 def tool_of(path: Path) -> str:
@@ -62,14 +58,15 @@ def tool_of(path: Path) -> str:
     if (kind := kind_of(text)) is not None:
         raise _no_config(path, kind)
     if look_through(path).steps >= LEAST_STEPS and not re.search(r"num[_-]layers", text):
-        raise _no_config(path, FileKind("a log", "planner track PLAN --log reads it"))
+        raise _no_config(path, FileKind(say("interop_importing.log"), say("interop_importing.log_instead")))
     return "gpt-neox"
 
 
 def _no_config(path: Path, kind: FileKind) -> PlannerError:
-    instead = f": {kind.instead}" if kind.instead else ", which planner does not import"
-    write = "" if kind.instead else " Write its shape inline in a scenario."
-    return PlannerError(f"{shown(path, 200)} is {kind.what}{instead}; {KNOWN}.{write}")
+    told = {"file": shown(path, 200), "what": kind.what, "known": say("interop_importing.known")}
+    if kind.instead:
+        return PlannerError(say("interop_importing.no_config", instead=kind.instead, **told))
+    return PlannerError(say("interop_importing.not_imported", **told))
 
 
 def import_files(
@@ -100,7 +97,7 @@ def import_files(
         For files that contradict themselves in their tool's own terms, mixtures of tools, or what is missing.
     """
     if not paths:
-        raise PlannerError("There is nothing to import: name a config, a config.json or a launch script.")
+        raise PlannerError(say("interop_importing.nothing"))
     with naming(*paths):
         found = _read(paths, gpus=gpus, vocab=vocab, samples=samples, tokens=tokens, arguments=arguments)
     found = replace(
@@ -136,11 +133,9 @@ def _read(
         if len(models) <= 1 and len(configs) <= 2:
             return import_deepspeed(models[0] if models else None, configs, gpus=gpus)
     if len(paths) > 1:
-        listed = ", ".join(f"{shown(p.name)} ({t})" for p, t in zip(paths, tools, strict=True))
-        raise PlannerError(
-            "Only GPT-NeoX configs are merged, and a config.json with DeepSpeed's and Accelerate's; "
-            f"import these one by one: {listed}."
-        )
+        both = zip(paths, tools, strict=True)
+        listed = [say("interop_importing.file_of_tool", file=shown(p.name), tool=tool) for p, tool in both]
+        raise PlannerError(say("interop_importing.one_by_one", files=listed))
     if kinds == {"huggingface"}:
         return import_huggingface(paths[0])
     if kinds == {"nanotron"}:
@@ -158,7 +153,7 @@ def _with_peft(paths: Sequence[Path], tools: Sequence[str], gpus: int | None) ->
     others = [path for path in paths if path != adapter]
     models = [path for path, tool in zip(paths, tools, strict=True) if tool == "huggingface"]
     if others and not models:
-        raise PlannerError(f"{shown(others[0].name, 80)} holds no model: name the model's config.json, too.")
+        raise PlannerError(say("interop_importing.no_model", file=shown(others[0].name, 80)))
     rest = dict.fromkeys(("gpus", "vocab", "samples", "tokens"))
     base = _read(others, **(rest | {"gpus": gpus}), arguments=()) if others else None
     return with_peft(base, adapter, models)

@@ -10,6 +10,7 @@ from typing import Any
 from planner.interop.files import shown
 from planner.interop.imported import Taken
 from planner.units import SPLIT
+from planner.words import say
 
 MOST = 1000  # datasets of one mixture
 
@@ -50,7 +51,9 @@ def named_index(prefixes: Sequence[object]) -> str:
     names = [prefix for prefix in prefixes if isinstance(prefix, str)]
     if not any(names):
         return ""
-    return f" ({shown(names[0], 60)}.idx{f' and {len(names) - 1:,} more' if len(names) > 1 else ''})"
+    if len(names) == 1:
+        return say("indexed.named", name=shown(names[0], 60))
+    return say("indexed.named_and_more", name=shown(names[0], 60), more=len(names) - 1)
 
 
 def _is_number(value: float | str) -> bool:

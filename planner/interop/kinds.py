@@ -15,6 +15,7 @@ from typing import Any
 
 from planner.interop.files import shown
 from planner.units import PlannerError, nearest
+from planner.words import phrase, say
 
 MOST_COMPARED = 50  # unknown keys that are given a nearest spelling: a file with more is not one of the tool's
 MOST_NAMED = 12  # of them that are written out
@@ -67,9 +68,8 @@ def sort_keys(found: Mapping[str, str], understood: Collection[str], kinds: Kind
     """
     rest = {key: where for key, where in found.items() if key not in understood}
     unused = tuple(sorted(kinds.spelt + key for key in rest if key in kinds.irrelevant and key not in kinds.deciding))
-    warnings = [
-        f"{where}: {kinds.spelt}{key} decides {kinds.deciding[key]}, which planner does not understand: "
-        "the scenario is without it"
+    warnings: list[str] = [
+        say("kinds.decides", file=where, key=kinds.spelt + key, what=phrase("deciding", kinds.deciding[key]))
         for key, where in rest.items()
         if key in kinds.deciding
     ]
@@ -77,10 +77,11 @@ def sort_keys(found: Mapping[str, str], understood: Collection[str], kinds: Kind
     names = sorted({*understood, *kinds.irrelevant, *kinds.deciding})
     for number, (key, where) in enumerate(unknown.items()):
         if number == MOST_NAMED:
-            warnings.append(f"{where}: {len(unknown) - number:,} more that planner does not know")
+            warnings.append(say("kinds.more_unknown", file=where, more=len(unknown) - number))
             break
         near = _near(key, names, kinds) if number < MOST_COMPARED else ""
-        warnings.append(f"{where}: {kinds.spelt}{shown(key)} is no option of {kinds.tool} that planner knows{near}")
+        name = kinds.spelt + shown(key)
+        warnings.append(say("kinds.unknown", file=where, key=name, tool=kinds.tool, near=near))
     return Sorted(unused, tuple(warnings))
 
 
@@ -93,11 +94,12 @@ def refuse(warnings: Iterable[str], *, strict: bool) -> None:
         If `strict` and there are warnings: the first, and how many more there are.
     """
     said = list(warnings)
+    if strict and len(said) > 1:
+        raise PlannerError(say("kinds.strict_and_more", warning=said[0], more=len(said) - 1))
     if strict and said:
-        more = f" (and {len(said) - 1:,} more such warnings)" if len(said) > 1 else ""
-        raise PlannerError(f"{said[0]}{more}; --strict takes no warnings.")
+        raise PlannerError(say("kinds.strict", warning=said[0]))
 
 
 def _near(key: str, names: Collection[str], kinds: Kinds) -> str:
     near = nearest(key[:MOST_LETTERS], names)
-    return f"; did you mean {kinds.spelt}{near[0]}?" if len(near) == 1 else ""
+    return say("kinds.near", key=kinds.spelt + near[0]) if len(near) == 1 else ""

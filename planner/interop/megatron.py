@@ -25,6 +25,7 @@ from planner.interop.megatron_stages import UNEVEN, uneven_stages, warn_of_stage
 from planner.interop.shell_files import sourced
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
+from planner.words import say
 
 #: The layout's arguments, by the scenario's keys.
 LAYOUT = {row.means.removeprefix("layout."): row for row in fields_of(MEGATRON) if row.means.startswith("layout.")}
@@ -60,8 +61,9 @@ def import_megatron(
         told_as_megatrons(read)
         return imported_arguments(read, path, gpus, vocab, samples, tokens, option_kinds())
     except PlannerError as error:
-        said = str(error)
-        raise PlannerError(said if name in said or str(path) in said else f"{name}: {said}") from None
+        said = error.args[0]
+        known = name in said or str(path) in said
+        raise PlannerError(said if known else say("reading.at", file=name, what=said)) from None
 
 
 def imported_arguments(
@@ -99,16 +101,16 @@ def imported_arguments(
 def _undecided(a: Arguments) -> list[str]:
     """Warnings where the script itself leaves open what was read."""
 
-    def differing(other: dict[str, list[str]]) -> str:
+    def differing(other: dict[str, list[str]]) -> list[str]:
         names = sorted(n for n in a.used | set(DECIDING) if a.values.get(n) != other.get(n))
-        return ", ".join(f"--{name}" for name in names[:4]) + (", …" if len(names) > 4 else "")
+        return [*(f"--{name}" for name in names[:4]), *(["…"] if len(names) > 4 else [])]
 
-    said = [f"{a.name}: {sentence}" for sentence in (*a.unsaid, *a.left_open)]
+    said: list[str] = [say("reading.at", file=a.name, what=sentence) for sentence in (*a.unsaid, *a.left_open)]
     if a.doubts is not None and (names := differing(a.doubts)):
-        said.append(f"{a.name}: a condition that only running the script would tell decides {names}; taken as if true")
+        said.append(say("megatron.condition", file=a.name, options=names))
     others = [names for other in a.runs if (names := differing(other))]
     if others:
-        said.append(f"{a.name} starts {len(others) + 1} runs, which differ in {others[0]}; the first is read")
+        said.append(say("megatron.runs", file=a.name, runs=len(others) + 1, options=others[0]))
     return said
 
 
@@ -117,7 +119,7 @@ def _world(a: Arguments, gpus: int | None) -> int | None:
         return whole(gpus, "--gpus")
     if a.launch.gpus is not None:
         return a.launch.gpus
-    a.remarks.append("how many GPUs train this only running the script would tell: add --gpus N")
+    a.remarks.append(say("megatron.gpus"))
     return None
 
 
@@ -125,15 +127,13 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
     tp, pp, cp, ep = (a.number(LAYOUT[name].key, LAYOUT[name].default) for name in ("tp", "pp", "cp", "ep"))
     if (ulysses := a.number("ds-sequence-parallel-size", 1)) > 1 and cp == 1:
         cp = ulysses
-        a.remarks.append("--ds-sequence-parallel-size splits the sequence: it is taken as context parallelism")
+        a.remarks.append(say("megatron.ulysses"))
     if a.flag("no-pipeline-parallel"):
         pp = 1
     _expert_tensor(a, tp)
     micro = a.number(LAYOUT["micro_batch"].key)
     if model.heads % tp:
-        raise PlannerError(
-            f"--num-attention-heads {model.heads} is not divisible by --tensor-model-parallel-size {tp}."
-        )
+        raise PlannerError(say("megatron.heads_by_tp", heads=model.heads, tp=tp))
     vpp = _virtual(a, model, pp)
     uneven_stages(a, model.layers, pp)
     split = a.flag(LAYOUT["sequence_parallel"].key)
@@ -148,17 +148,11 @@ def _layout(a: Arguments, model: ModelSpec, world: int | None) -> list[Taken]:
     ]
     if world is not None:
         if world % (tp * pp * cp):
-            raise PlannerError(
-                f"world size ({world}) is not divisible by total_model_size "
-                f"({tp} x {pp} x {cp}: tensor, pipeline, context); if more GPUs train this, say so with --gpus N."
-            )
+            raise PlannerError(say("megatron.world", world=world, tp=tp, pp=pp, cp=cp))
         dp = world // (tp * pp * cp)
         batch = a.number("global-batch-size", micro * dp)
         if batch % (micro * dp):
-            raise PlannerError(
-                f"global batch size ({batch}) is not divisible by micro batch size ({micro}) "
-                f"times data parallel size ({dp})."
-            )
+            raise PlannerError(say("megatron.batch", batch=batch, micro=micro, dp=dp))
         rows.append(Taken("layout.dp", dp, f"{world} GPUs / ({tp} x {pp} x {cp})"))
         if not a.values.get("global-batch-size") and not a.values.get("step-batch-size-schedule"):
             rows.insert(
@@ -183,9 +177,7 @@ def _expert_tensor(a: Arguments, tp: int) -> None:
         a.used.add("expert-tensor-parallel-size")
     elif tp > 1 and a.values.get("num-experts") and stated in (None, [str(tp)]):
         a.used.add("expert-tensor-parallel-size")
-        a.remarks.append(
-            f"Megatron-LM splits each expert over the {tp} ranks of tensor parallelism; planner keeps it whole"
-        )
+        a.remarks.append(say("megatron.experts_split", tp=tp))
 
 
 def _virtual(a: Arguments, model: ModelSpec, pp: int) -> int:
@@ -199,10 +191,7 @@ def _virtual(a: Arguments, model: ModelSpec, pp: int) -> int:
     if any(name in a.values for name in UNEVEN):
         return max(1, -(-layers // pp) // each)
     if layers % pp or (layers // pp) % each:
-        raise PlannerError(
-            "number of layers per pipeline stage must be divisible by number of layers per virtual pipeline stage: "
-            f"{layers} / {pp} by {each}."
-        )
+        raise PlannerError(say("megatron.layers_by_vpp", layers=layers, pp=pp, each=each))
     return layers // pp // each
 
 
@@ -214,10 +203,7 @@ def _laid_out(a: Arguments, layers: int, pp: int) -> int:
             text = text[: found.start()] + found[1] * int(found[2]) + text[found.end() :]
     stages = text.count("|") + 1
     if stages % pp or text.count("t") != layers:
-        raise PlannerError(
-            f"--pipeline-model-parallel-layout has {stages} stages with {text.count('t')} layers, where "
-            f"--num-layers is {layers} and --pipeline-model-parallel-size {pp}."
-        )
+        raise PlannerError(say("megatron.laid_out", stages=stages, placed=text.count("t"), layers=layers, pp=pp))
     chunks = [part.count("t") for part in text.split("|")]
     warn_of_stages(a, [sum(chunks[rank::pp]) for rank in range(pp)], layers, "--pipeline-model-parallel-layout")
     return stages // pp
@@ -265,7 +251,5 @@ def _data(a: Arguments, samples: int | None, tokens: int | None, batch: int | No
     needed = samples_needed(a, batch)
     if needed is None:
         return [length]
-    a.remarks.append(
-        f"the data set's index{named_index(prefixes)} is not at hand: samples are those that the run reads"
-    )
+    a.remarks.append(say("megatron.no_index", named=named_index(prefixes)))
     return [Taken("data.samples", needed, "what the run reads"), length]

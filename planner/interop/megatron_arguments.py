@@ -15,6 +15,7 @@ from planner.interop.megatron_launch import Launch, launch_of, slurm_environment
 from planner.interop.shell import Script, read_script
 from planner.interop.shell_words import unresolved
 from planner.units import PlannerError
+from planner.words import say
 
 ALIASES: Mapping[str, str] = table_of_keys("megatron")["aliases"]  # names of other years and forks
 _PYTHONS_NUMBER = re.compile(r"(?:--[\w-]+=)?-?\d{1,15}(?:_\d{1,15}){1,8}")  # 300_000_000
@@ -35,21 +36,19 @@ ACTIVATES = re.compile(
 )
 # Files that may set anew what a script assigned before; others (BigScience's start-prod) set up a cluster's account.
 SETS = re.compile(r"\.(?:sh|bash|conf|cfg|env|inc|args)$|conf|param|arg|model|hyper|setting", re.IGNORECASE)
-# Programs of other tools, and what to import of theirs.
+# Programs of other tools, by the codes of what these are and what to import of them.
 OTHERS = {
-    "deepy.py": "GPT-NeoX, whose YAML configs planner imports",
-    "llamafactory-cli": "LLaMA-Factory",
-    "axolotl": "Axolotl, whose YAML planner imports",
-    "axolotl.cli.train": "Axolotl, whose YAML planner imports",
-    "swift": "ms-swift",
-    "recipe.py": "Megatron-Bridge, of which planner imports overrides.yaml beside it",
-    "torchtitan.train": "torchtitan, whose TOML planner imports",
-    "run_train.py": "nanotron, whose YAML planner imports",
-    "maxtext": "MaxText",
-    "run_clm.py": "Hugging Face's Trainer; planner imports the model's config.json",
-    "accelerate": (
-        "Hugging Face Accelerate; planner imports the model's config.json with accelerate.yaml and DeepSpeed's JSON"
-    ),
+    "deepy.py": "other_tools.neox",
+    "llamafactory-cli": "other_tools.llama_factory",
+    "axolotl": "other_tools.axolotl",
+    "axolotl.cli.train": "other_tools.axolotl",
+    "swift": "other_tools.swift",
+    "recipe.py": "other_tools.megatron_bridge",
+    "torchtitan.train": "other_tools.torchtitan",
+    "run_train.py": "other_tools.nanotron",
+    "maxtext": "other_tools.maxtext",
+    "run_clm.py": "other_tools.trainer",
+    "accelerate": "other_tools.accelerate",
 }
 
 
@@ -92,7 +91,7 @@ class Arguments:
         """Sentences on what was read as if not given, since only running the script would tell its value."""
         names = sorted(self.used - PATHS)
         return [
-            f"--{name} is {shown(value)}, which only running the script would tell: it is taken as if not given"
+            say("megatron_arguments.left_open", option=f"--{name}", value=shown(value))
             for name in names
             if (value := next((v for v in self.values.get(name, []) if unresolved(v)), None)) is not None
         ]
@@ -102,17 +101,20 @@ class Arguments:
         values = self.values.get(name)
         if not values:
             if default is None:
-                raise PlannerError(f"{self.name} has no --{name}, which Megatron-LM requires.")
+                raise PlannerError(say("megatron_arguments.required", file=self.name, name=name))
             return default
         if "$" in values[0] or "`" in values[0]:
-            where, unread = (
-                self._line_of(name, values[0]),
-                f" (it reads {shown(self.unread[0])})" if self.unread else "",
-            )
+            where = self._line_of(name, values[0])
+            unread = say("megatron_arguments.reads", file=shown(self.unread[0])) if self.unread else ""
             raise PlannerError(
-                f"{self.name}{where}: --{name} is {shown(values[0])}, which only running the script would "
-                f"tell{unread}; write the number, or give what the script is started with (planner import SCRIPT -- "
-                "ARGUMENTS)."
+                say(
+                    "megatron_arguments.open_number",
+                    file=self.name,
+                    line=where,
+                    name=name,
+                    value=shown(values[0]),
+                    unread=unread,
+                )
             )
         return whole(values[0], f"--{name} ({self.name})", least)
 
@@ -166,7 +168,7 @@ def _say_unread(found: Arguments, script: Script) -> None:
     """Which files the script reads that are not at hand: a warning where they may set what was read, else a remark."""
     found.unread = [file for file in script.unread if not ACTIVATES.search(file)]
     for file in found.unread:
-        said = f"it reads {shown(file)} (source), which is not beside it: what that sets is not known here"
+        said = say("megatron_arguments.unread", file=shown(file))
         (found.unsaid if script.unread[file] and SETS.search(file) else found.remarks).append(said)
 
 
@@ -181,9 +183,7 @@ def _chosen(script: Script, name: str, environment: Mapping[str, str]) -> tuple[
         commands = [line for lines in inner for line in lines if _trains(line)]
     words = max(commands or [line for line in kept if _trains(line)], key=_options, default=[])
     if not words:
-        raise PlannerError(
-            f"{name} has no command with Megatron-LM's arguments (--num-layers, --hidden-size, …){_instead(script)}."
-        )
+        raise PlannerError(say("megatron_arguments.no_command", name=name, instead=_instead(script)))
     entry = _entry(words)
     found = Arguments(name, _values(words[entry + 1 :]))
     found.files = script.files
@@ -199,9 +199,9 @@ def _instead(script: Script) -> str:
     started = {word.rsplit("/", 1)[-1] for line in script.commands for word in line}
     tool = next((tool for program, tool in OTHERS.items() if program in started), "")
     if tool:
-        return f": it starts {tool}"
+        return say("megatron_arguments.starts", tool=say(tool))
     scripts = sorted(word for word in started if re.fullmatch(r"[\w.-]+\.(?:sh|bash|sbatch|slurm)", word))
-    return f": it starts {shown(scripts[0])}; import that script" if scripts else ""
+    return say("megatron_arguments.starts_script", script=shown(scripts[0])) if scripts else ""
 
 
 def _options(words: list[str]) -> int:
@@ -252,16 +252,10 @@ def _no_other_model(found: Arguments, words: list[str]) -> None:
     """
     entry = next((match for word in words if (match := NO_DECODERS.search(word))), None)
     if entry is not None:
-        raise PlannerError(
-            f"{found.name} starts {shown(entry[0].strip('/'))}, which trains no decoder-only transformer; "
-            "planner plans those alone (pretrain_gpt.py)."
-        )
+        raise PlannerError(say("megatron_arguments.no_decoder", file=found.name, program=shown(entry[0].strip("/"))))
     tool = next((word for word in words if NO_TRAINING.search(word)), None)
     if tool is not None and entry is None:
-        raise PlannerError(f"{found.name} starts {shown(tool)}, which trains nothing: there is no run to plan.")
+        raise PlannerError(say("megatron_arguments.no_training", file=found.name, program=shown(tool)))
     hybrid = next((name for name in HYBRID if name in found.values), None)
     if hybrid is not None:
-        raise PlannerError(
-            f"{found.name}: --{hybrid} makes a model with Mamba layers, which planner does not read from a script; "
-            "import its config.json, or write its shape inline (docs/models.md)."
-        )
+        raise PlannerError(say("megatron_arguments.mamba", file=found.name, option=hybrid))

@@ -18,6 +18,7 @@ from planner.interop.megatron_arguments import Arguments
 from planner.interop.megatron_bridge_fields import HOME, RENAMED, SWITCHED_OFF
 from planner.interop.megatron_keys import DECIDING, known_options
 from planner.units import PlannerError
+from planner.words import say
 
 #: Arguments by the field that stands for them where it has another name, and by the field whose False they are.
 NAMED = {
@@ -51,10 +52,7 @@ class BridgeFields(Arguments):
 
     def number(self, name: str, default: int | None = None, least: int = 1) -> int:
         if default is None and not self.values.get(name):
-            raise PlannerError(
-                f"{self.name} has no {self.paths.get(name, name)}: overrides alone do not say what their recipe has; "
-                "import the run_config.yaml that stands beside its checkpoints."
-            )
+            raise PlannerError(say("megatron_bridge.no_field", file=self.name, field=self.paths.get(name, name)))
         return super().number(name, default, least)
 
     def origin(self, *names: str) -> str:
@@ -145,10 +143,8 @@ def _activation(read: BridgeFields, model: Mapping[str, Any]) -> None:
     kind = name.rpartition(".")[2]
     gated = model.get("gated_linear_unit") is True
     if kind not in ("silu", "gelu") or gated != (kind == "silu"):
-        raise PlannerError(
-            f"{read.name}: model.activation_func {shown(kind)} {'with' if gated else 'without'} a gated MLP is not "
-            "understood; planner reads gelu, and silu with model.gated_linear_unit. Write the shape inline instead."
-        )
+        code = "megatron_bridge.gated_activation" if gated else "megatron_bridge.activation"
+        raise PlannerError(say(code, file=read.name, kind=shown(kind)))
     if gated:
         read.values["swiglu"] = []
     if model.get("bias_activation_fusion") is False:

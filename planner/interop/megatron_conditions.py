@@ -9,6 +9,7 @@ from planner.interop.imported import Taken
 from planner.interop.megatron_arguments import Arguments
 from planner.results.plan import Layout, RunConditions
 from planner.spec.model import ModelSpec
+from planner.words import say
 
 #: What `--attention-backend` says of the kernels: a generation, whether they are flash kernels at all, or nothing.
 BACKENDS: dict[str, bool | int] = {"flash": 2, "fused": 3, "auto": True, "unfused": False, "local": False}
@@ -40,7 +41,7 @@ def _attention(a: Arguments) -> list[Taken]:
     if backend and local != "local":
         if backend in BACKENDS:
             return [Taken(key, BACKENDS[backend], a.origin("attention-backend"))]
-        a.remarks.append(f"--attention-backend {backend} is not known: attention is left as the release has it")
+        a.remarks.append(say("megatron_conditions.backend", backend=backend))
         return []
     if local:
         origin = a.origin("transformer-impl")

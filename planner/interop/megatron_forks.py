@@ -13,6 +13,7 @@ from typing import Any
 from planner.interop.files import shown
 from planner.interop.megatron_arguments import Arguments
 from planner.units import PlannerError
+from planner.words import say
 
 # Where epfLLM differs: no biases unless asked for, a width of 4 h for gated MLPs too.
 _EPFLLM = ("model-name", "use-rms-norm", "use-bias", "parallel-attn", "use-multiquery-attn")
@@ -41,7 +42,7 @@ def told_as_megatrons(a: Arguments) -> None:
         a.used.add("num-experts")
     _known_spec(a)
     if a.flag("embed-layernorm"):
-        a.remarks.append("--embed-layernorm: the norm of the embedding, twice --hidden-size parameters, is left out")
+        a.remarks.append(say("megatron_forks.embedding_norm"))
 
 
 def _known_spec(a: Arguments) -> None:
@@ -54,9 +55,7 @@ def _known_spec(a: Arguments) -> None:
     """
     module = (a.values.get("spec") or [""])[0]
     if _MAMBA_SPECS.search(module):
-        raise PlannerError(
-            f"{a.name}: --spec {shown(module)} makes a model with Mamba layers; planner plans transformers only."
-        )
+        raise PlannerError(say("megatron_forks.mamba", file=a.name, module=shown(module)))
     latent = "multi-latent-attention" in a.values
     if _SPECS.search(module) or module == "local" or (latent and _LATENT_SPECS.search(module)):
         a.used.add("spec")
@@ -100,7 +99,7 @@ def _deepspeed_experts(a: Arguments) -> None:
     a.values.setdefault("moe-layer-freq", [f"([{','.join(_intervals(a, every))}])"])
     a.used |= {"topk", "expert-interval"}
     if len(set(a.values["num-experts"])) > 1:
-        a.remarks.append("--num-experts gives layers different numbers of experts: the first is taken for all")
+        a.remarks.append(say("megatron_forks.unlike_experts"))
 
 
 def _intervals(a: Arguments, every: int) -> list[str]:
@@ -122,7 +121,7 @@ def zero_of(a: Arguments) -> tuple[int, str] | None:
         return int(stated[0]), a.origin("zero-stage")
     if stated and "$" in stated[0]:
         return a.number("zero-stage", 0), a.origin("zero-stage")
-    a.unsaid.append("the ZeRO stage is in DeepSpeed's configuration, which is another file: stage 0 is taken")
+    a.unsaid.append(say("megatron_forks.zero_stage"))
     return 0, "not said in the script"
 
 
@@ -147,7 +146,7 @@ def _config(a: Arguments) -> dict[str, Any] | None:
     try:
         found = json.loads(re.sub(r"\$\{?\w+\}?", "0", text))
     except (ValueError, RecursionError):
-        a.remarks.append(f"DeepSpeed's configuration {shown(name)} is no JSON as the script writes it")
+        a.remarks.append(say("megatron_forks.no_json", name=shown(name)))
         return None
     if not isinstance(found, dict) or not isinstance(found.get("zero_optimization", {}), dict):
         return None

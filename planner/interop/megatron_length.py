@@ -9,6 +9,7 @@ from planner.interop.imported import Taken
 from planner.interop.megatron_arguments import Arguments
 from planner.interop.megatron_forks import offloads
 from planner.units import PlannerError
+from planner.words import say
 
 _OPTIMIZERS = {"sgd": "sgd-momentum", "muon": "muon", "dist_muon": "muon", "lion": "lion"}  # Megatron-LM's, planner's
 _SUFFIXES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
@@ -39,7 +40,7 @@ def megatron_training(a: Arguments, default_batch: int | None) -> list[Taken]:
     iterations, samples, batch = a.optional("train-iters"), a.optional("train-samples"), _batch(a, default_batch)
     tokens, steps = a.optional("train-tokens"), _schedule(a)
     if iterations is not None and samples is not None:
-        raise PlannerError("Expected either --train-iters or --train-samples, not both.")
+        raise PlannerError(say("megatron_length.both_lengths"))
     if tokens is not None and iterations is not None and batch is not None:
         iterations = min(iterations, -(-tokens // (batch * a.number("seq-length"))))
     name = "train-samples" if tokens is None else "train-tokens"
@@ -62,7 +63,7 @@ def megatron_training(a: Arguments, default_batch: int | None) -> list[Taken]:
         rows.append(Taken("training.evaluation.interval", interval, a.origin("eval-interval")))
         rows.append(Taken("training.evaluation.iterations", count, a.origin("eval-iters")))
     if a.flag("exit-interval") or a.flag("exit-duration-in-mins"):
-        a.remarks.append("each job of this run ends before its whole length, which the jobs after it train on")
+        a.remarks.append(say("megatron_length.jobs"))
     return rows
 
 
@@ -74,15 +75,13 @@ def _ramp(a: Arguments, steps: list[tuple[int, int]]) -> list[Taken]:
         name = "step-batch-size-schedule"
         values = _evenly(steps)
         if values is None and len(steps) > 1:
-            a.unsaid.append(f"--{name} is no even ramp, which a scenario could say: its last batch is taken throughout")
+            a.unsaid.append(say("megatron_length.uneven_ramp", name=name))
         if values is None:
             return []
     elif not ramp:
         return []
     elif len(ramp) != 3:
-        raise PlannerError(
-            "expected the following format: --rampup-batch-size <start batch size> <increment> <samples>."
-        )
+        raise PlannerError(say("megatron_length.ramp_format"))
     else:
         values = [whole(v, f"--rampup-batch-size ({a.name})") for v in ramp]
     keys = ("start", "increment", "samples")
@@ -98,14 +97,11 @@ def _schedule(a: Arguments) -> list[tuple[int, int]]:
     for entry in text.split():
         found = re.fullmatch(r"(\d{1,18}(?:\.\d{1,6})?)([KMBT]?):(\d{1,9})", entry.upper())
         if found is None or not int(found[3]):
-            raise PlannerError(
-                f'{a.name}: --step-batch-size-schedule is "TOKENS:BATCH TOKENS:BATCH …", '
-                f"and {entry[:40]} is none of them."
-            )
+            raise PlannerError(say("megatron_length.schedule", file=a.name, entry=entry[:40]))
         steps.append((int(float(found[1]) * _SUFFIXES[found[2]]) // seq, int(found[3])))
     steps.sort()
     if steps and steps[0][0]:
-        raise PlannerError(f"{a.name}: the first entry of --step-batch-size-schedule starts at 0 tokens.")
+        raise PlannerError(say("megatron_length.schedule_start", file=a.name))
     return steps
 
 
@@ -138,7 +134,7 @@ def _optimizer(a: Arguments) -> list[Taken]:
         a.used.add("sgd-momentum")
         rows.append(Taken("training.optimizer", _OPTIMIZERS[name], a.origin("optimizer")))
     elif name != "adam":
-        a.unsaid.append(f"--optimizer {name[:40]} is counted as Adam, which keeps two numbers a parameter")
+        a.unsaid.append(say("megatron_length.as_adam", name=name[:40]))
     elif a.flag("use-precision-aware-optimizer") and all(halves):
         rows.append(Taken("training.optimizer", "adamw-bf16", a.origin("exp-avg-dtype")))
     if offloads(a):
@@ -174,5 +170,5 @@ def _precision(a: Arguments) -> tuple[str, str]:
         return "bf16", a.origin("bf16")
     if a.flag("fp16"):
         return "fp16", a.origin("fp16")
-    a.remarks.append("Megatron-LM would train this in fp32, which planner does not price: bf16 is written instead")
+    a.remarks.append(say("megatron_length.fp32"))
     return "bf16", "assumed; the script says neither --bf16 nor --fp16"

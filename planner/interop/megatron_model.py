@@ -9,6 +9,7 @@ from planner.interop.megatron_arguments import Arguments
 from planner.interop.megatron_fields import LATENT, MODEL
 from planner.spec.model import MLASpec, ModelSpec, MoESpec
 from planner.units import PlannerError
+from planner.words import say
 
 # Programs that take GPT-2's tokenizer where no --tokenizer-type says otherwise (args_defaults).
 ENTRIES = ("pretrain_gpt.py", "pretrain_gpt2.py", "pretrain_gpt_core.py", "finetune.py")
@@ -27,12 +28,12 @@ def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpe
     head_dim = a.optional("kv-channels")
     if head_dim is None:
         if hidden % heads:
-            raise PlannerError(f"--hidden-size {hidden} is not divisible by --num-attention-heads {heads}.")
+            raise PlannerError(say("megatron_model.hidden_by_heads", hidden=hidden, heads=heads))
         head_dim = hidden // heads
     kv_heads = a.number("num-query-groups", 1) if a.flag("group-query-attention") else heads
     a.used.add("num-query-groups")
     if heads % kv_heads:
-        raise PlannerError(f"--num-attention-heads {heads} is not divisible by --num-query-groups {kv_heads}.")
+        raise PlannerError(say("megatron_model.heads_by_groups", heads=heads, kv_heads=kv_heads))
     gated, shrunk = a.flag("swiglu") or a.flag("quick-geglu") or a.flag("geglu"), a.flag("swiglu")
     ffn = a.optional("ffn-hidden-size")
     if ffn is None:  # arguments.py: 4 h, or with swiglu 64 x int(4 h x 2/3 / 64), to keep the number of parameters
@@ -41,7 +42,7 @@ def megatron_model(a: Arguments, name: str, vocab: int | None) -> tuple[ModelSpe
     rows, vocab_origin = _vocabulary(a, vocab)
     activation = "relu" if a.flag("squared-relu") and not gated else ""
     if activation:
-        a.remarks.append("--squared-relu is counted as ReLU: as many parameters and FLOPs")
+        a.remarks.append(say("megatron_model.squared_relu"))
     positions = a.optional("max-position-embeddings")
     embedding = a.text("position-embedding-type", "learned_absolute")
     if a.flag("use-rotary-position-embeddings"):
@@ -109,10 +110,7 @@ def _vocabulary(a: Arguments, stated: int | None) -> tuple[int, str]:
     if tokenizer == "gpt2bpetokenizer" or (not tokenizer and entry in ENTRIES):
         origin = a.origin("tokenizer-type") if tokenizer else f"GPT-2's, the default of {entry}"
         return 50257 + more, origin
-    raise PlannerError(
-        f"{a.name} has no --vocab-size, and --tokenizer-type {shown(tokenizer or 'none')} does not say it: "
-        "add --vocab N."
-    )
+    raise PlannerError(say("megatron_model.no_vocabulary", file=a.name, tokenizer=shown(tokenizer or "none")))
 
 
 def _without_layers(a: Arguments, layers: int) -> int:
@@ -168,11 +166,11 @@ def _moe_frequency(a: Arguments, layers: int) -> tuple[int, int]:
     for part in compact.split("+"):
         found = re.fullmatch(r"\(?\[([01](?:,[01])*),?\]\)?(?:\*(\d{1,5}))?", part)
         if not found or len(pattern) > 10_000:
-            a.unsaid.append(f"--moe-layer-freq {shown(text)} is not understood; experts are taken for every layer")
+            a.unsaid.append(say("megatron_model.frequency", text=shown(text)))
             return 0, 1
         pattern += [int(c) for c in found[1].split(",")] * min(int(found[2] or 1), 10_000)
     if len(pattern) != layers:
-        raise PlannerError(f"--moe-layer-freq has {len(pattern)} entries, where --num-layers is {layers}.")
+        raise PlannerError(say("megatron_model.frequency_length", entries=len(pattern), layers=layers))
     first = pattern.index(1) if 1 in pattern else layers
     if all(pattern[first:]):
         return first, 1
@@ -184,8 +182,5 @@ def _cut(a: Arguments, pattern: list[int], every: int) -> tuple[int, int]:
     layers, experts = len(pattern), sum(pattern)
     if experts * every == layers:
         return 0, every
-    a.remarks.append(
-        f"{a.name}: {experts} of {layers} layers have experts, at places that a scenario cannot say: "
-        "as many of the last layers are taken"
-    )
+    a.remarks.append(say("megatron_model.expert_layers", file=a.name, experts=experts, layers=layers))
     return layers - experts, 1

@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 
 from planner.interop.megatron_arguments import Arguments
+from planner.words import say
 
 FIRST = ("decoder-first-pipeline-num-layers", "num-layers-in-first-pipeline-stage")
 LAST = ("decoder-last-pipeline-num-layers", "num-layers-in-last-pipeline-stage")
@@ -37,11 +38,8 @@ def warn_of_stages(a: Arguments, sizes: Sequence[int], layers: int, what: str) -
     """Say it where stages are fuller than planner's."""
     most = -(-layers // len(sizes))
     if max(sizes) > most:
-        listed = ", ".join(map(str, sizes[:12])) + (", …" if len(sizes) > 12 else "")
-        a.unsaid.append(
-            f"{what} gives the stages {listed} layers; planner cuts them as evenly as can be, {most} at most, so its "
-            "fullest stage takes less time and memory than this one"
-        )
+        listed = [*map(str, sizes[:12]), *(["…"] if len(sizes) > 12 else [])]
+        a.unsaid.append(say("megatron_stages.fuller", option=what, stages=listed, most=most))
 
 
 def _sizes(a: Arguments, layers: int, pp: int) -> list[int] | None:

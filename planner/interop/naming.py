@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from planner.spec.model import ModelSpec
-from planner.units import format_count
+from planner.words import say
 from planner.workload.counts import parameter_counts
 
 TOLERANCE = 0.1  # names are rounded, by less than a tenth
@@ -32,10 +32,7 @@ def size_warning(spec: ModelSpec, names: Iterable[str]) -> str:
         found = _sizes(name)
         if found and not any(abs(own - said) <= TOLERANCE * said for said in found for own in right):
             stated = min(found, key=lambda said: abs(said - whole))
-            return (
-                f"the name {name} says {_words(stated)} parameters, and the shape that was read has {_words(whole)}: "
-                "one of the keys that decide the shape means something else, or is missing"
-            )
+            return say("naming.another_size", name=name, stated=_words(stated), read=_words(whole))
         if found:
             return ""
     return ""
@@ -55,4 +52,4 @@ def _sizes(name: str) -> list[float]:
 
 
 def _words(count: float) -> str:
-    return f"{count / 1e9:,.3g} billion" if count >= 1e9 else f"{format_count(round(count / 1e6))} million"
+    return say("naming.billions", n=count / 1e9) if count >= 1e9 else say("naming.millions", n=round(count / 1e6))

@@ -14,6 +14,7 @@ from planner.interop.nanotron_assumptions import TABLE, M, P, T
 from planner.interop.values import Values, flat
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
+from planner.words import say
 
 #: Sections of which nothing is planned.
 SECTIONS = ("checkpoints", "data_stages", "general", "lighteval", "logging", "metrics_logging", "profiler", "s3_upload",
@@ -56,18 +57,18 @@ def import_nanotron(path: Path, *, samples: int | None = None, tokens: int | Non
     ]
     irrelevant = {key for key in y.values if key.startswith(READ) and key not in kept}
     said = sort_keys(dict.fromkeys(y.values, y.name), y.used, Kinds("nanotron", irrelevant, kept))
-    unsaid = "the YAML does not say how long the data is: samples are those that the run reads"
+    unsaid = say("nanotron.length")
     remarks = () if given else (unsaid,)
     return Imported("nanotron", (y.name,), model, tuple(taken), said.unused, remarks, warnings=said.warnings)
 
 
 def _model(y: Values, stem: str) -> tuple[ModelSpec, dict[str, str]]:
     if y.get(f"{M}is_starcoder2_config", False) or f"{M}hidden_size" not in y.values:
-        raise PlannerError(f"{y.name}: planner reads nanotron's Llama and Qwen2 alone; write the shape inline instead.")
+        raise PlannerError(say("nanotron.models", file=y.name))
     y.used |= {f"{M}is_llama_config", f"{M}is_qwen2_config", f"{M}hidden_act"}
     hidden, heads = y.value("model.hidden"), y.value("model.heads")
     if hidden % heads:
-        raise PlannerError(f"{y.name}: {M}hidden_size {hidden} is not divisible by num_attention_heads {heads}.")
+        raise PlannerError(say("nanotron.hidden_by_heads", file=y.name, hidden=hidden, heads=heads))
     rows = [row for row in TABLE if row.means.startswith("model.")]
     stated = {row.means.removeprefix("model."): y.value(row.means) for row in rows}
     model = ModelSpec(
@@ -78,9 +79,7 @@ def _model(y: Values, stem: str) -> tuple[ModelSpec, dict[str, str]]:
         **{**stated, "kv_heads": stated["kv_heads"] or heads},
     )
     if heads % model.kv_heads:
-        raise PlannerError(
-            f"{y.name}: num_attention_heads {heads} must be divisible by num_key_value_heads {model.kv_heads}."
-        )
+        raise PlannerError(say("nanotron.heads_by_groups", file=y.name, heads=heads, kv_heads=model.kv_heads))
     origins = {row.means.removeprefix("model."): y.origin(row.key) for row in rows if row.key.startswith(M)}
     return model, {**origins, "name": "the file's name"}
 
@@ -92,6 +91,6 @@ def _layout(y: Values) -> list[Taken]:
     split, engine = str(y.get(f"{P}tp_mode")).upper() == "REDUCE_SCATTER", str(y.get(f"{P}pp_engine"))
     y.used |= {f"{P}tp_linear_async_communication", f"{P}tp_recompute_allgather"}
     if pp.value > 1 and engine != "1f1b":
-        raise PlannerError(f"{y.name}: {P}pp_engine {shown(engine)} keeps all micro-batches; planner plans 1f1b alone.")
+        raise PlannerError(say("nanotron.engine", file=y.name, engine=shown(engine)))
     sequence = Taken("layout.sequence_parallel", tp.value > 1 and split, y.origin(f"{P}tp_mode"))
     return [tp, pp, dp, stage, sequence, recompute]

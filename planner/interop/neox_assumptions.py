@@ -15,6 +15,7 @@ from planner.interop.fields import Field
 from planner.interop.neox_conditions import fusion_entries, overlap_entry
 from planner.interop.neox_fields import MODEL
 from planner.performance.framework_table import framework
+from planner.words import say
 from planner.workload.counts import padded_vocab, parameter_counts
 
 PRECISIONS = {"bf16": "bfloat16", "fp16": "fp16"}
@@ -94,70 +95,67 @@ def _recompute(export: Export) -> dict[str, Any]:
 
 def _group_lacking(export: Export) -> str:
     group = conditions_of(export).shard_group
-    return (
-        f"it has no sharding of states over a group ({group} GPUs); plan with training.framework: gpt-neox"
-        if group
-        else ""
-    )
+    return say("neox_assumptions.no_shard_group", group=group) if group else ""
 
 
 def _recompute_lacking(export: Export) -> str:
     share = conditions_of(export).recompute_share
     if export.plan.layout.recompute != "full" or share is None or not 0 < share < 1:
         return ""
-    return "it has no recomputation of a share of the layers; plan with layout.recompute_share: 1"
+    return say("neox_assumptions.no_recompute_share")
 
 
 def _recipe_lacking(export: Export) -> str:
     recipe = conditions_of(export).recipe
-    return f"it has no {', '.join(recipe)} of a vendor's recipe; plan with training.tuning: field" if recipe else ""
+    return say("neox_assumptions.no_recipe", parts=list(recipe)) if recipe else ""
 
 
 BOTH = "memory, time"
 NEOX = (
-    Assumption("layout", "tp, pp; no vpp, no cp; what a stage passed on stays until it comes back", BOTH,
-               ("pipe_parallel_size", "model_parallel_size"), "others are refused", _layout),
-    Assumption("batch", "sequences a micro-batch, micro-batches, sequences a step", BOTH,
+    Assumption("layout", "neox_assumptions.layout", BOTH,
+               ("pipe_parallel_size", "model_parallel_size"), "assumptions.others_refused", _layout),
+    Assumption("batch", "assumptions.batch_parts", BOTH,
                (Field("train_batch_size", "training.global_batch"),
                 Field("train_micro_batch_size_per_gpu", "layout.micro_batch"),
                 Field("gradient_accumulation_steps", "layout.grad_accum"))),
-    Assumption("expert ranks", "experts over the tensor-parallel ranks: ep is tp", BOTH, (), "GPT-NeoX has no other"),
-    Assumption("sequence parallel", "norms and the residual stream divided by tp", BOTH,
-               (Field("sequence_parallel", write=lambda e: e.plan.layout.sequence_parallel or None),), "off"),
-    Assumption("sharding", "ZeRO over all data-parallel ranks; ZeRO 3 has two layers and the table gathered at once",
+    Assumption("expert ranks", "neox_assumptions.expert_ranks", BOTH, (), "assumptions.neox_alone"),
+    Assumption("sequence parallel", "assumptions.divided_by_tp", BOTH,
+               (Field("sequence_parallel", write=lambda e: e.plan.layout.sequence_parallel or None),),
+               "assumptions.off"),
+    Assumption("sharding", "neox_assumptions.sharding",
                BOTH, ("zero_optimization.stage", "zero_optimization.stage3_prefetch_bucket_size",
                       "zero_optimization.stage3_max_live_parameters"),
-               "unstated, ZeRO 3 would keep up to a billion parameters; a shard group is refused, and bf16 under "
-               "ZeRO 0", _zero, _group_lacking),
-    Assumption("buckets", "5e8 values that reduce and 5e8 that gather (fp16 2 + 2 bytes each, bf16 4 + 2)", "memory",
+               "neox_assumptions.sharding_otherwise", _zero, _group_lacking),
+    Assumption("buckets", "neox_assumptions.buckets", "memory",
                ("zero_optimization.reduce_bucket_size", "zero_optimization.allgather_bucket_size",
                 "zero_optimization.contiguous_gradients", "zero_optimization.reduce_scatter",
                 "zero_optimization.allgather_partitions")),
-    Assumption("weights", "16 bits", BOTH, ("precision", "fp16"), "8 and 4 bits are refused", _weights),
-    Assumption("gradients", "with fp16 in fp16; with bf16 in bf16 and added up and reduced in fp32", BOTH,
+    Assumption("weights", "assumptions.sixteen_bits", BOTH, ("precision", "fp16"),
+               "neox_assumptions.weights_otherwise", _weights),
+    Assumption("gradients", "neox_assumptions.gradients", BOTH,
                ("data_types.grad_accum_dtype",), "",  # fp32 with bf16: DeepSpeed's issue 1835, of which GPT-NeoX warns
                lambda e: {} if e.plan.precision == "fp16" else {"data_types": {"grad_accum_dtype": "fp32"}}),
-    Assumption("reductions", "behind the backward pass as much as in measured runs that do not say, or as stated",
-               "time", ("zero_optimization.overlap_comm",), "on where not stated"),
-    Assumption("optimizer", "fp32 master weights and moments (AdamW), 8-bit moments or Lion's one under ZeRO 1 and 2",
-               BOTH, ("optimizer", "use_bnb_optimizer", "deepspeed_extra_args"), "others are refused", _optimizer),
-    Assumption("offload", "none", BOTH, (), "what is on the host is refused"),
-    Assumption("adapters", "none: all of the model is trained", BOTH, (), "LoRA and QLoRA are refused"),
-    Assumption("recompute", "none, or whole layers", BOTH, ("checkpoint_activations", "checkpoint_num_layers"),
-               "modules or a share of the layers are refused; `partition_activations` is off by default", _recompute,
+    Assumption("reductions", "assumptions.reductions_measured",
+               "time", ("zero_optimization.overlap_comm",), "assumptions.on_unstated"),
+    Assumption("optimizer", "neox_assumptions.optimizer",
+               BOTH, ("optimizer", "use_bnb_optimizer", "deepspeed_extra_args"),
+               "assumptions.others_refused", _optimizer),
+    Assumption("offload", "assumptions.none", BOTH, (), "assumptions.host_refused"),
+    Assumption("adapters", "assumptions.no_adapters", BOTH, (), "assumptions.adapters_refused"),
+    Assumption("recompute", "assumptions.whole_layers", BOTH, ("checkpoint_activations", "checkpoint_num_layers"),
+               "neox_assumptions.recompute_otherwise", _recompute,
                _recompute_lacking),
-    Assumption("attention", "flash kernels, or scores in memory", BOTH,
+    Assumption("attention", "assumptions.flash_or_scores", BOTH,
                tuple(row for row in MODEL if row.key == "attention_config")),
-    Assumption("fused kernels", "softmax, biases with GELU or norms, or each by itself", BOTH,
+    Assumption("fused kernels", "neox_assumptions.fused_kernels", BOTH,
                ("scaled_upper_triang_masked_softmax_fusion", "bias_gelu_fusion", "layernorm_fusion", "rmsnorm_fusion"),
-               "off", lambda e: fusion_entries(e.plan.conditions, e.model)),
-    Assumption("dropout", "none: no masks are kept", "memory",
+               "assumptions.off", lambda e: fusion_entries(e.plan.conditions, e.model)),
+    Assumption("dropout", "assumptions.no_masks", "memory",
                (Field("hidden_dropout", write=0.0), Field("attention_dropout", write=0.0))),
-    Assumption("loss", "16-bit logits and their fp32 copy, worked on in place", BOTH, (),
-               "`fp16_lm_cross_entropy` is off by default"),
-    Assumption("routing", "dropless, the busiest rank 1.1 times the mean under a balanced router", BOTH,
-               tuple(row for row in MODEL if row.key == "moe_router_type"), "`topk` balances nothing"),
-    Assumption("expert exchange", "gathers and scatters of the tensor-parallel ranks", "time", (),
-               "GPT-NeoX has no other", lacking=_recipe_lacking),
-    Assumption("CUDA graphs", "none", "time", (), "GPT-NeoX has none"),
+    Assumption("loss", "assumptions.loss_in_place", BOTH, (), "neox_assumptions.loss_otherwise"),
+    Assumption("routing", "neox_assumptions.routing", BOTH,
+               tuple(row for row in MODEL if row.key == "moe_router_type"), "neox_assumptions.routing_otherwise"),
+    Assumption("expert exchange", "neox_assumptions.expert_exchange", "time", (),
+               "assumptions.neox_alone", lacking=_recipe_lacking),
+    Assumption("CUDA graphs", "assumptions.none", "time", (), "neox_assumptions.cuda_graphs_otherwise"),
 )  # fmt: skip

@@ -16,18 +16,19 @@ from planner.interop.imported import Imported, Taken
 from planner.spec.adapter import ALL_LINEAR, RANK, Adapter
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
+from planner.words import say
 from planner.workload.adapters import targets
 from planner.workload.zoo import find_model
 
-#: Keys of an adapter that planner does not count, with what they do; any value but these is refused.
-_UNCOUNTED: Mapping[str, tuple[tuple[Any, ...], str]] = {
-    "modules_to_save": ((None, []), "trains whole matrices beside adapters"),
-    "use_dora": ((None, False), "adds a vector to every adapter"),
-    "layers_to_transform": ((None, []), "puts adapters on some layers alone"),
-    "rank_pattern": ((None, {}), "gives adapters unlike ranks"),
-    "target_parameters": ((None, []), "puts adapters on parameters that are no matrices of their own"),
-    "trainable_token_indices": ((None, []), "trains rows of the embedding"),
-    "bias": ((None, "none"), "trains biases, too"),
+#: Keys of an adapter that planner does not count (`peft.KEY` says what they do); any value but these is refused.
+_UNCOUNTED: Mapping[str, tuple[Any, ...]] = {
+    "modules_to_save": (None, []),
+    "use_dora": (None, False),
+    "layers_to_transform": (None, []),
+    "rank_pattern": (None, {}),
+    "target_parameters": (None, []),
+    "trainable_token_indices": (None, []),
+    "bias": (None, "none"),
 }
 _AXOLOTLS = {
     "lora_modules_to_save": "modules_to_save",
@@ -67,7 +68,7 @@ def with_peft(base: Imported | None, path: Path, models: list[Path]) -> Imported
     document = read_json(path)
     kind = str(document.values.get("peft_type") or "")
     if kind.upper() != "LORA":
-        raise PlannerError(f"{document.name}: peft_type {shown(kind)} is not planned; planner counts LORA.")
+        raise PlannerError(say("peft.kind", file=document.name, kind=shown(kind)))
     _refuse_uncounted(document, {key: key for key in _UNCOUNTED})
     found = base or _of_catalog(document, "base_model_name_or_path")
     quantised = any(_in_four_bits(read_json(model).values.get("quantization_config")) for model in models)
@@ -81,7 +82,7 @@ def with_peft(base: Imported | None, path: Path, models: list[Path]) -> Imported
     if modules is not None:
         taken.append(Taken("training.adapter.target_modules", _modules(document, modules), f"target_modules, {place}"))
     else:
-        raise PlannerError(f"{place} has no target_modules: PEFT writes them once the adapter is made; add them.")
+        raise PlannerError(say("peft.no_modules", file=place))
     _check(found.model, taken, place)
     known = ("peft_type", "r", "target_modules", "base_model_name_or_path", *_UNCOUNTED)
     unused = tuple(sorted(key for key in document.values if key not in known))
@@ -107,7 +108,7 @@ def import_axolotl(model: Path | None, path: Path, *, gpus: int | None = None) -
     _refuse_uncounted(document, _AXOLOTLS)
     for key in _DECIDING:
         if values.get(key) not in (None, 1):
-            raise PlannerError(f"{place}: {key} {shown(str(values[key]))} is not planned under Axolotl.")
+            raise PlannerError(say("peft.layout", file=place, key=key, value=shown(str(values[key]))))
     base = import_huggingface(model) if model is not None else _of_catalog(document, "base_model")
     said: list[str] = []
     taken = [t for t in base.taken if t.key != "data.seq_length"]
@@ -136,8 +137,9 @@ def _of_catalog(document: Document, key: str) -> Imported:
     except PlannerError:
         spec = None
     if spec is None:
-        what = f"{key} {shown(stated)} is no model of the catalog" if stated else f"it has no {key}"
-        raise PlannerError(f"{document.name}: {what}: name the model's config.json, too.")
+        if stated:
+            raise PlannerError(say("peft.unknown_model", file=document.name, key=key, model=shown(stated)))
+        raise PlannerError(say("peft.no_model", file=document.name, key=key))
     place = f"{key}, {document.name}"
     taken = (Taken("name", spec.name, ""), Taken("model", spec.name, place))
     return Imported("peft", (), spec, taken)
@@ -145,21 +147,17 @@ def _of_catalog(document: Document, key: str) -> Imported:
 
 def _refuse_uncounted(document: Document, names: Mapping[str, str]) -> None:
     for name, key in names.items():
-        able, does = _UNCOUNTED[key]
-        if document.values.get(name) not in able:
-            raise PlannerError(f"{document.name}: {name} {does}, which planner does not count; leave it out.")
+        if document.values.get(name) not in _UNCOUNTED[key]:
+            raise PlannerError(say("peft.uncounted", file=document.name, key=name, does=say(f"peft.{key}")))
 
 
 def _modules(document: Document, stated: object) -> list[str]:
     if isinstance(stated, str):
         if stated.lower() == ALL_LINEAR:
             return [ALL_LINEAR]
-        raise PlannerError(
-            f"{document.name}: target_modules {shown(stated)} is a pattern, which planner does not follow: "
-            "list the names of the matrices, as q_proj and v_proj."
-        )
+        raise PlannerError(say("peft.pattern", file=document.name, stated=shown(stated)))
     if not isinstance(stated, list) or not stated or not all(isinstance(name, str) for name in stated):
-        raise PlannerError(f"{document.name}: target_modules is to be a list of names, or {ALL_LINEAR}.")
+        raise PlannerError(say("peft.modules", file=document.name))
     return sorted({name.rpartition(".")[2] for name in stated})
 
 
@@ -170,7 +168,7 @@ def _check(model: ModelSpec, taken: list[Taken], place: str) -> None:
         try:
             targets(model, Adapter("lora", RANK, tuple(modules)))
         except PlannerError as error:
-            raise PlannerError(f"{place}: {error}.") from None
+            raise PlannerError(say("peft.wrong", file=place, what=error.args[0])) from None
 
 
 def _in_four_bits(stated: object) -> bool:
@@ -183,10 +181,10 @@ def _adapter(document: Document, said: list[str]) -> list[Taken]:
     if method in (None, ""):
         return []
     if method not in ("lora", "qlora"):
-        raise PlannerError(f"{place}: adapter {shown(str(method))} is not planned; planner counts lora and qlora.")
+        raise PlannerError(say("peft.method", file=place, method=shown(str(method))))
     four = method == "qlora" or values.get("load_in_4bit") is True
     if values.get("load_in_8bit") is True and not four:
-        said.append("load_in_8bit: the frozen weights are counted in 16 bits, twice what they take")
+        said.append(say("peft.eight_bits"))
     linear = values.get("lora_target_linear") is True
     modules = [ALL_LINEAR] if linear else _modules(document, values.get("lora_target_modules"))
     where = "lora_target_linear" if linear else "lora_target_modules"
@@ -208,7 +206,7 @@ def _length(values: Mapping[str, Any], place: str) -> list[Taken]:
 
 def _batch(values: Mapping[str, Any], place: str, gpus: int | None, said: list[str]) -> list[Taken]:
     if gpus is None:
-        said.append("how many GPUs train this no file says: add --gpus N")
+        said.append(say("peft.gpus"))
         return []
     taken = [Taken("layout.dp", gpus, "--gpus")]
     if values.get("micro_batch_size") is not None:
@@ -231,10 +229,10 @@ def _framework(values: Mapping[str, Any], place: str, said: list[str]) -> list[T
     stated = values.get("deepspeed")
     number = next((n for n in (3, 2, 1) if f"zero{n}" in str(stated)), None)
     if stated and number is None:
-        said.append(f"deepspeed {shown(str(stated))}: which ZeRO stage it has its own file says")
+        said.append(say("peft.zero_stage", stated=shown(str(stated))))
         return [Taken("training.framework", "deepspeed", f"deepspeed, {place}")]
     if not stated:
-        said.append("neither deepspeed nor fsdp is stated: every rank holds all, planned as ZeRO 1")
+        said.append(say("peft.unstated"))
     return [
         Taken("training.framework", "deepspeed", f"deepspeed, {place}" if stated else "not stated"),
         Taken("layout.zero_stage", number or 1, f"deepspeed, {place}" if stated else "not stated"),
@@ -246,10 +244,10 @@ def _optimizer(values: Mapping[str, Any], place: str, said: list[str], tuned: bo
     if "8bit" in stated and not tuned:
         return [Taken("training.optimizer", "adamw-8bit", f"optimizer, {place}")]
     if "8bit" in stated:
-        said.append(f"optimizer {shown(stated)}: its moments are counted in fp32; of adapters that is little")
+        said.append(say("peft.moments", stated=shown(stated)))
     known = next((name for word, name in _OPTIMIZERS.items() if word in stated), None)
     if known is None:
-        raise PlannerError(f"{place}: optimizer {shown(stated)} is none that planner counts.")
+        raise PlannerError(say("peft.optimizer", file=place, stated=shown(stated)))
     return [Taken("training.optimizer", known, f"optimizer, {place}")]
 
 

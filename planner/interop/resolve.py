@@ -11,9 +11,9 @@ from typing import Any
 
 from planner.interop.datasets import (
     epochs_of_map,
+    percent_of,
     read_index,
     read_index_map,
-    share_text,
     split_documents,
 )
 from planner.interop.files import config_text
@@ -24,7 +24,8 @@ from planner.scenario import one_run, parse_any
 from planner.spec.model import ModelSpec
 from planner.spec.programme import Programme
 from planner.spec.scenario import DataSource, Scenario
-from planner.units import PlannerError, format_count
+from planner.units import PlannerError
+from planner.words import say
 from planner.workload.dataset import tokens_from_samples
 
 
@@ -83,10 +84,11 @@ def resolve(scenario: Scenario, folder: Path | None = None) -> Scenario:
     for source in scenario.data:
         read = resolve_source(source, seq_length, path_of)
         seq_length = seq_length or read.seq_length
-        basis = "; ".join((read.source.basis, *read.remarks)) if read.remarks else read.source.basis
+        parts = [read.source.basis, *read.remarks]
+        basis = say("resolve.with_remarks", parts=parts) if read.remarks else read.source.basis
         sources.append(replace(read.source, basis=basis))
     if not seq_length:
-        raise PlannerError("data: no file says the sequence length; write `seq_length`")
+        raise PlannerError(say("resolve.no_length"))
     return replace(scenario, model=model, data=tuple(sources), seq_length=seq_length)
 
 
@@ -117,13 +119,15 @@ def _from_index(source: DataSource, prefix: Path, seq_length: int | None) -> Res
     stop = index.sequences if split is None else split_documents(split, index.sequences)[1]
     tokens = index.tokens(0, stop)
     if tokens < 2:
-        raise PlannerError(f"data.index: {index.path.name} leaves {tokens} tokens to train on")
-    basis = f"{index.path.name}: {format_count(tokens)} tokens in {format_count(stop)} sequences"
+        raise PlannerError(say("resolve.few_tokens", file=index.path.name, tokens=tokens))
+    told: dict[str, Any] = {"file": index.path.name, "tokens": tokens, "sequences": stop}
     if split is not None:
-        total = format_count(index.sequences)
-        basis += f" (split {split}: {share_text(stop, index.sequences)} of {total})"
+        percent = percent_of(stop, index.sequences)
+        basis = say("resolve.index_split", split=split, percent=percent, total=index.sequences, **told)
     elif index.documents != index.sequences:
-        basis += f" of {format_count(index.documents)} documents"
+        basis = say("resolve.index_documents", documents=index.documents, **told)
+    else:
+        basis = say("resolve.index", **told)
     return Resolved(replace(source, index=None, read_index=source.index or "", tokens=tokens, basis=basis))
 
 
@@ -131,18 +135,17 @@ def _from_map(source: DataSource, path: Path, seq_length: int | None) -> Resolve
     """A saved sample or shuffle index; how many epochs it covers stands in the document index beside it."""
     found = read_index_map(path)
     if found.samples is None:
-        raise PlannerError(f"data.index: {path.name} lists documents; give the sample_idx.npy beside it")
+        raise PlannerError(say("resolve.lists_documents", file=path.name))
     beside = path.with_name(
         path.name.replace(f"{found.kind}_idx", "doc_idx").replace(f"{found.kind}_index", "document_index")
     )
     epochs = epochs_of_map(read_index_map(beside))
     length = _length_in_name(path.name) or seq_length
     if length is None:
-        raise PlannerError(f"data.index: {path.name} does not say its sequence length; give seq_length")
+        raise PlannerError(say("resolve.index_length", file=path.name))
     low, high = tokens_from_samples(found.samples, epochs, length)
-    basis = (
-        f"{path.name}: {format_count(found.samples)} samples of {format_count(length)} tokens in {epochs} epochs, so "
-        f"{format_count(low)} to {format_count(high)} tokens an epoch (the larger is planned for)"
+    basis = say(
+        "resolve.samples", file=path.name, samples=found.samples, length=length, epochs=epochs, low=low, high=high
     )
     return Resolved(replace(source, index=None, tokens=high, basis=basis), length)
 
@@ -152,39 +155,31 @@ def _from_log(source: DataSource, path: Path, seq_length: int | None) -> Resolve
     train = read_data_log(path).of("train")
     length = next((dataset.seq_length for dataset in train if dataset.seq_length), None) or seq_length
     if length is None:
-        raise PlannerError(f"data.log: {path.name} does not say its sequence length; give seq_length")
+        raise PlannerError(say("resolve.log_length", file=path.name))
     ranges = [dataset.tokens_per_epoch(dataset.seq_length or length) for dataset in train]
     low, high = sum(low for low, _ in ranges), sum(high for _, high in ranges)
     if high < 2:
-        raise PlannerError(f"data.log: {path.name} speaks of less than one sample an epoch")
-    said = "; ".join(explain(dataset) for dataset in train)
-    basis = (
-        f"{path.name}: {said}; {format_count(low)} to {format_count(high)} tokens an epoch (the larger is planned for)"
-    )
+        raise PlannerError(say("resolve.log_samples", file=path.name))
+    said = [explain(dataset) for dataset in train]
+    basis = say("resolve.log", file=path.name, said=said, low=low, high=high)
     return Resolved(replace(source, log=None, tokens=high, basis=basis), length, _log_remarks(train, length))
 
 
 def _log_remarks(train: Sequence[LogDataset], length: int) -> tuple[str, ...]:
     """Why an epoch is less than the number that the log prints."""
-    remarks = []
+    remarks: list[str] = []
     if len(train) > 1:
-        remarks.append(
-            f"the log's {len(train)} datasets are counted together; their weights are not in it, give them as a list"
-        )
+        remarks.append(say("resolve.log_datasets", datasets=len(train)))
     for dataset in train:
         seq_length = dataset.seq_length or length
         one = (dataset.tokens_per_epoch(seq_length)[1] - 1) // seq_length
         if dataset.epochs > 1:
-            asked = format_count(dataset.requested) if dataset.requested else "more"
-            share = "half" if dataset.epochs == 2 else f"1/{dataset.epochs}"
-            remarks.append(
-                f"the log's {format_count(dataset.printed)} counts {dataset.epochs} epochs ({asked} samples were asked "
-                f"for, and one epoch was too few): one epoch is {format_count(one)} samples, {share} of that number"
-            )
+            asked = dataset.requested or say("resolve.more")
+            share = say("resolve.half") if dataset.epochs == 2 else f"1/{dataset.epochs}"
+            told = {"printed": dataset.printed, "epochs": dataset.epochs, "asked": asked, "one": one, "share": share}
+            remarks.append(say("resolve.log_epochs", **told))
         elif dataset.line == "loading":
-            remarks.append(
-                f"the {format_count(dataset.printed)} that the log prints on loading is one more than there are samples"
-            )
+            remarks.append(say("resolve.log_loading", printed=dataset.printed))
     return tuple(remarks)
 
 

@@ -20,6 +20,7 @@ from planner.interop.values import Values, flat
 from planner.performance.frameworks import framework
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
+from planner.words import say
 from planner.workload.zoo import load_model
 
 _TABLE = table_of_keys("torchtitan")
@@ -69,10 +70,11 @@ def _values(path: Path) -> dict[str, Any]:
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise PlannerError(f"{name} is not valid TOML: {shown(error, 120)}.") from None
+        raise PlannerError(say("torchtitan.no_toml", file=name, error=shown(error, 120))) from None
     except (RecursionError, ValueError) as error:
-        said = f"it is nested more than {MAX_DEPTH} levels deep" if isinstance(error, RecursionError) else error
-        raise PlannerError(f"{name} is not a configuration: {shown(said, 120)}.") from None
+        deep = isinstance(error, RecursionError)
+        why = say("torchtitan.deep", levels=MAX_DEPTH) if deep else shown(error, 120)
+        raise PlannerError(say("torchtitan.no_configuration", file=name, why=why)) from None
     found = {_TABLE["renamed"].get(key, key): value for key, value in flat(tree).items()}
     return dict(sorted(found.items()))
 
@@ -83,11 +85,7 @@ def _model(job: Values) -> tuple[ModelSpec, list[Taken]]:
     plain = flavour.removesuffix("_flex").removesuffix("_varlen").removesuffix("_flex_attn")
     found = known.get(f"{name}/{plain}")
     if found is None:
-        listed = ", ".join(known)
-        raise PlannerError(
-            f"{job.name}: model {shown(f'{name}/{flavour}')} is none whose shape planner knows ({listed}); "
-            "write its shape inline in a scenario."
-        )
+        raise PlannerError(say("torchtitan.model", file=job.name, model=shown(f"{name}/{flavour}"), known=list(known)))
     model, origin = load_model(found), f"model.name, model.flavor, {job.name}"
     if not model.mtp_layers:
         return model, [Taken("model", found, origin)]
@@ -104,18 +102,15 @@ def _degrees(job: Values, gpus: int | None) -> dict[str, Taken]:
     others = tp * pp * cp * replicate
     if shard == -1:
         if gpus is None:
-            raise PlannerError(
-                f"{job.name}: {SHARD} is -1 (what is left), and no TOML says of how many GPUs: add --gpus N."
-            )
+            raise PlannerError(say("torchtitan.gpus", file=job.name))
         if gpus % others:
             raise PlannerError(
-                f"{job.name}: {gpus} GPUs are not divisible by tensor x pipeline x context x replicate = "
-                f"{tp} x {pp} x {cp} x {replicate}."
+                say("torchtitan.degrees", file=job.name, gpus=gpus, tp=tp, pp=pp, cp=cp, replicate=replicate)
             )
         shard = gpus // others
     shard = whole(shard, f"{SHARD} ({job.name})")
     if gpus is not None and gpus != others * shard:
-        raise PlannerError(f"{job.name}: its degrees make {others * shard} GPUs, not {gpus}.")
+        raise PlannerError(say("torchtitan.other_gpus", file=job.name, made=others * shard, gpus=gpus))
     job.used.add(f"{P}expert_tensor_parallel_degree")
     found = [
         *rows[:2],
@@ -135,11 +130,11 @@ def _virtual(job: Values, pp: int) -> Taken:
     if pp == 1:
         return Taken("layout.vpp", 1, "no pipeline")
     if schedule.lower() not in ("1f1b", "interleaved1f1b"):
-        job.warnings.append(f"{job.name}: {scheduled} {shown(schedule)} is planned as 1F1B")
+        job.warnings.append(say("torchtitan.schedule", file=job.name, key=scheduled, schedule=shown(schedule)))
     if isinstance(parts, list) and parts and len(parts) % pp == 0:
         return Taken("layout.vpp", len(parts) // pp, job.origin(laid))
     if each is not None:
-        job.warnings.append(f"{job.name}: {layers} is not read: chunks are the schedule's own")
+        job.warnings.append(say("torchtitan.chunks", file=job.name, key=layers))
     return Taken("layout.vpp", 2 if "interleaved" in schedule.lower() else 1, job.origin(scheduled))
 
 
@@ -150,15 +145,12 @@ def _batch(job: Values, degrees: Mapping[str, Taken]) -> tuple[Taken, Taken]:
     each, size = local * degrees["dp"].value, job.get(total_key)
     total = each if size == -1 else job.number(total_key)
     if total % each:
-        raise PlannerError(
-            f"{job.name}: global batch size must be multiple of local batch size times data-parallel degree "
-            f"({total} % ({local} * {degrees['dp'].value}) != 0)."
-        )
+        raise PlannerError(say("torchtitan.batch", file=job.name, total=total, local=local, dp=degrees["dp"].value))
     job.used.add(piece)
     if degrees["pp"].value > 1:
         key, micro = piece, job.number(piece)
         if local % micro:
-            raise PlannerError(f"{job.name}: Batch size {local} must be divisible by microbatch_size {micro}.")
+            raise PlannerError(say("torchtitan.micro_batch", file=job.name, local=local, micro=micro))
     said = job.origin(total_key) if size != -1 else "local batch size x data-parallel degree"
     return Taken("training.global_batch", total, said), Taken("layout.micro_batch", micro, job.origin(key))
 
@@ -167,7 +159,7 @@ def _length(job: Values, batch: int, samples: int | None, tokens: int | None) ->
     iterations, length = job.take("training.iterations", "data.seq_length")
     if (given := data_given(samples, tokens)) is not None:
         return [given, length, iterations]
-    job.remarks.append("a TOML does not say how long the data is: samples are those that the run reads")
+    job.remarks.append(say("torchtitan.length"))
     return [Taken("data.samples", iterations.value * batch, "what the run reads"), length, iterations]
 
 
@@ -176,9 +168,7 @@ def _precision(job: Values) -> list[Taken]:
     converters = job.get(key)
     names = " ".join(map(str, converters)) if isinstance(converters, list) else str(converters)
     if job.values.get("training.mixed_precision_param") == "float32" or job.values.get("training.dtype") == "bfloat16":
-        job.warnings.append(
-            f"{job.name}: weights are planned in fp32 and computed with in bf16, which this file changes"
-        )
+        job.warnings.append(say("torchtitan.weights", file=job.name))
     kind = "fp8" if "float8" in names else "mxfp8" if "mx" in names else "bf16"
     return [Taken("training.precision", kind, job.origin(key))]
 
@@ -203,8 +193,8 @@ def _recompute(job: Values, model: ModelSpec) -> list[Taken]:
         share = round(model.layers // every / model.layers, 6)
         return [full] if every == 1 else [full, Taken("layout.recompute_share", share, full.origin)]
     if mode == "memory_budget":
-        job.warnings.append(f"{job.name}: {key} memory_budget is planned as selective")
+        job.warnings.append(say("torchtitan.memory_budget", file=job.name, key=key))
         mode = "selective"
     if mode not in ("none", "selective", "full"):
-        raise PlannerError(f"{job.name}: {key} {shown(mode)} must be none, selective, full or memory_budget.")
+        raise PlannerError(say("torchtitan.recompute", file=job.name, key=key, mode=shown(mode)))
     return [Taken("layout.recompute", mode, job.origin(key))]

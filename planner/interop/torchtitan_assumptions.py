@@ -13,6 +13,7 @@ from planner.interop.assumptions import Assumption, fields_of, no_scores
 from planner.interop.export_common import Export, conditions_of
 from planner.interop.fields import Field
 from planner.interop.torchtitan_models import flavour_of
+from planner.words import say
 
 P = "parallelism."
 CONVERTERS = {"fp8": "quantize.linear.float8", "mxfp8": "quantize.linear.mx"}
@@ -44,9 +45,9 @@ def _layout_lacking(export: Export) -> str:
     layout = export.plan.layout
     flavour = flavour_of(export.model)
     if layout.pp > 1 and flavour.without_pipeline:
-        return f"it has no pipeline for {flavour.name}; plan with layout.pp: 1"
+        return say("torchtitan_assumptions.no_pipeline", name=flavour.name)
     if layout.tp * layout.pp > 1 and layout.dp * layout.cp == 1:
-        return "it has no 16-bit weights in tensor or pipeline parallel without sharding; plan with layout.dp: {min: 2}"
+        return say("torchtitan_assumptions.unsharded")
     return ""
 
 
@@ -64,7 +65,7 @@ def _expert_ranks_lacking(export: Export) -> str:
     layout, group = export.plan.layout, sharded_over(export)
     if export.model.moe is None or group * layout.tp % layout.ep == 0:
         return ""
-    return f"it has no ep {layout.ep} over {group} sharded x {layout.tp} tensor ranks; plan without layout.shard_group"
+    return say("torchtitan_assumptions.no_expert_ranks", ep=layout.ep, group=group, tp=layout.tp)
 
 
 def sharded_over(export: Export) -> int:
@@ -77,10 +78,7 @@ def _sharding_lacking(export: Export) -> str:
     layout, group = export.plan.layout, sharded_over(export)
     if layout.dp * layout.cp % group == 0 and group % layout.cp == 0:
         return ""
-    return (
-        f"it has no shard group of {group} among {layout.dp * layout.cp} ranks, which must divide them and be divided "
-        f"by cp {layout.cp}; plan with another layout.shard_group"
-    )
+    return say("torchtitan_assumptions.no_shard_group", group=group, ranks=layout.dp * layout.cp, cp=layout.cp)
 
 
 def _weights(export: Export) -> dict[str, Any]:
@@ -116,81 +114,77 @@ def _recompute_lacking(export: Export) -> str:
     nearest = (export.model.layers // _every(share)) / export.model.layers
     if abs(nearest - share) < 1e-5:
         return ""
-    return (
-        f"it has no recompute of {share:g} of the layers, only of every second, third, …; "
-        f"plan with layout.recompute_share: {nearest:.6g}"
-    )
+    return say("torchtitan_assumptions.no_recompute_share", share=share, nearest=nearest)
 
 
 def _fused(export: Export) -> bool:
     fused = conditions_of(export).fused_or_compile
     if export.plan.precision in CONVERTERS and not fused:
-        export.notes.append("narrow formats are slow without a compiler: plan with training.fused_or_compile: true")
+        export.notes.append(say("torchtitan_assumptions.narrow"))
     return fused
 
 
 BOTH = "memory, time"
 TORCHTITAN = (
-    Assumption("layout", "tp, pp, vpp, cp; a stage keeps what it passed on until it comes back", BOTH,
+    Assumption("layout", "torchtitan_assumptions.layout", BOTH,
                (Field(f"{P}tensor_parallel_degree", "layout.tp", 1),
                 Field(f"{P}pipeline_parallel_degree", "layout.pp", 1),
                 Field(f"{P}context_parallel_degree", "layout.cp", 1),
                 Field(f"{P}pipeline_parallel_schedule", default="1F1B", write=_schedule),
                 Field(f"{P}module_fqns_per_model_part", default=None, write=_parts)),
-               "tp or pp without sharded ranks is refused: it would train in fp32", lacking=_layout_lacking),
-    Assumption("batch", "sequences a micro-batch, and a step", BOTH,
+               "torchtitan_assumptions.layout_otherwise", lacking=_layout_lacking),
+    Assumption("batch", "assumptions.batch_and_step", BOTH,
                (Field("training.local_batch_size", default=8, write=_local_batch),
                 Field("training.global_batch_size", "training.global_batch", -1),
                 Field("training.seq_len", "data.seq_length", 2048),
                 Field(f"{P}pipeline_parallel_microbatch_size", default=1,
                       write=lambda e: e.plan.layout.micro_batch if e.plan.layout.pp > 1 else None)),
-               "with a pipeline the local batch is all micro-batches of a step"),
-    Assumption("expert ranks", "ep over dp x cp x tp; tensor parallel does not divide experts (etp 1)", BOTH,
+               "torchtitan_assumptions.batch_otherwise"),
+    Assumption("expert ranks", "torchtitan_assumptions.expert_ranks", BOTH,
                (Field(f"{P}expert_parallel_degree", "layout.ep", 1, _with_experts(lambda e: e.plan.layout.ep)),
                 Field(f"{P}expert_tensor_parallel_degree", "", 1, _with_experts(lambda _: 1), decides="the layout")),
                lacking=_expert_ranks_lacking),
-    Assumption("sequence parallel", "norms and the residual stream divided by tp", BOTH, (),
-               "always with tensor parallel"),
-    Assumption("sharding", "FSDP2 over dp x cp ranks (ZeRO 3: resharded after the forward pass; 2: not), or HSDP over "
-               "a shard group; one block gathered ahead", BOTH,
+    Assumption("sequence parallel", "assumptions.divided_by_tp", BOTH, (),
+               "torchtitan_assumptions.sequence_parallel_otherwise"),
+    Assumption("sharding", "torchtitan_assumptions.sharding", BOTH,
                (Field(f"{P}data_parallel_shard_degree", default=-1,
                       write=lambda e: sharded_over(e) // e.plan.layout.cp),
                 Field(f"{P}data_parallel_replicate_degree", default=1,
                       write=lambda e: e.plan.layout.dp * e.plan.layout.cp // sharded_over(e)),
                 Field(f"{P}fsdp_reshard_after_forward", default="default",
                       write=lambda e: {2: "never", 3: "always"}[e.plan.layout.zero_stage])),
-               "default: always without, never with a pipeline", lacking=_sharding_lacking),
-    Assumption("buckets", "a block's parameters", BOTH, (), "one FSDP2 unit a block"),
-    Assumption("weights", "fp32 shards, computed with in bf16 (fp8, mxfp8 in matmuls but for the output's)", BOTH,
+               "torchtitan_assumptions.sharding_otherwise", lacking=_sharding_lacking),
+    Assumption("buckets", "assumptions.block_parameters", BOTH, (), "torchtitan_assumptions.buckets_otherwise"),
+    Assumption("weights", "torchtitan_assumptions.weights", BOTH,
                (Field("training.dtype", default=None), Field("training.mixed_precision_param", default=None),
                 Field("model.converters", default=[]),
                 *(f"{converter}.{key}" for converter in CONVERTERS.values() for key in ("recipe_name", "filter_fqns"))),
-               "gathered in bf16: no float8 all-gather", _weights),
-    Assumption("gradients", "fp32 shards, reduced in fp32", BOTH,
+               "torchtitan_assumptions.weights_otherwise", _weights),
+    Assumption("gradients", "assumptions.shards_fp32", BOTH,
                (Field("training.mixed_precision_reduce", write="float32"),)),
-    Assumption("reductions", "behind the backward pass", "time", (), "FSDP2's own"),
-    Assumption("optimizer", "AdamW's moments in fp32 beside fp32 weights", BOTH,
-               (Field("optimizer.name", write="AdamW"),), "others are refused"),
-    Assumption("offload", "none", BOTH,
+    Assumption("reductions", "assumptions.reductions_hidden", "time", (),
+               "torchtitan_assumptions.reductions_otherwise"),
+    Assumption("optimizer", "torchtitan_assumptions.optimizer", BOTH,
+               (Field("optimizer.name", write="AdamW"),), "assumptions.others_refused"),
+    Assumption("offload", "assumptions.none", BOTH,
                (Field("training.enable_cpu_offload", default=False, decides="what memory holds"),),
-               "what is on the host is refused"),
-    Assumption("adapters", "none: all of the model is trained", BOTH, (), "LoRA and QLoRA are refused"),
-    Assumption("recompute", "none; every other matmul and all that is no matmul or attention (op); whole blocks, or "
-               "every n-th of them", BOTH,
+               "assumptions.host_refused"),
+    Assumption("adapters", "assumptions.no_adapters", BOTH, (), "assumptions.adapters_refused"),
+    Assumption("recompute", "torchtitan_assumptions.recompute", BOTH,
                (Field("activation_checkpoint.mode", default="selective"),
                 Field("activation_checkpoint.selective_ac_option", default="2")),
-               "unstated, every second block", _recompute, _recompute_lacking),
-    Assumption("attention", "flash kernels", BOTH, (), "`scaled_dot_product_attention` picks one; scores in memory are "
-               "refused", lacking=no_scores),
-    Assumption("fused kernels", "norms and activations compiled, or each by itself", BOTH,
+               "torchtitan_assumptions.recompute_otherwise", _recompute, _recompute_lacking),
+    Assumption("attention", "assumptions.flash", BOTH, (),
+               "torchtitan_assumptions.attention_otherwise", lacking=no_scores),
+    Assumption("fused kernels", "assumptions.compiled", BOTH,
                (Field("compile.enable", "training.fused_or_compile", False, _fused),
-                Field("compile.components", write=["model", "loss"])), "off"),
-    Assumption("dropout", "none: no masks are kept", "memory", (), "torchtitan's models have none"),
-    Assumption("loss", "16-bit logits and their fp32 copy", BOTH, (), "`components/loss.py` computes it in fp32"),
-    Assumption("routing", "dropless, even over the experts", BOTH, (), "a bias balances (`load_balance_coeff`)"),
-    Assumption("expert exchange", "all-to-all", "time",
+                Field("compile.components", write=["model", "loss"])), "assumptions.off"),
+    Assumption("dropout", "assumptions.no_masks", "memory", (), "torchtitan_assumptions.dropout_otherwise"),
+    Assumption("loss", "assumptions.loss_copied", BOTH, (), "torchtitan_assumptions.loss_otherwise"),
+    Assumption("routing", "torchtitan_assumptions.routing", BOTH, (), "torchtitan_assumptions.routing_otherwise"),
+    Assumption("expert exchange", "torchtitan_assumptions.expert_exchange", "time",
                (Field(f"{P}expert_parallel_comm_backend", write=_with_experts(lambda _: "standard")),)),
-    Assumption("CUDA graphs", "none", "time", (), "v0.2.2 has none"),
+    Assumption("CUDA graphs", "assumptions.none", "time", (), "torchtitan_assumptions.cuda_graphs_otherwise"),
 )  # fmt: skip
 #: All that is read.
 TABLE = fields_of(

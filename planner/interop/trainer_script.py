@@ -12,6 +12,7 @@ from planner.interop.fields import yaml_lines
 from planner.interop.launching import TRAIN, WANTED, script_head
 from planner.interop.quoting import commented, shell_word
 from planner.units import PlannerError
+from planner.words import say
 
 ACCELERATE = "accelerate.yaml"
 
@@ -27,7 +28,7 @@ def config_and_arguments(
         If the tool cannot run the plan, naming what it lacks.
     """
     if export.trained.batch_ramp:
-        raise PlannerError(f"{title} cannot run this plan: it has no batch ramp; plan without training.batch_ramp.")
+        raise PlannerError(say("assumptions.cannot", tool=title, why=say("assumptions.batch_ramp")))
     refuse_lacking(table, export, title, name)
     values = written(table, export)
     return (
@@ -88,8 +89,7 @@ def trainer_script(export: Export, arguments: dict[str, Any], installed: str) ->
     if trained.evaluation_interval and trained.evaluation_iterations:
         words |= {"--eval_strategy": "steps", "--eval_steps": trained.evaluation_interval}
     cut = "--max_length" if tuned else "--block_size of run_clm.py"
-    script = "trl/scripts/sft.py of TRL" if tuned else "a script of the Trainer's"
-    export.notes.append(f"{TRAIN}: set TRAIN_SCRIPT, {script}; what it is told follows its name")
+    export.notes.append(say("trainer_script.set_sft" if tuned else "trainer_script.set_script", file=TRAIN))
     lines = [
         "#!/usr/bin/env bash",
         *commented(export.header("Launch script of Accelerate")),

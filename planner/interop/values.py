@@ -9,6 +9,7 @@ from planner.interop.fields import REQUIRED, Field
 from planner.interop.files import truth, whole
 from planner.interop.imported import Taken
 from planner.units import PlannerError
+from planner.words import say
 
 
 class Values:
@@ -37,7 +38,7 @@ class Values:
         row, value = self.table[key], self.get(key)
         value = row.default if value is None else value
         if value is REQUIRED:
-            raise PlannerError(f"{self.name} has no {key}, which {self.tool} requires.")
+            raise PlannerError(say("values.required", file=self.name, key=key, tool=self.tool))
         return whole(value, f"{key} ({self.name})", row.least, row.most)
 
     def value(self, means: str) -> Any:
