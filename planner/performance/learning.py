@@ -102,7 +102,7 @@ def sort_runs(paths: Sequence[Path], overlays: Sequence[Path] = ()) -> tuple[lis
             try:
                 run = reader.read(row, place)
             except PlannerError as error:
-                unreadable[place] = str(error)
+                unreadable[place] = error.args[0]
             else:
                 runs += [run] if run.tokens_per_s_per_gpu else []
     return runs, unreadable
