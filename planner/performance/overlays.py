@@ -65,7 +65,7 @@ def readable(
     kept, refused = [], []
     for number, row in enumerate(rows, 1):
         try:
-            reader.read(row, f"{name}:{number}")
+            reader.read(row, f"{name}:{number}", name)
         except PlannerError as error:
             refused.append(error.args[0])
         else:
@@ -82,7 +82,7 @@ def runs_of(rows: Sequence[Mapping[str, str]], name: str, overlays: Sequence[Pat
         If a row cannot be read, naming it.
     """
     reader = Reader(load_catalog(tuple(o for o in overlays if Path(o).is_dir())))
-    return [reader.read(row, f"{name}:{number}") for number, row in enumerate(rows, 1)]
+    return [reader.read(row, f"{name}:{number}", name) for number, row in enumerate(rows, 1)]
 
 
 def known_runs(own: Iterable[Run], overlays: Sequence[Path] = ()) -> list[Run]:

@@ -183,7 +183,7 @@ def predict_rows(
     refused: dict[int, PlannerError] = {}
     for i, row in enumerate(rows):
         try:
-            runs.append(reader.read(row, f"{name}:{i + 1}"))
+            runs.append(reader.read(row, f"{name}:{i + 1}", name))
         except PlannerError as error:
             refused[i] = error
     predicted = iter(predict_runs(runs, calibration))

@@ -95,8 +95,10 @@ def layouts_of(runs: Sequence[Run]) -> Layouts:
     return layouts_as_run(runs).whole()
 
 
-def read_run(row: Mapping[str, str], parts: Catalog, place: str) -> Run:
+def read_run(row: Mapping[str, str], parts: Catalog, place: str, table: str = "") -> Run:
     """The run that a row states. Columns are those of the measured tables; empty means "not stated".
+
+    A run without `source_id` is of its `table`, else of its `place`.
 
     Raises
     ------
@@ -104,7 +106,7 @@ def read_run(row: Mapping[str, str], parts: Catalog, place: str) -> Run:
         Where a number is not one, or the row cannot be placed at all (no model shape, unknown accelerator, a batch
         that does not divide); the message starts with `place`.
     """
-    return Reader(parts).read(row, place)
+    return Reader(parts).read(row, place, table)
 
 
 class Reader:
@@ -115,7 +117,7 @@ class Reader:
         self._settings: dict[tuple[Hashable, ...], Setting] = {}
         self._assumed: dict[tuple[int, int, int], tuple[str, ...]] = {}  # by setting, GPUs, ZeRO stage
 
-    def read(self, row: Mapping[str, str], place: str) -> Run:
+    def read(self, row: Mapping[str, str], place: str, table: str = "") -> Run:
         """As `read_run`."""
         cell = Cells(row, place)
         if TOO_MANY in row:
@@ -139,7 +141,7 @@ class Reader:
         dated = re.search(r"(?<!\d)20[0-4]\d(?!\d)", cell.text("date")[:MOST_TEXT])  # a day, a month, words around one
         return Run(
             id=place,
-            source=cell.text("source_id") or place.split(":", maxsplit=1)[0],
+            source=cell.text("source_id") or table or place,
             model_name=cell.text("model"),
             setting=setting,
             tp=ranks.tp,
