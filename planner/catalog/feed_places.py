@@ -69,7 +69,8 @@ def price_rows(
     for one in listed:
         for place in places.of(one):
             by_key[one.cloud, place.instance, place.region, one.pricing].append((one, place))
-    rows, ambiguous = [], []
+    rows: list[dict[str, object]] = []
+    ambiguous: list[tuple[Listed, str]] = []
     for key, found in by_key.items():
         prices = sorted({round(one.usd, 6) for one, _ in found})
         if len(prices) > 1:

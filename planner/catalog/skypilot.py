@@ -71,7 +71,8 @@ def read_skypilot(folder: Path, catalog: Catalog, as_of: date) -> Reading:
         rows.append(_by_region(good, nodes, as_of))
     if not rows:
         raise PlannerError(say("skypilot.no_accelerator", folder=str(folder)))
-    table, other = pd.concat(rows, ignore_index=True), {say("skypilot.processors"): bare}
+    table = pd.concat(rows, ignore_index=True)
+    other: dict[str, int] = {say("skypilot.processors"): bare}
     return Reading(table, pd.concat(rejected, ignore_index=True), other, lines)
 
 
