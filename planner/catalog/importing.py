@@ -22,7 +22,7 @@ from planner.catalog.prices import COLUMNS, read_prices
 from planner.files import csv_text, finish, write_all
 from planner.reading import read_bytes
 from planner.units import PlannerError
-from planner.words import say
+from planner.words import phrase, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,8 @@ class Import:
     def counts(self) -> Mapping[str, int]:
         """How many rows each reason met, as `check: what became of it`."""
         pairs = zip(self.report["check"], self.report["what"], strict=True)
-        return dict(sorted(Counter(f"{check}: {what}" for check, what in pairs).items()))
+        found = (say("importing.became", check=check, what=phrase("importing", what)) for check, what in pairs)
+        return dict(sorted(Counter(found).items()))
 
 
 def checked(reading: Reading, catalog: Catalog) -> Import:
