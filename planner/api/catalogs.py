@@ -186,9 +186,9 @@ def import_catalog(
     PlannerError
         If the source is none of these, or cannot be read, or nothing says of which day it is; nothing is written then.
     """
-    from planner.catalog.carrying import newest_snapshot, without_twice
+    from planner.catalog.carrying import newest_snapshot
     from planner.catalog.diff import moved
-    from planner.catalog.importing import checked, write_snapshot
+    from planner.catalog.importing import checked, without_twice, write_snapshot
     from planner.catalog.overlay import config_catalog
 
     path, given = Path(source), parse_date(as_of) if isinstance(as_of, str) else as_of

@@ -155,18 +155,18 @@ def predict_run(overlays: Folders = (), **columns: Any) -> RunPrediction:
 
 def detail(row: Mapping[str, object], facts: Catalog, calibration: Calibration) -> RunPrediction:
     """One run's prediction by facts that have been loaded."""
+    from planner.performance.cells import unplaced
     from planner.performance.gpu_names import accelerator_id
     from planner.performance.memory import memory
     from planner.performance.predict import breakdown, predict_rows, predict_run
     from planner.performance.rows import layouts_of, read_run
     from planner.report.evidence import MEMORY
-    from planner.report.predictions import unplaced
 
     (cells,) = rows_of(row).cells
     cells |= {"gpu": accelerator_id(str(row.get("gpu") or ""), facts)}
     (checked,) = predict_rows([cells], facts, calibration, "run")
     if not checked["pred_tokens_per_s_per_gpu"]:
-        raise PlannerError(unplaced(checked["why"], "run", 1))
+        raise PlannerError(unplaced(checked["why"]))
     found = predict_run(read_run(cells, facts, "run"), calibration)
     parts = None if found.memory_gib is None else memory(found.run.setting, layouts_of([found.run]))
     document = {
@@ -317,11 +317,10 @@ def choose_runs(rows: RowsLike, count: int, overlays: Folders = ()) -> NextRuns:
 def _objections(rows: Sequence[Mapping[str, str]], overlays: Sequence[Path], calibration: Calibration) -> list[str]:
     """What `predict` has against each row, "" if nothing."""
     from planner.catalog import load_catalog
+    from planner.performance.cells import unplaced
     from planner.performance.predict import predict_rows
-    from planner.report.predictions import unplaced
 
-    found = predict_rows(rows, load_catalog(tuple(overlays)), calibration)
-    return [unplaced(row["why"], "row", number) for number, row in enumerate(found, 1)]
+    return [unplaced(row["why"]) for row in predict_rows(rows, load_catalog(tuple(overlays)), calibration)]
 
 
 def _measured(run: RowsLike, overlays: Sequence[Path]) -> tuple[list[Mapping[str, str]], str, list[str]]:

@@ -1,19 +1,12 @@
-"""A new snapshot beside what its folder holds: files of others go along, and no offer is priced twice on one day."""
+"""A new snapshot beside what its folder holds: files of others go along."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from planner.catalog.facts import Layer
-from planner.catalog.prices import read_prices, snapshots
+from planner.catalog.prices import snapshots
 from planner.reading import read_text
-
-if TYPE_CHECKING:
-    from planner.catalog.importing import Import
-
-_KEY = ["cloud", "instance", "region", "pricing"]
 
 
 def newest_snapshot(folder: Path) -> str:
@@ -41,25 +34,3 @@ def carried(folder: Path, snapshot: str, name: str) -> dict[str, str]:
         for path in others_files(folder, snapshot, name)
         if path.parent.name != snapshot
     }
-
-
-def without_twice(outcome: Import, folder: Path, snapshot: str, name: str) -> Import:
-    """An import without offers that another file beside it prices on that day: the file stands, each is reported."""
-    import pandas as pd
-
-    stands = {
-        (*row.key, row.as_of_latest.isoformat() if row.as_of_latest else ""): path.name
-        for path in others_files(folder, snapshot, name)
-        for row in read_prices(path)
-        if not {"superseded", "index"} & set(row.flags)
-    }
-    if not stands:
-        return outcome
-    rows = outcome.rows
-    late = pd.Series(["superseded" in str(flags) for flags in rows["flags"]], rows.index, dtype=bool)
-    keys = zip(*(rows[column].tolist() for column in (*_KEY, "as_of_latest")), strict=True)
-    found = pd.Series([stands.get(key, "") for key in keys], rows.index, dtype=object).where(~late, "")
-    twice = rows[found != ""]
-    reasons = [f"{file} prices it on that day already" for file in found[found != ""]]
-    report = pd.DataFrame(twice[["file", "line", *_KEY]]).assign(what="left out", check="priced_once", reason=reasons)
-    return replace(outcome, rows=rows[found == ""], report=pd.concat([outcome.report, report], ignore_index=True))

@@ -17,7 +17,7 @@ from planner.catalog.paths import data_dir
 from planner.catalog.prices import PriceRow, files_on, read_prices, snapshot_files
 from planner.catalog.tables import layered_table
 from planner.files import finish
-from planner.reading import read_bytes
+from planner.reading import fault, read_bytes
 from planner.spec.hardware import Accelerator, Node
 from planner.units import PlannerError
 from planner.words import say
@@ -96,10 +96,11 @@ class Catalog:
         if len(meant) == 1:
             return meant[0]
         if len(meant) > 1:
-            raise PlannerError(f"{name[:60]!r} is ambiguous: {', '.join(meant)}")
+            raise PlannerError(say("part_names.ambiguous", name=repr(name[:60]), parts=meant))
         if why := without_data_sheet(name):
-            raise PlannerError(f"accelerator {name[:60]!r} is not in the catalog, {why}")
-        raise PlannerError(f"accelerator {name[:60]!r} is not in the catalog{instead_of(name, self.accelerators)}")
+            raise PlannerError(say("part_names.no_data_sheet", name=name[:60], why=why))
+        instead = instead_of(name, self.accelerators)
+        raise PlannerError(say("part_names.not_in_catalog", name=name[:60], instead=instead))
 
     @cached_property
     def prices(self) -> tuple[PriceRow, ...]:
@@ -122,9 +123,7 @@ class Catalog:
                 elif earlier is None or earlier.layer != row.layer:
                     current[row.key] = row
                 elif earlier.as_of_latest == row.as_of_latest:
-                    raise PlannerError(
-                        f"{path}: {'/'.join(row.key)} is priced twice; keep one row, or flag the older `superseded`"
-                    )
+                    raise fault(path, say("prices.twice", offer="/".join(row.key)))
                 else:
                     older, newer = sorted((earlier, row), key=lambda each: each.as_of_latest or date.min)
                     kept.append(older._replace(flags=(*older.flags, "superseded")))
@@ -249,7 +248,7 @@ def load_catalog(overlays: Sequence[Path] = (), *, snapshot: str | None = None, 
     layers = [Layer(SHIPPED, data_dir())]
     for path in overlays:
         if not path.is_dir():
-            raise PlannerError(f"catalog overlay {str(path)!r} is not a folder")
+            raise PlannerError(say("catalog.not_a_folder", path=str(path)))
         finish(path)
         name = path.name or "overlay"
         taken = {layer.name for layer in layers}

@@ -10,6 +10,7 @@ from planner.catalog.curves import read_curves
 from planner.catalog.facts import SHIPPED
 from planner.catalog.prices import undated
 from planner.catalog.tables import table_paths
+from planner.words import say
 from planner.workload.zoo import read_model
 
 
@@ -33,17 +34,17 @@ def check_catalog(catalog: Catalog) -> list[Finding]:
     findings.extend(findings_of(table, check_prices(table, catalog)))
     findings.extend(check_agreement(rows))
     findings.extend(
-        Finding("quality", "/".join(row.key), f"quality X: {row.note or 'known to be wrong'}; leave the row out")
+        Finding("quality", "/".join(row.key), say("checks.wrong", why=row.note or say("checks.known_wrong")))
         for row in rows
         if row.quality == "X"
     )
     for row in rows:
         unknown = [key for key in row.source.split("+") if key not in catalog.sources]
         if row.layer == SHIPPED and unknown:
-            findings.append(Finding("provenance", "/".join(row.key), f"source {unknown[0]!r} is not in sources.yaml"))
+            findings.append(Finding("provenance", "/".join(row.key), say("checks.source", source=unknown[0])))
         graded = row.quality in ("A", "B") and "superseded" not in row.flags
         if row.layer == SHIPPED and graded and undated(row):
-            findings.append(Finding("provenance", "/".join(row.key), "no day is known of this price: its quality is C"))
+            findings.append(Finding("provenance", "/".join(row.key), say("checks.undated")))
         if row.node and row.node not in catalog.nodes:
-            findings.append(Finding("node", "/".join(row.key), f"node {row.node!r} is not in the catalog"))
+            findings.append(Finding("node", "/".join(row.key), say("checks.node", node=row.node)))
     return findings

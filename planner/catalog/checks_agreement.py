@@ -9,6 +9,7 @@ from datetime import timedelta
 from planner.catalog.checks_hardware import Finding
 from planner.catalog.history import in_use
 from planner.catalog.prices import PriceRow
+from planner.words import say
 
 DISAGREE = 0.15  # of the lower
 NEAR = timedelta(days=31)  # prices of days further apart may both be right
@@ -36,12 +37,10 @@ def check_agreement(rows: Iterable[PriceRow]) -> Iterator[Finding]:
             )
             if other is used or low <= 0 or high / low - 1 <= DISAGREE or explained or not _of_one_time(used, other):
                 continue
-            said = (
-                f"{usd:g} USD per GPU-hour ({used.source}, {used.as_of or 'undated'}), and {other_usd:g} by "
-                f"{other.source} ({other.as_of or 'undated'}): flag the one that is not believed `superseded` and note "
-                "why"
-            )
-            yield Finding("agreement", "/".join(key), said)
+            undated = say("age.undated")
+            one = {"usd": usd, "source": used.source, "as_of": used.as_of or undated}
+            two = {"other_usd": other_usd, "other_source": other.source, "other_as_of": other.as_of or undated}
+            yield Finding("agreement", "/".join(key), say("checks_agreement.differ", **one, **two))
 
 
 def _of_one_time(one: PriceRow, other: PriceRow) -> bool:

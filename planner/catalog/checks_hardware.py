@@ -12,6 +12,7 @@ from datetime import date
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.facts import Record
+from planner.words import say
 
 # Number formats with matrix units, by family. Trainium1's 8-bit rate is the bf16 rate and is not listed.
 FORMATS_OF: Mapping[str, frozenset[str]] = {
@@ -66,7 +67,7 @@ def check_hardware(catalog: Catalog) -> list[Finding]:
         record = catalog.fabrics[name]
         findings.extend(_found("provenance", record, _provenance(record, catalog)))
         unknown = [each for each in record.text("curves").split(", ") if each and each not in catalog.curves]
-        findings.extend(_found("curves", record, [f"{each} is not in fabrics/collectives.csv" for each in unknown]))
+        findings.extend(_found("curves", record, [say("checks_hardware.curve", name=each) for each in unknown]))
     return findings
 
 
@@ -80,7 +81,7 @@ def format_of_the_chip(record: Record) -> Iterator[str]:
     allowed = FORMATS_OF.get(record.text("family"))
     for name in record.group("peak_dense_tflops"):
         if allowed is not None and name not in allowed:
-            yield f"{record.text('family')} has no {name} matrix units; leave peak_dense_tflops.{name} out"
+            yield say("checks_hardware.format", family=record.text("family"), format=name)
 
 
 def peaks_in_step(record: Record) -> Iterator[str]:
@@ -91,20 +92,20 @@ def peaks_in_step(record: Record) -> Iterator[str]:
     peak = record.group("peak_dense_tflops")
     bf16, fp16 = peak.get("bf16"), peak.get("fp16")
     if bf16 and fp16 and fp16 > 1.05 * bf16:
-        yield f"fp16 {fp16:g} is above bf16 {bf16:g}: the two run on the same units"
+        yield say("checks_hardware.fp16_above_bf16", fp16=fp16, bf16=bf16)
     base = bf16 or fp16
     if base is None:
-        yield "neither a bf16 nor an fp16 peak is given"
+        yield say("checks_hardware.no_peak")
         return
     fp8, fp4, tf32 = peak.get("fp8"), peak.get("fp4"), peak.get("tf32")
     if fp8 and not 0.95 <= fp8 / base <= 4.5:
-        yield f"fp8 {fp8:g} is {fp8 / base:.2f} times the 16-bit peak {base:g}; dense it is 1 to 4.5 times"
+        yield say("checks_hardware.fp8", fp8=fp8, times=fp8 / base, base=base)
     if fp8 and fp4 and not 0.95 <= fp4 / fp8 <= 4.1:
-        yield f"fp4 {fp4:g} is {fp4 / fp8:.2f} times fp8 {fp8:g}; dense it is 1 to 4 times"
+        yield say("checks_hardware.fp4", fp4=fp4, times=fp4 / fp8, fp8=fp8)
     if tf32 and tf32 > 1.05 * base:
-        yield f"tf32 {tf32:g} is above the 16-bit peak {base:g}"
+        yield say("checks_hardware.tf32_above", tf32=tf32, base=base)
     if tf32 and record.text("vendor") == "nvidia" and not 0.45 <= tf32 / base <= 0.55:
-        yield f"tf32 {tf32:g} is {tf32 / base:.2f} of the 16-bit peak {base:g}; both dense, it is half"
+        yield say("checks_hardware.tf32_half", tf32=tf32, share=tf32 / base, base=base)
 
 
 def measured_below_peak(record: Record) -> Iterator[str]:
@@ -112,10 +113,10 @@ def measured_below_peak(record: Record) -> Iterator[str]:
     peak = record.group("peak_dense_tflops")
     for name, best in record.group("matmul_tflops").items():
         if name not in peak:
-            yield f"matmul_tflops.{name} has no peak beside it"
+            yield say("checks_hardware.matmul_alone", format=name)
         elif not 0.42 <= best / peak[name] <= 1:
-            share = best / peak[name]
-            yield f"measured {name} {best:g} is {share:.0%} of the dense peak {peak[name]:g}; 42 % to 100 % is seen"
+            figures = {"best": best, "share": best / peak[name], "peak": peak[name]}
+            yield say("checks_hardware.matmul", format=name, **figures)
 
 
 def memory_in_its_unit(record: Record) -> Iterator[str]:
@@ -125,7 +126,7 @@ def memory_in_its_unit(record: Record) -> Iterator[str]:
         return
     as_gib, as_gb = reported / 1024, reported * 2**20 / 1e9
     if not (0.93 <= as_gib / stated <= 1.04 or 0.93 <= as_gb / stated <= 1.04):
-        yield f"memory_gb {stated:g} and memory_reported_mib {reported:g} ({as_gib:.1f} GiB, {as_gb:.1f} GB) differ"
+        yield say("checks_hardware.memory_differs", stated=stated, reported=reported, gib=as_gib, gb=as_gb)
 
 
 def memory_within_data_sheet(record: Record) -> Iterator[str]:
@@ -135,7 +136,7 @@ def memory_within_data_sheet(record: Record) -> Iterator[str]:
     """
     stated, reported = record.number("memory_gb"), record.number("memory_reported_mib")
     if stated is not None and reported is not None and 1.005 * stated < reported / 1024 <= 1.04 * stated:
-        yield f"memory_reported_mib {reported:g} is {reported / 1024:.1f} GiB, above the data sheet's {stated:g}"
+        yield say("checks_hardware.memory_above", reported=reported, gib=reported / 1024, stated=stated)
 
 
 ACCELERATOR_CHECKS: tuple[Callable[[Record], Iterator[str]], ...] = (
@@ -159,7 +160,7 @@ def _dense_not_sparse(record: Record, ceiling: float | None) -> Iterator[str]:
     for name in ("bf16", "fp16"):
         peak = record.group("peak_dense_tflops").get(name)
         if ceiling is not None and peak is not None and peak > 1.02 * ceiling:
-            yield f"{name} {peak:g} is above what the units can do dense, {ceiling:.1f}: sparse, or another chip's?"
+            yield say("checks_hardware.above_units", format=name, peak=peak, ceiling=ceiling)
 
 
 def _tensor_not_vector(record: Record, ceiling: float | None) -> Iterator[str]:
@@ -167,36 +168,33 @@ def _tensor_not_vector(record: Record, ceiling: float | None) -> Iterator[str]:
     for name in ("bf16", "fp16"):
         peak = record.group("peak_dense_tflops").get(name)
         if ceiling is not None and peak is not None and peak < 0.7 * ceiling:
-            yield f"{name} {peak:g} is far below what the matrix units can do, {ceiling:.1f}: a vector rate?"
+            yield say("checks_hardware.below_units", format=name, peak=peak, ceiling=ceiling)
 
 
 def _node(record: Record, catalog: Catalog) -> Iterator[tuple[str, str]]:
     """What a node file says twice must agree: accelerator, link rate by its name, network rate by its name."""
     gpu = record.text("accelerator")
     if gpu not in catalog.accelerators:
-        yield "right_variant", f"accelerator {gpu!r} is not in the catalog"
+        yield "right_variant", say("checks_hardware.accelerator", gpu=gpu)
         return
     gpus = record.number("gpus_per_node") or 0
     if gpus < 1 or gpus != int(gpus):
-        yield "gpu_count", f"gpus_per_node must be a whole number of at least 1, found {gpus:g}"
+        yield "gpu_count", say("checks_hardware.gpus_per_node", gpus=gpus)
     link = record.number("link_one_way_gbyte_per_s_per_gpu")
     name = record.text("link")
     nominal = LINK_RATE.get(name)
     if link and nominal is not None and not 0.9 <= link / nominal <= 1.1:
-        message = f"{name} is {nominal:g} GB/s one way per GPU, found {link:g}: both directions, or per node?"
-        yield "link_one_way", message
+        yield "link_one_way", say("checks_hardware.link", link=name, nominal=nominal, found=link)
     network = record.number("network_one_way_gbit_per_s_per_node")
     printed = re.search(r"(\d+)x(?:(\d+)x)?(\d+)", record.text("network"))
     if network is not None and printed is not None:
         product = int(printed[1]) * int(printed[2] or 1) * int(printed[3])
         if product != network:
-            message = (
-                f"{record.text('network')!r} makes {product} Gbit/s a node, found {network:g}: per GPU, or both ways?"
-            )
-            yield "network_per_node", message
+            said = say("checks_hardware.network", network=record.text("network"), product=product, found=network)
+            yield "network_per_node", said
     domain = record.number("scale_up_domain") or 1
     if domain < 1 or (domain > gpus and domain % max(gpus, 1)):
-        yield "scale_up_domain", f"{domain:g} is neither within the node nor a multiple of its {gpus:g} GPUs"
+        yield "scale_up_domain", say("checks_hardware.domain", domain=domain, gpus=gpus)
 
 
 def _provenance(record: Record, catalog: Catalog) -> Iterator[str]:
@@ -205,9 +203,11 @@ def _provenance(record: Record, catalog: Catalog) -> Iterator[str]:
         if isinstance(fact.value, str) or fact.kind == "user":
             continue
         unknown = [key for key in fact.source if key not in catalog.sources]
-        if not fact.source or unknown:
-            yield f"{name}: source {', '.join(unknown) or 'missing'}; add it to sources.yaml"
+        if unknown:
+            yield say("checks_hardware.source", field=name, sources=unknown)
+        elif not fact.source:
+            yield say("checks_hardware.no_source", field=name)
         try:
             date.fromisoformat(fact.as_of)
         except ValueError:
-            yield f"{name}: as_of {fact.as_of!r} is not a date"
+            yield say("checks_hardware.as_of", field=name, as_of=fact.as_of)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from planner.catalog.catalog import Catalog
 from planner.catalog.checks_hardware import Finding
 from planner.catalog.prices import PriceRow
+from planner.words import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,21 +116,27 @@ def _has(table: pd.DataFrame, *flags: str) -> pd.Series[bool]:
     return table["flags"].isin(marked)
 
 
-def _findings(check: str, rows: pd.DataFrame, message: pd.Series[str] | str, action: str) -> PriceFindings:
+def _findings(check: str, rows: pd.DataFrame, message: Sequence[str] | str, action: str) -> PriceFindings:
     text = (message,) * len(rows) if isinstance(message, str) else tuple(message)
     return PriceFindings(tuple(rows.index), check, text, action)
+
+
+def _said(code: str, **columns: pd.Series[Any]) -> list[str]:
+    """The sentence of a code for each row, its values in columns."""
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [say(code, **dict(zip(columns, row, strict=True))) for row in rows]
 
 
 def _accelerator_known(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
     """A name that is not an accelerator's here: A10 is not A10G, and guessing is how 125 TFLOP/s became 70."""
     rows = table[~table["gpu"].isin(list(catalog.accelerators))]
-    return _findings("accelerator_known", rows, "accelerator " + rows["gpu"] + " is not in the catalog", REJECTS)
+    return _findings("accelerator_known", rows, _said("checks_prices.accelerator", gpu=rows["gpu"]), REJECTS)
 
 
 def _no_price(table: pd.DataFrame) -> PriceFindings:
     low = table["usd_per_machine_hour_low"]
     rows = table[low.isna() | (low <= 0)]
-    return _findings("price_present", rows, "no price", REJECTS)
+    return _findings("price_present", rows, say("checks_prices.no_price"), REJECTS)
 
 
 def _above_ceiling(table: pd.DataFrame) -> PriceFindings:
@@ -137,9 +144,8 @@ def _above_ceiling(table: pd.DataFrame) -> PriceFindings:
     per_gpu = _per_gpu(table)
     typical = per_gpu.groupby([table["gpu"], table["pricing"]]).transform("median")
     high = per_gpu > CEILING * typical
-    usd, usual = _text(per_gpu[high], ".2f"), _text(typical[high], ".2f")
-    message = usd + " USD per GPU-hour, usual are " + usual + ": a placeholder, or another unit"
-    return _findings("price_ceiling", table[high], message, REJECTS)
+    said = _said("checks_prices.ceiling", usd=per_gpu[high], usual=typical[high])
+    return _findings("price_ceiling", table[high], said, REJECTS)
 
 
 def _node_facts(catalog: Catalog) -> Mapping[tuple[str, str], tuple[str, int]]:
@@ -160,14 +166,15 @@ def _gpu_count(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
     """GPUs of the row against the node's file: one feed lists ND96isr_H100_v5 with 12."""
     rows = _against_nodes(table, catalog)
     rows = rows[rows["gpus"] != rows["node_gpus"]]
-    message = _text(rows["gpus"], "d") + " GPUs, the machine has " + _text(rows["node_gpus"], "d")
-    return _findings("gpu_count", rows, message, REJECTS)
+    said = _said("checks_prices.gpus", gpus=rows["gpus"], machine=rows["node_gpus"])
+    return _findings("gpu_count", rows, said, REJECTS)
 
 
 def _right_variant(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
     rows = _against_nodes(table, catalog)
     rows = rows[rows["gpu"] != rows["node_gpu"]]
-    return _findings("right_variant", rows, rows["gpu"] + ", the machine has " + rows["node_gpu"].astype(str), REJECTS)
+    said = _said("checks_prices.variant", gpu=rows["gpu"], machine=rows["node_gpu"])
+    return _findings("right_variant", rows, said, REJECTS)
 
 
 def _unit_of_count(table: pd.DataFrame) -> PriceFindings:
@@ -181,8 +188,8 @@ def _unit_of_count(table: pd.DataFrame) -> PriceFindings:
     per_chip = name[0].str.lower().isin(["2", "3", "4", "5p"]).map({True: 2, False: 1})
     chips = (name[1].astype(int) // per_chip).clip(lower=1)
     wrong = rows["gpus"] != chips
-    message = _text(rows["gpus"], "d") + " counted, the slice has " + _text(chips, "d") + " chips"
-    return _findings("unit_of_count", rows[wrong], message[wrong], REJECTS)
+    said = _said("checks_prices.chips", counted=rows["gpus"][wrong], chips=chips[wrong])
+    return _findings("unit_of_count", rows[wrong], said, REJECTS)
 
 
 def _spot_with_on_demand(table: pd.DataFrame) -> pd.DataFrame:
@@ -202,8 +209,9 @@ def _spot_above_on_demand(table: pd.DataFrame) -> PriceFindings:
 
     rows = _spot_with_on_demand(table)
     rows = rows[rows["usd_per_machine_hour_low"] > rows["full"] * (1 + _SAME)]
-    message = "spot " + _text(rows["usd_per_machine_hour_low"], "g") + " above on-demand " + _text(rows["full"], "g")
-    by_machine = pd.Series(message.to_numpy(), index=rows["machine"]).groupby(level=0).first()
+    said = _said("checks_prices.spot_above", spot=rows["usd_per_machine_hour_low"], full=rows["full"])
+    message = pd.Series(said, index=rows.index, dtype=object)
+    by_machine = pd.Series(said, index=rows["machine"], dtype=object).groupby(level=0).first()
     listed = table[(table["pricing"] == "on_demand") & table["machine"].isin(by_machine.index)]
     both = pd.concat([message, listed["machine"].map(by_machine)])
     return PriceFindings(tuple(both.index), "spot_above_on_demand", tuple(both), REJECTS)
@@ -214,7 +222,7 @@ def _spot_equals_on_demand(table: pd.DataFrame) -> PriceFindings:
     rows = _spot_with_on_demand(table)
     same = (rows["usd_per_machine_hour_low"] / rows["full"] - 1).abs() <= _SAME
     rows = rows[same & ~_has(rows, "no_spot_market", "spot_equals_on_demand_in_some_zones")]
-    return _findings("spot_equals_on_demand", rows, "spot equals on-demand: no spot market there", REJECTS)
+    return _findings("spot_equals_on_demand", rows, say("checks_prices.no_spot_market"), REJECTS)
 
 
 def _spot_placeholder(table: pd.DataFrame) -> PriceFindings:
@@ -222,14 +230,7 @@ def _spot_placeholder(table: pd.DataFrame) -> PriceFindings:
     rows = _spot_with_on_demand(table)
     tenth = (rows["usd_per_machine_hour_low"] / (0.1 * rows["full"]) - 1).abs() <= _SAME
     rows = rows[tenth & ~_has(rows, "placeholder_spot")]
-    return _findings("spot_placeholder", rows, "spot is exactly a tenth of on-demand: a placeholder", REJECTS)
-
-
-def _text(numbers: pd.Series[float], form: str) -> pd.Series[str]:
-    """Numbers as text; a column of no rows stays one of text."""
-    import pandas as pd
-
-    return pd.Series([format(number, form) for number in numbers], index=numbers.index, dtype=object)
+    return _findings("spot_placeholder", rows, say("checks_prices.spot_placeholder"), REJECTS)
 
 
 def _per_gpu(table: pd.DataFrame) -> pd.Series[float]:
@@ -246,8 +247,8 @@ def _spread_over_regions(table: pd.DataFrame) -> PriceFindings:
     per_gpu = _per_gpu(rows)
     usual = per_gpu.groupby([rows["cloud"], rows["gpu"]]).transform("quantile", 0.75)
     low = per_gpu < REGION_SPREAD * usual
-    message = _text(per_gpu[low], ".2f") + " USD per GPU-hour, elsewhere on this cloud " + _text(usual[low], ".2f")
-    return _findings("spread_over_regions", rows[low], message, SUSPECT)
+    said = _said("checks_prices.regions", usd=per_gpu[low], usual=usual[low])
+    return _findings("spread_over_regions", rows[low], said, SUSPECT)
 
 
 def _below_floor(table: pd.DataFrame, known: pd.DataFrame, catalog: Catalog) -> PriceFindings:
@@ -273,8 +274,8 @@ def _below_floor(table: pd.DataFrame, known: pd.DataFrame, catalog: Catalog) -> 
     floor = floor.where(rows["pricing"] != "spot", lowest * SPOT_FLOOR)
     per_gpu = _per_gpu(rows)
     low = (per_gpu > 0) & (per_gpu < floor)
-    message = _text(per_gpu[low], ".2f") + " USD per GPU-hour is below the floor " + _text(floor[low], ".2f")
-    return _findings("price_floor", rows[low], message, SUSPECT)
+    said = _said("checks_prices.floor", usd=per_gpu[low], floor=floor[low])
+    return _findings("price_floor", rows[low], said, SUSPECT)
 
 
 def _two_sources(table: pd.DataFrame, known: pd.DataFrame) -> list[PriceFindings]:
@@ -295,8 +296,7 @@ def _two_sources(table: pd.DataFrame, known: pd.DataFrame) -> list[PriceFindings
     both = both.assign(ratio=both["usd"] / both["usd_known"]).set_index("row")
     both = both[(both["ratio"] > 1 + TWO_SOURCES) | (both["ratio"] < 1 / (1 + TWO_SOURCES))]
     far = (both["ratio"] > 2) | (both["ratio"] < 0.5)
-    message = _text(both["ratio"], ".2f") + " times the other price of this machine"
     return [
-        _findings("two_sources", both[far], message[far], SUSPECT),
-        _findings("two_sources", both[~far], message[~far], DIFFERS),
+        _findings("two_sources", some, _said("checks_prices.two_sources", times=some["ratio"]), action)
+        for some, action in ((both[far], SUSPECT), (both[~far], DIFFERS))
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from planner.money import CURRENCIES, Money
 from planner.reading import fault, read_csv
 from planner.units import PlannerError, parse_date, parse_number
+from planner.words import say
 
 FILE = "currencies.csv"
 COLUMNS = ("code", "usd", "as_of", "source")
@@ -34,14 +35,14 @@ def currency_rates(folders: Sequence[Path]) -> Mapping[str, Money]:
             try:
                 found[row["code"]] = _rate(row)
             except PlannerError as error:
-                raise fault(file, str(error), line) from None
+                raise fault(file, error.args[0], line) from None
     return found
 
 
 def _rate(row: Mapping[str, str]) -> Money:
     if row["code"] not in CURRENCIES or row["code"] == "USD":
-        raise PlannerError(f"code: `{row['code'][:20]}` is none of {', '.join(CURRENCIES[1:])}")
-    usd = parse_number(row["usd"], "the US dollars of one of it")
+        raise PlannerError(say("currencies.code", code=row["code"][:20], known=CURRENCIES[1:]))
+    usd = parse_number(row["usd"], say("currencies.usd"))
     if not usd > 0:
-        raise PlannerError("usd: a rate is above 0")
+        raise PlannerError(say("currencies.above_0"))
     return Money(row["code"], 1.0 / usd, parse_date(row["as_of"]), row["source"])

@@ -12,6 +12,7 @@ from planner.catalog.catalog import Catalog, load_catalog
 from planner.catalog.facts import Layer
 from planner.catalog.prices import PriceRow, read_prices, snapshots
 from planner.units import PlannerError, parse_date
+from planner.words import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,14 +110,14 @@ def snapshot_prices(name: str, overlays: Sequence[Path] = ()) -> tuple[PriceRow,
     folder = Path(name)
     if not folder.is_dir():
         if not re.fullmatch(r"\d{4}-\d\d-\d\d", name):
-            raise PlannerError(f"{name!r} is neither a day, such as 2026-11-24, nor a catalog folder")
+            raise PlannerError(say("diff.neither", name=name))
         return load_catalog(overlays, on=parse_date(name)).prices
     layer = Layer(folder.name, folder)
     if snapshots(layer):
         return Catalog([layer]).prices
     files = sorted(folder.glob("*.csv"))
     if not files:
-        raise PlannerError(f"{folder} holds neither a folder `prices` nor price files (CSV)")
+        raise PlannerError(say("diff.no_prices", folder=str(folder)))
     return tuple(row for path in files for row in read_prices(path, layer.name))
 
 

@@ -119,11 +119,8 @@ def _quoted_offers(
             if matches(quote, row) and not NEVER & set(row.flags) and row.gpu in catalog.accelerators:
                 machines.setdefault(row.key[:3], row)
         if not machines:
-            what = "machine" if quote.discount is None else "on-demand price"
-            raise PlannerError(
-                f"cluster.prices[{number}] matches no {what} of the catalog; see `planner catalog list` for cloud, "
-                "instance, region and gpu, or describe the machines under cluster.own"
-            )
+            code = "offers.no_machine" if quote.discount is None else "offers.no_on_demand_price"
+            raise PlannerError(say(code, number=number))
         for row in machines.values():
             quoted = as_quoted(row, quote)
             reason = _unwanted(quoted, cluster, wanted, catalog)
@@ -313,15 +310,7 @@ def _require_reserved(catalog: Catalog, cluster: Cluster, offers: Mapping[str, O
         raise PlannerError(without_term[0])
     if any(quote.pricing in ("reserved", "block") for quote in cluster.prices):
         return  # left out for a reason that is told
+    if kind == "block":
+        raise PlannerError(say("offers.no_block"))
     usual = reserved_discount(catalog, 1)
-    terms, hint = {
-        "reserved": (
-            "usd_per_gpu_hour: 4.10, term: 365 days",
-            f" (one year usually costs {usual.low:.0%} to {usual.high:.0%} less than on-demand: give `discount`)",
-        ),
-        "block": ("usd_per_gpu_hour: 4.20, increment: 1 day", ""),
-    }[kind]
-    raise PlannerError(
-        f"cluster.pricing asks for {kind}, but neither the catalog nor the scenario has such a price; write the "
-        f"quote under cluster.prices: {{pricing: {kind}, gpu: h100-sxm5-80gb, {terms}}}{hint}"
-    )
+    raise PlannerError(say("offers.no_reserved", low=usual.low, high=usual.high))

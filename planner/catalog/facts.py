@@ -12,9 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from planner.reading import one_line, read_bytes
+from planner.reading import fault, read_bytes
 from planner.reading.tree import Node, read_yaml
-from planner.units import PlannerError, nearest_or_all
+from planner.units import nearest_or_all
+from planner.words import say
 
 SHIPPED = "shipped"  # the name of planner's own layer
 KINDS = ("datasheet", "measured", "derived", "recalled", "user")
@@ -57,7 +58,7 @@ class Record:
     def required(self, field: str) -> float:
         value = self.number(field)
         if value is None:
-            raise PlannerError(f"{self.files[-1]}: {field} is missing; give it a number with kind, source and as_of")
+            raise fault(self.files[-1], say("facts.missing", field=field))
         return value
 
     def text(self, field: str, default: str = "") -> str:
@@ -160,7 +161,7 @@ class Records(Mapping[str, Record]):
                 facts.update(_facts_of(path, self._form, layer.name))
             facts.setdefault("id", Fact(key, "", (), "", "", files[0][0].name))
             if facts["id"].value != key:
-                raise PlannerError(f"{files[-1][1]}: id is {facts['id'].value!r}, but the file is named {key!r}")
+                raise fault(files[-1][1], say("facts.id", id=facts["id"].value, key=key))
             self._read[key] = Record(key, facts, tuple(path for _, path in files))
         return self._read[key]
 
@@ -207,16 +208,16 @@ def read_facts(path: Path, form: Form, layer: str) -> dict[str, Fact]:
             facts[field] = _fact(where, field, node, layer)
         elif field in form.groups:
             if node.fields is None:
-                raise PlannerError(f"{where}: {field} must be a group such as {{bf16: 312}}, found {node.kind}")
+                raise fault(where, say("facts.group", field=field, found=node.kind))
             for name, value in node.fields.items():
                 at = node.key_where[name]
                 if name not in form.groups[field]:
                     near = nearest_or_all(name, sorted(form.groups[field]))
-                    raise PlannerError(f"{at}: {one_line(f'{field}.{name[:60]} is not known{near}')}")
+                    raise fault(at, say("facts.unknown_in_group", field=field, name=name[:60], near=near))
                 facts[f"{field}.{name}"] = _fact(at, f"{field}.{name}", value, layer)
         else:
             near = nearest_or_all(field, sorted(form.texts | form.numbers | set(form.groups)))
-            raise PlannerError(f"{where}: {one_line(f'field {field[:60]!r} is not known{near}')}")
+            raise fault(where, say("facts.unknown", field=field[:60], near=near))
     return facts
 
 
@@ -227,9 +228,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def _mapping(path: Path) -> Node:
-    root = read_yaml(read_bytes(path), str(path), "catalog file")
+    root = read_yaml(read_bytes(path), str(path), say("facts.catalog_file"))
     if root.fields is None:
-        raise PlannerError(f"{path}: a mapping of fields was expected")
+        raise fault(path, say("facts.mapping"))
     return root
 
 
@@ -238,12 +239,13 @@ def _fact(where: str, field: str, node: Node, layer: str) -> Fact:
         return Fact(_float(where, field, node), "user", (), "", "", layer)
     unknown = set(node.fields) - {"value", "kind", "source", "as_of", "note", "low", "high"}
     if unknown or "value" not in node.fields:
-        problem = f"has {min(unknown)[:60]!r}" if unknown else "has no value"
-        raise PlannerError(f"{where}: {field} {problem}; write {{value, kind, source, as_of}}")
+        if not unknown:
+            raise fault(where, say("facts.no_value", field=field))
+        raise fault(where, say("facts.has", field=field, key=min(unknown)[:60]))
     raw = node.texts()
     kind = raw.get("kind", "user")
     if kind not in KINDS:
-        raise PlannerError(f"{where}: {field}: kind {str(kind)[:60]!r} is not one of {', '.join(KINDS)}")
+        raise fault(where, say("facts.kind", field=field, kind=str(kind)[:60], kinds=KINDS))
     source = raw.get("source", ())
     return Fact(
         _float(where, field, node.fields["value"]),
@@ -263,5 +265,5 @@ def _float(where: str, field: str, node: Node) -> float:
     except ValueError:
         number = float("nan")
     if not 0 <= number < float("inf"):
-        raise PlannerError(f"{where}: {field} must be a number of at least 0, found {node.kind}")
+        raise fault(where, say("facts.number", field=field, found=node.kind))
     return number

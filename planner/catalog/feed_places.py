@@ -12,6 +12,7 @@ from planner.catalog.catalog import Catalog
 from planner.catalog.importing import dated, node_ids
 from planner.catalog.patterns import fits
 from planner.catalog.prices import COLUMNS, PriceRow
+from planner.words import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,12 +69,15 @@ def price_rows(
     for one in listed:
         for place in places.of(one):
             by_key[one.cloud, place.instance, place.region, one.pricing].append((one, place))
-    rows, ambiguous = [], []
+    rows: list[dict[str, object]] = []
+    ambiguous: list[tuple[Listed, str]] = []
     for key, found in by_key.items():
         prices = sorted({round(one.usd, 6) for one, _ in found})
         if len(prices) > 1:
-            said = " and ".join(f"{usd:g}" for usd in prices[:4])
-            why = f"ambiguous: {said} USD are listed for {'/'.join(key)}; say which in import/feed_instances.csv"
+            said = f"{prices[0]:g}"
+            for usd in prices[1:4]:
+                said = say("feeds.and", some=said, usd=usd)
+            why = say("feeds.ambiguous", usd=said, offer="/".join(key))
             ambiguous += [(one, why) for one, _ in found]
             continue
         rows.append(_row(*found[0], day, source, file))

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from planner.catalog.catalog import Catalog
+from planner.catalog.checks_prices import REJECTS
 from planner.catalog.feed_places import Listed, price_rows
 from planner.catalog.importing import Reading, empty_report
 from planner.catalog.patterns import fits
 from planner.reading import fault, read_csv, read_json
+from planner.words import phrase, say
 
 OBSERVATIONS, OFFERS = "observations", "offers"
 SOURCES = {OBSERVATIONS: "gpu-price-index", OFFERS: "gpu-rental-prices"}
@@ -29,6 +31,7 @@ _KINDS = {"on-demand": "on_demand", "on_demand": "on_demand", "secure": "on_dema
 _TERMS = {12: ("reserved_1y", 8760.0), 36: ("reserved_3y", 26280.0)}
 _MEMORY = 0.15  # a data sheet's GB and what software sees differ by less
 _EVERYWHERE = ("", "global", "all", "worldwide")
+Why = tuple[str, str]  # the check that leaves a row out, and the reason
 
 
 @dataclass
@@ -42,9 +45,8 @@ class _Feed:
     rejected: list[Sequence[object]] = field(default_factory=list)
     rows: int = 0
 
-    def leave_out(self, line: int, cloud: str, sku: str, region: str, pricing: str, why: str) -> None:
-        check, _, reason = why.partition(": ")
-        self.rejected.append((self.path.name, line, cloud, sku, region, pricing, "left out", check, reason))
+    def leave_out(self, line: int, cloud: str, sku: str, region: str, pricing: str, why: Why) -> None:
+        self.rejected.append((self.path.name, line, cloud, sku, region, pricing, REJECTS, *why))
 
 
 def is_observations(header: Sequence[str]) -> bool:
@@ -60,14 +62,14 @@ def read_observations(path: Path, catalog: Catalog) -> tuple[Reading, date]:
     PlannerError
         If a column is missing, or rows are of several days or of none.
     """
-    table = read_csv(path, _NEEDED, holds="a day's prices")
+    table = read_csv(path, _NEEDED, holds=say("feeds.holds"))
     feed = _Feed(path, OBSERVATIONS, catalog)
     days = set[str]()
     for row, line in zip(table.rows(), table.lines, strict=True):
         days.add(row["date"].strip())
         _take(feed, _observed(row), line)
     if len(days) != 1:
-        raise fault(path, f"{'rows of several days' if days else 'no row'}; give the file of one day")
+        raise fault(path, say("feeds.several_days" if days else "feeds.no_row"))
     return _reading(feed, days.pop())
 
 
@@ -79,10 +81,10 @@ def read_offers(path: Path, catalog: Catalog) -> tuple[Reading, date]:
     PlannerError
         If it is no such document.
     """
-    data = read_json(path, holds="a day's prices")
+    data = read_json(path, holds=say("feeds.holds"))
     offers = data.get("offers") if isinstance(data, dict) else None
     if not isinstance(offers, list) or not isinstance(data.get("date"), str):
-        raise fault(path, "no list of offers with a date; a day's file has {date, offers, providers}")
+        raise fault(path, say("feeds.no_offers"))
     stale = {
         name: str(entry.get("last_verified") or "")[:10]
         for name, entry in (data.get("providers") or {}).items()
@@ -99,12 +101,12 @@ def _reading(feed: _Feed, day: str) -> tuple[Reading, date]:
     try:
         when = date.fromisoformat(day)
     except ValueError:
-        raise fault(feed.path, f"its day is {day!r}; one such as 2026-11-24 is wanted") from None
+        raise fault(feed.path, say("feeds.day", day=day)) from None
     if not feed.rows:
-        raise fault(feed.path, "no price in it")
+        raise fault(feed.path, say("feeds.no_price_in_it"))
     rows, ambiguous = price_rows(feed.listed, feed.catalog, when, SOURCES[feed.kind], feed.path.name)
     for one, why in ambiguous:
-        feed.leave_out(one.line, one.cloud, one.sku, one.region or "all", one.pricing, why)
+        feed.leave_out(one.line, one.cloud, one.sku, one.region or "all", one.pricing, ("ambiguous", why))
     return Reading(rows, empty_report(feed.rejected), {}, feed.rows), when
 
 
@@ -122,7 +124,7 @@ class _Row:
     as_of: str = ""
     memory_gb: float = math.nan
     months: int | None = None
-    why_not: str = ""
+    why_not: Why | None = None
     minimum: bool = False  # gpus are the least that are sold, not those of a machine
 
 
@@ -131,7 +133,7 @@ def _observed(row: Mapping[str, str]) -> _Row:
     return _Row(
         row["provider"], row["gpu_model"], row["sku"].strip(), row["region"], row["pricing"],
         _number(row["gpu_count"]), _number(row["usd_per_gpu_hour"]),
-        why_not="market: a median or one host's machine, which nobody sells at a list price" if market else "",
+        why_not=("market", say("feeds.median")) if market else None,
     )  # fmt: skip
 
 
@@ -140,15 +142,15 @@ def _offered(offer: Mapping[str, Any], verified: str) -> _Row:
     term = offer.get("commitment")
     given = term.get("months") if isinstance(term, dict) else None
     months = given if isinstance(given, int) else None
-    why = ""
+    why: Why | None = None
     if text["kind"] in ("marketplace", "community"):
-        why = "market: one host's machine each"
+        why = "market", say("feeds.one_host")
     elif text["kind"] == "serverless":
-        why = "serverless: another product, paid by the request"
+        why = "serverless", say("feeds.serverless")
     elif text["rate_basis"] and text["rate_basis"] not in ("exact", "list", "listed"):
-        why = f"rate_basis: a price {text['rate_basis']}, which is no price to plan with"
+        why = "rate_basis", say("feeds.rate_basis", basis=text["rate_basis"])
     elif text["kind"] == "reserved" and months not in _TERMS:
-        why = f"commitment: a term of {months or 'unknown'} months; planner knows 12 and 36"
+        why = "commitment", say("feeds.term", months=months) if months else say("feeds.unknown_term")
     return _Row(
         provider=text["provider"],
         name=text["gpu"],
@@ -168,14 +170,16 @@ def _offered(offer: Mapping[str, Any], verified: str) -> _Row:
 def _take(feed: _Feed, row: _Row, line: int) -> None:
     """One row: listed, or left out with its reason."""
     feed.rows += 1
-    cloud, why = _cloud(feed, row)
+    cloud, left_out = _cloud(feed, row)
     pricing, term = (_KINDS.get(row.kind, ""), None)
     if row.months in _TERMS and row.kind == "reserved":
         pricing, term = _TERMS[row.months]
     gpu = _gpu(feed.catalog, feed.kind, cloud, row)
-    why = why or row.why_not or _wrong(row, pricing) or ("" if gpu else _unknown(cloud, row))
-    if not why and not _memory_fits(feed.catalog, gpu, row):
-        why = f"memory: {row.memory_gb:g} GB a card, and {gpu} has another: another variant"
+    why = left_out or row.why_not or _wrong(row, pricing)
+    if why is None and not gpu:
+        why = "accelerator_known", say("feeds.unknown", name=row.name, cloud=cloud)
+    elif why is None and not _memory_fits(feed.catalog, gpu, row):
+        why = "memory", say("feeds.memory", memory=row.memory_gb, gpu=gpu)
     region = "" if row.region.strip().lower() in _EVERYWHERE else row.region.strip()
     if why:
         feed.leave_out(line, cloud or row.provider, row.sku or row.name, region or "all", pricing or row.kind, why)
@@ -185,7 +189,7 @@ def _take(feed: _Feed, row: _Row, line: int) -> None:
     )
 
 
-def _cloud(feed: _Feed, row: _Row) -> tuple[str, str]:
+def _cloud(feed: _Feed, row: _Row) -> tuple[str, Why | None]:
     """The catalog's name of a provider, and why its rows are left out; one that no table names keeps its own name."""
     name = row.provider.strip().lower()
     known = [
@@ -194,9 +198,10 @@ def _cloud(feed: _Feed, row: _Row) -> tuple[str, str]:
         if each["provider"] == name and each["feed"] in ("", feed.kind)
     ]
     if not known:
-        return re.sub(r"[^a-z0-9]+", "-", name).strip("-"), ""
+        return re.sub(r"[^a-z0-9]+", "-", name).strip("-"), None
     best = max(known, key=lambda each: each["feed"])
-    return best["cloud"], best["left_out"]
+    check, _, reason = best["left_out"].partition(": ")
+    return best["cloud"], (check, phrase("feeds", reason)) if check else None
 
 
 def _gpu(catalog: Catalog, kind: str, cloud: str, row: _Row) -> str:
@@ -212,20 +217,16 @@ def _gpu(catalog: Catalog, kind: str, cloud: str, row: _Row) -> str:
     return found[0] if found and found[0] in catalog.accelerators else ""
 
 
-def _unknown(cloud: str, row: _Row) -> str:
-    return f"accelerator_known: {row.name} on {cloud} is not known; name its accelerator in import/feed_names.csv"
-
-
-def _wrong(row: _Row, pricing: str) -> str:
+def _wrong(row: _Row, pricing: str) -> Why | None:
     if _SLICE.search(row.sku) or _SLICE.search(row.name):
-        return "slice: a slice of a GPU (MIG), not a GPU"
+        return "slice", say("feeds.slice")
     if _PART.search(row.sku):
-        return "gpu_part: the accelerator alone; its host is billed beside it"
+        return "gpu_part", say("feeds.gpu_part")
     if not pricing:
-        return f"form: {row.kind!r} is no kind of price known here"
+        return "form", say("feeds.form", kind=row.kind)
     if not (row.gpus >= 1 and row.gpus == int(row.gpus)):
-        return "gpu_count: no whole number of GPUs"
-    return "" if row.usd > 0 else "price_present: no price"
+        return "gpu_count", say("feeds.gpu_count")
+    return None if row.usd > 0 else ("price_present", say("checks_prices.no_price"))
 
 
 def _memory_fits(catalog: Catalog, gpu: str, row: _Row) -> bool:

@@ -7,6 +7,7 @@ from datetime import date
 
 from planner.catalog.prices import PriceRow
 from planner.units import PlannerError
+from planner.words import say
 
 
 def seen_from(row: PriceRow) -> date | None:
@@ -50,7 +51,7 @@ def refuse_before_all(rows: Iterable[PriceRow], day: date) -> None:
     """
     oldest = min((since for row in rows if (since := seen_from(row)) is not None), default=day)
     if oldest > day:
-        raise PlannerError(f"no price is known of {day}; the oldest is of {oldest}")
+        raise PlannerError(say("history.no_price", day=day, oldest=oldest))
 
 
 def in_use(row: PriceRow) -> bool:

@@ -9,24 +9,26 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planner.catalog.carrying import carried
+from planner.catalog.carrying import carried, others_files
 from planner.catalog.catalog import Catalog
 from planner.catalog.checks_prices import DIFFERS, REJECTS, SUSPECT, PriceFindings, check_prices, prices_table
 from planner.catalog.history import in_use, seen_from
-from planner.catalog.prices import COLUMNS
+from planner.catalog.prices import COLUMNS, read_prices
 from planner.files import csv_text, finish, write_all
 from planner.reading import read_bytes
 from planner.units import PlannerError
+from planner.words import phrase, say
 
 if TYPE_CHECKING:
     import pandas as pd
 
 REPORT_COLUMNS = ("file", "line", "cloud", "instance", "region", "pricing", "what", "check", "reason")
+_KEY = ["cloud", "instance", "region", "pricing"]
 _FLAG = {SUSPECT: "suspect", DIFFERS: "differs"}
 
 
@@ -57,7 +59,8 @@ class Import:
     def counts(self) -> Mapping[str, int]:
         """How many rows each reason met, as `check: what became of it`."""
         pairs = zip(self.report["check"], self.report["what"], strict=True)
-        return dict(sorted(Counter(f"{check}: {what}" for check, what in pairs).items()))
+        found = (say("importing.became", check=check, what=phrase("importing", what)) for check, what in pairs)
+        return dict(sorted(Counter(found).items()))
 
 
 def checked(reading: Reading, catalog: Catalog) -> Import:
@@ -65,13 +68,9 @@ def checked(reading: Reading, catalog: Catalog) -> Import:
     import pandas as pd
 
     table = reading.rows.reset_index(drop=True)
-    again = table.duplicated(["cloud", "instance", "region", "pricing"])
-    twice = PriceFindings(
-        tuple(table.index[again]),
-        "priced_once",
-        ("the same machine, region and pricing again",) * int(again.sum()),
-        REJECTS,
-    )
+    again = table.duplicated(_KEY)
+    said = (say("importing.again"),) * int(again.sum())
+    twice = PriceFindings(tuple(table.index[again]), "priced_once", said, REJECTS)
     reference = prices_table(catalog.prices)
     own = _quoted(table, catalog)
     rejected: set[int] = set()
@@ -103,21 +102,22 @@ def checked(reading: Reading, catalog: Catalog) -> Import:
 
 def _quoted(table: pd.DataFrame, catalog: Catalog) -> PriceFindings:
     """Rows of lists for an offer of which the user has a quote: the quote stands."""
-    quotes = {row.key: row.as_of or "no day" for row in catalog.prices if in_use(row) and row.quality == "user"}
-    keys = zip(*(table[name].tolist() for name in ("cloud", "instance", "region", "pricing")), strict=True)
+    no_day = say("importing.no_day")
+    quotes = {row.key: row.as_of or no_day for row in catalog.prices if in_use(row) and row.quality == "user"}
+    keys = zip(*(table[name].tolist() for name in _KEY), strict=True)
     found = {
         index: quotes[key]
         for index, key, quality in zip(table.index, keys, table["quality"].tolist(), strict=True)
         if quality != "user" and key in quotes
     }
-    said = tuple(f"your own quote of {day} stands" for day in found.values())
+    said = tuple(say("importing.own_quote", day=day) for day in found.values())
     return PriceFindings(tuple(found), "own_quote", said, REJECTS)
 
 
 def _older(table: pd.DataFrame, catalog: Catalog) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows, those flagged `superseded` of which a later price is known; and a report of these. A quote stands."""
     known = {row.key: since for row in catalog.prices if in_use(row) and (since := seen_from(row)) is not None}
-    keys = zip(*(table[name].tolist() for name in ("cloud", "instance", "region", "pricing")), strict=True)
+    keys = zip(*(table[name].tolist() for name in _KEY), strict=True)
     late = [
         quality != "user" and day != "" and key in known and known[key].isoformat() > day
         for key, day, quality in zip(keys, table["as_of_latest"].tolist(), table["quality"].tolist(), strict=True)
@@ -127,7 +127,7 @@ def _older(table: pd.DataFrame, catalog: Catalog) -> tuple[pd.DataFrame, pd.Data
         for flag, is_late in zip(table["flags"].tolist(), late, strict=True)
     ]
     indices = tuple(index for index, is_late in zip(table.index, late, strict=True) if is_late)
-    said = ("a later price of it is known: kept for plans at the prices of its day",) * len(indices)
+    said = (say("importing.older"),) * len(indices)
     return table.assign(flags=flags), _report(table, PriceFindings(indices, "older", said, "kept as history"))
 
 
@@ -147,8 +147,31 @@ def _of_users(found: PriceFindings, users: frozenset[int]) -> Iterator[PriceFind
 def _report(table: pd.DataFrame, found: PriceFindings) -> pd.DataFrame:
     import pandas as pd
 
-    rows = table.loc[list(found.rows), ["file", "line", "cloud", "instance", "region", "pricing"]]
-    return pd.DataFrame(rows).assign(what=found.action, check=found.check, reason=list(found.messages))
+    rows = table.loc[list(found.rows), ["file", "line", *_KEY]]
+    reasons = pd.Series(found.messages, rows.index, dtype=object)  # of sentences, which a column of texts would lose
+    return pd.DataFrame(rows).assign(what=found.action, check=found.check, reason=reasons)
+
+
+def without_twice(outcome: Import, folder: Path, snapshot: str, name: str) -> Import:
+    """An import without offers that another file beside it prices on that day: the file stands, each is reported."""
+    import pandas as pd
+
+    stands = {
+        (*row.key, row.as_of_latest.isoformat() if row.as_of_latest else ""): path.name
+        for path in others_files(folder, snapshot, name)
+        for row in read_prices(path)
+        if not {"superseded", "index"} & set(row.flags)
+    }
+    if not stands:
+        return outcome
+    rows = outcome.rows
+    late = pd.Series(["superseded" in str(flags) for flags in rows["flags"]], rows.index, dtype=bool)
+    keys = zip(*(rows[column].tolist() for column in (*_KEY, "as_of_latest")), strict=True)
+    found = pd.Series([stands.get(key, "") for key in keys], rows.index, dtype=object).where(~late, "")
+    twice = found != ""
+    said = tuple(say("importing.priced", file=file) for file in found[twice])
+    report = _report(rows, PriceFindings(tuple(rows.index[twice]), "priced_once", said, REJECTS))
+    return replace(outcome, rows=rows[~twice], report=pd.concat([outcome.report, report], ignore_index=True))
 
 
 def node_ids(catalog: Catalog) -> dict[tuple[str, str], str]:
@@ -179,7 +202,7 @@ def write_snapshot(outcome: Import, folder: Path, snapshot: str, name: str, *, r
     try:
         date.fromisoformat(snapshot)
     except ValueError:
-        raise PlannerError(f"a snapshot is named by its date, such as 2026-11-24; found {snapshot!r}") from None
+        raise PlannerError(say("importing.snapshot", snapshot=snapshot)) from None
     finish(folder)
     written: dict[str, str] = {}
     # A column that says nothing but its default is left out, as a person would leave it out.
@@ -195,9 +218,7 @@ def write_snapshot(outcome: Import, folder: Path, snapshot: str, name: str, *, r
         old = {path: folder / path for path in written if os.path.isfile(folder / path)}  # noqa: PTH113 - any name
         changed = [path for name, path in old.items() if read_bytes(path) != written[name].encode()]
         if changed:
-            raise PlannerError(
-                f"{changed[0]} is there already and differs; --replace overwrites it, or use another --to"
-            )
+            raise PlannerError(say("importing.differs", file=str(changed[0])))
     return write_all(folder, written)
 
 
@@ -217,4 +238,4 @@ def empty_report(rows: Sequence[Sequence[object]] = ()) -> pd.DataFrame:
     """A report of rows that an importer rejects itself."""
     import pandas as pd
 
-    return pd.DataFrame([list(row) for row in rows], columns=list(REPORT_COLUMNS))
+    return pd.DataFrame([list(row) for row in rows], columns=list(REPORT_COLUMNS), dtype=object)

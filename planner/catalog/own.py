@@ -84,10 +84,7 @@ def _checked(catalog: Catalog, site: Site, key: str) -> Site:
         return site
     code = country_code(catalog, site.country)
     if code is None and site.co2_g_per_kwh is None:
-        raise PlannerError(
-            f"{key}.country: no carbon intensity of {site.country!r} is known; write an ISO 3166 code of three letters "
-            f"such as DEU, or state {key}.co2_g_per_kwh"
-        )
+        raise PlannerError(say("energy.unknown_country", key=key, country=site.country))
     return replace(site, country=code or site.country)
 
 

@@ -90,7 +90,7 @@ def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnCluster, key: str = "cluste
     stated = {name: float(value) for name, value in own.ownership.items()}
     for name in stated:
         if name not in KEYS:
-            raise PlannerError(f"{key}.ownership.{name} is not known; known are {', '.join(KEYS)}")
+            raise PlannerError(say("ownership.unknown_key", key=key, name=name, known=list(KEYS)))
     assumptions: list[str] = []
 
     def part(name: str, default: Range, why: str) -> Range:
@@ -115,10 +115,7 @@ def owned_usd_per_gpu_hour(catalog: Catalog, own: OwnCluster, key: str = "cluste
     use = part("utilisation", Range(1.0, 1.0, 1.0), say("ownership.this_run_alone"))
     shares = residual.middle, capital.middle
     if not 0 < use.middle <= 1 or years.middle <= 0 or pue.middle < 1 or not all(0 <= each < 1 for each in shares):
-        raise PlannerError(
-            f"{key}.ownership: utilisation must be above 0 and at most 1, amortisation_years above 0, "
-            "residual_fraction and cost_of_capital_per_year from 0 to below 1, pue at least 1"
-        )
+        raise PlannerError(say("ownership.out_of_range", key=key))
     used = HOURS_PER_YEAR * use.middle
     hours = used * own.gpus_per_node
 
@@ -169,9 +166,7 @@ def _capex(catalog: Catalog, own: OwnCluster, key: str, stated: bool) -> tuple[R
     if not chosen:
         if stated:
             return Range(0, 0, 0), ""
-        raise PlannerError(
-            f"no purchase price of {gpu} is known; give {key}.capex_usd_per_gpu, or the cluster's usd_per_gpu_hour"
-        )
+        raise PlannerError(say("ownership.no_purchase_price", gpu=gpu, key=key))
     # The street price of an H100 server counts its network in already; the other rows do not say so.
     if network and "network" not in chosen[0][0]["note"]:
         chosen.append((network, share))
@@ -185,7 +180,7 @@ def _capex(catalog: Catalog, own: OwnCluster, key: str, stated: bool) -> tuple[R
 def _node_power(catalog: Catalog, own: OwnCluster, key: str, stated: bool) -> tuple[Range, str]:
     kw, why = node_power_kw(catalog, catalog.accelerator_id(own.gpu), own.gpus_per_node)
     if kw is None and not stated:
-        raise PlannerError(f"{why}; give {key}.power_kw_per_node")
+        raise PlannerError(say("ownership.no_power", why=why, key=key))
     return Range(kw or 0.0, kw or 0.0, kw or 0.0), why
 
 
@@ -222,7 +217,7 @@ def _table(catalog: Catalog, path: str, word: str, column: str = "item") -> tupl
     """The range of the row whose item has `word` in it; the last layer's row wins."""
     rows: Sequence[dict[str, str]] = [row for row in catalog.table(path) if word in row[column]]
     if not rows:
-        raise PlannerError(f"{path}: no row about {word!r}; add one with value, or low and high")
+        raise PlannerError(say("ownership.no_row", path=path, word=word))
     row = rows[-1]
     return _range(row), _from_table(row, f"{row['item']} {row['region']}".strip())
 

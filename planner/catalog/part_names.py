@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 
 from planner.units import PlannerError, shown
+from planner.words import say
 
 _SERIES = ("tpu", "rtx")  # their chip is named by two words in ids: tpu-v4, rtx-4090, rtx-pro6000
 _FORM = re.compile(r"(sxm|pcie|nvl|oam)(\d*)")
@@ -60,9 +61,9 @@ def the_part(name: str, ids: Iterable[str]) -> str:
     if len(meant) == 1:
         return meant[0]
     if meant:
-        more = ", …" if len(meant) > MOST else ""
-        raise PlannerError(f"{shown(name)} is ambiguous: {', '.join(meant[:MOST])}{more}")
-    raise PlannerError(f"there is no accelerator {shown(name)}{instead_of(name, known)}")
+        code = "part_names.ambiguous_and_more" if len(meant) > MOST else "part_names.ambiguous"
+        raise PlannerError(say(code, name=shown(name), parts=meant[:MOST]))
+    raise PlannerError(say("part_names.none", name=shown(name), instead=instead_of(name, known)))
 
 
 def instead_of(name: str, ids: Iterable[str]) -> str:
@@ -72,11 +73,11 @@ def instead_of(name: str, ids: Iterable[str]) -> str:
     own = max((c for c in chips for s in _spelt(c) if re.search(rf"{s}(?!\d)", whole)), key=len, default="")
     if own:
         parts = [part for part in known if _chip(part) == own]
-        return f"; of that chip the catalog has {', '.join(parts[:MOST])}"
+        return say("part_names.of_that_chip", parts=parts[:MOST])
     alike = [part for chip, part in chips.items() if chip.startswith(whole) or re.match(rf"{chip}(?!\d)", whole)]
     if alike:
-        return f"; {', '.join(alike[:3])} {'is another chip' if len(alike) == 1 else 'are other chips'}"
-    return "; `planner catalog list gpus` names those there are, and a catalog of your own (--catalog) adds one"
+        return say("part_names.alike", parts=alike[:3], n=len(alike))
+    return say("part_names.list")
 
 
 def _has(part: str, word: str) -> bool:

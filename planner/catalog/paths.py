@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from planner.units import PlannerError
+from planner.words import say
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -45,6 +46,4 @@ def _shipped(name: str) -> Path:
     checkout = _PACKAGE.parent / name
     if checkout.is_dir() and (_PACKAGE.parent / "pyproject.toml").is_file():
         return checkout
-    raise PlannerError(
-        f"planner's {name} are missing: neither {packaged} nor {checkout} is there; install planner again"
-    )
+    raise PlannerError(say("paths.missing", name=name, packaged=str(packaged), checkout=str(checkout)))

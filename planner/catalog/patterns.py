@@ -6,6 +6,7 @@ import re
 
 from planner.reading import one_line
 from planner.units import PlannerError
+from planner.words import say
 
 
 def fits(pattern: str, text: str, table: str) -> bool:
@@ -19,4 +20,5 @@ def fits(pattern: str, text: str, table: str) -> bool:
     try:
         return re.search(pattern, text) is not None
     except re.error as error:
-        raise PlannerError(f"{table}: {one_line(pattern, 60)!r} is no regular expression ({error})") from None
+        said = say("patterns.no_pattern", table=table, pattern=one_line(pattern, 60), error=str(error))
+        raise PlannerError(said) from None

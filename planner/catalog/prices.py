@@ -13,7 +13,7 @@ from typing import NamedTuple
 from planner.catalog.facts import Layer
 from planner.reading import fault, read_csv
 from planner.units import PlannerError
-from planner.words import say
+from planner.words import say, say_from
 
 COLUMNS = (
     "cloud",
@@ -140,7 +140,8 @@ def snapshot_files(layers: Sequence[Layer], snapshot: str | None = None) -> list
         for name in chosen:
             files.extend((layer, path) for path in sorted((layer.path / "prices" / name).glob("*.csv")))
     if snapshot is not None and snapshot not in known:
-        raise PlannerError(f"there is no price snapshot {snapshot!r}; there are {', '.join(sorted(known)) or 'none'}")
+        code = "prices.no_snapshot" if known else "prices.no_snapshots"
+        raise PlannerError(say_from(code, {"snapshot": snapshot, "known": sorted(known)}))
     return files
 
 
@@ -169,7 +170,7 @@ def read_prices(path: Path, layer: str = "") -> list[PriceRow]:
         try:
             rows.append(_row([cells[i] if i >= 0 else "" for i in place], layer))
         except ValueError as error:
-            raise fault(path, str(error), line) from None
+            raise fault(path, error.args[0], line) from None
     return rows
 
 
@@ -177,10 +178,10 @@ def _row(cell: list[str], layer: str) -> PriceRow:
     low = _number(cell[7], "usd_per_machine_hour_low")
     high = _number(cell[8], "usd_per_machine_hour_high") if cell[8] else low
     if high < low:
-        raise ValueError(f"usd_per_machine_hour_high {cell[8]} is below usd_per_machine_hour_low {cell[7]}")
+        raise ValueError(say("prices.high_below_low", high=cell[8], low=cell[7]))
     gpus = int(_number(cell[5], "gpus"))
     if gpus < 1:
-        raise ValueError(f"gpus must be at least 1, found {cell[5]!r}")
+        raise ValueError(say("prices.gpus", found=cell[5]))
     flags = tuple(cell[19].split(";")) if cell[19] else ()
     _member(cell[6], PRICINGS, "pricing")
     _member(cell[18] or "user", QUALITIES, "quality")
@@ -215,7 +216,7 @@ def _row(cell: list[str], layer: str) -> PriceRow:
 
 def _member(word: str, allowed: Sequence[str] | frozenset[str], column: str) -> None:
     if word not in allowed:
-        raise ValueError(f"{column} {word!r} is not one of {', '.join(sorted(allowed))}")
+        raise ValueError(say("prices.none_of", column=column, word=word, allowed=sorted(allowed)))
 
 
 def _number(text: str, column: str) -> float:
@@ -224,7 +225,7 @@ def _number(text: str, column: str) -> float:
     except ValueError:
         number = float("nan")
     if not 0 <= number < float("inf"):
-        raise ValueError(f"{column} must be a number of at least 0, found {text!r}")
+        raise ValueError(say("prices.number", column=column, found=text))
     return number
 
 
@@ -234,4 +235,4 @@ def _date(text: str, column: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{column} must be a date like 2026-11-24, found {text!r}") from None
+        raise ValueError(say("prices.date", column=column, found=text)) from None

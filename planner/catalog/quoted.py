@@ -91,11 +91,8 @@ def terms_of_quote(quote: QuotedPrice, row: PriceRow, on_demand: float | None) -
         terms["upfront"] = quote.upfront
     if quote.then_on_demand:
         if on_demand is None:
-            raise PlannerError(
-                f"cluster.prices: what a run on {row.cloud} {row.instance} takes beyond the term is to be paid on"
-                " demand, but no such price is known; add one under cluster.prices: {pricing: on_demand, "
-                f"cloud: {row.cloud}, gpu: {row.gpu}, usd_per_gpu_hour: ...}}"
-            )
+            offer = {"cloud": row.cloud, "instance": row.instance, "gpu": row.gpu}
+            raise PlannerError(say("offers.no_price_beyond_term", **offer))
         terms["then"] = on_demand / ((row.low + row.high) / 2)
     return terms
 

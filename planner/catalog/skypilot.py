@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.catalog.catalog import Catalog
+from planner.catalog.checks_prices import REJECTS
 from planner.catalog.importing import REPORT_COLUMNS, Reading, dated, empty_report, node_ids
 from planner.catalog.patterns import fits
 from planner.reading import read_csv
 from planner.units import PlannerError
+from planner.words import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,29 +51,28 @@ def read_skypilot(folder: Path, catalog: Catalog, as_of: date) -> Reading:
 
     files = sorted(folder.rglob("vms.csv"))
     if not files:
-        raise PlannerError(f"{folder} holds no vms.csv; give a SkyPilot catalog folder such as ~/.sky/catalogs/v8")
+        raise PlannerError(say("skypilot.no_file", folder=str(folder)))
     clouds = [path.parent.name.lower() for path in files]
     twice = {cloud for cloud in clouds if clouds.count(cloud) > 1}
     if twice:
-        raise PlannerError(
-            f"{folder} holds two catalogs of {min(twice)}; give the folder of one schema, such as .../v8"
-        )
+        raise PlannerError(say("skypilot.twice", folder=str(folder), cloud=min(twice)))
     nodes = node_ids(catalog)
     always = {row["cloud"]: row["flags"] for row in catalog.table("import/skypilot_clouds.csv")}
-    rows, rejected, other, lines = [], [empty_report()], {"processors alone": 0}, 0
+    rows, rejected, bare, lines = [], [empty_report()], 0, 0
     for path, cloud in zip(files, clouds, strict=True):
         raw = _read(path, cloud)
         lines += len(raw)
         machines, hosts = _machines(raw, catalog)
-        other["processors alone"] += hosts
+        bare += hosts
         if machines.empty:
             continue
         good, bad = _named(machines.assign(extra_flags=_with(machines["extra_flags"], always.get(cloud, ""))), catalog)
         rejected.append(bad)
         rows.append(_by_region(good, nodes, as_of))
     if not rows:
-        raise PlannerError(f"{folder}: no row of its vms.csv names an accelerator, so there is no price to keep")
+        raise PlannerError(say("skypilot.no_accelerator", folder=str(folder)))
     table = pd.concat(rows, ignore_index=True)
+    other: dict[str, int] = {say("skypilot.processors"): bare}
     return Reading(table, pd.concat(rejected, ignore_index=True), other, lines)
 
 
@@ -84,7 +85,7 @@ def _read(path: Path, cloud: str) -> pd.DataFrame:
     import pandas as pd
 
     text = ["InstanceType", "AcceleratorName", "GpuInfo", "Region", "AvailabilityZone"]
-    read = read_csv(path, NEEDED, holds="a SkyPilot vms.csv")
+    read = read_csv(path, NEEDED, holds=say("skypilot.holds"))
     raw = pd.DataFrame(list(read.cells), columns=list(read.header), dtype=str)
     for name in text:
         raw[name] = (raw[name] if name in raw.columns else pd.Series("", index=raw.index)).fillna("")
@@ -141,11 +142,11 @@ def _named(cards: pd.DataFrame, catalog: Catalog) -> tuple[pd.DataFrame, pd.Data
     names = [row for layer in reversed(catalog.layers) for row in listed if row["layer"] == layer.name]
     kinds = cards[["cloud", "AcceleratorName", "AcceleratorCount", "InstanceType", "GpuInfo"]].drop_duplicates()
     answers = [_identify(kind, names, catalog) for kind in kinds.itertuples(index=False)]
-    kinds = kinds.assign(
-        gpu=[gpu for gpu, _, _ in answers], gpus=[count for _, count, _ in answers], why=[why for _, _, why in answers]
-    )
+    found = pd.DataFrame(answers, columns=["gpu", "gpus", "check", "why"], index=kinds.index, dtype=object)
+    kinds = pd.concat([kinds, found.astype({"gpus": int})], axis=1)
     joined = cards.merge(kinds, on=list(kinds.columns[:5]), how="left")
-    bad = joined[joined["why"] != ""]
+    good = joined["check"] == ""
+    bad = joined[~good]
     report = pd.DataFrame(
         {
             "file": bad["file"],
@@ -154,17 +155,17 @@ def _named(cards: pd.DataFrame, catalog: Catalog) -> tuple[pd.DataFrame, pd.Data
             "instance": bad["InstanceType"],
             "region": bad["Region"],
             "pricing": "",
-            "what": "left out",
-            "check": bad["why"].str.split(": ").str[0],
-            "reason": bad["why"].str.split(": ", n=1).str[-1],
+            "what": REJECTS,
+            "check": bad["check"],
+            "reason": bad["why"],
         },
         columns=list(REPORT_COLUMNS),
     )
-    return joined[joined["why"] == ""], report
+    return joined[good], report
 
 
-def _identify(kind: object, names: Sequence[dict[str, str]], catalog: Catalog) -> tuple[str, int, str]:
-    """Accelerator id, count and, if it is not to be used, `check: reason`."""
+def _identify(kind: object, names: Sequence[dict[str, str]], catalog: Catalog) -> tuple[str, int, str, str]:
+    """Accelerator id, count and, if it is not to be used, the check that it fails and the reason."""
     cloud, name = str(getattr(kind, "cloud", "")), str(getattr(kind, "AcceleratorName", ""))
     instance, info = str(getattr(kind, "InstanceType", "")), str(getattr(kind, "GpuInfo", ""))
     count = float(getattr(kind, "AcceleratorCount", 0))
@@ -173,12 +174,12 @@ def _identify(kind: object, names: Sequence[dict[str, str]], catalog: Catalog) -
         cores = _TPU_CORES.get(slice_[1].lower())
         gpu = _TPU_ID.get(slice_[1].lower())
         if cores is None or gpu is None:
-            return "", 0, f"accelerator_known: {name} is not in the catalog"
-        return gpu, max(1, int(slice_[2]) // cores) * int(count), ""
+            return "", 0, "accelerator_known", say("skypilot.not_in_catalog", name=name)
+        return gpu, max(1, int(slice_[2]) // cores) * int(count), "", ""
     if count > _MOST_CARDS:
-        return "", 0, f"gpu_count: {count:g} of {name} in one machine"
+        return "", 0, "gpu_count", say("skypilot.too_many", count=count, name=name)
     if count != int(count):
-        return "", 0, f"gpu_count: {count:g} of {name} is a share of a card"
+        return "", 0, "gpu_count", say("skypilot.share", count=count, name=name)
     gpu = next(
         (
             row["gpu"]
@@ -190,12 +191,9 @@ def _identify(kind: object, names: Sequence[dict[str, str]], catalog: Catalog) -
         "",
     )
     if not gpu or gpu not in catalog.accelerators:
-        return (
-            "",
-            0,
-            (f"accelerator_known: {name} on {cloud} is not known; name its accelerator in import/skypilot_names.csv"),
-        )
-    return gpu, int(count), _memory_complaint(info, gpu, int(count), catalog)
+        return "", 0, "accelerator_known", say("skypilot.unknown", name=name, cloud=cloud)
+    complaint = _memory_complaint(info, gpu, int(count), catalog)
+    return gpu, int(count), "memory" if complaint else "", complaint
 
 
 def _memory_complaint(info: str, gpu: str, count: int, catalog: Catalog) -> str:
@@ -207,7 +205,7 @@ def _memory_complaint(info: str, gpu: str, count: int, catalog: Catalog) -> str:
     want = catalog.accelerators[gpu].memory_gib * 1024
     if any(0.9 <= guess / want <= 1.1 for guess in (size, size * 1024, size / count)):
         return ""
-    return f"memory: {size:g} MiB a card, {gpu} has {want:g}: another variant, or another unit"
+    return say("skypilot.memory", size=size, gpu=gpu, known=want)
 
 
 def _by_region(good: pd.DataFrame, nodes: Mapping[tuple[str, str], str], as_of: date) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from planner.catalog.facts import Layer
 from planner.reading import CsvTable, fault, one_line, read_csv
+from planner.words import say
 
 _MAY_LACK = frozenset({"note", "as_of", "quality", "kind"})
 _COUNTS = frozenset({"gpus", "nodes", "count", "seq_length", "head_dim", "m", "n", "k", "units"})
@@ -61,20 +62,19 @@ def _check(table: CsvTable, form: CsvTable) -> None:
 
 
 def _check_cell(path: Path, line: int, name: str, cell: str) -> None:
-    found = f"found {one_line(repr(cell), 60)}"
+    said = {"column": name, "found": one_line(repr(cell), 60)}
     if name == "instance_pattern":
         try:
             re.compile(cell)
         except re.error as error:
-            raise fault(path, f"{name} must be a regular expression ({error}), {found}", line) from None
+            raise fault(path, say("catalog_tables.pattern", error=str(error), **said), line) from None
         return
     number = _number(cell)
     if number is None:
-        raise fault(path, f"{name} must be a number, {found}", line)
+        raise fault(path, say("catalog_tables.number", **said), line)
     if name in _ABOVE_ZERO and (number <= 0 or (name in _COUNTS and not cell.isdecimal())):
-        raise fault(
-            path, f"{name} must be {'a whole number' if name in _COUNTS else 'a number'} above 0, {found}", line
-        )
+        whole = name in _COUNTS
+        raise fault(path, say("catalog_tables.whole_above_0" if whole else "catalog_tables.above_0", **said), line)
 
 
 def _number(cell: str) -> float | None:

@@ -90,7 +90,7 @@ def predict(
         for remark in table_found.said:
             say(remark, quiet=quiet)
         document, saved = table_found.to_json, partial(rows_csv, table_found.header, table_found.cells)
-        shown = partial(rows_table, table_found.cells, width(), colour(), table_found.name)
+        shown = partial(rows_table, table_found.cells, width(), colour())
     else:
         row = {
             "model": model, "gpu": gpu, "gpus": gpus, "seq_len": seq_length, "global_batch_samples": global_batch,

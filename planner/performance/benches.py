@@ -21,6 +21,7 @@ from planner.performance.machine import FORMATS, format_run, machine_numbers, ma
 from planner.performance.rates import RateRule, site_parameter
 from planner.reading import fault, read_csv
 from planner.spec.hardware import Accelerator, Hardware
+from planner.words import say
 
 FOLDER = "benches"
 #: Log spreads between sites. Network: nominal ports give 0.62 to 0.93 (catalogs/fabrics/inter_node_rate.csv), and some
@@ -121,14 +122,14 @@ def read_benches(paths: Iterable[Path]) -> list[Bench]:
     """
     found = []
     for path in paths:
-        table = read_csv(path, COLUMNS, COLUMNS, holds="a table of benches")
+        table = read_csv(path, COLUMNS, COLUMNS, holds=say("benches.holds"))
         for line, row in zip(table.lines, table.rows(), strict=True):
             try:
                 measured, modelled = float(row["measured"]), float(row["modelled"])
             except ValueError:
-                raise fault(path, "measured and modelled must be numbers", line) from None
+                raise fault(path, say("benches.numbers"), line) from None
             if row["kind"] not in SITES or not (0 < measured < 1e9 and 0 < modelled < 1e9):
-                raise fault(path, f"kind must be one of {', '.join(SITES)}, measured and modelled above 0", line)
+                raise fault(path, say("benches.kind", kinds=list(SITES)), line)
             words = {name: row[name] for name in ("kind", "site", "gpu", "unit", "what", "source")}
             found.append(Bench(**words, measured=measured, modelled=modelled))
     return found

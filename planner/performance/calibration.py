@@ -20,6 +20,7 @@ from planner.performance.shapes import ModelNumbers, model_numbers
 from planner.performance.stacks import context_of, place_of
 from planner.reading import fault, read_json
 from planner.units import PlannerError
+from planner.words import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def with_user_measurements(calibration: Calibration, points: Sequence[UserPoint]
     """
     for point in points:
         if not (np.isfinite(point.factor) and point.factor > 0):
-            raise PlannerError(f"throughput: the measurement on {point.gpu} must be a finite number above 0")
+            raise PlannerError(say("calibration.point", gpu=point.gpu))
     return replace(calibration, points=calibration.points + tuple(points))
 
 
@@ -133,7 +134,7 @@ def read_calibration(path: Path) -> Calibration:
     PlannerError
         If the file is missing or not one.
     """
-    return _calibration_of(read_json(path, holds="a calibration"), path)
+    return _calibration_of(read_json(path, holds=say("calibration.holds")), path)
 
 
 def stored_fit(path: Path, digest: str) -> Calibration | None:
@@ -146,7 +147,7 @@ def stored_fit(path: Path, digest: str) -> Calibration | None:
     """
     if not path.is_file():
         return None
-    stored = read_json(path, holds="a calibration")
+    stored = read_json(path, holds=say("calibration.holds"))
     known = isinstance(stored, Mapping) and stored.get("digest") == digest
     return _calibration_of(stored, path) if known else None
 
@@ -155,7 +156,7 @@ def _calibration_of(stored: Any, path: Path) -> Calibration:
     try:
         return calibration_from_json(stored)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise fault(path, f"not a calibration file ({error}); write it with `planner calibrate`") from None
+        raise fault(path, say("calibration.none", error=str(error))) from None
 
 
 def calibration_from_json(stored: Mapping[str, Any]) -> Calibration:

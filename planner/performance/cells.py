@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from planner.catalog.fabrics import BETWEEN, fabric_of
 from planner.performance.columns import ALIASES, is_read, quoted
 from planner.units import PlannerError
+from planner.words import Sentence, say
 
 PRECISIONS = {
     "bf16": "bf16", "bfloat16": "bf16", "fp16": "fp16", "float16": "fp16", "16-bit": "bf16", "fp8": "fp8",
@@ -64,6 +65,10 @@ class Cells:
     row: Mapping[str, str]
     place: str
 
+    def refused(self, what: Sentence) -> PlannerError:
+        """The error of this row: its place, and what is wrong."""
+        return row_fault(self.place, what)
+
     def text(self, key: str) -> str:
         """The cell of a column, or of another name of it; "" where that is empty or says that it is not stated.
 
@@ -78,7 +83,7 @@ class Cells:
         """Raise PlannerError if a cell that is read held bytes that are no text."""
         for name, value in self.row.items():
             if NOT_TEXT in str(value) and is_read(name):
-                raise PlannerError(f"{self.place}: {name} {quoted(value)} is not UTF-8; save the table as UTF-8")
+                raise self.refused(say("cells.not_utf8", column=name, found=quoted(value)))
 
     def stated(self, key: str) -> tuple[str, str]:
         """What is stated of a column, whether it can be read or not, and under which of its names."""
@@ -86,10 +91,8 @@ class Cells:
         for alias in ALIASES.get(key, ()):
             other = self._own(alias)
             if value and other and not _alike(key, value, other):
-                raise PlannerError(
-                    f"{self.place}: {under} {quoted(value)} and {alias} {quoted(other)} are one column and "
-                    "differ; keep one of them"
-                )
+                both = {"column": under, "found": quoted(value), "alias": alias, "other": quoted(other)}
+                raise self.refused(say("cells.differ", **both))
             value, under = (value, under) if value or not other else (other, alias)
         return value, under
 
@@ -108,11 +111,11 @@ class Cells:
         try:
             value = float(text)
         except ValueError:
-            raise PlannerError(f"{self.place}: {key} {quoted(text)} is not a number") from None
+            raise self.refused(say("cells.not_a_number", column=key, found=quoted(text))) from None
         if not math.isfinite(value) or value < 0:
-            raise PlannerError(f"{self.place}: {key} {quoted(text)} must be a finite number, zero or more")
+            raise self.refused(say("cells.not_finite", column=key, found=quoted(text)))
         if value > most:
-            raise PlannerError(f"{self.place}: {key} {quoted(text)} must be at most {most:,.0f}")
+            raise self.refused(say("cells.too_large", column=key, found=quoted(text), most=most))
         return value
 
     def count(self, key: str, default: int, least: int = 1) -> int:
@@ -126,14 +129,14 @@ class Cells:
         except ValueError:
             value = math.nan
         if not (least <= value <= most and value.is_integer()):
-            raise PlannerError(f"{self.place}: {key} {quoted(text)} must be a whole number from {least} to {most:,}")
+            raise self.refused(say("cells.not_whole", column=key, found=quoted(text), least=least, most=most))
         return int(value)
 
     def needed(self, key: str) -> int:
         """A whole number above zero."""
         found = self.count(key, 0)
         if not found:
-            raise PlannerError(f"{self.place}: {key} is empty; a prediction needs it")
+            raise self.refused(say("cells.empty", column=key))
         return found
 
     def network_gbit_per_s(self, gpus_per_node: int) -> float | None:
@@ -151,14 +154,10 @@ class Cells:
                 continue
             found = next((m for m in _RATE.finditer(part) if not (fast and _is_bytes(m))), None)
             if found is None and _RATE_MEANT.search(part) and not fast:
-                raise PlannerError(
-                    f"{self.place}: interconnect {quoted(text)} states no rate that can be read; "
-                    "write such as `3200 Gb/s per node` or `400 Gb/s per GPU`"
-                )
+                raise self.refused(say("cells.no_rate", found=quoted(text)))
             rate = _node_gbit_per_s(found, part, gpus_per_node) if found else 0.0
             if rate > MOST_GBIT_PER_S:
-                most = f"{MOST_GBIT_PER_S:,.0f} Gbit/s"
-                raise PlannerError(f"{self.place}: interconnect {quoted(text)} must be at most {most} a node")
+                raise self.refused(say("cells.too_fast", found=quoted(text), most=MOST_GBIT_PER_S))
             if found:
                 return rate
             if named := _GENERATION.search(part):  # "8x NDR", "4 x InfiniBand HDR100"
@@ -172,17 +171,15 @@ class Cells:
         found = [word for word in PRECISIONS if re.search(rf"(?<![a-z0-9]){word}(?![a-z0-9])", text)]
         named = {PRECISIONS[word] for word in found if not any(word in other and word != other for other in found)}
         if not named:
-            raise PlannerError(f"{self.place}: precision {quoted(text)} is none of {', '.join(PRECISIONS)}")
+            raise self.refused(say("cells.precision", found=quoted(text), known=list(PRECISIONS)))
         if len(named) > 1:
-            raise PlannerError(
-                f"{self.place}: precision {quoted(text)} is both {' and '.join(sorted(named))}; write one"
-            )
+            raise self.refused(say("cells.precisions", found=quoted(text), named=sorted(named)))
         return named.pop()
 
     @property
     def recompute(self) -> int:
         """The code of RECOMPUTE; 0 where not stated."""
-        return self._understood("recompute", RECOMPUTED, "none, selective or full")
+        return self._understood("recompute", RECOMPUTED, ("none", "selective", "full"))
 
     def release(self, framework: str) -> str:
         """The release as stated; GPT-NeoX's as its table has it: "v1.0" and "1.0.0" are 1.0."""
@@ -198,20 +195,30 @@ class Cells:
         """The ZeRO stage stated; unstated: what FSDP is, and what the others mostly run with."""
         if not self.text("zero_or_fsdp"):
             return 3 if any(name in framework for name in SHARDED) else 1
-        return self._understood("zero_or_fsdp", ZERO, "none, zero-1, zero-2, zero-3, fsdp or hsdp")
+        return self._understood("zero_or_fsdp", ZERO, ("none", "zero-1", "zero-2", "zero-3", "fsdp", "hsdp"))
 
     @property
     def names_no_group(self) -> bool:
         """Whether states are said to be sharded within groups, of a size that is not stated."""
         return bool(HYBRID.search(self.text("zero_or_fsdp").lower())) and not self.text("shard_group")
 
-    def _understood(self, key: str, patterns: Sequence[tuple[re.Pattern[str], int]], known: str) -> int:
+    def _understood(self, key: str, patterns: Sequence[tuple[re.Pattern[str], int]], known: Sequence[str]) -> int:
         """What the first pattern that the text holds stands for."""
         text = self.text(key).lower()
         meaning = _meaning(text, patterns)
         if meaning is None:
-            raise PlannerError(f"{self.place}: {key} {quoted(text)} is not understood; write {known}")
+            raise self.refused(say("cells.not_understood", column=key, found=quoted(text), known=known))
         return meaning
+
+
+def row_fault(place: str, what: Sentence) -> PlannerError:
+    """The error of a row of runs: its place, and what is wrong."""
+    return PlannerError(say("reading.at", file=place, what=what))
+
+
+def unplaced(why: str) -> str:
+    """What is said of a row, without the place that stands before what could not be read."""
+    return why.values["what"] if isinstance(why, Sentence) and why.code == "reading.at" else why
 
 
 def _meaning(text: str, patterns: Sequence[tuple[re.Pattern[str], int]]) -> int | None:

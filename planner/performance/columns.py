@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from planner.units import PlannerError
+from planner.words import phrase, say
 
 
 class Column(NamedTuple):
@@ -120,11 +121,11 @@ def unread(header: Sequence[str], place: str) -> tuple[str, ...]:
     named = [name for name in header if name.strip() and name != TOO_MANY]
     twice = next((name for i, name in enumerate(named) if name in named[:i]), None)
     if twice is not None:
-        raise PlannerError(f"{place}: column {quoted(twice)} is there twice; keep one of them")
+        raise PlannerError(say("columns.twice", place=place, column=quoted(twice)))
     unknown = [name for name in named if name not in _UNDERSTOOD]
     for name in unknown:
         if meant := near(name):
-            raise PlannerError(f"{place}: column {quoted(name)} is not known; write {meant}")
+            raise PlannerError(say("columns.unknown", place=place, column=quoted(name), meant=phrase("columns", meant)))
     return tuple(unknown)
 
 

@@ -14,7 +14,7 @@ from planner.performance.selective import MODULES, NOTHING_RECOMPUTED, Recompute
 from planner.performance.shapes import Number
 from planner.spec.adapter import ALL_LINEAR, METHODS, RANK, Adapter
 from planner.spec.hardware import Accelerator
-from planner.units import PlannerError
+from planner.words import say
 from planner.workload.adapters import NF4_BYTES, adapter_counts
 from planner.workload.counts import parameter_counts
 
@@ -182,7 +182,8 @@ def stated_conditions(cell: Cells) -> Conditions:
     modules = tuple(cell.text("recompute_modules").lower().replace(",", " ").split())
     for word in modules:
         if word not in MODULES:
-            raise PlannerError(f"{cell.place}: recompute_modules {quoted(word)} must be one of {', '.join(MODULES)}")
+            said = say("cells.none_of", column="recompute_modules", found=quoted(word), known=list(MODULES))
+            raise cell.refused(said)
     share, flash = cell.number("recompute_share", 1.0), cell.text("flash_attention").lower()
     kind, tuning = _one_of(cell, "kind", KINDS), _one_of(cell, "tuning", TUNINGS)
     return Conditions(
@@ -214,7 +215,7 @@ def _adapter(cell: Cells) -> Adapter | None:
     stated = [name for name in ("lora_r", "lora_target_modules") if cell.text(name)]
     if method in ("", "none"):
         if stated:
-            raise PlannerError(f"{cell.place}: {stated[0]} is of an adapter: write lora or qlora into adapter, too")
+            raise cell.refused(say("conditions.of_an_adapter", column=stated[0]))
         return None
     modules = tuple(cell.text("lora_target_modules").replace(",", " ").split())
     return Adapter(method, cell.count("lora_r", RANK), modules or (ALL_LINEAR,))
@@ -233,10 +234,7 @@ def _reduction_overlap(cell: Cells) -> bool | None:
     """
     text = cell.text("comm_overlap").lower()
     if text and not _OVERLAP.search(text):
-        raise PlannerError(
-            f"{cell.place}: comm_overlap {quoted(text)} is not understood; write yes or no, after dp, tp or moe where "
-            "it is of these alone, or leave it empty"
-        )
+        raise cell.refused(say("conditions.comm_overlap", found=quoted(text)))
     if re.search(r"\bnone\b|\bdp no\b|\bzero no\b|^(no|false|off)$", text):
         return False
     return True if re.search(r"\bdp\b|\bzero\b|^(yes|true|on)$", text) else None
@@ -251,7 +249,7 @@ def is_fused(setting: Setting) -> bool:
 def _one_of(cell: Cells, key: str, known: tuple[str, ...]) -> str:
     text = cell.text(key).lower()
     if text and text not in known:
-        raise PlannerError(f"{cell.place}: {key} {quoted(text)} must be one of {', '.join(known)}")
+        raise cell.refused(say("cells.none_of", column=key, found=quoted(text), known=known))
     return text
 
 
@@ -264,7 +262,7 @@ def yes_or_no(cell: Cells, key: str) -> bool | None:
         return False
     if _YES.match(text):
         return True
-    raise PlannerError(f"{cell.place}: {key} {quoted(text)} is not understood; write yes, no, or leave it empty")
+    raise cell.refused(say("conditions.yes_or_no", column=key, found=quoted(text)))
 
 
 def stated_sequence_parallel(cell: Cells, tp: int, otherwise: bool) -> bool:

@@ -13,6 +13,7 @@ import yaml
 
 from planner.catalog.paths import data_dir
 from planner.units import PlannerError
+from planner.words import say
 
 _T = TypeVar("_T")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # both are safe; the C one is ten times as fast
@@ -164,8 +165,8 @@ class Framework:
         try:
             return table[precision]
         except KeyError:
-            can = ", ".join(self.precisions)
-            raise PlannerError(f"{self.title} does not train in {precision}: choose one of {can}") from None
+            said = say("frameworks.precision", title=self.title, precision=precision, able=list(self.precisions))
+            raise PlannerError(said) from None
 
 
 def before_flash(release: str) -> bool:
@@ -227,7 +228,7 @@ def framework(name: str) -> Framework:
     """
     row = known_framework(name)
     if row is None:
-        raise PlannerError(f"framework {name!r} is not known: choose one of {', '.join(frameworks())}")
+        raise PlannerError(say("frameworks.unknown", name=name, known=list(frameworks())))
     return row
 
 

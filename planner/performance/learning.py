@@ -100,9 +100,9 @@ def sort_runs(paths: Sequence[Path], overlays: Sequence[Path] = ()) -> tuple[lis
         for number, row in enumerate(read_table(path).rows, 1):
             place = f"{path.stem}:{number}"
             try:
-                run = reader.read(row, place)
+                run = reader.read(row, place, path.stem)
             except PlannerError as error:
-                unreadable[place] = str(error)
+                unreadable[place] = error.args[0]
             else:
                 runs += [run] if run.tokens_per_s_per_gpu else []
     return runs, unreadable

@@ -14,12 +14,14 @@ import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.calibration import Calibration
+from planner.performance.cells import row_fault
 from planner.performance.fitting import STEP, batch_of
 from planner.performance.rates import design
 from planner.performance.residual import Levels, Place, covariance
 from planner.performance.rows import Run
 from planner.performance.stacks import context_of, place_of
 from planner.units import PlannerError
+from planner.words import say
 
 MOST = 6_000  # runs, known and to choose from: their covariance is held, 8 bytes a pair
 LEAST = 0.05  # of what those before it gained, that a run with a price must add
@@ -53,13 +55,10 @@ def next_runs(
         If there are more than `MOST` runs, or of one's GPU no rate is known.
     """
     if len(candidates) + len(known) > MOST:
-        raise PlannerError(
-            f"{len(candidates):,} runs to choose from and {len(known):,} known ones are more than the {MOST:,} "
-            "that can be weighed against each other; give fewer rows"
-        )
+        raise PlannerError(say("next_runs.too_many", open=len(candidates), known=len(known), most=MOST))
     for run in (*candidates, *known):
         if not run.setting.accelerator.peak_dense_tflops:
-            raise PlannerError(f"{run.id}: no matmul rate of {run.setting.accelerator.id} is known")
+            raise row_fault(run.id, say("predict.no_rate", gpu=run.setting.accelerator.id))
     spread = posterior(candidates, known, calibration)
     first = float(_deviations(np.diagonal(spread)).sum())
 

@@ -17,6 +17,7 @@ from planner.performance.calibration import Calibration, dumps, read_calibration
 from planner.performance.learning import fit_of, log_errors, measured_files, read_runs
 from planner.performance.rows import Reader, Run
 from planner.performance.tables import read_table
+from planner.reading import fault
 from planner.units import PlannerError
 from planner.words import say
 
@@ -47,10 +48,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """
     rows = list(read_table(path, (".csv", ".log")).rows)
     if not measured(rows):
-        raise PlannerError(
-            f"{path}: no row states tokens_per_s_per_gpu; give a table with the columns of catalogs/measured, "
-            "or a training log with --plan"
-        )
+        raise fault(path, say("overlays.no_throughput"))
     return rows
 
 
@@ -67,9 +65,9 @@ def readable(
     kept, refused = [], []
     for number, row in enumerate(rows, 1):
         try:
-            reader.read(row, f"{name}:{number}")
+            reader.read(row, f"{name}:{number}", name)
         except PlannerError as error:
-            refused.append(str(error))
+            refused.append(error.args[0])
         else:
             kept.append(row)
     return kept, refused
@@ -84,7 +82,7 @@ def runs_of(rows: Sequence[Mapping[str, str]], name: str, overlays: Sequence[Pat
         If a row cannot be read, naming it.
     """
     reader = Reader(load_catalog(tuple(o for o in overlays if Path(o).is_dir())))
-    return [reader.read(row, f"{name}:{number}") for number, row in enumerate(rows, 1)]
+    return [reader.read(row, f"{name}:{number}", name) for number, row in enumerate(rows, 1)]
 
 
 def known_runs(own: Iterable[Run], overlays: Sequence[Path] = ()) -> list[Run]:

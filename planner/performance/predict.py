@@ -12,6 +12,7 @@ import numpy as np
 from planner.catalog import Catalog, is_gpu, supports
 from planner.performance.arrays import FloatArray, Setting, StepTime
 from planner.performance.calibration import Calibration
+from planner.performance.cells import row_fault
 from planner.performance.columns import TOO_MANY, unread
 from planner.performance.framework_table import memory_framework
 from planner.performance.frameworks import why_each_illegal
@@ -93,7 +94,7 @@ def predict_runs(runs: Sequence[Run], calibration: Calibration) -> list[Predicti
 def _of_one_setting(runs: Sequence[Run], calibration: Calibration) -> list[Prediction | PlannerError]:
     setting = runs[0].setting
     if not setting.accelerator.peak_dense_tflops:
-        return [PlannerError(f"{run.id}: no matmul rate of {setting.accelerator.id} is known") for run in runs]
+        return [row_fault(run.id, say("predict.no_rate", gpu=setting.accelerator.id)) for run in runs]
     sizes = [run.gpus for run in runs]
     sigma = spread(setting, np.asarray(sizes), calibration).sigma
     bases = {gpus: basis(setting, gpus, calibration) for gpus in set(sizes)}
@@ -107,7 +108,7 @@ def _of_one_setting(runs: Sequence[Run], calibration: Calibration) -> list[Predi
             if abs(m - round(m)) >= 1e-9 and taken.setting.framework != "fsdp":  # FSDP trainers cut the last one short
                 batch = round(m * taken.micro_batch * taken.dp)
                 uneven = say("predict.uneven", batch=batch, micro_batch=taken.micro_batch, dp=taken.dp)
-                raise PlannerError(f"{run.id}: {uneven}")
+                raise row_fault(run.id, uneven)
         except PlannerError as error:
             found[i] = error
             continue
@@ -182,7 +183,7 @@ def predict_rows(
     refused: dict[int, PlannerError] = {}
     for i, row in enumerate(rows):
         try:
-            runs.append(reader.read(row, f"{name}:{i + 1}"))
+            runs.append(reader.read(row, f"{name}:{i + 1}", name))
         except PlannerError as error:
             refused[i] = error
     predicted = iter(predict_runs(runs, calibration))
@@ -196,7 +197,7 @@ def predict_rows(
 def _cells(found: Prediction | PlannerError) -> dict[str, str]:
     """The columns that are added to a row, as text."""
     if isinstance(found, PlannerError):
-        return dict.fromkeys(COLUMNS, "") | {"why": str(found)}
+        return dict.fromkeys(COLUMNS, "") | {"why": found.args[0]}
     return {
         "pred_tokens_per_s_per_gpu": _number(found.tokens_per_s_per_gpu),
         "pred_lo": _number(found.low),
@@ -205,7 +206,7 @@ def _cells(found: Prediction | PlannerError) -> dict[str, str]:
         "fits": "" if found.fits is None else str(found.fits).lower(),
         "basis": found.basis,
         "why": found.why,
-        "assumed": "; ".join(found.assumed),
+        "assumed": _joined(*found.assumed),
     }
 
 
@@ -238,7 +239,7 @@ def _memory_and_objections(runs: Sequence[Run]) -> tuple[list[float | None], lis
             layouts = replace(layouts, recompute=np.where(stated, layouts.recompute, least))
         needed: list[float] = memory(setting, layouts).total.tolist()
     except PlannerError as error:
-        return [None] * len(runs), [_joined(str(error), narrower)] * len(runs)
+        return [None] * len(runs), [_joined(error.args[0], narrower)] * len(runs)
     why = [""] * len(runs)
     if table.bound:
         why = why_each_illegal(table.name, setting.model, layouts, setting.seq_length, setting.release)

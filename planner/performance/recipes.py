@@ -18,7 +18,6 @@ from planner.performance.arrays import Setting
 from planner.performance.cells import Cells
 from planner.performance.columns import quoted
 from planner.reading import read_csv
-from planner.units import PlannerError
 from planner.words import say
 
 Release = tuple[int, ...]
@@ -126,7 +125,7 @@ def stated_recipe(cell: Cells) -> tuple[tuple[str, str], ...]:
         text = cell.text(name)
         value = _YES_NO.get(text.lower(), text.lower()) if "yes" in positions else text.lower()
         if value and value not in positions:
-            raise PlannerError(f"{cell.place}: {name} {quoted(text)} must be one of {', '.join(positions)}")
+            raise cell.refused(say("cells.none_of", column=name, found=quoted(text), known=list(positions)))
         if value:
             stated.append((name, value))
     return tuple(stated)

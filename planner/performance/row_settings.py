@@ -10,7 +10,7 @@ from pathlib import Path
 from planner.catalog import Catalog
 from planner.catalog.fabrics import fabric_of, names_no_network
 from planner.performance.arrays import Setting
-from planner.performance.cells import MOST_GBIT_PER_S, MOST_MEMORY_GB, Cells
+from planner.performance.cells import MOST_GBIT_PER_S, MOST_MEMORY_GB, Cells, row_fault
 from planner.performance.columns import COLUMNS, nearly, quoted
 from planner.performance.conditions import stated_conditions
 from planner.performance.framework_table import ANY, framework_names
@@ -20,6 +20,7 @@ from planner.performance.stacks import stack_of
 from planner.spec.hardware import Accelerator, Hardware, joined_in
 from planner.spec.model import ModelSpec, MoESpec
 from planner.units import PlannerError
+from planner.words import say
 from planner.workload.adapters import targets
 from planner.workload.counts import parameter_counts
 from planner.workload.zoo import find_model, plain_name
@@ -73,7 +74,7 @@ def stated_setting(cell: Cells, parts: Catalog, gpus: int) -> Setting:
         try:
             targets(model, conditions.adapter)
         except PlannerError as error:
-            raise PlannerError(f"{cell.place}: lora_{error}") from None
+            raise cell.refused(say("row_settings.lora", error=error.args[0])) from None
     return Setting(
         model=model,
         seq_length=cell.needed("seq_len"),
@@ -95,10 +96,8 @@ def _is_pure(cell: Cells) -> bool:
 def check_network(cell: Cells, hardware: Hardware, gpus: int) -> None:
     """Raise PlannerError if a run of so many GPUs needs a network where the row says that there is none."""
     if hardware.network_gbit_per_s == 0 and gpus > max(hardware.gpus_per_node, hardware.scale_up_domain):
-        raise PlannerError(
-            f"{cell.place}: interconnect '{cell.text('interconnect')}' is no network, but {gpus} GPUs are more "
-            f"than one node of {hardware.gpus_per_node}; state its rate, or leave it empty"
-        )
+        found = cell.text("interconnect")
+        raise cell.refused(say("row_settings.no_network", found=found, gpus=gpus, node=hardware.gpus_per_node))
 
 
 def cut_model(model: ModelSpec, layers: int, place: str = "model") -> ModelSpec:
@@ -110,9 +109,10 @@ def cut_model(model: ModelSpec, layers: int, place: str = "model") -> ModelSpec:
         If it has fewer, or its layers follow a pattern that the first of them do not keep.
     """
     if layers > model.layers:
-        raise PlannerError(f"{place}: layers_run {layers} is more than the {model.layers} layers of {model.name}")
+        said = say("row_settings.too_many_layers", run=layers, layers=model.layers, model=model.name)
+        raise row_fault(place, said)
     if model.layer_pattern and layers < model.layers:
-        raise PlannerError(f"{place}: layers_run is of models whose layers are alike; those of {model.name} are not")
+        raise row_fault(place, say("row_settings.layers_not_alike", model=model.name))
     return replace(model, layers=layers)
 
 
@@ -121,9 +121,7 @@ def _framework(cell: Cells) -> str:
     name = plain_name(cell.text("framework")) or ANY
     known = framework_names()
     if name not in known and stack_of(name, "") == name and (meant := nearly(name, known)):
-        raise PlannerError(
-            f"{cell.place}: framework {quoted(cell.text('framework'))} is not known; did you mean {meant}?"
-        )
+        raise cell.refused(say("row_settings.framework", found=quoted(cell.text("framework")), meant=meant))
     return name
 
 
@@ -135,9 +133,9 @@ def _accelerator(cell: Cells, parts: Catalog) -> Accelerator:
     except PlannerError as error:
         meant = accelerator_written(name, cell.number("gpu_mem_gb", MOST_MEMORY_GB), parts.accelerators)
         if meant is None:
-            near = ", ".join(parts_of_chip(name, parts.accelerators))
-            why = f"gpu {quoted(name)} is not in the catalog, which of its chip has {near}" if near else str(error)
-            raise PlannerError(f"{cell.place}: {why}") from None
+            near = parts_of_chip(name, parts.accelerators)
+            why = say("row_settings.gpu", found=quoted(name), near=near) if near else error.args[0]
+            raise cell.refused(why) from None
         return meant
 
 
@@ -159,18 +157,17 @@ def _model(cell: Cells, name: str, overlays: Sequence[Path]) -> ModelSpec:
 def _model_from_columns(cell: Cells, name: str) -> ModelSpec:
     layers, hidden, heads = (cell.count(key, 0) for key in ("n_layers", "hidden", "n_heads"))
     if not (layers and hidden and heads):
-        raise PlannerError(
-            f"{cell.place}: model {quoted(name)} is not in the catalog and n_layers, hidden, n_heads are not all stated"
-        )
+        raise cell.refused(say("row_settings.model", found=quoted(name)))
     gated = cell.text("gated_ffn") in ("1", "1.0", "true", "True")
     for column, most, of in (("n_kv_heads", heads, "n_heads"), ("n_heads", hidden, "hidden")):
         if cell.count(column, 1) > most:
-            raise PlannerError(f"{cell.place}: {column} '{cell.text(column)}' must be at most {of}, {most}")
+            said = say("row_settings.too_large", column=column, found=cell.text(column), of=of, most=most)
+            raise cell.refused(said)
     kv_heads = cell.count("n_kv_heads", heads)
     ffn = cell.count("ffn", 8 * hidden // 3 if gated else 4 * hidden)
     experts, top_k = cell.count("experts", 0, least=0), cell.count("top_k", 0, least=0)
     if experts and top_k > experts:
-        raise PlannerError(f"{cell.place}: top_k {top_k} must be at most experts, {experts}")
+        raise cell.refused(say("row_settings.top_k", top_k=top_k, experts=experts))
     model = ModelSpec(
         name=plain_name(name) or "unnamed",
         layers=layers,
@@ -184,9 +181,7 @@ def _model_from_columns(cell: Cells, name: str) -> ModelSpec:
         moe=MoESpec(experts=experts, top_k=max(1, top_k), expert_ffn=ffn) if experts else None,
     )
     if (parameters := parameter_counts(model).total) > MOST_PARAMETERS:
-        raise PlannerError(
-            f"{cell.place}: a model of {parameters:.0e} parameters; n_layers x hidden x ffn is too large"
-        )
+        raise cell.refused(say("row_settings.parameters", parameters=parameters))
     return model
 
 

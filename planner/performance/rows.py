@@ -19,7 +19,7 @@ from planner.performance.conditions import stated_sequence_parallel
 from planner.performance.framework_table import before_flash
 from planner.performance.row_settings import alike, check_network, stated_setting
 from planner.performance.stacks import stack_of
-from planner.units import PlannerError
+from planner.words import say
 
 DEGREES = frozenset(("tp", "pp", "dp"))
 MOST_TENSOR_PARALLEL = 8
@@ -95,8 +95,10 @@ def layouts_of(runs: Sequence[Run]) -> Layouts:
     return layouts_as_run(runs).whole()
 
 
-def read_run(row: Mapping[str, str], parts: Catalog, place: str) -> Run:
+def read_run(row: Mapping[str, str], parts: Catalog, place: str, table: str = "") -> Run:
     """The run that a row states. Columns are those of the measured tables; empty means "not stated".
+
+    A run without `source_id` is of its `table`, else of its `place`.
 
     Raises
     ------
@@ -104,7 +106,7 @@ def read_run(row: Mapping[str, str], parts: Catalog, place: str) -> Run:
         Where a number is not one, or the row cannot be placed at all (no model shape, unknown accelerator, a batch
         that does not divide); the message starts with `place`.
     """
-    return Reader(parts).read(row, place)
+    return Reader(parts).read(row, place, table)
 
 
 class Reader:
@@ -115,13 +117,11 @@ class Reader:
         self._settings: dict[tuple[Hashable, ...], Setting] = {}
         self._assumed: dict[tuple[int, int, int], tuple[str, ...]] = {}  # by setting, GPUs, ZeRO stage
 
-    def read(self, row: Mapping[str, str], place: str) -> Run:
+    def read(self, row: Mapping[str, str], place: str, table: str = "") -> Run:
         """As `read_run`."""
         cell = Cells(row, place)
         if TOO_MANY in row:
-            raise PlannerError(
-                f"{place}: has more cells than the table has columns; put cells that hold commas into quotes"
-            )
+            raise cell.refused(say("rows.too_many_cells"))
         cell.check_text()
         for key in STATED_RIGHT:
             cell.count(key, 0)
@@ -133,7 +133,7 @@ class Reader:
         micro = cell.count("micro_batch", 0) or max(1, batch // (ranks.dp * pieces))
         accumulation = batch / (micro * ranks.dp) if batch else float(cell.count("grad_accum", 1))
         if accumulation < 1:
-            raise PlannerError(f"{place}: a global batch of {batch} is less than micro-batch {micro} x dp {ranks.dp}")
+            raise cell.refused(say("rows.small_batch", batch=batch, micro_batch=micro, dp=ranks.dp))
         megatron = stack_of(setting.framework, "") == "megatron"
         stage = cell.zero_stage(setting.framework)
         stated = {name: text for name in LAYOUT_COLUMNS if (text := cell.text(name))}
@@ -141,7 +141,7 @@ class Reader:
         dated = re.search(r"(?<!\d)20[0-4]\d(?!\d)", cell.text("date")[:MOST_TEXT])  # a day, a month, words around one
         return Run(
             id=place,
-            source=cell.text("source_id") or place.split(":", maxsplit=1)[0],
+            source=cell.text("source_id") or table or place,
             model_name=cell.text("model"),
             setting=setting,
             tp=ranks.tp,
@@ -194,7 +194,7 @@ def _ranks(cell: Cells) -> _Ranks:
     tp, pp, cp = (cell.count(key, 1) for key in ("tp", "pp", "cp"))
     gpus, dp = cell.count("gpus", 0), cell.count("dp", 0)
     if not gpus and not dp:
-        raise PlannerError(f"{cell.place}: states neither gpus nor dp; give one of them")
+        raise cell.refused(say("rows.no_gpus"))
     batch, left = cell.count("global_batch_samples", 0), gpus // cp
     if not any(cell.text(name) for name in DEGREES) and gpus % cp == 0:
         tp, pp = 1, 1
@@ -206,13 +206,11 @@ def _ranks(cell: Cells) -> _Ranks:
     if not dp:
         dp, rest = divmod(gpus, tp * pp * cp)
         if rest or not dp:
-            raise PlannerError(f"{cell.place}: tp {tp} x pp {pp} x cp {cp} does not divide {gpus} GPUs")
+            raise cell.refused(say("rows.not_divided", tp=tp, pp=pp, cp=cp, gpus=gpus))
     elif gpus and gpus != tp * pp * cp * dp:
-        raise PlannerError(f"{cell.place}: tp {tp} x pp {pp} x cp {cp} x dp {dp} is not {gpus} GPUs")
+        raise cell.refused(say("rows.other_gpus", tp=tp, pp=pp, cp=cp, dp=dp, gpus=gpus))
     if tp * pp * cp * dp > MOST_OF_ANYTHING:
-        raise PlannerError(
-            f"{cell.place}: tp {tp} x pp {pp} x cp {cp} x dp {dp} is more than {MOST_OF_ANYTHING:,} GPUs"
-        )
+        raise cell.refused(say("rows.too_many_gpus", tp=tp, pp=pp, cp=cp, dp=dp, most=MOST_OF_ANYTHING))
     return _Ranks(tp, pp, cp, dp)
 
 

@@ -45,7 +45,7 @@ def read_table(path: Path, endings: Iterable[str] = (".csv",)) -> RunTable:
         If the file cannot be read or is no table, a column is misnamed or there twice, or two names of one column
         say different things.
     """
-    table = read_csv(path, most=MAX_BYTES, holds="a table of runs", ragged=True, endings=endings)
+    table = read_csv(path, most=MAX_BYTES, holds=say("tables.holds"), ragged=True, endings=endings)
     header, read = table.header, []
     for cells in table.cells:
         row = dict.fromkeys(header, "") | dict(zip(header, cells, strict=False))
@@ -54,11 +54,11 @@ def read_table(path: Path, endings: Iterable[str] = (".csv",)) -> RunTable:
         read.append(row)
     rows = tuple(read)
     if any(NOT_TEXT in name or "\0" in name for name in header):
-        raise fault(path, "its first line is not UTF-8 text; save the table as CSV in UTF-8")
+        raise fault(path, say("tables.first_line"))
     left = unread(header, str(path))
     for column, _ in conflicts(header):
         for number, row in enumerate(rows, 1):
-            Cells(row, f"{path}: row {number}").stated(column)
+            Cells(row, say("tables.row", file=str(path), number=number)).stated(column)
     aside = [name for name in header if not is_read(name)]
     garbled = tuple(n for n, row in enumerate(rows, 1) if any(NOT_TEXT in row.get(name, "") for name in aside))
     return RunTable(header, rows, left, garbled)

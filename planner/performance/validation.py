@@ -92,9 +92,9 @@ def judge(
     if unreadable and not runs:
         raise PlannerError(next(iter(unreadable.values())))
     if not runs:
-        raise PlannerError(f"{', '.join(p.name for p in paths)}: no row states tokens_per_s_per_gpu to compare with")
+        raise PlannerError(say("validation.no_throughput", files=[p.name for p in paths]))
     if leave_out not in LEAVE_OUT:
-        raise PlannerError(f"--leave-out '{leave_out}' is none of {', '.join(LEAVE_OUT)}")
+        raise PlannerError(say("validation.leave_out", found=leave_out, known=list(LEAVE_OUT)))
     if leave_out == "none":
         sigma = np.asarray([spread(r.setting, np.asarray([r.gpus]), shipped).sigma[0] for r in runs])
         judged = Judged(tuple(runs), log_errors(runs, shipped), sigma, leave_out, unreadable)

@@ -89,7 +89,7 @@ def _runs_on(gpu: str, path: Path, catalog: Catalog) -> Iterator[tuple[Run, Mapp
             parts[written] = _part_id(*written, catalog.accelerators)
         if parts[written] != gpu:
             continue
-        run = read_run(cells, catalog, f"{path.stem}:{number}")
+        run = read_run(cells, catalog, f"{path.stem}:{number}", path.stem)
         if run.tokens_per_s_per_gpu:
             yield run, cells
 

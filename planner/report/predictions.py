@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from planner.files import csv_text
 from planner.performance.arrays import Memory
+from planner.performance.cells import unplaced
 from planner.performance.predict import COLUMNS, Prediction
 from planner.performance.stacks import recipe_in_words
 from planner.report.evidence import MEMORY, terms_table
@@ -22,11 +23,8 @@ def rows_csv(header: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
     return csv_text([names, *([row.get(name, "") for name in names] for row in rows)])
 
 
-def rows_table(rows: Sequence[Mapping[str, str]], width: int, colour: bool = False, name: str = "row") -> str:
-    """One row a line; below them what speaks against rows, those with one objection together.
-
-    `name` is what messages call the table.
-    """
+def rows_table(rows: Sequence[Mapping[str, str]], width: int, colour: bool = False) -> str:
+    """One row a line; below them what speaks against rows, those with one objection together."""
     page = Page(width, colour)
     table = [["row", "model", "GPUs", "layout", "tokens/s a GPU", "80 % interval", "GiB", "fits", "basis"]]
     for number, row in enumerate(rows, 1):
@@ -42,7 +40,7 @@ def rows_table(rows: Sequence[Mapping[str, str]], width: int, colour: bool = Fal
     align = "".join("rlllrrrll"[i] for i in kept)
     lines = columns([[row[i] for i in kept] for row in table], align, page, flexible=1)
     for heading, column in (("What speaks against them", "why"), ("What they were taken for", "assumed")):
-        if said := _said(rows, column, name):
+        if said := _said(rows, column):
             lines += ["", page.heading(heading), *bullets(said, page)]
     return "\n".join(lines) + "\n"
 
@@ -53,17 +51,12 @@ def stated_layout(row: Mapping[str, str]) -> str:
     return " ".join(f"{short}{value}" for short, value in stated if value not in {"", "1"})
 
 
-def unplaced(why: str, name: str, number: int) -> str:
-    """What is said of a row of the table `name`, without the place that stands before what could not be read."""
-    return why.removeprefix(f"{name}:{number}: ")
-
-
-def _said(rows: Sequence[Mapping[str, str]], column: str, name: str) -> list[str]:
+def _said(rows: Sequence[Mapping[str, str]], column: str) -> list[str]:
     """Each sentence of a column once, behind the rows it is to ("rows 2, 3: why"), in the order of their first rows."""
     found: dict[str, list[str]] = {}
     for number, row in enumerate(rows, 1):
         if row[column]:
-            found.setdefault(unplaced(row[column], name, number), []).append(str(number))
+            found.setdefault(unplaced(row[column]), []).append(str(number))
     return [f"row{'' if len(which) == 1 else 's'} {', '.join(which)}: {why}" for why, which in found.items()]
 
 

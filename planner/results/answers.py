@@ -14,7 +14,7 @@ from planner.results.plan import Layout, Plan, _recompute_words
 from planner.results.result import Result
 from planner.spec.model import ModelSpec
 from planner.units import SPLIT, PlannerError
-from planner.words import restored
+from planner.words import restored, say
 
 SCHEMA_VERSION = 1
 
@@ -167,25 +167,24 @@ class Document(Result):
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
-            line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-            raise PlannerError(f"not a saved {kind}: it is no JSON{line}") from error
+            if isinstance(error, json.JSONDecodeError):
+                raise PlannerError(say("answers.no_json_at", kind=kind, line=error.lineno)) from error
+            raise PlannerError(say("answers.no_json", kind=kind)) from error
         if not isinstance(data, dict):
-            raise PlannerError(f"not a saved {kind}: an object is expected, not {type(data).__name__}")
+            raise PlannerError(say("answers.no_object", kind=kind, found=type(data).__name__))
         if data.get("kind") == "programme" and "kind" not in cls.__slots__:
-            raise PlannerError("it is of a programme of several runs, and here one run's is asked for")
+            raise PlannerError(say("answers.programme"))
         version = data.get("schema_version")
         if version != SCHEMA_VERSION:
-            raise PlannerError(
-                f"not a saved {kind} that this planner reads: schema_version is {version}, not {SCHEMA_VERSION}"
-            )
+            raise PlannerError(say("answers.version", kind=kind, version=str(version), wanted=SCHEMA_VERSION))
         try:
             with written_in(_stated_money(data)):
                 told = restored(data, data.pop("sentences", None))
             return plan_json.decode(cls, amounts_within(data, told), kind)
         except RecursionError as error:
-            raise PlannerError(f"not a saved {kind}: it nests too deeply") from error
+            raise PlannerError(say("answers.too_deep", kind=kind)) from error
         except ValueError as error:
-            raise PlannerError(f"not a saved {kind}: {error}") from error
+            raise PlannerError(say("answers.not_saved", kind=kind, why=error.args[0])) from error
 
 
 def amounts_within(data: Mapping[str, Any], part: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from planner.money import money_of
 from planner.reading.text import UNSEEN
+from planner.words import phrase, say
 from planner.words.sentence import table
 
 T = TypeVar("T")
@@ -218,7 +219,7 @@ def _hints(kind: Hashable) -> dict[str, Any]:
 
 def _decode_fields(kind: Any, data: Any, where: str) -> Any:
     if not isinstance(data, dict):
-        raise ValueError(f"{where}: an object is expected, not {type(data).__name__}")
+        raise ValueError(say("json_form.object", where=where, found=type(data).__name__))
     values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
         hint = _hints(kind)[field.name]
@@ -231,14 +232,14 @@ def _decode_fields(kind: Any, data: Any, where: str) -> Any:
             values[field.name] = _decode(hint, data[field.name], place)
             _check_text(field, values[field.name], place)
         elif _needed(field):
-            raise ValueError(f"{place} is missing")
+            raise ValueError(say("json_form.missing", where=place))
     return kind(**values)
 
 
 def _check_text(field: dataclasses.Field[Any], text: Any, where: str) -> None:
     pattern, wanted = field.metadata.get("like", ("", ""))
     if pattern and not re.fullmatch(pattern, text):
-        raise ValueError(f"{where}: {wanted} is expected, not {text[:60]!r}")
+        raise ValueError(say("json_form.text", where=where, wanted=phrase("json_form", wanted), found=text[:60]))
 
 
 def texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
@@ -247,7 +248,7 @@ def texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
         yield where, value
     elif isinstance(value, Mapping):
         for key, entry in value.items():
-            yield f"a key of {where}", key
+            yield say("json_form.key_of", where=where), key
             yield from texts(entry, f"{where}.{key}")
     elif isinstance(value, list):
         for i, entry in enumerate(value):
@@ -273,11 +274,11 @@ def _decode(hint: Any, data: Any, where: str) -> Any:
         return _decode(inner, data, where)
     if origin is tuple:
         if not isinstance(data, list):
-            raise ValueError(f"{where}: a list is expected, not {type(data).__name__}")
+            raise ValueError(say("json_form.list", where=where, found=type(data).__name__))
         return tuple(_decode(typing.get_args(hint)[0], entry, f"{where}[{i}]") for i, entry in enumerate(data))
     if origin is Mapping:
         if not isinstance(data, dict):
-            raise ValueError(f"{where}: an object is expected, not {type(data).__name__}")
+            raise ValueError(say("json_form.object", where=where, found=type(data).__name__))
         return {key: _decode(typing.get_args(hint)[1], entry, f"{where}.{key}") for key, entry in data.items()}
     if dataclasses.is_dataclass(hint):
         return _decode_fields(hint, data, where)
@@ -290,7 +291,7 @@ def _finite(data: float, where: str) -> float:
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise ValueError(f"{where}: a number is expected, not one beyond all bounds")
+        raise ValueError(say("json_form.unbounded", where=where))
     return number
 
 
@@ -299,11 +300,12 @@ def _decode_scalar(hint: Any, data: Any, where: str) -> Any:
         try:
             return date.fromisoformat(data)
         except ValueError:
-            raise ValueError(f"{where}: {data!r} is not a date (YYYY-MM-DD)") from None
+            raise ValueError(say("json_form.date", where=where, found=data)) from None
     if hint is float and isinstance(data, int | float) and not isinstance(data, bool):
         return _finite(data, where)
     if hint is int and isinstance(data, bool):
-        raise ValueError(f"{where}: a whole number is expected, not {data!r}")
+        raise ValueError(say("json_form.whole", where=where, found=repr(data)))
     if isinstance(hint, type) and isinstance(data, hint):
         return data
-    raise ValueError(f"{where}: {getattr(hint, '__name__', hint)} is expected, not {data!r}")
+    wanted = getattr(hint, "__name__", str(hint))
+    raise ValueError(say("json_form.kind", where=where, wanted=wanted, found=repr(data)))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from planner.money import money_of, written_in
 from planner.results import json_form as plan_json
 from planner.units import PlannerError
+from planner.words import say
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,14 +72,14 @@ class Result:
         """
         draw = _view(self).figure
         if draw is None:
-            raise PlannerError(f"{type(self).__name__}: there is nothing to draw; to_frame() has its figures")
+            raise PlannerError(say("result.no_figure", kind=type(self).__name__))
         with written_in(money_of(self)):
             figure = draw(self)
         if path is not None:
             try:
                 figure.savefig(path)
             except (OSError, ValueError) as error:
-                raise PlannerError(f"cannot draw into {path}: {error}") from None
+                raise PlannerError(say("result.cannot_draw", path=str(path), error=str(error))) from None
         return figure
 
     def __repr__(self) -> str:
@@ -125,5 +126,5 @@ def _headline(result: Result) -> str:
 
 def _view(result: Result) -> View:
     if not _views:
-        raise PlannerError("results are shown by planner.api, which is not loaded: import it first")
+        raise PlannerError(say("result.no_views"))
     return _views[0](type(result))

@@ -10,6 +10,10 @@ from planner.scenario.schema import kind_at
 from planner.units import PlannerError, shown
 
 
+class Varied(str):
+    """An override that `--over` gave: errors name it so."""
+
+
 def apply_overrides(root: Node, overrides: Sequence[str]) -> None:
     """Changes the tree in place, one override after the other; `null` takes a key away.
 
@@ -19,7 +23,7 @@ def apply_overrides(root: Node, overrides: Sequence[str]) -> None:
         That names the override, when it has no `=` or leads nowhere.
     """
     for override in overrides:
-        where = f"--set {shown(override).strip('`')}"
+        where = f"{'--over' if isinstance(override, Varied) else '--set'} {shown(override).strip('`')}"
         if any(0xD800 <= ord(c) < 0xE000 for c in override):
             raise PlannerError(f"{where}: not UTF-8 text")
         path, equals, text = override.partition("=")

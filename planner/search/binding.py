@@ -194,6 +194,7 @@ def _not_joined(space: SearchSpace, plan: Plan) -> list[str]:
     """Own nodes that the plan leaves out because no network between them is stated."""
     for own in space.scenario.cluster.own:
         mine = plan.offer.pricing == "owned" and plan.offer.instance == own.name
-        if mine and own.nodes > 1 and plan.offer.max_nodes == 1 and plan.offer.max_nodes_basis == "unknown fabric":
+        apart = plan.offer.max_nodes == 1 and plan.offer.max_nodes_basis == say("offers.unknown_fabric")
+        if mine and own.nodes > 1 and apart:
             return [say("warnings.not_joined", nodes=own.nodes, name=own.name)]
     return []

@@ -16,7 +16,6 @@ from planner.search.tally import SLACK, Limits, Tally
 
 DAY_S = 86400.0
 PROMISING = 8  # cells whose values are looked at first
-MORE_EXPENSIVE = "more expensive offer of the same machines"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from planner.search.candidates import Found, complexity, first_of_each
 from planner.search.choose import choose, undominated
 from planner.search.completion_model import DECILE
 from planner.search.conditions import conditions_taken
-from planner.search.goals import MORE_EXPENSIVE, Goal, View, aiming_at, find, objective_goal, order_keys
+from planner.search.goals import Goal, View, aiming_at, find, objective_goal, order_keys
 from planner.search.infeasible import what_would_do
 from planner.search.most import ends_at, most_training, wants_most
 from planner.search.plans import Pick, fastest_of, make_plan
@@ -25,7 +25,7 @@ from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState, build
 from planner.search.simplicity import plain, simplest, value_of
 from planner.search.space import space_of
-from planner.search.tally import MEMORY, Tally
+from planner.search.tally import MEMORY, MORE_EXPENSIVE, Tally
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Budget, Objective, Scenario
 from planner.units import PlannerError
@@ -246,7 +246,7 @@ def certify(state: SearchState, view: View, tally: Tally, best: int | None) -> C
     return Certificate(
         space=space,
         evaluated=int((tally.evaluated * once).sum()),
-        pruned={rule: count for rule, count in pruned.items() if count},
+        pruned={say(rule): count for rule, count in pruned.items() if count},
         best=value,
         bound=value,
         gap=None if value is None else 0.0,

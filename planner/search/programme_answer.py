@@ -9,6 +9,8 @@ from datetime import date
 from planner.results.answers import SCHEMA_VERSION, Default, Document, Provenance, StatedGoal, Trained
 from planner.results.plan import Plan, Quantiles
 
+WEEK, MONTH = 7, 30  # days of a period; a month is so long where no first day is known
+
 
 @dataclass(frozen=True, slots=True)
 class Milestone:
@@ -97,7 +99,7 @@ class Bought:
 class Cash:
     """What is paid in one period: at the confidence, as the budget counts it."""
 
-    period: str  # "2027-02", or "month 1", "week 1"
+    period: str  # its name: "2027-02", or "month 1" (of `MONTH` days), "week 1"; `first_day` tells which it is
     first_day: int
     cost_usd: float
     by_stage: Mapping[str, float] = field(default_factory=dict, hash=False)

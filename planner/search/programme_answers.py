@@ -13,6 +13,8 @@ from planner.results.plan import Plan, Quantiles
 from planner.search.calendar import Calendar, Schedule, chosen, makespan, moved, objective, spans, total_cost, used_of
 from planner.search.plans import make_plan
 from planner.search.programme_answer import (
+    MONTH,
+    WEEK,
     Bought,
     Cash,
     Milestone,
@@ -40,7 +42,6 @@ from planner.spec.programme import Programme
 from planner.words import Sentence, say
 from planner.workload.counts import parameter_counts
 
-WEEK = 7
 Periods = Callable[[date | None, int], Iterator[tuple[str, int, int]]]  # first day, end -> name, first, last
 
 
@@ -295,8 +296,8 @@ def _cash(study: Study, found: Found, periods: Periods) -> Iterator[Cash]:
 def _months(start: date | None, end: int) -> Iterator[tuple[str, int, int]]:
     """Calendar months where the first day is known, else thirty days each."""
     if start is None:
-        for n, first in enumerate(range(0, end, 30), 1):
-            yield say("programme_answers.month", n=n), first, min(first + 30, end)
+        for n, first in enumerate(range(0, end, MONTH), 1):
+            yield say("programme_answers.month", n=n), first, min(first + MONTH, end)
         return
     first = 0
     while first < end:

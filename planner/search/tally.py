@@ -10,8 +10,9 @@ from planner.performance.arrays import FloatArray, IntArray
 
 SLACK = 1.0 + 1e-9  # a bound must exceed a cut by this factor to prune: rounding never prunes a tie
 
-OBJECTIVE, TIME, COST, MEMORY = "objective", "time budget", "cost budget", "memory"
-SPARED = "more layers recomputed than memory needs"
+#: The rules, by the codes of their words.
+OBJECTIVE, TIME, COST, MEMORY = "tally.objective", "tally.time", "tally.cost", "tally.memory"
+SPARED, MORE_EXPENSIVE = "tally.spared", "tally.more_expensive"
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Process
 from contextlib import contextmanager
 
 from planner.units import PlannerError
+from planner.words import say
 
 _PATIENCE = "10s"  # for a scheduler to answer
 
@@ -43,10 +44,7 @@ def processes(jobs: int) -> Iterator[Executor]:
         yield pool
         pool.shutdown()
     except BrokenExecutor:
-        raise PlannerError(
-            "a process of the sweep was ended by the system, for want of memory as a rule; give fewer --jobs; with -o, "
-            "the same command goes on where it stopped"
-        ) from None
+        raise PlannerError(say("executors.ended")) from None
     finally:
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
@@ -66,15 +64,15 @@ def dask(address: str) -> Iterator[Executor]:
         from distributed import Client, KilledWorker
         from distributed.comm.registry import backends
     except ImportError:
-        raise PlannerError("--scheduler needs Dask: pip install 'llm-cluster-planner[dask]'") from None
+        raise PlannerError(say("executors.no_dask")) from None
     scheme, has_scheme, rest = address.rpartition("://")
     if not re.fullmatch(r"[^\s/]+:\d{1,5}", rest) or (has_scheme and scheme not in backends):
-        raise PlannerError(f"--scheduler {address}: write the scheduler's address as tcp://HOST:PORT")
+        raise PlannerError(say("executors.address", address=address))
     try:
         client = Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise PlannerError(f"--scheduler {address}: no Dask scheduler answers there ({reason})") from None
+        raise PlannerError(say("executors.no_answer", address=address, reason=reason)) from None
     log = logging.getLogger("distributed.client")
     level = log.level
     log.setLevel(logging.CRITICAL)  # a cluster that goes away is told in a sentence below
@@ -84,10 +82,7 @@ def dask(address: str) -> Iterator[Executor]:
             yield executor
         except (KilledWorker, CancelledError, BrokenExecutor) as error:
             reason = type(error).__name__
-            raise PlannerError(
-                f"--scheduler {address}: the cluster lost workers or went away ({reason}); with -o, the same command "
-                "goes on where it stopped"
-            ) from None
+            raise PlannerError(say("executors.went_away", address=address, reason=reason)) from None
         finally:
             executor.shutdown(wait=False)
             log.setLevel(level)

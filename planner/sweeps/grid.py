@@ -17,6 +17,7 @@ from planner.scenario.fields import Kind, Quantity, money
 from planner.scenario.schema import kind_at
 from planner.scenario.tables import Shape
 from planner.units import PlannerError, shown
+from planner.words import say
 
 MOST = 100_000  # variations of one sweep
 _DIGITS = 6  # of a value between the ends of a range
@@ -56,17 +57,17 @@ def read_axes(overs: Sequence[str], fixed: Sequence[str] = ()) -> tuple[Axis, ..
         If one cannot be read, a key stands twice, or the grid is larger than a sweep may be.
     """
     if not overs:
-        raise PlannerError("a sweep needs at least one --over, such as `--over budget.time=7..60d:8`")
+        raise PlannerError(say("grid.no_over"))
     axes = tuple(read_axis(over) for over in overs)
     keys = [axis.key for axis in axes]
     for key in keys:
         if keys.count(key) > 1:
-            raise PlannerError(f"--over {key}: stands twice; write all its values in one, separated by commas")
+            raise PlannerError(say("grid.key_twice", key=key))
         if any(text.partition("=")[0].strip() == key for text in fixed):
-            raise PlannerError(f"--over {key}: is also given by --set; keep one of the two")
+            raise PlannerError(say("grid.also_set", key=key))
     size = prod(len(axis.values) for axis in axes)
     if size > MOST:
-        raise PlannerError(f"--over: the grid has {size:,} variations; a sweep takes at most {MOST:,}")
+        raise PlannerError(say("grid.too_large", size=size, most=MOST))
     return axes
 
 
@@ -78,19 +79,19 @@ def read_axis(text: str) -> Axis:
     PlannerError
         That names it and says what to write.
     """
-    where = f"--over {shown(text).strip('`')}"
+    where = shown(text).strip("`")
     key, equals, said = text.partition("=")
     key = key.strip()
     if not equals or not key or not said.strip():
-        raise PlannerError(f"{where}: write it as key=a,b,c or key=LOW..HIGH:COUNT, such as `budget.time=7..60d:8`")
+        raise PlannerError(say("grid.form", over=where))
     whole = _is_whole(key)
     values = [value for part in split_list(said) for value in _values(part, where, whole)]
     if any(not value.strip() for value in values):
-        raise PlannerError(f"{where}: an empty value between two commas; write a value, or `null` for none")
+        raise PlannerError(say("grid.empty", over=where))
     if twice := next((value for value in values if values.count(value) > 1), None):
-        raise PlannerError(f"{where}: {shown(twice)} stands twice; write each value once")
+        raise PlannerError(say("grid.value_twice", over=where, value=shown(twice)))
     if len(values) > MOST:
-        raise PlannerError(f"{where}: {len(values):,} values; a sweep takes at most {MOST:,} variations")
+        raise PlannerError(say("grid.too_many_values", over=where, values=len(values), most=MOST))
     numbers, suffix = _numbers(key, values)
     return Axis(key, tuple(values), numbers, suffix)
 
@@ -129,16 +130,16 @@ def _values(text: str, where: str, whole: bool) -> list[str]:
         return [text]
     count, logarithmic = _spacing(match["rest"], text, where)
     if match["unit1"] and match["unit1"].strip() != (match["unit2"] or "").strip():
-        raise PlannerError(f"{where}: both ends in one unit, please, written once, such as `7..60d:8`")
+        raise PlannerError(say("grid.two_units", over=where))
     low, high = (Decimal(match[f"number{i}"].replace("_", "")) for i in (1, 2))
     if not low < high or (logarithmic and low <= 0):
-        raise PlannerError(f"{where}: a range runs from a smaller to a larger number{', above 0' * logarithmic}")
+        raise PlannerError(say("grid.range_above_0" if logarithmic else "grid.range", over=where))
     before = match["sign1"] or match["sign2"] or ""
     unit = (match["unit2"] or "").strip()
     after = f" {unit}" if unit and unit != "%" else unit
     numbers = spaced(low, high, count, logarithmic, whole and not unit)
     if len(set(numbers)) < count:
-        raise PlannerError(f"{where}: there are no {count} different whole numbers in that range; ask for fewer")
+        raise PlannerError(say("grid.too_few_whole", over=where, count=count))
     return [f"{before}{number}{after}" for number in numbers]
 
 
@@ -170,12 +171,9 @@ def _spacing(rest: str | None, text: str, where: str) -> tuple[int, bool]:
     match = re.fullmatch(r"\s*(\d{1,6})\s*(?::\s*(log|linear)\s*)?", rest or "")
     if not match or int(match[1]) < 2:
         said = text.partition(":")[0].strip()
-        raise PlannerError(
-            f"{where}: say how many values the range has, two at least, such as `{said}:8`, or `{said}:8:log` for even "
-            "ratios"
-        )
+        raise PlannerError(say("grid.how_many", over=where, range=said))
     if int(match[1]) > MOST:
-        raise PlannerError(f"{where}: a sweep takes at most {MOST:,} variations")
+        raise PlannerError(say("grid.too_many", over=where, most=MOST))
     return int(match[1]), match[2] == "log"
 
 
@@ -184,7 +182,7 @@ def _days(match: re.Match[str], where: str) -> list[str]:
     first, last = units.parse_date(match["first"]), units.parse_date(match["last"])
     length = (last - first).days
     if logarithmic or count > length + 1:
-        raise PlannerError(f"{where}: days are evenly spaced, and there are {max(0, length + 1):,} of them")
+        raise PlannerError(say("grid.days", over=where, days=max(0, length + 1)))
     return [_day(first, round(i * length / (count - 1))) for i in range(count)]
 
 

@@ -15,9 +15,11 @@ from types import TracebackType
 from typing import IO, Self
 
 from planner.files import write_atomically
+from planner.reading import fault
 from planner.results.row import Value
 from planner.sweeps.table import COLUMNS, Row
 from planner.units import PlannerError
+from planner.words import say
 
 MOST_LINE = 1 << 20  # bytes that one variation takes in a journal, and more
 
@@ -38,15 +40,13 @@ class Journal:
     def __enter__(self) -> Self:
         try:
             if self.path.exists() and not self.path.is_file():
-                raise PlannerError(
-                    f"{self.path}: a device or folder, where the journal of a sweep is kept; move it away"
-                )
+                raise fault(self.path, say("journal.no_file"))
             self._file = self.path.open("a+b")
             self._file.seek(0)
             whole = self._read(self._file)
             self._file.truncate(whole)
         except OSError as error:
-            raise PlannerError(f"cannot write {self.path}: {error.strerror}") from None
+            raise self._unwritable(error) from None
         return self
 
     def _read(self, file: IO[bytes]) -> int:
@@ -58,10 +58,11 @@ class Journal:
                 self.known[entry[0]] = entry[1]
         if len(line) == MOST_LINE:
             file.close()
-            raise PlannerError(
-                f"{self.path}: a line of more than {MOST_LINE:,} bytes: no journal of a sweep; move it away"
-            )
+            raise fault(self.path, say("journal.long_line", most=MOST_LINE))
         return whole
+
+    def _unwritable(self, error: OSError) -> PlannerError:
+        return PlannerError(say("journal.unwritable", path=str(self.path), error=str(error.strerror)))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._file is not None:
@@ -76,7 +77,7 @@ class Journal:
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise PlannerError(f"cannot write {self.path}: {error.strerror}") from None
+            raise self._unwritable(error) from None
         self.known[key] = dict(columns)
 
     def compact(self, keys: Iterable[str]) -> None:

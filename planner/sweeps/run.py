@@ -11,11 +11,10 @@ from typing import Any
 from planner.interop.resolve import read_scenario
 from planner.money import USD, Money, money_of
 from planner.results.row import Value
-from planner.spec.scenario import Scenario
+from planner.scenario.overrides import Varied
 from planner.sweeps.grid import Axis, cells, read_axes
 from planner.sweeps.solving import Facts, Task, facts_of, solve, solve_some
 from planner.sweeps.table import Origin, Over, Row, Sweep, varied
-from planner.units import PlannerError, shown
 
 Heard = Callable[[str, Row], None]
 
@@ -59,7 +58,8 @@ def ask(
     tasks = []
     for cell in cells(axes):
         changed = [axis.override(index) for axis, index in zip(axes, cell, strict=True)]
-        tasks.append(Task(_read(source, overrides, changed, folders), folders, facts))
+        scenario = read_scenario(source, [*overrides, *map(Varied, changed)], folders)
+        tasks.append(Task(scenario, folders, facts))
     return Asked(axes, tuple(tasks), tuple(task.key for task in tasks), facts, tasks[0].scenario.name)
 
 
@@ -116,19 +116,6 @@ def run(
 def _money(asked: Asked) -> Money | None:
     money = money_of([task.scenario for task in asked.tasks])
     return None if money == USD else money
-
-
-def _read(
-    source: Path | Mapping[str, Any], overrides: Sequence[str], changed: Sequence[str], overlays: tuple[Path, ...]
-) -> Scenario:
-    try:
-        return read_scenario(source, [*overrides, *changed], overlays)
-    except PlannerError as error:
-        said = str(error)
-        for override in changed:  # the reader knows overrides by the name that they have elsewhere
-            place = shown(override).strip("`")
-            said = said.replace(f"--set {place}", f"--over {place}")
-        raise PlannerError(said) from None
 
 
 def _solved(

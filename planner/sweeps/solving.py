@@ -16,6 +16,7 @@ from planner.results.row import Value
 from planner.spec.scenario import Scenario
 from planner.sweeps.table import bad_input, figures
 from planner.units import PlannerError
+from planner.words import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def solve(task: Task) -> dict[str, Value]:
     try:
         answer, _BEFORE.problem = search.optimize_near(task.scenario, *facts, _BEFORE.problem)
     except PlannerError as error:
-        return bad_input(str(error))
+        return bad_input(error.args[0])
     return figures(answer)
 
 
@@ -92,8 +93,5 @@ def _loaded(overlays: tuple[Path, ...], wanted: Facts) -> tuple[Catalog, Calibra
         ("calibration", present.calibration_digest, wanted.calibration_digest),
     ):
         if here != there:
-            raise OtherFactsError(
-                f"a worker has another {what} ({here[:12]}) than this machine ({there[:12]}); install the same planner "
-                "and overlays on every worker, and let no catalog change during a sweep"
-            )
+            raise OtherFactsError(say(f"solving.other_{what}", here=here[:12], there=there[:12]))
     return catalog, calibration

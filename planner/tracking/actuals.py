@@ -19,7 +19,8 @@ from planner.results.plan import Plan
 from planner.results.result import Result
 from planner.tracking.cents import allotted, cents, shares
 from planner.tracking.usage import HOUR_S, LONGEST_S, YEARS, Allocation, Bill, Charge, Usage, seconds_by_day
-from planner.units import PlannerError, format_duration
+from planner.units import PlannerError
+from planner.words import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +156,7 @@ def reconcile_usage(usage: Usage, plan: Plan, goal: StatedGoal | None = None, st
         If no job of the dump ever ran on a GPU.
     """
     if not any(each.gpu_seconds for each in usage.allocations):
-        raise PlannerError(
-            f"none of the {len(usage.allocations):,} jobs has run on a GPU; sacct writes GPUs with "
-            "--format=JobID,JobName,State,Start,End,ElapsedRaw,NNodes,AllocTRES"
-        )
+        raise PlannerError(say("actuals.no_gpu", jobs=len(usage.allocations)))
     price = Fraction(str(plan.offer.usd_per_gpu_hour)) / HOUR_S
     states, jobs, days = _tallies(), _tallies(), _tallies()
     last: dict[str, Allocation] = {}
@@ -200,7 +198,7 @@ def reconcile_bill(bill: Bill, plan: Plan, start: date | None = None) -> Actuals
     """
     charges = [each for each in bill.charges if each.category != "Tax"]
     if not charges:
-        raise PlannerError(f"no row of the cost export is of the run; {bill.left_out:,} are of others")
+        raise PlannerError(say("actuals.no_charge", others=bill.left_out))
     kinds, jobs, days = _tallies(), _tallies(), _tallies()
     for each in charges:
         usd, seconds = Fraction(each.billed), each.gpu_seconds or 0
@@ -245,10 +243,8 @@ def planned_days(plan: Plan, start: date) -> dict[date, int]:
     """
     first, length = datetime.combine(start, datetime.min.time()), max(1.0, plan.time_s.p50)
     if length > LONGEST_S or start.year not in YEARS:
-        raise PlannerError(
-            f"the plan takes {format_duration(length)} from {start} on; days are counted from {YEARS.start} to "
-            f"{YEARS.stop - 1}, and up to 20 years of them"
-        )
+        years = {"first": YEARS.start, "last": YEARS.stop - 1}
+        raise PlannerError(say("actuals.too_long", length=length, start=start, **years))
     return seconds_by_day(first, first + timedelta(seconds=round(length)))
 
 
@@ -331,7 +327,7 @@ def _outlook(plan: Plan, goal: StatedGoal | None, hours: Reckoned, money: Reckon
         usd - money.planned,
         limit,
         None if limit is None else usd <= limit,
-        "what is left of the plan's work (its failures apart) if as large a share is wasted as until now",
+        say("actuals.outlook"),
     )
 
 
@@ -341,4 +337,4 @@ def _beside(plan: Plan) -> tuple[str, ...]:
     if bill is None or not (bill.storage_usd_per_hour or bill.egress_usd):
         return ()
     beside = bill.storage_usd_per_hour * plan.time_s.p50 / HOUR_S + bill.egress_usd
-    return (f"the plan's cost holds {cents(beside):,} USD of storage and egress, which Slurm does not count",)
+    return (say("actuals.beside", usd=float(cents(beside))),)

@@ -12,9 +12,9 @@ from planner.results.plan import OfferRef, Quantiles
 from planner.results.result import Result
 from planner.search.programme_answer import ProgrammeAnswer, StageAnswer
 from planner.spec.programme import Programme, Reservation, Stage
-from planner.spec.scenario import Cluster, DataSource
+from planner.spec.scenario import Cluster
 from planner.tracking.progress import Progress
-from planner.units import PlannerError
+from planner.tracking.replan import data_left, refuse_spent
 
 DAY_S = 86400.0
 
@@ -171,11 +171,7 @@ def remaining_programme(programme: Programme, plan: ProgrammeAnswer, now: Progra
     budget = programme.budget
     time_s = None if budget.time_s is None else budget.time_s - today * DAY_S
     cost = None if budget.cost_usd is None else budget.cost_usd - now.spent_usd
-    for name, rest in (("time", time_s), ("cost", cost)):
-        if rest is not None and rest <= 0:
-            raise PlannerError(
-                f"nothing is left of the {name} budget; plan again with --set budget.{name}=… that is more."
-            )
+    refuse_spent(time_s, cost)
     index = {stage.name: i for i, stage in enumerate(left)}
     start = None if budget.start is None else budget.start + timedelta(days=today)
     names = [stage.name for stage in programme.stages]
@@ -207,11 +203,11 @@ def _left(
     inherits, copies = stage.inherits if goes_on else (), stage.copies
     if progress is not None:
         planned = next(each.plan for each in plan.stages if each.name == stage.name)
-        data = DataSource("what is left", samples=progress.samples_left, basis="iterations left x their batches")
         training = replace(scenario.training, epochs=1.0, iterations=None, batch_ramp=None)
         cluster = replace(scenario.cluster, gpus=(planned.offer.gpu,), max_gpus=planned.gpus)
         cluster = _at(cluster, planned.offer)
-        scenario = replace(scenario, data=(data,), training=training, cluster=cluster, seq_length=planned.seq_length)
+        data = (data_left(progress),)
+        scenario = replace(scenario, data=data, training=training, cluster=cluster, seq_length=planned.seq_length)
     elif stage.inherits and not inherits and not stage.may_move:  # what it goes on from lies where it was trained
         source = next(each.plan for each in plan.stages if each.name == names[stage.after[0]])
         scenario = replace(scenario, cluster=_at(scenario.cluster, source.offer))

@@ -17,9 +17,7 @@ from planner.results.plan import Plan, Quantiles
 from planner.results.result import Result
 from planner.tracking.remaining import Z90, present_pace, remaining_seconds, stall_share
 from planner.tracking.state import TrackState
-
-_TIMES_IN_LOG = "times in the log"
-_STEPS_ONLY = "step times alone, the log has no clock: time between starts is not seen"
+from planner.words import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +160,7 @@ def progress(state: TrackState, plan: Plan, goal: StatedGoal | None = None, spen
 def elapsed_seconds(state: TrackState) -> tuple[float, str]:
     """Seconds since the run began, and what tells them. Iterations before the log's first count at the mean pace."""
     if not state.records:
-        return 0.0, _STEPS_ONLY
+        return 0.0, say("progress.steps_only")
     first = state.full_steps(state.first_iteration or 0)
     trained = max(1.0, state.full_steps(state.iteration) + state.lost_iterations - first)
     before = first * state.logged_s / trained
@@ -170,8 +168,8 @@ def elapsed_seconds(state: TrackState) -> tuple[float, str]:
     if math.isfinite(state.first_wall_s) and math.isfinite(state.last_wall_s):
         wall = state.last_wall_s - state.first_wall_s
         if wall > 0.5 * counted:
-            return before + max(wall, 0.0), _TIMES_IN_LOG
-    return before + counted, _STEPS_ONLY
+            return before + max(wall, 0.0), say("progress.times_in_log")
+    return before + counted, say("progress.steps_only")
 
 
 def _pace(state: TrackState, plan: Plan) -> Pace:
@@ -292,24 +290,19 @@ def _used_buckets(state: TrackState) -> int:
 def _remarks(state: TrackState, plan: Plan, total: int) -> tuple[str, ...]:
     remarks = []
     if not state.records:
-        remarks.append("the log has no training step yet; what is shown is the plan")
+        remarks.append(say("progress.no_step"))
     expected = plan.global_batch if state.course is None else state.course.batch_of(state.iteration)
     if state.records and expected < plan.global_batch:
-        remarks.append(
-            f"the batch is still growing ({expected:,} of {plan.global_batch:,} sequences); steps are shown as they "
-            "would be at the full batch"
-        )
+        remarks.append(say("progress.growing", batch=expected, full=plan.global_batch))
     if state.batch is not None and abs(state.batch / expected - 1) > 0.01:
-        remarks.append(f"the run has a batch of {state.batch:,} sequences, the plan one of {expected:,}")
+        remarks.append(say("progress.other_batch", batch=state.batch, planned=expected))
     if total != plan.iterations:
-        remarks.append(f"the run is to have {total:,} iterations, the plan {plan.iterations:,}")
+        remarks.append(say("progress.other_length", iterations=total, planned=plan.iterations))
     if state.first_iteration:
-        remarks.append(
-            f"the log begins after iteration {state.first_iteration:,}; what was before counts at the mean pace"
-        )
+        remarks.append(say("progress.begins_late", iteration=state.first_iteration))
     if state.restarts == 0 and state.records and plan.reliability is None:
-        remarks.append("no restart was seen, and none is expected in what is left")
+        remarks.append(say("progress.no_restart"))
     steady = state.steady_step_s()
     if steady and steady > plan.step_time_s.p90:
-        remarks.append("steps are slower than nine in ten that the plan held possible")
+        remarks.append(say("progress.slow"))
     return tuple(remarks)

@@ -10,6 +10,7 @@ from planner.results.result import Result
 from planner.spec.scenario import DataSource, MeasuredThroughput, Scenario
 from planner.tracking.progress import Progress
 from planner.units import PlannerError
+from planner.words import say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -38,26 +39,34 @@ def remaining_scenario(scenario: Scenario, plan: Plan, now: Progress) -> Scenari
     """
     left = now.iterations - now.iteration
     if left <= 0:
-        raise PlannerError("the run is finished; there is nothing to plan again.")
+        raise PlannerError(say("replan.finished"))
     budget = scenario.budget
     time_left = None if budget.time_s is None else budget.time_s - now.elapsed_s
     cost_left = None if budget.cost_usd is None else budget.cost_usd - now.cost_so_far_usd
-    for name, rest in (("time", time_left), ("cost", cost_left)):
-        if rest is not None and rest <= 0:
-            raise PlannerError(
-                f"nothing is left of the {name} budget; plan again with --set budget.{name}=… that is more."
-            )
+    refuse_spent(time_left, cost_left)
     training = replace(scenario.training, epochs=1.0, iterations=None, batch_ramp=None)
-    data = DataSource("what is left", samples=now.samples_left, basis="iterations left x their batches")
     budget = replace(budget, time_s=time_left, cost_usd=cost_left, start=None, deadline=None)
     return replace(
         scenario,
-        data=(data,),
+        data=(data_left(now),),
         seq_length=plan.seq_length,
         training=training,
         budget=budget,
         throughput=(*scenario.throughput, *_measured(plan, now)),
     )
+
+
+def refuse_spent(time_s: float | None, cost_usd: float | None) -> None:
+    """Raise PlannerError if nothing is left of a budget."""
+    if time_s is not None and time_s <= 0:
+        raise PlannerError(say("replan.no_time"))
+    if cost_usd is not None and cost_usd <= 0:
+        raise PlannerError(say("replan.no_cost"))
+
+
+def data_left(now: Progress) -> DataSource:
+    """The data that a run has yet to read, as a source of its own."""
+    return DataSource(say("replan.data"), samples=now.samples_left, basis=say("replan.samples"))
 
 
 def _measured(plan: Plan, now: Progress) -> tuple[MeasuredThroughput, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as Date  # noqa: N812 - as in `locale`
 from datetime import timedelta
@@ -26,7 +26,7 @@ from planner.report.proposal.model import (
 )
 from planner.report.proposal.programme_annex import annex_section
 from planner.report.proposal.programme_drawings import cash_picture, gantt_picture
-from planner.search.programme_answer import Cash, ProgrammeAnswer, ProgrammeAsk, StageAnswer
+from planner.search.programme_answer import MONTH, WEEK, Cash, ProgrammeAnswer, ProgrammeAsk, StageAnswer
 from planner.search.programme_scaling import ScalingRow
 from planner.spec.programme import Programme
 
@@ -278,26 +278,28 @@ def _money(told: ProgrammeDocument) -> Section:
 def _cash(told: ProgrammeDocument) -> tuple[Block, ...]:
     answer, words = told.answer, told.words
 
-    def name(period: str) -> str:
-        kind, _, number = period.partition(" ")
-        if kind in ("month", "week"):
-            return told.say(kind, n=number)
-        return words.month(Date(int(period[:4]), int(period[5:7]), 1))
+    def week(cash: Cash) -> str:
+        return told.say("week", n=cash.first_day // WEEK + 1)
 
-    def table(caption: str, periods: Sequence[Cash]) -> Table:
+    def month(cash: Cash) -> str:
+        if answer.goal.start is None:
+            return told.say("month", n=cash.first_day // MONTH + 1)
+        return words.month(Date.fromordinal(answer.goal.start.toordinal() + cash.first_day))
+
+    def table(caption: str, periods: Sequence[Cash], name: Callable[[Cash], str]) -> Table:
         rows: list[Row] = []
         for cash in periods:
             parts = words.listed((f"{of} {words.money_short(usd)}" for of, usd in cash.by_stage.items()), "commas")
-            rows.append((name(cash.period), words.money_cell(cash.cost_usd), parts))
+            rows.append((name(cash), words.money_cell(cash.cost_usd), parts))
         rows.append((told.say("total"), words.money_cell(sum(cash.cost_usd for cash in periods)), ""))
         return told.table(caption, "period cost of", rows, {-1})
 
-    months = [(name(c.period), words.amount(c.cost_usd), words.money_short(c.cost_usd)) for c in answer.cash_by_month]
+    months = [(month(c), words.amount(c.cost_usd), words.money_short(c.cost_usd)) for c in answer.cash_by_month]
     text = words.listed((f"{period} {amount}" for period, _, amount in months), "semicolons")
     figure = Figure("cash-chart", cash_picture(months, told.say("c_cash"), text))
-    blocks: tuple[Block, ...] = (figure, table("cash", answer.cash_by_month))
+    blocks: tuple[Block, ...] = (figure, table("cash", answer.cash_by_month, month))
     if len(answer.cash_by_week) <= MOST_WEEKS:
-        blocks += (table("weeks", answer.cash_by_week),)
+        blocks += (table("weeks", answer.cash_by_week, week),)
     return blocks
 
 
