@@ -28,7 +28,7 @@ from planner.risk.market import Market, market_completion
 from planner.risk.overhead import overhead_of
 from planner.search.conditions import conditions_of
 from planner.spec.hardware import Offer
-from planner.spec.scenario import BatchRamp, IntChoice, Risk, Scenario
+from planner.spec.scenario import BatchRamp, IntChoice, Risk, Scenario, Training
 from planner.workload import parameter_counts
 
 Row = tuple[int, int, int, int, int, int, int, bool, int, int, int]
@@ -422,7 +422,7 @@ def _walk(
     return steps, tuple(counts.items())
 
 
-def _evaluations(training, steps: int) -> int:
+def _evaluations(training: Training, steps: int) -> int:
     if not training.evaluation_interval or not training.evaluation_iterations:
         return 0
     return (steps // training.evaluation_interval + 2) * training.evaluation_iterations

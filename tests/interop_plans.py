@@ -1,6 +1,9 @@
 """Saved answers for the interop tests: plans of several models and frameworks, made without a search."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import Any
 
 from planner.results.answers import Certificate, Optimization, Provenance, StatedGoal, Trained
 from planner.results.plan import Layout, MemoryGiB, OfferRef, Plan, Quantiles
@@ -8,17 +11,17 @@ from planner.workload.zoo import load_model
 
 
 def answer(
-    model="gpt-neox-20b",
-    framework="gpt-neox",
-    gpu="a100-sxm4-40gb",
-    offer="aws/p4d.24xlarge/us-east-1/on_demand",
-    iterations=150_000,
-    step=47.66,
-    spread=1.1,
-    goal=None,
-    trained=None,
-    **layout,
-):
+    model: str = "gpt-neox-20b",
+    framework: str = "gpt-neox",
+    gpu: str = "a100-sxm4-40gb",
+    offer: str = "aws/p4d.24xlarge/us-east-1/on_demand",
+    iterations: int = 150_000,
+    step: float = 47.66,
+    spread: float = 1.1,
+    goal: StatedGoal | None = None,
+    trained: Any = None,
+    **layout: Any,
+) -> Optimization:
     parts = Layout(
         **{
             "tp": 2, "pp": 4, "vpp": 1, "dp": 12, "cp": 1, "ep": 1, "zero_stage": 1, "sequence_parallel": False,
@@ -75,5 +78,5 @@ def answer(
     )
 
 
-def without_plan(saved):
+def without_plan(saved: Optimization) -> Optimization:
     return replace(saved, status="infeasible", plan=None)

@@ -12,10 +12,13 @@ from functools import cache
 from pathlib import Path
 
 from planner import api, search
+from planner.catalog import Catalog
 from planner.money import Money
+from planner.performance.calibration import Calibration
 from planner.report.proposal.content import build_proposal
 from planner.report.proposal.model import Proposal
-from planner.search.study import study
+from planner.results.answers import Optimization
+from planner.search.study import Study, study
 from planner.spec.scenario import AskLine, Egress, Scenario, Storage, Terms
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +30,7 @@ HOSTILE = "=1+1 <script>alert(1)</script> {{7*7}} #strong[x] $x^2$ **b** `c` |d|
 
 
 @cache
-def facts():
+def facts() -> tuple[Catalog, Calibration]:
     return api.load_facts()
 
 
@@ -98,12 +101,12 @@ def scenario(kind: str = "plain") -> Scenario:
 
 
 @cache
-def outcome(kind: str = "plain"):
+def outcome(kind: str = "plain") -> Optimization:
     return search.optimize(scenario(kind), *facts())
 
 
 @cache
-def studied(kind: str = "plain"):
+def studied(kind: str = "plain") -> Study:
     return study(scenario(kind), outcome(kind), *facts())
 
 

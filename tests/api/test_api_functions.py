@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from conftest import Ran
 
 import planner as library
 from planner.cli.app import app
+from planner.results.answers import Optimization
 from planner.results.result import Result, Rows
 
 ROOT = Path(__file__).parents[2]
@@ -34,19 +37,19 @@ FUNCTION_OF = {
 
 
 @pytest.fixture(scope="module")
-def answer():
+def answer() -> Optimization:
     return library.optimize(SMALL)
 
 
 @pytest.fixture(scope="module")
-def saved(answer, tmp_path_factory):
+def saved(answer: Optimization, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("saved") / "plan.json"
     path.write_text(answer.to_json())
     return path
 
 
 @pytest.fixture(scope="module")
-def log(answer, tmp_path_factory):
+def log(answer: Optimization, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log of the first 500 iterations of the plan, a tenth slower than planned."""
     plan = answer.plan
     seconds = 1.1 * plan.step_time_s.p50
@@ -61,14 +64,14 @@ def log(answer, tmp_path_factory):
     return path
 
 
-def told(planner, *arguments):
+def told(planner: Callable[..., Ran], *arguments: object) -> str:
     """The document that a command prints."""
     ran = planner(*arguments, "--json")
     assert ran.code in (0, 2, 3), ran.err
     return ran.out
 
 
-def looks_well(result, most=200):
+def looks_well(result: Result, most: int = 200) -> pd.DataFrame:
     """A short form on one line, a table with a row each, and a page's fragment."""
     assert isinstance(result, Result)
     assert len(repr(result)) <= most

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
+from conftest import Ran
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -147,7 +149,7 @@ def owned_scenario(tmp_path: Path, stated: str) -> Path:
     return path
 
 
-def owned_plan(planner, tmp_path: Path, stated: str) -> dict[str, object]:
+def owned_plan(planner: Callable[..., Ran], tmp_path: Path, stated: str) -> dict[str, object]:
     return json.loads(planner("optimize", owned_scenario(tmp_path, stated), "--json").out)["plan"]
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import Ran
 
 from planner.files import write_all
 from planner.performance.learning import measured_files, read_runs
@@ -23,7 +27,7 @@ SHAPE = {"n_layers": "36", "hidden": "4608", "n_heads": "36"}
 
 
 @pytest.fixture
-def table(tmp_path):
+def table(tmp_path: Path) -> Path:
     path = tmp_path / "candidates.csv"
     head, *rows = ROWS.splitlines()
     shaped = [",".join((head, *SHAPE)), *(",".join((row, *SHAPE.values())) for row in rows)]
@@ -31,7 +35,7 @@ def table(tmp_path):
     return path
 
 
-def chosen(planner, *arguments):
+def chosen(planner: Callable[..., Ran], *arguments: object) -> Any:
     ran = planner("calibrate", *arguments, "--json")
     assert ran.code == 0, ran.err
     return json.loads(ran.out)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import Ran
 
 from planner.catalog.paths import data_dir
 from planner.report.catalog_measured import SHOWN
@@ -26,7 +30,7 @@ OWN_ROW = {
 
 
 @pytest.fixture
-def mine(tmp_path):
+def mine(tmp_path: Path) -> Path:
     folder = tmp_path / "mine"
     (folder / "measured").mkdir(parents=True)
     with (folder / "measured" / "ours.csv").open("w", newline="") as file:
@@ -36,7 +40,7 @@ def mine(tmp_path):
     return folder
 
 
-def shown(planner, *words):
+def shown(planner: Callable[..., Ran], *words: str) -> Any:
     return json.loads(planner("catalog", "show", *words, "--json").out)
 
 

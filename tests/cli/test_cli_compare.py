@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import Ran
 
 from planner.results.answers import Comparison
 
@@ -74,7 +76,7 @@ def test_a_damaged_saved_plan_is_named(planner, tmp_path):
     assert "plan.json" in ran.err
 
 
-def answers(planner, tmp_path, *changes):
+def answers(planner: Callable[..., Ran], tmp_path: Path, *changes: str) -> list[Path]:
     """Saved plans of one scenario, each with some keys set otherwise."""
     files = []
     for i, change in enumerate(changes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ RUNS = (ROOT / "scenarios" / "neox20b-as-trained.yaml", ROOT / "scenarios" / "py
 
 
 @pytest.fixture
-def fleet(tmp_path):
+def fleet(tmp_path: Path) -> Callable[..., Path]:
     def write(text: str) -> Path:
         path = tmp_path / "fleet.yaml"
         path.write_text(text)

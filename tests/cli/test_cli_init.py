@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import date
 
 import jsonschema
@@ -23,7 +24,7 @@ TASKS = {
 MANY = {"model": "llama3-8b", "gpus": "cloud", "data": "10k samples", "budget": "5k USD"}
 
 
-def options(task):
+def options(task: Mapping[str, str]) -> list[str]:
     return [word for key, value in task.items() for word in (f"--{key}", value)]
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import Ran
 from interop_plans import answer
 from test_interop_log_public import at_step, forms
 from test_probe_tables import output
@@ -17,7 +20,7 @@ import planner as package
 from planner.interop.probe_folder import PlannedRun, measured
 from planner.interop.probes import run_of
 from planner.performance.learning import step_seconds
-from planner.results.answers import Alternative, StatedGoal
+from planner.results.answers import Alternative, Optimization, StatedGoal
 from planner.results.plan import Quantiles
 from planner.units import PlannerError
 
@@ -34,7 +37,7 @@ NEOX = (
 
 
 @cache
-def saved():
+def saved() -> Optimization:
     """A plan as the model predicts it, with one rival that is nearly as cheap."""
     facts = package.load_facts()
     first = answer(goal=GOAL, spread=1.2)
@@ -51,23 +54,23 @@ def saved():
 
 
 @cache
-def probed():
+def probed() -> Any:
     """What is asked for of that plan."""
     return package.probe(saved())
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     place = tmp_path / "runs"
     probed().write(place)
     return place
 
 
-def document(folder):
+def document(folder: Path) -> Any:
     return json.loads((folder / "probe.json").read_text())
 
 
-def log_of(folder, times=1.0, form=NEOX, name="train.log", number=1):
+def log_of(folder: Path, times: float = 1.0, form: str = NEOX, name: str = "train.log", number: int = 1) -> Path:
     """A log of a run that steps so many times as long as predicted, its first steps slow."""
     run = document(folder)["runs"][number - 1]
     path = folder / str(number) / name
@@ -78,7 +81,7 @@ def log_of(folder, times=1.0, form=NEOX, name="train.log", number=1):
     return path
 
 
-def read(planner, folder, tmp_path, *logs):
+def read(planner: Callable[..., Ran], folder: Path, tmp_path: Path, *logs: object) -> Any:
     ran = planner("probe", "--read", folder, *logs, "--catalog", tmp_path / "own", "--json")
     assert ran.code == 0, ran.err
     return json.loads(ran.out)

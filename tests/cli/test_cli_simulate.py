@@ -13,7 +13,7 @@ SCENARIO = Path(__file__).parents[2] / "scenarios" / "neox20b.yaml"
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plans") / "plan.json"
     assert run(["optimize", str(SCENARIO), "--quiet", "-o", str(path)]) == 0
     return path

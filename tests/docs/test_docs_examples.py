@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import pytest
+from conftest import Ran
 from notebooks import executed
 
 import planner
@@ -36,7 +38,7 @@ def examples(text: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def run_block(block: str, planner) -> str:
+def run_block(block: str, planner: Callable[..., Ran]) -> str:
     """The block as it ought to be."""
     written = []
     for shown, (command, _) in zip(re.split(r"^\$ ", block, flags=re.MULTILINE)[1:], examples(block), strict=True):

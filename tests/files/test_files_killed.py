@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def killed(folder: Path, setup: str, work: str, older: dict[str, str]) -> Any:
     return json.loads(ran.stdout.split("TOLD")[1])
 
 
-def shown(files):
+def shown(files: Mapping[str, Any]) -> dict[str, Any]:
     return {name: text for name, text in files.items() if not name.rsplit("/", 1)[-1].startswith(".planner-")}
 
 
@@ -197,7 +198,7 @@ def test_a_refused_rename_leaves_what_was_there(tmp_path, monkeypatch):
         (tmp_path / name).write_text("old")
     real, calls = Path.replace, []
 
-    def replace(self, target):
+    def replace(self, target: Path) -> Path:
         calls.append(target)
         if len(calls) == 3:
             raise OSError(5, "Input/output error")
@@ -232,7 +233,7 @@ def test_a_refused_write_puts_files_of_any_size_back_unread(tmp_path, monkeypatc
     inode = (tmp_path / "a.bin").stat().st_ino
     renamed = files._rename
 
-    def one_then_none(root, todo):
+    def one_then_none(root: Path, todo: Any) -> None:
         renamed(root, list(todo)[:1])
         assert (tmp_path / "a.bin").read_text(encoding="utf-8") == "new"
         raise OSError("the disk is gone")
@@ -249,7 +250,7 @@ def test_what_another_process_clears_away_is_not_what_a_write_keeps(tmp_path, mo
         (tmp_path / name).write_text("old", encoding="utf-8")
     renamed = files._rename
 
-    def cleared_then_refused(root, todo):
+    def cleared_then_refused(root: Path, todo: Any) -> None:
         files._clear(root)  # as another process does that begins to write here
         renamed(root, list(todo)[:1])
         raise OSError("the disk is gone")

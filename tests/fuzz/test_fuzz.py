@@ -6,10 +6,13 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import Ran
 from fuzzing import bent, broken, calls, commands, sound_calls, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,7 +30,7 @@ SETTINGS = {
 SEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def check(planner, words):
+def check(planner: Callable[..., Ran], words: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
         given_ = written(words, Path(folder))
         ran = planner(*given_)
@@ -53,7 +56,7 @@ def test_streams_that_are_closed_and_full_disks_are_no_faults(command, tmp_path,
         full.close()
 
 
-def ended(words, folder):
+def ended(words: Any, folder: Path) -> int:
     folder.mkdir()
     return run(written(words, folder))
 
@@ -62,7 +65,7 @@ def ended(words, folder):
 def test_a_broken_file_is_one_sentence(planner, command):
     @settings(max_examples=MOST or 2, **SETTINGS)
     @given(calls(command, broken))
-    def holds(words):
+    def holds(words: Any) -> None:
         check(planner, words)
 
     holds()
@@ -73,7 +76,7 @@ def test_a_broken_file_is_one_sentence(planner, command):
 def test_a_bent_file_is_answered_or_one_sentence(planner, command):
     @settings(max_examples=MOST, **SETTINGS)
     @given(calls(command, lambda name: st.one_of(bent(name), broken(name))))
-    def holds(words):
+    def holds(words: Any) -> None:
         check(planner, words)
 
     holds()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -62,6 +63,19 @@ def _is_room(path: Path) -> bool:
     if path.name.startswith("_"):
         return False
     return path.suffix == ".py" or (path / "__init__.py").is_file()
+
+
+def test_what_tests_share_and_call_is_typed():
+    untyped = []
+    for path in (ROOT / "tests").rglob("*.py"):
+        for made in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(made, ast.FunctionDef) and not made.name.startswith("test_"):
+                arguments = [*made.args.posonlyargs, *made.args.args, *made.args.kwonlyargs]
+                arguments += [part for part in (made.args.vararg, made.args.kwarg) if part]
+                bare = [part for part in arguments if part.annotation is None and part.arg not in ("self", "cls")]
+                if bare or made.returns is None:
+                    untyped.append(f"{path.name}:{made.lineno} {made.name}")
+    assert not untyped
 
 
 def test_no_committed_text_names_a_machine_or_an_index():

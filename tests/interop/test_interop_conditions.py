@@ -11,7 +11,7 @@ import yaml
 from interop_plans import answer
 
 from planner.interop.exporting import export_files, write_files
-from planner.interop.imported import scenario_yaml
+from planner.interop.imported import Imported, scenario_yaml
 from planner.interop.importing import import_files
 from planner.results.answers import Optimization
 from planner.results.plan import RunConditions
@@ -51,7 +51,7 @@ def megatron(folder: Path, more: str = "") -> dict[str, object]:
     return values(import_files([path]))
 
 
-def values(found) -> dict[str, object]:
+def values(found: Imported) -> dict[str, object]:
     return {taken.key: taken.value for taken in found.taken} | {"remarks": " ".join(found.remarks)}
 
 

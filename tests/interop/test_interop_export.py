@@ -1,11 +1,14 @@
 """Exported files are whole, are what their tools take, and import again as the plan they came from."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,11 +21,12 @@ from interop_plans import answer, without_plan
 
 from planner.interop.export_slurm import time_limit
 from planner.interop.exporting import TARGETS, export_files, write_files
+from planner.interop.imported import Imported
 from planner.interop.importing import import_files
 from planner.interop.megatron_conditions import pipeline_layout
 from planner.interop.plans import read_plan
 from planner.performance.framework_table import frameworks
-from planner.results.answers import Trained
+from planner.results.answers import Optimization, Trained
 from planner.tracking.progress import progress
 from planner.tracking.state import TrackState
 from planner.units import PlannerError
@@ -52,13 +56,13 @@ NEOX_MODELS = {
 LAYOUT = ("tp", "pp", "dp", "micro_batch", "zero_stage", "sequence_parallel", "recompute")
 
 
-def written(tmp_path, saved, target):
+def written(tmp_path: Path, saved: Optimization, target: str) -> dict[str, str]:
     files, _ = export_files(saved, target)
     write_files(tmp_path, files)
     return files
 
 
-def same_run(found, saved, keys):
+def same_run(found: Imported, saved: Optimization, keys: Iterable[str]) -> None:
     plan = saved.plan
     assert {k: found.value(f"layout.{k}") for k in keys} == {k: getattr(plan.layout, k) for k in keys}
     assert found.value("training.global_batch") == plan.global_batch
@@ -189,7 +193,7 @@ def test_what_a_tool_cannot_run_is_refused_and_named(model, framework, target, l
     assert sentence in str(error.value)
 
 
-def scripts_of(tmp_path, framework, target):
+def scripts_of(tmp_path: Path, framework: str, target: str) -> list[Path]:
     """The shell scripts of an export, those within a task's YAML too."""
     model = "gpt-neox-20b" if framework == "gpt-neox" else "llama3-8b"
     files = written(tmp_path, answer(model, framework), target)

@@ -1,11 +1,16 @@
 """Whatever the texts of a plan hold, exported files run nothing of it, show nothing raw and mean the same."""
 
+from __future__ import annotations
+
 import copy
 import dataclasses
 import json
 import os
 import shutil
 import subprocess
+from collections.abc import Container, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,7 +23,7 @@ from planner.interop.export_common import Export
 from planner.interop.exporting import TARGETS, export_files, write_files
 from planner.interop.plans import read_plan
 from planner.interop.quoting import commented, printable, shell_path, shell_word, yaml_value
-from planner.results.answers import Alternative, Binding, Default, Trained
+from planner.results.answers import Alternative, Binding, Default, Optimization, Trained
 from planner.results.plan import EpochSchedule, Plausibility
 from planner.units import PlannerError
 from planner.workload.zoo import load_model
@@ -51,7 +56,7 @@ STEERING = {  # which files are made
 }  # fmt: skip
 
 
-def full_answer(framework):
+def full_answer(framework: str) -> Optimization:
     """A saved answer in which every kind of text that a plan has holds something."""
     model = "gpt-neox-20b" if framework == "gpt-neox" else "llama3-8b"
     trained = Trained(
@@ -71,7 +76,7 @@ def full_answer(framework):
     )  # fmt: skip
 
 
-def rewritten(value, text, keep):
+def rewritten(value: Any, text: str, keep: Container[str]) -> Any:
     """`value` with every text in it replaced, fields named in `keep` excepted."""
     if isinstance(value, str):
         return text
@@ -85,7 +90,7 @@ def rewritten(value, text, keep):
     return value
 
 
-def places(document, at=()):
+def places(document: Any, at: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
     """The path of every text within JSON values."""
     if isinstance(document, str):
         yield at
@@ -103,7 +108,7 @@ class Stubs:
     LAUNCHERS = ("torchrun", "python", "git", "pip")
     REAL = ("bash", "env", "dirname", "head", "sed", "awk", "touch", "cat")
 
-    def __init__(self, root):
+    def __init__(self, root: Path) -> None:
         self.root, self.bin, self.log, self.mark = root, root / "bin", root / "log", root / "mark"
         self.scripts = 0
         for folder in (self.bin, root / "gpt-neox", root / "Megatron-LM"):
@@ -115,11 +120,11 @@ class Stubs:
         self._stub("srun", 'while [[ "$1" == -* ]]; do shift; done; exec "$@"')
         self._stub("scontrol", "echo node-1")
 
-    def _stub(self, name, body):
+    def _stub(self, name: str, body: str) -> None:
         (self.bin / name).write_text(f"#!{shutil.which('bash')}\n{body}\n")
         (self.bin / name).chmod(0o755)
 
-    def run(self, folder, files):
+    def run(self, folder: Path, files: Mapping[str, str]) -> list[str]:
         """Run every script of an export; the words that its launchers were given."""
         write_files(folder, files)
         scripts = [name for name in files if name in ("launch.sh", "train.sbatch")]
@@ -138,7 +143,7 @@ class Stubs:
         assert not self.mark.exists()
         return self.log.read_bytes().decode("utf-8", "surrogatepass").split("\0")
 
-    def environment(self, folder):
+    def environment(self, folder: Path) -> dict[str, str]:
         return {
             "PATH": str(self.bin), "HOME": str(self.root), "LC_ALL": "C",
             "NEOX_DIR": str(self.root / "gpt-neox"), "MEGATRON_DIR": str(self.root / "Megatron-LM"),
@@ -150,13 +155,13 @@ class Stubs:
 
 
 @pytest.fixture
-def stubs(tmp_path):
+def stubs(tmp_path: Path) -> Stubs:
     root = tmp_path / "stubs"
     root.mkdir()
     return Stubs(root)
 
 
-def exported_or_refused(path, target):
+def exported_or_refused(path: Path, target: str) -> Any:
     """The files of a saved plan, or None; and what a user is told."""
     try:
         return export_files(read_plan(path), target)
@@ -164,7 +169,7 @@ def exported_or_refused(path, target):
         return None, [str(error)]
 
 
-def check_files(files, made_otherwise):
+def check_files(files: Mapping[str, str], made_otherwise: Any) -> None:
     """Nothing raw, YAML that is YAML, and as many lines, comments and directives as with harmless texts."""
     assert files.keys() == made_otherwise.keys()
     for name, content in files.items():
@@ -242,7 +247,7 @@ def test_a_text_that_chooses_what_is_written_is_written_safely_or_refused(tmp_pa
     stubs.run(tmp_path / "out", files)
 
 
-def rewritten_field(value, name, text):
+def rewritten_field(value: Any, name: str, text: str) -> Any:
     if not dataclasses.is_dataclass(value):
         return value
     changes = {f.name: rewritten_field(getattr(value, f.name), name, text) for f in dataclasses.fields(value)}

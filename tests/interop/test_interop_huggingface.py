@@ -1,5 +1,7 @@
 """A config.json is the model that transformers builds from it, or is refused, or is warned of."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 
 from planner.interop.hf_families import FAMILIES, REFUSED
 from planner.interop.hf_kinds import _DECIDING, _IRRELEVANT
+from planner.interop.imported import Imported
 from planner.interop.importing import import_files
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
@@ -213,13 +216,13 @@ SHAPES = OF_SHAPES + [(shape["config"], shape["parameters"]) for shape in FIGURE
 CORRECTIONS = 1e-7
 
 
-def imported(tmp_path, **values):
+def imported(tmp_path: Path, **values: object) -> Imported:
     path = tmp_path / "config.json"
     path.write_text(json.dumps(values))
     return import_files([path])
 
 
-def total(found):
+def total(found: Imported) -> int:
     return parameter_counts(found.model, padded=False).total
 
 

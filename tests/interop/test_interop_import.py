@@ -95,7 +95,7 @@ def test_the_written_model_is_the_read_model_and_every_value_says_its_origin(fil
     assert text == scenario_yaml(import_files(files, gpus=None if files[0].suffix == ".sh" else 96))
 
 
-def config(tmp_path, name="a.yml", **changes):
+def config(tmp_path: Path, name: str = "a.yml", **changes: object) -> Path:
     values = {
         "num_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "seq_length": 128, "pos_emb": "rotary",
         "max_position_embeddings": 128, "train_micro_batch_size_per_gpu": 4, "train_iters": 10,

@@ -1,6 +1,9 @@
 """Hostile files given to `planner import` end in a sentence: no traceback, no hang, no memory beyond the file."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -102,11 +105,11 @@ SHAPE = {"num_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "seq_leng
 fuzz = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def one_line(error):
+def one_line(error: Exception) -> None:
     assert "\n" not in str(error)
 
 
-def imports_or_refuses(path):
+def imports_or_refuses(path: Path) -> None:
     try:
         scenario_yaml(import_files([path], gpus=8))
     except PlannerError as error:

@@ -1,6 +1,10 @@
 """Logs of other training programs are read by their own lines; the times in these are invented."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -10,7 +14,7 @@ from planner.tracking.state import TrackState
 from planner.units import PlannerError
 
 
-def track(text, **options):
+def track(text: str, **options: Any) -> TrackState:
     reader, state = LogReader(**options), TrackState()
     for records in [*reader.feed(text.encode()), *reader.feed(b"", end=True)]:
         state.add(records)
@@ -51,7 +55,7 @@ CASES = {
 }
 
 
-def log_of(name, steps=STEPS):
+def log_of(name: str, steps: Iterable[int] = STEPS) -> str:
     return "".join(CASES[name].format(i=i, z=i - 1, m=2 * i // 60, s=2 * i % 60) for i in steps)
 
 

@@ -1,8 +1,12 @@
 """Line forms of public logs, each named by where it stands; all are given steps of two seconds."""
 
+from __future__ import annotations
+
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,14 +23,14 @@ ASKED = (
 )  # fmt: skip
 
 
-def forms():
+def forms() -> Iterator[Any]:
     for block in re.split(r"^== ", FORMS.read_text(), flags=re.MULTILINE)[1:]:
         head, _, lines = block.partition("\n")
         kind, source, *flags = (part.strip() for part in head.split(" | "))
         yield pytest.param(lines, flags[0] if flags else "", id=f"{kind}: {source}")
 
 
-def at_step(lines, step):
+def at_step(lines: str, step: int) -> str:
     seconds = 2 * step
     clock = f"{10 + seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
     parts = {
@@ -39,7 +43,7 @@ def at_step(lines, step):
     return text.replace("\\r", "\r").replace("\\t", "\t")
 
 
-def track(path, hint=HINT):
+def track(path: Path, hint: Hint = HINT) -> TrackState:
     state = TrackState()
     for _, records in read_log(path, hint=hint):
         state.add(records)

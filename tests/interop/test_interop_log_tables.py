@@ -1,6 +1,9 @@
 """Tables that programs and services write of a run are read whatever their columns are called; times are made up."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +14,7 @@ from planner.units import PlannerError
 STEPS = range(1, 9)
 
 
-def told(path):
+def told(path: Path) -> tuple[list[int], list[float], int | None]:
     """Steps and their seconds, and the run's length where the log says it."""
     found = [records for _, records in read_log(path, hint=Hint(16, 2048, 8))]
     steps = [int(step) for records in found for step in records.iteration]
@@ -19,7 +22,7 @@ def told(path):
     return steps, seconds, next((records.total for records in found if records.total), None)
 
 
-def state(finished, **more):
+def state(finished: bool, **more: object) -> dict[str, object]:
     history = [
         {"epoch": step / 8, "grad_norm": 1.0, "learning_rate": 1e-5, "loss": 2.0, "step": step} for step in STEPS
     ]

@@ -1,9 +1,12 @@
 """Training logs of every kind are read to the last whole record, whatever stands between, before or after."""
 
+from __future__ import annotations
+
 import json
 import re
 import tracemalloc
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from planner.tracking.state import TrackState
 from planner.units import PlannerError
 
 
-def neox(iteration, seconds=2.0, total=1000, batch=32):
+def neox(iteration: int, seconds: float = 2.0, total: int = 1000, batch: int = 32) -> str:
     return (
         f" samples/sec: {batch / seconds:.3f} | iteration {iteration:8d}/{total:8d} | elapsed time per iteration (ms): "
         f"{seconds * 1000:.1f} | learning rate: 9.700E-05 | approx flops per GPU: 117.0TFLOPS | lm_loss: 2.1E+00 | "
@@ -24,7 +27,7 @@ def neox(iteration, seconds=2.0, total=1000, batch=32):
     )
 
 
-def megatron(iteration, seconds=2.0, total=1000, clock="2026-11-24 12:00:00.000000"):
+def megatron(iteration: int, seconds: float = 2.0, total: int = 1000, clock: str = "2026-11-24 12:00:00.000000") -> str:
     return (
         f" [{clock}] iteration {iteration:8d}/{total:8d} | consumed samples: {iteration * 32:12d} | elapsed time per "
         f"iteration (ms): {seconds * 1000:.1f} | throughput per GPU (TFLOP/s/GPU): 400.5 | learning rate: 1.0E-04 | "
@@ -32,7 +35,7 @@ def megatron(iteration, seconds=2.0, total=1000, clock="2026-11-24 12:00:00.0000
     )
 
 
-def track(text, batch_hint=None, pieces=None, end=True):
+def track(text: str | bytes, batch_hint: int | None = None, pieces: Any = None, end: bool = True) -> TrackState:
     reader, state = LogReader(batch_hint), TrackState()
     data = text if isinstance(text, bytes) else text.encode()
     cuts = [0, *sorted(pieces or []), len(data)]
@@ -44,7 +47,7 @@ def track(text, batch_hint=None, pieces=None, end=True):
     return state
 
 
-def numbers(text, **options):
+def numbers(text: str | bytes, **options: Any) -> list[tuple[int, float, bool]]:
     reader = LogReader(**options)
     data = text if isinstance(text, bytes) else text.encode()
     found = [*reader.feed(data), *reader.feed(b"", end=True)]
@@ -160,7 +163,7 @@ REFERENCE = re.compile(rb"iteration {1,10}(\d{1,15})/ {0,10}(\d{1,15}) \|")
 ELAPSED = re.compile(rb"iteration \(ms\): {1,9}(\d+(?:\.\d*)?)(?: \||/)")
 
 
-def reference(data):
+def reference(data: bytes) -> list[tuple[int, float]]:
     """The same by plain regular expressions, a line at a time."""
     rows = []
     for line in re.sub(rb"\x1b\[[0-9;?]*[ -/]*[@-~]", b"", data).split(b"\n"):

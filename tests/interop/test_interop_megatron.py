@@ -1,7 +1,10 @@
 """Launch scripts of Megatron-LM and its forks mean what they mean to a shell and to the fork that they are for."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -9,7 +12,7 @@ from interop_plans import answer
 
 from planner import load_scenario, optimize
 from planner.interop.exporting import export_files, write_files
-from planner.interop.imported import scenario_yaml
+from planner.interop.imported import Imported, scenario_yaml
 from planner.interop.importing import import_files
 from planner.interop.megatron_keys import DECIDING, known_options
 from planner.results.answers import Trained
@@ -23,13 +26,13 @@ COMMON = f"{SHAPE} --vocab-size 1000 --train-iters 9"
 RUN = f"torchrun --nproc_per_node 8 --nnodes 2 pretrain_gpt.py {COMMON}"
 
 
-def script(tmp_path, text, name="run.sh"):
+def script(tmp_path: Path, text: str, name: str = "run.sh") -> Path:
     path = tmp_path / name
     path.write_text(text)
     return path
 
 
-def read(tmp_path, text, *arguments, **options):
+def read(tmp_path: Path, text: str, *arguments: str, **options: Any) -> Imported:
     return import_files([script(tmp_path, text)], arguments=arguments, **options)
 
 
@@ -398,7 +401,7 @@ SHIPPED = {path.name: path for path in sorted(SCRIPTS.iterdir()) if path.suffix 
 NEVER_EXPORTED = {"name", "model.name", "training.flash_attention"}  # an export names its file, and states its kernels
 
 
-def keys_of(found):
+def keys_of(found: Imported) -> dict[str, object]:
     return {row.key: row.value for row in found.taken if row.key not in NEVER_EXPORTED}
 
 

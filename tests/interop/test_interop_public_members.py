@@ -1,10 +1,15 @@
 """Members of each class of file that were found in public repositories, told by the options that decide and judged by
 what was published of them: parameters, and the iterations that logs print."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from planner.interop.imported import Imported
 from planner.interop.importing import import_files
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
@@ -12,12 +17,12 @@ from planner.workload.counts import parameter_counts
 TAIL = "--seq-length 4096 --max-position-embeddings 4096 --micro-batch-size 1 --global-batch-size 64 --train-iters 9"
 
 
-def read(tmp_path, text, name="run.sh", **options):
+def read(tmp_path: Path, text: str, name: str = "run.sh", **options: Any) -> Imported:
     (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
     return import_files([tmp_path / name], **options)
 
 
-def launched(options, entry="pretrain_gpt.py", tail=TAIL):
+def launched(options: str, entry: str = "pretrain_gpt.py", tail: str = TAIL) -> str:
     return f"torchrun --nproc_per_node 8 --nnodes 8 {entry} {options} {tail}"
 
 
@@ -279,7 +284,7 @@ NEOX = {
 }  # fmt: skip
 
 
-def neox(tmp_path, name, **keys):
+def neox(tmp_path: Path, name: str, **keys: object) -> Imported:
     path = tmp_path / f"{name.rsplit('/', 1)[-1]}.yml"
     path.write_text(json.dumps({**LLAMA, **keys}, indent=1))
     return import_files([path], gpus=64, vocab=32_000)

@@ -1,5 +1,7 @@
 """A config that is imported, planned and exported says on the next import what it said on the first."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,9 @@ import yaml
 
 from planner.api import load_scenario, optimize
 from planner.interop.exporting import export_files, write_files
-from planner.interop.imported import scenario_yaml
+from planner.interop.imported import Imported, scenario_yaml
 from planner.interop.importing import import_files
+from planner.spec.scenario import Scenario
 from planner.units import PlannerError
 from planner.workload.counts import parameter_counts
 
@@ -25,13 +28,13 @@ CONFIGS = {
 }
 
 
-def scenario_of(found, tmp_path, more="budget: {time: 3650 days}\n"):
+def scenario_of(found: Imported, tmp_path: Path, more: str = "budget: {time: 3650 days}\n") -> Scenario:
     path = tmp_path / "scenario.yaml"
     path.write_text(scenario_yaml(found) + more)
     return load_scenario(path)
 
 
-def held(found):
+def held(found: Imported) -> dict[str, object]:
     """What a scenario says, without where it was said and what the files are called."""
     return {row.key: row.value for row in found.taken if row.key not in ("name", "model.name", "data.samples")}
 

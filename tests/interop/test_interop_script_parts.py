@@ -1,7 +1,12 @@
 """What launch scripts read from other files, options and awk; stages that differ, and layers named by a module."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 import pytest
 
+from planner.interop.imported import Imported
 from planner.interop.importing import import_files
 from planner.units import PlannerError
 
@@ -12,7 +17,7 @@ RUN = (
 )
 
 
-def read(tmp_path, text, *arguments, **files):
+def read(tmp_path: Path, text: str, *arguments: str, **files: str) -> Imported:
     (tmp_path / "run.sh").write_text("#!/bin/bash\n" + text)
     for name, body in files.items():
         (tmp_path / f"{name}.sh").write_text(body)

@@ -27,7 +27,7 @@ def setting(name: str, model: str, precision: str = "bf16", seq_length: int = 40
 
 
 @st.composite
-def cases(draw) -> tuple[Setting, Layouts]:
+def cases(draw: st.DrawFn) -> tuple[Setting, Layouts]:
     """A setting and one layout that its framework runs."""
     name = draw(st.sampled_from(["gpt-neox", "megatron", "fsdp"]))
     model = load_model(draw(st.sampled_from(MODELS if name == "megatron" else MODELS[:4])))

@@ -59,7 +59,21 @@ RECIPES = [
 ]
 
 
-def recipe(model, gpu, gpus, precision, tp, pp, vpp, cp, ep, zero, micro, batch, recompute) -> tuple[Setting, Layouts]:
+def recipe(
+    model: str,
+    gpu: str,
+    gpus: int,
+    precision: str,
+    tp: int,
+    pp: int,
+    vpp: int,
+    cp: int,
+    ep: int,
+    zero: int,
+    micro: int,
+    batch: int,
+    recompute: str,
+) -> tuple[Setting, Layouts]:
     spec, accelerator = load_model(model), load_catalog().accelerator(gpu)
     dp = gpus // (tp * pp * cp)
     code = ("none", "selective", "full").index(recompute)

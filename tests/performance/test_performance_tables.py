@@ -6,6 +6,9 @@ import csv
 import io
 import json
 import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,11 +36,11 @@ CONDITIONS = (
 )  # fmt: skip
 
 
-def predicted(*rows):
+def predicted(*rows: Mapping[str, str]) -> Any:
     return predict_rows(rows, CATALOG, CALIBRATION)
 
 
-def written(path, *rows):
+def written(path: Path, *rows: str) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)), restval="")
         writer.writeheader()

@@ -12,14 +12,14 @@ from interop_plans import answer
 
 from planner.performance.next_runs import choose, measured
 from planner.results.answers import StatedGoal
-from planner.results.plan import Quantiles
+from planner.results.plan import Plan, Quantiles
 from planner.search.probing import Decision, Value, after, choose_probes, scaled
 
 GOAL = StatedGoal("cost", time_s=100 * 86_400.0, cost_usd=None, confidence=0.8)
 NOISE = 0.03
 
 
-def plans(*costs: float, spread: float = 1.2):
+def plans(*costs: float, spread: float = 1.2) -> list[Plan]:
     """Plans of these costs, their steps and times as unsure."""
     base = answer(goal=GOAL, spread=spread).plan
     return [
@@ -33,7 +33,7 @@ def plans(*costs: float, spread: float = 1.2):
     ]
 
 
-def value(decision, shared=0.8, runs=3):
+def value(decision: Decision, shared: float = 0.8, runs: int = 3) -> Value:
     """Plans and runs that share so much of what is not known of them."""
     n = len(decision.amount) + runs
     step = float(decision.step[0])
@@ -108,10 +108,10 @@ def test_the_chooser_takes_first_what_gains_most_for_its_price(n, seed):
     root = rng.normal(size=(n, n))
     spread, price = root @ root.T, rng.uniform(0.1, 2.0, n)
 
-    def gains(now, noise):
+    def gains(now: np.ndarray, noise: np.ndarray) -> np.ndarray:
         return np.array([np.trace(spread) - np.trace(known(now, i, noise)) for i in range(n)])
 
-    def known(now, run, noise):
+    def known(now: np.ndarray, run: int, noise: np.ndarray) -> np.ndarray:
         copy = now.copy()
         measured(copy, run, noise)
         return copy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import yaml
@@ -14,12 +15,13 @@ from planner.interop.importing import import_files
 from planner.interop.probes import STEPS_LEAST, STEPS_MOST, launch_files, probes_of, run_of
 from planner.performance.memory import capacity_gib
 from planner.performance.stacks import place_of
+from planner.results.answers import Optimization
 from planner.workload.zoo import load_model
 
 CATALOG, CALIBRATION = load_facts()
 
 
-def probes(**layout):
+def probes(**layout: int) -> tuple[Optimization, Any]:
     saved = answer(**layout)
     return saved, probes_of(saved.plan, saved.trained, CATALOG, CALIBRATION)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +56,16 @@ OLD = """\
 """
 
 
-def output(bus, nodes=2, each=8, redop="sum", size=2**33, hosts=("a", "b", "c", "d"), twice=2.0, gpu="H100 80GB HBM3"):
+def output(
+    bus: Any,
+    nodes: int = 2,
+    each: int = 8,
+    redop: str = "sum",
+    size: int = 2**33,
+    hosts: Sequence[str] = ("a", "b", "c", "d"),
+    twice: float = 2.0,
+    gpu: str = "H100 80GB HBM3",
+) -> str:
     ranks = nodes * each
     lines = [RANK.format(i=i, host=hosts[i // each], d=i % each, gpu=gpu) for i in range(ranks)]
     alg = bus / (twice * (ranks - 1) / ranks)
@@ -134,12 +145,12 @@ def test_matmuls_are_read_and_of_several_nodes_the_middle_one_counts(tmp_path):
         read_matmuls(path)
 
 
-def setting():
+def setting() -> Any:
     saved = answer(gpu="h100-sxm5-80gb", framework="megatron", model="llama2-13b", tp=8, pp=1, dp=16, recompute="none")
     return run_of(saved.plan, saved.trained.model, CATALOG)
 
 
-def bench(kind, ratio):
+def bench(kind: str, ratio: float) -> Bench:
     s = setting().setting
     return Bench(kind, s.conditions.site, s.accelerator.id, 100.0 * ratio, 100.0, "GB/s", "what", "file")
 

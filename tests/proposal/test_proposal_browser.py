@@ -7,6 +7,7 @@ import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from proposal_cases import facts, program, proposal, scenario, studied
@@ -85,7 +86,7 @@ def driven(text: str, folder: Path, width: int) -> dict:
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory):
+def result(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return driven(page(proposal()), tmp_path_factory.mktemp("browser"), 1000)
 
 

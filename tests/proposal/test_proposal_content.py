@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from planner.report.proposal.content import build_proposal
 from planner.report.proposal.ledger import sums
 from planner.report.proposal.locale import locale
 from planner.report.proposal.markdown import escaped, markdown
-from planner.report.proposal.model import Bullets, Facts, Figure, Paragraph, Table
+from planner.report.proposal.model import Bullets, Facts, Figure, Paragraph, Proposal, Section, Table
 from planner.report.proposal.page import page
 from planner.report.proposal.writing import formats_of
 from planner.results.plan import Quantiles
@@ -28,11 +29,11 @@ from planner.words import worded
 ENGLISH, CHINESE = sentences_of("en"), sentences_of("zh")
 
 
-def section(document, name):
+def section(document: Proposal, name: str) -> Section:
     return next(s for s in document.sections if s.id == f"{name}-0")
 
 
-def tables(document, name):
+def tables(document: Proposal, name: str) -> list[Table]:
     return [block for block in section(document, name).blocks if isinstance(block, Table)]
 
 
@@ -199,7 +200,7 @@ def test_a_wrong_language_or_format_is_a_sentence(planner, tmp_path):
         assert "Traceback" not in ran.err
 
 
-def texts(document):
+def texts(document: Proposal) -> Iterator[str]:
     """Every text that a reader of the document sees."""
     for part in document.sections:
         yield part.title

@@ -8,6 +8,8 @@ import subprocess
 import zipfile
 from functools import cache
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,12 +91,12 @@ def test_a_point_of_the_frontier_is_inside_its_scale():
 
 
 @cache
-def pdf_of(kind, language):
+def pdf_of(kind: str, language: str) -> bytes:
     return pdf(proposal(kind, language))
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: "-".join(kind))
-def printed(request, tmp_path_factory):
+def printed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     if program("pdftoppm") is None:
         pytest.skip("no pdftoppm")
     folder = tmp_path_factory.mktemp("pdf")
@@ -163,13 +165,13 @@ class _Text(HTMLParser):
         super().__init__()
         self.inside, self.text = "", []
 
-    def handle_starttag(self, tag, _attrs):
+    def handle_starttag(self, tag: str, _attrs: list[tuple[str, str | None]]) -> None:
         self.inside = tag if tag in ("style", "script", "code", "noscript") else self.inside
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         self.inside = "" if tag == self.inside else self.inside
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         if not self.inside:
             self.text.append(data)
 

@@ -24,14 +24,14 @@ class Reader(HTMLParser):
         self.text: list[str] = []
         self.inside = ""
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         self.inside = tag
 
-    def handle_endtag(self, _tag):
+    def handle_endtag(self, _tag: str) -> None:
         self.inside = ""
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         if self.inside not in ("style", "script"):
             self.text.append(data)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from planner import search
 from planner.catalog.paths import scenarios_dir
 from planner.report.proposal.ledger import sums
 from planner.report.proposal.model import Paragraph
+from planner.results.plan import Plan
 from planner.risk.replay import cost_of, run_of
 from planner.risk.simulation import simulate
 from planner.search.search_state import build
@@ -29,7 +31,7 @@ CHANGES = {
 }
 
 
-def same(found, kind, case):
+def same(found: Any, kind: str, case: Any) -> None:
     choice = found.best(kind)
     assert (choice is None) == (case.plan is None)
     if choice is not None:
@@ -99,7 +101,7 @@ def test_the_page_holds_the_price_of_each_probability_at_each_change_of_prices(f
             assert rate * time_s == pytest.approx(usd, rel=tolerance)
 
 
-def drawn(plan, worlds: int) -> tuple[np.ndarray, np.ndarray]:
+def drawn(plan: Plan, worlds: int) -> tuple[np.ndarray, np.ndarray]:
     """Times and costs of runs of a plan, failure by failure, each at a price of its own."""
     lived = simulate(run_of(plan), worlds, 3)
     return lived.time_s, cost_of(plan, lived.time_s, lived.luck)

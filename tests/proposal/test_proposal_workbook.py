@@ -6,6 +6,7 @@ import io
 import zipfile
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,15 +22,15 @@ openpyxl = pytest.importorskip("openpyxl")
 office = pytest.mark.skipif(program("soffice", "libreoffice") is None, reason="LibreOffice is not installed")
 
 
-def load(content: bytes, *, values: bool):
+def load(content: bytes, *, values: bool) -> Any:
     return openpyxl.load_workbook(io.BytesIO(content), data_only=values)
 
 
-def cells(book):
+def cells(book: Any) -> dict[tuple[str, str], Any]:
     return {(sheet.title, cell.coordinate): cell for sheet in book for row in sheet.iter_rows() for cell in row}
 
 
-def near(one, other) -> bool:
+def near(one: Any, other: Any) -> bool:
     if isinstance(one, datetime) and isinstance(other, datetime):
         return abs((one - other).total_seconds()) < 2
     if isinstance(one, int | float) and isinstance(other, int | float):

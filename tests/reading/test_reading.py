@@ -10,6 +10,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from conftest import Ran
 from fuzzing import sample
 from interop_plans import answer
 
@@ -28,7 +29,7 @@ QUOTES = "cloud,instance,gpu,gpus,pricing,usd_per_gpu_hour\nacme,h8,h100-sxm5-80
 READERS = {"text": read_text, "CSV": read_csv, "JSON": read_json}
 
 
-def one_sentence(ran) -> bool:
+def one_sentence(ran: Ran) -> bool:
     return ran.code == 2 and ran.err.startswith("planner: ") and ran.err.count("\n") == 1 and len(ran.err) < 700
 
 
@@ -196,7 +197,7 @@ def test_a_full_disk_is_one_sentence(planner):
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory):
+def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A plan, a programme's, and what accounting and short runs say, as files."""
     folder = tmp_path_factory.mktemp("given")
     for name in (

@@ -17,12 +17,12 @@ from planner.results.plan import Quantiles
 from planner.words import say
 
 
-def feasible(label, gpus=96, days=10.0):
+def feasible(label: str, gpus: int = 96, days: float = 10.0) -> Side:
     plan = replace(PLAN, gpus=gpus, time_s=Quantiles(*(share * days * 86400 for share in (0.9, 1.0, 1.1))))
     return Side(label, "optimal", plan)
 
 
-def refused(label, reason="No layout fits."):
+def refused(label: str, reason: str = "No layout fits.") -> Side:
     return Side(label, "infeasible", None, reason)
 
 

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ FRONTIER = replace(FIVE, axes=("time", "cost", "gpus"))
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory):
+def result(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("frontier")
     text = frontier_page(FRONTIER).replace("<style>", WATCH + "<style>", 1).replace("</body>", DRIVE + "</body>")
     (folder / "f.html").write_text(text)

@@ -19,13 +19,20 @@ from planner.report.frontier_plot import frontier_plot
 from planner.report.frontier_scene import scene_of
 from planner.report.layout import Page, display_width
 from planner.results.answers import StatedGoal
-from planner.results.plan import Quantiles
+from planner.results.plan import Plan, Quantiles
 
 CHROMIUM = program("chromium", "chromium-browser", "google-chrome")
 DAY = 86400.0
 
 
-def plan(days, k_usd, gpus, gpu="h100-sxm5-80gb", cloud="nebius", within=True):
+def plan(
+    days: float,
+    k_usd: float,
+    gpus: int,
+    gpu: str = "h100-sxm5-80gb",
+    cloud: str = "nebius",
+    within: bool = True,
+) -> Plan:
     return replace(
         PLAN,
         gpus=gpus,

@@ -6,6 +6,7 @@ import json
 import re
 from copy import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,17 @@ cluster:
 """
 
 
-def own(tmp_path, *, gpu="rtx-4090-24gb", each=4, nodes=1, more="", model="pythia-1b", data="samples: 100k", **run):
+def own(
+    tmp_path: Path,
+    *,
+    gpu: str = "rtx-4090-24gb",
+    each: int = 4,
+    nodes: int = 1,
+    more: str = "",
+    model: str = "pythia-1b",
+    data: str = "samples: 100k",
+    **run: object,
+) -> Path:
     path = tmp_path / "mine.yaml"
     text = OWN.format(
         model=model, data=data, gpu=gpu, each=each, nodes=nodes, more=more,
@@ -101,7 +112,7 @@ def test_a_name_that_can_mean_one_accelerator_is_taken(gpu, planner, tmp_path):
 
 
 def test_a_batch_beyond_the_data_one_iteration_and_endless_epochs_are_said_at_the_top(planner, tmp_path):
-    def top(**asked):
+    def top(**asked: Any) -> str:
         return in_a_line("\n".join(planner("optimize", own(tmp_path, **asked)).out.splitlines()[:9]))
 
     assert "512 is more than the 100 samples of the data" in top(data="samples: 100", training=", global_batch: 512")

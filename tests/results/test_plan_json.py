@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pytest
@@ -201,7 +203,7 @@ FULL = replace(
 )
 
 
-def keys_of(value, path=()):
+def keys_of(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str, str]]:
     """Every key of a result's JSON: its path there, the class it belongs to, and its name."""
     if isinstance(value, tuple):
         for i, entry in enumerate(value[:1]):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from proposal_cases import proposal
@@ -18,6 +20,7 @@ from planner.report.proposal.model import Paragraph
 from planner.risk.backtest import (
     NO_RUN,
     STEPS,
+    Verdict,
     backtest,
     calibrations_without,
     document,
@@ -35,18 +38,18 @@ STRANGERS = ("llama2-70b", "falcon-40b", "opt-175b", "jetmoe-8b", "deepseek-v2-p
 
 
 @pytest.fixture(scope="module")
-def stored():
+def stored() -> Any:
     return json.loads((data_dir() / "calibration" / "backtest.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def found():
+def found() -> dict[str, Verdict]:
     """Runs of sites that the fit does not know."""
     return {v.run: v for v in backtest([ROWS[name] for name in STRANGERS], load_calibration())}
 
 
 @pytest.fixture(scope="module")
-def script():
+def script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("backtest_script", ROOT / "benchmarks" / "backtest.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -260,7 +262,7 @@ def test_a_quantile_is_found_in_a_few_looks_at_the_distribution(monkeypatch):
     looks = 0
     look = planner.risk.completion._chance_and_density
 
-    def counted(runs, time_s):
+    def counted(runs: Any, time_s: Any) -> Any:
         nonlocal looks
         looks += 1
         return look(runs, time_s)

@@ -14,6 +14,7 @@ from test_risk_completion import random_plans
 
 from planner.catalog.risk_facts import load_risk_facts
 from planner.performance.calibration import load_calibration
+from planner.results.answers import Optimization
 from planner.results.plan import Overhead
 from planner.risk import factor
 from planner.risk.completion import completion
@@ -280,7 +281,7 @@ def test_an_overhead_that_cannot_be_is_one_sentence(written, said):
 # Plans ----------------------------------------------------------------------------------------------------------------
 
 
-def solved(seed: int, stated: StatedOverhead | None):
+def solved(seed: int, stated: StatedOverhead | None) -> Optimization:
     given = case(seed)
     scenario = replace(given.scenario, risk=Risk(overhead=stated), budget=replace(given.scenario.budget, time_s=1e9))
     return optimize(scenario, given.catalog, load_calibration(), offers=given.offers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ RUN = SimulatedRun(
 
 
 @pytest.fixture(scope="module")
-def found():
+def found() -> Any:
     plan = outcome().plan
     return replay(plan, 4000, 1, time_budget_s=14 * 86400.0, cost_budget_usd=120e3, confidence=0.8)
 

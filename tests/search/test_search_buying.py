@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import Ran
 
 from planner.search.buying import HOURS_PER_MONTH, months_to_pay_back
 
@@ -38,14 +42,14 @@ cluster:
 """
 
 
-def planned(planner, path, *more: str):
+def planned(planner: Callable[..., Ran], path: Path, *more: str) -> Any:
     ran = planner("optimize", path, "--json", *more)
     assert ran.code == 0, ran.err
     return json.loads(ran.out)
 
 
 @pytest.fixture
-def own(tmp_path):
+def own(tmp_path: Path) -> Path:
     path = tmp_path / "own.yaml"
     path.write_text(OWN)
     return path

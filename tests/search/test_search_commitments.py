@@ -14,10 +14,11 @@ import yaml
 from test_risk_completion import random_plans
 
 import planner
-from planner.catalog import eligible_offers, load_catalog
+from planner.catalog import Catalog, eligible_offers, load_catalog
 from planner.catalog.risk_facts import load_risk_facts
 from planner.report.frontier import frontier_table
 from planner.report.terminal import optimization_table
+from planner.results.answers import Optimization
 from planner.risk.completion import Hazard, completion
 from planner.risk.failures import takings
 from planner.risk.market import Market, market_completion
@@ -39,7 +40,7 @@ RUN = {
 
 
 @pytest.fixture(scope="module")
-def catalog():
+def catalog() -> Catalog:
     return load_catalog()
 
 
@@ -50,7 +51,7 @@ def asked(tmp_path: Path, **cluster: object) -> Path:
     return path
 
 
-def optimized(path: Path):
+def optimized(path: Path) -> Optimization:
     return planner.optimize(planner.load_scenario(path))
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from enumeration import Case
 from search_cases import case
 
 from planner.performance.calibration import load_calibration
@@ -15,7 +16,7 @@ from planner.spec.scenario import IntChoice
 from planner.units import PlannerError
 
 
-def at_equal_loss(seed: int, **changes: object):
+def at_equal_loss(seed: int, **changes: object) -> tuple[Case, Case]:
     given = case(seed)
     training = replace(
         given.scenario.training,

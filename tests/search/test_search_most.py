@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from enumeration import best_of, enumerate_candidates
@@ -11,7 +12,7 @@ from search_cases import case, with_budget
 from planner import load_facts, load_scenario, search
 from planner.performance.calibration import load_calibration
 from planner.search.most import epochs_of, with_samples
-from planner.spec.scenario import Objective
+from planner.spec.scenario import Objective, Scenario
 from planner.units import PlannerError
 from planner.workload.dataset import run_length
 
@@ -25,7 +26,7 @@ cluster: {gpus: [h100-sxm5-80gb], max_gpus: 32}
 """
 
 
-def scenario_of(tmp_path, text=MOST, *overrides):
+def scenario_of(tmp_path: Path, text: str = MOST, *overrides: str) -> Scenario:
     file = tmp_path / "most.yaml"
     file.write_text(text)
     return load_scenario(file, overrides)

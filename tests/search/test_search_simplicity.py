@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from enumeration import Candidate, best_of, enumerate_candidates
@@ -15,12 +17,14 @@ from planner.catalog.paths import scenarios_dir
 from planner.performance.calibration import load_calibration
 from planner.report.terminal import optimization_table
 from planner.results.answers import Optimization
+from planner.results.plan import Plan
 from planner.search.simplicity import ORDER
+from planner.spec.scenario import Scenario
 
 SEEDS = range(16)
 
 
-def answered(given: Case, scenario, **options) -> Optimization:
+def answered(given: Case, scenario: Scenario, **options: Any) -> Optimization:
     return search.optimize(scenario, given.catalog, load_calibration(), offers=given.offers, **options)
 
 
@@ -52,7 +56,7 @@ def simplicity(candidate: Candidate, gpus_per_node: int, batch: int) -> tuple[ob
     )
 
 
-def shape(plan) -> tuple[object, ...]:
+def shape(plan: Plan) -> tuple[object, ...]:
     x = plan.layout
     recompute = ("none", "selective", "full").index(x.recompute)
     parallel = (x.tp, x.pp, x.vpp, x.dp, x.cp, x.ep, x.zero_stage, x.sequence_parallel, recompute, x.micro_batch)
@@ -65,7 +69,12 @@ def as_shape(c: Candidate) -> tuple[object, ...]:
     return c.offer, c.framework, c.gpus, *parallel, c.batch, c.share, c.group
 
 
-def simplest_of(scenario, candidates, best: Candidate, gpus_per_node: int) -> list[Candidate]:
+def simplest_of(
+    scenario: Scenario,
+    candidates: Iterable[Candidate],
+    best: Candidate,
+    gpus_per_node: int,
+) -> list[Candidate]:
     """Every candidate on the best one's machines that is within the share of it, the simplest first."""
     share = 1 + scenario.simpler_within
     near = [

@@ -13,6 +13,7 @@ from search_cases import Case, case, narrowed, with_budget
 from test_risk_completion import random_plans
 
 from planner.performance.calibration import load_calibration
+from planner.results.answers import Optimization
 from planner.risk.market import Market, market_completion
 from planner.risk.replay import replay
 from planner.risk.simulation import SimulatedRun, simulate
@@ -138,7 +139,7 @@ def test_a_dearer_middle_with_a_narrower_range_may_be_what_keeps_the_budget():
     sure = replace(one, region="sure", usd_per_gpu_hour=1.1, usd_per_gpu_hour_range=(1.1, 1.1))
     scenario = replace(given.scenario, objective=Objective("cost"))
 
-    def answer(usd: float, *offers: Offer):
+    def answer(usd: float, *offers: Offer) -> Optimization:
         return optimize(with_budget(scenario, None, usd), given.catalog, load_calibration(), offers=offers)
 
     least_wide, least_sure = (answer(1e-6, offer).infeasibility.least_cost_usd for offer in (wide, sure))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from planner.units import PlannerError
 ENTRIES = {f"{number:064x}": bad_input(f"reason {number}, ünïcode “quoted”\nand broken") for number in range(4)}
 
 
-def written(path):
+def written(path: Path) -> bytes:
     path.unlink(missing_ok=True)
     with Journal(path) as journal:
         for key, columns in ENTRIES.items():

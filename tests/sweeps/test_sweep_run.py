@@ -14,6 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ GRID = [word for over in OVERS for word in ("--over", over)]
 
 
 @pytest.fixture(scope="module")
-def serial():
+def serial() -> Any:
     """The sweep solved one variation after the other, in this process."""
     return run(ask(PINNED, OVERS))
 
@@ -154,7 +155,7 @@ def test_a_variation_that_cannot_be_planned_is_a_row(planner, tmp_path):
 def test_an_interrupted_sweep_goes_on_where_it_stopped(planner, monkeypatch, tmp_path, serial):
     table, solved = tmp_path / "grid.csv", []
 
-    def until_the_third(task):
+    def until_the_third(task: Any) -> Any:
         if len(solved) == 2:
             raise KeyboardInterrupt
         solved.append(task.key)
@@ -202,7 +203,7 @@ def test_a_worker_with_another_catalog_is_refused():
 
 
 def test_any_executor_will_do_and_a_fault_leaves_it(monkeypatch):
-    def broken(task):
+    def broken(task: Any) -> Any:
         raise RuntimeError("a fault of ours")
 
     asked = ask(PINNED, ["budget.time=120 days,90 days"])

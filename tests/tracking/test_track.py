@@ -1,10 +1,15 @@
 """A tracked run: what is done, where time went, when it ends, and when a budget will be missed."""
 
+from __future__ import annotations
+
 import json
 import math
 import random
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +23,9 @@ from planner.interop.measurement import COLUMNS, training_log_measurement
 from planner.interop.tracking import follow_log, track_log
 from planner.performance.arrays import Conditions
 from planner.performance.rows import read_run
-from planner.results.answers import StatedGoal, Trained
+from planner.results.answers import Optimization, StatedGoal, Trained
 from planner.results.plan import Quantiles, RunConditions
-from planner.tracking.progress import progress
+from planner.tracking.progress import Progress, progress
 from planner.tracking.ramp import course_of
 from planner.tracking.replan import continuation, remaining_scenario
 from planner.tracking.view import continuation_view, sparkline, view
@@ -30,7 +35,7 @@ from planner.workload.zoo import load_model
 LAYOUT = {"tp": 1, "pp": 1, "dp": 8, "micro_batch": 4, "grad_accum": 8, "recompute": "none"}  # batch 256 on 8 GPUs
 
 
-def plan_of(iterations=1000, step=10.0, goal=None, **options):
+def plan_of(iterations: int = 1000, step: float = 10.0, goal: StatedGoal | None = None, **options: Any) -> Optimization:
     return answer(
         "pythia-1.4b",
         iterations=iterations,
@@ -40,7 +45,7 @@ def plan_of(iterations=1000, step=10.0, goal=None, **options):
     )
 
 
-def line(iteration, seconds, total=1000, batch=256, clock=None):
+def line(iteration: int, seconds: float, total: int = 1000, batch: int = 256, clock: str | None = None) -> str:
     head = f" [{clock}]" if clock else ""
     return (
         f"{head} samples/sec: {batch / seconds:.3f} | iteration {iteration:8d}/{total:8d} "
@@ -49,18 +54,25 @@ def line(iteration, seconds, total=1000, batch=256, clock=None):
     )
 
 
-def written(tmp_path, lines, name="train.log"):
+def written(tmp_path: Path, lines: Iterable[str], name: str = "train.log") -> Path:
     path = tmp_path / name
     path.write_text("".join(lines))
     return path
 
 
-def run(upto=500, every=10, seconds=10.0, noise=0.01, seed=1, **options):
+def run(
+    upto: int = 500,
+    every: int = 10,
+    seconds: float = 10.0,
+    noise: float = 0.01,
+    seed: int = 1,
+    **options: Any,
+) -> list[str]:
     rng = random.Random(seed)  # noqa: S311
     return [line(i, seconds * math.exp(rng.gauss(0, noise)), **options) for i in range(every, upto + 1, every)]
 
 
-def tracked(tmp_path, lines, saved):
+def tracked(tmp_path: Path, lines: Iterable[str], saved: Optimization) -> Progress:
     return progress(track_log(written(tmp_path, lines), saved.plan), saved.plan, saved.goal)
 
 
@@ -95,7 +107,13 @@ def test_before_the_first_step_the_plan_is_what_is_known(tmp_path, lines):
     assert now.time_s.p90 == pytest.approx(saved.plan.time_s.p90, rel=1e-6)
 
 
-def lived(seed, between, iterations=4000, every=10, saved_every=200):
+def lived(
+    seed: int,
+    between: float,
+    iterations: int = 4000,
+    every: int = 10,
+    saved_every: int = 200,
+) -> tuple[Any, float]:
     """Records of a run that is interrupted every so many iterations on average, and the seconds it took in all."""
     rng, records, total, at, fresh = random.Random(seed), [], 0.0, 0, True  # noqa: S311
     while at < iterations:
@@ -114,11 +132,11 @@ def test_the_plans_overhead_counts_for_what_is_left_of_a_run_and_less_as_the_log
     saved = plan_of()
     none = Reliability(0, None, 0.0, 0.0, 0.0, 1.0, 0.0, None, None, 1e4, 1.0, 1.0, 1.0, {}, "made up")
 
-    def left(lines, overhead):
+    def left(lines: Iterable[str], overhead: Any) -> Any:
         plan = replace(saved.plan, reliability=replace(none, overhead=overhead))
         return progress(track_log(written(tmp_path, lines), plan), plan).remaining_s
 
-    def clock(iteration):
+    def clock(iteration: int) -> str:
         return f"2027-02-01 {iteration // 360:02d}:{iteration // 6 % 60:02d}:{iteration * 10 % 60:02d}"
 
     beside, steps_only = Overhead(log_more=0.1), run()
@@ -199,7 +217,7 @@ def test_restarts_cost_what_they_lost_and_widen_the_range(tmp_path):
 
 
 def test_the_logs_clock_counts_time_between_starts(tmp_path):
-    def clock(seconds):
+    def clock(seconds: float) -> str:
         return f"2026-11-24 {10 + int(seconds) // 3600:02d}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"
 
     lines = [line(i, 10.0, clock=clock(10 * i)) for i in range(10, 201, 10)]
@@ -288,7 +306,7 @@ def test_following_hears_what_is_added_and_survives_a_new_file(tmp_path):
     path = written(tmp_path, lines[:5])
     heard = []
 
-    def more(_):
+    def more(_: object) -> Any:
         step = len(heard)
         if step == 1:
             with path.open("a") as file:
@@ -375,7 +393,7 @@ def test_a_calibrated_run_sharpens_what_is_predicted_there(tmp_path, planner):
     }  # fmt: skip
     words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
 
-    def predicted():
+    def predicted() -> tuple[float, float, str]:
         found = json.loads(planner("predict", *words, "--catalog", mine, "--json").out)
         rate = found["pred_tokens_per_s_per_gpu"]
         return rate, (found["pred_hi"] - found["pred_lo"]) / rate, found["basis"]
@@ -401,12 +419,12 @@ def test_a_calibrated_run_sharpens_what_is_predicted_there(tmp_path, planner):
 def test_a_log_that_has_grown_replaces_what_it_said_before_and_nothing_else(tmp_path):
     from planner.performance.overlays import add_rows, read_rows
 
-    def add(rows, *, of_log):
+    def add(rows: Sequence[Mapping[str, object]], *, of_log: bool) -> Any:
         found = add_rows(rows, "train", tmp_path, of_log=of_log)
         write_all(tmp_path, found.files)
         return found
 
-    def added(saved, seconds, upto, name="train.log"):
+    def added(saved: Optimization, seconds: float, upto: int, name: str = "train.log") -> Any:
         row = training_log_measurement(written(tmp_path, run(upto, noise=0, seconds=seconds), name), saved)
         return add([row], of_log=True)
 
@@ -541,7 +559,7 @@ def test_track_and_export_and_import_are_commands(tmp_path, planner):
 RAMP = (32, 32, 32_000)  # to 256 over 32,000 samples: 250 iterations or so
 
 
-def ramped(saved, upto, slower=1.0, every=10):
+def ramped(saved: Optimization, upto: int, slower: float = 1.0, every: int = 10) -> tuple[list[str], float]:
     """Megatron-LM's lines of a run whose batch grows, and the seconds that all of it takes."""
     course = course_of(saved.plan, RAMP)
     share = np.diff(course.full_steps(np.arange(saved.plan.iterations + 1)))

@@ -1,5 +1,7 @@
 """Actuals: what Slurm or a cloud's bill says a run took, against its plan to the cent."""
 
+from __future__ import annotations
+
 import csv
 import io
 import json
@@ -8,6 +10,7 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +20,7 @@ from interop_plans import answer
 import planner as library
 from planner.files import csv_text
 from planner.interop.export_focus import COLUMNS
-from planner.results.answers import StatedGoal
+from planner.results.answers import Optimization, StatedGoal
 from planner.results.plan import Billing, Quantiles
 from planner.tracking.cents import allotted, cents, shares
 from planner.units import PlannerError
@@ -27,24 +30,31 @@ HEAD = "JobID|JobName|State|Start|End|ElapsedRaw|NNodes|AllocTRES"
 LAYOUT = {"tp": 1, "pp": 1, "dp": 8, "micro_batch": 4, "grad_accum": 8, "recompute": "none"}  # 8 GPUs at 2 USD
 
 
-def plan_of(hours=1000, gpus=8, **changes):
+def plan_of(hours: float = 1000, gpus: int = 8, **changes: Any) -> Optimization:
     layout = {**LAYOUT, "dp": gpus}
     goal = StatedGoal("cost", None, None, 25_000.0, 0.8)
     saved = answer("pythia-1.4b", iterations=hours, step=3600.0, goal=goal, **layout)
     return replace(saved, plan=replace(saved.plan, **changes)) if changes else saved
 
 
-def dump(tmp_path, *rows, head=HEAD, name="sacct.txt"):
+def dump(tmp_path: Path, *rows: str, head: str = HEAD, name: str = "sacct.txt") -> Path:
     path = tmp_path / name
     path.write_text("\n".join([head, *rows]) + "\n")
     return path
 
 
-def ran(job="7", state="COMPLETED", start="2026-11-02T22:00:00", end="2026-11-03T02:00:00", raw=14400, tres=None):
+def ran(
+    job: str = "7",
+    state: str = "COMPLETED",
+    start: str = "2026-11-02T22:00:00",
+    end: str = "2026-11-03T02:00:00",
+    raw: int = 14400,
+    tres: str | None = None,
+) -> str:
     return f"{job}|neox|{state}|{start}|{end}|{raw}|1|{'cpu=96,gres/gpu=8,node=1' if tres is None else tres}"
 
 
-def by_hand(path):
+def by_hand(path: Path) -> tuple[Any, Any]:
     """GPU-seconds by state and job, added up without planner: rows of jobs, each start once."""
     states, jobs = {}, {}
     rows = [line.split("|") for line in path.read_text().splitlines()]
@@ -189,7 +199,7 @@ def test_a_dump_that_is_none_is_refused_with_what_to_write(tmp_path, planner, ro
 # --- cost exports ------------------------------------------------------------------------------------------------
 
 
-def bill(tmp_path, *rows, name="focus.csv"):
+def bill(tmp_path: Path, *rows: str, name: str = "focus.csv") -> Path:
     usual = {
         "BilledCost": "10", "EffectiveCost": "10", "BillingCurrency": "USD", "ChargeCategory": "Usage",
         "ChargePeriodStart": "2026-11-02T00:00:00Z", "ChargePeriodEnd": "2026-11-03T00:00:00Z",
@@ -264,7 +274,7 @@ def test_a_bill_that_is_none_is_refused_with_what_to_write(tmp_path, row, senten
 # --- the plan's own charges --------------------------------------------------------------------------------------
 
 
-def exported(saved, tmp_path, **options):
+def exported(saved: Optimization, tmp_path: Path, **options: Any) -> tuple[Path, list[dict[str, str]]]:
     launch = library.export(saved, "focus", **options)
     (path,) = launch.write(tmp_path / "focus")
     return path, list(csv.DictReader(io.StringIO(launch.files["focus.csv"])))

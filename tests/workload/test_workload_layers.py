@@ -1,9 +1,12 @@
 """Layers beyond attention: what a pattern means, and parameters and FLOPs of each kind, counted by hand."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import pytest
 
+from planner.spec.model import ModelSpec
 from planner.units import PlannerError
 from planner.workload import flops_per_token, load_model, model_from_mapping, parameter_counts
 from planner.workload.flops import attention_layers
@@ -15,11 +18,11 @@ MAMBA2 = {"kind": "mamba2", "heads": 32, "head_dim": 64, "state": 128, "key_head
 MOE = {"experts": 16, "top_k": 2, "expert_ffn": 512}
 
 
-def model(**values):
+def model(**values: object) -> ModelSpec:
     return model_from_mapping(SHAPE | values)
 
 
-def total(spec):
+def total(spec: ModelSpec) -> int:
     return parameter_counts(spec, padded=False).total
 
 
