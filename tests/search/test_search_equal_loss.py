@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from enumeration import Case
-from search_cases import case
+from search_cases import Case, case
 
 from planner.performance.calibration import load_calibration
 from planner.search import optimize
