@@ -13,9 +13,10 @@ from planner.performance.model_parts import approximated_part
 from planner.performance.stacks import stack_of
 from planner.results.answers import Binding
 from planner.results.plan import Plan
+from planner.search.candidates import Pick
 from planner.search.engine import solve
 from planner.search.goals import View, find
-from planner.search.plans import Pick, fastest_of, make_plan
+from planner.search.plans import make_plan
 from planner.search.pools import unfit_parts
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
@@ -48,7 +49,7 @@ def _budget(state: SearchState, view: View, pick: Pick, key: str) -> Binding | N
     other = find(free)
     if other is None or (other == best and free.offer[other] == view.offer[best]):
         return None
-    plan = make_plan(state, fastest_of(state, other), state.space.offers[int(free.offer[other])])
+    plan = make_plan(state, state.best.pick(other), state.space.offers[int(free.offer[other])])
     instead = {
         "gpus": plan.gpus,
         "gpu": plan.offer.gpu,

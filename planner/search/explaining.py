@@ -12,6 +12,7 @@ from planner.money import in_its_money, writing
 from planner.performance.calibration import Calibration
 from planner.results.plan import Plan
 from planner.search.binding import bindings
+from planner.search.building import build, build_like
 from planner.search.completion_model import DECILE
 from planner.search.explanation import Explanation, Near, Tolerance, Worth
 from planner.search.goals import Goal, View, find
@@ -19,7 +20,7 @@ from planner.search.infeasible import what_would_do
 from planner.search.most import Build, Most, ends_at, most_training, wants_most
 from planner.search.optimum import asked, provenance_of, scenario_goal, simplest_alike, solve
 from planner.search.plans import make_plan
-from planner.search.search_state import SearchState, build
+from planner.search.search_state import SearchState
 from planner.search.simplicity import plain
 from planner.search.whatif import best_value, break_even_speed, value_at
 from planner.search.whynot import parse, pinned
@@ -151,7 +152,7 @@ def worth_of(state: SearchState, goal: Goal) -> list[Worth]:
         out.append(_worth("budget.cost", say("explaining.more_cost", cost=some), before, now, View(state, more)))
     size = 8 if now is None else state.space.pools[int(state.space.pool[now])].setting.hardware.gpus_per_node
     for key, text, wider in _larger(scenario, scenario.cluster, size):
-        out.append(_worth(key, text, before, now, View(state.of(wider), scenario_goal(wider))))
+        out.append(_worth(key, text, before, now, View(build_like(state, wider), scenario_goal(wider))))
     return out
 
 

@@ -13,15 +13,17 @@ from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.calibration import Calibration
 from planner.results.answers import SCHEMA_VERSION, Document, Provenance
 from planner.results.plan import Plan
+from planner.search.building import build
+from planner.search.candidates import Pick
 from planner.search.choose import SharedLimit, choose
 from planner.search.frontiers import undominated_cells
 from planner.search.goals import Goal, View, aiming_at
 from planner.search.infeasible import reason_of
 from planner.search.most import least_of
 from planner.search.optimum import provenance_of, scenario_goal
-from planner.search.plans import Pick, fastest_of, make_plan
+from planner.search.plans import make_plan
 from planner.search.prices import PlanCost, plan_cost
-from planner.search.search_state import SearchState, build
+from planner.search.search_state import SearchState
 from planner.search.simplicity import plain, value_of
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Quota, Scenario
@@ -294,7 +296,7 @@ def _picks(columns: Sequence[_Columns], picked: Sequence[int], fleet: Fleet) -> 
     if fleet.cost_usd is not None:
         sure = [_cost(c, i, p).quantile(fleet.confidence) for c, i, p in zip(columns, picked, simple, strict=True)]
         if sum(sure) > fleet.cost_usd:
-            return [fastest_of(c.state, int(c.cells[i])) for c, i in zip(columns, picked, strict=True)]
+            return [c.state.best.pick(int(c.cells[i])) for c, i in zip(columns, picked, strict=True)]
     return simple
 
 

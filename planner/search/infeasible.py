@@ -12,7 +12,7 @@ from planner.results.answers import Alternative, Infeasible
 from planner.scenario.sections import PRECISIONS
 from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.memory_relaxations import lacking
-from planner.search.plans import fastest_of, make_plan
+from planner.search.plans import make_plan
 from planner.search.pools import no_units, unfit_reasons
 from planner.search.relaxations import relaxations
 from planner.search.search_space import SearchSpace
@@ -36,10 +36,10 @@ def what_would_do(state: SearchState, *, advice: bool = True) -> Infeasible:
         least_cost_usd=least_cost,
         fastest=None
         if quick is None
-        else make_plan(state, fastest_of(state, quick), state.space.offers[int(fastest.offer[quick])]),
+        else make_plan(state, state.best.pick(quick), state.space.offers[int(fastest.offer[quick])]),
         cheapest=None
         if cheap is None
-        else make_plan(state, fastest_of(state, cheap), state.space.offers[int(cheapest.offer[cheap])]),
+        else make_plan(state, state.best.pick(cheap), state.space.offers[int(cheapest.offer[cheap])]),
         changes=tuple(relaxations(state)) if advice else (),
         between=_between(state, {quick, cheap}) if advice else (),
     )
@@ -117,6 +117,6 @@ def _between(state: SearchState, ends: set[int | None]) -> tuple[Alternative, ..
         told.add(cell)
         time, cost = needs_of(state, view, cell)
         shares = say("infeasible.shares", time=time / budget.time_s, cost=cost / budget.cost_usd)
-        plan = make_plan(state, fastest_of(state, cell), state.space.offers[int(view.offer[cell])])
+        plan = make_plan(state, state.best.pick(cell), state.space.offers[int(view.offer[cell])])
         out.append(Alternative(shares, plan))
     return tuple(sorted(out, key=lambda other: other.plan.time_s.p50))

@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.performance.arrays import BoolArray
 from planner.results.answers import Change
+from planner.search.building import build_like
 from planner.search.goals import Goal, View, find
 from planner.search.search_state import SearchState
 from planner.search.shortfalls import budget_goal
@@ -66,7 +67,7 @@ def _with(key: str, values: Sequence[str]) -> Callable[[SearchState], Changed | 
         scenario = state.space.scenario
         present = getattr(scenario.training, key)
         for value in values[values.index(present) + 1 :] if present in values else values:
-            other = state.of(replace(scenario, training=replace(scenario.training, **{key: value})))  # type: ignore[arg-type]
+            other = build_like(state, replace(scenario, training=replace(scenario.training, **{key: value})))  # type: ignore[arg-type]
             if find(View(other, _any_plan(other.space.scenario))) is not None:
                 text = say(f"memory_relaxations.{key}", value=value)
                 return Change(f"training.{key}", present, value, text, (f"training.{key}={value}",)), other
@@ -81,7 +82,7 @@ def _free_layout(state: SearchState) -> Changed | None:
     free = LayoutBounds(memory_headroom=scenario.layout.memory_headroom)
     if scenario.layout == free:
         return None
-    other = state.of(replace(scenario, layout=free))
+    other = build_like(state, replace(scenario, layout=free))
     if find(View(other, _any_plan(other.space.scenario))) is None:
         return None
     names = [f.name for f in fields(free) if getattr(scenario.layout, f.name) != getattr(free, f.name)]
@@ -103,7 +104,7 @@ def _more_own_nodes(state: SearchState) -> Changed | None:
             cluster = replace(
                 scenario.cluster, own=machines, max_gpus=max(scenario.cluster.max_gpus, more.nodes * own.gpus_per_node)
             )
-            other = state.of(replace(scenario, cluster=cluster))
+            other = build_like(state, replace(scenario, cluster=cluster))
             if find(View(other, _any_plan(other.space.scenario))) is not None:
                 code = (
                     "memory_relaxations.own" if own.network_gbit_per_s is not None else "memory_relaxations.own_joined"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypedDict
 
 import numpy as np
@@ -29,7 +29,7 @@ from planner.results.plan import (
     RunConditions,
 )
 from planner.risk.completion import Completion
-from planner.search.candidates import Found
+from planner.search.candidates import Pick
 from planner.search.completion_model import DECILE
 from planner.search.goals import within_cost
 from planner.search.offer_refs import offer_ref
@@ -47,31 +47,6 @@ from planner.workload.counts import parameter_counts
 from planner.workload.flops import flops_per_token
 from planner.workload.iterations import per_epoch, samples_consumed
 from planner.workload.learning import CriticalBatch, batch_remark, learning_remarks, starts_from
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """One candidate, as `Found` holds many: a cell, a row of its layout table, how the batch is cut, the prediction."""
-
-    cell: int
-    row: int
-    dp: int
-    micro: int
-    batch: int
-    covered: int  # layers of each chunk that full recompute covers
-    instances: int  # groups of ranks that sharded states lie over
-    step_s: float
-    seconds: float
-
-
-def pick_of(found: Found, at: int) -> Pick:
-    """One of evaluated candidates."""
-    return Pick(*(getattr(found, name)[at].item() for name in Found.__slots__))
-
-
-def fastest_of(state: SearchState, cell: int) -> Pick:
-    """The fastest candidate of a cell that has been searched."""
-    return pick_of(state.best, cell)
 
 
 def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:

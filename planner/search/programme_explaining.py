@@ -14,10 +14,10 @@ from planner.results.answers import SCHEMA_VERSION, Document, Provenance, Stated
 from planner.search.calendar import Calendar, Choice, Schedule, makespan, total_cost
 from planner.search.calendar_milp import solve
 from planner.search.programme_answer import ProgrammeAnswer
-from planner.search.programme_answers import answer_of, quota_words
+from planner.search.programme_answers import answer_of
 from planner.search.programme_refusals import refusal_of
 from planner.search.programme_shared import limits_of
-from planner.search.programmes import DAY_S, Study, choose_calendar, move_s, study_of
+from planner.search.programmes import DAY_S, Study, choose_calendar, move_s, quota_words, study_of
 from planner.spec.programme import Programme
 from planner.words import Sentence, say
 

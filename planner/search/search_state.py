@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.catalog import Catalog
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
-from planner.performance.calibration import Calibration
 from planner.performance.frameworks import framework, stages_run
 from planner.performance.intervals import spread
 from planner.results.plan import Overhead
@@ -25,10 +23,9 @@ from planner.search.layouts import LayoutTable, layout_table
 from planner.search.money import HOUR_S
 from planner.search.physics import SettingPhysics
 from planner.search.prices import Rates, chance, cost_line, quantile
-from planner.search.search_space import SearchSpace, search_space
+from planner.search.search_space import SearchSpace
 from planner.search.tally import Limits, Tally
-from planner.spec.hardware import Hardware, Offer
-from planner.spec.scenario import MOST_TRAINING, Scenario
+from planner.spec.hardware import Hardware
 
 CELLS_TOGETHER = 32  # GPU counts of one layout space that are searched in one pass
 ROWS_TOGETHER = 500_000  # and layouts, were each on every one of more GPU counts
@@ -91,19 +88,6 @@ class SearchState:
         """Drops what was found of the cells, so that they are searched anew."""
         self.best.seconds[:], self.bound_s[:] = np.inf, 0.0
         self.exact[:] = False
-
-    def of(self, scenario: Scenario) -> SearchState:
-        """The state of another scenario's search on the same facts, with all that is known here and holds there."""
-        mine = self.space
-        same = all(
-            getattr(scenario, name) == getattr(mine.scenario, name)
-            for name in ("model", "data", "seq_length", "training", "layout", "throughput", "cluster", "risk")
-        )
-        # The user's own measurements are read on the machines of `cluster`, with the hazards of `risk`.
-        own_calibration = mine.calibration if same else None
-        other = build(scenario, mine.catalog, mine.facts, mine.given, own_calibration)
-        other.learn(self)
-        return other
 
     def learn(self, known: SearchState) -> None:
         """Takes over from another search what does not hang on how their spaces differ."""
@@ -309,38 +293,3 @@ class SearchState:
         if key not in self._cheapest:
             self._cheapest[key] = self.space.cheapest(allowed)
         return self._cheapest[key]
-
-
-def build(
-    scenario: Scenario,
-    catalog: Catalog,
-    calibration: Calibration,
-    offers: Sequence[Offer] | None = None,
-    own_calibration: Calibration | None = None,
-) -> SearchState:
-    """The search of a scenario, before it begins: nothing is evaluated but what its space itself hangs on.
-
-    That is what the user's own measurements say of the predictions, and how long the longest run within the budgets is.
-
-    Parameters
-    ----------
-    offers : plan with these instead of the catalog's eligible ones
-    own_calibration : the calibration with the user's own measurements in it, where it is known already
-
-    Raises
-    ------
-    PlannerError
-        If the scenario allows no batch, names what the catalog lacks, or states a throughput of what cannot run.
-    """
-    if scenario.objective.kind in MOST_TRAINING:
-        from planner.search.most import settled
-
-        scenario = settled(scenario, lambda s: build(s, catalog, calibration, offers, own_calibration))
-    space = search_space(scenario, catalog, calibration, offers)
-    if own_calibration is None and scenario.throughput:
-        from planner.search.own_runs import calibrated_by_own_runs
-
-        own_calibration = calibrated_by_own_runs(
-            scenario, catalog, calibration, lambda s, o: build(s, catalog, calibration, o)
-        )
-    return SearchState(space if own_calibration is None else replace(space, calibration=own_calibration))

@@ -14,11 +14,10 @@ from itertools import pairwise
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.search.candidates import Found, first_of_each
+from planner.search.candidates import Found, Pick, first_of_each
 from planner.search.engine import each_within
 from planner.search.goals import View
 from planner.search.layout_space import LayoutSpace
-from planner.search.plans import Pick, fastest_of, pick_of
 from planner.search.search_state import SearchState
 from planner.search.tally import SLACK
 
@@ -47,7 +46,7 @@ FIRST = 256  # batches that are looked at first, the roundest of them
 
 def plain(view: View, cell: int) -> Pick:
     """The plan of a cell that has been searched: the simplest within the scenario's `simpler_within` of its fastest."""
-    best, share = fastest_of(view.state, cell), view.state.space.scenario.simpler_within
+    best, share = view.state.best.pick(cell), view.state.space.scenario.simpler_within
     return simplest(view, best, share, share) if share > 0.0 else best
 
 
@@ -68,7 +67,7 @@ def simplest(view: View, best: Pick, share_of_time: float, share_of_value: float
     for first, last in pairwise([*begin.tolist(), len(order)]):
         chosen = _roundest(layouts, found.take(np.arange(first, last)), best.batch, within)
         if chosen is not None:
-            return replace(pick_of(chosen, 0), cell=cell)
+            return replace(chosen.pick(0), cell=cell)
     raise AssertionError("the best run is not within its own limits")
 
 

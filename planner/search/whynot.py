@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.performance.arrays import RECOMPUTE, BoolArray
 from planner.results.plan import Plan
+from planner.search.building import build_like
 from planner.search.explanation import WhyNot
 from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.optimum import scenario_goal
@@ -44,7 +45,7 @@ def why_not(state: SearchState, text: str, best: float | None) -> WhyNot:
     """
     wanted = parse(text)
     scenario = pinned(state.space.scenario, wanted)
-    inside = state if scenario == state.space.scenario else state.of(scenario)
+    inside = state if scenario == state.space.scenario else build_like(state, scenario)
     goal = _goal(inside.space, scenario, wanted)
     if goal is None:
         _known_gpu(state.space, wanted)
@@ -162,7 +163,7 @@ def _not_offered(state: SearchState, text: str, wanted: Mapping[str, str]) -> Wh
         wider = replace(wider, **change)  # type: ignore[arg-type]
         keys = say("whynot.and", some=keys, other=key) if keys else key
         scenario = replace(state.space.scenario, cluster=wider)
-        larger = state.of(scenario)
+        larger = build_like(state, scenario)
         goal = _goal(larger.space, scenario, wanted)
         if goal is None:
             continue

@@ -11,8 +11,8 @@ from search_cases import Case, MadeUpCatalog, accelerator, case
 
 from planner.performance.arrays import RECOMPUTE
 from planner.performance.calibration import load_calibration
+from planner.search.building import build
 from planner.search.optimum import solve
-from planner.search.search_state import build
 from planner.search.space import pins
 from planner.spec.scenario import Cluster, IntChoice, LayoutBounds, Training
 from planner.units import PlannerError
