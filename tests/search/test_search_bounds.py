@@ -10,7 +10,7 @@ import pytest
 
 from planner.catalog import load_catalog
 from planner.performance.arrays import Layouts, Setting
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.performance.memory import memory
 from planner.performance.steptime import step_time
 from planner.search.batches import batch_space

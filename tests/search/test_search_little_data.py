@@ -11,9 +11,9 @@ import pytest
 from search_cases import case
 
 from planner.catalog import load_catalog
-from planner.performance.calibration import load_calibration
 from planner.performance.frameworks import framework
 from planner.performance.layout_choices import interleaves, layout_axes
+from planner.performance.loading import load_calibration
 from planner.scenario import parse_scenario
 from planner.search.batches import batch_space
 from planner.search.building import build

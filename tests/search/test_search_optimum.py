@@ -10,7 +10,8 @@ from enumeration import Candidate, best_of, enumerate_candidates
 from search_cases import Case, case, narrowed, wavy, with_budget
 
 from planner.performance.arrays import RECOMPUTE
-from planner.performance.calibration import Calibration, load_calibration
+from planner.performance.calibration import Calibration
+from planner.performance.loading import load_calibration
 from planner.results.answers import Optimization
 from planner.results.plan import Plan
 from planner.search import frontier, optimize

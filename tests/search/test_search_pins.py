@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from search_cases import Case, MadeUpCatalog, accelerator, case
 
 from planner.performance.arrays import RECOMPUTE
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.search.building import build
 from planner.search.optimum import solve
 from planner.search.space import pins

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from search_cases import Case, case, with_budget
 
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.results.answers import Comparison
 from planner.results.plan import Plan
 from planner.search import compare, explain, frontier, optimize

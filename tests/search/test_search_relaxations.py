@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from planner.catalog import load_catalog
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.results.answers import Change
 from planner.scenario import parse_scenario
 from planner.search import optimize

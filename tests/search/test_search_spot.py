@@ -12,7 +12,7 @@ from enumeration import Candidate, cost_chance, enumerate_candidates
 from search_cases import Case, case, narrowed, with_budget
 from test_risk_completion import random_plans
 
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.risk.market import Market, market_completion
 from planner.risk.replay import replay
 from planner.risk.simulation import SimulatedRun, simulate

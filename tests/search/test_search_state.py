@@ -10,7 +10,7 @@ import pytest
 
 from planner.catalog import load_catalog
 from planner.interop.resolve import read_scenario
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.search.building import build, build_like
 from planner.search.optimum import solve
 from planner.search.search_state import SearchState
