@@ -107,8 +107,7 @@ def _memory(state: SearchState, best: int, plan: Plan) -> list[Binding]:
     """Memory binds if the same machines with a quarter more of it would be faster."""
     layouts = state.layout_space(int(state.space.pool[best]))
     larger = copy(layouts)
-    larger.physics = copy(layouts.physics)
-    larger.physics.capacity_gib = layouts.physics.capacity_gib * MORE_MEMORY
+    larger.capacity_gib = layouts.capacity_gib * MORE_MEMORY
     nothing = np.array([np.inf])
     limits = Limits(nothing, nothing.copy(), state.best.seconds[[best]])
     found, _ = solve(larger, state.space.gpus[[best]], limits, lambda best_s: best_s)

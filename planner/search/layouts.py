@@ -14,6 +14,7 @@ from planner.search.batches import BatchSpace
 from planner.search.open_ends import (
     FULL,
     divisor_counts,
+    every_divisor,
     group_allowed,
     has_groups,
     layers_covered,
@@ -101,6 +102,11 @@ class LayoutTable:
         """GPUs over which states lie, 0 where it is all ranks, (n,)."""
         return np.where(instances > 1, dp * self.cp[rows] / instances, 0.0)
 
+    def every_group(self, rows: IntArray, dp: IntArray) -> tuple[IntArray, IntArray]:
+        """(index into `rows`, instances of the states) of every group that rows may have."""
+        which, instances = every_divisor(self.units(rows, dp))
+        return which, instances * self.instances(rows, dp)[which]
+
     def times(self, rows: IntArray, dp: IntArray) -> IntArray:
         """How many candidates a row is at one cut of a batch: layers covered x groups, (n,)."""
         return self.covers(rows) * divisor_counts(self.units(rows, dp))
@@ -108,6 +114,12 @@ class LayoutTable:
     def covers(self, rows: IntArray) -> IntArray:
         """How many numbers of layers full recompute may cover, (n,)."""
         return self.every[rows] - self.least[rows] + 1
+
+    def layouts(self, rows: IntArray, dp: IntArray, micro: IntArray, grad_accum: IntArray) -> Layouts:
+        """These layouts as the performance room takes them."""
+        axes = (self.tp, self.pp, self.vpp, self.cp, self.ep, self.zero_stage, self.sequence_parallel, self.recompute)
+        tp, pp, vpp, *others = (axis[rows] for axis in axes)
+        return Layouts(tp, pp, vpp, dp, *others, micro, grad_accum)
 
     def on(self, gpus: int, dp: IntChoice, batches: BatchSpace) -> tuple[IntArray, IntArray]:
         """Rows that fit `gpus` exactly, with an allowed batch, and their dp."""

@@ -7,10 +7,11 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from planner.performance.arrays import BoolArray
+from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.results.answers import Change
 from planner.search.building import build_like
 from planner.search.goals import Goal, View, find
+from planner.search.layout_space import LayoutSpace
 from planner.search.search_state import SearchState
 from planner.search.shortfalls import budget_goal
 from planner.spec.scenario import MOST_GPUS, LayoutBounds, Scenario
@@ -43,17 +44,46 @@ def lacking(state: SearchState, allowed: BoolArray | None = None) -> str:
         if alike in seen:
             continue
         seen.add(alike)
-        least = layouts.least_memory(gpus)
-        if least is not None and (best is None or least[0] - layouts.physics.capacity_gib < best[0]):
-            best = (least[0] - layouts.physics.capacity_gib, pool, gpus, *least[1:])
+        least = least_memory(layouts, gpus)
+        if least is not None and (best is None or least[0] - layouts.capacity_gib < best[0]):
+            best = (least[0] - layouts.capacity_gib, pool, gpus, *least[1:])
     if best is None:
         return ""
     lacks, pool, gpus, row, dp, micro = best
     setting, table = state.space.pools[pool].setting, state.layout_space(pool).table
     machines = {"gpus": gpus, "gpu": setting.hardware.gpu, "framework": setting.framework}
     cut = {"tp": int(table.tp[row]), "pp": int(table.pp[row]), "dp": dp, "micro": micro}
-    capacity = float(state.layout_space(pool).physics.capacity_gib)
+    capacity = float(state.layout_space(pool).capacity_gib)
     return say("memory_relaxations.lacking", **machines, **cut, lacks=float(lacks), capacity=capacity)
+
+
+def least_memory(space: LayoutSpace, gpus: int) -> tuple[float, int, int, int] | None:
+    """GiB of the candidate on `gpus` that needs least, its row, dp and micro-batch; None where there is none.
+
+    It has the smallest batch, as many layers recomputed and its states over as many ranks as can be.
+    """
+    t, batches = space.table, space.batches
+    row, dp = t.on(gpus, space.dp, batches)
+    unit = dp * t.group[row]
+
+    def needed(at: IntArray, micro: int, grad_accum: IntArray) -> FloatArray:
+        base, each, step = space.memory_parts(row[at], dp[at], grad_accum, t.instances(row[at], dp[at]))
+        return np.maximum(base + each * micro, step)
+
+    best, place = np.inf, (0, 0, 0)
+    bound = np.zeros(len(row))  # what no micro-batch from here on needs less than
+    micros = np.arange(batches.micro_low, batches.micro_high + 1)
+    for micro in micros[batches.allows_micro(micros)].tolist():
+        batch = batches.edge(micro * unit, smallest=True)
+        at = np.flatnonzero((batch > 0) & (bound < best))
+        if not len(at):
+            continue
+        least = needed(at, micro, batch[at] // (micro * dp[at]))
+        first = int(np.argmin(least))
+        if least[first] < best:
+            best, place = float(least[first]), (int(row[at[first]]), int(dp[at[first]]), micro)
+        bound[at] = needed(at, micro, t.group[row[at]])
+    return None if best == np.inf else (best, *place)
 
 
 def _any_plan(scenario: Scenario) -> Goal:

@@ -53,7 +53,7 @@ def _predicted(
     if cell is None:
         # It ran, whatever the memory formulas say.
         for pool in range(len(state.space.pools)):
-            state.layout_space(pool).physics.capacity_gib = np.inf
+            state.layout_space(pool).capacity_gib = np.inf
         state.forget()
         view = View(state, Goal(per_usd=1.0, cells=cells))
         cell = find(view)

@@ -53,7 +53,10 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
     """A candidate on one offer, as a plan."""
     cell = pick.cell
     setting = _setting(state, pick)
-    layouts = _layouts(state, pick)
+    row, dp, micro, grad_accum = (
+        np.array([n]) for n in (pick.row, pick.dp, pick.micro, pick.batch // (pick.micro * pick.dp))
+    )
+    layouts = state.layout_space(int(state.space.pool[cell])).table.layouts(row, dp, micro, grad_accum)
     step = step_time(setting, layouts, state.space.calibration)
     factor = _step_factors(state, cell)
     runs = state.completion_model.completion(np.array([pick.seconds]), np.array([cell]))
@@ -215,14 +218,6 @@ def _setting(state: SearchState, pick: Pick) -> Setting:
     if pick.instances > 1:
         group = int(table.gpus_of_a_group(row, dp, np.array([pick.instances]))[0])
     return replace(setting, conditions=replace(stated, recompute_share=share, shard_group=group))
-
-
-def _layouts(state: SearchState, pick: Pick) -> Layouts:
-    layouts = state.layout_space(int(state.space.pool[pick.cell]))
-    row, dp, micro, grad_accum = (
-        np.array([n]) for n in (pick.row, pick.dp, pick.micro, pick.batch // (pick.micro * pick.dp))
-    )
-    return layouts.layouts(row, dp, micro, grad_accum)
 
 
 def _layout(x: Layouts) -> Layout:

@@ -167,7 +167,9 @@ def _roundest(layouts: LayoutSpace, pairs: Found, batch: int, within: _Within) -
         end = int(np.searchsorted(odd, last, side="right"))
         at = np.arange(begin, end)
         found = _evaluated(layouts, pairs, which[at], batches[at])
-        fits = np.flatnonzero(_fits(layouts, found))
+        grad_accum = found.batch // (found.micro * found.dp)
+        candidates = (found.row, found.dp, found.micro, grad_accum, found.instances, found.covered)
+        fits = np.flatnonzero(layouts.fits(*candidates))
         first = within.first(found.seconds[fits])
         if first is not None:
             same = (odd[at] == odd[at][fits[first]]) & (far[at] == far[at][fits[first]])
@@ -181,10 +183,3 @@ def _evaluated(layouts: LayoutSpace, pairs: Found, which: IntArray, batch: IntAr
     row, dp, micro, instances = (x[which] for x in (pairs.row, pairs.dp, pairs.micro, pairs.instances))
     covered = layouts.fewest_covered(row, dp, micro, batch // (micro * dp), instances)
     return layouts.evaluate(np.zeros_like(row), row, dp, micro, batch, covered, instances)
-
-
-def _fits(layouts: LayoutSpace, found: Found) -> BoolArray:
-    grad_accum = found.batch // (found.micro * found.dp)
-    base, slope = layouts.memory_line(found.row, found.dp, grad_accum, found.instances, found.covered)
-    fits: FloatArray = base + slope * found.micro
-    return np.asarray(fits <= layouts.physics.capacity_gib)
