@@ -207,13 +207,12 @@ class _Branch:
             bounds.append(bound[~slow])
         pair, interval, bound = np.concatenate(pairs), np.concatenate(intervals), np.concatenate(bounds)
         some = np.flatnonzero(t.least[self.row[pair]] < t.every[self.row[pair]])
-        at, i = pair[some], interval[some]
-        row, end = self.row[at], space.ends[i]
-        covered = self._covered(at, np.maximum(space.starts[i], self.spared[at] + 1), t.group[row])
+        at, first, last = pair[some], space.starts[interval[some]], space.ends[interval[some]]
+        row = self.row[at]
+        covered = self._covered(at, np.maximum(first, self.spared[at] + 1), t.group[row])
         share = np.floor(t.share(row, covered) * SHARES) / SHARES
-        slow, fill = stage_s(space.scope, space.kernels(row, end, share), t.pp[row], t.vpp[row])
-        fills = space.starts[i] * self.dp[at] / reference
-        busy = self.scale[at] * t.pp[row] * (slow + fill * fills) / end
+        slow_s, fill_s = stage_s(space.scope, space.kernels(row, last, share), t.pp[row], t.vpp[row])
+        busy = self.scale[at] * t.pp[row] * (slow_s + fill_s * (first * self.dp[at] / reference)) / last
         bound[some] = np.maximum(bound[some], busy + self._passing(at) + self.beside[at])
         return pair, interval, bound
 

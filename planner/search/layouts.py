@@ -117,9 +117,19 @@ class LayoutTable:
 
     def layouts(self, rows: IntArray, dp: IntArray, micro: IntArray, grad_accum: IntArray) -> Layouts:
         """These layouts as the performance room takes them."""
-        axes = (self.tp, self.pp, self.vpp, self.cp, self.ep, self.zero_stage, self.sequence_parallel, self.recompute)
-        tp, pp, vpp, *others = (axis[rows] for axis in axes)
-        return Layouts(tp, pp, vpp, dp, *others, micro, grad_accum)
+        return Layouts(
+            self.tp[rows],
+            self.pp[rows],
+            self.vpp[rows],
+            dp,
+            self.cp[rows],
+            self.ep[rows],
+            self.zero_stage[rows],
+            self.sequence_parallel[rows],
+            self.recompute[rows],
+            micro,
+            grad_accum,
+        )
 
     def on(self, gpus: int, dp: IntChoice, batches: BatchSpace) -> tuple[IntArray, IntArray]:
         """Rows that fit `gpus` exactly, with an allowed batch, and their dp."""
