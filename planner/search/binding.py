@@ -83,19 +83,14 @@ def _batch(space: SearchSpace, plan: Plan) -> list[Binding]:
     limit = limit_of(end, low, high)
     where = say(f"binding.batch_{end if plan.global_batch == limit else 'multiple'}")
     batch = {"batch": plan.global_batch, "where": where, "low": low, "high": high}
-    if end == "max" and not _from_checkpoint(space):  # the law is of training from scratch
+    active, size = parameter_counts(space.pools[0].setting.model).active, total * space.length.seq_length
+    start = starts_from(space.scenario.training.starts_from, active, size)
+    if end == "max" and start != "checkpoint":  # the law is of training from scratch
         tokens = say("binding.tokens_asked" if loss is None else "binding.tokens_to_the_loss")
         said = say("binding.batch_costs", **batch, share=share, critical=round(critical), tokens=tokens)
     else:
         said = say("binding.batch", **batch)
     return [Binding(f"training.global_batch.{end}", said, float(plan.global_batch), float(limit), "sequences")]
-
-
-def _from_checkpoint(space: SearchSpace) -> bool:
-    """Whether the run goes on from a checkpoint, as it is said or by its tokens a parameter."""
-    length, active = space.length, parameter_counts(space.pools[0].setting.model).active
-    tokens = length.total_samples * length.seq_length
-    return starts_from(space.scenario.training.starts_from, active, tokens) == "checkpoint"
 
 
 def limit_of(end: str, low: int, high: int) -> int:

@@ -20,8 +20,8 @@ from planner.search.optimum import provenance_of, scenario_goal, unit_of
 from planner.search.plans import make_plan
 from planner.search.readings import READINGS, cost_factors, gpu_hours, time_factors
 from planner.search.search_state import SearchState
-from planner.search.simplicity import plain, value_of
-from planner.search.whatif import break_even_price, break_even_speed, value_at
+from planner.search.simplicity import plain
+from planner.search.whatif import break_even_price, break_even_speed
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Scenario
 from planner.units import PlannerError
@@ -149,8 +149,8 @@ def _solved(state: SearchState, label: str, goal: Goal) -> _Contender:
         return _Contender(side, provenance, state, goal, unit=unit)
     pick = plain(view, cell)
     plan = make_plan(state, pick, state.space.offers[int(view.offer[cell])])
-    value = value_at(view, cell)
-    plan = replace(plan, objective_value=value_of(view, pick))
+    value = view.value_at(cell)
+    plan = replace(plan, objective_value=view.value_of(pick))
     return _Contender(Side(label, "optimal", plan), provenance, state, goal, value, unit)
 
 

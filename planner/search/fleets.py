@@ -24,7 +24,7 @@ from planner.search.optimum import provenance_of, scenario_goal
 from planner.search.plans import make_plan
 from planner.search.prices import PlanCost, plan_cost
 from planner.search.search_state import SearchState
-from planner.search.simplicity import plain, value_of
+from planner.search.simplicity import plain
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Quota, Scenario
 from planner.units import PlannerError
@@ -159,7 +159,7 @@ def optimize_fleet(
         )
     picks = _picks(columns, picked, fleet)
     runs = tuple(
-        FleetRun(n, w, value_of(c.view(i), pick), make_plan(c.state, pick, c.offer(i)))
+        FleetRun(n, w, c.view(i).value_of(pick), make_plan(c.state, pick, c.offer(i)))
         for n, w, c, i, pick in zip(names, weights, columns, picked, picks, strict=True)
     )
     together, independent = _chances(columns, picked, picks, fleet)

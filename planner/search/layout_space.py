@@ -13,7 +13,7 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
 from planner.performance.calibration import Calibration
 from planner.performance.kernels import KernelTimes, Scope, kernels_of
 from planner.performance.memory import memory_affine
-from planner.performance.steptime import message_s, once_a_step_s, stage_s, step_of
+from planner.performance.steptime import data_parallel_s, message_s, optimizer_s, stage_s, step_of
 from planner.search.batches import BatchSpace
 from planner.search.candidates import Found
 from planner.search.layouts import LayoutTable
@@ -192,8 +192,8 @@ class LayoutSpace:
         """
         t, scope = self.table, self.in_groups(row, dp, instances)
         slow, _ = stage_s(scope, kernels, t.pp[row], t.vpp[row])
-        traffic, optimizer = once_a_step_s(scope, kernels, t.pp[row], dp, t.zero_stage[row], np.ones_like(dp), slow)
-        return np.asarray(traffic + optimizer + scope.rates.step)
+        traffic = data_parallel_s(scope, kernels, t.pp[row], dp, t.zero_stage[row], np.ones_like(dp), slow)
+        return np.asarray(traffic + optimizer_s(scope, kernels, t.pp[row], dp, t.zero_stage[row]) + scope.rates.step)
 
     # --- memory ------------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from planner.search.most import ends_at, most_training, wants_most
 from planner.search.plans import make_plan
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
-from planner.search.simplicity import plain, simplest, value_of
+from planner.search.simplicity import plain, simplest
 from planner.search.space import space_of
 from planner.search.tally import MEMORY, Tally
 from planner.spec.hardware import Offer
@@ -114,7 +114,7 @@ def _answer(state: SearchState, *, exhaustive: bool = False, advice: bool = True
         )
     offer = state.space.offers[int(view.offer[best])]
     pick = plain(view, best)
-    plan = replace(make_plan(state, pick, offer), objective_value=value_of(view, pick))
+    plan = replace(make_plan(state, pick, offer), objective_value=view.value_of(pick))
     return Optimization(
         status="optimal",
         plan=plan,
@@ -161,7 +161,7 @@ def given_up(view: View, best: int, pick: Pick, certificate: Certificate) -> Giv
     optimum, least = view.state.best.pick(best), certificate.best
     if pick == optimum or least is None:
         return None
-    amount = value_of(view, pick) - least
+    amount = view.value_of(pick) - least
     plan = make_plan(view.state, optimum, view.state.space.offers[int(view.offer[best])])
     share = amount / least if least else 0.0
     return GivenUp(
@@ -224,7 +224,8 @@ def chosen(view: View, best: int) -> int:
     cells = cells[np.lexsort(order_keys(view, cells)[::-1])]
     time = state.time_s(0.5, state.best.seconds[cells], cells)
     cost = view.cost(0.5, state.best.seconds[cells], cells)
-    keys = [_quota_key(state.space, int(view.offer[c])) for c in cells]
+    offers = [state.space.offers[int(view.offer[c])] for c in cells]
+    keys = [(offer.cloud, offer.region, offer.gpu, offer.pricing) for offer in offers]
     cells = cells[
         undominated(
             (view.value(state.best.seconds[cells], cells), time, cost, state.space.gpus[cells].astype(np.float64)), keys
@@ -356,8 +357,3 @@ def provenance_of(space: SearchSpace) -> Provenance:
         asked=asked_values(scenario),
         money=None if scenario.money == USD else scenario.money,
     )
-
-
-def _quota_key(space: SearchSpace, offer: int) -> tuple[str, str, str, str]:
-    o = space.offers[offer]
-    return (o.cloud, o.region, o.gpu, o.pricing)

@@ -58,9 +58,12 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
     )
     layouts = state.layout_space(int(state.space.pool[cell])).table.layouts(row, dp, micro, grad_accum)
     step = step_time(setting, layouts, state.space.calibration)
-    factor = _step_factors(state, cell)
     runs = state.completion_model.completion(np.array([pick.seconds]), np.array([cell]))
-    low, middle, high = (pick.step_s * f for f in (factor.p10, factor.p50, factor.p90))
+    model = state.completion_model
+    median = float(model.median[cell])
+    middle = pick.step_s * median
+    low = pick.step_s * (median * math.exp(-DECILE * float(model.log_low[cell])))
+    high = pick.step_s * (median * math.exp(DECILE * float(model.log_high[cell])))
     step_s = Quantiles(min(middle, max(low, float(step.least_s[0]))), middle, high)  # no part does more than it can
     time = Quantiles(*(float(runs.quantile(p)[0]) for p in (0.1, 0.5, 0.9)))
     gpus, batch = int(state.space.gpus[cell]), pick.batch
@@ -133,14 +136,6 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
         buying=state.space.buying.get(offer.instance) if offer.pricing == "owned" else None,
     )
     return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(state.space, plan))
-
-
-def _step_factors(state: SearchState, cell: int) -> Quantiles:
-    """Factors on the predicted step time of a cell."""
-    completion_model = state.completion_model
-    middle = float(completion_model.median[cell])
-    low, high = float(completion_model.log_low[cell]), float(completion_model.log_high[cell])
-    return Quantiles(middle * math.exp(-DECILE * low), middle, middle * math.exp(DECILE * high))
 
 
 class _Speed(TypedDict):

@@ -98,7 +98,8 @@ def _binding(answer: ProgrammeAnswer) -> Iterator[StageBinds]:
 def _worth(study: Study) -> Iterator[Change]:
     programme, calendar = study.programme, study.calendar
     if programme.budget.time_s is not None:
-        longer = _longer(study, 1)
+        horizon = calendar.horizon + 1
+        longer = replace(calendar, horizon=horizon, limits=limits_of(programme, study.shared, horizon))
         yield _change(study, "budget.time", say("programme_explaining.day"), longer)
     if calendar.budget is not None:
         more = calendar.budget * MORE_MONEY
@@ -127,11 +128,6 @@ def _worth(study: Study) -> Iterator[Change]:
 def _with(calendar: Calendar, number: int, **changes: Any) -> Calendar:
     tasks = tuple(replace(task, **changes) if i == number else task for i, task in enumerate(calendar.tasks))
     return replace(calendar, tasks=tasks)
-
-
-def _longer(study: Study, days: int) -> Calendar:
-    horizon = study.calendar.horizon + days
-    return replace(study.calendar, horizon=horizon, limits=limits_of(study.programme, study.shared, horizon))
 
 
 def _shrunk(study: Study, number: int) -> Calendar:

@@ -16,7 +16,7 @@ from planner.search.building import build_like
 from planner.search.goals import Goal, View, find
 from planner.search.plans import make_plan
 from planner.search.search_state import SearchState
-from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of, value_of
+from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of
 from planner.search.simplicity import plain
 from planner.spec.scenario import MOST_GPUS, Scenario
 from planner.units import PlannerError, rounded_up
@@ -76,7 +76,7 @@ def _larger(form: WrittenBudget, rate: str) -> Callable[[SearchState], Relaxatio
         cell = find(view)
         if cell is None:
             return None
-        needed = {form: form.beyond(present, value_of(view, cell))}
+        needed = {form: form.beyond(present, view.value_at(cell))}
         return _budgets(state, f"relaxations.{form.field}", needed, present=present)
 
     return find_change
