@@ -21,7 +21,7 @@ import numpy as np
 
 from planner.catalog import load_catalog
 from planner.performance.arrays import FloatArray, IntArray
-from planner.performance.calibration import Calibration, load_calibration
+from planner.performance.calibration import Calibration
 from planner.performance.fitting import Fit, fit
 from planner.performance.intervals import spread
 from planner.performance.learning import (
@@ -33,6 +33,7 @@ from planner.performance.learning import (
     read_runs,
     uncalibrated,
 )
+from planner.performance.loading import load_calibration
 from planner.performance.next_runs import next_runs
 from planner.performance.rows import Run
 from planner.performance.stacks import kind_of

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from planner.catalog.paths import data_dir
 from planner.catalog.risk_facts import load_risk_facts
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.risk.backtest import Verdict, backtest, document, figures, is_run, published_rows
 from planner.risk.overhead import published
 

@@ -54,7 +54,7 @@ def cold(runs: int = 5) -> None:
 def evaluations() -> None:
     """Full evaluations a second on one core: kernels, step, run and memory of candidates nobody pruned."""
     from planner import api
-    from planner.search.search_state import build
+    from planner.search.building import build
 
     catalog, calibration = api.load_facts()
     scenario = api.load_scenario(SCENARIO, ["training.framework=megatron"])

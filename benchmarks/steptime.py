@@ -16,7 +16,7 @@ import numpy as np
 
 from planner.catalog import load_catalog
 from planner.performance.arrays import Setting
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.performance.memory_layout import layout_memory
 from planner.performance.steptime import kernels_of, scope, step_of
 from planner.spec.hardware import Hardware

@@ -103,7 +103,7 @@ def load_facts(overlays: Folders = (), *, prices: date | str | None = None) -> t
         If an overlay is missing or wrong, naming file and row.
     """
     from planner.catalog import load_catalog
-    from planner.performance.calibration import load_calibration
+    from planner.performance.loading import load_calibration
 
     on = parse_date(prices) if isinstance(prices, str) else prices
     return load_catalog(folders(overlays), on=on), load_calibration(folders(overlays))

@@ -208,7 +208,7 @@ def validate(
         Fit anew for each that is left out (minutes), instead of solving the common fit without it.
     """
     from planner.performance.assumed import counted
-    from planner.performance.calibration import load_calibration
+    from planner.performance.loading import load_calibration
     from planner.performance.tables import read_table
     from planner.performance.validation import judge, report
 
@@ -283,7 +283,7 @@ def choose_runs(rows: RowsLike, count: int, overlays: Folders = ()) -> NextRuns:
     PlannerError
         If there are fewer such rows than `count`.
     """
-    from planner.performance.calibration import load_calibration
+    from planner.performance.loading import load_calibration
     from planner.performance.next_runs import next_runs
     from planner.performance.overlays import known_runs, runs_of
     from planner.report.next_runs import Chosen

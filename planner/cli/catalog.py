@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.options import Catalog, Date, Json, Output, day, day_option
-from planner.cli.output import deliver, say, width
+from planner.cli.output import BAD_INPUT, deliver, say, width
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 catalog_app = app
@@ -87,7 +87,6 @@ def check(overlays: Catalog = None, as_json: Json = False, output: Output = None
     Example: planner catalog check --catalog my-prices
     """
     from planner import api
-    from planner.cli.run import BAD_INPUT
     from planner.report.catalog import findings_table
 
     found = api.check_catalog(overlays)

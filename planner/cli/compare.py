@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.options import Catalog, Chart, Date, Json, Output, Quiet, Set, day
-from planner.cli.output import colour, deliver, draw, width, working
+from planner.cli.output import INFEASIBLE, colour, deliver, draw, width, working
 
 
 def compare(
@@ -31,7 +31,6 @@ def compare(
     Example: planner compare scenarios/neox20b.yaml --by gpu
     """
     from planner import api
-    from planner.cli.run import INFEASIBLE
     from planner.report.comparison import comparison_table
 
     with working("searching", quiet=quiet):

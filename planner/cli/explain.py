@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.options import Catalog, Date, Json, Output, Quiet, ScenarioFile, Set, day
-from planner.cli.output import colour, deliver, width, working
+from planner.cli.output import INFEASIBLE, colour, deliver, width, working
 from planner.units import PlannerError
 
 
@@ -32,7 +32,6 @@ def explain(
     """
     from planner import api
     from planner.api.inputs import load_any
-    from planner.cli.run import INFEASIBLE
     from planner.report.explanation import explanation_table
     from planner.spec.programme import Programme
 

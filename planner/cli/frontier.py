@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.options import Catalog, Chart, Date, Json, Output, Quiet, ScenarioFile, Set, day
-from planner.cli.output import colour, deliver, plain, say, width, working
+from planner.cli.output import INFEASIBLE, colour, deliver, plain, say, width, working
 
 
 def frontier(
@@ -34,7 +34,6 @@ def frontier(
     Example: planner frontier scenarios/neox20b.yaml --chart frontier.svg
     """
     from planner import api
-    from planner.cli.run import INFEASIBLE
     from planner.files import write_atomically
 
     with working("searching", quiet=quiet):

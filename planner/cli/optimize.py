@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.options import Catalog, Date, Json, Output, Quiet, Set, day, day_option
-from planner.cli.output import colour, deliver, width, working
+from planner.cli.output import INFEASIBLE, colour, deliver, width, working
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ def optimize(
     Example: planner optimize scenarios/neox20b.yaml --set budget.time='10 days'
     """
     from planner import api
-    from planner.cli.run import INFEASIBLE
 
     parts = [part.strip().lower() for part in show.split(",") if part.strip()]
     if as_json and (parts or full):
@@ -101,7 +100,6 @@ def _programme(
 ) -> None:
     """A programme's calendar."""
     from planner import api
-    from planner.cli.run import INFEASIBLE
     from planner.report.programme import programme_table
 
     with working("searching", quiet=quiet):

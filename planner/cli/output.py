@@ -1,4 +1,4 @@
-"""What a command prints and saves: results on standard output, words on standard error, files whole or not at all."""
+"""What a command gives: results on standard output, words on standard error, whole files, and an exit code."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from planner.reading.text import UNSEEN, one_line
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+OUR_FAULT, BAD_INPUT, INFEASIBLE = 1, 2, 3  # exit codes
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 NARROWEST, WIDEST = 60, 120
 LONGEST = 1000  # characters of a complaint
 _UNSEEN = re.compile(rf"\r|\x1b(?!\[\d{{1,2}}m)|(?!\x1b){UNSEEN.pattern}")

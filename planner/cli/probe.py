@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from planner.cli.options import Json, Quiet, Set, catalogs
-from planner.cli.output import colour, deliver, emit, say, width, working
+from planner.cli.output import INFEASIBLE, colour, deliver, emit, say, width, working
 from planner.units import PlannerError
 
 
@@ -48,7 +48,6 @@ def probe(
     """
     from planner import api
     from planner.catalog.overlay import overlay_dirs
-    from planner.cli.run import INFEASIBLE
 
     overlays = overlay_dirs(catalog or ())
     if read is not None:

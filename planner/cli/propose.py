@@ -9,7 +9,7 @@ import typer
 
 from planner.cli.options import Catalog, Json, Quiet, Set
 from planner.cli.options import Date as DateOption
-from planner.cli.output import emit, say
+from planner.cli.output import INFEASIBLE, emit, say
 from planner.words import speaking, spoken
 
 
@@ -36,7 +36,6 @@ def propose(
     Example: planner propose scenarios/neox20b.yaml --format html,pdf -o proposal --date 2026-11-24
     """
     from planner import api
-    from planner.cli.run import INFEASIBLE
 
     try:
         made = api.propose(

@@ -6,15 +6,10 @@ import os
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from planner.cli.output import close_standard_output, complain, flush, say
+from planner.cli.output import BAD_INPUT, INTERRUPTED, OUR_FAULT, close_standard_output, complain, flush, say
 from planner.files import printable_name
 from planner.units import PlannerError
 from planner.words import speak, worded
-
-BAD_INPUT = 2
-INFEASIBLE = 3
-OUR_FAULT = 1
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.options import Catalog, Json, Output, Quiet, Set, chart_file
-from planner.cli.output import colour, deliver, draw, progress, say, width, working
+from planner.cli.output import INFEASIBLE, colour, deliver, draw, progress, say, width, working
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ def simulate(
     from planner import api
     from planner.api.inputs import load_any
     from planner.api.planning import planned
-    from planner.cli.run import INFEASIBLE
     from planner.report.charts import distribution_figure
     from planner.report.simulation import simulation_table
     from planner.spec.programme import Programme
@@ -75,7 +74,6 @@ def _programme(
     quiet: bool,
 ) -> None:
     from planner import api
-    from planner.cli.run import INFEASIBLE
     from planner.report.programme_explanation import programme_replay_table
 
     try:

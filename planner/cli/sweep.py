@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from planner.cli.options import Catalog, Chart, Json, Quiet, ScenarioFile, Set, file_option
-from planner.cli.output import colour, draw, emit, progress, say, width, working
+from planner.cli.output import INFEASIBLE, colour, draw, emit, progress, say, width, working
 from planner.units import PlannerError
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ def sweep(
 
     Example: planner sweep scenarios/neox20b.yaml --over budget.time=7..60d:8 --over training.epochs=1,2,4 -o grid.csv
     """
-    from planner.cli.run import INFEASIBLE
     from planner.report.sweep import save_table, sweep_table, table_kind
     from planner.report.sweep_chart import sweep_figure
     from planner.sweeps.run import ask

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from planner.catalog.paths import data_dir
 from planner.performance.arrays import FloatArray, IntArray, Setting
 from planner.performance.machine import MachineNumbers, machine_numbers
 from planner.performance.memory_states import halves_gradients
@@ -35,7 +34,7 @@ class UserPoint:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Fitted values and what they were fitted on. `load_calibration` reads the shipped one; nothing changes it."""
+    """Fitted values and what they were fitted on; nothing changes it."""
 
     rules: Mapping[str, RateRule]
     values: Mapping[str, float]
@@ -102,28 +101,6 @@ def with_user_measurements(calibration: Calibration, points: Sequence[UserPoint]
         if not (np.isfinite(point.factor) and point.factor > 0):
             raise PlannerError(say("calibration.point", gpu=point.gpu))
     return replace(calibration, points=calibration.points + tuple(points))
-
-
-_LOADED: dict[tuple[tuple[Path, tuple[tuple[str, int, int], ...]], ...], Calibration] = {}
-
-
-def load_calibration(overlays: Sequence[Path] = ()) -> Calibration:
-    """The shipped calibration; runs under an overlay's `measured/` are learnt from, too."""
-    folders = tuple(Path(o) for o in overlays)
-    files = []  # runs may be added while this process lives: name, time and size of each, of benches and of the fit
-    for folder in folders:
-        paths = sorted(path for part in ("measured", "benches", "calibration") for path in folder.glob(f"{part}/*"))
-        stats = ((path.name, path.stat()) for path in paths)
-        files.append((folder, tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)))
-    key = tuple(files)
-    if key not in _LOADED:
-        shipped = read_calibration(data_dir() / "calibration" / "fit.json")
-        if any((folder / each).is_dir() for folder in folders for each in ("measured", "benches")):
-            from planner.performance.learning import with_overlays
-
-            shipped = with_overlays(shipped, folders)
-        _LOADED[key] = shipped
-    return _LOADED[key]
 
 
 def read_calibration(path: Path) -> Calibration:

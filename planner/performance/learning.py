@@ -17,7 +17,7 @@ from planner.catalog import load_catalog
 from planner.catalog.curves import Curve
 from planner.catalog.paths import data_dir
 from planner.performance.arrays import BoolArray, FloatArray
-from planner.performance.benches import bench_files, read_benches, with_benches
+from planner.performance.benches import read_benches, with_benches
 from planner.performance.calibration import Calibration, rule_from, stored_fit, to_json
 from planner.performance.fitting import Fit, batch_of, fit
 from planner.performance.gpu_names import chip_of
@@ -319,18 +319,14 @@ def digest(paths: Sequence[Path]) -> str:
     return total.hexdigest()
 
 
-def with_overlays(shipped: Calibration, overlays: Sequence[Path]) -> Calibration:
-    """The shipped calibration and the runs in these folders together: one fit, started from the shipped one.
-
-    A folder that holds the fit of just these rows (`calibration/fit.json`) is taken at its word.
-    """
-    return fit_of(measured_files(overlays), shipped, overlays, bench_files(overlays))
-
-
 def fit_of(
     paths: Sequence[Path], shipped: Calibration, overlays: Sequence[Path], benches: Sequence[Path] = ()
 ) -> Calibration:
-    """As `with_overlays`, of the tables `paths` and `benches`: those of the overlays, or what they are about to be."""
+    """The shipped calibration and the runs of these tables together: one fit, started from the shipped one.
+
+    `paths` and `benches` are the shipped tables and those of the overlays, or what they are about to be. A folder that
+    holds the fit of just these rows (`calibration/fit.json`) is taken at its word.
+    """
     known_rates = with_benches(shipped, read_benches(benches)) if benches else shipped
     if len(paths) == len(measured_files()):  # no run of one's own: nothing to fit
         return replace(known_rates, digest=digest([*paths, *benches])) if benches else shipped

@@ -68,7 +68,8 @@ def step_of(
     busy = grad_accum * slow
     message = message_s(s, k, k.tp * k.cp * pp * dp)
     pipeline = np.where(pp > 1, 2.0 * message * (vpp * grad_accum + pp - 1.0), 0.0)
-    traffic, optimizer = once_a_step_s(s, k, pp, dp, zero_stage, grad_accum, slow)
+    traffic = data_parallel_s(s, k, pp, dp, zero_stage, grad_accum, slow)
+    optimizer = optimizer_s(s, k, pp, dp, zero_stage)
     terms = {"bubble": bubble, "pipeline_parallel": pipeline, "data_parallel": traffic, "optimizer": optimizer}
     how = s.conditions
     if np.any(how.moves_activations):  # layers' inputs to the host and back, beyond the computation that hides them
@@ -105,28 +106,14 @@ def message_s(s: Scope, k: KernelTimes, gpus: Number | IntArray) -> FloatArray:
     return np.asarray(k.stage_bytes / port * s.rates.pipeline)
 
 
-def once_a_step_s(
-    s: Scope,
-    k: KernelTimes,
-    pp: IntArray,
-    dp: IntArray,
-    zero_stage: IntArray,
-    grad_accum: Number | IntArray,
-    slow: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Seconds a step of data-parallel traffic that `slow` does not hide, and of the optimizer, (n,) each."""
-    traffic = _data_parallel(s, k, pp, dp, zero_stage, grad_accum, slow)
-    return traffic, _optimizer(s, k, pp, zero_stage, k.cp * dp)  # gradients are shared by data and context parallel
-
-
-def _optimizer(s: Scope, k: KernelTimes, pp: IntArray, zero_stage: IntArray, ranks: Number) -> FloatArray:
+def optimizer_s(s: Scope, k: KernelTimes, pp: IntArray, dp: IntArray, zero_stage: IntArray) -> FloatArray:
     """Seconds of the optimizer's step, (n,): gradients in and weights out, master copy and moments in and out.
 
     Muon's orthogonalisation is matmuls of its rank's matrices. An optimizer on the host gets its gradients and gives
     its weights back over the host's link, and steps at the rate of the host's memory (ZeRO-Offload: Ren et al. 2021).
     """
     machine, rates, how = s.machine, s.rates, s.conditions
-    shared = _shard_ranks(s, ranks)
+    shared = _shard_ranks(s, k.cp * dp)
     divided = np.where(zero_stage > 0, shared, 1)
     each = 6.0 / np.where(zero_stage >= 3, shared, 1) + 2.0 * how.optimizer_bytes / divided
     weights = (k.dense_weights * how.trained_dense + k.expert_weights * how.trained_experts) / pp
@@ -168,7 +155,7 @@ def _in_link_domain(s: Scope, k: KernelTimes, pp: IntArray, ranks: Number, apart
     return np.clip(room / apart, 1.0, members)
 
 
-def _data_parallel(
+def data_parallel_s(
     s: Scope,
     k: KernelTimes,
     pp: IntArray,
@@ -177,7 +164,7 @@ def _data_parallel(
     grad_accum: Number,
     slow: FloatArray,
 ) -> FloatArray:
-    """Seconds of gradient and weight traffic that show, (n,): once a step, or every micro-batch where ZeRO shards so.
+    """Seconds of gradient and weight traffic that `slow` does not hide, (n,): once a step, or with each micro-batch.
 
     ZeRO 0 all-reduces gradients; 1 scatters them and gathers weights; 2 scatters every micro-batch; 3 also gathers
     weights twice a micro-batch, a layer at a time (Rajbhandari et al. 2020, section 7).

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from planner.search.frontiers import frontier as frontier
     from planner.search.optimum import optimize as optimize
     from planner.search.optimum import optimize_near as optimize_near
+    from planner.search.programme_answers import optimize_programme as optimize_programme
     from planner.search.programme_explaining import explain_programme as explain_programme
     from planner.search.programme_replay import simulate_programme as simulate_programme
-    from planner.search.programmes import optimize_programme as optimize_programme
 
 _WHERE = {
     "Fleet": "fleets",
@@ -26,7 +26,7 @@ _WHERE = {
     "optimize": "optimum",
     "optimize_near": "optimum",
     "explain_programme": "programme_explaining",
-    "optimize_programme": "programmes",
+    "optimize_programme": "programme_answers",
     "simulate_programme": "programme_replay",
 }
 

@@ -13,9 +13,10 @@ from planner.performance.model_parts import approximated_part
 from planner.performance.stacks import stack_of
 from planner.results.answers import Binding
 from planner.results.plan import Plan
+from planner.search.candidates import Pick
 from planner.search.engine import solve
 from planner.search.goals import View, find
-from planner.search.plans import Pick, fastest_of, make_plan
+from planner.search.plans import make_plan
 from planner.search.pools import unfit_parts
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
@@ -48,7 +49,7 @@ def _budget(state: SearchState, view: View, pick: Pick, key: str) -> Binding | N
     other = find(free)
     if other is None or (other == best and free.offer[other] == view.offer[best]):
         return None
-    plan = make_plan(state, fastest_of(state, other), state.space.offers[int(free.offer[other])])
+    plan = make_plan(state, state.best.pick(other), state.space.offers[int(free.offer[other])])
     instead = {
         "gpus": plan.gpus,
         "gpu": plan.offer.gpu,
@@ -82,19 +83,14 @@ def _batch(space: SearchSpace, plan: Plan) -> list[Binding]:
     limit = limit_of(end, low, high)
     where = say(f"binding.batch_{end if plan.global_batch == limit else 'multiple'}")
     batch = {"batch": plan.global_batch, "where": where, "low": low, "high": high}
-    if end == "max" and not _from_checkpoint(space):  # the law is of training from scratch
+    active, size = parameter_counts(space.pools[0].setting.model).active, total * space.length.seq_length
+    start = starts_from(space.scenario.training.starts_from, active, size)
+    if end == "max" and start != "checkpoint":  # the law is of training from scratch
         tokens = say("binding.tokens_asked" if loss is None else "binding.tokens_to_the_loss")
         said = say("binding.batch_costs", **batch, share=share, critical=round(critical), tokens=tokens)
     else:
         said = say("binding.batch", **batch)
     return [Binding(f"training.global_batch.{end}", said, float(plan.global_batch), float(limit), "sequences")]
-
-
-def _from_checkpoint(space: SearchSpace) -> bool:
-    """Whether the run goes on from a checkpoint, as it is said or by its tokens a parameter."""
-    length, active = space.length, parameter_counts(space.pools[0].setting.model).active
-    tokens = length.total_samples * length.seq_length
-    return starts_from(space.scenario.training.starts_from, active, tokens) == "checkpoint"
 
 
 def limit_of(end: str, low: int, high: int) -> int:
@@ -106,8 +102,7 @@ def _memory(state: SearchState, best: int, plan: Plan) -> list[Binding]:
     """Memory binds if the same machines with a quarter more of it would be faster."""
     layouts = state.layout_space(int(state.space.pool[best]))
     larger = copy(layouts)
-    larger.physics = copy(layouts.physics)
-    larger.physics.capacity_gib = layouts.physics.capacity_gib * MORE_MEMORY
+    larger.capacity_gib = layouts.capacity_gib * MORE_MEMORY
     nothing = np.array([np.inf])
     limits = Limits(nothing, nothing.copy(), state.best.seconds[[best]])
     found, _ = solve(larger, state.space.gpus[[best]], limits, lambda best_s: best_s)

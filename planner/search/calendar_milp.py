@@ -30,7 +30,8 @@ def solve(calendar: Calendar, excluded: Sequence[Sequence[int]] = ()) -> Schedul
         return None
     if calendar.per_cost == 0.0:
         by = makespan(calendar, found)
-        cheaper = replace(calendar, per_cost=1.0, per_day=0.0, tasks=tuple(_by(task, by) for task in calendar.tasks))
+        tasks = (replace(t, deadline=by if t.deadline is None else min(t.deadline, by)) for t in calendar.tasks)
+        cheaper = replace(calendar, per_cost=1.0, per_day=0.0, tasks=tuple(tasks))
         found = least(cheaper, excluded) or found
     return _earliest(calendar, found)
 
@@ -49,10 +50,6 @@ def least(calendar: Calendar, excluded: Sequence[Sequence[int]] = ()) -> Schedul
             return found
         cuts.append(found.picked)
     raise ArithmeticError(say("calendar.rounding"))
-
-
-def _by(task: Task, day: int) -> Task:
-    return replace(task, deadline=day if task.deadline is None else min(task.deadline, day))
 
 
 def _earliest(calendar: Calendar, found: Schedule) -> Schedule:

@@ -1,4 +1,4 @@
-"""Evaluated candidates as arrays, and the total order among them."""
+"""Evaluated candidates, as arrays or one of them, and the total order among them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ class Found:
     def take(self, index: IntArray | BoolArray) -> Found:
         return Found(*(getattr(self, name)[index] for name in self.__slots__))
 
+    def pick(self, at: int) -> Pick:
+        return Pick(*(getattr(self, name)[at].item() for name in self.__slots__))
+
     def copy(self) -> Found:
         return Found(*(getattr(self, name).copy() for name in self.__slots__))
 
@@ -41,6 +44,21 @@ class Found:
     @staticmethod
     def join(parts: list[Found]) -> Found:
         return Found(*(np.concatenate([getattr(p, name) for p in parts]) for name in Found.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One candidate, as `Found` holds many: a cell, a row of its layout table, how the batch is cut, the prediction."""
+
+    cell: int
+    row: int
+    dp: int
+    micro: int
+    batch: int
+    covered: int  # layers of each chunk that full recompute covers
+    instances: int  # groups of ranks that sharded states lie over
+    step_s: float
+    seconds: float
 
 
 def nothing() -> Found:

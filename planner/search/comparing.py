@@ -13,14 +13,15 @@ from planner.money import in_its_money, money_of, writing
 from planner.performance.calibration import Calibration
 from planner.results.answers import Comparison, Difference, Optimization, Provenance, Side
 from planner.results.plan import Plan
+from planner.search.building import build
 from planner.search.goals import Goal, View, find
 from planner.search.infeasible import reason_of
 from planner.search.optimum import provenance_of, scenario_goal, unit_of
 from planner.search.plans import make_plan
 from planner.search.readings import READINGS, cost_factors, gpu_hours, time_factors
-from planner.search.search_state import SearchState, build
-from planner.search.simplicity import plain, value_of
-from planner.search.whatif import break_even_price, break_even_speed, value_at
+from planner.search.search_state import SearchState
+from planner.search.simplicity import plain
+from planner.search.whatif import break_even_price, break_even_speed
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Scenario
 from planner.units import PlannerError
@@ -148,8 +149,8 @@ def _solved(state: SearchState, label: str, goal: Goal) -> _Contender:
         return _Contender(side, provenance, state, goal, unit=unit)
     pick = plain(view, cell)
     plan = make_plan(state, pick, state.space.offers[int(view.offer[cell])])
-    value = value_at(view, cell)
-    plan = replace(plan, objective_value=value_of(view, pick))
+    value = view.value_at(cell)
+    plan = replace(plan, objective_value=view.value_of(pick))
     return _Contender(Side(label, "optimal", plan), provenance, state, goal, value, unit)
 
 

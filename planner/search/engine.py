@@ -2,6 +2,11 @@
 
 Step time depends on hardware and framework, never on price, and a prediction's spread never on the layout. So the
 fastest layout of a cell (hardware, framework, GPU count) is its best at every quantile, for every offer and objective.
+
+`SearchState.refine` gives cells with limits on their seconds and keeps what comes back. In between a cell is followed
+here and in `LayoutSpace`, where every formula of seconds and memory stands: its rows of the layout table (`_rows`),
+how large a micro-batch fits each (`_fit_memory`), bounds of each row's intervals of micro-batches (`_intervals`), and
+in the order of these bounds the candidates (`_visit`, `_batches`), until no bound is below the best of them.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
+from planner.performance.steptime import stage_s
 from planner.search.candidates import Found, first_of_each, nothing
 from planner.search.layout_space import SLICE, UNLIMITED_MICRO_BATCHES, LayoutSpace
 from planner.search.tally import MEMORY, SPARED, Limits, Tally
@@ -25,7 +31,6 @@ OF_ROWS = (
     "cell",
     "unit",
     "scale",
-    "bubble",
     "bubble_share",
     "instances",
     "times",
@@ -68,51 +73,47 @@ class _Branch:
 
     def run(self) -> Found:
         """Rows, intervals of micro-batches, micro-batches, batches: each level is bounded before the next."""
-        row, dp, cell = self._rows()
-        n, reference = self.space.run.least(self.space.batches.low, self.space.batches.high)
-        t = self.space.table
-        self.row, self.dp, self.cell = row, dp, cell
-        self.unit = dp * t.group[row]
-        self.times = t.times(row, dp)  # candidates that a row is at each cut of a batch
-        self.instances = np.ones_like(row)
-        factor = self.space.physics.factor(self.gpus)
-        self.scale = n * reference * factor[cell] / (t.pp[row] * dp)
-        self.bubble = (t.pp[row] - 1) / t.vpp[row]
-        self.bubble_share = self.bubble * dp / reference  # a sequence of micro-batch
-        self.beside = np.zeros(len(row))
-        self.passing = self.space.passing_s(self.gpus)
-        self.stage, self.slow, self.fill = self.space.stages(row)
-        self._prune_rows()
+        self._rows()
         self._fit_memory()
-        pair, interval, bound = self._still(*self._with_recompute(*self._intervals()))
-        self._visit(pair, interval, bound)
+        self._visit(*self._still(*self._intervals()))
         return self.found
-
-    def _rows(self) -> tuple[IntArray, IntArray, IntArray]:
-        space = self.space
-        parts = [space.table.on(int(g), space.dp, space.batches) for g in self.gpus]
-        row = np.concatenate([p[0] for p in parts])
-        dp = np.concatenate([p[1] for p in parts])
-        cell = np.repeat(np.arange(len(self.gpus)), [len(p[0]) for p in parts])
-        return row, dp, cell
 
     def _keep(self, keep: BoolArray | IntArray) -> None:
         for name in OF_ROWS:
             setattr(self, name, getattr(self, name)[keep])
 
-    def _prune_rows(self) -> None:
-        space = self.space
+    def _rows(self) -> None:
+        """The rows of the layout table that run on each cell's GPUs, but for those whose bound passes its limits.
+
+        A run takes at least n x b times the seconds a sequence of its step (`Run.least`). A replica computes 1 / dp of
+        them, and each stage of one 1 / pp of its layers: `scale` makes seconds a sequence of all layers those of a run.
+        """
+        space, t = self.space, self.space.table
+        parts = [t.on(int(gpus), space.dp, space.batches) for gpus in self.gpus]
+        self.row, self.dp = row, dp = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        self.cell = np.repeat(np.arange(len(self.gpus)), [len(p[0]) for p in parts])
+        self.instances, self.beside = np.ones_like(row), np.zeros(len(row))
+        self.unit = dp * t.group[row]
+        self.times = t.times(row, dp)  # candidates that a row is at each cut of a batch
         self.ways = space.batches.ways(self.unit) * self.times
+        n, reference = space.run.least(space.batches.low, space.batches.high)
+        self.scale = n * reference * space.factor(self.gpus)[self.cell] / (t.pp[row] * dp)
+        self.bubble_share = (t.pp[row] - 1) / t.vpp[row] * dp / reference  # a sequence of micro-batch
+        self.passing = space.passing_s(self.gpus)
+        self.stage, self.slow, self.fill = space.stages(row)
         self._keep(self.ways > 0)
         last = np.searchsorted(space.starts, space.batches.high // self.unit, side="right") - 1
         stages = self._stages(last, slice(None))
         within = self._drop_slow(stages)
         last, stages = last[within], stages[within]
-        bound = np.maximum(stages, self.scale * space.least(space.table.kernel[self.row], last, self.bubble_share))
+        bound = np.maximum(stages, self.scale * space.least(t.kernel[self.row], last, self.bubble_share))
         within = self._drop_slow(bound)
-        which = self._open_groups()
-        bound = bound[within][which] + self._outside_pipeline(last[within][which])
-        self._drop_slow(bound)
+        # From here on a row for each group that its states may lie over.
+        which, instances = t.every_group(self.row, self.dp)
+        self._keep(which)
+        self.instances, self.times = instances, t.covers(self.row)
+        self.ways = space.batches.ways(self.unit) * self.times
+        self._drop_slow(bound[within][which] + self._outside_pipeline(last[within][which]))
 
     def _stages(self, interval: IntArray | int, at: IntArray | slice) -> FloatArray:
         """Seconds of the run that rows' slowest stages compute and pass on, at micro-batches up to an interval's."""
@@ -132,27 +133,16 @@ class _Branch:
         self._keep(~slow)
         return ~slow
 
-    def _open_groups(self) -> IntArray:
-        """From here on a row for each group that its states may lie over; the rows that they come from."""
-        which, instances = self.space.every_group(self.row, self.dp)
-        self._keep(which)
-        self.instances = instances
-        self.times = self.space.table.covers(self.row)
-        self.ways = self.space.batches.ways(self.unit) * self.times
-        return which
-
     def _outside_pipeline(self, last: IntArray) -> FloatArray:
         """Seconds of the run that data parallelism adds at least, (rows,); `last`: the largest cut's interval."""
         space, t = self.space, self.space.table
         n, _ = space.run.least(space.batches.low, space.batches.high)
-        scale = n * space.physics.factor(self.gpus)
+        scale = n * space.factor(self.gpus)
         self.beside = np.zeros(len(self.row))
         for begin in range(0, len(self.row), SLICE):
             some = slice(begin, begin + SLICE)
-            row, dp = self.row[some], self.dp[some]
-            kernels = space.at_ends.take(t.kernel[row] * len(space.ends) + last[some])
-            group = t.gpus_of_a_group(row, dp, self.instances[some])
-            each = space.physics.outside_pipeline_s(kernels, t.pp[row], t.vpp[row], dp, t.zero_stage[row], group)
+            kernels = space.at_ends.take(t.kernel[self.row[some]] * len(space.ends) + last[some])
+            each = space.outside_pipeline_s(kernels, self.row[some], self.dp[some], self.instances[some])
             self.beside[some] = scale[self.cell[some]] * each
         return self.beside
 
@@ -178,27 +168,30 @@ class _Branch:
         self._keep(keep)
 
     def _largest(self, grad_accum: IntArray, at: IntArray | None = None, covered: int | None = None) -> IntArray:
-        row, dp = (self.row, self.dp) if at is None else (self.row[at], self.dp[at])
-        instances = self.instances if at is None else self.instances[at]
+        some = slice(None) if at is None else at
+        row, capacity = self.row[some], self.space.capacity_gib
         layers = None if covered is None else np.full_like(row, covered)
-        base, slope = self.space.memory_line(row, dp, grad_accum, instances, layers)
-        room = self.space.physics.capacity_gib - base
+        base, slope = self.space.memory_line(row, self.dp[some], grad_accum, self.instances[some], layers)
+        room = capacity - base
         with np.errstate(divide="ignore", invalid="ignore"):
             most = np.where(slope > 0, np.floor(room / slope * (1.0 + 1e-12) + 1e-9), np.where(room >= 0, np.inf, 0))
-        unit = self.unit if at is None else self.unit[at]
-        most = np.clip(most, 0, self.space.batches.high // unit).astype(np.int64)
-        return most - (base + slope * most > self.space.physics.capacity_gib)
+        most = np.clip(most, 0, self.space.batches.high // self.unit[some]).astype(np.int64)
+        return most - (base + slope * most > capacity)
 
     def _intervals(self) -> tuple[IntArray, IntArray, FloatArray]:
-        """(row, interval) pairs whose bound is within the limits, and the bounds."""
+        """(row, interval) pairs whose bound is within the limits, and the bounds.
+
+        They know the layers recomputed at least where a row leaves their number open.
+        """
         space, t = self.space, self.space.table
         limit = self.limits.least_s[self.cell]
         # Micro-batches beyond `strict` fit only while the pipeline is not full.
         most = np.where(t.vpp[self.row] > 1, t.pp[self.row], np.maximum(t.pp[self.row] - 1, 1))
         unfilled = 1.0 / most
         _, reference = space.run.least(space.batches.low, space.batches.high)
-        pairs, intervals, bounds = [], [], []
-        for i, (start, end) in enumerate(zip(self.space.starts.tolist(), self.space.ends.tolist(), strict=True)):
+        none = np.zeros(0, dtype=np.int64)
+        pairs, intervals, bounds = [none], [none], [np.zeros(0)]
+        for i, (start, end) in enumerate(zip(space.starts.tolist(), space.ends.tolist(), strict=True)):
             at = np.flatnonzero((self.loose >= start) & (self.spared < end))
             fills = start * self.dp[at] / reference  # of a micro-batch: how often the pipeline fills
             fills = np.where(start > self.strict[at], np.maximum(fills, unfilled[at]), fills)
@@ -212,22 +205,14 @@ class _Branch:
             pairs.append(at[~slow])
             intervals.append(np.full(len(pairs[-1]), i))
             bounds.append(bound[~slow])
-        return _concatenate(pairs), _concatenate(intervals), np.concatenate([*bounds, np.zeros(0)])
-
-    def _with_recompute(
-        self, pair: IntArray, interval: IntArray, bound: FloatArray
-    ) -> tuple[IntArray, IntArray, FloatArray]:
-        """The same with bounds that know the layers recomputed at least, where a row leaves their number open."""
-        space, t = self.space, self.space.table
+        pair, interval, bound = np.concatenate(pairs), np.concatenate(intervals), np.concatenate(bounds)
         some = np.flatnonzero(t.least[self.row[pair]] < t.every[self.row[pair]])
-        at, i = pair[some], interval[some]
-        row, end = self.row[at], space.ends[i]
-        covered = self._covered(at, np.maximum(space.starts[i], self.spared[at] + 1), t.group[row])
+        at, first, last = pair[some], space.starts[interval[some]], space.ends[interval[some]]
+        row = self.row[at]
+        covered = self._covered(at, np.maximum(first, self.spared[at] + 1), t.group[row])
         share = np.floor(t.share(row, covered) * SHARES) / SHARES
-        slow, fill = space.stages_with(row, end, share)
-        _, reference = space.run.least(space.batches.low, space.batches.high)
-        fills = space.starts[i] * self.dp[at] / reference
-        busy = self.scale[at] * t.pp[row] * (slow + fill * fills) / end
+        slow_s, fill_s = stage_s(space.scope, space.kernels(row, last, share), t.pp[row], t.vpp[row])
+        busy = self.scale[at] * t.pp[row] * (slow_s + fill_s * (first * self.dp[at] / reference)) / last
         bound[some] = np.maximum(bound[some], busy + self._passing(at) + self.beside[at])
         return pair, interval, bound
 
@@ -307,15 +292,6 @@ class _Branch:
         """Whether the batches beyond these may hold what is looked for; `bound`: seconds that they do not undercut."""
         return np.asarray(bound <= self.limits.least_s[found.cell])
 
-    def _alike(self, cut: IntArray, batch: IntArray) -> tuple[IntArray, IntArray | None]:
-        """The smallest batches of as many steps as these, and how many allowed ones up to these take longer steps."""
-        batches = self.space.batches
-        least = self.space.run.alike(batch, batches.high)
-        if not np.any(least < batch):
-            return batch, None
-        smallest = batches.up_from(cut, least)
-        return smallest, batches.count(cut, smallest, batch + 1)
-
     def _evaluate(
         self, at: IntArray, micro: IntArray, cut: IntArray, batch: IntArray, few: IntArray, full: IntArray
     ) -> tuple[Found, FloatArray]:
@@ -324,7 +300,10 @@ class _Branch:
         Those candidates, and what further ones do not undercut, (n,) each.
         """
         space, t, row = self.space, self.space.table, self.row[at]
-        batch, longer = self._alike(cut, batch)
+        alike, longer = space.run.alike(batch, space.batches.high), None
+        if np.any(alike < batch):  # those between take as many longer steps
+            smallest = space.batches.up_from(cut, alike)
+            batch, longer = smallest, space.batches.count(cut, smallest, batch + 1)
         grad_accum = batch // (micro * self.dp[at])
         unfilled = np.flatnonzero((few < full) & (grad_accum < np.where(t.vpp[row] > 1, 2, 1) * t.pp[row]))
         covered = full.copy()
@@ -368,25 +347,21 @@ class _Branch:
         allowed = batch[tight]
         high = np.full_like(cut, space.batches.high + 1)
         if space.run.fixed:
-            fits = self._fits(pair, size, allowed)
+            fits = space.fits(self.row[pair], dp, size, allowed // (size * dp), self.instances[pair])
             rest = space.batches.count(cut, allowed - 1, high)
             self.tally.add(MEMORY, self.cell[pair], np.where(fits, 0, rest * self.times[pair]))
             batch[tight] = np.where(fits, allowed, 0)
             return batch
         allowed = space.batches.edge(cut, False, size * dp * unfilled)
         while True:
-            fits = (allowed == 0) | self._fits(pair, size, np.maximum(allowed, size * dp))
+            grad_accum = np.maximum(allowed // (size * dp), 1)
+            fits = (allowed == 0) | space.fits(self.row[pair], dp, size, grad_accum, self.instances[pair])
             if fits.all():
                 break
             allowed = np.where(fits, allowed, space.batches.next(cut, allowed))
         self.tally.add(MEMORY, self.cell[pair], space.batches.count(cut, allowed, high) * self.times[pair])
         batch[tight] = allowed
         return batch
-
-    def _fits(self, pair: IntArray, micro: IntArray, batch: IntArray) -> BoolArray:
-        dp = self.dp[pair]
-        base, slope = self.space.memory_line(self.row[pair], dp, batch // (micro * dp), self.instances[pair])
-        return np.asarray(base + slope * micro <= self.space.physics.capacity_gib)
 
     def _improve(self, found: Found) -> None:
         least = self.best_s.copy()
@@ -413,7 +388,3 @@ class _EachWithin(_Branch):
 
     def _improve(self, found: Found) -> None:
         self.parts.append(found.take(found.seconds <= self.limits.time_s[found.cell]))
-
-
-def _concatenate(parts: list[IntArray]) -> IntArray:
-    return np.concatenate([*parts, np.zeros(0, dtype=np.int64)])

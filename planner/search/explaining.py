@@ -12,6 +12,7 @@ from planner.money import in_its_money, writing
 from planner.performance.calibration import Calibration
 from planner.results.plan import Plan
 from planner.search.binding import bindings
+from planner.search.building import build, build_like
 from planner.search.completion_model import DECILE
 from planner.search.explanation import Explanation, Near, Tolerance, Worth
 from planner.search.goals import Goal, View, find
@@ -19,9 +20,9 @@ from planner.search.infeasible import what_would_do
 from planner.search.most import Build, Most, ends_at, most_training, wants_most
 from planner.search.optimum import asked, provenance_of, scenario_goal, simplest_alike, solve
 from planner.search.plans import make_plan
-from planner.search.search_state import SearchState, build
+from planner.search.search_state import SearchState
 from planner.search.simplicity import plain
-from planner.search.whatif import best_value, break_even_speed, value_at
+from planner.search.whatif import best_value, break_even_speed
 from planner.search.whynot import parse, pinned
 from planner.search.whynot import why_not as answer_why_not
 from planner.spec.hardware import Offer
@@ -151,7 +152,7 @@ def worth_of(state: SearchState, goal: Goal) -> list[Worth]:
         out.append(_worth("budget.cost", say("explaining.more_cost", cost=some), before, now, View(state, more)))
     size = 8 if now is None else state.space.pools[int(state.space.pool[now])].setting.hardware.gpus_per_node
     for key, text, wider in _larger(scenario, scenario.cluster, size):
-        out.append(_worth(key, text, before, now, View(state.of(wider), scenario_goal(wider))))
+        out.append(_worth(key, text, before, now, View(build_like(state, wider), scenario_goal(wider))))
     return out
 
 
@@ -162,7 +163,7 @@ def _worth(key: str, more: str, before: View, now: int | None, after: View) -> W
     plan = _plan(after.state, after, cell)
     if now is None:
         return Worth(key, more, None, say("explaining.feasible", **of, plan=_short(plan)), plan)
-    change = value_at(after, cell) - value_at(before, now)
+    change = after.value_at(cell) - before.value_at(now)
     if change == 0.0:
         return Worth(key, more, 0.0, say("explaining.nothing", **of), None)
     saved = _amount(before, abs(change))
@@ -178,7 +179,7 @@ def tolerances(state: SearchState, goal: Goal, plan: Plan) -> list[Tolerance]:
     rival = View(state, others)
     cell = find(rival)
     if cell is not None:
-        target, value = value_at(rival, cell), best_value(state, own)
+        target, value = rival.value_at(cell), best_value(state, own)
         near_ = 1.0 if value is None else min(max(value / target, 0.02), 50.0)
         factor = break_even_speed(state, own, target, near_)
         if factor is not None:
@@ -210,7 +211,7 @@ def _slowest_feasible(state: SearchState, goal: Goal) -> float | None:
 def near(state: SearchState, view: View, best: int) -> list[Near]:
     """The best plan of each other cloud and GPU whose objective is within the best's 80 % interval."""
     ratio = float(np.exp(DECILE * state.completion_model.log_high[best]))
-    value = value_at(view, best)
+    value = view.value_at(best)
     chosen = state.space.offers[int(view.offer[best])]
     kinds = sorted({(o.cloud, o.gpu) for o in state.space.offers} - {(chosen.cloud, chosen.gpu)})
     out = []
@@ -218,8 +219,8 @@ def near(state: SearchState, view: View, best: int) -> list[Near]:
         mask = np.array([(o.cloud, o.gpu) == kind for o in state.space.offers], dtype=bool)
         other = View(state, replace(view.goal, offers=mask))
         cell = find(other)
-        if cell is not None and value_at(other, cell) <= value * ratio:
-            out.append(Near(value_at(other, cell) - value, _plan(state, other, cell)))
+        if cell is not None and other.value_at(cell) <= value * ratio:
+            out.append(Near(other.value_at(cell) - value, _plan(state, other, cell)))
     return sorted(out, key=lambda n: n.objective_change)
 
 

@@ -13,16 +13,18 @@ from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.calibration import Calibration
 from planner.results.answers import SCHEMA_VERSION, Document, Provenance
 from planner.results.plan import Plan
+from planner.search.building import build
+from planner.search.candidates import Pick
 from planner.search.choose import SharedLimit, choose
 from planner.search.frontiers import undominated_cells
 from planner.search.goals import Goal, View, aiming_at
 from planner.search.infeasible import reason_of
 from planner.search.most import least_of
 from planner.search.optimum import provenance_of, scenario_goal
-from planner.search.plans import Pick, fastest_of, make_plan
+from planner.search.plans import make_plan
 from planner.search.prices import PlanCost, plan_cost
-from planner.search.search_state import SearchState, build
-from planner.search.simplicity import plain, value_of
+from planner.search.search_state import SearchState
+from planner.search.simplicity import plain
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Quota, Scenario
 from planner.units import PlannerError
@@ -157,7 +159,7 @@ def optimize_fleet(
         )
     picks = _picks(columns, picked, fleet)
     runs = tuple(
-        FleetRun(n, w, value_of(c.view(i), pick), make_plan(c.state, pick, c.offer(i)))
+        FleetRun(n, w, c.view(i).value_of(pick), make_plan(c.state, pick, c.offer(i)))
         for n, w, c, i, pick in zip(names, weights, columns, picked, picks, strict=True)
     )
     together, independent = _chances(columns, picked, picks, fleet)
@@ -294,7 +296,7 @@ def _picks(columns: Sequence[_Columns], picked: Sequence[int], fleet: Fleet) -> 
     if fleet.cost_usd is not None:
         sure = [_cost(c, i, p).quantile(fleet.confidence) for c, i, p in zip(columns, picked, simple, strict=True)]
         if sum(sure) > fleet.cost_usd:
-            return [fastest_of(c.state, int(c.cells[i])) for c, i in zip(columns, picked, strict=True)]
+            return [c.state.best.pick(int(c.cells[i])) for c, i in zip(columns, picked, strict=True)]
     return simple
 
 

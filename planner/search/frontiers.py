@@ -13,10 +13,11 @@ from planner.performance.arrays import FloatArray, IntArray
 from planner.performance.calibration import Calibration
 from planner.results.answers import Frontier
 from planner.search.binding import warnings_of
+from planner.search.building import build
 from planner.search.goals import Goal, View, aiming_at, find, order_keys, tally_unvisited
 from planner.search.optimum import asked, certify, defaults_of, provenance_of
-from planner.search.plans import fastest_of, make_plan
-from planner.search.search_state import CELLS_TOGETHER, build
+from planner.search.plans import make_plan
+from planner.search.search_state import CELLS_TOGETHER
 from planner.search.tally import SLACK, Limits, Tally
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Scenario
@@ -57,7 +58,7 @@ def frontier(
     cells = cells[order[((time - state.space.waiting_s[cells] <= most[0]) & (cost <= most[1]))[order]]]
     return Frontier(
         status="optimal" if len(cells) else "infeasible",
-        plans=tuple(make_plan(state, fastest_of(state, int(c)), state.space.offers[int(view.offer[c])]) for c in cells),
+        plans=tuple(make_plan(state, state.best.pick(int(c)), state.space.offers[int(view.offer[c])]) for c in cells),
         certificate=certify(state, view, tally, None),
         defaults=defaults_of(state.space),
         warnings=warnings_of(state.space, None),

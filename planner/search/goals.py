@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.search.candidates import complexity
+from planner.search.candidates import Pick, complexity
 from planner.search.layouts import LayoutTable
 from planner.search.prices import MARGIN, Rates
 from planner.search.search_state import SearchState
@@ -78,6 +78,14 @@ class View:
         g, state = self.goal, self.state
         time = state.time_s(self.at, seconds, cells, g.speed) if g.per_second else seconds
         return self._quantity(time, self.cost(self.at, seconds, cells) if g.per_usd else seconds, cells)
+
+    def value_of(self, pick: Pick) -> float:
+        """The goal's quantity of a candidate."""
+        return float(self.value(np.array([pick.seconds]), np.array([pick.cell]))[0])
+
+    def value_at(self, cell: int) -> float:
+        """The goal's quantity of the fastest run of a cell."""
+        return float(self.value(self.state.best.seconds[[cell]], np.array([cell]))[0])
 
     def cost(self, at: float, seconds: FloatArray, cells: IntArray) -> FloatArray:
         """What these cells' runs, predicted to train for `seconds`, stay within with probability `at`, USD."""
@@ -182,7 +190,7 @@ def find(view: View, tally: Tally | None = None) -> int | None:
     bound = view.floor(lower[cells], cells)
     possible = lower[cells] <= limit
     best = _best_known(view, cells)
-    incumbent = np.inf if best is None else float(view.value(state.best.seconds[[best]], np.array([best]))[0])
+    incumbent = np.inf if best is None else view.value_at(best)
     queue = cells[possible]
     order = np.lexsort((queue, state.space.pool[queue], state.space.gpus[queue], bound[possible]))
     queue, bound = queue[order], bound[possible][order]
@@ -201,7 +209,7 @@ def find(view: View, tally: Tally | None = None) -> int | None:
         state.refine(at, Limits(time, cost, view.longest_s(incumbent, at)), passing.tighten, tally)
         best = _best_known(view, np.append(at, best) if best is not None else at, incumbent)
         if best is not None:
-            incumbent = float(view.value(state.best.seconds[[best]], np.array([best]))[0])
+            incumbent = view.value_at(best)
         keep = np.ones(len(queue), dtype=bool)
         keep[batch] = False
         queue, bound = queue[keep], bound[keep]

@@ -12,13 +12,12 @@ from planner.results.answers import Alternative, Infeasible
 from planner.scenario.sections import PRECISIONS
 from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.memory_relaxations import lacking
-from planner.search.plans import fastest_of, make_plan
+from planner.search.plans import make_plan
 from planner.search.pools import no_units, unfit_reasons
 from planner.search.relaxations import relaxations
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
-from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of, value_of
-from planner.spec.hardware import Accelerator
+from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of
 from planner.words import say
 
 
@@ -28,18 +27,18 @@ def what_would_do(state: SearchState, *, advice: bool = True) -> Infeasible:
     base = Goal(confidence=budget.confidence, at=budget.confidence)
     fastest, cheapest = View(state, replace(base, per_second=1.0)), View(state, replace(base, per_usd=1.0))
     quick, cheap = find(fastest), find(cheapest)
-    least_time = None if quick is None else value_of(fastest, quick)
-    least_cost = None if cheap is None else value_of(cheapest, cheap)
+    least_time = None if quick is None else fastest.value_at(quick)
+    least_cost = None if cheap is None else cheapest.value_at(cheap)
     return Infeasible(
         reason=_reason(state, budget_goal(state.space.scenario), least_time, least_cost),
         least_time_s=least_time,
         least_cost_usd=least_cost,
         fastest=None
         if quick is None
-        else make_plan(state, fastest_of(state, quick), state.space.offers[int(fastest.offer[quick])]),
+        else make_plan(state, state.best.pick(quick), state.space.offers[int(fastest.offer[quick])]),
         cheapest=None
         if cheap is None
-        else make_plan(state, fastest_of(state, cheap), state.space.offers[int(cheapest.offer[cheap])]),
+        else make_plan(state, state.best.pick(cheap), state.space.offers[int(cheapest.offer[cheap])]),
         changes=tuple(relaxations(state)) if advice else (),
         between=_between(state, {quick, cheap}) if advice else (),
     )
@@ -51,7 +50,7 @@ def reason_of(state: SearchState, goal: Goal) -> str:
     for wanted in ({"per_second": 1.0}, {"per_usd": 1.0}):
         view = View(state, aiming_at(replace(goal, time_s=None, cost_usd=None, at=goal.confidence), **wanted))
         cell = find(view)
-        ends.append(None if cell is None else value_of(view, cell))
+        ends.append(None if cell is None else view.value_at(cell))
     return _reason(state, goal, *ends)
 
 
@@ -82,19 +81,14 @@ def _no_offer(space: SearchSpace) -> str:
     if no_units(space.scenario.training.precision) not in lacks:
         return say("infeasible.unfit", lacks=told)
     framework = space.scenario.training.framework
+    cluster = space.scenario.cluster
+    named = [space.catalog.accelerator(name) for name in (*cluster.gpus, *(own.gpu for own in cluster.own))]
     known = {p for name in frameworks_for(framework) for p in frameworks()[name].precisions}
-    instead = [p for p in PRECISIONS if p in known and any(supports(part, p) for part in _asked_for(space))]
+    instead = [p for p in PRECISIONS if p in known and any(is_gpu(part) and supports(part, p) for part in named)]
     if not instead:
         return say("infeasible.unfit_precision", lacks=told)
     set_to = reduce(lambda some, other: say("infeasible.or", some=some, other=other), instead)
     return say("infeasible.unfit_precision_set", lacks=told, precision=set_to)
-
-
-def _asked_for(space: SearchSpace) -> list[Accelerator]:
-    """The accelerators that `cluster` names, those that no framework runs on left out."""
-    cluster = space.scenario.cluster
-    named = [space.catalog.accelerator(name) for name in (*cluster.gpus, *(own.gpu for own in cluster.own))]
-    return [part for part in named if is_gpu(part)]
 
 
 def _between(state: SearchState, ends: set[int | None]) -> tuple[Alternative, ...]:
@@ -117,6 +111,6 @@ def _between(state: SearchState, ends: set[int | None]) -> tuple[Alternative, ..
         told.add(cell)
         time, cost = needs_of(state, view, cell)
         shares = say("infeasible.shares", time=time / budget.time_s, cost=cost / budget.cost_usd)
-        plan = make_plan(state, fastest_of(state, cell), state.space.offers[int(view.offer[cell])])
+        plan = make_plan(state, state.best.pick(cell), state.space.offers[int(view.offer[cell])])
         out.append(Alternative(shares, plan))
     return tuple(sorted(out, key=lambda other: other.plan.time_s.p50))

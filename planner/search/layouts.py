@@ -14,6 +14,7 @@ from planner.search.batches import BatchSpace
 from planner.search.open_ends import (
     FULL,
     divisor_counts,
+    every_divisor,
     group_allowed,
     has_groups,
     layers_covered,
@@ -60,27 +61,6 @@ class LayoutTable:
     def __len__(self) -> int:
         return len(self.tp)
 
-    def only(self, rows: IntArray) -> LayoutTable:
-        """The table of these rows alone."""
-        return table_of(
-            self.tp[rows],
-            self.pp[rows],
-            self.vpp[rows],
-            self.cp[rows],
-            self.ep[rows],
-            self.zero_stage[rows],
-            self.sequence_parallel[rows].astype(np.int64),
-            self.recompute[rows],
-            self.dp_multiple[rows],
-            self.least_dp[rows],
-            self.least[rows],
-            self.every[rows],
-            self.spares[rows],
-            self.layers,
-            self.can_group,
-            self.shard_group,
-        )
-
     def share(self, rows: IntArray, covered: IntArray) -> FloatArray:
         """Share of the layers that full recompute covers, at so many of each chunk, (n,)."""
         return share_covered(self.layers, self.pp[rows] * self.vpp[rows], covered)
@@ -101,6 +81,11 @@ class LayoutTable:
         """GPUs over which states lie, 0 where it is all ranks, (n,)."""
         return np.where(instances > 1, dp * self.cp[rows] / instances, 0.0)
 
+    def every_group(self, rows: IntArray, dp: IntArray) -> tuple[IntArray, IntArray]:
+        """(index into `rows`, instances of the states) of every group that rows may have."""
+        which, instances = every_divisor(self.units(rows, dp))
+        return which, instances * self.instances(rows, dp)[which]
+
     def times(self, rows: IntArray, dp: IntArray) -> IntArray:
         """How many candidates a row is at one cut of a batch: layers covered x groups, (n,)."""
         return self.covers(rows) * divisor_counts(self.units(rows, dp))
@@ -108,6 +93,22 @@ class LayoutTable:
     def covers(self, rows: IntArray) -> IntArray:
         """How many numbers of layers full recompute may cover, (n,)."""
         return self.every[rows] - self.least[rows] + 1
+
+    def layouts(self, rows: IntArray, dp: IntArray, micro: IntArray, grad_accum: IntArray) -> Layouts:
+        """These layouts as the performance room takes them."""
+        return Layouts(
+            self.tp[rows],
+            self.pp[rows],
+            self.vpp[rows],
+            dp,
+            self.cp[rows],
+            self.ep[rows],
+            self.zero_stage[rows],
+            self.sequence_parallel[rows],
+            self.recompute[rows],
+            micro,
+            grad_accum,
+        )
 
     def on(self, gpus: int, dp: IntChoice, batches: BatchSpace) -> tuple[IntArray, IntArray]:
         """Rows that fit `gpus` exactly, with an allowed batch, and their dp."""
@@ -181,81 +182,44 @@ def layout_table(
     least, every = layers_covered(row, model.layers, pp * vpp, rc, bounds)
     keep &= (rc != FULL) | (least > 0)
     spares = (rc == FULL) & (least < every) & (RECOMPUTE.index("none") in axes.recompute)
-    return table_of(
-        tp[keep],
-        pp[keep],
-        vpp[keep],
-        cp[keep],
-        ep[keep],
-        zero[keep],
-        sp[keep],
-        rc[keep],
-        multiple[keep],
-        fewest[keep],
-        least[keep],
-        every[keep],
-        spares[keep],
-        model.layers,
-        has_groups(row, conditions),
-        bounds.shard_group,
-    )
-
-
-def table_of(
-    tp: IntArray,
-    pp: IntArray,
-    vpp: IntArray,
-    cp: IntArray,
-    ep: IntArray,
-    zero_stage: IntArray,
-    sequence_parallel: IntArray,
-    recompute: IntArray,
-    dp_multiple: IntArray,
-    least_dp: IntArray,
-    least: IntArray,
-    every: IntArray,
-    spares: BoolArray,
-    layers: int,
-    can_group: bool,
-    shard_group: int | None,
-) -> LayoutTable:
-    """A table of these layouts, (n,) each, with what follows from them."""
+    kept = (tp, pp, vpp, cp, ep, zero, sp, rc, multiple, fewest, least, every)
+    tp, pp, vpp, cp, ep, zero, sp, rc, multiple, fewest, least, every = (column[keep] for column in kept)
     code = np.zeros_like(tp)
-    for part in (tp, cp, ep, sequence_parallel, recompute):
+    for part in (tp, cp, ep, sp, rc):
         code = code * (int(part.max(initial=0)) + 1) + part
-    order = np.argsort(share_covered(layers, pp * vpp, least), kind="stable")
+    order = np.argsort(share_covered(model.layers, pp * vpp, least), kind="stable")
     _, first, which = np.unique(code[order], return_index=True, return_inverse=True)
     kernel = np.zeros_like(order)
     kernel[order] = which.reshape(-1)
     cut = (kernel * (1 + int(pp.max(initial=0))) + pp) * (1 + int(vpp.max(initial=0))) + vpp
     _, stage_row, stage = np.unique(cut, return_index=True, return_inverse=True)
     width = tp * pp * cp
-    sizes, size = np.unique(width * dp_multiple, return_inverse=True)
+    of_runs, size = np.unique(width * multiple, return_inverse=True)
     return LayoutTable(
         tp=tp,
         pp=pp,
         vpp=vpp,
         cp=cp,
         ep=ep,
-        zero_stage=zero_stage,
-        sequence_parallel=sequence_parallel.astype(bool),
-        recompute=recompute,
-        dp_multiple=dp_multiple,
-        least_dp=least_dp,
+        zero_stage=zero,
+        sequence_parallel=sp.astype(bool),
+        recompute=rc,
+        dp_multiple=multiple,
+        least_dp=fewest,
         group=np.where(vpp > 1, pp, 1),
         width=width,
         size=size.reshape(-1).astype(np.int64),
-        sizes=sizes,
+        sizes=of_runs,
         kernel=kernel.astype(np.int64),
         kernel_row=order[first].astype(np.int64),
         stage=stage.reshape(-1).astype(np.int64),
         stage_row=stage_row.astype(np.int64),
         least=least,
         every=every,
-        spares=spares,
-        layers=layers,
-        can_group=can_group,
-        shard_group=shard_group,
+        spares=spares[keep],
+        layers=model.layers,
+        can_group=has_groups(row, conditions),
+        shard_group=bounds.shard_group,
     )
 
 

@@ -7,9 +7,11 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from planner.performance.arrays import BoolArray
+from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.results.answers import Change
+from planner.search.building import build_like
 from planner.search.goals import Goal, View, find
+from planner.search.layout_space import LayoutSpace
 from planner.search.search_state import SearchState
 from planner.search.shortfalls import budget_goal
 from planner.spec.scenario import MOST_GPUS, LayoutBounds, Scenario
@@ -42,17 +44,46 @@ def lacking(state: SearchState, allowed: BoolArray | None = None) -> str:
         if alike in seen:
             continue
         seen.add(alike)
-        least = layouts.least_memory(gpus)
-        if least is not None and (best is None or least[0] - layouts.physics.capacity_gib < best[0]):
-            best = (least[0] - layouts.physics.capacity_gib, pool, gpus, *least[1:])
+        least = least_memory(layouts, gpus)
+        if least is not None and (best is None or least[0] - layouts.capacity_gib < best[0]):
+            best = (least[0] - layouts.capacity_gib, pool, gpus, *least[1:])
     if best is None:
         return ""
     lacks, pool, gpus, row, dp, micro = best
     setting, table = state.space.pools[pool].setting, state.layout_space(pool).table
     machines = {"gpus": gpus, "gpu": setting.hardware.gpu, "framework": setting.framework}
     cut = {"tp": int(table.tp[row]), "pp": int(table.pp[row]), "dp": dp, "micro": micro}
-    capacity = float(state.layout_space(pool).physics.capacity_gib)
+    capacity = float(state.layout_space(pool).capacity_gib)
     return say("memory_relaxations.lacking", **machines, **cut, lacks=float(lacks), capacity=capacity)
+
+
+def least_memory(space: LayoutSpace, gpus: int) -> tuple[float, int, int, int] | None:
+    """GiB of the candidate on `gpus` that needs least, its row, dp and micro-batch; None where there is none.
+
+    It has the smallest batch, as many layers recomputed and its states over as many ranks as can be.
+    """
+    t, batches = space.table, space.batches
+    row, dp = t.on(gpus, space.dp, batches)
+    unit = dp * t.group[row]
+
+    def needed(at: IntArray, micro: int, grad_accum: IntArray) -> FloatArray:
+        base, each, step = space.memory_parts(row[at], dp[at], grad_accum, t.instances(row[at], dp[at]))
+        return np.maximum(base + each * micro, step)
+
+    best, place = np.inf, (0, 0, 0)
+    bound = np.zeros(len(row))  # what no micro-batch from here on needs less than
+    micros = np.arange(batches.micro_low, batches.micro_high + 1)
+    for micro in micros[batches.allows_micro(micros)].tolist():
+        batch = batches.edge(micro * unit, smallest=True)
+        at = np.flatnonzero((batch > 0) & (bound < best))
+        if not len(at):
+            continue
+        least = needed(at, micro, batch[at] // (micro * dp[at]))
+        first = int(np.argmin(least))
+        if least[first] < best:
+            best, place = float(least[first]), (int(row[at[first]]), int(dp[at[first]]), micro)
+        bound[at] = needed(at, micro, t.group[row[at]])
+    return None if best == np.inf else (best, *place)
 
 
 def _any_plan(scenario: Scenario) -> Goal:
@@ -66,7 +97,7 @@ def _with(key: str, values: Sequence[str]) -> Callable[[SearchState], Changed | 
         scenario = state.space.scenario
         present = getattr(scenario.training, key)
         for value in values[values.index(present) + 1 :] if present in values else values:
-            other = state.of(replace(scenario, training=replace(scenario.training, **{key: value})))  # type: ignore[arg-type]
+            other = build_like(state, replace(scenario, training=replace(scenario.training, **{key: value})))  # type: ignore[arg-type]
             if find(View(other, _any_plan(other.space.scenario))) is not None:
                 text = say(f"memory_relaxations.{key}", value=value)
                 return Change(f"training.{key}", present, value, text, (f"training.{key}={value}",)), other
@@ -81,7 +112,7 @@ def _free_layout(state: SearchState) -> Changed | None:
     free = LayoutBounds(memory_headroom=scenario.layout.memory_headroom)
     if scenario.layout == free:
         return None
-    other = state.of(replace(scenario, layout=free))
+    other = build_like(state, replace(scenario, layout=free))
     if find(View(other, _any_plan(other.space.scenario))) is None:
         return None
     names = [f.name for f in fields(free) if getattr(scenario.layout, f.name) != getattr(free, f.name)]
@@ -103,7 +134,7 @@ def _more_own_nodes(state: SearchState) -> Changed | None:
             cluster = replace(
                 scenario.cluster, own=machines, max_gpus=max(scenario.cluster.max_gpus, more.nodes * own.gpus_per_node)
             )
-            other = state.of(replace(scenario, cluster=cluster))
+            other = build_like(state, replace(scenario, cluster=cluster))
             if find(View(other, _any_plan(other.space.scenario))) is not None:
                 code = (
                     "memory_relaxations.own" if own.network_gbit_per_s is not None else "memory_relaxations.own_joined"

@@ -16,8 +16,8 @@ import numpy as np
 
 from planner.performance.arrays import FloatArray, IntArray
 from planner.results.answers import Binding
+from planner.search.candidates import Pick
 from planner.search.goals import View, find
-from planner.search.plans import Pick, fastest_of
 from planner.search.run import run_of
 from planner.search.search_state import SearchState
 from planner.search.shortfalls import budget_goal
@@ -61,13 +61,8 @@ def least_of(scenario: Scenario) -> str:
     return "time" if scenario.cost_left_out else "cost"
 
 
-def settled(scenario: Scenario, build: Build) -> Scenario:
-    """The scenario with the epochs that are the most; one epoch's worth of one sample where not even that fits."""
-    return most_training(scenario, build).scenario
-
-
 def most_training(scenario: Scenario, build: Build) -> Most:
-    """The most samples of which some plan keeps the budgets, up to the scenario's epochs.
+    """The most samples of which some plan keeps the budgets, up to the scenario's epochs; one where not even that does.
 
     Parameters
     ----------
@@ -193,7 +188,7 @@ def _roomiest(state: SearchState, slowest: float) -> tuple[View, Pick] | None:
     def within(speed: float) -> tuple[View, Pick] | None:
         view = View(state, budget_goal(scenario, per_usd=1.0, speed=speed))
         cell = find(view)
-        return None if cell is None else (view, fastest_of(state, cell))
+        return None if cell is None else (view, state.best.pick(cell))
 
     found = within(1.0)
     low, high = slowest, 1.0

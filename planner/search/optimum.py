@@ -13,17 +13,18 @@ from planner.performance.calibration import Calibration
 from planner.results.answers import Alternative, Certificate, Default, GivenUp, Optimization, Provenance, StatedGoal
 from planner.scenario.asked import asked_values
 from planner.search.binding import bindings, warnings_of
-from planner.search.candidates import Found, complexity, first_of_each
+from planner.search.building import build, build_like
+from planner.search.candidates import Found, Pick, complexity, first_of_each
 from planner.search.choose import choose, undominated
 from planner.search.completion_model import DECILE
 from planner.search.conditions import conditions_taken
 from planner.search.goals import Goal, View, aiming_at, find, objective_goal, order_keys
 from planner.search.infeasible import what_would_do
 from planner.search.most import ends_at, most_training, wants_most
-from planner.search.plans import Pick, fastest_of, make_plan
+from planner.search.plans import make_plan
 from planner.search.search_space import SearchSpace
-from planner.search.search_state import SearchState, build
-from planner.search.simplicity import plain, simplest, value_of
+from planner.search.search_state import SearchState
+from planner.search.simplicity import plain, simplest
 from planner.search.space import space_of
 from planner.search.tally import MEMORY, MORE_EXPENSIVE, Tally
 from planner.spec.hardware import Offer
@@ -82,7 +83,7 @@ def optimize_near(
     _check(scenario)
     if wants_most(scenario):
         return _with_most(scenario, catalog, calibration, exhaustive=False, offers=None), like
-    state = build(scenario, catalog, calibration) if like is None else like.of(scenario)
+    state = build(scenario, catalog, calibration) if like is None else build_like(like, scenario)
     return _answer(state, advice=False), state
 
 
@@ -113,7 +114,7 @@ def _answer(state: SearchState, *, exhaustive: bool = False, advice: bool = True
         )
     offer = state.space.offers[int(view.offer[best])]
     pick = plain(view, best)
-    plan = replace(make_plan(state, pick, offer), objective_value=value_of(view, pick))
+    plan = replace(make_plan(state, pick, offer), objective_value=view.value_of(pick))
     return Optimization(
         status="optimal",
         plan=plan,
@@ -157,10 +158,10 @@ def _with_most(
 
 def given_up(view: View, best: int, pick: Pick, certificate: Certificate) -> GivenUp | None:
     """What the plan gives up for a layout that is simpler than the optimum's; None where it gives up nothing."""
-    optimum, least = fastest_of(view.state, best), certificate.best
+    optimum, least = view.state.best.pick(best), certificate.best
     if pick == optimum or least is None:
         return None
-    amount = value_of(view, pick) - least
+    amount = view.value_of(pick) - least
     plan = make_plan(view.state, optimum, view.state.space.offers[int(view.offer[best])])
     share = amount / least if least else 0.0
     return GivenUp(
@@ -223,7 +224,8 @@ def chosen(view: View, best: int) -> int:
     cells = cells[np.lexsort(order_keys(view, cells)[::-1])]
     time = state.time_s(0.5, state.best.seconds[cells], cells)
     cost = view.cost(0.5, state.best.seconds[cells], cells)
-    keys = [_quota_key(state.space, int(view.offer[c])) for c in cells]
+    offers = [state.space.offers[int(view.offer[c])] for c in cells]
+    keys = [(offer.cloud, offer.region, offer.gpu, offer.pricing) for offer in offers]
     cells = cells[
         undominated(
             (view.value(state.best.seconds[cells], cells), time, cost, state.space.gpus[cells].astype(np.float64)), keys
@@ -289,7 +291,7 @@ def simplest_alike(view: View, pick: Pick) -> Pick | None:
     if not parts:
         return None
     spread = float(np.expm1(DECILE * state.completion_model.log_high[pick.cell]))
-    found = simplest(view, fastest_of(state, pick.cell), spread)
+    found = simplest(view, state.best.pick(pick.cell), spread)
     return found if complexity_of(state, found) < parts else None
 
 
@@ -355,8 +357,3 @@ def provenance_of(space: SearchSpace) -> Provenance:
         asked=asked_values(scenario),
         money=None if scenario.money == USD else scenario.money,
     )
-
-
-def _quota_key(space: SearchSpace, offer: int) -> tuple[str, str, str, str]:
-    o = space.offers[offer]
-    return (o.cloud, o.region, o.gpu, o.pricing)

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from planner.catalog import Catalog, eligible_offers
 from planner.performance.calibration import Calibration, UserPoint, with_user_measurements
+from planner.search.goals import Goal, View, find
+from planner.search.search_space import search_space
+from planner.search.search_state import SearchState
 from planner.spec.hardware import Offer
 from planner.spec.scenario import IntChoice, LayoutBounds, MeasuredThroughput, Scenario
 from planner.units import PlannerError
 from planner.words import say
 
-if TYPE_CHECKING:
-    from planner.search.search_state import SearchState
-
 PINS = ("tp", "pp", "vpp", "dp", "cp", "ep", "zero_stage", "micro_batch")
 FAST_NETWORK_GBIT_PER_S = 3200.0  # taken where the catalog knows no network of the measured machines
 
-Build = Callable[[Scenario, Sequence[Offer]], "SearchState"]
 
-
-def calibrated_by_own_runs(scenario: Scenario, catalog: Catalog, calibration: Calibration, build: Build) -> Calibration:
+def calibrated_by_own_runs(scenario: Scenario, catalog: Catalog, calibration: Calibration) -> Calibration:
     """The calibration that the scenario's `throughput` entries make of this one.
 
     Each entry is held against what the model predicts of its GPU and count with every stated key pinned and the others
@@ -38,27 +35,25 @@ def calibrated_by_own_runs(scenario: Scenario, catalog: Catalog, calibration: Ca
     points = []
     for i, entry in enumerate(scenario.throughput):
         gpu = catalog.accelerator(entry.gpu).id
-        predicted = _predicted(entry, gpu, scenario, catalog, build, f"throughput[{i}]")
+        predicted = _predicted(entry, gpu, scenario, catalog, calibration, f"throughput[{i}]")
         factor = predicted / entry.tokens_per_s_per_gpu
         points.append(UserPoint(gpu, entry.gpus, factor, f"throughput[{i}]"))
     return with_user_measurements(calibration, points)
 
 
 def _predicted(
-    entry: MeasuredThroughput, gpu: str, scenario: Scenario, catalog: Catalog, build: Build, key: str
+    entry: MeasuredThroughput, gpu: str, scenario: Scenario, catalog: Catalog, calibration: Calibration, key: str
 ) -> float:
     """Tokens/s/GPU that the model says of an entry."""
-    from planner.search.goals import Goal, View, find
-
     machines = [_any_number(offer, entry.gpus) for offer in _machines(gpu, scenario, catalog, key)]
-    state = build(_pinned(entry, gpu, scenario), machines)
+    state = SearchState(search_space(_pinned(entry, gpu, scenario), catalog, calibration, machines))
     cells = np.ones(len(state.space), dtype=bool) if entry.gpus is None else state.space.gpus == entry.gpus
     view = View(state, Goal(per_usd=1.0, cells=cells))  # every offer costs the same: least GPU-hours
     cell = find(view)
     if cell is None:
         # It ran, whatever the memory formulas say.
         for pool in range(len(state.space.pools)):
-            state.layout_space(pool).physics.capacity_gib = np.inf
+            state.layout_space(pool).capacity_gib = np.inf
         state.forget()
         view = View(state, Goal(per_usd=1.0, cells=cells))
         cell = find(view)

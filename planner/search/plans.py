@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypedDict
 
 import numpy as np
@@ -29,7 +29,7 @@ from planner.results.plan import (
     RunConditions,
 )
 from planner.risk.completion import Completion
-from planner.search.candidates import Found
+from planner.search.candidates import Pick
 from planner.search.completion_model import DECILE
 from planner.search.goals import within_cost
 from planner.search.offer_refs import offer_ref
@@ -49,40 +49,21 @@ from planner.workload.iterations import per_epoch, samples_consumed
 from planner.workload.learning import CriticalBatch, batch_remark, learning_remarks, starts_from
 
 
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """One candidate, as `Found` holds many: a cell, a row of its layout table, how the batch is cut, the prediction."""
-
-    cell: int
-    row: int
-    dp: int
-    micro: int
-    batch: int
-    covered: int  # layers of each chunk that full recompute covers
-    instances: int  # groups of ranks that sharded states lie over
-    step_s: float
-    seconds: float
-
-
-def pick_of(found: Found, at: int) -> Pick:
-    """One of evaluated candidates."""
-    return Pick(*(getattr(found, name)[at].item() for name in Found.__slots__))
-
-
-def fastest_of(state: SearchState, cell: int) -> Pick:
-    """The fastest candidate of a cell that has been searched."""
-    return pick_of(state.best, cell)
-
-
 def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
     """A candidate on one offer, as a plan."""
     cell = pick.cell
     setting = _setting(state, pick)
-    layouts = _layouts(state, pick)
+    row, dp, micro, grad_accum = (
+        np.array([n]) for n in (pick.row, pick.dp, pick.micro, pick.batch // (pick.micro * pick.dp))
+    )
+    layouts = state.layout_space(int(state.space.pool[cell])).table.layouts(row, dp, micro, grad_accum)
     step = step_time(setting, layouts, state.space.calibration)
-    factor = _step_factors(state, cell)
     runs = state.completion_model.completion(np.array([pick.seconds]), np.array([cell]))
-    low, middle, high = (pick.step_s * f for f in (factor.p10, factor.p50, factor.p90))
+    model = state.completion_model
+    median = float(model.median[cell])
+    middle = pick.step_s * median
+    low = pick.step_s * (median * math.exp(-DECILE * float(model.log_low[cell])))
+    high = pick.step_s * (median * math.exp(DECILE * float(model.log_high[cell])))
     step_s = Quantiles(min(middle, max(low, float(step.least_s[0]))), middle, high)  # no part does more than it can
     time = Quantiles(*(float(runs.quantile(p)[0]) for p in (0.1, 0.5, 0.9)))
     gpus, batch = int(state.space.gpus[cell]), pick.batch
@@ -155,14 +136,6 @@ def make_plan(state: SearchState, pick: Pick, offer: Offer) -> Plan:
         buying=state.space.buying.get(offer.instance) if offer.pricing == "owned" else None,
     )
     return replace(plan, plausibility=_plausibility(setting, plan), schedule=_schedule(state.space, plan))
-
-
-def _step_factors(state: SearchState, cell: int) -> Quantiles:
-    """Factors on the predicted step time of a cell."""
-    completion_model = state.completion_model
-    middle = float(completion_model.median[cell])
-    low, high = float(completion_model.log_low[cell]), float(completion_model.log_high[cell])
-    return Quantiles(middle * math.exp(-DECILE * low), middle, middle * math.exp(DECILE * high))
 
 
 class _Speed(TypedDict):
@@ -240,14 +213,6 @@ def _setting(state: SearchState, pick: Pick) -> Setting:
     if pick.instances > 1:
         group = int(table.gpus_of_a_group(row, dp, np.array([pick.instances]))[0])
     return replace(setting, conditions=replace(stated, recompute_share=share, shard_group=group))
-
-
-def _layouts(state: SearchState, pick: Pick) -> Layouts:
-    layouts = state.layout_space(int(state.space.pool[pick.cell]))
-    row, dp, micro, grad_accum = (
-        np.array([n]) for n in (pick.row, pick.dp, pick.micro, pick.batch // (pick.micro * pick.dp))
-    )
-    return layouts.layouts(row, dp, micro, grad_accum)
 
 
 def _layout(x: Layouts) -> Layout:

@@ -1,14 +1,16 @@
-"""A chosen calendar as an answer: stages, milestones, slack, shared machines, cash flow, and what is asked for."""
+"""A programme's answer: of its best calendar stages, milestones, slack, shared machines, cash and what to ask for."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 
 import numpy as np
 
+from planner.catalog import Catalog
+from planner.money import in_its_money
 from planner.performance.arrays import BoolArray, FloatArray
+from planner.performance.calibration import Calibration
 from planner.results.plan import Plan, Quantiles
 from planner.search.calendar import Calendar, Schedule, chosen, makespan, moved, objective, spans, total_cost, used_of
 from planner.search.plans import make_plan
@@ -25,17 +27,23 @@ from planner.search.programme_answer import (
     Slack,
     StageAnswer,
 )
+from planner.search.programme_refusals import refusal_of
 from planner.search.programmes import (
     DAY_S,
     Found,
     Study,
+    choose_calendar,
     defaults,
     ends,
     goal_of,
+    joined,
     move_s,
+    on,
     provenance,
+    quota_words,
     sequence,
     statement,
+    study_of,
 )
 from planner.search.stage_plans import data_bytes
 from planner.spec.programme import Programme
@@ -43,6 +51,20 @@ from planner.words import Sentence, say
 from planner.workload.counts import parameter_counts
 
 Periods = Callable[[date | None, int], Iterator[tuple[str, int, int]]]  # first day, end -> name, first, last
+
+
+@in_its_money
+def optimize_programme(programme: Programme, catalog: Catalog, calibration: Calibration) -> ProgrammeAnswer:
+    """The best calendar of a programme: a plan and a first day for each stage, or why there is none.
+
+    Raises
+    ------
+    PlannerError
+        If a stage allows no batch, or names what the catalog lacks.
+    """
+    study = study_of(programme, catalog, calibration)
+    found = choose_calendar(study)
+    return refusal_of(study) if found is None else answer_of(study, found)
 
 
 def answer_of(study: Study, found: Found) -> ProgrammeAnswer:
@@ -208,18 +230,7 @@ def _absorbed(free: int | None, total: int | None, following: Sequence[str]) -> 
     return say("programme_answers.by_nothing" if total == 0 else "programme_answers.by_what_follows")
 
 
-def joined(said: Sequence[str]) -> str:
-    """Things in a row, one and another."""
-    return functools.reduce(lambda first, then: say("programme_answers.both", first=first, then=then), said)
-
-
 # --- what is shared --------------------------------------------------------------------------------------------------
-
-
-def quota_words(key: tuple[str | None, str | None, str | None]) -> str:
-    """What a quota holds for."""
-    named = [text for text in key if text is not None]
-    return " ".join(named) if named else say("programme_answers.all_offers")
 
 
 def _resources(study: Study, schedule: Schedule) -> Iterator[ResourceUse]:
@@ -312,12 +323,6 @@ def _weeks(start: date | None, end: int) -> Iterator[tuple[str, int, int]]:
     del start
     for n, first in enumerate(range(0, end, WEEK), 1):
         yield say("programme_answers.week", n=n), first, min(first + WEEK, end)
-
-
-def on(programme: Programme, day: int) -> date | None:
-    """The date of a day, where the programme's first is known."""
-    start = programme.budget.start
-    return None if start is None else start + timedelta(days=day)
 
 
 def quantiles(values: FloatArray) -> Quantiles:

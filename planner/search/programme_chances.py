@@ -99,16 +99,12 @@ def order_of(parts: Sequence[Part]) -> list[int]:
     out: list[int] = []
     left = list(range(len(parts)))
     while left:
-        ready = [i for i in left if all(j in out for j in (*parts[i].after, *_source(parts[i])))]
+        ready = [i for i in left if all(j in (*out, None) for j in (*parts[i].after, parts[i].source))]
         out += ready
         left = [i for i in left if i not in ready]
         if not ready:
             raise AssertionError("the parts of a programme go in a circle")
     return out
-
-
-def _source(part: Part) -> tuple[int, ...]:
-    return () if part.source is None else (part.source,)
 
 
 def _stage(
@@ -128,16 +124,12 @@ def _stage(
             time = draw(common + alone * rng.standard_normal(len(common)), rng) * part.share_left
             slowest = np.maximum(slowest, time)
             if part.cost is not None:
-                paid += _bill(part.cost, time, luck)
+                costs, rates = part.cost.costs, part.cost.rates
+                rate = rates.low[0] + (rates.high[0] - rates.low[0]) * luck
+                paid += costs.usd(rate, time, np.full(len(time), part.cost.cell))
         length += slowest
         left -= beside
     return length, paid
-
-
-def _bill(cost: PlanCost, time: FloatArray, luck: FloatArray) -> FloatArray:
-    rates = cost.rates
-    rate = rates.low[0] + (rates.high[0] - rates.low[0]) * luck
-    return cost.costs.usd(np.broadcast_to(rate, time.shape), time, np.full(len(time), cost.cell))
 
 
 def draw_time(runs: Completion, z: FloatArray, rng: np.random.Generator) -> FloatArray:

@@ -14,10 +14,10 @@ from planner.results.answers import SCHEMA_VERSION, Document, Provenance, Stated
 from planner.search.calendar import Calendar, Choice, Schedule, makespan, total_cost
 from planner.search.calendar_milp import solve
 from planner.search.programme_answer import ProgrammeAnswer
-from planner.search.programme_answers import answer_of, quota_words
+from planner.search.programme_answers import answer_of
 from planner.search.programme_refusals import refusal_of
 from planner.search.programme_shared import limits_of
-from planner.search.programmes import DAY_S, Study, choose_calendar, move_s, study_of
+from planner.search.programmes import DAY_S, Study, choose_calendar, move_s, quota_words, study_of
 from planner.spec.programme import Programme
 from planner.words import Sentence, say
 
@@ -98,7 +98,8 @@ def _binding(answer: ProgrammeAnswer) -> Iterator[StageBinds]:
 def _worth(study: Study) -> Iterator[Change]:
     programme, calendar = study.programme, study.calendar
     if programme.budget.time_s is not None:
-        longer = _longer(study, 1)
+        horizon = calendar.horizon + 1
+        longer = replace(calendar, horizon=horizon, limits=limits_of(programme, study.shared, horizon))
         yield _change(study, "budget.time", say("programme_explaining.day"), longer)
     if calendar.budget is not None:
         more = calendar.budget * MORE_MONEY
@@ -127,11 +128,6 @@ def _worth(study: Study) -> Iterator[Change]:
 def _with(calendar: Calendar, number: int, **changes: Any) -> Calendar:
     tasks = tuple(replace(task, **changes) if i == number else task for i, task in enumerate(calendar.tasks))
     return replace(calendar, tasks=tasks)
-
-
-def _longer(study: Study, days: int) -> Calendar:
-    horizon = study.calendar.horizon + days
-    return replace(study.calendar, horizon=horizon, limits=limits_of(study.programme, study.shared, horizon))
 
 
 def _shrunk(study: Study, number: int) -> Calendar:

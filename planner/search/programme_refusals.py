@@ -13,7 +13,6 @@ from planner.search.calendar_milp import solve
 from planner.search.goals import Goal
 from planner.search.infeasible import reason_of
 from planner.search.programme_answer import ProgrammeAnswer
-from planner.search.programme_answers import joined, on, quota_words
 from planner.search.programme_shared import limits_of
 from planner.search.programmes import (
     DAY_S,
@@ -21,7 +20,10 @@ from planner.search.programmes import (
     Study,
     defaults,
     goal_of,
+    joined,
+    on,
     provenance,
+    quota_words,
     simulate_schedule,
     statement,
     study_of,

@@ -9,10 +9,11 @@ import numpy as np
 
 from planner.catalog import Catalog
 from planner.performance.calibration import Calibration
+from planner.search.building import build
 from planner.search.goals import Goal, View, find
 from planner.search.pools import node_range
 from planner.search.programme_answer import ProgrammeAnswer, StageAnswer
-from planner.search.search_state import SearchState, build
+from planner.search.search_state import SearchState
 from planner.spec.programme import Programme
 from planner.spec.scenario import IntChoice
 

@@ -7,14 +7,15 @@ is thrown out and the choice made again.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
 import numpy as np
 
 from planner.catalog import Catalog
-from planner.money import in_its_money
 from planner.performance.calibration import Calibration
 from planner.performance.jointly import together
 from planner.results.answers import Default, Provenance, StatedGoal
@@ -30,10 +31,9 @@ from planner.search.calendar import (
     total_cost,
 )
 from planner.search.calendar_milp import solve
+from planner.search.candidates import Pick
 from planner.search.optimum import asked_of, provenance_of
-from planner.search.plans import Pick, fastest_of
 from planner.search.prices import PlanCost, plan_cost
-from planner.search.programme_answer import ProgrammeAnswer
 from planner.search.programme_chances import Draw, Part, Worlds, live
 from planner.search.programme_shared import Shared, limits_of, places_worth, shared_of
 from planner.search.search_space import SearchSpace
@@ -83,23 +83,6 @@ class Found:
     parts: tuple[Part, ...]
     worlds: Worlds
     thrown_out: int
-
-
-@in_its_money
-def optimize_programme(programme: Programme, catalog: Catalog, calibration: Calibration) -> ProgrammeAnswer:
-    """The best calendar of a programme: a plan and a first day for each stage, or why there is none.
-
-    Raises
-    ------
-    PlannerError
-        If a stage allows no batch, or names what the catalog lacks.
-    """
-    from planner.search.programme_answers import answer_of
-    from planner.search.programme_refusals import refusal_of
-
-    study = study_of(programme, catalog, calibration)
-    found = choose_calendar(study)
-    return refusal_of(study) if found is None else answer_of(study, found)
 
 
 def study_of(programme: Programme, catalog: Catalog, calibration: Calibration) -> Study:
@@ -250,7 +233,7 @@ def _picks(study: Study, calendar: Calendar, schedule: Schedule) -> list[Pick]:
     sure, out, extra = study.confidence, [], 0.0
     for plans, at, choice in zip(study.plans, schedule.picked, chosen(calendar, schedule), strict=True):
         cell, state = int(plans.cells[at]), plans.state
-        best, simple = fastest_of(state, cell), plain(plans.view(at), cell)
+        best, simple = state.best.pick(cell), plain(plans.view(at), cell)
         turns = -(-plans.stage.copies // int(plans.lanes[at]))
         each = all_of(sure, int(plans.lanes[at]))
         time = float(state.completion_model.time_s(each, np.array([simple.seconds]), np.array([cell]))[0])
@@ -262,8 +245,7 @@ def _picks(study: Study, calendar: Calendar, schedule: Schedule) -> list[Pick]:
         out.append(simple)
     if calendar.budget is not None and float(total_cost(calendar, schedule)) + extra > calendar.budget:
         return [
-            fastest_of(plans.state, int(plans.cells[at]))
-            for plans, at in zip(study.plans, schedule.picked, strict=True)
+            plans.state.best.pick(int(plans.cells[at])) for plans, at in zip(study.plans, schedule.picked, strict=True)
         ]
     return out
 
@@ -380,3 +362,20 @@ def statement(study: Study) -> Sentence:
 def ends(calendar: Calendar, schedule: Schedule) -> list[int]:
     """The day by whose beginning each stage is planned to be done."""
     return [start + c.days for start, c in zip(schedule.starts, chosen(calendar, schedule), strict=True)]
+
+
+def on(programme: Programme, day: int) -> date | None:
+    """The date of a day, where the programme's first is known."""
+    start = programme.budget.start
+    return None if start is None else start + timedelta(days=day)
+
+
+def quota_words(key: tuple[str | None, str | None, str | None]) -> str:
+    """What a quota holds for."""
+    named = [text for text in key if text is not None]
+    return " ".join(named) if named else say("programme_answers.all_offers")
+
+
+def joined(said: Sequence[str]) -> str:
+    """Things in a row, one and another."""
+    return functools.reduce(lambda first, then: say("programme_answers.both", first=first, then=then), said)

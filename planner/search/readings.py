@@ -21,16 +21,8 @@ def _chance(probability: float | None) -> str:
     return say("comparing.chance_high" if probability > 0.999 else "comparing.chance_low")
 
 
-def _machines(plan: Plan) -> str:
-    return say("comparing.machines", gpus=plan.gpus, gpu=plan.offer.gpu)
-
-
 def _cost(usd: float) -> str:
     return say("comparing.amount", cost=usd)
-
-
-def _price(plan: Plan) -> str:
-    return _cost(plan.offer.usd_per_gpu_hour) if plan.offer.priced and not writing().hours else ""
 
 
 def _pays(found: Buying | None) -> str:
@@ -64,10 +56,10 @@ READINGS: tuple[Reading, ...] = (
     ("comparing.time", lambda p: say("comparing.duration", time=p.time_s.p50)),
     ("comparing.cost", lambda p: _cost(p.cost_usd.p50) if p.offer.priced else ""),
     ("comparing.chances", lambda p: _chance(p.p_within_both)),
-    ("comparing.of_gpus", _machines),
+    ("comparing.of_gpus", lambda p: say("comparing.machines", gpus=p.gpus, gpu=p.offer.gpu)),
     ("comparing.offer", lambda p: p.offer.id),
     ("comparing.pricing", lambda p: p.offer.price_kind),
-    ("comparing.price", _price),
+    ("comparing.price", lambda p: _cost(p.offer.usd_per_gpu_hour) if p.offer.priced and not writing().hours else ""),
     ("comparing.purchase", lambda p: "" if p.buying is None else _cost(p.buying.purchase_usd)),
     ("comparing.pays", lambda p: _pays(p.buying)),
     ("comparing.framework", lambda p: p.framework),

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from planner.results.answers import Change
 from planner.scenario.written import COST, TIME, WrittenBudget
 from planner.search import memory_relaxations
+from planner.search.building import build_like
 from planner.search.goals import Goal, View, find
 from planner.search.plans import make_plan
 from planner.search.search_state import SearchState
-from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of, value_of
+from planner.search.shortfalls import budget_goal, least_factor, least_sum, needs_of
 from planner.search.simplicity import plain
 from planner.spec.scenario import MOST_GPUS, Scenario
 from planner.units import PlannerError, rounded_up
@@ -75,7 +76,7 @@ def _larger(form: WrittenBudget, rate: str) -> Callable[[SearchState], Relaxatio
         cell = find(view)
         if cell is None:
             return None
-        needed = {form: form.beyond(present, value_of(view, cell))}
+        needed = {form: form.beyond(present, view.value_at(cell))}
         return _budgets(state, f"relaxations.{form.field}", needed, present=present)
 
     return find_change
@@ -143,7 +144,7 @@ def _more_gpus(state: SearchState) -> Relaxation | None:
     scenario = state.space.scenario
     for times in MORE_GPUS:
         wider = _with_cluster(scenario, max_gpus=min(scenario.cluster.max_gpus * times, MOST_GPUS))
-        larger = state.of(wider)
+        larger = build_like(state, wider)
         if len(larger.space) == len(state.space):
             return None
         cell = find(View(larger, budget_goal(wider, per_gpu=1.0)))
@@ -154,7 +155,7 @@ def _more_gpus(state: SearchState) -> Relaxation | None:
             text = say(code, needed=needed, spare=spare, present=present)
             change = Change("cluster.max_gpus", f"{present}", f"{needed}", text, (f"cluster.max_gpus={needed}",))
             enough = _with_cluster(scenario, max_gpus=needed)
-            return Relaxation(change, state.of(enough), budget_goal(enough, per_usd=1.0))
+            return Relaxation(change, build_like(state, enough), budget_goal(enough, per_usd=1.0))
     return None
 
 
@@ -169,7 +170,7 @@ def _wider(key: str, needed: tuple[str, ...]) -> Callable[[SearchState], Relaxat
             return None
         wider = _with_cluster(state.space.scenario, **{key: all_of})
         goal = budget_goal(wider, per_usd=1.0)
-        other = state.of(wider)
+        other = build_like(state, wider)
         view = View(other, goal)
         cell = find(view)
         if cell is None:
@@ -207,7 +208,7 @@ def _fewer_epochs(state: SearchState) -> Relaxation | None:
         if hundredths > 0:
             needed = f"{hundredths / 100:.2f}".rstrip("0").rstrip(".")
             shorter = replace(scenario, training=replace(scenario.training, epochs=float(needed)))
-            fewer, goal = state.of(shorter), budget_goal(shorter, per_usd=1.0)
+            fewer, goal = build_like(state, shorter), budget_goal(shorter, per_usd=1.0)
             if find(View(fewer, goal)) is not None:
                 text = say("relaxations.epochs", needed=needed, present=epochs)
                 change = Change("training.epochs", f"{epochs:g}", needed, text, (f"training.epochs={needed}",))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,15 +11,13 @@ from planner.performance.conditions import optimizer_state_bytes
 from planner.results.plan import GpuHours, Quantiles, Reliability
 from planner.risk.completion import Completion
 from planner.risk.failures import GB, checkpoint_bytes, replacement_s
+from planner.search.candidates import Pick
 from planner.search.completion_model import DECILE
 from planner.search.money import HOUR_S
 from planner.search.pools import spare_nodes
+from planner.search.search_state import SearchState
 from planner.spec.scenario import Risk
 from planner.workload.adapters import trained_parameters
-
-if TYPE_CHECKING:
-    from planner.search.plans import Pick
-    from planner.search.search_state import SearchState
 
 
 def reliability(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
@@ -10,25 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from planner.catalog import Catalog
 from planner.performance.arrays import BoolArray, FloatArray, IntArray, Setting
-from planner.performance.calibration import Calibration
 from planner.performance.frameworks import framework, stages_run
 from planner.performance.intervals import spread
+from planner.performance.kernels import Scope
+from planner.performance.machine import as_reached
+from planner.performance.memory import capacity_gib
+from planner.performance.steptime import scope
 from planner.results.plan import Overhead
 from planner.risk.overhead import overhead_of
 from planner.search.candidates import Found
 from planner.search.completion_model import CompletionModel, completion_model
 from planner.search.engine import Tighten, solve
-from planner.search.layout_space import LayoutSpace, floor_s
+from planner.search.layout_space import LayoutSpace
 from planner.search.layouts import LayoutTable, layout_table
 from planner.search.money import HOUR_S
-from planner.search.physics import SettingPhysics
 from planner.search.prices import Rates, chance, cost_line, quantile
-from planner.search.search_space import SearchSpace, search_space
+from planner.search.search_space import SearchSpace
 from planner.search.tally import Limits, Tally
-from planner.spec.hardware import Hardware, Offer
-from planner.spec.scenario import MOST_TRAINING, Scenario
+from planner.spec.hardware import Hardware
 
 CELLS_TOGETHER = 32  # GPU counts of one layout space that are searched in one pass
 ROWS_TOGETHER = 500_000  # and layouts, were each on every one of more GPU counts
@@ -51,7 +51,7 @@ class SearchState:
     bound_s: FloatArray = field(init=False)  # undisturbed seconds that no run of the cell undercuts
     near: dict[int, tuple[float, Found]] = field(default_factory=dict)  # cell -> seconds, and what runs within them
     layout_spaces: dict[tuple[str, Hardware], LayoutSpace] = field(default_factory=dict)
-    physics: dict[tuple[str, str], SettingPhysics] = field(default_factory=dict)
+    scopes: dict[tuple[str, str], Scope] = field(default_factory=dict)
     tables: dict[tuple[str, int], LayoutTable] = field(default_factory=dict)
     _times: dict[tuple[float, float], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     _costs: dict[tuple[float, float], FloatArray] = field(default_factory=dict)
@@ -92,19 +92,6 @@ class SearchState:
         self.best.seconds[:], self.bound_s[:] = np.inf, 0.0
         self.exact[:] = False
 
-    def of(self, scenario: Scenario) -> SearchState:
-        """The state of another scenario's search on the same facts, with all that is known here and holds there."""
-        mine = self.space
-        same = all(
-            getattr(scenario, name) == getattr(mine.scenario, name)
-            for name in ("model", "data", "seq_length", "training", "layout", "throughput", "cluster", "risk")
-        )
-        # The user's own measurements are read on the machines of `cluster`, with the hazards of `risk`.
-        own_calibration = mine.calibration if same else None
-        other = build(scenario, mine.catalog, mine.facts, mine.given, own_calibration)
-        other.learn(self)
-        return other
-
     def learn(self, known: SearchState) -> None:
         """Takes over from another search what does not hang on how their spaces differ."""
         mine, theirs = self.space, known.space
@@ -120,7 +107,7 @@ class SearchState:
             self.overhead = known.overhead
         if mine.batches != theirs.batches or OF_LAYOUT_SPACES(here.cluster) != OF_LAYOUT_SPACES(there.cluster):
             return
-        self.physics = known.physics
+        self.scopes = known.scopes
         if mine.run == theirs.run:
             self.layout_spaces = known.layout_spaces
         else:
@@ -156,12 +143,13 @@ class SearchState:
 
     def layout_space(self, pool: int) -> LayoutSpace:
         """The layout space of a pool, built when first asked for; pools that differ in their cloud alone share it."""
-        setting = self.space.pools[pool].setting
+        space, layout = self.space, self.space.scenario.layout
+        setting = space.pools[pool].setting
         key = (setting.framework, setting.hardware)
         if key not in self.layout_spaces:
-            physics, table = self._physics(setting), self._table(setting)
+            capacity, table = capacity_gib(setting) * (1.0 - layout.memory_headroom), self._table(setting)
             self.layout_spaces[key] = LayoutSpace(
-                physics, table, self.space.batches, self.space.run, self.space.scenario.layout.dp
+                setting, space.calibration, self._scope(setting), capacity, table, space.batches, space.run, layout.dp
             )
         return self.layout_spaces[key]
 
@@ -170,12 +158,14 @@ class SearchState:
         most = ROWS_TOGETHER // max(1, len(self.layout_space(pool).table))
         return max(CELLS_TOGETHER, min(done // CELLS_TOGETHER, most))
 
-    def _physics(self, setting: Setting) -> SettingPhysics:
+    def _scope(self, setting: Setting) -> Scope:
+        """The numbers of a setting; a calibration's rates are of model, stack and accelerator, and worked out once."""
         key = (setting.framework, setting.hardware.gpu)
-        headroom = self.space.scenario.layout.memory_headroom
-        made = SettingPhysics(setting, self.space.calibration, headroom, self.physics.get(key))
-        self.physics.setdefault(key, made)
-        return made
+        if key not in self.scopes:
+            self.scopes[key] = scope(setting, self.space.calibration)
+            return self.scopes[key]
+        known = self.scopes[key]
+        return replace(known, machine=as_reached(self.space.calibration.machine_numbers(setting), known.rates))
 
     def _table(self, setting: Setting) -> LayoutTable:
         key = (setting.framework, self.space.scenario.cluster.max_gpus)
@@ -201,8 +191,7 @@ class SearchState:
         """
         space, floors = self.space, np.zeros(len(self.space.pools))
         for pool in np.unique(space.fastest_network):
-            setting = space.pools[pool].setting
-            floors[pool] = floor_s(self._physics(setting), self._table(setting), space.batches, space.run)
+            floors[pool] = self.layout_space(int(pool)).floor_s()
         factor = np.ones(len(space))
         for setting, at in space.places:
             factor[at] = space.calibration.correction(setting, space.gpus[at])
@@ -309,38 +298,3 @@ class SearchState:
         if key not in self._cheapest:
             self._cheapest[key] = self.space.cheapest(allowed)
         return self._cheapest[key]
-
-
-def build(
-    scenario: Scenario,
-    catalog: Catalog,
-    calibration: Calibration,
-    offers: Sequence[Offer] | None = None,
-    own_calibration: Calibration | None = None,
-) -> SearchState:
-    """The search of a scenario, before it begins: nothing is evaluated but what its space itself hangs on.
-
-    That is what the user's own measurements say of the predictions, and how long the longest run within the budgets is.
-
-    Parameters
-    ----------
-    offers : plan with these instead of the catalog's eligible ones
-    own_calibration : the calibration with the user's own measurements in it, where it is known already
-
-    Raises
-    ------
-    PlannerError
-        If the scenario allows no batch, names what the catalog lacks, or states a throughput of what cannot run.
-    """
-    if scenario.objective.kind in MOST_TRAINING:
-        from planner.search.most import settled
-
-        scenario = settled(scenario, lambda s: build(s, catalog, calibration, offers, own_calibration))
-    space = search_space(scenario, catalog, calibration, offers)
-    if own_calibration is None and scenario.throughput:
-        from planner.search.own_runs import calibrated_by_own_runs
-
-        own_calibration = calibrated_by_own_runs(
-            scenario, catalog, calibration, lambda s, o: build(s, catalog, calibration, o)
-        )
-    return SearchState(space if own_calibration is None else replace(space, calibration=own_calibration))

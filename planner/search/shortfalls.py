@@ -19,11 +19,6 @@ def budget_goal(scenario: Scenario, **changes: object) -> Goal:
     return Goal(**(base | changes))  # type: ignore[arg-type]
 
 
-def value_of(view: View, cell: int) -> float:
-    """What the view's goal makes of a cell: seconds or USD at the confidence asked for."""
-    return float(view.value(view.state.best.seconds[[cell]], view.state.space.gpus[[cell]] * 0 + cell)[0])
-
-
 def least_factor(state: SearchState) -> tuple[float, View, int] | None:
     """The least factor on both budgets at once that would do, and the cheapest plan within them."""
     budget = state.space.scenario.budget

@@ -14,11 +14,10 @@ from itertools import pairwise
 import numpy as np
 
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
-from planner.search.candidates import Found, first_of_each
+from planner.search.candidates import Found, Pick, first_of_each
 from planner.search.engine import each_within
 from planner.search.goals import View
 from planner.search.layout_space import LayoutSpace
-from planner.search.plans import Pick, fastest_of, pick_of
 from planner.search.search_state import SearchState
 from planner.search.tally import SLACK
 
@@ -47,7 +46,7 @@ FIRST = 256  # batches that are looked at first, the roundest of them
 
 def plain(view: View, cell: int) -> Pick:
     """The plan of a cell that has been searched: the simplest within the scenario's `simpler_within` of its fastest."""
-    best, share = fastest_of(view.state, cell), view.state.space.scenario.simpler_within
+    best, share = view.state.best.pick(cell), view.state.space.scenario.simpler_within
     return simplest(view, best, share, share) if share > 0.0 else best
 
 
@@ -68,7 +67,7 @@ def simplest(view: View, best: Pick, share_of_time: float, share_of_value: float
     for first, last in pairwise([*begin.tolist(), len(order)]):
         chosen = _roundest(layouts, found.take(np.arange(first, last)), best.batch, within)
         if chosen is not None:
-            return replace(pick_of(chosen, 0), cell=cell)
+            return replace(chosen.pick(0), cell=cell)
     raise AssertionError("the best run is not within its own limits")
 
 
@@ -90,11 +89,6 @@ def _near(state: SearchState, best: Pick, most_s: float) -> Found:
     return found.take(least <= most_s * SLACK)
 
 
-def value_of(view: View, pick: Pick) -> float:
-    """The goal's value for a pick."""
-    return float(view.value(np.array([pick.seconds]), np.array([pick.cell]))[0])
-
-
 class _Within:
     """Which runs of a cell are within shares of its best and within every budget: those up to some seconds, exactly.
 
@@ -103,7 +97,7 @@ class _Within:
 
     def __init__(self, view: View, best: Pick, share_of_time: float, share_of_value: float) -> None:
         self.view, self.cell = view, np.array([best.cell])
-        self.most = value_of(view, best) * (1.0 + share_of_value) if math.isfinite(share_of_value) else math.inf
+        self.most = view.value_of(best) * (1.0 + share_of_value) if math.isfinite(share_of_value) else math.inf
         bounds = (*view.budget_limits(self.cell), view.longest_s(self.most, self.cell))
         self.most_s = max(best.seconds, min(best.seconds * (1.0 + share_of_time), *(float(b[0]) for b in bounds)))
         self.inside, self.outside = best.seconds, math.inf
@@ -117,19 +111,14 @@ class _Within:
                 return int(at[0])
             # The first one is, as a rule; where it is not, halving what is open settles many of the others.
             open_ = np.unique(seconds[at][seconds[at] > self.inside])
-            self._ask(float(open_[len(open_) // 2] if halve else seconds[at[0]]))
+            asked = np.array([open_[len(open_) // 2] if halve else seconds[at[0]]])
+            good = bool(self.view.keeps(asked, self.cell)[0])
+            if good and (math.isinf(self.most) or bool(self.view.value(asked, self.cell)[0] <= self.most)):
+                self.inside = float(asked[0])
+            else:
+                self.outside = float(asked[0])
             halve = not halve
         return None
-
-    def _ask(self, seconds: float) -> None:
-        run = np.array([seconds])
-        if bool(self.view.keeps(run, self.cell)[0]) and self._good(run):
-            self.inside = seconds
-        else:
-            self.outside = seconds
-
-    def _good(self, seconds: FloatArray) -> bool:
-        return not math.isfinite(self.most) or bool(self.view.value(seconds, self.cell)[0] <= self.most)
 
 
 def pair_keys(layouts: LayoutSpace, found: Found, gpus_per_node: int) -> tuple[IntArray | BoolArray, ...]:
@@ -167,8 +156,11 @@ def _roundest(layouts: LayoutSpace, pairs: Found, batch: int, within: _Within) -
         last = odd[min(begin + size, len(order)) - 1]  # as round as each other: looked at together
         end = int(np.searchsorted(odd, last, side="right"))
         at = np.arange(begin, end)
-        found = _evaluated(layouts, pairs, which[at], batches[at])
-        fits = np.flatnonzero(_fits(layouts, found))
+        some, total = pairs.take(which[at]), batches[at]
+        cut = (some.row, some.dp, some.micro, total // (some.micro * some.dp), some.instances)
+        covered = layouts.fewest_covered(*cut)
+        found = layouts.evaluate(np.zeros_like(at), some.row, some.dp, some.micro, total, covered, some.instances)
+        fits = np.flatnonzero(layouts.fits(*cut, covered))
         first = within.first(found.seconds[fits])
         if first is not None:
             same = (odd[at] == odd[at][fits[first]]) & (far[at] == far[at][fits[first]])
@@ -176,16 +168,3 @@ def _roundest(layouts: LayoutSpace, pairs: Found, batch: int, within: _Within) -
             return found.take(first_of_each(found, layouts.table))
         begin, size = end, 4 * size
     return None
-
-
-def _evaluated(layouts: LayoutSpace, pairs: Found, which: IntArray, batch: IntArray) -> Found:
-    row, dp, micro, instances = (x[which] for x in (pairs.row, pairs.dp, pairs.micro, pairs.instances))
-    covered = layouts.fewest_covered(row, dp, micro, batch // (micro * dp), instances)
-    return layouts.evaluate(np.zeros_like(row), row, dp, micro, batch, covered, instances)
-
-
-def _fits(layouts: LayoutSpace, found: Found) -> BoolArray:
-    grad_accum = found.batch // (found.micro * found.dp)
-    base, slope = layouts.memory_line(found.row, found.dp, grad_accum, found.instances, found.covered)
-    fits: FloatArray = base + slope * found.micro
-    return np.asarray(fits <= layouts.physics.capacity_gib)

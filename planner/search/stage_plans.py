@@ -13,6 +13,7 @@ from planner.catalog import Catalog
 from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.performance.calibration import Calibration
 from planner.performance.conditions import optimizer_state_bytes
+from planner.search.building import build, build_like
 from planner.search.calendar import Choice
 from planner.search.choose import undominated
 from planner.search.frontiers import undominated_cells
@@ -21,7 +22,7 @@ from planner.search.optimum import scenario_goal
 from planner.search.pools import node_range
 from planner.search.programme_shared import Shared
 from planner.search.search_space import SearchSpace
-from planner.search.search_state import SearchState, build
+from planner.search.search_state import SearchState
 from planner.spec.hardware import Offer
 from planner.spec.programme import Programme, Stage
 from planner.workload.counts import parameter_counts
@@ -67,7 +68,7 @@ def searches_of(programme: Programme, catalog: Catalog, calibration: Calibration
         if key not in known:
             known[key] = next(
                 (
-                    of_it.of(stage.scenario)
+                    build_like(of_it, stage.scenario)
                     for of_it in known.values()
                     if of_it.space.scenario.model == stage.scenario.model
                 ),

@@ -16,14 +16,15 @@ from planner.performance.arrays import BoolArray, FloatArray, IntArray
 from planner.performance.calibration import Calibration
 from planner.results.answers import Optimization
 from planner.results.plan import Plan
+from planner.search.building import build
 from planner.search.goals import View, within_cost
 from planner.search.money import HOUR_S
 from planner.search.optimum import scenario_goal
-from planner.search.plans import fastest_of, make_plan
+from planner.search.plans import make_plan
 from planner.search.pools import node_range
 from planner.search.prices import Rates, plan_cost
 from planner.search.search_space import SearchSpace
-from planner.search.search_state import CELLS_TOGETHER, SearchState, build
+from planner.search.search_state import CELLS_TOGETHER, SearchState
 from planner.search.simplicity import plain
 from planner.search.tally import SLACK, Limits
 from planner.spec.hardware import Offer
@@ -172,7 +173,7 @@ class Study:
 
     def plan(self, choice: Choice) -> Plan:
         """A choice as a plan, at the catalog's prices."""
-        return make_plan(self.state, fastest_of(self.state, choice.cell), self.state.space.offers[choice.offer])
+        return make_plan(self.state, self.state.best.pick(choice.cell), self.state.space.offers[choice.offer])
 
     def together(self, choice: Choice) -> float:
         """P(neither the time nor the cost at the confidence is passed): less than it where the price is spread, too."""

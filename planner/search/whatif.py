@@ -18,12 +18,7 @@ def best_value(state: SearchState, goal: Goal) -> float | None:
     """The least value of a goal, None if no plan keeps its budgets."""
     view = View(state, goal)
     cell = find(view)
-    return None if cell is None else value_at(view, cell)
-
-
-def value_at(view: View, cell: int) -> float:
-    """A goal's value for the fastest run of a cell."""
-    return float(view.value(view.state.best.seconds[[cell]], np.array([cell]))[0])
+    return None if cell is None else view.value_at(cell)
 
 
 def break_even_price(state: SearchState, goal: Goal, target: float, near: float = 1.0) -> float | None:

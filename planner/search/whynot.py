@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.performance.arrays import RECOMPUTE, BoolArray
 from planner.results.plan import Plan
+from planner.search.building import build_like
 from planner.search.explanation import WhyNot
 from planner.search.goals import Goal, View, aiming_at, find
 from planner.search.optimum import scenario_goal
@@ -16,7 +17,6 @@ from planner.search.plans import make_plan
 from planner.search.search_space import SearchSpace
 from planner.search.search_state import SearchState
 from planner.search.simplicity import plain
-from planner.search.whatif import value_at
 from planner.spec.hardware import Offer
 from planner.spec.scenario import IntChoice, Scenario
 from planner.units import PlannerError
@@ -44,7 +44,7 @@ def why_not(state: SearchState, text: str, best: float | None) -> WhyNot:
     """
     wanted = parse(text)
     scenario = pinned(state.space.scenario, wanted)
-    inside = state if scenario == state.space.scenario else state.of(scenario)
+    inside = state if scenario == state.space.scenario else build_like(state, scenario)
     goal = _goal(inside.space, scenario, wanted)
     if goal is None:
         _known_gpu(state.space, wanted)
@@ -115,7 +115,7 @@ def _goal(space: SearchSpace, scenario: Scenario, wanted: Mapping[str, str]) -> 
 
 def _loses(text: str, view: View, cell: int, best: float | None) -> WhyNot:
     plan = _plan(view, cell)
-    value = value_at(view, cell)
+    value = view.value_at(cell)
     time, cost = plan.time_s.p50, plan.cost_usd.p50
     short = say("whynot.plan", gpus=plan.gpus, gpu=plan.offer.gpu, time=time, cost=cost)
     if best is None or value < best:
@@ -134,7 +134,7 @@ def _ruled_out(text: str, state: SearchState, goal: Goal) -> WhyNot:
     if fastest is None or cheapest is None:
         code = "whynot.memory" if bool(quick.allowed.any()) else "whynot.no_space"
         return WhyNot(text, "does not fit", None, say(code), None)
-    time, cost = value_at(quick, fastest), value_at(cheap, cheapest)
+    time, cost = quick.value_at(fastest), cheap.value_at(cheapest)
     if goal.time_s is not None and time > goal.time_s:
         told = say("whynot.time", confidence=goal.confidence, least=time, limit=goal.time_s)
         return WhyNot(text, "over budget", None, told, _plan(quick, fastest))
@@ -162,7 +162,7 @@ def _not_offered(state: SearchState, text: str, wanted: Mapping[str, str]) -> Wh
         wider = replace(wider, **change)  # type: ignore[arg-type]
         keys = say("whynot.and", some=keys, other=key) if keys else key
         scenario = replace(state.space.scenario, cluster=wider)
-        larger = state.of(scenario)
+        larger = build_like(state, scenario)
         goal = _goal(larger.space, scenario, wanted)
         if goal is None:
             continue

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from planner import __version__
 from planner.catalog import Catalog, load_catalog
-from planner.performance.calibration import Calibration, load_calibration
+from planner.performance.calibration import Calibration
+from planner.performance.loading import load_calibration
 from planner.results.row import Value
 from planner.spec.scenario import Scenario
 from planner.sweeps.table import bad_input, figures

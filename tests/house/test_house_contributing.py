@@ -16,7 +16,7 @@ from planner.catalog.checks import check_catalog
 from planner.catalog.eligible import eligible_offers
 from planner.catalog.paths import data_dir
 from planner.performance.arrays import Conditions, Layouts, Setting
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.performance.steptime import step_time
 from planner.spec.hardware import Hardware
 from planner.spec.scenario import Cluster

@@ -16,7 +16,6 @@ from planner.catalog.paths import data_dir
 from planner.performance.arrays import Setting
 from planner.performance.calibration import (
     UserPoint,
-    load_calibration,
     read_calibration,
     to_json,
     with_user_measurements,
@@ -42,6 +41,7 @@ from planner.performance.learning import (
     read_runs,
     uncalibrated,
 )
+from planner.performance.loading import load_calibration
 from planner.performance.overlays import add_rows, read_rows, refit
 from planner.performance.predict import predict_rows
 from planner.performance.rates import design

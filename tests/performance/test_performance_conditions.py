@@ -9,7 +9,7 @@ import pytest
 
 from planner.catalog import load_catalog
 from planner.performance.arrays import Conditions, Layouts, Setting
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.performance.memory import memory
 from planner.performance.rows import read_run
 from planner.performance.steptime import step_time

@@ -7,8 +7,8 @@ import pytest
 from planner.catalog import load_catalog
 from planner.catalog.risk_facts import load_risk_facts
 from planner.performance.arrays import Layouts, Memory, Setting
-from planner.performance.calibration import load_calibration
 from planner.performance.conditions import optimizer_state_bytes
+from planner.performance.loading import load_calibration
 from planner.performance.memory import memory
 from planner.performance.rows import layouts_of, read_run
 from planner.performance.steptime import step_time

@@ -12,7 +12,7 @@ import pytest
 
 from planner.catalog import load_catalog
 from planner.catalog.paths import data_dir
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.performance.memory import capacity_gib, memory
 from planner.performance.predict import predict_run
 from planner.performance.rows import Run, layouts_of, read_run

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from planner.catalog import load_catalog
-from planner.performance.calibration import load_calibration
 from planner.performance.learning import measured_files
+from planner.performance.loading import load_calibration
 from planner.performance.mixing import NEAR, flash_options, is_open, mix
 from planner.performance.predict import predict_rows, predict_run
 from planner.performance.rows import Run, read_run

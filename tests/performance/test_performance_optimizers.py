@@ -10,7 +10,7 @@ import pytest
 from planner.catalog import load_catalog
 from planner.catalog.risk_facts import load_risk_facts
 from planner.performance.arrays import Layouts, Memory, Setting
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.performance.memory import memory
 from planner.performance.optimizers import OPTIMIZERS, state_bytes
 from planner.performance.rows import read_run

@@ -8,7 +8,7 @@ import pytest
 
 from planner import api
 from planner.catalog import load_catalog
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.performance.overlays import add_rows, read_rows, refit
 from planner.performance.predict import predict_rows
 from planner.units import PlannerError

@@ -12,8 +12,8 @@ import pytest
 from planner.catalog import load_catalog
 from planner.catalog.paths import data_dir
 from planner.performance.arrays import Setting
-from planner.performance.calibration import load_calibration
 from planner.performance.learning import read_runs
+from planner.performance.loading import load_calibration
 from planner.performance.predict import predict_run
 from planner.performance.recipes import ALL_OFF, SWITCHES, Recipe, recipe_files, recipe_of, release_numbers
 from planner.performance.rows import read_run

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from planner.catalog import load_catalog
 from planner.performance.arrays import Layouts, Setting
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.performance.machine import GRID, as_of_port, link_share, log_shares, machine_numbers, neighbours
 from planner.performance.predict import predict_run
 from planner.performance.rows import read_run

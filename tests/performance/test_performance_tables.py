@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from planner.catalog import load_catalog
-from planner.performance.calibration import load_calibration
 from planner.performance.columns import ALIASES, COLUMNS, near, unread
+from planner.performance.loading import load_calibration
 from planner.performance.predict import predict_rows
 from planner.performance.rows import read_run
 from planner.performance.tables import read_table

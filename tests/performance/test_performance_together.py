@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from planner.catalog import load_catalog
 from planner.performance import predict
 from planner.performance.arrays import Layouts, Memory, Setting
-from planner.performance.calibration import load_calibration
 from planner.performance.columns import COLUMNS
 from planner.performance.frameworks import frameworks, why_each_illegal, why_illegal
 from planner.performance.learning import measured_files
+from planner.performance.loading import load_calibration
 from planner.performance.memory import memory
 from planner.performance.predict import predict_rows, predict_runs
 from planner.performance.rows import Reader, read_run

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from planner.catalog import load_catalog
-from planner.performance.calibration import load_calibration
 from planner.performance.gpu_names import accelerator_written
+from planner.performance.loading import load_calibration
 from planner.performance.predict import predict_rows
 from planner.performance.rows import read_run
 from planner.units import PlannerError

@@ -14,7 +14,7 @@ from proposal_cases import facts, program, proposal, scenario, studied
 
 from planner import search
 from planner.report.proposal.page import page
-from planner.search.search_state import build
+from planner.search.building import build
 
 CHROMIUM = program("chromium", "chromium-browser", "google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")

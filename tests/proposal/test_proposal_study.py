@@ -17,7 +17,7 @@ from planner.report.proposal.model import Paragraph
 from planner.results.plan import Plan
 from planner.risk.replay import cost_of, run_of
 from planner.risk.simulation import simulate
-from planner.search.search_state import build
+from planner.search.building import build
 from planner.search.study import three_levels
 
 CHANGES = {

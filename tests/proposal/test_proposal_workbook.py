@@ -15,7 +15,7 @@ from proposal_cases import EUR, HOSTILE, facts, program, proposal, recalculated,
 from planner.report.proposal.ledger import sums
 from planner.report.proposal.markdown import markdown
 from planner.report.proposal.workbook import workbook
-from planner.search.search_state import build
+from planner.search.building import build
 from planner.spec.scenario import Storage
 
 openpyxl = pytest.importorskip("openpyxl")

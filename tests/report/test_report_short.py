@@ -160,7 +160,7 @@ def test_a_pinned_layout_that_does_not_fit_is_said_with_the_line_to_delete(plann
 def test_what_a_copy_of_a_site_learns_of_bounds_leaves_the_site_as_it_was():
     """What would fit into more memory is asked of copies; the site itself is searched again afterwards."""
     from planner.api import load_facts, load_scenario
-    from planner.search.search_state import build
+    from planner.search.building import build
 
     path = next(each for each in SCENARIOS if each.stem == "neox20b")
     site, fresh = (build(load_scenario(path), *load_facts()).layout_space(0) for _ in range(2))

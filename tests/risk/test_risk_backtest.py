@@ -13,8 +13,8 @@ from proposal_cases import proposal
 
 from planner.catalog.paths import data_dir
 from planner.catalog.risk_facts import load_risk_facts
-from planner.performance.calibration import load_calibration
 from planner.performance.learning import measured_files
+from planner.performance.loading import load_calibration
 from planner.report.backtest import stored_backtest
 from planner.report.proposal.model import Paragraph
 from planner.risk.backtest import (

@@ -13,7 +13,7 @@ from search_cases import case
 from test_risk_completion import random_plans
 
 from planner.catalog.risk_facts import load_risk_facts
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.results.answers import Optimization
 from planner.results.plan import Overhead
 from planner.risk import factor

@@ -10,13 +10,14 @@ import pytest
 
 from planner.catalog import load_catalog
 from planner.performance.arrays import Layouts, Setting
-from planner.performance.calibration import load_calibration
-from planner.performance.memory import memory
-from planner.performance.steptime import step_time
+from planner.performance.kernels import KernelTimes, kernels_of
+from planner.performance.loading import load_calibration
+from planner.performance.memory import capacity_gib, memory
+from planner.performance.steptime import message_s, scope, stage_s, step_of, step_time
 from planner.search.batches import batch_space
-from planner.search.layout_space import LayoutSpace
+from planner.search.layout_space import NEVER, LayoutSpace
 from planner.search.layouts import layout_table
-from planner.search.physics import NEVER, SettingPhysics
+from planner.search.memory_relaxations import least_memory
 from planner.search.run import Run
 from planner.spec.hardware import Hardware
 from planner.spec.scenario import BatchRamp, DataSource, IntChoice, LayoutBounds
@@ -44,7 +45,9 @@ def site_of(model: str, framework: str, gpu: str, network: float | None, fabric:
     table = layout_table(framework, spec, 2048, 512, LayoutBounds(), "latest")
     length = run_length([DataSource("data", samples=10**6)], 2048, epochs=1)
     batches = batch_space(IntChoice(64, 1024), IntChoice(), None)
-    return LayoutSpace(SettingPhysics(setting, load_calibration()), table, batches, Run(length))
+    calibration = load_calibration()
+    numbers, capacity = scope(setting, calibration), capacity_gib(setting)
+    return LayoutSpace(setting, calibration, numbers, capacity, table, batches, Run(length))
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(map(str, case[:3])))
@@ -59,12 +62,16 @@ def some_layouts(site: LayoutSpace, count: int = 4000) -> tuple[np.ndarray, Layo
     micro = rng.integers(1, 17, count)
     grad_accum = np.where(site.table.group[row] > 1, site.table.group[row] * rng.integers(1, 5, count), 0)
     grad_accum = np.where(grad_accum > 0, grad_accum, rng.integers(1, 65, count))
-    return row, site.layouts(row, dp, micro, grad_accum)
+    return row, site.table.layouts(row, dp, micro, grad_accum)
+
+
+def kernels(site: LayoutSpace, x: Layouts, micro: np.ndarray) -> KernelTimes:
+    return kernels_of(site.scope, x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, micro)
 
 
 def seconds(site: LayoutSpace, x: Layouts) -> np.ndarray:
-    kernels = site.physics.kernels(x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch)
-    return np.asarray(site.physics.step_s(kernels, x.pp, x.vpp, x.dp, x.zero_stage, x.grad_accum))
+    sizes = (x.pp, x.vpp, x.dp, x.zero_stage, x.grad_accum)
+    return step_of(site.scope, kernels(site, x, x.micro_batch), *sizes, site.factor(x.gpus)).total_s
 
 
 def with_(x: Layouts, **changes: np.ndarray) -> Layouts:
@@ -74,7 +81,7 @@ def with_(x: Layouts, **changes: np.ndarray) -> Layouts:
 def test_a_kernel_is_never_slower_a_sequence_in_a_larger_micro_batch(site: LayoutSpace) -> None:
     _, x = some_layouts(site)
     busy = [
-        site.physics.kernels(x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, size).busy_s / size
+        kernels(site, x, size).busy_s / size
         for size in (x.micro_batch, x.micro_batch + 1, 2 * x.micro_batch, 5 * x.micro_batch)
     ]
     for smaller, larger in itertools.pairwise(busy):
@@ -83,8 +90,8 @@ def test_a_kernel_is_never_slower_a_sequence_in_a_larger_micro_batch(site: Layou
 
 def test_a_step_is_never_shorter_than_its_bound(site: LayoutSpace) -> None:
     _, x = some_layouts(site)
-    busy = site.physics.kernels(x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch).busy_s
-    bound = site.physics.factor(x.gpus) * busy / x.pp * (x.grad_accum + (x.pp - 1) / x.vpp)
+    busy = kernels(site, x, x.micro_batch).busy_s
+    bound = site.factor(x.gpus) * busy / x.pp * (x.grad_accum + (x.pp - 1) / x.vpp)
     assert np.all(seconds(site, x) * ROUNDING >= bound)
 
 
@@ -93,8 +100,8 @@ def test_stages_and_messages_are_never_slower_a_sequence_in_a_larger_micro_batch
     sizes = (x.micro_batch, x.micro_batch + 1, 2 * x.micro_batch, 5 * x.micro_batch)
     found = []
     for size in sizes:
-        kernels = site.physics.kernels(x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, size)
-        parts = (*site.physics.stage_s(kernels, x.pp, x.vpp), site.physics.message_s(kernels, x.gpus))
+        each = kernels(site, x, size)
+        parts = (*stage_s(site.scope, each, x.pp, x.vpp), message_s(site.scope, each, x.gpus))
         found.append([part / size for part in parts])
     for smaller, larger in itertools.pairwise(found):
         assert all(np.all(more <= less * ROUNDING) for less, more in zip(smaller, larger, strict=True))
@@ -105,17 +112,15 @@ def test_stages_and_messages_are_never_slower_a_sequence_in_a_larger_micro_batch
 @pytest.mark.parametrize("shard_group", [False, True])
 def test_a_step_is_never_shorter_than_its_stages_messages_and_traffic(site: LayoutSpace, shard_group: bool) -> None:
     row, x = some_layouts(site)
-    arguments = (x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute)
-    kernels = site.physics.kernels(*arguments, x.micro_batch)
-    group = site.table.gpus_of_a_group(row, x.dp, x.dp // site.table.dp_multiple[row]) if shard_group else None
-    slow, fill = site.physics.stage_s(kernels, x.pp, x.vpp)
-    passed = np.where(x.pp > 1, 2.0 * x.vpp * site.physics.message_s(kernels, x.gpus), 0.0)
-    step = site.physics.step_s(kernels, x.pp, x.vpp, x.dp, x.zero_stage, x.grad_accum, group)
+    each = kernels(site, x, x.micro_batch)
+    instances = x.dp // site.table.dp_multiple[row] if shard_group else np.ones_like(x.dp)
+    slow, fill = stage_s(site.scope, each, x.pp, x.vpp)
+    passed = np.where(x.pp > 1, 2.0 * x.vpp * message_s(site.scope, each, x.gpus), 0.0)
+    factor, sizes = site.factor(x.gpus), (x.pp, x.vpp, x.dp, x.zero_stage, x.grad_accum)
+    step = step_of(site.in_groups(row, x.dp, instances), each, *sizes, factor).total_s
     for larger in (x.micro_batch, 4 * x.micro_batch):
-        beside = site.physics.outside_pipeline_s(
-            site.physics.kernels(*arguments, larger), x.pp, x.vpp, x.dp, x.zero_stage, group
-        )
-        bound = site.physics.factor(x.gpus) * (x.grad_accum * (slow + passed) + fill + beside)
+        beside = site.outside_pipeline_s(kernels(site, x, larger), row, x.dp, instances)
+        bound = factor * (x.grad_accum * (slow + passed) + fill + beside)
         assert np.all(step * ROUNDING >= bound)
         if larger is x.micro_batch:  # and is near it, without ZeRO's traffic of every micro-batch and full pipelines
             usual = (x.zero_stage < 2) & (x.pp <= 2)
@@ -133,46 +138,35 @@ def test_more_micro_batches_make_a_step_longer_and_each_of_them_no_dearer(site: 
 @pytest.mark.parametrize("times", [1.05, 2.0])
 def test_a_slower_network_never_makes_a_kernel_or_a_step_faster(site: LayoutSpace, times: float) -> None:
     _, x = some_layouts(site, 1000)
-    physics = site.physics
-    assert isinstance(physics, SettingPhysics)
-    hardware = physics.setting.hardware
+    setting, hardware = site.setting, site.setting.hardware
     if hardware.network_gbit_per_s is None:
         return
-    faster = site_of(
-        physics.setting.model.name,
-        physics.setting.framework,
-        hardware.gpu,
-        hardware.network_gbit_per_s * times,
-        hardware.fabric,
-    )
-    arguments = (x.tp, x.cp, x.ep, x.sequence_parallel, x.recompute, x.micro_batch)
-    assert np.all(faster.physics.kernels(*arguments).busy_s <= physics.kernels(*arguments).busy_s * ROUNDING)
+    network = hardware.network_gbit_per_s * times
+    faster = site_of(setting.model.name, setting.framework, hardware.gpu, network, hardware.fabric)
+    assert np.all(kernels(faster, x, x.micro_batch).busy_s <= kernels(site, x, x.micro_batch).busy_s * ROUNDING)
     for many in (x, with_(x, dp=64 * x.dp)):
         assert np.all(seconds(faster, many) <= seconds(site, many) * ROUNDING)
 
 
 def test_memory_is_the_line_that_the_search_takes_it_for(site: LayoutSpace) -> None:
-    _, x = some_layouts(site)
-    base, each = site.physics.memory_line(x)
-    physics = site.physics
-    assert isinstance(physics, SettingPhysics)
-    total = memory(physics.setting, x).total
+    row, x = some_layouts(site)
+    one = np.ones_like(row)
+    base, each = site.memory_line(row, x.dp, x.grad_accum, one)
+    total = memory(site.setting, x).total
     fits = base < NEVER
     assert np.allclose((base + each * x.micro_batch)[fits], total[fits], rtol=1e-12)
-    assert np.all(total[~fits] > physics.capacity_gib)
+    assert np.all(total[~fits] > site.capacity_gib)
     full = np.where(x.vpp > 1, 2 * x.pp, x.pp)
-    at_full, beyond = (site.physics.memory_line(with_(x, grad_accum=m)) for m in (full, 7 * full))
+    at_full, beyond = (site.memory_line(row, x.dp, m, one) for m in (full, 7 * full))
     assert np.array_equal(at_full[1], beyond[1])
     assert np.array_equal(at_full[0], beyond[0])
-    fewer = site.physics.memory_line(with_(x, grad_accum=np.maximum(x.grad_accum // 2, 1)))
+    fewer = site.memory_line(row, x.dp, np.maximum(x.grad_accum // 2, 1), one)
     assert np.all(fewer[1] <= each * ROUNDING)
 
 
 def test_the_search_evaluates_what_predict_would(site: LayoutSpace) -> None:
     _, x = some_layouts(site, 500)
-    physics = site.physics
-    assert isinstance(physics, SettingPhysics)
-    assert np.allclose(seconds(site, x), step_time(physics.setting, x, load_calibration()).total_s, rtol=1e-12)
+    assert np.allclose(seconds(site, x), step_time(site.setting, x, load_calibration()).total_s, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -218,8 +212,8 @@ def test_a_batch_that_nothing_allows_is_one_sentence() -> None:
 
 
 def test_no_candidate_needs_less_memory_than_the_least_that_is_told(site: LayoutSpace) -> None:
-    physics, t, gpus = site.physics, site.table, 32
-    found = site.least_memory(gpus)
+    t, gpus = site.table, 32
+    found = least_memory(site, gpus)
     assert found is not None
     least, row, dp, micro = found
     rows, ranks = t.on(gpus, site.dp, site.batches)
@@ -230,12 +224,10 @@ def test_no_candidate_needs_less_memory_than_the_least_that_is_told(site: Layout
     batch = site.batches.edge(cut, smallest=True)
     at, size, batch = at[batch > 0], size[batch > 0], batch[batch > 0]
     i, n = rows[at], ranks[at]
-    layouts = site.layouts(i, n, size, batch // (size * n))
-    base, each, step = physics.memory_parts(layouts, t.share(i, t.every[i]))
+    base, each, step = site.memory_parts(i, n, batch // (size * n), np.ones_like(i))
     assert np.all(np.maximum(base + each * size, step) >= least / ROUNDING)
     one = np.array([row]), np.array([dp])
     (alone,) = batch_of = site.batches.edge(np.array([micro * dp * int(t.group[row])]), smallest=True)
     assert alone > 0
-    x = site.layouts(*one, np.array([micro]), batch_of // (micro * dp))
-    base, each, step = physics.memory_parts(x, t.share(one[0], t.every[one[0]]))
+    base, each, step = site.memory_parts(*one, batch_of // (micro * dp), np.ones(1, dtype=np.int64))
     assert max(float(base[0] + each[0] * micro), float(step[0])) == pytest.approx(least)

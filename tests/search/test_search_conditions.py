@@ -9,7 +9,7 @@ from enumeration import best_of, enumerate_candidates
 
 from planner import api
 from planner.catalog import eligible_offers, load_catalog
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.results.answers import Optimization
 from planner.results.plan import Plan
 from planner.scenario import parse_scenario

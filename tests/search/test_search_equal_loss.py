@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from search_cases import Case, case
 
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.search import optimize
 from planner.search.run import EqualLoss
 from planner.spec.scenario import IntChoice

@@ -11,7 +11,7 @@ import pytest
 from enumeration import Candidate, enumerate_candidates
 from search_cases import case, narrowed, with_budget
 
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.search import Fleet, optimize_fleet
 from planner.search.choose import SharedLimit, choose, undominated, within
 from planner.search.fleets import quota_key

@@ -11,15 +11,14 @@ import pytest
 from search_cases import case
 
 from planner.catalog import load_catalog
-from planner.performance.calibration import load_calibration
 from planner.performance.frameworks import framework
 from planner.performance.layout_choices import interleaves, layout_axes
+from planner.performance.loading import load_calibration
 from planner.scenario import parse_scenario
 from planner.search.batches import batch_space
+from planner.search.building import build
 from planner.search.optimum import solve
-from planner.search.plans import fastest_of
 from planner.search.run import EqualLoss, Run
-from planner.search.search_state import build
 from planner.spec.scenario import DataSource, IntChoice
 from planner.workload import load_model
 from planner.workload.dataset import run_length
@@ -54,7 +53,7 @@ def test_with_little_data_the_search_equals_the_exhaustive_one(seed, samples, lo
     (_, best, certificate), (_, true, everything) = solve(fast), solve(slow, exhaustive=True)
     assert (best, certificate.best) == (true, everything.best)
     assert best is not None
-    assert fastest_of(fast, best) == fastest_of(slow, best)
+    assert fast.best.pick(best) == slow.best.pick(best)
     assert certificate.evaluated + sum(certificate.pruned.values()) == certificate.space == everything.space
 
 

@@ -10,7 +10,7 @@ from enumeration import best_of, enumerate_candidates
 from search_cases import case, with_budget
 
 from planner import load_facts, load_scenario, search
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.search.most import epochs_of, with_samples
 from planner.spec.scenario import Objective, Scenario
 from planner.units import PlannerError

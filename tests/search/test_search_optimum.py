@@ -10,14 +10,16 @@ from enumeration import Candidate, best_of, enumerate_candidates
 from search_cases import Case, case, narrowed, wavy, with_budget
 
 from planner.performance.arrays import RECOMPUTE
-from planner.performance.calibration import Calibration, load_calibration
+from planner.performance.calibration import Calibration
+from planner.performance.loading import load_calibration
 from planner.results.answers import Optimization
 from planner.results.plan import Plan
 from planner.search import frontier, optimize
+from planner.search.building import build
 from planner.search.goals import View
 from planner.search.optimum import solve as search
-from planner.search.plans import fastest_of, make_plan
-from planner.search.search_state import SearchState, build
+from planner.search.plans import make_plan
+from planner.search.search_state import SearchState
 from planner.search.tally import MORE_EXPENSIVE
 from planner.spec.scenario import LayoutBounds, Scenario
 from planner.units import PlannerError
@@ -76,7 +78,7 @@ def problem_of(seed: int) -> tuple[Case, list[Candidate]] | None:
 def equals(state: SearchState, view: View, cell: int | None, best: Candidate | None) -> bool:
     if cell is None or best is None:
         return cell is None and best is None
-    plan = make_plan(state, fastest_of(state, cell), state.space.offers[int(view.offer[cell])])
+    plan = make_plan(state, state.best.pick(cell), state.space.offers[int(view.offer[cell])])
     return identity(plan) == identity_of(best)
 
 

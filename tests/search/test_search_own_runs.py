@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from search_cases import Case, case, with_budget
 
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.search import optimize
 from planner.spec.scenario import IntChoice, MeasuredThroughput
 from planner.units import PlannerError

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from search_cases import Case, case, with_budget
 
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.results.answers import Comparison
 from planner.results.plan import Plan
 from planner.search import compare, explain, frontier, optimize
+from planner.search.building import build
 from planner.search.explaining import MORE_USD
 from planner.search.explanation import Explanation
 from planner.search.goals import View, find
 from planner.search.optimum import scenario_goal
-from planner.search.search_state import build
 from planner.search.whatif import best_value, break_even_price, break_even_speed
 from planner.search.whynot import parse
 from planner.spec.scenario import Objective

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import strategies as st
 
 from planner.catalog import load_catalog
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.results.answers import Change
 from planner.scenario import parse_scenario
 from planner.search import optimize
+from planner.search.building import build
 from planner.search.optimum import solve
 from planner.search.pools import node_range
-from planner.search.search_state import build
 from planner.spec.scenario import Scenario
 from planner.units import format_duration, format_usd, parse_duration, parse_money, written_up
 

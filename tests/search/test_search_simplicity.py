@@ -14,7 +14,7 @@ from search_cases import Case, case, with_budget
 
 from planner import load_facts, load_scenario, optimize, search
 from planner.catalog.paths import scenarios_dir
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.report.terminal import optimization_table
 from planner.results.answers import Optimization
 from planner.results.plan import Plan

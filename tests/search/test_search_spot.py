@@ -12,16 +12,16 @@ from enumeration import Candidate, cost_chance, enumerate_candidates
 from search_cases import Case, case, narrowed, with_budget
 from test_risk_completion import random_plans
 
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.results.answers import Optimization
 from planner.risk.market import Market, market_completion
 from planner.risk.replay import replay
 from planner.risk.simulation import SimulatedRun, simulate
 from planner.search import Fleet, frontier, optimize, optimize_fleet
+from planner.search.building import build
 from planner.search.goals import Goal, View
 from planner.search.money import Costs
 from planner.search.prices import PlanCost, Rates, in_order_of_price
-from planner.search.search_state import build
 from planner.spec.billing import PaidTime
 from planner.spec.hardware import Offer
 from planner.spec.scenario import Egress, Objective, Storage, Terms

@@ -10,9 +10,10 @@ import pytest
 
 from planner.catalog import load_catalog
 from planner.interop.resolve import read_scenario
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
+from planner.search.building import build, build_like
 from planner.search.optimum import solve
-from planner.search.search_state import SearchState, build
+from planner.search.search_state import SearchState
 from planner.spec.scenario import IntChoice, Scenario
 
 SCENARIO = Path(__file__).parents[2] / "scenarios" / "pythia-12b.yaml"
@@ -67,6 +68,6 @@ def test_runs_at_other_batches_teach_nothing() -> None:
 
 def test_a_variation_without_own_measurements_is_predicted_without_them() -> None:
     measured = search(ONE_BATCH, MEASURED)
-    plain = measured.of(scenario(ONE_BATCH))
+    plain = build_like(measured, scenario(ONE_BATCH))
     assert measured.space.calibration is not measured.space.facts
     assert plain.space.calibration is plain.space.facts

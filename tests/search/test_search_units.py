@@ -14,8 +14,8 @@ from test_search_optimum import budgets, calibration, equals
 from planner.money import GPU_HOURS, HOURS, NODE_HOURS, USD, Money, in_its_money, money_of, split_unit, writing
 from planner.report.terminal import optimization_table
 from planner.search import optimize
+from planner.search.building import build
 from planner.search.optimum import solve as search
-from planner.search.search_state import build
 from planner.units import PlannerError, format_usd, parse_amount
 
 GRANT = """

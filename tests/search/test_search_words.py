@@ -10,7 +10,7 @@ import pytest
 from search_cases import case, with_budget
 from test_search_questions import priced
 
-from planner.performance.calibration import load_calibration
+from planner.performance.loading import load_calibration
 from planner.results.answers import Comparison, Optimization
 from planner.scenario.written import COST, TIME
 from planner.search import compare, explain, optimize
