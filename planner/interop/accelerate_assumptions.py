@@ -21,6 +21,11 @@ def _group(export: Export) -> int | None:
     return group if group and group < export.plan.layout.dp else None
 
 
+def stage_of(reshards: object, _: str) -> int:
+    """The ZeRO stage: what is gathered for the forward pass alone, by FSDP2's switch, or by FSDP1's strategy."""
+    return 2 if str(reshards).upper() in ("FALSE", "SHARD_GRAD_OP", "2") else 3
+
+
 def _optimizer_lacking(export: Export) -> str:
     name = conditions_of(export).optimizer
     return "" if name in OPTIMIZERS else f"planner writes no {name} for it; plan with training.optimizer: adamw"
@@ -53,16 +58,20 @@ ACCELERATE = (
     TRAINER["sequence parallel"],
     Assumption("sharding", "FSDP2 over all ranks or a group (HSDP); ZeRO 2 gathers once for both passes", BOTH,
                (Field(f"{F}version", write=2),
-                Field(f"{F}reshard_after_forward", write=lambda e: e.plan.layout.zero_stage == 3),
+                Field(f"{F}reshard_after_forward", "layout.zero_stage", None,
+                      lambda e: e.plan.layout.zero_stage == 3, read=stage_of),
                 Field(f"{F}auto_wrap_policy", write="TRANSFORMER_BASED_WRAP"),
                 Field(f"{F}state_dict_type", write="SHARDED_STATE_DICT"),
                 Field(f"{F}cpu_ram_efficient_loading", write=True),
                 Field(f"{P}dp_replicate_size", write=lambda e: _group(e) and e.plan.layout.dp // _group(e)),
-                Field(f"{P}dp_shard_size", write=_group))),
+                Field(f"{P}dp_shard_size", "layout.shard_group", None, _group))),
     Assumption("buckets", "a block's parameters", BOTH, (), "one unit a block: the model's `_no_split_modules`"),
-    Assumption("weights", "fp32 shards, computed with in 16 bits", BOTH, ("mixed_precision", "--bf16", "--fp16"), "",
-               lambda e: {"mixed_precision": e.plan.precision or "bf16", f"--{e.plan.precision or 'bf16'}": True},
-               _weights_lacking),
+    Assumption("weights", "fp32 shards, computed with in 16 bits", BOTH,
+               (Field("mixed_precision", "training.precision", None, lambda e: e.plan.precision or "bf16",
+                      read=lambda kind, _: "fp16" if kind == "fp16" else "bf16"),
+                Field("--bf16", write=lambda e: e.plan.precision != "fp16" or None),
+                Field("--fp16", write=lambda e: e.plan.precision == "fp16" or None)),
+               lacking=_weights_lacking),
     Assumption("gradients", "fp32 shards, reduced in fp32", BOTH, (),
                "Accelerate reduces in the 16-bit type of `mixed_precision`: half the traffic that is planned"),
     Assumption("reductions", "behind the backward pass", "time", (), "FSDP's own"),
@@ -73,7 +82,8 @@ ACCELERATE = (
                lacking=_offload_lacking),
     TRAINER["adapters"],
     Assumption("recompute", "none, or whole layers", BOTH,
-               (Field(f"{F}activation_checkpointing", "layout.recompute", words={"full": True, "none": False}),
+               (Field(f"{F}activation_checkpointing", "layout.recompute", None, words={"full": True, "none": False},
+                      read=lambda on, _: "full" if on is True else "none"),
                 Field("--gradient_checkpointing", write=False)),
                "a share of the layers is refused; FSDP does it, not the Trainer", lacking=_recompute_lacking),
     TRAINER["attention"],

@@ -20,7 +20,7 @@ def accelerate_files(export: Export) -> dict[str, str]:
     """
     config, arguments = config_and_arguments(TABLE, export, "FSDP through Accelerate", "fsdp")
     sections = nested(config)
-    first = {"distributed_type": "FSDP", "mixed_precision": sections.pop("mixed_precision")}
+    first = {"mixed_precision": sections.pop("mixed_precision")}
     export.notes.append(
         f"{ACCELERATE}: Accelerate reduces gradients in 16 bits, and the plan counts 32: it may be faster"
     )

@@ -28,6 +28,8 @@ class Field:
     write : what an export writes, or what gives that of an Export (None: the key is left out); if not given, the plan's
         value of `means`, else the default
     words : the tool's words for the scenario's values, where it has its own
+    read : what gives the scenario's value of the file's and of the words for its place (None: it says nothing), where
+        neither `words` nor a number or a switch does
     decides : what it decides, at any value but the default, where no importer reads it
     least, most : bounds of a number
     """
@@ -37,6 +39,7 @@ class Field:
     default: Any = REQUIRED
     write: Any = REQUIRED
     words: Mapping[Any, Any] = field(default_factory=dict)
+    read: Callable[[Any, str], Any] | None = None
     decides: str = ""
     least: int = 1
     most: int = 10**15
