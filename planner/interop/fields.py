@@ -53,10 +53,16 @@ class Field:
 
 
 def planned(export: Export, key: str) -> Any:
-    """A plan's value of a scenario's key: of its model, its layout, its batch and length, or how it is set up."""
+    """A plan's value of a scenario's key: of its model, its layout, its batch and length, or how it is set up.
+
+    It is None of a part that the model lacks ("model.moe.experts").
+    """
     section, _, name = key.partition(".")
-    part = {"model": export.model, "layout": export.plan.layout}.get(section, export.plan)
-    return getattr(part if hasattr(part, name) else conditions_of(export), name)
+    part: Any = {"model": export.model, "layout": export.plan.layout}.get(section, export.plan)
+    part = part if hasattr(part, name.partition(".")[0]) else conditions_of(export)
+    for inner in name.split("."):
+        part = None if part is None else getattr(part, inner)
+    return part
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

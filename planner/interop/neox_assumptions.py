@@ -9,52 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.interop.assumptions import Assumption
+from planner.interop.assumptions import Assumption, values_of
 from planner.interop.export_common import Export, conditions_of
-from planner.interop.fields import Field
-from planner.interop.neox_conditions import fusion_entries, overlap_entry
-from planner.interop.neox_fields import MODEL
-from planner.performance.framework_table import framework
-from planner.workload.counts import padded_vocab, parameter_counts
+from planner.interop.fields import Field, nested
+from planner.interop.neox_fields import BATCH, DEGREES, FUSED, MODEL, PRECISIONS, RECOMPUTE, SEQUENCE, ZERO
 
-PRECISIONS = {"bf16": "bfloat16", "fp16": "fp16"}
-BUCKET = 500_000_000  # elements, for which the table's bucket_bytes stand: one that reduces, one that gathers
 BETAS = [0.9, 0.95]
-
-
-def _layout(export: Export) -> dict[str, Any]:
-    layout = export.plan.layout
-    return {
-        "pipe_parallel_size": layout.pp if layout.pp > 1 or layout.zero_stage < 2 else 0,
-        "model_parallel_size": layout.tp,
-    }
-
-
-def _zero(export: Export) -> dict[str, Any]:
-    """`zero_optimization`: stage, buckets, overlap, and what ZeRO 3 gathers at once."""
-    stage = export.plan.layout.zero_stage
-    values: dict[str, Any] = {
-        "stage": stage,
-        "allgather_partitions": True,
-        "allgather_bucket_size": BUCKET,
-        "overlap_comm": overlap_entry(export.plan.conditions),
-        "reduce_scatter": True,
-        "reduce_bucket_size": BUCKET,
-        "contiguous_gradients": True,
-    }
-    if stage == 3:
-        layer, table = gathered(export)
-        layers = round(framework("gpt-neox").memory.gather_layers)
-        values |= {"stage3_prefetch_bucket_size": layer, "stage3_max_live_parameters": layers * layer + table}
-    return {"zero_optimization": values}
-
-
-def gathered(export: Export) -> tuple[int, int]:
-    """Parameters of one layer, and of the vocabulary's table: what ZeRO 3 has whole beside its shard."""
-    model = export.model
-    counts = parameter_counts(model)
-    layer = -(-(counts.total - counts.embedding - counts.head) // model.layers)
-    return layer, padded_vocab(model.vocab, model.vocab_multiple, export.plan.layout.tp) * model.hidden
 
 
 def _weights(export: Export) -> dict[str, Any]:
@@ -87,11 +47,6 @@ def _optimizer(export: Export) -> dict[str, Any]:
     return {"optimizer": {"type": "Adam", "params": rate | {"eps": 1.0e-8}}}
 
 
-def _recompute(export: Export) -> dict[str, Any]:
-    full = export.plan.layout.recompute == "full"
-    return {"checkpoint_activations": full, **({"checkpoint_num_layers": 1} if full else {})}
-
-
 def _group_lacking(export: Export) -> str:
     group = conditions_of(export).shard_group
     return (
@@ -116,19 +71,15 @@ def _recipe_lacking(export: Export) -> str:
 BOTH = "memory, time"
 NEOX = (
     Assumption("layout", "tp, pp; no vpp, no cp; what a stage passed on stays until it comes back", BOTH,
-               ("pipe_parallel_size", "model_parallel_size"), "others are refused", _layout),
-    Assumption("batch", "sequences a micro-batch, micro-batches, sequences a step", BOTH,
-               (Field("train_batch_size", "training.global_batch"),
-                Field("train_micro_batch_size_per_gpu", "layout.micro_batch"),
-                Field("gradient_accumulation_steps", "layout.grad_accum"))),
+               DEGREES, "others are refused"),
+    Assumption("batch", "sequences a micro-batch, micro-batches, sequences a step", BOTH, BATCH),
     Assumption("expert ranks", "experts over the tensor-parallel ranks: ep is tp", BOTH, (), "GPT-NeoX has no other"),
-    Assumption("sequence parallel", "norms and the residual stream divided by tp", BOTH,
-               (Field("sequence_parallel", write=lambda e: e.plan.layout.sequence_parallel or None),), "off"),
+    Assumption("sequence parallel", "norms and the residual stream divided by tp", BOTH, SEQUENCE, "off"),
     Assumption("sharding", "ZeRO over all data-parallel ranks; ZeRO 3 has two layers and the table gathered at once",
                BOTH, ("zero_optimization.stage", "zero_optimization.stage3_prefetch_bucket_size",
                       "zero_optimization.stage3_max_live_parameters"),
                "unstated, ZeRO 3 would keep up to a billion parameters; a shard group is refused, and bf16 under "
-               "ZeRO 0", _zero, _group_lacking),
+               "ZeRO 0", lambda e: nested(values_of(ZERO, e)), _group_lacking),
     Assumption("buckets", "5e8 values that reduce and 5e8 that gather (fp16 2 + 2 bytes each, bf16 4 + 2)", "memory",
                ("zero_optimization.reduce_bucket_size", "zero_optimization.allgather_bucket_size",
                 "zero_optimization.contiguous_gradients", "zero_optimization.reduce_scatter",
@@ -143,14 +94,12 @@ NEOX = (
                BOTH, ("optimizer", "use_bnb_optimizer", "deepspeed_extra_args"), "others are refused", _optimizer),
     Assumption("offload", "none", BOTH, (), "what is on the host is refused"),
     Assumption("adapters", "none: all of the model is trained", BOTH, (), "LoRA and QLoRA are refused"),
-    Assumption("recompute", "none, or whole layers", BOTH, ("checkpoint_activations", "checkpoint_num_layers"),
-               "modules or a share of the layers are refused; `partition_activations` is off by default", _recompute,
-               _recompute_lacking),
+    Assumption("recompute", "none, or whole layers", BOTH, RECOMPUTE,
+               "modules or a share of the layers are refused; `partition_activations` is off by default",
+               lacking=_recompute_lacking),
     Assumption("attention", "flash kernels, or scores in memory", BOTH,
                tuple(row for row in MODEL if row.key == "attention_config")),
-    Assumption("fused kernels", "softmax, biases with GELU or norms, or each by itself", BOTH,
-               ("scaled_upper_triang_masked_softmax_fusion", "bias_gelu_fusion", "layernorm_fusion", "rmsnorm_fusion"),
-               "off", lambda e: fusion_entries(e.plan.conditions, e.model)),
+    Assumption("fused kernels", "softmax, biases with GELU or norms, or each by itself", BOTH, FUSED, "off"),
     Assumption("dropout", "none: no masks are kept", "memory",
                (Field("hidden_dropout", write=0.0), Field("attention_dropout", write=0.0))),
     Assumption("loss", "16-bit logits and their fp32 copy, worked on in place", BOTH, (),

@@ -26,6 +26,11 @@ class Values:
         self.used.add(key)
         return self.values.get(key, self.table[key].default if key in self.table else default)
 
+    def has(self, key: str) -> bool:
+        """Whether the file itself says it."""
+        self.used.add(key)
+        return self.values.get(key) is not None
+
     def number(self, key: str) -> int:
         """A whole number; null is as good as silent.
 
@@ -66,7 +71,7 @@ class Values:
     def said(self, means: str) -> Iterator[Taken]:
         """A scenario's value by each key of the file's own that says it."""
         for row in self.rows(means):
-            if self.get(row.key) is not None and (value := self.read(row)) is not None:
+            if self.has(row.key) and (value := self.read(row)) is not None:
                 yield Taken(means, value, self.origin(row.key))
 
     def stated(self, *wanted: str) -> list[Taken]:
