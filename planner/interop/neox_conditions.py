@@ -60,8 +60,7 @@ def _flash(config: Config, layers: int) -> Taken:
     with_flash, others = kinds[FLASH], kinds.total() - kinds[FLASH]
     if with_flash and others:
         most = "flash" if with_flash >= others else "global"
-        key_named = config.called("attention_config")
-        config.remarks.append(say("neox_conditions.some_flash", key=key_named, most=most))
+        config.remarks.append(say("neox_conditions.some_flash", key=config.called("attention_config"), most=most))
     return Taken(key, with_flash > 0 and with_flash >= others, config.origin("attention_config"))
 
 

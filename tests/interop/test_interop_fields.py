@@ -170,6 +170,36 @@ def test_a_key_that_a_tool_requires_or_whose_value_makes_no_sense_is_named() -> 
         Values("a tool", "a.toml", {"section.switch": "maybe"}, (SWITCH,)).value("layout.recompute")
 
 
+def test_of_several_keys_that_mean_the_same_the_first_that_says_it_counts() -> None:
+    rows = (
+        Field("strategy", "layout.zero_stage", None, read=lambda word, _: {"full": 3}.get(str(word))),
+        Field("stage", "layout.zero_stage", None, least=0, most=3),
+    )
+    one = Values("a tool", "a.toml", {"strategy": "full", "stage": 1}, rows)
+    assert [(t.value, t.origin) for t in one.stated("layout.zero_stage")] == [(3, "strategy, a.toml")]
+    assert one.used == {"strategy"}
+    other = Values("a tool", "a.toml", {"strategy": "auto", "stage": 1}, rows)
+    assert [(t.value, t.origin) for t in other.stated("layout.zero_stage")] == [(1, "stage, a.toml")]
+    assert Values("a tool", "a.toml", {"strategy": "auto"}, rows).stated("layout.zero_stage") == []
+
+
+def test_the_first_file_that_states_a_key_and_does_not_leave_it_open_counts(tmp_path: Path) -> None:
+    texts = {
+        "config.json": (HF / "llama-3.1-8b.json").read_text(encoding="utf-8"),
+        "ds.json": '{"train_batch_size": "auto", "zero_optimization": {"stage": 2}, "fp16": {"enabled": false}}',
+        "accelerate.yaml": "distributed_type: DEEPSPEED\nnum_processes: 16\nmixed_precision: fp16\n"
+        "deepspeed_config: {zero_stage: 3}\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found = import_files([tmp_path / name for name in texts])
+    said = {taken.key: (taken.value, taken.origin) for taken in found.taken}
+    assert said["layout.zero_stage"] == (2, "zero_optimization.stage, ds.json")
+    assert said["layout.dp"] == (16, "num_processes, accelerate.yaml")
+    assert said["training.precision"] == ("fp16", "mixed_precision, accelerate.yaml")
+    assert "training.global_batch" not in said
+
+
 def test_a_key_that_nobody_reads_decides_at_any_value_but_its_default() -> None:
     row = Field("offload", default=False, decides="what memory holds")
     at_rest, moved = Values("a tool", "a", {"offload": False}, (row,)), Values("a tool", "a", {"offload": True}, (row,))

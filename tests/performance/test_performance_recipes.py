@@ -188,8 +188,8 @@ def test_a_run_of_the_field_has_on_what_it_states_and_nothing_else() -> None:
     ("framework", "stack"),
     [
         ("gpt-neox", "megatron-deepspeed"), ("megatron-deepspeed", "megatron-deepspeed"),
-        ("megatron-bridge", "megatron"), ("nemo", "megatron"), ("composer", "llm-foundry"), ("torchtitan", "fsdp"), ("atorch-fsdp", "fsdp"),
-        ("hf-deepspeed", "deepspeed"), ("maxtext", "maxtext"),
+        ("megatron-bridge", "megatron"), ("nemo", "megatron"), ("composer", "llm-foundry"), ("torchtitan", "fsdp"),
+        ("atorch-fsdp", "fsdp"), ("hf-deepspeed", "deepspeed"), ("maxtext", "maxtext"),
     ],
 )  # fmt: skip
 def test_a_frameworks_file_says_whose_measurements_speak_for_it(framework: str, stack: str) -> None:
