@@ -16,11 +16,17 @@ from planner.words import say
 #: GPT-NeoX's types by what planner knows of their states.
 TYPES = {"adam": "adamw", "adamw": "adamw", "cpu_adam": "adamw", "cpu_torch_adam": "adamw", "lion": "lion"}
 ON_HOST = ("cpu_adam", "cpu_torch_adam")
-#: Entries of `zero_optimization` that decide something; all others are sizes of buffers and switches.
-_ZERO = (
-    "cpu_offload", "cpu_offload_param", "offload_optimizer", "offload_param", "zero_hpz_partition_size",
-    "mics_shard_size", "zero_quantized_weights", "zero_quantized_gradients",
-)  # fmt: skip
+#: Entries of `zero_optimization` that decide something, and what; all others are sizes of buffers and switches.
+_ZERO = {
+    "cpu_offload": "neox_optimizer.states_on_host",
+    "cpu_offload_param": "neox_optimizer.weights_on_host",
+    "offload_optimizer": "neox_optimizer.states_on_host",
+    "offload_param": "neox_optimizer.weights_on_host",
+    "zero_hpz_partition_size": "neox_optimizer.weights_again",
+    "mics_shard_size": "neox_optimizer.shards",
+    "zero_quantized_weights": "neox_optimizer.weight_bytes",
+    "zero_quantized_gradients": "neox_optimizer.gradient_bytes",
+}
 
 
 def neox_optimizer(config: Config) -> list[Taken]:
@@ -45,6 +51,6 @@ def _zero_entries(config: Config) -> None:
         device = value.get("device", "cpu") if isinstance(value, Mapping) else value
         single = entry.endswith(("_size", "shard_size")) and device in (1, -1)
         if entry in _ZERO and device not in (None, False, 0, "none", "None", "false") and not single:
-            decided = say(f"neox_optimizer.{entry}")
+            decided = say(_ZERO[entry])
             key = config.called(f"zero_optimization.{entry}")
             config.warnings.append(say("neox_optimizer.decides", key=key, decided=decided))
