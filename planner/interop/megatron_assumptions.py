@@ -6,6 +6,7 @@ megatron/core/transformer/transformer_config.py, megatron/core/optimizer, megatr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from planner.interop.megatron_conditions import (
     overlap_arguments,
     pipeline_layout,
 )
-from planner.interop.megatron_fields import balanced_by_bias, with_experts
+from planner.interop.megatron_fields import balanced_by_bias
 
 #: `--optimizer` and what else keeps the states that planner counts.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -61,6 +62,10 @@ def _virtual(export: Export) -> int | None:
     layout = export.plan.layout
     even = export.model.layers % (layout.pp * layout.vpp) == 0
     return layout.vpp if even and layout.vpp > 1 else None
+
+
+def _with_experts(value: Callable[[Export], Any]) -> Callable[[Export], Any]:
+    return lambda export: value(export) if export.model.moe is not None else None
 
 
 def _fsdp(export: Export) -> bool:
@@ -217,8 +222,8 @@ MEGATRON = tuple(replace(row, spelt="--") for row in (
     Assumption("batch", "sequences a micro-batch, and a step", BOTH,
                (Field("micro-batch-size", "layout.micro_batch"), Field("global-batch-size", "training.global_batch"))),
     Assumption("expert ranks", "ep; tensor parallel does not divide experts (etp 1)", BOTH,
-               (Field("expert-model-parallel-size", "layout.ep", 1, with_experts(lambda e: e.plan.layout.ep)),
-                Field("expert-tensor-parallel-size", write=with_experts(lambda _: 1))),
+               (Field("expert-model-parallel-size", "layout.ep", 1, _with_experts(lambda e: e.plan.layout.ep)),
+                Field("expert-tensor-parallel-size", write=_with_experts(lambda _: 1))),
                "unstated, the latter would be tp"),
     Assumption("sequence parallel", "norms and the residual stream divided by tp", BOTH,
                (Field("sequence-parallel", "layout.sequence_parallel"),)),
@@ -272,19 +277,19 @@ MEGATRON = tuple(replace(row, spelt="--") for row in (
                "`--cross-entropy-loss-fusion` is off by default"),
     Assumption("routing", "dropless, the busiest rank 1.1 times the mean under a balancing loss; matmuls of experts "
                "grouped, or in one kernel where a vendor's recipe has it", BOTH,
-               (Field("moe-grouped-gemm", write=with_experts(lambda _: True)),
-                Field("moe-router-load-balancing-type", write=with_experts(lambda _: "aux_loss")),
-                Field("moe-aux-loss-coeff", write=with_experts(_balancing)),
+               (Field("moe-grouped-gemm", write=_with_experts(lambda _: True)),
+                Field("moe-router-load-balancing-type", write=_with_experts(lambda _: "aux_loss")),
+                Field("moe-aux-loss-coeff", write=_with_experts(_balancing)),
                 Field("use-transformer-engine-op-fuser",
-                      write=with_experts(lambda e: conditions_of(e).recipe.get("fused_experts") == "yes"))),
+                      write=_with_experts(lambda e: conditions_of(e).recipe.get("fused_experts") == "yes"))),
                "no capacity factor by default; unstated, the loss would weigh nothing"),
     Assumption("expert exchange", "all-to-all; a vendor's recipe may have DeepEP or HybridEP, and hide it", "time",
                (Field("moe-token-dispatcher-type",
-                      write=with_experts(lambda e: "flex" if _flexible(e) else "alltoall")),
-                Field("moe-flex-dispatcher-backend", write=with_experts(_flexible)),
-                Field("moe-router-dtype", write=with_experts(lambda e: "fp32" if _flexible(e) else None)),
+                      write=_with_experts(lambda e: "flex" if _flexible(e) else "alltoall")),
+                Field("moe-flex-dispatcher-backend", write=_with_experts(_flexible)),
+                Field("moe-router-dtype", write=_with_experts(lambda e: "fp32" if _flexible(e) else None)),
                 Field("overlap-moe-expert-parallel-comm",
-                      write=with_experts(lambda e: conditions_of(e).recipe.get("overlap") == "yes"))),
+                      write=_with_experts(lambda e: conditions_of(e).recipe.get("overlap") == "yes"))),
                "hiding it in a layout that does not allow it is refused", lacking=_exchange_lacking),
     Assumption("CUDA graphs", "none, or those of a vendor's recipe", "time",
                ("cuda-graph-impl", "cuda-graph-modules", "no-check-for-nan-in-loss-and-grad"), "none; their "

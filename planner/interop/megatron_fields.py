@@ -41,11 +41,6 @@ def _window(export: Export) -> str | None:
     return f"{window - 1},0" if window else None
 
 
-def with_experts(value: Callable[[Export], Any]) -> Callable[[Export], Any]:
-    """The same of a model with experts; nothing of any other."""
-    return lambda export: value(export) if export.model.moe is not None else None
-
-
 def balanced_by_bias(export: Export) -> bool:
     """Whether the router has DeepSeek-V3's score correction; a biased model's router has a bias of another kind."""
     moe = export.model.moe
