@@ -22,6 +22,11 @@ def _group(export: Export) -> int | None:
     return group if group and group < export.plan.layout.dp else None
 
 
+def stage_of(reshards: object, _: str) -> int:
+    """The ZeRO stage: what is gathered for the forward pass alone, by FSDP2's switch, or by FSDP1's strategy."""
+    return 2 if str(reshards).upper() in ("FALSE", "SHARD_GRAD_OP", "2") else 3
+
+
 def _optimizer_lacking(export: Export) -> str:
     name = conditions_of(export).optimizer
     return "" if name in OPTIMIZERS else say("accelerate_assumptions.no_optimizer", name=name)
@@ -54,17 +59,22 @@ ACCELERATE = (
     TRAINER["sequence parallel"],
     Assumption("sharding", "accelerate_assumptions.sharding", BOTH,
                (Field(f"{F}version", write=2),
-                Field(f"{F}reshard_after_forward", write=lambda e: e.plan.layout.zero_stage == 3),
+                Field(f"{F}reshard_after_forward", "layout.zero_stage", None,
+                      lambda e: e.plan.layout.zero_stage == 3, read=stage_of),
                 Field(f"{F}auto_wrap_policy", write="TRANSFORMER_BASED_WRAP"),
                 Field(f"{F}state_dict_type", write="SHARDED_STATE_DICT"),
                 Field(f"{F}cpu_ram_efficient_loading", write=True),
                 Field(f"{P}dp_replicate_size", write=lambda e: _group(e) and e.plan.layout.dp // _group(e)),
-                Field(f"{P}dp_shard_size", write=_group))),
+                Field(f"{P}dp_shard_size", "layout.shard_group", None, _group))),
     Assumption("buckets", "assumptions.block_parameters", BOTH, (), "accelerate_assumptions.buckets_otherwise"),
-    Assumption("weights", "accelerate_assumptions.weights", BOTH, ("mixed_precision", "--bf16", "--fp16"), "",
-               lambda e: {"mixed_precision": e.plan.precision or "bf16", f"--{e.plan.precision or 'bf16'}": True},
-               _weights_lacking),
-    Assumption("gradients", "assumptions.shards_fp32", BOTH, (), "accelerate_assumptions.gradients_otherwise"),
+    Assumption("weights", "accelerate_assumptions.weights", BOTH,
+               (Field("mixed_precision", "training.precision", None, lambda e: e.plan.precision or "bf16",
+                      read=lambda kind, _: "fp16" if kind == "fp16" else "bf16"),
+                Field("--bf16", write=lambda e: e.plan.precision != "fp16" or None),
+                Field("--fp16", write=lambda e: e.plan.precision == "fp16" or None)),
+               lacking=_weights_lacking),
+    Assumption("gradients", "assumptions.shards_fp32", BOTH, (),
+               "accelerate_assumptions.gradients_otherwise"),
     Assumption("reductions", "assumptions.reductions_hidden", "time", (), "assumptions.fsdp_own"),
     Assumption("optimizer", "accelerate_assumptions.optimizer", BOTH,
                (Field("--optim", write=lambda e: OPTIMIZERS.get(conditions_of(e).optimizer, "")),),
@@ -73,7 +83,8 @@ ACCELERATE = (
                "assumptions.host_refused", lacking=_offload_lacking),
     TRAINER["adapters"],
     Assumption("recompute", "assumptions.whole_layers", BOTH,
-               (Field(f"{F}activation_checkpointing", "layout.recompute", words={"full": True, "none": False}),
+               (Field(f"{F}activation_checkpointing", "layout.recompute", None, words={"full": True, "none": False},
+                      read=lambda on, _: "full" if on is True else "none"),
                 Field("--gradient_checkpointing", write=False)),
                "accelerate_assumptions.recompute_otherwise", lacking=_recompute_lacking),
     TRAINER["attention"],

@@ -6,14 +6,20 @@ transformers, keys of accelerate.yaml those of huggingface/accelerate 16cb6eb.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from planner.interop.assumptions import Assumption, no_degree, no_modules
 from planner.interop.export_common import Export, conditions_of
 from planner.interop.fields import Field
+from planner.interop.files import shown
+from planner.performance.framework_table import framework
+from planner.units import PlannerError
+from planner.words import say
 
 BUCKET = 500_000_000  # elements, DeepSpeed's default of both
 OPTIMIZERS = {"adamw": "AdamW", "lion": "Lion"}
+READ_OPTIMIZERS = {"adam": "adamw", "adamw": "adamw", "lion": "lion", "muon": "muon"}
 
 
 def betas(export: Export) -> list[float]:
@@ -34,9 +40,16 @@ def _live(export: Export) -> int | None:
     return None if layer is None else 2 * layer + export.model.vocab * export.model.hidden
 
 
-def _weights(export: Export) -> dict[str, Any]:
-    kind = "fp16" if export.plan.precision == "fp16" else "bf16"
-    return {f"{kind}.enabled": True, f"--{kind}": True}
+def _where(kind: str) -> Callable[[Export], bool | None]:
+    """True in a plan of this precision; nothing is written for the other."""
+    return lambda export: True if (export.plan.precision == "fp16") == (kind == "fp16") else None
+
+
+def _optimizer(stated: object, place: str) -> str:
+    known = READ_OPTIMIZERS.get(str(stated).lower())
+    if known is None:
+        raise PlannerError(say("deepspeed.optimizer", place=place, optimizer=shown(stated), known=[*READ_OPTIMIZERS]))
+    return known
 
 
 def _attention(export: Export) -> str:
@@ -71,6 +84,23 @@ BATCH = (
     Field("--per_device_train_batch_size", "layout.micro_batch"),
     Field("--gradient_accumulation_steps", "layout.grad_accum"),
 )
+#: Of accelerate.yaml, with either: who shards, and over how many GPUs.
+KINDS = {"fsdp": "FSDP", "deepspeed": "DEEPSPEED"}
+
+
+def _kind(stated: object, _: str) -> str:
+    if stated not in ("FSDP", "DEEPSPEED", "MULTI_GPU"):
+        raise PlannerError(say("deepspeed.kind", kind=shown(stated)))
+    return "fsdp" if stated == "FSDP" else "deepspeed"
+
+
+CLUSTER = (
+    Field(
+        "distributed_type", "training.framework", None, lambda e: KINDS[framework(e.plan.framework).name], read=_kind
+    ),
+    Field("num_machines", write=lambda e: e.plan.nodes),
+    Field("num_processes", "layout.dp", None, lambda e: e.plan.gpus),
+)
 #: What holds of every run of the Trainer's, with DeepSpeed or with FSDP.
 TRAINER = {row.topic: row for row in (
     Assumption("layout", "assumptions.data_ranks", BOTH, (), "assumptions.model_degrees_refused",
@@ -93,13 +123,14 @@ TRAINER = {row.topic: row for row in (
 DEEPSPEED = (
     TRAINER["layout"],
     Assumption("batch", "assumptions.batch_parts", BOTH,
-               (Field("train_batch_size", "training.global_batch"),
-                Field("train_micro_batch_size_per_gpu", "layout.micro_batch"),
-                Field("gradient_accumulation_steps", "layout.grad_accum"), *BATCH)),
+               (Field("train_batch_size", "training.global_batch", None),
+                Field("train_micro_batch_size_per_gpu", "layout.micro_batch", None),
+                Field("gradient_accumulation_steps", "layout.grad_accum", None), *BATCH)),
     TRAINER["expert ranks"],
     TRAINER["sequence parallel"],
     Assumption("sharding", "deepspeed_assumptions.sharding", BOTH,
-               (Field(f"{Z}stage", "layout.zero_stage"), Field(f"{Z}stage3_prefetch_bucket_size", write=_layer),
+               (Field(f"{Z}stage", "layout.zero_stage", None, least=0, most=3),
+                Field(f"{Z}stage3_prefetch_bucket_size", write=_layer),
                 Field(f"{Z}stage3_max_live_parameters", write=_live),
                 Field(f"{Z}stage3_gather_16bit_weights_on_model_save",
                       write=lambda e: True if e.plan.layout.zero_stage == 3 else None)),
@@ -107,14 +138,22 @@ DEEPSPEED = (
     Assumption("buckets", "deepspeed_assumptions.buckets", "memory",
                (Field(f"{Z}reduce_bucket_size", write=BUCKET), Field(f"{Z}allgather_bucket_size", write=BUCKET),
                 Field(f"{Z}contiguous_gradients", write=True))),
-    Assumption("weights", "assumptions.sixteen_bits", BOTH, ("bf16.enabled", "fp16.enabled", "--bf16", "--fp16"),
-               "", _weights),
-    Assumption("gradients", "deepspeed_assumptions.gradients", BOTH, (), "deepspeed_assumptions.gradients_otherwise"),
+    Assumption("weights", "assumptions.sixteen_bits", BOTH,
+               (Field("bf16.enabled", "training.precision", None, _where("bf16"), read=lambda *_: "bf16"),
+                Field("fp16.enabled", "training.precision", None, _where("fp16"),
+                      read=lambda on, _: "fp16" if on is True else None),
+                Field("--bf16", write=_where("bf16")), Field("--fp16", write=_where("fp16")))),
+    Assumption("gradients", "deepspeed_assumptions.gradients", BOTH, (),
+               "deepspeed_assumptions.gradients_otherwise"),
     Assumption("reductions", "assumptions.reductions_measured",
-               "time", (Field(f"{Z}overlap_comm", write=lambda e: conditions_of(e).comm_overlap is not False),),
+               "time",
+               (Field(f"{Z}overlap_comm", "training.comm_overlap", None,
+                      lambda e: conditions_of(e).comm_overlap is not False,
+                      read=lambda on, _: on if isinstance(on, bool) else None),),
                "assumptions.on_unstated"),
     Assumption("optimizer", "deepspeed_assumptions.optimizer", BOTH,
-               (Field("optimizer.type", write=lambda e: OPTIMIZERS.get(conditions_of(e).optimizer, "AdamW")),),
+               (Field("optimizer.type", "training.optimizer", None,
+                      lambda e: OPTIMIZERS.get(conditions_of(e).optimizer, "AdamW"), read=_optimizer),),
                "assumptions.others_refused"),
     Assumption("offload", "assumptions.none", BOTH, (), "assumptions.host_refused"),
     TRAINER["adapters"],

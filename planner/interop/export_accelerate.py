@@ -21,7 +21,7 @@ def accelerate_files(export: Export) -> dict[str, str]:
     """
     config, arguments = config_and_arguments(TABLE, export, "FSDP through Accelerate", "fsdp")
     sections = nested(config)
-    first = {"distributed_type": "FSDP", "mixed_precision": sections.pop("mixed_precision")}
+    first = {"mixed_precision": sections.pop("mixed_precision")}
     export.notes.append(say("export_accelerate.reduces_in_16_bits", file=ACCELERATE))
     return {
         ACCELERATE: accelerate_yaml(export, f"The batch is in {TRAIN}.", first, sections, yaml_value),

@@ -47,7 +47,7 @@ def _accelerate(export: Export) -> str:
         "deepspeed_multinode_launcher": "standard",
         "zero3_init_flag": export.plan.layout.zero_stage == 3,
     }
-    part = {"distributed_type": "DEEPSPEED", "deepspeed_config": deepspeed}
+    part = {"deepspeed_config": deepspeed}
     return accelerate_yaml(
         export, f"ZeRO and the batch are in {CONFIG}.", part, {}, lambda value: yaml_value(value).strip('"')
     )

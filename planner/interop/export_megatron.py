@@ -7,8 +7,8 @@ from typing import Any
 from planner.interop.assumptions import refuse_lacking, values_of, written
 from planner.interop.export_common import NOT_PLANNED, Export, cannot, unwritten_parts
 from planner.interop.launching import TRAIN
-from planner.interop.megatron_assumptions import MEGATRON, balanced_by_bias
-from planner.interop.megatron_fields import LATENT, MODEL
+from planner.interop.megatron_assumptions import MEGATRON
+from planner.interop.megatron_fields import EXPERTS, LATENT, MODEL
 from planner.interop.quoting import commented, shell_path, shell_word
 from planner.words import say
 
@@ -214,46 +214,13 @@ def batch_schedule(ramp: tuple[int, ...], batch: int, seq_length: int) -> str:
 
 
 def _model(export: Export) -> dict[str, Any]:
-    mla = export.model.mla
-    latent = {} if mla is None else {option: getattr(mla, name) or None for name, (option, _) in LATENT.items()}
+    experts = {**values_of(EXPERTS, export), **written(MEGATRON, export, "routing", "expert exchange")}
     return {
         **values_of(MODEL, export),
         **written(MEGATRON, export, "attention", "fused kernels", "dropout", "loss"),
-        **({"multi-latent-attention": True, **latent} if latent else {}),
-        **_moe(export),
+        **(values_of(LATENT, export) if export.model.mla is not None else {}),
+        **(experts if export.model.moe is not None else {}),
     }
-
-
-def _moe(export: Export) -> dict[str, Any]:
-    moe, layers = export.model.moe, export.model.layers
-    if moe is None:
-        return {}
-    pattern = str(moe.every)
-    expert_bias: dict[str, Any] = {}
-    if balanced_by_bias(export):
-        expert_bias = {"moe-router-score-function": "sigmoid", "moe-router-enable-expert-bias": True}
-    if moe.first_dense_layers:
-        rest = layers - moe.first_dense_layers
-        pattern = (
-            f"([0]*{moe.first_dense_layers}+[1]*{rest})"
-            if moe.every == 1
-            else _listed(moe.first_dense_layers, rest, moe.every)
-        )
-    return {
-        "num-experts": moe.experts,
-        "moe-router-topk": moe.top_k,
-        "moe-ffn-hidden-size": moe.expert_ffn,
-        "moe-layer-freq": pattern,
-        "moe-shared-expert-intermediate-size": moe.shared_experts * moe.shared_ffn or None,
-        "moe-shared-expert-gate": moe.shared_gate or None,
-        **expert_bias,
-        **written(MEGATRON, export, "routing", "expert exchange"),
-    }
-
-
-def _listed(dense: int, rest: int, every: int) -> str:
-    bits = [0] * dense + [int(i % every == 0) for i in range(rest)]
-    return "([" + ",".join(map(str, bits)) + "])"
 
 
 def _length(export: Export) -> dict[str, Any]:

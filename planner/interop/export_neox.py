@@ -6,9 +6,8 @@ from typing import Any
 
 from planner.interop.assumptions import refuse_lacking, values_of, written
 from planner.interop.export_common import NOT_PLANNED, Export, cannot, unwritten_parts
-from planner.interop.neox_assumptions import NEOX, PRECISIONS
-from planner.interop.neox_fields import MODEL
-from planner.interop.neox_mlp import activation_name
+from planner.interop.neox_assumptions import NEOX
+from planner.interop.neox_fields import MODEL, PRECISIONS, activation_name
 from planner.interop.quoting import commented, yaml_value
 from planner.words import say
 

@@ -28,6 +28,8 @@ class Field:
     write : what an export writes, or what gives that of an Export (None: the key is left out); if not given, the plan's
         value of `means`, else the default
     words : the tool's words for the scenario's values, where it has its own
+    read : what gives the scenario's value of the file's and of the words for its place (None: it says nothing), where
+        neither `words` nor a number or a switch does
     decides : what it decides, at any value but the default, where no importer reads it
     least, most : bounds of a number
     """
@@ -37,6 +39,7 @@ class Field:
     default: Any = REQUIRED
     write: Any = REQUIRED
     words: Mapping[Any, Any] = field(default_factory=dict)
+    read: Callable[[Any, str], Any] | None = None
     decides: str = ""
     least: int = 1
     most: int = 10**15
@@ -50,10 +53,16 @@ class Field:
 
 
 def planned(export: Export, key: str) -> Any:
-    """A plan's value of a scenario's key: of its model, its layout, its batch and length, or how it is set up."""
+    """A plan's value of a scenario's key: of its model, its layout, its batch and length, or how it is set up.
+
+    It is None of a part that the model lacks ("model.moe.experts").
+    """
     section, _, name = key.partition(".")
-    part = {"model": export.model, "layout": export.plan.layout}.get(section, export.plan)
-    return getattr(part if hasattr(part, name) else conditions_of(export), name)
+    part: Any = {"model": export.model, "layout": export.plan.layout}.get(section, export.plan)
+    part = part if hasattr(part, name.partition(".")[0]) else conditions_of(export)
+    for inner in name.split("."):
+        part = None if part is None else getattr(part, inner)
+    return part
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -181,7 +181,7 @@ def _expert_tensor(a: Arguments, tp: int) -> None:
 
 
 def _virtual(a: Arguments, model: ModelSpec, pp: int) -> int:
-    stages = a.optional("num-virtual-stages-per-pipeline-rank")
+    stages = a.optional(LAYOUT["vpp"].key)
     if a.flag("pipeline-model-parallel-layout"):
         return _laid_out(a, model.layers, pp)
     each = a.optional("num-layers-per-virtual-pipeline-stage")

@@ -21,7 +21,7 @@ from planner.interop.megatron_conditions import (
     overlap_arguments,
     pipeline_layout,
 )
-from planner.interop.megatron_fields import biased
+from planner.interop.megatron_fields import balanced_by_bias
 from planner.words import say
 
 #: `--optimizer` and what else keeps the states that planner counts.
@@ -178,12 +178,6 @@ def _attention_lacking(export: Export) -> str:
     return say("megatron_assumptions.no_fp8_attention")
 
 
-def balanced_by_bias(export: Export) -> bool:
-    """Whether the router has DeepSeek-V3's score correction; a biased model's router has a bias of another kind."""
-    moe = export.model.moe
-    return moe is not None and moe.router_bias and not biased(export.model)
-
-
 def _balancing(export: Export) -> float:
     return BESIDE_A_BIAS if balanced_by_bias(export) else BALANCING
 
@@ -216,7 +210,7 @@ MEGATRON = tuple(replace(row, spelt="--") for row in (
         (
             Field("tensor-model-parallel-size", "layout.tp", 1), Field("pipeline-model-parallel-size", "layout.pp", 1),
             Field("context-parallel-size", "layout.cp", 1),
-            Field("num-virtual-stages-per-pipeline-rank", write=_virtual),
+            Field("num-virtual-stages-per-pipeline-rank", "layout.vpp", 1, _virtual),
             Field("pipeline-model-parallel-layout", write=_uneven),
         ),
         "megatron_assumptions.layout_otherwise",

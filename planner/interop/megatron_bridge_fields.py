@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from planner.interop.megatron_fields import LATENT, MODEL
+from planner.interop.megatron_fields import EXPERTS, LATENT, MODEL
 
 #: Arguments whose field has another name, or stands in more than one section; others of a section keep theirs.
 SAME: dict[str, tuple[str, ...]] = {
@@ -20,10 +20,7 @@ SAME: dict[str, tuple[str, ...]] = {
         "attention-dropout", "hidden-dropout", "moe-grouped-gemm", "moe-router-load-balancing-type",
         "moe-aux-loss-coeff", "use-transformer-engine-op-fuser", "moe-token-dispatcher-type",
         "moe-flex-dispatcher-backend", "moe-router-dtype", "overlap-moe-expert-parallel-comm", "cuda-graph-impl",
-        "cuda-graph-modules", "multi-latent-attention", *(option for option, _ in LATENT.values()),
-        "moe-router-topk", "moe-ffn-hidden-size",
-        "moe-shared-expert-gate", "moe-shared-expert-intermediate-size", "moe-router-score-function",
-        "moe-router-enable-expert-bias",
+        "cuda-graph-modules",
         "init-method-std",
     ),
     "ddp": (
@@ -76,7 +73,7 @@ WRITTEN: dict[str, Fields] = {
 OTHERWISE = {*RENAMED, *SWITCHED_OFF, *WRITTEN}
 #: The section of each argument that is a field of the same name.
 HOME = {name: section for section, names in SAME.items() for name in names}
-HOME |= {row.key: "model" for row in MODEL if row.key not in OTHERWISE}
+HOME |= {row.key: "model" for row in (*MODEL, *LATENT, *EXPERTS) if row.key not in OTHERWISE}
 
 
 def _value(name: str, value: Any) -> Any:

@@ -5,9 +5,12 @@ Names and defaults are those of megatron/training/arguments.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from planner.interop.export_common import Export
 from planner.interop.fields import Field
-from planner.spec.model import ModelSpec
+from planner.spec.model import ModelSpec, MoESpec
 
 
 def biased(model: ModelSpec) -> bool:
@@ -38,6 +41,29 @@ def _window(export: Export) -> str | None:
     return f"{window - 1},0" if window else None
 
 
+def balanced_by_bias(export: Export) -> bool:
+    """Whether the router has DeepSeek-V3's score correction; a biased model's router has a bias of another kind."""
+    moe = export.model.moe
+    return moe is not None and moe.router_bias and not biased(export.model)
+
+
+def _of_experts(value: Callable[[MoESpec], Any]) -> Callable[[Export], Any]:
+    return lambda export: value(export.model.moe) if export.model.moe is not None else None
+
+
+def _frequency(export: Export) -> str | None:
+    """Every how many layers there are experts; behind leading dense layers, a Python list of which have some."""
+    if export.model.moe is None:
+        return None
+    dense, every = export.model.moe.first_dense_layers, export.model.moe.every
+    rest = export.model.layers - dense
+    if not dense:
+        return str(every)
+    if every == 1:
+        return f"([0]*{dense}+[1]*{rest})"
+    return "([" + ",".join(map(str, [0] * dense + [int(i % every == 0) for i in range(rest)])) + "])"
+
+
 MODEL = (
     Field("num-layers", "model.layers"),
     Field("hidden-size", "model.hidden"),
@@ -66,11 +92,24 @@ MODEL = (
     Field("softmax-type", "model.attention_sinks", write=lambda e: "learnable" if e.model.attention_sinks else None),
     Field("mtp-num-layers", "model.mtp_layers", write=lambda e: e.model.mtp_layers or None),
 )
-#: Fields of latent attention: argument, and Megatron-LM's default (0: none).
-LATENT = {
-    "q_lora_rank": ("q-lora-rank", 0),
-    "kv_lora_rank": ("kv-lora-rank", 32),
-    "qk_nope_head_dim": ("qk-head-dim", 128),
-    "qk_rope_head_dim": ("qk-pos-emb-head-dim", 64),
-    "v_head_dim": ("v-head-dim", 128),
-}
+LATENT = (
+    Field("multi-latent-attention", write=lambda e: True if e.model.mla else None),
+    Field(
+        "q-lora-rank", "model.mla.q_lora_rank", 0, lambda e: (e.model.mla and e.model.mla.q_lora_rank) or None, least=0
+    ),
+    Field("kv-lora-rank", "model.mla.kv_lora_rank", 32),
+    Field("qk-head-dim", "model.mla.qk_nope_head_dim", 128),
+    Field("qk-pos-emb-head-dim", "model.mla.qk_rope_head_dim", 64),
+    Field("v-head-dim", "model.mla.v_head_dim", 128),
+)
+EXPERTS = (
+    Field("num-experts", "model.moe.experts"),
+    Field("moe-router-topk", "model.moe.top_k", 2),
+    Field("moe-ffn-hidden-size", "model.moe.expert_ffn"),
+    Field("moe-layer-freq", "model.moe.every", write=_frequency),
+    Field("moe-shared-expert-intermediate-size", "model.moe.shared_ffn", 0,
+          _of_experts(lambda moe: moe.shared_experts * moe.shared_ffn or None), least=0),
+    Field("moe-shared-expert-gate", "model.moe.shared_gate", False, _of_experts(lambda moe: moe.shared_gate or None)),
+    Field("moe-router-score-function", write=lambda e: "sigmoid" if balanced_by_bias(e) else None),
+    Field("moe-router-enable-expert-bias", write=lambda e: True if balanced_by_bias(e) else None),
+)  # fmt: skip

@@ -6,7 +6,7 @@ import re
 
 from planner.interop.files import shown, whole
 from planner.interop.megatron_arguments import Arguments
-from planner.interop.megatron_fields import LATENT, MODEL
+from planner.interop.megatron_fields import EXPERTS, LATENT, MODEL
 from planner.spec.model import MLASpec, ModelSpec, MoESpec
 from planner.units import PlannerError
 from planner.words import say
@@ -133,24 +133,26 @@ def _window(a: Arguments) -> int | None:
 def _mla(a: Arguments) -> MLASpec | None:
     if not a.flag("multi-latent-attention"):
         return None
-    return MLASpec(**{name: a.number(option, usual, min(usual, 1)) for name, (option, usual) in LATENT.items()})
+    rows = {row.means.rpartition(".")[2]: row for row in LATENT if row.means}
+    return MLASpec(**{name: a.number(row.key, row.default, row.least) for name, row in rows.items()})
 
 
 def _moe(a: Arguments, ffn: int, layers: int) -> MoESpec | None:
-    experts = a.optional("num-experts")
+    rows = {row.means.rpartition(".")[2]: row for row in EXPERTS if row.means}
+    experts = a.optional(rows["experts"].key)
     if experts is None:
         return None
-    shared = a.number("moe-shared-expert-intermediate-size", 0, 0)
+    shared = a.number(rows["shared_ffn"].key, rows["shared_ffn"].default, rows["shared_ffn"].least)
     first, every = _moe_frequency(a, layers)
     return MoESpec(
         experts=experts,
-        top_k=a.number("moe-router-topk", 2),
-        expert_ffn=a.number("moe-ffn-hidden-size", ffn),
+        top_k=a.number(rows["top_k"].key, rows["top_k"].default),
+        expert_ffn=a.number(rows["expert_ffn"].key, ffn),
         shared_experts=1 if shared else 0,
         shared_ffn=shared,
         first_dense_layers=first,
         every=every,
-        shared_gate=bool(shared) and a.flag("moe-shared-expert-gate"),
+        shared_gate=bool(shared) and a.flag(rows["shared_gate"].key),
         router_bias=a.flag("moe-router-enable-expert-bias") or not a.flag("disable-bias-linear"),
     )
 

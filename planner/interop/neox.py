@@ -13,19 +13,14 @@ from planner.interop.files import read_yaml, whole
 from planner.interop.imported import Imported, Taken, data_given, model_taken
 from planner.interop.indexed import indexed_data, named_index
 from planner.interop.naming import size_warning
-from planner.interop.neox_batch import (
-    DEFAULT_GRADIENT_ACCUMULATION,
-    Batch,
-    smallest_world,
-    solve_batch,
-    train_iterations,
-)
+from planner.interop.neox_batch import Batch, smallest_world, solve_batch, train_iterations
 from planner.interop.neox_conditions import neox_conditions, neox_precision
-from planner.interop.neox_config import Config, merge, zero_stage
+from planner.interop.neox_config import Config, merge
 from planner.interop.neox_kinds import neox_kinds
 from planner.interop.neox_model import neox_model
 from planner.interop.neox_optimizer import neox_optimizer
 from planner.units import PlannerError
+from planner.words import say
 
 _ENDING = re.compile(r"\.(ya?ml|json)$", re.IGNORECASE)
 
@@ -67,7 +62,7 @@ def import_neox(
     said = neox_kinds(config)
     size = size_warning(model, [_ENDING.sub("", document.path.name) for document in documents])
     if size:
-        config.warnings.append(f"{documents[0].name}: {size}")
+        config.warnings.append(say("reading.at", file=documents[0].name, what=size))
     return Imported(
         tool="gpt-neox",
         files=tuple(d.name for d in documents),
@@ -82,8 +77,6 @@ def import_neox(
 
 def world_size(config: Config, gpus: int | None) -> int | None:
     """GPUs: the caller's word, global_num_gpus, or num_gpus x num_nodes; None if the files do not say."""
-    for key in ("global_num_gpus", "num_gpus", "num_nodes"):
-        config.used.add(key)
     if gpus is not None:
         return whole(gpus, "--gpus")
     if config.has("global_num_gpus"):
@@ -102,7 +95,7 @@ def neox_layout_batch(config: Config, gpus: int | None) -> tuple[int | None, Bat
     PlannerError
         Where the batch keys cannot agree on any number of GPUs, or not on the given one.
     """
-    pp, mp = config.integer("pipe_parallel_size", 0), config.integer("model_parallel_size", 1)
+    pp, mp = config.value("layout.pp"), config.value("layout.tp")
     train, micro = config.optional("train_batch_size"), config.optional("train_micro_batch_size_per_gpu")
     key = "gradient_accumulation_steps"
     gas = None if key in config.values and config.values[key] is None else config.integer(key, 1)
@@ -110,21 +103,16 @@ def neox_layout_batch(config: Config, gpus: int | None) -> tuple[int | None, Bat
     if world is not None:
         return world, solve_batch(world, pp, mp, train, micro, gas)
     if train is None and micro is None:
-        config.remarks.append("Either train_batch_size or train_micro_batch_size_per_gpu needs to be provided")
+        config.remarks.append(say("neox.no_batch"))
         return None, None
     if train is not None and micro is not None and gas is not None:
         world = smallest_world(pp, mp, train, micro, gas)
         if world is None:
-            stated = "" if config.has(key) else f" (its default is {DEFAULT_GRADIENT_ACCUMULATION})"
-            raise PlannerError(
-                "train_batch_size is not equal to micro_batch_per_gpu * gradient_acc_step * world_size "
-                f"for any world size: {train} is no multiple of {micro} * {gas}{stated}."
-            )
-        config.remarks.append(f"the batch keys agree on {world} GPUs only; no file says how many there are")
+            code = "neox.no_world" if config.has(key) else "neox.no_world_by_default"
+            raise PlannerError(say(code, batch=train, micro=micro, steps=gas))
+        config.remarks.append(say("neox.one_world", gpus=world))
         return world, solve_batch(world, pp, mp, train, micro, gas)
-    config.remarks.append(
-        "no file says how many GPUs train this (global_num_gpus, or num_gpus and num_nodes): add --gpus N"
-    )
+    config.remarks.append(say("neox.no_gpus"))
     return None, None
 
 
@@ -132,7 +120,7 @@ def _data(config: Config, batch: Batch | None, samples: int | None, tokens: int 
     seq = config.optional("seq_length", least=1) or config.integer("max_position_embeddings", least=1)
     limit = config.optional("max_position_embeddings", least=1)
     if limit is not None and limit < seq:
-        raise PlannerError(f"max_position_embeddings must be bigger or equal seq_length: {limit} < {seq}.")
+        raise PlannerError(say("neox.too_long", limit=limit, length=seq))
     length = Taken(
         "data.seq_length", seq, config.origin("seq_length" if config.has("seq_length") else "max_position_embeddings")
     )
@@ -143,11 +131,7 @@ def _data(config: Config, batch: Batch | None, samples: int | None, tokens: int 
     if found is not None:
         return found
     if iterations and batch is not None:
-        config.remarks.append(
-            f"the data set's index{named_index(_prefixes(config))} is not at hand: samples are those that "
-            "train_iters x train_batch_size reads, which is what the run needs; give --samples or --tokens of one "
-            "epoch for its epochs"
-        )
+        config.remarks.append(say("neox.no_index", named=named_index(_prefixes(config))))
         return [
             Taken(
                 "data.samples",
@@ -197,13 +181,13 @@ def _training(config: Config, batch: Batch | None) -> list[Taken]:
 def _duration(config: Config) -> Taken | None:
     iterations, epochs = config.optional("train_iters"), config.optional("train_epochs")
     if iterations and epochs:
-        raise PlannerError("Cannot specify both train epochs and train iters simultaneously.")
+        raise PlannerError(say("neox.two_lengths"))
     if epochs:
         _check_epochs(config)
         return Taken("training.epochs", epochs, config.origin("train_epochs"))
     if iterations:
         return Taken("training.iterations", iterations, config.origin("train_iters"))
-    config.remarks.append("Must specify either train_epochs or train_iters")
+    config.remarks.append(say("neox.no_length"))
     return None
 
 
@@ -214,44 +198,32 @@ def _say_own_length(config: Config, batch: Batch | None, samples: int | None) ->
         return
     own, covering = train_iterations(samples, epochs, batch), -(-samples * epochs // batch.train_batch_size)
     if own != covering:
-        config.remarks.append(
-            f"train_epochs {epochs} makes GPT-NeoX train {own:,} iterations (whole micro-batches of an epoch only); "
-            f"{covering:,} cover the samples, and that is what planner plans"
-        )
+        config.remarks.append(say("neox.own_length", epochs=epochs, own=own, covering=covering))
 
 
 def _check_epochs(config: Config) -> None:
     """What GPT-NeoX refuses together with train_epochs (data_utils.py, validate_train_epochs)."""
-    packing = config.text("pack_impl", "packed")
-    if packing != "packed":
-        raise PlannerError("Packing implementations other than 'packed' are currently unsupported with train_epochs.")
-    if config.flag("weight_by_num_documents", False):
-        raise PlannerError("Weighting by number of documents is currently unsupported with train_epochs.")
     weights = config.raw("train_data_weights")
+    if config.text("pack_impl", "packed") != "packed":
+        raise PlannerError(say("neox.epochs_packing"))
+    if config.flag("weight_by_num_documents", False):
+        raise PlannerError(say("neox.epochs_by_documents"))
     if isinstance(weights, list) and any(weight != 1.0 for weight in weights):
-        raise PlannerError("train_data_weights != None is currently unsupported with train_epochs.")
+        raise PlannerError(say("neox.epochs_weights"))
     if config.text("dataset_impl", "gpt2") != "gpt2":
-        raise PlannerError("non gpt2 datasets are currently unsupported with train_epochs.")
+        raise PlannerError(say("neox.epochs_data"))
 
 
 def _layout(config: Config, world: int | None, batch: Batch | None) -> list[Taken]:
-    mp, pp = max(1, config.integer("model_parallel_size", 1)), max(1, config.integer("pipe_parallel_size", 0))
-    rows = [
-        Taken("layout.tp", mp, config.origin("model_parallel_size")),
-        Taken("layout.pp", pp, config.origin("pipe_parallel_size")),
-    ]
+    tp, pp = config.take("layout.tp", "layout.pp")
+    micro = config.stated("layout.micro_batch")
     if batch is not None:
-        rows.append(Taken("layout.dp", batch.data_parallel, f"{world} GPUs / (pp {pp} x mp {mp})"))
-        rows.append(Taken("layout.micro_batch", batch.micro_batch, config.origin("train_micro_batch_size_per_gpu")))
-    elif config.has("train_micro_batch_size_per_gpu"):
-        micro = config.integer("train_micro_batch_size_per_gpu", least=1)
-        rows.append(Taken("layout.micro_batch", micro, config.origin("train_micro_batch_size_per_gpu")))
-    rows.append(Taken("layout.zero_stage", zero_stage(config), config.origin("zero_optimization")))
-    recompute = "full" if config.flag("checkpoint_activations", False) else "none"
-    every = config.integer("checkpoint_num_layers", 1, least=1)
-    if recompute == "full" and every > 1:
-        config.remarks.append(f"checkpoint_num_layers {every}: recomputation is priced as of every layer")
-    rows.append(Taken("layout.recompute", recompute, config.origin("checkpoint_activations")))
-    sequence_parallel = config.flag("sequence_parallel", False)
-    rows.append(Taken("layout.sequence_parallel", sequence_parallel, config.origin("sequence_parallel")))
-    return rows
+        micro = [
+            Taken("layout.dp", batch.data_parallel, f"{world} GPUs / (pp {pp.value} x mp {tp.value})"),
+            Taken("layout.micro_batch", batch.micro_batch, config.origin("train_micro_batch_size_per_gpu")),
+        ]
+    sharding, recompute, sequence = config.take("layout.zero_stage", "layout.recompute", "layout.sequence_parallel")
+    every = config.number("checkpoint_num_layers")
+    if recompute.value == "full" and every > 1:
+        config.remarks.append(say("neox.layers_apart", layers=every))
+    return [tp, pp, *micro, sharding, recompute, sequence]

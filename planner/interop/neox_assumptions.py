@@ -9,53 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.interop.assumptions import Assumption
+from planner.interop.assumptions import Assumption, values_of
 from planner.interop.export_common import Export, conditions_of
-from planner.interop.fields import Field
-from planner.interop.neox_conditions import fusion_entries, overlap_entry
-from planner.interop.neox_fields import MODEL
-from planner.performance.framework_table import framework
+from planner.interop.fields import Field, nested
+from planner.interop.neox_fields import BATCH, DEGREES, FUSED, MODEL, PRECISIONS, RECOMPUTE, SEQUENCE, ZERO
 from planner.words import say
-from planner.workload.counts import padded_vocab, parameter_counts
 
-PRECISIONS = {"bf16": "bfloat16", "fp16": "fp16"}
-BUCKET = 500_000_000  # elements, for which the table's bucket_bytes stand: one that reduces, one that gathers
 BETAS = [0.9, 0.95]
-
-
-def _layout(export: Export) -> dict[str, Any]:
-    layout = export.plan.layout
-    return {
-        "pipe_parallel_size": layout.pp if layout.pp > 1 or layout.zero_stage < 2 else 0,
-        "model_parallel_size": layout.tp,
-    }
-
-
-def _zero(export: Export) -> dict[str, Any]:
-    """`zero_optimization`: stage, buckets, overlap, and what ZeRO 3 gathers at once."""
-    stage = export.plan.layout.zero_stage
-    values: dict[str, Any] = {
-        "stage": stage,
-        "allgather_partitions": True,
-        "allgather_bucket_size": BUCKET,
-        "overlap_comm": overlap_entry(export.plan.conditions),
-        "reduce_scatter": True,
-        "reduce_bucket_size": BUCKET,
-        "contiguous_gradients": True,
-    }
-    if stage == 3:
-        layer, table = gathered(export)
-        layers = round(framework("gpt-neox").memory.gather_layers)
-        values |= {"stage3_prefetch_bucket_size": layer, "stage3_max_live_parameters": layers * layer + table}
-    return {"zero_optimization": values}
-
-
-def gathered(export: Export) -> tuple[int, int]:
-    """Parameters of one layer, and of the vocabulary's table: what ZeRO 3 has whole beside its shard."""
-    model = export.model
-    counts = parameter_counts(model)
-    layer = -(-(counts.total - counts.embedding - counts.head) // model.layers)
-    return layer, padded_vocab(model.vocab, model.vocab_multiple, export.plan.layout.tp) * model.hidden
 
 
 def _weights(export: Export) -> dict[str, Any]:
@@ -88,11 +48,6 @@ def _optimizer(export: Export) -> dict[str, Any]:
     return {"optimizer": {"type": "Adam", "params": rate | {"eps": 1.0e-8}}}
 
 
-def _recompute(export: Export) -> dict[str, Any]:
-    full = export.plan.layout.recompute == "full"
-    return {"checkpoint_activations": full, **({"checkpoint_num_layers": 1} if full else {})}
-
-
 def _group_lacking(export: Export) -> str:
     group = conditions_of(export).shard_group
     return say("neox_assumptions.no_shard_group", group=group) if group else ""
@@ -113,19 +68,14 @@ def _recipe_lacking(export: Export) -> str:
 BOTH = "memory, time"
 NEOX = (
     Assumption("layout", "neox_assumptions.layout", BOTH,
-               ("pipe_parallel_size", "model_parallel_size"), "assumptions.others_refused", _layout),
-    Assumption("batch", "assumptions.batch_parts", BOTH,
-               (Field("train_batch_size", "training.global_batch"),
-                Field("train_micro_batch_size_per_gpu", "layout.micro_batch"),
-                Field("gradient_accumulation_steps", "layout.grad_accum"))),
+               DEGREES, "assumptions.others_refused"),
+    Assumption("batch", "assumptions.batch_parts", BOTH, BATCH),
     Assumption("expert ranks", "neox_assumptions.expert_ranks", BOTH, (), "assumptions.neox_alone"),
-    Assumption("sequence parallel", "assumptions.divided_by_tp", BOTH,
-               (Field("sequence_parallel", write=lambda e: e.plan.layout.sequence_parallel or None),),
-               "assumptions.off"),
+    Assumption("sequence parallel", "assumptions.divided_by_tp", BOTH, SEQUENCE, "assumptions.off"),
     Assumption("sharding", "neox_assumptions.sharding",
                BOTH, ("zero_optimization.stage", "zero_optimization.stage3_prefetch_bucket_size",
                       "zero_optimization.stage3_max_live_parameters"),
-               "neox_assumptions.sharding_otherwise", _zero, _group_lacking),
+               "neox_assumptions.sharding_otherwise", lambda e: nested(values_of(ZERO, e)), _group_lacking),
     Assumption("buckets", "neox_assumptions.buckets", "memory",
                ("zero_optimization.reduce_bucket_size", "zero_optimization.allgather_bucket_size",
                 "zero_optimization.contiguous_gradients", "zero_optimization.reduce_scatter",
@@ -138,18 +88,16 @@ NEOX = (
     Assumption("reductions", "assumptions.reductions_measured",
                "time", ("zero_optimization.overlap_comm",), "assumptions.on_unstated"),
     Assumption("optimizer", "neox_assumptions.optimizer",
-               BOTH, ("optimizer", "use_bnb_optimizer", "deepspeed_extra_args"),
-               "assumptions.others_refused", _optimizer),
+               BOTH, ("optimizer", "use_bnb_optimizer", "deepspeed_extra_args"), "assumptions.others_refused",
+               _optimizer),
     Assumption("offload", "assumptions.none", BOTH, (), "assumptions.host_refused"),
     Assumption("adapters", "assumptions.no_adapters", BOTH, (), "assumptions.adapters_refused"),
-    Assumption("recompute", "assumptions.whole_layers", BOTH, ("checkpoint_activations", "checkpoint_num_layers"),
-               "neox_assumptions.recompute_otherwise", _recompute,
-               _recompute_lacking),
+    Assumption("recompute", "assumptions.whole_layers", BOTH, RECOMPUTE,
+               "neox_assumptions.recompute_otherwise",
+               lacking=_recompute_lacking),
     Assumption("attention", "assumptions.flash_or_scores", BOTH,
                tuple(row for row in MODEL if row.key == "attention_config")),
-    Assumption("fused kernels", "neox_assumptions.fused_kernels", BOTH,
-               ("scaled_upper_triang_masked_softmax_fusion", "bias_gelu_fusion", "layernorm_fusion", "rmsnorm_fusion"),
-               "assumptions.off", lambda e: fusion_entries(e.plan.conditions, e.model)),
+    Assumption("fused kernels", "neox_assumptions.fused_kernels", BOTH, FUSED, "assumptions.off"),
     Assumption("dropout", "assumptions.no_masks", "memory",
                (Field("hidden_dropout", write=0.0), Field("attention_dropout", write=0.0))),
     Assumption("loss", "assumptions.loss_in_place", BOTH, (), "neox_assumptions.loss_otherwise"),

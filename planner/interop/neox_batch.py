@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from planner.units import PlannerError
+from planner.words import say
 
 DEFAULT_GRADIENT_ACCUMULATION = (
     1  # NeoXArgsDeepspeedConfig.gradient_accumulation_steps: a key left out is not "unknown"
@@ -36,7 +37,7 @@ def data_parallel(world: int, pp: int, mp: int) -> int:
     """
     pp, mp = max(1, pp), max(1, mp)
     if world % (pp * mp):
-        raise PlannerError(f"(global_num_gpus / pp_size) / mp_size [({world} / {pp}) / {mp}] must be a whole number.")
+        raise PlannerError(say("neox_batch.ranks", gpus=world, pp=pp, mp=mp))
     return world // (pp * mp)
 
 
@@ -63,39 +64,36 @@ def solve_batch(
     """
     dp = data_parallel(world, pp, mp)
     if dp < 1:
-        raise PlannerError(f"global_num_gpus is {world}; at least one GPU is needed.")
+        raise PlannerError(say("neox_batch.no_gpu", gpus=world))
     if train_batch is not None and micro is not None and gas is not None:
         pass
     elif train_batch is not None and micro is not None:
         if micro == 0:
-            raise PlannerError("Micro batch size per gpu: 0 has to be greater than 0.")
+            raise PlannerError(say("neox_batch.micro_size", size=0))
         gas = train_batch // micro // dp
     elif train_batch is not None:
         if gas == 0:
-            raise PlannerError("Gradient accumulation steps: 0 has to be greater than 0.")
+            raise PlannerError(say("neox_batch.steps", size=0))
         gas = 1 if gas is None else gas
         micro = train_batch // dp // gas
     elif micro is not None:
         gas = 1 if gas is None else gas
         train_batch = micro * gas * dp
     else:
-        raise PlannerError("Either train_batch_size or train_micro_batch_size_per_gpu needs to be provided.")
+        raise PlannerError(say("neox_batch.unstated"))
     _check(train_batch, micro, gas, dp)
     return Batch(train_batch, micro, gas, dp)
 
 
 def _check(train_batch: int, micro: int, gas: int, dp: int) -> None:
     if train_batch <= 0:
-        raise PlannerError(f"Train batch size: {train_batch} has to be greater than 0.")
+        raise PlannerError(say("neox_batch.size", size=train_batch))
     if micro <= 0:
-        raise PlannerError(f"Micro batch size per gpu: {micro} has to be greater than 0.")
+        raise PlannerError(say("neox_batch.micro_size", size=micro))
     if gas <= 0:
-        raise PlannerError(f"Gradient accumulation steps: {gas} has to be greater than 0.")
+        raise PlannerError(say("neox_batch.steps", size=gas))
     if train_batch != micro * gas * dp:
-        raise PlannerError(
-            "train_batch_size is not equal to micro_batch_per_gpu * gradient_acc_step * world_size: "
-            f"{train_batch} != {micro} * {gas} * {dp}."
-        )
+        raise PlannerError(say("neox_batch.unequal", size=train_batch, micro=micro, steps=gas, ranks=dp))
 
 
 def smallest_world(pp: int, mp: int, train_batch: int, micro: int, gas: int) -> int | None:

@@ -6,46 +6,57 @@ Source: EleutherAI/gpt-neox ea7aefd, megatron/neox_arguments/arguments.py (from_
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from planner.interop.fields import REQUIRED
 from planner.interop.files import Document, shown, truth, whole
+from planner.interop.neox_fields import TABLE
 from planner.interop.neox_keys import misspelt
+from planner.interop.values import Values
 from planner.units import PlannerError, did_you_mean
+from planner.words import say
 
 MOST_UNKNOWN = 50  # keys that are compared with the known ones: a file with more is no config
 MOST_LETTERS = 60  # of a key
 
 
-@dataclass
-class Config:
-    """Merged keys of several files, with where each came from and which were looked at."""
+class Config(Values):
+    """Merged keys of several files, with where each came from; null is as good as silent."""
 
-    values: dict[str, Any] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    used: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        super().__init__("GPT-NeoX", "", {}, TABLE)
+        self.values: dict[str, Any] = {}
+        self.origins: dict[str, str] = {}
 
     def has(self, key: str) -> bool:
-        return self.values.get(key) is not None
+        return self.raw(key) is not None
 
     def raw(self, key: str, default: Any = None) -> Any:
-        self.used.add(key)
-        value = self.values.get(key)
+        """What the files have for a key, or for an entry of a map ("zero_optimization.stage")."""
+        name, _, entry = key.partition(".")
+        if entry:
+            return self.section(name, entry).get(entry, default)
+        value = self.values.get(name)
         return default if value is None else value
 
-    def integer(self, key: str, default: int | None = None, least: int = 0) -> int:
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.raw(key, self.table[key].default if key in self.table else default)
+
+    def number(self, key: str) -> int:
+        row = self.table[key]
+        return self.integer(key, None if row.default is REQUIRED else row.default, row.least, row.most)
+
+    def integer(self, key: str, default: int | None = None, least: int = 0, most: int = 10**15) -> int:
         value = self.raw(key, default)
-        if value is None:
-            raise PlannerError(f"{key} is in none of the files; GPT-NeoX requires it: add the file that holds it.")
-        return whole(value, self.what(key), least)
+        if value is None and "." not in key:
+            raise PlannerError(say("neox_config.required", key=key))
+        return whole(value, self.called(key), least, most)
 
     def optional(self, key: str, least: int = 0) -> int | None:
         return self.integer(key, least=least) if self.has(key) else None
 
     def flag(self, key: str, default: bool) -> bool:
-        return truth(self.raw(key, default), self.what(key))
+        return truth(self.raw(key, default), self.called(key))
 
     def text(self, key: str, default: str) -> str:
         return str(self.raw(key, default)).strip().lower()
@@ -61,7 +72,9 @@ class Config:
         word = self.text(key, default)
         if word not in choices:
             hint = did_you_mean(word, choices) or "."
-            raise PlannerError(f"{self.what(key)} is {shown(word)!r}; it may be {', '.join(choices)}{hint}")
+            raise PlannerError(
+                say("neox_config.choice", key=self.called(key), word=shown(word), choices=[*choices], hint=hint)
+            )
         return word
 
     def section(self, key: str, reads: str) -> Mapping[str, Any]:
@@ -74,20 +87,23 @@ class Config:
         """
         value = self.raw(key, {})
         if not isinstance(value, Mapping):
-            raise PlannerError(f"{self.what(key)} is {shown(value)!r}, where a map is needed.")
+            raise PlannerError(say("neox_config.no_map", key=self.called(key), value=shown(value)))
         entries = {str(k).replace("-", "_"): v for k, v in value.items()}
         for entry in list(entries)[:MOST_UNKNOWN] if reads not in entries else ():
             if misspelt(entry, (reads,)):
-                raise PlannerError(f"{self.what(key)} holds {shown(entry)!r}; did you mean {reads!r}?")
+                raise PlannerError(say("neox_config.misspelt", key=self.called(key), found=shown(entry), meant=reads))
         return entries
 
-    def what(self, key: str) -> str:
-        return f"{key} ({self.origins[key]})" if key in self.origins else key
+    def called(self, key: str) -> str:
+        name, _, entry = key.partition(".")
+        called = f"{name} ({self.origins[name]})" if name in self.origins else name
+        return f"{entry} of {called}" if entry else called
 
     def origin(self, *keys: str) -> str:
         """Words for a scenario's comment: the keys and where they stand; defaults are said to be defaults."""
+        names = [key.partition(".")[0] for key in keys]
         return ", ".join(
-            f"{key}, {self.origins[key]}" if self.has(key) else f"default of {key} in GPT-NeoX" for key in keys
+            f"{name}, {self.origins[name]}" if self.has(name) else f"default of {name} in GPT-NeoX" for name in names
         )
 
 
@@ -105,32 +121,21 @@ def merge(documents: Sequence[Document]) -> Config:
     config = Config()
     names: set[str] = set()
     for document in documents:
-        config.remarks += [
-            f"{repair}; it was read as if it were there, GPT-NeoX itself stops" for repair in document.repairs
-        ]
+        config.remarks += [say("neox_config.repaired", repair=repair) for repair in document.repairs]
         if document.name in names:
-            config.remarks.append(f"GPT-NeoX refuses two files of one name ({document.name})")
+            config.remarks.append(say("neox_config.two_files", file=document.name))
         names.add(document.name)
         for key, value in document.values.items():
             if key in config.values:
                 if key in config.origins and config.origins[key].startswith(f"{document.name}:"):
-                    config.remarks.append(f"{key} stands twice in {document.name}; the later value wins")
+                    config.remarks.append(say("neox_config.twice", key=key, file=document.name))
                 else:
-                    raise PlannerError(
-                        f"Conf file {document.name} has the following duplicate keys with previously loaded file: "
-                        f"{shown(key)} (also in {config.origins.get(key, 'an earlier file')}); leave one out."
-                    )
+                    first = config.origins.get(key) or say("neox_config.earlier")
+                    raise PlannerError(say("neox_config.duplicate", file=document.name, key=shown(key), first=first))
             name = key.replace("-", "_")
             if name in config.values and name != key:
-                config.remarks.append(
-                    f"{shown(key)} ({document.where(key)}) replaces {name} ({config.origins.get(name)}), as in GPT-NeoX"
-                )
+                where = {"there": document.where(key), "before": config.origins[name]}
+                config.remarks.append(say("neox_config.replaces", key=shown(key), name=name, **where))
             config.values[name] = value
             config.origins[name] = document.where(key)
     return config
-
-
-def zero_stage(config: Config) -> int:
-    """The ZeRO stage that the config states; 0 where it is silent."""
-    stage = config.section("zero_optimization", "stage").get("stage", 0)
-    return whole(stage, f"stage of {config.what('zero_optimization')}", 0, 3)

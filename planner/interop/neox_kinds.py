@@ -15,6 +15,7 @@ from planner.interop.neox_conditions import neox_precision
 from planner.interop.neox_config import MOST_LETTERS, MOST_UNKNOWN, Config
 from planner.interop.neox_keys import DECIDING, IRRELEVANT, IRRELEVANT_BEFORE, UNDERSTOOD, misspelt
 from planner.units import PlannerError
+from planner.words import say
 
 #: Values of keys that are as off as a key left out; None, false, 0 and what is empty always are.
 _OFF: Mapping[str, tuple[Any, ...]] = {
@@ -51,7 +52,7 @@ def neox_kinds(config: Config) -> Sorted:
     for key in unknown[:MOST_UNKNOWN]:
         meant = misspelt(key[:MOST_LETTERS], UNDERSTOOD | DECIDING.keys())
         if meant is not None:
-            raise PlannerError(f"{shown(config.what(key), 120)} is no key of GPT-NeoX; did you mean {meant}?")
+            raise PlannerError(say("neox_kinds.no_key", key=shown(config.called(key), 120), meant=meant))
     off = {key for key in DECIDING if key in config.values and is_off(config, key)}
     found = {key: config.origins.get(key, "the config") for key in config.values}
     deciding = {key: words for key, words in DECIDING.items() if key not in off}
@@ -65,9 +66,9 @@ def is_off(config: Config, key: str) -> bool:
         return True
     if key not in _ON_UNLESS_TRUE and not _enabled(value):
         return True
-    if key in _OF_RECOMPUTE and not config.flag("checkpoint_activations", False):
+    if key in _OF_RECOMPUTE and config.value("layout.recompute") == "none":
         return True
-    if key in _OF_EXPERTS and config.integer("moe_num_experts", 1) <= 1:
+    if key in _OF_EXPERTS and config.value("model.moe.experts") <= 1:
         return True
     return _agrees(config, key, value)
 
@@ -77,9 +78,9 @@ def _agrees(config: Config, key: str, value: Any) -> bool:
     if key == "fp32_allreduce":  # what planner takes of GPT-NeoX with bf16 anyway
         return neox_precision(config)[0] == "bf16"
     if key == "partition_activations":
-        return config.integer("model_parallel_size", 1) <= 1
+        return bool(config.value("layout.tp") == 1)
     if key == "pipe_partition_method":
-        return str(value).lower().startswith("type:transformer") or config.integer("pipe_parallel_size", 0) <= 1
+        return str(value).lower().startswith("type:transformer") or bool(config.value("layout.pp") == 1)
     if key == "num_unique_layers":
         return bool(value == config.values.get("num_layers"))
     if key == "param_sharing_style":

@@ -14,7 +14,8 @@ from typing import IO
 
 from planner.interop.log_forms import no_known_data
 from planner.reading import opened
-from planner.units import PlannerError, format_count
+from planner.units import PlannerError
+from planner.words import Sentence, say, say_from
 from planner.workload.dataset import tokens_from_samples
 
 _ANSI = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
@@ -86,7 +87,7 @@ def read_data_log(path: str | Path) -> DataLog:
     with opened(place, (".log", ".txt")) as file:
         log = parse_data_log(_lines(file))
     if not log.of("train"):
-        raise PlannerError(f"data.log: {no_known_data(place)}")
+        raise PlannerError(say("neox_logs.no_data", why=no_known_data(place)))
     return log
 
 
@@ -197,19 +198,11 @@ class _State:
         return DataLog(tuple(datasets), tuple(self.split.items()))
 
 
-def explain(dataset: LogDataset) -> str:
+def explain(dataset: LogDataset) -> Sentence:
     """One sentence: which line it was and what one epoch of it is."""
-    printed = format_count(dataset.printed)
-    if dataset.line == "loading":
-        count = (
-            f"its loading line prints {printed}, one more than the {format_count(dataset.samples)} samples there are"
-        )
-    elif dataset.line == "building":
-        count = f"its building line prints the true {printed} samples"
-    else:
-        count = f"Megatron-Core prints the true {printed} samples"
-    epochs = "one epoch" if dataset.epochs == 1 else f"{format_count(dataset.epochs)} epochs together"
-    return f"{count}, of {epochs}"
+    code = {"loading": "neox_logs.loading", "building": "neox_logs.building"}.get(dataset.line, "neox_logs.core")
+    together = say("neox_logs.one_epoch") if dataset.epochs == 1 else say("neox_logs.epochs", epochs=dataset.epochs)
+    return say_from(code, {"printed": dataset.printed, "samples": dataset.samples, "together": together})
 
 
 def _lines(file: IO[bytes] | FileIO) -> Iterator[str]:

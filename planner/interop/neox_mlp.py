@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from planner.interop.files import shown, whole
 from planner.interop.neox_config import Config
+from planner.interop.neox_fields import GATED, PLAIN
 from planner.units import PlannerError
+from planner.words import say
 
-PLAIN = {"gelu": "gelu", "relu": "relu", "softsign": "softsign", "swish": "silu", "mish": "mish", "silu": "silu"}
-GATED = {"geglu": "gelu", "reglu": "relu", "bilinear": "linear", "swiglu": "silu", "glu": "sigmoid"}
 OLD_MULTIPLE = 256  # of the widths that releases with `mlp_type` made themselves
 NARROW = 2  # hidden sizes: no published gated MLP is narrower
 
@@ -29,13 +29,6 @@ class NeoxMLP:
     width_origin: str
     kind_origin: str
     bias_origin: str
-
-
-def activation_name(function: str, gated: bool) -> str:
-    """GPT-NeoX's name of an MLP's activation; "" where it has none. `function`: as ModelSpec has it, "" its default."""
-    names = GATED if gated else PLAIN
-    wanted = function or ("silu" if gated else "gelu")
-    return next((name for name, known in reversed(names.items()) if known == wanted), "")
 
 
 def neox_mlp(config: Config, hidden: int) -> NeoxMLP:
@@ -70,17 +63,8 @@ def _llama_mlp(config: Config, hidden: int, function: str, *, of_fork: bool) -> 
     """
     stated = config.optional("intermediate_size", least=1)
     if of_fork and not stated:
-        raise PlannerError(
-            f"{config.what('mlp_type')} is a gated MLP of a fork of GPT-NeoX, and forks differ in its width: write "
-            "intermediate_size."
-        )
-    said = (
-        "a gated MLP of a fork: three matrices of the width stated, without biases"
-        if of_fork
-        else "a key that GPT-NeoX had until September 2024: the MLP is read as those releases build it, and an export "
-        "writes the same MLP for the present one (activation and intermediate_size)"
-    )
-    config.remarks.append(f"{config.what('mlp_type')} is {said}")
+        raise PlannerError(say("neox_mlp.width_of_fork", key=config.called("mlp_type")))
+    config.remarks.append(say("neox_mlp.of_fork" if of_fork else "neox_mlp.llama", key=config.called("mlp_type")))
     return NeoxMLP(
         width=stated or _old_width(hidden),
         gated=True,
@@ -100,11 +84,9 @@ def _shared_width(config: Config, hidden: int, gated: bool, multiple: int) -> in
     stated = config.optional("intermediate_size", least=1)
     factor = config.raw("expansion_factor")
     if stated and factor:
-        raise PlannerError(
-            "Must pass either the absolute intermediate size or the relative expansion factor, not both."
-        )
+        raise PlannerError(say("neox_mlp.two_widths"))
     if factor is not None and not isinstance(factor, int | float):
-        raise PlannerError(f"{config.what('expansion_factor')} is {shown(factor)!r}, where a number is needed.")
+        raise PlannerError(say("neox_mlp.no_number", key=config.called("expansion_factor"), value=shown(factor)))
     width = stated or (whole(int(factor * hidden), "expansion_factor x hidden_size") if factor else 4 * hidden)
     inner = width
     if gated:
@@ -112,11 +94,9 @@ def _shared_width(config: Config, hidden: int, gated: bool, multiple: int) -> in
         inner = width // 2
     width = 2 * multiple * -(-width // (2 * multiple))
     inner = multiple * -(-inner // multiple)
-    if (width // 2 if gated else width) != inner:
-        config.warnings.append(
-            f"linear1 gives {width // 2 if gated else width} columns and linear2 takes {inner}: GPT-NeoX stops at the "
-            "first step; set intermediate_size (three times the wanted width when gated) and mlp_multiple_of to agree"
-        )
+    given = width // 2 if gated else width
+    if given != inner:
+        config.warnings.append(say("neox_mlp.unlike_widths", given=given, taken=inner))
     if gated and inner < NARROW * hidden:
         _warn_of_a_third(config, hidden, inner, stated)
     return inner
@@ -125,12 +105,12 @@ def _shared_width(config: Config, hidden: int, gated: bool, multiple: int) -> in
 def _warn_of_a_third(config: Config, hidden: int, inner: int, stated: int | None) -> None:
     """Published configs that state a width as their model's paper does train a model of a third of it."""
     meant = stated if stated and stated >= NARROW * hidden else _old_width(hidden)
-    what = f"{config.what('intermediate_size')} {stated:,}" if stated else "the default width of 4 x hidden_size"
-    config.warnings.append(
-        f"{what} makes a gated MLP {inner:,} wide, since GPT-NeoX shares it out by a third; its releases "
-        f"before September 2024 made {meant:,}: if the model's name or paper has that (as of configs/mistral/7B.yml "
-        f"and llemma/7B.yml), write intermediate_size: {3 * meant}"
+    what = (
+        say("neox_mlp.stated_width", key=config.called("intermediate_size"), width=stated)
+        if stated
+        else say("neox_mlp.default_width")
     )
+    config.warnings.append(say("neox_mlp.a_third", what=what, inner=inner, meant=meant, write=3 * meant))
 
 
 def _old_width(hidden: int) -> int:

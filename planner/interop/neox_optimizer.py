@@ -11,20 +11,21 @@ from collections.abc import Mapping
 from planner.interop.files import shown
 from planner.interop.imported import Taken
 from planner.interop.neox_config import Config
+from planner.words import say
 
 #: GPT-NeoX's types by what planner knows of their states.
 TYPES = {"adam": "adamw", "adamw": "adamw", "cpu_adam": "adamw", "cpu_torch_adam": "adamw", "lion": "lion"}
 ON_HOST = ("cpu_adam", "cpu_torch_adam")
 #: Entries of `zero_optimization` that decide something, and what; all others are sizes of buffers and switches.
 _ZERO = {
-    "cpu_offload": "that states of the optimizer wait in host memory",
-    "cpu_offload_param": "that weights wait in host memory",
-    "offload_optimizer": "that states of the optimizer wait in host memory",
-    "offload_param": "that weights wait in host memory",
-    "zero_hpz_partition_size": "over how many GPUs weights are sharded again",
-    "mics_shard_size": "over how many GPUs states are sharded",
-    "zero_quantized_weights": "the bytes of weights between GPUs",
-    "zero_quantized_gradients": "the bytes of gradients between GPUs",
+    "cpu_offload": "neox_optimizer.states_on_host",
+    "cpu_offload_param": "neox_optimizer.weights_on_host",
+    "offload_optimizer": "neox_optimizer.states_on_host",
+    "offload_param": "neox_optimizer.weights_on_host",
+    "zero_hpz_partition_size": "neox_optimizer.weights_again",
+    "mics_shard_size": "neox_optimizer.shards",
+    "zero_quantized_weights": "neox_optimizer.weight_bytes",
+    "zero_quantized_gradients": "neox_optimizer.gradient_bytes",
 }
 
 
@@ -37,14 +38,9 @@ def neox_optimizer(config: Config) -> list[Taken]:
     known = TYPES.get(name.lower())
     eight_bit = config.flag("use_bnb_optimizer", False)
     if name.lower() in ON_HOST:
-        config.warnings.append(
-            f"{config.what('optimizer')} is {name}, whose states wait in host memory: planner plans GPT-NeoX with "
-            "states on the GPUs"
-        )
+        config.warnings.append(say("neox_optimizer.on_host", key=config.called("optimizer"), name=name))
     if known is None:
-        config.warnings.append(
-            f"{config.what('optimizer')} is {shown(name)}, whose memory planner does not know: AdamW's is taken"
-        )
+        config.warnings.append(say("neox_optimizer.unknown", key=config.called("optimizer"), name=shown(name)))
     if eight_bit and known == "adamw":
         return [Taken("training.optimizer", "adamw-8bit", config.origin("use_bnb_optimizer"))]
     return [Taken("training.optimizer", known, config.origin("optimizer"))] if known not in ("adamw", None) else []
@@ -55,7 +51,6 @@ def _zero_entries(config: Config) -> None:
         device = value.get("device", "cpu") if isinstance(value, Mapping) else value
         single = entry.endswith(("_size", "shard_size")) and device in (1, -1)
         if entry in _ZERO and device not in (None, False, 0, "none", "None", "false") and not single:
-            config.warnings.append(
-                f"{entry} of {config.what('zero_optimization')} decides {_ZERO[entry]}, which planner does not plan "
-                "with GPT-NeoX: the scenario is without it"
-            )
+            decided = say(_ZERO[entry])
+            key = config.called(f"zero_optimization.{entry}")
+            config.warnings.append(say("neox_optimizer.decides", key=key, decided=decided))

@@ -10,9 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from planner.interop.fields import Field
 from planner.interop.files import Document, read_json, read_yaml, shown, whole
 from planner.interop.huggingface import ATTENTION, import_huggingface
 from planner.interop.imported import Imported, Taken
+from planner.interop.values import Values
 from planner.spec.adapter import ALL_LINEAR, RANK, Adapter
 from planner.spec.model import ModelSpec
 from planner.units import PlannerError
@@ -44,12 +46,31 @@ _DECIDING = (
     "expert_parallel_size",
 )
 _OPTIMIZERS = {"adamw": "adamw", "lion": "lion", "muon": "muon", "adafactor": "adafactor"}
-READ_OF_AXOLOTL = (
-    "base_model", "adapter", "lora_r", "lora_target_linear", "lora_target_modules", "load_in_4bit", "load_in_8bit",
-    "sequence_len", "micro_batch_size", "gradient_accumulation_steps", "num_epochs", "max_steps", "optimizer", "bf16",
-    "fp16", "gradient_checkpointing", "deepspeed", "fsdp", "fsdp_config", "fsdp_version", "attn_implementation",
-    "flash_attention", *_AXOLOTLS, *_DECIDING,
+#: Axolotl's keys that each say something by themselves.
+AXOLOTL = (
+    Field("sequence_len", "data.seq_length", None),
+    Field("micro_batch_size", "layout.micro_batch", None),
+    Field("gradient_accumulation_steps", "layout.grad_accum", 1),
+    Field("max_steps", "training.iterations", None, read=lambda n, called: None if n == -1 else whole(n, called)),
+    Field("num_epochs", "training.epochs", None,
+          read=lambda n, _: n if isinstance(n, int | float) and not isinstance(n, bool) and n > 0 else None),
+    Field("gradient_checkpointing", "layout.recompute", False, read=lambda on, _: "full" if on else "none"),
+    Field("fp16", "training.precision", False, read=lambda on, _: "fp16" if on is True else "bf16"),
+    Field("attn_implementation", "training.flash_attention", None, read=lambda name, _: ATTENTION.get(str(name))),
+    Field("flash_attention", "training.flash_attention", None, read=lambda on, _: 2 if on is True else None),
 )  # fmt: skip
+READ_OF_AXOLOTL = (
+    *(row.key for row in AXOLOTL), *_AXOLOTLS, *_DECIDING, "base_model", "adapter", "lora_r", "lora_target_linear",
+    "lora_target_modules", "load_in_4bit", "load_in_8bit", "optimizer", "bf16", "deepspeed", "fsdp", "fsdp_config",
+    "fsdp_version",
+)  # fmt: skip
+
+
+class _Run(Values):
+    """A file of Axolotl's."""
+
+    def called(self, key: str) -> str:
+        return f"{key}, {self.name}"
 
 
 def with_peft(base: Imported | None, path: Path, models: list[Path]) -> Imported:
@@ -111,14 +132,12 @@ def import_axolotl(model: Path | None, path: Path, *, gpus: int | None = None) -
             raise PlannerError(say("peft.layout", file=place, key=key, value=shown(str(values[key]))))
     base = import_huggingface(model) if model is not None else _of_catalog(document, "base_model")
     said: list[str] = []
-    taken = [t for t in base.taken if t.key != "data.seq_length"]
-    for key, name in (("data.seq_length", "sequence_len"), ("layout.micro_batch", "micro_batch_size")):
-        if values.get(name) is not None:
-            taken.append(Taken(key, whole(values[name], f"{name}, {place}"), f"{name}, {place}"))
-    taken += _length(values, place) + _batch(values, place, gpus, said) + _framework(values, place, said)
+    run = _Run("Axolotl", place, values, AXOLOTL)
+    taken = [t for t in base.taken if t.key != "data.seq_length"] + run.stated("data.seq_length", "layout.micro_batch")
+    taken += _length(run) + _batch(run, gpus, said) + _framework(values, place, said)
     adapter = _adapter(document, said)
     _check(base.model, adapter, place)
-    taken += adapter + _optimizer(values, place, said, bool(adapter)) + _rest(values, place)
+    taken += adapter + _optimizer(values, place, said, bool(adapter)) + _rest(run)
     return replace(
         base,
         tool="axolotl",
@@ -195,26 +214,20 @@ def _adapter(document: Document, said: list[str]) -> list[Taken]:
     ]
 
 
-def _length(values: Mapping[str, Any], place: str) -> list[Taken]:
-    steps, epochs = values.get("max_steps"), values.get("num_epochs")
-    if steps not in (None, -1):
-        return [Taken("training.iterations", whole(steps, f"max_steps, {place}"), f"max_steps, {place}")]
-    if isinstance(epochs, int | float) and not isinstance(epochs, bool) and epochs > 0:
-        return [Taken("training.epochs", epochs, f"num_epochs, {place}")]
-    return [Taken("training.epochs", 1, "default of num_epochs in Axolotl")] if epochs is None else []
+def _length(run: _Run) -> list[Taken]:
+    by_default = [] if run.has("num_epochs") else [Taken("training.epochs", 1, "default of num_epochs in Axolotl")]
+    return run.stated("training.iterations") or run.stated("training.epochs") or by_default
 
 
-def _batch(values: Mapping[str, Any], place: str, gpus: int | None, said: list[str]) -> list[Taken]:
+def _batch(run: _Run, gpus: int | None, said: list[str]) -> list[Taken]:
     if gpus is None:
         said.append(say("peft.gpus"))
         return []
-    taken = [Taken("layout.dp", gpus, "--gpus")]
-    if values.get("micro_batch_size") is not None:
-        micro = whole(values["micro_batch_size"], f"micro_batch_size, {place}")
-        pieces = whole(values.get("gradient_accumulation_steps", 1), f"gradient_accumulation_steps, {place}")
-        product = "micro_batch_size x gradient_accumulation_steps x GPUs"
-        taken.append(Taken("training.global_batch", micro * pieces * gpus, product))
-    return taken
+    ranks, micro = Taken("layout.dp", gpus, "--gpus"), run.value("layout.micro_batch")
+    if micro is None:
+        return [ranks]
+    product = "micro_batch_size x gradient_accumulation_steps x GPUs"
+    return [ranks, Taken("training.global_batch", micro * run.value("layout.grad_accum") * gpus, product)]
 
 
 def _framework(values: Mapping[str, Any], place: str, said: list[str]) -> list[Taken]:
@@ -251,16 +264,10 @@ def _optimizer(values: Mapping[str, Any], place: str, said: list[str], tuned: bo
     return [Taken("training.optimizer", known, f"optimizer, {place}")]
 
 
-def _rest(values: Mapping[str, Any], place: str) -> list[Taken]:
-    again = values.get("gradient_checkpointing") not in (None, False)
-    half = values.get("fp16") is True
-    taken = [
-        Taken("layout.recompute", "full" if again else "none", f"gradient_checkpointing, {place}"),
-        Taken("training.precision", "fp16" if half else "bf16", f"{'fp16' if half else 'bf16'}, {place}"),
+def _rest(run: _Run) -> list[Taken]:
+    precision = run.value("training.precision")
+    return [
+        Taken("layout.recompute", run.value("layout.recompute"), run.called("gradient_checkpointing")),
+        Taken("training.precision", precision, run.called(precision)),
+        *run.stated("training.flash_attention"),
     ]
-    attention = str(values.get("attn_implementation") or "")
-    if attention in ATTENTION:
-        taken.append(Taken("training.flash_attention", ATTENTION[attention], f"attn_implementation, {place}"))
-    elif values.get("flash_attention") is True:
-        taken.append(Taken("training.flash_attention", 2, f"flash_attention, {place}"))
-    return taken

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from planner.interop.assumptions import Assumption, refuse_lacking, written
-from planner.interop.deepspeed_assumptions import betas
+from planner.interop.assumptions import Assumption, refuse_lacking, values_of, written
+from planner.interop.deepspeed_assumptions import CLUSTER, betas
 from planner.interop.export_common import NOT_PLANNED, Export, conditions_of
 from planner.interop.fields import yaml_lines
 from planner.interop.launching import TRAIN, WANTED, script_head
@@ -44,11 +44,12 @@ def accelerate_yaml(
 
     Rank, address and port of a machine come from train.sh.
     """
+    kind, *size = CLUSTER
     tree = {
         "compute_environment": "LOCAL_MACHINE",
+        **values_of([kind], export),
         **first,
-        "num_machines": export.plan.nodes,
-        "num_processes": export.plan.gpus,
+        **values_of(size, export),
         "machine_rank": 0,
         "main_training_function": "main",
         "rdzv_backend": "static",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from planner.interop.fields import REQUIRED, Field
@@ -27,6 +27,11 @@ class Values:
         self.used.add(key)
         return self.values.get(key, self.table[key].default if key in self.table else default)
 
+    def has(self, key: str) -> bool:
+        """Whether the file itself says it."""
+        self.used.add(key)
+        return self.values.get(key) is not None
+
     def number(self, key: str) -> int:
         """A whole number; null is as good as silent.
 
@@ -39,21 +44,40 @@ class Values:
         value = row.default if value is None else value
         if value is REQUIRED:
             raise PlannerError(say("values.required", file=self.name, key=key, tool=self.tool))
-        return whole(value, f"{key} ({self.name})", row.least, row.most)
+        return whole(value, self.called(key), row.least, row.most)
+
+    def rows(self, means: str) -> list[Field]:
+        """The keys that may hold a scenario's value, the first that counts first."""
+        return [row for row in self.table.values() if row.means == means]
 
     def value(self, means: str) -> Any:
-        """The scenario's value of the key that holds it, None where neither says it; errors: `number`, `truth`."""
-        row = next(row for row in self.table.values() if row.means == means)
-        if self.get(row.key) is None and row.default is None:
+        """The scenario's value of the key that holds it, None where neither says it; errors: `read`."""
+        return self.read(self.rows(means)[0])
+
+    def read(self, row: Field) -> Any:
+        """The scenario's value of a key, as its row says how it is read; errors: `number`, `truth`, the row's own."""
+        stated = self.get(row.key)
+        if stated is None and row.default is None:
             return None
+        if row.read is not None and stated is not REQUIRED:
+            return row.read(row.default if stated is None else stated, self.called(row.key))
         switch = isinstance(row.default, bool)
-        found = truth(self.get(row.key), f"{row.key} ({self.name})") if switch else self.number(row.key)
+        found = truth(stated, self.called(row.key)) if switch else self.number(row.key)
         return next((value for value, word in row.words.items() if word == found), found)
 
     def take(self, *wanted: str) -> list[Taken]:
         """Keys of the scenario, each with its value and where that came from."""
-        rows = {row.means: row.key for row in self.table.values()}
-        return [Taken(means, self.value(means), self.origin(rows[means])) for means in wanted]
+        return [Taken(means, self.value(means), self.origin(self.rows(means)[0].key)) for means in wanted]
+
+    def said(self, means: str) -> Iterator[Taken]:
+        """A scenario's value by each key of the file's own that says it."""
+        for row in self.rows(means):
+            if self.has(row.key) and (value := self.read(row)) is not None:
+                yield Taken(means, value, self.origin(row.key))
+
+    def stated(self, *wanted: str) -> list[Taken]:
+        """Those of the keys of the scenario that the file itself says, each by the first key that does."""
+        return [taken for means in wanted for taken in [next(self.said(means), None)] if taken is not None]
 
     def deciding(self) -> dict[str, str]:
         """Keys that decide what no importer reads, at values at which they do, and what; the others count as read."""
@@ -61,6 +85,10 @@ class Values:
         kept = {row.key: row.decides for row in rows if self.values.get(row.key, row.default) != row.default}
         self.used |= {row.key for row in rows} - kept.keys()
         return kept
+
+    def called(self, key: str) -> str:
+        """A key in an error: its name, and the file."""
+        return f"{key} ({self.name})"
 
     def origin(self, key: str) -> str:
         """Where a value came from: the key and the file, or the tool's default."""

@@ -12,9 +12,9 @@ from planner.catalog.fabrics import fabric_of, names_no_network
 from planner.performance.arrays import Setting
 from planner.performance.cells import Cells
 from planner.performance.columns import quoted
-from planner.performance.framework_table import ANY, frameworks, memory_framework
+from planner.performance.framework_table import ANY, frameworks, memory_framework, stack_words
 from planner.performance.gpu_names import Accelerators, is_memory_of, memory_written
-from planner.performance.stacks import FAMILIES, stack_of
+from planner.performance.stacks import stack_of
 from planner.words import say, say_from
 
 _KNOWN_NETWORKS = ["InfiniBand", "RoCE", "EFA", "GPUDirect-TCPX", "Omni-Path", "Slingshot", "Ethernet"]
@@ -75,7 +75,7 @@ def _framework(cell: Cells, setting: Setting, stage: int) -> str:
         if cell.text("zero_or_fsdp"):
             return say("assumed.framework", **taken)
         return say("assumed.framework_as_zero", **taken, stage=stage)
-    if stack_of(name, "") not in FAMILIES.values():
+    if stack_of(name, "") not in stack_words().values():
         return say("assumed.unmeasured_framework", framework=name)
     return ""
 
@@ -83,7 +83,7 @@ def _framework(cell: Cells, setting: Setting, stage: int) -> str:
 def _port(setting: Setting) -> str:
     """That a framework of GPUs is asked for on what is none, of which no run was measured with it."""
     part = setting.accelerator
-    if is_gpu(part) or stack_of(setting.framework, "") not in {ANY, *FAMILIES.values()}:
+    if is_gpu(part) or stack_of(setting.framework, "") not in {ANY, *stack_words().values()}:
         return ""
     without = without_framework(part.id)
     if setting.framework == ANY:

@@ -132,6 +132,8 @@ class Framework:
     parts_without_pipeline: tuple[str, ...] = ()  # parts whose class, of a model not its own, has no pipeline
     shards_always: bool = False  # runs tensor or pipeline parallelism over sharded ranks only
     shares_of_every_nth: bool = False  # recomputes every n-th layer alone: a share is searched only where one is stated
+    stacks: Mapping[str, str] = field(default_factory=dict)  # by a word of a framework's name: whose measurements speak
+    # for it, since they share kernels and engine
     exports: tuple[str, ...] = ()  # what `planner export --to` calls its files
     by_name: bool = False  # whether a scenario must name it: `any` leaves it out
     like: str = ""  # the planned one whose layout, memory and releases it has, but for what its own file states
@@ -207,6 +209,13 @@ def known_framework(name: str) -> Framework | None:
     return None
 
 
+@cache
+def stack_words() -> Mapping[str, str]:
+    """Every word of frameworks' names that tells which stack's measurements speak for them, and the stack."""
+    rows = [*frameworks().values(), *nearest().values()]
+    return {word: stack for row in rows for word, stack in row.stacks.items()}
+
+
 def framework_names() -> tuple[str, ...]:
     """Every name and alias of a table."""
     rows = [*frameworks().values(), *nearest().values()]
@@ -268,6 +277,7 @@ def _row(data: Mapping[str, Any]) -> Framework:
         aliases=tuple(data.get("aliases", ())),
         releases=tuple(Release(**release) for release in data["releases"]),
         memory=MemoryConstants(bytes_per_parameter=state, **memory),
+        stacks=data.get("stacks", {}),
         exports=tuple(data.get("exports", ())),
         by_name=data.get("by_name", False),
         like=data.get("like", ""),

@@ -17,10 +17,10 @@ import numpy as np
 from planner.performance.arrays import FloatArray, Layouts, Setting, StepTime
 from planner.performance.calibration import Calibration
 from planner.performance.conditions import FUSED_BY_DEFAULT, is_unfused
-from planner.performance.framework_table import FLASH_YEAR, before_flash, frameworks
+from planner.performance.framework_table import FLASH_YEAR, before_flash, frameworks, stack_words
 from planner.performance.open_layouts import layouts_that_fit, open_layout
 from planner.performance.rows import Run, layouts_as_run
-from planner.performance.stacks import FAMILIES, release_year
+from planner.performance.stacks import release_year
 from planner.performance.steptime import step_time
 from planner.words import say, say_from
 
@@ -93,7 +93,7 @@ def flash_options(run: Run) -> tuple[bool, ...]:
 def fused_options(run: Run) -> tuple[bool, ...]:
     """Whether norms and activations are fused: both where neither row nor framework tells."""
     stated = run.setting.conditions.fused
-    known = any(name in run.setting.framework for name in FAMILIES) or _has_flash_by_default(run.setting.framework)
+    known = any(name in run.setting.framework for name in stack_words()) or _has_flash_by_default(run.setting.framework)
     return (True, False) if stated is None and not known else (bool(stated),)
 
 
@@ -107,7 +107,7 @@ def _dated(run: Run) -> bool:
 @cache
 def _has_flash_by_default(name: str) -> bool:
     """Whether a framework's releases of today are known to have flash attention: those of the table and their kin."""
-    kin = (n for n, stack in FAMILIES.items() if stack != "deepspeed")
+    kin = (n for n, stack in stack_words().items() if stack != "deepspeed")
     listed = (n for row in frameworks().values() for n in (row.name, *row.aliases))
     return name in listed or any(n in name for n in (*kin, *FUSED_BY_DEFAULT))
 

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
 from planner.performance.arrays import Setting
 from planner.performance.conditions import is_fused
-from planner.performance.framework_table import before_flash
+from planner.performance.framework_table import before_flash, stack_words
 from planner.performance.rates import Context
 from planner.performance.recipes import has_recipes, recipe_of, release_numbers
 from planner.performance.residual import Place
 from planner.spec.model import ModelSpec
 from planner.workload.counts import parameter_counts
 
-#: Frameworks that share kernels and engine, so that measurements of one speak for the other; the first name found in
-#: what a row or a scenario calls its framework. Others are stacks of their own.
-FAMILIES = {
-    "neox": "megatron-deepspeed",
-    "megatron-deepspeed": "megatron-deepspeed",
-    "megatron": "megatron",
-    "nemo": "megatron",
-    "llm-foundry": "llm-foundry",
-    "composer": "llm-foundry",
-    "torchtitan": "fsdp",
-    "fsdp": "fsdp",
-    "deepspeed": "deepspeed",
-}
 NEOX = ("gpt-neox", "neox", "gptneox")
 FOUNDRY = "HEAD"  # the release under which LLM-Foundry's rows stand as FSDP's
 #: The newest release whose recipes are known, by stack.
@@ -39,10 +27,17 @@ FORMATS = {"bf16": "16", "fp16": "16", "fp8": "fp8", "mxfp8": "mxfp8", "nvfp4": 
 
 def stack_of(framework: str, release: str) -> str:
     """The stack's name: the framework's family; of before flash attention, with its release."""
-    family = next((stack for name, stack in FAMILIES.items() if name in framework), framework)
+    family = _family(framework)
     if family == "fsdp" and release.startswith(FOUNDRY):
         return "llm-foundry"
     return f"{family} {release}" if family == "megatron" and before_flash(release) else family
+
+
+@cache
+def _family(framework: str) -> str:
+    """The stack whose word stands first in what a framework is called, the longest there; else one of its own."""
+    words = [(framework.find(word), -len(word), stack) for word, stack in stack_words().items() if word in framework]
+    return min(words)[2] if words else framework
 
 
 def release_of(setting: Setting) -> str:

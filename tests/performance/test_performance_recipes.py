@@ -182,3 +182,15 @@ def test_a_run_of_the_field_has_on_what_it_states_and_nothing_else() -> None:
     assert recipe(tuning="field") == recipe(tuning="", kind="field") == ALL_OFF
     assert recipe(tuning="field", dispatch="deepep") == replace(ALL_OFF, dispatch="deepep")
     assert recipe(tuning="", kind="vendor") == recipe()
+
+
+@pytest.mark.parametrize(
+    ("framework", "stack"),
+    [
+        ("gpt-neox", "megatron-deepspeed"), ("megatron-deepspeed", "megatron-deepspeed"),
+        ("megatron-bridge", "megatron"), ("nemo", "megatron"), ("composer", "llm-foundry"), ("torchtitan", "fsdp"),
+        ("atorch-fsdp", "fsdp"), ("hf-deepspeed", "deepspeed"), ("maxtext", "maxtext"),
+    ],
+)  # fmt: skip
+def test_a_frameworks_file_says_whose_measurements_speak_for_it(framework: str, stack: str) -> None:
+    assert stack_of(framework, "") == stack
