@@ -34,9 +34,8 @@ def imports(text: str, files: frozenset[str]) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {each.name for each in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            whole = {f"{node.module}.{each.name}" for each in node.names}
-            found |= whole & files or {node.module}
-            found |= {node.module} if whole - files else set()
+            named = {f"{node.module}.{each.name}" for each in node.names}
+            found |= {each if each in files else node.module for each in named}
     return found & files
 
 
