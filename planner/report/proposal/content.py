@@ -12,9 +12,10 @@ from planner.report.proposal.ask import money_section, plan_section
 from planner.report.proposal.case import Case
 from planner.report.proposal.embedded import explorer_data, ledger_of
 from planner.report.proposal.evidence import appendix_section, assumptions_section, method_section
+from planner.report.proposal.frontier import frontier_section
 from planner.report.proposal.locale import Locale, locale
 from planner.report.proposal.model import Paragraph, Proposal, Row, Section
-from planner.report.proposal.options import frontier_section, options_section, sensitivity_section
+from planner.report.proposal.options import options_section, sensitivity_section
 from planner.report.proposal.outlook import schedule_section
 from planner.report.proposal.risks import risks_section
 from planner.report.proposal.summary import ask_section, signature
