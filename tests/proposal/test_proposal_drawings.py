@@ -14,6 +14,7 @@ import pytest
 from proposal_cases import program, proposal
 from proposal_geometry import faults
 
+from planner.report.frontier_scene import Scene, Spot, axis_of
 from planner.report.proposal.charts import (
     Axes,
     Bar,
@@ -48,9 +49,8 @@ def test_names_find_a_free_place_wherever_plans_and_limits_lie(seed):
     rng = np.random.default_rng(seed)
     x = np.sort(rng.uniform(0.5, 40.0, 30))
     y = np.sort(rng.uniform(20.0, 200.0, 30))[::-1]
-    points = [Point(float(a), float(b), i % 3) for i, (a, b) in enumerate(zip(x, y, strict=True))]
-    at = int(rng.integers(30))
-    asked = Point(points[at].x, points[at].y, 0, "the ask: 1,024 GPUs, on demand")
+    spots = tuple(Spot(float(a), float(b), i % 3) for i, (a, b) in enumerate(zip(x, y, strict=True)))
+    asked = spots[int(rng.integers(30))]
     limit = Axes(
         "t",
         "d",
@@ -61,7 +61,14 @@ def test_names_find_a_free_place_wherever_plans_and_limits_lie(seed):
         "limit 14 days",
         "limit 2 USD",
     )
-    assert not faults(frontier_chart(points, asked, ["A100", "H100", "B200"], limit))
+    scene = Scene(
+        axis_of([spot.x for spot in spots], limit.x_limit, ("days", "days, logarithmic"), limit.x_limit_text),
+        axis_of([spot.y for spot in spots], limit.y_limit, ("USD", "USD, logarithmic"), limit.y_limit_text),
+        spots,
+        ("A100", "H100", "B200"),
+        asked,
+    )
+    assert not faults(frontier_chart(scene, "t", "d", "the ask: 1,024 GPUs, on demand"))
     curve = [(float(a), p) for a, p in zip(np.sort(rng.uniform(5, 20, 20)), np.linspace(0.01, 0.99, 20), strict=True)]
     marks = [
         Point(*curve[i], i % 2, f"{curve[i][1]:.0%}: {curve[i][0]:.1f} days") for i in (9, int(rng.integers(13, 19)))
@@ -81,8 +88,9 @@ def test_long_names_and_large_values_do_not_run_into_each_other():
 
 
 def test_a_point_of_the_frontier_is_inside_its_scale():
-    points = [Point(float(n), 100.0 / n, 0) for n in range(1, 30)]
-    made = frontier_chart(points, points[5], ["a"], AXES)
+    spots = tuple(Spot(float(n), 100.0 / n, 0) for n in range(1, 30))
+    axes = (axis_of([getattr(spot, name) for spot in spots], None, ("", "")) for name in "xy")
+    made = frontier_chart(Scene(*axes, spots, ("a",), spots[5]), "t", "d")
     for x, y in re.findall(r'cx="(\S+)" cy="(\S+)"', made.shapes):
         assert 0 < float(x) < WIDTH
         assert 0 < float(y) < made.height

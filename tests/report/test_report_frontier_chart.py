@@ -115,8 +115,8 @@ def test_a_budget_far_beyond_the_plans_does_not_press_them_into_a_corner():
 def test_with_gpus_as_an_axis_the_stairs_are_those_of_time_and_cost_alone():
     small = plan(12, 55, 8)
     scene = scene_of(replace(FIVE, plans=(*PLANS[:4], small, PLANS[4]), axes=("time", "cost", "gpus")))
-    assert small not in [spot.plan for spot in scene.stairs]
-    assert [spot.plan for spot in scene.stairs] == list(PLANS)
+    assert list(scene.stairs) == [*scene.spots[:4], scene.spots[5]]
+    assert list(scene.stairs) == list(scene_of(FIVE).spots)
 
 
 def test_the_rows_shown_of_many_keep_the_ends_and_the_chosen_plan_and_differ_most():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
+from planner.report.frontier_scene import Scene, Spot, axis_of
 from planner.report.proposal.alternatives import fastest_sold
 from planner.report.proposal.case import Case
-from planner.report.proposal.charts import Axes, Point, frontier_chart
+from planner.report.proposal.charts import frontier_chart
 from planner.report.proposal.locale import DAY_S
 from planner.report.proposal.model import Explorer, Figure, Paragraph, Section
 from planner.search.study import Choice
@@ -80,31 +80,39 @@ def _frontier_figure(case: Case) -> Figure:
     per = case.drawn_per(max(choice.cost_p50_usd for choice in drawn))
     name = _drawn_as(case, drawn)
     names = sorted(set(name.values()))
-    group = {key: names.index(text) for key, text in name.items()}
-    points = [
-        Point(c.time_p50_s / DAY_S, w.amount(c.cost_p50_usd) / per, group[c.key])
+    spots = [
+        Spot(c.time_p50_s / DAY_S, w.amount(c.cost_p50_usd) / per, names.index(name[c.key]), case.study.gpus(c))
         for c in drawn
-        if c.key != case.choice.key
     ]
-    asked = Point(
-        case.choice.time_p50_s / DAY_S, w.amount(case.choice.cost_p50_usd) / per, group[case.choice.key],
-        w.say("asked_point", gpus=w.count(case.plan.gpus), pricing=case.kind(case.plan.offer)),
-    )  # fmt: skip
+    asked = next(n for n, c in enumerate(drawn) if c.key == case.choice.key)
+    days, money = (
+        (w.say(f"ui_axis_{unit}"), w.say(f"ui_axis_{unit}_log")) for unit in ("days", "kusd" if per > 1 else "usd")
+    )
+    scene = Scene(
+        axis_of(
+            [spot.x for spot in spots],
+            None if terms.time_s is None else terms.time_s / DAY_S,
+            days,
+            "" if terms.time_s is None else w.say("limit_time", limit=w.time(terms.time_s)),
+        ),
+        axis_of(
+            [spot.y for spot in spots],
+            None if terms.cost_usd is None else w.amount(terms.cost_usd) / per,
+            money,
+            "" if terms.cost_usd is None else w.say("limit_money", limit=w.money_short(terms.cost_usd)),
+        ),
+        tuple(spots),
+        tuple(names),
+        spots[asked],
+    )
     described = w.say(
         "fig_frontier_words",
         fastest=w.time(drawn[0].time_p50_s), dear=w.money(drawn[0].cost_p50_usd),
         slowest=w.time(drawn[-1].time_p50_s), cheap=w.money(drawn[-1].cost_p50_usd),
         time=w.time(case.choice.time_p50_s), cost=w.money(case.choice.cost_p50_usd),
     )  # fmt: skip
-    axes = Axes(
-        w.say("fig_frontier"), described, w.say("axis_days_log"), w.say("axis_kusd" if per > 1 else "axis_usd_p50"),
-        None if terms.time_s is None else terms.time_s / DAY_S,
-        None if terms.cost_usd is None else w.amount(terms.cost_usd) / per,
-        "" if terms.time_s is None else w.say("limit_time", limit=w.time(terms.time_s)),
-        "" if terms.cost_usd is None else w.say("limit_money", limit=w.money_short(terms.cost_usd)),
-    )  # fmt: skip
-    points = sorted([*points, replace(asked, label="")], key=lambda p: p.x)
-    return Figure(f"fig-frontier-{case.number}", frontier_chart(points, asked, names, axes))
+    named = w.say("asked_point", gpus=w.count(case.plan.gpus), pricing=case.kind(case.plan.offer))
+    return Figure(f"fig-frontier-{case.number}", frontier_chart(scene, w.say("fig_frontier"), described, named))
 
 
 def _drawn_as(case: Case, drawn: list[Choice]) -> dict[tuple[int, int], str]:
