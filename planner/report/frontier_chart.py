@@ -138,6 +138,7 @@ def _budget(axes: Any, scene: Scene) -> None:
         axes.plot([right, right], [0, top], **dashed)
     if scene.y.drawn:
         axes.plot([0, right], [top, top], **dashed)
+    right, top = right or 1.0, top or 1.0  # a budget that every plan exceeds is named in the corner
     text = next((text for text in scene.budget_texts if _letter(scene) * display_width(text) + 0.02 < right), None)
     if text is not None:
         y = _budget_words_at(top)
@@ -163,7 +164,7 @@ def _labels(axes: Any, scene: Scene, aim: str) -> None:
         first = next(spot for spot in scene.spots if spot.offer == number)
         colour = PALETTE[number % len(PALETTE)]
         wanted.append((scene.x.share(first.x), scene.y.share(first.y), name, colour, "normal"))
-    right, top = scene.x.end, _budget_words_at(scene.y.end)
+    right, top = scene.x.end or 1.0, _budget_words_at(scene.y.end or 1.0)
     taken = [(max(0.0, right - 0.6), top, right, top + _LINE)] if scene.budget_texts else []
     lines_at = [right] if scene.x.drawn else []
     for x, y, text, colour, weight in wanted:

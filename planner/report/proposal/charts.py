@@ -91,7 +91,7 @@ def frontier_chart(scene: Scene, title: str, description: str, chosen: str = "")
         d.dot(x(asked.x), y(asked.y), "ink", 6.5, hollow=True)
         d.dot(x(asked.x), y(asked.y), hue(asked.offer), 4)
         d.name(x(asked.x), y(asked.y), chosen, plot, bold=True)
-    _limit_names(d, x_limit, y_limit, axes, plot)
+    _limit_names(d, x_limit, y_limit, axes, (left, top - 16, right, bottom))
     return d.picture()
 
 

@@ -144,9 +144,10 @@
     make(svg, "text", { class: "ink", x: 4, y: 13, "font-size": 12 }, y.log ? data.y.log_title : data.y.title);
     if (x.limit !== null) make(svg, "path", { class: "limit-line", d: `M${right} ${top}V${H - B}`, "stroke-dasharray": "5 3" });
     if (y.limit !== null) make(svg, "path", { class: "limit-line", d: `M${L} ${top}H${right}`, "stroke-dasharray": "5 3" });
+    const edge = right > L ? right : W - R, roof = top < H - B ? top : T; // a budget that every plan exceeds is named in the corner
     for (const text of data.budget) {
-      const note = make(svg, "text", { class: "ink", x: right - 5, y: top - 6 < T - 8 ? top + 14 : top - 6, "text-anchor": "end", "font-size": 12 }, text);
-      if (note.getComputedTextLength() <= right - L - 10) break;
+      const note = make(svg, "text", { class: "ink", x: edge - 5, y: roof - 6 < T - 8 ? roof + 14 : roof - 6, "text-anchor": "end", "font-size": 12 }, text);
+      if (note.getComputedTextLength() <= edge - L - 10) break;
       note.remove();
     }
     make(svg, "path", { class: "soft-line", fill: "none", d: stairs.map((p, i) => i ? `H${x(p.t)}V${y(p.c)}` : `M${x(p.t)} ${y(p.c)}`).join("") });
