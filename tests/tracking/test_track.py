@@ -18,12 +18,12 @@ from planner.interop.measurement import COLUMNS, training_log_measurement
 from planner.interop.tracking import follow_log, track_log
 from planner.performance.arrays import Conditions
 from planner.performance.rows import read_run
+from planner.report.track_view import continuation_view, sparkline, view
 from planner.results.answers import StatedGoal, Trained
 from planner.results.plan import Quantiles, RunConditions
 from planner.tracking.progress import progress
 from planner.tracking.ramp import course_of
 from planner.tracking.replan import continuation, remaining_scenario
-from planner.tracking.view import continuation_view, sparkline, view
 from planner.units import PlannerError
 from planner.workload.zoo import load_model
 

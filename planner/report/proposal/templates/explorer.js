@@ -137,7 +137,7 @@
     if (terms.time_s !== null) name(late ? Math.max(x(terms.time_s), 190) : W - R, T - 4, fill(words.ui_limit_days, { days: days(terms.time_s) }) + (late ? "" : across.end ? " →" : " ←"), true);
     if (dear) el(svg, "path", { class: "limit-line", d: `M${L} ${y(terms.cost_usd)}H${W - R}`, "stroke-dasharray": "5 3", fill: "none" });
     const end = late && x(terms.time_s) > W / 2 ? x(terms.time_s) - 6 : W - R; // not across the other limit's line
-    if (terms.cost_usd !== null) name(end, dear ? y(terms.cost_usd) - 5 : up.end ? T + 12 : H - B - 6, fill(words.ui_limit_usd, { usd: usd(terms.cost_usd) }) + (dear ? "" : up.end ? " ↑" : " ↓"), true);
+    if (terms.cost_usd !== null) name(end, dear ? y(terms.cost_usd) + (y(terms.cost_usd) < T + 16 ? 14 : -5) : up.end ? T + 12 : H - B - 6, fill(words.ui_limit_usd, { usd: usd(terms.cost_usd) }) + (dear ? "" : up.end ? " ↑" : " ↓"), true);
     let path = "";
     for (const p of shown) path += path ? `H${x(p.time)}V${y(p.cost)}` : `M${x(p.time)} ${y(p.cost)}`;
     el(svg, "path", { class: "soft-line", d: path, fill: "none" });
