@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
 
 from planner.files import printable_name, write_atomically
 from planner.money import money_of, written_in
@@ -195,7 +196,8 @@ def save_chart(figure: Figure, path: Path) -> None:
 
     kind = chart_kind(path)
     buffer = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "planner", "svg.fonttype": "none"}):
+    with mpl.rc_context({"svg.hashsalt": "planner", "svg.fonttype": "none"}), catch_warnings():
+        filterwarnings("ignore", "Glyph")  # of a font that lacks it: who looks at an SVG has their own
         if kind == "png":
             figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
         else:

@@ -110,7 +110,7 @@ def _table(frontier: Frontier, scene: Scene) -> str:
 def _chance(plan: Plan) -> str:
     if plan.p_within_both is None:
         return ""
-    shown = chance(plan.p_within_both)
+    shown = worded(chance(plan.p_within_both))
     return said("frontier_page.over", chance=shown) if plan.within_budget is False else shown
 
 
