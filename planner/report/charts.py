@@ -6,6 +6,8 @@ import html
 import io
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -158,10 +160,20 @@ def _as_written(figure: Figure) -> None:
 
 @cache
 def _chinese_fonts() -> list[str]:
-    from matplotlib.font_manager import get_font_names
+    """Those of the machine, else that of the PDF proposals where they are installed."""
+    from matplotlib.font_manager import fontManager
 
-    known = set(get_font_names())
-    return [name for name in FAMILY.split(", ") if name in known]
+    known = [name for name in FAMILY.split(", ") if name in fontManager.get_font_names()]
+    with suppress(ImportError):
+        import manimgx_fonts_cjk
+
+        for path in Path(manimgx_fonts_cjk.__file__).parent.glob("*.ttc") if not known else ():
+            fontManager.addfont(path)
+            faces = [face for face in fontManager.ttflist if face.fname == str(path)]
+            face = next((face for face in faces if face.name.endswith(" SC")), faces[0])
+            fontManager.ttflist += [replace(face, weight=weight) for weight in (400, 700)]  # it is of every weight
+            known.append(face.name)
+    return known
 
 
 @cache

@@ -23,6 +23,7 @@ from planner.results.answers import Optimization
 from planner.search.study import study
 from planner.spec.scenario import Scenario
 from planner.units import PlannerError
+from planner.words import say
 
 _SECTIONS = (
     ask_section,
@@ -66,10 +67,7 @@ def build_proposal(
     words = locale(language)
     for scenario, outcome in zip(scenarios, outcomes, strict=True):
         if outcome.plan is not None and outcome.plan.cost_usd.p90 <= 0.0:
-            raise PlannerError(
-                f"{scenario.name}: a budget proposal asks for money, and this plan costs none: state the price of your"
-                " machines, such as `usd_per_gpu_hour: 0.60` under cluster.own"
-            )
+            raise PlannerError(say("proposal.no_price", name=scenario.name))
     cases = [
         Case(number, study(scenario, outcome, catalog, calibration), catalog, words, day)
         for number, (scenario, outcome) in enumerate(zip(scenarios, outcomes, strict=True))

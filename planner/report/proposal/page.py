@@ -9,6 +9,7 @@ from planner.report.charts import asset, embedded
 from planner.report.proposal.model import Bullets, Explorer, Facts, Figure, Paragraph, Proposal, Table
 from planner.report.proposal.svg import PALETTE
 from planner.units import PlannerError
+from planner.words import say
 from planner.words.languages import forms
 
 
@@ -70,6 +71,6 @@ def _template() -> Any:
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:
-        raise PlannerError("HTML proposals need Jinja2: pip install 'llm-cluster-planner[proposals]'") from None
+        raise PlannerError(say("proposal.html_needs")) from None
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(_asset("proposal.html.j2"))
