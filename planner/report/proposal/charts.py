@@ -51,7 +51,6 @@ class Axes:
     x: str
     y: str = ""
     x_limit: float | None = None
-    y_limit: float | None = None
     x_limit_text: str = ""
     y_limit_text: str = ""
 

@@ -87,7 +87,7 @@ def _options_figure(case: Case, options: tuple[Option, ...]) -> Figure:
     limit = case.terms.cost_usd
     axes = Axes(
         w.say("fig_options"), described, w.say("axis_kusd_range" if per > 1 else "axis_usd"), "",
-        None if limit is None else w.amount(limit) / per, None,
+        None if limit is None else w.amount(limit) / per,
         "" if limit is None else w.say("limit_money", limit=w.money_short(limit)),
     )  # fmt: skip
     return Figure(f"fig-options-{case.number}", range_chart(rows, axes))
