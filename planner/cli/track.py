@@ -85,7 +85,7 @@ def track(
         found = api.reconcile(answer, sacct=sacct, focus=focus, jobs=jobs, zone=zone, tags=tags, rates=rates, start=day)
         parts["actuals"], spent, text = found, found.cost_usd.used, actuals_table(found, width())
     if one is not None:
-        from planner.tracking.view import continuation_view, view
+        from planner.report.track_view import continuation_view, view
 
         now = api.track(answer, one, heard=_reading(one, quiet), spent_usd=spent)
         parts, text = {"progress": now, **parts}, "\n".join(filter(None, (view(now, width(), colour()), text)))
@@ -168,8 +168,8 @@ def _follow(answer: Optimization, log: Path, as_json: bool) -> None:
     """Draw over the last view on a terminal; else print one line of JSON, or one view, each time the log grows."""
     from planner.api.running import course_of
     from planner.interop.tracking import follow_log
+    from planner.report.track_view import view
     from planner.tracking.progress import progress
-    from planner.tracking.view import view
 
     assert answer.plan is not None  # noqa: S101
     drawn = 0

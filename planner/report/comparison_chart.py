@@ -14,6 +14,7 @@ from planner.report.proposal.svg import PALETTE
 from planner.results.answers import Comparison, Side
 from planner.results.plan import Plan, Quantiles
 from planner.units import format_count
+from planner.words import said, worded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +44,7 @@ def sides_figure(sides: Sequence[Side]) -> Figure:
     shown = [side for side in sides if side in shown]
     labels = ["\n".join(wrap(clean(_label(side)), LABEL)) for side in shown]
     lines = [max(1, label.count("\n") + 1) for label in labels]
-    figure = new_figure("comparison", height=1.3 + sum(0.16 + 0.2 * count for count in lines))
+    figure = new_figure(said("comparison_chart.title"), height=1.3 + sum(0.16 + 0.2 * count for count in lines))
     priced = not any(side.plan is not None for side in shown) or any(_priced(side.plan) for side in shown)
     panels = figure.subplots(1, 2 if priced else 1, sharey=True, squeeze=False)[0]
     left = panels[0]
@@ -61,7 +62,7 @@ def sides_figure(sides: Sequence[Side]) -> Figure:
     left.set_ylim(-sum(lines) - 0.3, 0.3)
     left_out = len(sides) - len(shown)
     if left_out:
-        figure.supxlabel(f"{format_count(left_out)} more are not drawn", fontsize=9, color=_SOFT)
+        figure.supxlabel(said("comparison_chart.left_out", count=left_out), fontsize=9, color=_SOFT)
     return figure
 
 
@@ -72,14 +73,17 @@ def _priced(plan: Plan | None) -> bool:
 
 def _label(side: Side) -> str:
     """A side's name and how its machines are paid."""
-    return side.label if side.plan is None else f"{side.label} ({side.plan.offer.price_kind})"
+    if side.plan is None:
+        return worded(side.label)
+    return said("comparison_chart.side", side=side.label, kind=side.plan.offer.price_kind)
 
 
 def _ranges(axes: Any, at: Sequence[float], values: Sequence[Quantiles | None], scale: Scale, name: str) -> None:
     ends = max((value.p90 for value in values if value is not None), default=scale.size) / scale.size
     for number, (y, value) in enumerate(zip(at, values, strict=True)):
         if value is None:
-            axes.text(0.02 * ends, y, "infeasible" if name == "time" else "–", va="center", color=_SOFT, fontsize=9)
+            text = said("comparison_chart.infeasible") if name == "time" else "–"
+            axes.text(0.02 * ends, y, text, va="center", color=_SOFT, fontsize=9)
             continue
         colour = PALETTE[1] if number == 0 else PALETTE[0]  # the first is what the others are compared with
         low, middle, high = (part / scale.size for part in (value.p10, value.p50, value.p90))
@@ -87,7 +91,7 @@ def _ranges(axes: Any, at: Sequence[float], values: Sequence[Quantiles | None], 
         axes.plot([middle], [y], "o", color=colour, markersize=6)
         axes.text(high + 0.03 * ends, y, scale.figure(value.p50), va="center", color=_INK, fontsize=9)
     axes.set_xlim(0, 1.22 * ends)
-    axes.set_xlabel(f"{name}, {scale.unit} (p50, p10 to p90)")
+    axes.set_xlabel(said(f"comparison_chart.{name}", unit=scale.unit))
     axes.grid(axis="x", color=_RULE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
@@ -97,7 +101,7 @@ def _ranges(axes: Any, at: Sequence[float], values: Sequence[Quantiles | None], 
 
 def _curves(plans: Sequence[Plan]) -> Figure:
     """Time and cost over the number of GPUs, the best plan at each, and the cheapest and the fastest named."""
-    figure = new_figure("comparison", height=4.6)
+    figure = new_figure(said("comparison_chart.title"), height=4.6)
     panels = figure.subplots(1, 2 if _priced(plans[0]) else 1, squeeze=False)[0]
     time = time_scale(max(plan.time_s.p50 for plan in plans))
     cost = money_scale(max(plan.cost_usd.p50 for plan in plans))
@@ -116,12 +120,12 @@ def _curve(axes: Any, plans: Sequence[Plan], values: Sequence[Quantiles], scale:
     axes.plot(gpus, middle, "o-", color=PALETTE[0], markersize=3, linewidth=1)
     least = middle.index(min(middle))
     axes.plot([gpus[least]], [middle[least]], "o", markersize=11, markerfacecolor="none", color=_INK)
-    paid = plans[least].offer.price_kind
-    text = f"{best}: {format_count(gpus[least])} GPUs ({paid}), {scale.text(values[least].p50)}"
+    kind, value = plans[least].offer.price_kind, scale.text(values[least].p50)
+    text = said(f"comparison_chart.{best}", gpus=gpus[least], kind=kind, value=value)
     axes.set_title("\n".join(wrap(text, TITLE)), loc="left", fontsize=10)
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("GPUs")
-    axes.set_ylabel(f"{name}, {scale.unit} (p50, p10 to p90)")
+    axes.set_xlabel(said("comparison_chart.gpus"))
+    axes.set_ylabel(said(f"comparison_chart.{name}", unit=scale.unit))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_count(int(value))))
     axes.grid(color=_RULE, linewidth=0.6)

@@ -10,14 +10,15 @@ import numpy as np
 
 from planner.files import csv_text
 from planner.money import in_its_money, money_of
-from planner.report.figures import chance, money_scale, notes, time_scale
+from planner.report.figures import chance, notes
 from planner.report.frontier_plot import frontier_plot
+from planner.report.frontier_scene import offer_words, scales_of
 from planner.report.layout import Page, bullets, columns, wrap
-from planner.report.plan_sections import seller
 from planner.results.answers import Frontier, GivenUp
 from planner.results.json_form import hours_apart
 from planner.results.plan import Layout, Plan
 from planner.units import format_count
+from planner.words import said, worded
 
 
 def _of_layout(name: str) -> Callable[[Plan], object]:
@@ -60,7 +61,7 @@ def layout_words(plan: Plan | GivenUp) -> str:
 
 def axes_words(frontier: Frontier) -> str:
     """What the plans are not beaten in."""
-    return "time, cost and GPUs" if "gpus" in frontier.axes else "both time and cost"
+    return said("frontier.axes_gpus" if "gpus" in frontier.axes else "frontier.axes")
 
 
 @in_its_money
@@ -74,9 +75,8 @@ def frontier_table(
     page = Page(width, colour)
     name = frontier.provenance.scenario
     if not frontier.plans:
-        return "\n".join(wrap(f"{name}: nothing is feasible.", width)) + "\n"
-    count = f"{len(frontier.plans)} plan{'' if len(frontier.plans) == 1 else 's'}"
-    title = f"{name}: {count} that no other beats in {axes_words(frontier)} (p50)"
+        return "\n".join(wrap(said("frontier.nothing", name=name), width)) + "\n"
+    title = said("frontier.title", name=name, count=len(frontier.plans), axes=axes_words(frontier))
     lines = [*map(page.heading, wrap(title, width)), ""]
     drawing = frontier_plot(frontier, page, plain=plain)
     lines += [*drawing, ""] if drawing else []
@@ -84,13 +84,13 @@ def frontier_table(
     shown = spread_out(frontier.plans, MOST_ROWS, best)
     lines += plans_table([("", plan) for plan in shown], page, best)
     if len(shown) < len(frontier.plans):
-        lines += ["", *bullets([f"{len(shown)} of {len(frontier.plans)} are shown; --json and -o have them all"], page)]
+        lines += ["", *bullets([said("frontier.shown", shown=len(shown), count=len(frontier.plans))], page)]
     if any(plan.within_budget is False for plan in frontier.plans):
-        lines += ["", *bullets(["plans marked `over` are outside the budgets"], page)]
+        lines += ["", *bullets([said("frontier.marked_over")], page)]
     for note in notes(frontier.plans, today):
         lines += ["", *bullets([note], page)]
     if frontier.warnings:
-        lines += ["", page.heading("Warnings"), *bullets(frontier.warnings, page, "warn")]
+        lines += ["", page.heading(said("frontier.warnings")), *bullets(map(worded, frontier.warnings), page, "warn")]
     return "\n".join(lines) + "\n"
 
 
@@ -130,19 +130,21 @@ def spread_out(plans: Sequence[Plan], most: int, kept: Plan | None = None) -> li
 def plan_columns(named: Sequence[tuple[str, Plan]]) -> dict[str, list[str]]:
     """What tables of plans choose their columns from, each below its heading: medians in the units of the largest."""
     plans = [plan for _, plan in named]
-    time = time_scale(max(plan.time_s.p50 for plan in plans))
-    cost = money_scale(max(plan.cost_usd.p50 for plan in plans))
+    time, cost = scales_of(plans)
     return {
         "name": ["", *(name for name, _ in named)],
         "time": [time.unit, *(time.figure(plan.time_s.p50) for plan in plans)],
         "cost": [cost.unit, *(cost.figure(plan.cost_usd.p50) if plan.offer.priced else "" for plan in plans)],
         "cluster": [
-            "cluster",
-            *(f"{format_count(plan.gpus)} × {plan.offer.gpu}, {seller(plan.offer)}" for plan in plans),
+            said("frontier.cluster"),
+            *(said("frontier_scene.cluster", gpus=plan.gpus, offer=offer_words(plan.offer)) for plan in plans),
         ],
-        "batch": ["batch", *(format_count(plan.global_batch) for plan in plans)],
-        "layout": ["layout", *map(layout_words, plans)],
-        "chance": ["chance", *("" if plan.p_within_both is None else chance(plan.p_within_both) for plan in plans)],
+        "batch": [said("frontier.batch"), *(format_count(plan.global_batch) for plan in plans)],
+        "layout": [said("frontier.layout"), *map(layout_words, plans)],
+        "chance": [
+            said("frontier.chance"),
+            *("" if plan.p_within_both is None else chance(plan.p_within_both) for plan in plans),
+        ],
     }
 
 
@@ -161,7 +163,8 @@ def plans_table(plans: Sequence[tuple[str, Plan]], page: Page, chosen: Plan | No
     if not plans:
         return []
     found = plan_columns(plans)
-    found["mark"] = ["", *("over" if p.within_budget is False else "chosen" if p is chosen else "" for _, p in plans)]
+    over, marked = said("frontier.over"), said("frontier.chosen")
+    found["mark"] = ["", *(over if p.within_budget is False else marked if p is chosen else "" for _, p in plans)]
     layout = ["layout"] if page.width >= WIDE else []
     names = ["name", "time", "cost", "cluster", "batch", *layout, "chance", "mark"]
     return columns_of(found, names, page, give=("layout", "name", "cluster"))

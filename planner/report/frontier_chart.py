@@ -11,9 +11,11 @@ from planner.money import in_its_money
 from planner.report.charts import bare, chart_kind, new_figure, save_chart
 from planner.report.frontier import axes_words
 from planner.report.frontier_page import frontier_page
-from planner.report.frontier_scene import FEW_OFFERS, Axis, Scene, aim_words, scene_of, tick_text
+from planner.report.frontier_scene import FEW_OFFERS, Scene, aim_words, scene_of, tick_text
+from planner.report.layout import display_width
 from planner.report.proposal.svg import PALETTE
 from planner.results.answers import Frontier
+from planner.words import said
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,10 +52,10 @@ def frontier_figure(frontier: Frontier) -> Figure:
     scene = scene_of(frontier)
     if scene is None:
         axes.set_axis_off()
-        axes.text(0, 0.5, "Nothing is feasible.")
+        axes.text(0, 0.5, said("frontier_chart.nothing"))
     else:
         _draw(axes, scene, aim_words(frontier.goal), sized="gpus" in frontier.axes)
-    axes.set_title(f"{name}\nplans that no other beats in {axes_words(frontier)}", loc="left", fontsize=11)
+    axes.set_title(f"{name}\n{said('frontier_chart.title', axes=axes_words(frontier))}", loc="left", fontsize=11)
     return figure
 
 
@@ -61,7 +63,7 @@ def _draw(axes: Axes, scene: Scene, aim: str, *, sized: bool) -> None:
     _lay_out(axes, scene)
     _budget(axes, scene)
     axes.step([s.x for s in scene.stairs], [s.y for s in scene.stairs], where="post", color="#999999", lw=0.9, zorder=2)
-    most = max(spot.plan.gpus for spot in scene.spots)
+    most = max(spot.gpus for spot in scene.spots)
     for number in range(len(scene.offers)):
         colour = PALETTE[number % len(PALETTE)]
         for over in (False, True):
@@ -69,7 +71,7 @@ def _draw(axes: Axes, scene: Scene, aim: str, *, sized: bool) -> None:
             axes.scatter(
                 [spot.x for spot in mine],
                 [spot.y for spot in mine],
-                s=[8 + 70 * spot.plan.gpus / most if sized else 26 for spot in mine],
+                s=[8 + 70 * spot.gpus / most if sized else 26 for spot in mine],
                 marker=_mark(number),
                 facecolors="none" if over else colour,
                 edgecolors=colour,
@@ -115,8 +117,8 @@ def _lay_out(axes: Any, scene: Scene) -> None:
         its.set_major_locator(FixedLocator(axis.ticks(8)))
         its.set_minor_locator(NullLocator())
         its.set_major_formatter(FuncFormatter(lambda value, _: tick_text(value)))
-    axes.set_xlabel(scene.x.title + (", logarithmic" if scene.x.log else ""))
-    axes.set_ylabel(scene.y.title + (", logarithmic" if scene.y.log else ""))
+    axes.set_xlabel(scene.x.full_title)
+    axes.set_ylabel(scene.y.full_title)
     axes.grid(color=_RULE, linewidth=0.6)
     axes.set_axisbelow(True)
     bare(axes)
@@ -128,7 +130,7 @@ def _budget(axes: Any, scene: Scene) -> None:
     """The budget as a tinted box; a side beyond the plot is not drawn, and the words tell where it is."""
     if not scene.budget_texts:
         return
-    right, top = _end(scene.x), _end(scene.y)
+    right, top = scene.x.end, scene.y.end
     box = {"transform": axes.transAxes, "zorder": 0.5}
     axes.fill_between([0, right], 0, top, color=_TINT, linewidth=0, **box)
     dashed = {"color": "#444444", "linestyle": "--", "linewidth": 0.9, **box}
@@ -136,7 +138,8 @@ def _budget(axes: Any, scene: Scene) -> None:
         axes.plot([right, right], [0, top], **dashed)
     if scene.y.drawn:
         axes.plot([0, right], [top, top], **dashed)
-    text = next((text for text in scene.budget_texts if _letter(scene) * len(text) + 0.02 < right), None)
+    right, top = right or 1.0, top or 1.0  # a budget that every plan exceeds is named in the corner
+    text = next((text for text in scene.budget_texts if _letter(scene) * display_width(text) + 0.02 < right), None)
     if text is not None:
         y = _budget_words_at(top)
         axes.text(right - 0.008, y, text, ha="right", color=_INK, fontsize=9, transform=axes.transAxes)
@@ -145,10 +148,6 @@ def _budget(axes: Any, scene: Scene) -> None:
 def _budget_words_at(top: float) -> float:
     """Above the box, or inside it where it fills the plot."""
     return top + 0.012 if top < 1 - _LINE else top - _LINE
-
-
-def _end(axis: Axis) -> float:
-    return axis.share(axis.budget) if axis.drawn and axis.budget is not None else 1.0
 
 
 def _labels(axes: Any, scene: Scene, aim: str) -> None:
@@ -165,12 +164,12 @@ def _labels(axes: Any, scene: Scene, aim: str) -> None:
         first = next(spot for spot in scene.spots if spot.offer == number)
         colour = PALETTE[number % len(PALETTE)]
         wanted.append((scene.x.share(first.x), scene.y.share(first.y), name, colour, "normal"))
-    right, top = _end(scene.x), _budget_words_at(_end(scene.y))
+    right, top = scene.x.end or 1.0, _budget_words_at(scene.y.end or 1.0)
     taken = [(max(0.0, right - 0.6), top, right, top + _LINE)] if scene.budget_texts else []
     lines_at = [right] if scene.x.drawn else []
     for x, y, text, colour, weight in wanted:
         rows = text.split("\n")
-        wide = max(len(row) for row in rows) * _letter(scene) * (1.12 if weight == "bold" else 1)
+        wide = max(display_width(row) for row in rows) * _letter(scene) * (1.12 if weight == "bold" else 1)
         box = _free(x, y, wide, _LINE * len(rows), dots, taken, lines_at)
         box = box or _free(x, y, wide, _LINE * len(rows), dots, taken, [])
         if box is not None:

@@ -10,6 +10,7 @@ from planner.money import in_its_money
 from planner.report.frontier_scene import Axis, Scene, Spot, scene_of, tick_text
 from planner.report.layout import Page, clean, display_width, wrap
 from planner.results.answers import Frontier
+from planner.words import said
 
 MARKS = "●▲■◆○△□◇"  # told apart without colour
 _HUES = ("36", "33", "32", "35", "34", "31")  # ANSI, by offer; the terminal's own theme says how they look
@@ -28,9 +29,11 @@ class _Canvas:
     dots: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def put(self, column: int, row: int, text: str, style: str = "") -> None:
-        for i, char in enumerate(text):
-            if 0 <= column + i < self.width and 0 <= row < self.height:
-                self.cells[column + i, row] = char, style
+        for char in text:
+            for part in (char, "")[: display_width(char)]:  # a wide character takes the cell behind it too
+                if 0 <= column < self.width and 0 <= row < self.height:
+                    self.cells[column, row] = part, style
+                column += 1
 
     def free(self, column: int, row: int, length: int) -> bool:
         """Whether nothing is written there, nor drawn beneath."""
@@ -47,10 +50,10 @@ class _Canvas:
         for row in range(self.height):
             line = ""
             for column in range(self.width):
-                char, style = self.cells.get((column, row), ("", ""))
-                if not char and (column, row) in self.dots:
-                    char, style = chr(0x2800 + self.dots[column, row]), "2"
-                line += f"\x1b[{style}m{char}\x1b[0m" if page.colour and style and char else char or " "
+                dots = self.dots.get((column, row))
+                beneath = (" ", "") if dots is None else (chr(0x2800 + dots), "2")
+                char, style = self.cells.get((column, row), beneath)
+                line += f"\x1b[{style}m{char}\x1b[0m" if page.colour and style and char else char
             out.append(line.rstrip())
         return out
 
@@ -90,16 +93,19 @@ def _cell(axis: Axis, value: float, size: int) -> int:
     return min(size - 1, max(0, round(axis.share(value) * (size - 1))))
 
 
+def _budget(axis: Axis, size: int) -> int | None:
+    """The cell in which the budget ends; None: beyond the axis."""
+    return _cell(axis, axis.budget, size) if axis.drawn and axis.budget is not None else None
+
+
 def _place(canvas: _Canvas, scene: Scene, spot: Spot) -> tuple[int, int]:
     return _cell(scene.x, spot.x, canvas.width), canvas.height - 1 - _cell(scene.y, spot.y, canvas.height)
 
 
 def _box(canvas: _Canvas, scene: Scene) -> None:
     """The budget's upper and right side; the axes are the others. A side that lies beyond the plot is not drawn."""
-    right = _cell(scene.x, scene.x.budget, canvas.width) if scene.x.drawn and scene.x.budget else None
-    top = (
-        canvas.height - 1 - _cell(scene.y, scene.y.budget, canvas.height) if scene.y.drawn and scene.y.budget else None
-    )
+    right, up = _budget(scene.x, canvas.width), _budget(scene.y, canvas.height)
+    top = None if up is None else canvas.height - 1 - up
     if top is not None:
         canvas.put(0, top, "╌" * (canvas.width if right is None else right), "1")
     if right is not None:
@@ -141,11 +147,12 @@ def _plans(canvas: _Canvas, scene: Scene) -> None:
 
 def _budget_words(canvas: _Canvas, scene: Scene) -> None:
     """Words at the budget box, where they run into nothing."""
-    right = _cell(scene.x, scene.x.budget, canvas.width) if scene.x.drawn and scene.x.budget else canvas.width
+    right = _budget(scene.x, canvas.width) or canvas.width
     for text in scene.budget_texts:
+        wide = display_width(text)
         for row in range(canvas.height // 2):
-            for column in (right - 1 - len(text), right + 2):
-                if canvas.free(column, row, len(text)):
+            for column in (right - 1 - wide, right + 2):
+                if canvas.free(column, row, wide):
                     canvas.put(column, row, text)
                     return
 
@@ -175,11 +182,10 @@ def _below(axis: Axis, gutter: int, width: int) -> list[str]:
         values[start : start + len(text)] = text
         free = start + len(text) + 2
     lead = " " * (gutter + 1)
-    title = axis.title
     return [
         f"{lead}└{''.join(line)}",
         "  " + "".join(values).rstrip(),
-        " " * max(2, gutter + 2 + width - len(title)) + title,
+        " " * max(2, gutter + 2 + width - display_width(axis.title)) + axis.title,
     ]
 
 
@@ -199,7 +205,7 @@ def _key(scene: Scene, page: Page) -> list[str]:
         used += length
     lines = [line.rstrip() for line in lines]
     if scene.chosen is not None:
-        first, *rest = wrap(f"chosen: {clean(scene.chosen_text)}", page.width - 4)
+        first, *rest = wrap(said("frontier_plot.chosen", plan=clean(scene.chosen_text)), page.width - 4)
         lines += [f"  {_CHOSEN} {first}", *(f"    {line}" for line in rest)]
     return lines
 

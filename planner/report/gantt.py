@@ -9,6 +9,7 @@ from datetime import date, timedelta
 
 from planner.report.layout import Page, display_width
 from planner.search.programme_answer import ProgrammeAnswer
+from planner.words import said
 
 FULL, LATE, SLACK, LIMIT = "█", "▒", "·", "┆"
 FAR = 1.6  # times the days that are planned: a deadline that lies farther off is not drawn
@@ -95,7 +96,7 @@ def _axis(start: date | None, last: int, room: int, scale: float) -> str:
     marks: Sequence[tuple[int, str]]
     step = next((n for n in (1, 2, 5, 7, 14, 30, 60, 90, 180, 365) if n * scale >= 7), 365)
     if start is None:
-        marks = [(day, f"day {day}") for day in range(0, last, step)]
+        marks = [(day, said("gantt.day", day=day)) for day in range(0, last, step)]
     elif last <= WEEKS:
         days = [(day, (start + timedelta(days=day)).isoformat()) for day in range(0, last, step)]
         marks = [(day, text if day == 0 else text[5:]) for day, text in days]
@@ -105,16 +106,15 @@ def _axis(start: date | None, last: int, room: int, scale: float) -> str:
         while (day - start).days < last:
             day = date(day.year + day.month // 12, day.month % 12 + 1, 1)
             marks.append(((day - start).days, day.isoformat()[:7]))
-    text = " " * room
-    free = 0
+    text = ""
     for number, name in marks:
         column = round(number * scale)
-        if column >= free and column + len(name) <= room:
-            text = text[:column] + name + text[column + len(name) :]
-            free = column + len(name) + 1
-    return text.rstrip()
+        gap = column - display_width(text)
+        if gap >= (1 if text else 0) and column + display_width(name) <= room:
+            text += " " * gap + name
+    return text
 
 
 def day_words(start: date | None, day: int) -> str:
     """A day as people write it: its date, or its number."""
-    return f"day {day}" if start is None else (start + timedelta(days=day)).isoformat()
+    return said("gantt.day", day=day) if start is None else (start + timedelta(days=day)).isoformat()

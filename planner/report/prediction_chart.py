@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.report.charts import COLOURS, bare, new_figure
 from planner.report.predictions import stated_layout
+from planner.words import said
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +24,7 @@ def predictions_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
         If matplotlib is not there.
     """
     drawn = [row for row in rows if row["pred_tokens_per_s_per_gpu"]][:MOST]
-    figure = new_figure("predicted throughput", height=1.4 + 0.3 * len(drawn))
+    figure = new_figure(said("prediction_chart.title"), height=1.4 + 0.3 * len(drawn))
     axes = figure.add_subplot()
     for place, row in enumerate(drawn):
         axes.plot([row["pred_lo"], row["pred_hi"]], [-place, -place], color=COLOURS[0], linewidth=2)
@@ -35,6 +36,6 @@ def predictions_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     labels = [f"{row['model']}, {row['gpus']} {row['gpu']}, {stated_layout(row)}".rstrip(", ") for row in texts]
     axes.set_yticks([-place for place in range(len(drawn))], labels)
     axes.set_xlim(left=0)
-    axes.set_xlabel("tokens/s a GPU: predicted with its 80 % interval; a bar where measured")
+    axes.set_xlabel(said("prediction_chart.axis"))
     bare(axes, grid="x", left=False)
     return figure

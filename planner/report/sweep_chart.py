@@ -10,6 +10,7 @@ from planner.money import in_its_money
 from planner.report.charts import COLOURS, bare, new_figure
 from planner.report.figures import Scale, money_scale, time_scale
 from planner.sweeps.table import Row, Sweep
+from planner.words import said
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +25,7 @@ _UNITS = ("_s", "_usd", "_bytes", "")
 def sweep_figure(sweep: Sweep) -> Figure:
     """A sweep's medians, the range from p10 to p90, crosses for no plan."""
     key, suffix = _across(sweep)
-    title = f"{sweep.provenance.scenario}: the best plan over {' and '.join(over.key for over in sweep.over)}"
+    title = said("sweep_chart.title", name=sweep.provenance.scenario, keys=[over.key for over in sweep.over])
     others = [over.key for over in sweep.over if over.key != key]
     lines: dict[str, list[Row]] = {}
     for row in sweep.rows:
@@ -41,14 +42,14 @@ def sweep_figure(sweep: Sweep) -> Figure:
         for number, (label, rows) in enumerate(lines.items()):
             look = {"color": COLOURS[number % len(COLOURS)], "linestyle": _STYLES[number // len(COLOURS) % 4]}
             _line(axes, across, rows, name, scale, look, label if number < _MOST_NAMED else "")
-        axes.set_ylabel(f"{name.split('_')[0]} (p50), {scale.unit}" if scale.unit else "GPUs")
+        axes.set_ylabel(said(f"sweep_chart.{name}", unit=scale.unit))
         axes.set_ylim(bottom=0)
     bare(*panels, grid="both")
     across.dress(panels[-1])
     figure.suptitle("\n".join(wrap(title, 90)), x=0.01, ha="left", fontsize=11)
     if others:
         named, labels = panels[0].get_legend_handles_labels()
-        more = f"the first {len(named)} of {len(lines)}" if len(named) < len(lines) else None
+        more = said("sweep_chart.first", shown=len(named), count=len(lines)) if len(named) < len(lines) else None
         figure.legend(named, labels, loc="outside lower center", ncols=_beside(labels), frameon=False, title=more)
     return figure
 
@@ -73,7 +74,7 @@ class _Across:
 
     def dress(self, axes: Any) -> None:
         name = f"{self.key}, {self.scale.unit}" if self.scale.unit else self.key
-        axes.set_xlabel(f"{name} (bars: p10 to p90{'; crosses: no plan' if self.gaps else ''})")
+        axes.set_xlabel(said("sweep_chart.across_gaps" if self.gaps else "sweep_chart.across", name=name))
         if self.column is None:
             axes.set_xticks(range(len(self.names)), self.names, rotation=30 if len(self.names) > 4 else 0)
         elif min(self.values) > 0 and max(self.values) / min(self.values) >= _LOG_FROM:

@@ -108,8 +108,12 @@ def test_the_controls_answer_what_optimize_answers(result):
         assert shown["drawn"] > 5
 
 
-def test_on_a_spot_market_the_controls_price_each_chance_by_itself(tmp_path):
-    found, shown = studied("spot"), driven(page(proposal("spot")), tmp_path, 1000)
+@pytest.mark.parametrize(
+    ("kind", "tolerance"), [("spot", 1e-3), ("billed", 1e-12), ("reserved", 1e-12), ("simple", 1e-12)]
+)
+def test_whatever_is_paid_the_controls_choose_what_the_search_chooses(kind, tolerance, tmp_path):
+    """Spread prices, billing steps, storage, waits and a layout that was kept for its simplicity."""
+    found, shown = studied(kind), driven(page(proposal(kind)), tmp_path, 1000)
     assert shown["faults"] == []
     for (time, cost, price, confidence), answer in zip(TERMS, shown["found"], strict=True):
         terms = {"time_s": time and time * 86400.0, "cost_usd": cost, "confidence": confidence}
@@ -117,7 +121,7 @@ def test_on_a_spot_market_the_controls_price_each_chance_by_itself(tmp_path):
         assert (choice is None) == (answer["offer"] == "")
         if choice is not None:
             assert int(answer["gpus"]) == found.gpus(choice)
-            assert float(answer["cost"]) == pytest.approx(choice.cost_p50_usd, rel=1e-3)
+            assert float(answer["cost"]) == pytest.approx(choice.cost_p50_usd, rel=tolerance)
 
 
 def test_nothing_fails_and_nothing_is_asked_of_the_network(result):

@@ -16,6 +16,7 @@ import pytest
 from proposal_cases import program, proposal
 from proposal_geometry import faults
 
+from planner.report.frontier_scene import Scene, Spot, axis_of
 from planner.report.proposal.charts import (
     Axes,
     Bar,
@@ -34,7 +35,7 @@ from planner.report.proposal.svg import WIDTH
 from planner.report.proposal.workbook import workbook
 
 KINDS = [("plain", "en"), ("plain", "zh"), ("billed", "en"), ("reserved", "en"), ("buying", "zh"), ("grant", "zh")]
-AXES = Axes("t", "d", "days", "thousand USD", None, None, "", "")
+AXES = Axes("t", "d", "days", "thousand USD")
 
 
 @pytest.mark.parametrize(("kind", "language"), KINDS)
@@ -50,20 +51,26 @@ def test_names_find_a_free_place_wherever_plans_and_limits_lie(seed):
     rng = np.random.default_rng(seed)
     x = np.sort(rng.uniform(0.5, 40.0, 30))
     y = np.sort(rng.uniform(20.0, 200.0, 30))[::-1]
-    points = [Point(float(a), float(b), i % 3) for i, (a, b) in enumerate(zip(x, y, strict=True))]
-    at = int(rng.integers(30))
-    asked = Point(points[at].x, points[at].y, 0, "the ask: 1,024 GPUs, on demand")
+    spots = tuple(Spot(float(a), float(b), i % 3) for i, (a, b) in enumerate(zip(x, y, strict=True)))
+    asked = spots[int(rng.integers(30))]
     limit = Axes(
         "t",
         "d",
         "days",
         "USD",
         float(rng.uniform(0.5, 60)),
-        float(rng.uniform(20, 300)),
         "limit 14 days",
         "limit 2 USD",
     )
-    assert not faults(frontier_chart(points, asked, ["A100", "H100", "B200"], limit))
+    most = float(rng.uniform(20, 300))
+    scene = Scene(
+        axis_of([spot.x for spot in spots], limit.x_limit, ("days", "days, logarithmic"), limit.x_limit_text),
+        axis_of([spot.y for spot in spots], most, ("USD", "USD, logarithmic"), limit.y_limit_text),
+        spots,
+        ("A100", "H100", "B200"),
+        asked,
+    )
+    assert not faults(frontier_chart(scene, "t", "d", "the ask: 1,024 GPUs, on demand"))
     curve = [(float(a), p) for a, p in zip(np.sort(rng.uniform(5, 20, 20)), np.linspace(0.01, 0.99, 20), strict=True)]
     marks = [
         Point(*curve[i], i % 2, f"{curve[i][1]:.0%}: {curve[i][0]:.1f} days") for i in (9, int(rng.integers(13, 19)))
@@ -75,7 +82,7 @@ def test_long_names_and_large_values_do_not_run_into_each_other():
     long = "Asked for, Cheapest, Balanced, Own machines, crusoe, nebius and everybody else"
     rows = [Interval(long, 1.0, 2.0, 900.0, "1,234 days, capacity block", strong=True), Interval("b", 1, 2, 3, "c")]
     for limit in (None, 1.0, 500.0, 5000.0):
-        assert not faults(range_chart(rows, Axes("t", "d", "USD", "", limit, None, "limit 145k USD" if limit else "")))
+        assert not faults(range_chart(rows, Axes("t", "d", "USD", "", limit, "limit 145k USD" if limit else "")))
     assert not faults(bar_chart([Bar(long, 1e6, "1,000,000 USD"), Bar("b", 1.0, "1 USD")], AXES))
     parts = [Bar(f"part {n}", 10.0 + n, f"{10 + n}", n) for n in range(5)]
     for capacity in (8.0, 60.0, 600.0):
@@ -83,8 +90,9 @@ def test_long_names_and_large_values_do_not_run_into_each_other():
 
 
 def test_a_point_of_the_frontier_is_inside_its_scale():
-    points = [Point(float(n), 100.0 / n, 0) for n in range(1, 30)]
-    made = frontier_chart(points, points[5], ["a"], AXES)
+    spots = tuple(Spot(float(n), 100.0 / n, 0) for n in range(1, 30))
+    axes = (axis_of([getattr(spot, name) for spot in spots], None, ("", "")) for name in "xy")
+    made = frontier_chart(Scene(*axes, spots, ("a",), spots[5]), "t", "d")
     for x, y in re.findall(r'cx="(\S+)" cy="(\S+)"', made.shapes):
         assert 0 < float(x) < WIDTH
         assert 0 < float(y) < made.height

@@ -6,20 +6,22 @@ import json
 import re
 import subprocess
 from dataclasses import replace
+from importlib.resources import files
 from itertools import pairwise
 
 import pytest
 from proposal_cases import program
 from test_plan_json import FRONTIER, OFFER, PLAN, PROVENANCE
 
-from planner.report.frontier import spread_out
+from planner.report.frontier import frontier_table, spread_out
 from planner.report.frontier_chart import frontier_chart
 from planner.report.frontier_page import frontier_page
 from planner.report.frontier_plot import frontier_plot
-from planner.report.frontier_scene import scene_of
+from planner.report.frontier_scene import axis_of, scene_of
 from planner.report.layout import Page, display_width
 from planner.results.answers import StatedGoal
 from planner.results.plan import Plan, Quantiles
+from planner.words import speak
 
 CHROMIUM = program("chromium", "chromium-browser", "google-chrome")
 DAY = 86400.0
@@ -122,8 +124,8 @@ def test_a_budget_far_beyond_the_plans_does_not_press_them_into_a_corner():
 def test_with_gpus_as_an_axis_the_stairs_are_those_of_time_and_cost_alone():
     small = plan(12, 55, 8)
     scene = scene_of(replace(FIVE, plans=(*PLANS[:4], small, PLANS[4]), axes=("time", "cost", "gpus")))
-    assert small not in [spot.plan for spot in scene.stairs]
-    assert [spot.plan for spot in scene.stairs] == list(PLANS)
+    assert list(scene.stairs) == [*scene.spots[:4], scene.spots[5]]
+    assert list(scene.stairs) == list(scene_of(FIVE).spots)
 
 
 def test_the_rows_shown_of_many_keep_the_ends_and_the_chosen_plan_and_differ_most():
@@ -180,6 +182,56 @@ def test_the_same_frontier_gives_the_same_page():
     assert frontier_page(FIVE) == frontier_page(replace(FIVE))
 
 
+CASES = [
+    ([1.0, 2.0, 30.0], 14.0),
+    ([1.0, 2.0, 30.0], None),
+    ([60.0, 70.0, 90.0], 95.0),
+    ([60.0, 70.0, 90.0], 1e6),
+    ([60.0, 70.0, 90.0], 1.0),
+    ([10.0, 40.0], 45.0),
+    ([0.3, 0.4, 2.9], 0.1),
+    ([7.0], None),
+    ([7.0], 8.0),
+]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_the_pages_scripts_have_the_axes_of_the_scene(tmp_path):
+    script = files("planner.report").joinpath("templates", "plane.js").read_text()
+    page = f"""<pre id="found"></pre><script>{script}
+    const found = {json.dumps(CASES)}.map(([values, budget]) => {{
+      const axis = plane.axis(values, budget);
+      return {{ ...axis, ticks: [plane.ticks(axis, 5), plane.ticks(axis, 8)] }};
+    }});
+    document.getElementById("found").textContent = JSON.stringify(found);</script>"""
+    shown = driven(page, tmp_path)
+    for (values, budget), there in zip(CASES, shown, strict=True):
+        axis = axis_of(values, budget, ("", ""))
+        assert (there["log"], there["limit"]) == (axis.log, budget if axis.drawn else None)
+        assert [there["low"], there["high"], there["end"]] == pytest.approx([axis.low, axis.high, axis.end])
+        assert there["ticks"] == [pytest.approx(axis.ticks(most)) for most in (5, 8)]
+
+
+def test_a_budget_that_every_plan_exceeds_is_named_and_nothing_is_within_it(tmp_path):
+    tight = replace(FIVE, goal=StatedGoal("cost", time_s=60.0, cost_usd=1.0))
+    scene = scene_of(tight)
+    assert (scene.x.end, scene.y.end, scene.x.drawn, scene.y.drawn) == (0.0, 0.0, False, False)
+    frontier_chart(tight, tmp_path / "f.svg")
+    assert "budget: 60 s, 1 USD" in (tmp_path / "f.svg").read_text()
+
+
+def test_a_frontier_is_told_in_the_language_that_is_shown(tmp_path):
+    with speak("zh"):
+        table, page = frontier_table(FIVE, 80), frontier_page(FIVE)
+        frontier_chart(FIVE, tmp_path / "f.svg")
+    assert max(map(display_width, table.splitlines())) <= 80
+    assert all(words in table for words in ("不被其他方案超过", "预算：", "◉ 所选：", "超出"))
+    assert '<html lang="zh' in page
+    assert "预算之内最便宜" in page
+    assert "对数刻度" in (tmp_path / "f.svg").read_text()
+    assert not re.search("[\u4e00-\u9fff]", frontier_table(FIVE, 80) + frontier_page(FIVE))
+
+
 DRIVE = """<script>
 addEventListener("load", () => {
   const svg = document.querySelector(".frame svg"), find = s => document.querySelector(s), found = {};
@@ -213,14 +265,13 @@ for (const kind of ["error", "unhandledrejection", "securitypolicyviolation"])
   addEventListener(kind, e => faults.push(kind + " " + (e.message || e.violatedDirective)), true);</script>"""
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-def test_a_browser_walks_filters_and_changes_axes(tmp_path):
-    page = frontier_page(replace(FIVE, axes=("time", "cost", "gpus")))
-    driven = tmp_path / "driven.html"
-    driven.write_text(page.replace("<head>", "<head>" + WATCH, 1).replace("</body>", DRIVE + "</body>"))
+def driven(page, folder):
+    """What a page's scripts found, as a browser has it."""
+    path = folder / "driven.html"
+    path.write_text(page)
     switches = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=700,900", "--virtual-time-budget=2000"]
     ran = subprocess.run(
-        [CHROMIUM, *switches, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", driven.as_uri()],
+        [CHROMIUM, *switches, f"--user-data-dir={folder / 'profile'}", "--dump-dom", path.as_uri()],
         capture_output=True,
         text=True,
         timeout=120,
@@ -228,7 +279,13 @@ def test_a_browser_walks_filters_and_changes_axes(tmp_path):
     )
     text = re.search(r'<pre id="found">(.*?)</pre>', ran.stdout, re.DOTALL)
     assert text is not None, ran.stderr
-    found = json.loads(text[1].replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&"))
+    return json.loads(text[1].replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&"))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_a_browser_walks_filters_and_changes_axes(tmp_path):
+    page = frontier_page(replace(FIVE, axes=("time", "cost", "gpus")))
+    found = driven(page.replace("<head>", "<head>" + WATCH, 1).replace("</body>", DRIVE + "</body>"), tmp_path)
     names = [f"{p.gpus:,} × {p.offer.gpu}, {p.offer.cloud}, on demand" for p in PLANS]
     assert found["walk"] == [names[0], names[1], names[4], names[3], None]
     assert found["pointed"] == names[2]

@@ -23,13 +23,15 @@ from planner.interop.measurement import COLUMNS, training_log_measurement
 from planner.interop.tracking import follow_log, track_log
 from planner.performance.arrays import Conditions
 from planner.performance.rows import read_run
+from planner.report.layout import display_width
+from planner.report.track_view import continuation_view, sparkline, view
 from planner.results.answers import Optimization, StatedGoal, Trained
 from planner.results.plan import Quantiles, RunConditions
 from planner.tracking.progress import Progress, progress
 from planner.tracking.ramp import course_of
 from planner.tracking.replan import continuation, remaining_scenario
-from planner.tracking.view import continuation_view, sparkline, view
 from planner.units import PlannerError
+from planner.words import speak
 from planner.workload.zoo import load_model
 
 LAYOUT = {"tp": 1, "pp": 1, "dp": 8, "micro_batch": 4, "grad_accum": 8, "recompute": "none"}  # batch 256 on 8 GPUs
@@ -286,6 +288,15 @@ def test_the_view_tells_it_all_in_eighty_columns(tmp_path):
         assert words in text
     assert "\x1b" not in text
     assert "\x1b[31m" in view(now, 80, colour=True)
+
+
+def test_the_view_speaks_the_language_that_is_shown(tmp_path):
+    with speak("zh"):
+        text = view(tracked(tmp_path, run(seconds=15.0), plan_of()), 80)
+    lines = text.splitlines()
+    assert max(map(display_width, lines)) <= 80
+    assert lines[1].startswith("迭代         500 / 1,000；轮次 1 / 2")
+    assert "将用尽" in text
 
 
 def test_equal_logs_give_equal_bytes(tmp_path):

@@ -138,7 +138,7 @@ def _chances(case: Case) -> Figure:
     described = w.listed((mark.label for mark in marks), "semicolons")
     limit = None if terms.time_s is None else terms.time_s / DAY_S
     text = "" if terms.time_s is None else w.say("limit_time", limit=w.time(terms.time_s))
-    axes = Axes(w.say("fig_chance"), described, w.say("axis_days"), w.say("axis_chance"), limit, None, text)
+    axes = Axes(w.say("fig_chance"), described, w.say("axis_days"), w.say("axis_chance"), limit, text)
     return Figure(f"fig-chance-{case.number}", chance_chart(curve, marks, axes))
 
 

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from functools import cached_property
 
 from planner.catalog import Catalog
+from planner.report.proposal.alternatives import Option, options_of
 from planner.report.proposal.beside import added, asked_usd
 from planner.report.proposal.locale import Locale, day_after
 from planner.results.answers import Optimization
@@ -23,17 +24,6 @@ NOWHERE = frozenset({"", "all", "any", "global"})  # what catalogs write for a r
 STRESS_WORLDS = 2_000
 FOLLOWED = 6.0  # times its work: a run that lasts longer keeps no limit
 SAME = 1e-12  # relative difference of two figures that are the same
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A plan that one might choose instead, or why there is none."""
-
-    label: str
-    plan: Plan | None
-    choice: Choice | None
-    within: bool
-    remark: str = ""
 
 
 @dataclass
@@ -204,6 +194,10 @@ class Case:
             return self.words.say(f"dated_{offer.as_of.code.rpartition('.')[2]}", **offer.as_of.values)
         return offer.as_of or self.words.say("undated")
 
+    def drawn_per(self, usd: float) -> float:
+        """How many of the money's unit one of a chart's axis is, whose largest cost is `usd`: a thousand, or one."""
+        return 1e3 if self.words.amount(usd) >= 1e4 else 1.0
+
     @cached_property
     def curve(self) -> list[tuple[float, float]]:
         """(seconds, chance of being done by then) of the plan asked for.
@@ -227,6 +221,4 @@ class Case:
     @cached_property
     def options(self) -> tuple[Option, ...]:
         """The plans compared: the one asked for, cheapest, fastest, balanced, each cloud, own machines."""
-        from planner.report.proposal.options import options_of
-
-        return options_of(self)
+        return options_of(self.study, self.words, self.choice)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from planner.report.proposal.svg import BOLD, WIDTH, Drawing, Picture, fitted, hue, log_ticks, text_width, ticks
+from planner.report.frontier_scene import Scene
+from planner.report.proposal.svg import BOLD, WIDTH, Drawing, Picture, fitted, hue, text_width, ticks
 from planner.units import format_number
 
 ROW = 22.0  # height of a bar and the room around it
@@ -14,7 +14,7 @@ ROW = 22.0  # height of a bar and the room around it
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A plan in the plane of time and cost, in the axes' units; `group` numbers its colour."""
+    """A point in the axes' units; `group` numbers its colour."""
 
     x: float
     y: float
@@ -51,50 +51,46 @@ class Axes:
     x: str
     y: str = ""
     x_limit: float | None = None
-    y_limit: float | None = None
     x_limit_text: str = ""
     y_limit_text: str = ""
 
 
-def frontier_chart(points: Sequence[Point], asked: Point, groups: Sequence[str], axes: Axes) -> Picture:
-    """Time (logarithmic) against cost of the plans that no other beats, the one asked for marked."""
-    height, left, right, top, bottom = 250.0, 58.0, 14.0, 42.0, 42.0
-    d = Drawing(height, axes.title, axes.description)
-    everything = [*points, asked]
-    low = min(p.x for p in everything) * 0.85
-    # A limit far beyond all plans would press them into a corner: it is named at the edge instead.
-    furthest, dearest = max(p.x for p in everything), max(p.y for p in everything)
-    x_limit = axes.x_limit if axes.x_limit and axes.x_limit <= 4 * furthest else None
-    y_limit = axes.y_limit if axes.y_limit and axes.y_limit <= 2 * dearest else None
-    high = max(furthest, x_limit or 0.0) * 1.12
-    tallest = max(dearest, y_limit or 0.0) * 1.08
-    lowest = min(p.y for p in everything) * 0.94
-    lowest = 0.0 if lowest < 0.35 * tallest else lowest  # points, not bars: an axis need not start at 0
+def frontier_chart(scene: Scene, title: str, description: str, chosen: str = "") -> Picture:
+    """Time against cost of the plans that no other beats; the one asked for is marked, and named `chosen`."""
+    height = 250.0
+    left, top, right, bottom = plot = (58.0, 42.0, WIDTH - 14.0, height - 42.0)
+    axes = Axes(
+        title, description, scene.x.full_title, scene.y.full_title,
+        x_limit_text=scene.x.budget_text if scene.x.end else "",
+        y_limit_text=scene.y.budget_text if scene.y.end else "",
+    )  # fmt: skip
+    d = Drawing(height, title, description)
 
     def x(value: float) -> float:
-        return left + (WIDTH - left - right) * math.log(value / low) / math.log(high / low)
+        return left + (right - left) * scene.x.share(value)
 
     def y(value: float) -> float:
-        return height - bottom - (height - top - bottom) * (value - lowest) / (tallest - lowest)
+        return bottom - (bottom - top) * scene.y.share(value)
 
-    plot = (left, top, WIDTH - right, height - bottom)
-    _scales(d, axes, plot, _marks(log_ticks(low, high), x, 34), _marks(ticks(tallest, 5, lowest), y))
-    limits = (None if x_limit is None else x(x_limit), None if y_limit is None else y(y_limit))
-    _limit_lines(d, *limits, plot)
+    _scales(d, axes, plot, _marks(scene.x.ticks(8), x, 34), _marks(scene.y.ticks(5), y, 14))
+    x_limit = x(scene.x.budget) if scene.x.drawn and scene.x.budget is not None else None
+    y_limit = y(scene.y.budget) if scene.y.drawn and scene.y.budget is not None else None
+    _limit_lines(d, x_limit, y_limit, plot)
     steps: list[tuple[float, float]] = []
-    for one in points:
-        if steps:
-            steps.append((x(one.x), steps[-1][1]))
-        steps.append((x(one.x), y(one.y)))
+    for spot in scene.stairs:
+        steps += [(x(spot.x), steps[-1][1])] if steps else []
+        steps.append((x(spot.x), y(spot.y)))
     if len(steps) > 1:
         d.line(steps, "soft", 1)
-    for one in points:
-        d.dot(x(one.x), y(one.y), hue(one.group), 2.6)
-    _group_labels(d, points, groups)
-    d.dot(x(asked.x), y(asked.y), "ink", 6.5, hollow=True)
-    d.dot(x(asked.x), y(asked.y), hue(asked.group), 4)
-    d.name(x(asked.x), y(asked.y), asked.label, plot, bold=True)
-    _limit_names(d, *limits, axes, plot)
+    for spot in scene.spots:
+        d.dot(x(spot.x), y(spot.y), hue(spot.offer), 2.6)
+    _offers(d, scene)
+    asked = scene.chosen
+    if asked is not None:
+        d.dot(x(asked.x), y(asked.y), "ink", 6.5, hollow=True)
+        d.dot(x(asked.x), y(asked.y), hue(asked.offer), 4)
+        d.name(x(asked.x), y(asked.y), chosen, plot, bold=True)
+    _limit_names(d, x_limit, y_limit, axes, (left, top - 16, right, bottom))
     return d.picture()
 
 
@@ -138,14 +134,14 @@ def _limit_names(d: Drawing, x: float | None, y: float | None, axes: Axes, plot:
         d.name(*at, axes.y_limit_text + (" ↑" if y is None else ""), plot)
 
 
-def _group_labels(d: Drawing, points: Sequence[Point], groups: Sequence[str]) -> None:
-    """Each colour in use and its name, in a row over the plot."""
-    at = WIDTH - 14.0
-    present = [n for n in range(len(groups)) if any(p.group == n for p in points)]
-    each = (WIDTH - 130.0) / max(len(present), 1) - 26  # left of them stands the axis's name
-    wide = sum(text_width(groups[n]) + 26 for n in present) > WIDTH - 130.0
+def _offers(d: Drawing, scene: Scene) -> None:
+    """Each colour in use and its name, in a row over the plot, right of the axis's name."""
+    at, room = WIDTH - 14.0, WIDTH - max(130.0, text_width(scene.y.full_title) + 16.0)
+    present = sorted({spot.offer for spot in scene.spots})
+    each = room / len(present) - 26
+    wide = sum(text_width(scene.offers[n]) + 26 for n in present) > room
     for number in reversed(present):
-        text = fitted(groups[number], each) if wide else groups[number]
+        text = fitted(scene.offers[number], each) if wide else scene.offers[number]
         at -= text_width(text)
         d.text(at, 13, text, "ink")
         d.dot(at - 9, 9, hue(number), 4)
@@ -270,10 +266,10 @@ def chance_chart(curve: Sequence[tuple[float, float]], marks: Sequence[Point], a
     return d.picture()
 
 
-def _marks(values: Sequence[float], place: Callable[[float], float], room: float = -math.inf) -> list[Mark]:
+def _marks(values: Sequence[float], place: Callable[[float], float], room: float) -> list[Mark]:
     """Places of round values and their labels; those that would run into the one before are left out."""
     out: list[Mark] = []
     for value in values:
-        if not out or place(value) - out[-1][0] >= room:
+        if not out or abs(place(value) - out[-1][0]) >= room:
             out.append((place(value), format_number(value, 3)))
     return out

@@ -12,9 +12,10 @@ from planner.report.proposal.ask import money_section, plan_section
 from planner.report.proposal.case import Case
 from planner.report.proposal.embedded import explorer_data, ledger_of
 from planner.report.proposal.evidence import appendix_section, assumptions_section, method_section
+from planner.report.proposal.frontier import frontier_section
 from planner.report.proposal.locale import Locale, locale
 from planner.report.proposal.model import Paragraph, Proposal, Row, Section
-from planner.report.proposal.options import frontier_section, options_section, sensitivity_section
+from planner.report.proposal.options import options_section, sensitivity_section
 from planner.report.proposal.outlook import schedule_section
 from planner.report.proposal.risks import risks_section
 from planner.report.proposal.summary import ask_section, signature
@@ -22,6 +23,7 @@ from planner.results.answers import Optimization
 from planner.search.study import study
 from planner.spec.scenario import Scenario
 from planner.units import PlannerError
+from planner.words import say
 
 _SECTIONS = (
     ask_section,
@@ -65,10 +67,7 @@ def build_proposal(
     words = locale(language)
     for scenario, outcome in zip(scenarios, outcomes, strict=True):
         if outcome.plan is not None and outcome.plan.cost_usd.p90 <= 0.0:
-            raise PlannerError(
-                f"{scenario.name}: a budget proposal asks for money, and this plan costs none: state the price of your"
-                " machines, such as `usd_per_gpu_hour: 0.60` under cluster.own"
-            )
+            raise PlannerError(say("proposal.no_price", name=scenario.name))
     cases = [
         Case(number, study(scenario, outcome, catalog, calibration), catalog, words, day)
         for number, (scenario, outcome) in enumerate(zip(scenarios, outcomes, strict=True))

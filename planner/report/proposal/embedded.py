@@ -11,8 +11,8 @@ import numpy as np
 from planner.money import Money
 from planner.performance.arrays import RECOMPUTE
 from planner.report.proposal.case import Case
+from planner.report.proposal.frontier import spaced, window
 from planner.report.proposal.model import Ledger, PlanRow
-from planner.report.proposal.options import spaced, window
 from planner.report.proposal.spread import curve, middle_rate, prices, share_of
 from planner.search.money import HOUR_S
 from planner.search.pools import node_range

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from planner.report.charts import asset, embedded
 from planner.report.proposal.model import Bullets, Explorer, Facts, Figure, Paragraph, Proposal, Table
 from planner.report.proposal.svg import PALETTE
 from planner.units import PlannerError
+from planner.words import say
 from planner.words.languages import forms
 
 
@@ -27,7 +27,7 @@ def page(proposal: Proposal) -> str:
             words=proposal.words,
             kind=_kind,
             style=_asset("proposal.css"),
-            script=_asset("explorer.js"),
+            script=asset("planner.report", "plane.js") + _asset("explorer.js"),
             data=_embedded(proposal),
             language=forms(proposal.language).form("lang"),
         )
@@ -51,7 +51,7 @@ def _kind(block: object) -> str:
 
 
 def _embedded(proposal: Proposal) -> str:
-    """Data for the script as JSON that no text in it can leave: `<`, `>` and `&` are written as escapes."""
+    """Data for the script."""
     data = {
         "language": proposal.language,
         "palette": PALETTE,
@@ -59,14 +59,11 @@ def _embedded(proposal: Proposal) -> str:
         | {"percent": forms(proposal.language).form("percent")},
         "runs": list(proposal.explorers),
     }
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
+    return embedded(data)
 
 
 def _asset(name: str) -> str:
-    return files("planner.report.proposal").joinpath("templates", name).read_text(encoding="utf-8")
+    return asset("planner.report.proposal", name)
 
 
 @cache
@@ -74,6 +71,6 @@ def _template() -> Any:
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:
-        raise PlannerError("HTML proposals need Jinja2: pip install 'llm-cluster-planner[proposals]'") from None
+        raise PlannerError(say("proposal.html_needs")) from None
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(_asset("proposal.html.j2"))

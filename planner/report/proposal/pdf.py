@@ -14,6 +14,7 @@ from typing import Any
 from planner.report.proposal.model import Bullets, Explorer, Facts, Figure, Paragraph, Proposal, Section, Table
 from planner.report.proposal.svg import WIDTH, colour, fitted
 from planner.units import PlannerError
+from planner.words import say
 from planner.words.languages import forms
 
 FOOTER_WIDTH = 620.0  # of the running title, as `fitted` counts
@@ -62,8 +63,7 @@ def _typesetter() -> tuple[Any, Any]:
         import manimgx_fonts_cjk
         import typst
     except ImportError:
-        how = "pip install 'llm-cluster-planner[proposals]'"
-        raise PlannerError(f"PDF proposals need typst and a font: {how}") from None
+        raise PlannerError(say("proposal.pdf_needs")) from None
     folder = Path(manimgx_fonts_cjk.__file__).parent
     return typst, typst.Fonts(include_system_fonts=False, include_embedded_fonts=True, font_paths=[str(folder)])
 

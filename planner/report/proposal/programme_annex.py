@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from planner.report.proposal.model import Block, Cell, Paragraph, Row, Section, Table
+from planner.report.proposal.programme_document import ProgrammeDocument
 from planner.search.programme_answer import StageAnswer
 from planner.words import worded
-
-if TYPE_CHECKING:
-    from planner.report.proposal.programme import ProgrammeDocument
 
 
 def annex_section(told: ProgrammeDocument) -> Section:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from planner.report.evidence import TIGHT
+from planner.report.proposal.alternatives import stocked
 from planner.report.proposal.case import Case
 from planner.report.proposal.locale import DAY_S
 from planner.report.proposal.model import Block, Bullets, Paragraph, Section
-from planner.report.proposal.options import stocked
 from planner.search.study import Choice
 
 

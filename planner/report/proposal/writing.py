@@ -9,6 +9,7 @@ from typing import Any
 
 from planner.report.proposal.model import Proposal
 from planner.units import PlannerError
+from planner.words import say
 
 FORMATS = ("html", "pdf", "xlsx", "md")
 STEM = "proposal"
@@ -25,7 +26,7 @@ def formats_of(text: str) -> tuple[str, ...]:
     wanted = list(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
     unknown = [name for name in wanted if name not in FORMATS]
     if unknown or not wanted:
-        raise PlannerError(f"--format {text}: name some of {', '.join(FORMATS)}, separated by commas")
+        raise PlannerError(say("proposal.formats", text=text, formats=list(FORMATS)))
     return tuple(wanted)
 
 

@@ -11,6 +11,7 @@ from planner.report.proposal.ledger import sums
 from planner.report.proposal.model import Proposal
 from planner.spec.billing import NOISE
 from planner.units import PlannerError
+from planner.words import say
 from planner.words.languages import forms
 
 MONEY, NUMBER, HOURS, DATE, PERCENT, PRICE = "#,##0.00", "#,##0", "#,##0.00", "yyyy-mm-dd", "0.0%", "#,##0.00##"
@@ -37,7 +38,7 @@ def new_book(buffer: io.BytesIO, proposal: Proposal) -> Any:
     try:
         from xlsxwriter import Workbook
     except ImportError:
-        raise PlannerError("XLSX proposals need XlsxWriter: pip install 'llm-cluster-planner[proposals]'") from None
+        raise PlannerError(say("proposal.xlsx_needs")) from None
     plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     book = Workbook(buffer, {"in_memory": True, **plain})
     book.set_properties({"title": proposal.title[:250], "created": datetime.combine(proposal.day, time())})

@@ -1,10 +1,11 @@
 "use strict";
 // Draws the plans that the page holds: which of them, on which axes, is the reader's choice. Nothing is searched again.
 (function () {
-  const data = JSON.parse(document.getElementById("plans").textContent), plans = data.plans;
+  const data = JSON.parse(document.getElementById("plans").textContent), plans = data.plans, words = data.words;
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (all, key) => key in values ? String(values[key]) : all);
   const place = document.getElementById("plane"), rows = [...document.querySelectorAll("#all tbody tr")];
   const NS = "http://www.w3.org/2000/svg", H = 400, L = 54, R = 16, T = 34, B = 46;
-  const MARKS = ["circle", "triangle", "square", "diamond"], FAR = { false: 2, true: 6 };
+  const MARKS = ["circle", "triangle", "square", "diamond"];
   const group = (x, digits) => x.toLocaleString("en-US", { minimumFractionDigits: 0, maximumFractionDigits: digits });
   const three = x => x === 0 ? "0" : group(x, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(x)))));
   const signed = (x, unit) => (x > 0 ? "+" : x < 0 ? "−" : "±") + three(Math.abs(x)) + " " + unit;
@@ -35,7 +36,7 @@
   function choice(title, name, start) {
     const set = make(make(controls, "div", { class: "control" }), "fieldset");
     make(set, "legend", {}, title);
-    const inputs = ["linear", "logarithmic"].map((value, i) => {
+    const inputs = [words.linear, words.logarithmic].map((value, i) => {
       const label = make(set, "label"), input = make(label, "input", { type: "radio", name, value });
       input.checked = !!i === start;
       label.append(value);
@@ -45,57 +46,33 @@
     return () => inputs[1].checked;
   }
   const unique = key => [...new Set(plans.map(plan => plan[key]))];
-  const byGpu = boxes("GPU", "gpu", unique("gpu")), byCloud = boxes("Cloud", "cloud", unique("cloud"));
+  const byGpu = boxes(words.gpu, "gpu", unique("gpu")), byCloud = boxes(words.cloud, "cloud", unique("cloud"));
   const counts = [...new Set(plans.map(plan => plan.gpus))].sort((a, b) => a - b);
-  let most = () => Infinity, words = () => undefined;
+  let most = () => Infinity, told = () => undefined;
   if (data.gpus && counts.length > 1) {
     const box = make(controls, "div", { class: "control" });
     const label = make(box, "label", { for: "most" });
     const slider = make(box, "input", { type: "range", id: "most", min: 0, max: counts.length - 1, step: 1, value: counts.length - 1 });
     most = () => counts[+slider.value];
-    words = () => { label.textContent = "At most " + group(most(), 0) + " GPUs"; slider.setAttribute("aria-valuetext", group(most(), 0) + " GPUs"); };
-    slider.addEventListener("input", () => { words(); draw(); });
+    told = () => { const n = group(most(), 0); label.textContent = fill(words.at_most, { n }); slider.setAttribute("aria-valuetext", fill(words.gpus, { n })); };
+    slider.addEventListener("input", () => { told(); draw(); });
   }
-  words();
-  const within = boxes("Budgets", "where", unique("where"));
-  const logX = choice("Time axis", "x", data.x.log), logY = choice("Cost axis", "y", data.y.log);
+  told();
+  const within = boxes(words.budgets, "where", unique("where"));
+  const logX = choice(words.time_axis, "x", data.x.log), logY = choice(words.cost_axis, "y", data.y.log);
 
   const frame = make(place, "div", { class: "frame" });
   const svg = make(frame, "svg", { tabindex: 0, role: "listbox", "aria-label": data.title, "aria-describedby": "how" });
   const tip = make(frame, "div", { class: "tip", hidden: "" });
   const said = make(place, "p", { class: "said", role: "status", "aria-live": "polite" });
   const summary = make(place, "p", { class: "quiet" });
-  make(place, "p", { class: "quiet", id: "how" }, "Point at a plan, or focus the chart and use the arrow keys; Escape lets go. Filled: within the budgets. Ringed: the chosen plan.");
+  make(place, "p", { class: "quiet", id: "how" }, words.how);
 
   let shown = [], at = null, x, y;
 
   function axis(values, given, log, from, to) {
-    let low = Math.min(...values), high = Math.max(...values), limit = given.budget;
-    const near = limit !== null && limit >= low / FAR[log] && limit <= high * FAR[log];
-    if (near) { low = Math.min(low, limit); high = Math.max(high, limit); }
-    if (log) { const pad = Math.pow(high / low, 0.06) * 1.02; low /= pad; high *= pad; }
-    else if (low < 0.35 * high) { low = 0; high *= 1.06; }
-    else { const pad = 0.08 * (high - low) || 0.3 * high; low -= pad; high += pad; }
-    const to01 = log ? v => Math.log(v / low) / Math.log(high / low) : v => (v - low) / (high - low);
-    const scale = v => from + (to - from) * to01(v);
-    scale.low = low; scale.high = high; scale.log = log; scale.limit = near ? limit : null;
-    return scale;
-  }
-  function ticks(scale, most) {
-    const out = [], { low, high } = scale;
-    if (scale.log) {
-      for (const steps of [[1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 8]]) {
-        out.length = 0;
-        for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++)
-          for (const m of steps) { const v = +(m * Math.pow(10, e)).toPrecision(6); if (v >= low && v <= high) out.push(v); }
-        if (out.length > 3) break;
-      }
-      return out;
-    }
-    const raw = (high - low) / most, unit = Math.pow(10, Math.floor(Math.log10(raw)));
-    const step = [1, 2, 2.5, 5, 10].map(m => m * unit).find(s => s >= raw * (1 - 1e-9));
-    for (let i = Math.ceil(low / step); i * step <= high; i++) out.push(+(i * step).toPrecision(9));
-    return out;
+    const found = plane.axis(values, given.budget, log);
+    return Object.assign(v => from + (to - from) * found.share(v), found, { end: from + (to - from) * found.end });
   }
   function key() {
     const list = make(null, "ul", { class: "key" });
@@ -128,7 +105,7 @@
       e.remove();
     }
     const chosen = shown.find(p => p.chosen);
-    if (chosen) put(x(chosen.t), y(chosen.c) - 8, `${group(chosen.gpus, 0)} GPUs: ${three(chosen.t)} ${data.x.unit}, ${three(chosen.c)} ${data.y.unit}`, { class: "ink", "font-weight": 700 });
+    if (chosen) put(x(chosen.t), y(chosen.c) - 8, fill(words.chosen_label, { gpus: group(chosen.gpus, 0), time: `${three(chosen.t)} ${data.x.unit}`, cost: `${three(chosen.c)} ${data.y.unit}` }), { class: "ink", "font-weight": 700 });
     if (data.offers.length <= data.few) for (const offer of new Set(shown.map(p => p.offer))) {
       const first = shown.find(p => p.offer === offer);
       put(x(first.t), y(first.c), data.offers[offer], { class: "c" + offer % 6 + " name" });
@@ -142,34 +119,35 @@
     rows.forEach((row, i) => { row.hidden = !shown.includes(plans[i]); });
     let least = Infinity;
     const stairs = shown.filter(plan => { const better = plan.c < least; if (better) least = plan.c; return better; });
-    summary.textContent = shown.length === plans.length ? `${plans.length} plans.` : `${shown.length} of ${plans.length} plans are shown.`;
+    summary.textContent = fill(shown.length === plans.length ? words.all_shown : words.some_shown, { shown: shown.length, all: plans.length });
     if (!shown.length) { select(null); return; }
     x = axis(shown.map(p => p.t), data.x, logX(), L, W - R);
     y = axis(shown.map(p => p.c), data.y, logY(), H - B, T);
-    const right = x.limit === null ? W - R : x(x.limit), top = y.limit === null ? T : y(y.limit);
+    const right = x.end, top = y.end;
     if (data.x.budget !== null || data.y.budget !== null) make(svg, "rect", { class: "budget", x: L, y: top, width: right - L, height: H - B - top });
     let last = Infinity;
-    for (const v of ticks(y, 6)) {
+    for (const v of plane.ticks(y, 6)) {
       if (last - y(v) < 16) continue;
       last = y(v);
       make(svg, "path", { class: "grid-line", d: `M${L} ${last}H${W - R}` });
       make(svg, "text", { class: "soft", x: L - 7, y: last + 4, "text-anchor": "end", "font-size": 12 }, three(v));
     }
     last = -99;
-    for (const v of ticks(x, W / 80)) {
+    for (const v of plane.ticks(x, W / 80)) {
       if (x(v) - last < 34) continue;
       last = x(v);
       make(svg, "path", { class: "soft-line", d: `M${last} ${H - B}v5` });
       make(svg, "text", { class: "soft", x: last, y: H - B + 19, "text-anchor": "middle", "font-size": 12 }, three(v));
     }
     make(svg, "path", { class: "soft-line", d: `M${L} ${H - B}H${W - R}` });
-    make(svg, "text", { class: "ink", x: W - R, y: H - 8, "text-anchor": "end", "font-size": 12 }, data.x.title);
-    make(svg, "text", { class: "ink", x: 4, y: 13, "font-size": 12 }, data.y.title);
+    make(svg, "text", { class: "ink", x: W - R, y: H - 8, "text-anchor": "end", "font-size": 12 }, x.log ? data.x.log_title : data.x.title);
+    make(svg, "text", { class: "ink", x: 4, y: 13, "font-size": 12 }, y.log ? data.y.log_title : data.y.title);
     if (x.limit !== null) make(svg, "path", { class: "limit-line", d: `M${right} ${top}V${H - B}`, "stroke-dasharray": "5 3" });
     if (y.limit !== null) make(svg, "path", { class: "limit-line", d: `M${L} ${top}H${right}`, "stroke-dasharray": "5 3" });
+    const edge = right > L ? right : W - R, roof = top < H - B ? top : T; // a budget that every plan exceeds is named in the corner
     for (const text of data.budget) {
-      const note = make(svg, "text", { class: "ink", x: right - 5, y: top - 6 < T - 8 ? top + 14 : top - 6, "text-anchor": "end", "font-size": 12 }, text);
-      if (note.getComputedTextLength() <= right - L - 10) break;
+      const note = make(svg, "text", { class: "ink", x: edge - 5, y: roof - 6 < T - 8 ? roof + 14 : roof - 6, "text-anchor": "end", "font-size": 12 }, text);
+      if (note.getComputedTextLength() <= edge - L - 10) break;
       note.remove();
     }
     make(svg, "path", { class: "soft-line", fill: "none", d: stairs.map((p, i) => i ? `H${x(p.t)}V${y(p.c)}` : `M${x(p.t)} ${y(p.c)}`).join("") });
@@ -199,7 +177,7 @@
     make(tip, "strong", {}, plan.name);
     for (const line of plan.lines) make(tip, "span", {}, line);
     const chosen = plans.find(p => p.chosen);
-    if (chosen && chosen !== plan) make(tip, "span", {}, `Against the chosen plan: ${signed(plan.t - chosen.t, data.x.unit)}, ${signed(plan.c - chosen.c, data.y.unit)}`);
+    if (chosen && chosen !== plan) make(tip, "span", {}, fill(words.against, { time: signed(plan.t - chosen.t, data.x.unit), cost: signed(plan.c - chosen.c, data.y.unit) }));
     said.textContent = [...tip.children].map(e => e.textContent).join("; ");
     const scale = svg.clientWidth / svg.viewBox.baseVal.width, room = frame.clientWidth, wide = tip.offsetWidth;
     const beside = px * scale + 16 + wide <= room ? px * scale + 16 : px * scale - 16 - wide;

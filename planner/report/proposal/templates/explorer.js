@@ -55,7 +55,8 @@
           const half = factors ? rate * factors[0] : rate, dear = factors ? rate * factors[level - 4] : rate;
           const plan = { offer, pool, gpus: cell[1], batch: cell[2], layout: cell[3], time, sure, cost: cost(run, pool, half, time), sureCost: cost(run, pool, dear, sure) };
           plan.value = value(run, time, plan.cost);
-          plan.late = terms.time_s !== null && sure + (pool.wait || 0) > terms.time_s;
+          plan.ends = sure + (pool.wait || 0);
+          plan.late = terms.time_s !== null && plan.ends > terms.time_s;
           plan.dear = terms.cost_usd !== null && plan.sureCost > terms.cost_usd;
           visit(plan);
         }
@@ -70,7 +71,7 @@
         if (plan.offer.id === run.asked.offer && plan.pool === run.pools[run.asked.pool] && plan.gpus === run.asked.gpus) stays = plan;
         return;
       }
-      const over = Math.max(terms.time_s === null ? 0 : plan.sure / terms.time_s, terms.cost_usd === null ? 0 : plan.sureCost / terms.cost_usd);
+      const over = Math.max(terms.time_s === null ? 0 : plan.ends / terms.time_s, terms.cost_usd === null ? 0 : plan.sureCost / terms.cost_usd);
       if (over < miss) { miss = over; near = plan; }
     });
     // The plan asked for stays while it gives up no more than its simpler layout does.
@@ -87,12 +88,6 @@
     if (text !== undefined) e.textContent = text;
     parent.appendChild(e);
     return e;
-  }
-  function steps(low, high, most) {
-    const raw = (high - low) / most, unit = Math.pow(10, Math.floor(Math.log10(raw)));
-    const step = [1, 2, 2.5, 5, 10].map(m => m * unit).find(s => s >= raw * (1 - 1e-9));
-    const out = []; for (let i = Math.ceil(low / step - 1e-9); i * step <= high * (1 + 1e-9); i++) out.push(i * step + 0);
-    return out;
   }
   // What tells points apart: accelerator and kind of price, what all share left out.
   function called(run, shown) {
@@ -114,32 +109,35 @@
     const far = 3 * Math.max(main.time, run.asked.time_s), quick = all.find(p => !p.late && !p.dear);
     const tall = Math.max(2 * main.cost, 2 * run.asked.cost_usd, quick ? 1.05 * quick.cost : 0);
     const shown = line.filter(p => p.time <= far && p.cost <= tall);
-    const times = [main.time, ...shown.map(p => p.time)], costs = [main.cost, ...shown.map(p => p.cost)];
-    const late = terms.time_s !== null && terms.time_s <= 1.6 * Math.max(...times), dear = terms.cost_usd !== null && terms.cost_usd <= 1.3 * Math.max(...costs);
-    const low = Math.min(late ? terms.time_s : Infinity, ...times) * 0.85, high = 1.12 * Math.max(late ? terms.time_s : 0, ...times);
-    const top = 1.08 * Math.max(dear ? terms.cost_usd : 0, ...costs);
-    const x = t => L + (W - L - R) * Math.log(t / low) / Math.log(high / low), floor = 0.94 * Math.min(dear ? terms.cost_usd : Infinity, ...costs), bottom = floor < 0.35 * top ? 0 : floor, y = c => H - B - (H - T - B) * (c - bottom) / (top - bottom);
-    const per = top >= 1e4 ? 1000 : 1;
-    for (const c of steps(bottom / per, top / per, 5)) {
+    const drawn = [main, ...shown], per = Math.max(...drawn.map(p => p.cost)) >= 1e4 ? 1000 : 1;
+    const across = plane.axis(drawn.map(p => p.time / DAY), terms.time_s === null ? null : terms.time_s / DAY);
+    const up = plane.axis(drawn.map(p => p.cost / per), terms.cost_usd === null ? null : terms.cost_usd / per);
+    const x = t => L + (W - L - R) * across.share(t / DAY), y = c => H - B - (H - T - B) * up.share(c / per);
+    const late = across.limit !== null, dear = up.limit !== null;
+    let last = Infinity;
+    for (const c of plane.ticks(up, 5)) {
+      if (last - y(c * per) < 14) continue;
+      last = y(c * per);
       el(svg, "path", { class: "grid-line", d: `M${L} ${y(c * per)}L${W - R} ${y(c * per)}`, fill: "none" });
-      el(svg, "text", { class: "soft", x: L - 6, y: y(c * per) + 4, "text-anchor": "end", "font-size": 12 }, group(c, c % 1 ? 1 : 0));
+      el(svg, "text", { class: "soft", x: L - 6, y: y(c * per) + 4, "text-anchor": "end", "font-size": 12 }, group(c, c % 1 ? c < 1 ? 2 : 1 : 0));
     }
-    let last = -99;
-    for (let e = -2; e < 5; e++) for (const m of [1, 2, 5]) {
-      const d = m * Math.pow(10, e), at = x(d * DAY);
-      if (d * DAY < low || d * DAY > high || at - last < 34) continue;
+    last = -99;
+    for (const d of plane.ticks(across, 8)) {
+      const at = x(d * DAY);
+      if (at - last < 34) continue;
       last = at;
       el(svg, "path", { class: "soft-line", d: `M${at} ${H - B}v4`, fill: "none" });
-      el(svg, "text", { class: "soft", x: at, y: H - B + 17, "text-anchor": "middle", "font-size": 12 }, String(+d.toPrecision(3)));
+      el(svg, "text", { class: "soft", x: at, y: H - B + 17, "text-anchor": "middle", "font-size": 12 }, String(d));
     }
-    el(svg, "text", { class: "ink", x: W - R, y: H - 6, "text-anchor": "end", "font-size": 12 }, words.ui_axis_days);
-    el(svg, "text", { class: "ink", x: 4, y: 32, "font-size": 12 }, per > 1 ? words.ui_axis_usd : words.ui_axis_usd_plain);
+    const title = (name, axis) => words[axis.log ? name + "_log" : name];
+    el(svg, "text", { class: "ink", x: W - R, y: H - 6, "text-anchor": "end", "font-size": 12 }, title("ui_axis_days", across));
+    el(svg, "text", { class: "ink", x: 4, y: 32, "font-size": 12 }, title(per > 1 ? "ui_axis_kusd" : "ui_axis_usd", up));
     const name = (x, y, text, end) => el(svg, "text", { class: "ink", x, y, "text-anchor": end ? "end" : "start", "font-size": 12 }, text);
     if (late) el(svg, "path", { class: "limit-line", d: `M${x(terms.time_s)} ${T}V${H - B}`, "stroke-dasharray": "5 3", fill: "none" });
-    if (terms.time_s !== null) name(late ? Math.max(x(terms.time_s), 190) : W - R, T - 4, fill(words.ui_limit_days, { days: days(terms.time_s) }) + (late ? "" : " →"), true);
+    if (terms.time_s !== null) name(late ? Math.max(x(terms.time_s), 190) : W - R, T - 4, fill(words.ui_limit_days, { days: days(terms.time_s) }) + (late ? "" : across.end ? " →" : " ←"), true);
     if (dear) el(svg, "path", { class: "limit-line", d: `M${L} ${y(terms.cost_usd)}H${W - R}`, "stroke-dasharray": "5 3", fill: "none" });
     const end = late && x(terms.time_s) > W / 2 ? x(terms.time_s) - 6 : W - R; // not across the other limit's line
-    if (terms.cost_usd !== null) name(end, dear ? y(terms.cost_usd) - 5 : T + 12, fill(words.ui_limit_usd, { usd: usd(terms.cost_usd) }) + (dear ? "" : " ↑"), true);
+    if (terms.cost_usd !== null) name(end, dear ? y(terms.cost_usd) + (y(terms.cost_usd) < T + 16 ? 14 : -5) : up.end ? T + 12 : H - B - 6, fill(words.ui_limit_usd, { usd: usd(terms.cost_usd) }) + (dear ? "" : up.end ? " ↑" : " ↓"), true);
     let path = "";
     for (const p of shown) path += path ? `H${x(p.time)}V${y(p.cost)}` : `M${x(p.time)} ${y(p.cost)}`;
     el(svg, "path", { class: "soft-line", d: path, fill: "none" });
