@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.api.inputs import Folders, folders
+from planner.reading.quantities import parse_date
 from planner.results.result import Row, Rows
-from planner.units import PlannerError, parse_date
+from planner.units import PlannerError
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog

@@ -22,8 +22,9 @@ from planner.api.inputs import (
     load_scenario,
     several,
 )
+from planner.reading.quantities import parse_count, parse_date
 from planner.results.result import InfeasibleError, Result
-from planner.units import PlannerError, parse_count, parse_date
+from planner.units import PlannerError
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog

@@ -10,7 +10,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from planner.units import PlannerError, parse_date
+from planner.reading.quantities import parse_date
+from planner.units import PlannerError
 
 if TYPE_CHECKING:
     from pandas import DataFrame

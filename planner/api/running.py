@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from planner.api.inputs import Changes, Folders, PlanLike, ScenarioLike, load_plan, load_scenario
 from planner.money import money_of
-from planner.units import PlannerError, parse_count, parse_date, parse_number
+from planner.reading.quantities import parse_count, parse_date, parse_number
+from planner.units import PlannerError
 
 if TYPE_CHECKING:
     from planner.report.iterations import IterationCount

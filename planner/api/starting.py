@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from planner.api.inputs import Folders, folders, load_scenario
 from planner.files import write_all
 from planner.reading import read_json
-from planner.units import PlannerError, parse_date, parse_duration, parse_money, shown, split_count
+from planner.reading.quantities import parse_date, parse_duration, parse_money, split_count
+from planner.units import PlannerError, shown
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from planner.reading import one_line, read_bytes
+from planner.reading.names import nearest_or_all
 from planner.reading.tree import Node, read_yaml
-from planner.units import PlannerError, nearest_or_all
+from planner.units import PlannerError
 
 SHIPPED = "shipped"  # the name of planner's own layer
 KINDS = ("datasheet", "measured", "derived", "recalled", "user")

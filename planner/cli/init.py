@@ -43,7 +43,7 @@ def init(
     Example: planner init --model llama3-8b --gpus "8 x a100-sxm4-80gb" --data "10k samples" --epochs 3
     """
     from planner import api
-    from planner.units import parse_number
+    from planner.reading.quantities import parse_number
 
     if file.exists():
         raise PlannerError(f"{file} is there already; name another file, or remove it")

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from planner.money import USD, money_of
 from planner.reading import read_bytes
+from planner.reading.names import did_you_mean
 from planner.reading.tree import MAX_BYTES, read_yaml
 from planner.scenario.build import quota_of
 from planner.scenario.fields import AMOUNT, SURE, Reading, Text, duration, real
 from planner.scenario.machines import CLUSTER
 from planner.scenario.names import catalog_names, why_absent
 from planner.scenario.tables import Key, KeyedMap, Many
-from planner.units import PlannerError, did_you_mean
+from planner.units import PlannerError
 
 if TYPE_CHECKING:
     from planner.search import Fleet

@@ -11,7 +11,8 @@ from typing import Any
 
 from planner.interop.files import Document, shown, truth, whole
 from planner.interop.neox_keys import misspelt
-from planner.units import PlannerError, did_you_mean
+from planner.reading.names import did_you_mean
+from planner.units import PlannerError
 
 MOST_UNKNOWN = 50  # keys that are compared with the known ones: a file with more is no config
 MOST_LETTERS = 60  # of a key

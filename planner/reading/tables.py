@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.files import unguarded
+from planner.reading.names import did_you_mean, nearest_or_all
 from planner.reading.text import MAX_BYTES, fault, one_line, read_bytes, text_of
-from planner.units import did_you_mean, nearest_or_all
 
 _QUOTED = "a text that holds a comma stands in double quotes"
 

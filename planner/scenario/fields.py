@@ -13,8 +13,10 @@ from typing import Any, Protocol, TypeVar
 
 from planner import units
 from planner.money import CURRENCIES, SIGNS
+from planner.reading import names, quantities
+from planner.reading.names import did_you_mean
 from planner.reading.tree import Node
-from planner.units import PlannerError, did_you_mean, shown
+from planner.units import PlannerError, shown
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -124,7 +126,7 @@ class Name:
                 raise fail(node.where, path, f"accelerator {shown(text)} is not in the catalog, {why}")
             if self.what == "accelerator":
                 return self._part(node, path, text, known())
-            return with_place(node, path, lambda: units.check_name(text, known(), self.what))
+            return with_place(node, path, lambda: names.check_name(text, known(), self.what))
         return [text] if self.several else text
 
     def _part(self, node: Node, path: str, text: str, known: Sequence[str]) -> str | list[str]:
@@ -235,7 +237,7 @@ def whole(least: int = 1, most: int = 10**15, unit: str = "") -> Quantity:
     word = f"(\\s*{unit[:-1]}s?)?" if unit else ""
     wanted = f"a whole number{f' of {unit}' if unit else ''} of at least {least:,}"
     return Quantity(
-        lambda text: units.parse_count(text, unit),
+        lambda text: quantities.parse_count(text, unit),
         wanted,
         f"{_SCALED}{word}",
         least=least,
@@ -251,7 +253,7 @@ def real(*, least: float | None = None, above: float | None = None, most: float 
     said = [f"{word} {units.format_number(limit)}" for word, limit in limits if limit is not None]
     wanted = f"a number {' and '.join(said)}".rstrip()
     return Quantity(
-        lambda text: units.parse_number(text, wanted),
+        lambda text: quantities.parse_number(text, wanted),
         wanted,
         _NUMBER,
         least=least,
@@ -265,7 +267,7 @@ def real(*, least: float | None = None, above: float | None = None, most: float 
 def duration(*, above: float | None = 0.0, least: float | None = None) -> Quantity:
     """A time with its unit, in seconds."""
     return Quantity(
-        units.parse_duration,
+        quantities.parse_duration,
         "a time with its unit, such as `14 days`",
         r"[0-9].*[A-Za-z]",
         above=above,
@@ -277,7 +279,7 @@ def duration(*, above: float | None = 0.0, least: float | None = None) -> Quanti
 def money(*, above: float | None = 0.0, least: float | None = None) -> Quantity:
     """US dollars."""
     return Quantity(
-        units.parse_money,
+        quantities.parse_money,
         "an amount in US dollars, such as `80k USD`",
         rf"((USD|US\$|\$)\s*)?{_SCALED}\s*(USD|US\$|\$|[dD]ollars?)?",
         above=above,
@@ -289,7 +291,7 @@ def money(*, above: float | None = 0.0, least: float | None = None) -> Quantity:
 
 _UNITS = "|".join((*map(re.escape, SIGNS), *CURRENCIES, "[dD]ollars?", r"(GPU|gpu|[nN]ode)[- ]?([hH]ours?|h)"))
 AMOUNT = Quantity(
-    units.parse_amount,
+    quantities.parse_amount,
     "an amount, such as `80k USD`, `130k EUR` or `20000 GPU-hours`",
     rf"(({_UNITS})\s*)?{_SCALED}\s*({_UNITS})?",
     above=0.0,
@@ -297,14 +299,16 @@ AMOUNT = Quantity(
     show=units.format_number,
 )
 RATE = Quantity(
-    units.parse_bandwidth,
+    quantities.parse_bandwidth,
     "a data rate, such as `3200 Gbit/s` (a node's) or `400 Gbit/s/gpu`",
     r"[0-9][0-9,_.eE+]*\s*[kMGTmgt]?[A-Za-z]+(\s*/\s*s|ps)(.*)",
 )
-DAY = Quantity(units.parse_date, "a date, such as `2027-03-01`", r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-SIZE = Quantity(units.parse_bytes, "an amount of data, such as `20 TB`", r"[0-9][0-9,_.eE+]*\s*[kKMGTP]?i?B", above=0)
+DAY = Quantity(quantities.parse_date, "a date, such as `2027-03-01`", r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+SIZE = Quantity(
+    quantities.parse_bytes, "an amount of data, such as `20 TB`", r"[0-9][0-9,_.eE+]*\s*[kKMGTP]?i?B", above=0
+)
 SURE = Quantity(
-    units.parse_fraction,
+    quantities.parse_fraction,
     "a probability, such as `0.8` or `80 %`",
     r"[0-9.]+(e-?[0-9]+)?\s*%?",
     above=0,
@@ -313,7 +317,7 @@ SURE = Quantity(
     show=units.format_number,
 )
 SHARE = Quantity(
-    units.parse_fraction,
+    quantities.parse_fraction,
     "a share, such as `0.8` or `80 %`",
     r"[0-9.]+(e-?[0-9]+)?\s*%?",
     least=0,

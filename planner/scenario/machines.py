@@ -8,6 +8,7 @@ from dataclasses import replace
 from planner import units
 from planner.catalog.fabrics import FABRICS
 from planner.catalog.ownership import KEYS as OWNERSHIP_KEYS
+from planner.reading import quantities
 from planner.scenario.fields import (
     CLOUD,
     DAY,
@@ -201,7 +202,7 @@ def _overhead(text: str) -> float:
     if share:
         meant = units.format_number(round(1.0 + float(share[1]) / 100.0, 6))
         raise PlannerError(f"`{text}` is a share, and this is a factor on time: write `{meant}` for {share[0]} on top")
-    return 1.0 if text == "none" else units.parse_number(text, _OVERHEAD_WANTED)
+    return 1.0 if text == "none" else quantities.parse_number(text, _OVERHEAD_WANTED)
 
 
 _OVERHEAD = Shape(

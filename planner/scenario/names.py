@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from planner.reading.names import did_you_mean
 from planner.spec.model import ModelSpec
-from planner.units import PlannerError, did_you_mean, shown
+from planner.units import PlannerError, shown
 from planner.workload import load_model, model_names
 
 if TYPE_CHECKING:

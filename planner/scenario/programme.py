@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from planner.money import Money
+from planner.reading.names import did_you_mean
 from planner.reading.tree import Node
 from planner.scenario.build import Builder, Models, Values, quota_of
 from planner.scenario.currency import Rates, ask_lines, budget_usd, money_of_scenario
@@ -17,7 +18,7 @@ from planner.scenario.sections import SCENARIO
 from planner.spec.model import ModelSpec
 from planner.spec.programme import Programme, Reservation, Stage, Transfer
 from planner.spec.scenario import Budget, Cluster, Objective, OwnCluster, Quota, Scenario
-from planner.units import PlannerError, did_you_mean, shown
+from planner.units import PlannerError, shown
 from planner.words import say
 from planner.workload import model_from_mapping
 

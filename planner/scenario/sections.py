@@ -8,6 +8,7 @@ from planner import units
 from planner.catalog.framework_names import framework_aliases
 from planner.catalog.paths import framework_files
 from planner.money import CURRENCIES, HOURS
+from planner.reading import quantities
 from planner.scenario.fields import (
     AMOUNT,
     DAY,
@@ -72,7 +73,7 @@ _BATCH_UNITS = r"(\s*(tokens?|sequences?|samples?))?"
 
 
 def _batch_size(text: str) -> tuple[int, str]:
-    number, unit = units.split_count(text)
+    number, unit = quantities.split_count(text)
     if unit not in ("", "tokens", "sequences", "samples"):
         raise units.PlannerError(f"`{text}` counts {unit}; a batch is a number of sequences or of tokens")
     return number, text.strip() if unit == "tokens" else ""

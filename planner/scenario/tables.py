@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from planner.reading.names import did_you_mean
 from planner.reading.tree import Node, scalar_node
 from planner.scenario.fields import Json, Kind, Reading, fail, listed
-from planner.units import did_you_mean, shown
+from planner.units import shown
 
 
 @dataclass(frozen=True)

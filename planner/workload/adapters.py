@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from planner.reading.names import did_you_mean
 from planner.spec.adapter import ALL_LINEAR, Adapter
 from planner.spec.model import MLASpec, ModelSpec, MoESpec, RecurrentSpec
-from planner.units import PlannerError, did_you_mean, shown
+from planner.units import PlannerError, shown
 from planner.workload.counts import parameter_counts
 from planner.workload.flops import Flops
 from planner.workload.recurrent import widths

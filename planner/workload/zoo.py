@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from planner.reading.names import did_you_mean
 from planner.spec.model import (
     ACTIVATIONS,
     MIXERS,
@@ -25,7 +26,7 @@ from planner.spec.model import (
     RecurrentSpec,
     SparseSpec,
 )
-from planner.units import PlannerError, did_you_mean
+from planner.units import PlannerError
 from planner.workload.layers import check_pattern
 
 if TYPE_CHECKING:
