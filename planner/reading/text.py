@@ -38,6 +38,11 @@ def fault(path: Path | str, what: str, line: int = 0) -> PlannerError:
     return PlannerError(say("reading.at", file=printable_name(path), what=kept))
 
 
+def wrong_at(where: str, what: str) -> PlannerError:
+    """The error of a place that is named already."""
+    return PlannerError(say("reading.at", file=where, what=what))
+
+
 def line_of(text: str | bytes, at: int) -> int:
     """The line of a place in a text, counted from 1."""
     return (text[:at].count("\n") if isinstance(text, str) else text[:at].count(b"\n")) + 1

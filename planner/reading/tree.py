@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from planner.reading.text import UNSEEN, text_of
+from planner.reading.text import UNSEEN, text_of, wrong_at
 from planner.units import PlannerError, shown
 from planner.words import Sentence, phrase, say
 from planner.words.languages import templates
@@ -102,9 +102,9 @@ def _document(text: str, name: str, holds: str = "") -> Node:
         mark = error.problem_mark or error.context_mark
         place = builder.place(mark) if mark else name
         reason = _first_line(", ".join(part for part in (error.context, error.problem) if part))
-        raise _fault(place, say("tree.not_yaml", why=reason)) from None
+        raise wrong_at(place, say("tree.not_yaml", why=reason)) from None
     except yaml.YAMLError as error:
-        raise _fault(_unreadable(text, name), say("tree.unreadable", why=_first_line(str(error)))) from None
+        raise wrong_at(_unreadable(text, name), say("tree.unreadable", why=_first_line(str(error)))) from None
 
 
 class _Builder:
@@ -125,12 +125,12 @@ class _Builder:
         while isinstance(event, yaml.StreamStartEvent | yaml.DocumentStartEvent):
             event = self._next()
         if isinstance(event, yaml.StreamEndEvent):
-            raise _fault(self._name, say("tree.empty_scenario" if self._holds == "scenario" else "tree.empty"))
+            raise wrong_at(self._name, say("tree.empty_scenario" if self._holds == "scenario" else "tree.empty"))
         root = self._node(event, 1)
         self._next()
         after = self._next()
         if isinstance(after, yaml.DocumentStartEvent):
-            raise _fault(self.place(after.start_mark), say("tree.second", holds=phrase("holds", self._holds)))
+            raise wrong_at(self.place(after.start_mark), say("tree.second", holds=phrase("holds", self._holds)))
         return root
 
     def _next(self) -> Any:
@@ -141,14 +141,14 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             return self._count(self._alias(event.anchor, where), where)
         if getattr(event, "tag", None):
-            raise _fault(where, say("tree.tag", tag=shown(event.tag)))
+            raise wrong_at(where, say("tree.tag", tag=shown(event.tag)))
         if depth > MAX_DEPTH:
-            raise _fault(where, say("tree.deep", most=MAX_DEPTH))
+            raise wrong_at(where, say("tree.deep", most=MAX_DEPTH))
         if event.anchor:
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
             if UNSEEN.search(event.value):
-                raise _fault(where, say("tree.control", text=shown(event.value)))
+                raise wrong_at(where, say("tree.control", text=shown(event.value)))
             plain = event.style is None or event.style == ""
             node = Node(where, _resolve(event.value) if plain else event.value, event.value)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -163,12 +163,12 @@ class _Builder:
         node = self._anchors.get(anchor)
         if node is None:
             code = "tree.inside_itself" if anchor in self._anchors else "tree.no_alias"
-            raise _fault(where, say(code, alias=shown("*" + anchor)))
+            raise wrong_at(where, say(code, alias=shown("*" + anchor)))
         return node
 
     def _count(self, node: Node, where: str) -> Node:
         if node.size > MAX_NODES:
-            raise _fault(where, say("tree.many", most=MAX_NODES, holds=phrase("holds", self._holds)))
+            raise wrong_at(where, say("tree.many", most=MAX_NODES, holds=phrase("holds", self._holds)))
         return node
 
     def _sequence(self, where: str, depth: int) -> Node:
@@ -192,7 +192,7 @@ class _Builder:
                 first = node.key_where[key]
                 if isinstance(first, Sentence):  # of a file
                     first = say("tree.line", line=first.values["line"])
-                raise _fault(key_where, say("tree.twice", key=shown(key), first=first))
+                raise wrong_at(key_where, say("tree.twice", key=shown(key), first=first))
             fields[key] = value
             node.key_where[key] = key_where
             node.size += value.size + 1
@@ -202,11 +202,11 @@ class _Builder:
     @staticmethod
     def _key(event: Any, where: str) -> str:
         if not isinstance(event, yaml.ScalarEvent):
-            raise _fault(where, say("tree.key_no_word"))
+            raise wrong_at(where, say("tree.key_no_word"))
         if event.tag or event.anchor:
-            raise _fault(where, say("tree.key_tagged", key=shown(event.value)))
+            raise wrong_at(where, say("tree.key_tagged", key=shown(event.value)))
         if event.value == "<<":
-            raise _fault(where, say("tree.merge_key"))
+            raise wrong_at(where, say("tree.merge_key"))
         return str(event.value)
 
 
@@ -238,10 +238,6 @@ def _line(name: str, line: int) -> Sentence:
     """The place of a value: what `say` would make, without its pains, as every value has one."""
     values = {"file": name, "line": line}
     return Sentence(templates("en")["reading.line"].format(**values), "reading.line", values)
-
-
-def _fault(where: str, what: str) -> PlannerError:
-    return PlannerError(say("reading.at", file=where, what=what))
 
 
 def _unreadable(text: str, name: str) -> str:

@@ -15,6 +15,7 @@ from planner import units
 from planner.money import CURRENCIES, SIGNS
 from planner.reading import names, quantities
 from planner.reading.names import did_you_mean
+from planner.reading.text import wrong_at
 from planner.reading.tree import Node
 from planner.units import PlannerError, shown
 from planner.words import say
@@ -52,7 +53,7 @@ class Kind(Protocol):
 def fail(where: str, path: str, message: str) -> PlannerError:
     """The sentence of one mistake: place, key, message."""
     place = say("reading.within", where=where, path=path) if where and path else where or path
-    return PlannerError(say("reading.at", file=place, what=message) if place else message)
+    return wrong_at(place, message) if place else PlannerError(message)
 
 
 def _scalar(node: Node, path: str, wanted: str) -> str:
