@@ -356,7 +356,9 @@ def _placed(node: Node, more: str) -> Node:
     """The tree, `more` told of its place."""
     fields_ = None if node.fields is None else {key: _placed(child, more) for key, child in node.fields.items()}
     items = None if node.items is None else [_placed(child, more) for child in node.items]
-    places = {key: say("reading.within", where=where, path=more) for key, where in node.key_where.items()}
+    places: dict[str, str] = {
+        key: say("reading.within", where=where, path=more) for key, where in node.key_where.items()
+    }
     place = say("reading.within", where=node.where, path=more)
     return Node(place, node.value, node.text, items, fields_, places, node.size)
 
