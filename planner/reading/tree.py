@@ -17,7 +17,6 @@ import yaml
 from planner.reading.text import UNSEEN, text_of, wrong_at
 from planner.units import PlannerError, shown
 from planner.words import Sentence, phrase, say
-from planner.words.languages import templates
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 20_000
@@ -115,10 +114,16 @@ class _Builder:
         self._name = name
         self._holds = holds  # "": a text of one line
         self._anchors: dict[str, Node | None] = {}
+        self._places: dict[int, str] = {}  # what stands on one line shares its place
         self._nodes = 0
 
     def place(self, mark: Any) -> str:
-        return _line(self._name, mark.line + 1) if self._holds else self._name
+        if not self._holds:
+            return self._name
+        line = mark.line + 1
+        if line not in self._places:
+            self._places[line] = say("reading.line", file=self._name, line=line)
+        return self._places[line]
 
     def document(self) -> Node:
         event = self._next()
@@ -234,14 +239,8 @@ def _first_line(text: str) -> str:
     return " ".join(text.split("\n")[0].split())[:200] or "unreadable"
 
 
-def _line(name: str, line: int) -> Sentence:
-    """The place of a value: what `say` would make, without its pains, as every value has one."""
-    values = {"file": name, "line": line}
-    return Sentence(templates("en")["reading.line"].format(**values), "reading.line", values)
-
-
 def _unreadable(text: str, name: str) -> str:
     """Place of the first character that YAML does not allow."""
     allowed = re.compile("[\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
     match = allowed.match(text)
-    return _line(name, text[: match.end() if match else 0].count("\n") + 1)
+    return say("reading.line", file=name, line=text[: match.end() if match else 0].count("\n") + 1)
