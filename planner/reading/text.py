@@ -39,8 +39,9 @@ def fault(path: Path | str, what: str, line: int = 0) -> PlannerError:
 
 
 def wrong_at(where: str, what: str) -> PlannerError:
-    """The error of a place that is named already."""
-    return PlannerError(say("reading.at", file=where, what=what))
+    """The error of a place that is named already: what is wrong, in no more characters than a sentence has."""
+    kept = what if len(what) <= LONGEST and what.isprintable() else one_line(what)
+    return PlannerError(say("reading.at", file=where, what=kept))
 
 
 def line_of(text: str | bytes, at: int) -> int:

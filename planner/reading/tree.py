@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from planner.files import printable_name
 from planner.reading.text import UNSEEN, text_of, wrong_at
 from planner.units import PlannerError, shown
 from planner.words import Sentence, phrase, say
@@ -73,6 +74,7 @@ def read_yaml(content: bytes, name: str, holds: str = "scenario") -> Node:
     PlannerError
         With file and line, for whatever is not one plain YAML document of a reasonable size.
     """
+    name = printable_name(name)
     if len(content) > MAX_BYTES:
         raise PlannerError(say("tree.too_long", name=name, most=MAX_BYTES, holds=phrase("holds", holds)))
     return _document(text_of(content, name), name, holds)

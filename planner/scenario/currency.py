@@ -24,7 +24,7 @@ def money_of_scenario(draft: Draft, rates: Rates) -> Money:
     said = cost[1] if cost is not None else ""
     if isinstance(given, dict):
         per_usd = given["per_usd"] if given["per_usd"] is not None else 1.0 / given["usd"]
-        money = Money(given["code"], per_usd, given["as_of"], given["source"] or "the scenario")
+        money = Money(given["code"], per_usd, given["as_of"], given["source"] or say("currency.scenario"))
         if money.unit == "USD":
             raise draft.fail("currency", say("currency.usd_needs_no_rate"))
     else:
