@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from planner.units import PlannerError, nearest
+from planner.words import phrase, say
 
 YAML = (".yaml", ".yml")
 _PREFIX, _SUFFIX = ".planner-", ".part"
@@ -46,7 +47,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         with ExitStack() as stack:
             _staged(target.parent, data, _mode(target), stack).replace(target)
     except (OSError, ValueError) as error:
-        raise PlannerError(f"cannot write {printable_name(path)}: {_why(error)}") from None
+        raise PlannerError(say("files.cannot_write", place=printable_name(path), why=_why(error))) from None
 
 
 def write_all(folder: Path, files: Mapping[str, str | bytes], scripts: Collection[str] = ()) -> list[Path]:
@@ -77,13 +78,13 @@ def write_all(folder: Path, files: Mapping[str, str | bytes], scripts: Collectio
             for name in files:
                 place = folder / name
                 if place.exists() and not (place.is_file() and os.access(place, os.W_OK)):
-                    raise PlannerError(f"cannot write {printable_name(place)}: it is a folder, a device or protected")
+                    raise PlannerError(say("files.protected", place=printable_name(place)))
             place = folder
             _write_into(root, files, scripts)
     except (OSError, ValueError) as error:
         if isinstance(error, PlannerError):
             raise
-        raise PlannerError(f"cannot write to {printable_name(place)}: {_why(error)}") from None
+        raise PlannerError(say("files.cannot_write_to", place=printable_name(place), why=_why(error))) from None
     return [folder / name for name in files]
 
 
@@ -104,11 +105,12 @@ def finish(folder: Path) -> None:
         for part, name in left:
             inside = not Path(name).is_absolute() and ".." not in Path(name).parts
             if not (inside and _PART.fullmatch(part)):
-                raise ValueError("it is none of planner's")
+                raise PlannerError(say("files.not_planners"))
         _rename(folder, left)
         journal.unlink(missing_ok=True)
     except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise PlannerError(f"{printable_name(journal)} says what to finish, and it cannot be: {_why(error)}") from None
+        said = say("files.unfinished", journal=printable_name(journal), why=_why(error))
+        raise PlannerError(said) from None
 
 
 def _write_folder(root: Path, files: Mapping[str, str | bytes], scripts: Collection[str]) -> None:
@@ -244,7 +246,9 @@ def _same_disk(one: Path, other: Path) -> bool:
 
 
 def _why(error: Exception) -> str:
-    return getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+    if isinstance(error, PlannerError):
+        return error.args[0]  # type: ignore[no-any-return]
+    return phrase("system", getattr(error, "strerror", None) or " ".join(str(error).split())[:200])
 
 
 def guarded(cell: object) -> object:
@@ -275,21 +279,27 @@ def _is_number(text: str) -> bool:
 
 def missing_file(path: Path, endings: Iterable[str] = YAML) -> str:
     """The sentence for a file that is not there: which may be meant, else which with its ending or `endings` are."""
-    wanted = f"{printable_name(path)}: there is no such file"
+    file = printable_name(path)
     kinds = tuple(dict.fromkeys(filter(None, (*endings, path.suffix.lower()))))
     try:
         there = sorted(file.name for file in path.parent.iterdir() if file.suffix.lower() in kinds and file.is_file())
     except OSError:
-        return f"{wanted}, nor a folder `{printable_name(path.parent)}` that can be read"
+        return say("files.missing_folder", file=file, folder=printable_name(path.parent))
     stems = {Path(name).stem for name in there}
     near = [path.stem] if path.stem in stems else nearest(path.stem, sorted(stems))
     meant = [f"`{printable_name(path.parent / name)}`" for name in there if Path(name).stem in near]
     if meant:
-        return f"{wanted}; did you mean {' or '.join(meant[:3])}?"
+        return say("files.meant", file=file, names=_either(meant[:3]))
     if not there:
-        return f"{wanted}, and none that ends in {' or '.join(kinds)} beside it" if kinds else wanted
-    more = f" and {len(there) - _LISTED:,} more" if len(there) > _LISTED else ""
-    return f"{wanted}; beside it are {', '.join(map(printable_name, there[:_LISTED]))}{more}"
+        return say("files.none_of_kind", file=file, kinds=_either(kinds)) if kinds else say("files.missing", file=file)
+    names = [printable_name(name) for name in there[:_LISTED]]
+    if len(there) > _LISTED:
+        return say("files.beside_more", file=file, names=names, more=len(there) - _LISTED)
+    return say("files.beside", file=file, names=names)
+
+
+def _either(names: Sequence[str]) -> str:
+    return say("names.either", some=names[0], other=_either(names[1:])) if len(names) > 1 else names[0]
 
 
 def printable_name(name: Path | str) -> str:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.api.inputs import Folders, folders
+from planner.reading.quantities import parse_date
 from planner.results.result import Row, Rows
-from planner.units import PlannerError, parse_date
+from planner.units import PlannerError
+from planner.words import say
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
@@ -201,7 +203,7 @@ def import_catalog(
     files = [] if dry_run else write_snapshot(outcome, folder, day.isoformat(), name, replace=replace)
     notes = []
     if newest > day.isoformat():
-        notes.append(f"{folder.name} has a newer snapshot, {newest}: plans use that one, --prices {day} these prices")
+        notes.append(say("api_catalogs.newer", folder=folder.name, newest=newest, day=day))
     return ImportedPrices(
         "rows",
         tuple({str(key): value for key, value in row.items()} for row in outcome.report.astype(str).to_dict("records")),
@@ -229,13 +231,13 @@ def _read_prices(path: Path, catalog: Catalog, given: date | None) -> tuple[str,
     elif path.is_file() and is_observations(read_csv(path).header):
         name, (reading, day) = SOURCES[OBSERVATIONS], read_observations(path, catalog)
     elif not path.exists():
-        raise PlannerError(f"{path} is neither a SkyPilot catalog folder nor a CSV file of quotes, nor a day's list")
+        raise PlannerError(say("api_catalogs.no_source", path=str(path)))
     elif given is None:
-        raise PlannerError(f"{path.name} does not say of which day its prices are: add --as-of 2026-11-24")
+        raise PlannerError(say("api_catalogs.no_day", file=path.name))
     elif path.is_dir():
         return "skypilot", read_skypilot(path, catalog, given), given
     else:
         return path.stem, read_quotes(path, catalog, given), given
     if given not in (None, day):
-        raise PlannerError(f"{path.name} says that its prices are of {day}, and --as-of {given}; leave --as-of out")
+        raise PlannerError(say("api_catalogs.other_day", file=path.name, day=day, given=given))
     return name, reading, day

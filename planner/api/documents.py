@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as calendar
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,10 @@ from planner.api.inputs import (
     load_scenario,
     several,
 )
+from planner.reading.quantities import parse_count, parse_date
 from planner.results.result import InfeasibleError, Result
-from planner.units import PlannerError, parse_count, parse_date
+from planner.units import PlannerError
+from planner.words import say
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
@@ -155,7 +158,7 @@ def export(
 
         return LaunchFiles(focus_files(answer, parse_date(start) if isinstance(start, str) else start, by), ())
     if start is not None or by != "month":
-        raise PlannerError(f"a first day and periods are of charges (--to focus); --to {to} takes neither")
+        raise PlannerError(say("documents.of_charges", to=to))
     trained = None if scenario is None else trained_of(load_scenario(scenario))
     with naming(*([Path(plan)] if isinstance(plan, str | Path) else [])):
         files, notes = export_files(answer, to, trained)
@@ -213,7 +216,7 @@ def propose(
         with naming(Path(scenario.source)):
             outcomes.append(search.optimize(scenario, *facts))
     if any(outcome.plan is None for outcome in outcomes):
-        raise InfeasibleError("\n".join(_refusals(loaded, outcomes)))
+        raise InfeasibleError(_refusals(loaded, outcomes))
     command = _command(_names(given, loaded), formats, day, lang, changes_of(overrides), folders(overlays))
     proposal = build_proposal(loaded, outcomes, *facts, day=day, language=lang, command=command)
     return ProposalFiles(proposal, rendered(proposal, wanted))
@@ -238,14 +241,10 @@ def _of_programme(
 
     with naming(Path(programme.source)):
         if programme.cost_left_out:
-            raise PlannerError(
-                "a programme's proposal asks for money, and no price of your machines is stated: write"
-                " `usd_per_gpu_hour` or `ownership` under cluster.own"
-            )
+            raise PlannerError(say("documents.no_price"))
         answer = search.optimize_programme(programme, *facts)
         if answer.status != "optimal":
-            changes = "".join(f"\n  - {change}" for change in answer.changes)
-            raise InfeasibleError(f"{programme.name}: infeasible; {answer.reason}{changes}")
+            raise InfeasibleError(_refusal(programme.name, answer.reason, answer.changes))
         scaling = scaling_of(programme, answer, *facts)
     return build_programme_proposal(programme, answer, scaling, day=day, language=lang, command=command)
 
@@ -257,14 +256,19 @@ def schema() -> dict[str, Any]:
     return dict(scenario_schema())
 
 
-def _refusals(scenarios: Sequence[Scenario], outcomes: Sequence[Optimization]) -> list[str]:
+def _refusals(scenarios: Sequence[Scenario], outcomes: Sequence[Optimization]) -> str:
     """Why scenarios have no plan, and what would have to give."""
-    return [
-        f"{scenario.name}: infeasible; {outcome.infeasibility.reason}"
-        + "".join(f"\n  - {change.text}" for change in outcome.infeasibility.changes)
+    refused = [
+        _refusal(scenario.name, outcome.infeasibility.reason, [each.text for each in outcome.infeasibility.changes])
         for scenario, outcome in zip(scenarios, outcomes, strict=True)
         if outcome.infeasibility is not None
     ]
+    return reduce(lambda said, more: say("documents.next", said=said, more=more), refused)
+
+
+def _refusal(name: str, reason: str, changes: Iterable[str]) -> str:
+    first: str = say("documents.infeasible", name=name, reason=reason)
+    return reduce(lambda said, change: say("documents.change", said=said, change=change), changes, first)
 
 
 def _command(

@@ -10,7 +10,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from planner.units import PlannerError, parse_date
+from planner.reading.quantities import parse_date
+from planner.units import PlannerError
+from planner.words import say
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -68,7 +70,7 @@ def load_any(source: AnyLike, overrides: Changes = (), overlays: Folders = ()) -
     changes = changes_of(overrides)
     if isinstance(source, Scenario | Programme):
         if changes:
-            raise PlannerError("overrides are for a scenario's file or map; this one has been read already")
+            raise PlannerError(say("inputs.overrides"))
         return source
     if isinstance(source, Mapping):
         return read_any(source, changes, folders(overlays))
@@ -88,7 +90,7 @@ def load_programme(source: AnyLike, overrides: Changes = (), overlays: Folders =
 
     found = load_any(source, overrides, overlays)
     if not isinstance(found, Programme):
-        raise PlannerError(f"{found.source}: it has no `stages`, so it is one run and no programme")
+        raise PlannerError(say("inputs.no_stages", file=found.source))
     return found
 
 
@@ -123,7 +125,7 @@ def load_plan(source: PlanLike) -> Optimization:
     if not isinstance(source, Optimization):
         return read_plan(Path(source))
     if source.plan is None:
-        raise PlannerError("the answer holds no plan: nothing met its budgets")
+        raise PlannerError(say("inputs.no_plan"))
     return source
 
 
@@ -196,7 +198,7 @@ def rows_of(rows: RowsLike, endings: Sequence[str] = ()) -> GivenRows:
     records = rows.to_dict("records") if hasattr(rows, "to_dict") else list(rows)
     for number, record in enumerate(records, 1):
         if not isinstance(record, Mapping):
-            raise PlannerError(f"row {number} is a {type(record).__name__}; a row is a map from column to value")
+            raise PlannerError(say("inputs.row", number=number, kind=type(record).__name__))
     cells = tuple({str(key): _cell(value) for key, value in record.items()} for record in records)
     values = tuple(
         {str(key): None if _cell(value) == "" else value for key, value in record.items()} for record in records

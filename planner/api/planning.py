@@ -24,6 +24,7 @@ from planner.api.inputs import (
 )
 from planner.results.result import InfeasibleError
 from planner.units import PlannerError
+from planner.words import say
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
@@ -79,8 +80,7 @@ def _prices_of(catalog: Catalog, day: date) -> str:
     from planner.catalog.history import younger
 
     later = younger(catalog.prices, day)
-    rest = f"; no price of that day is known of {later:,} offers: theirs are of a later day" if later else ""
-    return f"prices are those of {day}{rest}"
+    return say("planning.prices_later", day=day, later=later) if later else say("planning.prices", day=day)
 
 
 def frontier(
@@ -222,7 +222,7 @@ def simulate(
 
     answer = planned(source, overlays, overrides)
     if answer.plan is None:
-        raise InfeasibleError("no plan meets the budgets, so there is nothing to simulate; `planner optimize` says why")
+        raise InfeasibleError(say("planning.nothing_to_simulate"))
     goal = answer.goal
     found = replay(
         answer.plan,
@@ -243,7 +243,7 @@ def planned(source: ScenarioLike | PlanLike, overlays: Folders, overrides: Chang
     saved = isinstance(source, str | Path) and Path(source).suffix.lower() == ".json"
     if isinstance(source, Optimization) or saved:
         if changes_of(overrides):
-            raise PlannerError("--set: a saved plan cannot be changed; give the scenario instead")
+            raise PlannerError(say("planning.saved"))
         return source if isinstance(source, Optimization) else load_plan(source)  # type: ignore[arg-type]
     return optimize(source, overlays, overrides=overrides)
 
@@ -270,7 +270,7 @@ def sweep(
     from planner.sweeps.run import ask, run
 
     if not isinstance(scenario, str | Path | Mapping):
-        raise PlannerError("a sweep varies a scenario's file or map; this one has been read already")
+        raise PlannerError(say("planning.varied"))
     if isinstance(over, Mapping):
         over = [
             f"{key}={values if isinstance(values, str) else ','.join(str(value) for value in values)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,8 @@ from planner.api.inputs import Folders, ScenarioLike, folders, load_facts
 from planner.money import USD, Money, money_of
 from planner.results import json_form as plan_json
 from planner.results.result import Document
-from planner.units import PlannerError, format_percent
+from planner.units import PlannerError
+from planner.words import say, say_from
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
@@ -89,7 +90,7 @@ def read_probe(
     found = learnt(tables, _setting(planned, before[0]), before)
     if not runs and not found.benches:
         why = [*found.strange.values(), *found.idle.values()]
-        raise PlannerError("; ".join(why) or "give logs of the runs, or tables of nccl-tests or matmuls")
+        raise PlannerError(say("probe_reading.all", said=why) if why else say("probe_reading.nothing"))
     added = add_rows([each.row for each in runs], TABLE, mine, over, of_log=True) if runs else Added(())
     added = replace(added, files={**added.files, **_bench_files(found.benches, mine)})
     said = refit(mine, over, added)
@@ -201,7 +202,7 @@ def _document(
                 "measured": each.measured,
                 "expected": each.modelled,
                 "unit": each.unit,
-                "text": f"{each.measured:.4g} {each.unit} where {each.modelled:.4g} is expected: {each.what}",
+                "text": say_from("probe_reading.bench", asdict(each)),
             }
             for each in benches
         ],
@@ -217,10 +218,10 @@ def _document(
 def _headline(planned: Planned, runs: Sequence[Any], benches: Sequence[Any]) -> str:
     parts = []
     if runs:
-        parts.append(f"{len(runs)} of {len(planned.runs)} short runs")
+        parts.append(say("probe_reading.runs", runs=len(runs), planned=len(planned.runs)))
     if benches:
-        parts.append(f"{len(benches)} bench{'es' if len(benches) > 1 else ''}")
-    return f"{planned.answer.provenance.scenario}: {' and '.join(parts)} learnt"
+        parts.append(say("probe_reading.benches", n=len(benches)))
+    return say("probe_reading.learnt", scenario=planned.answer.provenance.scenario, parts=parts)
 
 
 def _identity(plan: Plan) -> tuple[Any, ...]:
@@ -242,7 +243,13 @@ def _outcome(plan: Plan, planned: Planned) -> dict[str, Any]:
         "p50": scale * spread.p50,
         "p90": scale * spread.p90,
         "chance": plan.p_within_both,
-        "plan": f"{plan.gpus} x {plan.offer.gpu} at {plan.offer.cloud}: {layout_words(plan)}",
+        "plan": say(
+            "probe_reading.plan",
+            gpus=plan.gpus,
+            gpu=plan.offer.gpu,
+            cloud=plan.offer.cloud,
+            layout=layout_words(plan),
+        ),
         "offer": plan.offer.id,
         "gpus": plan.gpus,
         "step_time_s": plan.step_time_s.p50,
@@ -251,13 +258,15 @@ def _outcome(plan: Plan, planned: Planned) -> dict[str, Any]:
 
 def _verdict(before: Mapping[str, Any], after: Mapping[str, Any] | None, *, changed: bool) -> str:
     if after is None:
-        return "Nothing meets the budgets any longer: `planner optimize` says what would have to give."
+        return say("probe_reading.nothing_left")
     ask = after["ask"] / before["ask"] - 1.0
     width = (after["p90"] - after["p10"]) / (before["p90"] - before["p10"]) - 1.0
-    told = f"the ask is {_moved(ask, 'more', 'less')}, its interval {_moved(width, 'wider', 'narrower')}"
-    return f"The plan {'changes' if changed else 'stays'}; {told}."
+    moved = {"ask": _moved(ask, "more", "less"), "width": _moved(width, "wider", "narrower")}
+    return say("probe_reading.changes" if changed else "probe_reading.stays", **moved)
 
 
 def _moved(share: float, more: str, less: str) -> str:
     """0.173 -> "17.3 % more"."""
-    return f"{format_percent(abs(share))} {more if share > 0 else less}" if abs(share) >= 0.0005 else "as it was"
+    if abs(share) < 0.0005:
+        return say("probe_reading.as_it_was")
+    return say(f"probe_reading.{more if share > 0 else less}", share=abs(share))

@@ -13,7 +13,8 @@ from planner.money import GPU_HOURS, USD, Money, in_its_money, money_of
 from planner.reading import read_text
 from planner.results import json_form as plan_json
 from planner.results.result import Document, InfeasibleError
-from planner.units import PlannerError, format_percent
+from planner.units import PlannerError
+from planner.words import say
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
@@ -93,9 +94,9 @@ def _probing(
 
     plan, trained = answer.plan, answer.trained
     if plan is None:
-        raise InfeasibleError("nothing meets the budgets, so there is no plan to measure for; see `planner optimize`")
+        raise InfeasibleError(say("probing.no_plan"))
     if trained is None or answer.goal is None:
-        raise PlannerError("the saved plan does not say what it trains or what was asked; plan anew with this planner")
+        raise PlannerError(say("probing.old_plan"))
     probes = probes_of(plan, trained, *facts)
     decision = Decision.of(plans, answer.goal)
     chosen = _chosen(decision, plans, trained.model, probes, facts, overlays, count)
@@ -114,7 +115,7 @@ def _launch_files(runs: Sequence[Probe], name: str) -> tuple[dict[str, str], lis
         try:
             made, said = launch_files(each, name, number)
         except PlannerError as error:  # it can be measured all the same, by launch files of the user's own
-            made, said = {}, [f"run {number} has no launch files: {error}"]
+            made, said = {}, [say("probing.no_files", number=number, why=error.args[0])]
         files |= {f"{number}/{file}": text for file, text in made.items()}
         notes += [note for note in said if note not in notes]
     return files, notes
@@ -132,7 +133,7 @@ def _plans(
     saved = isinstance(source, Optimization) or isinstance(source, str | Path) and is_saved_plan(Path(source))
     if saved:
         if changes_of(overrides):
-            raise PlannerError("--set changes a scenario, and a saved plan was given")
+            raise PlannerError(say("probing.saved"))
         answer = load_plan(source)  # type: ignore[arg-type]
         others = [each.plan for each in answer.alternatives]
     else:
@@ -271,19 +272,13 @@ def why_not(decision: Decision, chosen: Chosen, probes: Sequence[Probe]) -> str 
     if chosen.picks:
         return None
     if not probes:
-        return "no run of 1 to 4 nodes keeps what a GPU of this plan does: its layout needs more of them at once"
+        return say("probing.no_run")
     amount = money_text if decision.priced else gpu_hours_text
     price = [each.usd if decision.priced else each.gpu_hours for each in probes]
     best = max(range(len(probes)), key=lambda i: chosen.alone[i].total(chosen.now) - price[i])
     told = chosen.alone[best]
     gained = told.total(chosen.now)
     if gained <= price[best]:
-        return (
-            f"none of {len(probes)} short runs is worth its price: the best gains {amount(gained)} for "
-            f"{amount(price[best])}"
-        )
-    moved, least = format_percent(abs(told.ask / chosen.now.ask - 1.0)), format_percent(MATTERS)
-    return (
-        f"the best of {len(probes)} short runs changes the plan with a chance of {chance(told.changes)} and the ask by "
-        f"{moved}; below {least} of each nothing is gained by knowing"
-    )
+        return say("probing.not_worth", runs=len(probes), gain=amount(gained), price=amount(price[best]))
+    moved = {"chance": chance(told.changes), "moved": abs(told.ask / chosen.now.ask - 1.0), "least": MATTERS}
+    return say("probing.little", runs=len(probes), **moved)

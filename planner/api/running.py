@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 
 from planner.api.inputs import Changes, Folders, PlanLike, ScenarioLike, load_plan, load_scenario
 from planner.money import money_of
-from planner.units import PlannerError, parse_count, parse_date, parse_number
+from planner.reading import wrong_at
+from planner.reading.quantities import parse_count, parse_date, parse_number
+from planner.units import PlannerError
+from planner.words import say
 
 if TYPE_CHECKING:
     from planner.report.iterations import IterationCount
@@ -64,16 +67,17 @@ def iterations(
     given = {"--samples": samples, "--tokens": tokens, "--index": index, "--log": log, "SCENARIO": scenario}
     named = [name for name, value in given.items() if value is not None]
     if len(named) != 1:
-        found = f"{' and '.join(named)} were given" if named else "none was given"
-        raise PlannerError(f"give exactly one of {', '.join(given)}: {found}")
+        if named:
+            raise PlannerError(say("running.one_of", names=list(given), given=named))
+        raise PlannerError(say("running.one_of_none", names=list(given)))
     if split and index is None:
-        raise PlannerError("--split is of an --index; samples and tokens are those of training alone")
+        raise PlannerError(say("running.split"))
     batch = None if global_batch is None else _count(global_batch, "--global-batch", "sequences")
     length = None if seq_length is None else _count(seq_length, "--seq-length", "tokens")
     if scenario is not None:
         return _of_scenario(load_scenario(scenario, overrides), length, batch, epochs)
     if overrides:
-        raise PlannerError("--set changes a scenario, and none was given")
+        raise PlannerError(say("running.no_scenario"))
     return _of_data(samples, tokens, index, log, split, length, batch, epochs)
 
 
@@ -159,7 +163,7 @@ def reconcile(
     money = money_of(answer)
     begin = day or (answer.goal.start if answer.goal is not None else None)
     if (sacct is None) == (focus is None):
-        raise PlannerError("give exactly one of sacct and focus: what accounting says comes from one of them")
+        raise PlannerError(say("running.sacct_or_focus"))
     if sacct is not None:
         offer = answer.plan.offer
         each = offer.gpus_per_node or -(-answer.plan.gpus // answer.plan.nodes)
@@ -167,7 +171,7 @@ def reconcile(
         return replace(reconcile_usage(usage, answer.plan, answer.goal, begin), money=money)
     assert focus is not None  # noqa: S101 - one of the two
     if money.hours:
-        raise PlannerError(f"a cost export holds money, and the plan counts {money.unit}: reconcile it with --sacct")
+        raise PlannerError(say("running.money", unit=money.unit))
     bill = read_focus(Path(focus), answer.plan.offer, wanted_of(tags or {}, rates or {}))
     return replace(reconcile_bill(bill, answer.plan, begin), money=money)
 
@@ -224,28 +228,24 @@ def _of_data(
     # A log says its own sequence length; one that is given overrules it, as it does in a scenario.
     length = length or read.seq_length
     if length is None:
-        raise PlannerError("--seq-length is missing: how many tokens has a sequence?")
+        raise PlannerError(say("running.seq_length"))
     run = run_length((read.source,), length, epochs=_epochs(epochs))
     if batch is None:
-        raise PlannerError("--global-batch is missing: how many sequences has an iteration?")
+        raise PlannerError(say("running.global_batch"))
     count = count_iterations(run, batch, remarks=[*read.remarks, *_other_length(length, read.seq_length)])
     return replace(count, remarks=(*count.remarks, *_bare_number(source.samples)))
 
 
 def _bare_number(samples: int | None) -> list[str]:
     """A number of samples is often copied from a log, where it may mean something else."""
-    said = (
-        "taken for the sequences of one epoch; a number from a GPT-NeoX log may count several epochs and be one too "
-        "many: give the log itself (--log), and it is read with its epochs"
-    )
-    return [] if samples is None else [said]
+    return [] if samples is None else [say("running.bare_samples")]
 
 
 def _other_length(length: int, read: int | None) -> list[str]:
     """Sequences of another length than those that the log or the index counted."""
     if read is None or read == length:
         return []
-    return [f"counted anew for sequences of {length:,} tokens; what was read counted sequences of {read:,}"]
+    return [say("running.counted_anew", length=length, read=read)]
 
 
 def _of_scenario(scenario: Scenario, length: int | None, batch: int | None, epochs: Count) -> IterationCount:
@@ -263,7 +263,7 @@ def _pinned(scenario: Scenario) -> int:
     choice = scenario.training.global_batch
     pinned = None if choice is None else choice.pinned
     if pinned is None:
-        raise PlannerError(f"{scenario.source}: the batch is a range; name one with --global-batch")
+        raise PlannerError(say("running.range", file=scenario.source))
     return pinned
 
 
@@ -271,9 +271,9 @@ def _count(given: int | float | str, option: str, unit: str) -> int:
     try:
         count = parse_count(as_int(given) if hasattr(given, "__index__") else given, unit)
     except PlannerError as error:
-        raise PlannerError(f"{option}: {error}") from None
+        raise wrong_at(option, error.args[0]) from None
     if count < 1:
-        raise PlannerError(f"{option}: {given} is less than 1")
+        raise PlannerError(say("running.below_1", option=option, given=given))
     return count
 
 
@@ -281,6 +281,6 @@ def _epochs(given: Count) -> float:
     if given is None:
         return 1.0
     try:
-        return parse_number(given, "a number of epochs, such as `4` or `1.5`")
+        return parse_number(given, say("running.epochs"))
     except PlannerError as error:
-        raise PlannerError(f"--epochs: {error}") from None
+        raise wrong_at("--epochs", error.args[0]) from None

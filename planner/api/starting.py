@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from planner.api.inputs import Folders, folders, load_scenario
 from planner.files import write_all
-from planner.reading import read_json
-from planner.units import PlannerError, parse_date, parse_duration, parse_money, shown, split_count
+from planner.reading import read_json, wrong_at
+from planner.reading.quantities import parse_date, parse_duration, parse_money, split_count
+from planner.units import PlannerError, shown
+from planner.words import say
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
@@ -106,16 +108,13 @@ def _prices(scenario: Scenario, catalog: Catalog) -> list[str]:
     try:
         owned_offers(catalog, scenario.cluster)
     except PlannerError:
-        raise PlannerError(
-            f"--gpus: what {own[0].gpu} costs an hour is not known, and a cost or rented machines beside it need it; "
-            f"write it behind the GPU, `4 x rtx-4090 at 0.40 USD`"
-        ) from None
-    return ["your own are priced by a cost of ownership that is assumed: state usd_per_gpu_hour or ownership"]
+        raise PlannerError(say("starting.no_price", gpu=own[0].gpu)) from None
+    return [say("starting.assumed_price")]
 
 
 def _refuse(path: Path, schema: Path) -> None:
     if path.exists():
-        raise PlannerError(f"{path} is there already; name another file, or remove it")
+        raise PlannerError(say("starting.exists", file=str(path)))
     if schema.exists():
         try:
             found = read_json(schema, MOST_SCHEMA)
@@ -123,7 +122,7 @@ def _refuse(path: Path, schema: Path) -> None:
             found = None
         ours = isinstance(found, dict) and found.get("$id") == "urn:planner:scenario"
         if not ours:
-            raise PlannerError(f"{schema} is there already and is not planner's; write into another folder")
+            raise PlannerError(say("starting.foreign_schema", file=str(schema)))
 
 
 def _lines(
@@ -133,7 +132,7 @@ def _lines(
     own_only = any("own_only: true" in line for line in machines)
     limits = _budget(budget, today)
     if not limits and not own_only:
-        raise PlannerError("--budget: machines that are rented need a time or a cost, such as `14 days` or `5k USD`")
+        raise PlannerError(say("starting.no_budget"))
     name = f"{Path(model).stem if model.endswith('.json') else model}, {data.strip()}"
     lines = [
         f"name: {json.dumps(name, ensure_ascii=False)}",
@@ -158,9 +157,9 @@ def _data(text: str) -> str:
     try:
         _, unit = split_count(amount)
     except PlannerError as error:
-        raise PlannerError(f"--data: {error}") from None
+        raise wrong_at("--data", error.args[0]) from None
     if unit not in ("samples", "sequences", "tokens"):
-        raise PlannerError(f"--data: {shown(said)} may be samples or tokens; write `{amount} samples` or `… tokens`")
+        raise PlannerError(say("starting.samples_or_tokens", data=shown(said), amount=amount))
     key = "tokens" if unit == "tokens" else "samples"
     number = re.split(r"\s+(?=samples?|sequences?|tokens?)|(?<=\d)(?=samples?|sequences?|tokens?)", amount)[0]
     return f"{{{key}: {number}, seq_length: {length}}}"
@@ -175,7 +174,7 @@ def _budget(text: str, today: date | None) -> list[str]:
         found += _limit(said, today)
     keys = [limit.split(":")[0] for limit in found]
     if len(set(keys)) < len(keys) or {"time", "deadline"} <= set(keys):
-        raise PlannerError(f"--budget: {shown(text)} gives one limit twice; one time or day and one cost are enough")
+        raise PlannerError(say("starting.twice", budget=shown(text)))
     return found
 
 
@@ -193,9 +192,7 @@ def _limit(said: str, today: date | None) -> list[str]:
         except PlannerError:
             continue
         return [f"{key}: {said}"]
-    raise PlannerError(
-        f"--budget: {shown(said)} is no time (`14 days`), no cost (`5k USD`), no day (`2027-03-01`) and not `none`"
-    )
+    raise PlannerError(say("starting.no_limit", budget=shown(said)))
 
 
 def _machines(text: str, catalog: Catalog) -> tuple[list[str], str, list[str]]:
@@ -208,13 +205,11 @@ def _machines(text: str, catalog: Catalog) -> tuple[list[str], str, list[str]]:
     priced = _PRICED.fullmatch(said)
     match = _MACHINES.fullmatch(priced[1] if priced else said)
     if match is None:
-        raise PlannerError(
-            f"--gpus: {shown(text)} is not `cloud`, nor a number and a GPU such as `4 x rtx-4090` or `64 h100 or cloud`"
-        )
+        raise PlannerError(say("starting.machines", gpus=shown(text)))
     nodes, size = int(match[1] or 1), int(match[2])
     if match[1] is None and size > NODE:
         if size % NODE:
-            raise PlannerError(f"--gpus: {size} GPUs are no whole nodes of {NODE}; write nodes and GPUs, `3 x 4 h100`")
+            raise PlannerError(say("starting.nodes", gpus=size, node=NODE))
         nodes, size = size // NODE, NODE
     gpu, remarks = _accelerator(match[3], catalog)
     own = [f"name: mine, gpu: {gpu}, gpus_per_node: {size}, nodes: {nodes}"]
@@ -222,7 +217,7 @@ def _machines(text: str, catalog: Catalog) -> tuple[list[str], str, list[str]]:
         own.append(f"usd_per_gpu_hour: {_price(priced[2])!r}")
     if nodes > 1:
         own.append(f"network: {NETWORK}")
-        remarks.append(f"the network between nodes is taken to have {NETWORK}: state yours under cluster.own")
+        remarks.append(say("starting.network", network=NETWORK))
     lines = ["cluster:", f"  own: [{{{', '.join(own)}}}]", f"  own_only: {'false' if rented else 'true'}"]
     if rented:
         lines += [f"  gpus: [{gpu}]", f"  max_gpus: {nodes * size}"]
@@ -233,7 +228,7 @@ def _price(said: str) -> float:
     try:
         return parse_money(_HOURLY.sub("", said))
     except PlannerError as error:
-        raise PlannerError(f"--gpus: {error}") from None
+        raise wrong_at("--gpus", error.args[0]) from None
 
 
 def _precision(gpu: str, catalog: Catalog, remarks: list[str]) -> str:
@@ -243,7 +238,7 @@ def _precision(gpu: str, catalog: Catalog, remarks: list[str]) -> str:
     accelerator = catalog.accelerators[gpu]
     if supports(accelerator, "bf16") or not supports(accelerator, "fp16"):
         return ""
-    remarks.append(f"{gpu} has no bf16: it trains in fp16")
+    remarks.append(say("starting.fp16", gpu=gpu))
     return ", precision: fp16"
 
 
@@ -266,5 +261,5 @@ def _accelerator(name: str, catalog: Catalog) -> tuple[str, list[str]]:
             chosen = meant.id
         else:
             chosen = max(usual, key=lambda each: ("sxm" in each, catalog.accelerators[each].memory_gib))
-        others = ", ".join(each for each in usual if each != chosen)
-        return chosen, [f"{name} is taken as {chosen}; there are also {others}"] if others else []
+        others = [each for each in usual if each != chosen]
+        return chosen, [say("starting.taken_as", name=name, chosen=chosen, others=others)] if others else []

@@ -11,6 +11,7 @@ from planner.api.inputs import Folders, PlanLike, RowsLike, folders, load_facts,
 from planner.results import json_form as plan_json
 from planner.results.result import Document, Result
 from planner.units import PlannerError
+from planner.words import say
 
 if TYPE_CHECKING:
     from planner.catalog import Catalog
@@ -136,8 +137,8 @@ def predict(rows: RowsLike, overlays: Folders = ()) -> Predictions:
 
     facts, given = load_facts(overlays), rows_of(rows)
     if (given.cells or given.of_file) and not {"model", "gpu"} <= set(given.header):
-        found = ", ".join(given.header[:8]) or "none"
-        raise PlannerError(f"{given.place}: needs columns such as model, gpu, gpus, seq_len; found {found}")
+        found = list(given.header[:8]) or [say("csv.none")]
+        raise PlannerError(say("throughput.columns", place=given.place, found=found))
     predicted = tuple(predict_rows(given.cells, *facts, given.name))
     return Predictions(predicted, given.header, given.remarks, given.values, given.name)
 
@@ -214,8 +215,10 @@ def validate(
 
     paths = [Path(rows)] if isinstance(rows, str | Path) else [Path(path) for path in rows]
     judged = judge(paths, load_calibration(folders(overlays)), leave_out, folders(overlays), refit=refit)
-    remarks = [f"{path}: {remark}" for path in paths for remark in read_table(path).remarks()]
-    left = [f"left out: {why}" for why in judged.unreadable.values()]
+    remarks = [
+        say("reading.at", file=str(path), what=remark) for path in paths for remark in read_table(path).remarks()
+    ]
+    left = [say("throughput.left_out", why=why) for why in judged.unreadable.values()]
     said = (*remarks, *left, *counted(run.assumed for run in judged.runs))
     return Validation(report(judged), judged, said)
 
@@ -292,17 +295,13 @@ def choose_runs(rows: RowsLike, count: int, overlays: Folders = ()) -> NextRuns:
     cells, place = given.cells, given.place
     over = tuple(each for each in folders(overlays) if each.is_dir())
     if not cells or not {"model", "gpu"} <= set(cells[0]):
-        lacks = "is no such table" if cells else "has no rows"
-        raise PlannerError(
-            f"{place}: --choose takes a table of runs with the columns of catalogs/measured; this {lacks}"
-        )
+        raise PlannerError(say("throughput.no_table" if cells else "throughput.no_rows", place=place))
     runs = runs_of(cells, given.name, over)
     open_ = [row for row, run in enumerate(runs) if not run.tokens_per_s_per_gpu]
     if not open_:
-        raise PlannerError(f"{place}: every row states tokens_per_s_per_gpu; leave it empty in the rows to choose from")
+        raise PlannerError(say("throughput.all_measured", place=place))
     if count > len(open_):
-        only = f"{len(open_):,} row{'' if len(open_) == 1 else 's'}"
-        raise PlannerError(f"--choose {count}: {place} has only {only} without tokens_per_s_per_gpu")
+        raise PlannerError(say("throughput.too_few", count=count, place=place, n=len(open_)))
     known, calibration = known_runs(runs, over), load_calibration(over)
     picks = next_runs([runs[row] for row in open_], known, calibration, count)
     order = [open_[pick.index] for pick in picks]
@@ -329,14 +328,11 @@ def _measured(run: RowsLike, overlays: Sequence[Path]) -> tuple[list[Mapping[str
 
     given = rows_of(run, (".csv", ".log"))
     if not measured(given.cells):
-        raise PlannerError(
-            f"{given.place}: no row states tokens_per_s_per_gpu; give a table with the columns of catalogs/measured, "
-            "or a training log with --plan"
-        )
+        raise PlannerError(say("throughput.no_throughput", place=given.place))
     kept, refused = readable(given.cells, given.name, overlays)
     if refused and not measured(kept):
         raise PlannerError(refused[0])
-    return kept, given.name, [*given.remarks, *(f"left out: {why}" for why in refused)]
+    return kept, given.name, [*given.remarks, *(say("throughput.left_out", why=why) for why in refused)]
 
 
 def _typed(row: Mapping[str, str]) -> dict[str, float | bool | str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from planner.api.catalogs import ImportedPrices, Part
@@ -37,7 +38,7 @@ from planner.tracking.actuals import Actuals
 from planner.tracking.programme import ProgrammeProgress
 from planner.tracking.progress import Progress
 from planner.tracking.replan import Continuation
-from planner.units import format_count, format_percent
+from planner.words import said, worded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,10 +51,17 @@ def view_of(kind: type) -> View:
 
 def plan_words(plan: Plan) -> str:
     """A plan in one line: cluster, time and cost at the median, and its chance where there is a budget."""
-    sure = "" if plan.p_within_both is None else f", {chance(plan.p_within_both)} within budget"
-    where = f"{format_count(plan.gpus)} {plan.offer.gpu} at {plan.offer.cloud} ({plan.offer.price_kind})"
-    cost = f", {money_text(plan.cost_usd.p50)}" if plan.offer.priced else ""
-    return f"{where}, {time_text(plan.time_s.p50)}{cost}{sure}"
+    offer = plan.offer
+    return said(
+        "views.plan",
+        gpus=plan.gpus,
+        gpu=offer.gpu,
+        cloud=offer.cloud,
+        price=offer.price_kind,
+        time=time_text(plan.time_s.p50),
+        cost=said("views.cost", cost=money_text(plan.cost_usd.p50)) if offer.priced else "",
+        sure="" if plan.p_within_both is None else said("views.sure", chance=chance(plan.p_within_both)),
+    )
 
 
 def _plans(named: Iterable[tuple[str, str, Plan | None]]) -> list[Row]:
@@ -71,7 +79,19 @@ def _of_answer(answer: Optimization) -> list[tuple[str, Plan | None]]:
 
 
 def _refusal(answer: Optimization) -> str:
-    return "infeasible" if answer.infeasibility is None else f"infeasible; {answer.infeasibility.reason}"
+    return said("views.infeasible") if answer.infeasibility is None else _without_plan(answer.infeasibility.reason)
+
+
+def _without_plan(reason: str) -> str:
+    return said("views.infeasible_as", reason=reason)
+
+
+def _sides(named: Iterable[tuple[str, Plan | None]]) -> list[str]:
+    """What each side of a comparison, or each run of a fleet, comes to."""
+    return [
+        said("reading.at", file=name, what=said("views.infeasible") if plan is None else plan_words(plan))
+        for name, plan in named
+    ]
 
 
 def _of_explanation(found: Explanation) -> list[tuple[str, Plan | None]]:
@@ -89,6 +109,10 @@ def _world(world: World) -> Row:
 def _stressed(stress: Stress) -> Row:
     needs = {key: value for key, value in asdict(stress).items() if key != "world"}
     return {**_world(stress.world), **needs}
+
+
+def _and(names: Sequence[str]) -> str:
+    return reduce(lambda some, other: said("views.and", some=some, other=other), names)
 
 
 PERCENTILES = ("p10", "p50", "p90")
@@ -137,10 +161,6 @@ def _ranges(value: Any, *names: str) -> Row:
     return {key: entry for key, entry in row.items() if key not in names} | spread
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{format_count(count)} {what}{'' if count == 1 else 's'}"
-
-
 _VIEWS: dict[type, View] = {
     Optimization: View(
         lambda found: _plans(("why", why, plan) for why, plan in _of_answer(found) if plan is not None),
@@ -149,7 +169,7 @@ _VIEWS: dict[type, View] = {
     ),
     Frontier: View(
         lambda found: [{**plan_row(plan), "within_budget": plan.within_budget} for plan in found.plans],
-        lambda found: f"{_counted(len(found.plans), 'plan')} that no other beats in {axes_words(found)}",
+        lambda found: said("views.frontier", n=len(found.plans), axes=axes_words(found)),
         frontier_figure,
     ),
     Comparison: View(
@@ -160,25 +180,27 @@ _VIEWS: dict[type, View] = {
             )
         ],
         lambda found: (
-            "; ".join(
-                f"{side.label}: {'infeasible' if side.plan is None else plan_words(side.plan)}"
-                for side in found.sides[:3]
+            said(
+                "views.more",
+                sides=_sides((side.label, side.plan) for side in found.sides[:3]),
+                more=len(found.sides) - 3,
             )
-            + (f"; and {len(found.sides) - 3} more" if len(found.sides) > 3 else "")
+            if len(found.sides) > 3
+            else said("views.sides", sides=_sides((side.label, side.plan) for side in found.sides))
         ),
         comparison_figure,
     ),
     Explanation: View(
         lambda found: _plans(("what", what, plan) for what, plan in _of_explanation(found)),
-        lambda found: "; ".join(each.text for each in found.binding) or "nothing binds",
+        lambda found: said("views.sides", sides=[each.text for each in found.binding]) or said("views.nothing_binds"),
         lambda found: _bars([(what, plan) for what, plan in _of_explanation(found) if plan is not None]),
     ),
     FleetAnswer: View(
         lambda found: _plans(("run", run.name, run.plan) for run in found.runs),
         lambda found: (
-            f"infeasible; {found.reason}"
+            _without_plan(found.reason)
             if found.status != "optimal"
-            else "; ".join(f"{run.name}: {plan_words(run.plan)}" for run in found.runs if run.plan is not None)
+            else said("views.sides", sides=_sides((run.name, run.plan) for run in found.runs if run.plan is not None))
         ),
         lambda found: _bars([(run.name, run.plan) for run in found.runs]),
     ),
@@ -188,79 +210,84 @@ _VIEWS: dict[type, View] = {
             for s in found.stages
         ],
         lambda found: (
-            f"infeasible; {found.reason}"
+            _without_plan(found.reason)
             if found.ask is None
-            else f"{_counted(len(found.stages), 'stage')} in {_counted(found.end_day or 0, 'day')},"
-            f" {money_text(found.ask.total_usd)} to ask for at {format_percent(found.ask.confidence)}"
+            else said(
+                "views.programme",
+                n=len(found.stages),
+                days=found.end_day or 0,
+                total=money_text(found.ask.total_usd),
+                confidence=found.ask.confidence,
+            )
         ),
         lambda found: _bars([(s.name, s.plan) for s in found.stages]),
     ),
     ProgrammeExplanation: View(
         lambda found: [asdict(change) for change in found.worth],
-        lambda found: "; ".join(each.text for each in found.binding) or found.reason,
+        lambda found: said("views.sides", sides=[each.text for each in found.binding]) or worded(found.reason),
     ),
     ProgrammeReplay: View(
         lambda found: [_ranges(each, "end_s", "stated_end_s") for each in found.stages],
-        lambda found: (
-            f"{format_count(found.worlds)} programmes drawn; quantiles differ from the stated by at most"
-            f" {format_percent(found.largest_quantile_error)}"
-        ),
+        lambda found: said("views.programmes_drawn", worlds=found.worlds, error=found.largest_quantile_error),
     ),
     ProgrammeProgress: View(
         lambda now: [
             {key: value for key, value in _ranges(each, "end_day", "cost_usd").items() if key != "progress"}
             for each in now.stages
         ],
-        lambda now: f"day {now.day:.1f}; the end on day {now.end_day.p50:.1f}, planned day {now.planned_end_day}",
+        lambda now: said("views.programme_day", day=now.day, end=now.end_day.p50, planned=now.planned_end_day),
     ),
     Replay: View(
         lambda found: [
             *(_world(world) for world in (found.stated, found.simulated, *found.other_worlds)),
             *(_stressed(stress) for stress in found.stresses),
         ],
-        lambda found: (
-            f"{format_count(found.worlds)} runs drawn; quantiles differ from the stated by at most"
-            f" {format_percent(found.largest_quantile_error)}"
-        ),
+        lambda found: said("views.runs_drawn", worlds=found.worlds, error=found.largest_quantile_error),
         distribution_figure,
     ),
     Probing: View(
         lambda found: [{k: v for k, v in run.items() if not isinstance(v, dict | list)} for run in found["runs"]],
         lambda found: (
-            f"{_counted(len(found['runs']), 'short run')} for {found['price']['gpu_hours']:,.3g} GPU-hours"
+            said("views.short_runs", n=len(found["runs"]), hours=found["price"]["gpu_hours"])
             if found["measure"]
-            else "do not measure"
+            else said("views.no_short_runs")
         ),
     ),
     ProbeRead: View(
         lambda found: [{"when": when, **(found[when] or {})} for when in ("before", "after")],
-        lambda found: found["verdict"],
+        lambda found: worded(found["verdict"]),
     ),
     Sweep: View(
         lambda found: found.rows,
-        lambda found: f"{_counted(len(found.rows), 'variation')} over {' and '.join(over.key for over in found.over)}",
+        lambda found: said("views.sweep", n=len(found.rows), keys=_and([over.key for over in found.over])),
         sweep_figure,
     ),
     Progress: View(
         lambda now: [_progress_row(now)],
-        lambda now: (
-            f"iteration {now.iteration:,} of {now.iterations:,}, {now.status}; in all"
-            f" {time_text(now.time_s.p50)}"
-            + ("" if now.cost_against_plan is None else f", {money_text(now.cost_usd.p50)}")
+        lambda now: said(
+            "views.progress",
+            iteration=now.iteration,
+            iterations=now.iterations,
+            status=now.status,
+            time=time_text(now.time_s.p50),
+            cost="" if now.cost_against_plan is None else said("views.cost", cost=money_text(now.cost_usd.p50)),
         ),
         track_figure,
     ),
     Actuals: View(
         lambda found: [asdict(row) for row in found.by_job],
-        lambda found: (
-            f"{found.gpu_hours.used:,.2f} of {found.gpu_hours.planned:,.2f} GPU-hours and {found.cost_usd.used:,.2f} of"
-            f" {found.cost_usd.planned:,.2f} USD used"
+        lambda found: said(
+            "views.actuals",
+            used=found.gpu_hours.used,
+            planned=found.gpu_hours.planned,
+            paid=found.cost_usd.used,
+            price=found.cost_usd.planned,
         ),
     ),
     Continuation: View(
         lambda found: _plans(("why", why, plan) for why, plan in _of_answer(found.answer) if plan is not None),
         lambda found: (
-            "the best plan for the rest is the present one"
+            said("views.unchanged")
             if found.unchanged
             else plan_words(found.answer.plan)
             if found.answer.plan is not None
@@ -270,44 +297,46 @@ _VIEWS: dict[type, View] = {
     ),
     IterationCount: View(
         lambda count: [{key: value for key, value in asdict(count).items() if key != "remarks"}],
-        lambda count: (
-            f"{format_count(count.iterations)} iterations of {format_count(count.global_batch)} sequences;"
-            f" {format_count(count.iterations_per_epoch)} full ones an epoch"
+        lambda count: said(
+            "views.iterations",
+            iterations=count.iterations,
+            batch=count.global_batch,
+            whole=count.iterations_per_epoch,
         ),
     ),
     Predictions: View(
         lambda found: found.rows,
-        lambda found: (
-            f"{_counted(len(found), 'run')}, {sum(bool(row['why']) for row in found.cells)} with an objection"
-        ),
+        lambda found: said("views.predictions", n=len(found), objections=sum(bool(row["why"]) for row in found.cells)),
         lambda found: predictions_figure(found.rows),
     ),
     RunPrediction: View(
         lambda found: [{key: value for key, value in found.document.items() if not isinstance(value, dict | tuple)}],
-        lambda found: (
-            f"{found['pred_tokens_per_s_per_gpu']:,.0f} tokens/s a GPU"
-            f" ({found['pred_lo']:,.0f} to {found['pred_hi']:,.0f})"
+        lambda found: said(
+            "views.prediction",
+            rate=found["pred_tokens_per_s_per_gpu"],
+            low=found["pred_lo"],
+            high=found["pred_hi"],
         ),
         lambda found: predictions_figure([found.document]),
     ),
     Validation: View(
         _validation_rows,
-        lambda found: (
-            f"{found['predicted']} of {found['rows']} rows: median error {format_percent(found['mdape'])},"
-            f" 80 % intervals hold {format_percent(found['coverage80'])}"
+        lambda found: said(
+            "views.validation",
+            predicted=found["predicted"],
+            rows=found["rows"],
+            error=found["mdape"],
+            held=found["coverage80"],
         ),
         lambda found: validation_figure(found.judged),
     ),
     Calibrated: View(
         lambda found: [{key: value for key, value in asdict(found).items() if key != "said"}],
-        lambda found: (
-            f"{_counted(found.rows, 'row')} learnt: median error {format_percent(found.mdape_before)} before,"
-            f" {format_percent(found.mdape_after)} after"
-        ),
+        lambda found: said("views.calibrated", n=found.rows, before=found.mdape_before, after=found.mdape_after),
     ),
     NextRuns: View(
         _next_rows,
-        lambda found: f"{len(found.chosen)} of {_counted(found.candidates, 'candidate')} to measure first",
+        lambda found: said("views.chosen", chosen=len(found.chosen), n=found.candidates),
     ),
     LaunchFiles: View(
         lambda found: _files({name: text.encode() for name, text in found.files.items()}),
@@ -317,13 +346,14 @@ _VIEWS: dict[type, View] = {
     Imported: View(
         lambda found: [asdict(value) for value in found.taken],
         lambda found: (
-            f"{_counted(len(found.taken), 'value')} of a scenario from {found.tool}"
-            + (f"; it still needs {', '.join(found.missing)}" if found.missing else "")
+            said("views.taken_missing", n=len(found.taken), tool=found.tool, missing=list(found.missing))
+            if found.missing
+            else said("views.taken", n=len(found.taken), tool=found.tool)
         ),
     ),
-    Part: View(lambda part: part.rows, lambda part: f"{part.id}, {_counted(len(part.rows), 'number')}"),
+    Part: View(lambda part: part.rows, lambda part: said("views.numbers", name=part.id, n=len(part.rows))),
     ImportedPrices: View(
-        lambda found: found.rows, lambda found: f"{found.prices_kept:,} of {found.rows_read:,} rows kept"
+        lambda found: found.rows, lambda found: said("views.kept", kept=found.prices_kept, read=found.rows_read)
     ),
-    Rows: View(lambda table: table.rows, lambda table: f"{table.name}, {_counted(len(table.rows), 'row')}"),
+    Rows: View(lambda table: table.rows, lambda table: said("views.rows", name=table.name, n=len(table.rows))),
 }

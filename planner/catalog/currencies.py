@@ -10,7 +10,8 @@ from pathlib import Path
 
 from planner.money import CURRENCIES, Money
 from planner.reading import fault, read_csv
-from planner.units import PlannerError, parse_date, parse_number
+from planner.reading.quantities import parse_date, parse_number
+from planner.units import PlannerError
 from planner.words import say
 
 FILE = "currencies.csv"

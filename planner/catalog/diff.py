@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from planner.catalog.catalog import Catalog, load_catalog
 from planner.catalog.facts import Layer
 from planner.catalog.prices import PriceRow, read_prices, snapshots
-from planner.units import PlannerError, parse_date
+from planner.reading.quantities import parse_date
+from planner.units import PlannerError
 from planner.words import say
 
 if TYPE_CHECKING:

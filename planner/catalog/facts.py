@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from planner.reading import fault, read_bytes
+from planner.reading.names import nearest_or_all
 from planner.reading.tree import Node, read_yaml
-from planner.units import nearest_or_all
 from planner.words import say
 
 SHIPPED = "shipped"  # the name of planner's own layer

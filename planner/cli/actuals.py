@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from planner.units import PlannerError
+from planner.words import said
 
 Sacct = Annotated[
     Path | None,
@@ -44,6 +45,6 @@ def pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:
     for text in given or ():
         key, sign, value = text.partition("=")
         if not (sign and key.strip() and value.strip()):
-            raise PlannerError(f"{option} {text!r}: KEY=VALUE is wanted")
+            raise PlannerError(said("actuals.pair", option=option, text=text))
         found[key.strip()] = value.strip()
     return found

@@ -11,6 +11,7 @@ import typer
 from planner.cli.options import Json, Quiet, catalogs
 from planner.cli.output import colour, emit, say, width, working
 from planner.units import PlannerError
+from planner.words import said
 
 
 def calibrate(
@@ -47,9 +48,9 @@ def calibrate(
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small fits: threads only get in each other's way
     if choose is not None and (run is None or plan is not None or rebuild):
-        raise PlannerError("give --choose with a table of rows, and without --plan and --rebuild")
+        raise PlannerError(said("calibrate.choose"))
     if rebuild == (run is not None):
-        raise PlannerError("give measured rows or a log, or --rebuild, and not both")
+        raise PlannerError(said("calibrate.rows"))
     if run is None:
         _rebuild(as_json, quiet)
         return
@@ -60,7 +61,7 @@ def calibrate(
     if choose is not None:
         from planner.report.next_runs import next_runs_table
 
-        with working("choosing", quiet=quiet):
+        with working(said("output.choosing"), quiet=quiet):
             picked = api.choose_runs(run, choose, overlays)
         for line in picked.said:
             say(line, quiet=quiet)
@@ -69,7 +70,7 @@ def calibrate(
         elif not quiet:
             emit(next_runs_table(picked.chosen, picked.candidates, picked.known, width(), colour()))
         return
-    with working("fitting", quiet=quiet):
+    with working(said("output.fitting"), quiet=quiet):
         learnt = api.calibrate(run, own, overlays, plan=plan)
     for line in learnt.said:
         say(line, quiet=quiet)
@@ -84,10 +85,10 @@ def _rebuild(as_json: bool, quiet: bool) -> None:
     from planner.performance.learning import rebuild
     from planner.results.json_form import dumps as dumps_json
 
-    with working("leaving out and refitting", quiet=quiet):
+    with working(said("output.rebuilding"), quiet=quiet):
         document = rebuild()
     path = data_dir() / "calibration" / "fit.json"
     write_atomically(path, dumps(document))
     if as_json:
         emit(dumps_json({"schema_version": 1, "rows": len(document["field"]), "digest": document["digest"]}))
-    say(f"saved to {path}", quiet=quiet)
+    say(said("output.saved", file=str(path)), quiet=quiet)

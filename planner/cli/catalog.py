@@ -10,6 +10,7 @@ import typer
 
 from planner.cli.options import Catalog, Date, Json, Output, day, day_option
 from planner.cli.output import BAD_INPUT, deliver, say, width
+from planner.words import said
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 catalog_app = app
@@ -152,6 +153,6 @@ def import_(
     table += moved_table(found.changes, width())
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=False)
     for note in found.notes:
-        say(f"note: {note}", quiet=as_json)
+        say(said("output.note", what=note), quiet=as_json)
     if to is not None and found.files:
-        say(f"use these prices with --catalog {to}", quiet=as_json)
+        say(said("cli_catalog.use", folder=str(to)), quiet=as_json)

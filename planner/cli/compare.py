@@ -9,6 +9,7 @@ import typer
 
 from planner.cli.options import Catalog, Chart, Date, Json, Output, Quiet, Set, day
 from planner.cli.output import INFEASIBLE, colour, deliver, draw, width, working
+from planner.words import said
 
 
 def compare(
@@ -33,7 +34,7 @@ def compare(
     from planner import api
     from planner.report.comparison import comparison_table
 
-    with working("searching", quiet=quiet):
+    with working(said("output.searching"), quiet=quiet):
         found = api.compare(files, overlays, by=by, overrides=set_ or ())
     table = "" if as_json or quiet else comparison_table(found, width(), colour(), today=day(date))
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)

@@ -9,6 +9,7 @@ import typer
 from planner.cli.options import Catalog, Date, Json, Output, Quiet, ScenarioFile, Set, day
 from planner.cli.output import INFEASIBLE, colour, deliver, width, working
 from planner.units import PlannerError
+from planner.words import said
 
 
 def explain(
@@ -40,15 +41,15 @@ def explain(
         from planner.report.programme_explanation import programme_explanation_table
 
         if why_not:
-            raise PlannerError("--why-not is of one run; leave it out of a programme")
-        with working("searching", quiet=quiet):
+            raise PlannerError(said("cli_explain.programme"))
+        with working(said("output.searching"), quiet=quiet):
             whole = api.explain_programme(asked, overlays)
         table = "" if as_json or quiet else programme_explanation_table(whole, width(), colour())
         deliver(whole.to_json(), table, as_json=as_json, output=output, quiet=quiet)
         if whole.status != "optimal":
             raise typer.Exit(INFEASIBLE)
         return
-    with working("searching", quiet=quiet):
+    with working(said("output.searching"), quiet=quiet):
         found = api.explain(asked, overlays, why_not=why_not or ())
     table = "" if as_json or quiet else explanation_table(found, width(), colour(), today=day(date))
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)

@@ -10,6 +10,7 @@ import typer
 
 from planner.cli.options import Quiet, day_option
 from planner.cli.output import emit, say
+from planner.words import said
 
 
 def export(
@@ -41,4 +42,4 @@ def export(
     for path in launch.write(output):
         emit(str(path))
     for note in launch.notes:
-        say(f"note: {note}", quiet=quiet)
+        say(said("output.note", what=note), quiet=quiet)

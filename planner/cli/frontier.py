@@ -8,6 +8,7 @@ import typer
 
 from planner.cli.options import Catalog, Chart, Date, Json, Output, Quiet, ScenarioFile, Set, day
 from planner.cli.output import INFEASIBLE, colour, deliver, plain, say, width, working
+from planner.words import said
 
 
 def frontier(
@@ -36,7 +37,7 @@ def frontier(
     from planner import api
     from planner.files import write_atomically
 
-    with working("searching", quiet=quiet):
+    with working(said("output.searching"), quiet=quiet):
         found = api.frontier(scenario, overlays, overrides=set_ or (), everything=everything, gpus=gpus)
     table = ""
     if not (as_json or quiet):
@@ -48,13 +49,13 @@ def frontier(
         from planner.report.frontier import frontier_csv
 
         write_atomically(output, frontier_csv(found))
-        say(f"saved to {output}", quiet=quiet)
+        say(said("output.saved", file=str(output)), quiet=quiet)
         output = None
     deliver(document, table, as_json=as_json, output=output, quiet=quiet)
     if chart is not None:
         from planner.report.frontier_chart import frontier_chart
 
         frontier_chart(found, chart)
-        say(f"drawn into {chart}", quiet=quiet)
+        say(said("output.drawn", file=str(chart)), quiet=quiet)
     if found.status != "optimal":
         raise typer.Exit(INFEASIBLE)

@@ -9,6 +9,7 @@ import typer
 
 from planner.cli.options import Json, Quiet, file_option
 from planner.cli.output import emit, say
+from planner.words import said
 
 
 def import_(
@@ -55,13 +56,13 @@ def import_(
     elif output is None:
         emit(text)
     for warning in found.warnings:
-        say(f"warning: {warning}")
+        say(said("output.warning", what=warning))
     for remark in found.remarks:
-        say(f"note: {remark}", quiet=quiet)
+        say(said("output.note", what=remark), quiet=quiet)
     if found.missing:
-        say(f"the scenario still needs: {', '.join(found.missing)}", quiet=quiet)
+        say(said("cli_import.needs", missing=list(found.missing)), quiet=quiet)
     if output is not None:
-        say(f"saved to {output}", quiet=quiet)
+        say(said("output.saved", file=str(output)), quiet=quiet)
 
 
 def _parted(files: list[Path]) -> tuple[list[Path], list[str]]:

@@ -11,13 +11,14 @@ import typer
 from planner.cli.options import Catalog, Date, Quiet
 from planner.cli.output import say, terminal
 from planner.units import PlannerError
+from planner.words import said
 
-QUESTIONS = (
-    ("model", "Model (a name of the catalog, or a config.json)", None),
-    ("gpus", "GPUs (cloud; your own: 4 x rtx-4090; or both: 64 h100 or cloud)", "cloud"),
-    ("data", "Data (10k samples, 2B tokens; 10k samples of 4096)", None),
-    ("epochs", "Epochs", "1"),
-    ("budget", "Budget (14 days, 5k USD, 2027-03-01, with `and` between; none)", "none"),
+QUESTIONS = (  # an option, and its answer where none is given; `init.NAME` asks
+    ("model", None),
+    ("gpus", "cloud"),
+    ("data", None),
+    ("epochs", "1"),
+    ("budget", "none"),
 )
 
 
@@ -43,36 +44,34 @@ def init(
     Example: planner init --model llama3-8b --gpus "8 x a100-sxm4-80gb" --data "10k samples" --epochs 3
     """
     from planner import api
-    from planner.units import parse_number
+    from planner.reading.quantities import parse_number
 
     if file.exists():
-        raise PlannerError(f"{file} is there already; name another file, or remove it")
+        raise PlannerError(said("starting.exists", file=str(file)))
     given = _answers({"model": model, "gpus": gpus, "data": data, "epochs": epochs, "budget": budget})
     found = api.init(
         file,
         model=given["model"],
         gpus=given["gpus"],
         data=given["data"],
-        epochs=parse_number(given["epochs"], "a number of epochs"),
+        epochs=parse_number(given["epochs"], said("init.a_number")),
         budget=given["budget"],
         today=date.date() if date else None,
         overlays=overlays,
     )
     for remark in found.remarks:
-        say(f"note: {remark}", quiet=quiet)
-    say(
-        f"saved to {found.scenario}, its schema to {found.schema}; next: planner optimize {found.scenario}", quiet=quiet
-    )
+        say(said("output.note", what=remark), quiet=quiet)
+    say(said("init.saved", scenario=str(found.scenario), schema=str(found.schema)), quiet=quiet)
 
 
 def _answers(given: dict[str, str]) -> dict[str, str]:
     """The options, and answers to the questions of those that are missing: asked for on a terminal only."""
     if terminal(sys.stdin):
         return {
-            name: given[name] or str(typer.prompt(question, default=default, err=True))
-            for name, question, default in QUESTIONS
+            name: given[name] or str(typer.prompt(said(f"init.{name}"), default=default, err=True))
+            for name, default in QUESTIONS
         }
-    missing = [f"--{name}" for name, _, default in QUESTIONS if default is None and not given[name]]
+    missing = [f"--{name}" for name, default in QUESTIONS if default is None and not given[name]]
     if missing:
-        raise PlannerError(f"{' and '.join(missing)}: give it as an option, or run this on a terminal, which asks")
-    return {name: given[name] or default or "" for name, _, default in QUESTIONS}
+        raise PlannerError(said("init.missing", options=missing))
+    return {name: given[name] or default or "" for name, default in QUESTIONS}

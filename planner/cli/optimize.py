@@ -11,6 +11,7 @@ import typer
 from planner.cli.options import Catalog, Date, Json, Output, Quiet, Set, day, day_option
 from planner.cli.output import INFEASIBLE, colour, deliver, width, working
 from planner.units import PlannerError
+from planner.words import said
 
 if TYPE_CHECKING:
     from planner.spec.programme import Programme
@@ -52,7 +53,7 @@ def optimize(
 
     parts = [part.strip().lower() for part in show.split(",") if part.strip()]
     if as_json and (parts or full):
-        raise PlannerError("--json prints the whole document; leave --show and --full out, or --json")
+        raise PlannerError(said("cli_optimize.json"))
     if parts:
         from planner.report.terminal import check_parts
 
@@ -60,12 +61,12 @@ def optimize(
     table = ""
     if fleet is not None or len(scenarios) > 1:
         if fleet is None:
-            raise PlannerError("several scenarios need --fleet FILE, or `planner compare` to see them side by side")
+            raise PlannerError(said("cli_optimize.several"))
         if prices is not None:
-            raise PlannerError("--prices is for one scenario; leave it or --fleet out")
+            raise PlannerError(said("cli_optimize.one_scenario", option="--prices"))
         if exhaustive:
-            raise PlannerError("--exhaustive is for one scenario; leave it or --fleet out")
-        with working("searching", quiet=quiet):
+            raise PlannerError(said("cli_optimize.one_scenario", option="--exhaustive"))
+        with working(said("output.searching"), quiet=quiet):
             together = api.optimize_fleet(scenarios, fleet, overlays, overrides=set_ or ())
         status, document = together.status, together.to_json()
         if not (as_json or quiet):
@@ -80,10 +81,10 @@ def optimize(
         day_of_prices = None if prices is None else prices.date()
         if isinstance(asked, Programme):
             if prices is not None or exhaustive or parts:
-                raise PlannerError("--prices, --exhaustive and --show are of one run; leave them out of a programme")
+                raise PlannerError(said("cli_optimize.programme"))
             _programme(asked, overlays, full=full, as_json=as_json, output=output, quiet=quiet)
             return
-        with working("searching", quiet=quiet):
+        with working(said("output.searching"), quiet=quiet):
             answer = api.optimize(asked, overlays, exhaustive=exhaustive, prices=day_of_prices)
         status, document = answer.status, answer.to_json()
         if not (as_json or quiet):
@@ -102,7 +103,7 @@ def _programme(
     from planner import api
     from planner.report.programme import programme_table
 
-    with working("searching", quiet=quiet):
+    with working(said("output.searching"), quiet=quiet):
         whole = api.optimize_programme(asked, overlays)
     table = "" if as_json or quiet else programme_table(whole, width(), colour(), full=full)
     deliver(whole.to_json(), table, as_json=as_json, output=output, quiet=quiet)

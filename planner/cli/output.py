@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from planner.files import write_atomically
 from planner.reading.text import UNSEEN, one_line
+from planner.words import said, worded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +37,7 @@ def complain(sentence: str) -> None:
 def say(text: str, *, quiet: bool = False) -> None:
     """A message for the person at the terminal, on standard error, unless they asked for quiet."""
     if not quiet:
-        _write(sys.stderr, _seen(text))
+        _write(sys.stderr, _seen(worded(text)))
 
 
 def emit(text: str) -> None:
@@ -61,7 +62,7 @@ def deliver(document: str, table: str, *, as_json: bool, output: Path | None, qu
     elif table and not quiet:
         emit(table)
     if output is not None:
-        say(f"saved to {output}", quiet=quiet)
+        say(said("output.saved", file=str(output)), quiet=quiet)
 
 
 def draw(chart: Path | None, figure: Callable[[], Figure], *, quiet: bool) -> None:
@@ -70,7 +71,7 @@ def draw(chart: Path | None, figure: Callable[[], Figure], *, quiet: bool) -> No
         from planner.report.charts import save_chart
 
         save_chart(figure(), chart)
-        say(f"drawn into {chart}", quiet=quiet)
+        say(said("output.drawn", file=str(chart)), quiet=quiet)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from planner.catalog.paths import framework_files
 from planner.cli.options import Catalog, Json, Quiet, file_option
 from planner.cli.output import colour, emit, say, width
 from planner.units import PlannerError
+from planner.words import Sentence, said, say_from
 
 _OPTIONS = {
     "model": "--model",
@@ -81,11 +82,11 @@ def predict(
     from planner.report.predictions import detail_table, rows_csv, rows_table
 
     if table is not None and rows is not None:
-        raise PlannerError("give one table: its name, or --rows, and not both")
+        raise PlannerError(said("cli_predict.one_table"))
     rows = rows or table
     if rows is not None:
         if model or gpu or gpus:
-            raise PlannerError("give either --rows or one run by options, not both")
+            raise PlannerError(said("cli_predict.rows_or_run"))
         table_found = api.predict(rows, overlays)
         for remark in table_found.said:
             say(remark, quiet=quiet)
@@ -103,16 +104,16 @@ def predict(
             "adapter": adapter, "lora_r": lora_r, "lora_target_modules": lora_target_modules,
         }  # fmt: skip
         if missing := [_OPTIONS[name] for name in _OPTIONS if row[name] is None]:
-            raise PlannerError(f"{', '.join(missing)} must be given, or a table with --rows")
+            raise PlannerError(said("cli_predict.missing", options=missing))
         try:
             found = api.predict_run(overlays, **row)
         except PlannerError as error:
-            raise PlannerError(_by_option(str(error))) from None
+            raise PlannerError(_by_option(error.args[0])) from None
         document, saved = found.to_json, partial(found.to_json)
         shown = partial(detail_table, found.prediction, found.memory, width())
     if output is not None:
         write_atomically(output, saved())
-        say(f"saved to {output}", quiet=quiet)
+        say(said("output.saved", file=str(output)), quiet=quiet)
     if as_json:
         emit(document())
     elif not quiet and (output is None or rows is None):
@@ -121,7 +122,13 @@ def predict(
 
 def _by_option(said: str) -> str:
     """A sentence on a table's column as one on the option that stands for it."""
+    if isinstance(said, Sentence) and "column" in said.values:
+        return say_from(said.code, {**said.values, "column": _option(said.values["column"])})
     column, blank, rest = said.partition(" ")
     if column == "model" or not rest.startswith("'"):
         return said
-    return f"{(_OPTIONS | _OTHER_OPTIONS).get(column, '--' + column.replace('_', '-'))}{blank}{rest}"
+    return f"{_option(column)}{blank}{rest}"
+
+
+def _option(column: str) -> str:
+    return (_OPTIONS | _OTHER_OPTIONS).get(column, "--" + column.replace("_", "-"))

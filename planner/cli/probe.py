@@ -10,6 +10,7 @@ import typer
 from planner.cli.options import Json, Quiet, Set, catalogs
 from planner.cli.output import INFEASIBLE, colour, deliver, emit, say, width, working
 from planner.units import PlannerError
+from planner.words import said
 
 
 def probe(
@@ -52,11 +53,11 @@ def probe(
     overlays = overlay_dirs(catalog or ())
     if read is not None:
         if output is not None or set_:
-            raise PlannerError("--read goes with logs, and without -o and --set: what was planned stands in its folder")
+            raise PlannerError(said("cli_probe.read"))
         from planner.report.probe import reading_table
 
         own = catalog[-1] if catalog else None
-        with working("learning", quiet=quiet):
+        with working(said("output.learning"), quiet=quiet):
             found = api.read_probe(read, sources, own, overlays, scenario=scenario)
         for line in found.said:
             say(line, quiet=quiet)
@@ -66,18 +67,18 @@ def probe(
             emit(reading_table(found, width(), colour()))
         return
     if len(sources) != 1 or scenario is not None:
-        raise PlannerError("give one scenario or saved plan; logs and --scenario go with --read DIR")
+        raise PlannerError(said("cli_probe.one"))
     from planner.report.probe import probe_table
 
     try:
-        with working("weighing runs", quiet=quiet):
+        with working(said("output.weighing"), quiet=quiet):
             planned = api.probe(sources[0], overlays, overrides=set_ or (), count=runs)
     except api.InfeasibleError as error:
-        say(str(error), quiet=quiet)
+        say(error.args[0], quiet=quiet)
         raise typer.Exit(INFEASIBLE) from None
     written = planned.write(output) if output is not None else []
     deliver(planned.to_json(), probe_table(planned, width(), colour()), as_json=as_json, output=None, quiet=quiet)
     if written:
-        say(f"saved to {output}: {len(written)} files", quiet=quiet)
+        say(said("output.saved_files", file=str(output), n=len(written)), quiet=quiet)
     for note in planned.notes if written else ():
-        say(f"note: {note}", quiet=quiet)
+        say(said("output.note", what=note), quiet=quiet)

@@ -10,7 +10,7 @@ import typer
 from planner.cli.options import Catalog, Json, Quiet, Set
 from planner.cli.options import Date as DateOption
 from planner.cli.output import INFEASIBLE, emit, say
-from planner.words import speaking, spoken
+from planner.words import said, speaking, spoken
 
 
 def propose(
@@ -47,8 +47,9 @@ def propose(
             overrides=set_ or (),
         )
     except api.InfeasibleError as error:
-        say(str(error))
+        say(error.args[0])
         raise typer.Exit(INFEASIBLE) from None
     paths = made.write(output)
     emit(made.to_json(output) if as_json else "\n".join(map(str, paths)))
-    say(f"proposal of {made.proposal.day.isoformat()}, {len(made.proposal.sections)} sections", quiet=quiet)
+    told = said("cli_propose.written", day=made.proposal.day, sections=len(made.proposal.sections))
+    say(told, quiet=quiet)

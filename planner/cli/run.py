@@ -9,7 +9,7 @@ from functools import cache
 from planner.cli.output import BAD_INPUT, INTERRUPTED, OUR_FAULT, close_standard_output, complain, flush, say
 from planner.files import printable_name
 from planner.units import PlannerError
-from planner.words import speak, worded
+from planner.words import phrase, said, speak, worded
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -56,9 +56,9 @@ def _ended(error: Exception) -> int:
         say(str(message()) if callable(message) else "")
         return BAD_INPUT
     if callable(message):  # typer's usage errors, whichever click it brings
-        context = getattr(error, "ctx", None)
-        place = getattr(context, "command_path", "planner")
-        complain(f"{message().rstrip('.')}; see `{place} --help`")
+        from planner.cli.usage import usage_words
+
+        complain(usage_words(error))
         return BAD_INPUT
     if type(error).__name__ == "Abort":
         return INTERRUPTED
@@ -66,15 +66,12 @@ def _ended(error: Exception) -> int:
         raise error
     if isinstance(error, OSError) and error.strerror:  # a full disk, a name too long, no right to: never ours
         close_standard_output()
-        place = printable_name(str(error.filename)) if error.filename else "the answer could not be written"
-        complain(f"{place}: {error.strerror}")
+        place = printable_name(str(error.filename)) if error.filename else said("run.unwritten")
+        complain(said("reading.at", file=place, what=phrase("system", error.strerror)))
         return BAD_INPUT
     if isinstance(error, MemoryError):
-        complain("there is too little memory for numbers of this size")
+        complain(said("run.memory"))
         return BAD_INPUT
     reason = " ".join(str(error).split())
-    complain(
-        f"a fault of planner's, not of your input ({type(error).__name__}: {reason}); "
-        "set PLANNER_DEBUG=1 to see where, and please report it"
-    )
+    complain(said("run.fault", kind=type(error).__name__, reason=reason))
     return OUR_FAULT

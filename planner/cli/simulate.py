@@ -11,6 +11,7 @@ import typer
 from planner.cli.options import Catalog, Json, Output, Quiet, Set, chart_file
 from planner.cli.output import INFEASIBLE, colour, deliver, draw, progress, say, width, working
 from planner.units import PlannerError
+from planner.words import said
 
 if TYPE_CHECKING:
     from planner.spec.programme import Programme
@@ -46,16 +47,16 @@ def simulate(
     given = source if source.suffix.lower() == ".json" else load_any(source, set_ or (), overlays)
     if isinstance(given, Programme):
         if chart is not None:
-            raise PlannerError("--chart is of one run; leave it out of a programme")
+            raise PlannerError(said("cli_simulate.chart"))
         _programme(given, overlays, worlds, seed, as_json=as_json, output=output, quiet=quiet)
         return
-    with working("searching", quiet=quiet):
+    with working(said("output.searching"), quiet=quiet):
         answer = planned(given, overlays, (set_ or ()) if given is source else ())
     try:
-        with progress("simulating", quiet=quiet) as tick:
+        with progress(said("output.simulating"), quiet=quiet) as tick:
             found = api.simulate(answer, worlds=worlds, seed=seed, tick=tick)
     except api.InfeasibleError as error:
-        say(str(error), quiet=quiet)
+        say(error.args[0], quiet=quiet)
         raise typer.Exit(INFEASIBLE) from None
     name = answer.provenance.scenario
     table = "" if as_json or quiet else simulation_table(found, name, width(), colour())
@@ -77,10 +78,10 @@ def _programme(
     from planner.report.programme_explanation import programme_replay_table
 
     try:
-        with working("simulating", quiet=quiet):
+        with working(said("output.simulating"), quiet=quiet):
             found = api.simulate_programme(given, overlays, worlds=worlds, seed=seed)
     except api.InfeasibleError as error:
-        say(str(error), quiet=quiet)
+        say(error.args[0], quiet=quiet)
         raise typer.Exit(INFEASIBLE) from None
     table = "" if as_json or quiet else programme_replay_table(found, width(), colour())
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)

@@ -14,6 +14,7 @@ import typer
 from planner.cli.options import Catalog, Chart, Json, Quiet, ScenarioFile, Set, file_option
 from planner.cli.output import INFEASIBLE, colour, draw, emit, progress, say, width, working
 from planner.units import PlannerError
+from planner.words import said
 
 if TYPE_CHECKING:
     from planner.sweeps.journal import Journal
@@ -60,10 +61,10 @@ def sweep(
     from planner.sweeps.run import ask
 
     if scheduler is not None and jobs is not None:
-        raise PlannerError("--jobs counts processes of this machine and --scheduler names another; give one of them")
+        raise PlannerError(said("cli_sweep.jobs"))
     if output is not None:
         table_kind(output)
-    with working("reading", quiet=quiet):
+    with working(said("output.reading"), quiet=quiet):
         asked = ask(scenario, over or (), set_ or (), overlays or ())
     found = _swept(asked, output, jobs, scheduler, quiet)
     if output is not None:
@@ -73,7 +74,7 @@ def sweep(
     elif not quiet:
         emit(sweep_table(found, width(), colour()))
     if output is not None:
-        say(f"saved to {output}", quiet=quiet)
+        say(said("output.saved", file=str(output)), quiet=quiet)
     draw(chart, partial(sweep_figure, found), quiet=quiet)
     if all(row["status"] != "optimal" for row in found.rows):
         raise typer.Exit(INFEASIBLE)
@@ -89,9 +90,12 @@ def _swept(asked: Asked, output: Path | None, jobs: int | None, scheduler: str |
         known = {} if journal is None else {key: journal.known[key] for key in asked.keys if key in journal.known}
         missing = len(set(asked.keys)) - len(known)
         if known and missing:
-            say(f"{len(known):,} of {len(set(asked.keys)):,} variations are there already", quiet=quiet)
+            say(said("cli_sweep.known", known=len(known), all=len(set(asked.keys))), quiet=quiet)
         try:
-            with _executor(missing, jobs, scheduler) as executor, progress("sweeping", quiet=quiet) as tick:
+            with (
+                _executor(missing, jobs, scheduler) as executor,
+                progress(said("output.sweeping"), quiet=quiet) as tick,
+            ):
                 found = run(
                     asked,
                     executor,
@@ -127,7 +131,6 @@ def _executor(missing: int, jobs: int | None, scheduler: str | None) -> Iterator
 
 def _how_to_go_on(asked: Asked, journal: Journal | None) -> str:
     if journal is None:
-        return "stopped; nothing is kept without -o"
+        return said("cli_sweep.stopped")
     kept = sum(key in journal.known for key in set(asked.keys))
-    total = len(set(asked.keys))
-    return f"stopped; {kept:,} of {total:,} variations are kept in {journal.path}, and the same command continues"
+    return said("cli_sweep.kept", kept=kept, all=len(set(asked.keys)), journal=str(journal.path))

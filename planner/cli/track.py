@@ -16,6 +16,7 @@ from planner.cli.options import Catalog, Json, Output, Quiet, chart_file, day_op
 from planner.cli.output import back, colour, deliver, emit, terminal, width
 from planner.results.result import Result
 from planner.units import PlannerError
+from planner.words import said
 
 if TYPE_CHECKING:
     from planner.results.answers import Optimization
@@ -62,11 +63,11 @@ def track(
     if is_programme_answer(plan):
         others = (sacct, focus, start, chart, tag, rate, zone)
         if follow or any(others):
-            raise PlannerError("a programme is tracked by --log STAGE=FILE and --replan; leave the other options out")
+            raise PlannerError(said("cli_track.programme"))
         _programme(plan, log or (), replan, overlays, as_json, output, quiet)
         return
     if log is not None and len(log) > 1:
-        raise PlannerError("--log is given once: a plan is of one run; a programme's logs are --log STAGE=FILE")
+        raise PlannerError(said("cli_track.one_log"))
     one = log[0] if log else None
     _check_options(
         one, sacct, focus, {"--follow": follow, "--replan": replan is not None, "--chart": chart is not None}
@@ -118,10 +119,10 @@ def _programme(
     for each in logs:
         stage, equals, file = str(each).partition("=")
         if not equals or not stage or not file:
-            raise PlannerError(f"--log {each}: of a programme write STAGE=FILE, such as `--log main=main.log`")
+            raise PlannerError(said("cli_track.stage_log", given=str(each)))
         named[stage] = file
     if not named:
-        raise PlannerError("give the log of each stage that has begun: --log STAGE=FILE")
+        raise PlannerError(said("cli_track.no_stage_log"))
     now = api.track_programme(plan, named, replan=replan, overlays=overlays)
     table = "" if as_json or quiet else programme_track_table(now, width(), colour())
     deliver(now.to_json(), table, as_json=as_json, output=output, quiet=quiet)
@@ -130,14 +131,14 @@ def _programme(
 def _check_options(log: Path | None, sacct: Path | None, focus: Path | None, of_logs: Mapping[str, bool]) -> None:
     """Refuse what says nothing of the run, or the same twice, and options of a log without one."""
     if log is None and sacct is None and focus is None:
-        raise PlannerError("give what says how the run went: --log FILE, --sacct FILE or --focus FILE")
+        raise PlannerError(said("cli_track.nothing"))
     if sacct is not None and focus is not None:
-        raise PlannerError("give --sacct or --focus: both say what was used, and one sum is reconciled at a time")
+        raise PlannerError(said("cli_track.both"))
     needing = next((name for name, given in of_logs.items() if given), None)
     if log is None and needing is not None:
-        raise PlannerError(f"{needing} is of a training log; add --log FILE")
+        raise PlannerError(said("cli_track.of_a_log", option=needing))
     if of_logs["--follow"] and (sacct is not None or focus is not None):
-        raise PlannerError("--follow looks at a growing log alone; leave --sacct and --focus out, or --follow")
+        raise PlannerError(said("cli_track.follow"))
 
 
 def _document(parts: Mapping[str, Result]) -> str:
@@ -154,12 +155,12 @@ def _reading(log: Path, quiet: bool) -> Callable[[int], None] | None:
     from time import monotonic
 
     size = max(1, log.stat().st_size) if log.is_file() else 1
-    started = monotonic()
+    started, told = monotonic(), said("cli_track.reading", file=log.name)
 
     def heard(count: int) -> None:
         if monotonic() - started > 2:
             end = "\r\x1b[K" if count >= size else ""
-            sys.stderr.write(f"\rreading {log.name}: {min(1.0, count / size):4.0%}{end}")
+            sys.stderr.write(f"\r{told}: {min(1.0, count / size):4.0%}{end}")
 
     return heard
 

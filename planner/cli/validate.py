@@ -10,6 +10,7 @@ import typer
 
 from planner.cli.options import Catalog, Json, Output, Quiet, chart_file
 from planner.cli.output import colour, deliver, say, width, working
+from planner.words import said
 
 
 def validate(
@@ -45,7 +46,7 @@ def validate(
     from planner.report.charts import save_chart
     from planner.report.validation import validation_table
 
-    with working("refitting", quiet=quiet):
+    with working(said("output.refitting"), quiet=quiet):
         found = api.validate(rows, overlays, leave_out=leave_out, refit=refit)
     for line in found.said:
         say(line, quiet=quiet)
@@ -53,4 +54,4 @@ def validate(
     deliver(found.to_json(), table, as_json=as_json, output=output, quiet=quiet)
     if chart is not None:
         save_chart(found.plot(), chart)
-        say(f"chart saved to {chart}", quiet=quiet)
+        say(said("cli_validate.chart", file=str(chart)), quiet=quiet)

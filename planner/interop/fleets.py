@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from planner.money import USD, money_of
 from planner.reading import fault, read_bytes
+from planner.reading.names import did_you_mean
 from planner.reading.tree import MAX_BYTES, read_yaml
 from planner.scenario.build import quota_of
 from planner.scenario.fields import AMOUNT, SURE, Reading, Text, duration, real
 from planner.scenario.machines import CLUSTER
 from planner.scenario.names import catalog_names, why_absent
 from planner.scenario.tables import Key, KeyedMap, Many
-from planner.units import did_you_mean
 from planner.words import say
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ _RUN = KeyedMap(
         Key("priority", real(above=0, most=1e6), "weight of its objective; 1 where it is left out", examples=(2,)),
         Key("time", duration(above=0), "its time budget, instead of its scenario's", examples=("20 days",)),
     ),
-    wanted="a run",
+    wanted=say("wanted.run"),
 )
 _BUDGET = KeyedMap(
     (
         Key("cost", AMOUNT, "what all runs together may cost, in the scenarios' unit", True, examples=("200k USD",)),
         Key("confidence", SURE, "with at least this probability", default="0.8"),
     ),
-    wanted="a map",
+    wanted=say("wanted.map"),
 )
 
 
@@ -45,9 +45,9 @@ def _fleet_table() -> KeyedMap:
         (
             quotas,
             Key("budget", _BUDGET, "one budget for all runs", examples=({"cost": "200k USD"},)),
-            Key("runs", Many(_RUN, "a list of runs"), "what differs for single runs"),
+            Key("runs", Many(_RUN, say("wanted.runs")), "what differs for single runs"),
         ),
-        wanted="a fleet",
+        wanted=say("wanted.fleet"),
     )
 
 

@@ -14,9 +14,10 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from planner.reading import fault, json_of, read_csv
+from planner.reading.names import did_you_mean
 from planner.results.plan import OfferRef
 from planner.tracking.usage import HOUR_S, LONGEST_S, YEARS, Bill, Charge
-from planner.units import PlannerError, did_you_mean
+from planner.units import PlannerError
 from planner.words import say
 
 NEEDED = ("BilledCost", "BillingCurrency", "ChargeCategory", "ChargePeriodStart", "ChargePeriodEnd")

@@ -13,7 +13,8 @@ from planner.interop.files import Document, shown, truth, whole
 from planner.interop.neox_fields import TABLE
 from planner.interop.neox_keys import misspelt
 from planner.interop.values import Values
-from planner.units import PlannerError, did_you_mean
+from planner.reading.names import did_you_mean
+from planner.units import PlannerError
 from planner.words import say
 
 MOST_UNKNOWN = 50  # keys that are compared with the known ones: a file with more is no config

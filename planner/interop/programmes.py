@@ -10,11 +10,12 @@ from planner.files import printable_name
 from planner.interop.plans import PROGRAMME, unprintable
 from planner.interop.tracking import track_log
 from planner.reading import read_text
+from planner.reading.names import did_you_mean
 from planner.results import json_form as plan_json
 from planner.search.programme_answer import ProgrammeAnswer
 from planner.tracking.progress import Progress, progress
 from planner.tracking.ramp import course_of
-from planner.units import PlannerError, did_you_mean
+from planner.units import PlannerError
 from planner.words import say
 
 

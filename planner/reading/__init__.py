@@ -17,6 +17,7 @@ from planner.reading.text import (
     read_json,
     read_text,
     text_of,
+    wrong_at,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "read_separated",
     "read_text",
     "text_of",
+    "wrong_at",
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from planner.reading.tables import CsvTable, check_header
 from planner.reading.text import MAX_BYTES, fault, read_text
+from planner.words import phrase, say
 
 
 def read_separated(
@@ -40,9 +41,9 @@ def read_separated(
             continue
         row = row[:-1] if trailing and not row[-1].strip() else row
         if len(row) != len(header):
-            raise fault(path, f"{len(row)} cells, the header has {len(header)}; no cell may hold {sign!r}", number)
+            raise fault(path, say("separated.cells", found=len(row), columns=len(header), sign=sign), number)
         cells.append(row)
         lines.append(number)
     if header is None:
-        raise fault(path, f"empty, where {holds} is wanted")
+        raise fault(path, say("separated.empty", holds=phrase("holds", holds)))
     return CsvTable(path, header, cells, lines)

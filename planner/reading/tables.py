@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.files import unguarded
+from planner.reading.names import did_you_mean, nearest_or_all
 from planner.reading.text import MAX_BYTES, fault, one_line, read_bytes, text_of
-from planner.units import did_you_mean, nearest_or_all
-
-_QUOTED = "a text that holds a comma stands in double quotes"
+from planner.words import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +63,13 @@ def read_csv(
             check_header(path, header, needs, knows)
         for row in reader:
             if row and len(row) != len(header) and not ragged:
-                said = f"{len(row)} cells, the header has {len(header)}"
-                raise fault(path, f"{said}; {_QUOTED}" if len(row) > len(header) else said, reader.line_num)
+                code = "csv.more_cells" if len(row) > len(header) else "csv.cells"
+                raise fault(path, say(code, found=len(row), columns=len(header)), reader.line_num)
             if row:
                 cells.append([unguarded(cell) if cell[:1] == "'" else cell for cell in row])
                 lines.append(reader.line_num)
     except csv.Error as error:  # a cell of more than 131,072 characters, most often of a quote that is never closed
-        raise fault(path, f"cannot be read as CSV ({error}); is a double quote left open?", reader.line_num) from None
+        raise fault(path, say("csv.unreadable", why=str(error)), reader.line_num) from None
     return CsvTable(path, header, cells, lines)
 
 
@@ -80,12 +79,10 @@ def check_header(path: Path, header: Sequence[str], needs: Iterable[str], knows:
     unknown = next((name for name in header if knows and name not in knows), None)
     missing = next((name for name in needs if name not in header), None)
     if unknown is not None:
-        raise fault(path, f"column {one_line(repr(unknown), 60)} is not known{nearest_or_all(unknown, knows)}", 1)
+        column, near = one_line(repr(unknown), 60), nearest_or_all(unknown, knows)
+        raise fault(path, say("csv.unknown", column=column, near=near), 1)
     if missing is not None:
-        raise fault(
-            path,
-            f"column {missing!r} is missing{did_you_mean(missing, header)}; found {', '.join(header) or 'none'}",
-            1,
-        )
+        near, found = did_you_mean(missing, header), list(header) or [say("csv.none")]
+        raise fault(path, say("csv.missing", column=missing, near=near, found=found), 1)
     if twice is not None:
-        raise fault(path, f"column {one_line(repr(twice), 60)} stands twice; keep one", 1)
+        raise fault(path, say("csv.twice", column=one_line(repr(twice), 60)), 1)

@@ -14,7 +14,7 @@ from typing import Any
 
 from planner.files import YAML, missing_file, printable_name
 from planner.units import PlannerError
-from planner.words import say
+from planner.words import phrase, say
 
 MAX_BYTES = 64 << 20  # of any file that is read as a whole
 LONGEST = 300  # characters of a sentence, the file's name apart
@@ -38,6 +38,12 @@ def fault(path: Path | str, what: str, line: int = 0) -> PlannerError:
     return PlannerError(say("reading.at", file=printable_name(path), what=kept))
 
 
+def wrong_at(where: str, what: str) -> PlannerError:
+    """The error of a place that is named already: what is wrong, in no more characters than a sentence has."""
+    kept = what if len(what) <= LONGEST and what.isprintable() else one_line(what)
+    return PlannerError(say("reading.at", file=where, what=kept))
+
+
 def line_of(text: str | bytes, at: int) -> int:
     """The line of a place in a text, counted from 1."""
     return (text[:at].count("\n") if isinstance(text, str) else text[:at].count(b"\n")) + 1
@@ -57,13 +63,14 @@ def opened(path: Path, endings: Iterable[str] = YAML) -> FileIO:
         raise PlannerError(missing_file(Path(path), endings)) from None
     except (OSError, ValueError) as error:
         if os.path.isdir(path):  # noqa: PTH112 - Windows does not open folders; any name may be asked of
-            raise fault(path, "a folder, where a file is wanted") from None
-        raise fault(path, f"cannot be read ({getattr(error, 'strerror', None) or 'not a file name'})") from None
+            raise fault(path, say("text.folder")) from None
+        why = phrase("system", getattr(error, "strerror", None) or "") or say("text.no_file_name")
+        raise fault(path, say("text.unreadable", why=why)) from None
     kind = os.fstat(handle).st_mode
     device = (stat.S_ISCHR(kind) or stat.S_ISBLK(kind)) and not os.isatty(handle)
     if device or stat.S_ISDIR(kind):
         os.close(handle)
-        raise fault(path, f"a {'device' if device else 'folder'}, where a file is wanted")
+        raise fault(path, say("text.device" if device else "text.folder"))
     if hasattr(os, "set_blocking"):
         os.set_blocking(handle, True)
     if stat.S_ISFIFO(kind):
@@ -105,9 +112,9 @@ def read_bytes(
                 parts.append(part)
                 left -= len(part)
         except OSError as error:
-            raise fault(path, f"cannot be read ({error.strerror})") from None
+            raise fault(path, say("text.unreadable", why=phrase("system", str(error.strerror)))) from None
     if not left:
-        raise fault(path, f"more than {most:,} bytes, which {holds} never has; is it the right file?")
+        raise fault(path, say("text.too_long", most=most, holds=phrase("holds", holds)))
     return b"".join(parts)
 
 
@@ -121,16 +128,14 @@ def text_of(data: bytes, name: Path | str, *, controls: bool = False) -> str:
     """
     at = data.find(b"\0")
     if at >= 0:
-        raise fault(name, "a zero byte; a text file in UTF-8 is wanted, and this is another kind", line_of(data, at))
+        raise fault(name, say("text.zero_byte"), line_of(data, at))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        where = line_of(data, error.start)
-        raise fault(name, f"not UTF-8 text (byte 0x{data[error.start]:02x}); save it as UTF-8", where) from None
+        raise fault(name, say("text.not_utf8", byte=data[error.start]), line_of(data, error.start)) from None
     found = None if controls else UNSEEN.search(text)
     if found:
-        sign = f"U+{ord(found[0]):04X}"
-        raise fault(name, f"a control character ({sign}); take it out", line_of(text, found.start()))
+        raise fault(name, say("text.control", sign=f"U+{ord(found[0]):04X}"), line_of(text, found.start()))
     return text
 
 
@@ -157,11 +162,11 @@ def json_of(text: str, name: Path | str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise fault(name, f"not valid JSON: {error.msg}", error.lineno) from None
+        raise fault(name, say("text.not_json", why=error.msg), error.lineno) from None
     except RecursionError:
-        raise fault(name, f"not valid JSON: nested more than {_DEPTH} deep") from None
+        raise fault(name, say("text.json_deep", most=_DEPTH)) from None
     except ValueError:  # Python reads no number of more than 4,300 digits
-        raise fault(name, "not valid JSON: a number with thousands of digits") from None
+        raise fault(name, say("text.json_digits")) from None
 
 
 def read_json(path: Path, most: int = MAX_BYTES, holds: str = "a file of its kind") -> Any:

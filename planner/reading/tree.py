@@ -14,8 +14,10 @@ from typing import Any
 
 import yaml
 
-from planner.reading.text import UNSEEN, text_of
+from planner.files import printable_name
+from planner.reading.text import UNSEEN, text_of, wrong_at
 from planner.units import PlannerError, shown
+from planner.words import Sentence, phrase, say
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 20_000
@@ -53,10 +55,15 @@ class Node:
     @property
     def kind(self) -> str:
         if self.fields is not None:
-            return "a map"
+            return say("tree.map")
         if self.items is not None:
-            return "a list"
-        return "nothing" if self.value is None else shown(self.text)
+            return say("tree.list")
+        return say("tree.nothing") if self.value is None else shown(self.text)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing stands there, not even an empty map or list."""
+        return self.fields is None and self.items is None and self.value is None
 
 
 def read_yaml(content: bytes, name: str, holds: str = "scenario") -> Node:
@@ -67,8 +74,9 @@ def read_yaml(content: bytes, name: str, holds: str = "scenario") -> Node:
     PlannerError
         With file and line, for whatever is not one plain YAML document of a reasonable size.
     """
+    name = printable_name(name)
     if len(content) > MAX_BYTES:
-        raise PlannerError(f"{name}: more than {MAX_BYTES:,} bytes, which no {holds} needs; is it the right file?")
+        raise PlannerError(say("tree.too_long", name=name, most=MAX_BYTES, holds=phrase("holds", holds)))
     return _document(text_of(content, name), name, holds)
 
 
@@ -95,9 +103,9 @@ def _document(text: str, name: str, holds: str = "") -> Node:
         mark = error.problem_mark or error.context_mark
         place = builder.place(mark) if mark else name
         reason = _first_line(", ".join(part for part in (error.context, error.problem) if part))
-        raise PlannerError(f"{place}: not valid YAML: {reason}") from None
+        raise wrong_at(place, say("tree.not_yaml", why=reason)) from None
     except yaml.YAMLError as error:
-        raise PlannerError(f"{_unreadable(text, name)}: {_first_line(str(error))}") from None
+        raise wrong_at(_unreadable(text, name), say("tree.unreadable", why=_first_line(str(error)))) from None
 
 
 class _Builder:
@@ -108,23 +116,28 @@ class _Builder:
         self._name = name
         self._holds = holds  # "": a text of one line
         self._anchors: dict[str, Node | None] = {}
+        self._places: dict[int, str] = {}  # what stands on one line shares its place
         self._nodes = 0
 
     def place(self, mark: Any) -> str:
-        return f"{self._name}, line {mark.line + 1}" if self._holds else self._name
+        if not self._holds:
+            return self._name
+        line = mark.line + 1
+        if line not in self._places:
+            self._places[line] = say("reading.line", file=self._name, line=line)
+        return self._places[line]
 
     def document(self) -> Node:
         event = self._next()
         while isinstance(event, yaml.StreamStartEvent | yaml.DocumentStartEvent):
             event = self._next()
         if isinstance(event, yaml.StreamEndEvent):
-            hint = "; the smallest scenario has model, data and training" if self._holds == "scenario" else ""
-            raise PlannerError(f"{self._name}: the file is empty{hint}")
+            raise wrong_at(self._name, say("tree.empty_scenario" if self._holds == "scenario" else "tree.empty"))
         root = self._node(event, 1)
         self._next()
         after = self._next()
         if isinstance(after, yaml.DocumentStartEvent):
-            raise PlannerError(f"{self.place(after.start_mark)}: a second document; one file holds one {self._holds}")
+            raise wrong_at(self.place(after.start_mark), say("tree.second", holds=phrase("holds", self._holds)))
         return root
 
     def _next(self) -> Any:
@@ -135,14 +148,14 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             return self._count(self._alias(event.anchor, where), where)
         if getattr(event, "tag", None):
-            raise PlannerError(f"{where}: the tag {shown(event.tag)} is not read; write the plain value")
+            raise wrong_at(where, say("tree.tag", tag=shown(event.tag)))
         if depth > MAX_DEPTH:
-            raise PlannerError(f"{where}: nested more than {MAX_DEPTH} deep")
+            raise wrong_at(where, say("tree.deep", most=MAX_DEPTH))
         if event.anchor:
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
             if UNSEEN.search(event.value):
-                raise PlannerError(f"{where}: {shown(event.value)} holds a control character; take it out")
+                raise wrong_at(where, say("tree.control", text=shown(event.value)))
             plain = event.style is None or event.style == ""
             node = Node(where, _resolve(event.value) if plain else event.value, event.value)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -156,13 +169,13 @@ class _Builder:
     def _alias(self, anchor: str, where: str) -> Node:
         node = self._anchors.get(anchor)
         if node is None:
-            reason = "stands inside itself" if anchor in self._anchors else "is not defined above"
-            raise PlannerError(f"{where}: the alias {shown('*' + anchor)} {reason}")
+            code = "tree.inside_itself" if anchor in self._anchors else "tree.no_alias"
+            raise wrong_at(where, say(code, alias=shown("*" + anchor)))
         return node
 
     def _count(self, node: Node, where: str) -> Node:
         if node.size > MAX_NODES:
-            raise PlannerError(f"{where}: more than {MAX_NODES:,} values, which no {self._holds} needs")
+            raise wrong_at(where, say("tree.many", most=MAX_NODES, holds=phrase("holds", self._holds)))
         return node
 
     def _sequence(self, where: str, depth: int) -> Node:
@@ -183,8 +196,10 @@ class _Builder:
             key = self._key(event, key_where)
             value = self._node(self._next(), depth + 1)
             if key in fields:
-                first = node.key_where[key].removeprefix(f"{self._name}, ")
-                raise PlannerError(f"{key_where}: the key {shown(key)} stands twice, first at {first}; keep one")
+                first = node.key_where[key]
+                if isinstance(first, Sentence):  # of a file
+                    first = say("tree.line", line=first.values["line"])
+                raise wrong_at(key_where, say("tree.twice", key=shown(key), first=first))
             fields[key] = value
             node.key_where[key] = key_where
             node.size += value.size + 1
@@ -194,11 +209,11 @@ class _Builder:
     @staticmethod
     def _key(event: Any, where: str) -> str:
         if not isinstance(event, yaml.ScalarEvent):
-            raise PlannerError(f"{where}: a key must be a word")
+            raise wrong_at(where, say("tree.key_no_word"))
         if event.tag or event.anchor:
-            raise PlannerError(f"{where}: the key {shown(event.value)} has a tag or an anchor; write the plain word")
+            raise wrong_at(where, say("tree.key_tagged", key=shown(event.value)))
         if event.value == "<<":
-            raise PlannerError(f"{where}: merge keys (`<<`) are not part of YAML 1.2; write the keys out")
+            raise wrong_at(where, say("tree.merge_key"))
         return str(event.value)
 
 
@@ -230,4 +245,4 @@ def _unreadable(text: str, name: str) -> str:
     """Place of the first character that YAML does not allow."""
     allowed = re.compile("[\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
     match = allowed.match(text)
-    return f"{name}, line {text[: match.end() if match else 0].count(chr(10)) + 1}"
+    return say("reading.line", file=name, line=text[: match.end() if match else 0].count("\n") + 1)

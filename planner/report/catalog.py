@@ -9,8 +9,9 @@ from typing import Any
 from planner.catalog.catalog import Catalog, is_gpu_family, without_framework
 from planner.catalog.checks_hardware import Finding
 from planner.catalog.facts import Record
+from planner.reading.names import did_you_mean
 from planner.report.layout import Page, bullets, columns, hanging
-from planner.units import PlannerError, did_you_mean, format_number
+from planner.units import PlannerError, format_number
 from planner.workload.zoo import load_model, model_names
 
 Row = Mapping[str, Any]

@@ -10,8 +10,9 @@ from planner.catalog.ages import MARK_AFTER_DAYS, SAY_AFTER_DAYS, price_age
 from planner.catalog.catalog import Catalog
 from planner.catalog.diff import PriceChange
 from planner.catalog.importing import Import
+from planner.reading.names import did_you_mean
 from planner.report.layout import Page, bullets, columns, wrap
-from planner.units import PlannerError, did_you_mean, format_number
+from planner.units import PlannerError, format_number
 
 Row = Mapping[str, Any]
 _EXAMPLES = 10

@@ -11,7 +11,7 @@ from planner.reading import read_bytes
 from planner.reading.tree import MAX_BYTES, read_yaml
 from planner.scenario.build import Builder
 from planner.scenario.draft import Draft
-from planner.scenario.fields import Reading
+from planner.scenario.fields import Reading, fail
 from planner.scenario.names import catalog_names, named_model, why_absent
 from planner.scenario.overrides import apply_overrides
 from planner.scenario.programme import ProgrammeBuilder, has_stages, refuse_programme_keys
@@ -20,7 +20,7 @@ from planner.scenario.sections import SCENARIO
 from planner.spec.model import ModelSpec
 from planner.spec.programme import Programme
 from planner.spec.scenario import Scenario
-from planner.units import PlannerError
+from planner.words import Sentence, say
 from planner.workload import model_from_mapping
 
 __all__ = [
@@ -55,11 +55,9 @@ def parse_scenario(
 def one_run(given: Scenario | Programme) -> Scenario:
     """The scenario of one run; a PlannerError where it is a programme of several."""
     if isinstance(given, Programme):
-        raise PlannerError(
-            f"{given.stages[0].where.rsplit('.', 1)[0]}: this is a programme of several runs, and here one run is"
-            " asked for;"
-            " `planner optimize`, `explain`, `simulate`, `propose` and `track` take programmes"
-        )
+        where = given.stages[0].where
+        inside = where.values["where"] if isinstance(where, Sentence) else where
+        raise fail(inside, "stages", say("scenario.several_runs"))
     return given
 
 
@@ -83,7 +81,7 @@ def parse_any(
     builder = Builder(
         Draft(root, values, reading, file),
         models,
-        lambda shape, name: model_from_mapping(shape, name, "the shape"),
+        lambda shape, name: model_from_mapping(shape, name, say("zoo.shape")),
         lambda: currency_rates(overlays),
     )
     return builder.scenario(digest)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner import units
 from planner.scenario.draft import Draft
 from planner.spec.scenario import IntChoice
+from planner.units import shown
 from planner.words import say
 
 LARGEST = 131_072  # sequences: larger batches than anyone trained with, and tables that still fit
@@ -46,11 +46,7 @@ def batch_size(
     amount, tokens_text = given
     if not tokens_text:
         if amount > LARGEST:
-            raise draft.fail(
-                path,
-                f"{amount:,} counts sequences, of which batches have at most {LARGEST:,}; if tokens are meant, write"
-                f" `{units.format_short(amount)} tokens`",
-            )
+            raise draft.fail(path, say("batch.too_many_sequences", amount=amount, most=LARGEST))
         return amount
     _need_length(draft, path, given, seq_length)
     if _abbreviated(tokens_text):
@@ -59,17 +55,10 @@ def batch_size(
         sequences, rest = divmod(amount, seq_length)
         sequences += 1 if rest and rounding == "up" else 0
         if rest and rounding == "exact" and sequences:
-            raise draft.fail(
-                path,
-                f"{units.shown(tokens_text)} is not a whole number of sequences of {seq_length:,} tokens; "
-                f"{sequences * seq_length:,} and {(sequences + 1) * seq_length:,} are",
-            )
+            near = {"below": sequences * seq_length, "above": (sequences + 1) * seq_length}
+            raise draft.fail(path, say("batch.not_whole", text=shown(tokens_text), length=seq_length, **near))
     if sequences < 1:
-        raise draft.fail(
-            path,
-            f"{units.shown(tokens_text)} is less than one sequence of {seq_length:,} tokens; if sequences are meant,"
-            f" write `{amount}`",
-        )
+        raise draft.fail(path, say("batch.below_one", text=shown(tokens_text), length=seq_length, amount=amount))
     if sequences * seq_length != amount:
         code = "batch_tokens_read" if tokens_text.endswith(" tokens") else "batch_read"
         read = {"sequences": sequences, "tokens": sequences * seq_length}
@@ -79,9 +68,7 @@ def batch_size(
 
 def _need_length(draft: Draft, path: str, given: tuple[int, str], seq_length: int) -> None:
     if given[1] and not seq_length:
-        raise draft.fail(
-            path, "tokens need `data.seq_length` to become sequences; write it, or write the batch in sequences"
-        )
+        raise draft.fail(path, say("batch.no_length"))
 
 
 def int_choice(draft: Draft, path: str, given: Any) -> IntChoice:
@@ -93,11 +80,12 @@ def int_choice(draft: Draft, path: str, given: Any) -> IntChoice:
 
 def _range(draft: Draft, path: str, least: int | None, most: int | None, step: int | None) -> IntChoice:
     if least is None and most is None and step is None:
-        raise draft.fail(path, "an empty range; write `min`, `max` or `multiple_of`, or leave the key out")
+        raise draft.fail(path, say("batch.empty_range"))
     if least is not None and most is not None and least > most:
-        raise draft.fail(f"{path}.min", f"min {least:,} is above max {most:,}")
+        raise draft.fail(f"{path}.min", say("batch.min_above_max", least=least, most=most))
     if step is not None and most is not None and most // step * step < max(least or 1, 1):
-        raise draft.fail(f"{path}.multiple_of", f"no multiple of {step:,} lies from {max(least or 1, 1):,} to {most:,}")
+        said = say("batch.no_multiple", step=step, least=max(least or 1, 1), most=most)
+        raise draft.fail(f"{path}.multiple_of", said)
     return IntChoice(least, most, step)
 
 

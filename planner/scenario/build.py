@@ -9,7 +9,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from planner import units
 from planner.money import Money
 from planner.scenario.batch import batch_size, critical_batch, global_batch, int_choice, largest
 from planner.scenario.currency import Rates, ask_lines, budget_usd, money_of_scenario
@@ -41,8 +40,8 @@ from planner.spec.scenario import (
     Terms,
     Training,
 )
-from planner.units import PlannerError
-from planner.words import say
+from planner.units import MAX_COUNT, PlannerError, shown
+from planner.words import say, say_from
 from planner.workload.adapters import targets
 
 Values = dict[str, Any]
@@ -54,16 +53,12 @@ _HUB_ID = (
     r"[A-Za-z0-9][\w.-]*/[\w.-]+(?<!\.json)(?<!\.yml)(?<!\.yaml)"  # a maker and a model, as hubs of models have them
 )
 _DAY_S = 86400.0
-#: Keys of training beside `adapter`: values that go together with it, and the sentence on others.
+#: Keys of training beside `adapter`: values that go together with it, and the code of what is said of others.
 ADAPTER_CONFLICTS = (
-    ("precision", ("bf16", "fp16"), "`{value}` quantises weights that {method} keeps frozen: write bf16 or fp16"),
-    (
-        "starts_from",
-        ("checkpoint",),
-        "{method} trains adapters on a model's weights: leave it out, or `checkpoint`",
-    ),
-    ("offload", ("none", "activations"), "{method}'s optimizer is small: write `none` or `activations`"),
-    ("tuning", ("", "field"), "no vendor's recipe is known for {method}: leave it out"),
+    ("precision", ("bf16", "fp16"), "build.quantised"),
+    ("starts_from", ("checkpoint",), "build.from_scratch"),
+    ("offload", ("none", "activations"), "build.offload"),
+    ("tuning", ("", "field"), "build.tuning"),
 )
 
 
@@ -134,11 +129,7 @@ class Builder:
             try:
                 return self.models(given), ""
             except PlannerError:
-                raise self.draft.fail(
-                    "model",
-                    f"{units.shown(given)} is no model of the catalog, and no file: save its config.json from the hub "
-                    "and name that file, or write the shape inline",
-                ) from None
+                raise self.draft.fail("model", say("build.hub_id", name=shown(given))) from None
         if given.endswith(_MODEL_FILES) or "/" in given or "\\" in given:
             return ModelSpec(Path(given).stem, 0, 0, 0, 0, 0, 0, 0), given
         return with_place(node, "model", lambda: self.models(given)), ""
@@ -166,9 +157,7 @@ class Builder:
             if many and len(rows) > 1 and row["weight"] is None:
                 self.draft.default(f"{path}.weight", "1")
             if row["split"] is not None and row["index"] is None:
-                raise self.draft.fail(
-                    f"{path}.split", "a split is of an `index`; samples and tokens are those of training alone"
-                )
+                raise self.draft.fail(f"{path}.split", say("build.split_of_index"))
             weight = 1.0 if row["weight"] is None else row["weight"]
             keep = {key: row[key] for key in ("samples", "tokens", "index", "log")}
             sources.append(
@@ -180,30 +169,20 @@ class Builder:
                 )
             )
         if len(lengths) > 1:
-            path = list(lengths.values())[1]
-            raise self.draft.fail(
-                path, f"datasets of one run share one seq_length; found {' and '.join(map(str, lengths))}"
-            )
+            raise self.draft.fail(list(lengths.values())[1], say("build.lengths", lengths=list(map(str, lengths))))
         if not lengths and any(source.log is None for source in sources):
-            raise self.draft.fail(
-                "data", "the key `seq_length` is missing (tokens of one sequence); write it, such as `seq_length: 2048`"
-            )
+            raise self.draft.fail("data", say("build.no_length"))
         return tuple(sources), next(iter(lengths), 0)
 
     def _training(self, seq_length: int, model: ModelSpec) -> Training:
         given = dict(self.values["training"])
         if given["epochs"] is None and given["iterations"] is None and self.values["objective"] not in MOST_TRAINING:
-            raise self.draft.fail("training", "one of the keys `epochs` or `iterations` is missing; write one of them")
+            raise self.draft.fail("training", say("build.no_end"))
         ramp, evaluation = given.pop("batch_ramp"), given.pop("evaluation") or {}
         if given["target"] == "equal_loss" and given["reference_batch"] is None:
-            raise self.draft.fail(
-                "training.target",
-                "`equal_loss` needs `training.reference_batch`, the batch whose loss is to be reached",
-            )
+            raise self.draft.fail("training.target", say("build.needs_reference"))
         if given["reference_batch"] is not None and given["target"] != "equal_loss":
-            raise self.draft.fail(
-                "training.reference_batch", "it is of use only with `target: equal_loss`; write that too"
-            )
+            raise self.draft.fail("training.reference_batch", say("build.reference_alone"))
         reference = batch_size(self.draft, "training.reference_batch", given.pop("reference_batch"), seq_length)
         batch = global_batch(self.draft, given["global_batch"], seq_length)
         return Training(
@@ -242,9 +221,10 @@ class Builder:
                 self.draft.default(f"training.adapter.{key}", value)
         if not training["starts_from"]:
             self.draft.default("training.starts_from", say("defaults.from_adapted"))
-        for key, able, why in ADAPTER_CONFLICTS:
+        for key, able, code in ADAPTER_CONFLICTS:
             if (training[key] or able[0]) not in able:
-                raise self.draft.fail(f"training.{key}", why.format(method=adapter.method, value=training[key]))
+                said = say_from(code, {"method": adapter.method, "value": training[key]})
+                raise self.draft.fail(f"training.{key}", said)
         if model.layers:  # else a file holds the shape, which is read later
             with_place(self.draft.node("training.adapter"), "training.adapter", lambda: targets(model, adapter))
         return adapter
@@ -254,18 +234,16 @@ class Builder:
             return None
         most = largest(batch)
         if most is not None and given["start"] > most:
-            raise self.draft.fail(
-                "training.batch_ramp.start", f"the ramp starts at {given['start']:,}, above the largest batch, {most:,}"
-            )
+            raise self.draft.fail("training.batch_ramp.start", say("build.ramp", start=given["start"], most=most))
         return BatchRamp(**given)
 
     def _check_size(self, data: Sequence[DataSource], seq_length: int, training: Training) -> None:
         """Every product of the run's counts must stay a 64-bit number."""
         epoch = sum((source.samples or 0) * seq_length + (source.tokens or 0) for source in data)
-        if epoch * (training.epochs or 1) > units.MAX_COUNT:
-            raise self.draft.fail("data", "more than 10^18 tokens in all, the most that planner counts")
-        if (training.iterations or 0) * (largest(training.global_batch) or 1) * max(seq_length, 1) > units.MAX_COUNT:
-            raise self.draft.fail("training.iterations", "more than 10^18 tokens in all, the most that planner counts")
+        if epoch * (training.epochs or 1) > MAX_COUNT:
+            raise self.draft.fail("data", say("build.too_many_tokens"))
+        if (training.iterations or 0) * (largest(training.global_batch) or 1) * max(seq_length, 1) > MAX_COUNT:
+            raise self.draft.fail("training.iterations", say("build.too_many_tokens"))
 
     def _layout(self) -> LayoutBounds:
         given = dict(self.values["layout"] or {})
@@ -291,17 +269,13 @@ class Builder:
         parts = [row[key] or 1 for key in ("tp", "pp", "cp", "dp")]
         product = math.prod(parts)
         if row["gpus"] is not None and (row["gpus"] % product or (row["dp"] is not None and product != row["gpus"])):
-            raise self.draft.fail(
-                f"throughput.{i}.gpus",
-                f"tp x pp x cp x dp is {' x '.join(map(str, parts))} = {product:,}, which is not a layout of "
-                f"{row['gpus']:,} GPUs",
-            )
+            written = " x ".join(map(str, parts))
+            said = say("build.no_layout", parts=written, product=product, gpus=row["gpus"])
+            raise self.draft.fail(f"throughput.{i}.gpus", said)
         share = (row["micro_batch"] or 1) * (row["dp"] or 1)
         if row["global_batch"] is not None and row["global_batch"] % share:
-            raise self.draft.fail(
-                f"throughput.{i}.global_batch",
-                f"{row['global_batch']:,} does not divide by micro_batch x dp = {share:,}",
-            )
+            said = say("build.no_share", batch=row["global_batch"], share=share)
+            raise self.draft.fail(f"throughput.{i}.global_batch", said)
         return MeasuredThroughput(**row)
 
     def _budget(self, money: Money) -> Budget:
@@ -309,13 +283,11 @@ class Builder:
         start, deadline, time_s = given["start"], given["deadline"], given["time"]
         if deadline is not None:
             if start is None:
-                raise self.draft.fail(
-                    "budget.deadline",
-                    "a deadline needs `budget.start`, the day on which the run starts, such as `start: 2027-02-01`",
-                )
+                raise self.draft.fail("budget.deadline", say("build.deadline_start"))
             time_s = (deadline - start).days * _DAY_S
             if time_s <= 0:
-                raise self.draft.fail("budget.deadline", f"the deadline {deadline} is not after the start {start}")
+                said = say("build.deadline_before", deadline=deadline, start=start)
+                raise self.draft.fail("budget.deadline", said)
         return Budget(time_s, budget_usd(self.draft, money), given["confidence"], start, deadline)
 
     def _objective(self, budget: Budget, money: Money) -> Objective:
@@ -337,11 +309,9 @@ class Builder:
         names = [cluster.name for cluster in own]
         for i, name in enumerate(names):
             if name in names[:i]:
-                raise self.draft.fail(
-                    f"cluster.own.{i}.name", f"two clusters are called {units.shown(name)}; give each its own name"
-                )
+                raise self.draft.fail(f"cluster.own.{i}.name", say("build.two_clusters", name=shown(name)))
         if given["own_only"] and not own:
-            raise self.draft.fail("cluster.own_only", "`own_only: true` needs clusters under `cluster.own`")
+            raise self.draft.fail("cluster.own_only", say("build.own_only"))
         if own and given["own_only"] is None:
             self.draft.default("cluster.own_only", say("defaults.clouds_compete"))
         rate, per_gpu = given["assume_network"] or (None, False)
@@ -365,16 +335,12 @@ class Builder:
     def _quota(self, i: int, row: Values) -> Quota:
         for key in ("from", "until"):
             if row[key] is not None:
-                raise self.draft.fail(
-                    f"cluster.quotas.{i}.{key}", "days of a quota are of a programme of `stages`: leave them out"
-                )
+                raise self.draft.fail(f"cluster.quotas.{i}.{key}", say("build.quota_days"))
         return quota_of(row)
 
     def _own(self, i: int, row: Values) -> OwnCluster:
         if "/" in row["name"]:
-            raise self.draft.fail(
-                f"cluster.own.{i}.name", "the name becomes part of an offer's id; write it without `/`"
-            )
+            raise self.draft.fail(f"cluster.own.{i}.name", say("build.slash"))
         rate, per_gpu = row["network"] or (None, False)
         ownership = {key: value for key, value in (row["ownership"] or {}).items() if value is not None}
         site = {key: value for key, value in (row["site"] or {}).items() if value is not None}
@@ -397,7 +363,7 @@ class Builder:
         """Power and PUE are one fact each: stated for the cost or for the energy, they hold for both."""
         for key in ("power_kw_per_node", "pue"):
             if key in ownership and key in site and ownership[key] != site[key]:
-                raise self.draft.fail(f"{path}.site.{key}", f"ownership.{key} says otherwise; state it once")
+                raise self.draft.fail(f"{path}.site.{key}", say("build.stated_twice", key=key))
             if key in ownership:
                 site.setdefault(key, ownership[key])
             elif key in site and not priced:
@@ -408,7 +374,7 @@ class Builder:
         off = row["discount"]
         span = None if off is None else (off["min"], off["max"]) if isinstance(off, dict) else (off, off)
         if span is not None and not 0 <= span[0] <= span[1] < 1:
-            raise self.draft.fail(f"cluster.prices.{i}.discount", "a discount is below 1, and min is at most max")
+            raise self.draft.fail(f"cluster.prices.{i}.discount", say("build.discount"))
         self._check_terms(f"cluster.prices.{i}", row)
         return QuotedPrice(
             **{key: row[key] for key in plain},
@@ -423,15 +389,15 @@ class Builder:
         """A commitment's terms go together, and with prices that commit."""
         pricing, terms = row["pricing"], [key for key in ("term", "increment", "block") if row[key] is not None]
         if row["block"] is not None and len(terms) > 1:
-            raise self.draft.fail(f"{path}.block", "`block` is a term and its increment in one: write one or the other")
+            raise self.draft.fail(f"{path}.block", say("build.block"))
         if pricing == "block" and not {"increment", "block"} & set(terms):
-            raise self.draft.fail(path, "a capacity block is sold in whole increments: write `increment: 1 day`")
+            raise self.draft.fail(path, say("build.increments"))
         for key in ("term", "increment", "upfront", "then"):
             if row[key] is not None and pricing not in ("reserved", "block"):
-                raise self.draft.fail(f"{path}.{key}", f"terms are of `reserved` and `block`, not of `{pricing}`")
+                raise self.draft.fail(f"{path}.{key}", say("build.terms_of", pricing=pricing))
         for key in ("upfront", "then"):
             if row[key] is not None and not terms:
-                raise self.draft.fail(f"{path}.{key}", "it is of a term: write `term` too, such as `term: 365 days`")
+                raise self.draft.fail(f"{path}.{key}", say("build.of_a_term"))
 
     def _risk(self) -> Risk | None:
         given = self.values["risk"]
@@ -451,16 +417,13 @@ class Builder:
             return StatedOverhead(given, given)
         if isinstance(given, dict):
             if given["low"] > given["high"]:
-                raise self.draft.fail("risk.overhead", "`low` is at most `high`: exchange them")
+                raise self.draft.fail("risk.overhead", say("build.low_high"))
             return StatedOverhead(given["low"], given["high"])
         runs = tuple(OwnRun(row["allocated"], row["productive"], row["failures"] or 0.0) for row in given)
         for i, run in enumerate(runs):
             if run.productive + run.failures > run.allocated:
-                raise self.draft.fail(
-                    f"risk.overhead.{i}",
-                    f"productive and failures are {run.productive + run.failures:,g} GPU-hours, more than the"
-                    f" {run.allocated:,g} that were allocated; all three are hours of the same run",
-                )
+                used = {"used": run.productive + run.failures, "allocated": run.allocated}
+                raise self.draft.fail(f"risk.overhead.{i}", say("build.more_than_allocated", **used))
         return StatedOverhead(runs=runs)
 
 

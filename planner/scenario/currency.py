@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from planner.money import HOURS, USD, Money
 from planner.scenario.draft import Draft
 from planner.spec.scenario import AskLine
+from planner.words import say
 
 Rates = Callable[[], Mapping[str, Money]]
 
@@ -23,15 +24,15 @@ def money_of_scenario(draft: Draft, rates: Rates) -> Money:
     said = cost[1] if cost is not None else ""
     if isinstance(given, dict):
         per_usd = given["per_usd"] if given["per_usd"] is not None else 1.0 / given["usd"]
-        money = Money(given["code"], per_usd, given["as_of"], given["source"] or "the scenario")
+        money = Money(given["code"], per_usd, given["as_of"], given["source"] or say("currency.scenario"))
         if money.unit == "USD":
-            raise draft.fail("currency", "USD needs no rate; name another currency, or leave it out")
+            raise draft.fail("currency", say("currency.usd_needs_no_rate"))
     else:
         money = _named(draft, given or said or "USD", "budget.cost" if given is None else "currency", rates)
     if said and said not in (money.unit, "USD" if money.foreign else money.unit):
-        raise draft.fail("budget.cost", f"it is in {said}, and `currency` in {money.unit}: write both in one unit")
+        raise draft.fail("budget.cost", say("currency.two_units", unit=said, other=money.unit))
     if cost is not None and not said and money != USD:
-        raise draft.fail("budget.cost", f"{cost[0]:g} could be USD or {money.unit}; write `{cost[0]:g} {money.unit}`")
+        raise draft.fail("budget.cost", say("currency.ambiguous", amount=cost[0], unit=money.unit))
     if money.hours:
         _refuse_money(draft, money)
     return money
@@ -44,20 +45,16 @@ def _named(draft: Draft, unit: str, path: str, rates: Rates) -> Money:
         return Money(unit)
     found = rates().get(unit)
     if found is None:
-        raise draft.fail(
-            path,
-            f"no rate of {unit} is known; state it with its day, such as"
-            f" `currency: {{code: {unit}, usd: 1.08, as_of: 2026-11-20}}`, 1.08 being the US dollars of one {unit}",
-        )
+        raise draft.fail(path, say("currency.no_rate", unit=unit))
     return found
 
 
 def _refuse_money(draft: Draft, money: Money) -> None:
     for key in ("storage", "egress"):
         if draft.values[key] is not None:
-            raise draft.fail(key, f"it is paid in money, and the budget counts {money.unit}: leave it out")
+            raise draft.fail(key, say("currency.paid_in_money", unit=money.unit))
     if isinstance(draft.values["objective"], dict):
-        raise draft.fail("objective", f"a day's worth is money, and the budget counts {money.unit}: write `cost`")
+        raise draft.fail("objective", say("currency.day_is_money", unit=money.unit))
 
 
 def budget_usd(draft: Draft, money: Money) -> float | None:
@@ -82,4 +79,4 @@ def _usd(draft: Draft, path: str, amount: tuple[float, str], money: Money) -> fl
         return value / money.per_usd
     if unit == "USD" and money.foreign:
         return value
-    raise draft.fail(path, f"write it in {money.unit}, such as `{value:g} {money.unit}`")
+    raise draft.fail(path, say("currency.write_it_in", unit=money.unit, amount=value))

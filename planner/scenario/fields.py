@@ -13,8 +13,12 @@ from typing import Any, Protocol, TypeVar
 
 from planner import units
 from planner.money import CURRENCIES, SIGNS
+from planner.reading import names, quantities
+from planner.reading.names import did_you_mean
+from planner.reading.text import wrong_at
 from planner.reading.tree import Node
-from planner.units import PlannerError, did_you_mean, shown
+from planner.units import PlannerError, shown
+from planner.words import say
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -48,12 +52,13 @@ class Kind(Protocol):
 
 def fail(where: str, path: str, message: str) -> PlannerError:
     """The sentence of one mistake: place, key, message."""
-    return PlannerError(": ".join(part for part in (", ".join(p for p in (where, path) if p), message) if part))
+    place = say("reading.within", where=where, path=path) if where and path else where or path
+    return wrong_at(place, message) if place else PlannerError(message)
 
 
 def _scalar(node: Node, path: str, wanted: str) -> str:
     if node.items is not None or node.fields is not None or node.value is None:
-        raise fail(node.where, path, f"found {node.kind}, where {wanted} belongs")
+        raise fail(node.where, path, say("fields.found", kind=node.kind, wanted=wanted))
     return node.text.strip()
 
 
@@ -64,7 +69,7 @@ def _scalar(node: Node, path: str, wanted: str) -> str:
 class Text:
     """A text, taken as written."""
 
-    wanted: str = "a text"
+    wanted: str = say("wanted.text")
     longest: int = 500
     pattern: str = ""  # that all of it matches; "": any
 
@@ -75,11 +80,10 @@ class Text:
     def read(self, node: Node, path: str, _: Reading) -> str:
         text = _scalar(node, path, self.wanted)
         if not text or len(text) > self.longest or not text.isprintable():
-            raise fail(
-                node.where, path, f"{shown(text)} is not {self.wanted} of 1 to {self.longest} printable characters"
-            )
+            said = say("fields.text", text=shown(text), wanted=self.wanted, longest=self.longest)
+            raise fail(node.where, path, said)
         if self.pattern and not re.fullmatch(self.pattern, text):
-            raise fail(node.where, path, f"{shown(text)} is not {self.wanted}")
+            raise fail(node.where, path, is_not(text, self.wanted))
         return text
 
 
@@ -95,12 +99,13 @@ class Word:
         return {"enum": list(self.words)}
 
     def read(self, node: Node, path: str, _: Reading) -> str:
-        allowed = listed(self.words) + self.also
-        text = _scalar(node, path, f"one of {allowed}")
+        allowed = {"words": quoted(self.words), "also": self.also}
+        text = _scalar(node, path, say("wanted.one_of", **allowed))
         meant = self.called.get(text.lower(), text.lower())
         found = next((word for word in self.words if word.lower() == meant), None)
         if found is None:
-            raise fail(node.where, path, f"{shown(text)} is not one of {allowed}{did_you_mean(text, self.words)}")
+            near = did_you_mean(text, self.words)
+            raise fail(node.where, path, say("fields.not_one_of", text=shown(text), near=near, **allowed))
         return found
 
 
@@ -115,16 +120,17 @@ class Name:
         return {"type": "string", "minLength": 1, "maxLength": 100}
 
     def read(self, node: Node, path: str, reading: Reading) -> str | list[str]:
-        text = _scalar(node, path, f"the name of a known {self.what}")
+        wanted = say("wanted.known_name", what=say(f"names.{self.what}"))
+        text = _scalar(node, path, wanted)
         if not text:
-            raise fail(node.where, path, f"found an empty text, where the name of a known {self.what} belongs")
+            raise fail(node.where, path, say("fields.empty_name", wanted=wanted))
         known = reading.names.get(self.what)
         if known is not None:
             if self.what == "accelerator" and (why := reading.why_absent(text)):
-                raise fail(node.where, path, f"accelerator {shown(text)} is not in the catalog, {why}")
+                raise fail(node.where, path, say("fields.absent", text=shown(text), why=why))
             if self.what == "accelerator":
                 return self._part(node, path, text, known())
-            return with_place(node, path, lambda: units.check_name(text, known(), self.what))
+            return with_place(node, path, lambda: names.check_name(text, known(), self.what))
         return [text] if self.several else text
 
     def _part(self, node: Node, path: str, text: str, known: Sequence[str]) -> str | list[str]:
@@ -142,15 +148,16 @@ class Flag:
         return {"type": "boolean"}
 
     def read(self, node: Node, path: str, _: Reading) -> bool:
-        text = _scalar(node, path, "`true` or `false`")
+        wanted = say("wanted.flag")
+        text = _scalar(node, path, wanted)
         if not isinstance(node.value, bool):
-            raise fail(node.where, path, f"{shown(text)} is not `true` or `false`{_meant(text)}")
+            raise fail(node.where, path, is_not(text, wanted, _meant(text)))
         return node.value
 
 
 def _meant(text: str) -> str:
     word = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(text.lower())
-    return f"; did you mean `{word}`?" if word else ""
+    return say("names.meant", names=f"`{word}`") if word else ""
 
 
 @dataclass(frozen=True)
@@ -167,12 +174,12 @@ class FlagOr:
         if text in map(str, self.numbers):
             return int(text)
         if not isinstance(node.value, bool):
-            raise fail(node.where, path, f"{shown(text)} is not {self.wanted}{_meant(text)}")
+            raise fail(node.where, path, is_not(text, self.wanted, _meant(text)))
         return node.value
 
     @property
     def wanted(self) -> str:
-        return listed(("true", "false", *map(str, self.numbers)))
+        return say("wanted.words", words=quoted(("true", "false", *map(str, self.numbers))))
 
 
 @dataclass(frozen=True)
@@ -207,18 +214,19 @@ class Quantity:
     def read(self, node: Node, path: str, _: Reading) -> Any:
         text = _scalar(node, path, self.wanted)
         if isinstance(node.value, bool):
-            raise fail(node.where, path, f"{shown(text)} is not {self.wanted}")
+            raise fail(node.where, path, is_not(text, self.wanted))
         value = with_place(node, path, lambda: self.parse(text))
         size = value[0] if isinstance(value, tuple) else value
         limits: list[tuple[float | None, Callable[[Any, Any], bool], str]] = [
-            (self.least, operator.ge, "at least"),
-            (self.most, operator.le, "at most"),
-            (self.above, operator.gt, "above"),
-            (self.below, operator.lt, "below"),
+            (self.least, operator.ge, "wanted.at_least"),
+            (self.most, operator.le, "wanted.at_most"),
+            (self.above, operator.gt, "wanted.above"),
+            (self.below, operator.lt, "wanted.below"),
         ]
-        for limit, holds, word in limits:
+        for limit, holds, code in limits:
             if limit is not None and not holds(size, limit):
-                raise fail(node.where, path, f"{shown(text)} must be {word} {self.show(limit)}")
+                said = say("fields.beyond", text=shown(text), limit=say(code, limit=self.show(limit)))
+                raise fail(node.where, path, said)
         return value
 
 
@@ -227,15 +235,21 @@ def with_place(node: Node, path: str, call: Callable[[], T]) -> T:
     try:
         return call()
     except PlannerError as error:
-        raise fail(node.where, path, str(error)) from None
+        raise fail(node.where, path, error.args[0]) from None
+
+
+def is_not(text: str, wanted: str, hint: str = "") -> str:
+    """That a text is not what belongs there, and what may be meant."""
+    return say("quantities.is_not", said=shown(text), wanted=wanted, hint=hint)
 
 
 def whole(least: int = 1, most: int = 10**15, unit: str = "") -> Quantity:
     """A whole number, "2M" and "64B tokens" included; `unit` is the one word that may follow it."""
     word = f"(\\s*{unit[:-1]}s?)?" if unit else ""
-    wanted = f"a whole number{f' of {unit}' if unit else ''} of at least {least:,}"
+    counted = {"unit": say(f"quantities.{unit}")} if unit else {}
+    wanted = say("wanted.whole_of" if unit else "wanted.whole", least=least, **counted)
     return Quantity(
-        lambda text: units.parse_count(text, unit),
+        lambda text: quantities.parse_count(text, unit),
         wanted,
         f"{_SCALED}{word}",
         least=least,
@@ -247,11 +261,11 @@ def whole(least: int = 1, most: int = 10**15, unit: str = "") -> Quantity:
 
 def real(*, least: float | None = None, above: float | None = None, most: float | None = None) -> Quantity:
     """A bare number."""
-    limits = (("at least", least), ("above", above), ("at most", most))
-    said = [f"{word} {units.format_number(limit)}" for word, limit in limits if limit is not None]
-    wanted = f"a number {' and '.join(said)}".rstrip()
+    limits = (("wanted.at_least", least), ("wanted.above", above), ("wanted.at_most", most))
+    said = [say(code, limit=units.format_number(limit)) for code, limit in limits if limit is not None]
+    wanted = say("wanted.limited", limits=said) if said else say("quantities.number")
     return Quantity(
-        lambda text: units.parse_number(text, wanted),
+        lambda text: quantities.parse_number(text, wanted),
         wanted,
         _NUMBER,
         least=least,
@@ -265,47 +279,47 @@ def real(*, least: float | None = None, above: float | None = None, most: float 
 def duration(*, above: float | None = 0.0, least: float | None = None) -> Quantity:
     """A time with its unit, in seconds."""
     return Quantity(
-        units.parse_duration,
-        "a time with its unit, such as `14 days`",
+        quantities.parse_duration,
+        say("wanted.duration"),
         r"[0-9].*[A-Za-z]",
         above=above,
         least=least,
-        show=units.format_duration,
+        show=lambda limit: say("fields.duration", t=limit),
     )
 
 
 def money(*, above: float | None = 0.0, least: float | None = None) -> Quantity:
     """US dollars."""
     return Quantity(
-        units.parse_money,
-        "an amount in US dollars, such as `80k USD`",
+        quantities.parse_money,
+        say("wanted.money"),
         rf"((USD|US\$|\$)\s*)?{_SCALED}\s*(USD|US\$|\$|[dD]ollars?)?",
         above=above,
         least=least,
         bare="number",
-        show=units.format_usd,
+        show=lambda limit: say("fields.cost", usd=limit),
     )
 
 
 _UNITS = "|".join((*map(re.escape, SIGNS), *CURRENCIES, "[dD]ollars?", r"(GPU|gpu|[nN]ode)[- ]?([hH]ours?|h)"))
 AMOUNT = Quantity(
-    units.parse_amount,
-    "an amount, such as `80k USD`, `130k EUR` or `20000 GPU-hours`",
+    quantities.parse_amount,
+    say("quantities.amount"),
     rf"(({_UNITS})\s*)?{_SCALED}\s*({_UNITS})?",
     above=0.0,
     bare="number",
     show=units.format_number,
 )
 RATE = Quantity(
-    units.parse_bandwidth,
-    "a data rate, such as `3200 Gbit/s` (a node's) or `400 Gbit/s/gpu`",
+    quantities.parse_bandwidth,
+    say("wanted.rate"),
     r"[0-9][0-9,_.eE+]*\s*[kMGTmgt]?[A-Za-z]+(\s*/\s*s|ps)(.*)",
 )
-DAY = Quantity(units.parse_date, "a date, such as `2027-03-01`", r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-SIZE = Quantity(units.parse_bytes, "an amount of data, such as `20 TB`", r"[0-9][0-9,_.eE+]*\s*[kKMGTP]?i?B", above=0)
+DAY = Quantity(quantities.parse_date, say("quantities.date"), r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+SIZE = Quantity(quantities.parse_bytes, say("wanted.size"), r"[0-9][0-9,_.eE+]*\s*[kKMGTP]?i?B", above=0)
 SURE = Quantity(
-    units.parse_fraction,
-    "a probability, such as `0.8` or `80 %`",
+    quantities.parse_fraction,
+    say("wanted.probability"),
     r"[0-9.]+(e-?[0-9]+)?\s*%?",
     above=0,
     below=1,
@@ -313,8 +327,8 @@ SURE = Quantity(
     show=units.format_number,
 )
 SHARE = Quantity(
-    units.parse_fraction,
-    "a share, such as `0.8` or `80 %`",
+    quantities.parse_fraction,
+    say("wanted.share"),
     r"[0-9.]+(e-?[0-9]+)?\s*%?",
     least=0,
     most=1,
@@ -327,7 +341,6 @@ CLOUD = Name("cloud")
 REGION = Name("region")
 
 
-def listed(words: tuple[str, ...], joint: str = "or") -> str:
-    """The words in backquotes, joined as a sentence joins them."""
-    quoted = [f"`{word}`" for word in words]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} {joint} {quoted[-1]}"
+def quoted(words: Sequence[str]) -> list[str]:
+    """The words in backquotes."""
+    return [f"`{word}`" for word in words]

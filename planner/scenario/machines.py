@@ -8,6 +8,7 @@ from dataclasses import replace
 from planner import units
 from planner.catalog.fabrics import FABRICS
 from planner.catalog.ownership import KEYS as OWNERSHIP_KEYS
+from planner.reading import quantities
 from planner.scenario.fields import (
     CLOUD,
     DAY,
@@ -30,6 +31,7 @@ from planner.scenario.fields import (
 from planner.scenario.tables import AnyOr, Key, KeyedMap, Many, Shape
 from planner.spec.scenario import MOST_GPUS
 from planner.units import PlannerError
+from planner.words import say
 
 PRICING = ("on_demand", "spot", "reserved", "block")
 
@@ -40,12 +42,19 @@ def _ownership_key(name: str, meaning: str) -> Key:
     return Key(name, SHARE if "fraction" in name else real(above=0) if "years" in name else real(least=0), meaning)
 
 
-_OWNERSHIP = KeyedMap(tuple(_ownership_key(name, meaning) for name, meaning in OWNERSHIP_KEYS.items()), wanted="a map")
+_OWNERSHIP = KeyedMap(
+    tuple(_ownership_key(name, meaning) for name, meaning in OWNERSHIP_KEYS.items()), wanted=say("wanted.map")
+)
 _SITE = KeyedMap(
     (
         Key("power_kw_per_node", real(above=0), "power of a node under load", examples=(6.5,)),
         Key("pue", real(least=1), "power usage effectiveness of the site", examples=(1.3,)),
-        Key("country", Text("a country", 100), "country of the electricity, an ISO 3166 code", examples=("DEU",)),
+        Key(
+            "country",
+            Text(say("wanted.country"), 100),
+            "country of the electricity, an ISO 3166 code",
+            examples=("DEU",),
+        ),
         Key(
             "co2_g_per_kwh",
             real(least=0),
@@ -53,12 +62,12 @@ _SITE = KeyedMap(
             examples=(50,),
         ),
     ),
-    wanted="a map",
+    wanted=say("wanted.map"),
 )
 _WAITING = duration(above=None, least=0)
 OWN = KeyedMap(
     (
-        Key("name", Text("a name", 100), "what it is called", True, examples=("lab",)),
+        Key("name", Text(say("wanted.name"), 100), "what it is called", True, examples=("lab",)),
         Key("gpu", GPU, "accelerator id", True, examples=("a100-sxm4-40gb",)),
         Key("gpus_per_node", whole(1, 1024), "GPUs of one node", True, examples=(8,)),
         Key("nodes", whole(1, 10**6), "nodes there are", True, examples=(12,)),
@@ -70,10 +79,10 @@ OWN = KeyedMap(
         Key("site", _SITE, "what energy and CO2 are counted with; power and PUE enter the cost of ownership too"),
     ),
     at_most_one=(("usd_per_gpu_hour", "ownership"),),
-    wanted="a cluster",
+    wanted=say("wanted.cluster"),
 )
 _DISCOUNT = Shape(
-    "a share or a range of shares",
+    say("wanted.discount"),
     SHARE,
     None,
     KeyedMap(
@@ -81,7 +90,7 @@ _DISCOUNT = Shape(
             Key("min", SHARE, "least share that comes off", True, examples=(0.30,)),
             Key("max", SHARE, "largest share that comes off", True, examples=(0.40,)),
         ),
-        wanted="a range of shares",
+        wanted=say("wanted.shares"),
     ),
 )
 _PRICE = KeyedMap(
@@ -101,7 +110,7 @@ _PRICE = KeyedMap(
         Key("waiting", _WAITING, "until the machines are there; counts against the deadline", examples=("2 weeks",)),
     ),
     one_of=("usd_per_gpu_hour", "discount"),
-    wanted="a price",
+    wanted=say("wanted.price"),
 )
 _QUOTA = KeyedMap(
     (
@@ -112,7 +121,7 @@ _QUOTA = KeyedMap(
         Key("from", DAY, "of a programme: the first day on which it holds", examples=("2027-03-01",)),
         Key("until", DAY, "of a programme: the day by whose beginning it has ended", examples=("2027-05-01",)),
     ),
-    wanted="a quota",
+    wanted=say("wanted.quota"),
 )
 
 
@@ -120,29 +129,29 @@ CLUSTER = KeyedMap(
     (
         Key(
             "gpus",
-            AnyOr(GPUS, "ids, or chips of which all parts are meant"),
+            AnyOr(GPUS, say("wanted.ids_or_chips")),
             "accelerator ids",
             default="any",
             examples=("any", ["h100-sxm5-80gb"]),
         ),
         Key(
             "clouds",
-            AnyOr(CLOUD, "names"),
+            AnyOr(CLOUD, say("wanted.names")),
             "clouds",
             default="any",
             examples=("any", ["aws"]),
         ),
-        Key("regions", AnyOr(REGION, "names"), "regions", default="any", examples=("any", ["us-east-1"])),
+        Key("regions", AnyOr(REGION, say("wanted.names")), "regions", default="any", examples=("any", ["us-east-1"])),
         Key(
             "pricing",
-            Many(Word(PRICING), "a list", single=True),
+            Many(Word(PRICING), say("wanted.list"), single=True),
             "kinds of price",
             default="on_demand",
             examples=(["on_demand", "spot"],),
         ),
         Key(
             "quality",
-            Many(Word(("A", "B", "C")), "a list", single=True),
+            Many(Word(("A", "B", "C")), say("wanted.list"), single=True),
             "quality of the price's source: A vendor feed, B secondary, C hand-curated or undated",
             default=("A", "B"),
         ),
@@ -150,7 +159,7 @@ CLUSTER = KeyedMap(
         Key("power_limit_w", real(above=0, most=1e5), "power limit of one accelerator, in watts", examples=(400,)),
         Key(
             "site",
-            Text("a name", 100),
+            Text(say("wanted.name"), 100),
             "whose cluster it is, as measured rows name it; otherwise `own`, where your own rows were measured",
             examples=("lab",),
         ),
@@ -160,26 +169,26 @@ CLUSTER = KeyedMap(
             "network of offers whose fabric is unknown",
             examples=("3200 Gbit/s", "400 Gbit/s/gpu"),
         ),
-        Key("own", Many(OWN, "a list of clusters"), "machines of one's own"),
+        Key("own", Many(OWN, say("wanted.clusters")), "machines of one's own"),
         Key("own_only", Flag(), "true: no cloud offers, only own clusters"),
-        Key("quotas", Many(_QUOTA, "a list of quotas"), "GPUs one may have, by cloud, region and accelerator"),
-        Key("prices", Many(_PRICE, "a list of prices"), "prices you were quoted; they win over the catalog's"),
+        Key("quotas", Many(_QUOTA, say("wanted.quotas")), "GPUs one may have, by cloud, region and accelerator"),
+        Key("prices", Many(_PRICE, say("wanted.prices")), "prices you were quoted; they win over the catalog's"),
     ),
-    wanted="a map",
+    wanted=say("wanted.map"),
 )
 STORAGE = KeyedMap(
     (
         Key("size", SIZE, "what is kept in object storage while the run lasts", True, examples=("50 TB",)),
         Key("usd_per_gb_month", real(least=0, most=1e3), "price of 10^9 bytes for 30 days", True, examples=(0.023,)),
     ),
-    wanted="a map",
+    wanted=say("wanted.map"),
 )
 EGRESS = KeyedMap(
     (
         Key("size", SIZE, "what leaves the cloud, once", True, examples=("10 TB",)),
         Key("usd_per_gb", real(least=0, most=1e3), "price of 10^9 bytes", True, examples=(0.09,)),
     ),
-    wanted="a map",
+    wanted=say("wanted.map"),
 )
 TERMS = KeyedMap(
     (
@@ -187,12 +196,12 @@ TERMS = KeyedMap(
         Key("minimum_time", duration(), "at least this much time is paid", examples=("7 days",)),
         Key("minimum_gpus", whole(), "no order is smaller", examples=(16,)),
     ),
-    wanted="a map",
+    wanted=say("wanted.map"),
 )
-_WRITE_RATE = Quantity(RATE.parse, "a data rate, such as `20 GByte/s`", RATE.pattern)
+_WRITE_RATE = Quantity(RATE.parse, say("wanted.write_rate"), RATE.pattern)
 _PER_1000 = real(least=0, most=1e6)
 _FACTOR = real(least=1, most=10)
-_OVERHEAD_WANTED = "`none` or a factor on time, such as `1.1`"
+_OVERHEAD_WANTED = say("wanted.overhead_factor")
 
 
 def _overhead(text: str) -> float:
@@ -200,18 +209,18 @@ def _overhead(text: str) -> float:
     share = re.fullmatch(r"(\d{1,2}(?:\.\d{1,4})?) ?%", text.strip())
     if share:
         meant = units.format_number(round(1.0 + float(share[1]) / 100.0, 6))
-        raise PlannerError(f"`{text}` is a share, and this is a factor on time: write `{meant}` for {share[0]} on top")
-    return 1.0 if text == "none" else units.parse_number(text, _OVERHEAD_WANTED)
+        raise PlannerError(say("machines.share", text=text, meant=meant, share=share[0]))
+    return 1.0 if text == "none" else quantities.parse_number(text, _OVERHEAD_WANTED)
 
 
 _OVERHEAD = Shape(
-    "a factor of at least 1, `none`, a map such as `{low: 1.02, high: 1.2}`, or a list of runs",
+    say("wanted.overhead"),
     replace(
         _FACTOR,
         parse=_overhead,
         wanted=_OVERHEAD_WANTED,
         pattern=f"(none|{_FACTOR.pattern})",
-        show=lambda limit: f"{units.format_number(limit)}: it is a factor on time, so that a share of 80 % is 1.25",
+        show=lambda limit: say("fields.factor", x=limit),
     ),
     Many(
         KeyedMap(
@@ -220,16 +229,16 @@ _OVERHEAD = Shape(
                 Key("productive", real(above=0, most=1e15), "GPU-hours of steps kept", True, examples=(10600,)),
                 Key("failures", real(least=0, most=1e15), "GPU-hours of failures and checkpoints", examples=(400,)),
             ),
-            wanted="a run",
+            wanted=say("wanted.run"),
         ),
-        "a list of runs",
+        say("wanted.runs"),
     ),
     KeyedMap(
         (
             Key("low", _FACTOR, "the factor that one run in ten stays below", True, examples=(1.02,)),
             Key("high", _FACTOR, "the factor that nine runs in ten stay below", True, examples=(1.2,)),
         ),
-        wanted="a range",
+        wanted=say("wanted.range"),
     ),
 )
 RISK = KeyedMap(
@@ -272,5 +281,5 @@ RISK = KeyedMap(
             examples=({"low": 1.02, "high": 1.2},),
         ),
     ),
-    wanted="a map",
+    wanted=say("wanted.map"),
 )

@@ -7,8 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from planner.reading.names import did_you_mean
 from planner.spec.model import ModelSpec
-from planner.units import PlannerError, did_you_mean, shown
+from planner.units import PlannerError, shown
+from planner.words import say
 from planner.workload import load_model, model_names
 
 if TYPE_CHECKING:
@@ -47,5 +49,5 @@ def named_model(name: str, overlays: Sequence[Path]) -> ModelSpec:
         names = model_names(overlays)
         if name in names:  # it is there, and what is wrong with its file is the news
             raise
-    hint = did_you_mean(name, names) or "; write one of its names, a config file (.json, .yml) or the shape inline"
-    raise PlannerError(f"there is no model {shown(name)} in the catalog{hint}")
+    hint = did_you_mean(name, names) or say("scenario_names.instead")
+    raise PlannerError(say("scenario_names.no_model", name=shown(name), hint=hint))

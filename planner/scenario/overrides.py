@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from planner.reading.text import wrong_at
 from planner.reading.tree import Node, read_flow, scalar_node
 from planner.scenario.fields import Text
 from planner.scenario.schema import kind_at
-from planner.units import PlannerError, shown
+from planner.units import shown
+from planner.words import say
 
 
 class Varied(str):
@@ -25,11 +27,11 @@ def apply_overrides(root: Node, overrides: Sequence[str]) -> None:
     for override in overrides:
         where = f"{'--over' if isinstance(override, Varied) else '--set'} {shown(override).strip('`')}"
         if any(0xD800 <= ord(c) < 0xE000 for c in override):
-            raise PlannerError(f"{where}: not UTF-8 text")
+            raise wrong_at(where, say("overrides.not_utf8"))
         path, equals, text = override.partition("=")
         parts = path.strip().split(".")
         if not equals or not all(parts):
-            raise PlannerError(f"{where}: write it as key.path=value, such as `--set budget.time=10 days`")
+            raise wrong_at(where, say("overrides.form"))
         _put(root, parts, _value(".".join(parts), text, where), where)
 
 
@@ -42,19 +44,17 @@ def _value(path: str, text: str, where: str) -> Node:
 def _put(root: Node, parts: Sequence[str], value: Node, where: str) -> None:
     node = root
     for depth, part in enumerate(parts):
-        so_far = ".".join(parts[:depth]) or "the scenario"
+        so_far = ".".join(parts[:depth]) or say("overrides.scenario")
         last = depth == len(parts) - 1
         if node.items is not None:
             if not part.isdecimal() or int(part) >= len(node.items):
-                raise PlannerError(
-                    f"{where}: {so_far} is a list of {len(node.items)}; write an index from 0 to {len(node.items) - 1} "
-                    f"where {shown(part)} stands"
-                )
+                many = {"length": len(node.items), "last": len(node.items) - 1}
+                raise wrong_at(where, say("overrides.index", place=so_far, part=shown(part), **many))
             if last:
                 node.items[int(part)] = value
             node = node.items[int(part)]
         elif node.fields is not None:
-            if last and value.kind == "nothing" and value.text.strip():
+            if last and value.empty and value.text.strip():
                 _take_away(node, part)
             elif last:
                 _set(node, part, value, where)
@@ -62,7 +62,7 @@ def _put(root: Node, parts: Sequence[str], value: Node, where: str) -> None:
                 _set(node, part, Node(where, fields={}), where)
             node = node.fields.get(part, value)
         else:
-            raise PlannerError(f"{where}: {so_far} is {node.kind}, which has no key {shown(part)}")
+            raise wrong_at(where, say("overrides.no_keys", place=so_far, kind=node.kind, part=shown(part)))
 
 
 def _set(node: Node, key: str, value: Node, where: str) -> None:

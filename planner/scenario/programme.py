@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from planner.money import Money
+from planner.reading.names import did_you_mean
 from planner.reading.tree import Node
 from planner.scenario.build import Builder, Models, Values, quota_of
 from planner.scenario.currency import Rates, ask_lines, budget_usd, money_of_scenario
@@ -17,8 +18,8 @@ from planner.scenario.sections import SCENARIO
 from planner.spec.model import ModelSpec
 from planner.spec.programme import Programme, Reservation, Stage, Transfer
 from planner.spec.scenario import Budget, Cluster, Objective, OwnCluster, Quota, Scenario
-from planner.units import PlannerError, did_you_mean, shown
-from planner.words import say
+from planner.units import shown
+from planner.words import Sentence, say
 from planner.workload import model_from_mapping
 
 DAY_S = 86400.0
@@ -54,9 +55,7 @@ class ProgrammeBuilder:
         draft = Draft(self.root, values, self.reading, self.file)
         for key in ("data", "training", "layout", "throughput"):
             if values[key] is not None:
-                raise draft.fail(
-                    key, f"`{key}` belongs to each of the `stages`, which stand in its place: move it there"
-                )
+                raise draft.fail(key, say("programme.of_stages", key=key))
         money = money_of_scenario(draft, self.rates)
         budget = self._budget(draft, money)
         name = values["name"] or draft.default("name", self.file.stem)
@@ -89,10 +88,11 @@ class ProgrammeBuilder:
         start, deadline, time_s = given["start"], given["deadline"], given["time"]
         if deadline is not None:
             if start is None:
-                raise draft.fail("budget.deadline", "a deadline needs `budget.start`, such as `start: 2027-02-01`")
+                raise draft.fail("budget.deadline", say("programme.deadline_start"))
             time_s = (deadline - start).days * DAY_S
             if time_s <= 0:
-                raise draft.fail("budget.deadline", f"the deadline {deadline} is not after the start {start}")
+                said = say("build.deadline_before", deadline=deadline, start=start)
+                raise draft.fail("budget.deadline", said)
         return Budget(time_s, budget_usd(draft, money), given["confidence"], start, deadline)
 
     def _objective(self, draft: Draft, budget: Budget) -> Objective:
@@ -102,7 +102,7 @@ class ProgrammeBuilder:
         if isinstance(given, dict):
             return Objective("usd_per_day", given["usd_per_day"])
         if given not in ("cost", "time"):
-            raise draft.fail("objective", f"`{given}` is of one run; a programme's is `cost`, `time` or usd_per_day")
+            raise draft.fail("objective", say("programme.objective", objective=given))
         return Objective(given)
 
     def _quota(self, draft: Draft, i: int, row: Values, budget: Budget) -> Quota:
@@ -113,9 +113,9 @@ class ProgrammeBuilder:
     def _days(self, draft: Draft, path: str, since: date | None, until: date | None, budget: Budget) -> None:
         """Days need the programme's first day, and an order."""
         if (since or until) is not None and budget.start is None:
-            raise draft.fail(path, "days need the programme's first day: write `start: 2027-02-01` under `budget`")
+            raise draft.fail(path, say("programme.first_day"))
         if since is not None and until is not None and until <= since:
-            raise draft.fail(path, f"it ends on {until}, which is not after {since}")
+            raise draft.fail(path, say("programme.ends_before", until=until, since=since))
 
     def _reservation(self, draft: Draft, i: int, row: Values, budget: Budget) -> Reservation:
         path = f"reservations.{i}"
@@ -123,9 +123,9 @@ class ProgrammeBuilder:
         assert budget.start is not None  # noqa: S101 - `_days` has seen to it
         since, until = ((row[key] - budget.start).days for key in ("from", "until"))
         if until <= 0:
-            raise draft.fail(path, f"it has ended on {row['until']}, before the programme begins")
+            raise draft.fail(path, say("programme.has_ended", until=row["until"]))
         if "/" in row["name"]:
-            raise draft.fail(f"{path}.name", "the name becomes part of an offer's id; write it without `/`")
+            raise draft.fail(f"{path}.name", say("build.slash"))
         rate, per_gpu = row["network"] or (None, False)
         own = OwnCluster(
             name=row["name"],
@@ -151,9 +151,9 @@ class ProgrammeBuilder:
         names = [row["name"] for row in rows]
         for i, name in enumerate(names):
             if name == "none":
-                raise draft.fail(f"stages.{i}.name", "`after: none` stands for no stage; call it something else")
+                raise draft.fail(f"stages.{i}.name", say("programme.called_none"))
             if name in names[:i]:
-                raise draft.fail(f"stages.{i}.name", f"two stages are called {shown(name)}; give each its own name")
+                raise draft.fail(f"stages.{i}.name", say("programme.two_stages", name=shown(name)))
         after = [self._after(draft, i, row, names) for i, row in enumerate(rows)]
         self._refuse_circles(draft, names, after)
         stages: list[Stage] = []
@@ -162,14 +162,11 @@ class ProgrammeBuilder:
             node = draft.node(f"stages.{i}")
             inherits = self._inherits(draft, i, row, names, after[i], scenarios)
             if row["may_move"] and not inherits:
-                raise draft.fail(f"stages.{i}.may_move", "it inherits nothing, so there is nothing that could move")
+                raise draft.fail(f"stages.{i}.may_move", say("programme.nothing_moves"))
             if row["may_move"] and "cluster" in inherits:
-                raise draft.fail(f"stages.{i}.may_move", "it inherits the cluster, so it stays: keep one of the two")
+                raise draft.fail(f"stages.{i}.may_move", say("programme.cluster_stays"))
             if row["may_move"] and draft.values["transfer"] is None:
-                raise draft.fail(
-                    f"stages.{i}.may_move",
-                    "moving takes time and money: state them, such as `transfer: {rate: 10 Gbit/s, usd_per_gb: 0.09}`",
-                )
+                raise draft.fail(f"stages.{i}.may_move", say("programme.transfer"))
             self._days(draft, f"stages.{i}", row["not_before"], row["deadline"], budget)
             self._within(draft, i, row, budget)
             stages.append(
@@ -183,7 +180,7 @@ class ProgrammeBuilder:
                     may_move=bool(row["may_move"]),
                     not_before=_day_of(row["not_before"], budget) or 0,
                     deadline=_day_of(row["deadline"], budget),
-                    where=f"{node.where.replace(str(self.file), self.file.name)}, stages.{i}",
+                    where=say("reading.within", where=_without_folder(node.where), path=f"stages.{i}"),
                 )
             )
         return stages
@@ -192,13 +189,11 @@ class ProgrammeBuilder:
         """A stage's days lie within the programme's."""
         since, until = _day_of(row["not_before"], budget), _day_of(row["deadline"], budget)
         if until is not None and until <= 0:
-            said = f"{row['deadline']} is not after the programme's first day, {budget.start}"
-            raise draft.fail(f"stages.{i}.deadline", f"{said}; write a later one")
+            said = say("programme.not_after_start", day=row["deadline"], start=budget.start)
+            raise draft.fail(f"stages.{i}.deadline", said)
         if since is not None and budget.time_s is not None and since * DAY_S >= budget.time_s:
-            said = (
-                f"{row['not_before']} is not before the programme's end: its budget is {budget.time_s / DAY_S:g} days"
-            )
-            raise draft.fail(f"stages.{i}.not_before", f"{said} from {budget.start}; write an earlier one")
+            days = {"day": row["not_before"], "days": budget.time_s / DAY_S, "start": budget.start}
+            raise draft.fail(f"stages.{i}.not_before", say("programme.not_before_end", **days))
 
     def _after(self, draft: Draft, i: int, row: Values, names: Sequence[str]) -> tuple[int, ...]:
         path = f"stages.{i}.after"
@@ -212,10 +207,10 @@ class ProgrammeBuilder:
         out = []
         for name in given:
             if name not in names:
-                hint = did_you_mean(name, names) or f"; there are {', '.join(names)}"
-                raise draft.fail(path, f"there is no stage {shown(name)}{hint}")
+                hint = did_you_mean(name, names) or say("programme.there_are", names=list(names))
+                raise draft.fail(path, say("programme.no_stage", name=shown(name), hint=hint))
             if names.index(name) == i:
-                raise draft.fail(path, f"{names[i]} cannot be after itself: name another stage, or `none`")
+                raise draft.fail(path, say("programme.after_itself", name=names[i]))
             out.append(names.index(name))
         return tuple(dict.fromkeys(out))
 
@@ -236,8 +231,10 @@ class ProgrammeBuilder:
     ) -> None:
         if at in way:
             circle = [*way[way.index(at) :], at]
-            said = ", which is after ".join(names[k] for k in circle)
-            raise draft.fail(f"stages.{circle[0]}.after", f"{said}: an order has no circle; take one `after` away")
+            said = names[circle[-1]]
+            for k in reversed(circle[:-1]):
+                said = say("programme.which_is_after", stage=names[k], rest=said)
+            raise draft.fail(f"stages.{circle[0]}.after", say("programme.circle", circle=said))
         if at in done:
             return
         for before in after[at]:
@@ -263,10 +260,10 @@ class ProgrammeBuilder:
         kept = tuple(dict.fromkeys(given))
         if "none" in kept:
             if len(kept) > 1:
-                raise draft.fail(path, "`none` stands alone")
+                raise draft.fail(path, say("programme.none_alone"))
             return ()
         if not after:
-            raise draft.fail(path, f"{names[i]} is after no stage, so there is nothing to inherit; write `after` too")
+            raise draft.fail(path, say("programme.nothing_to_inherit", name=names[i]))
         return kept
 
     def _scenario(
@@ -278,7 +275,7 @@ class ProgrammeBuilder:
         reservations: Sequence[Reservation],
     ) -> Scenario:
         """The run of a stage: its own keys, and the programme's where it has none; no budgets."""
-        node = _placed(draft.node(f"stages.{i}"), f", stages.{i}")
+        node = _placed(draft.node(f"stages.{i}"), f"stages.{i}")
         top = draft.root.fields or {}
         assert node.fields is not None  # noqa: S101 - the table has seen to it
         inner = {key: child for key, child in node.fields.items() if key not in STAGE_ONLY}
@@ -287,13 +284,13 @@ class ProgrammeBuilder:
                 inner.setdefault(key, top[key])
         if "model" not in inner:
             if "model" not in top:
-                raise draft.fail(f"stages.{i}", "it has no `model`, nor has the programme: write one of the two")
+                raise draft.fail(f"stages.{i}", say("programme.no_model"))
             inner["model"] = top["model"]
         cluster = dict((top["cluster"].fields or {}) if "cluster" in top else {})
         own = inner.get("cluster")
         cluster |= (own.fields or {}) if own is not None else {}
         if own is not None and "quotas" in (own.fields or {}):
-            raise draft.fail(f"stages.{i}.cluster.quotas", "quotas are the programme's: write them under its `cluster`")
+            raise draft.fail(f"stages.{i}.cluster.quotas", say("programme.quotas"))
         cluster.pop("quotas", None)
         inner["cluster"] = Node(node.where, fields=cluster)
         if "budget" in top:
@@ -306,7 +303,7 @@ class ProgrammeBuilder:
         builder = Builder(
             Draft(root, values, reading, self.file),
             self.models,
-            lambda shape, name: model_from_mapping(shape, name, "the shape"),
+            lambda shape, name: model_from_mapping(shape, name, say("zoo.shape")),
             self.rates,
         )
         made = builder.scenario("")
@@ -331,7 +328,7 @@ def _standing(cluster: Cluster, quotas: Sequence[Quota], reservations: Sequence[
     names = [each.name for each in (*cluster.own, *own)]
     for name in names:
         if names.count(name) > 1:
-            raise PlannerError(f"reservations: two clusters are called {shown(name)}; give each its own name")
+            raise fail("", "reservations", say("build.two_clusters", name=shown(name)))
     return replace(
         cluster,
         quotas=tuple(Quota(gpus, *key) for key, gpus in most.items()),
@@ -348,12 +345,22 @@ def _day_of(when: date | None, budget: Budget) -> int | None:
     return None if when is None or budget.start is None else (when - budget.start).days
 
 
+def _without_folder(where: str) -> str:
+    """A place with its file's name alone."""
+    if not isinstance(where, Sentence):
+        return where  # an override
+    return say(where.code, **{**where.values, "file": Path(where.values["file"]).name})
+
+
 def _placed(node: Node, more: str) -> Node:
-    """The tree with its place told more closely."""
+    """The tree, `more` told of its place."""
     fields_ = None if node.fields is None else {key: _placed(child, more) for key, child in node.fields.items()}
     items = None if node.items is None else [_placed(child, more) for child in node.items]
-    places = {key: f"{where}{more}" for key, where in node.key_where.items()}
-    return Node(f"{node.where}{more}", node.value, node.text, items, fields_, places, node.size)
+    places: dict[str, str] = {
+        key: say("reading.within", where=where, path=more) for key, where in node.key_where.items()
+    }
+    place = say("reading.within", where=node.where, path=more)
+    return Node(place, node.value, node.text, items, fields_, places, node.size)
 
 
 def _defaults_of(stages: Sequence[Stage]) -> list[tuple[str, str]]:
@@ -377,6 +384,4 @@ def refuse_programme_keys(root: Node) -> None:
     """What is of programmes alone is refused in a scenario of one run, where it would change nothing."""
     for key in ("reservations", "transfer"):
         if root.fields is not None and key in root.fields:
-            raise fail(
-                root.key_where[key], key, "it is of a programme of `stages`; a scenario of one run has no use for it"
-            )
+            raise fail(root.key_where[key], key, say("programme.of_a_programme"))

@@ -8,6 +8,7 @@ from planner import units
 from planner.catalog.framework_names import framework_aliases
 from planner.catalog.paths import framework_files
 from planner.money import CURRENCIES, HOURS
+from planner.reading import quantities
 from planner.scenario.fields import (
     AMOUNT,
     DAY,
@@ -63,24 +64,24 @@ def _choice(least: int = 1, most: int = 10**9) -> Shape:
             Key("max", number, "largest value"),
             Key("multiple_of", whole(1, most), "only multiples of this"),
         ),
-        wanted="a range",
+        wanted=say("wanted.range"),
     )
-    return Shape("a number, a list of numbers or a range", number, Many(number, "a list of numbers"), bounds)
+    return Shape(say("wanted.choice"), number, Many(number, say("wanted.numbers")), bounds)
 
 
 _BATCH_UNITS = r"(\s*(tokens?|sequences?|samples?))?"
 
 
 def _batch_size(text: str) -> tuple[int, str]:
-    number, unit = units.split_count(text)
+    number, unit = quantities.split_count(text)
     if unit not in ("", "tokens", "sequences", "samples"):
-        raise units.PlannerError(f"`{text}` counts {unit}; a batch is a number of sequences or of tokens")
+        raise units.PlannerError(say("sections.batch_counts", text=text, counted=say(f"quantities.{unit}")))
     return number, text.strip() if unit == "tokens" else ""
 
 
 _BATCH = Quantity(
     _batch_size,
-    "a number of sequences, or of tokens such as `4M tokens`",
+    say("wanted.batch"),
     r"[0-9][0-9,_.eE+]*\s*(k|K|M|B|T|thousand|million|billion|trillion)?" + _BATCH_UNITS,
     least=1,
     most=10**12,
@@ -93,7 +94,7 @@ _BATCH_RANGE = KeyedMap(
         Key("max", _BATCH, "largest global batch"),
         Key("multiple_of", _BATCH, "only multiples of this many sequences"),
     ),
-    wanted="a range",
+    wanted=say("wanted.range"),
 )
 
 
@@ -105,13 +106,13 @@ def _shape_keys(spec: type, nested: dict[str, Kind]) -> tuple[Key, ...]:
         if kind is None:
             declared = str(part.type)
             if declared.startswith("tuple"):
-                kind = Many(Text(), "a list of names", single=True)
+                kind = Many(Text(), say("wanted.name_list"), single=True)
             else:
                 kind = Flag() if declared == "bool" else Text() if declared.startswith("str") else whole(0, 2**53 - 1)
         bare = part.default is MISSING and part.default_factory is MISSING
         required = part.name in ("layers", "hidden", "heads", "vocab") or (spec is not ModelSpec and bare)
         example = {"layers": 44, "hidden": 6144, "heads": 64, "vocab": 50257}.get(part.name)
-        help_text = f"{part.name.replace('_', ' ')} of the model"
+        help_text = say("fields.of_the_model", part=part.name.replace("_", " "))
         keys.append(Key(part.name, kind, help_text, required, examples=(example,) if example else ()))
     return tuple(keys)
 
@@ -120,16 +121,16 @@ MODEL_SHAPE = KeyedMap(
     _shape_keys(
         ModelSpec,
         {
-            "moe": KeyedMap(_shape_keys(MoESpec, {}), wanted="a map"),
-            "mla": KeyedMap(_shape_keys(MLASpec, {}), wanted="a map"),
-            "recurrent": KeyedMap(_shape_keys(RecurrentSpec, {"kind": Word(MIXERS)}), wanted="a map"),
-            "sparse": KeyedMap(_shape_keys(SparseSpec, {}), wanted="a map"),
+            "moe": KeyedMap(_shape_keys(MoESpec, {}), wanted=say("wanted.map")),
+            "mla": KeyedMap(_shape_keys(MLASpec, {}), wanted=say("wanted.map")),
+            "recurrent": KeyedMap(_shape_keys(RecurrentSpec, {"kind": Word(MIXERS)}), wanted=say("wanted.map")),
+            "sparse": KeyedMap(_shape_keys(SparseSpec, {}), wanted=say("wanted.map")),
             "norm": Word(NORMS),
             "activation": Word(ACTIVATIONS),
             "position_embedding": Word(POSITIONS),
         },
     ),
-    wanted="a model's shape",
+    wanted=say("wanted.shape"),
 )
 
 # --- sections ----------------------------------------------------------------------------------------------------
@@ -141,20 +142,23 @@ DATASET = KeyedMap(
         Key("samples", whole(1, 10**15, "samples"), "sequences of one epoch", examples=(31267487,)),
         Key("tokens", whole(1, 10**18, "tokens"), "tokens of one epoch", examples=("64B tokens",)),
         Key(
-            "index", Text("a path prefix"), "path prefix of a Megatron or GPT-NeoX .idx file", examples=("data/corpus",)
+            "index",
+            Text(say("wanted.path_prefix")),
+            "path prefix of a Megatron or GPT-NeoX .idx file",
+            examples=("data/corpus",),
         ),
-        Key("log", Text("a path"), "a training log that printed its sample count", examples=("train.log",)),
+        Key("log", Text(say("wanted.path")), "a training log that printed its sample count", examples=("train.log",)),
         Key("seq_length", whole(1, 10**8), "tokens of one sequence", examples=(2048,)),
         Key("weight", real(above=0, most=1e9), "share in a mixture, relative to the others", examples=(0.7,)),
         Key(
             "split",
-            Text("a split such as `995,4,1`", pattern=units.SPLIT),
+            Text(say("wanted.split"), pattern=units.SPLIT),
             "shares of train, validation and test, by documents",
             examples=("995,4,1",),
         ),
     ),
     one_of=SOURCES,
-    wanted="a dataset",
+    wanted=say("wanted.dataset"),
 )
 _ADAPTER = KeyedMap(
     (
@@ -162,12 +166,12 @@ _ADAPTER = KeyedMap(
         Key("r", whole(1, 8192), "rank of every adapter", examples=(16,)),
         Key(
             "target_modules",
-            Many(Text("the name of a matrix"), "a list of names", single=True),
+            Many(Text(say("wanted.matrix")), say("wanted.name_list"), single=True),
             "matrices that get one, by their names in transformers; `all-linear`: every one but the output layer",
             examples=(["q_proj", "v_proj"],),
         ),
     ),
-    wanted="a map",
+    wanted=say("wanted.map"),
 )
 TRAINING = KeyedMap(
     (
@@ -180,7 +184,7 @@ TRAINING = KeyedMap(
         Key("iterations", whole(1, 10**12), "optimizer steps, instead of epochs", examples=(150000,)),
         Key(
             "global_batch",
-            Shape("a number, a list or a range", _BATCH, Many(_BATCH, "a list of batch sizes"), _BATCH_RANGE),
+            Shape(say("wanted.batch_choice"), _BATCH, Many(_BATCH, say("wanted.batches")), _BATCH_RANGE),
             "sequences an iteration: a range, a number, a list, or tokens",
             implied=DEFAULT_BATCH,
             examples=({"min": 512, "max": 2048}, 1024, "4M tokens"),
@@ -193,7 +197,7 @@ TRAINING = KeyedMap(
                     Key("increment", whole(), "sequences added at each step of the ramp", True, examples=(32,)),
                     Key("samples", whole(unit="samples"), "samples over which the ramp climbs", True, examples=("2M",)),
                 ),
-                wanted="a ramp",
+                wanted=say("wanted.ramp"),
             ),
             "the batch grows from `start` to the global batch over `samples`",
         ),
@@ -212,7 +216,7 @@ TRAINING = KeyedMap(
                     Key("interval", whole(), "iterations between evaluations", True, examples=(1000,)),
                     Key("iterations", whole(), "forward iterations of one evaluation", True, examples=(10,)),
                 ),
-                wanted="a map",
+                wanted=say("wanted.map"),
             ),
             "evaluation during the run",
         ),
@@ -258,13 +262,13 @@ TRAINING = KeyedMap(
         ),
         Key(
             "adapter",
-            Shape("lora, qlora or a map", Word(METHODS, " or a map with `method`"), table=_ADAPTER),
+            Shape(say("wanted.adapter"), Word(METHODS, say("wanted.or_method")), table=_ADAPTER),
             "what alone is trained, on frozen weights: LoRA's adapters, or QLoRA's on weights in 4 bits",
             examples=("qlora", {"method": "lora", "r": 16, "target_modules": ["q_proj", "v_proj"]}),
         ),
     ),
     at_most_one=(("epochs", "iterations"),),  # one of them is asked for in `build`, unless the objective finds it
-    wanted="a map",
+    wanted=say("wanted.map"),
 )
 FREE = replace(SHARE, most=0.9)
 HEADROOM = units.format_percent(MEMORY_HEADROOM)
@@ -280,14 +284,19 @@ LAYOUT = KeyedMap(
         Key("zero_stage", _choice(0, 3), "ZeRO stage (FSDP is 3)", examples=(1,)),
         Key("micro_batch", _choice(), "sequences of a micro-batch", examples=({"max": 8},)),
         Key("sequence_parallel", Flag(), "sequence parallel beside tensor parallel"),
-        Key("recompute", Many(Word(RECOMPUTE), "a list", single=True), "activation recompute", examples=("full",)),
+        Key(
+            "recompute",
+            Many(Word(RECOMPUTE), say("wanted.list"), single=True),
+            "activation recompute",
+            examples=("full",),
+        ),
         Key(
             "recompute_share", SHARE, "share of the layers that full recompute covers, in whole layers", examples=(0.5,)
         ),
         Key("shard_group", whole(1, 10**9), "GPUs over which states are sharded", examples=(8,)),
         Key("memory_headroom", FREE, "share of a GPU's memory that a plan leaves free", default=HEADROOM),
     ),
-    wanted="a map",
+    wanted=say("wanted.map"),
 )
 _MEASURED = KeyedMap(
     (
@@ -302,7 +311,7 @@ _MEASURED = KeyedMap(
         Key("global_batch", whole(), "global batch of the run, sequences"),
         Key("framework", Word(FRAMEWORKS, called=FRAMEWORK_NAMES), "framework of the run"),
     ),
-    wanted="a measurement",
+    wanted=say("wanted.measurement"),
 )
 BUDGET = KeyedMap(
     (
@@ -318,19 +327,19 @@ BUDGET = KeyedMap(
         Key("confidence", SURE, "each budget, by itself, is met with at least this probability", default="0.8"),
     ),
     at_most_one=(("time", "deadline"),),
-    wanted="a map",
+    wanted=say("wanted.map"),
 )
 OBJECTIVE = Shape(
-    "`cost`, `time`, `{usd_per_day: 5000}`, or `epochs` or `tokens` for the most training that fits",
-    Word(("cost", "time", *MOST_TRAINING), ", nor a map such as `{usd_per_day: 5000}`"),
+    say("wanted.objective"),
+    Word(("cost", "time", *MOST_TRAINING), say("wanted.nor_day")),
     None,
     KeyedMap(
         (Key("usd_per_day", money(above=None, least=0), "what a day is worth", True, examples=(5000,)),),
-        wanted="a map",
+        wanted=say("wanted.map"),
     ),
 )
 CURRENCY = Shape(
-    "a currency's code, a unit of hours, or a map with code, rate and date",
+    say("wanted.currency"),
     Word((*CURRENCIES, *HOURS)),
     None,
     KeyedMap(
@@ -339,20 +348,20 @@ CURRENCY = Shape(
             Key("usd", real(above=0, most=1e6), "US dollars of one of it", examples=(1.08,)),
             Key("per_usd", real(above=0, most=1e6), "instead: how many of it are one US dollar", examples=(7.11,)),
             Key("as_of", DAY, "the day that the rate is of", True, examples=("2026-11-20",)),
-            Key("source", Text("a source", 200), "who says so", examples=("ECB reference rate",)),
+            Key("source", Text(say("wanted.source"), 200), "who says so", examples=("ECB reference rate",)),
         ),
         one_of=("usd", "per_usd"),
-        wanted="a map",
+        wanted=say("wanted.map"),
     ),
 )
 ASK = KeyedMap(
     (
-        Key("name", Text("a name", 80), "what the line is called", True, examples=("VAT",)),
+        Key("name", Text(say("wanted.name"), 80), "what the line is called", True, examples=("VAT",)),
         Key("share", replace(SHARE, most=5.0), "share of the sum of what stands above it", examples=(0.19,)),
         Key("cost", AMOUNT, "instead: a sum", examples=("40k EUR",)),
     ),
     one_of=("share", "cost"),
-    wanted="a line",
+    wanted=say("wanted.line"),
 )
 
 
@@ -360,14 +369,14 @@ ASK = KeyedMap(
 RUN = (
     Key(
         "model",
-        Shape("a model's name, a config file, or a map with the shape", Text("a model's name"), None, MODEL_SHAPE),
+        Shape(say("wanted.model"), Text(say("wanted.model_name")), None, MODEL_SHAPE),
         "a name in catalogs/models, a config file (.json, .yml), or the shape inline",
         True,
         examples=("gpt-neox-20b",),
     ),
     Key(
         "data",
-        Shape("a dataset (a map) or a list of datasets", None, Many(DATASET, "a list of datasets"), DATASET),
+        Shape(say("wanted.data"), None, Many(DATASET, say("wanted.datasets")), DATASET),
         "what it is trained on: one dataset, or several with weights",
         True,
         examples=({"samples": 31267487, "seq_length": 2048},),
@@ -379,7 +388,7 @@ RUN = (
         "pins and bounds of the parallel layout",
         implied=ANY_LAYOUT,
     ),
-    Key("throughput", Many(_MEASURED, "a list of measurements"), "what you measured; wins for what it matches"),
+    Key("throughput", Many(_MEASURED, say("wanted.measurements")), "what you measured; wins for what it matches"),
 )
 
 
@@ -387,7 +396,7 @@ STAGES, RESERVATIONS, TRANSFER = programme_keys({key.name: key for key in RUN}, 
 
 SCENARIO = KeyedMap(
     (
-        Key("name", Text("a name", 200), "what the run is called", examples=("GPT-NeoX-20B, four passes",)),
+        Key("name", Text(say("wanted.name"), 200), "what the run is called", examples=("GPT-NeoX-20B, four passes",)),
         *RUN,
         STAGES,
         RESERVATIONS,
@@ -402,7 +411,7 @@ SCENARIO = KeyedMap(
         ),
         Key(
             "ask",
-            Many(ASK, "a list of lines"),
+            Many(ASK, say("wanted.lines")),
             "what a proposal asks for beside the run: tax, people, contingency; not counted against budget.cost",
             examples=([{"name": "VAT", "share": 0.19}],),
         ),
@@ -425,6 +434,6 @@ SCENARIO = KeyedMap(
         Key("terms", TERMS, "terms of payment and order"),
         Key("risk", RISK, "failures and checkpoints, where you know better than the catalog"),
     ),
-    wanted="a scenario",
+    wanted=say("wanted.scenario"),
     instead="stages",
 )

@@ -8,9 +8,10 @@ from dataclasses import replace
 from planner.scenario.fields import DAY, RATE, Flag, Text, Word, real, whole
 from planner.scenario.machines import OWN
 from planner.scenario.tables import Key, KeyedMap, Many
+from planner.words import say
 
 INHERITED = ("checkpoint", "optimizer", "cluster")
-NAME = Text("a name", 60, pattern=r"[^=,/\s]([^=,/]*[^=,/\s])?")
+NAME = Text(say("wanted.name"), 60, pattern=r"[^=,/\s]([^=,/]*[^=,/\s])?")
 
 
 def programme_keys(run: Mapping[str, Key], cluster: KeyedMap) -> tuple[Key, Key, Key]:
@@ -26,7 +27,7 @@ def programme_keys(run: Mapping[str, Key], cluster: KeyedMap) -> tuple[Key, Key,
             Key("cluster", cluster, "which machines it may use, where that differs from the programme's `cluster`"),
             Key(
                 "after",
-                Many(Text("a stage's name", 60), "a list of stages, or `none`", single=True),
+                Many(Text(say("wanted.stage_name"), 60), say("wanted.stages_or_none"), single=True),
                 "stages that have ended before it begins, or `none`; default: the stage above it",
                 examples=("main", ["ablations", "tokenizer"]),
             ),
@@ -34,7 +35,7 @@ def programme_keys(run: Mapping[str, Key], cluster: KeyedMap) -> tuple[Key, Key,
             Key("beside", Flag(), "whether its copies may run side by side; default: true"),
             Key(
                 "inherits",
-                Many(Word((*INHERITED, "none")), "a list", single=True),
+                Many(Word((*INHERITED, "none")), say("wanted.list"), single=True),
                 "what it takes over from the first stage that it is after; default: the checkpoint of the same model",
                 examples=(["checkpoint", "optimizer"],),
             ),
@@ -46,7 +47,7 @@ def programme_keys(run: Mapping[str, Key], cluster: KeyedMap) -> tuple[Key, Key,
             Key("not_before", DAY, "the first day on which it may begin", examples=("2027-03-01",)),
             Key("deadline", DAY, "the day by whose beginning it must be done", examples=("2027-05-01",)),
         ),
-        wanted="a stage",
+        wanted=say("wanted.stage"),
     )
     reservation = KeyedMap(
         (
@@ -55,24 +56,24 @@ def programme_keys(run: Mapping[str, Key], cluster: KeyedMap) -> tuple[Key, Key,
             Key("from", DAY, "its first day", True, examples=("2027-03-01",)),
             Key("until", DAY, "the day by whose beginning it has ended", True, examples=("2027-04-01",)),
         ),
-        wanted="a reservation",
+        wanted=say("wanted.reservation"),
     )
     transfer = KeyedMap(
         (
             Key("rate", RATE, "how fast checkpoints and data are carried", True, examples=("10 Gbit/s",)),
             Key("usd_per_gb", real(least=0, most=1e3), "price of 10^9 bytes that leave", True, examples=(0.09,)),
         ),
-        wanted="a map",
+        wanted=say("wanted.map"),
     )
     return (
         Key(
             "stages",
-            Many(stage, "a list of stages", most=60),
+            Many(stage, say("wanted.stages"), most=60),
             "a programme: runs in order within one budget and one calendar, in place of `data` and `training`",
         ),
         Key(
             "reservations",
-            Many(reservation, "a list of reservations", most=60),
+            Many(reservation, say("wanted.reservations"), most=60),
             "of a programme: machines reserved for some days, paid whole and once if any stage is on them",
         ),
         Key("transfer", transfer, "of a programme: what carrying a checkpoint and data to another place takes"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from planner.reading.names import did_you_mean
 from planner.reading.tree import Node, scalar_node
-from planner.scenario.fields import Json, Kind, Reading, fail, listed
-from planner.units import did_you_mean, shown
+from planner.scenario.fields import Json, Kind, Reading, fail, quoted
+from planner.units import shown
+from planner.words import phrase, say
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,9 @@ class Many:
         if node.items is None:
             if self.single and node.value is not None:
                 return [self.item.read(node, path, reading)]
-            raise fail(node.where, path, f"found {node.kind}, where {self.wanted} belongs")
+            raise fail(node.where, path, say("fields.found", kind=node.kind, wanted=self.wanted))
         if not node.items or len(node.items) > self.most:
-            raise fail(node.where, path, f"found {len(node.items):,} entries, where 1 to {self.most:,} belong")
+            raise fail(node.where, path, say("fields.entries", found=len(node.items), most=self.most))
         return [self.item.read(item, f"{path}.{i}", reading) for i, item in enumerate(node.items)]
 
 
@@ -46,7 +48,7 @@ class AnyOr:
     def read(self, node: Node, path: str, reading: Reading) -> list[Any]:
         if node.text.strip() == "any":
             return []
-        read = Many(self.item, f"`any` or a list of {self.wanted}", single=True).read(node, path, reading)
+        read = Many(self.item, say("wanted.any_or", items=self.wanted), single=True).read(node, path, reading)
         return [name for each in read for name in (each if isinstance(each, list) else [each])]
 
 
@@ -64,8 +66,8 @@ class Shape:
 
     def read(self, node: Node, path: str, reading: Reading) -> Any:
         kind = self.table if node.fields is not None else self.many if node.items is not None else self.scalar
-        if kind is None or node.kind == "nothing":
-            raise fail(node.where, path, f"found {node.kind}, where {self.wanted} belongs")
+        if kind is None or node.empty:
+            raise fail(node.where, path, say("fields.found", kind=node.kind, wanted=self.wanted))
         return kind.read(node, path, reading)
 
 
@@ -93,7 +95,7 @@ class KeyedMap:
     keys: tuple[Key, ...]
     one_of: tuple[str, ...] = ()
     at_most_one: tuple[tuple[str, ...], ...] = ()
-    wanted: str = "a map"
+    wanted: str = say("wanted.map")
     instead: str = ""
 
     def schema(self) -> Json:
@@ -121,7 +123,8 @@ class KeyedMap:
     def read(self, node: Node, path: str, reading: Reading) -> dict[str, Any]:
         given = node.fields
         if given is None:
-            raise fail(node.where, path, f"found {node.kind}, where {self.wanted} with {self._names()} belongs")
+            names = quoted([key.name for key in self.keys])
+            raise fail(node.where, path, say("fields.found_map", kind=node.kind, wanted=self.wanted, names=names))
         self._refuse_unknown(node, path, reading)
         values = {key.name: self._value(key, node, path, reading) for key in self.keys}
         self._check_groups(node, path)
@@ -130,17 +133,14 @@ class KeyedMap:
     def key(self, name: str) -> Key | None:
         return next((key for key in self.keys if key.name == name), None)
 
-    def _names(self) -> str:
-        return listed(tuple(key.name for key in self.keys), "and")
-
     def _refuse_unknown(self, node: Node, path: str, reading: Reading) -> None:
         names = [key.name for key in self.keys]
         for name, where in node.key_where.items():
             if name not in names:
                 homes = [home for home in reading.homes(name) if home != path]
-                near = f"; it belongs under {listed(tuple(homes))}" if homes else did_you_mean(name, names)
-                near = near or f"; allowed: {', '.join(names)}"
-                raise fail(where, path, f"there is no key {shown(name)} here{near}")
+                near = say("fields.belongs", homes=quoted(homes)) if homes else did_you_mean(name, names)
+                near = near or say("fields.allowed", names=names)
+                raise fail(where, path, say("fields.unknown_key", key=shown(name), near=near))
 
     def _value(self, key: Key, node: Node, path: str, reading: Reading) -> Any:
         inner = f"{path}.{key.name}" if path else key.name
@@ -148,8 +148,10 @@ class KeyedMap:
         if child is not None:
             return key.kind.read(child, inner, reading)
         if key.required and self.instead not in (node.fields or {}):
-            example = f", such as `{key.name}: {key.examples[0]}`" if key.examples else ""
-            raise fail(node.where, path, f"the key `{key.name}` is missing ({key.help}); write it{example}")
+            said: dict[str, Any] = {"key": key.name, "help": phrase("keys", key.help)}
+            if key.examples:
+                raise fail(node.where, path, say("fields.missing_such", example=str(key.examples[0]), **said))
+            raise fail(node.where, path, say("fields.missing", **said))
         if key.fill:
             return key.kind.read(Node(node.where, fields={}), inner, reading)
         if key.default is not None:
@@ -167,19 +169,13 @@ class KeyedMap:
         if self.one_of:
             have = [name for name in self.one_of if name in given]
             if not have:
-                raise fail(node.where, path, f"one of the keys {listed(self.one_of)} is missing; write one of them")
+                raise fail(node.where, path, say("fields.one_missing", names=quoted(self.one_of)))
             if len(have) > 1:
-                raise fail(
-                    node.key_where[have[1]], path, f"{listed(tuple(have), 'and')} exclude each other; keep one of them"
-                )
+                raise fail(node.key_where[have[1]], path, say("fields.exclude", names=quoted(have)))
         for names in self.at_most_one:
             have = [name for name in names if name in given]
             if len(have) > 1:
-                raise fail(
-                    node.key_where[have[-1]],
-                    path,
-                    f"{listed(tuple(have), 'and')} exclude each other; keep one of them",
-                )
+                raise fail(node.key_where[have[-1]], path, say("fields.exclude", names=quoted(have)))
 
 
 def _as_json(default: str | tuple[str, ...]) -> Any:

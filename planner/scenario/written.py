@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from planner.units import format_duration, format_usd, parse_duration, parse_written, written_up
+from planner.reading.quantities import parse_duration, parse_written
+from planner.units import format_duration, format_usd, written_up
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import product
 from math import prod
 
-from planner import units
+from planner.reading import quantities
 from planner.reading.tree import scalar_node
 from planner.scenario.fields import Kind, Quantity, money
 from planner.scenario.schema import kind_at
@@ -28,9 +28,9 @@ _RANGE = re.compile(rf"\s*{_END.format(1)}\s*\.\.\s*{_END.format(2)}\s*(?::(?P<r
 _DAY = r"\d{4}-\d\d-\d\d"
 _DAYS = re.compile(rf"\s*(?P<first>{_DAY})\s*\.\.\s*(?P<last>{_DAY})\s*(?::(?P<rest>.*))?", re.DOTALL)
 _SUFFIXES: dict[object, str] = {
-    units.parse_duration: "_s",
-    units.parse_money: "_usd",
-    units.parse_bytes: "_bytes",
+    quantities.parse_duration: "_s",
+    quantities.parse_money: "_usd",
+    quantities.parse_bytes: "_bytes",
 }
 
 
@@ -179,7 +179,7 @@ def _spacing(rest: str | None, text: str, where: str) -> tuple[int, bool]:
 
 def _days(match: re.Match[str], where: str) -> list[str]:
     count, logarithmic = _spacing(match["rest"], match.group(), where)
-    first, last = units.parse_date(match["first"]), units.parse_date(match["last"])
+    first, last = quantities.parse_date(match["first"]), quantities.parse_date(match["last"])
     length = (last - first).days
     if logarithmic or count > length + 1:
         raise PlannerError(say("grid.days", over=where, days=max(0, length + 1)))
@@ -209,7 +209,9 @@ def _is_whole(key: str) -> bool:
 def _numbers(key: str, values: Sequence[str]) -> tuple[tuple[float, ...] | None, str]:
     """All values as numbers and the suffix of their unit, or None where one of them is no number."""
     quantity = _quantity(key)
-    if quantity is not None and quantity.parse is units.parse_amount:  # numbers are of dollars; other units stay text
+    if (
+        quantity is not None and quantity.parse is quantities.parse_amount
+    ):  # numbers are of dollars; other units stay text
         quantity = money()
     suffix = "" if quantity is None else _SUFFIXES.get(quantity.parse, "")
     parse = quantity.parse if quantity is not None and (suffix or quantity.bare) else _bare

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from planner.reading.names import did_you_mean
 from planner.spec.adapter import ALL_LINEAR, Adapter
 from planner.spec.model import MLASpec, ModelSpec, MoESpec, RecurrentSpec
-from planner.units import PlannerError, did_you_mean, shown
+from planner.units import PlannerError, shown
+from planner.words import say
 from planner.workload.counts import parameter_counts
 from planner.workload.flops import Flops
 from planner.workload.recurrent import widths
@@ -190,14 +192,12 @@ def targets(model: ModelSpec, adapter: Adapter) -> tuple[Matrix, ...]:
                 break
         if not found:
             own = tuple(dict.fromkeys(m.name for m in known))
-            near = did_you_mean(word, own) or f"; it has {', '.join(own)}"
-            raise PlannerError(f"target_modules: {model.name} has no {shown(word)}{near}")
+            near = did_you_mean(word, own) or say("adapters.has", names=list(own))
+            raise PlannerError(say("adapters.no_matrix", model=model.name, word=shown(word), near=near))
         chosen += [m for m in found if m not in chosen]
     for fused in chosen:
         if any(m.part == fused.part and m.name in FUSED.get(fused.name, ()) for m in chosen):
-            raise PlannerError(
-                f"target_modules has {fused.name}, one matrix for several, and some of these: name one or the other"
-            )
+            raise PlannerError(say("adapters.fused", name=fused.name))
     return tuple(chosen)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from planner.spec.scenario import DataSource
-from planner.units import MAX_COUNT, PlannerError, format_count
+from planner.units import MAX_COUNT, PlannerError
 from planner.words import say
 
 #: NeoX builds each dataset of a mixture half a per cent too large, so that blending never runs dry.
@@ -48,7 +48,7 @@ def exact(number: float | int | str | Fraction) -> Fraction:
     try:
         return number if isinstance(number, Fraction) else Fraction(str(number))
     except ValueError as error:
-        raise PlannerError(f"{number!r} is not a number") from error
+        raise PlannerError(say("dataset.no_number", number=number)) from error
 
 
 def packed_samples(tokens_per_epoch: int, seq_length: int, epochs: Fraction | int = 1) -> int:
@@ -67,7 +67,7 @@ def epochs_for_samples(tokens_per_epoch: int, seq_length: int, samples: int) -> 
     Raises PlannerError when the dataset has no tokens.
     """
     if tokens_per_epoch < 1:
-        raise PlannerError("a dataset without tokens has no epochs; give one that holds some")
+        raise PlannerError(say("dataset.no_tokens"))
     return max(-(-(samples * seq_length + 1) // tokens_per_epoch), 1)
 
 
@@ -96,21 +96,22 @@ def run_length(
     or less than once in it. Each one's own epochs are in `sources`.
     """
     if (epochs is None) == (iterations is None):
-        raise PlannerError("training: give either `epochs` or `iterations`")
+        raise PlannerError(say("dataset.one_end"))
     if seq_length < 1:
-        raise PlannerError(f"data.seq_length is {seq_length}; it must be at least 1")
+        raise PlannerError(say("dataset.at_least", key="data.seq_length", value=seq_length, least=1))
     if iterations is not None and not 0 < iterations <= MAX_COUNT:
-        raise PlannerError(f"training.iterations is {iterations}; it must be at least 1")
+        raise PlannerError(say("dataset.at_least", key="training.iterations", value=iterations, least=1))
     passes = None if epochs is None else exact(epochs)
     if passes is not None and passes <= 0:
-        raise PlannerError(f"training.epochs is {epochs}; it must be above 0")
+        raise PlannerError(say("dataset.above_0", key="training.epochs", value=epochs))
     if not data:
-        raise PlannerError("data: no dataset is given")
+        raise PlannerError(say("dataset.none"))
     sizes = [_epoch_of(source, seq_length) for source in data]
     weights = [exact(source.weight) for source in data]
     for source, weight in zip(data, weights, strict=True):
         if weight <= 0:
-            raise PlannerError(f"data: weight of `{source.name}` is {source.weight}; it must be above 0")
+            key = say("dataset.weight", name=source.name)
+            raise PlannerError(say("dataset.above_0", key=key, value=source.weight))
     shares = [weight / sum(weights) for weight in weights]  # as NeoX normalises them
     tokens, samples = sum(t for t, _ in sizes), sum(n for _, n in sizes)
     if passes is None:
@@ -120,8 +121,7 @@ def run_length(
     else:
         total = -(-(passes.numerator * samples) // passes.denominator)
     if total > MAX_COUNT or (passes is not None and total < 1):
-        amount = "more than 10^18 sequences" if total > MAX_COUNT else "not one sequence"
-        raise PlannerError(f"data and epochs make {amount} of {format_count(seq_length)} tokens")
+        raise PlannerError(say("dataset.too_many" if total > MAX_COUNT else "dataset.too_few", length=seq_length))
     mixture = len(data) > 1
     sources = []
     for source, (own_tokens, own), share in zip(data, sizes, shares, strict=True):
@@ -153,14 +153,16 @@ def run_length(
 def _epoch_of(source: DataSource, seq_length: int) -> tuple[int, int]:
     """Tokens and samples of one epoch of one dataset."""
     if (source.samples is None) == (source.tokens is None):
-        raise PlannerError(f"data: `{source.name}` needs either samples or tokens (an index or a log once it is read)")
+        raise PlannerError(say("dataset.no_size", name=source.name))
     if source.samples is not None:
         if not 0 < source.samples <= MAX_COUNT:
-            raise PlannerError(f"data: samples of `{source.name}` is {source.samples}; it must be at least 1")
+            key = say("dataset.samples_of", name=source.name)
+            raise PlannerError(say("dataset.at_least", key=key, value=source.samples, least=1))
         return source.samples * seq_length, source.samples
     tokens = source.tokens or 0
     if not 1 < tokens <= MAX_COUNT:
-        raise PlannerError(f"data: tokens of `{source.name}` is {tokens}; it must be at least 2")
+        key = say("dataset.tokens_of", name=source.name)
+        raise PlannerError(say("dataset.at_least", key=key, value=tokens, least=2))
     return tokens, packed_samples(tokens, seq_length)
 
 

@@ -45,7 +45,7 @@ def iterations_for(run: RunLength, global_batch: IntArray | int, ramp: BatchRamp
     """
     batch = np.asarray(global_batch, dtype=np.int64)
     if batch.size and int(batch.min()) < 1:
-        raise PlannerError(f"the global batch is {int(batch.min())}; it must be at least 1")
+        raise PlannerError(say("iterations.batch", batch=int(batch.min())))
     if run.fixed_iterations is not None:
         return np.full(batch.shape, run.fixed_iterations, dtype=np.int64)
     if ramp is None:
@@ -181,19 +181,14 @@ def ramp_increments(ramp: BatchRamp, batch: IntArray) -> IntArray:
         If one cannot be reached, or only in more steps or samples than any run has.
     """
     if ramp.start < 1 or ramp.increment < 1 or ramp.samples < 0:
-        raise PlannerError("training.batch_ramp: start and increment are at least 1, and samples at least 0")
+        raise PlannerError(say("iterations.ramp"))
     allowed = ramp_allows(ramp, batch)
     if not bool(np.all(allowed)):
         wrong = int(np.ravel(batch)[~np.ravel(allowed)][0])
-        raise PlannerError(
-            f"training.batch_ramp: from {ramp.start} in steps of {ramp.increment} it never reaches a batch of {wrong}"
-        )
+        raise PlannerError(say("iterations.never", start=ramp.start, increment=ramp.increment, batch=wrong))
     increments: IntArray = (batch - ramp.start) // ramp.increment
     if int(increments.max(initial=0)) > MAX_INCREMENTS or ramp.samples > MAX_RAMP_SAMPLES:
-        raise PlannerError(
-            f"training.batch_ramp: more than {MAX_INCREMENTS:,} increments or {MAX_RAMP_SAMPLES:,} samples; "
-            "take a larger increment or fewer samples"
-        )
+        raise PlannerError(say("iterations.long_ramp", increments=MAX_INCREMENTS, samples=MAX_RAMP_SAMPLES))
     return increments
 
 

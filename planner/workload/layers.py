@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
+from planner.reading.text import wrong_at
 from planner.spec.model import ModelSpec
-from planner.units import PlannerError
+from planner.words import say
 
 ATTENTION, WINDOWED, RECURRENT = "A", "W", "R"
 DENSE, EXPERTS = "D", "E"
-WORDS = "a word a layer of A (attention), W (windowed attention) or R (recurrent), then D (dense MLP) or E (experts)"
 _MIXERS, _MLPS = ATTENTION + WINDOWED + RECURRENT, DENSE + EXPERTS
 
 
@@ -66,7 +66,7 @@ def check_pattern(model: ModelSpec, where: str) -> None:
     for word in sorted(kinds):
         mixers, mlps = [c for c in word if c in _MIXERS], [c for c in word if c in _MLPS]
         if len(mixers) > 1 or len(mlps) > 1 or "".join((*mixers, *mlps)) != word:
-            raise PlannerError(f"{where}: layer_pattern has {word!r}; it is {WORDS}.")
+            raise wrong_at(where, say("layers.word", word=word))
     parts = set("".join(kinds))
     needs = (
         (RECURRENT, model.recurrent is not None, "recurrent", "R"),
@@ -75,8 +75,8 @@ def check_pattern(model: ModelSpec, where: str) -> None:
     )
     for letter, stated, key, mark in needs:
         if letter in parts and not stated:
-            raise PlannerError(f"{where}: layer_pattern has layers {mark}, and {key} is not stated.")
+            raise wrong_at(where, say("layers.not_stated", mark=mark, key=key))
         if stated and letter not in parts and (model.layer_pattern or key == "recurrent"):
-            raise PlannerError(f"{where}: {key} is stated, and layer_pattern has no layer {mark}.")
+            raise wrong_at(where, say("layers.no_layer", mark=mark, key=key))
     if model.layer_pattern and DENSE in parts and model.ffn == 0:
-        raise PlannerError(f"{where}: layer_pattern has layers D, and ffn is 0.")
+        raise wrong_at(where, say("layers.no_ffn"))

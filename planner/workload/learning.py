@@ -98,7 +98,7 @@ def critical_batch(tokens: float) -> CriticalBatch:
     Raises PlannerError for tokens that are not positive.
     """
     if not tokens > 0:
-        raise PlannerError(f"a critical batch needs the tokens of the run; {tokens} were given")
+        raise PlannerError(say("learning.no_tokens", tokens=tokens))
     own = ZHANG_COEFFICIENT * (tokens / 1e6) ** ZHANG_EXPONENT * _ZHANG_SEQUENCE
     reference = (1 + _ZHANG_OVERHEAD) * _ZHANG_REFERENCE_TOKENS
     return CriticalBatch(
@@ -115,7 +115,7 @@ def critical_batch(tokens: float) -> CriticalBatch:
 def kaplan_critical_batch(loss: float) -> CriticalBatch:
     """B_crit = 2 x 10^8 / L^4.76 tokens at loss L (nats a token; WebText2): Kaplan et al. 2020, equation 1.4."""
     if not loss > 0:
-        raise PlannerError(f"a critical batch needs a positive loss; {loss} was given")
+        raise PlannerError(say("learning.no_loss", loss=loss))
     tokens = _KAPLAN_BATCH / loss**_KAPLAN_EXPONENT
     return CriticalBatch(tokens, tokens, _TOKENS_DOUBLE, say("learning.kaplan_law"), say("learning.kaplan"))
 
@@ -123,7 +123,7 @@ def kaplan_critical_batch(loss: float) -> CriticalBatch:
 def measured_critical_batch(sequences: float, seq_length: int) -> CriticalBatch:
     """The user's own: their gradient-noise scale in sequences, taken for McCandlish's critical batch."""
     if not sequences > 0:
-        raise PlannerError(f"training.critical_batch is {sequences}; it must be above 0")
+        raise PlannerError(say("dataset.above_0", key="training.critical_batch", value=sequences))
     tokens = sequences * seq_length
     return CriticalBatch(tokens, tokens, _TOKENS_DOUBLE, say("learning.noise_scale"), say("learning.given"))
 
@@ -136,13 +136,11 @@ def gradient_noise_scale(small: float, big: float, small_norm2: float, big_norm2
     Raises PlannerError when the two cannot be told apart.
     """
     if not 0 < small < big:
-        raise PlannerError(
-            f"the gradient-noise scale needs two batches, the second larger; {small} and {big} were given"
-        )
+        raise PlannerError(say("learning.two_batches", small=small, big=big))
     gradient2 = (big * big_norm2 - small * small_norm2) / (big - small)
     noise = (small_norm2 - big_norm2) / (1 / small - 1 / big)
     if gradient2 <= 0 or noise < 0:
-        raise PlannerError("these gradient norms give no noise scale: average them over more steps")
+        raise PlannerError(say("learning.no_scale"))
     return noise / gradient2
 
 

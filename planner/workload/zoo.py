@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from planner.reading.names import did_you_mean
+from planner.reading.text import wrong_at
 from planner.spec.model import (
     ACTIVATIONS,
     MIXERS,
@@ -25,7 +27,8 @@ from planner.spec.model import (
     RecurrentSpec,
     SparseSpec,
 )
-from planner.units import PlannerError, did_you_mean
+from planner.units import PlannerError
+from planner.words import phrase, say
 from planner.workload.layers import check_pattern
 
 if TYPE_CHECKING:
@@ -71,8 +74,7 @@ def load_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec:
         return found
     known = sorted({*model_names(extra), *(alias for d in _directories(extra) for alias in _aliases(d))})
     near = difflib.get_close_matches(plain_name(name), known, n=3, cutoff=0.5)
-    hint = f"the nearest are {', '.join(near)}" if near else f"known are {', '.join(known)}"
-    raise PlannerError(f"model: no model is called {name!r}; {hint} (or give its shape inline).")
+    raise PlannerError(say("zoo.unknown_near" if near else "zoo.unknown", name=name, names=near or known))
 
 
 def find_model(name: str, extra_dirs: Iterable[Path] = ()) -> ModelSpec | None:
@@ -127,7 +129,8 @@ def read_model(path: Path) -> ModelSpec:
     try:
         stat = path.stat()
     except OSError as error:
-        raise PlannerError(f"{path.name}: cannot be read as a model file ({error.strerror}).") from error
+        why = phrase("system", str(error.strerror))
+        raise PlannerError(say("zoo.unreadable", file=path.name, why=why)) from error
     return _read_model(path, stat.st_mtime_ns, stat.st_size)
 
 
@@ -146,11 +149,11 @@ def model_from_mapping(values: Mapping[str, Any], name: str = "custom", where: s
     given.setdefault("name", name)
     for key in ("layers", "hidden", "heads", "vocab"):
         if key not in given:
-            raise PlannerError(f"{where}: a model needs {key!r}.")
-    moe = _nested(MoESpec, given.pop("moe", None), f"{where}: moe")
-    mla = _nested(MLASpec, given.pop("mla", None), f"{where}: mla")
-    recurrent = _nested(RecurrentSpec, given.pop("recurrent", None), f"{where}: recurrent")
-    sparse = _nested(SparseSpec, given.pop("sparse", None), f"{where}: sparse")
+            raise wrong_at(where, say("zoo.needs", key=key))
+    moe = _nested(MoESpec, given.pop("moe", None), say("reading.at", file=where, what="moe"))
+    mla = _nested(MLASpec, given.pop("mla", None), say("reading.at", file=where, what="mla"))
+    recurrent = _nested(RecurrentSpec, given.pop("recurrent", None), say("reading.at", file=where, what="recurrent"))
+    sparse = _nested(SparseSpec, given.pop("sparse", None), say("reading.at", file=where, what="sparse"))
     heads, hidden = _integer(given, "heads", where), _integer(given, "hidden", where)
     given.setdefault("kv_heads", heads)
     given.setdefault("ffn", 4 * hidden)
@@ -158,7 +161,7 @@ def model_from_mapping(values: Mapping[str, Any], name: str = "custom", where: s
         if mla is not None:
             given["head_dim"] = mla.qk_nope_head_dim + mla.qk_rope_head_dim
         elif hidden % heads:
-            raise PlannerError(f"{where}: hidden {hidden} does not divide by heads {heads}; give head_dim.")
+            raise wrong_at(where, say("zoo.heads", hidden=hidden, heads=heads))
         else:
             given["head_dim"] = hidden // heads
     if isinstance(given.get("aliases"), (list, tuple)):
@@ -172,25 +175,27 @@ def _check_shape(spec: ModelSpec, where: str) -> None:
     for key, words in (("norm", NORMS), ("activation", ("", *ACTIVATIONS)), ("position_embedding", ("", *POSITIONS))):
         said = getattr(spec, key)
         if said not in words:
-            raise PlannerError(f"{where}: {key} is {said!r}; it may be {', '.join(filter(None, words))}.")
+            raise wrong_at(where, say("zoo.may_be", key=key, value=said, words=[word for word in words if word]))
     if spec.recurrent is not None and spec.recurrent.kind not in MIXERS:
-        raise PlannerError(f"{where}: recurrent.kind is {spec.recurrent.kind!r}; it may be {', '.join(MIXERS)}.")
+        given = {"value": spec.recurrent.kind, "words": list(MIXERS)}
+        raise wrong_at(where, say("zoo.may_be", key="recurrent.kind", **given))
     check_pattern(spec, where)
     if spec.heads % spec.kv_heads:
-        raise PlannerError(f"{where}: heads {spec.heads} is not a multiple of kv_heads {spec.kv_heads}.")
+        raise wrong_at(where, say("zoo.kv_heads", heads=spec.heads, kv_heads=spec.kv_heads))
     if spec.moe is not None and spec.moe.top_k > spec.moe.experts:
-        raise PlannerError(f"{where}: moe.top_k {spec.moe.top_k} is more than its {spec.moe.experts} experts.")
+        raise wrong_at(where, say("zoo.top_k", top_k=spec.moe.top_k, experts=spec.moe.experts))
     if spec.moe is not None and spec.moe.first_dense_layers > spec.layers:
-        raise PlannerError(f"{where}: moe.first_dense_layers is more than the {spec.layers} layers.")
+        raise wrong_at(where, say("zoo.first_dense", layers=spec.layers))
     if spec.moe is None and spec.ffn == 0 and not spec.layer_pattern:
-        raise PlannerError(f"{where}: ffn is 0 in a model without experts.")
+        raise wrong_at(where, say("zoo.ffn"))
 
 
 def _nested(kind: type[_Part], value: object, where: str) -> _Part | None:
     if value is None:
         return None
     if not isinstance(value, Mapping):
-        raise PlannerError(f"{where} is {value!r}; it is a map of {', '.join(f.name for f in fields(kind))}.")
+        keys = [field.name for field in fields(kind)]
+        raise PlannerError(say("zoo.not_a_map", where=where, value=value, keys=keys))
     return kind(**_checked(kind, {str(k): v for k, v in value.items()}, where))
 
 
@@ -199,28 +204,29 @@ def _checked(kind: type, values: Mapping[str, Any], where: str) -> dict[str, Any
     known: dict[str, Field[Any]] = {f.name: f for f in fields(kind) if f.name not in PARTS}
     for key, value in values.items():
         if key not in known:
-            raise PlannerError(f"{where}: unknown key {key!r}{did_you_mean(key, known) or '.'}")
+            raise wrong_at(where, say("zoo.unknown_key", key=key, near=did_you_mean(key, known) or say("zoo.stop")))
         wanted = str(known[key].type)
         if wanted.startswith("int"):
             _integer(values, key, where)
         elif wanted == "bool" and not isinstance(value, bool):
-            raise PlannerError(f"{where}: {key} is {value!r}; it is true or false.")
+            raise wrong_at(where, say("zoo.flag", key=key, value=value))
         elif wanted == "str" and not isinstance(value, str):
-            raise PlannerError(f"{where}: {key} is {value!r}; it is a text.")
+            raise wrong_at(where, say("zoo.text", key=key, value=value))
         elif wanted.startswith("tuple") and not isinstance(value, tuple):
-            raise PlannerError(f"{where}: {key} is {value!r}; it is a list of names.")
+            raise wrong_at(where, say("zoo.names", key=key, value=value))
     for key, spec in known.items():
         if key not in values and spec.default is MISSING and spec.default_factory is MISSING:
-            raise PlannerError(f"{where}: needs {key!r}.")
+            raise wrong_at(where, say("zoo.missing", key=key))
     return dict(values)
 
 
 def _integer(values: Mapping[str, Any], key: str, where: str) -> int:
     value = values[key]
     if isinstance(value, bool) or not isinstance(value, int):
-        raise PlannerError(f"{where}: {key} is {value!r}; it is a whole number.")
+        raise wrong_at(where, say("zoo.whole", key=key, value=value))
     if not (0 if key in _MAY_BE_ZERO else 1) <= value < 2**53:
-        raise PlannerError(f"{where}: {key} is {value}; it is {'zero or more' if key in _MAY_BE_ZERO else 'positive'}.")
+        code = "zoo.zero_or_more" if key in _MAY_BE_ZERO else "zoo.positive"
+        raise wrong_at(where, say(code, key=key, value=value))
     return value
 
 
@@ -274,7 +280,7 @@ def _values(path: Path) -> dict[str, Any]:
 
     root = read_yaml(read_bytes(path), str(path), "model file")
     if root.fields is None:
-        raise PlannerError(f"{path}: a model file is a map of keys and values.")
+        raise PlannerError(say("zoo.map", file=str(path)))
     values: dict[str, Any] = _value_of(root)
     return values
 

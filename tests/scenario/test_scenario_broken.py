@@ -698,3 +698,26 @@ def test_days_of_a_quota_are_refused_in_a_run_of_its_own() -> None:
 def test_a_programme_given_where_one_run_is_asked_for_is_told_so() -> None:
     said = sentence_of(yaml.safe_dump(PROGRAMME, sort_keys=False).encode())
     assert "programme of several runs" in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SMALLEST + f'"{"k" * 900}": 1\n',
+        SMALLEST.replace("14 days", f"'{'9' * 900} days'"),
+        SMALLEST.replace("gpt-neox-20b", '"' + "m\u00ad\u200b" * 300 + '"'),
+        SMALLEST + 'objective: "\\u202ecost\\e[31m"\n',
+        SMALLEST.replace(
+            "gpt-neox-20b", "{layers: 2, hidden: 8, heads: 2, vocab: 9, layer_pattern: '" + "Q" * 400 + "'}"
+        ),
+    ],
+    ids=["key", "quantity", "name", "controls", "pattern"],
+)
+def test_whatever_a_file_holds_and_is_called_its_error_is_short_and_without_controls(text: str) -> None:
+    for name in ("run.yaml", "r\x1b[31m\u202eun.yaml", "n" * 400):
+        with pytest.raises(PlannerError) as error:
+            parse_scenario(text.encode(), Path(name))
+        said = str(error.value)
+        assert said.isprintable()
+        assert len(said.partition(": ")[2]) <= 300
+        assert error.value.code

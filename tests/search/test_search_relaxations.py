@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from planner.catalog import load_catalog
 from planner.performance.loading import load_calibration
+from planner.reading.quantities import parse_duration, parse_money
 from planner.results.answers import Change
 from planner.scenario import parse_scenario
 from planner.search import optimize
@@ -19,7 +20,7 @@ from planner.search.building import build
 from planner.search.optimum import solve
 from planner.search.pools import node_range
 from planner.spec.scenario import Scenario
-from planner.units import format_duration, format_usd, parse_duration, parse_money, written_up
+from planner.units import format_duration, format_usd, written_up
 
 PYTHIA: dict[str, Any] = {
     "model": "gpt3-1.3b",

@@ -12,11 +12,12 @@ from search_cases import Case, case, narrowed
 from test_search_optimum import budgets, calibration, equals
 
 from planner.money import GPU_HOURS, HOURS, NODE_HOURS, USD, Money, in_its_money, money_of, split_unit, writing
+from planner.reading.quantities import parse_amount
 from planner.report.terminal import optimization_table
 from planner.search import optimize
 from planner.search.building import build
 from planner.search.optimum import solve as search
-from planner.units import PlannerError, format_usd, parse_amount
+from planner.units import PlannerError, format_usd
 
 GRANT = """
 model: gpt3-13b

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.reading.quantities import parse_duration
 from planner.sweeps.grid import cells, read_axes, read_axis, spaced, split_list
-from planner.units import PlannerError, parse_duration
+from planner.units import PlannerError
 
 
 @pytest.mark.parametrize(

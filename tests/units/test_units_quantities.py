@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner import units
+from planner.reading import names, quantities
 from planner.units import PlannerError
 
 amounts = st.floats(1e-3, 1e15, allow_nan=False)
@@ -32,7 +33,7 @@ PRINTED = 6e-4  # four significant digits
     ],
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert units.parse_duration(text) == seconds
+    assert quantities.parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_durations(text: str, seconds: float) -> None:
     ],
 )
 def test_money(text: str | float, usd: float) -> None:
-    assert units.parse_money(text) == usd
+    assert quantities.parse_money(text) == usd
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_money(text: str | float, usd: float) -> None:
     ],
 )
 def test_counts(text: str | float, count: int) -> None:
-    assert units.parse_count(text) == count
+    assert quantities.parse_count(text) == count
 
 
 @pytest.mark.parametrize(
@@ -81,64 +82,66 @@ def test_counts(text: str | float, count: int) -> None:
     ],
 )
 def test_data_rates(text: str, rate: tuple[float, bool]) -> None:
-    assert units.parse_bandwidth(text) == rate
+    assert quantities.parse_bandwidth(text) == rate
 
 
 def test_bits_and_bytes_binary_and_decimal_are_never_confused() -> None:
-    assert units.parse_bandwidth("1 GByte/s")[0] == 8 * units.parse_bandwidth("1 Gbit/s")[0]
-    assert units.parse_bytes("80 GiB") - units.parse_bytes("80 GB") == 80 * (2**30 - 10**9)
+    assert quantities.parse_bandwidth("1 GByte/s")[0] == 8 * quantities.parse_bandwidth("1 Gbit/s")[0]
+    assert quantities.parse_bytes("80 GiB") - quantities.parse_bytes("80 GB") == 80 * (2**30 - 10**9)
     for ambiguous in ("400 GB/s", "400 Gb/s", "400 GBps"):
         with pytest.raises(PlannerError, match=r"two ways.*400 Gbit/s.*400 GByte/s"):
-            units.parse_bandwidth(ambiguous)
+            quantities.parse_bandwidth(ambiguous)
     for bits in ("80 Gb", "80 Gbit", "80 gb"):
         with pytest.raises(PlannerError):
-            units.parse_bytes(bits)
+            quantities.parse_bytes(bits)
 
 
 def test_shares_and_dates() -> None:
-    assert units.parse_fraction("95 %") == units.parse_fraction("95%") == units.parse_fraction(0.95) == 0.95
-    assert units.parse_date("2027-03-01") == date(2027, 3, 1)
+    assert (
+        quantities.parse_fraction("95 %") == quantities.parse_fraction("95%") == quantities.parse_fraction(0.95) == 0.95
+    )
+    assert quantities.parse_date("2027-03-01") == date(2027, 3, 1)
 
 
 PARSERS = (
-    units.parse_number,
-    units.parse_duration,
-    units.parse_money,
-    units.parse_count,
-    units.parse_bandwidth,
-    units.parse_bytes,
-    units.parse_fraction,
-    units.parse_date,
+    quantities.parse_number,
+    quantities.parse_duration,
+    quantities.parse_money,
+    quantities.parse_count,
+    quantities.parse_bandwidth,
+    quantities.parse_bytes,
+    quantities.parse_fraction,
+    quantities.parse_date,
 )
 
 
 @pytest.mark.parametrize(
     ("parse", "text", "says"),
     [
-        (units.parse_duration, "14", "no unit.*14 days"),
-        (units.parse_duration, 14, "no unit"),
-        (units.parse_duration, "12:30", "hours or minutes"),
-        (units.parse_duration, "3 months", "no fixed length"),
-        (units.parse_duration, "1 year", "no fixed length"),
-        (units.parse_duration, "3 m", "minutes or months"),
-        (units.parse_duration, "3M", "minutes or months"),
-        (units.parse_duration, "-2 days", "negative"),
-        (units.parse_duration, "1e999 days", "too large"),
-        (units.parse_money, "80k EUR", "US dollars"),
-        (units.parse_money, "€80", "US dollars"),
-        (units.parse_money, "80m USD", "80M"),
-        (units.parse_money, "-5 USD", "negative"),
-        (units.parse_count, "64b tokens", "64B"),
-        (units.parse_count, "4M tokns", "tokens"),
-        (units.parse_count, "1.5", "not a whole number"),
-        (units.parse_count, "1e19", "10\\^18"),
-        (units.parse_count, "1,00", "whole number"),
-        (units.parse_bandwidth, "400", "data rate"),
-        (units.parse_bandwidth, "0 Gbit/s", "above 0"),
-        (units.parse_fraction, "95", "95 %"),
-        (units.parse_fraction, "1.01", "from 0 to 1"),
-        (units.parse_date, "2027-02-30", "year-month-day"),
-        (units.parse_date, "1.3.2027", "year-month-day"),
+        (quantities.parse_duration, "14", "no unit.*14 days"),
+        (quantities.parse_duration, 14, "no unit"),
+        (quantities.parse_duration, "12:30", "hours or minutes"),
+        (quantities.parse_duration, "3 months", "no fixed length"),
+        (quantities.parse_duration, "1 year", "no fixed length"),
+        (quantities.parse_duration, "3 m", "minutes or months"),
+        (quantities.parse_duration, "3M", "minutes or months"),
+        (quantities.parse_duration, "-2 days", "negative"),
+        (quantities.parse_duration, "1e999 days", "too large"),
+        (quantities.parse_money, "80k EUR", "US dollars"),
+        (quantities.parse_money, "€80", "US dollars"),
+        (quantities.parse_money, "80m USD", "80M"),
+        (quantities.parse_money, "-5 USD", "negative"),
+        (quantities.parse_count, "64b tokens", "64B"),
+        (quantities.parse_count, "4M tokns", "tokens"),
+        (quantities.parse_count, "1.5", "not a whole number"),
+        (quantities.parse_count, "1e19", "10\\^18"),
+        (quantities.parse_count, "1,00", "whole number"),
+        (quantities.parse_bandwidth, "400", "data rate"),
+        (quantities.parse_bandwidth, "0 Gbit/s", "above 0"),
+        (quantities.parse_fraction, "95", "95 %"),
+        (quantities.parse_fraction, "1.01", "from 0 to 1"),
+        (quantities.parse_date, "2027-02-30", "year-month-day"),
+        (quantities.parse_date, "1.3.2027", "year-month-day"),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused_with_what_to_write(parse: object, text: object, says: str) -> None:
@@ -164,28 +167,28 @@ def test_any_text_is_read_or_refused_in_one_line(parse: object, text: str) -> No
         said, value = str(error), 0
     number = value[0] if isinstance(value, tuple) else value
     assert "\n" not in said
-    assert isinstance(number, date) or (math.isfinite(number) and (number >= 0 or parse is units.parse_number))
+    assert isinstance(number, date) or (math.isfinite(number) and (number >= 0 or parse is quantities.parse_number))
 
 
 @given(amounts)
 def test_printed_quantities_read_back(x: float) -> None:
-    assert units.parse_duration(units.format_duration(x)) == pytest.approx(x, rel=PRINTED)
-    assert units.parse_money(units.format_usd(x)) == pytest.approx(x, rel=PRINTED)
-    assert units.parse_bandwidth(units.format_bandwidth(x))[0] == pytest.approx(x, rel=PRINTED)
-    assert units.parse_bytes(units.format_bytes(x)) == pytest.approx(x, rel=PRINTED)
-    assert units.parse_bytes(units.format_gib(x)) == pytest.approx(x * 2**30, rel=PRINTED)
-    assert units.parse_number(units.format_number(x)) == pytest.approx(x, rel=PRINTED)
+    assert quantities.parse_duration(units.format_duration(x)) == pytest.approx(x, rel=PRINTED)
+    assert quantities.parse_money(units.format_usd(x)) == pytest.approx(x, rel=PRINTED)
+    assert quantities.parse_bandwidth(units.format_bandwidth(x))[0] == pytest.approx(x, rel=PRINTED)
+    assert quantities.parse_bytes(units.format_bytes(x)) == pytest.approx(x, rel=PRINTED)
+    assert quantities.parse_bytes(units.format_gib(x)) == pytest.approx(x * 2**30, rel=PRINTED)
+    assert quantities.parse_number(units.format_number(x)) == pytest.approx(x, rel=PRINTED)
 
 
 @given(st.integers(0, 10**18))
 def test_counts_read_back_exactly_and_short_forms_to_four_digits(n: int) -> None:
-    assert units.parse_count(units.format_count(n)) == n
-    assert units.parse_money(units.format_short(n)) == pytest.approx(n, rel=PRINTED)
+    assert quantities.parse_count(units.format_count(n)) == n
+    assert quantities.parse_money(units.format_short(n)) == pytest.approx(n, rel=PRINTED)
 
 
 @given(st.floats(0, 1))
 def test_shares_read_back(x: float) -> None:
-    assert units.parse_fraction(units.format_percent(x)) == pytest.approx(x, rel=6e-3)
+    assert quantities.parse_fraction(units.format_percent(x)) == pytest.approx(x, rel=6e-3)
 
 
 def test_the_examples_of_the_docs_print_as_they_are_written() -> None:
@@ -199,7 +202,7 @@ def test_the_examples_of_the_docs_print_as_they_are_written() -> None:
 @pytest.mark.parametrize("found", ["h200", "H200", "h100-80gb", "H100 80GB", "H100-SXM5-80GB"])
 def test_case_does_not_matter_and_the_only_name_of_those_words_is_meant(found: str) -> None:
     meant = "h200-sxm5-141gb" if "200" in found else "h100-sxm5-80gb"
-    assert units.check_name(found, ACCELERATORS, "accelerator") == meant
+    assert names.check_name(found, ACCELERATORS, "accelerator") == meant
 
 
 ACCELERATORS = ("a100-sxm4-40gb", "a100-sxm4-80gb", "a100-pcie-40gb", "h100-sxm5-80gb", "h200-sxm5-141gb", "gh200-96gb")
@@ -207,7 +210,7 @@ ACCELERATORS = ("a100-sxm4-40gb", "a100-sxm4-80gb", "a100-pcie-40gb", "h100-sxm5
 
 def test_a_short_name_lists_all_that_it_could_mean() -> None:
     with pytest.raises(PlannerError, match="`a100` is ambiguous: a100-sxm4-40gb, a100-sxm4-80gb, a100-pcie-40gb"):
-        units.check_name("a100", ACCELERATORS, "accelerator")
+        names.check_name("a100", ACCELERATORS, "accelerator")
 
 
 @pytest.mark.parametrize(
@@ -220,4 +223,4 @@ def test_a_short_name_lists_all_that_it_could_mean() -> None:
 )
 def test_a_misspelt_name_is_answered_with_the_nearest(found: str, meant: str) -> None:
     with pytest.raises(PlannerError, match=f"did you mean `{meant}`"):
-        units.check_name(found, ACCELERATORS, "accelerator")
+        names.check_name(found, ACCELERATORS, "accelerator")
