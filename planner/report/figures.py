@@ -10,7 +10,7 @@ from planner.catalog.ages import oldest, price_age
 from planner.money import writing
 from planner.results.plan import OfferRef, Plan
 from planner.units import format_number
-from planner.words import Sentence, say, speaking
+from planner.words import Sentence, said, say, speaking
 from planner.words.languages import forms
 
 
@@ -28,6 +28,10 @@ class Scale:
     def text(self, value: float) -> str:
         """The value with its unit."""
         return f"{format_number(value / self.size, 3)} {self.unit}"
+
+    def heading(self, name: str) -> str:
+        """A row's or a column's heading with this unit, by its name in `labels`: "reserve, days"."""
+        return said("labels.in_unit", name=said(f"labels.{name}"), unit=self.unit)
 
 
 def three_digits(value: float) -> str:
@@ -92,9 +96,19 @@ def percent(share: float) -> Sentence:
     return say("figures.percent", share=share)
 
 
+def written_percent(share: float, form: str) -> Sentence:
+    """A share as Python writes it in a form of percent: 0.1, ".1%" -> "10.0 %"."""
+    return say("figures.written_percent", figure=f"{share:{form}}".removesuffix("%"))
+
+
 def range_text(low: float, high: float, digits: int = 3) -> Sentence:
     """10.04, 12.5 -> "10 to 12.5"."""
-    return say("figures.range", low=format_number(low, digits), high=format_number(high, digits))
+    return between(format_number(low, digits), format_number(high, digits))
+
+
+def between(low: str, high: str) -> Sentence:
+    """ "10 to 12.5"."""
+    return say("figures.range", low=low, high=high)
 
 
 def age(offer: OfferRef, today: date) -> Sentence:

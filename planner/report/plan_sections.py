@@ -9,6 +9,7 @@ from planner.money import GPU_HOURS, writing
 from planner.report.figures import (
     Scale,
     age,
+    between,
     chance,
     energy_text,
     mass_text,
@@ -154,7 +155,7 @@ def _outcome_row(
     name: str, scale: Scale, value: Quantiles, budget: float | None, probability: float | None
 ) -> list[str]:
     return [
-        said("labels.in_unit", name=said(f"labels.{name}"), unit=scale.unit),
+        scale.heading(name),
         scale.figure(value.p10),
         scale.figure(value.p50),
         scale.figure(value.p90),
@@ -195,8 +196,8 @@ def _price(offer: OfferRef, today: date) -> str:
     price = said("labels.with_reason", text=hour_price(offer), why=offer.price_kind)
     if offer.usd_per_gpu_hour_range is not None and len(set(offer.usd_per_gpu_hour_range)) > 1:
         low, high = offer.usd_per_gpu_hour_range
-        between = "plan_sections.zones" if offer.pricing == "spot" else "plan_sections.middle"
-        price = said(between, price=price, low=low, high=high)
+        code = "plan_sections.zones" if offer.pricing == "spot" else "plan_sections.middle"
+        price = said(code, price=price, low=low, high=high)
     if offer.as_of or offer.as_of_latest:
         price = said("plan_sections.as_of", price=price, day=offer.as_of or offer.as_of_latest, age=age(offer, today))
         price = said("plan_sections.check", price=price) if price_age(offer, today).level == "old" else price
@@ -280,7 +281,7 @@ def _schedule(plan: Plan, goal: StatedGoal | None, page: Page) -> list[str]:
 
 
 def _epoch(part: EpochSchedule, scale: Scale, start: date | None) -> list[str]:
-    span = said("figures.range", low=format_count(part.first_iteration), high=format_count(part.last_iteration))
+    span = between(format_count(part.first_iteration), format_count(part.last_iteration))
     if start is not None:
         first, last = (start + timedelta(seconds=second) for second in (part.start_s, part.finish_s))
         return [str(part.epoch), span, first.isoformat(), last.isoformat()]
