@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from planner.catalog.ages import oldest, price_age
-from planner.money import writing
+from planner.money import Money, writing
 from planner.results.plan import OfferRef, Plan
 from planner.units import format_number
 from planner.words import Sentence, said, say, speaking
@@ -67,6 +67,11 @@ def money_text(usd: float) -> Sentence:
     return say("figures.money", cost=usd)
 
 
+def unit_text(unit: str) -> str:
+    """A unit of amounts as the language has it: a currency, or hours that are counted."""
+    return forms(speaking()).unit(Money(unit))
+
+
 def gpu_hours_text(hours: float) -> Sentence:
     """1545.2 -> "1,545 GPU-hours"."""
     return say("figures.gpu_hours", hours=hours)
@@ -107,7 +112,7 @@ def range_text(low: float, high: float, digits: int = 3) -> Sentence:
 
 
 def between(low: str, high: str) -> Sentence:
-    """ "10 to 12.5"."""
+    """Two ends as a range: "10 to 12.5"."""
     return say("figures.range", low=low, high=high)
 
 

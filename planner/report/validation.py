@@ -103,7 +103,7 @@ def validation_figure(judged: Judged) -> Figure:
 
 
 def _signed(share: float) -> Sentence:
-    return written_percent(share, ".1%" if f"{share:+z.1%}" == "+0.0%" else "+z.1%")
+    return written_percent(share, "z.1%" if f"{share:z.1%}" == "0.0%" else "+z.1%")
 
 
 def _share(share: float) -> Sentence:
