@@ -20,7 +20,7 @@ WIDE = 110  # columns from which a price's cloud, instance, region and terms hav
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A kind of things the catalog holds: how to read its rows, and the columns that people see, by their headings in `labels`."""
+    """A kind of things the catalog holds: how to read its rows, and the columns people see with their `labels`."""
 
     rows: Callable[[Catalog], Iterable[Row]]
     shown: Mapping[str, str]

@@ -23,7 +23,7 @@ from planner.results.answers import Optimization, StatedGoal
 from planner.results.plan import EpochSchedule, OfferRef, Plan, Quantiles, Reliability
 from planner.risk.failures import LONGEST_INTERVAL_S
 from planner.units import format_bandwidth, format_count
-from planner.words import Sentence, said, say
+from planner.words import Sentence, phrase, said, say
 
 Section = tuple[str, list[str]]
 _CAUSES = ("step_time", "failures", "overhead")  # what a reserve is for, as far as it has words
@@ -241,7 +241,7 @@ def _run(plan: Plan, page: Page) -> list[str]:
     group = {"stage": layout.zero_stage, "gpus": plan.shard_group}
     parts += [said("comparing.zero_groups", **group) if plan.shard_group else f"ZeRO {layout.zero_stage}"]
     parts += [said("comparing.sequence_parallel")] if layout.sequence_parallel else []
-    parts += [said("comparing.recompute", what=plan.recompute_words)]
+    parts += [said("comparing.recompute", what=phrase("recompute", plan.recompute_words))]
     batch = said(
         "plan_sections.batch",
         batch=plan.global_batch,

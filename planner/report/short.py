@@ -89,7 +89,7 @@ def _order(plan: Plan, answer: Optimization, today: date, page: Page) -> list[st
     if plan_sections.cost_shown(answer.goal):
         price = said("labels.beside", text=plan_sections.hour_price(offer), more=offer.price_kind)
         if offer.as_of or offer.as_of_latest:
-            price = said("labels.beside", text=price, more=age(offer, today))
+            price = said("short.aged", price=price, age=age(offer, today))
         if offer.pricing == "owned" and offer.source != "scenario" and not writing().hours:
             price = said("labels.beside", text=price, more=said("short.assumed_cost"))
         if offer.quality not in ("", "user"):
