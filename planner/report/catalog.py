@@ -11,7 +11,7 @@ from planner.catalog.checks_hardware import Finding
 from planner.catalog.facts import Record
 from planner.report.layout import Page, bullets, columns, hanging, heads
 from planner.units import PlannerError, did_you_mean, format_number
-from planner.words import said, say
+from planner.words import phrase, said, say
 from planner.workload.zoo import load_model, model_names
 
 Row = Mapping[str, Any]
@@ -157,7 +157,7 @@ def listing_table(kind: str, rows: Sequence[Row], width: int) -> str:
         rows = [{**row, "offer": " ".join(_cell(row.get(name)) for name in joined)} for row in rows]
         headings = {("offer" if name == joined[0] else name): heading for name, heading in headings.items()}
         headings = {name: heading for name, heading in headings.items() if name not in joined}
-        headings["offer"] = flexible_name = "offer"
+        headings["offer"], flexible_name = said("labels.offer"), "offer"
     cells = [[*headings.values()], *([_cell(row.get(name)) for name in headings] for row in rows)]
     align = "".join("r" if any(isinstance(row.get(name), int | float) for row in rows) else "l" for name in headings)
     names = list(headings)
@@ -216,7 +216,7 @@ def part_table(record: Record, width: int) -> str:
         [
             fact["field"],
             _number(fact),
-            fact["kind"],
+            phrase("fact_kinds", fact["kind"]),
             _cell(fact["as_of"]),
             _cell(fact["source"]),
             *([fact["layer"]] if layered else []),

@@ -39,7 +39,7 @@ def probe_table(told: ProbeDocument, width: int, colour: bool = False) -> str:
         lines += wrap(said("labels.sentence", text=document["why"]), width)
         return "\n".join([*lines, "", *_decision(document, page)]) + "\n"
     price, unit, runs = document["price"], document["unit"], document["runs"]
-    paid = gpu_hours_text(price["gpu_hours"])
+    paid: str = gpu_hours_text(price["gpu_hours"])
     if unit != GPU_HOURS:
         paid = said("labels.beside", text=paid, more=money_text(_cost(price)))
     counts = {"runs": len(runs), "candidates": document["candidates"]}
